@@ -1,0 +1,104 @@
+/*
+ * context.h - result codes, the allocator hook, and the context every call goes through.
+ *
+ * A context belongs to one calling thread at a time. It holds the allocator, the worker threads, the chosen
+ * kernel, the scratch memory and the last error. Models and layers are immutable once made and may be used
+ * through any number of contexts at once; there are no writable globals in the library.
+ */
+#ifndef INKLING_CONTEXT_H
+#define INKLING_CONTEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of the library; CMake reads it from here. */
+#define INK_VERSION_MAJOR 0
+#define INK_VERSION_MINOR 1
+#define INK_VERSION_PATCH 0
+
+/* "0.1.0". The string is static. */
+const char *ink_version(void);
+
+/* What every function that can fail returns. After anything but INK_OK, ink_context_error() says what, where, what
+   was expected and what was found; the objects of the call are as they were before it, and output handles are NULL. */
+typedef enum ink_result {
+    INK_OK = 0,
+    INK_ERROR_ARGUMENT,    /* the caller passed something the contract excludes: NULL, an id beyond the vocabulary */
+    INK_ERROR_MEMORY,      /* the allocator returned NULL, or the caller's block is too small */
+    INK_ERROR_LIMIT,       /* a limit of the caller's or of the object would be exceeded: bytes, context window */
+    INK_ERROR_NOT_FOUND,   /* a file or a tensor is missing */
+    INK_ERROR_READ,        /* the file or the caller's reader failed */
+    INK_ERROR_CORRUPT,     /* a file breaks its own format */
+    INK_ERROR_MISMATCH,    /* two things that are each well-formed contradict each other: shape against config */
+    INK_ERROR_UNSUPPORTED, /* well-formed, but a kind this library does not run */
+    INK_ERROR_NONFINITE,   /* NaN or infinity where a number was needed */
+    INK_ERROR_CANCELLED    /* the caller's progress callback asked to stop */
+} ink_result;
+
+/* "INK_ERROR_CORRUPT" and so on; "unknown result" for a number that is none. Static strings. */
+const char *ink_result_name(ink_result result);
+
+/*
+ * The allocator hook, in the manner of Lua: one function takes, resizes and gives back memory.
+ *
+ *   block NULL                take new_size bytes
+ *   new_size 0                give back block (old_size bytes); the result is ignored
+ *   otherwise                 never asked for: the library does not resize in place
+ *
+ * Returns NULL when there is no memory. Any alignment will do. The hook is called only when objects are made and
+ * freed and when scratch grows; it must be thread-safe only if objects are made or freed on several threads at once.
+ */
+typedef struct ink_allocator {
+    void *(*resize)(void *user, void *block, size_t old_size, size_t new_size);
+    void *user;
+} ink_allocator;
+
+/* Zero-initialise and set what differs: {0} means malloc, no worker threads, the best kernel of this machine. */
+typedef struct ink_context_options {
+    ink_allocator allocator; /* resize == NULL: malloc and free */
+    unsigned n_threads;      /* threads a call may use, the caller's own included; 0 and 1: no worker threads; at most
+                                INK_MAX_THREADS */
+    const char *kernel;      /* "portable", "avx2", "avx512"; NULL: the best this machine and its system support */
+} ink_context_options;
+
+#define INK_MAX_THREADS 64
+
+typedef struct ink_context ink_context;
+
+/* Makes a context; options may be NULL. Returns NULL if there is no memory, a thread does not start, n_threads is
+   beyond INK_MAX_THREADS, or the named kernel is unknown or not supported here. Free with ink_context_free(). */
+ink_context *ink_context_create(const ink_context_options *options);
+
+/* Stops the worker threads and gives back everything the context took. Objects made through it live on. NULL is fine. */
+void ink_context_free(ink_context *ctx);
+
+/* The last error of this context as one sentence without a newline; "" when there was none. Valid until the next call
+   with this context. */
+const char *ink_context_error(const ink_context *ctx);
+
+/* The kernel this context uses ("avx512"), and the number of threads a call may use (at least 1). */
+const char *ink_context_kernel(const ink_context *ctx);
+unsigned ink_context_threads(const ink_context *ctx);
+
+/* The name of the i-th kernel this machine can run, best first; NULL from the end on. To test or time them all. */
+const char *ink_kernel_name(size_t i);
+
+/*
+ * Looking inside: `look` is called with every intermediate value of every forward pass through this context, by name
+ * ("h.2.attn.scores", "rnn.l0.gates"). `value` is a row-major f32 view that is valid during the call only. Calls come
+ * on the calling thread, in the order of the computation. NULL switches it off, and then it costs nothing.
+ */
+struct ink_tensor;
+typedef void (*ink_look_fn)(void *user, const char *name, const struct ink_tensor *value);
+void ink_context_look(ink_context *ctx, ink_look_fn look, void *user);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

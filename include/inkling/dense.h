@@ -1,0 +1,90 @@
+/*
+ * dense.h - the dense layer h = s(W x + b), and layers of it in a row: the multi-layer perceptron.
+ *
+ * Layers are immutable once loaded, may be used through many contexts at once, and are freed on their own. `name` is
+ * the module path in the state_dict ("net.0"); the parameters are `name`.weight and `name`.bias. "" means no prefix.
+ */
+#ifndef INKLING_DENSE_H
+#define INKLING_DENSE_H
+
+#include <inkling/weights.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* s(x). Definitions and default parameters are PyTorch's. */
+typedef enum ink_activation {
+    INK_IDENTITY = 0,
+    INK_RELU,         /* max(0, x) */
+    INK_LEAKY_RELU,   /* x for x > 0, else 0.01 x */
+    INK_ELU,          /* x for x > 0, else e^x - 1 */
+    INK_TANH,
+    INK_SIGMOID,      /* 1 / (1 + e^-x) */
+    INK_SOFTPLUS,     /* log(1 + e^x) */
+    INK_GELU,         /* x / 2 (1 + erf(x / sqrt 2)) */
+    INK_GELU_TANH,    /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), Hugging Face's gelu_new */
+    INK_QUICK_GELU,   /* x sigmoid(1.702 x) */
+    INK_SILU,         /* x sigmoid(x) */
+    INK_MISH,         /* x tanh(softplus(x)) */
+    INK_HARD_SIGMOID, /* clip(x / 6 + 1 / 2, 0, 1) */
+    INK_HARD_SWISH,   /* x hard_sigmoid(x) */
+    INK_N_ACTIVATIONS
+} ink_activation;
+
+/* "relu", "gelu_tanh", ...; "unknown" for what is no activation. Static strings. */
+const char *ink_activation_name(ink_activation activation);
+
+/* y[i] = s(x[i]) for i < n. y may be x, but may not overlap it otherwise. */
+ink_result ink_activate(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y);
+
+/* y[i] += x[i] for i < n: the residual connection. */
+ink_result ink_add(ink_context *ctx, const float *x, size_t n, float *y);
+
+typedef struct ink_dense ink_dense;
+
+/*
+ * Loads nn.Linear: `name`.weight [out, in], and `name`.bias [out] if the file has it. The packed weights keep BF16 as
+ * BF16; other floating-point types become F32. INK_ERROR_NOT_FOUND without the weight, INK_ERROR_MISMATCH when the
+ * shapes do not fit together, INK_ERROR_UNSUPPORTED for integer types.
+ * The _transposed form loads Hugging Face's Conv1D (GPT-2), whose weight is [in, out].
+ */
+ink_result ink_dense_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation activation,
+                          ink_dense **dense);
+ink_result ink_dense_load_transposed(ink_context *ctx, const ink_weights *weights, const char *name,
+                                     ink_activation activation, ink_dense **dense);
+
+/* The same from arrays: weight [out, in], bias [out] or NULL; copied, as F32. */
+ink_result ink_dense_create(ink_context *ctx, const float *weight, const float *bias, size_t in, size_t out,
+                            ink_activation activation, ink_dense **dense);
+void ink_dense_free(ink_dense *dense);
+
+size_t ink_dense_in(const ink_dense *dense);
+size_t ink_dense_out(const ink_dense *dense);
+
+/* y [n, out] = s(x [n, in] W^T + b). y may not overlap x. n may be 0. */
+ink_result ink_dense_forward(ink_context *ctx, const ink_dense *dense, const float *x, size_t n, float *y);
+
+typedef struct ink_mlp ink_mlp;
+
+/*
+ * Loads the Linear layers of an nn.Sequential: `name`.0, `name`.2, ... in the order of their numbers; the gaps that
+ * activations and dropout leave may have any width. `hidden` follows every layer but the last, `output` the last.
+ * INK_ERROR_NOT_FOUND without any layer, INK_ERROR_MISMATCH when a layer's input is not its predecessor's output.
+ */
+ink_result ink_mlp_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation hidden,
+                        ink_activation output, ink_mlp **mlp);
+void ink_mlp_free(ink_mlp *mlp);
+
+size_t ink_mlp_in(const ink_mlp *mlp);
+size_t ink_mlp_out(const ink_mlp *mlp);
+size_t ink_mlp_layers(const ink_mlp *mlp);
+
+/* y [n, out] from x [n, in]. y may not overlap x. n may be 0. Any n: rows are worked through in chunks. */
+ink_result ink_mlp_forward(ink_context *ctx, const ink_mlp *mlp, const float *x, size_t n, float *y);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * embedding.h - token ids to vectors, and, where the output matrix is tied to it, vectors back to logits.
+ *
+ * The table E [vocab_size, size] is kept once, as a packed matrix: row v is lane v % 16 of panel v / 16, and the
+ * logits h E^T are the library's one product.
+ */
+#ifndef INKLING_EMBEDDING_H
+#define INKLING_EMBEDDING_H
+
+#include <inkling/weights.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A token id. Negative ids and ids beyond the vocabulary are refused wherever they are passed in. */
+typedef int32_t ink_token;
+
+typedef struct ink_embedding ink_embedding;
+
+/* Loads nn.Embedding: `name`.weight [vocab_size, size]. Errors as ink_dense_load(). */
+ink_result ink_embedding_load(ink_context *ctx, const ink_weights *weights, const char *name,
+                              ink_embedding **embedding);
+void ink_embedding_free(ink_embedding *embedding);
+
+size_t ink_embedding_vocab_size(const ink_embedding *embedding);
+size_t ink_embedding_size(const ink_embedding *embedding);
+
+/* y [n, size]: row i is the vector of tokens[i]. INK_ERROR_ARGUMENT for an id outside the vocabulary, y untouched. */
+ink_result ink_embedding_forward(ink_context *ctx, const ink_embedding *embedding, const ink_token *tokens, size_t n,
+                                 float *y);
+
+/* logits [n, vocab_size] = h [n, size] E^T + bias: the tied output layer. bias is [vocab_size] or NULL. */
+ink_result ink_embedding_logits(ink_context *ctx, const ink_embedding *embedding, const float *bias, const float *h,
+                                size_t n, float *logits);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

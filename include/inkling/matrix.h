@@ -1,0 +1,56 @@
+/*
+ * matrix.h - the packed matrix and the one product of the library, y = x W^T + b.
+ *
+ * Every matrix product (dense layer, recurrent gate, attention score, attention sum) is this layout and this kernel.
+ * W [n, k] is stored by outputs, as PyTorch's nn.Linear has it, and packed into panels of 16 outputs: panel p holds
+ * k rows of 16 lanes, and lane l is output 16 p + l.
+ *
+ *   W [n, k]                panel p:   t = 0    w[16p][0]  w[16p+1][0]  ...  w[16p+15][0]
+ *                                      t = 1    w[16p][1]  w[16p+1][1]  ...  w[16p+15][1]
+ *                                      ...
+ *
+ * The lanes past n in the last panel are zero. One output is one lane of one accumulator from beginning to end, so no
+ * sum ever crosses lanes, and the order of additions does not depend on tile, thread or vector width.
+ *
+ * Order of the sum, part of the contract: k is cut into blocks of INK_SUM_BLOCK by absolute index; each block is
+ * summed in order from zero with fused multiply-adds; the block sums are added in order to the bias (or to zero).
+ */
+#ifndef INKLING_MATRIX_H
+#define INKLING_MATRIX_H
+
+#include <inkling/arena.h>
+#include <inkling/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define INK_PANEL 16
+#define INK_SUM_BLOCK 256
+
+/* A packed matrix. The fields may be read; panels are filled through the functions below. */
+typedef struct ink_matrix {
+    size_t n, k;         /* outputs, inputs: W is [n, k] */
+    ink_type type;       /* INK_F32 or INK_BF16 (widened exactly inside the kernel) */
+    size_t panel_stride; /* elements from one panel to the next: INK_PANEL * k, or more where k can grow */
+    void *panels;        /* [ceil(n / 16)][panel_stride], at a multiple of INK_ALIGNMENT */
+} ink_matrix;
+
+/* Makes a packed copy of `w`, an F32, BF16, F16 or F64 tensor of rank 2 [n, k], as `type` (INK_F32, INK_BF16; INK_TYPE_NONE: BF16
+   stays BF16, all else becomes F32). Rounding to BF16 is to nearest even. n or k may be 0. Free with ink_matrix_free(). */
+ink_result ink_matrix_create(ink_context *ctx, const ink_tensor *w, ink_type type, ink_matrix **matrix);
+void ink_matrix_free(ink_matrix *matrix);
+
+/* y [m, n] = x [m, k] W^T + bias. bias is [n] or NULL. Rows are contiguous; any alignment; m may be 0. y may not
+   overlap x. Uses the worker threads of the context when the product is large enough to gain. */
+ink_result ink_matrix_multiply(ink_context *ctx, const ink_matrix *w, const float *bias, const float *x, size_t m,
+                               float *y);
+
+/* Row `row` of W, widened to f32, into out [k]. */
+ink_result ink_matrix_row(ink_context *ctx, const ink_matrix *w, size_t row, float *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

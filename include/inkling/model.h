@@ -1,0 +1,129 @@
+/*
+ * model.h - whole models behind one interface: open a folder, make a state, run tokens forward.
+ *
+ * A model is immutable and can be used by any number of threads at once, each through its own context. What changes
+ * while a sequence runs (a window, a hidden state, a key/value cache) is a state: small, separate, copied, saved and
+ * thrown away at will. An MLP, a GRU and a GPT are swapped by changing the folder.
+ *
+ * A folder holds config.json and model.safetensors; `model_type` decides:
+ *
+ *   gpt2              Radford et al. 2019, as Hugging Face saves it
+ *   rnn, gru, lstm    embedding, nn.RNN / nn.GRU / nn.LSTM, output layer
+ *   mlp               the last window_size embeddings side by side, dense layers, output layer (Bengio et al. 2003)
+ *
+ * The same bits: the result for a sequence does not change with the number of threads, with how its tokens are cut
+ * into calls, with what else is in the list, with memory alignment, with the kernel, the compiler or the machine.
+ */
+#ifndef INKLING_MODEL_H
+#define INKLING_MODEL_H
+
+#include <inkling/embedding.h>
+#include <inkling/source.h>
+#include <inkling/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ink_model ink_model;
+typedef struct ink_state ink_state;
+
+/* Called now and then while a model is opened; return false to stop (INK_ERROR_CANCELLED). */
+typedef bool (*ink_progress_fn)(void *user, uint64_t bytes_done, uint64_t bytes_total);
+
+/* {0}: weights as stored, no limit, the folder given. */
+typedef struct ink_model_options {
+    ink_type type;            /* of the packed weights: INK_F32, INK_BF16, or INK_TYPE_NONE: BF16 stays, all else F32 */
+    uint64_t max_bytes;       /* refuse (INK_ERROR_LIMIT) before taking more than this; 0: no limit */
+    const ink_source *source; /* where the files are; NULL: the folder `folder` on disk */
+    ink_progress_fn progress;
+    void *progress_user;
+} ink_model_options;
+
+/* Opens a model; options may be NULL; `folder` names the model in messages when a source is given. All tensors the
+   model needs are checked by name and shape before memory for them is taken. Errors: INK_ERROR_NOT_FOUND,
+   _READ, _CORRUPT, _MISMATCH (config.json against the tensors), _UNSUPPORTED (by name), _LIMIT, _MEMORY, _CANCELLED. */
+ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_options *options, ink_model **model);
+void ink_model_free(ink_model *model);
+
+typedef struct ink_model_info {
+    const char *kind;         /* model_type: "gpt2", "gru", ... */
+    size_t vocab_size;
+    size_t context_length;    /* positions a state can hold at most; 0: no limit (recurrent, and MLP) */
+    size_t window_size;       /* how many tokens back a result can depend on; 0: all */
+    size_t hidden_size;
+    size_t n_layers;
+    uint64_t n_parameters;    /* each stored once; a tied output matrix counts once */
+    uint64_t n_bytes;         /* memory the model holds */
+    size_t n_unused;          /* tensors in the file that the model has no use for */
+    ink_token bos_token;      /* -1: config.json names none */
+    ink_token eos_token;
+} ink_model_info;
+
+/* Lives as long as the model. */
+const ink_model_info *ink_model_get_info(const ink_model *model);
+
+/* The name of the i-th unused tensor, i < n_unused. */
+const char *ink_model_unused(const ink_model *model, size_t i);
+
+/*
+ * States. `capacity` is how many tokens the sequence may get: the size of the key/value caches. 0 asks for the
+ * context length of the model. A recurrent model's or an MLP's state has the same size for any capacity, and no limit.
+ */
+ink_result ink_state_size(ink_context *ctx, const ink_model *model, size_t capacity, size_t *bytes);
+ink_result ink_state_create(ink_context *ctx, const ink_model *model, size_t capacity, ink_state **state);
+
+/* The same in a block of the caller's: at a multiple of INK_ALIGNMENT, at least ink_state_size() bytes, not a byte of
+   which past that size is touched. The block is the caller's again after ink_state_free(), which takes nothing back. */
+ink_result ink_state_create_in(ink_context *ctx, const ink_model *model, size_t capacity, void *block, size_t size,
+                               ink_state **state);
+void ink_state_free(ink_state *state);
+
+/* Tokens the state has seen. */
+size_t ink_state_length(const ink_state *state);
+
+/* Back to the beginning of a sequence. */
+void ink_state_reset(ink_state *state);
+
+/* Forgets all but the first `length` tokens. A key/value cache can; a recurrent state or a window cannot, unless
+   length is 0 or the present one (INK_ERROR_UNSUPPORTED: keep a copy instead). */
+ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length);
+
+/* Makes `to` continue where `from` is. Both of the same model; INK_ERROR_LIMIT if `to` is too small. */
+ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to);
+
+/* Saves what the state holds as bytes that any machine can load with the same model: *size is always set;
+   INK_ERROR_LIMIT and nothing written if `capacity` is less. Loading checks everything; a state that is refused its
+   bytes is as it was. */
+ink_result ink_state_save(ink_context *ctx, const ink_state *state, void *bytes, size_t capacity, size_t *size);
+ink_result ink_state_load(ink_context *ctx, ink_state *state, const void *bytes, size_t size);
+
+/* One sequence of a list: `n_tokens` tokens that follow those the state has seen. The logits of the last `n_logits` of
+   them go to `logits` [n_logits, vocab_size]; 0 <= n_logits <= n_tokens, and logits may be NULL if it is 0. */
+typedef struct ink_item {
+    ink_state *state;
+    const ink_token *tokens;
+    size_t n_tokens;
+    float *logits;
+    size_t n_logits;
+} ink_item;
+
+/* Runs many sequences in one pass. Every item has its own state; each result is bit-identical to running the item
+   alone. Everything is checked before anything is written: an id outside the vocabulary or a zero-token item is
+   INK_ERROR_ARGUMENT, a state without room INK_ERROR_LIMIT. */
+ink_result ink_model_forward_list(ink_context *ctx, const ink_model *model, const ink_item *items, size_t n_items);
+
+/* One sequence, a prompt or one token: logits [vocab_size] of the last token, or NULL. */
+ink_result ink_model_forward(ink_context *ctx, const ink_model *model, ink_state *state, const ink_token *tokens,
+                             size_t n_tokens, float *logits);
+
+/* Takes the scratch memory for lists of up to n_items items and n_tokens tokens in all, with states of up to
+   `capacity`, ahead of time: such calls allocate nothing then, not even the first time. */
+ink_result ink_context_reserve(ink_context *ctx, const ink_model *model, size_t n_items, size_t n_tokens,
+                               size_t capacity);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

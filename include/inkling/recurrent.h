@@ -1,0 +1,80 @@
+/*
+ * recurrent.h - recurrent networks: RNN, GRU, LSTM; stacked and bidirectional; whole sequences or step by step.
+ *
+ * With x_t the input and h the state (element-wise product *, sigma the logistic function):
+ *
+ *   RNN    h' = s(W_ih x + b_ih + W_hh h + b_hh)                      s = tanh or relu          (Elman 1990)
+ *   GRU    r  = sigma(W_ir x + b_ir + W_hr h + b_hr)                  reset gate                (Cho et al. 2014)
+ *          z  = sigma(W_iz x + b_iz + W_hz h + b_hz)                  update gate
+ *          n  = tanh(W_in x + b_in + r * (W_hn h + b_hn))             candidate
+ *          h' = (1 - z) * n + z * h
+ *   LSTM   i, f, o = sigma(W_i. x + b_i. + W_h. h + b_h.)             input, forget, output gates
+ *          g  = tanh(W_ig x + b_ig + W_hg h + b_hg)                   (Hochreiter, Schmidhuber 1997; Gers 2000)
+ *          c' = f * c + i * g,   h' = o * tanh(c')
+ *
+ * The parameters are PyTorch's: `name`.weight_ih_l0 [G h, in], weight_hh_l0 [G h, h], bias_ih_l0, bias_hh_l0 [G h]
+ * (both or neither), _l1 ..., and the same with the suffix _reverse; or one nn.RNNCell, GRUCell, LSTMCell without a
+ * layer suffix. Gate blocks are stacked r, z, n and i, f, g, o. Layers and directions are found from the names.
+ *
+ * For a whole sequence the input side W_ih x_t of all steps is one product, only W_hh h runs step by step; the result
+ * is the same to the bit as that of single steps.
+ */
+#ifndef INKLING_RECURRENT_H
+#define INKLING_RECURRENT_H
+
+#include <inkling/weights.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum ink_cell { INK_RNN_TANH, INK_RNN_RELU, INK_GRU, INK_LSTM } ink_cell;
+
+/* "rnn_tanh", "rnn_relu", "gru", "lstm". Static strings. */
+const char *ink_cell_name(ink_cell cell);
+
+typedef struct ink_recurrent ink_recurrent;
+
+/* Loads nn.RNN, nn.GRU, nn.LSTM or one of the cells. The file does not say which nonlinearity an nn.RNN has, so the
+   caller does. INK_ERROR_NOT_FOUND for a parameter that must be there and is not, INK_ERROR_MISMATCH for shapes that
+   do not fit the cell or each other, INK_ERROR_UNSUPPORTED for projections (weight_hr_l0). */
+ink_result ink_recurrent_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_cell cell,
+                              ink_recurrent **recurrent);
+void ink_recurrent_free(ink_recurrent *recurrent);
+
+size_t ink_recurrent_in(const ink_recurrent *recurrent);         /* size of x_t */
+size_t ink_recurrent_out(const ink_recurrent *recurrent);        /* size of y_t: directions x hidden_size */
+size_t ink_recurrent_hidden_size(const ink_recurrent *recurrent);
+size_t ink_recurrent_layers(const ink_recurrent *recurrent);
+size_t ink_recurrent_directions(const ink_recurrent *recurrent); /* 1, or 2 for bidirectional */
+
+/* The state of one sequence is a plain array of this many floats, the caller's to keep and to copy:
+   h [layers * directions, hidden_size], followed for the LSTM by c of the same shape; row = layer * directions +
+   direction. All zero is the state at the beginning of a sequence. */
+size_t ink_recurrent_state_size(const ink_recurrent *recurrent);
+
+/* One sequence of a batch. x [n_steps, in]; y [n_steps, out], or NULL if only the final state is wanted; state is
+   read, and holds the state after the sequence afterwards. For the reverse direction "after" is step 0. */
+typedef struct ink_sequence {
+    const float *x;
+    float *y;
+    size_t n_steps;
+    float *state;
+} ink_sequence;
+
+/* Runs sequences of any lengths side by side; each result is bit-identical to running it alone, and for one direction
+   to feeding it step by step or in pieces. y may not overlap x. Zero steps leave the state as it is. */
+ink_result ink_recurrent_forward(ink_context *ctx, const ink_recurrent *recurrent, const ink_sequence *sequences,
+                                 size_t n_sequences);
+
+/* One step of one sequence: y [out] and the new state from x [in]. One direction only (INK_ERROR_ARGUMENT else). */
+ink_result ink_recurrent_step(ink_context *ctx, const ink_recurrent *recurrent, const float *x, float *state, float *y);
+
+/* Takes the scratch memory for such calls ahead of time; they allocate nothing then. */
+ink_result ink_recurrent_reserve(ink_context *ctx, const ink_recurrent *recurrent, size_t n_sequences, size_t n_steps);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * source.h - where bytes come from: a folder, memory, or the caller's own reader.
+ *
+ * Everything the library loads comes through a source, a set of named files that can be read at any offset. Files
+ * are read, never mapped: a file that shrinks while it is mapped kills the program.
+ */
+#ifndef INKLING_SOURCE_H
+#define INKLING_SOURCE_H
+
+#include <inkling/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Fill in the three functions to supply files of your own (an archive, flash memory, a network cache).
+ *
+ *   open    finds `name`, sets *file to a handle of yours and *size to its length in bytes.
+ *           INK_ERROR_NOT_FOUND if there is none, INK_ERROR_READ if it cannot be read.
+ *   read    reads up to `size` bytes at `offset` into `buffer` and sets *got; fewer than asked is fine and is asked
+ *           for again, 0 means the end. INK_ERROR_READ on failure. *got > size is refused as INK_ERROR_READ.
+ *   close   gives back the handle; called once for each successful open.
+ *
+ * A source is used by one thread at a time. `user` and what it points to must stay valid while any object that was
+ * opened through the source may still read (a model reads only while it is opened; ink_weights until it is freed).
+ */
+typedef struct ink_source {
+    void *user;
+    ink_result (*open)(void *user, const char *name, void **file, uint64_t *size);
+    ink_result (*read)(void *user, void *file, uint64_t offset, void *buffer, size_t size, size_t *got);
+    void (*close)(void *user, void *file);
+} ink_source;
+
+/* The files of a folder; NULL or "": names are paths as they are. Only regular files are opened. `path` is kept, not
+   copied. In a build without files (INK_NO_FILES) every open answers INK_ERROR_UNSUPPORTED. */
+ink_source ink_source_folder(const char *path);
+
+/* Files in memory. `files` and what it points to are kept, not copied. */
+typedef struct ink_memory_file {
+    const char *name;
+    const void *data;
+    size_t size;
+} ink_memory_file;
+
+typedef struct ink_memory_files {
+    const ink_memory_file *files;
+    size_t n_files;
+} ink_memory_files;
+
+ink_source ink_source_memory(const ink_memory_files *files);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

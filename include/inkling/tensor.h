@@ -1,0 +1,75 @@
+/*
+ * tensor.h - element types, shapes, and views of memory somebody else owns.
+ */
+#ifndef INKLING_TENSOR_H
+#define INKLING_TENSOR_H
+
+#include <inkling/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The element types of safetensors. Activations are always f32; weights are held as f32 or bf16. The others can be
+   listed and described, and F16 and F64 weights are widened or rounded to f32 when they are read. */
+typedef enum ink_type {
+    INK_TYPE_NONE = 0, /* "as stored", where an option asks for a type */
+    INK_F32,
+    INK_BF16,
+    INK_F16,
+    INK_F64,
+    INK_I8,
+    INK_I16,
+    INK_I32,
+    INK_I64,
+    INK_U8,
+    INK_U16,
+    INK_U32,
+    INK_U64,
+    INK_BOOL,
+    INK_C64,
+    INK_F8_E5M2,
+    INK_F8_E4M3,
+    INK_F8_E8M0,
+    INK_F8_E4M3FNUZ,
+    INK_F8_E5M2FNUZ,
+    INK_F6_E2M3,
+    INK_F6_E3M2,
+    INK_F4,
+    INK_N_TYPES
+} ink_type;
+
+/* "F32", "BF16", ... as safetensors spells them; "none" for what is no type. Static strings. */
+const char *ink_type_name(ink_type type);
+
+/* Bits of one element; 0 for what is no type. */
+size_t ink_type_bits(ink_type type);
+
+#define INK_MAX_RANK 8
+
+/* dim[0] is the slowest, dim[rank - 1] the fastest (row-major, as PyTorch). Rank 0 is one element. */
+typedef struct ink_shape {
+    size_t rank;
+    size_t dim[INK_MAX_RANK];
+} ink_shape;
+
+/* Number of elements in *count; false if it does not fit size_t, also where a zero dimension hides an overflow. */
+bool ink_shape_count(const ink_shape *shape, size_t *count);
+bool ink_shape_equal(const ink_shape *a, const ink_shape *b);
+
+/* A view: type, shape and a pointer to packed row-major elements, owned by somebody else. */
+typedef struct ink_tensor {
+    ink_type type;
+    ink_shape shape;
+    const void *data;
+} ink_tensor;
+
+/* Views of row-major f32 arrays: [n], and [rows, columns]. */
+ink_tensor ink_tensor_1d(const float *data, size_t n);
+ink_tensor ink_tensor_2d(const float *data, size_t rows, size_t columns);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

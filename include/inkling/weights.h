@@ -1,0 +1,64 @@
+/*
+ * weights.h - named tensors in a safetensors file: what a PyTorch state_dict becomes on disk.
+ *
+ *     ink_weights *file;
+ *     if (ink_weights_open(ctx, "digits.safetensors", &file) != INK_OK) { ... }
+ *     ink_mlp_load(ctx, file, "net", INK_RELU, INK_IDENTITY, &mlp);
+ *     ink_weights_free(file);                        (the layer keeps its own packed copy)
+ *
+ * The header is read and checked whole when the file is opened: syntax, names, types, shapes, offsets, the length of
+ * the file. Tensors are read when asked for.
+ */
+#ifndef INKLING_WEIGHTS_H
+#define INKLING_WEIGHTS_H
+
+#include <inkling/source.h>
+#include <inkling/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ink_weights ink_weights;
+
+/* One tensor of the file. `name` is NUL-terminated UTF-8 and lives as long as the ink_weights. */
+typedef struct ink_weight {
+    const char *name;
+    ink_type type;
+    ink_shape shape;
+    uint64_t offset; /* of its first byte in the file */
+    uint64_t size;   /* bytes */
+} ink_weight;
+
+/* Opens and checks the file at `path`, or the file `name` of a source (copied; what it points to must outlive the
+   weights). INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (not safetensors, with a guess at what it is
+   instead), INK_ERROR_UNSUPPORTED (an element type we do not know, a rank beyond INK_MAX_RANK), INK_ERROR_MEMORY. */
+ink_result ink_weights_open(ink_context *ctx, const char *path, ink_weights **weights);
+ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, const char *name, ink_weights **weights);
+void ink_weights_free(ink_weights *weights);
+
+/* The tensors in the order of their bytes; i < ink_weights_count(). */
+size_t ink_weights_count(const ink_weights *weights);
+const ink_weight *ink_weights_at(const ink_weights *weights, size_t i);
+
+/* The tensor of that name, or NULL. */
+const ink_weight *ink_weights_find(const ink_weights *weights, const char *name);
+
+/* The name the file was opened under, for messages; and the value of a __metadata__ key, or NULL. */
+const char *ink_weights_name(const ink_weights *weights);
+const char *ink_weights_metadata(const ink_weights *weights, const char *key);
+
+/* Reads all elements of a tensor of this file as f32 into out [count of its shape], whatever its floating-point type:
+   F32, BF16 and F16 exactly, F64 rounded. INK_ERROR_UNSUPPORTED for other types, INK_ERROR_READ. One thread at a time
+   per ink_weights. */
+ink_result ink_weights_read(ink_context *ctx, const ink_weights *weights, const ink_weight *weight, float *out);
+
+/* Reads `size` bytes as they are stored, `offset` bytes into the tensor. offset + size may not pass its end. */
+ink_result ink_weights_read_bytes(ink_context *ctx, const ink_weights *weights, const ink_weight *weight,
+                                  uint64_t offset, void *out, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

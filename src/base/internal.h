@@ -1,0 +1,141 @@
+/*
+ * internal.h - what the library's own files share: the context, errors, objects, scratch memory.
+ */
+#ifndef INK_BASE_INTERNAL_H
+#define INK_BASE_INTERNAL_H
+
+#include <inkling/arena.h>
+#include <inkling/context.h>
+#include <inkling/source.h>
+#include <inkling/tensor.h>
+
+#include "size.h"
+#include "workers.h"
+
+struct ink_kernel;
+
+#define INK_ERROR_SIZE 512
+#define INK_SCOPE_SIZE 128
+
+struct ink_context {
+    ink_allocator allocator;
+    const struct ink_kernel *kernel; /* tensor/kernel.h */
+    ink_workers *workers;            /* NULL: everything runs on the calling thread */
+    ink_arena scratch;               /* growing; whoever takes from it releases to its own mark */
+    ink_look_fn look;
+    void *look_user;
+    char look_scope[INK_SCOPE_SIZE]; /* "h.2." while block 2 runs */
+    size_t look_scope_length;
+    char error[INK_ERROR_SIZE];
+};
+
+/*
+ * Errors. ink_fail() writes the sentence into the context and returns `result`, so that a check reads
+ *
+ *     if (n_heads == 0)
+ *         return ink_fail(ctx, INK_ERROR_MISMATCH, "%q: n_head is 0, expected at least 1", file);
+ *
+ * The formats are these few, because printf reads the locale and because text from files must not reach a terminal
+ * as it is:
+ *
+ *   %s  trusted C string (ours)                      %z  size_t
+ *   %q  C string from outside, escaped and shortened %d  long long
+ *   %Q  (const char *, size_t) from outside, the same %S  const ink_shape *, as [768, 3072]
+ *   %%  a percent sign                               %u  uint64_t
+ */
+ink_result ink_fail(ink_context *ctx, ink_result result, const char *format, ...);
+
+/* The same formats into a buffer, always NUL-terminated, cut at its end. Returns the length written. */
+size_t ink_format(char *buffer, size_t size, const char *format, ...);
+
+/* Hands a failure on. */
+#define INK_TRY(call)                                                                                                  \
+    do {                                                                                                               \
+        ink_result ink_try_result = (call);                                                                            \
+        if (ink_try_result != INK_OK)                                                                                  \
+            return ink_try_result;                                                                                     \
+    } while (0)
+
+/* Public entry points start with this for each pointer they need. The name of the argument is in the sentence. */
+#define INK_REQUIRE(ctx, pointer)                                                                                      \
+    do {                                                                                                               \
+        if ((pointer) == NULL)                                                                                         \
+            return ink_fail((ctx), INK_ERROR_ARGUMENT, "%s: argument '%s' is NULL", __func__, #pointer);               \
+    } while (0)
+
+/* A context is the one thing without which there is nowhere to write a sentence. */
+#define INK_REQUIRE_CONTEXT(ctx)                                                                                       \
+    do {                                                                                                               \
+        if ((ctx) == NULL)                                                                                             \
+            return INK_ERROR_ARGUMENT;                                                                                 \
+    } while (0)
+
+/*
+ * Objects. An object and everything it owns is one block of memory of exactly the size its builder measured.
+ *
+ * `build` takes the object and its parts from the arena, in the same order on both runs. On the first run
+ * (arena->measuring) it validates everything and writes nothing; on the second it fills the memory in and returns the
+ * object, which must be the first thing it took. `ink_object_free` gives the block back through the allocator it came
+ * from; it is a no-op for NULL and for objects in a caller's block.
+ */
+typedef ink_result (*ink_build_fn)(void *args, ink_arena *arena, void **object);
+
+/* `max_bytes` 0: no limit. `what` names the object in the message when there is no memory ("the model"). */
+ink_result ink_object_create(ink_context *ctx, const char *what, ink_build_fn build, void *args, uint64_t max_bytes,
+                             void **object);
+ink_result ink_object_measure(ink_context *ctx, const char *what, ink_build_fn build, void *args, size_t *bytes);
+ink_result ink_object_create_in(ink_context *ctx, const char *what, ink_build_fn build, void *args, void *block,
+                                size_t size, void **object);
+void ink_object_free(void *object);
+
+/* Bytes of the block an object lives in. */
+size_t ink_object_bytes(const void *object);
+
+/* Plain memory from the context's allocator, at any alignment; NULL if there is none. For what cannot be measured
+   first (tables that grow while a file is parsed): use a growing arena over &ctx->allocator instead where possible. */
+void *ink_allocate(const ink_allocator *allocator, size_t size);
+void ink_deallocate(const ink_allocator *allocator, void *block, size_t size);
+
+/*
+ * Scratch memory of a call:
+ *
+ *     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
+ *     float *x = ink_arena_take(&ctx->scratch, n, sizeof *x);
+ *     if (x == NULL) return ink_scratch_fail(ctx, mark);
+ *     ...
+ *     ink_arena_release(&ctx->scratch, mark);
+ */
+ink_result ink_scratch_fail(ink_context *ctx, ink_arena_mark mark);
+
+/* Makes sure that `bytes` of scratch (as a measuring arena added them up) are there; called by the reserve functions. */
+ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes);
+
+/* Looking inside. Nothing happens unless a callback is set; name is scope + name. */
+void ink_look_call(ink_context *ctx, const char *name, ink_tensor value);
+#define INK_LOOK(ctx, name, value)                                                                                     \
+    do {                                                                                                               \
+        if ((ctx)->look != NULL)                                                                                       \
+            ink_look_call((ctx), (name), (value));                                                                     \
+    } while (0)
+
+/* Appends to the scope and returns its former length, to be handed to ink_look_leave(). ink_format's formats. */
+size_t ink_look_enter(ink_context *ctx, const char *format, size_t i);
+void ink_look_leave(ink_context *ctx, size_t length);
+
+/* One file of a source, opened, with its size; reads are whole or an error. `name` is kept for messages. */
+typedef struct ink_file {
+    const ink_source *source;
+    void *handle;
+    const char *name;
+    uint64_t size;
+} ink_file;
+
+ink_result ink_file_open(ink_context *ctx, const ink_source *source, const char *name, ink_file *file);
+ink_result ink_file_read(ink_context *ctx, const ink_file *file, uint64_t offset, void *buffer, size_t size);
+void ink_file_close(ink_file *file);
+
+/* Reads a whole file (at most max_bytes, else INK_ERROR_LIMIT) into memory from `arena`. */
+ink_result ink_file_read_all(ink_context *ctx, const ink_source *source, const char *name, size_t max_bytes,
+                             ink_arena *arena, const char **text, size_t *size);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * platform.h - the one place that knows the operating system: memory, files, threads, a clock.
+ *
+ * Build with INK_NO_THREADS where there are no threads, with INK_NO_FILES where there are no files.
+ */
+#ifndef INK_BASE_PLATFORM_H
+#define INK_BASE_PLATFORM_H
+
+#include <inkling/context.h>
+
+/* malloc and free behind the allocator hook. */
+void *ink_platform_resize(void *user, void *block, size_t old_size, size_t new_size);
+
+/* Files. The result codes are those of ink_source; errno is as it was afterwards. */
+ink_result ink_platform_open(const char *path, void **file, uint64_t *size);
+ink_result ink_platform_read(void *file, uint64_t offset, void *buffer, size_t size, size_t *got);
+void ink_platform_close(void *file);
+
+/* Threads, for workers.c. A thread is started with all signals blocked, so that the host program's handlers run on
+   the host's own threads. */
+typedef struct ink_thread ink_thread;
+typedef struct ink_sleep ink_sleep; /* a mutex and a condition variable */
+size_t ink_thread_bytes(void);
+size_t ink_sleep_bytes(void);
+bool ink_thread_start(ink_thread *thread, void (*run)(void *), void *argument);
+void ink_thread_join(ink_thread *thread);
+bool ink_sleep_init(ink_sleep *sleep);
+void ink_sleep_destroy(ink_sleep *sleep);
+void ink_sleep_lock(ink_sleep *sleep);
+void ink_sleep_unlock(ink_sleep *sleep);
+void ink_sleep_wait(ink_sleep *sleep);
+void ink_sleep_wake_all(ink_sleep *sleep);
+
+/* A hint to the processor that this is a spin loop. */
+void ink_platform_pause(void);
+
+#endif

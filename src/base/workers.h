@@ -1,0 +1,23 @@
+/*
+ * workers.h - a few threads that wait for work: they spin for a bounded time, then sleep.
+ */
+#ifndef INK_BASE_WORKERS_H
+#define INK_BASE_WORKERS_H
+
+#include <inkling/context.h>
+
+typedef struct ink_workers ink_workers;
+
+/* One piece of a job; `task` counts from 0. Pieces run in any order, on any thread. */
+typedef void (*ink_task_fn)(void *job, size_t task);
+
+/* Starts n_threads - 1 workers (the caller is the n-th). NULL if memory or a thread is not to be had. */
+ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threads);
+void ink_workers_free(ink_workers *workers);
+unsigned ink_workers_count(const ink_workers *workers); /* threads, the caller's included; 1 for NULL */
+
+/* Runs fn(job, 0) .. fn(job, n_tasks - 1), each once, and returns when all are done. With workers == NULL, or one
+   task, everything runs here. */
+void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * kernel.h - the table of functions that do all float arithmetic of the library.
+ *
+ * One body (kernel_body.h), several instantiations (kernel_portable.c, kernel_avx2.c, kernel_avx512.c): each exports
+ * one constant table. A context picks its table when it is created. All tables give the same bits.
+ */
+#ifndef INK_TENSOR_KERNEL_H
+#define INK_TENSOR_KERNEL_H
+
+#include <inkling/dense.h>
+#include <inkling/matrix.h>
+
+/* y[r][c] = sum over t of x[r][t] w[c][t] + bias[c], r < m, c < w->n; in the order of sums of matrix.h. Strides are in
+   elements. y must not overlap x or w. */
+typedef struct ink_product {
+    const float *x;
+    size_t x_stride;
+    size_t m;
+    const ink_matrix *w;
+    const float *bias; /* [w->n] or NULL */
+    float *y;
+    size_t y_stride;
+} ink_product;
+
+typedef struct ink_kernel {
+    const char *name;
+    bool (*supported)(void); /* by this machine and its operating system */
+
+    /* The part of a product with rows [row, row_end) and panels [panel, panel_end). */
+    void (*multiply)(const ink_product *product, size_t row, size_t row_end, size_t panel, size_t panel_end);
+
+    /* y[i] = f(x[i]); y may be x. */
+    void (*activate)(ink_activation activation, const float *x, size_t n, float *y);
+    void (*exp)(const float *x, size_t n, float *y);
+    void (*log)(const float *x, size_t n, float *y);
+    void (*erf)(const float *x, size_t n, float *y);
+    void (*sin)(const float *x, size_t n, float *y);
+    void (*cos)(const float *x, size_t n, float *y);
+
+    /* y[i] += x[i]; y[i] *= x[i]. */
+    void (*add)(const float *x, size_t n, float *y);
+    void (*multiply_elements)(const float *x, size_t n, float *y);
+
+    /* x = softmax(scale * x) in place, over n >= 1 elements. */
+    void (*softmax)(float *x, size_t n, float scale);
+
+    /* One row; weight [n], bias [n] or NULL; y may be x. */
+    void (*layer_norm)(const float *x, size_t n, const float *weight, const float *bias, float eps, float *y);
+
+    /* One step of one sequence, after the products: gi = W_ih x + b_ih and gh = W_hh h + b_hh, each [gates * h_size];
+       h (and c) are read and replaced. gates [gates * h_size] gets the values of the gates for whoever looks inside,
+       or is NULL. Formulae: recurrent.h. */
+    void (*rnn_cell)(const float *gi, const float *gh, size_t h_size, bool relu, float *h);
+    void (*gru_cell)(const float *gi, const float *gh, size_t h_size, float *h, float *gates);
+    void (*lstm_cell)(const float *gi, const float *gh, size_t h_size, float *h, float *c, float *gates);
+
+    /* Widening and rounding between stored types and f32; bf16 and f16 as uint16_t bits. */
+    void (*from_bf16)(const uint16_t *x, size_t n, float *y);
+    void (*from_f16)(const uint16_t *x, size_t n, float *y);
+    void (*to_bf16)(const float *x, size_t n, uint16_t *y); /* to nearest even; NaN stays NaN */
+
+    /* True if every x[i] is finite. */
+    bool (*all_finite)(const float *x, size_t n);
+} ink_kernel;
+
+extern const ink_kernel ink_kernel_portable;
+extern const ink_kernel ink_kernel_avx2;   /* on x86-64 only */
+extern const ink_kernel ink_kernel_avx512; /* on x86-64 only */
+
+/* The kernel of that name, or the best one for NULL; NULL if there is none of that name or it is not supported here. */
+const ink_kernel *ink_kernel_find(const char *name);
+
+#endif
