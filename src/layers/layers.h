@@ -1,0 +1,160 @@
+/*
+ * layers.h - the layers, the inside: their structures, how a loader reads them, and how they run without checks.
+ *
+ * X_read takes parameters through a loader (two runs, see loader.h). X_run computes; arguments were checked at the
+ * API's edge and scratch was taken before, so it cannot fail. X_scratch takes from an arena, measuring or real, what a
+ * run needs.
+ */
+#ifndef INK_LAYERS_LAYERS_H
+#define INK_LAYERS_LAYERS_H
+
+#include <inkling/attention.h>
+#include <inkling/dense.h>
+#include <inkling/embedding.h>
+#include <inkling/norm.h>
+#include <inkling/recurrent.h>
+
+#include "loader.h"
+
+/* ---- dense.c -------------------------------------------------------------------------------------------------- */
+
+struct ink_dense {
+    ink_matrix weight; /* [out, in] */
+    float *bias;       /* [out] or NULL */
+    ink_activation activation;
+};
+
+/* `out`, `in` 0: whatever the file has. */
+ink_result ink_dense_read(ink_loader *loader, const char *name, size_t out, size_t in, bool transposed,
+                          ink_activation activation, ink_dense *dense);
+void ink_dense_run(ink_context *ctx, const ink_dense *dense, const float *x, size_t n, float *y);
+
+struct ink_mlp {
+    size_t n_layers;
+    ink_dense *layers; /* [n_layers] */
+    size_t widest;     /* the largest output of a layer but the last */
+};
+
+/* Every Linear of the nn.Sequential `name`; in 0: whatever the file has. */
+ink_result ink_mlp_read(ink_loader *loader, const char *name, size_t in, ink_activation hidden, ink_activation output,
+                        ink_mlp *mlp);
+
+/* Two buffers of [rows, widest] for a run of up to `rows` rows. */
+typedef struct ink_mlp_scratch {
+    float *a, *b;
+} ink_mlp_scratch;
+void ink_mlp_take_scratch(ink_arena *arena, const ink_mlp *mlp, size_t rows, ink_mlp_scratch *scratch);
+void ink_mlp_run(ink_context *ctx, const ink_mlp *mlp, const ink_mlp_scratch *scratch, const float *x, size_t n,
+                 float *y);
+
+/* ---- embedding.c ---------------------------------------------------------------------------------------------- */
+
+struct ink_embedding {
+    ink_matrix table; /* [vocab_size, size] */
+};
+
+ink_result ink_embedding_read(ink_loader *loader, const char *name, size_t vocab_size, size_t size,
+                              ink_embedding *embedding);
+void ink_embedding_run(const ink_embedding *embedding, const ink_token *tokens, size_t n, float *y);
+
+/* ---- norm.c --------------------------------------------------------------------------------------------------- */
+
+struct ink_norm {
+    size_t size;
+    float eps;
+    float *weight; /* [size] */
+    float *bias;   /* [size] or NULL */
+};
+
+ink_result ink_norm_read(ink_loader *loader, const char *name, size_t size, float eps, ink_norm *norm);
+void ink_norm_run(ink_context *ctx, const ink_norm *norm, const float *x, size_t n, float *y);
+
+/* ---- recurrent.c ---------------------------------------------------------------------------------------------- */
+
+/* One direction of one layer. */
+typedef struct ink_recurrent_layer {
+    ink_matrix w_ih; /* [G h, in] */
+    ink_matrix w_hh; /* [G h, h] */
+    float *b_ih;     /* [G h] or NULL */
+    float *b_hh;     /* [G h] or NULL */
+} ink_recurrent_layer;
+
+struct ink_recurrent {
+    ink_cell cell;
+    size_t in, hidden_size;
+    size_t n_layers, n_directions;
+    ink_recurrent_layer *layers; /* [n_layers * n_directions], layer-major */
+};
+
+/* Layers and directions are found from the names; in, hidden_size, n_layers 0: whatever the file has. */
+ink_result ink_recurrent_read(ink_loader *loader, const char *name, ink_cell cell, size_t in, size_t hidden_size,
+                              size_t n_layers, ink_recurrent *recurrent);
+
+typedef struct ink_recurrent_scratch {
+    size_t max_rows;     /* input-side rows worked on at once */
+    float *gi;           /* [max_rows, G h] input side */
+    float *gh;           /* [n_sequences, G h] recurrent side of one step */
+    float *h;            /* [n_sequences, h] states of the sequences that are still running, gathered */
+    float *gates;        /* [G h], for looking inside */
+    float *x, *y;        /* [max_rows, directions h] between layers */
+    size_t *order;       /* [n_sequences] */
+} ink_recurrent_scratch;
+
+/* ---- attention.c ---------------------------------------------------------------------------------------------- */
+
+/* Keys and values of one layer of one sequence; head j of the keys is [positions, head_dim], of the values
+   [head_dim, positions], both packed with room for `capacity` positions. */
+struct ink_kv_cache {
+    size_t capacity, length;
+    size_t n_kv_heads, head_dim;
+    ink_matrix *keys;   /* [n_kv_heads] */
+    ink_matrix *values; /* [n_kv_heads] */
+};
+
+/* Takes the cache's memory from an arena, and makes it empty if the arena is real. */
+void ink_kv_cache_take(ink_arena *arena, const ink_attention *attention, size_t capacity, ink_kv_cache *cache);
+
+typedef struct ink_attention_scratch {
+    float *scores; /* [n_kv_heads, rows of a group, capacity] */
+} ink_attention_scratch;
+void ink_attention_take_scratch(ink_arena *arena, const ink_attention *attention, size_t capacity, size_t rows,
+                                ink_attention_scratch *scratch);
+
+/* Appends and attends, as ink_attention_forward(); the cache has room. */
+void ink_attention_run(ink_context *ctx, const ink_attention *attention, const ink_attention_scratch *scratch,
+                       ink_kv_cache *cache, const float *qkv, size_t n, float *y);
+
+/* ---- block.c -------------------------------------------------------------------------------------------------- */
+
+/* A pre-norm Transformer block:   x += W_o attention(W_qkv norm_1(x));   x += W_down s(W_up norm_2(x)) */
+typedef struct ink_block {
+    ink_norm norm_1;
+    ink_dense qkv; /* [(n_heads + 2 n_kv_heads) head_dim, hidden] */
+    ink_attention attention;
+    ink_dense out; /* [hidden, n_heads head_dim] */
+    ink_norm norm_2;
+    ink_dense up;   /* [intermediate, hidden], with the activation */
+    ink_dense down; /* [hidden, intermediate] */
+} ink_block;
+
+/* Rows first .. first + count - 1 of x are the next tokens of the sequence with this cache. */
+typedef struct ink_span {
+    ink_kv_cache *cache;
+    size_t first, count;
+} ink_span;
+
+typedef struct ink_block_scratch {
+    float *normed;   /* [rows, hidden] */
+    float *qkv;      /* [rows, (n_heads + 2 n_kv_heads) head_dim] */
+    float *attended; /* [rows, n_heads head_dim] */
+    float *inner;    /* [rows, intermediate] */
+    ink_attention_scratch attention;
+} ink_block_scratch;
+void ink_block_take_scratch(ink_arena *arena, const ink_block *block, size_t capacity, size_t rows,
+                            ink_block_scratch *scratch);
+
+/* x [rows, hidden] in place; the spans cover all rows. */
+void ink_block_run(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch, const ink_span *spans,
+                   size_t n_spans, float *x, size_t rows);
+
+#endif
