@@ -1,0 +1,48 @@
+/* testing.c - see testing.h. */
+#include "testing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+ink_context_options test_options(unsigned n_threads)
+{
+    ink_context_options options = {0};
+
+    options.n_threads = n_threads;
+    options.kernel = getenv("INKLING_TEST_KERNEL");
+    if (options.kernel != NULL && options.kernel[0] == '\0')
+        options.kernel = NULL;
+    return options;
+}
+
+ink_context *test_context(unsigned n_threads)
+{
+    ink_context_options options = test_options(n_threads);
+    ink_context *ctx = ink_context_create(&options);
+
+    if (ctx == NULL)
+        fail_msg("no context with %u threads and kernel %s", n_threads,
+                 options.kernel != NULL ? options.kernel : "(best)");
+    return ctx;
+}
+
+void test_assert_ok(const ink_context *ctx, ink_result result, const char *call, const char *file, int line)
+{
+    if (result == INK_OK)
+        return;
+    print_error("%s\n    %s: \"%s\"\n", call, ink_result_name(result), ink_context_error(ctx));
+    _fail(file, line);
+}
+
+void test_assert_fails(const ink_context *ctx, ink_result result, ink_result expected, const char *words,
+                       const char *call, const char *file, int line)
+{
+    const char *sentence = ink_context_error(ctx);
+
+    if (result == expected && sentence[0] != '\0')
+        if (words == NULL || strstr(sentence, words) != NULL)
+            return;
+    print_error("%s\n    expected %s with \"%s\"\n    found    %s with \"%s\"\n", call, ink_result_name(expected),
+                words != NULL ? words : "", ink_result_name(result), sentence);
+    _fail(file, line);
+}

@@ -1,0 +1,38 @@
+/*
+ * testing.h - what a test program includes: cmocka, the library, and a context made the way the run asks for.
+ *
+ * The suite is run once per kernel variant by setting INKLING_TEST_KERNEL ("portable", "avx2", "avx512"). The library
+ * does not read the environment, so the tests do, here.
+ */
+#ifndef INK_TESTS_TESTING_H
+#define INK_TESTS_TESTING_H
+
+/* cmocka.h needs these before it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <inkling.h>
+
+/* Options for `n_threads` threads and the kernel this run is about (NULL, the best one, if it does not say); for tests
+   that set an allocator of their own. */
+ink_context_options test_options(unsigned n_threads);
+
+/* A context with these options. Fails the test if it cannot be made. Free with ink_context_free(). */
+ink_context *test_context(unsigned n_threads);
+
+/* The call succeeded; if not, the test fails with the context's own sentence. */
+#define assert_ok(ctx, call) test_assert_ok((ctx), (call), #call, __FILE__, __LINE__)
+
+/* The call failed with this result, and its sentence contains `words` (NULL: any sentence, but there is one). */
+#define assert_fails(ctx, call, expected, words)                                                                       \
+    test_assert_fails((ctx), (call), (expected), (words), #call, __FILE__, __LINE__)
+
+void test_assert_ok(const ink_context *ctx, ink_result result, const char *call, const char *file, int line);
+void test_assert_fails(const ink_context *ctx, ink_result result, ink_result expected, const char *words,
+                       const char *call, const char *file, int line);
+
+#endif
