@@ -26,6 +26,7 @@ extern "C" {
  * opened through the source may still read (a model reads only while it is opened; ink_weights until it is freed).
  */
 typedef struct ink_source {
+    const char *name; /* what messages call it ("models/gpt2"); NULL: file names stand alone */
     void *user;
     ink_result (*open)(void *user, const char *name, void **file, uint64_t *size);
     ink_result (*read)(void *user, void *file, uint64_t offset, void *buffer, size_t size, size_t *got);

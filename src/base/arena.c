@@ -1,0 +1,173 @@
+/*
+ * arena.c - bump allocation in three modes: measuring, over one block, over a chain of blocks that grows.
+ *
+ * A growing arena keeps its blocks in the order they were first used. `current` is the one being taken from; the ones
+ * after it are free and are used again before a new one is asked for.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+struct ink_arena_block {
+    struct ink_arena_block *next;
+    void *raw; /* what the hook returned: this header lies in it, aligned, and the bytes after the header */
+    size_t raw_size;
+    size_t capacity;
+};
+
+#define HEADER_SIZE ((sizeof(struct ink_arena_block) + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT)
+#define SMALLEST_BLOCK ((size_t)64 * 1024)
+
+/* What a take of zero bytes points to. */
+static const _Alignas(INK_ALIGNMENT) unsigned char nothing[INK_ALIGNMENT];
+
+static unsigned char *block_start(struct ink_arena_block *block)
+{
+    return (unsigned char *)block + HEADER_SIZE;
+}
+
+static void enter_block(ink_arena *arena, struct ink_arena_block *block, size_t used)
+{
+    arena->current = block;
+    arena->base = block != NULL ? block_start(block) : NULL;
+    arena->size = block != NULL ? block->capacity : 0;
+    arena->used = used;
+}
+
+static struct ink_arena_block *new_block(const ink_allocator *allocator, size_t capacity)
+{
+    size_t raw_size;
+    if (!ink_size_add(capacity, HEADER_SIZE + INK_ALIGNMENT - 1, &raw_size))
+        return NULL;
+    unsigned char *raw = ink_allocate(allocator, raw_size);
+    if (raw == NULL)
+        return NULL;
+    size_t misaligned = (uintptr_t)raw % INK_ALIGNMENT;
+    struct ink_arena_block *block = (void *)(raw + (misaligned != 0 ? INK_ALIGNMENT - misaligned : 0));
+    block->next = NULL;
+    block->raw = raw;
+    block->raw_size = raw_size;
+    block->capacity = capacity;
+    return block;
+}
+
+static void free_blocks(const ink_allocator *allocator, struct ink_arena_block *block)
+{
+    while (block != NULL) {
+        struct ink_arena_block *next = block->next;
+        ink_deallocate(allocator, block->raw, block->raw_size);
+        block = next;
+    }
+}
+
+void ink_arena_measure(ink_arena *arena)
+{
+    memset(arena, 0, sizeof *arena);
+    arena->size = SIZE_MAX - INK_ALIGNMENT;
+    arena->measuring = true;
+}
+
+void ink_arena_over(ink_arena *arena, void *block, size_t size)
+{
+    memset(arena, 0, sizeof *arena);
+    arena->base = block;
+    arena->size = size;
+    arena->failed = block == NULL || (uintptr_t)block % INK_ALIGNMENT != 0;
+}
+
+void ink_arena_grow(ink_arena *arena, const ink_allocator *allocator)
+{
+    memset(arena, 0, sizeof *arena);
+    arena->allocator = allocator;
+}
+
+void ink_arena_free(ink_arena *arena)
+{
+    if (arena->allocator == NULL)
+        return;
+    free_blocks(arena->allocator, arena->first);
+    ink_arena_grow(arena, arena->allocator);
+}
+
+/* Makes a block with room for `bytes` the current one: the next free one if it is large enough, else a new one that
+   goes before it. Blocks double, so that a long text costs few of them. */
+static bool next_block(ink_arena *arena, size_t bytes)
+{
+    struct ink_arena_block *next = arena->current != NULL ? arena->current->next : arena->first;
+    if (next == NULL || next->capacity < bytes) {
+        size_t wanted = ink_size_max(bytes, SMALLEST_BLOCK);
+        if (arena->size <= SIZE_MAX / 4)
+            wanted = ink_size_max(wanted, 2 * arena->size);
+        struct ink_arena_block *block = new_block(arena->allocator, wanted);
+        if (block == NULL && wanted > bytes)
+            block = new_block(arena->allocator, bytes);
+        if (block == NULL)
+            return false;
+        block->next = next;
+        if (arena->current != NULL)
+            arena->current->next = block;
+        else
+            arena->first = block;
+        next = block;
+    }
+    enter_block(arena, next, 0);
+    return true;
+}
+
+void *ink_arena_take(ink_arena *arena, size_t count, size_t size)
+{
+    size_t bytes;
+    if (arena->failed)
+        return NULL;
+    if (!ink_size_mul(count, size, &bytes) || bytes > SIZE_MAX - 2 * INK_ALIGNMENT) {
+        arena->failed = true;
+        return NULL;
+    }
+    if (bytes == 0)
+        return arena->measuring ? NULL : (void *)(uintptr_t)nothing;
+    bytes = (bytes + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT;
+    if (bytes > arena->size - arena->used && (arena->allocator == NULL || !next_block(arena, bytes))) {
+        arena->failed = true;
+        return NULL;
+    }
+    void *piece = arena->measuring ? NULL : arena->base + arena->used;
+    arena->used += bytes;
+    return piece;
+}
+
+bool ink_arena_reserve(ink_arena *arena, size_t size)
+{
+    if (arena->allocator == NULL || arena->used != 0 || arena->current != arena->first)
+        return false;
+    if (arena->first != NULL && arena->first->capacity >= size)
+        return true;
+    struct ink_arena_block *block = new_block(arena->allocator, ink_size_max(size, SMALLEST_BLOCK));
+    if (block == NULL)
+        return false;
+    free_blocks(arena->allocator, arena->first);
+    arena->first = block;
+    enter_block(arena, block, 0);
+    return true;
+}
+
+ink_arena_mark ink_arena_mark_here(const ink_arena *arena)
+{
+    return (ink_arena_mark){.block = arena->current, .used = arena->used};
+}
+
+void ink_arena_release(ink_arena *arena, ink_arena_mark mark)
+{
+    if (arena->allocator == NULL) {
+        arena->used = mark.used;
+        arena->failed = false;
+        return;
+    }
+    /* A mark made before the first block was there means the beginning of the first block. */
+    enter_block(arena, mark.block != NULL ? mark.block : arena->first, mark.used);
+    arena->failed = false;
+}
+
+bool ink_arena_failed(const ink_arena *arena)
+{
+    return arena->failed;
+}

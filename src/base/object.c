@@ -1,0 +1,125 @@
+/*
+ * object.c - an object and all it owns in one block of memory, whose size is measured before it is taken.
+ *
+ * In front of every object lies a header that says where its block came from:
+ *
+ *     raw ... | header | object, its parts ...
+ *             ^ INK_ALIGNMENT
+ */
+#include <string.h>
+
+#include "internal.h"
+
+typedef struct header {
+    ink_allocator allocator; /* resize == NULL: the block is the caller's */
+    void *raw;
+    size_t raw_size;
+    size_t bytes; /* header and object */
+} header;
+
+#define HEADER_SIZE ((sizeof(header) + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT)
+
+static header *header_of(const void *object)
+{
+    return (header *)((uintptr_t)object - HEADER_SIZE);
+}
+
+void *ink_allocate(const ink_allocator *allocator, size_t size)
+{
+    return allocator->resize(allocator->user, NULL, 0, size);
+}
+
+void ink_deallocate(const ink_allocator *allocator, void *block, size_t size)
+{
+    if (block != NULL)
+        allocator->resize(allocator->user, block, size, 0);
+}
+
+static ink_result no_memory(ink_context *ctx, const char *what, size_t bytes)
+{
+    return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s needs %z bytes", what, bytes);
+}
+
+ink_result ink_object_measure(ink_context *ctx, const char *what, ink_build_fn build, void *args, size_t *bytes)
+{
+    ink_arena arena;
+    void *object = NULL;
+    ink_arena_measure(&arena);
+    ink_arena_take(&arena, 1, HEADER_SIZE);
+    INK_TRY(build(args, &arena, &object));
+    if (ink_arena_failed(&arena) || arena.used > SIZE_MAX - 2 * INK_ALIGNMENT)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s needs more memory than this machine can address", what);
+    *bytes = arena.used;
+    return INK_OK;
+}
+
+/* Second run, over memory of the size measured. */
+static ink_result fill(ink_context *ctx, const char *what, ink_build_fn build, void *args, void *block, size_t bytes,
+                       const header *origin, void **object)
+{
+    ink_arena arena;
+    void *built = NULL;
+    ink_arena_over(&arena, block, bytes);
+    header *head = ink_arena_take(&arena, 1, HEADER_SIZE);
+    if (head == NULL)
+        return no_memory(ctx, what, bytes);
+    *head = *origin;
+    INK_TRY(build(args, &arena, &built));
+    if (ink_arena_failed(&arena))
+        return no_memory(ctx, what, bytes);
+    *object = built;
+    return INK_OK;
+}
+
+ink_result ink_object_create(ink_context *ctx, const char *what, ink_build_fn build, void *args, uint64_t max_bytes,
+                             void **object)
+{
+    header origin = {.allocator = ctx->allocator};
+    *object = NULL;
+    INK_TRY(ink_object_measure(ctx, what, build, args, &origin.bytes));
+    if (max_bytes != 0 && origin.bytes > max_bytes)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s needs %z bytes, the limit is %u", what, origin.bytes, max_bytes);
+
+    origin.raw_size = origin.bytes + INK_ALIGNMENT - 1;
+    origin.raw = ink_allocate(&ctx->allocator, origin.raw_size);
+    if (origin.raw == NULL)
+        return no_memory(ctx, what, origin.raw_size);
+    unsigned char *block = origin.raw;
+    size_t misaligned = (uintptr_t)block % INK_ALIGNMENT;
+    if (misaligned != 0)
+        block += INK_ALIGNMENT - misaligned;
+
+    ink_result result = fill(ctx, what, build, args, block, origin.bytes, &origin, object);
+    if (result != INK_OK)
+        ink_deallocate(&origin.allocator, origin.raw, origin.raw_size);
+    return result;
+}
+
+ink_result ink_object_create_in(ink_context *ctx, const char *what, ink_build_fn build, void *args, void *block,
+                                size_t size, void **object)
+{
+    header origin = {.raw = block};
+    *object = NULL;
+    INK_TRY(ink_object_measure(ctx, what, build, args, &origin.bytes));
+    if ((uintptr_t)block % INK_ALIGNMENT != 0)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "the block for %s must start at a multiple of %z bytes", what,
+                        (size_t)INK_ALIGNMENT);
+    if (size < origin.bytes)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "the block for %s has %z bytes, %z are needed", what, size,
+                        origin.bytes);
+    return fill(ctx, what, build, args, block, origin.bytes, &origin, object);
+}
+
+void ink_object_free(void *object)
+{
+    if (object == NULL)
+        return;
+    header head = *header_of(object);
+    if (head.allocator.resize != NULL)
+        ink_deallocate(&head.allocator, head.raw, head.raw_size);
+}
+
+size_t ink_object_bytes(const void *object)
+{
+    return header_of(object)->bytes;
+}

@@ -1,0 +1,290 @@
+/*
+ * platform.c - memory, files and threads of the operating system: POSIX, and plain C where that is all there is.
+ */
+#if !defined(_WIN32)
+#define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64
+#endif
+
+#include "platform.h"
+
+#include <stdlib.h>
+
+void *ink_platform_resize(void *user, void *block, size_t old_size, size_t new_size)
+{
+    (void)user, (void)old_size;
+    if (new_size == 0) {
+        free(block);
+        return NULL;
+    }
+    return malloc(new_size);
+}
+
+/* ---- files ---------------------------------------------------------------------------------------------------- */
+
+#if defined(INK_NO_FILES)
+
+ink_result ink_platform_open(const char *path, void **file, uint64_t *size)
+{
+    (void)path, (void)file, (void)size;
+    return INK_ERROR_UNSUPPORTED;
+}
+
+ink_result ink_platform_read(void *file, uint64_t offset, void *buffer, size_t size, size_t *got)
+{
+    (void)file, (void)offset, (void)buffer, (void)size, (void)got;
+    return INK_ERROR_UNSUPPORTED;
+}
+
+void ink_platform_close(void *file)
+{
+    (void)file;
+}
+
+#elif !defined(_WIN32)
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A handle is the descriptor plus one, so that descriptor 0 is not NULL. */
+static int descriptor_of(void *file)
+{
+    return (int)((intptr_t)file - 1);
+}
+
+static ink_result open_regular(const char *path, void **file, uint64_t *size)
+{
+    struct stat status;
+    int fd;
+    do {
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block here */
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? INK_ERROR_NOT_FOUND : INK_ERROR_READ;
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < 0) {
+        close(fd);
+        return INK_ERROR_READ;
+    }
+    *file = (void *)((intptr_t)fd + 1);
+    *size = (uint64_t)status.st_size;
+    return INK_OK;
+}
+
+ink_result ink_platform_open(const char *path, void **file, uint64_t *size)
+{
+    int saved = errno;
+    ink_result result = open_regular(path, file, size);
+    errno = saved;
+    return result;
+}
+
+ink_result ink_platform_read(void *file, uint64_t offset, void *buffer, size_t size, size_t *got)
+{
+    int saved = errno;
+    size_t most = (size_t)1 << 30; /* systems refuse or cut reads of 2 GiB and more */
+    ssize_t n;
+    do {
+        n = pread(descriptor_of(file), buffer, size < most ? size : most, (off_t)offset);
+    } while (n < 0 && errno == EINTR);
+    errno = saved;
+    *got = n > 0 ? (size_t)n : 0;
+    return n < 0 ? INK_ERROR_READ : INK_OK;
+}
+
+void ink_platform_close(void *file)
+{
+    int saved = errno;
+    close(descriptor_of(file));
+    errno = saved;
+}
+
+#else
+
+#include <stdio.h>
+
+ink_result ink_platform_open(const char *path, void **file, uint64_t *size)
+{
+    FILE *stream = fopen(path, "rb");
+    if (stream == NULL)
+        return INK_ERROR_NOT_FOUND;
+    long long end = _fseeki64(stream, 0, SEEK_END) == 0 ? _ftelli64(stream) : -1;
+    if (end < 0) {
+        fclose(stream);
+        return INK_ERROR_READ;
+    }
+    *file = stream;
+    *size = (uint64_t)end;
+    return INK_OK;
+}
+
+ink_result ink_platform_read(void *file, uint64_t offset, void *buffer, size_t size, size_t *got)
+{
+    if (_fseeki64(file, (long long)offset, SEEK_SET) != 0)
+        return INK_ERROR_READ;
+    *got = fread(buffer, 1, size, file);
+    return *got == 0 && ferror((FILE *)file) ? INK_ERROR_READ : INK_OK;
+}
+
+void ink_platform_close(void *file)
+{
+    fclose(file);
+}
+
+#endif
+
+/* ---- threads -------------------------------------------------------------------------------------------------- */
+
+#if defined(_WIN32) && !defined(INK_NO_THREADS)
+#define INK_NO_THREADS
+#endif
+
+void ink_platform_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#if defined(INK_NO_THREADS)
+
+struct ink_thread {
+    char unused;
+};
+struct ink_sleep {
+    char unused;
+};
+
+bool ink_thread_start(ink_thread *thread, void (*run)(void *), void *argument)
+{
+    (void)thread, (void)run, (void)argument;
+    return false;
+}
+
+void ink_thread_join(ink_thread *thread)
+{
+    (void)thread;
+}
+
+bool ink_sleep_init(ink_sleep *sleep)
+{
+    (void)sleep;
+    return false;
+}
+
+void ink_sleep_destroy(ink_sleep *sleep)
+{
+    (void)sleep;
+}
+
+void ink_sleep_lock(ink_sleep *sleep)
+{
+    (void)sleep;
+}
+
+void ink_sleep_unlock(ink_sleep *sleep)
+{
+    (void)sleep;
+}
+
+void ink_sleep_wait(ink_sleep *sleep)
+{
+    (void)sleep;
+}
+
+void ink_sleep_wake_all(ink_sleep *sleep)
+{
+    (void)sleep;
+}
+
+#else
+
+#include <pthread.h>
+#include <signal.h>
+
+struct ink_thread {
+    pthread_t id;
+    void (*run)(void *);
+    void *argument;
+};
+
+struct ink_sleep {
+    pthread_mutex_t mutex;
+    pthread_cond_t condition;
+};
+
+static void *thread_main(void *argument)
+{
+    ink_thread *thread = argument;
+    thread->run(thread->argument);
+    return NULL;
+}
+
+bool ink_thread_start(ink_thread *thread, void (*run)(void *), void *argument)
+{
+    sigset_t all, before;
+    thread->run = run;
+    thread->argument = argument;
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
+        return false;
+    bool started = pthread_create(&thread->id, NULL, thread_main, thread) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
+void ink_thread_join(ink_thread *thread)
+{
+    pthread_join(thread->id, NULL);
+}
+
+bool ink_sleep_init(ink_sleep *sleep)
+{
+    if (pthread_mutex_init(&sleep->mutex, NULL) != 0)
+        return false;
+    if (pthread_cond_init(&sleep->condition, NULL) == 0)
+        return true;
+    pthread_mutex_destroy(&sleep->mutex);
+    return false;
+}
+
+void ink_sleep_destroy(ink_sleep *sleep)
+{
+    pthread_cond_destroy(&sleep->condition);
+    pthread_mutex_destroy(&sleep->mutex);
+}
+
+void ink_sleep_lock(ink_sleep *sleep)
+{
+    pthread_mutex_lock(&sleep->mutex);
+}
+
+void ink_sleep_unlock(ink_sleep *sleep)
+{
+    pthread_mutex_unlock(&sleep->mutex);
+}
+
+void ink_sleep_wait(ink_sleep *sleep)
+{
+    pthread_cond_wait(&sleep->condition, &sleep->mutex);
+}
+
+void ink_sleep_wake_all(ink_sleep *sleep)
+{
+    pthread_cond_broadcast(&sleep->condition);
+}
+
+#endif
+
+size_t ink_thread_bytes(void)
+{
+    return sizeof(ink_thread);
+}
+
+size_t ink_sleep_bytes(void)
+{
+    return sizeof(ink_sleep);
+}

@@ -1,0 +1,168 @@
+/*
+ * source.c - folders and memory as sources of files, and whole, checked reads from any source.
+ */
+#include <string.h>
+
+#include <inkling/source.h>
+
+#include "internal.h"
+#include "platform.h"
+
+#define PATH_SIZE 4096
+
+/* ---- a folder ------------------------------------------------------------------------------------------------- */
+
+static ink_result folder_open(void *user, const char *name, void **file, uint64_t *size)
+{
+#ifdef INK_NO_FILES
+    (void)user, (void)name, (void)file, (void)size;
+    return INK_ERROR_UNSUPPORTED;
+#else
+    const char *folder = user;
+    char path[PATH_SIZE];
+    size_t folder_length = folder != NULL ? strlen(folder) : 0;
+    size_t name_length = strlen(name);
+    if (folder_length + 1 + name_length + 1 > sizeof path || folder_length > sizeof path || name_length > sizeof path)
+        return INK_ERROR_NOT_FOUND;
+    size_t used = 0;
+    if (folder_length > 0) {
+        memcpy(path, folder, folder_length);
+        path[folder_length] = '/';
+        used = folder_length + 1;
+    }
+    memcpy(path + used, name, name_length + 1);
+    return ink_platform_open(path, file, size);
+#endif
+}
+
+static ink_result folder_read(void *user, void *file, uint64_t offset, void *buffer, size_t size, size_t *got)
+{
+    (void)user;
+    return ink_platform_read(file, offset, buffer, size, got);
+}
+
+static void folder_close(void *user, void *file)
+{
+    (void)user;
+    ink_platform_close(file);
+}
+
+ink_source ink_source_folder(const char *path)
+{
+    bool named = path != NULL && path[0] != '\0';
+    return (ink_source){.name = named ? path : NULL,
+                        .user = (void *)(uintptr_t)path,
+                        .open = folder_open,
+                        .read = folder_read,
+                        .close = folder_close};
+}
+
+/* ---- memory --------------------------------------------------------------------------------------------------- */
+
+static ink_result memory_open(void *user, const char *name, void **file, uint64_t *size)
+{
+    const ink_memory_files *all = user;
+    for (size_t i = 0; i < all->n_files; i++) {
+        if (strcmp(all->files[i].name, name) == 0) {
+            *file = (void *)(uintptr_t)&all->files[i];
+            *size = all->files[i].size;
+            return INK_OK;
+        }
+    }
+    return INK_ERROR_NOT_FOUND;
+}
+
+static ink_result memory_read(void *user, void *file, uint64_t offset, void *buffer, size_t size, size_t *got)
+{
+    const ink_memory_file *memory = file;
+    (void)user;
+    *got = offset >= memory->size ? 0 : ink_size_min(size, memory->size - (size_t)offset);
+    if (*got > 0)
+        memcpy(buffer, (const unsigned char *)memory->data + offset, *got);
+    return INK_OK;
+}
+
+static void memory_close(void *user, void *file)
+{
+    (void)user, (void)file;
+}
+
+ink_source ink_source_memory(const ink_memory_files *files)
+{
+    return (ink_source){
+        .user = (void *)(uintptr_t)files, .open = memory_open, .read = memory_read, .close = memory_close};
+}
+
+/* ---- files of any source -------------------------------------------------------------------------------------- */
+
+ink_result ink_file_open(ink_context *ctx, const ink_source *source, const char *name, ink_file *file)
+{
+    const char *folder = source->name != NULL ? source->name : "";
+    const char *slash = source->name != NULL ? "/" : "";
+    void *handle = NULL;
+    uint64_t size = 0;
+    ink_result result = source->open(source->user, name, &handle, &size);
+    if (result == INK_ERROR_NOT_FOUND)
+        return ink_fail(ctx, result, "%q%s%q: no such file", folder, slash, name);
+    if (result == INK_ERROR_UNSUPPORTED)
+        return ink_fail(ctx, result, "%q%s%q: this build of the library cannot open files", folder, slash, name);
+    if (result != INK_OK)
+        return ink_fail(ctx, INK_ERROR_READ, "%q%s%q: cannot be read (not a regular file, or no permission)", folder,
+                        slash, name);
+    *file = (ink_file){.source = source, .handle = handle, .name = name, .size = size};
+    return INK_OK;
+}
+
+ink_result ink_file_read(ink_context *ctx, const ink_file *file, uint64_t offset, void *buffer, size_t size)
+{
+    unsigned char *out = buffer;
+    if (offset > file->size || size > file->size - offset)
+        return ink_fail(ctx, INK_ERROR_CORRUPT, "%q: %z bytes at offset %u pass the end of the file at %u", file->name,
+                        size, offset, file->size);
+    while (size > 0) {
+        size_t got = 0;
+        ink_result result = file->source->read(file->source->user, file->handle, offset, out, size, &got);
+        if (result != INK_OK || got > size)
+            return ink_fail(ctx, INK_ERROR_READ, "%q: reading %z bytes at offset %u failed", file->name, size, offset);
+        if (got == 0)
+            return ink_fail(ctx, INK_ERROR_READ, "%q: the file ends at %u, it had %u bytes when it was opened",
+                            file->name, offset, file->size);
+        out += got;
+        offset += got;
+        size -= got;
+    }
+    return INK_OK;
+}
+
+void ink_file_close(ink_file *file)
+{
+    if (file->source != NULL && file->source->close != NULL)
+        file->source->close(file->source->user, file->handle);
+    file->source = NULL;
+}
+
+static ink_result read_all(ink_context *ctx, const ink_file *file, size_t max_bytes, ink_arena *arena,
+                           const char **text, size_t *size)
+{
+    if (file->size > max_bytes)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%q: the file has %u bytes, at most %z are read", file->name, file->size,
+                        max_bytes);
+    char *bytes = ink_arena_take(arena, (size_t)file->size + 1, 1);
+    if (bytes == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %q has %u bytes", file->name, file->size);
+    INK_TRY(ink_file_read(ctx, file, 0, bytes, (size_t)file->size));
+    bytes[file->size] = '\0';
+    *text = bytes;
+    *size = (size_t)file->size;
+    return INK_OK;
+}
+
+ink_result ink_file_read_all(ink_context *ctx, const ink_source *source, const char *name, size_t max_bytes,
+                             ink_arena *arena, const char **text, size_t *size)
+{
+    ink_file file;
+    INK_TRY(ink_file_open(ctx, source, name, &file));
+    ink_result result = read_all(ctx, &file, ink_size_min(max_bytes, SIZE_MAX - 1), arena, text, size);
+    ink_file_close(&file);
+    return result;
+}
