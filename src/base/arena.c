@@ -10,8 +10,7 @@
 
 struct ink_arena_block {
     struct ink_arena_block *next;
-    void *raw; /* what the hook returned: this header lies in it, aligned, and the bytes after the header */
-    size_t raw_size;
+    ink_memory memory; /* this header and the bytes after it */
     size_t capacity;
 };
 
@@ -36,17 +35,13 @@ static void enter_block(ink_arena *arena, struct ink_arena_block *block, size_t 
 
 static struct ink_arena_block *new_block(const ink_allocator *allocator, size_t capacity)
 {
-    size_t raw_size;
-    if (!ink_size_add(capacity, HEADER_SIZE + INK_ALIGNMENT - 1, &raw_size))
+    size_t size;
+    ink_memory memory;
+    if (!ink_size_add(capacity, HEADER_SIZE, &size) || !ink_memory_take(allocator, size, &memory))
         return NULL;
-    unsigned char *raw = ink_allocate(allocator, raw_size);
-    if (raw == NULL)
-        return NULL;
-    size_t misaligned = (uintptr_t)raw % INK_ALIGNMENT;
-    struct ink_arena_block *block = (void *)(raw + (misaligned != 0 ? INK_ALIGNMENT - misaligned : 0));
+    struct ink_arena_block *block = memory.start;
     block->next = NULL;
-    block->raw = raw;
-    block->raw_size = raw_size;
+    block->memory = memory;
     block->capacity = capacity;
     return block;
 }
@@ -55,7 +50,7 @@ static void free_blocks(const ink_allocator *allocator, struct ink_arena_block *
 {
     while (block != NULL) {
         struct ink_arena_block *next = block->next;
-        ink_deallocate(allocator, block->raw, block->raw_size);
+        ink_memory_give_back(allocator, block->memory);
         block = next;
     }
 }

@@ -55,10 +55,12 @@ ink_context *ink_context_create(const ink_context_options *options)
     if (kernel == NULL || chosen.n_threads > INK_MAX_THREADS)
         return NULL;
 
-    ink_context *ctx = ink_allocate(&chosen.allocator, sizeof *ctx);
-    if (ctx == NULL)
+    ink_memory memory;
+    if (!ink_memory_take(&chosen.allocator, sizeof(ink_context), &memory))
         return NULL;
+    ink_context *ctx = memory.start;
     memset(ctx, 0, sizeof *ctx);
+    ctx->memory = memory;
     ctx->allocator = chosen.allocator;
     ctx->kernel = kernel;
     ink_arena_grow(&ctx->scratch, &ctx->allocator);
@@ -79,7 +81,7 @@ void ink_context_free(ink_context *ctx)
     ink_allocator allocator = ctx->allocator;
     ink_workers_free(ctx->workers);
     ink_arena_free(&ctx->scratch);
-    ink_deallocate(&allocator, ctx, sizeof *ctx);
+    ink_memory_give_back(&allocator, ctx->memory);
 }
 
 const char *ink_context_error(const ink_context *ctx)

@@ -14,11 +14,23 @@
 
 struct ink_kernel;
 
+/* Memory straight from an allocator hook, whose addresses may have any alignment: `start` is the first multiple of
+   INK_ALIGNMENT in it. What lies under contexts, objects, workers and growing arenas; all else comes from an arena. */
+typedef struct ink_memory {
+    void *start;
+    void *raw; /* what the hook returned, raw_size bytes */
+    size_t raw_size;
+} ink_memory;
+
+bool ink_memory_take(const ink_allocator *allocator, size_t size, ink_memory *memory);
+void ink_memory_give_back(const ink_allocator *allocator, ink_memory memory);
+
 #define INK_ERROR_SIZE 512
 #define INK_SCOPE_SIZE 128
 
 struct ink_context {
     ink_allocator allocator;
+    ink_memory memory;               /* this structure's own */
     const struct ink_kernel *kernel; /* tensor/kernel.h */
     ink_workers *workers;            /* NULL: everything runs on the calling thread */
     ink_arena scratch;               /* growing; whoever takes from it releases to its own mark */
@@ -90,11 +102,6 @@ void ink_object_free(void *object);
 
 /* Bytes of the block an object lives in. */
 size_t ink_object_bytes(const void *object);
-
-/* Plain memory from the context's allocator, at any alignment; NULL if there is none. For what cannot be measured
-   first (tables that grow while a file is parsed): use a growing arena over &ctx->allocator instead where possible. */
-void *ink_allocate(const ink_allocator *allocator, size_t size);
-void ink_deallocate(const ink_allocator *allocator, void *block, size_t size);
 
 /*
  * Scratch memory of a call:

@@ -3,8 +3,7 @@
  *
  * In front of every object lies a header that says where its block came from:
  *
- *     raw ... | header | object, its parts ...
- *             ^ INK_ALIGNMENT
+ *     header | object, its parts ...
  */
 #include <string.h>
 
@@ -12,8 +11,7 @@
 
 typedef struct header {
     ink_allocator allocator; /* resize == NULL: the block is the caller's */
-    void *raw;
-    size_t raw_size;
+    ink_memory memory;
     size_t bytes; /* header and object */
 } header;
 
@@ -24,15 +22,25 @@ static header *header_of(const void *object)
     return (header *)((uintptr_t)object - HEADER_SIZE);
 }
 
-void *ink_allocate(const ink_allocator *allocator, size_t size)
+bool ink_memory_take(const ink_allocator *allocator, size_t size, ink_memory *memory)
 {
-    return allocator->resize(allocator->user, NULL, 0, size);
+    size_t raw_size;
+    if (!ink_size_add(size, INK_ALIGNMENT - 1, &raw_size))
+        return false;
+    void *raw = allocator->resize(allocator->user, NULL, 0, raw_size);
+    if (raw == NULL)
+        return false;
+    size_t misaligned = (uintptr_t)raw % INK_ALIGNMENT;
+    *memory = (ink_memory){.start = (char *)raw + (misaligned != 0 ? INK_ALIGNMENT - misaligned : 0),
+                           .raw = raw,
+                           .raw_size = raw_size};
+    return true;
 }
 
-void ink_deallocate(const ink_allocator *allocator, void *block, size_t size)
+void ink_memory_give_back(const ink_allocator *allocator, ink_memory memory)
 {
-    if (block != NULL)
-        allocator->resize(allocator->user, block, size, 0);
+    if (memory.raw != NULL)
+        allocator->resize(allocator->user, memory.raw, memory.raw_size, 0);
 }
 
 static ink_result no_memory(ink_context *ctx, const char *what, size_t bytes)
@@ -80,25 +88,18 @@ ink_result ink_object_create(ink_context *ctx, const char *what, ink_build_fn bu
     if (max_bytes != 0 && origin.bytes > max_bytes)
         return ink_fail(ctx, INK_ERROR_LIMIT, "%s needs %z bytes, the limit is %u", what, origin.bytes, max_bytes);
 
-    origin.raw_size = origin.bytes + INK_ALIGNMENT - 1;
-    origin.raw = ink_allocate(&ctx->allocator, origin.raw_size);
-    if (origin.raw == NULL)
-        return no_memory(ctx, what, origin.raw_size);
-    unsigned char *block = origin.raw;
-    size_t misaligned = (uintptr_t)block % INK_ALIGNMENT;
-    if (misaligned != 0)
-        block += INK_ALIGNMENT - misaligned;
-
-    ink_result result = fill(ctx, what, build, args, block, origin.bytes, &origin, object);
+    if (!ink_memory_take(&ctx->allocator, origin.bytes, &origin.memory))
+        return no_memory(ctx, what, origin.bytes);
+    ink_result result = fill(ctx, what, build, args, origin.memory.start, origin.bytes, &origin, object);
     if (result != INK_OK)
-        ink_deallocate(&origin.allocator, origin.raw, origin.raw_size);
+        ink_memory_give_back(&origin.allocator, origin.memory);
     return result;
 }
 
 ink_result ink_object_create_in(ink_context *ctx, const char *what, ink_build_fn build, void *args, void *block,
                                 size_t size, void **object)
 {
-    header origin = {.raw = block};
+    header origin = {0};
     *object = NULL;
     INK_TRY(ink_object_measure(ctx, what, build, args, &origin.bytes));
     if ((uintptr_t)block % INK_ALIGNMENT != 0)
@@ -116,7 +117,7 @@ void ink_object_free(void *object)
         return;
     header head = *header_of(object);
     if (head.allocator.resize != NULL)
-        ink_deallocate(&head.allocator, head.raw, head.raw_size);
+        ink_memory_give_back(&head.allocator, head.memory);
 }
 
 size_t ink_object_bytes(const void *object)

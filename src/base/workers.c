@@ -66,8 +66,7 @@ struct ink_workers {
     unsigned n_threads; /* the caller's included */
     unsigned n_started;
     const ink_allocator *allocator;
-    void *raw;
-    size_t raw_size;
+    ink_memory memory;
     unsigned char *threads; /* [n_threads - 1] of ink_thread_bytes() */
 };
 
@@ -134,34 +133,32 @@ static void worker_main(void *argument)
     }
 }
 
+static ink_workers *take_pieces(ink_arena *arena, unsigned n_threads)
+{
+    ink_workers *w = ink_arena_take(arena, 1, sizeof *w);
+    ink_sleep *sleep = ink_arena_take(arena, 1, ink_sleep_bytes());
+    unsigned char *threads = ink_arena_take(arena, n_threads - 1, ink_thread_bytes());
+    if (w == NULL)
+        return NULL;
+    memset(w, 0, sizeof *w);
+    w->sleep = sleep;
+    w->threads = threads;
+    return w;
+}
+
 static ink_workers *allocate(const ink_allocator *allocator, unsigned n_threads)
 {
     ink_arena arena;
-    ink_workers *w = NULL;
+    ink_memory memory;
     ink_arena_measure(&arena);
-    void *raw = NULL;
-    size_t raw_size = 0;
-    /* Two runs over the same takes: the first measures, the second fills. */
-    for (int run = 0; run < 2; run++) {
-        w = ink_arena_take(&arena, 1, sizeof *w);
-        ink_sleep *sleep = ink_arena_take(&arena, 1, ink_sleep_bytes());
-        unsigned char *threads = ink_arena_take(&arena, n_threads - 1, ink_thread_bytes());
-        if (run == 0) {
-            raw_size = arena.used + INK_ALIGNMENT - 1;
-            raw = ink_allocate(allocator, raw_size);
-            if (raw == NULL)
-                return NULL;
-            uintptr_t start = ((uintptr_t)raw + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT;
-            ink_arena_over(&arena, (void *)start, arena.used);
-        } else {
-            memset(w, 0, sizeof *w);
-            w->sleep = sleep;
-            w->threads = threads;
-        }
-    }
+    take_pieces(&arena, n_threads);
+    size_t size = arena.used;
+    if (!ink_memory_take(allocator, size, &memory))
+        return NULL;
+    ink_arena_over(&arena, memory.start, size);
+    ink_workers *w = take_pieces(&arena, n_threads);
+    w->memory = memory;
     w->allocator = allocator;
-    w->raw = raw;
-    w->raw_size = raw_size;
     w->n_threads = n_threads;
     atomic_init(&w->remaining, 0);
     atomic_init(&w->unfinished, 0);
@@ -181,7 +178,7 @@ ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threa
     if (w == NULL)
         return NULL;
     if (!ink_sleep_init(w->sleep)) {
-        ink_deallocate(allocator, w->raw, w->raw_size);
+        ink_memory_give_back(allocator, w->memory);
         return NULL;
     }
     while (w->n_started < n_threads - 1) {
@@ -203,7 +200,7 @@ void ink_workers_free(ink_workers *workers)
     for (unsigned i = 0; i < workers->n_started; i++)
         ink_thread_join(thread_at(workers, i));
     ink_sleep_destroy(workers->sleep);
-    ink_deallocate(workers->allocator, workers->raw, workers->raw_size);
+    ink_memory_give_back(workers->allocator, workers->memory);
 }
 
 unsigned ink_workers_count(const ink_workers *workers)

@@ -1,0 +1,452 @@
+/* test_base.c - arena, objects, sentences, sources, workers and contexts. */
+#include "testing.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../src/base/internal.h"
+
+/* ---- a counting allocator that hands out odd addresses: any alignment must do ----------------------------------- */
+
+typedef struct counter {
+    size_t live, calls;
+    size_t fail_at; /* the call that returns NULL, from 1; 0: none */
+} counter;
+
+static void *counting_resize(void *user, void *block, size_t old_size, size_t new_size)
+{
+    counter *c = user;
+    if (new_size == 0) {
+        if (block != NULL) {
+            c->live -= old_size;
+            free((char *)block - 1);
+        }
+        return NULL;
+    }
+    assert_null(block);
+    c->calls++;
+    if (c->calls == c->fail_at || new_size > ((size_t)1 << 30))
+        return NULL;
+    c->live += new_size;
+    return (char *)malloc(new_size + 1) + 1;
+}
+
+static ink_context *counting_context(counter *c, unsigned n_threads)
+{
+    ink_context_options options = test_options(n_threads);
+    options.allocator = (ink_allocator){.resize = counting_resize, .user = c};
+    return ink_context_create(&options);
+}
+
+/* ---- arena ------------------------------------------------------------------------------------------------------ */
+
+static void take_some(ink_arena *arena, void *pieces[4])
+{
+    pieces[0] = ink_arena_take(arena, 3, sizeof(float));
+    pieces[1] = ink_arena_take(arena, 1, 64);
+    pieces[2] = ink_arena_take(arena, 0, 8);
+    pieces[3] = ink_arena_take(arena, 65, 1);
+}
+
+static void measured_is_used(void **unused)
+{
+    (void)unused;
+    static _Alignas(INK_ALIGNMENT) unsigned char block[1024];
+    void *pieces[4];
+    ink_arena measure, real;
+    ink_arena_measure(&measure);
+    take_some(&measure, pieces);
+    assert_null(pieces[0]);
+    assert_false(ink_arena_failed(&measure));
+    assert_int_equal(measure.used, 64 + 64 + 128);
+
+    ink_arena_over(&real, block, measure.used);
+    take_some(&real, pieces);
+    assert_false(ink_arena_failed(&real));
+    assert_int_equal(real.used, measure.used);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal((uintptr_t)pieces[i] % INK_ALIGNMENT, 0);
+
+    ink_arena_over(&real, block, measure.used - 1);
+    take_some(&real, pieces);
+    assert_true(ink_arena_failed(&real));
+    assert_null(ink_arena_take(&real, 1, 1)); /* sticky, although one byte would fit */
+
+    ink_arena_over(&real, block + 1, sizeof block - 1);
+    assert_true(ink_arena_failed(&real));
+}
+
+static void overflowing_takes_fail(void **unused)
+{
+    (void)unused;
+    const size_t bad[][2] = {{SIZE_MAX, 2}, {SIZE_MAX / 2 + 1, 2}, {SIZE_MAX, 1}, {SIZE_MAX - 63, 1}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        ink_arena arena;
+        ink_arena_measure(&arena);
+        ink_arena_take(&arena, bad[i][0], bad[i][1]);
+        assert_true(ink_arena_failed(&arena));
+    }
+    /* Sums overflow too. */
+    ink_arena arena;
+    ink_arena_measure(&arena);
+    ink_arena_take(&arena, SIZE_MAX / 2, 1);
+    ink_arena_take(&arena, SIZE_MAX / 2, 1);
+    ink_arena_take(&arena, 64, 1);
+    assert_true(ink_arena_failed(&arena));
+}
+
+static void growing_arena_keeps_its_blocks(void **unused)
+{
+    (void)unused;
+    counter c = {0};
+    ink_allocator allocator = {.resize = counting_resize, .user = &c};
+    ink_arena arena;
+    ink_arena_grow(&arena, &allocator);
+    ink_arena_mark start = ink_arena_mark_here(&arena);
+    size_t calls = 0;
+    for (int round = 0; round < 3; round++) {
+        unsigned char *pieces[20];
+        for (size_t i = 0; i < 20; i++) {
+            pieces[i] = ink_arena_take(&arena, 10000 * (i + 1), 1);
+            assert_non_null(pieces[i]);
+            memset(pieces[i], (int)i, 10000 * (i + 1));
+        }
+        for (size_t i = 0; i < 20; i++)
+            assert_int_equal(pieces[i][10000 * (i + 1) - 1], i);
+        if (round == 0)
+            calls = c.calls;
+        ink_arena_release(&arena, start);
+    }
+    assert_int_equal(c.calls, calls); /* rounds two and three took nothing new */
+    assert_true(ink_arena_reserve(&arena, 5000000));
+    calls = c.calls;
+    assert_non_null(ink_arena_take(&arena, 5000000 - 64, 1));
+    assert_int_equal(c.calls, calls);
+    assert_false(ink_arena_reserve(&arena, 1)); /* something is taken */
+    ink_arena_free(&arena);
+    assert_int_equal(c.live, 0);
+}
+
+static void failed_growth_leaves_the_arena_usable(void **unused)
+{
+    (void)unused;
+    counter c = {.fail_at = 2};
+    ink_allocator allocator = {.resize = counting_resize, .user = &c};
+    ink_arena arena;
+    ink_arena_grow(&arena, &allocator);
+    assert_non_null(ink_arena_take(&arena, 100, 1));
+    ink_arena_mark mark = ink_arena_mark_here(&arena);
+    c.fail_at = c.calls + 1;
+    /* The doubled block is refused, the exact one is not. */
+    assert_non_null(ink_arena_take(&arena, 65536, 1));
+    ink_arena_release(&arena, mark);
+    assert_non_null(ink_arena_take(&arena, 100, 1));
+    ink_arena_free(&arena);
+    assert_int_equal(c.live, 0);
+}
+
+/* ---- objects ---------------------------------------------------------------------------------------------------- */
+
+typedef struct thing {
+    int *numbers;
+} thing;
+
+typedef struct thing_args {
+    ink_context *ctx;
+    size_t n;
+    bool refuse;
+} thing_args;
+
+static ink_result build_thing(void *args, ink_arena *arena, void **object)
+{
+    thing_args *wanted = args;
+    thing *t = ink_arena_take(arena, 1, sizeof *t);
+    int *numbers = ink_arena_take(arena, wanted->n, sizeof *numbers);
+    if (wanted->refuse)
+        return ink_fail(wanted->ctx, INK_ERROR_MISMATCH, "no %z things", wanted->n);
+    if (arena->measuring || arena->failed)
+        return INK_OK;
+    t->numbers = numbers;
+    for (size_t i = 0; i < wanted->n; i++)
+        numbers[i] = (int)i;
+    *object = t;
+    return INK_OK;
+}
+
+static void objects_are_one_block_of_the_measured_size(void **unused)
+{
+    (void)unused;
+    counter c = {0};
+    ink_context *ctx = counting_context(&c, 1);
+    size_t before = c.live, bytes;
+    thing_args args = {.ctx = ctx, .n = 1000};
+    void *object;
+    assert_ok(ctx, ink_object_measure(ctx, "the thing", build_thing, &args, &bytes));
+    assert_ok(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object));
+    assert_int_equal(((thing *)object)->numbers[999], 999);
+    assert_int_equal(ink_object_bytes(object), bytes);
+    assert_int_equal(c.live, before + bytes + INK_ALIGNMENT - 1);
+    ink_object_free(object);
+    ink_object_free(NULL);
+    assert_int_equal(c.live, before);
+
+    assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, bytes - 1, &object), INK_ERROR_LIMIT,
+                 "the thing needs");
+    assert_null(object);
+    assert_ok(ctx, ink_object_create(ctx, "the thing", build_thing, &args, bytes, &object));
+    ink_object_free(object);
+
+    c.fail_at = c.calls + 1;
+    assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object), INK_ERROR_MEMORY, "memory");
+    args.refuse = true;
+    assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object), INK_ERROR_MISMATCH,
+                 "no 1000 things");
+    args = (thing_args){.ctx = ctx, .n = SIZE_MAX / 8};
+    assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object), INK_ERROR_MEMORY, NULL);
+    args.n = SIZE_MAX;
+    assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object), INK_ERROR_LIMIT, "address");
+    assert_int_equal(c.live, before);
+    ink_context_free(ctx);
+    assert_int_equal(c.live, 0);
+}
+
+static void objects_live_in_a_callers_block(void **unused)
+{
+    (void)unused;
+    static _Alignas(INK_ALIGNMENT) unsigned char block[4096];
+    ink_context *ctx = test_context(1);
+    thing_args args = {.ctx = ctx, .n = 100};
+    size_t bytes;
+    void *object;
+    assert_ok(ctx, ink_object_measure(ctx, "the thing", build_thing, &args, &bytes));
+    memset(block, 0xa5, sizeof block);
+    assert_ok(ctx, ink_object_create_in(ctx, "the thing", build_thing, &args, block, bytes, &object));
+    assert_int_equal(block[bytes], 0xa5);
+    ink_object_free(object); /* nothing to give back */
+    assert_fails(ctx, ink_object_create_in(ctx, "the thing", build_thing, &args, block, bytes - 1, &object),
+                 INK_ERROR_MEMORY, "are needed");
+    assert_fails(ctx, ink_object_create_in(ctx, "the thing", build_thing, &args, block + 8, sizeof block - 8, &object),
+                 INK_ERROR_ARGUMENT, "multiple of 64");
+    ink_context_free(ctx);
+}
+
+/* ---- sentences -------------------------------------------------------------------------------------------------- */
+
+static void sentences_show_foreign_text_safely(void **unused)
+{
+    (void)unused;
+    char out[600];
+    ink_shape shape = {.rank = 2, .dim = {768, 3071}};
+    ink_format(out, sizeof out, "%s: %q is %S, %z of %u, %d%%", "a", "h.3", &shape, (size_t)7, (uint64_t)UINT64_MAX,
+               -9223372036854775807LL - 1);
+    assert_string_equal(out, "a: h.3 is [768, 3071], 7 of 18446744073709551615, -9223372036854775808%");
+    ink_format(out, sizeof out, "%Q|", "a\x1b[2J\n\0\\", (size_t)8);
+    assert_string_equal(out, "a\\x1b[2J\\x0a\\x00\\x5c|");
+    /* Valid UTF-8 stays, what is not or what turns text around is escaped. */
+    ink_format(out, sizeof out, "%q", "\xed\x95\x9c \xe2\x80\xae \xc0\x80 \xed\xa0\x80 \xf0\x9f\x98\x80 \xc2\x85 \xff");
+    assert_string_equal(out, "\xed\x95\x9c \\xe2\\x80\\xae \\xc0\\x80 \\xed\\xa0\\x80 \xf0\x9f\x98\x80 \\xc2\\x85 \\xff");
+    ink_format(out, sizeof out, "%Q", "\xf0\x9f\x98", (size_t)3); /* cut short */
+    assert_string_equal(out, "\\xf0\\x9f\\x98");
+    char *longest = malloc(100001);
+    memset(longest, 'x', 100000);
+    longest[100000] = '\0';
+    assert_int_equal(ink_format(out, sizeof out, "%q", longest), 163);
+    assert_string_equal(out + 160, "...");
+    free(longest);
+    char small[8];
+    assert_int_equal(ink_format(small, sizeof small, "%s", "0123456789"), 7);
+    assert_string_equal(small, "0123456");
+    assert_int_equal(ink_format(small, 0, "x"), 0);
+}
+
+/* ---- sources ---------------------------------------------------------------------------------------------------- */
+
+/* A reader that gives one byte at a time, lies about its length, or fails. */
+typedef struct odd_source {
+    const char *text;
+    size_t size, most;
+    bool fail, too_much;
+    int n_open;
+} odd_source;
+
+static ink_result odd_open(void *user, const char *name, void **file, uint64_t *size)
+{
+    odd_source *odd = user;
+    (void)name;
+    odd->n_open++;
+    *file = odd;
+    *size = odd->size;
+    return INK_OK;
+}
+
+static ink_result odd_read(void *user, void *file, uint64_t offset, void *buffer, size_t size, size_t *got)
+{
+    odd_source *odd = user;
+    (void)file;
+    size_t there = strlen(odd->text);
+    if (odd->fail)
+        return INK_ERROR_READ;
+    *got = offset >= there ? 0 : ink_size_min(ink_size_min(size, odd->most), there - (size_t)offset);
+    memcpy(buffer, odd->text + offset, *got);
+    if (odd->too_much)
+        *got = size + 1;
+    return INK_OK;
+}
+
+static void odd_close(void *user, void *file)
+{
+    (void)file;
+    ((odd_source *)user)->n_open--;
+}
+
+static ink_result read_odd(ink_context *ctx, odd_source *odd, const char **text, size_t *size, size_t max)
+{
+    ink_source source = {.user = odd, .open = odd_open, .read = odd_read, .close = odd_close};
+    ink_result result = ink_file_read_all(ctx, &source, "odd", max, &ctx->scratch, text, size);
+    assert_int_equal(odd->n_open, 0);
+    return result;
+}
+
+static void files_are_read_whole_or_refused(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    const char *text;
+    size_t size;
+    assert_ok(ctx, read_odd(ctx, &(odd_source){.text = "hello", .size = 5, .most = 1}, &text, &size, 5));
+    assert_int_equal(size, 5);
+    assert_string_equal(text, "hello");
+    assert_ok(ctx, read_odd(ctx, &(odd_source){.text = "", .size = 0, .most = 1}, &text, &size, 5));
+    assert_int_equal(size, 0);
+    assert_fails(ctx, read_odd(ctx, &(odd_source){.text = "hell", .size = 5, .most = 9}, &text, &size, 5),
+                 INK_ERROR_READ, "ends at 4, it had 5 bytes");
+    assert_fails(ctx, read_odd(ctx, &(odd_source){.text = "hello", .size = 5, .most = 9, .fail = true}, &text, &size, 5),
+                 INK_ERROR_READ, "offset 0");
+    assert_fails(ctx,
+                 read_odd(ctx, &(odd_source){.text = "hello", .size = 5, .most = 9, .too_much = true}, &text, &size, 5),
+                 INK_ERROR_READ, "failed");
+    assert_fails(ctx, read_odd(ctx, &(odd_source){.text = "hello", .size = 6, .most = 9}, &text, &size, 5),
+                 INK_ERROR_LIMIT, "6 bytes, at most 5");
+    ink_context_free(ctx);
+}
+
+static void folders_and_memory_are_sources(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    const char *text;
+    size_t size;
+    ink_source here = ink_source_folder(FIXTURES);
+    assert_fails(ctx, ink_file_read_all(ctx, &here, "missing.json", 100, &ctx->scratch, &text, &size),
+                 INK_ERROR_NOT_FOUND, "missing.json: no such file");
+    ink_source above = ink_source_folder(FIXTURES "/..");
+    assert_fails(ctx, ink_file_read_all(ctx, &above, "fixtures", 100, &ctx->scratch, &text, &size), INK_ERROR_READ,
+                 "not a regular file");
+    ink_source nothing = ink_source_folder(NULL);
+    assert_fails(ctx, ink_file_read_all(ctx, &nothing, "/dev/zero", 100, &ctx->scratch, &text, &size), INK_ERROR_READ,
+                 "/dev/zero");
+    assert_ok(ctx, ink_file_read_all(ctx, &above, "CMakeLists.txt", 1 << 20, &ctx->scratch, &text, &size));
+    assert_int_equal(strlen(text), size);
+
+    ink_memory_file files[] = {{"a", "first", 5}, {"b", NULL, 0}};
+    ink_memory_files all = {files, 2};
+    ink_source memory = ink_source_memory(&all);
+    assert_ok(ctx, ink_file_read_all(ctx, &memory, "a", 10, &ctx->scratch, &text, &size));
+    assert_string_equal(text, "first");
+    assert_ok(ctx, ink_file_read_all(ctx, &memory, "b", 10, &ctx->scratch, &text, &size));
+    assert_int_equal(size, 0);
+    assert_fails(ctx, ink_file_read_all(ctx, &memory, "c", 10, &ctx->scratch, &text, &size), INK_ERROR_NOT_FOUND, "c");
+    ink_context_free(ctx);
+}
+
+/* ---- workers ---------------------------------------------------------------------------------------------------- */
+
+typedef struct tally {
+    atomic_uint hits[300];
+} tally;
+
+static void hit(void *job, size_t task)
+{
+    atomic_fetch_add(&((tally *)job)->hits[task], 1);
+}
+
+static void every_task_runs_once(void **unused)
+{
+    (void)unused;
+    const ink_allocator allocator = {.resize = counting_resize, .user = &(counter){0}};
+    for (unsigned n_threads = 1; n_threads <= 7; n_threads++) {
+        ink_workers *workers = n_threads > 1 ? ink_workers_create(&allocator, n_threads) : NULL;
+        assert_int_equal(ink_workers_count(workers), n_threads);
+        for (size_t round = 0; round < 2000; round++) {
+            tally t = {0};
+            size_t n = round % 300;
+            ink_workers_run(workers, hit, &t, n);
+            for (size_t i = 0; i < 300; i++)
+                assert_int_equal(atomic_load(&t.hits[i]), i < n ? 1 : 0);
+            if (round % 500 == 499)
+                usleep(2000); /* let them fall asleep */
+        }
+        ink_workers_free(workers);
+    }
+}
+
+static void contexts_fail_cleanly(void **unused)
+{
+    (void)unused;
+    counter c = {0};
+    ink_context *ctx = counting_context(&c, 3);
+    assert_non_null(ctx);
+    assert_int_equal(ink_context_threads(ctx), 3);
+    assert_string_equal(ink_context_error(ctx), "");
+    size_t calls = c.calls;
+    ink_context_free(ctx);
+    for (size_t k = 1; k <= calls; k++) {
+        c = (counter){.fail_at = k};
+        assert_null(counting_context(&c, 3));
+        assert_int_equal(c.live, 0);
+    }
+    assert_null(ink_context_create(&(ink_context_options){.kernel = "abacus"}));
+    assert_null(ink_context_create(&(ink_context_options){.n_threads = INK_MAX_THREADS + 1}));
+    assert_string_equal(ink_context_error(NULL), "there is no context");
+    assert_string_equal(ink_result_name(INK_ERROR_MISMATCH), "INK_ERROR_MISMATCH");
+    assert_string_equal(ink_result_name((ink_result)99), "unknown result");
+    ink_context_free(NULL);
+}
+
+static void every_kernel_can_be_asked_for(void **unused)
+{
+    (void)unused;
+    size_t n = 0;
+    for (const char *name; (name = ink_kernel_name(n)) != NULL; n++) {
+        ink_context *ctx = ink_context_create(&(ink_context_options){.kernel = name});
+        assert_non_null(ctx);
+        assert_string_equal(ink_context_kernel(ctx), name);
+        ink_context_free(ctx);
+    }
+    assert_true(n >= 1);
+    assert_string_equal(ink_kernel_name(n - 1), "portable");
+    ink_context *best = ink_context_create(NULL);
+    assert_string_equal(ink_context_kernel(best), ink_kernel_name(0));
+    ink_context_free(best);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(measured_is_used),
+        cmocka_unit_test(overflowing_takes_fail),
+        cmocka_unit_test(growing_arena_keeps_its_blocks),
+        cmocka_unit_test(failed_growth_leaves_the_arena_usable),
+        cmocka_unit_test(objects_are_one_block_of_the_measured_size),
+        cmocka_unit_test(objects_live_in_a_callers_block),
+        cmocka_unit_test(sentences_show_foreign_text_safely),
+        cmocka_unit_test(files_are_read_whole_or_refused),
+        cmocka_unit_test(folders_and_memory_are_sources),
+        cmocka_unit_test(every_task_runs_once),
+        cmocka_unit_test(contexts_fail_cleanly),
+        cmocka_unit_test(every_kernel_can_be_asked_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
