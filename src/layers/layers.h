@@ -16,6 +16,21 @@
 
 #include "loader.h"
 
+/* [rows, columns] floats from an arena; a size that overflows fails the arena. */
+static inline float *ink_take_rows(ink_arena *arena, size_t rows, size_t columns)
+{
+    size_t count = SIZE_MAX;
+    ink_size_mul(rows, columns, &count);
+    return ink_arena_take(arena, count, sizeof(float));
+}
+
+/* Runs fn(job, 0 .. n_tasks - 1), on the workers of the context only where that gains: `work` counts operations on
+   floats, and about 20 us of them pay for waking a worker. */
+static inline void ink_spread(ink_context *ctx, ink_task_fn fn, void *job, size_t n_tasks, size_t work)
+{
+    ink_workers_run(work < (size_t)1 << 20 ? NULL : ctx->workers, fn, job, n_tasks);
+}
+
 /* ---- dense.c -------------------------------------------------------------------------------------------------- */
 
 struct ink_dense {
@@ -90,15 +105,31 @@ struct ink_recurrent {
 ink_result ink_recurrent_read(ink_loader *loader, const char *name, ink_cell cell, size_t in, size_t hidden_size,
                               size_t n_layers, ink_recurrent *recurrent);
 
+/* One sequence while a piece of it runs. */
+typedef struct ink_track {
+    const ink_sequence *sequence;
+    size_t done;    /* steps before the piece */
+    size_t n_steps; /* steps of the piece */
+    size_t first;   /* row of its first step in `between` */
+} ink_track;
+
 typedef struct ink_recurrent_scratch {
-    size_t max_rows;     /* input-side rows worked on at once */
-    float *gi;           /* [max_rows, G h] input side */
-    float *gh;           /* [n_sequences, G h] recurrent side of one step */
-    float *h;            /* [n_sequences, h] states of the sequences that are still running, gathered */
-    float *gates;        /* [G h], for looking inside */
-    float *x, *y;        /* [max_rows, directions h] between layers */
-    size_t *order;       /* [n_sequences] */
+    size_t max_rows;   /* input rows of one product */
+    ink_track *tracks; /* [n_sequences], longest first */
+    float *x;          /* [max_rows, max(in, out)] input rows in the order of the steps */
+    float *gi;         /* [max_rows, G h] input side */
+    float *gh;         /* [n_sequences, G h] recurrent side of one step */
+    float *h, *c;      /* [n_sequences, h] states of the sequences, gathered */
+    float *between[2]; /* [rows of a piece, out] what one layer hands to the next */
 } ink_recurrent_scratch;
+
+/* For up to n_sequences sequences of n_steps steps in all. */
+void ink_recurrent_take_scratch(ink_arena *arena, const ink_recurrent *recurrent, size_t n_sequences, size_t n_steps,
+                                ink_recurrent_scratch *scratch);
+
+/* As ink_recurrent_forward(). */
+void ink_recurrent_run(ink_context *ctx, const ink_recurrent *recurrent, const ink_recurrent_scratch *scratch,
+                       const ink_sequence *sequences, size_t n_sequences);
 
 /* ---- attention.c ---------------------------------------------------------------------------------------------- */
 
@@ -115,8 +146,13 @@ struct ink_kv_cache {
 void ink_kv_cache_take(ink_arena *arena, const ink_attention *attention, size_t capacity, ink_kv_cache *cache);
 
 typedef struct ink_attention_scratch {
-    float *scores; /* [n_kv_heads, rows of a group, capacity] */
+    float *scores; /* [n_heads, rows of a group, positions] */
 } ink_attention_scratch;
+
+/* INK_ERROR_ARGUMENT with a sentence if the head counts, the size or the scale are impossible. */
+ink_result ink_attention_check(ink_context *ctx, const ink_attention *attention);
+
+/* For calls with up to `rows` tokens of caches with up to `capacity` positions. */
 void ink_attention_take_scratch(ink_arena *arena, const ink_attention *attention, size_t capacity, size_t rows,
                                 ink_attention_scratch *scratch);
 

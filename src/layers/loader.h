@@ -33,7 +33,7 @@ typedef struct ink_loader {
     const char *expected;  /* who says what shapes should be, for messages: "config.json"; NULL: another tensor */
     bool *used;            /* [ink_weights_count]: marked for each tensor that was asked for; or NULL */
     uint64_t n_parameters; /* elements asked for so far */
-    uint64_t bytes_read;   /* for progress */
+    uint64_t bytes_read;   /* so far; on the first run: bytes that will be read (progress_total of the second) */
     ink_progress_fn progress;
     void *progress_user;
     uint64_t progress_total;
@@ -41,8 +41,14 @@ typedef struct ink_loader {
     size_t name_length;
 } ink_loader;
 
-/* Enters "name." or leaves to a former length. Format as ink_format with one size_t ("h.%z."). */
+/* A loader over `weights` that takes memory from `arena`, outside of any scope; all options as stored, none set. */
+void ink_loader_begin(ink_loader *loader, ink_context *ctx, const ink_weights *weights, ink_arena *arena);
+
+/* Appends to the scope and returns its former length, to be handed to ink_loader_leave(). Format as ink_format with one
+   size_t ("h.%z."); a module is a name as it stands, and a dot ("" is the file itself). A scope that gets too long for
+   INK_NAME_SIZE is allowed; no tensor is found in it. */
 size_t ink_loader_enter(ink_loader *loader, const char *format, size_t i);
+size_t ink_loader_enter_module(ink_loader *loader, const char *name);
 void ink_loader_leave(ink_loader *loader, size_t length);
 
 /* True if the file has scope + name. */
@@ -51,6 +57,10 @@ bool ink_loader_has(const ink_loader *loader, const char *name);
 /* The tensor scope + name, or NULL. Does not mark it as used. */
 const ink_weight *ink_loader_find(const ink_loader *loader, const char *name);
 
+/* The shape of the matrix scope + name as [n, k], whichever way it is stored: INK_ERROR_NOT_FOUND without it,
+   INK_ERROR_MISMATCH if it has not two dimensions of at least 1. */
+ink_result ink_loader_matrix_shape(ink_loader *loader, const char *name, bool transposed, size_t *n, size_t *k);
+
 /* A vector [n] as f32. _optional: *out = NULL if the file does not have it. */
 ink_result ink_loader_vector(ink_loader *loader, const char *name, size_t n, float **out);
 ink_result ink_loader_optional_vector(ink_loader *loader, const char *name, size_t n, float **out);
@@ -58,6 +68,5 @@ ink_result ink_loader_optional_vector(ink_loader *loader, const char *name, size
 /* A matrix [n, k], packed; stored as [n, k], or as [k, n] if `transposed`. */
 ink_result ink_loader_matrix(ink_loader *loader, const char *name, size_t n, size_t k, bool transposed,
                              ink_matrix *out);
-
 
 #endif
