@@ -1,0 +1,58 @@
+#!/bin/sh
+# rules.sh SOURCE_DIR - what the text of the library must and must not hold. Prints each offence with its place.
+#
+# A library that prints, aborts, reads the locale or touches errno is not one to link; memory comes from the arena; the
+# system is known in one file; dependencies point one way; a function that does not fit a screen is not understood.
+set -u
+cd "$1" || exit 1
+here=tests/house
+report=$(mktemp)
+trap 'rm -f "$report"' EXIT
+
+# offences RULE < lines: notes what came in under the rule's name.
+offences() {
+    found=$(cat)
+    [ -z "$found" ] || printf 'rule: %s\n%s\n' "$1" "$found" >>"$report"
+}
+
+library=$(find src include -name '*.[ch]')
+everything=$(find src include tests examples -name '*.[ch]')
+[ -n "$library" ] || { echo "no sources under $1"; exit 1; }
+code=$(awk -f $here/code.awk $library | grep -v '^src/base/platform')
+
+# What takes memory, prints, stops the program, reads the locale or the environment, or copies without a bound.
+banned='malloc|calloc|realloc|free|v?f?printf|v?sn?printf|f?puts|f?putc|putchar|perror|v?[fs]?scanf'
+banned="$banned|assert|abort|_?_?[eE]xit|atexit|signal|raise|setjmp|longjmp|system|getenv|setenv"
+banned="$banned|strto[dflu]|strtold|strtoull?|strtoll|ato[fil]|atoll|setlocale|localeconv"
+banned="$banned|strcpy|strncpy|strcat|strncat|gets|strtok|alloca|__builtin_alloca|s?rand|time|fe[gs]et[a-z]*"
+headers='stdio|stdlib|assert|errno|locale|signal|setjmp|fenv|time|alloca|unistd|pthread'
+
+echo "$code" | grep -E "(^|[^A-Za-z0-9_.>])($banned)[ ]*\(" |
+    offences "calls that only the platform file may make"
+echo "$code" | grep -E "(^|[^A-Za-z0-9_])errno([^A-Za-z0-9_]|$)|#[ ]*include[ ]*<($headers)\.h>" |
+    offences "errno and the system's headers belong to the platform file"
+# One exception: the context chooses the kernel table it holds.
+for pair in base:tensor base:layers base:files base:text base:models tensor:layers tensor:files tensor:text \
+            tensor:models layers:text layers:models files:layers files:text files:models text:layers text:models; do
+    grep -rnE "#include \"\.\./${pair#*:}/" src/"${pair%%:*}" |
+        grep -vE '^src/base/context\.c:.*"\.\./tensor/kernel\.h"' |
+        offences "${pair%%:*} must not know ${pair#*:}"
+done
+grep -nE '^#[ ]*define[ ]+' $(find include -name '*.h') | grep -vE 'define[ ]+INK(LING)?_' |
+    offences "public macros begin with INK_"
+
+awk -f $here/functions.awk $library | offences "a function fits a screen: at most 60 lines"
+awk 'length($0) > 120 { printf "%s:%d: %d columns\n", FILENAME, FNR, length($0) }' $everything |
+    offences "at most 120 columns"
+grep -nE '[[:space:]]$|	' $everything | offences "no tabs, no spaces at the end of a line"
+grep -nE 'TODO|FIXME|XXX' $everything | offences "no marks of unfinished work"
+
+# The top level is the house and nothing else; dot-files and build directories aside.
+ls | grep -vxE 'include|src|tests|examples|CMakeLists\.txt|README\.md|LICENSE|build.*' |
+    offences "nothing else at the top level"
+
+if [ -s "$report" ]; then
+    cat "$report"
+    exit 1
+fi
+echo "rules: the library's $(echo "$library" | wc -l) files keep them"
