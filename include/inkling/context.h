@@ -74,7 +74,8 @@ typedef struct ink_context ink_context;
    beyond INK_MAX_THREADS, or the named kernel is unknown or not supported here. Free with ink_context_free(). */
 ink_context *ink_context_create(const ink_context_options *options);
 
-/* Stops the worker threads and gives back everything the context took. Objects made through it live on. NULL is fine. */
+/* Stops the worker threads and gives back everything the context took. Objects made through it live on. NULL is
+   fine. */
 void ink_context_free(ink_context *ctx);
 
 /* The last error of this context as one sentence without a newline; "" when there was none. Valid until the next call

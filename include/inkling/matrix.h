@@ -36,8 +36,9 @@ typedef struct ink_matrix {
     void *panels;        /* [ceil(n / 16)][panel_stride], at a multiple of INK_ALIGNMENT */
 } ink_matrix;
 
-/* Makes a packed copy of `w`, an F32, BF16, F16 or F64 tensor of rank 2 [n, k], as `type` (INK_F32, INK_BF16; INK_TYPE_NONE: BF16
-   stays BF16, all else becomes F32). Rounding to BF16 is to nearest even. n or k may be 0. Free with ink_matrix_free(). */
+/* Makes a packed copy of `w`, an F32, BF16, F16 or F64 tensor of rank 2 [n, k], as `type` (INK_F32, INK_BF16;
+   INK_TYPE_NONE: BF16 stays BF16, all else becomes F32). Rounding to BF16 is to nearest even. n or k may be 0. Free
+   with ink_matrix_free(). */
 ink_result ink_matrix_create(ink_context *ctx, const ink_tensor *w, ink_type type, ink_matrix **matrix);
 void ink_matrix_free(ink_matrix *matrix);
 

@@ -114,7 +114,8 @@ size_t ink_object_bytes(const void *object);
  */
 ink_result ink_scratch_fail(ink_context *ctx, ink_arena_mark mark);
 
-/* Makes sure that `bytes` of scratch (as a measuring arena added them up) are there; called by the reserve functions. */
+/* Makes sure that `bytes` of scratch (as a measuring arena added them up) are there; called by the reserve
+   functions. */
 ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes);
 
 /* Looking inside. Nothing happens unless a callback is set; name is scope + name. */

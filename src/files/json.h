@@ -3,8 +3,8 @@
  *
  * A text is parsed whole into an array of nodes in document order; a container knows its number of children and
  * where it ends, so that walking needs no tree of pointers. Strings and keys are unescaped and NUL-terminated UTF-8
- * with an explicit length. Limits: depth 64, text 1 GiB. Refused: anything RFC 8259 does not allow, duplicate keys, strings that
- * are not valid UTF-8, lone surrogates.
+ * with an explicit length. Limits: depth 64, text 1 GiB. Refused: anything RFC 8259 does not allow, duplicate keys,
+ * strings that are not valid UTF-8, lone surrogates.
  */
 #ifndef INK_FILES_JSON_H
 #define INK_FILES_JSON_H
