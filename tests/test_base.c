@@ -1,6 +1,8 @@
 /* test_base.c - arena, objects, sentences, sources, workers and contexts. */
 #include "testing.h"
 
+#include "counting.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,35 +10,10 @@
 
 #include "../src/base/internal.h"
 
-/* ---- a counting allocator that hands out odd addresses: any alignment must do ----------------------------------- */
-
-typedef struct counter {
-    size_t live, calls;
-    size_t fail_at; /* the call that returns NULL, from 1; 0: none */
-} counter;
-
-static void *counting_resize(void *user, void *block, size_t old_size, size_t new_size)
-{
-    counter *c = user;
-    if (new_size == 0) {
-        if (block != NULL) {
-            c->live -= old_size;
-            free((char *)block - 1);
-        }
-        return NULL;
-    }
-    assert_null(block);
-    c->calls++;
-    if (c->calls == c->fail_at || new_size > ((size_t)1 << 30))
-        return NULL;
-    c->live += new_size;
-    return (char *)malloc(new_size + 1) + 1;
-}
-
-static ink_context *counting_context(counter *c, unsigned n_threads)
+static ink_context *counting_context(counting *memory, unsigned n_threads)
 {
     ink_context_options options = test_options(n_threads);
-    options.allocator = (ink_allocator){.resize = counting_resize, .user = c};
+    options.allocator = memory->allocator;
     return ink_context_create(&options);
 }
 
@@ -100,10 +77,10 @@ static void overflowing_takes_fail(void **unused)
 static void growing_arena_keeps_its_blocks(void **unused)
 {
     (void)unused;
-    counter c = {0};
-    ink_allocator allocator = {.resize = counting_resize, .user = &c};
+    counting c;
+    counting_init(&c);
     ink_arena arena;
-    ink_arena_grow(&arena, &allocator);
+    ink_arena_grow(&arena, &c.allocator);
     ink_arena_mark start = ink_arena_mark_here(&arena);
     size_t calls = 0;
     for (int round = 0; round < 3; round++) {
@@ -116,35 +93,41 @@ static void growing_arena_keeps_its_blocks(void **unused)
         for (size_t i = 0; i < 20; i++)
             assert_int_equal(pieces[i][10000 * (i + 1) - 1], i);
         if (round == 0)
-            calls = c.calls;
+            calls = c.takes;
         ink_arena_release(&arena, start);
     }
-    assert_int_equal(c.calls, calls); /* rounds two and three took nothing new */
+    assert_int_equal(c.takes, calls); /* rounds two and three took nothing new */
+    /* The largest piece first: it does not fit into the first block that is free. */
+    assert_non_null(ink_arena_take(&arena, 1, 1));
+    unsigned char *large = ink_arena_take(&arena, 1000000, 1);
+    assert_non_null(large);
+    memset(large, 1, 1000000);
+    ink_arena_release(&arena, start);
     assert_true(ink_arena_reserve(&arena, 5000000));
-    calls = c.calls;
+    calls = c.takes;
     assert_non_null(ink_arena_take(&arena, 5000000 - 64, 1));
-    assert_int_equal(c.calls, calls);
+    assert_int_equal(c.takes, calls);
     assert_false(ink_arena_reserve(&arena, 1)); /* something is taken */
     ink_arena_free(&arena);
-    assert_int_equal(c.live, 0);
+    assert_int_equal(c.live_bytes, 0);
 }
 
 static void failed_growth_leaves_the_arena_usable(void **unused)
 {
     (void)unused;
-    counter c = {.fail_at = 2};
-    ink_allocator allocator = {.resize = counting_resize, .user = &c};
+    counting c;
+    counting_init(&c);
     ink_arena arena;
-    ink_arena_grow(&arena, &allocator);
+    ink_arena_grow(&arena, &c.allocator);
     assert_non_null(ink_arena_take(&arena, 100, 1));
     ink_arena_mark mark = ink_arena_mark_here(&arena);
-    c.fail_at = c.calls + 1;
+    counting_fail_at(&c, 1);
     /* The doubled block is refused, the exact one is not. */
     assert_non_null(ink_arena_take(&arena, 65536, 1));
     ink_arena_release(&arena, mark);
     assert_non_null(ink_arena_take(&arena, 100, 1));
     ink_arena_free(&arena);
-    assert_int_equal(c.live, 0);
+    assert_int_equal(c.live_bytes, 0);
 }
 
 /* ---- objects ---------------------------------------------------------------------------------------------------- */
@@ -178,19 +161,21 @@ static ink_result build_thing(void *args, ink_arena *arena, void **object)
 static void objects_are_one_block_of_the_measured_size(void **unused)
 {
     (void)unused;
-    counter c = {0};
+    counting c;
+    counting_init(&c);
+    c.limit = (size_t)1 << 30;
     ink_context *ctx = counting_context(&c, 1);
-    size_t before = c.live, bytes;
+    size_t before = c.live_bytes, bytes;
     thing_args args = {.ctx = ctx, .n = 1000};
     void *object;
     assert_ok(ctx, ink_object_measure(ctx, "the thing", build_thing, &args, &bytes));
     assert_ok(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object));
     assert_int_equal(((thing *)object)->numbers[999], 999);
     assert_int_equal(ink_object_bytes(object), bytes);
-    assert_int_equal(c.live, before + bytes + INK_ALIGNMENT - 1);
+    assert_int_equal(c.live_bytes, before + bytes + INK_ALIGNMENT - 1);
     ink_object_free(object);
     ink_object_free(NULL);
-    assert_int_equal(c.live, before);
+    assert_int_equal(c.live_bytes, before);
 
     assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, bytes - 1, &object), INK_ERROR_LIMIT,
                  "the thing needs");
@@ -198,7 +183,7 @@ static void objects_are_one_block_of_the_measured_size(void **unused)
     assert_ok(ctx, ink_object_create(ctx, "the thing", build_thing, &args, bytes, &object));
     ink_object_free(object);
 
-    c.fail_at = c.calls + 1;
+    counting_fail_at(&c, 1);
     assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object), INK_ERROR_MEMORY, "memory");
     args.refuse = true;
     assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object), INK_ERROR_MISMATCH,
@@ -207,9 +192,9 @@ static void objects_are_one_block_of_the_measured_size(void **unused)
     assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object), INK_ERROR_MEMORY, NULL);
     args.n = SIZE_MAX;
     assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object), INK_ERROR_LIMIT, "address");
-    assert_int_equal(c.live, before);
+    assert_int_equal(c.live_bytes, before);
     ink_context_free(ctx);
-    assert_int_equal(c.live, 0);
+    assert_int_equal(c.live_bytes, 0);
 }
 
 static void objects_live_in_a_callers_block(void **unused)
@@ -375,9 +360,10 @@ static void hit(void *job, size_t task)
 static void every_task_runs_once(void **unused)
 {
     (void)unused;
-    const ink_allocator allocator = {.resize = counting_resize, .user = &(counter){0}};
+    counting c;
+    counting_init(&c);
     for (unsigned n_threads = 1; n_threads <= 7; n_threads++) {
-        ink_workers *workers = n_threads > 1 ? ink_workers_create(&allocator, n_threads) : NULL;
+        ink_workers *workers = n_threads > 1 ? ink_workers_create(&c.allocator, n_threads) : NULL;
         assert_int_equal(ink_workers_count(workers), n_threads);
         for (size_t round = 0; round < 2000; round++) {
             tally t = {0};
@@ -390,22 +376,61 @@ static void every_task_runs_once(void **unused)
         }
         ink_workers_free(workers);
     }
+    assert_int_equal(c.live_bytes, 0);
+}
+
+/* Each task waits until all have begun, which takes as many threads as tasks. */
+typedef struct meeting {
+    atomic_uint here;
+    unsigned expected;
+    atomic_uint missed;
+} meeting;
+
+static void meet(void *job, size_t task)
+{
+    meeting *m = job;
+    (void)task;
+    atomic_fetch_add(&m->here, 1);
+    for (int turn = 0; atomic_load(&m->here) < m->expected; turn++) {
+        if (turn == 5000) {
+            atomic_fetch_add(&m->missed, 1);
+            return;
+        }
+        usleep(1000);
+    }
+}
+
+static void sleeping_workers_wake_up(void **unused)
+{
+    (void)unused;
+    counting c;
+    counting_init(&c);
+    ink_workers *workers = ink_workers_create(&c.allocator, 4);
+    for (int round = 0; round < 5; round++) {
+        meeting m = {.expected = 4};
+        usleep(20000); /* asleep by now */
+        ink_workers_run(workers, meet, &m, 4);
+        assert_int_equal(atomic_load(&m.missed), 0);
+    }
+    ink_workers_free(workers);
 }
 
 static void contexts_fail_cleanly(void **unused)
 {
     (void)unused;
-    counter c = {0};
+    counting c;
+    counting_init(&c);
     ink_context *ctx = counting_context(&c, 3);
     assert_non_null(ctx);
     assert_int_equal(ink_context_threads(ctx), 3);
     assert_string_equal(ink_context_error(ctx), "");
-    size_t calls = c.calls;
+    size_t calls = c.takes;
     ink_context_free(ctx);
     for (size_t k = 1; k <= calls; k++) {
-        c = (counter){.fail_at = k};
+        counting_fail_at(&c, k);
         assert_null(counting_context(&c, 3));
-        assert_int_equal(c.live, 0);
+        assert_true(counting_failed(&c));
+        assert_int_equal(c.live_bytes, 0);
     }
     assert_null(ink_context_create(&(ink_context_options){.kernel = "abacus"}));
     assert_null(ink_context_create(&(ink_context_options){.n_threads = INK_MAX_THREADS + 1}));
@@ -445,6 +470,7 @@ int main(void)
         cmocka_unit_test(files_are_read_whole_or_refused),
         cmocka_unit_test(folders_and_memory_are_sources),
         cmocka_unit_test(every_task_runs_once),
+        cmocka_unit_test(sleeping_workers_wake_up),
         cmocka_unit_test(contexts_fail_cleanly),
         cmocka_unit_test(every_kernel_can_be_asked_for),
     };
