@@ -231,7 +231,8 @@ static void sentences_show_foreign_text_safely(void **unused)
     assert_string_equal(out, "a\\x1b[2J\\x0a\\x00\\x5c|");
     /* Valid UTF-8 stays, what is not or what turns text around is escaped. */
     ink_format(out, sizeof out, "%q", "\xed\x95\x9c \xe2\x80\xae \xc0\x80 \xed\xa0\x80 \xf0\x9f\x98\x80 \xc2\x85 \xff");
-    assert_string_equal(out, "\xed\x95\x9c \\xe2\\x80\\xae \\xc0\\x80 \\xed\\xa0\\x80 \xf0\x9f\x98\x80 \\xc2\\x85 \\xff");
+    assert_string_equal(out,
+                        "\xed\x95\x9c \\xe2\\x80\\xae \\xc0\\x80 \\xed\\xa0\\x80 \xf0\x9f\x98\x80 \\xc2\\x85 \\xff");
     ink_format(out, sizeof out, "%Q", "\xf0\x9f\x98", (size_t)3); /* cut short */
     assert_string_equal(out, "\\xf0\\x9f\\x98");
     char *longest = malloc(100001);
@@ -307,7 +308,8 @@ static void files_are_read_whole_or_refused(void **unused)
     assert_int_equal(size, 0);
     assert_fails(ctx, read_odd(ctx, &(odd_source){.text = "hell", .size = 5, .most = 9}, &text, &size, 5),
                  INK_ERROR_READ, "ends at 4, it had 5 bytes");
-    assert_fails(ctx, read_odd(ctx, &(odd_source){.text = "hello", .size = 5, .most = 9, .fail = true}, &text, &size, 5),
+    assert_fails(ctx,
+                 read_odd(ctx, &(odd_source){.text = "hello", .size = 5, .most = 9, .fail = true}, &text, &size, 5),
                  INK_ERROR_READ, "offset 0");
     assert_fails(ctx,
                  read_odd(ctx, &(odd_source){.text = "hello", .size = 5, .most = 9, .too_much = true}, &text, &size, 5),
