@@ -32,12 +32,15 @@ typedef struct ink_weight {
 
 /* Opens and checks the file at `path`, or the file `name` of a source (copied; what it points to must outlive the
    weights). INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (not safetensors, with a guess at what it is
-   instead), INK_ERROR_UNSUPPORTED (an element type we do not know, a rank beyond INK_MAX_RANK), INK_ERROR_MEMORY. */
+   instead), INK_ERROR_UNSUPPORTED (an element type we do not know, a rank beyond INK_MAX_RANK), INK_ERROR_LIMIT (a
+   header nested beyond reason), INK_ERROR_MEMORY. Stricter than the reference reader in three
+   places: an entry has no members but dtype, shape and data_offsets; no key is there twice; sizes are below 2^48, as
+   the schema of the format says. */
 ink_result ink_weights_open(ink_context *ctx, const char *path, ink_weights **weights);
 ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, const char *name, ink_weights **weights);
 void ink_weights_free(ink_weights *weights);
 
-/* The tensors in the order of their bytes; i < ink_weights_count(). */
+/* The tensors in the order of their bytes; NULL from i = ink_weights_count() on. */
 size_t ink_weights_count(const ink_weights *weights);
 const ink_weight *ink_weights_at(const ink_weights *weights, size_t i);
 
@@ -53,7 +56,9 @@ const char *ink_weights_metadata(const ink_weights *weights, const char *key);
    per ink_weights. */
 ink_result ink_weights_read(ink_context *ctx, const ink_weights *weights, const ink_weight *weight, float *out);
 
-/* Reads `size` bytes as they are stored, `offset` bytes into the tensor. offset + size may not pass its end. */
+/* Reads `size` bytes, `offset` bytes into the tensor, as elements of its own type in the byte order of this machine (a
+   file is little-endian). Both must be whole numbers of elements, and offset + size may not pass the end of the
+   tensor (INK_ERROR_ARGUMENT); INK_ERROR_READ. One thread at a time per ink_weights. */
 ink_result ink_weights_read_bytes(ink_context *ctx, const ink_weights *weights, const ink_weight *weight,
                                   uint64_t offset, void *out, size_t size);
 
