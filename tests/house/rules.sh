@@ -41,7 +41,7 @@ done
 grep -nE '^#[ ]*define[ ]+' $(find include -name '*.h') | grep -vE 'define[ ]+INK(LING)?_' |
     offences "public macros begin with INK_"
 
-awk -f $here/functions.awk $library | offences "a function fits a screen: at most 60 lines"
+awk -f $here/functions.awk $library $(find examples -name '*.[ch]') | offences "a function fits a screen: at most 60 lines"
 awk 'length($0) > 120 { printf "%s:%d: %d columns\n", FILENAME, FNR, length($0) }' $everything |
     offences "at most 120 columns"
 grep -nE '[[:space:]]$|	' $everything | offences "no tabs, no spaces at the end of a line"
