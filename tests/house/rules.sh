@@ -45,7 +45,7 @@ awk -f $here/functions.awk $library $(find examples -name '*.[ch]') | offences "
 awk 'length($0) > 120 { printf "%s:%d: %d columns\n", FILENAME, FNR, length($0) }' $everything |
     offences "at most 120 columns"
 grep -nE '[[:space:]]$|	' $everything | offences "no tabs, no spaces at the end of a line"
-grep -nE 'TODO|FIXME|XXX' $everything | offences "no marks of unfinished work"
+grep -nE '(^|[^A-Za-z])(TODO|FIXME|XXX)([^A-Za-z]|$)' $everything | offences "no marks of unfinished work"
 
 # The top level is the house and nothing else; dot-files and build directories aside.
 ls | grep -vxE 'include|src|tests|examples|CMakeLists\.txt|README\.md|LICENSE|build.*' |
