@@ -2,7 +2,8 @@
  * kernel.h - the table of functions that do all float arithmetic of the library.
  *
  * One body (kernel_body.h), several instantiations (kernel_portable.c, kernel_avx2.c, kernel_avx512.c): each exports
- * one constant table. A context picks its table when it is created. All tables give the same bits.
+ * one constant table. A context picks its table when it is created. All tables give the same bits; NaNs count as one
+ * value. The host program's float mode is to be the usual one: rounding to nearest, subnormal numbers kept.
  */
 #ifndef INK_TENSOR_KERNEL_H
 #define INK_TENSOR_KERNEL_H
@@ -29,7 +30,9 @@ typedef struct ink_kernel {
     /* The part of a product with rows [row, row_end) and panels [panel, panel_end). */
     void (*multiply)(const ink_product *product, size_t row, size_t row_end, size_t panel, size_t panel_end);
 
-    /* y[i] = f(x[i]); y may be x. */
+    /* y[i] = f(x[i]); y may be x. exp, log, erf, tanh and sigmoid are within 2 units in the last place everywhere,
+       sin and cos for |x| <= 2^17, beyond which they are NaN; gelu, gelu_tanh and silu within 1e-7 max(1, |x|), the
+       other activations within 1e-6 of the result's size or of 1e-6, whichever is larger. NaN gives NaN. */
     void (*activate)(ink_activation activation, const float *x, size_t n, float *y);
     void (*exp)(const float *x, size_t n, float *y);
     void (*log)(const float *x, size_t n, float *y);
@@ -57,6 +60,7 @@ typedef struct ink_kernel {
     /* Widening and rounding between stored types and f32; bf16 and f16 as uint16_t bits. */
     void (*from_bf16)(const uint16_t *x, size_t n, float *y);
     void (*from_f16)(const uint16_t *x, size_t n, float *y);
+    void (*from_f64)(const double *x, size_t n, float *y); /* to nearest even */
     void (*to_bf16)(const float *x, size_t n, uint16_t *y); /* to nearest even; NaN stays NaN */
 
     /* True if every x[i] is finite. */
@@ -64,8 +68,6 @@ typedef struct ink_kernel {
 } ink_kernel;
 
 extern const ink_kernel ink_kernel_portable;
-extern const ink_kernel ink_kernel_avx2;   /* on x86-64 only */
-extern const ink_kernel ink_kernel_avx512; /* on x86-64 only */
 
 /* The kernel of that name, or the best one for NULL; NULL if there is none of that name or it is not supported here. */
 const ink_kernel *ink_kernel_find(const char *name);

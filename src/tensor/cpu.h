@@ -1,0 +1,15 @@
+/*
+ * cpu.h - what the processor and the operating system support. CPUID says what the processor can do, XCR0 which
+ * registers the system saves when it switches threads: both have to agree, or vectors are lost now and then.
+ */
+#ifndef INK_TENSOR_CPU_H
+#define INK_TENSOR_CPU_H
+
+#include "kernel.h"
+
+#ifdef INK_KERNEL_X86
+bool ink_cpu_has_avx2(void);   /* AVX2, FMA, F16C */
+bool ink_cpu_has_avx512(void); /* the same and AVX-512 F, BW, DQ, VL */
+#endif
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * kernel.c - which kernels there are, and which of them this machine can run.
+ */
+#include <string.h>
+
+#include "kernel.h"
+
+/* Best first. */
+static const ink_kernel *const kernels[] = {
+#ifdef INK_KERNEL_X86
+    &ink_kernel_avx512,
+    &ink_kernel_avx2,
+#endif
+    &ink_kernel_portable,
+};
+
+#define N_KERNELS (sizeof kernels / sizeof *kernels)
+
+const ink_kernel *ink_kernel_find(const char *name)
+{
+    for (size_t i = 0; i < N_KERNELS; i++)
+        if ((name == NULL || strcmp(name, kernels[i]->name) == 0) && kernels[i]->supported())
+            return kernels[i];
+    return NULL;
+}
+
+const char *ink_kernel_name(size_t i)
+{
+    for (size_t j = 0; j < N_KERNELS; j++)
+        if (kernels[j]->supported() && i-- == 0)
+            return kernels[j]->name;
+    return NULL;
+}

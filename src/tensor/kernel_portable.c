@@ -1,0 +1,27 @@
+/*
+ * kernel_portable.c - the kernel in plain C, for any processor.
+ */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#endif
+
+#include "vec_portable.h"
+
+static bool supported(void)
+{
+    return true;
+}
+
+#define KERNEL ink_kernel_portable
+#define KERNEL_NAME "portable"
+#define KERNEL_SUPPORTED supported
+#define TILE_ROWS 2
+#define TILE_PANELS 1
+#define FEW_ROWS 1
+#define FEW_PANELS 1
+
+#include "kernel_body.h"

@@ -1,0 +1,312 @@
+/*
+ * kernel_rows.h - functions over rows of floats: element by element, softmax, layer norm, and the recurrent cells.
+ * Part of the kernel body (kernel_body.h).
+ *
+ * A row is worked through in vecs of 16 by absolute position; the last one is filled up with zeros that are never
+ * stored. Sums are kept per lane and the 16 lanes added by one fixed tree (vec_sum), so a result depends on nothing but
+ * the row.
+ */
+
+/* Lanes of the vec that starts at element i of n. */
+INLINE size_t lanes_from(size_t i, size_t n)
+{
+    return n - i < 16 ? n - i : 16;
+}
+
+INLINE vec load_lanes(const float *p, size_t lanes)
+{
+    return lanes == 16 ? vec_load(p) : vec_load_part(p, lanes);
+}
+
+INLINE void store_lanes(float *p, size_t lanes, vec a)
+{
+    if (lanes == 16)
+        vec_store(p, a);
+    else
+        vec_store_part(p, lanes, a);
+}
+
+/* y[i] = f(x[i]); f is a constant, so the call is inlined. y may be x. */
+INLINE void map(vec (*f)(vec), const float *x, size_t n, float *y)
+{
+    size_t i = 0;
+    for (; n - i >= 16; i += 16)
+        vec_store(y + i, f(vec_load(x + i)));
+    if (i < n)
+        vec_store_part(y + i, n - i, f(vec_load_part(x + i, n - i)));
+}
+
+static void rows_exp(const float *x, size_t n, float *y)
+{
+    map(vec_exp, x, n, y);
+}
+
+static void rows_log(const float *x, size_t n, float *y)
+{
+    map(vec_log, x, n, y);
+}
+
+static void rows_erf(const float *x, size_t n, float *y)
+{
+    map(vec_erf, x, n, y);
+}
+
+static void rows_sin(const float *x, size_t n, float *y)
+{
+    map(vec_sin, x, n, y);
+}
+
+static void rows_cos(const float *x, size_t n, float *y)
+{
+    map(vec_cos, x, n, y);
+}
+
+static void activate(ink_activation activation, const float *x, size_t n, float *y)
+{
+    switch (activation) {
+    case INK_RELU:
+        map(vec_relu, x, n, y);
+        break;
+    case INK_LEAKY_RELU:
+        map(vec_leaky_relu, x, n, y);
+        break;
+    case INK_ELU:
+        map(vec_elu, x, n, y);
+        break;
+    case INK_TANH:
+        map(vec_tanh, x, n, y);
+        break;
+    case INK_SIGMOID:
+        map(vec_sigmoid, x, n, y);
+        break;
+    case INK_SOFTPLUS:
+        map(vec_softplus, x, n, y);
+        break;
+    case INK_GELU:
+        map(vec_gelu, x, n, y);
+        break;
+    case INK_GELU_TANH:
+        map(vec_gelu_tanh, x, n, y);
+        break;
+    case INK_QUICK_GELU:
+        map(vec_quick_gelu, x, n, y);
+        break;
+    case INK_SILU:
+        map(vec_silu, x, n, y);
+        break;
+    case INK_MISH:
+        map(vec_mish, x, n, y);
+        break;
+    case INK_HARD_SIGMOID:
+        map(vec_hard_sigmoid, x, n, y);
+        break;
+    case INK_HARD_SWISH:
+        map(vec_hard_swish, x, n, y);
+        break;
+    case INK_IDENTITY:
+    case INK_N_ACTIVATIONS:
+        map(vec_identity, x, n, y);
+        break;
+    }
+}
+
+static void add(const float *x, size_t n, float *y)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        size_t lanes = lanes_from(i, n);
+        store_lanes(y + i, lanes, vec_add(load_lanes(y + i, lanes), load_lanes(x + i, lanes)));
+    }
+}
+
+static void multiply_elements(const float *x, size_t n, float *y)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        size_t lanes = lanes_from(i, n);
+        store_lanes(y + i, lanes, vec_mul(load_lanes(y + i, lanes), load_lanes(x + i, lanes)));
+    }
+}
+
+/* x - x is 0 for a finite x, NaN for infinity and NaN. */
+static bool all_finite(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        vec v = load_lanes(x + i, lanes_from(i, n));
+        if (!mask_all(vec_less(vec_abs(v), ivec_floats(ivec_splat(0x7f800000)))))
+            return false;
+    }
+    return true;
+}
+
+/* ---- sums over a row ------------------------------------------------------------------------------------------ */
+
+/* The lanes from `lanes` on replaced by `fill`. */
+INLINE vec fill_lanes(vec a, size_t lanes, float fill)
+{
+    float v[16];
+    vec_store(v, vec_splat(fill));
+    vec_store_part(v, lanes, a);
+    return vec_load(v);
+}
+
+/* softmax(s)_i = e^(s_i - max s) / sum_j e^(s_j - max s),   s = scale x */
+static void softmax(float *x, size_t n, float scale)
+{
+    const vec factor = vec_splat(scale);
+    vec largest = ivec_floats(ivec_splat(0xff800000)), sum = vec_splat(0);
+    for (size_t i = 0; i < n; i += 16) {
+        size_t lanes = lanes_from(i, n);
+        vec s = vec_mul(factor, load_lanes(x + i, lanes));
+        store_lanes(x + i, lanes, s);
+        largest = vec_max(largest, lanes == 16 ? s : fill_lanes(s, lanes, x[i]));
+    }
+    const vec top = vec_splat(vec_largest(largest));
+    for (size_t i = 0; i < n; i += 16) {
+        size_t lanes = lanes_from(i, n);
+        vec e = vec_exp(vec_sub(load_lanes(x + i, lanes), top));
+        store_lanes(x + i, lanes, e);
+        sum = vec_add(sum, lanes == 16 ? e : fill_lanes(e, lanes, 0));
+    }
+    const vec share = vec_splat(1 / vec_sum(sum));
+    for (size_t i = 0; i < n; i += 16) {
+        size_t lanes = lanes_from(i, n);
+        store_lanes(x + i, lanes, vec_mul(load_lanes(x + i, lanes), share));
+    }
+}
+
+/* The mean of (x - shift)^power for power 1 and 2. */
+INLINE float mean_of_powers(const float *x, size_t n, float shift, int power)
+{
+    const vec from = vec_splat(shift);
+    vec sum = vec_splat(0);
+    for (size_t i = 0; i < n; i += 16) {
+        size_t lanes = lanes_from(i, n);
+        vec d = vec_sub(load_lanes(x + i, lanes), from);
+        if (lanes < 16)
+            d = fill_lanes(d, lanes, 0);
+        sum = power == 1 ? vec_add(sum, d) : vec_fma(d, d, sum);
+    }
+    return vec_sum(sum) / (float)n;
+}
+
+/* y = (x - mean) / sqrt(var + eps) * weight + bias,   var the mean of (x - mean)^2, in a second pass for precision */
+static void layer_norm(const float *x, size_t n, const float *weight, const float *bias, float eps, float *y)
+{
+    float mean = mean_of_powers(x, n, 0, 1);
+    float variance = mean_of_powers(x, n, mean, 2);
+    const vec shift = vec_splat(mean), scale = vec_splat(1 / float_sqrt(variance + eps));
+    for (size_t i = 0; i < n; i += 16) {
+        size_t lanes = lanes_from(i, n);
+        vec normed = vec_mul(vec_sub(load_lanes(x + i, lanes), shift), scale);
+        vec b = bias != NULL ? load_lanes(bias + i, lanes) : vec_splat(0);
+        store_lanes(y + i, lanes, vec_fma(normed, load_lanes(weight + i, lanes), b));
+    }
+}
+
+/* ---- cells: one step, after the products gi = W_ih x + b_ih, gh = W_hh h + b_hh (formulae: recurrent.h) ---------- */
+
+/* gi + gh of gate block `gate`. */
+INLINE vec gate_sum(const float *gi, const float *gh, size_t gate, size_t h_size, size_t i, size_t lanes)
+{
+    return vec_add(load_lanes(gi + gate * h_size + i, lanes), load_lanes(gh + gate * h_size + i, lanes));
+}
+
+/* h' = s(gi + gh) */
+static void rnn_cell(const float *gi, const float *gh, size_t h_size, bool relu, float *h)
+{
+    for (size_t i = 0; i < h_size; i += 16) {
+        size_t lanes = lanes_from(i, h_size);
+        vec sum = gate_sum(gi, gh, 0, h_size, i, lanes);
+        store_lanes(h + i, lanes, relu ? vec_relu(sum) : vec_tanh(sum));
+    }
+}
+
+/* r = sigma(gi_r + gh_r), z = sigma(gi_z + gh_z), n = tanh(gi_n + r gh_n), h' = (1 - z) n + z h */
+static void gru_cell(const float *gi, const float *gh, size_t h_size, float *h, float *gates)
+{
+    for (size_t i = 0; i < h_size; i += 16) {
+        size_t lanes = lanes_from(i, h_size);
+        vec r = vec_sigmoid(gate_sum(gi, gh, 0, h_size, i, lanes));
+        vec z = vec_sigmoid(gate_sum(gi, gh, 1, h_size, i, lanes));
+        vec n = vec_tanh(vec_fma(r, load_lanes(gh + 2 * h_size + i, lanes), load_lanes(gi + 2 * h_size + i, lanes)));
+        vec kept = vec_mul(z, load_lanes(h + i, lanes));
+        store_lanes(h + i, lanes, vec_fma(vec_sub(vec_splat(1), z), n, kept));
+        if (gates != NULL) {
+            store_lanes(gates + i, lanes, r);
+            store_lanes(gates + h_size + i, lanes, z);
+            store_lanes(gates + 2 * h_size + i, lanes, n);
+        }
+    }
+}
+
+/* i, f, o = sigma(gi + gh), g = tanh(gi_g + gh_g), c' = f c + i g, h' = o tanh(c') */
+static void lstm_cell(const float *gi, const float *gh, size_t h_size, float *h, float *c, float *gates)
+{
+    for (size_t at = 0; at < h_size; at += 16) {
+        size_t lanes = lanes_from(at, h_size);
+        vec i = vec_sigmoid(gate_sum(gi, gh, 0, h_size, at, lanes));
+        vec f = vec_sigmoid(gate_sum(gi, gh, 1, h_size, at, lanes));
+        vec g = vec_tanh(gate_sum(gi, gh, 2, h_size, at, lanes));
+        vec o = vec_sigmoid(gate_sum(gi, gh, 3, h_size, at, lanes));
+        vec next = vec_fma(f, load_lanes(c + at, lanes), vec_mul(i, g));
+        store_lanes(c + at, lanes, next);
+        store_lanes(h + at, lanes, vec_mul(o, vec_tanh(next)));
+        if (gates != NULL) {
+            store_lanes(gates + at, lanes, i);
+            store_lanes(gates + h_size + at, lanes, f);
+            store_lanes(gates + 2 * h_size + at, lanes, g);
+            store_lanes(gates + 3 * h_size + at, lanes, o);
+        }
+    }
+}
+
+/* ---- stored types --------------------------------------------------------------------------------------------- */
+
+static void from_bf16(const uint16_t *x, size_t n, float *y)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        uint16_t part[16] = {0};
+        size_t lanes = lanes_from(i, n);
+        memcpy(part, x + i, lanes * sizeof *x);
+        store_lanes(y + i, lanes, vec_load_bf16(part));
+    }
+}
+
+static void from_f16(const uint16_t *x, size_t n, float *y)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        uint16_t part[16] = {0};
+        size_t lanes = lanes_from(i, n);
+        memcpy(part, x + i, lanes * sizeof *x);
+        store_lanes(y + i, lanes, vec_load_f16(part));
+    }
+}
+
+static void from_f64(const double *x, size_t n, float *y)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        double part[16] = {0};
+        size_t lanes = lanes_from(i, n);
+        memcpy(part, x + i, lanes * sizeof *x);
+        store_lanes(y + i, lanes, vec_load_f64(part));
+    }
+}
+
+/* To nearest even: adding 0x7fff, and 1 if the bit that stays last is set, carries exactly where that rounds up. A NaN
+   keeps its upper half and is made quiet, so that it cannot become infinity. */
+static void to_bf16(const float *x, size_t n, uint16_t *y)
+{
+    const vec infinity = ivec_floats(ivec_splat(0x7f800000));
+    for (size_t i = 0; i < n; i += 16) {
+        uint16_t part[16];
+        size_t lanes = lanes_from(i, n);
+        vec v = load_lanes(x + i, lanes);
+        ivec bits = vec_bits(v), upper = ivec_shift_right(bits, 16);
+        ivec up = ivec_add(ivec_and(upper, ivec_splat(1)), ivec_splat(0x7fff));
+        vec rounded = ivec_floats(ivec_shift_right(ivec_add(bits, up), 16));
+        vec quiet = ivec_floats(ivec_or(upper, ivec_splat(0x40)));
+        mask is_infinite = ivec_equal(ivec_and(bits, ivec_splat(0x7fffffff)), vec_bits(infinity));
+        vec special = vec_select(is_infinite, ivec_floats(upper), quiet);
+        ivec_store_low(part, vec_bits(vec_select(vec_less(vec_abs(v), infinity), rounded, special)));
+        memcpy(y + i, part, lanes * sizeof *y);
+    }
+}

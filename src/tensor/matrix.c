@@ -1,0 +1,286 @@
+/*
+ * matrix.c - packed matrices: filling panels from rows or columns of any floating-point type, and multiplying.
+ *
+ * Filling goes through a small buffer of f32: elements come in as they are stored, at any alignment, are widened or
+ * rounded by the kernel, and scattered into the lanes of their panel.
+ */
+#include <string.h>
+
+#include "matrix.h"
+
+#define CHUNK 64 /* elements converted at once */
+
+static size_t panel_count(size_t n)
+{
+    return n / INK_PANEL + (n % INK_PANEL != 0);
+}
+
+static size_t element_size(ink_type type)
+{
+    return ink_type_bits(type) / 8;
+}
+
+/* ---- making and filling ---------------------------------------------------------------------------------------- */
+
+void ink_matrix_take(ink_arena *arena, ink_matrix *matrix, size_t n, size_t k, size_t k_capacity, ink_type type)
+{
+    size_t stride, elements;
+    /* What overflows cannot be had either: the arena is asked for more than there can be, and fails. */
+    if (!ink_size_mul(k_capacity, INK_PANEL, &stride) || !ink_size_mul(stride, panel_count(n), &elements))
+        stride = elements = SIZE_MAX;
+    void *panels = ink_arena_take(arena, elements, element_size(type));
+    if (!arena->measuring)
+        *matrix = (ink_matrix){.n = n, .k = k, .type = type, .panel_stride = stride, .panels = panels};
+}
+
+void ink_matrix_clear(ink_matrix *matrix)
+{
+    memset(matrix->panels, 0, panel_count(matrix->n) * matrix->panel_stride * element_size(matrix->type));
+}
+
+/* `count` <= CHUNK elements of `type`, from byte address `data`, as f32. */
+static void widen(const ink_kernel *kernel, ink_type type, const char *data, size_t count, float *out)
+{
+    union {
+        uint16_t u16[CHUNK];
+        double f64[CHUNK];
+    } aligned;
+    if (type == INK_F32) {
+        memcpy(out, data, count * sizeof *out);
+        return;
+    }
+    memcpy(&aligned, data, count * element_size(type));
+    if (type == INK_BF16)
+        kernel->from_bf16(aligned.u16, count, out);
+    else if (type == INK_F16)
+        kernel->from_f16(aligned.u16, count, out);
+    else
+        kernel->from_f64(aligned.f64, count, out);
+}
+
+/* Puts values[i] at element `first + i * step` of the matrix, for i < count <= CHUNK. */
+static void scatter(const ink_kernel *kernel, const ink_matrix *matrix, size_t first, size_t step, const float *values,
+                    size_t count)
+{
+    if (matrix->type == INK_BF16) {
+        uint16_t rounded[CHUNK];
+        uint16_t *to = (uint16_t *)matrix->panels + first;
+        kernel->to_bf16(values, count, rounded);
+        for (size_t i = 0; i < count; i++)
+            to[i * step] = rounded[i];
+    } else {
+        float *to = (float *)matrix->panels + first;
+        for (size_t i = 0; i < count; i++)
+            to[i * step] = values[i];
+    }
+}
+
+static void clear_panel(const ink_matrix *matrix, size_t panel)
+{
+    size_t size = element_size(matrix->type), stride = matrix->panel_stride;
+    memset((char *)matrix->panels + panel * stride * size, 0, stride * size);
+}
+
+/* Elements from .. from + count - 1 of row `row`, whose stored elements start at `data`. */
+static void fill_part_of_row(const ink_kernel *kernel, const ink_matrix *matrix, size_t row, size_t from, size_t count,
+                             ink_type type, const char *data)
+{
+    float values[CHUNK];
+    size_t lane = row / INK_PANEL * matrix->panel_stride + row % INK_PANEL;
+    widen(kernel, type, data + from * element_size(type), count, values);
+    scatter(kernel, matrix, lane + from * INK_PANEL, INK_PANEL, values, count);
+}
+
+/* The rows of one panel go together, chunk by chunk of k, so that a line of the panel is written while it is near. */
+void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
+                          const void *data)
+{
+    size_t k = matrix->k, row_size = k * element_size(type);
+    const char *rows = data;
+    for (size_t row = first, end = first + count; row < end;) {
+        size_t in_panel = ink_size_min(INK_PANEL - row % INK_PANEL, end - row);
+        if (row % INK_PANEL == 0 && in_panel < INK_PANEL)
+            clear_panel(matrix, row / INK_PANEL);
+        for (size_t t = 0; t < k; t += CHUNK)
+            for (size_t i = 0; i < in_panel; i++)
+                fill_part_of_row(kernel, matrix, row + i, t, ink_size_min(CHUNK, k - t), type, rows + i * row_size);
+        row += in_panel;
+        rows += in_panel * row_size;
+    }
+}
+
+/* A column is one vec of every panel; the last one is filled up with zeros. */
+void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
+                             const void *data)
+{
+    const char *column = data;
+    for (size_t t = first; t < first + count; t++) {
+        for (size_t row = 0; row < matrix->n; row += INK_PANEL) {
+            float values[CHUNK] = {0};
+            size_t at = row / INK_PANEL * matrix->panel_stride + t * INK_PANEL;
+            widen(kernel, type, column + row * element_size(type), ink_size_min(INK_PANEL, matrix->n - row), values);
+            scatter(kernel, matrix, at, 1, values, INK_PANEL);
+        }
+        column += matrix->n * element_size(type);
+    }
+}
+
+void ink_matrix_copy_row(const ink_matrix *matrix, size_t row, float *out)
+{
+    size_t lane = row / INK_PANEL * matrix->panel_stride + row % INK_PANEL;
+    if (matrix->type == INK_BF16) {
+        const uint16_t *from = (const uint16_t *)matrix->panels + lane;
+        for (size_t t = 0; t < matrix->k; t++) {
+            uint32_t bits = (uint32_t)from[t * INK_PANEL] << 16;
+            memcpy(out + t, &bits, sizeof bits);
+        }
+    } else {
+        const float *from = (const float *)matrix->panels + lane;
+        for (size_t t = 0; t < matrix->k; t++)
+            out[t] = from[t * INK_PANEL];
+    }
+}
+
+/* ---- multiplying ---------------------------------------------------------------------------------------------- */
+
+/* Below this many multiply-adds, and this many bytes of weights, a product takes less than about 20 us, which waking
+   the workers could cost. */
+#define SMALL_PRODUCT ((size_t)1 << 20)
+#define SMALL_WEIGHTS ((size_t)1 << 20)
+
+/* Pieces per thread: several, so that a thread that is held up does not hold up the others. Pieces are multiples of
+   the rows and panels of every kernel's tiles where possible. */
+#define PIECES_PER_THREAD 4
+#define PIECE_ROWS 24
+#define PIECE_PANELS 12
+
+typedef struct job {
+    const ink_kernel *kernel;
+    const ink_product *product;
+    size_t rows, panels; /* of a piece */
+    size_t panel_pieces; /* pieces side by side; piece i is number i % panel_pieces there, i / panel_pieces below */
+} job;
+
+static void multiply_piece(void *context, size_t piece)
+{
+    const job *j = context;
+    size_t row = piece / j->panel_pieces * j->rows, panel = piece % j->panel_pieces * j->panels;
+    j->kernel->multiply(j->product, row, ink_size_min(row + j->rows, j->product->m), panel,
+                        ink_size_min(panel + j->panels, panel_count(j->product->w->n)));
+}
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+/* a / parts, rounded up to a multiple of `unit` unless that is more than a. */
+static size_t share(size_t a, size_t parts, size_t unit)
+{
+    return ink_size_min(ceil_div(ceil_div(a, parts), unit) * unit, a);
+}
+
+static bool is_small(const ink_product *p)
+{
+    size_t weights, work;
+    if (!ink_size_mul(p->w->n, p->w->k, &weights) || !ink_size_mul(weights, p->m, &work))
+        return false;
+    return work < SMALL_PRODUCT && weights * element_size(p->w->type) < SMALL_WEIGHTS;
+}
+
+void ink_multiply(ink_context *ctx, const ink_product *product)
+{
+    size_t panels = panel_count(product->w->n), m = product->m;
+    size_t threads = ink_workers_count(ctx->workers);
+    if (m == 0 || panels == 0)
+        return;
+    if (threads <= 1 || is_small(product)) {
+        ctx->kernel->multiply(product, 0, m, 0, panels);
+        return;
+    }
+    /* Panels first: a thread then reads its own part of the weights once. Rows where the panels do not go round. */
+    size_t pieces = threads * PIECES_PER_THREAD;
+    job j = {.kernel = ctx->kernel, .product = product, .rows = m};
+    j.panels = share(panels, pieces, panels < pieces * PIECE_PANELS ? 1 : PIECE_PANELS);
+    j.panel_pieces = ceil_div(panels, j.panels);
+    if (j.panel_pieces < pieces)
+        j.rows = share(m, pieces / j.panel_pieces, PIECE_ROWS);
+    ink_workers_run(ctx->workers, multiply_piece, &j, j.panel_pieces * ceil_div(m, j.rows));
+}
+
+/* ---- the public face ------------------------------------------------------------------------------------------- */
+
+typedef struct create_args {
+    ink_context *ctx;
+    const ink_tensor *w;
+    ink_type type;
+} create_args;
+
+static ink_result build(void *context, ink_arena *arena, void **object)
+{
+    const create_args *args = context;
+    ink_matrix local, *matrix = ink_arena_take(arena, 1, sizeof *matrix);
+    size_t n = args->w->shape.dim[0], k = args->w->shape.dim[1];
+    ink_matrix_take(arena, matrix != NULL ? matrix : &local, n, k, k, args->type);
+    if (!arena->measuring && !ink_arena_failed(arena))
+        ink_matrix_fill_rows(args->ctx->kernel, matrix, 0, n, args->w->type, args->w->data);
+    *object = matrix;
+    return INK_OK;
+}
+
+static bool is_floating(ink_type type)
+{
+    return type == INK_F32 || type == INK_BF16 || type == INK_F16 || type == INK_F64;
+}
+
+ink_result ink_matrix_create(ink_context *ctx, const ink_tensor *w, ink_type type, ink_matrix **matrix)
+{
+    INK_REQUIRE_CONTEXT(ctx);
+    INK_REQUIRE(ctx, matrix);
+    *matrix = NULL;
+    INK_REQUIRE(ctx, w);
+    if (w->shape.rank != 2)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "a matrix has two dimensions, not %S", &w->shape);
+    if (!is_floating(w->type))
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "a matrix of type %s, expected F32, BF16, F16 or F64",
+                        ink_type_name(w->type));
+    if (type == INK_TYPE_NONE)
+        type = w->type == INK_BF16 ? INK_BF16 : INK_F32;
+    if (type != INK_F32 && type != INK_BF16)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "a packed matrix is F32 or BF16, not %s", ink_type_name(type));
+    if (w->shape.dim[0] != 0 && w->shape.dim[1] != 0)
+        INK_REQUIRE(ctx, w->data);
+    create_args args = {ctx, w, type};
+    return ink_object_create(ctx, "the matrix", build, &args, 0, (void **)matrix);
+}
+
+void ink_matrix_free(ink_matrix *matrix)
+{
+    ink_object_free(matrix);
+}
+
+ink_result ink_matrix_multiply(ink_context *ctx, const ink_matrix *w, const float *bias, const float *x, size_t m,
+                               float *y)
+{
+    INK_REQUIRE_CONTEXT(ctx);
+    INK_REQUIRE(ctx, w);
+    if (m == 0 || w->n == 0)
+        return INK_OK;
+    if (w->k != 0)
+        INK_REQUIRE(ctx, x);
+    INK_REQUIRE(ctx, y);
+    ink_product product = {.x = x, .x_stride = w->k, .m = m, .w = w, .bias = bias, .y = y, .y_stride = w->n};
+    ink_multiply(ctx, &product);
+    return INK_OK;
+}
+
+ink_result ink_matrix_row(ink_context *ctx, const ink_matrix *w, size_t row, float *out)
+{
+    INK_REQUIRE_CONTEXT(ctx);
+    INK_REQUIRE(ctx, w);
+    INK_REQUIRE(ctx, out);
+    if (row >= w->n)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "row %z of a matrix with %z rows", row, w->n);
+    ink_matrix_copy_row(w, row, out);
+    return INK_OK;
+}

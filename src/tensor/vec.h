@@ -1,0 +1,41 @@
+/*
+ * vec.h - what every variant of the kernel is written over: a `vec` of 16 floats, an `ivec` of 16 32-bit integers, a
+ * `mask` of 16 truth values, and some thirty inline primitives that each variant defines (vec_portable.h is the
+ * definition to read; the others give the same bits).
+ *
+ * Every primitive rounds as IEEE 754 says, to nearest even, subnormal numbers included. Fused multiply-adds are
+ * written out (vec_fma), and no compiler may make others of separate operations; fast-math may not touch this.
+ */
+#ifndef INK_TENSOR_VEC_H
+#define INK_TENSOR_VEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernel.h"
+
+#ifdef __FAST_MATH__
+#error "inkling's results are exact to the bit; it cannot be built with -ffast-math"
+#endif
+
+#if defined(__clang__)
+#define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+#define UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+#define UNROLL _Pragma("GCC unroll 24")
+#elif defined(_MSC_VER)
+#define INLINE static __forceinline
+#define NOINLINE __declspec(noinline)
+#define UNROLL
+#else
+#define INLINE static inline
+#define NOINLINE
+#define UNROLL
+#endif
+
+#endif
