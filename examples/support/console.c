@@ -1,0 +1,144 @@
+/*
+ * console.c - what the example programs say.
+ */
+#include "console.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const char *program_name = "example";
+
+void console_start(const char *program)
+{
+    program_name = program;
+#ifdef SIGPIPE
+    signal(SIGPIPE, SIG_IGN);
+#endif
+}
+
+void console_complain(const char *format, ...)
+{
+    va_list arguments;
+
+    fflush(stdout); /* what was said before comes before */
+    fprintf(stderr, "%s: ", program_name);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+void console_note(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+void console_echo(const char *text)
+{
+    fputs(text, stderr);
+}
+
+bool console_write(const char *text, size_t size)
+{
+    return fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0;
+}
+
+bool console_finish(void)
+{
+    return fflush(stdout) == 0 && !ferror(stdout);
+}
+
+double console_seconds(void)
+{
+    struct timespec now;
+
+    if (timespec_get(&now, TIME_UTC) != TIME_UTC)
+        return 0;
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static bool kernel_is_known(const char *kernel)
+{
+    for (size_t i = 0; ink_kernel_name(i) != NULL; i++)
+        if (strcmp(kernel, ink_kernel_name(i)) == 0)
+            return true;
+    return false;
+}
+
+ink_context *console_context(uint64_t n_threads, const char *kernel)
+{
+    ink_context_options options = {.n_threads = (unsigned)n_threads, .kernel = kernel};
+    ink_context *ctx;
+    char names[128] = "";
+
+    if (kernel != NULL && !kernel_is_known(kernel)) {
+        for (size_t i = 0; ink_kernel_name(i) != NULL; i++) {
+            size_t used = strlen(names);
+            snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", ink_kernel_name(i));
+        }
+        console_complain("--kernel expects one that this machine can run (%s), found '%s'", names, kernel);
+        return NULL;
+    }
+    ctx = ink_context_create(&options);
+    if (ctx == NULL)
+        console_complain("there is not enough memory, or the system does not start %u threads", options.n_threads);
+    return ctx;
+}
+
+/* n / unit^i with the largest unit below it, three digits of it. */
+static const char *scaled(char room[CONSOLE_ROOM], uint64_t n, double unit, const char *const names[5])
+{
+    double value = (double)n;
+    size_t i = 0;
+
+    while (value >= unit && i < 4) {
+        value /= unit;
+        i++;
+    }
+    snprintf(room, CONSOLE_ROOM, "%.*f %s", i == 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2, value, names[i]);
+    return room;
+}
+
+const char *console_parameters(char room[CONSOLE_ROOM], uint64_t n)
+{
+    static const char *const names[5] = {"", "K", "M", "G", "T"};
+    return scaled(room, n, 1000, names);
+}
+
+const char *console_bytes(char room[CONSOLE_ROOM], uint64_t n)
+{
+    static const char *const names[5] = {"bytes", "KB", "MB", "GB", "TB"};
+    return scaled(room, n, 1000, names);
+}
+
+const char *console_count(char room[CONSOLE_ROOM], uint64_t n)
+{
+    char digits[CONSOLE_ROOM];
+    size_t size = (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)n), used = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        if (i > 0 && (size - i) % 3 == 0)
+            room[used++] = ',';
+        room[used++] = digits[i];
+    }
+    room[used] = '\0';
+    return room;
+}
+
+const char *console_harmless(char *room, size_t size, const char *text)
+{
+    size_t used = 0;
+
+    for (; *text != '\0' && used + 1 < size; text++)
+        room[used++] = (unsigned char)*text < ' ' || *text == 127 ? '?' : *text;
+    room[used] = '\0';
+    return room;
+}

@@ -1,0 +1,52 @@
+/*
+ * console.h - what the example programs say, and to whom: text to stdout, everything else to stderr.
+ */
+#ifndef EXAMPLES_CONSOLE_H
+#define EXAMPLES_CONSOLE_H
+
+#include <inkling.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define CONSOLE_FORMAT __attribute__((format(printf, 1, 2)))
+#else
+#define CONSOLE_FORMAT
+#endif
+
+/* Names the program for its messages. From here on a closed pipe is a failed write instead of the program's end. */
+void console_start(const char *program);
+
+/* "program: sentence", a line on stderr. */
+void console_complain(const char *format, ...) CONSOLE_FORMAT;
+
+/* A line on stderr as it is: news, not mistakes. */
+void console_note(const char *format, ...) CONSOLE_FORMAT;
+
+/* A text on stderr without a newline: the prompt, in front of what a program writes to stdout. */
+void console_echo(const char *text);
+
+/* Writes bytes to stdout at once. False if they did not get there: the reader has gone, the disk is full. */
+bool console_write(const char *text, size_t size);
+
+/* True if all that was written to stdout has arrived. Called before a program claims success. */
+bool console_finish(void);
+
+/* Seconds since some point in the past. */
+double console_seconds(void);
+
+/* A context with that many threads and that kernel (NULL: the best of this machine), or NULL with the sentence said. */
+ink_context *console_context(uint64_t n_threads, const char *kernel);
+
+/* Numbers as people read them, into the caller's room: "1.26 M", "4.5 KB", "12,345". Returns `room`. */
+#define CONSOLE_ROOM 32
+const char *console_parameters(char room[CONSOLE_ROOM], uint64_t n);
+const char *console_bytes(char room[CONSOLE_ROOM], uint64_t n);
+const char *console_count(char room[CONSOLE_ROOM], uint64_t n);
+
+/* Text from a file made harmless for a terminal: control characters become '?'. Returns `room`, cut to `size`. */
+const char *console_harmless(char *room, size_t size, const char *text);
+
+#endif

@@ -1,0 +1,183 @@
+/*
+ * lm.c - a language model with its tokenizer, and the loop that continues a text.
+ */
+#include "lm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "console.h"
+
+/* Says what the library says. */
+static bool ok(const language_model *lm, ink_result result)
+{
+    if (result != INK_OK)
+        console_complain("%s", ink_context_error(lm->ctx));
+    return result == INK_OK;
+}
+
+static void *room(size_t count, size_t size)
+{
+    void *block = calloc(count > 0 ? count : 1, size);
+
+    if (block == NULL)
+        console_complain("there is no memory for %zu x %zu bytes", count, size);
+    return block;
+}
+
+static double rate(size_t n, double seconds)
+{
+    return seconds > 0 ? (double)n / seconds : 0;
+}
+
+bool lm_open(language_model *lm, ink_context *ctx, const char *folder)
+{
+    *lm = (language_model){.ctx = ctx};
+    if (!ok(lm, ink_model_open(ctx, folder, NULL, &lm->model)) ||
+        !ok(lm, ink_tokenizer_open(ctx, folder, &lm->tokenizer)))
+        return false;
+    lm->info = ink_model_get_info(lm->model);
+    return true;
+}
+
+void lm_close(language_model *lm)
+{
+    ink_tokenizer_free(lm->tokenizer);
+    ink_model_free(lm->model);
+    *lm = (language_model){0};
+}
+
+bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n)
+{
+    ink_result result = ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, NULL, 0, n);
+
+    *tokens = NULL;
+    if (result != INK_ERROR_LIMIT && !ok(lm, result)) /* the limit of a first call without room is no mistake */
+        return false;
+    *tokens = room(*n, sizeof **tokens);
+    if (*tokens != NULL && ok(lm, ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, *tokens, *n, n)))
+        return true;
+    free(*tokens);
+    *tokens = NULL;
+    return false;
+}
+
+bool lm_prompt(const language_model *lm, const char *text, ink_token **tokens, size_t *n)
+{
+    size_t context = lm->info->context_length;
+
+    if (!lm_encode(lm, text, strlen(text), INK_ENCODE_DEFAULT, tokens, n))
+        return false;
+    if (*n == 0 && lm->info->bos_token >= 0) {
+        (*tokens)[0] = lm->info->bos_token; /* lm_encode() always leaves room for one */
+        *n = 1;
+    }
+    if (*n > 0 && (context == 0 || *n <= context))
+        return true;
+    if (*n == 0)
+        console_complain("the prompt is empty, and this model has no token that begins a text");
+    else
+        console_complain("the prompt has %zu tokens, and the context of this model holds %zu", *n, context);
+    free(*tokens);
+    *tokens = NULL;
+    return false;
+}
+
+/* What one continuation needs; all of it is taken before the first token. */
+typedef struct lm_run {
+    ink_state *state;
+    ink_sampler *sampler;
+    ink_text_stream stream;
+    float *logits;   /* [vocab_size] */
+    char *text;      /* [text_capacity] */
+    size_t text_capacity;
+} lm_run;
+
+static bool start(const language_model *lm, const lm_request *request, lm_run *run)
+{
+    size_t context = lm->info->context_length;
+    size_t capacity = request->n_prompt + request->n_tokens;
+
+    if (context > 0 && capacity > context)
+        capacity = context;
+    run->text_capacity = ink_tokenizer_stream_capacity(lm->tokenizer);
+    run->text = room(run->text_capacity, 1);
+    run->logits = room(lm->info->vocab_size, sizeof *run->logits);
+    return run->text != NULL && run->logits != NULL &&
+           ok(lm, ink_state_create(lm->ctx, lm->model, capacity, &run->state)) &&
+           ok(lm, ink_context_reserve(lm->ctx, lm->model, 1, request->n_prompt, capacity)) &&
+           ok(lm, ink_sampler_create(lm->ctx, &request->sampler, lm->info->vocab_size, &run->sampler)) &&
+           ok(lm, ink_sampler_accept(lm->ctx, run->sampler, request->prompt, request->n_prompt));
+}
+
+static void finish(lm_run *run)
+{
+    ink_sampler_free(run->sampler);
+    ink_state_free(run->state);
+    free(run->logits);
+    free(run->text);
+}
+
+/* Hands a token and its text over. */
+static bool deliver(const language_model *lm, const lm_request *request, lm_run *run, ink_token token, bool *go_on)
+{
+    size_t size;
+
+    if (!ok(lm, ink_tokenizer_stream(lm->ctx, lm->tokenizer, &run->stream, token, run->text, run->text_capacity,
+                                     &size)))
+        return false;
+    *go_on = request->sink(request->user, token, run->text, size);
+    return true;
+}
+
+/* The loop. The logits of the prompt's last token are there. */
+static bool produce(const language_model *lm, const lm_request *request, lm_run *run, lm_report *report)
+{
+    size_t context = lm->info->context_length;
+    double begin = console_seconds();
+    size_t n_steps = 0;
+    bool go_on = true;
+
+    for (report->end = LM_COUNT; report->n_tokens < request->n_tokens;) {
+        ink_token token;
+        if (!ok(lm, ink_sampler_pick(lm->ctx, run->sampler, run->logits, &token)))
+            return false;
+        if (token == lm->info->eos_token) {
+            report->end = LM_EOS;
+            break;
+        }
+        if (!deliver(lm, request, run, token, &go_on))
+            return false;
+        if (!go_on) {
+            report->end = LM_SINK;
+            break;
+        }
+        if (++report->n_tokens == request->n_tokens)
+            break;
+        if (context > 0 && ink_state_length(run->state) == context) {
+            report->end = LM_CONTEXT;
+            break;
+        }
+        if (!ok(lm, ink_model_forward(lm->ctx, lm->model, run->state, &token, 1, run->logits)))
+            return false;
+        n_steps++;
+    }
+    report->rate = rate(n_steps, console_seconds() - begin);
+    return report->end == LM_SINK || deliver(lm, request, run, -1, &go_on);
+}
+
+bool lm_continue(const language_model *lm, const lm_request *request, lm_report *report)
+{
+    lm_run run = {0};
+    bool done = start(lm, request, &run);
+
+    *report = (lm_report){0};
+    if (done) {
+        double begin = console_seconds();
+        done = ok(lm, ink_model_forward(lm->ctx, lm->model, run.state, request->prompt, request->n_prompt, run.logits));
+        report->prompt_rate = rate(request->n_prompt, console_seconds() - begin);
+    }
+    done = done && produce(lm, request, &run, report);
+    finish(&run);
+    return done;
+}

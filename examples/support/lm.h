@@ -1,0 +1,62 @@
+/*
+ * lm.h - a language model with its tokenizer, opened from a folder, and the loop that continues a text.
+ *
+ * What goes wrong is said on stderr where it happens; functions answer whether to go on.
+ */
+#ifndef EXAMPLES_LM_H
+#define EXAMPLES_LM_H
+
+#include <inkling.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct language_model {
+    ink_context *ctx; /* the caller's */
+    ink_model *model;
+    ink_tokenizer *tokenizer;
+    const ink_model_info *info;
+} language_model;
+
+/* lm_close() is due also after a failure. */
+bool lm_open(language_model *lm, ink_context *ctx, const char *folder);
+void lm_close(language_model *lm);
+
+/* The ids of a text, to be freed with free(). `flags` as for ink_tokenizer_encode(). */
+bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n);
+
+/* The ids of a prompt: what the tokenizer makes of it with its template. Of an empty one the model's own beginning
+   remains, if it has one; a prompt without any token, or longer than the context, is a mistake. */
+bool lm_prompt(const language_model *lm, const char *text, ink_token **tokens, size_t *n);
+
+/* Gets each new token, and the text that is complete with it (often "", never half a character). At the end comes a
+   call with token -1 and what is left of the text. False ends the continuation. */
+typedef bool (*lm_sink)(void *user, ink_token token, const char *text, size_t size);
+
+typedef struct lm_request {
+    const ink_token *prompt;
+    size_t n_prompt; /* at least 1 */
+    size_t n_tokens; /* how many to produce at most */
+    ink_sampler_options sampler;
+    lm_sink sink;
+    void *user;
+} lm_request;
+
+typedef enum lm_end {
+    LM_COUNT,   /* as many tokens as were asked for */
+    LM_EOS,     /* the model ended its text */
+    LM_CONTEXT, /* the model's context is full */
+    LM_SINK     /* the sink said so */
+} lm_end;
+
+typedef struct lm_report {
+    lm_end end;
+    size_t n_tokens;
+    double prompt_rate; /* tokens a second through the prompt */
+    double rate;        /* tokens a second after it; 0 if there were none to time */
+} lm_report;
+
+/* Continues a prompt: forward, pick, hand over, forward ... */
+bool lm_continue(const language_model *lm, const lm_request *request, lm_report *report);
+
+#endif
