@@ -447,8 +447,8 @@ static ink_result check_keys(const parser *p, const ink_json_document *document,
 
 /*
  * How many nodes and string bytes the parser will need at most. A value is the root, the first in a container, or
- * follows a comma. A string takes its spelling and a NUL in place of the closing quote, a number its spelling and a NUL.
- * Where the text is broken the parser stops; up to there both see the same strings.
+ * follows a comma. A string takes its spelling and a NUL in place of the closing quote, a number its spelling and a
+ * NUL. Where the text is broken the parser stops; up to there both see the same strings.
  */
 static void count(const char *text, size_t size, size_t *n_nodes, size_t *n_bytes)
 {
