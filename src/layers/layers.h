@@ -31,7 +31,10 @@ static inline void ink_spread(ink_context *ctx, ink_task_fn fn, void *job, size_
     ink_workers_run(work < (size_t)1 << 20 ? NULL : ctx->workers, fn, job, n_tasks);
 }
 
-/* ---- dense.c -------------------------------------------------------------------------------------------------- */
+/* ---- dense.c, mlp.c ------------------------------------------------------------------------------------------- */
+
+/* INK_ERROR_ARGUMENT, in the name of `function`, for a number that is no activation. */
+ink_result ink_activation_check(ink_context *ctx, const char *function, ink_activation activation);
 
 struct ink_dense {
     ink_matrix weight; /* [out, in] */
@@ -84,7 +87,10 @@ struct ink_norm {
 ink_result ink_norm_read(ink_loader *loader, const char *name, size_t size, float eps, ink_norm *norm);
 void ink_norm_run(ink_context *ctx, const ink_norm *norm, const float *x, size_t n, float *y);
 
-/* ---- recurrent.c ---------------------------------------------------------------------------------------------- */
+/* ---- recurrent_load.c, recurrent.c ---------------------------------------------------------------------------- */
+
+/* Blocks of h rows in the matrices of a cell: 1, 3 or 4. */
+size_t ink_cell_gates(ink_cell cell);
 
 /* One direction of one layer. */
 typedef struct ink_recurrent_layer {
@@ -115,6 +121,7 @@ typedef struct ink_track {
 
 typedef struct ink_recurrent_scratch {
     size_t max_rows;   /* input rows of one product */
+    struct ink_sort_item *order; /* [n_sequences], while they are sorted */
     ink_track *tracks; /* [n_sequences], longest first */
     float *x;          /* [max_rows, max(in, out)] input rows in the order of the steps */
     float *gi;         /* [max_rows, G h] input side */

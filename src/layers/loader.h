@@ -61,6 +61,9 @@ const ink_weight *ink_loader_find(const ink_loader *loader, const char *name);
    INK_ERROR_MISMATCH if it has not two dimensions of at least 1. */
 ink_result ink_loader_matrix_shape(ink_loader *loader, const char *name, bool transposed, size_t *n, size_t *k);
 
+/* The same for a vector [n]. */
+ink_result ink_loader_vector_size(ink_loader *loader, const char *name, size_t *n);
+
 /* A vector [n] as f32. _optional: *out = NULL if the file does not have it. */
 ink_result ink_loader_vector(ink_loader *loader, const char *name, size_t n, float **out);
 ink_result ink_loader_optional_vector(ink_loader *loader, const char *name, size_t n, float **out);

@@ -1,0 +1,287 @@
+/*
+ * loader.c - looks tensors up by name and shape, and reads them piece by piece into packed matrices.
+ *
+ * A tensor passes through one small buffer of scratch memory, a piece of whole rows at a time, so that loading takes
+ * the memory of the weights and little else.
+ */
+#include <string.h>
+
+#include "layers.h"
+
+/* Bytes of the buffer between file and matrix; one row, where a row is longer. */
+#define PIECE_BYTES ((size_t)64 * 1024)
+
+void ink_loader_begin(ink_loader *loader, ink_context *ctx, const ink_weights *weights, ink_arena *arena)
+{
+    memset(loader, 0, sizeof *loader);
+    loader->ctx = ctx;
+    loader->weights = weights;
+    loader->arena = arena;
+    loader->type = INK_TYPE_NONE;
+}
+
+/* ---- names ---------------------------------------------------------------------------------------------------- */
+
+/* name_length is INK_NAME_SIZE while the scope is too long. */
+static size_t set_scope_length(ink_loader *loader, size_t length)
+{
+    size_t former = loader->name_length;
+    loader->name_length = length;
+    if (length < INK_NAME_SIZE)
+        loader->name[length] = '\0';
+    return former;
+}
+
+size_t ink_loader_enter(ink_loader *loader, const char *format, size_t i)
+{
+    size_t former = loader->name_length;
+    if (former == INK_NAME_SIZE)
+        return former;
+    size_t room = INK_NAME_SIZE - former;
+    size_t length = ink_format(loader->name + former, room, format, i);
+    bool perhaps_cut = length + 1 == room;
+    return set_scope_length(loader, perhaps_cut ? INK_NAME_SIZE : former + length);
+}
+
+size_t ink_loader_enter_module(ink_loader *loader, const char *name)
+{
+    size_t former = loader->name_length;
+    size_t length = strlen(name);
+    if (length == 0 || former == INK_NAME_SIZE)
+        return former;
+    if (length + 1 >= INK_NAME_SIZE - former)
+        return set_scope_length(loader, INK_NAME_SIZE);
+    memcpy(loader->name + former, name, length);
+    loader->name[former + length] = '.';
+    return set_scope_length(loader, former + length + 1);
+}
+
+void ink_loader_leave(ink_loader *loader, size_t length)
+{
+    set_scope_length(loader, length);
+}
+
+/* scope + name + suffix into full [INK_NAME_SIZE]; false if it does not fit. */
+static bool full_name(const ink_loader *loader, const char *name, const char *suffix, char *full)
+{
+    const char *const parts[] = {name, suffix};
+    size_t used = loader->name_length;
+    if (used == INK_NAME_SIZE)
+        return false;
+    memcpy(full, loader->name, used);
+    for (size_t i = 0; i < 2; i++) {
+        size_t length = strlen(parts[i]);
+        if (length >= INK_NAME_SIZE - used)
+            return false;
+        memcpy(full + used, parts[i], length);
+        used += length;
+    }
+    full[used] = '\0';
+    return true;
+}
+
+static const ink_weight *find(const ink_loader *loader, const char *name, const char *suffix)
+{
+    char full[INK_NAME_SIZE];
+    return full_name(loader, name, suffix, full) ? ink_weights_find(loader->weights, full) : NULL;
+}
+
+const ink_weight *ink_loader_find(const ink_loader *loader, const char *name)
+{
+    return find(loader, name, "");
+}
+
+bool ink_loader_has(const ink_loader *loader, const char *name)
+{
+    return find(loader, name, "") != NULL;
+}
+
+/* ---- checks --------------------------------------------------------------------------------------------------- */
+
+/* A tensor that is not there. Weight and spectral normalisation store its factors in its place. */
+static ink_result missing(const ink_loader *loader, const char *name)
+{
+    static const char *const factors[] = {"_g", "_v", "_orig"};
+    const char *file = ink_weights_name(loader->weights);
+    char full[INK_NAME_SIZE];
+    if (!full_name(loader, name, "", full))
+        return ink_fail(loader->ctx, INK_ERROR_NOT_FOUND, "%q: a tensor name of more than %z bytes was asked for", file,
+                        (size_t)INK_NAME_SIZE - 1);
+
+    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++)
+        if (find(loader, name, factors[i]) != NULL)
+            return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
+                            "%q: instead of tensor '%q' there is '%q%s': fold the normalisation of the weight into it "
+                            "before saving (torch.nn.utils.remove_weight_norm, remove_spectral_norm)",
+                            file, full, full, factors[i]);
+    size_t former = loader->name_length;
+    memcpy(full, loader->name, former);
+    ink_format(full + former, sizeof full - former, "parametrizations.%s.original0", name);
+    if (ink_weights_find(loader->weights, full) != NULL)
+        return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
+                        "%q: tensor '%q' is stored as a parametrization: fold it into the weight before saving "
+                        "(torch.nn.utils.parametrize.remove_parametrizations)",
+                        file, full);
+    full_name(loader, name, "", full);
+    return ink_fail(loader->ctx, INK_ERROR_NOT_FOUND, "%q: tensor '%q' is missing", file, full);
+}
+
+static ink_result wrong_shape(const ink_loader *loader, const ink_weight *weight, const ink_shape *shape)
+{
+    return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: tensor '%q' is %S, %s%s %S",
+                    ink_weights_name(loader->weights), weight->name, &weight->shape,
+                    loader->expected != NULL ? loader->expected : "expected",
+                    loader->expected != NULL ? " asks for" : "", shape);
+}
+
+static bool is_readable(ink_type type)
+{
+    return type == INK_F32 || type == INK_BF16 || type == INK_F16 || type == INK_F64;
+}
+
+/* The tensor, if it is there, has this shape, and is of a type that can be read; counts it. */
+static ink_result look_up(ink_loader *loader, const char *name, const ink_shape *shape, const ink_weight **out)
+{
+    const ink_weight *weight = ink_loader_find(loader, name);
+    size_t n_elements;
+    if (weight == NULL)
+        return missing(loader, name);
+    if (!ink_shape_equal(&weight->shape, shape))
+        return wrong_shape(loader, weight, shape);
+    if (!is_readable(weight->type))
+        return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
+                        "%q: tensor '%q' is of type %s, expected F32, BF16, F16 or F64",
+                        ink_weights_name(loader->weights), weight->name, ink_type_name(weight->type));
+    if (!ink_shape_count(shape, &n_elements) || n_elements == 0)
+        return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: tensor '%q' is %S, expected at least one element",
+                        ink_weights_name(loader->weights), weight->name, shape);
+    if (loader->used != NULL)
+        loader->used[weight - ink_weights_at(loader->weights, 0)] = true;
+    loader->n_parameters += n_elements;
+    *out = weight;
+    return INK_OK;
+}
+
+/* The tensor, if it is there and of this rank, without a dimension of size 0. */
+static ink_result look_up_rank(ink_loader *loader, const char *name, size_t rank, const char *kind,
+                               const ink_weight **out)
+{
+    const ink_weight *weight = ink_loader_find(loader, name);
+    if (weight == NULL)
+        return missing(loader, name);
+    if (weight->shape.rank != rank)
+        return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: tensor '%q' is %S, expected a %s",
+                        ink_weights_name(loader->weights), weight->name, &weight->shape, kind);
+    for (size_t i = 0; i < rank; i++)
+        if (weight->shape.dim[i] == 0)
+            return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: tensor '%q' is %S, expected at least one element",
+                            ink_weights_name(loader->weights), weight->name, &weight->shape);
+    *out = weight;
+    return INK_OK;
+}
+
+ink_result ink_loader_matrix_shape(ink_loader *loader, const char *name, bool transposed, size_t *n, size_t *k)
+{
+    const ink_weight *weight;
+    INK_TRY(look_up_rank(loader, name, 2, "matrix", &weight));
+    *n = weight->shape.dim[transposed ? 1 : 0];
+    *k = weight->shape.dim[transposed ? 0 : 1];
+    return INK_OK;
+}
+
+ink_result ink_loader_vector_size(ink_loader *loader, const char *name, size_t *n)
+{
+    const ink_weight *weight;
+    INK_TRY(look_up_rank(loader, name, 1, "vector", &weight));
+    *n = weight->shape.dim[0];
+    return INK_OK;
+}
+
+/* ---- reading -------------------------------------------------------------------------------------------------- */
+
+static ink_result progress(ink_loader *loader, size_t bytes)
+{
+    loader->bytes_read += bytes;
+    if (loader->progress == NULL || loader->arena->measuring)
+        return INK_OK;
+    if (!loader->progress(loader->progress_user, loader->bytes_read, loader->progress_total))
+        return ink_fail(loader->ctx, INK_ERROR_CANCELLED, "%q: loading was cancelled after %u of %u bytes",
+                        ink_weights_name(loader->weights), loader->bytes_read, loader->progress_total);
+    return INK_OK;
+}
+
+/* After taking memory: true if there is something to be read into it. */
+static bool must_read(ink_loader *loader, const ink_weight *weight)
+{
+    if (loader->arena->measuring)
+        loader->bytes_read += weight->size;
+    return !loader->arena->measuring && !ink_arena_failed(loader->arena);
+}
+
+ink_result ink_loader_vector(ink_loader *loader, const char *name, size_t n, float **out)
+{
+    const ink_weight *weight;
+    const ink_shape shape = {.rank = 1, .dim = {n}};
+    INK_TRY(look_up(loader, name, &shape, &weight));
+    *out = ink_arena_take(loader->arena, n, sizeof(float));
+    if (!must_read(loader, weight))
+        return INK_OK;
+    INK_TRY(ink_weights_read(loader->ctx, loader->weights, weight, *out));
+    return progress(loader, (size_t)weight->size);
+}
+
+ink_result ink_loader_optional_vector(ink_loader *loader, const char *name, size_t n, float **out)
+{
+    *out = NULL;
+    return ink_loader_has(loader, name) ? ink_loader_vector(loader, name, n, out) : INK_OK;
+}
+
+/* Rows of a file are rows of the matrix, or its columns if it is stored transposed. */
+static ink_result read_pieces(ink_loader *loader, const ink_weight *weight, bool transposed, unsigned char *piece,
+                              size_t piece_rows, ink_matrix *matrix)
+{
+    const ink_kernel *kernel = loader->ctx->kernel;
+    size_t n_rows = weight->shape.dim[0];
+    size_t row_bytes = (size_t)weight->size / n_rows;
+    for (size_t first = 0; first < n_rows; first += piece_rows) {
+        size_t count = ink_size_min(piece_rows, n_rows - first);
+        INK_TRY(ink_weights_read_bytes(loader->ctx, loader->weights, weight, (uint64_t)first * row_bytes, piece,
+                                       count * row_bytes));
+        if (transposed)
+            ink_matrix_fill_columns(kernel, matrix, first, count, weight->type, piece);
+        else
+            ink_matrix_fill_rows(kernel, matrix, first, count, weight->type, piece);
+        INK_TRY(progress(loader, count * row_bytes));
+    }
+    return INK_OK;
+}
+
+ink_result ink_loader_matrix(ink_loader *loader, const char *name, size_t n, size_t k, bool transposed,
+                             ink_matrix *out)
+{
+    const ink_weight *weight;
+    const ink_shape shape = {.rank = 2, .dim = {transposed ? k : n, transposed ? n : k}};
+    INK_TRY(look_up(loader, name, &shape, &weight));
+    ink_type type = loader->type;
+    if (type == INK_TYPE_NONE)
+        type = weight->type == INK_BF16 ? INK_BF16 : INK_F32;
+    ink_matrix_take(loader->arena, out, n, k, k, type);
+    if (!must_read(loader, weight))
+        return INK_OK;
+
+    size_t n_rows = shape.dim[0];
+    size_t row_bytes = (size_t)weight->size / n_rows;
+    size_t piece_rows = ink_size_max(PIECE_BYTES / row_bytes, 1);
+    if (piece_rows > INK_PANEL) /* whole panels */
+        piece_rows -= piece_rows % INK_PANEL;
+    piece_rows = ink_size_min(piece_rows, n_rows);
+
+    ink_arena *scratch = &loader->ctx->scratch;
+    ink_arena_mark mark = ink_arena_mark_here(scratch);
+    unsigned char *piece = ink_arena_take(scratch, piece_rows, row_bytes);
+    if (piece == NULL)
+        return ink_scratch_fail(loader->ctx, mark);
+    ink_result result = read_pieces(loader, weight, transposed, piece, piece_rows, out);
+    ink_arena_release(scratch, mark);
+    return result;
+}

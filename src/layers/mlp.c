@@ -1,0 +1,225 @@
+/*
+ * mlp.c - the multi-layer perceptron: dense layers in a row,
+ *
+ *     h_0 = x,   h_i = s(W_i h_{i-1} + b_i),   y = h_L
+ *
+ * as PyTorch stores an nn.Sequential: `name`.0.weight, `name`.2.weight, ..., numbered by position. What stands between
+ * two Linear layers, an activation or dropout, has a number and no parameters.
+ */
+#include <string.h>
+
+#include "../files/sort.h"
+#include "layers.h"
+
+/* Rows that go through all layers before the next ones do; bounds the scratch memory. */
+#define CHUNK_ROWS ((size_t)128)
+
+/* The longest number of a layer that is read as one. */
+#define MAX_DIGITS 9
+
+/* ---- which layers the file has -------------------------------------------------------------------------------- */
+
+/* Reads "12.rest": the number, and a pointer behind the dot; NULL if this is something else. */
+static const char *parse_index(const char *text, size_t *index)
+{
+    size_t digits = 0;
+    *index = 0;
+    while (digits < MAX_DIGITS && text[digits] >= '0' && text[digits] <= '9')
+        *index = *index * 10 + (size_t)(text[digits++] - '0');
+    bool leading_zero = digits > 1 && text[0] == '0';
+    return digits > 0 && !leading_zero && text[digits] == '.' ? text + digits + 1 : NULL;
+}
+
+static bool starts_with(const char *text, const char *beginning)
+{
+    return strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+/* Whether a tensor of an nn.Sequential belongs to a Linear layer. Factors of a weight ("weight_g") do: the loader
+   says what to do about them. */
+static bool belongs_to_linear(const char *parameter)
+{
+    return starts_with(parameter, "weight") || strcmp(parameter, "bias") == 0 ||
+           starts_with(parameter, "parametrizations.");
+}
+
+static int by_place(const void *user, size_t a, size_t b)
+{
+    (void)user;
+    return a < b ? -1 : a > b;
+}
+
+/* The numbers of the layers, ascending, into items [ink_weights_count]. Whatever else is stored within the module would
+   change its result, so it is refused; beside a module without a name other things may stand. */
+static ink_result find_layers(const ink_loader *loader, ink_sort_item *items, size_t *n_layers)
+{
+    size_t n = 0;
+    *n_layers = 0;
+    if (loader->name_length == INK_NAME_SIZE)
+        return INK_OK;
+    for (size_t i = 0; i < ink_weights_count(loader->weights); i++) {
+        const char *name = ink_weights_at(loader->weights, i)->name;
+        if (strncmp(name, loader->name, loader->name_length) != 0)
+            continue;
+        const char *rest = name + loader->name_length;
+        if (loader->name_length == 0 && !(rest[0] >= '0' && rest[0] <= '9'))
+            continue;
+        size_t index;
+        const char *parameter = parse_index(rest, &index);
+        if (parameter == NULL || !belongs_to_linear(parameter))
+            return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
+                            "%q: tensor '%q' belongs to no Linear layer, expected NUMBER.weight and NUMBER.bias only",
+                            ink_weights_name(loader->weights), name);
+        items[n] = (ink_sort_item){.key = index, .index = n};
+        n++;
+    }
+    ink_sort(items, n, by_place, NULL);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || items[i].key != items[i - 1].key)
+            items[(*n_layers)++].key = items[i].key;
+    return INK_OK;
+}
+
+/* ---- reading -------------------------------------------------------------------------------------------------- */
+
+static ink_result read_layers(ink_loader *loader, const ink_sort_item *items, size_t n_layers, size_t in,
+                              ink_activation hidden, ink_activation output, ink_mlp *mlp)
+{
+    const char *asking = loader->expected;
+    mlp->n_layers = n_layers;
+    mlp->layers = ink_arena_take(loader->arena, n_layers, sizeof *mlp->layers);
+    mlp->widest = 0;
+    for (size_t i = 0; i < n_layers; i++) {
+        bool last = i + 1 == n_layers;
+        ink_dense measured, *layer = mlp->layers != NULL ? &mlp->layers[i] : &measured;
+        size_t scope = ink_loader_enter(loader, "%z.", (size_t)items[i].key);
+        INK_TRY(ink_dense_read(loader, "", 0, in, false, last ? output : hidden, layer));
+        ink_loader_leave(loader, scope);
+        in = layer->weight.n;
+        loader->expected = "the layer before it";
+        if (!last)
+            mlp->widest = ink_size_max(mlp->widest, in);
+    }
+    loader->expected = asking;
+    return INK_OK;
+}
+
+ink_result ink_mlp_read(ink_loader *loader, const char *name, size_t in, ink_activation hidden, ink_activation output,
+                        ink_mlp *mlp)
+{
+    ink_arena *scratch = &loader->ctx->scratch;
+    ink_arena_mark mark = ink_arena_mark_here(scratch);
+    size_t n_layers, scope = ink_loader_enter_module(loader, name);
+    ink_sort_item *items = ink_arena_take(scratch, ink_weights_count(loader->weights), sizeof *items);
+    if (items == NULL)
+        return ink_scratch_fail(loader->ctx, mark);
+
+    ink_result result = find_layers(loader, items, &n_layers);
+    if (result == INK_OK && n_layers == 0)
+        result = ink_fail(loader->ctx, INK_ERROR_NOT_FOUND, "%q: module '%q' has no tensor NUMBER.weight",
+                          ink_weights_name(loader->weights), name);
+    if (result == INK_OK)
+        result = read_layers(loader, items, n_layers, in, hidden, output, mlp);
+    ink_arena_release(scratch, mark);
+    ink_loader_leave(loader, scope);
+    return result;
+}
+
+typedef struct build_args {
+    ink_context *ctx;
+    const ink_weights *weights;
+    const char *name;
+    ink_activation hidden, output;
+} build_args;
+
+static ink_result build(void *data, ink_arena *arena, void **object)
+{
+    const build_args *args = data;
+    ink_mlp measured, *mlp = *object = ink_arena_take(arena, 1, sizeof *mlp);
+    ink_loader loader;
+    ink_loader_begin(&loader, args->ctx, args->weights, arena);
+    return ink_mlp_read(&loader, args->name, 0, args->hidden, args->output, mlp != NULL ? mlp : &measured);
+}
+
+ink_result ink_mlp_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation hidden,
+                        ink_activation output, ink_mlp **mlp)
+{
+    void *object;
+    INK_REQUIRE_CONTEXT(ctx);
+    INK_REQUIRE(ctx, mlp);
+    *mlp = NULL;
+    INK_REQUIRE(ctx, weights);
+    INK_REQUIRE(ctx, name);
+    INK_TRY(ink_activation_check(ctx, __func__, hidden));
+    INK_TRY(ink_activation_check(ctx, __func__, output));
+    build_args args = {.ctx = ctx, .weights = weights, .name = name, .hidden = hidden, .output = output};
+    INK_TRY(ink_object_create(ctx, "the MLP", build, &args, 0, &object));
+    *mlp = object;
+    return INK_OK;
+}
+
+void ink_mlp_free(ink_mlp *mlp)
+{
+    ink_object_free(mlp);
+}
+
+size_t ink_mlp_in(const ink_mlp *mlp)
+{
+    return mlp->layers[0].weight.k;
+}
+
+size_t ink_mlp_out(const ink_mlp *mlp)
+{
+    return mlp->layers[mlp->n_layers - 1].weight.n;
+}
+
+size_t ink_mlp_layers(const ink_mlp *mlp)
+{
+    return mlp->n_layers;
+}
+
+/* ---- running -------------------------------------------------------------------------------------------------- */
+
+void ink_mlp_take_scratch(ink_arena *arena, const ink_mlp *mlp, size_t rows, ink_mlp_scratch *scratch)
+{
+    scratch->a = ink_take_rows(arena, rows, mlp->widest);
+    scratch->b = ink_take_rows(arena, rows, mlp->widest);
+}
+
+void ink_mlp_run(ink_context *ctx, const ink_mlp *mlp, const ink_mlp_scratch *scratch, const float *x, size_t n,
+                 float *y)
+{
+    const float *in = x;
+    for (size_t i = 0; i < mlp->n_layers; i++) {
+        const ink_dense *layer = &mlp->layers[i];
+        bool last = i + 1 == mlp->n_layers;
+        float *out = last ? y : i % 2 == 0 ? scratch->a : scratch->b;
+        ink_dense_run(ctx, layer, in, n, out);
+        size_t scope = ink_look_enter(ctx, "layers.%z.", i);
+        INK_LOOK(ctx, "out", ink_tensor_2d(out, n, layer->weight.n));
+        ink_look_leave(ctx, scope);
+        in = out;
+    }
+}
+
+ink_result ink_mlp_forward(ink_context *ctx, const ink_mlp *mlp, const float *x, size_t n, float *y)
+{
+    INK_REQUIRE_CONTEXT(ctx);
+    INK_REQUIRE(ctx, mlp);
+    if (n == 0)
+        return INK_OK;
+    INK_REQUIRE(ctx, x);
+    INK_REQUIRE(ctx, y);
+
+    ink_mlp_scratch scratch;
+    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
+    ink_mlp_take_scratch(&ctx->scratch, mlp, ink_size_min(n, CHUNK_ROWS), &scratch);
+    if (ink_arena_failed(&ctx->scratch))
+        return ink_scratch_fail(ctx, mark);
+    for (size_t first = 0; first < n; first += CHUNK_ROWS) {
+        size_t count = ink_size_min(CHUNK_ROWS, n - first);
+        ink_mlp_run(ctx, mlp, &scratch, x + first * ink_mlp_in(mlp), count, y + first * ink_mlp_out(mlp));
+    }
+    ink_arena_release(&ctx->scratch, mark);
+    return INK_OK;
+}
