@@ -41,7 +41,10 @@ ink_result ink_kv_cache_rewind(ink_context *ctx, ink_kv_cache *cache, size_t len
  * Appends n tokens to the cache and attends from each of them to itself and all positions before it.
  *   qkv  [n, (n_heads + 2 n_kv_heads) head_dim]: per token the queries of all heads, then keys, then values
  *   y    [n, n_heads head_dim]: the heads' results side by side; may not overlap qkv
- * INK_ERROR_LIMIT, with nothing written, if the cache has no room for n more.
+ * INK_ERROR_LIMIT, with nothing written, if the cache has no room for n more. n may be 0.
+ *
+ * Shows "attn.scores" (Q K^T before scale and mask) and "attn.weights" (after the softmax), both [n_heads, rows,
+ * positions], to whoever looks inside: some rows of the call at a time, with the positions that the last of them sees.
  */
 ink_result ink_attention_forward(ink_context *ctx, const ink_attention *attention, ink_kv_cache *cache,
                                  const float *qkv, size_t n, float *y);

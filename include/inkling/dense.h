@@ -35,7 +35,8 @@ typedef enum ink_activation {
 /* "relu", "gelu_tanh", ...; "unknown" for what is no activation. Static strings. */
 const char *ink_activation_name(ink_activation activation);
 
-/* y[i] = s(x[i]) for i < n. y may be x, but may not overlap it otherwise. */
+/* y[i] = s(x[i]) for i < n. y may be x, but may not overlap it otherwise. Where n is 0, here and below, nothing is
+   read or written and the arrays may be NULL. */
 ink_result ink_activate(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y);
 
 /* y[i] += x[i] for i < n: the residual connection. */
@@ -70,7 +71,8 @@ typedef struct ink_mlp ink_mlp;
 /*
  * Loads the Linear layers of an nn.Sequential: `name`.0, `name`.2, ... in the order of their numbers; the gaps that
  * activations and dropout leave may have any width. `hidden` follows every layer but the last, `output` the last.
- * INK_ERROR_NOT_FOUND without any layer, INK_ERROR_MISMATCH when a layer's input is not its predecessor's output.
+ * INK_ERROR_NOT_FOUND without any layer, INK_ERROR_MISMATCH when a layer's input is not its predecessor's output,
+ * INK_ERROR_UNSUPPORTED when the module holds anything but weights and biases of Linear layers.
  */
 ink_result ink_mlp_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation hidden,
                         ink_activation output, ink_mlp **mlp);
@@ -80,8 +82,12 @@ size_t ink_mlp_in(const ink_mlp *mlp);
 size_t ink_mlp_out(const ink_mlp *mlp);
 size_t ink_mlp_layers(const ink_mlp *mlp);
 
-/* y [n, out] from x [n, in]. y may not overlap x. n may be 0. Any n: rows are worked through in chunks. */
+/* y [n, out] from x [n, in]. y may not overlap x. n may be 0. Any n: rows are worked through in chunks, so scratch does
+   not grow with n beyond one of them. Shows "layers.0.out", "layers.1.out", ... to whoever looks inside. */
 ink_result ink_mlp_forward(ink_context *ctx, const ink_mlp *mlp, const float *x, size_t n, float *y);
+
+/* Takes the scratch memory for calls with up to n rows ahead of time; they allocate nothing then. */
+ink_result ink_mlp_reserve(ink_context *ctx, const ink_mlp *mlp, size_t n);
 
 #ifdef __cplusplus
 }

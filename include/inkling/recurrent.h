@@ -63,14 +63,19 @@ typedef struct ink_sequence {
 } ink_sequence;
 
 /* Runs sequences of any lengths side by side; each result is bit-identical to running it alone, and for one direction
-   to feeding it step by step or in pieces. y may not overlap x. Zero steps leave the state as it is. */
+   to feeding it step by step or in pieces. y may not overlap x. Zero steps leave the state as it is. No two sequences
+   may share a state.
+   Shows, at every step of layer 0 and so on, "l0.gates" (GRU: r, z, n; LSTM: i, f, g, o; [running, gates h]), "l0.h" and
+   the LSTM's "l0.c" ([running, h]) to whoever looks inside; a row is a sequence that still runs, longest first. The
+   reverse direction is "l0_reverse.". */
 ink_result ink_recurrent_forward(ink_context *ctx, const ink_recurrent *recurrent, const ink_sequence *sequences,
                                  size_t n_sequences);
 
 /* One step of one sequence: y [out] and the new state from x [in]. One direction only (INK_ERROR_ARGUMENT else). */
 ink_result ink_recurrent_step(ink_context *ctx, const ink_recurrent *recurrent, const float *x, float *state, float *y);
 
-/* Takes the scratch memory for such calls ahead of time; they allocate nothing then. */
+/* Takes the scratch memory for calls with up to n_sequences sequences and n_steps steps, counted over all of them,
+   ahead of time; they allocate nothing then. In one direction scratch does not grow beyond some hundred steps. */
 ink_result ink_recurrent_reserve(ink_context *ctx, const ink_recurrent *recurrent, size_t n_sequences, size_t n_steps);
 
 #ifdef __cplusplus

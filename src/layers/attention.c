@@ -106,21 +106,17 @@ ink_result ink_kv_cache_rewind(ink_context *ctx, ink_kv_cache *cache, size_t len
     return INK_OK;
 }
 
-/* Adds n positions; their keys and values are rows of `stride` floats. Each goes in on its own, as the last one the
-   matrix has then, so that the lanes and rows behind it are never more than started. */
+/* Adds n positions; their keys and values are rows of `stride` floats. */
 static void append(const ink_kernel *kernel, ink_kv_cache *cache, const float *keys, const float *values, size_t stride,
                    size_t n)
 {
-    for (size_t j = 0; j < cache->n_kv_heads; j++) {
-        ink_matrix key_matrix = cache->keys[j];
+    for (size_t j = 0; j < cache->n_kv_heads; j++)
         for (size_t i = 0; i < n; i++) {
             size_t position = cache->length + i;
             size_t offset = i * stride + j * cache->head_dim;
-            key_matrix.n = position + 1;
-            ink_matrix_fill_rows(kernel, &key_matrix, position, 1, INK_F32, keys + offset);
+            ink_matrix_fill_rows(kernel, &cache->keys[j], position, 1, INK_F32, keys + offset);
             ink_matrix_fill_columns(kernel, &cache->values[j], position, 1, INK_F32, values + offset);
         }
-    }
     cache->length += n;
 }
 

@@ -265,6 +265,7 @@ ink_result ink_loader_matrix(ink_loader *loader, const char *name, size_t n, siz
     ink_type type = loader->type;
     if (type == INK_TYPE_NONE)
         type = weight->type == INK_BF16 ? INK_BF16 : INK_F32;
+    *out = (ink_matrix){.n = n, .k = k, .type = type}; /* on the first run too: the next layer may ask */
     ink_matrix_take(loader->arena, out, n, k, k, type);
     if (!must_read(loader, weight))
         return INK_OK;

@@ -223,3 +223,16 @@ ink_result ink_mlp_forward(ink_context *ctx, const ink_mlp *mlp, const float *x,
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;
 }
+
+ink_result ink_mlp_reserve(ink_context *ctx, const ink_mlp *mlp, size_t n)
+{
+    ink_arena measure;
+    ink_mlp_scratch scratch;
+    INK_REQUIRE_CONTEXT(ctx);
+    INK_REQUIRE(ctx, mlp);
+    ink_arena_measure(&measure);
+    ink_mlp_take_scratch(&measure, mlp, ink_size_min(n, CHUNK_ROWS), &scratch);
+    if (ink_arena_failed(&measure))
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: more memory than this machine can address", __func__);
+    return ink_scratch_reserve(ctx, measure.used);
+}

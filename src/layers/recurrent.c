@@ -176,7 +176,7 @@ static void scatter_states(const ink_pass *p)
 
 /* ---- one pass ------------------------------------------------------------------------------------------------- */
 
-/* The steps from `step` on whose inputs fit into one product: the first step that is not one of them; *rows of input. */
+/* The first step after those, from `step` on, whose inputs fit into one product; *rows is how many inputs that is. */
 static size_t chunk_end(const ink_piece *piece, size_t step, size_t *rows)
 {
     size_t running = count_running(piece->tracks, piece->n_tracks, step);

@@ -1,0 +1,71 @@
+/*
+ * layers.h - what the tests of the layers share: numbers by the yard, fixtures, state_dicts made on the spot, and
+ * comparing results. Everything fails the test by itself where something is wrong.
+ */
+#ifndef INK_TESTS_LAYERS_H
+#define INK_TESTS_LAYERS_H
+
+#include "testing.h"
+
+/* `n` floats, malloc'ed; free with free(). */
+float *test_floats(size_t n);
+
+/* The same, filled with numbers of about normal distribution times `spread`: the same for the same seed. */
+float *test_random(size_t n, uint64_t seed, float spread);
+
+/* A copy that starts `offset` floats behind an aligned address, from 1 to 15: unaligned for every vector. The block
+   around it is *block, to be freed. */
+float *test_unaligned(const float *x, size_t n, size_t offset, void **block);
+
+/* The tensor of a fixture as floats, malloc'ed; its number of elements in *n (n may be NULL). */
+float *test_tensor(ink_context *ctx, const ink_weights *weights, const char *name, size_t *n);
+
+/* Opens a fixture (FIXTURES "/layers/gru.safetensors"); close with ink_weights_free(). */
+ink_weights *test_fixture(ink_context *ctx, const char *path);
+
+/* |actual - expected| <= absolute + relative |expected| for all n; prints the worst element otherwise. */
+void test_assert_close(const float *actual, const float *expected, size_t n, double absolute, double relative,
+                       const char *what);
+void test_assert_close_to_double(const float *actual, const double *expected, size_t n, double absolute,
+                                 double relative, const char *what);
+
+/* All bits equal; prints the first element that differs otherwise. */
+void test_assert_same_bits(const float *actual, const float *expected, size_t n, const char *what);
+
+/* A context for each kernel of this machine and 1, 2, 3 threads: the i-th, NULL from the end on. */
+ink_context *test_variant(size_t i);
+
+/*
+ * A state_dict, as a safetensors file in memory.
+ *
+ *     state_dict dict = {0};
+ *     state_dict_add(&dict, "net.0.weight", INK_F32, 2, (size_t[]){3, 4}, weights);
+ *     ink_weights *file = state_dict_open(ctx, &dict);
+ *     ...
+ *     ink_weights_free(file);
+ *     state_dict_free(&dict);
+ */
+typedef struct state_dict {
+    char *header; /* entries so far, without the braces */
+    size_t header_size;
+    unsigned char *data;
+    size_t data_size;
+    unsigned char *file;
+    size_t file_size;
+    ink_memory_file entry;
+    ink_memory_files files;
+} state_dict;
+
+/* `data` NULL: random F32 numbers, or zero bytes for other types. Types are F32, BF16, F16, F64, I64. */
+void state_dict_add(state_dict *dict, const char *name, ink_type type, size_t rank, const size_t *shape,
+                    const void *data);
+
+/* state_dict_add() of random F32 numbers. */
+void state_dict_vector(state_dict *dict, const char *name, size_t n);
+void state_dict_matrix(state_dict *dict, const char *name, size_t rows, size_t columns);
+
+/* Opens it as "model.safetensors"; once, and nothing may be added afterwards. */
+ink_weights *state_dict_open(ink_context *ctx, state_dict *dict);
+void state_dict_free(state_dict *dict);
+
+#endif

@@ -1,0 +1,150 @@
+/* oracle_layers.c - see oracle_layers.h. */
+#include "oracle_layers.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+static double softplus(double x)
+{
+    return x > 30 ? x : log1p(exp(x));
+}
+
+double oracle_activation(ink_activation activation, double x)
+{
+    const double pi = acos(-1);
+    switch (activation) {
+    case INK_RELU:
+        return x > 0 ? x : 0;
+    case INK_LEAKY_RELU:
+        return x > 0 ? x : 0.01 * x;
+    case INK_ELU:
+        return x > 0 ? x : expm1(x);
+    case INK_TANH:
+        return tanh(x);
+    case INK_SIGMOID:
+        return sigmoid(x);
+    case INK_SOFTPLUS:
+        return softplus(x);
+    case INK_GELU:
+        return x / 2 * erfc(-x / sqrt(2));
+    case INK_GELU_TANH:
+        return x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x * x * x)));
+    case INK_QUICK_GELU:
+        return x * sigmoid(1.702 * x);
+    case INK_SILU:
+        return x * sigmoid(x);
+    case INK_MISH:
+        return x * tanh(softplus(x));
+    case INK_HARD_SIGMOID:
+        return fmin(fmax(x / 6 + 0.5, 0), 1);
+    case INK_HARD_SWISH:
+        return x * fmin(fmax(x / 6 + 0.5, 0), 1);
+    case INK_IDENTITY:
+    case INK_N_ACTIVATIONS:
+        break;
+    }
+    return x;
+}
+
+void oracle_dense(const float *w, const float *b, size_t in, size_t out, ink_activation activation, const double *x,
+                  size_t n, double *y)
+{
+    for (size_t row = 0; row < n; row++)
+        for (size_t i = 0; i < out; i++) {
+            double sum = b != NULL ? b[i] : 0;
+            for (size_t t = 0; t < in; t++)
+                sum += (double)w[i * in + t] * x[row * in + t];
+            y[row * out + i] = oracle_activation(activation, sum);
+        }
+}
+
+void oracle_norm(const float *weight, const float *bias, size_t size, double eps, const double *x, double *y)
+{
+    double mean = 0, variance = 0;
+    for (size_t i = 0; i < size; i++)
+        mean += x[i] / (double)size;
+    for (size_t i = 0; i < size; i++)
+        variance += (x[i] - mean) * (x[i] - mean) / (double)size;
+    for (size_t i = 0; i < size; i++)
+        y[i] = (x[i] - mean) / sqrt(variance + eps) * weight[i] + (bias != NULL ? bias[i] : 0);
+}
+
+/* Row `gate` h + i of W x + b. */
+static double row_sum(const float *w, const float *b, size_t row, size_t size, const double *x)
+{
+    double sum = b != NULL ? b[row] : 0;
+    for (size_t t = 0; t < size; t++)
+        sum += (double)w[row * size + t] * x[t];
+    return sum;
+}
+
+void oracle_step(const oracle_cell *cell, const double *x, double *h, double *c)
+{
+    size_t n = cell->h;
+    double *next = malloc(n * sizeof *next);
+    if (next == NULL)
+        abort();
+    for (size_t i = 0; i < n; i++) {
+        double gi[4] = {0}, gh[4] = {0};
+        size_t gates = cell->cell == INK_LSTM ? 4 : cell->cell == INK_GRU ? 3 : 1;
+        for (size_t gate = 0; gate < gates; gate++) {
+            gi[gate] = row_sum(cell->w_ih, cell->b_ih, gate * n + i, cell->in, x);
+            gh[gate] = row_sum(cell->w_hh, cell->b_hh, gate * n + i, n, h);
+        }
+        if (cell->cell == INK_GRU) {
+            double r = sigmoid(gi[0] + gh[0]), z = sigmoid(gi[1] + gh[1]);
+            next[i] = (1 - z) * tanh(gi[2] + r * gh[2]) + z * h[i];
+        } else if (cell->cell == INK_LSTM) {
+            c[i] = sigmoid(gi[1] + gh[1]) * c[i] + sigmoid(gi[0] + gh[0]) * tanh(gi[2] + gh[2]);
+            next[i] = sigmoid(gi[3] + gh[3]) * tanh(c[i]);
+        } else {
+            next[i] = cell->cell == INK_RNN_RELU ? fmax(gi[0] + gh[0], 0) : tanh(gi[0] + gh[0]);
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        h[i] = next[i];
+    free(next);
+}
+
+/* One query q over the keys and values of positions 0 .. n - 1, which lie `stride` apart. */
+static void attend(const double *q, const double *keys, const double *values, size_t stride, size_t n, size_t size,
+                   double scale, double *y)
+{
+    double *p = malloc(n * sizeof *p), largest = -INFINITY, total = 0;
+    if (p == NULL)
+        abort();
+    for (size_t s = 0; s < n; s++) {
+        p[s] = 0;
+        for (size_t t = 0; t < size; t++)
+            p[s] += scale * q[t] * keys[s * stride + t];
+        largest = fmax(largest, p[s]);
+    }
+    for (size_t s = 0; s < n; s++)
+        total += p[s] = exp(p[s] - largest);
+    for (size_t t = 0; t < size; t++) {
+        y[t] = 0;
+        for (size_t s = 0; s < n; s++)
+            y[t] += p[s] / total * values[s * stride + t];
+    }
+    free(p);
+}
+
+void oracle_attention(const ink_attention *attention, const double *qkv, size_t n, double *y)
+{
+    size_t size = attention->head_dim;
+    size_t per_kv = attention->n_heads / attention->n_kv_heads;
+    size_t stride = (attention->n_heads + 2 * attention->n_kv_heads) * size;
+    double scale = attention->scale != 0 ? attention->scale : 1 / sqrt((double)size);
+    for (size_t row = 0; row < n; row++)
+        for (size_t head = 0; head < attention->n_heads; head++) {
+            const double *keys = qkv + (attention->n_heads + head / per_kv) * size;
+            const double *values = keys + attention->n_kv_heads * size;
+            attend(qkv + row * stride + head * size, keys, values, stride, row + 1, size, scale,
+                   y + (row * attention->n_heads + head) * size);
+        }
+}

@@ -1,0 +1,31 @@
+/*
+ * oracle_layers.h - every layer again, as its formula says, in double precision with plain loops and libm.
+ *
+ * What the library computes is compared with this. Matrices are row-major [out, in] as PyTorch has them.
+ */
+#ifndef INK_TESTS_ORACLE_LAYERS_H
+#define INK_TESTS_ORACLE_LAYERS_H
+
+#include <inkling.h>
+
+double oracle_activation(ink_activation activation, double x);
+
+/* y [n, out] = s(x [n, in] W^T + b); b may be NULL. */
+void oracle_dense(const float *w, const float *b, size_t in, size_t out, ink_activation activation, const double *x,
+                  size_t n, double *y);
+
+/* y [size] from x [size]; bias may be NULL. */
+void oracle_norm(const float *weight, const float *bias, size_t size, double eps, const double *x, double *y);
+
+/* One step: h [h] and, for the LSTM, c [h] from x [in]. Biases may be NULL. */
+typedef struct oracle_cell {
+    ink_cell cell;
+    size_t in, h;
+    const float *w_ih, *w_hh, *b_ih, *b_hh;
+} oracle_cell;
+void oracle_step(const oracle_cell *cell, const double *x, double *h, double *c);
+
+/* Causal attention of n rows of queries, keys and values to y [n, n_heads head_dim]. */
+void oracle_attention(const ink_attention *attention, const double *qkv, size_t n, double *y);
+
+#endif
