@@ -371,7 +371,7 @@ static void mlp_refuses_what_does_not_fit(void **unused)
         {{"nested", "net.1.0.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.1.0.weight'"},
         {{"named", "net.out.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.out.weight'"},
         {{"leading zero", "net.01.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.01.weight'"},
-        {{"too far", "net.12345678901.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.12345678901.weight'"},
+        {{"too far", "net.12345678901.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.12345678901"},
         {{"weight norm", "net.2.weight_g", INK_F32, 2, {5, 1}}, INK_ERROR_UNSUPPORTED, "remove_weight_norm"},
         {{"parametrization", "net.2.parametrizations.weight.original0", INK_F32, 2, {5, 1}}, INK_ERROR_UNSUPPORTED,
          "remove_parametrizations"},
@@ -415,7 +415,7 @@ static void loading_names_what_is_missing(void **unused)
     assert_fails(ctx, ink_dense_load(ctx, weights, "fd", INK_RELU, &dense), INK_ERROR_NOT_FOUND,
                  "model.safetensors: tensor 'fd.weight' is missing");
     assert_fails(ctx, ink_dense_load(ctx, weights, long_name, INK_RELU, &dense), INK_ERROR_NOT_FOUND, "255 bytes");
-    assert_fails(ctx, ink_dense_load(ctx, weights, "vector", INK_RELU, &dense), INK_ERROR_MISMATCH, "expected a matrix");
+    assert_fails(ctx, ink_dense_load(ctx, weights, "vector", INK_RELU, &dense), INK_ERROR_MISMATCH, "a matrix");
     assert_fails(ctx, ink_embedding_load(ctx, weights, "fd", &embedding), INK_ERROR_NOT_FOUND, "'fd.weight'");
     assert_ok(ctx, ink_dense_load(ctx, weights, "fc", INK_RELU, &dense));
     ink_dense_free(dense);

@@ -65,9 +65,9 @@ typedef struct ink_sequence {
 /* Runs sequences of any lengths side by side; each result is bit-identical to running it alone, and for one direction
    to feeding it step by step or in pieces. y may not overlap x. Zero steps leave the state as it is. No two sequences
    may share a state.
-   Shows, at every step of layer 0 and so on, "l0.gates" (GRU: r, z, n; LSTM: i, f, g, o; [running, gates h]), "l0.h" and
-   the LSTM's "l0.c" ([running, h]) to whoever looks inside; a row is a sequence that still runs, longest first. The
-   reverse direction is "l0_reverse.". */
+   Shows, at every step of layer 0 and so on, "l0.gates" ([running, gates h]; GRU: r, z, n; LSTM: i, f, g, o), "l0.h" and
+   the LSTM's "l0.c" ([running, h]) to whoever looks inside; a row is a sequence that still runs, longest first. In the
+   reverse direction it is "l0_reverse.gates". */
 ink_result ink_recurrent_forward(ink_context *ctx, const ink_recurrent *recurrent, const ink_sequence *sequences,
                                  size_t n_sequences);
 

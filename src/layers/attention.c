@@ -10,7 +10,6 @@
  * that its last row sees. A position that is masked for a row then counts as an exact zero in a sum whose order is
  * that of the positions, so neither the group nor the way the prompt was cut into calls shows in the result.
  */
-#include <math.h>
 #include <string.h>
 
 #include "layers.h"
@@ -250,7 +249,7 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
                          .head_dim = attention->head_dim,
                          .scale = attention->scale};
         if (job.scale == 0)
-            job.scale = (float)(1 / sqrt((double)attention->head_dim));
+            job.scale = ctx->kernel->inverse_sqrt((float)attention->head_dim);
         run_group(ctx, &job, attention->n_heads);
     }
 }

@@ -182,7 +182,7 @@ static ink_result look_up_rank(ink_loader *loader, const char *name, size_t rank
 
 ink_result ink_loader_matrix_shape(ink_loader *loader, const char *name, bool transposed, size_t *n, size_t *k)
 {
-    const ink_weight *weight;
+    const ink_weight *weight = NULL;
     INK_TRY(look_up_rank(loader, name, 2, "matrix", &weight));
     *n = weight->shape.dim[transposed ? 1 : 0];
     *k = weight->shape.dim[transposed ? 0 : 1];
@@ -191,7 +191,7 @@ ink_result ink_loader_matrix_shape(ink_loader *loader, const char *name, bool tr
 
 ink_result ink_loader_vector_size(ink_loader *loader, const char *name, size_t *n)
 {
-    const ink_weight *weight;
+    const ink_weight *weight = NULL;
     INK_TRY(look_up_rank(loader, name, 1, "vector", &weight));
     *n = weight->shape.dim[0];
     return INK_OK;
@@ -220,7 +220,7 @@ static bool must_read(ink_loader *loader, const ink_weight *weight)
 
 ink_result ink_loader_vector(ink_loader *loader, const char *name, size_t n, float **out)
 {
-    const ink_weight *weight;
+    const ink_weight *weight = NULL;
     const ink_shape shape = {.rank = 1, .dim = {n}};
     INK_TRY(look_up(loader, name, &shape, &weight));
     *out = ink_arena_take(loader->arena, n, sizeof(float));
@@ -259,7 +259,7 @@ static ink_result read_pieces(ink_loader *loader, const ink_weight *weight, bool
 ink_result ink_loader_matrix(ink_loader *loader, const char *name, size_t n, size_t k, bool transposed,
                              ink_matrix *out)
 {
-    const ink_weight *weight;
+    const ink_weight *weight = NULL;
     const ink_shape shape = {.rank = 2, .dim = {transposed ? k : n, transposed ? n : k}};
     INK_TRY(look_up(loader, name, &shape, &weight));
     ink_type type = loader->type;

@@ -44,6 +44,9 @@ typedef struct ink_kernel {
     void (*add)(const float *x, size_t n, float *y);
     void (*multiply_elements)(const float *x, size_t n, float *y);
 
+    /* 1 / sqrt(x), both steps rounded. */
+    float (*inverse_sqrt)(float x);
+
     /* x = softmax(scale * x) in place, over n >= 1 elements. */
     void (*softmax)(float *x, size_t n, float scale);
 
@@ -52,7 +55,7 @@ typedef struct ink_kernel {
 
     /* One step of one sequence, after the products: gi = W_ih x + b_ih and gh = W_hh h + b_hh, each [gates * h_size];
        h (and c) are read and replaced. gates [gates * h_size] gets the values of the gates for whoever looks inside,
-       or is NULL. Formulae: recurrent.h. */
+       or is NULL; it may be gi. Formulae: recurrent.h. */
     void (*rnn_cell)(const float *gi, const float *gh, size_t h_size, bool relu, float *h);
     void (*gru_cell)(const float *gi, const float *gh, size_t h_size, float *h, float *gates);
     void (*lstm_cell)(const float *gi, const float *gh, size_t h_size, float *h, float *c, float *gates);

@@ -24,6 +24,7 @@ const ink_kernel KERNEL = {
     .cos = rows_cos,
     .add = add,
     .multiply_elements = multiply_elements,
+    .inverse_sqrt = inverse_sqrt,
     .softmax = softmax,
     .layer_norm = layer_norm,
     .rnn_cell = rnn_cell,

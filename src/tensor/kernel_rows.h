@@ -188,12 +188,17 @@ INLINE float mean_of_powers(const float *x, size_t n, float shift, int power)
     return vec_sum(sum) / (float)n;
 }
 
+static float inverse_sqrt(float x)
+{
+    return 1 / float_sqrt(x);
+}
+
 /* y = (x - mean) / sqrt(var + eps) * weight + bias,   var the mean of (x - mean)^2, in a second pass for precision */
 static void layer_norm(const float *x, size_t n, const float *weight, const float *bias, float eps, float *y)
 {
     float mean = mean_of_powers(x, n, 0, 1);
     float variance = mean_of_powers(x, n, mean, 2);
-    const vec shift = vec_splat(mean), scale = vec_splat(1 / float_sqrt(variance + eps));
+    const vec shift = vec_splat(mean), scale = vec_splat(inverse_sqrt(variance + eps));
     for (size_t i = 0; i < n; i += 16) {
         size_t lanes = lanes_from(i, n);
         vec normed = vec_mul(vec_sub(load_lanes(x + i, lanes), shift), scale);
