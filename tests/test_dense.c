@@ -302,8 +302,8 @@ static void mlp_allocates_nothing_after_reserve(void **unused)
     free(y);
 }
 
-/* Each allocation failing once, and all from each on: a sentence, no object, nothing left behind. (One failure alone may
-   go unnoticed: scratch asks again for less.) */
+/* Each allocation failing once, and all from each on: a sentence, no object, nothing left behind. (One failure alone
+   may go unnoticed: scratch asks again for less.) */
 static void loading_survives_every_failed_allocation(void **unused)
 {
     (void)unused;
