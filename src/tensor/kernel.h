@@ -70,7 +70,19 @@ typedef struct ink_kernel {
     bool (*all_finite)(const float *x, size_t n);
 } ink_kernel;
 
+/* Where the x86 variants are built. Not with gcc for Windows, which aligns the stack to 16 bytes only and then spills
+   wider vectors to it. */
+#if defined(__x86_64__) || defined(_M_X64)
+#if !defined(_WIN32) || !defined(__GNUC__) || defined(__clang__)
+#define INK_KERNEL_X86
+#endif
+#endif
+
 extern const ink_kernel ink_kernel_portable;
+#ifdef INK_KERNEL_X86
+extern const ink_kernel ink_kernel_avx2;
+extern const ink_kernel ink_kernel_avx512;
+#endif
 
 /* The kernel of that name, or the best one for NULL; NULL if there is none of that name or it is not supported here. */
 const ink_kernel *ink_kernel_find(const char *name);

@@ -8,7 +8,7 @@
  */
 
 /* c[0] + c[1] x + ... + c[n - 1] x^(n - 1), by Horner's rule; n is a constant. */
-FORMULA vec polynomial(vec x, const float *c, size_t n)
+INLINE vec polynomial(vec x, const float *c, size_t n)
 {
     vec y = vec_splat(c[n - 1]);
     UNROLL
