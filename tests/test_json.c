@@ -725,6 +725,10 @@ static void paths_lead_to_values(void **state)
     assert_string_equal(path, "rope.list[0].deep");
     ink_json_path(&d, deep, cut, sizeof cut);
     assert_string_equal(cut, "rope.li");
+    assert_ok(b->ctx, parse(b, "{\"ab\": {\"\u20ac\u20acx\": {\"y\": 1}}}", &d)); /* never half a character */
+    ink_json_path(&d, 3, cut, sizeof cut);
+    assert_string_equal(cut, "ab.\xe2\x82\xac");
+    assert_ok(b->ctx, parse(b, config, &d));
     ink_json_path(&d, ink_json_next(&d, ink_json_first(&d, ink_json_member(&d, 0, "eos_token_id"))), path, sizeof path);
     assert_string_equal(path, "eos_token_id[1]");
     ink_json_path(&d, 0, path, sizeof path);

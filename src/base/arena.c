@@ -16,6 +16,7 @@ struct ink_arena_block {
 
 #define HEADER_SIZE ((sizeof(struct ink_arena_block) + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT)
 #define SMALLEST_BLOCK ((size_t)64 * 1024)
+#define LARGEST_STEP ((size_t)1024 * 1024) /* blocks beyond this are as large as what they are taken for */
 
 /* What a take of zero bytes points to. */
 static const _Alignas(INK_ALIGNMENT) unsigned char nothing[INK_ALIGNMENT];
@@ -85,14 +86,14 @@ void ink_arena_free(ink_arena *arena)
 }
 
 /* Makes a block with room for `bytes` the current one: the next free one if it is large enough, else a new one that
-   goes before it. Blocks double, so that a long text costs few of them. */
+   goes before it. Blocks double up to a point, so that many small takes cost few blocks, and a small take after a
+   large one costs a small block. */
 static bool next_block(ink_arena *arena, size_t bytes)
 {
     struct ink_arena_block *next = arena->current != NULL ? arena->current->next : arena->first;
     if (next == NULL || next->capacity < bytes) {
-        size_t wanted = ink_size_max(bytes, SMALLEST_BLOCK);
-        if (arena->size <= SIZE_MAX / 4)
-            wanted = ink_size_max(wanted, 2 * arena->size);
+        size_t doubled = 2 * ink_size_min(arena->size, LARGEST_STEP / 2);
+        size_t wanted = ink_size_max(bytes, ink_size_max(doubled, SMALLEST_BLOCK));
         struct ink_arena_block *block = new_block(arena->allocator, wanted);
         if (block == NULL && wanted > bytes)
             block = new_block(arena->allocator, bytes);

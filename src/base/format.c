@@ -14,10 +14,16 @@ typedef struct output {
     size_t size, used; /* one byte is always kept for the NUL */
 } output;
 
+/* What does not fit is cut, not inside of a character, and nothing comes after the cut. */
 static void put(output *out, const char *text, size_t size)
 {
     size_t room = out->size - 1 - out->used;
     size_t n = ink_size_min(size, room);
+    if (n < size) {
+        while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+            n--;
+        out->size = out->used + n + 1;
+    }
     memcpy(out->buffer + out->used, text, n);
     out->used += n;
 }
