@@ -116,7 +116,7 @@ static void accept(bench *b, bytes file, size_t n_tensors)
     free(file.at);
 }
 
-/* ---- good files --------------------------------------------------------------------------------------------------- */
+/* ---- good files -------------------------------------------------------------------------------------------------- */
 
 /* Out of order, an empty tensor and a scalar among them, metadata, padding; floats at odd addresses [31, 47, 50, 61,
    69, 70]. */
@@ -190,7 +190,7 @@ static void accepts_what_is_legal(void **state)
     }
 }
 
-/* ---- A: what is not a safetensors file at all --------------------------------------------------------------------- */
+/* ---- A: what is not a safetensors file at all -------------------------------------------------------------------- */
 
 static void refuse_bytes(bench *b, const void *data, size_t size, const char *words)
 {
@@ -254,7 +254,7 @@ static void other_formats_are_named(void **state)
     }
 }
 
-/* ---- B, C: headers ------------------------------------------------------------------------------------------------ */
+/* ---- B, C: headers ----------------------------------------------------------------------------------------------- */
 
 typedef struct refusal {
     const char *header;
@@ -354,8 +354,10 @@ static const refusal corrupt[] = {
     {"{" TENSOR("a", "0", "4") "," TENSOR("b", "5", "9") "}", 9, "tensor 'b' begins at byte"},
     {"{" TENSOR("a", "0", "4") "," TENSOR("b", "3", "7") "}", 7, "it overlaps another"},
     {"{" TENSOR("a", "0", "4") "," TENSOR("b", "0", "4") "}", 4, "it overlaps another"},
-    {"{" TENSOR("a", "0", "4") ",\"z\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[2,2]}}", 4, "tensor 'z' begins"},
-    {"{" TENSOR("a", "0", "4") ",\"z\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[9,9]}}", 4, "tensor 'z' begins"},
+    {"{" TENSOR("a", "0", "4") ",\"z\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[2,2]}}", 4,
+     "tensor 'z' begins"},
+    {"{" TENSOR("a", "0", "4") ",\"z\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[9,9]}}", 4,
+     "tensor 'z' begins"},
     /* names [62, 63, 65] */
     {"{" TENSOR("a", "0", "4") "," TENSOR("a", "0", "4") "}", 4, "the key 'a' was there already"},
     {"{" TENSOR("a", "0", "4") "," TENSOR("a", "4", "8") "}", 8, "the key 'a' was there already"},
@@ -409,7 +411,7 @@ static void the_unknown_is_named(void **state)
     free(header);
 }
 
-/* ---- many and long ------------------------------------------------------------------------------------------------ */
+/* ---- many and long ----------------------------------------------------------------------------------------------- */
 
 /* n empty tensors, then one of one byte. */
 static char *many_tensors(size_t n)
@@ -473,7 +475,8 @@ static void names_with_equal_hashes(void **state)
     static const char *const first = "8yn0iYCKYHlIj4-BwPqk", *const second = "GReLUrM4wMqfg9yzV3KQ";
     bench *b = *state;
     ink_weights *weights;
-    bytes file = make_file("{" TENSOR("GReLUrM4wMqfg9yzV3KQ", "0", "4") "," TENSOR("8yn0iYCKYHlIj4-BwPqk", "4", "8") "}", 8);
+    bytes file =
+        make_file("{" TENSOR("GReLUrM4wMqfg9yzV3KQ", "0", "4") "," TENSOR("8yn0iYCKYHlIj4-BwPqk", "4", "8") "}", 8);
     assert_true(ink_hash(first, 20) == ink_hash(second, 20));
     serve(b, file);
     assert_ok(b->ctx, open_served(b, &weights));
@@ -483,7 +486,7 @@ static void names_with_equal_hashes(void **state)
     free(file.at);
 }
 
-/* ---- files that were cut or changed ------------------------------------------------------------------------------- */
+/* ---- files that were cut or changed ------------------------------------------------------------------------------ */
 
 /* [7, 8] */
 static void every_truncation_is_refused(void **state)
@@ -526,7 +529,7 @@ static void every_changed_byte_is_survived(void **state)
     free(file.at);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static void put_number(unsigned char *at, uint64_t value, size_t width)
 {
@@ -581,7 +584,9 @@ static void reads_all_float_types_as_f32(void **state)
 
 static void f64_is_rounded(void **state)
 {
-    static const uint64_t stored[] = {0x3fb999999999999au, 0x7e37e43c8800759cu, 0x7ff0000000000000u, 0x8000000000000000u};
+    static const uint64_t stored[] = {
+        0x3fb999999999999au, 0x7e37e43c8800759cu, 0x7ff0000000000000u, 0x8000000000000000u,
+    };
     bench *b = *state;
     bytes file = make_file("{\"w\":{\"dtype\":\"F64\",\"shape\":[4],\"data_offsets\":[0,32]}}", 32);
     ink_weights *weights;
@@ -629,9 +634,12 @@ static void reads_bytes_as_numbers(void **state)
     assert_ok(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, 12, words, 0));
     assert_ok(b->ctx, ink_weights_read(b->ctx, weights, ink_weights_find(weights, "z"), none));
     assert_true(none[0] == 42.0f);
-    assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, 0, words, 16), INK_ERROR_ARGUMENT, "'i', which has 12");
-    assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, 16, words, 0), INK_ERROR_ARGUMENT, "'i', which has");
-    assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, UINT64_MAX - 3, words, 8), INK_ERROR_ARGUMENT, "'i'");
+    assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, 0, words, 16), INK_ERROR_ARGUMENT,
+                 "'i', which has 12");
+    assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, 16, words, 0), INK_ERROR_ARGUMENT,
+                 "'i', which has");
+    assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, UINT64_MAX - 3, words, 8), INK_ERROR_ARGUMENT,
+                 "'i'");
     assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, 2, words, 4), INK_ERROR_ARGUMENT,
                  "are not whole I32 numbers");
     assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, 0, words, 3), INK_ERROR_ARGUMENT, "not whole I32");
@@ -660,7 +668,8 @@ static void null_arguments(void **state)
     assert_int_equal(ink_weights_open_source(NULL, &b->files.source, name, &none), INK_ERROR_ARGUMENT);
     assert_fails(b->ctx, ink_weights_open_source(b->ctx, NULL, name, &none), INK_ERROR_ARGUMENT, "'source' is NULL");
     assert_fails(b->ctx, ink_weights_open_source(b->ctx, &b->files.source, NULL, &none), INK_ERROR_ARGUMENT, "'name'");
-    assert_fails(b->ctx, ink_weights_open_source(b->ctx, &b->files.source, name, NULL), INK_ERROR_ARGUMENT, "'weights'");
+    assert_fails(b->ctx, ink_weights_open_source(b->ctx, &b->files.source, name, NULL), INK_ERROR_ARGUMENT,
+                 "'weights'");
     assert_int_equal(ink_weights_read(NULL, weights, matrix, out), INK_ERROR_ARGUMENT);
     assert_fails(b->ctx, ink_weights_read(b->ctx, NULL, matrix, out), INK_ERROR_ARGUMENT, "'weights' is NULL");
     assert_fails(b->ctx, ink_weights_read(b->ctx, weights, NULL, out), INK_ERROR_ARGUMENT, "'weight' is NULL");
@@ -683,7 +692,7 @@ static void null_arguments(void **state)
     free(file.at);
 }
 
-/* ---- readers and memory that fail --------------------------------------------------------------------------------- */
+/* ---- readers and memory that fail -------------------------------------------------------------------------------- */
 
 /* [11, 13, 17, 18] */
 static void every_read_fails_once(void **state)
@@ -799,7 +808,7 @@ static void weights_outlive_their_context(void **state)
     free(file.at);
 }
 
-/* ---- folders ------------------------------------------------------------------------------------------------------ */
+/* ---- folders ----------------------------------------------------------------------------------------------------- */
 
 static void folders_without_weights(void **state)
 {
@@ -810,7 +819,8 @@ static void folders_without_weights(void **state)
     } cases[] = {
         {"pytorch_model.bin", INK_ERROR_UNSUPPORTED, "s.save_file({k: v.clone() for k, v in torch.load("},
         {"pytorch_model.bin.index.json", INK_ERROR_UNSUPPORTED, "sharded"},
-        {"model.safetensors.index.json", INK_ERROR_UNSUPPORTED, "sharded into several files, which is not supported yet"},
+        {"model.safetensors.index.json", INK_ERROR_UNSUPPORTED,
+         "sharded into several files, which is not supported yet"},
         {"tf_model.h5", INK_ERROR_UNSUPPORTED, "a TensorFlow model"},
         {"flax_model.msgpack", INK_ERROR_UNSUPPORTED, "a Flax model"},
         {"model.gguf", INK_ERROR_UNSUPPORTED, "a GGUF model"},
@@ -824,7 +834,8 @@ static void folders_without_weights(void **state)
         faulty_init(&b->files, &b->file, 1);
         b->files.source.name = "tiny";
         weights = (ink_weights *)b;
-        assert_fails(b->ctx, ink_folder_open_weights(b->ctx, &b->files.source, &weights), cases[i].result, cases[i].words);
+        assert_fails(b->ctx, ink_folder_open_weights(b->ctx, &b->files.source, &weights), cases[i].result,
+                     cases[i].words);
         assert_null(weights);
         assert_int_equal(b->files.open_files, 0);
     }
@@ -834,7 +845,8 @@ static void folders_without_weights(void **state)
     assert_int_equal(ink_weights_count(weights), 4);
     ink_weights_free(weights);
     file.at[9] = '!';
-    assert_fails(b->ctx, ink_folder_open_weights(b->ctx, &b->files.source, &weights), INK_ERROR_CORRUPT, "model.safetensors");
+    assert_fails(b->ctx, ink_folder_open_weights(b->ctx, &b->files.source, &weights), INK_ERROR_CORRUPT,
+                 "model.safetensors");
     free(file.at);
 }
 

@@ -60,7 +60,7 @@ void ink_json_path(const ink_json_document *document, ink_json node, char *buffe
     buffer[0] = '\0';
     for (; document->nodes[node].parent != INK_JSON_NONE; node = document->nodes[node].parent)
         way[n++] = node;
-    while (n-- > 0) {
+    while (n-- > 0 && size - used > 4) { /* a step that was cut leaves less than a character */
         const ink_json_node *step = &document->nodes[way[n]];
         if (step->key == NULL)
             used += ink_format(buffer + used, size - used, "[%z]", index_in_parent(document, way[n]));
