@@ -1,0 +1,90 @@
+/*
+ * world.h: a small world that tells short stories, and reads them back.
+ *
+ * A story is the result of a chain of random choices: who is there, what is true, what happens next. Each choice is
+ * among weighted alternatives, and what is chosen soon stands in the text, so that the text determines the choices.
+ * Two things follow. The probability of a story is the product of the probabilities of its choices, so its exact
+ * information content in bits is known, and a model that predicts the text can be held against it. And the same
+ * program can read a text: it looks for the choices that would have told it.
+ *
+ *     story_settings settings = story_settings_default();
+ *     story tale;
+ *     story_tell(&settings, 7, 0, &tale);              the first story of seed 7
+ *     puts(tale.text);                                 "Anna and Tom were in the garden. It was night. ..."
+ *     story_read(&settings, tale.text, &tale);         1: told by exactly one chain of choices, tale.bits as before
+ *
+ * Only integers decide, so a seed gives the same text on every machine. Nothing is allocated, there is no global
+ * state, and any number of threads may tell stories at once, each into its own `story`.
+ */
+#ifndef EXAMPLES_SUPPORT_WORLD_H
+#define EXAMPLES_SUPPORT_WORLD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    STORY_TEXT_SIZE = 2048,     /* bytes of text with the closing zero; the longest story has about 1,400 */
+    STORY_RECALLS = 96,         /* a story has at most one recall every three tokens */
+    STORY_TOKENS = 250          /* words and punctuation marks of the longest story */
+};
+
+/* What can be true in a story. The first five hold for the whole story, the next three change, a place belongs to one
+ * of several objects, and the switch is a lamp that is switched without saying what it did. */
+typedef enum story_kind {
+    STORY_TIME, STORY_NEWS, STORY_LEADER, STORY_TEAM, STORY_PET,
+    STORY_DOOR, STORY_LAMP, STORY_APPLES,
+    STORY_PLACE, STORY_SWITCH,
+    STORY_KINDS
+} story_kind;
+
+/* The world's settings. Ranges are inclusive and their lengths equally likely; weights are relative to each other. */
+typedef struct story_settings {
+    unsigned sentences[2];      /* sentences between the opening and the closing, at least and at most */
+    unsigned facts[2];          /* facts for the whole story, 0 to 5 */
+    unsigned states[2];         /* states that change, 0 to 3 */
+    unsigned objects[2];        /* objects put somewhere in the opening; up to `objects[1]` later */
+    unsigned filler;            /* weight of a sentence about nothing in particular */
+    unsigned echo;              /* weight of coming back to a fact just mentioned; falls as 1 / (1 + sentences since) */
+    unsigned change;            /* weight of changing a state */
+    unsigned put;               /* weight of putting one more object somewhere */
+    unsigned switches;          /* stories about the switch, in per cent of all stories */
+} story_settings;
+
+/* A place in the text where the reader can know what comes because it was said before. */
+typedef struct story_recall {
+    story_kind kind;
+    const char *key;            /* the object, for STORY_PLACE; otherwise the name of the kind */
+    const char *value;          /* what is true, in the words of the first statement */
+    size_t said;                /* byte offset of the latest words that told the value */
+    size_t at;                  /* byte offset of the answer */
+    size_t length;              /* bytes of the answer */
+    unsigned changes;           /* changes since then whose result was not said */
+    unsigned values;            /* number of values this kind can have: the chance of a guess is 1 / values */
+} story_recall;
+
+typedef struct story {
+    char text[STORY_TEXT_SIZE]; /* one paragraph, ASCII, without a newline */
+    size_t length;              /* bytes of text */
+    unsigned tokens;            /* words and punctuation marks */
+    double bits;                /* sum of -log2 of the probability of every choice */
+    unsigned choices;
+    size_t n_recalls;
+    story_recall recalls[STORY_RECALLS];
+} story;
+
+/* Stories of 12 to 34 sentences with two or three facts, one state and up to three objects. */
+story_settings story_settings_default(void);
+
+/* Tells story number `index` of `seed`. Every pair gives an independent story. Returns 0 and leaves `out` empty if the
+ * settings make no sense (a range upside down, more facts than there are, no weight at all), otherwise 1. */
+int story_tell(const story_settings *settings, uint64_t seed, uint64_t index, story *out);
+
+/* Reads `text` and fills `out` with the story it is. Returns the number of chains of choices that tell exactly this
+ * text, counting no further than 2: 1 for every story of the same settings, 0 if the world cannot tell it. Then
+ * `out->length` is how far the text could have been a story. */
+int story_read(const story_settings *settings, const char *text, story *out);
+
+/* "time", "news", ..., "place", "switch". */
+const char *story_kind_name(story_kind kind);
+
+#endif

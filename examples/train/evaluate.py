@@ -1,0 +1,208 @@
+"""What a model makes of fresh stories: loss beside the entropy, recall by distance, influence, the silent switch."""
+import json
+import math
+import subprocess
+from collections import defaultdict
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from data import tell
+
+BINS = [(3, 8), (9, 16), (17, 32), (33, 64), (65, 128), (129, 250)]
+BACK = [(1, 4), (5, 8), (9, 12), (13, 16), (17, 24), (25, 32), (33, 48), (49, 96), (97, 128), (161, 200)]
+PRESSES = (0, 1, 2, 5, 10, 15)
+WIDE = ["--sentences", "0:80", "--facts", "0:5", "--states", "0:3", "--objects", "0:16"]
+
+
+def in_rows(rows, size=32):
+    """Stories in padded batches: (stories, inputs, targets)."""
+    for i in range(0, len(rows), size):
+        some = rows[i:i + size]
+        length = max(len(ids) for _, ids in some) + 1
+        x = torch.zeros(len(some), length, dtype=torch.long)
+        y = torch.full((len(some), length), -100)
+        for j, (_, ids) in enumerate(some):
+            x[j, 1:len(ids) + 1] = torch.tensor(ids)
+            y[j, :len(ids)] = torch.tensor(ids)
+            y[j, len(ids)] = 0
+        yield some, x, y
+
+
+@torch.no_grad()
+def loss_and_recall(model, stories, encoder):
+    rows = [(s, encoder.ids(s["text"])) for s in stories]
+    bits = tokens = 0
+    answers = []                # (kind, distance in tokens, correct, bag)
+    for some, x, y in in_rows(rows):
+        logits = model(x)
+        bits += float(F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum")) / math.log(2)
+        tokens += int((y >= 0).sum())
+        right = logits.argmax(-1) == y
+        for j, (story, _) in enumerate(some):
+            at = {offset: i for i, offset in enumerate(encoder.offsets(story["text"]))}
+            told = {}
+            for fact in story["facts"]:
+                words = story["text"][fact["at"]:fact["at"] + fact["length"]].count(" ") + 1
+                first = at[fact["at"]]
+                told[fact["key"]] = fact["value"]
+                answers.append((fact["kind"], first - at[fact["said"]], bool(right[j, first:first + words].all()),
+                                fact["changes"], bag(story, fact)))
+    text_bytes = sum(len(s["text"]) for s in stories)
+    exact = sum(s["bits"] for s in stories)
+    return {"bits_per_token": bits / tokens, "exact_per_token": exact / tokens, "above": bits / exact - 1,
+            "bits_per_byte": bits / text_bytes, "exact_per_byte": exact / text_bytes,
+            "tokens": tokens, "recall": by_distance(answers)}
+
+
+def bag(story, fact):
+    """The chance of a guess among the places named in this story so far."""
+    if fact["kind"] != "place":
+        return 0
+    before = {f["value"] for f in story["places"] if f["at"] < fact["at"]}
+    return 1 / max(1, len(before))
+
+
+def by_distance(answers):
+    table = {}
+    for kind in sorted({a[0] for a in answers}):
+        row = []
+        for low, high in BINS:
+            some = [a for a in answers if a[0] == kind and low <= a[1] <= high]
+            row.append({"n": len(some), "right": mean([a[2] for a in some]), "bag": mean([a[4] for a in some])})
+        far = [a for a in answers if a[0] == kind and a[1] >= 100]
+        row.append({"n": len(far), "right": mean([a[2] for a in far]), "bag": mean([a[4] for a in far])})
+        table[kind] = row
+    return table
+
+
+def mean(values):
+    return float(np.mean(values)) if len(values) else None
+
+
+@torch.no_grad()
+def influence(model, stories, encoder, seed=11):
+    """Mean |log p(target) - log p(target, with the token k back replaced by a random one)|. One forward pass without
+    and one with the replacement for each story and range, a random k and position each time."""
+    random = np.random.default_rng(seed)
+    rows = [encoder.ids(s["text"]) for s in stories]
+    words = np.concatenate(rows)
+    out = {}
+    for low, high in BACK:
+        found = []
+        for start in range(0, len(rows), 32):
+            some = [r for r in rows[start:start + 32] if len(r) > high + 4]
+            if not some:
+                continue
+            length = max(map(len, some)) + 1
+            x = torch.zeros(len(some), length, dtype=torch.long)
+            for j, ids in enumerate(some):
+                x[j, 1:len(ids) + 1] = torch.tensor(ids)
+            changed = x.clone()
+            place = []
+            for j, ids in enumerate(some):
+                k = int(random.integers(low, high + 1))
+                t = int(random.integers(high + 1, len(ids)))         # predicts ids[t] = x[t + 1]; k = 1: x[t]
+                changed[j, t + 1 - k] = int(random.choice(words))
+                place.append((t, ids[t]))
+            a, b = model(x).log_softmax(-1), model(changed).log_softmax(-1)
+            found += [abs(float(a[j, t, v] - b[j, t, v])) for j, (t, v) in enumerate(place)]
+        out[f"{low}-{high}"] = mean(found)
+    return out
+
+
+@torch.no_grad()
+def silent_switch(model, encoder, count=300, seed=12):
+    """The lamp is on or off; the switch is pressed n times; what is it now? (Chance .5)"""
+    random = np.random.default_rng(seed)
+    out = {}
+    states = [encoder.ids(" on")[0], encoder.ids(" off")[0]]
+    for n in PRESSES:
+        rows, wanted = [], []
+        for _ in range(count):
+            pair = [str(random.choice(["Anna", "Lily", "Mia", "Emma"])), str(random.choice(["Tom", "Ben", "Max", "Sam"]))]
+            random.shuffle(pair)
+            off = int(random.integers(2))
+            text = f"{pair[0]} and {pair[1]} found an old lamp. The lamp was {'off' if off else 'on'}."
+            text += "".join(f" {pair[int(random.integers(2))]} pressed the switch." for _ in range(n))
+            rows.append([0] + encoder.ids(text + f" {pair[0]} yawned. Now the lamp was"))
+            wanted.append(states[(off + n) % 2])
+        x = torch.tensor(rows)
+        logits = model(x)[:, -1]
+        right = (logits.argmax(-1) == torch.tensor(wanted)).float().mean()
+        out[str(n)] = float(right)
+    return out
+
+
+@torch.no_grad()
+def context_table(model, stories, encoder, contexts=(8, 16, 32, 64, 128, 200)):
+    """Bits per token late in a story (from token 201 on) when only the c tokens before it are given."""
+    rows = [[0] + encoder.ids(s["text"]) for s in stories if s["tokens"] >= 210][:100]
+    places = [(row, t) for row in rows for t in range(201, len(row), 3)]
+    targets = torch.tensor([row[t] for row, t in places])
+    out = {}
+    for c in contexts:
+        x = torch.tensor([row[t - c:t] for row, t in places])
+        logits = torch.cat([model(some)[:, -1] for some in x.split(32)])
+        out[str(c)] = float(F.cross_entropy(logits, targets)) / math.log(2)
+    return out
+
+
+@torch.no_grad()
+def sample(model, encoder, count, temperature=.8, seed=13):
+    """Stories drawn token by token from the start token to the end token."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.zeros(count, 1, dtype=torch.long)
+    ended = torch.zeros(count, dtype=torch.bool)
+    while x.shape[1] < 256 and not ended.all():
+        p = (model(x)[:, -1] / temperature).softmax(-1)
+        token = torch.multinomial(p, 1, generator=generator)
+        token[ended] = 0
+        ended |= token[:, 0] == 0
+        x = torch.cat([x, token], 1)
+    return [encoder.tokenizer.decode(row.tolist()) for row in x]
+
+
+def told_by_the_world(program, texts):
+    """Which of the texts the world could have told, every fact kept: one answer line each."""
+    result = subprocess.run([program, "--read", *WIDE], input="\n\n".join(texts) + "\n", capture_output=True, text=True)
+    return [line.split(": ", 1)[1] for line in result.stdout.splitlines()]
+
+
+def fresh(program, seed, count, settings=()):
+    """Stories with the places named in each, for the bag."""
+    import re
+    place = re.compile(r"(?:put|hid|left) the \w+ ((?:in|under|behind|on) the \w+)")
+    stories = list(tell(program, seed, count, settings))
+    for s in stories:
+        s["places"] = [{"at": m.start(1), "value": m.group(1)} for m in place.finditer(s["text"])]
+    return stories
+
+
+def evaluate(model, program, encoder, seed=424242, count=1500):
+    natural = fresh(program, seed, count, ["--switches", "0"])
+    mixed = fresh(program, seed + 1, count)
+    result = loss_and_recall(model, mixed, encoder)
+    result["recall"] = loss_and_recall(model, natural, encoder)["recall"]
+    result["influence"] = influence(model, natural[:320], encoder)
+    result["switch"] = silent_switch(model, encoder)
+    result["context"] = context_table(model, natural[:400], encoder)
+    texts = sample(model, encoder, 50)
+    told = told_by_the_world(program, texts)
+    result["possible_of_50"] = sum("bits" in t for t in told)
+    result["samples"] = list(zip(texts[:20], told[:20]))
+    return result
+
+
+if __name__ == "__main__":
+    import sys
+    from pathlib import Path
+
+    from data import Encoder
+    from families import load
+    torch.set_num_threads(1)
+    for name in sys.argv[2:]:
+        folder = Path(name)
+        r = evaluate(load(folder), sys.argv[1], Encoder(folder))
+        print(json.dumps({k: v for k, v in r.items() if k != "samples"}))

@@ -1,0 +1,99 @@
+"""Trains the bundled models: `train.py --help`, and README.md beside this file."""
+import argparse
+import json
+import math
+import shutil
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import data
+import evaluate
+import families
+
+RATES = {"mlp": 2e-3, "rnn": 1.5e-3, "gru": 4e-3, "lstm": 4e-3, "gpt": 1.5e-3}
+
+
+def learning_rate(top, step, share):
+    """50 steps of warm-up, constant to half the tokens, then half a cosine down to 2 per cent."""
+    fall = 1 if share < .5 else .02 + .98 * .5 * (1 + math.cos(math.pi * (share - .5) / .5))
+    return top * min(1, (step + 1) / 50) * fall
+
+
+def quick(model, stories, encoder):
+    r = evaluate.loss_and_recall(model, stories, encoder)
+    near_far = " ".join(f"{kind} " + "/".join("--" if row[i]["right"] is None else f"{row[i]['right']:.2f}"
+                                              for i in (1, 2, 3, 4)) for kind, row in r["recall"].items())
+    return f"{r['bits_per_token']:.3f} (+{100 * r['above']:.1f} %) {near_far}"
+
+
+def train(args, family, folder):
+    torch.manual_seed(args.seed)
+    encoder = data.Encoder(folder)
+    c = families.config(family, encoder.size)
+    model = families.build(c)
+    if hasattr(model, "start"):
+        model.start()
+    parameters = list(model.parameters())
+    optimizer = torch.optim.AdamW([{"params": [p for p in parameters if p.dim() > 1], "weight_decay": .01},
+                                   {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.}],
+                                  lr=1., betas=(.9, .98))
+    check = evaluate.fresh(args.stories, 999001, 100)
+    top = args.rate or RATES[family]
+    print(f"{family}: {sum(p.numel() for p in parameters)} parameters, rate {top}, seed {args.seed}", flush=True)
+    started = spent = time.time()
+    pause = 0.0
+    seen = step = 0
+    for share, x, y in data.batches(args.stories, encoder, args.tokens, 5 + args.seed):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(top, step, share)
+        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.)
+        optimizer.step()
+        seen += int((y >= 0).sum())
+        step += 1
+        if step % args.every == 0:
+            spent = time.time()
+            model.eval()
+            print(f"{family} step {step} tokens {seen / 1e6:.2f}M {spent - started - pause:.0f}s "
+                  f"{quick(model, check, encoder)}", flush=True)
+            model.train()
+            pause += time.time() - spent
+    families.save(model.eval(), c, folder)
+    return {"family": family, "parameters": sum(p.numel() for p in parameters), "rate": top, "seed": args.seed,
+            "tokens": seen, "steps": step, "minutes": (time.time() - started - pause) / 60}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("families", nargs="*", default=["mlp", "rnn", "gru", "lstm", "gpt"])
+    parser.add_argument("--stories", default="build/examples/stories", help="the generator's program")
+    parser.add_argument("--out", type=Path, default=Path("examples/models"))
+    parser.add_argument("--tokenizer", action="store_true", help="learn the tokenizer first")
+    parser.add_argument("--tokens", type=float, default=8e6)
+    parser.add_argument("--rate", type=float, help="learning rate instead of the family's own")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, default=1000, help="steps between two looks at the model")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.tokenizer:
+        data.learn_tokenizer(args.stories, args.out / "tokenizer")
+    for family in args.families:
+        folder = args.out / family
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(args.out / "tokenizer" / name, folder / name)
+        result = train(args, family, folder)
+        result.update(evaluate.evaluate(families.load(folder), args.stories, data.Encoder(folder)))
+        (args.out / f"{family}.json").write_text(json.dumps(result, indent=1) + "\n")
+        print(json.dumps({k: v for k, v in result.items() if k not in ("samples", "recall")}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
