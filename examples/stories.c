@@ -25,7 +25,7 @@ typedef struct options {
 static const char usage[] =
     "usage: stories [--seed S] [-n COUNT] [--bits | --json | --read]\n"
     "               [--sentences LOW:HIGH] [--facts LOW:HIGH] [--states LOW:HIGH] [--objects LOW:HIGH]\n"
-    "               [--filler W] [--echo W] [--change W] [--put W] [--switches PERCENT]\n";
+    "               [--filler W] [--echo W] [--again W] [--change W] [--put W] [--switches PERCENT]\n";
 
 /* A decimal number up to `most`, ended by `end`. Returns what follows, or NULL. */
 static const char *parse_number(const char *text, uint64_t most, char end, uint64_t *value)
@@ -60,7 +60,7 @@ static int parse_setting(story_settings *s, const char *name, const char *value)
     const struct { const char *name; unsigned *range; } ranges[] = {
         {"--sentences", s->sentences}, {"--facts", s->facts}, {"--states", s->states}, {"--objects", s->objects}};
     const struct { const char *name; unsigned *weight; } weights[] = {
-        {"--filler", &s->filler}, {"--echo", &s->echo}, {"--change", &s->change}, {"--put", &s->put},
+        {"--filler", &s->filler}, {"--echo", &s->echo}, {"--again", &s->again}, {"--change", &s->change}, {"--put", &s->put},
         {"--switches", &s->switches}};
     uint64_t number;
     size_t i;
@@ -137,7 +137,8 @@ static int tell_stories(const options *o)
         puts(s.text);
     }
     if (o->mode == BITS && o->count)
-        printf("\n[%.4f bits in all, %.4f a story, %.4f a byte]\n", bits, bits / (double)o->count, bits / (double)bytes);
+        printf("\n[%.4f bits in all, %.4f a story, %.4f a byte]\n", bits, bits / (double)o->count,
+               bits / (double)bytes);
     return fflush(stdout) || ferror(stdout);
 }
 
@@ -165,7 +166,7 @@ static int read_stories(const options *o)
 
 int main(int argc, char **argv)
 {
-    options o = {{{0, 0}, {0, 0}, {0, 0}, {0, 0}, 0, 0, 0, 0, 0}, 1, 10, PLAIN};
+    options o = {{{0, 0}, {0, 0}, {0, 0}, {0, 0}, 0, 0, 0, 0, 0, 0}, 1, 10, PLAIN};
 
     o.settings = story_settings_default();
     if (!parse_options(argc, argv, &o)) return 1;

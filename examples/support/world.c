@@ -1,12 +1,12 @@
 /*
- * world.c: the words of the world, its grammar, and the two ways through it.
+ * world.c: the words of the world, its grammar, and telling.
  *
- * The grammar is one program (`narrate`) that asks a source for every decision and hands it every word. One source
- * draws from a random generator: that tells a story. The other walks depth first through all alternatives and turns
- * back as soon as a word differs from a given text: that reads one. Since every choice is made right before the words
- * that show it, reading rarely follows a wrong path for more than a word or two.
+ * The grammar is one program (`story_narrate`) that asks a source for every decision and hands it every word. A source
+ * that draws from a random generator makes it tell a story; world_read.c has another one. Every choice is made right
+ * before the words that show it: that is what makes a text readable, and the rule to keep when the grammar grows.
  */
 #include "world.h"
+#include "world_grammar.h"
 
 #include <math.h>
 #include <string.h>
@@ -88,15 +88,7 @@ const char *story_kind_name(story_kind kind)
 
 /* ---- the teller ------------------------------------------------------------------------------------------------- */
 
-/* Where decisions come from. `pick` returns the index of one of `n` alternatives, never one of weight zero; `accept`
- * (NULL: everything is welcome) sees the text after each word and may say that this is not the way. */
-typedef struct source {
-    unsigned (*pick)(void *user, const unsigned *weights, unsigned n);
-    int (*accept)(void *user, const char *text, size_t length);
-    void *user;
-} source;
-
-enum { MAX_FACTS = 24, MAX_PICK = 40, END_MARGIN = 24 };
+enum { MAX_FACTS = 24, MAX_PICK = 16, END_MARGIN = 24 };
 
 typedef struct fact {
     story_kind kind;
@@ -110,7 +102,7 @@ typedef struct fact {
 
 typedef struct teller {
     const story_settings *settings;
-    const source *source;
+    const story_source *source;
     story *out;
     int lost;                   /* the text has left the given one: do nothing more */
     const char *cast[2];
@@ -398,7 +390,7 @@ static void say_next(teller *t, int first)
     weights[0] = s->filler;
     weights[1] = !first && t->n_objects < s->objects[1] ? s->put : 0;
     for (i = 0; i < n; i++) {
-        weights[2 + i] = t->facts[i].age ? s->echo / (1 + t->facts[i].age) : s->echo / 3;  /* no parrots */
+        weights[2 + i] = t->facts[i].age ? s->echo / (1 + t->facts[i].age) : s->again;
         weights[2 + n + i] = changes(&t->facts[i]) ? s->change : 0;
         t->facts[i].age++;
     }
@@ -409,11 +401,12 @@ static void say_next(teller *t, int first)
     else say_change(t, &t->facts[choice - 2 - n]);
 }
 
-/* A lamp and a switch, and nothing else to remember: few words are spent on anything but pressing it. */
+/* A lamp and a switch, and nothing else to remember: few words are spent on anything but pressing it and looking. */
 static void say_next_of_switch(teller *t)
 {
     fact *lamp = &t->facts[0];
-    const unsigned weights[] = {1, lamp->age ? 3 : 0, 4};
+    const unsigned weights[] = {1 + t->settings->filler / 8, lamp->age ? t->settings->echo : 0,
+                                2 * t->settings->change};
     const unsigned choice = pick(t, weights, COUNT(weights));
 
     lamp->age++;
@@ -433,7 +426,7 @@ static void say_opening(teller *t)
     for (n = 0; !t->lost && one_more(t, n, s->objects); n++) say_placing(t);
 }
 
-static void narrate(const story_settings *settings, const source *choices, story *out)
+void story_narrate(const story_settings *settings, const story_source *source, story *out)
 {
     teller t;
     unsigned n;
@@ -442,7 +435,7 @@ static void narrate(const story_settings *settings, const source *choices, story
     memset(&t, 0, sizeof(t));
     memset(out, 0, sizeof(*out));
     t.settings = settings;
-    t.source = choices;
+    t.source = source;
     t.out = out;
     is_switch = (int)pick_two(&t, 100 - settings->switches, settings->switches);
     say_cast(&t);
@@ -462,22 +455,22 @@ static void narrate(const story_settings *settings, const source *choices, story
 
 story_settings story_settings_default(void)
 {
-    const story_settings natural = {{12, 34}, {2, 3}, {1, 1}, {1, 3}, 150, 100, 50, 20, 10};
+    const story_settings natural = {{12, 34}, {2, 3}, {1, 1}, {1, 2}, 150, 100, 30, 30, 10, 8};
 
     return natural;
 }
 
-static int sensible(const story_settings *s)
+int story_sensible(const story_settings *s)
 {
     if (s->sentences[0] > s->sentences[1] || s->sentences[1] > STORY_TOKENS) return 0;
     if (s->facts[0] > s->facts[1] || s->facts[1] > 5) return 0;
     if (s->states[0] > s->states[1] || s->states[1] > 3) return 0;
     if (s->objects[0] > s->objects[1] || s->objects[1] > COUNT(objects)) return 0;
-    if (s->filler == 0 || s->filler > 10000 || s->echo > 10000 || s->change > 10000 || s->put > 10000) return 0;
+    if (s->filler == 0 || s->filler > 10000 || s->echo > 10000 || s->again > 10000 || s->change > 10000 || s->put > 10000) return 0;
     return s->switches <= 100;
 }
 
-/* ---- telling: decisions from a random generator -------------------------------------------------------------------- */
+/* ---- telling ----------------------------------------------------------------------------------------------------- */
 
 /* SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014). */
 static uint64_t next_random(uint64_t *state)
@@ -505,9 +498,9 @@ static unsigned pick_random(void *user, const unsigned *weights, unsigned n)
 int story_tell(const story_settings *settings, uint64_t seed, uint64_t index, story *out)
 {
     uint64_t state = seed;
-    source dice;
+    story_source dice;
 
-    if (!sensible(settings)) {
+    if (!story_sensible(settings)) {
         memset(out, 0, sizeof(*out));
         return 0;
     }
@@ -516,89 +509,6 @@ int story_tell(const story_settings *settings, uint64_t seed, uint64_t index, st
     dice.pick = pick_random;
     dice.accept = NULL;
     dice.user = &state;
-    narrate(settings, &dice, out);
+    story_narrate(settings, &dice, out);
     return 1;
-}
-
-/* ---- reading: decisions from a search -------------------------------------------------------------------------------- */
-
-enum { MAX_CHOICES = 1024 };
-
-typedef struct search {
-    const char *text;
-    size_t length, reached;
-    unsigned depth;             /* choices made so far on this walk */
-    unsigned n;                 /* choices that are prescribed; beyond them the first possible one is taken */
-    struct { unsigned char chosen, alternatives; } path[MAX_CHOICES];
-    uint64_t possible[MAX_CHOICES];     /* bit i: alternative i has a weight */
-} search;
-
-static unsigned pick_searched(void *user, const unsigned *weights, unsigned n)
-{
-    search *s = user;
-    const unsigned at = s->depth;
-    unsigned i;
-
-    if (s->depth + 1 < MAX_CHOICES) s->depth++;
-    if (at < s->n) return s->path[at].chosen;
-    s->possible[at] = 0;
-    for (i = n; i-- > 0;)
-        if (weights[i]) {
-            s->possible[at] |= UINT64_C(1) << i;
-            s->path[at].chosen = (unsigned char)i;
-        }
-    s->path[at].alternatives = (unsigned char)n;
-    s->n = at + 1;
-    return s->path[at].chosen;
-}
-
-static int accept_same(void *user, const char *text, size_t length)
-{
-    search *s = user;
-    size_t same = 0;
-
-    while (same < length && same < s->length && text[same] == s->text[same]) same++;
-    if (same > s->reached) s->reached = same;
-    return same == length;
-}
-
-/* Prescribes the next path: the deepest choice that has another alternative takes it. Returns 0 if none has. */
-static int turn_back(search *s)
-{
-    for (s->n = s->depth; s->n > 0; s->n--) {
-        const unsigned at = s->n - 1;
-        unsigned i = s->path[at].chosen + 1u;
-        while (i < s->path[at].alternatives && !(s->possible[at] >> i & 1)) i++;
-        if (i < s->path[at].alternatives) {
-            s->path[at].chosen = (unsigned char)i;
-            return 1;
-        }
-    }
-    return 0;
-}
-
-int story_read(const story_settings *settings, const char *text, story *out)
-{
-    search s;
-    story tried;
-    source walk;
-    int found = 0;
-
-    memset(out, 0, sizeof(*out));
-    if (!sensible(settings)) return 0;
-    memset(&s, 0, sizeof(s));
-    s.text = text;
-    s.length = strlen(text);
-    walk.pick = pick_searched;
-    walk.accept = accept_same;
-    walk.user = &s;
-    do {
-        s.depth = 0;
-        narrate(settings, &walk, &tried);
-        if (tried.length == s.length && memcmp(tried.text, text, s.length) == 0) {
-            if (found++ == 0) *out = tried;
-        }
-    } while (found < 2 && turn_back(&s));
-    if (!found) out->length = s.reached;
-    return found;
 }

@@ -44,7 +44,8 @@ typedef struct story_settings {
     unsigned states[2];         /* states that change, 0 to 3 */
     unsigned objects[2];        /* objects put somewhere in the opening; up to `objects[1]` later */
     unsigned filler;            /* weight of a sentence about nothing in particular */
-    unsigned echo;              /* weight of coming back to a fact just mentioned; falls as 1 / (1 + sentences since) */
+    unsigned echo;              /* coming back to a fact has the weight echo / (1 + sentences since its last mention) */
+    unsigned again;             /* ... but this one if it was in the sentence before */
     unsigned change;            /* weight of changing a state */
     unsigned put;               /* weight of putting one more object somewhere */
     unsigned switches;          /* stories about the switch, in per cent of all stories */
@@ -72,7 +73,7 @@ typedef struct story {
     story_recall recalls[STORY_RECALLS];
 } story;
 
-/* Stories of 12 to 34 sentences with two or three facts, one state and up to three objects. */
+/* Stories of 12 to 34 sentences with two or three facts, one state and one or two objects. */
 story_settings story_settings_default(void);
 
 /* Tells story number `index` of `seed`. Every pair gives an independent story. Returns 0 and leaves `out` empty if the

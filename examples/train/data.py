@@ -57,14 +57,18 @@ class Encoder:
         return [m.start() + (m.group()[0] == " ") for m in PIECE.finditer(text)]
 
 
-# The curriculum: (share of the tokens, tokens a step, settings). Short and dense first, at last natural.
+# The curriculum: (share of the tokens, tokens a step, settings). Short and dense first: facts alone, then states and
+# the switch, then objects and their places, at last natural stories. Recurrent networks need this order: with all at
+# once from the start they learnt to recall nothing.
 PHASES = [
-    (.10, 400, "--sentences 2:4 --facts 1:2 --states 0:1 --objects 0:2 --filler 20 --echo 200 --put 0 --switches 40"),
-    (.15, 400, "--sentences 4:10 --facts 1:3 --states 0:1 --objects 1:2 --filler 50 --echo 150 --put 10 --switches 25"),
-    (.20, 600, "--sentences 8:20 --facts 2:3 --states 1:1 --objects 1:3 --filler 100 --switches 15"),
-    (.55, 800, ""),
+    (.12, 400, "--sentences 2:4 --facts 1:2 --states 0:0 --objects 0:0 --put 0 --switches 0 "
+               "--filler 20 --echo 150 --again 150"),
+    (.14, 400, "--sentences 4:10 --facts 2:3 --states 0:1 --objects 0:0 --put 0 --switches 20 "
+               "--filler 50 --echo 150 --again 150"),
+    (.18, 600, "--sentences 8:20 --facts 2:3 --states 1:1 --objects 1:2 --switches 10 --filler 100 --again 60"),
+    (.56, 800, ""),
 ]
-CROPS = .1                      # share of the stories that start in the middle, so that short contexts are no surprise
+CROPS = .06                     # share of the stories that start in the middle, so that short contexts are no surprise
 
 
 def batches(program, encoder, tokens, seed):

@@ -53,7 +53,7 @@ def loss_and_recall(model, stories, encoder):
     exact = sum(s["bits"] for s in stories)
     return {"bits_per_token": bits / tokens, "exact_per_token": exact / tokens, "above": bits / exact - 1,
             "bits_per_byte": bits / text_bytes, "exact_per_byte": exact / text_bytes,
-            "tokens": tokens, "recall": by_distance(answers)}
+            "tokens_read": tokens, "recall": by_distance(answers)}
 
 
 def bag(story, fact):
@@ -121,7 +121,7 @@ def silent_switch(model, encoder, count=300, seed=12):
     for n in PRESSES:
         rows, wanted = [], []
         for _ in range(count):
-            pair = [str(random.choice(["Anna", "Lily", "Mia", "Emma"])), str(random.choice(["Tom", "Ben", "Max", "Sam"]))]
+            pair = [str(random.choice(names)) for names in (["Anna", "Lily", "Mia"], ["Tom", "Ben", "Max"])]
             random.shuffle(pair)
             off = int(random.integers(2))
             text = f"{pair[0]} and {pair[1]} found an old lamp. The lamp was {'off' if off else 'on'}."

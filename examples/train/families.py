@@ -175,6 +175,7 @@ def save(model, c, folder):
     tensors = {prefix + name: p.detach().to(torch.bfloat16).contiguous() for name, p in model.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)
     (folder / "config.json").write_text(json.dumps(c, indent=2) + "\n")
     generation = {"bos_token_id": END_ID, "eos_token_id": END_ID, "do_sample": True, "temperature": 0.8}
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")

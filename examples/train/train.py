@@ -77,6 +77,7 @@ def main():
     parser.add_argument("--tokenizer", action="store_true", help="learn the tokenizer first")
     parser.add_argument("--tokens", type=float, default=8e6)
     parser.add_argument("--rate", type=float, help="learning rate instead of the family's own")
+    parser.add_argument("--trial", action="store_true", help="only try a learning rate: results go to OUT/rates")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=1000, help="steps between two looks at the model")
     args = parser.parse_args()
@@ -85,13 +86,18 @@ def main():
     if args.tokenizer:
         data.learn_tokenizer(args.stories, args.out / "tokenizer")
     for family in args.families:
-        folder = args.out / family
+        name = f"rates/{family}-{args.rate or RATES[family]:g}" if args.trial else family
+        folder = args.out / name
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(args.out / "tokenizer" / name, folder / name)
+        for part in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(args.out / "tokenizer" / part, folder / part)
         result = train(args, family, folder)
-        result.update(evaluate.evaluate(families.load(folder), args.stories, data.Encoder(folder)))
-        (args.out / f"{family}.json").write_text(json.dumps(result, indent=1) + "\n")
+        encoder, model = data.Encoder(folder), families.load(folder)
+        if args.trial:
+            result.update(evaluate.loss_and_recall(model, evaluate.fresh(args.stories, 555, 400), encoder))
+        else:
+            result.update(evaluate.evaluate(model, args.stories, encoder))
+        (args.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps({k: v for k, v in result.items() if k not in ("samples", "recall")}), flush=True)
 
 

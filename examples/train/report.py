@@ -1,0 +1,177 @@
+"""Writes log.md from the results that train.py left: `report.py OUT [OUT_OF_ANOTHER_SEED ...] > log.md`.
+
+The first folder holds the bundled models; the others, and OUT/rates/*.json, hold runs to compare with."""
+import json
+import sys
+from pathlib import Path
+
+import data
+from evaluate import BINS, PRESSES
+
+FAMILIES = ["mlp", "rnn", "gru", "lstm", "gpt"]
+STATIC = ["time", "news", "leader", "team", "pet"]
+CHANCE = {"time": 1 / 2, "news": 1 / 2, "leader": 1 / 2, "team": 1 / 3, "pet": 1 / 4, "door": 1 / 2, "lamp": 1 / 2,
+          "apples": 1 / 6, "place": 1 / 16}
+COLUMNS = [f"{low}-{high}" for low, high in BINS]
+
+
+def row(*cells):
+    print("| " + " | ".join(str(c) for c in cells) + " |")
+
+
+def head(*cells):
+    row(*cells)
+    row(*["---"] * len(cells))
+
+
+def share(cell, key="right"):
+    """A rate of right answers, as .97; a dash where fewer than ten were asked."""
+    return "-" if cell["n"] < 10 else f"{cell[key]:.2f}"
+
+
+def read(folder):
+    return {f: json.loads((folder / f"{f}.json").read_text()) for f in FAMILIES if (folder / f"{f}.json").exists()}
+
+
+def losses(runs):
+    print("\n## Loss beside the entropy\n")
+    first = next(iter(runs.values()))
+    print(f"Fresh stories (a seed that training never used), {first['tokens_read']} tokens. Their exact entropy is "
+          f"{first['exact_per_token']:.4f} bits a token, {first['exact_per_byte']:.4f} bits a byte.\n")
+    head("family", "parameters", "rate", "tokens", "steps", "minutes", "bits/token", "bits/byte", "above the entropy")
+    for family, r in runs.items():
+        row(family, r["parameters"], r["rate"], f"{r['tokens'] / 1e6:.2f} M", r["steps"], f"{r['minutes']:.1f}",
+            f"{r['bits_per_token']:.4f}", f"{r['bits_per_byte']:.4f}", f"{100 * r['above']:.1f} %")
+
+
+def recall(runs):
+    print("\n## Recall by distance\n\nShare of answers whose every token is the most likely one, by the distance in "
+          "tokens from the latest mention of the value.\nFor a place, `bag` is the chance of a guess among the places "
+          "this story has named.\n")
+    head("fact", "chance", "family", *COLUMNS, "100 and more")
+    for kind, chance in CHANCE.items():
+        for family, r in runs.items():
+            row(kind, f"{chance:.2f}", family, *[share(c) for c in r["recall"][kind]])
+        if kind == "place":
+            r = next(iter(runs.values()))
+            row(kind, "", "bag", *[share(c, "bag") for c in r["recall"][kind]])
+
+
+def influence(runs):
+    print("\n## Influence of the token k back\n\nMean absolute change of the log probability of what follows when the "
+          "token k back is replaced by a random one.\n")
+    ranges = list(next(iter(runs.values()))["influence"])
+    head("family", *ranges)
+    for family, r in runs.items():
+        row(family, *[f"{r['influence'][k]:.4f}" if r["influence"][k] else "0" for k in ranges])
+    print("\nBits a token from token 201 of a story on, when only the last c tokens are given:\n")
+    contexts = list(next(iter(runs.values()))["context"])
+    head("family", *contexts)
+    for family, r in runs.items():
+        row(family, *[f"{r['context'][c]:.2f}" for c in contexts])
+
+
+def switch(runs):
+    print("\n## The silent switch\n\nA lamp whose switch is pressed n times without a word on what it did; is it on or "
+          "off? Chance is .5.\n")
+    head("family", *[f"n = {n}" for n in PRESSES])
+    for family, r in runs.items():
+        row(family, *[f"{r['switch'][str(n)]:.2f}" for n in PRESSES])
+    ten = {family: r["switch"]["10"] for family, r in runs.items()}
+    print(f"\nTen presses: {max(ten, key=ten.get)} is best.")
+
+
+def static_rows(r, bins):
+    return [(kind, r["recall"][kind][b]) for kind in STATIC for b in bins if r["recall"][kind][b]["n"] >= 10]
+
+
+def thresholds(runs):
+    """What the bundled models are held to; met or not, with the figure that decides."""
+    lines = []
+
+    def check(what, figure, met):
+        lines.append((what, figure, "yes" if met else "**no**"))
+
+    for family, most in (("gpt", .10), ("gru", .30), ("lstm", .35), ("mlp", .65), ("rnn", .65)):
+        above = runs[family]["above"]
+        check(f"{family} at most {100 * most:.0f} % above the entropy", f"{100 * above:.1f} %", above <= most)
+    worst = min(static_rows(runs["gpt"], range(6)), key=lambda c: c[1]["right"])
+    check("gpt: facts of the whole story at least .97 at every distance", f"{worst[1]['right']:.3f} ({worst[0]})",
+          worst[1]["right"] >= .97)
+    for family, b, what in (("gru", 4, "gru: the same at least .80 at 65-128"),
+                            ("lstm", 1, "lstm: the same at least .80 at 9-16")):
+        worst = min(static_rows(runs[family], [b]), key=lambda c: c[1]["right"])
+        check(what, f"{worst[1]['right']:.2f} ({worst[0]})", worst[1]["right"] >= .80)
+    near, far = (sum(c["right"] for _, c in static_rows(runs["lstm"], [b])) / 5 for b in (1, 4))
+    check("lstm: clearly lower at 65-128 than at 9-16", f"{near:.2f} to {far:.2f} on average", far < near - .05)
+    for family in ("rnn", "mlp"):
+        worst = max(static_rows(runs[family], range(2, 5)), key=lambda c: abs(c[1]["right"] - CHANCE[c[0]]))
+        off = worst[1]["right"] - CHANCE[worst[0]]
+        check(f"{family}: within .12 of chance from 17 tokens on", f"{off:+.2f} ({worst[0]})", abs(off) <= .12)
+    gpt, lstm = (runs[f]["recall"]["place"][6]["right"] for f in ("gpt", "lstm"))
+    check("gpt: places at 100 and more tokens at least .75", f"{gpt:.2f}", gpt >= .75)
+    check("... and at least .4 above the lstm", f"{gpt - lstm:.2f}", gpt - lstm >= .4)
+    beyond = max(v for k, v in runs["mlp"]["influence"].items() if int(k.split("-")[0]) > 16)
+    check("mlp: no influence beyond its window", f"{beyond:g}", beyond == 0)
+    beyond = max(v for k, v in runs["rnn"]["influence"].items() if int(k.split("-")[0]) > 32)
+    check("rnn: influence below .001 beyond 32 tokens", f"{beyond:.4f}", beyond < .001)
+    for family in ("gru", "lstm"):
+        v = runs[family]["influence"]["97-128"]
+        check(f"{family}: influence above .005 at 100 tokens", f"{v:.4f}", v > .005)
+    print("\n## Thresholds\n")
+    head("what is asked", "measured", "met")
+    for line in lines:
+        row(*line)
+
+
+def samples(runs):
+    r = runs["gpt"]
+    possible = sum("bits" in verdict for _, verdict in r["samples"])
+    print("\n## Twenty stories by the GPT\n\nSampled at temperature 0.8 from the start token. In brackets what the "
+          "generator says when it reads them back: the bits of a story\nthat keeps every fact it told, or the words up "
+          f"to which it does. {possible} of these twenty keep all of them; {r['possible_of_50']} of the first fifty.\n")
+    for i, (text, verdict) in enumerate(r["samples"], 1):
+        print(f"{i}. {text} [{verdict}]")
+
+
+def others(runs, seeds, rates):
+    if rates:
+        print("\n## Learning rates tried\n\nShort runs; bits a token on the same fresh stories.\n")
+        head("family", "tokens", "rate", "bits/token", "above the entropy")
+        for r in sorted(rates, key=lambda r: (FAMILIES.index(r["family"]), r["rate"])):
+            row(r["family"], f"{r['tokens'] / 1e6:.1f} M", r["rate"], f"{r['bits_per_token']:.4f}",
+                f"{100 * r['above']:.1f} %")
+    if seeds:
+        print("\n## Other seeds\n\nThe same recipe with other start values and other stories.\n")
+        head("family", "seed", "tokens", "above the entropy", "team at 9-16, 33-64, 65-128", "place at 100 and more",
+             "switch n = 1, 2, 10")
+        for other in [runs, *seeds]:
+            for family, r in other.items():
+                row(family, r["seed"], f"{r['tokens'] / 1e6:.1f} M", f"{100 * r['above']:.1f} %",
+                    ", ".join(share(r["recall"]["team"][b]) for b in (1, 3, 4)), share(r["recall"]["place"][6]),
+                    ", ".join(f"{r['switch'][n]:.2f}" for n in ("1", "2", "10")))
+
+
+def main():
+    out = Path(sys.argv[1])
+    runs = read(out)
+    print("# Log of the run that made the bundled models\n\nWritten by report.py from the results of train.py. All "
+          "figures are of the weights as shipped, rounded to bfloat16.\n\n## Settings\n")
+    print("Curriculum, the same stories in the same order for every family (share of the tokens, tokens a step, "
+          "settings of the generator):\n")
+    for part, size, settings in data.PHASES:
+        print(f"- {100 * part:.0f} %, {size}: `{settings or 'natural (the defaults)'}`")
+    print(f"\n{100 * data.CROPS:.0f} % of the stories start in the middle. AdamW (.9, .98), weight decay .01, clip 1, "
+          "50 steps of warm-up, constant rate to half, then cosine.\nSeed of start values and stories: "
+          + ", ".join(f"{f} {r['seed']}" for f, r in runs.items()) + ". One thread each, two trainings side by side.")
+    losses(runs)
+    thresholds(runs)
+    recall(runs)
+    influence(runs)
+    switch(runs)
+    others(runs, [read(Path(p)) for p in sys.argv[2:]], [json.loads(p.read_text()) for p in out.glob("rates/*.json")])
+    samples(runs)
+
+
+if __name__ == "__main__":
+    main()
