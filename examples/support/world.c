@@ -128,7 +128,7 @@ static unsigned pick(teller *t, const unsigned *weights, unsigned n)
 
 static unsigned pick_even(teller *t, unsigned n)
 {
-    unsigned weights[MAX_PICK], i;
+    unsigned weights[MAX_PICK] = {0}, i;
 
     for (i = 0; i < n; i++) weights[i] = 1;
     return pick(t, weights, n);
@@ -206,7 +206,7 @@ static const char *pick_word(teller *t, const char *const *list, unsigned n)
 
 static void put_object(teller *t, fact *about)
 {
-    unsigned weights[COUNT(objects)], i;
+    unsigned weights[COUNT(objects)] = {0}, i;
 
     for (i = 0; i < COUNT(objects); i++) weights[i] = 1;
     for (i = 0; i < t->n_facts; i++)
@@ -304,7 +304,7 @@ static fact *new_fact(teller *t, story_kind kind)
 /* Says one fact of the kinds from `first` to `last` that is not yet in the story. */
 static void say_new_fact(teller *t, story_kind first, story_kind last)
 {
-    unsigned weights[STORY_KINDS], i;
+    unsigned weights[STORY_KINDS] = {0}, i;
     fact *made;
 
     for (i = 0; i <= (unsigned)(last - first); i++) weights[i] = 1;
@@ -384,7 +384,7 @@ static int changes(const fact *about)
 static void say_next(teller *t, int first)
 {
     const story_settings *s = t->settings;
-    unsigned weights[2 + 2 * MAX_FACTS], i, choice;
+    unsigned weights[2 + 2 * MAX_FACTS] = {0}, i, choice;
     const unsigned n = t->n_facts;
 
     weights[0] = s->filler;
