@@ -66,8 +66,8 @@ typedef struct ink_sequence {
    to feeding it step by step or in pieces. y may not overlap x. Zero steps leave the state as it is. No two sequences
    may share a state.
    Shows at every step of layer 0, and so on, to whoever looks inside: "l0.gates" [running, gates h] (GRU: r, z, n;
-   LSTM: i, f, g, o), "l0.h" [running, h], and the LSTM's "l0.c". A row is a sequence that still runs, longest first. In the
-   reverse direction it is "l0_reverse.gates". */
+   LSTM: i, f, g, o), "l0.h" [running, h], and the LSTM's "l0.c". A row is a sequence that still runs, longest first.
+   In the reverse direction it is "l0_reverse.gates". */
 ink_result ink_recurrent_forward(ink_context *ctx, const ink_recurrent *recurrent, const ink_sequence *sequences,
                                  size_t n_sequences);
 
