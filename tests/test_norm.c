@@ -1,0 +1,169 @@
+/*
+ * test_norm.c - layer normalisation: PyTorch's numbers, the oracle on awkward rows, the same bits everywhere.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "layers.h"
+#include "oracle_layers.h"
+
+#define ABSOLUTE 1e-5
+#define RELATIVE 1.3e-6
+
+/* The fixture has a row of equal numbers, a row of zeros, one with an offset and one with large numbers. */
+static void norm_gives_the_numbers_of_pytorch(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/norm.safetensors");
+    static const struct {
+        const char *name;
+        float eps;
+        size_t size;
+    } cases[] = {{"one", 1e-5f, 1}, {"seven", 1e-5f, 7}, {"wide", 1e-5f, 300}, {"no_bias", 1e-12f, 64}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char name[64];
+        size_t n;
+        ink_norm *norm;
+        snprintf(name, sizeof name, "case.%s.x", cases[i].name);
+        float *x = test_tensor(ctx, fixture, name, &n);
+        snprintf(name, sizeof name, "case.%s.y", cases[i].name);
+        float *expected = test_tensor(ctx, fixture, name, NULL);
+        assert_ok(ctx, ink_norm_load(ctx, fixture, cases[i].name, cases[i].eps, &norm));
+        assert_int_equal(ink_norm_size(norm), cases[i].size);
+        assert_ok(ctx, ink_norm_forward(ctx, norm, x, n / cases[i].size, x)); /* in place */
+        test_assert_close(x, expected, n, ABSOLUTE, RELATIVE, name);
+        ink_norm_free(norm);
+        free(x);
+        free(expected);
+    }
+    ink_weights_free(fixture);
+    ink_context_free(ctx);
+}
+
+/* Loads a norm of this size with random weights; what it was made from goes to *weight and *bias. */
+static ink_norm *make_norm(ink_context *ctx, size_t size, float eps, float **weight, float **bias)
+{
+    state_dict dict = {0};
+    ink_norm *norm;
+    *weight = test_random(size, size, 1);
+    *bias = test_random(size, size + 1, 1);
+    state_dict_add(&dict, "ln.weight", INK_F32, 1, &size, *weight);
+    state_dict_add(&dict, "ln.bias", INK_F32, 1, &size, *bias);
+    ink_weights *weights = state_dict_open(ctx, &dict);
+    assert_ok(ctx, ink_norm_load(ctx, weights, "ln", eps, &norm));
+    ink_weights_free(weights);
+    state_dict_free(&dict);
+    return norm;
+}
+
+static void norm_of_every_kind_of_row_is_right(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(2);
+    for (size_t size = 1; size < 70; size += size < 36 ? 1 : 11) {
+        float *weight, *bias;
+        ink_norm *norm = make_norm(ctx, size, 1e-5f, &weight, &bias);
+        size_t n = 40;
+        float *x = test_random(n * size, 9, 2), *y = test_floats(n * size);
+        double *row = malloc(size * sizeof *row), *expected = malloc(size * sizeof *expected);
+        for (size_t i = 0; i < size; i++) {
+            x[i] = 7;                        /* no variance: the bias is left */
+            x[size + i] = -1e-30f;           /* no variance that float could hold */
+            x[2 * size + i] *= 1e15f;        /* a variance near the end of float */
+            x[3 * size + i] = i == 0 ? 1e6f : 0; /* one large number */
+        }
+        assert_ok(ctx, ink_norm_forward(ctx, norm, x, n, y));
+        for (size_t r = 0; r < n; r++) {
+            for (size_t i = 0; i < size; i++)
+                row[i] = x[r * size + i];
+            oracle_norm(weight, bias, size, 1e-5f, row, expected);
+            test_assert_close_to_double(y + r * size, expected, size, ABSOLUTE, RELATIVE, "norm");
+        }
+        test_assert_same_bits(y, bias, size, "the bias is left");
+        ink_norm_free(norm);
+        free(weight);
+        free(bias);
+        free(x);
+        free(y);
+        free(row);
+        free(expected);
+    }
+    ink_context_free(ctx);
+}
+
+static void norm_has_the_same_bits_everywhere(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1), *other;
+    const size_t n = 200, size = 773;
+    float *weight, *bias;
+    ink_norm *norm = make_norm(ctx, size, 1e-5f, &weight, &bias);
+    float *x = test_random(n * size, 2, 3), *expected = test_floats(n * size);
+    assert_ok(ctx, ink_norm_forward(ctx, norm, x, n, expected));
+    for (size_t i = 0; (other = test_variant(i)) != NULL; i++) {
+        void *block;
+        float *here = test_unaligned(x, n * size, i % 15 + 1, &block);
+        assert_ok(other, ink_norm_forward(other, norm, here, n, here));
+        test_assert_same_bits(here, expected, n * size, ink_context_kernel(other));
+        free(block);
+        ink_context_free(other);
+    }
+    ink_norm_free(norm);
+    free(weight);
+    free(bias);
+    free(x);
+    free(expected);
+    ink_context_free(ctx);
+}
+
+static void norm_refuses_what_does_not_fit(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    state_dict dict = {0};
+    ink_norm *norm;
+    float x[4] = {0};
+    state_dict_vector(&dict, "good.weight", 4);
+    state_dict_vector(&dict, "short.weight", 4);
+    state_dict_vector(&dict, "short.bias", 3);
+    state_dict_matrix(&dict, "matrix.weight", 2, 2);
+    state_dict_vector(&dict, "empty.weight", 0);
+    ink_weights *weights = state_dict_open(ctx, &dict);
+    assert_fails(ctx, ink_norm_load(ctx, weights, "none", 1e-5f, &norm), INK_ERROR_NOT_FOUND, "'none.weight'");
+    assert_null(norm);
+    assert_fails(ctx, ink_norm_load(ctx, weights, "short", 1e-5f, &norm), INK_ERROR_MISMATCH,
+                 "'short.bias' is [3], expected [4]");
+    assert_fails(ctx, ink_norm_load(ctx, weights, "matrix", 1e-5f, &norm), INK_ERROR_MISMATCH, "expected a vector");
+    assert_fails(ctx, ink_norm_load(ctx, weights, "empty", 1e-5f, &norm), INK_ERROR_MISMATCH, "at least one element");
+    const float bad_eps[] = {-1e-5f, NAN, INFINITY};
+    for (size_t i = 0; i < 3; i++)
+        assert_fails(ctx, ink_norm_load(ctx, weights, "good", bad_eps[i], &norm), INK_ERROR_ARGUMENT, "eps");
+    assert_fails(ctx, ink_norm_load(ctx, NULL, "good", 1e-5f, &norm), INK_ERROR_ARGUMENT, "'weights'");
+    assert_fails(ctx, ink_norm_load(ctx, weights, NULL, 1e-5f, &norm), INK_ERROR_ARGUMENT, "'name'");
+    assert_fails(ctx, ink_norm_load(ctx, weights, "good", 1e-5f, NULL), INK_ERROR_ARGUMENT, "'norm'");
+    assert_int_equal(ink_norm_load(NULL, weights, "good", 1e-5f, &norm), INK_ERROR_ARGUMENT);
+    assert_ok(ctx, ink_norm_load(ctx, weights, "good", 0, &norm));
+    assert_fails(ctx, ink_norm_forward(ctx, NULL, x, 1, x), INK_ERROR_ARGUMENT, "'norm'");
+    assert_fails(ctx, ink_norm_forward(ctx, norm, NULL, 1, x), INK_ERROR_ARGUMENT, "'x'");
+    assert_fails(ctx, ink_norm_forward(ctx, norm, x, 1, NULL), INK_ERROR_ARGUMENT, "'y'");
+    assert_ok(ctx, ink_norm_forward(ctx, norm, NULL, 0, NULL));
+    ink_norm_free(norm);
+    ink_norm_free(NULL);
+    ink_weights_free(weights);
+    state_dict_free(&dict);
+    ink_context_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(norm_gives_the_numbers_of_pytorch),
+        cmocka_unit_test(norm_of_every_kind_of_row_is_right),
+        cmocka_unit_test(norm_has_the_same_bits_everywhere),
+        cmocka_unit_test(norm_refuses_what_does_not_fit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
