@@ -1,0 +1,57 @@
+/*
+ * config.h - the settings in a model folder's config.json.
+ *
+ * A setting is named by its key, with the range it must lie in and, where the format has one, its default; null counts
+ * as absent. What is out of range is refused with file, path, expected and found. Every setting that is read is also
+ * mixed into `fingerprint`, so that models that differ in one of them differ in their fingerprint.
+ */
+#ifndef INK_MODELS_CONFIG_H
+#define INK_MODELS_CONFIG_H
+
+#include <inkling/dense.h>
+#include <inkling/embedding.h>
+
+#include "../files/json.h"
+
+#define INK_CONFIG_FILE "config.json"
+
+/* The largest counts a config.json may name. Widths this small can be multiplied by a handful on any machine; ids and
+   positions are int32_t. */
+#define INK_MAX_WIDTH ((size_t)1 << 24)
+#define INK_MAX_LAYERS ((size_t)1 << 16)
+#define INK_MAX_IDS ((size_t)INT32_MAX)
+
+typedef struct ink_config {
+    ink_context *ctx;
+    ink_json_document document;
+    uint64_t fingerprint;
+} ink_config;
+
+/* Reads config.json of a source; the document's memory comes from `arena` (growing). */
+ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source, ink_config *config);
+
+/* A whole number from 1 to max. Without the key: *value as it is, or INK_ERROR_MISMATCH if it is 0. */
+ink_result ink_config_size(ink_config *config, const char *key, size_t max, size_t *value);
+
+/* A number above 0 and at most 1; true or false; an activation by Hugging Face's name. Without the key: *value as it is. */
+ink_result ink_config_epsilon(ink_config *config, const char *key, float *value);
+ink_result ink_config_bool(ink_config *config, const char *key, bool *value);
+ink_result ink_config_activation(ink_config *config, const char *key, ink_activation *value);
+
+/* A string, "" without the key. Lives as long as the document. */
+ink_result ink_config_string(ink_config *config, const char *key, const char **value);
+
+/* A token id below vocab_size, or an array of them, of which the first counts; -1 without the key. Not part of the
+   fingerprint. */
+ink_result ink_config_token(ink_config *config, const char *key, size_t vocab_size, ink_token *value);
+
+/* An array that must be there and not be empty; and the whole number at one of its places. */
+ink_result ink_config_array(ink_config *config, const char *key, ink_json *array, size_t *n);
+ink_result ink_config_element(ink_config *config, ink_json element, size_t max, size_t *value);
+
+/* FNV-1a over `size` bytes, continued from `hash`; start with INK_HASH_START. */
+#define INK_HASH_START UINT64_C(0xcbf29ce484222325)
+uint64_t ink_hash(uint64_t hash, const void *bytes, size_t size);
+uint64_t ink_hash_number(uint64_t hash, uint64_t number); /* the same on machines of either byte order */
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * head.c - the last step of every language model: hidden vectors to logits, logits = norm(x) W^T + b.
+ *
+ * Most models tie W to the embedding table (Press, Wolf 2017): the vector that stands for a word on the way in is the
+ * one that is compared with on the way out. The table is packed once and serves both.
+ */
+#include <string.h>
+
+#include "kind.h"
+
+/* Logits whose places do not lie side by side are computed this many rows at a time and then copied. */
+#define BLOCK_ROWS 16
+
+/*
+ * A stored lm_head.weight is used, whatever the flag says: frameworks leave it out when it is the embedding. Without it
+ * the flag decides, and an explicit "not tied" means that the file is not whole.
+ */
+ink_result ink_head_read(ink_loader *loader, ink_config *config, ink_model *model)
+{
+    ink_head *head = &model->head;
+    size_t vocab_size = model->info.vocab_size;
+    size_t hidden_size = model->info.hidden_size;
+    bool tied = true;
+    float *bias;
+
+    INK_TRY(ink_config_bool(config, "tie_word_embeddings", &tied));
+    INK_TRY(ink_loader_optional_vector(loader, "lm_head.bias", vocab_size, &bias));
+    head->bias = bias;
+    if (!tied || ink_loader_has(loader, "lm_head.weight")) {
+        head->weight = &head->own;
+        return ink_loader_matrix(loader, "lm_head.weight", vocab_size, hidden_size, false, &head->own);
+    }
+    if (model->embedding.table.k != hidden_size)
+        return ink_fail(loader->ctx, INK_ERROR_MISMATCH,
+                        "%q: there is no 'lm_head.weight', and the embedding of size %z cannot stand in for it: the "
+                        "hidden vectors have size %z",
+                        ink_weights_name(loader->weights), model->embedding.table.k, hidden_size);
+    head->weight = &model->embedding.table;
+    return INK_OK;
+}
+
+void ink_head_take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size,
+                           ink_head_scratch *scratch)
+{
+    size_t hidden_size = model->info.hidden_size;
+    scratch->x = ink_arena_take(arena, size->rows * hidden_size, sizeof *scratch->x);
+    scratch->targets = ink_arena_take(arena, size->rows, sizeof *scratch->targets);
+    scratch->block = NULL;
+    if (size->n_items > 1)
+        scratch->block = ink_arena_take(arena, ink_size_min(size->rows, BLOCK_ROWS) * model->info.vocab_size,
+                                        sizeof *scratch->block);
+}
+
+static void multiply(ink_context *ctx, const ink_model *model, const float *x, size_t n, float *logits)
+{
+    size_t hidden_size = model->info.hidden_size;
+    size_t vocab_size = model->info.vocab_size;
+    ink_product product = {.x = x,
+                           .x_stride = hidden_size,
+                           .m = n,
+                           .w = model->head.weight,
+                           .bias = model->head.bias,
+                           .y = logits,
+                           .y_stride = vocab_size};
+    ink_multiply(ctx, &product);
+    INK_LOOK(ctx, "logits", ink_tensor_2d(logits, n, vocab_size));
+}
+
+/* How many of the n >= 1 targets, from the first on, lie side by side. */
+static size_t side_by_side(float *const *targets, size_t n, size_t vocab_size)
+{
+    size_t count = 1;
+    while (count < n && targets[count] == targets[count - 1] + vocab_size)
+        count++;
+    return count;
+}
+
+void ink_head_run(ink_context *ctx, const ink_model *model, const ink_head_scratch *scratch, size_t n)
+{
+    size_t hidden_size = model->info.hidden_size;
+    size_t vocab_size = model->info.vocab_size;
+    if (n > 0 && model->head.norm != NULL)
+        ink_norm_run(ctx, model->head.norm, scratch->x, n, scratch->x);
+
+    for (size_t row = 0, count; row < n; row += count) {
+        const float *x = scratch->x + row * hidden_size;
+        float **targets = scratch->targets + row;
+        size_t block = ink_size_min(n - row, BLOCK_ROWS);
+        count = side_by_side(targets, n - row, vocab_size);
+        if (count >= block || scratch->block == NULL) {
+            multiply(ctx, model, x, count, targets[0]);
+            continue;
+        }
+        count = block;
+        multiply(ctx, model, x, count, scratch->block);
+        for (size_t i = 0; i < count; i++)
+            memcpy(targets[i], scratch->block + i * vocab_size, vocab_size * sizeof(float));
+    }
+}

@@ -1,0 +1,122 @@
+/*
+ * kind.h - what a kind of model is to the library: one table of functions, and a page of its own (gpt2.c, ...).
+ *
+ * The page says which settings and tensors there are, what a state holds, and how rows of tokens become rows of hidden
+ * vectors. Everything else (options, limits, lists of sequences, logits, saving states) is the same for all kinds and
+ * lives in model.c, head.c, forward.c and state.c.
+ */
+#ifndef INK_MODELS_KIND_H
+#define INK_MODELS_KIND_H
+
+#include <inkling/model.h>
+
+#include "../layers/layers.h"
+#include "../layers/loader.h"
+#include "config.h"
+
+/* A list of sequences is worked through in passes of at most this many rows (one row is one token). It bounds the
+   scratch memory; it is also the row block of the kernel, so larger passes would gain nothing. */
+#define INK_PASS_ROWS 128
+
+/* How large the passes of a call can get. Scratch of a larger size must suffice for a smaller one. */
+typedef struct ink_pass_size {
+    size_t rows;     /* at most INK_PASS_ROWS */
+    size_t n_items;  /* sequences in the list */
+    size_t capacity; /* the largest of their states */
+} ink_pass_size;
+
+/* The next `count` tokens of one sequence: rows first .. first + count - 1 of the pass. */
+typedef struct ink_part {
+    ink_state *state;
+    const ink_token *tokens; /* [count] */
+    size_t first, count;
+} ink_part;
+
+/* Some of the 32-bit words a state consists of: `count` of them, `stride` words apart. */
+typedef struct ink_words {
+    void *first;
+    size_t count, stride;
+} ink_words;
+
+typedef struct ink_model_kind {
+    const char *name; /* model_type */
+
+    /* Settings and tensors, in the two runs of loader.h: sets model->info, ->body and what else of the model it has.
+       On the first run what comes from the arena is not there, and the model itself is a spare one. */
+    ink_result (*read)(ink_loader *loader, ink_config *config, ink_model *model);
+
+    /* True for a tensor that files of this kind may hold and no model needs; NULL: there is none. */
+    bool (*ignores)(const char *tensor);
+
+    /* Takes what a state of this kind holds and returns it, NULL while measuring. */
+    void *(*take_state)(ink_arena *arena, const ink_model *model, size_t capacity);
+
+    /* From now on the state's body holds `length` tokens: 0 empties it, less than it had forgets (if can_rewind), more
+       is about to be written word by word. */
+    void (*set_length)(ink_state *state, size_t length);
+
+    /* The i-th piece of what the state holds at its length; false from the end on. The order and number of words
+       depend on model and length alone, so that they can be saved, and copied between states of any capacity. */
+    bool (*words)(const ink_state *state, size_t i, ink_words *words);
+
+    /* Takes what passes of this size need beside x, and returns it. NULL while measuring. */
+    void *(*take_scratch)(ink_arena *arena, const ink_model *model, const ink_pass_size *size);
+
+    /* One pass: x [rows, hidden_size] from the tokens of the parts, whose states move on. Nothing can fail here. */
+    void (*run)(ink_context *ctx, const ink_model *model, void *scratch, const ink_part *parts, size_t n_parts,
+                size_t rows, float *x);
+
+    bool can_rewind;   /* to any length */
+    bool holds_tokens; /* the words of a state are token ids, not floats */
+} ink_model_kind;
+
+extern const ink_model_kind ink_kind_gpt2;
+extern const ink_model_kind ink_kind_rnn;
+extern const ink_model_kind ink_kind_gru;
+extern const ink_model_kind ink_kind_lstm;
+extern const ink_model_kind ink_kind_mlp;
+
+/* From hidden vectors to logits (head.c):   logits = norm(x) W^T + b */
+typedef struct ink_head {
+    const ink_norm *norm;     /* NULL: none */
+    const ink_matrix *weight; /* [vocab_size, hidden_size]: the embedding's if the two are tied, else `own` */
+    const float *bias;        /* [vocab_size] or NULL */
+    ink_matrix own;
+} ink_head;
+
+struct ink_model {
+    const ink_model_kind *kind;
+    ink_model_info info;
+    uint64_t fingerprint;    /* of settings and a sample of the weights; a saved state carries it */
+    const char **unused;     /* [info.n_unused] */
+    ink_embedding embedding; /* [vocab_size, embedding size] */
+    ink_head head;
+    void *body;              /* the kind's own part */
+};
+
+struct ink_state {
+    const ink_model *model;
+    size_t capacity; /* tokens; SIZE_MAX: no limit */
+    size_t length;
+    bool listed;     /* while a list is checked: it has come up */
+    void *body;      /* the kind's own part */
+};
+
+/* Reads lm_head.weight and, if it is there, lm_head.bias. Without the weight the head is tied to the embedding, unless
+   config.json says otherwise. model->embedding and model->info are set. */
+ink_result ink_head_read(ink_loader *loader, ink_config *config, ink_model *model);
+
+/* Where passes put logits: row i of x goes to targets[i] [vocab_size]. */
+typedef struct ink_head_scratch {
+    float *x;        /* [rows, hidden_size] */
+    float **targets; /* [rows] */
+    float *block;    /* [a few rows, vocab_size]; NULL for a single sequence, whose logits lie side by side */
+} ink_head_scratch;
+void ink_head_take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size,
+                           ink_head_scratch *scratch);
+void ink_head_run(ink_context *ctx, const ink_model *model, const ink_head_scratch *scratch, size_t n);
+
+/* Empties a state of any kind. */
+void ink_state_set_length(ink_state *state, size_t length);
+
+#endif

@@ -1,0 +1,209 @@
+/*
+ * model.c - opening a model folder, and what a model says about itself.
+ *
+ * config.json names the kind; the kind's page reads the rest, twice (loader.h): the first run checks every setting and
+ * every tensor and adds up what memory it will take, the second fills that memory. So a model is either there whole,
+ * or refused before memory for it was taken.
+ */
+#include <string.h>
+
+#include "../files/folder.h"
+#include "kind.h"
+
+static const ink_model_kind *const kinds[] = {
+    &ink_kind_gpt2, &ink_kind_rnn, &ink_kind_gru, &ink_kind_lstm, &ink_kind_mlp,
+};
+
+typedef struct opening {
+    ink_context *ctx;
+    ink_model_options options;
+    ink_config config;
+    const ink_model_kind *kind;
+    ink_weights *weights;
+    bool *used;           /* [ink_weights_count]: tensors the model asked for */
+    uint64_t bytes_total; /* to be read, known after the first run */
+} opening;
+
+/* ---- kind ----------------------------------------------------------------------------------------------------- */
+
+static ink_result find_kind(ink_context *ctx, ink_config *config, const ink_model_kind **kind)
+{
+    const char *name;
+    INK_TRY(ink_config_string(config, "model_type", &name));
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(name, kinds[i]->name) == 0) {
+            *kind = kinds[i];
+            return INK_OK;
+        }
+    if (name[0] == '\0')
+        return ink_fail(ctx, INK_ERROR_MISMATCH, "%q: member 'model_type' is missing: what kind of model is this?",
+                        config->document.file);
+    return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
+                    "%q: model_type '%q' is none of those that run here: gpt2, rnn, gru, lstm, mlp",
+                    config->document.file, name);
+}
+
+/* ---- tensors without use -------------------------------------------------------------------------------------- */
+
+static bool is_unused(const opening *job, size_t i)
+{
+    const char *name = ink_weights_at(job->weights, i)->name;
+    return !job->used[i] && (job->kind->ignores == NULL || !job->kind->ignores(name));
+}
+
+/* Keeps the names of unused tensors in the model: it outlives the file. */
+static void list_unused(const opening *job, ink_arena *arena, ink_model *model)
+{
+    size_t n_tensors = ink_weights_count(job->weights);
+    size_t n_unused = 0;
+    size_t bytes = 0;
+    for (size_t i = 0; i < n_tensors; i++)
+        if (is_unused(job, i)) {
+            n_unused++;
+            bytes += strlen(ink_weights_at(job->weights, i)->name) + 1;
+        }
+    const char **list = ink_arena_take(arena, n_unused, sizeof *list);
+    char *text = ink_arena_take(arena, bytes, 1);
+    model->info.n_unused = n_unused;
+    model->unused = list;
+    if (list == NULL || text == NULL)
+        return;
+    for (size_t i = 0; i < n_tensors; i++)
+        if (is_unused(job, i)) {
+            const char *name = ink_weights_at(job->weights, i)->name;
+            size_t size = strlen(name) + 1;
+            *list++ = memcpy(text, name, size);
+            text += size;
+        }
+}
+
+/* ---- building ------------------------------------------------------------------------------------------------- */
+
+static void begin_loader(const opening *job, ink_arena *arena, ink_loader *loader)
+{
+    ink_loader_begin(loader, job->ctx, job->weights, arena);
+    loader->type = job->options.type;
+    loader->expected = INK_CONFIG_FILE;
+    loader->used = job->used;
+    loader->progress = job->options.progress;
+    loader->progress_user = job->options.progress_user;
+    loader->progress_total = job->bytes_total;
+}
+
+static ink_result build(void *args, ink_arena *arena, void **object)
+{
+    opening *job = args;
+    ink_loader loader;
+    ink_model spare;
+    ink_model *model = ink_arena_take(arena, 1, sizeof *model);
+    *object = model;
+    if (model == NULL)
+        model = &spare;
+    memset(model, 0, sizeof *model);
+    begin_loader(job, arena, &loader);
+    job->config.fingerprint = ink_hash(INK_HASH_START, job->kind->name, strlen(job->kind->name));
+    INK_TRY(job->kind->read(&loader, &job->config, model));
+    job->bytes_total = loader.bytes_read;
+
+    model->kind = job->kind;
+    model->fingerprint = job->config.fingerprint;
+    model->info.kind = job->kind->name;
+    model->info.n_parameters = loader.n_parameters;
+    list_unused(job, arena, model);
+    return INK_OK;
+}
+
+/* Two models with the same settings are told apart by their first and last embedding. */
+static ink_result sample_weights(ink_context *ctx, ink_model *model)
+{
+    const ink_matrix *table = &model->embedding.table;
+    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
+    float *row = ink_arena_take(&ctx->scratch, table->k, sizeof *row);
+    if (row == NULL)
+        return ink_scratch_fail(ctx, mark);
+    for (size_t which = 0; which < 2; which++) {
+        ink_matrix_copy_row(table, which * (table->n - 1), row);
+        for (size_t i = 0; i < table->k; i++) {
+            uint32_t bits;
+            memcpy(&bits, &row[i], sizeof bits);
+            model->fingerprint = ink_hash_number(model->fingerprint, bits);
+        }
+    }
+    ink_arena_release(&ctx->scratch, mark);
+    return INK_OK;
+}
+
+static ink_result build_model(opening *job, ink_arena *work, ink_model **model)
+{
+    ink_context *ctx = job->ctx;
+    size_t n_tensors = ink_weights_count(job->weights);
+    void *object;
+    job->used = ink_arena_take(work, n_tensors, sizeof *job->used);
+    if (job->used == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: opening a model with %z tensors", n_tensors);
+    memset(job->used, 0, n_tensors * sizeof *job->used);
+    INK_TRY(ink_object_create(ctx, "the model", build, job, job->options.max_bytes, &object));
+
+    ink_model *built = object;
+    ink_result result = sample_weights(ctx, built);
+    if (result != INK_OK) {
+        ink_object_free(built);
+        return result;
+    }
+    built->info.n_bytes = ink_object_bytes(built);
+    *model = built;
+    return INK_OK;
+}
+
+static ink_result open_model(opening *job, const ink_source *source, ink_arena *work, ink_model **model)
+{
+    ink_context *ctx = job->ctx;
+    INK_TRY(ink_config_open(ctx, work, source, &job->config));
+    INK_TRY(find_kind(ctx, &job->config, &job->kind));
+    INK_TRY(ink_folder_open_weights(ctx, source, &job->weights));
+    ink_result result = build_model(job, work, model);
+    ink_weights_free(job->weights);
+    return result;
+}
+
+ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_options *options, ink_model **model)
+{
+    opening job = {.ctx = ctx};
+    ink_arena work;
+    INK_REQUIRE_CONTEXT(ctx);
+    INK_REQUIRE(ctx, model);
+    *model = NULL;
+    if (options != NULL)
+        job.options = *options;
+    ink_type type = job.options.type;
+    if (type != INK_TYPE_NONE && type != INK_F32 && type != INK_BF16)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_model_open: weights cannot be held as %s, only as F32 or BF16",
+                        ink_type_name(type));
+    if (job.options.source == NULL)
+        INK_REQUIRE(ctx, folder);
+    ink_source source = job.options.source != NULL ? *job.options.source : ink_source_folder(folder);
+    if (folder != NULL)
+        source.name = folder;
+
+    ink_arena_grow(&work, &ctx->allocator);
+    ink_result result = open_model(&job, &source, &work, model);
+    ink_arena_free(&work);
+    return result;
+}
+
+void ink_model_free(ink_model *model)
+{
+    ink_object_free(model);
+}
+
+/* ---- questions ------------------------------------------------------------------------------------------------ */
+
+const ink_model_info *ink_model_get_info(const ink_model *model)
+{
+    return model != NULL ? &model->info : NULL;
+}
+
+const char *ink_model_unused(const ink_model *model, size_t i)
+{
+    return model != NULL && i < model->info.n_unused ? model->unused[i] : NULL;
+}

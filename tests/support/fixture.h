@@ -1,0 +1,56 @@
+/*
+ * fixture.h - the tiny models of tests/fixtures/models with what PyTorch or transformers computed for them, and the
+ * models of examples/models with their references.
+ */
+#ifndef INK_TESTS_FIXTURE_H
+#define INK_TESTS_FIXTURE_H
+
+#include "testing.h"
+
+typedef struct fixture {
+    const char *name;
+    ink_context *ctx; /* one thread */
+    ink_model *model;
+    const ink_model_info *info;
+    size_t n_tokens;
+    ink_token *tokens; /* [n_tokens] */
+    size_t n_logits;   /* of the last tokens */
+    float *logits;     /* [n_logits, vocab_size] */
+} fixture;
+
+/* The tiny models, one of each kind and variety; NULL ends the list. */
+extern const char *const fixture_names[];
+
+/* Opens the folder and its reference; fails the test if that does not work. */
+void fixture_open(fixture *fixture, const char *name);
+void fixture_close(fixture *fixture);
+
+/* The same for examples/models/`name`, whose reference is fixtures/bundled/`name`.safetensors. */
+void fixture_open_bundled(fixture *fixture, const char *name);
+
+/* The files of a tiny model in memory, so that a test can change them: config.json and model.safetensors. */
+typedef struct fixture_files {
+    char *config; /* NUL-terminated */
+    unsigned char *weights;
+    size_t weights_size;
+    ink_memory_file files[2];
+    ink_memory_files list;
+} fixture_files;
+
+void fixture_files_read(fixture_files *files, const char *name);
+void fixture_files_free(fixture_files *files);
+
+/* Replaces the value of a top-level key in the config ("\"n_head\": 3" with value "7" becomes "\"n_head\": 7"); adds
+   the key if it is not there; with value NULL takes it away. */
+void fixture_files_set(fixture_files *files, const char *key, const char *value);
+
+/* A state for all a model can, or for 512 tokens where there is no limit. */
+ink_state *fixture_state(ink_context *ctx, const ink_model *model);
+
+/* Logits of all n tokens [n, vocab_size], run through a fresh state in one call; free() them. */
+float *fixture_run(ink_context *ctx, const ink_model *model, const ink_token *tokens, size_t n);
+
+/* The same bits, or the test fails and says which float of which fixture differs. */
+void assert_same_bits(const char *name, const char *what, const float *a, const float *b, size_t n);
+
+#endif

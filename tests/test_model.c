@@ -1,0 +1,390 @@
+/*
+ * test_model.c - whole models: parity with PyTorch and transformers, the same bits however they are run, what they say
+ * about themselves, and lists.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixture.h"
+
+static void each_fixture(void (*test)(const fixture *fixture))
+{
+    for (size_t i = 0; fixture_names[i] != NULL; i++) {
+        fixture fixture;
+        fixture_open(&fixture, fixture_names[i]);
+        test(&fixture);
+        fixture_close(&fixture);
+    }
+}
+
+/* ---- parity --------------------------------------------------------------------------------------------------- */
+
+/* The largest difference, which must be at most `share` of the largest logit (GPT-2), or `absolute`. */
+static void check_parity(const fixture *f)
+{
+    size_t count = f->n_logits * f->info->vocab_size;
+    float *logits = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    const float *last = logits + (f->n_tokens - f->n_logits) * f->info->vocab_size;
+    double largest = 0, difference = 0;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(isfinite(last[i]));
+        largest = fmax(largest, fabs((double)f->logits[i]));
+        difference = fmax(difference, fabs((double)last[i] - (double)f->logits[i]));
+    }
+    double gate = f->info->context_length != 0 ? 2e-5 * largest : 1e-5;
+    printf("%-10s largest logit %8.4f, largest difference %.1e, gate %.1e\n", f->name, largest, difference, gate);
+    assert_true(difference <= gate);
+    free(logits);
+}
+
+static void test_parity(void **unused)
+{
+    (void)unused;
+    each_fixture(check_parity);
+}
+
+/* ---- the same bits -------------------------------------------------------------------------------------------- */
+
+static void check_chunks(const fixture *f)
+{
+    static const size_t sizes[] = {1, 2, 3, 7, 13, 16, 31};
+    size_t vocab_size = f->info->vocab_size;
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    float *logits = malloc(f->n_tokens * vocab_size * sizeof *logits);
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        ink_state *state = fixture_state(f->ctx, f->model);
+        for (size_t done = 0, n; done < f->n_tokens; done += n) {
+            n = sizes[s] < f->n_tokens - done ? sizes[s] : f->n_tokens - done;
+            const ink_item item = {state, f->tokens + done, n, logits + done * vocab_size, n};
+            assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, &item, 1));
+            assert_int_equal(ink_state_length(state), done + n);
+        }
+        assert_same_bits(f->name, "in chunks", logits, whole, f->n_tokens * vocab_size);
+        ink_state_free(state);
+    }
+    free(logits);
+    free(whole);
+}
+
+static void test_chunks(void **unused)
+{
+    (void)unused;
+    each_fixture(check_chunks);
+}
+
+/* Sequences of many lengths side by side, which start at different places of the tokens; some want all logits, some a
+   few, some none. Two rounds, so that the second starts from states of different lengths. */
+#define N_LIST 9
+static void check_list(const fixture *f)
+{
+    size_t vocab_size = f->info->vocab_size;
+    size_t n[2][N_LIST];
+    ink_item items[N_LIST];
+    float *logits[2][N_LIST];
+    ink_state *states[N_LIST];
+    for (size_t i = 0; i < N_LIST; i++)
+        states[i] = fixture_state(f->ctx, f->model);
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < N_LIST; i++) {
+            n[round][i] = 1 + (i * 7 + round * 5) % (f->n_tokens / 2 - i);
+            size_t n_logits = i % 3 == 0 ? n[round][i] : i % 3 == 1 ? 1 : 0;
+            logits[round][i] = malloc((n_logits + 1) * vocab_size * sizeof(float));
+            const ink_token *tokens = f->tokens + i + (round == 1 ? n[0][i] : 0);
+            items[i] = (ink_item){states[i], tokens, n[round][i], n_logits > 0 ? logits[round][i] : NULL, n_logits};
+        }
+        assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, items, N_LIST));
+        for (size_t i = 0; i < N_LIST; i++) {
+            float *alone = fixture_run(f->ctx, f->model, f->tokens + i, n[0][i] + (round == 1 ? n[1][i] : 0));
+            size_t first = (round == 1 ? n[0][i] : 0) + n[round][i] - items[i].n_logits;
+            assert_same_bits(f->name, "in a list", logits[round][i], alone + first * vocab_size,
+                             items[i].n_logits * vocab_size);
+            free(alone);
+        }
+    }
+    for (size_t i = 0; i < N_LIST; i++) {
+        ink_state_free(states[i]);
+        free(logits[0][i]);
+        free(logits[1][i]);
+    }
+}
+
+static void test_list(void **unused)
+{
+    (void)unused;
+    each_fixture(check_list);
+}
+
+/* More sequences than a pass has rows, and more tokens than a pass has rows. */
+static void check_many(const fixture *f)
+{
+    enum { N = 150 };
+    size_t vocab_size = f->info->vocab_size;
+    static ink_item items[N];
+    float *logits = malloc(N * vocab_size * sizeof *logits);
+    for (size_t i = 0; i < N; i++)
+        items[i] = (ink_item){fixture_state(f->ctx, f->model), f->tokens + i % 5, 1 + i % 11,
+                              logits + (N - 1 - i) * vocab_size, 1};
+    assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, items, N));
+    for (size_t i = 0; i < N; i++) {
+        float *alone = fixture_run(f->ctx, f->model, items[i].tokens, items[i].n_tokens);
+        assert_same_bits(f->name, "one of 150", items[i].logits, alone + (items[i].n_tokens - 1) * vocab_size,
+                         vocab_size);
+        free(alone);
+        ink_state_free(items[i].state);
+    }
+    free(logits);
+}
+
+static void test_many(void **unused)
+{
+    (void)unused;
+    each_fixture(check_many);
+}
+
+/* Every kernel of this machine, 1 to 3 threads, on contexts of their own. */
+static void check_kernels_and_threads(const fixture *f)
+{
+    size_t count = f->n_tokens * f->info->vocab_size;
+    float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    for (size_t k = 0; ink_kernel_name(k) != NULL; k++)
+        for (unsigned threads = 1; threads <= 3; threads++) {
+            const ink_context_options options = {.n_threads = threads, .kernel = ink_kernel_name(k)};
+            ink_context *ctx = ink_context_create(&options);
+            assert_non_null(ctx);
+            float *logits = fixture_run(ctx, f->model, f->tokens, f->n_tokens);
+            assert_same_bits(f->name, ink_kernel_name(k), logits, expected, count);
+            free(logits);
+            ink_context_free(ctx);
+        }
+    free(expected);
+}
+
+static void test_kernels_and_threads(void **unused)
+{
+    (void)unused;
+    each_fixture(check_kernels_and_threads);
+}
+
+/* Logits may lie at any address a float may. */
+static void check_unaligned(const fixture *f)
+{
+    size_t count = f->n_tokens * f->info->vocab_size;
+    float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    float *room = malloc((count + 17) * sizeof *room);
+    for (size_t shift = 1; shift <= 16; shift += 5) {
+        ink_state *state = fixture_state(f->ctx, f->model);
+        room[shift + count] = 12345.0F;
+        const ink_item item = {state, f->tokens, f->n_tokens, room + shift, f->n_tokens};
+        assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, &item, 1));
+        assert_same_bits(f->name, "unaligned", room + shift, expected, count);
+        assert_true(room[shift + count] == 12345.0F);
+        ink_state_free(state);
+    }
+    free(room);
+    free(expected);
+}
+
+static void test_unaligned(void **unused)
+{
+    (void)unused;
+    each_fixture(check_unaligned);
+}
+
+/* ---- what a model says ---------------------------------------------------------------------------------------- */
+
+static void test_info(void **unused)
+{
+    fixture f;
+    (void)unused;
+    fixture_open(&f, "gpt2");
+    assert_string_equal(f.info->kind, "gpt2");
+    assert_int_equal(f.info->vocab_size, 53);
+    assert_int_equal(f.info->context_length, 48);
+    assert_int_equal(f.info->window_size, 0);
+    assert_int_equal(f.info->hidden_size, 24);
+    assert_int_equal(f.info->n_layers, 2);
+    /* wte, wpe; per block two norms, c_attn, c_proj, c_fc, c_proj; ln_f */
+    assert_int_equal(f.info->n_parameters, 53 * 24 + 48 * 24 +
+                                               2 * (4 * 24 + 24 * 72 + 72 + 24 * 24 + 24 + 24 * 96 + 96 + 96 * 24 + 24) +
+                                               2 * 24);
+    assert_true(f.info->n_bytes > 4 * f.info->n_parameters);
+    assert_true(f.info->n_bytes < 6 * f.info->n_parameters);
+    assert_int_equal(f.info->n_unused, 0);
+    assert_null(ink_model_unused(f.model, 0));
+    assert_int_equal(f.info->bos_token, 0);
+    fixture_close(&f);
+
+    fixture_open(&f, "gpt2_bf16");
+    assert_int_equal(f.info->n_unused, 1); /* the causal masks of old files are not worth a word */
+    assert_string_equal(ink_model_unused(f.model, 0), "score.weight");
+    assert_null(ink_model_unused(f.model, 1));
+    fixture_close(&f);
+
+    fixture_open(&f, "mlp");
+    assert_int_equal(f.info->window_size, 5);
+    assert_int_equal(f.info->context_length, 0);
+    assert_int_equal(f.info->hidden_size, 27);
+    assert_int_equal(f.info->n_layers, 2);
+    assert_int_equal(f.info->bos_token, 3);
+    fixture_close(&f);
+    assert_null(ink_model_get_info(NULL));
+    ink_model_free(NULL);
+}
+
+/* Weights held as BF16 take about half the memory; the same values as F32 give the same bits. */
+static void test_types(void **unused)
+{
+    const ink_type types[] = {INK_F32, INK_BF16};
+    ink_model *models[2];
+    float *logits[2];
+    fixture f;
+    (void)unused;
+    fixture_open(&f, "gpt2_bf16");
+    for (size_t i = 0; i < 2; i++) {
+        const ink_model_options options = {.type = types[i]};
+        assert_ok(f.ctx, ink_model_open(f.ctx, FIXTURES "/models/gpt2_bf16", &options, &models[i]));
+        logits[i] = fixture_run(f.ctx, models[i], f.tokens, f.n_tokens);
+    }
+    assert_same_bits("gpt2_bf16", "BF16 against F32", logits[1], logits[0], f.n_tokens * f.info->vocab_size);
+    uint64_t wide = ink_model_get_info(models[0])->n_bytes, narrow = ink_model_get_info(models[1])->n_bytes;
+    assert_true(narrow < wide * 2 / 3);
+    assert_true(narrow == f.info->n_bytes);
+    for (size_t i = 0; i < 2; i++) {
+        free(logits[i]);
+        ink_model_free(models[i]);
+    }
+    ink_model *model;
+    const ink_model_options f16 = {.type = INK_F16};
+    assert_fails(f.ctx, ink_model_open(f.ctx, FIXTURES "/models/gpt2", &f16, &model), INK_ERROR_ARGUMENT, "F16");
+    assert_null(model);
+    fixture_close(&f);
+}
+
+/* ---- looking inside ------------------------------------------------------------------------------------------- */
+
+typedef struct seen {
+    const float *logits;
+    size_t calls;
+    bool block_1, embedding, same_logits;
+} seen;
+
+static void look(void *user, const char *name, const ink_tensor *value)
+{
+    seen *seen = user;
+    seen->calls++;
+    seen->block_1 |= strncmp(name, "h.1.", 4) == 0;
+    seen->embedding |= strcmp(name, "embedding") == 0 && value->shape.dim[0] == 7 && value->shape.dim[1] == 24;
+    seen->same_logits |= strcmp(name, "logits") == 0 && value->data == seen->logits;
+}
+
+static void test_look(void **unused)
+{
+    fixture f;
+    seen seen = {0};
+    float logits[53];
+    (void)unused;
+    fixture_open(&f, "gpt2");
+    ink_state *state = fixture_state(f.ctx, f.model);
+    seen.logits = logits;
+    ink_context_look(f.ctx, look, &seen);
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, logits));
+    assert_true(seen.block_1);
+    assert_true(seen.embedding);
+    assert_true(seen.same_logits);
+    size_t calls = seen.calls;
+    ink_context_look(f.ctx, NULL, NULL);
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, logits));
+    assert_int_equal(seen.calls, calls);
+    ink_state_free(state);
+    fixture_close(&f);
+}
+
+/* ---- misuse --------------------------------------------------------------------------------------------------- */
+
+static void refuse_item(const fixture *f, ink_item item, ink_result result, const char *words)
+{
+    float untouched = 7;
+    ink_state *good = fixture_state(f->ctx, f->model);
+    size_t length = item.state != NULL ? ink_state_length(item.state) : 0;
+    const ink_item items[] = {{good, f->tokens, 3, NULL, 0}, item};
+    assert_fails(f->ctx, ink_model_forward_list(f->ctx, f->model, items, 2), result, words);
+    assert_int_equal(ink_state_length(good), 0);
+    assert_int_equal(ink_state_length(item.state), length);
+    assert_true(untouched == 7);
+    ink_state_free(good);
+}
+
+static void test_refused_items(void **unused)
+{
+    fixture f, other;
+    float logits[53] = {0};
+    const ink_token beyond[] = {1, 2, 53}, negative[] = {1, -1, 2}, huge[] = {INT32_MAX}, least[] = {INT32_MIN};
+    (void)unused;
+    fixture_open(&f, "gpt2");
+    fixture_open(&other, "gru");
+    ink_state *state = fixture_state(f.ctx, f.model), *foreign = fixture_state(f.ctx, other.model);
+    refuse_item(&f, (ink_item){NULL, f.tokens, 1, logits, 1}, INK_ERROR_ARGUMENT, "item 1: its state is NULL");
+    refuse_item(&f, (ink_item){foreign, f.tokens, 1, logits, 1}, INK_ERROR_ARGUMENT, "another model");
+    refuse_item(&f, (ink_item){state, NULL, 1, logits, 1}, INK_ERROR_ARGUMENT, "no tokens");
+    refuse_item(&f, (ink_item){state, f.tokens, 0, logits, 0}, INK_ERROR_ARGUMENT, "no tokens");
+    refuse_item(&f, (ink_item){state, f.tokens, 1, logits, 2}, INK_ERROR_ARGUMENT, "logits of 2 tokens");
+    refuse_item(&f, (ink_item){state, f.tokens, 1, NULL, 1}, INK_ERROR_ARGUMENT, "no place");
+    refuse_item(&f, (ink_item){state, beyond, 3, logits, 1}, INK_ERROR_ARGUMENT, "token 2 is 53, the vocabulary has 53");
+    refuse_item(&f, (ink_item){state, negative, 3, logits, 1}, INK_ERROR_ARGUMENT, "token 1 is -1");
+    refuse_item(&f, (ink_item){state, huge, 1, logits, 1}, INK_ERROR_ARGUMENT, "2147483647");
+    refuse_item(&f, (ink_item){state, least, 1, logits, 1}, INK_ERROR_ARGUMENT, "-2147483648");
+    refuse_item(&f, (ink_item){state, f.tokens, SIZE_MAX, logits, 1}, INK_ERROR_LIMIT, "room for 48");
+
+    const ink_item twice[] = {{state, f.tokens, 1, NULL, 0}, {state, f.tokens, 1, NULL, 0}};
+    assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, twice, 2), INK_ERROR_ARGUMENT, "in the list twice");
+    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, twice, 1));
+    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, NULL, 0));
+    assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, NULL, 1), INK_ERROR_ARGUMENT, "items");
+    assert_fails(f.ctx, ink_model_forward_list(f.ctx, NULL, twice, 1), INK_ERROR_ARGUMENT, "model");
+    assert_fails(f.ctx, ink_model_forward(f.ctx, f.model, NULL, f.tokens, 1, logits), INK_ERROR_ARGUMENT, "state");
+    assert_fails(f.ctx, ink_context_reserve(f.ctx, NULL, 1, 1, 1), INK_ERROR_ARGUMENT, "model");
+    assert_int_equal(ink_model_forward_list(NULL, f.model, twice, 1), INK_ERROR_ARGUMENT);
+    ink_state_free(state);
+    ink_state_free(foreign);
+    fixture_close(&other);
+    fixture_close(&f);
+}
+
+/* Past the context window nothing is written, and what fits still runs. */
+static void test_context_window(void **unused)
+{
+    fixture f;
+    (void)unused;
+    fixture_open(&f, "gpt2");
+    size_t vocab_size = f.info->vocab_size;
+    float *whole = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
+    float *logits = calloc(vocab_size, sizeof *logits);
+    ink_state *state = fixture_state(f.ctx, f.model);
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, f.n_tokens - 1, NULL));
+    assert_fails(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 2, logits), INK_ERROR_LIMIT,
+                 "2 tokens after the 47 there are");
+    for (size_t i = 0; i < vocab_size; i++)
+        assert_true(logits[i] == 0);
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens + f.n_tokens - 1, 1, logits));
+    assert_same_bits("gpt2", "after a refusal", logits, whole + (f.n_tokens - 1) * vocab_size, vocab_size);
+    assert_fails(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 1, logits), INK_ERROR_LIMIT, "48");
+    ink_state_free(state);
+    free(logits);
+    free(whole);
+    fixture_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parity),        cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_list),          cmocka_unit_test(test_many),
+        cmocka_unit_test(test_kernels_and_threads), cmocka_unit_test(test_unaligned),
+        cmocka_unit_test(test_info),          cmocka_unit_test(test_types),
+        cmocka_unit_test(test_look),          cmocka_unit_test(test_refused_items),
+        cmocka_unit_test(test_context_window),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
