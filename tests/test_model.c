@@ -9,13 +9,13 @@
 
 #include "fixture.h"
 
-static void each_fixture(void (*test)(const fixture *fixture))
+static void each_fixture(void (*test)(const fixture *))
 {
     for (size_t i = 0; fixture_names[i] != NULL; i++) {
-        fixture fixture;
-        fixture_open(&fixture, fixture_names[i]);
-        test(&fixture);
-        fixture_close(&fixture);
+        fixture f;
+        fixture_open(&f, fixture_names[i]);
+        test(&f);
+        fixture_close(&f);
     }
 }
 
@@ -272,31 +272,31 @@ typedef struct seen {
 
 static void look(void *user, const char *name, const ink_tensor *value)
 {
-    seen *seen = user;
-    seen->calls++;
-    seen->block_1 |= strncmp(name, "h.1.", 4) == 0;
-    seen->embedding |= strcmp(name, "embedding") == 0 && value->shape.dim[0] == 7 && value->shape.dim[1] == 24;
-    seen->same_logits |= strcmp(name, "logits") == 0 && value->data == seen->logits;
+    seen *s = user;
+    s->calls++;
+    s->block_1 |= strncmp(name, "h.1.", 4) == 0;
+    s->embedding |= strcmp(name, "embedding") == 0 && value->shape.dim[0] == 7 && value->shape.dim[1] == 24;
+    s->same_logits |= strcmp(name, "logits") == 0 && value->data == s->logits;
 }
 
 static void test_look(void **unused)
 {
     fixture f;
-    seen seen = {0};
+    seen sight = {0};
     float logits[53];
     (void)unused;
     fixture_open(&f, "gpt2");
     ink_state *state = fixture_state(f.ctx, f.model);
-    seen.logits = logits;
-    ink_context_look(f.ctx, look, &seen);
+    sight.logits = logits;
+    ink_context_look(f.ctx, look, &sight);
     assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, logits));
-    assert_true(seen.block_1);
-    assert_true(seen.embedding);
-    assert_true(seen.same_logits);
-    size_t calls = seen.calls;
+    assert_true(sight.block_1);
+    assert_true(sight.embedding);
+    assert_true(sight.same_logits);
+    size_t calls = sight.calls;
     ink_context_look(f.ctx, NULL, NULL);
     assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, logits));
-    assert_int_equal(seen.calls, calls);
+    assert_int_equal(sight.calls, calls);
     ink_state_free(state);
     fixture_close(&f);
 }

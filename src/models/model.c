@@ -101,7 +101,7 @@ static ink_result build(void *args, ink_arena *arena, void **object)
         model = &spare;
     memset(model, 0, sizeof *model);
     begin_loader(job, arena, &loader);
-    job->config.fingerprint = ink_hash(INK_HASH_START, job->kind->name, strlen(job->kind->name));
+    job->config.fingerprint = ink_fingerprint(INK_FINGERPRINT_START, job->kind->name, strlen(job->kind->name));
     INK_TRY(job->kind->read(&loader, &job->config, model));
     job->bytes_total = loader.bytes_read;
 
@@ -126,7 +126,7 @@ static ink_result sample_weights(ink_context *ctx, ink_model *model)
         for (size_t i = 0; i < table->k; i++) {
             uint32_t bits;
             memcpy(&bits, &row[i], sizeof bits);
-            model->fingerprint = ink_hash_number(model->fingerprint, bits);
+            model->fingerprint = ink_fingerprint_number(model->fingerprint, bits);
         }
     }
     ink_arena_release(&ctx->scratch, mark);

@@ -9,7 +9,7 @@
  *     fingerprint     u64    of the model (settings and a sample of its weights)
  *     length          u64    tokens
  *     words           u64    how many follow
- *     checksum        u64    FNV-1a over the bytes of the words
+ *     checksum        u64    FNV-1a over the bytes before and after it
  *     the words       u32 each
  *
  * with all numbers in little-endian order. Only positions that are in use are written.
@@ -23,6 +23,7 @@
 #define VERSION 1
 #define N_NUMBERS 5
 #define HEADER_SIZE (MAGIC_SIZE + 8 * N_NUMBERS)
+#define CHECKSUM_AT (HEADER_SIZE - 8)
 
 /* ---- making --------------------------------------------------------------------------------------------------- */
 
@@ -182,6 +183,12 @@ static uint64_t get_number(const unsigned char *bytes, size_t n_bytes)
     return number;
 }
 
+static uint64_t checksum_of(const unsigned char *bytes, size_t size)
+{
+    uint64_t hash = ink_fingerprint(INK_FINGERPRINT_START, bytes, CHECKSUM_AT);
+    return ink_fingerprint(hash, bytes + HEADER_SIZE, size - HEADER_SIZE);
+}
+
 /* Words a state would hold at `length` tokens. They fit size_t, for a state of that length exists. */
 static size_t count_words(const ink_state *state, size_t length)
 {
@@ -218,12 +225,12 @@ ink_result ink_state_save(ink_context *ctx, const ink_state *state, void *bytes,
     if (capacity < *size)
         return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state takes %z bytes, there is room for %z", *size, capacity);
 
-    write_words(state, out + HEADER_SIZE);
-    const uint64_t numbers[N_NUMBERS] = {VERSION, state->model->fingerprint, state->length, n_words,
-                                         ink_hash(INK_HASH_START, out + HEADER_SIZE, 4 * n_words)};
+    const uint64_t numbers[N_NUMBERS - 1] = {VERSION, state->model->fingerprint, state->length, n_words};
     memcpy(out, MAGIC, MAGIC_SIZE);
-    for (size_t i = 0; i < N_NUMBERS; i++)
+    for (size_t i = 0; i < N_NUMBERS - 1; i++)
         put_number(out + MAGIC_SIZE + 8 * i, numbers[i], 8);
+    write_words(state, out + HEADER_SIZE);
+    put_number(out + CHECKSUM_AT, checksum_of(out, *size), 8);
     return INK_OK;
 }
 
@@ -256,12 +263,11 @@ static ink_result check_words(ink_context *ctx, const ink_state *state, const un
                               size_t length)
 {
     uint64_t n_words = get_number(in + MAGIC_SIZE + 24, 8);
-    uint64_t checksum = get_number(in + MAGIC_SIZE + 32, 8);
     size_t expected = count_words(state, length);
     if (n_words != expected || size - HEADER_SIZE != 4 * expected)
         return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: %u words in %z bytes, expected %z words in %z bytes",
                         n_words, size, expected, HEADER_SIZE + 4 * expected);
-    if (checksum != ink_hash(INK_HASH_START, in + HEADER_SIZE, 4 * expected))
+    if (get_number(in + CHECKSUM_AT, 8) != checksum_of(in, size))
         return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: the bytes have changed since it was saved");
     for (size_t i = 0; state->model->kind->holds_tokens && i < expected; i++) {
         uint64_t token = get_number(in + HEADER_SIZE + 4 * i, 4);

@@ -24,52 +24,52 @@ static float *read_tensor(ink_context *ctx, const ink_weights *file, const char 
     return out;
 }
 
-static void read_reference(fixture *fixture, const char *path)
+static void read_reference(fixture *f, const char *path)
 {
     ink_weights *file;
-    assert_ok(fixture->ctx, ink_weights_open(fixture->ctx, path, &file));
-    float *ids = read_tensor(fixture->ctx, file, "tokens", &fixture->n_tokens);
-    fixture->logits = read_tensor(fixture->ctx, file, "logits", &fixture->n_logits);
-    fixture->tokens = malloc(fixture->n_tokens * sizeof *fixture->tokens);
-    assert_non_null(fixture->tokens);
-    for (size_t i = 0; i < fixture->n_tokens; i++)
-        fixture->tokens[i] = (ink_token)ids[i];
+    assert_ok(f->ctx, ink_weights_open(f->ctx, path, &file));
+    float *ids = read_tensor(f->ctx, file, "tokens", &f->n_tokens);
+    f->logits = read_tensor(f->ctx, file, "logits", &f->n_logits);
+    f->tokens = malloc(f->n_tokens * sizeof *f->tokens);
+    assert_non_null(f->tokens);
+    for (size_t i = 0; i < f->n_tokens; i++)
+        f->tokens[i] = (ink_token)ids[i];
     free(ids);
     ink_weights_free(file);
 }
 
-static void open_model(fixture *fixture, const char *name, const char *folder, const char *reference)
+static void open_model(fixture *f, const char *name, const char *folder, const char *reference)
 {
-    memset(fixture, 0, sizeof *fixture);
-    fixture->name = name;
-    fixture->ctx = test_context(1);
-    assert_ok(fixture->ctx, ink_model_open(fixture->ctx, folder, NULL, &fixture->model));
-    fixture->info = ink_model_get_info(fixture->model);
-    read_reference(fixture, reference);
+    memset(f, 0, sizeof *f);
+    f->name = name;
+    f->ctx = test_context(1);
+    assert_ok(f->ctx, ink_model_open(f->ctx, folder, NULL, &f->model));
+    f->info = ink_model_get_info(f->model);
+    read_reference(f, reference);
 }
 
-void fixture_open(fixture *fixture, const char *name)
+void fixture_open(fixture *f, const char *name)
 {
     char folder[PATH_SIZE], reference[PATH_SIZE];
     snprintf(folder, sizeof folder, FIXTURES "/models/%s", name);
     snprintf(reference, sizeof reference, FIXTURES "/models/%s/reference.safetensors", name);
-    open_model(fixture, name, folder, reference);
+    open_model(f, name, folder, reference);
 }
 
-void fixture_open_bundled(fixture *fixture, const char *name)
+void fixture_open_bundled(fixture *f, const char *name)
 {
     char folder[PATH_SIZE], reference[PATH_SIZE];
     snprintf(folder, sizeof folder, MODELS "/%s", name);
     snprintf(reference, sizeof reference, FIXTURES "/bundled/%s.safetensors", name);
-    open_model(fixture, name, folder, reference);
+    open_model(f, name, folder, reference);
 }
 
-void fixture_close(fixture *fixture)
+void fixture_close(fixture *f)
 {
-    free(fixture->tokens);
-    free(fixture->logits);
-    ink_model_free(fixture->model);
-    ink_context_free(fixture->ctx);
+    free(f->tokens);
+    free(f->logits);
+    ink_model_free(f->model);
+    ink_context_free(f->ctx);
 }
 
 /* ---- files in memory ------------------------------------------------------------------------------------------ */

@@ -22,11 +22,11 @@ typedef struct fixture {
 extern const char *const fixture_names[];
 
 /* Opens the folder and its reference; fails the test if that does not work. */
-void fixture_open(fixture *fixture, const char *name);
-void fixture_close(fixture *fixture);
+void fixture_open(fixture *f, const char *name);
+void fixture_close(fixture *f);
 
 /* The same for examples/models/`name`, whose reference is fixtures/bundled/`name`.safetensors. */
-void fixture_open_bundled(fixture *fixture, const char *name);
+void fixture_open_bundled(fixture *f, const char *name);
 
 /* The files of a tiny model in memory, so that a test can change them: config.json and model.safetensors. */
 typedef struct fixture_files {

@@ -1,0 +1,483 @@
+/*
+ * test_model_files.c - opening model folders that are broken, in every way their settings and tensors can be, and
+ * memory and files that fail. The numbers are those of the checklist of bad inputs, part E and I.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "counting.h"
+#include "faulty.h"
+#include "fixture.h"
+
+/* ---- settings ------------------------------------------------------------------------------------------------- */
+
+typedef struct setting {
+    const char *fixture, *key, *value; /* value NULL: the key is taken away */
+    ink_result result;
+    const char *words; /* of the sentence */
+} setting;
+
+#define ENORMOUS "4611686018427387904" /* 2^62 */
+#define REFUSED INK_ERROR_MISMATCH
+
+static const setting settings[] = {
+    /* the kind */
+    {"gpt2", "model_type", NULL, REFUSED, "'model_type' is missing"},
+    {"gpt2", "model_type", "null", REFUSED, "'model_type' is missing"},
+    {"gpt2", "model_type", "7", REFUSED, "model_type"},
+    {"gpt2", "model_type", "\"gptj\"", INK_ERROR_UNSUPPORTED, "'gptj'"},
+    {"gpt2", "model_type", "\"gru\"", REFUSED, "'embedding_size' is missing"},
+    /* 86 to 90: missing, wrong type, zero, negative, huge */
+    {"gpt2", "vocab_size", "\"53\"", REFUSED, "vocab_size: expected an integer from 1 to 2147483647, found \"53\""},
+    {"gpt2", "vocab_size", "0", REFUSED, "vocab_size"},
+    {"gpt2", "vocab_size", "-53", REFUSED, "found -53"},
+    {"gpt2", "vocab_size", "53.5", REFUSED, "found 53.5"},
+    {"gpt2", "vocab_size", "true", REFUSED, "found true"},
+    {"gpt2", "vocab_size", "[53]", REFUSED, "found an array"},
+    {"gpt2", "vocab_size", "2147483648", REFUSED, "vocab_size"},
+    {"gpt2", "vocab_size", ENORMOUS, REFUSED, "vocab_size"},
+    {"gpt2", "vocab_size", "1e400", REFUSED, "vocab_size"},
+    {"gpt2", "vocab_size", "2147483647", REFUSED, "is [53, 24], config.json asks for [2147483647, 24]"},
+    {"gpt2", "vocab_size", NULL, REFUSED, "asks for [50257, 24]"}, /* what GPT2Config has by default */
+    {"gpt2", "vocab_size", "null", REFUSED, "asks for [50257, 24]"},
+    {"gpt2", "n_positions", "0", REFUSED, "n_positions"},
+    {"gpt2", "n_positions", "-1", REFUSED, "n_positions"},
+    {"gpt2", "n_positions", ENORMOUS, REFUSED, "n_positions"},
+    {"gpt2", "n_positions", "2147483647", REFUSED, "wpe.weight"},
+    {"gpt2", "n_positions", "47", REFUSED, "wpe.weight"},
+    {"gpt2", "n_embd", "0", REFUSED, "n_embd"},
+    {"gpt2", "n_embd", "-24", REFUSED, "n_embd"},
+    {"gpt2", "n_embd", ENORMOUS, REFUSED, "n_embd"},
+    {"gpt2", "n_embd", "16777216", REFUSED, "n_embd is 16777216, which 3 heads"},
+    {"gpt2", "n_embd", "12582912", REFUSED, "wte.weight"},
+    {"gpt2", "n_embd", "48", REFUSED, "is [53, 24], config.json asks for [53, 48]"},
+    {"gpt2", "n_head", "0", REFUSED, "n_head"},
+    {"gpt2", "n_head", "-3", REFUSED, "n_head"},
+    {"gpt2", "n_head", "5", REFUSED, "n_embd is 24, which 5 heads"}, /* 91 */
+    {"gpt2", "n_head", "48", REFUSED, "which 48 heads"},
+    {"gpt2", "n_head", ENORMOUS, REFUSED, "n_head"},
+    {"gpt2", "n_head", "\"3\"", REFUSED, "n_head"},
+    {"gpt2", "n_layer", "0", REFUSED, "n_layer"},
+    {"gpt2", "n_layer", "-2", REFUSED, "n_layer"},
+    {"gpt2", "n_layer", ENORMOUS, REFUSED, "n_layer"},
+    {"gpt2", "n_layer", "3", INK_ERROR_NOT_FOUND, "transformer.h.2.ln_1"}, /* 100 */
+    {"gpt2", "n_layer", "65536", INK_ERROR_NOT_FOUND, "transformer.h.2.ln_1"},
+    {"gpt2", "n_layer", "1", REFUSED, "there is a block h.1"},
+    {"gpt2", "n_inner", "0", REFUSED, "n_inner"},
+    {"gpt2", "n_inner", "-1", REFUSED, "n_inner"},
+    {"gpt2", "n_inner", ENORMOUS, REFUSED, "n_inner"},
+    {"gpt2", "n_inner", "95", REFUSED, "mlp.c_fc.weight"},
+    {"gpt2", "layer_norm_epsilon", "0", REFUSED, "layer_norm_epsilon"}, /* 98 */
+    {"gpt2", "layer_norm_epsilon", "-1e-5", REFUSED, "layer_norm_epsilon"},
+    {"gpt2", "layer_norm_epsilon", "1e30", REFUSED, "found 1e30"},
+    {"gpt2", "layer_norm_epsilon", "1e-300", REFUSED, "layer_norm_epsilon"},
+    {"gpt2", "layer_norm_epsilon", "\"1e-5\"", REFUSED, "layer_norm_epsilon"},
+    {"gpt2", "activation_function", "\"wavelet\"", INK_ERROR_UNSUPPORTED, "wavelet"}, /* 99 */
+    {"gpt2", "activation_function", "3", REFUSED, "activation_function"},
+    {"gpt2", "scale_attn_weights", "1", REFUSED, "scale_attn_weights"},
+    {"gpt2", "scale_attn_by_inverse_layer_idx", "\"no\"", REFUSED, "scale_attn_by_inverse_layer_idx"},
+    {"gpt2", "add_cross_attention", "true", INK_ERROR_UNSUPPORTED, "add_cross_attention"},
+    {"gpt2", "tie_word_embeddings", "false", INK_ERROR_NOT_FOUND, "lm_head.weight"}, /* 102 */
+    {"gpt2", "tie_word_embeddings", "0", REFUSED, "tie_word_embeddings"},
+    {"gpt2", "bos_token_id", "53", REFUSED, "bos_token_id"},
+    {"gpt2", "eos_token_id", "-1", REFUSED, "eos_token_id"},
+    {"gpt2", "eos_token_id", "[1, 53]", REFUSED, "eos_token_id[1]"},
+    {"gpt2", "eos_token_id", "\"1\"", REFUSED, "eos_token_id"},
+    /* recurrent */
+    {"rnn", "vocab_size", NULL, REFUSED, "'vocab_size' is missing"},
+    {"rnn", "embedding_size", NULL, REFUSED, "'embedding_size' is missing"},
+    {"rnn", "hidden_size", NULL, REFUSED, "'hidden_size' is missing"},
+    {"rnn", "vocab_size", "38", REFUSED, "embedding.weight"},
+    {"rnn", "embedding_size", "21", REFUSED, "embedding.weight"},
+    {"rnn", "embedding_size", "0", REFUSED, "embedding_size"},
+    {"rnn", "embedding_size", ENORMOUS, REFUSED, "embedding_size"},
+    {"rnn", "hidden_size", "32", REFUSED, "rnn.weight_"},
+    {"rnn", "hidden_size", "0", REFUSED, "hidden_size"},
+    {"rnn", "hidden_size", "-33", REFUSED, "hidden_size"},
+    {"rnn", "hidden_size", ENORMOUS, REFUSED, "hidden_size"},
+    {"rnn", "num_layers", "0", REFUSED, "num_layers"},
+    {"rnn", "num_layers", "1", REFUSED, "has 2 layers, config.json asks for 1"},
+    {"rnn", "num_layers", "3", REFUSED, "has 2 layers, config.json asks for 3"},
+    {"rnn", "num_layers", ENORMOUS, REFUSED, "num_layers"},
+    {"rnn", "nonlinearity", "\"sine\"", INK_ERROR_UNSUPPORTED, "found 'sine'"},
+    {"rnn", "nonlinearity", "true", REFUSED, "nonlinearity"},
+    {"rnn", "model_type", "\"lstm\"", REFUSED, "rnn.weight_"}, /* 110 */
+    {"gru", "model_type", "\"lstm\"", REFUSED, "rnn.weight_"},
+    {"lstm", "model_type", "\"gru\"", REFUSED, "rnn.weight_"},
+    /* MLP */
+    {"mlp", "hidden_sizes", NULL, REFUSED, "'hidden_sizes' is missing"},
+    {"mlp", "hidden_sizes", "[]", REFUSED, "hidden_sizes"},
+    {"mlp", "hidden_sizes", "34", REFUSED, "hidden_sizes"},
+    {"mlp", "hidden_sizes", "[34, 0]", REFUSED, "hidden_sizes[1]"},
+    {"mlp", "hidden_sizes", "[34, \"27\"]", REFUSED, "hidden_sizes[1]"},
+    {"mlp", "hidden_sizes", "[34, " ENORMOUS "]", REFUSED, "hidden_sizes[1]"},
+    {"mlp", "hidden_sizes", "[34]", REFUSED, "there is a layer mlp.2"},
+    {"mlp", "hidden_sizes", "[34, 27, 5]", INK_ERROR_NOT_FOUND, "mlp.4"},
+    {"mlp", "hidden_sizes", "[33, 27]", REFUSED, "mlp.0.weight"}, /* 111 */
+    {"mlp", "hidden_sizes", "[34, 28]", REFUSED, "mlp.2.weight"},
+    {"mlp", "window_size", NULL, REFUSED, "'window_size' is missing"},
+    {"mlp", "window_size", "0", REFUSED, "window_size"},
+    {"mlp", "window_size", "4", REFUSED, "mlp.0.weight"},
+    {"mlp", "window_size", "1290556", REFUSED, "window_size"}, /* times 13 is beyond 2^24 */
+    {"mlp", "window_size", ENORMOUS, REFUSED, "window_size"},
+    {"mlp", "hidden_act", "\"elu\"", INK_ERROR_UNSUPPORTED, "'elu'"},
+    {"mlp", "bos_token_id", NULL, REFUSED, "'bos_token_id' is missing"},
+    {"mlp", "bos_token_id", "37", REFUSED, "bos_token_id"},
+    {"mlp_tied", "tie_word_embeddings", "false", INK_ERROR_NOT_FOUND, "lm_head.weight"},
+};
+
+static void refuse_files(ink_context *ctx, const fixture_files *files, ink_result result, const char *words)
+{
+    ink_model *model = (ink_model *)(uintptr_t)1;
+    const ink_source source = ink_source_memory(&files->list);
+    const ink_model_options options = {.source = &source};
+    assert_fails(ctx, ink_model_open(ctx, "broken", &options, &model), result, words);
+    assert_null(model);
+}
+
+static void test_settings(void **unused)
+{
+    counting memory;
+    (void)unused;
+    counting_init(&memory);
+    ink_context_options options = test_options(1);
+    options.allocator = memory.allocator;
+    ink_context *ctx = ink_context_create(&options);
+    assert_non_null(ctx);
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        const setting *s = &settings[i];
+        fixture_files files;
+        fixture_files_read(&files, s->fixture);
+        fixture_files_set(&files, s->key, s->value);
+        size_t peak = memory.peak_bytes = memory.live_bytes;
+        refuse_files(ctx, &files, s->result, s->words);
+        assert_true(memory.peak_bytes - peak < 1 << 20); /* nothing was taken on the word of the file */
+        fixture_files_free(&files);
+    }
+    ink_context_free(ctx);
+    assert_int_equal(memory.live_bytes, 0);
+}
+
+/* What config.json may leave out, or say in another way. */
+static void test_accepted_settings(void **unused)
+{
+    static const setting accepted[] = {
+        {"gpt2", "layer_norm_epsilon", NULL, INK_OK, NULL},
+        {"gpt2", "activation_function", "null", INK_OK, NULL},
+        {"gpt2", "activation_function", "\"gelu_pytorch_tanh\"", INK_OK, NULL},
+        {"gpt2", "tie_word_embeddings", NULL, INK_OK, NULL},
+        {"gpt2", "scale_attn_weights", NULL, INK_OK, NULL},
+        {"gpt2", "eos_token_id", "[0, 7]", INK_OK, NULL},
+        {"gpt2", "n_ctx", "\"whatever\"", INK_OK, NULL},
+        {"gpt2_bf16", "tie_word_embeddings", "true", INK_OK, NULL}, /* the stored matrix is used all the same */
+        {"gpt2_bf16", "tie_word_embeddings", NULL, INK_OK, NULL},
+        {"rnn", "nonlinearity", NULL, INK_OK, NULL},
+        {"rnn", "bos_token_id", "null", INK_OK, NULL},
+        {"mlp_tied", "hidden_act", NULL, INK_OK, NULL},
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof accepted / sizeof accepted[0]; i++) {
+        fixture f;
+        fixture_files files;
+        ink_model *model;
+        fixture_open(&f, accepted[i].fixture);
+        fixture_files_read(&files, accepted[i].fixture);
+        fixture_files_set(&files, accepted[i].key, accepted[i].value);
+        const ink_source source = ink_source_memory(&files.list);
+        const ink_model_options options = {.source = &source};
+        assert_ok(f.ctx, ink_model_open(f.ctx, NULL, &options, &model));
+        float *expected = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
+        float *logits = fixture_run(f.ctx, model, f.tokens, f.n_tokens);
+        assert_same_bits(f.name, accepted[i].key, logits, expected, f.n_tokens * f.info->vocab_size);
+        free(logits);
+        free(expected);
+        ink_model_free(model);
+        fixture_files_free(&files);
+        fixture_close(&f);
+    }
+}
+
+/* Settings that must change what comes out; a setting nobody reads would be the worst of errors. */
+static void test_settings_matter(void **unused)
+{
+    static const setting changing[] = {
+        {"gpt2", "n_head", "4", INK_OK, NULL},
+        {"gpt2", "layer_norm_epsilon", "0.1", INK_OK, NULL},
+        {"gpt2", "activation_function", "\"relu\"", INK_OK, NULL},
+        {"gpt2", "scale_attn_weights", "false", INK_OK, NULL},
+        {"gpt2", "scale_attn_by_inverse_layer_idx", "true", INK_OK, NULL},
+        {"rnn", "nonlinearity", "\"relu\"", INK_OK, NULL},
+        {"mlp", "hidden_act", "\"relu\"", INK_OK, NULL},
+        {"mlp", "bos_token_id", "4", INK_OK, NULL},
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof changing / sizeof changing[0]; i++) {
+        fixture f;
+        fixture_files files;
+        ink_model *model;
+        fixture_open(&f, changing[i].fixture);
+        fixture_files_read(&files, changing[i].fixture);
+        fixture_files_set(&files, changing[i].key, changing[i].value);
+        const ink_source source = ink_source_memory(&files.list);
+        const ink_model_options options = {.source = &source};
+        assert_ok(f.ctx, ink_model_open(f.ctx, NULL, &options, &model));
+        float *expected = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
+        float *logits = fixture_run(f.ctx, model, f.tokens, f.n_tokens);
+        if (memcmp(logits, expected, f.n_tokens * f.info->vocab_size * sizeof(float)) == 0)
+            fail_msg("%s: %s makes no difference", f.name, changing[i].key);
+        free(logits);
+        free(expected);
+        ink_model_free(model);
+        fixture_files_free(&files);
+        fixture_close(&f);
+    }
+}
+
+/* ---- tensors -------------------------------------------------------------------------------------------------- */
+
+/* Every tensor a model needs, renamed away, is missed by name (104); every tensor that is not in the file's header the
+   way it was is noticed. */
+static void test_missing_tensors(void **unused)
+{
+    ink_context *ctx = test_context(1);
+    (void)unused;
+    for (size_t i = 0; fixture_names[i] != NULL; i++) {
+        fixture_files files;
+        fixture_files_read(&files, fixture_names[i]);
+        const ink_source source = ink_source_memory(&files.list);
+        const ink_model_options options = {.source = &source};
+        ink_weights *weights;
+        ink_model *model;
+        assert_ok(ctx, ink_weights_open_source(ctx, &source, "model.safetensors", &weights));
+        for (size_t t = 0; t < ink_weights_count(weights); t++) {
+            char quoted[128];
+            const char *name = ink_weights_at(weights, t)->name;
+            bool optional = strcmp(name, "score.weight") == 0 || strstr(name, "0.attn.bias") != NULL ||
+                            strstr(name, "masked_bias") != NULL || strcmp(name, "lm_head.bias") == 0 ||
+                            (strncmp(name, "mlp.", 4) == 0 && strstr(name, ".bias") != NULL);
+            int length = snprintf(quoted, sizeof quoted, "\"%s\"", name);
+            char *place = NULL;
+            for (size_t at = 0; place == NULL; at++)
+                if (memcmp(files.weights + at, quoted, (size_t)length) == 0)
+                    place = (char *)files.weights + at;
+            place[1] ^= 0x20; /* another letter: upper case */
+            ink_result result = ink_model_open(ctx, NULL, &options, &model);
+            place[1] ^= 0x20;
+            if (optional != (result == INK_OK))
+                fail_msg("%s without '%s': %s", fixture_names[i], name, ink_result_name(result));
+            ink_model_free(model);
+        }
+        ink_weights_free(weights);
+        fixture_files_free(&files);
+    }
+    ink_context_free(ctx);
+}
+
+/* ---- folders -------------------------------------------------------------------------------------------------- */
+
+static void test_folders(void **unused)
+{
+    static const char config[] = "{\"model_type\": \"gpt2\"}";
+    static const char pickle[] = "PK\x03\x04";
+    const ink_memory_file files[] = {{"config.json", config, sizeof config - 1},
+                                     {"pytorch_model.bin", pickle, sizeof pickle - 1}};
+    const ink_memory_files only_config = {files, 1}, with_pickle = {files, 2}, only_pickle = {files + 1, 1};
+    const ink_memory_file list_config = {"config.json", "[]", 2}, bad_config = {"config.json", "{\"a\": }", 7};
+    const ink_memory_files list = {&list_config, 1}, bad = {&bad_config, 1};
+    const struct {
+        const ink_memory_files *files;
+        ink_result result;
+        const char *words;
+    } cases[] = {
+        {&only_config, INK_ERROR_NOT_FOUND, "model.safetensors"},
+        {&with_pickle, INK_ERROR_UNSUPPORTED, "safetensors"},
+        {&only_pickle, INK_ERROR_NOT_FOUND, "config.json"},
+        {&list, INK_ERROR_MISMATCH, "config.json"},
+        {&bad, INK_ERROR_CORRUPT, "byte 6"},
+    };
+    ink_context *ctx = test_context(1);
+    ink_model *model;
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const ink_source source = ink_source_memory(cases[i].files);
+        const ink_model_options options = {.source = &source};
+        assert_fails(ctx, ink_model_open(ctx, "here", &options, &model), cases[i].result, cases[i].words);
+        assert_null(model);
+    }
+    assert_fails(ctx, ink_model_open(ctx, "no/such/folder", NULL, &model), INK_ERROR_NOT_FOUND, "no/such/folder");
+    assert_null(model);
+    assert_fails(ctx, ink_model_open(ctx, NULL, NULL, &model), INK_ERROR_ARGUMENT, "folder");
+    assert_fails(ctx, ink_model_open(ctx, "x", NULL, NULL), INK_ERROR_ARGUMENT, "model");
+    assert_int_equal(ink_model_open(NULL, "x", NULL, &model), INK_ERROR_ARGUMENT);
+    ink_context_free(ctx);
+}
+
+/* ---- memory and reads that fail ------------------------------------------------------------------------------- */
+
+static void test_limit(void **unused)
+{
+    fixture f;
+    ink_model *model;
+    (void)unused;
+    fixture_open(&f, "gpt2");
+    counting memory;
+    counting_init(&memory);
+    ink_context_options options = test_options(1);
+    options.allocator = memory.allocator;
+    ink_context *ctx = ink_context_create(&options);
+    ink_model_options exact = {.max_bytes = f.info->n_bytes};
+    assert_ok(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &exact, &model));
+    assert_true(ink_model_get_info(model)->n_bytes == f.info->n_bytes);
+    ink_model_free(model);
+    exact.max_bytes--;
+    memory.peak_bytes = memory.live_bytes;
+    assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &exact, &model), INK_ERROR_LIMIT, "the limit is");
+    assert_null(model);
+    ink_context_free(ctx);
+    assert_int_equal(memory.live_bytes, 0);
+    fixture_close(&f);
+}
+
+/* Opens, makes a state, runs; a run that found no memory has left the state as it was, and succeeds once there is. */
+static ink_result open_and_run(ink_context *ctx, counting *memory, const fixture_files *files)
+{
+    static float logits[2][67];
+    static const ink_token tokens[] = {1, 2, 3, 4, 5};
+    const ink_source source = ink_source_memory(&files->list);
+    const ink_model_options options = {.source = &source};
+    ink_model *model = NULL;
+    ink_state *state = NULL;
+    ink_result result = ink_model_open(ctx, "", &options, &model);
+    assert_int_equal(model != NULL, result == INK_OK);
+    if (result == INK_OK) {
+        result = ink_state_create(ctx, model, 0, &state);
+        assert_int_equal(state != NULL, result == INK_OK);
+    }
+    if (result == INK_OK)
+        result = ink_model_forward(ctx, model, state, tokens, 5, logits[0]);
+    assert_true(result == INK_OK || strstr(ink_context_error(ctx), "memory") != NULL);
+    if (result != INK_OK && state != NULL) {
+        assert_int_equal(ink_state_length(state), 0);
+        memory->fail_from = 0;
+        assert_ok(ctx, ink_model_forward(ctx, model, state, tokens, 5, logits[1]));
+    }
+    ink_state_free(state);
+    ink_model_free(model);
+    return result;
+}
+
+/* Every allocation fails once, alone (an arena may then do with a smaller block) and with all that follow. */
+static void test_failing_memory(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; fixture_names[i] != NULL; i++) {
+        fixture_files files;
+        size_t k = 0, refused = 0;
+        fixture_files_read(&files, fixture_names[i]);
+        for (bool failed = true; failed; k++) {
+            bool all = k % 2 == 1;
+            counting memory;
+            counting_init(&memory);
+            ink_context_options options = test_options(1);
+            options.allocator = memory.allocator;
+            ink_context *ctx = ink_context_create(&options);
+            assert_non_null(ctx);
+            (all ? counting_fail_from : counting_fail_at)(&memory, 1 + k / 2);
+            ink_result result = open_and_run(ctx, &memory, &files);
+            failed = memory.failures > 0;
+            assert_true(result == INK_ERROR_MEMORY || (result == INK_OK && (!failed || !all)));
+            refused += result != INK_OK;
+            ink_context_free(ctx);
+            assert_int_equal(memory.live_bytes, 0);
+        }
+        assert_true(refused > 5);
+        fixture_files_free(&files);
+    }
+}
+
+/* Every read fails once, then every open; short reads are read on. */
+static void test_failing_reads(void **unused)
+{
+    fixture_files files;
+    faulty reader;
+    (void)unused;
+    fixture_files_read(&files, "gpt2_bf16");
+    ink_context *ctx = test_context(1);
+    for (size_t kind = 0; kind < 3; kind++) {
+        size_t k = 1;
+        for (bool failed = true; failed; k++) {
+            ink_model *model;
+            faulty_init(&reader, files.files, 2);
+            *(kind == 0 ? &reader.fail_read : kind == 1 ? &reader.lie_read : &reader.fail_open) = k;
+            const ink_model_options options = {.source = &reader.source};
+            ink_result result = ink_model_open(ctx, NULL, &options, &model);
+            failed = (kind == 2 ? reader.opens : reader.reads) >= k;
+            assert_int_equal(result == INK_OK, !failed);
+            assert_true(!failed || result == INK_ERROR_READ || kind == 2);
+            assert_int_equal(model != NULL, !failed);
+            assert_int_equal(reader.open_files, 0);
+            ink_model_free(model);
+        }
+        assert_true(k > 2);
+    }
+    faulty_init(&reader, files.files, 2);
+    reader.max_read = 3;
+    ink_model *model;
+    const ink_model_options options = {.source = &reader.source};
+    assert_ok(ctx, ink_model_open(ctx, NULL, &options, &model));
+    ink_model_free(model);
+    ink_context_free(ctx);
+    fixture_files_free(&files);
+}
+
+/* ---- progress ------------------------------------------------------------------------------------------------- */
+
+typedef struct progress {
+    uint64_t last, total;
+    size_t calls, stop_at;
+} progress;
+
+static bool on_progress(void *user, uint64_t done, uint64_t total)
+{
+    progress *p = user;
+    assert_true(done >= p->last && done <= total);
+    assert_true(p->total == 0 || p->total == total);
+    p->last = done;
+    p->total = total;
+    return ++p->calls != p->stop_at;
+}
+
+static void test_progress(void **unused)
+{
+    progress p = {0};
+    ink_model *model;
+    const ink_model_options options = {.progress = on_progress, .progress_user = &p};
+    ink_context *ctx = test_context(1);
+    (void)unused;
+    assert_ok(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &options, &model));
+    assert_true(p.calls > 0);
+    assert_true(p.last == p.total);
+    assert_true(p.total == 4 * ink_model_get_info(model)->n_parameters);
+    ink_model_free(model);
+    size_t calls = p.calls;
+    for (size_t stop = 1; stop <= calls; stop++) {
+        p = (progress){.stop_at = stop};
+        assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &options, &model), INK_ERROR_CANCELLED, NULL);
+        assert_null(model);
+        assert_int_equal(p.calls, stop);
+    }
+    ink_context_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_settings),       cmocka_unit_test(test_accepted_settings),
+        cmocka_unit_test(test_settings_matter), cmocka_unit_test(test_missing_tensors),
+        cmocka_unit_test(test_folders),        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_failing_memory), cmocka_unit_test(test_failing_reads),
+        cmocka_unit_test(test_progress),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

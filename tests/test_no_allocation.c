@@ -1,0 +1,178 @@
+/*
+ * test_no_allocation.c - after ink_context_reserve() a forward pass takes no memory: not from the hook, not from malloc
+ * behind its back, not even the first time.
+ *
+ * Where the C library lets a program put its own malloc in front, and no sanitizer has done so already, the test does.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "counting.h"
+#include "fixture.h"
+
+#if defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
+static size_t n_mallocs;
+
+#if defined(__GLIBC__) && !SANITIZED
+#define INTERPOSED 1
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *block, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+void *malloc(size_t size)
+{
+    __atomic_fetch_add(&n_mallocs, 1, __ATOMIC_RELAXED);
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    __atomic_fetch_add(&n_mallocs, 1, __ATOMIC_RELAXED);
+    return __libc_calloc(count, size);
+}
+
+void *realloc(void *block, size_t size)
+{
+    __atomic_fetch_add(&n_mallocs, 1, __ATOMIC_RELAXED);
+    return __libc_realloc(block, size);
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    __atomic_fetch_add(&n_mallocs, 1, __ATOMIC_RELAXED);
+    return __libc_memalign(alignment, size);
+}
+#else
+#define INTERPOSED 0
+#endif
+
+#define N_ITEMS 5
+
+typedef struct run {
+    const fixture *f;
+    ink_context *ctx;
+    counting memory;
+    ink_state *states[N_ITEMS];
+    float *logits;
+} run;
+
+static void begin(run *r, const fixture *f, unsigned n_threads)
+{
+    memset(r, 0, sizeof *r);
+    r->f = f;
+    counting_init(&r->memory);
+    ink_context_options options = test_options(n_threads);
+    options.allocator = r->memory.allocator;
+    r->ctx = ink_context_create(&options);
+    assert_non_null(r->ctx);
+    for (size_t i = 0; i < N_ITEMS; i++)
+        assert_ok(r->ctx, ink_state_create(r->ctx, f->model, 40, &r->states[i]));
+    r->logits = malloc(64 * f->info->vocab_size * sizeof *r->logits);
+    assert_non_null(r->logits);
+}
+
+static void end(run *r)
+{
+    for (size_t i = 0; i < N_ITEMS; i++)
+        ink_state_free(r->states[i]);
+    free(r->logits);
+    ink_context_free(r->ctx);
+    assert_int_equal(r->memory.live_bytes, 0);
+}
+
+/* A list of n_items items of n_tokens tokens, the logits of all of them wanted, each item's at a place of its own. */
+static void forward(run *r, size_t n_items, size_t n_tokens)
+{
+    ink_item items[N_ITEMS];
+    for (size_t i = 0; i < n_items; i++) {
+        float *logits = r->logits + (n_items - 1 - i) * n_tokens * r->f->info->vocab_size;
+        ink_state_reset(r->states[i]);
+        items[i] = (ink_item){r->states[i], r->f->tokens, n_tokens, logits, n_tokens};
+    }
+    assert_ok(r->ctx, ink_model_forward_list(r->ctx, r->f->model, items, n_items));
+}
+
+static void check_fixture(const fixture *f, unsigned n_threads)
+{
+    run r;
+    begin(&r, f, n_threads);
+    assert_ok(r.ctx, ink_context_reserve(r.ctx, f->model, N_ITEMS, 50, 40));
+    size_t takes = r.memory.takes, mallocs = n_mallocs;
+    forward(&r, 5, 10);
+    forward(&r, 1, 40);
+    forward(&r, 2, 1);
+    forward(&r, 4, 12);
+    forward(&r, 1, 1);
+    assert_int_equal(r.memory.takes, takes);
+    assert_int_equal(n_mallocs, mallocs);
+    assert_ok(r.ctx, ink_context_reserve(r.ctx, f->model, N_ITEMS, 50, 40)); /* there already */
+    assert_int_equal(r.memory.takes, takes);
+    end(&r);
+}
+
+static void test_after_reserve(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; fixture_names[i] != NULL; i++) {
+        fixture f;
+        fixture_open(&f, fixture_names[i]);
+        check_fixture(&f, 1);
+        check_fixture(&f, 2);
+        fixture_close(&f);
+    }
+}
+
+/* Without it the first call takes what it needs and the second nothing: the counting counts. */
+static void test_without_reserve(void **unused)
+{
+    fixture f;
+    run r;
+    (void)unused;
+    fixture_open(&f, "gpt2");
+    begin(&r, &f, 1);
+    size_t takes = r.memory.takes, mallocs = n_mallocs;
+    forward(&r, 3, 10);
+    assert_true(r.memory.takes > takes);
+    assert_true(!INTERPOSED || n_mallocs > mallocs);
+    takes = r.memory.takes;
+    mallocs = n_mallocs;
+    forward(&r, 3, 10);
+    assert_int_equal(r.memory.takes, takes);
+    assert_int_equal(n_mallocs, mallocs);
+    end(&r);
+    fixture_close(&f);
+}
+
+/* A reserve that finds no memory says so, and the context still works. */
+static void test_failing_reserve(void **unused)
+{
+    fixture f;
+    run r;
+    (void)unused;
+    fixture_open(&f, "gpt2");
+    begin(&r, &f, 1);
+    counting_fail_at(&r.memory, 1);
+    assert_fails(r.ctx, ink_context_reserve(r.ctx, f.model, N_ITEMS, 50, 40), INK_ERROR_MEMORY, "memory");
+    assert_true(counting_failed(&r.memory));
+    forward(&r, 2, 8);
+    end(&r);
+    fixture_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_after_reserve),
+        cmocka_unit_test(test_without_reserve),
+        cmocka_unit_test(test_failing_reserve),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

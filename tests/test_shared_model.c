@@ -1,0 +1,83 @@
+/*
+ * test_shared_model.c - one model, many threads: each with a context and a state of its own, all at once, and each gets
+ * what a thread alone gets. Meant to be run under the thread sanitizer as well.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixture.h"
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+
+#define N_THREADS 4
+#define N_ROUNDS 5
+
+typedef struct user {
+    pthread_t thread;
+    const fixture *f;
+    const float *expected; /* [n_tokens, vocab_size] */
+    size_t first_chunk;
+    unsigned n_threads;    /* workers of this thread's own */
+    size_t n_wrong;
+} user;
+
+/* Runs the tokens in two chunks and counts the rounds that went wrong; cmocka's checks belong to the main thread. */
+static void *use_model(void *argument)
+{
+    user *u = argument;
+    const fixture *f = u->f;
+    size_t vocab_size = f->info->vocab_size, rest = f->n_tokens - u->first_chunk;
+    float *logits = malloc(rest * vocab_size * sizeof *logits);
+    ink_context *ctx = ink_context_create(&(ink_context_options){.n_threads = u->n_threads});
+    ink_state *state = NULL;
+    u->n_wrong = N_ROUNDS;
+    if (logits == NULL || ctx == NULL || ink_state_create(ctx, f->model, f->n_tokens, &state) != INK_OK)
+        return NULL;
+    for (size_t round = 0; round < N_ROUNDS; round++) {
+        const ink_item item = {state, f->tokens + u->first_chunk, rest, logits, rest};
+        ink_state_reset(state);
+        if (ink_model_forward(ctx, f->model, state, f->tokens, u->first_chunk, NULL) == INK_OK &&
+            ink_model_forward_list(ctx, f->model, &item, 1) == INK_OK &&
+            memcmp(logits, u->expected + u->first_chunk * vocab_size, rest * vocab_size * sizeof *logits) == 0)
+            u->n_wrong--;
+    }
+    ink_state_free(state);
+    ink_context_free(ctx);
+    free(logits);
+    return NULL;
+}
+
+static void test_shared(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; fixture_names[i] != NULL; i++) {
+        fixture f;
+        user users[N_THREADS];
+        fixture_open(&f, fixture_names[i]);
+        float *expected = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
+        for (size_t t = 0; t < N_THREADS; t++) {
+            users[t] = (user){.f = &f, .expected = expected, .first_chunk = 1 + 5 * t, .n_threads = 1 + t % 2};
+            assert_int_equal(pthread_create(&users[t].thread, NULL, use_model, &users[t]), 0);
+        }
+        for (size_t t = 0; t < N_THREADS; t++) {
+            assert_int_equal(pthread_join(users[t].thread, NULL), 0);
+            assert_int_equal(users[t].n_wrong, 0);
+        }
+        free(expected);
+        fixture_close(&f);
+    }
+}
+#else
+static void test_shared(void **unused)
+{
+    (void)unused;
+    skip();
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shared)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

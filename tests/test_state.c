@@ -1,0 +1,479 @@
+/*
+ * test_state.c - what changes while a sequence runs: exact sizes, the caller's memory, going back, copies, saved bytes.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "counting.h"
+#include "fixture.h"
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <sys/mman.h>
+#include <unistd.h>
+#define HAVE_GUARD_PAGES 1
+#endif
+
+static void each_fixture(void (*test)(const fixture *))
+{
+    for (size_t i = 0; fixture_names[i] != NULL; i++) {
+        fixture f;
+        fixture_open(&f, fixture_names[i]);
+        test(&f);
+        fixture_close(&f);
+    }
+}
+
+/* Runs tokens first .. end - 1 and compares the logits of the last of them with those of an undisturbed run. */
+static void run_and_compare(const fixture *f, ink_state *state, size_t first, size_t end, const float *whole,
+                            const char *what)
+{
+    size_t vocab_size = f->info->vocab_size;
+    float *logits = malloc(vocab_size * sizeof *logits);
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens + first, end - first, logits));
+    assert_int_equal(ink_state_length(state), end);
+    assert_same_bits(f->name, what, logits, whole + (end - 1) * vocab_size, vocab_size);
+    free(logits);
+}
+
+/* ---- memory --------------------------------------------------------------------------------------------------- */
+
+#ifdef HAVE_GUARD_PAGES
+/* A state whose block ends where memory that may not be touched begins. */
+static void check_guard_page(const fixture *f)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    size_t size;
+    assert_ok(f->ctx, ink_state_size(f->ctx, f->model, 33, &size));
+    size_t pages = (size + page - 1) / page * page;
+    unsigned char *memory = mmap(NULL, pages + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    assert_int_equal(mprotect(memory + pages, page, PROT_NONE), 0);
+    assert_int_equal(size % INK_ALIGNMENT, 0);
+
+    unsigned char *block = memory + pages - size;
+    ink_state *state;
+    assert_ok(f->ctx, ink_state_create_in(f->ctx, f->model, 33, block, size, &state));
+    run_and_compare(f, state, 0, 20, whole, "in a block of the exact size");
+    run_and_compare(f, state, 20, 33, whole, "in a block of the exact size");
+    ink_state_free(state);
+    assert_fails(f->ctx, ink_state_create_in(f->ctx, f->model, 33, block, size - 1, &state), INK_ERROR_MEMORY,
+                 "are needed");
+    assert_null(state);
+    assert_fails(f->ctx, ink_state_create_in(f->ctx, f->model, 33, block - 4, size, &state), INK_ERROR_ARGUMENT,
+                 "multiple of 64");
+    assert_null(state);
+    munmap(memory, pages + page);
+    free(whole);
+}
+
+static void test_guard_page(void **unused)
+{
+    (void)unused;
+    each_fixture(check_guard_page);
+}
+#endif
+
+/* The size reported is what is taken from the hook, to the byte but for the alignment of the block. */
+static void test_size(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; fixture_names[i] != NULL; i++) {
+        fixture f;
+        counting memory;
+        size_t size;
+        ink_state *state;
+        fixture_open(&f, fixture_names[i]);
+        counting_init(&memory);
+        ink_context_options options = test_options(1);
+        options.allocator = memory.allocator;
+        ink_context *ctx = ink_context_create(&options);
+        assert_non_null(ctx);
+        size_t before = memory.live_bytes;
+        assert_ok(ctx, ink_state_size(ctx, f.model, 20, &size));
+        assert_int_equal(memory.live_bytes, before);
+        assert_ok(ctx, ink_state_create(ctx, f.model, 20, &state));
+        assert_true(memory.live_bytes - before >= size);
+        assert_true(memory.live_bytes - before < size + INK_ALIGNMENT);
+        ink_state_free(state);
+        assert_int_equal(memory.live_bytes, before);
+
+        counting_fail_at(&memory, 1);
+        assert_fails(ctx, ink_state_create(ctx, f.model, 20, &state), INK_ERROR_MEMORY, "the state");
+        assert_true(counting_failed(&memory));
+        assert_null(state);
+        ink_context_free(ctx);
+        assert_int_equal(memory.live_bytes, 0);
+        fixture_close(&f);
+    }
+}
+
+static void test_capacity(void **unused)
+{
+    fixture f;
+    size_t all, some;
+    ink_state *state;
+    (void)unused;
+    fixture_open(&f, "gpt2");
+    assert_ok(f.ctx, ink_state_size(f.ctx, f.model, 0, &all));
+    assert_ok(f.ctx, ink_state_size(f.ctx, f.model, 48, &some));
+    assert_int_equal(all, some);
+    assert_ok(f.ctx, ink_state_size(f.ctx, f.model, 16, &some));
+    assert_true(some < all);
+    assert_fails(f.ctx, ink_state_size(f.ctx, f.model, 49, &some), INK_ERROR_LIMIT, "48 tokens long");
+    assert_fails(f.ctx, ink_state_create(f.ctx, f.model, SIZE_MAX, &state), INK_ERROR_LIMIT, "48 tokens long");
+    assert_null(state);
+    fixture_close(&f);
+
+    fixture_open(&f, "lstm"); /* any length in the same memory */
+    assert_ok(f.ctx, ink_state_size(f.ctx, f.model, 1, &some));
+    assert_ok(f.ctx, ink_state_size(f.ctx, f.model, SIZE_MAX, &all));
+    assert_int_equal(all, some);
+    fixture_close(&f);
+}
+
+/* ---- going back ----------------------------------------------------------------------------------------------- */
+
+static void check_reset(const fixture *f)
+{
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    ink_state *state = fixture_state(f->ctx, f->model);
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens + 5, 30, NULL));
+    ink_state_reset(state);
+    assert_int_equal(ink_state_length(state), 0);
+    run_and_compare(f, state, 0, 17, whole, "after a reset");
+    assert_ok(f->ctx, ink_state_rewind(f->ctx, state, 0));
+    run_and_compare(f, state, 0, 18, whole, "after a rewind to the beginning");
+    ink_state_free(state);
+    free(whole);
+}
+
+static void test_reset(void **unused)
+{
+    (void)unused;
+    each_fixture(check_reset);
+}
+
+static void check_rewind(const fixture *f)
+{
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    ink_state *state = fixture_state(f->ctx, f->model);
+    run_and_compare(f, state, 0, 20, whole, "before a rewind");
+    assert_ok(f->ctx, ink_state_rewind(f->ctx, state, 20));
+    assert_fails(f->ctx, ink_state_rewind(f->ctx, state, 21), INK_ERROR_ARGUMENT, "21");
+    if (f->info->context_length != 0) {
+        assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 18, NULL)); /* to be forgotten */
+        for (size_t length = 20; length > 0; length -= 5) {
+            assert_ok(f->ctx, ink_state_rewind(f->ctx, state, length));
+            assert_int_equal(ink_state_length(state), length);
+            run_and_compare(f, state, length, length + 3, whole, "after a rewind");
+        }
+    } else {
+        assert_fails(f->ctx, ink_state_rewind(f->ctx, state, 19), INK_ERROR_UNSUPPORTED, "copy it beforehand");
+        run_and_compare(f, state, 20, 25, whole, "after a refused rewind");
+    }
+    ink_state_free(state);
+    free(whole);
+}
+
+static void test_rewind(void **unused)
+{
+    (void)unused;
+    each_fixture(check_rewind);
+}
+
+/* ---- copies --------------------------------------------------------------------------------------------------- */
+
+static void check_copy(const fixture *f)
+{
+    static const size_t lengths[] = {0, 1, 15, 16, 17, 32};
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    ink_state *from = fixture_state(f->ctx, f->model), *to, *used;
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 35, &to));
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 40, &used));
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        size_t n = lengths[i];
+        ink_state_reset(from);
+        ink_state_reset(used);
+        assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, used, f->tokens + 3, 37, NULL));
+        if (n > 0)
+            run_and_compare(f, from, 0, n, whole, "the original");
+        assert_ok(f->ctx, ink_state_copy(f->ctx, from, to));
+        assert_ok(f->ctx, ink_state_copy(f->ctx, from, used));
+        run_and_compare(f, to, n, n + 3, whole, "a copy");
+        run_and_compare(f, used, n, n + 3, whole, "a copy over another sequence");
+        run_and_compare(f, from, n, n + 2, whole, "the original after the copy");
+        assert_ok(f->ctx, ink_state_copy(f->ctx, from, from));
+    }
+    ink_state_free(from);
+    ink_state_free(to);
+    ink_state_free(used);
+    free(whole);
+}
+
+static void test_copy(void **unused)
+{
+    (void)unused;
+    each_fixture(check_copy);
+}
+
+static void test_copy_refused(void **unused)
+{
+    fixture f, other;
+    ink_state *small;
+    (void)unused;
+    fixture_open(&f, "gpt2");
+    fixture_open(&other, "lstm");
+    ink_state *state = fixture_state(f.ctx, f.model), *foreign = fixture_state(f.ctx, other.model);
+    float *whole = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
+    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 7, &small));
+    run_and_compare(&f, small, 0, 5, whole, "a small state");
+    run_and_compare(&f, state, 0, 8, whole, "a large state");
+    assert_fails(f.ctx, ink_state_copy(f.ctx, state, small), INK_ERROR_LIMIT, "8 tokens does not fit into one for 7");
+    assert_fails(f.ctx, ink_state_copy(f.ctx, foreign, small), INK_ERROR_ARGUMENT, "different models");
+    assert_fails(f.ctx, ink_state_copy(f.ctx, NULL, small), INK_ERROR_ARGUMENT, "from");
+    assert_fails(f.ctx, ink_state_copy(f.ctx, small, NULL), INK_ERROR_ARGUMENT, "to");
+    run_and_compare(&f, small, 5, 7, whole, "a small state that refused a copy");
+    ink_state_free(small);
+    ink_state_free(state);
+    ink_state_free(foreign);
+    free(whole);
+    fixture_close(&other);
+    fixture_close(&f);
+}
+
+/* ---- saved bytes ---------------------------------------------------------------------------------------------- */
+
+static unsigned char *save(const fixture *f, const ink_state *state, size_t *size)
+{
+    assert_fails(f->ctx, ink_state_save(f->ctx, state, NULL, 0, size), INK_ERROR_LIMIT, "saved state takes");
+    unsigned char *bytes = malloc(*size + 1);
+    assert_non_null(bytes);
+    memset(bytes, 0x5C, *size + 1);
+    size_t needed = *size;
+    assert_fails(f->ctx, ink_state_save(f->ctx, state, bytes, needed - 1, size), INK_ERROR_LIMIT, "there is room for");
+    for (size_t i = 0; i <= needed; i++)
+        assert_int_equal(bytes[i], 0x5C);
+    assert_ok(f->ctx, ink_state_save(f->ctx, state, bytes, needed, size));
+    assert_int_equal(*size, needed);
+    assert_int_equal(bytes[needed], 0x5C);
+    return bytes;
+}
+
+/* Saved at several lengths, loaded into fresh and into used states of other sizes, at any address. */
+static void check_save(const fixture *f)
+{
+    static const size_t lengths[] = {0, 1, 15, 16, 17, 33};
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    ink_state *from = fixture_state(f->ctx, f->model), *to;
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 36, &to));
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        size_t n = lengths[i], size, again;
+        ink_state_reset(from);
+        if (n > 0)
+            run_and_compare(f, from, 0, n, whole, "the original");
+        unsigned char *bytes = save(f, from, &size), *shifted = malloc(size + 1);
+        memcpy(shifted + 1, bytes, size);
+        assert_ok(f->ctx, ink_state_load(f->ctx, to, shifted + 1, size));
+        assert_int_equal(ink_state_length(to), n);
+        unsigned char *copy = save(f, to, &again); /* what is loaded is what was saved */
+        assert_int_equal(again, size);
+        assert_memory_equal(copy, bytes, size);
+        run_and_compare(f, to, n, n + 3, whole, "saved and loaded");
+        free(copy);
+        free(shifted);
+        free(bytes);
+    }
+    ink_state_free(from);
+    ink_state_free(to);
+    free(whole);
+}
+
+static void test_save(void **unused)
+{
+    (void)unused;
+    each_fixture(check_save);
+}
+
+/* Every byte changed once, every shorter length, and a few longer ones: refused, and the state is as it was. */
+static void check_damage(const fixture *f)
+{
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    ink_state *from = fixture_state(f->ctx, f->model), *to = fixture_state(f->ctx, f->model);
+    size_t size;
+    run_and_compare(f, from, 0, 9, whole, "the original");
+    run_and_compare(f, to, 0, 4, whole, "the other");
+    unsigned char *bytes = save(f, from, &size);
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] ^= (unsigned char)(1 + i % 255);
+        ink_result result = ink_state_load(f->ctx, to, bytes, size);
+        bytes[i] ^= (unsigned char)(1 + i % 255);
+        if (result == INK_OK)
+            fail_msg("%s: a saved state with byte %zu changed was accepted", f->name, i);
+        assert_true(strlen(ink_context_error(f->ctx)) > 20);
+    }
+    for (size_t n = 0; n < size; n++)
+        assert_int_equal(ink_state_load(f->ctx, to, bytes, n), INK_ERROR_CORRUPT);
+    run_and_compare(f, to, 4, 7, whole, "after refusing damaged bytes");
+    assert_ok(f->ctx, ink_state_load(f->ctx, to, bytes, size));
+    run_and_compare(f, to, 9, 12, whole, "after accepting sound ones");
+    free(bytes);
+    ink_state_free(from);
+    ink_state_free(to);
+    free(whole);
+}
+
+static void test_damage(void **unused)
+{
+    (void)unused;
+    each_fixture(check_damage);
+}
+
+static void test_load_refused(void **unused)
+{
+    fixture f, other;
+    ink_state *small;
+    size_t size, none;
+    (void)unused;
+    fixture_open(&f, "gpt2");
+    fixture_open(&other, "gpt2_bf16");
+    ink_state *state = fixture_state(f.ctx, f.model), *foreign = fixture_state(f.ctx, other.model);
+    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 7, &small));
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 8, NULL));
+    unsigned char *bytes = save(&f, state, &size);
+    assert_fails(f.ctx, ink_state_load(f.ctx, small, bytes, size), INK_ERROR_LIMIT, "8 tokens, there is room for 7");
+    assert_fails(f.ctx, ink_state_load(f.ctx, foreign, bytes, size), INK_ERROR_MISMATCH, "another model");
+    assert_fails(f.ctx, ink_state_load(f.ctx, NULL, bytes, size), INK_ERROR_ARGUMENT, "state");
+    assert_fails(f.ctx, ink_state_load(f.ctx, state, NULL, size), INK_ERROR_ARGUMENT, "bytes");
+    assert_fails(f.ctx, ink_state_save(f.ctx, state, NULL, 10, &none), INK_ERROR_ARGUMENT, "bytes");
+    assert_fails(f.ctx, ink_state_save(f.ctx, NULL, bytes, 10, &none), INK_ERROR_ARGUMENT, "state");
+    assert_int_equal(none, 0);
+    assert_fails(f.ctx, ink_state_save(f.ctx, state, bytes, 10, NULL), INK_ERROR_ARGUMENT, "size");
+    bytes[8] = 2;
+    assert_fails(f.ctx, ink_state_load(f.ctx, state, bytes, size), INK_ERROR_UNSUPPORTED, "version 2, expected 1");
+    free(bytes);
+    ink_state_free(small);
+    ink_state_free(state);
+    ink_state_free(foreign);
+    fixture_close(&other);
+    fixture_close(&f);
+}
+
+/* The model is the same if it is opened again, and another one with other weights or settings. */
+static ink_result load_changed(const fixture *f, const unsigned char *bytes, size_t size, const fixture_files *files)
+{
+    ink_model *model;
+    const ink_source source = ink_source_memory(&files->list);
+    const ink_model_options options = {.source = &source};
+    assert_ok(f->ctx, ink_model_open(f->ctx, NULL, &options, &model));
+    ink_state *state = fixture_state(f->ctx, model);
+    ink_result result = ink_state_load(f->ctx, state, bytes, size);
+    ink_state_free(state);
+    ink_model_free(model);
+    return result;
+}
+
+static void test_fingerprint(void **unused)
+{
+    fixture f;
+    fixture_files files;
+    size_t size;
+    (void)unused;
+    fixture_open(&f, "gpt2");
+    fixture_files_read(&files, "gpt2");
+    ink_state *state = fixture_state(f.ctx, f.model);
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 8, NULL));
+    unsigned char *bytes = save(&f, state, &size);
+    assert_int_equal(load_changed(&f, bytes, size, &files), INK_OK);
+    fixture_files_set(&files, "eos_token_id", "7"); /* changes no result */
+    assert_int_equal(load_changed(&f, bytes, size, &files), INK_OK);
+    fixture_files_set(&files, "layer_norm_epsilon", "1e-6");
+    assert_int_equal(load_changed(&f, bytes, size, &files), INK_ERROR_MISMATCH);
+    fixture_files_set(&files, "layer_norm_epsilon", "1e-5");
+    assert_int_equal(load_changed(&f, bytes, size, &files), INK_OK);
+    fixture_files_set(&files, "n_head", "4"); /* the same shapes all over */
+    assert_int_equal(load_changed(&f, bytes, size, &files), INK_ERROR_MISMATCH);
+    fixture_files_set(&files, "n_head", "3");
+    for (size_t i = files.weights_size / 2; i < files.weights_size; i++) /* other weights, finite ones */
+        files.weights[i] &= 0xBF;
+    assert_int_equal(load_changed(&f, bytes, size, &files), INK_ERROR_MISMATCH);
+    free(bytes);
+    ink_state_free(state);
+    fixture_files_free(&files);
+    fixture_close(&f);
+}
+
+/* A window of tokens is checked like any tokens: one outside the vocabulary would read outside the table. */
+static void test_window_tokens(void **unused)
+{
+    fixture f;
+    size_t size;
+    (void)unused;
+    fixture_open(&f, "mlp");
+    ink_state *state = fixture_state(f.ctx, f.model);
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 8, NULL));
+    unsigned char *bytes = save(&f, state, &size);
+    const unsigned char beyond[] = {37, 0, 0, 0};
+    memcpy(bytes + size - 4, beyond, 4);
+    uint64_t checksum = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < size; i = i == 39 ? 48 : i + 1) /* all but the place of the checksum itself */
+        checksum = (checksum ^ bytes[i]) * UINT64_C(0x100000001b3);
+    for (size_t i = 0; i < 8; i++)
+        bytes[40 + i] = (unsigned char)(checksum >> 8 * i);
+    assert_fails(f.ctx, ink_state_load(f.ctx, state, bytes, size), INK_ERROR_CORRUPT, "token 37 is outside");
+    free(bytes);
+    ink_state_free(state);
+    fixture_close(&f);
+}
+
+/* ---- misuse --------------------------------------------------------------------------------------------------- */
+
+static void test_arguments(void **unused)
+{
+    fixture f;
+    ink_state *state;
+    size_t size;
+    _Alignas(INK_ALIGNMENT) static unsigned char block[4096];
+    (void)unused;
+    fixture_open(&f, "mlp");
+    assert_int_equal(ink_state_size(NULL, f.model, 1, &size), INK_ERROR_ARGUMENT);
+    assert_fails(f.ctx, ink_state_size(f.ctx, NULL, 1, &size), INK_ERROR_ARGUMENT, "model");
+    assert_fails(f.ctx, ink_state_size(f.ctx, f.model, 1, NULL), INK_ERROR_ARGUMENT, "bytes");
+    assert_int_equal(ink_state_create(NULL, f.model, 1, &state), INK_ERROR_ARGUMENT);
+    assert_fails(f.ctx, ink_state_create(f.ctx, NULL, 1, &state), INK_ERROR_ARGUMENT, "model");
+    assert_null(state);
+    assert_fails(f.ctx, ink_state_create(f.ctx, f.model, 1, NULL), INK_ERROR_ARGUMENT, "state");
+    assert_fails(f.ctx, ink_state_create_in(f.ctx, f.model, 1, NULL, 4096, &state), INK_ERROR_ARGUMENT, "block");
+    assert_null(state);
+    assert_fails(f.ctx, ink_state_create_in(f.ctx, NULL, 1, block, 4096, &state), INK_ERROR_ARGUMENT, "model");
+    assert_fails(f.ctx, ink_state_create_in(f.ctx, f.model, 1, block, 4096, NULL), INK_ERROR_ARGUMENT, "state");
+    assert_ok(f.ctx, ink_state_create_in(f.ctx, f.model, 1, block, sizeof block, &state));
+    assert_fails(f.ctx, ink_state_rewind(f.ctx, NULL, 1), INK_ERROR_ARGUMENT, "state");
+    assert_int_equal(ink_state_length(NULL), 0);
+    ink_state_reset(NULL);
+    ink_state_free(NULL);
+    ink_state_free(state);
+    fixture_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#ifdef HAVE_GUARD_PAGES
+        cmocka_unit_test(test_guard_page),
+#endif
+        cmocka_unit_test(test_size),
+        cmocka_unit_test(test_capacity),
+        cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_rewind),
+        cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_copy_refused),
+        cmocka_unit_test(test_save),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_load_refused),
+        cmocka_unit_test(test_fingerprint),
+        cmocka_unit_test(test_window_tokens),
+        cmocka_unit_test(test_arguments),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
