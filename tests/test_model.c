@@ -205,10 +205,9 @@ static void test_info(void **unused)
     assert_int_equal(f.info->window_size, 0);
     assert_int_equal(f.info->hidden_size, 24);
     assert_int_equal(f.info->n_layers, 2);
-    /* wte, wpe; per block two norms, c_attn, c_proj, c_fc, c_proj; ln_f */
-    assert_int_equal(f.info->n_parameters, 53 * 24 + 48 * 24 +
-                                               2 * (4 * 24 + 24 * 72 + 72 + 24 * 24 + 24 + 24 * 96 + 96 + 96 * 24 + 24) +
-                                               2 * 24);
+    /* two norms, c_attn, c_proj, c_fc, c_proj; wte, wpe, the blocks, ln_f */
+    size_t block = 4 * 24 + (24 * 72 + 72) + (24 * 24 + 24) + (24 * 96 + 96) + (96 * 24 + 24);
+    assert_int_equal(f.info->n_parameters, 53 * 24 + 48 * 24 + 2 * block + 2 * 24);
     assert_true(f.info->n_bytes > 4 * f.info->n_parameters);
     assert_true(f.info->n_bytes < 6 * f.info->n_parameters);
     assert_int_equal(f.info->n_unused, 0);
@@ -264,55 +263,115 @@ static void test_types(void **unused)
 
 /* ---- looking inside ------------------------------------------------------------------------------------------- */
 
-typedef struct seen {
+/* Calls by name, and whether "logits" was the caller's own array. */
+typedef struct sight {
+    const char *const *names; /* NULL ends the list */
+    size_t calls[16];
+    size_t others;
     const float *logits;
-    size_t calls;
-    bool block_1, embedding, same_logits;
-} seen;
+    bool same_logits;
+} sight;
 
 static void look(void *user, const char *name, const ink_tensor *value)
 {
-    seen *s = user;
-    s->calls++;
-    s->block_1 |= strncmp(name, "h.1.", 4) == 0;
-    s->embedding |= strcmp(name, "embedding") == 0 && value->shape.dim[0] == 7 && value->shape.dim[1] == 24;
-    s->same_logits |= strcmp(name, "logits") == 0 && value->data == s->logits;
+    sight *seen = user;
+    size_t i = 0;
+    while (seen->names[i] != NULL && strcmp(seen->names[i], name) != 0)
+        i++;
+    seen->others += seen->names[i] == NULL;
+    seen->calls[i]++;
+    seen->same_logits |= strcmp(name, "logits") == 0 && value->data == seen->logits;
+}
+
+/* Every name of the header, as often as it says, and no other. */
+static void check_look(const char *fixture_name, const char *const *names, const size_t *calls)
+{
+    fixture f;
+    float logits[53];
+    sight seen = {.names = names, .logits = logits};
+    fixture_open(&f, fixture_name);
+    ink_state *state = fixture_state(f.ctx, f.model);
+    ink_context_look(f.ctx, look, &seen);
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, logits));
+    for (size_t i = 0; names[i] != NULL; i++)
+        if (seen.calls[i] != calls[i])
+            fail_msg("%s: '%s' was shown %zu times, expected %zu", fixture_name, names[i], seen.calls[i], calls[i]);
+    assert_int_equal(seen.others, 0);
+    assert_true(seen.same_logits);
+    ink_context_look(f.ctx, NULL, NULL);
+    seen.same_logits = false;
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, logits));
+    assert_false(seen.same_logits);
+    ink_state_free(state);
+    fixture_close(&f);
 }
 
 static void test_look(void **unused)
 {
+    static const char *const lstm[] = {"embedding", "rnn.l0.gates", "rnn.l0.h", "rnn.l0.c", "rnn.l1.gates",
+                                       "rnn.l1.h",  "rnn.l1.c",     "logits",   NULL};
+    static const char *const mlp[] = {"embedding", "mlp.layers.0.out", "mlp.layers.1.out", "logits", NULL};
+    (void)unused;
+    check_look("lstm", lstm, (const size_t[]){1, 7, 7, 7, 7, 7, 7, 1});
+    check_look("mlp", mlp, (const size_t[]){1, 1, 1, 1});
+}
+
+/* The residual stream adds up: x after a block is x before it, and what attention and MLP contributed. */
+typedef struct stream {
+    float x[7 * 24], attention[7 * 24], mlp[7 * 24];
+    size_t n_blocks, n_scores;
+} stream;
+
+static void look_at_stream(void *user, const char *name, const ink_tensor *value)
+{
+    stream *s = user;
+    const char *part = strncmp(name, "h.", 2) == 0 ? name + 4 : name;
+    if (strcmp(part, "embedding") == 0)
+        memcpy(s->x, value->data, sizeof s->x);
+    else if (strcmp(part, "attn.out") == 0)
+        memcpy(s->attention, value->data, sizeof s->attention);
+    else if (strcmp(part, "mlp.down") == 0)
+        memcpy(s->mlp, value->data, sizeof s->mlp);
+    else if (strcmp(part, "attn.weights") == 0)
+        s->n_scores += value->shape.dim[0] == 3 && value->shape.dim[1] == 7 && value->shape.dim[2] == 7;
+    else if (strcmp(part, "out") == 0) {
+        const float *out = value->data;
+        assert_int_equal(name[2], '0' + (int)s->n_blocks);
+        for (size_t i = 0; i < 7 * 24; i++)
+            assert_true(fabs((double)s->x[i] + (double)s->attention[i] + (double)s->mlp[i] - (double)out[i]) < 1e-4);
+        memcpy(s->x, out, sizeof s->x);
+        s->n_blocks++;
+    }
+}
+
+static void test_look_gpt2(void **unused)
+{
     fixture f;
-    seen sight = {0};
-    float logits[53];
+    static stream s;
     (void)unused;
     fixture_open(&f, "gpt2");
     ink_state *state = fixture_state(f.ctx, f.model);
-    sight.logits = logits;
-    ink_context_look(f.ctx, look, &sight);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, logits));
-    assert_true(sight.block_1);
-    assert_true(sight.embedding);
-    assert_true(sight.same_logits);
-    size_t calls = sight.calls;
-    ink_context_look(f.ctx, NULL, NULL);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, logits));
-    assert_int_equal(sight.calls, calls);
+    ink_context_look(f.ctx, look_at_stream, &s);
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, NULL));
+    assert_int_equal(s.n_blocks, 2);
+    assert_int_equal(s.n_scores, 2);
     ink_state_free(state);
     fixture_close(&f);
 }
 
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
 
+/* A list whose second item is refused: neither state has moved, and no logits were written. */
 static void refuse_item(const fixture *f, ink_item item, ink_result result, const char *words)
 {
-    float untouched = 7;
     ink_state *good = fixture_state(f->ctx, f->model);
-    size_t length = item.state != NULL ? ink_state_length(item.state) : 0;
+    size_t length = ink_state_length(item.state);
     const ink_item items[] = {{good, f->tokens, 3, NULL, 0}, item};
     assert_fails(f->ctx, ink_model_forward_list(f->ctx, f->model, items, 2), result, words);
     assert_int_equal(ink_state_length(good), 0);
     assert_int_equal(ink_state_length(item.state), length);
-    assert_true(untouched == 7);
+    for (size_t i = 0; item.logits != NULL && i < f->info->vocab_size; i++)
+        assert_true(item.logits[i] == 0);
     ink_state_free(good);
 }
 
@@ -331,7 +390,7 @@ static void test_refused_items(void **unused)
     refuse_item(&f, (ink_item){state, f.tokens, 0, logits, 0}, INK_ERROR_ARGUMENT, "no tokens");
     refuse_item(&f, (ink_item){state, f.tokens, 1, logits, 2}, INK_ERROR_ARGUMENT, "logits of 2 tokens");
     refuse_item(&f, (ink_item){state, f.tokens, 1, NULL, 1}, INK_ERROR_ARGUMENT, "no place");
-    refuse_item(&f, (ink_item){state, beyond, 3, logits, 1}, INK_ERROR_ARGUMENT, "token 2 is 53, the vocabulary has 53");
+    refuse_item(&f, (ink_item){state, beyond, 3, logits, 1}, INK_ERROR_ARGUMENT, "token 2 is 53, the vocabulary");
     refuse_item(&f, (ink_item){state, negative, 3, logits, 1}, INK_ERROR_ARGUMENT, "token 1 is -1");
     refuse_item(&f, (ink_item){state, huge, 1, logits, 1}, INK_ERROR_ARGUMENT, "2147483647");
     refuse_item(&f, (ink_item){state, least, 1, logits, 1}, INK_ERROR_ARGUMENT, "-2147483648");
@@ -379,11 +438,17 @@ static void test_context_window(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parity),        cmocka_unit_test(test_chunks),
-        cmocka_unit_test(test_list),          cmocka_unit_test(test_many),
-        cmocka_unit_test(test_kernels_and_threads), cmocka_unit_test(test_unaligned),
-        cmocka_unit_test(test_info),          cmocka_unit_test(test_types),
-        cmocka_unit_test(test_look),          cmocka_unit_test(test_refused_items),
+        cmocka_unit_test(test_parity),
+        cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_kernels_and_threads),
+        cmocka_unit_test(test_unaligned),
+        cmocka_unit_test(test_info),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_look),
+        cmocka_unit_test(test_look_gpt2),
+        cmocka_unit_test(test_refused_items),
         cmocka_unit_test(test_context_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,14 +5,36 @@
  * while a sequence runs (a window, a hidden state, a key/value cache) is a state: small, separate, copied, saved and
  * thrown away at will. An MLP, a GRU and a GPT are swapped by changing the folder.
  *
- * A folder holds config.json and model.safetensors; `model_type` decides:
+ * A folder holds config.json and model.safetensors; `model_type` in config.json decides:
  *
- *   gpt2              Radford et al. 2019, as Hugging Face saves it
- *   rnn, gru, lstm    embedding, nn.RNN / nn.GRU / nn.LSTM, output layer
- *   mlp               the last window_size embeddings side by side, dense layers, output layer (Bengio et al. 2003)
+ *   gpt2              Radford et al. 2019, as Hugging Face's GPT2LMHeadModel saves it
+ *   rnn, gru, lstm    h_t = cell(e(w_t), h_{t-1}), logits = lm_head h_t
+ *   mlp               the embeddings of the last window_size tokens side by side, dense layers, logits = lm_head h
+ *                     (Bengio et al. 2003); before the first token the window holds bos_token_id
+ *
+ * Settings and tensors of the latter two, the tensors being the state_dict of plain PyTorch modules:
+ *
+ *   rnn, gru, lstm    vocab_size V, embedding_size E, hidden_size H, num_layers, nonlinearity (rnn: "tanh" or "relu")
+ *                     embedding.weight [V, E], rnn.weight_ih_l0 ... (nn.RNN, nn.GRU, nn.LSTM)
+ *   mlp               vocab_size V, embedding_size E, window_size W, hidden_sizes [H1, ...], hidden_act, bos_token_id
+ *                     embedding.weight [V, E], mlp.0.weight [H1, W E], mlp.2.weight [H2, H1] ... and their biases, the
+ *                     activation after each
+ *   both              tie_word_embeddings, bos_token_id, eos_token_id; lm_head.weight [V, H], or none if it is tied to
+ *                     the embedding (H = E then); lm_head.bias [V] or none
+ *
+ * A stored lm_head.weight is used whatever the flag says; without one the head is tied, unless the flag is false.
  *
  * The same bits: the result for a sequence does not change with the number of threads, with how its tokens are cut
  * into calls, with what else is in the list, with memory alignment, with the kernel, the compiler or the machine.
+ *
+ * Looking inside (ink_context_look): rows are the tokens of a pass, at most 128, of all sequences of a list in order.
+ *
+ *   gpt2              "embedding"; in block i "h.i.norm_1", "h.i.attn.qkv", "h.i.attn.scores" and "h.i.attn.weights"
+ *                     (each [heads, rows, positions], one call for every 32 rows of a sequence), "h.i.attn.heads",
+ *                     "h.i.attn.out", "h.i.norm_2", "h.i.mlp.up", "h.i.mlp.down", "h.i.out"
+ *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates", "rnn.li.h", and "rnn.li.c" for the lstm
+ *   mlp               "embedding" (the windows); "mlp.layers.i.out"
+ *   all               of the rows whose logits are wanted, "norm_f" if there is a final norm, then "logits"
  */
 #ifndef INKLING_MODEL_H
 #define INKLING_MODEL_H

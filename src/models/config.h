@@ -33,7 +33,8 @@ ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source 
 /* A whole number from 1 to max. Without the key: *value as it is, or INK_ERROR_MISMATCH if it is 0. */
 ink_result ink_config_size(ink_config *config, const char *key, size_t max, size_t *value);
 
-/* A number above 0 and at most 1; true or false; an activation by Hugging Face's name. Without the key: *value as it is. */
+/* A number above 0 and at most 1; true or false; an activation by Hugging Face's name. Without the key: *value as it
+   is. */
 ink_result ink_config_epsilon(ink_config *config, const char *key, float *value);
 ink_result ink_config_bool(ink_config *config, const char *key, bool *value);
 ink_result ink_config_activation(ink_config *config, const char *key, ink_activation *value);

@@ -8,7 +8,6 @@
  *
  * The folder is what Hugging Face's GPT2LMHeadModel saves. Its matrices in blocks are stored [in, out] (Conv1D).
  */
-#include <math.h>
 #include <string.h>
 
 #include "kind.h"
@@ -93,22 +92,24 @@ static ink_result read_norm(ink_loader *loader, const char *name, const settings
     return ink_norm_read(loader, name, s->hidden_size, s->epsilon, norm);
 }
 
-/* Scores are divided by sqrt(head_dim), unless config.json says otherwise, and by the number of the block if it does. */
-static ink_attention attention_of(const settings *s, size_t layer)
+/* Scores are divided by sqrt(head_dim), unless config.json says otherwise, and by the number i of the block if it does:
+   1 / (sqrt(head_dim) i) = 1 / sqrt(head_dim i^2). */
+static ink_attention attention_of(const ink_context *ctx, const settings *s, size_t layer)
 {
     size_t head_dim = s->hidden_size / s->n_heads;
-    double divisor = s->scale_scores ? sqrt((double)head_dim) : 1;
-    if (s->scale_by_layer)
-        divisor *= (double)(layer + 1);
-    return (ink_attention){
-        .n_heads = s->n_heads, .n_kv_heads = s->n_heads, .head_dim = head_dim, .scale = (float)(1 / divisor)};
+    uint64_t number = s->scale_by_layer ? layer + 1 : 1;
+    uint64_t square = (s->scale_scores ? head_dim : 1) * number * number;
+    return (ink_attention){.n_heads = s->n_heads,
+                           .n_kv_heads = s->n_heads,
+                           .head_dim = head_dim,
+                           .scale = ctx->kernel->inverse_sqrt((float)square)};
 }
 
 static ink_result read_block(ink_loader *loader, const settings *s, size_t layer, ink_block *block)
 {
     size_t hidden = s->hidden_size;
     size_t scope = ink_loader_enter(loader, "h.%z.", layer);
-    block->attention = attention_of(s, layer);
+    block->attention = attention_of(loader->ctx, s, layer);
     INK_TRY(read_norm(loader, "ln_1", s, &block->norm_1));
     INK_TRY(read_linear(loader, "attn.c_attn", 3 * hidden, hidden, INK_IDENTITY, &block->qkv));
     INK_TRY(read_linear(loader, "attn.c_proj", hidden, hidden, INK_IDENTITY, &block->out));

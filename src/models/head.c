@@ -79,8 +79,10 @@ void ink_head_run(ink_context *ctx, const ink_model *model, const ink_head_scrat
 {
     size_t hidden_size = model->info.hidden_size;
     size_t vocab_size = model->info.vocab_size;
-    if (n > 0 && model->head.norm != NULL)
+    if (n > 0 && model->head.norm != NULL) {
         ink_norm_run(ctx, model->head.norm, scratch->x, n, scratch->x);
+        INK_LOOK(ctx, "norm_f", ink_tensor_2d(scratch->x, n, hidden_size));
+    }
 
     for (size_t row = 0, count; row < n; row += count) {
         const float *x = scratch->x + row * hidden_size;
