@@ -20,7 +20,22 @@
 #error "inkling's results are exact to the bit; it cannot be built with -ffast-math"
 #endif
 
-#if defined(__clang__)
+/* Sanitizers put checks around every access; with everything unrolled and inlined, compilers then take minutes and
+   gigabytes for one kernel. The results are the same without. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define INK_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer) ||        \
+    __has_feature(undefined_behavior_sanitizer)
+#define INK_SANITIZED
+#endif
+#endif
+
+#if defined(INK_SANITIZED)
+#define INLINE static __attribute__((noinline, unused))
+#define NOINLINE __attribute__((noinline))
+#define UNROLL
+#elif defined(__clang__)
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 #define UNROLL _Pragma("clang loop unroll(full)")
