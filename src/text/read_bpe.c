@@ -1,0 +1,116 @@
+/*
+ * read_bpe.c - the model of type BPE: merges, and the few options that change ids.
+ */
+#include <string.h>
+
+#include "tokenizer_read.h"
+
+/* Both halves of a merge, as the file spells them. */
+typedef struct pair {
+    const char *text[2];
+    size_t size[2];
+} pair;
+
+static ink_token find_joined(ink_tokenizer_reader *r, const pair *p)
+{
+    if (p->size[0] > r->longest || p->size[1] > r->longest - p->size[0])
+        return -1;
+    memcpy(r->spelling, p->text[0], p->size[0]);
+    memcpy(r->spelling + p->size[0], p->text[1], p->size[1]);
+    return ink_read_find(r, r->spelling, p->size[0] + p->size[1]);
+}
+
+/* Merges are written "left right" in older files, ["left", "right"] in newer ones. */
+static ink_result read_pair(ink_tokenizer_reader *r, ink_json node, pair *p)
+{
+    const ink_json_node *entry = ink_read_node(r, node);
+    if (entry->kind == INK_JSON_STRING) {
+        const char *space = memchr(entry->string, ' ', entry->string_size);
+        if (space == NULL)
+            return ink_read_refuse(r, INK_ERROR_CORRUPT, node, "expected two tokens with a space between them");
+        p->text[0] = entry->string;
+        p->size[0] = (size_t)(space - entry->string);
+        p->text[1] = space + 1;
+        p->size[1] = entry->string_size - p->size[0] - 1;
+        if (memchr(p->text[1], ' ', p->size[1]) != NULL)
+            return ink_read_refuse(r, INK_ERROR_CORRUPT, node, "expected two tokens, there are two spaces");
+        return INK_OK;
+    }
+    INK_TRY(ink_json_expect(r->ctx, &r->json, node, INK_JSON_ARRAY));
+    if (entry->n_children != 2)
+        return ink_read_refuse(r, INK_ERROR_CORRUPT, node, "expected an array of two strings");
+    ink_json left = ink_json_first(&r->json, node);
+    INK_TRY(ink_read_text(r, left, &p->text[0], &p->size[0]));
+    return ink_read_text(r, ink_json_next(&r->json, left), &p->text[1], &p->size[1]);
+}
+
+static ink_result read_merge(ink_tokenizer_reader *r, ink_json node, ink_bpe_merge *merge)
+{
+    pair p = {{NULL, NULL}, {0, 0}};
+    INK_TRY(read_pair(r, node, &p));
+    merge->left = ink_read_find(r, p.text[0], p.size[0]);
+    merge->right = ink_read_find(r, p.text[1], p.size[1]);
+    if (merge->left < 0)
+        return ink_read_refuse(r, INK_ERROR_CORRUPT, node, "the left token is not in the vocabulary");
+    if (merge->right < 0)
+        return ink_read_refuse(r, INK_ERROR_CORRUPT, node, "the right token is not in the vocabulary");
+    merge->merged = find_joined(r, &p);
+    if (merge->merged < 0)
+        return ink_read_refuse(r, INK_ERROR_CORRUPT, node, "the merged token is not in the vocabulary");
+    return INK_OK;
+}
+
+static ink_result read_merges(ink_tokenizer_reader *r, ink_json model)
+{
+    ink_bpe *bpe = &r->tokenizer->bpe;
+    ink_json merges;
+    INK_TRY(ink_json_require(r->ctx, &r->json, model, "merges", &merges));
+    INK_TRY(ink_json_expect(r->ctx, &r->json, merges, INK_JSON_ARRAY));
+    bpe->merges = ink_arena_take(r->arena, ink_read_node(r, merges)->n_children, sizeof *bpe->merges);
+    if (bpe->merges == NULL)
+        return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %s", INK_TOKENIZER_FILE);
+    ink_json child = ink_json_first(&r->json, merges);
+    for (; child != INK_JSON_NONE; child = ink_json_next(&r->json, child))
+        INK_TRY(read_merge(r, child, &bpe->merges[bpe->n_merges++]));
+    return ink_bpe_index(r->ctx, r->arena, INK_TOKENIZER_FILE, bpe);
+}
+
+/* With all 256 there is no text that cannot be encoded, and unk_token, fuse_unk and byte_fallback never apply. */
+static ink_result read_bytes(ink_tokenizer_reader *r)
+{
+    ink_bpe *bpe = &r->tokenizer->bpe;
+    for (size_t i = 0; i < 256; i++) {
+        char byte = (char)i;
+        bpe->byte_id[i] = ink_vocab_find(&r->tokenizer->vocab, &byte, 1, false);
+        if (bpe->byte_id[i] < 0)
+            return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: model.vocab: no token for the byte %z; a byte-level vocabulary must have all 256",
+                            INK_TOKENIZER_FILE, i);
+    }
+    return INK_OK;
+}
+
+/* Marks at the seams of words belong to other kinds of BPE. */
+static ink_result refuse_marks(ink_tokenizer_reader *r, ink_json model)
+{
+    static const char *const marks[] = {"continuing_subword_prefix", "end_of_word_suffix"};
+    for (size_t i = 0; i < 2; i++) {
+        ink_json mark = ink_json_member(&r->json, model, marks[i]);
+        if (mark == INK_JSON_NONE)
+            continue;
+        INK_TRY(ink_json_expect(r->ctx, &r->json, mark, INK_JSON_STRING));
+        if (ink_read_node(r, mark)->string_size != 0)
+            return ink_read_refuse(r, INK_ERROR_UNSUPPORTED, mark, "is not supported by byte-level BPE");
+    }
+    return INK_OK;
+}
+
+ink_result ink_read_bpe(ink_tokenizer_reader *r, ink_json model)
+{
+    ink_bpe *bpe = &r->tokenizer->bpe;
+    INK_TRY(ink_json_read_bool(r->ctx, &r->json, model, "ignore_merges", &bpe->ignore_merges));
+    INK_TRY(refuse_marks(r, model));
+    INK_TRY(ink_read_vocab(r, model));
+    INK_TRY(read_bytes(r));
+    return read_merges(r, model);
+}
