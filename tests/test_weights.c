@@ -537,11 +537,11 @@ static void put_number(unsigned char *at, uint64_t value, size_t width)
         at[i] = (unsigned char)(value >> 8 * i);
 }
 
-/* 3000 elements, so that conversions go over several chunks, each a number that all four types hold exactly; one byte
+/* 9000 elements, so that conversions go over several chunks, each a number that all four types hold exactly; one byte
    in front, so that nothing is aligned. */
 static void reads_all_float_types_as_f32(void **state)
 {
-    enum { n = 3000 };
+    enum { n = 9000 };
     static const struct {
         const char *name;
         size_t width;
@@ -554,7 +554,7 @@ static void reads_all_float_types_as_f32(void **state)
         char header[300];
         size_t width = types[t].width, length;
         sprintf(header, "{\"pad\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-                        "\"w\":{\"dtype\":\"%s\",\"shape\":[30,100],\"data_offsets\":[1,%zu]}}",
+                        "\"w\":{\"dtype\":\"%s\",\"shape\":[90,100],\"data_offsets\":[1,%zu]}}",
                 types[t].name, 1 + n * width);
         length = strlen(header);
         bytes file = make_file(header, 1 + n * width);
