@@ -1,0 +1,129 @@
+/*
+ * first_light.c - the five models in the box continue the same prompt, one after the other.
+ *
+ * All have about as many parameters and have read the same texts with the same tokenizer; what differs is how they
+ * remember.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bundled.h"
+#include "cli.h"
+#include "console.h"
+#include "lm.h"
+
+#define PROMPT "Anna and Tom were in the garden."
+
+enum { N_TOKENS = 110, WIDTH = 78, INDENT = 4, TEXT_ROOM = 8192 };
+
+static const struct {
+    const char *folder, *title;
+} models[] = {
+    {"mlp", "MLP, sees the last 16 tokens"},
+    {"rnn", "RNN, tanh"},
+    {"gru", "GRU"},
+    {"lstm", "LSTM"},
+    {"gpt", "GPT, a Transformer"},
+};
+
+/* The text so far. */
+typedef struct page_of_text {
+    char text[TEXT_ROOM];
+    size_t size;
+} page_of_text;
+
+static bool collect(void *user, ink_token token, const char *text, size_t size)
+{
+    page_of_text *page = user;
+
+    (void)token;
+    if (size > sizeof page->text - page->size)
+        return false;
+    memcpy(page->text + page->size, text, size);
+    page->size += size;
+    return true;
+}
+
+/* Prints words in lines of at most WIDTH columns. */
+static void print_wrapped(const char *text, size_t size)
+{
+    size_t column = 0;
+
+    for (size_t i = 0; i < size;) {
+        size_t begin = i;
+        while (i < size && text[i] != ' ' && text[i] != '\n')
+            i++;
+        if (column > 0 && column + 1 + (i - begin) > WIDTH) {
+            putchar('\n');
+            column = 0;
+        }
+        if (i > begin)
+            column += (size_t)printf("%*s%.*s", column == 0 ? INDENT : 1, "", (int)(i - begin), text + begin);
+        i++; /* the space */
+    }
+    printf("\n\n");
+}
+
+static bool show(const language_model *lm, const char *title)
+{
+    page_of_text page = {.size = 0};
+    lm_request request = {
+        .n_tokens = N_TOKENS,
+        .sampler = {.temperature = 0.8F, .seed = 1},
+        .sink = collect,
+        .user = &page,
+    };
+    lm_report report;
+    ink_token *prompt = NULL;
+    char parameters[CONSOLE_ROOM], rate[CONSOLE_ROOM];
+    bool done = collect(&page, -1, PROMPT, sizeof PROMPT - 1) && lm_prompt(lm, PROMPT, &prompt, &request.n_prompt);
+
+    request.prompt = prompt;
+    done = done && lm_continue(lm, &request, &report);
+    if (done) {
+        if (report.end == LM_COUNT)
+            collect(&page, -1, " ...", 4);
+        printf("%-32s %10s parameters %15s tokens/s\n", title, console_parameters(parameters, lm->info->n_parameters),
+               console_count(rate, (uint64_t)report.rate));
+        print_wrapped(page.text, page.size);
+    }
+    free(prompt);
+    return done;
+}
+
+static bool run(ink_context *ctx)
+{
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        char folder[BUNDLED_ROOM];
+        language_model lm = {0};
+        bool done = bundled_folder(folder, models[i].folder) && lm_open(&lm, ctx, folder) &&
+                    show(&lm, models[i].title);
+        lm_close(&lm);
+        if (!done)
+            return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    cli line = {
+        .name = "first_light",
+        .usage = "",
+        .about = "The five models in the box, each continuing the same prompt.",
+        .samples = "  first_light\n  INKLING_MODELS=examples/models first_light\n",
+    };
+    cli_outcome outcome = cli_read(&line, argc, argv);
+    ink_context *ctx;
+    bool done;
+
+    if (outcome != CLI_RUN)
+        return outcome == CLI_ERROR || !console_finish();
+    ctx = console_context(1, NULL);
+    if (ctx != NULL)
+        printf("\"%s\", continued on one thread (%s):\n\n", PROMPT, ink_context_kernel(ctx));
+    done = ctx != NULL && run(ctx);
+    ink_context_free(ctx);
+    return !(done && console_finish());
+}
