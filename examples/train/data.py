@@ -110,7 +110,7 @@ def bucket(stories, encoder, size, random):
 
 
 def pad(rows):
-    length = max(map(len, rows)) - 1
+    length = (max(map(len, rows)) - 1 + 15) // 16 * 16      # few shapes: oneDNN prepares itself for each
     x = torch.zeros(len(rows), length, dtype=torch.long)
     y = torch.full((len(rows), length), -100)
     for i, row in enumerate(rows):

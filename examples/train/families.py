@@ -55,8 +55,11 @@ class Recurrent(nn.Module):
                 nn.init.normal_(p, std=1 / math.sqrt(h))
             else:
                 nn.init.zeros_(p)
-            if "bias_ih" in name and self.kind != "rnn":        # remember by default: forget gate, update gate
-                p.data[h:2 * h] = 2.0 if self.kind == "lstm" else 1.0
+            if "bias_ih" in name and self.kind == "gru":        # remember by default: the update gate half open
+                p.data[h:2 * h] = 1.0
+            if "bias_ih" in name and self.kind == "lstm":       # memories of many lengths (Tallec and Ollivier 2018)
+                p.data[h:2 * h] = torch.linspace(1, 5, h)       # forget gate: from 4 to 150 steps
+                p.data[:h] = -p.data[h:2 * h] / 2               # what keeps long takes in little
 
     def fold(self):
         self.rnn.weight_ih_l0.data *= self.scale

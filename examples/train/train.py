@@ -14,7 +14,7 @@ import data
 import evaluate
 import families
 
-RATES = {"mlp": 2e-3, "rnn": 1.5e-3, "gru": 4e-3, "lstm": 4e-3, "gpt": 1.5e-3}
+RATES = {"mlp": 2e-3, "rnn": 1.5e-3, "gru": 4e-3, "lstm": 3e-3, "gpt": 1.5e-3}
 
 
 def learning_rate(top, step, share):
@@ -44,8 +44,8 @@ def train(args, family, folder):
     check = evaluate.fresh(args.stories, 999001, 100)
     top = args.rate or RATES[family]
     print(f"{family}: {sum(p.numel() for p in parameters)} parameters, rate {top}, seed {args.seed}", flush=True)
-    started = spent = time.time()
-    pause = 0.0
+    started = time.process_time()       # the machine may be busy with other things
+    looking = 0.0
     seen = step = 0
     for share, x, y in data.batches(args.stories, encoder, args.tokens, 5 + args.seed):
         for group in optimizer.param_groups:
@@ -58,15 +58,15 @@ def train(args, family, folder):
         seen += int((y >= 0).sum())
         step += 1
         if step % args.every == 0:
-            spent = time.time()
+            since = time.process_time()
             model.eval()
-            print(f"{family} step {step} tokens {seen / 1e6:.2f}M {spent - started - pause:.0f}s "
+            print(f"{family} step {step} tokens {seen / 1e6:.2f}M {since - started - looking:.0f}s "
                   f"{quick(model, check, encoder)}", flush=True)
             model.train()
-            pause += time.time() - spent
+            looking += time.process_time() - since
     families.save(model.eval(), c, folder)
     return {"family": family, "parameters": sum(p.numel() for p in parameters), "rate": top, "seed": args.seed,
-            "tokens": seen, "steps": step, "minutes": (time.time() - started - pause) / 60}
+            "tokens": seen, "steps": step, "minutes": (time.process_time() - started - looking) / 60}
 
 
 def main():
@@ -77,6 +77,8 @@ def main():
     parser.add_argument("--tokenizer", action="store_true", help="learn the tokenizer first")
     parser.add_argument("--tokens", type=float, default=8e6)
     parser.add_argument("--rate", type=float, help="learning rate instead of the family's own")
+    parser.add_argument("--train", action="store_true", help="train, and leave the evaluation for later")
+    parser.add_argument("--evaluate", action="store_true", help="only evaluate what was trained")
     parser.add_argument("--trial", action="store_true", help="only try a learning rate: results go to OUT/rates")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=1000, help="steps between two looks at the model")
@@ -91,13 +93,18 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         for part in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copy(args.out / "tokenizer" / part, folder / part)
-        result = train(args, family, folder)
+        file = args.out / f"{name}.json"
+        if not args.evaluate:
+            file.write_text(json.dumps(train(args, family, folder), indent=1) + "\n")
+        if args.train:
+            continue
+        result = json.loads(file.read_text())
         encoder, model = data.Encoder(folder), families.load(folder)
         if args.trial:
             result.update(evaluate.loss_and_recall(model, evaluate.fresh(args.stories, 555, 400), encoder))
         else:
             result.update(evaluate.evaluate(model, args.stories, encoder))
-        (args.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+        file.write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps({k: v for k, v in result.items() if k not in ("samples", "recall")}), flush=True)
 
 
