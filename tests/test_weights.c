@@ -254,6 +254,23 @@ static void other_formats_are_named(void **state)
     }
 }
 
+/* A length can look like the beginning of another format; the header behind it decides. */
+static void good_files_are_not_mistaken(void **state)
+{
+    static const size_t lengths[] = {'{' | '"' << 8, '{' | ' ' << 8, '<' | '!' << 8, 0x1f | 0x8b << 8 | 8 << 16};
+    bench *b = *state;
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        char *header = malloc(lengths[i] + 1);
+        memset(header, ' ', lengths[i]);
+        memcpy(header, "{}", 2);
+        header[lengths[i]] = '\0';
+        accept(b, make_file(header, 0), 0);
+        header[0] = 'x';
+        refuse(b, make_file(header, 0), INK_ERROR_CORRUPT, "this is not a safetensors file but");
+        free(header);
+    }
+}
+
 /* ---- B, C: headers ----------------------------------------------------------------------------------------------- */
 
 typedef struct refusal {
@@ -640,6 +657,8 @@ static void reads_bytes_as_numbers(void **state)
                  "'i', which has");
     assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, UINT64_MAX - 3, words, 8), INK_ERROR_ARGUMENT,
                  "'i'");
+    assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, 8, words, SIZE_MAX - 3), INK_ERROR_ARGUMENT,
+                 "'i'"); /* the sum wraps to 4 */
     assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, 2, words, 4), INK_ERROR_ARGUMENT,
                  "are not whole I32 numbers");
     assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, 0, words, 3), INK_ERROR_ARGUMENT, "not whole I32");
@@ -786,7 +805,7 @@ static void every_allocation_fails_once(void **state)
     free(file.at);
 }
 
-/* Weights live on without the context they were opened through. */
+/* Weights live on without the context they were opened through; source and name are copied. */
 static void weights_outlive_their_context(void **state)
 {
     bench *b = *state;
@@ -798,8 +817,14 @@ static void weights_outlive_their_context(void **state)
     counting_init(&memory);
     options.allocator = memory.allocator;
     ink_context *brief = ink_context_create(&options);
-    assert_ok(brief, ink_weights_open_source(brief, &b->files.source, name, &weights));
+    ink_source source = b->files.source;
+    char copy[sizeof name];
+    memcpy(copy, name, sizeof name);
+    assert_ok(brief, ink_weights_open_source(brief, &source, copy, &weights));
     ink_context_free(brief);
+    source = (ink_source){0};
+    memset(copy, '#', sizeof copy);
+    assert_string_equal(ink_weights_name(weights), name);
     assert_true(memory.live_bytes > 0);
     unsigned char byte;
     assert_ok(b->ctx, ink_weights_read_bytes(b->ctx, weights, ink_weights_find(weights, "a"), 0, &byte, 1));
@@ -857,6 +882,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(accepts_what_is_legal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lengths_are_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_formats_are_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(good_files_are_not_mistaken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(broken_headers_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_unknown_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_tensors_and_long_names, set_up, tear_down),

@@ -33,9 +33,9 @@ typedef struct ink_weight {
 /* Opens and checks the file at `path`, or the file `name` of a source (copied; what it points to must outlive the
    weights). INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (not safetensors, with a guess at what it is
    instead), INK_ERROR_UNSUPPORTED (an element type we do not know, a rank beyond INK_MAX_RANK), INK_ERROR_LIMIT (a
-   header nested beyond reason), INK_ERROR_MEMORY. Stricter than the reference reader in three
-   places: an entry has no members but dtype, shape and data_offsets; no key is there twice; sizes are below 2^48, as
-   the schema of the format says. */
+   header nested beyond reason), INK_ERROR_MEMORY. Stricter than the reference reader: an entry has no members but
+   dtype, shape and data_offsets; no key is there twice; a tensor has a name; names and metadata contain no NUL; sizes
+   are below 2^48, as the schema of the format says. */
 ink_result ink_weights_open(ink_context *ctx, const char *path, ink_weights **weights);
 ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, const char *name, ink_weights **weights);
 void ink_weights_free(ink_weights *weights);
