@@ -505,16 +505,31 @@ static void pages_agree_with_generate(void **state)
         }
 }
 
+/* "12,345" becomes "12345" wherever it stands. */
+static char *without_commas(char *text)
+{
+    char *to = text;
+
+    for (const char *at = text; *at != '\0'; at++)
+        if (*at != ',' || at[1] == ' ')
+            *to++ = *at;
+    *to = '\0';
+    return text;
+}
+
 static void inspects(void **state)
 {
+    static const char *const kinds[] = {"nn.Sequential", "nn.RNN", "nn.GRU", "nn.LSTM", "GPT-2"};
+
     (void)state;
     for (size_t i = 0; i < N_FOLDERS; i++) {
         char *path = join(folders[i], "model.safetensors");
-        char *folder_says = output_of(run(PROGRAMS "/inspect", folders[i], "--context", "64"));
-        char *file_says = output_of(run(PROGRAMS "/inspect", path)), line[256];
+        char *folder_says = without_commas(output_of(run(PROGRAMS "/inspect", folders[i], "--context", "64")));
+        char *file_says = without_commas(output_of(run(PROGRAMS "/inspect", path))), line[256];
         ink_context *ctx = test_context(1);
         ink_weights *weights = NULL;
         ink_model *model = NULL;
+        const ink_model_info *info;
         size_t size;
 
         assert_ok(ctx, ink_weights_open(ctx, path, &weights));
@@ -524,11 +539,18 @@ static void inspects(void **state)
             assert_non_null(strstr(file_says, ink_weights_at(weights, k)->name));
         }
         assert_int_equal(count(file_says, "BF16"), ink_weights_count(weights));
+        info = ink_model_get_info(model);
         assert_ok(ctx, ink_state_size(ctx, model, 64, &size));
-        snprintf(line, sizeof line, "kind         %s, %zu layers", ink_model_get_info(model)->kind,
-                 ink_model_get_info(model)->n_layers);
+        snprintf(line, sizeof line, "kind         %s, %zu layers", info->kind, info->n_layers);
         assert_non_null(strstr(folder_says, line));
         assert_non_null(strstr(folder_says, i == 4 ? "64 tokens" : "any number of tokens"));
+        assert_true(number_after(folder_says, "parameters") == (double)info->n_parameters);
+        assert_true(number_after(file_says, "elements") == (double)info->n_parameters);
+        snprintf(line, sizeof line, "(%llu bytes) in memory", (unsigned long long)info->n_bytes);
+        assert_non_null(strstr(folder_says, line));
+        snprintf(line, sizeof line, "(%zu bytes) for", size);
+        assert_non_null(strstr(folder_says, line));
+        assert_non_null(strstr(file_says, kinds[i]));
         ink_weights_free(weights);
         ink_model_free(model);
         ink_context_free(ctx);

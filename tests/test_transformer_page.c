@@ -1,0 +1,35 @@
+/*
+ * test_transformer_page.c - the GPT that examples/transformer.c wires by hand is the bundled model, bit for bit.
+ */
+#define main page_main
+#include "../examples/transformer.c"
+#undef main
+
+#include "whole.h"
+
+static char *const arguments[] = {"transformer",
+                                  "Anna and Tom were in the garden. It was night. Anna looked around and sang."};
+
+static void logits_are_the_models(void **state)
+{
+    page p;
+    network net = {0};
+    whole w = whole_open(MODELS "/gpt");
+
+    (void)state;
+    assert_int_equal(page_open(&p, "transformer", "gpt", 2, (char **)arguments), PAGE_READY);
+    assert_true(load(&p, &net));
+    for (size_t i = 0; i < p.n_prompt; i++) {
+        assert_true(forward(&p, &net, p.prompt[i]));
+        whole_agrees(&w, p.prompt[i], net.logits);
+    }
+    unload(&net);
+    assert_int_equal(page_close(&p, PAGE_READY), 0);
+    whole_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(logits_are_the_models)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
