@@ -1,0 +1,391 @@
+/*
+ * test_loader.c - how parameters get from a file into packed matrices: in pieces of any size, in two runs that agree,
+ * with progress, with a choice of type, and with readers that fail.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../src/layers/layers.h"
+#include "counting.h"
+#include "faulty.h"
+#include "support/layers.h"
+
+/* What the tests load: a matrix, one that is stored transposed, a vector. */
+typedef struct parts {
+    ink_matrix plain, turned;
+    float *vector;
+} parts;
+
+typedef struct build_args {
+    ink_context *ctx;
+    const ink_weights *weights;
+    ink_type type;
+    size_t n, k;
+    ink_progress_fn progress;
+    void *progress_user;
+    bool used[8];
+    uint64_t n_parameters[2], bytes[2]; /* of the first run and the second */
+} build_args;
+
+static ink_result build(void *data, ink_arena *arena, void **object)
+{
+    build_args *args = data;
+    size_t run = arena->measuring ? 0 : 1;
+    parts measured, *p = *object = ink_arena_take(arena, 1, sizeof *p);
+    ink_loader loader;
+    if (p == NULL)
+        p = &measured;
+    ink_loader_begin(&loader, args->ctx, args->weights, arena);
+    loader.type = args->type;
+    loader.expected = "config.json";
+    loader.used = args->used;
+    loader.progress = args->progress;
+    loader.progress_user = args->progress_user;
+    loader.progress_total = args->bytes[0];
+    size_t scope = ink_loader_enter(&loader, "h.%z.", 3);
+    INK_TRY(ink_loader_matrix(&loader, "plain", args->n, args->k, false, &p->plain));
+    INK_TRY(ink_loader_matrix(&loader, "turned", args->n, args->k, true, &p->turned));
+    ink_loader_leave(&loader, scope);
+    INK_TRY(ink_loader_vector(&loader, "vector", args->n, &p->vector));
+    args->n_parameters[run] = loader.n_parameters;
+    args->bytes[run] = loader.bytes_read;
+    return INK_OK;
+}
+
+/* `count` floats as elements of `type`, malloc'ed. They are small multiples of 1/8, which every type holds exactly. */
+static void *as_type(const float *x, size_t count, ink_type type)
+{
+    size_t size = ink_type_bits(type) / 8;
+    unsigned char *out = malloc(count * size + 1);
+    assert_non_null(out);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        double wide = x[i];
+        uint16_t bf16 = (uint16_t)(bits >> 16);
+        uint16_t f16 = (uint16_t)((bits >> 16 & 0x8000) | (((bits >> 23 & 0xff) - 112) << 10) | (bits >> 13 & 0x3ff));
+        const void *from = type == INK_F32 ? (void *)&bits : type == INK_F64 ? (void *)&wide : &bf16;
+        memcpy(out + i * size, type == INK_F16 ? &f16 : from, size);
+    }
+    return out;
+}
+
+static float *eighths(size_t count, uint64_t seed)
+{
+    float *x = test_random(count, seed, 1);
+    for (size_t i = 0; i < count; i++)
+        x[i] = (x[i] < 0 ? -1 : 1) * (float)(1 + (i * 31 + seed) % 100) / 8;
+    return x;
+}
+
+typedef struct stored {
+    state_dict dict;
+    float *w, *v; /* [n, k], [n] */
+} stored;
+
+static void store(stored *file, size_t n, size_t k, ink_type type)
+{
+    memset(file, 0, sizeof *file);
+    file->w = eighths(n * k, n);
+    file->v = eighths(n, k);
+    float *turned = test_floats(n * k);
+    for (size_t i = 0; i < n; i++)
+        for (size_t t = 0; t < k; t++)
+            turned[t * n + i] = file->w[i * k + t];
+    void *plain = as_type(file->w, n * k, type), *other = as_type(turned, n * k, type);
+    void *vector = as_type(file->v, n, type);
+    state_dict_add(&file->dict, "h.3.plain", type, 2, (size_t[]){n, k}, plain);
+    state_dict_add(&file->dict, "h.3.turned", type, 2, (size_t[]){k, n}, other);
+    state_dict_add(&file->dict, "vector", type, 1, (size_t[]){n}, vector);
+    state_dict_add(&file->dict, "unused", INK_I64, 1, (size_t[]){2}, NULL);
+    free(turned);
+    free(plain);
+    free(other);
+    free(vector);
+}
+
+static void unstore(stored *file)
+{
+    state_dict_free(&file->dict);
+    free(file->w);
+    free(file->v);
+}
+
+static void check_matrix(ink_context *ctx, const ink_matrix *matrix, const float *w, ink_type type)
+{
+    float *row = test_floats(matrix->k);
+    assert_int_equal(matrix->type, type);
+    for (size_t i = 0; i < matrix->n; i++) {
+        assert_ok(ctx, ink_matrix_row(ctx, matrix, i, row));
+        test_assert_same_bits(row, w + i * matrix->k, matrix->k, "row");
+    }
+    free(row);
+}
+
+/* ---- reading -------------------------------------------------------------------------------------------------- */
+
+static void check_size(ink_context *ctx, size_t n, size_t k, ink_type stored_type, ink_type type)
+{
+    stored file;
+    void *object;
+    store(&file, n, k, stored_type);
+    ink_weights *weights = state_dict_open(ctx, &file.dict);
+    build_args args = {.ctx = ctx, .weights = weights, .type = type, .n = n, .k = k};
+    assert_ok(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object));
+    const parts *p = object;
+    ink_type expected = type != INK_TYPE_NONE ? type : stored_type == INK_BF16 ? INK_BF16 : INK_F32;
+    check_matrix(ctx, &p->plain, file.w, expected);
+    check_matrix(ctx, &p->turned, file.w, expected);
+    test_assert_same_bits(p->vector, file.v, n, "vector");
+    assert_int_equal(args.n_parameters[0], 2 * n * k + n);
+    assert_int_equal(args.n_parameters[1], 2 * n * k + n);
+    assert_int_equal(args.bytes[0], (2 * n * k + n) * ink_type_bits(stored_type) / 8);
+    assert_int_equal(args.bytes[1], args.bytes[0]);
+    ink_object_free(object);
+    ink_weights_free(weights);
+    unstore(&file);
+}
+
+/* Rows that are longer than a piece of the file, many to a piece, and a few that are not a whole panel. */
+static void matrices_of_every_kind_of_size_arrive_whole(void **unused)
+{
+    (void)unused;
+    static const size_t sizes[][2] = {{1, 1}, {17, 5}, {20, 20000}, {1000, 50}, {50, 1000}, {37, 3000}, {16, 1024}};
+    static const ink_type types[] = {INK_F32, INK_BF16, INK_F16, INK_F64};
+    ink_context *ctx = test_context(1);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (size_t t = 0; t < 4; t++)
+            check_size(ctx, sizes[i][0], sizes[i][1], types[t], INK_TYPE_NONE);
+    for (size_t t = 0; t < 4; t++) {
+        check_size(ctx, 33, 70, types[t], INK_F32);
+        check_size(ctx, 33, 70, types[t], INK_BF16);
+    }
+    ink_context_free(ctx);
+}
+
+/* The memory that loading takes at its height is that of the object and little more. */
+static void loading_takes_little_more_than_the_weights(void **unused)
+{
+    (void)unused;
+    counting memory;
+    counting_init(&memory);
+    ink_context_options options = test_options(1);
+    options.allocator = memory.allocator;
+    ink_context *ctx = ink_context_create(&options);
+    stored file;
+    void *object;
+    store(&file, 1000, 300, INK_F32);
+    ink_weights *weights = state_dict_open(ctx, &file.dict);
+    build_args args = {.ctx = ctx, .weights = weights, .n = 1000, .k = 300};
+    size_t before = memory.live_bytes;
+    memory.peak_bytes = before;
+    assert_ok(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object));
+    assert_true(memory.peak_bytes - before < ink_object_bytes(object) + 200 * 1024);
+    assert_true(ink_object_bytes(object) < (2 * 1008 * 300 + 1000) * sizeof(float) + 1024);
+    ink_object_free(object);
+    ink_weights_free(weights);
+    ink_context_free(ctx);
+    assert_int_equal(memory.live_bytes, 0);
+    unstore(&file);
+}
+
+/* ---- progress ------------------------------------------------------------------------------------------------- */
+
+typedef struct progress_log {
+    size_t calls, stop_at;
+    uint64_t done, total;
+} progress_log;
+
+static bool log_progress(void *user, uint64_t done, uint64_t total)
+{
+    progress_log *log = user;
+    assert_true(done > log->done);
+    assert_true(done <= total);
+    log->done = done;
+    log->total = total;
+    return ++log->calls != log->stop_at;
+}
+
+static void progress_is_told_and_can_cancel(void **unused)
+{
+    (void)unused;
+    counting memory;
+    counting_init(&memory);
+    ink_context_options options = test_options(1);
+    options.allocator = memory.allocator;
+    ink_context *ctx = ink_context_create(&options);
+    stored file;
+    void *object;
+    store(&file, 500, 100, INK_F32);
+    ink_weights *weights = state_dict_open(ctx, &file.dict);
+    progress_log log = {0};
+    build_args args = {
+        .ctx = ctx, .weights = weights, .n = 500, .k = 100, .progress = log_progress, .progress_user = &log};
+    assert_ok(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object));
+    assert_true(log.calls > 5);
+    assert_int_equal(log.done, (2 * 500 * 100 + 500) * sizeof(float));
+    assert_int_equal(log.total, log.done);
+    ink_object_free(object);
+
+    size_t n_calls = log.calls, before = memory.live_bytes;
+    for (size_t stop = 1; stop <= n_calls; stop++) {
+        log = (progress_log){.stop_at = stop};
+        object = &log;
+        assert_fails(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object), INK_ERROR_CANCELLED, "cancelled");
+        assert_null(object);
+        assert_int_equal(log.calls, stop);
+        assert_int_equal(memory.live_bytes, before);
+    }
+    ink_weights_free(weights);
+    ink_context_free(ctx);
+    unstore(&file);
+}
+
+static void what_was_asked_for_is_marked(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    stored file;
+    void *object;
+    store(&file, 5, 4, INK_F32);
+    ink_weights *weights = state_dict_open(ctx, &file.dict);
+    build_args args = {.ctx = ctx, .weights = weights, .n = 5, .k = 4};
+    assert_ok(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object));
+    for (size_t i = 0; i < ink_weights_count(weights); i++)
+        assert_int_equal(args.used[i], strcmp(ink_weights_at(weights, i)->name, "unused") != 0);
+    ink_object_free(object);
+    ink_weights_free(weights);
+    unstore(&file);
+    ink_context_free(ctx);
+}
+
+/* ---- what can go wrong ---------------------------------------------------------------------------------------- */
+
+static void the_sentence_says_who_asks_for_what(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    stored file;
+    void *object;
+    store(&file, 5, 4, INK_F32);
+    ink_weights *weights = state_dict_open(ctx, &file.dict);
+    build_args args = {.ctx = ctx, .weights = weights, .n = 5, .k = 3};
+    assert_fails(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object), INK_ERROR_MISMATCH,
+                 "model.safetensors: tensor 'h.3.plain' is [5, 4], config.json asks for [5, 3]");
+    assert_null(object);
+    ink_weights_free(weights);
+    unstore(&file);
+    ink_context_free(ctx);
+}
+
+/* Every read failing once, ending early once, giving a byte at a time. */
+static void readers_that_fail_leave_nothing_behind(void **unused)
+{
+    (void)unused;
+    counting memory;
+    counting_init(&memory);
+    ink_context_options options = test_options(1);
+    options.allocator = memory.allocator;
+    ink_context *ctx = ink_context_create(&options);
+    stored file;
+    faulty reader;
+    void *object;
+    ink_weights *weights;
+    store(&file, 300, 100, INK_BF16);
+    ink_weights_free(state_dict_open(ctx, &file.dict));
+    faulty_init(&reader, &file.dict.entry, 1);
+    assert_ok(ctx, ink_weights_open_source(ctx, &reader.source, "model.safetensors", &weights));
+    build_args args = {.ctx = ctx, .weights = weights, .n = 300, .k = 100};
+
+    reader.max_read = 997; /* short reads are no failure */
+    assert_ok(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object));
+    check_matrix(ctx, &((const parts *)object)->turned, file.w, INK_BF16);
+    ink_object_free(object);
+
+    reader.max_read = 0;
+    size_t live = memory.live_bytes;
+    for (int kind = 0; kind < 3; kind++)
+        for (size_t k = 1;; k++) {
+            size_t at = reader.reads + k;
+            reader.fail_read = kind == 0 ? at : 0;
+            reader.end_read = kind == 1 ? at : 0;
+            reader.lie_read = kind == 2 ? at : 0;
+            object = &reader;
+            ink_result result = ink_object_create(ctx, "parts", build, &args, 0, &object);
+            if (result == INK_OK) {
+                assert_true(reader.reads < at && k > 3); /* there were fewer reads than that */
+                ink_object_free(object);
+                break;
+            }
+            assert_int_equal(result, INK_ERROR_READ);
+            assert_null(object);
+            assert_int_equal(memory.live_bytes, live);
+        }
+    ink_weights_free(weights);
+    assert_int_equal(reader.open_files, 0);
+    ink_context_free(ctx);
+    assert_int_equal(memory.live_bytes, 0);
+    unstore(&file);
+}
+
+/* Scopes nest, and one that is too long finds nothing instead of something else. */
+static void scopes_nest_and_may_be_too_long(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    state_dict dict = {0};
+    char name[300];
+    ink_loader loader;
+    ink_arena arena;
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    state_dict_vector(&dict, "a.b.7.w", 1);
+    state_dict_vector(&dict, "w", 1);
+    ink_weights *weights = state_dict_open(ctx, &dict);
+    ink_arena_measure(&arena);
+    ink_loader_begin(&loader, ctx, weights, &arena);
+    assert_true(ink_loader_has(&loader, "w"));
+    size_t outer = ink_loader_enter_module(&loader, "a.b");
+    assert_false(ink_loader_has(&loader, "w"));
+    size_t inner = ink_loader_enter(&loader, "%z.", 7);
+    assert_true(ink_loader_has(&loader, "w"));
+    assert_int_equal(ink_loader_enter_module(&loader, ""), loader.name_length);
+    for (int i = 0; i < 2; i++) {
+        size_t here = ink_loader_enter_module(&loader, name);
+        assert_false(ink_loader_has(&loader, "w"));
+        ink_loader_enter(&loader, "%z.", 7);
+        ink_loader_enter_module(&loader, "a");
+        assert_false(ink_loader_has(&loader, "w"));
+        ink_loader_leave(&loader, here);
+        assert_true(ink_loader_has(&loader, "w"));
+    }
+    ink_loader_leave(&loader, inner);
+    ink_loader_leave(&loader, outer);
+    assert_true(ink_loader_has(&loader, "w"));
+
+    /* Up to the last byte that fits: 250 bytes, then ".w" with its end. */
+    name[250] = '\0';
+    size_t scope = ink_loader_enter_module(&loader, name);
+    assert_int_equal(loader.name_length, 251);
+    ink_loader_enter(&loader, "%z.", 123456);
+    assert_false(ink_loader_has(&loader, "w"));
+    ink_loader_leave(&loader, scope);
+    assert_true(ink_loader_has(&loader, "w"));
+    ink_weights_free(weights);
+    state_dict_free(&dict);
+    ink_context_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(matrices_of_every_kind_of_size_arrive_whole),
+        cmocka_unit_test(loading_takes_little_more_than_the_weights),
+        cmocka_unit_test(progress_is_told_and_can_cancel),
+        cmocka_unit_test(what_was_asked_for_is_marked),
+        cmocka_unit_test(the_sentence_says_who_asks_for_what),
+        cmocka_unit_test(readers_that_fail_leave_nothing_behind),
+        cmocka_unit_test(scopes_nest_and_may_be_too_long),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
