@@ -116,10 +116,14 @@ void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_
     const char *column = data;
     for (size_t t = first; t < first + count; t++) {
         for (size_t row = 0; row < matrix->n; row += INK_PANEL) {
-            float values[CHUNK] = {0};
+            float values[INK_PANEL];
             size_t at = row / INK_PANEL * matrix->panel_stride + t * INK_PANEL;
-            widen(kernel, type, column + row * element_size(type), ink_size_min(INK_PANEL, matrix->n - row), values);
-            scatter(kernel, matrix, at, 1, values, INK_PANEL);
+            size_t lanes = ink_size_min(INK_PANEL, matrix->n - row);
+            float *to = matrix->type == INK_F32 ? (float *)matrix->panels + at : values;
+            widen(kernel, type, column + row * element_size(type), lanes, to);
+            memset(to + lanes, 0, (INK_PANEL - lanes) * sizeof *to);
+            if (matrix->type == INK_BF16)
+                kernel->to_bf16(values, INK_PANEL, (uint16_t *)matrix->panels + at);
         }
         column += matrix->n * element_size(type);
     }
