@@ -8,6 +8,26 @@
  * and their table. The including file sets KERNEL (the table), KERNEL_NAME and KERNEL_SUPPORTED, and the tiles that its
  * registers hold.
  */
+
+/* Lanes of the vec that starts at element i of n. */
+INLINE size_t lanes_from(size_t i, size_t n)
+{
+    return n - i < 16 ? n - i : 16;
+}
+
+INLINE vec load_lanes(const float *p, size_t lanes)
+{
+    return lanes == 16 ? vec_load(p) : vec_load_part(p, lanes);
+}
+
+INLINE void store_lanes(float *p, size_t lanes, vec a)
+{
+    if (lanes == 16)
+        vec_store(p, a);
+    else
+        vec_store_part(p, lanes, a);
+}
+
 #include "kernel_product.h"
 #include "kernel_math.h"
 #include "kernel_rows.h"

@@ -18,6 +18,7 @@
 
 #define ROW_BLOCK 128
 #define MAX_TILE 24
+#define MAX_PANELS 4
 
 /* A product of one group of panels and one block of k; pointers are at the first of each. */
 typedef struct strip {
@@ -25,51 +26,53 @@ typedef struct strip {
     size_t x_stride;
     const void *w; /* at the block's first row of the first panel */
     size_t panel_stride;
-    size_t k;          /* of this block */
-    const float *bias; /* of the first panel, or NULL */
-    bool first;        /* the first block of k: starts from the bias */
+    size_t k;           /* of this block */
+    const float *start; /* what its sums are added to: the bias, zeros, or y as the blocks before left it */
+    size_t start_stride;
     float *y;
     size_t y_stride;
     size_t lanes; /* outputs there are from the first panel's first lane on */
 } strip;
+
+static const float zeros[16 * MAX_PANELS] = {0};
 
 INLINE vec load_weights(const void *w, size_t i, ink_type type)
 {
     return type == INK_BF16 ? vec_load_bf16((const uint16_t *)w + i) : vec_load((const float *)w + i);
 }
 
-/* y = (bias, zero, or what the blocks before gave) + sum, for one vec of outputs. */
-INLINE void finish(const strip *s, size_t row, size_t lane, vec sum)
-{
-    float *y = s->y + row * s->y_stride + lane;
-    const float *before = s->first ? (s->bias != NULL ? s->bias + lane : NULL) : y;
-    size_t lanes = s->lanes - lane;
-    if (lanes >= 16) {
-        vec_store(y, vec_add(before != NULL ? vec_load(before) : vec_splat(0), sum));
-    } else {
-        vec_store_part(y, lanes, vec_add(before != NULL ? vec_load_part(before, lanes) : vec_splat(0), sum));
-    }
-}
-
 /* One tile. rows, panels and type are constants where this is called, so the loops over them unroll. */
 INLINE void tile(const strip *s, size_t row, size_t rows, size_t panels, ink_type type)
 {
-    const float *x = s->x + row * s->x_stride;
-    size_t x_stride = s->x_stride, panel_stride = s->panel_stride, k = s->k;
-    const void *w = s->w;
+    const float *x = s->x + row * s->x_stride, *start = s->start + row * s->start_stride;
+    float *y = s->y + row * s->y_stride;
+    size_t x_stride = s->x_stride, start_stride = s->start_stride, y_stride = s->y_stride;
     vec sum[MAX_TILE];
     UNROLL
     for (size_t i = 0; i < rows * panels; i++)
         sum[i] = vec_splat(0);
-    for (size_t t = 0; t < k; t++) {
+    UNROLL_STEPS
+    for (size_t t = 0; t < s->k; t++) {
         UNROLL
         for (size_t i = 0; i < rows * panels; i++)
             sum[i] = vec_fma(vec_splat(x[i / panels * x_stride + t]),
-                             load_weights(w, i % panels * panel_stride + 16 * t, type), sum[i]);
+                             load_weights(s->w, i % panels * s->panel_stride + 16 * t, type), sum[i]);
     }
+    if (s->lanes >= 16 * panels) {
+        UNROLL
+        for (size_t i = 0; i < rows * panels; i++) {
+            vec before = vec_load(start + i / panels * start_stride + 16 * (i % panels));
+            vec_store(y + i / panels * y_stride + 16 * (i % panels), vec_add(before, sum[i]));
+        }
+        return;
+    }
+    /* The last panel is not full. */
     UNROLL
-    for (size_t i = 0; i < rows * panels; i++)
-        finish(s, row + i / panels, i % panels * 16, sum[i]);
+    for (size_t i = 0; i < rows * panels; i++) {
+        size_t lane = 16 * (i % panels), lanes = s->lanes - lane < 16 ? s->lanes - lane : 16;
+        vec before = load_lanes(start + i / panels * start_stride + lane, lanes);
+        store_lanes(y + i / panels * y_stride + lane, lanes, vec_add(before, sum[i]));
+    }
 }
 
 /* All rows of a strip, in the largest tiles that fit. */
@@ -97,7 +100,7 @@ INLINE void group(const ink_product *p, size_t row, size_t rows, size_t panel, s
     size_t k = p->w->k, element = type == INK_BF16 ? sizeof(uint16_t) : sizeof(float);
     const char *w = (const char *)p->w->panels + panel * p->w->panel_stride * element;
     strip s = {.x_stride = p->x_stride, .panel_stride = p->w->panel_stride, .y_stride = p->y_stride};
-    s.bias = p->bias != NULL ? p->bias + 16 * panel : NULL;
+    s.start = p->bias != NULL ? p->bias + 16 * panel : zeros;
     s.y = p->y + row * p->y_stride + 16 * panel;
     s.lanes = p->w->n - 16 * panel;
     size_t t = 0;
@@ -105,8 +108,9 @@ INLINE void group(const ink_product *p, size_t row, size_t rows, size_t panel, s
         s.x = p->x + row * p->x_stride + t;
         s.w = w + 16 * t * element;
         s.k = k - t < INK_SUM_BLOCK ? k - t : INK_SUM_BLOCK;
-        s.first = t == 0;
         strip_rows(&s, rows, max_rows, panels, type);
+        s.start = s.y;
+        s.start_stride = s.y_stride;
         t += s.k;
     } while (t < k);
 }

@@ -7,25 +7,6 @@
  * the row.
  */
 
-/* Lanes of the vec that starts at element i of n. */
-INLINE size_t lanes_from(size_t i, size_t n)
-{
-    return n - i < 16 ? n - i : 16;
-}
-
-INLINE vec load_lanes(const float *p, size_t lanes)
-{
-    return lanes == 16 ? vec_load(p) : vec_load_part(p, lanes);
-}
-
-INLINE void store_lanes(float *p, size_t lanes, vec a)
-{
-    if (lanes == 16)
-        vec_store(p, a);
-    else
-        vec_store_part(p, lanes, a);
-}
-
 /* y[i] = f(x[i]); f is a constant, so the call is inlined. y may be x. */
 INLINE void map(vec (*f)(vec), const float *x, size_t n, float *y)
 {

@@ -39,18 +39,22 @@
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_STEPS _Pragma("clang loop unroll_count(2)")
 #elif defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 #define UNROLL _Pragma("GCC unroll 24")
+#define UNROLL_STEPS
 #elif defined(_MSC_VER)
 #define INLINE static __forceinline
 #define NOINLINE __declspec(noinline)
 #define UNROLL
+#define UNROLL_STEPS
 #else
 #define INLINE static inline
 #define NOINLINE
 #define UNROLL
+#define UNROLL_STEPS
 #endif
 
 #endif
