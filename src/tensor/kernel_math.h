@@ -118,11 +118,11 @@ FORMULA vec vec_tanh(vec x)
 {
     /* (tanh(x) / x - 1) / x^2 in x^2 */
     static const float p[] = {-0.333333164f, 0.133325741f, -0.0538507663f, 0.0210640877f, -0.00626190752f};
-    vec a = vec_abs(x), x2 = vec_mul(x, x);
-    vec small = vec_fma(vec_mul(x, x2), polynomial(x2, p, 5), x);
+    vec a = vec_abs(x), a2 = vec_mul(a, a);
+    vec small = vec_fma(vec_mul(a, a2), polynomial(a2, p, 5), a);
     vec e = vec_exp(vec_add(a, a));
     vec large = vec_sub(vec_splat(1), vec_div(vec_splat(2), vec_add(e, vec_splat(1))));
-    return vec_select(vec_less(a, vec_splat(0.55f)), small, vec_with_sign(large, x));
+    return vec_with_sign(vec_select(vec_less(a, vec_splat(0.55f)), small, large), x);
 }
 
 /* 1 / (1 + e^-x), as e / (1 + e) for x < 0 with e = e^-|x|: no overflow, and small results keep their precision. One
@@ -224,16 +224,26 @@ FORMULA vec vec_softplus(vec x)
     return vec_add(vec_max(vec_splat(0), x), vec_log1p_unit(vec_exp(vec_negative(vec_abs(x)))));
 }
 
+/* -infinity replaced by the most negative float, for functions that vanish there but contain x times zero */
+FORMULA vec vec_above_infinity(vec x)
+{
+    return vec_max(ivec_floats(ivec_splat(0xff7fffff)), x);
+}
+
 FORMULA vec vec_gelu(vec x)
 {
-    vec half = vec_mul(vec_splat(0.5f), x);
+    vec half = vec_mul(vec_splat(0.5f), vec_above_infinity(x));
     return vec_fma(half, vec_erf(vec_mul(x, vec_splat(0.707106769f))), half);
 }
 
-/* x sigmoid(u) = x / (1 + e^-u), for those whose result may vanish in absolute terms */
+/* x sigmoid(u), where u has the sign of x: max(x, 0) - |x| q, with q = sigmoid(-|u|) = e / (1 + e), e = e^-|u|. A large
+   result is x less a small correction, rounded once. */
 FORMULA vec times_sigmoid(vec x, vec u)
 {
-    return vec_div(x, vec_add(vec_splat(1), vec_exp(vec_negative(u))));
+    vec e = vec_exp(vec_negative(vec_abs(u)));
+    vec q = vec_div(e, vec_add(vec_splat(1), e));
+    vec size = vec_min(ivec_floats(ivec_splat(0x7f7fffff)), vec_abs(x)); /* infinity times 0 is kept out */
+    return vec_fma(vec_negative(size), q, vec_max(vec_splat(0), x));
 }
 
 /* x / 2 (1 + tanh(u / 2)) = x sigmoid(u),   u = 2 sqrt(2 / pi) (x + 0.044715 x^3) */
@@ -258,7 +268,7 @@ FORMULA vec vec_mish(vec x)
 {
     vec e = vec_exp(vec_min(vec_splat(20), x));
     vec s = vec_fma(e, e, vec_add(e, e));
-    return vec_mul(x, vec_div(s, vec_add(s, vec_splat(2))));
+    return vec_mul(vec_above_infinity(x), vec_div(s, vec_add(s, vec_splat(2))));
 }
 
 FORMULA vec vec_hard_sigmoid(vec x)
@@ -269,5 +279,5 @@ FORMULA vec vec_hard_sigmoid(vec x)
 
 FORMULA vec vec_hard_swish(vec x)
 {
-    return vec_mul(x, vec_hard_sigmoid(x));
+    return vec_mul(vec_above_infinity(x), vec_hard_sigmoid(x));
 }

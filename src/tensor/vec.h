@@ -35,6 +35,7 @@
 #define INLINE static __attribute__((noinline, unused))
 #define NOINLINE __attribute__((noinline))
 #define UNROLL
+#define UNROLL_STEPS
 #elif defined(__clang__)
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))

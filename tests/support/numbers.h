@@ -1,0 +1,30 @@
+/*
+ * numbers.h - numbers for tests: seeded random ones, hard ones, and how far two are apart.
+ */
+#ifndef INK_TESTS_NUMBERS_H
+#define INK_TESTS_NUMBERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* xorshift64* (Marsaglia; Vigna 2016). Seed with anything but 0. */
+uint32_t random_bits(uint64_t *seed);
+
+/* Uniform in [-1, 1), n of them. */
+void random_floats(uint64_t *seed, size_t n, float *x);
+
+float float_of_bits(uint32_t bits);
+uint32_t bits_of_float(float x);
+
+/* The same bits, all NaNs being one. */
+bool same_float(float a, float b);
+
+/* |x - exact| in units of the last place of a float as large as `exact`. 0 if both are the same infinity. */
+double ulps_between(float x, double exact);
+
+/* `size` bytes, filled with 0xff, whose end lies against a page that must not be touched. Free with guarded_free(). */
+void *guarded_block(size_t size);
+void guarded_free(void *block, size_t size);
+
+#endif

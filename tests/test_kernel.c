@@ -1,0 +1,344 @@
+/*
+ * test_kernel.c - the product, in every variant this machine can run: against the promised order of sums, bit for bit,
+ * at every edge size, and with nothing touched that is not its own.
+ */
+#include "testing.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "numbers.h"
+#include "oracle_matmul.h"
+
+#include "../src/base/platform.h"
+#include "../src/tensor/matrix.h"
+#include "../src/tensor/vec_portable.h"
+
+/* ---- the fused multiply-add that the portable variant makes itself ----------------------------------------------- */
+
+/* Exponents at which a b and c meet, cancel, underflow or overflow; fractions with few and with all bits. */
+static float hard_float(uint64_t *seed)
+{
+    static const uint32_t exponents[] = {0, 1, 2, 11, 12, 13, 63, 64, 103, 104, 115, 126, 127, 128, 138, 139, 150, 151,
+                                         190, 191, 253, 254, 255};
+    static const uint32_t fractions[] = {0, 1, 2, 3, 0x400000, 0x3fffff, 0x400001, 0x7ffffe, 0x7fffff};
+    uint32_t r = random_bits(seed), fraction = random_bits(seed) & 0x7fffff;
+    if ((r & 3) != 0)
+        fraction = fractions[(r >> 2) % 9];
+    return float_of_bits((r & 0x80000000) | exponents[(r >> 8) % 23] << 23 | fraction);
+}
+
+static void check_fma(const float *a, const float *b, const float *c)
+{
+    vec r = vec_fma(vec_load(a), vec_load(b), vec_load(c));
+    for (size_t i = 0; i < 16; i++)
+        if (!same_float(r.v[i], fmaf(a[i], b[i], c[i])))
+            fail_msg("fma(%a, %a, %a) = %a, expected %a", (double)a[i], (double)b[i], (double)c[i], (double)r.v[i],
+                     (double)fmaf(a[i], b[i], c[i]));
+}
+
+static void fma_is_exact(void **unused)
+{
+    uint64_t seed = 1;
+    float a[16], b[16], c[16];
+    (void)unused;
+    for (size_t n = 0; n < 400000; n++) {
+        for (size_t i = 0; i < 16; i++) {
+            a[i] = n % 2 != 0 ? hard_float(&seed) : float_of_bits(random_bits(&seed));
+            b[i] = n % 2 != 0 ? hard_float(&seed) : float_of_bits(random_bits(&seed));
+            /* Every other sum nearly cancels: c is close to -a b. */
+            c[i] = n % 4 < 2 ? hard_float(&seed) : -a[i] * b[i] * (1 + (float)(random_bits(&seed) % 5) * 0x1p-23f);
+        }
+        check_fma(a, b, c);
+    }
+}
+
+static void square_roots_are_exact(void **unused)
+{
+    uint64_t seed = 2;
+    (void)unused;
+    for (size_t n = 0; n < 1000000; n++) {
+        float x = float_of_bits(random_bits(&seed) & 0x7fffffff);
+        if (!same_float(float_sqrt(x), sqrtf(x)))
+            fail_msg("sqrt(%a) = %a, expected %a", (double)x, (double)float_sqrt(x), (double)sqrtf(x));
+    }
+    assert_true(same_float(float_sqrt(-1.0f), NAN));
+    assert_true(same_float(float_sqrt(0.0f), 0.0f));
+    assert_true(same_float(float_sqrt(INFINITY), INFINITY));
+}
+
+/* The variants this machine can run, best first, then NULL. Found once: asking the processor is slow in a virtual
+   machine. */
+static const ink_kernel *variants[8];
+
+/* ---- choosing ---------------------------------------------------------------------------------------------------- */
+
+static void kernels_are_named(void **unused)
+{
+    size_t n = 0;
+    (void)unused;
+    for (; ink_kernel_name(n) != NULL; n++) {
+        const ink_kernel *kernel = ink_kernel_find(ink_kernel_name(n));
+        assert_non_null(kernel);
+        assert_string_equal(kernel->name, ink_kernel_name(n));
+    }
+    assert_true(n >= 1);
+    assert_null(ink_kernel_name(n));
+    assert_null(ink_kernel_name(SIZE_MAX));
+    assert_string_equal(ink_kernel_name(n - 1), "portable");
+    assert_string_equal(ink_kernel_find(NULL)->name, ink_kernel_name(0));
+    assert_null(ink_kernel_find("abacus"));
+    assert_null(ink_kernel_find(""));
+}
+
+/* ---- the product ------------------------------------------------------------------------------------------------- */
+
+/* How the operands lie in memory. Everything between is NaN, which must be neither used nor overwritten. */
+typedef struct placing {
+    size_t x_pad, y_pad;              /* between rows */
+    size_t x_shift, y_shift, b_shift; /* floats from an aligned address */
+    size_t k_extra;                   /* room of the matrix beyond k */
+    bool with_bias;
+    ink_type type;
+} placing;
+
+typedef struct operands {
+    float *x, *w, *bias, *exact; /* packed, as the oracle takes them */
+    float *x_block, *y_block, *bias_block;
+    ink_arena arena;
+    ink_matrix matrix;
+} operands;
+
+static void *take(size_t count)
+{
+    float *p = malloc((count + 1) * sizeof *p);
+    assert_non_null(p);
+    for (size_t i = 0; i < count; i++)
+        p[i] = NAN;
+    return p;
+}
+
+/* The weights of the test are multiples of 1/128, so that bf16 holds them. */
+static void make_weights(uint64_t *seed, size_t count, float *w)
+{
+    for (size_t i = 0; i < count; i++)
+        w[i] = (float)((int32_t)(random_bits(seed) % 255) - 127) / 128;
+}
+
+static void make_matrix(operands *o, const placing *p, size_t n, size_t k)
+{
+    static const ink_allocator allocator = {ink_platform_resize, NULL};
+    ink_arena_grow(&o->arena, &allocator);
+    ink_matrix_take(&o->arena, &o->matrix, n, k, k + p->k_extra, p->type);
+    assert_false(ink_arena_failed(&o->arena));
+    /* Lanes past n and rows past k are left as NaN. */
+    size_t panels = (n + 15) / 16, size = p->type == INK_BF16 ? 2 : 4;
+    memset(o->matrix.panels, 0xff, panels * o->matrix.panel_stride * size);
+    for (size_t j = 0; j < n; j++)
+        for (size_t t = 0; t < k; t++) {
+            size_t at = j / 16 * o->matrix.panel_stride + t * 16 + j % 16;
+            uint32_t bits = bits_of_float(o->w[j * k + t]);
+            if (p->type == INK_BF16)
+                ((uint16_t *)o->matrix.panels)[at] = (uint16_t)(bits >> 16);
+            else
+                ((float *)o->matrix.panels)[at] = o->w[j * k + t];
+        }
+}
+
+static operands make_operands(const placing *p, size_t m, size_t n, size_t k)
+{
+    uint64_t seed = 17 + m + 1000 * n + 1000000 * k;
+    operands o = {.x = take(m * k), .w = take(n * k), .bias = take(n), .exact = take(m * n)};
+    random_floats(&seed, m * k, o.x);
+    make_weights(&seed, n * k, o.w);
+    random_floats(&seed, n, o.bias);
+    oracle_product product = {m, n, k, o.x, o.w, p->with_bias ? o.bias : NULL};
+    oracle_matmul_in_order(&product, o.exact);
+
+    o.x_block = take(m * (k + p->x_pad) + 16);
+    o.y_block = take(m * (n + p->y_pad) + 64);
+    o.bias_block = take(n + 16);
+    for (size_t i = 0; i < m; i++)
+        memcpy(o.x_block + p->x_shift + i * (k + p->x_pad), o.x + i * k, k * sizeof *o.x);
+    memcpy(o.bias_block + p->b_shift, o.bias, n * sizeof *o.bias);
+    make_matrix(&o, p, n, k);
+    return o;
+}
+
+static void free_operands(operands *o)
+{
+    free(o->x), free(o->w), free(o->bias), free(o->exact);
+    free(o->x_block), free(o->y_block), free(o->bias_block);
+    ink_arena_free(&o->arena);
+}
+
+/* All of y is right to the bit, and all around it is as it was. */
+static void check_result(const ink_kernel *kernel, const operands *o, const placing *p, size_t m, size_t n, size_t k)
+{
+    size_t stride = n + p->y_pad, size = m * stride + 64;
+    for (size_t at = 0; at < size; at++) {
+        bool inside = at >= p->y_shift && stride != 0;
+        size_t i = inside ? (at - p->y_shift) / stride : m, j = inside ? (at - p->y_shift) % stride : 0;
+        float expected = i < m && j < n ? o->exact[i * n + j] : NAN;
+        if (!same_float(o->y_block[at], expected))
+            fail_msg("%s, m %zu n %zu k %zu, %s: y[%zu][%zu] is %a, expected %a", kernel->name, m, n, k,
+                     ink_type_name(p->type), i, j, (double)o->y_block[at], (double)expected);
+    }
+}
+
+static void check_product(const placing *p, size_t m, size_t n, size_t k)
+{
+    operands o = make_operands(p, m, n, k);
+    for (size_t v = 0; variants[v] != NULL; v++) {
+        const ink_product product = {.x = o.x_block + p->x_shift, .x_stride = k + p->x_pad, .m = m, .w = &o.matrix,
+                                     .bias = p->with_bias ? o.bias_block + p->b_shift : NULL,
+                                     .y = o.y_block + p->y_shift, .y_stride = n + p->y_pad};
+        for (size_t at = 0; at < m * (n + p->y_pad) + 64; at++)
+            o.y_block[at] = NAN;
+        variants[v]->multiply(&product, 0, m, 0, (n + 15) / 16);
+        check_result(variants[v], &o, p, m, n, k);
+    }
+    free_operands(&o);
+}
+
+/* The placing of the i-th product: a different one every time. */
+static placing placing_of(size_t i)
+{
+    return (placing){.x_pad = i % 3, .y_pad = i / 3 % 4 * 5, .x_shift = i % 16, .y_shift = i * 7 % 16,
+                     .b_shift = i * 3 % 16, .k_extra = i % 5 == 0 ? 3 : 0, .with_bias = i % 2 == 0,
+                     .type = i / 2 % 2 == 0 ? INK_F32 : INK_BF16};
+}
+
+static void small_products_of_every_size(void **unused)
+{
+    static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 31, 33};
+    const size_t n_sizes = sizeof sizes / sizeof *sizes;
+    (void)unused;
+    for (size_t i = 0; i < n_sizes * n_sizes * n_sizes; i++) {
+        placing p = placing_of(i);
+        check_product(&p, sizes[i % n_sizes], sizes[i / n_sizes % n_sizes], sizes[i / n_sizes / n_sizes]);
+    }
+}
+
+/* One side large: more rows than a row block, panels enough for every grouping, k around the blocks of the sum. */
+static void products_with_a_large_side(void **unused)
+{
+    static const size_t large[] = {47, 48, 49, 63, 64, 65, 79, 80, 81, 112, 127, 128, 129, 133, 255, 256, 257, 258, 511,
+                                   512, 513, 770};
+    static const size_t small[][2] = {{1, 1}, {1, 33}, {2, 17}, {3, 64}, {7, 50}, {13, 17}};
+    size_t number = 0;
+    (void)unused;
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++)
+        for (size_t j = 0; j < sizeof small / sizeof *small; j++)
+            for (size_t type = 0; type < 2; type++) {
+                size_t a = small[j][0], b = small[j][1];
+                placing p = placing_of(number++);
+                p.type = type != 0 ? INK_BF16 : INK_F32;
+                check_product(&p, large[i], a, b);
+                check_product(&p, a, large[i], b);
+                check_product(&p, a, b, large[i]);
+                check_product(&p, b, a, large[i]);
+            }
+}
+
+static void every_alignment(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < 16; i++)
+        for (size_t j = 0; j < 16; j++) {
+            placing p = {.x_shift = i, .y_shift = j, .b_shift = (i + j) % 16, .with_bias = true, .type = INK_F32};
+            check_product(&p, 9, 37, 19);
+        }
+}
+
+/* A product that is done in parts, rows and panels, is the whole product. */
+static void parts_make_the_whole(void **unused)
+{
+    (void)unused;
+    const placing p = {.with_bias = true, .type = INK_F32};
+    const size_t m = 150, n = 150, k = 300, panels = 10;
+    operands o = make_operands(&p, m, n, k);
+    for (size_t v = 0; variants[v] != NULL; v++) {
+        const ink_product product = {.x = o.x_block, .x_stride = k, .m = m, .w = &o.matrix, .bias = o.bias_block,
+                                     .y = o.y_block, .y_stride = n};
+        for (size_t part = 1; part < 10; part += 4) {
+            for (size_t at = 0; at < m * n + 64; at++)
+                o.y_block[at] = NAN;
+            for (size_t row = 0; row < m; row += 11 * part)
+                for (size_t panel = 0; panel < panels; panel += part)
+                    variants[v]->multiply(&product, row, row + 11 * part < m ? row + 11 * part : m, panel,
+                                     panel + part < panels ? panel + part : panels);
+            check_result(variants[v], &o, &p, m, n, k);
+        }
+    }
+    free_operands(&o);
+}
+
+/* x, bias and y end where a page begins that nobody may touch. */
+static void nothing_beyond_the_end(void **unused)
+{
+    static const size_t sizes[][3] = {{1, 1, 1}, {1, 19, 5}, {3, 15, 7}, {8, 33, 16}, {17, 63, 257}, {6, 95, 33}};
+    (void)unused;
+    for (size_t i = 0; i < 6; i++) {
+        size_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
+        const placing p = {.with_bias = true, .type = INK_F32};
+        operands o = make_operands(&p, m, n, k);
+        float *x = guarded_block(m * k * 4), *y = guarded_block(m * n * 4), *bias = guarded_block(n * 4);
+        memcpy(x, o.x, m * k * 4);
+        memcpy(bias, o.bias, n * 4);
+        for (size_t v = 0; variants[v] != NULL; v++) {
+            const ink_product product = {.x = x, .x_stride = k, .m = m, .w = &o.matrix, .bias = bias, .y = y,
+                                         .y_stride = n};
+            variants[v]->multiply(&product, 0, m, 0, (n + 15) / 16);
+            assert_memory_equal(y, o.exact, m * n * 4);
+        }
+        guarded_free(x, m * k * 4);
+        guarded_free(y, m * n * 4);
+        guarded_free(bias, n * 4);
+        free_operands(&o);
+    }
+}
+
+/* Rounding errors stay those of sums in blocks: the worst of many long sums against double precision. */
+static void long_sums_are_accurate(void **unused)
+{
+    const size_t n = 64, k = 4096;
+    float *w = take(n * k), *x = take(k), *y = take(n);
+    double *exact = malloc(n * sizeof *exact);
+    uint64_t seed = 5;
+    (void)unused;
+    random_floats(&seed, n * k, w);
+    for (size_t t = 0; t < k; t++)
+        x[t] = 1.0f / 4096;
+    const oracle_product product = {1, n, k, x, w, NULL};
+    oracle_matmul(&product, exact);
+    ink_context *ctx = test_context(1);
+    const ink_tensor tensor = ink_tensor_2d(w, n, k);
+    ink_matrix *matrix;
+    assert_ok(ctx, ink_matrix_create(ctx, &tensor, INK_F32, &matrix));
+    assert_ok(ctx, ink_matrix_multiply(ctx, matrix, NULL, x, 1, y));
+    for (size_t j = 0; j < n; j++)
+        assert_true(fabs((double)y[j] - exact[j]) <= 3e-8);
+    ink_matrix_free(matrix);
+    ink_context_free(ctx);
+    free(w), free(x), free(y), free(exact);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fma_is_exact),
+        cmocka_unit_test(square_roots_are_exact),
+        cmocka_unit_test(kernels_are_named),
+        cmocka_unit_test(small_products_of_every_size),
+        cmocka_unit_test(products_with_a_large_side),
+        cmocka_unit_test(every_alignment),
+        cmocka_unit_test(parts_make_the_whole),
+        cmocka_unit_test(nothing_beyond_the_end),
+        cmocka_unit_test(long_sums_are_accurate),
+    };
+    for (size_t i = 0; i < 7 && ink_kernel_name(i) != NULL; i++)
+        variants[i] = ink_kernel_find(ink_kernel_name(i));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
