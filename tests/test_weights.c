@@ -842,7 +842,9 @@ static void folders_without_weights(void **state)
         ink_result result;
         const char *words;
     } cases[] = {
-        {"pytorch_model.bin", INK_ERROR_UNSUPPORTED, "s.save_file({k: v.clone() for k, v in torch.load("},
+        {"pytorch_model.bin", INK_ERROR_UNSUPPORTED,
+         "convert it in Python: import torch, safetensors.torch as s; s.save_file({k: v.clone().contiguous() for k, v "
+         "in torch.load('pytorch_model.bin', weights_only=True, map_location='cpu').items()}, 'model.safetensors')"},
         {"pytorch_model.bin.index.json", INK_ERROR_UNSUPPORTED, "sharded"},
         {"model.safetensors.index.json", INK_ERROR_UNSUPPORTED,
          "sharded into several files, which is not supported yet"},

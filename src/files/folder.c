@@ -12,12 +12,12 @@ typedef struct instead {
     const char *what;
 } instead;
 
-/* clone() parts tensors that share memory, which safetensors does not store. */
+/* clone() parts tensors that share memory, contiguous() packs transposed ones: safetensors stores neither. */
 static const instead others[] = {
     {"model.safetensors.index.json", "the model is sharded into several files, which is not supported yet"},
     {"pytorch_model.bin",
      "convert it in Python: import torch, safetensors.torch as s; "
-     "s.save_file({k: v.clone() for k, v in torch.load('pytorch_model.bin', weights_only=True, "
+     "s.save_file({k: v.clone().contiguous() for k, v in torch.load('pytorch_model.bin', weights_only=True, "
      "map_location='cpu').items()}, 'model.safetensors')"},
     {"pytorch_model.bin.index.json", "the model is sharded and must be saved as one safetensors file, in Python with "
                                      "transformers: model.save_pretrained(folder, max_shard_size='1000GB')"},
