@@ -56,6 +56,12 @@ static void check_guard_page(const fixture *f)
     assert_ok(f->ctx, ink_state_create_in(f->ctx, f->model, 33, block, size, &state));
     run_and_compare(f, state, 0, 20, whole, "in a block of the exact size");
     run_and_compare(f, state, 20, 33, whole, "in a block of the exact size");
+    ink_state *other = fixture_state(f->ctx, f->model);
+    run_and_compare(f, other, 0, 32, whole, "the original");
+    ink_state_reset(state);
+    assert_ok(f->ctx, ink_state_copy(f->ctx, other, state));
+    run_and_compare(f, state, 32, 33, whole, "a copy in a block of the exact size");
+    ink_state_free(other);
     ink_state_free(state);
     assert_fails(f->ctx, ink_state_create_in(f->ctx, f->model, 33, block, size - 1, &state), INK_ERROR_MEMORY,
                  "are needed");
