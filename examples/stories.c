@@ -60,8 +60,8 @@ static int parse_setting(story_settings *s, const char *name, const char *value)
     const struct { const char *name; unsigned *range; } ranges[] = {
         {"--sentences", s->sentences}, {"--facts", s->facts}, {"--states", s->states}, {"--objects", s->objects}};
     const struct { const char *name; unsigned *weight; } weights[] = {
-        {"--filler", &s->filler}, {"--echo", &s->echo}, {"--again", &s->again}, {"--change", &s->change}, {"--put", &s->put},
-        {"--switches", &s->switches}};
+        {"--filler", &s->filler}, {"--echo", &s->echo}, {"--again", &s->again}, {"--change", &s->change},
+        {"--put", &s->put}, {"--switches", &s->switches}};
     uint64_t number;
     size_t i;
 

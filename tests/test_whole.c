@@ -241,7 +241,8 @@ static void the_host_finds_everything_as_it_was(void **unused)
     fflush(NULL);
     assert_int_equal(lseek(fileno(caught), 0, SEEK_END), 0);
     assert_true(tiny * 1e-5f > 0);
-    assert_memory_equal(&before, &after, sizeof before);
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        assert_int_equal(sigismember(&before, signal), sigismember(&after, signal));
     assert_int_equal(count_open_files(), open_files);
 }
 
