@@ -110,6 +110,7 @@ static void summarise(const lm_request *request, const lm_report *report, const 
 {
     char prompt_rate[CONSOLE_ROOM], rate[CONSOLE_ROOM];
 
+    console_note("%s", ""); /* apart from the text, and from the prompt if the text went elsewhere */
     if (report->end == LM_CONTEXT)
         console_note("(the model's context of %zu tokens is full)", lm->info->context_length);
     console_note("prompt: %zu tokens, %s tokens/s; generated: %zu tokens, %s tokens/s", request->n_prompt,

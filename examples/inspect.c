@@ -138,24 +138,8 @@ static bool inspect_file(ink_context *ctx, const char *path)
     return true;
 }
 
-/* What a sequence takes, for as many tokens as asked for, or as the model can hold. */
-static bool print_state(ink_context *ctx, const ink_model *model, uint64_t asked)
-{
-    const ink_model_info *info = ink_model_get_info(model);
-    size_t capacity = asked > 0 ? (size_t)asked : info->context_length, size;
-    char bytes[CONSOLE_ROOM], exact[CONSOLE_ROOM], tokens[CONSOLE_ROOM];
-
-    if (ink_state_size(ctx, model, capacity, &size) != INK_OK)
-        return fail(ctx);
-    printf("state        %s (%s bytes) for ", console_bytes(bytes, size), console_count(exact, size));
-    if (info->context_length == 0)
-        printf("any number of tokens\n");
-    else
-        printf("%s tokens\n", console_count(tokens, capacity));
-    return true;
-}
-
-static bool print_model(ink_context *ctx, const ink_model *model, uint64_t asked)
+/* `state_size` is what a state for `capacity` tokens takes. */
+static void print_model(const ink_model *model, size_t capacity, size_t state_size)
 {
     const ink_model_info *info = ink_model_get_info(model);
     char a[CONSOLE_ROOM], b[CONSOLE_ROOM], name[NAME_ROOM];
@@ -171,27 +155,35 @@ static bool print_model(ink_context *ctx, const ink_model *model, uint64_t asked
         printf("context      unlimited; the last %zu tokens count\n", info->window_size);
     else
         printf("context      unlimited\n");
-    if (!print_state(ctx, model, asked))
-        return false;
+    printf("state        %s (%s bytes) for ", console_bytes(a, state_size), console_count(b, state_size));
+    if (info->context_length == 0)
+        printf("any number of tokens\n");
+    else
+        printf("%s tokens\n", console_count(a, capacity));
     for (size_t i = 0; i < info->n_unused; i++)
         printf("unused       %s\n", console_harmless(name, sizeof name, ink_model_unused(model, i)));
-    return true;
 }
 
+/* Everything is asked before anything is printed: a folder is described whole or refused. */
 static bool inspect_folder(ink_context *ctx, const settings *s)
 {
     ink_model *model = NULL;
     ink_weights *weights = NULL;
     char path[BUNDLED_ROOM];
+    size_t capacity = 0, state_size = 0;
     bool done = false;
 
     if (!bundled_join(path, s->path, "model.safetensors"))
         return false;
-    if (ink_model_open(ctx, s->path, NULL, &model) != INK_OK || ink_weights_open(ctx, path, &weights) != INK_OK) {
-        fail(ctx);
-    } else {
+    if (ink_model_open(ctx, s->path, NULL, &model) == INK_OK && ink_weights_open(ctx, path, &weights) == INK_OK) {
+        capacity = s->context > 0 ? (size_t)s->context : ink_model_get_info(model)->context_length;
+        done = ink_state_size(ctx, model, capacity, &state_size) == INK_OK;
+    }
+    if (done) {
         print_tensors(weights);
-        done = print_model(ctx, model, s->context);
+        print_model(model, capacity, state_size);
+    } else {
+        fail(ctx);
     }
     ink_weights_free(weights);
     ink_model_free(model);

@@ -88,6 +88,11 @@ static char *read_stream(FILE *stream, size_t *size)
     return text;
 }
 
+static const char *name_of(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "stdin" : path;
+}
+
 static char *read_text(const char *path, size_t *size)
 {
     bool is_stdin = strcmp(path, "-") == 0;
@@ -95,7 +100,7 @@ static char *read_text(const char *path, size_t *size)
     char *text = stream != NULL ? read_stream(stream, size) : NULL;
 
     if (text == NULL)
-        console_complain("%s: cannot be read as a text file", path);
+        console_complain("%s: cannot be read as a text file", name_of(path));
     if (stream != NULL && !is_stdin)
         fclose(stream);
     return text;
@@ -292,7 +297,7 @@ static bool run(const settings *asked, const language_model *lm, const char *tex
     }
     done = asked->paragraphs ? score_paragraphs(&s, text, size) : score_text(&s, text, size);
     if (done && s.n_scored == 0) {
-        console_complain("%s: there is no token to score", asked->file);
+        console_complain("%s: there is no token to score", name_of(asked->file));
         done = false;
     }
     if (done)

@@ -54,6 +54,14 @@ static void refused(process p, const char *words)
     process_free(&p);
 }
 
+static double number_after(const char *text, const char *words)
+{
+    const char *at = strstr(text, words);
+
+    assert_non_null(at);
+    return strtod(at + strlen(words), NULL);
+}
+
 /* A folder for this test's files; removed with everything in it by forget(). */
 static char *fresh_folder(void)
 {
@@ -171,6 +179,7 @@ static void mistakes_are_answered(void **state)
     refused(run(PROGRAMS "/inspect"), "FILE_OR_FOLDER is missing");
     refused(run(PROGRAMS "/inspect", MODELS "/none"), "none");
     refused(run(PROGRAMS "/inspect", MODELS "/gpt/config.json"), "config.json");
+    refused(run(PROGRAMS "/inspect", MODELS "/gpt", "--context", "300"), "300 tokens");
     refused(run(PROGRAMS "/rnn", "gru", "a", "b"), "one argument too many: 'b'");
     refused(run(PROGRAMS "/mlp", "--model", MODELS "/none"), "none/model.safetensors");
     refused(run(PROGRAMS "/mlp", "--model", MODELS "/gpt"), "embedding");
@@ -209,6 +218,38 @@ static void damaged_folders_are_refused(void **state)
     refused(run(GENERATE, folder, "a"), "parrot");
     free(bytes);
     free(path);
+    forget(folder);
+}
+
+/* Renames a key, to one of the same length, in a JSON file that is copied. */
+static void copy_without(const char *folder, const char *name, const char *key, const char *other)
+{
+    size_t size;
+    char *text = read_file(MODELS "/gpt", name, &size), *at = strstr(text, key);
+
+    assert_true(at != NULL && strlen(key) == strlen(other));
+    memcpy(at, other, strlen(other));
+    write_file(folder, name, text, size);
+    free(text);
+}
+
+/* A model without a token that begins a text needs a prompt, and scores a text from its second token on. */
+static void nothing_to_begin_with(void **state)
+{
+    char *folder = fresh_folder(), *said;
+    const char *const score[] = {PROGRAMS "/score", folder, "-", NULL};
+
+    (void)state;
+    copy_file(MODELS "/gpt", folder, "model.safetensors");
+    copy_without(folder, "config.json", "\"bos_token_id\"", "\"boo_token_id\"");
+    copy_without(folder, "tokenizer.json", "\"post_processor\"", "\"past_processor\"");
+    refused(run(GENERATE, folder, ""), "the prompt is empty");
+    refused(process_run(NULL, score, "Anna"), "stdin: there is no token to score");
+    said = output_of(process_run(NULL, score, "Anna and Tom"));
+    assert_true(number_after(said, "tokens scored") == 2);
+    assert_true(number_after(said, "bytes") == 8);
+    free(said);
+    free(output_of(run(GENERATE, folder, "Anna", "-n", "3")));
     forget(folder);
 }
 
@@ -408,29 +449,16 @@ static void never_half_a_character(void **state)
     }
 }
 
-static double number_after(const char *text, const char *words)
-{
-    const char *at = strstr(text, words);
-
-    assert_non_null(at);
-    return strtod(at + strlen(words), NULL);
-}
-
 /* A GPT whose config names no end writes until its context is full. */
 static void the_context_ends(void **state)
 {
-    char *folder = fresh_folder(), *config, *eos, *prompt;
-    size_t size;
+    char *folder = fresh_folder(), *prompt;
     process p;
 
     (void)state;
     copy_file(MODELS "/gpt", folder, "model.safetensors");
     copy_file(MODELS "/gpt", folder, "tokenizer.json");
-    config = read_file(MODELS "/gpt", "config.json", &size);
-    eos = strstr(config, "\"eos_token_id\"");
-    assert_non_null(eos);
-    memcpy(eos + 1, "no", 2); /* another key */
-    write_file(folder, "config.json", config, size);
+    copy_without(folder, "config.json", "\"eos_token_id\"", "\"nos_token_id\"");
     p = run(GENERATE, folder, PROMPT, "-n", "1000", "--ids");
     assert_int_equal(p.code, 0);
     assert_non_null(strstr(p.err, "context of 256 tokens is full"));
@@ -445,7 +473,6 @@ static void the_context_ends(void **state)
     refused(run(GENERATE, folder, prompt), "the prompt has 300 tokens, and the context of this model holds 256");
     free(output_of(run(GENERATE, MODELS "/lstm", prompt, "-n", "3"))); /* no limit */
     free(prompt);
-    free(config);
     forget(folder);
 }
 
@@ -684,6 +711,7 @@ int main(void)
         cmocka_unit_test(helps),
         cmocka_unit_test(mistakes_are_answered),
         cmocka_unit_test(damaged_folders_are_refused),
+        cmocka_unit_test(nothing_to_begin_with),
         cmocka_unit_test(the_same_seed_is_the_same_text),
         cmocka_unit_test(greedy_ids_and_text),
         cmocka_unit_test(repetition_is_penalised),
