@@ -379,11 +379,11 @@ static void repetition_is_penalised(void **state)
 /* The token that ends a text ends it, and is not printed. */
 static void texts_end(void **state)
 {
-    static const char *const seeds[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
+    static const char *const seeds[] = {"1", "2", "3", "4", "5"};
     size_t n_ended = 0;
 
     (void)state;
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 5; i++) {
         char *ids = output_of(run(GENERATE, MODELS "/gpt", "Anna", "-n", "240", "--ids", "--seed", seeds[i]));
         n_ended += count(ids, " ") + 1 < 240;
         assert_true(strncmp(ids, "0 ", 2) != 0);
@@ -438,10 +438,10 @@ static bool is_utf8(const char *text)
 /* So hot that any token comes, those with single bytes of a character among them. */
 static void never_half_a_character(void **state)
 {
-    static const char *const seeds[] = {"1", "2", "3", "4"};
+    static const char *const seeds[] = {"1", "2"};
 
     (void)state;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 2; i++) {
         char *text = output_of(run(GENERATE, MODELS "/rnn", "", "-t", "100", "-n", "200", "--seed", seeds[i]));
         assert_true(is_utf8(text));
         assert_non_null(strstr(text, "\xef\xbf\xbd")); /* U+FFFD: the test is not in vain */
@@ -514,7 +514,7 @@ static void pages_agree_with_generate(void **state)
         {PROGRAMS "/rnn", "lstm", MODELS "/lstm"},
         {PROGRAMS "/transformer", NULL, MODELS "/gpt"},
     };
-    static const char *const settings[][2] = {{"0", "1"}, {"0.8", "1"}, {"0.8", "2"}, {"1.5", "18446744073709551615"}};
+    static const char *const settings[][2] = {{"0", "1"}, {"1.5", "18446744073709551615"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
