@@ -1,6 +1,6 @@
 /*
- * test_bundled.c - the models of examples/models: what transformers and PyTorch compute with them, and the promises at a
- * size where work is spread over threads and passes are full.
+ * test_bundled.c - the models of examples/models: what transformers and PyTorch compute with them, and the promises at
+ * a size where work is spread over threads and passes are full.
  *
  * The references belong to the weights: tests/fixtures/make_models.py --bundled makes them again.
  */
