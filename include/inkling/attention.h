@@ -7,7 +7,15 @@
  * by a lane per token, the values a packed matrix [head_dim, positions] that grows by a row. A masked position
  * contributes an exact zero, so a token's result does not depend on how the prompt was cut.
  *
- * The projections W_q, W_k, W_v, W_o are dense layers of their own; the caller runs them before and after.
+ * The projections W_q, W_k, W_v, W_o are dense layers of their own; the caller runs them before and after:
+ *
+ *     ink_attention attention = {.n_heads = 12, .n_kv_heads = 12, .head_dim = 64};
+ *     ink_kv_cache_create(ctx, &attention, 1024, &cache);
+ *     ink_dense_forward(ctx, to_qkv, x, n, qkv);
+ *     ink_attention_forward(ctx, &attention, cache, qkv, n, heads);
+ *     ink_dense_forward(ctx, to_out, heads, n, y);
+ *
+ * A cache is used by one call at a time.
  */
 #ifndef INKLING_ATTENTION_H
 #define INKLING_ATTENTION_H

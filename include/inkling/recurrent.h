@@ -16,8 +16,16 @@
  * (both or neither), _l1 ..., and the same with the suffix _reverse; or one nn.RNNCell, GRUCell, LSTMCell without a
  * layer suffix. Gate blocks are stacked r, z, n and i, f, g, o. Layers and directions are found from the names.
  *
- * For a whole sequence the input side W_ih x_t of all steps is one product, only W_hh h runs step by step; the result
+ * For a whole sequence the input side W_ih x_t of many steps is one product, only W_hh h runs step by step; the result
  * is the same to the bit as that of single steps.
+ *
+ *     ink_recurrent_load(ctx, file, "rnn", INK_GRU, &gru);
+ *     float *state = calloc(ink_recurrent_state_size(gru), sizeof *state);      (all zero: the beginning)
+ *     ink_sequence prompt = {.x = x, .y = y, .n_steps = 100, .state = state};
+ *     ink_recurrent_forward(ctx, gru, &prompt, 1);                              (100 steps at once)
+ *     ink_recurrent_step(ctx, gru, next_x, state, next_y);                      (and one more)
+ *
+ * A network is immutable once loaded and may be used through many contexts at once; a state by one call at a time.
  */
 #ifndef INKLING_RECURRENT_H
 #define INKLING_RECURRENT_H
