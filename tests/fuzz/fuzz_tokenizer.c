@@ -1,0 +1,82 @@
+/*
+ * fuzz_tokenizer.c - a tokenizer.json, a byte FF, a text: refused or opened; then ids give the text back, and the
+ * stream is the decoding.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <inkling.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void check_stream(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_token *ids, size_t n)
+{
+    size_t capacity = ink_tokenizer_stream_capacity(tokenizer), whole = 0, sum = 0, piece = 0;
+    ink_tokenizer_decode(ctx, tokenizer, ids, n, NULL, 0, &whole);
+    char *text = malloc(whole + 1), *part = malloc(capacity);
+    ink_text_stream stream = {{0}, 0};
+    check(ink_tokenizer_decode(ctx, tokenizer, ids, n, text, whole, &whole) == INK_OK);
+    for (size_t i = 0; i <= n; i++, sum += piece) {
+        ink_token id = i < n ? ids[i] : -1;
+        check(ink_tokenizer_stream(ctx, tokenizer, &stream, id, part, capacity, &piece) == INK_OK);
+        check(piece <= whole - sum && memcmp(part, text + sum, piece) == 0);
+    }
+    check(sum == whole);
+    free(part);
+    free(text);
+}
+
+/* Without added tokens the bytes of the ids are the text, but for a space that may be put before it. */
+static void check_bytes(const ink_tokenizer *tokenizer, const ink_token *ids, size_t n, const char *text, size_t size)
+{
+    size_t done = 0, length = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *bytes = ink_tokenizer_token(tokenizer, ids[i], &length);
+        size_t skipped = i == 0 && size > 0 && text[0] != ' ' && bytes[0] == ' ' ? 1 : 0;
+        check(length - skipped <= size - done && memcmp(bytes + skipped, text + done, length - skipped) == 0);
+        done += length - skipped;
+    }
+    check(done == size);
+}
+
+static void check_text(ink_context *ctx, const ink_tokenizer *tokenizer, const char *text, size_t size, unsigned flags)
+{
+    size_t needed = 0, n = 0;
+    ink_result result = ink_tokenizer_encode(ctx, tokenizer, text, size, flags, NULL, 0, &needed);
+    check(result == (needed > 0 ? INK_ERROR_LIMIT : INK_OK));
+    ink_token *ids = malloc((needed + 1) * sizeof *ids);
+    check(ink_tokenizer_encode(ctx, tokenizer, text, size, flags, ids, needed, &n) == INK_OK);
+    check(n == needed);
+    if (flags == INK_ENCODE_PLAIN)
+        check_bytes(tokenizer, ids, n, text, size);
+    check_stream(ctx, tokenizer, ids, n);
+    free(ids);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const uint8_t *separator = size > 0 ? memchr(data, 0xFF, size) : NULL;
+    size_t file_size = separator != NULL ? (size_t)(separator - data) : size;
+    const char *text = (const char *)data + (separator != NULL ? file_size + 1 : size);
+    size_t text_size = (size_t)((const char *)data + size - text);
+    ink_memory_file file = {"tokenizer.json", data, file_size};
+    ink_memory_files files = {&file, 1};
+    ink_source source = ink_source_memory(&files);
+    ink_context *ctx = ink_context_create(NULL);
+    ink_tokenizer *tokenizer = NULL;
+    if (ink_tokenizer_open_source(ctx, &source, &tokenizer) == INK_OK) {
+        check_text(ctx, tokenizer, text, text_size, INK_ENCODE_PLAIN);
+        check_text(ctx, tokenizer, text, text_size, INK_ENCODE_DEFAULT);
+    } else {
+        check(tokenizer == NULL && ink_context_error(ctx)[0] != '\0');
+    }
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+    return 0;
+}
