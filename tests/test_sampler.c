@@ -157,6 +157,7 @@ static void test_cuts(void **unused)
     assert_int_equal(survivors(ctx, (ink_sampler_options){.temperature = 1, .top_p = 1e-30f}, flat, 40), 0x1);
     assert_int_equal(survivors(ctx, (ink_sampler_options){.temperature = 1, .top_p = 1}, flat, 40), 0xFFFFFFFFFF);
     assert_int_equal(survivors(ctx, (ink_sampler_options){.temperature = 1, .top_p = 0}, flat, 40), 0xFFFFFFFFFF);
+    assert_int_equal(survivors(ctx, (ink_sampler_options){.temperature = 1, .top_p = 0.5f}, flat, 4), 0x3);
     /* top-p is of what top-k left: of 5 with e : 1 : 1 : 1 : 1 the first has 0.40 */
     ink_sampler_options both = {.temperature = 1, .top_k = 2, .top_p = 0.39f};
     assert_int_equal(survivors(ctx, both, ties, 7), 0x01);

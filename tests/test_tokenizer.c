@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "../src/text/split.h"
+#include "../src/text/unicode.h"
 #include "counting.h"
 
 #define LINE_SIZE (1 << 16)
@@ -141,6 +143,68 @@ static void test_decode_parity(void **unused)
 {
     (void)unused;
     each_fixture(check_decode);
+}
+
+/* ---- splitting and classes -------------------------------------------------------------------------------------- */
+
+static void check_split_line(char *line)
+{
+    static char text[LINE_SIZE];
+    char *space = strchr(line, ' ');
+    assert_non_null(space);
+    *space = '\0';
+    const char *sizes = space + 1;
+    size_t size = parse_hexadecimal(line, text), done = 0;
+    for (char *end = NULL; done < size; sizes = *end == ',' ? end + 1 : end) {
+        size_t expected = strtoul(sizes, &end, 10);
+        assert_int_equal(ink_split_gpt2(text + done, size - done), expected);
+        done += expected;
+    }
+    assert_int_equal(*sizes, '\0');
+}
+
+/* The words themselves: ids alone do not show a cut where nothing could have been merged. */
+static void test_split_parity(void **unused)
+{
+    (void)unused;
+    size_t size, n = 0;
+    char *lines = read_file("splits", ".txt", &size);
+    for (char *line = strtok(lines, "\n"); line != NULL; line = strtok(NULL, "\n"), n++)
+        check_split_line(line);
+    assert_true(n >= 500);
+    free(lines);
+}
+
+/* Bytes that are not UTF-8 are of the class of punctuation. */
+static void test_split_malformed(void **unused)
+{
+    (void)unused;
+    assert_int_equal(ink_split_gpt2("!\xFF\xC3!x", 5), 4);
+    assert_int_equal(ink_split_gpt2(" \xE2\x82 x", 5), 3);
+    assert_int_equal(ink_split_gpt2("x\x80", 2), 1);
+    assert_int_equal(ink_split_gpt2("\xF0\x9F\x98", 3), 3);
+}
+
+/* Unicode 16: 141,028 letters, 1,911 numbers, 25 code points of white space. */
+static void test_classes(void **unused)
+{
+    (void)unused;
+    static const uint32_t spaces[] = {0x9,    0xA,    0xB,    0xC,    0xD,    0x20,   0x85,   0xA0,   0x1680,
+                                      0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008,
+                                      0x2009, 0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000};
+    size_t count[4] = {0}, n_spaces = 0;
+    for (uint32_t code = 0; code < 0x110000; code++) {
+        ink_unicode_class class = ink_unicode_class_of(code);
+        count[class]++;
+        if (class == INK_UNICODE_SPACE)
+            assert_int_equal(code, spaces[n_spaces++]);
+    }
+    assert_int_equal(count[INK_UNICODE_LETTER], 141028);
+    assert_int_equal(count[INK_UNICODE_NUMBER], 1911);
+    assert_int_equal(count[INK_UNICODE_SPACE], 25);
+    assert_true(ink_unicode_is_word('_') && ink_unicode_is_word('7') && ink_unicode_is_word(0x301));
+    assert_false(ink_unicode_is_word(' ') || ink_unicode_is_word('-') || ink_unicode_is_word(0x1F600));
+    assert_int_equal(ink_unicode_class_of(UINT32_MAX), INK_UNICODE_OTHER);
 }
 
 /* ---- streaming -------------------------------------------------------------------------------------------------- */
@@ -561,6 +625,7 @@ static char *replace(const char *text, const char *from, const char *to)
     return changed;
 }
 
+#define FLAGS ",'special':false,'normalized':false,'lstrip':false,'rstrip':false,'single_word':false},"
 #define CORRUPT INK_ERROR_CORRUPT
 #define UNSUPPORTED INK_ERROR_UNSUPPORTED
 
@@ -628,11 +693,13 @@ static const bad_file bad_files[] = {
     {"'added_tokens':[", "'added_tokens':[7,", INK_ERROR_MISMATCH, "added_tokens[0]"},
     {"'added_tokens':[", "'added_tokens':[{'content':'<x>'},", INK_ERROR_MISMATCH, "'id' is missing"},
     {"'added_tokens':[", "'added_tokens':[{'id':900},", INK_ERROR_MISMATCH, "'content' is missing"},
+    {"'added_tokens':[", "'added_tokens':[{'id':900,'content':'<x>'},", INK_ERROR_MISMATCH, "'special' is missing"},
     {"'added_tokens':[", "'added_tokens':[{'id':900,'content':''},", CORRUPT, "no bytes"},
     {"'added_tokens':[", "'added_tokens':[{'id':900,'content':7},", INK_ERROR_MISMATCH, "content"},
-    {"'added_tokens':[", "'added_tokens':[{'id':1,'content':'<x>'},", CORRUPT, "another token has this id"},
-    {"'added_tokens':[", "'added_tokens':[{'id':900,'content':'<a>'},", CORRUPT, "this content"},
-    {"'added_tokens':[", "'added_tokens':[{'id':900,'content':'<x>','lstrip':1},", INK_ERROR_MISMATCH, "lstrip"},
+    {"'added_tokens':[", "'added_tokens':[{'id':1,'content':'<x>'" FLAGS, CORRUPT, "another token has this id"},
+    {"'added_tokens':[", "'added_tokens':[{'id':900,'content':'<a>'" FLAGS, CORRUPT, "this content"},
+    {"'added_tokens':[", "'added_tokens':[{'id':900,'content':'<x>','special':false,'normalized':false,'lstrip':1},",
+     INK_ERROR_MISMATCH, "lstrip"},
 };
 
 static void expect_bad(ink_context *ctx, const char *text, size_t size, const bad_file *bad)
@@ -699,12 +766,12 @@ static void test_long_added_token(void **unused)
     ink_context *ctx = test_context(1);
     size_t size;
     char *text = read_file("plain", ".json", &size);
-    static char added[1200];
+    static char added[1400];
     for (size_t length = 1024; length <= 1025; length++) {
         ink_tokenizer *tokenizer = NULL;
         int head = sprintf(added, "'added_tokens':[{'id':900,'content':'");
         memset(added + head, 'a', length);
-        strcpy(added + head + length, "'},");
+        strcpy(added + head + length, "'" FLAGS);
         char *changed = replace(text, "'added_tokens':[", added);
         ink_result result = open_text(ctx, changed, strlen(changed), &tokenizer);
         assert_int_equal(result, length == 1024 ? INK_OK : INK_ERROR_LIMIT);
@@ -770,6 +837,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encode_parity),
         cmocka_unit_test(test_decode_parity),
+        cmocka_unit_test(test_split_parity),
+        cmocka_unit_test(test_split_malformed),
+        cmocka_unit_test(test_classes),
         cmocka_unit_test(test_stream_equals_decode),
         cmocka_unit_test(test_stream_without_room),
         cmocka_unit_test(test_malformed_is_kept),

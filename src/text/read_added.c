@@ -18,20 +18,26 @@ static ink_result place(ink_tokenizer_reader *r, ink_json node, const char *cont
     return INK_OK;
 }
 
+/* All flags are there in every file; a default would be a guess. */
+static ink_result read_flag(ink_tokenizer_reader *r, ink_json node, const char *key, bool *flag)
+{
+    ink_json member;
+    INK_TRY(ink_json_require(r->ctx, &r->json, node, key, &member));
+    return ink_json_get_bool(r->ctx, &r->json, member, flag);
+}
+
 static ink_result read_token(ink_tokenizer_reader *r, ink_json node)
 {
-    const ink_json_document *json = &r->json;
     ink_added_token token = {0};
-    bool special = false, normalized = true;
+    bool special = false, normalized = false;
     const char *content = NULL;
     size_t size = 0;
-    INK_TRY(ink_read_text(r, ink_json_member(json, node, "content"), &content, &size));
-    INK_TRY(ink_json_read_bool(r->ctx, json, node, "special", &special));
-    normalized = !special;
-    INK_TRY(ink_json_read_bool(r->ctx, json, node, "normalized", &normalized));
-    INK_TRY(ink_json_read_bool(r->ctx, json, node, "lstrip", &token.left_strip));
-    INK_TRY(ink_json_read_bool(r->ctx, json, node, "rstrip", &token.right_strip));
-    INK_TRY(ink_json_read_bool(r->ctx, json, node, "single_word", &token.single_word));
+    INK_TRY(ink_read_text(r, ink_json_member(&r->json, node, "content"), &content, &size));
+    INK_TRY(read_flag(r, node, "special", &special));
+    INK_TRY(read_flag(r, node, "normalized", &normalized));
+    INK_TRY(read_flag(r, node, "lstrip", &token.left_strip));
+    INK_TRY(read_flag(r, node, "rstrip", &token.right_strip));
+    INK_TRY(read_flag(r, node, "single_word", &token.single_word));
     if (size > INK_ADDED_LONGEST)
         return ink_read_refuse(r, INK_ERROR_LIMIT, node, "the content has more than 1024 bytes");
     INK_TRY(place(r, node, content, size, &token.id));
