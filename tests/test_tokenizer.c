@@ -796,6 +796,16 @@ static void test_duplicate_merge(void **unused)
     assert_fails(ctx, open_text(ctx, changed, strlen(changed), &tokenizer), INK_ERROR_CORRUPT,
                  "same as model.merges[0]");
     free(changed);
+
+    /* So often that no hash seed can help. */
+    char *many = malloc(400 * strlen(again)), *end = many;
+    for (int i = 0; i < 399; i++)
+        end += sprintf(end, "%.*s", (int)strlen(again) - 3, again);
+    sprintf(end, "%s", again);
+    changed = replace(text, "]}}", many);
+    assert_fails(ctx, open_text(ctx, changed, strlen(changed), &tokenizer), INK_ERROR_LIMIT, "same hash or are equal");
+    free(many);
+    free(changed);
     free(text);
     ink_context_free(ctx);
 }
