@@ -15,7 +15,8 @@
 
 #define LINE_SIZE (1 << 16)
 
-static const char *const names[] = {"plain", "template", "shuffled"};
+/* "bundled" is the tokenizer of the models in the box. */
+static const char *const names[] = {"plain", "template", "shuffled", "bundled"};
 #define N_NAMES (sizeof names / sizeof names[0])
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
@@ -46,8 +47,12 @@ static ink_result open_text(ink_context *ctx, const char *text, size_t size, ink
 static ink_tokenizer *open_fixture(ink_context *ctx, const char *name)
 {
     size_t size;
-    char *text = read_file(name, ".json", &size);
     ink_tokenizer *tokenizer = NULL;
+    if (strcmp(name, "bundled") == 0) {
+        assert_ok(ctx, ink_tokenizer_open(ctx, MODELS "/gpt", &tokenizer));
+        return tokenizer;
+    }
+    char *text = read_file(name, ".json", &size);
     assert_ok(ctx, open_text(ctx, text, size, &tokenizer));
     free(text);
     return tokenizer;

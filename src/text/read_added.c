@@ -39,8 +39,8 @@ static ink_result read_token(ink_tokenizer_reader *r, ink_json node)
     INK_TRY(read_flag(r, node, "rstrip", &token.right_strip));
     INK_TRY(read_flag(r, node, "single_word", &token.single_word));
     if (size > INK_ADDED_LONGEST)
-        return ink_fail(r->ctx, INK_ERROR_LIMIT, "%s: added token '%Q' has %z bytes; the limit is %z", INK_TOKENIZER_FILE,
-                        content, size, size, (size_t)INK_ADDED_LONGEST);
+        return ink_fail(r->ctx, INK_ERROR_LIMIT, "%s: added token '%Q' has %z bytes; the limit is %z",
+                        INK_TOKENIZER_FILE, content, size, size, (size_t)INK_ADDED_LONGEST);
     INK_TRY(place(r, node, content, size, &token.id));
     if (special)
         r->tokenizer->vocab.tokens[token.id].special = true;
