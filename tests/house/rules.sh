@@ -47,6 +47,18 @@ awk 'length($0) > 120 { printf "%s:%d: %d columns\n", FILENAME, FNR, length($0) 
 grep -nE '[[:space:]]$|	' $everything | offences "no tabs, no spaces at the end of a line"
 grep -nE '(^|[^A-Za-z])(TODO|FIXME|XXX)([^A-Za-z]|$)' $everything | offences "no marks of unfinished work"
 
+# What README.md names is there: paths, and the tests that stand beside the promises.
+{
+    grep -oE '`(src|tests|examples|include)/[A-Za-z0-9_./-]*`' README.md | tr -d '`'
+    grep -oE '\]\([A-Za-z0-9_./-]+\)' README.md | sed 's/^](//; s/)$//'
+} | sort -u | while read -r path; do
+    [ -e "$path" ] || echo "$path"
+done | offences "README.md names a path that is not there"
+awk -F '|' '/^## / { promises = /promises/ } promises && /^\|/ { print $3 }' README.md |
+    grep -oE '`[a-z_]+`' | tr -d '`' | while read -r name; do
+    [ -e "tests/test_$name.c" ] || grep -qE "NAME $name( |\$)" tests/CMakeLists.txt || echo "$name"
+done | offences "README.md names a test that is not there"
+
 # The top level is the house and nothing else; dot-files and build directories aside.
 ls | grep -vxE 'include|src|tests|examples|CMakeLists\.txt|README\.md|LICENSE|build.*' |
     offences "nothing else at the top level"
