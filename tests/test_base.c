@@ -364,7 +364,7 @@ static void every_task_runs_once(void **unused)
     (void)unused;
     counting c;
     counting_init(&c);
-    for (unsigned n_threads = 1; n_threads <= 7; n_threads++) {
+    for (unsigned n_threads = 1; n_threads <= test_options(7).n_threads; n_threads++) {
         ink_workers *workers = n_threads > 1 ? ink_workers_create(&c.allocator, n_threads) : NULL;
         assert_int_equal(ink_workers_count(workers), n_threads);
         for (size_t round = 0; round < 2000; round++) {

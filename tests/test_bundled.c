@@ -84,8 +84,9 @@ static void check_threads(const fixture *f)
     float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
     for (size_t k = 0; ink_kernel_name(k) != NULL; k++)
         for (unsigned threads = 1; threads <= 3; threads++) {
-            ink_context *ctx =
-                ink_context_create(&(ink_context_options){.n_threads = threads, .kernel = ink_kernel_name(k)});
+            ink_context_options options = test_options(threads);
+            options.kernel = ink_kernel_name(k);
+            ink_context *ctx = ink_context_create(&options);
             assert_non_null(ctx);
             float *logits = fixture_run(ctx, f->model, f->tokens, f->n_tokens);
             assert_same_bits(f->name, ink_kernel_name(k), logits, expected, count);

@@ -150,7 +150,8 @@ static void check_kernels_and_threads(const fixture *f)
     float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
     for (size_t k = 0; ink_kernel_name(k) != NULL; k++)
         for (unsigned threads = 1; threads <= 3; threads++) {
-            const ink_context_options options = {.n_threads = threads, .kernel = ink_kernel_name(k)};
+            ink_context_options options = test_options(threads);
+            options.kernel = ink_kernel_name(k);
             ink_context *ctx = ink_context_create(&options);
             assert_non_null(ctx);
             float *logits = fixture_run(ctx, f->model, f->tokens, f->n_tokens);

@@ -29,7 +29,8 @@ static void *use_model(void *argument)
     const fixture *f = u->f;
     size_t vocab_size = f->info->vocab_size, rest = f->n_tokens - u->first_chunk;
     float *logits = malloc(rest * vocab_size * sizeof *logits);
-    ink_context *ctx = ink_context_create(&(ink_context_options){.n_threads = u->n_threads});
+    const ink_context_options options = test_options(u->n_threads);
+    ink_context *ctx = ink_context_create(&options);
     ink_state *state = NULL;
     u->n_wrong = N_ROUNDS;
     if (logits == NULL || ctx == NULL || ink_state_create(ctx, f->model, f->n_tokens, &state) != INK_OK)

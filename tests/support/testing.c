@@ -8,6 +8,9 @@ ink_context_options test_options(unsigned n_threads)
 {
     ink_context_options options = {0};
 
+#if defined(INK_NO_THREADS)
+    n_threads = 1;
+#endif
     options.n_threads = n_threads;
     options.kernel = getenv("INKLING_TEST_KERNEL");
     if (options.kernel != NULL && options.kernel[0] == '\0')
