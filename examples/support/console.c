@@ -60,8 +60,14 @@ double console_seconds(void)
 {
     struct timespec now;
 
+    /* The time of day is set and slewed now and then, and as a double it has no room for nanoseconds. */
+#ifdef CLOCK_MONOTONIC
+    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
+        return 0;
+#else
     if (timespec_get(&now, TIME_UTC) != TIME_UTC)
         return 0;
+#endif
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
