@@ -92,7 +92,7 @@ int main(int argc, char **argv)
 {
     page p;
     network net = {0};
-    page_outcome outcome = page_open(&p, "mlp", "mlp", argc, argv);
+    page_outcome outcome = page_open(&p, "mlp", "[\"prompt\"] [options]", "mlp", argc, argv);
 
     if (outcome == PAGE_READY && !(load(&p, &net) && speak(&p, &net)))
         outcome = PAGE_ERROR;

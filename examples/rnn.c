@@ -104,7 +104,7 @@ int main(int argc, char **argv)
             argc--, argv++; /* the rest is prompt and options */
             break;
         }
-    page_outcome outcome = page_open(&p, "rnn", names[kind], argc, argv);
+    page_outcome outcome = page_open(&p, "rnn", "[rnn|gru|lstm] [\"prompt\"] [options]", names[kind], argc, argv);
     if (outcome == PAGE_READY && !(load(&p, cells[kind], &net) && speak(&p, &net)))
         outcome = PAGE_ERROR;
     unload(&net);

@@ -52,7 +52,8 @@ static const char *part(char name[64], size_t i, const char *module)
     return name;
 }
 
-static bool is(const ink_dense *dense, size_t out, size_t in)
+/* W is [out, in]. */
+static bool shaped(const ink_dense *dense, size_t out, size_t in)
 {
     return ink_dense_out(dense) == out && ink_dense_in(dense) == in;
 }
@@ -72,8 +73,9 @@ static bool load_block(page *p, network *net, size_t i)
            ink_norm_load(ctx, w, part(name, i, "ln_2"), EPS, &b->norm_2) == INK_OK &&
            ink_dense_load_transposed(ctx, w, part(name, i, "mlp.c_fc"), INK_GELU_TANH, &b->up) == INK_OK &&
            ink_dense_load_transposed(ctx, w, part(name, i, "mlp.c_proj"), INK_IDENTITY, &b->down) == INK_OK &&
-           page_expect(p, is(b->qkv, 3 * d, d) && is(b->out, d, d) && is(b->up, 4 * d, d) && is(b->down, d, 4 * d) &&
-                              ink_norm_size(b->norm_1) == d && ink_norm_size(b->norm_2) == d) &&
+           page_expect(p, shaped(b->qkv, 3 * d, d) && shaped(b->out, d, d) && shaped(b->up, 4 * d, d) &&
+                              shaped(b->down, d, 4 * d) && ink_norm_size(b->norm_1) == d &&
+                              ink_norm_size(b->norm_2) == d) &&
            ink_kv_cache_create(ctx, &net->attention, net->context_length, &b->cache) == INK_OK;
 }
 
@@ -102,7 +104,7 @@ static bool load(page *p, network *net)
         if (!load_block(p, net, i))
             return false;
     }
-    return true;
+    return page_prompt_fits(p, net->context_length);
 }
 
 /* One block, x changed in place. */
@@ -114,7 +116,7 @@ static bool block_forward(page *p, network *net, const block *b)
     return ink_norm_forward(ctx, b->norm_1, x, 1, y) == INK_OK &&                             /* y = norm_1(x) */
            ink_dense_forward(ctx, b->qkv, y, 1, net->qkv) == INK_OK &&                        /* q, k, v = W_qkv y */
            ink_attention_forward(ctx, &net->attention, b->cache, net->qkv, 1, y) == INK_OK && /* heads, side by side */
-           ink_dense_forward(ctx, b->out, y, 1, net->qkv) == INK_OK &&                        /* W_o y */
+           ink_dense_forward(ctx, b->out, y, 1, net->qkv) == INK_OK &&                        /* W_o y, where q was */
            ink_add(ctx, net->qkv, net->d, x) == INK_OK &&                                     /* x += W_o y */
            ink_norm_forward(ctx, b->norm_2, x, 1, y) == INK_OK &&                             /* y = norm_2(x) */
            ink_dense_forward(ctx, b->up, y, 1, net->thought) == INK_OK &&                     /* gelu(W_1 y + b_1) */
@@ -181,7 +183,7 @@ int main(int argc, char **argv)
 {
     page p;
     network net = {0};
-    page_outcome outcome = page_open(&p, "transformer", "gpt", argc, argv);
+    page_outcome outcome = page_open(&p, "transformer", "[\"prompt\"] [options]", "gpt", argc, argv);
 
     if (outcome == PAGE_READY && !(load(&p, &net) && speak(&p, &net)))
         outcome = PAGE_ERROR;

@@ -16,7 +16,7 @@ static void logits_are_the_models(void **state)
     whole w = whole_open(MODELS "/mlp");
 
     (void)state;
-    assert_int_equal(page_open(&p, "mlp", "mlp", 2, (char **)arguments), PAGE_READY);
+    assert_int_equal(page_open(&p, "mlp", "", "mlp", 2, (char **)arguments), PAGE_READY);
     assert_true(load(&p, &net));
     assert_true(p.n_prompt > 17); /* the window has moved on */
     for (size_t i = 0; i < p.n_prompt; i++) {

@@ -471,6 +471,7 @@ static void the_context_ends(void **state)
     for (size_t i = 0; i < 299; i++)
         memcpy(prompt + 4 * i, " Tom", 4);
     refused(run(GENERATE, folder, prompt), "the prompt has 300 tokens, and the context of this model holds 256");
+    refused(run(PROGRAMS "/transformer", prompt), "the prompt has 300 tokens, and the context of this model holds 256");
     free(output_of(run(GENERATE, MODELS "/lstm", prompt, "-n", "3"))); /* no limit */
     free(prompt);
     forget(folder);

@@ -15,7 +15,7 @@ static void agree(const char *name, ink_cell cell, const char *folder)
     network net = {0};
     whole w = whole_open(folder);
 
-    assert_int_equal(page_open(&p, "rnn", name, 2, (char **)arguments), PAGE_READY);
+    assert_int_equal(page_open(&p, "rnn", "", name, 2, (char **)arguments), PAGE_READY);
     assert_true(load(&p, cell, &net));
     for (size_t i = 0; i < p.n_prompt; i++) {
         assert_true(forward(&p, &net, p.prompt[i]));

@@ -17,7 +17,7 @@ static void logits_are_the_models(void **state)
     whole w = whole_open(MODELS "/gpt");
 
     (void)state;
-    assert_int_equal(page_open(&p, "transformer", "gpt", 2, (char **)arguments), PAGE_READY);
+    assert_int_equal(page_open(&p, "transformer", "", "gpt", 2, (char **)arguments), PAGE_READY);
     assert_true(load(&p, &net));
     for (size_t i = 0; i < p.n_prompt; i++) {
         assert_true(forward(&p, &net, p.prompt[i]));

@@ -21,7 +21,7 @@ typedef struct settings {
     const char *prompt;
 } settings;
 
-static cli_outcome read_settings(settings *s, const char *name, int argc, char **argv)
+static cli_outcome read_settings(settings *s, const char *name, const char *usage, int argc, char **argv)
 {
     const cli_option options[] = {
         {.name = "-n", .value = "COUNT", .count = &s->n_tokens, .most = 1e6, .help = "tokens to produce (default 200)"},
@@ -32,9 +32,10 @@ static cli_outcome read_settings(settings *s, const char *name, int argc, char *
     };
     cli line = {
         .name = name,
-        .usage = "[\"prompt\"] [options]",
+        .usage = usage,
         .about = "Continues a prompt with the bundled model, wired by hand from the layers.",
-        .samples = "  transformer \"Anna and Tom were in the garden.\"\n  rnn gru -t 0 \"Anna and Tom\"\n",
+        .samples = "  mlp\n  rnn lstm \"Anna and Tom were in the garden.\"\n"
+                   "  transformer -t 0 -n 50 \"Anna and Tom\"\n",
         .options = options,
         .n_options = sizeof options / sizeof *options,
         .names = {"prompt"},
@@ -76,10 +77,10 @@ static bool open_files(page *p, const settings *s, const char *folder)
     return p->text != NULL && encode(p, s->prompt);
 }
 
-page_outcome page_open(page *p, const char *name, const char *model, int argc, char **argv)
+page_outcome page_open(page *p, const char *name, const char *usage, const char *model, int argc, char **argv)
 {
     settings s = {.n_tokens = 200, .seed = 1, .temperature = 0.8};
-    cli_outcome outcome = read_settings(&s, name, argc, argv);
+    cli_outcome outcome = read_settings(&s, name, usage, argc, argv);
     char bundled[BUNDLED_ROOM];
 
     *p = (page){.n_tokens = (size_t)s.n_tokens};
@@ -90,7 +91,7 @@ page_outcome page_open(page *p, const char *name, const char *model, int argc, c
     p->ctx = console_context(1, NULL);
     if (p->ctx == NULL || !open_files(p, &s, s.folder != NULL ? s.folder : bundled))
         return PAGE_ERROR;
-    console_echo(s.prompt);
+    p->unsaid = s.prompt;
     return PAGE_READY;
 }
 
@@ -115,10 +116,21 @@ bool page_expect(page *p, bool fits)
     return fits && !p->no_memory;
 }
 
+bool page_prompt_fits(page *p, size_t context_length)
+{
+    if (p->n_prompt > context_length)
+        console_complain("the prompt has %zu tokens, and the context of this model holds %zu", p->n_prompt,
+                         context_length);
+    return p->n_prompt <= context_length;
+}
+
 bool page_print(page *p, ink_token token)
 {
     size_t size;
 
+    if (p->unsaid != NULL)
+        console_echo(p->unsaid);
+    p->unsaid = NULL;
     return ink_tokenizer_stream(p->ctx, p->tokenizer, &p->stream, token, p->text,
                                 ink_tokenizer_stream_capacity(p->tokenizer), &size) == INK_OK &&
            console_write(p->text, size);

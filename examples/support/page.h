@@ -19,6 +19,7 @@ typedef struct page {
     ink_sampler *sampler;
     ink_token *prompt; /* [n_prompt], at least one */
     size_t n_prompt;
+    const char *unsaid; /* the prompt as text, until the first token is printed behind it */
     size_t n_tokens; /* how many to produce at most */
     ink_token end;   /* the token that ends a text, and begins one */
     ink_text_stream stream;
@@ -30,9 +31,9 @@ typedef struct page {
 
 typedef enum page_outcome { PAGE_READY, PAGE_HELP, PAGE_ERROR } page_outcome;
 
-/* Opens everything. `name` is the program's; `model` the bundled folder; argv[1 ...] the options and the prompt.
-   page_close() is due in every case. */
-page_outcome page_open(page *p, const char *name, const char *model, int argc, char **argv);
+/* Opens everything. `name` and `usage` are the program's, for its help; `model` is the bundled folder; argv[1 ...] the
+   options and the prompt. page_close() is due in every case. */
+page_outcome page_open(page *p, const char *name, const char *usage, const char *model, int argc, char **argv);
 
 /* n zeros for the page to work with; page_close() frees them. NULL if there is no memory: page_expect() tells. */
 float *page_floats(page *p, size_t n);
@@ -40,6 +41,9 @@ float *page_floats(page *p, size_t n);
 /* False, with the sentence said, if memory was missing or the tensors are not those the page was written for, which
    is what `fits` says. */
 bool page_expect(page *p, bool fits);
+
+/* False, with the sentence said, if the prompt is longer than the model's context. */
+bool page_prompt_fits(page *p, size_t context_length);
 
 /* Prints a token as text: what is complete of it. False when there is nobody to read it. */
 bool page_print(page *p, ink_token token);
