@@ -116,7 +116,7 @@ void ink_head_take_scratch(ink_arena *arena, const ink_model *model, const ink_p
                            ink_head_scratch *scratch);
 void ink_head_run(ink_context *ctx, const ink_model *model, const ink_head_scratch *scratch, size_t n);
 
-/* Empties a state of any kind. */
+/* The kind's set_length(), and the state's own. */
 void ink_state_set_length(ink_state *state, size_t length);
 
 #endif

@@ -11,11 +11,6 @@
 
 #include "kind.h"
 
-typedef struct ink_mlp_lm {
-    size_t window_size; /* W */
-    ink_mlp mlp;        /* [hidden, W * embedding size], ... */
-} ink_mlp_lm;
-
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
 /* The hidden layers mlp.0, mlp.2, ...: one for each element of hidden_sizes, the activation after each. */
@@ -70,22 +65,20 @@ static ink_result read_tokens(ink_config *config, ink_model_info *info)
 static ink_result read(ink_loader *loader, ink_config *config, ink_model *model)
 {
     ink_model_info *info = &model->info;
-    ink_mlp_lm spare = {0};
-    ink_mlp_lm *lm = ink_arena_take(loader->arena, 1, sizeof *lm);
+    ink_mlp spare;
+    ink_mlp *mlp = ink_arena_take(loader->arena, 1, sizeof *mlp);
     size_t embedding_size = 0;
-    if (lm == NULL)
-        lm = &spare;
+    if (mlp == NULL)
+        mlp = &spare;
     INK_TRY(ink_config_size(config, "vocab_size", INK_MAX_IDS, &info->vocab_size));
     INK_TRY(ink_config_size(config, "embedding_size", INK_MAX_WIDTH, &embedding_size));
     INK_TRY(ink_config_size(config, "window_size", INK_MAX_WIDTH / embedding_size, &info->window_size));
     INK_TRY(read_tokens(config, info));
-    lm->window_size = info->window_size;
-
     INK_TRY(ink_embedding_read(loader, "embedding", info->vocab_size, embedding_size, &model->embedding));
-    INK_TRY(read_layers(loader, config, info->window_size * embedding_size, &lm->mlp, &info->hidden_size));
-    INK_TRY(refuse_more_layers(loader, lm->mlp.n_layers));
-    info->n_layers = lm->mlp.n_layers;
-    model->body = lm;
+    INK_TRY(read_layers(loader, config, info->window_size * embedding_size, mlp, &info->hidden_size));
+    INK_TRY(refuse_more_layers(loader, mlp->n_layers));
+    info->n_layers = mlp->n_layers;
+    model->body = mlp;
     return ink_head_read(loader, config, model);
 }
 
@@ -120,13 +113,13 @@ typedef struct mlp_lm_scratch {
 
 static void *take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size)
 {
-    const ink_mlp_lm *lm = model->body;
+    size_t window_size = model->info.window_size;
     mlp_lm_scratch spare;
     mlp_lm_scratch *taken = ink_arena_take(arena, 1, sizeof *taken);
     mlp_lm_scratch *scratch = taken != NULL ? taken : &spare;
-    scratch->line = ink_arena_take(arena, lm->window_size - 1 + size->rows, sizeof *scratch->line);
-    scratch->x = ink_take_rows(arena, size->rows, lm->window_size * model->embedding.table.k);
-    ink_mlp_take_scratch(arena, &lm->mlp, size->rows, &scratch->mlp);
+    scratch->line = ink_arena_take(arena, window_size - 1 + size->rows, sizeof *scratch->line);
+    scratch->x = ink_take_rows(arena, size->rows, window_size * model->embedding.table.k);
+    ink_mlp_take_scratch(arena, model->body, size->rows, &scratch->mlp);
     return taken;
 }
 
@@ -146,14 +139,13 @@ static void gather(const ink_model *model, const mlp_lm_scratch *scratch, const 
 static void run(ink_context *ctx, const ink_model *model, void *scratch, const ink_part *parts, size_t n_parts,
                 size_t rows, float *x)
 {
-    const ink_mlp_lm *lm = model->body;
     const mlp_lm_scratch *s = scratch;
-    size_t width = lm->window_size * model->embedding.table.k;
+    size_t width = model->info.window_size * model->embedding.table.k;
     for (size_t p = 0; p < n_parts; p++)
         gather(model, s, &parts[p], s->x + parts[p].first * width);
     INK_LOOK(ctx, "embedding", ink_tensor_2d(s->x, rows, width));
     size_t scope = ink_look_enter(ctx, "mlp.", 0);
-    ink_mlp_run(ctx, &lm->mlp, &s->mlp, s->x, rows, x);
+    ink_mlp_run(ctx, model->body, &s->mlp, s->x, rows, x);
     ink_look_leave(ctx, scope);
 }
 

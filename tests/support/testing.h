@@ -17,8 +17,8 @@
 
 #include <inkling.h>
 
-/* Options for `n_threads` threads (one in a build without threads) and the kernel this run is about (NULL, the best one,
-   if it does not say); for tests that set an allocator of their own. */
+/* Options for `n_threads` threads (one in a build without threads) and the kernel this run is about (NULL, the best, if
+   it does not say); for tests that set an allocator of their own. */
 ink_context_options test_options(unsigned n_threads);
 
 /* A context with these options. Fails the test if it cannot be made. Free with ink_context_free(). */
