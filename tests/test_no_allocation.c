@@ -22,7 +22,6 @@
 static size_t n_mallocs;
 
 #if defined(__GLIBC__) && !SANITIZED
-#define INTERPOSED 1
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *block, size_t size);
@@ -51,9 +50,16 @@ void *aligned_alloc(size_t alignment, size_t size)
     __atomic_fetch_add(&n_mallocs, 1, __ATOMIC_RELAXED);
     return __libc_memalign(alignment, size);
 }
-#else
-#define INTERPOSED 0
 #endif
+
+/* Whether a malloc of this program comes by here; valgrind, too, brings its own. */
+static bool counts_mallocs(void)
+{
+    size_t before = n_mallocs;
+    void *(*volatile take)(size_t) = malloc; /* called as from elsewhere, not inlined */
+    free(take(1));
+    return n_mallocs > before;
+}
 
 #define N_ITEMS 5
 
@@ -142,7 +148,10 @@ static void test_without_reserve(void **unused)
     size_t takes = r.memory.takes, mallocs = n_mallocs;
     forward(&r, 3, 10);
     assert_true(r.memory.takes > takes);
-    assert_true(!INTERPOSED || n_mallocs > mallocs);
+    if (counts_mallocs())
+        assert_true(n_mallocs > mallocs + 1);
+    else
+        print_message("here only the calls of the hook are counted\n");
     takes = r.memory.takes;
     mallocs = n_mallocs;
     forward(&r, 3, 10);
