@@ -49,7 +49,7 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
         .about = "Prints how many bits per token and per byte a text costs under a model.\n"
                  "TEXT_FILE may be - for stdin.",
         .samples = "  stories -n 10 --seed 9 | score examples/models/gpt - --paragraphs\n"
-                   "  score examples/models/lstm README.md --threads 2\n",
+                   "  score examples/models/lstm README.md --context 64\n",
         .options = options,
         .n_options = sizeof options / sizeof *options,
         .names = {"FOLDER", "TEXT_FILE"},
