@@ -38,7 +38,7 @@ def losses(runs):
     first = next(iter(runs.values()))
     print(f"Fresh stories (a seed that training never used), {first['tokens_read']} tokens. Their exact entropy is "
           f"{first['exact_per_token']:.4f} bits a token, {first['exact_per_byte']:.4f} bits a byte.\n")
-    head("family", "parameters", "rate", "tokens", "steps", "minutes", "bits/token", "bits/byte", "above the entropy")
+    head("family", "parameters", "rate", "tokens", "steps", "CPU minutes", "bits/token", "bits/byte", "above the entropy")
     for family, r in runs.items():
         row(family, r["parameters"], r["rate"], f"{r['tokens'] / 1e6:.2f} M", r["steps"], f"{r['minutes']:.1f}",
             f"{r['bits_per_token']:.4f}", f"{r['bits_per_byte']:.4f}", f"{100 * r['above']:.1f} %")
@@ -125,12 +125,14 @@ def thresholds(runs):
 
 
 def samples(runs):
-    r = runs["gpt"]
-    possible = sum("bits" in verdict for _, verdict in r["samples"])
+    told = runs["gpt"]["samples"]
+    possible = [sum("bits" in verdict for _, verdict in some) for some in (told[:20], told)]
     print("\n## Twenty stories by the GPT\n\nSampled at temperature 0.8 from the start token. In brackets what the "
           "generator says when it reads them back: the bits of a story\nthat keeps every fact it told, or the words up "
-          f"to which it does. {possible} of these twenty keep all of them; {r['possible_of_50']} of the first fifty.\n")
-    for i, (text, verdict) in enumerate(r["samples"], 1):
+          f"to which it does. {possible[0]} of these twenty keep all of them; {possible[1]} of the first {len(told)}.\n")
+    for i, (text, verdict) in enumerate(told[:20], 1):
+        if "after '" in verdict:
+            verdict = "not after '..." + verdict[-40:]
         print(f"{i}. {text} [{verdict}]")
 
 
@@ -157,11 +159,14 @@ def main():
     runs = read(out)
     print("# Log of the run that made the bundled models\n\nWritten by report.py from the results of train.py. All "
           "figures are of the weights as shipped, rounded to bfloat16.\n\n## Settings\n")
-    print("Curriculum, the same stories in the same order for every family (share of the tokens, tokens a step, "
-          "settings of the generator):\n")
-    for part, size, settings in data.PHASES:
-        print(f"- {100 * part:.0f} %, {size}: `{settings or 'natural (the defaults)'}`")
-    print(f"\n{100 * data.CROPS:.0f} % of the stories start in the middle. AdamW (.9, .98), weight decay .01, clip 1, "
+    print("Curriculum (share of the tokens, tokens a step, settings of the generator). Families of one curriculum get "
+          "the same stories in the same order.\n")
+    for phases in (data.FACTS_FIRST, data.OBJECTS_TOO):
+        print(", ".join(f for f in runs if data.PHASES[f] is phases) + ":\n")
+        for part, size, settings in phases:
+            print(f"- {100 * part:.0f} %, {size}: `{settings or 'natural (the defaults)'}`")
+        print()
+    print(f"{100 * data.CROPS:.0f} % of the stories start in the middle. AdamW (.9, .98), weight decay .01, clip 1, "
           "50 steps of warm-up, constant rate to half, then cosine.\nSeed of start values and stories: "
           + ", ".join(f"{f} {r['seed']}" for f, r in runs.items()) + ". One thread each, two trainings side by side.")
     losses(runs)

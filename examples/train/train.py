@@ -47,7 +47,7 @@ def train(args, family, folder):
     started = time.process_time()       # the machine may be busy with other things
     looking = 0.0
     seen = step = 0
-    for share, x, y in data.batches(args.stories, encoder, args.tokens, 5 + args.seed):
+    for share, x, y in data.batches(args.stories, encoder, args.tokens, 5 + args.seed, data.PHASES[family]):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(top, step, share)
         loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
@@ -103,7 +103,7 @@ def main():
         if args.trial:
             result.update(evaluate.loss_and_recall(model, evaluate.fresh(args.stories, 555, 400), encoder))
         else:
-            result.update(evaluate.evaluate(model, args.stories, encoder))
+            result.update(evaluate.evaluate(model, args.stories, encoder, 40 if family == "gpt" else 0))
         file.write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps({k: v for k, v in result.items() if k not in ("samples", "recall")}), flush=True)
 
