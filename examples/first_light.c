@@ -1,8 +1,8 @@
 /*
  * first_light.c - the five models in the box continue the same prompt, one after the other.
  *
- * All have about as many parameters and have read the same texts with the same tokenizer; what differs is how they
- * remember.
+ * All have about as many parameters and have read the same kind of stories with the same tokenizer; what differs is how
+ * they remember. The prompt gives each of them something to remember: two names, the time of day, a pet, a hidden ball.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +13,10 @@
 #include "console.h"
 #include "lm.h"
 
-#define PROMPT "Anna and Tom were in the garden."
+#define PROMPT                                                                                                         \
+    "Anna and Tom were in the garden. It was night. They had a cat with them. Tom hid the ball behind the tree."
 
-enum { N_TOKENS = 110, WIDTH = 78, INDENT = 4, TEXT_ROOM = 8192 };
+enum { N_TOKENS = 90, WIDTH = 78, INDENT = 4, N_RUNS = 5, TEXT_ROOM = 8192 };
 
 static const struct {
     const char *folder, *title;
@@ -65,6 +66,7 @@ static void print_wrapped(const char *text, size_t size)
     printf("\n\n");
 }
 
+/* The same seed gives the same text every time; the time it takes is milliseconds, so the best of a few runs counts. */
 static bool show(const language_model *lm, const char *title)
 {
     page_of_text page = {.size = 0};
@@ -76,16 +78,21 @@ static bool show(const language_model *lm, const char *title)
     };
     lm_report report;
     ink_token *prompt = NULL;
+    double best = 0;
     char parameters[CONSOLE_ROOM], rate[CONSOLE_ROOM];
-    bool done = collect(&page, -1, PROMPT, sizeof PROMPT - 1) && lm_prompt(lm, PROMPT, &prompt, &request.n_prompt);
+    bool done = lm_prompt(lm, PROMPT, &prompt, &request.n_prompt);
 
     request.prompt = prompt;
-    done = done && lm_continue(lm, &request, &report);
+    for (int i = 0; done && i < N_RUNS; i++) {
+        page.size = 0;
+        done = collect(&page, -1, "...", 3) && lm_continue(lm, &request, &report);
+        best = done && report.rate > best ? report.rate : best;
+    }
     if (done) {
         if (report.end == LM_COUNT)
             collect(&page, -1, " ...", 4);
         printf("%-32s %10s parameters %15s tokens/s\n", title, console_parameters(parameters, lm->info->n_parameters),
-               console_count(rate, (uint64_t)report.rate));
+               console_count(rate, (uint64_t)best));
         print_wrapped(page.text, page.size);
     }
     free(prompt);
@@ -121,8 +128,10 @@ int main(int argc, char **argv)
     if (outcome != CLI_RUN)
         return outcome == CLI_ERROR || !console_finish();
     ctx = console_context(1, NULL);
-    if (ctx != NULL)
-        printf("\"%s\", continued on one thread (%s):\n\n", PROMPT, ink_context_kernel(ctx));
+    if (ctx != NULL) {
+        printf("One prompt, five models, one thread (%s):\n\n", ink_context_kernel(ctx));
+        print_wrapped(PROMPT, sizeof PROMPT - 1);
+    }
     done = ctx != NULL && run(ctx);
     ink_context_free(ctx);
     return !(done && console_finish());
