@@ -1,5 +1,5 @@
 /*
- * stories.c: tells short stories of a small world, with the exact information content of each.
+ * stories.c - tells short stories of a small world, with the exact information content of each.
  *
  *     stories [--seed S] [-n COUNT] [--bits | --json] [SETTING LOW:HIGH | SETTING N]...
  *     stories --read [SETTING ...] < stories.txt
@@ -9,94 +9,93 @@
  * --read takes stories of the plain form and tells for each whether this world can tell it, and in how many bits;
  * the exit code is 1 if one cannot be told.
  */
-#include "support/world.h"
-
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "cli.h"
+#include "number.h"
+#include "world.h"
+
+#define MOST 10000 /* of any setting */
+
+/* What the command line asks for. Ranges are read as text first, weights as counts. */
 typedef struct options {
     story_settings settings;
-    uint64_t seed;
-    uint64_t count;
-    enum { PLAIN, BITS, JSON, READ } mode;
+    uint64_t seed, count;
+    bool bits, json, read;
 } options;
 
-static const char usage[] =
-    "usage: stories [--seed S] [-n COUNT] [--bits | --json | --read]\n"
-    "               [--sentences LOW:HIGH] [--facts LOW:HIGH] [--states LOW:HIGH] [--objects LOW:HIGH]\n"
-    "               [--filler W] [--echo W] [--again W] [--change W] [--put W] [--switches PERCENT]\n";
-
-/* A decimal number up to `most`, ended by `end`. Returns what follows, or NULL. */
-static const char *parse_number(const char *text, uint64_t most, char end, uint64_t *value)
+/* "2:4" */
+static bool parse_range(const char *name, const char *text, unsigned range[2])
 {
-    uint64_t v = 0;
+    char low[8];
+    uint64_t least, most;
+    const char *colon = strchr(text, ':');
+    size_t length = colon != NULL ? (size_t)(colon - text) : sizeof low;
 
-    if (*text < '0' || *text > '9') return NULL;
-    for (; *text >= '0' && *text <= '9'; text++) {
-        const unsigned digit = (unsigned)(*text - '0');
-        if (v > (most - digit) / 10) return NULL;
-        v = v * 10 + digit;
-    }
-    if (*text != end) return NULL;
-    *value = v;
-    return text + (end != '\0');
-}
-
-static int parse_range(const char *text, unsigned range[2])
-{
-    uint64_t low, high;
-    const char *rest = parse_number(text, 10000, ':', &low);
-
-    if (!rest) return 0;
-    if (!parse_number(rest, 10000, '\0', &high)) return 0;
-    range[0] = (unsigned)low;
-    range[1] = (unsigned)high;
-    return 1;
-}
-
-static int parse_setting(story_settings *s, const char *name, const char *value)
-{
-    const struct { const char *name; unsigned *range; } ranges[] = {
-        {"--sentences", s->sentences}, {"--facts", s->facts}, {"--states", s->states}, {"--objects", s->objects}};
-    const struct { const char *name; unsigned *weight; } weights[] = {
-        {"--filler", &s->filler}, {"--echo", &s->echo}, {"--again", &s->again}, {"--change", &s->change},
-        {"--put", &s->put}, {"--switches", &s->switches}};
-    uint64_t number;
-    size_t i;
-
-    for (i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
-        if (strcmp(name, ranges[i].name) == 0) return parse_range(value, ranges[i].range);
-    for (i = 0; i < sizeof(weights) / sizeof(weights[0]); i++)
-        if (strcmp(name, weights[i].name) == 0) {
-            if (!parse_number(value, 10000, '\0', &number)) return 0;
-            *weights[i].weight = (unsigned)number;
-            return 1;
-        }
-    return 0;
-}
-
-static int parse_options(int argc, char **argv, options *o)
-{
-    int i;
-
-    for (i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(argv[i], "--bits") == 0) o->mode = BITS;
-        else if (strcmp(argv[i], "--json") == 0) o->mode = JSON;
-        else if (strcmp(argv[i], "--read") == 0) o->mode = READ;
-        else {
-            const int known = strcmp(argv[i], "--seed") == 0 ? parse_number(value, UINT64_MAX, '\0', &o->seed) != NULL
-                              : strcmp(argv[i], "-n") == 0   ? parse_number(value, UINT64_MAX, '\0', &o->count) != NULL
-                                                             : parse_setting(&o->settings, argv[i], value);
-            if (!known) {
-                fprintf(stderr, "stories: cannot use '%s %s'\n%s", argv[i], value, usage);
-                return 0;
-            }
-            i++;
+    if (length < sizeof low) {
+        memcpy(low, text, length);
+        low[length] = '\0';
+        if (number_whole(low, &least) && number_whole(colon + 1, &most) && least <= most && most <= MOST) {
+            range[0] = (unsigned)least;
+            range[1] = (unsigned)most;
+            return true;
         }
     }
-    return 1;
+    fprintf(stderr, "stories: %s expects LOW:HIGH, two whole numbers up to %d, found '%s'\n", name, MOST, text);
+    return false;
+}
+
+enum { N_RANGES = 4, N_WEIGHTS = 6, N_OTHERS = 5 };
+
+static cli_outcome parse_options(int argc, char **argv, options *o)
+{
+    story_settings *set = &o->settings;
+    unsigned *const ranges[N_RANGES] = {set->sentences, set->facts, set->states, set->objects};
+    unsigned *const weights[N_WEIGHTS] = {&set->filler, &set->echo, &set->again,
+                                          &set->change, &set->put,  &set->switches};
+    const char *texts[N_RANGES] = {NULL};
+    uint64_t counts[N_WEIGHTS];
+    for (size_t i = 0; i < N_WEIGHTS; i++)
+        counts[i] = *weights[i];
+    const cli_option list[N_RANGES + N_WEIGHTS + N_OTHERS] = {
+        {.name = "--sentences", .value = "LOW:HIGH", .text = &texts[0], .help = "between opening and closing"},
+        {.name = "--facts", .value = "LOW:HIGH", .text = &texts[1], .help = "that hold for the whole story, 0 to 5"},
+        {.name = "--states", .value = "LOW:HIGH", .text = &texts[2], .help = "that change, 0 to 3"},
+        {.name = "--objects", .value = "LOW:HIGH", .text = &texts[3], .help = "put somewhere in the opening"},
+        {.name = "--filler", .value = "W", .count = &counts[0], .most = MOST, .help = "weight of other sentences"},
+        {.name = "--echo", .value = "W", .count = &counts[1], .most = MOST, .help = "weight of coming back to a fact"},
+        {.name = "--again", .value = "W", .count = &counts[2], .most = MOST, .help = "... right after it was said"},
+        {.name = "--change", .value = "W", .count = &counts[3], .most = MOST, .help = "weight of changing a state"},
+        {.name = "--put", .value = "W", .count = &counts[4], .most = MOST, .help = "weight of one more object"},
+        {.name = "--switches", .value = "PERCENT", .count = &counts[5], .most = 100, .help = "stories of the switch"},
+        {.name = "-n", .value = "COUNT", .count = &o->count, .help = "how many stories (default 10)"},
+        {.name = "--seed", .value = "S", .count = &o->seed, .help = "another seed, other stories (default 1)"},
+        {.name = "--bits", .flag = &o->bits, .help = "the exact information content before each story, and in all"},
+        {.name = "--json", .flag = &o->json, .help = "one object a line, with what can be recalled and where"},
+        {.name = "--read", .flag = &o->read, .help = "read stories from stdin: could this world have told them?"},
+    };
+    cli line = {
+        .name = "stories",
+        .usage = "[options]",
+        .about = "Tells short stories of a small world whose entropy is known exactly.",
+        .samples = "  stories -n 3 --seed 7 --bits\n"
+                   "  stories -n 100 | stories --read\n",
+        .options = list,
+        .n_options = sizeof list / sizeof *list,
+    };
+
+    cli_outcome outcome = cli_read(&line, argc, argv);
+    for (size_t i = 0; outcome == CLI_RUN && i < N_RANGES; i++)
+        if (texts[i] != NULL && !parse_range(list[i].name, texts[i], ranges[i]))
+            outcome = CLI_ERROR;
+    for (size_t i = 0; i < N_WEIGHTS; i++)
+        *weights[i] = (unsigned)counts[i];
+    if (outcome == CLI_RUN && o->bits + o->json + o->read > 1) {
+        fprintf(stderr, "stories: only one of --bits, --json and --read at a time\n");
+        outcome = CLI_ERROR;
+    }
+    return outcome;
 }
 
 /* The world's words are plain ASCII letters, spaces and full stops, so nothing needs an escape in JSON. */
@@ -119,24 +118,26 @@ static int tell_stories(const options *o)
 {
     story s;
     double bits = 0.0;
-    uint64_t i, bytes = 0;
+    uint64_t bytes = 0;
 
-    for (i = 0; i < o->count; i++) {
+    for (uint64_t i = 0; i < o->count; i++) {
         if (!story_tell(&o->settings, o->seed, i, &s)) {
-            fprintf(stderr, "stories: these settings make no story\n%s", usage);
+            fprintf(stderr, "stories: no story can be told with these settings (more facts than there are, or no weight at all)\n");
             return 1;
         }
         bits += s.bits;
         bytes += s.length;
-        if (o->mode == JSON) {
+        if (o->json) {
             print_json(&s);
             continue;
         }
-        if (i) putchar('\n');
-        if (o->mode == BITS) printf("[%.4f bits] ", s.bits);
+        if (i > 0)
+            putchar('\n');
+        if (o->bits)
+            printf("[%.4f bits] ", s.bits);
         puts(s.text);
     }
-    if (o->mode == BITS && o->count)
+    if (o->bits && o->count > 0)
         printf("\n[%.4f bits in all, %.4f a story, %.4f a byte]\n", bits, bits / (double)o->count,
                bits / (double)bytes);
     return fflush(stdout) || ferror(stdout);
@@ -151,7 +152,8 @@ static int read_stories(const options *o)
     while (fgets(line, sizeof(line), stdin)) {
         int found;
         line[strcspn(line, "\n")] = '\0';
-        if (!*line) continue;
+        if (line[0] == '\0')
+            continue;
         found = story_read(&o->settings, line, &s);
         n++;
         if (found == 1) {
@@ -166,9 +168,10 @@ static int read_stories(const options *o)
 
 int main(int argc, char **argv)
 {
-    options o = {{{0, 0}, {0, 0}, {0, 0}, {0, 0}, 0, 0, 0, 0, 0, 0}, 1, 10, PLAIN};
+    options o = {.settings = story_settings_default(), .seed = 1, .count = 10};
+    cli_outcome outcome = parse_options(argc, argv, &o);
 
-    o.settings = story_settings_default();
-    if (!parse_options(argc, argv, &o)) return 1;
-    return o.mode == READ ? read_stories(&o) : tell_stories(&o);
+    if (outcome != CLI_RUN)
+        return outcome == CLI_HELP ? 0 : 1;
+    return o.read ? read_stories(&o) : tell_stories(&o);
 }
