@@ -122,7 +122,7 @@ static int tell_stories(const options *o)
 
     for (uint64_t i = 0; i < o->count; i++) {
         if (!story_tell(&o->settings, o->seed, i, &s)) {
-            fprintf(stderr, "stories: no story can be told with these settings (more facts than there are, or no weight at all)\n");
+            fputs("stories: no story can be told with these settings (too many facts, or no weight at all)\n", stderr);
             return 1;
         }
         bits += s.bits;
