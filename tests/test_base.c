@@ -408,6 +408,10 @@ static void sleeping_workers_wake_up(void **unused)
     counting c;
     counting_init(&c);
     ink_workers *workers = ink_workers_create(&c.allocator, 4);
+    if (test_options(4).n_threads == 1) { /* a build without threads */
+        assert_null(workers);
+        return;
+    }
     for (int round = 0; round < 5; round++) {
         meeting m = {.expected = 4};
         usleep(20000); /* asleep by now */
@@ -424,7 +428,7 @@ static void contexts_fail_cleanly(void **unused)
     counting_init(&c);
     ink_context *ctx = counting_context(&c, 3);
     assert_non_null(ctx);
-    assert_int_equal(ink_context_threads(ctx), 3);
+    assert_int_equal(ink_context_threads(ctx), test_options(3).n_threads);
     assert_string_equal(ink_context_error(ctx), "");
     size_t calls = c.takes;
     ink_context_free(ctx);

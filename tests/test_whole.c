@@ -13,6 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#if defined(INK_NO_FILES)
+static const bool reads_files = false;
+#else
+static const bool reads_files = true;
+#endif
+
 static const char *const bundled[] = {"mlp", "rnn", "gru", "lstm", "gpt"};
 #define N_BUNDLED (sizeof bundled / sizeof *bundled)
 
@@ -144,7 +150,7 @@ static void memory_and_folder_are_the_same_model(void **unused)
         take_folder(&folder, bundled[i]);
         size_t vocab_size = open_and_tell(ctx, bundled[i], &folder.source, ids, &logits);
         drop_folder(&folder); /* a model reads only while it is opened */
-        if (INKLING_FILES) {
+        if (reads_files) {
             open_and_tell(ctx, bundled[i], NULL, folder_ids, &folder_logits);
             assert_memory_equal(ids, folder_ids, sizeof ids);
             assert_memory_equal(logits, folder_logits, vocab_size * sizeof *logits);
