@@ -112,6 +112,34 @@ static void growing_arena_keeps_its_blocks(void **unused)
     assert_int_equal(c.live_bytes, 0);
 }
 
+/* Scratch whose calls get slowly larger must hold about what the largest needs, not the sum of all. */
+static void growing_needs_do_not_add_up(void **unused)
+{
+    (void)unused;
+    for (size_t kept = 0; kept <= 1; kept++) {
+        counting c;
+        counting_init(&c);
+        ink_arena arena;
+        ink_arena_grow(&arena, &c.allocator);
+        if (kept == 1)
+            assert_non_null(ink_arena_take(&arena, 1, 1));
+        for (size_t size = 100000; size <= 10000000; size += 100000) {
+            ink_arena_mark mark = ink_arena_mark_here(&arena);
+            unsigned char *first = ink_arena_take(&arena, size, 1);
+            unsigned char *second = ink_arena_take(&arena, size, 1);
+            assert_non_null(first);
+            assert_non_null(second);
+            memset(first, 1, size);
+            memset(second, 2, size);
+            assert_int_equal(first[size - 1], 1);
+            ink_arena_release(&arena, mark);
+        }
+        assert_true(c.live_bytes < 4 * 10000000);
+        ink_arena_free(&arena);
+        assert_int_equal(c.live_bytes, 0);
+    }
+}
+
 static void failed_growth_leaves_the_arena_usable(void **unused)
 {
     (void)unused;
@@ -337,6 +365,10 @@ static void folders_and_memory_are_sources(void **unused)
     assert_ok(ctx, ink_file_read_all(ctx, &above, "CMakeLists.txt", 1 << 20, &ctx->scratch, &text, &size));
     assert_int_equal(strlen(text), size);
 
+    ink_source empty = {.name = "nowhere"};
+    assert_fails(ctx, ink_file_read_all(ctx, &empty, "a", 100, &ctx->scratch, &text, &size), INK_ERROR_ARGUMENT,
+                 "nowhere/a: the source has no function");
+
     ink_memory_file files[] = {{"a", "first", 5}, {"b", NULL, 0}};
     ink_memory_files all = {files, 2};
     ink_source memory = ink_source_memory(&all);
@@ -469,6 +501,7 @@ int main(void)
         cmocka_unit_test(measured_is_used),
         cmocka_unit_test(overflowing_takes_fail),
         cmocka_unit_test(growing_arena_keeps_its_blocks),
+        cmocka_unit_test(growing_needs_do_not_add_up),
         cmocka_unit_test(failed_growth_leaves_the_arena_usable),
         cmocka_unit_test(objects_are_one_block_of_the_measured_size),
         cmocka_unit_test(objects_live_in_a_callers_block),

@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "../src/files/json.h"
-#include "../src/files/sort.h"
+#include "../src/base/sort.h"
 
 /* What every test works with: a context and an arena whose memory is counted. */
 typedef struct bench {

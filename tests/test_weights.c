@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "../src/files/folder.h"
-#include "../src/files/sort.h"
+#include "../src/base/sort.h"
 
 /* What every test works with: a context whose memory is counted, and one file behind a reader that can misbehave. */
 typedef struct bench {

@@ -38,8 +38,12 @@ typedef struct ink_attention {
 /* The keys and values of one layer of one sequence: room for `capacity` positions, `length` of them filled. */
 typedef struct ink_kv_cache ink_kv_cache;
 
+/* Makes an empty cache; free it with ink_kv_cache_free(). INK_ERROR_ARGUMENT for a capacity or a count of 0, n_heads
+   that is no multiple of n_kv_heads, for a scale that is negative or not finite; INK_ERROR_MEMORY, INK_ERROR_LIMIT. */
 ink_result ink_kv_cache_create(ink_context *ctx, const ink_attention *attention, size_t capacity, ink_kv_cache **cache);
 void ink_kv_cache_free(ink_kv_cache *cache);
+
+/* Positions filled so far. */
 size_t ink_kv_cache_length(const ink_kv_cache *cache);
 
 /* Forgets all positions from `length` on; INK_ERROR_ARGUMENT if there are not that many. */
@@ -57,7 +61,7 @@ ink_result ink_kv_cache_rewind(ink_context *ctx, ink_kv_cache *cache, size_t len
 ink_result ink_attention_forward(ink_context *ctx, const ink_attention *attention, ink_kv_cache *cache,
                                  const float *qkv, size_t n, float *y);
 
-/* Takes the scratch memory for calls with up to n tokens and `capacity` positions ahead of time. */
+/* Takes the scratch memory for calls with up to n tokens, over caches of up to `capacity` positions, ahead of time. */
 ink_result ink_attention_reserve(ink_context *ctx, const ink_attention *attention, size_t capacity, size_t n);
 
 #ifdef __cplusplus

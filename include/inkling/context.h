@@ -4,6 +4,17 @@
  * A context belongs to one calling thread at a time. It holds the allocator, the worker threads, the chosen
  * kernel, the scratch memory and the last error. Models and layers are immutable once made and may be used
  * through any number of contexts at once; there are no writable globals in the library.
+ *
+ * Functions that return an ink_result answer NULL for an argument they need with INK_ERROR_ARGUMENT. Functions that
+ * only say something about an object (a size, a name) want a valid object. Every _free takes NULL.
+ *
+ * The same bits. The result for a sequence does not depend on the number of threads, on how its tokens are cut into
+ * calls, on what else is in the batch, on memory alignment, on the kernel, the compiler or its level of optimisation.
+ * Outside this promise: sequences with NaN or infinity among their activations (NaNs compare as one class: their bits
+ * differ between processors); weights held as another element type, which are other weights; x87 arithmetic (i386)
+ * and processors that flush subnormals (armv7 NEON). The library is built without -ffast-math and expects the float
+ * environment a program starts with, on the calling thread and where the context was created: rounding to nearest,
+ * subnormal numbers kept. Under flush-to-zero the last bits of results with subnormal numbers in them may differ.
  */
 #ifndef INKLING_CONTEXT_H
 #define INKLING_CONTEXT_H
@@ -92,7 +103,8 @@ const char *ink_kernel_name(size_t i);
 /*
  * Looking inside: `look` is called with every intermediate value of every forward pass through this context, by name
  * ("h.2.attn.scores", "rnn.l0.gates"). `value` is a row-major f32 view that is valid during the call only. Calls come
- * on the calling thread, in the order of the computation. NULL switches it off, and then it costs nothing.
+ * on the calling thread, in the order of the computation. NULL switches it off, and then it costs nothing. The callback
+ * must not call into the library with the same context.
  */
 struct ink_tensor;
 typedef void (*ink_look_fn)(void *user, const char *name, const struct ink_tensor *value);

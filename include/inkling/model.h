@@ -25,7 +25,8 @@
  * A stored lm_head.weight is used whatever the flag says; without one the head is tied, unless the flag is false.
  *
  * The same bits: the result for a sequence does not change with the number of threads, with how its tokens are cut
- * into calls, with what else is in the list, with memory alignment, with the kernel, the compiler or the machine.
+ * into calls, with what else is in the list, with memory alignment, with the kernel or the compiler (context.h says
+ * what is outside this promise).
  *
  * Looking inside (ink_context_look): rows are the tokens of a pass, at most 128, of all sequences of a list in order.
  *
@@ -50,13 +51,11 @@ extern "C" {
 typedef struct ink_model ink_model;
 typedef struct ink_state ink_state;
 
-/* Called now and then while a model is opened; return false to stop (INK_ERROR_CANCELLED). */
-typedef bool (*ink_progress_fn)(void *user, uint64_t bytes_done, uint64_t bytes_total);
-
 /* {0}: weights as stored, no limit, the folder given. */
 typedef struct ink_model_options {
     ink_type type;            /* of the packed weights: INK_F32, INK_BF16, or INK_TYPE_NONE: BF16 stays, all else F32 */
-    uint64_t max_bytes;       /* refuse (INK_ERROR_LIMIT) before taking more than this; 0: no limit */
+    uint64_t max_bytes;       /* refuse (INK_ERROR_LIMIT) a model that would hold more than this, before its memory is
+                                 taken; 0: no limit. The header of the file, at most 100 MB, is read before that. */
     const ink_source *source; /* where the files are; NULL: the folder `folder` on disk */
     ink_progress_fn progress;
     void *progress_user;

@@ -51,6 +51,9 @@ typedef struct ink_memory_files {
 
 ink_source ink_source_memory(const ink_memory_files *files);
 
+/* Called now and then while something large is loaded; return false to stop (INK_ERROR_CANCELLED). */
+typedef bool (*ink_progress_fn)(void *user, uint64_t bytes_done, uint64_t bytes_total);
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,8 +2,9 @@
  * tokenizer.h - text to token ids and back, from a Hugging Face tokenizer.json.
  *
  * Runs byte-level BPE (Sennrich et al. 2016; Radford et al. 2019) with GPT-2's splitting rules, added tokens, and
- * TemplateProcessing for BOS and EOS. What a tokenizer.json asks for beyond that is refused by name. No regular
- * expression engine, no recursion; a word of n bytes costs O(n log n).
+ * TemplateProcessing for BOS and EOS. What a tokenizer.json asks for beyond that is refused by name; only its
+ * `truncation` and `padding` are left aside, as transformers does, since how long a text may be is up to the caller.
+ * No regular expression engine, no recursion; a word of n bytes costs O(n log n).
  *
  * A tokenizer is immutable and may be used through many contexts at once.
  */
@@ -41,7 +42,8 @@ enum {
     INK_ENCODE_PLAIN = 0,    /* the text and nothing else; added tokens in it are ordinary text */
     INK_ENCODE_ADDED = 1,    /* added tokens in the text are recognised */
     INK_ENCODE_TEMPLATE = 2, /* the tokens the template puts around a text (BOS, EOS) are added */
-    INK_ENCODE_DEFAULT = INK_ENCODE_ADDED | INK_ENCODE_TEMPLATE /* what Hugging Face's encode() does */
+    INK_ENCODE_DEFAULT = INK_ENCODE_ADDED | INK_ENCODE_TEMPLATE /* what Hugging Face's encode() does,
+                                                                   without truncation and padding */
 };
 
 /*

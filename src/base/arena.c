@@ -85,13 +85,30 @@ void ink_arena_free(ink_arena *arena)
     ink_arena_grow(arena, arena->allocator);
 }
 
-/* Makes a block with room for `bytes` the current one: the next free one if it is large enough, else a new one that
-   goes before it. Blocks double up to a point, so that many small takes cost few blocks, and a small take after a
-   large one costs a small block. */
+/* Gives back the blocks nothing is taken from: those after the current one, or all if nothing is taken at all. */
+static void free_unused_blocks(ink_arena *arena)
+{
+    struct ink_arena_block *unused;
+    if (arena->current == arena->first && arena->used == 0) {
+        unused = arena->first;
+        arena->first = NULL;
+        enter_block(arena, NULL, 0);
+    } else {
+        unused = arena->current->next;
+        arena->current->next = NULL;
+    }
+    free_blocks(arena->allocator, unused);
+}
+
+/* Makes a block with room for `bytes` the current one: the next free one if it is large enough, else a new one in place
+   of all free ones, so that an arena whose takes get larger and larger does not hold the sum of all it ever held.
+   Blocks double up to a point, so that many small takes cost few blocks, and a small take after a large one costs a
+   small block. */
 static bool next_block(ink_arena *arena, size_t bytes)
 {
     struct ink_arena_block *next = arena->current != NULL ? arena->current->next : arena->first;
     if (next == NULL || next->capacity < bytes) {
+        free_unused_blocks(arena);
         size_t doubled = 2 * ink_size_min(arena->size, LARGEST_STEP / 2);
         size_t wanted = ink_size_max(bytes, ink_size_max(doubled, SMALLEST_BLOCK));
         struct ink_arena_block *block = new_block(arena->allocator, wanted);
@@ -99,7 +116,6 @@ static bool next_block(ink_arena *arena, size_t bytes)
             block = new_block(arena->allocator, bytes);
         if (block == NULL)
             return false;
-        block->next = next;
         if (arena->current != NULL)
             arena->current->next = block;
         else
@@ -148,7 +164,9 @@ bool ink_arena_reserve(ink_arena *arena, size_t size)
 
 ink_arena_mark ink_arena_mark_here(const ink_arena *arena)
 {
-    return (ink_arena_mark){.block = arena->current, .used = arena->used};
+    /* The beginning is NULL whichever block is the first: it may be exchanged for a larger one. */
+    bool at_start = arena->used == 0 && arena->current == arena->first;
+    return (ink_arena_mark){.block = at_start ? NULL : arena->current, .used = arena->used};
 }
 
 void ink_arena_release(ink_arena *arena, ink_arena_mark mark)
@@ -158,7 +176,6 @@ void ink_arena_release(ink_arena *arena, ink_arena_mark mark)
         arena->failed = false;
         return;
     }
-    /* A mark made before the first block was there means the beginning of the first block. */
     enter_block(arena, mark.block != NULL ? mark.block : arena->first, mark.used);
     arena->failed = false;
 }

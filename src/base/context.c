@@ -109,6 +109,8 @@ ink_result ink_scratch_fail(ink_context *ctx, ink_arena_mark mark)
 
 ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes)
 {
+    if (ctx->scratch.used != 0 || ctx->scratch.current != ctx->scratch.first)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "scratch cannot be reserved from inside a call of this context");
     if (!ink_arena_reserve(&ctx->scratch, bytes))
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the scratch of such calls needs %z bytes", bytes);
     return INK_OK;

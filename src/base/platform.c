@@ -225,10 +225,14 @@ static void *thread_main(void *argument)
 
 bool ink_thread_start(ink_thread *thread, void (*run)(void *), void *argument)
 {
+    /* Faults of the thread itself and the profiler's clock: blocked, they would never reach the host's handlers. */
+    static const int kept[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGPROF};
     sigset_t all, before;
     thread->run = run;
     thread->argument = argument;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+        sigdelset(&all, kept[i]);
     if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
         return false;
     bool started = pthread_create(&thread->id, NULL, thread_main, thread) == 0;

@@ -16,8 +16,8 @@ ink_result ink_platform_open(const char *path, void **file, uint64_t *size);
 ink_result ink_platform_read(void *file, uint64_t offset, void *buffer, size_t size, size_t *got);
 void ink_platform_close(void *file);
 
-/* Threads, for workers.c. A thread is started with all signals blocked, so that the host program's handlers run on
-   the host's own threads. */
+/* Threads, for workers.c. A thread is started with signals blocked, so that the host program's handlers run on the
+   host's own threads; all but those that a fault of the thread itself or a profiler raises. */
 typedef struct ink_thread ink_thread;
 typedef struct ink_sleep ink_sleep; /* a mutex and a condition variable */
 size_t ink_thread_bytes(void);

@@ -101,6 +101,9 @@ ink_result ink_file_open(ink_context *ctx, const ink_source *source, const char 
     const char *slash = source->name != NULL ? "/" : "";
     void *handle = NULL;
     uint64_t size = 0;
+    if (source->open == NULL || source->read == NULL || source->close == NULL)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%q%s%q: the source has no function to open, read or close files",
+                        folder, slash, name);
     ink_result result = source->open(source->user, name, &handle, &size);
     if (result == INK_ERROR_NOT_FOUND)
         return ink_fail(ctx, result, "%q%s%q: no such file", folder, slash, name);
@@ -136,7 +139,7 @@ ink_result ink_file_read(ink_context *ctx, const ink_file *file, uint64_t offset
 
 void ink_file_close(ink_file *file)
 {
-    if (file->source != NULL && file->source->close != NULL)
+    if (file->source != NULL)
         file->source->close(file->source->user, file->handle);
     file->source = NULL;
 }

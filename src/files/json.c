@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "json.h"
-#include "sort.h"
+#include "../base/sort.h"
 
 typedef struct parser {
     ink_context *ctx;

@@ -7,7 +7,7 @@
 #include "json.h"
 #include "safetensors.h"
 #include "sniff.h"
-#include "sort.h"
+#include "../base/sort.h"
 
 #define LENGTH_BYTES 8
 #define MAX_HEADER_BYTES 100000000u

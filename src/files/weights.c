@@ -7,7 +7,7 @@
 
 #include "../tensor/kernel.h"
 #include "safetensors.h"
-#include "sort.h"
+#include "../base/sort.h"
 
 struct ink_weights {
     ink_source source;

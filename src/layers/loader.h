@@ -17,7 +17,7 @@
 #ifndef INK_LAYERS_LOADER_H
 #define INK_LAYERS_LOADER_H
 
-#include <inkling/model.h>
+#include <inkling/source.h>
 #include <inkling/weights.h>
 
 #include "../base/internal.h"
@@ -33,6 +33,7 @@ typedef struct ink_loader {
     const char *expected;  /* who says what shapes should be, for messages: "config.json"; NULL: another tensor */
     bool *used;            /* [ink_weights_count]: marked for each tensor that was asked for; or NULL */
     uint64_t n_parameters; /* elements asked for so far */
+    uint64_t fingerprint;  /* second run: of all elements read so far, the same on machines of either byte order */
     uint64_t bytes_read;   /* so far; on the first run: bytes that will be read (progress_total of the second) */
     ink_progress_fn progress;
     void *progress_user;

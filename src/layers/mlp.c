@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "../files/sort.h"
+#include "../base/sort.h"
 #include "layers.h"
 
 /* Rows that go through all layers before the next ones do; bounds the scratch memory. */

@@ -18,7 +18,7 @@
  */
 #include <string.h>
 
-#include "../files/sort.h"
+#include "../base/sort.h"
 #include "layers.h"
 
 /* Input rows of one product. */

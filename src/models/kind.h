@@ -87,7 +87,7 @@ typedef struct ink_head {
 struct ink_model {
     const ink_model_kind *kind;
     ink_model_info info;
-    uint64_t fingerprint;    /* of settings and a sample of the weights; a saved state carries it */
+    uint64_t fingerprint;    /* of all settings and weights; a saved state carries it */
     const char **unused;     /* [info.n_unused] */
     ink_embedding embedding; /* [vocab_size, embedding size] */
     ink_head head;

@@ -106,30 +106,10 @@ static ink_result build(void *args, ink_arena *arena, void **object)
     job->bytes_total = loader.bytes_read;
 
     model->kind = job->kind;
-    model->fingerprint = job->config.fingerprint;
+    model->fingerprint = ink_fingerprint_number(job->config.fingerprint, loader.fingerprint);
     model->info.kind = job->kind->name;
     model->info.n_parameters = loader.n_parameters;
     list_unused(job, arena, model);
-    return INK_OK;
-}
-
-/* Two models with the same settings are told apart by their first and last embedding. */
-static ink_result sample_weights(ink_context *ctx, ink_model *model)
-{
-    const ink_matrix *table = &model->embedding.table;
-    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    float *row = ink_arena_take(&ctx->scratch, table->k, sizeof *row);
-    if (row == NULL)
-        return ink_scratch_fail(ctx, mark);
-    for (size_t which = 0; which < 2; which++) {
-        ink_matrix_copy_row(table, which * (table->n - 1), row);
-        for (size_t i = 0; i < table->k; i++) {
-            uint32_t bits;
-            memcpy(&bits, &row[i], sizeof bits);
-            model->fingerprint = ink_fingerprint_number(model->fingerprint, bits);
-        }
-    }
-    ink_arena_release(&ctx->scratch, mark);
     return INK_OK;
 }
 
@@ -145,11 +125,6 @@ static ink_result build_model(opening *job, ink_arena *work, ink_model **model)
     INK_TRY(ink_object_create(ctx, "the model", build, job, job->options.max_bytes, &object));
 
     ink_model *built = object;
-    ink_result result = sample_weights(ctx, built);
-    if (result != INK_OK) {
-        ink_object_free(built);
-        return result;
-    }
     built->info.n_bytes = ink_object_bytes(built);
     *model = built;
     return INK_OK;

@@ -6,7 +6,7 @@
  *
  *     "INKSTATE"      8 bytes
  *     version         u64
- *     fingerprint     u64    of the model (settings and a sample of its weights)
+ *     fingerprint     u64    of the model, its settings and its weights
  *     length          u64    tokens
  *     words           u64    how many follow
  *     checksum        u64    FNV-1a over the bytes before and after it
@@ -142,6 +142,20 @@ ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length)
     return INK_OK;
 }
 
+/* ---- words: floats or token ids, moved as the bits they are ---------------------------------------------------- */
+
+static uint32_t get_word(const ink_words *words, size_t i)
+{
+    uint32_t word;
+    memcpy(&word, (const unsigned char *)words->first + 4 * i * words->stride, sizeof word);
+    return word;
+}
+
+static void put_word(const ink_words *words, size_t i, uint32_t word)
+{
+    memcpy((unsigned char *)words->first + 4 * i * words->stride, &word, sizeof word);
+}
+
 /* ---- copying -------------------------------------------------------------------------------------------------- */
 
 ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to)
@@ -159,10 +173,8 @@ ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to
                         to->capacity);
     ink_state_set_length(to, from->length);
     for (size_t i = 0; from->model->kind->words(from, i, &a) && to->model->kind->words(to, i, &b); i++) {
-        const uint32_t *source = a.first;
-        uint32_t *target = b.first;
         for (size_t j = 0; j < a.count; j++)
-            target[j * b.stride] = source[j * a.stride];
+            put_word(&b, j, get_word(&a, j));
     }
     return INK_OK;
 }
@@ -205,9 +217,8 @@ static void write_words(const ink_state *state, unsigned char *out)
 {
     ink_words words;
     for (size_t i = 0; state->model->kind->words(state, i, &words); i++) {
-        const uint32_t *word = words.first;
         for (size_t j = 0; j < words.count; j++, out += 4)
-            put_number(out, word[j * words.stride], 4);
+            put_number(out, get_word(&words, j), 4);
     }
 }
 
@@ -292,9 +303,8 @@ ink_result ink_state_load(ink_context *ctx, ink_state *state, const void *bytes,
     ink_state_set_length(state, length);
     in += HEADER_SIZE;
     for (size_t i = 0; state->model->kind->words(state, i, &words); i++) {
-        uint32_t *word = words.first;
         for (size_t j = 0; j < words.count; j++, in += 4)
-            word[j * words.stride] = (uint32_t)get_number(in, 4);
+            put_word(&words, j, (uint32_t)get_number(in, 4));
     }
     return INK_OK;
 }

@@ -107,7 +107,7 @@ static void multiply_elements(const float *x, size_t n, float *y)
     }
 }
 
-/* x - x is 0 for a finite x, NaN for infinity and NaN. */
+/* |x| < infinity, which NaN is not either. */
 static bool all_finite(const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += 16) {

@@ -5,10 +5,10 @@
  * names; the names decide the rest. Nobody gains by choosing names whose hashes collide: the sort then compares names
  * and still takes n log n steps, and there are no chains that could grow.
  */
-#ifndef INK_FILES_SORT_H
-#define INK_FILES_SORT_H
+#ifndef INK_BASE_SORT_H
+#define INK_BASE_SORT_H
 
-#include "../base/internal.h"
+#include "internal.h"
 
 typedef struct ink_sort_item {
     uint64_t key;
