@@ -77,6 +77,7 @@ OBJECTS_TOO = [
     (.18, 600, "--sentences 8:20 --facts 2:3 --states 1:1 --objects 1:3 --switches 10 --filler 100"),
     NATURAL,
 ]
+SECOND_ROUND = [(1., 1000, "")]
 PHASES = {"mlp": FACTS_FIRST, "rnn": FACTS_FIRST, "gru": FACTS_FIRST, "lstm": FACTS_FIRST, "gpt": OBJECTS_TOO}
 CROPS = .06                     # share of the stories that start in the middle, so that short contexts are no surprise
 

@@ -61,6 +61,10 @@ class Recurrent(nn.Module):
                 p.data[h:2 * h] = torch.linspace(1, 5, h)       # forget gate: from 4 to 150 steps
                 p.data[:h] = -p.data[h:2 * h] / 2               # what keeps long takes in little
 
+    def unfold(self):
+        self.scale = math.sqrt(self.rnn.hidden_size)
+        self.rnn.weight_ih_l0.data /= self.scale
+
     def fold(self):
         self.rnn.weight_ih_l0.data *= self.scale
         self.scale = 1.0

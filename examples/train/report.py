@@ -171,7 +171,9 @@ def main():
             print(f"- {100 * part:.0f} %, {size}: `{settings or 'natural (the defaults)'}`")
         print()
     print(f"{100 * data.CROPS:.0f} % of the stories start in the middle. AdamW (.9, .98), weight decay .01, clip 1, "
-          "50 steps of warm-up, constant rate to half, then cosine.\nSeed of start values and stories: "
+          "50 steps of warm-up, constant rate to half, then cosine.\n"
+          "Then a second round of 3.5 M tokens of natural stories for every family, 1000 tokens a step, from the weights "
+          "as they were written:\n100 steps of warm-up to 0.8 of the rate, then cosine.\nSeed of start values and stories: "
           + ", ".join(f"{f} {r['seed']}" for f, r in runs.items()) + ". One thread each, two trainings side by side.")
     losses(runs)
     thresholds(runs)

@@ -17,10 +17,14 @@ import families
 RATES = {"mlp": 2e-3, "rnn": 1.5e-3, "gru": 4e-3, "lstm": 3e-3, "gpt": 1.5e-3}
 
 
-def learning_rate(top, step, share):
-    """50 steps of warm-up, constant to half the tokens, then half a cosine down to 2 per cent."""
-    fall = 1 if share < .5 else .02 + .98 * .5 * (1 + math.cos(math.pi * (share - .5) / .5))
-    return top * min(1, (step + 1) / 50) * fall
+# Warm-up over so many steps, constant to a share of the tokens, then half a cosine down to a floor.
+FIRST = {"rate": 1., "warm": 50, "flat": .5, "floor": .02, "seed": 5}
+SECOND = {"rate": .8, "warm": 100, "flat": 0., "floor": .01, "seed": 77}
+
+
+def learning_rate(r, step, share):
+    fall = .5 * (1 + math.cos(math.pi * max(0., share - r["flat"]) / (1 - r["flat"])))
+    return r["rate"] * min(1, (step + 1) / r["warm"]) * (r["floor"] + (1 - r["floor"]) * fall)
 
 
 def quick(model, stories, encoder):
@@ -33,9 +37,12 @@ def quick(model, stories, encoder):
 def train(args, family, folder):
     torch.manual_seed(args.seed)
     encoder = data.Encoder(folder)
+    recipe, phases = (SECOND, data.SECOND_ROUND) if args.more else (FIRST, data.PHASES[family])
     c = families.config(family, encoder.size)
-    model = families.build(c)
-    if hasattr(model, "start"):
+    model = families.load(folder).train() if args.more else families.build(c)
+    if args.more and hasattr(model, "unfold"):
+        model.unfold()
+    elif not args.more and hasattr(model, "start"):
         model.start()
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW([{"params": [p for p in parameters if p.dim() > 1], "weight_decay": .01},
@@ -47,9 +54,9 @@ def train(args, family, folder):
     started = time.process_time()       # the machine may be busy with other things
     looking = 0.0
     seen = step = 0
-    for share, x, y in data.batches(args.stories, encoder, args.tokens, 5 + args.seed, data.PHASES[family]):
+    for share, x, y in data.batches(args.stories, encoder, args.tokens, recipe["seed"] + args.seed, phases):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(top, step, share)
+            group["lr"] = top * learning_rate(recipe, step, share)
         loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
         optimizer.zero_grad()
         loss.backward()
@@ -78,6 +85,7 @@ def main():
     parser.add_argument("--tokens", type=float, default=8e6)
     parser.add_argument("--rate", type=float, help="learning rate instead of the family's own")
     parser.add_argument("--train", action="store_true", help="train, and leave the evaluation for later")
+    parser.add_argument("--more", action="store_true", help="a second round: train what is in OUT further")
     parser.add_argument("--evaluate", action="store_true", help="only evaluate what was trained")
     parser.add_argument("--trial", action="store_true", help="only try a learning rate: results go to OUT/rates")
     parser.add_argument("--seed", type=int, default=0)
@@ -95,7 +103,11 @@ def main():
             shutil.copy(args.out / "tokenizer" / part, folder / part)
         file = args.out / f"{name}.json"
         if not args.evaluate:
-            file.write_text(json.dumps(train(args, family, folder), indent=1) + "\n")
+            before = json.loads(file.read_text()) if args.more else {}
+            result = train(args, family, folder)
+            for key in ("tokens", "steps", "minutes"):
+                result[key] += before.get(key, 0)
+            file.write_text(json.dumps(result, indent=1) + "\n")
         if args.train:
             continue
         result = json.loads(file.read_text())
