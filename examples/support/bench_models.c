@@ -68,6 +68,30 @@ static void measure_model(const bench *b, model_job *job, const char *model)
         measure_token(b, job, name);
 }
 
+/*
+ * A story as the models know them, over and over. Arbitrary tokens would drive an LSTM's gates to where products are
+ * subnormal numbers, which some processors take a hundred times longer for.
+ */
+static bool read_text(model_job *job, const char *folder)
+{
+    static const char text[] = "Anna and Tom were in the garden. It was night and they saw the moon. They had a dog "
+                               "with them. Anna put the ball under the bench.";
+    ink_tokenizer *tokenizer = NULL;
+    size_t n = 0;
+    ink_result result = ink_tokenizer_open(job->ctx, folder, &tokenizer);
+    if (result == INK_OK)
+        result = ink_tokenizer_encode(job->ctx, tokenizer, text, sizeof text - 1, INK_ENCODE_DEFAULT, job->tokens,
+                                      N_PROMPT + N_TOKENS, &n);
+    ink_tokenizer_free(tokenizer);
+    if (result != INK_OK) {
+        console_complain("%s", ink_context_error(job->ctx));
+        return false;
+    }
+    for (size_t i = n; i < N_PROMPT + N_TOKENS; i++)
+        job->tokens[i] = job->tokens[i - n];
+    return true;
+}
+
 static bool open_model(model_job *job, const char *folder)
 {
     if (ink_model_open(job->ctx, folder, NULL, &job->model) != INK_OK ||
@@ -81,9 +105,7 @@ static bool open_model(model_job *job, const char *folder)
         console_complain("out of memory");
         return false;
     }
-    for (size_t i = 0; i < N_PROMPT + N_TOKENS; i++)
-        job->tokens[i] = (ink_token)(i * 7 % info->vocab_size);
-    return true;
+    return read_text(job, folder);
 }
 
 bool bench_models(bench *b)
