@@ -90,9 +90,15 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     memset(memory, 1, BENCH_MEMORY + 64); /* pages of zeros might all be one */
+    size_t n_lines = 0;
     bench b = {.json = s.json, .seconds = s.quick ? 0.05 : 0.2, .only = s.only, .n_threads = (unsigned)s.n_threads};
+    b.n_lines = &n_lines;
     b.memory = memory + (64 - (uintptr_t)memory % 64) % 64;
     bool fine = run(&b, s.kernel);
     free(memory);
+    if (fine && n_lines == 0) {
+        console_complain("--only expects machine, product, cell, model or a part of a line's name, found '%s'", s.only);
+        fine = false;
+    }
     return fine && console_finish() ? EXIT_SUCCESS : EXIT_FAILURE;
 }

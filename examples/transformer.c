@@ -21,7 +21,7 @@
 
 #define EPS 1e-5F /* of the norms */
 
-enum { N_HEADS = 4, MAX_BLOCKS = 48 }; /* the file does not say how a width is cut into heads */
+enum { N_HEADS = 4, HEAD_DIM = 32, MAX_BLOCKS = 48 }; /* the bundled GPT's: the file does not say how d is cut */
 
 typedef struct block {
     ink_norm *norm_1;
@@ -90,16 +90,17 @@ static bool load(page *p, network *net)
 
     size_t d = net->d = ink_embedding_size(net->tokens), vocab_size = ink_embedding_vocab_size(net->tokens);
     net->context_length = ink_embedding_vocab_size(net->positions);
-    net->attention = (ink_attention){.n_heads = N_HEADS, .n_kv_heads = N_HEADS, .head_dim = d / N_HEADS};
+    net->attention = (ink_attention){.n_heads = N_HEADS, .n_kv_heads = N_HEADS, .head_dim = HEAD_DIM};
     net->x = page_floats(p, d);
     net->y = page_floats(p, d);
     net->qkv = page_floats(p, 3 * d);
     net->thought = page_floats(p, 4 * d);
     net->logits = page_floats(p, vocab_size);
-    if (!page_expect(p, d % N_HEADS == 0 && ink_embedding_size(net->positions) == d && ink_norm_size(net->norm) == d &&
-                            ink_tokenizer_vocab_size(p->tokenizer) == vocab_size))
+    if (!page_expect(p, d == N_HEADS * HEAD_DIM && ink_embedding_size(net->positions) == d &&
+                            ink_norm_size(net->norm) == d && ink_tokenizer_vocab_size(p->tokenizer) == vocab_size &&
+                            ink_weights_find(p->weights, part(name, MAX_BLOCKS, "ln_1.weight")) == NULL))
         return false;
-    for (size_t i = 0; i < MAX_BLOCKS && ink_weights_find(p->weights, part(name, i, "ln_1.weight")) != NULL; i++) {
+    for (size_t i = 0; ink_weights_find(p->weights, part(name, i, "ln_1.weight")) != NULL; i++) {
         net->n_blocks = i + 1;
         if (!load_block(p, net, i))
             return false;

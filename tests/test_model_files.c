@@ -292,7 +292,7 @@ static void test_folders(void **unused)
     } cases[] = {
         {&only_config, INK_ERROR_NOT_FOUND, "model.safetensors"},
         {&with_pickle, INK_ERROR_UNSUPPORTED, "safetensors"},
-        {&only_pickle, INK_ERROR_NOT_FOUND, "config.json"},
+        {&only_pickle, INK_ERROR_UNSUPPORTED, "save_file"},
         {&list, INK_ERROR_MISMATCH, "config.json"},
         {&bad, INK_ERROR_CORRUPT, "byte 6"},
     };

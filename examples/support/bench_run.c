@@ -106,6 +106,7 @@ static void report_text(const bench_line *l)
 
 void bench_report(const bench *b, const bench_line *line)
 {
+    ++*b->n_lines;
     if (b->json)
         report_json(line);
     else

@@ -14,6 +14,7 @@
 typedef struct bench {
     bool json;
     double seconds;     /* to spend on one measurement */
+    size_t *n_lines;    /* how many have been reported */
     const char *only;   /* a part of the group or name of the lines wanted; NULL: all */
     const char *kernel; /* of the kernel that runs now */
     machine_isa isa;    /* ceilings are measured with its instructions */

@@ -142,9 +142,9 @@ static void print_help(const cli *line)
         const cli_option *option = &line->options[i];
         int used = printf("  %s%s%s", option->name, option->value != NULL ? " " : "",
                           option->value != NULL ? option->value : "");
-        printf("%*s%s\n", used < 22 ? 22 - used : 1, "", option->help);
+        printf("%*s%s\n", used < 24 ? 24 - used : 1, "", option->help);
     }
-    printf("  %-20s%s\n\nfor example:\n%s", "--help", "this page", line->samples);
+    printf("  %-22s%s\n\nfor example:\n%s", "--help", "this page", line->samples);
 }
 
 static bool add_argument(cli *line, const char *text)

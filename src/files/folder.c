@@ -38,7 +38,7 @@ static bool exists(const ink_source *source, const char *name)
     return true;
 }
 
-static ink_result explain_missing(ink_context *ctx, const ink_source *source)
+ink_result ink_folder_explain(ink_context *ctx, const ink_source *source)
 {
     const char *folder = source->name != NULL ? source->name : "the model";
 
@@ -46,15 +46,16 @@ static ink_result explain_missing(ink_context *ctx, const ink_source *source)
         if (exists(source, others[i].name))
             return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%q has no " WEIGHTS " but %s: %s", folder, others[i].name,
                             others[i].what);
-    if (!exists(source, "config.json"))
+    bool config = exists(source, "config.json");
+    if (!config && !exists(source, WEIGHTS))
         return ink_fail(ctx, INK_ERROR_NOT_FOUND,
                         "%q: neither " WEIGHTS " nor config.json can be opened; is the folder there?", folder);
-    return ink_fail(ctx, INK_ERROR_NOT_FOUND, "%q has no " WEIGHTS, folder);
+    return ink_fail(ctx, INK_ERROR_NOT_FOUND, "%q has no %s", folder, config ? WEIGHTS : "config.json");
 }
 
 ink_result ink_folder_open_weights(ink_context *ctx, const ink_source *source, ink_weights **weights)
 {
     ink_result result = ink_weights_open_source(ctx, source, WEIGHTS, weights);
 
-    return result == INK_ERROR_NOT_FOUND ? explain_missing(ctx, source) : result;
+    return result == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, source) : result;
 }

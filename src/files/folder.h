@@ -13,4 +13,8 @@
    there but not read, and the errors of ink_weights_open_source(). */
 ink_result ink_folder_open_weights(ink_context *ctx, const ink_source *source, ink_weights **weights);
 
+/* The sentence for a folder of which config.json or model.safetensors is missing: what is there instead. Always fails:
+   INK_ERROR_UNSUPPORTED or INK_ERROR_NOT_FOUND. */
+ink_result ink_folder_explain(ink_context *ctx, const ink_source *source);
+
 #endif

@@ -133,7 +133,9 @@ static ink_result build_model(opening *job, ink_arena *work, ink_model **model)
 static ink_result open_model(opening *job, const ink_source *source, ink_arena *work, ink_model **model)
 {
     ink_context *ctx = job->ctx;
-    INK_TRY(ink_config_open(ctx, work, source, &job->config));
+    ink_result opened = ink_config_open(ctx, work, source, &job->config);
+    if (opened != INK_OK)
+        return opened == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, source) : opened;
     INK_TRY(find_kind(ctx, &job->config, &job->kind));
     INK_TRY(ink_folder_open_weights(ctx, source, &job->weights));
     ink_result result = build_model(job, work, model);
