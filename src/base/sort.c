@@ -14,6 +14,8 @@ static bool less(const order *by, const ink_sort_item *a, const ink_sort_item *b
 {
     if (a->key != b->key)
         return a->key < b->key;
+    if (by->tie == NULL)
+        return a->index < b->index;
     return by->tie(by->user, a->index, b->index) < 0;
 }
 
@@ -45,13 +47,18 @@ void ink_sort(ink_sort_item *items, size_t n, ink_sort_tie_fn tie, const void *u
     }
 }
 
-uint64_t ink_hash(const char *bytes, size_t size)
+uint64_t ink_hash_on(uint64_t hash, const void *bytes, size_t size)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
+    const unsigned char *byte = bytes;
 
     for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001b3u;
+        hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
     return hash;
+}
+
+uint64_t ink_hash(const char *bytes, size_t size)
+{
+    return ink_hash_on(INK_HASH_START, bytes, size);
 }
 
 int ink_compare_bytes(const char *a, size_t a_size, const char *b, size_t b_size)

@@ -281,8 +281,7 @@ static ink_result read_doubles(ink_context *ctx, const ink_weights *weights, con
         size_t n = ink_size_min(count - i, chunk);
         INK_TRY(
             ink_weights_read_bytes(ctx, weights, weight, (uint64_t)i * sizeof *doubles, doubles, n * sizeof *doubles));
-        for (size_t j = 0; j < n; j++)
-            out[i + j] = (float)doubles[j];
+        ctx->kernel->from_f64(doubles, n, out + i);
     }
     return INK_OK;
 }

@@ -43,12 +43,6 @@ static bool belongs_to_linear(const char *parameter)
            starts_with(parameter, "parametrizations.");
 }
 
-static int by_place(const void *user, size_t a, size_t b)
-{
-    (void)user;
-    return a < b ? -1 : a > b;
-}
-
 /* The numbers of the layers, ascending, into items [ink_weights_count]. Whatever else is stored within the module would
    change its result, so it is refused; beside a module without a name other things may stand. */
 static ink_result find_layers(const ink_loader *loader, ink_sort_item *items, size_t *n_layers)
@@ -73,7 +67,7 @@ static ink_result find_layers(const ink_loader *loader, ink_sort_item *items, si
         items[n] = (ink_sort_item){.key = index, .index = n};
         n++;
     }
-    ink_sort(items, n, by_place, NULL);
+    ink_sort(items, n, NULL, NULL);
     for (size_t i = 0; i < n; i++)
         if (i == 0 || items[i].key != items[i - 1].key)
             items[(*n_layers)++].key = items[i].key;

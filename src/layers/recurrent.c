@@ -69,12 +69,6 @@ typedef struct ink_pass {
     size_t in; /* size of an input row */
 } ink_pass;
 
-static int by_place(const void *user, size_t a, size_t b)
-{
-    (void)user;
-    return a < b ? -1 : a > b;
-}
-
 /* The sequences with steps, longest first, equal ones in the order they came in. */
 static size_t order_sequences(const ink_sequence *sequences, size_t n_sequences, const ink_recurrent_scratch *scratch)
 {
@@ -82,7 +76,7 @@ static size_t order_sequences(const ink_sequence *sequences, size_t n_sequences,
     for (size_t i = 0; i < n_sequences; i++)
         if (sequences[i].n_steps > 0)
             scratch->order[n++] = (ink_sort_item){.key = UINT64_MAX - sequences[i].n_steps, .index = i};
-    ink_sort(scratch->order, n, by_place, NULL);
+    ink_sort(scratch->order, n, NULL, NULL);
     for (size_t i = 0; i < n; i++)
         scratch->tracks[i] = (ink_track){.sequence = &sequences[scratch->order[i].index]};
     return n;

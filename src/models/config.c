@@ -7,33 +7,25 @@
 
 #define MAX_CONFIG_BYTES ((size_t)16 << 20)
 
-uint64_t ink_fingerprint(uint64_t hash, const void *bytes, size_t size)
-{
-    const unsigned char *byte = bytes;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 uint64_t ink_fingerprint_number(uint64_t hash, uint64_t number)
 {
     unsigned char bytes[8];
     for (size_t i = 0; i < 8; i++)
         bytes[i] = (unsigned char)(number >> 8 * i);
-    return ink_fingerprint(hash, bytes, sizeof bytes);
+    return ink_hash_on(hash, bytes, sizeof bytes);
 }
 
 /* Key and value of a setting go into the fingerprint, the default as well as what is written out. */
 static void mix(ink_config *config, const char *key, uint64_t value)
 {
-    config->fingerprint = ink_fingerprint(config->fingerprint, key, strlen(key));
+    config->fingerprint = ink_hash_on(config->fingerprint, key, strlen(key));
     config->fingerprint = ink_fingerprint_number(config->fingerprint, value);
 }
 
 ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source, ink_config *config)
 {
     config->ctx = ctx;
-    config->fingerprint = INK_FINGERPRINT_START;
+    config->fingerprint = INK_HASH_START;
     INK_TRY(ink_json_open(ctx, arena, source, INK_CONFIG_FILE, MAX_CONFIG_BYTES, &config->document));
     if (config->document.nodes[0].kind != INK_JSON_OBJECT)
         return ink_fail(ctx, INK_ERROR_MISMATCH, "%q: expected an object of settings", config->document.file);
@@ -91,7 +83,7 @@ ink_result ink_config_string(ink_config *config, const char *key, const char **v
 {
     *value = "";
     INK_TRY(ink_json_read_string(config->ctx, &config->document, 0, key, value));
-    config->fingerprint = ink_fingerprint(config->fingerprint, *value, strlen(*value) + 1);
+    config->fingerprint = ink_hash_on(config->fingerprint, *value, strlen(*value) + 1);
     return INK_OK;
 }
 

@@ -11,6 +11,7 @@
 #include <inkling/dense.h>
 #include <inkling/embedding.h>
 
+#include "../base/sort.h"
 #include "../files/json.h"
 
 #define INK_CONFIG_FILE "config.json"
@@ -50,9 +51,7 @@ ink_result ink_config_token(ink_config *config, const char *key, size_t vocab_si
 ink_result ink_config_array(ink_config *config, const char *key, ink_json *array, size_t *n);
 ink_result ink_config_element(ink_config *config, ink_json element, size_t max, size_t *value);
 
-/* FNV-1a over `size` bytes, continued from `hash`; start with INK_FINGERPRINT_START. */
-#define INK_FINGERPRINT_START UINT64_C(0xcbf29ce484222325)
-uint64_t ink_fingerprint(uint64_t hash, const void *bytes, size_t size);
-uint64_t ink_fingerprint_number(uint64_t hash, uint64_t number); /* the same on machines of either byte order */
+/* ink_hash_on() over a number, the same on machines of either byte order. */
+uint64_t ink_fingerprint_number(uint64_t hash, uint64_t number);
 
 #endif

@@ -101,7 +101,7 @@ static ink_result build(void *args, ink_arena *arena, void **object)
         model = &spare;
     memset(model, 0, sizeof *model);
     begin_loader(job, arena, &loader);
-    job->config.fingerprint = ink_fingerprint(INK_FINGERPRINT_START, job->kind->name, strlen(job->kind->name));
+    job->config.fingerprint = ink_hash_on(INK_HASH_START, job->kind->name, strlen(job->kind->name));
     INK_TRY(job->kind->read(&loader, &job->config, model));
     job->bytes_total = loader.bytes_read;
 

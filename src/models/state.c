@@ -197,8 +197,8 @@ static uint64_t get_number(const unsigned char *bytes, size_t n_bytes)
 
 static uint64_t checksum_of(const unsigned char *bytes, size_t size)
 {
-    uint64_t hash = ink_fingerprint(INK_FINGERPRINT_START, bytes, CHECKSUM_AT);
-    return ink_fingerprint(hash, bytes + HEADER_SIZE, size - HEADER_SIZE);
+    uint64_t hash = ink_hash_on(INK_HASH_START, bytes, CHECKSUM_AT);
+    return ink_hash_on(hash, bytes + HEADER_SIZE, size - HEADER_SIZE);
 }
 
 /* Words a state would hold at `length` tokens. They fit size_t, for a state of that length exists. */
