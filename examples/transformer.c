@@ -67,10 +67,10 @@ static bool load_block(page *p, network *net, size_t i)
     size_t d = net->d;
     char name[64];
 
-    return ink_norm_load(ctx, w, part(name, i, "ln_1"), EPS, &b->norm_1) == INK_OK &&
+    return ink_norm_load(ctx, w, part(name, i, "ln_1"), INK_LAYER_NORM, EPS, &b->norm_1) == INK_OK &&
            ink_dense_load_transposed(ctx, w, part(name, i, "attn.c_attn"), INK_IDENTITY, &b->qkv) == INK_OK &&
            ink_dense_load_transposed(ctx, w, part(name, i, "attn.c_proj"), INK_IDENTITY, &b->out) == INK_OK &&
-           ink_norm_load(ctx, w, part(name, i, "ln_2"), EPS, &b->norm_2) == INK_OK &&
+           ink_norm_load(ctx, w, part(name, i, "ln_2"), INK_LAYER_NORM, EPS, &b->norm_2) == INK_OK &&
            ink_dense_load_transposed(ctx, w, part(name, i, "mlp.c_fc"), INK_GELU_TANH, &b->up) == INK_OK &&
            ink_dense_load_transposed(ctx, w, part(name, i, "mlp.c_proj"), INK_IDENTITY, &b->down) == INK_OK &&
            page_expect(p, shaped(b->qkv, 3 * d, d) && shaped(b->out, d, d) && shaped(b->up, 4 * d, d) &&
@@ -85,7 +85,7 @@ static bool load(page *p, network *net)
 
     if (ink_embedding_load(p->ctx, p->weights, "transformer.wte", &net->tokens) != INK_OK ||
         ink_embedding_load(p->ctx, p->weights, "transformer.wpe", &net->positions) != INK_OK ||
-        ink_norm_load(p->ctx, p->weights, "transformer.ln_f", EPS, &net->norm) != INK_OK)
+        ink_norm_load(p->ctx, p->weights, "transformer.ln_f", INK_LAYER_NORM, EPS, &net->norm) != INK_OK)
         return false;
 
     size_t d = net->d = ink_embedding_size(net->tokens), vocab_size = ink_embedding_vocab_size(net->tokens);

@@ -50,7 +50,7 @@
  *     }
  *
  * Reading order: context, arena, source (the ground); tensor, matrix (the one product); weights (files); dense,
- * embedding, norm, recurrent, attention (layers); model (layers wired up); tokenizer, sampler (text).
+ * embedding, norm, recurrent, rope, attention (layers); model (layers wired up); tokenizer, sampler (text).
  */
 #ifndef INKLING_H
 #define INKLING_H
@@ -65,6 +65,7 @@
 #include <inkling/embedding.h>
 #include <inkling/norm.h>
 #include <inkling/recurrent.h>
+#include <inkling/rope.h>
 #include <inkling/attention.h>
 #include <inkling/model.h>
 #include <inkling/tokenizer.h>

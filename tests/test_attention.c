@@ -12,6 +12,10 @@
 #include "support/layers.h"
 #include "oracle_layers.h"
 
+#define HEADS(heads, kv_heads, size) SCALED(heads, kv_heads, size, 0)
+#define SCALED(heads, kv_heads, size, factor)                                                                          \
+    { .n_heads = (heads), .n_kv_heads = (kv_heads), .head_dim = (size), .scale = (factor) }
+
 #define ABSOLUTE 1e-5
 #define RELATIVE 1.3e-6
 
@@ -48,7 +52,7 @@ static void attention_gives_the_numbers_of_pytorch(void **unused)
         const char *name;
         ink_attention attention;
     } cases[] = {
-        {"plain", {4, 4, 24, 0}}, {"grouped", {6, 2, 16, 0}}, {"single", {3, 3, 5, 0}}, {"huge", {2, 2, 8, 0}}};
+        {"plain", HEADS(4, 4, 24)}, {"grouped", HEADS(6, 2, 16)}, {"single", HEADS(3, 3, 5)}, {"huge", HEADS(2, 2, 8)}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char name[64];
         size_t n, n_y;
@@ -89,8 +93,8 @@ static void attention_of_every_kind_of_size_is_right(void **unused)
 {
     (void)unused;
     ink_context *ctx = test_context(2);
-    static const ink_attention attentions[] = {{1, 1, 1, 0},  {2, 1, 15, 0}, {4, 2, 17, 0.5f},
-                                               {3, 3, 33, 0}, {8, 1, 16, 0}, {5, 5, 64, 0}};
+    static const ink_attention attentions[] = {HEADS(1, 1, 1),  HEADS(2, 1, 15), SCALED(4, 2, 17, 0.5f),
+                                               HEADS(3, 3, 33), HEADS(8, 1, 16), HEADS(5, 5, 64)};
     static const size_t lengths[] = {1, 2, 15, 16, 17, 31, 32, 33, 64, 65, 270};
     for (size_t i = 0; i < sizeof attentions / sizeof attentions[0]; i++)
         for (size_t j = 0; j < sizeof lengths / sizeof lengths[0]; j++)
@@ -103,7 +107,7 @@ static void attention_keeps_its_precision(void **unused)
 {
     (void)unused;
     ink_context *ctx = test_context(1);
-    const ink_attention attention = {1, 1, 16, 0};
+    const ink_attention attention = HEADS(1, 1, 16);
     const size_t n = 1500;
     float *qkv = test_random(n * 48, 1, 1);
     for (size_t i = 0; i < n; i++)
@@ -138,7 +142,7 @@ static void the_future_changes_nothing(void **unused)
 {
     (void)unused;
     ink_context *ctx = test_context(1);
-    const ink_attention attention = {2, 1, 20, 0};
+    const ink_attention attention = HEADS(2, 1, 20);
     const size_t n = 50, width = qkv_width(&attention), out = y_width(&attention);
     float *qkv = test_random(n * width, 4, 1);
     float *expected = attend_whole(ctx, &attention, qkv, n);
@@ -184,7 +188,7 @@ static void attention_has_the_same_bits_everywhere(void **unused)
 {
     (void)unused;
     /* The second is large enough that single tokens, too, are spread over the workers. */
-    static const ink_attention attentions[] = {{4, 2, 24, 0}, {4, 2, 256, 0}, {3, 1, 7, 0}};
+    static const ink_attention attentions[] = {HEADS(4, 2, 24), HEADS(4, 2, 256), HEADS(3, 1, 7)};
     const size_t n = 270; /* past one block of a sum */
     for (size_t a = 0; a < sizeof attentions / sizeof attentions[0]; a++) {
         const ink_attention *attention = &attentions[a];
@@ -212,7 +216,7 @@ static void rewinding_leaves_nothing_behind(void **unused)
 {
     (void)unused;
     ink_context *ctx = test_context(1);
-    const ink_attention attention = {4, 2, 10, 0};
+    const ink_attention attention = HEADS(4, 2, 10);
     const size_t n = 70, width = qkv_width(&attention), out = y_width(&attention);
     float *qkv = test_random(n * width, 8, 1), *junk = test_floats(n * width), *y = test_floats(n * out);
     float *expected = attend_whole(ctx, &attention, qkv, n);
@@ -247,7 +251,7 @@ static void attention_allocates_nothing_after_reserve(void **unused)
     counting_init(&memory);
     ink_context_options options = test_options(1);
     options.allocator = memory.allocator;
-    const ink_attention attention = {6, 3, 40, 0};
+    const ink_attention attention = HEADS(6, 3, 40);
     const size_t n = 400;
     float *qkv = test_random(n * qkv_width(&attention), 1, 1), *y = test_floats(n * y_width(&attention));
     ink_context *ctx = ink_context_create(&options);
@@ -296,13 +300,15 @@ static void impossible_attention_is_refused(void **unused)
         ink_attention attention;
         const char *words;
     } cases[] = {
-        {{0, 1, 8, 0}, "n_heads 0"},          {{1, 0, 8, 0}, "n_kv_heads 0"},   {{1, 1, 0, 0}, "head_dim 0"},
-        {{6, 4, 8, 0}, "not a multiple"},     {{2, 4, 8, 0}, "not a multiple"}, {{1, 1, 8, -1}, "scale"},
-        {{1, 1, 8, NAN}, "scale"},            {{1, 1, 8, INFINITY}, "scale"},   {{SIZE_MAX, 1, 8, 0}, "memory"},
-        {{SIZE_MAX, SIZE_MAX, 1, 0}, "memory"}, {{4, 4, SIZE_MAX / 8, 0}, "memory"},
+        {HEADS(0, 1, 8), "n_heads 0"},         {HEADS(1, 0, 8), "n_kv_heads 0"},
+        {HEADS(1, 1, 0), "head_dim 0"},        {HEADS(6, 4, 8), "not a multiple"},
+        {HEADS(2, 4, 8), "not a multiple"},    {SCALED(1, 1, 8, -1), "scale"},
+        {SCALED(1, 1, 8, NAN), "scale"},       {SCALED(1, 1, 8, INFINITY), "scale"},
+        {HEADS(SIZE_MAX, 1, 8), "memory"},     {HEADS(SIZE_MAX, SIZE_MAX, 1), "memory"},
+        {HEADS(4, 4, SIZE_MAX / 8), "memory"},
     };
     ink_context *ctx = test_context(1);
-    const ink_attention good = {2, 2, 8, 0};
+    const ink_attention good = HEADS(2, 2, 8);
     ink_kv_cache *cache, *none;
     float qkv[48 * 5] = {0}, y[16 * 5] = {0};
     assert_ok(ctx, ink_kv_cache_create(ctx, &good, 5, &cache));
@@ -324,7 +330,7 @@ static void impossible_attention_is_refused(void **unused)
     assert_fails(ctx, ink_attention_forward(ctx, &good, NULL, qkv, 1, y), INK_ERROR_ARGUMENT, "'cache'");
     assert_fails(ctx, ink_attention_forward(ctx, &good, cache, NULL, 1, y), INK_ERROR_ARGUMENT, "'qkv'");
     assert_fails(ctx, ink_attention_forward(ctx, &good, cache, qkv, 1, NULL), INK_ERROR_ARGUMENT, "'y'");
-    const ink_attention other = {2, 2, 4, 0};
+    const ink_attention other = HEADS(2, 2, 4);
     assert_fails(ctx, ink_attention_forward(ctx, &other, cache, qkv, 1, y), INK_ERROR_ARGUMENT, "of size 8");
 
     /* A full cache says so, stays as it is, and goes on working. */
@@ -375,7 +381,7 @@ static void attention_shows_scores_and_weights(void **unused)
 {
     (void)unused;
     ink_context *ctx = test_context(2);
-    const ink_attention attention = {4, 2, 12, 0};
+    const ink_attention attention = HEADS(4, 2, 12);
     const size_t n = 70;
     attention_seen seen = {0};
     float *qkv = test_random(n * qkv_width(&attention), 1, 2);
@@ -407,11 +413,11 @@ static ink_result build_block(void *data, ink_arena *arena, void **object)
         block = &measured;
     ink_loader_begin(&loader, args->ctx, args->weights, arena);
     ink_loader_enter_module(&loader, "block");
-    block->attention = (ink_attention){.n_heads = 3, .n_kv_heads = 3, .head_dim = 16};
-    INK_TRY(ink_norm_read(&loader, "norm_1", 48, 1e-5f, &block->norm_1));
+    *block = (ink_block){.attention = {.n_heads = 3, .n_kv_heads = 3, .head_dim = 16}};
+    INK_TRY(ink_norm_read(&loader, "norm_1", INK_LAYER_NORM, 48, 1e-5f, &block->norm_1));
     INK_TRY(ink_dense_read(&loader, "qkv", 144, 48, false, INK_IDENTITY, &block->qkv));
     INK_TRY(ink_dense_read(&loader, "out", 48, 48, false, INK_IDENTITY, &block->out));
-    INK_TRY(ink_norm_read(&loader, "norm_2", 48, 1e-5f, &block->norm_2));
+    INK_TRY(ink_norm_read(&loader, "norm_2", INK_LAYER_NORM, 48, 1e-5f, &block->norm_2));
     INK_TRY(ink_dense_read(&loader, "up", 100, 48, false, INK_GELU_TANH, &block->up));
     return ink_dense_read(&loader, "down", 48, 100, false, INK_IDENTITY, &block->down);
 }

@@ -31,7 +31,7 @@ static void norm_gives_the_numbers_of_pytorch(void **unused)
         float *x = test_tensor(ctx, fixture, name, &n);
         snprintf(name, sizeof name, "case.%s.y", cases[i].name);
         float *expected = test_tensor(ctx, fixture, name, NULL);
-        assert_ok(ctx, ink_norm_load(ctx, fixture, cases[i].name, cases[i].eps, &norm));
+        assert_ok(ctx, ink_norm_load(ctx, fixture, cases[i].name, INK_LAYER_NORM, cases[i].eps, &norm));
         assert_int_equal(ink_norm_size(norm), cases[i].size);
         assert_ok(ctx, ink_norm_forward(ctx, norm, x, n / cases[i].size, x)); /* in place */
         test_assert_close(x, expected, n, ABSOLUTE, RELATIVE, name);
@@ -53,7 +53,7 @@ static ink_norm *make_norm(ink_context *ctx, size_t size, float eps, float **wei
     state_dict_add(&dict, "ln.weight", INK_F32, 1, &size, *weight);
     state_dict_add(&dict, "ln.bias", INK_F32, 1, &size, *bias);
     ink_weights *weights = state_dict_open(ctx, &dict);
-    assert_ok(ctx, ink_norm_load(ctx, weights, "ln", eps, &norm));
+    assert_ok(ctx, ink_norm_load(ctx, weights, "ln", INK_LAYER_NORM, eps, &norm));
     ink_weights_free(weights);
     state_dict_free(&dict);
     return norm;
@@ -132,20 +132,24 @@ static void norm_refuses_what_does_not_fit(void **unused)
     state_dict_matrix(&dict, "matrix.weight", 2, 2);
     state_dict_vector(&dict, "empty.weight", 0);
     ink_weights *weights = state_dict_open(ctx, &dict);
-    assert_fails(ctx, ink_norm_load(ctx, weights, "none", 1e-5f, &norm), INK_ERROR_NOT_FOUND, "'none.weight'");
+    assert_fails(ctx, ink_norm_load(ctx, weights, "none", INK_LAYER_NORM, 1e-5f, &norm), INK_ERROR_NOT_FOUND,
+                 "'none.weight'");
     assert_null(norm);
-    assert_fails(ctx, ink_norm_load(ctx, weights, "short", 1e-5f, &norm), INK_ERROR_MISMATCH,
+    assert_fails(ctx, ink_norm_load(ctx, weights, "short", INK_LAYER_NORM, 1e-5f, &norm), INK_ERROR_MISMATCH,
                  "'short.bias' is [3], expected [4]");
-    assert_fails(ctx, ink_norm_load(ctx, weights, "matrix", 1e-5f, &norm), INK_ERROR_MISMATCH, "expected a vector");
-    assert_fails(ctx, ink_norm_load(ctx, weights, "empty", 1e-5f, &norm), INK_ERROR_MISMATCH, "at least one element");
+    assert_fails(ctx, ink_norm_load(ctx, weights, "matrix", INK_LAYER_NORM, 1e-5f, &norm), INK_ERROR_MISMATCH,
+                 "expected a vector");
+    assert_fails(ctx, ink_norm_load(ctx, weights, "empty", INK_LAYER_NORM, 1e-5f, &norm), INK_ERROR_MISMATCH,
+                 "at least one element");
     const float bad_eps[] = {-1e-5f, NAN, INFINITY};
     for (size_t i = 0; i < 3; i++)
-        assert_fails(ctx, ink_norm_load(ctx, weights, "good", bad_eps[i], &norm), INK_ERROR_ARGUMENT, "eps");
-    assert_fails(ctx, ink_norm_load(ctx, NULL, "good", 1e-5f, &norm), INK_ERROR_ARGUMENT, "'weights'");
-    assert_fails(ctx, ink_norm_load(ctx, weights, NULL, 1e-5f, &norm), INK_ERROR_ARGUMENT, "'name'");
-    assert_fails(ctx, ink_norm_load(ctx, weights, "good", 1e-5f, NULL), INK_ERROR_ARGUMENT, "'norm'");
-    assert_int_equal(ink_norm_load(NULL, weights, "good", 1e-5f, &norm), INK_ERROR_ARGUMENT);
-    assert_ok(ctx, ink_norm_load(ctx, weights, "good", 0, &norm));
+        assert_fails(ctx, ink_norm_load(ctx, weights, "good", INK_LAYER_NORM, bad_eps[i], &norm), INK_ERROR_ARGUMENT,
+                     "eps");
+    assert_fails(ctx, ink_norm_load(ctx, NULL, "good", INK_LAYER_NORM, 1e-5f, &norm), INK_ERROR_ARGUMENT, "'weights'");
+    assert_fails(ctx, ink_norm_load(ctx, weights, NULL, INK_LAYER_NORM, 1e-5f, &norm), INK_ERROR_ARGUMENT, "'name'");
+    assert_fails(ctx, ink_norm_load(ctx, weights, "good", INK_LAYER_NORM, 1e-5f, NULL), INK_ERROR_ARGUMENT, "'norm'");
+    assert_int_equal(ink_norm_load(NULL, weights, "good", INK_LAYER_NORM, 1e-5f, &norm), INK_ERROR_ARGUMENT);
+    assert_ok(ctx, ink_norm_load(ctx, weights, "good", INK_LAYER_NORM, 0, &norm));
     assert_fails(ctx, ink_norm_forward(ctx, NULL, x, 1, x), INK_ERROR_ARGUMENT, "'norm'");
     assert_fails(ctx, ink_norm_forward(ctx, norm, NULL, 1, x), INK_ERROR_ARGUMENT, "'x'");
     assert_fails(ctx, ink_norm_forward(ctx, norm, x, 1, NULL), INK_ERROR_ARGUMENT, "'y'");

@@ -1,7 +1,8 @@
 /*
- * norm.h - layer normalisation.
+ * norm.h - normalisation of rows.
  *
- *     y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias        (Ba, Kiros, Hinton 2016)
+ *   LayerNorm   y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias        (Ba, Kiros, Hinton 2016)
+ *   RMSNorm     y = x / sqrt(mean(x^2) + eps) * weight                        (Zhang, Sennrich 2019)
  *
  * var is the biased mean of squared deviations. The sums over a row use 16 fixed lanes and one fixed tree, so the
  * result does not depend on the vector width.
@@ -15,10 +16,14 @@
 extern "C" {
 #endif
 
+typedef enum ink_norm_kind { INK_LAYER_NORM = 0, INK_RMS_NORM, INK_N_NORMS } ink_norm_kind;
+
 typedef struct ink_norm ink_norm;
 
-/* Loads nn.LayerNorm: `name`.weight [size] and, if the file has it, `name`.bias [size]. eps must be finite and >= 0. */
-ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const char *name, float eps, ink_norm **norm);
+/* Loads nn.LayerNorm: `name`.weight [size] and, if the file has it, `name`.bias [size]; or nn.RMSNorm: `name`.weight.
+   eps must be finite and >= 0; the files do not hold it. */
+ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_norm_kind kind, float eps,
+                         ink_norm **norm);
 void ink_norm_free(ink_norm *norm);
 
 size_t ink_norm_size(const ink_norm *norm);

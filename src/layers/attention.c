@@ -1,5 +1,5 @@
 /*
- * attention.c - causal attention and its key/value cache: two products of the one kernel with a softmax in between.
+ * attention.c - attention and its key/value cache: two products of the one kernel with a softmax in between.
  *
  *     S = Q K^T        the keys of a head are a packed matrix W [positions, head_dim]; a new key is a new lane
  *     P = softmax(scale S) over the positions a row sees, zero beyond
@@ -7,8 +7,9 @@
  *                      lanes, so that P V = P W^T
  *
  * A prompt is worked through in groups of GROUP_ROWS rows. Within a group all rows are multiplied with the positions
- * that its last row sees. A position that is masked for a row then counts as an exact zero in a sum whose order is
- * that of the positions, so neither the group nor the way the prompt was cut into calls shows in the result.
+ * that its last row sees; blocks of a sum that lie before the window of them all are left out. A position that is
+ * masked for a row then counts as an exact zero in a sum whose order is that of the positions, so neither the group nor
+ * the way the prompt was cut into calls shows in the result.
  */
 #include <string.h>
 
@@ -33,6 +34,9 @@ ink_result ink_attention_check(ink_context *ctx, const ink_attention *attention)
                         attention->n_heads, attention->head_dim);
     if (!(attention->scale >= 0) || !ctx->kernel->all_finite(&attention->scale, 1))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: the scale must be finite and not negative");
+    if (attention->bidirectional && attention->window != 0)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: a window of %z in bidirectional attention",
+                        attention->window);
     return INK_OK;
 }
 
@@ -132,7 +136,11 @@ typedef struct group_job {
     float *scores;        /* [n_heads, n_rows, n_positions] */
     float *y;             /* first row of the group */
     size_t query_stride, y_stride;
-    size_t n_rows, n_positions; /* n_positions: what the last row sees */
+    size_t skip;                /* positions before this one no row of the group sees; a multiple of INK_SUM_BLOCK */
+    size_t n_rows, n_positions; /* positions from `skip` to the last that a row sees */
+    size_t seen;                /* of these, what the first row sees; each row after it sees one more */
+    bool all;                   /* every row sees them all */
+    size_t window;              /* 0: none */
     size_t heads_per_task, heads_per_kv;
     size_t head_dim;
     float scale;
@@ -151,6 +159,7 @@ static void score(void *data, size_t task)
     size_t head = task * job->heads_per_task;
     ink_matrix keys = job->cache->keys[head / job->heads_per_kv];
     keys.n = job->n_positions;
+    keys.panels = (float *)keys.panels + job->skip / INK_PANEL * keys.panel_stride;
     const ink_product product = {.x = job->queries + head * job->head_dim,
                                  .x_stride = job->n_rows == 1 ? job->head_dim : job->query_stride,
                                  .m = job->n_rows * job->heads_per_task,
@@ -160,17 +169,19 @@ static void score(void *data, size_t task)
     multiply(job, &product);
 }
 
-/* P = softmax(scale S) over what each row sees; the last row sees everything, the one before it one position less. */
+/* P = softmax(scale S) over what each row sees, zero elsewhere. */
 static void normalise(void *data, size_t task)
 {
     const group_job *job = data;
     size_t m = job->n_rows * job->heads_per_task;
     float *row = job->scores + task * m * job->n_positions;
     for (size_t i = 0; i < m; i++, row += job->n_positions) {
-        size_t n_masked = job->n_rows - 1 - i % job->n_rows;
-        size_t n_seen = job->n_positions - n_masked;
-        job->kernel->softmax(row, n_seen, job->scale);
-        memset(row + n_seen, 0, n_masked * sizeof *row);
+        size_t begin = 0, end = job->all ? job->n_positions : job->seen + i % job->n_rows;
+        if (job->window != 0 && end > job->window)
+            begin = end - job->window;
+        memset(row, 0, begin * sizeof *row);
+        job->kernel->softmax(row + begin, end - begin, job->scale);
+        memset(row + end, 0, (job->n_positions - end) * sizeof *row);
     }
 }
 
@@ -181,6 +192,7 @@ static void sum(void *data, size_t task)
     size_t head = task * job->heads_per_task;
     ink_matrix values = job->cache->values[head / job->heads_per_kv];
     values.k = job->n_positions;
+    values.panels = (float *)values.panels + job->skip * INK_PANEL;
     const ink_product product = {.x = job->scores + head * job->n_rows * job->n_positions,
                                  .x_stride = job->n_positions,
                                  .m = job->n_rows * job->heads_per_task,
@@ -223,12 +235,21 @@ void ink_attention_take_scratch(ink_arena *arena, const ink_attention *attention
     scratch->scores = ink_take_rows(arena, score_rows, capacity);
 }
 
+/* Blocks of a sum that lie before the window of a row that sees up to `end`: they are zero for it and all after it. */
+static size_t skipped(const ink_attention *attention, size_t end)
+{
+    size_t before = attention->window != 0 && end > attention->window ? end - attention->window : 0;
+    return before - before % INK_SUM_BLOCK;
+}
+
 void ink_attention_run(ink_context *ctx, const ink_attention *attention, const ink_attention_scratch *scratch,
                        ink_kv_cache *cache, const float *qkv, size_t n, float *y)
 {
     size_t q_width = attention->n_heads * attention->head_dim;
     size_t kv_width = attention->n_kv_heads * attention->head_dim;
     size_t width = q_width + 2 * kv_width;
+    if (attention->bidirectional)
+        cache->length = 0;
     size_t before = cache->length;
     append(ctx->kernel, cache, qkv + q_width, qkv + q_width + kv_width, width, n);
 
@@ -243,11 +264,15 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
                          .query_stride = width,
                          .y_stride = q_width,
                          .n_rows = n_rows,
-                         .n_positions = before + first + n_rows,
+                         .skip = skipped(attention, before + first + 1),
+                         .window = attention->window,
+                         .all = attention->bidirectional,
                          .heads_per_task = n_rows == 1 ? heads_per_kv : 1,
                          .heads_per_kv = heads_per_kv,
                          .head_dim = attention->head_dim,
                          .scale = attention->scale};
+        job.seen = before + first + 1 - job.skip;
+        job.n_positions = attention->bidirectional ? n : job.seen + n_rows - 1;
         if (job.scale == 0)
             job.scale = ctx->kernel->inverse_sqrt((float)attention->head_dim);
         run_group(ctx, &job, attention->n_heads);
@@ -271,7 +296,8 @@ ink_result ink_attention_forward(ink_context *ctx, const ink_attention *attentio
         return INK_OK;
     INK_REQUIRE(ctx, qkv);
     INK_REQUIRE(ctx, y);
-    if (n > cache->capacity - cache->length)
+    size_t room = cache->capacity - (attention->bidirectional ? 0 : cache->length);
+    if (n > room)
         return ink_fail(ctx, INK_ERROR_LIMIT, "%s: %z tokens after %z do not fit a cache of %z positions", __func__, n,
                         cache->length, cache->capacity);
 

@@ -1,10 +1,19 @@
 /*
- * block.c - the pre-norm Transformer block (Radford et al. 2019, section 2.3), for tokens of any number of sequences:
+ * block.c - the Transformer block, for tokens of any number of sequences. With the norms in front (Radford et al. 2019,
+ * section 2.3; Llama) or behind the sums (Vaswani et al. 2017; BERT):
  *
- *     x += W_o attention(W_qkv norm_1(x))
- *     x += W_down s(W_up norm_2(x))
+ *     x = x + W_o attention(W_qkv norm_1(x))             x = norm_1(x + W_o attention(W_qkv x))
+ *     x = x + ffn(norm_2(x))                             x = norm_2(x + ffn(x))
+ *
+ *     ffn(x) = W_down s(W_up x)      or, gated (Shazeer 2020),      W_down (s(W_gate x) * W_up x)
+ *
+ * Between W_qkv and attention the queries and keys of a head may be normalised (Qwen3) and turned (RoPE).
  */
 #include "layers.h"
+
+/* About the operations on floats that one element of the work between two products takes. */
+#define HEAD_WORK ((size_t)16)
+#define GATE_WORK ((size_t)24)
 
 void ink_block_take_scratch(ink_arena *arena, const ink_block *block, size_t capacity, size_t rows,
                             ink_block_scratch *scratch)
@@ -13,36 +22,121 @@ void ink_block_take_scratch(ink_arena *arena, const ink_block *block, size_t cap
     scratch->qkv = ink_take_rows(arena, rows, block->qkv.weight.n);
     scratch->attended = ink_take_rows(arena, rows, block->out.weight.k);
     scratch->inner = ink_take_rows(arena, rows, block->up.weight.n);
+    scratch->angles = NULL;
     ink_attention_take_scratch(arena, &block->attention, capacity, rows, &scratch->attention);
+}
+
+/* ---- attention ------------------------------------------------------------------------------------------------ */
+
+typedef struct head_job {
+    const ink_kernel *kernel;
+    const ink_block *block;
+    const ink_angles *angles;
+    float *qkv;
+} head_job;
+
+/* The queries and keys of one token: normalised, then turned. */
+static void prepare_heads(void *data, size_t row)
+{
+    const head_job *job = data;
+    const ink_block *block = job->block;
+    const ink_attention *attention = &block->attention;
+    float *queries = job->qkv + row * block->qkv.weight.n;
+    float *keys = queries + attention->n_heads * attention->head_dim;
+    if (block->q_norm.size != 0)
+        ink_norm_rows(job->kernel, &block->q_norm, queries, attention->n_heads, queries);
+    if (block->k_norm.size != 0)
+        ink_norm_rows(job->kernel, &block->k_norm, keys, attention->n_kv_heads, keys);
+    if (job->angles != NULL)
+        ink_angles_turn(job->kernel, job->angles, row, attention->n_heads + attention->n_kv_heads, queries);
+}
+
+/* update [rows, hidden] = W_o attention(W_qkv x) */
+static void attend(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch, const ink_span *spans,
+                   size_t n_spans, const float *x, size_t rows, float *update)
+{
+    size_t qkv_width = block->qkv.weight.n;
+    size_t q_width = block->out.weight.k;
+    float *qkv = scratch->qkv, *attended = scratch->attended;
+
+    ink_dense_run(ctx, &block->qkv, x, rows, qkv);
+    INK_LOOK(ctx, "attn.qkv", ink_tensor_2d(qkv, rows, qkv_width));
+    if (scratch->angles != NULL || block->q_norm.size != 0 || block->k_norm.size != 0) {
+        head_job job = {ctx->kernel, block, scratch->angles, qkv};
+        ink_spread(ctx, prepare_heads, &job, rows, rows * qkv_width * HEAD_WORK);
+        INK_LOOK(ctx, "attn.prepared", ink_tensor_2d(qkv, rows, qkv_width));
+    }
+    for (size_t i = 0; i < n_spans; i++)
+        ink_attention_run(ctx, &block->attention, &scratch->attention, spans[i].cache,
+                          qkv + spans[i].first * qkv_width, spans[i].count, attended + spans[i].first * q_width);
+    INK_LOOK(ctx, "attn.heads", ink_tensor_2d(attended, rows, q_width));
+    ink_dense_run(ctx, &block->out, attended, rows, update);
+    INK_LOOK(ctx, "attn.out", ink_tensor_2d(update, rows, block->out.weight.n));
+}
+
+/* ---- feed-forward --------------------------------------------------------------------------------------------- */
+
+typedef struct gate_job {
+    const ink_kernel *kernel;
+    ink_activation activation;
+    float *inner; /* [rows, 2 n] */
+    size_t n;
+} gate_job;
+
+/* One row (g, u) becomes (s(g) * u, u). */
+static void gate_row(void *data, size_t row)
+{
+    const gate_job *job = data;
+    float *gate = job->inner + row * 2 * job->n;
+    job->kernel->activate(job->activation, gate, job->n, gate);
+    job->kernel->multiply_elements(gate + job->n, job->n, gate);
+}
+
+/* update [rows, hidden] = ffn(x) */
+static void feed_forward(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch, const float *x,
+                         size_t rows, float *update)
+{
+    size_t width = block->up.weight.n;
+    float *inner = scratch->inner;
+    ink_dense_run(ctx, &block->up, x, rows, inner);
+    if (block->gated) {
+        gate_job job = {ctx->kernel, block->gate, inner, width / 2};
+        ink_spread(ctx, gate_row, &job, rows, rows * width * GATE_WORK);
+    }
+    INK_LOOK(ctx, "mlp.up", ink_tensor_2d(inner, rows, width));
+    ink_dense_run_strided(ctx, &block->down, inner, width, rows, update);
+    INK_LOOK(ctx, "mlp.down", ink_tensor_2d(update, rows, block->down.weight.n));
+}
+
+/* ---- the block ------------------------------------------------------------------------------------------------ */
+
+static void normalise(ink_context *ctx, const ink_norm *norm, const char *name, const float *x, size_t rows, float *y)
+{
+    ink_norm_run(ctx, norm, x, rows, y);
+    INK_LOOK(ctx, name, ink_tensor_2d(y, rows, norm->size));
 }
 
 void ink_block_run(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch, const ink_span *spans,
                    size_t n_spans, float *x, size_t rows)
 {
     size_t hidden = block->norm_1.size;
-    size_t qkv_width = block->qkv.weight.n;
-    size_t q_width = block->out.weight.k;
-    float *normed = scratch->normed, *qkv = scratch->qkv, *attended = scratch->attended, *inner = scratch->inner;
+    float *normed = scratch->normed;
     float *update = normed; /* what is added to x; the normed rows are used up by then */
 
-    ink_norm_run(ctx, &block->norm_1, x, rows, normed);
-    INK_LOOK(ctx, "norm_1", ink_tensor_2d(normed, rows, hidden));
-    ink_dense_run(ctx, &block->qkv, normed, rows, qkv);
-    INK_LOOK(ctx, "attn.qkv", ink_tensor_2d(qkv, rows, qkv_width));
-    for (size_t i = 0; i < n_spans; i++)
-        ink_attention_run(ctx, &block->attention, &scratch->attention, spans[i].cache,
-                          qkv + spans[i].first * qkv_width, spans[i].count, attended + spans[i].first * q_width);
-    INK_LOOK(ctx, "attn.heads", ink_tensor_2d(attended, rows, q_width));
-    ink_dense_run(ctx, &block->out, attended, rows, update);
-    INK_LOOK(ctx, "attn.out", ink_tensor_2d(update, rows, hidden));
-    ctx->kernel->add(update, rows * hidden, x);
-
-    ink_norm_run(ctx, &block->norm_2, x, rows, normed);
-    INK_LOOK(ctx, "norm_2", ink_tensor_2d(normed, rows, hidden));
-    ink_dense_run(ctx, &block->up, normed, rows, inner);
-    INK_LOOK(ctx, "mlp.up", ink_tensor_2d(inner, rows, block->up.weight.n));
-    ink_dense_run(ctx, &block->down, inner, rows, update);
-    INK_LOOK(ctx, "mlp.down", ink_tensor_2d(update, rows, hidden));
-    ctx->kernel->add(update, rows * hidden, x);
+    if (block->post_norm) {
+        attend(ctx, block, scratch, spans, n_spans, x, rows, update);
+        ctx->kernel->add(update, rows * hidden, x);
+        normalise(ctx, &block->norm_1, "norm_1", x, rows, x);
+        feed_forward(ctx, block, scratch, x, rows, update);
+        ctx->kernel->add(update, rows * hidden, x);
+        normalise(ctx, &block->norm_2, "norm_2", x, rows, x);
+    } else {
+        normalise(ctx, &block->norm_1, "norm_1", x, rows, normed);
+        attend(ctx, block, scratch, spans, n_spans, normed, rows, update);
+        ctx->kernel->add(update, rows * hidden, x);
+        normalise(ctx, &block->norm_2, "norm_2", x, rows, normed);
+        feed_forward(ctx, block, scratch, normed, rows, update);
+        ctx->kernel->add(update, rows * hidden, x);
+    }
     INK_LOOK(ctx, "out", ink_tensor_2d(x, rows, hidden));
 }

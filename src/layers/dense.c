@@ -92,10 +92,30 @@ ink_result ink_dense_read(ink_loader *loader, const char *name, size_t out, size
     return INK_OK;
 }
 
+ink_result ink_dense_read_parts(ink_loader *loader, const ink_dense_part *parts, size_t n_parts, size_t in,
+                                ink_dense *dense)
+{
+    ink_loader_part weights[INK_MAX_PARTS], biases[INK_MAX_PARTS];
+    for (size_t i = 0; i < n_parts; i++) {
+        weights[i] = (ink_loader_part){parts[i].name, "weight", parts[i].out};
+        biases[i] = (ink_loader_part){parts[i].name, "bias", parts[i].out};
+    }
+    INK_TRY(ink_loader_matrix_parts(loader, weights, n_parts, in, &dense->weight));
+    INK_TRY(ink_loader_optional_vector_parts(loader, biases, n_parts, &dense->bias));
+    dense->activation = INK_IDENTITY;
+    return INK_OK;
+}
+
 void ink_dense_run(ink_context *ctx, const ink_dense *dense, const float *x, size_t n, float *y)
 {
+    ink_dense_run_strided(ctx, dense, x, dense->weight.k, n, y);
+}
+
+void ink_dense_run_strided(ink_context *ctx, const ink_dense *dense, const float *x, size_t x_stride, size_t n,
+                           float *y)
+{
     const ink_product product = {.x = x,
-                                 .x_stride = dense->weight.k,
+                                 .x_stride = x_stride,
                                  .m = n,
                                  .w = &dense->weight,
                                  .bias = dense->bias,

@@ -13,6 +13,7 @@
 #include <inkling/embedding.h>
 #include <inkling/norm.h>
 #include <inkling/recurrent.h>
+#include <inkling/rope.h>
 
 #include "loader.h"
 
@@ -47,6 +48,19 @@ ink_result ink_dense_read(ink_loader *loader, const char *name, size_t out, size
                           ink_activation activation, ink_dense *dense);
 void ink_dense_run(ink_context *ctx, const ink_dense *dense, const float *x, size_t n, float *y);
 
+/* Several Linear layers of one input as one: y holds their outputs one after the other (queries, keys, values). Where
+   some have a bias and others do not, it is zero for those. */
+typedef struct ink_dense_part {
+    const char *name;
+    size_t out;
+} ink_dense_part;
+ink_result ink_dense_read_parts(ink_loader *loader, const ink_dense_part *parts, size_t n_parts, size_t in,
+                                ink_dense *dense);
+
+/* Rows of x that lie x_stride floats apart. */
+void ink_dense_run_strided(ink_context *ctx, const ink_dense *dense, const float *x, size_t x_stride, size_t n,
+                           float *y);
+
 struct ink_mlp {
     size_t n_layers;
     ink_dense *layers; /* [n_layers] */
@@ -78,13 +92,19 @@ void ink_embedding_run(const ink_embedding *embedding, const ink_token *tokens, 
 /* ---- norm.c --------------------------------------------------------------------------------------------------- */
 
 struct ink_norm {
+    ink_norm_kind kind;
     size_t size;
     float eps;
     float *weight; /* [size] */
     float *bias;   /* [size] or NULL */
 };
 
-ink_result ink_norm_read(ink_loader *loader, const char *name, size_t size, float eps, ink_norm *norm);
+/* size 0: whatever the file has. */
+ink_result ink_norm_read(ink_loader *loader, const char *name, ink_norm_kind kind, size_t size, float eps,
+                         ink_norm *norm);
+
+/* The same rows, on this thread. */
+void ink_norm_rows(const ink_kernel *kernel, const ink_norm *norm, const float *x, size_t n, float *y);
 void ink_norm_run(ink_context *ctx, const ink_norm *norm, const float *x, size_t n, float *y);
 
 /* ---- recurrent_load.c, recurrent.c ---------------------------------------------------------------------------- */
@@ -138,6 +158,38 @@ void ink_recurrent_take_scratch(ink_arena *arena, const ink_recurrent *recurrent
 void ink_recurrent_run(ink_context *ctx, const ink_recurrent *recurrent, const ink_recurrent_scratch *scratch,
                        const ink_sequence *sequences, size_t n_sequences);
 
+/* ---- rope.c --------------------------------------------------------------------------------------------------- */
+
+/* INK_ERROR_ARGUMENT with a sentence if a setting is out of range. */
+ink_result ink_rope_check(ink_context *ctx, const ink_rope *rope);
+
+/* The frequencies of one sequence. */
+typedef struct ink_frequencies {
+    size_t n;    /* head_dim / 2 */
+    float *w;    /* [n] */
+    float scale; /* of cos and sin */
+} ink_frequencies;
+
+void ink_frequencies_take(ink_arena *arena, const ink_rope *rope, ink_frequencies *frequencies);
+void ink_frequencies_fill(const ink_kernel *kernel, const ink_rope *rope, size_t capacity,
+                          ink_frequencies *frequencies);
+
+/* The angles of the rows of a pass. */
+typedef struct ink_angles {
+    size_t n;        /* head_dim / 2 */
+    float *cosines;  /* [rows, n] */
+    float *sines;    /* [rows, n] */
+} ink_angles;
+
+void ink_angles_take(ink_arena *arena, const ink_rope *rope, size_t rows, ink_angles *angles);
+
+/* Rows first .. first + count - 1 are the positions from `position` on. */
+void ink_angles_fill(const ink_kernel *kernel, const ink_frequencies *frequencies, size_t position, size_t first,
+                     size_t count, const ink_angles *angles);
+
+/* Turns n_heads heads, one after the other at x, by the angles of a row. */
+void ink_angles_turn(const ink_kernel *kernel, const ink_angles *angles, size_t row, size_t n_heads, float *x);
+
 /* ---- attention.c ---------------------------------------------------------------------------------------------- */
 
 /* Keys and values of one layer of one sequence; head j of the keys is [positions, head_dim], of the values
@@ -169,18 +221,25 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
 
 /* ---- block.c -------------------------------------------------------------------------------------------------- */
 
-/* A pre-norm Transformer block:   x += W_o attention(W_qkv norm_1(x));   x += W_down s(W_up norm_2(x)) */
+/* A Transformer block; the formulae are in block.c. {0} and what is read into it: a block with the norms in front. */
 typedef struct ink_block {
+    bool post_norm; /* norms behind the sums */
     ink_norm norm_1;
     ink_dense qkv; /* [(n_heads + 2 n_kv_heads) head_dim, hidden] */
+    ink_norm q_norm; /* of each head [head_dim]; size 0: none */
+    ink_norm k_norm;
     ink_attention attention;
     ink_dense out; /* [hidden, n_heads head_dim] */
     ink_norm norm_2;
-    ink_dense up;   /* [intermediate, hidden], with the activation */
-    ink_dense down; /* [hidden, intermediate] */
+    ink_dense up;        /* [intermediate, hidden], with the activation; gated: [2 intermediate, hidden], W_gate over
+                            W_up, without one */
+    bool gated;
+    ink_activation gate; /* of W_gate x */
+    ink_dense down;      /* [hidden, intermediate] */
 } ink_block;
 
-/* Rows first .. first + count - 1 of x are the next tokens of the sequence with this cache. */
+/* Rows first .. first + count - 1 of x are the next tokens of the sequence with this cache; where attention is
+   bidirectional, all tokens of a sequence, and any number of spans may share one cache to work in. */
 typedef struct ink_span {
     ink_kv_cache *cache;
     size_t first, count;
@@ -191,6 +250,7 @@ typedef struct ink_block_scratch {
     float *qkv;      /* [rows, (n_heads + 2 n_kv_heads) head_dim] */
     float *attended; /* [rows, n_heads head_dim] */
     float *inner;    /* [rows, intermediate] */
+    const ink_angles *angles; /* of the rows, set by the caller before a run; NULL: nothing is turned */
     ink_attention_scratch attention;
 } ink_block_scratch;
 void ink_block_take_scratch(ink_arena *arena, const ink_block *block, size_t capacity, size_t rows,

@@ -250,17 +250,20 @@ static bool must_read(ink_loader *loader, const ink_weight *weight)
     return !loader->arena->measuring && !ink_arena_failed(loader->arena);
 }
 
+static ink_result read_vector(ink_loader *loader, const ink_weight *weight, size_t n, float *out)
+{
+    INK_TRY(ink_weights_read(loader->ctx, loader->weights, weight, out));
+    mix(loader, out, n, sizeof(float));
+    return progress(loader, (size_t)weight->size);
+}
+
 ink_result ink_loader_vector(ink_loader *loader, const char *name, size_t n, float **out)
 {
     const ink_weight *weight = NULL;
     const ink_shape shape = {.rank = 1, .dim = {n}};
     INK_TRY(look_up(loader, name, &shape, &weight));
     *out = ink_arena_take(loader->arena, n, sizeof(float));
-    if (!must_read(loader, weight))
-        return INK_OK;
-    INK_TRY(ink_weights_read(loader->ctx, loader->weights, weight, *out));
-    mix(loader, *out, n, sizeof(float));
-    return progress(loader, (size_t)weight->size);
+    return must_read(loader, weight) ? read_vector(loader, weight, n, *out) : INK_OK;
 }
 
 ink_result ink_loader_optional_vector(ink_loader *loader, const char *name, size_t n, float **out)
@@ -269,9 +272,30 @@ ink_result ink_loader_optional_vector(ink_loader *loader, const char *name, size
     return ink_loader_has(loader, name) ? ink_loader_vector(loader, name, n, out) : INK_OK;
 }
 
-/* Rows of a file are rows of the matrix, or its columns if it is stored transposed. */
-static ink_result read_pieces(ink_loader *loader, const ink_weight *weight, bool transposed, unsigned char *piece,
-                              size_t piece_rows, ink_matrix *matrix)
+/* The type a matrix of this stored type is held in. */
+static ink_type held_type(const ink_loader *loader, ink_type stored)
+{
+    if (loader->type != INK_TYPE_NONE)
+        return loader->type;
+    return stored == INK_BF16 ? INK_BF16 : INK_F32;
+}
+
+/* Takes a matrix; on the first run too it says what it will be, since the next layer may ask. */
+static void take_matrix(ink_loader *loader, size_t n, size_t k, ink_type type, ink_matrix *out)
+{
+    *out = (ink_matrix){.n = n, .k = k, .type = type};
+    ink_matrix_take(loader->arena, out, n, k, k, type);
+}
+
+/* Where a tensor goes in a matrix: its rows are rows from `first` on, or, if it is stored transposed, columns. */
+typedef struct place {
+    ink_matrix *matrix;
+    size_t first;
+    bool transposed;
+} place;
+
+static ink_result read_pieces(ink_loader *loader, const ink_weight *weight, unsigned char *piece, size_t piece_rows,
+                              const place *to)
 {
     const ink_kernel *kernel = loader->ctx->kernel;
     size_t n_rows = weight->shape.dim[0];
@@ -282,31 +306,19 @@ static ink_result read_pieces(ink_loader *loader, const ink_weight *weight, bool
         INK_TRY(ink_weights_read_bytes(loader->ctx, loader->weights, weight, (uint64_t)first * row_bytes, piece,
                                        count * row_bytes));
         mix(loader, piece, count * weight->shape.dim[1], element_size);
-        if (transposed)
-            ink_matrix_fill_columns(kernel, matrix, first, count, weight->type, piece);
+        if (to->transposed)
+            ink_matrix_fill_columns(kernel, to->matrix, first, count, weight->type, piece);
         else
-            ink_matrix_fill_rows(kernel, matrix, first, count, weight->type, piece);
+            ink_matrix_fill_rows(kernel, to->matrix, to->first + first, count, weight->type, piece);
         INK_TRY(progress(loader, count * row_bytes));
     }
     return INK_OK;
 }
 
-ink_result ink_loader_matrix(ink_loader *loader, const char *name, size_t n, size_t k, bool transposed,
-                             ink_matrix *out)
+static ink_result read_matrix(ink_loader *loader, const ink_weight *weight, const place *to)
 {
-    const ink_weight *weight = NULL;
-    const ink_shape shape = {.rank = 2, .dim = {transposed ? k : n, transposed ? n : k}};
-    INK_TRY(look_up(loader, name, &shape, &weight));
-    ink_type type = loader->type;
-    if (type == INK_TYPE_NONE)
-        type = weight->type == INK_BF16 ? INK_BF16 : INK_F32;
-    *out = (ink_matrix){.n = n, .k = k, .type = type}; /* on the first run too: the next layer may ask */
-    ink_matrix_take(loader->arena, out, n, k, k, type);
-    if (!must_read(loader, weight))
-        return INK_OK;
-
-    size_t n_rows = shape.dim[0];
-    size_t row_bytes = shape.dim[1] * (ink_type_bits(weight->type) / 8);
+    size_t n_rows = weight->shape.dim[0];
+    size_t row_bytes = weight->shape.dim[1] * (ink_type_bits(weight->type) / 8);
     size_t piece_rows = ink_size_max(PIECE_BYTES / row_bytes, 1);
     if (piece_rows > INK_PANEL) /* whole panels */
         piece_rows -= piece_rows % INK_PANEL;
@@ -317,9 +329,87 @@ ink_result ink_loader_matrix(ink_loader *loader, const char *name, size_t n, siz
     unsigned char *piece = ink_arena_take(scratch, piece_rows, row_bytes);
     if (piece == NULL)
         return ink_scratch_fail(loader->ctx, mark);
-    const uint32_t held_as = type; /* rounded weights are other weights */
+    const uint32_t held_as = to->matrix->type; /* rounded weights are other weights */
     mix(loader, &held_as, 1, sizeof held_as);
-    ink_result result = read_pieces(loader, weight, transposed, piece, piece_rows, out);
+    ink_result result = read_pieces(loader, weight, piece, piece_rows, to);
     ink_arena_release(scratch, mark);
     return result;
+}
+
+ink_result ink_loader_matrix(ink_loader *loader, const char *name, size_t n, size_t k, bool transposed,
+                             ink_matrix *out)
+{
+    const ink_weight *weight = NULL;
+    const ink_shape shape = {.rank = 2, .dim = {transposed ? k : n, transposed ? n : k}};
+    const place to = {.matrix = out, .transposed = transposed};
+    INK_TRY(look_up(loader, name, &shape, &weight));
+    take_matrix(loader, n, k, held_type(loader, weight->type), out);
+    return must_read(loader, weight) ? read_matrix(loader, weight, &to) : INK_OK;
+}
+
+/* ---- stacked tensors ------------------------------------------------------------------------------------------ */
+
+static ink_result look_up_part(ink_loader *loader, const ink_loader_part *part, const ink_shape *shape,
+                               const ink_weight **weight)
+{
+    size_t scope = ink_loader_enter_module(loader, part->module);
+    INK_TRY(look_up(loader, part->tensor, shape, weight));
+    ink_loader_leave(loader, scope);
+    return INK_OK;
+}
+
+static bool has_part(ink_loader *loader, const ink_loader_part *part)
+{
+    size_t scope = ink_loader_enter_module(loader, part->module);
+    bool there = ink_loader_has(loader, part->tensor);
+    ink_loader_leave(loader, scope);
+    return there;
+}
+
+/* Held as stored if all parts are stored alike. */
+ink_result ink_loader_matrix_parts(ink_loader *loader, const ink_loader_part *parts, size_t n_parts, size_t k,
+                                   ink_matrix *out)
+{
+    const ink_weight *weights[INK_MAX_PARTS];
+    ink_type stored = INK_TYPE_NONE;
+    size_t n = 0;
+    for (size_t i = 0; i < n_parts; i++) {
+        const ink_shape shape = {.rank = 2, .dim = {parts[i].n, k}};
+        INK_TRY(look_up_part(loader, &parts[i], &shape, &weights[i]));
+        stored = i == 0 || stored == weights[i]->type ? weights[i]->type : INK_F32;
+        n += parts[i].n;
+    }
+    take_matrix(loader, n, k, held_type(loader, stored), out);
+    place to = {.matrix = out};
+    for (size_t i = 0; i < n_parts; i++) {
+        if (must_read(loader, weights[i]))
+            INK_TRY(read_matrix(loader, weights[i], &to));
+        to.first += parts[i].n;
+    }
+    return INK_OK;
+}
+
+ink_result ink_loader_optional_vector_parts(ink_loader *loader, const ink_loader_part *parts, size_t n_parts,
+                                            float **out)
+{
+    size_t n = 0, n_there = 0;
+    *out = NULL;
+    for (size_t i = 0; i < n_parts; i++) {
+        n += parts[i].n;
+        n_there += has_part(loader, &parts[i]);
+    }
+    if (n_there == 0)
+        return INK_OK;
+    float *vector = *out = ink_arena_take(loader->arena, n, sizeof *vector);
+    for (size_t i = 0, first = 0; i < n_parts; first += parts[i++].n) {
+        const ink_weight *weight = NULL;
+        const ink_shape shape = {.rank = 1, .dim = {parts[i].n}};
+        if (has_part(loader, &parts[i]))
+            INK_TRY(look_up_part(loader, &parts[i], &shape, &weight));
+        if (weight != NULL && must_read(loader, weight))
+            INK_TRY(read_vector(loader, weight, parts[i].n, vector + first));
+        else if (vector != NULL)
+            memset(vector + first, 0, parts[i].n * sizeof *vector);
+    }
+    return INK_OK;
 }

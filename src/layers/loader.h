@@ -25,6 +25,9 @@
 
 #define INK_NAME_SIZE 256
 
+/* Tensors that are packed into one matrix, at most. */
+#define INK_MAX_PARTS 4
+
 typedef struct ink_loader {
     ink_context *ctx;
     const ink_weights *weights;
@@ -72,5 +75,16 @@ ink_result ink_loader_optional_vector(ink_loader *loader, const char *name, size
 /* A matrix [n, k], packed; stored as [n, k], or as [k, n] if `transposed`. */
 ink_result ink_loader_matrix(ink_loader *loader, const char *name, size_t n, size_t k, bool transposed,
                              ink_matrix *out);
+
+/* Tensors stacked by rows into one matrix, or one vector: scope + module + "." + tensor, of n rows. At most
+   INK_MAX_PARTS. _optional: a part that the file does not have is zero; *out = NULL if it has none of them. */
+typedef struct ink_loader_part {
+    const char *module, *tensor;
+    size_t n;
+} ink_loader_part;
+ink_result ink_loader_matrix_parts(ink_loader *loader, const ink_loader_part *parts, size_t n_parts, size_t k,
+                                   ink_matrix *out);
+ink_result ink_loader_optional_vector_parts(ink_loader *loader, const ink_loader_part *parts, size_t n_parts,
+                                            float **out);
 
 #endif

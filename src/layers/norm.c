@@ -1,5 +1,5 @@
 /*
- * norm.c - layer normalisation (norm.h): y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias, row by row.
+ * norm.c - normalisation (norm.h), row by row.
  */
 #include "layers.h"
 
@@ -9,17 +9,31 @@
 /* Rows of one task. */
 #define ROWS_AT_ONCE ((size_t)16)
 
-ink_result ink_norm_read(ink_loader *loader, const char *name, size_t size, float eps, ink_norm *norm)
+ink_result ink_norm_read(ink_loader *loader, const char *name, ink_norm_kind kind, size_t size, float eps,
+                         ink_norm *norm)
 {
     size_t scope = ink_loader_enter_module(loader, name);
     if (size == 0)
         INK_TRY(ink_loader_vector_size(loader, "weight", &size));
+    norm->kind = kind;
     norm->size = size;
     norm->eps = eps;
     INK_TRY(ink_loader_vector(loader, "weight", size, &norm->weight));
-    INK_TRY(ink_loader_optional_vector(loader, "bias", size, &norm->bias));
+    norm->bias = NULL;
+    if (kind == INK_LAYER_NORM)
+        INK_TRY(ink_loader_optional_vector(loader, "bias", size, &norm->bias));
     ink_loader_leave(loader, scope);
     return INK_OK;
+}
+
+void ink_norm_rows(const ink_kernel *kernel, const ink_norm *norm, const float *x, size_t n, float *y)
+{
+    size_t size = norm->size;
+    for (size_t row = 0; row < n; row++, x += size, y += size)
+        if (norm->kind == INK_RMS_NORM)
+            kernel->rms_norm(x, size, norm->weight, norm->eps, y);
+        else
+            kernel->layer_norm(x, size, norm->weight, norm->bias, norm->eps, y);
 }
 
 typedef struct norm_job {
@@ -33,11 +47,9 @@ typedef struct norm_job {
 static void run_rows(void *data, size_t task)
 {
     const norm_job *job = data;
-    const ink_norm *norm = job->norm;
-    size_t end = ink_size_min((task + 1) * ROWS_AT_ONCE, job->n);
-    for (size_t row = task * ROWS_AT_ONCE; row < end; row++)
-        job->kernel->layer_norm(job->x + row * norm->size, norm->size, norm->weight, norm->bias, norm->eps,
-                                job->y + row * norm->size);
+    size_t first = task * ROWS_AT_ONCE;
+    size_t count = ink_size_min(ROWS_AT_ONCE, job->n - first);
+    ink_norm_rows(job->kernel, job->norm, job->x + first * job->norm->size, count, job->y + first * job->norm->size);
 }
 
 void ink_norm_run(ink_context *ctx, const ink_norm *norm, const float *x, size_t n, float *y)
@@ -51,6 +63,7 @@ typedef struct build_args {
     ink_context *ctx;
     const ink_weights *weights;
     const char *name;
+    ink_norm_kind kind;
     float eps;
 } build_args;
 
@@ -60,10 +73,11 @@ static ink_result build(void *data, ink_arena *arena, void **object)
     ink_norm measured, *norm = *object = ink_arena_take(arena, 1, sizeof *norm);
     ink_loader loader;
     ink_loader_begin(&loader, args->ctx, args->weights, arena);
-    return ink_norm_read(&loader, args->name, 0, args->eps, norm != NULL ? norm : &measured);
+    return ink_norm_read(&loader, args->name, args->kind, 0, args->eps, norm != NULL ? norm : &measured);
 }
 
-ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const char *name, float eps, ink_norm **norm)
+ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_norm_kind kind,
+                         float eps, ink_norm **norm)
 {
     void *object;
     INK_REQUIRE_CONTEXT(ctx);
@@ -71,9 +85,11 @@ ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const cha
     *norm = NULL;
     INK_REQUIRE(ctx, weights);
     INK_REQUIRE(ctx, name);
+    if ((unsigned)kind >= INK_N_NORMS)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no kind of norm %d", __func__, (long long)kind);
     if (!(eps >= 0) || !ctx->kernel->all_finite(&eps, 1))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: eps must be finite and not negative", __func__);
-    build_args args = {.ctx = ctx, .weights = weights, .name = name, .eps = eps};
+    build_args args = {.ctx = ctx, .weights = weights, .name = name, .kind = kind, .eps = eps};
     INK_TRY(ink_object_create(ctx, "the norm", build, &args, 0, &object));
     *norm = object;
     return INK_OK;

@@ -89,7 +89,7 @@ static ink_result read_linear(ink_loader *loader, const char *name, size_t out, 
 static ink_result read_norm(ink_loader *loader, const char *name, const settings *s, ink_norm *norm)
 {
     INK_TRY(require_bias(loader, name));
-    return ink_norm_read(loader, name, s->hidden_size, s->epsilon, norm);
+    return ink_norm_read(loader, name, INK_LAYER_NORM, s->hidden_size, s->epsilon, norm);
 }
 
 /* Scores are divided by sqrt(head_dim), unless config.json says otherwise, and by the number i of the block if it does:
@@ -109,7 +109,7 @@ static ink_result read_block(ink_loader *loader, const settings *s, size_t layer
 {
     size_t hidden = s->hidden_size;
     size_t scope = ink_loader_enter(loader, "h.%z.", layer);
-    block->attention = attention_of(loader->ctx, s, layer);
+    *block = (ink_block){.attention = attention_of(loader->ctx, s, layer)};
     INK_TRY(read_norm(loader, "ln_1", s, &block->norm_1));
     INK_TRY(read_linear(loader, "attn.c_attn", 3 * hidden, hidden, INK_IDENTITY, &block->qkv));
     INK_TRY(read_linear(loader, "attn.c_proj", hidden, hidden, INK_IDENTITY, &block->out));

@@ -10,6 +10,7 @@
 
 #include <inkling/dense.h>
 #include <inkling/matrix.h>
+#include <inkling/rope.h>
 
 /* y[r][c] = sum over t of x[r][t] w[c][t] + bias[c], r < m, c < w->n; in the order of sums of matrix.h. Strides are in
    elements. y must not overlap x or w. */
@@ -52,6 +53,17 @@ typedef struct ink_kernel {
 
     /* One row; weight [n], bias [n] or NULL; y may be x. */
     void (*layer_norm)(const float *x, size_t n, const float *weight, const float *bias, float eps, float *y);
+
+    /* One row; y may be x. */
+    void (*rms_norm)(const float *x, size_t n, const float *weight, float eps, float *y);
+
+    /* The frequencies w [head_dim / 2] of a checked rope for a sequence of at most `capacity` positions; returns the
+       factor of cos and sin. Those of the angles position * w_m for m < n, position <= INK_ROPE_MAX_LENGTH. One head
+       x [2n], pair (m, n + m) turned by its angle. */
+    float (*rope_frequencies)(const ink_rope *rope, size_t capacity, float *frequencies);
+    void (*rope_angles)(const float *frequencies, size_t n, size_t position, float scale, float *cosines,
+                        float *sines);
+    void (*rope_rotate)(float *x, size_t n, const float *cosines, const float *sines);
 
     /* One step of one sequence, after the products: gi = W_ih x + b_ih and gh = W_hh h + b_hh, each [gates * h_size];
        h (and c) are read and replaced. gates [gates * h_size] gets the values of the gates for whoever looks inside,

@@ -4,6 +4,7 @@
  *     kernel_product.h   the matrix product
  *     kernel_math.h      elementary functions and activations
  *     kernel_rows.h      functions over rows, recurrent cells, conversions
+ *     kernel_rope.h      rotary positions
  *
  * and their table. The including file sets KERNEL (the table), KERNEL_NAME and KERNEL_SUPPORTED, and the tiles that its
  * registers hold.
@@ -31,6 +32,7 @@ INLINE void store_lanes(float *p, size_t lanes, vec a)
 #include "kernel_product.h"
 #include "kernel_math.h"
 #include "kernel_rows.h"
+#include "kernel_rope.h"
 
 const ink_kernel KERNEL = {
     .name = KERNEL_NAME,
@@ -47,6 +49,10 @@ const ink_kernel KERNEL = {
     .inverse_sqrt = inverse_sqrt,
     .softmax = softmax,
     .layer_norm = layer_norm,
+    .rms_norm = rms_norm,
+    .rope_frequencies = rope_frequencies,
+    .rope_angles = rope_angles,
+    .rope_rotate = rope_rotate,
     .rnn_cell = rnn_cell,
     .gru_cell = gru_cell,
     .lstm_cell = lstm_cell,

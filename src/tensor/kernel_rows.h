@@ -188,6 +188,17 @@ static void layer_norm(const float *x, size_t n, const float *weight, const floa
     }
 }
 
+/* y = x / sqrt(mean of x^2 + eps) * weight */
+static void rms_norm(const float *x, size_t n, const float *weight, float eps, float *y)
+{
+    const vec scale = vec_splat(inverse_sqrt(mean_of_powers(x, n, 0, 2) + eps));
+    for (size_t i = 0; i < n; i += 16) {
+        size_t lanes = lanes_from(i, n);
+        vec normed = vec_mul(load_lanes(x + i, lanes), scale);
+        store_lanes(y + i, lanes, vec_mul(normed, load_lanes(weight + i, lanes)));
+    }
+}
+
 /* ---- cells: one step, after the products gi = W_ih x + b_ih, gh = W_hh h + b_hh (formulae: recurrent.h) ---------- */
 
 /* gi + gh of gate block `gate`. */

@@ -1,0 +1,153 @@
+/*
+ * rope.c - rotary positions (rope.h): pairs of a head's components turned by an angle that grows with the position.
+ *
+ * Frequencies belong to a sequence, angles to the rows of a pass; both are the same for every layer and every head, so
+ * they are computed once and a layer only multiplies.
+ */
+#include "layers.h"
+
+/* About the operations on floats that turning one component takes. */
+#define TURN_WORK ((size_t)4)
+
+#define MAX_LENGTH (1 << 24)
+#define MAX_NUMBER 1e6
+
+const char *ink_rope_type_name(ink_rope_type type)
+{
+    static const char *const names[INK_ROPE_N_TYPES] = {"plain", "linear", "dynamic", "llama3", "yarn"};
+    return (unsigned)type < INK_ROPE_N_TYPES ? names[type] : "unknown";
+}
+
+/* ---- settings ------------------------------------------------------------------------------------------------- */
+
+static ink_result out_of_range(ink_context *ctx, const ink_rope *rope, const char *what)
+{
+    return ink_fail(ctx, INK_ERROR_ARGUMENT, "rope of type %s: %s", ink_rope_type_name(rope->type), what);
+}
+
+static ink_result check_type(ink_context *ctx, const ink_rope *rope)
+{
+    switch (rope->type) {
+    case INK_ROPE_DYNAMIC:
+        return rope->head_dim > 2 ? INK_OK : out_of_range(ctx, rope, "expected a head_dim above 2");
+    case INK_ROPE_LLAMA3:
+        if (rope->low_freq_factor > 0 && rope->low_freq_factor < rope->high_freq_factor &&
+            rope->high_freq_factor <= MAX_NUMBER)
+            return INK_OK;
+        return out_of_range(ctx, rope, "expected 0 < low_freq_factor < high_freq_factor <= 1e6");
+    case INK_ROPE_YARN:
+        if (!(rope->beta_slow > 0 && rope->beta_slow <= rope->beta_fast && rope->beta_fast <= MAX_NUMBER))
+            return out_of_range(ctx, rope, "expected 0 < beta_slow <= beta_fast <= 1e6");
+        if (!(rope->attention_factor >= 0 && rope->attention_factor <= MAX_NUMBER))
+            return out_of_range(ctx, rope, "expected an attention_factor from 0 to 1e6");
+        return INK_OK;
+    default:
+        return INK_OK;
+    }
+}
+
+ink_result ink_rope_check(ink_context *ctx, const ink_rope *rope)
+{
+    if ((unsigned)rope->type >= INK_ROPE_N_TYPES)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "there is no rope type %d", (long long)rope->type);
+    if (rope->head_dim == 0 || rope->head_dim % 2 != 0)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "rope: head_dim is %z, expected an even number of at least 2",
+                        rope->head_dim);
+    if (!(rope->theta > 1 && rope->theta <= 1e30))
+        return out_of_range(ctx, rope, "expected a theta above 1 and at most 1e30");
+    if (rope->type == INK_ROPE_PLAIN)
+        return INK_OK;
+    if (!(rope->factor >= 1 && rope->factor <= MAX_NUMBER))
+        return out_of_range(ctx, rope, "expected a factor from 1 to 1e6");
+    if (rope->type != INK_ROPE_LINEAR && (rope->original_length < 1 || rope->original_length > MAX_LENGTH))
+        return out_of_range(ctx, rope, "expected an original length from 1 to 2^24");
+    return check_type(ctx, rope);
+}
+
+/* ---- frequencies and angles ----------------------------------------------------------------------------------- */
+
+void ink_frequencies_take(ink_arena *arena, const ink_rope *rope, ink_frequencies *frequencies)
+{
+    frequencies->n = rope->head_dim / 2;
+    frequencies->w = ink_take_rows(arena, 1, frequencies->n);
+}
+
+void ink_frequencies_fill(const ink_kernel *kernel, const ink_rope *rope, size_t capacity, ink_frequencies *frequencies)
+{
+    frequencies->scale = kernel->rope_frequencies(rope, capacity, frequencies->w);
+}
+
+void ink_angles_take(ink_arena *arena, const ink_rope *rope, size_t rows, ink_angles *angles)
+{
+    angles->n = rope->head_dim / 2;
+    angles->cosines = ink_take_rows(arena, rows, angles->n);
+    angles->sines = ink_take_rows(arena, rows, angles->n);
+}
+
+void ink_angles_fill(const ink_kernel *kernel, const ink_frequencies *frequencies, size_t position, size_t first,
+                     size_t count, const ink_angles *angles)
+{
+    size_t n = angles->n;
+    for (size_t i = 0; i < count; i++)
+        kernel->rope_angles(frequencies->w, n, position + i, frequencies->scale, angles->cosines + (first + i) * n,
+                            angles->sines + (first + i) * n);
+}
+
+void ink_angles_turn(const ink_kernel *kernel, const ink_angles *angles, size_t row, size_t n_heads, float *x)
+{
+    size_t n = angles->n;
+    for (size_t head = 0; head < n_heads; head++)
+        kernel->rope_rotate(x + head * 2 * n, n, angles->cosines + row * n, angles->sines + row * n);
+}
+
+/* ---- the public edge ------------------------------------------------------------------------------------------ */
+
+typedef struct turn_job {
+    const ink_kernel *kernel;
+    const ink_angles *angles;
+    size_t n_heads, stride;
+    float *x;
+} turn_job;
+
+static void turn_row(void *data, size_t row)
+{
+    const turn_job *job = data;
+    ink_angles_turn(job->kernel, job->angles, row, job->n_heads, job->x + row * job->stride);
+}
+
+/* Rows are worked through this many at a time, so that scratch does not grow with n. */
+#define ROWS_AT_ONCE ((size_t)128)
+
+ink_result ink_rope_forward(ink_context *ctx, const ink_rope *rope, size_t position, size_t capacity, size_t n_heads,
+                            size_t stride, size_t n, float *x)
+{
+    ink_frequencies frequencies;
+    ink_angles angles;
+    INK_REQUIRE_CONTEXT(ctx);
+    INK_REQUIRE(ctx, rope);
+    INK_TRY(ink_rope_check(ctx, rope));
+    if (position > INK_ROPE_MAX_LENGTH || n > INK_ROPE_MAX_LENGTH - position)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: %z tokens from position %z on, there are angles for %z positions",
+                        __func__, n, position, INK_ROPE_MAX_LENGTH);
+    if (stride / rope->head_dim < n_heads)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %z heads of size %z do not fit a row of %z floats", __func__,
+                        n_heads, rope->head_dim, stride);
+    if (n == 0)
+        return INK_OK;
+    INK_REQUIRE(ctx, x);
+
+    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
+    ink_frequencies_take(&ctx->scratch, rope, &frequencies);
+    ink_angles_take(&ctx->scratch, rope, ink_size_min(n, ROWS_AT_ONCE), &angles);
+    if (ink_arena_failed(&ctx->scratch))
+        return ink_scratch_fail(ctx, mark);
+    ink_frequencies_fill(ctx->kernel, rope, capacity, &frequencies);
+    for (size_t first = 0; first < n; first += ROWS_AT_ONCE) {
+        size_t count = ink_size_min(n - first, ROWS_AT_ONCE);
+        turn_job job = {ctx->kernel, &angles, n_heads, stride, x + first * stride};
+        ink_angles_fill(ctx->kernel, &frequencies, position + first, 0, count, &angles);
+        ink_spread(ctx, turn_row, &job, count, count * n_heads * rope->head_dim * TURN_WORK);
+    }
+    ink_arena_release(&ctx->scratch, mark);
+    return INK_OK;
+}
