@@ -297,9 +297,7 @@ ink_result ink_loader_matrix(ink_loader *loader, const char *name, size_t n, siz
     const ink_weight *weight = NULL;
     const ink_shape shape = {.rank = 2, .dim = {transposed ? k : n, transposed ? n : k}};
     INK_TRY(look_up(loader, name, &shape, &weight));
-    ink_type type = loader->type;
-    if (type == INK_TYPE_NONE)
-        type = weight->type == INK_BF16 ? INK_BF16 : INK_F32;
+    ink_type type = ink_matrix_type(loader->type, weight->type);
     *out = (ink_matrix){.n = n, .k = k, .type = type}; /* on the first run too: the next layer may ask */
     ink_matrix_take(loader->arena, out, n, k, k, type);
     if (!must_read(loader, weight))
