@@ -119,7 +119,7 @@ static void *take(size_t count)
     return p;
 }
 
-/* The weights of the test are multiples of 1/128, so that bf16 holds them. */
+/* The weights of the test are multiples of 1/128, so that bf16 and f16 hold them. */
 static void make_weights(uint64_t *seed, size_t count, float *w)
 {
     for (size_t i = 0; i < count; i++)
@@ -133,14 +133,15 @@ static void make_matrix(operands *o, const placing *p, size_t n, size_t k)
     ink_matrix_take(&o->arena, &o->matrix, n, k, k + p->k_extra, p->type);
     assert_false(ink_arena_failed(&o->arena));
     /* Lanes past n and rows past k are left as NaN. */
-    size_t panels = (n + 15) / 16, size = p->type == INK_BF16 ? 2 : 4;
+    size_t panels = (n + 15) / 16, size = ink_type_bits(p->type) / 8;
     memset(o->matrix.panels, 0xff, panels * o->matrix.panel_stride * size);
     for (size_t j = 0; j < n; j++)
         for (size_t t = 0; t < k; t++) {
             size_t at = j / 16 * o->matrix.panel_stride + t * 16 + j % 16;
-            uint32_t bits = bits_of_float(o->w[j * k + t]);
             if (p->type == INK_BF16)
-                ((uint16_t *)o->matrix.panels)[at] = (uint16_t)(bits >> 16);
+                ((uint16_t *)o->matrix.panels)[at] = bf16_of(o->w[j * k + t]);
+            else if (p->type == INK_F16)
+                ((uint16_t *)o->matrix.panels)[at] = f16_of(o->w[j * k + t]);
             else
                 ((float *)o->matrix.panels)[at] = o->w[j * k + t];
         }
@@ -202,12 +203,14 @@ static void check_product(const placing *p, size_t m, size_t n, size_t k)
     free_operands(&o);
 }
 
+static const ink_type panel_types[] = {INK_F32, INK_BF16, INK_F16};
+
 /* The placing of the i-th product: a different one every time. */
 static placing placing_of(size_t i)
 {
     return (placing){.x_pad = i % 3, .y_pad = i / 3 % 4 * 5, .x_shift = i % 16, .y_shift = i * 7 % 16,
                      .b_shift = i * 3 % 16, .k_extra = i % 5 == 0 ? 3 : 0, .with_bias = i % 2 == 0,
-                     .type = i / 2 % 2 == 0 ? INK_F32 : INK_BF16};
+                     .type = panel_types[i / 2 % 3]};
 }
 
 static void small_products_of_every_size(void **unused)
@@ -231,10 +234,10 @@ static void products_with_a_large_side(void **unused)
     (void)unused;
     for (size_t i = 0; i < sizeof large / sizeof *large; i++)
         for (size_t j = 0; j < sizeof small / sizeof *small; j++)
-            for (size_t type = 0; type < 2; type++) {
+            for (size_t type = 0; type < 3; type++) {
                 size_t a = small[j][0], b = small[j][1];
                 placing p = placing_of(number++);
-                p.type = type != 0 ? INK_BF16 : INK_F32;
+                p.type = panel_types[type];
                 check_product(&p, large[i], a, b);
                 check_product(&p, a, large[i], b);
                 check_product(&p, a, b, large[i]);

@@ -8,6 +8,7 @@
 #include "../src/layers/layers.h"
 #include "counting.h"
 #include "faulty.h"
+#include "numbers.h"
 #include "support/layers.h"
 
 /* What the tests load: a matrix, one that is stored transposed, a vector. */
@@ -59,12 +60,9 @@ static void *as_type(const float *x, size_t count, ink_type type)
     unsigned char *out = malloc(count * size + 1);
     assert_non_null(out);
     for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
         double wide = x[i];
-        uint16_t bf16 = (uint16_t)(bits >> 16);
-        uint16_t f16 = (uint16_t)((bits >> 16 & 0x8000) | (((bits >> 23 & 0xff) - 112) << 10) | (bits >> 13 & 0x3ff));
-        const void *from = type == INK_F32 ? (void *)&bits : type == INK_F64 ? (void *)&wide : &bf16;
+        uint16_t bf16 = bf16_of(x[i]), f16 = f16_of(x[i]);
+        const void *from = type == INK_F32 ? (const void *)&x[i] : type == INK_F64 ? (const void *)&wide : &bf16;
         memcpy(out + i * size, type == INK_F16 ? &f16 : from, size);
     }
     return out;
@@ -133,7 +131,7 @@ static void check_size(ink_context *ctx, size_t n, size_t k, ink_type stored_typ
     build_args args = {.ctx = ctx, .weights = weights, .type = type, .n = n, .k = k};
     assert_ok(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object));
     const parts *p = object;
-    ink_type expected = type != INK_TYPE_NONE ? type : stored_type == INK_BF16 ? INK_BF16 : INK_F32;
+    ink_type expected = type != INK_TYPE_NONE ? type : stored_type == INK_F64 ? INK_F32 : stored_type;
     check_matrix(ctx, &p->plain, file.w, expected);
     check_matrix(ctx, &p->turned, file.w, expected);
     test_assert_same_bits(p->vector, file.v, n, "vector");
@@ -159,6 +157,7 @@ static void matrices_of_every_kind_of_size_arrive_whole(void **unused)
     for (size_t t = 0; t < 4; t++) {
         check_size(ctx, 33, 70, types[t], INK_F32);
         check_size(ctx, 33, 70, types[t], INK_BF16);
+        check_size(ctx, 33, 70, types[t], INK_F16);
     }
     ink_context_free(ctx);
 }

@@ -640,27 +640,6 @@ static void finiteness(void **unused)
         }
 }
 
-/* The definition, by rounding the distance to both neighbours. */
-static uint16_t bf16_of(float x)
-{
-    uint32_t bits = bits_of_float(x), low = bits & 0xffff;
-    uint16_t upper = (uint16_t)(bits >> 16);
-    if (isnan(x))
-        return (uint16_t)(upper | 0x40);
-    if (low > 0x8000 || (low == 0x8000 && (upper & 1) != 0))
-        upper++;
-    return upper;
-}
-
-static double half_value(uint16_t h)
-{
-    double fraction = (h & 0x3ff) / 1024.0, sign = (h & 0x8000) != 0 ? -1 : 1;
-    int exponent = h >> 10 & 0x1f;
-    if (exponent == 31)
-        return fraction != 0 ? NAN : sign * INFINITY;
-    return sign * (exponent == 0 ? ldexp(fraction, -14) : ldexp(1 + fraction, exponent - 15));
-}
-
 static void conversions_are_exact(void **unused)
 {
     static const uint32_t lows[] = {0, 1, 0x1234, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff};
@@ -675,7 +654,7 @@ static void conversions_are_exact(void **unused)
             assert_true(same_float(y[i], float_of_bits(i << 16)));
         variant(v)->from_f16(all, 65536, y);
         for (uint32_t i = 0; i < 65536; i++)
-            assert_true(same_float(y[i], (float)half_value((uint16_t)i)));
+            assert_true(same_float(y[i], (float)f16_value((uint16_t)i)));
         for (size_t low = 0; low < sizeof lows / sizeof *lows; low++) {
             for (uint32_t i = 0; i < 65536; i++)
                 y[i] = float_of_bits(i << 16 | lows[low]);
@@ -685,6 +664,40 @@ static void conversions_are_exact(void **unused)
                     fail_msg("%s: bf16 of %a is %04x, expected %04x", variant(v)->name, (double)y[i],
                              (unsigned)rounded[i], (unsigned)bf16_of(y[i]));
         }
+    }
+}
+
+static void check_f16(const float *x, size_t n)
+{
+    uint16_t rounded[16];
+    for (size_t v = 0; variant(v) != NULL; v++) {
+        variant(v)->to_f16(x, n, rounded);
+        for (size_t i = 0; i < n; i++)
+            if (rounded[i] != f16_of(x[i]))
+                fail_msg("%s: f16 of %a is %04x, expected %04x", variant(v)->name, (double)x[i], (unsigned)rounded[i],
+                         (unsigned)f16_of(x[i]));
+    }
+}
+
+/* Every f16, the middle between it and the next, the floats beside that middle; and floats of every exponent. */
+static void rounding_to_f16_is_to_nearest_even(void **unused)
+{
+    float x[16];
+    (void)unused;
+    for (uint32_t i = 0; i < 0x7c00; i++) {
+        double value = f16_value((uint16_t)i), next = i == 0x7bff ? 65536 : f16_value((uint16_t)(i + 1));
+        x[0] = (float)value;
+        x[1] = (float)((value + next) / 2);
+        x[2] = nextafterf(x[1], 0);
+        x[3] = nextafterf(x[1], INFINITY);
+        for (size_t j = 0; j < 4; j++)
+            x[4 + j] = -x[j];
+        check_f16(x, 8);
+    }
+    for (uint32_t i = 0; i < 65536; i += 16) {
+        for (uint32_t j = 0; j < 16; j++)
+            x[j] = float_of_bits((i + j) << 16 | (i * 2654435761u & 0xffff));
+        check_f16(x, 16);
     }
 }
 
@@ -704,6 +717,11 @@ static void conversions_of_every_length(void **unused)
                 y[i] = -1, back[i] = 7;
             variant(v)->from_bf16(x, n, y);
             variant(v)->to_bf16(y, n, back);
+            for (size_t i = 0; i < 40; i++)
+                assert_int_equal(back[i], i < n ? x[i] : 7);
+            assert_true(n == 40 || y[n] == -1);
+            variant(v)->from_f16(x, n, y);
+            variant(v)->to_f16(y, n, back);
             for (size_t i = 0; i < 40; i++)
                 assert_int_equal(back[i], i < n ? x[i] : 7);
             assert_true(n == 40 || y[n] == -1);
@@ -731,6 +749,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(adding_and_multiplying),
         cmocka_unit_test(finiteness),
         cmocka_unit_test(conversions_are_exact),
+        cmocka_unit_test(rounding_to_f16_is_to_nearest_even),
         cmocka_unit_test(conversions_of_every_length),
     };
     for (size_t i = 0; i < 7 && ink_kernel_name(i) != NULL; i++)

@@ -63,23 +63,10 @@ static void views_describe_arrays(void **unused)
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
-static uint16_t bf16_bits(float x)
-{
-    return (uint16_t)(bits_of_float(x) >> 16);
-}
-
 /* Values that bf16, f16 and f64 all hold: eighths up to 8. */
 static float eighth(size_t i)
 {
     return (float)((int)(i * 37 % 129) - 64) / 8;
-}
-
-static uint16_t f16_bits(float x)
-{
-    uint32_t bits = bits_of_float(x), exponent = bits >> 23 & 0xff;
-    if (exponent == 0)
-        return (uint16_t)(bits >> 16);
-    return (uint16_t)((bits >> 16 & 0x8000) | (exponent - 112) << 10 | (bits >> 13 & 0x3ff));
 }
 
 /* Elements 0 .. n - 1 of eighth() as `type`, at an odd address of the buffer. */
@@ -89,7 +76,7 @@ static ink_tensor stored(char *buffer, ink_type type, size_t rows, size_t column
     for (size_t i = 0; i < rows * columns; i++) {
         float f32 = eighth(i);
         double f64 = (double)f32;
-        uint16_t bf16 = bf16_bits(f32), f16 = f16_bits(f32);
+        uint16_t bf16 = bf16_of(f32), f16 = f16_of(f32);
         size_t size = ink_type_bits(type) / 8;
         const void *from = type == INK_F32 ? (void *)&f32 : type == INK_F64 ? (void *)&f64
                            : type == INK_BF16 ? (void *)&bf16 : (void *)&f16;
@@ -108,13 +95,13 @@ static void matrices_of_every_type(void **unused)
     for (size_t s = 0; s < 4; s++)
         for (size_t n = 0; n < 70; n += 1 + n / 4)
             for (size_t k = 0; k < 150; k += 1 + k / 2)
-                for (int type = INK_TYPE_NONE; type <= INK_BF16; type++) {
+                for (int type = INK_TYPE_NONE; type <= INK_F16; type++) {
                     ink_tensor tensor = stored(buffer, sources[s], n, k);
                     ink_matrix *matrix;
                     float row[150];
                     assert_ok(ctx, ink_matrix_create(ctx, &tensor, (ink_type)type, &matrix));
                     ink_type expected = type != INK_TYPE_NONE ? (ink_type)type
-                                        : sources[s] == INK_BF16 ? INK_BF16 : INK_F32;
+                                        : sources[s] == INK_F64 ? INK_F32 : sources[s];
                     assert_int_equal(matrix->type, expected);
                     assert_true(matrix->n == n && matrix->k == k);
                     assert_int_equal((uintptr_t)matrix->panels % INK_ALIGNMENT, 0);
@@ -149,19 +136,26 @@ static void the_layout_is_the_promised_one(void **unused)
     ink_context_free(ctx);
 }
 
-static void rounding_to_bf16_is_to_nearest_even(void **unused)
+static void rounding_is_to_nearest_even(void **unused)
 {
-    const float x[4] = {1.00390625f, 1.01171875f, 1.004f, -1.00390625f}; /* 1 + 1/256, 1 + 3/256, just above */
-    const float expected[4] = {1.0f, 1.015625f, 1.0078125f, -1.0f};
+    /* 1 + 1/256, 1 + 3/256, just above a middle; the same for f16 with 1/2048, and what f16 cannot hold. */
+    static const struct {
+        ink_type type;
+        float x[4], expected[4];
+    } cases[] = {{INK_BF16, {1.00390625f, 1.01171875f, 1.004f, -1.00390625f}, {1.0f, 1.015625f, 1.0078125f, -1.0f}},
+                 {INK_F16, {0x1.002p0f, 0x1.006p0f, 0x1.003p0f, -0x1.002p0f}, {1.0f, 0x1.008p0f, 0x1.004p0f, -1.0f}},
+                 {INK_F16, {65519.0f, 65520.0f, -1e6f, 0x1.8p-24f}, {65504.0f, INFINITY, -INFINITY, 0x1p-23f}}};
     float row[4];
     ink_context *ctx = test_context(1);
-    const ink_tensor tensor = ink_tensor_2d(x, 1, 4);
-    ink_matrix *matrix;
     (void)unused;
-    assert_ok(ctx, ink_matrix_create(ctx, &tensor, INK_BF16, &matrix));
-    assert_ok(ctx, ink_matrix_row(ctx, matrix, 0, row));
-    assert_memory_equal(row, expected, sizeof row);
-    ink_matrix_free(matrix);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const ink_tensor tensor = ink_tensor_2d(cases[i].x, 1, 4);
+        ink_matrix *matrix;
+        assert_ok(ctx, ink_matrix_create(ctx, &tensor, cases[i].type, &matrix));
+        assert_ok(ctx, ink_matrix_row(ctx, matrix, 0, row));
+        assert_memory_equal(row, cases[i].expected, sizeof row);
+        ink_matrix_free(matrix);
+    }
     ink_context_free(ctx);
 }
 
@@ -189,7 +183,7 @@ static void columns_and_rows_make_the_same_matrix(void **unused)
     for (size_t n = 1; n < 40; n += 3)
         for (size_t k = 1; k <= 70; k += 23)
             for (size_t s = 0; s < 4; s++)
-                for (int type = INK_F32; type <= INK_BF16; type++) {
+                for (int type = INK_F32; type <= INK_F16; type++) {
                     grown a, b;
                     size_t size = ink_type_bits(sources[s]) / 8;
                     ink_tensor w = stored(by_rows, sources[s], n, k);
@@ -322,6 +316,38 @@ static void any_number_of_threads(void **unused)
     }
 }
 
+/* Weights held as bf16 or f16 give the bits of the same values held as f32. */
+static void halves_are_their_values(void **unused)
+{
+    enum { M = 7, N = 83, K = 300 };
+    static float w[N * K], x[M * K], y[M * N], expected[M * N], row[K];
+    static const ink_type types[] = {INK_BF16, INK_F16};
+    uint64_t seed = 14;
+    ink_context *ctx = test_context(1);
+    (void)unused;
+    random_floats(&seed, M * K, x);
+    for (size_t i = 0; i < 2; i++) {
+        const ink_tensor tensor = ink_tensor_2d(w, N, K);
+        ink_matrix *narrow, *wide;
+        random_floats(&seed, N * K, w);
+        w[5] = 1e-6f, w[6] = -3e-8f; /* subnormal as f16 */
+        assert_ok(ctx, ink_matrix_create(ctx, &tensor, types[i], &narrow));
+        for (size_t r = 0; r < N; r++) {
+            assert_ok(ctx, ink_matrix_row(ctx, narrow, r, row));
+            memcpy(w + r * K, row, sizeof row);
+        }
+        assert_ok(ctx, ink_matrix_create(ctx, &tensor, INK_F32, &wide));
+        for (size_t m = 1; m <= M; m++) {
+            assert_ok(ctx, ink_matrix_multiply(ctx, narrow, NULL, x, m, y));
+            assert_ok(ctx, ink_matrix_multiply(ctx, wide, NULL, x, m, expected));
+            assert_memory_equal(y, expected, m * N * sizeof *y);
+        }
+        ink_matrix_free(narrow);
+        ink_matrix_free(wide);
+    }
+    ink_context_free(ctx);
+}
+
 static void close_to_double_precision(void **unused)
 {
     static float x[5 * 3000], w[20 * 3000], bias[20], y[5 * 20];
@@ -361,7 +387,7 @@ static void bad_arguments_are_refused(void **unused)
     assert_fails(ctx, ink_matrix_create(ctx, &flat, INK_F32, &matrix), INK_ERROR_ARGUMENT, "[6]");
     assert_fails(ctx, ink_matrix_create(ctx, &whole, INK_F32, &matrix), INK_ERROR_UNSUPPORTED, "I32");
     assert_fails(ctx, ink_matrix_create(ctx, &nowhere, INK_F32, &matrix), INK_ERROR_ARGUMENT, "data");
-    assert_fails(ctx, ink_matrix_create(ctx, &good, INK_F16, &matrix), INK_ERROR_ARGUMENT, "F16");
+    assert_fails(ctx, ink_matrix_create(ctx, &good, INK_F64, &matrix), INK_ERROR_ARGUMENT, "F64");
     assert_ok(ctx, ink_matrix_create(ctx, &good, INK_F32, &matrix));
     assert_fails(ctx, ink_matrix_row(ctx, matrix, 2, out), INK_ERROR_ARGUMENT, "row 2");
     assert_fails(ctx, ink_matrix_row(ctx, matrix, 0, NULL), INK_ERROR_ARGUMENT, "out");
@@ -382,12 +408,13 @@ int main(void)
         cmocka_unit_test(views_describe_arrays),
         cmocka_unit_test(matrices_of_every_type),
         cmocka_unit_test(the_layout_is_the_promised_one),
-        cmocka_unit_test(rounding_to_bf16_is_to_nearest_even),
+        cmocka_unit_test(rounding_is_to_nearest_even),
         cmocka_unit_test(columns_and_rows_make_the_same_matrix),
         cmocka_unit_test(growing_matrices_multiply),
         cmocka_unit_test(clearing_makes_zeros),
         cmocka_unit_test(sizes_that_overflow_fail),
         cmocka_unit_test(any_number_of_threads),
+        cmocka_unit_test(halves_are_their_values),
         cmocka_unit_test(close_to_double_precision),
         cmocka_unit_test(bad_arguments_are_refused),
     };

@@ -233,21 +233,22 @@ static void test_info(void **unused)
     ink_model_free(NULL);
 }
 
-/* Weights held as BF16 take about half the memory; the same values as F32 give the same bits. */
-static void test_types(void **unused)
+/* Weights held as they are stored, in halves, take about half the memory; the same values as F32 give the same bits. */
+static void check_halves(const char *name, ink_type type)
 {
-    const ink_type types[] = {INK_F32, INK_BF16};
+    const ink_type types[] = {INK_F32, type};
     ink_model *models[2];
     float *logits[2];
+    char folder[256];
     fixture f;
-    (void)unused;
-    fixture_open(&f, "gpt2_bf16");
+    fixture_open(&f, name);
+    snprintf(folder, sizeof folder, FIXTURES "/models/%s", name);
     for (size_t i = 0; i < 2; i++) {
         const ink_model_options options = {.type = types[i]};
-        assert_ok(f.ctx, ink_model_open(f.ctx, FIXTURES "/models/gpt2_bf16", &options, &models[i]));
+        assert_ok(f.ctx, ink_model_open(f.ctx, folder, &options, &models[i]));
         logits[i] = fixture_run(f.ctx, models[i], f.tokens, f.n_tokens);
     }
-    assert_same_bits("gpt2_bf16", "BF16 against F32", logits[1], logits[0], f.n_tokens * f.info->vocab_size);
+    assert_same_bits(name, "halves against F32", logits[1], logits[0], f.n_tokens * f.info->vocab_size);
     uint64_t wide = ink_model_get_info(models[0])->n_bytes, narrow = ink_model_get_info(models[1])->n_bytes;
     assert_true(narrow < wide * 2 / 3);
     assert_true(narrow == f.info->n_bytes);
@@ -255,11 +256,20 @@ static void test_types(void **unused)
         free(logits[i]);
         ink_model_free(models[i]);
     }
-    ink_model *model;
-    const ink_model_options f16 = {.type = INK_F16};
-    assert_fails(f.ctx, ink_model_open(f.ctx, FIXTURES "/models/gpt2", &f16, &model), INK_ERROR_ARGUMENT, "F16");
-    assert_null(model);
     fixture_close(&f);
+}
+
+static void test_types(void **unused)
+{
+    const ink_model_options f64 = {.type = INK_F64};
+    ink_model *model;
+    ink_context *ctx = test_context(1);
+    (void)unused;
+    check_halves("gpt2_bf16", INK_BF16);
+    check_halves("gru_f16", INK_F16);
+    assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &f64, &model), INK_ERROR_ARGUMENT, "F64");
+    assert_null(model);
+    ink_context_free(ctx);
 }
 
 /* ---- looking inside ------------------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ static const struct {
     {"lstm", UINT64_C(0xbdb94af079d4a477)},
     {"mlp", UINT64_C(0x40b3249608e066e9)},
     {"mlp_tied", UINT64_C(0x1dbdd2aeaf6a72b2)},
+    {"gru_f16", UINT64_C(0x2a99c1be35712c50)},
 };
 
 /* FNV-1a over the bits of the floats, in little-endian order. */

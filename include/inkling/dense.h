@@ -45,8 +45,8 @@ ink_result ink_add(ink_context *ctx, const float *x, size_t n, float *y);
 typedef struct ink_dense ink_dense;
 
 /*
- * Loads nn.Linear: `name`.weight [out, in], and `name`.bias [out] if the file has it. The packed weights keep BF16 as
- * BF16; other floating-point types become F32. INK_ERROR_NOT_FOUND without the weight, INK_ERROR_MISMATCH when the
+ * Loads nn.Linear: `name`.weight [out, in], and `name`.bias [out] if the file has it. The packed weights stay F32,
+ * BF16 or F16 as they are stored; F64 becomes F32. INK_ERROR_NOT_FOUND without the weight, INK_ERROR_MISMATCH when the
  * shapes do not fit together, INK_ERROR_UNSUPPORTED for integer types.
  * The _transposed form loads Hugging Face's Conv1D (GPT-2), whose weight is [in, out].
  */

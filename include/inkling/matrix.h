@@ -31,14 +31,14 @@ extern "C" {
 /* A packed matrix. The fields may be read; panels are filled through the functions below. */
 typedef struct ink_matrix {
     size_t n, k;         /* outputs, inputs: W is [n, k] */
-    ink_type type;       /* INK_F32 or INK_BF16 (widened exactly inside the kernel) */
+    ink_type type;       /* INK_F32; INK_BF16 or INK_F16, widened exactly inside the kernel */
     size_t panel_stride; /* elements from one panel to the next: INK_PANEL * k, or more where k can grow */
     void *panels;        /* [ceil(n / 16)][panel_stride], at a multiple of INK_ALIGNMENT */
 } ink_matrix;
 
-/* Makes a packed copy of `w`, an F32, BF16, F16 or F64 tensor of rank 2 [n, k], as `type` (INK_F32, INK_BF16;
-   INK_TYPE_NONE: BF16 stays BF16, all else becomes F32). Rounding to BF16 is to nearest even. n or k may be 0. Free
-   with ink_matrix_free(). */
+/* Makes a packed copy of `w`, an F32, BF16, F16 or F64 tensor of rank 2 [n, k], as `type` (INK_F32, INK_BF16,
+   INK_F16; INK_TYPE_NONE: as stored, F64 as F32). Rounding is to nearest even; as F16, what is 65,520 or more becomes
+   infinite. n or k may be 0. Free with ink_matrix_free(). */
 ink_result ink_matrix_create(ink_context *ctx, const ink_tensor *w, ink_type type, ink_matrix **matrix);
 void ink_matrix_free(ink_matrix *matrix);
 

@@ -53,7 +53,8 @@ typedef struct ink_state ink_state;
 
 /* {0}: weights as stored, no limit, the folder given. */
 typedef struct ink_model_options {
-    ink_type type;            /* of the packed weights: INK_F32, INK_BF16, or INK_TYPE_NONE: BF16 stays, all else F32 */
+    ink_type type;            /* of the packed weights: INK_F32, INK_BF16 or INK_F16, rounded as in matrix.h;
+                                 INK_TYPE_NONE: as stored, F64 as F32 */
     uint64_t max_bytes;       /* refuse (INK_ERROR_LIMIT) a model that would hold more than this, before its memory is
                                  taken; 0: no limit. The header of the file, at most 100 MB, is read before that. */
     const ink_source *source; /* where the files are; NULL: the folder `folder` on disk */

@@ -10,8 +10,8 @@
 extern "C" {
 #endif
 
-/* The element types of safetensors. Activations are always f32; weights are held as f32 or bf16. The others can be
-   listed and described, and F16 and F64 weights are widened or rounded to f32 when they are read. */
+/* The element types of safetensors. Activations are always f32; weights are held as f32, bf16 or f16. F64 weights
+   are rounded to f32 when they are read. The others can be listed and described. */
 typedef enum ink_type {
     INK_TYPE_NONE = 0, /* "as stored", where an option asks for a type */
     INK_F32,

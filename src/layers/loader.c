@@ -272,14 +272,6 @@ ink_result ink_loader_optional_vector(ink_loader *loader, const char *name, size
     return ink_loader_has(loader, name) ? ink_loader_vector(loader, name, n, out) : INK_OK;
 }
 
-/* The type a matrix of this stored type is held in. */
-static ink_type held_type(const ink_loader *loader, ink_type stored)
-{
-    if (loader->type != INK_TYPE_NONE)
-        return loader->type;
-    return stored == INK_BF16 ? INK_BF16 : INK_F32;
-}
-
 /* Takes a matrix; on the first run too it says what it will be, since the next layer may ask. */
 static void take_matrix(ink_loader *loader, size_t n, size_t k, ink_type type, ink_matrix *out)
 {
@@ -343,7 +335,7 @@ ink_result ink_loader_matrix(ink_loader *loader, const char *name, size_t n, siz
     const ink_shape shape = {.rank = 2, .dim = {transposed ? k : n, transposed ? n : k}};
     const place to = {.matrix = out, .transposed = transposed};
     INK_TRY(look_up(loader, name, &shape, &weight));
-    take_matrix(loader, n, k, held_type(loader, weight->type), out);
+    take_matrix(loader, n, k, ink_matrix_type(loader->type, weight->type), out);
     return must_read(loader, weight) ? read_matrix(loader, weight, &to) : INK_OK;
 }
 
@@ -379,7 +371,7 @@ ink_result ink_loader_matrix_parts(ink_loader *loader, const ink_loader_part *pa
         stored = i == 0 || stored == weights[i]->type ? weights[i]->type : INK_F32;
         n += parts[i].n;
     }
-    take_matrix(loader, n, k, held_type(loader, stored), out);
+    take_matrix(loader, n, k, ink_matrix_type(loader->type, stored), out);
     place to = {.matrix = out};
     for (size_t i = 0; i < n_parts; i++) {
         if (must_read(loader, weights[i]))

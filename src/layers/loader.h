@@ -32,7 +32,7 @@ typedef struct ink_loader {
     ink_context *ctx;
     const ink_weights *weights;
     ink_arena *arena;
-    ink_type type;         /* of packed matrices: INK_F32, INK_BF16, INK_TYPE_NONE as stored */
+    ink_type type;         /* of packed matrices: INK_F32, INK_BF16, INK_F16, INK_TYPE_NONE as stored */
     const char *expected;  /* who says what shapes should be, for messages: "config.json"; NULL: another tensor */
     bool *used;            /* [ink_weights_count]: marked for each tensor that was asked for; or NULL */
     uint64_t n_parameters; /* elements asked for so far */

@@ -153,9 +153,9 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
     if (options != NULL)
         job.options = *options;
     ink_type type = job.options.type;
-    if (type != INK_TYPE_NONE && type != INK_F32 && type != INK_BF16)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_model_open: weights cannot be held as %s, only as F32 or BF16",
-                        ink_type_name(type));
+    if (type != INK_TYPE_NONE && !ink_matrix_holds(type))
+        return ink_fail(ctx, INK_ERROR_ARGUMENT,
+                        "ink_model_open: weights cannot be held as %s, only as F32, BF16 or F16", ink_type_name(type));
     if (job.options.source == NULL)
         INK_REQUIRE(ctx, folder);
     ink_source source = job.options.source != NULL ? *job.options.source : ink_source_folder(folder);

@@ -77,6 +77,7 @@ typedef struct ink_kernel {
     void (*from_f16)(const uint16_t *x, size_t n, float *y);
     void (*from_f64)(const double *x, size_t n, float *y); /* to nearest even */
     void (*to_bf16)(const float *x, size_t n, uint16_t *y); /* to nearest even; NaN stays NaN */
+    void (*to_f16)(const float *x, size_t n, uint16_t *y);  /* the same; from 65,520 on infinite */
 
     /* True if every x[i] is finite. */
     bool (*all_finite)(const float *x, size_t n);

@@ -60,5 +60,6 @@ const ink_kernel KERNEL = {
     .from_f16 = from_f16,
     .from_f64 = from_f64,
     .to_bf16 = to_bf16,
+    .to_f16 = to_f16,
     .all_finite = all_finite,
 };

@@ -38,7 +38,11 @@ static const float zeros[16 * MAX_PANELS] = {0};
 
 INLINE vec load_weights(const void *w, size_t i, ink_type type)
 {
-    return type == INK_BF16 ? vec_load_bf16((const uint16_t *)w + i) : vec_load((const float *)w + i);
+    if (type == INK_BF16)
+        return vec_load_bf16((const uint16_t *)w + i);
+    if (type == INK_F16)
+        return vec_load_f16((const uint16_t *)w + i);
+    return vec_load((const float *)w + i);
 }
 
 /* One tile. rows, panels and type are constants where this is called, so the loops over them unroll. */
@@ -97,7 +101,7 @@ INLINE void strip_rows(const strip *s, size_t rows, size_t max_rows, size_t pane
 INLINE void group(const ink_product *p, size_t row, size_t rows, size_t panel, size_t max_rows, size_t panels,
                   ink_type type)
 {
-    size_t k = p->w->k, element = type == INK_BF16 ? sizeof(uint16_t) : sizeof(float);
+    size_t k = p->w->k, element = type == INK_F32 ? sizeof(float) : sizeof(uint16_t);
     const char *w = (const char *)p->w->panels + panel * p->w->panel_stride * element;
     strip s = {.x_stride = p->x_stride, .panel_stride = p->w->panel_stride, .y_stride = p->y_stride};
     s.start = p->bias != NULL ? p->bias + 16 * panel : zeros;
@@ -150,10 +154,17 @@ static void multiply_bf16(const ink_product *p, size_t row, size_t row_end, size
     row_blocks(p, row, row_end, panel, panel_end, INK_BF16);
 }
 
+static void multiply_f16(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
+{
+    row_blocks(p, row, row_end, panel, panel_end, INK_F16);
+}
+
 static void multiply(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
 {
     if (p->w->type == INK_BF16)
         multiply_bf16(p, row, row_end, panel, panel_end);
+    else if (p->w->type == INK_F16)
+        multiply_f16(p, row, row_end, panel, panel_end);
     else
         multiply_f32(p, row, row_end, panel, panel_end);
 }

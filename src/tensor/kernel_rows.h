@@ -307,3 +307,26 @@ static void to_bf16(const float *x, size_t n, uint16_t *y)
         memcpy(y + i, part, lanes * sizeof *y);
     }
 }
+
+/*
+ * To nearest even. From 2^-14 on as above, with 13 bits to lose, and the exponent's bias becoming 15 instead of 127.
+ * Below, f16 is subnormal, a multiple of 2^-24, which is the unit in the last place of 1/2: adding 1/2 rounds to it,
+ * and what that adds to the bits of 1/2 is the result. 65,520 and more become infinite, by way of 65,536.
+ */
+static void to_f16(const float *x, size_t n, uint16_t *y)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        uint16_t part[16];
+        size_t lanes = lanes_from(i, n);
+        vec v = load_lanes(x + i, lanes), a = vec_min(vec_splat(65536), vec_abs(v)); /* NaN stays */
+        ivec bits = vec_bits(a), odd = ivec_and(ivec_shift_right(bits, 13), ivec_splat(1));
+        ivec rounded = ivec_shift_right(ivec_add(bits, ivec_add(odd, ivec_splat(0xfff))), 13);
+        vec normal = ivec_floats(ivec_sub(rounded, ivec_splat(112 << 10)));
+        vec subnormal = ivec_floats(ivec_sub(vec_bits(vec_add(a, vec_splat(0.5f))), vec_bits(vec_splat(0.5f))));
+        vec magnitude = vec_select(vec_less(a, vec_splat(0x1p-14f)), subnormal, normal);
+        magnitude = vec_select(vec_less(a, vec_splat(65537)), magnitude, ivec_floats(ivec_splat(0x7e00)));
+        ivec sign = ivec_and(ivec_shift_right(vec_bits(v), 16), ivec_splat(0x8000));
+        ivec_store_low(part, ivec_or(vec_bits(magnitude), sign));
+        memcpy(y + i, part, lanes * sizeof *y);
+    }
+}

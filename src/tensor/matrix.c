@@ -20,6 +20,18 @@ static size_t element_size(ink_type type)
     return ink_type_bits(type) / 8;
 }
 
+bool ink_matrix_holds(ink_type type)
+{
+    return type == INK_F32 || type == INK_BF16 || type == INK_F16;
+}
+
+ink_type ink_matrix_type(ink_type asked, ink_type stored)
+{
+    if (asked != INK_TYPE_NONE)
+        return asked;
+    return ink_matrix_holds(stored) ? stored : INK_F32;
+}
+
 /* ---- making and filling ---------------------------------------------------------------------------------------- */
 
 void ink_matrix_take(ink_arena *arena, ink_matrix *matrix, size_t n, size_t k, size_t k_capacity, ink_type type)
@@ -58,20 +70,29 @@ static void widen(const ink_kernel *kernel, ink_type type, const char *data, siz
         kernel->from_f64(aligned.f64, count, out);
 }
 
+/* `count` floats as bf16 or f16. */
+static void narrow(const ink_kernel *kernel, ink_type type, const float *values, size_t count, uint16_t *out)
+{
+    if (type == INK_BF16)
+        kernel->to_bf16(values, count, out);
+    else
+        kernel->to_f16(values, count, out);
+}
+
 /* Puts values[i] at element `first + i * step` of the matrix, for i < count <= CHUNK. */
 static void scatter(const ink_kernel *kernel, const ink_matrix *matrix, size_t first, size_t step, const float *values,
                     size_t count)
 {
-    if (matrix->type == INK_BF16) {
-        uint16_t rounded[CHUNK];
-        uint16_t *to = (uint16_t *)matrix->panels + first;
-        kernel->to_bf16(values, count, rounded);
-        for (size_t i = 0; i < count; i++)
-            to[i * step] = rounded[i];
-    } else {
+    if (matrix->type == INK_F32) {
         float *to = (float *)matrix->panels + first;
         for (size_t i = 0; i < count; i++)
             to[i * step] = values[i];
+    } else {
+        uint16_t rounded[CHUNK];
+        uint16_t *to = (uint16_t *)matrix->panels + first;
+        narrow(kernel, matrix->type, values, count, rounded);
+        for (size_t i = 0; i < count; i++)
+            to[i * step] = rounded[i];
     }
 }
 
@@ -122,26 +143,33 @@ void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_
             float *to = matrix->type == INK_F32 ? (float *)matrix->panels + at : values;
             widen(kernel, type, column + row * element_size(type), lanes, to);
             memset(to + lanes, 0, (INK_PANEL - lanes) * sizeof *to);
-            if (matrix->type == INK_BF16)
-                kernel->to_bf16(values, INK_PANEL, (uint16_t *)matrix->panels + at);
+            if (matrix->type != INK_F32)
+                narrow(kernel, matrix->type, values, INK_PANEL, (uint16_t *)matrix->panels + at);
         }
         column += matrix->n * element_size(type);
     }
 }
 
+/* `count` <= CHUNK halves, a panel's width apart, as f32. Widening is exact: any kernel will do. */
+static void gather_halves(ink_type type, const uint16_t *from, size_t count, float *out)
+{
+    uint16_t halves[CHUNK];
+    for (size_t i = 0; i < count; i++)
+        halves[i] = from[i * INK_PANEL];
+    widen(&ink_kernel_portable, type, (const char *)halves, count, out);
+}
+
 void ink_matrix_copy_row(const ink_matrix *matrix, size_t row, float *out)
 {
     size_t lane = row / INK_PANEL * matrix->panel_stride + row % INK_PANEL;
-    if (matrix->type == INK_BF16) {
-        const uint16_t *from = (const uint16_t *)matrix->panels + lane;
-        for (size_t t = 0; t < matrix->k; t++) {
-            uint32_t bits = (uint32_t)from[t * INK_PANEL] << 16;
-            memcpy(out + t, &bits, sizeof bits);
-        }
-    } else {
+    if (matrix->type == INK_F32) {
         const float *from = (const float *)matrix->panels + lane;
         for (size_t t = 0; t < matrix->k; t++)
             out[t] = from[t * INK_PANEL];
+    } else {
+        const uint16_t *from = (const uint16_t *)matrix->panels + lane;
+        for (size_t t = 0; t < matrix->k; t += CHUNK)
+            gather_halves(matrix->type, from + t * INK_PANEL, ink_size_min(CHUNK, matrix->k - t), out + t);
     }
 }
 
@@ -248,10 +276,9 @@ ink_result ink_matrix_create(ink_context *ctx, const ink_tensor *w, ink_type typ
     if (!is_floating(w->type))
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "a matrix of type %s, expected F32, BF16, F16 or F64",
                         ink_type_name(w->type));
-    if (type == INK_TYPE_NONE)
-        type = w->type == INK_BF16 ? INK_BF16 : INK_F32;
-    if (type != INK_F32 && type != INK_BF16)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "a packed matrix is F32 or BF16, not %s", ink_type_name(type));
+    type = ink_matrix_type(type, w->type);
+    if (!ink_matrix_holds(type))
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "a packed matrix is F32, BF16 or F16, not %s", ink_type_name(type));
     if (w->shape.dim[0] != 0 && w->shape.dim[1] != 0)
         INK_REQUIRE(ctx, w->data);
     create_args args = {ctx, w, type};

@@ -9,9 +9,16 @@
 #include "../base/internal.h"
 #include "kernel.h"
 
-/* Sets the fields of an [n, k] matrix and takes its panels from the arena (type INK_F32 or INK_BF16). k_capacity >= k
-   leaves room for k to grow (a value cache); n can grow within the last panel and, where the arena's piece was made
-   for it, by panels. The panels are not initialised; ink_matrix_clear() makes them zero. */
+/* True for the types of packed matrices: INK_F32, INK_BF16, INK_F16. */
+bool ink_matrix_holds(ink_type type);
+
+/* The type of a matrix whose elements are stored as `stored`: the one asked for; if that is INK_TYPE_NONE the stored
+   one where a matrix holds it, else INK_F32. */
+ink_type ink_matrix_type(ink_type asked, ink_type stored);
+
+/* Sets the fields of an [n, k] matrix and takes its panels from the arena (of a type that ink_matrix_holds).
+   k_capacity >= k leaves room for k to grow (a value cache); n can grow within the last panel and, where the arena's
+   piece was made for it, by panels. The panels are not initialised; ink_matrix_clear() makes them zero. */
 void ink_matrix_take(ink_arena *arena, ink_matrix *matrix, size_t n, size_t k, size_t k_capacity, ink_type type);
 void ink_matrix_clear(ink_matrix *matrix);
 

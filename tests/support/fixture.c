@@ -9,7 +9,8 @@
 
 #define PATH_SIZE 1024
 
-const char *const fixture_names[] = {"gpt2", "gpt2_bf16", "rnn", "rnn_relu", "gru", "lstm", "mlp", "mlp_tied", NULL};
+const char *const fixture_names[] = {"gpt2", "gpt2_bf16", "rnn", "rnn_relu", "gru", "lstm", "mlp", "mlp_tied",
+                                     "gru_f16", NULL};
 
 static float *read_tensor(ink_context *ctx, const ink_weights *file, const char *name, size_t *rows)
 {

@@ -40,6 +40,43 @@ bool same_float(float a, float b)
     return isnan(a) ? isnan(b) : bits_of_float(a) == bits_of_float(b);
 }
 
+double f16_value(uint16_t h)
+{
+    double fraction = (h & 0x3ff) / 1024.0, sign = (h & 0x8000) != 0 ? -1 : 1;
+    int exponent = h >> 10 & 0x1f;
+    if (exponent == 31)
+        return fraction != 0 ? NAN : sign * INFINITY;
+    return sign * (exponent == 0 ? ldexp(fraction, -14) : ldexp(1 + fraction, exponent - 15));
+}
+
+/* By the distance to both neighbours. */
+uint16_t bf16_of(float x)
+{
+    uint32_t bits = bits_of_float(x), low = bits & 0xffff;
+    uint16_t upper = (uint16_t)(bits >> 16);
+    if (isnan(x))
+        return (uint16_t)(upper | 0x40);
+    if (low > 0x8000 || (low == 0x8000 && (upper & 1) != 0))
+        upper++;
+    return upper;
+}
+
+/* By the distance to both neighbours, which are searched; the one beyond the largest number counts as 65,536. */
+uint16_t f16_of(float x)
+{
+    double a = fabs((double)x);
+    uint16_t sign = (uint16_t)(bits_of_float(x) >> 16 & 0x8000), below = 0, above = 0x7c00;
+    if (isnan(x))
+        return sign | 0x7e00;
+    while (above - below > 1) {
+        uint16_t middle = (uint16_t)((below + above) / 2);
+        *(f16_value(middle) <= a ? &below : &above) = middle;
+    }
+    double to_below = a - f16_value(below), to_above = (above == 0x7c00 ? 65536 : f16_value(above)) - a;
+    bool up = to_above < to_below || (to_above == to_below && (above & 1) == 0);
+    return sign | (up ? above : below);
+}
+
 double ulps_between(float x, double exact)
 {
     int exponent;

@@ -20,6 +20,11 @@ uint32_t bits_of_float(float x);
 /* The same bits, all NaNs being one. */
 bool same_float(float a, float b);
 
+/* The definitions of the stored types: what an f16 means, and the bf16 and f16 nearest to x, the even one of two. */
+double f16_value(uint16_t h);
+uint16_t bf16_of(float x);
+uint16_t f16_of(float x);
+
 /* |x - exact| in units of the last place of a float as large as `exact`. 0 if both are the same infinity. */
 double ulps_between(float x, double exact);
 
