@@ -15,7 +15,7 @@ typedef struct pass_scratch {
     ink_part *parts; /* [rows] */
     float *x;        /* [rows, hidden_size] */
     ink_head_scratch head;
-    void *kind;
+    void *network;
 } pass_scratch;
 
 static void take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size, pass_scratch *scratch)
@@ -24,7 +24,7 @@ static void take_scratch(ink_arena *arena, const ink_model *model, const ink_pas
     scratch->parts = ink_arena_take(arena, ink_size_min(size->rows, size->n_items), sizeof *scratch->parts);
     scratch->x = ink_arena_take(arena, size->rows * model->info.hidden_size, sizeof *scratch->x);
     ink_head_take_scratch(arena, model, size, &scratch->head);
-    scratch->kind = model->kind->take_scratch(arena, model, size);
+    scratch->network = model->kind->network->take_scratch(arena, model, size);
 }
 
 /* ---- checks --------------------------------------------------------------------------------------------------- */
@@ -109,7 +109,7 @@ static void run_pass(ink_context *ctx, const ink_model *model, const ink_item *i
                      size_t n_parts, size_t rows)
 {
     size_t picked = 0;
-    model->kind->run(ctx, model, scratch->kind, scratch->parts, n_parts, rows, scratch->x);
+    model->kind->network->run(ctx, model, scratch->network, scratch->parts, n_parts, rows, scratch->x);
     for (size_t p = 0, i = 0; p < n_parts; p++, i++) {
         const ink_part *part = &scratch->parts[p];
         while (items[i].state != part->state)

@@ -15,12 +15,11 @@
  * A stored lm_head.weight is used, whatever the flag says: frameworks leave it out when it is the embedding. Without it
  * the flag decides, and an explicit "not tied" means that the file is not whole.
  */
-ink_result ink_head_read(ink_loader *loader, ink_config *config, ink_model *model)
+ink_result ink_head_read(ink_loader *loader, ink_config *config, bool tied, ink_model *model)
 {
     ink_head *head = &model->head;
     size_t vocab_size = model->info.vocab_size;
     size_t hidden_size = model->info.hidden_size;
-    bool tied = true;
     float *bias;
 
     INK_TRY(ink_config_bool(config, "tie_word_embeddings", &tied));
