@@ -56,8 +56,8 @@ static ink_result read_settings(ink_config *config, ink_model *model, settings *
     if (s->hidden_size % s->n_heads != 0)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: n_embd is %z, which %z heads (n_head) do not divide",
                         config->document.file, s->hidden_size, s->n_heads);
-    INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
-    return ink_config_token(config, "eos_token_id", info->vocab_size, &info->eos_token);
+    info->bos_token = info->eos_token = 50256;
+    return ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token);
 }
 
 /* ---- tensors -------------------------------------------------------------------------------------------------- */

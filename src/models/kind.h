@@ -10,6 +10,7 @@
 #define INK_MODELS_KIND_H
 
 #include <inkling/model.h>
+#include <inkling/sampler.h>
 
 #include "../layers/layers.h"
 #include "../layers/loader.h"
@@ -96,6 +97,8 @@ struct ink_model {
     const char **unused;     /* [info.n_unused] */
     ink_embedding embedding; /* [vocab_size, embedding size] */
     ink_head head;
+    bool advises_sampling;   /* the folder says how tokens should be chosen: */
+    ink_sampler_options sampling;
     void *body;              /* the network's own part */
 };
 
@@ -111,11 +114,20 @@ struct ink_state {
    config.json says otherwise; `tied` is what its silence means. model->embedding and model->info are set. */
 ink_result ink_head_read(ink_loader *loader, ink_config *config, bool tied, ink_model *model);
 
-/* Where passes put logits: row i of x goes to targets[i] [vocab_size]. */
+/* Sets what generation.c reads: the stop tokens (info->eos_token is the usual one of this kind, for files that name
+   none; info->vocab_size is set) and the sampling. */
+ink_result ink_generation_read(ink_arena *arena, ink_config *config, ink_config *generation, ink_model *model);
+
+/* Where passes put what comes of row i of x. */
+typedef struct ink_head_target {
+    float *hidden; /* [hidden_size], or NULL */
+    float *logits; /* [vocab_size], or NULL */
+} ink_head_target;
+
 typedef struct ink_head_scratch {
-    float *x;        /* [rows, hidden_size] */
-    float **targets; /* [rows] */
-    float *block;    /* [a few rows, vocab_size]; NULL for a single sequence, whose logits lie side by side */
+    float *x;                 /* [rows, hidden_size] */
+    ink_head_target *targets; /* [rows] */
+    float *block; /* [a few rows, vocab_size]; NULL for a single sequence, whose logits lie side by side */
 } ink_head_scratch;
 void ink_head_take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size,
                            ink_head_scratch *scratch);

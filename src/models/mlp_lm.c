@@ -59,7 +59,7 @@ static ink_result read_tokens(ink_config *config, ink_model_info *info)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH,
                         "%q: member 'bos_token_id' is missing: it fills the window before the first token",
                         config->document.file);
-    return ink_config_token(config, "eos_token_id", info->vocab_size, &info->eos_token);
+    return INK_OK;
 }
 
 static ink_result read(ink_loader *loader, ink_config *config, ink_model *model)

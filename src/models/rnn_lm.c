@@ -21,8 +21,7 @@ static ink_result read_settings(ink_config *config, ink_model_info *info, size_t
     INK_TRY(ink_config_size(config, "embedding_size", INK_MAX_WIDTH, embedding_size));
     INK_TRY(ink_config_size(config, "hidden_size", INK_MAX_WIDTH, &info->hidden_size));
     INK_TRY(ink_config_size(config, "num_layers", INK_MAX_LAYERS, &info->n_layers));
-    INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
-    return ink_config_token(config, "eos_token_id", info->vocab_size, &info->eos_token);
+    return ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token);
 }
 
 static ink_result read(ink_loader *loader, ink_config *config, ink_model *model, ink_cell cell)
