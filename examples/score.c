@@ -180,7 +180,8 @@ static bool score_rows(score *s, size_t begin, size_t end)
 {
     const language_model *lm = s->lm;
     size_t vocab_size = lm->info->vocab_size;
-    ink_item item = {s->state, s->tokens + begin, end - begin, s->logits, end - begin};
+    ink_item item = {.state = s->state, .tokens = s->tokens + begin, .n_tokens = end - begin, .logits = s->logits,
+                     .n_logits = end - begin};
 
     if (!ok(s, ink_model_forward_list(lm->ctx, lm->model, &item, 1)))
         return false;

@@ -112,8 +112,8 @@ static void check_list(const fixture *f)
     float *logits = malloc((N + 1) * vocab_size * sizeof *logits);
     ink_item items[N];
     for (size_t i = 0; i < N; i++)
-        items[i] = (ink_item){fixture_state(ctx, f->model), f->tokens, 1 + i * (f->n_tokens - 1) / (N - 1),
-                              logits + i * vocab_size, 1};
+        items[i] = test_item(fixture_state(ctx, f->model), f->tokens, 1 + i * (f->n_tokens - 1) / (N - 1),
+                              logits + i * vocab_size, 1);
     assert_ok(ctx, ink_model_forward_list(ctx, f->model, items, N));
     for (size_t i = 0; i < N; i++) {
         assert_same_bits(f->name, "in a list", items[i].logits, whole + (items[i].n_tokens - 1) * vocab_size,
@@ -153,7 +153,7 @@ static void check_reserve(const fixture *f)
     float *logits = malloc(N * n * vocab_size * sizeof *logits);
     ink_item items[N];
     for (size_t i = 0; i < N; i++)
-        items[i] = (ink_item){fixture_state(ctx, f->model), f->tokens, n, logits + (N - 1 - i) * n * vocab_size, n};
+        items[i] = test_item(fixture_state(ctx, f->model), f->tokens, n, logits + (N - 1 - i) * n * vocab_size, n);
     size_t before = memory.live_bytes;
     assert_ok(ctx, ink_context_reserve(ctx, f->model, N, N * n, 0));
     printf("%-5s %8zu bytes of scratch\n", f->name, memory.live_bytes - before);

@@ -57,7 +57,7 @@ static void check_chunks(const fixture *f)
         ink_state *state = fixture_state(f->ctx, f->model);
         for (size_t done = 0, n; done < f->n_tokens; done += n) {
             n = sizes[s] < f->n_tokens - done ? sizes[s] : f->n_tokens - done;
-            const ink_item item = {state, f->tokens + done, n, logits + done * vocab_size, n};
+            const ink_item item = test_item(state, f->tokens + done, n, logits + done * vocab_size, n);
             assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, &item, 1));
             assert_int_equal(ink_state_length(state), done + n);
         }
@@ -92,7 +92,7 @@ static void check_list(const fixture *f)
             size_t n_logits = i % 3 == 0 ? n[round][i] : i % 3 == 1 ? 1 : 0;
             logits[round][i] = malloc((n_logits + 1) * vocab_size * sizeof(float));
             const ink_token *tokens = f->tokens + i + (round == 1 ? n[0][i] : 0);
-            items[i] = (ink_item){states[i], tokens, n[round][i], n_logits > 0 ? logits[round][i] : NULL, n_logits};
+            items[i] = test_item(states[i], tokens, n[round][i], n_logits > 0 ? logits[round][i] : NULL, n_logits);
         }
         assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, items, N_LIST));
         for (size_t i = 0; i < N_LIST; i++) {
@@ -124,8 +124,8 @@ static void check_many(const fixture *f)
     static ink_item items[N];
     float *logits = malloc(N * vocab_size * sizeof *logits);
     for (size_t i = 0; i < N; i++)
-        items[i] = (ink_item){fixture_state(f->ctx, f->model), f->tokens + i % 5, 1 + i % 11,
-                              logits + (N - 1 - i) * vocab_size, 1};
+        items[i] = test_item(fixture_state(f->ctx, f->model), f->tokens + i % 5, 1 + i % 11,
+                              logits + (N - 1 - i) * vocab_size, 1);
     assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, items, N));
     for (size_t i = 0; i < N; i++) {
         float *alone = fixture_run(f->ctx, f->model, items[i].tokens, items[i].n_tokens);
@@ -177,7 +177,7 @@ static void check_unaligned(const fixture *f)
     for (size_t shift = 1; shift <= 16; shift += 5) {
         ink_state *state = fixture_state(f->ctx, f->model);
         room[shift + count] = 12345.0F;
-        const ink_item item = {state, f->tokens, f->n_tokens, room + shift, f->n_tokens};
+        const ink_item item = test_item(state, f->tokens, f->n_tokens, room + shift, f->n_tokens);
         assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, &item, 1));
         assert_same_bits(f->name, "unaligned", room + shift, expected, count);
         assert_true(room[shift + count] == 12345.0F);
@@ -377,7 +377,7 @@ static void refuse_item(const fixture *f, ink_item item, ink_result result, cons
 {
     ink_state *good = fixture_state(f->ctx, f->model);
     size_t length = ink_state_length(item.state);
-    const ink_item items[] = {{good, f->tokens, 3, NULL, 0}, item};
+    const ink_item items[] = {test_item(good, f->tokens, 3, NULL, 0), item};
     assert_fails(f->ctx, ink_model_forward_list(f->ctx, f->model, items, 2), result, words);
     assert_int_equal(ink_state_length(good), 0);
     assert_int_equal(ink_state_length(item.state), length);
@@ -395,19 +395,19 @@ static void test_refused_items(void **unused)
     fixture_open(&f, "gpt2");
     fixture_open(&other, "gru");
     ink_state *state = fixture_state(f.ctx, f.model), *foreign = fixture_state(f.ctx, other.model);
-    refuse_item(&f, (ink_item){NULL, f.tokens, 1, logits, 1}, INK_ERROR_ARGUMENT, "item 1: its state is NULL");
-    refuse_item(&f, (ink_item){foreign, f.tokens, 1, logits, 1}, INK_ERROR_ARGUMENT, "another model");
-    refuse_item(&f, (ink_item){state, NULL, 1, logits, 1}, INK_ERROR_ARGUMENT, "no tokens");
-    refuse_item(&f, (ink_item){state, f.tokens, 0, logits, 0}, INK_ERROR_ARGUMENT, "no tokens");
-    refuse_item(&f, (ink_item){state, f.tokens, 1, logits, 2}, INK_ERROR_ARGUMENT, "logits of 2 tokens");
-    refuse_item(&f, (ink_item){state, f.tokens, 1, NULL, 1}, INK_ERROR_ARGUMENT, "no place");
-    refuse_item(&f, (ink_item){state, beyond, 3, logits, 1}, INK_ERROR_ARGUMENT, "token 2 is 53, the vocabulary");
-    refuse_item(&f, (ink_item){state, negative, 3, logits, 1}, INK_ERROR_ARGUMENT, "token 1 is -1");
-    refuse_item(&f, (ink_item){state, huge, 1, logits, 1}, INK_ERROR_ARGUMENT, "2147483647");
-    refuse_item(&f, (ink_item){state, least, 1, logits, 1}, INK_ERROR_ARGUMENT, "-2147483648");
-    refuse_item(&f, (ink_item){state, f.tokens, SIZE_MAX, logits, 1}, INK_ERROR_LIMIT, "room for 48");
+    refuse_item(&f, test_item(NULL, f.tokens, 1, logits, 1), INK_ERROR_ARGUMENT, "item 1: its state is NULL");
+    refuse_item(&f, test_item(foreign, f.tokens, 1, logits, 1), INK_ERROR_ARGUMENT, "another model");
+    refuse_item(&f, test_item(state, NULL, 1, logits, 1), INK_ERROR_ARGUMENT, "no tokens");
+    refuse_item(&f, test_item(state, f.tokens, 0, logits, 0), INK_ERROR_ARGUMENT, "no tokens");
+    refuse_item(&f, test_item(state, f.tokens, 1, logits, 2), INK_ERROR_ARGUMENT, "logits of 2 tokens");
+    refuse_item(&f, test_item(state, f.tokens, 1, NULL, 1), INK_ERROR_ARGUMENT, "no place");
+    refuse_item(&f, test_item(state, beyond, 3, logits, 1), INK_ERROR_ARGUMENT, "token 2 is 53, the vocabulary");
+    refuse_item(&f, test_item(state, negative, 3, logits, 1), INK_ERROR_ARGUMENT, "token 1 is -1");
+    refuse_item(&f, test_item(state, huge, 1, logits, 1), INK_ERROR_ARGUMENT, "2147483647");
+    refuse_item(&f, test_item(state, least, 1, logits, 1), INK_ERROR_ARGUMENT, "-2147483648");
+    refuse_item(&f, test_item(state, f.tokens, SIZE_MAX, logits, 1), INK_ERROR_LIMIT, "room for 48");
 
-    const ink_item twice[] = {{state, f.tokens, 1, NULL, 0}, {state, f.tokens, 1, NULL, 0}};
+    const ink_item twice[] = {test_item(state, f.tokens, 1, NULL, 0), test_item(state, f.tokens, 1, NULL, 0)};
     assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, twice, 2), INK_ERROR_ARGUMENT, "in the list twice");
     assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, twice, 1));
     assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, NULL, 0));

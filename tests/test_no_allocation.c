@@ -102,7 +102,7 @@ static void forward(run *r, size_t n_items, size_t n_tokens)
     for (size_t i = 0; i < n_items; i++) {
         float *logits = r->logits + (n_items - 1 - i) * n_tokens * r->f->info->vocab_size;
         ink_state_reset(r->states[i]);
-        items[i] = (ink_item){r->states[i], r->f->tokens, n_tokens, logits, n_tokens};
+        items[i] = test_item(r->states[i], r->f->tokens, n_tokens, logits, n_tokens);
     }
     assert_ok(r->ctx, ink_model_forward_list(r->ctx, r->f->model, items, n_items));
 }

@@ -320,7 +320,7 @@ static void greedy(const char *folder, float penalty, ink_token *tokens, size_t 
         for (size_t j = 1; j < vocab_size; j++)
             if (logits[j] > logits[next[0]])
                 next[0] = (ink_token)j;
-        if (next[0] == ink_model_get_info(model)->eos_token)
+        if (ink_model_stops_at(model, next[0]))
             break;
         tokens[*n] = next[0];
     }

@@ -36,7 +36,7 @@ static void *use_model(void *argument)
     if (logits == NULL || ctx == NULL || ink_state_create(ctx, f->model, f->n_tokens, &state) != INK_OK)
         return NULL;
     for (size_t round = 0; round < N_ROUNDS; round++) {
-        const ink_item item = {state, f->tokens + u->first_chunk, rest, logits, rest};
+        const ink_item item = test_item(state, f->tokens + u->first_chunk, rest, logits, rest);
         ink_state_reset(state);
         if (ink_model_forward(ctx, f->model, state, f->tokens, u->first_chunk, NULL) == INK_OK &&
             ink_model_forward_list(ctx, f->model, &item, 1) == INK_OK &&

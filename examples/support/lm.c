@@ -142,7 +142,7 @@ static bool produce(const language_model *lm, const lm_request *request, lm_run 
         ink_token token;
         if (!ok(lm, ink_sampler_pick(lm->ctx, run->sampler, run->logits, &token)))
             return false;
-        if (token == lm->info->eos_token) {
+        if (ink_model_stops_at(lm->model, token)) {
             report->end = LM_EOS;
             break;
         }

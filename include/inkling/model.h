@@ -35,12 +35,13 @@
  *                     "h.i.attn.out", "h.i.norm_2", "h.i.mlp.up", "h.i.mlp.down", "h.i.out"
  *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates", "rnn.li.h", and "rnn.li.c" for the lstm
  *   mlp               "embedding" (the windows); "mlp.layers.i.out"
- *   all               of the rows whose logits are wanted, "norm_f" if there is a final norm, then "logits"
+ *   all               of the rows that are wanted, "norm_f" if there is a final norm, then "logits"
  */
 #ifndef INKLING_MODEL_H
 #define INKLING_MODEL_H
 
 #include <inkling/embedding.h>
+#include <inkling/sampler.h>
 #include <inkling/source.h>
 #include <inkling/tensor.h>
 
@@ -79,7 +80,9 @@ typedef struct ink_model_info {
     uint64_t n_bytes;         /* memory the model holds */
     size_t n_unused;          /* tensors in the file that the model has no use for */
     ink_token bos_token;      /* -1: config.json names none */
-    ink_token eos_token;
+    ink_token eos_token;      /* the first of the stop tokens; -1: there is none */
+    const ink_token *stop_tokens; /* [n_stop_tokens]: each of them ends a text */
+    size_t n_stop_tokens;
 } ink_model_info;
 
 /* Lives as long as the model. */
@@ -87,6 +90,15 @@ const ink_model_info *ink_model_get_info(const ink_model *model);
 
 /* The name of the i-th unused tensor, i < n_unused. */
 const char *ink_model_unused(const ink_model *model, size_t i);
+
+/* True for one of the stop tokens: eos_token_id of generation_config.json, or else of config.json, or else what this
+   kind of model has by default. */
+bool ink_model_stops_at(const ink_model *model, ink_token token);
+
+/* How the makers of the model would have its tokens chosen: do_sample, temperature, top_k, top_p, min_p and
+   repetition_penalty of generation_config.json, or else of config.json, with Hugging Face's defaults for what is left
+   out; seed 0. False, with *options greedy, if neither file has do_sample or repetition_penalty. */
+bool ink_model_sampling(const ink_model *model, ink_sampler_options *options);
 
 /*
  * States. `capacity` is how many tokens the sequence may get: the size of the key/value caches. 0 asks for the
@@ -121,13 +133,17 @@ ink_result ink_state_save(ink_context *ctx, const ink_state *state, void *bytes,
 ink_result ink_state_load(ink_context *ctx, ink_state *state, const void *bytes, size_t size);
 
 /* One sequence of a list: `n_tokens` tokens that follow those the state has seen. The logits of the last `n_logits` of
-   them go to `logits` [n_logits, vocab_size]; 0 <= n_logits <= n_tokens, and logits may be NULL if it is 0. */
+   them go to `logits` [n_logits, vocab_size]; 0 <= n_logits <= n_tokens, and logits may be NULL if it is 0. The vectors
+   that logits are made of, after the final norm if there is one, go to `hidden` [n_hidden, hidden_size] by the same
+   rules. */
 typedef struct ink_item {
     ink_state *state;
     const ink_token *tokens;
     size_t n_tokens;
     float *logits;
     size_t n_logits;
+    float *hidden;
+    size_t n_hidden;
 } ink_item;
 
 /* Runs many sequences in one pass. Every item has its own state; each result is bit-identical to running the item

@@ -22,19 +22,35 @@ static void mix(ink_config *config, const char *key, uint64_t value)
     config->fingerprint = ink_fingerprint_number(config->fingerprint, value);
 }
 
-ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source, ink_config *config)
+ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *file,
+                           ink_config *config)
 {
-    config->ctx = ctx;
-    config->fingerprint = INK_HASH_START;
-    INK_TRY(ink_json_open(ctx, arena, source, INK_CONFIG_FILE, MAX_CONFIG_BYTES, &config->document));
+    *config = (ink_config){.ctx = ctx, .fingerprint = INK_HASH_START};
+    INK_TRY(ink_json_open(ctx, arena, source, file, MAX_CONFIG_BYTES, &config->document));
     if (config->document.nodes[0].kind != INK_JSON_OBJECT)
         return ink_fail(ctx, INK_ERROR_MISMATCH, "%q: expected an object of settings", config->document.file);
     return INK_OK;
 }
 
+/* INK_JSON_NONE also for null. */
 static ink_json member(const ink_config *config, const char *key)
 {
-    return ink_json_member(&config->document, 0, key);
+    return config->document.n_nodes > 0 ? ink_json_member(&config->document, config->object, key) : INK_JSON_NONE;
+}
+
+bool ink_config_has(const ink_config *config, const char *key)
+{
+    return member(config, key) != INK_JSON_NONE || ink_config_is_null(config, key);
+}
+
+bool ink_config_is_null(const ink_config *config, const char *key)
+{
+    const ink_json_document *document = &config->document;
+    ink_json i = document->n_nodes > 0 ? ink_json_first(document, config->object) : INK_JSON_NONE;
+    for (; i != INK_JSON_NONE; i = ink_json_next(document, i))
+        if (strcmp(document->nodes[i].key, key) == 0)
+            return document->nodes[i].kind == INK_JSON_NULL;
+    return false;
 }
 
 ink_result ink_config_element(ink_config *config, ink_json element, size_t max, size_t *value)
@@ -44,45 +60,76 @@ ink_result ink_config_element(ink_config *config, ink_json element, size_t max, 
     return INK_OK;
 }
 
-ink_result ink_config_size(ink_config *config, const char *key, size_t max, size_t *value)
+static ink_result whole_number(ink_config *config, const char *key, size_t min, size_t max, size_t *value)
 {
     ink_json node = member(config, key);
-    if (node == INK_JSON_NONE && *value == 0)
-        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: member '%s' is missing", config->document.file, key);
     if (node != INK_JSON_NONE)
-        INK_TRY(ink_json_get_size(config->ctx, &config->document, node, 1, max, value));
+        INK_TRY(ink_json_get_size(config->ctx, &config->document, node, min, max, value));
     mix(config, key, *value);
+    return INK_OK;
+}
+
+ink_result ink_config_size(ink_config *config, const char *key, size_t max, size_t *value)
+{
+    if (member(config, key) == INK_JSON_NONE && *value == 0)
+        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: member '%s' is missing", config->document.file, key);
+    return whole_number(config, key, 1, max, value);
+}
+
+ink_result ink_config_count(ink_config *config, const char *key, size_t max, size_t *value)
+{
+    return whole_number(config, key, 0, max, value);
+}
+
+static ink_result out_of_range(const ink_config *config, ink_json node, const char *key, const char *range)
+{
+    return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: %s: expected a number %s, found %q", config->document.file,
+                    key, range, config->document.nodes[node].string);
+}
+
+ink_result ink_config_number(ink_config *config, const char *key, double min, double max, const char *range,
+                             double *value)
+{
+    ink_json node = member(config, key);
+    double number = *value;
+    uint64_t bits;
+    if (node != INK_JSON_NONE) {
+        INK_TRY(ink_json_get_float(config->ctx, &config->document, node, &number));
+        if (!(number >= min) || !(number <= max))
+            return out_of_range(config, node, key, range);
+    }
+    memcpy(&bits, &number, sizeof bits);
+    mix(config, key, bits);
+    *value = number;
     return INK_OK;
 }
 
 ink_result ink_config_epsilon(ink_config *config, const char *key, float *value)
 {
-    ink_json node = member(config, key);
+    const char *range = "above 0 and at most 1";
     double number = (double)*value;
-    if (node != INK_JSON_NONE)
-        INK_TRY(ink_json_get_float(config->ctx, &config->document, node, &number));
-    float narrow = (float)number;
-    if (!(narrow > 0) || !(narrow <= 1))
-        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: %s: expected a number above 0 and at most 1, found %q",
-                        config->document.file, key, config->document.nodes[node].string);
-    uint32_t bits;
-    memcpy(&bits, &narrow, sizeof bits);
-    mix(config, key, bits);
-    *value = narrow;
+    INK_TRY(ink_config_number(config, key, 0, 1, range, &number));
+    if (!((float)number > 0))
+        return out_of_range(config, member(config, key), key, range);
+    *value = (float)number;
     return INK_OK;
 }
 
 ink_result ink_config_bool(ink_config *config, const char *key, bool *value)
 {
-    INK_TRY(ink_json_read_bool(config->ctx, &config->document, 0, key, value));
+    ink_json node = member(config, key);
+    if (node != INK_JSON_NONE)
+        INK_TRY(ink_json_get_bool(config->ctx, &config->document, node, value));
     mix(config, key, *value);
     return INK_OK;
 }
 
 ink_result ink_config_string(ink_config *config, const char *key, const char **value)
 {
+    ink_json node = member(config, key);
     *value = "";
-    INK_TRY(ink_json_read_string(config->ctx, &config->document, 0, key, value));
+    if (node != INK_JSON_NONE)
+        INK_TRY(ink_json_get_string(config->ctx, &config->document, node, value, NULL));
     config->fingerprint = ink_hash_on(config->fingerprint, *value, strlen(*value) + 1);
     return INK_OK;
 }
@@ -126,11 +173,11 @@ ink_result ink_config_activation(ink_config *config, const char *key, ink_activa
                     config->document.file, key, name);
 }
 
-ink_result ink_config_token(ink_config *config, const char *key, size_t vocab_size, ink_token *value)
+ink_result ink_config_tokens(const ink_config *config, const char *key, size_t vocab_size, ink_token *values, size_t *n)
 {
     const ink_json_document *document = &config->document;
     ink_json node = member(config, key);
-    *value = -1;
+    *n = 0;
     if (node == INK_JSON_NONE)
         return INK_OK;
     bool list = document->nodes[node].kind == INK_JSON_ARRAY;
@@ -138,10 +185,23 @@ ink_result ink_config_token(ink_config *config, const char *key, size_t vocab_si
     while (id != INK_JSON_NONE) {
         int64_t number;
         INK_TRY(ink_json_get_int(config->ctx, document, id, 0, (int64_t)vocab_size - 1, &number));
-        if (*value < 0)
-            *value = (ink_token)number;
+        if (values != NULL)
+            values[*n] = (ink_token)number;
+        ++*n;
         id = list ? ink_json_next(document, id) : INK_JSON_NONE;
     }
+    return INK_OK;
+}
+
+ink_result ink_config_token(const ink_config *config, const char *key, size_t vocab_size, ink_token *value)
+{
+    ink_json node = member(config, key);
+    int64_t number = *value >= 0 && (size_t)*value < vocab_size && !ink_config_is_null(config, key) ? *value : -1;
+    if (node != INK_JSON_NONE && config->document.nodes[node].kind == INK_JSON_ARRAY)
+        node = ink_json_first(&config->document, node);
+    if (node != INK_JSON_NONE)
+        INK_TRY(ink_json_get_int(config->ctx, &config->document, node, 0, (int64_t)vocab_size - 1, &number));
+    *value = (ink_token)number;
     return INK_OK;
 }
 

@@ -15,7 +15,7 @@ typedef struct pass_scratch {
     ink_part *parts; /* [rows] */
     float *x;        /* [rows, hidden_size] */
     ink_head_scratch head;
-    void *kind;
+    void *network;
 } pass_scratch;
 
 static void take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size, pass_scratch *scratch)
@@ -24,7 +24,7 @@ static void take_scratch(ink_arena *arena, const ink_model *model, const ink_pas
     scratch->parts = ink_arena_take(arena, ink_size_min(size->rows, size->n_items), sizeof *scratch->parts);
     scratch->x = ink_arena_take(arena, size->rows * model->info.hidden_size, sizeof *scratch->x);
     ink_head_take_scratch(arena, model, size, &scratch->head);
-    scratch->kind = model->kind->take_scratch(arena, model, size);
+    scratch->network = model->kind->network->take_scratch(arena, model, size);
 }
 
 /* ---- checks --------------------------------------------------------------------------------------------------- */
@@ -42,6 +42,12 @@ static ink_result check_item(ink_context *ctx, const ink_model *model, const ink
                         item->n_logits, item->n_tokens);
     if (item->n_logits > 0 && item->logits == NULL)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %z: logits are wanted, but there is no place for them", i);
+    if (item->n_hidden > item->n_tokens)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %z: the hidden vectors of %z tokens are wanted, it has %z", i,
+                        item->n_hidden, item->n_tokens);
+    if (item->n_hidden > 0 && item->hidden == NULL)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %z: hidden vectors are wanted, but there is no place for them",
+                        i);
     if (item->n_tokens > state->capacity - state->length)
         return ink_fail(ctx, INK_ERROR_LIMIT, "item %z: %z tokens after the %z there are: the state has room for %z", i,
                         item->n_tokens, state->length, state->capacity);
@@ -89,19 +95,29 @@ static size_t plan_pass(const ink_item *items, size_t n_items, const pass_scratc
     return rows;
 }
 
-/* Copies the rows of an item's part whose logits are wanted to the head's rows from `picked` on, and says where the
-   logits go. Returns how many rows there are then. */
+/* The place of token t among the last n_wanted of n, rows of `width` floats; NULL if it is not among them. */
+static float *place_of(float *rows, size_t width, size_t t, size_t n, size_t n_wanted)
+{
+    return t >= n - n_wanted ? rows + (t - (n - n_wanted)) * width : NULL;
+}
+
+/* Copies the rows of an item's part of which something is wanted to the head's rows from `picked` on, and says where
+   that goes. Returns how many rows there are then. */
 static size_t pick_rows(const ink_model *model, const ink_item *item, size_t done, const ink_part *part,
                         const pass_scratch *scratch, size_t picked)
 {
     size_t hidden_size = model->info.hidden_size;
-    size_t wanted = item->n_tokens - item->n_logits; /* from this token on */
-    for (size_t i = 0; i < part->count; i++)
-        if (done + i >= wanted) {
-            memcpy(scratch->head.x + picked * hidden_size, scratch->x + (part->first + i) * hidden_size,
-                   hidden_size * sizeof(float));
-            scratch->head.targets[picked++] = item->logits + (done + i - wanted) * model->info.vocab_size;
-        }
+    size_t n = item->n_tokens;
+    for (size_t i = 0; i < part->count; i++) {
+        const ink_head_target target = {
+            .hidden = place_of(item->hidden, hidden_size, done + i, n, item->n_hidden),
+            .logits = place_of(item->logits, model->info.vocab_size, done + i, n, item->n_logits)};
+        if (target.hidden == NULL && target.logits == NULL)
+            continue;
+        memcpy(scratch->head.x + picked * hidden_size, scratch->x + (part->first + i) * hidden_size,
+               hidden_size * sizeof(float));
+        scratch->head.targets[picked++] = target;
+    }
     return picked;
 }
 
@@ -109,7 +125,7 @@ static void run_pass(ink_context *ctx, const ink_model *model, const ink_item *i
                      size_t n_parts, size_t rows)
 {
     size_t picked = 0;
-    model->kind->run(ctx, model, scratch->kind, scratch->parts, n_parts, rows, scratch->x);
+    model->kind->network->run(ctx, model, scratch->network, scratch->parts, n_parts, rows, scratch->x);
     for (size_t p = 0, i = 0; p < n_parts; p++, i++) {
         const ink_part *part = &scratch->parts[p];
         while (items[i].state != part->state)
@@ -154,7 +170,11 @@ ink_result ink_model_forward_list(ink_context *ctx, const ink_model *model, cons
 ink_result ink_model_forward(ink_context *ctx, const ink_model *model, ink_state *state, const ink_token *tokens,
                              size_t n_tokens, float *logits)
 {
-    const ink_item item = {state, tokens, n_tokens, logits, logits != NULL && n_tokens > 0};
+    const ink_item item = {.state = state,
+                           .tokens = tokens,
+                           .n_tokens = n_tokens,
+                           .logits = logits,
+                           .n_logits = logits != NULL && n_tokens > 0};
     return ink_model_forward_list(ctx, model, &item, 1);
 }
 

@@ -15,12 +15,11 @@
  * A stored lm_head.weight is used, whatever the flag says: frameworks leave it out when it is the embedding. Without it
  * the flag decides, and an explicit "not tied" means that the file is not whole.
  */
-ink_result ink_head_read(ink_loader *loader, ink_config *config, ink_model *model)
+ink_result ink_head_read(ink_loader *loader, ink_config *config, bool tied, ink_model *model)
 {
     ink_head *head = &model->head;
     size_t vocab_size = model->info.vocab_size;
     size_t hidden_size = model->info.hidden_size;
-    bool tied = true;
     float *bias;
 
     INK_TRY(ink_config_bool(config, "tie_word_embeddings", &tied));
@@ -66,36 +65,53 @@ static void multiply(ink_context *ctx, const ink_model *model, const float *x, s
     INK_LOOK(ctx, "logits", ink_tensor_2d(logits, n, vocab_size));
 }
 
-/* How many of the n >= 1 targets, from the first on, lie side by side. */
-static size_t side_by_side(float *const *targets, size_t n, size_t vocab_size)
+/* How many of the n >= 1 targets, from the first on, want logits as the first does; and of these, how many lie side by
+   side. */
+static size_t wanting(const ink_head_target *targets, size_t n)
 {
     size_t count = 1;
-    while (count < n && targets[count] == targets[count - 1] + vocab_size)
+    while (count < n && targets[count].logits != NULL)
         count++;
     return count;
+}
+
+static size_t side_by_side(const ink_head_target *targets, size_t n, size_t vocab_size)
+{
+    size_t count = 1;
+    while (count < n && targets[count].logits == targets[count - 1].logits + vocab_size)
+        count++;
+    return count;
+}
+
+/* Logits of the next rows, of which the first wants them; returns how many rows that were. */
+static size_t run_some(ink_context *ctx, const ink_model *model, const ink_head_scratch *scratch, size_t row, size_t n)
+{
+    size_t vocab_size = model->info.vocab_size;
+    const float *x = scratch->x + row * model->info.hidden_size;
+    const ink_head_target *targets = scratch->targets + row;
+    size_t wanted = wanting(targets, n - row);
+    size_t block = ink_size_min(wanted, BLOCK_ROWS);
+    size_t together = side_by_side(targets, wanted, vocab_size);
+    if (together >= block || scratch->block == NULL) {
+        multiply(ctx, model, x, together, targets[0].logits);
+        return together;
+    }
+    multiply(ctx, model, x, block, scratch->block);
+    for (size_t i = 0; i < block; i++)
+        memcpy(targets[i].logits, scratch->block + i * vocab_size, vocab_size * sizeof(float));
+    return block;
 }
 
 void ink_head_run(ink_context *ctx, const ink_model *model, const ink_head_scratch *scratch, size_t n)
 {
     size_t hidden_size = model->info.hidden_size;
-    size_t vocab_size = model->info.vocab_size;
     if (n > 0 && model->head.norm != NULL) {
         ink_norm_run(ctx, model->head.norm, scratch->x, n, scratch->x);
         INK_LOOK(ctx, "norm_f", ink_tensor_2d(scratch->x, n, hidden_size));
     }
-
-    for (size_t row = 0, count; row < n; row += count) {
-        const float *x = scratch->x + row * hidden_size;
-        float **targets = scratch->targets + row;
-        size_t block = ink_size_min(n - row, BLOCK_ROWS);
-        count = side_by_side(targets, n - row, vocab_size);
-        if (count >= block || scratch->block == NULL) {
-            multiply(ctx, model, x, count, targets[0]);
-            continue;
-        }
-        count = block;
-        multiply(ctx, model, x, count, scratch->block);
-        for (size_t i = 0; i < count; i++)
-            memcpy(targets[i], scratch->block + i * vocab_size, vocab_size * sizeof(float));
-    }
+    for (size_t row = 0; row < n; row++)
+        if (scratch->targets[row].hidden != NULL)
+            memcpy(scratch->targets[row].hidden, scratch->x + row * hidden_size, hidden_size * sizeof(float));
+    for (size_t row = 0; row < n;)
+        row += scratch->targets[row].logits != NULL ? run_some(ctx, model, scratch, row, n) : 1;
 }

@@ -1,14 +1,16 @@
 /*
- * kind.h - what a kind of model is to the library: one table of functions, and a page of its own (gpt2.c, ...).
+ * kind.h - what a kind of model is to the library: a page that names its settings and tensors (gpt2.c, ...), and the
+ * network they are read into.
  *
- * The page says which settings and tensors there are, what a state holds, and how rows of tokens become rows of hidden
- * vectors. Everything else (options, limits, lists of sequences, logits, saving states) is the same for all kinds and
- * lives in model.c, head.c, forward.c and state.c.
+ * The network says what a state holds and how rows of tokens become rows of hidden vectors; kinds that differ in names
+ * alone share one. Everything else (options, limits, lists of sequences, logits, saving states) is the same for all
+ * kinds and lives in model.c, head.c, forward.c and state.c.
  */
 #ifndef INK_MODELS_KIND_H
 #define INK_MODELS_KIND_H
 
 #include <inkling/model.h>
+#include <inkling/sampler.h>
 
 #include "../layers/layers.h"
 #include "../layers/loader.h"
@@ -38,18 +40,9 @@ typedef struct ink_words {
     size_t count, stride;
 } ink_words;
 
-typedef struct ink_model_kind {
-    const char *name; /* model_type */
-
-    /* Settings and tensors, in the two runs of loader.h: sets model->info, ->body and what else of the model it has.
-       On the first run what comes from the arena is not there, and the model itself is a spare one. */
-    ink_result (*read)(ink_loader *loader, ink_config *config, ink_model *model);
-
-    /* True for a tensor that files of this kind may hold and no model needs; NULL: there is none. */
-    bool (*ignores)(const char *tensor);
-
-    /* Takes what a state of this kind holds and returns it, NULL while measuring. */
-    void *(*take_state)(ink_arena *arena, const ink_model *model, size_t capacity);
+typedef struct ink_network {
+    /* Takes what a state holds and returns it, NULL while measuring. */
+    void *(*take_state)(ink_context *ctx, ink_arena *arena, const ink_model *model, size_t capacity);
 
     /* From now on the state's body holds `length` tokens: 0 empties it, less than it had forgets (if can_rewind), more
        is about to be written word by word. */
@@ -68,6 +61,19 @@ typedef struct ink_model_kind {
 
     bool can_rewind;   /* to any length */
     bool holds_tokens; /* the words of a state are token ids, not floats */
+} ink_network;
+
+typedef struct ink_model_kind {
+    const char *name; /* model_type */
+
+    /* Settings and tensors, in the two runs of loader.h: sets model->info, ->body and what else of the model it has.
+       On the first run what comes from the arena is not there, and the model itself is a spare one. */
+    ink_result (*read)(ink_loader *loader, ink_config *config, ink_model *model);
+
+    /* True for a tensor that files of this kind may hold and no model needs; NULL: there is none. */
+    bool (*ignores)(const char *tensor);
+
+    const ink_network *network;
 } ink_model_kind;
 
 extern const ink_model_kind ink_kind_gpt2;
@@ -91,7 +97,9 @@ struct ink_model {
     const char **unused;     /* [info.n_unused] */
     ink_embedding embedding; /* [vocab_size, embedding size] */
     ink_head head;
-    void *body;              /* the kind's own part */
+    bool advises_sampling;   /* the folder says how tokens should be chosen: */
+    ink_sampler_options sampling;
+    void *body;              /* the network's own part */
 };
 
 struct ink_state {
@@ -99,24 +107,33 @@ struct ink_state {
     size_t capacity; /* tokens; SIZE_MAX: no limit */
     size_t length;
     bool listed;     /* while a list is checked: it has come up */
-    void *body;      /* the kind's own part */
+    void *body;      /* the network's own part */
 };
 
 /* Reads lm_head.weight and, if it is there, lm_head.bias. Without the weight the head is tied to the embedding, unless
-   config.json says otherwise. model->embedding and model->info are set. */
-ink_result ink_head_read(ink_loader *loader, ink_config *config, ink_model *model);
+   config.json says otherwise; `tied` is what its silence means. model->embedding and model->info are set. */
+ink_result ink_head_read(ink_loader *loader, ink_config *config, bool tied, ink_model *model);
 
-/* Where passes put logits: row i of x goes to targets[i] [vocab_size]. */
+/* Sets what generation.c reads: the stop tokens (info->eos_token is the usual one of this kind, for files that name
+   none; info->vocab_size is set) and the sampling. */
+ink_result ink_generation_read(ink_arena *arena, ink_config *config, ink_config *generation, ink_model *model);
+
+/* Where passes put what comes of row i of x. */
+typedef struct ink_head_target {
+    float *hidden; /* [hidden_size], or NULL */
+    float *logits; /* [vocab_size], or NULL */
+} ink_head_target;
+
 typedef struct ink_head_scratch {
-    float *x;        /* [rows, hidden_size] */
-    float **targets; /* [rows] */
-    float *block;    /* [a few rows, vocab_size]; NULL for a single sequence, whose logits lie side by side */
+    float *x;                 /* [rows, hidden_size] */
+    ink_head_target *targets; /* [rows] */
+    float *block; /* [a few rows, vocab_size]; NULL for a single sequence, whose logits lie side by side */
 } ink_head_scratch;
 void ink_head_take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size,
                            ink_head_scratch *scratch);
 void ink_head_run(ink_context *ctx, const ink_model *model, const ink_head_scratch *scratch, size_t n);
 
-/* The kind's set_length(), and the state's own. */
+/* The network's set_length(), and the state's own. */
 void ink_state_set_length(ink_state *state, size_t length);
 
 #endif

@@ -59,7 +59,7 @@ static ink_result read_tokens(ink_config *config, ink_model_info *info)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH,
                         "%q: member 'bos_token_id' is missing: it fills the window before the first token",
                         config->document.file);
-    return ink_config_token(config, "eos_token_id", info->vocab_size, &info->eos_token);
+    return INK_OK;
 }
 
 static ink_result read(ink_loader *loader, ink_config *config, ink_model *model)
@@ -79,14 +79,14 @@ static ink_result read(ink_loader *loader, ink_config *config, ink_model *model)
     INK_TRY(refuse_more_layers(loader, mlp->n_layers));
     info->n_layers = mlp->n_layers;
     model->body = mlp;
-    return ink_head_read(loader, config, model);
+    return ink_head_read(loader, config, true, model);
 }
 
 /* ---- state: the last W - 1 tokens, oldest first --------------------------------------------------------------- */
 
-static void *take_state(ink_arena *arena, const ink_model *model, size_t capacity)
+static void *take_state(ink_context *ctx, ink_arena *arena, const ink_model *model, size_t capacity)
 {
-    (void)capacity;
+    (void)ctx, (void)capacity;
     return ink_arena_take(arena, model->info.window_size - 1, sizeof(ink_token));
 }
 
@@ -149,9 +149,7 @@ static void run(ink_context *ctx, const ink_model *model, void *scratch, const i
     ink_look_leave(ctx, scope);
 }
 
-const ink_model_kind ink_kind_mlp = {
-    .name = "mlp",
-    .read = read,
+static const ink_network network = {
     .take_state = take_state,
     .set_length = set_length,
     .words = words,
@@ -159,3 +157,5 @@ const ink_model_kind ink_kind_mlp = {
     .run = run,
     .holds_tokens = true,
 };
+
+const ink_model_kind ink_kind_mlp = {.name = "mlp", .read = read, .network = &network};

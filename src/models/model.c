@@ -18,6 +18,7 @@ typedef struct opening {
     ink_context *ctx;
     ink_model_options options;
     ink_config config;
+    ink_config generation;
     const ink_model_kind *kind;
     ink_weights *weights;
     bool *used;           /* [ink_weights_count]: tensors the model asked for */
@@ -100,6 +101,7 @@ static ink_result build(void *args, ink_arena *arena, void **object)
     if (model == NULL)
         model = &spare;
     memset(model, 0, sizeof *model);
+    model->info.bos_token = model->info.eos_token = -1;
     begin_loader(job, arena, &loader);
     job->config.fingerprint = ink_hash_on(INK_HASH_START, job->kind->name, strlen(job->kind->name));
     INK_TRY(job->kind->read(&loader, &job->config, model));
@@ -110,7 +112,7 @@ static ink_result build(void *args, ink_arena *arena, void **object)
     model->info.kind = job->kind->name;
     model->info.n_parameters = loader.n_parameters;
     list_unused(job, arena, model);
-    return INK_OK;
+    return ink_generation_read(arena, &job->config, &job->generation, model);
 }
 
 static ink_result build_model(opening *job, ink_arena *work, ink_model **model)
@@ -133,9 +135,12 @@ static ink_result build_model(opening *job, ink_arena *work, ink_model **model)
 static ink_result open_model(opening *job, const ink_source *source, ink_arena *work, ink_model **model)
 {
     ink_context *ctx = job->ctx;
-    ink_result opened = ink_config_open(ctx, work, source, &job->config);
+    ink_result opened = ink_config_open(ctx, work, source, INK_CONFIG_FILE, &job->config);
     if (opened != INK_OK)
         return opened == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, source) : opened;
+    opened = ink_config_open(ctx, work, source, INK_GENERATION_FILE, &job->generation);
+    if (opened != INK_OK && opened != INK_ERROR_NOT_FOUND)
+        return opened;
     INK_TRY(find_kind(ctx, &job->config, &job->kind));
     INK_TRY(ink_folder_open_weights(ctx, source, &job->weights));
     ink_result result = build_model(job, work, model);

@@ -21,8 +21,7 @@ static ink_result read_settings(ink_config *config, ink_model_info *info, size_t
     INK_TRY(ink_config_size(config, "embedding_size", INK_MAX_WIDTH, embedding_size));
     INK_TRY(ink_config_size(config, "hidden_size", INK_MAX_WIDTH, &info->hidden_size));
     INK_TRY(ink_config_size(config, "num_layers", INK_MAX_LAYERS, &info->n_layers));
-    INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
-    return ink_config_token(config, "eos_token_id", info->vocab_size, &info->eos_token);
+    return ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token);
 }
 
 static ink_result read(ink_loader *loader, ink_config *config, ink_model *model, ink_cell cell)
@@ -41,7 +40,7 @@ static ink_result read(ink_loader *loader, ink_config *config, ink_model *model,
                         "%q: the network is bidirectional, which cannot predict a next token",
                         ink_weights_name(loader->weights));
     model->body = recurrent;
-    return ink_head_read(loader, config, model);
+    return ink_head_read(loader, config, true, model);
 }
 
 static ink_result read_rnn(ink_loader *loader, ink_config *config, ink_model *model)
@@ -68,9 +67,9 @@ static ink_result read_lstm(ink_loader *loader, ink_config *config, ink_model *m
 
 /* ---- state: h of all layers, and c --------------------------------------------------------------------------- */
 
-static void *take_state(ink_arena *arena, const ink_model *model, size_t capacity)
+static void *take_state(ink_context *ctx, ink_arena *arena, const ink_model *model, size_t capacity)
 {
-    (void)capacity;
+    (void)ctx, (void)capacity;
     return ink_arena_take(arena, ink_recurrent_state_size(model->body), sizeof(float));
 }
 
@@ -126,9 +125,7 @@ static void run(ink_context *ctx, const ink_model *model, void *scratch, const i
     ink_look_leave(ctx, scope);
 }
 
-const ink_model_kind ink_kind_rnn = {
-    .name = "rnn",
-    .read = read_rnn,
+static const ink_network network = {
     .take_state = take_state,
     .set_length = set_length,
     .words = words,
@@ -136,22 +133,6 @@ const ink_model_kind ink_kind_rnn = {
     .run = run,
 };
 
-const ink_model_kind ink_kind_gru = {
-    .name = "gru",
-    .read = read_gru,
-    .take_state = take_state,
-    .set_length = set_length,
-    .words = words,
-    .take_scratch = take_scratch,
-    .run = run,
-};
-
-const ink_model_kind ink_kind_lstm = {
-    .name = "lstm",
-    .read = read_lstm,
-    .take_state = take_state,
-    .set_length = set_length,
-    .words = words,
-    .take_scratch = take_scratch,
-    .run = run,
-};
+const ink_model_kind ink_kind_rnn = {.name = "rnn", .read = read_rnn, .network = &network};
+const ink_model_kind ink_kind_gru = {.name = "gru", .read = read_gru, .network = &network};
+const ink_model_kind ink_kind_lstm = {.name = "lstm", .read = read_lstm, .network = &network};

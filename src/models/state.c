@@ -1,7 +1,7 @@
 /*
  * state.c - what changes while a sequence runs: making it, going back, copying, saving, loading.
  *
- * A kind of model describes what its states hold as pieces of 32-bit words (kind.h), and everything here is a walk over
+ * A network describes what its states hold as pieces of 32-bit words (kind.h), and everything here is a walk over
  * these pieces. A saved state is
  *
  *     "INKSTATE"      8 bytes
@@ -25,9 +25,15 @@
 #define HEADER_SIZE (MAGIC_SIZE + 8 * N_NUMBERS)
 #define CHECKSUM_AT (HEADER_SIZE - 8)
 
+static const ink_network *network_of(const ink_state *state)
+{
+    return state->model->kind->network;
+}
+
 /* ---- making --------------------------------------------------------------------------------------------------- */
 
 typedef struct order {
+    ink_context *ctx;
     const ink_model *model;
     size_t capacity;
 } order;
@@ -36,7 +42,7 @@ static ink_result build(void *args, ink_arena *arena, void **object)
 {
     const order *wanted = args;
     ink_state *state = ink_arena_take(arena, 1, sizeof *state);
-    void *body = wanted->model->kind->take_state(arena, wanted->model, wanted->capacity);
+    void *body = wanted->model->kind->network->take_state(wanted->ctx, arena, wanted->model, wanted->capacity);
     if (state == NULL || ink_arena_failed(arena))
         return INK_OK;
     *state = (ink_state){.model = wanted->model, .capacity = wanted->capacity, .body = body};
@@ -56,8 +62,7 @@ static ink_result prepare(ink_context *ctx, const ink_model *model, size_t capac
     else if (capacity > most)
         return ink_fail(ctx, INK_ERROR_LIMIT, "a state for %z tokens: the context of this %s model is %z tokens long",
                         capacity, model->kind->name, most);
-    wanted->model = model;
-    wanted->capacity = capacity;
+    *wanted = (order){ctx, model, capacity};
     return INK_OK;
 }
 
@@ -111,7 +116,7 @@ void ink_state_free(ink_state *state)
 
 void ink_state_set_length(ink_state *state, size_t length)
 {
-    state->model->kind->set_length(state, length);
+    network_of(state)->set_length(state, length);
     state->length = length;
 }
 
@@ -134,7 +139,7 @@ ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "rewind to %z tokens: the state has seen %z", length, state->length);
     if (length == state->length)
         return INK_OK;
-    if (length != 0 && !state->model->kind->can_rewind)
+    if (length != 0 && !network_of(state)->can_rewind)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
                         "rewind to %z tokens: a state of kind '%s' keeps no past to go back to; copy it beforehand",
                         length, state->model->kind->name);
@@ -172,7 +177,7 @@ ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to
         return ink_fail(ctx, INK_ERROR_LIMIT, "a state of %z tokens does not fit into one for %z", from->length,
                         to->capacity);
     ink_state_set_length(to, from->length);
-    for (size_t i = 0; from->model->kind->words(from, i, &a) && to->model->kind->words(to, i, &b); i++) {
+    for (size_t i = 0; network_of(from)->words(from, i, &a) && network_of(to)->words(to, i, &b); i++) {
         for (size_t j = 0; j < a.count; j++)
             put_word(&b, j, get_word(&a, j));
     }
@@ -208,7 +213,7 @@ static size_t count_words(const ink_state *state, size_t length)
     ink_words words;
     size_t count = 0;
     at.length = length;
-    for (size_t i = 0; state->model->kind->words(&at, i, &words); i++)
+    for (size_t i = 0; network_of(state)->words(&at, i, &words); i++)
         count += words.count;
     return count;
 }
@@ -216,7 +221,7 @@ static size_t count_words(const ink_state *state, size_t length)
 static void write_words(const ink_state *state, unsigned char *out)
 {
     ink_words words;
-    for (size_t i = 0; state->model->kind->words(state, i, &words); i++) {
+    for (size_t i = 0; network_of(state)->words(state, i, &words); i++) {
         for (size_t j = 0; j < words.count; j++, out += 4)
             put_number(out, get_word(&words, j), 4);
     }
@@ -280,7 +285,7 @@ static ink_result check_words(ink_context *ctx, const ink_state *state, const un
                         n_words, size, expected, HEADER_SIZE + 4 * expected);
     if (get_number(in + CHECKSUM_AT, 8) != checksum_of(in, size))
         return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: the bytes have changed since it was saved");
-    for (size_t i = 0; state->model->kind->holds_tokens && i < expected; i++) {
+    for (size_t i = 0; network_of(state)->holds_tokens && i < expected; i++) {
         uint64_t token = get_number(in + HEADER_SIZE + 4 * i, 4);
         if (token >= state->model->info.vocab_size)
             return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: token %u is outside the vocabulary of %z", token,
@@ -302,7 +307,7 @@ ink_result ink_state_load(ink_context *ctx, ink_state *state, const void *bytes,
 
     ink_state_set_length(state, length);
     in += HEADER_SIZE;
-    for (size_t i = 0; state->model->kind->words(state, i, &words); i++) {
+    for (size_t i = 0; network_of(state)->words(state, i, &words); i++) {
         for (size_t j = 0; j < words.count; j++, in += 4)
             put_word(&words, j, (uint32_t)get_number(in, 4));
     }

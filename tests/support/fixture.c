@@ -155,7 +155,7 @@ float *fixture_run(ink_context *ctx, const ink_model *model, const ink_token *to
 {
     float *logits = malloc(n * ink_model_get_info(model)->vocab_size * sizeof *logits);
     ink_state *state = fixture_state(ctx, model);
-    const ink_item item = {state, tokens, n, logits, n};
+    const ink_item item = test_item(state, tokens, n, logits, n);
     assert_non_null(logits);
     assert_ok(ctx, ink_model_forward_list(ctx, model, &item, 1));
     ink_state_free(state);

@@ -24,6 +24,9 @@ ink_context_options test_options(unsigned n_threads);
 /* A context with these options. Fails the test if it cannot be made. Free with ink_context_free(). */
 ink_context *test_context(unsigned n_threads);
 
+/* A sequence of a list whose logits are wanted. */
+ink_item test_item(ink_state *state, const ink_token *tokens, size_t n_tokens, float *logits, size_t n_logits);
+
 /* The call succeeded; if not, the test fails with the context's own sentence. */
 #define assert_ok(ctx, call) test_assert_ok((ctx), (call), #call, __FILE__, __LINE__)
 
