@@ -24,16 +24,16 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
         {.name = "--json", .flag = &s->json, .help = "one object a line instead of a table"},
         {.name = "--quick", .flag = &s->quick, .help = "a quarter of the time, for a first look"},
         {.name = "--only", .value = "NAME", .text = &s->only,
-         .help = "machine, product, cell, model, or a part of a line's name (\"gru step\")"},
+         .help = "machine, product, math, threads, mlp, cell, model, shape, or a part of a name (\"gru step\")"},
         {.name = "--kernel", .value = "NAME", .text = &s->kernel,
-         .help = "portable, avx2, avx512 (default: products with all of this machine, the rest with the best)"},
+         .help = "portable, avx2, avx512 (default: products and functions with all of this machine, the rest with the best)"},
         {.name = "--threads", .value = "N", .count = &s->n_threads, .least = 1, .most = INK_MAX_THREADS,
          .help = "threads to use (default 1)"},
     };
     cli line = {
         .name = "bench",
         .usage = "[options]",
-        .about = "Measures products, recurrent cells and the bundled models as shares of the machine's ceilings.",
+        .about = "Measures products, functions, recurrent cells and models as shares of the machine's ceilings.",
         .samples = "  bench --quick\n"
                    "  bench --only product --kernel avx2\n"
                    "  bench --json --threads 2\n",
@@ -52,7 +52,7 @@ static void use_kernel(bench *b, const char *kernel)
         b->isa = machine_isa_of(ink_kernel_name(0));
 }
 
-/* Every kernel for machine and products, unless one was named; the best, or the one named, for the rest. */
+/* Every kernel for machine, products and functions, unless one was named; the best, or the one named, for the rest. */
 static bool run(bench *b, const char *kernel)
 {
     bool fine = true;
@@ -60,10 +60,10 @@ static bool run(bench *b, const char *kernel)
         if (kernel != NULL && strcmp(kernel, ink_kernel_name(i)) != 0)
             continue;
         use_kernel(b, ink_kernel_name(i));
-        fine = bench_machine(b) && bench_products(b);
+        fine = bench_machine(b) && bench_products(b) && bench_math(b);
     }
     use_kernel(b, kernel != NULL ? kernel : ink_kernel_name(0));
-    return fine && bench_cells(b) && bench_models(b);
+    return fine && bench_threads(b) && bench_mlp(b) && bench_cells(b) && bench_models(b) && bench_shapes(b);
 }
 
 int main(int argc, char **argv)
@@ -84,20 +84,15 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     ink_context_free(ctx);
 
-    unsigned char *memory = malloc(BENCH_MEMORY + 64);
-    if (memory == NULL) {
-        console_complain("out of memory");
-        return EXIT_FAILURE;
-    }
-    memset(memory, 1, BENCH_MEMORY + 64); /* pages of zeros might all be one */
     size_t n_lines = 0;
-    bench b = {.json = s.json, .seconds = s.quick ? 0.05 : 0.2, .only = s.only, .n_threads = (unsigned)s.n_threads};
-    b.n_lines = &n_lines;
-    b.memory = memory + (64 - (uintptr_t)memory % 64) % 64;
+    bench b = {.json = s.json, .quick = s.quick, .seconds = s.quick ? 0.04 : 0.15, .only = s.only,
+               .n_threads = (unsigned)s.n_threads, .n_lines = &n_lines, .memory = machine_memory(BENCH_MEMORY)};
+    if (b.memory == NULL)
+        return bench_out_of_memory() ? EXIT_SUCCESS : EXIT_FAILURE;
     bool fine = run(&b, s.kernel);
-    free(memory);
+    free(b.memory);
     if (fine && n_lines == 0) {
-        console_complain("--only expects machine, product, cell, model or a part of a line's name, found '%s'", s.only);
+        console_complain("--only expects a group (see --help) or a part of a line's name, found '%s'", s.only);
         fine = false;
     }
     return fine && console_finish() ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -4,14 +4,11 @@
  *     step        the weights of both sides, G h (in + h), read once
  *     sequence    per step: the input side 2 G h in at the speed of multiply-adds, the recurrent weights read once
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "bench_file.h"
 #include "bench_run.h"
 #include "console.h"
 
-enum { N_STEPS = 64 };
+enum { N_STEPS = 128 };
 
 typedef struct cell_job {
     ink_context *ctx;
@@ -31,49 +28,25 @@ static void run_step(void *job)
     (void)ink_recurrent_step(c->ctx, c->recurrent, c->sequence.x, c->sequence.state, c->sequence.y);
 }
 
-/* A safetensors file in memory: the four parameters of one layer with `gates` gates and in = h. */
-static void *make_file(size_t gates, size_t h, size_t *size)
-{
-    char header[512] = "";
-    size_t w = gates * h * h * sizeof(float), b = gates * h * sizeof(float);
-    int length = snprintf(header, sizeof header,
-                          "{\"weight_ih_l0\":{\"dtype\":\"F32\",\"shape\":[%zu,%zu],\"data_offsets\":[0,%zu]},"
-                          "\"weight_hh_l0\":{\"dtype\":\"F32\",\"shape\":[%zu,%zu],\"data_offsets\":[%zu,%zu]},"
-                          "\"bias_ih_l0\":{\"dtype\":\"F32\",\"shape\":[%zu],\"data_offsets\":[%zu,%zu]},"
-                          "\"bias_hh_l0\":{\"dtype\":\"F32\",\"shape\":[%zu],\"data_offsets\":[%zu,%zu]}}",
-                          gates * h, h, w, gates * h, h, w, 2 * w, gates * h, 2 * w, 2 * w + b, gates * h, 2 * w + b,
-                          2 * w + 2 * b);
-    unsigned char *file = NULL;
-    if (length > 0 && (size_t)length < sizeof header)
-        file = calloc(1, 8 + (size_t)length + 2 * w + 2 * b); /* zeros are as fast as any other weights */
-    if (file == NULL)
-        return NULL;
-    for (size_t i = 0; i < 8; i++)
-        file[i] = (unsigned char)((uint64_t)length >> 8 * i);
-    memcpy(file + 8, header, (size_t)length);
-    *size = 8 + (size_t)length + 2 * w + 2 * b;
-    return file;
-}
-
+/* The four parameters of one layer with `gates` gates and in = h. */
 static bool load_cell(ink_context *ctx, ink_cell cell, size_t gates, size_t h, ink_recurrent **recurrent)
 {
-    size_t size = 0;
-    void *bytes = make_file(gates, h, &size);
-    const ink_memory_file file = {.name = "cell", .data = bytes, .size = size};
-    const ink_memory_files files = {.files = &file, .n_files = 1};
-    const ink_source source = ink_source_memory(&files);
+    bench_file file;
     ink_weights *weights = NULL;
+    bench_file_begin(&file, NULL);
+    bench_file_add(&file, "weight_ih_l0", gates * h, h);
+    bench_file_add(&file, "weight_hh_l0", gates * h, h);
+    bench_file_add(&file, "bias_ih_l0", gates * h, 0);
+    bench_file_add(&file, "bias_hh_l0", gates * h, 0);
     *recurrent = NULL;
-    if (bytes == NULL) {
-        console_complain("out of memory");
+    if (!bench_file_finish(&file))
         return false;
-    }
-    bool fine = ink_weights_open_source(ctx, &source, "cell", &weights) == INK_OK &&
+    bool fine = ink_weights_open_source(ctx, &file.source, BENCH_FILE_WEIGHTS, &weights) == INK_OK &&
                 ink_recurrent_load(ctx, weights, "", cell, recurrent) == INK_OK;
     if (!fine)
         console_complain("%s", ink_context_error(ctx));
     ink_weights_free(weights);
-    free(bytes);
+    bench_file_free(&file);
     return fine;
 }
 
@@ -81,22 +54,23 @@ static void measure_sequence(const bench *b, cell_job *job, const char *name, si
 {
     size_t bytes = gates * h * h * sizeof(float);
     double flops = 2.0 * (double)gates * (double)h * (double)h;
-    bench_times times = bench_measure(b, run_sequence, job, bytes);
+    bench_times times = bench_measure(b, &(bench_work){run_sequence, job, NULL, bytes});
     double step = times.seconds / N_STEPS;
     double least = flops / times.multiply_adds + (double)bytes / times.reads;
     bench_report(b, &(bench_line){.name = name, .kernel = b->kernel, .type = "F32", .m = N_STEPS, .n = h, .k = h,
-                                  .threads = b->n_threads, .seconds = step, .rate = 1e-3 / step, .unit = "k/s",
-                                  .share = least / step, .ceiling = "fma+read"});
+                                  .threads = b->n_threads, .seconds = step, .spread = times.spread,
+                                  .rate = 1e-3 / step, .unit = "k/s", .share = least / step,
+                                  .ceiling = "fma+read"});
 }
 
 static void measure_step(const bench *b, cell_job *job, const char *name, size_t gates, size_t h)
 {
     size_t bytes = 2 * gates * h * h * sizeof(float);
-    bench_times times = bench_measure(b, run_step, job, bytes);
+    bench_times times = bench_measure(b, &(bench_work){run_step, job, NULL, bytes});
     bench_report(b, &(bench_line){.name = name, .kernel = b->kernel, .type = "F32", .m = 1, .n = h, .k = h,
-                                  .threads = b->n_threads, .seconds = times.seconds, .rate = 1e-3 / times.seconds,
-                                  .unit = "k/s", .share = (double)bytes / times.reads / times.seconds,
-                                  .ceiling = "read"});
+                                  .threads = b->n_threads, .seconds = times.seconds, .spread = times.spread,
+                                  .rate = 1e-3 / times.seconds, .unit = "k/s",
+                                  .share = (double)bytes / times.reads / times.seconds, .ceiling = "read"});
 }
 
 bool bench_cells(bench *b)

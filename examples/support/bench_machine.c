@@ -5,8 +5,14 @@
  * keep the units busy; they begin with different numbers, or compilers see that one of them is enough. Reading goes
  * through eight independent registers for the same reason.
  */
+#if defined(__linux__)
+#define _DEFAULT_SOURCE
+#include <sys/mman.h>
+#endif
+
 #include "bench_machine.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "console.h"
@@ -16,7 +22,9 @@
 #define HAVE_X86
 #endif
 
-enum { STEPS = 20000, SUMS = 12 };
+enum { STEPS = 20000, SUMS = 12, ADDITIONS = 40000 };
+
+#define LARGE_PAGE ((size_t)2 << 20)
 
 /* What a loop computed goes here, so that no compiler leaves the loop out. */
 static volatile float sink;
@@ -182,4 +190,46 @@ double machine_reads(machine_isa isa, const void *data, size_t size, size_t time
     for (size_t i = 0; i < times; i++)
         l.read(data, size / sizeof(float));
     return (double)size * (double)times / (console_seconds() - start);
+}
+
+double machine_copies(const void *from, void *to, size_t size)
+{
+    double start = console_seconds();
+    memcpy(to, from, size);
+    double seconds = console_seconds() - start;
+    sink = ((const float *)to)[size / sizeof(float) / 2];
+    return (double)size / seconds;
+}
+
+double machine_clock(void)
+{
+#if defined(__GNUC__)
+    unsigned x = 1;
+    double start = console_seconds();
+    for (size_t i = 0; i < ADDITIONS; i += 8) {
+        for (size_t j = 0; j < 8; j++) {
+            x += 3;
+            __asm__ volatile("" : "+r"(x)); /* the compiler must not add them up by itself */
+        }
+    }
+    double seconds = console_seconds() - start;
+    sink = (float)x;
+    return ADDITIONS / seconds;
+#else
+    return 0;
+#endif
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+void *machine_memory(size_t size)
+{
+    void *memory = aligned_alloc(LARGE_PAGE, (size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE);
+    if (memory == NULL)
+        return NULL;
+#if defined(MADV_HUGEPAGE)
+    madvise(memory, size, MADV_HUGEPAGE);
+#endif
+    memset(memory, 1, size); /* pages of zeros might all be one */
+    return memory;
 }

@@ -1,6 +1,6 @@
 /*
  * bench_machine.h - the ceilings of the machine, measured by small loops of their own: how fast one core multiplies and
- * adds, and how fast it reads.
+ * adds, how fast it reads and copies, and how fast its clock runs.
  */
 #ifndef EXAMPLES_BENCH_MACHINE_H
 #define EXAMPLES_BENCH_MACHINE_H
@@ -19,5 +19,16 @@ double machine_multiply_adds(machine_isa isa);
 /* Bytes a second of reading `size` bytes at `data` from beginning to end, `times` times over. `data` is at a multiple
    of 64, `size` a multiple of 1024. */
 double machine_reads(machine_isa isa, const void *data, size_t size, size_t times);
+
+/* Bytes a second of copying `size` bytes; each counts once. */
+double machine_copies(const void *from, void *to, size_t size);
+
+/* Cycles a second, from one short run (some 10 us) of additions that wait for each other; 0 if the compiler offers no
+   way to keep them apart. */
+double machine_clock(void);
+
+/* `size` bytes at a multiple of 2 MiB, on pages as large as the system gives, every one of them written to; NULL if
+   there is no memory. For free(). */
+void *machine_memory(size_t size);
 
 #endif

@@ -40,20 +40,20 @@ static void run_tokens(void *job)
 static void measure_prompt(const bench *b, model_job *job, const char *name)
 {
     double flops = 2.0 * (double)ink_model_get_info(job->model)->n_parameters;
-    bench_times times = bench_measure(b, run_prompt, job, 0);
+    bench_times times = bench_measure(b, &(bench_work){run_prompt, job, NULL, 0});
     double token = times.seconds / N_PROMPT;
     bench_report(b, &(bench_line){.name = name, .kernel = b->kernel, .m = N_PROMPT, .threads = b->n_threads,
-                                  .seconds = token, .rate = 1 / token, .unit = "tokens/s",
+                                  .seconds = token, .spread = times.spread, .rate = 1 / token, .unit = "tokens/s",
                                   .share = flops / (times.multiply_adds * b->n_threads) / token, .ceiling = "fma"});
 }
 
 static void measure_token(const bench *b, model_job *job, const char *name)
 {
     size_t bytes = (size_t)ink_model_get_info(job->model)->n_bytes;
-    bench_times times = bench_measure(b, run_tokens, job, bytes);
+    bench_times times = bench_measure(b, &(bench_work){run_tokens, job, NULL, bytes});
     double token = times.seconds / N_TOKENS;
     bench_report(b, &(bench_line){.name = name, .kernel = b->kernel, .m = 1, .threads = b->n_threads,
-                                  .seconds = token, .rate = 1 / token, .unit = "tokens/s",
+                                  .seconds = token, .spread = times.spread, .rate = 1 / token, .unit = "tokens/s",
                                   .share = (double)bytes / times.reads / token, .ceiling = "read"});
 }
 

@@ -2,6 +2,7 @@
 #include "bench_run.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "console.h"
@@ -9,12 +10,20 @@
 /* A batch this long can be timed, and mostly fits between two interruptions. */
 #define BATCH_SECONDS 50e-6
 
+/* Of every ceiling, however few repetitions of the work there are. */
+enum { LEAST_CEILINGS = 16 };
+
+/* Repetitions whose times are kept for the median; of more than that, the last ones. */
+enum { MAX_SAMPLES = 4096 };
+
+/* ---- timing ------------------------------------------------------------------------------------------------------ */
+
 static double time_batch(void (*run)(void *job), void *job, size_t times)
 {
     double start = console_seconds();
     for (size_t i = 0; i < times; i++)
         run(job);
-    return console_seconds() - start;
+    return (console_seconds() - start) / (double)times;
 }
 
 static void keep_larger(double *best, double value)
@@ -23,37 +32,80 @@ static void keep_larger(double *best, double value)
         *best = value;
 }
 
+static void keep_smaller(double *best, double value)
+{
+    if (value < *best || *best <= 0)
+        *best = value;
+}
+
 static double read_once(const bench *b, size_t bytes)
 {
     size_t size = (bytes + 1023) / 1024 * 1024;
-    if (size > BENCH_MEMORY)
-        size = BENCH_MEMORY;
-    machine_reads(b->isa, b->memory, size, 1); /* into the cache, if it fits */
+    if (size > BENCH_CACHE)
+        return machine_reads(b->isa, b->memory, BENCH_MEMORY, 1);
+    machine_reads(b->isa, b->memory, size, 1); /* into the cache */
     return machine_reads(b->isa, b->memory, size, ((size_t)1 << 20) / size + 1);
 }
 
-bench_times bench_measure(const bench *b, void (*run)(void *job), void *job, size_t bytes)
+static void measure_ceilings(const bench *b, const bench_work *work, bench_times *best)
 {
+    keep_larger(&best->multiply_adds, machine_multiply_adds(b->isa));
+    keep_larger(&best->clock, machine_clock());
+    if (work->bytes != 0)
+        keep_larger(&best->reads, read_once(b, work->bytes));
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double spread_of(double *samples, size_t n, double best)
+{
+    n = n < MAX_SAMPLES ? n : MAX_SAMPLES;
+    qsort(samples, n, sizeof *samples, compare_times);
+    return samples[n / 2] / best - 1;
+}
+
+bench_times bench_measure(const bench *b, const bench_work *work)
+{
+    static double samples[MAX_SAMPLES];
     bench_times best = {0};
-    double start = console_seconds(), once = time_batch(run, job, 1);
+    double start = console_seconds(), once = time_batch(work->run, work->job, 1);
     size_t times = once > 0 && once < BATCH_SECONDS ? (size_t)(BATCH_SECONDS / once) + 1 : 1;
-    best.seconds = once;
+    size_t n_samples = 0;
+    bool runs_once = once > b->seconds && work->rival == NULL; /* what takes longer than there is time for */
+    best.seconds = samples[n_samples++] = once;
     do {
-        keep_larger(&best.multiply_adds, machine_multiply_adds(b->isa));
-        if (bytes != 0) {
-            keep_larger(&best.reads, read_once(b, bytes));
-            run(job); /* its data are back where they were before the reading */
-        }
-        double seconds = time_batch(run, job, times) / (double)times;
-        if (seconds < best.seconds)
-            best.seconds = seconds;
+        measure_ceilings(b, work, &best);
+        if (runs_once)
+            break;
+        if (work->bytes != 0 && work->bytes <= BENCH_CACHE)
+            work->run(work->job); /* what the reading pushed out of the cache is back */
+        if (work->rival != NULL)
+            keep_smaller(&best.rival, time_batch(work->run, work->rival, times));
+        double seconds = time_batch(work->run, work->job, times);
+        keep_smaller(&best.seconds, seconds);
+        samples[n_samples++ % MAX_SAMPLES] = seconds;
     } while (console_seconds() - start < b->seconds);
+    for (size_t i = n_samples; i < LEAST_CEILINGS; i++)
+        measure_ceilings(b, work, &best);
+    best.spread = spread_of(samples, n_samples, best.seconds);
     return best;
 }
+
+/* ---- reporting --------------------------------------------------------------------------------------------------- */
 
 bool bench_wants(const bench *b, const char *group, const char *name)
 {
     return b->only == NULL || strstr(group, b->only) != NULL || strstr(name, b->only) != NULL;
+}
+
+bool bench_out_of_memory(void)
+{
+    console_complain("out of memory");
+    return false;
 }
 
 static void report_json(const bench_line *l)
@@ -72,7 +124,7 @@ static void report_json(const bench_line *l)
     if (l->threads != 0)
         printf(", \"threads\": %u", l->threads);
     if (l->seconds > 0)
-        printf(", \"seconds\": %.6g", l->seconds);
+        printf(", \"seconds\": %.6g, \"spread\": %.4f", l->seconds, l->spread);
     printf(", \"rate\": %.6g, \"unit\": \"%s\"", l->rate, l->unit);
     if (l->share > 0)
         printf(", \"share\": %.4f, \"ceiling\": \"%s\"", l->share, l->ceiling);
@@ -83,10 +135,10 @@ static void report_text(const bench_line *l)
 {
     static bool begun;
     if (!begun)
-        printf("%-14s %-8s %-4s %5s %5s %5s %12s %10s %-8s %s\n", "", "kernel", "type", "m", "n", "k", "us", "rate", "",
-               "share of the ceiling");
+        printf("%-18s %-8s %-4s %5s %5s %5s %12s %8s %10s %-10s %s\n", "", "kernel", "type", "m", "n", "k", "us",
+               "spread", "rate", "", "share of the ceiling");
     begun = true;
-    printf("%-14s %-8s %-4s ", l->name, l->kernel != NULL ? l->kernel : "", l->type != NULL ? l->type : "");
+    printf("%-18s %-8s %-4s ", l->name, l->kernel != NULL ? l->kernel : "", l->type != NULL ? l->type : "");
     const size_t sizes[3] = {l->m, l->n, l->k};
     for (size_t i = 0; i < 3; i++) {
         if (sizes[i] != 0)
@@ -95,10 +147,10 @@ static void report_text(const bench_line *l)
             printf("%5s ", "");
     }
     if (l->seconds > 0)
-        printf("%12.2f ", l->seconds * 1e6);
+        printf("%12.2f %6.1f %% ", l->seconds * 1e6, 100 * l->spread);
     else
-        printf("%12s ", "");
-    printf("%10.2f %-8s", l->rate, l->unit);
+        printf("%12s %8s ", "", "");
+    printf("%10.2f %-10s", l->rate, l->unit);
     if (l->share > 0)
         printf(" %5.1f %% %s", 100 * l->share, l->ceiling);
     printf("\n");
