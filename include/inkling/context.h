@@ -74,7 +74,7 @@ typedef struct ink_context_options {
     ink_allocator allocator; /* resize == NULL: malloc and free */
     unsigned n_threads;      /* threads a call may use, the caller's own included; 0 and 1: no worker threads; at most
                                 INK_MAX_THREADS */
-    const char *kernel;      /* "portable", "avx2", "avx512"; NULL: the best this machine and its system support */
+    const char *kernel;      /* "portable", "avx2", "avx512", "neon"; NULL: the best of this machine and its system */
 } ink_context_options;
 
 #define INK_MAX_THREADS 64

@@ -11,6 +11,9 @@ static const ink_kernel *const kernels[] = {
     &ink_kernel_avx512,
     &ink_kernel_avx2,
 #endif
+#ifdef INK_KERNEL_NEON
+    &ink_kernel_neon,
+#endif
     &ink_kernel_portable,
 };
 

@@ -1,9 +1,10 @@
 /*
  * kernel.h - the table of functions that do all float arithmetic of the library.
  *
- * One body (kernel_body.h), several instantiations (kernel_portable.c, kernel_avx2.c, kernel_avx512.c): each exports
- * one constant table. A context picks its table when it is created. All tables give the same bits; NaNs count as one
- * value. The host program's float mode is to be the usual one: rounding to nearest, subnormal numbers kept.
+ * One body (kernel_body.h), several instantiations (kernel_portable.c, kernel_avx2.c, kernel_avx512.c, kernel_neon.c),
+ * each of which exports one constant table. A context picks its table when it is created. All tables give the same
+ * bits; NaNs count as one value. The host program's float mode is to be the usual one: rounding to nearest, subnormal
+ * numbers kept.
  */
 #ifndef INK_TENSOR_KERNEL_H
 #define INK_TENSOR_KERNEL_H
@@ -91,10 +92,18 @@ typedef struct ink_kernel {
 #endif
 #endif
 
+/* And the NEON one: on aarch64 with little-endian vectors, where lane 0 is the first in memory. */
+#if defined(__AARCH64EL__) && defined(__ARM_NEON)
+#define INK_KERNEL_NEON
+#endif
+
 extern const ink_kernel ink_kernel_portable;
 #ifdef INK_KERNEL_X86
 extern const ink_kernel ink_kernel_avx2;
 extern const ink_kernel ink_kernel_avx512;
+#endif
+#ifdef INK_KERNEL_NEON
+extern const ink_kernel ink_kernel_neon;
 #endif
 
 /* The kernel of that name, or the best one for NULL; NULL if there is none of that name or it is not supported here. */

@@ -64,6 +64,18 @@ FORMULA exponential reduce_exp(vec x)
     return e;
 }
 
+#ifndef VEC_SCALE
+/* a 2^n for integral |n| < 160, rounded once: the first factor is exact because a is near 1. */
+INLINE vec vec_scale(vec a, vec n, ivec integer_n)
+{
+    (void)n;
+    ivec half = ivec_shift_right_signed(integer_n, 1), rest = ivec_sub(integer_n, half), bias = ivec_splat(127);
+    vec first = ivec_floats(ivec_shift_left(ivec_add(half, bias), 23));
+    vec second = ivec_floats(ivec_shift_left(ivec_add(rest, bias), 23));
+    return vec_mul(vec_mul(a, first), second);
+}
+#endif
+
 /* Below -104 the result is 0, above 89 infinite. */
 FORMULA vec vec_exp(vec x)
 {

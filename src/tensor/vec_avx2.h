@@ -223,16 +223,6 @@ INLINE ivec ivec_shift_right_signed(ivec a, int n)
     return (ivec){_mm256_sra_epi32(a.lo, _mm_cvtsi32_si128(n)), _mm256_sra_epi32(a.hi, _mm_cvtsi32_si128(n))};
 }
 
-/* 2^half 2^(n - half): see vec_portable.h. */
-INLINE vec vec_scale(vec a, vec n, ivec integer_n)
-{
-    (void)n;
-    ivec half = ivec_shift_right_signed(integer_n, 1), rest = ivec_sub(integer_n, half), bias = ivec_splat(127);
-    vec first = ivec_floats(ivec_shift_left(ivec_add(half, bias), 23));
-    vec second = ivec_floats(ivec_shift_left(ivec_add(rest, bias), 23));
-    return vec_mul(vec_mul(a, first), second);
-}
-
 /* ---- across lanes: 8 apart, 4 apart, 2 apart, 1 apart ----------------------------------------------------------- */
 
 INLINE float vec_sum(vec a)

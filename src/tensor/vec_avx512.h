@@ -121,7 +121,8 @@ INLINE float float_sqrt(float x)
     return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
 }
 
-/* One instruction, which rounds once, as the two multiplications of the others do. */
+/* One instruction, which rounds once, as the two multiplications of kernel_math.h do. */
+#define VEC_SCALE
 INLINE vec vec_scale(vec a, vec n, ivec integer_n)
 {
     (void)integer_n;

@@ -1,8 +1,8 @@
 /*
  * testing.h - what a test program includes: cmocka, the library, and a context made the way the run asks for.
  *
- * The suite is run once per kernel variant by setting INKLING_TEST_KERNEL ("portable", "avx2", "avx512"). The library
- * does not read the environment, so the tests do, here.
+ * The suite is run once per kernel variant by setting INKLING_TEST_KERNEL ("portable", "avx2", "avx512", "neon"). The
+ * library does not read the environment, so the tests do, here.
  */
 #ifndef INK_TESTS_TESTING_H
 #define INK_TESTS_TESTING_H

@@ -1,0 +1,36 @@
+/*
+ * kernel_neon.c - the kernel for NEON on aarch64, where every processor has it.
+ */
+#include "kernel.h"
+
+#ifdef INK_KERNEL_NEON
+
+#include <arm_neon.h>
+
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+/* Ordering instructions before registers are given out loads all of x first: 6 x 1 then no longer fits. */
+#pragma GCC optimize("fp-contract=off", "no-schedule-insns")
+#endif
+
+#include "vec_neon.h"
+
+static bool supported(void)
+{
+    return true;
+}
+
+#define KERNEL ink_kernel_neon
+#define KERNEL_NAME "neon"
+#define KERNEL_SUPPORTED supported
+
+/* 32 registers: 6 x 1 keeps 24 of them for sums, four for the panel's row and one for x. */
+#define TILE_ROWS 6
+#define TILE_PANELS 1
+#define FEW_ROWS 1
+#define FEW_PANELS 4
+
+#include "kernel_body.h"
+
+#endif
