@@ -26,7 +26,8 @@ typedef struct ink_weight {
     const char *name;
     ink_type type;
     ink_shape shape;
-    uint64_t offset; /* of its first byte in the file */
+    const char *file; /* the name of the file it is in; lives as long as the ink_weights */
+    uint64_t offset; /* of its first byte in that file */
     uint64_t size;   /* bytes */
 } ink_weight;
 
@@ -38,9 +39,16 @@ typedef struct ink_weight {
    are below 2^48, as the schema of the format says. */
 ink_result ink_weights_open(ink_context *ctx, const char *path, ink_weights **weights);
 ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, const char *name, ink_weights **weights);
+
+/* Opens the weights of a model folder: model.safetensors, or else the files (shards) that model.safetensors.index.json
+   names, as one. Of these one at a time is open. An index is checked against its files: each name is that of a file of
+   this folder, each tensor is in the file the index says, and none is in two files. Where there is neither, the
+   sentence says what is there instead, and how to convert it. Errors as above, and INK_ERROR_MISMATCH for an index that
+   contradicts its files. */
+ink_result ink_weights_open_folder(ink_context *ctx, const ink_source *folder, ink_weights **weights);
 void ink_weights_free(ink_weights *weights);
 
-/* The tensors in the order of their bytes; NULL from i = ink_weights_count() on. */
+/* The tensors file by file, in the order of their bytes; NULL from i = ink_weights_count() on. */
 size_t ink_weights_count(const ink_weights *weights);
 const ink_weight *ink_weights_at(const ink_weights *weights, size_t i);
 

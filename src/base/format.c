@@ -163,3 +163,10 @@ ink_result ink_fail(ink_context *ctx, ink_result result, const char *format, ...
     va_end(list);
     return result;
 }
+
+ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where)
+{
+    char sentence[INK_ERROR_SIZE];
+    memcpy(sentence, ctx->error, sizeof sentence);
+    return ink_fail(ctx, result, "%q: %s", where, sentence);
+}

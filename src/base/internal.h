@@ -57,6 +57,9 @@ struct ink_context {
  */
 ink_result ink_fail(ink_context *ctx, ink_result result, const char *format, ...);
 
+/* Writes `where` (from outside, escaped) and ": " in front of the sentence of a failure, and returns `result`. */
+ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where);
+
 /* The same formats into a buffer, always NUL-terminated, cut at its end. Returns the length written. */
 size_t ink_format(char *buffer, size_t size, const char *format, ...);
 

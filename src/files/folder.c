@@ -3,7 +3,10 @@
  *
  * A source can open a file by name but not list its files, so the names under which people keep weights are tried.
  */
+#include <inkling/weights.h>
+
 #include "folder.h"
+#include "shards.h"
 
 #define WEIGHTS "model.safetensors"
 
@@ -14,7 +17,6 @@ typedef struct instead {
 
 /* clone() parts tensors that share memory, contiguous() packs transposed ones: safetensors stores neither. */
 static const instead others[] = {
-    {"model.safetensors.index.json", "the model is sharded into several files, which is not supported yet"},
     {"pytorch_model.bin",
      "convert it in Python: import torch, safetensors.torch as s; "
      "s.save_file({k: v.clone().contiguous() for k, v in torch.load('pytorch_model.bin', weights_only=True, "
@@ -47,15 +49,22 @@ ink_result ink_folder_explain(ink_context *ctx, const ink_source *source)
             return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%q has no " WEIGHTS " but %s: %s", folder, others[i].name,
                             others[i].what);
     bool config = exists(source, "config.json");
-    if (!config && !exists(source, WEIGHTS))
+    if (!config && !exists(source, WEIGHTS) && !exists(source, INK_SHARDS_INDEX))
         return ink_fail(ctx, INK_ERROR_NOT_FOUND,
                         "%q: neither " WEIGHTS " nor config.json can be opened; is the folder there?", folder);
     return ink_fail(ctx, INK_ERROR_NOT_FOUND, "%q has no %s", folder, config ? WEIGHTS : "config.json");
 }
 
-ink_result ink_folder_open_weights(ink_context *ctx, const ink_source *source, ink_weights **weights)
+ink_result ink_weights_open_folder(ink_context *ctx, const ink_source *folder, ink_weights **weights)
 {
-    ink_result result = ink_weights_open_source(ctx, source, WEIGHTS, weights);
-
-    return result == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, source) : result;
+    INK_REQUIRE_CONTEXT(ctx);
+    INK_REQUIRE(ctx, weights);
+    *weights = NULL;
+    INK_REQUIRE(ctx, folder);
+    ink_result result = ink_weights_open_source(ctx, folder, WEIGHTS, weights);
+    if (result != INK_ERROR_NOT_FOUND)
+        return result;
+    if (exists(folder, INK_SHARDS_INDEX))
+        return ink_shards_open(ctx, folder, weights);
+    return ink_folder_explain(ctx, folder);
 }

@@ -1,19 +1,29 @@
 /*
- * weights.c - an open safetensors file: the table of its tensors, by order and by name, and the reading of them.
+ * weights.c - open safetensors files: the table of their tensors, by order and by name, and the reading of them.
+ *
+ * Weights in several files (shards) are one table too. One file is open at a time: the last that was read from.
  */
 #include <string.h>
 
-#include <inkling/weights.h>
-
+#include "../base/sort.h"
 #include "../tensor/kernel.h"
 #include "safetensors.h"
-#include "../base/sort.h"
+#include "weights.h"
+
+/* One of the files; `size` is what it was when its header was read. */
+typedef struct listed_file {
+    const char *name;
+    uint64_t size;
+} listed_file;
 
 struct ink_weights {
     ink_source source;
-    ink_file file;                  /* open for reading; its source and name are this object's own copies */
-    ink_weight *tensors;            /* [n_tensors], by offset */
-    ink_sort_item *by_name;         /* [n_tensors], by hash of the name, then by name */
+    const char *name;    /* what the whole is called in messages */
+    listed_file *files;  /* [n_files] */
+    size_t n_files;
+    ink_file *open;      /* the one that is; its source and name are the weights' own copies */
+    ink_weight *tensors; /* [n_tensors], file by file, by offset */
+    ink_sort_item *by_name; /* [n_tensors], by hash of the name, then by name */
     size_t n_tensors;
     ink_safetensors_note *metadata; /* [n_metadata] */
     size_t n_metadata;
@@ -24,8 +34,12 @@ struct ink_weights {
 /* What it is built from. */
 typedef struct opened {
     const ink_source *source;
-    const ink_file *file;
-    const ink_safetensors *table;
+    const char *name;
+    const char *const *names; /* [n_files] */
+    size_t n_files;
+    uint64_t *sizes;          /* [n_files] */
+    ink_safetensors *tables;  /* [n_files] */
+    ink_file *last;           /* still open */
 } opened;
 
 /* A copy of a string at *pool, which moves on. */
@@ -45,82 +59,151 @@ static int compare_names(const void *user, size_t a, size_t b)
     return strcmp(tensors[a].name, tensors[b].name);
 }
 
-/* Bytes of all the strings the object keeps. They are parts of a header of at most 100,000,000 bytes. */
-static size_t string_bytes(const opened *o)
-{
-    size_t bytes = strlen(o->file->name) + 1;
+/* Entries and bytes of strings of all files. Strings are parts of headers of at most 100,000,000 bytes. */
+typedef struct totals {
+    size_t tensors, notes, bytes;
+} totals;
 
-    for (size_t i = 0; i < o->table->n_tensors; i++)
-        bytes += strlen(o->table->tensors[i].name) + 1;
-    for (size_t i = 0; i < o->table->n_metadata; i++)
-        bytes += strlen(o->table->metadata[i].key) + 1 + strlen(o->table->metadata[i].value) + 1;
-    return bytes;
+static totals count(const opened *o)
+{
+    totals n = {.bytes = strlen(o->name) + 1};
+
+    for (size_t f = 0; f < o->n_files; f++) {
+        const ink_safetensors *table = &o->tables[f];
+        n.tensors += table->n_tensors;
+        n.notes += table->n_metadata;
+        n.bytes += strlen(o->names[f]) + 1;
+        for (size_t i = 0; i < table->n_tensors; i++)
+            n.bytes += strlen(table->tensors[i].name) + 1;
+        for (size_t i = 0; i < table->n_metadata; i++)
+            n.bytes += strlen(table->metadata[i].key) + 1 + strlen(table->metadata[i].value) + 1;
+    }
+    return n;
+}
+
+/* Adds file f and what it holds. */
+static void add_file(const opened *o, size_t f, ink_weights *weights, char **pool)
+{
+    const ink_safetensors *table = &o->tables[f];
+    const char *name = copy_string(pool, o->names[f]);
+
+    weights->files[f] = (listed_file){name, o->sizes[f]};
+    for (size_t i = 0; i < table->n_tensors; i++) {
+        size_t n = weights->n_tensors++;
+        ink_weight *weight = &weights->tensors[n];
+        *weight = table->tensors[i];
+        weight->name = copy_string(pool, table->tensors[i].name);
+        weight->file = name;
+        weights->by_name[n] = (ink_sort_item){.key = ink_hash(weight->name, strlen(weight->name)), .index = n};
+    }
+    for (size_t i = 0; i < table->n_metadata; i++) {
+        ink_safetensors_note *note = &weights->metadata[weights->n_metadata++];
+        note->key = copy_string(pool, table->metadata[i].key);
+        note->value = copy_string(pool, table->metadata[i].value);
+    }
 }
 
 static void fill(const opened *o, ink_weights *weights, char *pool)
 {
-    const ink_safetensors *table = o->table;
-
     weights->source = *o->source;
-    weights->file = *o->file;
-    weights->file.source = &weights->source;
-    weights->file.name = copy_string(&pool, o->file->name);
-    weights->n_tensors = table->n_tensors;
-    for (size_t i = 0; i < table->n_tensors; i++) {
-        weights->tensors[i] = table->tensors[i];
-        weights->tensors[i].name = copy_string(&pool, table->tensors[i].name);
-        weights->by_name[i].key = ink_hash(weights->tensors[i].name, strlen(weights->tensors[i].name));
-        weights->by_name[i].index = i;
-    }
-    ink_sort(weights->by_name, table->n_tensors, compare_names, weights->tensors);
-    weights->n_metadata = table->n_metadata;
-    for (size_t i = 0; i < table->n_metadata; i++) {
-        weights->metadata[i].key = copy_string(&pool, table->metadata[i].key);
-        weights->metadata[i].value = copy_string(&pool, table->metadata[i].value);
-    }
+    weights->name = copy_string(&pool, o->name);
+    weights->n_files = o->n_files;
+    for (size_t f = 0; f < o->n_files; f++)
+        add_file(o, f, weights, &pool);
+    ink_sort(weights->by_name, weights->n_tensors, compare_names, weights->tensors);
+    *weights->open = *o->last;
+    weights->open->source = &weights->source;
+    weights->open->name = weights->files[o->n_files - 1].name;
 }
 
 static ink_result build(void *args, ink_arena *arena, void **object)
 {
     const opened *o = args;
+    totals n = count(o);
     ink_weights *weights = ink_arena_take(arena, 1, sizeof *weights);
-    ink_weight *tensors = ink_arena_take(arena, o->table->n_tensors, sizeof *tensors);
-    ink_sort_item *by_name = ink_arena_take(arena, o->table->n_tensors, sizeof *by_name);
-    ink_safetensors_note *metadata = ink_arena_take(arena, o->table->n_metadata, sizeof *metadata);
-    char *pool = ink_arena_take(arena, string_bytes(o), 1);
+    ink_weights made = {.files = ink_arena_take(arena, o->n_files, sizeof *made.files),
+                        .open = ink_arena_take(arena, 1, sizeof *made.open),
+                        .tensors = ink_arena_take(arena, n.tensors, sizeof *made.tensors),
+                        .by_name = ink_arena_take(arena, n.tensors, sizeof *made.by_name),
+                        .metadata = ink_arena_take(arena, n.notes, sizeof *made.metadata)};
+    char *pool = ink_arena_take(arena, n.bytes, 1);
 
     if (arena->measuring || ink_arena_failed(arena))
         return INK_OK;
-    *weights = (ink_weights){.tensors = tensors, .by_name = by_name, .metadata = metadata};
+    *weights = made;
     fill(o, weights, pool);
     *object = weights;
     return INK_OK;
 }
 
-ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, const char *name, ink_weights **weights)
+/* ---- opening -------------------------------------------------------------------------------------------------- */
+
+/* Reads the headers, one file open at a time; the last stays open. */
+static ink_result read_headers(ink_context *ctx, ink_arena *arena, opened *o)
 {
-    ink_file file;
+    for (size_t f = 0; f < o->n_files; f++) {
+        ink_file_close(o->last);
+        INK_TRY(ink_file_open(ctx, o->source, o->names[f], o->last));
+        o->sizes[f] = o->last->size;
+        INK_TRY(ink_safetensors_read(ctx, o->last, arena, &o->tables[f]));
+    }
+    return INK_OK;
+}
+
+/* A tensor that two files hold has no meaning, even if they agree. */
+static ink_result refuse_twice(ink_context *ctx, const ink_weights *weights)
+{
+    for (size_t i = 1; i < weights->n_tensors; i++) {
+        const ink_weight *a = &weights->tensors[weights->by_name[i - 1].index];
+        const ink_weight *b = &weights->tensors[weights->by_name[i].index];
+        if (weights->by_name[i - 1].key == weights->by_name[i].key && strcmp(a->name, b->name) == 0)
+            return ink_fail(ctx, INK_ERROR_CORRUPT, "%q: tensor '%q' is in two of the files, '%q' and '%q'",
+                            weights->name, a->name, a->file, b->file);
+    }
+    return INK_OK;
+}
+
+static ink_result open_files(ink_context *ctx, ink_arena *arena, opened *o, void **object)
+{
+    o->sizes = ink_arena_take(arena, o->n_files, sizeof *o->sizes);
+    o->tables = ink_arena_take(arena, o->n_files, sizeof *o->tables);
+    if (o->sizes == NULL || o->tables == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %q names %z files", o->name, o->n_files);
+    INK_TRY(read_headers(ctx, arena, o));
+    INK_TRY(ink_object_create(ctx, "the table of tensors", build, o, 0, object));
+    ink_result result = refuse_twice(ctx, *object);
+    if (result != INK_OK) {
+        ink_object_free(*object);
+        *object = NULL;
+    }
+    return result;
+}
+
+ink_result ink_weights_open_files(ink_context *ctx, const ink_source *source, const char *name,
+                                  const char *const *names, size_t n_files, ink_weights **weights)
+{
+    ink_file last = {0};
+    opened o = {.source = source, .name = name, .names = names, .n_files = n_files, .last = &last};
     ink_arena arena; /* for the time of opening */
-    ink_safetensors table;
     void *object = NULL;
 
+    ink_arena_grow(&arena, &ctx->allocator);
+    ink_result result = open_files(ctx, &arena, &o, &object);
+    ink_arena_free(&arena);
+    if (result != INK_OK)
+        ink_file_close(&last);
+    *weights = object;
+    return result;
+}
+
+ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, const char *name, ink_weights **weights)
+{
     INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, weights);
     *weights = NULL;
     INK_REQUIRE(ctx, source);
     INK_REQUIRE(ctx, name);
-    INK_TRY(ink_file_open(ctx, source, name, &file));
-    ink_arena_grow(&arena, &ctx->allocator);
-    ink_result result = ink_safetensors_read(ctx, &file, &arena, &table);
-    if (result == INK_OK) {
-        opened o = {.source = source, .file = &file, .table = &table};
-        result = ink_object_create(ctx, "the table of tensors", build, &o, 0, &object);
-    }
-    ink_arena_free(&arena);
-    if (result != INK_OK)
-        ink_file_close(&file);
-    *weights = object;
-    return result;
+    return ink_weights_open_files(ctx, source, name, &name, 1, weights);
 }
 
 ink_result ink_weights_open(ink_context *ctx, const char *path, ink_weights **weights)
@@ -138,7 +221,7 @@ void ink_weights_free(ink_weights *weights)
 {
     if (weights == NULL)
         return;
-    ink_file_close(&weights->file);
+    ink_file_close(weights->open);
     ink_object_free(weights);
 }
 
@@ -176,7 +259,7 @@ const ink_weight *ink_weights_find(const ink_weights *weights, const char *name)
 
 const char *ink_weights_name(const ink_weights *weights)
 {
-    return weights != NULL ? weights->file.name : "";
+    return weights != NULL ? weights->name : "";
 }
 
 const char *ink_weights_metadata(const ink_weights *weights, const char *key)
@@ -231,6 +314,26 @@ static bool belongs(const ink_weights *weights, const ink_weight *weight)
     return at >= first && (at - first) / sizeof *weight < weights->n_tensors && (at - first) % sizeof *weight == 0;
 }
 
+/* Makes the file of that name, one of the list's own strings, the open one. */
+static ink_result turn_to(ink_context *ctx, const ink_weights *weights, const char *name)
+{
+    const listed_file *wanted = weights->files;
+    ink_file *open = weights->open;
+
+    if (open->name == name && open->source != NULL)
+        return INK_OK;
+    while (wanted->name != name)
+        wanted++;
+    ink_file_close(open);
+    INK_TRY(ink_file_open(ctx, &weights->source, name, open));
+    if (open->size == wanted->size)
+        return INK_OK;
+    ink_fail(ctx, INK_ERROR_READ, "%q: the file has %u bytes, it had %u when its header was read", name, open->size,
+             wanted->size);
+    ink_file_close(open);
+    return INK_ERROR_READ;
+}
+
 ink_result ink_weights_read_bytes(ink_context *ctx, const ink_weights *weights, const ink_weight *weight,
                                   uint64_t offset, void *out, size_t size)
 {
@@ -239,7 +342,7 @@ ink_result ink_weights_read_bytes(ink_context *ctx, const ink_weights *weights, 
     INK_REQUIRE(ctx, weight);
     INK_REQUIRE(ctx, out);
     if (!belongs(weights, weight))
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the tensor is not one of '%q'", __func__, weights->file.name);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the tensor is not one of '%q'", __func__, weights->name);
     if (offset > weight->size || size > weight->size - offset)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %z bytes at %u of tensor '%q', which has %u", __func__, size,
                         offset, weight->name, weight->size);
@@ -247,7 +350,8 @@ ink_result ink_weights_read_bytes(ink_context *ctx, const ink_weights *weights, 
     if (offset % width != 0 || size % width != 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %z bytes at %u of tensor '%q' are not whole %s numbers", __func__,
                         size, offset, weight->name, ink_type_name(weight->type));
-    INK_TRY(ink_file_read(ctx, &weights->file, weight->offset + offset, out, size));
+    INK_TRY(turn_to(ctx, weights, weight->file));
+    INK_TRY(ink_file_read(ctx, weights->open, weight->offset + offset, out, size));
     to_host_order(out, size, width);
     return INK_OK;
 }
@@ -295,7 +399,7 @@ ink_result ink_weights_read(ink_context *ctx, const ink_weights *weights, const 
     INK_REQUIRE(ctx, weight);
     INK_REQUIRE(ctx, out);
     if (!belongs(weights, weight) || !ink_shape_count(&weight->shape, &count))
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the tensor is not one of '%q'", __func__, weights->file.name);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the tensor is not one of '%q'", __func__, weights->name);
     switch (weight->type) {
     case INK_F32:
         return ink_weights_read_bytes(ctx, weights, weight, 0, out, (size_t)weight->size);
@@ -306,6 +410,6 @@ ink_result ink_weights_read(ink_context *ctx, const ink_weights *weights, const 
         return read_doubles(ctx, weights, weight, count, out);
     default:
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%q: tensor '%q' is %s; only F32, BF16, F16 and F64 can be read",
-                        weights->file.name, weight->name, ink_type_name(weight->type));
+                        weight->file, weight->name, ink_type_name(weight->type));
     }
 }

@@ -129,7 +129,7 @@ static ink_result missing(const ink_loader *loader, const char *name)
 static ink_result wrong_shape(const ink_loader *loader, const ink_weight *weight, const ink_shape *shape)
 {
     return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: tensor '%q' is %S, %s%s %S",
-                    ink_weights_name(loader->weights), weight->name, &weight->shape,
+                    weight->file, weight->name, &weight->shape,
                     loader->expected != NULL ? loader->expected : "expected",
                     loader->expected != NULL ? " asks for" : "", shape);
 }
@@ -151,10 +151,10 @@ static ink_result look_up(ink_loader *loader, const char *name, const ink_shape 
     if (!is_readable(weight->type))
         return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
                         "%q: tensor '%q' is of type %s, expected F32, BF16, F16 or F64",
-                        ink_weights_name(loader->weights), weight->name, ink_type_name(weight->type));
+                        weight->file, weight->name, ink_type_name(weight->type));
     if (!ink_shape_count(shape, &n_elements) || n_elements == 0)
         return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: tensor '%q' is %S, expected at least one element",
-                        ink_weights_name(loader->weights), weight->name, shape);
+                        weight->file, weight->name, shape);
     if (loader->used != NULL)
         loader->used[weight - ink_weights_at(loader->weights, 0)] = true;
     loader->n_parameters += n_elements;
@@ -171,11 +171,11 @@ static ink_result look_up_rank(ink_loader *loader, const char *name, size_t rank
         return missing(loader, name);
     if (weight->shape.rank != rank)
         return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: tensor '%q' is %S, expected a %s",
-                        ink_weights_name(loader->weights), weight->name, &weight->shape, kind);
+                        weight->file, weight->name, &weight->shape, kind);
     for (size_t i = 0; i < rank; i++)
         if (weight->shape.dim[i] == 0)
             return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: tensor '%q' is %S, expected at least one element",
-                            ink_weights_name(loader->weights), weight->name, &weight->shape);
+                            weight->file, weight->name, &weight->shape);
     *out = weight;
     return INK_OK;
 }

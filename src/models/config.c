@@ -32,15 +32,14 @@ ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source 
     return INK_OK;
 }
 
-/* INK_JSON_NONE also for null. */
-static ink_json member(const ink_config *config, const char *key)
+ink_json ink_config_member(const ink_config *config, const char *key)
 {
     return config->document.n_nodes > 0 ? ink_json_member(&config->document, config->object, key) : INK_JSON_NONE;
 }
 
 bool ink_config_has(const ink_config *config, const char *key)
 {
-    return member(config, key) != INK_JSON_NONE || ink_config_is_null(config, key);
+    return ink_config_member(config, key) != INK_JSON_NONE || ink_config_is_null(config, key);
 }
 
 bool ink_config_is_null(const ink_config *config, const char *key)
@@ -60,9 +59,21 @@ ink_result ink_config_element(ink_config *config, ink_json element, size_t max, 
     return INK_OK;
 }
 
+ink_result ink_config_element_string(ink_config *config, ink_json element, const char **value)
+{
+    INK_TRY(ink_json_get_string(config->ctx, &config->document, element, value, NULL));
+    config->fingerprint = ink_hash_on(config->fingerprint, *value, strlen(*value) + 1);
+    return INK_OK;
+}
+
+ink_result ink_config_check(const ink_config *config, ink_result checked)
+{
+    return checked == INK_OK ? INK_OK : ink_fail_in(config->ctx, INK_ERROR_MISMATCH, config->document.file);
+}
+
 static ink_result whole_number(ink_config *config, const char *key, size_t min, size_t max, size_t *value)
 {
-    ink_json node = member(config, key);
+    ink_json node = ink_config_member(config, key);
     if (node != INK_JSON_NONE)
         INK_TRY(ink_json_get_size(config->ctx, &config->document, node, min, max, value));
     mix(config, key, *value);
@@ -71,7 +82,7 @@ static ink_result whole_number(ink_config *config, const char *key, size_t min, 
 
 ink_result ink_config_size(ink_config *config, const char *key, size_t max, size_t *value)
 {
-    if (member(config, key) == INK_JSON_NONE && *value == 0)
+    if (ink_config_member(config, key) == INK_JSON_NONE && *value == 0)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: member '%s' is missing", config->document.file, key);
     return whole_number(config, key, 1, max, value);
 }
@@ -90,7 +101,7 @@ static ink_result out_of_range(const ink_config *config, ink_json node, const ch
 ink_result ink_config_number(ink_config *config, const char *key, double min, double max, const char *range,
                              double *value)
 {
-    ink_json node = member(config, key);
+    ink_json node = ink_config_member(config, key);
     double number = *value;
     uint64_t bits;
     if (node != INK_JSON_NONE) {
@@ -110,14 +121,14 @@ ink_result ink_config_epsilon(ink_config *config, const char *key, float *value)
     double number = (double)*value;
     INK_TRY(ink_config_number(config, key, 0, 1, range, &number));
     if (!((float)number > 0))
-        return out_of_range(config, member(config, key), key, range);
+        return out_of_range(config, ink_config_member(config, key), key, range);
     *value = (float)number;
     return INK_OK;
 }
 
 ink_result ink_config_bool(ink_config *config, const char *key, bool *value)
 {
-    ink_json node = member(config, key);
+    ink_json node = ink_config_member(config, key);
     if (node != INK_JSON_NONE)
         INK_TRY(ink_json_get_bool(config->ctx, &config->document, node, value));
     mix(config, key, *value);
@@ -126,11 +137,11 @@ ink_result ink_config_bool(ink_config *config, const char *key, bool *value)
 
 ink_result ink_config_string(ink_config *config, const char *key, const char **value)
 {
-    ink_json node = member(config, key);
+    ink_json node = ink_config_member(config, key);
     *value = "";
     if (node != INK_JSON_NONE)
-        INK_TRY(ink_json_get_string(config->ctx, &config->document, node, value, NULL));
-    config->fingerprint = ink_hash_on(config->fingerprint, *value, strlen(*value) + 1);
+        return ink_config_element_string(config, node, value);
+    config->fingerprint = ink_hash_on(config->fingerprint, "", 1);
     return INK_OK;
 }
 
@@ -176,7 +187,7 @@ ink_result ink_config_activation(ink_config *config, const char *key, ink_activa
 ink_result ink_config_tokens(const ink_config *config, const char *key, size_t vocab_size, ink_token *values, size_t *n)
 {
     const ink_json_document *document = &config->document;
-    ink_json node = member(config, key);
+    ink_json node = ink_config_member(config, key);
     *n = 0;
     if (node == INK_JSON_NONE)
         return INK_OK;
@@ -195,7 +206,7 @@ ink_result ink_config_tokens(const ink_config *config, const char *key, size_t v
 
 ink_result ink_config_token(const ink_config *config, const char *key, size_t vocab_size, ink_token *value)
 {
-    ink_json node = member(config, key);
+    ink_json node = ink_config_member(config, key);
     int64_t number = *value >= 0 && (size_t)*value < vocab_size && !ink_config_is_null(config, key) ? *value : -1;
     if (node != INK_JSON_NONE && config->document.nodes[node].kind == INK_JSON_ARRAY)
         node = ink_json_first(&config->document, node);
@@ -207,7 +218,7 @@ ink_result ink_config_token(const ink_config *config, const char *key, size_t vo
 
 ink_result ink_config_array(ink_config *config, const char *key, ink_json *array, size_t *n)
 {
-    *array = member(config, key);
+    *array = ink_config_member(config, key);
     if (*array == INK_JSON_NONE)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: member '%s' is missing", config->document.file, key);
     const ink_json_node *node = &config->document.nodes[*array];

@@ -34,6 +34,9 @@ typedef struct ink_config {
 ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *file,
                            ink_config *config);
 
+/* The value of a key; INK_JSON_NONE without the key, and for null. */
+ink_json ink_config_member(const ink_config *config, const char *key);
+
 /* True if the key is there, also if it is null; true if it is there and null, which some formats take for "none" where
    the key's absence stands for a number. */
 bool ink_config_has(const ink_config *config, const char *key);
@@ -63,9 +66,13 @@ ink_result ink_config_token(const ink_config *config, const char *key, size_t vo
 ink_result ink_config_tokens(const ink_config *config, const char *key, size_t vocab_size, ink_token *values,
                              size_t *n);
 
-/* An array that must be there and not be empty; and the whole number at one of its places. */
+/* An array that must be there and not be empty; and the whole number, or the string, at one of its places. */
 ink_result ink_config_array(ink_config *config, const char *key, ink_json *array, size_t *n);
 ink_result ink_config_element(ink_config *config, ink_json element, size_t max, size_t *value);
+ink_result ink_config_element_string(ink_config *config, ink_json element, const char **value);
+
+/* Hands on INK_OK; makes the failure of a layer's own check one of this file, with the same sentence. */
+ink_result ink_config_check(const ink_config *config, ink_result checked);
 
 /* ink_hash_on() over a number, the same on machines of either byte order. */
 uint64_t ink_fingerprint_number(uint64_t hash, uint64_t number);

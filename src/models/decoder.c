@@ -24,6 +24,20 @@ ink_decoder *ink_decoder_take(ink_arena *arena, ink_model *model, ink_decoder *s
     return decoder;
 }
 
+ink_result ink_decoder_check_bias(ink_loader *loader, const char *name, bool wanted)
+{
+    size_t scope = ink_loader_enter_module(loader, name);
+    bool there = ink_loader_has(loader, "bias");
+    if (wanted && !there)
+        return ink_fail(loader->ctx, INK_ERROR_NOT_FOUND, "%q: there is no tensor '%qbias'",
+                        ink_weights_name(loader->weights), loader->name);
+    if (there && !wanted)
+        return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: there is a tensor '%qbias', %s asks for none",
+                        ink_weights_name(loader->weights), loader->name, loader->expected);
+    ink_loader_leave(loader, scope);
+    return INK_OK;
+}
+
 /* Blocks the file has beyond those of config.json would be left out silently. */
 static ink_result refuse_more_blocks(ink_loader *loader, const ink_decoder_blocks *page, size_t n)
 {

@@ -26,11 +26,15 @@ typedef struct ink_decoder_blocks {
     const char *scope;  /* "h.%z." */
     const char *tensor; /* "ln_1.weight" */
     const char *key;    /* "n_layer" */
-    ink_result (*read)(ink_loader *loader, const void *settings, size_t i, ink_block *block);
-    const void *settings;
+    ink_result (*read)(ink_loader *loader, void *settings, size_t i, ink_block *block);
+    void *settings;
 } ink_decoder_blocks;
 
-/* Reads n blocks; a file that has more is refused. */
+/* INK_ERROR_NOT_FOUND if module `name` should have a bias and has none, INK_ERROR_MISMATCH if it is the other way
+   round: a bias that no setting asks for would be left out silently. */
+ink_result ink_decoder_check_bias(ink_loader *loader, const char *name, bool wanted);
+
+/* Reads n blocks, one after the other; a file that has more is refused. */
 ink_result ink_decoder_read_blocks(ink_loader *loader, const ink_decoder_blocks *page, size_t n, ink_decoder *decoder);
 
 extern const ink_network ink_decoder_network;

@@ -8,8 +8,6 @@
  *
  * The folder is what Hugging Face's GPT2LMHeadModel saves. Its matrices in blocks are stored [in, out] (Conv1D).
  */
-#include <string.h>
-
 #include "decoder.h"
 
 /* ---- settings ------------------------------------------------------------------------------------------------- */
@@ -63,27 +61,16 @@ static ink_result read_settings(ink_config *config, ink_model *model, settings *
 /* ---- tensors -------------------------------------------------------------------------------------------------- */
 
 /* GPT-2's linear layers and norms have a bias, all of them: a file without one is not whole. */
-static ink_result require_bias(ink_loader *loader, const char *name)
-{
-    size_t scope = ink_loader_enter_module(loader, name);
-    bool there = ink_loader_has(loader, "bias");
-    if (!there)
-        return ink_fail(loader->ctx, INK_ERROR_NOT_FOUND, "%q: there is no tensor '%qbias'",
-                        ink_weights_name(loader->weights), loader->name);
-    ink_loader_leave(loader, scope);
-    return INK_OK;
-}
-
 static ink_result read_linear(ink_loader *loader, const char *name, size_t out, size_t in, ink_activation activation,
                               ink_dense *dense)
 {
-    INK_TRY(require_bias(loader, name));
+    INK_TRY(ink_decoder_check_bias(loader, name, true));
     return ink_dense_read(loader, name, out, in, true, activation, dense);
 }
 
 static ink_result read_norm(ink_loader *loader, const char *name, const settings *s, ink_norm *norm)
 {
-    INK_TRY(require_bias(loader, name));
+    INK_TRY(ink_decoder_check_bias(loader, name, true));
     return ink_norm_read(loader, name, INK_LAYER_NORM, s->hidden_size, s->epsilon, norm);
 }
 
@@ -100,7 +87,7 @@ static ink_attention attention_of(const ink_context *ctx, const settings *s, siz
                            .scale = ctx->kernel->inverse_sqrt((float)square)};
 }
 
-static ink_result read_block(ink_loader *loader, const void *settings_of_all, size_t layer, ink_block *block)
+static ink_result read_block(ink_loader *loader, void *settings_of_all, size_t layer, ink_block *block)
 {
     const settings *s = settings_of_all;
     size_t hidden = s->hidden_size;
@@ -114,7 +101,7 @@ static ink_result read_block(ink_loader *loader, const void *settings_of_all, si
 }
 
 /* Everything below the prefix "transformer.", which files of the bare model lack. */
-static ink_result read_body(ink_loader *loader, const settings *s, ink_model *model, ink_decoder *decoder)
+static ink_result read_body(ink_loader *loader, settings *s, ink_model *model, ink_decoder *decoder)
 {
     const ink_decoder_blocks blocks = {"h.%z.", "ln_1.weight", "n_layer", read_block, s};
     size_t scope = ink_loader_enter(loader, ink_loader_has(loader, "transformer.wte.weight") ? "transformer." : "", 0);
@@ -136,21 +123,11 @@ static ink_result read(ink_loader *loader, ink_config *config, ink_model *model)
 }
 
 /* Old files hold the causal mask as if it were a weight: h.0.attn.bias [1, 1, n, n] and masked_bias []. */
-static bool ignores(const char *tensor)
-{
-    static const char *const endings[] = {".attn.bias", ".attn.masked_bias"};
-    size_t length = strlen(tensor);
-    for (size_t i = 0; i < 2; i++) {
-        size_t n = strlen(endings[i]);
-        if (length >= n && strcmp(tensor + length - n, endings[i]) == 0)
-            return true;
-    }
-    return false;
-}
+static const char *const ignored[] = {".attn.bias", ".attn.masked_bias", NULL};
 
 const ink_model_kind ink_kind_gpt2 = {
     .name = "gpt2",
     .read = read,
-    .ignores = ignores,
+    .ignored = ignored,
     .network = &ink_decoder_network,
 };

@@ -70,13 +70,18 @@ typedef struct ink_model_kind {
        On the first run what comes from the arena is not there, and the model itself is a spare one. */
     ink_result (*read)(ink_loader *loader, ink_config *config, ink_model *model);
 
-    /* True for a tensor that files of this kind may hold and no model needs; NULL: there is none. */
-    bool (*ignores)(const char *tensor);
+    /* How the names of tensors end that files of this kind may hold and no model needs; NULL ends the list, and NULL
+       is none. */
+    const char *const *ignored;
 
     const ink_network *network;
 } ink_model_kind;
 
 extern const ink_model_kind ink_kind_gpt2;
+extern const ink_model_kind ink_kind_llama;
+extern const ink_model_kind ink_kind_mistral;
+extern const ink_model_kind ink_kind_qwen2;
+extern const ink_model_kind ink_kind_qwen3;
 extern const ink_model_kind ink_kind_rnn;
 extern const ink_model_kind ink_kind_gru;
 extern const ink_model_kind ink_kind_lstm;
@@ -97,6 +102,7 @@ struct ink_model {
     const char **unused;     /* [info.n_unused] */
     ink_embedding embedding; /* [vocab_size, embedding size] */
     ink_head head;
+    size_t own_capacity_from; /* states for more tokens than this depend on their capacity (rope.h, dynamic); 0: none */
     bool advises_sampling;   /* the folder says how tokens should be chosen: */
     ink_sampler_options sampling;
     void *body;              /* the network's own part */

@@ -11,7 +11,8 @@
 #include "kind.h"
 
 static const ink_model_kind *const kinds[] = {
-    &ink_kind_gpt2, &ink_kind_rnn, &ink_kind_gru, &ink_kind_lstm, &ink_kind_mlp,
+    &ink_kind_gpt2, &ink_kind_llama, &ink_kind_mistral, &ink_kind_qwen2, &ink_kind_qwen3,
+    &ink_kind_rnn,  &ink_kind_gru,   &ink_kind_lstm,    &ink_kind_mlp,
 };
 
 typedef struct opening {
@@ -40,7 +41,8 @@ static ink_result find_kind(ink_context *ctx, ink_config *config, const ink_mode
         return ink_fail(ctx, INK_ERROR_MISMATCH, "%q: member 'model_type' is missing: what kind of model is this?",
                         config->document.file);
     return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
-                    "%q: model_type '%q' is none of those that run here: gpt2, rnn, gru, lstm, mlp",
+                    "%q: model_type '%q' is none of those that run here: gpt2, llama, mistral, qwen2, qwen3, "
+                    "rnn, gru, lstm, mlp",
                     config->document.file, name);
 }
 
@@ -49,7 +51,11 @@ static ink_result find_kind(ink_context *ctx, ink_config *config, const ink_mode
 static bool is_unused(const opening *job, size_t i)
 {
     const char *name = ink_weights_at(job->weights, i)->name;
-    return !job->used[i] && (job->kind->ignores == NULL || !job->kind->ignores(name));
+    size_t length = strlen(name);
+    for (const char *const *end = job->kind->ignored; end != NULL && *end != NULL; end++)
+        if (length >= strlen(*end) && strcmp(name + length - strlen(*end), *end) == 0)
+            return false;
+    return !job->used[i];
 }
 
 /* Keeps the names of unused tensors in the model: it outlives the file. */
@@ -142,7 +148,7 @@ static ink_result open_model(opening *job, const ink_source *source, ink_arena *
     if (opened != INK_OK && opened != INK_ERROR_NOT_FOUND)
         return opened;
     INK_TRY(find_kind(ctx, &job->config, &job->kind));
-    INK_TRY(ink_folder_open_weights(ctx, source, &job->weights));
+    INK_TRY(ink_weights_open_folder(ctx, source, &job->weights));
     ink_result result = build_model(job, work, model);
     ink_weights_free(job->weights);
     return result;

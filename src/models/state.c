@@ -6,7 +6,7 @@
  *
  *     "INKSTATE"      8 bytes
  *     version         u64
- *     fingerprint     u64    of the model, its settings and its weights
+ *     fingerprint     u64    of the model, its settings and its weights; under a dynamic rope also of the capacity
  *     length          u64    tokens
  *     words           u64    how many follow
  *     checksum        u64    FNV-1a over the bytes before and after it
@@ -161,6 +161,15 @@ static void put_word(const ink_words *words, size_t i, uint32_t word)
     memcpy((unsigned char *)words->first + 4 * i * words->stride, &word, sizeof word);
 }
 
+/* Saved bytes and copies go between states of this identity: of the same model and, where what a state holds depends
+   on its capacity, for the same number of tokens. */
+static uint64_t identity(const ink_state *state)
+{
+    const ink_model *model = state->model;
+    bool own = model->own_capacity_from != 0 && state->capacity > model->own_capacity_from;
+    return own ? ink_fingerprint_number(model->fingerprint, state->capacity) : model->fingerprint;
+}
+
 /* ---- copying -------------------------------------------------------------------------------------------------- */
 
 ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to)
@@ -173,6 +182,9 @@ ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to
         return INK_OK;
     if (from->model != to->model)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_state_copy: the two states are of different models");
+    if (identity(from) != identity(to))
+        return ink_fail(ctx, INK_ERROR_MISMATCH, "with this model's rope a state for %z tokens and one for %z hold "
+                        "different keys", from->capacity, to->capacity);
     if (from->length > to->capacity)
         return ink_fail(ctx, INK_ERROR_LIMIT, "a state of %z tokens does not fit into one for %z", from->length,
                         to->capacity);
@@ -241,7 +253,7 @@ ink_result ink_state_save(ink_context *ctx, const ink_state *state, void *bytes,
     if (capacity < *size)
         return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state takes %z bytes, there is room for %z", *size, capacity);
 
-    const uint64_t numbers[N_NUMBERS - 1] = {VERSION, state->model->fingerprint, state->length, n_words};
+    const uint64_t numbers[N_NUMBERS - 1] = {VERSION, identity(state), state->length, n_words};
     memcpy(out, MAGIC, MAGIC_SIZE);
     for (size_t i = 0; i < N_NUMBERS - 1; i++)
         put_number(out + MAGIC_SIZE + 8 * i, numbers[i], 8);
@@ -264,9 +276,10 @@ static ink_result check_header(ink_context *ctx, const ink_state *state, const u
     uint64_t tokens = get_number(in + MAGIC_SIZE + 16, 8);
     if (version != VERSION)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "saved state: version %u, expected %u", version, (uint64_t)VERSION);
-    if (fingerprint != state->model->fingerprint)
-        return ink_fail(ctx, INK_ERROR_MISMATCH, "the saved state is of another model than this %s",
-                        state->model->kind->name);
+    if (fingerprint != identity(state))
+        return ink_fail(ctx, INK_ERROR_MISMATCH, "the saved state is of another model than this %s%s",
+                        state->model->kind->name,
+                        state->model->own_capacity_from != 0 ? ", or for another number of tokens" : "");
     if (tokens > state->capacity)
         return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state has %u tokens, there is room for %z", tokens,
                         state->capacity);
