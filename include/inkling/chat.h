@@ -81,12 +81,12 @@ typedef struct ink_conversation {
 
 /*
  * The ids of the next messages, n_messages >= 1, and with `answer` of what asks the model for its own. Before them
- * comes what closes an answer that has begun, and at the beginning of a conversation the BOS if the format has one (once)
- * and the system text that the template itself has for conversations without one. *n is always set to their number; if
- * that is more than `capacity` the result is INK_ERROR_LIMIT, nothing is written and *at is as before; `ids` may be NULL
- * if capacity is 0. INK_ERROR_ARGUMENT for messages in an order that the format has no place for (llama-2 and mistral: a
- * system text only before the first message of the user, then user and assistant in turn). INK_ERROR_MISMATCH for a
- * text that the tokenizer would make a control token of all the same.
+ * comes what closes an answer that has begun, and at the beginning of a conversation the BOS if the format has one
+ * (once) and the system text that the template itself has for conversations without one. *n is always set to their
+ * number; if that is more than `capacity` the result is INK_ERROR_LIMIT, nothing is written and *at is as before; `ids`
+ * may be NULL if capacity is 0. INK_ERROR_ARGUMENT for messages in an order that the format has no place for (llama-2
+ * and mistral: a system text only before the first message of the user, then user and assistant in turn).
+ * INK_ERROR_MISMATCH for a text that the tokenizer would make a control token of all the same.
  */
 ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, ink_conversation *at, const ink_message *messages,
                            size_t n_messages, bool answer, ink_token *ids, size_t capacity, size_t *n);

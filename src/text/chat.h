@@ -57,8 +57,8 @@ void ink_chat_squeeze(const char *text, size_t size, char *squeezed);
 /* The format of a squeezed template, or NULL. */
 const ink_chat_format_row *ink_chat_recognise(const char *squeezed);
 
-/* The system text that a squeezed template itself has, unescaped into `text` [strlen(squeezed)]: its length, 0 if it has
-   none. */
+/* The system text that a squeezed template itself has, unescaped into `text` [strlen(squeezed)]: its length, 0 if it
+   has none. */
 size_t ink_chat_own_system(const ink_chat_format_row *format, const char *squeezed, char *text);
 
 #endif

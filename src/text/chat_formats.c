@@ -25,7 +25,8 @@ static const ink_chat_format_row formats[] = {
     },
     {
         .name = "llama-3",
-        .expressions = {"'<|start_header_id|>'+message.role+'<|end_header_id|>\\n\\n'+message.content|trim+'<|eot_id|>'"},
+        .expressions = {"'<|start_header_id|>'+message.role+'<|end_header_id|>\\n\\n'"
+                        "+message.content|trim+'<|eot_id|>'"},
         .model_types = "llama",
         .tokens = {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
         .before = {"<|start_header_id|>system<|end_header_id|>\n\n", "<|start_header_id|>user<|end_header_id|>\n\n",
@@ -38,7 +39,8 @@ static const ink_chat_format_row formats[] = {
     },
     {
         .name = "llama-2",
-        .expressions = {"bos_token+'[INST] '+content.strip()+' [/INST]'", "bos_token+'[INST] '+content|trim+' [/INST]'"},
+        .expressions = {"bos_token+'[INST] '+content.strip()+' [/INST]'",
+                        "bos_token+'[INST] '+content|trim+' [/INST]'"},
         .also = "'<<SYS>>\\n'+system_message+'\\n<</SYS>>\\n\\n'",
         .before = {"<<SYS>>\n", "{bos}[INST] ", " "},
         .after = {"\n<</SYS>>\n\n", " [/INST]", " {eos}"},
