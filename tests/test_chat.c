@@ -564,8 +564,8 @@ static void what_cannot_be_told_apart_is_refused(void **state)
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
-/* Memory ends at every allocation in turn; nothing is lost, and the same call succeeds afterwards. A second message of that size
-   allocates nothing. */
+/* Memory ends at every allocation in turn; nothing is lost, and the same call succeeds afterwards. A second message of
+   that size allocates nothing. */
 static void memory_runs_out(void **state)
 {
     static const ink_message messages[] = {{INK_ROLE_SYSTEM, "Be brief.", 9}, {INK_ROLE_USER, "Where is it?", 12}};
