@@ -95,5 +95,5 @@ int main(int argc, char **argv)
         console_complain("--only expects a group (see --help) or a part of a line's name, found '%s'", s.only);
         fine = false;
     }
-    return fine && console_finish() ? EXIT_SUCCESS : EXIT_FAILURE;
+    return console_finish() && fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -134,5 +134,5 @@ int main(int argc, char **argv)
     }
     done = ctx != NULL && run(ctx);
     ink_context_free(ctx);
-    return !(done && console_finish());
+    return !(console_finish() && done);
 }

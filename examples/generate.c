@@ -11,38 +11,20 @@
 #include "cli.h"
 #include "console.h"
 #include "lm.h"
+#include "sampling.h"
 #include "stop.h"
 
 typedef struct settings {
-    const char *folder, *prompt, *stop, *kernel;
-    uint64_t n_tokens, top_k, seed, n_threads;
-    double temperature, top_p, min_p, repeat_penalty;
+    const char *folder, *prompt, *stop;
     bool ids;
+    sampling sampling;
 } settings;
 
 static cli_outcome read_settings(settings *s, int argc, char **argv)
 {
-    const cli_option options[] = {
-        {.name = "-n", .value = "COUNT", .count = &s->n_tokens, .most = 1e9,
-         .help = "tokens to produce at most (default 200)"},
-        {.name = "-t", .value = "TEMPERATURE", .real = &s->temperature, .most = 100,
-         .help = "flattens (above 1) or sharpens the choice (default 0.8); 0: greedy"},
-        {.name = "-k", .value = "TOP_K", .count = &s->top_k, .most = 1e9,
-         .help = "choose among the k likeliest tokens; 0: all (default)"},
-        {.name = "-p", .value = "TOP_P", .real = &s->top_p, .most = 1,
-         .help = "choose among the likeliest that make up probability p; 0 and 1: all (default)"},
-        {.name = "--min-p", .value = "P", .real = &s->min_p, .most = 1,
-         .help = "drop tokens less likely than p times the likeliest; 0: none (default)"},
-        {.name = "--repeat-penalty", .value = "R", .real = &s->repeat_penalty, .most = 100,
-         .help = "push down tokens already seen; 0 and 1: not at all (default)"},
+    cli_option options[2 + SAMPLING_N_OPTIONS] = {
         {.name = "--stop", .value = "TEXT", .text = &s->stop,
          .help = "end before this text"},
-        {.name = "--seed", .value = "S", .count = &s->seed,
-         .help = "the same seed gives the same text, on every machine (default 1)"},
-        {.name = "--threads", .value = "N", .count = &s->n_threads, .least = 1, .most = INK_MAX_THREADS,
-         .help = "threads to use (default 1); the text does not depend on it"},
-        {.name = "--kernel", .value = "NAME", .text = &s->kernel,
-         .help = "portable, avx2, avx512 (default: the best here); the text does not depend on it"},
         {.name = "--ids", .flag = &s->ids,
          .help = "print token ids instead of text"},
     };
@@ -50,7 +32,8 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
         .name = "generate",
         .usage = "FOLDER \"prompt\" [options]",
         .about = "Continues a prompt with the model in a folder (config.json, model.safetensors, tokenizer.json).\n"
-                 "The text goes to stdout as it is produced, everything else to stderr.",
+                 "The text goes to stdout as it is produced, everything else to stderr. Unless an option says\n"
+                 "otherwise it is 200 tokens at temperature 0.8, chosen among all.",
         .samples = "  generate examples/models/gpt \"Anna and Tom were in the garden.\"\n"
                    "  generate examples/models/lstm \"Anna and Tom\" -n 50 -t 0.7 -p 0.95 --seed 7\n",
         .options = options,
@@ -59,6 +42,7 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
         .n_least = 2,
         .n_most = 2,
     };
+    sampling_options(&s->sampling, options + 2);
     cli_outcome outcome = cli_read(&line, argc, argv);
 
     s->folder = line.arguments[0];
@@ -98,32 +82,33 @@ static bool print(void *user, ink_token token, const char *piece, size_t size)
 static void describe(const language_model *lm)
 {
     const ink_model_info *info = lm->info;
-    char parameters[CONSOLE_ROOM], bytes[CONSOLE_ROOM], context[CONSOLE_ROOM];
+    char parameters[CONSOLE_ROOM], context[CONSOLE_ROOM];
 
-    console_note("%s, %s parameters, %s, context %s, kernel %s, threads %u", info->kind,
-                 console_parameters(parameters, info->n_parameters), console_bytes(bytes, info->n_bytes),
+    console_note("%s, %s parameters, context %s, kernel %s, threads %u", info->kind,
+                 console_parameters(parameters, info->n_parameters),
                  info->context_length > 0 ? console_count(context, info->context_length) : "unlimited",
                  ink_context_kernel(lm->ctx), ink_context_threads(lm->ctx));
 }
 
 static void summarise(const lm_request *request, const lm_report *report, const language_model *lm)
 {
-    char prompt_rate[CONSOLE_ROOM], rate[CONSOLE_ROOM];
+    char prompt_rate[CONSOLE_ROOM], rate[CONSOLE_ROOM], model[CONSOLE_ROOM], state[CONSOLE_ROOM];
 
     console_note("%s", ""); /* apart from the text, and from the prompt if the text went elsewhere */
     if (report->end == LM_CONTEXT)
         console_note("(the model's context of %zu tokens is full)", lm->info->context_length);
-    console_note("prompt: %zu tokens, %s tokens/s; generated: %zu tokens, %s tokens/s", request->n_prompt,
-                 console_count(prompt_rate, (uint64_t)report->prompt_rate), report->n_tokens,
-                 report->rate > 0 ? console_count(rate, (uint64_t)report->rate) : "-");
+    console_note("prompt: %zu tokens, %s tokens/s; generated: %zu tokens, %s tokens/s; memory: %s of weights, %s of "
+                 "state",
+                 request->n_prompt, console_count(prompt_rate, (uint64_t)report->prompt_rate), report->n_tokens,
+                 report->rate > 0 ? console_count(rate, (uint64_t)report->rate) : "-",
+                 console_bytes(model, lm->info->n_bytes), console_bytes(state, report->state_size));
 }
 
 static bool generate(const settings *s, const language_model *lm, printer *out)
 {
     lm_request request = {
-        .n_tokens = (size_t)s->n_tokens,
-        .sampler = {.temperature = (float)s->temperature, .top_k = (size_t)s->top_k, .top_p = (float)s->top_p,
-                    .min_p = (float)s->min_p, .repeat_penalty = (float)s->repeat_penalty, .seed = s->seed},
+        .n_tokens = s->sampling.n_tokens == SAMPLING_UNSET ? 200 : (size_t)s->sampling.n_tokens,
+        .sampler = sampling_choose(&s->sampling, (ink_sampler_options){.temperature = 0.8f}),
         .sink = print,
         .user = out,
     };
@@ -163,7 +148,7 @@ static bool run(const settings *s, ink_context *ctx, language_model *lm, printer
 
 int main(int argc, char **argv)
 {
-    settings s = {.n_tokens = 200, .seed = 1, .n_threads = 1, .temperature = 0.8, .top_p = 1, .repeat_penalty = 1};
+    settings s = {.sampling = SAMPLING_DEFAULTS};
     cli_outcome outcome = read_settings(&s, argc, argv);
     language_model lm = {0};
     printer out = {.ids = s.ids};
@@ -172,11 +157,11 @@ int main(int argc, char **argv)
 
     if (outcome != CLI_RUN)
         return outcome == CLI_ERROR || !console_finish();
-    ctx = console_context(s.n_threads, s.kernel);
+    ctx = console_context(s.sampling.n_threads, s.sampling.kernel);
     if (ctx != NULL)
         done = run(&s, ctx, &lm, &out);
     free(out.text);
     lm_close(&lm);
     ink_context_free(ctx);
-    return !(done && console_finish());
+    return !(console_finish() && done);
 }

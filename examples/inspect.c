@@ -7,6 +7,7 @@
 #include "bundled.h"
 #include "cli.h"
 #include "console.h"
+#include "load.h"
 
 typedef struct settings {
     const char *path;
@@ -175,7 +176,7 @@ static bool inspect_folder(ink_context *ctx, const settings *s)
 
     if (!bundled_join(path, s->path, "model.safetensors"))
         return false;
-    if (ink_model_open(ctx, s->path, NULL, &model) == INK_OK && ink_weights_open(ctx, path, &weights) == INK_OK) {
+    if (load_model(ctx, s->path, &model) == INK_OK && ink_weights_open(ctx, path, &weights) == INK_OK) {
         capacity = s->context > 0 ? (size_t)s->context : ink_model_get_info(model)->context_length;
         done = ink_state_size(ctx, model, capacity, &state_size) == INK_OK;
     }
@@ -215,5 +216,5 @@ int main(int argc, char **argv)
     ctx = console_context(1, NULL);
     done = ctx != NULL && (is_file(s.path) ? inspect_file(ctx, s.path) : inspect_folder(ctx, &s));
     ink_context_free(ctx);
-    return !(done && console_finish());
+    return !(console_finish() && done);
 }

@@ -90,9 +90,10 @@ static void unload(network *net)
 
 int main(int argc, char **argv)
 {
+    static const char *const models[] = {"mlp", NULL};
     page p;
     network net = {0};
-    page_outcome outcome = page_open(&p, "mlp", "[\"prompt\"] [options]", "mlp", argc, argv);
+    page_outcome outcome = page_open(&p, "mlp", "[\"prompt\"] [options]", models, argc, argv);
 
     if (outcome == PAGE_READY && !(load(&p, &net) && speak(&p, &net)))
         outcome = PAGE_ERROR;

@@ -24,8 +24,6 @@
  *
  *     rnn [rnn|gru|lstm] ["prompt"]
  */
-#include <string.h>
-
 #include "page.h"
 
 typedef struct network {
@@ -92,20 +90,13 @@ static void unload(network *net)
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = {"rnn", "gru", "lstm"};
-    static const ink_cell cells[] = {INK_RNN_TANH, INK_GRU, INK_LSTM};
-    size_t kind = 1; /* a GRU, unless another is named */
+    static const char *const models[] = {"gru", "rnn", "lstm", NULL};
+    static const ink_cell cells[] = {INK_GRU, INK_RNN_TANH, INK_LSTM};
     page p;
     network net = {0};
+    page_outcome outcome = page_open(&p, "rnn", "[rnn|gru|lstm] [\"prompt\"] [options]", models, argc, argv);
 
-    for (size_t i = 0; i < 3; i++)
-        if (argc > 1 && strcmp(argv[1], names[i]) == 0) {
-            kind = i;
-            argc--, argv++; /* the rest is prompt and options */
-            break;
-        }
-    page_outcome outcome = page_open(&p, "rnn", "[rnn|gru|lstm] [\"prompt\"] [options]", names[kind], argc, argv);
-    if (outcome == PAGE_READY && !(load(&p, cells[kind], &net) && speak(&p, &net)))
+    if (outcome == PAGE_READY && !(load(&p, cells[p.model], &net) && speak(&p, &net)))
         outcome = PAGE_ERROR;
     unload(&net);
     return page_close(&p, outcome);

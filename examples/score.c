@@ -325,5 +325,5 @@ int main(int argc, char **argv)
     free(text);
     lm_close(&lm);
     ink_context_free(ctx);
-    return !(done && console_finish());
+    return !(console_finish() && done);
 }

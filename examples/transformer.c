@@ -182,9 +182,10 @@ static void unload(network *net)
 
 int main(int argc, char **argv)
 {
+    static const char *const models[] = {"gpt", NULL};
     page p;
     network net = {0};
-    page_outcome outcome = page_open(&p, "transformer", "[\"prompt\"] [options]", "gpt", argc, argv);
+    page_outcome outcome = page_open(&p, "transformer", "[\"prompt\"] [options]", models, argc, argv);
 
     if (outcome == PAGE_READY && !(load(&p, &net) && speak(&p, &net)))
         outcome = PAGE_ERROR;

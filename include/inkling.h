@@ -50,7 +50,7 @@
  *     }
  *
  * Reading order: context, arena, source (the ground); tensor, matrix (the one product); weights (files); dense,
- * embedding, norm, recurrent, rope, attention (layers); model (layers wired up); tokenizer, sampler (text).
+ * embedding, norm, recurrent, rope, attention (layers); model (layers wired up); tokenizer, sampler, chat (text).
  */
 #ifndef INKLING_H
 #define INKLING_H
@@ -70,5 +70,6 @@
 #include <inkling/model.h>
 #include <inkling/tokenizer.h>
 #include <inkling/sampler.h>
+#include <inkling/chat.h>
 
 #endif

@@ -7,16 +7,17 @@
 
 #include "whole.h"
 
-static char *const arguments[] = {"mlp", "Anna and Tom were in the garden. It was night. Anna looked around and sang."};
+static char *arguments[] = {"mlp", "Anna and Tom were in the garden. It was night. Anna looked around and sang."};
 
 static void logits_are_the_models(void **state)
 {
+    static const char *const models[] = {"mlp", NULL};
     page p;
     network net = {0};
     whole w = whole_open(MODELS "/mlp");
 
     (void)state;
-    assert_int_equal(page_open(&p, "mlp", "", "mlp", 2, (char **)arguments), PAGE_READY);
+    assert_int_equal(page_open(&p, "mlp", "", models, 2, arguments), PAGE_READY);
     assert_true(load(&p, &net));
     assert_true(p.n_prompt > 17); /* the window has moved on */
     for (size_t i = 0; i < p.n_prompt; i++) {

@@ -7,15 +7,16 @@
 
 #include "whole.h"
 
-static char *const arguments[] = {"rnn", "Anna and Tom were in the garden. It was night. Anna looked around and sang."};
+static char *arguments[] = {"rnn", "Anna and Tom were in the garden. It was night. Anna looked around and sang."};
 
 static void agree(const char *name, ink_cell cell, const char *folder)
 {
+    const char *const models[] = {name, NULL};
     page p;
     network net = {0};
     whole w = whole_open(folder);
 
-    assert_int_equal(page_open(&p, "rnn", "", name, 2, (char **)arguments), PAGE_READY);
+    assert_int_equal(page_open(&p, "rnn", "", models, 2, arguments), PAGE_READY);
     assert_true(load(&p, cell, &net));
     for (size_t i = 0; i < p.n_prompt; i++) {
         assert_true(forward(&p, &net, p.prompt[i]));

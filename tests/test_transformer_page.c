@@ -7,17 +7,18 @@
 
 #include "whole.h"
 
-static char *const arguments[] = {"transformer",
+static char *arguments[] = {"transformer",
                                   "Anna and Tom were in the garden. It was night. Anna looked around and sang."};
 
 static void logits_are_the_models(void **state)
 {
+    static const char *const models[] = {"gpt", NULL};
     page p;
     network net = {0};
     whole w = whole_open(MODELS "/gpt");
 
     (void)state;
-    assert_int_equal(page_open(&p, "transformer", "", "gpt", 2, (char **)arguments), PAGE_READY);
+    assert_int_equal(page_open(&p, "transformer", "", models, 2, arguments), PAGE_READY);
     assert_true(load(&p, &net));
     for (size_t i = 0; i < p.n_prompt; i++) {
         assert_true(forward(&p, &net, p.prompt[i]));

@@ -144,16 +144,20 @@ static void print_help(const cli *line)
                           option->value != NULL ? option->value : "");
         printf("%*s%s\n", used < 24 ? 24 - used : 1, "", option->help);
     }
+    if (line->n_most > 0)
+        printf("  %-22s%s\n", "--", "what follows is no option, though it begins with a dash");
     printf("  %-22s%s\n\nfor example:\n%s", "--help", "this page", line->samples);
 }
 
-static bool add_argument(cli *line, const char *text)
+static bool add_argument(cli *line, char *text)
 {
     if (line->n_arguments == line->n_most) {
         console_complain("one argument too many: '%s' (--help shows how %s is called)", text, line->name);
         return false;
     }
-    line->arguments[line->n_arguments++] = text;
+    if (line->n_arguments < CLI_MAX_ARGUMENTS)
+        line->arguments[line->n_arguments] = text;
+    line->all[line->n_arguments++] = text; /* no later than it was read from there */
     return true;
 }
 
@@ -162,6 +166,7 @@ cli_outcome cli_read(cli *line, int argc, char **argv)
     bool options_ended = false;
 
     console_start(line->name);
+    line->all = argv + 1;
     for (int i = 1; i < argc; i++) {
         bool is_option = !options_ended && argv[i][0] == '-' && argv[i][1] != '\0';
         if (is_option && strcmp(argv[i], "--") == 0) {

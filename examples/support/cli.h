@@ -40,10 +40,11 @@ typedef struct cli {
     const cli_option *options;
     size_t n_options;
     const char *names[CLI_MAX_ARGUMENTS]; /* of the positional arguments, for messages */
-    size_t n_least, n_most;               /* how many of them there may be */
+    size_t n_least, n_most;               /* how many of them there may be; SIZE_MAX: any number */
 
     /* Filled in by cli_read(). */
-    const char *arguments[CLI_MAX_ARGUMENTS];
+    const char *arguments[CLI_MAX_ARGUMENTS]; /* the first of them; NULL where there is none */
+    char **all;                               /* [n_arguments] of them, in argv */
     size_t n_arguments;
 } cli;
 

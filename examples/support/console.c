@@ -3,13 +3,20 @@
  */
 #include "console.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
 
 static const char *program_name = "example";
+static bool echoed;     /* a text on stderr waits for its newline */
+static int write_error; /* errno of the first write to stdout that failed */
+static volatile sig_atomic_t interrupted;
 
 void console_start(const char *program)
 {
@@ -24,7 +31,8 @@ void console_complain(const char *format, ...)
     va_list arguments;
 
     fflush(stdout); /* what was said before comes before */
-    fprintf(stderr, "%s: ", program_name);
+    fprintf(stderr, "%s%s: ", echoed ? "\n" : "", program_name);
+    echoed = false;
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
@@ -35,6 +43,7 @@ void console_note(const char *format, ...)
 {
     va_list arguments;
 
+    echoed = false;
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
@@ -44,16 +53,89 @@ void console_note(const char *format, ...)
 void console_echo(const char *text)
 {
     fputs(text, stderr);
+    echoed = true;
+}
+
+static bool somebody_looks(void)
+{
+#if defined(__unix__) || defined(__APPLE__)
+    return isatty(STDERR_FILENO);
+#else
+    return false;
+#endif
+}
+
+void console_progress(const char *format, ...)
+{
+    va_list arguments;
+
+    if (!somebody_looks())
+        return;
+    fputs("\r\033[K", stderr); /* to the beginning of the line, and clear it */
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fflush(stderr);
 }
 
 bool console_write(const char *text, size_t size)
 {
-    return fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0;
+    bool done = fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0;
+
+    if (!done && write_error == 0)
+        write_error = errno;
+    return done;
 }
 
 bool console_finish(void)
 {
-    return fflush(stdout) == 0 && !ferror(stdout);
+    bool done = console_write("", 0) && !ferror(stdout);
+
+#ifdef EPIPE
+    if (write_error == EPIPE)
+        return false;
+#endif
+    if (!done)
+        console_complain("stdout cannot be written: %s",
+                         write_error != 0 ? strerror(write_error) : "an earlier write failed");
+    return done;
+}
+
+bool console_is_asked(void)
+{
+#if defined(__unix__) || defined(__APPLE__)
+    return isatty(STDIN_FILENO);
+#else
+    return false;
+#endif
+}
+
+static void interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+#ifndef SA_RESTART
+    signal(number, interrupt); /* where a handler is called only once */
+#endif
+}
+
+void console_catch_interrupts(void)
+{
+#ifdef SA_RESTART
+    struct sigaction action = {.sa_handler = interrupt}; /* without SA_RESTART: a read ends */
+
+    sigaction(SIGINT, &action, NULL);
+#else
+    signal(SIGINT, interrupt);
+#endif
+}
+
+bool console_interrupted(void)
+{
+    bool was = interrupted != 0;
+
+    interrupted = 0;
+    return was;
 }
 
 double console_seconds(void)
@@ -69,6 +151,16 @@ double console_seconds(void)
         return 0;
 #endif
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+unsigned console_processors(void)
+{
+    long n = 1;
+
+#if defined(_SC_NPROCESSORS_ONLN)
+    n = sysconf(_SC_NPROCESSORS_ONLN);
+#endif
+    return n < 1 ? 1 : n > INK_MAX_THREADS ? INK_MAX_THREADS : (unsigned)n;
 }
 
 static bool kernel_is_known(const char *kernel)

@@ -28,14 +28,30 @@ void console_note(const char *format, ...) CONSOLE_FORMAT;
 /* A text on stderr without a newline: the prompt, in front of what a program writes to stdout. */
 void console_echo(const char *text);
 
+/* What the program is doing now, on a line of stderr that the next one replaces; only for somebody who is looking: if
+   stderr is no terminal, nothing is written. An empty text clears the line. */
+void console_progress(const char *format, ...) CONSOLE_FORMAT;
+
 /* Writes bytes to stdout at once. False if they did not get there: the reader has gone, the disk is full. */
 bool console_write(const char *text, size_t size);
 
-/* True if all that was written to stdout has arrived. Called before a program claims success. */
+/* True if all that was written to stdout has arrived. Called before a program ends. Says what is wrong, unless it is
+   only that nobody reads any more. */
 bool console_finish(void);
+
+/* True if whoever types into stdin sits at a terminal. */
+bool console_is_asked(void);
+
+/* From here on Ctrl-C does not end the program: it ends a read from stdin, and is remembered. The second says whether
+   it was pressed, and forgets it. */
+void console_catch_interrupts(void);
+bool console_interrupted(void);
 
 /* Seconds since some point in the past. */
 double console_seconds(void);
+
+/* How many processors there are to run threads on, as far as the system tells; at most INK_MAX_THREADS. */
+unsigned console_processors(void);
 
 /* A context with that many threads and that kernel (NULL: the best of this machine), or NULL with the sentence said. */
 ink_context *console_context(uint64_t n_threads, const char *kernel);

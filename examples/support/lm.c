@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "console.h"
+#include "load.h"
 
 /* Says what the library says. */
 static bool ok(const language_model *lm, ink_result result)
@@ -32,8 +33,8 @@ static double rate(size_t n, double seconds)
 
 bool lm_open(language_model *lm, ink_context *ctx, const char *folder)
 {
-    *lm = (language_model){.ctx = ctx};
-    if (!ok(lm, ink_model_open(ctx, folder, NULL, &lm->model)) ||
+    *lm = (language_model){.ctx = ctx, .folder = folder};
+    if (!ok(lm, load_model(ctx, folder, &lm->model)) ||
         !ok(lm, ink_tokenizer_open(ctx, folder, &lm->tokenizer)))
         return false;
     lm->info = ink_model_get_info(lm->model);
@@ -86,6 +87,7 @@ bool lm_prompt(const language_model *lm, const char *text, ink_token **tokens, s
 /* What one continuation needs; all of it is taken before the first token. */
 typedef struct lm_run {
     ink_state *state;
+    size_t state_size;
     ink_sampler *sampler;
     ink_text_stream stream;
     float *logits;   /* [vocab_size] */
@@ -104,6 +106,7 @@ static bool start(const language_model *lm, const lm_request *request, lm_run *r
     run->text = room(run->text_capacity, 1);
     run->logits = room(lm->info->vocab_size, sizeof *run->logits);
     return run->text != NULL && run->logits != NULL &&
+           ok(lm, ink_state_size(lm->ctx, lm->model, capacity, &run->state_size)) &&
            ok(lm, ink_state_create(lm->ctx, lm->model, capacity, &run->state)) &&
            ok(lm, ink_context_reserve(lm->ctx, lm->model, 1, request->n_prompt, capacity)) &&
            ok(lm, ink_sampler_create(lm->ctx, &request->sampler, lm->info->vocab_size, &run->sampler)) &&
@@ -171,7 +174,7 @@ bool lm_continue(const language_model *lm, const lm_request *request, lm_report 
     lm_run run = {0};
     bool done = start(lm, request, &run);
 
-    *report = (lm_report){0};
+    *report = (lm_report){.state_size = run.state_size};
     if (done) {
         double begin = console_seconds();
         done = ok(lm, ink_model_forward(lm->ctx, lm->model, run.state, request->prompt, request->n_prompt, run.logits));

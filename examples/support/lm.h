@@ -13,6 +13,7 @@
 
 typedef struct language_model {
     ink_context *ctx; /* the caller's */
+    const char *folder;
     ink_model *model;
     ink_tokenizer *tokenizer;
     const ink_model_info *info;
@@ -54,6 +55,7 @@ typedef struct lm_report {
     size_t n_tokens;
     double prompt_rate; /* tokens a second through the prompt */
     double rate;        /* tokens a second after it; 0 if there were none to time */
+    size_t state_size;  /* bytes of what the model kept in mind */
 } lm_report;
 
 /* Continues a prompt: forward, pick, hand over, forward ... */

@@ -21,7 +21,28 @@ typedef struct settings {
     const char *prompt;
 } settings;
 
-static cli_outcome read_settings(settings *s, const char *name, const char *usage, int argc, char **argv)
+/* The arguments: the name of a model if there are several, and the prompt. */
+static cli_outcome read_arguments(settings *s, const cli *line, const char *const *models, size_t *model)
+{
+    size_t n = 0;
+
+    *model = 0;
+    for (size_t i = 0; models[1] != NULL && n == 0 && models[i] != NULL; i++)
+        if (line->n_arguments > 0 && strcmp(line->arguments[0], models[i]) == 0) {
+            *model = i;
+            n = 1;
+        }
+    if (line->n_arguments > n + 1) {
+        console_complain("one argument too many: '%s' (--help shows how %s is called)", line->arguments[n + 1],
+                         line->name);
+        return CLI_ERROR;
+    }
+    s->prompt = line->n_arguments > n ? line->arguments[n] : PROMPT;
+    return CLI_RUN;
+}
+
+static cli_outcome read_settings(settings *s, const char *name, const char *usage, const char *const *models,
+                                 size_t *model, int argc, char **argv)
 {
     const cli_option options[] = {
         {.name = "-n", .value = "COUNT", .count = &s->n_tokens, .most = 1e6, .help = "tokens to produce (default 200)"},
@@ -34,17 +55,15 @@ static cli_outcome read_settings(settings *s, const char *name, const char *usag
         .name = name,
         .usage = usage,
         .about = "Continues a prompt with the bundled model, wired by hand from the layers.",
-        .samples = "  mlp\n  rnn lstm \"Anna and Tom were in the garden.\"\n"
+        .samples = "  mlp\n  rnn -n 100 lstm \"Anna and Tom were in the garden.\"\n"
                    "  transformer -t 0 -n 50 \"Anna and Tom\"\n",
         .options = options,
         .n_options = sizeof options / sizeof *options,
-        .names = {"prompt"},
-        .n_most = 1,
+        .n_most = 3,
     };
     cli_outcome outcome = cli_read(&line, argc, argv);
 
-    s->prompt = line.n_arguments > 0 ? line.arguments[0] : PROMPT;
-    return outcome;
+    return outcome != CLI_RUN ? outcome : read_arguments(s, &line, models, model);
 }
 
 /* The prompt's ids; an empty prompt is the beginning of a text. */
@@ -77,16 +96,17 @@ static bool open_files(page *p, const settings *s, const char *folder)
     return p->text != NULL && encode(p, s->prompt);
 }
 
-page_outcome page_open(page *p, const char *name, const char *usage, const char *model, int argc, char **argv)
+page_outcome page_open(page *p, const char *name, const char *usage, const char *const *models, int argc, char **argv)
 {
     settings s = {.n_tokens = 200, .seed = 1, .temperature = 0.8};
-    cli_outcome outcome = read_settings(&s, name, usage, argc, argv);
+    size_t model = 0;
+    cli_outcome outcome = read_settings(&s, name, usage, models, &model, argc, argv);
     char bundled[BUNDLED_ROOM];
 
-    *p = (page){.n_tokens = (size_t)s.n_tokens};
+    *p = (page){.model = model, .n_tokens = (size_t)s.n_tokens};
     if (outcome != CLI_RUN)
         return outcome == CLI_HELP ? PAGE_HELP : PAGE_ERROR;
-    if (s.folder == NULL && !bundled_folder(bundled, model))
+    if (s.folder == NULL && !bundled_folder(bundled, models[model]))
         return PAGE_ERROR;
     p->ctx = console_context(1, NULL);
     if (p->ctx == NULL || !open_files(p, &s, s.folder != NULL ? s.folder : bundled))
@@ -150,5 +170,5 @@ int page_close(page *p, page_outcome outcome)
     ink_tokenizer_free(p->tokenizer);
     ink_weights_free(p->weights);
     ink_context_free(p->ctx);
-    return outcome == PAGE_ERROR || !console_finish();
+    return !console_finish() || outcome == PAGE_ERROR;
 }

@@ -13,6 +13,7 @@
 #define PAGE_MAX_FLOATS 8
 
 typedef struct page {
+    size_t model; /* the one of `models` */
     ink_context *ctx;
     ink_weights *weights; /* model.safetensors */
     ink_tokenizer *tokenizer;
@@ -31,9 +32,10 @@ typedef struct page {
 
 typedef enum page_outcome { PAGE_READY, PAGE_HELP, PAGE_ERROR } page_outcome;
 
-/* Opens everything. `name` and `usage` are the program's, for its help; `model` is the bundled folder; argv[1 ...] the
-   options and the prompt. page_close() is due in every case. */
-page_outcome page_open(page *p, const char *name, const char *usage, const char *model, int argc, char **argv);
+/* Opens everything. `name` and `usage` are the program's, for its help; `models` are bundled folders up to a NULL, the
+   first of which is meant unless the first argument names another; argv[1 ...] are the options and the prompt.
+   page_close() is due in every case. */
+page_outcome page_open(page *p, const char *name, const char *usage, const char *const *models, int argc, char **argv);
 
 /* n zeros for the page to work with; page_close() frees them. NULL if there is no memory: page_expect() tells. */
 float *page_floats(page *p, size_t n);
