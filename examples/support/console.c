@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
 
 static const char *program_name = "example";
 
@@ -44,6 +47,28 @@ void console_note(const char *format, ...)
 void console_echo(const char *text)
 {
     fputs(text, stderr);
+}
+
+static bool somebody_looks(void)
+{
+#if defined(__unix__) || defined(__APPLE__)
+    return isatty(STDERR_FILENO);
+#else
+    return false;
+#endif
+}
+
+void console_progress(const char *format, ...)
+{
+    va_list arguments;
+
+    if (!somebody_looks())
+        return;
+    fputs("\r\033[K", stderr); /* to the beginning of the line, and clear it */
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fflush(stderr);
 }
 
 bool console_write(const char *text, size_t size)

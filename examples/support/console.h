@@ -28,6 +28,10 @@ void console_note(const char *format, ...) CONSOLE_FORMAT;
 /* A text on stderr without a newline: the prompt, in front of what a program writes to stdout. */
 void console_echo(const char *text);
 
+/* What the program is doing now, on a line of stderr that the next one replaces; only for somebody who is looking: if
+   stderr is no terminal, nothing is written. An empty text clears the line. */
+void console_progress(const char *format, ...) CONSOLE_FORMAT;
+
 /* Writes bytes to stdout at once. False if they did not get there: the reader has gone, the disk is full. */
 bool console_write(const char *text, size_t size);
 
