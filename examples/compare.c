@@ -26,6 +26,15 @@ static const section sections[] = {
      false, compare_context},
     {"memory", "Memory over distance",
      "Recurrent networks lose what was said long ago; attention finds it again at any distance.", false, compare_memory},
+    {"influence", "Influence",
+     "In an RNN the influence of a token vanishes with distance; gates keep a path open, attention reaches every token.",
+     false, compare_influence},
+    {"switch", "The other side",
+     "A state that changes without being said: recurrence can follow it, attention of fixed depth cannot.", false,
+     compare_switch},
+    {"position", "Fixed input",
+     "What an MLP knows is tied to the positions of its window: moved by one, the same words may be lost on it.", false,
+     compare_position},
 };
 
 enum { N_SECTIONS = sizeof sections / sizeof *sections };

@@ -154,6 +154,30 @@ const char *verdict_name(verdict v)
     return names[v];
 }
 
+/* ---- memories -------------------------------------------------------------------------------------------------- */
+
+kept kept_of(const stats_share *right, double chance)
+{
+    const stats_range range = stats_range_of(right);
+    const kept k = {
+        .at = (stats_share_of(right) - chance) / (1 - chance),
+        .low = (range.low - chance) / (1 - chance),
+        .high = (range.high - chance) / (1 - chance),
+    };
+
+    return (kept){k.at, k.low, k.high, 100 * fmax(k.at, 0)};
+}
+
+bool kept_well(const kept *k)
+{
+    return k->low > 0.5;
+}
+
+bool kept_little(const kept *k)
+{
+    return k->at < 0.2;
+}
+
 /* ---- distances ------------------------------------------------------------------------------------------------- */
 
 const distance_bin distances[N_DISTANCES] = {{3, 8}, {9, 16}, {17, 32}, {33, 64}, {65, 128}, {129, 255}};

@@ -75,6 +75,19 @@ typedef enum verdict { BORNE_OUT, PARTLY_BORNE_OUT, NOT_BORNE_OUT } verdict;
 verdict finding_verdict(const finding *f);
 const char *verdict_name(verdict v);
 
+/*
+ * What is kept of a memory, from chance, 0, to certainty, 1:  (right - chance) / (1 - chance), with its 95 % interval.
+ * It is kept well if that is certainly most of it, and little if it is less than a fifth.
+ */
+typedef struct kept {
+    double at, low, high;
+    double percent; /* for people: what is below chance is nothing kept */
+} kept;
+
+kept kept_of(const stats_share *right, double chance);
+bool kept_well(const kept *k);
+bool kept_little(const kept *k);
+
 /* Distances in tokens, in bins: what is asked about distance is asked of these. */
 typedef struct distance_bin {
     size_t low, high;

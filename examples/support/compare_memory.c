@@ -6,17 +6,12 @@
  * It is enough to keep it. Of the second there are several at a time, this object is here and that one there, and the
  * answer depends on which of them is asked for: it is not enough to keep the places.
  *
- * Chance is a guess among the values there are, "this story" a guess among the places this story has named so far. What
- * is kept of a memory is measured from chance, 0, to certainty, 1:  (right - chance) / (1 - chance).
+ * Chance is a guess among the values there are, "this story" a guess among the places this story has named so far.
  */
 #include <math.h>
 #include <string.h>
 
 #include "compare.h"
-
-/* Kept: most of the way from chance to certainty; forgotten: hardly any of it. */
-#define KEPT 0.5
-#define FORGOTTEN 0.2
 
 typedef struct memories {
     stats_share right[N_FAMILIES][N_DISTANCES];
@@ -75,11 +70,9 @@ static void add_recall(const comparison *c, size_t i, const story_recall *recall
 static void add_kinds(const comparison *c, story_kind first, story_kind last, memories *m)
 {
     for (size_t i = 0; i < c->n_stories; i++)
-        for (size_t r = 0; r < c->tales[i].story.n_recalls; r++) {
-            const story_recall *recall = &c->tales[i].story.recalls[r];
-            if (recall->kind >= first && recall->kind <= last)
-                add_recall(c, i, recall, m);
-        }
+        for (size_t r = 0; r < c->tales[i].story.n_recalls; r++)
+            if (c->tales[i].story.recalls[r].kind >= first && c->tales[i].story.recalls[r].kind <= last)
+                add_recall(c, i, &c->tales[i].story.recalls[r], m);
 }
 
 /* ---- drawing --------------------------------------------------------------------------------------------------- */
@@ -104,47 +97,19 @@ static void draw(const memories *m, finding *f, const char *name, const char *ti
 
 /* ---- judging --------------------------------------------------------------------------------------------------- */
 
-/* Answers at the distances from bin `first` to bin `last`, and what of the memory is kept there. */
-typedef struct kept {
-    stats_share right;
-    double chance;
-    double at; /* and its 95 % interval */
-    stats_range range;
-} kept;
-
+/* What is kept at the distances from bin `first` to bin `last`. */
 static kept kept_between(const memories *m, size_t family, size_t first, size_t last)
 {
-    kept k = {.right = {0}};
+    stats_share right = {0};
     stats_mean chance = {0};
 
     for (size_t bin = first; bin <= last; bin++) {
-        k.right.right += m->right[family][bin].right;
-        k.right.n += m->right[family][bin].n;
+        right.right += m->right[family][bin].right;
+        right.n += m->right[family][bin].n;
         chance.sum += m->chance[bin].sum;
         chance.n += m->chance[bin].n;
     }
-    k.chance = stats_mean_of(&chance);
-    k.range = stats_range_of(&k.right);
-    k.at = (stats_share_of(&k.right) - k.chance) / (1 - k.chance);
-    k.range.low = (k.range.low - k.chance) / (1 - k.chance);
-    k.range.high = (k.range.high - k.chance) / (1 - k.chance);
-    return k;
-}
-
-static bool is_kept(const kept *k)
-{
-    return k->range.low > KEPT;
-}
-
-static bool is_forgotten(const kept *k)
-{
-    return k->at < FORGOTTEN;
-}
-
-/* What is below chance is nothing kept. */
-static double percent(const kept *k)
-{
-    return fmax(100 * k->at, 0);
+    return kept_of(&right, stats_mean_of(&chance));
 }
 
 enum { NEAR = 0, FAR = 4, LAST = N_DISTANCES - 1 }; /* bins */
@@ -163,26 +128,26 @@ static void check_facts(const comparison *c, const memories *m, finding *f)
 {
     size_t window = c->models[MLP].info->window_size, bin = within(window);
     kept near = kept_between(m, MLP, NEAR, bin), far = kept_between(m, MLP, bin + 1, LAST);
-    finding_note(f, is_kept(&near) && is_forgotten(&far),
+    finding_note(f, kept_well(&near) && kept_little(&far),
                  "the MLP keeps a fact within its window of %zu tokens (%.0f %%) and nothing beyond (%.0f %%)", window,
-                 percent(&near), percent(&far));
+                 near.percent, far.percent);
     near = kept_between(m, RNN, NEAR, NEAR);
     far = kept_between(m, RNN, FAR, LAST);
-    finding_note(f, is_kept(&near) && is_forgotten(&far),
-                 "the RNN keeps it for up to 8 tokens (%.0f %%) and has lost it after 64 (%.0f %%)", percent(&near),
-                 percent(&far));
+    finding_note(f, kept_well(&near) && kept_little(&far),
+                 "the RNN keeps it for up to 8 tokens (%.0f %%) and has lost it after 64 (%.0f %%)", near.percent,
+                 far.percent);
     for (size_t family = GRU; family <= LSTM; family++) {
         near = kept_between(m, family, NEAR, NEAR);
         far = kept_between(m, family, FAR, LAST);
-        finding_note(f, is_kept(&near) && !is_forgotten(&far) && far.range.high < near.range.low,
+        finding_note(f, kept_well(&near) && !kept_little(&far) && far.high < near.low,
                      "the %s keeps it longer, but not all of it: %.0f %% up to 8 tokens, %.0f %% after 64",
-                     families[family].name, percent(&near), percent(&far));
+                     families[family].name, near.percent, far.percent);
     }
     near = kept_between(m, GPT, NEAR, NEAR);
     far = kept_between(m, GPT, FAR, LAST);
-    finding_note(f, is_kept(&near) && is_kept(&far) && far.range.high >= near.range.low,
-                 "the GPT keeps it at any distance: %.0f %% up to 8 tokens, %.0f %% after 64", percent(&near),
-                 percent(&far));
+    finding_note(f, kept_well(&near) && kept_well(&far) && far.high >= near.low,
+                 "the GPT keeps it at any distance: %.0f %% up to 8 tokens, %.0f %% after 64", near.percent,
+                 far.percent);
 }
 
 static void check_places(const memories *m, finding *f)
@@ -190,9 +155,9 @@ static void check_places(const memories *m, finding *f)
     kept gpt = kept_between(m, GPT, FAR, LAST), gru = kept_between(m, GRU, FAR, LAST),
          lstm = kept_between(m, LSTM, FAR, LAST);
 
-    finding_note(f, is_kept(&gpt) && gpt.range.low > fmax(gru.range.high, lstm.range.high),
+    finding_note(f, kept_well(&gpt) && gpt.low > fmax(gru.high, lstm.high),
                  "after 64 tokens only the GPT knows which object is where: %.0f %%; GRU %.0f %%, LSTM %.0f %%",
-                 percent(&gpt), percent(&gru), percent(&lstm));
+                 gpt.percent, gru.percent, lstm.percent);
 }
 
 bool compare_memory(comparison *c, finding *f)
