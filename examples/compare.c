@@ -25,10 +25,17 @@ static const section sections[] = {
      "An MLP uses what its window holds and an RNN little more; gates reach further, and attention uses everything.",
      false, compare_context},
     {"memory", "Memory over distance",
-     "Recurrent networks lose what was said long ago; attention finds it again at any distance.", false, compare_memory},
+     "Recurrent networks lose what was said long ago; attention finds it again at any distance.", false,
+     compare_memory},
     {"influence", "Influence",
-     "In an RNN the influence of a token vanishes with distance; gates keep a path open, attention reaches every token.",
+     "In an RNN the influence of a token vanishes with distance; gates keep a path open, attention reaches any token.",
      false, compare_influence},
+    {"parallel", "Parallel or step by step",
+     "A Transformer reads a whole prompt in parallel; a recurrent network has to go step by step.", true,
+     compare_parallel},
+    {"cost", "What a longer text costs",
+     "Recurrence costs the same however long the text gets; attention costs more with every token.", true,
+     compare_cost},
     {"switch", "The other side",
      "A state that changes without being said: recurrence can follow it, attention of fixed depth cannot.", false,
      compare_switch},
@@ -212,7 +219,9 @@ static bool run_sections(const settings *s, comparison *c, finding *f)
 
 static bool run(const settings *s)
 {
-    comparison c = {.seed = s->seed, .n_stories = (size_t)s->n_stories, .n_threads = (unsigned)s->n_threads,
+    comparison c = {.seed = s->seed,
+                    .n_stories = (size_t)s->n_stories,
+                    .n_threads = s->n_threads > 0 ? (unsigned)s->n_threads : console_processors(),
                     .kernel = s->kernel};
     finding *f = malloc(sizeof *f);
     bool done = f != NULL && comparison_open(&c);

@@ -13,6 +13,16 @@ void chart_x(chart *c, const char *label)
         snprintf(c->x[c->n_x++], CHART_LABEL_ROOM, "%s", label);
 }
 
+void chart_powers(chart *c, size_t n)
+{
+    char label[CHART_LABEL_ROOM];
+
+    for (size_t i = 0; i < n; i++) {
+        snprintf(label, sizeof label, "%u", 1U << (i % 32));
+        chart_x(c, label);
+    }
+}
+
 double *chart_line(chart *c, const char *name, char mark, chart_style style)
 {
     chart_series *line = &c->lines[c->n_lines < CHART_MAX_LINES ? c->n_lines++ : CHART_MAX_LINES - 1];

@@ -52,6 +52,9 @@ typedef struct chart {
 /* Adds a place on the x axis; beyond CHART_MAX_X nothing is added. */
 void chart_x(chart *c, const char *label);
 
+/* Adds n places, 1, 2, 4, 8 and so on. */
+void chart_powers(chart *c, size_t n);
+
 /* Adds a series of NaNs and returns its numbers, [CHART_MAX_X]. At most CHART_MAX_LINES of them. */
 double *chart_line(chart *c, const char *name, char mark, chart_style style);
 

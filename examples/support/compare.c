@@ -110,6 +110,12 @@ guess comparison_guess(const comparison *c, size_t family, size_t i, size_t t)
     return c->guesses[family][i * READER_TOKENS + t - 1];
 }
 
+void comparison_prompt(const comparison *c, ink_token prompt[READER_TOKENS])
+{
+    for (size_t t = 0; t < READER_TOKENS; t++)
+        prompt[t] = c->tales[0].tokens[t % c->tales[0].n];
+}
+
 /* ---- findings -------------------------------------------------------------------------------------------------- */
 
 chart *finding_chart(finding *f, const chart *settings)

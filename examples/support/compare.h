@@ -40,6 +40,9 @@ typedef struct comparison {
 bool comparison_open(comparison *c);
 void comparison_close(comparison *c);
 
+/* A text for timing: a story that begins anew where it ends. */
+void comparison_prompt(const comparison *c, ink_token prompt[READER_TOKENS]);
+
 /* What the model of a family expected of token t, from 1 on, of tale i. */
 guess comparison_guess(const comparison *c, size_t family, size_t i, size_t t);
 

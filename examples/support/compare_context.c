@@ -5,7 +5,6 @@
  * context lowers it by 2 % and by more than chance explains.
  */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "compare.h"
@@ -100,13 +99,10 @@ static void draw(const contexts *x, finding *f)
                                          .x_label = "tokens of context given", .y_label = "bits per token",
                                          .decimals = 2});
     finding_lines(c);
-    for (size_t k = 0; k < N_CONTEXTS; k++) {
-        char label[CHART_LABEL_ROOM];
-        snprintf(label, sizeof label, "%zu", (size_t)1 << k);
-        chart_x(c, label);
+    chart_powers(c, N_CONTEXTS);
+    for (size_t k = 0; k < N_CONTEXTS; k++)
         for (size_t i = 0; i < N_FAMILIES; i++)
             c->lines[i].y[k] = stats_mean_of(&x->mean[i][k]);
-    }
 }
 
 static void judge(const comparison *c, const contexts *x, finding *f)
@@ -117,15 +113,15 @@ static void judge(const comparison *c, const contexts *x, finding *f)
     finding_note(f, x->fell[MLP] && stop[MLP] <= window,
                  "the MLP's curve stops within its window of %zu tokens: at %zu", window, stop[MLP]);
     finding_note(f, x->fell[RNN] && stop[RNN] < stop[GRU] && stop[RNN] < stop[LSTM],
-                 "the RNN's stops earlier, at %zu, than those with gates: GRU at %zu, LSTM at %zu", stop[RNN], stop[GRU],
-                 stop[LSTM]);
+                 "the RNN's stops earlier, at %zu, than those with gates: GRU at %zu, LSTM at %zu", stop[RNN],
+                 stop[GRU], stop[LSTM]);
     finding_note(f, x->fell[GPT] && stop[GPT] >= stop[GRU] && stop[GPT] >= stop[LSTM] && stop[GPT] > window,
                  "the GPT's falls the longest, until %zu", stop[GPT]);
     double gpt = stats_mean_of(&x->mean[GPT][all]), least = INFINITY;
     for (size_t i = 0; i < GPT; i++)
         least = fmin(least, stats_mean_of(&x->mean[i][all]));
-    finding_note(f, x->fell[GPT] && gpt < least, "with all the context the GPT is the best: %.2f bits; the others %.2f and more",
-                 gpt, least);
+    finding_note(f, x->fell[GPT] && gpt < least,
+                 "with all the context the GPT is the best: %.2f bits; the others %.2f and more", gpt, least);
 }
 
 static bool measure(comparison *c, contexts *x, finding *f)
@@ -134,7 +130,8 @@ static bool measure(comparison *c, contexts *x, finding *f)
         return false;
     for (size_t i = 0; i < N_FAMILIES; i++) {
         for (size_t k = 0; k < N_CONTEXTS; k++) {
-            console_progress("%s reads at %zu places with %zu tokens of context", families[i].name, x->n, (size_t)1 << k);
+            console_progress("%s reads at %zu places with %zu tokens of context", families[i].name, x->n,
+                             (size_t)1 << k);
             if (!ask(c, i, k, x))
                 return false;
         }

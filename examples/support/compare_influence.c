@@ -1,11 +1,12 @@
 /*
  * compare_influence.c - how far back a token is felt. In every story one token is replaced by another word; every later
  * token says how much that changed what the model expected of it:  |log2 p - log2 p'|, k tokens after the change.
+ * Few changes matter for long and most do not, so a mean over all stories would be that of a few; what is told is the
+ * story in the middle.
  *
  * For the RNN the same is seen from the inside: how much of a change of its state arrives k steps later (jacobian.h).
  */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,10 +24,30 @@ typedef struct change {
 } change;
 
 typedef struct influence {
-    change *changes; /* [n_stories] */
-    stats_mean mean[N_FAMILIES][N_DISTANCES];
+    change *changes;             /* [n_stories] */
+    double *moved[N_DISTANCES];  /* [n_stories] of the model being asked: the mean of each story that is long enough */
+    size_t n_moved[N_DISTANCES]; /* how many are */
+    double median[N_FAMILIES][N_DISTANCES];
     bool beyond; /* the MLP was moved by something outside its window */
 } influence;
+
+static bool take_memory(const comparison *c, influence *x)
+{
+    bool done = (x->changes = calloc(c->n_stories, sizeof *x->changes)) != NULL;
+
+    for (size_t bin = 0; bin < N_DISTANCES; bin++)
+        done = (x->moved[bin] = calloc(c->n_stories, sizeof *x->moved[bin])) != NULL && done;
+    if (!done)
+        console_complain("there is no memory for %zu changed stories", c->n_stories);
+    return done;
+}
+
+static void free_memory(influence *x)
+{
+    for (size_t bin = 0; bin < N_DISTANCES; bin++)
+        free(x->moved[bin]);
+    free(x->changes);
+}
 
 /* Some token of some story, other than `not`. */
 static ink_token other_token(const comparison *c, uint64_t *random, ink_token not)
@@ -55,15 +76,19 @@ static void choose_changes(const comparison *c, influence *x)
 static void compare_guesses(const comparison *c, size_t family, size_t i, const guess *changed, influence *x)
 {
     size_t window = c->models[family].info->window_size;
+    stats_mean mean[N_DISTANCES] = {{0}};
 
     for (size_t t = x->changes[i].at + 1; t <= c->tales[i].n; t++) {
         size_t k = t - x->changes[i].at, bin = distance_find(k);
         double moved = fabs(guess_bits(changed[t - 1].p) - guess_bits(comparison_guess(c, family, i, t).p));
         if (bin < N_DISTANCES)
-            stats_add(&x->mean[family][bin], moved);
+            stats_add(&mean[bin], moved);
         if (family == MLP && k > window && moved > 0)
             x->beyond = true;
     }
+    for (size_t bin = 0; bin < N_DISTANCES; bin++)
+        if (mean[bin].n > 0)
+            x->moved[bin][x->n_moved[bin]++] = stats_mean_of(&mean[bin]);
 }
 
 static bool ask_family(comparison *c, size_t family, influence *x)
@@ -71,6 +96,7 @@ static bool ask_family(comparison *c, size_t family, influence *x)
     guess *changed = malloc(READER_BATCH * READER_TOKENS * sizeof *changed);
     bool done = changed != NULL;
 
+    memset(x->n_moved, 0, sizeof x->n_moved);
     for (size_t i = 0; done && i < c->n_stories; i += READER_BATCH) {
         question questions[READER_BATCH];
         size_t n = c->n_stories - i < READER_BATCH ? c->n_stories - i : READER_BATCH;
@@ -82,6 +108,8 @@ static bool ask_family(comparison *c, size_t family, influence *x)
         for (size_t j = 0; done && j < n; j++)
             compare_guesses(c, family, i + j, changed + j * READER_TOKENS, x);
     }
+    for (size_t bin = 0; bin < N_DISTANCES; bin++)
+        x->median[family][bin] = stats_median(x->moved[bin], x->n_moved[bin]);
     free(changed);
     return done;
 }
@@ -95,37 +123,33 @@ static void draw(const influence *x, finding *f)
     distance_axis(c);
     for (size_t i = 0; i < N_FAMILIES; i++)
         for (size_t bin = 0; bin < N_DISTANCES; bin++)
-            c->lines[i].y[bin] = stats_mean_of(&x->mean[i][bin]);
+            c->lines[i].y[bin] = x->median[i][bin];
 }
 
 static void judge(const comparison *c, const influence *x, finding *f)
 {
     enum { NEAR = 0, MIDDLE = 2, FAR = 4 }; /* bins */
-    double at[N_FAMILIES][N_DISTANCES];
+    const double(*at)[N_DISTANCES] = x->median;
 
-    for (size_t i = 0; i < N_FAMILIES; i++)
-        for (size_t bin = 0; bin < N_DISTANCES; bin++)
-            at[i][bin] = stats_mean_of(&x->mean[i][bin]);
-    finding_note(f, at[MLP][NEAR] > 0 && !x->beyond, "what lies beyond its window of %zu tokens does not move the MLP at all",
+    finding_note(f, at[MLP][NEAR] > 0 && !x->beyond,
+                 "what lies beyond its window of %zu tokens does not move the MLP at all",
                  c->models[MLP].info->window_size);
     finding_note(f, at[RNN][FAR] < at[RNN][NEAR] / 100,
-                 "in the RNN a token is felt less than a hundredth as much after 65 to 128 tokens as after 3 to 8: %.1g of it",
-                 at[RNN][FAR] / at[RNN][NEAR]);
+                 "the RNN feels a token after 65 to 128 others less than a hundredth as much as after 3 to 8: %.1g of "
+                 "it", at[RNN][FAR] / at[RNN][NEAR]);
     finding_note(f, fmin(at[GRU][FAR], at[LSTM][FAR]) > 10 * at[RNN][FAR],
-                 "gates keep a path open: after 65 to 128 tokens GRU %.4f, LSTM %.4f, RNN %.1g bits", at[GRU][FAR],
-                 at[LSTM][FAR], at[RNN][FAR]);
+                 "gates keep a path open: after 65 to 128 tokens GRU %.1g, LSTM %.1g bits, over ten times the RNN's "
+                 "%.1g", at[GRU][FAR], at[LSTM][FAR], at[RNN][FAR]);
     finding_note(f, at[GPT][FAR] > at[GPT][MIDDLE] / 4,
-                 "the GPT feels a token after 65 to 128 others more than a quarter as much as after 17 to 32: %.2f of it",
+                 "the GPT feels it after 65 to 128 others more than a quarter as much as after 17 to 32: %.2f of it",
                  at[GPT][FAR] / at[GPT][MIDDLE]);
 }
 
 static bool measure_influence(comparison *c, finding *f)
 {
-    influence x = {.changes = calloc(c->n_stories, sizeof *x.changes)};
-    bool done = x.changes != NULL;
+    influence x = {.beyond = false};
+    bool done = take_memory(c, &x);
 
-    if (!done)
-        console_complain("there is no memory for %zu changed stories", c->n_stories);
     if (done)
         choose_changes(c, &x);
     for (size_t i = 0; done && i < N_FAMILIES; i++)
@@ -134,7 +158,7 @@ static bool measure_influence(comparison *c, finding *f)
         draw(&x, f);
         judge(c, &x, f);
     }
-    free(x.changes);
+    free_memory(&x);
     return done;
 }
 
@@ -180,12 +204,9 @@ static bool measure_gradient(comparison *c, finding *f)
     double *y = chart_line(picture, families[RNN].name, families[RNN].mark, CHART_RNN);
     for (size_t k = 0; k < MOST_STEPS; k++)
         median[k] = stats_median(norms[k], n);
-    for (size_t i = 0; i < N_STEPS; i++) {
-        char label[CHART_LABEL_ROOM];
-        snprintf(label, sizeof label, "%zu", (size_t)1 << i);
-        chart_x(picture, label);
+    chart_powers(picture, N_STEPS);
+    for (size_t i = 0; i < N_STEPS; i++)
         y[i] = median[((size_t)1 << i) - 1];
-    }
     finding_note(f, median[63] < median[0] / 100,
                  "the RNN's gradient vanishes: of a change of its state %.2g arrives after 1 step, %.1g after 64",
                  median[0], median[63]);

@@ -67,7 +67,8 @@ static void add_tale(const comparison *c, size_t i, losses *l)
 static void draw(const comparison *c, const losses *l, finding *f)
 {
     double n = (double)l->n_tokens;
-    chart *picture = finding_chart(f, &(chart){.name = "learned", .title = "How well each family predicts fresh stories",
+    chart *picture = finding_chart(f, &(chart){.name = "learned",
+                                               .title = "How well each family predicts fresh stories",
                                                .x_label = "family", .y_label = "bits per token", .apart = true,
                                                .decimals = 3});
     chart *table = finding_chart(f, &(chart){.name = "learned-numbers", .title = "The same in numbers", .x_label = "",
@@ -100,7 +101,8 @@ static void check_better(const losses *l, finding *f, size_t a, size_t b)
 {
     bool learned = l->bits[a] < l->frequencies;
 
-    finding_note(f, learned && stats_above(&l->better[a][b], 0), "the %s predicts better than the %s: %+.3f bits per token%s",
+    finding_note(f, learned && stats_above(&l->better[a][b], 0),
+                 "the %s predicts better than the %s: %+.3f bits per token%s",
                  families[a].name, families[b].name, (l->bits[a] - l->bits[b]) / (double)l->n_tokens,
                  learned ? "" : ", but knows no more than how frequent words are");
 }

@@ -80,7 +80,7 @@ static void add_kinds(const comparison *c, story_kind first, story_kind last, me
 static void draw(const memories *m, finding *f, const char *name, const char *title, bool probability)
 {
     chart *c = finding_chart(f, &(chart){.name = name, .title = title, .x_label = "tokens since it was last told",
-                                         .y_label = probability ? "probability of the answer" : "share of right answers",
+                                         .y_label = probability ? "probability of it" : "share of right answers",
                                          .high = 1, .decimals = 2});
     finding_lines(c);
     distance_axis(c);

@@ -1,9 +1,9 @@
 /*
  * compare_position.c - fixed input: the same words, moved by one position.
  *
- * An MLP has weights of its own for every position of its window, and none for what lies before it. Here a story tells a
- * fact and comes back to it a few words later; between the two, filler sentences are put in, so many words that the fact
- * stands at the very end of the window, and then one more, and so on. Nothing else changes.
+ * An MLP has weights of its own for every position of its window, and none for what lies before it. Here a story tells
+ * a fact and comes back to it a few words later; between the two, filler sentences are put in, so many words that the
+ * fact stands at the very end of the window, and then one more, and so on. Nothing else changes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +89,7 @@ static const story_recall *find_recall(const tale *t, size_t window, tale_answer
     return NULL;
 }
 
-/* The text up to the answer, with filler behind the sentence that told the fact, so that it is `distance` tokens back. */
+/* The text up to the answer, with filler behind the sentence that told the fact: it is `distance` tokens back then. */
 static bool move_fact(const tale *t, const story_recall *recall, const tale_answer *answer, const filler *fill,
                       size_t distance, question *q, ink_token *tokens)
 {
@@ -138,7 +138,8 @@ static bool add_story(comparison *c, const tale *t, moves *m)
 
 static void draw(const moves *m, finding *f)
 {
-    chart *c = finding_chart(f, &(chart){.name = "position", .title = "The same fact, moved back one position at a time",
+    chart *c = finding_chart(f, &(chart){.name = "position",
+                                         .title = "The same fact, moved back one position at a time",
                                          .x_label = "tokens since it was told", .y_label = "share of right answers",
                                          .high = 1, .decimals = 2});
     finding_lines(c);
@@ -159,8 +160,8 @@ static void judge(const moves *m, finding *f)
     kept in = kept_of(&m->right[MLP][INSIDE], chance), out = kept_of(&m->right[MLP][INSIDE + 1], chance);
 
     finding_note(f, kept_well(&in) && kept_little(&out),
-                 "one position decides for the MLP: at %zu tokens it keeps %.0f %% of the fact, at %zu %.0f %%; %.0f %% of "
-                 "its answers turn",
+                 "one position decides for the MLP: at %zu tokens it keeps %.0f %% of the fact, at %zu %.0f %%; "
+                 "%.0f %% of its answers turn",
                  m->window, in.percent, m->window + 1, out.percent, 100 * stats_share_of(&m->changed[MLP]));
     for (size_t i = GRU; i <= GPT; i++) {
         in = kept_of(&m->right[i][INSIDE], chance);

@@ -3,11 +3,11 @@
  * and nobody says what that did. Is it on or off now?
  *
  * A network with a state can turn it over at every press. Attention sees all presses at once, and has to find out
- * whether their number is even with the few layers it has (Hahn 2020). A model that only remembers "the opposite of what
- * was said" is right for one press and wrong for two, so even and odd numbers are judged apart.
+ * whether their number is even with the few layers it has (Hahn 2020). A model that only remembers "the opposite of
+ * what was said" is right for one press and wrong for two, so even and odd numbers are judged apart.
  *
- * The stories are the generator's own about a switch, with more presses and fewer looks at the lamp than the models have
- * read.
+ * The stories are the generator's own about a switch, with more presses and fewer looks at the lamp than the models
+ * have read.
  */
 #include <math.h>
 #include <stdio.h>
@@ -83,7 +83,8 @@ static bool ask_all(comparison *c, presses *x)
 static void draw(const presses *x, finding *f)
 {
     static const char *const labels[N_COLUMNS] = {"0", "1", "2", "3", "4", "5", "6", "7", "8-14", "9-15"};
-    chart *c = finding_chart(f, &(chart){.name = "switch", .title = "Is the lamp on? After n presses nobody comments on",
+    chart *c = finding_chart(f, &(chart){.name = "switch",
+                                         .title = "Is the lamp on? After n presses nobody comments on",
                                          .x_label = "presses (8-14: even, 9-15: odd)",
                                          .y_label = "share of right answers", .high = 1, .decimals = 2});
     finding_lines(c);
@@ -117,8 +118,8 @@ static void judge(const presses *x, finding *f)
         if (at_worst(x, i) > at_worst(x, best))
             best = i;
     finding_note(f, worse(x, best).low > 0.5,
-                 "a recurrent network follows the switch through two and more presses (even or odd, whichever is worse): "
-                 "RNN %.2f, GRU %.2f, LSTM %.2f",
+                 "a recurrent network follows the switch through two and more presses (even or odd, whichever is "
+                 "worse): RNN %.2f, GRU %.2f, LSTM %.2f",
                  at_worst(x, RNN), at_worst(x, GRU), at_worst(x, LSTM));
     finding_note(f, worse(x, best).low > fmax(0.5, worse(x, GPT).high),
                  "the %s follows it better than the GPT, %.2f to %.2f", families[best].name, at_worst(x, best),

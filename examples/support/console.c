@@ -96,6 +96,16 @@ double console_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+unsigned console_processors(void)
+{
+    long n = 1;
+
+#if defined(_SC_NPROCESSORS_ONLN)
+    n = sysconf(_SC_NPROCESSORS_ONLN);
+#endif
+    return n < 1 ? 1 : n > INK_MAX_THREADS ? INK_MAX_THREADS : (unsigned)n;
+}
+
 static bool kernel_is_known(const char *kernel)
 {
     for (size_t i = 0; ink_kernel_name(i) != NULL; i++)

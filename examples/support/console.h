@@ -41,6 +41,9 @@ bool console_finish(void);
 /* Seconds since some point in the past. */
 double console_seconds(void);
 
+/* How many processors there are to run threads on, as far as the system tells; at most INK_MAX_THREADS. */
+unsigned console_processors(void);
+
 /* A context with that many threads and that kernel (NULL: the best of this machine), or NULL with the sentence said. */
 ink_context *console_context(uint64_t n_threads, const char *kernel);
 
