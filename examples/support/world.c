@@ -8,8 +8,10 @@
 #include "world.h"
 #include "world_grammar.h"
 
-#include <math.h>
 #include <string.h>
+
+#include "random.h"
+#include "stats.h"
 
 /* ---- words ----------------------------------------------------------------------------------------------------- */
 
@@ -121,7 +123,7 @@ static unsigned pick(teller *t, const unsigned *weights, unsigned n)
     if (t->lost) return 0;
     choice = t->source->pick(t->source->user, weights, n);
     for (i = 0; i < n; i++) total += weights[i];
-    t->out->bits += log2(total / weights[choice]);
+    t->out->bits += stats_log2(total / weights[choice]);
     t->out->choices++;
     return choice;
 }
@@ -473,25 +475,13 @@ int story_sensible(const story_settings *s)
 
 /* ---- telling ----------------------------------------------------------------------------------------------------- */
 
-/* SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014). */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
-}
-
 static unsigned pick_random(void *user, const unsigned *weights, unsigned n)
 {
-    uint64_t total = 0, x, limit;
+    uint64_t total = 0, x;
     unsigned i;
 
     for (i = 0; i < n; i++) total += weights[i];
-    limit = UINT64_MAX - UINT64_MAX % total;        /* beyond it some values would be a little too likely */
-    do x = next_random(user); while (x >= limit);
-    x %= total;
+    x = random_below(user, total);
     for (i = 0; x >= weights[i]; i++) x -= weights[i];
     return i;
 }
@@ -505,8 +495,8 @@ int story_tell(const story_settings *settings, uint64_t seed, uint64_t index, st
         memset(out, 0, sizeof(*out));
         return 0;
     }
-    state = next_random(&state) ^ index;
-    state = next_random(&state);
+    state = random_next(&state) ^ index;
+    state = random_next(&state);
     dice.pick = pick_random;
     dice.accept = NULL;
     dice.user = &state;

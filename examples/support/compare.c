@@ -1,0 +1,207 @@
+/*
+ * compare.c - what the sections of the program compare have in common: the models, the stories, findings and verdicts.
+ */
+#include "compare.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bundled.h"
+#include "console.h"
+
+const model_family families[N_FAMILIES] = {
+    {"mlp", "MLP", 'M'}, {"rnn", "RNN", 'R'}, {"gru", "GRU", 'G'}, {"lstm", "LSTM", 'L'}, {"gpt", "GPT", 'T'},
+};
+
+/* ---- models and stories ---------------------------------------------------------------------------------------- */
+
+static bool open_models(comparison *c)
+{
+    for (size_t f = 0; f < N_FAMILIES; f++) {
+        char folder[BUNDLED_ROOM];
+        if (!bundled_folder(folder, families[f].folder) || !lm_open(&c->models[f], c->ctx, folder) ||
+            !reader_open(&c->readers[f], &c->models[f]))
+            return false;
+    }
+    return true;
+}
+
+/* All models read the tokens of the first one's tokenizer, so the others must mean the same by them. */
+static bool same_tokens(const comparison *c, const tale *t)
+{
+    ink_token tokens[READER_TOKENS];
+    size_t n;
+
+    for (size_t f = 1; f < N_FAMILIES; f++) {
+        const language_model *lm = &c->models[f];
+        if (ink_tokenizer_encode(c->ctx, lm->tokenizer, t->story.text, t->story.length, INK_ENCODE_PLAIN, tokens,
+                                 READER_TOKENS, &n) == INK_OK &&
+            n == t->n - 1 && memcmp(tokens, t->tokens + 1, n * sizeof *tokens) == 0 &&
+            lm->info->bos_token == t->tokens[0] && lm->info->eos_token == t->tokens[t->n])
+            continue;
+        console_complain("%s and %s have different tokenizers, and are compared token by token", families[0].folder,
+                         families[f].folder);
+        return false;
+    }
+    return true;
+}
+
+static bool tell(comparison *c)
+{
+    const story_settings settings = story_settings_default();
+
+    c->tales = calloc(c->n_stories, sizeof *c->tales);
+    if (c->tales == NULL) {
+        console_complain("there is no memory for %zu stories", c->n_stories);
+        return false;
+    }
+    for (size_t i = 0; i < c->n_stories; i++)
+        if (!tale_tell(&c->tales[i], &c->models[0], &settings, c->seed, i) || !same_tokens(c, &c->tales[i]))
+            return false;
+    return true;
+}
+
+static bool read_all(comparison *c, size_t f)
+{
+    c->guesses[f] = calloc(c->n_stories * READER_TOKENS, sizeof *c->guesses[f]);
+    if (c->guesses[f] == NULL) {
+        console_complain("there is no memory for what is expected of %zu stories", c->n_stories);
+        return false;
+    }
+    for (size_t i = 0; i < c->n_stories; i += READER_BATCH) {
+        question questions[READER_BATCH];
+        size_t n = c->n_stories - i < READER_BATCH ? c->n_stories - i : READER_BATCH;
+        console_progress("%s reads story %zu of %zu", families[f].name, i, c->n_stories);
+        for (size_t j = 0; j < n; j++)
+            questions[j] = (question){c->tales[i + j].tokens, c->tales[i + j].n + 1, c->tales[i + j].n,
+                                      c->guesses[f] + (i + j) * READER_TOKENS};
+        if (!reader_ask(&c->readers[f], questions, n))
+            return false;
+    }
+    return true;
+}
+
+bool comparison_open(comparison *c)
+{
+    c->ctx = console_context(1, c->kernel);
+    if (c->ctx == NULL || !open_models(c) || !tell(c))
+        return false;
+    for (size_t f = 0; f < N_FAMILIES; f++)
+        if (!read_all(c, f))
+            return false;
+    return true;
+}
+
+void comparison_close(comparison *c)
+{
+    for (size_t f = 0; f < N_FAMILIES; f++) {
+        free(c->guesses[f]);
+        reader_close(&c->readers[f]);
+        lm_close(&c->models[f]);
+    }
+    free(c->tales);
+    ink_context_free(c->ctx);
+}
+
+guess comparison_guess(const comparison *c, size_t family, size_t i, size_t t)
+{
+    return c->guesses[family][i * READER_TOKENS + t - 1];
+}
+
+void comparison_prompt(const comparison *c, ink_token prompt[READER_TOKENS])
+{
+    for (size_t t = 0; t < READER_TOKENS; t++)
+        prompt[t] = c->tales[0].tokens[t % c->tales[0].n];
+}
+
+/* ---- findings -------------------------------------------------------------------------------------------------- */
+
+chart *finding_chart(finding *f, const chart *settings)
+{
+    chart *made = &f->charts[f->n_charts < FINDING_CHARTS ? f->n_charts++ : FINDING_CHARTS - 1];
+
+    *made = *settings;
+    return made;
+}
+
+void finding_lines(chart *c)
+{
+    for (size_t f = 0; f < N_FAMILIES; f++)
+        chart_line(c, families[f].name, families[f].mark, (chart_style)f);
+}
+
+void finding_note(finding *f, bool holds, const char *format, ...)
+{
+    finding_check *check = &f->checks[f->n_checks < FINDING_CHECKS ? f->n_checks++ : FINDING_CHECKS - 1];
+    va_list arguments;
+
+    check->holds = holds;
+    va_start(arguments, format);
+    vsnprintf(check->text, sizeof check->text, format, arguments);
+    va_end(arguments);
+}
+
+verdict finding_verdict(const finding *f)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->n_checks; i++)
+        n += f->checks[i].holds;
+    if (n == 0)
+        return NOT_BORNE_OUT;
+    return n == f->n_checks ? BORNE_OUT : PARTLY_BORNE_OUT;
+}
+
+const char *verdict_name(verdict v)
+{
+    static const char *const names[] = {"borne out", "partly borne out", "not borne out"};
+    return names[v];
+}
+
+/* ---- memories -------------------------------------------------------------------------------------------------- */
+
+kept kept_of(const stats_share *right, double chance)
+{
+    const stats_range range = stats_range_of(right);
+    const kept k = {
+        .at = (stats_share_of(right) - chance) / (1 - chance),
+        .low = (range.low - chance) / (1 - chance),
+        .high = (range.high - chance) / (1 - chance),
+    };
+
+    return (kept){k.at, k.low, k.high, 100 * fmax(k.at, 0)};
+}
+
+bool kept_well(const kept *k)
+{
+    return k->low > 0.5;
+}
+
+bool kept_little(const kept *k)
+{
+    return k->at < 0.2;
+}
+
+/* ---- distances ------------------------------------------------------------------------------------------------- */
+
+const distance_bin distances[N_DISTANCES] = {{3, 8}, {9, 16}, {17, 32}, {33, 64}, {65, 128}, {129, 255}};
+
+size_t distance_find(size_t distance)
+{
+    size_t bin = 0;
+
+    while (bin < N_DISTANCES && !(distance >= distances[bin].low && distance <= distances[bin].high))
+        bin++;
+    return bin;
+}
+
+void distance_axis(chart *c)
+{
+    for (size_t bin = 0; bin < N_DISTANCES; bin++) {
+        char label[CHART_LABEL_ROOM];
+        snprintf(label, sizeof label, "%zu-%zu", distances[bin].low, distances[bin].high);
+        chart_x(c, label);
+    }
+}

@@ -1,0 +1,228 @@
+/*
+ * jacobian.c - how a small change of an RNN's state is passed on from step to step.
+ */
+#include "jacobian.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "console.h"
+
+static bool ok(const jacobian *j, ink_result result)
+{
+    if (result != INK_OK)
+        console_complain("%s", ink_context_error(j->ctx));
+    return result == INK_OK;
+}
+
+static bool have(const void *memory)
+{
+    if (memory == NULL)
+        console_complain("there is no memory for a Jacobian");
+    return memory != NULL;
+}
+
+/* ---- weights --------------------------------------------------------------------------------------------------- */
+
+/* A square matrix of the file, transposed: y = x W instead of y = x W^T. */
+static bool read_transposed(jacobian *j, const ink_weights *weights, const char *name, size_t layer, ink_matrix **out)
+{
+    char full[64];
+    const ink_weight *weight;
+    size_t n;
+
+    snprintf(full, sizeof full, "rnn.weight_%s_l%zu", name, layer);
+    weight = ink_weights_find(weights, full);
+    n = weight != NULL && weight->shape.rank == 2 ? weight->shape.dim[0] : 0;
+    if (n == 0 || weight->shape.dim[1] != n || (j->size != 0 && j->size != n)) {
+        console_complain("%s: '%s' is not there as a square matrix like the others", ink_weights_name(weights), full);
+        return false;
+    }
+    j->size = n;
+    float *w = malloc(n * n * sizeof *w), *transposed = malloc(n * n * sizeof *transposed);
+    bool done = have(w) && have(transposed) && ok(j, ink_weights_read(j->ctx, weights, weight, w));
+    for (size_t i = 0; done && i < n * n; i++)
+        transposed[i % n * n + i / n] = w[i];
+    const ink_tensor view = ink_tensor_2d(transposed, n, n);
+    done = done && ok(j, ink_matrix_create(j->ctx, &view, INK_F32, out));
+    free(transposed);
+    free(w);
+    return done;
+}
+
+static bool has_layer(const ink_weights *weights, size_t layer)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "rnn.weight_hh_l%zu", layer);
+    return layer < JACOBIAN_MAX_LAYERS && ink_weights_find(weights, name) != NULL;
+}
+
+static bool read_layers(jacobian *j, const ink_weights *weights)
+{
+    do {
+        size_t layer = j->n_layers;
+        if (!read_transposed(j, weights, "hh", layer, &j->across[layer]) ||
+            (layer > 0 && !read_transposed(j, weights, "ih", layer, &j->upward[layer])))
+            return false;
+        j->n_layers++;
+    } while (has_layer(weights, j->n_layers));
+    return true;
+}
+
+bool jacobian_open(jacobian *j, ink_context *ctx, const char *file)
+{
+    ink_weights *weights;
+    bool done;
+
+    *j = (jacobian){.ctx = ctx};
+    if (!ok(j, ink_weights_open(ctx, file, &weights)))
+        return false;
+    done = read_layers(j, weights);
+    ink_weights_free(weights);
+    if (!done)
+        return false;
+    size_t rows = j->n_layers * j->size;
+    j->p = malloc(rows * rows * sizeof *j->p);
+    j->passed = malloc(rows * j->size * sizeof *j->passed);
+    j->below = malloc(rows * j->size * sizeof *j->below);
+    return have(j->p) && have(j->passed) && have(j->below);
+}
+
+void jacobian_close(jacobian *j)
+{
+    for (size_t layer = 0; layer < JACOBIAN_MAX_LAYERS; layer++) {
+        ink_matrix_free(j->across[layer]);
+        ink_matrix_free(j->upward[layer]);
+        free(j->h[layer]);
+    }
+    free(j->p);
+    free(j->passed);
+    free(j->below);
+    *j = (jacobian){0};
+}
+
+/* ---- states: through the callback for intermediate values ------------------------------------------------------- */
+
+/* "rnn.l0.h", "rnn.l1.h": a layer's state after a step, [1, size]. */
+static void look(void *user, const char *name, const ink_tensor *value)
+{
+    jacobian *j = user;
+
+    for (size_t layer = 0; layer < j->n_layers; layer++) {
+        char wanted[32];
+        snprintf(wanted, sizeof wanted, "rnn.l%zu.h", layer);
+        if (strcmp(name, wanted) == 0 && j->n_steps[layer] < j->max_steps)
+            memcpy(j->h[layer] + j->n_steps[layer]++ * j->size, value->data, j->size * sizeof(float));
+    }
+}
+
+bool jacobian_follow(jacobian *j, const ink_model *model, const ink_token *tokens, size_t n)
+{
+    ink_state *state;
+    bool done;
+
+    for (size_t layer = 0; layer < j->n_layers; layer++) {
+        free(j->h[layer]);
+        j->h[layer] = malloc(n * j->size * sizeof *j->h[layer]);
+        j->n_steps[layer] = 0;
+        if (!have(j->h[layer]))
+            return false;
+    }
+    j->max_steps = n;
+    if (!ok(j, ink_state_create(j->ctx, model, n, &state)))
+        return false;
+    ink_context_look(j->ctx, look, j);
+    done = ok(j, ink_model_forward(j->ctx, model, state, tokens, n, NULL));
+    ink_context_look(j->ctx, NULL, NULL);
+    ink_state_free(state);
+    if (done && j->n_steps[j->n_layers - 1] != n)
+        console_complain("the model is no recurrent network like the weights that were read");
+    return done && j->n_steps[j->n_layers - 1] == n;
+}
+
+/* ---- the product ----------------------------------------------------------------------------------------------- */
+
+/* Columns of P that belong to a layer, [rows, size], into `out`, each times tanh' = 1 - h^2 of that layer's unit. */
+static void take_columns(const jacobian *j, size_t layer, const float *h, float *out)
+{
+    size_t rows = j->n_layers * j->size;
+
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < j->size; i++)
+            out[r * j->size + i] = j->p[r * rows + layer * j->size + i] * (1 - h[i] * h[i]);
+}
+
+static void put_columns(const jacobian *j, size_t layer, const float *columns, bool add)
+{
+    size_t rows = j->n_layers * j->size;
+
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < j->size; i++) {
+            float *p = &j->p[r * rows + layer * j->size + i];
+            *p = columns[r * j->size + i] + (add ? *p : 0);
+        }
+}
+
+/*
+ * P = P J_t. From the top layer down, with P^l the columns of layer l and D^l = diag(1 - (h_t^l)^2):
+ *
+ *     P^{l-1} = P^{l-1} + P^l D^l W^l        what goes on to the layer below, in the same step
+ *     P^l     = P^l D^l U^l                  and to the step before
+ */
+static bool step_back(jacobian *j, size_t t)
+{
+    size_t rows = j->n_layers * j->size;
+
+    for (size_t layer = j->n_layers; layer-- > 0;) {
+        take_columns(j, layer, j->h[layer] + t * j->size, j->passed);
+        if (layer > 0) {
+            if (!ok(j, ink_matrix_multiply(j->ctx, j->upward[layer], NULL, j->passed, rows, j->below)))
+                return false;
+            put_columns(j, layer - 1, j->below, true);
+        }
+        if (!ok(j, ink_matrix_multiply(j->ctx, j->across[layer], NULL, j->passed, rows, j->below)))
+            return false;
+        put_columns(j, layer, j->below, false);
+    }
+    return true;
+}
+
+/* |P| / sqrt(rows); and P is brought back to about that of a unit matrix, so that floats can hold it. The factor is a
+   power of two, which changes no digit. */
+static double measure(jacobian *j)
+{
+    size_t rows = j->n_layers * j->size;
+    double sum = 0;
+    int e;
+
+    for (size_t i = 0; i < rows * rows; i++)
+        sum += (double)j->p[i] * (double)j->p[i];
+    sum = sqrt(sum / (double)rows);
+    frexp(sum, &e);
+    for (size_t i = 0; sum > 0 && i < rows * rows; i++)
+        j->p[i] = (float)ldexp((double)j->p[i], -e);
+    return sum;
+}
+
+bool jacobian_norms(jacobian *j, double *norms, size_t n)
+{
+    size_t rows = j->n_layers * j->size, last = j->n_steps[0] - 1;
+    double scale = 1; /* of the true product to what p holds */
+    int e;
+
+    memset(j->p, 0, rows * rows * sizeof *j->p);
+    for (size_t i = 0; i < rows; i++)
+        j->p[i * rows + i] = 1;
+    for (size_t k = 0; k < n; k++) {
+        if (!step_back(j, last - k))
+            return false;
+        norms[k] = measure(j);
+        frexp(norms[k], &e);
+        norms[k] *= scale;
+        scale = ldexp(scale, e);
+    }
+    return true;
+}
