@@ -78,28 +78,6 @@ void console_progress(const char *format, ...)
     fflush(stderr);
 }
 
-static bool somebody_looks(void)
-{
-#if defined(__unix__) || defined(__APPLE__)
-    return isatty(STDERR_FILENO);
-#else
-    return false;
-#endif
-}
-
-void console_progress(const char *format, ...)
-{
-    va_list arguments;
-
-    if (!somebody_looks())
-        return;
-    fputs("\r\033[K", stderr); /* to the beginning of the line, and clear it */
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fflush(stderr);
-}
-
 bool console_write(const char *text, size_t size)
 {
     bool done = fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0;

@@ -19,7 +19,7 @@ offences() {
 
 # What the library may ask of the system. Text and arrays; memory, files and threads (the platform file);
 # what compilers put in by themselves.
-arrays='memcpy memmove memset memcmp bcmp memchr strlen strcmp strncmp strchr strstr'
+arrays='memcpy memmove memset memcmp bcmp memchr strlen strcmp strncmp strchr strpbrk strstr'
 platform='malloc posix_memalign madvise free open64 close fstat64 pread64 __errno_location
     pthread_create pthread_join pthread_sigmask sigfillset sigdelset
     pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_unlock
