@@ -34,7 +34,7 @@ static void check_parity(const fixture *f)
         difference = fmax(difference, fabs((double)last[i] - (double)f->logits[i]));
     }
     double gate = f->info->context_length != 0 ? 2e-5 * largest : 1e-5;
-    printf("%-10s largest logit %8.4f, largest difference %.1e, gate %.1e\n", f->name, largest, difference, gate);
+    printf("%-18s largest logit %8.4f, largest difference %.1e, gate %.1e\n", f->name, largest, difference, gate);
     assert_true(difference <= gate);
     free(logits);
 }
@@ -43,6 +43,12 @@ static void test_parity(void **unused)
 {
     (void)unused;
     each_fixture(check_parity);
+    for (size_t i = 0; fixture_variants[i] != NULL; i++) {
+        fixture f;
+        fixture_open(&f, fixture_variants[i]);
+        check_parity(&f);
+        fixture_close(&f);
+    }
 }
 
 /* ---- the same bits -------------------------------------------------------------------------------------------- */

@@ -249,7 +249,7 @@ static void test_missing_tensors(void **unused)
         const ink_model_options options = {.source = &source};
         ink_weights *weights;
         ink_model *model;
-        assert_ok(ctx, ink_weights_open_source(ctx, &source, "model.safetensors", &weights));
+        assert_ok(ctx, ink_weights_open_folder(ctx, &source, &weights));
         for (size_t t = 0; t < ink_weights_count(weights); t++) {
             char quoted[128];
             const char *name = ink_weights_at(weights, t)->name;
@@ -257,10 +257,9 @@ static void test_missing_tensors(void **unused)
                             strstr(name, "masked_bias") != NULL || strcmp(name, "lm_head.bias") == 0 ||
                             (strncmp(name, "mlp.", 4) == 0 && strstr(name, ".bias") != NULL);
             int length = snprintf(quoted, sizeof quoted, "\"%s\"", name);
-            char *place = NULL;
-            for (size_t at = 0; place == NULL; at++)
-                if (memcmp(files.weights + at, quoted, (size_t)length) == 0)
-                    place = (char *)files.weights + at;
+            unsigned char *place = fixture_files_bytes(&files, ink_weights_at(weights, t)->file);
+            while (memcmp(place, quoted, (size_t)length) != 0)
+                place++;
             place[1] ^= 0x20; /* another letter: upper case */
             ink_result result = ink_model_open(ctx, NULL, &options, &model);
             place[1] ^= 0x20;
@@ -408,7 +407,7 @@ static void test_failing_reads(void **unused)
         size_t k = 1;
         for (bool failed = true; failed; k++) {
             ink_model *model;
-            faulty_init(&reader, files.files, 2);
+            faulty_init(&reader, files.files, files.list.n_files);
             *(kind == 0 ? &reader.fail_read : kind == 1 ? &reader.lie_read : &reader.fail_open) = k;
             const ink_model_options options = {.source = &reader.source};
             ink_result result = ink_model_open(ctx, NULL, &options, &model);
@@ -421,7 +420,7 @@ static void test_failing_reads(void **unused)
         }
         assert_true(k > 2);
     }
-    faulty_init(&reader, files.files, 2);
+    faulty_init(&reader, files.files, files.list.n_files);
     reader.max_read = 3;
     ink_model *model;
     const ink_model_options options = {.source = &reader.source};

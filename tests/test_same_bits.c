@@ -24,6 +24,11 @@ static const struct {
     {"mlp", UINT64_C(0x40b3249608e066e9)},
     {"mlp_tied", UINT64_C(0x1dbdd2aeaf6a72b2)},
     {"gru_f16", UINT64_C(0x2a99c1be35712c50)},
+    {"llama", UINT64_C(0x2c7c9816df9df029)},
+    {"llama_bias", UINT64_C(0xaba3ec00e716bb9e)},
+    {"mistral", UINT64_C(0x9a3dc8a654cbb7dc)},
+    {"qwen2", UINT64_C(0xa8480001f0b906a7)},
+    {"qwen3", UINT64_C(0x9f504584ad67eb11)},
 };
 
 /* FNV-1a over the bits of the floats, in little-endian order. */

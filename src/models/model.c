@@ -46,6 +46,16 @@ static ink_result find_kind(ink_context *ctx, ink_config *config, const ink_mode
                     config->document.file, name);
 }
 
+/* Quantised weights come under names and types of their own; the sentence about these would lead astray. */
+static ink_result refuse_quantised(ink_context *ctx, const ink_config *config)
+{
+    if (ink_config_member(config, "quantization_config") == INK_JSON_NONE)
+        return INK_OK;
+    return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
+                    "%q: quantization_config: quantised weights do not run here; the model as it was before does",
+                    config->document.file);
+}
+
 /* ---- tensors without use -------------------------------------------------------------------------------------- */
 
 static bool is_unused(const opening *job, size_t i)
@@ -148,6 +158,7 @@ static ink_result open_model(opening *job, const ink_source *source, ink_arena *
     if (opened != INK_OK && opened != INK_ERROR_NOT_FOUND)
         return opened;
     INK_TRY(find_kind(ctx, &job->config, &job->kind));
+    INK_TRY(refuse_quantised(ctx, &job->config));
     INK_TRY(ink_weights_open_folder(ctx, source, &job->weights));
     ink_result result = build_model(job, work, model);
     ink_weights_free(job->weights);

@@ -7,10 +7,12 @@
 
 #include "fixture.h"
 
-#define PATH_SIZE 1024
-
 const char *const fixture_names[] = {"gpt2", "gpt2_bf16", "rnn", "rnn_relu", "gru", "lstm", "mlp", "mlp_tied",
-                                     "gru_f16", NULL};
+                                     "gru_f16", "llama", "llama_bias", "mistral", "qwen2", "qwen3", NULL};
+
+const char *const fixture_variants[] = {"llama.linear", "llama.dynamic", "llama.llama3", "llama.yarn",
+                                        "llama.yarn_factor", "llama.old", "mistral.full", "qwen2.window",
+                                        "qwen2.types", NULL};
 
 static float *read_tensor(ink_context *ctx, const ink_weights *file, const char *name, size_t *rows)
 {
@@ -39,30 +41,48 @@ static void read_reference(fixture *f, const char *path)
     ink_weights_free(file);
 }
 
-static void open_model(fixture *f, const char *name, const char *folder, const char *reference)
+/* `source` NULL: the folder on disk. */
+static void open_model(fixture *f, const char *name, const char *folder, const ink_source *source,
+                       const char *reference)
 {
+    const ink_model_options options = {.source = source};
     memset(f, 0, sizeof *f);
     f->name = name;
     f->ctx = test_context(1);
-    assert_ok(f->ctx, ink_model_open(f->ctx, folder, NULL, &f->model));
+    assert_ok(f->ctx, ink_model_open(f->ctx, folder, &options, &f->model));
     f->info = ink_model_get_info(f->model);
     read_reference(f, reference);
 }
 
+void fixture_reference(const char *name, char *path)
+{
+    const char *dot = strchr(name, '.');
+    snprintf(path, FIXTURE_PATH, FIXTURES "/models/%.*s/reference%s.safetensors",
+             (int)(dot != NULL ? dot - name : (ptrdiff_t)strlen(name)), name, dot != NULL ? dot : "");
+}
+
 void fixture_open(fixture *f, const char *name)
 {
-    char folder[PATH_SIZE], reference[PATH_SIZE];
+    char folder[FIXTURE_PATH], reference[FIXTURE_PATH];
+    fixture_files files;
     snprintf(folder, sizeof folder, FIXTURES "/models/%s", name);
-    snprintf(reference, sizeof reference, FIXTURES "/models/%s/reference.safetensors", name);
-    open_model(f, name, folder, reference);
+    fixture_reference(name, reference);
+    if (strchr(name, '.') == NULL) {
+        open_model(f, name, folder, NULL, reference);
+        return;
+    }
+    fixture_files_read(&files, name);
+    const ink_source source = ink_source_memory(&files.list);
+    open_model(f, name, folder, &source, reference);
+    fixture_files_free(&files);
 }
 
 void fixture_open_bundled(fixture *f, const char *name)
 {
-    char folder[PATH_SIZE], reference[PATH_SIZE];
+    char folder[FIXTURE_PATH], reference[FIXTURE_PATH];
     snprintf(folder, sizeof folder, MODELS "/%s", name);
     snprintf(reference, sizeof reference, FIXTURES "/bundled/%s.safetensors", name);
-    open_model(f, name, folder, reference);
+    open_model(f, name, folder, NULL, reference);
 }
 
 void fixture_close(fixture *f)
@@ -75,12 +95,12 @@ void fixture_close(fixture *f)
 
 /* ---- files in memory ------------------------------------------------------------------------------------------ */
 
-static unsigned char *read_file(const char *name, const char *file, size_t *size)
+/* NULL if there is no such file. */
+static unsigned char *read_file(const char *path, size_t *size)
 {
-    char path[PATH_SIZE];
-    snprintf(path, sizeof path, FIXTURES "/models/%s/%s", name, file);
     FILE *in = fopen(path, "rb");
-    assert_non_null(in);
+    if (in == NULL)
+        return NULL;
     assert_int_equal(fseek(in, 0, SEEK_END), 0);
     *size = (size_t)ftell(in);
     rewind(in);
@@ -95,28 +115,55 @@ static unsigned char *read_file(const char *name, const char *file, size_t *size
 static void point_to_files(fixture_files *files)
 {
     files->files[0] = (ink_memory_file){"config.json", files->config, strlen(files->config)};
-    files->files[1] = (ink_memory_file){"model.safetensors", files->weights, files->weights_size};
-    files->list = (ink_memory_files){files->files, 2};
+    files->weights = fixture_files_bytes(files, files->files[1].name);
+    files->weights_size = files->files[1].size;
+    files->list.files = files->files;
 }
 
 void fixture_files_read(fixture_files *files, const char *name)
 {
-    size_t config_size;
-    files->config = (char *)read_file(name, "config.json", &config_size);
-    files->weights = read_file(name, "model.safetensors", &files->weights_size);
+    static const char *const names[] = {"model.safetensors", "model-00001-of-00003.safetensors",
+                                        "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors",
+                                        "model.safetensors.index.json", "generation_config.json"};
+    const char *dot = strchr(name, '.');
+    int length = (int)(dot != NULL ? dot - name : (ptrdiff_t)strlen(name));
+    char path[FIXTURE_PATH];
+    size_t size;
+    memset(files, 0, sizeof *files);
+    snprintf(path, sizeof path, FIXTURES "/models/%.*s/config%s.json", length, name, dot != NULL ? dot : "");
+    files->config = (char *)read_file(path, &size);
+    assert_non_null(files->config);
+    files->list.n_files = 1;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, FIXTURES "/models/%.*s/%s", length, name, names[i]);
+        unsigned char *bytes = read_file(path, &size);
+        if (bytes != NULL)
+            files->files[files->list.n_files++] = (ink_memory_file){names[i], bytes, size};
+    }
     point_to_files(files);
 }
 
 void fixture_files_free(fixture_files *files)
 {
     free(files->config);
-    free(files->weights);
+    for (size_t i = 1; i < files->list.n_files; i++)
+        free((void *)(uintptr_t)files->files[i].data);
 }
 
-/* The end of a value in json.dump's indented output: the end of its line, or of its array. */
+unsigned char *fixture_files_bytes(const fixture_files *files, const char *name)
+{
+    for (size_t i = 0; i < files->list.n_files; i++)
+        if (strcmp(files->files[i].name, name) == 0)
+            return (unsigned char *)(uintptr_t)files->files[i].data;
+    fail_msg("the fixture has no file %s", name);
+    return NULL;
+}
+
+/* The end of a value in json.dump's indented output: the end of its line, or of its array or flat object. */
 static const char *value_end(const char *value)
 {
-    const char *end = *value == '[' ? strchr(value, ']') + 1 : strpbrk(value, ",\n");
+    const char *end = *value == '[' ? strchr(value, ']') + 1 : *value == '{' ? strchr(value, '}') + 1
+                                                                             : strpbrk(value, ",\n");
     assert_non_null(end);
     return end;
 }

@@ -21,24 +21,37 @@ typedef struct fixture {
 /* The tiny models, one of each kind and variety; NULL ends the list. */
 extern const char *const fixture_names[];
 
-/* Opens the folder and its reference; fails the test if that does not work. */
+/* The same weights under other settings: "llama.yarn" is the folder llama with config.yarn.json as its config.json and
+   with reference.yarn.safetensors. */
+extern const char *const fixture_variants[];
+
+/* Opens the folder, or a variant, and its reference; fails the test if that does not work. */
 void fixture_open(fixture *f, const char *name);
 void fixture_close(fixture *f);
+
+/* The path of the reference of a tiny model or variant. */
+#define FIXTURE_PATH 1024
+void fixture_reference(const char *name, char *path);
 
 /* The same for examples/models/`name`, whose reference is fixtures/bundled/`name`.safetensors. */
 void fixture_open_bundled(fixture *f, const char *name);
 
-/* The files of a tiny model in memory, so that a test can change them: config.json and model.safetensors. */
+/* The files of a tiny model in memory, so that a test can change them: config.json, model.safetensors or the index and
+   the shards, generation_config.json. */
+#define FIXTURE_FILES 7
 typedef struct fixture_files {
-    char *config; /* NUL-terminated */
-    unsigned char *weights;
+    char *config; /* files[0], NUL-terminated */
+    unsigned char *weights; /* files[1] */
     size_t weights_size;
-    ink_memory_file files[2];
+    ink_memory_file files[FIXTURE_FILES];
     ink_memory_files list;
 } fixture_files;
 
 void fixture_files_read(fixture_files *files, const char *name);
 void fixture_files_free(fixture_files *files);
+
+/* The bytes of one of them, to be changed; fails the test if there is none of that name. */
+unsigned char *fixture_files_bytes(const fixture_files *files, const char *name);
 
 /* Replaces the value of a top-level key in the config ("\"n_head\": 3" with value "7" becomes "\"n_head\": 7"); adds
    the key if it is not there; with value NULL takes it away. */

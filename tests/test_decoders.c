@@ -1,0 +1,729 @@
+/*
+ * test_decoders.c - the Llama family: every intermediate value and 200 chosen tokens of transformers, the settings of
+ * all kinds, weights in shards, hidden vectors, what a folder says about continuing a text.
+ *
+ * What holds for all models (parity of logits, the same bits however they are run, states, failing memory) is tested
+ * with these fixtures beside the others in test_model.c, test_state.c, test_no_allocation.c and test_model_files.c.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "counting.h"
+#include "faulty.h"
+#include "fixture.h"
+#include "support/layers.h"
+
+static const char *const families[] = {"llama", "llama_bias", "mistral", "qwen2", "qwen3", NULL};
+
+/* ---- intermediate values -------------------------------------------------------------------------------------- */
+
+/* Of the last rows of a run, by name. */
+typedef struct expected_value {
+    const char *name;
+    float *value;
+    ink_shape shape;
+    size_t n_seen;
+} expected_value;
+
+typedef struct inside {
+    const char *fixture;
+    size_t n;
+    expected_value values[64];
+    double worst;
+} inside;
+
+/* `value` [.., rows, columns], of which the last rows and the first columns are expected: the look-inside callback
+   shows a gated feed-forward layer with its second half behind the product, and all rows of a pass. */
+static void compare_tail(inside *in, const expected_value *e, const ink_tensor *value)
+{
+    size_t rank = e->shape.rank, columns = e->shape.dim[rank - 1], rows = e->shape.dim[rank - 2];
+    size_t all_columns = value->shape.dim[rank - 1], all_rows = value->shape.dim[rank - 2];
+    size_t heads = rank == 3 ? e->shape.dim[0] : 1;
+    double largest = 1;
+    assert_int_equal(value->shape.rank, rank);
+    assert_true(all_rows >= rows && all_columns >= columns);
+    for (size_t i = 0; i < heads * rows * columns; i++)
+        largest = fmax(largest, fabs((double)e->value[i]));
+    for (size_t h = 0; h < heads; h++)
+        for (size_t r = 0; r < rows; r++)
+            for (size_t c = 0; c < columns; c++) {
+                const float *x = value->data;
+                double found = (double)x[(h * all_rows + all_rows - rows + r) * all_columns + c];
+                double wanted = (double)e->value[(h * rows + r) * columns + c];
+                double difference = fabs(found - wanted) / largest;
+                in->worst = fmax(in->worst, difference);
+                if (!(difference <= 1e-5))
+                    fail_msg("%s: '%s' row %zu column %zu is %.9g, expected %.9g", in->fixture, e->name, r, c, found,
+                             wanted);
+            }
+}
+
+static void look(void *user, const char *name, const ink_tensor *value)
+{
+    inside *in = user;
+    for (size_t i = 0; i < in->n; i++)
+        if (strcmp(in->values[i].name, name) == 0) {
+            /* attention comes in groups of rows; the last one is what is expected */
+            if (strstr(name, "attn.weights") == NULL || value->shape.dim[2] == in->values[i].shape.dim[2])
+                compare_tail(in, &in->values[i], value);
+            in->values[i].n_seen++;
+        }
+}
+
+static void check_inside(const char *name)
+{
+    fixture f;
+    inside in = {.fixture = name};
+    char path[FIXTURE_PATH];
+    fixture_open(&f, name);
+    fixture_reference(name, path);
+    ink_context *other = test_context(1);
+    ink_weights *reference = test_fixture(other, path);
+    for (size_t i = 0; i < ink_weights_count(reference); i++) {
+        const ink_weight *w = ink_weights_at(reference, i);
+        if (strcmp(w->name, "tokens") != 0 && strcmp(w->name, "greedy") != 0 && strcmp(w->name, "logits") != 0)
+            in.values[in.n++] = (expected_value){w->name, test_tensor(other, reference, w->name, NULL), w->shape, 0};
+    }
+    assert_int_equal(in.n, 2 + 10 * f.info->n_layers);
+    ink_context_look(f.ctx, look, &in);
+    ink_state *state = fixture_state(f.ctx, f.model);
+    const ink_item item = test_item(state, f.tokens, f.n_tokens, f.logits, f.n_logits); /* whose norm is shown */
+    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, &item, 1));
+    printf("%-10s largest difference inside %.1e of the largest value\n", name, in.worst);
+    for (size_t i = 0; i < in.n; i++) {
+        assert_true(in.values[i].n_seen > 0);
+        free(in.values[i].value);
+    }
+    ink_state_free(state);
+    ink_weights_free(reference);
+    ink_context_free(other);
+    fixture_close(&f);
+}
+
+static void test_inside(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; families[i] != NULL; i++)
+        check_inside(families[i]);
+}
+
+/* ---- greedy continuation -------------------------------------------------------------------------------------- */
+
+static void check_greedy(const char *name)
+{
+    fixture f;
+    char path[FIXTURE_PATH];
+    size_t n;
+    fixture_open(&f, name);
+    fixture_reference(name, path);
+    ink_weights *reference = test_fixture(f.ctx, path);
+    float *greedy = test_tensor(f.ctx, reference, "greedy", &n), *logits = test_floats(f.info->vocab_size);
+    ink_state *state = fixture_state(f.ctx, f.model);
+    assert_int_equal(n, 200);
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, f.n_tokens, logits));
+    for (size_t i = 0; i < n; i++) {
+        ink_token best = 0;
+        for (size_t t = 1; t < f.info->vocab_size; t++)
+            best = logits[t] > logits[best] ? (ink_token)t : best;
+        if (best != (ink_token)greedy[i])
+            fail_msg("%s: token %zu of the continuation is %d, expected %d", name, i, (int)best, (int)greedy[i]);
+        assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, &best, 1, logits));
+    }
+    ink_state_free(state);
+    ink_weights_free(reference);
+    free(greedy);
+    free(logits);
+    fixture_close(&f);
+}
+
+static void test_greedy(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; families[i] != NULL; i++)
+        check_greedy(families[i]);
+    for (size_t i = 0; fixture_variants[i] != NULL; i++)
+        check_greedy(fixture_variants[i]);
+}
+
+/* ---- settings ------------------------------------------------------------------------------------------------- */
+
+typedef struct setting {
+    const char *fixture, *key, *value; /* value NULL: the key is taken away */
+    ink_result result;
+    const char *words;
+} setting;
+
+#define ENORMOUS "4611686018427387904" /* 2^62 */
+#define REFUSED INK_ERROR_MISMATCH
+#define UNSUPPORTED INK_ERROR_UNSUPPORTED
+#define LLAMA3 "\"rope_theta\": 50.0, \"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, " \
+               "\"high_freq_factor\": 4.0"
+#define ROPE "\"rope_theta\": 10000.0, \"rope_type\": "
+
+static const setting refused[] = {
+    /* the numbers are those of the checklist of bad inputs: 86 to 93 */
+    {"llama", "model_type", "\"llama4\"", UNSUPPORTED, "'llama4' is none of those that run here: gpt2, llama"},
+    {"llama", "vocab_size", NULL, REFUSED, "asks for [32000, 24]"},
+    {"llama", "vocab_size", "60", REFUSED, "embed_tokens.weight"}, /* 101 */
+    {"llama", "vocab_size", "0", REFUSED, "vocab_size"},
+    {"llama", "hidden_size", "0", REFUSED, "hidden_size"},
+    {"qwen2", "hidden_size", "34", REFUSED, "hidden_size is 34, which 4 heads"},
+    {"llama", "hidden_size", "28", REFUSED, "asks for [61, 28]"},
+    {"llama", "hidden_size", ENORMOUS, REFUSED, "hidden_size"},
+    {"llama", "intermediate_size", "41", REFUSED, "mlp.gate_proj.weight"},
+    {"llama", "intermediate_size", "-1", REFUSED, "found -1"},
+    {"llama", "num_attention_heads", "0", REFUSED, "num_attention_heads"},
+    {"llama", "num_attention_heads", "3", REFUSED, "n_heads 3 is not a multiple of n_kv_heads 2"}, /* 92 */
+    {"llama", "num_attention_heads", "8", REFUSED, "q_proj"},
+    {"llama", "num_key_value_heads", "8", REFUSED, "n_heads 4 is not a multiple of n_kv_heads 8"}, /* 93 */
+    {"llama", "num_key_value_heads", "1", REFUSED, "k_proj.weight' is [12, 24], config.json asks for [6, 24]"},
+    {"llama", "num_key_value_heads", "null", REFUSED, "k_proj"}, /* as many as heads */
+    {"llama", "num_key_value_heads", ENORMOUS, REFUSED, "num_key_value_heads"},
+    {"llama", "head_dim", "7", REFUSED, "rope: head_dim is 7, expected an even number"}, /* 94 */
+    {"llama", "head_dim", "0", REFUSED, "head_dim"},
+    {"llama", "head_dim", "8", REFUSED, "q_proj"},
+    {"llama", "head_dim", "16777216", REFUSED, "q_proj"},
+    {"qwen3", "head_dim", NULL, REFUSED, "q_proj.weight' is [84, 24], config.json asks for [768, 24]"},
+    {"llama", "num_hidden_layers", "3", INK_ERROR_NOT_FOUND, "model.layers.2.input_layernorm"}, /* 100 */
+    {"llama", "num_hidden_layers", "1", REFUSED, "there is a block layers.1.input_layernorm.weight, config.json asks"},
+    {"llama", "num_hidden_layers", ENORMOUS, REFUSED, "num_hidden_layers"},
+    {"llama", "max_position_embeddings", "0", REFUSED, "max_position_embeddings"},
+    {"llama", "max_position_embeddings", "-256", REFUSED, "found -256"},
+    {"llama", "rms_norm_eps", "0", REFUSED, "rms_norm_eps"}, /* 98 */
+    {"llama", "rms_norm_eps", "2", REFUSED, "found 2"},
+    {"llama", "hidden_act", "\"wavelet\"", UNSUPPORTED, "wavelet"}, /* 99 */
+    {"llama", "tie_word_embeddings", "1", REFUSED, "tie_word_embeddings"},
+    {"llama", "attention_bias", "true", INK_ERROR_NOT_FOUND, "self_attn.q_proj.bias"},
+    {"llama", "mlp_bias", "true", INK_ERROR_NOT_FOUND, "mlp.gate_proj.bias"},
+    {"llama", "mlp_bias", "\"yes\"", REFUSED, "mlp_bias"},
+    {"llama_bias", "attention_bias", "false", REFUSED, "self_attn.q_proj.bias', config.json asks for none"},
+    {"llama_bias", "mlp_bias", NULL, REFUSED, "mlp.gate_proj.bias', config.json asks for none"},
+    {"llama_bias", "tie_word_embeddings", "false", INK_ERROR_NOT_FOUND, "lm_head.weight"}, /* 102 */
+    {"llama_bias", "tie_word_embeddings", NULL, INK_ERROR_NOT_FOUND, "lm_head.weight"},
+    {"llama", "model_type", "\"qwen2\"", INK_ERROR_NOT_FOUND, "q_proj.bias"},
+    {"llama", "model_type", "\"qwen3\"", INK_ERROR_NOT_FOUND, "self_attn.q_norm.weight"},
+    {"qwen2", "model_type", "\"llama\"", REFUSED, "q_proj.bias', config.json asks for none"},
+    {"llama", "bos_token_id", "61", REFUSED, "bos_token_id"},
+    {"llama", "quantization_config", "{\"quant_method\": \"gptq\"}", UNSUPPORTED, "quantization_config"},
+    /* windows */
+    {"mistral", "sliding_window", "0", REFUSED, "sliding_window"},
+    {"mistral", "sliding_window", "-7", REFUSED, "sliding_window"},
+    {"qwen2", "use_sliding_window", "1", REFUSED, "use_sliding_window"},
+    {"qwen2.window", "max_window_layers", "-1", REFUSED, "max_window_layers"},
+    {"qwen2.types", "layer_types", "[\"full_attention\"]", REFUSED, "layer_types has 1 elements"},
+    {"qwen2.types", "layer_types", "[\"full_attention\", \"chunked_attention\", \"full_attention\"]", UNSUPPORTED,
+     "layer_types[1]: expected 'full_attention' or 'sliding_attention', found 'chunked_attention'"},
+    {"qwen2.types", "layer_types", "[\"full_attention\", 7, \"full_attention\"]", REFUSED, "layer_types[1]"},
+    {"qwen2.types", "use_sliding_window", "false", REFUSED, "layer_types[0] is 'sliding_attention'"},
+    {"mistral", "layer_types", "[\"sliding_attention\", \"full_attention\"]", REFUSED,
+     "layer_types[1] is 'full_attention', the other settings make it 'sliding_attention'"},
+    {"llama", "layer_types", "[\"sliding_attention\", \"full_attention\"]", REFUSED, "layer_types[0]"},
+    /* rope: 95 to 97 */
+    {"llama", "partial_rotary_factor", "0.5", UNSUPPORTED, "partial_rotary_factor"},
+    {"llama.old", "rope_theta", "1", REFUSED, "theta above 1"},
+    {"llama.old", "rope_theta", "0", REFUSED, "rope_theta"},
+    {"llama.old", "rope_theta", "-5", REFUSED, "rope_theta"},
+    {"llama.old", "rope_theta", "1e31", REFUSED, "rope_theta"},
+    {"llama.old", "rope_theta", "\"10000\"", REFUSED, "rope_theta"},
+    {"llama.old", "rope_scaling", "7", REFUSED, "rope_scaling: expected an object"},
+    {"llama.old", "rope_scaling", "{\"type\": \"linear\"}", REFUSED, "rope of type linear: member 'factor' is missing"},
+    {"llama.old", "rope_scaling", "{\"type\": \"linear\", \"factor\": 0}", REFUSED, "factor"},
+    {"llama.old", "rope_scaling", "{\"type\": \"linear\", \"factor\": 1e7}", REFUSED, "factor"},
+    {"llama.old", "rope_scaling", "{\"type\": \"su\", \"factor\": 2}", UNSUPPORTED, "rope_type 'su'"}, /* 96 */
+    {"llama.old", "rope_scaling", "{\"rope_type\": \"longrope\", \"long_factor\": [1]}", UNSUPPORTED,
+     "rope_type 'longrope' is none of those that run here: default, linear, dynamic, llama3, yarn"},
+    {"llama.old", "rope_scaling", "{\"type\": \"default\", \"mrope_section\": [1, 1, 1]}", UNSUPPORTED,
+     "rope_scaling.mrope_section"},
+    {"llama", "rope_parameters", "{" ROPE "\"llama3\", \"factor\": 8}", REFUSED, "low_freq_factor"},
+    {"llama", "rope_parameters", "{" ROPE "\"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4}",
+     REFUSED, "rope of type llama3: expected 0 < low_freq_factor < high_freq_factor"},
+    {"llama", "rope_parameters", "{" ROPE "\"yarn\", \"factor\": 4, \"mscale\": 1, \"mscale_all_dim\": 1}", UNSUPPORTED,
+     "rope_parameters.mscale"},
+    {"llama", "rope_parameters", "{" ROPE "\"yarn\", \"factor\": 4, \"truncate\": false}", UNSUPPORTED, "truncate"},
+    {"llama", "rope_parameters", "{" ROPE "\"yarn\", \"factor\": 4, \"beta_fast\": 0.5}", REFUSED, "beta_slow"},
+    {"llama", "rope_parameters", "{" ROPE "\"yarn\", \"factor\": 4, \"attention_factor\": 0}", REFUSED,
+     "attention_factor"},
+    {"llama", "rope_parameters",
+     "{" ROPE "\"yarn\", \"factor\": 4, \"original_max_position_embeddings\": 2147483647}", REFUSED, "original length"},
+    {"llama", "rope_parameters", "{" ROPE "\"default\", \"partial_rotary_factor\": 0.25}", UNSUPPORTED,
+     "partial_rotary_factor"},
+    {"llama", "rope_parameters", "{\"full_attention\": {" ROPE "\"default\"}}", UNSUPPORTED,
+     "rope_parameters.full_attention"},
+};
+
+/* Opens a fixture's folder with one setting changed. */
+static ink_result open_changed(ink_context *ctx, const setting *s, ink_model **model)
+{
+    fixture_files files;
+    fixture_files_read(&files, s->fixture);
+    if (s->key != NULL)
+        fixture_files_set(&files, s->key, s->value);
+    const ink_source source = ink_source_memory(&files.list);
+    const ink_model_options options = {.source = &source};
+    *model = (ink_model *)(uintptr_t)1;
+    ink_result result = ink_model_open(ctx, "broken", &options, model);
+    fixture_files_free(&files);
+    return result;
+}
+
+static void test_refused(void **unused)
+{
+    counting memory;
+    (void)unused;
+    counting_init(&memory);
+    ink_context_options options = test_options(1);
+    options.allocator = memory.allocator;
+    ink_context *ctx = ink_context_create(&options);
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        const setting *s = &refused[i];
+        ink_model *model;
+        size_t before = memory.peak_bytes = memory.live_bytes;
+        ink_result result = open_changed(ctx, s, &model);
+        if (result != s->result || strstr(ink_context_error(ctx), s->words) == NULL ||
+            strlen(ink_context_error(ctx)) > 400)
+            fail_msg("%s with %s %s: %s: %s", s->fixture, s->key, s->value != NULL ? s->value : "taken away",
+                     ink_result_name(result), ink_context_error(ctx));
+        assert_null(model);
+        assert_true(memory.peak_bytes - before < 1 << 20); /* nothing was taken on the word of the file */
+    }
+    ink_context_free(ctx);
+    assert_int_equal(memory.live_bytes, 0);
+}
+
+/* The logits of the fixture's tokens with one setting changed; NULL with the fixture's own. */
+static float *run_changed(const fixture *f, const setting *s)
+{
+    ink_model *model;
+    assert_ok(f->ctx, open_changed(f->ctx, s, &model));
+    float *logits = fixture_run(f->ctx, model, f->tokens, f->n_tokens);
+    ink_model_free(model);
+    return logits;
+}
+
+static void compare_changed(const setting *s, bool same)
+{
+    fixture f;
+    fixture_open(&f, s->fixture);
+    float *expected = run_changed(&f, &(setting){.fixture = s->fixture}), *logits = run_changed(&f, s);
+    size_t size = f.n_tokens * f.info->vocab_size * sizeof *logits;
+    if ((memcmp(logits, expected, size) == 0) != same)
+        fail_msg("%s: %s %s", s->fixture, s->key, same ? "makes a difference" : "makes no difference");
+    free(expected);
+    free(logits);
+    fixture_close(&f);
+}
+
+/* What may be left out, or said in another way; and what must change the result. */
+static void test_accepted(void **unused)
+{
+    static const setting same[] = {
+        {"llama", "head_dim", NULL, INK_OK, NULL},
+        {"llama", "hidden_act", "\"swish\"", INK_OK, NULL},
+        {"llama", "rope_parameters", "{\"rope_theta\": 10000}", INK_OK, NULL},
+        {"llama", "rope_parameters", "null", INK_OK, NULL}, /* 10000 is the default */
+        {"llama", "rope_scaling", "{\"rope_type\": \"default\", \"finetuned\": true}", INK_OK, NULL},
+        {"llama", "rope_scaling", "null", INK_OK, NULL},
+        {"llama", "sliding_window", "5", INK_OK, NULL}, /* llama has none */
+        {"llama", "layer_types", "[\"full_attention\", \"full_attention\"]", INK_OK, NULL},
+        {"llama", "pretraining_tp", "2", INK_OK, NULL},
+        {"llama", "rope_interleaved", "false", INK_OK, NULL},
+        {"llama", "tie_word_embeddings", "true", INK_OK, NULL}, /* a stored output matrix is used all the same */
+        {"llama.llama3", "rope_parameters", /* beside the object the key wins over the one in it */
+         "{" LLAMA3 ", \"original_max_position_embeddings\": 32}, \"original_max_position_embeddings\": 64", INK_OK,
+         NULL},
+        {"llama.old", "rope_scaling", "{\"rope_type\": \"linear\", \"type\": \"yarn\", \"factor\": 3}", INK_OK, NULL},
+        {"mistral", "sliding_window", "7", INK_OK, NULL},
+        {"mistral", "layer_types", "[\"sliding_attention\", \"sliding_attention\"]", INK_OK, NULL},
+        {"qwen2", "max_window_layers", "0", INK_OK, NULL}, /* without use_sliding_window */
+        {"qwen2.window", "layer_types",
+         "[\"full_attention\", \"sliding_attention\", \"sliding_attention\"]", INK_OK, NULL},
+        {"qwen3", "rms_norm_eps", NULL, INK_OK, NULL}, /* 1e-6 */
+    };
+    static const setting changing[] = {
+        {"llama", "rms_norm_eps", "0.1", INK_OK, NULL},
+        {"llama", "hidden_act", "\"gelu\"", INK_OK, NULL},
+        {"llama", "rope_parameters", "{\"rope_theta\": 500}", INK_OK, NULL},
+        {"llama", "rope_scaling", "{\"type\": \"linear\", \"factor\": 2}", INK_OK, NULL},
+        {"llama.llama3", "original_max_position_embeddings", "32", INK_OK, NULL},
+        {"llama.llama3", "high_freq_factor", "3", INK_OK, NULL},
+        {"llama.yarn", "original_max_position_embeddings", "32", INK_OK, NULL},
+        {"llama.yarn_factor", "attention_factor", "1.5", INK_OK, NULL},
+        {"llama.yarn_factor", "beta_fast", "12", INK_OK, NULL},
+        {"mistral", "sliding_window", "8", INK_OK, NULL},
+        {"mistral", "sliding_window", "null", INK_OK, NULL},
+        {"mistral", "sliding_window", NULL, INK_OK, NULL}, /* 4096, which is more than all */
+        {"qwen2.window", "max_window_layers", "2", INK_OK, NULL},
+        {"qwen2.window", "use_sliding_window", "false", INK_OK, NULL},
+        {"qwen2.window", "sliding_window", "null", INK_OK, NULL},
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+        compare_changed(&same[i], true);
+    for (size_t i = 0; i < sizeof changing / sizeof changing[0]; i++)
+        compare_changed(&changing[i], false);
+}
+
+/* ---- what a model says ---------------------------------------------------------------------------------------- */
+
+/* The reach of each type of rope, of which the kernel's is the last word. */
+static void test_context_length(void **unused)
+{
+    static const struct {
+        setting setting;
+        size_t length;
+    } cases[] = {
+        {{"llama", NULL, NULL, INK_OK, NULL}, 256},
+        {{"llama.linear", NULL, NULL, INK_OK, NULL}, 256},
+        {{"llama.llama3", NULL, NULL, INK_OK, NULL}, 256},
+        {{"llama.yarn", NULL, NULL, INK_OK, NULL}, 256},    /* 4 x 64 */
+        {{"llama.dynamic", NULL, NULL, INK_OK, NULL}, 256}, /* 8 x 32 */
+        {{"llama.dynamic", "max_position_embeddings", "100", INK_OK, NULL}, 800},
+        {{"llama.yarn", "max_position_embeddings", "64", INK_OK, NULL}, 256},
+        {{"llama.yarn", "max_position_embeddings", "300", INK_OK, NULL}, 300},
+        {{"llama", "max_position_embeddings", "2147483647", INK_OK, NULL}, INK_ROPE_MAX_LENGTH},
+        {{"llama.dynamic", "max_position_embeddings", "16777216", INK_OK, NULL}, INK_ROPE_MAX_LENGTH},
+    };
+    ink_context *ctx = test_context(1);
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ink_model *model;
+        assert_ok(ctx, open_changed(ctx, &cases[i].setting, &model));
+        assert_int_equal(ink_model_get_info(model)->context_length, cases[i].length);
+        ink_model_free(model);
+    }
+    ink_context_free(ctx);
+}
+
+static void test_info(void **unused)
+{
+    fixture f;
+    (void)unused;
+    fixture_open(&f, "qwen3");
+    assert_string_equal(f.info->kind, "qwen3");
+    assert_int_equal(f.info->hidden_size, 24);
+    assert_int_equal(f.info->n_layers, 2);
+    size_t q = 6 * 14, kv = 2 * 14; /* norms, q k v o, gate up down; embedding, the blocks, norm */
+    assert_int_equal(f.info->n_parameters,
+                     61 * 24 + 2 * (2 * 24 + 2 * 14 + (2 * q + 2 * kv) * 24 + 3 * 40 * 24) + 24);
+    assert_int_equal(f.info->n_unused, 0);
+    fixture_close(&f);
+}
+
+/* A buffer of old files is not worth a word; any other tensor without use is. */
+static void test_unused(void **unused)
+{
+    static const char old[] = "\"model.norm.weight\"";
+    ink_context *ctx = test_context(1);
+    fixture_files files;
+    (void)unused;
+    fixture_files_read(&files, "llama");
+    for (size_t round = 0; round < 2; round++) {
+        /* The header gets an empty tensor in front, in place of the spaces it ends with and of the tensor's own. */
+        const char *extra = round == 0 ? "self_attn.rotary_emb.inv_freq" : "extra";
+        char entry[128];
+        int length = snprintf(entry, sizeof entry,
+                              "{\"model.layers.0.%s\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},",
+                              extra);
+        size_t size = files.weights_size + (size_t)length - 1;
+        unsigned char *bytes = malloc(size);
+        uint64_t header = 0;
+        assert_non_null(bytes);
+        for (size_t i = 0; i < 8; i++)
+            header |= (uint64_t)files.weights[i] << 8 * i;
+        header += (uint64_t)length - 1;
+        for (size_t i = 0; i < 8; i++)
+            bytes[i] = (unsigned char)(header >> 8 * i);
+        memcpy(bytes + 8, entry, (size_t)length);
+        memcpy(bytes + 8 + length, files.weights + 9, files.weights_size - 9);
+        assert_non_null(strstr((const char *)bytes + 8, old));
+        ink_memory_file two[] = {files.files[0], {"model.safetensors", bytes, size}};
+        const ink_memory_files list = {two, 2};
+        const ink_source source = ink_source_memory(&list);
+        const ink_model_options options = {.source = &source};
+        ink_model *model;
+        assert_ok(ctx, ink_model_open(ctx, NULL, &options, &model));
+        assert_int_equal(ink_model_get_info(model)->n_unused, round);
+        if (round == 1)
+            assert_string_equal(ink_model_unused(model, 0), "model.layers.0.extra");
+        ink_model_free(model);
+        free(bytes);
+    }
+    fixture_files_free(&files);
+    ink_context_free(ctx);
+}
+
+/* ---- continuing a text ---------------------------------------------------------------------------------------- */
+
+/* Opens llama with these files in place of its own; NULL: without one, or its own config.json. */
+static ink_model *open_with(ink_context *ctx, const char *key, const char *value, const char *generation,
+                            ink_result *result)
+{
+    fixture_files files;
+    ink_memory_file three[3];
+    ink_model *model;
+    fixture_files_read(&files, "llama");
+    if (key != NULL)
+        fixture_files_set(&files, key, value);
+    three[0] = files.files[0];
+    three[1] = files.files[1];
+    three[2] = (ink_memory_file){"generation_config.json", generation, generation != NULL ? strlen(generation) : 0};
+    const ink_memory_files list = {three, generation != NULL ? 3 : 2};
+    const ink_source source = ink_source_memory(&list);
+    const ink_model_options options = {.source = &source};
+    *result = ink_model_open(ctx, NULL, &options, &model);
+    fixture_files_free(&files);
+    return model;
+}
+
+/* generation_config.json before config.json before the default of the kind. */
+static void test_stop_tokens(void **unused)
+{
+    static const struct {
+        const char *config, *generation;
+        size_t n;
+        ink_token first, last;
+    } cases[] = {
+        {"7", NULL, 1, 7, 7},
+        {"[7, 9]", NULL, 2, 7, 9},
+        {"7", "{\"eos_token_id\": [3, 60, 5]}", 3, 3, 5},
+        {"7", "{\"eos_token_id\": 4}", 1, 4, 4},
+        {"7", "{\"do_sample\": true}", 1, 7, 7},
+        {"7", "{\"eos_token_id\": null}", 0, -1, -1},
+        {"7", "{\"eos_token_id\": []}", 0, -1, -1},
+        {"null", NULL, 0, -1, -1},
+        {NULL, NULL, 1, 2, 2},
+    };
+    ink_context *ctx = test_context(1);
+    ink_result result;
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ink_model *model = open_with(ctx, "eos_token_id", cases[i].config, cases[i].generation, &result);
+        assert_ok(ctx, result);
+        const ink_model_info *info = ink_model_get_info(model);
+        assert_int_equal(info->n_stop_tokens, cases[i].n);
+        assert_int_equal(info->eos_token, cases[i].first);
+        if (cases[i].n > 0)
+            assert_int_equal(info->stop_tokens[cases[i].n - 1], cases[i].last);
+        for (ink_token t = -1; t < 61; t++) {
+            bool stops = false;
+            for (size_t j = 0; j < info->n_stop_tokens; j++)
+                stops |= info->stop_tokens[j] == t;
+            assert_true(ink_model_stops_at(model, t) == stops);
+        }
+        ink_model_free(model);
+    }
+    ink_context_free(ctx);
+}
+
+static void check_sampling(ink_context *ctx, const char *key, const char *value, const char *generation, bool said,
+                           ink_sampler_options expected)
+{
+    ink_sampler_options s = {.seed = 9};
+    ink_sampler *sampler;
+    ink_result result;
+    ink_model *model = open_with(ctx, key, value, generation, &result);
+    assert_ok(ctx, result);
+    assert_true(ink_model_sampling(model, &s) == said);
+    assert_true(s.temperature == expected.temperature && s.top_p == expected.top_p && s.min_p == expected.min_p);
+    assert_true(s.repeat_penalty == expected.repeat_penalty && s.top_k == expected.top_k && s.seed == 0);
+    assert_ok(ctx, ink_sampler_create(ctx, &s, 61, &sampler));
+    ink_sampler_free(sampler);
+    ink_model_free(model);
+}
+
+static void test_sampling(void **unused)
+{
+    const ink_sampler_options none = {0};
+    ink_context *ctx = test_context(1);
+    ink_result result;
+    (void)unused;
+    check_sampling(ctx, NULL, NULL, NULL, false, none);
+    check_sampling(ctx, NULL, NULL, "{\"temperature\": 0.5}", false, none); /* without do_sample nothing is sampled */
+    check_sampling(ctx, NULL, NULL, "{\"do_sample\": false, \"temperature\": 0.5}", true,
+                   (ink_sampler_options){.repeat_penalty = 1});
+    check_sampling(ctx, NULL, NULL, "{\"do_sample\": true}", true,
+                   (ink_sampler_options){.temperature = 1, .top_k = 50, .top_p = 1, .repeat_penalty = 1});
+    check_sampling(ctx, NULL, NULL, "{\"do_sample\": true, \"temperature\": 0.25, \"top_k\": 0, \"top_p\": 0.5, "
+                   "\"min_p\": 0.125, \"repetition_penalty\": 1.5}", true,
+                   (ink_sampler_options){.temperature = 0.25F, .top_p = 0.5F, .min_p = 0.125F, .repeat_penalty = 1.5F});
+    check_sampling(ctx, NULL, NULL, "{\"repetition_penalty\": 1.5}", true,
+                   (ink_sampler_options){.repeat_penalty = 1.5F});
+    check_sampling(ctx, "do_sample", "true", NULL, true, /* as older folders have it */
+                   (ink_sampler_options){.temperature = 1, .top_k = 50, .top_p = 1, .repeat_penalty = 1});
+    check_sampling(ctx, "do_sample", "true", "{\"do_sample\": false}", true,
+                   (ink_sampler_options){.repeat_penalty = 1});
+
+    static const char *const bad[] = {"{\"eos_token_id\": 61}", "{\"eos_token_id\": [1, -1]}",
+                                      "{\"do_sample\": 1}", "{\"do_sample\": true, \"temperature\": -1}",
+                                      "{\"do_sample\": true, \"top_p\": 1.5}", "{\"do_sample\": true, \"top_k\": -1}",
+                                      "{\"do_sample\": true, \"temperature\": \"1\"}", "[]", "{", ""};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        ink_model *model = open_with(ctx, NULL, NULL, bad[i], &result);
+        assert_true(result == INK_ERROR_MISMATCH || result == INK_ERROR_CORRUPT);
+        assert_non_null(strstr(ink_context_error(ctx), "generation_config.json"));
+        assert_null(model);
+    }
+    ink_context_free(ctx);
+}
+
+/* The folder's own file, and what it changes not: saved states go on. */
+static void test_generation_is_no_arithmetic(void **unused)
+{
+    static const char greedy[] = "{\"do_sample\": false, \"eos_token_id\": 9}";
+    fixture f;
+    ink_sampler_options s;
+    ink_result result;
+    ink_state *from, *to;
+    unsigned char bytes[65536];
+    size_t size;
+    (void)unused;
+    fixture_open(&f, "llama");
+    assert_int_equal(f.info->n_stop_tokens, 3);
+    assert_true(ink_model_stops_at(f.model, 60));
+    assert_true(ink_model_sampling(f.model, &s));
+    assert_true(s.temperature == 0.6F && s.top_p == 0.9F && s.top_k == 50);
+    ink_model *model = open_with(f.ctx, NULL, NULL, greedy, &result);
+    assert_ok(f.ctx, result);
+    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 30, &from));
+    assert_ok(f.ctx, ink_state_create(f.ctx, model, 30, &to));
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, from, f.tokens, 20, NULL));
+    assert_ok(f.ctx, ink_state_save(f.ctx, from, bytes, sizeof bytes, &size));
+    assert_ok(f.ctx, ink_state_load(f.ctx, to, bytes, size));
+    ink_state_free(from);
+    ink_state_free(to);
+    ink_model_free(model);
+    fixture_close(&f);
+}
+
+/* ---- hidden vectors ------------------------------------------------------------------------------------------- */
+
+/* What the norm behind the last block shows is what comes out, to the bit; logits are the product of it. */
+typedef struct last_norm {
+    float *rows;
+    size_t n;
+} last_norm;
+
+static void keep_norm(void *user, const char *name, const ink_tensor *value)
+{
+    last_norm *kept = user;
+    size_t count = value->shape.dim[0] * value->shape.dim[1];
+    if (strcmp(name, "norm_f") != 0)
+        return;
+    memcpy(kept->rows + kept->n, value->data, count * sizeof(float));
+    kept->n += count;
+}
+
+static void check_hidden(const char *name)
+{
+    fixture f;
+    fixture_open(&f, name);
+    size_t n = f.n_tokens, hidden_size = f.info->hidden_size, vocab_size = f.info->vocab_size;
+    last_norm kept = {.rows = test_floats(n * hidden_size)};
+    float *whole = fixture_run(f.ctx, f.model, f.tokens, n), *rows = test_floats(n * hidden_size);
+    float *few = test_floats(n * hidden_size), *logits = test_floats(n * vocab_size);
+    ink_state *states[3];
+    for (size_t i = 0; i < 3; i++)
+        states[i] = fixture_state(f.ctx, f.model);
+
+    ink_context_look(f.ctx, keep_norm, &kept);
+    const ink_item all = {.state = states[0], .tokens = f.tokens, .n_tokens = n, .hidden = rows, .n_hidden = n};
+    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, &all, 1));
+    ink_context_look(f.ctx, NULL, NULL);
+    if (kept.n > 0) {
+        assert_int_equal(kept.n, n * hidden_size);
+        test_assert_same_bits(rows, kept.rows, kept.n, name);
+    }
+    /* Beside others, in other numbers than the logits, in pieces: the same. */
+    ink_state_reset(states[0]);
+    memset(few, 0, n * hidden_size * sizeof *few);
+    const ink_item list[] = {
+        {.state = states[0], .tokens = f.tokens, .n_tokens = 7, .hidden = few, .n_hidden = 3, .logits = logits,
+         .n_logits = 1},
+        {.state = states[1], .tokens = f.tokens, .n_tokens = 30, .logits = logits + 5 * vocab_size, .n_logits = 12},
+        {.state = states[2], .tokens = f.tokens, .n_tokens = 20, .hidden = few + 3 * hidden_size, .n_hidden = 5,
+         .logits = logits + 20 * vocab_size, .n_logits = 20}};
+    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, list, 3));
+    test_assert_same_bits(few, rows + 4 * hidden_size, 3 * hidden_size, name);
+    test_assert_same_bits(few + 3 * hidden_size, rows + 15 * hidden_size, 5 * hidden_size, name);
+    test_assert_same_bits(logits, whole + 6 * vocab_size, vocab_size, name);
+    test_assert_same_bits(logits + 5 * vocab_size, whole + 18 * vocab_size, 12 * vocab_size, name);
+    test_assert_same_bits(logits + 20 * vocab_size, whole, 20 * vocab_size, name);
+    for (size_t i = 7; i < n; i++) {
+        const ink_item one = {.state = states[0], .tokens = f.tokens + i, .n_tokens = 1, .hidden = few, .n_hidden = 1};
+        assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, &one, 1));
+        test_assert_same_bits(few, rows + i * hidden_size, hidden_size, name);
+    }
+    ink_item bad = {.state = states[1], .tokens = f.tokens, .n_tokens = 1, .hidden = few, .n_hidden = 2};
+    assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, &bad, 1), INK_ERROR_ARGUMENT, "hidden vectors of 2");
+    bad = (ink_item){.state = states[1], .tokens = f.tokens, .n_tokens = 1, .n_hidden = 1};
+    assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, &bad, 1), INK_ERROR_ARGUMENT, "no place for them");
+    for (size_t i = 0; i < 3; i++)
+        ink_state_free(states[i]);
+    free(kept.rows);
+    free(whole);
+    free(rows);
+    free(few);
+    free(logits);
+    fixture_close(&f);
+}
+
+static void test_hidden(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; fixture_names[i] != NULL; i++)
+        check_hidden(fixture_names[i]);
+}
+
+/* ---- a rope that depends on the capacity ----------------------------------------------------------------------- */
+
+/* Within the trained length every capacity is the same; beyond it states of other capacities are other states. */
+static void test_dynamic(void **unused)
+{
+    fixture f;
+    ink_state *small, *as_small, *large, *as_large;
+    unsigned char bytes[65536];
+    size_t size;
+    (void)unused;
+    fixture_open(&f, "llama.dynamic");
+    float *logits = test_floats(2 * f.info->vocab_size);
+    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 25, &small));
+    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 32, &as_small));
+    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 33, &large));
+    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 33, &as_large));
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, small, f.tokens, 20, logits));
+    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, large, f.tokens, 20, logits + f.info->vocab_size));
+    assert_memory_not_equal(logits, logits + f.info->vocab_size, f.info->vocab_size * sizeof *logits);
+    assert_ok(f.ctx, ink_state_copy(f.ctx, small, as_small));
+    assert_ok(f.ctx, ink_state_copy(f.ctx, large, as_large));
+    assert_fails(f.ctx, ink_state_copy(f.ctx, small, large), INK_ERROR_MISMATCH, "for 25 tokens and one for 33");
+    assert_ok(f.ctx, ink_state_save(f.ctx, large, bytes, sizeof bytes, &size));
+    assert_ok(f.ctx, ink_state_load(f.ctx, as_large, bytes, size));
+    assert_fails(f.ctx, ink_state_load(f.ctx, small, bytes, size), INK_ERROR_MISMATCH, "another number of tokens");
+    ink_state_free(small);
+    ink_state_free(as_small);
+    ink_state_free(large);
+    ink_state_free(as_large);
+    free(logits);
+    fixture_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_inside),
+        cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_context_length),
+        cmocka_unit_test(test_info),
+        cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_stop_tokens),
+        cmocka_unit_test(test_sampling),
+        cmocka_unit_test(test_generation_is_no_arithmetic),
+        cmocka_unit_test(test_hidden),
+        cmocka_unit_test(test_dynamic),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
