@@ -13,6 +13,8 @@
 #include "oracle_layers.h"
 
 #define HEADS(heads, kv_heads, size) SCALED(heads, kv_heads, size, 0)
+#define WINDOW(heads, kv_heads, size, seen)                                                                            \
+    { .n_heads = (heads), .n_kv_heads = (kv_heads), .head_dim = (size), .window = (seen) }
 #define SCALED(heads, kv_heads, size, factor)                                                                          \
     { .n_heads = (heads), .n_kv_heads = (kv_heads), .head_dim = (size), .scale = (factor) }
 
@@ -47,16 +49,18 @@ static void attention_gives_the_numbers_of_pytorch(void **unused)
 {
     (void)unused;
     ink_context *ctx = test_context(1);
-    ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/attention.safetensors");
+    ink_weights *fixtures[] = {test_fixture(ctx, FIXTURES "/layers/attention.safetensors"),
+                               test_fixture(ctx, FIXTURES "/layers/llama.safetensors")};
     static const struct {
         const char *name;
         ink_attention attention;
-    } cases[] = {
-        {"plain", HEADS(4, 4, 24)}, {"grouped", HEADS(6, 2, 16)}, {"single", HEADS(3, 3, 5)}, {"huge", HEADS(2, 2, 8)}};
+    } cases[] = {{"plain", HEADS(4, 4, 24)}, {"grouped", HEADS(6, 2, 16)}, {"single", HEADS(3, 3, 5)},
+                 {"huge", HEADS(2, 2, 8)},   {"window", WINDOW(4, 2, 12, 9)}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char name[64];
         size_t n, n_y;
         const ink_attention *attention = &cases[i].attention;
+        ink_weights *fixture = fixtures[attention->window != 0];
         snprintf(name, sizeof name, "case.%s.qkv", cases[i].name);
         float *qkv = test_tensor(ctx, fixture, name, &n);
         snprintf(name, sizeof name, "case.%s.y", cases[i].name);
@@ -69,7 +73,8 @@ static void attention_gives_the_numbers_of_pytorch(void **unused)
         free(expected);
         free(y);
     }
-    ink_weights_free(fixture);
+    ink_weights_free(fixtures[0]);
+    ink_weights_free(fixtures[1]);
     ink_context_free(ctx);
 }
 
@@ -94,7 +99,10 @@ static void attention_of_every_kind_of_size_is_right(void **unused)
     (void)unused;
     ink_context *ctx = test_context(2);
     static const ink_attention attentions[] = {HEADS(1, 1, 1),  HEADS(2, 1, 15), SCALED(4, 2, 17, 0.5f),
-                                               HEADS(3, 3, 33), HEADS(8, 1, 16), HEADS(5, 5, 64)};
+                                               HEADS(3, 3, 33), HEADS(8, 1, 16), HEADS(5, 5, 64),
+                                               WINDOW(4, 2, 10, 1), WINDOW(2, 2, 9, 7), WINDOW(3, 1, 16, 32),
+                                               WINDOW(2, 1, 8, 200), WINDOW(2, 1, 8, SIZE_MAX),
+                                               {.n_heads = 4, .n_kv_heads = 2, .head_dim = 10, .bidirectional = true}};
     static const size_t lengths[] = {1, 2, 15, 16, 17, 31, 32, 33, 64, 65, 270};
     for (size_t i = 0; i < sizeof attentions / sizeof attentions[0]; i++)
         for (size_t j = 0; j < sizeof lengths / sizeof lengths[0]; j++)
@@ -160,6 +168,29 @@ static void the_future_changes_nothing(void **unused)
     ink_context_free(ctx);
 }
 
+/* Within a window a row forgets what lies before it: whatever stands there, its result keeps every bit. */
+static void what_a_window_passed_changes_nothing(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    const ink_attention attention = WINDOW(2, 1, 12, 20);
+    const size_t n = 700, width = qkv_width(&attention), out = y_width(&attention); /* some blocks of a sum */
+    float *qkv = test_random(n * width, 4, 1), *expected = attend_whole(ctx, &attention, qkv, n);
+    for (size_t changed = 1; changed + 19 < n; changed += 83) {
+        float *other = test_random(n * width, 100 + changed, 50);
+        memcpy(other + changed * width, qkv + changed * width, (n - changed) * width * sizeof *qkv);
+        float *y = attend_whole(ctx, &attention, other, n);
+        test_assert_same_bits(y + (changed + 19) * out, expected + (changed + 19) * out, (n - changed - 19) * out,
+                              "rows whose window has passed the change");
+        assert_memory_not_equal(y + (changed + 18) * out, expected + (changed + 18) * out, out * sizeof *y);
+        free(other);
+        free(y);
+    }
+    free(qkv);
+    free(expected);
+    ink_context_free(ctx);
+}
+
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
 
 /* Feeds rows in pieces of `piece` rows (0: 1, 2, 3, ... rows) and compares with `expected`. */
@@ -188,8 +219,9 @@ static void attention_has_the_same_bits_everywhere(void **unused)
 {
     (void)unused;
     /* The second is large enough that single tokens, too, are spread over the workers. */
-    static const ink_attention attentions[] = {HEADS(4, 2, 24), HEADS(4, 2, 256), HEADS(3, 1, 7)};
-    const size_t n = 270; /* past one block of a sum */
+    static const ink_attention attentions[] = {HEADS(4, 2, 24), HEADS(4, 2, 256), HEADS(3, 1, 7), WINDOW(3, 1, 7, 5),
+                                               WINDOW(4, 2, 24, 260)};
+    const size_t n = 300; /* past one block of a sum, and for the windows blocks that are left out */
     for (size_t a = 0; a < sizeof attentions / sizeof attentions[0]; a++) {
         const ink_attention *attention = &attentions[a];
         ink_context *ctx = test_context(1), *other;
@@ -306,6 +338,7 @@ static void impossible_attention_is_refused(void **unused)
         {SCALED(1, 1, 8, NAN), "scale"},       {SCALED(1, 1, 8, INFINITY), "scale"},
         {HEADS(SIZE_MAX, 1, 8), "memory"},     {HEADS(SIZE_MAX, SIZE_MAX, 1), "memory"},
         {HEADS(4, 4, SIZE_MAX / 8), "memory"},
+        {{.n_heads = 1, .n_kv_heads = 1, .head_dim = 8, .window = 5, .bidirectional = true}, "a window of 5"},
     };
     ink_context *ctx = test_context(1);
     const ink_attention good = HEADS(2, 2, 8);
@@ -477,6 +510,7 @@ int main(void)
         cmocka_unit_test(attention_of_every_kind_of_size_is_right),
         cmocka_unit_test(attention_keeps_its_precision),
         cmocka_unit_test(the_future_changes_nothing),
+        cmocka_unit_test(what_a_window_passed_changes_nothing),
         cmocka_unit_test(attention_has_the_same_bits_everywhere),
         cmocka_unit_test(rewinding_leaves_nothing_behind),
         cmocka_unit_test(attention_allocates_nothing_after_reserve),

@@ -188,6 +188,131 @@ static void loading_takes_little_more_than_the_weights(void **unused)
     unstore(&file);
 }
 
+/* ---- stacked tensors ------------------------------------------------------------------------------------------ */
+
+/* Parts of any number of rows, so that panels hold rows of two of them. */
+static const size_t part_sizes[][3] = {{5, 20, 9}, {16, 16, 16}, {1, 1, 1}, {40, 7, 33}};
+
+typedef struct stack {
+    ink_context *ctx;
+    const ink_weights *weights;
+    const size_t *sizes; /* [3] */
+    size_t k;
+    ink_type type;
+} stack;
+
+static ink_result build_stack(void *data, ink_arena *arena, void **object)
+{
+    const stack *args = data;
+    ink_dense measured, *dense = *object = ink_arena_take(arena, 1, sizeof *dense);
+    const ink_dense_part list[] = {{"q", args->sizes[0]}, {"k", args->sizes[1]}, {"v", args->sizes[2]}};
+    ink_loader loader;
+    ink_loader_begin(&loader, args->ctx, args->weights, arena);
+    loader.type = args->type;
+    return ink_dense_read_parts(&loader, list, 3, args->k, dense != NULL ? dense : &measured);
+}
+
+/* Weights of three types, biases for those of which `biases` has the bit. */
+static void store_parts(state_dict *dict, const size_t *sizes, size_t k, const ink_type *types, unsigned biases,
+                        float *w, float *b)
+{
+    static const char *const names[][2] = {{"q.weight", "q.bias"}, {"k.weight", "k.bias"}, {"v.weight", "v.bias"}};
+    for (size_t i = 0; i < 3; w += sizes[i] * k, b += sizes[i], i++) {
+        void *weight = as_type(w, sizes[i] * k, types[i]), *bias = as_type(b, sizes[i], types[i]);
+        state_dict_add(dict, names[i][0], types[i], 2, (size_t[]){sizes[i], k}, weight);
+        if ((biases >> i & 1) != 0)
+            state_dict_add(dict, names[i][1], types[i], 1, &sizes[i], bias);
+        else
+            memset(b, 0, sizes[i] * sizeof *b);
+        free(weight);
+        free(bias);
+    }
+}
+
+static void check_stack(ink_context *ctx, const size_t *sizes, size_t k, const ink_type *types, unsigned biases,
+                        ink_type type, ink_type expected)
+{
+    size_t n = sizes[0] + sizes[1] + sizes[2];
+    float *w = eighths(n * k, n + biases), *b = eighths(n, 3);
+    state_dict dict = {0};
+    void *object;
+    store_parts(&dict, sizes, k, types, biases, w, b);
+    ink_weights *weights = state_dict_open(ctx, &dict);
+    stack args = {ctx, weights, sizes, k, type};
+    assert_ok(ctx, ink_object_create(ctx, "stacked", build_stack, &args, 0, &object));
+    const ink_dense *dense = object;
+    assert_int_equal(dense->weight.n, n);
+    check_matrix(ctx, &dense->weight, w, expected);
+    assert_int_equal(dense->bias != NULL, biases != 0);
+    if (biases != 0)
+        test_assert_same_bits(dense->bias, b, n, "bias");
+    ink_object_free(object);
+    ink_weights_free(weights);
+    state_dict_free(&dict);
+    free(w);
+    free(b);
+}
+
+static void stacked_tensors_arrive_whole(void **unused)
+{
+    (void)unused;
+    static const ink_type alike[] = {INK_BF16, INK_BF16, INK_BF16}, mixed[] = {INK_BF16, INK_F32, INK_BF16};
+    static const ink_type wide[] = {INK_F64, INK_F64, INK_F64}, halves[] = {INK_F16, INK_F16, INK_F16};
+    ink_context *ctx = test_context(1);
+    for (size_t i = 0; i < sizeof part_sizes / sizeof part_sizes[0]; i++)
+        for (unsigned biases = 0; biases < 8; biases++) {
+            const size_t *sizes = part_sizes[i];
+            check_stack(ctx, sizes, 13, alike, biases, INK_TYPE_NONE, INK_BF16);
+            check_stack(ctx, sizes, 13, halves, biases, INK_TYPE_NONE, INK_F16);
+            check_stack(ctx, sizes, 13, mixed, biases, INK_TYPE_NONE, INK_F32); /* which holds them all */
+            check_stack(ctx, sizes, 13, wide, biases, INK_TYPE_NONE, INK_F32);
+            check_stack(ctx, sizes, 13, mixed, biases, INK_BF16, INK_BF16);
+            check_stack(ctx, sizes, 5000, alike, biases, INK_F32, INK_F32); /* several pieces of the file to a part */
+        }
+    ink_context_free(ctx);
+}
+
+/* A part that is missing, of another shape, or stored as what cannot be read, by its own name. */
+static void stacked_tensors_are_checked(void **unused)
+{
+    (void)unused;
+    static const size_t sizes[] = {5, 20, 9}, other[] = {5, 19, 9};
+    static const ink_type types[] = {INK_F32, INK_F32, INK_F32};
+    ink_context *ctx = test_context(1);
+    float *w = eighths(34 * 13, 1), *b = eighths(34, 3);
+    state_dict dict = {0};
+    void *object;
+    store_parts(&dict, sizes, 13, types, 7, w, b);
+    ink_weights *weights = state_dict_open(ctx, &dict);
+    stack args = {ctx, weights, other, 13, INK_TYPE_NONE};
+    assert_fails(ctx, ink_object_create(ctx, "stacked", build_stack, &args, 0, &object), INK_ERROR_MISMATCH,
+                 "tensor 'k.weight' is [20, 13], expected [19, 13]");
+    assert_null(object);
+    ink_weights_free(weights);
+    state_dict_free(&dict);
+
+    store_parts(&dict, sizes, 13, types, 0, w, b);
+    state_dict_vector(&dict, "v.bias", 8);
+    weights = state_dict_open(ctx, &dict);
+    args = (stack){ctx, weights, sizes, 13, INK_TYPE_NONE};
+    assert_fails(ctx, ink_object_create(ctx, "stacked", build_stack, &args, 0, &object), INK_ERROR_MISMATCH,
+                 "tensor 'v.bias' is [8], expected [9]");
+    ink_weights_free(weights);
+    state_dict_free(&dict);
+
+    state_dict_matrix(&dict, "q.weight", 5, 13);
+    state_dict_add(&dict, "k.weight", INK_I64, 2, (size_t[]){20, 13}, NULL);
+    weights = state_dict_open(ctx, &dict);
+    args.weights = weights;
+    assert_fails(ctx, ink_object_create(ctx, "stacked", build_stack, &args, 0, &object), INK_ERROR_UNSUPPORTED,
+                 "'k.weight' is of type I64");
+    ink_weights_free(weights);
+    state_dict_free(&dict);
+    free(w);
+    free(b);
+    ink_context_free(ctx);
+}
+
 /* ---- progress ------------------------------------------------------------------------------------------------- */
 
 typedef struct progress_log {
@@ -380,6 +505,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matrices_of_every_kind_of_size_arrive_whole),
         cmocka_unit_test(loading_takes_little_more_than_the_weights),
+        cmocka_unit_test(stacked_tensors_arrive_whole),
+        cmocka_unit_test(stacked_tensors_are_checked),
         cmocka_unit_test(progress_is_told_and_can_cancel),
         cmocka_unit_test(what_was_asked_for_is_marked),
         cmocka_unit_test(the_sentence_says_who_asks_for_what),

@@ -1,5 +1,5 @@
 /*
- * test_norm.c - layer normalisation: PyTorch's numbers, the oracle on awkward rows, the same bits everywhere.
+ * test_norm.c - LayerNorm and RMSNorm: PyTorch's numbers, the oracle on awkward rows, the same bits everywhere.
  */
 #include <math.h>
 #include <stdio.h>
@@ -12,26 +12,32 @@
 #define ABSOLUTE 1e-5
 #define RELATIVE 1.3e-6
 
-/* The fixture has a row of equal numbers, a row of zeros, one with an offset and one with large numbers. */
+/* The fixtures have rows of equal numbers, of zeros, with an offset, of small and of large numbers. */
 static void norm_gives_the_numbers_of_pytorch(void **unused)
 {
     (void)unused;
     ink_context *ctx = test_context(1);
-    ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/norm.safetensors");
+    ink_weights *fixtures[] = {[INK_LAYER_NORM] = test_fixture(ctx, FIXTURES "/layers/norm.safetensors"),
+                               [INK_RMS_NORM] = test_fixture(ctx, FIXTURES "/layers/llama.safetensors")};
     static const struct {
         const char *name;
+        ink_norm_kind kind;
         float eps;
         size_t size;
-    } cases[] = {{"one", 1e-5f, 1}, {"seven", 1e-5f, 7}, {"wide", 1e-5f, 300}, {"no_bias", 1e-12f, 64}};
+    } cases[] = {{"one", INK_LAYER_NORM, 1e-5f, 1},    {"seven", INK_LAYER_NORM, 1e-5f, 7},
+                 {"wide", INK_LAYER_NORM, 1e-5f, 300}, {"no_bias", INK_LAYER_NORM, 1e-12f, 64},
+                 {"rms.one", INK_RMS_NORM, 1e-6f, 1},  {"rms.seven", INK_RMS_NORM, 1e-5f, 7},
+                 {"rms.wide", INK_RMS_NORM, 1e-6f, 300}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char name[64];
         size_t n;
         ink_norm *norm;
+        ink_weights *fixture = fixtures[cases[i].kind];
         snprintf(name, sizeof name, "case.%s.x", cases[i].name);
         float *x = test_tensor(ctx, fixture, name, &n);
         snprintf(name, sizeof name, "case.%s.y", cases[i].name);
         float *expected = test_tensor(ctx, fixture, name, NULL);
-        assert_ok(ctx, ink_norm_load(ctx, fixture, cases[i].name, INK_LAYER_NORM, cases[i].eps, &norm));
+        assert_ok(ctx, ink_norm_load(ctx, fixture, cases[i].name, cases[i].kind, cases[i].eps, &norm));
         assert_int_equal(ink_norm_size(norm), cases[i].size);
         assert_ok(ctx, ink_norm_forward(ctx, norm, x, n / cases[i].size, x)); /* in place */
         test_assert_close(x, expected, n, ABSOLUTE, RELATIVE, name);
@@ -39,12 +45,14 @@ static void norm_gives_the_numbers_of_pytorch(void **unused)
         free(x);
         free(expected);
     }
-    ink_weights_free(fixture);
+    ink_weights_free(fixtures[INK_LAYER_NORM]);
+    ink_weights_free(fixtures[INK_RMS_NORM]);
     ink_context_free(ctx);
 }
 
-/* Loads a norm of this size with random weights; what it was made from goes to *weight and *bias. */
-static ink_norm *make_norm(ink_context *ctx, size_t size, float eps, float **weight, float **bias)
+/* Loads a norm of this size with random weights; what it was made from goes to *weight and *bias. An RMS norm leaves
+   the bias alone. */
+static ink_norm *make_norm(ink_context *ctx, ink_norm_kind kind, size_t size, float eps, float **weight, float **bias)
 {
     state_dict dict = {0};
     ink_norm *norm;
@@ -53,10 +61,46 @@ static ink_norm *make_norm(ink_context *ctx, size_t size, float eps, float **wei
     state_dict_add(&dict, "ln.weight", INK_F32, 1, &size, *weight);
     state_dict_add(&dict, "ln.bias", INK_F32, 1, &size, *bias);
     ink_weights *weights = state_dict_open(ctx, &dict);
-    assert_ok(ctx, ink_norm_load(ctx, weights, "ln", INK_LAYER_NORM, eps, &norm));
+    assert_ok(ctx, ink_norm_load(ctx, weights, "ln", kind, eps, &norm));
     ink_weights_free(weights);
     state_dict_free(&dict);
     return norm;
+}
+
+/* Awkward rows of one size, each within the tolerance of the oracle. */
+static void check_size(ink_context *ctx, ink_norm_kind kind, size_t size)
+{
+    float *weight, *bias;
+    ink_norm *norm = make_norm(ctx, kind, size, 1e-5f, &weight, &bias);
+    size_t n = 40;
+    float *x = test_random(n * size, 9, 2), *y = test_floats(n * size);
+    double *row = malloc(size * sizeof *row), *expected = malloc(size * sizeof *expected);
+    for (size_t i = 0; i < size; i++) {
+        x[i] = 7;                        /* no variance: the bias is left */
+        x[size + i] = -1e-30f;           /* no variance that float could hold */
+        x[2 * size + i] *= 1e15f;        /* a variance near the end of float */
+        x[3 * size + i] = i == 0 ? 1e6f : 0; /* one large number */
+        x[4 * size + i] = 0;
+    }
+    assert_ok(ctx, ink_norm_forward(ctx, norm, x, n, y));
+    for (size_t r = 0; r < n; r++) {
+        for (size_t i = 0; i < size; i++)
+            row[i] = x[r * size + i];
+        if (kind == INK_RMS_NORM)
+            oracle_rms_norm(weight, size, 1e-5f, row, expected);
+        else
+            oracle_norm(weight, bias, size, 1e-5f, row, expected);
+        test_assert_close_to_double(y + r * size, expected, size, ABSOLUTE, RELATIVE, "norm");
+    }
+    if (kind == INK_LAYER_NORM)
+        test_assert_same_bits(y, bias, size, "the bias is left");
+    ink_norm_free(norm);
+    free(weight);
+    free(bias);
+    free(x);
+    free(y);
+    free(row);
+    free(expected);
 }
 
 static void norm_of_every_kind_of_row_is_right(void **unused)
@@ -64,43 +108,18 @@ static void norm_of_every_kind_of_row_is_right(void **unused)
     (void)unused;
     ink_context *ctx = test_context(2);
     for (size_t size = 1; size < 70; size += size < 36 ? 1 : 11) {
-        float *weight, *bias;
-        ink_norm *norm = make_norm(ctx, size, 1e-5f, &weight, &bias);
-        size_t n = 40;
-        float *x = test_random(n * size, 9, 2), *y = test_floats(n * size);
-        double *row = malloc(size * sizeof *row), *expected = malloc(size * sizeof *expected);
-        for (size_t i = 0; i < size; i++) {
-            x[i] = 7;                        /* no variance: the bias is left */
-            x[size + i] = -1e-30f;           /* no variance that float could hold */
-            x[2 * size + i] *= 1e15f;        /* a variance near the end of float */
-            x[3 * size + i] = i == 0 ? 1e6f : 0; /* one large number */
-        }
-        assert_ok(ctx, ink_norm_forward(ctx, norm, x, n, y));
-        for (size_t r = 0; r < n; r++) {
-            for (size_t i = 0; i < size; i++)
-                row[i] = x[r * size + i];
-            oracle_norm(weight, bias, size, 1e-5f, row, expected);
-            test_assert_close_to_double(y + r * size, expected, size, ABSOLUTE, RELATIVE, "norm");
-        }
-        test_assert_same_bits(y, bias, size, "the bias is left");
-        ink_norm_free(norm);
-        free(weight);
-        free(bias);
-        free(x);
-        free(y);
-        free(row);
-        free(expected);
+        check_size(ctx, INK_LAYER_NORM, size);
+        check_size(ctx, INK_RMS_NORM, size);
     }
     ink_context_free(ctx);
 }
 
-static void norm_has_the_same_bits_everywhere(void **unused)
+static void check_same_bits(ink_norm_kind kind)
 {
-    (void)unused;
     ink_context *ctx = test_context(1), *other;
     const size_t n = 200, size = 773;
     float *weight, *bias;
-    ink_norm *norm = make_norm(ctx, size, 1e-5f, &weight, &bias);
+    ink_norm *norm = make_norm(ctx, kind, size, 1e-5f, &weight, &bias);
     float *x = test_random(n * size, 2, 3), *expected = test_floats(n * size);
     assert_ok(ctx, ink_norm_forward(ctx, norm, x, n, expected));
     for (size_t i = 0; (other = test_variant(i)) != NULL; i++) {
@@ -117,6 +136,13 @@ static void norm_has_the_same_bits_everywhere(void **unused)
     free(x);
     free(expected);
     ink_context_free(ctx);
+}
+
+static void norm_has_the_same_bits_everywhere(void **unused)
+{
+    (void)unused;
+    check_same_bits(INK_LAYER_NORM);
+    check_same_bits(INK_RMS_NORM);
 }
 
 static void norm_refuses_what_does_not_fit(void **unused)
@@ -141,6 +167,12 @@ static void norm_refuses_what_does_not_fit(void **unused)
                  "expected a vector");
     assert_fails(ctx, ink_norm_load(ctx, weights, "empty", INK_LAYER_NORM, 1e-5f, &norm), INK_ERROR_MISMATCH,
                  "at least one element");
+    assert_fails(ctx, ink_norm_load(ctx, weights, "none", INK_RMS_NORM, 1e-5f, &norm), INK_ERROR_NOT_FOUND,
+                 "'none.weight'");
+    assert_ok(ctx, ink_norm_load(ctx, weights, "short", INK_RMS_NORM, 1e-5f, &norm)); /* whose bias is nothing to it */
+    ink_norm_free(norm);
+    assert_fails(ctx, ink_norm_load(ctx, weights, "good", INK_N_NORMS, 1e-5f, &norm), INK_ERROR_ARGUMENT,
+                 "no kind of norm 2");
     const float bad_eps[] = {-1e-5f, NAN, INFINITY};
     for (size_t i = 0; i < 3; i++)
         assert_fails(ctx, ink_norm_load(ctx, weights, "good", INK_LAYER_NORM, bad_eps[i], &norm), INK_ERROR_ARGUMENT,

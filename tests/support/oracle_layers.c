@@ -74,6 +74,68 @@ void oracle_norm(const float *weight, const float *bias, size_t size, double eps
         y[i] = (x[i] - mean) / sqrt(variance + eps) * weight[i] + (bias != NULL ? bias[i] : 0);
 }
 
+void oracle_rms_norm(const float *weight, size_t size, double eps, const double *x, double *y)
+{
+    double square = 0;
+    for (size_t i = 0; i < size; i++)
+        square += x[i] * x[i] / (double)size;
+    for (size_t i = 0; i < size; i++)
+        y[i] = x[i] / sqrt(square + eps) * weight[i];
+}
+
+/* ---- rope ----------------------------------------------------------------------------------------------------- */
+
+static const double pi = 3.14159265358979323846;
+
+/* YaRN, section 3.2: the index of the frequency that turns `turns` times over the original length. */
+static double index_of_turns(const ink_rope *rope, double turns)
+{
+    return (double)rope->head_dim * log((double)rope->original_length / (turns * 2 * pi)) / (2 * log(rope->theta));
+}
+
+static double stretch(const ink_rope *rope, size_t m, double w)
+{
+    double wavelength = 2 * pi / w, original = (double)rope->original_length, s;
+    double low = fmax(floor(index_of_turns(rope, rope->beta_fast)), 0);
+    double high = fmin(ceil(index_of_turns(rope, rope->beta_slow)), (double)rope->head_dim - 1);
+    switch (rope->type) {
+    case INK_ROPE_LINEAR:
+        return w / rope->factor;
+    case INK_ROPE_LLAMA3:
+        if (wavelength < original / rope->high_freq_factor)
+            return w;
+        if (wavelength > original / rope->low_freq_factor)
+            return w / rope->factor;
+        s = (original / wavelength - rope->low_freq_factor) / (rope->high_freq_factor - rope->low_freq_factor);
+        return (1 - s) * w / rope->factor + s * w;
+    case INK_ROPE_YARN:
+        s = fmin(fmax(((double)m - low) / (high - low + (high == low ? 0.001 : 0)), 0), 1);
+        return s * w / rope->factor + (1 - s) * w;
+    default:
+        return w;
+    }
+}
+
+void oracle_rope(const ink_rope *rope, size_t position, size_t capacity, double *head, double *frequencies)
+{
+    size_t half = rope->head_dim / 2;
+    double theta = rope->theta, scale = 1, d = (double)rope->head_dim;
+    if (rope->type == INK_ROPE_DYNAMIC && capacity > rope->original_length)
+        theta *= pow(rope->factor * (double)capacity / (double)rope->original_length - (rope->factor - 1), d / (d - 2));
+    if (rope->type == INK_ROPE_YARN)
+        scale = rope->attention_factor != 0 ? rope->attention_factor : 0.1 * log(rope->factor) + 1;
+    for (size_t m = 0; m < half; m++) {
+        double w = stretch(rope, m, pow(theta, -2 * (double)m / d));
+        double angle = (double)((float)position * (float)w), a = head[m], b = head[half + m];
+        head[m] = scale * (a * cos(angle) - b * sin(angle));
+        head[half + m] = scale * (b * cos(angle) + a * sin(angle));
+        if (frequencies != NULL)
+            frequencies[m] = w;
+    }
+}
+
+/* ---- recurrent ------------------------------------------------------------------------------------------------ */
+
 /* Row `gate` h + i of W x + b. */
 static double row_sum(const float *w, const float *b, size_t row, size_t size, const double *x)
 {
@@ -144,7 +206,9 @@ void oracle_attention(const ink_attention *attention, const double *qkv, size_t 
         for (size_t head = 0; head < attention->n_heads; head++) {
             const double *keys = qkv + (attention->n_heads + head / per_kv) * size;
             const double *values = keys + attention->n_kv_heads * size;
-            attend(qkv + row * stride + head * size, keys, values, stride, row + 1, size, scale,
-                   y + (row * attention->n_heads + head) * size);
+            size_t end = attention->bidirectional ? n : row + 1;
+            size_t begin = attention->window != 0 && end > attention->window ? end - attention->window : 0;
+            attend(qkv + row * stride + head * size, keys + begin * stride, values + begin * stride, stride,
+                   end - begin, size, scale, y + (row * attention->n_heads + head) * size);
         }
 }

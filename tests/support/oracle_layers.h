@@ -17,6 +17,13 @@ void oracle_dense(const float *w, const float *b, size_t in, size_t out, ink_act
 /* y [size] from x [size]; bias may be NULL. */
 void oracle_norm(const float *weight, const float *bias, size_t size, double eps, const double *x, double *y);
 
+/* The same for the RMS norm. */
+void oracle_rms_norm(const float *weight, size_t size, double eps, const double *x, double *y);
+
+/* Turns one head in place. Frequencies and angles are rounded to float, as in the library; all else is double.
+   `frequencies` [head_dim / 2] gets the frequencies before they are rounded, or is NULL. */
+void oracle_rope(const ink_rope *rope, size_t position, size_t capacity, double *head, double *frequencies);
+
 /* One step: h [h] and, for the LSTM, c [h] from x [in]. Biases may be NULL. */
 typedef struct oracle_cell {
     ink_cell cell;
@@ -25,7 +32,7 @@ typedef struct oracle_cell {
 } oracle_cell;
 void oracle_step(const oracle_cell *cell, const double *x, double *h, double *c);
 
-/* Causal attention of n rows of queries, keys and values to y [n, n_heads head_dim]. */
+/* Attention of n rows of queries, keys and values to y [n, n_heads head_dim]: causal, within a window, or to all. */
 void oracle_attention(const ink_attention *attention, const double *qkv, size_t n, double *y);
 
 #endif
