@@ -323,6 +323,36 @@ static void attention_allocates_nothing_after_reserve(void **unused)
     free(y);
 }
 
+/* Many heads over many positions: the scores of a whole group would take 320 MiB. Fewer rows at a time give the same
+   bits as one, and reserving takes what is used. */
+static void long_sequences_take_bounded_scratch(void **unused)
+{
+    (void)unused;
+    counting memory;
+    counting_init(&memory);
+    ink_context_options options = test_options(2);
+    options.allocator = memory.allocator;
+    const ink_attention attention = HEADS(256, 1, 2);
+    const size_t n = 1100, capacity = 10000, width = qkv_width(&attention), out = y_width(&attention);
+    float *qkv = test_random(n * width, 1, 1), *y = test_floats(n * out);
+    ink_context *ctx = ink_context_create(&options);
+    ink_kv_cache *cache;
+    assert_ok(ctx, ink_kv_cache_create(ctx, &attention, capacity, &cache));
+    size_t before = memory.peak_bytes = memory.live_bytes;
+    assert_ok(ctx, ink_attention_reserve(ctx, &attention, capacity, n));
+    assert_true(memory.peak_bytes - before < (size_t)20 << 20);
+    size_t takes = memory.takes;
+    assert_ok(ctx, ink_attention_forward(ctx, &attention, cache, qkv, n, y));
+    assert_int_equal(memory.takes, takes);
+    assert_ok(ctx, ink_kv_cache_rewind(ctx, cache, n - 40));
+    check_pieces(ctx, &attention, cache, qkv, n, 1, y);
+    ink_kv_cache_free(cache);
+    ink_context_free(ctx);
+    assert_int_equal(memory.live_bytes, 0);
+    free(qkv);
+    free(y);
+}
+
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
 
 static void impossible_attention_is_refused(void **unused)
@@ -514,6 +544,7 @@ int main(void)
         cmocka_unit_test(attention_has_the_same_bits_everywhere),
         cmocka_unit_test(rewinding_leaves_nothing_behind),
         cmocka_unit_test(attention_allocates_nothing_after_reserve),
+        cmocka_unit_test(long_sequences_take_bounded_scratch),
         cmocka_unit_test(impossible_attention_is_refused),
         cmocka_unit_test(attention_shows_scores_and_weights),
         cmocka_unit_test(block_gives_the_numbers_of_pytorch),

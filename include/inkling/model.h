@@ -31,7 +31,7 @@
  * Looking inside (ink_context_look): rows are the tokens of a pass, at most 128, of all sequences of a list in order.
  *
  *   gpt2              "embedding"; in block i "h.i.norm_1", "h.i.attn.qkv", "h.i.attn.scores" and "h.i.attn.weights"
- *                     (each [heads, rows, positions], one call for every 32 rows of a sequence), "h.i.attn.heads",
+ *                     (each [heads, rows, positions], one call for at most 32 rows of a sequence), "h.i.attn.heads",
  *                     "h.i.attn.out", "h.i.norm_2", "h.i.mlp.up", "h.i.mlp.down", "h.i.out"
  *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates", "rnn.li.h", and "rnn.li.c" for the lstm
  *   mlp               "embedding" (the windows); "mlp.layers.i.out"

@@ -6,7 +6,8 @@
  *     Y = P V          the values of a head are a packed matrix W [head_dim, positions]; a new value is a new row of
  *                      lanes, so that P V = P W^T
  *
- * A prompt is worked through in groups of GROUP_ROWS rows. Within a group all rows are multiplied with the positions
+ * A prompt is worked through in groups of up to GROUP_ROWS rows, fewer where the sequence is so long that their scores
+ * would take more than SCORE_FLOATS. Within a group all rows are multiplied with the positions
  * that its last row sees; blocks of a sum that lie before the window of them all are left out. A position that is
  * masked for a row then counts as an exact zero in a sum whose order is that of the positions, so neither the group nor
  * the way the prompt was cut into calls shows in the result.
@@ -16,6 +17,7 @@
 #include "layers.h"
 
 #define GROUP_ROWS ((size_t)32)
+#define SCORE_FLOATS ((size_t)1 << 22)
 
 /* ---- the cache ------------------------------------------------------------------------------------------------ */
 
@@ -230,9 +232,22 @@ static void run_group(ink_context *ctx, group_job *job, size_t n_heads)
 void ink_attention_take_scratch(ink_arena *arena, const ink_attention *attention, size_t capacity, size_t rows,
                                 ink_attention_scratch *scratch)
 {
-    size_t score_rows = SIZE_MAX;
-    ink_size_mul(attention->n_heads, ink_size_min(rows, GROUP_ROWS), &score_rows);
-    scratch->scores = ink_take_rows(arena, score_rows, capacity);
+    size_t one_row = SIZE_MAX, all_rows = SIZE_MAX;
+    ink_size_mul(attention->n_heads, capacity, &one_row);
+    ink_size_mul(one_row, ink_size_min(rows, GROUP_ROWS), &all_rows);
+    scratch->n_scores = ink_size_min(all_rows, ink_size_max(one_row, SCORE_FLOATS));
+    scratch->scores = ink_arena_take(arena, scratch->n_scores, sizeof *scratch->scores);
+}
+
+/* How many of the next `left` rows make a group: the first sees `seen` positions or, where all see all, `n`. */
+static size_t group_rows(const ink_attention *attention, const ink_attention_scratch *scratch, size_t left, size_t seen,
+                         size_t n)
+{
+    size_t room = scratch->n_scores / attention->n_heads;
+    size_t n_rows = ink_size_min(GROUP_ROWS, left);
+    while (n_rows > 1 && (attention->bidirectional ? n : seen + n_rows - 1) > room / n_rows)
+        n_rows--;
+    return n_rows;
 }
 
 /* Blocks of a sum that lie before the window of a row that sees up to `end`: they are zero for it and all after it. */
@@ -253,8 +268,9 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
     size_t before = cache->length;
     append(ctx->kernel, cache, qkv + q_width, qkv + q_width + kv_width, width, n);
 
-    for (size_t first = 0; first < n; first += GROUP_ROWS) {
-        size_t n_rows = ink_size_min(GROUP_ROWS, n - first);
+    for (size_t first = 0, n_rows; first < n; first += n_rows) {
+        size_t skip = skipped(attention, before + first + 1), seen = before + first + 1 - skip;
+        n_rows = group_rows(attention, scratch, n - first, seen, n);
         size_t heads_per_kv = attention->n_heads / attention->n_kv_heads;
         group_job job = {.kernel = ctx->kernel,
                          .cache = cache,
@@ -264,15 +280,15 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
                          .query_stride = width,
                          .y_stride = q_width,
                          .n_rows = n_rows,
-                         .skip = skipped(attention, before + first + 1),
+                         .skip = skip,
+                         .seen = seen,
                          .window = attention->window,
                          .all = attention->bidirectional,
                          .heads_per_task = n_rows == 1 ? heads_per_kv : 1,
                          .heads_per_kv = heads_per_kv,
                          .head_dim = attention->head_dim,
                          .scale = attention->scale};
-        job.seen = before + first + 1 - job.skip;
-        job.n_positions = attention->bidirectional ? n : job.seen + n_rows - 1;
+        job.n_positions = attention->bidirectional ? n : seen + n_rows - 1;
         if (job.scale == 0)
             job.scale = ctx->kernel->inverse_sqrt((float)attention->head_dim);
         run_group(ctx, &job, attention->n_heads);

@@ -205,7 +205,8 @@ struct ink_kv_cache {
 void ink_kv_cache_take(ink_arena *arena, const ink_attention *attention, size_t capacity, ink_kv_cache *cache);
 
 typedef struct ink_attention_scratch {
-    float *scores; /* [n_heads, rows of a group, positions] */
+    float *scores; /* [n_heads, rows of a group, positions], at most n_scores */
+    size_t n_scores;
 } ink_attention_scratch;
 
 /* INK_ERROR_ARGUMENT with a sentence if the head counts, the size or the scale are impossible. */
