@@ -138,7 +138,6 @@ static void summarise(const talk *t)
 
 static bool run(const settings *s, language_model *lm)
 {
-    ink_sampler_options advice = {.temperature = 0.8f};
     talk_options options = {
         .format = s->format, .system = s->system, .think = s->think, .context = (size_t)s->context,
         .n_tokens = s->sampling.n_tokens == SAMPLING_UNSET ? SIZE_MAX : (size_t)s->sampling.n_tokens,
@@ -147,9 +146,7 @@ static bool run(const settings *s, language_model *lm)
     lines in = {.stream = stdin};
     talk t;
 
-    if (!ink_model_sampling(lm->model, &advice))
-        advice = (ink_sampler_options){.temperature = 0.8f};
-    options.sampler = sampling_choose(&s->sampling, advice);
+    options.sampler = sampling_choose(&s->sampling, lm->model);
     done = talk_open(&t, lm, &options);
     if (done) {
         greet(s, &t, asked);

@@ -33,7 +33,8 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
         .usage = "FOLDER \"prompt\" [options]",
         .about = "Continues a prompt with the model in a folder (config.json, model.safetensors, tokenizer.json).\n"
                  "The text goes to stdout as it is produced, everything else to stderr. Unless an option says\n"
-                 "otherwise it is 200 tokens at temperature 0.8, chosen among all.",
+                 "otherwise it is 200 tokens, chosen as the folder's generation_config.json says, or else at\n"
+                 "temperature 0.8 among all.",
         .samples = "  generate examples/models/gpt \"Anna and Tom were in the garden.\"\n"
                    "  generate examples/models/lstm \"Anna and Tom\" -n 50 -t 0.7 -p 0.95 --seed 7\n",
         .options = options,
@@ -108,7 +109,7 @@ static bool generate(const settings *s, const language_model *lm, printer *out)
 {
     lm_request request = {
         .n_tokens = s->sampling.n_tokens == SAMPLING_UNSET ? 200 : (size_t)s->sampling.n_tokens,
-        .sampler = sampling_choose(&s->sampling, (ink_sampler_options){.temperature = 0.8f}),
+        .sampler = sampling_choose(&s->sampling, lm->model),
         .sink = print,
         .user = out,
     };

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bundled.h"
 #include "cli.h"
 #include "console.h"
 #include "load.h"
@@ -68,6 +67,8 @@ static void print_tensors(const ink_weights *weights)
         const ink_weight *w = ink_weights_at(weights, i);
         printf("%-*s  %-4s  ", (int)width, console_harmless(name, sizeof name, w->name), ink_type_name(w->type));
         print_shape(&w->shape);
+        if (strcmp(w->file, ink_weights_name(weights)) != 0) /* one of several */
+            printf("  %s", console_harmless(name, sizeof name, w->file));
         putchar('\n');
     }
 }
@@ -161,6 +162,10 @@ static void print_model(const ink_model *model, size_t capacity, size_t state_si
         printf("any number of tokens\n");
     else
         printf("%s tokens\n", console_count(a, capacity));
+    if (info->n_stop_tokens > 0)
+        printf("ends with    token");
+    for (size_t i = 0; i < info->n_stop_tokens; i++)
+        printf("%s %d%s", i > 0 ? "," : "", (int)info->stop_tokens[i], i + 1 < info->n_stop_tokens ? "" : "\n");
     for (size_t i = 0; i < info->n_unused; i++)
         printf("unused       %s\n", console_harmless(name, sizeof name, ink_model_unused(model, i)));
 }
@@ -170,13 +175,11 @@ static bool inspect_folder(ink_context *ctx, const settings *s)
 {
     ink_model *model = NULL;
     ink_weights *weights = NULL;
-    char path[BUNDLED_ROOM];
+    ink_source folder = ink_source_folder(s->path);
     size_t capacity = 0, state_size = 0;
     bool done = false;
 
-    if (!bundled_join(path, s->path, "model.safetensors"))
-        return false;
-    if (load_model(ctx, s->path, &model) == INK_OK && ink_weights_open(ctx, path, &weights) == INK_OK) {
+    if (load_model(ctx, s->path, &model) == INK_OK && ink_weights_open_folder(ctx, &folder, &weights) == INK_OK) {
         capacity = s->context > 0 ? (size_t)s->context : ink_model_get_info(model)->context_length;
         done = ink_state_size(ctx, model, capacity, &state_size) == INK_OK;
     }

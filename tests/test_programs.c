@@ -399,6 +399,40 @@ static void texts_end(void **state)
     assert_true(n_ended > 0);
 }
 
+/* generation_config.json says how to choose, and which tokens end a text; the command line overrules it. */
+static void the_folder_has_a_say(void **state)
+{
+    char *folder = fresh_folder(), said[128], *ids, *plain;
+    ink_token tokens[40];
+    size_t n, end = 0;
+
+    (void)state;
+    greedy(MODELS "/gpt", 1, tokens, 40, &n);
+    assert_true(n > 12);
+    while (tokens[end] != tokens[12])
+        end++;
+    copy_file(MODELS "/gpt", folder, "model.safetensors");
+    copy_file(MODELS "/gpt", folder, "config.json");
+    copy_file(MODELS "/gpt", folder, "tokenizer.json");
+    snprintf(said, sizeof said, "{\"do_sample\": false, \"eos_token_id\": [0, %d]}", (int)tokens[12]);
+    write_file(folder, "generation_config.json", said, strlen(said));
+    ids = output_of(run(GENERATE, folder, PROMPT, "-n", "40", "--ids"));
+    compare_ids(ids, tokens, end);
+    free(ids);
+
+    snprintf(said, sizeof said, "{\"do_sample\": true, \"top_k\": 1}");
+    write_file(folder, "generation_config.json", said, strlen(said));
+    ids = output_of(run(GENERATE, folder, PROMPT, "-n", "40", "--ids"));
+    compare_ids(ids, tokens, n);
+    free(ids);
+    ids = output_of(run(GENERATE, folder, PROMPT, "-n", "40", "--ids", "-k", "0", "-t", "0.8"));
+    plain = output_of(run(GENERATE, MODELS "/gpt", PROMPT, "-n", "40", "--ids"));
+    assert_string_equal(ids, plain);
+    free(ids);
+    free(plain);
+    forget(folder);
+}
+
 /* Whatever phrase of the text is the stop text, the text ends right before it. */
 static void stops_before_the_text(void **state)
 {
@@ -593,6 +627,19 @@ static void inspects(void **state)
     }
 }
 
+/* A folder in shards says of each tensor which file it is in. */
+static void inspects_shards(void **state)
+{
+    char *said = output_of(run(PROGRAMS "/inspect", FIXTURES "/models/llama_bias"));
+
+    (void)state;
+    assert_true(count(said, "model-00001-of-00003.safetensors") > 3);
+    assert_true(count(said, "model-00003-of-00003.safetensors") > 1);
+    assert_non_null(strstr(said, "kind         llama, 2 layers, width 24, vocabulary 61"));
+    assert_non_null(strstr(said, "ends with    token 2\n"));
+    free(said);
+}
+
 /* The mean bits of the tokens after the first, each predicted from what it may see in windows of `context`: worked out
    anew for every token, with the windows as score.c says. */
 static double reference_bits(const char *folder, const char *text, size_t context, size_t *n)
@@ -722,12 +769,14 @@ int main(void)
         cmocka_unit_test(greedy_ids_and_text),
         cmocka_unit_test(repetition_is_penalised),
         cmocka_unit_test(texts_end),
+        cmocka_unit_test(the_folder_has_a_say),
         cmocka_unit_test(stops_before_the_text),
         cmocka_unit_test(never_half_a_character),
         cmocka_unit_test(the_context_ends),
         cmocka_unit_test(a_closed_pipe_ends_quietly),
         cmocka_unit_test(pages_agree_with_generate),
         cmocka_unit_test(inspects),
+        cmocka_unit_test(inspects_shards),
         cmocka_unit_test(scores),
         cmocka_unit_test(scores_paragraphs),
         cmocka_unit_test(first_light),

@@ -30,10 +30,12 @@ void sampling_options(sampling *s, cli_option options[SAMPLING_N_OPTIONS])
     memcpy(options, rows, sizeof rows);
 }
 
-ink_sampler_options sampling_choose(const sampling *s, ink_sampler_options otherwise)
+ink_sampler_options sampling_choose(const sampling *s, const ink_model *model)
 {
-    ink_sampler_options chosen = otherwise;
+    ink_sampler_options chosen;
 
+    if (!ink_model_sampling(model, &chosen))
+        chosen.temperature = 0.8f;
     if (s->temperature >= 0)
         chosen.temperature = (float)s->temperature;
     if (s->top_k != SAMPLING_UNSET)

@@ -27,7 +27,7 @@ typedef struct sampling {
 /* Fills in the options that set `s`. */
 void sampling_options(sampling *s, cli_option options[SAMPLING_N_OPTIONS]);
 
-/* What was asked for on the command line, and for the rest `otherwise`. */
-ink_sampler_options sampling_choose(const sampling *s, ink_sampler_options otherwise);
+/* What was asked for on the command line, and for the rest what the model's folder advises, or else temperature 0.8. */
+ink_sampler_options sampling_choose(const sampling *s, const ink_model *model);
 
 #endif

@@ -184,7 +184,7 @@ def save(model, c, folder):
     save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)
     (folder / "config.json").write_text(json.dumps(c, indent=2) + "\n")
-    generation = {"bos_token_id": END_ID, "eos_token_id": END_ID, "do_sample": True, "temperature": 0.8}
+    generation = {"bos_token_id": END_ID, "eos_token_id": END_ID, "do_sample": True, "temperature": 0.8, "top_k": 0}
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
 
 
