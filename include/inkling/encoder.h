@@ -27,8 +27,8 @@
  * lengths go through together without padding, and each result is bit-identical to encoding the text alone.
  *
  * Looking inside: rows are the tokens of a pass, those of whole texts in order, at most 128 or one longer text.
- * "embedding" after its norm; in block i the names of model.h under "h.i.", "norm_1" and "norm_2" being behind the sums;
- * of the rows that the head gets "head.transform", "norm_f" if it has a norm, and "logits"; "pooled" of sentence
+ * "embedding" after its norm; in block i the names of model.h under "h.i.", "norm_1" and "norm_2" being behind the
+ * sums; of the rows that the head gets "head.transform", "norm_f" if it has a norm, and "logits"; "pooled" of sentence
  * encoders, a row for each text.
  */
 #ifndef INKLING_ENCODER_H

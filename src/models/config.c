@@ -25,7 +25,7 @@ static void mix(ink_config *config, const char *key, uint64_t value)
 ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *file,
                            ink_config *config)
 {
-    *config = (ink_config){.ctx = ctx, .fingerprint = INK_HASH_START};
+    *config = (ink_config){.ctx = ctx, .source = source, .arena = arena, .fingerprint = INK_HASH_START};
     INK_TRY(ink_json_open(ctx, arena, source, file, MAX_CONFIG_BYTES, &config->document));
     if (config->document.nodes[0].kind != INK_JSON_OBJECT)
         return ink_fail(ctx, INK_ERROR_MISMATCH, "%q: expected an object of settings", config->document.file);

@@ -9,7 +9,7 @@
 #define INK_MODELS_CONFIG_H
 
 #include <inkling/dense.h>
-#include <inkling/embedding.h>
+#include <inkling/model.h>
 
 #include "../base/sort.h"
 #include "../files/json.h"
@@ -25,6 +25,9 @@
 
 typedef struct ink_config {
     ink_context *ctx;
+    const ink_source *source;   /* the folder, for kinds that read more of its files */
+    ink_arena *arena;           /* growing; theirs too, until the model is open */
+    ink_pooling pooling;        /* the caller's (ink_model_options) */
     ink_json_document document; /* without nodes: there is no such file, and no setting is there */
     ink_json object;            /* where settings are looked up: 0, the root, or an object in it */
     uint64_t fingerprint;

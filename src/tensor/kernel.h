@@ -46,6 +46,11 @@ typedef struct ink_kernel {
     void (*add)(const float *x, size_t n, float *y);
     void (*multiply_elements)(const float *x, size_t n, float *y);
 
+    /* y[i] += weight / total x[i], fused; y[i] = the larger of x[i] and y[i]; x / max(|x|, 1e-12) in place. */
+    void (*add_share)(const float *x, size_t n, float weight, float total, float *y);
+    void (*keep_largest)(const float *x, size_t n, float *y);
+    void (*unit_length)(float *x, size_t n);
+
     /* 1 / sqrt(x), both steps rounded. */
     float (*inverse_sqrt)(float x);
 
