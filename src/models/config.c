@@ -135,6 +135,16 @@ ink_result ink_config_bool(ink_config *config, const char *key, bool *value)
     return INK_OK;
 }
 
+ink_result ink_config_refuse(ink_config *config, const char *key)
+{
+    bool set = false;
+    INK_TRY(ink_config_bool(config, key, &set));
+    if (set)
+        return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED, "%q: %s: models with this setting do not run here",
+                        config->document.file, key);
+    return INK_OK;
+}
+
 ink_result ink_config_string(ink_config *config, const char *key, const char **value)
 {
     ink_json node = ink_config_member(config, key);

@@ -58,6 +58,9 @@ ink_result ink_config_epsilon(ink_config *config, const char *key, float *value)
 ink_result ink_config_bool(ink_config *config, const char *key, bool *value);
 ink_result ink_config_activation(ink_config *config, const char *key, ink_activation *value);
 
+/* INK_ERROR_UNSUPPORTED if this setting is there and true. */
+ink_result ink_config_refuse(ink_config *config, const char *key);
+
 /* A string, "" without the key. Lives as long as the document. */
 ink_result ink_config_string(ink_config *config, const char *key, const char **value);
 
