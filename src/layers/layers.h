@@ -14,6 +14,7 @@
 #include <inkling/norm.h>
 #include <inkling/recurrent.h>
 #include <inkling/rope.h>
+#include <inkling/transformer.h>
 
 #include "loader.h"
 
@@ -238,12 +239,19 @@ typedef struct ink_block {
     ink_dense down;      /* [hidden, intermediate] */
 } ink_block;
 
-/* Rows first .. first + count - 1 of x are the next tokens of the sequence with this cache; where attention is
-   bidirectional, all tokens of a sequence, and any number of spans may share one cache to work in. */
+/* Rows first .. first + count - 1 of x are the next tokens of the sequence with this cache. Or they are a whole
+   sequence, as they must be where attention is bidirectional: the cache is then only room to work in, which any number
+   of such spans may share. */
 typedef struct ink_span {
     ink_kv_cache *cache;
     size_t first, count;
+    bool whole;
 } ink_span;
+
+/* Spans for whole sequences, one after the other: the first of lengths [n], as many as max_rows rows hold. Returns how
+   many that are, and their rows. */
+size_t ink_spans_fill(const size_t *lengths, size_t n, size_t max_rows, ink_kv_cache *cache, ink_span *spans,
+                      size_t *rows);
 
 typedef struct ink_block_scratch {
     float *normed;   /* [rows, hidden] */
@@ -255,6 +263,10 @@ typedef struct ink_block_scratch {
 } ink_block_scratch;
 void ink_block_take_scratch(ink_arena *arena, const ink_block *block, size_t capacity, size_t rows,
                             ink_block_scratch *scratch);
+
+/* y [rows, hidden] = W_o attention(W_qkv x), of a block that need have nothing else. */
+void ink_block_attend(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch,
+                      const ink_span *spans, size_t n_spans, const float *x, size_t rows, float *y);
 
 /* x [rows, hidden] in place; the spans cover all rows. */
 void ink_block_run(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch, const ink_span *spans,

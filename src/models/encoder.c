@@ -11,13 +11,14 @@
 #include "encoder.h"
 
 typedef struct encode_size {
-    size_t n_texts; /* of a pass, at most */
+    size_t n_texts; /* of the list */
     size_t rows;    /* of a pass, at most */
     size_t longest; /* rows of a text, at most */
 } encode_size;
 
 typedef struct encode_scratch {
-    ink_span *spans;  /* [n_texts]: the rows of each text of the pass */
+    size_t *lengths;  /* [n_texts]: tokens of the texts of the list */
+    ink_span *spans;  /* the rows of each text of the pass */
     ink_token *ids;   /* [rows]: positions, then types */
     float *x;         /* [rows, hidden] */
     float *more;      /* [rows, hidden]: what is added to x; the rows behind W_t */
@@ -33,20 +34,22 @@ static void take_scratch(ink_arena *arena, const ink_model *model, const encode_
     const ink_encoder *encoder = model->body;
     size_t hidden = model->info.hidden_size;
     const ink_pass_size head_size = {.rows = size->rows, .n_items = size->n_texts};
-    scratch->spans = ink_arena_take(arena, size->n_texts, sizeof *scratch->spans);
+    size_t n_spans = ink_size_min(size->n_texts, size->rows);
+    scratch->lengths = ink_arena_take(arena, size->n_texts, sizeof *scratch->lengths);
+    scratch->spans = ink_arena_take(arena, n_spans, sizeof *scratch->spans);
     scratch->ids = ink_arena_take(arena, size->rows, sizeof *scratch->ids);
     scratch->x = ink_take_rows(arena, size->rows, hidden);
     scratch->more = ink_take_rows(arena, size->rows, hidden);
     ink_kv_cache_take(arena, &encoder->blocks[0].attention, size->longest, &scratch->cache);
     ink_block_take_scratch(arena, &encoder->blocks[0], size->longest, size->rows, &scratch->block);
     ink_head_take_scratch(arena, model, &head_size, &scratch->head);
-    ink_sentence_take_scratch(arena, &encoder->sentence, size->n_texts, &scratch->sentence);
+    ink_sentence_take_scratch(arena, &encoder->sentence, n_spans, &scratch->sentence);
 }
 
 static encode_size size_of(size_t n_texts, size_t n_tokens, size_t longest)
 {
     size_t rows = ink_size_min(n_tokens, ink_size_max(longest, INK_PASS_ROWS));
-    return (encode_size){.n_texts = ink_size_min(n_texts, rows), .rows = rows, .longest = longest};
+    return (encode_size){.n_texts = n_texts, .rows = rows, .longest = longest};
 }
 
 /* ---- checks --------------------------------------------------------------------------------------------------- */
@@ -110,19 +113,6 @@ static ink_result check_text(ink_context *ctx, const ink_model *model, const ink
 }
 
 /* ---- a pass --------------------------------------------------------------------------------------------------- */
-
-/* The next texts, as many as max_rows rows hold, at least one. Returns the end of them; spans says which rows are
-   whose. */
-static size_t plan_pass(const ink_text *texts, size_t first, size_t n_texts, size_t max_rows, encode_scratch *scratch,
-                        size_t *rows)
-{
-    size_t end = first;
-    for (*rows = 0; end < n_texts && texts[end].n_tokens <= max_rows - *rows; end++) {
-        scratch->spans[end - first] = (ink_span){&scratch->cache, *rows, texts[end].n_tokens};
-        *rows += texts[end].n_tokens;
-    }
-    return end;
-}
 
 /* Position ids of a text: 0, 1, 2, ...; or counted on from the id of the padding, which itself does not count. */
 static void fill_positions(const ink_encoder *encoder, const ink_text *text, ink_token *ids)
@@ -289,9 +279,11 @@ ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encodi
     take_scratch(&ctx->scratch, model, &size, &scratch);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
-    for (size_t first = 0, end, rows; first < n_texts; first = end) {
-        end = plan_pass(texts, first, n_texts, size.rows, &scratch, &rows);
-        run_pass(ctx, model, &scratch, encoding, texts + first, end - first, rows);
+    for (size_t i = 0; i < n_texts; i++)
+        scratch.lengths[i] = texts[i].n_tokens;
+    for (size_t first = 0, n, rows; first < n_texts; first += n) {
+        n = ink_spans_fill(scratch.lengths + first, n_texts - first, size.rows, &scratch.cache, scratch.spans, &rows);
+        run_pass(ctx, model, &scratch, encoding, texts + first, n, rows);
     }
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;
