@@ -1,6 +1,6 @@
 /*
- * test_transformer.c - nn.MultiheadAttention, nn.TransformerEncoderLayer and nn.TransformerEncoder: PyTorch's numbers for
- * a batch of sequences, each alone, the same bits in every variant, and what is refused.
+ * test_transformer.c - nn.MultiheadAttention, nn.TransformerEncoderLayer and nn.TransformerEncoder: PyTorch's numbers
+ * for a batch of sequences, each alone, the same bits in every variant, and what is refused.
  */
 #include <stdio.h>
 #include <stdlib.h>

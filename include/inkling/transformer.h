@@ -2,7 +2,7 @@
  * transformer.h - PyTorch's own nn.MultiheadAttention, nn.TransformerEncoderLayer and nn.TransformerEncoder, by the
  * names of their state_dict (Vaswani et al. 2017).
  *
- *     attention      y = W_o [softmax(Q K^T / sqrt(head_dim)) V of each head] + b_o       Q = W_q x + b_q, K, V the same
+ *     attention      y = W_o [softmax(Q K^T / sqrt(head_dim)) V of each head] + b_o      Q = W_q x + b_q; K, V so too
  *
  *     a layer        x = norm1(x + attention(x))                   norm_first:    x = x + attention(norm1(x))
  *                    x = norm2(x + ffn(x))                                        x = x + ffn(norm2(x))

@@ -97,7 +97,8 @@ static bool has_layer(ink_loader *loader, size_t i)
     return there;
 }
 
-/* In the scope of the stack: layers 0 to n - 1, or, with n = 0, one layer that stands there by itself; and their size. */
+/* In the scope of the stack: layers 0 to n - 1, or, with n = 0, one layer that stands there by itself. *size is that
+   of all of them. */
 static ink_result read_layers(ink_loader *loader, const ink_transformer_options *options, size_t n, ink_block *blocks,
                               size_t *size)
 {

@@ -51,6 +51,10 @@ typedef struct ink_kernel {
     void (*keep_largest)(const float *x, size_t n, float *y);
     void (*unit_length)(float *x, size_t n);
 
+    /* What an nn.BatchNorm1d does to x is scale x + shift; weight and bias may be NULL. */
+    void (*batch_norm)(const float *mean, const float *variance, const float *weight, const float *bias, size_t n,
+                       float eps, float *scale, float *shift);
+
     /* 1 / sqrt(x), both steps rounded. */
     float (*inverse_sqrt)(float x);
 

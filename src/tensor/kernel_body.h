@@ -49,6 +49,7 @@ const ink_kernel KERNEL = {
     .add_share = add_share,
     .keep_largest = keep_largest,
     .unit_length = unit_length,
+    .batch_norm = batch_norm,
     .inverse_sqrt = inverse_sqrt,
     .softmax = softmax,
     .layer_norm = layer_norm,

@@ -209,6 +209,16 @@ static float inverse_sqrt(float x)
     return 1 / float_sqrt(x);
 }
 
+/* scale = weight / sqrt(variance + eps), shift = bias - scale mean */
+static void batch_norm(const float *mean, const float *variance, const float *weight, const float *bias, size_t n,
+                       float eps, float *scale, float *shift)
+{
+    for (size_t i = 0; i < n; i++) {
+        scale[i] = inverse_sqrt(variance[i] + eps) * (weight != NULL ? weight[i] : 1);
+        shift[i] = (bias != NULL ? bias[i] : 0) - scale[i] * mean[i];
+    }
+}
+
 /* y = (x - mean) / sqrt(var + eps) * weight + bias,   var the mean of (x - mean)^2, in a second pass for precision */
 static void layer_norm(const float *x, size_t n, const float *weight, const float *bias, float eps, float *y)
 {
