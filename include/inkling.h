@@ -51,8 +51,7 @@
  *
  * Reading order: context, arena, source (the ground); tensor, matrix (the one product); weights (files); dense,
  * embedding, norm, recurrent, rope, attention, transformer (layers); model, encoder (layers wired up); tokenizer,
- * embedding, norm, recurrent, rope, attention (layers); model, encoder (layers wired up); tokenizer, sampler, chat
- * (text).
+ * sampler, chat (text).
  */
 #ifndef INKLING_H
 #define INKLING_H

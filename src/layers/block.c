@@ -23,6 +23,7 @@ void ink_block_take_scratch(ink_arena *arena, const ink_block *block, size_t cap
     scratch->attended = ink_take_rows(arena, rows, block->out.weight.k);
     scratch->inner = ink_take_rows(arena, rows, block->up.weight.n);
     scratch->angles = NULL;
+    scratch->whole = false;
     ink_attention_take_scratch(arena, &block->attention, capacity, rows, &scratch->attention);
 }
 
@@ -31,7 +32,7 @@ size_t ink_spans_fill(const size_t *lengths, size_t n, size_t max_rows, ink_kv_c
 {
     size_t i = 0;
     for (*rows = 0; i < n && lengths[i] <= max_rows - *rows; *rows += lengths[i++])
-        spans[i] = (ink_span){.cache = cache, .first = *rows, .count = lengths[i], .whole = true};
+        spans[i] = (ink_span){.cache = cache, .first = *rows, .count = lengths[i]};
     return i;
 }
 
@@ -75,7 +76,7 @@ void ink_block_attend(ink_context *ctx, const ink_block *block, const ink_block_
         INK_LOOK(ctx, "attn.prepared", ink_tensor_2d(qkv, rows, qkv_width));
     }
     for (size_t i = 0; i < n_spans; i++) {
-        if (spans[i].whole)
+        if (scratch->whole)
             spans[i].cache->length = 0;
         ink_attention_run(ctx, &block->attention, &scratch->attention, spans[i].cache,
                           qkv + spans[i].first * qkv_width, spans[i].count, attended + spans[i].first * q_width);

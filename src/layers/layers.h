@@ -254,13 +254,11 @@ typedef struct ink_block {
     ink_dense down;      /* [hidden, intermediate] */
 } ink_block;
 
-/* Rows first .. first + count - 1 of x are the next tokens of the sequence with this cache. Or they are a whole
-   sequence, as they must be where attention is bidirectional: the cache is then only room to work in, which any number
-   of such spans may share. */
+/* Rows first .. first + count - 1 of x are the next tokens of the sequence with this cache; or a whole sequence, as
+   they must be where attention is bidirectional. The cache is then only room to work in, which all may share. */
 typedef struct ink_span {
     ink_kv_cache *cache;
     size_t first, count;
-    bool whole;
 } ink_span;
 
 /* Spans for whole sequences, one after the other: the first of lengths [n], as many as max_rows rows hold. Returns how
@@ -274,6 +272,7 @@ typedef struct ink_block_scratch {
     float *attended; /* [rows, n_heads head_dim] */
     float *inner;    /* [rows, intermediate] */
     const ink_angles *angles; /* of the rows, set by the caller before a run; NULL: nothing is turned */
+    bool whole;               /* set by the caller: spans are whole sequences; else false */
     ink_attention_scratch attention;
 } ink_block_scratch;
 void ink_block_take_scratch(ink_arena *arena, const ink_block *block, size_t capacity, size_t rows,

@@ -45,8 +45,8 @@ static bool is_known(const char *parameter)
            strcmp(parameter, "running_var") == 0 || strcmp(parameter, "num_batches_tracked") == 0;
 }
 
-/* The numbers of the modules, ascending, into items [ink_weights_count]. Whatever else is stored within the module would
-   change its result, so it is refused; beside a module without a name other things may stand. */
+/* The numbers of the modules, ascending, into items [ink_weights_count]. Whatever else is stored within the module
+   would change its result, so it is refused; beside a module without a name other things may stand. */
 static ink_result find_modules(const ink_loader *loader, ink_sort_item *items, size_t *n_modules)
 {
     size_t n = 0;

@@ -246,6 +246,7 @@ static void take_scratch(ink_arena *arena, const network *net, size_t n_sequence
     scratch->spans = ink_arena_take(arena, ink_size_min(n_sequences, scratch->max_rows), sizeof *scratch->spans);
     ink_kv_cache_take(arena, &net->blocks[0].attention, longest, &scratch->cache);
     ink_block_take_scratch(arena, &net->blocks[0], longest, scratch->max_rows, &scratch->block);
+    scratch->block.whole = true;
 }
 
 /* One pass, from x to y [rows, size]. */

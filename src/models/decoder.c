@@ -213,8 +213,7 @@ static void run(ink_context *ctx, const ink_model *model, void *scratch, const i
         size_t scope = ink_look_enter(ctx, "h.%z.", block);
         for (size_t p = 0; p < n_parts; p++) {
             const decoder_state *state = parts[p].state->body;
-            s->spans[p] = (ink_span){
-                .cache = &state->caches[block], .first = parts[p].first, .count = parts[p].count};
+            s->spans[p] = (ink_span){&state->caches[block], parts[p].first, parts[p].count};
         }
         ink_block_run(ctx, &decoder->blocks[block], &s->block, s->spans, n_parts, x, rows);
         ink_look_leave(ctx, scope);

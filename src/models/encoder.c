@@ -42,6 +42,7 @@ static void take_scratch(ink_arena *arena, const ink_model *model, const encode_
     scratch->more = ink_take_rows(arena, size->rows, hidden);
     ink_kv_cache_take(arena, &encoder->blocks[0].attention, size->longest, &scratch->cache);
     ink_block_take_scratch(arena, &encoder->blocks[0], size->longest, size->rows, &scratch->block);
+    scratch->block.whole = true;
     ink_head_take_scratch(arena, model, &head_size, &scratch->head);
     ink_sentence_take_scratch(arena, &encoder->sentence, n_spans, &scratch->sentence);
 }

@@ -197,8 +197,10 @@ static ink_result read_pooling(ink_config *settings, const ink_encoder_info *inf
 /* The class of a path like "torch.nn.modules.activation.Tanh". */
 static const char *last_component(const char *path)
 {
-    const char *dot = strrchr(path, '.');
-    return dot != NULL ? dot + 1 : path;
+    const char *last = path;
+    for (const char *dot = strchr(path, '.'); dot != NULL; dot = strchr(dot + 1, '.'))
+        last = dot + 1;
+    return last;
 }
 
 static ink_result read_activation(ink_config *settings, ink_activation *activation)
