@@ -50,7 +50,8 @@
  *     }
  *
  * Reading order: context, arena, source (the ground); tensor, matrix (the one product); weights (files); dense,
- * embedding, norm, recurrent, rope, attention (layers); model (layers wired up); tokenizer, sampler, chat (text).
+ * embedding, norm, recurrent, rope, attention, transformer (layers); model, encoder (layers wired up); tokenizer,
+ * sampler, chat (text).
  */
 #ifndef INKLING_H
 #define INKLING_H
@@ -67,7 +68,9 @@
 #include <inkling/recurrent.h>
 #include <inkling/rope.h>
 #include <inkling/attention.h>
+#include <inkling/transformer.h>
 #include <inkling/model.h>
+#include <inkling/encoder.h>
 #include <inkling/tokenizer.h>
 #include <inkling/sampler.h>
 #include <inkling/chat.h>

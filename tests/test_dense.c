@@ -352,6 +352,35 @@ typedef struct bad_file {
 } bad_file;
 
 /* net.0 is [4, 3]; each file adds one tensor to it, or net.0 itself is wrong. */
+/* Folded in front and behind, with and without a bias of the layer, weights of the norm, an activation before it. */
+static void batch_norms_become_part_of_their_neighbours(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1), *other;
+    ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/batch_norm.safetensors");
+    ink_mlp *mlp = NULL;
+    size_t n_x;
+    check_mlp_case(ctx, fixture, "net", INK_IDENTITY, 4);
+    assert_fails(ctx, ink_mlp_load(ctx, fixture, "apart", INK_RELU, INK_IDENTITY, &mlp), INK_ERROR_UNSUPPORTED,
+                 "the BatchNorm1d 'apart.2' stands neither");
+    assert_null(mlp);
+
+    float *x = test_tensor(ctx, fixture, "case.net.x", &n_x), *y[2] = {test_floats(9 * 5), test_floats(9 * 5)};
+    assert_int_equal(n_x, 9 * 7);
+    for (size_t i = 0; (other = test_variant(i)) != NULL; i++) { /* read by each kernel, too */
+        assert_ok(other, ink_mlp_load(other, fixture, "net", INK_GELU, INK_IDENTITY, &mlp));
+        assert_ok(other, ink_mlp_forward(other, mlp, x, 9, y[i > 0]));
+        test_assert_same_bits(y[i > 0], y[0], 9 * 5, "folded norms");
+        ink_mlp_free(mlp);
+        ink_context_free(other);
+    }
+    free(x);
+    free(y[0]);
+    free(y[1]);
+    ink_weights_free(fixture);
+    ink_context_free(ctx);
+}
+
 static void mlp_refuses_what_does_not_fit(void **unused)
 {
     (void)unused;
@@ -367,7 +396,10 @@ static void mlp_refuses_what_does_not_fit(void **unused)
         {{"bias alone", "net.7.bias", INK_F32, 1, {4}}, INK_ERROR_NOT_FOUND, "'net.7.weight' is missing"},
         {{"a norm", "net.1.weight", INK_F32, 1, {4}}, INK_ERROR_MISMATCH, "'net.1.weight' is [4], expected a matrix"},
         {{"a convolution", "net.1.weight", INK_F32, 3, {2, 2, 3}}, INK_ERROR_MISMATCH, "expected a matrix"},
-        {{"batch norm", "net.1.running_mean", INK_F32, 1, {4}}, INK_ERROR_UNSUPPORTED, "'net.1.running_mean'"},
+        {{"half a norm", "net.1.running_mean", INK_F32, 1, {4}}, INK_ERROR_NOT_FOUND, "'net.1.running_var' is miss"},
+        {{"a norm of others", "net.1.running_mean", INK_F32, 1, {3}}, INK_ERROR_MISMATCH, "1.running_mean' is [3]"},
+        {{"a norm alone", "net.7.running_mean", INK_F32, 1, {4}}, INK_ERROR_UNSUPPORTED,
+         "the BatchNorm1d 'net.7' stands neither right behind a Linear layer nor right in front of one"},
         {{"nested", "net.1.0.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.1.0.weight'"},
         {{"named", "net.out.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.out.weight'"},
         {{"leading zero", "net.01.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.01.weight'"},
@@ -525,6 +557,7 @@ int main(void)
         cmocka_unit_test(mlp_has_the_same_bits_everywhere),
         cmocka_unit_test(mlp_allocates_nothing_after_reserve),
         cmocka_unit_test(loading_survives_every_failed_allocation),
+        cmocka_unit_test(batch_norms_become_part_of_their_neighbours),
         cmocka_unit_test(mlp_refuses_what_does_not_fit),
         cmocka_unit_test(loading_names_what_is_missing),
         cmocka_unit_test(null_arguments_are_refused_by_name),

@@ -311,6 +311,43 @@ static void batches_have_the_same_bits_as_sequences_alone(void **unused)
         }
 }
 
+/* A projected LSTM hands on less than it keeps. Numbers, and bits: whole = pieces = steps, alone = beside others. */
+static void projected_lstms_are_right(void **unused)
+{
+    (void)unused;
+    const size_t n_steps = 300, lengths[] = {3, 40, 0, 1, 150};
+    ink_context *ctx = test_context(1), *other;
+    ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/lstm_projected.safetensors");
+    ink_recurrent *stacked, *both;
+    assert_ok(ctx, ink_recurrent_load(ctx, fixture, "stacked", INK_LSTM, &stacked));
+    assert_ok(ctx, ink_recurrent_load(ctx, fixture, "both", INK_LSTM, &both));
+    assert_int_equal(ink_recurrent_hidden_size(stacked), 20);
+    assert_int_equal(ink_recurrent_out(stacked), 7);
+    assert_int_equal(ink_recurrent_state_size(stacked), 2 * (7 + 20));
+    assert_int_equal(ink_recurrent_out(both), 2 * 4);
+    check_case(ctx, fixture, 3, "stacked", stacked);
+    check_case(ctx, fixture, 3, "both", both);
+
+    float *x = test_random(n_steps * 11, 3, 1), *start = test_random(ink_recurrent_state_size(stacked), 4, 0.5f);
+    float *y, *end;
+    run_alone(ctx, stacked, x, n_steps, start, &y, &end);
+    for (size_t i = 0; (other = test_variant(i)) != NULL; i++) {
+        check_pieces(other, stacked, x, n_steps, start, y, end, 1);
+        check_pieces(other, stacked, x, n_steps, start, y, end, 129);
+        check_batch(other, stacked, lengths, 5);
+        check_batch(other, both, lengths, 5);
+        ink_context_free(other);
+    }
+    free(x);
+    free(start);
+    free(y);
+    free(end);
+    ink_recurrent_free(stacked);
+    ink_recurrent_free(both);
+    ink_weights_free(fixture);
+    ink_context_free(ctx);
+}
+
 /* More sequences than input rows of one product, and wide enough that their cells are spread over the workers. */
 static void wide_batches_have_the_same_bits(void **unused)
 {
@@ -467,10 +504,10 @@ static void networks_that_do_not_fit_are_refused(void **unused)
         ink_weights_free(weights);
         state_dict_free(&dict);
     }
-    ink_weights *fixture = open_cell_fixture(ctx, 3);
+    ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/lstm_projected.safetensors");
     ink_recurrent *recurrent;
-    assert_fails(ctx, ink_recurrent_load(ctx, fixture, "projected", INK_LSTM, &recurrent), INK_ERROR_UNSUPPORTED,
-                 "proj_size");
+    assert_fails(ctx, ink_recurrent_load(ctx, fixture, "stacked", INK_GRU, &recurrent), INK_ERROR_UNSUPPORTED,
+                 "tensor 'stacked.weight_hr_l0': there is no gru with projections");
     ink_weights_free(fixture);
     ink_context_free(ctx);
 }
@@ -590,6 +627,7 @@ int main(void)
         cmocka_unit_test(recurrence_gives_the_numbers_of_pytorch),
         cmocka_unit_test(steps_of_every_kind_of_size_are_right),
         cmocka_unit_test(sequence_and_steps_have_the_same_bits),
+        cmocka_unit_test(projected_lstms_are_right),
         cmocka_unit_test(batches_have_the_same_bits_as_sequences_alone),
         cmocka_unit_test(wide_batches_have_the_same_bits),
         cmocka_unit_test(recurrence_allocates_nothing_after_reserve),

@@ -71,8 +71,10 @@ typedef struct ink_mlp ink_mlp;
 /*
  * Loads the Linear layers of an nn.Sequential: `name`.0, `name`.2, ... in the order of their numbers; the gaps that
  * activations and dropout leave may have any width. `hidden` follows every layer but the last, `output` the last.
+ * nn.BatchNorm1d (its eps being 1e-5) that stands right behind a Linear layer or right in front of one is folded into
+ * it, whose weights are F32 then; what is elsewhere may have an activation in between and is INK_ERROR_UNSUPPORTED.
  * INK_ERROR_NOT_FOUND without any layer, INK_ERROR_MISMATCH when a layer's input is not its predecessor's output,
- * INK_ERROR_UNSUPPORTED when the module holds anything but weights and biases of Linear layers.
+ * INK_ERROR_UNSUPPORTED when the module holds anything else with parameters.
  */
 ink_result ink_mlp_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation hidden,
                         ink_activation output, ink_mlp **mlp);

@@ -52,6 +52,19 @@ extern "C" {
 typedef struct ink_model ink_model;
 typedef struct ink_state ink_state;
 
+/* How the rows of a text become one vector (sentence-transformers' names: cls, max, mean, mean_sqrt_len_tokens,
+   weightedmean, lasttoken). */
+typedef enum ink_pooling {
+    INK_POOLING_NONE = 0,
+    INK_POOLING_CLS,           /* the first row */
+    INK_POOLING_MAX,           /* the largest of each column */
+    INK_POOLING_MEAN,          /* sum / n */
+    INK_POOLING_MEAN_SQRT,     /* sum / sqrt(n) */
+    INK_POOLING_WEIGHTED_MEAN, /* sum of t h_t / sum of t, t = 1 .. n */
+    INK_POOLING_LAST,          /* the last row */
+    INK_N_POOLINGS
+} ink_pooling;
+
 /* {0}: weights as stored, no limit, the folder given. */
 typedef struct ink_model_options {
     ink_type type;            /* of the packed weights: INK_F32, INK_BF16 or INK_F16, rounded as in matrix.h;
@@ -59,6 +72,7 @@ typedef struct ink_model_options {
     uint64_t max_bytes;       /* refuse (INK_ERROR_LIMIT) a model that would hold more than this, before its memory is
                                  taken; 0: no limit. The header of the file, at most 100 MB, is read before that. */
     const ink_source *source; /* where the files are; NULL: the folder `folder` on disk */
+    ink_pooling pooling;      /* of an encoder whose folder has no modules.json (encoder.h) */
     ink_progress_fn progress;
     void *progress_user;
 } ink_model_options;

@@ -10,10 +10,11 @@
  *          h' = (1 - z) * n + z * h
  *   LSTM   i, f, o = sigma(W_i. x + b_i. + W_h. h + b_h.)             input, forget, output gates
  *          g  = tanh(W_ig x + b_ig + W_hg h + b_hg)                   (Hochreiter, Schmidhuber 1997; Gers 2000)
- *          c' = f * c + i * g,   h' = o * tanh(c')
+ *          c' = f * c + i * g,   h' = o * tanh(c'), or projected (Sak et al. 2014) W_hr (o * tanh(c'))
  *
  * The parameters are PyTorch's: `name`.weight_ih_l0 [G h, in], weight_hh_l0 [G h, h], bias_ih_l0, bias_hh_l0 [G h]
- * (both or neither), _l1 ..., and the same with the suffix _reverse; or one nn.RNNCell, GRUCell, LSTMCell without a
+ * (both or neither), weight_hr_l0 [proj, h] of an LSTM with proj_size, whose weight_hh_l0 is [G h, proj]; _l1 ..., and
+ * the same with the suffix _reverse; or one nn.RNNCell, GRUCell, LSTMCell without a
  * layer suffix. Gate blocks are stacked r, z, n and i, f, g, o. Layers and directions are found from the names.
  *
  * For a whole sequence the input side W_ih x_t of many steps is one product, only W_hh h runs step by step; the result
@@ -45,20 +46,20 @@ typedef struct ink_recurrent ink_recurrent;
 
 /* Loads nn.RNN, nn.GRU, nn.LSTM or one of the cells. The file does not say which nonlinearity an nn.RNN has, so the
    caller does. INK_ERROR_NOT_FOUND for a parameter that must be there and is not, INK_ERROR_MISMATCH for shapes that
-   do not fit the cell or each other, INK_ERROR_UNSUPPORTED for projections (weight_hr_l0). */
+   do not fit the cell or each other, INK_ERROR_UNSUPPORTED for projections of anything but an LSTM. */
 ink_result ink_recurrent_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_cell cell,
                               ink_recurrent **recurrent);
 void ink_recurrent_free(ink_recurrent *recurrent);
 
 size_t ink_recurrent_in(const ink_recurrent *recurrent);         /* size of x_t */
-size_t ink_recurrent_out(const ink_recurrent *recurrent);        /* size of y_t: directions x hidden_size */
+size_t ink_recurrent_out(const ink_recurrent *recurrent);        /* size of y_t: directions x size of h */
 size_t ink_recurrent_hidden_size(const ink_recurrent *recurrent);
 size_t ink_recurrent_layers(const ink_recurrent *recurrent);
 size_t ink_recurrent_directions(const ink_recurrent *recurrent); /* 1, or 2 for bidirectional */
 
 /* The state of one sequence is a plain array of this many floats, the caller's to keep and to copy:
-   h [layers * directions, hidden_size], followed for the LSTM by c of the same shape; row = layer * directions +
-   direction. All zero is the state at the beginning of a sequence. */
+   h [layers * directions, hidden_size or proj_size], followed for the LSTM by c [layers * directions, hidden_size];
+   row = layer * directions + direction. All zero is the state at the beginning of a sequence. */
 size_t ink_recurrent_state_size(const ink_recurrent *recurrent);
 
 /* One sequence of a batch. x [n_steps, in]; y [n_steps, out], or NULL if only the final state is wanted; state is

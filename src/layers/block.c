@@ -23,7 +23,17 @@ void ink_block_take_scratch(ink_arena *arena, const ink_block *block, size_t cap
     scratch->attended = ink_take_rows(arena, rows, block->out.weight.k);
     scratch->inner = ink_take_rows(arena, rows, block->up.weight.n);
     scratch->angles = NULL;
+    scratch->whole = false;
     ink_attention_take_scratch(arena, &block->attention, capacity, rows, &scratch->attention);
+}
+
+size_t ink_spans_fill(const size_t *lengths, size_t n, size_t max_rows, ink_kv_cache *cache, ink_span *spans,
+                      size_t *rows)
+{
+    size_t i = 0;
+    for (*rows = 0; i < n && lengths[i] <= max_rows - *rows; *rows += lengths[i++])
+        spans[i] = (ink_span){.cache = cache, .first = *rows, .count = lengths[i]};
+    return i;
 }
 
 /* ---- attention ------------------------------------------------------------------------------------------------ */
@@ -51,9 +61,8 @@ static void prepare_heads(void *data, size_t row)
         ink_angles_turn(job->kernel, job->angles, row, attention->n_heads + attention->n_kv_heads, queries);
 }
 
-/* update [rows, hidden] = W_o attention(W_qkv x) */
-static void attend(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch, const ink_span *spans,
-                   size_t n_spans, const float *x, size_t rows, float *update)
+void ink_block_attend(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch,
+                      const ink_span *spans, size_t n_spans, const float *x, size_t rows, float *update)
 {
     size_t qkv_width = block->qkv.weight.n;
     size_t q_width = block->out.weight.k;
@@ -66,9 +75,12 @@ static void attend(ink_context *ctx, const ink_block *block, const ink_block_scr
         ink_spread(ctx, prepare_heads, &job, rows, rows * qkv_width * HEAD_WORK);
         INK_LOOK(ctx, "attn.prepared", ink_tensor_2d(qkv, rows, qkv_width));
     }
-    for (size_t i = 0; i < n_spans; i++)
+    for (size_t i = 0; i < n_spans; i++) {
+        if (scratch->whole)
+            spans[i].cache->length = 0;
         ink_attention_run(ctx, &block->attention, &scratch->attention, spans[i].cache,
                           qkv + spans[i].first * qkv_width, spans[i].count, attended + spans[i].first * q_width);
+    }
     INK_LOOK(ctx, "attn.heads", ink_tensor_2d(attended, rows, q_width));
     ink_dense_run(ctx, &block->out, attended, rows, update);
     INK_LOOK(ctx, "attn.out", ink_tensor_2d(update, rows, block->out.weight.n));
@@ -124,7 +136,7 @@ void ink_block_run(ink_context *ctx, const ink_block *block, const ink_block_scr
     float *update = normed; /* what is added to x; the normed rows are used up by then */
 
     if (block->post_norm) {
-        attend(ctx, block, scratch, spans, n_spans, x, rows, update);
+        ink_block_attend(ctx, block, scratch, spans, n_spans, x, rows, update);
         ctx->kernel->add(update, rows * hidden, x);
         normalise(ctx, &block->norm_1, "norm_1", x, rows, x);
         feed_forward(ctx, block, scratch, x, rows, update);
@@ -132,7 +144,7 @@ void ink_block_run(ink_context *ctx, const ink_block *block, const ink_block_scr
         normalise(ctx, &block->norm_2, "norm_2", x, rows, x);
     } else {
         normalise(ctx, &block->norm_1, "norm_1", x, rows, normed);
-        attend(ctx, block, scratch, spans, n_spans, normed, rows, update);
+        ink_block_attend(ctx, block, scratch, spans, n_spans, normed, rows, update);
         ctx->kernel->add(update, rows * hidden, x);
         normalise(ctx, &block->norm_2, "norm_2", x, rows, normed);
         feed_forward(ctx, block, scratch, normed, rows, update);

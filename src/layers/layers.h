@@ -14,6 +14,7 @@
 #include <inkling/norm.h>
 #include <inkling/recurrent.h>
 #include <inkling/rope.h>
+#include <inkling/transformer.h>
 
 #include "loader.h"
 
@@ -32,7 +33,7 @@ static inline void ink_spread(ink_context *ctx, ink_task_fn fn, void *job, size_
     ink_workers_run(work < (size_t)1 << 20 ? NULL : ctx->workers, fn, job, n_tasks);
 }
 
-/* ---- dense.c, mlp.c ------------------------------------------------------------------------------------------- */
+/* ---- dense.c, batch_norm.c, mlp.c ----------------------------------------------------------------------------- */
 
 /* INK_ERROR_ARGUMENT, in the name of `function`, for a number that is no activation. */
 ink_result ink_activation_check(ink_context *ctx, const char *function, ink_activation activation);
@@ -47,6 +48,17 @@ struct ink_dense {
 ink_result ink_dense_read(ink_loader *loader, const char *name, size_t out, size_t in, bool transposed,
                           ink_activation activation, ink_dense *dense);
 void ink_dense_run(ink_context *ctx, const ink_dense *dense, const float *x, size_t n, float *y);
+
+/* nn.BatchNorm1d, in its scope: whether it is one; its scale and shift of `size` elements, in scratch memory, filled
+   up with zeros to whole panels; and what becomes of the layer it stands behind, or in front of, which must be F32 and
+   have a bias. */
+typedef struct ink_batch_norm {
+    float *scale, *shift;
+} ink_batch_norm;
+bool ink_batch_norm_is(const ink_loader *loader);
+ink_result ink_batch_norm_read(ink_loader *loader, size_t size, ink_batch_norm *norm);
+void ink_batch_norm_fold_behind(const ink_kernel *kernel, const ink_batch_norm *norm, ink_dense *dense);
+void ink_batch_norm_fold_front(const ink_kernel *kernel, const ink_batch_norm *norm, ink_dense *dense);
 
 /* Several Linear layers of one input as one: y holds their outputs one after the other (queries, keys, values). Where
    some have a bias and others do not, it is zero for those. */
@@ -115,7 +127,8 @@ size_t ink_cell_gates(ink_cell cell);
 /* One direction of one layer. */
 typedef struct ink_recurrent_layer {
     ink_matrix w_ih; /* [G h, in] */
-    ink_matrix w_hh; /* [G h, h] */
+    ink_matrix w_hh; /* [G h, h_size] */
+    ink_matrix w_hr; /* [h_size, h], of a projected LSTM; n 0: none */
     float *b_ih;     /* [G h] or NULL */
     float *b_hh;     /* [G h] or NULL */
 } ink_recurrent_layer;
@@ -123,6 +136,7 @@ typedef struct ink_recurrent_layer {
 struct ink_recurrent {
     ink_cell cell;
     size_t in, hidden_size;
+    size_t h_size; /* of the h that a step hands on: hidden_size, or what it is projected to */
     size_t n_layers, n_directions;
     ink_recurrent_layer *layers; /* [n_layers * n_directions], layer-major */
 };
@@ -146,7 +160,9 @@ typedef struct ink_recurrent_scratch {
     float *x;          /* [max_rows, max(in, out)] input rows in the order of the steps */
     float *gi;         /* [max_rows, G h] input side */
     float *gh;         /* [n_sequences, G h] recurrent side of one step */
-    float *h, *c;      /* [n_sequences, h] states of the sequences, gathered */
+    float *h;          /* [n_sequences, h_size] states of the sequences, gathered */
+    float *c;          /* [n_sequences, h] the same, of an LSTM */
+    float *wide_h;     /* [n_sequences, h] h before its projection; without one it is h itself */
     float *between[2]; /* [rows of a piece, out] what one layer hands to the next */
 } ink_recurrent_scratch;
 
@@ -239,12 +255,17 @@ typedef struct ink_block {
     ink_dense down;      /* [hidden, intermediate] */
 } ink_block;
 
-/* Rows first .. first + count - 1 of x are the next tokens of the sequence with this cache; where attention is
-   bidirectional, all tokens of a sequence, and any number of spans may share one cache to work in. */
+/* Rows first .. first + count - 1 of x are the next tokens of the sequence with this cache; or a whole sequence, as
+   they must be where attention is bidirectional. The cache is then only room to work in, which all may share. */
 typedef struct ink_span {
     ink_kv_cache *cache;
     size_t first, count;
 } ink_span;
+
+/* Spans for whole sequences, one after the other: the first of lengths [n], as many as max_rows rows hold. Returns how
+   many that are, and their rows. */
+size_t ink_spans_fill(const size_t *lengths, size_t n, size_t max_rows, ink_kv_cache *cache, ink_span *spans,
+                      size_t *rows);
 
 typedef struct ink_block_scratch {
     float *normed;   /* [rows, hidden] */
@@ -252,10 +273,15 @@ typedef struct ink_block_scratch {
     float *attended; /* [rows, n_heads head_dim] */
     float *inner;    /* [rows, intermediate] */
     const ink_angles *angles; /* of the rows, set by the caller before a run; NULL: nothing is turned */
+    bool whole;               /* set by the caller: spans are whole sequences; else false */
     ink_attention_scratch attention;
 } ink_block_scratch;
 void ink_block_take_scratch(ink_arena *arena, const ink_block *block, size_t capacity, size_t rows,
                             ink_block_scratch *scratch);
+
+/* y [rows, hidden] = W_o attention(W_qkv x), of a block that need have nothing else. */
+void ink_block_attend(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch,
+                      const ink_span *spans, size_t n_spans, const float *x, size_t rows, float *y);
 
 /* x [rows, hidden] in place; the spans cover all rows. */
 void ink_block_run(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch, const ink_span *spans,

@@ -4,7 +4,8 @@
  *     h_0 = x,   h_i = s(W_i h_{i-1} + b_i),   y = h_L
  *
  * as PyTorch stores an nn.Sequential: `name`.0.weight, `name`.2.weight, ..., numbered by position. What stands between
- * two Linear layers, an activation or dropout, has a number and no parameters.
+ * two Linear layers, an activation or dropout, has a number and no parameters; a BatchNorm1d becomes part of its
+ * neighbour (batch_norm.c).
  */
 #include <string.h>
 
@@ -35,20 +36,21 @@ static bool starts_with(const char *text, const char *beginning)
     return strncmp(text, beginning, strlen(beginning)) == 0;
 }
 
-/* Whether a tensor of an nn.Sequential belongs to a Linear layer. Factors of a weight ("weight_g") do: the loader
-   says what to do about them. */
-static bool belongs_to_linear(const char *parameter)
+/* Whether a tensor of an nn.Sequential belongs to a Linear layer or a BatchNorm1d. Factors of a weight ("weight_g")
+   do: the loader says what to do about them. */
+static bool is_known(const char *parameter)
 {
     return starts_with(parameter, "weight") || strcmp(parameter, "bias") == 0 ||
-           starts_with(parameter, "parametrizations.");
+           starts_with(parameter, "parametrizations.") || strcmp(parameter, "running_mean") == 0 ||
+           strcmp(parameter, "running_var") == 0 || strcmp(parameter, "num_batches_tracked") == 0;
 }
 
-/* The numbers of the layers, ascending, into items [ink_weights_count]. Whatever else is stored within the module would
-   change its result, so it is refused; beside a module without a name other things may stand. */
-static ink_result find_layers(const ink_loader *loader, ink_sort_item *items, size_t *n_layers)
+/* The numbers of the modules, ascending, into items [ink_weights_count]. Whatever else is stored within the module
+   would change its result, so it is refused; beside a module without a name other things may stand. */
+static ink_result find_modules(const ink_loader *loader, ink_sort_item *items, size_t *n_modules)
 {
     size_t n = 0;
-    *n_layers = 0;
+    *n_modules = 0;
     if (loader->name_length == INK_NAME_SIZE)
         return INK_OK;
     for (size_t i = 0; i < ink_weights_count(loader->weights); i++) {
@@ -60,9 +62,9 @@ static ink_result find_layers(const ink_loader *loader, ink_sort_item *items, si
             continue;
         size_t index;
         const char *parameter = parse_index(rest, &index);
-        if (parameter == NULL || !belongs_to_linear(parameter))
+        if (parameter == NULL || !is_known(parameter))
             return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
-                            "%q: tensor '%q' belongs to no Linear layer, expected NUMBER.weight and NUMBER.bias only",
+                            "%q: tensor '%q' belongs to no Linear layer and no BatchNorm1d",
                             ink_weights_name(loader->weights), name);
         items[n] = (ink_sort_item){.key = index, .index = n};
         n++;
@@ -70,25 +72,109 @@ static ink_result find_layers(const ink_loader *loader, ink_sort_item *items, si
     ink_sort(items, n, NULL, NULL);
     for (size_t i = 0; i < n; i++)
         if (i == 0 || items[i].key != items[i - 1].key)
-            items[(*n_layers)++].key = items[i].key;
+            items[(*n_modules)++].key = items[i].key;
     return INK_OK;
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
-static ink_result read_layers(ink_loader *loader, const ink_sort_item *items, size_t n_layers, size_t in,
-                              ink_activation hidden, ink_activation output, ink_mlp *mlp)
+/* The scope of the module with number `index`. */
+static bool is_norm(ink_loader *loader, size_t index)
+{
+    size_t scope = ink_loader_enter(loader, "%z.", index);
+    bool norm = ink_batch_norm_is(loader);
+    ink_loader_leave(loader, scope);
+    return norm;
+}
+
+/* The modules of an nn.Sequential that have parameters, in order. */
+typedef struct modules {
+    ink_sort_item *items; /* [n], by key */
+    size_t n;
+} modules;
+
+/* Whether module i is a norm right behind a Linear layer; or else right in front of one. Further away there may be an
+   activation in between, which a file does not show. */
+static bool is_behind(ink_loader *loader, const modules *m, size_t i)
+{
+    return i > 0 && i < m->n && m->items[i - 1].key + 1 == m->items[i].key &&
+           is_norm(loader, (size_t)m->items[i].key) && !is_norm(loader, (size_t)m->items[i - 1].key);
+}
+
+static bool is_in_front(ink_loader *loader, const modules *m, size_t i)
+{
+    return i + 1 < m->n && m->items[i].key + 1 == m->items[i + 1].key &&
+           is_norm(loader, (size_t)m->items[i].key) && !is_norm(loader, (size_t)m->items[i + 1].key) &&
+           !is_behind(loader, m, i);
+}
+
+static ink_result count_layers(ink_loader *loader, const modules *m, size_t *n_layers)
+{
+    *n_layers = 0;
+    for (size_t i = 0; i < m->n; i++)
+        if (!is_norm(loader, (size_t)m->items[i].key))
+            ++*n_layers;
+        else if (!is_behind(loader, m, i) && !is_in_front(loader, m, i))
+            return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
+                            "%q: the BatchNorm1d '%q%z' stands neither right behind a Linear layer nor right in "
+                            "front of one, so it cannot become part of it",
+                            ink_weights_name(loader->weights), loader->name, (size_t)m->items[i].key);
+    return INK_OK;
+}
+
+static ink_result fold(ink_loader *loader, size_t index, bool behind, ink_dense *dense)
+{
+    const ink_kernel *kernel = loader->ctx->kernel;
+    ink_arena_mark mark = ink_arena_mark_here(&loader->ctx->scratch);
+    ink_batch_norm norm;
+    size_t scope = ink_loader_enter(loader, "%z.", index);
+    INK_TRY(ink_batch_norm_read(loader, behind ? dense->weight.n : dense->weight.k, &norm));
+    ink_loader_leave(loader, scope);
+    if (!loader->arena->measuring && behind)
+        ink_batch_norm_fold_behind(kernel, &norm, dense);
+    else if (!loader->arena->measuring)
+        ink_batch_norm_fold_front(kernel, &norm, dense);
+    ink_arena_release(&loader->ctx->scratch, mark);
+    return INK_OK;
+}
+
+/* Linear module i and the norms beside it. With a norm the weights are held as F32, and there is a bias. */
+static ink_result read_layer(ink_loader *loader, const modules *m, size_t i, size_t in, ink_activation activation,
+                             ink_dense *layer)
+{
+    ink_type type = loader->type;
+    bool front = i > 0 && is_in_front(loader, m, i - 1), behind = is_behind(loader, m, i + 1);
+    size_t scope = ink_loader_enter(loader, "%z.", (size_t)m->items[i].key);
+    bool needs_bias = (front || behind) && !ink_loader_has(loader, "bias");
+    if (front || behind)
+        loader->type = INK_F32;
+    INK_TRY(ink_dense_read(loader, "", 0, in, false, activation, layer));
+    loader->type = type;
+    ink_loader_leave(loader, scope);
+    if (needs_bias)
+        layer->bias = ink_take_rows(loader->arena, 1, layer->weight.n);
+    if (needs_bias && layer->bias != NULL)
+        memset(layer->bias, 0, layer->weight.n * sizeof *layer->bias);
+    if (front)
+        INK_TRY(fold(loader, (size_t)m->items[i - 1].key, false, layer));
+    if (behind)
+        INK_TRY(fold(loader, (size_t)m->items[i + 1].key, true, layer));
+    return INK_OK;
+}
+
+static ink_result read_layers(ink_loader *loader, const modules *m, size_t in, ink_activation hidden,
+                              ink_activation output, ink_mlp *mlp)
 {
     const char *asking = loader->expected;
-    mlp->n_layers = n_layers;
-    mlp->layers = ink_arena_take(loader->arena, n_layers, sizeof *mlp->layers);
+    INK_TRY(count_layers(loader, m, &mlp->n_layers));
+    mlp->layers = ink_arena_take(loader->arena, mlp->n_layers, sizeof *mlp->layers);
     mlp->widest = 0;
-    for (size_t i = 0; i < n_layers; i++) {
-        bool last = i + 1 == n_layers;
-        ink_dense measured, *layer = mlp->layers != NULL ? &mlp->layers[i] : &measured;
-        size_t scope = ink_loader_enter(loader, "%z.", (size_t)items[i].key);
-        INK_TRY(ink_dense_read(loader, "", 0, in, false, last ? output : hidden, layer));
-        ink_loader_leave(loader, scope);
+    for (size_t i = 0, n = 0; i < m->n; i++) {
+        ink_dense measured, *layer = mlp->layers != NULL ? &mlp->layers[n] : &measured;
+        if (is_norm(loader, (size_t)m->items[i].key))
+            continue;
+        bool last = ++n == mlp->n_layers;
+        INK_TRY(read_layer(loader, m, i, in, last ? output : hidden, layer));
         in = layer->weight.n;
         loader->expected = "the layer before it";
         if (!last)
@@ -103,17 +189,17 @@ ink_result ink_mlp_read(ink_loader *loader, const char *name, size_t in, ink_act
 {
     ink_arena *scratch = &loader->ctx->scratch;
     ink_arena_mark mark = ink_arena_mark_here(scratch);
-    size_t n_layers, scope = ink_loader_enter_module(loader, name);
-    ink_sort_item *items = ink_arena_take(scratch, ink_weights_count(loader->weights), sizeof *items);
-    if (items == NULL)
+    size_t scope = ink_loader_enter_module(loader, name);
+    modules found = {.items = ink_arena_take(scratch, ink_weights_count(loader->weights), sizeof *found.items)};
+    if (found.items == NULL)
         return ink_scratch_fail(loader->ctx, mark);
 
-    ink_result result = find_layers(loader, items, &n_layers);
-    if (result == INK_OK && n_layers == 0)
+    ink_result result = find_modules(loader, found.items, &found.n);
+    if (result == INK_OK && found.n == 0)
         result = ink_fail(loader->ctx, INK_ERROR_NOT_FOUND, "%q: module '%q' has no tensor NUMBER.weight",
                           ink_weights_name(loader->weights), name);
     if (result == INK_OK)
-        result = read_layers(loader, items, n_layers, in, hidden, output, mlp);
+        result = read_layers(loader, &found, in, hidden, output, mlp);
     ink_arena_release(scratch, mark);
     ink_loader_leave(loader, scope);
     return result;

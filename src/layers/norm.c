@@ -13,15 +13,17 @@ ink_result ink_norm_read(ink_loader *loader, const char *name, ink_norm_kind kin
                          ink_norm *norm)
 {
     size_t scope = ink_loader_enter_module(loader, name);
+    bool old = !ink_loader_has(loader, "weight") && ink_loader_has(loader, "gamma");
+    const char *weight = old ? "gamma" : "weight";
     if (size == 0)
-        INK_TRY(ink_loader_vector_size(loader, "weight", &size));
+        INK_TRY(ink_loader_vector_size(loader, weight, &size));
     norm->kind = kind;
     norm->size = size;
     norm->eps = eps;
-    INK_TRY(ink_loader_vector(loader, "weight", size, &norm->weight));
+    INK_TRY(ink_loader_vector(loader, weight, size, &norm->weight));
     norm->bias = NULL;
     if (kind == INK_LAYER_NORM)
-        INK_TRY(ink_loader_optional_vector(loader, "bias", size, &norm->bias));
+        INK_TRY(ink_loader_optional_vector(loader, old ? "beta" : "bias", size, &norm->bias));
     ink_loader_leave(loader, scope);
     return INK_OK;
 }

@@ -8,6 +8,7 @@
  *     for each step:
  *         gh = W_hh H + b_hh                 the states of all sequences that still run, m = their number
  *         h, c = cell(gi, gh, h, c)          row by row
+ *         H = W_hr H                         of a projected LSTM
  *
  * The sequences are ordered by length, so those that still run at a step are always the first few rows of H. Inputs are
  * gathered in the order of the steps, so that those of one step are neighbours too. The reverse direction counts its
@@ -33,7 +34,7 @@ void ink_recurrent_take_scratch(ink_arena *arena, const ink_recurrent *recurrent
                                 ink_recurrent_scratch *scratch)
 {
     size_t h = recurrent->hidden_size;
-    size_t out = h * recurrent->n_directions;
+    size_t out = recurrent->h_size * recurrent->n_directions;
     size_t gates = h * ink_cell_gates(recurrent->cell);
     n_sequences = ink_size_min(n_sequences, n_steps); /* only those with steps take part */
     scratch->max_rows = ink_size_min(n_steps, ink_size_max(n_sequences, CHUNK_ROWS));
@@ -42,7 +43,8 @@ void ink_recurrent_take_scratch(ink_arena *arena, const ink_recurrent *recurrent
     scratch->x = ink_take_rows(arena, scratch->max_rows, ink_size_max(recurrent->in, out));
     scratch->gi = ink_take_rows(arena, scratch->max_rows, gates);
     scratch->gh = ink_take_rows(arena, n_sequences, gates);
-    scratch->h = ink_take_rows(arena, n_sequences, h);
+    scratch->h = ink_take_rows(arena, n_sequences, recurrent->h_size);
+    scratch->wide_h = recurrent->h_size != h ? ink_take_rows(arena, n_sequences, h) : scratch->h;
     scratch->c = recurrent->cell == INK_LSTM ? ink_take_rows(arena, n_sequences, h) : NULL;
 
     size_t piece_rows = recurrent->n_directions == 1 ? scratch->max_rows : n_steps;
@@ -125,46 +127,46 @@ static float *output_row(const ink_pass *p, const ink_track *track, size_t step)
 {
     const ink_recurrent *recurrent = p->piece->recurrent;
     size_t t = step_of(p, track, step);
-    size_t out = recurrent->hidden_size * recurrent->n_directions;
-    size_t column = p->direction * recurrent->hidden_size;
+    size_t out = recurrent->h_size * recurrent->n_directions;
+    size_t column = p->direction * recurrent->h_size;
     if (p->layer + 1 < recurrent->n_layers)
         return p->piece->scratch->between[p->layer % 2] + (track->first + t) * out + column;
     return track->sequence->y != NULL ? track->sequence->y + (track->done + t) * out + column : NULL;
 }
 
-/* The h of this layer and direction in a sequence's state; its c lies behind all h. */
-static float *state_row(const ink_pass *p, const ink_track *track)
+/* The h of this layer and direction in a sequence's state, and its c, which lies behind all h. */
+static float *state_h(const ink_pass *p, const ink_track *track)
 {
     const ink_recurrent *recurrent = p->piece->recurrent;
-    return track->sequence->state + (p->layer * recurrent->n_directions + p->direction) * recurrent->hidden_size;
+    return track->sequence->state + (p->layer * recurrent->n_directions + p->direction) * recurrent->h_size;
 }
 
-static size_t c_offset(const ink_recurrent *recurrent)
+static float *state_c(const ink_pass *p, const ink_track *track)
 {
-    return recurrent->n_layers * recurrent->n_directions * recurrent->hidden_size;
+    const ink_recurrent *recurrent = p->piece->recurrent;
+    float *all_c = track->sequence->state + recurrent->n_layers * recurrent->n_directions * recurrent->h_size;
+    return all_c + (p->layer * recurrent->n_directions + p->direction) * recurrent->hidden_size;
 }
 
 static void gather_states(const ink_pass *p)
 {
     const ink_piece *piece = p->piece;
-    size_t h = piece->recurrent->hidden_size;
+    size_t h_size = piece->recurrent->h_size, c_size = piece->recurrent->hidden_size;
     for (size_t i = 0; i < piece->n_tracks; i++) {
-        const float *state = state_row(p, &piece->tracks[i]);
-        memcpy(piece->scratch->h + i * h, state, h * sizeof *state);
+        memcpy(piece->scratch->h + i * h_size, state_h(p, &piece->tracks[i]), h_size * sizeof(float));
         if (piece->recurrent->cell == INK_LSTM)
-            memcpy(piece->scratch->c + i * h, state + c_offset(piece->recurrent), h * sizeof *state);
+            memcpy(piece->scratch->c + i * c_size, state_c(p, &piece->tracks[i]), c_size * sizeof(float));
     }
 }
 
 static void scatter_states(const ink_pass *p)
 {
     const ink_piece *piece = p->piece;
-    size_t h = piece->recurrent->hidden_size;
+    size_t h_size = piece->recurrent->h_size, c_size = piece->recurrent->hidden_size;
     for (size_t i = 0; i < piece->n_tracks; i++) {
-        float *state = state_row(p, &piece->tracks[i]);
-        memcpy(state, piece->scratch->h + i * h, h * sizeof *state);
+        memcpy(state_h(p, &piece->tracks[i]), piece->scratch->h + i * h_size, h_size * sizeof(float));
         if (piece->recurrent->cell == INK_LSTM)
-            memcpy(state + c_offset(piece->recurrent), piece->scratch->c + i * h, h * sizeof *state);
+            memcpy(state_c(p, &piece->tracks[i]), piece->scratch->c + i * c_size, c_size * sizeof(float));
     }
 }
 
@@ -232,18 +234,35 @@ typedef struct step_job {
     float *gi; /* [running, G h] of this step */
 } step_job;
 
+static void put_output(const step_job *job, size_t i)
+{
+    const ink_piece *piece = job->p->piece;
+    size_t h_size = piece->recurrent->h_size;
+    float *y = output_row(job->p, &piece->tracks[i], job->step);
+    if (y != NULL)
+        memcpy(y, piece->scratch->h + i * h_size, h_size * sizeof *y);
+}
+
 static void finish_sequence(void *data, size_t i)
 {
     const step_job *job = data;
     const ink_piece *piece = job->p->piece;
-    size_t h_size = piece->recurrent->hidden_size;
-    size_t gates = h_size * ink_cell_gates(piece->recurrent->cell);
-    float *h = piece->scratch->h + i * h_size;
-    float *c = piece->recurrent->cell == INK_LSTM ? piece->scratch->c + i * h_size : NULL;
+    size_t hidden = piece->recurrent->hidden_size;
+    size_t gates = hidden * ink_cell_gates(piece->recurrent->cell);
+    float *h = piece->scratch->wide_h + i * hidden;
+    float *c = piece->recurrent->cell == INK_LSTM ? piece->scratch->c + i * hidden : NULL;
     run_cell(job->p, job->gi + i * gates, piece->scratch->gh + i * gates, h, c);
-    float *y = output_row(job->p, &piece->tracks[i], job->step);
-    if (y != NULL)
-        memcpy(y, h, h_size * sizeof *h);
+    if (job->p->parameters->w_hr.n == 0)
+        put_output(job, i);
+}
+
+/* h = W_hr h, of all sequences that run. */
+static void project(const step_job *job, size_t running)
+{
+    const ink_recurrent_scratch *scratch = job->p->piece->scratch;
+    multiply(job->p, &job->p->parameters->w_hr, NULL, scratch->wide_h, running, scratch->h);
+    for (size_t i = 0; i < running; i++)
+        put_output(job, i);
 }
 
 static void look_at_step(const ink_pass *p, const float *gates, size_t running)
@@ -254,7 +273,7 @@ static void look_at_step(const ink_pass *p, const float *gates, size_t running)
     size_t scope = ink_look_enter(piece->ctx, p->direction == 0 ? "l%z." : "l%z_reverse.", p->layer);
     if (n_gates > 1)
         ink_look_call(piece->ctx, "gates", ink_tensor_2d(gates, running, n_gates * h));
-    ink_look_call(piece->ctx, "h", ink_tensor_2d(piece->scratch->h, running, h));
+    ink_look_call(piece->ctx, "h", ink_tensor_2d(piece->scratch->h, running, piece->recurrent->h_size));
     if (piece->recurrent->cell == INK_LSTM)
         ink_look_call(piece->ctx, "c", ink_tensor_2d(piece->scratch->c, running, h));
     ink_look_leave(piece->ctx, scope);
@@ -271,6 +290,8 @@ static void run_steps(const ink_pass *p, size_t first, size_t end)
         running = count_running(piece->tracks, running, job.step);
         multiply(p, &p->parameters->w_hh, p->parameters->b_hh, piece->scratch->h, running, piece->scratch->gh);
         ink_spread(piece->ctx, finish_sequence, &job, running, running * h * CELL_WORK);
+        if (p->parameters->w_hr.n != 0)
+            project(&job, running);
         if (piece->ctx->look != NULL)
             look_at_step(p, job.gi, running);
         job.gi += running * gates;

@@ -23,7 +23,7 @@ size_t ink_cell_gates(ink_cell cell)
 /* The parameters of PyTorch's classes: weight_ih_l0, weight_ih_l0_reverse, weight_ih_l1 ..., or weight_ih of a cell. */
 typedef struct inventory {
     size_t n_layers, n_directions;
-    bool is_cell;
+    bool is_cell, projected;
 } inventory;
 
 static const char *after(const char *text, const char *beginning)
@@ -35,7 +35,7 @@ static const char *after(const char *text, const char *beginning)
 /* Counts one parameter. The highest layer decides, so that a missing one in between is found missing. */
 static void count_parameter(const char *name, inventory *found)
 {
-    static const char *const kinds[] = {"weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l"};
+    static const char *const kinds[] = {"weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l", "weight_hr_l"};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         const char *digit = after(name, kinds[i]);
         size_t layer = 0, digits = 0;
@@ -46,6 +46,7 @@ static void count_parameter(const char *name, inventory *found)
         if (digits == 0)
             continue;
         found->n_layers = ink_size_max(found->n_layers, layer + 1);
+        found->projected |= strcmp(kinds[i], "weight_hr_l") == 0;
         if (strcmp(digit, "_reverse") == 0)
             found->n_directions = 2;
     }
@@ -59,12 +60,7 @@ static ink_result take_inventory(const ink_loader *loader, const char *name, inv
         const char *full = ink_weights_at(loader->weights, i)->name;
         if (strncmp(full, loader->name, loader->name_length) != 0)
             continue;
-        const char *parameter = full + loader->name_length;
-        if (after(parameter, "weight_hr_l") != NULL)
-            return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
-                            "%q: tensor '%q': an LSTM with projections (proj_size) is not supported",
-                            ink_weights_name(loader->weights), full);
-        count_parameter(parameter, found);
+        count_parameter(full + loader->name_length, found);
     }
     if (found->n_layers > 0)
         return INK_OK;
@@ -78,9 +74,26 @@ static ink_result take_inventory(const ink_loader *loader, const char *name, inv
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
-/* The recurrent matrix is [G h, h]: it tells the hidden size, and whether the file means this cell. */
-static ink_result hidden_size_of(ink_loader *loader, ink_cell cell, const char *name, size_t *hidden_size)
+typedef struct parameter_names {
+    char w_ih[48], w_hh[48], w_hr[48], b_ih[48], b_hh[48];
+} parameter_names;
+
+static void name_parameters(const inventory *found, size_t layer, size_t direction, parameter_names *names)
 {
+    char suffix[32] = "";
+    if (!found->is_cell)
+        ink_format(suffix, sizeof suffix, "_l%z%s", layer, direction == 0 ? "" : "_reverse");
+    ink_format(names->w_ih, sizeof names->w_ih, "weight_ih%s", suffix);
+    ink_format(names->w_hh, sizeof names->w_hh, "weight_hh%s", suffix);
+    ink_format(names->w_hr, sizeof names->w_hr, "weight_hr%s", suffix);
+    ink_format(names->b_ih, sizeof names->b_ih, "bias_ih%s", suffix);
+    ink_format(names->b_hh, sizeof names->b_hh, "bias_hh%s", suffix);
+}
+
+/* The recurrent matrix is [G h, h]: it tells the hidden size, and whether the file means this cell. */
+static ink_result hidden_size_of(ink_loader *loader, const char *name, ink_recurrent *recurrent)
+{
+    ink_cell cell = recurrent->cell;
     size_t n, k, n_expected;
     INK_TRY(ink_loader_matrix_shape(loader, name, false, &n, &k));
     if (!ink_size_mul(k, ink_cell_gates(cell), &n_expected) || n != n_expected)
@@ -88,7 +101,28 @@ static ink_result hidden_size_of(ink_loader *loader, ink_cell cell, const char *
                         "%q: tensor '%q' is [%z, %z]; for %s with hidden size %z it would have %z rows for each unit",
                         ink_weights_name(loader->weights), ink_loader_find(loader, name)->name, n, k,
                         ink_cell_name(cell), k, ink_cell_gates(cell));
-    *hidden_size = k;
+    recurrent->hidden_size = recurrent->h_size = k;
+    return INK_OK;
+}
+
+/* hidden_size and h_size. The recurrent matrix is [G h, h_size]; the projection of an LSTM, which is there where h_size
+   is less than h, is [h_size, h]. */
+static ink_result read_sizes(ink_loader *loader, const inventory *found, size_t hidden_size, ink_recurrent *recurrent)
+{
+    parameter_names first;
+    const char *file = ink_weights_name(loader->weights);
+    name_parameters(found, 0, 0, &first);
+    recurrent->hidden_size = recurrent->h_size = hidden_size;
+    if (found->projected && (recurrent->cell != INK_LSTM || hidden_size != 0))
+        return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED, "%q: tensor '%q%s': there is no %s with projections here",
+                        file, loader->name, first.w_hr,
+                        recurrent->cell != INK_LSTM ? ink_cell_name(recurrent->cell) : "language model");
+    if (!found->projected)
+        return hidden_size != 0 ? INK_OK : hidden_size_of(loader, first.w_hh, recurrent);
+    INK_TRY(ink_loader_matrix_shape(loader, first.w_hr, false, &recurrent->h_size, &recurrent->hidden_size));
+    if (recurrent->h_size >= recurrent->hidden_size)
+        return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: tensor '%q%s' is [%z, %z]: a projection makes h smaller",
+                        file, loader->name, first.w_hr, recurrent->h_size, recurrent->hidden_size);
     return INK_OK;
 }
 
@@ -104,21 +138,6 @@ static ink_result read_biases(ink_loader *loader, const char *b_ih, const char *
     return ink_loader_vector(loader, b_hh, n, &layer->b_hh);
 }
 
-typedef struct parameter_names {
-    char w_ih[48], w_hh[48], b_ih[48], b_hh[48];
-} parameter_names;
-
-static void name_parameters(const inventory *found, size_t layer, size_t direction, parameter_names *names)
-{
-    char suffix[32] = "";
-    if (!found->is_cell)
-        ink_format(suffix, sizeof suffix, "_l%z%s", layer, direction == 0 ? "" : "_reverse");
-    ink_format(names->w_ih, sizeof names->w_ih, "weight_ih%s", suffix);
-    ink_format(names->w_hh, sizeof names->w_hh, "weight_hh%s", suffix);
-    ink_format(names->b_ih, sizeof names->b_ih, "bias_ih%s", suffix);
-    ink_format(names->b_hh, sizeof names->b_hh, "bias_hh%s", suffix);
-}
-
 /* One direction of one layer, whose input rows have `in` elements; 0: whatever the file has. */
 static ink_result read_layer(ink_loader *loader, const parameter_names *names, const ink_recurrent *recurrent,
                              size_t in, ink_recurrent_layer *layer)
@@ -127,7 +146,10 @@ static ink_result read_layer(ink_loader *loader, const parameter_names *names, c
     size_t rows = ink_cell_gates(recurrent->cell) * recurrent->hidden_size;
     INK_TRY(ink_loader_matrix_shape(loader, names->w_ih, false, &n, &file_in));
     INK_TRY(ink_loader_matrix(loader, names->w_ih, rows, in != 0 ? in : file_in, false, &layer->w_ih));
-    INK_TRY(ink_loader_matrix(loader, names->w_hh, rows, recurrent->hidden_size, false, &layer->w_hh));
+    INK_TRY(ink_loader_matrix(loader, names->w_hh, rows, recurrent->h_size, false, &layer->w_hh));
+    layer->w_hr = (ink_matrix){0};
+    if (recurrent->h_size != recurrent->hidden_size)
+        INK_TRY(ink_loader_matrix(loader, names->w_hr, recurrent->h_size, recurrent->hidden_size, false, &layer->w_hr));
     return read_biases(loader, names->b_ih, names->b_hh, rows, layer);
 }
 
@@ -148,7 +170,7 @@ static ink_result read_layers(ink_loader *loader, const inventory *found, size_t
         }
         if (layer == 0)
             recurrent->in = in;
-        in = n_directions * recurrent->hidden_size;
+        in = n_directions * recurrent->h_size;
         loader->expected = "the layer before it";
     }
     loader->expected = asking;
@@ -159,7 +181,6 @@ ink_result ink_recurrent_read(ink_loader *loader, const char *name, ink_cell cel
                               size_t n_layers, ink_recurrent *recurrent)
 {
     inventory found;
-    parameter_names first;
     size_t scope = ink_loader_enter_module(loader, name);
     INK_TRY(take_inventory(loader, name, &found));
     if (n_layers != 0 && n_layers != found.n_layers)
@@ -169,10 +190,7 @@ ink_result ink_recurrent_read(ink_loader *loader, const char *name, ink_cell cel
     recurrent->cell = cell;
     recurrent->n_layers = found.n_layers;
     recurrent->n_directions = found.n_directions;
-    recurrent->hidden_size = hidden_size;
-    name_parameters(&found, 0, 0, &first);
-    if (hidden_size == 0)
-        INK_TRY(hidden_size_of(loader, cell, first.w_hh, &recurrent->hidden_size));
+    INK_TRY(read_sizes(loader, &found, hidden_size, recurrent));
     INK_TRY(read_layers(loader, &found, in, recurrent));
     ink_loader_leave(loader, scope);
     return INK_OK;
@@ -225,7 +243,7 @@ size_t ink_recurrent_in(const ink_recurrent *recurrent)
 
 size_t ink_recurrent_out(const ink_recurrent *recurrent)
 {
-    return recurrent->hidden_size * recurrent->n_directions;
+    return recurrent->h_size * recurrent->n_directions;
 }
 
 size_t ink_recurrent_hidden_size(const ink_recurrent *recurrent)
@@ -246,6 +264,6 @@ size_t ink_recurrent_directions(const ink_recurrent *recurrent)
 /* h of all layers and directions, and for the LSTM c as well. */
 size_t ink_recurrent_state_size(const ink_recurrent *recurrent)
 {
-    size_t h_size = recurrent->n_layers * recurrent->n_directions * recurrent->hidden_size;
-    return recurrent->cell == INK_LSTM ? 2 * h_size : h_size;
+    size_t n_rows = recurrent->n_layers * recurrent->n_directions;
+    return n_rows * (recurrent->h_size + (recurrent->cell == INK_LSTM ? recurrent->hidden_size : 0));
 }

@@ -25,7 +25,7 @@ static void mix(ink_config *config, const char *key, uint64_t value)
 ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *file,
                            ink_config *config)
 {
-    *config = (ink_config){.ctx = ctx, .fingerprint = INK_HASH_START};
+    *config = (ink_config){.ctx = ctx, .source = source, .arena = arena, .fingerprint = INK_HASH_START};
     INK_TRY(ink_json_open(ctx, arena, source, file, MAX_CONFIG_BYTES, &config->document));
     if (config->document.nodes[0].kind != INK_JSON_OBJECT)
         return ink_fail(ctx, INK_ERROR_MISMATCH, "%q: expected an object of settings", config->document.file);
@@ -132,6 +132,16 @@ ink_result ink_config_bool(ink_config *config, const char *key, bool *value)
     if (node != INK_JSON_NONE)
         INK_TRY(ink_json_get_bool(config->ctx, &config->document, node, value));
     mix(config, key, *value);
+    return INK_OK;
+}
+
+ink_result ink_config_refuse(ink_config *config, const char *key)
+{
+    bool set = false;
+    INK_TRY(ink_config_bool(config, key, &set));
+    if (set)
+        return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED, "%q: %s: models with this setting do not run here",
+                        config->document.file, key);
     return INK_OK;
 }
 

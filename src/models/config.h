@@ -9,7 +9,7 @@
 #define INK_MODELS_CONFIG_H
 
 #include <inkling/dense.h>
-#include <inkling/embedding.h>
+#include <inkling/model.h>
 
 #include "../base/sort.h"
 #include "../files/json.h"
@@ -25,6 +25,9 @@
 
 typedef struct ink_config {
     ink_context *ctx;
+    const ink_source *source;   /* the folder, for kinds that read more of its files */
+    ink_arena *arena;           /* growing; theirs too, until the model is open */
+    ink_pooling pooling;        /* the caller's (ink_model_options) */
     ink_json_document document; /* without nodes: there is no such file, and no setting is there */
     ink_json object;            /* where settings are looked up: 0, the root, or an object in it */
     uint64_t fingerprint;
@@ -54,6 +57,9 @@ ink_result ink_config_number(ink_config *config, const char *key, double min, do
 ink_result ink_config_epsilon(ink_config *config, const char *key, float *value);
 ink_result ink_config_bool(ink_config *config, const char *key, bool *value);
 ink_result ink_config_activation(ink_config *config, const char *key, ink_activation *value);
+
+/* INK_ERROR_UNSUPPORTED if this setting is there and true. */
+ink_result ink_config_refuse(ink_config *config, const char *key);
 
 /* A string, "" without the key. Lives as long as the document. */
 ink_result ink_config_string(ink_config *config, const char *key, const char **value);

@@ -148,6 +148,7 @@ ink_result ink_model_forward_list(ink_context *ctx, const ink_model *model, cons
     INK_REQUIRE(ctx, model);
     if (n_items == 0)
         return INK_OK;
+    INK_TRY(ink_model_require_states(ctx, model));
     INK_REQUIRE(ctx, items);
     for (size_t i = 0; i < n_items; i++) {
         INK_TRY(check_item(ctx, model, &items[i], i));
@@ -185,6 +186,7 @@ ink_result ink_context_reserve(ink_context *ctx, const ink_model *model, size_t 
     pass_scratch scratch;
     INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, model);
+    INK_TRY(ink_model_require_states(ctx, model));
     size_t most = model->info.context_length;
     if (most != 0 && (capacity == 0 || capacity > most))
         capacity = most;

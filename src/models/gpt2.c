@@ -19,16 +19,6 @@ typedef struct settings {
     bool scale_scores, scale_by_layer;
 } settings;
 
-static ink_result refuse_flag(ink_config *config, const char *key)
-{
-    bool set = false;
-    INK_TRY(ink_config_bool(config, key, &set));
-    if (set)
-        return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED, "%q: %s: models with this setting do not run here",
-                        config->document.file, key);
-    return INK_OK;
-}
-
 /* Defaults are those of GPT2Config. */
 static ink_result read_settings(ink_config *config, ink_model *model, settings *s)
 {
@@ -50,7 +40,7 @@ static ink_result read_settings(ink_config *config, ink_model *model, settings *
     INK_TRY(ink_config_activation(config, "activation_function", &s->activation));
     INK_TRY(ink_config_bool(config, "scale_attn_weights", &s->scale_scores));
     INK_TRY(ink_config_bool(config, "scale_attn_by_inverse_layer_idx", &s->scale_by_layer));
-    INK_TRY(refuse_flag(config, "add_cross_attention"));
+    INK_TRY(ink_config_refuse(config, "add_cross_attention"));
     if (s->hidden_size % s->n_heads != 0)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: n_embd is %z, which %z heads (n_head) do not divide",
                         config->document.file, s->hidden_size, s->n_heads);

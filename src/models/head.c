@@ -45,24 +45,24 @@ void ink_head_take_scratch(ink_arena *arena, const ink_model *model, const ink_p
     scratch->x = ink_arena_take(arena, size->rows * hidden_size, sizeof *scratch->x);
     scratch->targets = ink_arena_take(arena, size->rows, sizeof *scratch->targets);
     scratch->block = NULL;
-    if (size->n_items > 1)
-        scratch->block = ink_arena_take(arena, ink_size_min(size->rows, BLOCK_ROWS) * model->info.vocab_size,
+    if (size->n_items > 1 && model->head.weight != NULL)
+        scratch->block = ink_arena_take(arena, ink_size_min(size->rows, BLOCK_ROWS) * model->head.weight->n,
                                         sizeof *scratch->block);
 }
 
 static void multiply(ink_context *ctx, const ink_model *model, const float *x, size_t n, float *logits)
 {
     size_t hidden_size = model->info.hidden_size;
-    size_t vocab_size = model->info.vocab_size;
+    size_t width = model->head.weight->n;
     ink_product product = {.x = x,
                            .x_stride = hidden_size,
                            .m = n,
                            .w = model->head.weight,
                            .bias = model->head.bias,
                            .y = logits,
-                           .y_stride = vocab_size};
+                           .y_stride = width};
     ink_multiply(ctx, &product);
-    INK_LOOK(ctx, "logits", ink_tensor_2d(logits, n, vocab_size));
+    INK_LOOK(ctx, "logits", ink_tensor_2d(logits, n, width));
 }
 
 /* How many of the n >= 1 targets, from the first on, want logits as the first does; and of these, how many lie side by
@@ -75,10 +75,10 @@ static size_t wanting(const ink_head_target *targets, size_t n)
     return count;
 }
 
-static size_t side_by_side(const ink_head_target *targets, size_t n, size_t vocab_size)
+static size_t side_by_side(const ink_head_target *targets, size_t n, size_t width)
 {
     size_t count = 1;
-    while (count < n && targets[count].logits == targets[count - 1].logits + vocab_size)
+    while (count < n && targets[count].logits == targets[count - 1].logits + width)
         count++;
     return count;
 }
@@ -86,19 +86,19 @@ static size_t side_by_side(const ink_head_target *targets, size_t n, size_t voca
 /* Logits of the next rows, of which the first wants them; returns how many rows that were. */
 static size_t run_some(ink_context *ctx, const ink_model *model, const ink_head_scratch *scratch, size_t row, size_t n)
 {
-    size_t vocab_size = model->info.vocab_size;
+    size_t width = model->head.weight->n;
     const float *x = scratch->x + row * model->info.hidden_size;
     const ink_head_target *targets = scratch->targets + row;
     size_t wanted = wanting(targets, n - row);
     size_t block = ink_size_min(wanted, BLOCK_ROWS);
-    size_t together = side_by_side(targets, wanted, vocab_size);
+    size_t together = side_by_side(targets, wanted, width);
     if (together >= block || scratch->block == NULL) {
         multiply(ctx, model, x, together, targets[0].logits);
         return together;
     }
     multiply(ctx, model, x, block, scratch->block);
     for (size_t i = 0; i < block; i++)
-        memcpy(targets[i].logits, scratch->block + i * vocab_size, vocab_size * sizeof(float));
+        memcpy(targets[i].logits, scratch->block + i * width, width * sizeof(float));
     return block;
 }
 

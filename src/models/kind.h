@@ -74,7 +74,7 @@ typedef struct ink_model_kind {
        is none. */
     const char *const *ignored;
 
-    const ink_network *network;
+    const ink_network *network; /* NULL: an encoder, whose texts are run whole (encoder.c) */
 } ink_model_kind;
 
 extern const ink_model_kind ink_kind_gpt2;
@@ -86,12 +86,16 @@ extern const ink_model_kind ink_kind_rnn;
 extern const ink_model_kind ink_kind_gru;
 extern const ink_model_kind ink_kind_lstm;
 extern const ink_model_kind ink_kind_mlp;
+extern const ink_model_kind ink_kind_bert;
+extern const ink_model_kind ink_kind_distilbert;
+extern const ink_model_kind ink_kind_roberta;
 
 /* From hidden vectors to logits (head.c):   logits = norm(x) W^T + b */
 typedef struct ink_head {
     const ink_norm *norm;     /* NULL: none */
-    const ink_matrix *weight; /* [vocab_size, hidden_size]: the embedding's if the two are tied, else `own` */
-    const float *bias;        /* [vocab_size] or NULL */
+    const ink_matrix *weight; /* [vocab_size or labels, hidden_size]: the embedding's if the two are tied, else `own`;
+                                 NULL: an encoder without a head */
+    const float *bias;        /* the same number, or NULL */
     ink_matrix own;
 } ink_head;
 
@@ -127,17 +131,20 @@ ink_result ink_generation_read(ink_arena *arena, ink_config *config, ink_config 
 /* Where passes put what comes of row i of x. */
 typedef struct ink_head_target {
     float *hidden; /* [hidden_size], or NULL */
-    float *logits; /* [vocab_size], or NULL */
+    float *logits; /* [vocab_size or labels], or NULL */
 } ink_head_target;
 
 typedef struct ink_head_scratch {
     float *x;                 /* [rows, hidden_size] */
     ink_head_target *targets; /* [rows] */
-    float *block; /* [a few rows, vocab_size]; NULL for a single sequence, whose logits lie side by side */
+    float *block; /* [a few rows, vocab_size or labels]; NULL for a single sequence, whose logits lie side by side */
 } ink_head_scratch;
 void ink_head_take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size,
                            ink_head_scratch *scratch);
 void ink_head_run(ink_context *ctx, const ink_model *model, const ink_head_scratch *scratch, size_t n);
+
+/* INK_ERROR_UNSUPPORTED with a sentence for an encoder. */
+ink_result ink_model_require_states(ink_context *ctx, const ink_model *model);
 
 /* The network's set_length(), and the state's own. */
 void ink_state_set_length(ink_state *state, size_t length);

@@ -13,6 +13,7 @@
 static const ink_model_kind *const kinds[] = {
     &ink_kind_gpt2, &ink_kind_llama, &ink_kind_mistral, &ink_kind_qwen2, &ink_kind_qwen3,
     &ink_kind_rnn,  &ink_kind_gru,   &ink_kind_lstm,    &ink_kind_mlp,
+    &ink_kind_bert, &ink_kind_distilbert, &ink_kind_roberta,
 };
 
 typedef struct opening {
@@ -42,7 +43,7 @@ static ink_result find_kind(ink_context *ctx, ink_config *config, const ink_mode
                         config->document.file);
     return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
                     "%q: model_type '%q' is none of those that run here: gpt2, llama, mistral, qwen2, qwen3, "
-                    "rnn, gru, lstm, mlp",
+                    "rnn, gru, lstm, mlp, bert, distilbert, roberta",
                     config->document.file, name);
 }
 
@@ -157,6 +158,7 @@ static ink_result open_model(opening *job, const ink_source *source, ink_arena *
     opened = ink_config_open(ctx, work, source, INK_GENERATION_FILE, &job->generation);
     if (opened != INK_OK && opened != INK_ERROR_NOT_FOUND)
         return opened;
+    job->config.pooling = job->options.pooling;
     INK_TRY(find_kind(ctx, &job->config, &job->kind));
     INK_TRY(refuse_quantised(ctx, &job->config));
     INK_TRY(ink_weights_open_folder(ctx, source, &job->weights));
@@ -178,6 +180,9 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
     if (type != INK_TYPE_NONE && !ink_matrix_holds(type))
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
                         "ink_model_open: weights cannot be held as %s, only as F32, BF16 or F16", ink_type_name(type));
+    if ((unsigned)job.options.pooling >= INK_N_POOLINGS)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no pooling %d", __func__,
+                        (long long)job.options.pooling);
     if (job.options.source == NULL)
         INK_REQUIRE(ctx, folder);
     ink_source source = job.options.source != NULL ? *job.options.source : ink_source_folder(folder);

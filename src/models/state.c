@@ -51,10 +51,21 @@ static ink_result build(void *args, ink_arena *arena, void **object)
     return INK_OK;
 }
 
+ink_result ink_model_require_states(ink_context *ctx, const ink_model *model)
+{
+    if (model->kind->network == NULL)
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
+                        "a %s model is an encoder, which sees a text whole and has no state: ink_model_encode() runs "
+                        "it",
+                        model->kind->name);
+    return INK_OK;
+}
+
 /* What a capacity asked for means for a model: 0 is all it can, and no limit where there is none. */
 static ink_result prepare(ink_context *ctx, const ink_model *model, size_t capacity, order *wanted)
 {
     size_t most = model->info.context_length;
+    INK_TRY(ink_model_require_states(ctx, model));
     if (most == 0)
         capacity = SIZE_MAX;
     else if (capacity == 0)

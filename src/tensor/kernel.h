@@ -46,6 +46,15 @@ typedef struct ink_kernel {
     void (*add)(const float *x, size_t n, float *y);
     void (*multiply_elements)(const float *x, size_t n, float *y);
 
+    /* y[i] += weight / total x[i], fused; y[i] = the larger of x[i] and y[i]; x / max(|x|, 1e-12) in place. */
+    void (*add_share)(const float *x, size_t n, float weight, float total, float *y);
+    void (*keep_largest)(const float *x, size_t n, float *y);
+    void (*unit_length)(float *x, size_t n);
+
+    /* What an nn.BatchNorm1d does to x is scale x + shift; weight and bias may be NULL. */
+    void (*batch_norm)(const float *mean, const float *variance, const float *weight, const float *bias, size_t n,
+                       float eps, float *scale, float *shift);
+
     /* 1 / sqrt(x), both steps rounded. */
     float (*inverse_sqrt)(float x);
 

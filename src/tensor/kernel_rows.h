@@ -107,6 +107,25 @@ static void multiply_elements(const float *x, size_t n, float *y)
     }
 }
 
+/* y += weight / total x */
+static void add_share(const float *x, size_t n, float weight, float total, float *y)
+{
+    const vec share = vec_splat(weight / total);
+    for (size_t i = 0; i < n; i += 16) {
+        size_t lanes = lanes_from(i, n);
+        store_lanes(y + i, lanes, vec_fma(share, load_lanes(x + i, lanes), load_lanes(y + i, lanes)));
+    }
+}
+
+/* y = max(x, y) */
+static void keep_largest(const float *x, size_t n, float *y)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        size_t lanes = lanes_from(i, n);
+        store_lanes(y + i, lanes, vec_max(load_lanes(x + i, lanes), load_lanes(y + i, lanes)));
+    }
+}
+
 /* |x| < infinity, which NaN is not either. */
 static bool all_finite(const float *x, size_t n)
 {
@@ -169,9 +188,35 @@ INLINE float mean_of_powers(const float *x, size_t n, float shift, int power)
     return vec_sum(sum) / (float)n;
 }
 
+/* x / max(|x|, 1e-12) */
+static void unit_length(float *x, size_t n)
+{
+    vec sum = vec_splat(0);
+    for (size_t i = 0; i < n; i += 16) {
+        vec v = load_lanes(x + i, lanes_from(i, n));
+        sum = vec_fma(v, v, sum);
+    }
+    float length = float_sqrt(vec_sum(sum));
+    const vec scale = vec_splat(1 / (length > 1e-12f ? length : 1e-12f));
+    for (size_t i = 0; i < n; i += 16) {
+        size_t lanes = lanes_from(i, n);
+        store_lanes(x + i, lanes, vec_mul(load_lanes(x + i, lanes), scale));
+    }
+}
+
 static float inverse_sqrt(float x)
 {
     return 1 / float_sqrt(x);
+}
+
+/* scale = weight / sqrt(variance + eps), shift = bias - scale mean */
+static void batch_norm(const float *mean, const float *variance, const float *weight, const float *bias, size_t n,
+                       float eps, float *scale, float *shift)
+{
+    for (size_t i = 0; i < n; i++) {
+        scale[i] = inverse_sqrt(variance[i] + eps) * (weight != NULL ? weight[i] : 1);
+        shift[i] = (bias != NULL ? bias[i] : 0) - scale[i] * mean[i];
+    }
 }
 
 /* y = (x - mean) / sqrt(var + eps) * weight + bias,   var the mean of (x - mean)^2, in a second pass for precision */

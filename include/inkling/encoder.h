@@ -1,0 +1,115 @@
+/*
+ * encoder.h - texts to vectors: BERT, DistilBERT, RoBERTa, and the sentence encoders built on them.
+ *
+ * An encoder is opened as every model is (model.h) and sees a whole text at once, both ways, so it has no state. What
+ * it makes of a text is one of these:
+ *
+ *   hidden states    a row for each token                            every encoder
+ *   pooled           tanh(W h_0 + b) of the first token's row        BertModel, RobertaModel with a pooler
+ *   embedding        a vector for the text                           sentence-transformers folders
+ *   logits           one row of label scores for the text            ...ForSequenceClassification
+ *                    one row of label scores for each token          ...ForTokenClassification
+ *                    one row of vocabulary scores for each token     ...ForMaskedLM, BertForPreTraining
+ *   probabilities    the same after the softmax, or the sigmoid
+ *
+ * The class under `architectures` in config.json says which head there is; without one there is none. A folder with
+ * modules.json is a sentence encoder and runs what that names: the pooling (all modes), Dense and Normalize. Without
+ * modules.json nobody has said how rows become one vector; the caller may, in ink_model_options.
+ *
+ *     ink_model_open(ctx, "all-MiniLM-L6-v2", NULL, &model);
+ *     const ink_encoder_info *encoder = ink_model_get_encoder(model);
+ *     float *vectors = malloc(2 * encoder->embedding_size * sizeof *vectors);
+ *     ink_text texts[2] = {{.tokens = first, .n_tokens = 7, .output = vectors},
+ *                          {.tokens = second, .n_tokens = 9, .output = vectors + encoder->embedding_size}};
+ *     ink_model_encode(ctx, model, INK_EMBEDDING, texts, 2);
+ *
+ * The ids are those of the tokenizer with its template ([CLS] ... [SEP]); nothing is added or padded here. Texts of any
+ * lengths go through together without padding, and each result is bit-identical to encoding the text alone.
+ *
+ * Looking inside: rows are the tokens of a pass, those of whole texts in order, at most 128 or one longer text.
+ * "embedding" after its norm; in block i the names of model.h under "h.i.", "norm_1" and "norm_2" being behind the
+ * sums; of the rows that the head gets "head.transform", "norm_f" if it has a norm, and "logits"; "pooled" of sentence
+ * encoders, a row for each text.
+ */
+#ifndef INKLING_ENCODER_H
+#define INKLING_ENCODER_H
+
+#include <inkling/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum ink_encoding {
+    INK_HIDDEN_STATES, /* [positions, hidden_size] */
+    INK_POOLED,        /* [hidden_size] */
+    INK_EMBEDDING,     /* [embedding_size] */
+    INK_LOGITS,        /* [n_labels]; or [positions, n_labels]; or [positions, vocab_size] */
+    INK_PROBABILITIES, /* as INK_LOGITS */
+    INK_N_ENCODINGS
+} ink_encoding;
+
+/* What the head of a model is for. */
+typedef enum ink_task {
+    INK_TASK_NONE,
+    INK_TASK_CLASSIFY_TEXT,
+    INK_TASK_CLASSIFY_TOKENS,
+    INK_TASK_FILL /* masked tokens */
+} ink_task;
+
+/* How logits become probabilities: `problem_type` of config.json, or what transformers concludes without it. */
+typedef enum ink_problem {
+    INK_SINGLE_LABEL, /* softmax over the labels, or over the vocabulary */
+    INK_MULTI_LABEL,  /* sigmoid of each */
+    INK_REGRESSION    /* the logits themselves; also a classifier with one label */
+} ink_problem;
+
+typedef struct ink_encoder_info {
+    ink_task task;
+    size_t max_tokens;     /* to this many ids, those of the template included, the folder's makers cut a text:
+                              max_seq_length of sentence_bert_config.json, or the context_length of model.h, beyond
+                              which a text is refused */
+    size_t n_types;        /* rows of the token-type embedding; 0: there is none, and types must be 0 */
+    size_t embedding_size; /* 0: the folder does not say how texts become vectors, and nor did the options */
+    bool has_pooled;
+    ink_problem problem;
+    size_t n_labels;           /* of a classifier, else 0 */
+    const char *const *labels; /* [n_labels]: id2label, or "LABEL_0", ... */
+    bool lower_case;           /* texts are to be in lower case before they are encoded (do_lower_case) */
+    const char *prompt;        /* and to begin with this: default_prompt_name; "" for most */
+} ink_encoder_info;
+
+/* NULL for a model that is no encoder. Lives as long as the model. */
+const ink_encoder_info *ink_model_get_encoder(const ink_model *model);
+
+/* Floats of one row of an encoding; 0: the model does not give it. */
+size_t ink_model_encoding_size(const ink_model *model, ink_encoding encoding);
+
+/* One text of a list. */
+typedef struct ink_text {
+    const ink_token *tokens; /* [n_tokens] */
+    size_t n_tokens;         /* 1 to context_length */
+    const ink_token *types;  /* [n_tokens]: rows of the token-type embedding; NULL: all 0 */
+    const size_t *positions; /* [n_positions]: tokens whose rows are wanted, of what is given for each token, in any
+                                order; NULL: all n_tokens */
+    size_t n_positions;
+    float *output;           /* as the encoding says */
+} ink_text;
+
+/* Encodes many texts in one pass. Everything is checked before anything is written: INK_ERROR_UNSUPPORTED for an
+   encoding the model does not give, or a model that is no encoder; INK_ERROR_ARGUMENT for a text without tokens, ids,
+   types and positions out of range; INK_ERROR_LIMIT for a text that is too long; INK_ERROR_MEMORY. No outputs may
+   overlap. */
+ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encoding encoding, const ink_text *texts,
+                            size_t n_texts);
+
+/* Takes the scratch memory for lists of up to n_texts texts and n_tokens tokens in all, the longest of max_tokens,
+   ahead of time: such calls allocate nothing then, not even the first time. max_tokens 0: the context length. */
+ink_result ink_model_encode_reserve(ink_context *ctx, const ink_model *model, size_t n_texts, size_t n_tokens,
+                                    size_t max_tokens);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,207 @@
+/*
+ * encoder_read.c - reads an encoder by the names on its page (encoder.h).
+ */
+#include <string.h>
+
+#include "encoder.h"
+
+/* ---- settings ------------------------------------------------------------------------------------------------- */
+
+typedef struct settings {
+    size_t hidden_size, n_heads, inner_size, n_positions;
+    ink_activation activation;
+    float epsilon;
+} settings;
+
+/* What these keys may say changes the network into one that does not run here. */
+static ink_result refuse_others(ink_config *config)
+{
+    const char *positions;
+    INK_TRY(ink_config_string(config, "position_embedding_type", &positions));
+    if (positions[0] != '\0' && strcmp(positions, "absolute") != 0)
+        return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED,
+                        "%q: position_embedding_type is '%q', of which only 'absolute' runs here",
+                        config->document.file, positions);
+    INK_TRY(ink_config_refuse(config, "is_decoder"));
+    return ink_config_refuse(config, "add_cross_attention");
+}
+
+/* Where position ids begin: at 0, or behind the id of the padding token. */
+static ink_result read_positions(ink_config *config, const ink_encoder_page *page, settings *s, ink_model_info *info,
+                                 ink_encoder *encoder)
+{
+    s->n_positions = 512;
+    INK_TRY(ink_config_size(config, "max_position_embeddings", INK_MAX_IDS, &s->n_positions));
+    encoder->padding = 1;
+    INK_TRY(ink_config_token(config, "pad_token_id", info->vocab_size, &encoder->padding));
+    encoder->skips_padding = page->skips_padding && encoder->padding >= 0;
+    encoder->first_position = encoder->skips_padding ? (size_t)encoder->padding + 1 : 0;
+    if (encoder->first_position >= s->n_positions)
+        return ink_fail(config->ctx, INK_ERROR_MISMATCH,
+                        "%q: max_position_embeddings is %z, but positions begin behind pad_token_id %d",
+                        config->document.file, s->n_positions, (long long)encoder->padding);
+    info->context_length = s->n_positions - encoder->first_position;
+    return INK_OK;
+}
+
+static ink_result read_settings(ink_config *config, const ink_encoder_page *page, ink_model *model,
+                                ink_encoder *encoder, settings *s)
+{
+    const ink_body_names *names = page->names;
+    ink_model_info *info = &model->info;
+    *s = (settings){
+        .hidden_size = 768, .n_heads = 12, .inner_size = 3072, .activation = INK_GELU, .epsilon = 1e-12F};
+    info->vocab_size = page->default_vocab_size;
+    info->n_layers = page->default_layers;
+    encoder->info.n_types = names->type != NULL ? 2 : 0;
+    INK_TRY(ink_config_size(config, "vocab_size", INK_MAX_IDS, &info->vocab_size));
+    INK_TRY(ink_config_size(config, names->n_layers, INK_MAX_LAYERS, &info->n_layers));
+    INK_TRY(ink_config_size(config, names->hidden_size, INK_MAX_WIDTH, &s->hidden_size));
+    INK_TRY(ink_config_size(config, names->n_heads, INK_MAX_WIDTH, &s->n_heads));
+    INK_TRY(ink_config_size(config, names->inner_size, INK_MAX_WIDTH, &s->inner_size));
+    INK_TRY(ink_config_activation(config, names->activation, &s->activation));
+    if (names->epsilon != NULL)
+        INK_TRY(ink_config_epsilon(config, names->epsilon, &s->epsilon));
+    if (names->type != NULL)
+        INK_TRY(ink_config_size(config, "type_vocab_size", INK_MAX_WIDTH, &encoder->info.n_types));
+    INK_TRY(refuse_others(config));
+    INK_TRY(read_positions(config, page, s, info, encoder));
+    if (s->hidden_size % s->n_heads != 0)
+        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: %s is %z, which %z heads (%s) do not divide",
+                        config->document.file, names->hidden_size, s->hidden_size, s->n_heads, names->n_heads);
+    info->hidden_size = s->hidden_size;
+    return ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token);
+}
+
+/* ---- tensors -------------------------------------------------------------------------------------------------- */
+
+/* `bias` of a module, or, of norms in files that were once TensorFlow's, `beta`. */
+static ink_result require_bias(ink_loader *loader, const char *name)
+{
+    size_t scope = ink_loader_enter_module(loader, name);
+    bool there = ink_loader_has(loader, "bias") || ink_loader_has(loader, "beta");
+    if (!there)
+        return ink_fail(loader->ctx, INK_ERROR_NOT_FOUND, "%q: there is no tensor '%qbias'",
+                        ink_weights_name(loader->weights), loader->name);
+    ink_loader_leave(loader, scope);
+    return INK_OK;
+}
+
+ink_result ink_encoder_read_linear(ink_loader *loader, const char *name, size_t out, size_t in,
+                                   ink_activation activation, ink_dense *dense)
+{
+    INK_TRY(require_bias(loader, name));
+    return ink_dense_read(loader, name, out, in, false, activation, dense);
+}
+
+ink_result ink_encoder_read_norm(ink_loader *loader, const char *name, size_t size, float epsilon, ink_norm *norm)
+{
+    INK_TRY(require_bias(loader, name));
+    return ink_norm_read(loader, name, INK_LAYER_NORM, size, epsilon, norm);
+}
+
+static ink_result read_block(ink_loader *loader, const ink_body_names *names, const settings *s, size_t i,
+                             ink_block *block)
+{
+    size_t hidden = s->hidden_size;
+    size_t scope = ink_loader_enter(loader, names->block, i);
+    const ink_dense_part qkv[] = {{names->query, hidden}, {names->key, hidden}, {names->value, hidden}};
+    *block = (ink_block){.post_norm = true,
+                         .attention = {.n_heads = s->n_heads,
+                                       .n_kv_heads = s->n_heads,
+                                       .head_dim = hidden / s->n_heads,
+                                       .bidirectional = true}};
+    for (size_t part = 0; part < 3; part++)
+        INK_TRY(require_bias(loader, qkv[part].name));
+    INK_TRY(ink_dense_read_parts(loader, qkv, 3, hidden, &block->qkv));
+    INK_TRY(ink_encoder_read_linear(loader, names->out, hidden, hidden, INK_IDENTITY, &block->out));
+    INK_TRY(ink_encoder_read_norm(loader, names->norm_1, hidden, s->epsilon, &block->norm_1));
+    INK_TRY(ink_encoder_read_linear(loader, names->up, s->inner_size, hidden, s->activation, &block->up));
+    INK_TRY(ink_encoder_read_linear(loader, names->down, hidden, s->inner_size, INK_IDENTITY, &block->down));
+    INK_TRY(ink_encoder_read_norm(loader, names->norm_2, hidden, s->epsilon, &block->norm_2));
+    ink_loader_leave(loader, scope);
+    return INK_OK;
+}
+
+/* Blocks the file has beyond those of config.json would be left out silently. */
+static ink_result refuse_more_blocks(ink_loader *loader, const ink_body_names *names, size_t n_blocks)
+{
+    size_t scope = ink_loader_enter(loader, names->block, n_blocks);
+    size_t query = ink_loader_enter_module(loader, names->query);
+    bool more = ink_loader_has(loader, "weight");
+    if (more)
+        return ink_fail(loader->ctx, INK_ERROR_MISMATCH,
+                        "%q: there is a tensor '%qweight', but %s asks for %z layers (%s)",
+                        ink_weights_name(loader->weights), loader->name, loader->expected, n_blocks, names->n_layers);
+    ink_loader_leave(loader, query);
+    ink_loader_leave(loader, scope);
+    return INK_OK;
+}
+
+static ink_result read_body(ink_loader *loader, const ink_body_names *names, const settings *s, ink_model *model,
+                            ink_encoder *encoder)
+{
+    size_t hidden = s->hidden_size;
+    ink_block spare;
+    INK_TRY(ink_embedding_read(loader, names->word, model->info.vocab_size, hidden, &model->embedding));
+    INK_TRY(ink_embedding_read(loader, names->position, s->n_positions, hidden, &encoder->positions));
+    if (names->type != NULL)
+        INK_TRY(ink_embedding_read(loader, names->type, encoder->info.n_types, hidden, &encoder->types));
+    INK_TRY(ink_encoder_read_norm(loader, names->norm, hidden, s->epsilon, &encoder->norm));
+    encoder->n_blocks = model->info.n_layers;
+    encoder->blocks = ink_arena_take(loader->arena, encoder->n_blocks, sizeof *encoder->blocks);
+    for (size_t i = 0; i < encoder->n_blocks; i++)
+        INK_TRY(read_block(loader, names, s, i, encoder->blocks != NULL ? &encoder->blocks[i] : &spare));
+    return refuse_more_blocks(loader, names, encoder->n_blocks);
+}
+
+/* Files of the bare model lack the prefix that files of models with a head have. */
+static const char *prefix_of_file(ink_loader *loader, const ink_encoder_page *page)
+{
+    size_t scope = ink_loader_enter_module(loader, page->prefix);
+    size_t word = ink_loader_enter_module(loader, page->names->word);
+    bool prefixed = ink_loader_has(loader, "weight");
+    ink_loader_leave(loader, word);
+    ink_loader_leave(loader, scope);
+    return prefixed ? page->prefix : "";
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------ */
+
+/* Without modules.json the caller may have said how rows become one vector. */
+static void pool_as_asked(const ink_config *config, size_t hidden_size, ink_encoder *encoder)
+{
+    if (config->pooling == INK_POOLING_NONE)
+        return;
+    encoder->sentence = (ink_sentence){.n_modes = 1, .modes = {config->pooling}, .widest = hidden_size};
+    encoder->info.embedding_size = hidden_size;
+}
+
+ink_result ink_encoder_read(ink_loader *loader, ink_config *config, const ink_encoder_page *page, ink_model *model)
+{
+    settings s;
+    ink_encoder spare;
+    ink_encoder *encoder = ink_arena_take(loader->arena, 1, sizeof *encoder);
+    if (encoder == NULL)
+        encoder = &spare;
+    memset(encoder, 0, sizeof *encoder);
+    model->body = encoder;
+    INK_TRY(read_settings(config, page, model, encoder, &s));
+    encoder->info.max_tokens = model->info.context_length;
+    encoder->info.prompt = "";
+
+    const char *prefix = prefix_of_file(loader, page);
+    size_t scope = ink_loader_enter_module(loader, prefix);
+    INK_TRY(read_body(loader, page->names, &s, model, encoder));
+    ink_loader_leave(loader, scope);
+
+    bool is_sentence_encoder;
+    INK_TRY(ink_sentence_read(loader, config, s.hidden_size, encoder, &is_sentence_encoder));
+    if (!is_sentence_encoder)
+        pool_as_asked(config, s.hidden_size, encoder);
+    const ink_head_settings head = {page, prefix, s.activation, s.epsilon, is_sentence_encoder};
+    return ink_encoder_read_head(loader, config, &head, model, encoder);
+}
+
+/* Buffers that older files hold as if they were weights. */
+const char *const ink_encoder_ignored[] = {"embeddings.position_ids", "embeddings.token_type_ids", NULL};

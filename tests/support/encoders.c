@@ -1,0 +1,86 @@
+/*
+ * encoders.c - opening the encoders that tests run.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "encoders.h"
+
+#define PATH_SIZE 1024
+
+const char *const encoder_names[] = {
+    "bert",       "bert_old",        "bert_fill",       "bert_fill_untied",  "bert_text",     "bert_multi",
+    "bert_score", "bert_tokens",     "distilbert",      "distilbert_fill",   "distilbert_text", "distilbert_tokens",
+    "roberta",    "roberta_fill",    "roberta_text",    "roberta_tokens",    "sentence",      "sentence_dense",
+    "sentence_flags", NULL,
+};
+
+static void read_texts(encoder_fixture *f)
+{
+    float *lengths = test_tensor(f->ctx, f->reference, "lengths", &f->n_texts);
+    float *tokens = test_tensor(f->ctx, f->reference, "tokens", &f->n_rows);
+    float *types = test_tensor(f->ctx, f->reference, "types", NULL);
+    f->texts = calloc(f->n_texts, sizeof *f->texts);
+    f->ids = malloc(2 * f->n_rows * sizeof *f->ids);
+    assert_non_null(f->texts);
+    assert_non_null(f->ids);
+    for (size_t i = 0; i < f->n_rows; i++) {
+        f->ids[i] = (ink_token)tokens[i];
+        f->ids[f->n_rows + i] = (ink_token)types[i];
+    }
+    for (size_t i = 0, first = 0; i < f->n_texts; first += f->texts[i++].n_tokens)
+        f->texts[i] = (ink_text){
+            .tokens = f->ids + first, .n_tokens = (size_t)lengths[i], .types = f->ids + f->n_rows + first};
+    free(lengths);
+    free(tokens);
+    free(types);
+}
+
+void encoder_open(encoder_fixture *f, const char *name, ink_pooling pooling)
+{
+    char path[PATH_SIZE];
+    const ink_model_options options = {.pooling = pooling};
+    memset(f, 0, sizeof *f);
+    f->name = name;
+    f->ctx = test_context(1);
+    snprintf(path, sizeof path, FIXTURES "/encoders/%s", name);
+    assert_ok(f->ctx, ink_model_open(f->ctx, path, &options, &f->model));
+    f->info = ink_model_get_info(f->model);
+    f->encoder = ink_model_get_encoder(f->model);
+    assert_non_null(f->encoder);
+    snprintf(path, sizeof path, FIXTURES "/encoders/%s/reference.safetensors", name);
+    assert_ok(f->ctx, ink_weights_open(f->ctx, path, &f->reference));
+    read_texts(f);
+}
+
+void encoder_close(encoder_fixture *f)
+{
+    free(f->texts);
+    free(f->ids);
+    ink_weights_free(f->reference);
+    ink_model_free(f->model);
+    ink_context_free(f->ctx);
+}
+
+size_t encoder_output_size(const encoder_fixture *f, ink_encoding encoding, const ink_text *text)
+{
+    bool of_text = encoding == INK_POOLED || encoding == INK_EMBEDDING ||
+                   (encoding != INK_HIDDEN_STATES && f->encoder->task == INK_TASK_CLASSIFY_TEXT);
+    size_t rows = of_text ? 1 : text->positions != NULL ? text->n_positions : text->n_tokens;
+    return rows * ink_model_encoding_size(f->model, encoding);
+}
+
+float *encoder_run(ink_context *ctx, const encoder_fixture *f, ink_encoding encoding, size_t *n)
+{
+    *n = 0;
+    for (size_t i = 0; i < f->n_texts; i++)
+        *n += encoder_output_size(f, encoding, &f->texts[i]);
+    float *out = test_floats(*n);
+    for (size_t i = 0, first = 0; i < f->n_texts; i++) {
+        f->texts[i].output = out + first;
+        first += encoder_output_size(f, encoding, &f->texts[i]);
+    }
+    assert_ok(ctx, ink_model_encode(ctx, f->model, encoding, f->texts, f->n_texts));
+    return out;
+}

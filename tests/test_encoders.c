@@ -1,0 +1,565 @@
+/*
+ * test_encoders.c - encoders: parity with transformers and sentence-transformers, the same bits however texts are put
+ * into lists, what they say about themselves, and what they refuse.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "counting.h"
+#include "encoders.h"
+
+static void each_encoder(void (*test)(encoder_fixture *))
+{
+    for (size_t i = 0; encoder_names[i] != NULL; i++) {
+        encoder_fixture f;
+        encoder_open(&f, encoder_names[i], INK_POOLING_NONE);
+        test(&f);
+        encoder_close(&f);
+    }
+}
+
+/* ---- parity --------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    ink_encoding encoding;
+    const char *name;
+    double absolute, relative;
+} gates[] = {
+    {INK_HIDDEN_STATES, "hidden_states", 1e-5, 1e-5}, {INK_POOLED, "pooled", 1e-5, 0},
+    {INK_EMBEDDING, "embedding", 1e-5, 1e-5},         {INK_LOGITS, "logits", 2e-5, 2e-5},
+    {INK_PROBABILITIES, "probabilities", 1e-5, 0},
+};
+
+static void check_parity(encoder_fixture *f)
+{
+    size_t n, expected_n, n_checked = 0;
+    for (size_t i = 0; i < sizeof gates / sizeof gates[0]; i++) {
+        if (ink_weights_find(f->reference, gates[i].name) == NULL)
+            continue;
+        float *expected = test_tensor(f->ctx, f->reference, gates[i].name, &expected_n);
+        float *out = encoder_run(f->ctx, f, gates[i].encoding, &n);
+        assert_int_equal(n, expected_n);
+        test_assert_close(out, expected, n, gates[i].absolute, gates[i].relative, f->name);
+        free(out);
+        free(expected);
+        n_checked++;
+    }
+    assert_true(n_checked >= 1);
+}
+
+static void test_parity(void **unused)
+{
+    (void)unused;
+    each_encoder(check_parity);
+}
+
+/* Unit vectors point where the reference's do. */
+static void test_cosine(void **unused)
+{
+    static const char *const names[] = {"sentence", "sentence_dense"};
+    (void)unused;
+    for (size_t k = 0; k < 2; k++) {
+        encoder_fixture f;
+        size_t n;
+        encoder_open(&f, names[k], INK_POOLING_NONE);
+        size_t size = f.encoder->embedding_size;
+        float *out = encoder_run(f.ctx, &f, INK_EMBEDDING, &n);
+        float *expected = test_tensor(f.ctx, f.reference, "embedding", NULL);
+        for (size_t i = 0; i < f.n_texts; i++) {
+            double product = 0, length = 0;
+            for (size_t j = 0; j < size; j++) {
+                product += (double)out[i * size + j] * (double)expected[i * size + j];
+                length += (double)out[i * size + j] * (double)out[i * size + j];
+            }
+            assert_true(product >= 0.99999 && fabs(length - 1) < 1e-6);
+        }
+        free(out);
+        free(expected);
+        encoder_close(&f);
+    }
+}
+
+/* Fillings: the softmax of the logits, in double precision. */
+static void test_fill_probabilities(void **unused)
+{
+    encoder_fixture f;
+    size_t n;
+    (void)unused;
+    encoder_open(&f, "bert_fill", INK_POOLING_NONE);
+    float *logits = encoder_run(f.ctx, &f, INK_LOGITS, &n);
+    float *out = encoder_run(f.ctx, &f, INK_PROBABILITIES, &n);
+    size_t width = f.info->vocab_size;
+    assert_int_equal(n, f.n_rows * width);
+    for (size_t row = 0; row < f.n_rows; row++) {
+        double sum = 0;
+        for (size_t j = 0; j < width; j++)
+            sum += exp((double)logits[row * width + j]);
+        for (size_t j = 0; j < width; j++)
+            assert_true(fabs(exp((double)logits[row * width + j]) / sum - (double)out[row * width + j]) < 1e-6);
+    }
+    free(logits);
+    free(out);
+    encoder_close(&f);
+}
+
+static void test_poolings(void **unused)
+{
+    static const char *const names[INK_N_POOLINGS] = {
+        [INK_POOLING_CLS] = "pooling.cls",
+        [INK_POOLING_MAX] = "pooling.max",
+        [INK_POOLING_MEAN] = "pooling.mean",
+        [INK_POOLING_MEAN_SQRT] = "pooling.mean_sqrt_len_tokens",
+        [INK_POOLING_WEIGHTED_MEAN] = "pooling.weightedmean",
+        [INK_POOLING_LAST] = "pooling.lasttoken",
+    };
+    (void)unused;
+    for (ink_pooling pooling = INK_POOLING_CLS; pooling < INK_N_POOLINGS; pooling++) {
+        encoder_fixture f;
+        size_t n, expected_n;
+        encoder_open(&f, "bert", pooling);
+        assert_int_equal(f.encoder->embedding_size, f.info->hidden_size);
+        float *expected = test_tensor(f.ctx, f.reference, names[pooling], &expected_n);
+        float *out = encoder_run(f.ctx, &f, INK_EMBEDDING, &n);
+        assert_int_equal(n, expected_n);
+        test_assert_close(out, expected, n, 1e-5, 0, names[pooling]);
+        free(out);
+        free(expected);
+        encoder_close(&f);
+    }
+}
+
+/* ---- looking inside ------------------------------------------------------------------------------------------- */
+
+typedef struct inside {
+    encoder_fixture *f;
+    size_t n_seen;
+} inside;
+
+static void look(void *user, const char *name, const ink_tensor *value)
+{
+    static const char *const pairs[][2] = {{"embedding", "embedding_rows"}, {"h.0.out", "h.0"},
+                                           {"h.1.out", "hidden_states"}};
+    inside *in = user;
+    for (size_t i = 0; i < 3; i++)
+        if (strcmp(name, pairs[i][0]) == 0) {
+            size_t n;
+            float *expected = test_tensor(in->f->ctx, in->f->reference, pairs[i][1], &n);
+            assert_int_equal(value->shape.dim[0] * value->shape.dim[1], n);
+            test_assert_close(value->data, expected, n, 1e-5, 1e-5, name);
+            free(expected);
+            in->n_seen++;
+        }
+}
+
+static void check_inside(encoder_fixture *f)
+{
+    size_t n;
+    inside in = {.f = f};
+    ink_context *ctx = test_context(1);
+    ink_context_look(ctx, look, &in);
+    free(encoder_run(ctx, f, INK_HIDDEN_STATES, &n));
+    assert_int_equal(in.n_seen, 3);
+    ink_context_free(ctx);
+}
+
+static void test_inside(void **unused)
+{
+    (void)unused;
+    each_encoder(check_inside);
+}
+
+/* ---- the same bits -------------------------------------------------------------------------------------------- */
+
+/* Each text alone against all of them together. */
+static void check_alone(encoder_fixture *f)
+{
+    for (ink_encoding encoding = 0; encoding < INK_N_ENCODINGS; encoding++) {
+        size_t n;
+        if (ink_model_encoding_size(f->model, encoding) == 0)
+            continue;
+        float *together = encoder_run(f->ctx, f, encoding, &n);
+        float *alone = test_floats(n);
+        for (size_t i = 0, first = 0; i < f->n_texts; i++) {
+            ink_text text = f->texts[i];
+            text.output = alone + first;
+            assert_ok(f->ctx, ink_model_encode(f->ctx, f->model, encoding, &text, 1));
+            first += encoder_output_size(f, encoding, &text);
+        }
+        test_assert_same_bits(alone, together, n, f->name);
+        free(alone);
+        free(together);
+    }
+}
+
+static void test_alone(void **unused)
+{
+    (void)unused;
+    each_encoder(check_alone);
+}
+
+static void check_variants(encoder_fixture *f)
+{
+    ink_encoding encoding = ink_model_encoding_size(f->model, INK_PROBABILITIES) != 0 ? INK_PROBABILITIES
+                            : f->encoder->embedding_size != 0                         ? INK_EMBEDDING
+                                                                                      : INK_HIDDEN_STATES;
+    size_t n;
+    ink_context *ctx;
+    float *expected = encoder_run(f->ctx, f, encoding, &n);
+    for (size_t i = 0; (ctx = test_variant(i)) != NULL; i++) {
+        float *out = encoder_run(ctx, f, encoding, &n);
+        test_assert_same_bits(out, expected, n, f->name);
+        free(out);
+        ink_context_free(ctx);
+    }
+    free(expected);
+}
+
+static void test_variants(void **unused)
+{
+    (void)unused;
+    each_encoder(check_variants);
+}
+
+/* More texts, and longer ones, than a pass has rows: 150 texts of 1 to 150 tokens. */
+static void test_many(void **unused)
+{
+    enum { N = 150 };
+    static ink_text texts[N];
+    static ink_token tokens[2 * N];
+    encoder_fixture f;
+    size_t total = 0;
+    (void)unused;
+    encoder_open(&f, "bert", INK_POOLING_MEAN);
+    size_t hidden = f.info->hidden_size;
+    for (size_t i = 0; i < 2 * N; i++)
+        tokens[i] = (ink_token)(i * 37 % f.info->vocab_size);
+    for (size_t i = 0; i < N; i++) {
+        texts[i] = (ink_text){.tokens = tokens + i, .n_tokens = 1 + i * 41 % N};
+        total += texts[i].n_tokens;
+    }
+    float *out = test_floats(total * hidden);
+    for (size_t i = 0, first = 0; i < N; first += texts[i++].n_tokens * hidden)
+        texts[i].output = out + first;
+    assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_HIDDEN_STATES, texts, N));
+    for (size_t i = 0; i < N; i++) {
+        float *alone = test_floats(texts[i].n_tokens * hidden);
+        ink_text text = texts[i];
+        text.output = alone;
+        assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_HIDDEN_STATES, &text, 1));
+        test_assert_same_bits(texts[i].output, alone, text.n_tokens * hidden, "one of 150");
+        free(alone);
+    }
+    free(out);
+    encoder_close(&f);
+}
+
+/* Only the rows that are wanted, in any order, at any address. */
+static void check_positions(encoder_fixture *f)
+{
+    static const size_t positions[] = {18, 0, 7, 7};
+    ink_encoding encoding = ink_model_encoding_size(f->model, INK_LOGITS) != 0 ? INK_LOGITS : INK_HIDDEN_STATES;
+    size_t width = ink_model_encoding_size(f->model, encoding), longest = 0, first = 0, n;
+    float *all = encoder_run(f->ctx, f, encoding, &n);
+    for (size_t i = 0; i < f->n_texts; i++)
+        longest = f->texts[i].n_tokens > f->texts[longest].n_tokens ? i : longest;
+    for (size_t i = 0; i < longest; i++)
+        first += encoder_output_size(f, encoding, &f->texts[i]);
+    if (encoder_output_size(f, encoding, &f->texts[longest]) == width) {
+        free(all);
+        return; /* a classifier of whole texts */
+    }
+    float *room = test_floats(4 * width + 2);
+    ink_text text = f->texts[longest];
+    text.positions = positions;
+    text.n_positions = 4;
+    text.output = room + 1;
+    room[0] = room[4 * width + 1] = 12345.0F;
+    assert_ok(f->ctx, ink_model_encode(f->ctx, f->model, encoding, &text, 1));
+    for (size_t p = 0; p < 4; p++)
+        test_assert_same_bits(room + 1 + p * width, all + first + positions[p] * width, width, f->name);
+    assert_true(room[0] == 12345.0F && room[4 * width + 1] == 12345.0F);
+    text.n_positions = 0; /* none at all */
+    text.output = room;
+    assert_ok(f->ctx, ink_model_encode(f->ctx, f->model, encoding, &text, 1));
+    assert_true(room[0] == 12345.0F);
+    free(room);
+    free(all);
+}
+
+static void test_positions(void **unused)
+{
+    (void)unused;
+    each_encoder(check_positions);
+}
+
+/* Types NULL is type 0; another type is another result. */
+static void test_types(void **unused)
+{
+    encoder_fixture f;
+    ink_token zeros[7] = {0}, ones[7] = {1, 1, 1, 1, 1, 1, 1};
+    float out[3][7 * 20];
+    (void)unused;
+    encoder_open(&f, "bert", INK_POOLING_NONE);
+    assert_int_equal(f.encoder->n_types, 3);
+    const ink_token *types[] = {NULL, zeros, ones};
+    for (size_t i = 0; i < 3; i++) {
+        const ink_text text = {.tokens = f.ids, .n_tokens = 7, .types = types[i], .output = out[i]};
+        assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_HIDDEN_STATES, &text, 1));
+    }
+    assert_memory_equal(out[0], out[1], sizeof out[0]);
+    assert_memory_not_equal(out[0], out[2], sizeof out[0]);
+    encoder_close(&f);
+}
+
+/* The padding token of RoBERTa has a position of its own and does not count. */
+static void test_padding_token(void **unused)
+{
+    encoder_fixture f;
+    size_t n, n_rows;
+    ink_token tokens[16];
+    (void)unused;
+    encoder_open(&f, "roberta", INK_POOLING_NONE);
+    assert_int_equal(f.info->context_length, 22); /* 24 positions, of which the first two are no token's */
+    float *ids = test_tensor(f.ctx, f.reference, "padded.tokens", &n);
+    float *expected = test_tensor(f.ctx, f.reference, "padded.hidden_states", &n_rows);
+    float *rows = test_floats(n_rows);
+    for (size_t i = 0; i < n; i++)
+        tokens[i] = (ink_token)ids[i];
+    const ink_text text = {.tokens = tokens, .n_tokens = n, .output = rows};
+    assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_HIDDEN_STATES, &text, 1));
+    test_assert_close(rows, expected, n_rows, 1e-5, 1e-5, "a text with padding tokens");
+    free(ids);
+    free(expected);
+    free(rows);
+    encoder_close(&f);
+}
+
+/* ---- what a model says of itself ------------------------------------------------------------------------------ */
+
+static void test_info(void **unused)
+{
+    encoder_fixture f;
+    (void)unused;
+    encoder_open(&f, "bert_text", INK_POOLING_NONE);
+    assert_string_equal(f.info->kind, "bert");
+    assert_int_equal(f.info->context_length, 24);
+    assert_int_equal(f.encoder->task, INK_TASK_CLASSIFY_TEXT);
+    assert_int_equal(f.encoder->problem, INK_SINGLE_LABEL);
+    assert_int_equal(f.encoder->n_labels, 3);
+    assert_string_equal(f.encoder->labels[0], "negative");
+    assert_string_equal(f.encoder->labels[2], "positive \xe2\x9c\x93");
+    assert_int_equal(f.encoder->embedding_size, 0);
+    assert_false(f.encoder->has_pooled);
+    assert_int_equal(f.info->n_unused, 0);
+    encoder_close(&f);
+
+    encoder_open(&f, "roberta_text", INK_POOLING_NONE); /* transformers does not write two labels down */
+    assert_int_equal(f.encoder->n_labels, 2);
+    assert_string_equal(f.encoder->labels[1], "LABEL_1");
+    encoder_close(&f);
+    encoder_open(&f, "bert_multi", INK_POOLING_NONE);
+    assert_int_equal(f.encoder->problem, INK_MULTI_LABEL);
+    assert_int_equal(f.encoder->n_labels, 17);
+    encoder_close(&f);
+    encoder_open(&f, "bert_score", INK_POOLING_NONE);
+    assert_int_equal(f.encoder->problem, INK_REGRESSION);
+    encoder_close(&f);
+    encoder_open(&f, "bert_old", INK_POOLING_NONE);
+    assert_int_equal(f.encoder->task, INK_TASK_FILL);
+    assert_int_equal(f.info->n_unused, 4); /* the pooler and the second head of pre-training */
+    encoder_close(&f);
+}
+
+static void test_sentence_info(void **unused)
+{
+    encoder_fixture f;
+    (void)unused;
+    encoder_open(&f, "sentence", INK_POOLING_NONE);
+    assert_int_equal(f.encoder->embedding_size, 20);
+    assert_int_equal(f.encoder->max_tokens, 16);
+    assert_int_equal(f.info->context_length, 24);
+    assert_false(f.encoder->lower_case);
+    assert_string_equal(f.encoder->prompt, "");
+    encoder_close(&f);
+    encoder_open(&f, "sentence_dense", INK_POOLING_CLS); /* what modules.json says counts */
+    assert_int_equal(f.encoder->embedding_size, 18);
+    assert_int_equal(f.encoder->max_tokens, 24);
+    assert_string_equal(f.encoder->prompt, "the good ");
+    encoder_close(&f);
+    encoder_open(&f, "sentence_flags", INK_POOLING_NONE);
+    assert_int_equal(f.encoder->embedding_size, 120);
+    encoder_close(&f);
+}
+
+/* ---- memory --------------------------------------------------------------------------------------------------- */
+
+/* Memory that ends anywhere is a clean error, after which the same call works. */
+static void test_out_of_memory(void **unused)
+{
+    enum { N = 150 };
+    encoder_fixture f;
+    counting memory;
+    ink_token tokens[N] = {0};
+    float out[20];
+    const ink_text text = {.tokens = tokens, .n_tokens = N, .output = out};
+    (void)unused;
+    encoder_open(&f, "bert", INK_POOLING_LAST);
+    counting_init(&memory);
+    ink_context_options options = test_options(1);
+    options.allocator = memory.allocator;
+    ink_context *ctx = ink_context_create(&options);
+    size_t k = 1;
+    for (;; k++) {
+        counting_fail_from(&memory, k);
+        ink_result result = ink_model_encode(ctx, f.model, INK_EMBEDDING, &text, 1);
+        if (!counting_failed(&memory) || result == INK_OK)
+            break;
+        assert_int_equal(result, INK_ERROR_MEMORY);
+    }
+    assert_true(k > 1);
+    assert_ok(ctx, ink_model_encode(ctx, f.model, INK_EMBEDDING, &text, 1));
+    ink_context_free(ctx);
+    assert_int_equal(memory.live_bytes, 0);
+    encoder_close(&f);
+}
+
+/* After a reservation no list within it allocates. */
+static void test_reserve(void **unused)
+{
+    encoder_fixture f;
+    counting memory;
+    (void)unused;
+    encoder_open(&f, "sentence", INK_POOLING_NONE);
+    counting_init(&memory);
+    ink_context_options options = test_options(1);
+    options.allocator = memory.allocator;
+    ink_context *ctx = ink_context_create(&options);
+    assert_ok(ctx, ink_model_encode_reserve(ctx, f.model, f.n_texts, f.n_rows, 0));
+    size_t takes = memory.takes;
+    for (size_t n = 1; n <= f.n_texts; n++)
+        for (ink_encoding encoding = 0; encoding < INK_N_ENCODINGS; encoding++) {
+            size_t rows = n * 19 * 20;
+            float *big = test_floats(rows);
+            for (size_t i = 0; i < n; i++)
+                f.texts[i].output = big + i * 19 * 20;
+            if (ink_model_encoding_size(f.model, encoding) != 0)
+                assert_ok(ctx, ink_model_encode(ctx, f.model, encoding, f.texts, n));
+            free(big);
+        }
+    assert_int_equal(memory.takes, takes);
+    ink_context_free(ctx);
+    assert_int_equal(memory.live_bytes, 0);
+    encoder_close(&f);
+}
+
+/* ---- what is refused ------------------------------------------------------------------------------------------ */
+
+static void refuse(const encoder_fixture *f, ink_encoding encoding, ink_text text, ink_result result, const char *words)
+{
+    float out[24 * 66];
+    out[0] = 12345.0F;
+    ink_text list[2] = {{.tokens = f->ids, .n_tokens = 2, .output = out}, text};
+    assert_fails(f->ctx, ink_model_encode(f->ctx, f->model, encoding, list, 2), result, words);
+    assert_true(out[0] == 12345.0F);
+}
+
+static void test_refused_texts(void **unused)
+{
+    encoder_fixture f;
+    float out[25 * 66];
+    ink_token ids[25] = {5, 6, 7}, bad[3] = {5, 66, 7}, negative[3] = {5, 6, -1}, types[3] = {0, 1, 2};
+    size_t positions[4] = {0, 3, 1, 2};
+    (void)unused;
+    encoder_open(&f, "bert_fill", INK_POOLING_NONE);
+    const ink_text good = {.tokens = ids, .n_tokens = 3, .output = out};
+    ink_text text = good;
+    text.n_tokens = 0;
+    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: there are no tokens");
+    text = good, text.tokens = NULL;
+    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: there are no tokens");
+    text = good, text.output = NULL;
+    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "no place for its output");
+    text = good, text.tokens = bad;
+    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: token 1 is 66, expected 0 to 65");
+    text = good, text.tokens = negative;
+    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: token 2 is -1");
+    text = good, text.types = types;
+    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: type 2 is 2, expected 0 to 1");
+    text = good, text.positions = positions, text.n_positions = 2;
+    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: position 3 is wanted, it has 3 tokens");
+    text.n_positions = 4;
+    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: 4 positions are wanted");
+    text = good, text.n_tokens = 25;
+    refuse(&f, INK_LOGITS, text, INK_ERROR_LIMIT, "text 1: it has 25 tokens, this model takes 24");
+    refuse(&f, INK_EMBEDDING, good, INK_ERROR_UNSUPPORTED, "gives no embedding: its folder has no modules.json");
+    refuse(&f, INK_POOLED, good, INK_ERROR_UNSUPPORTED, "has no pooler");
+    refuse(&f, (ink_encoding)9, good, INK_ERROR_ARGUMENT, "there is no encoding 9");
+    assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_LOGITS, NULL, 0));
+    encoder_close(&f);
+    encoder_open(&f, "distilbert", INK_POOLING_NONE);
+    text = good, text.types = types;
+    refuse(&f, INK_HIDDEN_STATES, text, INK_ERROR_ARGUMENT, "text 1: type 1 is 1, expected 0 to 0");
+    refuse(&f, INK_LOGITS, good, INK_ERROR_UNSUPPORTED, "this distilbert model has no head to give logits");
+    refuse(&f, INK_PROBABILITIES, good, INK_ERROR_UNSUPPORTED, "has no head to give probabilities");
+    encoder_close(&f);
+}
+
+/* Each kind of model says which calls are for it. */
+static void test_wrong_kind(void **unused)
+{
+    encoder_fixture f;
+    ink_model *gpt;
+    ink_state *state = (ink_state *)(uintptr_t)1;
+    size_t bytes;
+    float out[66];
+    ink_token token = 5;
+    const ink_text text = {.tokens = &token, .n_tokens = 1, .output = out};
+    (void)unused;
+    encoder_open(&f, "bert", INK_POOLING_NONE);
+    const char *words = "a bert model is an encoder, which sees a text whole and has no state: ink_model_encode()";
+    assert_fails(f.ctx, ink_state_create(f.ctx, f.model, 0, &state), INK_ERROR_UNSUPPORTED, words);
+    assert_null(state);
+    assert_fails(f.ctx, ink_state_size(f.ctx, f.model, 0, &bytes), INK_ERROR_UNSUPPORTED, words);
+    assert_fails(f.ctx, ink_model_forward(f.ctx, f.model, NULL, &token, 1, out), INK_ERROR_UNSUPPORTED, words);
+    assert_fails(f.ctx, ink_context_reserve(f.ctx, f.model, 1, 1, 1), INK_ERROR_UNSUPPORTED, words);
+
+    assert_ok(f.ctx, ink_model_open(f.ctx, FIXTURES "/models/gpt2", NULL, &gpt));
+    words = "a gpt2 model is no encoder: ink_model_forward() runs it";
+    assert_null(ink_model_get_encoder(gpt));
+    assert_int_equal(ink_model_encoding_size(gpt, INK_HIDDEN_STATES), 0);
+    assert_fails(f.ctx, ink_model_encode(f.ctx, gpt, INK_HIDDEN_STATES, &text, 1), INK_ERROR_UNSUPPORTED, words);
+    assert_fails(f.ctx, ink_model_encode_reserve(f.ctx, gpt, 1, 1, 1), INK_ERROR_UNSUPPORTED, words);
+    ink_model_free(gpt);
+    assert_null(ink_model_get_encoder(NULL));
+    assert_int_equal(ink_model_encode(NULL, f.model, INK_HIDDEN_STATES, &text, 1), INK_ERROR_ARGUMENT);
+    assert_fails(f.ctx, ink_model_encode(f.ctx, NULL, INK_HIDDEN_STATES, &text, 1), INK_ERROR_ARGUMENT, "'model'");
+    assert_fails(f.ctx, ink_model_encode(f.ctx, f.model, INK_HIDDEN_STATES, NULL, 1), INK_ERROR_ARGUMENT, "'texts'");
+    assert_fails(f.ctx, ink_model_encode_reserve(f.ctx, NULL, 1, 1, 1), INK_ERROR_ARGUMENT, "'model'");
+    encoder_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parity),
+        cmocka_unit_test(test_cosine),
+        cmocka_unit_test(test_fill_probabilities),
+        cmocka_unit_test(test_poolings),
+        cmocka_unit_test(test_inside),
+        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_positions),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_padding_token),
+        cmocka_unit_test(test_info),
+        cmocka_unit_test(test_sentence_info),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_reserve),
+        cmocka_unit_test(test_refused_texts),
+        cmocka_unit_test(test_wrong_kind),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

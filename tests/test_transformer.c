@@ -1,0 +1,296 @@
+/*
+ * test_transformer.c - nn.MultiheadAttention, nn.TransformerEncoderLayer and nn.TransformerEncoder: PyTorch's numbers
+ * for a batch of sequences, each alone, the same bits in every variant, and what is refused.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "counting.h"
+#include "support/layers.h"
+
+#define SIZE ((size_t)24)
+
+static const size_t lengths[] = {9, 1, 35, 3};
+#define N_SEQUENCES (sizeof lengths / sizeof lengths[0])
+#define N_ROWS ((size_t)48)
+
+typedef struct stack {
+    const char *name;
+    bool is_mha;
+    size_t n_layers;
+    ink_transformer_options options;
+} stack;
+
+static const stack stacks[] = {
+    {"mha", true, 0, {.n_heads = 3}},
+    {"mha_no_bias", true, 0, {.n_heads = 3, .causal = true}},
+    {"mha_split", true, 0, {.n_heads = 3}},
+    {"layer", false, 1, {.n_heads = 3, .activation = INK_RELU}},
+    {"layer_first", false, 1, {.n_heads = 3, .activation = INK_GELU, .norm_first = true}},
+    {"layer_no_bias", false, 1, {.n_heads = 3, .activation = INK_RELU, .eps = 1e-3F}},
+    {"stack", false, 2, {.n_heads = 3, .activation = INK_RELU}},
+    {"stack_causal", false, 2, {.n_heads = 3, .activation = INK_GELU, .norm_first = true, .causal = true}},
+};
+#define N_STACKS (sizeof stacks / sizeof stacks[0])
+
+/* One of the two, through one interface. */
+typedef struct network {
+    ink_mha *mha;
+    ink_transformer *transformer;
+} network;
+
+static network load(ink_context *ctx, const ink_weights *file, const stack *s)
+{
+    network net = {0};
+    if (s->is_mha)
+        assert_ok(ctx, ink_mha_load(ctx, file, s->name, &s->options, &net.mha));
+    else
+        assert_ok(ctx, ink_transformer_load(ctx, file, s->name, &s->options, &net.transformer));
+    return net;
+}
+
+static void unload(network net)
+{
+    ink_mha_free(net.mha);
+    ink_transformer_free(net.transformer);
+}
+
+static void run(ink_context *ctx, network net, const float *x, const size_t *n, size_t n_sequences, float *y)
+{
+    if (net.mha != NULL)
+        assert_ok(ctx, ink_mha_forward(ctx, net.mha, x, n, n_sequences, y));
+    else
+        assert_ok(ctx, ink_transformer_forward(ctx, net.transformer, x, n, n_sequences, y));
+}
+
+static float *input_of(ink_context *ctx, const ink_weights *file, const stack *s, const char *which)
+{
+    char name[64];
+    size_t n;
+    snprintf(name, sizeof name, "case.%s.%s", s->name, which);
+    float *x = test_tensor(ctx, file, name, &n);
+    assert_int_equal(n, N_ROWS * SIZE);
+    return x;
+}
+
+static void each_stack(void (*test)(ink_context *, const ink_weights *, const stack *, network, const float *))
+{
+    ink_context *ctx = test_context(1);
+    ink_weights *file = test_fixture(ctx, FIXTURES "/layers/transformer.safetensors");
+    for (size_t i = 0; i < N_STACKS; i++) {
+        network net = load(ctx, file, &stacks[i]);
+        float *x = input_of(ctx, file, &stacks[i], "x");
+        test(ctx, file, &stacks[i], net, x);
+        free(x);
+        unload(net);
+    }
+    ink_weights_free(file);
+    ink_context_free(ctx);
+}
+
+static void check_numbers(ink_context *ctx, const ink_weights *file, const stack *s, network net, const float *x)
+{
+    float *expected = input_of(ctx, file, s, "y"), *y = test_floats(N_ROWS * SIZE);
+    run(ctx, net, x, lengths, N_SEQUENCES, y);
+    test_assert_close(y, expected, N_ROWS * SIZE, 1e-5, 1e-5, s->name);
+    assert_int_equal(s->is_mha ? ink_mha_size(net.mha) : ink_transformer_size(net.transformer), SIZE);
+    if (!s->is_mha) {
+        assert_int_equal(ink_transformer_layers(net.transformer), s->n_layers);
+        memcpy(y, x, N_ROWS * SIZE * sizeof *y); /* in place */
+        run(ctx, net, y, lengths, N_SEQUENCES, y);
+        test_assert_close(y, expected, N_ROWS * SIZE, 1e-5, 1e-5, s->name);
+    }
+    free(expected);
+    free(y);
+}
+
+static void numbers_are_those_of_pytorch(void **unused)
+{
+    (void)unused;
+    each_stack(check_numbers);
+}
+
+/* Each sequence alone; and many of them, so that they take several passes. */
+static void check_alone(ink_context *ctx, const ink_weights *file, const stack *s, network net, const float *x)
+{
+    enum { N = 40 };
+    size_t many[N], n_rows = 0;
+    (void)file;
+    for (size_t i = 0; i < N; i++)
+        n_rows += many[i] = 1 + i * 13 % N_ROWS;
+    float *long_x = test_floats(n_rows * SIZE), *y = test_floats(n_rows * SIZE), *alone = test_floats(N_ROWS * SIZE);
+    for (size_t i = 0, first = 0; i < N; first += many[i++] * SIZE)
+        memcpy(long_x + first, x, many[i] * SIZE * sizeof *x);
+    run(ctx, net, long_x, many, N, y);
+    for (size_t i = 0, first = 0; i < N; first += many[i++] * SIZE) {
+        run(ctx, net, x, &many[i], 1, alone);
+        test_assert_same_bits(y + first, alone, many[i] * SIZE, s->name);
+    }
+    free(long_x);
+    free(alone);
+    free(y);
+}
+
+static void a_sequence_does_not_depend_on_the_others(void **unused)
+{
+    (void)unused;
+    each_stack(check_alone);
+}
+
+static void check_variants(ink_context *ctx, const ink_weights *file, const stack *s, network net, const float *x)
+{
+    float *expected = test_floats(N_ROWS * SIZE), *y = test_floats(N_ROWS * SIZE);
+    ink_context *other;
+    (void)file;
+    run(ctx, net, x, lengths, N_SEQUENCES, expected);
+    for (size_t i = 0; (other = test_variant(i)) != NULL; i++) {
+        run(other, net, x, lengths, N_SEQUENCES, y);
+        test_assert_same_bits(y, expected, N_ROWS * SIZE, s->name);
+        ink_context_free(other);
+    }
+    free(expected);
+    free(y);
+}
+
+static void every_variant_gives_the_same_bits(void **unused)
+{
+    (void)unused;
+    each_stack(check_variants);
+}
+
+/* With a causal mask a row does not know what comes after it; without, it does. */
+static void a_causal_mask_hides_what_follows(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_weights *file = test_fixture(ctx, FIXTURES "/layers/transformer.safetensors");
+    for (size_t i = 0; i < 2; i++) {
+        const size_t five = 5, nine = 9;
+        network net = load(ctx, file, &stacks[i]);
+        float *x = test_random(9 * SIZE, 3, 1), y[2][9 * SIZE];
+        run(ctx, net, x, &five, 1, y[0]);
+        run(ctx, net, x, &nine, 1, y[1]);
+        assert_true((memcmp(y[0], y[1], 5 * SIZE * sizeof **y) == 0) == stacks[i].options.causal);
+        free(x);
+        unload(net);
+    }
+    ink_weights_free(file);
+    ink_context_free(ctx);
+}
+
+static void nothing_is_allocated_after_a_reservation(void **unused)
+{
+    (void)unused;
+    counting memory;
+    counting_init(&memory);
+    ink_context_options options = test_options(1);
+    options.allocator = memory.allocator;
+    ink_context *ctx = ink_context_create(&options);
+    ink_weights *file = test_fixture(ctx, FIXTURES "/layers/transformer.safetensors");
+    network net = load(ctx, file, &stacks[6]), mha = load(ctx, file, &stacks[0]);
+    float *x = test_random(300 * SIZE, 9, 1), *y = test_floats(300 * SIZE);
+    const size_t many[] = {7, 90, 200, 3};
+    assert_ok(ctx, ink_transformer_reserve(ctx, net.transformer, 4, 300, 200));
+    assert_ok(ctx, ink_mha_reserve(ctx, mha.mha, 4, 300, 200));
+    size_t takes = memory.takes;
+    for (size_t n = 1; n <= 4; n++) {
+        run(ctx, net, x, many, n, y);
+        run(ctx, mha, x, many, n, y);
+    }
+    assert_int_equal(memory.takes, takes);
+    free(x);
+    free(y);
+    unload(net);
+    unload(mha);
+    ink_weights_free(file);
+    ink_context_free(ctx);
+    assert_int_equal(memory.live_bytes, 0);
+}
+
+static void what_does_not_fit_is_refused(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_weights *file = test_fixture(ctx, FIXTURES "/layers/transformer.safetensors");
+    ink_mha *mha = (ink_mha *)(uintptr_t)1;
+    ink_transformer *net = (ink_transformer *)(uintptr_t)1;
+    ink_transformer_options options = {.n_heads = 5, .activation = INK_RELU};
+    assert_fails(ctx, ink_mha_load(ctx, file, "mha", &options, &mha), INK_ERROR_ARGUMENT,
+                 "attention 'mha.' has size 24, which 5 heads (n_heads) do not divide");
+    assert_null(mha);
+    options.n_heads = 0;
+    assert_fails(ctx, ink_transformer_load(ctx, file, "stack", &options, &net), INK_ERROR_ARGUMENT, "which 0 heads");
+    assert_null(net);
+    options.n_heads = 3;
+    assert_fails(ctx, ink_mha_load(ctx, file, "mha_bias_kv", &options, &mha), INK_ERROR_UNSUPPORTED,
+                 "'mha_bias_kv.bias_k': attention with add_bias_kv");
+    assert_fails(ctx, ink_mha_load(ctx, file, "mha_kdim", &options, &mha), INK_ERROR_MISMATCH,
+                 "tensor 'mha_kdim.k_proj_weight' is [6, 4], expected [6, 6]");
+    assert_fails(ctx, ink_mha_load(ctx, file, "nowhere", &options, &mha), INK_ERROR_NOT_FOUND,
+                 "tensor 'nowhere.out_proj.weight' is missing");
+    assert_fails(ctx, ink_transformer_load(ctx, file, "decoder", &options, &net), INK_ERROR_UNSUPPORTED,
+                 "'decoder.layers.0.multihead_attn.out_proj.weight': decoder layers");
+    options.activation = INK_N_ACTIVATIONS;
+    assert_fails(ctx, ink_transformer_load(ctx, file, "stack", &options, &net), INK_ERROR_ARGUMENT, "no activation");
+    options.activation = INK_RELU;
+    options.eps = -1;
+    assert_fails(ctx, ink_transformer_load(ctx, file, "stack", &options, &net), INK_ERROR_ARGUMENT, "eps must be");
+    assert_fails(ctx, ink_transformer_load(ctx, file, "stack", NULL, &net), INK_ERROR_ARGUMENT, "'options'");
+
+    network good = load(ctx, file, &stacks[6]);
+    float x[2 * SIZE] = {0};
+    const size_t bad[] = {1, 0}, huge[] = {1, SIZE_MAX};
+    assert_fails(ctx, ink_transformer_forward(ctx, good.transformer, x, bad, 2, x), INK_ERROR_ARGUMENT,
+                 "sequence 1 has 0 rows");
+    assert_fails(ctx, ink_transformer_forward(ctx, good.transformer, x, huge, 2, x), INK_ERROR_ARGUMENT, "sequence 1");
+    assert_fails(ctx, ink_transformer_forward(ctx, good.transformer, NULL, bad, 2, x), INK_ERROR_ARGUMENT, "'x'");
+    assert_ok(ctx, ink_transformer_forward(ctx, good.transformer, NULL, NULL, 0, NULL));
+    unload(good);
+    ink_weights_free(file);
+    ink_context_free(ctx);
+}
+
+/* Layers of one stack share their scratch memory, so they must be of one size. */
+static void layers_of_different_sizes_are_refused(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_transformer *net;
+    state_dict dict = {0};
+    for (size_t i = 0; i < 2; i++) {
+        static const char *const matrices[] = {"self_attn.in_proj_weight", "self_attn.out_proj.weight",
+                                               "linear1.weight", "linear2.weight"};
+        const size_t inner = 6 + i, shapes[4][2] = {{24, 8}, {8, 8}, {inner, 8}, {8, inner}};
+        char name[64];
+        for (size_t m = 0; m < 4; m++) {
+            snprintf(name, sizeof name, "net.layers.%zu.%s", i, matrices[m]);
+            state_dict_matrix(&dict, name, shapes[m][0], shapes[m][1]);
+        }
+        snprintf(name, sizeof name, "net.layers.%zu.norm1.weight", i);
+        state_dict_vector(&dict, name, 8);
+        snprintf(name, sizeof name, "net.layers.%zu.norm2.weight", i);
+        state_dict_vector(&dict, name, 8);
+    }
+    ink_weights *file = state_dict_open(ctx, &dict);
+    const ink_transformer_options options = {.n_heads = 2, .activation = INK_RELU};
+    assert_fails(ctx, ink_transformer_load(ctx, file, "net", &options, &net), INK_ERROR_MISMATCH,
+                 "tensor 'net.layers.1.linear1.weight' is [7, 8], the layer before it asks for [6, 8]");
+    ink_weights_free(file);
+    state_dict_free(&dict);
+    ink_context_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_those_of_pytorch),
+        cmocka_unit_test(a_sequence_does_not_depend_on_the_others),
+        cmocka_unit_test(every_variant_gives_the_same_bits),
+        cmocka_unit_test(a_causal_mask_hides_what_follows),
+        cmocka_unit_test(nothing_is_allocated_after_a_reservation),
+        cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(layers_of_different_sizes_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
