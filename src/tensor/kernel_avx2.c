@@ -30,11 +30,13 @@
 #define KERNEL_NAME "avx2"
 #define KERNEL_SUPPORTED ink_cpu_has_avx2
 
-/* 16 registers: 6 x 1 keeps 12 of them for sums, two for the panel's row and one for x. */
+/* 16 registers of 8 floats: 6 x 1 panel keeps 12 of them for sums, two for the panel's row and one for x. Up to four
+   rows take three panels in two halves of three registers, 12 sums again. */
 #define TILE_ROWS 6
 #define TILE_PANELS 1
-#define FEW_ROWS 1
-#define FEW_PANELS 4
+#define FEW_PANELS 3
+#define FEW_WIDTH 3
+#define ONE_PANELS 4
 
 #include "kernel_body.h"
 

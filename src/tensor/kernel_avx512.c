@@ -31,12 +31,12 @@
 #define KERNEL_NAME "avx512"
 #define KERNEL_SUPPORTED ink_cpu_has_avx512
 
-/* 32 registers: 8 x 3 keeps 24 of them for sums. For up to four rows 4 x 4: with fewer than 16 sums in the making the
-   units wait for results. */
+/* 32 registers: 8 x 3 panels keeps 24 of them for sums, up to four rows by 4 panels 16. */
 #define TILE_ROWS 8
 #define TILE_PANELS 3
-#define FEW_ROWS 4
 #define FEW_PANELS 4
+#define FEW_WIDTH 4
+#define ONE_PANELS 4
 
 #include "kernel_body.h"
 

@@ -21,7 +21,8 @@ static bool supported(void)
 #define KERNEL_SUPPORTED supported
 #define TILE_ROWS 2
 #define TILE_PANELS 1
-#define FEW_ROWS 1
 #define FEW_PANELS 1
+#define FEW_WIDTH 1
+#define ONE_PANELS 1
 
 #include "kernel_body.h"

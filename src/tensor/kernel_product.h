@@ -1,24 +1,32 @@
 /*
  * kernel_product.h - the product, y = x W^T + b over packed panels. Part of the kernel body (kernel_body.h).
  *
- * A tile is `rows` rows of x by `panels` panels, one accumulator vec each. Step t loads a vec of every panel, spreads
- * one float of every row and does rows * panels fused multiply-adds; a load of w serves all rows, a float of x serves
- * all panels. One output is one lane of one accumulator: nothing is ever summed across lanes.
+ * A tile is `rows` rows of x by `width` registers of outputs, one accumulator each. Step t loads the registers of W,
+ * spreads one float of every row and does rows * width fused multiply-adds; a load of w serves all rows, a float of x
+ * serves all registers. One output is one lane of one accumulator: nothing is ever summed across lanes.
  *
  * The loops around it:
  *
  *     row blocks of 128            the piece of y, and of x, that stays in the cache
  *       groups of panels           as many as a tile takes
  *         blocks of k, 256         block sums are added to y in order: the order of sums that matrix.h promises
- *           tiles of rows          the group's panels stay in the first-level cache
+ *           tiles of rows          the group's panels stay in the nearest caches
  *
- * The variant says how many rows and panels its registers hold: TILE_ROWS x TILE_PANELS; and for up to FEW_ROWS rows,
- * where more panels make up for the missing rows, FEW_ROWS x FEW_PANELS.
+ * A multiply-add takes some four cycles and two of them begin in every cycle, so eight sums must be in the making at
+ * any time, and more to be safe. A tile holds as many as there are registers for. Of many rows it takes TILE_ROWS by
+ * TILE_PANELS; for up to four, where more outputs make up for the missing rows, FEW_PANELS in tiles of FEW_WIDTH
+ * registers; for a single row ONE_PANELS.
+ *
+ * The processor guesses what will be read next from what was read before; at the end of a strip it guesses wrong. So
+ * the first tiles of a strip each ask for a panel of the next one, line by line, while they multiply: by the time it
+ * begins, it is in the cache. Tiles of few rows do not: they take in W as fast as it comes, and asking costs more than
+ * it brings.
  */
 
 #define ROW_BLOCK 128
 #define MAX_TILE 24
 #define MAX_PANELS 4
+#define PANEL_REGS (16 / REG_LANES) /* registers side by side in a panel */
 
 /* A product of one group of panels and one block of k; pointers are at the first of each. */
 typedef struct strip {
@@ -27,6 +35,7 @@ typedef struct strip {
     const void *w; /* at the block's first row of the first panel */
     size_t panel_stride;
     size_t k;           /* of this block */
+    size_t next;        /* elements from w to that of the strip that follows */
     const float *start; /* what its sums are added to: the bias, zeros, or y as the blocks before left it */
     size_t start_stride;
     float *y;
@@ -36,73 +45,96 @@ typedef struct strip {
 
 static const float zeros[16 * MAX_PANELS] = {0};
 
-INLINE vec load_weights(const void *w, size_t i, ink_type type)
+INLINE size_t bytes_of(ink_type type)
 {
-    if (type == INK_BF16)
-        return vec_load_bf16((const uint16_t *)w + i);
-    if (type == INK_F16)
-        return vec_load_f16((const uint16_t *)w + i);
-    return vec_load((const float *)w + i);
+    return type == INK_F32 ? sizeof(float) : sizeof(uint16_t);
 }
 
-/* One tile. rows, panels and type are constants where this is called, so the loops over them unroll. */
-INLINE void tile(const strip *s, size_t row, size_t rows, size_t panels, ink_type type)
+INLINE reg load_weights(const void *w, size_t i, ink_type type)
 {
-    const float *x = s->x + row * s->x_stride, *start = s->start + row * s->start_stride;
-    float *y = s->y + row * s->y_stride;
-    size_t x_stride = s->x_stride, start_stride = s->start_stride, y_stride = s->y_stride;
-    vec sum[MAX_TILE];
-    UNROLL
-    for (size_t i = 0; i < rows * panels; i++)
-        sum[i] = vec_splat(0);
-    UNROLL_STEPS
-    for (size_t t = 0; t < s->k; t++) {
+    if (type == INK_BF16)
+        return reg_load_bf16((const uint16_t *)w + i);
+    if (type == INK_F16)
+        return reg_load_f16((const uint16_t *)w + i);
+    return reg_load((const float *)w + i);
+}
+
+/* y = start + sum for a tile; of its outputs the first `lanes` exist. */
+INLINE void finish_tile(const reg *sum, size_t rows, size_t width, size_t lanes, const float *start,
+                        size_t start_stride, float *y, size_t y_stride)
+{
+    if (lanes >= width * REG_LANES) {
         UNROLL
-        for (size_t i = 0; i < rows * panels; i++)
-            sum[i] = vec_fma(vec_splat(x[i / panels * x_stride + t]),
-                             load_weights(s->w, i % panels * s->panel_stride + 16 * t, type), sum[i]);
-    }
-    if (s->lanes >= 16 * panels) {
-        UNROLL
-        for (size_t i = 0; i < rows * panels; i++) {
-            vec before = vec_load(start + i / panels * start_stride + 16 * (i % panels));
-            vec_store(y + i / panels * y_stride + 16 * (i % panels), vec_add(before, sum[i]));
+        for (size_t i = 0; i < rows * width; i++) {
+            reg before = reg_load(start + i / width * start_stride + i % width * REG_LANES);
+            reg_store(y + i / width * y_stride + i % width * REG_LANES, reg_add(before, sum[i]));
         }
         return;
     }
-    /* The last panel is not full. */
     UNROLL
-    for (size_t i = 0; i < rows * panels; i++) {
-        size_t lane = 16 * (i % panels), lanes = s->lanes - lane < 16 ? s->lanes - lane : 16;
-        vec before = load_lanes(start + i / panels * start_stride + lane, lanes);
-        store_lanes(y + i / panels * y_stride + lane, lanes, vec_add(before, sum[i]));
+    for (size_t i = 0; i < rows * width; i++) {
+        size_t lane = i % width * REG_LANES, rest = lanes > lane ? lanes - lane : 0;
+        size_t n = rest < REG_LANES ? rest : REG_LANES;
+        reg before = reg_load_part(start + i / width * start_stride + lane, n);
+        reg_store_part(y + i / width * y_stride + lane, n, reg_add(before, sum[i]));
     }
 }
 
-/* All rows of a strip, in the largest tiles that fit. */
-INLINE void strip_rows(const strip *s, size_t rows, size_t max_rows, size_t panels, ink_type type)
+/* One tile: `width` registers of the strip from number `first` on. `ahead` is where it asks for weights, in elements
+   from w. rows, first, width and type are constants where this is called, so the loops over them unroll. */
+INLINE void tile(const strip *s, size_t row, size_t rows, size_t first, size_t width, size_t ahead, ink_type type)
 {
-    size_t row = 0;
-    for (; rows - row >= max_rows; row += max_rows)
-        tile(s, row, max_rows, panels, type);
-    if (max_rows > 4 && rows - row >= 4) {
-        tile(s, row, 4, panels, type);
-        row += 4;
+    const float *x = s->x + row * s->x_stride;
+    size_t x_stride = s->x_stride, lane = first * REG_LANES;
+    uintptr_t next = (uintptr_t)s->w + ahead * bytes_of(type);
+    reg sum[MAX_TILE];
+    UNROLL
+    for (size_t i = 0; i < rows * width; i++)
+        sum[i] = reg_splat(0);
+    UNROLL_STEPS
+    for (size_t t = 0; t < s->k; t++) {
+        if (rows > 4)
+            PREFETCH(next + 16 * t * bytes_of(type));
+        UNROLL
+        for (size_t i = 0; i < rows * width; i++) {
+            size_t r = first + i % width, at = r / PANEL_REGS * s->panel_stride + r % PANEL_REGS * REG_LANES;
+            sum[i] = reg_fma(reg_splat(x[i / width * x_stride + t]), load_weights(s->w, at + 16 * t, type), sum[i]);
+        }
     }
-    if (max_rows > 2 && rows - row >= 2) {
-        tile(s, row, 2, panels, type);
-        row += 2;
-    }
-    if (max_rows > 1 && rows - row >= 1)
-        tile(s, row, 1, panels, type);
+    const float *start = s->start + row * s->start_stride + lane;
+    float *y = s->y + row * s->y_stride + lane;
+    FORGET(start); /* or it keeps a pointer to every row of every tile at hand, which costs more than it saves */
+    FORGET(y);
+    finish_tile(sum, rows, width, s->lanes > lane ? s->lanes - lane : 0, start, s->start_stride, y, s->y_stride);
 }
 
-/* All blocks of k of one group of panels, for one block of rows. max_rows, panels and type are constants. */
+/* All rows of a strip of `panels` panels, in tiles of at most max_rows by `width`. */
+INLINE void strip_tiles(const strip *s, size_t rows, size_t max_rows, size_t panels, size_t width, ink_type type)
+{
+    UNROLL
+    for (size_t first = 0; first < panels * PANEL_REGS; first += width) {
+        size_t row = 0;
+        for (size_t number = 0; rows - row >= max_rows; row += max_rows, number++)
+            tile(s, row, max_rows, first, width, number < panels ? s->next + number * s->panel_stride : 0, type);
+        if (max_rows > 4 && rows - row >= 4) {
+            tile(s, row, 4, first, width, 0, type);
+            row += 4;
+        }
+        if (max_rows > 3 && rows - row == 3)
+            tile(s, row, 3, first, width, 0, type);
+        if (max_rows > 2 && rows - row == 2)
+            tile(s, row, 2, first, width, 0, type);
+        if (max_rows > 1 && rows - row == 1)
+            tile(s, row, 1, first, width, 0, type);
+    }
+}
+
+/* All blocks of k of one group of panels, for one block of rows. max_rows, panels, width and type are constants. */
 INLINE void group(const ink_product *p, size_t row, size_t rows, size_t panel, size_t max_rows, size_t panels,
-                  ink_type type)
+                  size_t width, ink_type type)
 {
-    size_t k = p->w->k, element = type == INK_F32 ? sizeof(float) : sizeof(uint16_t);
-    const char *w = (const char *)p->w->panels + panel * p->w->panel_stride * element;
+    size_t k = p->w->k;
+    const char *w = (const char *)p->w->panels + panel * p->w->panel_stride * bytes_of(type);
     strip s = {.x_stride = p->x_stride, .panel_stride = p->w->panel_stride, .y_stride = p->y_stride};
     s.start = p->bias != NULL ? p->bias + 16 * panel : zeros;
     s.y = p->y + row * p->y_stride + 16 * panel;
@@ -110,32 +142,42 @@ INLINE void group(const ink_product *p, size_t row, size_t rows, size_t panel, s
     size_t t = 0;
     do {
         s.x = p->x + row * p->x_stride + t;
-        s.w = w + 16 * t * element;
+        s.w = w + 16 * t * bytes_of(type);
         s.k = k - t < INK_SUM_BLOCK ? k - t : INK_SUM_BLOCK;
-        strip_rows(&s, rows, max_rows, panels, type);
+        s.next = t + s.k < k ? 16 * s.k : panels * s.panel_stride - 16 * t;
+        strip_tiles(&s, rows, max_rows, panels, width, type);
         s.start = s.y;
         s.start_stride = s.y_stride;
         t += s.k;
     } while (t < k);
 }
 
-/* All groups, for one block of rows. The last four panels are two groups of two where a tile takes three: tiles of
-   one panel have too few accumulators to keep the multipliers busy. */
+/* As many groups as fit; the panel after them. */
+INLINE size_t groups(const ink_product *p, size_t row, size_t rows, size_t panel, size_t end, size_t max_rows,
+                     size_t panels, size_t width, ink_type type)
+{
+    for (; end - panel >= panels; panel += panels)
+        group(p, row, rows, panel, max_rows, panels, width, type);
+    return panel;
+}
+
+/* All panels, for one block of rows. Two groups of two panels are better than one of three and one of one, which has
+   too few sums to keep the multipliers busy. */
 INLINE void row_block(const ink_product *p, size_t row, size_t rows, size_t panel, size_t end, ink_type type)
 {
-    if (rows <= FEW_ROWS) {
-        for (; end - panel >= FEW_PANELS; panel += FEW_PANELS)
-            group(p, row, rows, panel, FEW_ROWS, FEW_PANELS, type);
-        for (; panel < end; panel++)
-            group(p, row, rows, panel, FEW_ROWS, 1, type);
-        return;
+    if (rows == 1) {
+        panel = groups(p, row, rows, panel, end, 1, ONE_PANELS, ONE_PANELS * PANEL_REGS, type);
+        groups(p, row, rows, panel, end, 1, 1, PANEL_REGS, type);
+    } else if (rows <= 4) {
+        panel = groups(p, row, rows, panel, end, 4, FEW_PANELS, FEW_WIDTH, type);
+        groups(p, row, rows, panel, end, 4, 1, PANEL_REGS, type);
+    } else {
+        size_t pairs = TILE_PANELS > 2 && (end - panel) % TILE_PANELS == 1 && end - panel > 1 ? 4 : 0;
+        panel = groups(p, row, rows, panel, end - pairs, TILE_ROWS, TILE_PANELS, TILE_PANELS * PANEL_REGS, type);
+        if (TILE_PANELS > 2)
+            panel = groups(p, row, rows, panel, end, TILE_ROWS, 2, 2 * PANEL_REGS, type);
+        groups(p, row, rows, panel, end, TILE_ROWS, 1, PANEL_REGS, type);
     }
-    for (; end - panel >= TILE_PANELS && end - panel != 4; panel += TILE_PANELS)
-        group(p, row, rows, panel, TILE_ROWS, TILE_PANELS, type);
-    for (; TILE_PANELS > 2 && end - panel >= 2; panel += 2)
-        group(p, row, rows, panel, TILE_ROWS, 2, type);
-    for (; panel < end; panel++)
-        group(p, row, rows, panel, TILE_ROWS, 1, type);
 }
 
 INLINE void row_blocks(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t end, ink_type type)

@@ -31,6 +31,14 @@
 #endif
 #endif
 
+#if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch((const void *)(address), 0, 2)
+#define FORGET(pointer) __asm__("" : "+r"(pointer))
+#else
+#define PREFETCH(address) (void)(address)
+#define FORGET(pointer) (void)(pointer)
+#endif
+
 #if defined(INK_SANITIZED)
 #define INLINE static __attribute__((noinline, unused))
 #define NOINLINE __attribute__((noinline))

@@ -241,4 +241,57 @@ INLINE float vec_largest(vec a)
     return _mm_cvtss_f32(_mm_max_ss(by2, _mm_movehdup_ps(by2)));
 }
 
+/* ---- one register, for the product (vec_whole.h) ---------------------------------------------------------------- */
+
+#define REG_LANES 8
+
+typedef struct reg {
+    __m256 v;
+} reg;
+
+INLINE reg reg_load(const float *p)
+{
+    return (reg){_mm256_loadu_ps(p)};
+}
+
+INLINE void reg_store(float *p, reg a)
+{
+    _mm256_storeu_ps(p, a.v);
+}
+
+INLINE reg reg_load_part(const float *p, size_t n)
+{
+    return (reg){_mm256_maskload_ps(p, first_lanes(n, 0))};
+}
+
+INLINE void reg_store_part(float *p, size_t n, reg a)
+{
+    _mm256_maskstore_ps(p, first_lanes(n, 0), a.v);
+}
+
+INLINE reg reg_load_bf16(const uint16_t *p)
+{
+    return (reg){load_8_bf16(p)};
+}
+
+INLINE reg reg_load_f16(const uint16_t *p)
+{
+    return (reg){load_8_f16(p)};
+}
+
+INLINE reg reg_splat(float x)
+{
+    return (reg){_mm256_set1_ps(x)};
+}
+
+INLINE reg reg_fma(reg a, reg b, reg c)
+{
+    return (reg){_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+
+INLINE reg reg_add(reg a, reg b)
+{
+    return (reg){_mm256_add_ps(a.v, b.v)};
+}
+
 #endif
