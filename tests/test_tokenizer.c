@@ -239,7 +239,7 @@ static bool is_text(const char *s, size_t n)
 static void check_stream(ink_context *ctx, const ink_tokenizer *tokenizer, const test_case *c)
 {
     static char text[LINE_SIZE];
-    ink_text_stream stream = {{0}, 0};
+    ink_text_stream stream = {.n_held = 0};
     size_t capacity = ink_tokenizer_stream_capacity(tokenizer), total = 0;
     for (size_t i = 0; i <= c->n; i++) {
         size_t size = 0;
@@ -266,7 +266,7 @@ static void test_stream_without_room(void **unused)
     (void)unused;
     ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = open_fixture(ctx, "plain");
-    ink_text_stream stream = {{0}, 0};
+    ink_text_stream stream = {.n_held = 0};
     char text[16] = "untouched";
     size_t size = 0;
     ink_token lead = ink_tokenizer_find(tokenizer, "\xE2", 1), letter = ink_tokenizer_find(tokenizer, "x", 1);
@@ -496,7 +496,7 @@ static void test_null(void **unused)
     (void)unused;
     ink_context *ctx = test_context(1);
     ink_tokenizer *t = open_fixture(ctx, "shuffled"), *none = NULL;
-    ink_text_stream stream = {{0}, 0};
+    ink_text_stream stream = {.n_held = 0};
     ink_token id = 5;
     char c = 'a';
     size_t n;

@@ -89,7 +89,7 @@ static void feed_id(const ink_tokenizer *tokenizer, ink_text_stream *stream, ink
 
 static size_t decode(const ink_tokenizer *tokenizer, const ink_token *ids, size_t n, char *text, size_t capacity)
 {
-    ink_text_stream stream = {{0}, 0};
+    ink_text_stream stream = {.n_held = 0};
     sink out = {.text = text, .capacity = capacity};
     for (size_t i = 0; i < n; i++)
         feed_id(tokenizer, &stream, ids[i], &out);

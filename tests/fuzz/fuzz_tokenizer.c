@@ -20,7 +20,7 @@ static void check_stream(ink_context *ctx, const ink_tokenizer *tokenizer, const
     size_t capacity = ink_tokenizer_stream_capacity(tokenizer), whole = 0, sum = 0, piece = 0;
     ink_tokenizer_decode(ctx, tokenizer, ids, n, NULL, 0, &whole);
     char *text = malloc(whole + 1), *part = malloc(capacity);
-    ink_text_stream stream = {{0}, 0};
+    ink_text_stream stream = {.n_held = 0};
     check(ink_tokenizer_decode(ctx, tokenizer, ids, n, text, whole, &whole) == INK_OK);
     for (size_t i = 0; i <= n; i++, sum += piece) {
         ink_token id = i < n ? ids[i] : -1;
