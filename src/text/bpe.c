@@ -1,7 +1,7 @@
 /*
  * bpe.c - merges by rank, with a heap: a word of a million letters costs a million small steps, not a million scans.
  *
- * The symbols are a doubly linked list over the bytes of the word. The heap holds (rank, position of the left symbol)
+ * The symbols are a doubly linked list over the characters of the word. The heap holds (rank, position of the left symbol)
  * of every pair that can be merged. A merge changes the pairs on its left and right; they are pushed anew, and what
  * the heap still holds about the old ones is recognised when it comes up, because the pair that now stands there has
  * another rank.
@@ -9,6 +9,7 @@
 #include "bpe.h"
 
 #include "heap.h"
+#include "utf8.h"
 
 #define NO_RANK UINT32_MAX
 #define NOWHERE UINT32_MAX
@@ -23,8 +24,10 @@ typedef struct symbol {
 
 typedef struct word {
     const ink_bpe *bpe;
-    symbol *symbols; /* [size] */
-    uint64_t *heap;  /* [2 size] rank << 32 | position */
+    const ink_vocab *vocab;
+    symbol *symbols; /* [n], at most one per byte */
+    size_t n;
+    uint64_t *heap; /* [2 n] rank << 32 | position */
     size_t n_heap;
 } word;
 
@@ -81,19 +84,69 @@ static void push(word *w, uint32_t position)
         ink_heap_push(w->heap, w->n_heap++, (uint64_t)rank << 32 | position);
 }
 
+/* ---- a word's first symbols ------------------------------------------------------------------------------------- */
+
+static void add_symbol(word *w, ink_token id)
+{
+    w->symbols[w->n++].id = id;
+}
+
+/* The tokens of the bytes of a character; false, and nothing added, if one of them is missing. */
+static bool add_bytes(word *w, const char *bytes, size_t size)
+{
+    size_t n = w->n;
+    for (size_t i = 0; i < size; i++) {
+        ink_token id = w->bpe->byte_id[(unsigned char)bytes[i]];
+        if (id < 0) {
+            w->n = n;
+            return false;
+        }
+        add_symbol(w, id);
+    }
+    return true;
+}
+
+/* As the reference does it: an unknown character waits for a known one or for the end, to see whether another unknown
+   follows that it is fused with; characters that become bytes pass it by. */
+static void add_characters(word *w, const char *bytes, size_t size)
+{
+    const ink_bpe *bpe = w->bpe;
+    bool waiting = false;
+    for (size_t i = 0, length; i < size; i += length) {
+        uint32_t code;
+        length = ink_utf8_next(bytes + i, size - i, &code);
+        ink_token id = ink_vocab_find(w->vocab, bytes + i, length, false);
+        if (id < 0 && ((bpe->byte_fallback && add_bytes(w, bytes + i, length)) || bpe->unk < 0))
+            continue;
+        if (waiting && !(id < 0 && bpe->fuse_unk))
+            add_symbol(w, bpe->unk);
+        waiting = id < 0;
+        if (id >= 0)
+            add_symbol(w, id);
+    }
+    if (waiting)
+        add_symbol(w, bpe->unk);
+}
+
 static void start(word *w, const char *bytes, size_t size)
 {
-    for (uint32_t i = 0; i < size; i++)
-        w->symbols[i] = (symbol){.id = w->bpe->byte_id[(unsigned char)bytes[i]],
-                                 .previous = i > 0 ? i - 1 : NOWHERE,
-                                 .next = i + 1 < size ? i + 1 : NOWHERE};
-    for (uint32_t i = 0; i + 1 < size; i++) {
+    if (w->bpe->byte_level)
+        add_bytes(w, bytes, size);
+    else
+        add_characters(w, bytes, size);
+    for (uint32_t i = 0; i < w->n; i++) {
+        w->symbols[i].previous = i > 0 ? i - 1 : NOWHERE;
+        w->symbols[i].next = i + 1 < w->n ? i + 1 : NOWHERE;
+    }
+    for (uint32_t i = 0; i + 1 < w->n; i++) {
         uint32_t rank = rank_at(w, i);
         if (rank != NO_RANK)
             w->heap[w->n_heap++] = (uint64_t)rank << 32 | i;
     }
     ink_heap_make(w->heap, w->n_heap);
 }
+
+/* ---- merging ---------------------------------------------------------------------------------------------------- */
 
 /* The symbol at `position` takes in the one on its right. */
 static void merge(word *w, uint32_t position, ink_token merged)
@@ -134,14 +187,14 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_bpe *bpe, const ink_vocab 
         }
     }
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    word w = {.bpe = bpe};
+    word w = {.bpe = bpe, .vocab = vocab};
     w.symbols = ink_arena_take(&ctx->scratch, size, sizeof *w.symbols);
     w.heap = ink_arena_take(&ctx->scratch, 2 * size, sizeof *w.heap);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
     start(&w, bytes, size);
     merge_all(&w);
-    for (uint32_t i = 0; i != NOWHERE; i = w.symbols[i].next)
+    for (uint32_t i = w.n > 0 ? 0 : NOWHERE; i != NOWHERE; i = w.symbols[i].next)
         ink_ids_add(out, w.symbols[i].id);
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;

@@ -1,12 +1,13 @@
 /*
  * bpe.h - byte-pair encoding of one word (Sennrich, Haddow, Birch 2016, section 3.2).
  *
- *     A word starts as one symbol per byte. As long as some neighbours can be merged, the pair whose merge was
- *     learned first is replaced by the merged token; of equal pairs the leftmost.
+ *     A word starts as one symbol per character, or per byte. As long as some neighbours can be merged, the pair whose
+ *     merge was learned first is replaced by the merged token; of equal pairs the leftmost.
  */
 #ifndef INK_TEXT_BPE_H
 #define INK_TEXT_BPE_H
 
+#include "ids.h"
 #include "vocab.h"
 
 /* The rank of a merge is its place in the list. */
@@ -18,22 +19,13 @@ typedef struct ink_bpe {
     ink_bpe_merge *merges; /* [n_merges] */
     size_t n_merges;
     ink_index index;
-    ink_token byte_id[256]; /* the token of each single byte */
+    bool byte_level;        /* a word starts as bytes; else as characters */
+    bool byte_fallback;     /* a character that is no token becomes the tokens <0x00> to <0xFF> of its bytes; */
+    bool fuse_unk;          /* where these are missing it becomes unk, neighbours together only one of them, */
+    ink_token unk;          /* or nothing if this is -1 */
+    ink_token byte_id[256]; /* the tokens of bytes, -1 for those that are not there */
     bool ignore_merges;     /* a word that is a token as a whole is that token, whatever the merges make of it */
 } ink_bpe;
-
-/* Where ids go: counts them all, writes as many as there is room for. */
-typedef struct ink_ids {
-    ink_token *ids; /* [capacity] */
-    size_t capacity, n;
-} ink_ids;
-
-static inline void ink_ids_add(ink_ids *out, ink_token id)
-{
-    if (out->n < out->capacity)
-        out->ids[out->n] = id;
-    out->n++;
-}
 
 /* Makes the merges findable. INK_ERROR_CORRUPT if one is there twice. */
 ink_result ink_bpe_index(ink_context *ctx, ink_arena *arena, const char *file, ink_bpe *bpe);

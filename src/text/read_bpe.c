@@ -68,11 +68,11 @@ static ink_result read_merges(ink_tokenizer_reader *r, ink_json model)
     INK_TRY(ink_json_expect(r->ctx, &r->json, merges, INK_JSON_ARRAY));
     bpe->merges = ink_arena_take(r->arena, ink_read_node(r, merges)->n_children, sizeof *bpe->merges);
     if (bpe->merges == NULL)
-        return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %s", INK_TOKENIZER_FILE);
+        return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %s", r->json.file);
     ink_json child = ink_json_first(&r->json, merges);
     for (; child != INK_JSON_NONE; child = ink_json_next(&r->json, child))
         INK_TRY(read_merge(r, child, &bpe->merges[bpe->n_merges++]));
-    return ink_bpe_index(r->ctx, r->arena, INK_TOKENIZER_FILE, bpe);
+    return ink_bpe_index(r->ctx, r->arena, r->json.file, bpe);
 }
 
 /* With all 256 there is no text that cannot be encoded, and unk_token, fuse_unk and byte_fallback never apply. */
@@ -85,9 +85,19 @@ static ink_result read_bytes(ink_tokenizer_reader *r)
         if (bpe->byte_id[i] < 0)
             return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED,
                             "%s: model.vocab: no token for the byte %z; a byte-level vocabulary must have all 256",
-                            INK_TOKENIZER_FILE, i);
+                            r->json.file, i);
     }
     return INK_OK;
+}
+
+/* <0x00> to <0xFF>, as far as they are there; a file that names a byte otherwise names none. */
+static void read_fallback(ink_tokenizer_reader *r)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < 256; i++) {
+        const char name[6] = {'<', '0', 'x', digits[i / 16], digits[i % 16], '>'};
+        r->tokenizer->bpe.byte_id[i] = ink_vocab_find(&r->tokenizer->vocab, name, sizeof name, false);
+    }
 }
 
 /* Marks at the seams of words belong to other kinds of BPE. */
@@ -100,7 +110,7 @@ static ink_result refuse_marks(ink_tokenizer_reader *r, ink_json model)
             continue;
         INK_TRY(ink_json_expect(r->ctx, &r->json, mark, INK_JSON_STRING));
         if (ink_read_node(r, mark)->string_size != 0)
-            return ink_read_refuse(r, INK_ERROR_UNSUPPORTED, mark, "is not supported by byte-level BPE");
+            return ink_read_refuse(r, INK_ERROR_UNSUPPORTED, mark, "is not supported by this BPE");
     }
     return INK_OK;
 }
@@ -108,9 +118,20 @@ static ink_result refuse_marks(ink_tokenizer_reader *r, ink_json model)
 ink_result ink_read_bpe(ink_tokenizer_reader *r, ink_json model)
 {
     ink_bpe *bpe = &r->tokenizer->bpe;
-    INK_TRY(ink_json_read_bool(r->ctx, &r->json, model, "ignore_merges", &bpe->ignore_merges));
+    r->tokenizer->model = INK_MODEL_BPE;
+    bpe->byte_level = r->tokenizer->vocab.byte_level;
+    bpe->unk = -1;
+    INK_TRY(ink_read_flag(r, model, "ignore_merges", false, &bpe->ignore_merges));
+    INK_TRY(ink_read_flag(r, model, "byte_fallback", false, &bpe->byte_fallback));
+    INK_TRY(ink_read_flag(r, model, "fuse_unk", false, &bpe->fuse_unk));
     INK_TRY(refuse_marks(r, model));
     INK_TRY(ink_read_vocab(r, model));
-    INK_TRY(read_bytes(r));
+    if (bpe->byte_level) {
+        INK_TRY(read_bytes(r));
+    } else {
+        read_fallback(r);
+        INK_TRY(ink_read_unk(r, model, NULL, &bpe->unk));
+    }
+    r->tokenizer->unk = bpe->unk;
     return read_merges(r, model);
 }

@@ -46,7 +46,7 @@ static ink_result measure(ink_tokenizer_reader *r, ink_json vocab, extent *e)
     /* Ids are places in an array, so a small file may not name a huge one. Published files have small gaps. */
     if (e->n_ids > 8 * e->n_tokens + 65536)
         return ink_fail(r->ctx, INK_ERROR_LIMIT, "%s: the largest id, %z, is far beyond the number of tokens, %z",
-                        INK_TOKENIZER_FILE, e->n_ids - 1, e->n_tokens);
+                        r->json.file, e->n_ids - 1, e->n_tokens);
     return INK_OK;
 }
 
@@ -77,14 +77,16 @@ ink_result ink_read_vocab(ink_tokenizer_reader *r, ink_json model)
     ink_json child = ink_json_first(&r->json, vocab);
     for (; child != INK_JSON_NONE; child = ink_json_next(&r->json, child))
         INK_TRY(read_token(r, child));
-    return ink_vocab_index(r->ctx, r->arena, INK_TOKENIZER_FILE, &r->tokenizer->vocab);
+    return ink_vocab_index(r->ctx, r->arena, r->json.file, &r->tokenizer->vocab);
 }
 
 ink_token ink_read_find(ink_tokenizer_reader *r, const char *spelling, size_t size)
 {
-    bool verbatim;
+    bool verbatim = false;
     if (size > r->longest)
         return -1;
+    if (!r->tokenizer->vocab.byte_level)
+        return ink_vocab_find(&r->tokenizer->vocab, spelling, size, false);
     size_t n = ink_byte_level_read(spelling, size, r->bytes, &verbatim);
     return ink_vocab_find(&r->tokenizer->vocab, r->bytes, n, verbatim);
 }

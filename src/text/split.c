@@ -1,66 +1,130 @@
 /*
- * split.c - the splitting rules, by hand: a look at the class of each code point and never more than one step back.
+ * split.c - what splitters make of their matches, and a chain of splitters without recursion.
  *
- * Bytes that are not UTF-8 are of class OTHER, so they stay together with punctuation and emoji.
+ * A text is a row of pieces, each a match or what lies between two matches; a word is a piece, or several of them as
+ * the splitter's behavior says. The chain is walked with one text per splitter: the first word of it is cut off and is
+ * the text of the next splitter; when that is used up, the walk goes on in this one.
  */
-#include <string.h>
-
 #include "split.h"
-#include "unicode.h"
 #include "utf8.h"
 
-static ink_unicode_class class_at(const char *text, size_t size, size_t *length)
-{
-    uint32_t code;
-    *length = ink_utf8_next(text, size, &code);
-    return ink_unicode_class_of(code);
-}
+/* ---- one splitter ----------------------------------------------------------------------------------------------- */
 
-/* Bytes of the code points of class `wanted` at the head of the text; *last is the length of the last of them. */
-static size_t run_of(ink_unicode_class wanted, const char *text, size_t size, size_t *last)
+/* The length of the piece at the head of text [size], and whether it counts as a match. */
+static size_t piece_at(const ink_splitter *splitter, const char *text, size_t size, bool *is_match)
 {
-    size_t end = 0, length;
-    *last = 0;
-    while (end < size && class_at(text + end, size - end, &length) == wanted) {
-        end += length;
-        *last = length;
-    }
-    return end;
-}
-
-/*  's|'t|'re|'ve|'m|'ll|'d   The length of an English contraction at the head of the text, or 0. */
-static size_t contraction(const char *text, size_t size)
-{
-    if (size >= 2 && text[0] == '\'' && text[1] != '\0' && strchr("stmd", text[1]) != NULL)
-        return 2;
-    if (size >= 3 && (memcmp(text, "'re", 3) == 0 || memcmp(text, "'ve", 3) == 0 || memcmp(text, "'ll", 3) == 0))
-        return 3;
-    return 0;
-}
-
-size_t ink_split_gpt2(const char *text, size_t size)
-{
-    size_t last;
-    size_t length = contraction(text, size);
+    size_t length = splitter->match(splitter, text, size);
+    *is_match = (length != 0) != splitter->invert;
     if (length != 0)
         return length;
-
-    /*  ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+   One class, and one U+0020 before it. */
-    size_t start = text[0] == ' ' && size > 1 ? 1 : 0;
-    ink_unicode_class first = class_at(text + start, size - start, &length);
-    if (first != INK_UNICODE_SPACE)
-        return start + run_of(first, text + start, size - start, &last);
-
-    /* \s+(?!\S)|\s+   A run of white space at the end is one word. Before a word, its last code point is left over:
-       a U+0020 then goes with the word, anything else is a word of its own. */
-    size_t end = run_of(INK_UNICODE_SPACE, text, size, &last);
-    if (end == size || end == last)
-        return end;
-    return end - last;
+    uint32_t code;
+    do
+        length += ink_utf8_next(text + length, size - length, &code);
+    while (length < size && splitter->match(splitter, text + length, size - length) == 0);
+    return length;
 }
 
-size_t ink_split_none(const char *text, size_t size)
+/* The length of the word at the head of text [size], size >= 1; *kept is false if it goes. */
+static size_t word_at(const ink_splitter *splitter, const char *text, size_t size, bool *kept)
 {
-    (void)text;
-    return size;
+    bool is_match, next_is_match = false;
+    size_t end = piece_at(splitter, text, size, &is_match), next = 0;
+    *kept = !(is_match && splitter->behavior == INK_SPLIT_REMOVED);
+    if (end == size || splitter->behavior == INK_SPLIT_ISOLATED || splitter->behavior == INK_SPLIT_REMOVED)
+        return end;
+    next = piece_at(splitter, text + end, size - end, &next_is_match);
+    switch (splitter->behavior) {
+    case INK_SPLIT_MERGED_WITH_PREVIOUS:
+        return !is_match && next_is_match ? end + next : end;
+    case INK_SPLIT_MERGED_WITH_NEXT:
+        return is_match && !next_is_match ? end + next : end;
+    default: /* INK_SPLIT_CONTIGUOUS */
+        while (next_is_match == is_match) {
+            end += next;
+            if (end == size)
+                break;
+            next = piece_at(splitter, text + end, size - end, &next_is_match);
+        }
+        return end;
+    }
+}
+
+/* ---- the text before it is split -------------------------------------------------------------------------------- */
+
+static size_t count_spaces(const char *text, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < size; i++)
+        n += text[i] == ' ';
+    return n;
+}
+
+/* Puts the splitter's `space` in the place of each U+0020, and its prefix before the text, as far as it asks for it. */
+static ink_result prepare(ink_context *ctx, const ink_splitter *splitter, bool at_start, const char **text,
+                          size_t *size)
+{
+    const ink_short_text *space = &splitter->space, *prefix = &splitter->prefix;
+    size_t n_spaces = space->size != 0 ? count_spaces(*text, *size) : 0, room, n = 0;
+    bool starts = ink_text_starts(prefix, *text, *size) ||
+                  (n_spaces != 0 && (*text)[0] == ' ' && ink_text_starts(prefix, space->bytes, space->size));
+    bool wanted = splitter->scheme == INK_PREFIX_ALWAYS || (splitter->scheme == INK_PREFIX_FIRST && at_start);
+    if (n_spaces == 0 && (!wanted || starts))
+        return INK_OK;
+    if (!ink_size_mul(n_spaces, space->size, &room) || !ink_size_add(room, *size + INK_SHORT_TEXT, &room))
+        return ink_fail(ctx, INK_ERROR_LIMIT, "a text of %z bytes is too long to be split", *size);
+    char *changed = ink_arena_take(&ctx->scratch, room, 1);
+    if (changed == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %z bytes", *size);
+    if (wanted && !starts) {
+        memcpy(changed, prefix->bytes, prefix->size);
+        n = prefix->size;
+    }
+    for (size_t i = 0; i < *size; i++) {
+        bool replaced = n_spaces != 0 && (*text)[i] == ' ';
+        memcpy(changed + n, replaced ? space->bytes : *text + i, replaced ? space->size : 1);
+        n += replaced ? space->size : 1;
+    }
+    *text = changed;
+    *size = n;
+    return INK_OK;
+}
+
+/* ---- the chain -------------------------------------------------------------------------------------------------- */
+
+/* What is left of the text of one splitter. */
+typedef struct level {
+    const char *text;
+    size_t size;
+    bool at_start;
+} level;
+
+ink_result ink_pre_tokenize(ink_context *ctx, const ink_pre_tokenizer *p, const char *text, size_t size, bool at_start,
+                            ink_word_fn use, void *user)
+{
+    level levels[INK_SPLITTERS + 1] = {{text, size, at_start}};
+    size_t depth = 0; /* of the level that is being cut; the words of the last splitter are used */
+    if (p->n_splitters == 0)
+        return size != 0 ? use(user, text, size) : INK_OK;
+    INK_TRY(prepare(ctx, &p->splitters[0], at_start, &levels[0].text, &levels[0].size));
+    for (;;) {
+        level *here = &levels[depth];
+        if (here->size == 0 && depth == 0)
+            return INK_OK;
+        if (here->size == 0) {
+            depth--;
+            continue;
+        }
+        bool kept;
+        level word = *here;
+        word.size = word_at(&p->splitters[depth], here->text, here->size, &kept);
+        *here = (level){here->text + word.size, here->size - word.size, false};
+        if (!kept)
+            continue;
+        if (depth + 1 == p->n_splitters) {
+            INK_TRY(use(user, word.text, word.size));
+            continue;
+        }
+        levels[++depth] = word;
+        INK_TRY(prepare(ctx, &p->splitters[depth], word.at_start, &levels[depth].text, &levels[depth].size));
+    }
 }

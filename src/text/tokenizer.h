@@ -1,7 +1,10 @@
 /*
  * tokenizer.h - the tokenizer, the inside: what tokenizer.json becomes.
  *
- *     text -> added tokens cut out -> split into words -> the model's ids of each word -> the template around them
+ *     text -> added tokens cut out -> normalised -> split into words -> the model's ids of each word -> the template
+ *
+ * Each step has a header of its own: added.h, normalize.h, split.h, the models bpe.h and wordpiece.h, template.h; and
+ * decoder.h for the way back.
  */
 #ifndef INK_TEXT_TOKENIZER_H
 #define INK_TEXT_TOKENIZER_H
@@ -10,20 +13,33 @@
 
 #include "added.h"
 #include "bpe.h"
+#include "decoder.h"
+#include "normalize.h"
 #include "split.h"
+#include "template.h"
 #include "vocab.h"
+#include "wordpiece.h"
+
+#define INK_N_CONTROLS (INK_CONTROL_MASK + 1)
+
+typedef enum ink_text_model { INK_MODEL_BPE, INK_MODEL_WORDPIECE, INK_MODEL_WORDLEVEL } ink_text_model;
 
 struct ink_tokenizer {
     ink_vocab vocab;
     ink_added added;
-    ink_bpe bpe;            /* the model */
-    ink_split_fn split;     /* the pre-tokenizer */
-    bool add_prefix_space;  /* each piece of text between added tokens starts with a space */
-    ink_token *template;    /* [n_before + n_after], the post-processor: what comes before and after the text */
-    size_t n_before, n_after;
+    ink_normalizer normalizer;
+    ink_pre_tokenizer pre_tokenizer;
+    ink_text_model model;
+    ink_bpe bpe;
+    ink_wordpiece wordpiece;
+    ink_token unk; /* of the model, -1 if it has none */
+    ink_template template;
+    ink_decoder decoder;
+    ink_token controls[INK_N_CONTROLS];
+    size_t max_length;
 };
 
-/* Reads tokenizer.json from a source into `draft`, all checked, with memory from `arena` (growing). */
+/* Reads the tokenizer of a source into `draft`, all checked, with memory from `arena` (growing). */
 ink_result ink_tokenizer_read(ink_context *ctx, ink_arena *arena, const ink_source *source, ink_tokenizer *draft);
 
 #endif

@@ -1,10 +1,14 @@
 /*
- * unicode.h - what the splitting rules ask of a code point.
+ * unicode.h - what the steps of a tokenizer ask of a code point.
+ *
+ * All of it is asked of the tables that unicode_tables.py makes; a number beyond 10FFFF, which is how bytes that belong
+ * to no code point are passed on, has no property and no mapping.
  */
 #ifndef INK_TEXT_UNICODE_H
 #define INK_TEXT_UNICODE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef enum ink_unicode_class {
@@ -16,7 +20,33 @@ typedef enum ink_unicode_class {
 
 ink_unicode_class ink_unicode_class_of(uint32_t code);
 
-/* True for letters, marks, digits, connectors and joiners: \w of UTS 18. */
-bool ink_unicode_is_word(uint32_t code);
+typedef enum ink_unicode_property {
+    INK_UNICODE_WORD = 4,         /* letters, marks, digits, connectors and joiners: \w of UTS 18 */
+    INK_UNICODE_NUMERIC = 8,      /* category N of a later version of Unicode, which the Digits pre-tokenizer asks */
+    INK_UNICODE_PUNCTUATION = 16, /* category P of Unicode 8, and the symbols of ASCII */
+    INK_UNICODE_MARK = 32,        /* category M */
+    INK_UNICODE_ACCENT = 64,      /* category Mn of Unicode 8: the marks that BERT leaves out */
+    INK_UNICODE_CONTROL = 128     /* controls, formats, private use and U+FFFD: what BERT leaves out */
+} ink_unicode_property;
+
+/* True for a code point that has at least one of the properties. */
+bool ink_unicode_has(uint32_t code, unsigned properties);
+
+/* One of the ideographs around which BERT puts spaces. */
+bool ink_unicode_is_chinese(uint32_t code);
+
+/* The lower case of a code point, whatever stands beside it; the code point itself if it has none. U+0130, the only one
+   whose lower case is two code points, gives the first of them, i; the other is U+0307. */
+uint32_t ink_unicode_lower(uint32_t code);
+
+/* Canonical_Combining_Class (Unicode 16, section 3.11): 0 for what nothing is reordered around. */
+unsigned ink_unicode_combining(uint32_t code);
+
+/* One step of canonical decomposition: code -> pair[0] pair[1], pair[1] 0 if it is a single code point. False if there
+   is none. What comes out may decompose further: pair[0] up to three times, pair[1] never. */
+bool ink_unicode_decompose(uint32_t code, uint32_t pair[2]);
+
+/* The primary composite of two code points, or 0. */
+uint32_t ink_unicode_compose(uint32_t first, uint32_t second);
 
 #endif

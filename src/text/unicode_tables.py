@@ -1,20 +1,25 @@
-"""Writes unicode_tables.h: what the splitting rules ask of a code point, as one sorted table of runs.
+"""Writes unicode_tables.h: what the steps of a tokenizer ask of a code point.
 
-The classes are asked of the Hugging Face tokenizers library, code point by code point, because its ids are what ours
-have to equal: letters and numbers of its splitting patterns (\\p{L}, \\p{N}), white space (\\s), and the word
-characters (\\w) that decide whether an added token with "single_word" stands alone.
+Everything is asked of the Hugging Face tokenizers library, code point by code point, because its ids are what ours
+have to equal, and its parts follow different versions of Unicode: the splitting patterns (\\p{L}, \\p{N}, \\s), the
+normal forms (NFD, NFC), Rust's own characters (lower case, numeric, \\w) and BERT's old tables (punctuation, marks).
 
     python3 src/text/unicode_tables.py > src/text/unicode_tables.h        (needs: pip install tokenizers)
 """
-import tokenizers
-from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
+import unicodedata  # only for one known mark of each combining class
 
-OTHER, LETTER, NUMBER, SPACE, WORD = 0, 1, 2, 3, 4
+import tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+OTHER, LETTER, NUMBER, SPACE = 0, 1, 2, 3
+WORD, NUMERIC, PUNCTUATION, MARK, ACCENT, CONTROL = 4, 8, 16, 32, 64, 128
 CODES = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 TEXT = "".join(map(chr, CODES))
 
 
-def mark(properties, pattern, value):
+# ---- properties -----------------------------------------------------------------------------------------------------
+
+def mark_pattern(properties, pattern, value):
     """ORs value into the property of every code point that the pattern matches."""
     runs = pre_tokenizers.Split(Regex(pattern + "+"), "removed", invert=True).pre_tokenize_str(TEXT)
     for _, (start, end) in runs:
@@ -33,33 +38,155 @@ def mark_words(properties):
     properties[ord("x")] |= WORD
 
 
-def main():
+def mark_lonely(properties, splitter, value):
+    """The code points that the splitter makes words of their own after a letter."""
+    text = "".join("x" + chr(c) for c in CODES)
+    for word, (start, end) in splitter.pre_tokenize_str(text):
+        if start % 2 == 1 and end == start + 1:
+            properties[CODES[start // 2]] |= value
+    properties[ord("x")] &= ~value
+
+
+def normalize_each(normalizer, mate, codes, before="", after=""):
+    """What becomes of each code point, one by one; `mate` stands between them and stays as it is."""
+    parts = normalizer.normalize_str("".join(before + chr(c) + after + mate for c in codes)).split(mate)
+    assert len(parts) == len(codes) + 1, (len(parts), len(codes))
+    return dict(zip(codes, parts))
+
+
+def mark_dropped(properties, normalizer, value):
+    others = [c for c in CODES if c != ord("Q")]
+    for code, text in normalize_each(normalizer, "Q", others).items():
+        if text == "":
+            properties[code] |= value
+
+
+def bert(**wanted):
+    options = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+    return normalizers.BertNormalizer(**{**options, **wanted})
+
+
+def find_properties():
     properties = [OTHER] * 0x110000
-    mark(properties, r"\p{L}", LETTER)
-    mark(properties, r"\p{N}", NUMBER)
-    mark(properties, r"\s", SPACE)
+    mark_pattern(properties, r"\p{L}", LETTER)
+    mark_pattern(properties, r"\p{N}", NUMBER)
+    mark_pattern(properties, r"\s", SPACE)
     mark_words(properties)
-    runs = [c for c in range(0x110000) if c == 0 or properties[c] != properties[c - 1]]
-    entries = ["0x%X" % (c << 3 | properties[c]) for c in runs]
-    ascii_entries = [str(properties[c]) for c in range(128)]
-    print("/*")
-    print(" * unicode_tables.h - made by unicode_tables.py with tokenizers %s." % tokenizers.__version__)
-    print(" *")
-    print(" * A run of code points with the same properties is (first code point << 3 | properties); it ends\n"
-          " * before the next. Properties: bits 0 and 1 are the ink_unicode_class, bit 2 says word character.")
-    print(" */")
-    print("#ifndef INK_TEXT_UNICODE_TABLES_H\n#define INK_TEXT_UNICODE_TABLES_H\n\n#include <stdint.h>\n")
-    print("static const uint8_t unicode_ascii[128] = {")
-    for i in range(0, 128, 32):
-        print("    " + ", ".join(ascii_entries[i:i + 32]) + ",")
-    print("};\n\nstatic const uint32_t unicode_runs[%d] = {" % len(entries))
+    mark_lonely(properties, pre_tokenizers.Digits(individual_digits=True), NUMERIC)
+    mark_lonely(properties, pre_tokenizers.Punctuation("isolated"), PUNCTUATION)
+    mark_dropped(properties, normalizers.StripAccents(), MARK)
+    mark_dropped(properties, bert(strip_accents=True), ACCENT)
+    mark_dropped(properties, bert(clean_text=True), CONTROL)
+    return properties
+
+
+# ---- mappings -------------------------------------------------------------------------------------------------------
+
+def find_lower():
+    """Runs (first, last, stride, delta) of code points whose lower case is delta away; U+0130 alone becomes two."""
+    others = [c for c in CODES if c != ord("0")]
+    lower = {c: t for c, t in normalize_each(normalizers.Lowercase(), "0", others).items() if t != chr(c)}
+    assert [c for c in lower if len(lower[c]) != 1] == [0x130] and lower.pop(0x130) == "i\u0307"
+    runs = []
+    for code in sorted(lower):
+        delta = ord(lower[code]) - code
+        run = runs[-1] if runs else None
+        if run and run[3] == delta and (code - run[1] == run[2] or run[0] == run[1] and code - run[1] in (1, 2)):
+            run[2] = code - run[1]
+            run[1] = code
+        else:
+            runs.append([code, code, 1, delta])
+    return runs
+
+
+def find_decompositions():
+    """code -> (first, second), the canonical decomposition by one step, second 0 for a singleton; and which of them
+    compose again."""
+    full = {c: t for c, t in normalize_each(normalizers.NFD(), "\n", [c for c in CODES if c != 10]).items()
+            if t != chr(c) and not 0xAC00 <= c < 0xD7A4}  # Hangul is arithmetic
+    composes = {c for c in full if normalizers.NFC().normalize_str(chr(c)) == chr(c)}
+    by_text = {t: c for c, t in full.items()}
+    by_text.update({t: c for c, t in full.items() if c in composes})
+    pairs = {}
+    for code, text in full.items():
+        head = text[:-1]
+        first = ord(head) if len(head) == 1 else by_text[head] if head else ord(text)
+        pairs[code] = (first, ord(text[-1]) if head else 0)
+    return pairs, composes
+
+
+def find_classes():
+    """code -> canonical combining class, from how the library orders a code point and a mark whose class is known."""
+    nfd = normalizers.NFD()
+    known = {}
+    for code in CODES:
+        if unicodedata.combining(chr(code)) and nfd.normalize_str(chr(code)) == chr(code):
+            known.setdefault(unicodedata.combining(chr(code)), chr(code))
+    ranks = sorted(known)
+    low, high = known[ranks[0]], known[ranks[-1]]
+    others = [c for c in CODES if c != 10]
+    whole = normalize_each(nfd, "\n", others)
+    under = normalize_each(nfd, "\n", others, before=high)
+    over = normalize_each(nfd, "\n", others, after=low)
+    classes = {}
+    for code in others:
+        one = whole[code]
+        if len(one) == 1 and (under[code] != high + one or over[code] != one + low):
+            classes[code] = max(k for k in ranks if nfd.normalize_str(known[k] + one) == known[k] + one)
+    return classes
+
+
+# ---- the file -------------------------------------------------------------------------------------------------------
+
+def print_table(declaration, entries):
+    print("\nstatic const %s[%d] = {" % (declaration, len(entries)))
     line = "   "
     for entry in entries:
         if len(line) + len(entry) + 2 > 118:
             print(line)
             line = "   "
         line += " " + entry + ","
-    print(line + "\n};\n\n#endif")
+    print(line + "\n};")
+
+
+def runs_of(values, shift):
+    return ["0x%X" % (c << shift | values[c]) for c in range(0x110000) if c == 0 or values[c] != values[c - 1]]
+
+
+def main():
+    properties = find_properties()
+    classes = find_classes()
+    pairs, composes = find_decompositions()
+    codes = sorted(pairs)
+    composed = sorted((pairs[c], i) for i, c in enumerate(codes) if c in composes)
+    print("""/*
+ * unicode_tables.h - made by unicode_tables.py with tokenizers %s.
+ */
+#ifndef INK_TEXT_UNICODE_TABLES_H
+#define INK_TEXT_UNICODE_TABLES_H
+
+#include <stdint.h>
+
+/* Properties: bits 0 and 1 are the ink_unicode_class, the others the ink_unicode_property. */""" % tokenizers.__version__)
+    print_table("uint8_t unicode_ascii", ["0x%02X" % properties[c] for c in range(128)])
+    print("\n/* A run of code points with the same properties is (first code point << 8 | properties); it ends before the\n"
+          "   next. */")
+    print_table("uint32_t unicode_runs", runs_of(properties, 8))
+    print("\n/* The same with the canonical combining class in place of the properties. */")
+    print_table("uint32_t unicode_classes", runs_of([classes.get(c, 0) for c in range(0x110000)], 8))
+    print("\n/* Canonical decompositions by one step, in order: code point << 42 | first << 21 | second; second is 0 where\n"
+          "   the decomposition is one code point. Hangul syllables are not among them. */")
+    print_table("uint64_t unicode_pairs", ["0x%X" % (c << 42 | pairs[c][0] << 21 | pairs[c][1]) for c in codes])
+    print("\n/* Places in unicode_pairs of those that compose again, ordered by first and second. */")
+    print_table("uint16_t unicode_composed", [str(i) for _, i in composed])
+    print("""
+/* Every stride-th code point from first to last has its lower case delta away. */
+typedef struct unicode_case {
+    uint32_t first, last, stride;
+    int32_t delta;
+} unicode_case;""")
+    print_table("unicode_case unicode_lower", ["{0x%X, 0x%X, %d, %d}" % tuple(run) for run in find_lower()])
+    print("\n#endif")
 
 
 main()

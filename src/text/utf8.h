@@ -45,6 +45,20 @@ static inline size_t ink_utf8_next(const char *s, size_t n, uint32_t *code)
     return length;
 }
 
+/* Writes a code point below 110000 to `out`, which has room for 4 bytes, and returns its length. */
+static inline size_t ink_utf8_put(char *out, uint32_t code)
+{
+    size_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    if (length == 1) {
+        out[0] = (char)code;
+        return 1;
+    }
+    for (size_t i = length - 1; i > 0; i--, code >>= 6)
+        out[i] = (char)(0x80u | (code & 0x3Fu));
+    out[0] = (char)((0xF00u >> length & 0xFFu) | code);
+    return length;
+}
+
 /* The code point that ends exactly where s [n] ends, n >= 1, and its length; INK_UTF8_INVALID and 1 if none does. */
 static inline size_t ink_utf8_last(const char *s, size_t n, uint32_t *code)
 {

@@ -7,7 +7,7 @@
 
 ink_result ink_vocab_start(ink_context *ctx, ink_arena *arena, size_t n_ids, size_t pool_size, ink_vocab *vocab)
 {
-    *vocab = (ink_vocab){.n_ids = n_ids};
+    vocab->n_ids = n_ids;
     vocab->pool = ink_arena_take(arena, pool_size, 1);
     vocab->tokens = ink_arena_take(arena, n_ids, sizeof *vocab->tokens);
     if (ink_arena_failed(arena))
@@ -20,7 +20,11 @@ void ink_vocab_put(ink_vocab *vocab, ink_token id, const char *spelling, size_t 
 {
     ink_vocab_token *token = &vocab->tokens[id];
     token->offset = (uint32_t)vocab->pool_size;
-    token->size = (uint32_t)ink_byte_level_read(spelling, size, vocab->pool + vocab->pool_size, &token->verbatim);
+    token->size = (uint32_t)size;
+    if (vocab->byte_level)
+        token->size = (uint32_t)ink_byte_level_read(spelling, size, vocab->pool + vocab->pool_size, &token->verbatim);
+    else
+        memcpy(vocab->pool + vocab->pool_size, spelling, size);
     vocab->pool_size += token->size;
     vocab->longest = ink_size_max(vocab->longest, token->size);
 }

@@ -11,7 +11,7 @@
 typedef struct ink_vocab_token {
     uint32_t offset; /* of its first byte in the pool */
     uint32_t size;   /* in bytes; 0: no token has this id */
-    bool verbatim;   /* not spelled byte by byte (byte_level.h): no text in the model's spelling reaches it */
+    bool verbatim;   /* in a byte-level vocabulary: not spelled byte by byte, so that no text reaches it */
     bool special;    /* a control token, left out when decoding */
     bool added;      /* known from added_tokens only, not to the model */
 } ink_vocab_token;
@@ -21,11 +21,12 @@ typedef struct ink_vocab {
     size_t pool_size;
     ink_vocab_token *tokens; /* [n_ids] */
     size_t n_ids;
-    size_t longest; /* bytes of the longest token */
+    size_t longest;  /* bytes of the longest token */
+    bool byte_level; /* tokens are spelled byte by byte (byte_level.h) and held as these bytes */
     ink_index index;
 } ink_vocab;
 
-/* An empty vocabulary with room for ids below n_ids and for pool_size bytes. */
+/* Makes room for ids below n_ids and for pool_size bytes in a vocabulary without tokens. INK_ERROR_MEMORY. */
 ink_result ink_vocab_start(ink_context *ctx, ink_arena *arena, size_t n_ids, size_t pool_size, ink_vocab *vocab);
 
 /* Gives `id` < n_ids, which no token has yet, the token that `spelling` [size], size >= 1, stands for. At most `size`
