@@ -1,0 +1,147 @@
+/*
+ * test_tokenizer_stream.c - text that comes out piece by piece, and bytes that are no text.
+ */
+#include "tokenizers.h"
+
+#include <string.h>
+
+/* Well-formed UTF-8, by another way than the library's: decode without looking, then ask what the code point needs. */
+static bool is_text(const char *s, size_t n)
+{
+    static const unsigned long least[] = {0, 0, 0x80, 0x800, 0x10000};
+    for (size_t i = 0; i < n;) {
+        unsigned lead = (unsigned char)s[i];
+        size_t length = lead < 0x80 ? 1 : lead < 0xC0 ? 5 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+        if (length > 4 || i + length > n)
+            return false;
+        unsigned long code = length == 1 ? lead : lead & (0xFFu >> (length + 1));
+        for (size_t k = 1; k < length; k++) {
+            if (((unsigned char)s[i + k] & 0xC0) != 0x80)
+                return false;
+            code = code << 6 | ((unsigned char)s[i + k] & 0x3F);
+        }
+        if (code < least[length] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000))
+            return false;
+        i += length;
+    }
+    return true;
+}
+
+static void check_stream(ink_context *ctx, const ink_tokenizer *tokenizer, const test_case *c)
+{
+    static char text[TEST_TEXT_MAX];
+    ink_text_stream stream = {.n_held = 0};
+    size_t capacity = ink_tokenizer_stream_capacity(tokenizer), total = 0;
+    for (size_t i = 0; i <= c->n; i++) {
+        size_t size = 0;
+        ink_token id = i < c->n ? c->ids[i] : -1;
+        assert_true(total + capacity < TEST_TEXT_MAX);
+        assert_ok(ctx, ink_tokenizer_stream(ctx, tokenizer, &stream, id, text + total, capacity, &size));
+        assert_true(is_text(text + total, size));
+        assert_true(stream.n_held <= INK_STREAM_HELD);
+        total += size;
+    }
+    assert_int_equal(stream.n_held, 0);
+    assert_int_equal(total, c->decoded_size);
+    assert_memory_equal(text, c->decoded, total);
+}
+
+static void test_stream_equals_decode(void **unused)
+{
+    (void)unused;
+    test_each_case(check_stream);
+}
+
+static void test_stream_without_room(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "plain");
+    ink_text_stream stream = {.n_held = 0};
+    char text[16] = "untouched";
+    size_t size = 0;
+    ink_token lead = ink_tokenizer_find(tokenizer, "\xE2", 1), letter = ink_tokenizer_find(tokenizer, "x", 1);
+    assert_ok(ctx, ink_tokenizer_stream(ctx, tokenizer, &stream, lead, NULL, 0, &size));
+    assert_int_equal(size, 0);
+    assert_int_equal(stream.n_held, 1);
+    assert_fails(ctx, ink_tokenizer_stream(ctx, tokenizer, &stream, letter, text, 3, &size), INK_ERROR_LIMIT,
+                 "4 bytes");
+    assert_int_equal(size, 4);
+    assert_int_equal(stream.n_held, 1);
+    assert_string_equal(text, "untouched");
+    assert_ok(ctx, ink_tokenizer_stream(ctx, tokenizer, &stream, letter, text, 4, &size));
+    assert_memory_equal(text, "\xEF\xBF\xBDx", 4);
+    stream.n_held = 4;
+    assert_fails(ctx, ink_tokenizer_stream(ctx, tokenizer, &stream, letter, text, 16, &size), INK_ERROR_ARGUMENT, NULL);
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+}
+
+/* After Kuhn's UTF-8 stress test: stray continuations, cut sequences, impossible bytes, overlong forms, surrogates,
+   beyond 10FFFF; and NUL, which is text. */
+static const char *const malformed[] = {
+    "\x80", "\xBF\x80\x80", "a\xC3", "\xE2\x82", "\xF0\x9F\x98", "\xE2\x82 x\xF0\x9F", "\xFE", "\xFF\xFF", "\xC0\xAF",
+    "\xE0\x80\xAF", "\xF0\x80\x80\xAF", "\xF8\x88\x80\x80\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF",
+    "\xED\xA0\x80", "\xED\xBF\xBF", "\xED\xA0\xBD\xED\xB8\x80", "\xF4\x90\x80\x80", "\xFB\xBF\xBF\xBF\xBF",
+    " \xC3\xC3\xA9 'll\xA9", "\xEF\xBF\xBE\xEF\xBF\xBF", "<|endoftext|>\xE2<|endoftext|>\x82"};
+
+/* All bytes are kept: the tokens' bytes in a row are the text's. */
+static void test_malformed_is_kept(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "shuffled");
+    for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
+        ink_token ids[64];
+        size_t size = strlen(malformed[i]), n = 0, total = 0;
+        assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, malformed[i], size, INK_ENCODE_ADDED, ids, 64, &n));
+        for (size_t k = 0; k < n; k++) {
+            size_t length = 0;
+            const char *bytes = ink_tokenizer_token(tokenizer, ids[k], &length);
+            assert_true(total + length <= size);
+            assert_memory_equal(bytes, malformed[i] + total, length);
+            total += length;
+        }
+        assert_int_equal(total, size);
+    }
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+}
+
+/* One U+FFFD for each maximal subpart (Unicode 16, table 3-11 and what stands around it). */
+static void test_decode_replaces(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *bytes;
+        size_t n_replacements;
+    } cases[] = {{"\xC0\xAF", 2},           {"\xE0\x80\xAF", 3}, {"\xF0\x9F\x98", 1},     {"\xF0\x9F\x98\xE2\x82", 2},
+                 {"\xED\xA0\x80", 3},       {"\xF4\x91", 2},     {"\xE1\x80\xE2\xF0\x91", 3}, {"\xFF", 1},
+                 {"\xF1\x80\x80\xC2\xC3", 3}};
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "shuffled");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ink_token ids[8];
+        char text[64];
+        size_t n = strlen(cases[i].bytes), size = 0;
+        for (size_t k = 0; k < n; k++)
+            ids[k] = ink_tokenizer_find(tokenizer, cases[i].bytes + k, 1);
+        assert_ok(ctx, ink_tokenizer_decode(ctx, tokenizer, ids, n, text, sizeof text, &size));
+        assert_int_equal(size, 3 * cases[i].n_replacements);
+        for (size_t k = 0; k < size; k += 3)
+            assert_memory_equal(text + k, "\xEF\xBF\xBD", 3);
+    }
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stream_equals_decode),
+        cmocka_unit_test(test_stream_without_room),
+        cmocka_unit_test(test_malformed_is_kept),
+        cmocka_unit_test(test_decode_replaces),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
