@@ -136,15 +136,14 @@ static void test_null(void **unused)
     ink_context_free(ctx);
 }
 
-static void test_second_call_allocates_nothing(void **unused)
+static void expect_no_allocation(const char *name)
 {
-    (void)unused;
     counting memory;
     counting_init(&memory);
     ink_context_options options = test_options(1);
     options.allocator = memory.allocator;
     ink_context *ctx = ink_context_create(&options);
-    ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "template");
+    ink_tokenizer *tokenizer = test_open_tokenizer(ctx, name);
     static char text[20000], back[30000];
     static ink_token ids[40000];
     size_t n = 0, size = 0, takes = 0;
@@ -159,6 +158,13 @@ static void test_second_call_allocates_nothing(void **unused)
     ink_tokenizer_free(tokenizer);
     ink_context_free(ctx);
     assert_int_equal(memory.live_bytes, 0);
+}
+
+static void test_second_call_allocates_nothing(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; test_tokenizers[i] != NULL; i++)
+        expect_no_allocation(test_tokenizers[i]);
 }
 
 /* Opens and encodes a long word while the k-th request for memory fails, alone or with all after it. Nothing may leak,
@@ -196,15 +202,64 @@ static bool try_with_failure(const char *text, size_t size, size_t k, bool all_a
 static void test_every_allocation_fails_once(void **unused)
 {
     (void)unused;
-    size_t size;
-    char *text = test_read_tokenizer("template", ".json", &size);
-    for (int all_after = 0; all_after < 2; all_after++) {
-        size_t k = 1;
-        while (try_with_failure(text, size, k, all_after != 0))
-            k++;
-        assert_true(k > 3);
+    static const char *const names[] = {"template", "qwen2", "llama2", "bert", "splitters"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        size_t size;
+        char *text = test_read_tokenizer(names[i], ".json", &size);
+        for (int all_after = 0; all_after < 2; all_after++) {
+            size_t k = 1;
+            while (try_with_failure(text, size, k, all_after != 0))
+                k++;
+            assert_true(k > 3);
+        }
+        free(text);
     }
-    free(text);
+}
+
+/* ---- pairs ------------------------------------------------------------------------------------------------------ */
+
+static void test_pairs(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *bert = test_open_tokenizer(ctx, "bert");
+    ink_token cls = ink_tokenizer_control(bert, INK_CONTROL_CLS), sep = ink_tokenizer_control(bert, INK_CONTROL_SEP);
+    ink_token ids[16], types[16];
+    ink_encode_input input = {.text = "a b c", .size = 5, .pair = "d", .pair_size = 1, .flags = INK_ENCODE_DEFAULT};
+    size_t n = 0;
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n));
+    assert_int_equal(n, 7);
+    static const ink_token expected_types[] = {0, 0, 0, 0, 0, 1, 1};
+    assert_memory_equal(types, expected_types, sizeof expected_types);
+    assert_true(ids[0] == cls && ids[4] == sep && ids[6] == sep);
+
+    input.max_length = 5;
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, NULL, 5, &n));
+    assert_int_equal(n, 5);
+    assert_true(ids[0] == cls && ids[2] == sep && ids[4] == sep);
+    input.max_length = 3; /* the template alone */
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, NULL, 3, &n));
+    assert_int_equal(n, 3);
+    input.max_length = 2;
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n), INK_ERROR_LIMIT,
+                 "the template alone has 3");
+    input.max_length = 6; /* longer than there is room for: nothing is written */
+    memset(ids, 0x55, sizeof ids);
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 5, &n), INK_ERROR_LIMIT, "room for 5");
+    assert_int_equal(n, 6);
+    assert_int_equal(ids[0], 0x55555555);
+
+    input = (ink_encode_input){.text = "a", .size = 1, .pair = "", .pair_size = 0, .flags = INK_ENCODE_ADDED};
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n));
+    assert_int_equal(n, 1);
+    input.flags = INK_ENCODE_TEMPLATE; /* an empty second text is a text */
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n));
+    assert_int_equal(n, 4);
+    input = (ink_encode_input){.text = "a", .size = 1, .pair_size = 3};
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n), INK_ERROR_ARGUMENT, "pair");
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, NULL, ids, types, 16, &n), INK_ERROR_ARGUMENT, "input");
+    ink_tokenizer_free(bert);
+    ink_context_free(ctx);
 }
 
 int main(void)
@@ -216,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_null),
         cmocka_unit_test(test_second_call_allocates_nothing),
         cmocka_unit_test(test_every_allocation_fails_once),
+        cmocka_unit_test(test_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  */
 #include "tokenizers.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Well-formed UTF-8, by another way than the library's: decode without looking, then ask what the code point needs. */
@@ -135,6 +136,107 @@ static void test_decode_replaces(void **unused)
     ink_context_free(ctx);
 }
 
+/* ---- runs of byte tokens ---------------------------------------------------------------------------------------- */
+
+/* The ids of the tokens <0x00> ... of llama2 for these bytes. */
+static size_t byte_tokens(const ink_tokenizer *tokenizer, const char *bytes, ink_token *ids)
+{
+    size_t n = strlen(bytes);
+    for (size_t i = 0; i < n; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "<0x%02X>", (unsigned)(unsigned char)bytes[i]);
+        ids[i] = ink_tokenizer_find(tokenizer, name, 6);
+        assert_true(ids[i] >= 0);
+    }
+    return n;
+}
+
+static void expect_decoded(ink_context *ctx, const ink_tokenizer *tokenizer, const char *bytes, const char *expected)
+{
+    static test_case c;
+    static char text[TEST_TEXT_MAX];
+    size_t size = 0;
+    c.n = byte_tokens(tokenizer, bytes, c.ids);
+    c.decoded_size = strlen(expected);
+    memcpy(c.decoded, expected, c.decoded_size);
+    assert_ok(ctx, ink_tokenizer_decode(ctx, tokenizer, c.ids, c.n, text, sizeof text, &size));
+    assert_int_equal(size, c.decoded_size);
+    assert_memory_equal(text, expected, size);
+    check_stream(ctx, tokenizer, &c);
+}
+
+#define E_ACUTE_8 "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"
+#define E_ACUTE_32 E_ACUTE_8 E_ACUTE_8 E_ACUTE_8 E_ACUTE_8
+#define FFFD "\xEF\xBF\xBD"
+
+/* A run is text as a whole or not at all, as in the reference; but no more than INK_STREAM_HELD bytes of it wait. */
+static void test_byte_runs(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "llama2");
+    expect_decoded(ctx, tokenizer, "\xF0\x9F\x98\x80", "\xF0\x9F\x98\x80");
+    expect_decoded(ctx, tokenizer, "\xC3\xA9\xC3", FFFD FFFD FFFD);
+    expect_decoded(ctx, tokenizer, "\xC3\xA9\xFF\xC3\xA9", FFFD FFFD FFFD FFFD FFFD);
+    expect_decoded(ctx, tokenizer, E_ACUTE_32 E_ACUTE_32 E_ACUTE_8, E_ACUTE_32 E_ACUTE_32 E_ACUTE_8);
+    expect_decoded(ctx, tokenizer, "\xC3\xA9" E_ACUTE_32 "\xE2\x82\xAC" E_ACUTE_32,
+                   "\xC3\xA9" E_ACUTE_32 "\xE2\x82\xAC" E_ACUTE_32);
+    expect_decoded(ctx, tokenizer, E_ACUTE_32 "\xFF", E_ACUTE_32 FFFD); /* the first 64 bytes are out by then */
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+}
+
+/* Nothing is held back longer than it must be: a run comes out with the token that ends it. */
+static void test_run_ends(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "llama2");
+    ink_text_stream stream = {.n_held = 0};
+    ink_token ids[8], letter = ink_tokenizer_find(tokenizer, "a", 1);
+    char text[1024];
+    size_t n = byte_tokens(tokenizer, "\xE2\x82\xAC", ids), size = 0;
+    for (size_t i = 0; i < n; i++) {
+        assert_ok(ctx, ink_tokenizer_stream(ctx, tokenizer, &stream, ids[i], text, sizeof text, &size));
+        assert_int_equal(size, 0);
+    }
+    assert_ok(ctx, ink_tokenizer_stream(ctx, tokenizer, &stream, letter, text, sizeof text, &size));
+    assert_int_equal(size, 4);
+    assert_memory_equal(text, "\xE2\x82\xAC" "a", 4);
+    stream.n_held = INK_STREAM_HELD + 1;
+    assert_fails(ctx, ink_tokenizer_stream(ctx, tokenizer, &stream, letter, text, sizeof text, &size),
+                 INK_ERROR_ARGUMENT, "zero-initialised");
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+}
+
+/* Bytes that are no text, where the model has tokens for bytes: they are kept. Where it has none, they are unknown. */
+static void test_malformed_elsewhere(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *llama2 = test_open_tokenizer(ctx, "llama2"), *bert = test_open_tokenizer(ctx, "bert");
+    ink_token unk = ink_tokenizer_control(bert, INK_CONTROL_UNK), ids[64], expected[64];
+    for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
+        size_t size = strlen(malformed[i]), n = 0, n_bytes = 0;
+        if (strchr(malformed[i], '<') != NULL || strchr(malformed[i], ' ') != NULL)
+            continue;
+        assert_ok(ctx, ink_tokenizer_encode(ctx, llama2, malformed[i], size, INK_ENCODE_PLAIN, ids, 64, &n));
+        for (size_t k = 0; k < n; k++) { /* behind the prefix, and the letters there are */
+            size_t length;
+            const char *name = ink_tokenizer_token(llama2, ids[k], &length);
+            n_bytes += length == 6 && name[0] == '<';
+        }
+        assert_int_equal(n_bytes, size - (malformed[i][0] == 'a'));
+        assert_ok(ctx, ink_tokenizer_encode(ctx, bert, malformed[i], size, INK_ENCODE_PLAIN, expected, 64, &n));
+        assert_int_equal(n, 1);
+        assert_int_equal(expected[0], unk);
+    }
+    ink_tokenizer_free(llama2);
+    ink_tokenizer_free(bert);
+    ink_context_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +244,9 @@ int main(void)
         cmocka_unit_test(test_stream_without_room),
         cmocka_unit_test(test_malformed_is_kept),
         cmocka_unit_test(test_decode_replaces),
+        cmocka_unit_test(test_byte_runs),
+        cmocka_unit_test(test_run_ends),
+        cmocka_unit_test(test_malformed_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
