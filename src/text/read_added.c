@@ -10,33 +10,36 @@ typedef struct pattern {
     ink_added_set set;
 } pattern;
 
-/* Makes a place for the token unless the model has it: then the model's id counts, as in the reference. */
-static ink_result place(ink_tokenizer_reader *r, ink_json node, const char *content, size_t size, ink_token *id)
+/* Makes a place for the token unless the model has it: then the model's id counts, as in the reference; and as there,
+   what is decoded is the normalised content. */
+static ink_result place(ink_tokenizer_reader *r, ink_json node, const pattern *p, ink_token *id)
 {
     ink_vocab *vocab = &r->tokenizer->vocab;
-    *id = ink_read_find(r, content, size);
+    *id = ink_read_find(r, p->content, p->content_size);
     if (*id >= 0)
         return INK_OK;
     INK_TRY(ink_read_id(r, ink_json_member(&r->json, node, "id"), id));
     if (ink_vocab_has(vocab, *id))
         return ink_read_refuse(r, INK_ERROR_CORRUPT, node, "another token has this id");
-    ink_vocab_put(vocab, *id, content, size);
+    ink_vocab_put(vocab, *id, p->text, p->size);
     vocab->tokens[*id].added = true;
     return INK_OK;
 }
 
-/* As a text is normalised, so is the content. It is worked out in scratch memory and kept in the reader's. */
-static ink_result normalize(ink_tokenizer_reader *r, pattern *p)
+ink_result ink_read_normalized(ink_tokenizer_reader *r, ink_json added_token, const char **text, size_t *size)
 {
+    bool normalized;
+    INK_TRY(ink_read_flag(r, added_token, "normalized", false, &normalized));
+    if (!normalized)
+        return INK_OK;
     ink_arena_mark mark = ink_arena_mark_here(&r->ctx->scratch);
-    ink_result result =
-        ink_normalize(r->ctx, &r->tokenizer->normalizer, p->content, p->content_size, &p->text, &p->size);
-    char *copy = result == INK_OK ? ink_arena_take(r->arena, p->size, 1) : NULL;
+    ink_result result = ink_normalize(r->ctx, &r->tokenizer->normalizer, *text, *size, text, size);
+    char *copy = result == INK_OK ? ink_arena_take(r->arena, *size, 1) : NULL;
     if (copy != NULL)
-        memcpy(copy, p->text, p->size);
+        memcpy(copy, *text, *size);
     else if (result == INK_OK)
         result = ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %s", r->json.file);
-    p->text = copy;
+    *text = copy;
     ink_arena_release(&r->ctx->scratch, mark);
     return result;
 }
@@ -62,14 +65,13 @@ static ink_result read_token(ink_tokenizer_reader *r, ink_json node, pattern *p)
     p->text = p->content;
     p->size = p->content_size;
     p->set = normalized ? INK_ADDED_NORMALIZED : INK_ADDED_RAW;
-    if (normalized)
-        INK_TRY(normalize(r, p));
+    INK_TRY(ink_read_normalized(r, node, &p->text, &p->size));
     if (ink_size_max(p->size, p->content_size) > INK_ADDED_LONGEST)
         return ink_fail(r->ctx, INK_ERROR_LIMIT, "%s: added token '%Q' has %z bytes; the limit is %z", r->json.file,
                         p->content, p->content_size, p->content_size, (size_t)INK_ADDED_LONGEST);
     if (p->size == 0)
         return ink_read_refuse(r, INK_ERROR_CORRUPT, node, "the normalizer leaves nothing of this token");
-    INK_TRY(place(r, node, p->content, p->content_size, &token.id));
+    INK_TRY(place(r, node, p, &token.id));
     if (special)
         r->tokenizer->vocab.tokens[token.id].special = true;
     r->tokenizer->added.tokens[r->tokenizer->added.n_tokens++] = token;

@@ -189,24 +189,55 @@ static ink_result id_of(legacy *l, ink_control which, const char **text, size_t 
     return ink_json_get_size(l->r->ctx, &l->ids, node, 0, INT32_MAX - 1, id);
 }
 
-static void put_added(legacy *l, const char *text, size_t id, bool left_strip)
+static const char *const flags[] = {"special", "normalized", "lstrip", "rstrip", "single_word"};
+enum { N_FLAGS = sizeof flags / sizeof flags[0], LEFT_STRIP = 2 };
+
+/* A member of "added_tokens"; `is_first` says that none stands before it. */
+static void put_added(legacy *l, bool is_first, const char *content, size_t id, const bool values[N_FLAGS])
 {
     writer *w = &l->out;
-    put_text(w, w->text[w->size - 1] == '[' ? "{\"content\":" : ",{\"content\":");
-    put_string(w, text, strlen(text));
-    put_text(w, ",\"id\":");
+    put_text(w, is_first ? "{\"id\":" : ",{\"id\":");
     put_number(w, id);
-    put_text(w, ",\"special\":true,\"normalized\":false,\"rstrip\":false,\"single_word\":false,\"lstrip\":");
-    put_bool(w, left_strip);
+    put_text(w, ",\"content\":");
+    put_string(w, content, strlen(content));
+    for (size_t i = 0; i < N_FLAGS; i++) {
+        put_text(w, ",");
+        put_string(w, flags[i], strlen(flags[i]));
+        put_text(w, values[i] ? ":true" : ":false");
+    }
     put_text(w, "}");
+}
+
+static ink_result read_flags(legacy *l, const ink_json_document *document, ink_json token, bool values[N_FLAGS])
+{
+    for (size_t i = 0; i < N_FLAGS; i++)
+        INK_TRY(ink_json_read_bool(l->r->ctx, document, token, flags[i], &values[i]));
+    return INK_OK;
+}
+
+/* A control token of the vocabulary with the flags its file gives it, {"content": "<mask>", "lstrip": true, ...}. */
+static ink_result put_control(legacy *l, bool is_first, size_t which, const char *content, ink_json node)
+{
+    const ink_json_document *document = NULL;
+    ink_json named;
+    size_t id = 0;
+    bool values[N_FLAGS] = {true};
+    values[LEFT_STRIP] = l->kind == LEGACY_ROBERTA && which == INK_CONTROL_MASK;
+    INK_TRY(ink_read_control(l->r, which, &document, &named));
+    if (named != INK_JSON_NONE && document->nodes[named].parent != 0)
+        INK_TRY(read_flags(l, document, document->nodes[named].parent, values));
+    values[0] = true;
+    INK_TRY(ink_json_get_size(l->r->ctx, &l->ids, node, 0, INT32_MAX - 1, &id));
+    put_added(l, is_first, content, id, values);
+    return INK_OK;
 }
 
 /* Each control token that the vocabulary has, once. */
 static ink_result put_controls(legacy *l)
 {
     const char *texts[INK_N_CONTROLS];
+    bool is_first = true;
     for (size_t i = 0; i < INK_N_CONTROLS; i++) {
-        size_t id = 0;
         INK_TRY(control_of(l, i, &texts[i]));
         ink_json node = texts[i] != NULL ? ink_json_member(&l->ids, 0, texts[i]) : INK_JSON_NONE;
         bool again = false;
@@ -214,38 +245,45 @@ static ink_result put_controls(legacy *l)
             again = again || (texts[k] != NULL && strcmp(texts[k], texts[i]) == 0);
         if (node == INK_JSON_NONE || again)
             continue;
-        INK_TRY(ink_json_get_size(l->r->ctx, &l->ids, node, 0, INT32_MAX - 1, &id));
-        put_added(l, texts[i], id, l->kind == LEGACY_ROBERTA && i == INK_CONTROL_MASK);
+        INK_TRY(put_control(l, is_first, i, texts[i], node));
+        is_first = false;
     }
     return INK_OK;
+}
+
+/* The id that a key spells, as it is written; SIZE_MAX if it spells none. */
+static size_t id_of_key(const char *key)
+{
+    size_t id = 0;
+    for (const char *c = key; *c != '\0'; c++) {
+        if (*c < '0' || *c > '9' || id > INT32_MAX)
+            return SIZE_MAX;
+        id = 10 * id + (size_t)(*c - '0');
+    }
+    return *key != '\0' ? id : SIZE_MAX;
 }
 
 /* "added_tokens_decoder" of tokenizer_config.json, {"50256": {"content": ..., ...}}, has them all. */
 static ink_result put_added_tokens(legacy *l)
 {
-    static const char *const flags[] = {"special", "normalized", "lstrip", "rstrip", "single_word"};
     const ink_json_document *config = &l->r->config;
     ink_json all = config->n_nodes != 0 ? ink_json_member(config, 0, "added_tokens_decoder") : INK_JSON_NONE;
+    bool is_first = true;
     put_text(&l->out, "\"added_tokens\":[");
     if (all == INK_JSON_NONE)
         return put_controls(l);
     ink_json child = ink_json_first(config, all);
-    for (bool first = true; child != INK_JSON_NONE; child = ink_json_next(config, child), first = false) {
+    for (; child != INK_JSON_NONE; child = ink_json_next(config, child), is_first = false) {
         const char *content = "";
+        bool values[N_FLAGS] = {false};
+        size_t id = id_of_key(config->nodes[child].key);
         INK_TRY(ink_json_expect(l->r->ctx, config, child, INK_JSON_OBJECT));
         INK_TRY(ink_json_read_string(l->r->ctx, config, child, "content", &content));
-        put_text(&l->out, first ? "{\"id\":" : ",{\"id\":");
-        put(&l->out, config->nodes[child].key, config->nodes[child].key_size);
-        put_text(&l->out, ",\"content\":");
-        put_string(&l->out, content, strlen(content));
-        for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
-            bool flag = false;
-            INK_TRY(ink_json_read_bool(l->r->ctx, config, child, flags[i], &flag));
-            put_text(&l->out, ",");
-            put_string(&l->out, flags[i], strlen(flags[i]));
-            put_text(&l->out, flag ? ":true" : ":false");
-        }
-        put_text(&l->out, "}");
+        INK_TRY(read_flags(l, config, child, values));
+        if (id == SIZE_MAX)
+            return ink_fail(l->r->ctx, INK_ERROR_CORRUPT, "tokenizer_config.json: added_tokens_decoder: '%q' is no id",
+                            config->nodes[child].key);
+        put_added(l, is_first, content, id, values);
     }
     return INK_OK;
 }

@@ -103,6 +103,19 @@ static ink_result read_bert(ink_tokenizer_reader *r, ink_json node)
     return add(r, node, &punctuation);
 }
 
+/* "first" asks where a piece began before it was normalised. Only what keeps its beginning is supported, so that this
+   is where it begins now. */
+static bool keeps_beginning(const ink_tokenizer *t)
+{
+    for (size_t i = 0; i < t->normalizer.n_steps; i++) {
+        const ink_normal_step *step = &t->normalizer.steps[i];
+        if (step->apply == ink_normal_drop || step->apply == ink_normal_strip ||
+            (step->apply == ink_normal_replace && step->to.n == 0))
+            return false;
+    }
+    return t->pre_tokenizer.n_splitters == 0;
+}
+
 /* SentencePiece's spelling of spaces (Kudo and Richardson 2018): words begin with U+2581. */
 static ink_result read_metaspace(ink_tokenizer_reader *r, ink_json node)
 {
@@ -118,13 +131,17 @@ static ink_result read_metaspace(ink_tokenizer_reader *r, ink_json node)
     splitter.match = split ? ink_match_string : ink_match_nothing;
     if (scheme == NULL) /* an old file */
         scheme = add_prefix_space ? "always" : "never";
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        splitter.scheme = (ink_prefix_scheme)i;
-        if (strcmp(scheme, schemes[i]) == 0)
-            return add(r, node, &splitter);
-    }
-    return ink_read_refuse(r, INK_ERROR_UNSUPPORTED, ink_json_member(&r->json, node, "prepend_scheme"),
-                           "not one of always, first, never");
+    size_t found = 0;
+    while (found < sizeof schemes / sizeof schemes[0] && strcmp(scheme, schemes[found]) != 0)
+        found++;
+    splitter.scheme = (ink_prefix_scheme)found;
+    if (found == sizeof schemes / sizeof schemes[0])
+        return ink_read_refuse(r, INK_ERROR_UNSUPPORTED, ink_json_member(&r->json, node, "prepend_scheme"),
+                               "not one of always, first, never");
+    if (splitter.scheme == INK_PREFIX_FIRST && !keeps_beginning(r->tokenizer))
+        return ink_read_refuse(r, INK_ERROR_UNSUPPORTED, ink_json_member(&r->json, node, "prepend_scheme"),
+                               "first is supported as the first step, and where nothing was taken away before it");
+    return add(r, node, &splitter);
 }
 
 const ink_component ink_splitter_components[] = {{"BertPreTokenizer", read_bert},

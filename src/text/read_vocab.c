@@ -28,6 +28,7 @@ static ink_result extend_by_added(ink_tokenizer_reader *r, ink_json added_token,
     INK_TRY(ink_json_require(r->ctx, &r->json, added_token, "id", &id));
     INK_TRY(ink_json_require(r->ctx, &r->json, added_token, "content", &content));
     INK_TRY(ink_read_text(r, content, &text, &size));
+    INK_TRY(ink_read_normalized(r, added_token, &text, &size));
     return extend(r, id, size, e);
 }
 

@@ -95,13 +95,12 @@ static ink_result prepare(ink_context *ctx, const ink_splitter *splitter, bool a
 typedef struct level {
     const char *text;
     size_t size;
-    bool at_start;
 } level;
 
 ink_result ink_pre_tokenize(ink_context *ctx, const ink_pre_tokenizer *p, const char *text, size_t size, bool at_start,
                             ink_word_fn use, void *user)
 {
-    level levels[INK_SPLITTERS + 1] = {{text, size, at_start}};
+    level levels[INK_SPLITTERS] = {{text, size}};
     size_t depth = 0; /* of the level that is being cut; the words of the last splitter are used */
     if (p->n_splitters == 0)
         return size != 0 ? use(user, text, size) : INK_OK;
@@ -115,9 +114,8 @@ ink_result ink_pre_tokenize(ink_context *ctx, const ink_pre_tokenizer *p, const 
             continue;
         }
         bool kept;
-        level word = *here;
-        word.size = word_at(&p->splitters[depth], here->text, here->size, &kept);
-        *here = (level){here->text + word.size, here->size - word.size, false};
+        level word = {here->text, word_at(&p->splitters[depth], here->text, here->size, &kept)};
+        *here = (level){here->text + word.size, here->size - word.size};
         if (!kept)
             continue;
         if (depth + 1 == p->n_splitters) {
@@ -125,6 +123,6 @@ ink_result ink_pre_tokenize(ink_context *ctx, const ink_pre_tokenizer *p, const 
             continue;
         }
         levels[++depth] = word;
-        INK_TRY(prepare(ctx, &p->splitters[depth], word.at_start, &levels[depth].text, &levels[depth].size));
+        INK_TRY(prepare(ctx, &p->splitters[depth], false, &levels[depth].text, &levels[depth].size));
     }
 }

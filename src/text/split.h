@@ -27,7 +27,7 @@ typedef enum ink_split_behavior {
 /* Before it is split, a text may be given a first character. */
 typedef enum ink_prefix_scheme {
     INK_PREFIX_NEVER,
-    INK_PREFIX_FIRST, /* where it is the beginning of the whole text */
+    INK_PREFIX_FIRST, /* where it is the beginning of the whole text; for the first splitter of a chain only */
     INK_PREFIX_ALWAYS
 } ink_prefix_scheme;
 

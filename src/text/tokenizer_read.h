@@ -81,6 +81,9 @@ ink_result ink_read_bpe(ink_tokenizer_reader *r, ink_json model);
 /* read_added.c: the members of "added_tokens"; vocabulary and normalizer are there. */
 ink_result ink_read_added(ink_tokenizer_reader *r);
 
+/* The content of an added token as a text would be normalised, if its flag "normalized" is set. */
+ink_result ink_read_normalized(ink_tokenizer_reader *r, ink_json added_token, const char **text, size_t *size);
+
 /* read_template.c: the template of a file without post-processor: the texts alone. */
 ink_result ink_read_no_template(ink_tokenizer_reader *r);
 

@@ -118,12 +118,13 @@ def find_decompositions():
 def find_classes():
     """code -> canonical combining class, from how the library orders a code point and a mark whose class is known."""
     nfd = normalizers.NFD()
-    known = {}
+    low, high = "\u0334", "\u0345"  # of the lowest and of the highest class
+    known = {1: low, 240: high}
     for code in CODES:
-        if unicodedata.combining(chr(code)) and nfd.normalize_str(chr(code)) == chr(code):
-            known.setdefault(unicodedata.combining(chr(code)), chr(code))
+        one, rank = chr(code), unicodedata.combining(chr(code))
+        if 1 < rank < 240 and nfd.normalize_str(one) == one and nfd.normalize_str(high + one) == one + high:
+            known.setdefault(rank, one)
     ranks = sorted(known)
-    low, high = known[ranks[0]], known[ranks[-1]]
     others = [c for c in CODES if c != 10]
     whole = normalize_each(nfd, "\n", others)
     under = normalize_each(nfd, "\n", others, before=high)

@@ -1,0 +1,277 @@
+/*
+ * test_tokenizer_calls.c - the tokenizer's functions at their edges: flags, room, wrong arguments, memory.
+ */
+#include "tokenizers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "counting.h"
+
+static void test_flags(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "template");
+    ink_token begin = ink_tokenizer_find(tokenizer, "<s>", 3), end = ink_tokenizer_find(tokenizer, "</s>", 4), ids[16];
+    size_t n = 0;
+    assert_true(begin >= 0 && end >= 0);
+    assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, "<s>", 3, INK_ENCODE_ADDED, ids, 16, &n));
+    assert_int_equal(n, 1);
+    assert_int_equal(ids[0], begin);
+    assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, "<s>", 3, INK_ENCODE_PLAIN, ids, 16, &n));
+    assert_true(n > 1);
+    for (size_t i = 0; i < n; i++)
+        assert_int_not_equal(ids[i], begin);
+    assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, NULL, 0, INK_ENCODE_TEMPLATE, ids, 16, &n));
+    assert_int_equal(n, 3);
+    assert_int_equal(ids[0], begin);
+    assert_int_equal(ids[1], end);
+    assert_int_equal(ids[2], end);
+    assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, NULL, 0, INK_ENCODE_ADDED, NULL, 0, &n));
+    assert_int_equal(n, 0);
+    assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, "a", 1, 4, ids, 16, &n), INK_ERROR_ARGUMENT, "flags");
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+}
+
+static void test_room(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "shuffled");
+    const char *text = "zq zq zq";
+    ink_token ids[16];
+    char back[16];
+    size_t needed = 0, n = 0, size = 0;
+    assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, text, 8, 0, NULL, 0, &needed), INK_ERROR_LIMIT,
+                 "room for 0");
+    assert_true(needed >= 5);
+    memset(ids, 0x55, sizeof ids);
+    assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, text, 8, 0, ids, needed - 1, &n), INK_ERROR_LIMIT, "tokens");
+    assert_int_equal(n, needed);
+    for (size_t i = 0; i < 16; i++)
+        assert_int_equal(ids[i], 0x55555555);
+    assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, text, 8, 0, ids, needed, &n));
+    assert_int_equal(n, needed);
+    assert_int_equal(ids[needed], 0x55555555);
+
+    memset(back, 'U', sizeof back);
+    assert_fails(ctx, ink_tokenizer_decode(ctx, tokenizer, ids, n, back, 7, &size), INK_ERROR_LIMIT, "room for 7");
+    assert_int_equal(size, 8);
+    assert_int_equal(back[0], 'U');
+    assert_ok(ctx, ink_tokenizer_decode(ctx, tokenizer, ids, n, back, 8, &size));
+    assert_memory_equal(back, "zq zq zqU", 9);
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+}
+
+static void test_tokens(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "plain");
+    size_t size = 1, n_ids = ink_tokenizer_vocab_size(tokenizer);
+    ink_token pad = ink_tokenizer_find(tokenizer, "<pad>", 5), added = ink_tokenizer_find(tokenizer, "<a>", 3);
+    assert_true(pad >= 0 && (size_t)pad < n_ids);
+    assert_true(ink_tokenizer_is_special(tokenizer, pad));
+    assert_false(ink_tokenizer_is_special(tokenizer, added));
+    assert_false(ink_tokenizer_is_special(tokenizer, -1));
+    assert_memory_equal(ink_tokenizer_token(tokenizer, pad, &size), "<pad>", 5);
+    assert_int_equal(size, 5);
+    assert_null(ink_tokenizer_token(tokenizer, (ink_token)n_ids, &size));
+    assert_int_equal(size, 0);
+    assert_null(ink_tokenizer_token(tokenizer, -1, NULL));
+    for (unsigned byte = 0; byte < 256; byte++) {
+        char c = (char)byte;
+        ink_token id = ink_tokenizer_find(tokenizer, &c, 1);
+        assert_memory_equal(ink_tokenizer_token(tokenizer, id, &size), &c, 1);
+        assert_int_equal(size, 1);
+    }
+    assert_int_equal(ink_tokenizer_find(tokenizer, "no such token", 13), -1);
+    assert_int_equal(ink_tokenizer_find(tokenizer, "", 0), -1);
+
+    ink_token wrong[] = {pad, -1};
+    char text[8];
+    assert_fails(ctx, ink_tokenizer_decode(ctx, tokenizer, wrong, 2, text, 8, &size), INK_ERROR_ARGUMENT, "-1");
+    wrong[1] = (ink_token)n_ids;
+    assert_fails(ctx, ink_tokenizer_decode(ctx, tokenizer, wrong, 2, text, 8, &size), INK_ERROR_ARGUMENT, "no token");
+    wrong[1] = INT32_MAX;
+    assert_fails(ctx, ink_tokenizer_decode(ctx, tokenizer, wrong, 2, text, 8, &size), INK_ERROR_ARGUMENT, "2147483647");
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+}
+
+static void test_null(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *t = test_open_tokenizer(ctx, "shuffled"), *none = NULL;
+    ink_text_stream stream = {.n_held = 0};
+    ink_token id = 5;
+    char c = 'a';
+    size_t n;
+    const ink_result wrong = INK_ERROR_ARGUMENT;
+    assert_fails(ctx, ink_tokenizer_open(ctx, NULL, &none), wrong, "folder");
+    assert_fails(ctx, ink_tokenizer_open(ctx, "x", NULL), wrong, "tokenizer");
+    assert_fails(ctx, ink_tokenizer_open_source(ctx, NULL, &none), wrong, "source");
+    assert_fails(ctx, ink_tokenizer_encode(ctx, NULL, &c, 1, 0, &id, 1, &n), wrong, "tokenizer");
+    assert_fails(ctx, ink_tokenizer_encode(ctx, t, NULL, 1, 0, &id, 1, &n), wrong, "text");
+    assert_fails(ctx, ink_tokenizer_encode(ctx, t, &c, 1, 0, NULL, 1, &n), wrong, "ids");
+    assert_fails(ctx, ink_tokenizer_encode(ctx, t, &c, 1, 0, &id, 1, NULL), wrong, "'n'");
+    assert_fails(ctx, ink_tokenizer_decode(ctx, NULL, &id, 1, &c, 1, &n), wrong, "tokenizer");
+    assert_fails(ctx, ink_tokenizer_decode(ctx, t, NULL, 1, &c, 1, &n), wrong, "ids");
+    assert_fails(ctx, ink_tokenizer_decode(ctx, t, &id, 1, NULL, 1, &n), wrong, "text");
+    assert_fails(ctx, ink_tokenizer_decode(ctx, t, &id, 1, &c, 1, NULL), wrong, "size");
+    assert_fails(ctx, ink_tokenizer_stream(ctx, NULL, &stream, 1, &c, 1, &n), wrong, "tokenizer");
+    assert_fails(ctx, ink_tokenizer_stream(ctx, t, NULL, 1, &c, 1, &n), wrong, "stream");
+    assert_fails(ctx, ink_tokenizer_stream(ctx, t, &stream, 1, NULL, 1, &n), wrong, "text");
+    assert_fails(ctx, ink_tokenizer_stream(ctx, t, &stream, 1, &c, 1, NULL), wrong, "size");
+    assert_fails(ctx, ink_tokenizer_stream(ctx, t, &stream, -2, &c, 1, &n), wrong, "-2");
+    assert_int_equal(ink_tokenizer_encode(NULL, t, &c, 1, 0, &id, 1, &n), wrong);
+    assert_int_equal(ink_tokenizer_vocab_size(NULL), 0);
+    assert_int_equal(ink_tokenizer_find(NULL, "a", 1), -1);
+    ink_tokenizer_free(NULL);
+    ink_tokenizer_free(t);
+    ink_context_free(ctx);
+}
+
+static void expect_no_allocation(const char *name)
+{
+    counting memory;
+    counting_init(&memory);
+    ink_context_options options = test_options(1);
+    options.allocator = memory.allocator;
+    ink_context *ctx = ink_context_create(&options);
+    ink_tokenizer *tokenizer = test_open_tokenizer(ctx, name);
+    static char text[20000], back[30000];
+    static ink_token ids[40000];
+    size_t n = 0, size = 0, takes = 0;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = i < 8000 ? 'm' : "ab cd, don't  1234\n<s>"[i % 22];
+    for (int run = 0; run < 2; run++) {
+        takes = memory.takes;
+        assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, text, sizeof text, INK_ENCODE_DEFAULT, ids, 40000, &n));
+        assert_ok(ctx, ink_tokenizer_decode(ctx, tokenizer, ids, n, back, sizeof back, &size));
+    }
+    assert_int_equal(memory.takes, takes);
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+    assert_int_equal(memory.live_bytes, 0);
+}
+
+static void test_second_call_allocates_nothing(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; test_tokenizers[i] != NULL; i++)
+        expect_no_allocation(test_tokenizers[i]);
+}
+
+/* Opens and encodes a long word while the k-th request for memory fails, alone or with all after it. Nothing may leak,
+   and what was opened stays usable. Returns whether a request was failed. */
+static bool try_with_failure(const char *text, size_t size, size_t k, bool all_after)
+{
+    static char word[300000];
+    counting memory;
+    counting_init(&memory);
+    ink_context_options options = test_options(1);
+    options.allocator = memory.allocator;
+    ink_context *ctx = ink_context_create(&options);
+    ink_tokenizer *tokenizer = NULL;
+    size_t n = 0;
+    memset(word, 'b', sizeof word);
+    (all_after ? counting_fail_from : counting_fail_at)(&memory, k);
+    ink_result opened = test_open_text(ctx, text, size, &tokenizer);
+    ink_result encoded = opened;
+    if (opened == INK_OK)
+        encoded = ink_tokenizer_encode(ctx, tokenizer, word, sizeof word, 0, NULL, 0, &n);
+    bool failed = counting_failed(&memory);
+    assert_true(encoded == INK_ERROR_MEMORY || encoded == INK_ERROR_LIMIT); /* LIMIT: no room for ids, as asked */
+    if (all_after)
+        assert_int_equal(encoded, failed ? INK_ERROR_MEMORY : INK_ERROR_LIMIT);
+    if (opened == INK_OK)
+        assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, word, 9, 0, NULL, 0, &n), INK_ERROR_LIMIT, "room");
+    else
+        assert_null(tokenizer);
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+    assert_int_equal(memory.live_bytes, 0);
+    return failed;
+}
+
+static void test_every_allocation_fails_once(void **unused)
+{
+    (void)unused;
+    static const char *const names[] = {"template", "qwen2", "llama2", "bert", "splitters"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        size_t size;
+        char *text = test_read_tokenizer(names[i], ".json", &size);
+        for (int all_after = 0; all_after < 2; all_after++) {
+            size_t k = 1;
+            while (try_with_failure(text, size, k, all_after != 0))
+                k++;
+            assert_true(k > 3);
+        }
+        free(text);
+    }
+}
+
+/* ---- pairs ------------------------------------------------------------------------------------------------------ */
+
+static void test_pairs(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *bert = test_open_tokenizer(ctx, "bert");
+    ink_token cls = ink_tokenizer_control(bert, INK_CONTROL_CLS), sep = ink_tokenizer_control(bert, INK_CONTROL_SEP);
+    ink_token ids[16], types[16];
+    ink_encode_input input = {.text = "a b c", .size = 5, .pair = "d", .pair_size = 1, .flags = INK_ENCODE_DEFAULT};
+    size_t n = 0;
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n));
+    assert_int_equal(n, 7);
+    static const ink_token expected_types[] = {0, 0, 0, 0, 0, 1, 1};
+    assert_memory_equal(types, expected_types, sizeof expected_types);
+    assert_true(ids[0] == cls && ids[4] == sep && ids[6] == sep);
+
+    input.max_length = 5;
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, NULL, 5, &n));
+    assert_int_equal(n, 5);
+    assert_true(ids[0] == cls && ids[2] == sep && ids[4] == sep);
+    input.max_length = 3; /* the template alone */
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, NULL, 3, &n));
+    assert_int_equal(n, 3);
+    input.max_length = 2;
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n), INK_ERROR_LIMIT,
+                 "the template alone has 3");
+    input.max_length = 6; /* longer than there is room for: nothing is written */
+    memset(ids, 0x55, sizeof ids);
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 5, &n), INK_ERROR_LIMIT, "room for 5");
+    assert_int_equal(n, 6);
+    assert_int_equal(ids[0], 0x55555555);
+
+    input = (ink_encode_input){.text = "a", .size = 1, .pair = "", .pair_size = 0, .flags = INK_ENCODE_ADDED};
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n));
+    assert_int_equal(n, 1);
+    input.flags = INK_ENCODE_TEMPLATE; /* an empty second text is a text */
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n));
+    assert_int_equal(n, 4);
+    input = (ink_encode_input){.text = "a", .size = 1, .pair_size = 3};
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n), INK_ERROR_ARGUMENT, "pair");
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, NULL, ids, types, 16, &n), INK_ERROR_ARGUMENT, "input");
+    ink_tokenizer_free(bert);
+    ink_context_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_room),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_null),
+        cmocka_unit_test(test_second_call_allocates_nothing),
+        cmocka_unit_test(test_every_allocation_fails_once),
+        cmocka_unit_test(test_pairs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

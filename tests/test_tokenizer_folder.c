@@ -1,0 +1,204 @@
+/*
+ * test_tokenizer_folder.c - what a folder says beside tokenizer.json, and folders that have none.
+ */
+#include "tokenizers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A folder in memory. */
+#define MAX_FILES 4
+
+static ink_result open_files(ink_context *ctx, const char *const (*files)[2], ink_tokenizer **tokenizer)
+{
+    ink_memory_file all[MAX_FILES];
+    ink_memory_files folder = {all, 0};
+    for (; folder.n_files < MAX_FILES && files[folder.n_files][0] != NULL; folder.n_files++)
+        all[folder.n_files] = (ink_memory_file){files[folder.n_files][0], files[folder.n_files][1],
+                                                strlen(files[folder.n_files][1])};
+    ink_source source = ink_source_memory(&folder);
+    return ink_tokenizer_open_source(ctx, &source, tokenizer);
+}
+
+static ink_token find(const ink_tokenizer *tokenizer, const char *text)
+{
+    return ink_tokenizer_find(tokenizer, text, strlen(text));
+}
+
+/* ---- control tokens --------------------------------------------------------------------------------------------- */
+
+/* Without other files: the template, the model and the padding tell. */
+static void test_implied_controls(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *bert = test_open_tokenizer(ctx, "bert"), *llama2 = test_open_tokenizer(ctx, "llama2");
+    ink_tokenizer *plain = test_open_tokenizer(ctx, "plain");
+    assert_int_equal(ink_tokenizer_control(bert, INK_CONTROL_CLS), find(bert, "[CLS]"));
+    assert_int_equal(ink_tokenizer_control(bert, INK_CONTROL_SEP), find(bert, "[SEP]"));
+    assert_int_equal(ink_tokenizer_control(bert, INK_CONTROL_UNK), find(bert, "[UNK]"));
+    assert_int_equal(ink_tokenizer_control(bert, INK_CONTROL_MASK), -1);
+    assert_true(ink_tokenizer_adds(bert, INK_CONTROL_CLS) && ink_tokenizer_adds(bert, INK_CONTROL_SEP));
+    assert_false(ink_tokenizer_adds(bert, INK_CONTROL_UNK) || ink_tokenizer_adds(bert, INK_CONTROL_MASK));
+    assert_int_equal(ink_tokenizer_control(llama2, INK_CONTROL_BOS), find(llama2, "<s>"));
+    assert_int_equal(ink_tokenizer_control(llama2, INK_CONTROL_EOS), -1);
+    assert_true(ink_tokenizer_adds(llama2, INK_CONTROL_BOS));
+    assert_false(ink_tokenizer_adds(llama2, INK_CONTROL_EOS));
+    assert_int_equal(ink_tokenizer_control(plain, INK_CONTROL_BOS), -1);
+    assert_int_equal(ink_tokenizer_control(plain, (ink_control)99), -1);
+    assert_int_equal(ink_tokenizer_control(NULL, INK_CONTROL_BOS), -1);
+    assert_true(ink_tokenizer_max_length(plain) == SIZE_MAX);
+    assert_int_equal(ink_tokenizer_max_length(NULL), 0);
+    ink_tokenizer_free(bert);
+    ink_tokenizer_free(llama2);
+    ink_tokenizer_free(plain);
+    ink_context_free(ctx);
+}
+
+static void test_named_controls(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = NULL;
+    size_t size;
+    char *json = test_read_tokenizer("bert", ".json", &size);
+    const char *const files[][2] = {
+        {"tokenizer.json", json},
+        {"tokenizer_config.json", "{\"cls_token\": \"[PAD]\", \"mask_token\": {\"content\": \"[MASK]\"}, "
+                                  "\"bos_token\": \"no such token\", \"pad_token\": null, \"model_max_length\": 512}"},
+        {"special_tokens_map.json", "{\"cls_token\": \"[CLS]\", \"pad_token\": \"[PAD]\"}"},
+        {NULL, NULL}};
+    assert_ok(ctx, open_files(ctx, files, &tokenizer));
+    assert_int_equal(ink_tokenizer_control(tokenizer, INK_CONTROL_CLS), find(tokenizer, "[PAD]"));
+    assert_int_equal(ink_tokenizer_control(tokenizer, INK_CONTROL_MASK), find(tokenizer, "[MASK]"));
+    assert_int_equal(ink_tokenizer_control(tokenizer, INK_CONTROL_PAD), find(tokenizer, "[PAD]"));
+    assert_int_equal(ink_tokenizer_control(tokenizer, INK_CONTROL_SEP), find(tokenizer, "[SEP]"));
+    assert_int_equal(ink_tokenizer_max_length(tokenizer), 512);
+    ink_tokenizer_free(tokenizer);
+    free(json);
+    ink_context_free(ctx);
+}
+
+static void test_bad_config(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *text;
+        ink_result result;
+        const char *words;
+        size_t max_length; /* where it is opened */
+    } cases[] = {
+        {"[]", INK_ERROR_MISMATCH, "tokenizer_config.json", 0},
+        {"{", INK_ERROR_CORRUPT, "tokenizer_config.json", 0},
+        {"{\"bos_token\": 1}", INK_ERROR_MISMATCH, "bos_token", 0},
+        {"{\"bos_token\": {}}", INK_ERROR_MISMATCH, "'content' is missing", 0},
+        {"{\"model_max_length\": \"512\"}", INK_ERROR_MISMATCH, "model_max_length", 0},
+        {"{\"model_max_length\": 1000000000000000019884624838656}", INK_OK, NULL, SIZE_MAX},
+        {"{\"model_max_length\": 1e30}", INK_OK, NULL, SIZE_MAX},
+        {"{\"model_max_length\": -1}", INK_OK, NULL, SIZE_MAX},
+        {"{\"model_max_length\": null}", INK_OK, NULL, SIZE_MAX},
+        {"{\"model_max_length\": 0}", INK_OK, NULL, 0},
+    };
+    ink_context *ctx = test_context(1);
+    size_t size;
+    char *json = test_read_tokenizer("bert", ".json", &size);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *const files[][2] = {
+            {"tokenizer.json", json}, {"tokenizer_config.json", cases[i].text}, {NULL, NULL}};
+        ink_tokenizer *tokenizer = NULL;
+        ink_result result = open_files(ctx, files, &tokenizer);
+        assert_int_equal(result, cases[i].result);
+        if (result == INK_OK)
+            assert_true(ink_tokenizer_max_length(tokenizer) == cases[i].max_length);
+        else
+            assert_non_null(strstr(ink_context_error(ctx), cases[i].words));
+        ink_tokenizer_free(tokenizer);
+    }
+    free(json);
+    ink_context_free(ctx);
+}
+
+/* ---- without tokenizer.json ------------------------------------------------------------------------------------- */
+
+#define WORDS "[PAD]\n[UNK]\n[CLS]\r\n[SEP]\n[MASK]\nhello\n##s\nworld  \n\xC3\xA9t\xC3\xA9\n\"\n\\\n"
+
+static void expect_ids(ink_context *ctx, const ink_tokenizer *tokenizer, const char *text, const ink_token *expected,
+                       size_t n_expected)
+{
+    ink_token ids[32];
+    size_t n = 0;
+    assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, text, strlen(text), INK_ENCODE_DEFAULT, ids, 32, &n));
+    assert_int_equal(n, n_expected);
+    assert_memory_equal(ids, expected, n * sizeof *ids);
+}
+
+/* The parity of whole folders is in test_tokenizer.c; here is what a file alone decides. */
+static void test_vocab_txt(void **unused)
+{
+    (void)unused;
+    static const ink_token uncased[] = {2, 5, 6, 7, 4, 1, 3}, cased[] = {2, 1, 7, 4, 8, 9, 10, 3};
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = NULL;
+    const char *const files[][2] = {{"vocab.txt", WORDS}, {NULL, NULL}};
+    assert_ok(ctx, open_files(ctx, files, &tokenizer));
+    assert_int_equal(ink_tokenizer_vocab_size(tokenizer), 11);
+    expect_ids(ctx, tokenizer, "HELLOs world[MASK]\xC3\xA9t\xC3\xA9", uncased, 7);
+    ink_tokenizer_free(tokenizer);
+
+    const char *const with_config[][2] = {
+        {"vocab.txt", WORDS}, {"tokenizer_config.json", "{\"do_lower_case\": false}"}, {NULL, NULL}};
+    assert_ok(ctx, open_files(ctx, with_config, &tokenizer));
+    expect_ids(ctx, tokenizer, "HELLOs world [MASK] \xC3\xA9t\xC3\xA9\"\\", cased, 8);
+    assert_true(ink_tokenizer_is_special(tokenizer, 4));
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+}
+
+static void test_refused_folders(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *files[MAX_FILES][2];
+        ink_result result;
+        const char *words;
+    } cases[] = {
+        {{{"config.json", "{}"}, {NULL, NULL}}, INK_ERROR_NOT_FOUND, "no tokenizer.json, no vocab.json"},
+        {{{"tokenizer.model", "x"}, {NULL, NULL}}, INK_ERROR_UNSUPPORTED, "save_pretrained"},
+        {{{"vocab.json", "{\"a\": 0}"}, {NULL, NULL}}, INK_ERROR_NOT_FOUND, "merges.txt"},
+        {{{"vocab.json", "{\"a\" 0}"}, {"merges.txt", ""}, {NULL, NULL}}, INK_ERROR_CORRUPT, "vocab.json"},
+        {{{"vocab.json", "[]"}, {"merges.txt", ""}, {NULL, NULL}}, INK_ERROR_MISMATCH, "vocab.json"},
+        {{{"vocab.json", "{\"a\": 0}"}, {"merges.txt", ""}, {NULL, NULL}}, INK_ERROR_UNSUPPORTED,
+         "no token for the byte 0"},
+        {{{"vocab.txt", WORDS}, {"tokenizer_config.json", "{\"tokenizer_class\": \"XTokenizer\"}"}, {NULL, NULL}},
+         INK_ERROR_UNSUPPORTED, "'XTokenizer' is not supported"},
+        {{{"vocab.txt", WORDS}, {"tokenizer_config.json", "{\"tokenizer_class\": \"GPT2Tokenizer\"}"}, {NULL, NULL}},
+         INK_ERROR_UNSUPPORTED, "GPT2Tokenizer"},
+        {{{"vocab.txt", WORDS}, {"tokenizer_config.json", "{\"cls_token\": \"[X]\"}"}, {NULL, NULL}},
+         INK_ERROR_MISMATCH, "'[X]' is missing"},
+        {{{"vocab.txt", WORDS},
+          {"tokenizer_config.json", "{\"added_tokens_decoder\": {\"x\": {\"content\": \"y\"}}}"},
+          {NULL, NULL}},
+         INK_ERROR_CORRUPT, "'x' is no id"},
+        {{{"vocab.txt", "[PAD]\n[PAD]\n"}, {NULL, NULL}}, INK_ERROR_CORRUPT, "vocab.txt"},
+        {{{"vocab.txt", "[PAD]\xFF\n"}, {NULL, NULL}}, INK_ERROR_CORRUPT, "vocab.txt"},
+        {{{"vocab.txt", ""}, {NULL, NULL}}, INK_ERROR_MISMATCH, "[CLS]"},
+        {{{"vocab.txt", "[PAD]\n\n"}, {NULL, NULL}}, INK_ERROR_MISMATCH, "[CLS]"},
+    };
+    ink_context *ctx = test_context(1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ink_tokenizer *tokenizer = (ink_tokenizer *)(void *)ctx;
+        assert_fails(ctx, open_files(ctx, cases[i].files, &tokenizer), cases[i].result, cases[i].words);
+        assert_null(tokenizer);
+    }
+    ink_context_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_implied_controls), cmocka_unit_test(test_named_controls),
+        cmocka_unit_test(test_bad_config),       cmocka_unit_test(test_vocab_txt),
+        cmocka_unit_test(test_refused_folders),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

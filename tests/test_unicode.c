@@ -1,0 +1,200 @@
+/*
+ * test_unicode.c - properties and normal forms of code points, and where the splitting rules cut.
+ */
+#include "tokenizers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../src/text/normalize.h"
+#include "../src/text/split.h"
+#include "../src/text/unicode.h"
+
+static void check_split_line(char *line)
+{
+    static char text[TEST_TEXT_MAX];
+    char *space = strchr(line, ' ');
+    assert_non_null(space);
+    *space = '\0';
+    const char *sizes = space + 1;
+    size_t size = test_parse_bytes(line, text), done = 0;
+    for (char *end = NULL; done < size; sizes = *end == ',' ? end + 1 : end) {
+        size_t expected = strtoul(sizes, &end, 10);
+        assert_int_equal(ink_match_gpt2(NULL, text + done, size - done), expected);
+        done += expected;
+    }
+    assert_int_equal(*sizes, '\0');
+}
+
+/* The words themselves: ids alone do not show a cut where nothing could have been merged. */
+static void test_split_parity(void **unused)
+{
+    (void)unused;
+    size_t size, n = 0;
+    char *lines = test_read_tokenizer("splits", ".txt", &size);
+    for (char *line = strtok(lines, "\n"); line != NULL; line = strtok(NULL, "\n"), n++)
+        check_split_line(line);
+    assert_true(n >= 500);
+    free(lines);
+}
+
+/* Bytes that are not UTF-8 are of the class of punctuation. */
+static void test_split_malformed(void **unused)
+{
+    (void)unused;
+    assert_int_equal(ink_match_gpt2(NULL, "!\xFF\xC3!x", 5), 4);
+    assert_int_equal(ink_match_gpt2(NULL, " \xE2\x82 x", 5), 3);
+    assert_int_equal(ink_match_gpt2(NULL, "x\x80", 2), 1);
+    assert_int_equal(ink_match_gpt2(NULL, "\xF0\x9F\x98", 3), 3);
+}
+
+/* Unicode 16: 141,028 letters, 1,911 numbers, 25 code points of white space. */
+static void test_classes(void **unused)
+{
+    (void)unused;
+    static const uint32_t spaces[] = {0x9,    0xA,    0xB,    0xC,    0xD,    0x20,   0x85,   0xA0,   0x1680,
+                                      0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008,
+                                      0x2009, 0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000};
+    size_t count[4] = {0}, n_spaces = 0;
+    for (uint32_t code = 0; code < 0x110000; code++) {
+        ink_unicode_class class = ink_unicode_class_of(code);
+        count[class]++;
+        if (class == INK_UNICODE_SPACE)
+            assert_int_equal(code, spaces[n_spaces++]);
+    }
+    assert_int_equal(count[INK_UNICODE_LETTER], 141028);
+    assert_int_equal(count[INK_UNICODE_NUMBER], 1911);
+    assert_int_equal(count[INK_UNICODE_SPACE], 25);
+    assert_true(ink_unicode_has('_', INK_UNICODE_WORD) && ink_unicode_has('7', INK_UNICODE_WORD));
+    assert_true(ink_unicode_has(0x301, INK_UNICODE_WORD) && ink_unicode_has(0x301, INK_UNICODE_MARK));
+    assert_false(ink_unicode_has(' ', INK_UNICODE_WORD) || ink_unicode_has('-', INK_UNICODE_WORD));
+    assert_false(ink_unicode_has(0x1F600, ~0u) || ink_unicode_has(0x110041, ~0u));
+    assert_int_equal(ink_unicode_class_of(UINT32_MAX), INK_UNICODE_OTHER);
+}
+
+static size_t count_with(unsigned property)
+{
+    size_t n = 0;
+    for (uint32_t code = 0; code < 0x110000; code++)
+        n += ink_unicode_has(code, property);
+    return n;
+}
+
+static void test_properties(void **unused)
+{
+    (void)unused;
+    assert_int_equal(count_with(INK_UNICODE_PUNCTUATION), 726); /* BERT's old table */
+    assert_int_equal(count_with(INK_UNICODE_ACCENT), 1567);
+    assert_int_equal(count_with(INK_UNICODE_CONTROL), 137681);
+    assert_int_equal(count_with(INK_UNICODE_MARK), 2097);
+    assert_int_equal(count_with(INK_UNICODE_NUMERIC), 1924);
+    assert_true(ink_unicode_has('$', INK_UNICODE_PUNCTUATION) && ink_unicode_has(0x2014, INK_UNICODE_PUNCTUATION));
+    assert_false(ink_unicode_has(0x20AC, INK_UNICODE_PUNCTUATION)); /* the euro sign is a symbol */
+    assert_true(ink_unicode_has(0x85, INK_UNICODE_CONTROL) && ink_unicode_has(0xFFFD, INK_UNICODE_CONTROL));
+    assert_false(ink_unicode_has('\t', INK_UNICODE_CONTROL));
+    assert_true(ink_unicode_is_chinese(0x4E00) && ink_unicode_is_chinese(0x2B920));
+    assert_false(ink_unicode_is_chinese(0x2B820) || ink_unicode_is_chinese(0x3042));
+}
+
+static void test_lower(void **unused)
+{
+    (void)unused;
+    static const uint32_t pairs[][2] = {{'A', 'a'},       {'z', 'z'},       {0xC9, 0xE9},     {0x130, 'i'},
+                                        {0x3A3, 0x3C3},   {0x3C2, 0x3C2},   {0x1E9E, 0xDF},   {0x212B, 0xE5},
+                                        {0x100, 0x101},   {0x101, 0x101},   {0x10400, 0x10428}, {0x13A0, 0xAB70},
+                                        {0x10D50, 0x10D70}, {0x110041, 0x110041}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        assert_int_equal(ink_unicode_lower(pairs[i][0]), pairs[i][1]);
+}
+
+/* ---- normal forms ----------------------------------------------------------------------------------------------- */
+
+/* Zero-terminated code points: a text, its NFD, its NFC. From the examples of Unicode 16, section 3.11, and UAX 15. */
+static const uint32_t forms[][3][8] = {
+    {{'a', 'b'}, {'a', 'b'}, {'a', 'b'}},
+    {{0xC5}, {'A', 0x30A}, {0xC5}},
+    {{0x212B}, {'A', 0x30A}, {0xC5}},
+    {{0x1E69}, {'s', 0x323, 0x307}, {0x1E69}},
+    {{'s', 0x307, 0x323}, {'s', 0x323, 0x307}, {0x1E69}},
+    {{0x1E9B, 0x323}, {0x17F, 0x323, 0x307}, {0x1E9B, 0x323}},
+    {{0xD55C}, {0x1112, 0x1161, 0x11AB}, {0xD55C}},
+    {{0x1112, 0x1161, 0x11AB}, {0x1112, 0x1161, 0x11AB}, {0xD55C}},
+    {{0xD558, 0x11AB}, {0x1112, 0x1161, 0x11AB}, {0xD55C}},
+    {{0xD558, 0x11A7}, {0x1112, 0x1161, 0x11A7}, {0xD558, 0x11A7}},
+    {{0x958}, {0x915, 0x93C}, {0x915, 0x93C}}, /* a composition exclusion */
+    {{0x344}, {0x308, 0x301}, {0x308, 0x301}},
+    {{'a', 0x301, 0x300}, {'a', 0x301, 0x300}, {0xE1, 0x300}}, /* of one class: in their order, the second is blocked */
+    {{'a', 0x345, 0x301, 0x5B0}, {'a', 0x5B0, 0x301, 0x345}, {0xE1, 0x5B0, 0x345}},
+    {{0x1F82}, {0x3B1, 0x313, 0x300, 0x345}, {0x1F82}},
+    {{0x301, 'a'}, {0x301, 'a'}, {0x301, 'a'}},
+    {{0xF900}, {0x8C48}, {0x8C48}},
+    {{'e', 0x1100FF, 0x301}, {'e', 0x1100FF, 0x301}, {'e', 0x1100FF, 0x301}}, /* a byte FF is between them */
+};
+
+static size_t length_of(const uint32_t *codes)
+{
+    size_t n = 0;
+    while (codes[n] != 0)
+        n++;
+    return n;
+}
+
+static void expect_form(ink_context *ctx, ink_normal_fn form, const uint32_t *text, const uint32_t *expected)
+{
+    uint32_t copy[8];
+    ink_codes codes = {copy, length_of(text)};
+    memcpy(copy, text, sizeof copy);
+    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
+    assert_ok(ctx, form(ctx, NULL, &codes));
+    assert_int_equal(codes.n, length_of(expected));
+    assert_memory_equal(codes.at, expected, codes.n * sizeof *expected);
+    ink_arena_release(&ctx->scratch, mark);
+}
+
+static void test_normal_forms(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        expect_form(ctx, ink_normal_nfd, forms[i][0], forms[i][1]);
+        expect_form(ctx, ink_normal_nfc, forms[i][0], forms[i][2]);
+        expect_form(ctx, ink_normal_nfc, forms[i][1], forms[i][2]);
+    }
+    ink_context_free(ctx);
+}
+
+/* The figures of the reference's Unicode: how many code points each form changes. */
+static void test_normal_form_counts(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    const ink_normal_fn normal[2] = {ink_normal_nfd, ink_normal_nfc};
+    size_t changed[2] = {0};
+    for (uint32_t code = 0; code < 0x110000; code++) {
+        for (int i = 0; i < 2; i++) {
+            uint32_t one = code;
+            ink_codes codes = {&one, 1};
+            ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
+            assert_ok(ctx, normal[i](ctx, NULL, &codes));
+            changed[i] += codes.n != 1 || codes.at[0] != code;
+            ink_arena_release(&ctx->scratch, mark);
+        }
+    }
+    assert_int_equal(changed[0], 13232);
+    assert_int_equal(changed[1], 1120);
+    ink_context_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_split_parity),
+        cmocka_unit_test(test_split_malformed),
+        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_lower),
+        cmocka_unit_test(test_normal_forms),
+        cmocka_unit_test(test_normal_form_counts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
