@@ -325,16 +325,18 @@ static void begin_model(subject *s, ink_context *ctx)
 
 static void run_model(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
 {
-    const ink_item item = {s->state, x, n, y, n};
+    const ink_item item = {.state = s->state, .tokens = x, .n_tokens = n, .logits = y, .n_logits = n};
     require(ctx, s->name, ink_model_forward_list(ctx, s->object, &item, 1));
 }
 
 static void run_model_beside(subject *s, ink_context *ctx, size_t n_others, const void *x, float *y)
 {
-    ink_item items[1 + MOST_OTHERS] = {{s->state, x, s->n, y, s->n}};
+    ink_item items[1 + MOST_OTHERS] = {
+        {.state = s->state, .tokens = x, .n_tokens = s->n, .logits = y, .n_logits = s->n}};
     for (size_t i = 1; i <= n_others; i++) {
         size_t skipped = skipped_by(s, i);
-        items[i] = (ink_item){new_state(s, ctx), (const ink_token *)x + skipped, s->n - skipped, NULL, 0};
+        items[i] = (ink_item){
+            .state = new_state(s, ctx), .tokens = (const ink_token *)x + skipped, .n_tokens = s->n - skipped};
     }
     swap(&items[0], &items[n_others / 2], sizeof items[0]);
     require(ctx, s->name, ink_model_forward_list(ctx, s->object, items, 1 + n_others));
@@ -416,6 +418,11 @@ static const struct {
     {"tests/fixtures/models/lstm", "tests/fixtures/models/lstm/reference"},
     {"tests/fixtures/models/mlp", "tests/fixtures/models/mlp/reference"},
     {"tests/fixtures/models/mlp_tied", "tests/fixtures/models/mlp_tied/reference"},
+    {"tests/fixtures/decoders/llama", "tests/fixtures/decoders/llama/reference"},
+    {"tests/fixtures/decoders/llama_bias", "tests/fixtures/decoders/llama_bias/reference"},
+    {"tests/fixtures/decoders/mistral", "tests/fixtures/decoders/mistral/reference"},
+    {"tests/fixtures/decoders/qwen2", "tests/fixtures/decoders/qwen2/reference"},
+    {"tests/fixtures/decoders/qwen3", "tests/fixtures/decoders/qwen3/reference"},
     {"examples/models/mlp", "tests/fixtures/bundled/mlp"},
     {"examples/models/rnn", "tests/fixtures/bundled/rnn"},
     {"examples/models/gru", "tests/fixtures/bundled/gru"},
