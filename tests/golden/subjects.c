@@ -1,0 +1,556 @@
+/* subjects.c - see subjects.h. */
+#include "subjects.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_OTHERS 8
+
+/* How the subjects of a family are opened, run and closed. */
+struct family {
+    void (*open)(subject *s, ink_context *ctx, const ink_weights *file, const char *module);
+    void (*begin)(subject *s, ink_context *ctx); /* NULL: nothing to forget */
+    void (*run)(subject *s, ink_context *ctx, const void *x, size_t n, float *y);
+    void (*run_beside)(subject *s, ink_context *ctx, size_t n_others, const void *x, float *y); /* or NULL */
+    void (*close)(subject *s);
+};
+
+void give_up(const ink_context *ctx, const char *what)
+{
+    fprintf(stderr, "%s: %s\n", what, ctx != NULL ? ink_context_error(ctx) : "impossible");
+    exit(2);
+}
+
+static void require(const ink_context *ctx, const char *what, ink_result result)
+{
+    if (result != INK_OK)
+        give_up(ctx, what);
+}
+
+void *take(size_t n)
+{
+    void *block = calloc(n + 1, 4);
+    if (block == NULL)
+        give_up(NULL, "out of memory");
+    return block;
+}
+
+/* ---- fixtures ---------------------------------------------------------------------------------------------------- */
+
+/* The tensor as floats, or NULL if it is not there. */
+static float *read_tensor(ink_context *ctx, const ink_weights *file, const char *name, size_t *n)
+{
+    const ink_weight *weight = ink_weights_find(file, name);
+    if (weight == NULL)
+        return NULL;
+    if (!ink_shape_count(&weight->shape, n))
+        give_up(NULL, name);
+    float *x = take(*n);
+    require(ctx, name, ink_weights_read(ctx, file, weight, x));
+    return x;
+}
+
+static float *read_case(ink_context *ctx, const ink_weights *file, const char *module, const char *part, size_t *n)
+{
+    char name[96];
+    snprintf(name, sizeof name, "case.%s.%s", module, part);
+    return read_tensor(ctx, file, name, n);
+}
+
+/* Ids are stored as floats, which hold them exactly; they take their place. */
+static void to_tokens(void *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float id;
+        memcpy(&id, (const char *)x + 4 * i, sizeof id);
+        ink_token token = (ink_token)id;
+        memcpy((char *)x + 4 * i, &token, sizeof token);
+    }
+}
+
+/* ---- layers whose rows do not depend on each other --------------------------------------------------------------- */
+
+static void open_dense(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
+{
+    ink_dense *dense;
+    require(ctx, s->name, s->setting == 0 ? ink_dense_load(ctx, file, module, INK_IDENTITY, &dense)
+                                          : ink_dense_load_transposed(ctx, file, module, INK_IDENTITY, &dense));
+    s->object = dense;
+    s->in = ink_dense_in(dense);
+    s->out = ink_dense_out(dense);
+}
+
+static void run_dense(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    require(ctx, s->name, ink_dense_forward(ctx, s->object, x, n, y));
+}
+
+static void close_dense(subject *s)
+{
+    ink_dense_free(s->object);
+}
+
+static const family dense = {open_dense, NULL, run_dense, NULL, close_dense};
+
+/* The weight of a dense layer, packed as the type in `setting`. */
+static void open_matrix(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
+{
+    char name[96];
+    size_t n;
+    ink_matrix *matrix;
+    snprintf(name, sizeof name, "%s.weight", module);
+    float *w = read_tensor(ctx, file, name, &n);
+    const ink_shape *shape = &ink_weights_find(file, name)->shape;
+    ink_tensor tensor = ink_tensor_2d(w, shape->dim[0], shape->dim[1]);
+    require(ctx, s->name, ink_matrix_create(ctx, &tensor, (ink_type)s->setting, &matrix));
+    free(w);
+    s->object = matrix;
+    s->in = matrix->k;
+    s->out = matrix->n;
+}
+
+static void run_matrix(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    require(ctx, s->name, ink_matrix_multiply(ctx, s->object, NULL, x, n, y));
+}
+
+static void close_matrix(subject *s)
+{
+    ink_matrix_free(s->object);
+}
+
+static const family matrix = {open_matrix, NULL, run_matrix, NULL, close_matrix};
+
+static void run_activation(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    require(ctx, s->name, ink_activate(ctx, (ink_activation)s->setting, x, n, y));
+}
+
+static void close_nothing(subject *s)
+{
+    (void)s;
+}
+
+static const family activation = {NULL, NULL, run_activation, NULL, close_nothing};
+
+static void open_mlp(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
+{
+    ink_mlp *mlp;
+    require(ctx, s->name, ink_mlp_load(ctx, file, module, INK_GELU, (ink_activation)s->setting, &mlp));
+    s->object = mlp;
+    s->in = ink_mlp_in(mlp);
+    s->out = ink_mlp_out(mlp);
+}
+
+static void run_mlp(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    require(ctx, s->name, ink_mlp_forward(ctx, s->object, x, n, y));
+}
+
+static void close_mlp(subject *s)
+{
+    ink_mlp_free(s->object);
+}
+
+static const family mlp = {open_mlp, NULL, run_mlp, NULL, close_mlp};
+
+static void open_norm(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
+{
+    ink_norm *norm;
+    require(ctx, s->name, ink_norm_load(ctx, file, module, (ink_norm_kind)s->setting, 1e-5f, &norm));
+    s->object = norm;
+    s->in = s->out = ink_norm_size(norm);
+}
+
+static void run_norm(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    require(ctx, s->name, ink_norm_forward(ctx, s->object, x, n, y));
+}
+
+static void close_norm(subject *s)
+{
+    ink_norm_free(s->object);
+}
+
+static const family norm = {open_norm, NULL, run_norm, NULL, close_norm};
+
+static void open_embedding(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
+{
+    ink_embedding *embedding;
+    require(ctx, s->name, ink_embedding_load(ctx, file, module, &embedding));
+    s->object = embedding;
+    s->in = 1;
+    s->out = ink_embedding_size(embedding);
+}
+
+static void run_embedding(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    require(ctx, s->name, ink_embedding_forward(ctx, s->object, x, n, y));
+}
+
+static void close_embedding(subject *s)
+{
+    ink_embedding_free(s->object);
+}
+
+static const family embedding = {open_embedding, NULL, run_embedding, NULL, close_embedding};
+
+/* Rows are tokens in a row: the i-th is at position i. Every other element of a row belongs to the heads. */
+static void open_rope(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
+{
+    (void)ctx, (void)file, (void)module;
+    s->in = s->out = 2 * s->rope.head_dim;
+}
+
+static void run_rope(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    memcpy(y, x, n * s->in * sizeof *y);
+    require(ctx, s->name, ink_rope_forward(ctx, &s->rope, s->done, s->n, 1, s->in, n, y));
+}
+
+static const family rope = {open_rope, NULL, run_rope, NULL, close_nothing};
+
+/* ---- layers over sequences --------------------------------------------------------------------------------------- */
+
+/* The i-th other sequence leaves out so many of the subject's first rows: all lengths differ. */
+static size_t skipped_by(const subject *s, size_t i)
+{
+    return (13 * i + 5) % s->n;
+}
+
+/* Puts the subject's own sequence among the others. */
+static void swap(void *a, void *b, size_t size)
+{
+    unsigned char *p = a, *q = b;
+    for (size_t i = 0; i < size; i++) {
+        unsigned char byte = p[i];
+        p[i] = q[i];
+        q[i] = byte;
+    }
+}
+
+static void open_recurrent(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
+{
+    ink_recurrent *recurrent;
+    require(ctx, s->name, ink_recurrent_load(ctx, file, module, (ink_cell)s->setting, &recurrent));
+    s->object = recurrent;
+    s->in = ink_recurrent_in(recurrent);
+    s->out = ink_recurrent_out(recurrent);
+    s->whole = ink_recurrent_directions(recurrent) == 2;
+    s->state = take((1 + MOST_OTHERS) * ink_recurrent_state_size(recurrent));
+}
+
+/* The others begin with zeros, the subject's own sequence, which is the first, as the fixture says. */
+static void begin_recurrent(subject *s, ink_context *ctx)
+{
+    size_t size = ink_recurrent_state_size(s->object) * sizeof(float);
+    (void)ctx;
+    memset(s->state, 0, (1 + MOST_OTHERS) * size);
+    if (s->start != NULL)
+        memcpy(s->state, s->start, size);
+}
+
+static void run_recurrent(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    const ink_sequence sequence = {x, y, n, s->state};
+    require(ctx, s->name, ink_recurrent_forward(ctx, s->object, &sequence, 1));
+}
+
+static void run_recurrent_beside(subject *s, ink_context *ctx, size_t n_others, const void *x, float *y)
+{
+    ink_sequence sequences[1 + MOST_OTHERS] = {{x, y, s->n, s->state}};
+    size_t size = ink_recurrent_state_size(s->object);
+    for (size_t i = 1; i <= n_others; i++) {
+        size_t skipped = skipped_by(s, i);
+        sequences[i] = (ink_sequence){(const float *)x + skipped * s->in, NULL, s->n - skipped,
+                                      (float *)s->state + i * size};
+    }
+    swap(&sequences[0], &sequences[n_others / 2], sizeof sequences[0]);
+    require(ctx, s->name, ink_recurrent_forward(ctx, s->object, sequences, 1 + n_others));
+}
+
+static void close_recurrent(subject *s)
+{
+    ink_recurrent_free(s->object);
+    free(s->state);
+}
+
+static const family recurrent = {open_recurrent, begin_recurrent, run_recurrent, run_recurrent_beside,
+                                 close_recurrent};
+
+static void open_attention(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
+{
+    (void)file, (void)module;
+    s->in = (s->attention.n_heads + 2 * s->attention.n_kv_heads) * s->attention.head_dim;
+    s->out = s->attention.n_heads * s->attention.head_dim;
+    ink_kv_cache *cache;
+    require(ctx, s->name, ink_kv_cache_create(ctx, &s->attention, 100, &cache));
+    s->state = cache;
+    s->whole = s->attention.bidirectional;
+}
+
+static void begin_attention(subject *s, ink_context *ctx)
+{
+    require(ctx, s->name, ink_kv_cache_rewind(ctx, s->state, 0));
+}
+
+static void run_attention(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    require(ctx, s->name, ink_attention_forward(ctx, &s->attention, s->state, x, n, y));
+}
+
+static void close_attention(subject *s)
+{
+    ink_kv_cache_free(s->state);
+}
+
+static const family attention = {open_attention, begin_attention, run_attention, NULL, close_attention};
+
+/* ---- models ------------------------------------------------------------------------------------------------------ */
+
+static ink_state *new_state(subject *s, ink_context *ctx)
+{
+    ink_state *state;
+    size_t capacity = ink_model_get_info(s->object)->context_length;
+    require(ctx, s->name, ink_state_create(ctx, s->object, capacity != 0 ? capacity : 1, &state));
+    return state;
+}
+
+static void begin_model(subject *s, ink_context *ctx)
+{
+    (void)ctx;
+    ink_state_reset(s->state);
+}
+
+static void run_model(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    const ink_item item = {.state = s->state, .tokens = x, .n_tokens = n, .logits = y, .n_logits = n};
+    require(ctx, s->name, ink_model_forward_list(ctx, s->object, &item, 1));
+}
+
+static void run_model_beside(subject *s, ink_context *ctx, size_t n_others, const void *x, float *y)
+{
+    ink_item items[1 + MOST_OTHERS] = {
+        {.state = s->state, .tokens = x, .n_tokens = s->n, .logits = y, .n_logits = s->n}};
+    for (size_t i = 1; i <= n_others; i++) {
+        size_t skipped = skipped_by(s, i);
+        items[i] = (ink_item){
+            .state = new_state(s, ctx), .tokens = (const ink_token *)x + skipped, .n_tokens = s->n - skipped};
+    }
+    swap(&items[0], &items[n_others / 2], sizeof items[0]);
+    require(ctx, s->name, ink_model_forward_list(ctx, s->object, items, 1 + n_others));
+    for (size_t i = 0; i <= n_others; i++)
+        if (items[i].state != s->state)
+            ink_state_free(items[i].state);
+}
+
+static void close_model(subject *s)
+{
+    ink_state_free(s->state);
+    ink_model_free(s->object);
+}
+
+static const family model = {NULL, begin_model, run_model, run_model_beside, close_model};
+
+/* ---- the tables -------------------------------------------------------------------------------------------------- */
+
+/* Layers: a module of tests/fixtures/layers/`file` with case.`rows`.`x` and case.`rows`.y; rows NULL: as the module, x
+   NULL: "x". A layer that is run with other settings than PyTorch's has no reference: x is all it takes. */
+static const struct {
+    const char *name;
+    const family *family;
+    const char *file, *module, *rows, *x;
+    int setting;
+    bool no_reference;
+    ink_attention attention;
+    ink_rope rope;
+} layers[] = {
+    {"dense plain", &dense, "dense", .module = "plain"},
+    {"dense no_bias", &dense, "dense", .module = "no_bias"},
+    {"dense wide", &dense, "dense", .module = "wide"},
+    {"dense bf16", &dense, "dense", .module = "bf16"},
+    {"dense f16", &dense, "dense", .module = "f16"},
+    {"dense f64", &dense, "dense", .module = "f64"},
+    {"dense conv1d", &dense, "dense", .module = "conv1d", .setting = 1},
+    {"matrix F32", &matrix, "dense", .module = "wide", .setting = INK_F32, .no_reference = true},
+    {"matrix BF16", &matrix, "dense", .module = "wide", .setting = INK_BF16, .no_reference = true},
+    {"matrix F16", &matrix, "dense", .module = "wide", .setting = INK_F16, .no_reference = true},
+    {"mlp", &mlp, "mlp", .module = "deep", .setting = INK_SOFTPLUS},
+    {"layer norm", &norm, "norm", .module = "wide", .setting = INK_LAYER_NORM},
+    {"rms norm", &norm, "norm", .module = "no_bias", .setting = INK_RMS_NORM, .no_reference = true},
+    {"embedding", &embedding, "norm", .module = "table", .x = "tokens"},
+    {"rope plain", &rope, "attention", .rows = "block", .no_reference = true, .rope = {.head_dim = 24, .theta = 10000}},
+    {"rope linear", &rope, "attention", .rows = "block", .no_reference = true,
+     .rope = {INK_ROPE_LINEAR, .head_dim = 24, .theta = 10000, .factor = 4}},
+    {"rope dynamic", &rope, "attention", .rows = "block", .no_reference = true,
+     .rope = {INK_ROPE_DYNAMIC, .head_dim = 24, .theta = 10000, .factor = 2, .original_length = 16}},
+    {"rope llama3", &rope, "attention", .rows = "block", .no_reference = true,
+     .rope = {INK_ROPE_LLAMA3, .head_dim = 24, .theta = 500000, .factor = 8, .original_length = 16,
+              .low_freq_factor = 1, .high_freq_factor = 4}},
+    {"rope yarn", &rope, "attention", .rows = "block", .no_reference = true,
+     .rope = {INK_ROPE_YARN, .head_dim = 24, .theta = 10000, .factor = 4, .original_length = 16, .beta_fast = 32,
+              .beta_slow = 1}},
+    {"rnn tanh", &recurrent, "rnn_tanh", .module = "stacked", .setting = INK_RNN_TANH},
+    {"rnn relu", &recurrent, "rnn_relu", .module = "stacked", .setting = INK_RNN_RELU},
+    {"gru", &recurrent, "gru", .module = "stacked", .setting = INK_GRU},
+    {"lstm", &recurrent, "lstm", .module = "stacked", .setting = INK_LSTM},
+    {"gru both ways", &recurrent, "gru", .module = "both", .rows = "both.0", .setting = INK_GRU},
+    {"lstm both ways", &recurrent, "lstm", .module = "both", .rows = "both.0", .setting = INK_LSTM},
+    {"attention", &attention, "attention", .rows = "plain", .x = "qkv", .attention = {4, 4, 24}},
+    {"attention grouped", &attention, "attention", .rows = "grouped", .x = "qkv", .attention = {6, 2, 16}},
+    {"attention window", &attention, "attention", .rows = "plain", .x = "qkv", .no_reference = true,
+     .attention = {4, 4, 24, .window = 9}},
+    {"attention both ways", &attention, "attention", .rows = "plain", .x = "qkv", .no_reference = true,
+     .attention = {4, 4, 24, .bidirectional = true}},
+};
+
+/* Model folders, with the file of their tokens and of the logits that follow the last of these. */
+static const struct {
+    const char *folder, *reference;
+} models[] = {
+    {"tests/fixtures/models/gpt2", "tests/fixtures/models/gpt2/reference"},
+    {"tests/fixtures/models/gpt2_bf16", "tests/fixtures/models/gpt2_bf16/reference"},
+    {"tests/fixtures/models/rnn", "tests/fixtures/models/rnn/reference"},
+    {"tests/fixtures/models/rnn_relu", "tests/fixtures/models/rnn_relu/reference"},
+    {"tests/fixtures/models/gru", "tests/fixtures/models/gru/reference"},
+    {"tests/fixtures/models/gru_f16", "tests/fixtures/models/gru_f16/reference"},
+    {"tests/fixtures/models/lstm", "tests/fixtures/models/lstm/reference"},
+    {"tests/fixtures/models/mlp", "tests/fixtures/models/mlp/reference"},
+    {"tests/fixtures/models/mlp_tied", "tests/fixtures/models/mlp_tied/reference"},
+    {"tests/fixtures/decoders/llama", "tests/fixtures/decoders/llama/reference"},
+    {"tests/fixtures/decoders/llama_bias", "tests/fixtures/decoders/llama_bias/reference"},
+    {"tests/fixtures/decoders/mistral", "tests/fixtures/decoders/mistral/reference"},
+    {"tests/fixtures/decoders/qwen2", "tests/fixtures/decoders/qwen2/reference"},
+    {"tests/fixtures/decoders/qwen3", "tests/fixtures/decoders/qwen3/reference"},
+    {"examples/models/mlp", "tests/fixtures/bundled/mlp"},
+    {"examples/models/rnn", "tests/fixtures/bundled/rnn"},
+    {"examples/models/gru", "tests/fixtures/bundled/gru"},
+    {"examples/models/lstm", "tests/fixtures/bundled/lstm"},
+    {"examples/models/gpt", "tests/fixtures/bundled/gpt"},
+};
+
+/* Each is held as each of these. */
+static const ink_type types[] = {INK_F32, INK_BF16, INK_F16};
+
+#define N_LAYERS (sizeof layers / sizeof *layers)
+#define N_MODELS (sizeof models / sizeof *models)
+#define N_TYPES (sizeof types / sizeof *types)
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static ink_weights *open_file(ink_context *ctx, const char *root, const char *directory, const char *name)
+{
+    char path[1024];
+    ink_weights *file;
+    snprintf(path, sizeof path, "%s/%s%s.safetensors", root, directory, name);
+    require(ctx, path, ink_weights_open(ctx, path, &file));
+    return file;
+}
+
+static void open_layer(subject *s, ink_context *ctx, const char *root, size_t i)
+{
+    size_t n_x, n_y = 0, n_start;
+    const char *rows = layers[i].rows != NULL ? layers[i].rows : layers[i].module;
+    ink_weights *file = open_file(ctx, root, "tests/fixtures/layers/", layers[i].file);
+    snprintf(s->name, sizeof s->name, "%s", layers[i].name);
+    s->family = layers[i].family;
+    s->setting = layers[i].setting;
+    s->attention = layers[i].attention;
+    s->rope = layers[i].rope;
+    s->x = read_case(ctx, file, rows, layers[i].x != NULL ? layers[i].x : "x", &n_x);
+    if (s->x == NULL)
+        give_up(NULL, s->name);
+    if (s->family == &embedding)
+        to_tokens(s->x, n_x);
+    if (!layers[i].no_reference)
+        s->expected = read_case(ctx, file, rows, "y", &n_y);
+    s->start = read_case(ctx, file, rows, "start", &n_start);
+    s->family->open(s, ctx, file, layers[i].module);
+    s->n = n_x / s->in;
+    s->n_expected = n_y / s->out;
+    ink_weights_free(file);
+}
+
+/* The activations' rows are single numbers, and the fixture names the result after the function. */
+static void open_activation(subject *s, ink_context *ctx, const char *root, int i)
+{
+    const char *name = ink_activation_name((ink_activation)i);
+    ink_weights *file = open_file(ctx, root, "tests/fixtures/layers/", "dense");
+    snprintf(s->name, sizeof s->name, "activation %s", name);
+    s->family = &activation;
+    s->setting = i;
+    s->in = s->out = 1;
+    s->x = read_case(ctx, file, "activation", "x", &s->n);
+    s->expected = read_case(ctx, file, "activation", name, &s->n_expected);
+    ink_weights_free(file);
+}
+
+/* Only weights that are held as they are stored, or wider, are those of the reference. */
+static void open_model(subject *s, ink_context *ctx, const char *root, size_t i, ink_type type)
+{
+    char folder[1024];
+    size_t n_logits;
+    ink_model *opened;
+    const ink_model_options options = {.type = type};
+    ink_weights *file = open_file(ctx, root, "", models[i].reference);
+    snprintf(s->name, sizeof s->name, "%s %s", models[i].folder, ink_type_name(type));
+    snprintf(folder, sizeof folder, "%s/%s", root, models[i].folder);
+    require(ctx, s->name, ink_model_open(ctx, folder, &options, &opened));
+    s->family = &model;
+    s->object = opened;
+    s->state = new_state(s, ctx);
+    s->in = 1;
+    s->out = ink_model_get_info(opened)->vocab_size;
+    s->x = read_tensor(ctx, file, "tokens", &s->n);
+    to_tokens(s->x, s->n);
+    if (type == INK_F32)
+        s->expected = read_tensor(ctx, file, "logits", &n_logits);
+    s->n_expected = s->expected != NULL ? n_logits / s->out : 0;
+    ink_weights_free(file);
+}
+
+bool subject_open(subject *s, ink_context *ctx, const char *root, size_t i)
+{
+    memset(s, 0, sizeof *s);
+    if (i < N_LAYERS)
+        open_layer(s, ctx, root, i);
+    else if ((i -= N_LAYERS) < INK_N_ACTIVATIONS)
+        open_activation(s, ctx, root, (int)i);
+    else if ((i -= INK_N_ACTIVATIONS) < N_MODELS * N_TYPES)
+        open_model(s, ctx, root, i / N_TYPES, types[i % N_TYPES]);
+    else
+        return false;
+    return true;
+}
+
+void subject_close(subject *s)
+{
+    s->family->close(s);
+    free(s->x);
+    free(s->expected);
+    free(s->start);
+}
+
+/* ---- running ----------------------------------------------------------------------------------------------------- */
+
+void subject_begin(subject *s, ink_context *ctx)
+{
+    s->done = 0;
+    if (s->family->begin != NULL)
+        s->family->begin(s, ctx);
+}
+
+void subject_run(subject *s, ink_context *ctx, const void *x, size_t count, float *y)
+{
+    s->family->run(s, ctx, x, count, y);
+    s->done += count;
+}
+
+bool subject_run_beside(subject *s, ink_context *ctx, size_t n_others, const void *x, float *y)
+{
+    if (s->family->run_beside == NULL)
+        return false;
+    s->family->run_beside(s, ctx, n_others, x, y);
+    return true;
+}
