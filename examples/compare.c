@@ -63,8 +63,8 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
          .help = "the most to time with (default: as many as there are processors)"},
         {.name = "--kernel", .value = "NAME", .text = &s->kernel,
          .help = "portable, avx2, avx512 (default: the best here); only times depend on it"},
-        {.name = "--only", .value = "SECTION", .text = &s->only,
-         .help = "learned, context, memory, ... : the sections whose names contain this"},
+        {.name = "--only", .value = "NAMES", .text = &s->only,
+         .help = "of learned,context,memory,influence,parallel,cost,switch,position: only these sections"},
         {.name = "--svg", .value = "FOLDER", .text = &s->svg,
          .help = "also write each picture there, as a file of its own"},
         {.name = "--json", .flag = &s->json, .help = "everything as one JSON object, for programs"},
@@ -88,8 +88,8 @@ static void print_opening(const settings *s)
 {
     char stories[CONSOLE_ROOM];
 
-    printf("Five families, the same world, the same tokenizer, about as many parameters. What is said of\n"
-           "their kinds, held against %s stories that none of them has read (seed %llu).\n",
+    printf("Five families, the same world, the same tokenizer, about as many parameters. What\n"
+           "is said of their kinds, held against %s stories that none has read (seed %llu).\n",
            console_count(stories, s->n_stories), (unsigned long long)s->seed);
 }
 
@@ -180,9 +180,19 @@ static bool write_pictures(const char *folder, const finding *f)
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
 
+/* True if the section is among the names that --only gives, with commas between them. */
 static bool wanted(const settings *s, const section *part)
 {
-    return s->only == NULL || strstr(part->name, s->only) != NULL;
+    size_t size;
+
+    if (s->only == NULL)
+        return true;
+    for (const char *name = s->only; *name != '\0'; name += size + (name[size] == ',')) {
+        size = strcspn(name, ",");
+        if (size == strlen(part->name) && memcmp(name, part->name, size) == 0)
+            return true;
+    }
+    return false;
 }
 
 static bool any_wanted(const settings *s)
@@ -190,7 +200,8 @@ static bool any_wanted(const settings *s)
     for (size_t i = 0; i < N_SECTIONS; i++)
         if (wanted(s, &sections[i]))
             return true;
-    console_complain("--only expects a part of a section's name, such as '%s', found '%s'", sections[0].name, s->only);
+    console_complain("--only expects names of sections, such as '%s,%s', found '%s'", sections[0].name,
+                     sections[1].name, s->only);
     return false;
 }
 

@@ -114,13 +114,13 @@ static void log_axis(const chart *c, chart_axis *axis)
     last = decade(high);
     if (power_of_ten(last) < high * 0.999999)
         last++;
-    if (last - first > 12)
-        first = last - 12;
+    if (last - first > 30)
+        first = last - 30;
     if (last == first)
         last++;
     axis->low = power_of_ten(first);
     axis->high = power_of_ten(last);
-    for (int i = first; i <= last; i += last - first > 6 ? 2 : 1)
+    for (int i = first; i <= last; i += 1 + (last - first) / 8)
         axis->ticks[axis->n_ticks++] = power_of_ten(i);
 }
 

@@ -7,7 +7,7 @@
 
 #include "chart.h"
 
-enum { WIDTH = 720, HEIGHT = 400, LEFT = 76, RIGHT = 600, TOP = 56, BOTTOM = 336, MARK = 5 };
+enum { WIDTH = 720, HEIGHT = 400, LEFT = 88, RIGHT = 600, TOP = 56, BOTTOM = 336, MARK = 5 };
 
 static const char *const colours[CHART_N_STYLES] = {
     [CHART_MLP] = "#e69f00", [CHART_RNN] = "#d55e00",  [CHART_GRU] = "#009e73",
@@ -57,7 +57,7 @@ static void write_axes(const chart *c, const chart_axis *axis, FILE *file)
     for (size_t j = 0; j < c->n_x; j++)
         write_text(file, x_of(c, j), BOTTOM + 20, "text-anchor=\"middle\"", c->x[j]);
     write_text(file, (LEFT + RIGHT) / 2.0, BOTTOM + 46, "text-anchor=\"middle\"", c->x_label);
-    fprintf(file, "<g transform=\"translate(20 %d) rotate(-90)\">", (TOP + BOTTOM) / 2);
+    fprintf(file, "<g transform=\"translate(22 %d) rotate(-90)\">", (TOP + BOTTOM) / 2);
     write_text(file, 0, 0, "text-anchor=\"middle\"", c->y_label);
     fputs("</g>\n", file);
 }

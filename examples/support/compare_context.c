@@ -10,9 +10,12 @@
 #include "compare.h"
 #include "console.h"
 
-enum { N_CONTEXTS = 9, LATE = 200, STRIDE = 4 }; /* contexts 2^0 .. 2^8; places from token LATE on, every STRIDE-th */
+enum { N_CONTEXTS = 9, LAST = N_CONTEXTS - 1, FEW = 2 }; /* contexts 2^0 .. 2^8 tokens */
+enum { LATE = 160, STRIDE = 16 };                         /* places from token LATE on, every STRIDE-th */
 
 #define GAIN 0.02
+
+enum { LONG = 64 }; /* tokens: a curve that falls beyond them makes use of a long context */
 
 typedef struct place {
     size_t tale, t; /* the token to predict */
@@ -29,13 +32,13 @@ typedef struct contexts {
 
 static bool find_places(const comparison *c, contexts *x)
 {
-    x->places = calloc(c->n_stories * (READER_TOKENS - LATE) / STRIDE + 1, sizeof *x->places);
+    x->places = calloc(c->n_stories * ((READER_TOKENS - LATE) / STRIDE + 1), sizeof *x->places);
     if (x->places == NULL) {
         console_complain("there is no memory for places in %zu stories", c->n_stories);
         return false;
     }
     for (size_t i = 0; i < c->n_stories; i++)
-        for (size_t t = LATE; t <= c->tales[i].n && x->n < 2 * c->n_stories; t += STRIDE)
+        for (size_t t = LATE; t <= c->tales[i].n; t += STRIDE)
             x->places[x->n++] = (place){i, t};
     for (size_t k = 0; k < N_CONTEXTS; k++) {
         x->bits[k] = calloc(x->n + 1, sizeof *x->bits[k]);
@@ -93,11 +96,24 @@ static void find_stop(size_t family, contexts *x)
     x->fell[family] = stop > 0;
 }
 
+/* What the shortest contexts cost would press all the rest together: the picture begins where some tokens are given. */
+static void find_scale(const contexts *x, double *low, double *high)
+{
+    *low = INFINITY;
+    *high = 0;
+    for (size_t i = 0; i < N_FAMILIES; i++)
+        for (size_t k = FEW; k < N_CONTEXTS; k++) {
+            *low = fmin(*low, stats_mean_of(&x->mean[i][k]));
+            *high = fmax(*high, stats_mean_of(&x->mean[i][k]));
+        }
+}
+
 static void draw(const contexts *x, finding *f)
 {
     chart *c = finding_chart(f, &(chart){.name = "context", .title = "What more context is worth",
                                          .x_label = "tokens of context given", .y_label = "bits per token",
                                          .decimals = 2});
+    find_scale(x, &c->low, &c->high);
     finding_lines(c);
     chart_powers(c, N_CONTEXTS);
     for (size_t k = 0; k < N_CONTEXTS; k++)
@@ -105,23 +121,35 @@ static void draw(const contexts *x, finding *f)
             c->lines[i].y[k] = stats_mean_of(&x->mean[i][k]);
 }
 
+/* By what share all the context there is lowers a curve, beyond what 2^k tokens do. */
+static double lowers(const contexts *x, size_t family, size_t k)
+{
+    return 1 - stats_mean_of(&x->mean[family][LAST]) / stats_mean_of(&x->mean[family][k]);
+}
+
 static void judge(const comparison *c, const contexts *x, finding *f)
 {
-    const size_t *stop = x->stop;
-    size_t window = c->models[MLP].info->window_size, all = N_CONTEXTS - 1;
+    size_t window = c->models[MLP].info->window_size, k = 0;
+    double by[N_FAMILIES], gpt = stats_mean_of(&x->mean[GPT][LAST]), least = INFINITY;
 
-    finding_note(f, x->fell[MLP] && stop[MLP] <= window,
-                 "the MLP's curve stops within its window of %zu tokens: at %zu", window, stop[MLP]);
-    finding_note(f, x->fell[RNN] && stop[RNN] < stop[GRU] && stop[RNN] < stop[LSTM],
-                 "the RNN's stops earlier, at %zu, than those with gates: GRU at %zu, LSTM at %zu", stop[RNN],
-                 stop[GRU], stop[LSTM]);
-    finding_note(f, x->fell[GPT] && stop[GPT] >= stop[GRU] && stop[GPT] >= stop[LSTM] && stop[GPT] > window,
-                 "the GPT's falls the longest, until %zu", stop[GPT]);
-    double gpt = stats_mean_of(&x->mean[GPT][all]), least = INFINITY;
+    while (k < LAST && (size_t)2 << k <= window)
+        k++;
+    for (size_t i = 0; i < N_FAMILIES; i++)
+        by[i] = lowers(x, i, k);
     for (size_t i = 0; i < GPT; i++)
-        least = fmin(least, stats_mean_of(&x->mean[i][all]));
+        least = fmin(least, stats_mean_of(&x->mean[i][LAST]));
+    finding_note(f, x->fell[MLP] && x->stop[MLP] <= window,
+                 "the MLP's curve stops falling within its window of %zu tokens: at %zu", window, x->stop[MLP]);
+    finding_note(f, x->fell[RNN] && by[RNN] < fmin(by[GRU], by[LSTM]) && fmin(by[GRU], by[LSTM]) >= GAIN,
+                 "from %zu tokens on the RNN's falls by %.0f %%, less than the GRU's, %.0f %%, and the LSTM's, "
+                 "%.0f %%; they stop at %zu, %zu and %zu",
+                 (size_t)1 << k, 100 * fmax(by[RNN], 0), 100 * by[GRU], 100 * by[LSTM], x->stop[RNN], x->stop[GRU],
+                 x->stop[LSTM]);
+    finding_note(f, x->stop[GPT] > LONG && x->stop[RNN] <= LONG,
+                 "the GPT's falls by %.0f %%, and still falls after %d tokens: it stops at %zu", 100 * by[GPT], LONG,
+                 x->stop[GPT]);
     finding_note(f, x->fell[GPT] && gpt < least,
-                 "with all the context the GPT is the best: %.2f bits; the others %.2f and more", gpt, least);
+                 "with all the context the GPT is the best: %.2f bits per token; the others %.2f and more", gpt, least);
 }
 
 static bool measure(comparison *c, contexts *x, finding *f)
@@ -130,8 +158,7 @@ static bool measure(comparison *c, contexts *x, finding *f)
         return false;
     for (size_t i = 0; i < N_FAMILIES; i++) {
         for (size_t k = 0; k < N_CONTEXTS; k++) {
-            console_progress("%s reads at %zu places with %zu tokens of context", families[i].name, x->n,
-                             (size_t)1 << k);
+            console_progress("%s, %zu places, %zu tokens of context", families[i].name, x->n, (size_t)1 << k);
             if (!ask(c, i, k, x))
                 return false;
         }

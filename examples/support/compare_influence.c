@@ -140,8 +140,8 @@ static void judge(const comparison *c, const influence *x, finding *f)
     finding_note(f, fmin(at[GRU][FAR], at[LSTM][FAR]) > 10 * at[RNN][FAR],
                  "gates keep a path open: after 65 to 128 tokens GRU %.1g, LSTM %.1g bits, over ten times the RNN's "
                  "%.1g", at[GRU][FAR], at[LSTM][FAR], at[RNN][FAR]);
-    finding_note(f, at[GPT][FAR] > at[GPT][MIDDLE] / 4,
-                 "the GPT feels it after 65 to 128 others more than a quarter as much as after 17 to 32: %.2f of it",
+    finding_note(f, at[GPT][FAR] > at[GPT][MIDDLE] / 10,
+                 "the GPT feels it after 65 to 128 others more than a tenth as much as after 17 to 32: %.2f of it",
                  at[GPT][FAR] / at[GPT][MIDDLE]);
 }
 

@@ -75,10 +75,10 @@ static void draw(const comparison *c, const losses *l, finding *f)
                                              .y_label = "", .table = true, .decimals = 3});
     double *model = chart_line(picture, "model", '#', CHART_GPT);
     double *entropy = chart_line(picture, "entropy", '-', CHART_REFERENCE);
-    double *words = chart_line(picture, "frequency", '=', CHART_REFERENCE);
     double *per_byte = chart_line(table, "bits per byte", ' ', CHART_GPT);
-    double *exact = chart_line(table, "entropy per byte", ' ', CHART_GPT);
+    double *exact = chart_line(table, "entropy, bits per byte", ' ', CHART_GPT);
     double *above = chart_line(table, "% above the entropy", ' ', CHART_GPT);
+    double *words = chart_line(table, "word frequencies, bits per token", ' ', CHART_GPT);
     double *parameters = chart_line(table, "parameters", ' ', CHART_GPT);
     double *bytes = chart_line(table, "bytes of weights", ' ', CHART_GPT);
 
@@ -102,9 +102,9 @@ static void check_better(const losses *l, finding *f, size_t a, size_t b)
     bool learned = l->bits[a] < l->frequencies;
 
     finding_note(f, learned && stats_above(&l->better[a][b], 0),
-                 "the %s predicts better than the %s: %+.3f bits per token%s",
-                 families[a].name, families[b].name, (l->bits[a] - l->bits[b]) / (double)l->n_tokens,
-                 learned ? "" : ", but knows no more than how frequent words are");
+                 "the %s predicts better than the %s: %.3f and %.3f bits per token%s", families[a].name,
+                 families[b].name, l->bits[a] / (double)l->n_tokens, l->bits[b] / (double)l->n_tokens,
+                 learned ? "" : "; it knows no more than how frequent words are");
 }
 
 bool compare_learned(comparison *c, finding *f)

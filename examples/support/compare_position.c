@@ -3,7 +3,8 @@
  *
  * An MLP has weights of its own for every position of its window, and none for what lies before it. Here a story tells
  * a fact and comes back to it a few words later; between the two, filler sentences are put in, so many words that the
- * fact stands at the very end of the window, and then one more, and so on. Nothing else changes.
+ * fact stands at the very end of the window, and then one more, and so on. Nothing else changes. The stories are short
+ * ones, of facts alone, to which they come back soon.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,9 +173,13 @@ static void judge(const moves *m, finding *f)
     }
 }
 
+static const story_settings short_stories = {
+    .sentences = {2, 6}, .facts = {2, 3}, .filler = 50, .echo = 200, .again = 100};
+
 bool compare_position(comparison *c, finding *f)
 {
     moves m = {.window = c->models[MLP].info->window_size};
+    tale t;
 
     if (m.window < INSIDE + LEAST_FILLER + 3) {
         console_complain("the window of the MLP, %zu tokens, is too small to move a fact about in it", m.window);
@@ -182,7 +187,7 @@ bool compare_position(comparison *c, finding *f)
     }
     for (size_t i = 0; i < c->n_stories; i++) {
         console_progress("moving a fact in story %zu of %zu", i, c->n_stories);
-        if (!add_story(c, &c->tales[i], &m))
+        if (!tale_tell(&t, &c->models[0], &short_stories, c->seed, i) || !add_story(c, &t, &m))
             return false;
     }
     draw(&m, f);
