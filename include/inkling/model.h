@@ -5,14 +5,16 @@
  * while a sequence runs (a window, a hidden state, a key/value cache) is a state: small, separate, copied, saved and
  * thrown away at will. An MLP, a GRU and a GPT are swapped by changing the folder.
  *
- * A folder holds config.json and model.safetensors; `model_type` in config.json decides:
+ * A folder holds config.json and model.safetensors, or shards and their index; `model_type` in config.json decides:
  *
  *   gpt2              Radford et al. 2019, as Hugging Face's GPT2LMHeadModel saves it
+ *   llama, mistral,   Touvron et al. 2023 and what grew from it, as LlamaForCausalLM, MistralForCausalLM,
+ *   qwen2, qwen3      Qwen2ForCausalLM and Qwen3ForCausalLM save it
  *   rnn, gru, lstm    h_t = cell(e(w_t), h_{t-1}), logits = lm_head h_t
  *   mlp               the embeddings of the last window_size tokens side by side, dense layers, logits = lm_head h
  *                     (Bengio et al. 2003); before the first token the window holds bos_token_id
  *
- * Settings and tensors of the latter two, the tensors being the state_dict of plain PyTorch modules:
+ * Settings and tensors of the last two, the tensors being the state_dict of plain PyTorch modules:
  *
  *   rnn, gru, lstm    vocab_size V, embedding_size E, hidden_size H, num_layers, nonlinearity (rnn: "tanh" or "relu")
  *                     embedding.weight [V, E], rnn.weight_ih_l0 ... (nn.RNN, nn.GRU, nn.LSTM)
@@ -22,7 +24,11 @@
  *   both              tie_word_embeddings, bos_token_id, eos_token_id; lm_head.weight [V, H], or none if it is tied to
  *                     the embedding (H = E then); lm_head.bias [V] or none
  *
- * A stored lm_head.weight is used whatever the flag says; without one the head is tied, unless the flag is false.
+ * A stored lm_head.weight is used whatever the flag says; without one the head is tied, unless the flag is false (its
+ * default for llama, mistral, qwen2 and qwen3).
+ *
+ * Under rope of type dynamic the angles of a sequence depend on the capacity of its state (rope.h): states for more
+ * tokens than the model was trained on are copied and loaded only between equal capacities.
  *
  * The same bits: the result for a sequence does not change with the number of threads, with how its tokens are cut
  * into calls, with what else is in the list, with memory alignment, with the kernel or the compiler (context.h says
@@ -30,9 +36,11 @@
  *
  * Looking inside (ink_context_look): rows are the tokens of a pass, at most 128, of all sequences of a list in order.
  *
- *   gpt2              "embedding"; in block i "h.i.norm_1", "h.i.attn.qkv", "h.i.attn.scores" and "h.i.attn.weights"
+ *   gpt2, llama, ...  "embedding"; in block i "h.i.norm_1", "h.i.attn.qkv", under rope "h.i.attn.prepared" (the same
+ *                     with queries and keys normalised and turned), "h.i.attn.scores" and "h.i.attn.weights"
  *                     (each [heads, rows, positions], one call for at most 32 rows of a sequence), "h.i.attn.heads",
- *                     "h.i.attn.out", "h.i.norm_2", "h.i.mlp.up", "h.i.mlp.down", "h.i.out"
+ *                     "h.i.attn.out", "h.i.norm_2", "h.i.mlp.up" (gated: s(W_gate x) * W_up x, and behind it in each
+ *                     row W_up x), "h.i.mlp.down", "h.i.out"
  *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates", "rnn.li.h", and "rnn.li.c" for the lstm
  *   mlp               "embedding" (the windows); "mlp.layers.i.out"
  *   all               of the rows that are wanted, "norm_f" if there is a final norm, then "logits"
@@ -84,9 +92,11 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
 void ink_model_free(ink_model *model);
 
 typedef struct ink_model_info {
-    const char *kind;         /* model_type: "gpt2", "gru", ... */
+    const char *kind;         /* model_type: "gpt2", "llama", "gru", ... */
     size_t vocab_size;
-    size_t context_length;    /* positions a state can hold at most; 0: no limit (recurrent, and MLP) */
+    size_t context_length;    /* positions a state can hold at most: max_position_embeddings, what dynamic and yarn
+                                 stretch it to, and under rope no more than INK_ROPE_MAX_LENGTH; 0: no limit
+                                 (recurrent, and MLP) */
     size_t window_size;       /* how many tokens back a result can depend on; 0: all */
     size_t hidden_size;
     size_t n_layers;
