@@ -233,7 +233,7 @@ ink_result ink_config_array(ink_config *config, const char *key, ink_json *array
         return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: member '%s' is missing", config->document.file, key);
     const ink_json_node *node = &config->document.nodes[*array];
     if (node->kind != INK_JSON_ARRAY || node->n_children == 0)
-        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: %s: expected an array with at least one number",
+        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: %s: expected an array with at least one element",
                         config->document.file, key);
     *n = node->n_children;
     mix(config, key, *n);

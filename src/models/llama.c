@@ -16,13 +16,12 @@
 
 typedef struct family {
     size_t vocab_size, hidden_size, inner_size, n_positions; /* defaults of the four config classes */
-    size_t n_kv_heads;            /* 0: as many as heads */
-    size_t head_dim;              /* 0: hidden_size / heads */
+    size_t n_kv_heads;              /* 0: as many as heads */
+    size_t head_dim;                /* 0: hidden_size / heads */
     ink_token bos_token, eos_token;
-    bool qkv_bias;                /* q, k and v have a bias, o has none: no setting says so */
-    bool attention_bias;          /* a setting: all four have one */
-    bool mlp_bias;                /* a setting */
-    bool head_norms;              /* of queries and keys */
+    bool qkv_bias;                  /* q, k and v have a bias, o has none: no setting says so */
+    bool attention_bias, mlp_bias;  /* settings: all four have one; all three of the MLP */
+    bool head_norms;                /* of queries and keys */
     bool windows, windows_by_layer; /* sliding_window; use_sliding_window, max_window_layers, layer_types */
 } family;
 
@@ -68,7 +67,7 @@ static ink_result read_widths(ink_config *config, settings *s)
     INK_TRY(ink_config_size(config, "num_key_value_heads", INK_MAX_WIDTH, &attention->n_kv_heads));
     if (attention->head_dim == 0 && s->hidden_size % attention->n_heads == 0)
         attention->head_dim = s->hidden_size / attention->n_heads;
-    else if (attention->head_dim == 0 && !ink_config_has(config, "head_dim"))
+    else if (attention->head_dim == 0 && ink_config_member(config, "head_dim") == INK_JSON_NONE)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH,
                         "%q: hidden_size is %z, which %z heads (num_attention_heads) do not divide, and there is no "
                         "head_dim", config->document.file, s->hidden_size, attention->n_heads);
@@ -88,23 +87,27 @@ static ink_result read_biases(ink_config *config, settings *s)
 }
 
 /* An explicit null for sliding_window is no window; without the key it is 4096. */
-static ink_result read_windows(ink_config *config, size_t n_layers, settings *s)
+static ink_result read_window(ink_config *config, settings *s)
 {
     bool used = s->family->windows;
-    s->window = ink_config_is_null(config, "sliding_window") ? 0 : 4096;
-    if (s->window != 0)
-        INK_TRY(ink_config_size(config, "sliding_window", INK_MAX_IDS, &s->window));
-    if (s->family->windows_by_layer) {
-        s->first_window = 28;
+    if (s->family->windows_by_layer)
         INK_TRY(ink_config_bool(config, "use_sliding_window", &used));
-        INK_TRY(ink_config_count(config, "max_window_layers", INK_MAX_LAYERS, &s->first_window));
-    }
-    if (!used)
-        s->window = 0;
-    s->layer_types = s->layer_type = INK_JSON_NONE;
-    if (!ink_config_has(config, "layer_types") || ink_config_is_null(config, "layer_types"))
+    if (!used || ink_config_is_null(config, "sliding_window"))
         return INK_OK;
+    s->window = 4096;
+    INK_TRY(ink_config_size(config, "sliding_window", INK_MAX_IDS, &s->window));
+    if (!s->family->windows_by_layer)
+        return INK_OK;
+    s->first_window = 28;
+    return ink_config_count(config, "max_window_layers", INK_MAX_LAYERS, &s->first_window);
+}
+
+static ink_result read_layer_types(ink_config *config, size_t n_layers, settings *s)
+{
     size_t n;
+    s->layer_types = s->layer_type = INK_JSON_NONE;
+    if (ink_config_member(config, "layer_types") == INK_JSON_NONE)
+        return INK_OK;
     INK_TRY(ink_config_array(config, "layer_types", &s->layer_types, &n));
     if (n != n_layers)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%q: layer_types has %z elements, num_hidden_layers is %z",
@@ -128,7 +131,8 @@ static ink_result read_settings(ink_config *config, const family *f, ink_model *
     INK_TRY(ink_config_epsilon(config, "rms_norm_eps", &s->epsilon));
     INK_TRY(ink_config_activation(config, "hidden_act", &s->activation));
     INK_TRY(read_biases(config, s));
-    INK_TRY(read_windows(config, info->n_layers, s));
+    INK_TRY(read_window(config, s));
+    INK_TRY(read_layer_types(config, info->n_layers, s));
     info->hidden_size = s->hidden_size;
     return ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token);
 }

@@ -15,9 +15,11 @@
 static ink_result check_members(const ink_config *inner)
 {
     static const char *const known[] = {
-        "rope_theta",  "rope_type", "type",      "factor",           "original_max_position_embeddings",
-        "low_freq_factor", "high_freq_factor", "beta_fast", "beta_slow", "attention_factor",
-        "partial_rotary_factor", "truncate", "finetuned", /* the last says who made the weights, not what they are */
+        "rope_type", "type", "rope_theta", "factor", "original_max_position_embeddings",
+        "low_freq_factor", "high_freq_factor",                     /* llama3 */
+        "beta_fast", "beta_slow", "attention_factor", "truncate",  /* yarn */
+        "partial_rotary_factor",
+        "finetuned", /* whether the weights were trained with it: changes nothing */
     };
     const ink_json_document *document = &inner->document;
     for (ink_json i = ink_json_first(document, inner->object); i != INK_JSON_NONE; i = ink_json_next(document, i)) {
@@ -94,7 +96,7 @@ static ink_result read_type(ink_config *config, ink_config *inner, ink_rope *rop
         rope->beta_slow = 1;
         INK_TRY(read_positive(inner, "beta_fast", &rope->beta_fast));
         INK_TRY(read_positive(inner, "beta_slow", &rope->beta_slow));
-        if (ink_config_has(inner, "attention_factor") && !ink_config_is_null(inner, "attention_factor"))
+        if (ink_config_member(inner, "attention_factor") != INK_JSON_NONE)
             INK_TRY(read_positive(inner, "attention_factor", &rope->attention_factor));
     }
     return INK_OK;
