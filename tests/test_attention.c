@@ -333,7 +333,7 @@ static void long_sequences_take_bounded_scratch(void **unused)
     ink_context_options options = test_options(2);
     options.allocator = memory.allocator;
     const ink_attention attention = HEADS(256, 1, 2);
-    const size_t n = 1100, capacity = 10000, width = qkv_width(&attention), out = y_width(&attention);
+    const size_t n = 640, capacity = 10000, width = qkv_width(&attention), out = y_width(&attention);
     float *qkv = test_random(n * width, 1, 1), *y = test_floats(n * out);
     ink_context *ctx = ink_context_create(&options);
     ink_kv_cache *cache;
