@@ -341,7 +341,8 @@ static void test_impossible_options(void **unused)
                  "there is no pooling 7");
     assert_null(model);
     options = (ink_model_options){.max_bytes = 10000};
-    assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/encoders/bert", &options, &model), INK_ERROR_LIMIT, "the limit");
+    assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/encoders/bert", &options, &model), INK_ERROR_LIMIT,
+                 "the limit");
     ink_context_free(ctx);
 }
 
