@@ -140,7 +140,34 @@ static bool inspect_file(ink_context *ctx, const char *path)
     return true;
 }
 
-/* `state_size` is what a state for `capacity` tokens takes. */
+/* What an encoder makes of a text. */
+static void print_encoder(const ink_model *model)
+{
+    static const char *const heads[] = {
+        [INK_TASK_CLASSIFY_TEXT] = "scores of a text", [INK_TASK_CLASSIFY_TOKENS] = "scores of each token",
+        [INK_TASK_FILL] = "fillings of masked tokens"};
+    const ink_encoder_info *encoder = ink_model_get_encoder(model);
+
+    printf("makes        rows of %zu", ink_model_encoding_size(model, INK_HIDDEN_STATES));
+    if (encoder->embedding_size > 0)
+        printf(", embeddings of %zu", encoder->embedding_size);
+    if (encoder->task != INK_TASK_NONE)
+        printf(", %s: %zu", heads[encoder->task], ink_model_encoding_size(model, INK_LOGITS));
+    printf("\n");
+}
+
+/* `state_size` is what a state for `capacity` tokens takes; an encoder has none. */
+static void print_state(const ink_model_info *info, size_t capacity, size_t state_size)
+{
+    char a[CONSOLE_ROOM], b[CONSOLE_ROOM];
+
+    printf("state        %s (%s bytes) for ", console_bytes(a, state_size), console_count(b, state_size));
+    if (info->context_length == 0)
+        printf("any number of tokens\n");
+    else
+        printf("%s tokens\n", console_count(a, capacity));
+}
+
 static void print_model(const ink_model *model, size_t capacity, size_t state_size)
 {
     const ink_model_info *info = ink_model_get_info(model);
@@ -157,11 +184,10 @@ static void print_model(const ink_model *model, size_t capacity, size_t state_si
         printf("context      unlimited; the last %zu tokens count\n", info->window_size);
     else
         printf("context      unlimited\n");
-    printf("state        %s (%s bytes) for ", console_bytes(a, state_size), console_count(b, state_size));
-    if (info->context_length == 0)
-        printf("any number of tokens\n");
+    if (ink_model_get_encoder(model) != NULL)
+        print_encoder(model);
     else
-        printf("%s tokens\n", console_count(a, capacity));
+        print_state(info, capacity, state_size);
     if (info->n_stop_tokens > 0)
         printf("ends with    token");
     for (size_t i = 0; i < info->n_stop_tokens; i++)
@@ -181,7 +207,8 @@ static bool inspect_folder(ink_context *ctx, const settings *s)
 
     if (load_model(ctx, s->path, &model) == INK_OK && ink_weights_open_folder(ctx, &folder, &weights) == INK_OK) {
         capacity = s->context > 0 ? (size_t)s->context : ink_model_get_info(model)->context_length;
-        done = ink_state_size(ctx, model, capacity, &state_size) == INK_OK;
+        done = ink_model_get_encoder(model) != NULL ||
+               ink_state_size(ctx, model, capacity, &state_size) == INK_OK;
     }
     if (done) {
         print_tensors(weights);

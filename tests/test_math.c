@@ -427,6 +427,56 @@ static void softmax_of_rows(void **unused)
     }
 }
 
+/* What pooling is made of: shares added up, the largest, a length of 1; and what a batch norm does. */
+static void check_pooling(const float *x, const float *start, size_t n)
+{
+    static float first[3][MAX_ROW], y[3][MAX_ROW], scale[2][MAX_ROW], shift[2][MAX_ROW];
+    double squares = 0;
+    for (size_t v = 0; variant(v) != NULL; v++) {
+        float(*out)[MAX_ROW] = v == 0 ? first : y;
+        for (size_t i = 0; i < 3; i++)
+            memcpy(out[i], i < 2 ? start : x, n * sizeof *x);
+        variant(v)->add_share(x, n, 3, 7, out[0]);
+        variant(v)->keep_largest(x, n, out[1]);
+        variant(v)->unit_length(out[2], n);
+        for (size_t i = 0; i < 3; i++)
+            assert_same_row(first[i], out[i], n, v, "pooling");
+        variant(v)->batch_norm(x, first[1], start, x, n, 2, scale[v > 0], shift[v > 0]); /* variances above -1 */
+        assert_same_row(scale[0], scale[v > 0], n, v, "batch norm");
+        assert_same_row(shift[0], shift[v > 0], n, v, "batch norm");
+    }
+    for (size_t i = 0; i < n; i++)
+        squares += (double)x[i] * (double)x[i];
+    for (size_t i = 0; i < n; i++) {
+        double s = (double)start[i] / sqrt((double)first[1][i] + 2);
+        assert_true(fabs((double)first[0][i] - ((double)start[i] + (double)x[i] * 3 / 7)) < 1e-6);
+        assert_true(first[1][i] == (x[i] > start[i] ? x[i] : start[i]));
+        assert_true(fabs((double)first[2][i] - (double)x[i] / sqrt(squares)) < 1e-6);
+        assert_true(fabs((double)scale[0][i] - s) < 1e-6);
+        assert_true(fabs((double)shift[0][i] - ((double)x[i] - s * (double)x[i])) < 1e-6);
+    }
+}
+
+static void pooling_of_rows(void **unused)
+{
+    static float x[MAX_ROW], start[MAX_ROW];
+    uint64_t seed = 9;
+    (void)unused;
+    for (size_t s = 0; s < N_ROW_SIZES; s++) {
+        random_floats(&seed, row_sizes[s], x);
+        random_floats(&seed, row_sizes[s], start);
+        check_pooling(x, start, row_sizes[s]);
+    }
+    for (size_t v = 0; variant(v) != NULL; v++) { /* nothing has no direction, and stays nothing */
+        float zeros[20] = {0}, tiny[1] = {1e-20f};
+        variant(v)->unit_length(zeros, 20);
+        variant(v)->unit_length(tiny, 1);
+        for (size_t i = 0; i < 20; i++)
+            assert_true(zeros[i] == 0);
+        assert_true(fabs((double)tiny[0] - 1e-8) < 1e-13);
+    }
+}
+
 static void check_layer_norm(const float *x, size_t n, const float *weight, const float *bias, float eps)
 {
     static float first[MAX_ROW], y[MAX_ROW];
@@ -741,6 +791,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(lengths_and_alignments),
         cmocka_unit_test(identity_copies),
         cmocka_unit_test(softmax_of_rows),
+        cmocka_unit_test(pooling_of_rows),
         cmocka_unit_test(layer_norm_of_rows),
         cmocka_unit_test(sums_have_the_promised_order),
         cmocka_unit_test(rnn_cells),

@@ -13,8 +13,10 @@
  *   rnn, gru, lstm    h_t = cell(e(w_t), h_{t-1}), logits = lm_head h_t
  *   mlp               the embeddings of the last window_size tokens side by side, dense layers, logits = lm_head h
  *                     (Bengio et al. 2003); before the first token the window holds bos_token_id
+ *   bert, distilbert, encoders: they see a text whole, need no state, and run by encoder.h instead of what is below
+ *   roberta
  *
- * Settings and tensors of the last two, the tensors being the state_dict of plain PyTorch modules:
+ * Settings and tensors of the two before these, the tensors being the state_dict of plain PyTorch modules:
  *
  *   rnn, gru, lstm    vocab_size V, embedding_size E, hidden_size H, num_layers, nonlinearity (rnn: "tanh" or "relu")
  *                     embedding.weight [V, E], rnn.weight_ih_l0 ... (nn.RNN, nn.GRU, nn.LSTM)

@@ -90,8 +90,7 @@ static ink_result read_prompt(ink_loader *loader, const ink_config *config, ink_
     }
     size_t size = strlen(prompt) + 1;
     char *copy = ink_arena_take(loader->arena, size, 1);
-    if (copy != NULL)
-        info->prompt = memcpy(copy, prompt, size);
+    info->prompt = copy != NULL ? memcpy(copy, prompt, size) : prompt;
     return INK_OK;
 }
 
