@@ -8,13 +8,21 @@
  * Functions that return an ink_result answer NULL for an argument they need with INK_ERROR_ARGUMENT. Functions that
  * only say something about an object (a size, a name) want a valid object. Every _free takes NULL.
  *
- * The same bits. The result for a sequence does not depend on the number of threads, on how its tokens are cut into
- * calls, on what else is in the batch, on memory alignment, on the kernel, the compiler or its level of optimisation.
+ * The same bits. The result for a sequence is the same to the last bit
+ *
+ *   - for any number of threads, for any cut of its tokens into calls, alone or beside others in a list, at any
+ *     alignment of the arrays;
+ *   - with every kernel, built by gcc or clang at any level of optimisation;
+ *   - on every processor that computes as IEEE 754 says: x86-64, aarch64, riscv64, s390x, of either byte order;
+ *   - in any float mode of the calling thread. A function that computes sets rounding to nearest, keeps subnormal
+ *     numbers and traps nothing, and puts back what it found, flags included; callbacks (progress, readers, looking
+ *     inside) run in the library's mode. So a host may flush subnormal numbers, or be built with -ffast-math; the
+ *     library itself cannot, and says so.
+ *
  * Outside this promise: sequences with NaN or infinity among their activations (NaNs compare as one class: their bits
- * differ between processors); weights held as another element type, which are other weights; x87 arithmetic (i386)
- * and processors that flush subnormals (armv7 NEON). The library is built without -ffast-math and expects the float
- * environment a program starts with, on the calling thread and where the context was created: rounding to nearest,
- * subnormal numbers kept. Under flush-to-zero the last bits of results with subnormal numbers in them may differ.
+ * differ between processors); weights held as another element type, which are other weights; i386 with x87 arithmetic
+ * and armv7, whose results are only close; a RoPE of type dynamic, which depends on the capacity of the state by
+ * definition (rope.h); times.
  */
 #ifndef INKLING_CONTEXT_H
 #define INKLING_CONTEXT_H

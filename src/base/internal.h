@@ -9,6 +9,7 @@
 #include <inkling/source.h>
 #include <inkling/tensor.h>
 
+#include "platform.h"
 #include "size.h"
 #include "workers.h"
 

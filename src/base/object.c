@@ -72,7 +72,11 @@ static ink_result fill(ink_context *ctx, const char *what, ink_build_fn build, v
     if (head == NULL)
         return no_memory(ctx, what, bytes);
     *head = *origin;
-    INK_TRY(build(args, &arena, &built));
+    ink_float_mode host = ink_float_mode_enter(); /* weights are rounded, frequencies computed */
+    ink_result result = build(args, &arena, &built);
+    ink_float_mode_leave(host);
+    if (result != INK_OK)
+        return result;
     if (ink_arena_failed(&arena))
         return no_memory(ctx, what, bytes);
     *object = built;

@@ -171,6 +171,59 @@ void ink_platform_close(void *file)
 
 #endif
 
+/* ---- float mode ------------------------------------------------------------------------------------------------ */
+
+#if defined(__SSE2__) || defined(_M_X64)
+
+#include <xmmintrin.h>
+
+ink_float_mode ink_float_mode_enter(void)
+{
+    ink_float_mode host = {.control = _mm_getcsr()};
+    _mm_setcsr(0x1f80); /* every exception masked; the rest, zeros, is what is wanted */
+    return host;
+}
+
+void ink_float_mode_leave(ink_float_mode host)
+{
+    _mm_setcsr((unsigned)host.control);
+}
+
+#elif defined(__aarch64__)
+
+ink_float_mode ink_float_mode_enter(void)
+{
+    ink_float_mode host;
+    __asm__ volatile("mrs %0, fpcr\n\tmrs %1, fpsr" : "=r"(host.control), "=r"(host.status) : : "memory");
+    if (host.control != 0)
+        __asm__ volatile("msr fpcr, xzr" : : : "memory");
+    return host;
+}
+
+void ink_float_mode_leave(ink_float_mode host)
+{
+    if (host.control != 0)
+        __asm__ volatile("msr fpcr, %0" : : "r"(host.control) : "memory");
+    __asm__ volatile("msr fpsr, %0" : : "r"(host.status) : "memory");
+}
+
+#else
+
+ink_float_mode ink_float_mode_enter(void)
+{
+    ink_float_mode host;
+    (void)fegetenv(&host.environment);
+    (void)fesetenv(FE_DFL_ENV);
+    return host;
+}
+
+void ink_float_mode_leave(ink_float_mode host)
+{
+    (void)fesetenv(&host.environment);
+}
+
+#endif
+
 /* ---- threads -------------------------------------------------------------------------------------------------- */
 
 #if defined(_WIN32) && !defined(INK_NO_THREADS)

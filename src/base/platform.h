@@ -1,5 +1,5 @@
 /*
- * platform.h - the one place that knows the operating system: memory, files, threads, a clock.
+ * platform.h - the one place that knows the operating system: memory, files, threads; and the processor's float mode.
  *
  * Build with INK_NO_THREADS where there are no threads, with INK_NO_FILES where there are no files.
  */
@@ -30,6 +30,31 @@ void ink_sleep_lock(ink_sleep *sleep);
 void ink_sleep_unlock(ink_sleep *sleep);
 void ink_sleep_wait(ink_sleep *sleep);
 void ink_sleep_wake_all(ink_sleep *sleep);
+
+/*
+ * The float mode that all arithmetic of the library relies on: rounding to nearest, subnormal numbers kept, nothing
+ * trapped. A thread of the host may have another one: audio programs flush subnormal numbers, and so does a program
+ * linked with -ffast-math. So public functions that compute do this around it:
+ *
+ *     ink_float_mode host = ink_float_mode_enter();
+ *     ...
+ *     ink_float_mode_leave(host);
+ *
+ * and the host finds its mode, the flags included, as it was. It costs a few nanoseconds.
+ */
+#if defined(__SSE2__) || defined(_M_X64) || defined(__aarch64__)
+typedef struct ink_float_mode {
+    uint64_t control, status;
+} ink_float_mode;
+#else
+#include <fenv.h>
+typedef struct ink_float_mode {
+    fenv_t environment;
+} ink_float_mode;
+#endif
+
+ink_float_mode ink_float_mode_enter(void);
+void ink_float_mode_leave(ink_float_mode host);
 
 /* A hint to the processor that this is a spin loop. */
 void ink_platform_pause(void);

@@ -127,6 +127,7 @@ static void wake_sleepers(ink_workers *w)
 static void worker_main(void *argument)
 {
     ink_workers *w = argument;
+    (void)ink_float_mode_enter(); /* a thread begins with the mode of the one that started it */
     while (!atomic_load(&w->stopping)) {
         if (!run_one(w))
             wait_until(w, has_work);

@@ -385,7 +385,9 @@ static ink_result read_doubles(ink_context *ctx, const ink_weights *weights, con
         size_t n = ink_size_min(count - i, chunk);
         INK_TRY(
             ink_weights_read_bytes(ctx, weights, weight, (uint64_t)i * sizeof *doubles, doubles, n * sizeof *doubles));
+        ink_float_mode host = ink_float_mode_enter();
         ctx->kernel->from_f64(doubles, n, out + i);
+        ink_float_mode_leave(host);
     }
     return INK_OK;
 }

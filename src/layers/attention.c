@@ -322,7 +322,9 @@ ink_result ink_attention_forward(ink_context *ctx, const ink_attention *attentio
     ink_attention_take_scratch(&ctx->scratch, attention, cache->capacity, n, &scratch);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
+    ink_float_mode host = ink_float_mode_enter();
     ink_attention_run(ctx, attention, &scratch, cache, qkv, n, y);
+    ink_float_mode_leave(host);
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;
 }

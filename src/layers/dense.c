@@ -58,7 +58,9 @@ ink_result ink_activate(ink_context *ctx, ink_activation activation, const float
         return INK_OK;
     INK_REQUIRE(ctx, x);
     INK_REQUIRE(ctx, y);
+    ink_float_mode host = ink_float_mode_enter();
     run_activation(ctx, activation, x, n, y);
+    ink_float_mode_leave(host);
     return INK_OK;
 }
 
@@ -69,7 +71,9 @@ ink_result ink_add(ink_context *ctx, const float *x, size_t n, float *y)
         return INK_OK;
     INK_REQUIRE(ctx, x);
     INK_REQUIRE(ctx, y);
+    ink_float_mode host = ink_float_mode_enter();
     ctx->kernel->add(x, n, y);
+    ink_float_mode_leave(host);
     return INK_OK;
 }
 
@@ -244,6 +248,8 @@ ink_result ink_dense_forward(ink_context *ctx, const ink_dense *dense, const flo
         return INK_OK;
     INK_REQUIRE(ctx, x);
     INK_REQUIRE(ctx, y);
+    ink_float_mode host = ink_float_mode_enter();
     ink_dense_run(ctx, dense, x, n, y);
+    ink_float_mode_leave(host);
     return INK_OK;
 }

@@ -103,6 +103,8 @@ ink_result ink_embedding_logits(ink_context *ctx, const ink_embedding *embedding
                                  .bias = bias,
                                  .y = logits,
                                  .y_stride = embedding->table.n};
+    ink_float_mode host = ink_float_mode_enter();
     ink_multiply(ctx, &product);
+    ink_float_mode_leave(host);
     return INK_OK;
 }

@@ -296,10 +296,12 @@ ink_result ink_mlp_forward(ink_context *ctx, const ink_mlp *mlp, const float *x,
     ink_mlp_take_scratch(&ctx->scratch, mlp, ink_size_min(n, CHUNK_ROWS), &scratch);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
+    ink_float_mode host = ink_float_mode_enter();
     for (size_t first = 0; first < n; first += CHUNK_ROWS) {
         size_t count = ink_size_min(CHUNK_ROWS, n - first);
         ink_mlp_run(ctx, mlp, &scratch, x + first * ink_mlp_in(mlp), count, y + first * ink_mlp_out(mlp));
     }
+    ink_float_mode_leave(host);
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;
 }

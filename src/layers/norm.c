@@ -115,6 +115,8 @@ ink_result ink_norm_forward(ink_context *ctx, const ink_norm *norm, const float 
         return INK_OK;
     INK_REQUIRE(ctx, x);
     INK_REQUIRE(ctx, y);
+    ink_float_mode host = ink_float_mode_enter();
     ink_norm_run(ctx, norm, x, n, y);
+    ink_float_mode_leave(host);
     return INK_OK;
 }

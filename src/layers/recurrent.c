@@ -371,7 +371,9 @@ static ink_result run_with_scratch(ink_context *ctx, const ink_recurrent *recurr
     ink_recurrent_take_scratch(&ctx->scratch, recurrent, n_sequences, n_steps, &scratch);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
+    ink_float_mode host = ink_float_mode_enter();
     ink_recurrent_run(ctx, recurrent, &scratch, sequences, n_sequences);
+    ink_float_mode_leave(host);
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;
 }

@@ -141,6 +141,7 @@ ink_result ink_rope_forward(ink_context *ctx, const ink_rope *rope, size_t posit
     ink_angles_take(&ctx->scratch, rope, ink_size_min(n, ROWS_AT_ONCE), &angles);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
+    ink_float_mode host = ink_float_mode_enter();
     ink_frequencies_fill(ctx->kernel, rope, capacity, &frequencies);
     for (size_t first = 0; first < n; first += ROWS_AT_ONCE) {
         size_t count = ink_size_min(n - first, ROWS_AT_ONCE);
@@ -148,6 +149,7 @@ ink_result ink_rope_forward(ink_context *ctx, const ink_rope *rope, size_t posit
         ink_angles_fill(ctx->kernel, &frequencies, position + first, 0, count, &angles);
         ink_spread(ctx, turn_row, &job, count, count * n_heads * rope->head_dim * TURN_WORK);
     }
+    ink_float_mode_leave(host);
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;
 }

@@ -286,12 +286,14 @@ static ink_result forward(ink_context *ctx, const char *function, const network 
     take_scratch(&ctx->scratch, net, n_sequences, n_rows, longest, &scratch);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
+    ink_float_mode host = ink_float_mode_enter();
     for (size_t first = 0, rows; first < n_sequences; x += rows * size, y += rows * size) {
         size_t n = ink_spans_fill(lengths + first, n_sequences - first, scratch.max_rows, &scratch.cache, scratch.spans,
                                   &rows);
         run_pass(ctx, net, &scratch, n, x, rows, y);
         first += n;
     }
+    ink_float_mode_leave(host);
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;
 }

@@ -282,10 +282,12 @@ ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encodi
         return ink_scratch_fail(ctx, mark);
     for (size_t i = 0; i < n_texts; i++)
         scratch.lengths[i] = texts[i].n_tokens;
+    ink_float_mode host = ink_float_mode_enter();
     for (size_t first = 0, n, rows; first < n_texts; first += n) {
         n = ink_spans_fill(scratch.lengths + first, n_texts - first, size.rows, &scratch.cache, scratch.spans, &rows);
         run_pass(ctx, model, &scratch, encoding, texts + first, n, rows);
     }
+    ink_float_mode_leave(host);
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;
 }

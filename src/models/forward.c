@@ -162,8 +162,10 @@ ink_result ink_model_forward_list(ink_context *ctx, const ink_model *model, cons
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
     memset(scratch.done, 0, n_items * sizeof *scratch.done);
+    ink_float_mode host = ink_float_mode_enter();
     while ((rows = plan_pass(items, n_items, &scratch, size.rows, &n_parts)) > 0)
         run_pass(ctx, model, items, &scratch, n_parts, rows);
+    ink_float_mode_leave(host);
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;
 }

@@ -190,7 +190,9 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
         source.name = folder;
 
     ink_arena_grow(&work, &ctx->allocator);
+    ink_float_mode host = ink_float_mode_enter(); /* the numbers of config.json are read, too */
     ink_result result = open_model(&job, &source, &work, model);
+    ink_float_mode_leave(host);
     ink_arena_free(&work);
     return result;
 }

@@ -3,8 +3,7 @@
  *
  * One body (kernel_body.h), several instantiations (kernel_portable.c, kernel_avx2.c, kernel_avx512.c, kernel_neon.c),
  * each of which exports one constant table. A context picks its table when it is created. All tables give the same
- * bits; NaNs count as one value. The host program's float mode is to be the usual one: rounding to nearest, subnormal
- * numbers kept.
+ * bits; NaNs count as one value. They are called in the float mode that ink_float_mode_enter() sets (platform.h).
  */
 #ifndef INK_TENSOR_KERNEL_H
 #define INK_TENSOR_KERNEL_H

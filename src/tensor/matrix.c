@@ -301,7 +301,9 @@ ink_result ink_matrix_multiply(ink_context *ctx, const ink_matrix *w, const floa
         INK_REQUIRE(ctx, x);
     INK_REQUIRE(ctx, y);
     ink_product product = {.x = x, .x_stride = w->k, .m = m, .w = w, .bias = bias, .y = y, .y_stride = w->n};
+    ink_float_mode host = ink_float_mode_enter();
     ink_multiply(ctx, &product);
+    ink_float_mode_leave(host);
     return INK_OK;
 }
 

@@ -333,10 +333,14 @@ ink_result ink_sampler_pick_with(ink_context *ctx, ink_sampler *sampler, const f
     INK_REQUIRE(ctx, logits);
     if (!(u >= 0.0 && u < 1.0))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: u must be in [0, 1)", __func__);
-    INK_TRY(weigh(ctx, sampler, logits));
-    *token = draw(sampler, u);
-    accept(sampler, *token);
-    return INK_OK;
+    ink_float_mode host = ink_float_mode_enter();
+    ink_result result = weigh(ctx, sampler, logits);
+    if (result == INK_OK) {
+        *token = draw(sampler, u);
+        accept(sampler, *token);
+    }
+    ink_float_mode_leave(host);
+    return result;
 }
 
 ink_result ink_sampler_pick(ink_context *ctx, ink_sampler *sampler, const float *logits, ink_token *token)
@@ -359,9 +363,11 @@ ink_result ink_sampler_probabilities(ink_context *ctx, ink_sampler *sampler, con
     INK_REQUIRE(ctx, sampler);
     INK_REQUIRE(ctx, logits);
     INK_REQUIRE(ctx, probabilities);
-    INK_TRY(weigh(ctx, sampler, logits));
-    double sum = sum_of_weights(sampler);
-    for (size_t i = 0; i < sampler->vocab_size; i++)
+    ink_float_mode host = ink_float_mode_enter();
+    ink_result result = weigh(ctx, sampler, logits);
+    double sum = result == INK_OK ? sum_of_weights(sampler) : 1;
+    for (size_t i = 0; result == INK_OK && i < sampler->vocab_size; i++)
         probabilities[i] = (float)((double)sampler->weight[i] / sum);
-    return INK_OK;
+    ink_float_mode_leave(host);
+    return result;
 }

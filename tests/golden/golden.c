@@ -4,6 +4,8 @@
  *     golden ROOT              all subjects in all ways: every kernel, 1 to 7 threads, whole and in pieces, beside
  *                              other sequences, at every alignment
  *     golden ROOT --reduced    in one way: each kernel, one thread, one piece; for emulated processors
+ *     golden ROOT --hostile    with one and with two threads, in a host that rounds upwards, flushes subnormal
+ *                              numbers where the processor can, and looks whether it finds this as it was
  *     golden ROOT --close      against the references, within 2e-5 of the largest number of a result; for processors
  *                              whose arithmetic is outside the promise
  *     golden ROOT --write      writes the checksums of the best kernel, where the arithmetic itself was changed
@@ -11,6 +13,7 @@
  * ROOT is the source tree. The other tests compare runs within one program; these numbers come out of every program:
  * any compiler, any optimisation, any machine. everywhere.sh builds and runs it so.
  */
+#include <fenv.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,6 +21,10 @@
 #include <string.h>
 
 #include "subjects.h"
+
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
 
 #define GOLDEN "tests/golden/golden.txt"
 #define CLOSE 2e-5f
@@ -81,6 +88,36 @@ static uint64_t checksum_of(const float *x, size_t n)
             hash = (hash ^ (bits >> 8 * byte & 0xFF)) * UINT64_C(0x100000001b3);
     }
     return hash;
+}
+
+/* ---- a hostile host ---------------------------------------------------------------------------------------------- */
+
+/* Rounding upwards, on x86 and aarch64 flush-to-zero as well. */
+static void be_hostile(void)
+{
+    fesetround(FE_UPWARD);
+#if defined(__SSE2__)
+    _mm_setcsr(_mm_getcsr() | 0x8040);
+#elif defined(__aarch64__)
+    uint64_t control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    __asm__ volatile("msr fpcr, %0" : : "r"(control | 1 << 24));
+#endif
+    feclearexcept(FE_ALL_EXCEPT);
+}
+
+/* The mode is the one above, and no flag has been raised since. */
+static bool is_hostile(void)
+{
+    bool flushes = true;
+#if defined(__SSE2__)
+    flushes = (_mm_getcsr() & 0x8040) == 0x8040;
+#elif defined(__aarch64__)
+    uint64_t control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    flushes = (control & 1 << 24) != 0;
+#endif
+    return flushes && fegetround() == FE_UPWARD && fetestexcept(FE_ALL_EXCEPT) == 0;
 }
 
 /* ---- running a subject in one way ------------------------------------------------------------------------------- */
@@ -176,7 +213,7 @@ static void check_close(subject *s, ink_context *ctx)
 
 /* ---- the program ------------------------------------------------------------------------------------------------ */
 
-typedef enum script { IN_ALL_WAYS, REDUCED, CLOSE_TO_REFERENCE, WRITE } script;
+typedef enum script { IN_ALL_WAYS, REDUCED, HOSTILE, CLOSE_TO_REFERENCE, WRITE } script;
 
 static checksum *find(golden *g, const char *name)
 {
@@ -205,6 +242,16 @@ static void check_subject(subject *s, ink_context *const *contexts, script which
     if (c == NULL)
         give_up(NULL, s->name);
     c->seen = true;
+    if (which == HOSTILE) {
+        check(s, contexts[0], &(way){1, s->n, 0, 0}, c->bits);
+        check(s, contexts[N_THREADS > 1], &(way){threads[N_THREADS > 1], s->n, 0, 0}, c->bits);
+        if (!is_hostile()) {
+            printf("%s: %s: the host's float mode has changed\n", s->name, ink_context_kernel(contexts[0]));
+            n_wrong++;
+            be_hostile();
+        }
+        return;
+    }
     /* In plain C without fused multiply-adds everything takes a hundred times as long. */
     if (which == REDUCED || strcmp(ink_context_kernel(contexts[0]), "portable") == 0)
         check(s, contexts[0], &(way){1, s->n, 0, 0}, c->bits);
@@ -231,22 +278,24 @@ static void check_kernel(const char *root, const char *kernel, script which, gol
 
 int main(int argc, char **argv)
 {
-    static const char *const options[] = {"", "--reduced", "--close", "--write"};
+    static const char *const options[] = {"", "--reduced", "--hostile", "--close", "--write"};
     static golden g;
     script which = IN_ALL_WAYS;
     while (argc == 3 && which <= WRITE && strcmp(argv[2], options[which]) != 0)
         which++;
     if (argc < 2 || argc > 3 || which > WRITE) {
-        fprintf(stderr, "usage: golden ROOT [--reduced | --close | --write]\n");
+        fprintf(stderr, "usage: golden ROOT [--reduced | --hostile | --close | --write]\n");
         return 2;
     }
     if (which != WRITE)
         read_golden(&g, argv[1]);
+    if (which == HOSTILE)
+        be_hostile();
     for (size_t k = 0; ink_kernel_name(k) != NULL && (which != WRITE || k == 0); k++)
         check_kernel(argv[1], ink_kernel_name(k), which, &g);
     if (which == WRITE)
         write_golden(&g, argv[1]);
-    for (size_t i = 0; i < g.n && which <= REDUCED; i++)
+    for (size_t i = 0; i < g.n && which <= HOSTILE; i++)
         if (!g.list[i].seen) {
             printf("%s: a checksum without a subject\n", g.list[i].name);
             n_wrong++;

@@ -158,7 +158,8 @@ static const family mlp = {open_mlp, NULL, run_mlp, NULL, close_mlp};
 static void open_norm(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
 {
     ink_norm *norm;
-    require(ctx, s->name, ink_norm_load(ctx, file, module, (ink_norm_kind)s->setting, 1e-5f, &norm));
+    const float eps = s->setting == INK_RMS_NORM ? 1e-6f : 1e-5f; /* the fixtures' */
+    require(ctx, s->name, ink_norm_load(ctx, file, module, (ink_norm_kind)s->setting, eps, &norm));
     s->object = norm;
     s->in = s->out = ink_norm_size(norm);
 }
@@ -196,11 +197,11 @@ static void close_embedding(subject *s)
 
 static const family embedding = {open_embedding, NULL, run_embedding, NULL, close_embedding};
 
-/* Rows are tokens in a row: the i-th is at position i. Every other element of a row belongs to the heads. */
+/* Rows are tokens in a row: the i-th is at position i. */
 static void open_rope(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
 {
     (void)ctx, (void)file, (void)module;
-    s->in = s->out = 2 * s->rope.head_dim;
+    s->in = s->out = s->rope.head_dim;
 }
 
 static void run_rope(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
@@ -210,6 +211,32 @@ static void run_rope(subject *s, ink_context *ctx, const void *x, size_t n, floa
 }
 
 static const family rope = {open_rope, NULL, run_rope, NULL, close_nothing};
+
+/* Four sequences, one after the other. */
+static void open_transformer(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
+{
+    static const size_t lengths[] = {9, 1, 35, 3};
+    ink_transformer *transformer;
+    require(ctx, s->name, ink_transformer_load(ctx, file, module, &s->transformer, &transformer));
+    s->object = transformer;
+    s->in = s->out = ink_transformer_size(transformer);
+    s->n_texts = 4;
+    memcpy(s->lengths, lengths, sizeof lengths);
+    s->whole = true;
+}
+
+static void run_transformer(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    (void)n;
+    require(ctx, s->name, ink_transformer_forward(ctx, s->object, x, s->lengths, s->n_texts, y));
+}
+
+static void close_transformer(subject *s)
+{
+    ink_transformer_free(s->object);
+}
+
+static const family transformer = {open_transformer, NULL, run_transformer, NULL, close_transformer};
 
 /* ---- layers over sequences --------------------------------------------------------------------------------------- */
 
@@ -353,6 +380,49 @@ static void close_model(subject *s)
 
 static const family model = {NULL, begin_model, run_model, run_model_beside, close_model};
 
+/* ---- encoders: one row, which is some texts, and what is made of them all ---------------------------------------- */
+
+static size_t output_size(const subject *s, size_t n_tokens)
+{
+    ink_encoding encoding = (ink_encoding)s->setting;
+    bool of_text = encoding == INK_POOLED || encoding == INK_EMBEDDING ||
+                   (encoding != INK_HIDDEN_STATES && ink_model_get_encoder(s->object)->task == INK_TASK_CLASSIFY_TEXT);
+    return (of_text ? 1 : n_tokens) * ink_model_encoding_size(s->object, encoding);
+}
+
+/* The others are beginnings of these texts, in front of them. */
+static void run_encoder_beside(subject *s, ink_context *ctx, size_t n_others, const void *x, float *y)
+{
+    ink_text texts[MOST_OTHERS + 8];
+    const ink_token *tokens = x, *types = s->state;
+    float *nobodys = take(n_others * s->out), *unread = nobodys;
+    for (size_t i = 0; i < n_others; i++, unread += s->out)
+        texts[i] = (ink_text){.tokens = tokens, .n_tokens = 1 + i % s->lengths[0], .types = types, .output = unread};
+    for (size_t i = 0; i < s->n_texts; i++) {
+        size_t n = s->lengths[i];
+        texts[n_others + i] = (ink_text){.tokens = tokens, .n_tokens = n, .types = types, .output = y};
+        tokens += n;
+        types += n;
+        y += output_size(s, n);
+    }
+    require(ctx, s->name, ink_model_encode(ctx, s->object, (ink_encoding)s->setting, texts, n_others + s->n_texts));
+    free(nobodys);
+}
+
+static void run_encoder(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    (void)n;
+    run_encoder_beside(s, ctx, 0, x, y);
+}
+
+static void close_encoder(subject *s)
+{
+    free(s->state);
+    ink_model_free(s->object);
+}
+
+static const family encoder = {NULL, NULL, run_encoder, run_encoder_beside, close_encoder};
+
 /* ---- the tables -------------------------------------------------------------------------------------------------- */
 
 /* Layers: a module of tests/fixtures/layers/`file` with case.`rows`.`x` and case.`rows`.y; rows NULL: as the module, x
@@ -365,6 +435,7 @@ static const struct {
     bool no_reference;
     ink_attention attention;
     ink_rope rope;
+    ink_transformer_options transformer;
 } layers[] = {
     {"dense plain", &dense, "dense", .module = "plain"},
     {"dense no_bias", &dense, "dense", .module = "no_bias"},
@@ -378,18 +449,18 @@ static const struct {
     {"matrix F16", &matrix, "dense", .module = "wide", .setting = INK_F16, .no_reference = true},
     {"mlp", &mlp, "mlp", .module = "deep", .setting = INK_SOFTPLUS},
     {"layer norm", &norm, "norm", .module = "wide", .setting = INK_LAYER_NORM},
-    {"rms norm", &norm, "norm", .module = "no_bias", .setting = INK_RMS_NORM, .no_reference = true},
+    {"rms norm", &norm, "llama", .module = "rms.wide", .setting = INK_RMS_NORM},
     {"embedding", &embedding, "norm", .module = "table", .x = "tokens"},
-    {"rope plain", &rope, "attention", .rows = "block", .no_reference = true, .rope = {.head_dim = 24, .theta = 10000}},
-    {"rope linear", &rope, "attention", .rows = "block", .no_reference = true,
-     .rope = {INK_ROPE_LINEAR, .head_dim = 24, .theta = 10000, .factor = 4}},
-    {"rope dynamic", &rope, "attention", .rows = "block", .no_reference = true,
-     .rope = {INK_ROPE_DYNAMIC, .head_dim = 24, .theta = 10000, .factor = 2, .original_length = 16}},
-    {"rope llama3", &rope, "attention", .rows = "block", .no_reference = true,
-     .rope = {INK_ROPE_LLAMA3, .head_dim = 24, .theta = 500000, .factor = 8, .original_length = 16,
+    {"rope plain", &rope, "llama", .rows = "plain", .rope = {.head_dim = 64, .theta = 10000}},
+    {"rope linear", &rope, "llama", .rows = "linear",
+     .rope = {INK_ROPE_LINEAR, .head_dim = 64, .theta = 10000, .factor = 4}},
+    {"rope dynamic", &rope, "llama", .rows = "dynamic",
+     .rope = {INK_ROPE_DYNAMIC, .head_dim = 64, .theta = 10000, .factor = 3, .original_length = 16}},
+    {"rope llama3", &rope, "llama", .rows = "llama3",
+     .rope = {INK_ROPE_LLAMA3, .head_dim = 64, .theta = 500000, .factor = 32, .original_length = 8192,
               .low_freq_factor = 1, .high_freq_factor = 4}},
-    {"rope yarn", &rope, "attention", .rows = "block", .no_reference = true,
-     .rope = {INK_ROPE_YARN, .head_dim = 24, .theta = 10000, .factor = 4, .original_length = 16, .beta_fast = 32,
+    {"rope yarn", &rope, "llama", .rows = "yarn",
+     .rope = {INK_ROPE_YARN, .head_dim = 64, .theta = 1e6, .factor = 4, .original_length = 32768, .beta_fast = 32,
               .beta_slow = 1}},
     {"rnn tanh", &recurrent, "rnn_tanh", .module = "stacked", .setting = INK_RNN_TANH},
     {"rnn relu", &recurrent, "rnn_relu", .module = "stacked", .setting = INK_RNN_RELU},
@@ -399,10 +470,12 @@ static const struct {
     {"lstm both ways", &recurrent, "lstm", .module = "both", .rows = "both.0", .setting = INK_LSTM},
     {"attention", &attention, "attention", .rows = "plain", .x = "qkv", .attention = {4, 4, 24}},
     {"attention grouped", &attention, "attention", .rows = "grouped", .x = "qkv", .attention = {6, 2, 16}},
-    {"attention window", &attention, "attention", .rows = "plain", .x = "qkv", .no_reference = true,
-     .attention = {4, 4, 24, .window = 9}},
+    {"attention window", &attention, "llama", .rows = "window", .x = "qkv", .attention = {4, 2, 12, .window = 9}},
     {"attention both ways", &attention, "attention", .rows = "plain", .x = "qkv", .no_reference = true,
      .attention = {4, 4, 24, .bidirectional = true}},
+    {"transformer", &transformer, "transformer", .module = "stack", .transformer = {3, INK_RELU}},
+    {"transformer causal", &transformer, "transformer", .module = "stack_causal",
+     .transformer = {3, INK_GELU, .norm_first = true, .causal = true}},
 };
 
 /* Model folders, with the file of their tokens and of the logits that follow the last of these. */
@@ -430,11 +503,27 @@ static const struct {
     {"examples/models/gpt", "tests/fixtures/bundled/gpt"},
 };
 
-/* Each is held as each of these. */
+/* Encoders, and one of the things that each makes of a text, with its name in reference.safetensors. */
+static const struct {
+    const char *folder, *reference;
+    ink_encoding encoding;
+} encoders[] = {
+    {"tests/fixtures/encoders/bert", "hidden_states", INK_HIDDEN_STATES},
+    {"tests/fixtures/encoders/bert_fill", "logits", INK_LOGITS},
+    {"tests/fixtures/encoders/bert_multi", "probabilities", INK_PROBABILITIES},
+    {"tests/fixtures/encoders/distilbert_text", "probabilities", INK_PROBABILITIES},
+    {"tests/fixtures/encoders/roberta", "pooled", INK_POOLED},
+    {"tests/fixtures/encoders/roberta_tokens", "logits", INK_LOGITS},
+    {"tests/fixtures/encoders/sentence", "embedding", INK_EMBEDDING},
+    {"tests/fixtures/encoders/sentence_dense", "embedding", INK_EMBEDDING},
+};
+
+/* Each model is held as each of these. */
 static const ink_type types[] = {INK_F32, INK_BF16, INK_F16};
 
 #define N_LAYERS (sizeof layers / sizeof *layers)
 #define N_MODELS (sizeof models / sizeof *models)
+#define N_ENCODERS (sizeof encoders / sizeof *encoders)
 #define N_TYPES (sizeof types / sizeof *types)
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -458,6 +547,7 @@ static void open_layer(subject *s, ink_context *ctx, const char *root, size_t i)
     s->setting = layers[i].setting;
     s->attention = layers[i].attention;
     s->rope = layers[i].rope;
+    s->transformer = layers[i].transformer;
     s->x = read_case(ctx, file, rows, layers[i].x != NULL ? layers[i].x : "x", &n_x);
     if (s->x == NULL)
         give_up(NULL, s->name);
@@ -486,27 +576,57 @@ static void open_activation(subject *s, ink_context *ctx, const char *root, int 
     ink_weights_free(file);
 }
 
+static void open_folder(subject *s, ink_context *ctx, const char *root, const char *folder, ink_type type)
+{
+    char path[1024];
+    ink_model *opened;
+    const ink_model_options options = {.type = type};
+    snprintf(s->name, sizeof s->name, "%s %s", folder, ink_type_name(type));
+    snprintf(path, sizeof path, "%s/%s", root, folder);
+    require(ctx, s->name, ink_model_open(ctx, path, &options, &opened));
+    s->object = opened;
+}
+
 /* Only weights that are held as they are stored, or wider, are those of the reference. */
 static void open_model(subject *s, ink_context *ctx, const char *root, size_t i, ink_type type)
 {
-    char folder[1024];
     size_t n_logits;
-    ink_model *opened;
-    const ink_model_options options = {.type = type};
     ink_weights *file = open_file(ctx, root, "", models[i].reference);
-    snprintf(s->name, sizeof s->name, "%s %s", models[i].folder, ink_type_name(type));
-    snprintf(folder, sizeof folder, "%s/%s", root, models[i].folder);
-    require(ctx, s->name, ink_model_open(ctx, folder, &options, &opened));
+    open_folder(s, ctx, root, models[i].folder, type);
     s->family = &model;
-    s->object = opened;
     s->state = new_state(s, ctx);
     s->in = 1;
-    s->out = ink_model_get_info(opened)->vocab_size;
+    s->out = ink_model_get_info(s->object)->vocab_size;
     s->x = read_tensor(ctx, file, "tokens", &s->n);
     to_tokens(s->x, s->n);
     if (type == INK_F32)
         s->expected = read_tensor(ctx, file, "logits", &n_logits);
     s->n_expected = s->expected != NULL ? n_logits / s->out : 0;
+    ink_weights_free(file);
+}
+
+static void open_encoder(subject *s, ink_context *ctx, const char *root, size_t i, ink_type type)
+{
+    size_t n;
+    ink_weights *file = open_file(ctx, root, encoders[i].folder, "/reference");
+    open_folder(s, ctx, root, encoders[i].folder, type);
+    s->family = &encoder;
+    s->setting = encoders[i].encoding;
+    s->whole = true;
+    s->n = 1;
+    s->x = read_tensor(ctx, file, "tokens", &s->in);
+    to_tokens(s->x, s->in);
+    s->state = read_tensor(ctx, file, "types", &n);
+    to_tokens(s->state, n);
+    float *lengths = read_tensor(ctx, file, "lengths", &s->n_texts);
+    for (size_t t = 0; t < s->n_texts && t < 8; t++) {
+        s->lengths[t] = (size_t)lengths[t];
+        s->out += output_size(s, s->lengths[t]);
+    }
+    free(lengths);
+    if (type == INK_F32)
+        s->expected = read_tensor(ctx, file, encoders[i].reference, &n);
+    s->n_expected = s->expected != NULL;
     ink_weights_free(file);
 }
 
@@ -519,6 +639,8 @@ bool subject_open(subject *s, ink_context *ctx, const char *root, size_t i)
         open_activation(s, ctx, root, (int)i);
     else if ((i -= INK_N_ACTIVATIONS) < N_MODELS * N_TYPES)
         open_model(s, ctx, root, i / N_TYPES, types[i % N_TYPES]);
+    else if ((i -= N_MODELS * N_TYPES) < N_ENCODERS * N_TYPES)
+        open_encoder(s, ctx, root, i / N_TYPES, types[i % N_TYPES]);
     else
         return false;
     return true;

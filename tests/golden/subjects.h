@@ -23,6 +23,9 @@ typedef struct subject {
     const family *family;
     ink_attention attention; /* settings and objects, for whichever family uses them */
     ink_rope rope;
+    ink_transformer_options transformer;
+    size_t lengths[8]; /* of the texts or sequences that the rows are made of */
+    size_t n_texts;
     int setting;
     void *object;
     float *start; /* of the state, or NULL: zeros */
