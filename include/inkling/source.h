@@ -22,8 +22,9 @@ extern "C" {
  *           for again, 0 means the end. INK_ERROR_READ on failure. *got > size is refused as INK_ERROR_READ.
  *   close   gives back the handle; called once for each successful open.
  *
- * A source is used by one thread at a time. `user` and what it points to must stay valid while any object that was
- * opened through the source may still read (a model reads only while it is opened; ink_weights until it is freed).
+ * A source is used by one thread at a time; where a context has worker threads, not always by the same one. `user` and
+ * what it points to must stay valid while any object that was opened through the source may still read (a model reads
+ * only while it is opened; ink_weights until it is freed).
  */
 typedef struct ink_source {
     const char *name; /* what messages call it ("models/gpt2"); NULL: file names stand alone */

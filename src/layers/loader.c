@@ -1,15 +1,19 @@
 /*
  * loader.c - looks tensors up by name and shape, and reads them piece by piece into packed matrices.
  *
- * A tensor passes through one small buffer of scratch memory, a piece of whole rows at a time, so that loading takes
- * the memory of the weights and little else.
+ * A tensor passes through two small buffers of scratch memory, a piece of whole rows at a time: while one piece is
+ * packed, the next one is read, on another thread if there is one. Loading takes the memory of the weights and little
+ * else.
  */
 #include <string.h>
 
 #include "layers.h"
 
-/* Bytes of the buffer between file and matrix; one row, where a row is longer. */
+/* Bytes of each of the two buffers between file and matrix; one row, where a row is longer. */
 #define PIECE_BYTES ((size_t)64 * 1024)
+
+/* A piece is packed in so many parts. */
+#define N_PARTS ((size_t)4)
 
 void ink_loader_begin(ink_loader *loader, ink_context *ctx, const ink_weights *weights, ink_arena *arena)
 {
@@ -199,7 +203,7 @@ ink_result ink_loader_vector_size(ink_loader *loader, const char *name, size_t *
 
 /* ---- fingerprint ---------------------------------------------------------------------------------------------- */
 
-static uint64_t element_at(const unsigned char *elements, size_t i, size_t element_size)
+static inline uint64_t element_at(const unsigned char *elements, size_t i, size_t element_size)
 {
     uint16_t half;
     uint32_t word;
@@ -217,16 +221,37 @@ static uint64_t element_at(const unsigned char *elements, size_t i, size_t eleme
     }
 }
 
-/* FNV-1a over whole elements, in four lanes that a processor works on side by side. */
-static void mix(ink_loader *loader, const void *elements, size_t n, size_t element_size)
+/* FNV-1a over whole elements, in four lanes that a processor works on side by side; element_size is a constant. */
+static inline uint64_t mix_elements(uint64_t hash, const void *elements, size_t n, size_t element_size)
 {
     const uint64_t prime = UINT64_C(0x100000001b3);
-    uint64_t lanes[4] = {loader->fingerprint, 1, 2, 3};
-    for (size_t i = 0; i < n; i++)
-        lanes[i % 4] = (lanes[i % 4] ^ element_at(elements, i, element_size)) * prime;
-    for (size_t lane = 1; lane < 4; lane++)
-        lanes[0] = (lanes[0] ^ lanes[lane]) * prime;
-    loader->fingerprint = lanes[0];
+    uint64_t a = hash, b = 1, c = 2, d = 3;
+    size_t i = 0;
+    for (; n - i >= 4; i += 4) {
+        a = (a ^ element_at(elements, i, element_size)) * prime;
+        b = (b ^ element_at(elements, i + 1, element_size)) * prime;
+        c = (c ^ element_at(elements, i + 2, element_size)) * prime;
+        d = (d ^ element_at(elements, i + 3, element_size)) * prime;
+    }
+    for (; i < n; i++)
+        a = (a ^ element_at(elements, i, element_size)) * prime;
+    return (((((a ^ b) * prime) ^ c) * prime) ^ d) * prime;
+}
+
+static void mix(ink_loader *loader, const void *elements, size_t n, size_t element_size)
+{
+    uint64_t *hash = &loader->fingerprint;
+    switch (element_size) {
+    case sizeof(uint16_t):
+        *hash = mix_elements(*hash, elements, n, sizeof(uint16_t));
+        break;
+    case sizeof(uint32_t):
+        *hash = mix_elements(*hash, elements, n, sizeof(uint32_t));
+        break;
+    default:
+        *hash = mix_elements(*hash, elements, n, sizeof(uint64_t));
+        break;
+    }
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
@@ -286,44 +311,97 @@ typedef struct place {
     bool transposed;
 } place;
 
-static ink_result read_pieces(ink_loader *loader, const ink_weight *weight, unsigned char *piece, size_t piece_rows,
-                              const place *to)
+/* A tensor on its way: rows first .. first + count - 1 are in buffers[0] and go where they belong, while those after
+   them are read into buffers[1]. */
+typedef struct transfer {
+    ink_loader *loader;
+    const ink_weight *weight;
+    const place *to;
+    size_t n_rows, row_bytes, element_size;
+    size_t piece_rows; /* of a whole piece */
+    unsigned char *buffers[2];
+    size_t first, count;
+    ink_result result; /* of reading */
+} transfer;
+
+static size_t rows_at(const transfer *t, size_t first)
 {
-    const ink_kernel *kernel = loader->ctx->kernel;
-    size_t n_rows = weight->shape.dim[0];
-    size_t element_size = ink_type_bits(weight->type) / 8;
-    size_t row_bytes = weight->shape.dim[1] * element_size;
-    for (size_t first = 0; first < n_rows; first += piece_rows) {
-        size_t count = ink_size_min(piece_rows, n_rows - first);
-        INK_TRY(ink_weights_read_bytes(loader->ctx, loader->weights, weight, (uint64_t)first * row_bytes, piece,
-                                       count * row_bytes));
-        mix(loader, piece, count * weight->shape.dim[1], element_size);
-        if (to->transposed)
-            ink_matrix_fill_columns(kernel, to->matrix, first, count, weight->type, piece);
-        else
-            ink_matrix_fill_rows(kernel, to->matrix, to->first + first, count, weight->type, piece);
-        INK_TRY(progress(loader, count * row_bytes));
+    return ink_size_min(t->piece_rows, t->n_rows - first);
+}
+
+static void read_piece(transfer *t, size_t first, unsigned char *buffer)
+{
+    if (first < t->n_rows)
+        t->result = ink_weights_read_bytes(t->loader->ctx, t->loader->weights, t->weight,
+                                           (uint64_t)first * t->row_bytes, buffer, rows_at(t, first) * t->row_bytes);
+}
+
+/* The first row of part `part` of the piece: no panel of the matrix is in two parts. */
+static size_t part_row(const transfer *t, size_t part)
+{
+    size_t before = t->to->first + t->first;
+    size_t row = before + t->count * part / N_PARTS;
+    row -= row % INK_PANEL;
+    return part == N_PARTS ? t->count : row > before ? row - before : 0;
+}
+
+static void pack_part(const transfer *t, size_t part)
+{
+    const ink_kernel *kernel = t->loader->ctx->kernel;
+    size_t row = part_row(t, part), count = part_row(t, part + 1) - row;
+    const unsigned char *rows = t->buffers[0] + row * t->row_bytes;
+    if (t->to->transposed)
+        ink_matrix_fill_columns(kernel, t->to->matrix, t->first + row, count, t->weight->type, rows);
+    else
+        ink_matrix_fill_rows(kernel, t->to->matrix, t->to->first + t->first + row, count, t->weight->type, rows);
+}
+
+/* The tasks of a piece: its parts, its fingerprint, and reading the next one. */
+static void run_task(void *data, size_t task)
+{
+    transfer *t = data;
+    if (task < N_PARTS)
+        pack_part(t, task);
+    else if (task == N_PARTS)
+        mix(t->loader, t->buffers[0], t->count * t->row_bytes / t->element_size, t->element_size);
+    else
+        read_piece(t, t->first + t->count, t->buffers[1]);
+}
+
+static ink_result run_transfer(transfer *t)
+{
+    read_piece(t, 0, t->buffers[0]);
+    for (t->first = 0; t->first < t->n_rows; t->first += t->count) {
+        INK_TRY(t->result);
+        t->count = rows_at(t, t->first);
+        ink_workers_run(t->loader->ctx->workers, run_task, t, N_PARTS + 2);
+        unsigned char *packed = t->buffers[0];
+        t->buffers[0] = t->buffers[1];
+        t->buffers[1] = packed;
+        INK_TRY(progress(t->loader, t->count * t->row_bytes));
     }
     return INK_OK;
 }
 
 static ink_result read_matrix(ink_loader *loader, const ink_weight *weight, const place *to)
 {
-    size_t n_rows = weight->shape.dim[0];
-    size_t row_bytes = weight->shape.dim[1] * (ink_type_bits(weight->type) / 8);
-    size_t piece_rows = ink_size_max(PIECE_BYTES / row_bytes, 1);
-    if (piece_rows > INK_PANEL) /* whole panels */
-        piece_rows -= piece_rows % INK_PANEL;
-    piece_rows = ink_size_min(piece_rows, n_rows);
+    size_t element_size = ink_type_bits(weight->type) / 8;
+    transfer t = {.loader = loader, .weight = weight, .to = to, .n_rows = weight->shape.dim[0],
+                  .row_bytes = weight->shape.dim[1] * element_size, .element_size = element_size};
+    t.piece_rows = ink_size_max(PIECE_BYTES / t.row_bytes, 1);
+    if (t.piece_rows > INK_PANEL) /* whole panels */
+        t.piece_rows -= t.piece_rows % INK_PANEL;
+    t.piece_rows = ink_size_min(t.piece_rows, t.n_rows);
 
     ink_arena *scratch = &loader->ctx->scratch;
     ink_arena_mark mark = ink_arena_mark_here(scratch);
-    unsigned char *piece = ink_arena_take(scratch, piece_rows, row_bytes);
-    if (piece == NULL)
+    for (size_t i = 0; i < 2; i++)
+        t.buffers[i] = ink_arena_take(scratch, t.piece_rows, t.row_bytes);
+    if (ink_arena_failed(scratch))
         return ink_scratch_fail(loader->ctx, mark);
     const uint32_t held_as = to->matrix->type; /* rounded weights are other weights */
     mix(loader, &held_as, 1, sizeof held_as);
-    ink_result result = read_pieces(loader, weight, piece, piece_rows, to);
+    ink_result result = run_transfer(&t);
     ink_arena_release(scratch, mark);
     return result;
 }

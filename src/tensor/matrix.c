@@ -58,7 +58,10 @@ static void widen(const ink_kernel *kernel, ink_type type, const char *data, siz
         double f64[CHUNK];
     } aligned;
     if (type == INK_F32) {
-        memcpy(out, data, count * sizeof *out);
+        if (count == INK_PANEL)
+            memcpy(out, data, INK_PANEL * sizeof *out); /* a size that needs no call */
+        else
+            memcpy(out, data, count * sizeof *out);
         return;
     }
     memcpy(&aligned, data, count * element_size(type));
@@ -79,37 +82,45 @@ static void narrow(const ink_kernel *kernel, ink_type type, const float *values,
         kernel->to_f16(values, count, out);
 }
 
-/* Puts values[i] at element `first + i * step` of the matrix, for i < count <= CHUNK. */
-static void scatter(const ink_kernel *kernel, const ink_matrix *matrix, size_t first, size_t step, const float *values,
-                    size_t count)
-{
-    if (matrix->type == INK_F32) {
-        float *to = (float *)matrix->panels + first;
-        for (size_t i = 0; i < count; i++)
-            to[i * step] = values[i];
-    } else {
-        uint16_t rounded[CHUNK];
-        uint16_t *to = (uint16_t *)matrix->panels + first;
-        narrow(kernel, matrix->type, values, count, rounded);
-        for (size_t i = 0; i < count; i++)
-            to[i * step] = rounded[i];
-    }
-}
-
 static void clear_panel(const ink_matrix *matrix, size_t panel)
 {
     size_t size = element_size(matrix->type), stride = matrix->panel_stride;
     memset((char *)matrix->panels + panel * stride * size, 0, stride * size);
 }
 
-/* Elements from .. from + count - 1 of row `row`, whose stored elements start at `data`. */
-static void fill_part_of_row(const ink_kernel *kernel, const ink_matrix *matrix, size_t row, size_t from, size_t count,
-                             ink_type type, const char *data)
+/* `count` <= CHUNK elements of each of n_rows rows of one panel, side by side: to[t][row] = values[row][t]. */
+static void interleave_floats(float values[][CHUNK], size_t n_rows, size_t count, float *to)
 {
-    float values[CHUNK];
-    size_t lane = row / INK_PANEL * matrix->panel_stride + row % INK_PANEL;
-    widen(kernel, type, data + from * element_size(type), count, values);
-    scatter(kernel, matrix, lane + from * INK_PANEL, INK_PANEL, values, count);
+    for (size_t t = 0; t < count; t++)
+        for (size_t i = 0; i < n_rows; i++)
+            to[t * INK_PANEL + i] = values[i][t];
+}
+
+static void interleave_halves(uint16_t values[][CHUNK], size_t n_rows, size_t count, uint16_t *to)
+{
+    for (size_t t = 0; t < count; t++)
+        for (size_t i = 0; i < n_rows; i++)
+            to[t * INK_PANEL + i] = values[i][t];
+}
+
+/* Columns from .. from + count - 1 of rows row .. row + n_rows - 1, which are of one panel; `rows` is where the first
+   of them is stored. */
+static void fill_chunk(const ink_kernel *kernel, const ink_matrix *matrix, size_t row, size_t n_rows, size_t from,
+                       size_t count, ink_type type, const char *rows)
+{
+    float values[INK_PANEL][CHUNK];
+    uint16_t halves[INK_PANEL][CHUNK];
+    size_t size = element_size(type);
+    size_t at = row / INK_PANEL * matrix->panel_stride + from * INK_PANEL + row % INK_PANEL;
+    for (size_t i = 0; i < n_rows; i++)
+        widen(kernel, type, rows + (i * matrix->k + from) * size, count, values[i]);
+    if (matrix->type == INK_F32) {
+        interleave_floats(values, n_rows, count, (float *)matrix->panels + at);
+        return;
+    }
+    for (size_t i = 0; i < n_rows; i++)
+        narrow(kernel, matrix->type, values[i], count, halves[i]);
+    interleave_halves(halves, n_rows, count, (uint16_t *)matrix->panels + at);
 }
 
 /* The rows of one panel go together, chunk by chunk of k, so that a line of the panel is written while it is near. */
@@ -123,30 +134,31 @@ void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t f
         if (row % INK_PANEL == 0 && in_panel < INK_PANEL)
             clear_panel(matrix, row / INK_PANEL);
         for (size_t t = 0; t < k; t += CHUNK)
-            for (size_t i = 0; i < in_panel; i++)
-                fill_part_of_row(kernel, matrix, row + i, t, ink_size_min(CHUNK, k - t), type, rows + i * row_size);
+            fill_chunk(kernel, matrix, row, in_panel, t, ink_size_min(CHUNK, k - t), type, rows);
         row += in_panel;
         rows += in_panel * row_size;
     }
 }
 
-/* A column is one vec of every panel; the last one is filled up with zeros. */
+/* A column is one vec of every panel; the last one is filled up with zeros. Panel by panel, so that what is written
+   lies side by side. */
 void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
                              const void *data)
 {
-    const char *column = data;
-    for (size_t t = first; t < first + count; t++) {
-        for (size_t row = 0; row < matrix->n; row += INK_PANEL) {
+    size_t column_size = matrix->n * element_size(type);
+    for (size_t row = 0; row < matrix->n; row += INK_PANEL) {
+        const char *column = (const char *)data + row * element_size(type);
+        size_t lanes = ink_size_min(INK_PANEL, matrix->n - row);
+        for (size_t t = first; t < first + count; t++, column += column_size) {
             float values[INK_PANEL];
             size_t at = row / INK_PANEL * matrix->panel_stride + t * INK_PANEL;
-            size_t lanes = ink_size_min(INK_PANEL, matrix->n - row);
             float *to = matrix->type == INK_F32 ? (float *)matrix->panels + at : values;
-            widen(kernel, type, column + row * element_size(type), lanes, to);
-            memset(to + lanes, 0, (INK_PANEL - lanes) * sizeof *to);
+            widen(kernel, type, column, lanes, to);
+            if (lanes < INK_PANEL)
+                memset(to + lanes, 0, (INK_PANEL - lanes) * sizeof *to);
             if (matrix->type != INK_F32)
                 narrow(kernel, matrix->type, values, INK_PANEL, (uint16_t *)matrix->panels + at);
         }
-        column += matrix->n * element_size(type);
     }
 }
 
