@@ -1,6 +1,6 @@
 /*
- * test_tokenizer.c - every family of tokenizers against Hugging Face's library (fixtures/make_tokenizer.py): ids, decoded
- * text, pairs within a length, and very long words.
+ * test_tokenizer.c - every family of tokenizers against Hugging Face's library (fixtures/make_tokenizer.py): ids,
+ * decoded text, pairs within a length, and very long words.
  */
 #include "tokenizers.h"
 

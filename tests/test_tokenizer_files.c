@@ -279,7 +279,8 @@ static void test_duplicate_merge(void **unused)
         end += sprintf(end, "%.*s", (int)strlen(again) - 3, again);
     sprintf(end, "%s", again);
     changed = replace(text, "]}}", many);
-    assert_fails(ctx, test_open_text(ctx, changed, strlen(changed), &tokenizer), INK_ERROR_LIMIT, "same hash or are equal");
+    assert_fails(ctx, test_open_text(ctx, changed, strlen(changed), &tokenizer), INK_ERROR_LIMIT,
+                 "same hash or are equal");
     free(many);
     free(changed);
     free(text);

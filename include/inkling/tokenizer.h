@@ -38,7 +38,8 @@ size_t ink_tokenizer_vocab_size(const ink_tokenizer *tokenizer);
 /* The id of the token whose bytes are exactly these (an added token's content counts), or -1. */
 ink_token ink_tokenizer_find(const ink_tokenizer *tokenizer, const char *text, size_t size);
 
-/* The bytes of a token, not NUL-terminated; NULL for an id that no token has. Lives as long as the tokenizer. */
+/* The bytes of a token, not NUL-terminated; NULL for an id that no token has. Lives as long as the tokenizer. Of an
+   added token that is looked for in normalised text it is the normalised content, which is what decoding gives. */
 const char *ink_tokenizer_token(const ink_tokenizer *tokenizer, ink_token id, size_t *size);
 
 /* True for ids the file marks as special: they are control tokens, not text. */
@@ -125,9 +126,9 @@ ink_result ink_tokenizer_decode(ink_context *ctx, const ink_tokenizer *tokenizer
 typedef struct ink_text_stream {
     unsigned char held[INK_STREAM_HELD];
     size_t n_held;
-    bool started; /* the first token that is text has been */
-    bool broken;  /* the run of bytes that is going on is not UTF-8 */
     size_t stripped; /* characters taken away from the beginning of the text */
+    bool started;    /* the first token that is text has been */
+    bool broken;     /* the run of bytes that is going on is not UTF-8 */
 } ink_text_stream;
 
 /* `text` gets up to `capacity` bytes and *size their number; ink_tokenizer_stream_capacity() always suffices.

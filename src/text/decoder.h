@@ -20,18 +20,18 @@ typedef size_t (*ink_decode_fn)(const ink_decode_step *step, bool first, const c
 
 struct ink_decode_step {
     ink_decode_fn apply;
-    ink_short_text from, to;
-    size_t start, stop;      /* strip: how many at most, on either side */
+    ink_short_text from, to; /* what is looked for, what comes in its place */
+    size_t start, stop; /* strip: how many at most, on either side */
 };
 
 typedef struct ink_decoder {
     ink_decode_step steps[INK_DECODE_STEPS];
     size_t n_steps;
-    bool byte_level;       /* tokens are bytes in a row */
-    bool byte_fallback;    /* <0x00> to <0xFF> are bytes */
-    bool fused;            /* `strip` says what the whole text loses at its beginning */
+    bool byte_level;    /* tokens are bytes in a row */
+    bool byte_fallback; /* <0x00> to <0xFF> are bytes */
+    bool fused;         /* `strip` says what the whole text loses at its beginning */
     ink_decode_step strip;
-    size_t room;           /* bytes that any token becomes, at most */
+    size_t room; /* bytes that any token becomes, at most */
 } ink_decoder;
 
 /* Every `from` becomes `to`. */

@@ -14,10 +14,10 @@
 #include "../base/internal.h"
 
 typedef struct ink_ids {
-    ink_token *ids;  /* [capacity] */
+    ink_token *ids; /* [capacity] */
     size_t capacity;
-    size_t wanted;   /* ids beyond it are only counted */
-    size_t n;        /* how many there are */
+    size_t wanted; /* ids beyond it are only counted */
+    size_t n;      /* how many there are */
 } ink_ids;
 
 static inline void ink_ids_add(ink_ids *out, ink_token id)

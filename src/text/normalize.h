@@ -10,8 +10,8 @@
 
 #include "../base/internal.h"
 
-#define INK_NORMAL_STEPS 16   /* longest chain */
-#define INK_NORMAL_STRING 16  /* code points of a pattern or of what is put in */
+#define INK_NORMAL_STEPS 16     /* longest chain */
+#define INK_NORMAL_STRING 16    /* code points of a pattern or of what is put in */
 #define INK_CODE_BYTE 0x110000u /* + b: the byte b, which belongs to no code point */
 
 /* Code points in scratch memory. */
@@ -32,9 +32,9 @@ typedef ink_result (*ink_normal_fn)(ink_context *ctx, const ink_normal_step *ste
 
 struct ink_normal_step {
     ink_normal_fn apply;
-    unsigned properties;           /* drop: which code points go */
-    bool left, right;              /* strip: on which side */
-    ink_normal_string from, to;    /* replace; prepend: to */
+    unsigned properties;        /* drop: which code points go */
+    bool left, right;           /* strip: on which side */
+    ink_normal_string from, to; /* replace; prepend: to */
 };
 
 typedef struct ink_normalizer {
@@ -47,7 +47,7 @@ ink_result ink_normalize(ink_context *ctx, const ink_normalizer *normalizer, con
                          const char **out, size_t *out_size);
 
 /* The steps. */
-ink_result ink_normal_drop(ink_context *ctx, const ink_normal_step *step, ink_codes *codes); /* by properties */
+ink_result ink_normal_drop(ink_context *ctx, const ink_normal_step *step, ink_codes *codes);  /* by properties */
 ink_result ink_normal_space(ink_context *ctx, const ink_normal_step *step, ink_codes *codes); /* white space: U+0020 */
 ink_result ink_normal_chinese(ink_context *ctx, const ink_normal_step *step, ink_codes *codes); /* spaces around them */
 ink_result ink_normal_lowercase(ink_context *ctx, const ink_normal_step *step, ink_codes *codes);

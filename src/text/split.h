@@ -39,10 +39,10 @@ typedef size_t (*ink_match_fn)(const ink_splitter *splitter, const char *text, s
 struct ink_splitter {
     ink_match_fn match;
     ink_split_behavior behavior;
-    bool invert;          /* what matches and what lies between change places */
-    unsigned properties;  /* ink_match_property: of the code points that match */
+    bool invert;           /* what matches and what lies between change places */
+    unsigned properties;   /* ink_match_property: of the code points that match */
     ink_short_text string; /* ink_match_string: what matches */
-    ink_short_text space; /* stands in the place of each U+0020; empty: nothing does */
+    ink_short_text space;  /* stands in the place of each U+0020; empty: nothing does */
     ink_short_text prefix; /* put before a text that does not start with it */
     ink_prefix_scheme scheme;
 };

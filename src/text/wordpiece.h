@@ -13,7 +13,7 @@
 typedef enum ink_wordpiece_set { INK_WORDPIECE_HEAD, INK_WORDPIECE_REST } ink_wordpiece_set;
 
 typedef struct ink_wordpiece {
-    ink_trie trie; /* of ids: all tokens; and those with the prefix, without it */
+    ink_trie trie;  /* of ids: all tokens; and those with the prefix, without it */
     size_t longest; /* characters of a word that is not unknown for its length */
     ink_token unk;
 } ink_wordpiece;
