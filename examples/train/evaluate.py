@@ -188,8 +188,8 @@ def mentions(story):
 
 @torch.no_grad()
 def gaps(model, stories, encoder):
-    """One value made a gap, in its first mention (every clue comes after) or its last (every clue comes before): share of
-    gaps whose every token is the most likely one. The GPT is asked too, and reads only what stands before the gap."""
+    """One value made a gap, in its first mention (every clue comes after) or its last (every clue comes before): the
+    share of gaps whose every token is the most likely one. The GPT is asked too, and reads only what comes before."""
     asked = []
     for s in stories:
         at = {offset: i + 1 for i, offset in enumerate(encoder.offsets(s["text"]))}     # 0 is the start

@@ -24,14 +24,14 @@ def learning_rate(step, share):
 
 
 def next_token(model, rows, lengths):
-    """Every token from those before it."""
+    """The loss of every token, told those before it."""
     beyond = torch.arange(rows.shape[1] - 1, device=rows.device) >= lengths
     targets = rows[:, 1:].masked_fill(beyond, -100)
     return F.cross_entropy(model(rows[:, :-1]).flatten(0, 1), targets.flatten())
 
 
 def masked(model, rows, lengths):
-    """Masked words from those around them. A story has its own share of gaps, and a gap is often longer than a word."""
+    """The loss of masked words, told those around them. Stories differ in how many; a gap may be longer than a word."""
     rows = rows[:, :256]
     at = torch.arange(rows.shape[1], device=rows.device)
     pad, cls, sep, mask = range(model.config.pad_token_id, model.config.pad_token_id + 4)
@@ -101,12 +101,27 @@ def train(args, family, folder, rate):
             "steps": n_steps, "minutes": minutes, "device": args.device}
 
 
+def copy_tokenizer(source, folder):
+    for part in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(source / part, folder / part)
+
+
+def take_tokenizer(args):
+    """Puts into OUT/tokenizer what all families share."""
+    folder = args.out / "tokenizer"
+    if args.tokenizer:
+        data.learn_tokenizer(args.stories, folder)
+    elif not folder.exists():
+        folder.mkdir(parents=True)
+        copy_tokenizer(Path(__file__).parent.parent / "models" / "gpt", folder)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("families", nargs="*", default=["mlp", "rnn", "gru", "lstm", "gpt", "bert"])
     parser.add_argument("--stories", default="build/examples/stories", help="the generator's program")
     parser.add_argument("--out", type=Path, default=Path("examples/models"))
-    parser.add_argument("--tokenizer", action="store_true", help="learn the tokenizer first")
+    parser.add_argument("--tokenizer", action="store_true", help="learn a tokenizer instead of taking the bundled one")
     parser.add_argument("--corpus", action="store_true", help="only tell and encode the stories")
     parser.add_argument("--tokens", type=float, default=8e6)
     parser.add_argument("--rate", type=float, help="learning rate instead of the family's own")
@@ -119,8 +134,7 @@ def main():
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("high")
     args.out.mkdir(parents=True, exist_ok=True)
-    if args.tokenizer:
-        data.learn_tokenizer(args.stories, args.out / "tokenizer")
+    take_tokenizer(args)
     if args.corpus:
         data.Corpus.cached(args.stories, args.out / "tokenizer", args.tokens, args.seed,
                            args.out / f"stories-{args.tokens:g}-{args.seed}.npz")
@@ -133,8 +147,7 @@ def main():
         if family == "bert":
             data.bert_tokenizer(folder, args.out / "tokenizer")
         else:
-            for part in ("tokenizer.json", "tokenizer_config.json"):
-                shutil.copy(args.out / "tokenizer" / part, folder / part)
+            copy_tokenizer(args.out / "tokenizer", folder)
         file = args.out / f"{name}.json"
         if not args.evaluate:
             file.write_text(json.dumps(train(args, family, folder, rate), indent=1) + "\n")
