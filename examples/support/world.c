@@ -403,12 +403,13 @@ static void say_next(teller *t, int first)
     else say_change(t, &t->facts[choice - 2 - n]);
 }
 
-/* A lamp and a switch, and nothing else to remember: few words are spent on anything but pressing it and looking. */
+/* A lamp and a switch, and nothing else to remember: between two looks at the lamp it is pressed a few times, without
+ * a word on what that did. Whoever wants to know must keep count. */
 static void say_next_of_switch(teller *t)
 {
+    const story_settings *s = t->settings;
     fact *lamp = &t->facts[0];
-    const unsigned weights[] = {1 + t->settings->filler / 8, lamp->age ? t->settings->echo : 0,
-                                2 * t->settings->change};
+    const unsigned weights[] = {1 + s->filler / 8, lamp->age ? s->echo / 4 : 0, 2 * s->change};
     const unsigned choice = pick(t, weights, COUNT(weights));
 
     lamp->age++;

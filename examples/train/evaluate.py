@@ -1,4 +1,5 @@
-"""What a model makes of fresh stories: loss beside the entropy, recall by distance, influence, the silent switch."""
+"""What a model makes of fresh stories: loss beside the entropy, recall by distance, influence, the silent switch; for
+BERT, and the GPT beside it, gaps whose clue comes before or after."""
 import json
 import math
 import subprocess
@@ -12,11 +13,16 @@ from data import tell
 
 BINS = [(3, 8), (9, 16), (17, 32), (33, 64), (65, 128), (129, 250)]
 BACK = [(1, 4), (5, 8), (9, 12), (13, 16), (17, 24), (25, 32), (33, 48), (49, 96), (97, 128), (161, 200)]
-PRESSES = (0, 1, 2, 5, 10, 15)
+PRESSES = (0, 1, 2, 5, 10, 15, 20, 30)
+STATIC = ["time", "news", "leader", "team", "pet"]
 WIDE = ["--sentences", "0:80", "--facts", "0:5", "--states", "0:3", "--objects", "0:16"]
 
 
-def in_rows(rows, size=32):
+def on(model):
+    return next(model.parameters()).device
+
+
+def in_rows(rows, device, size=64):
     """Stories in padded batches: (stories, inputs, targets)."""
     for i in range(0, len(rows), size):
         some = rows[i:i + size]
@@ -27,7 +33,7 @@ def in_rows(rows, size=32):
             x[j, 1:len(ids) + 1] = torch.tensor(ids)
             y[j, :len(ids)] = torch.tensor(ids)
             y[j, len(ids)] = 0
-        yield some, x, y
+        yield some, x.to(device), y.to(device)
 
 
 @torch.no_grad()
@@ -35,11 +41,11 @@ def loss_and_recall(model, stories, encoder):
     rows = [(s, encoder.ids(s["text"])) for s in stories]
     bits = tokens = 0
     answers = []                # (kind, distance in tokens, correct, bag)
-    for some, x, y in in_rows(rows):
+    for some, x, y in in_rows(rows, on(model)):
         logits = model(x)
         bits += float(F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum")) / math.log(2)
         tokens += int((y >= 0).sum())
-        right = logits.argmax(-1) == y
+        right = (logits.argmax(-1) == y).cpu()
         for j, (story, _) in enumerate(some):
             at = {offset: i for i, offset in enumerate(encoder.offsets(story["text"]))}
             told = {}
@@ -89,14 +95,14 @@ def influence(model, stories, encoder, seed=11):
     rows = [(s, encoder.ids(s["text"])) for s in stories]
     words = np.concatenate([ids for _, ids in rows])
     found = defaultdict(list)
-    for some, x, y in in_rows(rows):
+    for some, x, y in in_rows(rows, on(model)):
         changed = x.clone()
         places = [int(random.integers(1, len(ids))) for _, ids in some]
         for j, place in enumerate(places):
             changed[j, place] = int(random.choice(words))
         pick = y.clamp(min=0)[:, :, None]
         a, b = (model(z).log_softmax(-1).gather(2, pick)[:, :, 0] for z in (x, changed))
-        change = (a - b).abs()
+        change = (a - b).abs().cpu()
         for j, (place, (_, ids)) in enumerate(zip(places, some)):
             for low, high in BACK:
                 found[low, high].append(change[j, place + low - 1:min(place + high, len(ids) + 1)])
@@ -119,10 +125,8 @@ def silent_switch(model, encoder, count=300, seed=12):
             text += "".join(f" {pair[int(random.integers(2))]} pressed the switch." for _ in range(n))
             rows.append([0] + encoder.ids(text + f" {pair[0]} yawned. Now the lamp was"))
             wanted.append(states[(off + n) % 2])
-        x = torch.tensor(rows)
-        logits = model(x)[:, -1]
-        right = (logits.argmax(-1) == torch.tensor(wanted)).float().mean()
-        out[str(n)] = float(right)
+        best = model(torch.tensor(rows, device=on(model)))[:, -1].argmax(-1)
+        out[str(n)] = float((best.cpu() == torch.tensor(wanted)).float().mean())
     return out
 
 
@@ -134,8 +138,8 @@ def context_table(model, stories, encoder, contexts=(8, 16, 32, 64, 128, 200)):
     targets = torch.tensor([row[t] for row, t in places])
     out = {}
     for c in contexts:
-        x = torch.tensor([row[t - c:t] for row, t in places])
-        logits = torch.cat([model(some)[:, -1] for some in x.split(32)])
+        x = torch.tensor([row[t - c:t] for row, t in places], device=on(model))
+        logits = torch.cat([model(some)[:, -1].cpu() for some in x.split(32)])
         out[str(c)] = float(F.cross_entropy(logits, targets)) / math.log(2)
     return out
 
@@ -147,7 +151,7 @@ def sample(model, encoder, count, temperature=.8, seed=13):
     x = torch.zeros(count, 1, dtype=torch.long)
     ended = torch.zeros(count, dtype=torch.bool)
     while x.shape[1] < 256 and not ended.all():
-        p = (model(x)[:, -1] / temperature).softmax(-1)
+        p = (model(x.to(on(model)))[:, -1].cpu() / temperature).softmax(-1)
         token = torch.multinomial(p, 1, generator=generator)
         token[ended] = 0
         ended |= token[:, 0] == 0
@@ -171,8 +175,58 @@ def fresh(program, seed, count, settings=()):
     return stories
 
 
+def mentions(story):
+    """Of each fact that never changes, where its value is told: (kind, [(byte offset, words of the answer), ...])."""
+    told = defaultdict(list)
+    for f in story["facts"]:
+        if f["kind"] in STATIC or f["kind"] == "place":
+            words = story["text"][f["at"]:f["at"] + f["length"]].count(" ") + 1
+            told[f["kind"], f["key"]] = told[f["kind"], f["key"]] or [(f["said"], words)]
+            told[f["kind"], f["key"]].append((f["at"], words))
+    return [(kind, places) for (kind, _), places in told.items()]
+
+
+@torch.no_grad()
+def gaps(model, stories, encoder):
+    """One value made a gap, in its first mention (every clue comes after) or its last (every clue comes before): the
+    share of gaps whose every token is the most likely one. The GPT is asked too, and reads only what comes before."""
+    asked = []
+    for s in stories:
+        at = {offset: i + 1 for i, offset in enumerate(encoder.offsets(s["text"]))}     # 0 is the start
+        for kind, places in mentions(s):
+            for side, (offset, words) in (("after", places[0]), ("before", places[-1])):
+                asked.append((kind, side, encoder.ids(s["text"]), at[offset], words))
+    right = []
+    for i in range(0, len(asked), 64):
+        right += fill(model, [row[2:] for row in asked[i:i + 64]])
+    table = {}
+    for kind in [*STATIC, "place"]:
+        sides = {side: [ok for ok, row in zip(right, asked) if row[:2] == (kind, side)] for side in ("before", "after")}
+        table[kind] = {side: {"n": len(v), "right": mean(v)} for side, v in sides.items()}
+    return table
+
+
+def fill(model, some):
+    """Whether the model fills these gaps: (ids of the story, first token of the gap, tokens)."""
+    is_bert = hasattr(model, "config")
+    length = max(len(ids) for ids, _, _ in some) + 2
+    pad, cls, sep, mask = range(model.config.pad_token_id, model.config.pad_token_id + 4) if is_bert else [0] * 4
+    x = torch.full((len(some), length), pad)
+    for row, (ids, first, words) in zip(x, some):
+        row[0], row[len(ids) + 1] = cls, sep
+        row[1:len(ids) + 1] = torch.tensor(ids)
+        if is_bert:
+            row[first:first + words] = mask
+    best = model(x.to(on(model))).argmax(-1).cpu()
+    shift = 0 if is_bert else 1
+    return [best[j, first - shift:first - shift + words].tolist() == ids[first - 1:first - 1 + words]
+            for j, (ids, first, words) in enumerate(some)]
+
+
 def evaluate(model, program, encoder, samples, seed=424242, count=1000):
     natural = fresh(program, seed, count, ["--switches", "0"])
+    if hasattr(model, "config"):
+        return {"gaps": gaps(model, natural[:400], encoder)}
     mixed = fresh(program, seed + 1, count // 2)
     result = loss_and_recall(model, mixed, encoder)             # loss on all kinds of stories, recall on natural ones
     result["recall"] = loss_and_recall(model, natural, encoder)["recall"]
@@ -180,19 +234,7 @@ def evaluate(model, program, encoder, samples, seed=424242, count=1000):
     result["switch"] = silent_switch(model, encoder)
     result["context"] = context_table(model, natural, encoder)
     if samples:
+        result["gaps"] = gaps(model, natural[:400], encoder)
         texts = sample(model, encoder, samples)
         result["samples"] = list(zip(texts, told_by_the_world(program, texts)))
     return result
-
-
-if __name__ == "__main__":
-    import sys
-    from pathlib import Path
-
-    from data import Encoder
-    from families import load
-    torch.set_num_threads(1)
-    for name in sys.argv[2:]:
-        folder = Path(name)
-        r = evaluate(load(folder), sys.argv[1], Encoder(folder), 0)
-        print(json.dumps({k: v for k, v in r.items() if k != "samples"}))

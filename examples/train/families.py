@@ -1,4 +1,4 @@
-"""The five families as PyTorch modules whose parameters carry the names of the files, and their start values."""
+"""The families as PyTorch modules whose parameters carry the names of the files, and their start values."""
 import json
 import math
 
@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import BertConfig, BertForMaskedLM
 
 END_ID = 0
 
@@ -61,10 +62,6 @@ class Recurrent(nn.Module):
                 p.data[h:2 * h] = torch.linspace(1, 5, h)       # forget gate: from 4 to 150 steps
                 p.data[:h] = -p.data[h:2 * h] / 2               # what keeps long takes in little
 
-    def unfold(self):
-        self.scale = math.sqrt(self.rnn.hidden_size)
-        self.rnn.weight_ih_l0.data /= self.scale
-
     def fold(self):
         self.rnn.weight_ih_l0.data *= self.scale
         self.scale = 1.0
@@ -72,6 +69,44 @@ class Recurrent(nn.Module):
     def forward(self, x):
         out, _ = self.rnn(self.embedding(x) * self.scale)
         return F.linear(out, self.embedding.weight, self.lm_head.bias)
+
+
+FREQUENCY = 2.2, 440.0          # of the fastest sine, in radians a token, and how many times slower the slowest is
+
+
+def sinusoids(weight, amplitude):
+    n, d = weight.shape
+    angle = torch.arange(n)[:, None] * frequencies(d // 2)
+    weight.data = torch.cat([angle.sin(), angle.cos()], 1) * amplitude
+
+
+def frequencies(n):
+    return FREQUENCY[0] * FREQUENCY[1] ** (-torch.arange(n) / (n - 1))
+
+
+def start_attention(query, key, value, out, std, copy=.7):
+    """Like attends to like (W_k = W_q), and every head passes on what it saw (W_o = copy W_v^T). Weights [in, out]."""
+    nn.init.normal_(query, std=std)
+    nn.init.normal_(value, std=std)
+    key.copy_(query)
+    out.copy_(copy * value.T)
+
+
+def look_back(query, key, heads, distances, gain=2.0):
+    """The first heads look at the token so far back (forward, where negative), by the sinusoids at its input:
+    score = gain^2 sum_f cos(w_f (i - distance - j))."""
+    d = query.shape[0]
+    size = d // heads
+    w = frequencies(d // 2)
+    for head, distance in enumerate(distances):
+        query[:, head * size:(head + 1) * size] = 0
+        key[:, head * size:(head + 1) * size] = 0
+        for m in range(size // 2):
+            f, a = m * (d // 4) // (size // 2), head * size + 2 * m
+            cos, sin = math.cos(float(w[f]) * distance), math.sin(float(w[f]) * distance)
+            query[f, a], query[d // 2 + f, a] = gain * cos, -gain * sin
+            query[f, a + 1], query[d // 2 + f, a + 1] = gain * sin, gain * cos
+            key[f, a], key[d // 2 + f, a + 1] = gain, gain
 
 
 class Linear(nn.Module):
@@ -114,34 +149,17 @@ class Gpt(nn.Module):
         self.h = nn.ModuleList([Block(d, c["n_head"]) for _ in range(c["n_layer"])])
         self.ln_f = nn.LayerNorm(d)
 
-    def start(self, std=.1, amplitude=.1, gain=2.0, copy=.7, back=(1, 2, 3)):
-        """Positions as sines and cosines; the first heads of the first layer look at the token 1, 2, 3 back; in all
-        other heads like attends to like (W_k = W_q), and every head passes on what it saw (W_o = copy W_v^T)."""
-        n, d = self.wpe.weight.shape
-        heads = self.h[0].heads
-        size = d // heads
+    def start(self, std=.1):
+        """Where the tokens are is said in sines and cosines, and attention has something to begin with."""
         nn.init.normal_(self.wte.weight, std=std)
-        w = 2.2 * 440.0 ** (-torch.arange(d // 2) / (d // 2 - 1))
-        angle = torch.arange(n)[:, None] * w
-        self.wpe.weight.data = torch.cat([angle.sin(), angle.cos()], 1) * amplitude
-        for layer in self.h:
-            attention, projection = layer.attn["c_attn"].weight.data, layer.attn["c_proj"].weight.data
-            nn.init.normal_(attention, std=std)
-            attention[:, d:2 * d] = attention[:, :d]
-            projection.copy_(copy * attention[:, 2 * d:].T)
+        sinusoids(self.wpe.weight, std)
+        for number, layer in enumerate(self.h):
+            attention = layer.attn["c_attn"].weight.data.chunk(3, dim=1)
+            start_attention(*attention, layer.attn["c_proj"].weight.data, std)
+            if number == 0:
+                look_back(*attention[:2], layer.heads, (1, 2, 3))
             nn.init.normal_(layer.mlp["c_fc"].weight, std=std)
             nn.init.normal_(layer.mlp["c_proj"].weight, std=std / math.sqrt(2 * len(self.h)))
-        attention = self.h[0].attn["c_attn"].weight.data
-        for head, distance in enumerate(back):          # score = gain^2 sum_f cos(w_f (i - distance - j))
-            attention[:, head * size:(head + 1) * size] = 0
-            attention[:, d + head * size:d + (head + 1) * size] = 0
-            for m in range(size // 2):
-                f = m * (d // 4) // (size // 2)
-                q, k = head * size + 2 * m, d + head * size + 2 * m
-                cos, sin = math.cos(float(w[f]) * distance), math.sin(float(w[f]) * distance)
-                attention[f, q], attention[d // 2 + f, q] = gain * cos, -gain * sin
-                attention[f, q + 1], attention[d // 2 + f, q + 1] = gain * sin, gain * cos
-                attention[f, k], attention[d // 2 + f, k + 1] = gain, gain
 
     def forward(self, x):
         y = self.wte(x) + self.wpe.weight[:x.shape[1]]
@@ -150,7 +168,35 @@ class Gpt(nn.Module):
         return F.linear(self.ln_f(y), self.wte.weight)
 
 
+class Bert(BertForMaskedLM):
+    """BERT, as transformers has it, with the start values of the GPT; the fourth head looks at the next token."""
+
+    def start(self, std=.1):
+        for p in self.parameters():
+            if p.dim() > 1:
+                nn.init.normal_(p, std=std)
+        sinusoids(self.bert.embeddings.position_embeddings.weight, std)
+        nn.init.zeros_(self.bert.embeddings.token_type_embeddings.weight)
+        for number, layer in enumerate(self.bert.encoder.layer):
+            linears = layer.attention.self
+            query, key, value = (p.weight.data.T for p in (linears.query, linears.key, linears.value))
+            start_attention(query, key, value, layer.attention.output.dense.weight.data.T, std)
+            if number == 0:
+                look_back(query, key, self.config.num_attention_heads, (1, 2, 3, -1))
+            nn.init.normal_(layer.output.dense.weight, std=std / 2)
+
+    def forward(self, x):
+        return super().forward(x, attention_mask=(x != self.config.pad_token_id).long()).logits
+
+
 def config(family, vocab_size):
+    if family == "bert":
+        pad = vocab_size - 4            # data.BERT_TOKENS come last
+        return {"model_type": "bert", "architectures": ["BertForMaskedLM"], "vocab_size": vocab_size,
+                "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 512,
+                "hidden_act": "gelu", "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+                "max_position_embeddings": 256, "type_vocab_size": 2, "layer_norm_eps": 1e-12,
+                "tie_word_embeddings": True, "dtype": "bfloat16", "pad_token_id": pad}
     ends = {"bos_token_id": END_ID, "eos_token_id": END_ID}
     if family == "gpt":
         return {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": vocab_size,
@@ -171,6 +217,8 @@ def config(family, vocab_size):
 
 
 def build(c):
+    if c["model_type"] == "bert":
+        return Bert(BertConfig(**{k: v for k, v in c.items() if k not in ("dtype", "architectures")}))
     return {"mlp": Mlp, "gpt2": Gpt}.get(c["model_type"], Recurrent)(c)
 
 
@@ -179,13 +227,15 @@ def save(model, c, folder):
     if isinstance(model, Recurrent):
         model.fold()
     prefix = "transformer." if c["model_type"] == "gpt2" else ""
-    tensors = {prefix + name: p.detach().to(torch.bfloat16).contiguous() for name, p in model.state_dict().items()}
-    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {prefix + name: p.detach().to("cpu", torch.bfloat16).contiguous()
+               for name, p in model.state_dict().items() if not name.startswith("cls.predictions.decoder")}
     save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)
     (folder / "config.json").write_text(json.dumps(c, indent=2) + "\n")
-    generation = {"bos_token_id": END_ID, "eos_token_id": END_ID, "do_sample": True, "temperature": 0.8, "top_k": 0}
-    (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
+    if c["model_type"] != "bert":
+        generation = {"bos_token_id": END_ID, "eos_token_id": END_ID, "do_sample": True, "temperature": 0.8,
+                      "top_k": 0}
+        (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
 
 
 def load(folder):
@@ -193,5 +243,9 @@ def load(folder):
     c = json.loads((folder / "config.json").read_text())
     model = build(c)
     tensors = load_file(str(folder / "model.safetensors"))
-    model.load_state_dict({name.removeprefix("transformer."): t.float() for name, t in tensors.items()})
+    tensors = {name.removeprefix("transformer."): t.float() for name, t in tensors.items()}
+    if c["model_type"] == "bert":       # what is tied is in the file once
+        tensors["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"]
+        tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"]
+    model.load_state_dict(tensors)
     return model.eval()

@@ -1,15 +1,15 @@
 """Writes log.md from the results that train.py left: `report.py OUT [OUT_OF_ANOTHER_SEED ...] > log.md`.
 
-The first folder holds the bundled models; the others, and OUT/rates/*.json, hold runs to compare with."""
+The first folder holds the bundled models; the others hold the same of another seed, and OUT/rates/*.json the trials."""
 import json
 import sys
 from pathlib import Path
 
 import data
-from evaluate import BINS, PRESSES
+import train
+from evaluate import BINS, PRESSES, STATIC
 
 FAMILIES = ["mlp", "rnn", "gru", "lstm", "gpt"]
-STATIC = ["time", "news", "leader", "team", "pet"]
 CHANCE = {"time": 1 / 2, "news": 1 / 2, "leader": 1 / 2, "team": 1 / 3, "pet": 1 / 4, "door": 1 / 2, "lamp": 1 / 2,
           "apples": 1 / 6, "place": 1 / 16}
 COLUMNS = [f"{low}-{high}" for low, high in BINS]
@@ -30,15 +30,33 @@ def share(cell, key="right"):
 
 
 def read(folder):
-    return {f: json.loads((folder / f"{f}.json").read_text()) for f in FAMILIES if (folder / f"{f}.json").exists()}
+    """The results of the five families of a seed, and those of its BERT, as far as they are there."""
+    found = {f: json.loads((folder / f"{f}.json").read_text()) for f in [*FAMILIES, "bert"]
+             if (folder / f"{f}.json").exists()}
+    return found, found.pop("bert", None)
+
+
+def settings(runs, bert):
+    print("## Settings\n\nThe curriculum, and the stories in their order, are the same for every family. Share of the "
+          "tokens, tokens a step, then\nthe kinds of stories: their share of these tokens and the settings of the "
+          "generator.\n")
+    for part, size, kinds in data.PHASES:
+        print(f"- {100 * part:.0f} %, {size} tokens a step")
+        for share_of_phase, options in kinds:
+            print(f"    - {100 * share_of_phase:.0f} %: `{options or 'natural (the defaults)'}`")
+    print(f"\n{100 * data.CROPS:.0f} % of the stories start in the middle. AdamW (.9, .98), weight decay .01, clip 1, "
+          f"{train.WARM} steps of warm-up, constant rate to\n{100 * train.FLAT:.0f} % of the steps, then half a cosine "
+          "to a hundredth. Seed of start values and stories: "
+          + ", ".join(f"{f} {r['seed']}" for f, r in [*runs.items(), ("bert", bert)]) + ".")
 
 
 def losses(runs):
     print("\n## Loss beside the entropy\n")
     first = next(iter(runs.values()))
     print(f"Fresh stories (a seed that training never used), {first['tokens_read']} tokens. Their exact entropy is "
-          f"{first['exact_per_token']:.4f} bits a token, {first['exact_per_byte']:.4f} bits a byte.\n")
-    head("family", "parameters", "rate", "tokens", "steps", "CPU minutes", "bits/token", "bits/byte", "above the entropy")
+          f"{first['exact_per_token']:.4f} bits a token, {first['exact_per_byte']:.4f} bits a byte.\nThe minutes are "
+          "of one GPU that trained all families and seeds side by side.\n")
+    head("family", "parameters", "rate", "tokens", "steps", "minutes", "bits/token", "bits/byte", "above the entropy")
     for family, r in runs.items():
         row(family, r["parameters"], r["rate"], f"{r['tokens'] / 1e6:.2f} M", r["steps"], f"{r['minutes']:.1f}",
             f"{r['bits_per_token']:.4f}", f"{r['bits_per_byte']:.4f}", f"{100 * r['above']:.1f} %")
@@ -73,25 +91,39 @@ def influence(runs):
 
 def switch(runs):
     print("\n## The silent switch\n\nA lamp whose switch is pressed n times without a word on what it did; is it on or "
-          "off? Chance is .5.\n")
+          "off? Chance is .5. In the stories of\nthe training the switch is rarely pressed more than ten times between "
+          "two looks at the lamp.\n")
     head("family", *[f"n = {n}" for n in PRESSES])
     for family, r in runs.items():
         row(family, *[f"{r['switch'][str(n)]:.2f}" for n in PRESSES])
-    ten = {family: r["switch"]["10"] for family, r in runs.items()}
-    best = max(ten, key=ten.get)        # .1 is three standard deviations of 300 guesses
-    print(f"\nTen presses: {best + ' is best' if ten[best] > .6 else 'no family does better than a guess'}.")
+    for n in (10, PRESSES[-1]):         # .1 is more than three standard deviations of 300 guesses
+        better = sorted((f for f in runs if runs[f]["switch"][str(n)] > .6), key=lambda f: -runs[f]["switch"][str(n)])
+        print(f"\n{n} presses: better than a guess, best first: {', '.join(better) or 'no family'}.")
+
+
+def gaps(runs, bert):
+    print("\n## Gaps\n\nOne value of a fresh story is made a gap: at its last mention, where every clue comes "
+          "before, or at its first, where every\nclue comes after. Share of gaps whose every token is the most likely "
+          "one. BERT reads both sides; the GPT only what stands\nbefore the gap, so that it can but guess at a first "
+          "mention (and cannot know that a sentence will name the leader).\nA place is three tokens, filled at once.\n")
+    head("fact", "chance", "bert, clue before", "bert, clue after", "gpt, clue before", "gpt, clue after")
+    for kind in [*STATIC, "place"]:
+        row(kind, f"{CHANCE[kind]:.2f}",
+            *[f"{r['gaps'][kind][side]['right']:.2f}" for r in (bert, runs["gpt"]) for side in ("before", "after")])
+    print(f"\nBERT: {bert['parameters']} parameters, rate {bert['rate']}, {bert['tokens'] / 1e6:.2f} M tokens, "
+          f"{bert['steps']} steps.")
 
 
 def static_rows(r, bins):
     return [(kind, r["recall"][kind][b]) for kind in STATIC for b in bins if r["recall"][kind][b]["n"] >= 10]
 
 
-def thresholds(runs):
-    """What the bundled models are held to; met or not, with the figure that decides."""
+def aims(runs):
+    """What the bundled models are held to, with the figure that decides, and whether it is met."""
     lines = []
 
     def check(what, figure, met):
-        lines.append((what, figure, "yes" if met else "**no**"))
+        lines.append((what, figure, met))
 
     for family, most in (("gpt", .10), ("gru", .30), ("lstm", .35), ("mlp", .65), ("rnn", .65)):
         above = runs[family]["above"]
@@ -122,10 +154,14 @@ def thresholds(runs):
     kept = sum("bits" in verdict for _, verdict in runs["gpt"]["samples"][:20])
     check("gpt: at least fifteen of twenty sampled stories coherent (read by the generator, which forgives nothing)",
           f"{kept}", kept >= 15)
+    return lines
+
+
+def thresholds(runs):
     print("\n## Thresholds\n")
     head("what is asked", "measured", "met")
-    for line in lines:
-        row(*line)
+    for what, figure, met in aims(runs):
+        row(what, figure, "yes" if met else "**no**")
 
 
 def samples(runs):
@@ -133,54 +169,66 @@ def samples(runs):
     possible = [sum("bits" in verdict for _, verdict in some) for some in (told[:20], told)]
     print("\n## Twenty stories by the GPT\n\nSampled at temperature 0.8 from the start token. In brackets what the "
           "generator says when it reads them back: the bits of a story\nthat keeps every fact it told, or the words up "
-          f"to which it does. {possible[0]} of these twenty keep all of them; {possible[1]} of the first {len(told)}.\n")
+          f"to which it does. {possible[0]} of these twenty keep all; {possible[1]} of the first {len(told)}.\n")
     for i, (text, verdict) in enumerate(told[:20], 1):
         if "after '" in verdict:
             verdict = "not after '..." + verdict[-40:]
         print(f"{i}. {text} [{verdict}]")
 
 
-def others(runs, seeds, rates):
-    if rates:
-        print("\n## Learning rates tried\n\nShort runs; bits a token on the same fresh stories.\n")
-        head("family", "tokens", "rate", "bits/token", "above the entropy")
-        for r in sorted(rates, key=lambda r: (FAMILIES.index(r["family"]), r["rate"])):
-            row(r["family"], f"{r['tokens'] / 1e6:.1f} M", r["rate"], f"{r['bits_per_token']:.4f}",
-                f"{100 * r['above']:.1f} %")
-    if seeds:
-        print("\n## Other seeds\n\nThe same recipe with other start values and other stories.\n")
-        head("family", "seed", "tokens", "above the entropy", "team at 9-16, 33-64, 65-128", "place at 100 and more",
-             "switch n = 1, 2, 10")
-        for other in [runs, *seeds]:
-            for family, r in other.items():
-                row(family, r["seed"], f"{r['tokens'] / 1e6:.1f} M", f"{100 * r['above']:.1f} %",
-                    ", ".join(share(r["recall"]["team"][b]) for b in (1, 3, 4)), share(r["recall"]["place"][6]),
-                    ", ".join(f"{r['switch'][n]:.2f}" for n in ("1", "2", "10")))
+def trials(rates):
+    print("\n## Learning rates tried\n\nShorter runs of the same curriculum, and two of full length; on the same fresh "
+          "stories. For BERT, places with the clue before and after.\n")
+    head("family", "tokens", "rate", "bits/token", "above the entropy", "places", "switch n = 1, 2, 10")
+    for r in sorted(rates, key=lambda r: ([*FAMILIES, "bert"].index(r["family"]), r["tokens"], r["rate"])):
+        tokens = f"{r['tokens'] / 1e6:.1f} M"
+        if r["family"] == "bert":
+            row("bert", tokens, r["rate"], "", "", places(r), "")
+        else:
+            row(r["family"], tokens, r["rate"], f"{r['bits_per_token']:.4f}", f"{100 * r['above']:.1f} %",
+                share(r["recall"]["place"][6]), ", ".join(f"{r['switch'][n]:.2f}" for n in ("1", "2", "10")))
+
+
+def places(bert):
+    return ", ".join(f"{bert['gaps']['place'][side]['right']:.2f}" for side in ("before", "after"))
+
+
+def seeds(all_runs):
+    print("\n## Seeds\n\nThe same recipe with other start values and other stories. Facts of the whole story: the mean "
+          "of the five kinds.\nA place: 100 and more tokens after it was said.\n")
+    head("family", "seed", "above the entropy", "facts at 9-16, 65-128", "place", "switch n = 2, 10, 30",
+         "influence at 33-48, 97-128")
+    for family in FAMILIES:
+        for r in sorted((runs[family] for runs, _ in all_runs if family in runs), key=lambda r: r["seed"]):
+            row(family, r["seed"], f"{100 * r['above']:.1f} %",
+                ", ".join(f"{sum(c['right'] for _, c in static_rows(r, [b])) / 5:.2f}" for b in (1, 4)),
+                share(r["recall"]["place"][6]), ", ".join(f"{r['switch'][n]:.2f}" for n in ("2", "10", "30")),
+                ", ".join(f"{r['influence'][k]:.4f}" for k in ("33-48", "97-128")))
+    berts = {bert["seed"]: places(bert) for _, bert in all_runs if bert}
+    print("\nBERT, places with the clue before and after, by seed: "
+          + "; ".join(f"{seed}: {berts[seed]}" for seed in sorted(berts)) + ".\n")
+    for runs, _ in all_runs:
+        if len(runs) == len(FAMILIES):
+            missed = [what for what, _, met in aims(runs) if not met]
+            print(f"Seed {runs['gpt']['seed']} misses {len(missed)} of the {len(aims(runs))} thresholds: "
+                  f"{'; '.join(missed)}.\n")
 
 
 def main():
     out = Path(sys.argv[1])
-    runs = read(out)
+    all_runs = [read(Path(p)) for p in sys.argv[1:]]
+    runs, bert = all_runs[0]
     print("# Log of the run that made the bundled models\n\nWritten by report.py from the results of train.py. All "
-          "figures are of the weights as shipped, rounded to bfloat16.\n\n## Settings\n")
-    print("Curriculum (share of the tokens, tokens a step, settings of the generator). Families of one curriculum get "
-          "the same stories in the same order.\n")
-    for phases in (data.FACTS_FIRST, data.OBJECTS_TOO):
-        print(", ".join(f for f in runs if data.PHASES[f] is phases) + ":\n")
-        for part, size, settings in phases:
-            print(f"- {100 * part:.0f} %, {size}: `{settings or 'natural (the defaults)'}`")
-        print()
-    print(f"{100 * data.CROPS:.0f} % of the stories start in the middle. AdamW (.9, .98), weight decay .01, clip 1, "
-          "50 steps of warm-up, constant rate to half, then cosine.\n"
-          "Then a second round of 3.5 M tokens of natural stories for every family, 1000 tokens a step, from the weights "
-          "as they were written:\n100 steps of warm-up to 0.8 of the rate, then cosine.\nSeed of start values and stories: "
-          + ", ".join(f"{f} {r['seed']}" for f, r in runs.items()) + ". One thread each, two trainings side by side.")
+          "figures are of the weights as shipped, rounded to bfloat16.\n")
+    settings(runs, bert)
     losses(runs)
     thresholds(runs)
     recall(runs)
     influence(runs)
     switch(runs)
-    others(runs, [read(Path(p)) for p in sys.argv[2:]], [json.loads(p.read_text()) for p in out.glob("rates/*.json")])
+    gaps(runs, bert)
+    trials([json.loads(p.read_text()) for p in out.glob("rates/*.json")])
+    seeds(all_runs)
     samples(runs)
 
 

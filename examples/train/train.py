@@ -14,108 +14,147 @@ import data
 import evaluate
 import families
 
-RATES = {"mlp": 2e-3, "rnn": 1.5e-3, "gru": 4e-3, "lstm": 3e-3, "gpt": 1.5e-3}
+RATES = {"mlp": 4e-3, "rnn": 5e-4, "gru": 2e-3, "lstm": 2e-3, "gpt": 2e-3, "bert": 1e-3}
+WARM, FLAT, FLOOR = 100, .5, .01    # steps of warm-up, constant to a share of the tokens, then half a cosine to a floor
 
 
-# Warm-up over so many steps, constant to a share of the tokens, then half a cosine down to a floor.
-FIRST = {"rate": 1., "warm": 50, "flat": .5, "floor": .02, "seed": 5}
-SECOND = {"rate": .8, "warm": 100, "flat": 0., "floor": .01, "seed": 77}
+def learning_rate(step, share):
+    fall = .5 * (1 + math.cos(math.pi * max(0., share - FLAT) / (1 - FLAT)))
+    return min(1, (step + 1) / WARM) * (FLOOR + (1 - FLOOR) * fall)
 
 
-def learning_rate(r, step, share):
-    fall = .5 * (1 + math.cos(math.pi * max(0., share - r["flat"]) / (1 - r["flat"])))
-    return r["rate"] * min(1, (step + 1) / r["warm"]) * (r["floor"] + (1 - r["floor"]) * fall)
+def next_token(model, rows, lengths):
+    """The loss of every token, told those before it."""
+    beyond = torch.arange(rows.shape[1] - 1, device=rows.device) >= lengths
+    targets = rows[:, 1:].masked_fill(beyond, -100)
+    return F.cross_entropy(model(rows[:, :-1]).flatten(0, 1), targets.flatten())
+
+
+def masked(model, rows, lengths):
+    """The loss of masked words, told those around them. Stories differ in how many; a gap may be longer than a word."""
+    rows = rows[:, :256]
+    at = torch.arange(rows.shape[1], device=rows.device)
+    pad, cls, sep, mask = range(model.config.pad_token_id, model.config.pad_token_id + 4)
+    gap = torch.rand(rows.shape, device=rows.device) < torch.empty_like(lengths, dtype=torch.float).uniform_(.01, .2)
+    for _ in range(2):
+        gap[:, 1:] |= gap[:, :-1] & (torch.rand(rows.shape, device=rows.device) < .4)[:, 1:]
+    gap &= (at > 0) & (at < lengths)
+    targets = rows.masked_fill(~gap, -100)
+    x = rows.masked_fill(gap, mask).masked_fill(at == 0, cls).masked_fill(at == lengths, sep)
+    return F.cross_entropy(model(x.masked_fill(at > lengths, pad)).flatten(0, 1), targets.flatten())
 
 
 def quick(model, stories, encoder):
+    if isinstance(model, families.Bert):
+        r = evaluate.gaps(model, stories, encoder)
+        return " ".join(f"{kind} {row['before']['right']:.2f} {row['after']['right']:.2f}," for kind, row in r.items())
     r = evaluate.loss_and_recall(model, stories, encoder)
     near_far = " ".join(f"{kind} " + "/".join("--" if row[i]["right"] is None else f"{row[i]['right']:.2f}"
                                               for i in (1, 2, 3, 4)) for kind, row in r["recall"].items())
-    return f"{r['bits_per_token']:.3f} (+{100 * r['above']:.1f} %) {near_far}"
+    lamp = " ".join(f"{v:.2f}" for v in evaluate.silent_switch(model, encoder, 100).values())
+    return f"{r['bits_per_token']:.3f} (+{100 * r['above']:.1f} %) {near_far} | {lamp}"
 
 
-def train(args, family, folder):
+def train(args, family, folder, rate):
+    corpus = data.Corpus.cached(args.stories, args.out / "tokenizer", args.tokens, args.seed,
+                                args.out / f"stories-{args.tokens:g}-{args.seed}.npz").to(args.device)
     torch.manual_seed(args.seed)
     encoder = data.Encoder(folder)
-    recipe, phases = (SECOND, data.SECOND_ROUND) if args.more else (FIRST, data.PHASES[family])
     c = families.config(family, encoder.size)
-    model = families.load(folder).train() if args.more else families.build(c)
-    if args.more and hasattr(model, "unfold"):
-        model.unfold()
-    elif not args.more and hasattr(model, "start"):
+    model = families.build(c)
+    if hasattr(model, "start"):
         model.start()
+    model.to(args.device)
+    loss_of = masked if family == "bert" else next_token
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW([{"params": [p for p in parameters if p.dim() > 1], "weight_decay": .01},
                                    {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.}],
-                                  lr=1., betas=(.9, .98))
+                                  lr=1., betas=(.9, .98), fused=args.device == "cuda")
     check = evaluate.fresh(args.stories, 999001, 100)
-    top = args.rate or RATES[family]
-    print(f"{family}: {sum(p.numel() for p in parameters)} parameters, rate {top}, seed {args.seed}", flush=True)
-    started = time.process_time()       # the machine may be busy with other things
-    looking = 0.0
-    seen = step = 0
-    for share, x, y in data.batches(args.stories, encoder, args.tokens, recipe["seed"] + args.seed, phases):
+    n_parameters, n_steps = sum(p.numel() for p in parameters), len(corpus.steps)
+    print(f"{family}: {n_parameters} parameters, rate {rate:g}, seed {args.seed}, {n_steps} steps", flush=True)
+    started = time.monotonic()
+    looking = seen = 0
+    for step in range(n_steps):
+        rows, lengths = corpus.rows(step)
+        seen += rows.shape[0] * (rows.shape[1] - 1)
         for group in optimizer.param_groups:
-            group["lr"] = top * learning_rate(recipe, step, share)
-        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+            group["lr"] = rate * learning_rate(step, step / n_steps)
+        loss = loss_of(model, rows, lengths)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.)
         optimizer.step()
-        seen += int((y >= 0).sum())
-        step += 1
-        if step % args.every == 0:
-            since = time.process_time()
+        if (step + 1) % args.every == 0:
+            since = time.monotonic()
             model.eval()
-            print(f"{family} step {step} tokens {seen / 1e6:.2f}M {since - started - looking:.0f}s "
+            print(f"{family} {rate:g} {args.seed} step {step + 1} {since - started - looking:.0f}s "
                   f"{quick(model, check, encoder)}", flush=True)
             model.train()
-            looking += time.process_time() - since
+            looking += time.monotonic() - since
+    if args.device == "cuda":
+        torch.cuda.synchronize()
+    minutes = (time.monotonic() - started - looking) / 60
     families.save(model.eval(), c, folder)
-    return {"family": family, "parameters": sum(p.numel() for p in parameters), "rate": top, "seed": args.seed,
-            "tokens": seen, "steps": step, "minutes": (time.process_time() - started - looking) / 60}
+    tokens = int(sum(corpus.lengths[first:last].sum() for first, last, _ in corpus.steps.tolist()))
+    return {"family": family, "parameters": n_parameters, "rate": rate, "seed": args.seed, "tokens": tokens,
+            "steps": n_steps, "minutes": minutes, "device": args.device}
+
+
+def copy_tokenizer(source, folder):
+    for part in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(source / part, folder / part)
+
+
+def take_tokenizer(args):
+    """Puts into OUT/tokenizer what all families share."""
+    folder = args.out / "tokenizer"
+    if args.tokenizer:
+        data.learn_tokenizer(args.stories, folder)
+    elif not folder.exists():
+        folder.mkdir(parents=True)
+        copy_tokenizer(Path(__file__).parent.parent / "models" / "gpt", folder)
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("families", nargs="*", default=["mlp", "rnn", "gru", "lstm", "gpt"])
+    parser.add_argument("families", nargs="*", default=["mlp", "rnn", "gru", "lstm", "gpt", "bert"])
     parser.add_argument("--stories", default="build/examples/stories", help="the generator's program")
     parser.add_argument("--out", type=Path, default=Path("examples/models"))
-    parser.add_argument("--tokenizer", action="store_true", help="learn the tokenizer first")
+    parser.add_argument("--tokenizer", action="store_true", help="learn a tokenizer instead of taking the bundled one")
+    parser.add_argument("--corpus", action="store_true", help="only tell and encode the stories")
     parser.add_argument("--tokens", type=float, default=8e6)
     parser.add_argument("--rate", type=float, help="learning rate instead of the family's own")
-    parser.add_argument("--train", action="store_true", help="train, and leave the evaluation for later")
-    parser.add_argument("--more", action="store_true", help="a second round: train what is in OUT further")
     parser.add_argument("--evaluate", action="store_true", help="only evaluate what was trained")
     parser.add_argument("--trial", action="store_true", help="only try a learning rate: results go to OUT/rates")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=1000, help="steps between two looks at the model")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("high")
     args.out.mkdir(parents=True, exist_ok=True)
-    if args.tokenizer:
-        data.learn_tokenizer(args.stories, args.out / "tokenizer")
+    take_tokenizer(args)
+    if args.corpus:
+        data.Corpus.cached(args.stories, args.out / "tokenizer", args.tokens, args.seed,
+                           args.out / f"stories-{args.tokens:g}-{args.seed}.npz")
+        return
     for family in args.families:
-        name = f"rates/{family}-{args.rate or RATES[family]:g}" if args.trial else family
+        rate = args.rate or RATES[family]
+        name = f"rates/{family}-{rate:g}" if args.trial else family
         folder = args.out / name
         folder.mkdir(parents=True, exist_ok=True)
-        for part in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(args.out / "tokenizer" / part, folder / part)
+        if family == "bert":
+            data.bert_tokenizer(folder, args.out / "tokenizer")
+        else:
+            copy_tokenizer(args.out / "tokenizer", folder)
         file = args.out / f"{name}.json"
         if not args.evaluate:
-            before = json.loads(file.read_text()) if args.more else {}
-            result = train(args, family, folder)
-            for key in ("tokens", "steps", "minutes"):
-                result[key] += before.get(key, 0)
-            file.write_text(json.dumps(result, indent=1) + "\n")
-        if args.train:
-            continue
+            file.write_text(json.dumps(train(args, family, folder, rate), indent=1) + "\n")
         result = json.loads(file.read_text())
-        encoder, model = data.Encoder(folder), families.load(folder)
-        if args.trial:
-            result.update(evaluate.loss_and_recall(model, evaluate.fresh(args.stories, 555, 400), encoder))
-        else:
-            result.update(evaluate.evaluate(model, args.stories, encoder, 40 if family == "gpt" else 0))
+        encoder, model = data.Encoder(folder), families.load(folder).to(args.device)
+        torch.set_float32_matmul_precision("highest")
+        result.update(evaluate.evaluate(model, args.stories, encoder, 40 if family == "gpt" else 0))
         file.write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps({k: v for k, v in result.items() if k not in ("samples", "recall")}), flush=True)
 
