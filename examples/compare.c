@@ -88,8 +88,8 @@ static void print_opening(const settings *s)
 {
     char stories[CONSOLE_ROOM];
 
-    printf("Five families, the same world, the same tokenizer, about as many parameters. What\n"
-           "is said of their kinds, held against %s stories that none has read (seed %llu).\n",
+    printf("Five families, the same world, the same tokenizer, about as many parameters.\n"
+           "What is said of their kinds, held against %s stories that none of them has\nread (seed %llu).\n",
            console_count(stories, s->n_stories), (unsigned long long)s->seed);
 }
 

@@ -157,7 +157,7 @@ unsigned console_processors(void)
 {
     long n = 1;
 
-#if defined(_SC_NPROCESSORS_ONLN)
+#if defined(_SC_NPROCESSORS_ONLN) && !defined(INK_NO_THREADS)
     n = sysconf(_SC_NPROCESSORS_ONLN);
 #endif
     return n < 1 ? 1 : n > INK_MAX_THREADS ? INK_MAX_THREADS : (unsigned)n;

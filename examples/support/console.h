@@ -50,7 +50,8 @@ bool console_interrupted(void);
 /* Seconds since some point in the past. */
 double console_seconds(void);
 
-/* How many processors there are to run threads on, as far as the system tells; at most INK_MAX_THREADS. */
+/* How many processors there are to run threads on, as far as the system tells, at most INK_MAX_THREADS; 1 in a build
+   without threads. */
 unsigned console_processors(void);
 
 /* A context with that many threads and that kernel (NULL: the best of this machine), or NULL with the sentence said. */
