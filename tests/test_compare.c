@@ -1,6 +1,6 @@
 /*
- * test_compare.c - the program compare: the same figures everywhere, pages and pictures. Its verdicts are the subject of
- * test_verdicts.c.
+ * test_compare.c - the program compare: the same figures everywhere, pages and pictures. Its verdicts are the subject
+ * of test_verdicts.c.
  */
 #define _POSIX_C_SOURCE 200809L
 

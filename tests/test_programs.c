@@ -29,7 +29,8 @@ static const char *const threads[] = {"1", "2", "3"};
 
 static void helps(void **state)
 {
-    static const char *const names[] = {"generate", "score", "inspect", "mlp", "rnn", "transformer", "first_light"};
+    static const char *const names[] = {"generate", "score", "inspect", "mlp", "rnn", "transformer", "first_light",
+                                        "lookinside"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -33,7 +33,8 @@
  *   gpt2              "embedding"; in block i "h.i.norm_1", "h.i.attn.qkv", "h.i.attn.scores" and "h.i.attn.weights"
  *                     (each [heads, rows, positions], one call for at most 32 rows of a sequence), "h.i.attn.heads",
  *                     "h.i.attn.out", "h.i.norm_2", "h.i.mlp.up", "h.i.mlp.down", "h.i.out"
- *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates", "rnn.li.h", and "rnn.li.c" for the lstm
+ *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates" (gru and lstm: blocks r, z, n and i, f, g,
+ *                     o, after their functions), "rnn.li.h", and "rnn.li.c" for the lstm
  *   mlp               "embedding" (the windows); "mlp.layers.i.out"
  *   all               of the rows that are wanted, "norm_f" if there is a final norm, then "logits"
  */
