@@ -88,45 +88,17 @@ static void print_opening(const settings *s)
 {
     char stories[CONSOLE_ROOM];
 
-    printf("Five families, the same world, the same tokenizer, about as many parameters. What\n"
-           "is said of their kinds, held against %s stories that none has read (seed %llu).\n",
+    printf("Five families, the same world, the same tokenizer, about as many parameters.\n"
+           "What is said of their kinds, held against %s stories that none of them has\nread (seed %llu).\n",
            console_count(stories, s->n_stories), (unsigned long long)s->seed);
 }
 
-/* A text in lines of at most 78 columns, all but the first behind `indent` spaces. */
-static void print_wrapped(const char *text, size_t indent)
+static void print_section(const section *part, size_t number, const finding *f)
 {
-    size_t column = indent;
-
-    while (*text != '\0') {
-        size_t size = strcspn(text, " ");
-        if (text[size] == ' ' && text[size + 1] == '%') /* a number and its sign stay together */
-            size += 2 + strcspn(text + size + 2, " ");
-        if (column > indent && column + 1 + size > 78) {
-            printf("\n%*s", (int)indent, "");
-            column = indent;
-        }
-        column += (size_t)printf("%s%.*s", column > indent ? " " : "", (int)size, text);
-        text += size + (text[size] == ' ');
-    }
-    putchar('\n');
-}
-
-static void print_finding(const section *part, size_t number, const finding *f)
-{
-    size_t n = 0;
-
     printf("\n%zu. %s\n\n", number, part->title);
-    print_wrapped(part->claim, 0);
+    console_wrap(part->claim, 0);
     putchar('\n');
-    for (size_t i = 0; i < f->n_charts; i++)
-        chart_print(&f->charts[i]);
-    for (size_t i = 0; i < f->n_checks; i++) {
-        printf("  %-4s", f->checks[i].holds ? "yes" : "no");
-        print_wrapped(f->checks[i].text, 6);
-        n += f->checks[i].holds;
-    }
-    printf("\n  => %s: %zu of %zu hold.\n", verdict_name(finding_verdict(f)), n, f->n_checks);
+    finding_print(f);
 }
 
 static void json_member(const char *name, const char *value)
@@ -219,7 +191,7 @@ static bool run_sections(const settings *s, comparison *c, finding *f)
         if (s->json)
             print_json(&sections[i], f, n == 0);
         else
-            print_finding(&sections[i], i + 1, f);
+            print_section(&sections[i], i + 1, f);
         if (s->svg != NULL && !write_pictures(s->svg, f))
             return false;
         fflush(stdout);

@@ -16,7 +16,7 @@
 #define PROMPT                                                                                                         \
     "Anna and Tom were in the garden. It was night. They had a cat with them. Tom hid the ball behind the tree."
 
-enum { N_TOKENS = 90, WIDTH = 78, INDENT = 4, N_RUNS = 5, TEXT_ROOM = 8192 };
+enum { N_TOKENS = 90, INDENT = 4, N_RUNS = 5, TEXT_ROOM = 8192 };
 
 static const struct {
     const char *folder, *title;
@@ -28,7 +28,7 @@ static const struct {
     {"gpt", "GPT, a Transformer"},
 };
 
-/* The text so far. */
+/* The text so far, with a NUL behind it. */
 typedef struct page_of_text {
     char text[TEXT_ROOM];
     size_t size;
@@ -39,31 +39,19 @@ static bool collect(void *user, ink_token token, const char *text, size_t size)
     page_of_text *page = user;
 
     (void)token;
-    if (size > sizeof page->text - page->size)
+    if (size >= sizeof page->text - page->size)
         return false;
     memcpy(page->text + page->size, text, size);
     page->size += size;
+    page->text[page->size] = '\0';
     return true;
 }
 
-/* Prints words in lines of at most WIDTH columns. */
-static void print_wrapped(const char *text, size_t size)
+static void print_text(const char *text)
 {
-    size_t column = 0;
-
-    for (size_t i = 0; i < size;) {
-        size_t begin = i;
-        while (i < size && text[i] != ' ' && text[i] != '\n')
-            i++;
-        if (column > 0 && column + 1 + (i - begin) > WIDTH) {
-            putchar('\n');
-            column = 0;
-        }
-        if (i > begin)
-            column += (size_t)printf("%*s%.*s", column == 0 ? INDENT : 1, "", (int)(i - begin), text + begin);
-        i++; /* the space */
-    }
-    printf("\n\n");
+    printf("%*s", INDENT, "");
+    console_wrap(text, INDENT);
+    putchar('\n');
 }
 
 /* The same seed gives the same text every time; the time it takes is milliseconds, so the best of a few runs counts. */
@@ -93,7 +81,7 @@ static bool show(const language_model *lm, const char *title)
             collect(&page, -1, " ...", 4);
         printf("%-32s %10s parameters %15s tokens/s\n", title, console_parameters(parameters, lm->info->n_parameters),
                console_count(rate, (uint64_t)best));
-        print_wrapped(page.text, page.size);
+        print_text(page.text);
     }
     free(prompt);
     return done;
@@ -130,7 +118,7 @@ int main(int argc, char **argv)
     ctx = console_context(1, NULL);
     if (ctx != NULL) {
         printf("One prompt, five models, one thread (%s):\n\n", ink_context_kernel(ctx));
-        print_wrapped(PROMPT, sizeof PROMPT - 1);
+        print_text(PROMPT);
     }
     done = ctx != NULL && run(ctx);
     ink_context_free(ctx);

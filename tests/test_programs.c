@@ -13,13 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "process.h"
+#include "programs.h"
 
 #define PROMPT "Anna and Tom were in the garden."
 #define GENERATE PROGRAMS "/generate"
-
-/* run("x", "y") runs the program x with the argument y. */
-#define run(...) process_run(NULL, (const char *const[]){__VA_ARGS__, NULL}, NULL)
 
 static const char *const folders[] = {MODELS "/mlp", MODELS "/rnn", MODELS "/gru", MODELS "/lstm", MODELS "/gpt"};
 enum { N_FOLDERS = 5 };
@@ -30,109 +27,10 @@ static const char *const threads[] = {"1", "1", "1"};
 static const char *const threads[] = {"1", "2", "3"};
 #endif
 
-static size_t count(const char *text, const char *what)
-{
-    size_t n = 0;
-
-    for (const char *at = strstr(text, what); at != NULL; at = strstr(at + 1, what))
-        n++;
-    return n;
-}
-
-/* The text of a successful run, to be freed. */
-static char *output_of(process p)
-{
-    char *out = p.out;
-
-    if (p.code != 0)
-        fail_msg("exit code %d: %s", p.code, p.err);
-    p.out = NULL;
-    process_free(&p);
-    return out;
-}
-
-/* The program refused: exit code 1, nothing on stdout, one sentence with these words on stderr. */
-static void refused(process p, const char *words)
-{
-    if (p.code != 1 || p.out_size != 0 || count(p.err, "\n") != 1 || strstr(p.err, words) == NULL)
-        fail_msg("expected exit code 1 and one sentence with '%s', found code %d, '%s' and '%s'", words, p.code, p.out,
-                 p.err);
-    process_free(&p);
-}
-
-static double number_after(const char *text, const char *words)
-{
-    const char *at = strstr(text, words);
-
-    assert_non_null(at);
-    return strtod(at + strlen(words), NULL);
-}
-
-/* A folder for this test's files; removed with everything in it by forget(). */
-static char *fresh_folder(void)
-{
-    char *path = strdup("/tmp/inkling-test-XXXXXX");
-
-    assert_non_null(path);
-    assert_non_null(mkdtemp(path));
-    return path;
-}
-
-static void forget(char *folder)
-{
-    free(output_of(run("rm", "-r", folder)));
-    free(folder);
-}
-
-static char *join(const char *folder, const char *name)
-{
-    char *path = malloc(strlen(folder) + strlen(name) + 2);
-
-    assert_non_null(path);
-    sprintf(path, "%s/%s", folder, name);
-    return path;
-}
-
-static char *read_file(const char *folder, const char *name, size_t *size)
-{
-    char *path = join(folder, name), *bytes;
-    FILE *file = fopen(path, "rb");
-    struct stat status;
-
-    assert_non_null(file);
-    assert_int_equal(fstat(fileno(file), &status), 0);
-    *size = (size_t)status.st_size;
-    bytes = calloc(*size + 1, 1);
-    assert_non_null(bytes);
-    assert_int_equal(fread(bytes, 1, *size, file), *size);
-    fclose(file);
-    free(path);
-    return bytes;
-}
-
-static void write_file(const char *folder, const char *name, const char *bytes, size_t size)
-{
-    char *path = join(folder, name);
-    FILE *file = fopen(path, "wb");
-
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, size, file), size);
-    assert_int_equal(fclose(file), 0);
-    free(path);
-}
-
-static void copy_file(const char *from, const char *to, const char *name)
-{
-    size_t size;
-    char *bytes = read_file(from, name, &size);
-
-    write_file(to, name, bytes, size);
-    free(bytes);
-}
-
 static void helps(void **state)
 {
-    static const char *const names[] = {"generate", "score", "inspect", "mlp", "rnn", "transformer", "first_light"};
+    static const char *const names[] = {"generate", "score", "inspect", "mlp", "rnn", "transformer", "first_light",
+                                        "lookinside"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -154,6 +154,20 @@ verdict finding_verdict(const finding *f)
     return n == f->n_checks ? BORNE_OUT : PARTLY_BORNE_OUT;
 }
 
+void finding_print(const finding *f)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->n_charts; i++)
+        chart_print(&f->charts[i]);
+    for (size_t i = 0; i < f->n_checks; i++) {
+        printf("  %-4s", f->checks[i].holds ? "yes" : "no");
+        console_wrap(f->checks[i].text, 6);
+        n += f->checks[i].holds;
+    }
+    printf("\n  => %s: %zu of %zu hold.\n", verdict_name(finding_verdict(f)), n, f->n_checks);
+}
+
 const char *verdict_name(verdict v)
 {
     static const char *const names[] = {"borne out", "partly borne out", "not borne out"};

@@ -73,6 +73,9 @@ void finding_lines(chart *c);
 /* Notes whether a sentence holds of the numbers. */
 void finding_note(finding *f, bool holds, const char *format, ...) FINDING_FORMAT;
 
+/* To stdout: the charts, the checks, and the verdict. */
+void finding_print(const finding *f);
+
 typedef enum verdict { BORNE_OUT, PARTLY_BORNE_OUT, NOT_BORNE_OUT } verdict;
 
 verdict finding_verdict(const finding *f);

@@ -27,7 +27,7 @@ typedef struct contexts {
     double *bits[N_CONTEXTS]; /* [n] of the model being asked */
     stats_mean mean[N_FAMILIES][N_CONTEXTS];
     size_t stop[N_FAMILIES]; /* the context, in tokens, where the curve stops falling */
-    bool fell[N_FAMILIES];   /* it did fall, from one token to all of them */
+    bool fell[N_FAMILIES];   /* all the context there is leaves less than two thirds of what one token leaves */
 } contexts;
 
 static bool find_places(const comparison *c, contexts *x)
@@ -93,7 +93,7 @@ static void find_stop(size_t family, contexts *x)
             if (gains(x, a, b))
                 stop = a + 1;
     x->stop[family] = (size_t)1 << stop;
-    x->fell[family] = stop > 0;
+    x->fell[family] = stats_mean_of(&x->mean[family][LAST]) < 2.0 / 3 * stats_mean_of(&x->mean[family][0]);
 }
 
 /* What the shortest contexts cost would press all the rest together: the picture begins where some tokens are given. */
@@ -145,7 +145,7 @@ static void judge(const comparison *c, const contexts *x, finding *f)
                  "%.0f %%; they stop at %zu, %zu and %zu",
                  (size_t)1 << k, 100 * fmax(by[RNN], 0), 100 * by[GRU], 100 * by[LSTM], x->stop[RNN], x->stop[GRU],
                  x->stop[LSTM]);
-    finding_note(f, x->stop[GPT] > LONG && x->stop[RNN] <= LONG,
+    finding_note(f, x->fell[GPT] && x->stop[GPT] > LONG,
                  "the GPT's falls by %.0f %%, and still falls after %d tokens: it stops at %zu", 100 * by[GPT], LONG,
                  x->stop[GPT]);
     finding_note(f, x->fell[GPT] && gpt < least,

@@ -6,8 +6,7 @@
  * whether their number is even with the few layers it has (Hahn 2020). A model that only remembers "the opposite of
  * what was said" is right for one press and wrong for two, so even and odd numbers are judged apart.
  *
- * The stories are the generator's own about a switch, with more presses and fewer looks at the lamp than the models
- * have read.
+ * The stories are the generator's own about a switch.
  */
 #include <math.h>
 #include <stdio.h>
@@ -63,9 +62,6 @@ static bool ask_all(comparison *c, presses *x)
     bool done = tales != NULL && guesses != NULL;
 
     settings.switches = 100;
-    settings.filler = 8;
-    settings.echo = 2;
-    settings.change = 8;
     if (!done)
         console_complain("there is no memory for stories about a switch");
     for (size_t i = 0; done && i < c->n_stories; i += READER_BATCH) {

@@ -78,6 +78,24 @@ void console_progress(const char *format, ...)
     fflush(stderr);
 }
 
+void console_wrap(const char *text, size_t indent)
+{
+    size_t column = indent;
+
+    for (text += strspn(text, " \n"); *text != '\0'; text += strspn(text, " \n")) {
+        size_t size = strcspn(text, " \n");
+        if (text[size] == ' ' && text[size + 1] == '%') /* a number and its sign stay together */
+            size += 2 + strcspn(text + size + 2, " ");
+        if (column > indent && column + 1 + size > 78) {
+            printf("\n%*s", (int)indent, "");
+            column = indent;
+        }
+        column += (size_t)printf("%s%.*s", column > indent ? " " : "", (int)size, text);
+        text += size;
+    }
+    putchar('\n');
+}
+
 bool console_write(const char *text, size_t size)
 {
     bool done = fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0;
@@ -157,7 +175,7 @@ unsigned console_processors(void)
 {
     long n = 1;
 
-#if defined(_SC_NPROCESSORS_ONLN)
+#if defined(_SC_NPROCESSORS_ONLN) && !defined(INK_NO_THREADS)
     n = sysconf(_SC_NPROCESSORS_ONLN);
 #endif
     return n < 1 ? 1 : n > INK_MAX_THREADS ? INK_MAX_THREADS : (unsigned)n;

@@ -35,6 +35,9 @@ void console_progress(const char *format, ...) CONSOLE_FORMAT;
 /* Writes bytes to stdout at once. False if they did not get there: the reader has gone, the disk is full. */
 bool console_write(const char *text, size_t size);
 
+/* A text to stdout in lines of at most 78 columns, all but the first behind `indent` spaces; there the first begins. */
+void console_wrap(const char *text, size_t indent);
+
 /* True if all that was written to stdout has arrived. Called before a program ends. Says what is wrong, unless it is
    only that nobody reads any more. */
 bool console_finish(void);
@@ -50,7 +53,8 @@ bool console_interrupted(void);
 /* Seconds since some point in the past. */
 double console_seconds(void);
 
-/* How many processors there are to run threads on, as far as the system tells; at most INK_MAX_THREADS. */
+/* How many processors there are to run threads on, as far as the system tells, at most INK_MAX_THREADS; 1 in a build
+   without threads. */
 unsigned console_processors(void);
 
 /* A context with that many threads and that kernel (NULL: the best of this machine), or NULL with the sentence said. */

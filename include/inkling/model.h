@@ -43,7 +43,8 @@
  *                     (each [heads, rows, positions], one call for at most 32 rows of a sequence), "h.i.attn.heads",
  *                     "h.i.attn.out", "h.i.norm_2", "h.i.mlp.up" (gated: s(W_gate x) * W_up x, and behind it in each
  *                     row W_up x), "h.i.mlp.down", "h.i.out"
- *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates", "rnn.li.h", and "rnn.li.c" for the lstm
+ *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates" (gru and lstm: blocks r, z, n and i, f, g,
+ *                     o, after their functions), "rnn.li.h", and "rnn.li.c" for the lstm
  *   mlp               "embedding" (the windows); "mlp.layers.i.out"
  *   all               of the rows that are wanted, "norm_f" if there is a final norm, then "logits"
  */

@@ -1,0 +1,40 @@
+#!/bin/sh
+# pointers.sh SOURCE_DIR - what the pages point to is there: `path:function` names a function that this file defines,
+# `path` alone a file or a folder, and every link and picture a file beside the page.
+set -u
+cd "$1" || exit 1
+report=$(mktemp)
+trap 'rm -f "$report"' EXIT
+
+# defines FILE FUNCTION: a definition begins in the first column and ends in no semicolon.
+defines() {
+    awk -v name="$2" '
+        BEGIN { start = "^[A-Za-z_].*[ *]" name "\\(" }
+        $0 ~ start { head = $0 }
+        head != "" && /;/ { head = "" }
+        head != "" && /^{/ { found = 1; exit }
+        END { exit !found }' "$1"
+}
+
+for page in README.md examples/README.md examples/train/README.md; do
+    for pointer in $(grep -oE '`[A-Za-z0-9_./-]+\.[ch](:[a-z_0-9]+)?`' "$page" | tr -d '`' | sort -u); do
+        file=${pointer%%:*}
+        case $file in
+        src/* | include/* | examples/* | tests/*) ;;
+        *) continue ;; # the name of a file whose place the text has told
+        esac
+        if [ ! -f "$file" ]; then
+            echo "$page: there is no file $file"
+        elif [ "$file" != "$pointer" ] && ! defines "$file" "${pointer#*:}"; then
+            echo "$page: $file does not define ${pointer#*:}()"
+        fi
+    done >>"$report"
+    for link in $(grep -oE '\]\([^)#]+\)' "$page" | sed 's/^](//; s/)$//' | grep -v '^https*:' | sort -u); do
+        [ -e "$(dirname "$page")/$link" ] || echo "$page: there is nothing at $link"
+    done >>"$report"
+done
+if [ -s "$report" ]; then
+    cat "$report"
+    exit 1
+fi
+echo "pointers: all files and functions the pages name are there"

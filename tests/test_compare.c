@@ -1,0 +1,107 @@
+/*
+ * test_compare.c - the program compare: the same figures everywhere, pages and pictures. Its verdicts are the subject
+ * of test_verdicts.c.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "testing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "programs.h"
+
+#define COMPARE PROGRAMS "/compare"
+
+/* ---- figures ---------------------------------------------------------------------------------------------------- */
+
+/* Every kernel but the portable one, which takes its time, on a few stories; the portable one on two. */
+static void figures_do_not_depend_on_the_machine(void **state)
+{
+    static const char *const sections = "learned,context,memory,influence,switch,position";
+    char *best = output_of(run(COMPARE, "--json", "--stories", "6", "--only", sections));
+    char *two = output_of(run(COMPARE, "--json", "--stories", "2", "--only", "learned"));
+
+    (void)state;
+    for (size_t i = 0; ink_kernel_name(i) != NULL; i++) {
+        bool slow = strcmp(ink_kernel_name(i), "portable") == 0;
+        char *json = output_of(run(COMPARE, "--json", "--stories", slow ? "2" : "6", "--kernel", ink_kernel_name(i),
+                                   "--only", slow ? "learned" : sections));
+        assert_string_equal(json, slow ? two : best);
+        free(json);
+    }
+    free(two);
+    free(best);
+}
+
+static void seeds_are_heeded(void **state)
+{
+    char *one = output_of(run(COMPARE, "--json", "--stories", "4", "--only", "learned"));
+    char *two = output_of(run(COMPARE, "--json", "--stories", "4", "--only", "learned", "--seed", "2"));
+
+    (void)state;
+    assert_string_not_equal(one + strlen("{\"seed\": 1"), two + strlen("{\"seed\": 1"));
+    free(one);
+    free(two);
+}
+
+/* ---- the program ------------------------------------------------------------------------------------------------ */
+
+/* In a terminal of 80 columns nothing is broken, and nobody who does not look is shown progress. */
+static void pages_are_80_columns_wide(void **state)
+{
+    process p = run(COMPARE, "--stories", "6", "--threads", "1");
+
+    (void)state;
+    assert_int_equal(p.code, 0);
+    assert_int_equal(p.err_size, 0);
+    assert_int_equal(count(p.out, "\n  => "), 8);
+    for (char *line = p.out, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
+        if (end - line > 80 || (end > line && end[-1] == ' '))
+            fail_msg("a line of %d columns: %.*s", (int)(end - line), (int)(end - line), line);
+    process_free(&p);
+}
+
+static void pictures_are_written(void **state)
+{
+    char *folder = fresh_folder();
+
+    (void)state;
+    free(output_of(run(COMPARE, "--stories", "4", "--only", "memory", "--svg", folder)));
+    static const char *const names[] = {"memory.svg", "memory-probability.svg", "memory-places.svg"};
+    for (size_t i = 0; i < 3; i++) {
+        size_t size;
+        char *svg = read_file(folder, names[i], &size);
+        assert_memory_equal(svg, "<svg ", 5);
+        assert_non_null(strstr(svg, ">LSTM</text>"));
+        assert_string_equal(svg + size - 7, "</svg>\n");
+        free(svg);
+    }
+    forget(folder);
+}
+
+static void mistakes_are_answered(void **state)
+{
+    (void)state;
+    refused(run(COMPARE, "x"), "one argument too many");
+    refused(run(COMPARE, "--only", "memories"), "--only expects names of sections, such as 'learned,context'");
+    refused(run(COMPARE, "--stories", "1"), "--stories expects a whole number from 2");
+    refused(run("env", "INKLING_MODELS=/none", COMPARE), "/none/mlp");
+    process p = run(COMPARE, "--stories", "2", "--only", "learned", "--svg", "/none");
+    assert_int_equal(p.code, 1);
+    assert_non_null(strstr(p.err, "/none/learned.svg cannot be written"));
+    process_free(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(figures_do_not_depend_on_the_machine),
+        cmocka_unit_test(seeds_are_heeded),
+        cmocka_unit_test(pages_are_80_columns_wide),
+        cmocka_unit_test(pictures_are_written),
+        cmocka_unit_test(mistakes_are_answered),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

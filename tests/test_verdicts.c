@@ -1,0 +1,153 @@
+/*
+ * test_verdicts.c - what compare concludes: the same for any stories, and something else for models that have learned
+ * nothing. It reads as few stories as that takes; verdicts that depend on times are left out.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "testing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/stat.h>
+
+#include "compare.h"
+#include "programs.h"
+#include "random.h"
+
+#define COMPARE PROGRAMS "/compare"
+
+/* The value of the next member of this name after `at`, up to its closing quote. */
+static char *value_of(const char *at, const char *name)
+{
+    const char *found = strstr(at, name);
+
+    assert_non_null(found);
+    found += strlen(name);
+    return strndup(found, strcspn(found, "\""));
+}
+
+/* The verdict on a section, from what --json printed. */
+static char *verdict_on(const char *json, const char *part)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "\"name\": \"%s\", \"timed\"", part);
+    const char *at = strstr(json, name);
+    assert_non_null(at);
+    return value_of(at, "\"verdict\": \"");
+}
+
+static void any_seed_gives_the_same_verdicts(void **state)
+{
+    static const char *const names[] = {"learned", "memory", "switch", "position"};
+    enum { N = sizeof names / sizeof *names };
+    char *first[N] = {NULL};
+
+    (void)state;
+    for (int seed = 1; seed <= 5; seed++) {
+        char text[8];
+        snprintf(text, sizeof text, "%d", seed);
+        char *json = output_of(run(COMPARE, "--json", "--stories", "100", "--seed", text, "--only",
+                                   "learned,memory,switch,position"));
+        for (size_t i = 0; i < N; i++) {
+            char *found = verdict_on(json, names[i]);
+            if (first[i] == NULL)
+                first[i] = strdup(found);
+            if (strcmp(found, first[i]) != 0)
+                fail_msg("%s: %s with seed 1, %s with seed %d", names[i], first[i], found, seed);
+            free(found);
+        }
+        free(json);
+    }
+    for (size_t i = 0; i < N; i++)
+        free(first[i]);
+}
+
+/* ---- models that have learned nothing --------------------------------------------------------------------------- */
+
+/* Exchanges the elements of each tensor for one another, all of two bytes (bf16), at random. */
+static void shuffle(char *file, const ink_weights *weights, uint64_t *random)
+{
+    for (size_t i = 0; i < ink_weights_count(weights); i++) {
+        const ink_weight *w = ink_weights_at(weights, i);
+        assert_int_equal(w->type, INK_BF16);
+        char *at = file + w->offset, spare[2];
+        for (uint64_t n = w->size / 2; n > 1; n--) {
+            char *a = at + 2 * (n - 1), *b = at + 2 * random_below(random, n);
+            memcpy(spare, a, 2);
+            memcpy(a, b, 2);
+            memcpy(b, spare, 2);
+        }
+    }
+}
+
+static void copy_shuffled(const char *from, const char *to, uint64_t *random)
+{
+    static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json"};
+    ink_context *ctx = test_context(1);
+    ink_weights *weights;
+    size_t size;
+    char *bytes = read_file(from, "model.safetensors", &size), *path = join(from, "model.safetensors");
+
+    assert_int_equal(mkdir(to, 0700), 0);
+    for (size_t i = 0; i < 3; i++)
+        copy_file(from, to, files[i]);
+    assert_ok(ctx, ink_weights_open(ctx, path, &weights));
+    shuffle(bytes, weights, random);
+    write_file(to, "model.safetensors", bytes, size);
+    ink_weights_free(weights);
+    ink_context_free(ctx);
+    free(path);
+    free(bytes);
+}
+
+static void shuffled_weights_turn_the_verdicts(void **state)
+{
+    char *folder = fresh_folder(), variable[128];
+    uint64_t random = 1;
+
+    (void)state;
+    for (size_t i = 0; i < N_FAMILIES; i++) {
+        char *from = join(MODELS, families[i].folder), *to = join(folder, families[i].folder);
+        copy_shuffled(from, to, &random);
+        free(from);
+        free(to);
+    }
+    snprintf(variable, sizeof variable, "INKLING_MODELS=%s", folder);
+    char *json = output_of(run("env", variable, COMPARE, "--json", "--stories", "60", "--only",
+                               "learned,context,memory,influence,switch,position"));
+    static const char *const names[] = {"learned", "context", "memory", "switch", "position"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *found = verdict_on(json, names[i]);
+        if (strcmp(found, "not borne out") != 0)
+            fail_msg("%s is %s by models that know nothing", names[i], found);
+        free(found);
+    }
+    /* That an MLP sees its window and no further is true of any weights. */
+    char *found = verdict_on(json, "influence");
+    assert_string_not_equal(found, "borne out");
+    free(found);
+    free(json);
+
+    /* And with the weights as they are the same stories give other verdicts. */
+    json = output_of(run(COMPARE, "--json", "--stories", "60", "--only", "learned,memory,position"));
+    static const char *const turned[] = {"learned", "memory", "position"};
+    for (size_t i = 0; i < 3; i++) {
+        found = verdict_on(json, turned[i]);
+        assert_string_not_equal(found, "not borne out");
+        free(found);
+    }
+    free(json);
+    forget(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_seed_gives_the_same_verdicts),
+        cmocka_unit_test(shuffled_weights_turn_the_verdicts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
