@@ -1,0 +1,123 @@
+/* programs.c - see programs.h. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "programs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/stat.h>
+
+#include "testing.h"
+
+int find_programs(const char *folder)
+{
+    const char *path = getenv("PATH");
+    char *more = path != NULL ? malloc(strlen(path) + strlen(folder) + 2) : NULL;
+
+    if (more == NULL)
+        return -1;
+    sprintf(more, "%s:%s", folder, path);
+    if (setenv("PATH", more, 1) != 0 || unsetenv("INKLING_MODELS") != 0)
+        return -1;
+    free(more);
+    return 0;
+}
+
+size_t count_of(const char *text, const char *what)
+{
+    size_t n = 0;
+
+    for (const char *at = strstr(text, what); at != NULL; at = strstr(at + 1, what))
+        n++;
+    return n;
+}
+
+char *output_of(process p)
+{
+    char *out = p.out;
+
+    if (p.code != 0)
+        fail_msg("exit code %d: %s", p.code, p.err);
+    p.out = NULL;
+    process_free(&p);
+    return out;
+}
+
+void refused(process p, const char *words)
+{
+    if (p.code != 1 || p.out_size != 0 || count_of(p.err, "\n") != 1 || strstr(p.err, words) == NULL)
+        fail_msg("expected exit code 1 and one sentence with '%s', found code %d, '%s' and '%s'", words, p.code, p.out,
+                 p.err);
+    process_free(&p);
+}
+
+double number_after(const char *text, const char *words)
+{
+    const char *at = strstr(text, words);
+
+    assert_non_null(at);
+    return strtod(at + strlen(words), NULL);
+}
+
+char *fresh_folder(void)
+{
+    char *path = strdup("/tmp/inkling-test-XXXXXX");
+
+    assert_non_null(path);
+    assert_non_null(mkdtemp(path));
+    return path;
+}
+
+void forget(char *folder)
+{
+    free(output_of(run("rm", "-r", folder)));
+    free(folder);
+}
+
+char *join_path(const char *folder, const char *name)
+{
+    char *path = malloc(strlen(folder) + strlen(name) + 2);
+
+    assert_non_null(path);
+    sprintf(path, "%s/%s", folder, name);
+    return path;
+}
+
+char *read_file(const char *folder, const char *name, size_t *size)
+{
+    char *path = join_path(folder, name), *bytes;
+    FILE *file = fopen(path, "rb");
+    struct stat status;
+
+    assert_non_null(file);
+    assert_int_equal(fstat(fileno(file), &status), 0);
+    *size = (size_t)status.st_size;
+    bytes = calloc(*size + 1, 1);
+    assert_non_null(bytes);
+    assert_int_equal(fread(bytes, 1, *size, file), *size);
+    fclose(file);
+    free(path);
+    return bytes;
+}
+
+void write_file(const char *folder, const char *name, const char *bytes, size_t size)
+{
+    char *path = join_path(folder, name);
+    FILE *file = fopen(path, "wb");
+
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+    free(path);
+}
+
+void copy_file(const char *from, const char *to, const char *name)
+{
+    size_t size;
+    char *bytes = read_file(from, name, &size);
+
+    write_file(to, name, bytes, size);
+    free(bytes);
+}
