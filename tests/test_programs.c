@@ -19,8 +19,8 @@ enum { N_FOLDERS = 5 };
 
 static void helps(void **state)
 {
-    static const char *const names[] = {"generate", "chat", "score",       "inspect",
-                                        "mlp",      "rnn",  "transformer", "first_light"};
+    static const char *const names[] = {"generate", "chat", "embed", "classify",    "fill",       "score",
+                                        "inspect",  "mlp",  "rnn",   "transformer", "first_light"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
