@@ -205,7 +205,8 @@ static bool inspect_folder(ink_context *ctx, const settings *s)
     size_t capacity = 0, state_size = 0;
     bool done = false;
 
-    if (load_model(ctx, s->path, &model) == INK_OK && ink_weights_open_folder(ctx, &folder, &weights) == INK_OK) {
+    if (load_model(ctx, s->path, INK_POOLING_NONE, &model) == INK_OK &&
+        ink_weights_open_folder(ctx, &folder, &weights) == INK_OK) {
         capacity = s->context > 0 ? (size_t)s->context : ink_model_get_info(model)->context_length;
         done = ink_model_get_encoder(model) != NULL ||
                ink_state_size(ctx, model, capacity, &state_size) == INK_OK;

@@ -14,17 +14,33 @@
 enum { MAX_MESSAGES = 8, MAX_IDS = 1024 };
 
 static const char *const folders[] = {
-    "chatml",    "qwen2",     "qwen2.5",       "qwen3",            "smollm2",      "llama-3",
-    "llama-3.1", "llama-3.2", "bytes-llama-2", "bytes-mistral-v1", "bytes-zephyr",
+    "chatml",    "qwen2",            "qwen2.5",      "qwen3",         "smollm2",      "llama-3",
+    "llama-3.1",     "llama-3.2",        "llama-2",      "mistral-v0",    "mistral-v1",   "mistral-v3",
+    "zephyr",        "bytes-llama-2",    "bytes-zephyr", "first-llama-2", "first-zephyr", "bytes-mistral-v1",
 };
 enum { N_FOLDERS = sizeof folders / sizeof *folders };
 
+/* Many templates share a tokenizer: a source that finds tokenizer.json in another folder than the rest. */
+typedef struct shared_source {
+    ink_source rest, tokenizer;
+    char rest_path[256], tokenizer_path[256];
+} shared_source;
+
+static ink_result shared_open(void *user, const char *name, void **file, uint64_t *size)
+{
+    shared_source *s = user;
+    const ink_source *source = strcmp(name, "tokenizer.json") == 0 ? &s->tokenizer : &s->rest;
+
+    return source->open(source->user, name, file, size);
+}
+
 /* A folder of fixtures/chat, opened: tokenizer, template and what is expected. */
 typedef struct folder {
+    shared_source shared;
+    ink_source source;
     ink_context *ctx;
     ink_arena arena;
     ink_json_document json;
-    char path[256];
     ink_tokenizer *tokenizer;
     ink_chat *chat;
     ink_json cases; /* the array */
@@ -40,19 +56,26 @@ static ink_json member(const folder *f, ink_json object, const char *key)
 
 static void folder_open(folder *f, const char *name, const ink_chat_options *options)
 {
-    ink_source source;
-    char path[256];
+    ink_chat_options chat = {0};
 
     memset(f, 0, sizeof *f);
     f->ctx = test_context(1);
     ink_arena_grow(&f->arena, &f->ctx->allocator);
-    snprintf(f->path, sizeof f->path, FIXTURES "/chat/%s", name);
-    source = ink_source_folder(f->path);
-    assert_ok(f->ctx, ink_json_open(f->ctx, &f->arena, &source, "cases.json", 1 << 20, &f->json));
-    snprintf(path, sizeof path, FIXTURES "/chat/%s", f->json.nodes[member(f, 0, "tokenizer")].string);
+    snprintf(f->shared.rest_path, sizeof f->shared.rest_path, FIXTURES "/chat/%s", name);
+    f->shared.rest = f->source = ink_source_folder(f->shared.rest_path);
+    assert_ok(f->ctx, ink_json_open(f->ctx, &f->arena, &f->source, "cases.json", 1 << 20, &f->json));
+    snprintf(f->shared.tokenizer_path, sizeof f->shared.tokenizer_path, FIXTURES "/chat/%s",
+             f->json.nodes[member(f, 0, "tokenizer")].string);
+    f->shared.tokenizer = ink_source_folder(f->shared.tokenizer_path);
+    f->source.open = shared_open; /* reading and closing are those of any folder */
+    f->source.user = &f->shared;
     f->cases = member(f, 0, "cases");
-    assert_ok(f->ctx, ink_tokenizer_open(f->ctx, path, &f->tokenizer));
-    assert_ok(f->ctx, ink_chat_open(f->ctx, f->path, f->tokenizer, options, &f->chat));
+    if (options != NULL)
+        chat = *options;
+    chat.source = &f->source;
+    assert_ok(f->ctx, ink_tokenizer_open_source(f->ctx, &f->source, &f->tokenizer));
+    assert_ok(f->ctx, ink_chat_open(f->ctx, NULL, f->tokenizer, &chat, &f->chat));
+    assert_string_equal(ink_context_error(f->ctx), ""); /* files that need not be there leave no sentence */
 }
 
 static void folder_close(folder *f)
@@ -117,7 +140,7 @@ static void same_ids(const folder *f, size_t index, const ink_token *found, size
         return;
     print_ids("expected", expected, n_expected);
     print_ids("found   ", found, n_found);
-    fail_msg("%s, case %zu", f->path, index);
+    fail_msg("%s, case %zu", f->shared.rest_path, index);
 }
 
 /* All cases of a variant in one call each, as apply_chat_template does it. */
@@ -273,7 +296,7 @@ static void check_spelled(const folder *f, const char *spelled, const ink_token 
         first_message(f, text, ids, &n);
         n_controls = controls_of(f, ids, n, controls);
         if (n_controls != n_expected || memcmp(controls, expected, n_expected * sizeof *expected) != 0)
-            fail_msg("%s: the text '%s' becomes a control token", f->path, text);
+            fail_msg("%s: the text '%s' becomes a control token", f->shared.rest_path, text);
     }
 }
 
@@ -320,17 +343,25 @@ static const char treacherous[] =
     "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{%s\"<e\":1000,\"<en\":1001,"
     "\"<end\":1002,\"<end>\":5},\"merges\":[\"< e\",\"<e n\",\"<en d\",\"<end >\"]}}";
 
-/* Writes the tokenizer.json above, with a token for each byte ("b" is spelled as GPT-2 spells it). */
-static void write_treacherous(char *text, size_t size)
+/* Opens the tokenizer above, with a token for each byte (spelled as GPT-2 spells it), beside these settings. */
+static void open_treacherous(folder *f, const char *settings)
 {
+    static char text[1 << 14];
     char bytes[8192] = "";
+    ink_memory_file files[] = {{"tokenizer.json", text, 0}, {"tokenizer_config.json", settings, strlen(settings)}};
+    ink_memory_files all = {files, 2};
+    ink_source source = ink_source_memory(&all);
 
     for (unsigned byte = 0, id = 10, next = 256; byte < 256; byte++, id++) {
         bool as_it_is = (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
         unsigned code = as_it_is ? byte : next++;
         snprintf(bytes + strlen(bytes), sizeof bytes - strlen(bytes), "\"\\u%04x\":%u,", code, id);
     }
-    snprintf(text, size, treacherous, bytes);
+    snprintf(text, sizeof text, treacherous, bytes);
+    files[0].size = strlen(text);
+    memset(f, 0, sizeof *f);
+    f->ctx = test_context(1);
+    assert_ok(f->ctx, ink_tokenizer_open_source(f->ctx, &source, &f->tokenizer));
 }
 
 /* A chat from files in memory and the tokenizer of chat/bytes. */
@@ -466,10 +497,6 @@ static void formats_that_are_asked_for(void **state)
     assert_ok(f.ctx, open_memory(&f, settings_with(room, sizeof room, "unknown"), NULL, NULL, &asked, &chat));
     assert_string_equal(ink_chat_format(chat), "llama-3");
     ink_chat_free(chat);
-    assert_fails(f.ctx, open_memory(&f, NULL, NULL, NULL, &asked, &chat), INK_ERROR_MISMATCH,
-                 "chat format llama-3 needs the token BOS, and the tokenizer has none");
-    asked.format = "zephyr";
-    assert_fails(f.ctx, open_memory(&f, NULL, NULL, NULL, &asked, &chat), INK_ERROR_MISMATCH, "needs the token EOS");
     asked.format = "mistral-v3";
     assert_fails(f.ctx, open_memory(&f, settings_with(room, sizeof room, "unknown"), NULL, NULL, &asked, &chat),
                  INK_ERROR_MISMATCH, "needs the token [INST]");
@@ -480,6 +507,15 @@ static void formats_that_are_asked_for(void **state)
         assert_non_null(ink_chat_format_name(i));
     assert_null(ink_chat_format_name(7));
     folder_close(&f);
+
+    open_treacherous(&f, "{}"); /* a tokenizer without control tokens of its own */
+    asked.format = "mistral-v1";
+    assert_fails(f.ctx, open_memory(&f, NULL, NULL, NULL, &asked, &chat), INK_ERROR_MISMATCH,
+                 "chat format mistral-v1 needs the token BOS, and the tokenizer has none");
+    asked.format = "zephyr";
+    assert_fails(f.ctx, open_memory(&f, NULL, NULL, NULL, &asked, &chat), INK_ERROR_MISMATCH, "needs the token EOS");
+    ink_tokenizer_free(f.tokenizer);
+    ink_context_free(f.ctx);
 }
 
 /* ---- messages --------------------------------------------------------------------------------------------------- */
@@ -536,12 +572,8 @@ static void orders_that_have_no_place(void **state)
 /* A vocabulary in which merges make a control token: there the text is refused, since it cannot be told apart. */
 static void what_cannot_be_told_apart_is_refused(void **state)
 {
-    static char text[1 << 14];
-    ink_memory_file file = {"tokenizer.json", text, 0};
-    ink_memory_files files = {&file, 1};
-    ink_source source = ink_source_memory(&files);
     ink_chat_options asked = {.format = "zephyr"};
-    folder f = {.ctx = test_context(1)};
+    folder f;
     ink_chat *chat = NULL;
     ink_conversation at = {0};
     ink_message good = {INK_ROLE_USER, "an <end", 7}, bad = {INK_ROLE_USER, "an <end>", 8};
@@ -549,10 +581,8 @@ static void what_cannot_be_told_apart_is_refused(void **state)
     size_t n;
 
     (void)state;
-    write_treacherous(text, sizeof text);
-    file.size = strlen(text);
-    assert_ok(f.ctx, ink_tokenizer_open_source(f.ctx, &source, &f.tokenizer));
-    assert_ok(f.ctx, open_memory(&f, "{\"eos_token\": \"<end>\"}", NULL, NULL, &asked, &chat));
+    open_treacherous(&f, "{\"eos_token\": \"<end>\"}");
+    assert_ok(f.ctx, open_memory(&f, NULL, NULL, NULL, &asked, &chat));
     assert_fails(f.ctx, ink_chat_encode(f.ctx, chat, &at, &bad, 1, true, ids, MAX_IDS, &n), INK_ERROR_MISMATCH,
                  "a message holds the text '<end>', which this tokenizer cannot tell from its control token");
     assert_int_equal(at.n_messages, 0);

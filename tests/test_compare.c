@@ -56,7 +56,7 @@ static void pages_are_80_columns_wide(void **state)
     (void)state;
     assert_int_equal(p.code, 0);
     assert_int_equal(p.err_size, 0);
-    assert_int_equal(count(p.out, "\n  => "), 8);
+    assert_int_equal(count_of(p.out, "\n  => "), 8);
     for (char *line = p.out, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
         if (end - line > 80 || (end > line && end[-1] == ' '))
             fail_msg("a line of %d columns: %.*s", (int)(end - line), (int)(end - line), line);

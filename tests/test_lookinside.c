@@ -115,7 +115,7 @@ static void attention_is_the_models(void **state)
                 fail_msg("token %zu, position %zu: %.*s", t, i, (int)r.n, row);
         assert_int_equal(row[r.n], '|');
     }
-    assert_int_equal(count(out, "head "), s->dim[0]);
+    assert_int_equal(count_of(out, "head "), s->dim[0]);
     close_run(&r);
     free(s);
     free(out);
@@ -195,9 +195,9 @@ static void maps_are_pictures(void **state)
     assert_in_range(fread(svg, 1, 19999, file), 1, 19998);
     fclose(file);
     assert_non_null(strstr(svg, "t &amp; u</text>"));
-    assert_int_equal(count(svg, ">&lt;x&gt;</text>"), 5 + 2); /* a column of each panel, a row of each line of them */
-    assert_int_equal(count(svg, "<rect"), 1 + 5 + 3 + 1 + 10); /* page, frames, cells, frame and cells of the scale */
-    assert_int_equal(count(svg, "<text"), count(svg, "</text>"));
+    assert_int_equal(count_of(svg, ">&lt;x&gt;</text>"), 5 + 2); /* a column of each panel, a row of each line of them */
+    assert_int_equal(count_of(svg, "<rect"), 1 + 5 + 3 + 1 + 10); /* page, frames, cells, frame and cells of the scale */
+    assert_int_equal(count_of(svg, "<text"), count_of(svg, "</text>"));
     free(svg);
 }
 
@@ -209,7 +209,7 @@ static void pictures_are_written(void **state)
     (void)state;
     free(output_of(run(LOOKINSIDE, MODELS "/gpt", "Anna and Tom", "--svg", folder)));
     char *svg = read_file(folder, "h.1.attn.weights.svg", &size);
-    assert_int_equal(count(svg, ">Anna</text>"), 4 + 1);
+    assert_int_equal(count_of(svg, ">Anna</text>"), 4 + 1);
     free(svg);
     forget(folder);
 }

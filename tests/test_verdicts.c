@@ -89,7 +89,7 @@ static void copy_shuffled(const char *from, const char *to, uint64_t *random)
     ink_context *ctx = test_context(1);
     ink_weights *weights;
     size_t size;
-    char *bytes = read_file(from, "model.safetensors", &size), *path = join(from, "model.safetensors");
+    char *bytes = read_file(from, "model.safetensors", &size), *path = join_path(from, "model.safetensors");
 
     assert_int_equal(mkdir(to, 0700), 0);
     for (size_t i = 0; i < 3; i++)
@@ -110,7 +110,7 @@ static void shuffled_weights_turn_the_verdicts(void **state)
 
     (void)state;
     for (size_t i = 0; i < N_FAMILIES; i++) {
-        char *from = join(MODELS, families[i].folder), *to = join(folder, families[i].folder);
+        char *from = join_path(MODELS, families[i].folder), *to = join_path(folder, families[i].folder);
         copy_shuffled(from, to, &random);
         free(from);
         free(to);

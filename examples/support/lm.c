@@ -31,14 +31,35 @@ static double rate(size_t n, double seconds)
     return seconds > 0 ? (double)n / seconds : 0;
 }
 
-bool lm_open(language_model *lm, ink_context *ctx, const char *folder)
+static bool open_folder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling)
 {
     *lm = (language_model){.ctx = ctx, .folder = folder};
-    if (!ok(lm, load_model(ctx, folder, &lm->model)) ||
+    if (!ok(lm, load_model(ctx, folder, pooling, &lm->model)) ||
         !ok(lm, ink_tokenizer_open(ctx, folder, &lm->tokenizer)))
         return false;
     lm->info = ink_model_get_info(lm->model);
     return true;
+}
+
+bool lm_open(language_model *lm, ink_context *ctx, const char *folder)
+{
+    if (!open_folder(lm, ctx, folder, INK_POOLING_NONE))
+        return false;
+    if (ink_model_get_encoder(lm->model) == NULL)
+        return true;
+    console_complain("%s: a %s is an encoder and continues no texts; embed, classify and fill are for it", folder,
+                     lm->info->kind);
+    return false;
+}
+
+bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling)
+{
+    if (!open_folder(lm, ctx, folder, pooling))
+        return false;
+    if (ink_model_get_encoder(lm->model) != NULL)
+        return true;
+    console_complain("%s: a %s is no encoder; generate continues texts with it", folder, lm->info->kind);
+    return false;
 }
 
 void lm_close(language_model *lm)

@@ -19,8 +19,11 @@ typedef struct language_model {
     const ink_model_info *info;
 } language_model;
 
-/* lm_close() is due also after a failure. */
+/* Opens a model that continues texts. lm_close() is due also after a failure. */
 bool lm_open(language_model *lm, ink_context *ctx, const char *folder);
+
+/* The same for an encoder; `pooling` is for folders that do not say how the rows of a text become one vector. */
+bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling);
 void lm_close(language_model *lm);
 
 /* The ids of a text, to be freed with free(). `flags` as for ink_tokenizer_encode(). */

@@ -33,10 +33,10 @@ static bool draw(void *user, uint64_t done, uint64_t total)
     return true;
 }
 
-ink_result load_model(ink_context *ctx, const char *folder, ink_model **model)
+ink_result load_model(ink_context *ctx, const char *folder, ink_pooling pooling, ink_model **model)
 {
     bar b = {.next = console_seconds() + PATIENCE};
-    ink_model_options options = {.progress = draw, .progress_user = &b};
+    ink_model_options options = {.pooling = pooling, .progress = draw, .progress_user = &b};
     ink_result result = ink_model_open(ctx, folder, &options, model);
 
     if (b.drawn)

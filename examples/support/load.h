@@ -7,6 +7,6 @@
 #include <inkling.h>
 
 /* ink_model_open() with a bar on stderr, if that is a terminal and loading takes longer than half a second. */
-ink_result load_model(ink_context *ctx, const char *folder, ink_model **model);
+ink_result load_model(ink_context *ctx, const char *folder, ink_pooling pooling, ink_model **model);
 
 #endif

@@ -7,6 +7,7 @@
  *                            still to be closed, tokens, bytes of the state
  *     tokens                 4 bytes each, the lowest first
  *     state                  what ink_state_save() writes
+ *     sum                    8 bytes, the lowest first: FNV-1a of all before it
  */
 #include "talk.h"
 
@@ -20,7 +21,7 @@
 
 static const char magic[16] = "inkling talk 1\n";
 
-enum { HEAD = 16, N_NUMBERS = 5, FIXED = 2 * HEAD + 8 * N_NUMBERS };
+enum { HEAD = 16, N_NUMBERS = 5, SUM = 8, FIXED = 2 * HEAD + 8 * N_NUMBERS };
 
 static void put(unsigned char *to, uint64_t value, size_t size)
 {
@@ -37,6 +38,16 @@ static uint64_t get(const unsigned char *from, size_t size)
     return value;
 }
 
+/* FNV-1a (Fowler, Noll, Vo): h = (h ^ byte) p for each byte, p = 2^40 + 2^8 + 0xb3. */
+static uint64_t sum_of(const unsigned char *bytes, size_t size)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < size; i++)
+        h = (h ^ bytes[i]) * 0x100000001b3u;
+    return h;
+}
+
 /* ---- save ------------------------------------------------------------------------------------------------------- */
 
 /* The bytes of the file, to be freed. */
@@ -47,7 +58,7 @@ static unsigned char *write_bytes(const talk *t, size_t *size)
 
     ink_state_save(ctx, t->state, NULL, 0, &state_size); /* asks for the size */
     const uint64_t numbers[N_NUMBERS] = {t->at.n_messages, t->at.last, t->at.answering, t->n_heard, state_size};
-    *size = FIXED + 4 * t->n_heard + state_size;
+    *size = FIXED + 4 * t->n_heard + state_size + SUM;
     unsigned char *bytes = calloc(*size, 1), *at = bytes;
     if (bytes == NULL) {
         console_complain("there is no memory for %zu bytes", *size);
@@ -60,8 +71,10 @@ static unsigned char *write_bytes(const talk *t, size_t *size)
         put(at, numbers[i], 8);
     for (size_t i = 0; i < t->n_heard; i++, at += 4)
         put(at, (uint64_t)t->heard[i], 4);
-    if (ink_state_save(ctx, t->state, at, state_size, &state_size) == INK_OK)
+    if (ink_state_save(ctx, t->state, at, state_size, &state_size) == INK_OK) {
+        put(at + state_size, sum_of(bytes, *size - SUM), SUM);
         return bytes;
+    }
     console_complain("%s", ink_context_error(ctx));
     free(bytes);
     return NULL;
@@ -118,7 +131,7 @@ static bool check(const talk *t, const char *path, const unsigned char *bytes, s
 {
     char format[HEAD + 1] = {0}, shown[HEAD + 1];
 
-    if (size < FIXED || memcmp(bytes, magic, HEAD) != 0) {
+    if (size < FIXED + SUM || memcmp(bytes, magic, HEAD) != 0) {
         console_complain("%s: is no conversation that /save has written", path);
         return false;
     }
@@ -130,9 +143,10 @@ static bool check(const talk *t, const char *path, const unsigned char *bytes, s
     }
     for (size_t i = 0; i < N_NUMBERS; i++)
         numbers[i] = get(bytes + 2 * HEAD + 8 * i, 8);
-    size -= FIXED;
-    if (numbers[1] > INK_ROLE_ASSISTANT || numbers[2] > 1 || numbers[3] > size / 4 || numbers[0] > size ||
-        numbers[4] != size - 4 * numbers[3]) {
+    uint64_t sum = sum_of(bytes, size - SUM);
+    size -= FIXED + SUM;
+    if (sum != get(bytes + FIXED + size, SUM) || numbers[1] > INK_ROLE_ASSISTANT || numbers[2] > 1 ||
+        numbers[3] > size / 4 || numbers[4] != size - 4 * numbers[3]) {
         console_complain("%s: the file is damaged", path);
         return false;
     }

@@ -97,8 +97,8 @@ ink_context *ink_context_create(const ink_context_options *options);
    fine. */
 void ink_context_free(ink_context *ctx);
 
-/* The last error of this context as one sentence without a newline; "" when there was none. Valid until the next call
-   with this context. */
+/* The last error of this context as one sentence without a newline; "" when there was none, or an object has been made
+   since. Valid until the next call with this context. */
 const char *ink_context_error(const ink_context *ctx);
 
 /* The kernel this context uses ("avx512"), and the number of threads a call may use (at least 1). */

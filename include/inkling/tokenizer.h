@@ -72,6 +72,8 @@ enum {
     INK_ENCODE_PLAIN = 0,    /* the text and nothing else; added tokens in it are ordinary text */
     INK_ENCODE_ADDED = 1,    /* added tokens in the text are recognised */
     INK_ENCODE_TEMPLATE = 2, /* the tokens the template puts around a text (BOS, EOS) are added */
+    INK_ENCODE_CONTINUE = 4, /* the text goes on behind another: it gets no space that only the beginning of a whole
+                                text gets (Metaspace with prepend_scheme "first") */
     INK_ENCODE_DEFAULT = INK_ENCODE_ADDED | INK_ENCODE_TEMPLATE /* what Hugging Face's encode() does,
                                                                    without truncation and padding */
 };

@@ -17,7 +17,8 @@ typedef struct writer {
     const ink_chat *chat;
     char *run; /* NULL while only the bytes are counted */
     size_t n_run;
-    bool begun; /* something of the conversation stands before what is written next */
+    bool resumed; /* the conversation began in an earlier call */
+    bool spoken;  /* a message has begun in this one */
     ink_token *ids; /* [capacity] */
     size_t n_ids, capacity;
 } writer;
@@ -40,8 +41,9 @@ static void put_text(writer *w, const char *at, size_t size)
 static ink_result check_plain(const writer *w, const ink_token *ids, size_t n)
 {
     const ink_tokenizer *tokenizer = w->chat->tokenizer;
+    ink_token unknown = ink_tokenizer_control(tokenizer, INK_CONTROL_UNK); /* what stands for a character, harmlessly */
     for (size_t i = 0; i < n; i++)
-        if (ink_tokenizer_is_special(tokenizer, ids[i])) {
+        if (ids[i] != unknown && ink_tokenizer_is_special(tokenizer, ids[i])) {
             size_t size;
             const char *token = ink_tokenizer_token(tokenizer, ids[i], &size);
             return ink_fail(w->ctx, INK_ERROR_MISMATCH,
@@ -58,8 +60,8 @@ static ink_result end_run(writer *w)
     if (w->run == NULL || w->n_run == 0)
         return INK_OK;
     ink_token *ids = room > 0 ? w->ids + w->n_ids : NULL;
-    ink_result result =
-        ink_tokenizer_encode(w->ctx, w->chat->tokenizer, w->run, w->n_run, INK_ENCODE_PLAIN, ids, room, &n);
+    unsigned flags = INK_ENCODE_PLAIN | (w->resumed || w->n_ids > 0 ? INK_ENCODE_CONTINUE : 0);
+    ink_result result = ink_tokenizer_encode(w->ctx, w->chat->tokenizer, w->run, w->n_run, flags, ids, room, &n);
     if (result != INK_OK && result != INK_ERROR_LIMIT) /* that one is for whoever asked for so little room */
         return result;
     if (result == INK_OK)
@@ -188,9 +190,9 @@ static ink_result put_message(writer *w, const ink_message *message, bool after_
         INK_TRY(put_format(w, format->before[INK_ROLE_USER]));
     if (!(format->joins && after_system))
         INK_TRY(put_format(w, format->before[role]));
-    if (role == INK_ROLE_SYSTEM && w->chat->dated && !w->begun)
+    if (role == INK_ROLE_SYSTEM && w->chat->dated && !w->resumed && !w->spoken)
         put_date(w);
-    w->begun = true;
+    w->spoken = true;
     put_text(w, t.at, t.size);
     return put_format(w, format->after[role]);
 }
@@ -206,12 +208,13 @@ static ink_result put_own_system(writer *w)
 static ink_result put_turn(writer *w, const ink_conversation *at, const ink_message *messages, size_t n_messages,
                            bool answer)
 {
-    w->begun = at->n_messages > 0;
+    w->resumed = at->n_messages > 0;
+    w->spoken = false;
     if (at->answering)
         INK_TRY(put_format(w, w->chat->format->end));
-    if (!w->begun && w->chat->begins)
+    if (!w->resumed && w->chat->begins)
         INK_TRY(put_format(w, "{bos}"));
-    if (!w->begun && messages[0].role != INK_ROLE_SYSTEM)
+    if (!w->resumed && messages[0].role != INK_ROLE_SYSTEM)
         INK_TRY(put_own_system(w));
     for (size_t i = 0; i < n_messages; i++)
         INK_TRY(put_message(w, &messages[i], i > 0 && messages[i - 1].role == INK_ROLE_SYSTEM));

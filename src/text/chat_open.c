@@ -139,21 +139,6 @@ static ink_token find(const reader *r, const char *text)
     return ink_tokenizer_find(r->chat.tokenizer, text, strlen(text));
 }
 
-/* A token that tokenizer_config.json names: a string, or an object with its content. */
-static ink_result read_control(reader *r, const char *key, ink_token *id)
-{
-    const char *text = NULL;
-    ink_json node = r->settings.n_nodes > 0 ? ink_json_member(&r->settings, 0, key) : INK_JSON_NONE;
-    *id = -1;
-    if (node != INK_JSON_NONE && r->settings.nodes[node].kind == INK_JSON_OBJECT)
-        INK_TRY(ink_json_require(r->ctx, &r->settings, node, "content", &node));
-    if (node == INK_JSON_NONE)
-        return INK_OK;
-    INK_TRY(ink_json_get_string(r->ctx, &r->settings, node, &text, NULL));
-    *id = find(r, text);
-    return INK_OK;
-}
-
 static ink_result lacks(reader *r, const char *token)
 {
     return ink_fail(r->ctx, INK_ERROR_MISMATCH, "chat format %s needs the token %s, and the tokenizer has none",
@@ -164,8 +149,8 @@ static ink_result find_tokens(reader *r)
 {
     ink_chat *chat = &r->chat;
     const ink_chat_format_row *format = chat->format;
-    INK_TRY(read_control(r, "bos_token", &chat->bos));
-    INK_TRY(read_control(r, "eos_token", &chat->eos));
+    chat->bos = ink_tokenizer_control(chat->tokenizer, INK_CONTROL_BOS);
+    chat->eos = ink_tokenizer_control(chat->tokenizer, INK_CONTROL_EOS);
     for (size_t i = 0; i < 3 && format->tokens[i] != NULL; i++)
         if (find(r, format->tokens[i]) < 0)
             return lacks(r, format->tokens[i]);

@@ -70,9 +70,10 @@ static ink_result encode_text(ink_context *ctx, const ink_tokenizer *tokenizer, 
                               unsigned flags, size_t wanted, ink_ids *out)
 {
     encoder e = {.ctx = ctx, .tokenizer = tokenizer, .out.wanted = wanted};
+    bool at_start = (flags & INK_ENCODE_CONTINUE) == 0;
     if (size > 0)
-        INK_TRY((flags & INK_ENCODE_ADDED) != 0 ? cut(&e, INK_ADDED_RAW, text, size, true, encode_with_added)
-                                                : encode_plain(&e, text, size, true));
+        INK_TRY((flags & INK_ENCODE_ADDED) != 0 ? cut(&e, INK_ADDED_RAW, text, size, at_start, encode_with_added)
+                                                : encode_plain(&e, text, size, at_start));
     *out = e.out;
     return INK_OK;
 }
@@ -125,7 +126,7 @@ ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tok
         INK_REQUIRE(ctx, pair);
     if (capacity > 0)
         INK_REQUIRE(ctx, ids);
-    if ((input->flags & ~(unsigned)INK_ENCODE_DEFAULT) != 0)
+    if ((input->flags & ~(unsigned)(INK_ENCODE_DEFAULT | INK_ENCODE_CONTINUE)) != 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: unknown flags %z", __func__, (size_t)input->flags);
     encoding e = {.n = 0};
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);

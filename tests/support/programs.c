@@ -8,11 +8,24 @@
 #include <string.h>
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "testing.h"
 
-size_t count(const char *text, const char *what)
+int find_programs(const char *folder)
+{
+    const char *path = getenv("PATH");
+    char *more = path != NULL ? malloc(strlen(path) + strlen(folder) + 2) : NULL;
+
+    if (more == NULL)
+        return -1;
+    sprintf(more, "%s:%s", folder, path);
+    if (setenv("PATH", more, 1) != 0 || unsetenv("INKLING_MODELS") != 0)
+        return -1;
+    free(more);
+    return 0;
+}
+
+size_t count_of(const char *text, const char *what)
 {
     size_t n = 0;
 
@@ -34,7 +47,7 @@ char *output_of(process p)
 
 void refused(process p, const char *words)
 {
-    if (p.code != 1 || p.out_size != 0 || count(p.err, "\n") != 1 || strstr(p.err, words) == NULL)
+    if (p.code != 1 || p.out_size != 0 || count_of(p.err, "\n") != 1 || strstr(p.err, words) == NULL)
         fail_msg("expected exit code 1 and one sentence with '%s', found code %d, '%s' and '%s'", words, p.code, p.out,
                  p.err);
     process_free(&p);
@@ -63,7 +76,7 @@ void forget(char *folder)
     free(folder);
 }
 
-char *join(const char *folder, const char *name)
+char *join_path(const char *folder, const char *name)
 {
     char *path = malloc(strlen(folder) + strlen(name) + 2);
 
@@ -74,7 +87,7 @@ char *join(const char *folder, const char *name)
 
 char *read_file(const char *folder, const char *name, size_t *size)
 {
-    char *path = join(folder, name), *bytes;
+    char *path = join_path(folder, name), *bytes;
     FILE *file = fopen(path, "rb");
     struct stat status;
 
@@ -91,7 +104,7 @@ char *read_file(const char *folder, const char *name, size_t *size)
 
 void write_file(const char *folder, const char *name, const char *bytes, size_t size)
 {
-    char *path = join(folder, name);
+    char *path = join_path(folder, name);
     FILE *file = fopen(path, "wb");
 
     assert_non_null(file);

@@ -1,0 +1,312 @@
+/*
+ * test_programs_encoders.c - embed, classify and fill from end to end, beside what the library gives for each text
+ * alone.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "testing.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "programs.h"
+
+#define EMBED PROGRAMS "/embed"
+#define CLASSIFY PROGRAMS "/classify"
+#define FILL PROGRAMS "/fill"
+#define ENCODERS FIXTURES "/encoders"
+
+static const char *const texts[] = {"the cat is good.", "a dog", "", "  the dog is not bad , is a cat  ",
+                                    "the the the the the the the the the the the the the the the the the the the the",
+                                    "not a good cat is bad", "x"};
+enum { N_TEXTS = sizeof texts / sizeof *texts };
+
+/* ---- what the library gives ------------------------------------------------------------------------------------- */
+
+typedef struct whole {
+    ink_context *ctx;
+    ink_model *model;
+    ink_tokenizer *tokenizer;
+    const ink_encoder_info *info;
+} whole;
+
+static void whole_open(whole *w, const char *folder, ink_pooling pooling)
+{
+    ink_model_options options = {.pooling = pooling};
+
+    w->ctx = test_context(1);
+    w->model = NULL;
+    w->tokenizer = NULL;
+    assert_ok(w->ctx, ink_model_open(w->ctx, folder, &options, &w->model));
+    assert_ok(w->ctx, ink_tokenizer_open(w->ctx, folder, &w->tokenizer));
+    w->info = ink_model_get_encoder(w->model);
+    assert_non_null(w->info);
+}
+
+static void whole_close(whole *w)
+{
+    ink_tokenizer_free(w->tokenizer);
+    ink_model_free(w->model);
+    ink_context_free(w->ctx);
+}
+
+/* The row of one text alone, to be freed. */
+static float *row_of(const whole *w, ink_encoding encoding, const char *text)
+{
+    ink_token ids[64];
+    size_t size = strlen(text), n;
+
+    for (; encoding == INK_EMBEDDING && size > 0 && *text == ' '; size--)
+        text++;
+    while (encoding == INK_EMBEDDING && size > 0 && text[size - 1] == ' ')
+        size--;
+    ink_encode_input input = {.text = text, .size = size, .flags = INK_ENCODE_DEFAULT,
+                              .max_length = w->info->max_tokens};
+    float *row = calloc(ink_model_encoding_size(w->model, encoding), sizeof *row);
+    assert_non_null(row);
+    assert_ok(w->ctx, ink_tokenizer_encode_input(w->ctx, w->tokenizer, &input, ids, NULL, 64, &n));
+    ink_text one = {.tokens = ids, .n_tokens = n, .output = row};
+    assert_ok(w->ctx, ink_model_encode(w->ctx, w->model, encoding, &one, 1));
+    return row;
+}
+
+/* ---- embed ------------------------------------------------------------------------------------------------------ */
+
+/* Reads a line of numbers and compares them with a row, bit for bit: nine digits hold a float. */
+static char *compare_row(char *at, const float *row, size_t width)
+{
+    for (size_t i = 0; i < width; i++) {
+        float number = strtof(at, &at);
+        assert_memory_equal(&number, &row[i], sizeof number);
+    }
+    assert_int_equal(*at, '\n');
+    return at + 1;
+}
+
+static void compare_rows(const whole *w, char *said, size_t n)
+{
+    char *at = said;
+
+    for (size_t i = 0; i < n; i++) {
+        float *row = row_of(w, INK_EMBEDDING, texts[i % N_TEXTS]);
+        at = compare_row(at, row, w->info->embedding_size);
+        free(row);
+    }
+    assert_int_equal(*at, '\0');
+    free(said);
+}
+
+static void embeds(void **state)
+{
+    enum { MANY = 700 }; /* more than go through the model at once */
+    static char input[MANY * 100];
+    whole w;
+    process p;
+
+    (void)state;
+    whole_open(&w, ENCODERS "/sentence", INK_POOLING_NONE);
+    compare_rows(&w, output_of(run(EMBED, ENCODERS "/sentence", texts[0], texts[1], texts[2], texts[3])), 4);
+    for (size_t i = 0; i < MANY; i++) {
+        strcat(input, texts[i % N_TEXTS]);
+        strcat(input, "\n");
+    }
+    p = run_with(input, EMBED, ENCODERS "/sentence");
+    assert_non_null(strstr(p.err, ": 700 texts, "));
+    assert_non_null(strstr(p.err, " of weights"));
+    assert_non_null(strstr(p.err, "for which the model was made: 100 of the texts)"));
+    compare_rows(&w, output_of(p), MANY);
+    whole_close(&w);
+
+    whole_open(&w, ENCODERS "/bert_text", INK_POOLING_MAX);
+    compare_rows(&w, output_of(run(EMBED, "--pooling", "max", ENCODERS "/bert_text", texts[0], texts[1])), 2);
+    whole_close(&w);
+}
+
+static double cosine(const float *a, const float *b, size_t n)
+{
+    double ab = 0, aa = 0, bb = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        ab += (double)a[i] * (double)b[i];
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+    }
+    return ab / sqrt(aa * bb);
+}
+
+/* The texts come out by their cosines, each with its own; empty lines do not. */
+static void ranks(void **state)
+{
+    char input[1024] = "", *said, *line, *rest;
+    double last = 2;
+    size_t n = 0;
+    whole w;
+
+    (void)state;
+    whole_open(&w, ENCODERS "/sentence", INK_POOLING_NONE);
+    float *query = row_of(&w, INK_EMBEDDING, "the good dog");
+    for (size_t i = 0; i < N_TEXTS; i++) {
+        strcat(input, texts[i]);
+        strcat(input, "\n");
+    }
+    said = output_of(run_with(input, EMBED, ENCODERS "/sentence", "--query", "the good dog"));
+    for (line = strtok_r(said, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        char *text;
+        double found = strtod(line, &text);
+        float *row = row_of(&w, INK_EMBEDDING, text + 2);
+        assert_true(found <= last);
+        assert_true(fabs(found - cosine(query, row, w.info->embedding_size)) <= 0.00005001);
+        last = found;
+        free(row);
+        n++;
+    }
+    assert_int_equal(n, N_TEXTS - 1);
+    free(said);
+    said = output_of(run_with(input, EMBED, ENCODERS "/sentence", "--query", "a dog", "-n", "1"));
+    assert_string_equal(said, " 1.0000  a dog\n"); /* nothing is nearer than itself */
+    free(said);
+    free(query);
+    whole_close(&w);
+}
+
+/* ---- classify --------------------------------------------------------------------------------------------------- */
+
+static void classifies(void **state)
+{
+    char input[1024] = "", *said, *at;
+    whole w;
+
+    (void)state;
+    whole_open(&w, ENCODERS "/bert_text", INK_POOLING_NONE);
+    for (size_t i = 0; i < N_TEXTS; i++) {
+        strcat(input, texts[i]);
+        strcat(input, "\n");
+    }
+    at = said = output_of(run_with(input, CLASSIFY, ENCODERS "/bert_text"));
+    for (size_t i = 0; i < N_TEXTS; i++) {
+        float *row = row_of(&w, INK_PROBABILITIES, texts[i]);
+        double last = 1;
+        for (size_t k = 0; k < w.info->n_labels; k++) {
+            size_t label = 0;
+            while (strncmp(at, w.info->labels[label], strlen(w.info->labels[label])) != 0)
+                assert_true(++label < w.info->n_labels);
+            double found = strtod(at + strlen(w.info->labels[label]), &at);
+            assert_true(fabs(found - (double)row[label]) <= 0.00005001);
+            assert_true(found <= last);
+            last = found;
+            at += k + 1 < w.info->n_labels ? strspn(at, " ") : 0;
+        }
+        assert_int_equal(*at++, '\t');
+        assert_memory_equal(at, texts[i], strlen(texts[i]));
+        at += strlen(texts[i]);
+        assert_int_equal(*at++, '\n');
+        free(row);
+    }
+    assert_int_equal(*at, '\0');
+    free(said);
+    said = output_of(run(CLASSIFY, ENCODERS "/bert_text", "a dog", "-n", "1"));
+    assert_int_equal(count_of(said, "  "), 0);
+    assert_non_null(strstr(said, "\ta dog\n"));
+    free(said);
+    whole_close(&w);
+}
+
+/* ---- fill ------------------------------------------------------------------------------------------------------- */
+
+/* The five likeliest tokens of a gap stand there with their probabilities; returns what follows them. */
+static char *compare_gap(const whole *w, char *at, const float *row)
+{
+    size_t vocab_size = ink_model_get_info(w->model)->vocab_size;
+    float last = 2;
+
+    for (size_t k = 0; k < 5; k++) {
+        float largest = -1;
+        size_t best = 0, size;
+        for (size_t j = 0; j < vocab_size; j++)
+            if (row[j] < last && row[j] > largest) {
+                largest = row[j];
+                best = j;
+            }
+        const char *token = ink_tokenizer_token(w->tokenizer, (ink_token)best, &size);
+        size_t skip = size > 2 && memcmp(token, "##", 2) == 0 ? 2 : 0;
+        assert_true(fabs(strtod(at, &at) - (double)largest) <= 0.00005001);
+        assert_memory_equal(at, "  ", 2);
+        assert_memory_equal(at + 2, token + skip, size - skip);
+        at += 2 + size - skip;
+        assert_int_equal(*at++, '\n');
+        last = largest;
+    }
+    return at;
+}
+
+static void fills(void **state)
+{
+    static const char text[] = "the [MASK] is not [MASK].";
+    whole w;
+    ink_token ids[64];
+    size_t n, positions[2], n_gaps = 0;
+    char *said, *at;
+
+    (void)state;
+    whole_open(&w, ENCODERS "/bert_fill", INK_POOLING_NONE);
+    size_t vocab_size = ink_model_get_info(w.model)->vocab_size;
+    float *rows = calloc(2 * vocab_size, sizeof *rows);
+    assert_non_null(rows);
+    assert_ok(w.ctx, ink_tokenizer_encode(w.ctx, w.tokenizer, text, strlen(text), INK_ENCODE_DEFAULT, ids, 64, &n));
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] == ink_tokenizer_control(w.tokenizer, INK_CONTROL_MASK))
+            positions[n_gaps++] = i;
+    assert_int_equal(n_gaps, 2);
+    ink_text one = {.tokens = ids, .n_tokens = n, .positions = positions, .n_positions = 2, .output = rows};
+    assert_ok(w.ctx, ink_model_encode(w.ctx, w.model, INK_PROBABILITIES, &one, 1));
+
+    said = output_of(run(FILL, ENCODERS "/bert_fill", text));
+    assert_memory_equal(said, "gap 1:\n", 7);
+    at = compare_gap(&w, said + 7, rows);
+    assert_memory_equal(at, "\ngap 2:\n", 8);
+    at = compare_gap(&w, at + 8, rows + vocab_size);
+    assert_int_equal(*at, '\0');
+    free(said);
+    free(rows);
+    whole_close(&w);
+}
+
+/* ---- mistakes --------------------------------------------------------------------------------------------------- */
+
+static void mistakes_are_answered(void **state)
+{
+    static const char long_text[] = "[MASK] the cat is good the cat is good the cat is good the cat is good the cat is "
+                                    "good the cat is good the cat is good the cat is good the cat is good";
+
+    (void)state;
+    refused(run(EMBED), "FOLDER is missing");
+    refused(run(EMBED, MODELS "/gpt", "a"), "a gpt2 is no encoder; generate continues texts with it");
+    refused(run(EMBED, ENCODERS "/bert_text", "a"), "the folder does not say how (modules.json); --pooling does");
+    refused(run(EMBED, ENCODERS "/bert_text", "a", "--pooling", "median"), "--pooling expects cls, max, mean,");
+    refused(run(EMBED, ENCODERS "/none", "a"), "none");
+    refused(run(CLASSIFY, ENCODERS "/bert_fill", "a"), "does not label texts: it needs a head for sequence");
+    refused(run(CLASSIFY, MODELS "/gpt", "a"), "a gpt2 is no encoder");
+    refused(run(FILL, ENCODERS "/bert_fill"), "the text is missing");
+    refused(run(FILL, ENCODERS "/bert_fill", "the cat"), "there is no gap in the text: it is written [MASK]");
+    refused(run(FILL, ENCODERS "/bert_fill", long_text), " tokens, and this model was made for ");
+    refused(run(FILL, ENCODERS "/bert_text", "[MASK]"), "fills no gaps: it needs a head for masked language modelling");
+    refused(run(FILL, MODELS "/gpt", "[MASK]"), "a gpt2 is no encoder");
+    refused(run(PROGRAMS "/generate", ENCODERS "/bert_text", "a"), "a bert is an encoder and continues no texts;");
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return find_programs(PROGRAMS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(embeds),     cmocka_unit_test(ranks), cmocka_unit_test(classifies),
+        cmocka_unit_test(fills),      cmocka_unit_test(mistakes_are_answered),
+    };
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
