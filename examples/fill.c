@@ -33,8 +33,8 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
         .usage = "FOLDER \"text with [MASK]\" [options]",
         .about = "Prints what fits best into each gap of a text, with its probability.\n"
                  "A gap is [MASK], or the folder's own mask token.",
-        .samples = "  fill tests/fixtures/encoders/bert_fill \"the cat is [MASK].\"\n"
-                   "  fill tests/fixtures/encoders/bert_fill \"the [MASK] is not [MASK].\" -n 3\n",
+        .samples = "  fill tests/fixtures/models/encoders/bert_fill \"the cat is [MASK].\"\n"
+                   "  fill tests/fixtures/models/encoders/bert_fill \"the [MASK] is not [MASK].\" -n 3\n",
         .options = options,
         .n_options = sizeof options / sizeof *options,
         .names = {"FOLDER", "the text"},
