@@ -45,7 +45,7 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
         .about = "Texts as vectors, from a sentence-transformers folder or another encoder: a line of numbers for\n"
                  "each text, or for each line of stdin if there are no texts.",
         .samples = "  embed tests/fixtures/models/encoders/sentence \"the cat is good\" \"the dog is bad\"\n"
-                   "  printf 'a dog\\na cat\\n' | embed tests/fixtures/models/encoders/sentence --query \"the good dog\"\n",
+                   "  printf 'a dog\\na cat\\n' | embed tests/fixtures/models/encoders/sentence --query \"good dog\"\n",
         .options = options,
         .n_options = sizeof options / sizeof *options,
         .names = {"FOLDER"},
