@@ -1,6 +1,6 @@
 /*
  * test_programs_encoders.c - embed, classify and fill from end to end, beside what the library gives for each text
- * alone.
+ * alone; and inspect on encoders.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -273,6 +273,27 @@ static void fills(void **state)
     whole_close(&w);
 }
 
+/* ---- inspect ---------------------------------------------------------------------------------------------------- */
+
+static void inspects(void **state)
+{
+    static const char *const said[][2] = {
+        {ENCODERS "/bert", "makes        rows of 20\n"},
+        {ENCODERS "/bert_text", "makes        rows of 20, scores of a text: 3\n"},
+        {ENCODERS "/roberta_tokens", "makes        rows of 20, scores of each token: 4\n"},
+        {ENCODERS "/bert_fill", "makes        rows of 20, fillings of masked tokens: 66\n"},
+        {ENCODERS "/sentence_dense", "makes        rows of 20, embeddings of 18\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        char *out = output_of(run(PROGRAMS "/inspect", said[i][0]));
+        assert_non_null(strstr(out, said[i][1]));
+        assert_null(strstr(out, "state  "));
+        free(out);
+    }
+}
+
 /* ---- mistakes --------------------------------------------------------------------------------------------------- */
 
 static void mistakes_are_answered(void **state)
@@ -305,8 +326,8 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(embeds),     cmocka_unit_test(ranks), cmocka_unit_test(classifies),
-        cmocka_unit_test(fills),      cmocka_unit_test(mistakes_are_answered),
+        cmocka_unit_test(embeds), cmocka_unit_test(ranks),    cmocka_unit_test(classifies),
+        cmocka_unit_test(fills),  cmocka_unit_test(inspects), cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -30,7 +30,7 @@ static void test_flags(void **unused)
     assert_int_equal(ids[2], end);
     assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, NULL, 0, INK_ENCODE_ADDED, NULL, 0, &n));
     assert_int_equal(n, 0);
-    assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, "a", 1, 4, ids, 16, &n), INK_ERROR_ARGUMENT, "flags");
+    assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, "a", 1, 8, ids, 16, &n), INK_ERROR_ARGUMENT, "flags");
     ink_tokenizer_free(tokenizer);
     ink_context_free(ctx);
 }
