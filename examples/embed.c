@@ -44,8 +44,9 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
         .usage = "FOLDER [text ...] [options]",
         .about = "Texts as vectors, from a sentence-transformers folder or another encoder: a line of numbers for\n"
                  "each text, or for each line of stdin if there are no texts.",
-        .samples = "  embed tests/fixtures/models/encoders/sentence \"the cat is good\" \"the dog is bad\"\n"
-                   "  printf 'a dog\\na cat\\n' | embed tests/fixtures/models/encoders/sentence --query \"good dog\"\n",
+        .samples = "  stories -n 9 | sed 's/[.] /.\\n/g' | embed examples/models/bert --pooling mean --query "
+                   "\"It was night.\" -n 5\n"
+                   "  embed tests/fixtures/models/encoders/sentence \"the cat is good\" \"the dog is bad\"\n",
         .options = options,
         .n_options = sizeof options / sizeof *options,
         .names = {"FOLDER"},

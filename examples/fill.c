@@ -33,8 +33,9 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
         .usage = "FOLDER \"text with [MASK]\" [options]",
         .about = "Prints what fits best into each gap of a text, with its probability.\n"
                  "A gap is [MASK], or the folder's own mask token.",
-        .samples = "  fill tests/fixtures/models/encoders/bert_fill \"the cat is [MASK].\"\n"
-                   "  fill tests/fixtures/models/encoders/bert_fill \"the [MASK] is not [MASK].\" -n 3\n",
+        .samples = "  fill examples/models/bert \"Anna put the [MASK] behind the fence. Tom found the ball behind the "
+                   "[MASK].\"\n"
+                   "  fill examples/models/bert \"Anna [MASK] the door. The door was open.\" -n 3\n",
         .options = options,
         .n_options = sizeof options / sizeof *options,
         .names = {"FOLDER", "the text"},
