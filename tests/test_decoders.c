@@ -187,7 +187,7 @@ static const setting refused[] = {
     {"llama", "head_dim", "16777216", REFUSED, "q_proj"},
     {"qwen3", "head_dim", NULL, REFUSED, "q_proj.weight' is [84, 24], config.json asks for [768, 24]"},
     {"llama", "num_hidden_layers", "3", INK_ERROR_NOT_FOUND, "model.layers.2.input_layernorm"}, /* 100 */
-    {"llama", "num_hidden_layers", "1", REFUSED, "there is a block layers.1.input_layernorm.weight, config.json asks"},
+    {"llama", "num_hidden_layers", "1", REFUSED, "'model.layers.1.input_layernorm.weight', config.json asks for 1 b"},
     {"llama", "num_hidden_layers", ENORMOUS, REFUSED, "num_hidden_layers"},
     {"llama", "max_position_embeddings", "0", REFUSED, "max_position_embeddings"},
     {"llama", "max_position_embeddings", "-256", REFUSED, "found -256"},

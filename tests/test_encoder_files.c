@@ -55,7 +55,7 @@ static const struct {
     {"bert", "num_hidden_layers", "3", INK_ERROR_NOT_FOUND,
      "there is no tensor 'encoder.layer.2.attention.self.query.b"},
     {"bert", "num_hidden_layers", "1", INK_ERROR_MISMATCH, "there is a tensor 'encoder.layer.1.attention.self.query.w"},
-    {"distilbert", "n_layers", "1", INK_ERROR_MISMATCH, "but config.json asks for 1 layers (n_layers)"},
+    {"distilbert", "n_layers", "1", INK_ERROR_MISMATCH, "config.json asks for 1 blocks (n_layers)"},
     {"bert", "vocab_size", "67", INK_ERROR_MISMATCH, "'embeddings.word_embeddings.weight' is [66, 20]"},
     {"bert", "vocab_size", "2147483648", INK_ERROR_MISMATCH, "vocab_size: expected"},
     {"bert", "type_vocab_size", "2", INK_ERROR_MISMATCH, "'embeddings.token_type_embeddings.weight' is [3, 20]"},

@@ -63,7 +63,7 @@ static const setting settings[] = {
     {"gpt2", "n_layer", ENORMOUS, REFUSED, "n_layer"},
     {"gpt2", "n_layer", "3", INK_ERROR_NOT_FOUND, "transformer.h.2.ln_1"}, /* 100 */
     {"gpt2", "n_layer", "65536", INK_ERROR_NOT_FOUND, "transformer.h.2.ln_1"},
-    {"gpt2", "n_layer", "1", REFUSED, "there is a block h.1"},
+    {"gpt2", "n_layer", "1", REFUSED, "'transformer.h.1.ln_1.weight', config.json asks for 1 blocks"},
     {"gpt2", "n_inner", "0", REFUSED, "n_inner"},
     {"gpt2", "n_inner", "-1", REFUSED, "n_inner"},
     {"gpt2", "n_inner", ENORMOUS, REFUSED, "n_inner"},

@@ -21,7 +21,8 @@ typedef enum ink_norm_kind { INK_LAYER_NORM = 0, INK_RMS_NORM, INK_N_NORMS } ink
 typedef struct ink_norm ink_norm;
 
 /* Loads nn.LayerNorm: `name`.weight [size] and, if the file has it, `name`.bias [size]; or nn.RMSNorm: `name`.weight.
-   Files that were once TensorFlow's call them gamma and beta. eps must be finite and >= 0; the files do not hold it. */
+   Files that were once TensorFlow's call them gamma and beta, and have both. eps must be finite and >= 0; the files do
+   not hold it. */
 ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_norm_kind kind, float eps,
                          ink_norm **norm);
 void ink_norm_free(ink_norm *norm);

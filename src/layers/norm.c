@@ -22,8 +22,10 @@ ink_result ink_norm_read(ink_loader *loader, const char *name, ink_norm_kind kin
     norm->eps = eps;
     INK_TRY(ink_loader_vector(loader, weight, size, &norm->weight));
     norm->bias = NULL;
-    if (kind == INK_LAYER_NORM)
-        INK_TRY(ink_loader_optional_vector(loader, old ? "beta" : "bias", size, &norm->bias));
+    if (kind == INK_LAYER_NORM && old)
+        INK_TRY(ink_loader_vector(loader, "beta", size, &norm->bias));
+    else if (kind == INK_LAYER_NORM)
+        INK_TRY(ink_loader_optional_vector(loader, "bias", size, &norm->bias));
     ink_loader_leave(loader, scope);
     return INK_OK;
 }

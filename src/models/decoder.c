@@ -24,47 +24,6 @@ ink_decoder *ink_decoder_take(ink_arena *arena, ink_model *model, ink_decoder *s
     return decoder;
 }
 
-ink_result ink_decoder_check_bias(ink_loader *loader, const char *name, bool wanted)
-{
-    size_t scope = ink_loader_enter_module(loader, name);
-    bool there = ink_loader_has(loader, "bias");
-    if (wanted && !there)
-        return ink_fail(loader->ctx, INK_ERROR_NOT_FOUND, "%q: there is no tensor '%qbias'",
-                        ink_weights_name(loader->weights), loader->name);
-    if (there && !wanted)
-        return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: there is a tensor '%qbias', %s asks for none",
-                        ink_weights_name(loader->weights), loader->name, loader->expected);
-    ink_loader_leave(loader, scope);
-    return INK_OK;
-}
-
-/* Blocks the file has beyond those of config.json would be left out silently. */
-static ink_result refuse_more_blocks(ink_loader *loader, const ink_decoder_blocks *page, size_t n)
-{
-    char name[INK_NAME_SIZE];
-    size_t scope = ink_loader_enter(loader, page->scope, n);
-    bool more = ink_loader_has(loader, page->tensor);
-    ink_loader_leave(loader, scope);
-    if (!more)
-        return INK_OK;
-    ink_format(name, sizeof name, page->scope, n);
-    return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: there is a block %q%s, %s asks for %z (%s)",
-                    ink_weights_name(loader->weights), name, page->tensor, loader->expected, n, page->key);
-}
-
-ink_result ink_decoder_read_blocks(ink_loader *loader, const ink_decoder_blocks *page, size_t n, ink_decoder *decoder)
-{
-    ink_block spare;
-    decoder->n_blocks = n;
-    decoder->blocks = ink_arena_take(loader->arena, n, sizeof *decoder->blocks);
-    for (size_t i = 0; i < n; i++) {
-        size_t scope = ink_loader_enter(loader, page->scope, i);
-        INK_TRY(page->read(loader, page->settings, i, decoder->blocks != NULL ? &decoder->blocks[i] : &spare));
-        ink_loader_leave(loader, scope);
-    }
-    return refuse_more_blocks(loader, page, n);
-}
-
 /* ---- state ---------------------------------------------------------------------------------------------------- */
 
 typedef struct decoder_state {

@@ -7,7 +7,8 @@
  *     head:             y = W norm(s(W_t x + b_t)) + b                of the first row, or of each
  *
  * A page (bert.c, distilbert.c, roberta.c) says what settings and tensors are called. encoder_read.c reads them,
- * encoder_head.c the head and its labels, sentence.c the modules of sentence-transformers; encoder.c runs it all.
+ * encoder_head.c the head and its labels, sentence_read.c the modules of sentence-transformers. encoder.c and
+ * sentence.c run it all.
  */
 #ifndef INK_MODELS_ENCODER_H
 #define INK_MODELS_ENCODER_H

@@ -75,84 +75,63 @@ static ink_result read_settings(ink_config *config, const ink_encoder_page *page
 
 /* ---- tensors -------------------------------------------------------------------------------------------------- */
 
-/* `bias` of a module, or, of norms in files that were once TensorFlow's, `beta`. */
-static ink_result require_bias(ink_loader *loader, const char *name)
-{
-    size_t scope = ink_loader_enter_module(loader, name);
-    bool there = ink_loader_has(loader, "bias") || ink_loader_has(loader, "beta");
-    if (!there)
-        return ink_fail(loader->ctx, INK_ERROR_NOT_FOUND, "%q: there is no tensor '%qbias'",
-                        ink_weights_name(loader->weights), loader->name);
-    ink_loader_leave(loader, scope);
-    return INK_OK;
-}
-
 ink_result ink_encoder_read_linear(ink_loader *loader, const char *name, size_t out, size_t in,
                                    ink_activation activation, ink_dense *dense)
 {
-    INK_TRY(require_bias(loader, name));
+    INK_TRY(ink_model_check_bias(loader, name, true));
     return ink_dense_read(loader, name, out, in, false, activation, dense);
 }
 
 ink_result ink_encoder_read_norm(ink_loader *loader, const char *name, size_t size, float epsilon, ink_norm *norm)
 {
-    INK_TRY(require_bias(loader, name));
+    size_t scope = ink_loader_enter_module(loader, name);
+    bool old = ink_loader_has(loader, "gamma"); /* and beta: ink_norm_read() wants both */
+    ink_loader_leave(loader, scope);
+    if (!old)
+        INK_TRY(ink_model_check_bias(loader, name, true));
     return ink_norm_read(loader, name, INK_LAYER_NORM, size, epsilon, norm);
 }
 
-static ink_result read_block(ink_loader *loader, const ink_body_names *names, const settings *s, size_t i,
-                             ink_block *block)
+typedef struct block_settings {
+    const ink_body_names *names;
+    const settings *settings;
+} block_settings;
+
+static ink_result read_block(ink_loader *loader, void *data, size_t i, ink_block *block)
 {
+    const ink_body_names *names = ((const block_settings *)data)->names;
+    const settings *s = ((const block_settings *)data)->settings;
     size_t hidden = s->hidden_size;
-    size_t scope = ink_loader_enter(loader, names->block, i);
     const ink_dense_part qkv[] = {{names->query, hidden}, {names->key, hidden}, {names->value, hidden}};
+    (void)i; /* all are alike */
     *block = (ink_block){.post_norm = true,
                          .attention = {.n_heads = s->n_heads,
                                        .n_kv_heads = s->n_heads,
                                        .head_dim = hidden / s->n_heads,
                                        .bidirectional = true}};
     for (size_t part = 0; part < 3; part++)
-        INK_TRY(require_bias(loader, qkv[part].name));
+        INK_TRY(ink_model_check_bias(loader, qkv[part].name, true));
     INK_TRY(ink_dense_read_parts(loader, qkv, 3, hidden, &block->qkv));
     INK_TRY(ink_encoder_read_linear(loader, names->out, hidden, hidden, INK_IDENTITY, &block->out));
     INK_TRY(ink_encoder_read_norm(loader, names->norm_1, hidden, s->epsilon, &block->norm_1));
     INK_TRY(ink_encoder_read_linear(loader, names->up, s->inner_size, hidden, s->activation, &block->up));
     INK_TRY(ink_encoder_read_linear(loader, names->down, hidden, s->inner_size, INK_IDENTITY, &block->down));
-    INK_TRY(ink_encoder_read_norm(loader, names->norm_2, hidden, s->epsilon, &block->norm_2));
-    ink_loader_leave(loader, scope);
-    return INK_OK;
-}
-
-/* Blocks the file has beyond those of config.json would be left out silently. */
-static ink_result refuse_more_blocks(ink_loader *loader, const ink_body_names *names, size_t n_blocks)
-{
-    size_t scope = ink_loader_enter(loader, names->block, n_blocks);
-    size_t query = ink_loader_enter_module(loader, names->query);
-    bool more = ink_loader_has(loader, "weight");
-    if (more)
-        return ink_fail(loader->ctx, INK_ERROR_MISMATCH,
-                        "%q: there is a tensor '%qweight', but %s asks for %z layers (%s)",
-                        ink_weights_name(loader->weights), loader->name, loader->expected, n_blocks, names->n_layers);
-    ink_loader_leave(loader, query);
-    ink_loader_leave(loader, scope);
-    return INK_OK;
+    return ink_encoder_read_norm(loader, names->norm_2, hidden, s->epsilon, &block->norm_2);
 }
 
 static ink_result read_body(ink_loader *loader, const ink_body_names *names, const settings *s, ink_model *model,
                             ink_encoder *encoder)
 {
     size_t hidden = s->hidden_size;
-    ink_block spare;
+    block_settings block = {names, s};
+    const ink_blocks_page blocks = {names->block, names->query, names->n_layers, read_block, &block};
     INK_TRY(ink_embedding_read(loader, names->word, model->info.vocab_size, hidden, &model->embedding));
     INK_TRY(ink_embedding_read(loader, names->position, s->n_positions, hidden, &encoder->positions));
     if (names->type != NULL)
         INK_TRY(ink_embedding_read(loader, names->type, encoder->info.n_types, hidden, &encoder->types));
     INK_TRY(ink_encoder_read_norm(loader, names->norm, hidden, s->epsilon, &encoder->norm));
     encoder->n_blocks = model->info.n_layers;
-    encoder->blocks = ink_arena_take(loader->arena, encoder->n_blocks, sizeof *encoder->blocks);
-    for (size_t i = 0; i < encoder->n_blocks; i++)
-        INK_TRY(read_block(loader, names, s, i, encoder->blocks != NULL ? &encoder->blocks[i] : &spare));
-    return refuse_more_blocks(loader, names, encoder->n_blocks);
+    return ink_blocks_read(loader, &blocks, encoder->n_blocks, &encoder->blocks);
 }
 
 /* Files of the bare model lack the prefix that files of models with a head have. */

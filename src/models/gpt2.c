@@ -54,13 +54,13 @@ static ink_result read_settings(ink_config *config, ink_model *model, settings *
 static ink_result read_linear(ink_loader *loader, const char *name, size_t out, size_t in, ink_activation activation,
                               ink_dense *dense)
 {
-    INK_TRY(ink_decoder_check_bias(loader, name, true));
+    INK_TRY(ink_model_check_bias(loader, name, true));
     return ink_dense_read(loader, name, out, in, true, activation, dense);
 }
 
 static ink_result read_norm(ink_loader *loader, const char *name, const settings *s, ink_norm *norm)
 {
-    INK_TRY(ink_decoder_check_bias(loader, name, true));
+    INK_TRY(ink_model_check_bias(loader, name, true));
     return ink_norm_read(loader, name, INK_LAYER_NORM, s->hidden_size, s->epsilon, norm);
 }
 
@@ -93,11 +93,12 @@ static ink_result read_block(ink_loader *loader, void *settings_of_all, size_t l
 /* Everything below the prefix "transformer.", which files of the bare model lack. */
 static ink_result read_body(ink_loader *loader, settings *s, ink_model *model, ink_decoder *decoder)
 {
-    const ink_decoder_blocks blocks = {"h.%z.", "ln_1.weight", "n_layer", read_block, s};
+    const ink_blocks_page blocks = {"h.%z.", "ln_1", "n_layer", read_block, s};
     size_t scope = ink_loader_enter(loader, ink_loader_has(loader, "transformer.wte.weight") ? "transformer." : "", 0);
     INK_TRY(ink_embedding_read(loader, "wte", model->info.vocab_size, s->hidden_size, &model->embedding));
     INK_TRY(ink_embedding_read(loader, "wpe", model->info.context_length, s->hidden_size, &decoder->positions));
-    INK_TRY(ink_decoder_read_blocks(loader, &blocks, model->info.n_layers, decoder));
+    decoder->n_blocks = model->info.n_layers;
+    INK_TRY(ink_blocks_read(loader, &blocks, decoder->n_blocks, &decoder->blocks));
     INK_TRY(read_norm(loader, "ln_f", s, &decoder->norm));
     ink_loader_leave(loader, scope);
     return INK_OK;

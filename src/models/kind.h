@@ -90,6 +90,23 @@ extern const ink_model_kind ink_kind_bert;
 extern const ink_model_kind ink_kind_distilbert;
 extern const ink_model_kind ink_kind_roberta;
 
+/* How a page reads its blocks (blocks.c): the scope of one, a module with a weight that every block has, the setting
+   that says how many there are, and what fills one in, in its scope. */
+typedef struct ink_blocks_page {
+    const char *scope;  /* "h.%z." */
+    const char *module; /* "ln_1" */
+    const char *key;    /* "n_layer" */
+    ink_result (*read)(ink_loader *loader, void *settings, size_t i, ink_block *block);
+    void *settings;
+} ink_blocks_page;
+
+/* Reads n blocks, one after the other; a file that has more is refused. NULL while measuring. */
+ink_result ink_blocks_read(ink_loader *loader, const ink_blocks_page *page, size_t n, ink_block **blocks);
+
+/* INK_ERROR_NOT_FOUND if module `name` should have a bias and has none, INK_ERROR_MISMATCH if it is the other way
+   round: a bias that no setting asks for would be left out silently. */
+ink_result ink_model_check_bias(ink_loader *loader, const char *name, bool wanted);
+
 /* From hidden vectors to logits (head.c):   logits = norm(x) W^T + b */
 typedef struct ink_head {
     const ink_norm *norm;     /* NULL: none */

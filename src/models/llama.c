@@ -172,8 +172,8 @@ static ink_result read_attention(ink_loader *loader, const settings *s, ink_bloc
     const ink_dense_part qkv[] = {{"q_proj", q_width}, {"k_proj", kv_width}, {"v_proj", kv_width}};
     size_t scope = ink_loader_enter_module(loader, "self_attn");
     for (size_t i = 0; i < 3; i++)
-        INK_TRY(ink_decoder_check_bias(loader, qkv[i].name, s->qkv_bias));
-    INK_TRY(ink_decoder_check_bias(loader, "o_proj", s->out_bias));
+        INK_TRY(ink_model_check_bias(loader, qkv[i].name, s->qkv_bias));
+    INK_TRY(ink_model_check_bias(loader, "o_proj", s->out_bias));
     INK_TRY(ink_dense_read_parts(loader, qkv, 3, s->hidden_size, &block->qkv));
     INK_TRY(ink_dense_read(loader, "o_proj", s->hidden_size, q_width, false, INK_IDENTITY, &block->out));
     if (s->family->head_norms) {
@@ -189,8 +189,8 @@ static ink_result read_mlp(ink_loader *loader, const settings *s, ink_block *blo
     const ink_dense_part up[] = {{"gate_proj", s->inner_size}, {"up_proj", s->inner_size}};
     size_t scope = ink_loader_enter_module(loader, "mlp");
     for (size_t i = 0; i < 2; i++)
-        INK_TRY(ink_decoder_check_bias(loader, up[i].name, s->mlp_bias));
-    INK_TRY(ink_decoder_check_bias(loader, "down_proj", s->mlp_bias));
+        INK_TRY(ink_model_check_bias(loader, up[i].name, s->mlp_bias));
+    INK_TRY(ink_model_check_bias(loader, "down_proj", s->mlp_bias));
     INK_TRY(ink_dense_read_parts(loader, up, 2, s->hidden_size, &block->up));
     INK_TRY(ink_dense_read(loader, "down_proj", s->hidden_size, s->inner_size, false, INK_IDENTITY, &block->down));
     ink_loader_leave(loader, scope);
@@ -216,10 +216,11 @@ static ink_result read_block(ink_loader *loader, void *settings_of_all, size_t i
 /* Everything below the prefix "model.", which files of the bare model lack. */
 static ink_result read_body(ink_loader *loader, settings *s, ink_model *model, ink_decoder *decoder)
 {
-    const ink_decoder_blocks blocks = {"layers.%z.", "input_layernorm.weight", "num_hidden_layers", read_block, s};
+    const ink_blocks_page blocks = {"layers.%z.", "input_layernorm", "num_hidden_layers", read_block, s};
     size_t scope = ink_loader_enter(loader, ink_loader_has(loader, "model.embed_tokens.weight") ? "model." : "", 0);
     INK_TRY(ink_embedding_read(loader, "embed_tokens", model->info.vocab_size, s->hidden_size, &model->embedding));
-    INK_TRY(ink_decoder_read_blocks(loader, &blocks, model->info.n_layers, decoder));
+    decoder->n_blocks = model->info.n_layers;
+    INK_TRY(ink_blocks_read(loader, &blocks, decoder->n_blocks, &decoder->blocks));
     INK_TRY(read_norm(loader, "norm", s, &decoder->norm));
     ink_loader_leave(loader, scope);
     return INK_OK;
