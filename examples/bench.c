@@ -63,7 +63,8 @@ static bool run(bench *b, const char *kernel)
         fine = bench_machine(b) && bench_products(b) && bench_math(b);
     }
     use_kernel(b, kernel != NULL ? kernel : ink_kernel_name(0));
-    return fine && bench_threads(b) && bench_mlp(b) && bench_cells(b) && bench_models(b) && bench_shapes(b);
+    return fine && bench_threads(b) && bench_mlp(b) && bench_cells(b) && bench_models(b) && bench_encoders(b) &&
+           bench_shapes(b);
 }
 
 int main(int argc, char **argv)

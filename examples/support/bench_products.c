@@ -157,7 +157,7 @@ static bool measure_shape(const bench *b, product_job *job, const product_data *
 
 static bool measure_shapes(const bench *b, const product_data *d)
 {
-    static const ink_type types[] = {INK_F32, INK_BF16};
+    static const ink_type types[] = {INK_F32, INK_BF16, INK_F16};
     product_job job = {.ctx = console_context(b->n_threads, b->kernel), .x = d->x, .bias = d->bias, .y = d->y};
     bool fine = job.ctx != NULL;
     for (size_t shape = 0; fine && shape < N_SHAPES; shape++)

@@ -76,6 +76,7 @@ bool bench_math(bench *b);
 bool bench_mlp(bench *b);
 bool bench_cells(bench *b);
 bool bench_models(bench *b);
+bool bench_encoders(bench *b);
 bool bench_shapes(bench *b);
 
 #endif

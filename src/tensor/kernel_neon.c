@@ -28,8 +28,9 @@ static bool supported(void)
 /* 32 registers: 6 x 1 keeps 24 of them for sums, four for the panel's row and one for x. */
 #define TILE_ROWS 6
 #define TILE_PANELS 1
-#define FEW_ROWS 1
-#define FEW_PANELS 4
+#define FEW_PANELS 1
+#define FEW_WIDTH 1
+#define ONE_PANELS 4
 
 #include "kernel_body.h"
 

@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""How the library compares with others, measured side by side in one run.
+
+    python3 tests/peers.py VENV [BENCH]
+
+VENV is a directory for a Python environment; it is made, and the peers installed into it, if they are not there yet:
+onnxruntime, PyTorch (with oneDNN inside, which is also called directly, its weights packed beforehand), and numpy with
+OpenBLAS. BENCH is the bench program (default: build/examples/bench).
+
+Every work is run with one thread by everybody in turn, in several rounds; the best time of each counts. The table that
+is printed has the time of a peer divided by ours: 1.50 means that the peer takes half as long again. Peers are called
+through Python, which costs them a few microseconds a call, so works are mostly larger than that.
+
+This is no test: it says how things stand on one machine on one day.
+"""
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+
+ROUNDS = 5
+SECONDS = 0.06  # for one work of one peer in one round
+STEPS = 128  # of a sequence, as in the bench
+PACKAGES = ["numpy", "onnx", "onnxruntime", "torch"]
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+PRODUCTS = [  # m, k, n
+    (1, 768, 3072), (4, 768, 768), (16, 768, 768), (128, 768, 768), (16, 256, 1024), (128, 256, 1024),
+    (16, 768, 3072), (128, 768, 3072), (16, 2048, 5632),
+]
+PERCEPTRON, BATCHES = (784, 256, 128, 10), (1, 64)
+CELLS, WIDTHS = ("rnn", "gru", "lstm"), (64, 128, 256, 512)
+
+
+def product_name(m, k, n):
+    return f"product m = {m}, {k} x {n}"
+
+
+def perceptron_name(batch):
+    return f"MLP 784-256-128-10, batch {batch}"
+
+
+def sequence_name(cell, h):
+    return f"{cell.upper()} sequence, a step, h = {h}"
+
+
+# ---- ours ------------------------------------------------------------------------------------------------------------
+
+
+def run_bench(bench, *arguments):
+    out = subprocess.run([bench, "--json", "--quick", *arguments], check=True, capture_output=True, text=True).stdout
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def ours(bench):
+    """Seconds by name of work; a step of a sequence is one of its steps."""
+    times = {}
+    perceptrons = run_bench(bench, "--only", "mlp 784")
+    kernel = perceptrons[0]["kernel"]
+    for line in perceptrons:
+        times[perceptron_name(line["m"])] = line["seconds"]
+    for line in run_bench(bench, "--only", "product", "--kernel", kernel):
+        if line["type"] == "F32":
+            times[product_name(line["m"], line["k"], line["n"])] = line["seconds"]
+    for line in run_bench(bench, "--only", "sequence"):
+        times[sequence_name(line["name"].split()[0], line["n"])] = line["seconds"]
+    return times
+
+
+# ---- peers: each gives a dictionary of calls by name of work ---------------------------------------------------------
+
+
+def openblas():
+    import numpy as np
+
+    def product(m, k, n):
+        x, w = np.ones((m, k), np.float32), np.ones((n, k), np.float32)
+        y = np.empty((m, n), np.float32)
+        return lambda: np.matmul(x, w.T, out=y)
+
+    return {product_name(*shape): product(*shape) for shape in PRODUCTS}
+
+
+def onednn():
+    import torch
+
+    def product(m, k, n):
+        x, b = torch.ones(m, k), torch.zeros(n)
+        w = torch.ops.mkldnn._reorder_linear_weight(torch.ones(n, k), m)
+        return lambda: torch.ops.mkldnn._linear_pointwise(x, w, b, "none", [], "")
+
+    return {product_name(*shape): product(*shape) for shape in PRODUCTS}
+
+
+def pytorch():
+    import torch
+
+    def product(m, k, n):
+        x, w, b = torch.ones(m, k), torch.ones(n, k), torch.zeros(n)
+        return lambda: torch.nn.functional.linear(x, w, b)
+
+    def perceptron(batch):
+        layers = []
+        for i, o in zip(PERCEPTRON, PERCEPTRON[1:]):
+            layers += [torch.nn.Linear(i, o), torch.nn.ReLU()]
+        x = torch.rand(batch, PERCEPTRON[0])
+        net = torch.jit.freeze(torch.jit.trace(torch.nn.Sequential(*layers[:-1]).eval(), x))
+        return lambda: net(x)
+
+    def sequence(cell, h):
+        net = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell](h, h).eval()
+        x = torch.rand(STEPS, 1, h)
+        return lambda: net(x)
+
+    calls = {product_name(*shape): product(*shape) for shape in PRODUCTS}
+    calls |= {perceptron_name(batch): perceptron(batch) for batch in BATCHES}
+    return calls | {sequence_name(cell, h): sequence(cell, h) for cell in CELLS for h in WIDTHS}
+
+
+def onnxruntime():
+    import numpy as np
+    import onnxruntime as ort
+    from onnx import TensorProto, helper, numpy_helper
+
+    def session(nodes, weights, x):
+        names = {name for node in nodes for name in node.output if name}
+        used = {name for node in nodes for name in node.input}
+        outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in sorted(names - used)]
+        inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)]
+        constants = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+        graph = helper.make_graph(nodes, "work", inputs, outputs, constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        run = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run
+        return lambda: run(None, {"x": x})
+
+    def random(*shape):
+        return (np.random.default_rng(1).random(shape, np.float32) - 0.5) / 10
+
+    def chain(sizes, batch):
+        nodes, weights, last = [], {}, "x"
+        for i, (k, n) in enumerate(zip(sizes, sizes[1:])):
+            weights |= {f"w{i}": random(n, k), f"b{i}": random(n)}
+            nodes.append(helper.make_node("Gemm", [last, f"w{i}", f"b{i}"], [f"h{i}"], transB=1))
+            last = f"h{i}"
+            if i + 2 < len(sizes):
+                nodes.append(helper.make_node("Relu", [last], [f"r{i}"]))
+                last = f"r{i}"
+        return session(nodes, weights, random(batch, sizes[0]))
+
+    def sequence(cell, h):
+        gates = {"rnn": 1, "gru": 3, "lstm": 4}[cell]
+        more = {"linear_before_reset": 1} if cell == "gru" else {}
+        node = helper.make_node(cell.upper(), ["x", "w", "r", "b"], ["y"], hidden_size=h, **more)
+        weights = {"w": random(1, gates * h, h), "r": random(1, gates * h, h), "b": random(1, 2 * gates * h)}
+        return session([node], weights, random(STEPS, 1, h))
+
+    calls = {product_name(m, k, n): chain((k, n), m) for m, k, n in PRODUCTS}
+    calls |= {perceptron_name(batch): chain(PERCEPTRON, batch) for batch in BATCHES}
+    return calls | {sequence_name(cell, h): sequence(cell, h) for cell in CELLS for h in WIDTHS}
+
+
+# ---- measuring -------------------------------------------------------------------------------------------------------
+
+
+def best_time(call):
+    call()
+    start = time.perf_counter()
+    call()
+    n = max(1, int(100e-6 / (time.perf_counter() - start)))
+    best, end = float("inf"), time.perf_counter() + SECONDS
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        for _ in range(n):
+            call()
+        best = min(best, (time.perf_counter() - start) / n)
+    return best
+
+
+def measure(bench):
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    peers = {peer.__name__: peer() for peer in (onnxruntime, onednn, pytorch, openblas)}
+    best = {}
+    for _ in range(ROUNDS):
+        rounds = [("inkling", name, seconds) for name, seconds in ours(bench).items()]
+        for peer, calls in peers.items():
+            for name, call in calls.items():
+                rounds.append((peer, name, best_time(call) / (STEPS if "sequence" in name else 1)))
+        for peer, name, seconds in rounds:
+            best[peer, name] = min(seconds, best.get((peer, name), seconds))
+    return list(peers), best
+
+
+def show(peers, best):
+    import numpy
+    import onnxruntime as ort
+    import torch
+
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "")
+    onednn_version = next((w for w in torch.__config__.show().split() if w.startswith("v") and w[1].isdigit()), "")
+    print(f"{datetime.date.today()}, {model or platform.processor()}, one thread; onnxruntime {ort.__version__}, "
+          f"PyTorch {torch.__version__}, oneDNN {onednn_version}, numpy {numpy.__version__}\n")
+    print("| work | inkling | " + " | ".join(peers) + " |")
+    print("|---|---" + "|---" * len(peers) + "|")
+    names = [product_name(*shape) for shape in PRODUCTS] + [perceptron_name(batch) for batch in BATCHES]
+    names += [sequence_name(cell, h) for cell in CELLS for h in WIDTHS]
+    for name in names:
+        us = best["inkling", name]
+        ratios = [f"{best[peer, name] / us:.2f}" if (peer, name) in best else "" for peer in peers]
+        print(f"| {name} | {us * 1e6:.1f} us | " + " | ".join(ratios) + " |")
+
+
+def main():
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    venv, bench = os.path.abspath(sys.argv[1]), sys.argv[2] if len(sys.argv) == 3 else "build/examples/bench"
+    python = os.path.join(venv, "bin", "python")
+    if os.path.abspath(sys.prefix) == venv:
+        show(*measure(bench))
+        return
+    if not os.path.exists(python):
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    if subprocess.run([python, "-c", "import " + ", ".join(PACKAGES)], stderr=subprocess.DEVNULL).returncode != 0:
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+    os.execve(python, [python, os.path.abspath(__file__), venv, bench], os.environ | ONE_THREAD)
+
+
+if __name__ == "__main__":
+    main()
