@@ -2,9 +2,9 @@
  * bpe.c - merges by rank, with a heap: a word of a million letters costs a million small steps, not a million scans.
  *
  * The symbols are a doubly linked list over the characters of the word. The heap holds (rank, position of the left
- * symbol) of every pair that can be merged. A merge changes the pairs on its left and right; they are pushed anew, and what
- * the heap still holds about the old ones is recognised when it comes up, because the pair that now stands there has
- * another rank.
+ * symbol) of every pair that can be merged. A merge changes the pairs on its left and right; they are pushed anew, and
+ * what the heap still holds about the old ones is recognised when it comes up, because the pair that now stands there
+ * has another rank.
  */
 #include "bpe.h"
 

@@ -1,6 +1,6 @@
 /*
- * fuzz_tokenizer.c - a tokenizer.json, a byte FF, a text: refused or opened; then the text is encoded within a length
- * and in a pair, ids of a byte-level vocabulary give it back, and the stream is the decoding. A file that does not begin
+ * fuzz_tokenizer.c - a tokenizer.json, a byte FF, a text: refused or opened; then the text is encoded, alone and in a
+ * pair, the ids of a byte-level vocabulary give it back, and the stream is the decoding. A file that does not begin
  * like JSON is tried as vocab.txt.
  */
 #include <stdlib.h>
