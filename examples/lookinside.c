@@ -2,7 +2,8 @@
  * lookinside.c - what a model does with a text, seen through the library's callback for intermediate values
  * (ink_context_look; inkling/model.h names all that is shown).
  *
- * Transformers: for each layer and head, how each token (a row) spreads its attention over the tokens so far (columns).
+ * Transformers: for each layer and head, how each token (a row) spreads its attention over the tokens (columns): those
+ * so far in a GPT, all of them in a BERT.
  * GRU and LSTM: for each token, the gates of all units, from the most closed to the most open one, in ten steps: which
  * share of the memory is kept, and which is written anew. All others, and these too with --values: every value there
  * is, by name, with its shape and size.
@@ -230,7 +231,7 @@ static bool show_attention(const page *p, const view *v, size_t layer)
         snprintf(names[i], sizeof names[i], "head %zu", i + 1);
         panels[i] = names[i];
     }
-    snprintf(title, sizeof title, "Layer %zu: attention of each token (row) to those so far", layer);
+    snprintf(title, sizeof title, "Layer %zu: attention of each token (row) to the others (columns)", layer);
     return show(p, &map, v->name);
 }
 
@@ -317,19 +318,38 @@ static bool show_all(const page *p, const sight *s, const char *kind)
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
 
-static bool forward(const language_model *lm, const ink_token *tokens, size_t n, sight *s)
+/* A model that goes from left to right, for the logits of the last token. */
+static ink_result run_forward(const language_model *lm, const ink_token *tokens, size_t n)
 {
     ink_state *state;
+    float *logits = malloc(lm->info->vocab_size * sizeof *logits);
     ink_result result = ink_state_create(lm->ctx, lm->model, n, &state);
 
-    if (result == INK_OK) {
-        float *logits = malloc(lm->info->vocab_size * sizeof *logits);
-        ink_context_look(lm->ctx, look, s);
+    if (result == INK_OK)
         result = ink_model_forward(lm->ctx, lm->model, state, tokens, n, logits);
-        ink_context_look(lm->ctx, NULL, NULL);
-        free(logits);
-    }
     ink_state_free(state);
+    free(logits);
+    return result;
+}
+
+/* A model that sees the whole text at once. */
+static ink_result run_encoder(const language_model *lm, const ink_token *tokens, size_t n)
+{
+    float *rows = malloc(n * lm->info->hidden_size * sizeof *rows);
+    const ink_text text = {.tokens = tokens, .n_tokens = n, .output = rows};
+    ink_result result = ink_model_encode(lm->ctx, lm->model, INK_HIDDEN_STATES, &text, 1);
+
+    free(rows);
+    return result;
+}
+
+static bool watch(const language_model *lm, const ink_token *tokens, size_t n, sight *s)
+{
+    bool is_encoder = ink_model_get_encoder(lm->model) != NULL;
+
+    ink_context_look(lm->ctx, look, s);
+    ink_result result = is_encoder ? run_encoder(lm, tokens, n) : run_forward(lm, tokens, n);
+    ink_context_look(lm->ctx, NULL, NULL);
     if (result != INK_OK)
         console_complain("%s", ink_context_error(lm->ctx));
     else if (s->full)
@@ -353,7 +373,7 @@ static bool look_at(const settings *asked, const language_model *lm, sight *s)
     }
     s->n_tokens = p.n_tokens;
     make_labels(&p, lm, tokens);
-    done = forward(lm, tokens, p.n_tokens, s);
+    done = watch(lm, tokens, p.n_tokens, s);
     if (done && asked->layer > s->n_views && s->n_views > 0) {
         console_complain("there are %zu layers to show, not %llu", s->n_views, (unsigned long long)asked->layer);
         done = false;

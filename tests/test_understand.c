@@ -1,0 +1,96 @@
+/*
+ * test_understand.c - the program understand: gaps filled from both sides, and what a shuffled BERT makes of them.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "testing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/stat.h>
+
+#include "programs.h"
+
+#define UNDERSTAND PROGRAMS "/understand"
+
+static void a_gap_takes_the_word_that_fits(void **state)
+{
+    char *out = output_of(run(UNDERSTAND, "Anna and Tom had a [MASK] with them. Tom fed the cat."));
+
+    (void)state;
+    assert_memory_equal(out, "gap 1: cat (", 12); /* the clue comes after */
+    free(out);
+    out = output_of(run(UNDERSTAND, "Anna and Tom had a duck with them. Tom fed the [MASK]. It was night and they saw "
+                                    "the [MASK]."));
+    assert_memory_equal(out, "gap 1: duck (", 13);
+    assert_non_null(strstr(out, "\ngap 2: moon ("));
+    free(out);
+}
+
+/* The same stories, the same figures; and they are those that make the verdict. */
+static void stories_are_understood(void **state)
+{
+    char *out = output_of(run(UNDERSTAND, "--stories", "40")), *again = output_of(run(UNDERSTAND, "--stories", "40"));
+
+    (void)state;
+    assert_string_equal(out, again);
+    assert_non_null(strstr(out, "=> borne out: 4 of 4 hold."));
+    for (char *line = out, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
+        assert_true(end - line <= 80);
+    free(again);
+    free(out);
+}
+
+/* With the weights of BERT's blocks in each other's place, all of one shape, nothing is understood. */
+static void another_bert_understands_nothing(void **state)
+{
+    static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"};
+    char *folder = fresh_folder(), *bert = join(folder, "bert"), *gpt = join(folder, "gpt"), variable[128];
+    size_t size;
+
+    (void)state;
+    assert_int_equal(mkdir(bert, 0700) | mkdir(gpt, 0700), 0);
+    for (size_t i = 0; i < 4; i++) {
+        copy_file(MODELS "/bert", bert, files[i]);
+        copy_file(MODELS "/gpt", gpt, files[i]);
+    }
+    char *weights = read_file(bert, "model.safetensors", &size), *q = weights, *v = weights;
+    while ((q = memchr(q, 'q', (size_t)(weights + 8000 - q))) != NULL && memcmp(q, "query.weight", 12) != 0)
+        q++;
+    while ((v = memchr(v, 'v', (size_t)(weights + 8000 - v))) != NULL && memcmp(v, "value.weight", 12) != 0)
+        v++;
+    assert_true(q != NULL && v != NULL);
+    memcpy(q, "value", 5);
+    memcpy(v, "query", 5);
+    write_file(bert, "model.safetensors", weights, size);
+    snprintf(variable, sizeof variable, "INKLING_MODELS=%s", folder);
+    char *out = output_of(run("env", variable, UNDERSTAND, "--stories", "40"));
+    assert_null(strstr(out, "=> borne out"));
+    free(out);
+    free(weights);
+    free(gpt);
+    free(bert);
+    forget(folder);
+}
+
+static void mistakes_are_answered(void **state)
+{
+    (void)state;
+    refused(run(UNDERSTAND, "Anna and Tom"), "the text has no gap: write [MASK]");
+    refused(run(UNDERSTAND, "a", "b"), "one argument too many: 'b'");
+    refused(run(UNDERSTAND, "--stories", "0"), "--stories expects a whole number from 1");
+    refused(run("env", "INKLING_MODELS=/none", UNDERSTAND), "/none/bert");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_gap_takes_the_word_that_fits),
+        cmocka_unit_test(stories_are_understood),
+        cmocka_unit_test(another_bert_understands_nothing),
+        cmocka_unit_test(mistakes_are_answered),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
