@@ -4,7 +4,7 @@
  *     text -> added tokens cut out -> normalised -> split into words -> the model's ids of each word -> the template
  *
  * Each step has a header of its own: added.h, normalize.h, split.h, the models bpe.h and wordpiece.h, template.h; and
- * decoder.h for the way back.
+ * decode_steps.h for the way back.
  */
 #ifndef INK_TEXT_TOKENIZER_H
 #define INK_TEXT_TOKENIZER_H
@@ -13,7 +13,7 @@
 
 #include "added.h"
 #include "bpe.h"
-#include "decoder.h"
+#include "decode_steps.h"
 #include "normalize.h"
 #include "split.h"
 #include "template.h"

@@ -47,6 +47,9 @@ awk 'length($0) > 120 { printf "%s:%d: %d columns\n", FILENAME, FNR, length($0) 
 grep -nE '[[:space:]]$|	' $everything | offences "no tabs, no spaces at the end of a line"
 grep -nE '(^|[^A-Za-z])(TODO|FIXME|XXX)([^A-Za-z]|$)' $everything | offences "no marks of unfinished work"
 
+# `cc -c src/*/*.c` writes all objects side by side.
+find src -name '*.c' | sed 's|.*/||' | sort | uniq -d | offences "no two sources of the library have one name"
+
 # What README.md names is there: paths, and the tests that stand beside the promises.
 {
     grep -oE '`(src|tests|examples|include)/[A-Za-z0-9_./-]*`' README.md | tr -d '`'

@@ -1,11 +1,11 @@
 /*
- * decoder.h - from tokens back to text.
+ * decode_steps.h - from tokens back to text.
  *
  * A decoder is a chain of steps over each token by itself, and what follows when tokens come together: bytes are made
  * characters, and the beginning of the text may lose some.
  */
-#ifndef INK_TEXT_DECODER_H
-#define INK_TEXT_DECODER_H
+#ifndef INK_TEXT_DECODE_STEPS_H
+#define INK_TEXT_DECODE_STEPS_H
 
 #include "../base/internal.h"
 #include "short_text.h"

@@ -1,7 +1,7 @@
 /*
- * decoder.c - the steps over one token.
+ * decode_steps.c - the steps over one token.
  */
-#include "decoder.h"
+#include "decode_steps.h"
 
 static size_t put(char *out, size_t n, const char *bytes, size_t size)
 {
