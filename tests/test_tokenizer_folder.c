@@ -95,7 +95,7 @@ static void test_bad_config(void **unused)
         {"{\"model_max_length\": \"512\"}", INK_ERROR_MISMATCH, "model_max_length", 0},
         {"{\"model_max_length\": 1000000000000000019884624838656}", INK_OK, NULL, SIZE_MAX},
         {"{\"model_max_length\": 1e30}", INK_OK, NULL, SIZE_MAX},
-        {"{\"model_max_length\": -1}", INK_OK, NULL, SIZE_MAX},
+        {"{\"model_max_length\": -2}", INK_OK, NULL, SIZE_MAX},
         {"{\"model_max_length\": null}", INK_OK, NULL, SIZE_MAX},
         {"{\"model_max_length\": 0}", INK_OK, NULL, 0},
     };

@@ -10,7 +10,7 @@
 #include "../src/text/split.h"
 #include "../src/text/unicode.h"
 
-static void check_split_line(char *line)
+static void check_split_line(ink_match_fn match, char *line)
 {
     static char text[TEST_TEXT_MAX];
     char *space = strchr(line, ' ');
@@ -20,7 +20,7 @@ static void check_split_line(char *line)
     size_t size = test_parse_bytes(line, text), done = 0;
     for (char *end = NULL; done < size; sizes = *end == ',' ? end + 1 : end) {
         size_t expected = strtoul(sizes, &end, 10);
-        assert_int_equal(ink_match_gpt2(NULL, text + done, size - done), expected);
+        assert_int_equal(match(NULL, text + done, size - done), expected);
         done += expected;
     }
     assert_int_equal(*sizes, '\0');
@@ -30,12 +30,18 @@ static void check_split_line(char *line)
 static void test_split_parity(void **unused)
 {
     (void)unused;
-    size_t size, n = 0;
-    char *lines = test_read_tokenizer("splits", ".txt", &size);
-    for (char *line = strtok(lines, "\n"); line != NULL; line = strtok(NULL, "\n"), n++)
-        check_split_line(line);
-    assert_true(n >= 500);
-    free(lines);
+    static const struct {
+        const char *file;
+        ink_match_fn match;
+    } rules[] = {{"splits", ink_match_gpt2}, {"splits_llama3", ink_match_llama3}, {"splits_qwen2", ink_match_qwen2}};
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        size_t size, n = 0;
+        char *lines = test_read_tokenizer(rules[i].file, ".txt", &size);
+        for (char *line = strtok(lines, "\n"); line != NULL; line = strtok(NULL, "\n"), n++)
+            check_split_line(rules[i].match, line);
+        assert_true(n >= 500);
+        free(lines);
+    }
 }
 
 /* Bytes that are not UTF-8 are of the class of punctuation. */
@@ -126,6 +132,7 @@ static const uint32_t forms[][3][8] = {
     {{'a', 0x301, 0x300}, {'a', 0x301, 0x300}, {0xE1, 0x300}}, /* of one class: in their order, the second is blocked */
     {{'a', 0x345, 0x301, 0x5B0}, {'a', 0x5B0, 0x301, 0x345}, {0xE1, 0x5B0, 0x345}},
     {{0x1F82}, {0x3B1, 0x313, 0x300, 0x345}, {0x1F82}},
+    {{'a', 0x313, 0x301}, {'a', 0x313, 0x301}, {'a', 0x313, 0x301}}, /* blocked by what does not compose */
     {{0x301, 'a'}, {0x301, 'a'}, {0x301, 'a'}},
     {{0xF900}, {0x8C48}, {0x8C48}},
     {{'e', 0x1100FF, 0x301}, {'e', 0x1100FF, 0x301}, {'e', 0x1100FF, 0x301}}, /* a byte FF is between them */
