@@ -26,6 +26,7 @@ typedef struct build_args {
     void *progress_user;
     bool used[8];
     uint64_t n_parameters[2], bytes[2]; /* of the first run and the second */
+    uint64_t fingerprint;
 } build_args;
 
 static ink_result build(void *data, ink_arena *arena, void **object)
@@ -50,6 +51,7 @@ static ink_result build(void *data, ink_arena *arena, void **object)
     INK_TRY(ink_loader_vector(&loader, "vector", args->n, &p->vector));
     args->n_parameters[run] = loader.n_parameters;
     args->bytes[run] = loader.bytes_read;
+    args->fingerprint = loader.fingerprint;
     return INK_OK;
 }
 
@@ -122,7 +124,8 @@ static void check_matrix(ink_context *ctx, const ink_matrix *matrix, const float
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
-static void check_size(ink_context *ctx, size_t n, size_t k, ink_type stored_type, ink_type type)
+/* Returns the fingerprint of what was read. */
+static uint64_t check_size(ink_context *ctx, size_t n, size_t k, ink_type stored_type, ink_type type)
 {
     stored file;
     void *object;
@@ -142,6 +145,7 @@ static void check_size(ink_context *ctx, size_t n, size_t k, ink_type stored_typ
     ink_object_free(object);
     ink_weights_free(weights);
     unstore(&file);
+    return args.fingerprint;
 }
 
 /* Rows that are longer than a piece of the file, many to a piece, and a few that are not a whole panel. */
@@ -150,16 +154,63 @@ static void matrices_of_every_kind_of_size_arrive_whole(void **unused)
     (void)unused;
     static const size_t sizes[][2] = {{1, 1}, {17, 5}, {20, 20000}, {1000, 50}, {50, 1000}, {37, 3000}, {16, 1024}};
     static const ink_type types[] = {INK_F32, INK_BF16, INK_F16, INK_F64};
-    ink_context *ctx = test_context(1);
+    ink_context *ctx = test_context(1), *threads = test_context(3);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        for (size_t t = 0; t < 4; t++)
-            check_size(ctx, sizes[i][0], sizes[i][1], types[t], INK_TYPE_NONE);
+        for (size_t t = 0; t < 4; t++) {
+            uint64_t fingerprint = check_size(ctx, sizes[i][0], sizes[i][1], types[t], INK_TYPE_NONE);
+            assert_int_equal(check_size(threads, sizes[i][0], sizes[i][1], types[t], INK_TYPE_NONE), fingerprint);
+        }
     for (size_t t = 0; t < 4; t++) {
         check_size(ctx, 33, 70, types[t], INK_F32);
         check_size(ctx, 33, 70, types[t], INK_BF16);
         check_size(ctx, 33, 70, types[t], INK_F16);
     }
     ink_context_free(ctx);
+    ink_context_free(threads);
+}
+
+enum { STACKED = 3, STACKED_COLUMNS = 70 };
+static const size_t stacked_rows[STACKED] = {605, 3, 700};
+static const char *const stacked_names[STACKED] = {"a", "b", "c"};
+
+static ink_result build_stacked(void *data, ink_arena *arena, void **object)
+{
+    const build_args *args = data;
+    ink_matrix measured, *matrix = *object = ink_arena_take(arena, 1, sizeof *matrix);
+    ink_loader_part stack[STACKED];
+    ink_loader loader;
+    for (size_t i = 0; i < STACKED; i++)
+        stack[i] = (ink_loader_part){.module = stacked_names[i], .tensor = "weight", .n = stacked_rows[i]};
+    ink_loader_begin(&loader, args->ctx, args->weights, arena);
+    return ink_loader_matrix_parts(&loader, stack, STACKED, STACKED_COLUMNS, matrix != NULL ? matrix : &measured);
+}
+
+/* Tensors end inside panels and pieces, and threads pack what lies beside each other. */
+static void stacked_tensors_arrive_whole_with_threads(void **unused)
+{
+    (void)unused;
+    static const char *const names[STACKED] = {"a.weight", "b.weight", "c.weight"};
+    size_t n = 0, first = 0;
+    for (size_t i = 0; i < STACKED; i++)
+        n += stacked_rows[i];
+    float *w = eighths(n * STACKED_COLUMNS, 1);
+    state_dict dict = {0};
+    for (size_t i = 0; i < STACKED; first += stacked_rows[i++])
+        state_dict_add(&dict, names[i], INK_F32, 2, (size_t[]){stacked_rows[i], STACKED_COLUMNS},
+                       w + first * STACKED_COLUMNS);
+    for (unsigned n_threads = 1; n_threads <= 3; n_threads++) {
+        ink_context *ctx = test_context(n_threads);
+        ink_weights *weights = state_dict_open(ctx, &dict);
+        build_args args = {.ctx = ctx, .weights = weights};
+        void *object;
+        assert_ok(ctx, ink_object_create(ctx, "stacked", build_stacked, &args, 0, &object));
+        check_matrix(ctx, object, w, INK_F32);
+        ink_object_free(object);
+        ink_weights_free(weights);
+        ink_context_free(ctx);
+    }
+    state_dict_free(&dict);
+    free(w);
 }
 
 /* The memory that loading takes at its height is that of the object and little more. */
@@ -504,6 +555,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matrices_of_every_kind_of_size_arrive_whole),
+        cmocka_unit_test(stacked_tensors_arrive_whole_with_threads),
         cmocka_unit_test(loading_takes_little_more_than_the_weights),
         cmocka_unit_test(stacked_tensors_arrive_whole),
         cmocka_unit_test(stacked_tensors_are_checked),
