@@ -47,7 +47,7 @@ static void stories_are_understood(void **state)
 static void another_bert_understands_nothing(void **state)
 {
     static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"};
-    char *folder = fresh_folder(), *bert = join(folder, "bert"), *gpt = join(folder, "gpt"), variable[128];
+    char *folder = fresh_folder(), *bert = join_path(folder, "bert"), *gpt = join_path(folder, "gpt"), variable[128];
     size_t size;
 
     (void)state;

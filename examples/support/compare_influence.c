@@ -134,12 +134,12 @@ static void judge(const comparison *c, const influence *x, finding *f)
     finding_note(f, at[MLP][NEAR] > 0 && !x->beyond,
                  "what lies beyond its window of %zu tokens does not move the MLP at all",
                  c->models[MLP].info->window_size);
-    finding_note(f, at[RNN][FAR] < at[RNN][NEAR] / 100,
-                 "the RNN feels a token after 65 to 128 others less than a hundredth as much as after 3 to 8: %.1g of "
+    finding_note(f, at[RNN][FAR] < at[RNN][NEAR] / 50,
+                 "the RNN feels a token after 65 to 128 others less than a fiftieth as much as after 3 to 8: %.1g of "
                  "it", at[RNN][FAR] / at[RNN][NEAR]);
-    finding_note(f, fmin(at[GRU][FAR], at[LSTM][FAR]) > 10 * at[RNN][FAR],
-                 "gates keep a path open: after 65 to 128 tokens GRU %.1g, LSTM %.1g bits, over ten times the RNN's "
-                 "%.1g", at[GRU][FAR], at[LSTM][FAR], at[RNN][FAR]);
+    finding_note(f, fmin(at[GRU][FAR], at[LSTM][FAR]) > 3 * at[RNN][FAR],
+                 "gates keep a path open: after 65 to 128 tokens GRU %.1g, LSTM %.1g bits, over three times the "
+                 "RNN's %.1g", at[GRU][FAR], at[LSTM][FAR], at[RNN][FAR]);
     finding_note(f, at[GPT][FAR] > at[GPT][MIDDLE] / 10,
                  "the GPT feels it after 65 to 128 others more than a tenth as much as after 17 to 32: %.2f of it",
                  at[GPT][FAR] / at[GPT][MIDDLE]);
