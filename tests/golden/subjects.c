@@ -621,6 +621,8 @@ static void open_encoder(subject *s, ink_context *ctx, const char *root, size_t 
     to_tokens(s->x, s->in);
     s->state = read_tensor(ctx, file, "types", &n);
     to_tokens(s->state, n);
+    if (reference == NULL) /* types are the first's own */
+        memset(s->state, 0, 4 * n);
     float *lengths = read_tensor(ctx, file, "lengths", &s->n_texts);
     for (size_t t = 0; t < s->n_texts && t < 8; t++) {
         s->lengths[t] = (size_t)lengths[t];
