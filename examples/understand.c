@@ -332,18 +332,12 @@ static void tell(const table *found)
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
 
-static bool open_model(language_model *lm, ink_context *ctx, const char *name)
-{
-    char folder[BUNDLED_ROOM];
-
-    return bundled_folder(folder, name) && lm_open(lm, ctx, folder);
-}
-
 static bool run(asked *a, ink_context *ctx, const settings *s)
 {
     language_model *bert = &a->models[ASKED_BERT], *gpt = &a->models[ASKED_GPT];
+    char folder[BUNDLED_ROOM];
 
-    if (!open_model(bert, ctx, "bert"))
+    if (!bundled_folder(folder, "bert") || !lm_open_encoder(bert, ctx, folder, INK_POOLING_NONE))
         return false;
     a->bert.p = malloc(MAX_GAPS * bert->info->vocab_size * sizeof *a->bert.p);
     if (a->bert.p == NULL) {
@@ -352,7 +346,7 @@ static bool run(asked *a, ink_context *ctx, const settings *s)
     }
     if (s->text != NULL)
         return fill_text(bert, s->text, &a->bert);
-    if (!open_model(gpt, ctx, "gpt") || !reader_open(&a->gpt, gpt) || !ask_all(a, s))
+    if (!bundled_folder(folder, "gpt") || !lm_open(gpt, ctx, folder) || !reader_open(&a->gpt, gpt) || !ask_all(a, s))
         return false;
     tell(&a->found);
     return true;

@@ -195,7 +195,8 @@ static void maps_are_pictures(void **state)
     assert_in_range(fread(svg, 1, 19999, file), 1, 19998);
     fclose(file);
     assert_non_null(strstr(svg, "t &amp; u</text>"));
-    assert_int_equal(count_of(svg, ">&lt;x&gt;</text>"), 5 + 2); /* columns, and rows of each line of panels */
+    /* columns, and rows of each line of panels */
+    assert_int_equal(count_of(svg, ">&lt;x&gt;</text>"), 5 + 2);
     assert_int_equal(count_of(svg, "<rect"), 1 + 5 + 3 + 1 + 10); /* page, frames, cells, and the scale */
     assert_int_equal(count_of(svg, "<text"), count_of(svg, "</text>"));
     free(svg);
