@@ -185,31 +185,37 @@ static ink_result build_stacked(void *data, ink_arena *arena, void **object)
     return ink_loader_matrix_parts(&loader, stack, STACKED, STACKED_COLUMNS, matrix != NULL ? matrix : &measured);
 }
 
+static void check_stacked(ink_context *ctx, const float *w)
+{
+    static const char *const names[STACKED] = {"a.weight", "b.weight", "c.weight"};
+    state_dict dict = {0};
+    size_t first = 0;
+    for (size_t i = 0; i < STACKED; first += stacked_rows[i++])
+        state_dict_add(&dict, names[i], INK_F32, 2, (size_t[]){stacked_rows[i], STACKED_COLUMNS},
+                       w + first * STACKED_COLUMNS);
+    ink_weights *weights = state_dict_open(ctx, &dict);
+    build_args args = {.ctx = ctx, .weights = weights};
+    void *object;
+    assert_ok(ctx, ink_object_create(ctx, "stacked", build_stacked, &args, 0, &object));
+    check_matrix(ctx, object, w, INK_F32);
+    ink_object_free(object);
+    ink_weights_free(weights);
+    state_dict_free(&dict);
+}
+
 /* Tensors end inside panels and pieces, and threads pack what lies beside each other. */
 static void stacked_tensors_arrive_whole_with_threads(void **unused)
 {
     (void)unused;
-    static const char *const names[STACKED] = {"a.weight", "b.weight", "c.weight"};
-    size_t n = 0, first = 0;
+    size_t n = 0;
     for (size_t i = 0; i < STACKED; i++)
         n += stacked_rows[i];
     float *w = eighths(n * STACKED_COLUMNS, 1);
-    state_dict dict = {0};
-    for (size_t i = 0; i < STACKED; first += stacked_rows[i++])
-        state_dict_add(&dict, names[i], INK_F32, 2, (size_t[]){stacked_rows[i], STACKED_COLUMNS},
-                       w + first * STACKED_COLUMNS);
     for (unsigned n_threads = 1; n_threads <= 3; n_threads++) {
         ink_context *ctx = test_context(n_threads);
-        ink_weights *weights = state_dict_open(ctx, &dict);
-        build_args args = {.ctx = ctx, .weights = weights};
-        void *object;
-        assert_ok(ctx, ink_object_create(ctx, "stacked", build_stacked, &args, 0, &object));
-        check_matrix(ctx, object, w, INK_F32);
-        ink_object_free(object);
-        ink_weights_free(weights);
+        check_stacked(ctx, w);
         ink_context_free(ctx);
     }
-    state_dict_free(&dict);
     free(w);
 }
 
