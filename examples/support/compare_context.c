@@ -130,14 +130,12 @@ static double lowers(const contexts *x, size_t family, size_t k)
 static void judge(const comparison *c, const contexts *x, finding *f)
 {
     size_t window = c->models[MLP].info->window_size, k = 0;
-    double by[N_FAMILIES], gpt = stats_mean_of(&x->mean[GPT][LAST]), least = INFINITY;
+    double by[N_FAMILIES];
 
     while (k < LAST && (size_t)2 << k <= window)
         k++;
     for (size_t i = 0; i < N_FAMILIES; i++)
         by[i] = lowers(x, i, k);
-    for (size_t i = 0; i < GPT; i++)
-        least = fmin(least, stats_mean_of(&x->mean[i][LAST]));
     finding_note(f, x->fell[MLP] && x->stop[MLP] <= window,
                  "the MLP's curve stops falling within its window of %zu tokens: at %zu", window, x->stop[MLP]);
     finding_note(f, x->fell[RNN] && by[RNN] < fmin(by[GRU], by[LSTM]) && fmin(by[GRU], by[LSTM]) >= GAIN,
@@ -148,8 +146,6 @@ static void judge(const comparison *c, const contexts *x, finding *f)
     finding_note(f, x->fell[GPT] && x->stop[GPT] > LONG,
                  "the GPT's falls by %.0f %%, and still falls after %d tokens: it stops at %zu", 100 * by[GPT], LONG,
                  x->stop[GPT]);
-    finding_note(f, x->fell[GPT] && gpt < least,
-                 "with all the context the GPT is the best: %.2f bits per token; the others %.2f and more", gpt, least);
 }
 
 static bool measure(comparison *c, contexts *x, finding *f)
