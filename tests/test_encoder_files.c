@@ -99,7 +99,7 @@ static void test_settings(void **unused)
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         char name[64];
         fixture_files files;
-        snprintf(name, sizeof name, "encoders/%s", settings[i].fixture);
+        snprintf(name, sizeof name, "../encoders/%s", settings[i].fixture);
         fixture_files_read(&files, name);
         fixture_files_set(&files, settings[i].key, settings[i].value);
         refuse(ctx, &memory, &files.list, settings[i].result, settings[i].words);
@@ -126,7 +126,7 @@ static void test_accepted_settings(void **unused)
         char name[64];
         fixture_files files;
         ink_model *model;
-        snprintf(name, sizeof name, "encoders/%s", accepted[i][0]);
+        snprintf(name, sizeof name, "../encoders/%s", accepted[i][0]);
         fixture_files_read(&files, name);
         fixture_files_set(&files, accepted[i][1], accepted[i][2]);
         const ink_source source = ink_source_memory(&files.list);
@@ -170,7 +170,7 @@ static void test_missing_tensors(void **unused)
     for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
         char name[64], quoted[96];
         fixture_files files;
-        snprintf(name, sizeof name, "encoders/%s", missing[i][0]);
+        snprintf(name, sizeof name, "../encoders/%s", missing[i][0]);
         snprintf(quoted, sizeof quoted, "\"%s\"", missing[i][1]);
         fixture_files_read(&files, name);
         size_t length = strlen(quoted), at = 8;
@@ -199,7 +199,7 @@ static const char *const sentence_files[] = {
 static void *read_whole(const char *file, size_t *size)
 {
     char path[PATH_SIZE];
-    snprintf(path, sizeof path, FIXTURES "/models/encoders/sentence_dense/%s", file);
+    snprintf(path, sizeof path, FIXTURES "/encoders/sentence_dense/%s", file);
     FILE *in = fopen(path, "rb");
     assert_non_null(in);
     char *bytes = malloc(1 << 16);
@@ -317,7 +317,7 @@ static void test_out_of_memory(void **unused)
     ink_context *ctx = counted_context(&memory);
     for (size_t k = 1;; k++) {
         counting_fail_from(&memory, k);
-        ink_result result = ink_model_open(ctx, FIXTURES "/models/encoders/sentence_dense", NULL, &model);
+        ink_result result = ink_model_open(ctx, FIXTURES "/encoders/sentence_dense", NULL, &model);
         if (!counting_failed(&memory)) {
             assert_int_equal(result, INK_OK);
             assert_true(k > 3);
@@ -337,11 +337,11 @@ static void test_impossible_options(void **unused)
     ink_context *ctx = test_context(1);
     ink_model *model = (ink_model *)(uintptr_t)1;
     ink_model_options options = {.pooling = INK_N_POOLINGS};
-    assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/encoders/bert", &options, &model), INK_ERROR_ARGUMENT,
+    assert_fails(ctx, ink_model_open(ctx, FIXTURES "/encoders/bert", &options, &model), INK_ERROR_ARGUMENT,
                  "there is no pooling 7");
     assert_null(model);
     options = (ink_model_options){.max_bytes = 10000};
-    assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/encoders/bert", &options, &model), INK_ERROR_LIMIT,
+    assert_fails(ctx, ink_model_open(ctx, FIXTURES "/encoders/bert", &options, &model), INK_ERROR_LIMIT,
                  "the limit");
     ink_context_free(ctx);
 }

@@ -44,12 +44,12 @@ void encoder_open(encoder_fixture *f, const char *name, ink_pooling pooling)
     memset(f, 0, sizeof *f);
     f->name = name;
     f->ctx = test_context(1);
-    snprintf(path, sizeof path, FIXTURES "/models/encoders/%s", name);
+    snprintf(path, sizeof path, FIXTURES "/encoders/%s", name);
     assert_ok(f->ctx, ink_model_open(f->ctx, path, &options, &f->model));
     f->info = ink_model_get_info(f->model);
     f->encoder = ink_model_get_encoder(f->model);
     assert_non_null(f->encoder);
-    snprintf(path, sizeof path, FIXTURES "/models/encoders/%s/reference.safetensors", name);
+    snprintf(path, sizeof path, FIXTURES "/encoders/%s/reference.safetensors", name);
     assert_ok(f->ctx, ink_weights_open(f->ctx, path, &f->reference));
     read_texts(f);
 }

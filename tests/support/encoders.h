@@ -1,5 +1,5 @@
 /*
- * encoders.h - the tiny encoders of tests/fixtures/models/encoders with what transformers and sentence-transformers
+ * encoders.h - the tiny encoders of tests/fixtures/encoders with what transformers and sentence-transformers
  * computed.
  */
 #ifndef INK_TESTS_ENCODERS_H

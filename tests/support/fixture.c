@@ -125,7 +125,8 @@ void fixture_files_read(fixture_files *files, const char *name)
     static const char *const names[] = {"model.safetensors", "model-00001-of-00003.safetensors",
                                         "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors",
                                         "model.safetensors.index.json", "generation_config.json"};
-    const char *dot = strchr(name, '.');
+    const char *slash = strrchr(name, '/'); /* "../encoders/bert" is beside the models */
+    const char *dot = strchr(slash != NULL ? slash : name, '.');
     int length = (int)(dot != NULL ? dot - name : (ptrdiff_t)strlen(name));
     char path[FIXTURE_PATH];
     size_t size;
