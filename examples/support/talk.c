@@ -150,18 +150,20 @@ static bool encode_turn(const talk *t, const char *text, size_t size, ink_conver
     return false;
 }
 
-/* Runs the turn through the model. Ctrl-C takes it back, if the state can go back. */
-static bool read_turn(talk *t, const ink_token *ids, size_t n, bool *taken)
+/* Runs the turn through the model. Ctrl-C takes it back; where the state cannot go back, there is no answer instead. */
+static bool read_turn(talk *t, const ink_token *ids, size_t n, bool *taken, bool *stopped)
 {
     size_t before = ink_state_length(t->state);
     double begin = console_seconds();
 
     *taken = true;
+    *stopped = false;
     for (size_t i = 0; i < n; i += CHUNK) {
         size_t size = n - i < CHUNK ? n - i : CHUNK;
         if (!ok(t, ink_model_forward(t->lm->ctx, t->lm->model, t->state, ids + i, size, t->logits)))
             return false;
-        if (console_interrupted() && ink_state_rewind(t->lm->ctx, t->state, before) == INK_OK) {
+        *stopped = console_interrupted() || *stopped;
+        if (*stopped && ink_state_rewind(t->lm->ctx, t->state, before) == INK_OK) {
             *taken = false;
             console_note("(stopped; what you said is taken back)");
             return true;
@@ -188,7 +190,7 @@ static bool is_full(const talk *t)
 }
 
 /* Pick, print, run forward. The state takes in every token that was printed. */
-static bool answer(talk *t)
+static bool answer(talk *t, bool stopped)
 {
     ink_text_stream stream = {0};
     double begin = console_seconds();
@@ -196,7 +198,7 @@ static bool answer(talk *t)
 
     for (size_t i = 0; why == NULL; i++) {
         ink_token token;
-        if (console_interrupted()) {
+        if (console_interrupted() || stopped) {
             why = "(stopped)";
             break;
         }
@@ -226,7 +228,7 @@ bool talk_say(talk *t, const char *text, size_t size)
     ink_conversation after;
     ink_token *ids;
     size_t n;
-    bool taken = false, done;
+    bool taken = false, stopped = false, done;
 
     console_interrupted(); /* what was pressed before does not count */
     if (!encode_turn(t, text, size, &after, &ids, &n))
@@ -237,10 +239,10 @@ bool talk_say(talk *t, const char *text, size_t size)
         free(ids);
         return true;
     }
-    done = read_turn(t, ids, n, &taken);
+    done = read_turn(t, ids, n, &taken, &stopped);
     free(ids);
     if (!done || !taken)
         return done;
     t->at = after;
-    return answer(t);
+    return answer(t, stopped);
 }
