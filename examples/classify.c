@@ -35,8 +35,8 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
         .usage = "FOLDER [text ...] [options]",
         .about = "Labels for texts with their probabilities, likeliest first: a line for each text, or for each line\n"
                  "of stdin if there are no texts.",
-        .samples = "  classify tests/fixtures/models/encoders/bert_text \"the cat is good\" \"the dog is bad\"\n"
-                   "  printf 'good\\nbad\\n' | classify tests/fixtures/models/encoders/bert_text -n 1\n",
+        .samples = "  classify tests/fixtures/encoders/bert_text \"the cat is good\" \"the dog is bad\"\n"
+                   "  printf 'good\\nbad\\n' | classify tests/fixtures/encoders/bert_text -n 1\n",
         .options = options,
         .n_options = sizeof options / sizeof *options,
         .names = {"FOLDER"},

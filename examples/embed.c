@@ -46,7 +46,7 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
                  "each text, or for each line of stdin if there are no texts.",
         .samples = "  stories -n 9 | sed 's/[.] /.\\n/g' | embed examples/models/bert --pooling mean --query "
                    "\"It was night.\" -n 5\n"
-                   "  embed tests/fixtures/models/encoders/sentence \"the cat is good\" \"the dog is bad\"\n",
+                   "  embed tests/fixtures/encoders/sentence \"the cat is good\" \"the dog is bad\"\n",
         .options = options,
         .n_options = sizeof options / sizeof *options,
         .names = {"FOLDER"},

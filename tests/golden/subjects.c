@@ -509,14 +509,14 @@ static const struct {
     const char *folder, *reference;
     ink_encoding encoding;
 } encoders[] = {
-    {"tests/fixtures/models/encoders/bert", "hidden_states", INK_HIDDEN_STATES},
-    {"tests/fixtures/models/encoders/bert_fill", "logits", INK_LOGITS},
-    {"tests/fixtures/models/encoders/bert_multi", "probabilities", INK_PROBABILITIES},
-    {"tests/fixtures/models/encoders/distilbert_text", "probabilities", INK_PROBABILITIES},
-    {"tests/fixtures/models/encoders/roberta", "pooled", INK_POOLED},
-    {"tests/fixtures/models/encoders/roberta_tokens", "logits", INK_LOGITS},
-    {"tests/fixtures/models/encoders/sentence", "embedding", INK_EMBEDDING},
-    {"tests/fixtures/models/encoders/sentence_dense", "embedding", INK_EMBEDDING},
+    {"tests/fixtures/encoders/bert", "hidden_states", INK_HIDDEN_STATES},
+    {"tests/fixtures/encoders/bert_fill", "logits", INK_LOGITS},
+    {"tests/fixtures/encoders/bert_multi", "probabilities", INK_PROBABILITIES},
+    {"tests/fixtures/encoders/distilbert_text", "probabilities", INK_PROBABILITIES},
+    {"tests/fixtures/encoders/roberta", "pooled", INK_POOLED},
+    {"tests/fixtures/encoders/roberta_tokens", "logits", INK_LOGITS},
+    {"tests/fixtures/encoders/sentence", "embedding", INK_EMBEDDING},
+    {"tests/fixtures/encoders/sentence_dense", "embedding", INK_EMBEDDING},
     {"examples/models/bert", NULL, INK_LOGITS},
 };
 
