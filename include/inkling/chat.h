@@ -8,13 +8,14 @@
  *
  *   chatml        <|im_start|>user\n m <|im_end|>\n<|im_start|>assistant\n a <|im_end|>\n       (Qwen, SmolLM2)
  *   llama-3       bos <|start_header_id|>user<|end_header_id|>\n\n m <|eot_id|> ... a <|eot_id|>
- *   llama-2       bos [INST] m [/INST] a eos
- *   mistral-v1    bos [INST] m [/INST] a eos [INST] ...  (" [INST] m [/INST]"), mistral-v0 without the first space,
- *   mistral-v3    and this one as "[INST] m[/INST]"
+ *   llama-2       bos [INST] m [/INST] a eos bos [INST] ...
+ *   mistral-v0    bos [INST] m [/INST]a eos [INST] ...     in -v1 with a space before [INST] and a, in -v3 none before
+ *                                                          [/INST]
  *   zephyr        <|user|>\n m eos \n<|assistant|>\n a eos \n                                   (TinyLlama)
  *
  * Control tokens are put in as ids, and what people type is encoded as plain text: it can never become one, however
- * it is spelled.
+ * it is spelled. Where the marks of a format are themselves plain text to the tokenizer (zephyr's, and [INST] before
+ * mistral-v3), only bos and eos are beyond the reach of what is typed.
  *
  * A conversation lives in a state, which keeps all that was said; so each call gives only what is new. Turn by turn:
  *

@@ -14,8 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     "\"rstrip\":false,\"single_word\":false}"
 
 static const char tokenizer_json[] =
-    "{\"version\":\"1.0\",\"added_tokens\":[" ADDED("1", "<s>") "," ADDED("2", "</s>") "," ADDED("3", "<|im_start|>") ","
-    ADDED("4", "<|im_end|>") "," ADDED("5", "<|start_header_id|>") "," ADDED("6", "<|end_header_id|>") ","
+    "{\"version\":\"1.0\",\"added_tokens\":[" ADDED("1", "<s>") "," ADDED("2", "</s>") ","
+    ADDED("3", "<|im_start|>") "," ADDED("4", "<|im_end|>") ","
+    ADDED("5", "<|start_header_id|>") "," ADDED("6", "<|end_header_id|>") ","
     ADDED("7", "<|eot_id|>") "," ADDED("8", "[INST]") "," ADDED("9", "[/INST]") "],"
     "\"pre_tokenizer\":{\"type\":\"Whitespace\"},\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"<unk>\":0},"
     "\"unk_token\":\"<unk>\"}}";
