@@ -16,7 +16,7 @@
 #define EMBED PROGRAMS "/embed"
 #define CLASSIFY PROGRAMS "/classify"
 #define FILL PROGRAMS "/fill"
-#define ENCODERS FIXTURES "/models/encoders"
+#define ENCODERS FIXTURES "/encoders"
 
 static const char *const texts[] = {"the cat is good.", "a dog", "", "  the dog is not bad , is a cat  ",
                                     "the the the the the the the the the the the the the the the the the the the the",
