@@ -170,3 +170,11 @@ ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where)
     memcpy(sentence, ctx->error, sizeof sentence);
     return ink_fail(ctx, result, "%q: %s", where, sentence);
 }
+
+bool ink_is_missing(ink_context *ctx, ink_result result)
+{
+    if (result != INK_ERROR_NOT_FOUND)
+        return false;
+    ctx->error[0] = '\0';
+    return true;
+}

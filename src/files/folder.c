@@ -62,7 +62,7 @@ ink_result ink_weights_open_folder(ink_context *ctx, const ink_source *folder, i
     *weights = NULL;
     INK_REQUIRE(ctx, folder);
     ink_result result = ink_weights_open_source(ctx, folder, WEIGHTS, weights);
-    if (result != INK_ERROR_NOT_FOUND)
+    if (!ink_is_missing(ctx, result))
         return result;
     if (exists(folder, INK_SHARDS_INDEX))
         return ink_shards_open(ctx, folder, weights);

@@ -156,7 +156,7 @@ static ink_result open_model(opening *job, const ink_source *source, ink_arena *
     if (opened != INK_OK)
         return opened == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, source) : opened;
     opened = ink_config_open(ctx, work, source, INK_GENERATION_FILE, &job->generation);
-    if (opened != INK_OK && opened != INK_ERROR_NOT_FOUND)
+    if (opened != INK_OK && !ink_is_missing(ctx, opened))
         return opened;
     job->config.pooling = job->options.pooling;
     INK_TRY(find_kind(ctx, &job->config, &job->kind));

@@ -35,7 +35,7 @@ static ink_result open_optional(const ink_config *config, const char *file, ink_
 {
     ink_result result = ink_config_open(config->ctx, config->arena, config->source, file, settings);
     *found = result == INK_OK;
-    return result == INK_ERROR_NOT_FOUND ? INK_OK : result;
+    return ink_is_missing(config->ctx, result) ? INK_OK : result;
 }
 
 /* A setting that must be this word, or absent. */
@@ -341,7 +341,7 @@ ink_result ink_sentence_read(ink_loader *loader, ink_config *config, size_t hidd
         ink_json_open(config->ctx, config->arena, config->source, "modules.json", MAX_FILE_BYTES, &document);
     *found = result == INK_OK;
     if (!*found)
-        return result == INK_ERROR_NOT_FOUND ? INK_OK : result;
+        return ink_is_missing(config->ctx, result) ? INK_OK : result;
 
     INK_TRY(ink_json_expect(config->ctx, &document, 0, INK_JSON_ARRAY));
     if (document.nodes[0].n_children > MAX_MODULES)

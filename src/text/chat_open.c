@@ -28,12 +28,6 @@ typedef struct reader {
     ink_chat chat;
 } reader;
 
-/* What is only there in some folders is no failure if it is not. */
-static ink_result unless_missing(ink_result result)
-{
-    return result == INK_ERROR_NOT_FOUND ? INK_OK : result;
-}
-
 static ink_result no_memory(reader *r)
 {
     return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: the chat template");
@@ -78,7 +72,7 @@ static ink_result read_template(reader *r)
     const char *text = NULL;
     size_t size = 0;
     ink_result result = ink_file_read_all(r->ctx, r->source, JINJA, MAX_FILE_BYTES, r->arena, &text, &size);
-    if (result != INK_ERROR_NOT_FOUND) {
+    if (!ink_is_missing(r->ctx, result)) {
         INK_TRY(result);
         return take_template(r, JINJA, text, size);
     }
@@ -100,7 +94,7 @@ static ink_result read_model_type(reader *r, const char **model_type)
     *model_type = "";
     if (result == INK_OK)
         result = ink_json_read_string(r->ctx, &config, 0, "model_type", model_type);
-    return unless_missing(result);
+    return ink_is_missing(r->ctx, result) ? INK_OK : result;
 }
 
 static ink_result choose_format(reader *r)
@@ -201,7 +195,9 @@ static ink_result read_chat(reader *r)
     if (r->squeezed == NULL)
         return no_memory(r);
     r->squeezed[0] = '\0';
-    INK_TRY(unless_missing(ink_json_open(r->ctx, r->arena, r->source, SETTINGS, MAX_FILE_BYTES, &r->settings)));
+    ink_result result = ink_json_open(r->ctx, r->arena, r->source, SETTINGS, MAX_FILE_BYTES, &r->settings);
+    if (result != INK_OK && !ink_is_missing(r->ctx, result))
+        return result;
     INK_TRY(read_template(r));
     INK_TRY(choose_format(r));
     INK_TRY(read_details(r));

@@ -7,7 +7,7 @@
 static ink_result open_if_there(ink_tokenizer_reader *r, const char *name, ink_json_document *document)
 {
     ink_result result = ink_json_open(r->ctx, r->arena, r->source, name, INK_TOKENIZER_MAX_BYTES, document);
-    if (result == INK_ERROR_NOT_FOUND)
+    if (ink_is_missing(r->ctx, result))
         return INK_OK;
     return result != INK_OK ? result : ink_json_expect(r->ctx, document, 0, INK_JSON_OBJECT);
 }

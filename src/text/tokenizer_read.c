@@ -204,7 +204,7 @@ ink_result ink_tokenizer_read(ink_context *ctx, ink_arena *arena, const ink_sour
     draft->unk = -1;
     INK_TRY(ink_read_config_open(&r));
     ink_result result = ink_json_open(ctx, arena, source, INK_TOKENIZER_FILE, INK_TOKENIZER_MAX_BYTES, &r.json);
-    if (result == INK_ERROR_NOT_FOUND)
+    if (ink_is_missing(ctx, result))
         result = ink_read_legacy(&r);
     if (result != INK_OK)
         return result;
