@@ -61,8 +61,8 @@ ink_result ink_fail(ink_context *ctx, ink_result result, const char *format, ...
 /* Writes `where` (from outside, escaped) and ": " in front of the sentence of a failure, and returns `result`. */
 ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where);
 
-/* True if `result` says that a file is missing, for files that need not be there; the sentence about it is forgotten, so
-   that a call which succeeds in the end leaves none. */
+/* True if `result` says that a file is missing, for files that need not be there; the sentence about it is forgotten,
+   so that a call which succeeds in the end leaves none. */
 bool ink_is_missing(ink_context *ctx, ink_result result);
 
 /* The same formats into a buffer, always NUL-terminated, cut at its end. Returns the length written. */
