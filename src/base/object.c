@@ -97,8 +97,6 @@ ink_result ink_object_create(ink_context *ctx, const char *what, ink_build_fn bu
     ink_result result = fill(ctx, what, build, args, origin.memory.start, origin.bytes, &origin, object);
     if (result != INK_OK)
         ink_memory_give_back(&origin.allocator, origin.memory);
-    else
-        ctx->error[0] = '\0'; /* of files that were looked for on the way and need not be there */
     return result;
 }
 

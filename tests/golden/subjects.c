@@ -468,14 +468,18 @@ static const struct {
     {"lstm", &recurrent, "lstm", .module = "stacked", .setting = INK_LSTM},
     {"gru both ways", &recurrent, "gru", .module = "both", .rows = "both.0", .setting = INK_GRU},
     {"lstm both ways", &recurrent, "lstm", .module = "both", .rows = "both.0", .setting = INK_LSTM},
-    {"attention", &attention, "attention", .rows = "plain", .x = "qkv", .attention = {4, 4, 24}},
-    {"attention grouped", &attention, "attention", .rows = "grouped", .x = "qkv", .attention = {6, 2, 16}},
-    {"attention window", &attention, "llama", .rows = "window", .x = "qkv", .attention = {4, 2, 12, .window = 9}},
+    {"attention", &attention, "attention", .rows = "plain", .x = "qkv",
+     .attention = {.n_heads = 4, .n_kv_heads = 4, .head_dim = 24}},
+    {"attention grouped", &attention, "attention", .rows = "grouped", .x = "qkv",
+     .attention = {.n_heads = 6, .n_kv_heads = 2, .head_dim = 16}},
+    {"attention window", &attention, "llama", .rows = "window", .x = "qkv",
+     .attention = {.n_heads = 4, .n_kv_heads = 2, .head_dim = 12, .window = 9}},
     {"attention both ways", &attention, "attention", .rows = "plain", .x = "qkv", .no_reference = true,
-     .attention = {4, 4, 24, .bidirectional = true}},
-    {"transformer", &transformer, "transformer", .module = "stack", .transformer = {3, INK_RELU}},
+     .attention = {.n_heads = 4, .n_kv_heads = 4, .head_dim = 24, .bidirectional = true}},
+    {"transformer", &transformer, "transformer", .module = "stack",
+     .transformer = {.n_heads = 3, .activation = INK_RELU}},
     {"transformer causal", &transformer, "transformer", .module = "stack_causal",
-     .transformer = {3, INK_GELU, .norm_first = true, .causal = true}},
+     .transformer = {.n_heads = 3, .activation = INK_GELU, .norm_first = true, .causal = true}},
 };
 
 /* Model folders, with the file of their tokens and of the logits that follow the last of these. */
@@ -614,7 +618,7 @@ static void open_encoder(subject *s, ink_context *ctx, const char *root, size_t 
     ink_weights *file = open_file(ctx, root, encoders[reference != NULL ? i : 0].folder, "/reference");
     open_folder(s, ctx, root, encoders[i].folder, type);
     s->family = &encoder;
-    s->setting = encoders[i].encoding;
+    s->setting = (int)encoders[i].encoding;
     s->whole = true;
     s->n = 1;
     s->x = read_tensor(ctx, file, "tokens", &s->in);
