@@ -400,7 +400,7 @@ int main(int argc, char **argv)
     ctx = console_context(1, NULL);
     s = calloc(1, sizeof *s);
     if (ctx != NULL && s != NULL)
-        done = lm_open(&lm, ctx, asked.folder) && look_at(&asked, &lm, s);
+        done = lm_open_any(&lm, ctx, asked.folder) && look_at(&asked, &lm, s);
     for (size_t i = 0; s != NULL && i < s->n_views; i++)
         free(s->views[i].values);
     free(s);

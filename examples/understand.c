@@ -17,7 +17,6 @@
 #include "console.h"
 
 typedef struct settings {
-    const char *text;
     uint64_t seed, n_stories;
 } settings;
 
@@ -30,25 +29,20 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
     };
     cli line = {
         .name = "understand",
-        .usage = "[\"text with [MASK]\"] [options]",
-        .about = "Fills the gaps of a text. Without one: how well gaps in fresh stories are filled by a BERT, which\n"
-                 "reads both sides of them, and by a GPT, which reads only what comes before.",
-        .samples = "  understand \"Anna and Tom had a [MASK] with them. Tom fed the cat.\"\n"
-                   "  understand --stories 20\n",
+        .usage = "[options]",
+        .about = "How well gaps in fresh stories are filled by a BERT, which reads both sides of them, and by a GPT,\n"
+                 "which reads only what comes before. (fill does it with a text of your own.)",
+        .samples = "  understand --stories 20\n"
+                   "  understand --seed 7 --stories 20\n",
         .options = options,
         .n_options = sizeof options / sizeof *options,
-        .names = {"the text"},
-        .n_most = 1,
     };
-    cli_outcome outcome = cli_read(&line, argc, argv);
-
-    s->text = line.arguments[0];
-    return outcome;
+    return cli_read(&line, argc, argv);
 }
 
 /* ---- asking BERT ------------------------------------------------------------------------------------------------ */
 
-enum { MAX_GAPS = 8, N_BEST = 3 };
+enum { MAX_GAPS = 8 };
 
 /* A text and the probabilities of every word of the vocabulary for each of its gaps. */
 typedef struct filled {
@@ -63,17 +57,15 @@ static bool ok(const language_model *lm, ink_result result)
     return result == INK_OK;
 }
 
-/* Where [MASK] stands among the tokens; the number of gaps, or 0 with the sentence said. */
+/* Where the mask stands among the tokens; the number of gaps. */
 static size_t find_gaps(const language_model *bert, const ink_token *tokens, size_t n, size_t at[MAX_GAPS])
 {
-    ink_token mask = ink_tokenizer_find(bert->tokenizer, "[MASK]", 6);
+    ink_token mask = ink_tokenizer_control(bert->tokenizer, INK_CONTROL_MASK);
     size_t n_gaps = 0;
 
     for (size_t i = 0; i < n; i++)
         if (tokens[i] == mask && n_gaps < MAX_GAPS)
             at[n_gaps++] = i;
-    if (n_gaps == 0)
-        console_complain("the text has no gap: write [MASK] where a word is to be found");
     return n_gaps;
 }
 
@@ -87,45 +79,9 @@ static bool fill(const language_model *bert, const char *text, filled *f)
         return false;
     f->n_gaps = find_gaps(bert, tokens, n, at);
     const ink_text asked = {.tokens = tokens, .n_tokens = n, .positions = at, .n_positions = f->n_gaps, .output = f->p};
-    bool done = f->n_gaps > 0 && ok(bert, ink_model_encode(bert->ctx, bert->model, INK_PROBABILITIES, &asked, 1));
+    bool done = ok(bert, ink_model_encode(bert->ctx, bert->model, INK_PROBABILITIES, &asked, 1));
     free(tokens);
     return done;
-}
-
-/* ---- one text --------------------------------------------------------------------------------------------------- */
-
-/* The word with the largest probability below `limit`; of equals the first. */
-static size_t next_best(const float *p, size_t n, float limit)
-{
-    size_t best = n;
-
-    for (size_t i = 0; i < n; i++)
-        if (p[i] < limit && (best == n || p[i] > p[best]))
-            best = i;
-    return best;
-}
-
-static bool fill_text(const language_model *bert, const char *text, filled *f)
-{
-    size_t vocab_size = bert->info->vocab_size;
-
-    if (!fill(bert, text, f))
-        return false;
-    for (size_t g = 0; g < f->n_gaps; g++) {
-        const float *p = f->p + g * vocab_size;
-        float limit = 2;
-        printf("gap %zu:", g + 1);
-        for (size_t k = 0; k < N_BEST; k++) {
-            size_t best = next_best(p, vocab_size, limit), size = 0;
-            if (best == vocab_size)
-                break;
-            const char *word = ink_tokenizer_token(bert->tokenizer, (ink_token)best, &size);
-            printf("%s%.*s (%.2f)", size > 0 && word[0] == ' ' ? "" : " ", (int)size, word, (double)p[best]);
-            limit = p[best];
-        }
-        putchar('\n');
-    }
-    return true;
 }
 
 /* ---- gaps in stories -------------------------------------------------------------------------------------------- */
@@ -175,6 +131,17 @@ static void cut(const tale *t, const gap *g, char *out, size_t room)
     snprintf(out + used, room - used, "%s", t->story.text + g->at + g->size);
 }
 
+/* The likeliest word; of equals the first. */
+static ink_token likeliest(const float *p, size_t n)
+{
+    size_t best = 0;
+
+    for (size_t i = 1; i < n; i++)
+        if (p[i] > p[best])
+            best = i;
+    return (ink_token)best;
+}
+
 /* Whether the likeliest words for the gap are those that were there. BERT's ids of words are those of the GPT. */
 static bool ask_bert(const language_model *bert, const tale *t, const gap *g, filled *f, bool *right)
 {
@@ -186,7 +153,7 @@ static bool ask_bert(const language_model *bert, const tale *t, const gap *g, fi
         return false;
     *right = f->n_gaps == g->n;
     for (size_t i = 0; *right && i < g->n; i++)
-        *right = (ink_token)next_best(f->p + i * vocab_size, vocab_size, 2) == t->tokens[g->first + i];
+        *right = likeliest(f->p + i * vocab_size, vocab_size) == t->tokens[g->first + i];
     return true;
 }
 
@@ -204,6 +171,7 @@ static bool ask_gpt(reader *gpt, const tale *t, const gap *g, bool *right)
 }
 
 typedef struct asked {
+    char folders[N_ASKED][BUNDLED_ROOM];
     language_model models[N_ASKED];
     reader gpt;
     filled bert;
@@ -332,21 +300,23 @@ static void tell(const table *found)
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
 
-static bool run(asked *a, ink_context *ctx, const settings *s)
+static bool open_models(asked *a, ink_context *ctx)
 {
     language_model *bert = &a->models[ASKED_BERT], *gpt = &a->models[ASKED_GPT];
-    char folder[BUNDLED_ROOM];
+    char *of_bert = a->folders[ASKED_BERT], *of_gpt = a->folders[ASKED_GPT];
 
-    if (!bundled_folder(folder, "bert") || !lm_open_encoder(bert, ctx, folder, INK_POOLING_NONE))
+    if (!bundled_folder(of_bert, "bert") || !lm_open_encoder(bert, ctx, of_bert, INK_POOLING_NONE) ||
+        !bundled_folder(of_gpt, "gpt") || !lm_open(gpt, ctx, of_gpt) || !reader_open(&a->gpt, gpt))
         return false;
     a->bert.p = malloc(MAX_GAPS * bert->info->vocab_size * sizeof *a->bert.p);
-    if (a->bert.p == NULL) {
+    if (a->bert.p == NULL)
         console_complain("there is no memory for the probabilities of %zu words", bert->info->vocab_size);
-        return false;
-    }
-    if (s->text != NULL)
-        return fill_text(bert, s->text, &a->bert);
-    if (!bundled_folder(folder, "gpt") || !lm_open(gpt, ctx, folder) || !reader_open(&a->gpt, gpt) || !ask_all(a, s))
+    return a->bert.p != NULL;
+}
+
+static bool run(asked *a, ink_context *ctx, const settings *s)
+{
+    if (!open_models(a, ctx) || !ask_all(a, s))
         return false;
     tell(&a->found);
     return true;

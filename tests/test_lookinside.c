@@ -171,6 +171,9 @@ static void values_are_listed(void **state)
     assert_non_null(strstr(out, "\nh.1.attn.weights             4, 4, 4               1 "));
     assert_non_null(strstr(out, "\nlogits "));
     free(out);
+    out = output_of(run(LOOKINSIDE, MODELS "/bert", "Anna and Tom", "--values")); /* with [CLS] and [SEP] */
+    assert_non_null(strstr(out, "\nh.1.attn.weights             4, 5, 5               1 "));
+    free(out);
     out = output_of(run(LOOKINSIDE, MODELS "/rnn", "Anna and Tom")); /* no gates: the values */
     assert_non_null(strstr(out, "\nrnn.l1.h                     1, 288                4 "));
     free(out);

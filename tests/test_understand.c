@@ -15,20 +15,6 @@
 
 #define UNDERSTAND PROGRAMS "/understand"
 
-static void a_gap_takes_the_word_that_fits(void **state)
-{
-    char *out = output_of(run(UNDERSTAND, "Anna and Tom had a [MASK] with them. Tom fed the cat."));
-
-    (void)state;
-    assert_memory_equal(out, "gap 1: cat (", 12); /* the clue comes after */
-    free(out);
-    out = output_of(run(UNDERSTAND, "Anna and Tom had a duck with them. Tom fed the [MASK]. It was night and they saw "
-                                    "the [MASK]."));
-    assert_memory_equal(out, "gap 1: duck (", 13);
-    assert_non_null(strstr(out, "\ngap 2: moon ("));
-    free(out);
-}
-
 /* The same stories, the same figures; and they are those that make the verdict. */
 static void stories_are_understood(void **state)
 {
@@ -78,8 +64,7 @@ static void another_bert_understands_nothing(void **state)
 static void mistakes_are_answered(void **state)
 {
     (void)state;
-    refused(run(UNDERSTAND, "Anna and Tom"), "the text has no gap: write [MASK]");
-    refused(run(UNDERSTAND, "a", "b"), "one argument too many: 'b'");
+    refused(run(UNDERSTAND, "a"), "one argument too many: 'a'");
     refused(run(UNDERSTAND, "--stories", "0"), "--stories expects a whole number from 1");
     refused(run("env", "INKLING_MODELS=/none", UNDERSTAND), "/none/bert");
 }
@@ -87,7 +72,6 @@ static void mistakes_are_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_gap_takes_the_word_that_fits),
         cmocka_unit_test(stories_are_understood),
         cmocka_unit_test(another_bert_understands_nothing),
         cmocka_unit_test(mistakes_are_answered),

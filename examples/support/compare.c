@@ -19,12 +19,10 @@ const model_family families[N_FAMILIES] = {
 
 static bool open_models(comparison *c)
 {
-    for (size_t f = 0; f < N_FAMILIES; f++) {
-        char folder[BUNDLED_ROOM];
-        if (!bundled_folder(folder, families[f].folder) || !lm_open(&c->models[f], c->ctx, folder) ||
+    for (size_t f = 0; f < N_FAMILIES; f++)
+        if (!bundled_folder(c->folders[f], families[f].folder) || !lm_open(&c->models[f], c->ctx, c->folders[f]) ||
             !reader_open(&c->readers[f], &c->models[f]))
             return false;
-    }
     return true;
 }
 

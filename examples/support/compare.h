@@ -8,6 +8,7 @@
 #ifndef EXAMPLES_COMPARE_H
 #define EXAMPLES_COMPARE_H
 
+#include "bundled.h"
 #include "chart.h"
 #include "reader.h"
 #include "stats.h"
@@ -29,6 +30,7 @@ typedef struct comparison {
     const char *kernel; /* NULL: the best of this machine */
 
     ink_context *ctx; /* of one thread */
+    char folders[N_FAMILIES][BUNDLED_ROOM];
     language_model models[N_FAMILIES];
     reader readers[N_FAMILIES];
     tale *tales;                   /* [n_stories]: fresh ones, of the kind the models learned from */

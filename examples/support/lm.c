@@ -41,6 +41,11 @@ static bool open_folder(language_model *lm, ink_context *ctx, const char *folder
     return true;
 }
 
+bool lm_open_any(language_model *lm, ink_context *ctx, const char *folder)
+{
+    return open_folder(lm, ctx, folder, INK_POOLING_NONE);
+}
+
 bool lm_open(language_model *lm, ink_context *ctx, const char *folder)
 {
     if (!open_folder(lm, ctx, folder, INK_POOLING_NONE))

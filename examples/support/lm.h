@@ -19,7 +19,10 @@ typedef struct language_model {
     const ink_model_info *info;
 } language_model;
 
-/* Opens a model that continues texts. lm_close() is due also after a failure. */
+/* Opens a model of any kind. lm_close() is due also after a failure. `folder` must outlive it. */
+bool lm_open_any(language_model *lm, ink_context *ctx, const char *folder);
+
+/* The same for one that continues texts. */
 bool lm_open(language_model *lm, ink_context *ctx, const char *folder);
 
 /* The same for an encoder; `pooling` is for folders that do not say how the rows of a text become one vector. */
