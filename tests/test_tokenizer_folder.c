@@ -27,7 +27,7 @@ static ink_token find(const ink_tokenizer *tokenizer, const char *text)
 
 /* ---- control tokens --------------------------------------------------------------------------------------------- */
 
-/* Without other files: the template, the model and the padding tell. */
+/* Without other files: the template, the model, the padding and the spelling tell. */
 static void test_implied_controls(void **unused)
 {
     (void)unused;
@@ -37,7 +37,10 @@ static void test_implied_controls(void **unused)
     assert_int_equal(ink_tokenizer_control(bert, INK_CONTROL_CLS), find(bert, "[CLS]"));
     assert_int_equal(ink_tokenizer_control(bert, INK_CONTROL_SEP), find(bert, "[SEP]"));
     assert_int_equal(ink_tokenizer_control(bert, INK_CONTROL_UNK), find(bert, "[UNK]"));
-    assert_int_equal(ink_tokenizer_control(bert, INK_CONTROL_MASK), -1);
+    assert_true(find(bert, "[MASK]") > 0 && find(bert, "[PAD]") >= 0); /* by how they are spelled */
+    assert_int_equal(ink_tokenizer_control(bert, INK_CONTROL_MASK), find(bert, "[MASK]"));
+    assert_int_equal(ink_tokenizer_control(bert, INK_CONTROL_PAD), find(bert, "[PAD]"));
+    assert_int_equal(ink_tokenizer_control(plain, INK_CONTROL_MASK), -1);
     assert_true(ink_tokenizer_adds(bert, INK_CONTROL_CLS) && ink_tokenizer_adds(bert, INK_CONTROL_SEP));
     assert_false(ink_tokenizer_adds(bert, INK_CONTROL_UNK) || ink_tokenizer_adds(bert, INK_CONTROL_MASK));
     assert_int_equal(ink_tokenizer_control(llama2, INK_CONTROL_BOS), find(llama2, "<s>"));

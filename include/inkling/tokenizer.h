@@ -57,8 +57,9 @@ typedef enum ink_control {
 } ink_control;
 
 /* The id of a control token, or -1 if the folder has none. tokenizer_config.json names them ("bos_token", ...), or
-   special_tokens_map.json; where neither does, unk_token of the model, pad_id of the file's padding, and for BOS and
-   CLS the first token that the template puts before a text, for EOS and SEP the first that it puts after it. */
+   special_tokens_map.json; where neither does, unk_token of the model, pad_id of the file's padding, for BOS and CLS
+   the first token that the template puts before a text, for EOS and SEP the first that it puts after it, and for PAD
+   and MASK a special token spelled as in BERT ("[MASK]") or RoBERTa ("<mask>"). */
 ink_token ink_tokenizer_control(const ink_tokenizer *tokenizer, ink_control which);
 
 /* Whether the template puts this control token around a single text: whether INK_ENCODE_TEMPLATE adds a BOS. */

@@ -2,6 +2,8 @@
  * read_config.c - what tokenizer_config.json and special_tokens_map.json say beside tokenizer.json: which tokens play
  * which part, and how long a text the model was made for. Neither file has to be there.
  */
+#include <string.h>
+
 #include "tokenizer_read.h"
 
 static ink_result open_if_there(ink_tokenizer_reader *r, const char *name, ink_json_document *document)
@@ -61,6 +63,14 @@ static void set_if_none(ink_tokenizer *t, ink_control which, ink_token id)
         t->controls[which] = id;
 }
 
+/* bert-base-uncased and roberta-base, as they are published, name theirs nowhere: their classes know these. */
+static void take_usual(ink_tokenizer *t, ink_control which, const char *spelling)
+{
+    ink_token id = ink_tokenizer_find(t, spelling, strlen(spelling));
+    if (id >= 0 && ink_tokenizer_is_special(t, id))
+        set_if_none(t, which, id);
+}
+
 /* Where no file names them. */
 static ink_result read_implied(ink_tokenizer_reader *r)
 {
@@ -84,6 +94,10 @@ static ink_result read_implied(ink_tokenizer_reader *r)
         INK_TRY(ink_json_read_int(r->ctx, &r->json, padding, "pad_id", 0, INT32_MAX, &pad));
     if (ink_vocab_has(&t->vocab, (ink_token)pad))
         set_if_none(t, INK_CONTROL_PAD, (ink_token)pad);
+    take_usual(t, INK_CONTROL_PAD, "[PAD]");
+    take_usual(t, INK_CONTROL_PAD, "<pad>");
+    take_usual(t, INK_CONTROL_MASK, "[MASK]");
+    take_usual(t, INK_CONTROL_MASK, "<mask>");
     return INK_OK;
 }
 
