@@ -221,7 +221,7 @@ static bool show(const page *p, const heat *map, const char *name)
 
 static bool show_attention(const page *p, const view *v, size_t layer)
 {
-    char title[NAME + 64], names[MAX_PANELS][16];
+    char title[NAME + 64], names[MAX_PANELS][32];
     const char *panels[MAX_PANELS];
     heat map = {.title = title, .n_rows = p->n_tokens, .n_columns = p->n_tokens, .panels = panels, .rows = p->labels,
                 .columns = p->labels, .values = v->values};

@@ -164,7 +164,7 @@ static bool measure_influence(comparison *c, finding *f)
 
 /* ---- from the inside ------------------------------------------------------------------------------------------- */
 
-enum { N_STEPS = 8, MOST_STEPS = 128, N_FOLLOWED = 5 }; /* 1, 2, 4 .. 128 steps back, in five stories */
+enum { N_STEPS = 8, MOST_STEPS = 128, N_FOLLOWED = 3 }; /* 1, 2, 4 .. 128 steps back, in three stories */
 
 static bool follow_stories(comparison *c, jacobian *j, double norms[MOST_STEPS][N_FOLLOWED], size_t *n)
 {

@@ -133,7 +133,7 @@ static void judge(const rates *one, finding *f)
     finding_note(f, by[GPT] > 1.25, "the GPT reads a token of a long prompt %.1f times as fast as a token alone",
                  by[GPT]);
     finding_note(f, by[GPT] > 1.1 * most_recurrent(by),
-                 "no recurrent network gains as much: RNN %.1f, GRU %.1f, LSTM %.1f times", by[RNN], by[GRU],
+                 "no recurrent network gains nearly as much: RNN %.1f, GRU %.1f, LSTM %.1f times", by[RNN], by[GRU],
                  by[LSTM]);
 }
 
