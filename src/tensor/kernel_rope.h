@@ -7,10 +7,12 @@
  * sin of them float functions, as in the implementations that the models were trained with.
  */
 
-/* The nearest whole number, for |x| < 2^51; the one below and the one above. */
+/* The nearest whole number, for |x| < 2^51; the one below and the one above. The sum has to become a double: x87
+   registers hold eleven bits more, and nothing would be rounded. */
 INLINE double double_round(double x)
 {
-    return x + 0x1.8p52 - 0x1.8p52;
+    volatile double shifted = x + 0x1.8p52;
+    return shifted - 0x1.8p52;
 }
 
 INLINE double double_floor(double x)
