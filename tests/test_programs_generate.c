@@ -129,6 +129,65 @@ static void greedy_ids_and_text(void **state)
     }
 }
 
+/* Text of ids, of those that the tokenizer knows; returns its size. */
+static size_t spell(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_token *ids, size_t n, char *text,
+                    size_t capacity)
+{
+    ink_token known[128];
+    size_t n_known = 0, size;
+
+    for (size_t i = 0; i < n; i++)
+        if (ink_tokenizer_token(tokenizer, ids[i], &size) != NULL)
+            known[n_known++] = ids[i];
+    assert_ok(ctx, ink_tokenizer_decode(ctx, tokenizer, known, n_known, text, capacity, &size));
+    return size;
+}
+
+/* Under Llama's tokenizer, which takes the space before a text's first word away, what is printed is what the prompt's
+   text and it would be together. This tokenizer has fewer tokens than the model has rows, and so hot that any comes. */
+static void text_goes_on_behind_the_prompt(void **state)
+{
+    static const char *const seeds[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
+    char *folder = fresh_folder(), *bytes;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = NULL;
+    size_t n_spaces = 0, n_unknown = 0, size;
+
+    (void)state;
+    copy_file(MODELS "/gpt", folder, "model.safetensors");
+    copy_file(MODELS "/gpt", folder, "config.json");
+    bytes = read_file(FIXTURES "/tokenizer", "llama2.json", &size);
+    write_file(folder, "tokenizer.json", bytes, size);
+    free(bytes);
+    assert_ok(ctx, ink_tokenizer_open(ctx, folder, &tokenizer));
+    for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) {
+        char *ids = output_of(run(GENERATE, folder, PROMPT, "-t", "100", "-n", "20", "--seed", seeds[i], "--ids"));
+        char *text = output_of(run(GENERATE, folder, PROMPT, "-t", "100", "-n", "20", "--seed", seeds[i]));
+        char before[1024], whole[4096], *at = ids;
+        ink_token tokens[128];
+        size_t n, n_prompt, skip;
+
+        assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, PROMPT, sizeof PROMPT - 1, INK_ENCODE_DEFAULT, tokens, 64,
+                                            &n_prompt));
+        for (n = n_prompt; *at != '\n' && *at != '\0'; n++)
+            tokens[n] = (ink_token)strtol(at, &at, 10);
+        for (size_t k = n_prompt; k < n; k++)
+            n_unknown += ink_tokenizer_token(tokenizer, tokens[k], &size) == NULL;
+        skip = spell(ctx, tokenizer, tokens, n_prompt, before, sizeof before);
+        size = spell(ctx, tokenizer, tokens, n, whole, sizeof whole - 2);
+        memcpy(whole + size, "\n", 2);
+        assert_memory_equal(whole, before, skip);
+        assert_string_equal(text, whole + skip);
+        n_spaces += text[0] == ' ';
+        free(ids);
+        free(text);
+    }
+    assert_true(n_spaces > 0 && n_unknown > 0);
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+    forget(folder);
+}
+
 /* The prompt counts as seen. */
 static void repetition_is_penalised(void **state)
 {
@@ -379,6 +438,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_seed_is_the_same_text),
         cmocka_unit_test(greedy_ids_and_text),
+        cmocka_unit_test(text_goes_on_behind_the_prompt),
         cmocka_unit_test(repetition_is_penalised),
         cmocka_unit_test(texts_end),
         cmocka_unit_test(the_folder_has_a_say),

@@ -147,13 +147,35 @@ static void finish(lm_run *run)
     free(run->text);
 }
 
+bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token, char *text, size_t capacity,
+              size_t *size)
+{
+    size_t bytes;
+
+    *size = 0;
+    if (token >= 0 && ink_tokenizer_token(lm->tokenizer, token, &bytes) == NULL)
+        return true;
+    return ok(lm, ink_tokenizer_stream(lm->ctx, lm->tokenizer, stream, token, text, capacity, size));
+}
+
+/* What follows is spelled as the middle of a text, with the space before its first word; the prompt's own text is not
+   for the sink. */
+static bool spell_prompt(const language_model *lm, const lm_request *request, lm_run *run)
+{
+    size_t size;
+
+    for (size_t i = 0; i < request->n_prompt; i++)
+        if (!lm_spell(lm, &run->stream, request->prompt[i], run->text, run->text_capacity, &size))
+            return false;
+    return lm_spell(lm, &run->stream, -1, run->text, run->text_capacity, &size);
+}
+
 /* Hands a token and its text over. */
 static bool deliver(const language_model *lm, const lm_request *request, lm_run *run, ink_token token, bool *go_on)
 {
     size_t size;
 
-    if (!ok(lm, ink_tokenizer_stream(lm->ctx, lm->tokenizer, &run->stream, token, run->text, run->text_capacity,
-                                     &size)))
+    if (!lm_spell(lm, &run->stream, token, run->text, run->text_capacity, &size))
         return false;
     *go_on = request->sink(request->user, token, run->text, size);
     return true;
@@ -198,7 +220,7 @@ static bool produce(const language_model *lm, const lm_request *request, lm_run 
 bool lm_continue(const language_model *lm, const lm_request *request, lm_report *report)
 {
     lm_run run = {0};
-    bool done = start(lm, request, &run);
+    bool done = start(lm, request, &run) && spell_prompt(lm, request, &run);
 
     *report = (lm_report){.state_size = run.state_size};
     if (done) {

@@ -36,6 +36,11 @@ bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned
    remains, if it has one; a prompt without any token, or longer than the context, is a mistake. */
 bool lm_prompt(const language_model *lm, const char *text, ink_token **tokens, size_t *n);
 
+/* The text that is complete with this token, as ink_tokenizer_stream() has it, and none of an id that no token has:
+   models often have more rows than their tokenizer has tokens. */
+bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token, char *text, size_t capacity,
+              size_t *size);
+
 /* Gets each new token, and the text that is complete with it (often "", never half a character). At the end comes a
    call with token -1 and what is left of the text. False ends the continuation. */
 typedef bool (*lm_sink)(void *user, ink_token token, const char *text, size_t size);
