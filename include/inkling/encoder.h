@@ -76,7 +76,7 @@ typedef struct ink_encoder_info {
     ink_problem problem;
     size_t n_labels;           /* of a classifier, else 0 */
     const char *const *labels; /* [n_labels]: id2label, or "LABEL_0", ... */
-    bool lower_case;           /* texts are to be in lower case before they are encoded (do_lower_case) */
+    bool lower_case;           /* texts are to be encoded with INK_ENCODE_LOWER (do_lower_case) */
     const char *prompt;        /* and to begin with this: default_prompt_name; "" for most */
 } ink_encoder_info;
 
