@@ -351,6 +351,25 @@ static void the_context_ends(void **state)
     forget(folder);
 }
 
+/* The tokenizer has 681 ids, the model 61 rows: a text of tokens among the first runs, another does not. */
+static void rows_are_missing(void **state)
+{
+    static const char *const files[] = {"config.json", "model.safetensors"};
+    char *folder = fresh_folder(), *tokenizer;
+    size_t size;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        copy_file(FIXTURES "/models/llama", folder, files[i]);
+    refused(run(GENERATE, folder, "a"), "has no tokenizer.json, no vocab.json with merges.txt and no vocab.txt");
+    tokenizer = read_file(FIXTURES "/tokenizer", "llama2.json", &size);
+    write_file(folder, "tokenizer.json", tokenizer, size);
+    free(tokenizer);
+    refused(run(GENERATE, folder, "the"), "of this text, the model has rows for 0 to 60");
+    free(output_of(run(GENERATE, folder, "<s></s>", "-n", "3")));
+    forget(folder);
+}
+
 /* A model without a token that begins a text needs a prompt, and scores a text from its second token on. */
 static void nothing_to_begin_with(void **state)
 {
@@ -445,6 +464,7 @@ int main(void)
         cmocka_unit_test(stops_before_the_text),
         cmocka_unit_test(never_half_a_character),
         cmocka_unit_test(the_context_ends),
+        cmocka_unit_test(rows_are_missing),
         cmocka_unit_test(nothing_to_begin_with),
         cmocka_unit_test(a_closed_pipe_ends_quietly),
         cmocka_unit_test(pages_agree_with_generate),

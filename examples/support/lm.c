@@ -3,6 +3,7 @@
  */
 #include "lm.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,20 @@ void lm_close(language_model *lm)
     *lm = (language_model){0};
 }
 
+/* Folders are about with a tokenizer that has more tokens than its model has rows; most texts have none of them. */
+static bool has_rows(const language_model *lm, const ink_token *tokens, size_t n)
+{
+    size_t i = 0, n_rows = lm->info->vocab_size;
+
+    while (i < n && (size_t)tokens[i] < n_rows)
+        i++;
+    if (i == n)
+        return true;
+    console_complain("%s: the tokenizer makes token %" PRId32 " of this text, the model has rows for 0 to %zu",
+                     lm->folder, tokens[i], n_rows - 1);
+    return false;
+}
+
 bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n)
 {
     ink_result result = ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, NULL, 0, n);
@@ -82,7 +97,8 @@ bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned
     if (result != INK_ERROR_LIMIT && !ok(lm, result)) /* the limit of a first call without room is no mistake */
         return false;
     *tokens = room(*n, sizeof **tokens);
-    if (*tokens != NULL && ok(lm, ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, *tokens, *n, n)))
+    if (*tokens != NULL && ok(lm, ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, *tokens, *n, n)) &&
+        has_rows(lm, *tokens, *n))
         return true;
     free(*tokens);
     *tokens = NULL;

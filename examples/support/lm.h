@@ -29,7 +29,8 @@ bool lm_open(language_model *lm, ink_context *ctx, const char *folder);
 bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling);
 void lm_close(language_model *lm);
 
-/* The ids of a text, to be freed with free(). `flags` as for ink_tokenizer_encode(). */
+/* The ids of a text, to be freed with free(). `flags` as for ink_tokenizer_encode(). An id for which the model has no
+   row is a mistake. */
 bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n);
 
 /* The ids of a prompt: what the tokenizer makes of it with its template. Of an empty one the model's own beginning
