@@ -308,6 +308,52 @@ static void test_modules(void **unused)
     assert_int_equal(memory.live_bytes, 0);
 }
 
+/* How many ids a text may have, by up to two files beside the model and its modules: 24 positions there are. */
+static void test_longest_text(void **unused)
+{
+    static const struct {
+        const char *file, *content, *other, *other_content;
+        size_t max_tokens;
+    } cases[] = {
+        {"sentence_bert_config.json", "{\"max_seq_length\": 11}", NULL, NULL, 11},
+        {"sentence_roberta_config.json", "{\"max_seq_length\": 11}", NULL, NULL, 11},
+        {"sentence_distilbert_config.json", "{\"max_seq_length\": 30}", NULL, NULL, 24},
+        {"sentence_distilbert_config.json", "{\"max_seq_length\": 9}", "sentence_bert_config.json", "{}", 24},
+        {"tokenizer_config.json", "{\"model_max_length\": 16}", NULL, NULL, 16},
+        {"tokenizer_config.json", "{\"model_max_length\": 16}", "sentence_bert_config.json", "{}", 16},
+        {"tokenizer_config.json", "{\"model_max_length\": 16}", "sentence_bert_config.json",
+         "{\"max_seq_length\": 20}", 20},
+        {"tokenizer_config.json", "{\"model_max_length\": 1000000000000000019884624838656}", NULL, NULL, 24},
+        {"tokenizer_config.json", "{\"model_max_length\": 0}", NULL, NULL, 24},
+        {"tokenizer_config.json", "{\"model_max_length\": null}", NULL, NULL, 24},
+    };
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ink_memory_file files[MAX_FILES + 1];
+        void *bytes[N_SENTENCE_FILES];
+        size_t n = 0, size;
+        for (size_t k = 0; k < N_SENTENCE_FILES; k++) {
+            bytes[k] = read_whole(sentence_files[k], &size);
+            if (strcmp(sentence_files[k], "sentence_bert_config.json") != 0)
+                files[n++] = (ink_memory_file){sentence_files[k], bytes[k], size};
+        }
+        files[n++] = (ink_memory_file){cases[i].file, cases[i].content, strlen(cases[i].content)};
+        if (cases[i].other != NULL)
+            files[n++] = (ink_memory_file){cases[i].other, cases[i].other_content, strlen(cases[i].other_content)};
+        const ink_memory_files list = {files, n};
+        const ink_source source = ink_source_memory(&list);
+        const ink_model_options options = {.source = &source};
+        ink_model *model;
+        assert_ok(ctx, ink_model_open(ctx, NULL, &options, &model));
+        assert_int_equal(ink_model_get_encoder(model)->max_tokens, cases[i].max_tokens);
+        ink_model_free(model);
+        for (size_t k = 0; k < N_SENTENCE_FILES; k++)
+            free(bytes[k]);
+    }
+    ink_context_free(ctx);
+}
+
 /* Every allocation failing, from the first that can on: a clean error, and nothing left behind. */
 static void test_out_of_memory(void **unused)
 {
@@ -351,7 +397,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_settings),        cmocka_unit_test(test_accepted_settings),
         cmocka_unit_test(test_missing_tensors), cmocka_unit_test(test_modules),
-        cmocka_unit_test(test_out_of_memory),   cmocka_unit_test(test_impossible_options),
+        cmocka_unit_test(test_longest_text),    cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_impossible_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

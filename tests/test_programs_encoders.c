@@ -124,6 +124,38 @@ static void embeds(void **state)
     whole_close(&w);
 }
 
+/* do_lower_case of a folder whose tokenizer keeps case. */
+static void embeds_in_lower_case(void **state)
+{
+    static const char *const files[] = {"config.json", "model.safetensors", "modules.json", "tokenizer_config.json"};
+    static const char said[] = "{\"do_lower_case\": true, \"max_seq_length\": 16}";
+    char *folder = fresh_folder(), *inner = join_path(folder, "1_Pooling"), *tokenizer, *lowers;
+    size_t size;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        copy_file(ENCODERS "/sentence", folder, files[i]);
+    free(output_of(run("mkdir", inner)));
+    copy_file(ENCODERS "/sentence/1_Pooling", inner, "config.json");
+    tokenizer = read_file(ENCODERS "/sentence", "tokenizer.json", &size);
+    lowers = strstr(tokenizer, "\"lowercase\": true");
+    assert_non_null(lowers);
+    memcpy(lowers, "\"lowercase\":false", 17);
+    write_file(folder, "tokenizer.json", tokenizer, size);
+    char *expected = output_of(run(EMBED, ENCODERS "/sentence", "the good dog."));
+    char *kept = output_of(run(EMBED, folder, "THE Good doG."));
+    assert_string_not_equal(kept, expected);
+    write_file(folder, "sentence_bert_config.json", said, sizeof said - 1);
+    char *lowered = output_of(run(EMBED, folder, "THE Good doG."));
+    assert_string_equal(lowered, expected);
+    free(lowered);
+    free(kept);
+    free(expected);
+    free(tokenizer);
+    free(inner);
+    forget(folder);
+}
+
 static double cosine(const float *a, const float *b, size_t n)
 {
     double ab = 0, aa = 0, bb = 0;
@@ -326,7 +358,8 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(embeds), cmocka_unit_test(ranks),    cmocka_unit_test(classifies),
+        cmocka_unit_test(embeds),
+        cmocka_unit_test(embeds_in_lower_case), cmocka_unit_test(ranks),    cmocka_unit_test(classifies),
         cmocka_unit_test(fills),  cmocka_unit_test(inspects), cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -129,6 +129,65 @@ static void greedy_ids_and_text(void **state)
     }
 }
 
+/* Text of ids, of those that the tokenizer knows; returns its size. */
+static size_t spell(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_token *ids, size_t n, char *text,
+                    size_t capacity)
+{
+    ink_token known[128];
+    size_t n_known = 0, size;
+
+    for (size_t i = 0; i < n; i++)
+        if (ink_tokenizer_token(tokenizer, ids[i], &size) != NULL)
+            known[n_known++] = ids[i];
+    assert_ok(ctx, ink_tokenizer_decode(ctx, tokenizer, known, n_known, text, capacity, &size));
+    return size;
+}
+
+/* Under Llama's tokenizer, which takes the space before a text's first word away, what is printed is what the prompt's
+   text and it would be together. This tokenizer has fewer tokens than the model has rows, and so hot that any comes. */
+static void text_goes_on_behind_the_prompt(void **state)
+{
+    static const char *const seeds[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
+    char *folder = fresh_folder(), *bytes;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = NULL;
+    size_t n_spaces = 0, n_unknown = 0, size;
+
+    (void)state;
+    copy_file(MODELS "/gpt", folder, "model.safetensors");
+    copy_file(MODELS "/gpt", folder, "config.json");
+    bytes = read_file(FIXTURES "/tokenizer", "llama2.json", &size);
+    write_file(folder, "tokenizer.json", bytes, size);
+    free(bytes);
+    assert_ok(ctx, ink_tokenizer_open(ctx, folder, &tokenizer));
+    for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) {
+        char *ids = output_of(run(GENERATE, folder, PROMPT, "-t", "100", "-n", "20", "--seed", seeds[i], "--ids"));
+        char *text = output_of(run(GENERATE, folder, PROMPT, "-t", "100", "-n", "20", "--seed", seeds[i]));
+        char before[1024], whole[4096], *at = ids;
+        ink_token tokens[128];
+        size_t n, n_prompt, skip;
+
+        assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, PROMPT, sizeof PROMPT - 1, INK_ENCODE_DEFAULT, tokens, 64,
+                                            &n_prompt));
+        for (n = n_prompt; *at != '\n' && *at != '\0'; n++)
+            tokens[n] = (ink_token)strtol(at, &at, 10);
+        for (size_t k = n_prompt; k < n; k++)
+            n_unknown += ink_tokenizer_token(tokenizer, tokens[k], &size) == NULL;
+        skip = spell(ctx, tokenizer, tokens, n_prompt, before, sizeof before);
+        size = spell(ctx, tokenizer, tokens, n, whole, sizeof whole - 2);
+        memcpy(whole + size, "\n", 2);
+        assert_memory_equal(whole, before, skip);
+        assert_string_equal(text, whole + skip);
+        n_spaces += text[0] == ' ';
+        free(ids);
+        free(text);
+    }
+    assert_true(n_spaces > 0 && n_unknown > 0);
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+    forget(folder);
+}
+
 /* The prompt counts as seen. */
 static void repetition_is_penalised(void **state)
 {
@@ -292,6 +351,25 @@ static void the_context_ends(void **state)
     forget(folder);
 }
 
+/* The tokenizer has 681 ids, the model 61 rows: a text of tokens among the first runs, another does not. */
+static void rows_are_missing(void **state)
+{
+    static const char *const files[] = {"config.json", "model.safetensors"};
+    char *folder = fresh_folder(), *tokenizer;
+    size_t size;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        copy_file(FIXTURES "/models/llama", folder, files[i]);
+    refused(run(GENERATE, folder, "a"), "has no tokenizer.json, no vocab.json with merges.txt and no vocab.txt");
+    tokenizer = read_file(FIXTURES "/tokenizer", "llama2.json", &size);
+    write_file(folder, "tokenizer.json", tokenizer, size);
+    free(tokenizer);
+    refused(run(GENERATE, folder, "the"), "of this text, the model has rows for 0 to 60");
+    free(output_of(run(GENERATE, folder, "<s></s>", "-n", "3")));
+    forget(folder);
+}
+
 /* A model without a token that begins a text needs a prompt, and scores a text from its second token on. */
 static void nothing_to_begin_with(void **state)
 {
@@ -379,12 +457,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_seed_is_the_same_text),
         cmocka_unit_test(greedy_ids_and_text),
+        cmocka_unit_test(text_goes_on_behind_the_prompt),
         cmocka_unit_test(repetition_is_penalised),
         cmocka_unit_test(texts_end),
         cmocka_unit_test(the_folder_has_a_say),
         cmocka_unit_test(stops_before_the_text),
         cmocka_unit_test(never_half_a_character),
         cmocka_unit_test(the_context_ends),
+        cmocka_unit_test(rows_are_missing),
         cmocka_unit_test(nothing_to_begin_with),
         cmocka_unit_test(a_closed_pipe_ends_quietly),
         cmocka_unit_test(pages_agree_with_generate),

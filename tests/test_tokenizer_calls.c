@@ -30,7 +30,28 @@ static void test_flags(void **unused)
     assert_int_equal(ids[2], end);
     assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, NULL, 0, INK_ENCODE_ADDED, NULL, 0, &n));
     assert_int_equal(n, 0);
-    assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, "a", 1, 8, ids, 16, &n), INK_ERROR_ARGUMENT, "flags");
+    assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, "a", 1, 16, ids, 16, &n), INK_ERROR_ARGUMENT, "flags");
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+}
+
+/* Lower case comes behind raw added tokens and before everything else, and bytes that are no text stay. */
+static void test_lower_case(void **unused)
+{
+    static const char upper[] = "The\xC3\x89\xCE\xA9 <a>\xC4\xB0\xFFZ";
+    static const char lower[] = "the\xC3\xA9\xCF\x89 <a>i\xCC\x87\xFFz";
+    ink_token ids[32], expected[32];
+    size_t n, n_expected;
+    (void)unused;
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "plain");
+    for (unsigned flags = 0; flags <= INK_ENCODE_ADDED; flags += INK_ENCODE_ADDED) {
+        assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, lower, sizeof lower - 1, flags, expected, 32, &n_expected));
+        assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, upper, sizeof upper - 1, flags | INK_ENCODE_LOWER, ids, 32,
+                                            &n));
+        assert_int_equal(n, n_expected);
+        assert_memory_equal(ids, expected, n * sizeof *ids);
+    }
     ink_tokenizer_free(tokenizer);
     ink_context_free(ctx);
 }
@@ -266,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_lower_case),
         cmocka_unit_test(test_room),
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_null),

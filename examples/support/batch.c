@@ -84,7 +84,7 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* The text as the folder wants it: with its prompt, without white space around it, in lower case. */
+/* The text as the folder wants it: with its prompt, without white space around it. */
 static bool take_bytes(batch *b, const char *text, size_t size)
 {
     size_t prompt = b->strips ? strlen(b->info->prompt) : 0;
@@ -101,16 +101,14 @@ static bool take_bytes(batch *b, const char *text, size_t size)
     memcpy(at, b->info->prompt, prompt);
     memcpy(at + prompt, text, size);
     b->waiting[b->n_waiting] = (batch_text){.text = b->n_bytes, .size = prompt + size, .tokens = b->n_tokens};
-    for (size_t i = 0; b->info->lower_case && i < prompt + size; i++)
-        at[i] = (char)(at[i] >= 'A' && at[i] <= 'Z' ? at[i] - 'A' + 'a' : at[i]); /* beyond ASCII: the tokenizer's */
     b->n_bytes += prompt + size;
     return true;
 }
 
 static bool encode(batch *b, batch_text *t, size_t max_length, size_t capacity, ink_result *result)
 {
-    ink_encode_input input = {.text = b->bytes + t->text, .size = t->size, .flags = INK_ENCODE_DEFAULT,
-                              .max_length = max_length};
+    unsigned flags = INK_ENCODE_DEFAULT | (b->info->lower_case ? INK_ENCODE_LOWER : 0);
+    ink_encode_input input = {.text = b->bytes + t->text, .size = t->size, .flags = flags, .max_length = max_length};
 
     *result = ink_tokenizer_encode_input(b->lm->ctx, b->lm->tokenizer, &input,
                                          capacity > 0 ? b->tokens + t->tokens : NULL, NULL, capacity, &t->n_tokens);

@@ -3,6 +3,7 @@
  */
 #include "lm.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,20 @@ void lm_close(language_model *lm)
     *lm = (language_model){0};
 }
 
+/* Folders are about with a tokenizer that has more tokens than its model has rows; most texts have none of them. */
+static bool has_rows(const language_model *lm, const ink_token *tokens, size_t n)
+{
+    size_t i = 0, n_rows = lm->info->vocab_size;
+
+    while (i < n && (size_t)tokens[i] < n_rows)
+        i++;
+    if (i == n)
+        return true;
+    console_complain("%s: the tokenizer makes token %" PRId32 " of this text, the model has rows for 0 to %zu",
+                     lm->folder, tokens[i], n_rows - 1);
+    return false;
+}
+
 bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n)
 {
     ink_result result = ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, NULL, 0, n);
@@ -82,7 +97,8 @@ bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned
     if (result != INK_ERROR_LIMIT && !ok(lm, result)) /* the limit of a first call without room is no mistake */
         return false;
     *tokens = room(*n, sizeof **tokens);
-    if (*tokens != NULL && ok(lm, ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, *tokens, *n, n)))
+    if (*tokens != NULL && ok(lm, ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, *tokens, *n, n)) &&
+        has_rows(lm, *tokens, *n))
         return true;
     free(*tokens);
     *tokens = NULL;
@@ -147,13 +163,35 @@ static void finish(lm_run *run)
     free(run->text);
 }
 
+bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token, char *text, size_t capacity,
+              size_t *size)
+{
+    size_t bytes;
+
+    *size = 0;
+    if (token >= 0 && ink_tokenizer_token(lm->tokenizer, token, &bytes) == NULL)
+        return true;
+    return ok(lm, ink_tokenizer_stream(lm->ctx, lm->tokenizer, stream, token, text, capacity, size));
+}
+
+/* What follows is spelled as the middle of a text, with the space before its first word; the prompt's own text is not
+   for the sink. */
+static bool spell_prompt(const language_model *lm, const lm_request *request, lm_run *run)
+{
+    size_t size;
+
+    for (size_t i = 0; i < request->n_prompt; i++)
+        if (!lm_spell(lm, &run->stream, request->prompt[i], run->text, run->text_capacity, &size))
+            return false;
+    return lm_spell(lm, &run->stream, -1, run->text, run->text_capacity, &size);
+}
+
 /* Hands a token and its text over. */
 static bool deliver(const language_model *lm, const lm_request *request, lm_run *run, ink_token token, bool *go_on)
 {
     size_t size;
 
-    if (!ok(lm, ink_tokenizer_stream(lm->ctx, lm->tokenizer, &run->stream, token, run->text, run->text_capacity,
-                                     &size)))
+    if (!lm_spell(lm, &run->stream, token, run->text, run->text_capacity, &size))
         return false;
     *go_on = request->sink(request->user, token, run->text, size);
     return true;
@@ -198,7 +236,7 @@ static bool produce(const language_model *lm, const lm_request *request, lm_run 
 bool lm_continue(const language_model *lm, const lm_request *request, lm_report *report)
 {
     lm_run run = {0};
-    bool done = start(lm, request, &run);
+    bool done = start(lm, request, &run) && spell_prompt(lm, request, &run);
 
     *report = (lm_report){.state_size = run.state_size};
     if (done) {

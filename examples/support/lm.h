@@ -29,12 +29,18 @@ bool lm_open(language_model *lm, ink_context *ctx, const char *folder);
 bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling);
 void lm_close(language_model *lm);
 
-/* The ids of a text, to be freed with free(). `flags` as for ink_tokenizer_encode(). */
+/* The ids of a text, to be freed with free(). `flags` as for ink_tokenizer_encode(). An id for which the model has no
+   row is a mistake. */
 bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n);
 
 /* The ids of a prompt: what the tokenizer makes of it with its template. Of an empty one the model's own beginning
    remains, if it has one; a prompt without any token, or longer than the context, is a mistake. */
 bool lm_prompt(const language_model *lm, const char *text, ink_token **tokens, size_t *n);
+
+/* The text that is complete with this token, as ink_tokenizer_stream() has it, and none of an id that no token has:
+   models often have more rows than their tokenizer has tokens. */
+bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token, char *text, size_t capacity,
+              size_t *size);
 
 /* Gets each new token, and the text that is complete with it (often "", never half a character). At the end comes a
    call with token -1 and what is left of the text. False ends the continuation. */

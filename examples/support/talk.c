@@ -180,8 +180,7 @@ static bool print(talk *t, ink_text_stream *stream, ink_token token)
 {
     size_t size;
 
-    return ok(t, ink_tokenizer_stream(t->lm->ctx, t->lm->tokenizer, stream, token, t->text, t->text_room, &size)) &&
-           console_write(t->text, size);
+    return lm_spell(t->lm, stream, token, t->text, t->text_room, &size) && console_write(t->text, size);
 }
 
 static bool is_full(const talk *t)

@@ -67,15 +67,16 @@ typedef enum ink_problem {
 typedef struct ink_encoder_info {
     ink_task task;
     size_t max_tokens;     /* to this many ids, those of the template included, the folder's makers cut a text:
-                              max_seq_length of sentence_bert_config.json, or the context_length of model.h, beyond
-                              which a text is refused */
+                              max_seq_length of sentence_bert_config.json, or model_max_length of
+                              tokenizer_config.json, but no more than the context_length of model.h, beyond which a
+                              text is refused */
     size_t n_types;        /* rows of the token-type embedding; 0: there is none, and types must be 0 */
     size_t embedding_size; /* 0: the folder does not say how texts become vectors, and nor did the options */
     bool has_pooled;
     ink_problem problem;
     size_t n_labels;           /* of a classifier, else 0 */
     const char *const *labels; /* [n_labels]: id2label, or "LABEL_0", ... */
-    bool lower_case;           /* texts are to be in lower case before they are encoded (do_lower_case) */
+    bool lower_case;           /* texts are to be encoded with INK_ENCODE_LOWER (do_lower_case) */
     const char *prompt;        /* and to begin with this: default_prompt_name; "" for most */
 } ink_encoder_info;
 

@@ -75,6 +75,8 @@ enum {
     INK_ENCODE_TEMPLATE = 2, /* the tokens the template puts around a text (BOS, EOS) are added */
     INK_ENCODE_CONTINUE = 4, /* the text goes on behind another: it gets no space that only the beginning of a whole
                                 text gets (Metaspace with prepend_scheme "first") */
+    INK_ENCODE_LOWER = 8,    /* the text is put in lower case before anything else but raw added tokens is done with it:
+                                do_lower_case of sentence encoders (encoder.h) */
     INK_ENCODE_DEFAULT = INK_ENCODE_ADDED | INK_ENCODE_TEMPLATE /* what Hugging Face's encode() does,
                                                                    without truncation and padding */
 };

@@ -32,6 +32,13 @@ ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source 
     return INK_OK;
 }
 
+ink_result ink_config_open_beside(const ink_config *config, const char *file, ink_config *settings, bool *found)
+{
+    ink_result result = ink_config_open(config->ctx, config->arena, config->source, file, settings);
+    *found = result == INK_OK;
+    return ink_is_missing(config->ctx, result) ? INK_OK : result;
+}
+
 ink_json ink_config_member(const ink_config *config, const char *key)
 {
     return config->document.n_nodes > 0 ? ink_json_member(&config->document, config->object, key) : INK_JSON_NONE;

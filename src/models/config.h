@@ -37,6 +37,9 @@ typedef struct ink_config {
 ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *file,
                            ink_config *config);
 
+/* Another file of the folder that `config` is from, which need not be there: *found. Without it no setting is there. */
+ink_result ink_config_open_beside(const ink_config *config, const char *file, ink_config *settings, bool *found);
+
 /* The value of a key; INK_JSON_NONE without the key, and for null. */
 ink_json ink_config_member(const ink_config *config, const char *key);
 

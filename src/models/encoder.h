@@ -110,7 +110,7 @@ ink_result ink_encoder_read_head(ink_loader *loader, ink_config *config, const i
                                  ink_model *model, ink_encoder *encoder);
 
 /* The modules of modules.json, if the folder has one: *found. Sets sentence and what encoder->info says of it. */
-ink_result ink_sentence_read(ink_loader *loader, ink_config *config, size_t hidden_size, ink_encoder *encoder,
+ink_result ink_sentence_read(ink_loader *loader, ink_config *config, const ink_model_info *info, ink_encoder *encoder,
                              bool *found);
 
 /* Vectors on the way, a row for each text of a pass. */

@@ -26,6 +26,19 @@ static ink_result refuse_others(ink_config *config)
     return ink_config_refuse(config, "add_cross_attention");
 }
 
+/* To this length the tokenizer of the folder cuts a text, unless a sentence encoder has more to say (sentence_read.c).
+   What it has for no limit is 1e30. */
+static ink_result read_max_tokens(const ink_config *config, size_t context_length, size_t *max_tokens)
+{
+    ink_config tokenizer;
+    bool found;
+    double most = 1e30;
+    INK_TRY(ink_config_open_beside(config, "tokenizer_config.json", &tokenizer, &found));
+    INK_TRY(ink_config_number(&tokenizer, "model_max_length", -1e300, 1e300, "from -1e300 to 1e300", &most));
+    *max_tokens = most >= 1 && most < (double)context_length ? (size_t)most : context_length;
+    return INK_OK;
+}
+
 /* Where position ids begin: at 0, or behind the id of the padding token. */
 static ink_result read_positions(ink_config *config, const ink_encoder_page *page, settings *s, ink_model_info *info,
                                  ink_encoder *encoder)
@@ -166,7 +179,7 @@ ink_result ink_encoder_read(ink_loader *loader, ink_config *config, const ink_en
     memset(encoder, 0, sizeof *encoder);
     model->body = encoder;
     INK_TRY(read_settings(config, page, model, encoder, &s));
-    encoder->info.max_tokens = model->info.context_length;
+    INK_TRY(read_max_tokens(config, model->info.context_length, &encoder->info.max_tokens));
     encoder->info.prompt = "";
 
     const char *prefix = prefix_of_file(loader, page);
@@ -175,7 +188,7 @@ ink_result ink_encoder_read(ink_loader *loader, ink_config *config, const ink_en
     ink_loader_leave(loader, scope);
 
     bool is_sentence_encoder;
-    INK_TRY(ink_sentence_read(loader, config, s.hidden_size, encoder, &is_sentence_encoder));
+    INK_TRY(ink_sentence_read(loader, config, &model->info, encoder, &is_sentence_encoder));
     if (!is_sentence_encoder)
         pool_as_asked(config, s.hidden_size, encoder);
     const ink_head_settings head = {page, prefix, s.activation, s.epsilon, is_sentence_encoder};

@@ -152,12 +152,11 @@ static ink_result build_model(opening *job, ink_arena *work, ink_model **model)
 static ink_result open_model(opening *job, const ink_source *source, ink_arena *work, ink_model **model)
 {
     ink_context *ctx = job->ctx;
+    bool found;
     ink_result opened = ink_config_open(ctx, work, source, INK_CONFIG_FILE, &job->config);
     if (opened != INK_OK)
         return opened == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, source) : opened;
-    opened = ink_config_open(ctx, work, source, INK_GENERATION_FILE, &job->generation);
-    if (opened != INK_OK && !ink_is_missing(ctx, opened))
-        return opened;
+    INK_TRY(ink_config_open_beside(&job->config, INK_GENERATION_FILE, &job->generation, &found));
     job->config.pooling = job->options.pooling;
     INK_TRY(find_kind(ctx, &job->config, &job->kind));
     INK_TRY(refuse_quantised(ctx, &job->config));

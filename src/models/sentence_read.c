@@ -30,14 +30,6 @@ static ink_result file_of(const ink_config *config, const char *path, const char
     return INK_OK;
 }
 
-/* The settings in `file`; without the file *found is false. */
-static ink_result open_optional(const ink_config *config, const char *file, ink_config *settings, bool *found)
-{
-    ink_result result = ink_config_open(config->ctx, config->arena, config->source, file, settings);
-    *found = result == INK_OK;
-    return ink_is_missing(config->ctx, result) ? INK_OK : result;
-}
-
 /* A setting that must be this word, or absent. */
 static ink_result require_word(ink_config *settings, const char *key, const char *word)
 {
@@ -51,20 +43,30 @@ static ink_result require_word(ink_config *settings, const char *key, const char
 
 /* ---- texts ---------------------------------------------------------------------------------------------------- */
 
-/* sentence_bert_config.json: how a text is cut off, and whether in lower case. */
-static ink_result read_text_settings(const ink_config *config, ink_encoder_info *info)
+/* The file of settings of the Transformer module, which has been called after its kind. */
+static ink_result open_text_settings(const ink_config *config, ink_config *settings, bool *found)
+{
+    static const char *const names[] = {"sentence_bert_config.json", "sentence_roberta_config.json",
+                                        "sentence_distilbert_config.json"};
+    *found = false;
+    for (size_t i = 0; !*found && i < sizeof names / sizeof names[0]; i++)
+        INK_TRY(ink_config_open_beside(config, names[i], settings, found));
+    return INK_OK;
+}
+
+/* How a text is cut off, and whether in lower case. max_seq_length counts before what the tokenizer says. */
+static ink_result read_text_settings(const ink_config *config, size_t context_length, ink_encoder_info *info)
 {
     ink_config settings;
     bool found;
-    size_t most = info->max_tokens;
-    INK_TRY(open_optional(config, "sentence_bert_config.json", &settings, &found));
+    INK_TRY(open_text_settings(config, &settings, &found));
     if (!found)
         return INK_OK;
     INK_TRY(require_word(&settings, "transformer_task", "feature-extraction"));
     INK_TRY(require_word(&settings, "module_output_name", "token_embeddings"));
     INK_TRY(ink_config_bool(&settings, "do_lower_case", &info->lower_case));
     INK_TRY(ink_config_size(&settings, "max_seq_length", SIZE_MAX, &info->max_tokens));
-    info->max_tokens = ink_size_min(info->max_tokens, most);
+    info->max_tokens = ink_size_min(info->max_tokens, context_length);
     return INK_OK;
 }
 
@@ -74,7 +76,7 @@ static ink_result read_prompt(ink_loader *loader, const ink_config *config, ink_
     ink_config settings;
     const char *name, *prompt = "";
     bool found;
-    INK_TRY(open_optional(config, "config_sentence_transformers.json", &settings, &found));
+    INK_TRY(ink_config_open_beside(config, "config_sentence_transformers.json", &settings, &found));
     if (!found)
         return INK_OK;
     INK_TRY(ink_config_string(&settings, "default_prompt_name", &name));
@@ -294,7 +296,7 @@ static ink_result read_step(ink_loader *loader, const ink_config *config, const 
                         m->type);
     INK_TRY(file_of(config, m->path, INK_CONFIG_FILE, &settings_file));
     INK_TRY(file_of(config, m->path, "model.safetensors", &weights_file));
-    INK_TRY(open_optional(config, settings_file, &settings, &found));
+    INK_TRY(ink_config_open_beside(config, settings_file, &settings, &found));
     if (!found && !step->normalise)
         return ink_fail(config->ctx, INK_ERROR_NOT_FOUND, "%q cannot be opened: a Dense module has settings",
                         settings_file);
@@ -330,13 +332,13 @@ static ink_result read_beginning(ink_config *config, const ink_json_document *do
     return INK_OK;
 }
 
-ink_result ink_sentence_read(ink_loader *loader, ink_config *config, size_t hidden_size, ink_encoder *encoder,
+ink_result ink_sentence_read(ink_loader *loader, ink_config *config, const ink_model_info *info, ink_encoder *encoder,
                              bool *found)
 {
     ink_sentence *sentence = &encoder->sentence;
     ink_json_document document;
     ink_json node = INK_JSON_NONE;
-    size_t width = hidden_size;
+    size_t width = info->hidden_size;
     ink_result result =
         ink_json_open(config->ctx, config->arena, config->source, "modules.json", MAX_FILE_BYTES, &document);
     *found = result == INK_OK;
@@ -347,7 +349,7 @@ ink_result ink_sentence_read(ink_loader *loader, ink_config *config, size_t hidd
     if (document.nodes[0].n_children > MAX_MODULES)
         return ink_fail(config->ctx, INK_ERROR_LIMIT, "%q: there are more than %z modules", document.file,
                         (size_t)MAX_MODULES);
-    INK_TRY(read_text_settings(config, &encoder->info));
+    INK_TRY(read_text_settings(config, info->context_length, &encoder->info));
     INK_TRY(read_prompt(loader, config, &encoder->info));
     INK_TRY(read_beginning(config, &document, &width, encoder, &node));
     sentence->n_steps = document.nodes[0].n_children - 2;

@@ -8,6 +8,7 @@
 typedef struct encoder {
     ink_context *ctx;
     const ink_tokenizer *tokenizer;
+    unsigned flags;
     ink_ids out;
 } encoder;
 
@@ -53,15 +54,23 @@ static ink_result cut(encoder *e, ink_added_set set, const char *text, size_t si
     return done < size ? next(e, text + done, size - done, at_start && done == 0) : INK_OK;
 }
 
+static ink_result normalize(encoder *e, const char **text, size_t *size)
+{
+    static const ink_normalizer lowercase = {.steps = {{.apply = ink_normal_lowercase}}, .n_steps = 1};
+    if ((e->flags & INK_ENCODE_LOWER) != 0)
+        INK_TRY(ink_normalize(e->ctx, &lowercase, *text, *size, text, size));
+    return ink_normalize(e->ctx, &e->tokenizer->normalizer, *text, *size, text, size);
+}
+
 static ink_result encode_plain(encoder *e, const char *text, size_t size, bool at_start)
 {
-    INK_TRY(ink_normalize(e->ctx, &e->tokenizer->normalizer, text, size, &text, &size));
+    INK_TRY(normalize(e, &text, &size));
     return encode_normalized(e, text, size, at_start);
 }
 
 static ink_result encode_with_added(encoder *e, const char *text, size_t size, bool at_start)
 {
-    INK_TRY(ink_normalize(e->ctx, &e->tokenizer->normalizer, text, size, &text, &size));
+    INK_TRY(normalize(e, &text, &size));
     return cut(e, INK_ADDED_NORMALIZED, text, size, at_start, encode_normalized);
 }
 
@@ -69,7 +78,7 @@ static ink_result encode_with_added(encoder *e, const char *text, size_t size, b
 static ink_result encode_text(ink_context *ctx, const ink_tokenizer *tokenizer, const char *text, size_t size,
                               unsigned flags, size_t wanted, ink_ids *out)
 {
-    encoder e = {.ctx = ctx, .tokenizer = tokenizer, .out.wanted = wanted};
+    encoder e = {.ctx = ctx, .tokenizer = tokenizer, .flags = flags, .out.wanted = wanted};
     bool at_start = (flags & INK_ENCODE_CONTINUE) == 0;
     if (size > 0)
         INK_TRY((flags & INK_ENCODE_ADDED) != 0 ? cut(&e, INK_ADDED_RAW, text, size, at_start, encode_with_added)
@@ -126,7 +135,7 @@ ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tok
         INK_REQUIRE(ctx, pair);
     if (capacity > 0)
         INK_REQUIRE(ctx, ids);
-    if ((input->flags & ~(unsigned)(INK_ENCODE_DEFAULT | INK_ENCODE_CONTINUE)) != 0)
+    if ((input->flags & ~(unsigned)(INK_ENCODE_DEFAULT | INK_ENCODE_CONTINUE | INK_ENCODE_LOWER)) != 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: unknown flags %z", __func__, (size_t)input->flags);
     encoding e = {.n = 0};
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);

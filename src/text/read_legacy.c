@@ -414,12 +414,13 @@ static bool is_there(ink_tokenizer_reader *r, const char *name)
 
 static ink_result refuse(ink_tokenizer_reader *r)
 {
+    const char *folder = r->source->name != NULL ? r->source->name : "the model";
     if (is_there(r, "tokenizer.model"))
         return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED,
-                        "there is tokenizer.model, which is not read, and no tokenizer.json, which is; transformers "
-                        "writes it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)");
+                        "%q has tokenizer.model, which is not read, and no tokenizer.json, which is; transformers "
+                        "writes it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)", folder);
     return ink_fail(r->ctx, INK_ERROR_NOT_FOUND,
-                    "there is no tokenizer.json, no vocab.json with merges.txt and no vocab.txt");
+                    "%q has no tokenizer.json, no vocab.json with merges.txt and no vocab.txt", folder);
 }
 
 ink_result ink_read_legacy(ink_tokenizer_reader *r)
