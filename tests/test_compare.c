@@ -91,7 +91,8 @@ static void mistakes_are_answered(void **state)
     refused(run(COMPARE, "--only", "memories"), "--only expects names of sections, such as 'learned,context'");
     refused(run(COMPARE, "--stories", "1"), "--stories expects a whole number from 2");
     refused(run("env", "INKLING_MODELS=/none", COMPARE), "/none/mlp");
-    refused(run(COMPARE, "--svg", "/none"), "--svg expects a folder that is there and can be written to, found '/none'");
+    refused(run(COMPARE, "--svg", "/none"),
+            "--svg expects a folder that is there and can be written to, found '/none'");
     refused(run(COMPARE, "--svg", COMPARE), "--svg expects a folder");
 }
 
