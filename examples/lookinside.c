@@ -397,6 +397,8 @@ int main(int argc, char **argv)
 
     if (outcome != CLI_RUN)
         return outcome == CLI_ERROR || !console_finish();
+    if (!console_takes_pictures(asked.svg))
+        return 1;
     ctx = console_context(1, NULL);
     s = calloc(1, sizeof *s);
     if (ctx != NULL && s != NULL)

@@ -75,6 +75,7 @@ static void mistakes_are_answered(void **state)
     refused(run(PROGRAMS "/inspect", MODELS "/gpt/config.json"), "config.json");
     refused(run(PROGRAMS "/inspect", MODELS "/gpt", "--context", "300"), "300 tokens");
     refused(run(PROGRAMS "/rnn", "gru", "a", "b"), "one argument too many: 'b'");
+    refused(run(PROGRAMS "/rnn", "gruu", "a"), "before the prompt a name of a model is expected, found 'gruu'");
     refused(run(PROGRAMS "/mlp", "--model", MODELS "/none"), "none/model.safetensors");
     refused(run(PROGRAMS "/mlp", "--model", MODELS "/gpt"), "embedding");
     refused(run(PROGRAMS "/first_light", "x"), "one argument too many: 'x'");

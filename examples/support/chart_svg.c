@@ -93,6 +93,14 @@ static void write_mark(FILE *file, chart_style style, double x, double y)
     }
 }
 
+/* The dashes of a line that is no family's: long for the mark '=', short for any other. */
+static const char *dashes(const chart_series *line)
+{
+    if (line->style != CHART_REFERENCE)
+        return "";
+    return line->mark == '=' ? " stroke-dasharray=\"14 4\"" : " stroke-dasharray=\"4 4\"";
+}
+
 /* The line through what is known; it breaks off where something is not. */
 static void write_line(const chart *c, const chart_axis *axis, const chart_series *line, FILE *file)
 {
@@ -105,8 +113,7 @@ static void write_line(const chart *c, const chart_axis *axis, const chart_serie
             fprintf(file, "%s%.1f %.1f ", drawing ? "L" : "M", x_of(c, j), y_of(height));
         drawing = height >= 0;
     }
-    fprintf(file, "\" fill=\"none\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", colours[line->style],
-            line->style == CHART_REFERENCE ? " stroke-dasharray=\"6 4\"" : "");
+    fprintf(file, "\" fill=\"none\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", colours[line->style], dashes(line));
 }
 
 static void write_series(const chart *c, const chart_axis *axis, const chart_series *line, FILE *file)
@@ -126,7 +133,7 @@ static void write_legend(const chart *c, FILE *file)
         const chart_series *line = &c->lines[i];
         double y = TOP + 14 + 24 * (double)i;
         fprintf(file, "<path d=\"M%d %.1f h26\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", RIGHT + 16, y,
-                colours[line->style], line->style == CHART_REFERENCE ? " stroke-dasharray=\"6 4\"" : "");
+                colours[line->style], dashes(line));
         write_mark(file, line->style, RIGHT + 29, y);
         write_text(file, RIGHT + 50, y + 4, "", line->name);
     }

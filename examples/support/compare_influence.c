@@ -117,8 +117,8 @@ static bool ask_family(comparison *c, size_t family, influence *x)
 static void draw(const influence *x, finding *f)
 {
     chart *c = finding_chart(f, &(chart){.name = "influence", .title = "How far back a changed token is felt",
-                                         .x_label = "tokens since the change", .y_label = "change of log2 p, bits",
-                                         .log_y = true, .decimals = 4});
+                                         .x_label = "tokens since the change",
+                                         .y_label = "median change of log2 p, bits", .log_y = true, .decimals = 4});
     finding_lines(c);
     distance_axis(c);
     for (size_t i = 0; i < N_FAMILIES; i++)

@@ -75,6 +75,16 @@ static void add_kinds(const comparison *c, story_kind first, story_kind last, me
                 add_recall(c, i, &c->tales[i].story.recalls[r], m);
 }
 
+/* True if the answers are places, of which a story names several. */
+static bool several_in_a_story(const memories *m)
+{
+    size_t n = 0;
+
+    for (size_t bin = 0; bin < N_DISTANCES; bin++)
+        n += m->this_story[bin].n;
+    return n > 0;
+}
+
 /* ---- drawing --------------------------------------------------------------------------------------------------- */
 
 static void draw(const memories *m, finding *f, const char *name, const char *title, bool probability)
@@ -85,7 +95,7 @@ static void draw(const memories *m, finding *f, const char *name, const char *ti
     finding_lines(c);
     distance_axis(c);
     double *chance = chart_line(c, "chance", '-', CHART_REFERENCE);
-    double *this_story = m->this_story[0].n > 0 ? chart_line(c, "this story", '=', CHART_REFERENCE) : NULL;
+    double *this_story = several_in_a_story(m) ? chart_line(c, "this story", '=', CHART_REFERENCE) : NULL;
     for (size_t bin = 0; bin < N_DISTANCES; bin++) {
         for (size_t i = 0; i < N_FAMILIES; i++)
             c->lines[i].y[bin] = probability ? stats_mean_of(&m->p[i][bin]) : stats_share_of(&m->right[i][bin]);

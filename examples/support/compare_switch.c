@@ -113,10 +113,13 @@ static void judge(const presses *x, finding *f)
     for (size_t i = GRU; i <= LSTM; i++)
         if (at_worst(x, i) > at_worst(x, best))
             best = i;
-    finding_note(f, worse(x, best).low > 0.5,
-                 "a recurrent network follows the switch through two and more presses (even or odd, whichever is "
-                 "worse): RNN %.2f, GRU %.2f, LSTM %.2f",
-                 at_worst(x, RNN), at_worst(x, GRU), at_worst(x, LSTM));
+    for (size_t i = RNN; i <= LSTM; i++)
+        finding_note(f, worse(x, i).low > 0.5,
+                     "the %s follows the switch through two and more presses, even and odd: %.2f at worst",
+                     families[i].name, at_worst(x, i));
+    finding_note(f, stats_range_of(&x->right[GPT][0]).low > 0.5 && worse(x, GPT).low <= 0.5,
+                 "the GPT is at a guess after two and more presses: %.2f; %.2f where nobody pressed",
+                 at_worst(x, GPT), stats_share_of(&x->right[GPT][0]));
     finding_note(f, worse(x, best).low > fmax(0.5, worse(x, GPT).high),
                  "the %s follows it better than the GPT, %.2f to %.2f", families[best].name, at_worst(x, best),
                  at_worst(x, GPT));

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 #if defined(__unix__) || defined(__APPLE__)
+#include <sys/stat.h>
 #include <unistd.h>
 #endif
 
@@ -117,6 +118,21 @@ bool console_finish(void)
         console_complain("stdout cannot be written: %s",
                          write_error != 0 ? strerror(write_error) : "an earlier write failed");
     return done;
+}
+
+bool console_takes_pictures(const char *folder)
+{
+#if defined(__unix__) || defined(__APPLE__)
+    struct stat about;
+
+    if (folder == NULL || (stat(folder, &about) == 0 && S_ISDIR(about.st_mode) && access(folder, W_OK) == 0))
+        return true;
+    console_complain("--svg expects a folder that is there and can be written to, found '%s'", folder);
+    return false;
+#else
+    (void)folder;
+    return true;
+#endif
 }
 
 bool console_is_asked(void)

@@ -38,6 +38,10 @@ bool console_write(const char *text, size_t size);
 /* A text to stdout in lines of at most 78 columns, all but the first behind `indent` spaces; there the first begins. */
 void console_wrap(const char *text, size_t indent);
 
+/* True if --svg was not given, or names a folder that pictures can be written to, as far as the system tells; else says
+   so. Asked before the work whose pictures they are. */
+bool console_takes_pictures(const char *folder);
+
 /* True if all that was written to stdout has arrived. Called before a program ends. Says what is wrong, unless it is
    only that nobody reads any more. */
 bool console_finish(void);

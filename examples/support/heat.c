@@ -26,7 +26,7 @@ static size_t longest(const char *const *labels, size_t n, size_t most)
 
 /* ---- terminal -------------------------------------------------------------------------------------------------- */
 
-enum { WIDTH = 80, LABEL = 12 };
+enum { WIDTH = 80, LABEL = 13 }; /* "<|endoftext|>" has 13 letters */
 
 /* The panels [first, end) side by side, each value `cell` characters wide. */
 static void print_panels(const heat *h, size_t first, size_t end, size_t cell, int label)

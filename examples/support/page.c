@@ -32,6 +32,11 @@ static cli_outcome read_arguments(settings *s, const cli *line, const char *cons
             *model = i;
             n = 1;
         }
+    if (models[1] != NULL && n == 0 && line->n_arguments == 2) {
+        console_complain("before the prompt a name of a model is expected, found '%s' (--help shows which there are)",
+                         line->arguments[0]);
+        return CLI_ERROR;
+    }
     if (line->n_arguments > n + 1) {
         console_complain("one argument too many: '%s' (--help shows how %s is called)", line->arguments[n + 1],
                          line->name);
