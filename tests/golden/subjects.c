@@ -58,7 +58,7 @@ static float *read_case(ink_context *ctx, const ink_weights *file, const char *m
     return read_tensor(ctx, file, name, n);
 }
 
-/* Ids are stored as floats, which hold them exactly; they take their place. */
+/* Ids and lengths are stored as floats, which hold them exactly; they take their place. */
 static void to_tokens(void *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -627,7 +627,8 @@ static void open_encoder(subject *s, ink_context *ctx, const char *root, size_t 
     to_tokens(s->state, n);
     if (reference == NULL) /* types are the first's own */
         memset(s->state, 0, 4 * n);
-    float *lengths = read_tensor(ctx, file, "lengths", &s->n_texts);
+    ink_token *lengths = (void *)read_tensor(ctx, file, "lengths", &s->n_texts);
+    to_tokens(lengths, s->n_texts);
     for (size_t t = 0; t < s->n_texts && t < 8; t++) {
         s->lengths[t] = (size_t)lengths[t];
         s->out += output_size(s, s->lengths[t]);
