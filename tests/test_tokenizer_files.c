@@ -48,6 +48,13 @@ static char *replace(const char *text, const char *from, const char *to)
 
 static const bad_file bad_files[] = {
     {"'version':'1.0'", "'version':'2.0'", UNSUPPORTED, "2.0"},
+    {"'normalizer':null", "'normalizer':{'type':'Lowercase','locale':'tr'}", UNSUPPORTED,
+     "normalizer.locale: this member is not known here"},
+    {"'pre_tokenizer':{'type':'ByteLevel'", "'pre_tokenizer':{'type':'ByteLevel','typ':1", UNSUPPORTED,
+     "pre_tokenizer.typ: this member is not known here"},
+    {"'content':'<pad>'", "'content':'<pad>','priority':1", UNSUPPORTED, "priority: this member is not known here"},
+    {"'dropout':null", "'dropout':0.1", UNSUPPORTED, "model.dropout: only 0 is supported"},
+    {"'dropout':null", "'dropout':'0'", INK_ERROR_MISMATCH, "model.dropout: expected"},
     {"'normalizer':null", "'normalizer':{'type':'NFKC'}", UNSUPPORTED,
      "normalizer: type 'NFKC' is not supported; supported: BertNormalizer, Lowercase"},
     {"'normalizer':null", "'normalizer':[]", INK_ERROR_MISMATCH, "normalizer"},
@@ -124,7 +131,7 @@ static const bad_file bad_files[] = {
      "'special_tokens':{'Q':{'ids':[1]}}", INK_ERROR_MISMATCH, "type_id"},
     {"'post_processor':{'type':'ByteLevel'",
      "'post_processor':{'type':'Sequence','processors':[" BERT "," BERT "]", UNSUPPORTED, "second template"},
-    {"'decoder':{'type':'ByteLevel'", "'decoder':{'type':'WordPiece'", UNSUPPORTED, "decoder: ByteLevel"},
+    {"'decoder':{", "'decoder':{'type':'WordPiece'},'x':{", UNSUPPORTED, "decoder: ByteLevel"},
     {"'decoder':{'type':'ByteLevel'", "'decoder':{'type':'CTC'", UNSUPPORTED, "'CTC' is not supported"},
     {"'decoder':{", "'decoder':null,'x':{", UNSUPPORTED, "decoder"},
     {"'decoder':{", "'decoder':{'type':'Sequence','decoders':[{'type':'Fuse'},{'type':'ByteLevel'}]},'x':{",

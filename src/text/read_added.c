@@ -56,6 +56,7 @@ static ink_result read_token(ink_tokenizer_reader *r, ink_json node, pattern *p)
 {
     ink_added_token token = {0};
     bool special = false, normalized = false;
+    INK_TRY(ink_read_members(r, node, "id content single_word lstrip rstrip normalized special"));
     INK_TRY(ink_read_text(r, ink_json_member(&r->json, node, "content"), &p->content, &p->content_size));
     INK_TRY(read_flag(r, node, "special", &special));
     INK_TRY(read_flag(r, node, "normalized", &normalized));

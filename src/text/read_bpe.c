@@ -115,6 +115,17 @@ static ink_result refuse_marks(ink_tokenizer_reader *r, ink_json model)
     return INK_OK;
 }
 
+/* Merges that are left out by chance, as in training (Provilkov et al. 2020): ids would be others each time. */
+static ink_result refuse_dropout(ink_tokenizer_reader *r, ink_json model)
+{
+    double dropout = 0;
+    INK_TRY(ink_json_read_float(r->ctx, &r->json, model, "dropout", &dropout));
+    if (dropout != 0)
+        return ink_read_refuse(r, INK_ERROR_UNSUPPORTED, ink_json_member(&r->json, model, "dropout"),
+                               "only 0 is supported");
+    return INK_OK;
+}
+
 ink_result ink_read_bpe(ink_tokenizer_reader *r, ink_json model)
 {
     ink_bpe *bpe = &r->tokenizer->bpe;
@@ -125,6 +136,7 @@ ink_result ink_read_bpe(ink_tokenizer_reader *r, ink_json model)
     INK_TRY(ink_read_flag(r, model, "byte_fallback", false, &bpe->byte_fallback));
     INK_TRY(ink_read_flag(r, model, "fuse_unk", false, &bpe->fuse_unk));
     INK_TRY(refuse_marks(r, model));
+    INK_TRY(refuse_dropout(r, model));
     INK_TRY(ink_read_vocab(r, model));
     if (bpe->byte_level) {
         INK_TRY(read_bytes(r));

@@ -140,6 +140,11 @@ ink_result ink_read_decoder_end(ink_tokenizer_reader *r, ink_json node)
 }
 
 const ink_component ink_decoder_components[] = {
-    {"ByteFallback", read_byte_fallback}, {"ByteLevel", read_byte_level}, {"Fuse", read_fuse},
-    {"Metaspace", read_metaspace},        {"Replace", read_replace},      {"Strip", read_strip},
-    {"WordPiece", read_wordpiece},        {NULL, NULL}};
+    {"ByteFallback", "type", read_byte_fallback},
+    {"ByteLevel", "type add_prefix_space trim_offsets use_regex", read_byte_level},
+    {"Fuse", "type", read_fuse},
+    {"Metaspace", "type replacement add_prefix_space prepend_scheme split str_rep", read_metaspace},
+    {"Replace", "type pattern content", read_replace},
+    {"Strip", "type content start stop", read_strip},
+    {"WordPiece", "type prefix cleanup", read_wordpiece},
+    {NULL, NULL, NULL}};

@@ -62,4 +62,10 @@ static ink_result read_wordpiece(ink_tokenizer_reader *r, ink_json model)
 }
 
 const ink_component ink_model_components[] = {
-    {"BPE", ink_read_bpe}, {"WordLevel", read_wordlevel}, {"WordPiece", read_wordpiece}, {NULL, NULL}};
+    {"BPE",
+     "type vocab merges unk_token dropout continuing_subword_prefix end_of_word_suffix fuse_unk byte_fallback "
+     "ignore_merges",
+     ink_read_bpe},
+    {"WordLevel", "type vocab unk_token", read_wordlevel},
+    {"WordPiece", "type vocab unk_token continuing_subword_prefix max_input_chars_per_word", read_wordpiece},
+    {NULL, NULL, NULL}};

@@ -102,6 +102,12 @@ static ink_result read_bert(ink_tokenizer_reader *r, ink_json node)
 }
 
 const ink_component ink_normalizer_components[] = {
-    {"BertNormalizer", read_bert},  {"Lowercase", read_lowercase}, {"NFC", read_nfc},     {"NFD", read_nfd},
-    {"Prepend", read_prepend},      {"Replace", read_replace},     {"Strip", read_strip},
-    {"StripAccents", read_strip_accents}, {NULL, NULL}};
+    {"BertNormalizer", "type clean_text handle_chinese_chars strip_accents lowercase", read_bert},
+    {"Lowercase", "type", read_lowercase},
+    {"NFC", "type", read_nfc},
+    {"NFD", "type", read_nfd},
+    {"Prepend", "type prepend", read_prepend},
+    {"Replace", "type pattern content", read_replace},
+    {"Strip", "type strip_left strip_right", read_strip},
+    {"StripAccents", "type", read_strip_accents},
+    {NULL, NULL, NULL}};

@@ -144,13 +144,14 @@ static ink_result read_metaspace(ink_tokenizer_reader *r, ink_json node)
     return add(r, node, &splitter);
 }
 
-const ink_component ink_splitter_components[] = {{"BertPreTokenizer", read_bert},
-                                                 {"ByteLevel", read_byte_level},
-                                                 {"CharDelimiterSplit", read_char_delimiter},
-                                                 {"Digits", read_digits},
-                                                 {"Metaspace", read_metaspace},
-                                                 {"Punctuation", read_punctuation},
-                                                 {"Split", read_split},
-                                                 {"Whitespace", read_whitespace},
-                                                 {"WhitespaceSplit", read_whitespace_split},
-                                                 {NULL, NULL}};
+const ink_component ink_splitter_components[] = {
+    {"BertPreTokenizer", "type", read_bert},
+    {"ByteLevel", "type add_prefix_space trim_offsets use_regex", read_byte_level},
+    {"CharDelimiterSplit", "type delimiter", read_char_delimiter},
+    {"Digits", "type individual_digits", read_digits},
+    {"Metaspace", "type replacement add_prefix_space prepend_scheme split str_rep", read_metaspace},
+    {"Punctuation", "type behavior", read_punctuation},
+    {"Split", "type pattern behavior invert", read_split},
+    {"Whitespace", "type", read_whitespace},
+    {"WhitespaceSplit", "type", read_whitespace_split},
+    {NULL, NULL, NULL}};

@@ -180,8 +180,9 @@ static ink_result read_roberta(ink_tokenizer_reader *r, ink_json processor)
     return keep(r, pieces, 3, 6);
 }
 
-const ink_component ink_post_processor_components[] = {{"BertProcessing", read_bert},
-                                                       {"ByteLevel", ink_read_nothing},
-                                                       {"RobertaProcessing", read_roberta},
-                                                       {"TemplateProcessing", read_template},
-                                                       {NULL, NULL}};
+const ink_component ink_post_processor_components[] = {
+    {"BertProcessing", "type sep cls", read_bert},
+    {"ByteLevel", "type add_prefix_space trim_offsets use_regex", ink_read_nothing},
+    {"RobertaProcessing", "type sep cls trim_offsets add_prefix_space", read_roberta},
+    {"TemplateProcessing", "type single pair special_tokens", read_template},
+    {NULL, NULL, NULL}};

@@ -75,6 +75,28 @@ ink_result ink_read_pattern(ink_tokenizer_reader *r, ink_json node, ink_short_te
     return string->size != 0 ? INK_OK : ink_read_refuse(r, INK_ERROR_CORRUPT, pattern, "a pattern of no bytes");
 }
 
+/* True if the name is a word of the list. */
+static bool lists(const char *names, const char *name, size_t size)
+{
+    for (size_t length = 0; *names != '\0'; names += length + (names[length] == ' ')) {
+        for (length = 0; names[length] != ' ' && names[length] != '\0';)
+            length++;
+        if (length == size && memcmp(names, name, size) == 0)
+            return true;
+    }
+    return false;
+}
+
+ink_result ink_read_members(ink_tokenizer_reader *r, ink_json node, const char *names)
+{
+    for (ink_json i = ink_json_first(&r->json, node); i != INK_JSON_NONE; i = ink_json_next(&r->json, i)) {
+        const ink_json_node *member = ink_read_node(r, i);
+        if (member->kind != INK_JSON_NULL && !lists(names, member->key, member->key_size))
+            return ink_read_refuse(r, INK_ERROR_UNSUPPORTED, i, "this member is not known here");
+    }
+    return INK_OK;
+}
+
 ink_result ink_read_nothing(ink_tokenizer_reader *r, ink_json node)
 {
     (void)r;
@@ -141,8 +163,10 @@ static ink_result read_component(ink_tokenizer_reader *r, const place *p, ink_js
     const char *type = "";
     INK_TRY(read_type(r, node, &type));
     for (const ink_component *c = p->components; c->type != NULL; c++)
-        if (strcmp(c->type, type) == 0)
-            return c->read(r, node);
+        if (strcmp(c->type, type) == 0) {
+            INK_TRY(c->read(r, node));
+            return ink_read_members(r, node, c->members);
+        }
     return refuse_type(r, p, node, type);
 }
 

@@ -27,7 +27,8 @@ typedef struct ink_tokenizer_reader {
 } ink_tokenizer_reader;
 
 typedef struct ink_component {
-    const char *type; /* NULL ends a table */
+    const char *type;    /* NULL ends a table */
+    const char *members; /* their names with a space between: any other is refused */
     ink_result (*read)(ink_tokenizer_reader *r, ink_json node);
 } ink_component;
 
@@ -61,6 +62,9 @@ ink_result ink_read_character(ink_tokenizer_reader *r, ink_json node, const char
 
 /* The member "pattern": {"String": ...} into `string`, or {"Regex": ...} into *regex, which is NULL else. */
 ink_result ink_read_pattern(ink_tokenizer_reader *r, ink_json node, ink_short_text *string, const char **regex);
+
+/* INK_ERROR_UNSUPPORTED for a member of an object that is neither among these names nor null. */
+ink_result ink_read_members(ink_tokenizer_reader *r, ink_json node, const char *names);
 
 /* A component that does nothing here: its whole effect lies in another part, or does not concern ids. */
 ink_result ink_read_nothing(ink_tokenizer_reader *r, ink_json node);
