@@ -84,6 +84,27 @@ static void pictures_are_written(void **state)
     forget(folder);
 }
 
+/* What README.md and examples/README.md show was computed on another machine, and is the same to the last digit. */
+static void pictures_of_the_pages_are_these(void **state)
+{
+    static const char *const names[] = {"learned.svg", "memory.svg", "memory-places.svg", "influence.svg",
+                                        "gradient.svg"};
+    char *folder = fresh_folder();
+
+    (void)state;
+    free(output_of(run(COMPARE, "--only", "learned,memory,influence", "--svg", folder)));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t size;
+        char *made = read_file(folder, names[i], &size);
+        char *shown = read_file(SOURCE_DIR "/examples/plots", names[i], &size);
+        if (strcmp(made, shown) != 0)
+            fail_msg("examples/plots/%s is not what compare --svg writes", names[i]);
+        free(made);
+        free(shown);
+    }
+    forget(folder);
+}
+
 static void mistakes_are_answered(void **state)
 {
     (void)state;
@@ -103,6 +124,7 @@ int main(void)
         cmocka_unit_test(seeds_are_heeded),
         cmocka_unit_test(pages_are_80_columns_wide),
         cmocka_unit_test(pictures_are_written),
+        cmocka_unit_test(pictures_of_the_pages_are_these),
         cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,6 +89,7 @@ bool comparison_open(comparison *c)
     for (size_t f = 0; f < N_FAMILIES; f++)
         if (!read_all(c, f))
             return false;
+    console_progress("%s", "");
     return true;
 }
 

@@ -74,7 +74,7 @@ void console_progress(const char *format, ...)
         return;
     fputs("\r\033[K", stderr); /* to the beginning of the line, and clear it */
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    echoed = vfprintf(stderr, format, arguments) > 0;
     va_end(arguments);
     fflush(stderr);
 }
