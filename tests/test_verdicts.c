@@ -47,7 +47,7 @@ static void any_seed_gives_the_same_verdicts(void **state)
 
     (void)state;
     for (int seed = 1; seed <= 5; seed++) {
-        char text[8];
+        char text[16];
         snprintf(text, sizeof text, "%d", seed);
         char *json = output_of(run(COMPARE, "--json", "--stories", "100", "--seed", text, "--only",
                                    "learned,memory,switch,position"));
