@@ -19,8 +19,8 @@
  *
  * The processor guesses what will be read next from what was read before; at the end of a strip it guesses wrong. So
  * the first tiles of a strip each ask for a panel of the next one, line by line, while they multiply: by the time it
- * begins, it is in the cache. Where a strip has fewer tiles than panels, the first asks for all of them. Tiles of few
- * rows do not ask: they take in W as fast as it comes, and asking costs more than it brings.
+ * begins, it is in the cache. Tiles of few rows do not: they take in W as fast as it comes, and asking costs more than
+ * it brings.
  */
 
 #define ROW_BLOCK 128
@@ -81,10 +81,8 @@ INLINE void finish_tile(const reg *sum, size_t rows, size_t width, size_t lanes,
 }
 
 /* One tile: `width` registers of the strip from number `first` on. `ahead` is where it asks for weights, in elements
-   from w, and `asks` for how many panels. rows, first, width, asks and type are constants where this is called, so the
-   loops over them unroll. */
-INLINE void tile(const strip *s, size_t row, size_t rows, size_t first, size_t width, size_t ahead, size_t asks,
-                 ink_type type)
+   from w. rows, first, width and type are constants where this is called, so the loops over them unroll. */
+INLINE void tile(const strip *s, size_t row, size_t rows, size_t first, size_t width, size_t ahead, ink_type type)
 {
     const float *x = s->x + row * s->x_stride;
     size_t x_stride = s->x_stride, lane = first * REG_LANES;
@@ -95,9 +93,8 @@ INLINE void tile(const strip *s, size_t row, size_t rows, size_t first, size_t w
         sum[i] = reg_splat(0);
     UNROLL_STEPS
     for (size_t t = 0; t < s->k; t++) {
-        UNROLL
-        for (size_t i = 0; i < asks; i++)
-            PREFETCH(next + (i * s->panel_stride + 16 * t) * bytes_of(type));
+        if (rows > 4)
+            PREFETCH(next + 16 * t * bytes_of(type));
         UNROLL
         for (size_t i = 0; i < rows * width; i++) {
             size_t r = first + i % width, at = r / PANEL_REGS * s->panel_stride + r % PANEL_REGS * REG_LANES;
@@ -116,25 +113,19 @@ INLINE void strip_tiles(const strip *s, size_t rows, size_t max_rows, size_t pan
 {
     UNROLL
     for (size_t first = 0; first < panels * PANEL_REGS; first += width) {
-        size_t row = 0, number = 0;
-        if (max_rows > 4 && rows >= max_rows && rows < panels * max_rows) {
-            tile(s, row, max_rows, first, width, s->next, panels, type);
-            row = max_rows;
-            number = panels;
-        }
-        for (; rows - row >= max_rows; row += max_rows, number++)
-            tile(s, row, max_rows, first, width, number < panels ? s->next + number * s->panel_stride : 0,
-                 max_rows > 4, type);
+        size_t row = 0;
+        for (size_t number = 0; rows - row >= max_rows; row += max_rows, number++)
+            tile(s, row, max_rows, first, width, number < panels ? s->next + number * s->panel_stride : 0, type);
         if (max_rows > 4 && rows - row >= 4) {
-            tile(s, row, 4, first, width, 0, 0, type);
+            tile(s, row, 4, first, width, 0, type);
             row += 4;
         }
         if (max_rows > 3 && rows - row == 3)
-            tile(s, row, 3, first, width, 0, 0, type);
+            tile(s, row, 3, first, width, 0, type);
         if (max_rows > 2 && rows - row == 2)
-            tile(s, row, 2, first, width, 0, 0, type);
+            tile(s, row, 2, first, width, 0, type);
         if (max_rows > 1 && rows - row == 1)
-            tile(s, row, 1, first, width, 0, 0, type);
+            tile(s, row, 1, first, width, 0, type);
     }
 }
 
