@@ -18,9 +18,8 @@
  * registers; for a single row ONE_PANELS.
  *
  * The processor guesses what will be read next from what was read before; at the end of a strip it guesses wrong. So
- * the first tiles of a strip each ask for a panel of the next one, line by line, while they multiply: by the time it
- * begins, it is in the cache. Tiles of few rows do not: they take in W as fast as it comes, and asking costs more than
- * it brings.
+ * the first tiles of a strip ask for the next one, line by line, while they multiply: by the time it begins, it is in
+ * the second cache. A single row does not ask: it takes W in as fast as it comes, and asking costs more than it brings.
  */
 
 #define ROW_BLOCK 128
@@ -71,6 +70,7 @@ INLINE void finish_tile(const reg *sum, size_t rows, size_t width, size_t lanes,
         }
         return;
     }
+    STAY_HERE(lanes); /* or masks are made for every tile, also where they are not needed */
     UNROLL
     for (size_t i = 0; i < rows * width; i++) {
         size_t lane = i % width * REG_LANES, rest = lanes > lane ? lanes - lane : 0;
@@ -80,12 +80,14 @@ INLINE void finish_tile(const reg *sum, size_t rows, size_t width, size_t lanes,
     }
 }
 
-/* One tile: `width` registers of the strip from number `first` on. `ahead` is where it asks for weights, in elements
-   from w. rows, first, width and type are constants where this is called, so the loops over them unroll. */
-INLINE void tile(const strip *s, size_t row, size_t rows, size_t first, size_t width, size_t ahead, ink_type type)
+/* One tile: `width` registers of the strip from number `first` on. If it is of the strip's first row, it asks for
+   `asks` panels of the next strip. rows, first, width, asks and type are constants where this is called, so the loops
+   over them unroll. */
+INLINE void tile(const strip *s, size_t row, size_t rows, size_t first, size_t width, size_t asks, ink_type type)
 {
     const float *x = s->x + row * s->x_stride;
     size_t x_stride = s->x_stride, lane = first * REG_LANES;
+    size_t ahead = row == 0 ? s->next + first / width * asks * s->panel_stride : 0; /* 0: what it has itself */
     uintptr_t next = (uintptr_t)s->w + ahead * bytes_of(type);
     reg sum[MAX_TILE];
     UNROLL
@@ -93,8 +95,9 @@ INLINE void tile(const strip *s, size_t row, size_t rows, size_t first, size_t w
         sum[i] = reg_splat(0);
     UNROLL_STEPS
     for (size_t t = 0; t < s->k; t++) {
-        if (rows > 4)
-            PREFETCH(next + 16 * t * bytes_of(type));
+        UNROLL
+        for (size_t i = 0; i < asks; i++)
+            PREFETCH(next + (i * s->panel_stride + 16 * t) * bytes_of(type));
         UNROLL
         for (size_t i = 0; i < rows * width; i++) {
             size_t r = first + i % width, at = r / PANEL_REGS * s->panel_stride + r % PANEL_REGS * REG_LANES;
@@ -108,24 +111,27 @@ INLINE void tile(const strip *s, size_t row, size_t rows, size_t first, size_t w
     finish_tile(sum, rows, width, s->lanes > lane ? s->lanes - lane : 0, start, s->start_stride, y, s->y_stride);
 }
 
-/* All rows of a strip of `panels` panels, in tiles of at most max_rows by `width`. */
+/* All rows of a strip of `panels` panels, in tiles of at most max_rows by `width`: one or more tiles side by side, each
+   of which asks for its share of the next strip. */
 INLINE void strip_tiles(const strip *s, size_t rows, size_t max_rows, size_t panels, size_t width, ink_type type)
 {
+    size_t columns = panels * PANEL_REGS / width;
+    size_t asks = max_rows > 1 ? (panels + columns - 1) / columns : 0;
     UNROLL
     for (size_t first = 0; first < panels * PANEL_REGS; first += width) {
         size_t row = 0;
-        for (size_t number = 0; rows - row >= max_rows; row += max_rows, number++)
-            tile(s, row, max_rows, first, width, number < panels ? s->next + number * s->panel_stride : 0, type);
+        for (; rows - row >= max_rows; row += max_rows)
+            tile(s, row, max_rows, first, width, asks, type);
         if (max_rows > 4 && rows - row >= 4) {
-            tile(s, row, 4, first, width, 0, type);
+            tile(s, row, 4, first, width, asks, type);
             row += 4;
         }
         if (max_rows > 3 && rows - row == 3)
-            tile(s, row, 3, first, width, 0, type);
+            tile(s, row, 3, first, width, asks, type);
         if (max_rows > 2 && rows - row == 2)
-            tile(s, row, 2, first, width, 0, type);
+            tile(s, row, 2, first, width, asks, type);
         if (max_rows > 1 && rows - row == 1)
-            tile(s, row, 1, first, width, 0, type);
+            tile(s, row, 1, first, width, asks, type);
     }
 }
 

@@ -32,11 +32,15 @@
 #endif
 
 #if defined(__GNUC__)
+/* FORGET(value): the compiler no longer knows where it came from. STAY_HERE(value): nor may it do what follows from the
+   value at any other place. */
 #define PREFETCH(address) __builtin_prefetch((const void *)(address), 0, 2)
-#define FORGET(pointer) __asm__("" : "+r"(pointer))
+#define FORGET(value) __asm__("" : "+r"(value))
+#define STAY_HERE(value) __asm__ volatile("" : "+r"(value))
 #else
 #define PREFETCH(address) (void)(address)
-#define FORGET(pointer) (void)(pointer)
+#define FORGET(value) (void)(value)
+#define STAY_HERE(value) (void)(value)
 #endif
 
 #if defined(INK_SANITIZED)
