@@ -89,14 +89,14 @@ static void clear_panel(const ink_matrix *matrix, size_t panel)
 }
 
 /* `count` <= CHUNK elements of each of n_rows rows of one panel, side by side: to[t][row] = values[row][t]. */
-static void interleave_floats(float values[][CHUNK], size_t n_rows, size_t count, float *to)
+static inline void interleave_floats(float values[][CHUNK], size_t n_rows, size_t count, float *to)
 {
     for (size_t t = 0; t < count; t++)
         for (size_t i = 0; i < n_rows; i++)
             to[t * INK_PANEL + i] = values[i][t];
 }
 
-static void interleave_halves(uint16_t values[][CHUNK], size_t n_rows, size_t count, uint16_t *to)
+static inline void interleave_halves(uint16_t values[][CHUNK], size_t n_rows, size_t count, uint16_t *to)
 {
     for (size_t t = 0; t < count; t++)
         for (size_t i = 0; i < n_rows; i++)
@@ -115,12 +115,20 @@ static void fill_chunk(const ink_kernel *kernel, const ink_matrix *matrix, size_
     for (size_t i = 0; i < n_rows; i++)
         widen(kernel, type, rows + (i * matrix->k + from) * size, count, values[i]);
     if (matrix->type == INK_F32) {
-        interleave_floats(values, n_rows, count, (float *)matrix->panels + at);
+        float *to = (float *)matrix->panels + at;
+        if (n_rows == INK_PANEL)
+            interleave_floats(values, INK_PANEL, count, to); /* a number that unrolls the loop */
+        else
+            interleave_floats(values, n_rows, count, to);
         return;
     }
     for (size_t i = 0; i < n_rows; i++)
         narrow(kernel, matrix->type, values[i], count, halves[i]);
-    interleave_halves(halves, n_rows, count, (uint16_t *)matrix->panels + at);
+    uint16_t *to = (uint16_t *)matrix->panels + at;
+    if (n_rows == INK_PANEL)
+        interleave_halves(halves, INK_PANEL, count, to);
+    else
+        interleave_halves(halves, n_rows, count, to);
 }
 
 /* The rows of one panel go together, chunk by chunk of k, so that a line of the panel is written while it is near. */
@@ -193,36 +201,33 @@ void ink_matrix_copy_row(const ink_matrix *matrix, size_t row, float *out)
 #define SMALL_PRODUCT ((size_t)1 << 20)
 #define SMALL_WEIGHTS ((size_t)4 << 20)
 
-/* Pieces per thread: several, so that a thread that is held up does not hold up the others. Pieces are multiples of
-   the rows and panels of every kernel's tiles where possible. */
+/* Pieces per thread: several, so that a thread that is held up does not hold up the others. */
 #define PIECES_PER_THREAD 4
-#define PIECE_ROWS 24
-#define PIECE_PANELS 12
+
+/* Rows that a piece has at least: a multiple of every kernel's tiles. */
+#define PIECE_ROWS ((size_t)24)
 
 typedef struct job {
     const ink_kernel *kernel;
     const ink_product *product;
-    size_t rows, panels; /* of a piece */
-    size_t panel_pieces; /* pieces side by side; piece i is number i % panel_pieces there, i / panel_pieces below */
+    size_t panels;
+    size_t row_pieces, panel_pieces; /* piece i is number i % panel_pieces side by side, i / panel_pieces below */
 } job;
+
+/* Where part `number` of `parts` begins, which are as equal as they can be. */
+static size_t part_begin(size_t n, size_t number, size_t parts)
+{
+    return n / parts * number + ink_size_min(number, n % parts);
+}
 
 static void multiply_piece(void *context, size_t piece)
 {
     const job *j = context;
-    size_t row = piece / j->panel_pieces * j->rows, panel = piece % j->panel_pieces * j->panels;
-    j->kernel->multiply(j->product, row, ink_size_min(row + j->rows, j->product->m), panel,
-                        ink_size_min(panel + j->panels, panel_count(j->product->w->n)));
-}
-
-static size_t ceil_div(size_t a, size_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-/* a / parts, rounded up to a multiple of `unit` unless that is more than a. */
-static size_t share(size_t a, size_t parts, size_t unit)
-{
-    return ink_size_min(ceil_div(ceil_div(a, parts), unit) * unit, a);
+    size_t row = piece / j->panel_pieces, panel = piece % j->panel_pieces;
+    j->kernel->multiply(j->product, part_begin(j->product->m, row, j->row_pieces),
+                        part_begin(j->product->m, row + 1, j->row_pieces),
+                        part_begin(j->panels, panel, j->panel_pieces),
+                        part_begin(j->panels, panel + 1, j->panel_pieces));
 }
 
 static bool is_small(const ink_product *p)
@@ -245,12 +250,10 @@ void ink_multiply(ink_context *ctx, const ink_product *product)
     }
     /* Panels first: a thread then reads its own part of the weights once. Rows where the panels do not go round. */
     size_t pieces = threads * PIECES_PER_THREAD;
-    job j = {.kernel = ctx->kernel, .product = product, .rows = m};
-    j.panels = share(panels, pieces, panels < pieces * PIECE_PANELS ? 1 : PIECE_PANELS);
-    j.panel_pieces = ceil_div(panels, j.panels);
-    if (j.panel_pieces < pieces)
-        j.rows = share(m, pieces / j.panel_pieces, PIECE_ROWS);
-    ink_workers_run(ctx->workers, multiply_piece, &j, j.panel_pieces * ceil_div(m, j.rows));
+    job j = {.kernel = ctx->kernel, .product = product, .panels = panels};
+    j.panel_pieces = ink_size_min(pieces, panels);
+    j.row_pieces = ink_size_max(ink_size_min(pieces / j.panel_pieces, m / PIECE_ROWS), 1);
+    ink_workers_run(ctx->workers, multiply_piece, &j, j.row_pieces * j.panel_pieces);
 }
 
 /* ---- the public face ------------------------------------------------------------------------------------------- */
