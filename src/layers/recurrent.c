@@ -231,7 +231,8 @@ static void run_cell(const ink_pass *p, float *gi, const float *gh, float *h, fl
 typedef struct step_job {
     const ink_pass *p;
     size_t step;
-    float *gi; /* [running, G h] of this step */
+    size_t gates; /* G h */
+    float *gi;    /* [running, G h] of this step */
 } step_job;
 
 static void put_output(const step_job *job, size_t i)
@@ -248,10 +249,9 @@ static void finish_sequence(void *data, size_t i)
     const step_job *job = data;
     const ink_piece *piece = job->p->piece;
     size_t hidden = piece->recurrent->hidden_size;
-    size_t gates = hidden * ink_cell_gates(piece->recurrent->cell);
     float *h = piece->scratch->wide_h + i * hidden;
     float *c = piece->recurrent->cell == INK_LSTM ? piece->scratch->c + i * hidden : NULL;
-    run_cell(job->p, job->gi + i * gates, piece->scratch->gh + i * gates, h, c);
+    run_cell(job->p, job->gi + i * job->gates, piece->scratch->gh + i * job->gates, h, c);
     if (job->p->parameters->w_hr.n == 0)
         put_output(job, i);
 }
@@ -283,9 +283,8 @@ static void run_steps(const ink_pass *p, size_t first, size_t end)
 {
     const ink_piece *piece = p->piece;
     size_t h = piece->recurrent->hidden_size;
-    size_t gates = h * ink_cell_gates(piece->recurrent->cell);
     size_t running = piece->n_tracks;
-    step_job job = {.p = p, .gi = piece->scratch->gi};
+    step_job job = {.p = p, .gates = h * ink_cell_gates(piece->recurrent->cell), .gi = piece->scratch->gi};
     for (job.step = first; job.step < end; job.step++) {
         running = count_running(piece->tracks, running, job.step);
         multiply(p, &p->parameters->w_hh, p->parameters->b_hh, piece->scratch->h, running, piece->scratch->gh);
@@ -294,7 +293,7 @@ static void run_steps(const ink_pass *p, size_t first, size_t end)
             project(&job, running);
         if (piece->ctx->look != NULL)
             look_at_step(p, job.gi, running);
-        job.gi += running * gates;
+        job.gi += running * job.gates;
     }
 }
 
