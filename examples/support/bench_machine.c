@@ -61,6 +61,15 @@ static void read_plain(const float *p, size_t n)
     sink = a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + a[6] + a[7];
 }
 
+static void read_panels_plain(const float *p, size_t panel)
+{
+    float a[4] = {0};
+    for (size_t i = 0; i < panel; i++)
+        for (size_t j = 0; j < 4; j++)
+            a[j] += p[j * panel + i];
+    sink = a[0] + a[1] + a[2] + a[3];
+}
+
 /* ---- AVX2 and AVX-512 -------------------------------------------------------------------------------------------- */
 
 #ifdef HAVE_X86
@@ -136,6 +145,31 @@ __attribute__((target("avx2"), noinline)) static void read_avx2(const float *p, 
     sink = _mm256_cvtss_f32(_mm256_or_ps(a, e));
 }
 
+__attribute__((target("avx2"), noinline)) static void read_panels_avx2(const float *p, size_t panel)
+{
+    __m256 a = _mm256_setzero_ps(), b = a, c = a, d = a;
+    for (size_t i = 0; i < panel; i += 8) {
+        a = _mm256_or_ps(a, _mm256_load_ps(p + i));
+        b = _mm256_or_ps(b, _mm256_load_ps(p + panel + i));
+        c = _mm256_or_ps(c, _mm256_load_ps(p + 2 * panel + i));
+        d = _mm256_or_ps(d, _mm256_load_ps(p + 3 * panel + i));
+    }
+    sink = _mm256_cvtss_f32(_mm256_or_ps(_mm256_or_ps(a, b), _mm256_or_ps(c, d)));
+}
+
+__attribute__((target("avx512f"), noinline)) static void read_panels_avx512(const float *p, size_t panel)
+{
+    __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
+    for (size_t i = 0; i < panel; i += 16) {
+        a = _mm512_or_si512(a, _mm512_load_si512(p + i));
+        b = _mm512_or_si512(b, _mm512_load_si512(p + panel + i));
+        c = _mm512_or_si512(c, _mm512_load_si512(p + 2 * panel + i));
+        d = _mm512_or_si512(d, _mm512_load_si512(p + 3 * panel + i));
+    }
+    a = _mm512_or_si512(_mm512_or_si512(a, b), _mm512_or_si512(c, d));
+    sink = _mm512_cvtss_f32(_mm512_castsi512_ps(a));
+}
+
 __attribute__((target("avx512f"), noinline)) static void read_avx512(const float *p, size_t n)
 {
     __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
@@ -160,6 +194,7 @@ __attribute__((target("avx512f"), noinline)) static void read_avx512(const float
 typedef struct loops {
     void (*multiply_add)(void);
     void (*read)(const float *p, size_t n);
+    void (*read_panels)(const float *p, size_t panel);
     double flops; /* of one multiply_add */
 } loops;
 
@@ -167,12 +202,12 @@ static loops loops_of(machine_isa isa)
 {
 #ifdef HAVE_X86
     if (isa == MACHINE_AVX512)
-        return (loops){multiply_add_avx512, read_avx512, 2.0 * STEPS * SUMS * 16};
+        return (loops){multiply_add_avx512, read_avx512, read_panels_avx512, 2.0 * STEPS * SUMS * 16};
     if (isa == MACHINE_AVX2)
-        return (loops){multiply_add_avx2, read_avx2, 2.0 * STEPS * SUMS * 8};
+        return (loops){multiply_add_avx2, read_avx2, read_panels_avx2, 2.0 * STEPS * SUMS * 8};
 #endif
     (void)isa;
-    return (loops){multiply_add_plain, read_plain, 2.0 * STEPS * 8};
+    return (loops){multiply_add_plain, read_plain, read_panels_plain, 2.0 * STEPS * 8};
 }
 
 double machine_multiply_adds(machine_isa isa)
@@ -190,6 +225,17 @@ double machine_reads(machine_isa isa, const void *data, size_t size, size_t time
     for (size_t i = 0; i < times; i++)
         l.read(data, size / sizeof(float));
     return (double)size * (double)times / (console_seconds() - start);
+}
+
+double machine_reads_panels(machine_isa isa, const void *data, size_t size, size_t panel)
+{
+    const loops l = loops_of(isa);
+    const unsigned char *p = data;
+    size_t group = 4 * panel, n_groups = size / group;
+    double start = console_seconds();
+    for (size_t i = 0; i < n_groups; i++)
+        l.read_panels((const float *)(const void *)(p + i * group), panel / sizeof(float));
+    return (double)group * (double)n_groups / (console_seconds() - start);
 }
 
 double machine_copies(const void *from, void *to, size_t size)

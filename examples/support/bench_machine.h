@@ -20,6 +20,10 @@ double machine_multiply_adds(machine_isa isa);
    of 64, `size` a multiple of 1024. */
 double machine_reads(machine_isa isa, const void *data, size_t size, size_t times);
 
+/* The same, once, in the order in which one row meets a packed matrix: four panels of `panel` bytes side by side, then
+   the next four. */
+double machine_reads_panels(machine_isa isa, const void *data, size_t size, size_t panel);
+
 /* Bytes a second of copying `size` bytes; each counts once. */
 double machine_copies(const void *from, void *to, size_t size);
 

@@ -3,6 +3,11 @@
  * two beside one.
  */
 #include <stdlib.h>
+#if !defined(__STDC_NO_THREADS__) && !defined(__STDC_NO_ATOMICS__)
+#include <stdatomic.h>
+#include <threads.h>
+#define HAVE_THREADS
+#endif
 
 #include "bench_run.h"
 #include "console.h"
@@ -29,6 +34,17 @@ static void report_copy(const bench *b)
     report_machine(b, "copy 64 MiB", best, "GB/s");
 }
 
+/* The best of a few times. */
+static double best_panels(const bench *b, size_t size, size_t panel)
+{
+    double best = 0, start = console_seconds();
+    do {
+        double rate = machine_reads_panels(b->isa, b->memory, size, panel);
+        best = rate > best ? rate : best;
+    } while (console_seconds() - start < b->seconds);
+    return best;
+}
+
 bool bench_machine(bench *b)
 {
     static const struct {
@@ -49,6 +65,10 @@ bool bench_machine(bench *b)
         times = bench_measure(b, &(bench_work){.run = nothing, .bytes = reads[i].size});
         report_machine(b, reads[i].name, times.reads, "GB/s");
     }
+    if (bench_wants(b, "machine", "read panels")) {
+        report_machine(b, "read panels 2 MiB", best_panels(b, (size_t)2 << 20, 16 << 10), "GB/s");
+        report_machine(b, "read panels memory", best_panels(b, BENCH_MEMORY, 24 << 10), "GB/s");
+    }
     if (bench_wants(b, "machine", "copy"))
         report_copy(b);
     return true;
@@ -56,9 +76,12 @@ bool bench_machine(bench *b)
 
 /* ---- products ---------------------------------------------------------------------------------------------------- */
 
+enum { MOST_COPIES = 8 };
+
 typedef struct product_job {
     ink_context *ctx;
-    const ink_matrix *matrix;
+    ink_matrix *copies[MOST_COPIES]; /* of one matrix, multiplied in turn */
+    size_t n_copies, next;
     const float *x, *bias;
     float *y;
     size_t m;
@@ -66,8 +89,9 @@ typedef struct product_job {
 
 static void multiply(void *job)
 {
-    const product_job *p = job;
-    (void)ink_matrix_multiply(p->ctx, p->matrix, p->bias, p->x, p->m, p->y);
+    product_job *p = job;
+    (void)ink_matrix_multiply(p->ctx, p->copies[p->next], p->bias, p->x, p->m, p->y);
+    p->next = (p->next + 1) % p->n_copies;
 }
 
 enum { MOST_ROWS = 512, MOST_OUTPUTS = 5632, MOST_INPUTS = 2048, N_SHAPES = 7, N_ROWS = 6 };
@@ -112,47 +136,62 @@ static bool make_data(product_data *d)
     return bench_out_of_memory();
 }
 
-/* Packs the shape's part of the weight; NULL with the sentence said. */
-static ink_matrix *make_matrix(ink_context *ctx, const product_data *d, size_t shape, ink_type type)
+/* Packs the shape's part of the weight, n_copies times; false with the sentence said. */
+static bool make_copies(product_job *job, const product_data *d, size_t shape, ink_type type, size_t n_copies)
 {
     const ink_tensor tensor = ink_tensor_2d(d->w, shapes[shape].n, shapes[shape].k);
-    ink_matrix *matrix = NULL;
-    if (ink_matrix_create(ctx, &tensor, type, &matrix) != INK_OK)
-        console_complain("%s", ink_context_error(ctx));
-    return matrix;
+    job->next = 0;
+    for (job->n_copies = 0; job->n_copies < n_copies; job->n_copies++)
+        if (ink_matrix_create(job->ctx, &tensor, type, &job->copies[job->n_copies]) != INK_OK) {
+            console_complain("%s", ink_context_error(job->ctx));
+            return false;
+        }
+    return true;
+}
+
+static void free_copies(product_job *job)
+{
+    while (job->n_copies > 0)
+        ink_matrix_free(job->copies[--job->n_copies]);
+}
+
+static size_t bytes_of(size_t shape, ink_type type)
+{
+    return shapes[shape].n * shapes[shape].k * ink_type_bits(type) / 8;
 }
 
 /* Seconds of one product. A single row is bound by reading the weights, more by arithmetic. */
-static double measure_product(const bench *b, product_job *job)
+static double measure_product(const bench *b, product_job *job, size_t shape, ink_type type)
 {
-    const ink_matrix *w = job->matrix;
-    double flops = 2.0 * (double)job->m * (double)w->n * (double)w->k;
-    size_t bytes = w->n * w->k * ink_type_bits(w->type) / 8;
+    size_t n = shapes[shape].n, k = shapes[shape].k, bytes = bytes_of(shape, type);
+    double flops = 2.0 * (double)job->m * (double)n * (double)k;
     bool by_reading = job->m == 1;
     bench_times times = bench_measure(b, &(bench_work){multiply, job, NULL, by_reading ? bytes : 0});
     double rate = (by_reading ? (double)bytes : flops) / times.seconds;
     double ceiling = by_reading ? times.reads : times.multiply_adds * b->n_threads;
-    bench_report(b, &(bench_line){.name = "product", .kernel = b->kernel, .type = ink_type_name(w->type), .m = job->m,
-                                  .n = w->n, .k = w->k, .threads = b->n_threads, .seconds = times.seconds,
-                                  .spread = times.spread, .rate = rate / 1e9,
-                                  .unit = by_reading ? "GB/s" : "GFLOP/s", .share = rate / ceiling,
-                                  .ceiling = by_reading ? "read" : "fma"});
+    bench_report(b, &(bench_line){.name = "product", .kernel = b->kernel, .type = ink_type_name(type), .m = job->m,
+                                  .n = n, .k = k, .threads = b->n_threads, .seconds = times.seconds,
+                                  .spread = times.spread, .rate = rate / 1e9, .unit = by_reading ? "GB/s" : "GFLOP/s",
+                                  .share = rate / ceiling, .ceiling = by_reading ? "read" : "fma"});
     return times.seconds;
 }
 
-static bool measure_shape(const bench *b, product_job *job, const product_data *d, size_t shape, ink_type type)
+/* With several copies, none of which any cache still holds when its turn comes, one row; with one, all row counts. */
+static bool measure_shape(const bench *b, product_job *job, const product_data *d, size_t shape, ink_type type,
+                          size_t n_copies)
 {
-    ink_matrix *matrix = make_matrix(job->ctx, d, shape, type);
-    job->matrix = matrix;
+    bool fine = make_copies(job, d, shape, type, n_copies);
     double row_seconds = 0;
+    size_t end = n_copies > 1 ? 1 : N_ROWS, begin = n_copies == 1 && bytes_of(shape, type) > BENCH_CACHE;
     /* What a slow kernel would spend seconds on is left out. */
-    for (size_t i = 0; matrix != NULL && i < N_ROWS && row_seconds * (double)row_counts[i] < 3 * b->seconds;
-         i += type == INK_F32 ? 1 : 2) {
+    for (size_t i = begin; fine && i < end && row_seconds * (double)row_counts[i] < 3 * b->seconds; i++) {
+        if (type != INK_F32 && i % 2 != 0)
+            continue;
         job->m = row_counts[i];
-        row_seconds = measure_product(b, job) / (double)row_counts[i];
+        row_seconds = measure_product(b, job, shape, type) / (double)row_counts[i];
     }
-    ink_matrix_free(matrix);
-    return matrix != NULL;
+    free_copies(job);
+    return fine;
 }
 
 static bool measure_shapes(const bench *b, const product_data *d)
@@ -162,20 +201,22 @@ static bool measure_shapes(const bench *b, const product_data *d)
     bool fine = job.ctx != NULL;
     for (size_t shape = 0; fine && shape < N_SHAPES; shape++)
         for (size_t i = 0; fine && i < sizeof types / sizeof *types; i++)
-            fine = measure_shape(b, &job, d, shape, types[i]);
+            fine = (bytes_of(shape, types[i]) <= BENCH_CACHE ||
+                    measure_shape(b, &job, d, shape, types[i], BENCH_MEMORY / bytes_of(shape, types[i]) + 1)) &&
+                   measure_shape(b, &job, d, shape, types[i], 1);
     ink_context_free(job.ctx);
     return fine;
 }
 
 /* ---- two threads ------------------------------------------------------------------------------------------------- */
 
-static void measure_pair(const bench *b, product_job *two, product_job *one)
+static void measure_pair(const bench *b, product_job *two, product_job *one, size_t shape)
 {
-    const ink_matrix *w = two->matrix;
+    size_t n = shapes[shape].n, k = shapes[shape].k;
     bench_times times = bench_measure(b, &(bench_work){multiply, two, one, 0});
-    double flops = 2.0 * (double)two->m * (double)w->n * (double)w->k;
-    bench_report(b, &(bench_line){.name = "threads", .kernel = b->kernel, .type = "F32", .m = two->m, .n = w->n,
-                                  .k = w->k, .threads = 2, .seconds = times.seconds, .spread = times.spread,
+    double flops = 2.0 * (double)two->m * (double)n * (double)k;
+    bench_report(b, &(bench_line){.name = "threads", .kernel = b->kernel, .type = "F32", .m = two->m, .n = n, .k = k,
+                                  .threads = 2, .seconds = times.seconds, .spread = times.spread,
                                   .rate = flops / times.seconds / 1e9, .unit = "GFLOP/s",
                                   .share = times.rival / times.seconds / 2, .ceiling = "2 x one thread"});
 }
@@ -187,19 +228,91 @@ static bool measure_threads(const bench *b, const product_data *d)
     two.ctx = console_context(2, b->kernel);
     bool fine = one.ctx != NULL && two.ctx != NULL;
     for (size_t shape = 0; fine && shape < N_SHAPES; shape++) {
-        ink_matrix *matrix = make_matrix(one.ctx, d, shape, INK_F32);
-        fine = matrix != NULL;
-        one.matrix = two.matrix = matrix;
+        fine = make_copies(&one, d, shape, INK_F32, 1);
+        two.copies[0] = one.copies[0];
+        two.n_copies = 1;
         for (size_t i = 0; fine && i < N_ROWS; i += 2) {
             one.m = two.m = row_counts[i];
-            measure_pair(b, &two, &one);
+            measure_pair(b, &two, &one, shape);
         }
-        ink_matrix_free(matrix);
+        free_copies(&one);
     }
     ink_context_free(one.ctx);
     ink_context_free(two.ctx);
     return fine;
 }
+
+/* ---- beside a busy thread ---------------------------------------------------------------------------------------- */
+
+#ifdef HAVE_THREADS
+enum { BUSY_PRODUCTS = 5000, BUSY_SHAPE = 3, BUSY_ROWS = 16 };
+
+static int spin(void *stop)
+{
+    while (!atomic_load_explicit((atomic_bool *)stop, memory_order_relaxed)) {
+    }
+    return 0;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The times of up to BUSY_PRODUCTS products one after the other, in order of size; how many there was time for. */
+static size_t time_products(const bench *b, product_job *job, double *seconds)
+{
+    double begin = console_seconds(), start = begin, end;
+    size_t n = 0;
+    do {
+        multiply(job);
+        end = console_seconds();
+        seconds[n++] = end - start;
+        start = end;
+    } while (n < BUSY_PRODUCTS && end - begin < 10 * b->seconds);
+    qsort(seconds, n, sizeof *seconds, compare_doubles);
+    return n;
+}
+
+/* As long as another thread keeps a core busy: the median time, and what 99 of 100 products stay below. */
+static void measure_busy(const bench *b, product_job *job, unsigned n_threads)
+{
+    static double seconds[BUSY_PRODUCTS];
+    atomic_bool stop = false;
+    thrd_t busy;
+    if (thrd_create(&busy, spin, &stop) != thrd_success)
+        return;
+    size_t n = time_products(b, job, seconds);
+    atomic_store(&stop, true);
+    thrd_join(busy, NULL);
+    bench_report(b, &(bench_line){.name = n_threads == 1 ? "busy, 1 thread" : "busy, 2 threads", .kernel = b->kernel,
+                                  .type = "F32", .m = job->m, .n = shapes[BUSY_SHAPE].n, .k = shapes[BUSY_SHAPE].k,
+                                  .threads = n_threads, .seconds = seconds[n / 2],
+                                  .rate = 1e6 * seconds[n * 99 / 100], .unit = "us 99 %"});
+}
+
+static bool measure_both_busy(const bench *b, const product_data *d)
+{
+    bool fine = true;
+    for (unsigned n_threads = 1; fine && n_threads <= 2; n_threads++) {
+        product_job job = {
+            .ctx = console_context(n_threads, b->kernel), .x = d->x, .bias = d->bias, .y = d->y, .m = BUSY_ROWS};
+        fine = job.ctx != NULL && make_copies(&job, d, BUSY_SHAPE, INK_F32, 1);
+        if (fine)
+            measure_busy(b, &job, n_threads);
+        free_copies(&job);
+        ink_context_free(job.ctx);
+    }
+    return fine;
+}
+#else
+static bool measure_both_busy(const bench *b, const product_data *d)
+{
+    (void)b, (void)d;
+    return true;
+}
+#endif
 
 bool bench_products(bench *b)
 {
@@ -216,11 +329,12 @@ bool bench_products(bench *b)
 bool bench_threads(bench *b)
 {
     product_data d;
-    if (!bench_wants(b, "threads", "threads"))
+    bool pairs = bench_wants(b, "threads", "threads"), busy = bench_wants(b, "threads", "busy, 2 threads");
+    if (!pairs && !busy)
         return true;
     if (!make_data(&d))
         return false;
-    bool fine = measure_threads(b, &d);
+    bool fine = (!pairs || measure_threads(b, &d)) && (!busy || measure_both_busy(b, &d));
     free_data(&d);
     return fine;
 }
