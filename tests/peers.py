@@ -33,6 +33,10 @@ PRODUCTS = [  # m, k, n
 ]
 PERCEPTRON, BATCHES = (784, 256, 128, 10), (1, 64)
 CELLS, WIDTHS = ("rnn", "gru", "lstm"), (64, 128, 256, 512)
+ENCODERS = {  # layers, width, heads, width of the feed-forward network
+    "minilm": (6, 384, 12, 1536), "bert": (12, 768, 12, 3072),
+}
+TOKENS = 128  # of an encoder's text, as in the bench
 
 
 def product_name(m, k, n):
@@ -45,6 +49,10 @@ def perceptron_name(batch):
 
 def sequence_name(cell, h):
     return f"{cell.upper()} sequence, a step, h = {h}"
+
+
+def encoder_name(kind):
+    return f"encoder of {kind}'s shape, {TOKENS} tokens"
 
 
 # ---- ours ------------------------------------------------------------------------------------------------------------
@@ -67,6 +75,8 @@ def ours(bench):
             times[product_name(line["m"], line["k"], line["n"])] = line["seconds"]
     for line in run_bench(bench, "--only", "sequence"):
         times[sequence_name(line["name"].split()[0], line["n"])] = line["seconds"]
+    for line in run_bench(bench, "--only", "encoder"):
+        times[encoder_name(line["name"].split()[0])] = line["seconds"]
     return times
 
 
@@ -115,8 +125,14 @@ def pytorch():
         x = torch.rand(STEPS, 1, h)
         return lambda: net(x)
 
+    def encoder(layers, width, heads, feed_forward):
+        layer = torch.nn.TransformerEncoderLayer(width, heads, feed_forward, activation="gelu", batch_first=True)
+        net, x = torch.nn.TransformerEncoder(layer, layers).eval(), torch.rand(1, TOKENS, width)
+        return lambda: net(x)
+
     calls = {product_name(*shape): product(*shape) for shape in PRODUCTS}
     calls |= {perceptron_name(batch): perceptron(batch) for batch in BATCHES}
+    calls |= {encoder_name(kind): encoder(*sizes) for kind, sizes in ENCODERS.items()}
     return calls | {sequence_name(cell, h): sequence(cell, h) for cell in CELLS for h in WIDTHS}
 
 
@@ -132,7 +148,7 @@ def onnxruntime():
         inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)]
         constants = [numpy_helper.from_array(value, name) for name, value in weights.items()]
         graph = helper.make_graph(nodes, "work", inputs, outputs, constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         run = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run
@@ -159,8 +175,39 @@ def onnxruntime():
         weights = {"w": random(1, gates * h, h), "r": random(1, gates * h, h), "b": random(1, 2 * gates * h)}
         return session([node], weights, random(STEPS, 1, h))
 
+    def encoder(layers, width, heads, feed_forward):
+        nodes, weights = [], {"heads": np.array([0, 0, heads, width // heads]), "rows": np.array([0, 0, width]),
+                              "root": np.array(np.sqrt(width / heads), np.float32)}
+
+        def apply(op, *inputs, **attributes):
+            nodes.append(helper.make_node(op, list(inputs), [f"v{len(nodes)}"], **attributes))
+            return nodes[-1].output[0]
+
+        def weight(*shape):
+            weights[f"w{len(weights)}"] = random(*shape)
+            return f"w{len(weights) - 1}"
+
+        def linear(x, k, n):
+            return apply("Add", apply("MatMul", x, weight(k, n)), weight(n))
+
+        def split(x, order):
+            return apply("Transpose", apply("Reshape", linear(x, width, width), "heads"), perm=order)
+
+        def norm(x, y):
+            return apply("LayerNormalization", apply("Add", x, y), weight(width), weight(width), axis=-1)
+
+        x = "x"
+        for _ in range(layers):
+            q, k, v = split(x, (0, 2, 1, 3)), split(x, (0, 2, 3, 1)), split(x, (0, 2, 1, 3))
+            shares = apply("Softmax", apply("Div", apply("MatMul", q, k), "root"), axis=-1)
+            seen = apply("Reshape", apply("Transpose", apply("MatMul", shares, v), perm=(0, 2, 1, 3)), "rows")
+            x = norm(x, linear(seen, width, width))
+            x = norm(x, linear(apply("Gelu", linear(x, width, feed_forward)), feed_forward, width))
+        return session(nodes, weights, random(1, TOKENS, width))
+
     calls = {product_name(m, k, n): chain((k, n), m) for m, k, n in PRODUCTS}
     calls |= {perceptron_name(batch): chain(PERCEPTRON, batch) for batch in BATCHES}
+    calls |= {encoder_name(kind): encoder(*sizes) for kind, sizes in ENCODERS.items()}
     return calls | {sequence_name(cell, h): sequence(cell, h) for cell in CELLS for h in WIDTHS}
 
 
@@ -211,7 +258,7 @@ def show(peers, best):
     print("| work | inkling | " + " | ".join(peers) + " |")
     print("|---|---" + "|---" * len(peers) + "|")
     names = [product_name(*shape) for shape in PRODUCTS] + [perceptron_name(batch) for batch in BATCHES]
-    names += [sequence_name(cell, h) for cell in CELLS for h in WIDTHS]
+    names += [sequence_name(cell, h) for cell in CELLS for h in WIDTHS] + [encoder_name(kind) for kind in ENCODERS]
     for name in names:
         us = best["inkling", name]
         ratios = [f"{best[peer, name] / us:.2f}" if (peer, name) in best else "" for peer in peers]
