@@ -133,11 +133,11 @@ static void make_matrix(operands *o, const placing *p, size_t n, size_t k)
     ink_matrix_take(&o->arena, &o->matrix, n, k, k + p->k_extra, p->type);
     assert_false(ink_arena_failed(&o->arena));
     /* Lanes past n and rows past k are left as NaN. */
-    size_t panels = (n + 15) / 16, size = ink_type_bits(p->type) / 8;
+    size_t lanes = ink_panel_lanes(p->type), panels = ink_panel_count(n, p->type), size = ink_type_bits(p->type) / 8;
     memset(o->matrix.panels, 0xff, panels * o->matrix.panel_stride * size);
     for (size_t j = 0; j < n; j++)
         for (size_t t = 0; t < k; t++) {
-            size_t at = j / 16 * o->matrix.panel_stride + t * 16 + j % 16;
+            size_t at = j / lanes * o->matrix.panel_stride + t * lanes + j % lanes;
             if (p->type == INK_BF16)
                 ((uint16_t *)o->matrix.panels)[at] = bf16_of(o->w[j * k + t]);
             else if (p->type == INK_F16)
@@ -197,7 +197,7 @@ static void check_product(const placing *p, size_t m, size_t n, size_t k)
                                      .y = o.y_block + p->y_shift, .y_stride = n + p->y_pad};
         for (size_t at = 0; at < m * (n + p->y_pad) + 64; at++)
             o.y_block[at] = NAN;
-        variants[v]->multiply(&product, 0, m, 0, (n + 15) / 16);
+        variants[v]->multiply(&product, 0, m, 0, ink_panel_count(n, p->type));
         check_result(variants[v], &o, p, m, n, k);
     }
     free_operands(&o);
@@ -255,12 +255,10 @@ static void every_alignment(void **unused)
         }
 }
 
-/* A product that is done in parts, rows and panels, is the whole product. */
-static void parts_make_the_whole(void **unused)
+static void check_parts(ink_type type)
 {
-    (void)unused;
-    const placing p = {.with_bias = true, .type = INK_F32};
-    const size_t m = 150, n = 150, k = 300, panels = 10;
+    const placing p = {.with_bias = true, .type = type};
+    const size_t m = 150, n = 150, k = 300, panels = ink_panel_count(n, type);
     operands o = make_operands(&p, m, n, k);
     for (size_t v = 0; variants[v] != NULL; v++) {
         const ink_product product = {.x = o.x_block, .x_stride = k, .m = m, .w = &o.matrix, .bias = o.bias_block,
@@ -271,11 +269,20 @@ static void parts_make_the_whole(void **unused)
             for (size_t row = 0; row < m; row += 11 * part)
                 for (size_t panel = 0; panel < panels; panel += part)
                     variants[v]->multiply(&product, row, row + 11 * part < m ? row + 11 * part : m, panel,
-                                     panel + part < panels ? panel + part : panels);
+                                          panel + part < panels ? panel + part : panels);
             check_result(variants[v], &o, &p, m, n, k);
         }
     }
     free_operands(&o);
+}
+
+/* A product that is done in parts, rows and panels, is the whole product. */
+static void parts_make_the_whole(void **unused)
+{
+    (void)unused;
+    check_parts(INK_F32);
+    check_parts(INK_BF16);
+    check_parts(INK_F16);
 }
 
 /* x, bias and y end where a page begins that nobody may touch. */
@@ -283,9 +290,9 @@ static void nothing_beyond_the_end(void **unused)
 {
     static const size_t sizes[][3] = {{1, 1, 1}, {1, 19, 5}, {3, 15, 7}, {8, 33, 16}, {17, 63, 257}, {6, 95, 33}};
     (void)unused;
-    for (size_t i = 0; i < 6; i++) {
-        size_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
-        const placing p = {.with_bias = true, .type = INK_F32};
+    for (size_t i = 0; i < 12; i++) {
+        const placing p = {.with_bias = true, .type = i < 6 ? INK_F32 : INK_BF16};
+        size_t m = sizes[i % 6][0], n = sizes[i % 6][1], k = sizes[i % 6][2];
         operands o = make_operands(&p, m, n, k);
         float *x = guarded_block(m * k * 4), *y = guarded_block(m * n * 4), *bias = guarded_block(n * 4);
         memcpy(x, o.x, m * k * 4);
@@ -293,7 +300,7 @@ static void nothing_beyond_the_end(void **unused)
         for (size_t v = 0; variants[v] != NULL; v++) {
             const ink_product product = {.x = x, .x_stride = k, .m = m, .w = &o.matrix, .bias = bias, .y = y,
                                          .y_stride = n};
-            variants[v]->multiply(&product, 0, m, 0, (n + 15) / 16);
+            variants[v]->multiply(&product, 0, m, 0, ink_panel_count(n, p.type));
             assert_memory_equal(y, o.exact, m * n * 4);
         }
         guarded_free(x, m * k * 4);

@@ -115,7 +115,8 @@ static void matrices_of_every_type(void **unused)
     ink_context_free(ctx);
 }
 
-/* The layout is part of the contract: lane l of panel p is output 16 p + l, and the lanes past n are zero. */
+/* The layout is part of the contract: lane l of panel p is output 16 p + l, with 16-bit types 32 p + l, and the lanes
+   past n are zero. */
 static void the_layout_is_the_promised_one(void **unused)
 {
     static char buffer[35 * 5 * 4 + 1];
@@ -131,6 +132,20 @@ static void the_layout_is_the_promised_one(void **unused)
             for (size_t l = 0; l < 16; l++) {
                 float expected = 16 * p + l < 35 ? eighth((16 * p + l) * 5 + t) : 0;
                 assert_true(same_float(panels[p * matrix->panel_stride + t * 16 + l], expected));
+            }
+    ink_matrix_free(matrix);
+
+    assert_ok(ctx, ink_matrix_create(ctx, &tensor, INK_BF16, &matrix));
+    assert_int_equal(matrix->panel_stride, 32 * 5);
+    const uint16_t *halves = matrix->panels;
+    for (size_t p = 0; p < 2; p++)
+        for (size_t t = 0; t < 5; t++)
+            for (size_t l = 0; l < 32; l++) {
+                float expected = 32 * p + l < 35 ? eighth((32 * p + l) * 5 + t) : 0;
+                uint32_t bits;
+                memcpy(&bits, &expected, sizeof bits);
+                assert_int_equal(bits & 0xffff, 0);
+                assert_int_equal(halves[p * matrix->panel_stride + t * 32 + l], bits >> 16);
             }
     ink_matrix_free(matrix);
     ink_context_free(ctx);
@@ -171,7 +186,7 @@ static void grown_make(ink_context *ctx, grown *g, size_t n, size_t k, size_t k_
     ink_arena_grow(&g->arena, &ctx->allocator);
     ink_matrix_take(&g->arena, &g->matrix, n, k, k_capacity, type);
     assert_false(ink_arena_failed(&g->arena));
-    memset(g->matrix.panels, 0xff, (n + 15) / 16 * g->matrix.panel_stride * ink_type_bits(type) / 8);
+    memset(g->matrix.panels, 0xff, ink_panel_count(n, type) * g->matrix.panel_stride * ink_type_bits(type) / 8);
 }
 
 /* The same matrix from its rows and from its columns, in pieces, is the same to the byte, zero lanes included. */
@@ -201,7 +216,8 @@ static void columns_and_rows_make_the_same_matrix(void **unused)
                     ink_matrix_fill_columns(ctx->kernel, &b.matrix, k / 2, k - k / 2, w.type,
                                             by_columns + 1 + k / 2 * n * size);
                     assert_memory_equal(a.matrix.panels, b.matrix.panels,
-                                        (n + 15) / 16 * a.matrix.panel_stride * ink_type_bits((ink_type)type) / 8);
+                                        ink_panel_count(n, (ink_type)type) * a.matrix.panel_stride *
+                                            ink_type_bits((ink_type)type) / 8);
                     ink_arena_free(&a.arena);
                     ink_arena_free(&b.arena);
                 }

@@ -1,7 +1,7 @@
 /*
  * embedding.h - token ids to vectors, and, where the output matrix is tied to it, vectors back to logits.
  *
- * The table E [vocab_size, size] is kept once, as a packed matrix: row v is lane v % 16 of panel v / 16, and the
+ * The table E [vocab_size, size] is kept once, as a packed matrix: row v is a lane of panel v / 16 or v / 32, and the
  * logits h E^T are the library's one product.
  */
 #ifndef INKLING_EMBEDDING_H

@@ -2,8 +2,8 @@
  * matrix.h - the packed matrix and the one product of the library, y = x W^T + b.
  *
  * Every matrix product (dense layer, recurrent gate, attention score, attention sum) is this layout and this kernel.
- * W [n, k] is stored by outputs, as PyTorch's nn.Linear has it, and packed into panels of 16 outputs: panel p holds
- * k rows of 16 lanes, and lane l is output 16 p + l.
+ * W [n, k] is stored by outputs, as PyTorch's nn.Linear has it, and packed into panels. A panel holds k rows of 64
+ * bytes, a line of the cache: 16 lanes of f32, or 32 of bf16 or f16. With 16, lane l of panel p is output 16 p + l:
  *
  *   W [n, k]                panel p:   t = 0    w[16p][0]  w[16p+1][0]  ...  w[16p+15][0]
  *                                      t = 1    w[16p][1]  w[16p+1][1]  ...  w[16p+15][1]
@@ -25,15 +25,27 @@
 extern "C" {
 #endif
 
-#define INK_PANEL 16
+#define INK_PANEL 16 /* lanes of an F32 panel */
 #define INK_SUM_BLOCK 256
+
+/* Lanes of a panel of that type, INK_F32, INK_BF16 or INK_F16. */
+static inline size_t ink_panel_lanes(ink_type type)
+{
+    return type == INK_F32 ? INK_PANEL : 2 * INK_PANEL;
+}
+
+/* Panels of n outputs. */
+static inline size_t ink_panel_count(size_t n, ink_type type)
+{
+    return n / ink_panel_lanes(type) + (n % ink_panel_lanes(type) != 0);
+}
 
 /* A packed matrix. The fields may be read; panels are filled through the functions below. */
 typedef struct ink_matrix {
     size_t n, k;         /* outputs, inputs: W is [n, k] */
     ink_type type;       /* INK_F32; INK_BF16 or INK_F16, widened exactly inside the kernel */
-    size_t panel_stride; /* elements from one panel to the next: INK_PANEL * k, or more where k can grow */
-    void *panels;        /* [ceil(n / 16)][panel_stride], at a multiple of INK_ALIGNMENT */
+    size_t panel_stride; /* elements from one panel to the next: its lanes * k, or more where k can grow */
+    void *panels;        /* [ceil(n / lanes)][panel_stride], at a multiple of INK_ALIGNMENT */
 } ink_matrix;
 
 /* Makes a packed copy of `w`, an F32, BF16, F16 or F64 tensor of rank 2 [n, k], as `type` (INK_F32, INK_BF16,

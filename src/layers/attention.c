@@ -150,8 +150,7 @@ typedef struct group_job {
 
 static void multiply(const group_job *job, const ink_product *product)
 {
-    size_t n_panels = product->w->n / INK_PANEL + (product->w->n % INK_PANEL != 0);
-    job->kernel->multiply(product, 0, product->m, 0, n_panels);
+    job->kernel->multiply(product, 0, product->m, 0, ink_panel_count(product->w->n, INK_F32));
 }
 
 /* S = Q K^T */

@@ -350,7 +350,7 @@ static size_t part_row(const transfer *t, size_t part)
 {
     size_t before = t->to->first + t->first;
     size_t row = before + t->count * part / N_PARTS;
-    row -= row % INK_PANEL;
+    row -= row % ink_panel_lanes(t->to->matrix->type);
     return part == N_PARTS ? t->count : row > before ? row - before : 0;
 }
 
@@ -398,8 +398,9 @@ static ink_result read_matrix(ink_loader *loader, const ink_weight *weight, cons
     transfer t = {.loader = loader, .weight = weight, .to = to, .n_rows = weight->shape.dim[0],
                   .row_bytes = weight->shape.dim[1] * element_size, .element_size = element_size};
     t.piece_rows = ink_size_max(PIECE_BYTES / t.row_bytes, 1);
-    if (t.piece_rows > INK_PANEL) /* whole panels */
-        t.piece_rows -= t.piece_rows % INK_PANEL;
+    size_t lanes = ink_panel_lanes(to->matrix->type);
+    if (t.piece_rows > lanes) /* whole panels */
+        t.piece_rows -= t.piece_rows % lanes;
     t.piece_rows = ink_size_min(t.piece_rows, t.n_rows);
 
     ink_arena *scratch = &loader->ctx->scratch;

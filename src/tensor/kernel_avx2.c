@@ -30,13 +30,15 @@
 #define KERNEL_NAME "avx2"
 #define KERNEL_SUPPORTED ink_cpu_has_avx2
 
-/* 16 registers of 8 floats: 6 x 1 panel keeps 12 of them for sums, two for the panel's row and one for x. Up to four
-   rows take three panels in two halves of three registers, 12 sums again. */
-#define TILE_ROWS 6
-#define TILE_PANELS 1
-#define FEW_PANELS 3
+/* 16 registers of 8 floats: 6 rows x 2, a panel of f32 or half a panel of 16-bit weights, keeps 12 of them for sums,
+   two for the panel's row and one for x. Up to four rows take three panels, three registers at a time: 12 sums. */
+#define TILE_ROWS(type) 6
+#define TILE_PANELS(type) 1
+#define TILE_WIDTH(type) 2
+#define FEW_PANELS(type) 3
 #define FEW_WIDTH 3
-#define ONE_PANELS 4
+#define ONE_PANELS(type) ((type) == INK_F32 ? 4 : 2)
+#define LAST_WIDTH(type) 2
 
 #include "kernel_body.h"
 

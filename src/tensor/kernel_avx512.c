@@ -31,12 +31,15 @@
 #define KERNEL_NAME "avx512"
 #define KERNEL_SUPPORTED ink_cpu_has_avx512
 
-/* 32 registers: 8 x 3 panels keeps 24 of them for sums, up to four rows by 4 panels 16. */
-#define TILE_ROWS 8
-#define TILE_PANELS 3
-#define FEW_PANELS 4
+/* 32 registers: 8 rows x 3 panels keeps 24 of them for sums, up to four rows x 4 panels 16. A panel of 16-bit weights
+   is two registers: 6 x 2 panels is 24 sums again. */
+#define TILE_ROWS(type) ((type) == INK_F32 ? 8 : 6)
+#define TILE_PANELS(type) ((type) == INK_F32 ? 3 : 2)
+#define TILE_WIDTH(type) ((type) == INK_F32 ? 3 : 4)
+#define FEW_PANELS(type) ((type) == INK_F32 ? 4 : 2)
 #define FEW_WIDTH 4
-#define ONE_PANELS 4
+#define ONE_PANELS(type) 4
+#define LAST_WIDTH(type) ((type) == INK_F32 ? 1 : 2)
 
 #include "kernel_body.h"
 

@@ -25,12 +25,14 @@ static bool supported(void)
 #define KERNEL_NAME "neon"
 #define KERNEL_SUPPORTED supported
 
-/* 32 registers: 6 x 1 keeps 24 of them for sums, four for the panel's row and one for x. */
-#define TILE_ROWS 6
-#define TILE_PANELS 1
-#define FEW_PANELS 1
+/* 32 registers: 6 rows x 16 outputs keeps 24 of them for sums, four for the panel's row and one for x. */
+#define TILE_ROWS(type) 6
+#define TILE_PANELS(type) 1
+#define TILE_WIDTH(type) 1
+#define FEW_PANELS(type) 1
 #define FEW_WIDTH 1
-#define ONE_PANELS 4
+#define ONE_PANELS(type) ((type) == INK_F32 ? 4 : 2)
+#define LAST_WIDTH(type) 1
 
 #include "kernel_body.h"
 

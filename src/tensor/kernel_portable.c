@@ -19,10 +19,12 @@ static bool supported(void)
 #define KERNEL ink_kernel_portable
 #define KERNEL_NAME "portable"
 #define KERNEL_SUPPORTED supported
-#define TILE_ROWS 2
-#define TILE_PANELS 1
-#define FEW_PANELS 1
+#define TILE_ROWS(type) 2
+#define TILE_PANELS(type) 1
+#define TILE_WIDTH(type) 1
+#define FEW_PANELS(type) 1
 #define FEW_WIDTH 1
-#define ONE_PANELS 1
+#define ONE_PANELS(type) 1
+#define LAST_WIDTH(type) 1
 
 #include "kernel_body.h"

@@ -14,8 +14,9 @@
  *
  * A multiply-add takes some four cycles and two of them begin in every cycle, so eight sums must be in the making at
  * any time, and more to be safe. A tile holds as many as there are registers for. Of many rows it takes TILE_ROWS by
- * TILE_PANELS; for up to four, where more outputs make up for the missing rows, FEW_PANELS in tiles of FEW_WIDTH
- * registers; for a single row ONE_PANELS.
+ * TILE_WIDTH registers of TILE_PANELS; for up to four, where more outputs make up for the missing rows, FEW_WIDTH of
+ * FEW_PANELS; for a single row all of ONE_PANELS. The panels that are left at the end go one by one, in tiles of
+ * LAST_WIDTH.
  *
  * The processor guesses what will be read next from what was read before; at the end of a strip it guesses wrong. So
  * the first tiles of a strip ask for the next one, line by line, while they multiply: by the time it begins, it is in
@@ -25,7 +26,6 @@
 #define ROW_BLOCK 128
 #define MAX_TILE 24
 #define MAX_PANELS 4
-#define PANEL_REGS (16 / REG_LANES) /* registers side by side in a panel */
 
 /* A product of one group of panels and one block of k; pointers are at the first of each. */
 typedef struct strip {
@@ -42,11 +42,17 @@ typedef struct strip {
     size_t lanes; /* outputs there are from the first panel's first lane on */
 } strip;
 
-static const float zeros[16 * MAX_PANELS] = {0};
+static const float zeros[32 * MAX_PANELS] = {0};
 
 INLINE size_t bytes_of(ink_type type)
 {
     return type == INK_F32 ? sizeof(float) : sizeof(uint16_t);
+}
+
+/* Registers side by side in a panel. */
+INLINE size_t panel_regs(ink_type type)
+{
+    return ink_panel_lanes(type) / REG_LANES;
 }
 
 INLINE reg load_weights(const void *w, size_t i, ink_type type)
@@ -86,7 +92,7 @@ INLINE void finish_tile(const reg *sum, size_t rows, size_t width, size_t lanes,
 INLINE void tile(const strip *s, size_t row, size_t rows, size_t first, size_t width, size_t asks, ink_type type)
 {
     const float *x = s->x + row * s->x_stride;
-    size_t x_stride = s->x_stride, lane = first * REG_LANES;
+    size_t x_stride = s->x_stride, lane = first * REG_LANES, lanes = ink_panel_lanes(type), regs = panel_regs(type);
     size_t ahead = row == 0 ? s->next + first / width * asks * s->panel_stride : 0; /* 0: what it has itself */
     uintptr_t next = (uintptr_t)s->w + ahead * bytes_of(type);
     reg sum[MAX_TILE];
@@ -97,11 +103,12 @@ INLINE void tile(const strip *s, size_t row, size_t rows, size_t first, size_t w
     for (size_t t = 0; t < s->k; t++) {
         UNROLL
         for (size_t i = 0; i < asks; i++)
-            PREFETCH(next + (i * s->panel_stride + 16 * t) * bytes_of(type));
+            PREFETCH(next + (i * s->panel_stride + lanes * t) * bytes_of(type));
         UNROLL
         for (size_t i = 0; i < rows * width; i++) {
-            size_t r = first + i % width, at = r / PANEL_REGS * s->panel_stride + r % PANEL_REGS * REG_LANES;
-            sum[i] = reg_fma(reg_splat(x[i / width * x_stride + t]), load_weights(s->w, at + 16 * t, type), sum[i]);
+            size_t r = first + i % width, at = r / regs * s->panel_stride + lanes * t;
+            reg w = load_weights(s->w, at + r % regs * REG_LANES, type);
+            sum[i] = reg_fma(reg_splat(x[i / width * x_stride + t]), w, sum[i]);
         }
     }
     const float *start = s->start + row * s->start_stride + lane;
@@ -115,10 +122,10 @@ INLINE void tile(const strip *s, size_t row, size_t rows, size_t first, size_t w
    of which asks for its share of the next strip. */
 INLINE void strip_tiles(const strip *s, size_t rows, size_t max_rows, size_t panels, size_t width, ink_type type)
 {
-    size_t columns = panels * PANEL_REGS / width;
+    size_t regs = panels * panel_regs(type), columns = regs / width;
     size_t asks = max_rows > 1 ? (panels + columns - 1) / columns : 0;
     UNROLL
-    for (size_t first = 0; first < panels * PANEL_REGS; first += width) {
+    for (size_t first = 0; first < regs; first += width) {
         size_t row = 0;
         for (; rows - row >= max_rows; row += max_rows)
             tile(s, row, max_rows, first, width, asks, type);
@@ -139,18 +146,18 @@ INLINE void strip_tiles(const strip *s, size_t rows, size_t max_rows, size_t pan
 INLINE void group(const ink_product *p, size_t row, size_t rows, size_t panel, size_t max_rows, size_t panels,
                   size_t width, ink_type type)
 {
-    size_t k = p->w->k;
+    size_t k = p->w->k, lanes = ink_panel_lanes(type);
     const char *w = (const char *)p->w->panels + panel * p->w->panel_stride * bytes_of(type);
     strip s = {.x_stride = p->x_stride, .panel_stride = p->w->panel_stride, .y_stride = p->y_stride};
-    s.start = p->bias != NULL ? p->bias + 16 * panel : zeros;
-    s.y = p->y + row * p->y_stride + 16 * panel;
-    s.lanes = p->w->n - 16 * panel;
+    s.start = p->bias != NULL ? p->bias + lanes * panel : zeros;
+    s.y = p->y + row * p->y_stride + lanes * panel;
+    s.lanes = p->w->n - lanes * panel;
     size_t t = 0;
     do {
         s.x = p->x + row * p->x_stride + t;
-        s.w = w + 16 * t * bytes_of(type);
+        s.w = w + lanes * t * bytes_of(type);
         s.k = k - t < INK_SUM_BLOCK ? k - t : INK_SUM_BLOCK;
-        s.next = t + s.k < k ? 16 * s.k : panels * s.panel_stride - 16 * t;
+        s.next = t + s.k < k ? lanes * s.k : panels * s.panel_stride - lanes * t;
         strip_tiles(&s, rows, max_rows, panels, width, type);
         s.start = s.y;
         s.start_stride = s.y_stride;
@@ -171,18 +178,19 @@ INLINE size_t groups(const ink_product *p, size_t row, size_t rows, size_t panel
    too few sums to keep the multipliers busy. */
 INLINE void row_block(const ink_product *p, size_t row, size_t rows, size_t panel, size_t end, ink_type type)
 {
+    size_t regs = panel_regs(type);
     if (rows == 1) {
-        panel = groups(p, row, rows, panel, end, 1, ONE_PANELS, ONE_PANELS * PANEL_REGS, type);
-        groups(p, row, rows, panel, end, 1, 1, PANEL_REGS, type);
+        panel = groups(p, row, rows, panel, end, 1, ONE_PANELS(type), ONE_PANELS(type) * regs, type);
+        groups(p, row, rows, panel, end, 1, 1, regs, type);
     } else if (rows <= 4) {
-        panel = groups(p, row, rows, panel, end, 4, FEW_PANELS, FEW_WIDTH, type);
-        groups(p, row, rows, panel, end, 4, 1, PANEL_REGS, type);
+        panel = groups(p, row, rows, panel, end, 4, FEW_PANELS(type), FEW_WIDTH, type);
+        groups(p, row, rows, panel, end, 4, 1, LAST_WIDTH(type), type);
     } else {
-        size_t pairs = TILE_PANELS > 2 && (end - panel) % TILE_PANELS == 1 && end - panel > 1 ? 4 : 0;
-        panel = groups(p, row, rows, panel, end - pairs, TILE_ROWS, TILE_PANELS, TILE_PANELS * PANEL_REGS, type);
-        if (TILE_PANELS > 2)
-            panel = groups(p, row, rows, panel, end, TILE_ROWS, 2, 2 * PANEL_REGS, type);
-        groups(p, row, rows, panel, end, TILE_ROWS, 1, PANEL_REGS, type);
+        size_t most = TILE_PANELS(type), pairs = most > 2 && (end - panel) % most == 1 && end - panel > 1 ? 4 : 0;
+        panel = groups(p, row, rows, panel, end - pairs, TILE_ROWS(type), TILE_PANELS(type), TILE_WIDTH(type), type);
+        if (most > 2)
+            panel = groups(p, row, rows, panel, end, TILE_ROWS(type), 2, 2 * LAST_WIDTH(type), type);
+        groups(p, row, rows, panel, end, TILE_ROWS(type), 1, LAST_WIDTH(type), type);
     }
 }
 

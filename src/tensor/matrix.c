@@ -8,12 +8,8 @@
 
 #include "matrix.h"
 
-#define CHUNK 64 /* elements converted at once */
-
-static size_t panel_count(size_t n)
-{
-    return n / INK_PANEL + (n % INK_PANEL != 0);
-}
+#define CHUNK 64                   /* elements converted at once */
+#define MOST_LANES (2 * INK_PANEL) /* of a panel of any type */
 
 static size_t element_size(ink_type type)
 {
@@ -38,7 +34,8 @@ void ink_matrix_take(ink_arena *arena, ink_matrix *matrix, size_t n, size_t k, s
 {
     size_t stride, elements;
     /* What overflows cannot be had either: the arena is asked for more than there can be, and fails. */
-    if (!ink_size_mul(k_capacity, INK_PANEL, &stride) || !ink_size_mul(stride, panel_count(n), &elements))
+    if (!ink_size_mul(k_capacity, ink_panel_lanes(type), &stride) ||
+        !ink_size_mul(stride, ink_panel_count(n, type), &elements))
         stride = elements = SIZE_MAX;
     void *panels = ink_arena_take(arena, elements, element_size(type));
     if (!arena->measuring)
@@ -47,7 +44,8 @@ void ink_matrix_take(ink_arena *arena, ink_matrix *matrix, size_t n, size_t k, s
 
 void ink_matrix_clear(ink_matrix *matrix)
 {
-    memset(matrix->panels, 0, panel_count(matrix->n) * matrix->panel_stride * element_size(matrix->type));
+    size_t panels = ink_panel_count(matrix->n, matrix->type);
+    memset(matrix->panels, 0, panels * matrix->panel_stride * element_size(matrix->type));
 }
 
 /* `count` <= CHUNK elements of `type`, from byte address `data`, as f32. */
@@ -100,7 +98,7 @@ static inline void interleave_halves(uint16_t values[][CHUNK], size_t n_rows, si
 {
     for (size_t t = 0; t < count; t++)
         for (size_t i = 0; i < n_rows; i++)
-            to[t * INK_PANEL + i] = values[i][t];
+            to[t * 2 * INK_PANEL + i] = values[i][t];
 }
 
 /* Columns from .. from + count - 1 of rows row .. row + n_rows - 1, which are of one panel; `rows` is where the first
@@ -108,10 +106,10 @@ static inline void interleave_halves(uint16_t values[][CHUNK], size_t n_rows, si
 static void fill_chunk(const ink_kernel *kernel, const ink_matrix *matrix, size_t row, size_t n_rows, size_t from,
                        size_t count, ink_type type, const char *rows)
 {
-    float values[INK_PANEL][CHUNK];
-    uint16_t halves[INK_PANEL][CHUNK];
-    size_t size = element_size(type);
-    size_t at = row / INK_PANEL * matrix->panel_stride + from * INK_PANEL + row % INK_PANEL;
+    float values[MOST_LANES][CHUNK];
+    uint16_t halves[MOST_LANES][CHUNK];
+    size_t size = element_size(type), lanes = ink_panel_lanes(matrix->type);
+    size_t at = row / lanes * matrix->panel_stride + from * lanes + row % lanes;
     for (size_t i = 0; i < n_rows; i++)
         widen(kernel, type, rows + (i * matrix->k + from) * size, count, values[i]);
     if (matrix->type == INK_F32) {
@@ -125,8 +123,8 @@ static void fill_chunk(const ink_kernel *kernel, const ink_matrix *matrix, size_
     for (size_t i = 0; i < n_rows; i++)
         narrow(kernel, matrix->type, values[i], count, halves[i]);
     uint16_t *to = (uint16_t *)matrix->panels + at;
-    if (n_rows == INK_PANEL)
-        interleave_halves(halves, INK_PANEL, count, to);
+    if (n_rows == 2 * INK_PANEL)
+        interleave_halves(halves, 2 * INK_PANEL, count, to);
     else
         interleave_halves(halves, n_rows, count, to);
 }
@@ -135,12 +133,12 @@ static void fill_chunk(const ink_kernel *kernel, const ink_matrix *matrix, size_
 void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
                           const void *data)
 {
-    size_t k = matrix->k, row_size = k * element_size(type);
+    size_t k = matrix->k, row_size = k * element_size(type), lanes = ink_panel_lanes(matrix->type);
     const char *rows = data;
     for (size_t row = first, end = first + count; row < end;) {
-        size_t in_panel = ink_size_min(INK_PANEL - row % INK_PANEL, end - row);
-        if (row % INK_PANEL == 0 && in_panel < INK_PANEL)
-            clear_panel(matrix, row / INK_PANEL);
+        size_t in_panel = ink_size_min(lanes - row % lanes, end - row);
+        if (row % lanes == 0 && in_panel < lanes)
+            clear_panel(matrix, row / lanes);
         for (size_t t = 0; t < k; t += CHUNK)
             fill_chunk(kernel, matrix, row, in_panel, t, ink_size_min(CHUNK, k - t), type, rows);
         row += in_panel;
@@ -148,24 +146,24 @@ void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t f
     }
 }
 
-/* A column is one vec of every panel; the last one is filled up with zeros. Panel by panel, so that what is written
+/* A column is one row of every panel; the last one is filled up with zeros. Panel by panel, so that what is written
    lies side by side. */
 void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
                              const void *data)
 {
-    size_t column_size = matrix->n * element_size(type);
-    for (size_t row = 0; row < matrix->n; row += INK_PANEL) {
+    size_t column_size = matrix->n * element_size(type), lanes = ink_panel_lanes(matrix->type);
+    for (size_t row = 0; row < matrix->n; row += lanes) {
         const char *column = (const char *)data + row * element_size(type);
-        size_t lanes = ink_size_min(INK_PANEL, matrix->n - row);
+        size_t there = ink_size_min(lanes, matrix->n - row);
         for (size_t t = first; t < first + count; t++, column += column_size) {
-            float values[INK_PANEL];
-            size_t at = row / INK_PANEL * matrix->panel_stride + t * INK_PANEL;
+            float values[MOST_LANES];
+            size_t at = row / lanes * matrix->panel_stride + t * lanes;
             float *to = matrix->type == INK_F32 ? (float *)matrix->panels + at : values;
-            widen(kernel, type, column, lanes, to);
-            if (lanes < INK_PANEL)
-                memset(to + lanes, 0, (INK_PANEL - lanes) * sizeof *to);
+            widen(kernel, type, column, there, to);
+            if (there < lanes)
+                memset(to + there, 0, (lanes - there) * sizeof *to);
             if (matrix->type != INK_F32)
-                narrow(kernel, matrix->type, values, INK_PANEL, (uint16_t *)matrix->panels + at);
+                narrow(kernel, matrix->type, values, lanes, (uint16_t *)matrix->panels + at);
         }
     }
 }
@@ -175,13 +173,13 @@ static void gather_halves(ink_type type, const uint16_t *from, size_t count, flo
 {
     uint16_t halves[CHUNK];
     for (size_t i = 0; i < count; i++)
-        halves[i] = from[i * INK_PANEL];
+        halves[i] = from[i * 2 * INK_PANEL];
     widen(&ink_kernel_portable, type, (const char *)halves, count, out);
 }
 
 void ink_matrix_copy_row(const ink_matrix *matrix, size_t row, float *out)
 {
-    size_t lane = row / INK_PANEL * matrix->panel_stride + row % INK_PANEL;
+    size_t lanes = ink_panel_lanes(matrix->type), lane = row / lanes * matrix->panel_stride + row % lanes;
     if (matrix->type == INK_F32) {
         const float *from = (const float *)matrix->panels + lane;
         for (size_t t = 0; t < matrix->k; t++)
@@ -189,7 +187,7 @@ void ink_matrix_copy_row(const ink_matrix *matrix, size_t row, float *out)
     } else {
         const uint16_t *from = (const uint16_t *)matrix->panels + lane;
         for (size_t t = 0; t < matrix->k; t += CHUNK)
-            gather_halves(matrix->type, from + t * INK_PANEL, ink_size_min(CHUNK, matrix->k - t), out + t);
+            gather_halves(matrix->type, from + t * lanes, ink_size_min(CHUNK, matrix->k - t), out + t);
     }
 }
 
@@ -240,7 +238,7 @@ static bool is_small(const ink_product *p)
 
 void ink_multiply(ink_context *ctx, const ink_product *product)
 {
-    size_t panels = panel_count(product->w->n), m = product->m;
+    size_t panels = ink_panel_count(product->w->n, product->w->type), m = product->m;
     size_t threads = ink_workers_count(ctx->workers);
     if (m == 0 || panels == 0)
         return;

@@ -43,6 +43,8 @@
 #define STAY_HERE(value) (void)(value)
 #endif
 
+/* UNROLL: loops over a tile, whose lengths are constants. UNROLL_STEPS: the loop over k, which stays as it is; clang
+   unrolls it otherwise, and then has too few registers. */
 #if defined(INK_SANITIZED)
 #define INLINE static __attribute__((noinline, unused))
 #define NOINLINE __attribute__((noinline))
@@ -52,7 +54,7 @@
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 #define UNROLL _Pragma("clang loop unroll(full)")
-#define UNROLL_STEPS _Pragma("clang loop unroll_count(2)")
+#define UNROLL_STEPS _Pragma("clang loop unroll(disable)")
 #elif defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))

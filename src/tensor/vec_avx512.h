@@ -50,8 +50,11 @@ INLINE void vec_store_part(float *p, size_t n, vec a)
 /* Each half becomes the upper half of a word, in one instruction. */
 INLINE vec vec_load_bf16(const uint16_t *p)
 {
-    const __m512i from = _mm512_set_epi16(15, 0, 14, 0, 13, 0, 12, 0, 11, 0, 10, 0, 9, 0, 8, 0, 7, 0, 6, 0, 5, 0, 4, 0,
-                                          3, 0, 2, 0, 1, 0, 0, 0);
+    __m512i from = _mm512_set_epi16(15, 0, 14, 0, 13, 0, 12, 0, 11, 0, 10, 0, 9, 0, 8, 0, 7, 0, 6, 0, 5, 0, 4, 0,
+                                    3, 0, 2, 0, 1, 0, 0, 0);
+#if defined(__clang__)
+    __asm__("" : "+v"(from)); /* or it sees what this does, and does it in two instructions */
+#endif
     __m512i halves = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)p));
     return (vec){_mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, from, halves))};
 }
