@@ -3,10 +3,12 @@
  * two beside one.
  */
 #include <stdlib.h>
-#if !defined(__STDC_NO_THREADS__) && !defined(__STDC_NO_ATOMICS__)
+#if defined(__has_include) && !defined(__STDC_NO_THREADS__) && !defined(__STDC_NO_ATOMICS__)
+#if __has_include(<threads.h>) /* not all that should have it do */
 #include <stdatomic.h>
 #include <threads.h>
 #define HAVE_THREADS
+#endif
 #endif
 
 #include "bench_run.h"
