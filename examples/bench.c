@@ -23,11 +23,19 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
     const cli_option options[] = {
         {.name = "--json", .flag = &s->json, .help = "one object a line instead of a table"},
         {.name = "--quick", .flag = &s->quick, .help = "a quarter of the time, for a first look"},
-        {.name = "--only", .value = "NAME", .text = &s->only,
+        {.name = "--only",
+         .value = "NAME",
+         .text = &s->only,
          .help = "a group: machine, product, math, threads, mlp, cell, model, shape; or a part of a line's name"},
-        {.name = "--kernel", .value = "NAME", .text = &s->kernel,
+        {.name = "--kernel",
+         .value = "NAME",
+         .text = &s->kernel,
          .help = "portable, avx2, avx512 (default: all for products and functions, the best for the rest)"},
-        {.name = "--threads", .value = "N", .count = &s->n_threads, .least = 1, .most = INK_MAX_THREADS,
+        {.name = "--threads",
+         .value = "N",
+         .count = &s->n_threads,
+         .least = 1,
+         .most = INK_MAX_THREADS,
          .help = "threads to use (default 1)"},
     };
     cli line = {
@@ -86,8 +94,13 @@ int main(int argc, char **argv)
     ink_context_free(ctx);
 
     size_t n_lines = 0;
-    bench b = {.json = s.json, .quick = s.quick, .seconds = s.quick ? 0.04 : 0.15, .only = s.only,
-               .n_threads = (unsigned)s.n_threads, .n_lines = &n_lines, .memory = machine_memory(BENCH_MEMORY)};
+    bench b = {.json = s.json,
+               .quick = s.quick,
+               .seconds = s.quick ? 0.04 : 0.15,
+               .only = s.only,
+               .n_threads = (unsigned)s.n_threads,
+               .n_lines = &n_lines,
+               .memory = machine_memory(BENCH_MEMORY)};
     if (b.memory == NULL)
         return bench_out_of_memory() ? EXIT_SUCCESS : EXIT_FAILURE;
     bool fine = run(&b, s.kernel);

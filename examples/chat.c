@@ -25,14 +25,21 @@ typedef struct settings {
 static cli_outcome read_settings(settings *s, int argc, char **argv)
 {
     cli_option options[4 + SAMPLING_N_OPTIONS] = {
-        {.name = "--system", .value = "TEXT", .text = &s->system,
+        {.name = "--system",
+         .value = "TEXT",
+         .text = &s->system,
          .help = "what the model is told before the conversation (default: what its template says)"},
-        {.name = "--template", .value = "NAME", .text = &s->format,
+        {.name = "--template",
+         .value = "NAME",
+         .text = &s->format,
          .help = "the chat format, for folders that do not say which"},
-        {.name = "--context", .value = "N", .count = &s->context, .least = 1, .most = 1e9,
+        {.name = "--context",
+         .value = "N",
+         .count = &s->context,
+         .least = 1,
+         .most = 1e9,
          .help = "tokens a conversation may have (default: what the model can, at most 4096)"},
-        {.name = "--think", .flag = &s->think,
-         .help = "lets a model that can (Qwen3) think before it answers"},
+        {.name = "--think", .flag = &s->think, .help = "lets a model that can (Qwen3) think before it answers"},
     };
     cli line = {
         .name = "chat",
@@ -139,7 +146,10 @@ static void summarise(const talk *t)
 static bool run(const settings *s, language_model *lm)
 {
     talk_options options = {
-        .format = s->format, .system = s->system, .think = s->think, .context = (size_t)s->context,
+        .format = s->format,
+        .system = s->system,
+        .think = s->think,
+        .context = (size_t)s->context,
         .n_tokens = s->sampling.n_tokens == SAMPLING_UNSET ? SIZE_MAX : (size_t)s->sampling.n_tokens,
     };
     bool asked = console_is_asked(), done;

@@ -23,11 +23,21 @@ typedef struct settings {
 static cli_outcome read_settings(settings *s, int argc, char **argv)
 {
     const cli_option options[] = {
-        {.name = "-n", .value = "COUNT", .count = &s->n_best, .least = 1, .most = 1e9,
+        {.name = "-n",
+         .value = "COUNT",
+         .count = &s->n_best,
+         .least = 1,
+         .most = 1e9,
          .help = "labels to print for a text (default: all)"},
-        {.name = "--threads", .value = "N", .count = &s->n_threads, .least = 1, .most = INK_MAX_THREADS,
+        {.name = "--threads",
+         .value = "N",
+         .count = &s->n_threads,
+         .least = 1,
+         .most = INK_MAX_THREADS,
          .help = "threads to use (default 1); the numbers do not depend on it"},
-        {.name = "--kernel", .value = "NAME", .text = &s->kernel,
+        {.name = "--kernel",
+         .value = "NAME",
+         .text = &s->kernel,
          .help = "portable, avx2, avx512 (default: the best here); the numbers do not depend on it"},
     };
     cli line = {

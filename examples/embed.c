@@ -28,15 +28,28 @@ typedef struct settings {
 static cli_outcome read_settings(settings *s, int argc, char **argv)
 {
     const cli_option options[] = {
-        {.name = "--query", .value = "TEXT", .text = &s->query,
+        {.name = "--query",
+         .value = "TEXT",
+         .text = &s->query,
          .help = "print the texts that mean most nearly this, nearest first, with their cosines"},
-        {.name = "-n", .value = "COUNT", .count = &s->n_best, .most = 1e9,
+        {.name = "-n",
+         .value = "COUNT",
+         .count = &s->n_best,
+         .most = 1e9,
          .help = "with --query: so many of them (default: all)"},
-        {.name = "--pooling", .value = "NAME", .text = &s->pooling,
+        {.name = "--pooling",
+         .value = "NAME",
+         .text = &s->pooling,
          .help = "cls, max, mean, mean_sqrt, weighted_mean or last, for folders that do not say how"},
-        {.name = "--threads", .value = "N", .count = &s->n_threads, .least = 1, .most = INK_MAX_THREADS,
+        {.name = "--threads",
+         .value = "N",
+         .count = &s->n_threads,
+         .least = 1,
+         .most = INK_MAX_THREADS,
          .help = "threads to use (default 1); the numbers do not depend on it"},
-        {.name = "--kernel", .value = "NAME", .text = &s->kernel,
+        {.name = "--kernel",
+         .value = "NAME",
+         .text = &s->kernel,
          .help = "portable, avx2, avx512 (default: the best here); the numbers do not depend on it"},
     };
     cli line = {
@@ -203,8 +216,8 @@ static bool run(const settings *s, ink_context *ctx, language_model *lm)
     results r = {.ranks = s->query != NULL};
     ink_pooling pooling;
     batch b = {0};
-    bool done = read_pooling(s->pooling, &pooling) &&
-                batch_open(&b, lm, ctx, s->folder, pooling, INK_EMBEDDING, take, &r);
+    bool done =
+        read_pooling(s->pooling, &pooling) && batch_open(&b, lm, ctx, s->folder, pooling, INK_EMBEDDING, take, &r);
 
     r.width = b.width;
     r.line = malloc(b.width * NUMBER + 1);

@@ -21,11 +21,21 @@ typedef struct settings {
 static cli_outcome read_settings(settings *s, int argc, char **argv)
 {
     const cli_option options[] = {
-        {.name = "-n", .value = "COUNT", .count = &s->n_best, .least = 1, .most = 1e9,
+        {.name = "-n",
+         .value = "COUNT",
+         .count = &s->n_best,
+         .least = 1,
+         .most = 1e9,
          .help = "fillings to print for a gap (default 5)"},
-        {.name = "--threads", .value = "N", .count = &s->n_threads, .least = 1, .most = INK_MAX_THREADS,
+        {.name = "--threads",
+         .value = "N",
+         .count = &s->n_threads,
+         .least = 1,
+         .most = INK_MAX_THREADS,
          .help = "threads to use (default 1); the numbers do not depend on it"},
-        {.name = "--kernel", .value = "NAME", .text = &s->kernel,
+        {.name = "--kernel",
+         .value = "NAME",
+         .text = &s->kernel,
          .help = "portable, avx2, avx512 (default: the best here); the numbers do not depend on it"},
     };
     cli line = {
@@ -170,7 +180,10 @@ static bool fill(const settings *s, gaps *g)
 
     if (!find_mask(g) || !write_text(g, s->text) || !find_gaps(g))
         return false;
-    ink_text text = {.tokens = g->tokens, .n_tokens = g->n_tokens, .positions = g->positions, .n_positions = g->n_gaps,
+    ink_text text = {.tokens = g->tokens,
+                     .n_tokens = g->n_tokens,
+                     .positions = g->positions,
+                     .n_positions = g->n_gaps,
                      .output = g->rows};
     double begin = console_seconds();
     if (!ok(lm, ink_model_encode(lm->ctx, lm->model, INK_PROBABILITIES, &text, 1)))

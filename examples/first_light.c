@@ -21,10 +21,7 @@ enum { N_TOKENS = 90, INDENT = 4, N_RUNS = 5, TEXT_ROOM = 8192 };
 static const struct {
     const char *folder, *title;
 } models[] = {
-    {"mlp", "MLP, sees the last 16 tokens"},
-    {"rnn", "RNN, tanh"},
-    {"gru", "GRU"},
-    {"lstm", "LSTM"},
+    {"mlp", "MLP, sees the last 16 tokens"}, {"rnn", "RNN, tanh"}, {"gru", "GRU"}, {"lstm", "LSTM"},
     {"gpt", "GPT, a Transformer"},
 };
 
@@ -92,8 +89,7 @@ static bool run(ink_context *ctx)
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         char folder[BUNDLED_ROOM];
         language_model lm = {0};
-        bool done = bundled_folder(folder, models[i].folder) && lm_open(&lm, ctx, folder) &&
-                    show(&lm, models[i].title);
+        bool done = bundled_folder(folder, models[i].folder) && lm_open(&lm, ctx, folder) && show(&lm, models[i].title);
         lm_close(&lm);
         if (!done)
             return false;

@@ -23,10 +23,8 @@ typedef struct settings {
 static cli_outcome read_settings(settings *s, int argc, char **argv)
 {
     cli_option options[2 + SAMPLING_N_OPTIONS] = {
-        {.name = "--stop", .value = "TEXT", .text = &s->stop,
-         .help = "end before this text"},
-        {.name = "--ids", .flag = &s->ids,
-         .help = "print token ids instead of text"},
+        {.name = "--stop", .value = "TEXT", .text = &s->stop, .help = "end before this text"},
+        {.name = "--ids", .flag = &s->ids, .help = "print token ids instead of text"},
     };
     cli line = {
         .name = "generate",

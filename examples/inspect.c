@@ -16,7 +16,11 @@ typedef struct settings {
 static cli_outcome read_settings(settings *s, int argc, char **argv)
 {
     const cli_option options[] = {
-        {.name = "--context", .value = "N", .count = &s->context, .least = 1, .most = 1e9,
+        {.name = "--context",
+         .value = "N",
+         .count = &s->context,
+         .least = 1,
+         .most = 1e9,
          .help = "tells the size of a state for N tokens (default: the model's context)"},
     };
     cli line = {
@@ -86,8 +90,7 @@ static void print_totals(const ink_weights *weights)
         n_bytes += ink_weights_at(weights, i)->size;
     }
     printf("\ntensors      %zu\nelements     %s (%s)\nin the file  %s\n", ink_weights_count(weights),
-           console_count(exact, n_elements), console_parameters(parameters, n_elements),
-           console_bytes(bytes, n_bytes));
+           console_count(exact, n_elements), console_parameters(parameters, n_elements), console_bytes(bytes, n_bytes));
 }
 
 static const ink_weight *find_ending(const ink_weights *weights, const char *ending)
@@ -143,9 +146,9 @@ static bool inspect_file(ink_context *ctx, const char *path)
 /* What an encoder makes of a text. */
 static void print_encoder(const ink_model *model)
 {
-    static const char *const heads[] = {
-        [INK_TASK_CLASSIFY_TEXT] = "scores of a text", [INK_TASK_CLASSIFY_TOKENS] = "scores of each token",
-        [INK_TASK_FILL] = "fillings of masked tokens"};
+    static const char *const heads[] = {[INK_TASK_CLASSIFY_TEXT] = "scores of a text",
+                                        [INK_TASK_CLASSIFY_TOKENS] = "scores of each token",
+                                        [INK_TASK_FILL] = "fillings of masked tokens"};
     const ink_encoder_info *encoder = ink_model_get_encoder(model);
 
     printf("makes        rows of %zu", ink_model_encoding_size(model, INK_HIDDEN_STATES));
@@ -176,8 +179,7 @@ static void print_model(const ink_model *model, size_t capacity, size_t state_si
     printf("\nkind         %s, %zu layers, width %zu, vocabulary %s\n", info->kind, info->n_layers, info->hidden_size,
            console_count(a, info->vocab_size));
     printf("parameters   %s (%s)\n", console_count(a, info->n_parameters), console_parameters(b, info->n_parameters));
-    printf("weights      %s (%s bytes) in memory\n", console_bytes(a, info->n_bytes),
-           console_count(b, info->n_bytes));
+    printf("weights      %s (%s bytes) in memory\n", console_bytes(a, info->n_bytes), console_count(b, info->n_bytes));
     if (info->context_length > 0)
         printf("context      %s tokens\n", console_count(a, info->context_length));
     else if (info->window_size > 0)
@@ -208,8 +210,7 @@ static bool inspect_folder(ink_context *ctx, const settings *s)
     if (load_model(ctx, s->path, INK_POOLING_NONE, &model) == INK_OK &&
         ink_weights_open_folder(ctx, &folder, &weights) == INK_OK) {
         capacity = s->context > 0 ? (size_t)s->context : ink_model_get_info(model)->context_length;
-        done = ink_model_get_encoder(model) != NULL ||
-               ink_state_size(ctx, model, capacity, &state_size) == INK_OK;
+        done = ink_model_get_encoder(model) != NULL || ink_state_size(ctx, model, capacity, &state_size) == INK_OK;
     }
     if (done) {
         print_tensors(weights);

@@ -1,6 +1,6 @@
 /*
  * lookinside.c - what a model does with a text, seen through the library's callback for intermediate values
- * (ink_context_look; inkling/model.h names all that is shown).
+ * (ink_context_trace; inkling/model.h names all that is shown).
  *
  * Transformers: for each layer and head, how each token (a row) spreads its attention over the tokens (columns): those
  * so far in a GPT, all of them in a BERT.
@@ -30,7 +30,11 @@ typedef struct settings {
 static cli_outcome read_settings(settings *s, int argc, char **argv)
 {
     const cli_option options[] = {
-        {.name = "--layer", .value = "L", .count = &s->layer, .least = 1, .most = MAX_VIEWS,
+        {.name = "--layer",
+         .value = "L",
+         .count = &s->layer,
+         .least = 1,
+         .most = MAX_VIEWS,
          .help = "only this layer, counted from 1 (default: all)"},
         {.name = "--values", .flag = &s->values, .help = "list every intermediate value instead: name, shape, size"},
         {.name = "--svg", .value = "FOLDER", .text = &s->svg, .help = "also write each map there, as a picture"},
@@ -223,8 +227,13 @@ static bool show_attention(const page *p, const view *v, size_t layer)
 {
     char title[NAME + 64], names[MAX_PANELS][32];
     const char *panels[MAX_PANELS];
-    heat map = {.title = title, .n_rows = p->n_tokens, .n_columns = p->n_tokens, .panels = panels, .rows = p->labels,
-                .columns = p->labels, .values = v->values};
+    heat map = {.title = title,
+                .n_rows = p->n_tokens,
+                .n_columns = p->n_tokens,
+                .panels = panels,
+                .rows = p->labels,
+                .columns = p->labels,
+                .values = v->values};
 
     map.n_panels = v->n_heads < MAX_PANELS ? v->n_heads : MAX_PANELS;
     for (size_t i = 0; i < map.n_panels; i++) {
@@ -269,8 +278,13 @@ static bool show_gates(const page *p, const view *v, size_t layer, const cell_ga
     size_t h = v->width / cell->n_blocks;
     char title[NAME + 64];
     float *steps = calloc(cell->n_gates * p->n_tokens * N_STEPS, sizeof *steps), *sorted = calloc(h, sizeof *sorted);
-    heat map = {.title = title, .n_panels = cell->n_gates, .n_rows = p->n_tokens, .n_columns = N_STEPS,
-                .panels = cell->names, .rows = p->labels, .values = steps};
+    heat map = {.title = title,
+                .n_panels = cell->n_gates,
+                .n_rows = p->n_tokens,
+                .n_columns = N_STEPS,
+                .panels = cell->names,
+                .rows = p->labels,
+                .values = steps};
     bool done = steps != NULL && sorted != NULL;
 
     snprintf(title, sizeof title, "Layer %zu: gates at each token, from the most closed unit to the most open", layer);
@@ -347,9 +361,9 @@ static bool watch(const language_model *lm, const ink_token *tokens, size_t n, s
 {
     bool is_encoder = ink_model_get_encoder(lm->model) != NULL;
 
-    ink_context_look(lm->ctx, look, s);
+    ink_context_trace(lm->ctx, look, s);
     ink_result result = is_encoder ? run_encoder(lm, tokens, n) : run_forward(lm, tokens, n);
-    ink_context_look(lm->ctx, NULL, NULL);
+    ink_context_trace(lm->ctx, NULL, NULL);
     if (result != INK_OK)
         console_complain("%s", ink_context_error(lm->ctx));
     else if (s->full)

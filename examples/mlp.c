@@ -22,7 +22,7 @@ typedef struct network {
     ink_mlp *hidden;          /* H [hidden_size, n size], d; one layer or several */
     ink_dense *output;        /* U [vocab_size, hidden_size], b */
 
-    size_t n; /* tokens in the window */
+    size_t n;                     /* tokens in the window */
     ink_token window[MAX_WINDOW]; /* oldest first */
     float *x, *h, *logits;
 } network;

@@ -50,8 +50,8 @@ static bool load(page *p, ink_cell kind, network *net)
     net->x = page_floats(p, size);
     net->h = page_floats(p, ink_recurrent_out(net->cell));
     net->logits = page_floats(p, vocab_size);
-    return page_expect(p, ink_recurrent_in(net->cell) == size && ink_recurrent_out(net->cell) == size &&
-                              bias != NULL && bias->shape.rank == 1 && bias->shape.dim[0] == vocab_size &&
+    return page_expect(p, ink_recurrent_in(net->cell) == size && ink_recurrent_out(net->cell) == size && bias != NULL &&
+                              bias->shape.rank == 1 && bias->shape.dim[0] == vocab_size &&
                               ink_tokenizer_vocab_size(p->tokenizer) == vocab_size) &&
            ink_weights_read(p->ctx, p->weights, bias, net->bias) == INK_OK;
 }

@@ -34,13 +34,24 @@ typedef struct settings {
 static cli_outcome read_settings(settings *s, int argc, char **argv)
 {
     const cli_option options[] = {
-        {.name = "--context", .value = "N", .count = &s->context, .least = 1, .most = 1e9,
+        {.name = "--context",
+         .value = "N",
+         .count = &s->context,
+         .least = 1,
+         .most = 1e9,
          .help = "tokens in a window (default: the model's context, at most 2048)"},
-        {.name = "--paragraphs", .flag = &s->paragraphs,
+        {.name = "--paragraphs",
+         .flag = &s->paragraphs,
          .help = "score each paragraph, up to an empty line, as a text of its own"},
-        {.name = "--threads", .value = "N", .count = &s->n_threads, .least = 1, .most = INK_MAX_THREADS,
+        {.name = "--threads",
+         .value = "N",
+         .count = &s->n_threads,
+         .least = 1,
+         .most = INK_MAX_THREADS,
          .help = "threads to use (default 1)"},
-        {.name = "--kernel", .value = "NAME", .text = &s->kernel,
+        {.name = "--kernel",
+         .value = "NAME",
+         .text = &s->kernel,
          .help = "portable, avx2, avx512 (default: the best here)"},
     };
     cli line = {
@@ -88,10 +99,7 @@ static char *read_stream(FILE *stream, size_t *size)
     return text;
 }
 
-static const char *name_of(const char *path)
-{
-    return strcmp(path, "-") == 0 ? "stdin" : path;
-}
+static const char *name_of(const char *path) { return strcmp(path, "-") == 0 ? "stdin" : path; }
 
 static char *read_text(const char *path, size_t *size)
 {
@@ -180,7 +188,10 @@ static bool score_rows(score *s, size_t begin, size_t end)
 {
     const language_model *lm = s->lm;
     size_t vocab_size = lm->info->vocab_size;
-    ink_item item = {.state = s->state, .tokens = s->tokens + begin, .n_tokens = end - begin, .logits = s->logits,
+    ink_item item = {.state = s->state,
+                     .tokens = s->tokens + begin,
+                     .n_tokens = end - begin,
+                     .logits = s->logits,
                      .n_logits = end - begin};
 
     if (!ok(s, ink_model_forward_list(lm->ctx, lm->model, &item, 1)))

@@ -24,7 +24,11 @@ static cli_outcome read_settings(settings *s, int argc, char **argv)
 {
     const cli_option options[] = {
         {.name = "--seed", .value = "S", .count = &s->seed, .help = "other stories (default 1)"},
-        {.name = "--stories", .value = "N", .count = &s->n_stories, .least = 1, .most = 10000,
+        {.name = "--stories",
+         .value = "N",
+         .count = &s->n_stories,
+         .least = 1,
+         .most = 10000,
          .help = "how many (default 200)"},
     };
     cli line = {
@@ -229,8 +233,12 @@ static void draw(const table *found, finding *f)
 {
     static const char *const names[N_ASKED] = {"BERT", "GPT"};
     static const char marks[N_ASKED] = {'B', 'T'};
-    chart *c = finding_chart(f, &(chart){.name = "understand", .title = "Gaps in fresh stories: share filled rightly",
-                                         .x_label = "", .y_label = "", .table = true, .decimals = 2});
+    chart *c = finding_chart(f, &(chart){.name = "understand",
+                                         .title = "Gaps in fresh stories: share filled rightly",
+                                         .x_label = "",
+                                         .y_label = "",
+                                         .table = true,
+                                         .decimals = 2});
     chart_x(c, "fact <");
     chart_x(c, "fact >");
     chart_x(c, "place <");
@@ -291,7 +299,8 @@ static void tell(const table *found)
 
     console_wrap("Understanding and generation: a BERT reads a text from both sides and fills the gaps in it; a GPT "
                  "reads it from the left and could go on from there. Facts of the stories were made gaps: at the last "
-                 "mention, so that the clue comes before (<), or at the first, so that it comes after (>).", 0);
+                 "mention, so that the clue comes before (<), or at the first, so that it comes after (>).",
+                 0);
     putchar('\n');
     draw(found, &f);
     judge(found, &f);

@@ -14,9 +14,13 @@
 
 #define HEADS(heads, kv_heads, size) SCALED(heads, kv_heads, size, 0)
 #define WINDOW(heads, kv_heads, size, seen)                                                                            \
-    { .n_heads = (heads), .n_kv_heads = (kv_heads), .head_dim = (size), .window = (seen) }
+    {                                                                                                                  \
+        .n_heads = (heads), .n_kv_heads = (kv_heads), .head_dim = (size), .window = (seen)                             \
+    }
 #define SCALED(heads, kv_heads, size, factor)                                                                          \
-    { .n_heads = (heads), .n_kv_heads = (kv_heads), .head_dim = (size), .scale = (factor) }
+    {                                                                                                                  \
+        .n_heads = (heads), .n_kv_heads = (kv_heads), .head_dim = (size), .scale = (factor)                            \
+    }
 
 #define ABSOLUTE 1e-5
 #define RELATIVE 1.3e-6
@@ -26,10 +30,7 @@ static size_t qkv_width(const ink_attention *attention)
     return (attention->n_heads + 2 * attention->n_kv_heads) * attention->head_dim;
 }
 
-static size_t y_width(const ink_attention *attention)
-{
-    return attention->n_heads * attention->head_dim;
-}
+static size_t y_width(const ink_attention *attention) { return attention->n_heads * attention->head_dim; }
 
 /* All rows in one call into a fresh cache. */
 static float *attend_whole(ink_context *ctx, const ink_attention *attention, const float *qkv, size_t n)
@@ -54,8 +55,11 @@ static void attention_gives_the_numbers_of_pytorch(void **unused)
     static const struct {
         const char *name;
         ink_attention attention;
-    } cases[] = {{"plain", HEADS(4, 4, 24)}, {"grouped", HEADS(6, 2, 16)}, {"single", HEADS(3, 3, 5)},
-                 {"huge", HEADS(2, 2, 8)},   {"window", WINDOW(4, 2, 12, 9)}};
+    } cases[] = {{"plain", HEADS(4, 4, 24)},
+                 {"grouped", HEADS(6, 2, 16)},
+                 {"single", HEADS(3, 3, 5)},
+                 {"huge", HEADS(2, 2, 8)},
+                 {"window", WINDOW(4, 2, 12, 9)}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char name[64];
         size_t n, n_y;
@@ -98,10 +102,17 @@ static void attention_of_every_kind_of_size_is_right(void **unused)
 {
     (void)unused;
     ink_context *ctx = test_context(2);
-    static const ink_attention attentions[] = {HEADS(1, 1, 1),  HEADS(2, 1, 15), SCALED(4, 2, 17, 0.5f),
-                                               HEADS(3, 3, 33), HEADS(8, 1, 16), HEADS(5, 5, 64),
-                                               WINDOW(4, 2, 10, 1), WINDOW(2, 2, 9, 7), WINDOW(3, 1, 16, 32),
-                                               WINDOW(2, 1, 8, 200), WINDOW(2, 1, 8, SIZE_MAX),
+    static const ink_attention attentions[] = {HEADS(1, 1, 1),
+                                               HEADS(2, 1, 15),
+                                               SCALED(4, 2, 17, 0.5f),
+                                               HEADS(3, 3, 33),
+                                               HEADS(8, 1, 16),
+                                               HEADS(5, 5, 64),
+                                               WINDOW(4, 2, 10, 1),
+                                               WINDOW(2, 2, 9, 7),
+                                               WINDOW(3, 1, 16, 32),
+                                               WINDOW(2, 1, 8, 200),
+                                               WINDOW(2, 1, 8, SIZE_MAX),
                                                {.n_heads = 4, .n_kv_heads = 2, .head_dim = 10, .bidirectional = true}};
     static const size_t lengths[] = {1, 2, 15, 16, 17, 31, 32, 33, 64, 65, 270};
     for (size_t i = 0; i < sizeof attentions / sizeof attentions[0]; i++)
@@ -362,11 +373,16 @@ static void impossible_attention_is_refused(void **unused)
         ink_attention attention;
         const char *words;
     } cases[] = {
-        {HEADS(0, 1, 8), "n_heads 0"},         {HEADS(1, 0, 8), "n_kv_heads 0"},
-        {HEADS(1, 1, 0), "head_dim 0"},        {HEADS(6, 4, 8), "not a multiple"},
-        {HEADS(2, 4, 8), "not a multiple"},    {SCALED(1, 1, 8, -1), "scale"},
-        {SCALED(1, 1, 8, NAN), "scale"},       {SCALED(1, 1, 8, INFINITY), "scale"},
-        {HEADS(SIZE_MAX, 1, 8), "memory"},     {HEADS(SIZE_MAX, SIZE_MAX, 1), "memory"},
+        {HEADS(0, 1, 8), "n_heads 0"},
+        {HEADS(1, 0, 8), "n_kv_heads 0"},
+        {HEADS(1, 1, 0), "head_dim 0"},
+        {HEADS(6, 4, 8), "not a multiple"},
+        {HEADS(2, 4, 8), "not a multiple"},
+        {SCALED(1, 1, 8, -1), "scale"},
+        {SCALED(1, 1, 8, NAN), "scale"},
+        {SCALED(1, 1, 8, INFINITY), "scale"},
+        {HEADS(SIZE_MAX, 1, 8), "memory"},
+        {HEADS(SIZE_MAX, SIZE_MAX, 1), "memory"},
         {HEADS(4, 4, SIZE_MAX / 8), "memory"},
         {{.n_heads = 1, .n_kv_heads = 1, .head_dim = 8, .window = 5, .bidirectional = true}, "a window of 5"},
     };
@@ -449,7 +465,7 @@ static void attention_shows_scores_and_weights(void **unused)
     attention_seen seen = {0};
     float *qkv = test_random(n * qkv_width(&attention), 1, 2);
     float *expected = attend_whole(ctx, &attention, qkv, n);
-    ink_context_look(ctx, check_weights, &seen);
+    ink_context_trace(ctx, check_weights, &seen);
     float *y = attend_whole(ctx, &attention, qkv, n);
     assert_int_equal(seen.rows, n);
     assert_int_equal(seen.n_scores, seen.n_weights);
@@ -470,7 +486,7 @@ typedef struct block_args {
 static ink_result build_block(void *data, ink_arena *arena, void **object)
 {
     const block_args *args = data;
-    ink_block measured, *block = *object = ink_arena_take(arena, 1, sizeof *block);
+    ink_block measured, *block = *object = ink_arena_alloc(arena, 1, sizeof *block);
     ink_loader loader;
     if (block == NULL)
         block = &measured;
@@ -509,7 +525,7 @@ static void block_gives_the_numbers_of_pytorch(void **unused)
 
     ink_block_scratch scratch;
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_block_take_scratch(&ctx->scratch, block, n, rows, &scratch);
+    ink_block_alloc_scratch(&ctx->scratch, block, n, rows, &scratch);
     assert_false(ink_arena_failed(&ctx->scratch));
     float *start = test_floats(10 * hidden);
     memcpy(start, x, 10 * hidden * sizeof *x);

@@ -33,16 +33,15 @@ static ink_result build_block(void *data, ink_arena *arena, void **object)
     static const ink_dense_part qkv[] = {{"q", HEADS * DIM}, {"k", KV_HEADS * DIM}, {"v", KV_HEADS * DIM}};
     static const ink_dense_part up[] = {{"gate", INNER}, {"up", INNER}};
     const build_args *args = data;
-    ink_block measured, *block = *object = ink_arena_take(arena, 1, sizeof *block);
+    ink_block measured, *block = *object = ink_arena_alloc(arena, 1, sizeof *block);
     ink_loader loader;
     if (block == NULL)
         block = &measured;
     ink_loader_begin(&loader, args->ctx, args->weights, arena);
     ink_loader_enter_module(&loader, "block");
-    *block = (ink_block){
-        .attention = {.n_heads = HEADS, .n_kv_heads = KV_HEADS, .head_dim = DIM, .window = WINDOW},
-        .gated = true,
-        .gate = INK_SILU};
+    *block = (ink_block){.attention = {.n_heads = HEADS, .n_kv_heads = KV_HEADS, .head_dim = DIM, .window = WINDOW},
+                         .gated = true,
+                         .gate = INK_SILU};
     INK_TRY(read_norms(&loader, block));
     INK_TRY(ink_dense_read_parts(&loader, qkv, 3, HIDDEN, &block->qkv));
     INK_TRY(ink_dense_read(&loader, "o", HIDDEN, HEADS * DIM, false, INK_IDENTITY, &block->out));
@@ -67,9 +66,9 @@ static void run(ink_context *ctx, const ink_block *block, ink_kv_cache *const *c
     ink_frequencies frequencies;
     size_t rows = count[0] + count[1];
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_block_take_scratch(&ctx->scratch, block, N, rows, &scratch);
-    ink_frequencies_take(&ctx->scratch, &rope, &frequencies);
-    ink_angles_take(&ctx->scratch, &rope, rows, &angles);
+    ink_block_alloc_scratch(&ctx->scratch, block, N, rows, &scratch);
+    ink_frequencies_alloc(&ctx->scratch, &rope, &frequencies);
+    ink_angles_alloc(&ctx->scratch, &rope, rows, &angles);
     assert_false(ink_arena_failed(&ctx->scratch));
     ink_frequencies_fill(ctx->kernel, &rope, N, &frequencies);
     ink_angles_fill(ctx->kernel, &frequencies, done[0], 0, count[0], &angles);
@@ -134,10 +133,10 @@ static void block_gives_the_numbers_of_pytorch(void **unused)
     float *expected = test_tensor(ctx, fixture, "case.block.y", NULL);
     float *heads = test_tensor(ctx, fixture, "case.block.prepared", NULL);
     prepared seen = {.expected = heads};
-    ink_context_look(ctx, look, &seen);
+    ink_context_trace(ctx, look, &seen);
     run_in_pieces(ctx, block, N, x, y);
     assert_int_equal(seen.n_seen, 1);
-    ink_context_look(ctx, NULL, NULL);
+    ink_context_trace(ctx, NULL, NULL);
     test_assert_close(y, expected, (size_t)N * HIDDEN, 1e-5, 1e-5, "block");
     test_assert_same_bits(y + N * HIDDEN, y, (size_t)N * HIDDEN, "the second sequence");
     free(x);

@@ -114,7 +114,7 @@ static void check_list(const fixture *f)
     ink_item items[N];
     for (size_t i = 0; i < N; i++)
         items[i] = test_item(fixture_state(ctx, f->model), f->tokens, 1 + i * (f->n_tokens - 1) / (N - 1),
-                              logits + i * vocab_size, 1);
+                             logits + i * vocab_size, 1);
     assert_ok(ctx, ink_model_forward_list(ctx, f->model, items, N));
     for (size_t i = 0; i < N; i++) {
         assert_same_bits(f->name, "in a list", items[i].logits, whole + (items[i].n_tokens - 1) * vocab_size,

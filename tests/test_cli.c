@@ -17,8 +17,9 @@
 
 static void whole_numbers(void **state)
 {
-    static const char *const bad[] = {"", " 1", "1 ", "+1", "-1", "1.0", "0x10", "1e3", "18446744073709551616",
-                                      "99999999999999999999", "one", "1,000"};
+    static const char *const bad[] = {
+        "",    " 1",   "1 ", "+1", "-1", "1.0", "0x10", "1e3", "18446744073709551616", "99999999999999999999",
+        "one", "1,000"};
     uint64_t value = 7;
 
     (void)state;
@@ -34,12 +35,48 @@ static void whole_numbers(void **state)
 static void real_numbers(void **state)
 {
     static const char *const bad[] = {
-        "", ".", "-", "+", "e5", ".e5", "1e", "1e+", "1.2.3", " 1", "1 ", "nan", "inf", "0x1p3", "1,5", "--1", "1e23",
-        "1e99", "1e-99", "1e9999999999", "1234567890123456", "0.00000000000000000000001",
+        "",
+        ".",
+        "-",
+        "+",
+        "e5",
+        ".e5",
+        "1e",
+        "1e+",
+        "1.2.3",
+        " 1",
+        "1 ",
+        "nan",
+        "inf",
+        "0x1p3",
+        "1,5",
+        "--1",
+        "1e23",
+        "1e99",
+        "1e-99",
+        "1e9999999999",
+        "1234567890123456",
+        "0.00000000000000000000001",
     };
     static const char *const good[] = {
-        "0", "-0.5", "+2", ".5", "5.", "0.8", "1e3", "1E-3", "1.5e+2", "0.1", "0.3", "123456789012345", "1e-22", "100",
-        "0.000000000000001", "9.99999999999999e22", "00000000000000001", "3.14159265358979",
+        "0",
+        "-0.5",
+        "+2",
+        ".5",
+        "5.",
+        "0.8",
+        "1e3",
+        "1E-3",
+        "1.5e+2",
+        "0.1",
+        "0.3",
+        "123456789012345",
+        "1e-22",
+        "100",
+        "0.000000000000001",
+        "9.99999999999999e22",
+        "00000000000000001",
+        "3.14159265358979",
     };
     double value = 7;
 
@@ -75,8 +112,15 @@ static cli_outcome read_line(values *v, char said[512], int argc, const char *co
         {.name = "--seed", .value = "S", .count = &v->seed, .help = "a count without bound"},
         {.name = "-t", .value = "T", .real = &v->real, .most = 2, .help = "a number"},
     };
-    cli line = {.name = "prog", .usage = "", .about = "", .samples = "", .options = options, .n_options = 5,
-                .names = {"FOLDER", "TEXT"}, .n_least = 1, .n_most = 2};
+    cli line = {.name = "prog",
+                .usage = "",
+                .about = "",
+                .samples = "",
+                .options = options,
+                .n_options = 5,
+                .names = {"FOLDER", "TEXT"},
+                .n_least = 1,
+                .n_most = 2};
     FILE *file = tmpfile();
     char *words[16];
     int saved = dup(2);
@@ -112,7 +156,7 @@ static void reads_lines(void **state)
     (void)state;
     assert_int_equal(read_line(&v, said, 9, a), CLI_RUN);
     assert_string_equal(said, "");
-    assert_int_equal(v.count, 50); /* bounds are allowed */
+    assert_int_equal(v.count, 50);     /* bounds are allowed */
     assert_string_equal(v.text, "-x"); /* whatever follows an option is its value */
     assert_true(v.real == 0.5 && v.flag);
     assert_int_equal(v.n_arguments, 2);
@@ -236,9 +280,12 @@ static void refuses_a_long_phrase(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_numbers),           cmocka_unit_test(real_numbers),
-        cmocka_unit_test(reads_lines),             cmocka_unit_test(answers_mistakes),
-        cmocka_unit_test(stops_before_the_phrase), cmocka_unit_test(refuses_a_long_phrase),
+        cmocka_unit_test(whole_numbers),
+        cmocka_unit_test(real_numbers),
+        cmocka_unit_test(reads_lines),
+        cmocka_unit_test(answers_mistakes),
+        cmocka_unit_test(stops_before_the_phrase),
+        cmocka_unit_test(refuses_a_long_phrase),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ static void check_inside(const char *name)
             in.values[in.n++] = (expected_value){w->name, test_tensor(other, reference, w->name, NULL), w->shape, 0};
     }
     assert_int_equal(in.n, 2 + 10 * f.info->n_layers);
-    ink_context_look(f.ctx, look, &in);
+    ink_context_trace(f.ctx, look, &in);
     ink_state *state = fixture_state(f.ctx, f.model);
     const ink_item item = test_item(state, f.tokens, f.n_tokens, f.logits, f.n_logits); /* whose norm is shown */
     assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, &item, 1));
@@ -158,8 +158,9 @@ typedef struct setting {
 #define ENORMOUS "4611686018427387904" /* 2^62 */
 #define REFUSED INK_ERROR_MISMATCH
 #define UNSUPPORTED INK_ERROR_UNSUPPORTED
-#define LLAMA3 "\"rope_theta\": 50.0, \"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, " \
-               "\"high_freq_factor\": 4.0"
+#define LLAMA3                                                                                                         \
+    "\"rope_theta\": 50.0, \"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, "                     \
+    "\"high_freq_factor\": 4.0"
 #define ROPE "\"rope_theta\": 10000.0, \"rope_type\": "
 
 static const setting refused[] = {
@@ -245,8 +246,8 @@ static const setting refused[] = {
     {"llama", "rope_parameters", "{" ROPE "\"yarn\", \"factor\": 4, \"beta_fast\": 0.5}", REFUSED, "beta_slow"},
     {"llama", "rope_parameters", "{" ROPE "\"yarn\", \"factor\": 4, \"attention_factor\": 0}", REFUSED,
      "attention_factor"},
-    {"llama", "rope_parameters",
-     "{" ROPE "\"yarn\", \"factor\": 4, \"original_max_position_embeddings\": 2147483647}", REFUSED, "original length"},
+    {"llama", "rope_parameters", "{" ROPE "\"yarn\", \"factor\": 4, \"original_max_position_embeddings\": 2147483647}",
+     REFUSED, "original length"},
     {"llama", "rope_parameters", "{" ROPE "\"default\", \"partial_rotary_factor\": 0.25}", UNSUPPORTED,
      "partial_rotary_factor"},
     {"llama", "rope_parameters", "{\"full_attention\": {" ROPE "\"default\"}}", UNSUPPORTED,
@@ -330,15 +331,15 @@ static void test_accepted(void **unused)
         {"llama", "pretraining_tp", "2", INK_OK, NULL},
         {"llama", "rope_interleaved", "false", INK_OK, NULL},
         {"llama", "tie_word_embeddings", "true", INK_OK, NULL}, /* a stored output matrix is used all the same */
-        {"llama.llama3", "rope_parameters", /* beside the object the key wins over the one in it */
+        {"llama.llama3", "rope_parameters",                     /* beside the object the key wins over the one in it */
          "{" LLAMA3 ", \"original_max_position_embeddings\": 32}, \"original_max_position_embeddings\": 64", INK_OK,
          NULL},
         {"llama.old", "rope_scaling", "{\"rope_type\": \"linear\", \"type\": \"yarn\", \"factor\": 3}", INK_OK, NULL},
         {"mistral", "sliding_window", "7", INK_OK, NULL},
         {"mistral", "layer_types", "[\"sliding_attention\", \"sliding_attention\"]", INK_OK, NULL},
         {"qwen2", "max_window_layers", "0", INK_OK, NULL}, /* without use_sliding_window */
-        {"qwen2.window", "layer_types",
-         "[\"full_attention\", \"sliding_attention\", \"sliding_attention\"]", INK_OK, NULL},
+        {"qwen2.window", "layer_types", "[\"full_attention\", \"sliding_attention\", \"sliding_attention\"]", INK_OK,
+         NULL},
         {"qwen3", "rms_norm_eps", NULL, INK_OK, NULL}, /* 1e-6 */
     };
     static const setting changing[] = {
@@ -405,8 +406,7 @@ static void test_info(void **unused)
     assert_int_equal(f.info->hidden_size, 24);
     assert_int_equal(f.info->n_layers, 2);
     size_t q = 6 * 14, kv = 2 * 14; /* norms, q k v o, gate up down; embedding, the blocks, norm */
-    assert_int_equal(f.info->n_parameters,
-                     61 * 24 + 2 * (2 * 24 + 2 * 14 + (2 * q + 2 * kv) * 24 + 3 * 40 * 24) + 24);
+    assert_int_equal(f.info->n_parameters, 61 * 24 + 2 * (2 * 24 + 2 * 14 + (2 * q + 2 * kv) * 24 + 3 * 40 * 24) + 24);
     assert_int_equal(f.info->n_unused, 0);
     fixture_close(&f);
 }
@@ -423,9 +423,9 @@ static void test_unused(void **unused)
         /* The header gets an empty tensor in front, in place of the spaces it ends with and of the tensor's own. */
         const char *extra = round == 0 ? "self_attn.rotary_emb.inv_freq" : "extra";
         char entry[128];
-        int length = snprintf(entry, sizeof entry,
-                              "{\"model.layers.0.%s\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},",
-                              extra);
+        int length =
+            snprintf(entry, sizeof entry,
+                     "{\"model.layers.0.%s\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},", extra);
         size_t size = files.weights_size + (size_t)length - 1;
         unsigned char *bytes = malloc(size);
         uint64_t header = 0;
@@ -545,8 +545,10 @@ static void test_sampling(void **unused)
                    (ink_sampler_options){.repeat_penalty = 1});
     check_sampling(ctx, NULL, NULL, "{\"do_sample\": true}", true,
                    (ink_sampler_options){.temperature = 1, .top_k = 50, .top_p = 1, .repeat_penalty = 1});
-    check_sampling(ctx, NULL, NULL, "{\"do_sample\": true, \"temperature\": 0.25, \"top_k\": 0, \"top_p\": 0.5, "
-                   "\"min_p\": 0.125, \"repetition_penalty\": 1.5}", true,
+    check_sampling(ctx, NULL, NULL,
+                   "{\"do_sample\": true, \"temperature\": 0.25, \"top_k\": 0, \"top_p\": 0.5, "
+                   "\"min_p\": 0.125, \"repetition_penalty\": 1.5}",
+                   true,
                    (ink_sampler_options){.temperature = 0.25F, .top_p = 0.5F, .min_p = 0.125F, .repeat_penalty = 1.5F});
     check_sampling(ctx, NULL, NULL, "{\"repetition_penalty\": 1.5}", true,
                    (ink_sampler_options){.repeat_penalty = 1.5F});
@@ -555,10 +557,16 @@ static void test_sampling(void **unused)
     check_sampling(ctx, "do_sample", "true", "{\"do_sample\": false}", true,
                    (ink_sampler_options){.repeat_penalty = 1});
 
-    static const char *const bad[] = {"{\"eos_token_id\": 61}", "{\"eos_token_id\": [1, -1]}",
-                                      "{\"do_sample\": 1}", "{\"do_sample\": true, \"temperature\": -1}",
-                                      "{\"do_sample\": true, \"top_p\": 1.5}", "{\"do_sample\": true, \"top_k\": -1}",
-                                      "{\"do_sample\": true, \"temperature\": \"1\"}", "[]", "{", ""};
+    static const char *const bad[] = {"{\"eos_token_id\": 61}",
+                                      "{\"eos_token_id\": [1, -1]}",
+                                      "{\"do_sample\": 1}",
+                                      "{\"do_sample\": true, \"temperature\": -1}",
+                                      "{\"do_sample\": true, \"top_p\": 1.5}",
+                                      "{\"do_sample\": true, \"top_k\": -1}",
+                                      "{\"do_sample\": true, \"temperature\": \"1\"}",
+                                      "[]",
+                                      "{",
+                                      ""};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         ink_model *model = open_with(ctx, NULL, NULL, bad[i], &result);
         assert_true(result == INK_ERROR_MISMATCH || result == INK_ERROR_CORRUPT);
@@ -627,10 +635,10 @@ static void check_hidden(const char *name)
     for (size_t i = 0; i < 3; i++)
         states[i] = fixture_state(f.ctx, f.model);
 
-    ink_context_look(f.ctx, keep_norm, &kept);
+    ink_context_trace(f.ctx, keep_norm, &kept);
     const ink_item all = {.state = states[0], .tokens = f.tokens, .n_tokens = n, .hidden = rows, .n_hidden = n};
     assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, &all, 1));
-    ink_context_look(f.ctx, NULL, NULL);
+    ink_context_trace(f.ctx, NULL, NULL);
     if (kept.n > 0) {
         assert_int_equal(kept.n, n * hidden_size);
         test_assert_same_bits(rows, kept.rows, kept.n, name);
@@ -639,11 +647,21 @@ static void check_hidden(const char *name)
     ink_state_reset(states[0]);
     memset(few, 0, n * hidden_size * sizeof *few);
     const ink_item list[] = {
-        {.state = states[0], .tokens = f.tokens, .n_tokens = 7, .hidden = few, .n_hidden = 3, .logits = logits,
+        {.state = states[0],
+         .tokens = f.tokens,
+         .n_tokens = 7,
+         .hidden = few,
+         .n_hidden = 3,
+         .logits = logits,
          .n_logits = 1},
         {.state = states[1], .tokens = f.tokens, .n_tokens = 30, .logits = logits + 5 * vocab_size, .n_logits = 12},
-        {.state = states[2], .tokens = f.tokens, .n_tokens = 20, .hidden = few + 3 * hidden_size, .n_hidden = 5,
-         .logits = logits + 20 * vocab_size, .n_logits = 20}};
+        {.state = states[2],
+         .tokens = f.tokens,
+         .n_tokens = 20,
+         .hidden = few + 3 * hidden_size,
+         .n_hidden = 5,
+         .logits = logits + 20 * vocab_size,
+         .n_logits = 20}};
     assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, list, 3));
     test_assert_same_bits(few, rows + 4 * hidden_size, 3 * hidden_size, name);
     test_assert_same_bits(few + 3 * hidden_size, rows + 15 * hidden_size, 5 * hidden_size, name);
@@ -712,18 +730,12 @@ static void test_dynamic(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_inside),
-        cmocka_unit_test(test_greedy),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_context_length),
-        cmocka_unit_test(test_info),
-        cmocka_unit_test(test_unused),
-        cmocka_unit_test(test_stop_tokens),
-        cmocka_unit_test(test_sampling),
-        cmocka_unit_test(test_generation_is_no_arithmetic),
-        cmocka_unit_test(test_hidden),
-        cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_inside),         cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_context_length), cmocka_unit_test(test_info),
+        cmocka_unit_test(test_unused),         cmocka_unit_test(test_stop_tokens),
+        cmocka_unit_test(test_sampling),       cmocka_unit_test(test_generation_is_no_arithmetic),
+        cmocka_unit_test(test_hidden),         cmocka_unit_test(test_dynamic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

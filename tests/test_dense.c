@@ -389,7 +389,8 @@ static void mlp_refuses_what_does_not_fit(void **unused)
         ink_result result;
         const char *words;
     } cases[] = {
-        {{"chain", "net.2.weight", INK_F32, 2, {5, 3}}, INK_ERROR_MISMATCH,
+        {{"chain", "net.2.weight", INK_F32, 2, {5, 3}},
+         INK_ERROR_MISMATCH,
          "'net.2.weight' is [5, 3], the layer before it asks for [5, 4]"},
         {{"bias size", "net.0.bias", INK_F32, 1, {3}}, INK_ERROR_MISMATCH, "'net.0.bias' is [3], expected [4]"},
         {{"bias rank", "net.0.bias", INK_F32, 2, {4, 1}}, INK_ERROR_MISMATCH, "'net.0.bias' is [4, 1], expected [4]"},
@@ -398,14 +399,16 @@ static void mlp_refuses_what_does_not_fit(void **unused)
         {{"a convolution", "net.1.weight", INK_F32, 3, {2, 2, 3}}, INK_ERROR_MISMATCH, "expected a matrix"},
         {{"half a norm", "net.1.running_mean", INK_F32, 1, {4}}, INK_ERROR_NOT_FOUND, "'net.1.running_var' is miss"},
         {{"a norm of others", "net.1.running_mean", INK_F32, 1, {3}}, INK_ERROR_MISMATCH, "1.running_mean' is [3]"},
-        {{"a norm alone", "net.7.running_mean", INK_F32, 1, {4}}, INK_ERROR_UNSUPPORTED,
+        {{"a norm alone", "net.7.running_mean", INK_F32, 1, {4}},
+         INK_ERROR_UNSUPPORTED,
          "the BatchNorm1d 'net.7' stands neither right behind a Linear layer nor right in front of one"},
         {{"nested", "net.1.0.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.1.0.weight'"},
         {{"named", "net.out.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.out.weight'"},
         {{"leading zero", "net.01.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.01.weight'"},
         {{"too far", "net.12345678901.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.12345678901"},
         {{"weight norm", "net.2.weight_g", INK_F32, 2, {5, 1}}, INK_ERROR_UNSUPPORTED, "remove_weight_norm"},
-        {{"parametrization", "net.2.parametrizations.weight.original0", INK_F32, 2, {5, 1}}, INK_ERROR_UNSUPPORTED,
+        {{"parametrization", "net.2.parametrizations.weight.original0", INK_F32, 2, {5, 1}},
+         INK_ERROR_UNSUPPORTED,
          "remove_parametrizations"},
         {{"integers", "net.2.weight", INK_I64, 2, {5, 4}}, INK_ERROR_UNSUPPORTED, "is of type I64"},
         {{"empty", "net.2.weight", INK_F32, 2, {0, 4}}, INK_ERROR_MISMATCH, "[0, 4], expected at least one element"},
@@ -537,9 +540,9 @@ static void mlp_shows_its_layers(void **unused)
     char list[400] = "";
     float x[2 * 4] = {0}, y[2 * 3];
     assert_ok(ctx, ink_mlp_load(ctx, fixture, "single", INK_RELU, INK_RELU, &mlp));
-    ink_context_look(ctx, note, list);
+    ink_context_trace(ctx, note, list);
     assert_ok(ctx, ink_mlp_forward(ctx, mlp, x, 2, y));
-    ink_context_look(ctx, NULL, NULL);
+    ink_context_trace(ctx, NULL, NULL);
     assert_string_equal(list, "layers.0.out[2,3] ");
     ink_mlp_free(mlp);
     ink_weights_free(fixture);

@@ -113,11 +113,16 @@ static void test_settings(void **unused)
 static void test_accepted_settings(void **unused)
 {
     static const char *const accepted[][3] = {
-        {"bert", "layer_norm_eps", NULL},         {"bert", "position_embedding_type", "\"absolute\""},
-        {"bert", "hidden_act", NULL},             {"bert", "architectures", "null"},
-        {"bert", "architectures", "[]"},          {"bert", "pad_token_id", "null"},
-        {"roberta", "pad_token_id", "null"},      {"roberta_text", "problem_type", "null"},
-        {"roberta_text", "id2label", "null"},     {"distilbert", "sinusoidal_pos_embds", "true"},
+        {"bert", "layer_norm_eps", NULL},
+        {"bert", "position_embedding_type", "\"absolute\""},
+        {"bert", "hidden_act", NULL},
+        {"bert", "architectures", "null"},
+        {"bert", "architectures", "[]"},
+        {"bert", "pad_token_id", "null"},
+        {"roberta", "pad_token_id", "null"},
+        {"roberta_text", "problem_type", "null"},
+        {"roberta_text", "id2label", "null"},
+        {"distilbert", "sinusoidal_pos_embds", "true"},
         {"bert_fill", "tie_word_embeddings", NULL},
     };
     (void)unused;
@@ -189,10 +194,17 @@ static void test_missing_tensors(void **unused)
 /* ---- modules of sentence encoders ----------------------------------------------------------------------------- */
 
 static const char *const sentence_files[] = {
-    "config.json", "model.safetensors", "modules.json", "sentence_bert_config.json",
+    "config.json",
+    "model.safetensors",
+    "modules.json",
+    "sentence_bert_config.json",
     "config_sentence_transformers.json",
-    "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors", "3_Dense/config.json",
-    "3_Dense/model.safetensors", "4_Normalize/config.json",
+    "1_Pooling/config.json",
+    "2_Dense/config.json",
+    "2_Dense/model.safetensors",
+    "3_Dense/config.json",
+    "3_Dense/model.safetensors",
+    "4_Normalize/config.json",
 };
 #define N_SENTENCE_FILES (sizeof sentence_files / sizeof sentence_files[0])
 
@@ -268,9 +280,8 @@ static const struct {
      "there are 2 tensors, expected linear.weight alone"},
     {"3_Dense/config.json", "{\"out_features\": 18}", INK_ERROR_MISMATCH, "expected linear.weight and linear.bias"},
     {"2_Dense/config.json", "{\"out_features\": 34}", INK_ERROR_MISMATCH, "'linear.weight' is [33, 120]"},
-    {"2_Dense/config.json",
-     "{\"out_features\": 33, \"module_input_name\": \"token_embeddings\"}", INK_ERROR_UNSUPPORTED,
-     "module_input_name is 'token_embeddings', of which only 'sentence_embedding' runs here"},
+    {"2_Dense/config.json", "{\"out_features\": 33, \"module_input_name\": \"token_embeddings\"}",
+     INK_ERROR_UNSUPPORTED, "module_input_name is 'token_embeddings', of which only 'sentence_embedding' runs here"},
     {"2_Dense/model.safetensors", NULL, INK_ERROR_NOT_FOUND, "2_Dense/model.safetensors"},
     {"2_Dense/model.safetensors", "{}", INK_ERROR_CORRUPT, "2_Dense/model.safetensors"},
     {"4_Normalize/config.json", "{\"module_output_name\": \"token_embeddings\"}", INK_ERROR_UNSUPPORTED,
@@ -321,8 +332,8 @@ static void test_longest_text(void **unused)
         {"sentence_distilbert_config.json", "{\"max_seq_length\": 9}", "sentence_bert_config.json", "{}", 24},
         {"tokenizer_config.json", "{\"model_max_length\": 16}", NULL, NULL, 16},
         {"tokenizer_config.json", "{\"model_max_length\": 16}", "sentence_bert_config.json", "{}", 16},
-        {"tokenizer_config.json", "{\"model_max_length\": 16}", "sentence_bert_config.json",
-         "{\"max_seq_length\": 20}", 20},
+        {"tokenizer_config.json", "{\"model_max_length\": 16}", "sentence_bert_config.json", "{\"max_seq_length\": 20}",
+         20},
         {"tokenizer_config.json", "{\"model_max_length\": 1000000000000000019884624838656}", NULL, NULL, 24},
         {"tokenizer_config.json", "{\"model_max_length\": 0}", NULL, NULL, 24},
         {"tokenizer_config.json", "{\"model_max_length\": null}", NULL, NULL, 24},
@@ -387,17 +398,16 @@ static void test_impossible_options(void **unused)
                  "there is no pooling 7");
     assert_null(model);
     options = (ink_model_options){.max_bytes = 10000};
-    assert_fails(ctx, ink_model_open(ctx, FIXTURES "/encoders/bert", &options, &model), INK_ERROR_LIMIT,
-                 "the limit");
+    assert_fails(ctx, ink_model_open(ctx, FIXTURES "/encoders/bert", &options, &model), INK_ERROR_LIMIT, "the limit");
     ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),        cmocka_unit_test(test_accepted_settings),
-        cmocka_unit_test(test_missing_tensors), cmocka_unit_test(test_modules),
-        cmocka_unit_test(test_longest_text),    cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_settings),           cmocka_unit_test(test_accepted_settings),
+        cmocka_unit_test(test_missing_tensors),    cmocka_unit_test(test_modules),
+        cmocka_unit_test(test_longest_text),       cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_impossible_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,8 +139,8 @@ typedef struct inside {
 
 static void look(void *user, const char *name, const ink_tensor *value)
 {
-    static const char *const pairs[][2] = {{"embedding", "embedding_rows"}, {"h.0.out", "h.0"},
-                                           {"h.1.out", "hidden_states"}};
+    static const char *const pairs[][2] = {
+        {"embedding", "embedding_rows"}, {"h.0.out", "h.0"}, {"h.1.out", "hidden_states"}};
     inside *in = user;
     for (size_t i = 0; i < 3; i++)
         if (strcmp(name, pairs[i][0]) == 0) {
@@ -158,7 +158,7 @@ static void check_inside(encoder_fixture *f)
     size_t n;
     inside in = {.f = f};
     ink_context *ctx = test_context(1);
-    ink_context_look(ctx, look, &in);
+    ink_context_trace(ctx, look, &in);
     free(encoder_run(ctx, f, INK_HIDDEN_STATES, &n));
     assert_int_equal(in.n_seen, 3);
     ink_context_free(ctx);

@@ -12,7 +12,7 @@
 #include "oracle_matmul.h"
 
 #include "../src/base/platform.h"
-#include "../src/tensor/matrix.h"
+#include "../src/tensor/packed.h"
 #include "../src/tensor/vec_portable.h"
 
 /* ---- the fused multiply-add that the portable variant makes itself ----------------------------------------------- */
@@ -20,8 +20,8 @@
 /* Exponents at which a b and c meet, cancel, underflow or overflow; fractions with few and with all bits. */
 static float hard_float(uint64_t *seed)
 {
-    static const uint32_t exponents[] = {0, 1, 2, 11, 12, 13, 63, 64, 103, 104, 115, 126, 127, 128, 138, 139, 150, 151,
-                                         190, 191, 253, 254, 255};
+    static const uint32_t exponents[] = {0,   1,   2,   11,  12,  13,  63,  64,  103, 104, 115, 126,
+                                         127, 128, 138, 139, 150, 151, 190, 191, 253, 254, 255};
     static const uint32_t fractions[] = {0, 1, 2, 3, 0x400000, 0x3fffff, 0x400001, 0x7ffffe, 0x7fffff};
     uint32_t r = random_bits(seed), fraction = random_bits(seed) & 0x7fffff;
     if ((r & 3) != 0)
@@ -130,7 +130,7 @@ static void make_matrix(operands *o, const placing *p, size_t n, size_t k)
 {
     static const ink_allocator allocator = {ink_platform_resize, NULL};
     ink_arena_grow(&o->arena, &allocator);
-    ink_matrix_take(&o->arena, &o->matrix, n, k, k + p->k_extra, p->type);
+    ink_matrix_alloc(&o->arena, &o->matrix, n, k, k + p->k_extra, p->type);
     assert_false(ink_arena_failed(&o->arena));
     /* Lanes past n and rows past k are left as NaN. */
     size_t lanes = ink_panel_lanes(p->type), panels = ink_panel_count(n, p->type), size = ink_type_bits(p->type) / 8;
@@ -192,9 +192,13 @@ static void check_product(const placing *p, size_t m, size_t n, size_t k)
 {
     operands o = make_operands(p, m, n, k);
     for (size_t v = 0; variants[v] != NULL; v++) {
-        const ink_product product = {.x = o.x_block + p->x_shift, .x_stride = k + p->x_pad, .m = m, .w = &o.matrix,
+        const ink_product product = {.x = o.x_block + p->x_shift,
+                                     .x_stride = k + p->x_pad,
+                                     .m = m,
+                                     .w = &o.matrix,
                                      .bias = p->with_bias ? o.bias_block + p->b_shift : NULL,
-                                     .y = o.y_block + p->y_shift, .y_stride = n + p->y_pad};
+                                     .y = o.y_block + p->y_shift,
+                                     .y_stride = n + p->y_pad};
         for (size_t at = 0; at < m * (n + p->y_pad) + 64; at++)
             o.y_block[at] = NAN;
         variants[v]->multiply(&product, 0, m, 0, ink_panel_count(n, p->type));
@@ -208,8 +212,13 @@ static const ink_type panel_types[] = {INK_F32, INK_BF16, INK_F16};
 /* The placing of the i-th product: a different one every time. */
 static placing placing_of(size_t i)
 {
-    return (placing){.x_pad = i % 3, .y_pad = i / 3 % 4 * 5, .x_shift = i % 16, .y_shift = i * 7 % 16,
-                     .b_shift = i * 3 % 16, .k_extra = i % 5 == 0 ? 3 : 0, .with_bias = i % 2 == 0,
+    return (placing){.x_pad = i % 3,
+                     .y_pad = i / 3 % 4 * 5,
+                     .x_shift = i % 16,
+                     .y_shift = i * 7 % 16,
+                     .b_shift = i * 3 % 16,
+                     .k_extra = i % 5 == 0 ? 3 : 0,
+                     .with_bias = i % 2 == 0,
                      .type = panel_types[i / 2 % 3]};
 }
 
@@ -227,8 +236,8 @@ static void small_products_of_every_size(void **unused)
 /* One side large: more rows than a row block, panels enough for every grouping, k around the blocks of the sum. */
 static void products_with_a_large_side(void **unused)
 {
-    static const size_t large[] = {47, 48, 49, 63, 64, 65, 79, 80, 81, 112, 127, 128, 129, 133, 255, 256, 257, 258, 511,
-                                   512, 513, 770};
+    static const size_t large[] = {47,  48,  49,  63,  64,  65,  79,  80,  81,  112, 127,
+                                   128, 129, 133, 255, 256, 257, 258, 511, 512, 513, 770};
     static const size_t small[][2] = {{1, 1}, {1, 33}, {2, 17}, {3, 64}, {7, 50}, {13, 17}};
     size_t number = 0;
     (void)unused;
@@ -261,8 +270,8 @@ static void check_parts(ink_type type)
     const size_t m = 150, n = 150, k = 300, panels = ink_panel_count(n, type);
     operands o = make_operands(&p, m, n, k);
     for (size_t v = 0; variants[v] != NULL; v++) {
-        const ink_product product = {.x = o.x_block, .x_stride = k, .m = m, .w = &o.matrix, .bias = o.bias_block,
-                                     .y = o.y_block, .y_stride = n};
+        const ink_product product = {
+            .x = o.x_block, .x_stride = k, .m = m, .w = &o.matrix, .bias = o.bias_block, .y = o.y_block, .y_stride = n};
         for (size_t part = 1; part < 10; part += 4) {
             for (size_t at = 0; at < m * n + 64; at++)
                 o.y_block[at] = NAN;
@@ -298,8 +307,8 @@ static void nothing_beyond_the_end(void **unused)
         memcpy(x, o.x, m * k * 4);
         memcpy(bias, o.bias, n * 4);
         for (size_t v = 0; variants[v] != NULL; v++) {
-            const ink_product product = {.x = x, .x_stride = k, .m = m, .w = &o.matrix, .bias = bias, .y = y,
-                                         .y_stride = n};
+            const ink_product product = {
+                .x = x, .x_stride = k, .m = m, .w = &o.matrix, .bias = bias, .y = y, .y_stride = n};
             variants[v]->multiply(&product, 0, m, 0, ink_panel_count(n, p.type));
             assert_memory_equal(y, o.exact, m * n * 4);
         }

@@ -33,7 +33,7 @@ static ink_result build(void *data, ink_arena *arena, void **object)
 {
     build_args *args = data;
     size_t run = arena->measuring ? 0 : 1;
-    parts measured, *p = *object = ink_arena_take(arena, 1, sizeof *p);
+    parts measured, *p = *object = ink_arena_alloc(arena, 1, sizeof *p);
     ink_loader loader;
     if (p == NULL)
         p = &measured;
@@ -44,7 +44,7 @@ static ink_result build(void *data, ink_arena *arena, void **object)
     loader.progress = args->progress;
     loader.progress_user = args->progress_user;
     loader.progress_total = args->bytes[0];
-    size_t scope = ink_loader_enter(&loader, "h.%z.", 3);
+    size_t scope = ink_loader_enter(&loader, "h.%zu.", 3);
     INK_TRY(ink_loader_matrix(&loader, "plain", args->n, args->k, false, &p->plain));
     INK_TRY(ink_loader_matrix(&loader, "turned", args->n, args->k, true, &p->turned));
     ink_loader_leave(&loader, scope);
@@ -176,7 +176,7 @@ static const char *const stacked_names[STACKED] = {"a", "b", "c"};
 static ink_result build_stacked(void *data, ink_arena *arena, void **object)
 {
     const build_args *args = data;
-    ink_matrix measured, *matrix = *object = ink_arena_take(arena, 1, sizeof *matrix);
+    ink_matrix measured, *matrix = *object = ink_arena_alloc(arena, 1, sizeof *matrix);
     ink_loader_part stack[STACKED];
     ink_loader loader;
     for (size_t i = 0; i < STACKED; i++)
@@ -261,7 +261,7 @@ typedef struct stack {
 static ink_result build_stack(void *data, ink_arena *arena, void **object)
 {
     const stack *args = data;
-    ink_dense measured, *dense = *object = ink_arena_take(arena, 1, sizeof *dense);
+    ink_dense measured, *dense = *object = ink_arena_alloc(arena, 1, sizeof *dense);
     const ink_dense_part list[] = {{"q", args->sizes[0]}, {"k", args->sizes[1]}, {"v", args->sizes[2]}};
     ink_loader loader;
     ink_loader_begin(&loader, args->ctx, args->weights, arena);
@@ -528,13 +528,13 @@ static void scopes_nest_and_may_be_too_long(void **unused)
     assert_true(ink_loader_has(&loader, "w"));
     size_t outer = ink_loader_enter_module(&loader, "a.b");
     assert_false(ink_loader_has(&loader, "w"));
-    size_t inner = ink_loader_enter(&loader, "%z.", 7);
+    size_t inner = ink_loader_enter(&loader, "%zu.", 7);
     assert_true(ink_loader_has(&loader, "w"));
     assert_int_equal(ink_loader_enter_module(&loader, ""), loader.name_length);
     for (int i = 0; i < 2; i++) {
         size_t here = ink_loader_enter_module(&loader, name);
         assert_false(ink_loader_has(&loader, "w"));
-        ink_loader_enter(&loader, "%z.", 7);
+        ink_loader_enter(&loader, "%zu.", 7);
         ink_loader_enter_module(&loader, "a");
         assert_false(ink_loader_has(&loader, "w"));
         ink_loader_leave(&loader, here);
@@ -548,7 +548,7 @@ static void scopes_nest_and_may_be_too_long(void **unused)
     name[250] = '\0';
     size_t scope = ink_loader_enter_module(&loader, name);
     assert_int_equal(loader.name_length, 251);
-    ink_loader_enter(&loader, "%z.", 123456);
+    ink_loader_enter(&loader, "%zu.", 123456);
     assert_false(ink_loader_has(&loader, "w"));
     ink_loader_leave(&loader, scope);
     assert_true(ink_loader_has(&loader, "w"));

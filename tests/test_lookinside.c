@@ -23,10 +23,7 @@
 
 static const char ramp[] = " .:-=+*#%@";
 
-static char shade(float value)
-{
-    return ramp[(size_t)(value * 9.0F + 0.5F)];
-}
+static char shade(float value) { return ramp[(size_t)(value * 9.0F + 0.5F)]; }
 
 /* The rows of the map behind a title, as lines. */
 static const char *map_of(const char *out, const char *title)
@@ -82,7 +79,7 @@ static run_of open_run(const char *folder, const char *text, seen *s)
     assert_true(lm_open(&r.lm, r.ctx, folder));
     assert_true(lm_prompt(&r.lm, text, &r.tokens, &r.n));
     assert_ok(r.ctx, ink_state_create(r.ctx, r.lm.model, r.n, &r.state));
-    ink_context_look(r.ctx, look, s);
+    ink_context_trace(r.ctx, look, s);
     return r;
 }
 
@@ -185,8 +182,14 @@ static void maps_are_pictures(void **state)
 {
     static const char *const panels[] = {"a", "b", "c", "d", "e"}, *const labels[] = {"<x>", "y"};
     const float values[5 * 2 * 2] = {0, 1, 0.5F, 0.25F};
-    const heat map = {.title = "t & u", .n_panels = 5, .n_rows = 2, .n_columns = 2, .panels = panels, .rows = labels,
-                      .columns = labels, .values = values};
+    const heat map = {.title = "t & u",
+                      .n_panels = 5,
+                      .n_rows = 2,
+                      .n_columns = 2,
+                      .panels = panels,
+                      .rows = labels,
+                      .columns = labels,
+                      .values = values};
     FILE *file = tmpfile();
     char *svg = calloc(20000, 1);
 
@@ -234,12 +237,9 @@ static void mistakes_are_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_is_the_models),
-        cmocka_unit_test(gates_are_the_models),
-        cmocka_unit_test(values_are_listed),
-        cmocka_unit_test(maps_are_pictures),
-        cmocka_unit_test(pictures_are_written),
-        cmocka_unit_test(mistakes_are_answered),
+        cmocka_unit_test(attention_is_the_models), cmocka_unit_test(gates_are_the_models),
+        cmocka_unit_test(values_are_listed),       cmocka_unit_test(maps_are_pictures),
+        cmocka_unit_test(pictures_are_written),    cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

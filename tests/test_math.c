@@ -29,10 +29,7 @@ static uint32_t sweep_step = 1009;
    machine. */
 static const ink_kernel *variants[8];
 
-static const ink_kernel *variant(size_t i)
-{
-    return variants[i];
-}
+static const ink_kernel *variant(size_t i) { return variants[i]; }
 
 /* ---- sweeps ------------------------------------------------------------------------------------------------------ */
 
@@ -112,30 +109,15 @@ static void sweep(const function *f)
                   f->max_ulps > 0 ? "ulp" : "of the bound", (double)worst.at);
 }
 
-static void run_exp(const ink_kernel *kernel, const float *x, size_t n, float *y)
-{
-    kernel->exp(x, n, y);
-}
+static void run_exp(const ink_kernel *kernel, const float *x, size_t n, float *y) { kernel->exp(x, n, y); }
 
-static void run_log(const ink_kernel *kernel, const float *x, size_t n, float *y)
-{
-    kernel->log(x, n, y);
-}
+static void run_log(const ink_kernel *kernel, const float *x, size_t n, float *y) { kernel->log(x, n, y); }
 
-static void run_erf(const ink_kernel *kernel, const float *x, size_t n, float *y)
-{
-    kernel->erf(x, n, y);
-}
+static void run_erf(const ink_kernel *kernel, const float *x, size_t n, float *y) { kernel->erf(x, n, y); }
 
-static void run_sin(const ink_kernel *kernel, const float *x, size_t n, float *y)
-{
-    kernel->sin(x, n, y);
-}
+static void run_sin(const ink_kernel *kernel, const float *x, size_t n, float *y) { kernel->sin(x, n, y); }
 
-static void run_cos(const ink_kernel *kernel, const float *x, size_t n, float *y)
-{
-    kernel->cos(x, n, y);
-}
+static void run_cos(const ink_kernel *kernel, const float *x, size_t n, float *y) { kernel->cos(x, n, y); }
 
 static void run_relu(const ink_kernel *kernel, const float *x, size_t n, float *y)
 {
@@ -202,36 +184,18 @@ static void run_hard_swish(const ink_kernel *kernel, const float *x, size_t n, f
     kernel->activate(INK_HARD_SWISH, x, n, y);
 }
 
-static double sigmoid(double x)
-{
-    return 1 / (1 + exp(-x));
-}
+static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
-static double relu(double x)
-{
-    return x > 0 ? x : isnan(x) ? x : 0;
-}
+static double relu(double x) { return x > 0 ? x : isnan(x) ? x : 0; }
 
 /* 0.01 as a float, as the library and PyTorch have it. */
-static double leaky_relu(double x)
-{
-    return x > 0 ? x : (double)0.01f * x;
-}
+static double leaky_relu(double x) { return x > 0 ? x : (double)0.01f * x; }
 
-static double elu(double x)
-{
-    return x > 0 ? x : expm1(x);
-}
+static double elu(double x) { return x > 0 ? x : expm1(x); }
 
-static double softplus(double x)
-{
-    return fmax(x, 0) + log1p(exp(-fabs(x)));
-}
+static double softplus(double x) { return fmax(x, 0) + log1p(exp(-fabs(x))); }
 
-static double gelu(double x)
-{
-    return x / 2 * erfc(-x / sqrt(2));
-}
+static double gelu(double x) { return x / 2 * erfc(-x / sqrt(2)); }
 
 static double gelu_tanh(double x)
 {
@@ -239,30 +203,15 @@ static double gelu_tanh(double x)
     return x * sigmoid(2 * sqrt(2 / pi) * (x + 0.044715 * x * x * x));
 }
 
-static double quick_gelu(double x)
-{
-    return x * sigmoid(1.702 * x);
-}
+static double quick_gelu(double x) { return x * sigmoid(1.702 * x); }
 
-static double silu(double x)
-{
-    return x * sigmoid(x);
-}
+static double silu(double x) { return x * sigmoid(x); }
 
-static double mish(double x)
-{
-    return x * tanh(softplus(x));
-}
+static double mish(double x) { return x * tanh(softplus(x)); }
 
-static double hard_sigmoid(double x)
-{
-    return fmin(fmax(x / 6 + 0.5, 0), 1);
-}
+static double hard_sigmoid(double x) { return fmin(fmax(x / 6 + 0.5, 0), 1); }
 
-static double hard_swish(double x)
-{
-    return x * hard_sigmoid(x);
-}
+static double hard_swish(double x) { return x * hard_sigmoid(x); }
 
 /* The bounds are those of kernel.h. FLT_MAX as domain: every finite float. */
 static const function functions[] = {
@@ -301,15 +250,24 @@ static void special_values(void **unused)
         void (*run)(const ink_kernel *kernel, const float *x, size_t n, float *y);
         float y[5];
     } cases[] = {
-        {run_exp, {INFINITY, 0, NAN, 1, 1}},       {run_log, {INFINITY, NAN, NAN, -INFINITY, -INFINITY}},
-        {run_erf, {1, -1, NAN, 0, -0.0f}},         {run_tanh, {1, -1, NAN, 0, -0.0f}},
-        {run_sigmoid, {1, 0, NAN, 0.5f, 0.5f}},    {run_sin, {NAN, NAN, NAN, 0, 0}},
-        {run_cos, {NAN, NAN, NAN, 1, 1}},          {run_relu, {INFINITY, 0, NAN, 0, -0.0f}},
-        {run_elu, {INFINITY, -1, NAN, 0, 0}},      {run_softplus, {INFINITY, 0, NAN, 0.693147182f, 0.693147182f}},
-        {run_hard_sigmoid, {1, 0, NAN, 0.5f, 0.5f}}, {run_hard_swish, {INFINITY, -0.0f, NAN, 0, -0.0f}},
-        {run_gelu, {INFINITY, 0, NAN, 0, 0}},  {run_gelu_tanh, {INFINITY, 0, NAN, 0, -0.0f}},
-        {run_silu, {INFINITY, 0, NAN, 0, -0.0f}},  {run_quick_gelu, {INFINITY, 0, NAN, 0, -0.0f}},
-        {run_mish, {INFINITY, -0.0f, NAN, 0, -0.0f}}, {run_leaky_relu, {INFINITY, -INFINITY, NAN, 0, -0.0f}},
+        {run_exp, {INFINITY, 0, NAN, 1, 1}},
+        {run_log, {INFINITY, NAN, NAN, -INFINITY, -INFINITY}},
+        {run_erf, {1, -1, NAN, 0, -0.0f}},
+        {run_tanh, {1, -1, NAN, 0, -0.0f}},
+        {run_sigmoid, {1, 0, NAN, 0.5f, 0.5f}},
+        {run_sin, {NAN, NAN, NAN, 0, 0}},
+        {run_cos, {NAN, NAN, NAN, 1, 1}},
+        {run_relu, {INFINITY, 0, NAN, 0, -0.0f}},
+        {run_elu, {INFINITY, -1, NAN, 0, 0}},
+        {run_softplus, {INFINITY, 0, NAN, 0.693147182f, 0.693147182f}},
+        {run_hard_sigmoid, {1, 0, NAN, 0.5f, 0.5f}},
+        {run_hard_swish, {INFINITY, -0.0f, NAN, 0, -0.0f}},
+        {run_gelu, {INFINITY, 0, NAN, 0, 0}},
+        {run_gelu_tanh, {INFINITY, 0, NAN, 0, -0.0f}},
+        {run_silu, {INFINITY, 0, NAN, 0, -0.0f}},
+        {run_quick_gelu, {INFINITY, 0, NAN, 0, -0.0f}},
+        {run_mish, {INFINITY, -0.0f, NAN, 0, -0.0f}},
+        {run_leaky_relu, {INFINITY, -INFINITY, NAN, 0, -0.0f}},
     };
     (void)unused;
     for (size_t v = 0; variant(v) != NULL; v++)

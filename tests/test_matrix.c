@@ -11,7 +11,7 @@
 #include "numbers.h"
 #include "oracle_matmul.h"
 
-#include "../src/tensor/matrix.h"
+#include "../src/tensor/packed.h"
 
 /* ---- tensor.h ---------------------------------------------------------------------------------------------------- */
 
@@ -64,10 +64,7 @@ static void views_describe_arrays(void **unused)
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
 /* Values that bf16, f16 and f64 all hold: eighths up to 8. */
-static float eighth(size_t i)
-{
-    return (float)((int)(i * 37 % 129) - 64) / 8;
-}
+static float eighth(size_t i) { return (float)((int)(i * 37 % 129) - 64) / 8; }
 
 /* Elements 0 .. n - 1 of eighth() as `type`, at an odd address of the buffer. */
 static ink_tensor stored(char *buffer, ink_type type, size_t rows, size_t columns)
@@ -78,8 +75,10 @@ static ink_tensor stored(char *buffer, ink_type type, size_t rows, size_t column
         double f64 = (double)f32;
         uint16_t bf16 = bf16_of(f32), f16 = f16_of(f32);
         size_t size = ink_type_bits(type) / 8;
-        const void *from = type == INK_F32 ? (void *)&f32 : type == INK_F64 ? (void *)&f64
-                           : type == INK_BF16 ? (void *)&bf16 : (void *)&f16;
+        const void *from = type == INK_F32    ? (void *)&f32
+                           : type == INK_F64  ? (void *)&f64
+                           : type == INK_BF16 ? (void *)&bf16
+                                              : (void *)&f16;
         memcpy(buffer + 1 + i * size, from, size);
     }
     return tensor;
@@ -100,8 +99,9 @@ static void matrices_of_every_type(void **unused)
                     ink_matrix *matrix;
                     float row[150];
                     assert_ok(ctx, ink_matrix_create(ctx, &tensor, (ink_type)type, &matrix));
-                    ink_type expected = type != INK_TYPE_NONE ? (ink_type)type
-                                        : sources[s] == INK_F64 ? INK_F32 : sources[s];
+                    ink_type expected = type != INK_TYPE_NONE   ? (ink_type)type
+                                        : sources[s] == INK_F64 ? INK_F32
+                                                                : sources[s];
                     assert_int_equal(matrix->type, expected);
                     assert_true(matrix->n == n && matrix->k == k);
                     assert_int_equal((uintptr_t)matrix->panels % INK_ALIGNMENT, 0);
@@ -184,7 +184,7 @@ typedef struct grown {
 static void grown_make(ink_context *ctx, grown *g, size_t n, size_t k, size_t k_capacity, ink_type type)
 {
     ink_arena_grow(&g->arena, &ctx->allocator);
-    ink_matrix_take(&g->arena, &g->matrix, n, k, k_capacity, type);
+    ink_matrix_alloc(&g->arena, &g->matrix, n, k, k_capacity, type);
     assert_false(ink_arena_failed(&g->arena));
     memset(g->matrix.panels, 0xff, ink_panel_count(n, type) * g->matrix.panel_stride * ink_type_bits(type) / 8);
 }
@@ -288,7 +288,7 @@ static void sizes_that_overflow_fail(void **unused)
         ink_arena arena;
         ink_matrix matrix;
         ink_arena_measure(&arena);
-        ink_matrix_take(&arena, &matrix, sizes[i][0], sizes[i][1], sizes[i][2], INK_F32);
+        ink_matrix_alloc(&arena, &matrix, sizes[i][0], sizes[i][1], sizes[i][2], INK_F32);
         assert_true(ink_arena_failed(&arena));
     }
 }
@@ -298,8 +298,8 @@ static void sizes_that_overflow_fail(void **unused)
 /* 1, 2, 3 and 5 threads give the bits of the promised order, for shapes that split over panels, rows and both. */
 static void any_number_of_threads(void **unused)
 {
-    static const size_t sizes[][3] = {{1, 1100, 300}, {3, 2048, 257}, {300, 40, 400}, {129, 200, 100}, {700, 16, 128},
-                                      {64, 515, 64}};
+    static const size_t sizes[][3] = {{1, 1100, 300},  {3, 2048, 257}, {300, 40, 400},
+                                      {129, 200, 100}, {700, 16, 128}, {64, 515, 64}};
     static const unsigned threads[] = {1, 2, 3, 5};
     uint64_t seed = 12;
     (void)unused;

@@ -131,7 +131,7 @@ static void check_many(const fixture *f)
     float *logits = malloc(N * vocab_size * sizeof *logits);
     for (size_t i = 0; i < N; i++)
         items[i] = test_item(fixture_state(f->ctx, f->model), f->tokens + i % 5, 1 + i % 11,
-                              logits + (N - 1 - i) * vocab_size, 1);
+                             logits + (N - 1 - i) * vocab_size, 1);
     assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, items, N));
     for (size_t i = 0; i < N; i++) {
         float *alone = fixture_run(f->ctx, f->model, items[i].tokens, items[i].n_tokens);
@@ -308,14 +308,14 @@ static void check_look(const char *fixture_name, const char *const *names, const
     sight seen = {.names = names, .logits = logits};
     fixture_open(&f, fixture_name);
     ink_state *state = fixture_state(f.ctx, f.model);
-    ink_context_look(f.ctx, look, &seen);
+    ink_context_trace(f.ctx, look, &seen);
     assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, logits));
     for (size_t i = 0; names[i] != NULL; i++)
         if (seen.calls[i] != calls[i])
             fail_msg("%s: '%s' was shown %zu times, expected %zu", fixture_name, names[i], seen.calls[i], calls[i]);
     assert_int_equal(seen.others, 0);
     assert_true(seen.same_logits);
-    ink_context_look(f.ctx, NULL, NULL);
+    ink_context_trace(f.ctx, NULL, NULL);
     seen.same_logits = false;
     assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, logits));
     assert_false(seen.same_logits);
@@ -368,7 +368,7 @@ static void test_look_gpt2(void **unused)
     (void)unused;
     fixture_open(&f, "gpt2");
     ink_state *state = fixture_state(f.ctx, f.model);
-    ink_context_look(f.ctx, look_at_stream, &s);
+    ink_context_trace(f.ctx, look_at_stream, &s);
     assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, NULL));
     assert_int_equal(s.n_blocks, 2);
     assert_int_equal(s.n_scores, 2);

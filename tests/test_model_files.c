@@ -472,14 +472,10 @@ static void test_progress(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_accepted_settings),
-        cmocka_unit_test(test_settings_matter),
-        cmocka_unit_test(test_missing_tensors),
-        cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_failing_memory),
-        cmocka_unit_test(test_failing_reads),
+        cmocka_unit_test(test_settings),        cmocka_unit_test(test_accepted_settings),
+        cmocka_unit_test(test_settings_matter), cmocka_unit_test(test_missing_tensors),
+        cmocka_unit_test(test_folders),         cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_failing_memory),  cmocka_unit_test(test_failing_reads),
         cmocka_unit_test(test_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

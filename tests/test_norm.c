@@ -24,9 +24,9 @@ static void norm_gives_the_numbers_of_pytorch(void **unused)
         ink_norm_kind kind;
         float eps;
         size_t size;
-    } cases[] = {{"one", INK_LAYER_NORM, 1e-5f, 1},    {"seven", INK_LAYER_NORM, 1e-5f, 7},
-                 {"wide", INK_LAYER_NORM, 1e-5f, 300}, {"no_bias", INK_LAYER_NORM, 1e-12f, 64},
-                 {"rms.one", INK_RMS_NORM, 1e-6f, 1},  {"rms.seven", INK_RMS_NORM, 1e-5f, 7},
+    } cases[] = {{"one", INK_LAYER_NORM, 1e-5f, 1},     {"seven", INK_LAYER_NORM, 1e-5f, 7},
+                 {"wide", INK_LAYER_NORM, 1e-5f, 300},  {"no_bias", INK_LAYER_NORM, 1e-12f, 64},
+                 {"rms.one", INK_RMS_NORM, 1e-6f, 1},   {"rms.seven", INK_RMS_NORM, 1e-5f, 7},
                  {"rms.wide", INK_RMS_NORM, 1e-6f, 300}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char name[64];
@@ -76,9 +76,9 @@ static void check_size(ink_context *ctx, ink_norm_kind kind, size_t size)
     float *x = test_random(n * size, 9, 2), *y = test_floats(n * size);
     double *row = malloc(size * sizeof *row), *expected = malloc(size * sizeof *expected);
     for (size_t i = 0; i < size; i++) {
-        x[i] = 7;                        /* no variance: the bias is left */
-        x[size + i] = -1e-30f;           /* no variance that float could hold */
-        x[2 * size + i] *= 1e15f;        /* a variance near the end of float */
+        x[i] = 7;                            /* no variance: the bias is left */
+        x[size + i] = -1e-30f;               /* no variance that float could hold */
+        x[2 * size + i] *= 1e15f;            /* a variance near the end of float */
         x[3 * size + i] = i == 0 ? 1e6f : 0; /* one large number */
         x[4 * size + i] = 0;
     }

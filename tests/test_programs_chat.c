@@ -27,8 +27,8 @@ static const char *const lines[] = {"Anna and Tom were in the garden.", "  Where
 /* A bundled model with a chat template beside it. */
 static char *make_folder(const char *model)
 {
-    static const char *const names[] = {"config.json", "generation_config.json", "model.safetensors",
-                                        "tokenizer.json", "tokenizer_config.json"};
+    static const char *const names[] = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
+                                        "tokenizer_config.json"};
     char *folder = fresh_folder();
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -92,8 +92,8 @@ static void talk_turn(talk *t, const ink_message *messages, size_t n_messages, s
         answer[n_answer++] = token;
         assert_ok(t->ctx, ink_model_forward(t->ctx, t->model, t->state, &token, 1, t->logits));
     }
-    assert_ok(t->ctx, ink_tokenizer_decode(t->ctx, t->tokenizer, answer, n_answer, said + used, room - used - 2,
-                                           &size));
+    assert_ok(t->ctx,
+              ink_tokenizer_decode(t->ctx, t->tokenizer, answer, n_answer, said + used, room - used - 2, &size));
     memcpy(said + used + size, "\n", 2);
 }
 
@@ -385,10 +385,7 @@ static char *finish(child *c)
     return said;
 }
 
-static void tell(int to, const char *text)
-{
-    assert_int_equal(write(to, text, strlen(text)), strlen(text));
-}
+static void tell(int to, const char *text) { assert_int_equal(write(to, text, strlen(text)), strlen(text)); }
 
 /* How often the user was asked. */
 static size_t n_prompts(const child *c)
@@ -483,14 +480,10 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_are_the_models),
-        cmocka_unit_test(conversations_are_kept_in_files),
-        cmocka_unit_test(a_reset_begins_anew),
-        cmocka_unit_test(what_cannot_be_done_is_said),
-        cmocka_unit_test(mistakes_are_answered),
-        cmocka_unit_test(the_context_ends),
-        cmocka_unit_test(ctrl_c_stops_the_answer),
-        cmocka_unit_test(at_a_terminal),
+        cmocka_unit_test(answers_are_the_models),  cmocka_unit_test(conversations_are_kept_in_files),
+        cmocka_unit_test(a_reset_begins_anew),     cmocka_unit_test(what_cannot_be_done_is_said),
+        cmocka_unit_test(mistakes_are_answered),   cmocka_unit_test(the_context_ends),
+        cmocka_unit_test(ctrl_c_stops_the_answer), cmocka_unit_test(at_a_terminal),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

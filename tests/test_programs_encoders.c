@@ -18,9 +18,13 @@
 #define FILL PROGRAMS "/fill"
 #define ENCODERS FIXTURES "/encoders"
 
-static const char *const texts[] = {"the cat is good.", "a dog", "", "  the dog is not bad , is a cat  ",
+static const char *const texts[] = {"the cat is good.",
+                                    "a dog",
+                                    "",
+                                    "  the dog is not bad , is a cat  ",
                                     "the the the the the the the the the the the the the the the the the the the the",
-                                    "not a good cat is bad", "x"};
+                                    "not a good cat is bad",
+                                    "x"};
 enum { N_TEXTS = sizeof texts / sizeof *texts };
 
 /* ---- what the library gives ------------------------------------------------------------------------------------- */
@@ -62,8 +66,8 @@ static float *row_of(const whole *w, ink_encoding encoding, const char *text)
         text++;
     while (encoding == INK_EMBEDDING && size > 0 && text[size - 1] == ' ')
         size--;
-    ink_encode_input input = {.text = text, .size = size, .flags = INK_ENCODE_DEFAULT,
-                              .max_length = w->info->max_tokens};
+    ink_encode_input input = {
+        .text = text, .size = size, .flags = INK_ENCODE_DEFAULT, .max_length = w->info->max_tokens};
     float *row = calloc(ink_model_encoding_size(w->model, encoding), sizeof *row);
     assert_non_null(row);
     assert_ok(w->ctx, ink_tokenizer_encode_input(w->ctx, w->tokenizer, &input, ids, NULL, 64, &n));
@@ -359,8 +363,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(embeds),
-        cmocka_unit_test(embeds_in_lower_case), cmocka_unit_test(ranks),    cmocka_unit_test(classifies),
-        cmocka_unit_test(fills),  cmocka_unit_test(inspects), cmocka_unit_test(mistakes_are_answered),
+        cmocka_unit_test(embeds_in_lower_case),
+        cmocka_unit_test(ranks),
+        cmocka_unit_test(classifies),
+        cmocka_unit_test(fills),
+        cmocka_unit_test(inspects),
+        cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

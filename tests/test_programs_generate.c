@@ -69,8 +69,8 @@ static void greedy(const char *folder, float penalty, ink_token *tokens, size_t 
     assert_ok(ctx, ink_model_open(ctx, folder, NULL, &model));
     assert_ok(ctx, ink_tokenizer_open(ctx, folder, &tokenizer));
     assert_ok(ctx, ink_state_create(ctx, model, 0, &state));
-    assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, PROMPT, sizeof PROMPT - 1, INK_ENCODE_DEFAULT, next, 64,
-                                        &n_next));
+    assert_ok(ctx,
+              ink_tokenizer_encode(ctx, tokenizer, PROMPT, sizeof PROMPT - 1, INK_ENCODE_DEFAULT, next, 64, &n_next));
     vocab_size = ink_model_get_info(model)->vocab_size;
     logits = calloc(vocab_size, sizeof *logits);
     assert_non_null(logits);
@@ -193,8 +193,8 @@ static void repetition_is_penalised(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_FOLDERS; i++) {
-        char *ids = output_of(
-            run(GENERATE, folders[i], PROMPT, "-t", "0", "-n", "40", "--ids", "--repeat-penalty", "1.5"));
+        char *ids =
+            output_of(run(GENERATE, folders[i], PROMPT, "-t", "0", "-n", "40", "--ids", "--repeat-penalty", "1.5"));
         ink_token tokens[40];
         size_t n;
 
@@ -422,10 +422,8 @@ static void pages_agree_with_generate(void **state)
     static const struct {
         const char *program, *kind, *folder;
     } pages[] = {
-        {PROGRAMS "/mlp", NULL, MODELS "/mlp"},
-        {PROGRAMS "/rnn", "rnn", MODELS "/rnn"},
-        {PROGRAMS "/rnn", "gru", MODELS "/gru"},
-        {PROGRAMS "/rnn", "lstm", MODELS "/lstm"},
+        {PROGRAMS "/mlp", NULL, MODELS "/mlp"},         {PROGRAMS "/rnn", "rnn", MODELS "/rnn"},
+        {PROGRAMS "/rnn", "gru", MODELS "/gru"},        {PROGRAMS "/rnn", "lstm", MODELS "/lstm"},
         {PROGRAMS "/transformer", NULL, MODELS "/gpt"},
     };
     static const char *const settings[][2] = {{"0", "1"}, {"1.5", "18446744073709551615"}};
@@ -435,10 +433,9 @@ static void pages_agree_with_generate(void **state)
         for (size_t k = 0; k < sizeof settings / sizeof *settings; k++) {
             const char *t = settings[k][0], *seed = settings[k][1];
             char *text = output_of(run(GENERATE, pages[i].folder, PROMPT, "-t", t, "--seed", seed));
-            char *page = output_of(
-                pages[i].kind != NULL
-                    ? run(pages[i].program, pages[i].kind, PROMPT, "-t", t, "--seed", seed)
-                    : run(pages[i].program, PROMPT, "-t", t, "--seed", seed));
+            char *page =
+                output_of(pages[i].kind != NULL ? run(pages[i].program, pages[i].kind, PROMPT, "-t", t, "--seed", seed)
+                                                : run(pages[i].program, PROMPT, "-t", t, "--seed", seed));
             assert_true(strlen(text) > 20);
             assert_string_equal(page, text);
             free(text);

@@ -60,7 +60,7 @@ static void scores(void **state)
         const char *folder, *context;
         size_t n;
     } cases[] = {
-        {MODELS "/gpt", "256", 256}, {MODELS "/gpt", "16", 16},     {MODELS "/gpt", "7", 7},
+        {MODELS "/gpt", "256", 256}, {MODELS "/gpt", "16", 16},      {MODELS "/gpt", "7", 7},
         {MODELS "/gpt", "1", 1},     {MODELS "/lstm", "1000", 1000}, {MODELS "/mlp", "1000", 1000},
     };
 
@@ -91,8 +91,8 @@ static void scores_paragraphs(void **state)
     bits = reference_bits(MODELS "/gpt", first, 256, &n_first);
     second = reference_bits(MODELS "/gpt", "Ben and Lily were in the park.", 256, &n_second);
     bits = (bits * (double)n_first + second * (double)n_second) / (double)(n_first + n_second);
-    said = output_of(process_run(
-        NULL, (const char *const[]){PROGRAMS "/score", "--paragraphs", MODELS "/gpt", "-", NULL}, text));
+    said = output_of(
+        process_run(NULL, (const char *const[]){PROGRAMS "/score", "--paragraphs", MODELS "/gpt", "-", NULL}, text));
     assert_true(number_after(said, "tokens scored") == (double)(n_first + n_second));
     assert_true(number_after(said, "bytes") == (double)(sizeof text - 1 - 4)); /* without the newlines */
     assert_true(fabs(number_after(said, "bits per token") - bits) <= 0.0001);

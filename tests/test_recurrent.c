@@ -18,8 +18,7 @@ static const struct {
     ink_cell cell;
     const char *name;
     size_t gates;
-} cells[] = {
-    {INK_RNN_TANH, "rnn_tanh", 1}, {INK_RNN_RELU, "rnn_relu", 1}, {INK_GRU, "gru", 3}, {INK_LSTM, "lstm", 4}};
+} cells[] = {{INK_RNN_TANH, "rnn_tanh", 1}, {INK_RNN_RELU, "rnn_relu", 1}, {INK_GRU, "gru", 3}, {INK_LSTM, "lstm", 4}};
 #define N_CELLS (sizeof cells / sizeof cells[0])
 
 static float *zeros(size_t n)
@@ -276,8 +275,7 @@ static void check_batch(ink_context *ctx, const ink_recurrent *recurrent, const 
         run_alone(ctx, recurrent, x[i], lengths[i], start, &y_alone[i], &end_alone[i]);
         y[i] = test_floats(lengths[i] * out);
         end[i] = start;
-        sequences[i] = (ink_sequence){
-            .x = x[i], .y = i % 3 == 2 ? NULL : y[i], .n_steps = lengths[i], .state = end[i]};
+        sequences[i] = (ink_sequence){.x = x[i], .y = i % 3 == 2 ? NULL : y[i], .n_steps = lengths[i], .state = end[i]};
     }
     assert_ok(ctx, ink_recurrent_forward(ctx, recurrent, sequences, n));
     for (size_t i = 0; i < n; i++) {
@@ -359,8 +357,8 @@ static void wide_batches_have_the_same_bits(void **unused)
     float *x = test_random(COUNT * 2 * s.in, 1, 1), *y = test_floats(COUNT * 2 * s.h), *states = zeros(COUNT * s.h);
     ink_sequence sequences[COUNT];
     for (size_t i = 0; i < COUNT; i++)
-        sequences[i] = (ink_sequence){
-            .x = x + i * 2 * s.in, .y = y + i * 2 * s.h, .n_steps = 2, .state = states + i * s.h};
+        sequences[i] =
+            (ink_sequence){.x = x + i * 2 * s.in, .y = y + i * 2 * s.h, .n_steps = 2, .state = states + i * s.h};
     assert_ok(ctx, ink_recurrent_forward(ctx, recurrent, sequences, COUNT));
     for (size_t i = 0; i < COUNT; i++) {
         float *start = zeros(s.h), *alone, *end;
@@ -452,37 +450,58 @@ static void networks_that_do_not_fit_are_refused(void **unused)
         ink_result result;
         const char *words;
     } cases[] = {
-        {INK_LSTM, {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}}, INK_ERROR_MISMATCH,
+        {INK_LSTM,
+         {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}},
+         INK_ERROR_MISMATCH,
          "'rnn.weight_hh_l0' is [12, 4]; for lstm"},
-        {INK_GRU, {{"weight_ih_l0", 2, {11, 5}}, {"weight_hh_l0", 2, {12, 4}}}, INK_ERROR_MISMATCH,
+        {INK_GRU,
+         {{"weight_ih_l0", 2, {11, 5}}, {"weight_hh_l0", 2, {12, 4}}},
+         INK_ERROR_MISMATCH,
          "'rnn.weight_ih_l0' is [11, 5], expected [12, 5]"},
         {INK_GRU, {{"weight_ih_l0", 2, {12, 5}}}, INK_ERROR_NOT_FOUND, "'rnn.weight_hh_l0' is missing"},
         {INK_GRU, {{"weight_hh_l0", 2, {12, 4}}}, INK_ERROR_NOT_FOUND, "'rnn.weight_ih_l0' is missing"},
         {INK_GRU, {{"other", 2, {12, 4}}}, INK_ERROR_NOT_FOUND, "'rnn' has no tensor weight_ih_l0"},
-        {INK_GRU, {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}, {"bias_ih_l0", 1, {12}}},
-         INK_ERROR_NOT_FOUND, "'rnn.bias_hh_l0' is missing"},
-        {INK_GRU, {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}, {"bias_hh_l0", 1, {12}}},
-         INK_ERROR_NOT_FOUND, "'rnn.bias_ih_l0' is missing"},
+        {INK_GRU,
+         {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}, {"bias_ih_l0", 1, {12}}},
+         INK_ERROR_NOT_FOUND,
+         "'rnn.bias_hh_l0' is missing"},
+        {INK_GRU,
+         {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}, {"bias_hh_l0", 1, {12}}},
+         INK_ERROR_NOT_FOUND,
+         "'rnn.bias_ih_l0' is missing"},
         {INK_GRU,
          {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}, {"bias_ih_l0", 1, {12}}, {"bias_hh_l0", 1, {9}}},
-         INK_ERROR_MISMATCH, "'rnn.bias_hh_l0' is [9], expected [12]"},
+         INK_ERROR_MISMATCH,
+         "'rnn.bias_hh_l0' is [9], expected [12]"},
         /* A layer in between is missing: not a network of one layer. */
         {INK_GRU,
-         {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}, {"weight_ih_l2", 2, {12, 4}},
+         {{"weight_ih_l0", 2, {12, 5}},
+          {"weight_hh_l0", 2, {12, 4}},
+          {"weight_ih_l2", 2, {12, 4}},
           {"weight_hh_l2", 2, {12, 4}}},
-         INK_ERROR_NOT_FOUND, "'rnn.weight_ih_l1' is missing"},
+         INK_ERROR_NOT_FOUND,
+         "'rnn.weight_ih_l1' is missing"},
         {INK_GRU,
-         {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}, {"weight_ih_l1", 2, {12, 5}},
+         {{"weight_ih_l0", 2, {12, 5}},
+          {"weight_hh_l0", 2, {12, 4}},
+          {"weight_ih_l1", 2, {12, 5}},
           {"weight_hh_l1", 2, {12, 4}}},
-         INK_ERROR_MISMATCH, "'rnn.weight_ih_l1' is [12, 5], the layer before it asks for [12, 4]"},
+         INK_ERROR_MISMATCH,
+         "'rnn.weight_ih_l1' is [12, 5], the layer before it asks for [12, 4]"},
         {INK_GRU,
          {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}, {"weight_hh_l0_reverse", 2, {12, 4}}},
-         INK_ERROR_NOT_FOUND, "'rnn.weight_ih_l0_reverse' is missing"},
+         INK_ERROR_NOT_FOUND,
+         "'rnn.weight_ih_l0_reverse' is missing"},
         {INK_GRU,
-         {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}, {"weight_ih_l0_reverse", 2, {12, 6}},
+         {{"weight_ih_l0", 2, {12, 5}},
+          {"weight_hh_l0", 2, {12, 4}},
+          {"weight_ih_l0_reverse", 2, {12, 6}},
           {"weight_hh_l0_reverse", 2, {12, 4}}},
-         INK_ERROR_MISMATCH, "'rnn.weight_ih_l0_reverse' is [12, 6], expected [12, 5]"},
-        {INK_GRU, {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0_g", 2, {12, 1}}}, INK_ERROR_UNSUPPORTED,
+         INK_ERROR_MISMATCH,
+         "'rnn.weight_ih_l0_reverse' is [12, 6], expected [12, 5]"},
+        {INK_GRU,
+         {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0_g", 2, {12, 1}}},
+         INK_ERROR_UNSUPPORTED,
          "remove_weight_norm"},
         {INK_GRU, {{"weight_ih_l999999999", 2, {12, 5}}}, INK_ERROR_NOT_FOUND, "missing"},
         {INK_GRU, {{"weight_ih_l0", 1, {12}}, {"weight_hh_l0", 2, {12, 4}}}, INK_ERROR_MISMATCH, "expected a matrix"},
@@ -595,9 +614,9 @@ static void cells_show_their_gates(void **unused)
             expected_h[i] = state[i];
             expected_c[i] = state[5 + i];
         }
-        ink_context_look(ctx, keep, &view);
+        ink_context_trace(ctx, keep, &view);
         assert_ok(ctx, ink_recurrent_step(ctx, recurrent, x, state, y));
-        ink_context_look(ctx, NULL, NULL);
+        ink_context_trace(ctx, NULL, NULL);
         assert_string_equal(view.names,
                             cell == 2 ? "l0.gates[1,15] l0.h[1,5] " : "l0.gates[1,20] l0.h[1,5] l0.c[1,5] ");
         for (size_t i = 0; i < 5; i++) {

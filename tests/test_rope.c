@@ -23,12 +23,31 @@ static const struct {
     {"plain", {.head_dim = 64, .theta = 10000}},
     {"linear", {.type = INK_ROPE_LINEAR, .head_dim = 64, .theta = 10000, .factor = 4}},
     {"dynamic", {.type = INK_ROPE_DYNAMIC, .head_dim = 64, .theta = 10000, .factor = 3, .original_length = 16}},
-    {"llama3", {.type = INK_ROPE_LLAMA3, .head_dim = 64, .theta = 500000, .factor = 32, .original_length = 8192,
-                .low_freq_factor = 1, .high_freq_factor = 4}},
-    {"yarn", {.type = INK_ROPE_YARN, .head_dim = 64, .theta = 1e6, .factor = 4, .original_length = 32768,
-              .beta_fast = 32, .beta_slow = 1}},
-    {"yarn_set", {.type = INK_ROPE_YARN, .head_dim = 64, .theta = 10000, .factor = 2, .original_length = 64,
-                  .beta_fast = 8, .beta_slow = 2, .attention_factor = 0.75}},
+    {"llama3",
+     {.type = INK_ROPE_LLAMA3,
+      .head_dim = 64,
+      .theta = 500000,
+      .factor = 32,
+      .original_length = 8192,
+      .low_freq_factor = 1,
+      .high_freq_factor = 4}},
+    {"yarn",
+     {.type = INK_ROPE_YARN,
+      .head_dim = 64,
+      .theta = 1e6,
+      .factor = 4,
+      .original_length = 32768,
+      .beta_fast = 32,
+      .beta_slow = 1}},
+    {"yarn_set",
+     {.type = INK_ROPE_YARN,
+      .head_dim = 64,
+      .theta = 10000,
+      .factor = 2,
+      .original_length = 64,
+      .beta_fast = 8,
+      .beta_slow = 2,
+      .attention_factor = 0.75}},
 };
 #define N_CASES (sizeof cases / sizeof cases[0])
 
@@ -74,8 +93,15 @@ static void llama3_frequencies_are_the_known_ones(void **unused)
 /* A rope of some type for heads of any size, with settings that put frequencies into every band. */
 static ink_rope any_rope(ink_rope_type type, size_t head_dim, double theta)
 {
-    return (ink_rope){.type = type, .head_dim = head_dim, .theta = theta, .factor = 2.5, .original_length = 300,
-                      .low_freq_factor = 0.5, .high_freq_factor = 12, .beta_fast = 20, .beta_slow = 0.25};
+    return (ink_rope){.type = type,
+                      .head_dim = head_dim,
+                      .theta = theta,
+                      .factor = 2.5,
+                      .original_length = 300,
+                      .low_freq_factor = 0.5,
+                      .high_freq_factor = 12,
+                      .beta_fast = 20,
+                      .beta_slow = 0.25};
 }
 
 /* One row at a position, against the oracle: each float is right to 2e-6 of the size of the head's numbers. */
@@ -171,8 +197,8 @@ static void rope_has_the_same_bits_everywhere(void **unused)
             float *here = test_unaligned(x, (size_t)N * STRIDE, i % 15 + 1, &block);
             for (size_t done = 0, count; done < N; done += count) {
                 count = done + 1 + 7 * i < N ? 1 + 7 * i : N - done;
-                assert_ok(other, ink_rope_forward(other, &rope, 50 + done, 400, HEADS, STRIDE, count,
-                                                  here + done * STRIDE));
+                assert_ok(other,
+                          ink_rope_forward(other, &rope, 50 + done, 400, HEADS, STRIDE, count, here + done * STRIDE));
             }
             test_assert_same_bits(here, expected, (size_t)N * STRIDE, ink_rope_type_name(rope.type));
             free(block);
@@ -246,8 +272,12 @@ static void impossible_ropes_are_refused(void **unused)
         {{.type = INK_ROPE_LINEAR, .head_dim = 8, .theta = 100, .factor = INFINITY}, "factor"},
         {{.type = INK_ROPE_DYNAMIC, .head_dim = 8, .theta = 100, .factor = 2}, "original length"},
         {{.type = INK_ROPE_DYNAMIC, .head_dim = 2, .theta = 100, .factor = 2, .original_length = 9}, "above 2"},
-        {llama3, "low_freq_factor"}, {llama3, "low_freq_factor"}, {yarn, "beta_slow"}, {yarn, "beta_slow"},
-        {yarn, "attention_factor"}, {yarn, "original length"},
+        {llama3, "low_freq_factor"},
+        {llama3, "low_freq_factor"},
+        {yarn, "beta_slow"},
+        {yarn, "beta_slow"},
+        {yarn, "attention_factor"},
+        {yarn, "original length"},
     };
     ink_context *ctx = test_context(1);
     float x[8] = {1, 2, 3, 4, 5, 6, 7, 8}, same[8];

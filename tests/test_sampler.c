@@ -245,12 +245,18 @@ static void test_options_are_checked(void **unused)
         ink_sampler_options options;
         const char *words;
     } bad[] = {
-        {{.temperature = -1}, "temperature"},     {{.temperature = NAN}, "temperature"},
-        {{.temperature = INFINITY}, "temperature"}, {{.temperature = 1e-39f}, "temperature"},
-        {{.top_p = -0.1f}, "top_p"},              {{.top_p = 1.001f}, "top_p"},
-        {{.top_p = NAN}, "top_p"},                {{.min_p = -0.1f}, "min_p"},
-        {{.min_p = 1.001f}, "min_p"},             {{.min_p = NAN}, "min_p"},
-        {{.repeat_penalty = -1}, "repeat_penalty"}, {{.repeat_penalty = NAN}, "repeat_penalty"},
+        {{.temperature = -1}, "temperature"},
+        {{.temperature = NAN}, "temperature"},
+        {{.temperature = INFINITY}, "temperature"},
+        {{.temperature = 1e-39f}, "temperature"},
+        {{.top_p = -0.1f}, "top_p"},
+        {{.top_p = 1.001f}, "top_p"},
+        {{.top_p = NAN}, "top_p"},
+        {{.min_p = -0.1f}, "min_p"},
+        {{.min_p = 1.001f}, "min_p"},
+        {{.min_p = NAN}, "min_p"},
+        {{.repeat_penalty = -1}, "repeat_penalty"},
+        {{.repeat_penalty = NAN}, "repeat_penalty"},
         {{.repeat_penalty = INFINITY}, "repeat_penalty"},
     };
     ink_context *ctx = test_context(1);

@@ -328,14 +328,10 @@ static void loading_reads_each_tensor_once(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_table_over_all_files),
-        cmocka_unit_test(the_index_may_be_short),
-        cmocka_unit_test(wrong_indices_are_refused),
-        cmocka_unit_test(a_tensor_in_two_files_is_refused),
-        cmocka_unit_test(a_file_that_changes_is_noticed),
-        cmocka_unit_test(many_files),
-        cmocka_unit_test(every_file_operation_fails_once),
-        cmocka_unit_test(every_allocation_fails_once),
+        cmocka_unit_test(one_table_over_all_files),        cmocka_unit_test(the_index_may_be_short),
+        cmocka_unit_test(wrong_indices_are_refused),       cmocka_unit_test(a_tensor_in_two_files_is_refused),
+        cmocka_unit_test(a_file_that_changes_is_noticed),  cmocka_unit_test(many_files),
+        cmocka_unit_test(every_file_operation_fails_once), cmocka_unit_test(every_allocation_fails_once),
         cmocka_unit_test(loading_reads_each_tensor_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

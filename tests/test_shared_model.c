@@ -18,7 +18,7 @@ typedef struct user {
     const fixture *f;
     const float *expected; /* [n_tokens, vocab_size] */
     size_t first_chunk;
-    unsigned n_threads;    /* workers of this thread's own */
+    unsigned n_threads; /* workers of this thread's own */
     size_t n_wrong;
 } user;
 

@@ -472,18 +472,10 @@ int main(void)
 #ifdef HAVE_GUARD_PAGES
         cmocka_unit_test(test_guard_page),
 #endif
-        cmocka_unit_test(test_size),
-        cmocka_unit_test(test_capacity),
-        cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_rewind),
-        cmocka_unit_test(test_copy),
-        cmocka_unit_test(test_copy_refused),
-        cmocka_unit_test(test_save),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_load_refused),
-        cmocka_unit_test(test_fingerprint),
-        cmocka_unit_test(test_window_tokens),
-        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_size),        cmocka_unit_test(test_capacity),      cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_rewind),      cmocka_unit_test(test_copy),          cmocka_unit_test(test_copy_refused),
+        cmocka_unit_test(test_save),        cmocka_unit_test(test_damage),        cmocka_unit_test(test_load_refused),
+        cmocka_unit_test(test_fingerprint), cmocka_unit_test(test_window_tokens), cmocka_unit_test(test_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

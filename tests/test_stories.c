@@ -72,18 +72,22 @@ static void the_text_determines_the_choices(void **state)
 /* Puts another value of the same kind where the story said what was said before. */
 static int change_answer(story *s, const story_recall *r)
 {
-    static const struct { story_kind kind; const char *is, *becomes; } swaps[] = {
-        {STORY_TEAM, "red", "blue"}, {STORY_TEAM, "blue", "red"}, {STORY_TEAM, "green", "red"},
-        {STORY_PET, "dog", "cat"}, {STORY_PET, "cat", "dog"}, {STORY_PET, "pig", "dog"}, {STORY_PET, "duck", "pig"},
-        {STORY_TIME, "day", "night"}, {STORY_TIME, "night", "day"}, {STORY_TIME, "sun", "moon"},
-        {STORY_TIME, "moon", "sun"}, {STORY_SWITCH, "on", "off"}, {STORY_SWITCH, "off", "on"},
-        {STORY_LAMP, "on", "off"}, {STORY_LAMP, "off", "on"}, {STORY_APPLES, "two", "three"},
-        {STORY_APPLES, "three", "two"}, {STORY_LEADER, "her", "his"}, {STORY_LEADER, "his", "her"}};
+    static const struct {
+        story_kind kind;
+        const char *is, *becomes;
+    } swaps[] = {{STORY_TEAM, "red", "blue"},    {STORY_TEAM, "blue", "red"},    {STORY_TEAM, "green", "red"},
+                 {STORY_PET, "dog", "cat"},      {STORY_PET, "cat", "dog"},      {STORY_PET, "pig", "dog"},
+                 {STORY_PET, "duck", "pig"},     {STORY_TIME, "day", "night"},   {STORY_TIME, "night", "day"},
+                 {STORY_TIME, "sun", "moon"},    {STORY_TIME, "moon", "sun"},    {STORY_SWITCH, "on", "off"},
+                 {STORY_SWITCH, "off", "on"},    {STORY_LAMP, "on", "off"},      {STORY_LAMP, "off", "on"},
+                 {STORY_APPLES, "two", "three"}, {STORY_APPLES, "three", "two"}, {STORY_LEADER, "her", "his"},
+                 {STORY_LEADER, "his", "her"}};
     size_t i;
 
     for (i = 0; i < sizeof(swaps) / sizeof(swaps[0]); i++) {
         const size_t old = strlen(swaps[i].is), new = strlen(swaps[i].becomes);
-        if (swaps[i].kind != r->kind || r->length != old || memcmp(s->text + r->at, swaps[i].is, old) != 0) continue;
+        if (swaps[i].kind != r->kind || r->length != old || memcmp(s->text + r->at, swaps[i].is, old) != 0)
+            continue;
         memmove(s->text + r->at + new, s->text + r->at + old, s->length - r->at - old + 1);
         memcpy(s->text + r->at, swaps[i].becomes, new);
         return 1;
@@ -103,7 +107,8 @@ static void an_altered_story_is_not_read(void **state)
         story_tell(&s, 77, index, &told);
         for (i = 0; i < told.n_recalls; i++) {
             story changed = told;
-            if (!change_answer(&changed, &told.recalls[i])) continue;
+            if (!change_answer(&changed, &told.recalls[i]))
+                continue;
             altered++;
             assert_int_equal(story_read(&s, changed.text, &read), 0);
             assert_in_range(read.length, told.recalls[i].at - 1, told.length);
@@ -145,7 +150,7 @@ static void bits_are_the_logarithm_of_the_probability(void **state)
         lamps += (unsigned)is_lamp;
         assert_true(fabs(told.bits - (is_lamp ? lamp + 2 : scene + log2(4. / 3))) < 1e-9);
     }
-    assert_in_range(lamps, 2500 - 175, 2500 + 175);     /* four standard deviations */
+    assert_in_range(lamps, 2500 - 175, 2500 + 175); /* four standard deviations */
 }
 
 static void answers_stand_where_they_are_said_to(void **state)
@@ -168,7 +173,7 @@ static void answers_stand_where_they_are_said_to(void **state)
             assert_true(r->at + r->length < told.length);
             assert_int_equal(told.text[r->at - 1], ' ');
             assert_true(strchr(" .", told.text[r->at + r->length]) != NULL);
-            if (r->kind == STORY_PLACE) {       /* the same words right after the same object */
+            if (r->kind == STORY_PLACE) { /* the same words right after the same object */
                 assert_memory_equal(told.text + r->at, r->value, r->length);
                 assert_memory_equal(told.text + r->said, r->value, r->length);
                 assert_memory_equal(told.text + r->at - 1 - strlen(r->key), r->key, strlen(r->key));
@@ -212,7 +217,7 @@ static void the_switch_is_pressed_unseen(void **state)
             many += r->changes >= 8;
         }
     }
-    assert_true(presses > 3 * looks / 2);       /* two looks have more than one press between them, and some many */
+    assert_true(presses > 3 * looks / 2); /* two looks have more than one press between them, and some many */
     assert_true(many > looks / 100);
 }
 
@@ -227,7 +232,8 @@ static void a_seed_means_the_same_text_everywhere(void **state)
     (void)state;
     for (index = 0; index < 1000; index++) {
         story_tell(&s, 1, index, &told);
-        for (i = 0; i < told.length; i++) hash = (hash ^ (unsigned char)told.text[i]) * UINT64_C(0x100000001b3);
+        for (i = 0; i < told.length; i++)
+            hash = (hash ^ (unsigned char)told.text[i]) * UINT64_C(0x100000001b3);
     }
     assert_true(hash == UINT64_C(0x4696d43392ff437f));
 }

@@ -47,8 +47,8 @@ static void test_lower_case(void **unused)
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "plain");
     for (unsigned flags = 0; flags <= INK_ENCODE_ADDED; flags += INK_ENCODE_ADDED) {
         assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, lower, sizeof lower - 1, flags, expected, 32, &n_expected));
-        assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, upper, sizeof upper - 1, flags | INK_ENCODE_LOWER, ids, 32,
-                                            &n));
+        assert_ok(ctx,
+                  ink_tokenizer_encode(ctx, tokenizer, upper, sizeof upper - 1, flags | INK_ENCODE_LOWER, ids, 32, &n));
         assert_int_equal(n, n_expected);
         assert_memory_equal(ids, expected, n * sizeof *ids);
     }

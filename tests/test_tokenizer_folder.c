@@ -14,8 +14,8 @@ static ink_result open_files(ink_context *ctx, const char *const (*files)[2], in
     ink_memory_file all[MAX_FILES];
     ink_memory_files folder = {all, 0};
     for (; folder.n_files < MAX_FILES && files[folder.n_files][0] != NULL; folder.n_files++)
-        all[folder.n_files] = (ink_memory_file){files[folder.n_files][0], files[folder.n_files][1],
-                                                strlen(files[folder.n_files][1])};
+        all[folder.n_files] =
+            (ink_memory_file){files[folder.n_files][0], files[folder.n_files][1], strlen(files[folder.n_files][1])};
     ink_source source = ink_source_memory(&folder);
     return ink_tokenizer_open_source(ctx, &source, tokenizer);
 }
@@ -170,18 +170,23 @@ static void test_refused_folders(void **unused)
         {{{"vocab.json", "{\"a\": 0}"}, {NULL, NULL}}, INK_ERROR_NOT_FOUND, "merges.txt"},
         {{{"vocab.json", "{\"a\" 0}"}, {"merges.txt", ""}, {NULL, NULL}}, INK_ERROR_CORRUPT, "vocab.json"},
         {{{"vocab.json", "[]"}, {"merges.txt", ""}, {NULL, NULL}}, INK_ERROR_MISMATCH, "vocab.json"},
-        {{{"vocab.json", "{\"a\": 0}"}, {"merges.txt", ""}, {NULL, NULL}}, INK_ERROR_UNSUPPORTED,
+        {{{"vocab.json", "{\"a\": 0}"}, {"merges.txt", ""}, {NULL, NULL}},
+         INK_ERROR_UNSUPPORTED,
          "no token for the byte 0"},
         {{{"vocab.txt", WORDS}, {"tokenizer_config.json", "{\"tokenizer_class\": \"XTokenizer\"}"}, {NULL, NULL}},
-         INK_ERROR_UNSUPPORTED, "'XTokenizer' is not supported"},
+         INK_ERROR_UNSUPPORTED,
+         "'XTokenizer' is not supported"},
         {{{"vocab.txt", WORDS}, {"tokenizer_config.json", "{\"tokenizer_class\": \"GPT2Tokenizer\"}"}, {NULL, NULL}},
-         INK_ERROR_UNSUPPORTED, "GPT2Tokenizer"},
+         INK_ERROR_UNSUPPORTED,
+         "GPT2Tokenizer"},
         {{{"vocab.txt", WORDS}, {"tokenizer_config.json", "{\"cls_token\": \"[X]\"}"}, {NULL, NULL}},
-         INK_ERROR_MISMATCH, "'[X]' is missing"},
+         INK_ERROR_MISMATCH,
+         "'[X]' is missing"},
         {{{"vocab.txt", WORDS},
           {"tokenizer_config.json", "{\"added_tokens_decoder\": {\"x\": {\"content\": \"y\"}}}"},
           {NULL, NULL}},
-         INK_ERROR_CORRUPT, "'x' is no id"},
+         INK_ERROR_CORRUPT,
+         "'x' is no id"},
         {{{"vocab.txt", "[PAD]\n[PAD]\n"}, {NULL, NULL}}, INK_ERROR_CORRUPT, "vocab.txt"},
         {{{"vocab.txt", "[PAD]\xFF\n"}, {NULL, NULL}}, INK_ERROR_CORRUPT, "vocab.txt"},
         {{{"vocab.txt", ""}, {NULL, NULL}}, INK_ERROR_MISMATCH, "[CLS]"},

@@ -80,11 +80,29 @@ static void test_stream_without_room(void **unused)
 
 /* After Kuhn's UTF-8 stress test: stray continuations, cut sequences, impossible bytes, overlong forms, surrogates,
    beyond 10FFFF; and NUL, which is text. */
-static const char *const malformed[] = {
-    "\x80", "\xBF\x80\x80", "a\xC3", "\xE2\x82", "\xF0\x9F\x98", "\xE2\x82 x\xF0\x9F", "\xFE", "\xFF\xFF", "\xC0\xAF",
-    "\xE0\x80\xAF", "\xF0\x80\x80\xAF", "\xF8\x88\x80\x80\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF",
-    "\xED\xA0\x80", "\xED\xBF\xBF", "\xED\xA0\xBD\xED\xB8\x80", "\xF4\x90\x80\x80", "\xFB\xBF\xBF\xBF\xBF",
-    " \xC3\xC3\xA9 'll\xA9", "\xEF\xBF\xBE\xEF\xBF\xBF", "<|endoftext|>\xE2<|endoftext|>\x82"};
+static const char *const malformed[] = {"\x80",
+                                        "\xBF\x80\x80",
+                                        "a\xC3",
+                                        "\xE2\x82",
+                                        "\xF0\x9F\x98",
+                                        "\xE2\x82 x\xF0\x9F",
+                                        "\xFE",
+                                        "\xFF\xFF",
+                                        "\xC0\xAF",
+                                        "\xE0\x80\xAF",
+                                        "\xF0\x80\x80\xAF",
+                                        "\xF8\x88\x80\x80\x80",
+                                        "\xC1\xBF",
+                                        "\xE0\x9F\xBF",
+                                        "\xF0\x8F\xBF\xBF",
+                                        "\xED\xA0\x80",
+                                        "\xED\xBF\xBF",
+                                        "\xED\xA0\xBD\xED\xB8\x80",
+                                        "\xF4\x90\x80\x80",
+                                        "\xFB\xBF\xBF\xBF\xBF",
+                                        " \xC3\xC3\xA9 'll\xA9",
+                                        "\xEF\xBF\xBE\xEF\xBF\xBF",
+                                        "<|endoftext|>\xE2<|endoftext|>\x82"};
 
 /* All bytes are kept: the tokens' bytes in a row are the text's. */
 static void test_malformed_is_kept(void **unused)
@@ -116,8 +134,14 @@ static void test_decode_replaces(void **unused)
     static const struct {
         const char *bytes;
         size_t n_replacements;
-    } cases[] = {{"\xC0\xAF", 2},           {"\xE0\x80\xAF", 3}, {"\xF0\x9F\x98", 1},     {"\xF0\x9F\x98\xE2\x82", 2},
-                 {"\xED\xA0\x80", 3},       {"\xF4\x91", 2},     {"\xE1\x80\xE2\xF0\x91", 3}, {"\xFF", 1},
+    } cases[] = {{"\xC0\xAF", 2},
+                 {"\xE0\x80\xAF", 3},
+                 {"\xF0\x9F\x98", 1},
+                 {"\xF0\x9F\x98\xE2\x82", 2},
+                 {"\xED\xA0\x80", 3},
+                 {"\xF4\x91", 2},
+                 {"\xE1\x80\xE2\xF0\x91", 3},
+                 {"\xFF", 1},
                  {"\xF1\x80\x80\xC2\xC3", 3}};
     ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "shuffled");
@@ -202,7 +226,10 @@ static void test_run_ends(void **unused)
     }
     assert_ok(ctx, ink_tokenizer_stream(ctx, tokenizer, &stream, letter, text, sizeof text, &size));
     assert_int_equal(size, 4);
-    assert_memory_equal(text, "\xE2\x82\xAC" "a", 4);
+    assert_memory_equal(text,
+                        "\xE2\x82\xAC"
+                        "a",
+                        4);
     stream.n_held = INK_STREAM_HELD + 1;
     assert_fails(ctx, ink_tokenizer_stream(ctx, tokenizer, &stream, letter, text, sizeof text, &size),
                  INK_ERROR_ARGUMENT, "zero-initialised");

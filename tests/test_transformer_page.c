@@ -8,7 +8,7 @@
 #include "whole.h"
 
 static char *arguments[] = {"transformer",
-                                  "Anna and Tom were in the garden. It was night. Anna looked around and sang."};
+                            "Anna and Tom were in the garden. It was night. Anna looked around and sang."};
 
 static void logits_are_the_models(void **state)
 {

@@ -105,9 +105,9 @@ static void test_properties(void **unused)
 static void test_lower(void **unused)
 {
     (void)unused;
-    static const uint32_t pairs[][2] = {{'A', 'a'},       {'z', 'z'},       {0xC9, 0xE9},     {0x130, 'i'},
-                                        {0x3A3, 0x3C3},   {0x3C2, 0x3C2},   {0x1E9E, 0xDF},   {0x212B, 0xE5},
-                                        {0x100, 0x101},   {0x101, 0x101},   {0x10400, 0x10428}, {0x13A0, 0xAB70},
+    static const uint32_t pairs[][2] = {{'A', 'a'},         {'z', 'z'},          {0xC9, 0xE9},       {0x130, 'i'},
+                                        {0x3A3, 0x3C3},     {0x3C2, 0x3C2},      {0x1E9E, 0xDF},     {0x212B, 0xE5},
+                                        {0x100, 0x101},     {0x101, 0x101},      {0x10400, 0x10428}, {0x13A0, 0xAB70},
                                         {0x10D50, 0x10D70}, {0x110041, 0x110041}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
         assert_int_equal(ink_unicode_lower(pairs[i][0]), pairs[i][1]);

@@ -49,8 +49,8 @@ static void any_seed_gives_the_same_verdicts(void **state)
     for (int seed = 1; seed <= 5; seed++) {
         char text[16];
         snprintf(text, sizeof text, "%d", seed);
-        char *json = output_of(run(COMPARE, "--json", "--stories", "100", "--seed", text, "--only",
-                                   "learned,memory,switch,position"));
+        char *json = output_of(
+            run(COMPARE, "--json", "--stories", "100", "--seed", text, "--only", "learned,memory,switch,position"));
         for (size_t i = 0; i < N; i++) {
             char *found = verdict_on(json, names[i]);
             if (first[i] == NULL)

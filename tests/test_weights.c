@@ -119,12 +119,11 @@ static void accept(bench *b, bytes file, size_t n_tensors)
 
 /* Out of order, an empty tensor and a scalar among them, metadata, padding; floats at odd addresses [31, 47, 50, 61,
    69, 70]. */
-static const char sample[] =
-    "{\"b\":{\"shape\":[2,3],\"dtype\":\"F32\",\"data_offsets\":[1,25]},"
-    "\"none\":{\"dtype\":\"F32\",\"shape\":[4,0],\"data_offsets\":[25,25]},"
-    "\"__metadata__\":{\"format\":\"pt\",\"\\u00e9\":\"\\n\"},"
-    "\"a\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]},"
-    "\"scalar\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[25,33]}}   ";
+static const char sample[] = "{\"b\":{\"shape\":[2,3],\"dtype\":\"F32\",\"data_offsets\":[1,25]},"
+                             "\"none\":{\"dtype\":\"F32\",\"shape\":[4,0],\"data_offsets\":[25,25]},"
+                             "\"__metadata__\":{\"format\":\"pt\",\"\\u00e9\":\"\\n\"},"
+                             "\"a\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]},"
+                             "\"scalar\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[25,33]}}   ";
 
 static void lists_what_is_in_a_file(void **state)
 {
@@ -172,11 +171,14 @@ static void accepts_what_is_legal(void **state)
     accept(b, make_file("{\"t\":{\"dtype\":\"F6_E2M3\",\"shape\":[4],\"data_offsets\":[0,3]}}", 3), 1);
     accept(b, make_file("{\"t\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4), 1);
     /* Empty tensors anywhere between others, at the beginning and at the end [70]. */
-    accept(b, make_file("{\"z\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[2,2]},"
-                        "\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
-                        "\"y\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},"
-                        "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[2,3]},"
-                        "\"x\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[3,3]}}", 3), 5);
+    accept(b,
+           make_file("{\"z\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[2,2]},"
+                     "\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
+                     "\"y\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},"
+                     "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[2,3]},"
+                     "\"x\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[3,3]}}",
+                     3),
+           5);
     /* Names that would be trouble in a message or as a path, but are only names [65]. */
     accept(b, make_file("{\"\\n%s%n\\u001b[31m../\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}", 1), 1);
     /* Every type of the format. */
@@ -201,7 +203,7 @@ static void lengths_are_checked(void **state)
     bench *b = *state;
     char padded[200] = {0};
     refuse_bytes(b, "", 0, "has at least 8 bytes, this one has 0"); /* [4] */
-    for (size_t size = 1; size < 8; size++)                          /* [5] */
+    for (size_t size = 1; size < 8; size++)                         /* [5] */
         refuse_bytes(b, "\2\0\0\0\0\0\0", size, "has at least 8 bytes");
     refuse_bytes(b, "\2\0\0\0\0\0\0\0", 8, "the header should have 2 bytes, the file ends after 0"); /* [6] */
     refuse_bytes(b, "\0\0\0\0\0\0\0\0", 8, "byte 8: expected a value, found the end");               /* [22] */
@@ -291,7 +293,7 @@ static const refusal corrupt[] = {
     {"{} x", 0, "byte 11: expected the end of the text"}, /* [32] */
     {"{}{}", 0, "byte 10: expected the end of the text"},
     {"{}", 1, "the tensors end at byte 10, but the file has 11 bytes"}, /* [34] */
-    {"{\"\xff\":1}", 0, "byte 10: a string must be valid UTF-8"},        /* [35] */
+    {"{\"\xff\":1}", 0, "byte 10: a string must be valid UTF-8"},       /* [35] */
     {"\xff\xfe{\0}\0", 0, "byte 8: expected a value"},
     {"{\"t\":[[[[1]]]]}", 0, "m.safetensors: t: expected an object, found an array"},
     /* members [36, 37] */
@@ -340,11 +342,11 @@ static const refusal corrupt[] = {
     {SHAPED("[0,281474976710655,281474976710655]"), 16, "overflows"},
     {SHAPED("[281474976710655,0,281474976710655]"), 16, "overflows"},
     {SHAPED("[281474976710655,281474976710655,0]"), 16, "overflows"},
-    {SHAPED("[2,2147483648,4294967296]"), 16, "overflows"},         /* 2^64, wraps to 0 */
-    {SHAPED("[4294967297,4294967296,1]"), 16, "overflows"},         /* wraps to 2^32 */
-    {SHAPED("[4,68719476736,67108864]"), 16, "overflows"},          /* 2^64 */
-    {SHAPED("[1048576,1048576,1048576]"), 16, "overflows"},         /* 2^60 elements fit, their bits do not */
-    {SHAPED("[4611686018427387904]"), 16, "expected an integer"},   /* 2^62 */
+    {SHAPED("[2,2147483648,4294967296]"), 16, "overflows"},       /* 2^64, wraps to 0 */
+    {SHAPED("[4294967297,4294967296,1]"), 16, "overflows"},       /* wraps to 2^32 */
+    {SHAPED("[4,68719476736,67108864]"), 16, "overflows"},        /* 2^64 */
+    {SHAPED("[1048576,1048576,1048576]"), 16, "overflows"},       /* 2^60 elements fit, their bits do not */
+    {SHAPED("[4611686018427387904]"), 16, "expected an integer"}, /* 2^62 */
     {ONE("\"dtype\":\"I32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]"), 0, "overflows"},
     {ONE("\"dtype\":\"F64\",\"shape\":[536870912,4294967296],\"data_offsets\":[0,0]"), 0, "overflows"},
     /* data_offsets [53, 54, 60] */
@@ -569,8 +571,9 @@ static void reads_all_float_types_as_f32(void **state)
     for (size_t t = 0; t < 4; t++) {
         char header[300];
         size_t width = types[t].width, length;
-        sprintf(header, "{\"pad\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-                        "\"w\":{\"dtype\":\"%s\",\"shape\":[90,100],\"data_offsets\":[1,%zu]}}",
+        sprintf(header,
+                "{\"pad\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+                "\"w\":{\"dtype\":\"%s\",\"shape\":[90,100],\"data_offsets\":[1,%zu]}}",
                 types[t].name, 1 + n * width);
         length = strlen(header);
         bytes file = make_file(header, 1 + n * width);
@@ -601,7 +604,10 @@ static void reads_all_float_types_as_f32(void **state)
 static void f64_is_rounded(void **state)
 {
     static const uint64_t stored[] = {
-        0x3fb999999999999au, 0x7e37e43c8800759cu, 0x7ff0000000000000u, 0x8000000000000000u,
+        0x3fb999999999999au,
+        0x7e37e43c8800759cu,
+        0x7ff0000000000000u,
+        0x8000000000000000u,
     };
     bench *b = *state;
     bytes file = make_file("{\"w\":{\"dtype\":\"F64\",\"shape\":[4],\"data_offsets\":[0,32]}}", 32);
@@ -628,7 +634,8 @@ static void reads_bytes_as_numbers(void **state)
                            "\"h\":{\"dtype\":\"U16\",\"shape\":[2],\"data_offsets\":[20,24]},"
                            "\"u\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[24,27]},"
                            "\"l\":{\"dtype\":\"U64\",\"shape\":[1],\"data_offsets\":[27,35]},"
-                           "\"z\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[35,35]}}", 35);
+                           "\"z\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[35,35]}}",
+                           35);
     ink_weights *weights;
     uint32_t words[3];
     uint16_t halves[2];

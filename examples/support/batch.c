@@ -79,10 +79,7 @@ static void *room_for(void *items, size_t n, size_t more, size_t size, size_t *r
     return grown;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
+static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 /* The text as the folder wants it: with its prompt, without white space around it. */
 static bool take_bytes(batch *b, const char *text, size_t size)
@@ -154,7 +151,8 @@ bool batch_flush(batch *b)
     double begin = console_seconds();
 
     for (size_t i = 0; i < b->n_waiting; i++)
-        texts[i] = (ink_text){.tokens = b->tokens + b->waiting[i].tokens, .n_tokens = b->waiting[i].n_tokens,
+        texts[i] = (ink_text){.tokens = b->tokens + b->waiting[i].tokens,
+                              .n_tokens = b->waiting[i].n_tokens,
                               .output = b->rows + i * b->width};
     if (b->n_waiting > 0 && !ok(b, ink_model_encode(b->lm->ctx, b->lm->model, b->encoding, texts, b->n_waiting)))
         return false;

@@ -57,9 +57,18 @@ static void measure_sequence(const bench *b, cell_job *job, const char *name, si
     bench_times times = bench_measure(b, &(bench_work){run_sequence, job, NULL, bytes});
     double step = times.seconds / N_STEPS;
     double least = flops / times.multiply_adds + (double)bytes / times.reads;
-    bench_report(b, &(bench_line){.name = name, .kernel = b->kernel, .type = "F32", .m = N_STEPS, .n = h, .k = h,
-                                  .threads = b->n_threads, .seconds = step, .spread = times.spread,
-                                  .rate = 1e-3 / step, .unit = "k/s", .share = least / step,
+    bench_report(b, &(bench_line){.name = name,
+                                  .kernel = b->kernel,
+                                  .type = "F32",
+                                  .m = N_STEPS,
+                                  .n = h,
+                                  .k = h,
+                                  .threads = b->n_threads,
+                                  .seconds = step,
+                                  .spread = times.spread,
+                                  .rate = 1e-3 / step,
+                                  .unit = "k/s",
+                                  .share = least / step,
                                   .ceiling = "fma+read"});
 }
 
@@ -67,10 +76,19 @@ static void measure_step(const bench *b, cell_job *job, const char *name, size_t
 {
     size_t bytes = 2 * gates * h * h * sizeof(float);
     bench_times times = bench_measure(b, &(bench_work){run_step, job, NULL, bytes});
-    bench_report(b, &(bench_line){.name = name, .kernel = b->kernel, .type = "F32", .m = 1, .n = h, .k = h,
-                                  .threads = b->n_threads, .seconds = times.seconds, .spread = times.spread,
-                                  .rate = 1e-3 / times.seconds, .unit = "k/s",
-                                  .share = (double)bytes / times.reads / times.seconds, .ceiling = "read"});
+    bench_report(b, &(bench_line){.name = name,
+                                  .kernel = b->kernel,
+                                  .type = "F32",
+                                  .m = 1,
+                                  .n = h,
+                                  .k = h,
+                                  .threads = b->n_threads,
+                                  .seconds = times.seconds,
+                                  .spread = times.spread,
+                                  .rate = 1e-3 / times.seconds,
+                                  .unit = "k/s",
+                                  .share = (double)bytes / times.reads / times.seconds,
+                                  .ceiling = "read"});
 }
 
 bool bench_cells(bench *b)

@@ -21,14 +21,10 @@ static void add_layer(bench_file *file, size_t layer, size_t hidden)
     const struct {
         const char *name;
         size_t rows, columns;
-    } modules[] = {{"attention.self.query", hidden, hidden},
-                   {"attention.self.key", hidden, hidden},
-                   {"attention.self.value", hidden, hidden},
-                   {"attention.output.dense", hidden, hidden},
-                   {"attention.output.LayerNorm", hidden, 0},
-                   {"intermediate.dense", 4 * hidden, hidden},
-                   {"output.dense", hidden, 4 * hidden},
-                   {"output.LayerNorm", hidden, 0}};
+    } modules[] = {{"attention.self.query", hidden, hidden},  {"attention.self.key", hidden, hidden},
+                   {"attention.self.value", hidden, hidden},  {"attention.output.dense", hidden, hidden},
+                   {"attention.output.LayerNorm", hidden, 0}, {"intermediate.dense", 4 * hidden, hidden},
+                   {"output.dense", hidden, 4 * hidden},      {"output.LayerNorm", hidden, 0}};
     char name[96];
     for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
         snprintf(name, sizeof name, "encoder.layer.%zu.%s.weight", layer, modules[i].name);
@@ -68,9 +64,15 @@ static void measure(const bench *b, encoder_job *job, const encoder_shape *shape
     double hidden = (double)shape->hidden;
     double flops = (double)shape->n_layers * N_TOKENS * (2.0 * 12 * hidden * hidden + 4.0 * hidden * N_TOKENS);
     bench_times times = bench_measure(b, &(bench_work){.run = encode, .job = job});
-    bench_report(b, &(bench_line){.name = shape->name, .kernel = b->kernel, .type = "F32", .m = N_TOKENS,
-                                  .threads = b->n_threads, .seconds = times.seconds, .spread = times.spread,
-                                  .rate = N_TOKENS / times.seconds, .unit = "tokens/s",
+    bench_report(b, &(bench_line){.name = shape->name,
+                                  .kernel = b->kernel,
+                                  .type = "F32",
+                                  .m = N_TOKENS,
+                                  .threads = b->n_threads,
+                                  .seconds = times.seconds,
+                                  .spread = times.spread,
+                                  .rate = N_TOKENS / times.seconds,
+                                  .unit = "tokens/s",
                                   .share = flops / times.seconds / times.multiply_adds / b->n_threads,
                                   .ceiling = "fma"});
 }
@@ -101,10 +103,14 @@ static bool open_and_measure(const bench *b, const bench_file *file, const encod
 bool bench_encoders(bench *b)
 {
     static const encoder_shape shapes[] = {
-        {.name = "minilm encoder", .n_layers = 6, .hidden = 384,
+        {.name = "minilm encoder",
+         .n_layers = 6,
+         .hidden = 384,
          .config = "{\"model_type\":\"bert\",\"vocab_size\":128,\"max_position_embeddings\":128,\"hidden_size\":384,"
                    "\"num_hidden_layers\":6,\"num_attention_heads\":12,\"intermediate_size\":1536}"},
-        {.name = "bert encoder", .n_layers = 12, .hidden = 768,
+        {.name = "bert encoder",
+         .n_layers = 12,
+         .hidden = 768,
          .config = "{\"model_type\":\"bert\",\"vocab_size\":128,\"max_position_embeddings\":128,\"hidden_size\":768,"
                    "\"num_hidden_layers\":12,\"num_attention_heads\":12,\"intermediate_size\":3072}"}};
     bench_file file;

@@ -61,8 +61,7 @@ bool bench_file_finish(bench_file *file)
 
     file->entries[0] = (ink_memory_file){.name = BENCH_FILE_WEIGHTS, .data = file->bytes, .size = file->size};
     if (file->config != NULL)
-        file->entries[1] =
-            (ink_memory_file){.name = "config.json", .data = file->config, .size = strlen(file->config)};
+        file->entries[1] = (ink_memory_file){.name = "config.json", .data = file->config, .size = strlen(file->config)};
     file->files = (ink_memory_files){.files = file->entries, .n_files = file->config != NULL ? 2 : 1};
     file->source = ink_source_memory(&file->files);
     return true;

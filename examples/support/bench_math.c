@@ -62,9 +62,14 @@ bool bench_math(bench *b)
         if (!bench_wants(b, "math", functions[i].name))
             continue;
         bench_times times = bench_measure(b, &(bench_work){.run = functions[i].run, .job = &job});
-        bench_report(b, &(bench_line){.name = functions[i].name, .kernel = b->kernel, .n = N, .threads = 1,
-                                      .seconds = times.seconds, .spread = times.spread,
-                                      .rate = times.clock * times.seconds / N, .unit = "cycles"});
+        bench_report(b, &(bench_line){.name = functions[i].name,
+                                      .kernel = b->kernel,
+                                      .n = N,
+                                      .threads = 1,
+                                      .seconds = times.seconds,
+                                      .spread = times.spread,
+                                      .rate = times.clock * times.seconds / N,
+                                      .unit = "cycles"});
     }
     return true;
 }

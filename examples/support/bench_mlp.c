@@ -55,10 +55,17 @@ static void measure(const bench *b, mlp_job *job)
     double floor = weights * sizeof(float) / times.reads;
     if (job->m > 1)
         floor = 2 * weights * (double)job->m / times.multiply_adds;
-    bench_report(b, &(bench_line){.name = "mlp 784-256-128-10", .kernel = b->kernel, .type = "F32", .m = job->m,
-                                  .threads = b->n_threads, .seconds = times.seconds, .spread = times.spread,
-                                  .rate = 1e-3 * (double)job->m / times.seconds, .unit = "k rows/s",
-                                  .share = floor / times.seconds, .ceiling = job->m > 1 ? "fma" : "read"});
+    bench_report(b, &(bench_line){.name = "mlp 784-256-128-10",
+                                  .kernel = b->kernel,
+                                  .type = "F32",
+                                  .m = job->m,
+                                  .threads = b->n_threads,
+                                  .seconds = times.seconds,
+                                  .spread = times.spread,
+                                  .rate = 1e-3 * (double)job->m / times.seconds,
+                                  .unit = "k rows/s",
+                                  .share = floor / times.seconds,
+                                  .ceiling = job->m > 1 ? "fma" : "read"});
 }
 
 bool bench_mlp(bench *b)

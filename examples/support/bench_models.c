@@ -23,8 +23,8 @@ typedef struct model_job {
 static void run_prompt(void *job)
 {
     const model_job *m = job;
-    const ink_item item = {.state = m->state, .tokens = m->tokens, .n_tokens = N_PROMPT, .logits = m->logits,
-                           .n_logits = N_PROMPT};
+    const ink_item item = {
+        .state = m->state, .tokens = m->tokens, .n_tokens = N_PROMPT, .logits = m->logits, .n_logits = N_PROMPT};
     ink_state_reset(m->state);
     (void)ink_model_forward_list(m->ctx, m->model, &item, 1);
 }
@@ -42,9 +42,16 @@ static void measure_prompt(const bench *b, model_job *job, const char *name)
     double flops = 2.0 * (double)ink_model_get_info(job->model)->n_parameters;
     bench_times times = bench_measure(b, &(bench_work){run_prompt, job, NULL, 0});
     double token = times.seconds / N_PROMPT;
-    bench_report(b, &(bench_line){.name = name, .kernel = b->kernel, .m = N_PROMPT, .threads = b->n_threads,
-                                  .seconds = token, .spread = times.spread, .rate = 1 / token, .unit = "tokens/s",
-                                  .share = flops / (times.multiply_adds * b->n_threads) / token, .ceiling = "fma"});
+    bench_report(b, &(bench_line){.name = name,
+                                  .kernel = b->kernel,
+                                  .m = N_PROMPT,
+                                  .threads = b->n_threads,
+                                  .seconds = token,
+                                  .spread = times.spread,
+                                  .rate = 1 / token,
+                                  .unit = "tokens/s",
+                                  .share = flops / (times.multiply_adds * b->n_threads) / token,
+                                  .ceiling = "fma"});
 }
 
 static void measure_token(const bench *b, model_job *job, const char *name)
@@ -52,9 +59,16 @@ static void measure_token(const bench *b, model_job *job, const char *name)
     size_t bytes = (size_t)ink_model_get_info(job->model)->n_bytes;
     bench_times times = bench_measure(b, &(bench_work){run_tokens, job, NULL, bytes});
     double token = times.seconds / N_TOKENS;
-    bench_report(b, &(bench_line){.name = name, .kernel = b->kernel, .m = 1, .threads = b->n_threads,
-                                  .seconds = token, .spread = times.spread, .rate = 1 / token, .unit = "tokens/s",
-                                  .share = (double)bytes / times.reads / token, .ceiling = "read"});
+    bench_report(b, &(bench_line){.name = name,
+                                  .kernel = b->kernel,
+                                  .m = 1,
+                                  .threads = b->n_threads,
+                                  .seconds = token,
+                                  .spread = times.spread,
+                                  .rate = 1 / token,
+                                  .unit = "tokens/s",
+                                  .share = (double)bytes / times.reads / token,
+                                  .ceiling = "read"});
 }
 
 static void measure_model(const bench *b, model_job *job, const char *model)

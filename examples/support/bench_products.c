@@ -16,10 +16,7 @@
 
 /* ---- the machine ------------------------------------------------------------------------------------------------- */
 
-static void nothing(void *job)
-{
-    (void)job;
-}
+static void nothing(void *job) { (void)job; }
 
 static void report_machine(const bench *b, const char *name, double rate, const char *unit)
 {
@@ -171,10 +168,19 @@ static double measure_product(const bench *b, product_job *job, size_t shape, in
     bench_times times = bench_measure(b, &(bench_work){multiply, job, NULL, by_reading ? bytes : 0});
     double rate = (by_reading ? (double)bytes : flops) / times.seconds;
     double ceiling = by_reading ? times.reads : times.multiply_adds * b->n_threads;
-    bench_report(b, &(bench_line){.name = "product", .kernel = b->kernel, .type = ink_type_name(type), .m = job->m,
-                                  .n = n, .k = k, .threads = b->n_threads, .seconds = times.seconds,
-                                  .spread = times.spread, .rate = rate / 1e9, .unit = by_reading ? "GB/s" : "GFLOP/s",
-                                  .share = rate / ceiling, .ceiling = by_reading ? "read" : "fma"});
+    bench_report(b, &(bench_line){.name = "product",
+                                  .kernel = b->kernel,
+                                  .type = ink_type_name(type),
+                                  .m = job->m,
+                                  .n = n,
+                                  .k = k,
+                                  .threads = b->n_threads,
+                                  .seconds = times.seconds,
+                                  .spread = times.spread,
+                                  .rate = rate / 1e9,
+                                  .unit = by_reading ? "GB/s" : "GFLOP/s",
+                                  .share = rate / ceiling,
+                                  .ceiling = by_reading ? "read" : "fma"});
     return times.seconds;
 }
 
@@ -217,10 +223,19 @@ static void measure_pair(const bench *b, product_job *two, product_job *one, siz
     size_t n = shapes[shape].n, k = shapes[shape].k;
     bench_times times = bench_measure(b, &(bench_work){multiply, two, one, 0});
     double flops = 2.0 * (double)two->m * (double)n * (double)k;
-    bench_report(b, &(bench_line){.name = "threads", .kernel = b->kernel, .type = "F32", .m = two->m, .n = n, .k = k,
-                                  .threads = 2, .seconds = times.seconds, .spread = times.spread,
-                                  .rate = flops / times.seconds / 1e9, .unit = "GFLOP/s",
-                                  .share = times.rival / times.seconds / 2, .ceiling = "2 x one thread"});
+    bench_report(b, &(bench_line){.name = "threads",
+                                  .kernel = b->kernel,
+                                  .type = "F32",
+                                  .m = two->m,
+                                  .n = n,
+                                  .k = k,
+                                  .threads = 2,
+                                  .seconds = times.seconds,
+                                  .spread = times.spread,
+                                  .rate = flops / times.seconds / 1e9,
+                                  .unit = "GFLOP/s",
+                                  .share = times.rival / times.seconds / 2,
+                                  .ceiling = "2 x one thread"});
 }
 
 /* The same work with two threads and with one: half is what two must not fall below, however small the work. */
@@ -288,10 +303,16 @@ static void measure_busy(const bench *b, product_job *job, unsigned n_threads)
     size_t n = time_products(b, job, seconds);
     atomic_store(&stop, true);
     thrd_join(busy, NULL);
-    bench_report(b, &(bench_line){.name = n_threads == 1 ? "busy, 1 thread" : "busy, 2 threads", .kernel = b->kernel,
-                                  .type = "F32", .m = job->m, .n = shapes[BUSY_SHAPE].n, .k = shapes[BUSY_SHAPE].k,
-                                  .threads = n_threads, .seconds = seconds[n / 2],
-                                  .rate = 1e6 * seconds[n * 99 / 100], .unit = "us 99 %"});
+    bench_report(b, &(bench_line){.name = n_threads == 1 ? "busy, 1 thread" : "busy, 2 threads",
+                                  .kernel = b->kernel,
+                                  .type = "F32",
+                                  .m = job->m,
+                                  .n = shapes[BUSY_SHAPE].n,
+                                  .k = shapes[BUSY_SHAPE].k,
+                                  .threads = n_threads,
+                                  .seconds = seconds[n / 2],
+                                  .rate = 1e6 * seconds[n * 99 / 100],
+                                  .unit = "us 99 %"});
 }
 
 static bool measure_both_busy(const bench *b, const product_data *d)

@@ -107,9 +107,16 @@ static bool measure_open(const bench *b, const bench_file *file)
     if (fine) {
         bench_times times = bench_measure(b, &(bench_work){.run = open_and_free, .job = &job});
         double rate = (double)file->size / times.seconds;
-        bench_report(b, &(bench_line){.name = "gpt2 open", .kernel = b->kernel, .type = "F32", .threads = 2,
-                                      .seconds = times.seconds, .spread = times.spread, .rate = rate / 1e9,
-                                      .unit = "GB/s", .share = rate / best_copy(b), .ceiling = "copy"});
+        bench_report(b, &(bench_line){.name = "gpt2 open",
+                                      .kernel = b->kernel,
+                                      .type = "F32",
+                                      .threads = 2,
+                                      .seconds = times.seconds,
+                                      .spread = times.spread,
+                                      .rate = rate / 1e9,
+                                      .unit = "GB/s",
+                                      .share = rate / best_copy(b),
+                                      .ceiling = "copy"});
     }
     ink_context_free(job.ctx);
     for (size_t i = 0; i < file->files.n_files; i++) {
@@ -146,8 +153,11 @@ static void forward(void *job)
     ink_item items[N_LIST];
     for (size_t i = 0; i < j->n_states; i++) {
         (void)ink_state_rewind(j->ctx, j->states[i], j->before);
-        items[i] = (ink_item){.state = j->states[i], .tokens = j->tokens, .n_tokens = j->n_tokens,
-                              .logits = j->logits + i * VOCAB_SIZE, .n_logits = 1};
+        items[i] = (ink_item){.state = j->states[i],
+                              .tokens = j->tokens,
+                              .n_tokens = j->n_tokens,
+                              .logits = j->logits + i * VOCAB_SIZE,
+                              .n_logits = 1};
     }
     (void)ink_model_forward_list(j->ctx, j->model, items, j->n_states);
 }
@@ -185,12 +195,19 @@ static bool measure_prompt(const bench *b, shape_job *job, const char *name, siz
     bool fine = make_states(job, 1, 0, n);
     if (fine) {
         bench_times times = bench_measure(b, &(bench_work){forward, job, NULL, BENCH_MEMORY});
-        double least = flops / (times.multiply_adds * b->n_threads) +
-                       (double)HIDDEN * VOCAB_SIZE * sizeof(float) / times.reads;
-        bench_report(b, &(bench_line){.name = name, .kernel = b->kernel, .type = "F32", .m = n,
-                                      .threads = b->n_threads, .seconds = times.seconds, .spread = times.spread,
-                                      .rate = tokens / times.seconds, .unit = "tokens/s",
-                                      .share = least / times.seconds, .ceiling = "fma+read"});
+        double least =
+            flops / (times.multiply_adds * b->n_threads) + (double)HIDDEN * VOCAB_SIZE * sizeof(float) / times.reads;
+        bench_report(b, &(bench_line){.name = name,
+                                      .kernel = b->kernel,
+                                      .type = "F32",
+                                      .m = n,
+                                      .threads = b->n_threads,
+                                      .seconds = times.seconds,
+                                      .spread = times.spread,
+                                      .rate = tokens / times.seconds,
+                                      .unit = "tokens/s",
+                                      .share = least / times.seconds,
+                                      .ceiling = "fma+read"});
     }
     free_states(job);
     return fine;
@@ -205,10 +222,17 @@ static bool measure_token(const bench *b, shape_job *job, const char *type)
     bool fine = make_states(job, 1, BEFORE, 1);
     if (fine) {
         bench_times times = bench_measure(b, &(bench_work){forward, job, NULL, (size_t)bytes});
-        bench_report(b, &(bench_line){.name = "gpt2 token", .kernel = b->kernel, .type = type, .m = 1,
-                                      .threads = b->n_threads, .seconds = times.seconds, .spread = times.spread,
-                                      .rate = 1 / times.seconds, .unit = "tokens/s",
-                                      .share = bytes / times.reads / times.seconds, .ceiling = "read"});
+        bench_report(b, &(bench_line){.name = "gpt2 token",
+                                      .kernel = b->kernel,
+                                      .type = type,
+                                      .m = 1,
+                                      .threads = b->n_threads,
+                                      .seconds = times.seconds,
+                                      .spread = times.spread,
+                                      .rate = 1 / times.seconds,
+                                      .unit = "tokens/s",
+                                      .share = bytes / times.reads / times.seconds,
+                                      .ceiling = "read"});
     }
     free_states(job);
     return fine;
@@ -220,10 +244,17 @@ static bool measure_list(const bench *b, shape_job *job)
     bool fine = make_states(&one, 1, BEFORE, 1) && make_states(job, N_LIST, BEFORE, 1);
     if (fine) {
         bench_times times = bench_measure(b, &(bench_work){.run = forward, .job = job, .rival = &one});
-        bench_report(b, &(bench_line){.name = "gpt2 8 tokens", .kernel = b->kernel, .type = "F32", .m = N_LIST,
-                                      .threads = b->n_threads, .seconds = times.seconds, .spread = times.spread,
-                                      .rate = N_LIST / times.seconds, .unit = "tokens/s",
-                                      .share = times.rival / times.seconds, .ceiling = "one token"});
+        bench_report(b, &(bench_line){.name = "gpt2 8 tokens",
+                                      .kernel = b->kernel,
+                                      .type = "F32",
+                                      .m = N_LIST,
+                                      .threads = b->n_threads,
+                                      .seconds = times.seconds,
+                                      .spread = times.spread,
+                                      .rate = N_LIST / times.seconds,
+                                      .unit = "tokens/s",
+                                      .share = times.rival / times.seconds,
+                                      .ceiling = "one token"});
     }
     free_states(&one);
     free_states(job);

@@ -33,10 +33,7 @@ double *chart_line(chart *c, const char *name, char mark, chart_style style)
     return line->y;
 }
 
-static bool shows(const chart *c, double y)
-{
-    return isfinite(y) && (!c->log_y || y > 0);
-}
+static bool shows(const chart *c, double y) { return isfinite(y) && (!c->log_y || y > 0); }
 
 /* The least and the largest number that can be shown. */
 static void find_range(const chart *c, double *low, double *high)

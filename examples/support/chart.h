@@ -39,9 +39,9 @@ typedef struct chart_series {
 typedef struct chart {
     const char *name; /* a word: of its file, and in JSON */
     const char *title, *x_label, *y_label;
-    bool log_y; /* zeros and what is below cannot be shown then, and are left out of the picture */
-    bool apart; /* places on the x axis have no order: no lines between them */
-    bool table; /* numbers that share no axis: no picture, and `title` is all it says */
+    bool log_y;       /* zeros and what is below cannot be shown then, and are left out of the picture */
+    bool apart;       /* places on the x axis have no order: no lines between them */
+    bool table;       /* numbers that share no axis: no picture, and `title` is all it says */
     double low, high; /* of the y axis; both 0: what the numbers need */
     int decimals;     /* in the table below the terminal's picture */
     size_t n_x, n_lines;

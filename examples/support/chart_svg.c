@@ -10,7 +10,7 @@
 enum { WIDTH = 720, HEIGHT = 400, LEFT = 88, RIGHT = 600, TOP = 56, BOTTOM = 336, MARK = 5 };
 
 static const char *const colours[CHART_N_STYLES] = {
-    [CHART_MLP] = "#e69f00", [CHART_RNN] = "#d55e00",  [CHART_GRU] = "#009e73",
+    [CHART_MLP] = "#e69f00",  [CHART_RNN] = "#d55e00", [CHART_GRU] = "#009e73",
     [CHART_LSTM] = "#56b4e9", [CHART_GPT] = "#0000a0", [CHART_REFERENCE] = "#707070",
 };
 
@@ -18,11 +18,21 @@ void chart_write_escaped(const char *text, FILE *file)
 {
     for (; *text != '\0'; text++)
         switch (*text) {
-        case '&': fputs("&amp;", file); break;
-        case '<': fputs("&lt;", file); break;
-        case '>': fputs("&gt;", file); break;
-        case '"': fputs("&quot;", file); break;
-        default: fputc((unsigned char)*text < ' ' ? '?' : *text, file); break;
+        case '&':
+            fputs("&amp;", file);
+            break;
+        case '<':
+            fputs("&lt;", file);
+            break;
+        case '>':
+            fputs("&gt;", file);
+            break;
+        case '"':
+            fputs("&quot;", file);
+            break;
+        default:
+            fputc((unsigned char)*text < ' ' ? '?' : *text, file);
+            break;
         }
 }
 
@@ -33,15 +43,9 @@ static void write_text(FILE *file, double x, double y, const char *more, const c
     fputs("</text>\n", file);
 }
 
-static double x_of(const chart *c, size_t j)
-{
-    return LEFT + (RIGHT - LEFT) * ((double)j + 0.5) / (double)c->n_x;
-}
+static double x_of(const chart *c, size_t j) { return LEFT + (RIGHT - LEFT) * ((double)j + 0.5) / (double)c->n_x; }
 
-static double y_of(double height)
-{
-    return BOTTOM - (BOTTOM - TOP) * height;
-}
+static double y_of(double height) { return BOTTOM - (BOTTOM - TOP) * height; }
 
 static void write_axes(const chart *c, const chart_axis *axis, FILE *file)
 {
@@ -143,9 +147,10 @@ void chart_write_svg(const chart *c, FILE *file)
 {
     chart_axis axis = chart_y_axis(c);
 
-    fprintf(file, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
-            "font-family=\"sans-serif\" font-size=\"13\" fill=\"#222222\" role=\"img\">\n<title>", WIDTH, HEIGHT, WIDTH,
-            HEIGHT);
+    fprintf(file,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
+            "font-family=\"sans-serif\" font-size=\"13\" fill=\"#222222\" role=\"img\">\n<title>",
+            WIDTH, HEIGHT, WIDTH, HEIGHT);
     chart_write_escaped(c->title, file);
     fprintf(file, "</title>\n<rect width=\"%d\" height=\"%d\" rx=\"8\" fill=\"#ffffff\"/>\n", WIDTH, HEIGHT);
     write_text(file, LEFT, 30, "font-size=\"16\" font-weight=\"bold\"", c->title);

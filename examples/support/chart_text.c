@@ -24,10 +24,7 @@ typedef struct picture {
     int left;     /* columns before the first */
 } picture;
 
-static size_t row_of(double height)
-{
-    return (size_t)((1 - height) * (ROWS - 1) + 0.5);
-}
+static size_t row_of(double height) { return (size_t)((1 - height) * (ROWS - 1) + 0.5); }
 
 static void put_marks(const chart *c, const chart_axis *axis, picture *p, bool references)
 {

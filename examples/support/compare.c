@@ -187,15 +187,9 @@ kept kept_of(const stats_share *right, double chance)
     return (kept){k.at, k.low, k.high, 100 * fmax(k.at, 0)};
 }
 
-bool kept_well(const kept *k)
-{
-    return k->low > 0.5;
-}
+bool kept_well(const kept *k) { return k->low > 0.5; }
 
-bool kept_little(const kept *k)
-{
-    return k->at < 0.2;
-}
+bool kept_little(const kept *k) { return k->at < 0.2; }
 
 /* ---- distances ------------------------------------------------------------------------------------------------- */
 

@@ -33,8 +33,8 @@ typedef struct comparison {
     char folders[N_FAMILIES][BUNDLED_ROOM];
     language_model models[N_FAMILIES];
     reader readers[N_FAMILIES];
-    tale *tales;                   /* [n_stories]: fresh ones, of the kind the models learned from */
-    guess *guesses[N_FAMILIES];    /* tale i, token t at [i * READER_TOKENS + t - 1] */
+    tale *tales;                /* [n_stories]: fresh ones, of the kind the models learned from */
+    guess *guesses[N_FAMILIES]; /* tale i, token t at [i * READER_TOKENS + t - 1] */
 } comparison;
 
 /* Opens the models in the box, tells the stories, and lets every model read them. comparison_close() is due also after
@@ -110,7 +110,7 @@ void distance_axis(chart *c);
 
 /* A section. `measure` is false, with the sentence said, if something failed. */
 typedef struct section {
-    const char *name;  /* a word, for --only */
+    const char *name; /* a word, for --only */
     const char *title;
     const char *claim;
     bool timed; /* measures time: other numbers on every run */

@@ -11,7 +11,7 @@
 #include "console.h"
 
 enum { N_CONTEXTS = 9, LAST = N_CONTEXTS - 1, FEW = 2 }; /* contexts 2^0 .. 2^8 tokens */
-enum { LATE = 160, STRIDE = 16 };                         /* places from token LATE on, every STRIDE-th */
+enum { LATE = 160, STRIDE = 16 };                        /* places from token LATE on, every STRIDE-th */
 
 #define GAIN 0.02
 
@@ -110,8 +110,10 @@ static void find_scale(const contexts *x, double *low, double *high)
 
 static void draw(const contexts *x, finding *f)
 {
-    chart *c = finding_chart(f, &(chart){.name = "context", .title = "What more context is worth",
-                                         .x_label = "tokens of context given", .y_label = "bits per token",
+    chart *c = finding_chart(f, &(chart){.name = "context",
+                                         .title = "What more context is worth",
+                                         .x_label = "tokens of context given",
+                                         .y_label = "bits per token",
                                          .decimals = 2});
     find_scale(x, &c->low, &c->high);
     finding_lines(c);

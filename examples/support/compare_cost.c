@@ -73,9 +73,9 @@ static bool count_attention(const comparison *c, const stopwatch *w, size_t n, d
     attention_count count = {.hidden_size = w->lm->info->hidden_size};
 
     ink_state_reset(w->state);
-    ink_context_look(c->ctx, look, &count);
+    ink_context_trace(c->ctx, look, &count);
     ink_result result = ink_model_forward(c->ctx, w->lm->model, w->state, w->tokens, n, NULL);
-    ink_context_look(c->ctx, NULL, NULL);
+    ink_context_trace(c->ctx, NULL, NULL);
     if (result != INK_OK)
         console_complain("%s", ink_context_error(c->ctx));
     *operations = count.n;
@@ -109,8 +109,8 @@ static bool measure_family(const comparison *c, size_t family, costs *x)
     double weights;
 
     comparison_prompt(c, tokens);
-    bool done = stopwatch_open(&w, &c->models[family], c->ctx, tokens, READER_TOKENS) &&
-                count_weights(c, family, &weights);
+    bool done =
+        stopwatch_open(&w, &c->models[family], c->ctx, tokens, READER_TOKENS) && count_weights(c, family, &weights);
     for (size_t k = 0; done && k < N_LENGTHS; k++)
         done = measure_length(c, family, k, weights, &w, x);
     stopwatch_close(&w);
@@ -160,13 +160,28 @@ static void judge(const costs *x, finding *f)
 
 static void report(const costs *x, finding *f)
 {
-    draw(f, &(chart){.name = "state", .title = "What the past takes to remember", .x_label = "tokens of text",
-                     .y_label = "state, thousand bytes", .log_y = true, .decimals = 2}, x->bytes, 1e3);
-    draw(f, &(chart){.name = "operations", .title = "Operations for each token of a prompt",
-                     .x_label = "tokens of the prompt", .y_label = "million multiply-adds per token", .decimals = 3},
+    draw(f,
+         &(chart){.name = "state",
+                  .title = "What the past takes to remember",
+                  .x_label = "tokens of text",
+                  .y_label = "state, thousand bytes",
+                  .log_y = true,
+                  .decimals = 2},
+         x->bytes, 1e3);
+    draw(f,
+         &(chart){.name = "operations",
+                  .title = "Operations for each token of a prompt",
+                  .x_label = "tokens of the prompt",
+                  .y_label = "million multiply-adds per token",
+                  .decimals = 3},
          x->operations, 1e6);
-    draw(f, &(chart){.name = "token", .title = "The time of one more token", .x_label = "tokens of text",
-                     .y_label = "microseconds", .decimals = 1}, x->seconds, 1e-6);
+    draw(f,
+         &(chart){.name = "token",
+                  .title = "The time of one more token",
+                  .x_label = "tokens of text",
+                  .y_label = "microseconds",
+                  .decimals = 1},
+         x->seconds, 1e-6);
     judge(x, f);
 }
 

@@ -50,12 +50,12 @@ static void free_memory(influence *x)
 }
 
 /* Some token of some story, other than `not`. */
-static ink_token other_token(const comparison *c, uint64_t *random, ink_token not)
+static ink_token other_token(const comparison *c, uint64_t *random, ink_token not )
 {
     for (;;) {
         const tale *t = &c->tales[random_below(random, c->n_stories)];
         ink_token token = t->tokens[1 + random_below(random, t->n - 1)];
-        if (token != not)
+        if (token != not )
             return token;
     }
 }
@@ -116,9 +116,12 @@ static bool ask_family(comparison *c, size_t family, influence *x)
 
 static void draw(const influence *x, finding *f)
 {
-    chart *c = finding_chart(f, &(chart){.name = "influence", .title = "How far back a changed token is felt",
+    chart *c = finding_chart(f, &(chart){.name = "influence",
+                                         .title = "How far back a changed token is felt",
                                          .x_label = "tokens since the change",
-                                         .y_label = "median change of log2 p, bits", .log_y = true, .decimals = 4});
+                                         .y_label = "median change of log2 p, bits",
+                                         .log_y = true,
+                                         .decimals = 4});
     finding_lines(c);
     distance_axis(c);
     for (size_t i = 0; i < N_FAMILIES; i++)
@@ -136,10 +139,12 @@ static void judge(const comparison *c, const influence *x, finding *f)
                  c->models[MLP].info->window_size);
     finding_note(f, at[RNN][FAR] < at[RNN][NEAR] / 50,
                  "the RNN feels a token after 65 to 128 others less than a fiftieth as much as after 3 to 8: %.1g of "
-                 "it", at[RNN][FAR] / at[RNN][NEAR]);
+                 "it",
+                 at[RNN][FAR] / at[RNN][NEAR]);
     finding_note(f, fmin(at[GRU][FAR], at[LSTM][FAR]) > 3 * at[RNN][FAR],
                  "gates keep a path open: after 65 to 128 tokens GRU %.1g, LSTM %.1g bits, over three times the "
-                 "RNN's %.1g", at[GRU][FAR], at[LSTM][FAR], at[RNN][FAR]);
+                 "RNN's %.1g",
+                 at[GRU][FAR], at[LSTM][FAR], at[RNN][FAR]);
     finding_note(f, at[GPT][FAR] > at[GPT][MIDDLE] / 10,
                  "the GPT feels it after 65 to 128 others more than a tenth as much as after 17 to 32: %.2f of it",
                  at[GPT][FAR] / at[GPT][MIDDLE]);
@@ -198,8 +203,11 @@ static bool measure_gradient(comparison *c, finding *f)
     jacobian_close(&j);
     if (!done)
         return false;
-    chart *picture = finding_chart(f, &(chart){.name = "gradient", .title = title, .x_label = "steps",
-                                               .y_label = "norm of the product of Jacobians", .log_y = true,
+    chart *picture = finding_chart(f, &(chart){.name = "gradient",
+                                               .title = title,
+                                               .x_label = "steps",
+                                               .y_label = "norm of the product of Jacobians",
+                                               .log_y = true,
                                                .decimals = 4});
     double *y = chart_line(picture, families[RNN].name, families[RNN].mark, CHART_RNN);
     for (size_t k = 0; k < MOST_STEPS; k++)
@@ -213,7 +221,4 @@ static bool measure_gradient(comparison *c, finding *f)
     return true;
 }
 
-bool compare_influence(comparison *c, finding *f)
-{
-    return measure_influence(c, f) && measure_gradient(c, f);
-}
+bool compare_influence(comparison *c, finding *f) { return measure_influence(c, f) && measure_gradient(c, f); }

@@ -13,7 +13,7 @@
 
 typedef struct losses {
     size_t n_tokens, n_bytes;
-    double entropy;          /* bits of all stories, as are the others */
+    double entropy; /* bits of all stories, as are the others */
     double frequencies;
     double bits[N_FAMILIES];
     stats_mean better[N_FAMILIES][N_FAMILIES]; /* by how many bits a story row needs less than column */
@@ -69,10 +69,16 @@ static void draw(const comparison *c, const losses *l, finding *f)
     double n = (double)l->n_tokens;
     chart *picture = finding_chart(f, &(chart){.name = "learned",
                                                .title = "How well each family predicts fresh stories",
-                                               .x_label = "family", .y_label = "bits per token", .apart = true,
+                                               .x_label = "family",
+                                               .y_label = "bits per token",
+                                               .apart = true,
                                                .decimals = 3});
-    chart *table = finding_chart(f, &(chart){.name = "learned-numbers", .title = "The same in numbers", .x_label = "",
-                                             .y_label = "", .table = true, .decimals = 3});
+    chart *table = finding_chart(f, &(chart){.name = "learned-numbers",
+                                             .title = "The same in numbers",
+                                             .x_label = "",
+                                             .y_label = "",
+                                             .table = true,
+                                             .decimals = 3});
     double *model = chart_line(picture, "model", '#', CHART_GPT);
     double *entropy = chart_line(picture, "entropy", '-', CHART_REFERENCE);
     double *per_byte = chart_line(table, "bits per byte", ' ', CHART_GPT);

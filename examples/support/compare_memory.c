@@ -89,9 +89,12 @@ static bool several_in_a_story(const memories *m)
 
 static void draw(const memories *m, finding *f, const char *name, const char *title, bool probability)
 {
-    chart *c = finding_chart(f, &(chart){.name = name, .title = title, .x_label = "tokens since it was last told",
+    chart *c = finding_chart(f, &(chart){.name = name,
+                                         .title = title,
+                                         .x_label = "tokens since it was last told",
                                          .y_label = probability ? "probability of it" : "share of right answers",
-                                         .high = 1, .decimals = 2});
+                                         .high = 1,
+                                         .decimals = 2});
     finding_lines(c);
     distance_axis(c);
     double *chance = chart_line(c, "chance", '-', CHART_REFERENCE);

@@ -68,9 +68,9 @@ static bool count_steps(const comparison *c, size_t family, size_t n, double *st
     *steps = 0;
     ink_result result = ink_state_create(c->ctx, c->models[family].model, n, &state);
     if (result == INK_OK) {
-        ink_context_look(c->ctx, look, steps);
+        ink_context_trace(c->ctx, look, steps);
         result = ink_model_forward(c->ctx, c->models[family].model, state, prompt, n, NULL);
-        ink_context_look(c->ctx, NULL, NULL);
+        ink_context_trace(c->ctx, NULL, NULL);
     }
     ink_state_free(state);
     if (result != INK_OK)
@@ -82,7 +82,9 @@ static bool measure_steps(const comparison *c, finding *f)
 {
     chart *steps = finding_chart(f, &(chart){.name = "steps",
                                              .title = "Steps of a prompt that have to wait for one another",
-                                             .x_label = "tokens of the prompt", .y_label = "steps", .log_y = true});
+                                             .x_label = "tokens of the prompt",
+                                             .y_label = "steps",
+                                             .log_y = true});
     double most, least;
 
     finding_lines(steps);
@@ -105,8 +107,11 @@ static bool measure_steps(const comparison *c, finding *f)
 
 static void draw(const rates *r, finding *f, const char *name, const char *title)
 {
-    chart *c = finding_chart(f, &(chart){.name = name, .title = title, .x_label = "tokens of the prompt",
-                                         .y_label = "thousand tokens per second", .decimals = 1});
+    chart *c = finding_chart(f, &(chart){.name = name,
+                                         .title = title,
+                                         .x_label = "tokens of the prompt",
+                                         .y_label = "thousand tokens per second",
+                                         .decimals = 1});
     finding_lines(c);
     chart_powers(c, N_LENGTHS);
     for (size_t k = 0; k < N_LENGTHS; k++)

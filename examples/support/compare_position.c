@@ -141,8 +141,10 @@ static void draw(const moves *m, finding *f)
 {
     chart *c = finding_chart(f, &(chart){.name = "position",
                                          .title = "The same fact, moved back one position at a time",
-                                         .x_label = "tokens since it was told", .y_label = "share of right answers",
-                                         .high = 1, .decimals = 2});
+                                         .x_label = "tokens since it was told",
+                                         .y_label = "share of right answers",
+                                         .high = 1,
+                                         .decimals = 2});
     finding_lines(c);
     double *chance = chart_line(c, "chance", '-', CHART_REFERENCE);
     for (size_t s = 0; s < N_SHIFTS; s++) {

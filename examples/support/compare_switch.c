@@ -82,7 +82,9 @@ static void draw(const presses *x, finding *f)
     chart *c = finding_chart(f, &(chart){.name = "switch",
                                          .title = "Is the lamp on? After n presses nobody comments on",
                                          .x_label = "presses (8-14: even, 9-15: odd)",
-                                         .y_label = "share of right answers", .high = 1, .decimals = 2});
+                                         .y_label = "share of right answers",
+                                         .high = 1,
+                                         .decimals = 2});
     finding_lines(c);
     double *chance = chart_line(c, "chance", '-', CHART_REFERENCE);
     for (size_t j = 0; j < N_COLUMNS; j++) {
@@ -118,8 +120,8 @@ static void judge(const presses *x, finding *f)
                      "the %s follows the switch through two and more presses, even and odd: %.2f at worst",
                      families[i].name, at_worst(x, i));
     finding_note(f, stats_range_of(&x->right[GPT][0]).low > 0.5 && worse(x, GPT).low <= 0.5,
-                 "the GPT is at a guess after two and more presses: %.2f; %.2f where nobody pressed",
-                 at_worst(x, GPT), stats_share_of(&x->right[GPT][0]));
+                 "the GPT is at a guess after two and more presses: %.2f; %.2f where nobody pressed", at_worst(x, GPT),
+                 stats_share_of(&x->right[GPT][0]));
     finding_note(f, worse(x, best).low > fmax(0.5, worse(x, GPT).high),
                  "the %s follows it better than the GPT, %.2f to %.2f", families[best].name, at_worst(x, best),
                  at_worst(x, GPT));

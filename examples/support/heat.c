@@ -133,15 +133,15 @@ void heat_write_svg(const heat *h, FILE *file)
     g.height = TOP + down * panel_height + 40;
     if (g.width < 20 + LETTER * 2 * strlen(h->title))
         g.width = 20 + LETTER * 2 * strlen(h->title);
-    fprintf(file, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %zu %zu\" width=\"%zu\" height=\"%zu\" "
-            "font-family=\"sans-serif\" font-size=\"11\" fill=\"#222222\" role=\"img\">\n<title>", g.width, g.height,
-            g.width, g.height);
+    fprintf(file,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %zu %zu\" width=\"%zu\" height=\"%zu\" "
+            "font-family=\"sans-serif\" font-size=\"11\" fill=\"#222222\" role=\"img\">\n<title>",
+            g.width, g.height, g.width, g.height);
     chart_write_escaped(h->title, file);
     fprintf(file, "</title>\n<rect width=\"%zu\" height=\"%zu\" rx=\"8\" fill=\"#ffffff\"/>\n", g.width, g.height);
     write_label(20, 28, "font-size=\"16\" font-weight=\"bold\"", h->title, file);
     for (size_t p = 0; p < h->n_panels; p++)
-        write_panel(h, &g, p, g.label + p % g.across * panel_width,
-                    TOP + g.head + p / g.across * panel_height, file);
+        write_panel(h, &g, p, g.label + p % g.across * panel_width, TOP + g.head + p / g.across * panel_height, file);
     write_scale(&g, file);
     fputs("</svg>\n", file);
 }

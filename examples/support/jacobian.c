@@ -134,9 +134,9 @@ bool jacobian_follow(jacobian *j, const ink_model *model, const ink_token *token
     j->max_steps = n;
     if (!ok(j, ink_state_create(j->ctx, model, n, &state)))
         return false;
-    ink_context_look(j->ctx, look, j);
+    ink_context_trace(j->ctx, look, j);
     done = ok(j, ink_model_forward(j->ctx, model, state, tokens, n, NULL));
-    ink_context_look(j->ctx, NULL, NULL);
+    ink_context_trace(j->ctx, NULL, NULL);
     ink_state_free(state);
     if (done && j->n_steps[j->n_layers - 1] != n)
         console_complain("the model is no recurrent network like the weights that were read");

@@ -21,10 +21,10 @@ enum { JACOBIAN_MAX_LAYERS = 4 };
 
 typedef struct jacobian {
     ink_context *ctx;
-    size_t n_layers, size;                 /* of h in each layer */
+    size_t n_layers, size;                   /* of h in each layer */
     ink_matrix *across[JACOBIAN_MAX_LAYERS]; /* U^l, transposed: from one step to the next */
     ink_matrix *upward[JACOBIAN_MAX_LAYERS]; /* W^l, transposed: from the layer below; NULL for the first */
-    float *h[JACOBIAN_MAX_LAYERS];         /* [steps, size]: the states of the steps followed */
+    float *h[JACOBIAN_MAX_LAYERS];           /* [steps, size]: the states of the steps followed */
     size_t n_steps[JACOBIAN_MAX_LAYERS], max_steps;
     float *p, *passed, *below; /* [L size, L size], and scratch of [L size, size] */
 } jacobian;

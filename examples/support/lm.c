@@ -27,10 +27,7 @@ static void *room(size_t count, size_t size)
     return block;
 }
 
-static double rate(size_t n, double seconds)
-{
-    return seconds > 0 ? (double)n / seconds : 0;
-}
+static double rate(size_t n, double seconds) { return seconds > 0 ? (double)n / seconds : 0; }
 
 static bool open_folder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling)
 {
@@ -132,8 +129,8 @@ typedef struct lm_run {
     size_t state_size;
     ink_sampler *sampler;
     ink_text_stream stream;
-    float *logits;   /* [vocab_size] */
-    char *text;      /* [text_capacity] */
+    float *logits; /* [vocab_size] */
+    char *text;    /* [text_capacity] */
     size_t text_capacity;
 } lm_run;
 

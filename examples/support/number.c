@@ -27,10 +27,7 @@ bool number_whole(const char *text, uint64_t *value)
     return true;
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /* The digits on both sides of the point, as an integer and the power of ten it is to be multiplied by. */
 static const char *read_digits(const char *at, uint64_t *digits, int *power)

@@ -51,7 +51,10 @@ static cli_outcome read_settings(settings *s, const char *name, const char *usag
 {
     const cli_option options[] = {
         {.name = "-n", .value = "COUNT", .count = &s->n_tokens, .most = 1e6, .help = "tokens to produce (default 200)"},
-        {.name = "-t", .value = "T", .real = &s->temperature, .most = 100,
+        {.name = "-t",
+         .value = "T",
+         .real = &s->temperature,
+         .most = 100,
          .help = "temperature (default 0.8); 0: greedy"},
         {.name = "--seed", .value = "S", .count = &s->seed, .help = "of the random choices (default 1)"},
         {.name = "--model", .value = "FOLDER", .text = &s->folder, .help = "weights and tokenizer (default: bundled)"},
@@ -77,9 +80,8 @@ static bool encode(page *p, const char *prompt)
     size_t capacity = strlen(prompt) + 8; /* a token is at least one byte, and a template adds one or two */
 
     p->prompt = calloc(capacity, sizeof *p->prompt);
-    if (p->prompt == NULL ||
-        ink_tokenizer_encode(p->ctx, p->tokenizer, prompt, strlen(prompt), INK_ENCODE_DEFAULT, p->prompt, capacity,
-                             &p->n_prompt) != INK_OK)
+    if (p->prompt == NULL || ink_tokenizer_encode(p->ctx, p->tokenizer, prompt, strlen(prompt), INK_ENCODE_DEFAULT,
+                                                  p->prompt, capacity, &p->n_prompt) != INK_OK)
         return false;
     if (p->n_prompt == 0)
         p->prompt[p->n_prompt++] = p->end;
@@ -91,8 +93,7 @@ static bool open_files(page *p, const settings *s, const char *folder)
     ink_sampler_options sampler = {.temperature = (float)s->temperature, .seed = s->seed};
     char path[BUNDLED_ROOM];
 
-    if (!bundled_join(path, folder, "model.safetensors") ||
-        ink_weights_open(p->ctx, path, &p->weights) != INK_OK ||
+    if (!bundled_join(path, folder, "model.safetensors") || ink_weights_open(p->ctx, path, &p->weights) != INK_OK ||
         ink_tokenizer_open(p->ctx, folder, &p->tokenizer) != INK_OK ||
         ink_sampler_create(p->ctx, &sampler, ink_tokenizer_vocab_size(p->tokenizer), &p->sampler) != INK_OK)
         return false;

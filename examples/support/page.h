@@ -21,8 +21,8 @@ typedef struct page {
     ink_token *prompt; /* [n_prompt], at least one */
     size_t n_prompt;
     const char *unsaid; /* the prompt as text, until the first token is printed behind it */
-    size_t n_tokens; /* how many to produce at most */
-    ink_token end;   /* the token that ends a text, and begins one */
+    size_t n_tokens;    /* how many to produce at most */
+    ink_token end;      /* the token that ends a text, and begins one */
     ink_text_stream stream;
     char *text;
     float *floats[PAGE_MAX_FLOATS]; /* what page_floats() gave out */

@@ -119,8 +119,8 @@ static bool ask_batch(reader *r, const question *questions, size_t n)
     for (size_t i = 0; i < n; i++) {
         const question *q = &questions[i];
         ink_state_reset(r->states[i]);
-        items[i] = (ink_item){.state = r->states[i], .tokens = q->tokens, .n_tokens = q->n - 1,
-                              .logits = logits, .n_logits = q->n_asked};
+        items[i] = (ink_item){
+            .state = r->states[i], .tokens = q->tokens, .n_tokens = q->n - 1, .logits = logits, .n_logits = q->n_asked};
         logits += q->n_asked * r->lm->info->vocab_size;
     }
     if (!ok(r, ink_model_forward_list(r->lm->ctx, r->lm->model, items, n)))
@@ -139,7 +139,4 @@ bool reader_ask(reader *r, const question *questions, size_t n)
     return true;
 }
 
-double guess_bits(float p)
-{
-    return -stats_log2((double)(p > FLT_MIN ? p : FLT_MIN));
-}
+double guess_bits(float p) { return -stats_log2((double)(p > FLT_MIN ? p : FLT_MIN)); }

@@ -38,10 +38,7 @@ void stats_add(stats_mean *m, double value)
     m->n++;
 }
 
-double stats_mean_of(const stats_mean *m)
-{
-    return m->n > 0 ? m->sum / (double)m->n : NAN;
-}
+double stats_mean_of(const stats_mean *m) { return m->n > 0 ? m->sum / (double)m->n : NAN; }
 
 double stats_error_of(const stats_mean *m)
 {
@@ -64,10 +61,7 @@ void stats_count(stats_share *s, bool right)
     s->n++;
 }
 
-double stats_share_of(const stats_share *s)
-{
-    return s->n > 0 ? (double)s->right / (double)s->n : NAN;
-}
+double stats_share_of(const stats_share *s) { return s->n > 0 ? (double)s->right / (double)s->n : NAN; }
 
 /*
  * With p the share found and z = 1.96:  (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)

@@ -71,12 +71,6 @@ static double best_of(stopwatch *w, size_t done, size_t n, float *logits)
     return best;
 }
 
-double stopwatch_prompt(stopwatch *w, size_t n)
-{
-    return best_of(w, 0, n, NULL);
-}
+double stopwatch_prompt(stopwatch *w, size_t n) { return best_of(w, 0, n, NULL); }
 
-double stopwatch_token(stopwatch *w, size_t n)
-{
-    return best_of(w, n - 1, 1, w->logits);
-}
+double stopwatch_token(stopwatch *w, size_t n) { return best_of(w, n - 1, 1, w->logits); }

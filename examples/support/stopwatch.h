@@ -13,7 +13,7 @@ typedef struct stopwatch {
     const ink_token *tokens; /* [n], as the model knows them */
     size_t n;
     ink_state *state, *before; /* the one that runs, and one to come back to */
-    float *logits; /* [vocab_size] */
+    float *logits;             /* [vocab_size] */
 } stopwatch;
 
 /* stopwatch_close() is due also after a failure, which is said. */

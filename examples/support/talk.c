@@ -183,10 +183,7 @@ static bool print(talk *t, ink_text_stream *stream, ink_token token)
     return lm_spell(t->lm, stream, token, t->text, t->text_room, &size) && console_write(t->text, size);
 }
 
-static bool is_full(const talk *t)
-{
-    return t->capacity > 0 && ink_state_length(t->state) == t->capacity;
-}
+static bool is_full(const talk *t) { return t->capacity > 0 && ink_state_length(t->state) == t->capacity; }
 
 /* Pick, print, run forward. The state takes in every token that was printed. */
 static bool answer(talk *t, bool stopped)
@@ -234,7 +231,8 @@ bool talk_say(talk *t, const char *text, size_t size)
         return false;
     if (t->capacity > 0 && n > t->capacity - ink_state_length(t->state)) {
         console_note("The conversation has %zu tokens, this would add %zu, and the context holds %zu: /reset begins a "
-                     "new one.", ink_state_length(t->state), n, t->capacity);
+                     "new one.",
+                     ink_state_length(t->state), n, t->capacity);
         free(ids);
         return true;
     }

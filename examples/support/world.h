@@ -23,44 +23,51 @@
 #include <stdint.h>
 
 enum {
-    STORY_TEXT_SIZE = 2048,     /* bytes of text with the closing zero; the longest story has about 1,400 */
-    STORY_RECALLS = 96,         /* a story has at most one recall every three tokens */
-    STORY_TOKENS = 250          /* words and punctuation marks of the longest story */
+    STORY_TEXT_SIZE = 2048, /* bytes of text with the closing zero; the longest story has about 1,400 */
+    STORY_RECALLS = 96,     /* a story has at most one recall every three tokens */
+    STORY_TOKENS = 250      /* words and punctuation marks of the longest story */
 };
 
 /* What can be true in a story. The first five hold for the whole story, the next three change, a place belongs to one
  * of several objects, and the switch is a lamp that is switched without saying what it did. */
 typedef enum story_kind {
-    STORY_TIME, STORY_NEWS, STORY_LEADER, STORY_TEAM, STORY_PET,
-    STORY_DOOR, STORY_LAMP, STORY_APPLES,
-    STORY_PLACE, STORY_SWITCH,
+    STORY_TIME,
+    STORY_NEWS,
+    STORY_LEADER,
+    STORY_TEAM,
+    STORY_PET,
+    STORY_DOOR,
+    STORY_LAMP,
+    STORY_APPLES,
+    STORY_PLACE,
+    STORY_SWITCH,
     STORY_KINDS
 } story_kind;
 
 /* The world's settings. Ranges are inclusive and their lengths equally likely; weights are relative to each other. */
 typedef struct story_settings {
-    unsigned sentences[2];      /* sentences between the opening and the closing, at least and at most */
-    unsigned facts[2];          /* facts for the whole story, 0 to 5 */
-    unsigned states[2];         /* states that change, 0 to 3 */
-    unsigned objects[2];        /* objects put somewhere in the opening; up to `objects[1]` later */
-    unsigned filler;            /* weight of a sentence about nothing in particular */
-    unsigned echo;              /* coming back to a fact has the weight echo / (1 + sentences since its last mention) */
-    unsigned again;             /* ... but this one if it was in the sentence before */
-    unsigned change;            /* weight of changing a state */
-    unsigned put;               /* weight of putting one more object somewhere */
-    unsigned switches;          /* stories about the switch, in per cent of all stories */
+    unsigned sentences[2]; /* sentences between the opening and the closing, at least and at most */
+    unsigned facts[2];     /* facts for the whole story, 0 to 5 */
+    unsigned states[2];    /* states that change, 0 to 3 */
+    unsigned objects[2];   /* objects put somewhere in the opening; up to `objects[1]` later */
+    unsigned filler;       /* weight of a sentence about nothing in particular */
+    unsigned echo;         /* coming back to a fact has the weight echo / (1 + sentences since its last mention) */
+    unsigned again;        /* ... but this one if it was in the sentence before */
+    unsigned change;       /* weight of changing a state */
+    unsigned put;          /* weight of putting one more object somewhere */
+    unsigned switches;     /* stories about the switch, in per cent of all stories */
 } story_settings;
 
 /* A place in the text where the reader can know what comes because it was said before. */
 typedef struct story_recall {
     story_kind kind;
-    const char *key;            /* the object, for STORY_PLACE; otherwise the name of the kind */
-    const char *value;          /* what is true, in the words of the first statement */
-    size_t said;                /* byte offset of the latest words that told the value */
-    size_t at;                  /* byte offset of the answer */
-    size_t length;              /* bytes of the answer */
-    unsigned changes;           /* changes since then whose result was not said */
-    unsigned values;            /* number of values this kind can have: the chance of a guess is 1 / values */
+    const char *key;   /* the object, for STORY_PLACE; otherwise the name of the kind */
+    const char *value; /* what is true, in the words of the first statement */
+    size_t said;       /* byte offset of the latest words that told the value */
+    size_t at;         /* byte offset of the answer */
+    size_t length;     /* bytes of the answer */
+    unsigned changes;  /* changes since then whose result was not said */
+    unsigned values;   /* number of values this kind can have: the chance of a guess is 1 / values */
 } story_recall;
 
 typedef struct story {

@@ -17,10 +17,12 @@ enum { MAX_CHOICES = 1024 };
 typedef struct search {
     const char *text;
     size_t length, reached;
-    unsigned depth;             /* choices made so far on this walk */
-    unsigned n;                 /* choices that are prescribed; beyond them the first possible one is taken */
-    struct { unsigned char chosen, alternatives; } path[MAX_CHOICES];
-    uint64_t possible[MAX_CHOICES];     /* bit i: alternative i has a weight */
+    unsigned depth; /* choices made so far on this walk */
+    unsigned n;     /* choices that are prescribed; beyond them the first possible one is taken */
+    struct {
+        unsigned char chosen, alternatives;
+    } path[MAX_CHOICES];
+    uint64_t possible[MAX_CHOICES]; /* bit i: alternative i has a weight */
 } search;
 
 static unsigned pick_searched(void *user, const unsigned *weights, unsigned n)
@@ -29,8 +31,10 @@ static unsigned pick_searched(void *user, const unsigned *weights, unsigned n)
     const unsigned at = s->depth;
     unsigned i;
 
-    if (s->depth + 1 < MAX_CHOICES) s->depth++;
-    if (at < s->n) return s->path[at].chosen;
+    if (s->depth + 1 < MAX_CHOICES)
+        s->depth++;
+    if (at < s->n)
+        return s->path[at].chosen;
     s->possible[at] = 0;
     for (i = n; i-- > 0;)
         if (weights[i]) {
@@ -47,8 +51,10 @@ static int accept_same(void *user, const char *text, size_t length)
     search *s = user;
     size_t same = 0;
 
-    while (same < length && same < s->length && text[same] == s->text[same]) same++;
-    if (same > s->reached) s->reached = same;
+    while (same < length && same < s->length && text[same] == s->text[same])
+        same++;
+    if (same > s->reached)
+        s->reached = same;
     return same == length;
 }
 
@@ -58,7 +64,8 @@ static int turn_back(search *s)
     for (s->n = s->depth; s->n > 0; s->n--) {
         const unsigned at = s->n - 1;
         unsigned i = s->path[at].chosen + 1u;
-        while (i < s->path[at].alternatives && !(s->possible[at] >> i & 1)) i++;
+        while (i < s->path[at].alternatives && !(s->possible[at] >> i & 1))
+            i++;
         if (i < s->path[at].alternatives) {
             s->path[at].chosen = (unsigned char)i;
             return 1;
@@ -75,7 +82,8 @@ int story_read(const story_settings *settings, const char *text, story *out)
     int found = 0;
 
     memset(out, 0, sizeof(*out));
-    if (!story_sensible(settings)) return 0;
+    if (!story_sensible(settings))
+        return 0;
     memset(&s, 0, sizeof(s));
     s.text = text;
     s.length = strlen(text);
@@ -86,9 +94,11 @@ int story_read(const story_settings *settings, const char *text, story *out)
         s.depth = 0;
         story_narrate(settings, &walk, &tried);
         if (tried.length == s.length && memcmp(tried.text, text, s.length) == 0) {
-            if (found++ == 0) *out = tried;
+            if (found++ == 0)
+                *out = tried;
         }
     } while (found < 2 && turn_back(&s));
-    if (!found) out->length = s.reached;
+    if (!found)
+        out->length = s.reached;
     return found;
 }

@@ -57,7 +57,7 @@ void ink_arena_free(ink_arena *arena);
 
 /* `count` items of `size` bytes, uninitialised, at a multiple of INK_ALIGNMENT. NULL while measuring and after a
    failure; zero bytes give a pointer that must not be read. */
-void *ink_arena_take(ink_arena *arena, size_t count, size_t size);
+void *ink_arena_alloc(ink_arena *arena, size_t count, size_t size);
 
 /* Makes sure that takes of `size` bytes in all will succeed without a call of the hook (growing arenas only, and
    only while nothing is taken). False if there is no memory; the arena is as before then. */

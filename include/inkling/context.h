@@ -109,14 +109,14 @@ unsigned ink_context_threads(const ink_context *ctx);
 const char *ink_kernel_name(size_t i);
 
 /*
- * Looking inside: `look` is called with every intermediate value of every forward pass through this context, by name
+ * Looking inside: `trace` is called with every intermediate value of every forward pass through this context, by name
  * ("h.2.attn.scores", "rnn.l0.gates"). `value` is a row-major f32 view that is valid during the call only. Calls come
  * on the calling thread, in the order of the computation. NULL switches it off, and then it costs nothing. The callback
  * must not call into the library with the same context.
  */
 struct ink_tensor;
-typedef void (*ink_look_fn)(void *user, const char *name, const struct ink_tensor *value);
-void ink_context_look(ink_context *ctx, ink_look_fn look, void *user);
+typedef void (*ink_trace_fn)(void *user, const char *name, const struct ink_tensor *value);
+void ink_context_trace(ink_context *ctx, ink_trace_fn trace, void *user);
 
 #ifdef __cplusplus
 }

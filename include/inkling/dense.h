@@ -16,9 +16,9 @@ extern "C" {
 /* s(x). Definitions and default parameters are PyTorch's. */
 typedef enum ink_activation {
     INK_IDENTITY = 0,
-    INK_RELU,         /* max(0, x) */
-    INK_LEAKY_RELU,   /* x for x > 0, else 0.01 x */
-    INK_ELU,          /* x for x > 0, else e^x - 1 */
+    INK_RELU,       /* max(0, x) */
+    INK_LEAKY_RELU, /* x for x > 0, else 0.01 x */
+    INK_ELU,        /* x for x > 0, else e^x - 1 */
     INK_TANH,
     INK_SIGMOID,      /* 1 / (1 + e^-x) */
     INK_SOFTPLUS,     /* log(1 + e^x) */

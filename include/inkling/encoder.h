@@ -94,7 +94,7 @@ typedef struct ink_text {
     const size_t *positions; /* [n_positions]: tokens whose rows are wanted, of what is given for each token, in any
                                 order; NULL: all n_tokens */
     size_t n_positions;
-    float *output;           /* as the encoding says */
+    float *output; /* as the encoding says */
 } ink_text;
 
 /* Encodes many texts in one pass. Everything is checked before anything is written: INK_ERROR_UNSUPPORTED for an

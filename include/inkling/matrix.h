@@ -29,10 +29,7 @@ extern "C" {
 #define INK_SUM_BLOCK 256
 
 /* Lanes of a panel of that type, INK_F32, INK_BF16 or INK_F16. */
-static inline size_t ink_panel_lanes(ink_type type)
-{
-    return type == INK_F32 ? INK_PANEL : 2 * INK_PANEL;
-}
+static inline size_t ink_panel_lanes(ink_type type) { return type == INK_F32 ? INK_PANEL : 2 * INK_PANEL; }
 
 /* Panels of n outputs. */
 static inline size_t ink_panel_count(size_t n, ink_type type)

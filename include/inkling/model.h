@@ -36,7 +36,7 @@
  * into calls, with what else is in the list, with memory alignment, with the kernel or the compiler (context.h says
  * what is outside this promise).
  *
- * Looking inside (ink_context_look): rows are the tokens of a pass, at most 128, of all sequences of a list in order.
+ * Looking inside (ink_context_trace): rows are the tokens of a pass, at most 128, of all sequences of a list in order.
  *
  *   gpt2, llama, ...  "embedding"; in block i "h.i.norm_1", "h.i.attn.qkv", under rope "h.i.attn.prepared" (the same
  *                     with queries and keys normalised and turned), "h.i.attn.scores" and "h.i.attn.weights"
@@ -95,19 +95,19 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
 void ink_model_free(ink_model *model);
 
 typedef struct ink_model_info {
-    const char *kind;         /* model_type: "gpt2", "llama", "gru", ... */
+    const char *kind; /* model_type: "gpt2", "llama", "gru", ... */
     size_t vocab_size;
-    size_t context_length;    /* positions a state can hold at most: max_position_embeddings, what dynamic and yarn
-                                 stretch it to, and under rope no more than INK_ROPE_MAX_LENGTH; 0: no limit
-                                 (recurrent, and MLP) */
-    size_t window_size;       /* how many tokens back a result can depend on; 0: all */
+    size_t context_length; /* positions a state can hold at most: max_position_embeddings, what dynamic and yarn
+                              stretch it to, and under rope no more than INK_ROPE_MAX_LENGTH; 0: no limit
+                              (recurrent, and MLP) */
+    size_t window_size;    /* how many tokens back a result can depend on; 0: all */
     size_t hidden_size;
     size_t n_layers;
-    uint64_t n_parameters;    /* each stored once; a tied output matrix counts once */
-    uint64_t n_bytes;         /* memory the model holds */
-    size_t n_unused;          /* tensors in the file that the model has no use for */
-    ink_token bos_token;      /* -1: config.json names none */
-    ink_token eos_token;      /* the first of the stop tokens; -1: there is none */
+    uint64_t n_parameters;        /* each stored once; a tied output matrix counts once */
+    uint64_t n_bytes;             /* memory the model holds */
+    size_t n_unused;              /* tensors in the file that the model has no use for */
+    ink_token bos_token;          /* -1: config.json names none */
+    ink_token eos_token;          /* the first of the stop tokens; -1: there is none */
     const ink_token *stop_tokens; /* [n_stop_tokens]: each of them ends a text */
     size_t n_stop_tokens;
 } ink_model_info;

@@ -51,8 +51,8 @@ ink_result ink_recurrent_load(ink_context *ctx, const ink_weights *weights, cons
                               ink_recurrent **recurrent);
 void ink_recurrent_free(ink_recurrent *recurrent);
 
-size_t ink_recurrent_in(const ink_recurrent *recurrent);         /* size of x_t */
-size_t ink_recurrent_out(const ink_recurrent *recurrent);        /* size of y_t: directions x size of h */
+size_t ink_recurrent_in(const ink_recurrent *recurrent);  /* size of x_t */
+size_t ink_recurrent_out(const ink_recurrent *recurrent); /* size of y_t: directions x size of h */
 size_t ink_recurrent_hidden_size(const ink_recurrent *recurrent);
 size_t ink_recurrent_layers(const ink_recurrent *recurrent);
 size_t ink_recurrent_directions(const ink_recurrent *recurrent); /* 1, or 2 for bidirectional */

@@ -45,13 +45,13 @@ const char *ink_rope_type_name(ink_rope_type type);
 /* {.head_dim = 64, .theta = 10000} is a plain one; the other members count for the types named beside them. */
 typedef struct ink_rope {
     ink_rope_type type;
-    size_t head_dim;         /* even; dynamic: more than 2 */
-    double theta;            /* above 1, at most 1e30 */
-    double factor;           /* all but plain; at least 1, at most 1e6 */
-    size_t original_length;  /* dynamic, llama3, yarn; from 1 to 2^24 */
-    double low_freq_factor;  /* llama3; 0 < low_freq_factor < high_freq_factor <= 1e6 */
+    size_t head_dim;        /* even; dynamic: more than 2 */
+    double theta;           /* above 1, at most 1e30 */
+    double factor;          /* all but plain; at least 1, at most 1e6 */
+    size_t original_length; /* dynamic, llama3, yarn; from 1 to 2^24 */
+    double low_freq_factor; /* llama3; 0 < low_freq_factor < high_freq_factor <= 1e6 */
     double high_freq_factor;
-    double beta_fast;        /* yarn; 0 < beta_slow <= beta_fast <= 1e6 */
+    double beta_fast; /* yarn; 0 < beta_slow <= beta_fast <= 1e6 */
     double beta_slow;
     double attention_factor; /* yarn; 0: 1 + log(factor) / 10; at most 1e6 */
 } ink_rope;

@@ -51,8 +51,7 @@ ink_result ink_sampler_pick_with(ink_context *ctx, ink_sampler *sampler, const f
 
 /* What a pick would draw from: probabilities [vocab_size], exactly 0 for tokens that were left out; greedy: 1 for one
    token. May be the logits' memory. Accepts nothing, and allocates nothing. */
-ink_result ink_sampler_probabilities(ink_context *ctx, ink_sampler *sampler, const float *logits,
-                                     float *probabilities);
+ink_result ink_sampler_probabilities(ink_context *ctx, ink_sampler *sampler, const float *logits, float *probabilities);
 
 #ifdef __cplusplus
 }

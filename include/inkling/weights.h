@@ -27,8 +27,8 @@ typedef struct ink_weight {
     ink_type type;
     ink_shape shape;
     const char *file; /* the name of the file it is in; lives as long as the ink_weights */
-    uint64_t offset; /* of its first byte in that file */
-    uint64_t size;   /* bytes */
+    uint64_t offset;  /* of its first byte in that file */
+    uint64_t size;    /* bytes */
 } ink_weight;
 
 /* Opens and checks the file at `path`, or the file `name` of a source (copied; what it points to must outlive the

@@ -21,10 +21,7 @@ struct ink_arena_block {
 /* What a take of zero bytes points to. */
 static const _Alignas(INK_ALIGNMENT) unsigned char nothing[INK_ALIGNMENT];
 
-static unsigned char *block_start(struct ink_arena_block *block)
-{
-    return (unsigned char *)block + HEADER_SIZE;
-}
+static unsigned char *block_start(struct ink_arena_block *block) { return (unsigned char *)block + HEADER_SIZE; }
 
 static void enter_block(ink_arena *arena, struct ink_arena_block *block, size_t used)
 {
@@ -38,7 +35,7 @@ static struct ink_arena_block *new_block(const ink_allocator *allocator, size_t 
 {
     size_t size;
     ink_memory memory;
-    if (!ink_size_add(capacity, HEADER_SIZE, &size) || !ink_memory_take(allocator, size, &memory))
+    if (!ink_size_add(capacity, HEADER_SIZE, &size) || !ink_memory_alloc(allocator, size, &memory))
         return NULL;
     struct ink_arena_block *block = memory.start;
     block->next = NULL;
@@ -51,7 +48,7 @@ static void free_blocks(const ink_allocator *allocator, struct ink_arena_block *
 {
     while (block != NULL) {
         struct ink_arena_block *next = block->next;
-        ink_memory_give_back(allocator, block->memory);
+        ink_memory_free(allocator, block->memory);
         block = next;
     }
 }
@@ -126,7 +123,7 @@ static bool next_block(ink_arena *arena, size_t bytes)
     return true;
 }
 
-void *ink_arena_take(ink_arena *arena, size_t count, size_t size)
+void *ink_arena_alloc(ink_arena *arena, size_t count, size_t size)
 {
     size_t bytes;
     if (arena->failed)
@@ -180,7 +177,4 @@ void ink_arena_release(ink_arena *arena, ink_arena_mark mark)
     arena->failed = false;
 }
 
-bool ink_arena_failed(const ink_arena *arena)
-{
-    return arena->failed;
-}
+bool ink_arena_failed(const ink_arena *arena) { return arena->failed; }

@@ -1,5 +1,5 @@
 /*
- * context.c - making and freeing contexts, result names, scratch memory, looking inside.
+ * context.c - making and freeing contexts, result names, scratch memory, tracing.
  */
 #include <string.h>
 
@@ -10,10 +10,7 @@
 #define TEXT_OF(number) #number
 #define VERSION_TEXT(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
 
-const char *ink_version(void)
-{
-    return VERSION_TEXT(INK_VERSION_MAJOR, INK_VERSION_MINOR, INK_VERSION_PATCH);
-}
+const char *ink_version(void) { return VERSION_TEXT(INK_VERSION_MAJOR, INK_VERSION_MINOR, INK_VERSION_PATCH); }
 
 const char *ink_result_name(ink_result result)
 {
@@ -56,7 +53,7 @@ ink_context *ink_context_create(const ink_context_options *options)
         return NULL;
 
     ink_memory memory;
-    if (!ink_memory_take(&chosen.allocator, sizeof(ink_context), &memory))
+    if (!ink_memory_alloc(&chosen.allocator, sizeof(ink_context), &memory))
         return NULL;
     ink_context *ctx = memory.start;
     memset(ctx, 0, sizeof *ctx);
@@ -81,23 +78,14 @@ void ink_context_free(ink_context *ctx)
     ink_allocator allocator = ctx->allocator;
     ink_workers_free(ctx->workers);
     ink_arena_free(&ctx->scratch);
-    ink_memory_give_back(&allocator, ctx->memory);
+    ink_memory_free(&allocator, ctx->memory);
 }
 
-const char *ink_context_error(const ink_context *ctx)
-{
-    return ctx != NULL ? ctx->error : "there is no context";
-}
+const char *ink_context_error(const ink_context *ctx) { return ctx != NULL ? ctx->error : "there is no context"; }
 
-const char *ink_context_kernel(const ink_context *ctx)
-{
-    return ctx->kernel->name;
-}
+const char *ink_context_kernel(const ink_context *ctx) { return ctx->kernel->name; }
 
-unsigned ink_context_threads(const ink_context *ctx)
-{
-    return ink_workers_count(ctx->workers);
-}
+unsigned ink_context_threads(const ink_context *ctx) { return ink_workers_count(ctx->workers); }
 
 /* ---- scratch -------------------------------------------------------------------------------------------------- */
 
@@ -112,35 +100,35 @@ ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes)
     if (ctx->scratch.used != 0 || ctx->scratch.current != ctx->scratch.first)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "scratch cannot be reserved from inside a call of this context");
     if (!ink_arena_reserve(&ctx->scratch, bytes))
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the scratch of such calls needs %z bytes", bytes);
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the scratch of such calls needs %zu bytes", bytes);
     return INK_OK;
 }
 
-/* ---- looking inside ------------------------------------------------------------------------------------------- */
+/* ---- tracing ------------------------------------------------------------------------------------------- */
 
-void ink_context_look(ink_context *ctx, ink_look_fn look, void *user)
+void ink_context_trace(ink_context *ctx, ink_trace_fn trace, void *user)
 {
-    ctx->look = look;
-    ctx->look_user = user;
+    ctx->trace = trace;
+    ctx->trace_user = user;
 }
 
-size_t ink_look_enter(ink_context *ctx, const char *format, size_t i)
+size_t ink_trace_enter(ink_context *ctx, const char *format, size_t i)
 {
-    size_t before = ctx->look_scope_length;
-    if (ctx->look != NULL)
-        ctx->look_scope_length += ink_format(ctx->look_scope + before, sizeof ctx->look_scope - before, format, i);
+    size_t before = ctx->trace_scope_length;
+    if (ctx->trace != NULL)
+        ctx->trace_scope_length += ink_format(ctx->trace_scope + before, sizeof ctx->trace_scope - before, format, i);
     return before;
 }
 
-void ink_look_leave(ink_context *ctx, size_t length)
+void ink_trace_leave(ink_context *ctx, size_t length)
 {
-    ctx->look_scope_length = length;
-    ctx->look_scope[length] = '\0';
+    ctx->trace_scope_length = length;
+    ctx->trace_scope[length] = '\0';
 }
 
-void ink_look_call(ink_context *ctx, const char *name, ink_tensor value)
+void ink_trace_call(ink_context *ctx, const char *name, ink_tensor value)
 {
-    char full[2 * INK_SCOPE_SIZE];
-    ink_format(full, sizeof full, "%s%s", ctx->look_scope, name);
-    ctx->look(ctx->look_user, full, &value);
+    char full[2 * INK_TRACE_SCOPE_SIZE];
+    ink_format(full, sizeof full, "%s%s", ctx->trace_scope, name);
+    ctx->trace(ctx->trace_user, full, &value);
 }

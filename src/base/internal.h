@@ -23,11 +23,11 @@ typedef struct ink_memory {
     size_t raw_size;
 } ink_memory;
 
-bool ink_memory_take(const ink_allocator *allocator, size_t size, ink_memory *memory);
-void ink_memory_give_back(const ink_allocator *allocator, ink_memory memory);
+bool ink_memory_alloc(const ink_allocator *allocator, size_t size, ink_memory *memory);
+void ink_memory_free(const ink_allocator *allocator, ink_memory memory);
 
 #define INK_ERROR_SIZE 512
-#define INK_SCOPE_SIZE 128
+#define INK_TRACE_SCOPE_SIZE 128
 
 struct ink_context {
     ink_allocator allocator;
@@ -35,30 +35,37 @@ struct ink_context {
     const struct ink_kernel *kernel; /* tensor/kernel.h */
     ink_workers *workers;            /* NULL: everything runs on the calling thread */
     ink_arena scratch;               /* growing; whoever takes from it releases to its own mark */
-    ink_look_fn look;
-    void *look_user;
-    char look_scope[INK_SCOPE_SIZE]; /* "h.2." while block 2 runs */
-    size_t look_scope_length;
+    ink_trace_fn trace;
+    void *trace_user;
+    char trace_scope[INK_TRACE_SCOPE_SIZE]; /* "h.2." while block 2 runs */
+    size_t trace_scope_length;
     char error[INK_ERROR_SIZE];
 };
+
+/* The compiler checks the arguments of a format against its letters. */
+#if defined(__GNUC__)
+#define INK_PRINTF(at, first) __attribute__((__format__(__printf__, at, first)))
+#else
+#define INK_PRINTF(at, first)
+#endif
 
 /*
  * Errors. ink_fail() writes the sentence into the context and returns `result`, so that a check reads
  *
  *     if (n_heads == 0)
- *         return ink_fail(ctx, INK_ERROR_MISMATCH, "%q: n_head is 0, expected at least 1", file);
+ *         return ink_fail(ctx, INK_ERROR_MISMATCH, "%s: n_head is 0, expected at least 1", file);
  *
- * The formats are these few, because printf reads the locale and because text from files must not reach a terminal
- * as it is:
+ * The formats are a few of printf's, because printf itself reads the locale:
  *
- *   %s  trusted C string (ours)                      %z  size_t
- *   %q  C string from outside, escaped and shortened %d  long long
- *   %Q  (const char *, size_t) from outside, the same %S  const ink_shape *, as [768, 3072]
- *   %%  a percent sign                               %u  uint64_t
+ *   %s   a string, at most 160 bytes of it; %.300s at most 300; %.*s (int n, const char *) the n bytes that stand
+ * there, NULs included. Characters that could steer a terminal are escaped, so text from files needs no care %zu size_t
+ * %u, %llu  unsigned, unsigned long long          %d, %lld  int, long long          %%  itself
+ *
+ * A shape is a string: "%s", INK_SHAPE(&shape) gives [768, 3072].
  */
-ink_result ink_fail(ink_context *ctx, ink_result result, const char *format, ...);
+ink_result ink_fail(ink_context *ctx, ink_result result, const char *format, ...) INK_PRINTF(3, 4);
 
-/* Writes `where` (from outside, escaped) and ": " in front of the sentence of a failure, and returns `result`. */
+/* Writes `where` and ": " in front of the sentence of a failure, and returns `result`. */
 ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where);
 
 /* True if `result` says that a file is missing, for files that need not be there; the sentence about it is forgotten,
@@ -66,7 +73,11 @@ ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where);
 bool ink_is_missing(ink_context *ctx, ink_result result);
 
 /* The same formats into a buffer, always NUL-terminated, cut at its end. Returns the length written. */
-size_t ink_format(char *buffer, size_t size, const char *format, ...);
+size_t ink_format(char *buffer, size_t size, const char *format, ...) INK_PRINTF(3, 4);
+
+#define INK_SHAPE_TEXT ((size_t)192) /* bytes of the longest shape as text */
+#define INK_SHAPE(shape) ink_shape_text((char[INK_SHAPE_TEXT]){0}, (shape))
+const char *ink_shape_text(char *buffer, const ink_shape *shape);
 
 /* Hands a failure on. */
 #define INK_TRY(call)                                                                                                  \
@@ -115,7 +126,7 @@ size_t ink_object_bytes(const void *object);
  * Scratch memory of a call:
  *
  *     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
- *     float *x = ink_arena_take(&ctx->scratch, n, sizeof *x);
+ *     float *x = ink_arena_alloc(&ctx->scratch, n, sizeof *x);
  *     if (x == NULL) return ink_scratch_fail(ctx, mark);
  *     ...
  *     ink_arena_release(&ctx->scratch, mark);
@@ -127,16 +138,16 @@ ink_result ink_scratch_fail(ink_context *ctx, ink_arena_mark mark);
 ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes);
 
 /* Looking inside. Nothing happens unless a callback is set; name is scope + name. */
-void ink_look_call(ink_context *ctx, const char *name, ink_tensor value);
-#define INK_LOOK(ctx, name, value)                                                                                     \
+void ink_trace_call(ink_context *ctx, const char *name, ink_tensor value);
+#define INK_TRACE(ctx, name, value)                                                                                    \
     do {                                                                                                               \
-        if ((ctx)->look != NULL)                                                                                       \
-            ink_look_call((ctx), (name), (value));                                                                     \
+        if ((ctx)->trace != NULL)                                                                                      \
+            ink_trace_call((ctx), (name), (value));                                                                    \
     } while (0)
 
-/* Appends to the scope and returns its former length, to be handed to ink_look_leave(). ink_format's formats. */
-size_t ink_look_enter(ink_context *ctx, const char *format, size_t i);
-void ink_look_leave(ink_context *ctx, size_t length);
+/* Appends to the scope and returns its former length, to be handed to ink_trace_leave(). ink_format's formats. */
+size_t ink_trace_enter(ink_context *ctx, const char *format, size_t i);
+void ink_trace_leave(ink_context *ctx, size_t length);
 
 /* One file of a source, opened, with its size; reads are whole or an error. `name` is kept for messages. */
 typedef struct ink_file {

@@ -17,12 +17,9 @@ typedef struct header {
 
 #define HEADER_SIZE ((sizeof(header) + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT)
 
-static header *header_of(const void *object)
-{
-    return (header *)((uintptr_t)object - HEADER_SIZE);
-}
+static header *header_of(const void *object) { return (header *)((uintptr_t)object - HEADER_SIZE); }
 
-bool ink_memory_take(const ink_allocator *allocator, size_t size, ink_memory *memory)
+bool ink_memory_alloc(const ink_allocator *allocator, size_t size, ink_memory *memory)
 {
     size_t raw_size;
     if (!ink_size_add(size, INK_ALIGNMENT - 1, &raw_size))
@@ -31,13 +28,12 @@ bool ink_memory_take(const ink_allocator *allocator, size_t size, ink_memory *me
     if (raw == NULL)
         return false;
     size_t misaligned = (uintptr_t)raw % INK_ALIGNMENT;
-    *memory = (ink_memory){.start = (char *)raw + (misaligned != 0 ? INK_ALIGNMENT - misaligned : 0),
-                           .raw = raw,
-                           .raw_size = raw_size};
+    *memory = (ink_memory){
+        .start = (char *)raw + (misaligned != 0 ? INK_ALIGNMENT - misaligned : 0), .raw = raw, .raw_size = raw_size};
     return true;
 }
 
-void ink_memory_give_back(const ink_allocator *allocator, ink_memory memory)
+void ink_memory_free(const ink_allocator *allocator, ink_memory memory)
 {
     if (memory.raw != NULL)
         allocator->resize(allocator->user, memory.raw, memory.raw_size, 0);
@@ -45,7 +41,7 @@ void ink_memory_give_back(const ink_allocator *allocator, ink_memory memory)
 
 static ink_result no_memory(ink_context *ctx, const char *what, size_t bytes)
 {
-    return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s needs %z bytes", what, bytes);
+    return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s needs %zu bytes", what, bytes);
 }
 
 ink_result ink_object_measure(ink_context *ctx, const char *what, ink_build_fn build, void *args, size_t *bytes)
@@ -53,7 +49,7 @@ ink_result ink_object_measure(ink_context *ctx, const char *what, ink_build_fn b
     ink_arena arena;
     void *object = NULL;
     ink_arena_measure(&arena);
-    ink_arena_take(&arena, 1, HEADER_SIZE);
+    ink_arena_alloc(&arena, 1, HEADER_SIZE);
     INK_TRY(build(args, &arena, &object));
     if (ink_arena_failed(&arena) || arena.used > SIZE_MAX - 2 * INK_ALIGNMENT)
         return ink_fail(ctx, INK_ERROR_LIMIT, "%s needs more memory than this machine can address", what);
@@ -68,7 +64,7 @@ static ink_result fill(ink_context *ctx, const char *what, ink_build_fn build, v
     ink_arena arena;
     void *built = NULL;
     ink_arena_over(&arena, block, bytes);
-    header *head = ink_arena_take(&arena, 1, HEADER_SIZE);
+    header *head = ink_arena_alloc(&arena, 1, HEADER_SIZE);
     if (head == NULL)
         return no_memory(ctx, what, bytes);
     *head = *origin;
@@ -90,13 +86,14 @@ ink_result ink_object_create(ink_context *ctx, const char *what, ink_build_fn bu
     *object = NULL;
     INK_TRY(ink_object_measure(ctx, what, build, args, &origin.bytes));
     if (max_bytes != 0 && origin.bytes > max_bytes)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "%s needs %z bytes, the limit is %u", what, origin.bytes, max_bytes);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s needs %zu bytes, the limit is %llu", what, origin.bytes,
+                        (unsigned long long)max_bytes);
 
-    if (!ink_memory_take(&ctx->allocator, origin.bytes, &origin.memory))
+    if (!ink_memory_alloc(&ctx->allocator, origin.bytes, &origin.memory))
         return no_memory(ctx, what, origin.bytes);
     ink_result result = fill(ctx, what, build, args, origin.memory.start, origin.bytes, &origin, object);
     if (result != INK_OK)
-        ink_memory_give_back(&origin.allocator, origin.memory);
+        ink_memory_free(&origin.allocator, origin.memory);
     return result;
 }
 
@@ -107,10 +104,10 @@ ink_result ink_object_create_in(ink_context *ctx, const char *what, ink_build_fn
     *object = NULL;
     INK_TRY(ink_object_measure(ctx, what, build, args, &origin.bytes));
     if ((uintptr_t)block % INK_ALIGNMENT != 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "the block for %s must start at a multiple of %z bytes", what,
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "the block for %s must start at a multiple of %zu bytes", what,
                         (size_t)INK_ALIGNMENT);
     if (size < origin.bytes)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "the block for %s has %z bytes, %z are needed", what, size,
+        return ink_fail(ctx, INK_ERROR_MEMORY, "the block for %s has %zu bytes, %zu are needed", what, size,
                         origin.bytes);
     return fill(ctx, what, build, args, block, origin.bytes, &origin, object);
 }
@@ -121,10 +118,7 @@ void ink_object_free(void *object)
         return;
     header head = *header_of(object);
     if (head.allocator.resize != NULL)
-        ink_memory_give_back(&head.allocator, head.memory);
+        ink_memory_free(&head.allocator, head.memory);
 }
 
-size_t ink_object_bytes(const void *object)
-{
-    return header_of(object)->bytes;
-}
+size_t ink_object_bytes(const void *object) { return header_of(object)->bytes; }

@@ -41,10 +41,7 @@ static void *take(size_t size)
     return block;
 }
 #else
-static void *take(size_t size)
-{
-    return malloc(size);
-}
+static void *take(size_t size) { return malloc(size); }
 #endif
 
 void *ink_platform_resize(void *user, void *block, size_t old_size, size_t new_size)
@@ -73,10 +70,7 @@ ink_result ink_platform_read(void *file, uint64_t offset, void *buffer, size_t s
     return INK_ERROR_UNSUPPORTED;
 }
 
-void ink_platform_close(void *file)
-{
-    (void)file;
-}
+void ink_platform_close(void *file) { (void)file; }
 
 #elif !defined(_WIN32)
 
@@ -86,10 +80,7 @@ void ink_platform_close(void *file)
 #include <unistd.h>
 
 /* A handle is the descriptor plus one, so that descriptor 0 is not NULL. */
-static int descriptor_of(void *file)
-{
-    return (int)((intptr_t)file - 1);
-}
+static int descriptor_of(void *file) { return (int)((intptr_t)file - 1); }
 
 static ink_result open_regular(const char *path, void **file, uint64_t *size)
 {
@@ -164,10 +155,7 @@ ink_result ink_platform_read(void *file, uint64_t offset, void *buffer, size_t s
     return *got == 0 && ferror((FILE *)file) ? INK_ERROR_READ : INK_OK;
 }
 
-void ink_platform_close(void *file)
-{
-    fclose(file);
-}
+void ink_platform_close(void *file) { fclose(file); }
 
 #endif
 
@@ -184,10 +172,7 @@ ink_float_mode ink_float_mode_enter(void)
     return host;
 }
 
-void ink_float_mode_leave(ink_float_mode host)
-{
-    _mm_setcsr((unsigned)host.control);
-}
+void ink_float_mode_leave(ink_float_mode host) { _mm_setcsr((unsigned)host.control); }
 
 #elif defined(__aarch64__)
 
@@ -217,10 +202,7 @@ ink_float_mode ink_float_mode_enter(void)
     return host;
 }
 
-void ink_float_mode_leave(ink_float_mode host)
-{
-    (void)fesetenv(&host.environment);
-}
+void ink_float_mode_leave(ink_float_mode host) { (void)fesetenv(&host.environment); }
 
 #endif
 
@@ -254,10 +236,7 @@ bool ink_thread_start(ink_thread *thread, void (*run)(void *), void *argument)
     return false;
 }
 
-void ink_thread_join(ink_thread *thread)
-{
-    (void)thread;
-}
+void ink_thread_join(ink_thread *thread) { (void)thread; }
 
 bool ink_sleep_init(ink_sleep *sleep)
 {
@@ -265,30 +244,15 @@ bool ink_sleep_init(ink_sleep *sleep)
     return false;
 }
 
-void ink_sleep_destroy(ink_sleep *sleep)
-{
-    (void)sleep;
-}
+void ink_sleep_destroy(ink_sleep *sleep) { (void)sleep; }
 
-void ink_sleep_lock(ink_sleep *sleep)
-{
-    (void)sleep;
-}
+void ink_sleep_lock(ink_sleep *sleep) { (void)sleep; }
 
-void ink_sleep_unlock(ink_sleep *sleep)
-{
-    (void)sleep;
-}
+void ink_sleep_unlock(ink_sleep *sleep) { (void)sleep; }
 
-void ink_sleep_wait(ink_sleep *sleep)
-{
-    (void)sleep;
-}
+void ink_sleep_wait(ink_sleep *sleep) { (void)sleep; }
 
-void ink_sleep_wake_all(ink_sleep *sleep)
-{
-    (void)sleep;
-}
+void ink_sleep_wake_all(ink_sleep *sleep) { (void)sleep; }
 
 #else
 
@@ -330,10 +294,7 @@ bool ink_thread_start(ink_thread *thread, void (*run)(void *), void *argument)
     return started;
 }
 
-void ink_thread_join(ink_thread *thread)
-{
-    pthread_join(thread->id, NULL);
-}
+void ink_thread_join(ink_thread *thread) { pthread_join(thread->id, NULL); }
 
 bool ink_sleep_init(ink_sleep *sleep)
 {
@@ -351,34 +312,16 @@ void ink_sleep_destroy(ink_sleep *sleep)
     pthread_mutex_destroy(&sleep->mutex);
 }
 
-void ink_sleep_lock(ink_sleep *sleep)
-{
-    pthread_mutex_lock(&sleep->mutex);
-}
+void ink_sleep_lock(ink_sleep *sleep) { pthread_mutex_lock(&sleep->mutex); }
 
-void ink_sleep_unlock(ink_sleep *sleep)
-{
-    pthread_mutex_unlock(&sleep->mutex);
-}
+void ink_sleep_unlock(ink_sleep *sleep) { pthread_mutex_unlock(&sleep->mutex); }
 
-void ink_sleep_wait(ink_sleep *sleep)
-{
-    pthread_cond_wait(&sleep->condition, &sleep->mutex);
-}
+void ink_sleep_wait(ink_sleep *sleep) { pthread_cond_wait(&sleep->condition, &sleep->mutex); }
 
-void ink_sleep_wake_all(ink_sleep *sleep)
-{
-    pthread_cond_broadcast(&sleep->condition);
-}
+void ink_sleep_wake_all(ink_sleep *sleep) { pthread_cond_broadcast(&sleep->condition); }
 
 #endif
 
-size_t ink_thread_bytes(void)
-{
-    return sizeof(ink_thread);
-}
+size_t ink_thread_bytes(void) { return sizeof(ink_thread); }
 
-size_t ink_sleep_bytes(void)
-{
-    return sizeof(ink_sleep);
-}
+size_t ink_sleep_bytes(void) { return sizeof(ink_sleep); }

@@ -24,14 +24,8 @@ static inline bool ink_size_add(size_t a, size_t b, size_t *out)
     return true;
 }
 
-static inline size_t ink_size_min(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
+static inline size_t ink_size_min(size_t a, size_t b) { return a < b ? a : b; }
 
-static inline size_t ink_size_max(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
+static inline size_t ink_size_max(size_t a, size_t b) { return a > b ? a : b; }
 
 #endif

@@ -56,10 +56,7 @@ uint64_t ink_hash_on(uint64_t hash, const void *bytes, size_t size)
     return hash;
 }
 
-uint64_t ink_hash(const char *bytes, size_t size)
-{
-    return ink_hash_on(INK_HASH_START, bytes, size);
-}
+uint64_t ink_hash(const char *bytes, size_t size) { return ink_hash_on(INK_HASH_START, bytes, size); }
 
 int ink_compare_bytes(const char *a, size_t a_size, const char *b, size_t b_size)
 {

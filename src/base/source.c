@@ -82,10 +82,7 @@ static ink_result memory_read(void *user, void *file, uint64_t offset, void *buf
     return INK_OK;
 }
 
-static void memory_close(void *user, void *file)
-{
-    (void)user, (void)file;
-}
+static void memory_close(void *user, void *file) { (void)user, (void)file; }
 
 ink_source ink_source_memory(const ink_memory_files *files)
 {
@@ -102,15 +99,15 @@ ink_result ink_file_open(ink_context *ctx, const ink_source *source, const char 
     void *handle = NULL;
     uint64_t size = 0;
     if (source->open == NULL || source->read == NULL || source->close == NULL)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%q%s%q: the source has no function to open, read or close files",
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s%s%s: the source has no function to open, read or close files",
                         folder, slash, name);
     ink_result result = source->open(source->user, name, &handle, &size);
     if (result == INK_ERROR_NOT_FOUND)
-        return ink_fail(ctx, result, "%q%s%q: no such file", folder, slash, name);
+        return ink_fail(ctx, result, "%s%s%s: no such file", folder, slash, name);
     if (result == INK_ERROR_UNSUPPORTED)
-        return ink_fail(ctx, result, "%q%s%q: this build of the library cannot open files", folder, slash, name);
+        return ink_fail(ctx, result, "%s%s%s: this build of the library cannot open files", folder, slash, name);
     if (result != INK_OK)
-        return ink_fail(ctx, INK_ERROR_READ, "%q%s%q: cannot be read (not a regular file, or no permission)", folder,
+        return ink_fail(ctx, INK_ERROR_READ, "%s%s%s: cannot be read (not a regular file, or no permission)", folder,
                         slash, name);
     *file = (ink_file){.source = source, .handle = handle, .name = name, .size = size};
     return INK_OK;
@@ -120,16 +117,17 @@ ink_result ink_file_read(ink_context *ctx, const ink_file *file, uint64_t offset
 {
     unsigned char *out = buffer;
     if (offset > file->size || size > file->size - offset)
-        return ink_fail(ctx, INK_ERROR_CORRUPT, "%q: %z bytes at offset %u pass the end of the file at %u", file->name,
-                        size, offset, file->size);
+        return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: %zu bytes at offset %llu pass the end of the file at %llu",
+                        file->name, size, (unsigned long long)offset, (unsigned long long)file->size);
     while (size > 0) {
         size_t got = 0;
         ink_result result = file->source->read(file->source->user, file->handle, offset, out, size, &got);
         if (result != INK_OK || got > size)
-            return ink_fail(ctx, INK_ERROR_READ, "%q: reading %z bytes at offset %u failed", file->name, size, offset);
+            return ink_fail(ctx, INK_ERROR_READ, "%s: reading %zu bytes at offset %llu failed", file->name, size,
+                            (unsigned long long)offset);
         if (got == 0)
-            return ink_fail(ctx, INK_ERROR_READ, "%q: the file ends at %u, it had %u bytes when it was opened",
-                            file->name, offset, file->size);
+            return ink_fail(ctx, INK_ERROR_READ, "%s: the file ends at %llu, it had %llu bytes when it was opened",
+                            file->name, (unsigned long long)offset, (unsigned long long)file->size);
         out += got;
         offset += got;
         size -= got;
@@ -148,11 +146,12 @@ static ink_result read_all(ink_context *ctx, const ink_file *file, size_t max_by
                            const char **text, size_t *size)
 {
     if (file->size > max_bytes)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "%q: the file has %u bytes, at most %z are read", file->name, file->size,
-                        max_bytes);
-    char *bytes = ink_arena_take(arena, (size_t)file->size + 1, 1);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: the file has %llu bytes, at most %zu are read", file->name,
+                        (unsigned long long)file->size, max_bytes);
+    char *bytes = ink_arena_alloc(arena, (size_t)file->size + 1, 1);
     if (bytes == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %q has %u bytes", file->name, file->size);
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s has %llu bytes", file->name,
+                        (unsigned long long)file->size);
     INK_TRY(ink_file_read(ctx, file, 0, bytes, (size_t)file->size));
     bytes[file->size] = '\0';
     *text = bytes;

@@ -31,10 +31,7 @@ ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threa
     return NULL;
 }
 
-void ink_workers_free(ink_workers *workers)
-{
-    (void)workers;
-}
+void ink_workers_free(ink_workers *workers) { (void)workers; }
 
 unsigned ink_workers_count(const ink_workers *workers)
 {
@@ -89,15 +86,9 @@ static bool run_one(ink_workers *w)
     return true;
 }
 
-static bool has_work(ink_workers *w)
-{
-    return atomic_load(&w->remaining) > 0 || atomic_load(&w->stopping);
-}
+static bool has_work(ink_workers *w) { return atomic_load(&w->remaining) > 0 || atomic_load(&w->stopping); }
 
-static bool is_done(ink_workers *w)
-{
-    return atomic_load(&w->unfinished) == 0;
-}
+static bool is_done(ink_workers *w) { return atomic_load(&w->unfinished) == 0; }
 
 /* Returns once ready(w) is true: first spinning, then asleep. */
 static void wait_until(ink_workers *w, bool (*ready)(ink_workers *))
@@ -136,9 +127,9 @@ static void worker_main(void *argument)
 
 static ink_workers *take_pieces(ink_arena *arena, unsigned n_threads)
 {
-    ink_workers *w = ink_arena_take(arena, 1, sizeof *w);
-    ink_sleep *sleep = ink_arena_take(arena, 1, ink_sleep_bytes());
-    unsigned char *threads = ink_arena_take(arena, n_threads - 1, ink_thread_bytes());
+    ink_workers *w = ink_arena_alloc(arena, 1, sizeof *w);
+    ink_sleep *sleep = ink_arena_alloc(arena, 1, ink_sleep_bytes());
+    unsigned char *threads = ink_arena_alloc(arena, n_threads - 1, ink_thread_bytes());
     if (w == NULL)
         return NULL;
     memset(w, 0, sizeof *w);
@@ -154,7 +145,7 @@ static ink_workers *allocate(const ink_allocator *allocator, unsigned n_threads)
     ink_arena_measure(&arena);
     take_pieces(&arena, n_threads);
     size_t size = arena.used;
-    if (!ink_memory_take(allocator, size, &memory))
+    if (!ink_memory_alloc(allocator, size, &memory))
         return NULL;
     ink_arena_over(&arena, memory.start, size);
     ink_workers *w = take_pieces(&arena, n_threads);
@@ -168,10 +159,7 @@ static ink_workers *allocate(const ink_allocator *allocator, unsigned n_threads)
     return w;
 }
 
-static ink_thread *thread_at(ink_workers *w, unsigned i)
-{
-    return (void *)(w->threads + i * ink_thread_bytes());
-}
+static ink_thread *thread_at(ink_workers *w, unsigned i) { return (void *)(w->threads + i * ink_thread_bytes()); }
 
 ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threads)
 {
@@ -179,7 +167,7 @@ ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threa
     if (w == NULL)
         return NULL;
     if (!ink_sleep_init(w->sleep)) {
-        ink_memory_give_back(allocator, w->memory);
+        ink_memory_free(allocator, w->memory);
         return NULL;
     }
     while (w->n_started < n_threads - 1) {
@@ -201,13 +189,10 @@ void ink_workers_free(ink_workers *workers)
     for (unsigned i = 0; i < workers->n_started; i++)
         ink_thread_join(thread_at(workers, i));
     ink_sleep_destroy(workers->sleep);
-    ink_memory_give_back(workers->allocator, workers->memory);
+    ink_memory_free(workers->allocator, workers->memory);
 }
 
-unsigned ink_workers_count(const ink_workers *workers)
-{
-    return workers != NULL ? workers->n_threads : 1;
-}
+unsigned ink_workers_count(const ink_workers *workers) { return workers != NULL ? workers->n_threads : 1; }
 
 void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks)
 {

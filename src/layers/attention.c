@@ -25,38 +25,40 @@ ink_result ink_attention_check(ink_context *ctx, const ink_attention *attention)
 {
     size_t heads, width;
     if (attention->n_heads == 0 || attention->n_kv_heads == 0 || attention->head_dim == 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention with n_heads %z, n_kv_heads %z, head_dim %z: expected at "
-                        "least 1 of each", attention->n_heads, attention->n_kv_heads, attention->head_dim);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT,
+                        "attention with n_heads %zu, n_kv_heads %zu, head_dim %zu: expected at "
+                        "least 1 of each",
+                        attention->n_heads, attention->n_kv_heads, attention->head_dim);
     if (attention->n_heads % attention->n_kv_heads != 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: n_heads %z is not a multiple of n_kv_heads %z",
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: n_heads %zu is not a multiple of n_kv_heads %zu",
                         attention->n_heads, attention->n_kv_heads);
     if (!ink_size_mul(attention->n_kv_heads, 2, &heads) || !ink_size_add(heads, attention->n_heads, &heads) ||
         !ink_size_mul(heads, attention->head_dim, &width))
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: %z heads of size %z do not fit into memory",
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: %zu heads of size %zu do not fit into memory",
                         attention->n_heads, attention->head_dim);
     if (!(attention->scale >= 0) || !ctx->kernel->all_finite(&attention->scale, 1))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: the scale must be finite and not negative");
     if (attention->bidirectional && attention->window != 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: a window of %z in bidirectional attention",
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: a window of %zu in bidirectional attention",
                         attention->window);
     return INK_OK;
 }
 
-void ink_kv_cache_take(ink_arena *arena, const ink_attention *attention, size_t capacity, ink_kv_cache *cache)
+void ink_kv_cache_alloc(ink_arena *arena, const ink_attention *attention, size_t capacity, ink_kv_cache *cache)
 {
     size_t n = attention->n_kv_heads;
     cache->capacity = capacity;
     cache->length = 0;
     cache->n_kv_heads = n;
     cache->head_dim = attention->head_dim;
-    cache->keys = ink_arena_take(arena, n, sizeof *cache->keys);
-    cache->values = ink_arena_take(arena, n, sizeof *cache->values);
+    cache->keys = ink_arena_alloc(arena, n, sizeof *cache->keys);
+    cache->values = ink_arena_alloc(arena, n, sizeof *cache->values);
     for (size_t j = 0; j < n && !ink_arena_failed(arena); j++) {
         ink_matrix measured;
-        ink_matrix_take(arena, cache->keys != NULL ? &cache->keys[j] : &measured, capacity, cache->head_dim,
-                        cache->head_dim, INK_F32);
-        ink_matrix_take(arena, cache->values != NULL ? &cache->values[j] : &measured, cache->head_dim, capacity,
-                        capacity, INK_F32);
+        ink_matrix_alloc(arena, cache->keys != NULL ? &cache->keys[j] : &measured, capacity, cache->head_dim,
+                         cache->head_dim, INK_F32);
+        ink_matrix_alloc(arena, cache->values != NULL ? &cache->values[j] : &measured, cache->head_dim, capacity,
+                         capacity, INK_F32);
     }
 }
 
@@ -68,8 +70,8 @@ typedef struct build_args {
 static ink_result build(void *data, ink_arena *arena, void **object)
 {
     const build_args *args = data;
-    ink_kv_cache measured, *cache = *object = ink_arena_take(arena, 1, sizeof *cache);
-    ink_kv_cache_take(arena, args->attention, args->capacity, cache != NULL ? cache : &measured);
+    ink_kv_cache measured, *cache = *object = ink_arena_alloc(arena, 1, sizeof *cache);
+    ink_kv_cache_alloc(arena, args->attention, args->capacity, cache != NULL ? cache : &measured);
     return INK_OK;
 }
 
@@ -89,15 +91,9 @@ ink_result ink_kv_cache_create(ink_context *ctx, const ink_attention *attention,
     return INK_OK;
 }
 
-void ink_kv_cache_free(ink_kv_cache *cache)
-{
-    ink_object_free(cache);
-}
+void ink_kv_cache_free(ink_kv_cache *cache) { ink_object_free(cache); }
 
-size_t ink_kv_cache_length(const ink_kv_cache *cache)
-{
-    return cache->length;
-}
+size_t ink_kv_cache_length(const ink_kv_cache *cache) { return cache->length; }
 
 /* What lies behind the length is overwritten before it is ever read, so forgetting is this one assignment. */
 ink_result ink_kv_cache_rewind(ink_context *ctx, ink_kv_cache *cache, size_t length)
@@ -105,7 +101,7 @@ ink_result ink_kv_cache_rewind(ink_context *ctx, ink_kv_cache *cache, size_t len
     INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, cache);
     if (length > cache->length)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: back to %z positions, but there are only %z", __func__, length,
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: back to %zu positions, but there are only %zu", __func__, length,
                         cache->length);
     cache->length = length;
     return INK_OK;
@@ -214,28 +210,27 @@ static void run_group(ink_context *ctx, group_job *job, size_t n_heads)
 {
     size_t n_tasks = n_heads / job->heads_per_task;
     size_t work = 4 * n_heads * job->n_rows * job->n_positions * job->head_dim;
-    if (ctx->look == NULL) {
-        ink_spread(ctx, attend, job, n_tasks, work);
+    if (ctx->trace == NULL) {
+        ink_parallel_for(ctx, attend, job, n_tasks, work);
         return;
     }
-    const ink_tensor scores = {.type = INK_F32,
-                               .shape = {.rank = 3, .dim = {n_heads, job->n_rows, job->n_positions}},
-                               .data = job->scores};
-    ink_spread(ctx, score, job, n_tasks, work);
-    ink_look_call(ctx, "attn.scores", scores);
-    ink_spread(ctx, normalise, job, n_tasks, work);
-    ink_look_call(ctx, "attn.weights", scores);
-    ink_spread(ctx, sum, job, n_tasks, work);
+    const ink_tensor scores = {
+        .type = INK_F32, .shape = {.rank = 3, .dim = {n_heads, job->n_rows, job->n_positions}}, .data = job->scores};
+    ink_parallel_for(ctx, score, job, n_tasks, work);
+    ink_trace_call(ctx, "attn.scores", scores);
+    ink_parallel_for(ctx, normalise, job, n_tasks, work);
+    ink_trace_call(ctx, "attn.weights", scores);
+    ink_parallel_for(ctx, sum, job, n_tasks, work);
 }
 
-void ink_attention_take_scratch(ink_arena *arena, const ink_attention *attention, size_t capacity, size_t rows,
-                                ink_attention_scratch *scratch)
+void ink_attention_alloc_scratch(ink_arena *arena, const ink_attention *attention, size_t capacity, size_t rows,
+                                 ink_attention_scratch *scratch)
 {
     size_t one_row = SIZE_MAX, all_rows = SIZE_MAX;
     ink_size_mul(attention->n_heads, capacity, &one_row);
     ink_size_mul(one_row, ink_size_min(rows, GROUP_ROWS), &all_rows);
     scratch->n_scores = ink_size_min(all_rows, ink_size_max(one_row, SCORE_FLOATS));
-    scratch->scores = ink_arena_take(arena, scratch->n_scores, sizeof *scratch->scores);
+    scratch->scores = ink_arena_alloc(arena, scratch->n_scores, sizeof *scratch->scores);
 }
 
 /* How many of the next `left` rows make a group: the first sees `seen` positions or, where all see all, `n`. */
@@ -305,7 +300,7 @@ ink_result ink_attention_forward(ink_context *ctx, const ink_attention *attentio
     INK_TRY(ink_attention_check(ctx, attention));
     if (attention->n_kv_heads != cache->n_kv_heads || attention->head_dim != cache->head_dim)
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
-                        "%s: the cache was made for %z heads of size %z, not for %z of size %z", __func__,
+                        "%s: the cache was made for %zu heads of size %zu, not for %zu of size %zu", __func__,
                         cache->n_kv_heads, cache->head_dim, attention->n_kv_heads, attention->head_dim);
     if (n == 0)
         return INK_OK;
@@ -313,12 +308,12 @@ ink_result ink_attention_forward(ink_context *ctx, const ink_attention *attentio
     INK_REQUIRE(ctx, y);
     size_t room = cache->capacity - (attention->bidirectional ? 0 : cache->length);
     if (n > room)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: %z tokens after %z do not fit a cache of %z positions", __func__, n,
-                        cache->length, cache->capacity);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: %zu tokens after %zu do not fit a cache of %zu positions", __func__,
+                        n, cache->length, cache->capacity);
 
     ink_attention_scratch scratch;
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_attention_take_scratch(&ctx->scratch, attention, cache->capacity, n, &scratch);
+    ink_attention_alloc_scratch(&ctx->scratch, attention, cache->capacity, n, &scratch);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
     ink_float_mode host = ink_float_mode_enter();
@@ -336,7 +331,7 @@ ink_result ink_attention_reserve(ink_context *ctx, const ink_attention *attentio
     INK_REQUIRE(ctx, attention);
     INK_TRY(ink_attention_check(ctx, attention));
     ink_arena_measure(&measure);
-    ink_attention_take_scratch(&measure, attention, capacity, n, &scratch);
+    ink_attention_alloc_scratch(&measure, attention, capacity, n, &scratch);
     if (ink_arena_failed(&measure))
         return ink_fail(ctx, INK_ERROR_LIMIT, "%s: more memory than this machine can address", __func__);
     return ink_scratch_reserve(ctx, measure.used);

@@ -15,16 +15,16 @@
 #define HEAD_WORK ((size_t)16)
 #define GATE_WORK ((size_t)24)
 
-void ink_block_take_scratch(ink_arena *arena, const ink_block *block, size_t capacity, size_t rows,
-                            ink_block_scratch *scratch)
+void ink_block_alloc_scratch(ink_arena *arena, const ink_block *block, size_t capacity, size_t rows,
+                             ink_block_scratch *scratch)
 {
-    scratch->normed = ink_take_rows(arena, rows, block->norm_1.size);
-    scratch->qkv = ink_take_rows(arena, rows, block->qkv.weight.n);
-    scratch->attended = ink_take_rows(arena, rows, block->out.weight.k);
-    scratch->inner = ink_take_rows(arena, rows, block->up.weight.n);
+    scratch->normed = ink_alloc_rows(arena, rows, block->norm_1.size);
+    scratch->qkv = ink_alloc_rows(arena, rows, block->qkv.weight.n);
+    scratch->attended = ink_alloc_rows(arena, rows, block->out.weight.k);
+    scratch->inner = ink_alloc_rows(arena, rows, block->up.weight.n);
     scratch->angles = NULL;
     scratch->whole = false;
-    ink_attention_take_scratch(arena, &block->attention, capacity, rows, &scratch->attention);
+    ink_attention_alloc_scratch(arena, &block->attention, capacity, rows, &scratch->attention);
 }
 
 size_t ink_spans_fill(const size_t *lengths, size_t n, size_t max_rows, ink_kv_cache *cache, ink_span *spans,
@@ -58,32 +58,32 @@ static void prepare_heads(void *data, size_t row)
     if (block->k_norm.size != 0)
         ink_norm_rows(job->kernel, &block->k_norm, keys, attention->n_kv_heads, keys);
     if (job->angles != NULL)
-        ink_angles_turn(job->kernel, job->angles, row, attention->n_heads + attention->n_kv_heads, queries);
+        ink_angles_rotate(job->kernel, job->angles, row, attention->n_heads + attention->n_kv_heads, queries);
 }
 
-void ink_block_attend(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch,
-                      const ink_span *spans, size_t n_spans, const float *x, size_t rows, float *update)
+void ink_block_attend(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch, const ink_span *spans,
+                      size_t n_spans, const float *x, size_t rows, float *update)
 {
     size_t qkv_width = block->qkv.weight.n;
     size_t q_width = block->out.weight.k;
     float *qkv = scratch->qkv, *attended = scratch->attended;
 
     ink_dense_run(ctx, &block->qkv, x, rows, qkv);
-    INK_LOOK(ctx, "attn.qkv", ink_tensor_2d(qkv, rows, qkv_width));
+    INK_TRACE(ctx, "attn.qkv", ink_tensor_2d(qkv, rows, qkv_width));
     if (scratch->angles != NULL || block->q_norm.size != 0 || block->k_norm.size != 0) {
         head_job job = {ctx->kernel, block, scratch->angles, qkv};
-        ink_spread(ctx, prepare_heads, &job, rows, rows * qkv_width * HEAD_WORK);
-        INK_LOOK(ctx, "attn.prepared", ink_tensor_2d(qkv, rows, qkv_width));
+        ink_parallel_for(ctx, prepare_heads, &job, rows, rows * qkv_width * HEAD_WORK);
+        INK_TRACE(ctx, "attn.prepared", ink_tensor_2d(qkv, rows, qkv_width));
     }
     for (size_t i = 0; i < n_spans; i++) {
         if (scratch->whole)
             spans[i].cache->length = 0;
-        ink_attention_run(ctx, &block->attention, &scratch->attention, spans[i].cache,
-                          qkv + spans[i].first * qkv_width, spans[i].count, attended + spans[i].first * q_width);
+        ink_attention_run(ctx, &block->attention, &scratch->attention, spans[i].cache, qkv + spans[i].first * qkv_width,
+                          spans[i].count, attended + spans[i].first * q_width);
     }
-    INK_LOOK(ctx, "attn.heads", ink_tensor_2d(attended, rows, q_width));
+    INK_TRACE(ctx, "attn.heads", ink_tensor_2d(attended, rows, q_width));
     ink_dense_run(ctx, &block->out, attended, rows, update);
-    INK_LOOK(ctx, "attn.out", ink_tensor_2d(update, rows, block->out.weight.n));
+    INK_TRACE(ctx, "attn.out", ink_tensor_2d(update, rows, block->out.weight.n));
 }
 
 /* ---- feed-forward --------------------------------------------------------------------------------------------- */
@@ -113,11 +113,11 @@ static void feed_forward(ink_context *ctx, const ink_block *block, const ink_blo
     ink_dense_run(ctx, &block->up, x, rows, inner);
     if (block->gated) {
         gate_job job = {ctx->kernel, block->gate, inner, width / 2};
-        ink_spread(ctx, gate_row, &job, rows, rows * width * GATE_WORK);
+        ink_parallel_for(ctx, gate_row, &job, rows, rows * width * GATE_WORK);
     }
-    INK_LOOK(ctx, "mlp.up", ink_tensor_2d(inner, rows, width));
+    INK_TRACE(ctx, "mlp.up", ink_tensor_2d(inner, rows, width));
     ink_dense_run_strided(ctx, &block->down, inner, width, rows, update);
-    INK_LOOK(ctx, "mlp.down", ink_tensor_2d(update, rows, block->down.weight.n));
+    INK_TRACE(ctx, "mlp.down", ink_tensor_2d(update, rows, block->down.weight.n));
 }
 
 /* ---- the block ------------------------------------------------------------------------------------------------ */
@@ -125,7 +125,7 @@ static void feed_forward(ink_context *ctx, const ink_block *block, const ink_blo
 static void normalise(ink_context *ctx, const ink_norm *norm, const char *name, const float *x, size_t rows, float *y)
 {
     ink_norm_run(ctx, norm, x, rows, y);
-    INK_LOOK(ctx, name, ink_tensor_2d(y, rows, norm->size));
+    INK_TRACE(ctx, name, ink_tensor_2d(y, rows, norm->size));
 }
 
 void ink_block_run(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch, const ink_span *spans,
@@ -150,5 +150,5 @@ void ink_block_run(ink_context *ctx, const ink_block *block, const ink_block_scr
         feed_forward(ctx, block, scratch, normed, rows, update);
         ctx->kernel->add(update, rows * hidden, x);
     }
-    INK_LOOK(ctx, "out", ink_tensor_2d(x, rows, hidden));
+    INK_TRACE(ctx, "out", ink_tensor_2d(x, rows, hidden));
 }

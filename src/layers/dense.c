@@ -12,8 +12,8 @@
 const char *ink_activation_name(ink_activation activation)
 {
     static const char *const names[INK_N_ACTIVATIONS] = {
-        "identity", "relu",       "leaky_relu", "elu",  "tanh", "sigmoid",      "softplus",
-        "gelu",     "gelu_tanh",  "quick_gelu", "silu", "mish", "hard_sigmoid", "hard_swish",
+        "identity", "relu",      "leaky_relu", "elu",  "tanh", "sigmoid",      "softplus",
+        "gelu",     "gelu_tanh", "quick_gelu", "silu", "mish", "hard_sigmoid", "hard_swish",
     };
     return (unsigned)activation < INK_N_ACTIVATIONS ? names[activation] : "unknown";
 }
@@ -40,13 +40,13 @@ static void run_activation(ink_context *ctx, ink_activation activation, const fl
 {
     activation_job job = {.kernel = ctx->kernel, .activation = activation, .x = x, .n = n, .y = y};
     size_t n_pieces = n / ACTIVATION_PIECE + (n % ACTIVATION_PIECE != 0);
-    ink_spread(ctx, activate_piece, &job, n_pieces, n * ACTIVATION_WORK);
+    ink_parallel_for(ctx, activate_piece, &job, n_pieces, n * ACTIVATION_WORK);
 }
 
 ink_result ink_activation_check(ink_context *ctx, const char *function, ink_activation activation)
 {
     if ((unsigned)activation >= INK_N_ACTIVATIONS)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no activation %d", function, (long long)activation);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no activation %lld", function, (long long)activation);
     return INK_OK;
 }
 
@@ -141,7 +141,7 @@ typedef struct load_args {
 static ink_result build_loaded(void *data, ink_arena *arena, void **object)
 {
     const load_args *args = data;
-    ink_dense measured, *dense = *object = ink_arena_take(arena, 1, sizeof *dense);
+    ink_dense measured, *dense = *object = ink_arena_alloc(arena, 1, sizeof *dense);
     ink_loader loader;
     ink_loader_begin(&loader, args->ctx, args->weights, arena);
     return ink_dense_read(&loader, args->name, 0, 0, args->transposed, args->activation,
@@ -192,11 +192,11 @@ typedef struct copy_args {
 static ink_result build_copied(void *data, ink_arena *arena, void **object)
 {
     const copy_args *args = data;
-    ink_dense measured, *dense = *object = ink_arena_take(arena, 1, sizeof *dense);
+    ink_dense measured, *dense = *object = ink_arena_alloc(arena, 1, sizeof *dense);
     if (dense == NULL)
         dense = &measured;
-    ink_matrix_take(arena, &dense->weight, args->out, args->in, args->in, INK_F32);
-    dense->bias = args->bias != NULL ? ink_take_rows(arena, 1, args->out) : NULL;
+    ink_matrix_alloc(arena, &dense->weight, args->out, args->in, args->in, INK_F32);
+    dense->bias = args->bias != NULL ? ink_alloc_rows(arena, 1, args->out) : NULL;
     dense->activation = args->activation;
     if (arena->measuring || ink_arena_failed(arena))
         return INK_OK;
@@ -215,8 +215,8 @@ ink_result ink_dense_create(ink_context *ctx, const float *weight, const float *
     *dense = NULL;
     INK_REQUIRE(ctx, weight);
     if (in == 0 || out == 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: a layer of %z inputs and %z outputs, expected at least 1 of each",
-                        __func__, in, out);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT,
+                        "%s: a layer of %zu inputs and %zu outputs, expected at least 1 of each", __func__, in, out);
     INK_TRY(ink_activation_check(ctx, __func__, activation));
     copy_args args = {
         .kernel = ctx->kernel, .weight = weight, .bias = bias, .in = in, .out = out, .activation = activation};
@@ -225,20 +225,11 @@ ink_result ink_dense_create(ink_context *ctx, const float *weight, const float *
     return INK_OK;
 }
 
-void ink_dense_free(ink_dense *dense)
-{
-    ink_object_free(dense);
-}
+void ink_dense_free(ink_dense *dense) { ink_object_free(dense); }
 
-size_t ink_dense_in(const ink_dense *dense)
-{
-    return dense->weight.k;
-}
+size_t ink_dense_in(const ink_dense *dense) { return dense->weight.k; }
 
-size_t ink_dense_out(const ink_dense *dense)
-{
-    return dense->weight.n;
-}
+size_t ink_dense_out(const ink_dense *dense) { return dense->weight.n; }
 
 ink_result ink_dense_forward(ink_context *ctx, const ink_dense *dense, const float *x, size_t n, float *y)
 {

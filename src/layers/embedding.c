@@ -34,14 +34,13 @@ typedef struct build_args {
 static ink_result build(void *data, ink_arena *arena, void **object)
 {
     const build_args *args = data;
-    ink_embedding measured, *embedding = *object = ink_arena_take(arena, 1, sizeof *embedding);
+    ink_embedding measured, *embedding = *object = ink_arena_alloc(arena, 1, sizeof *embedding);
     ink_loader loader;
     ink_loader_begin(&loader, args->ctx, args->weights, arena);
     return ink_embedding_read(&loader, args->name, 0, 0, embedding != NULL ? embedding : &measured);
 }
 
-ink_result ink_embedding_load(ink_context *ctx, const ink_weights *weights, const char *name,
-                              ink_embedding **embedding)
+ink_result ink_embedding_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_embedding **embedding)
 {
     void *object;
     INK_REQUIRE_CONTEXT(ctx);
@@ -55,20 +54,11 @@ ink_result ink_embedding_load(ink_context *ctx, const ink_weights *weights, cons
     return INK_OK;
 }
 
-void ink_embedding_free(ink_embedding *embedding)
-{
-    ink_object_free(embedding);
-}
+void ink_embedding_free(ink_embedding *embedding) { ink_object_free(embedding); }
 
-size_t ink_embedding_vocab_size(const ink_embedding *embedding)
-{
-    return embedding->table.n;
-}
+size_t ink_embedding_vocab_size(const ink_embedding *embedding) { return embedding->table.n; }
 
-size_t ink_embedding_size(const ink_embedding *embedding)
-{
-    return embedding->table.k;
-}
+size_t ink_embedding_size(const ink_embedding *embedding) { return embedding->table.k; }
 
 ink_result ink_embedding_forward(ink_context *ctx, const ink_embedding *embedding, const ink_token *tokens, size_t n,
                                  float *y)
@@ -81,7 +71,7 @@ ink_result ink_embedding_forward(ink_context *ctx, const ink_embedding *embeddin
     INK_REQUIRE(ctx, y);
     for (size_t i = 0; i < n; i++)
         if (tokens[i] < 0 || (size_t)tokens[i] >= embedding->table.n)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: tokens[%z] is %d, expected 0 to %z", __func__, i,
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: tokens[%zu] is %lld, expected 0 to %zu", __func__, i,
                             (long long)tokens[i], embedding->table.n - 1);
     ink_embedding_run(embedding, tokens, n, y);
     return INK_OK;

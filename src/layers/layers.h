@@ -16,19 +16,19 @@
 #include <inkling/rope.h>
 #include <inkling/transformer.h>
 
-#include "loader.h"
+#include "../import/loader.h"
 
 /* [rows, columns] floats from an arena; a size that overflows fails the arena. */
-static inline float *ink_take_rows(ink_arena *arena, size_t rows, size_t columns)
+static inline float *ink_alloc_rows(ink_arena *arena, size_t rows, size_t columns)
 {
     size_t count = SIZE_MAX;
     ink_size_mul(rows, columns, &count);
-    return ink_arena_take(arena, count, sizeof(float));
+    return ink_arena_alloc(arena, count, sizeof(float));
 }
 
 /* Runs fn(job, 0 .. n_tasks - 1), on the workers of the context only where that gains: `work` counts operations on
    floats, and about 20 us of them pay for waking a worker. */
-static inline void ink_spread(ink_context *ctx, ink_task_fn fn, void *job, size_t n_tasks, size_t work)
+static inline void ink_parallel_for(ink_context *ctx, ink_task_fn fn, void *job, size_t n_tasks, size_t work)
 {
     ink_workers_run(work < (size_t)1 << 20 ? NULL : ctx->workers, fn, job, n_tasks);
 }
@@ -87,7 +87,7 @@ ink_result ink_mlp_read(ink_loader *loader, const char *name, size_t in, ink_act
 typedef struct ink_mlp_scratch {
     float *a, *b;
 } ink_mlp_scratch;
-void ink_mlp_take_scratch(ink_arena *arena, const ink_mlp *mlp, size_t rows, ink_mlp_scratch *scratch);
+void ink_mlp_alloc_scratch(ink_arena *arena, const ink_mlp *mlp, size_t rows, ink_mlp_scratch *scratch);
 void ink_mlp_run(ink_context *ctx, const ink_mlp *mlp, const ink_mlp_scratch *scratch, const float *x, size_t n,
                  float *y);
 
@@ -154,21 +154,21 @@ typedef struct ink_track {
 } ink_track;
 
 typedef struct ink_recurrent_scratch {
-    size_t max_rows;   /* input rows of one product */
+    size_t max_rows;             /* input rows of one product */
     struct ink_sort_item *order; /* [n_sequences], while they are sorted */
-    ink_track *tracks; /* [n_sequences], longest first */
-    float *x;          /* [max_rows, max(in, out)] input rows in the order of the steps */
-    float *gi;         /* [max_rows, G h] input side */
-    float *gh;         /* [n_sequences, G h] recurrent side of one step */
-    float *h;          /* [n_sequences, h_size] states of the sequences, gathered */
-    float *c;          /* [n_sequences, h] the same, of an LSTM */
-    float *wide_h;     /* [n_sequences, h] h before its projection; without one it is h itself */
-    float *between[2]; /* [rows of a piece, out] what one layer hands to the next */
+    ink_track *tracks;           /* [n_sequences], longest first */
+    float *x;                    /* [max_rows, max(in, out)] input rows in the order of the steps */
+    float *gi;                   /* [max_rows, G h] input side */
+    float *gh;                   /* [n_sequences, G h] recurrent side of one step */
+    float *h;                    /* [n_sequences, h_size] states of the sequences, gathered */
+    float *c;                    /* [n_sequences, h] the same, of an LSTM */
+    float *wide_h;               /* [n_sequences, h] h before its projection; without one it is h itself */
+    float *between[2];           /* [rows of a piece, out] what one layer hands to the next */
 } ink_recurrent_scratch;
 
 /* For up to n_sequences sequences of n_steps steps in all. */
-void ink_recurrent_take_scratch(ink_arena *arena, const ink_recurrent *recurrent, size_t n_sequences, size_t n_steps,
-                                ink_recurrent_scratch *scratch);
+void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *recurrent, size_t n_sequences, size_t n_steps,
+                                 ink_recurrent_scratch *scratch);
 
 /* As ink_recurrent_forward(). */
 void ink_recurrent_run(ink_context *ctx, const ink_recurrent *recurrent, const ink_recurrent_scratch *scratch,
@@ -186,25 +186,25 @@ typedef struct ink_frequencies {
     float scale; /* of cos and sin */
 } ink_frequencies;
 
-void ink_frequencies_take(ink_arena *arena, const ink_rope *rope, ink_frequencies *frequencies);
+void ink_frequencies_alloc(ink_arena *arena, const ink_rope *rope, ink_frequencies *frequencies);
 void ink_frequencies_fill(const ink_kernel *kernel, const ink_rope *rope, size_t capacity,
                           ink_frequencies *frequencies);
 
 /* The angles of the rows of a pass. */
 typedef struct ink_angles {
-    size_t n;        /* head_dim / 2 */
-    float *cosines;  /* [rows, n] */
-    float *sines;    /* [rows, n] */
+    size_t n;       /* head_dim / 2 */
+    float *cosines; /* [rows, n] */
+    float *sines;   /* [rows, n] */
 } ink_angles;
 
-void ink_angles_take(ink_arena *arena, const ink_rope *rope, size_t rows, ink_angles *angles);
+void ink_angles_alloc(ink_arena *arena, const ink_rope *rope, size_t rows, ink_angles *angles);
 
 /* Rows first .. first + count - 1 are the positions from `position` on. */
 void ink_angles_fill(const ink_kernel *kernel, const ink_frequencies *frequencies, size_t position, size_t first,
                      size_t count, const ink_angles *angles);
 
 /* Turns n_heads heads, one after the other at x, by the angles of a row. */
-void ink_angles_turn(const ink_kernel *kernel, const ink_angles *angles, size_t row, size_t n_heads, float *x);
+void ink_angles_rotate(const ink_kernel *kernel, const ink_angles *angles, size_t row, size_t n_heads, float *x);
 
 /* ---- attention.c ---------------------------------------------------------------------------------------------- */
 
@@ -218,7 +218,7 @@ struct ink_kv_cache {
 };
 
 /* Takes the cache's memory from an arena, and makes it empty if the arena is real. */
-void ink_kv_cache_take(ink_arena *arena, const ink_attention *attention, size_t capacity, ink_kv_cache *cache);
+void ink_kv_cache_alloc(ink_arena *arena, const ink_attention *attention, size_t capacity, ink_kv_cache *cache);
 
 typedef struct ink_attention_scratch {
     float *scores; /* [n_heads, rows of a group, positions], at most n_scores */
@@ -229,8 +229,8 @@ typedef struct ink_attention_scratch {
 ink_result ink_attention_check(ink_context *ctx, const ink_attention *attention);
 
 /* For calls with up to `rows` tokens of caches with up to `capacity` positions. */
-void ink_attention_take_scratch(ink_arena *arena, const ink_attention *attention, size_t capacity, size_t rows,
-                                ink_attention_scratch *scratch);
+void ink_attention_alloc_scratch(ink_arena *arena, const ink_attention *attention, size_t capacity, size_t rows,
+                                 ink_attention_scratch *scratch);
 
 /* Appends and attends, as ink_attention_forward(); the cache has room. */
 void ink_attention_run(ink_context *ctx, const ink_attention *attention, const ink_attention_scratch *scratch,
@@ -242,14 +242,14 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
 typedef struct ink_block {
     bool post_norm; /* norms behind the sums */
     ink_norm norm_1;
-    ink_dense qkv; /* [(n_heads + 2 n_kv_heads) head_dim, hidden] */
+    ink_dense qkv;   /* [(n_heads + 2 n_kv_heads) head_dim, hidden] */
     ink_norm q_norm; /* of each head [head_dim]; size 0: none */
     ink_norm k_norm;
     ink_attention attention;
     ink_dense out; /* [hidden, n_heads head_dim] */
     ink_norm norm_2;
-    ink_dense up;        /* [intermediate, hidden], with the activation; gated: [2 intermediate, hidden], W_gate over
-                            W_up, without one */
+    ink_dense up; /* [intermediate, hidden], with the activation; gated: [2 intermediate, hidden], W_gate over
+                     W_up, without one */
     bool gated;
     ink_activation gate; /* of W_gate x */
     ink_dense down;      /* [hidden, intermediate] */
@@ -268,20 +268,20 @@ size_t ink_spans_fill(const size_t *lengths, size_t n, size_t max_rows, ink_kv_c
                       size_t *rows);
 
 typedef struct ink_block_scratch {
-    float *normed;   /* [rows, hidden] */
-    float *qkv;      /* [rows, (n_heads + 2 n_kv_heads) head_dim] */
-    float *attended; /* [rows, n_heads head_dim] */
-    float *inner;    /* [rows, intermediate] */
+    float *normed;            /* [rows, hidden] */
+    float *qkv;               /* [rows, (n_heads + 2 n_kv_heads) head_dim] */
+    float *attended;          /* [rows, n_heads head_dim] */
+    float *inner;             /* [rows, intermediate] */
     const ink_angles *angles; /* of the rows, set by the caller before a run; NULL: nothing is turned */
     bool whole;               /* set by the caller: spans are whole sequences; else false */
     ink_attention_scratch attention;
 } ink_block_scratch;
-void ink_block_take_scratch(ink_arena *arena, const ink_block *block, size_t capacity, size_t rows,
-                            ink_block_scratch *scratch);
+void ink_block_alloc_scratch(ink_arena *arena, const ink_block *block, size_t capacity, size_t rows,
+                             ink_block_scratch *scratch);
 
 /* y [rows, hidden] = W_o attention(W_qkv x), of a block that need have nothing else. */
-void ink_block_attend(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch,
-                      const ink_span *spans, size_t n_spans, const float *x, size_t rows, float *y);
+void ink_block_attend(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch, const ink_span *spans,
+                      size_t n_spans, const float *x, size_t rows, float *y);
 
 /* x [rows, hidden] in place; the spans cover all rows. */
 void ink_block_run(ink_context *ctx, const ink_block *block, const ink_block_scratch *scratch, const ink_span *spans,

@@ -64,7 +64,7 @@ static ink_result find_modules(const ink_loader *loader, ink_sort_item *items, s
         const char *parameter = parse_index(rest, &index);
         if (parameter == NULL || !is_known(parameter))
             return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
-                            "%q: tensor '%q' belongs to no Linear layer and no BatchNorm1d",
+                            "%s: tensor '%s' belongs to no Linear layer and no BatchNorm1d",
                             ink_weights_name(loader->weights), name);
         items[n] = (ink_sort_item){.key = index, .index = n};
         n++;
@@ -81,7 +81,7 @@ static ink_result find_modules(const ink_loader *loader, ink_sort_item *items, s
 /* The scope of the module with number `index`. */
 static bool is_norm(ink_loader *loader, size_t index)
 {
-    size_t scope = ink_loader_enter(loader, "%z.", index);
+    size_t scope = ink_loader_enter(loader, "%zu.", index);
     bool norm = ink_batch_norm_is(loader);
     ink_loader_leave(loader, scope);
     return norm;
@@ -103,9 +103,8 @@ static bool is_behind(ink_loader *loader, const modules *m, size_t i)
 
 static bool is_in_front(ink_loader *loader, const modules *m, size_t i)
 {
-    return i + 1 < m->n && m->items[i].key + 1 == m->items[i + 1].key &&
-           is_norm(loader, (size_t)m->items[i].key) && !is_norm(loader, (size_t)m->items[i + 1].key) &&
-           !is_behind(loader, m, i);
+    return i + 1 < m->n && m->items[i].key + 1 == m->items[i + 1].key && is_norm(loader, (size_t)m->items[i].key) &&
+           !is_norm(loader, (size_t)m->items[i + 1].key) && !is_behind(loader, m, i);
 }
 
 static ink_result count_layers(ink_loader *loader, const modules *m, size_t *n_layers)
@@ -116,7 +115,7 @@ static ink_result count_layers(ink_loader *loader, const modules *m, size_t *n_l
             ++*n_layers;
         else if (!is_behind(loader, m, i) && !is_in_front(loader, m, i))
             return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
-                            "%q: the BatchNorm1d '%q%z' stands neither right behind a Linear layer nor right in "
+                            "%s: the BatchNorm1d '%s%zu' stands neither right behind a Linear layer nor right in "
                             "front of one, so it cannot become part of it",
                             ink_weights_name(loader->weights), loader->name, (size_t)m->items[i].key);
     return INK_OK;
@@ -127,7 +126,7 @@ static ink_result fold(ink_loader *loader, size_t index, bool behind, ink_dense 
     const ink_kernel *kernel = loader->ctx->kernel;
     ink_arena_mark mark = ink_arena_mark_here(&loader->ctx->scratch);
     ink_batch_norm norm;
-    size_t scope = ink_loader_enter(loader, "%z.", index);
+    size_t scope = ink_loader_enter(loader, "%zu.", index);
     INK_TRY(ink_batch_norm_read(loader, behind ? dense->weight.n : dense->weight.k, &norm));
     ink_loader_leave(loader, scope);
     if (!loader->arena->measuring && behind)
@@ -144,7 +143,7 @@ static ink_result read_layer(ink_loader *loader, const modules *m, size_t i, siz
 {
     ink_type type = loader->type;
     bool front = i > 0 && is_in_front(loader, m, i - 1), behind = is_behind(loader, m, i + 1);
-    size_t scope = ink_loader_enter(loader, "%z.", (size_t)m->items[i].key);
+    size_t scope = ink_loader_enter(loader, "%zu.", (size_t)m->items[i].key);
     bool needs_bias = (front || behind) && !ink_loader_has(loader, "bias");
     if (front || behind)
         loader->type = INK_F32;
@@ -152,7 +151,7 @@ static ink_result read_layer(ink_loader *loader, const modules *m, size_t i, siz
     loader->type = type;
     ink_loader_leave(loader, scope);
     if (needs_bias)
-        layer->bias = ink_take_rows(loader->arena, 1, layer->weight.n);
+        layer->bias = ink_alloc_rows(loader->arena, 1, layer->weight.n);
     if (needs_bias && layer->bias != NULL)
         memset(layer->bias, 0, layer->weight.n * sizeof *layer->bias);
     if (front)
@@ -167,7 +166,7 @@ static ink_result read_layers(ink_loader *loader, const modules *m, size_t in, i
 {
     const char *asking = loader->expected;
     INK_TRY(count_layers(loader, m, &mlp->n_layers));
-    mlp->layers = ink_arena_take(loader->arena, mlp->n_layers, sizeof *mlp->layers);
+    mlp->layers = ink_arena_alloc(loader->arena, mlp->n_layers, sizeof *mlp->layers);
     mlp->widest = 0;
     for (size_t i = 0, n = 0; i < m->n; i++) {
         ink_dense measured, *layer = mlp->layers != NULL ? &mlp->layers[n] : &measured;
@@ -190,13 +189,13 @@ ink_result ink_mlp_read(ink_loader *loader, const char *name, size_t in, ink_act
     ink_arena *scratch = &loader->ctx->scratch;
     ink_arena_mark mark = ink_arena_mark_here(scratch);
     size_t scope = ink_loader_enter_module(loader, name);
-    modules found = {.items = ink_arena_take(scratch, ink_weights_count(loader->weights), sizeof *found.items)};
+    modules found = {.items = ink_arena_alloc(scratch, ink_weights_count(loader->weights), sizeof *found.items)};
     if (found.items == NULL)
         return ink_scratch_fail(loader->ctx, mark);
 
     ink_result result = find_modules(loader, found.items, &found.n);
     if (result == INK_OK && found.n == 0)
-        result = ink_fail(loader->ctx, INK_ERROR_NOT_FOUND, "%q: module '%q' has no tensor NUMBER.weight",
+        result = ink_fail(loader->ctx, INK_ERROR_NOT_FOUND, "%s: module '%s' has no tensor NUMBER.weight",
                           ink_weights_name(loader->weights), name);
     if (result == INK_OK)
         result = read_layers(loader, &found, in, hidden, output, mlp);
@@ -215,7 +214,7 @@ typedef struct build_args {
 static ink_result build(void *data, ink_arena *arena, void **object)
 {
     const build_args *args = data;
-    ink_mlp measured, *mlp = *object = ink_arena_take(arena, 1, sizeof *mlp);
+    ink_mlp measured, *mlp = *object = ink_arena_alloc(arena, 1, sizeof *mlp);
     ink_loader loader;
     ink_loader_begin(&loader, args->ctx, args->weights, arena);
     return ink_mlp_read(&loader, args->name, 0, args->hidden, args->output, mlp != NULL ? mlp : &measured);
@@ -238,32 +237,20 @@ ink_result ink_mlp_load(ink_context *ctx, const ink_weights *weights, const char
     return INK_OK;
 }
 
-void ink_mlp_free(ink_mlp *mlp)
-{
-    ink_object_free(mlp);
-}
+void ink_mlp_free(ink_mlp *mlp) { ink_object_free(mlp); }
 
-size_t ink_mlp_in(const ink_mlp *mlp)
-{
-    return mlp->layers[0].weight.k;
-}
+size_t ink_mlp_in(const ink_mlp *mlp) { return mlp->layers[0].weight.k; }
 
-size_t ink_mlp_out(const ink_mlp *mlp)
-{
-    return mlp->layers[mlp->n_layers - 1].weight.n;
-}
+size_t ink_mlp_out(const ink_mlp *mlp) { return mlp->layers[mlp->n_layers - 1].weight.n; }
 
-size_t ink_mlp_layers(const ink_mlp *mlp)
-{
-    return mlp->n_layers;
-}
+size_t ink_mlp_layers(const ink_mlp *mlp) { return mlp->n_layers; }
 
 /* ---- running -------------------------------------------------------------------------------------------------- */
 
-void ink_mlp_take_scratch(ink_arena *arena, const ink_mlp *mlp, size_t rows, ink_mlp_scratch *scratch)
+void ink_mlp_alloc_scratch(ink_arena *arena, const ink_mlp *mlp, size_t rows, ink_mlp_scratch *scratch)
 {
-    scratch->a = ink_take_rows(arena, rows, mlp->widest);
-    scratch->b = ink_take_rows(arena, rows, mlp->widest);
+    scratch->a = ink_alloc_rows(arena, rows, mlp->widest);
+    scratch->b = ink_alloc_rows(arena, rows, mlp->widest);
 }
 
 void ink_mlp_run(ink_context *ctx, const ink_mlp *mlp, const ink_mlp_scratch *scratch, const float *x, size_t n,
@@ -275,9 +262,9 @@ void ink_mlp_run(ink_context *ctx, const ink_mlp *mlp, const ink_mlp_scratch *sc
         bool last = i + 1 == mlp->n_layers;
         float *out = last ? y : i % 2 == 0 ? scratch->a : scratch->b;
         ink_dense_run(ctx, layer, in, n, out);
-        size_t scope = ink_look_enter(ctx, "layers.%z.", i);
-        INK_LOOK(ctx, "out", ink_tensor_2d(out, n, layer->weight.n));
-        ink_look_leave(ctx, scope);
+        size_t scope = ink_trace_enter(ctx, "layers.%zu.", i);
+        INK_TRACE(ctx, "out", ink_tensor_2d(out, n, layer->weight.n));
+        ink_trace_leave(ctx, scope);
         in = out;
     }
 }
@@ -293,7 +280,7 @@ ink_result ink_mlp_forward(ink_context *ctx, const ink_mlp *mlp, const float *x,
 
     ink_mlp_scratch scratch;
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_mlp_take_scratch(&ctx->scratch, mlp, ink_size_min(n, CHUNK_ROWS), &scratch);
+    ink_mlp_alloc_scratch(&ctx->scratch, mlp, ink_size_min(n, CHUNK_ROWS), &scratch);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
     ink_float_mode host = ink_float_mode_enter();
@@ -313,7 +300,7 @@ ink_result ink_mlp_reserve(ink_context *ctx, const ink_mlp *mlp, size_t n)
     INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, mlp);
     ink_arena_measure(&measure);
-    ink_mlp_take_scratch(&measure, mlp, ink_size_min(n, CHUNK_ROWS), &scratch);
+    ink_mlp_alloc_scratch(&measure, mlp, ink_size_min(n, CHUNK_ROWS), &scratch);
     if (ink_arena_failed(&measure))
         return ink_fail(ctx, INK_ERROR_LIMIT, "%s: more memory than this machine can address", __func__);
     return ink_scratch_reserve(ctx, measure.used);

@@ -60,7 +60,7 @@ void ink_norm_run(ink_context *ctx, const ink_norm *norm, const float *x, size_t
 {
     norm_job job = {.kernel = ctx->kernel, .norm = norm, .x = x, .n = n, .y = y};
     size_t n_tasks = n / ROWS_AT_ONCE + (n % ROWS_AT_ONCE != 0);
-    ink_spread(ctx, run_rows, &job, n_tasks, n * norm->size * NORM_WORK);
+    ink_parallel_for(ctx, run_rows, &job, n_tasks, n * norm->size * NORM_WORK);
 }
 
 typedef struct build_args {
@@ -74,14 +74,14 @@ typedef struct build_args {
 static ink_result build(void *data, ink_arena *arena, void **object)
 {
     const build_args *args = data;
-    ink_norm measured, *norm = *object = ink_arena_take(arena, 1, sizeof *norm);
+    ink_norm measured, *norm = *object = ink_arena_alloc(arena, 1, sizeof *norm);
     ink_loader loader;
     ink_loader_begin(&loader, args->ctx, args->weights, arena);
     return ink_norm_read(&loader, args->name, args->kind, 0, args->eps, norm != NULL ? norm : &measured);
 }
 
-ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_norm_kind kind,
-                         float eps, ink_norm **norm)
+ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_norm_kind kind, float eps,
+                         ink_norm **norm)
 {
     void *object;
     INK_REQUIRE_CONTEXT(ctx);
@@ -90,7 +90,7 @@ ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const cha
     INK_REQUIRE(ctx, weights);
     INK_REQUIRE(ctx, name);
     if ((unsigned)kind >= INK_N_NORMS)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no kind of norm %d", __func__, (long long)kind);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no kind of norm %lld", __func__, (long long)kind);
     if (!(eps >= 0) || !ctx->kernel->all_finite(&eps, 1))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: eps must be finite and not negative", __func__);
     build_args args = {.ctx = ctx, .weights = weights, .name = name, .kind = kind, .eps = eps};
@@ -99,15 +99,9 @@ ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const cha
     return INK_OK;
 }
 
-void ink_norm_free(ink_norm *norm)
-{
-    ink_object_free(norm);
-}
+void ink_norm_free(ink_norm *norm) { ink_object_free(norm); }
 
-size_t ink_norm_size(const ink_norm *norm)
-{
-    return norm->size;
-}
+size_t ink_norm_size(const ink_norm *norm) { return norm->size; }
 
 ink_result ink_norm_forward(ink_context *ctx, const ink_norm *norm, const float *x, size_t n, float *y)
 {

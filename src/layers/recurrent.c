@@ -30,26 +30,26 @@
 
 /* ---- scratch -------------------------------------------------------------------------------------------------- */
 
-void ink_recurrent_take_scratch(ink_arena *arena, const ink_recurrent *recurrent, size_t n_sequences, size_t n_steps,
-                                ink_recurrent_scratch *scratch)
+void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *recurrent, size_t n_sequences, size_t n_steps,
+                                 ink_recurrent_scratch *scratch)
 {
     size_t h = recurrent->hidden_size;
     size_t out = recurrent->h_size * recurrent->n_directions;
     size_t gates = h * ink_cell_gates(recurrent->cell);
     n_sequences = ink_size_min(n_sequences, n_steps); /* only those with steps take part */
     scratch->max_rows = ink_size_min(n_steps, ink_size_max(n_sequences, CHUNK_ROWS));
-    scratch->order = ink_arena_take(arena, n_sequences, sizeof *scratch->order);
-    scratch->tracks = ink_arena_take(arena, n_sequences, sizeof *scratch->tracks);
-    scratch->x = ink_take_rows(arena, scratch->max_rows, ink_size_max(recurrent->in, out));
-    scratch->gi = ink_take_rows(arena, scratch->max_rows, gates);
-    scratch->gh = ink_take_rows(arena, n_sequences, gates);
-    scratch->h = ink_take_rows(arena, n_sequences, recurrent->h_size);
-    scratch->wide_h = recurrent->h_size != h ? ink_take_rows(arena, n_sequences, h) : scratch->h;
-    scratch->c = recurrent->cell == INK_LSTM ? ink_take_rows(arena, n_sequences, h) : NULL;
+    scratch->order = ink_arena_alloc(arena, n_sequences, sizeof *scratch->order);
+    scratch->tracks = ink_arena_alloc(arena, n_sequences, sizeof *scratch->tracks);
+    scratch->x = ink_alloc_rows(arena, scratch->max_rows, ink_size_max(recurrent->in, out));
+    scratch->gi = ink_alloc_rows(arena, scratch->max_rows, gates);
+    scratch->gh = ink_alloc_rows(arena, n_sequences, gates);
+    scratch->h = ink_alloc_rows(arena, n_sequences, recurrent->h_size);
+    scratch->wide_h = recurrent->h_size != h ? ink_alloc_rows(arena, n_sequences, h) : scratch->h;
+    scratch->c = recurrent->cell == INK_LSTM ? ink_alloc_rows(arena, n_sequences, h) : NULL;
 
     size_t piece_rows = recurrent->n_directions == 1 ? scratch->max_rows : n_steps;
     for (size_t i = 0; i < 2; i++)
-        scratch->between[i] = recurrent->n_layers > i + 1 ? ink_take_rows(arena, piece_rows, out) : NULL;
+        scratch->between[i] = recurrent->n_layers > i + 1 ? ink_alloc_rows(arena, piece_rows, out) : NULL;
 }
 
 /* ---- pieces --------------------------------------------------------------------------------------------------- */
@@ -201,8 +201,7 @@ static const float *gather_inputs(const ink_pass *p, size_t first, size_t end)
 
 static void multiply(const ink_pass *p, const ink_matrix *w, const float *bias, const float *x, size_t m, float *y)
 {
-    const ink_product product = {
-        .x = x, .x_stride = w->k, .m = m, .w = w, .bias = bias, .y = y, .y_stride = w->n};
+    const ink_product product = {.x = x, .x_stride = w->k, .m = m, .w = w, .bias = bias, .y = y, .y_stride = w->n};
     ink_multiply(p->piece->ctx, &product);
 }
 
@@ -210,7 +209,7 @@ static void run_cell(const ink_pass *p, float *gi, const float *gh, float *h, fl
 {
     const ink_kernel *kernel = p->piece->ctx->kernel;
     size_t h_size = p->piece->recurrent->hidden_size;
-    float *gates = p->piece->ctx->look != NULL ? gi : NULL; /* gi is used up */
+    float *gates = p->piece->ctx->trace != NULL ? gi : NULL; /* gi is used up */
     switch (p->piece->recurrent->cell) {
     case INK_RNN_TANH:
     case INK_RNN_RELU:
@@ -270,13 +269,13 @@ static void look_at_step(const ink_pass *p, const float *gates, size_t running)
     const ink_piece *piece = p->piece;
     size_t h = piece->recurrent->hidden_size;
     size_t n_gates = ink_cell_gates(piece->recurrent->cell);
-    size_t scope = ink_look_enter(piece->ctx, p->direction == 0 ? "l%z." : "l%z_reverse.", p->layer);
+    size_t scope = ink_trace_enter(piece->ctx, p->direction == 0 ? "l%zu." : "l%zu_reverse.", p->layer);
     if (n_gates > 1)
-        ink_look_call(piece->ctx, "gates", ink_tensor_2d(gates, running, n_gates * h));
-    ink_look_call(piece->ctx, "h", ink_tensor_2d(piece->scratch->h, running, piece->recurrent->h_size));
+        ink_trace_call(piece->ctx, "gates", ink_tensor_2d(gates, running, n_gates * h));
+    ink_trace_call(piece->ctx, "h", ink_tensor_2d(piece->scratch->h, running, piece->recurrent->h_size));
     if (piece->recurrent->cell == INK_LSTM)
-        ink_look_call(piece->ctx, "c", ink_tensor_2d(piece->scratch->c, running, h));
-    ink_look_leave(piece->ctx, scope);
+        ink_trace_call(piece->ctx, "c", ink_tensor_2d(piece->scratch->c, running, h));
+    ink_trace_leave(piece->ctx, scope);
 }
 
 static void run_steps(const ink_pass *p, size_t first, size_t end)
@@ -288,10 +287,10 @@ static void run_steps(const ink_pass *p, size_t first, size_t end)
     for (job.step = first; job.step < end; job.step++) {
         running = count_running(piece->tracks, running, job.step);
         multiply(p, &p->parameters->w_hh, p->parameters->b_hh, piece->scratch->h, running, piece->scratch->gh);
-        ink_spread(piece->ctx, finish_sequence, &job, running, running * h * CELL_WORK);
+        ink_parallel_for(piece->ctx, finish_sequence, &job, running, running * h * CELL_WORK);
         if (p->parameters->w_hr.n != 0)
             project(&job, running);
-        if (piece->ctx->look != NULL)
+        if (piece->ctx->trace != NULL)
             look_at_step(p, job.gi, running);
         job.gi += running * job.gates;
     }
@@ -318,10 +317,10 @@ static void run_piece(const ink_piece *piece)
         for (size_t direction = 0; direction < recurrent->n_directions; direction++) {
             const ink_recurrent_layer *parameters = &recurrent->layers[layer * recurrent->n_directions + direction];
             const ink_pass p = {.piece = piece,
-                            .parameters = parameters,
-                            .layer = layer,
-                            .direction = direction,
-                            .in = parameters->w_ih.k};
+                                .parameters = parameters,
+                                .layer = layer,
+                                .direction = direction,
+                                .in = parameters->w_ih.k};
             run_pass(&p);
         }
 }
@@ -352,9 +351,9 @@ static ink_result check_sequences(ink_context *ctx, const ink_sequence *sequence
         if (sequence->n_steps == 0)
             continue;
         if (sequence->x == NULL)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_recurrent_forward: sequences[%z].x is NULL", i);
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_recurrent_forward: sequences[%zu].x is NULL", i);
         if (sequence->state == NULL)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_recurrent_forward: sequences[%z].state is NULL", i);
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_recurrent_forward: sequences[%zu].state is NULL", i);
         if (!ink_size_add(*n_steps, sequence->n_steps, n_steps))
             return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_recurrent_forward: more steps than memory can hold");
     }
@@ -367,7 +366,7 @@ static ink_result run_with_scratch(ink_context *ctx, const ink_recurrent *recurr
 {
     ink_recurrent_scratch scratch;
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_recurrent_take_scratch(&ctx->scratch, recurrent, n_sequences, n_steps, &scratch);
+    ink_recurrent_alloc_scratch(&ctx->scratch, recurrent, n_sequences, n_steps, &scratch);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
     ink_float_mode host = ink_float_mode_enter();
@@ -411,7 +410,7 @@ ink_result ink_recurrent_reserve(ink_context *ctx, const ink_recurrent *recurren
     INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, recurrent);
     ink_arena_measure(&measure);
-    ink_recurrent_take_scratch(&measure, recurrent, n_sequences, n_steps, &scratch);
+    ink_recurrent_alloc_scratch(&measure, recurrent, n_sequences, n_steps, &scratch);
     if (ink_arena_failed(&measure))
         return ink_fail(ctx, INK_ERROR_LIMIT, "%s: more memory than this machine can address", __func__);
     return ink_scratch_reserve(ctx, measure.used);

@@ -49,9 +49,9 @@ static ink_result check_type(ink_context *ctx, const ink_rope *rope)
 ink_result ink_rope_check(ink_context *ctx, const ink_rope *rope)
 {
     if ((unsigned)rope->type >= INK_ROPE_N_TYPES)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "there is no rope type %d", (long long)rope->type);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "there is no rope type %lld", (long long)rope->type);
     if (rope->head_dim == 0 || rope->head_dim % 2 != 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "rope: head_dim is %z, expected an even number of at least 2",
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "rope: head_dim is %zu, expected an even number of at least 2",
                         rope->head_dim);
     if (!(rope->theta > 1 && rope->theta <= 1e30))
         return out_of_range(ctx, rope, "expected a theta above 1 and at most 1e30");
@@ -66,10 +66,10 @@ ink_result ink_rope_check(ink_context *ctx, const ink_rope *rope)
 
 /* ---- frequencies and angles ----------------------------------------------------------------------------------- */
 
-void ink_frequencies_take(ink_arena *arena, const ink_rope *rope, ink_frequencies *frequencies)
+void ink_frequencies_alloc(ink_arena *arena, const ink_rope *rope, ink_frequencies *frequencies)
 {
     frequencies->n = rope->head_dim / 2;
-    frequencies->w = ink_take_rows(arena, 1, frequencies->n);
+    frequencies->w = ink_alloc_rows(arena, 1, frequencies->n);
 }
 
 void ink_frequencies_fill(const ink_kernel *kernel, const ink_rope *rope, size_t capacity, ink_frequencies *frequencies)
@@ -77,11 +77,11 @@ void ink_frequencies_fill(const ink_kernel *kernel, const ink_rope *rope, size_t
     frequencies->scale = kernel->rope_frequencies(rope, capacity, frequencies->w);
 }
 
-void ink_angles_take(ink_arena *arena, const ink_rope *rope, size_t rows, ink_angles *angles)
+void ink_angles_alloc(ink_arena *arena, const ink_rope *rope, size_t rows, ink_angles *angles)
 {
     angles->n = rope->head_dim / 2;
-    angles->cosines = ink_take_rows(arena, rows, angles->n);
-    angles->sines = ink_take_rows(arena, rows, angles->n);
+    angles->cosines = ink_alloc_rows(arena, rows, angles->n);
+    angles->sines = ink_alloc_rows(arena, rows, angles->n);
 }
 
 void ink_angles_fill(const ink_kernel *kernel, const ink_frequencies *frequencies, size_t position, size_t first,
@@ -93,7 +93,7 @@ void ink_angles_fill(const ink_kernel *kernel, const ink_frequencies *frequencie
                             angles->sines + (first + i) * n);
 }
 
-void ink_angles_turn(const ink_kernel *kernel, const ink_angles *angles, size_t row, size_t n_heads, float *x)
+void ink_angles_rotate(const ink_kernel *kernel, const ink_angles *angles, size_t row, size_t n_heads, float *x)
 {
     size_t n = angles->n;
     for (size_t head = 0; head < n_heads; head++)
@@ -112,7 +112,7 @@ typedef struct turn_job {
 static void turn_row(void *data, size_t row)
 {
     const turn_job *job = data;
-    ink_angles_turn(job->kernel, job->angles, row, job->n_heads, job->x + row * job->stride);
+    ink_angles_rotate(job->kernel, job->angles, row, job->n_heads, job->x + row * job->stride);
 }
 
 /* Rows are worked through this many at a time, so that scratch does not grow with n. */
@@ -127,18 +127,18 @@ ink_result ink_rope_forward(ink_context *ctx, const ink_rope *rope, size_t posit
     INK_REQUIRE(ctx, rope);
     INK_TRY(ink_rope_check(ctx, rope));
     if (position > INK_ROPE_MAX_LENGTH || n > INK_ROPE_MAX_LENGTH - position)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: %z tokens from position %z on, there are angles for %z positions",
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: %zu tokens from position %zu on, there are angles for %zu positions",
                         __func__, n, position, INK_ROPE_MAX_LENGTH);
     if (stride / rope->head_dim < n_heads)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %z heads of size %z do not fit a row of %z floats", __func__,
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %zu heads of size %zu do not fit a row of %zu floats", __func__,
                         n_heads, rope->head_dim, stride);
     if (n == 0)
         return INK_OK;
     INK_REQUIRE(ctx, x);
 
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_frequencies_take(&ctx->scratch, rope, &frequencies);
-    ink_angles_take(&ctx->scratch, rope, ink_size_min(n, ROWS_AT_ONCE), &angles);
+    ink_frequencies_alloc(&ctx->scratch, rope, &frequencies);
+    ink_angles_alloc(&ctx->scratch, rope, ink_size_min(n, ROWS_AT_ONCE), &angles);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
     ink_float_mode host = ink_float_mode_enter();
@@ -147,7 +147,7 @@ ink_result ink_rope_forward(ink_context *ctx, const ink_rope *rope, size_t posit
         size_t count = ink_size_min(n - first, ROWS_AT_ONCE);
         turn_job job = {ctx->kernel, &angles, n_heads, stride, x + first * stride};
         ink_angles_fill(ctx->kernel, &frequencies, position + first, 0, count, &angles);
-        ink_spread(ctx, turn_row, &job, count, count * n_heads * rope->head_dim * TURN_WORK);
+        ink_parallel_for(ctx, turn_row, &job, count, count * n_heads * rope->head_dim * TURN_WORK);
     }
     ink_float_mode_leave(host);
     ink_arena_release(&ctx->scratch, mark);

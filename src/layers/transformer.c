@@ -26,8 +26,8 @@ struct ink_transformer {
 
 static ink_result read_in_proj(ink_loader *loader, size_t size, ink_dense *qkv)
 {
-    const ink_loader_part parts[] = {{"", "q_proj_weight", size}, {"", "k_proj_weight", size},
-                                     {"", "v_proj_weight", size}};
+    const ink_loader_part parts[] = {
+        {"", "q_proj_weight", size}, {"", "k_proj_weight", size}, {"", "v_proj_weight", size}};
     if (ink_loader_has(loader, parts[0].tensor))
         INK_TRY(ink_loader_matrix_parts(loader, parts, 3, size, &qkv->weight));
     else
@@ -47,13 +47,13 @@ static ink_result read_attention(ink_loader *loader, const char *name, const ink
         size = file_size;
     if (options->n_heads == 0 || size % options->n_heads != 0)
         return ink_fail(loader->ctx, INK_ERROR_ARGUMENT,
-                        "%q: attention '%q' has size %z, which %z heads (n_heads) do not divide", file, loader->name,
+                        "%s: attention '%s' has size %zu, which %zu heads (n_heads) do not divide", file, loader->name,
                         size, options->n_heads);
     if (size > SIZE_MAX / 3)
-        return ink_fail(loader->ctx, INK_ERROR_LIMIT, "%q: attention '%q' has size %z", file, loader->name, size);
+        return ink_fail(loader->ctx, INK_ERROR_LIMIT, "%s: attention '%s' has size %zu", file, loader->name, size);
     if (ink_loader_has(loader, "bias_k"))
         return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
-                        "%q: tensor '%qbias_k': attention with add_bias_kv does not run here", file, loader->name);
+                        "%s: tensor '%sbias_k': attention with add_bias_kv does not run here", file, loader->name);
     block->attention = (ink_attention){.n_heads = options->n_heads,
                                        .n_kv_heads = options->n_heads,
                                        .head_dim = size / options->n_heads,
@@ -64,10 +64,7 @@ static ink_result read_attention(ink_loader *loader, const char *name, const ink
     return INK_OK;
 }
 
-static float eps_of(const ink_transformer_options *options)
-{
-    return options->eps != 0 ? options->eps : 1e-5F;
-}
+static float eps_of(const ink_transformer_options *options) { return options->eps != 0 ? options->eps : 1e-5F; }
 
 /* nn.TransformerEncoderLayer, in its scope, of the sizes of the one before it: all share their scratch. */
 static ink_result read_layer(ink_loader *loader, const ink_transformer_options *options, const ink_block *before,
@@ -78,7 +75,7 @@ static ink_result read_layer(ink_loader *loader, const ink_transformer_options *
     *block = (ink_block){.post_norm = !options->norm_first};
     if (ink_loader_has(loader, "multihead_attn.out_proj.weight"))
         return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
-                        "%q: tensor '%qmultihead_attn.out_proj.weight': decoder layers, which attend to a memory, do "
+                        "%s: tensor '%smultihead_attn.out_proj.weight': decoder layers, which attend to a memory, do "
                         "not run here",
                         ink_weights_name(loader->weights), loader->name);
     INK_TRY(read_attention(loader, "self_attn", options, size, block));
@@ -91,7 +88,7 @@ static ink_result read_layer(ink_loader *loader, const ink_transformer_options *
 
 static bool has_layer(ink_loader *loader, size_t i)
 {
-    size_t scope = ink_loader_enter(loader, "layers.%z.", i);
+    size_t scope = ink_loader_enter(loader, "layers.%zu.", i);
     bool there = ink_loader_has(loader, "self_attn.out_proj.weight");
     ink_loader_leave(loader, scope);
     return there;
@@ -106,7 +103,7 @@ static ink_result read_layers(ink_loader *loader, const ink_transformer_options 
     for (size_t i = 0; i < ink_size_max(n, 1); i++) {
         ink_block *block = blocks != NULL ? &blocks[i] : &spare[i % 2];
         const ink_block *before = blocks != NULL ? block - 1 : &spare[(i + 1) % 2];
-        size_t scope = ink_loader_enter(loader, n > 0 ? "layers.%z." : "", i);
+        size_t scope = ink_loader_enter(loader, n > 0 ? "layers.%zu." : "", i);
         INK_TRY(read_layer(loader, options, i > 0 ? before : NULL, block));
         ink_loader_leave(loader, scope);
         loader->expected = "the layer before it";
@@ -126,7 +123,7 @@ typedef struct build_args {
 static ink_result build_mha(void *data, ink_arena *arena, void **object)
 {
     const build_args *args = data;
-    ink_mha measured, *mha = *object = ink_arena_take(arena, 1, sizeof *mha);
+    ink_mha measured, *mha = *object = ink_arena_alloc(arena, 1, sizeof *mha);
     ink_loader loader;
     if (mha == NULL)
         mha = &measured;
@@ -138,7 +135,7 @@ static ink_result build_mha(void *data, ink_arena *arena, void **object)
 static ink_result build_transformer(void *data, ink_arena *arena, void **object)
 {
     const build_args *args = data;
-    ink_transformer measured, *net = *object = ink_arena_take(arena, 1, sizeof *net);
+    ink_transformer measured, *net = *object = ink_arena_alloc(arena, 1, sizeof *net);
     ink_loader loader;
     size_t n = 0, size;
     if (net == NULL)
@@ -148,7 +145,7 @@ static ink_result build_transformer(void *data, ink_arena *arena, void **object)
     while (has_layer(&loader, n))
         n++;
     net->n_blocks = ink_size_max(n, 1);
-    net->blocks = ink_arena_take(arena, net->n_blocks, sizeof *net->blocks);
+    net->blocks = ink_arena_alloc(arena, net->n_blocks, sizeof *net->blocks);
     INK_TRY(read_layers(&loader, args->options, n, net->blocks, &size));
     net->norm = (ink_norm){0};
     if (n > 0 && ink_loader_has(&loader, "norm.weight"))
@@ -198,30 +195,15 @@ ink_result ink_transformer_load(ink_context *ctx, const ink_weights *weights, co
     return INK_OK;
 }
 
-void ink_mha_free(ink_mha *mha)
-{
-    ink_object_free(mha);
-}
+void ink_mha_free(ink_mha *mha) { ink_object_free(mha); }
 
-void ink_transformer_free(ink_transformer *transformer)
-{
-    ink_object_free(transformer);
-}
+void ink_transformer_free(ink_transformer *transformer) { ink_object_free(transformer); }
 
-size_t ink_mha_size(const ink_mha *mha)
-{
-    return mha->block.out.weight.n;
-}
+size_t ink_mha_size(const ink_mha *mha) { return mha->block.out.weight.n; }
 
-size_t ink_transformer_size(const ink_transformer *transformer)
-{
-    return transformer->blocks[0].out.weight.n;
-}
+size_t ink_transformer_size(const ink_transformer *transformer) { return transformer->blocks[0].out.weight.n; }
 
-size_t ink_transformer_layers(const ink_transformer *transformer)
-{
-    return transformer->n_blocks;
-}
+size_t ink_transformer_layers(const ink_transformer *transformer) { return transformer->n_blocks; }
 
 /* ---- running -------------------------------------------------------------------------------------------------- */
 
@@ -239,13 +221,13 @@ typedef struct pass_scratch {
     ink_block_scratch block;
 } pass_scratch;
 
-static void take_scratch(ink_arena *arena, const network *net, size_t n_sequences, size_t n_rows, size_t longest,
-                         pass_scratch *scratch)
+static void alloc_scratch(ink_arena *arena, const network *net, size_t n_sequences, size_t n_rows, size_t longest,
+                          pass_scratch *scratch)
 {
     scratch->max_rows = ink_size_min(n_rows, ink_size_max(longest, PASS_ROWS));
-    scratch->spans = ink_arena_take(arena, ink_size_min(n_sequences, scratch->max_rows), sizeof *scratch->spans);
-    ink_kv_cache_take(arena, &net->blocks[0].attention, longest, &scratch->cache);
-    ink_block_take_scratch(arena, &net->blocks[0], longest, scratch->max_rows, &scratch->block);
+    scratch->spans = ink_arena_alloc(arena, ink_size_min(n_sequences, scratch->max_rows), sizeof *scratch->spans);
+    ink_kv_cache_alloc(arena, &net->blocks[0].attention, longest, &scratch->cache);
+    ink_block_alloc_scratch(arena, &net->blocks[0], longest, scratch->max_rows, &scratch->block);
     scratch->block.whole = true;
 }
 
@@ -261,13 +243,13 @@ static void run_pass(ink_context *ctx, const network *net, const pass_scratch *s
     if (y != x)
         memcpy(y, x, rows * size * sizeof *x);
     for (size_t i = 0; i < net->n_blocks; i++) {
-        size_t scope = ink_look_enter(ctx, "layers.%z.", i);
+        size_t scope = ink_trace_enter(ctx, "layers.%zu.", i);
         ink_block_run(ctx, &net->blocks[i], &scratch->block, scratch->spans, n_spans, y, rows);
-        ink_look_leave(ctx, scope);
+        ink_trace_leave(ctx, scope);
     }
     if (net->norm->size != 0) {
         ink_norm_run(ctx, net->norm, y, rows, y);
-        INK_LOOK(ctx, "norm", ink_tensor_2d(y, rows, size));
+        INK_TRACE(ctx, "norm", ink_tensor_2d(y, rows, size));
     }
 }
 
@@ -279,11 +261,11 @@ static ink_result forward(ink_context *ctx, const char *function, const network 
     size_t n_rows = 0, longest = 0, size = net->blocks[0].out.weight.n;
     for (size_t i = 0; i < n_sequences; i++) {
         if (lengths[i] == 0 || !ink_size_add(n_rows, lengths[i], &n_rows))
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: sequence %z has %z rows", function, i, lengths[i]);
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: sequence %zu has %zu rows", function, i, lengths[i]);
         longest = ink_size_max(longest, lengths[i]);
     }
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    take_scratch(&ctx->scratch, net, n_sequences, n_rows, longest, &scratch);
+    alloc_scratch(&ctx->scratch, net, n_sequences, n_rows, longest, &scratch);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
     ink_float_mode host = ink_float_mode_enter();
@@ -304,7 +286,7 @@ static ink_result reserve(ink_context *ctx, const char *function, const network 
     ink_arena measure;
     pass_scratch scratch;
     ink_arena_measure(&measure);
-    take_scratch(&measure, net, n_sequences, n_rows, ink_size_min(longest, n_rows), &scratch);
+    alloc_scratch(&measure, net, n_sequences, n_rows, ink_size_min(longest, n_rows), &scratch);
     if (ink_arena_failed(&measure))
         return ink_fail(ctx, INK_ERROR_LIMIT, "%s: more memory than this machine can address", function);
     return ink_scratch_reserve(ctx, measure.used);

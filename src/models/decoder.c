@@ -16,7 +16,7 @@
 
 ink_decoder *ink_decoder_take(ink_arena *arena, ink_model *model, ink_decoder *spare)
 {
-    ink_decoder *taken = ink_arena_take(arena, 1, sizeof *taken);
+    ink_decoder *taken = ink_arena_alloc(arena, 1, sizeof *taken);
     ink_decoder *decoder = taken != NULL ? taken : spare;
     memset(decoder, 0, sizeof *decoder);
     model->body = decoder;
@@ -31,24 +31,21 @@ typedef struct decoder_state {
     ink_kv_cache *caches;        /* [n_blocks] */
 } decoder_state;
 
-static bool has_rope(const ink_decoder *decoder)
-{
-    return decoder->rope.head_dim != 0;
-}
+static bool has_rope(const ink_decoder *decoder) { return decoder->rope.head_dim != 0; }
 
 static void *take_state(ink_context *ctx, ink_arena *arena, const ink_model *model, size_t capacity)
 {
     const ink_decoder *decoder = model->body;
     decoder_state spare;
-    decoder_state *taken = ink_arena_take(arena, 1, sizeof *taken);
+    decoder_state *taken = ink_arena_alloc(arena, 1, sizeof *taken);
     decoder_state *state = taken != NULL ? taken : &spare;
     ink_kv_cache cache;
     if (has_rope(decoder))
-        ink_frequencies_take(arena, &decoder->rope, &state->frequencies);
-    state->caches = ink_arena_take(arena, decoder->n_blocks, sizeof *state->caches);
+        ink_frequencies_alloc(arena, &decoder->rope, &state->frequencies);
+    state->caches = ink_arena_alloc(arena, decoder->n_blocks, sizeof *state->caches);
     for (size_t i = 0; i < decoder->n_blocks; i++)
-        ink_kv_cache_take(arena, &decoder->blocks[i].attention, capacity,
-                          state->caches != NULL ? &state->caches[i] : &cache);
+        ink_kv_cache_alloc(arena, &decoder->blocks[i].attention, capacity,
+                           state->caches != NULL ? &state->caches[i] : &cache);
     if (has_rope(decoder) && !arena->measuring && !ink_arena_failed(arena))
         ink_frequencies_fill(ctx->kernel, &decoder->rope, capacity, &state->frequencies);
     return taken;
@@ -113,20 +110,20 @@ typedef struct decoder_scratch {
     ink_block_scratch block;
 } decoder_scratch;
 
-static void *take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size)
+static void *alloc_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size)
 {
     const ink_decoder *decoder = model->body;
     decoder_scratch spare;
-    decoder_scratch *taken = ink_arena_take(arena, 1, sizeof *taken);
+    decoder_scratch *taken = ink_arena_alloc(arena, 1, sizeof *taken);
     decoder_scratch *scratch = taken != NULL ? taken : &spare;
-    scratch->spans = ink_arena_take(arena, ink_size_min(size->rows, size->n_items), sizeof *scratch->spans);
-    ink_block_take_scratch(arena, &decoder->blocks[0], size->capacity, size->rows, &scratch->block);
+    scratch->spans = ink_arena_alloc(arena, ink_size_min(size->rows, size->n_items), sizeof *scratch->spans);
+    ink_block_alloc_scratch(arena, &decoder->blocks[0], size->capacity, size->rows, &scratch->block);
     if (decoder->positions.table.n != 0) {
-        scratch->positions = ink_arena_take(arena, size->rows, sizeof *scratch->positions);
-        scratch->encoded = ink_take_rows(arena, size->rows, model->info.hidden_size);
+        scratch->positions = ink_arena_alloc(arena, size->rows, sizeof *scratch->positions);
+        scratch->encoded = ink_alloc_rows(arena, size->rows, model->info.hidden_size);
     }
     if (has_rope(decoder)) {
-        ink_angles_take(arena, &decoder->rope, size->rows, &scratch->angles);
+        ink_angles_alloc(arena, &decoder->rope, size->rows, &scratch->angles);
         scratch->block.angles = &scratch->angles;
     }
     return taken;
@@ -159,7 +156,7 @@ static void embed(ink_context *ctx, const ink_model *model, const decoder_scratc
     }
     if (decoder->positions.table.n != 0)
         add_positions(ctx, decoder, scratch, parts, n_parts, rows, x);
-    INK_LOOK(ctx, "embedding", ink_tensor_2d(x, rows, hidden));
+    INK_TRACE(ctx, "embedding", ink_tensor_2d(x, rows, hidden));
 }
 
 static void run(ink_context *ctx, const ink_model *model, void *scratch, const ink_part *parts, size_t n_parts,
@@ -169,13 +166,13 @@ static void run(ink_context *ctx, const ink_model *model, void *scratch, const i
     const decoder_scratch *s = scratch;
     embed(ctx, model, s, parts, n_parts, rows, x);
     for (size_t block = 0; block < decoder->n_blocks; block++) {
-        size_t scope = ink_look_enter(ctx, "h.%z.", block);
+        size_t scope = ink_trace_enter(ctx, "h.%zu.", block);
         for (size_t p = 0; p < n_parts; p++) {
             const decoder_state *state = parts[p].state->body;
             s->spans[p] = (ink_span){&state->caches[block], parts[p].first, parts[p].count};
         }
         ink_block_run(ctx, &decoder->blocks[block], &s->block, s->spans, n_parts, x, rows);
-        ink_look_leave(ctx, scope);
+        ink_trace_leave(ctx, scope);
     }
 }
 
@@ -183,7 +180,7 @@ const ink_network ink_decoder_network = {
     .take_state = take_state,
     .set_length = set_length,
     .words = words,
-    .take_scratch = take_scratch,
+    .alloc_scratch = alloc_scratch,
     .run = run,
     .can_rewind = true,
 };

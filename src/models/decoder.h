@@ -13,8 +13,8 @@ typedef struct ink_decoder {
     ink_embedding positions; /* [context_length, hidden_size], learned; no table: none */
     ink_rope rope;           /* head_dim 0: none */
     size_t n_blocks;
-    ink_block *blocks;       /* [n_blocks], all of the same sizes */
-    ink_norm norm;           /* behind the last block */
+    ink_block *blocks; /* [n_blocks], all of the same sizes */
+    ink_norm norm;     /* behind the last block */
 } ink_decoder;
 
 /* Takes the model's body and ties the head to its norm. While measuring there is none: returns the spare one. */

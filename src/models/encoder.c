@@ -17,11 +17,11 @@ typedef struct encode_size {
 } encode_size;
 
 typedef struct encode_scratch {
-    size_t *lengths;  /* [n_texts]: tokens of the texts of the list */
-    ink_span *spans;  /* the rows of each text of the pass */
-    ink_token *ids;   /* [rows]: positions, then types */
-    float *x;         /* [rows, hidden] */
-    float *more;      /* [rows, hidden]: what is added to x; the rows behind W_t */
+    size_t *lengths; /* [n_texts]: tokens of the texts of the list */
+    ink_span *spans; /* the rows of each text of the pass */
+    ink_token *ids;  /* [rows]: positions, then types */
+    float *x;        /* [rows, hidden] */
+    float *more;     /* [rows, hidden]: what is added to x; the rows behind W_t */
     ink_kv_cache cache;
     ink_block_scratch block;
     ink_head_scratch head; /* the rows that are wanted, and where what is made of them goes */
@@ -29,22 +29,22 @@ typedef struct encode_scratch {
 } encode_scratch;
 
 /* Scratch of a larger size suffices for a smaller one. */
-static void take_scratch(ink_arena *arena, const ink_model *model, const encode_size *size, encode_scratch *scratch)
+static void alloc_scratch(ink_arena *arena, const ink_model *model, const encode_size *size, encode_scratch *scratch)
 {
     const ink_encoder *encoder = model->body;
     size_t hidden = model->info.hidden_size;
     const ink_pass_size head_size = {.rows = size->rows, .n_items = size->n_texts};
     size_t n_spans = ink_size_min(size->n_texts, size->rows);
-    scratch->lengths = ink_arena_take(arena, size->n_texts, sizeof *scratch->lengths);
-    scratch->spans = ink_arena_take(arena, n_spans, sizeof *scratch->spans);
-    scratch->ids = ink_arena_take(arena, size->rows, sizeof *scratch->ids);
-    scratch->x = ink_take_rows(arena, size->rows, hidden);
-    scratch->more = ink_take_rows(arena, size->rows, hidden);
-    ink_kv_cache_take(arena, &encoder->blocks[0].attention, size->longest, &scratch->cache);
-    ink_block_take_scratch(arena, &encoder->blocks[0], size->longest, size->rows, &scratch->block);
+    scratch->lengths = ink_arena_alloc(arena, size->n_texts, sizeof *scratch->lengths);
+    scratch->spans = ink_arena_alloc(arena, n_spans, sizeof *scratch->spans);
+    scratch->ids = ink_arena_alloc(arena, size->rows, sizeof *scratch->ids);
+    scratch->x = ink_alloc_rows(arena, size->rows, hidden);
+    scratch->more = ink_alloc_rows(arena, size->rows, hidden);
+    ink_kv_cache_alloc(arena, &encoder->blocks[0].attention, size->longest, &scratch->cache);
+    ink_block_alloc_scratch(arena, &encoder->blocks[0], size->longest, size->rows, &scratch->block);
     scratch->block.whole = true;
-    ink_head_take_scratch(arena, model, &head_size, &scratch->head);
-    ink_sentence_take_scratch(arena, &encoder->sentence, n_spans, &scratch->sentence);
+    ink_head_alloc_scratch(arena, model, &head_size, &scratch->head);
+    ink_sentence_alloc_scratch(arena, &encoder->sentence, n_spans, &scratch->sentence);
 }
 
 static encode_size size_of(size_t n_texts, size_t n_tokens, size_t longest)
@@ -73,7 +73,7 @@ static ink_result check_encoding(ink_context *ctx, const ink_model *model, ink_e
         [INK_PROBABILITIES] = "has no head to give probabilities",
     };
     if ((unsigned)encoding >= INK_N_ENCODINGS)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_model_encode: there is no encoding %d", (long long)encoding);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_model_encode: there is no encoding %lld", (long long)encoding);
     if (ink_model_encoding_size(model, encoding) == 0)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "this %s model %s", model->kind->name, missing[encoding]);
     return INK_OK;
@@ -83,7 +83,7 @@ static ink_result check_ids(ink_context *ctx, size_t i, const char *what, const 
 {
     for (size_t t = 0; t < n; t++)
         if (ids[t] < 0 || (size_t)ids[t] >= end)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %z: %s %z is %d, expected 0 to %z", i, what, t,
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: %s %zu is %lld, expected 0 to %zu", i, what, t,
                             (long long)ids[t], end - 1);
     return INK_OK;
 }
@@ -92,23 +92,23 @@ static ink_result check_text(ink_context *ctx, const ink_model *model, const ink
 {
     const ink_encoder *encoder = model->body;
     if (text->n_tokens == 0 || text->tokens == NULL)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %z: there are no tokens to encode", i);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: there are no tokens to encode", i);
     if (text->n_tokens > model->info.context_length)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "text %z: it has %z tokens, this model takes %z", i, text->n_tokens,
+        return ink_fail(ctx, INK_ERROR_LIMIT, "text %zu: it has %zu tokens, this model takes %zu", i, text->n_tokens,
                         model->info.context_length);
     if (text->output == NULL)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %z: there is no place for its output", i);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: there is no place for its output", i);
     INK_TRY(check_ids(ctx, i, "token", text->tokens, text->n_tokens, model->info.vocab_size));
     if (text->types != NULL)
         INK_TRY(check_ids(ctx, i, "type", text->types, text->n_tokens, ink_size_max(encoder->info.n_types, 1)));
     if (text->positions == NULL)
         return INK_OK;
     if (text->n_positions > text->n_tokens)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %z: %z positions are wanted, it has %z tokens", i,
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: %zu positions are wanted, it has %zu tokens", i,
                         text->n_positions, text->n_tokens);
     for (size_t p = 0; p < text->n_positions; p++)
         if (text->positions[p] >= text->n_tokens)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %z: position %z is wanted, it has %z tokens", i,
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: position %zu is wanted, it has %zu tokens", i,
                             text->positions[p], text->n_tokens);
     return INK_OK;
 }
@@ -145,16 +145,16 @@ static void embed(ink_context *ctx, const ink_model *model, const encode_scratch
         ctx->kernel->add(scratch->more, rows * hidden, scratch->x);
     }
     ink_norm_run(ctx, &encoder->norm, scratch->x, rows, scratch->x);
-    INK_LOOK(ctx, "embedding", ink_tensor_2d(scratch->x, rows, hidden));
+    INK_TRACE(ctx, "embedding", ink_tensor_2d(scratch->x, rows, hidden));
 }
 
 static void run_blocks(ink_context *ctx, const ink_encoder *encoder, const encode_scratch *scratch, size_t n_texts,
                        size_t rows)
 {
     for (size_t i = 0; i < encoder->n_blocks; i++) {
-        size_t scope = ink_look_enter(ctx, "h.%z.", i);
+        size_t scope = ink_trace_enter(ctx, "h.%zu.", i);
         ink_block_run(ctx, &encoder->blocks[i], &scratch->block, scratch->spans, n_texts, scratch->x, rows);
-        ink_look_leave(ctx, scope);
+        ink_trace_leave(ctx, scope);
     }
 }
 
@@ -194,7 +194,7 @@ static void run_head(ink_context *ctx, const ink_model *model, const encode_scra
     if (encoder->has_transform && n > 0) {
         ink_dense_run(ctx, &encoder->transform, head.x, n, scratch->more);
         head.x = scratch->more;
-        INK_LOOK(ctx, "head.transform", ink_tensor_2d(head.x, n, hidden));
+        INK_TRACE(ctx, "head.transform", ink_tensor_2d(head.x, n, hidden));
     }
     if (encoding == INK_HIDDEN_STATES)
         put_rows(scratch->head.x, n, hidden, head.targets);
@@ -277,7 +277,7 @@ ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encodi
 
     const encode_size size = size_of(n_texts, n_tokens, longest);
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    take_scratch(&ctx->scratch, model, &size, &scratch);
+    alloc_scratch(&ctx->scratch, model, &size, &scratch);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
     for (size_t i = 0; i < n_texts; i++)
@@ -304,8 +304,9 @@ ink_result ink_model_encode_reserve(ink_context *ctx, const ink_model *model, si
         max_tokens = model->info.context_length;
     const encode_size size = size_of(n_texts, n_tokens, ink_size_min(max_tokens, n_tokens));
     ink_arena_measure(&measure);
-    take_scratch(&measure, model, &size, &scratch);
+    alloc_scratch(&measure, model, &size, &scratch);
     if (ink_arena_failed(&measure))
-        return ink_fail(ctx, INK_ERROR_LIMIT, "the scratch of lists of %z texts is larger than memory can be", n_texts);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the scratch of lists of %zu texts is larger than memory can be",
+                        n_texts);
     return ink_scratch_reserve(ctx, measure.used);
 }

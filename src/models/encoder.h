@@ -30,8 +30,8 @@ typedef struct ink_head_names {
     const char *transform;     /* W_t */
     ink_activation activation; /* behind it */
     const char *norm;
-    const char *out;           /* W; of masked LMs tied to the word embedding unless it is stored */
-    const char *bias;          /* b, where it has a name of its own */
+    const char *out;  /* W; of masked LMs tied to the word embedding unless it is stored */
+    const char *bias; /* b, where it has a name of its own */
 } ink_head_names;
 
 /* Settings by their keys, and modules, of a network below its prefix. */
@@ -39,8 +39,8 @@ typedef struct ink_body_names {
     const char *hidden_size, *n_layers, *n_heads, *inner_size, *activation;
     const char *epsilon; /* NULL: there is no such setting, it is 1e-12 */
     const char *word, *position, *norm;
-    const char *type; /* NULL: there are no token types */
-    const char *block; /* "encoder.layer.%z." */
+    const char *type;  /* NULL: there are no token types */
+    const char *block; /* "encoder.layer.%zu." */
     const char *query, *key, *value, *out, *norm_1, *up, *down, *norm_2;
 } ink_body_names;
 
@@ -50,7 +50,7 @@ typedef struct ink_encoder_page {
     const ink_body_names *names;
     const char *prefix; /* of the body, in files of models with a head */
     size_t default_layers, default_vocab_size;
-    bool skips_padding; /* the position of a token is pad_token_id + the tokens up to it that are no padding */
+    bool skips_padding;          /* the position of a token is pad_token_id + the tokens up to it that are no padding */
     const ink_head_names *heads; /* [n_heads]; the first is the bare model */
     size_t n_heads;
 } ink_encoder_page;
@@ -81,9 +81,9 @@ typedef struct ink_encoder {
     size_t first_position; /* of a text's first token */
     ink_norm norm;         /* of the embeddings */
     size_t n_blocks;
-    ink_block *blocks;     /* [n_blocks] */
+    ink_block *blocks; /* [n_blocks] */
     bool has_transform;
-    ink_dense transform;   /* W_t [hidden, hidden]; the rest of the head is model->head */
+    ink_dense transform; /* W_t [hidden, hidden]; the rest of the head is model->head */
     ink_norm head_norm;
     ink_sentence sentence;
 } ink_encoder;
@@ -117,8 +117,8 @@ ink_result ink_sentence_read(ink_loader *loader, ink_config *config, const ink_m
 typedef struct ink_sentence_scratch {
     float *a, *b; /* [texts, widest] */
 } ink_sentence_scratch;
-void ink_sentence_take_scratch(ink_arena *arena, const ink_sentence *sentence, size_t n_texts,
-                               ink_sentence_scratch *scratch);
+void ink_sentence_alloc_scratch(ink_arena *arena, const ink_sentence *sentence, size_t n_texts,
+                                ink_sentence_scratch *scratch);
 
 /* The embeddings of the texts whose rows of x [rows, hidden] the spans are: returns [n_spans, embedding_size]. */
 const float *ink_sentence_run(ink_context *ctx, const ink_sentence *sentence, const ink_sentence_scratch *scratch,

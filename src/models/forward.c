@@ -18,13 +18,13 @@ typedef struct pass_scratch {
     void *network;
 } pass_scratch;
 
-static void take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size, pass_scratch *scratch)
+static void alloc_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size, pass_scratch *scratch)
 {
-    scratch->done = ink_arena_take(arena, size->n_items, sizeof *scratch->done);
-    scratch->parts = ink_arena_take(arena, ink_size_min(size->rows, size->n_items), sizeof *scratch->parts);
-    scratch->x = ink_arena_take(arena, size->rows * model->info.hidden_size, sizeof *scratch->x);
-    ink_head_take_scratch(arena, model, size, &scratch->head);
-    scratch->network = model->kind->network->take_scratch(arena, model, size);
+    scratch->done = ink_arena_alloc(arena, size->n_items, sizeof *scratch->done);
+    scratch->parts = ink_arena_alloc(arena, ink_size_min(size->rows, size->n_items), sizeof *scratch->parts);
+    scratch->x = ink_arena_alloc(arena, size->rows * model->info.hidden_size, sizeof *scratch->x);
+    ink_head_alloc_scratch(arena, model, size, &scratch->head);
+    scratch->network = model->kind->network->alloc_scratch(arena, model, size);
 }
 
 /* ---- checks --------------------------------------------------------------------------------------------------- */
@@ -33,27 +33,28 @@ static ink_result check_item(ink_context *ctx, const ink_model *model, const ink
 {
     const ink_state *state = item->state;
     if (state == NULL || state->model != model)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %z: its state is %s", i,
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: its state is %s", i,
                         state == NULL ? "NULL" : "one of another model");
     if (item->n_tokens == 0 || item->tokens == NULL)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %z: there are no tokens to run", i);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: there are no tokens to run", i);
     if (item->n_logits > item->n_tokens)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %z: the logits of %z tokens are wanted, it has %z", i,
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: the logits of %zu tokens are wanted, it has %zu", i,
                         item->n_logits, item->n_tokens);
     if (item->n_logits > 0 && item->logits == NULL)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %z: logits are wanted, but there is no place for them", i);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: logits are wanted, but there is no place for them", i);
     if (item->n_hidden > item->n_tokens)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %z: the hidden vectors of %z tokens are wanted, it has %z", i,
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: the hidden vectors of %zu tokens are wanted, it has %zu", i,
                         item->n_hidden, item->n_tokens);
     if (item->n_hidden > 0 && item->hidden == NULL)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %z: hidden vectors are wanted, but there is no place for them",
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: hidden vectors are wanted, but there is no place for them",
                         i);
     if (item->n_tokens > state->capacity - state->length)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "item %z: %z tokens after the %z there are: the state has room for %z", i,
-                        item->n_tokens, state->length, state->capacity);
+        return ink_fail(ctx, INK_ERROR_LIMIT,
+                        "item %zu: %zu tokens after the %zu there are: the state has room for %zu", i, item->n_tokens,
+                        state->length, state->capacity);
     for (size_t t = 0; t < item->n_tokens; t++)
         if (item->tokens[t] < 0 || (size_t)item->tokens[t] >= model->info.vocab_size)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %z: token %z is %d, the vocabulary has %z", i, t,
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: token %zu is %lld, the vocabulary has %zu", i, t,
                             (long long)item->tokens[t], model->info.vocab_size);
     return INK_OK;
 }
@@ -67,7 +68,7 @@ static ink_result check_distinct(ink_context *ctx, const ink_item *items, size_t
     for (size_t i = 0; i < n; i++)
         items[i].state->listed = false;
     if (n < n_items)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %z: its state is in the list twice", n);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: its state is in the list twice", n);
     return INK_OK;
 }
 
@@ -158,7 +159,7 @@ ink_result ink_model_forward_list(ink_context *ctx, const ink_model *model, cons
     INK_TRY(check_distinct(ctx, items, n_items));
 
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    take_scratch(&ctx->scratch, model, &size, &scratch);
+    alloc_scratch(&ctx->scratch, model, &size, &scratch);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
     memset(scratch.done, 0, n_items * sizeof *scratch.done);
@@ -194,8 +195,9 @@ ink_result ink_context_reserve(ink_context *ctx, const ink_model *model, size_t 
         capacity = most;
     const ink_pass_size size = {ink_size_min(n_tokens, INK_PASS_ROWS), n_items, capacity};
     ink_arena_measure(&measure);
-    take_scratch(&measure, model, &size, &scratch);
+    alloc_scratch(&measure, model, &size, &scratch);
     if (ink_arena_failed(&measure))
-        return ink_fail(ctx, INK_ERROR_LIMIT, "the scratch of lists of %z items is larger than memory can be", n_items);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the scratch of lists of %zu items is larger than memory can be",
+                        n_items);
     return ink_scratch_reserve(ctx, measure.used);
 }

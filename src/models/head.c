@@ -31,23 +31,23 @@ ink_result ink_head_read(ink_loader *loader, ink_config *config, bool tied, ink_
     }
     if (model->embedding.table.k != hidden_size)
         return ink_fail(loader->ctx, INK_ERROR_MISMATCH,
-                        "%q: there is no 'lm_head.weight', and the embedding of size %z cannot stand in for it: the "
-                        "hidden vectors have size %z",
+                        "%s: there is no 'lm_head.weight', and the embedding of size %zu cannot stand in for it: the "
+                        "hidden vectors have size %zu",
                         ink_weights_name(loader->weights), model->embedding.table.k, hidden_size);
     head->weight = &model->embedding.table;
     return INK_OK;
 }
 
-void ink_head_take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size,
-                           ink_head_scratch *scratch)
+void ink_head_alloc_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size,
+                            ink_head_scratch *scratch)
 {
     size_t hidden_size = model->info.hidden_size;
-    scratch->x = ink_arena_take(arena, size->rows * hidden_size, sizeof *scratch->x);
-    scratch->targets = ink_arena_take(arena, size->rows, sizeof *scratch->targets);
+    scratch->x = ink_arena_alloc(arena, size->rows * hidden_size, sizeof *scratch->x);
+    scratch->targets = ink_arena_alloc(arena, size->rows, sizeof *scratch->targets);
     scratch->block = NULL;
     if (size->n_items > 1 && model->head.weight != NULL)
-        scratch->block = ink_arena_take(arena, ink_size_min(size->rows, BLOCK_ROWS) * model->head.weight->n,
-                                        sizeof *scratch->block);
+        scratch->block = ink_arena_alloc(arena, ink_size_min(size->rows, BLOCK_ROWS) * model->head.weight->n,
+                                         sizeof *scratch->block);
 }
 
 static void multiply(ink_context *ctx, const ink_model *model, const float *x, size_t n, float *logits)
@@ -62,7 +62,7 @@ static void multiply(ink_context *ctx, const ink_model *model, const float *x, s
                            .y = logits,
                            .y_stride = width};
     ink_multiply(ctx, &product);
-    INK_LOOK(ctx, "logits", ink_tensor_2d(logits, n, width));
+    INK_TRACE(ctx, "logits", ink_tensor_2d(logits, n, width));
 }
 
 /* How many of the n >= 1 targets, from the first on, want logits as the first does; and of these, how many lie side by
@@ -107,7 +107,7 @@ void ink_head_run(ink_context *ctx, const ink_model *model, const ink_head_scrat
     size_t hidden_size = model->info.hidden_size;
     if (n > 0 && model->head.norm != NULL) {
         ink_norm_run(ctx, model->head.norm, scratch->x, n, scratch->x);
-        INK_LOOK(ctx, "norm_f", ink_tensor_2d(scratch->x, n, hidden_size));
+        INK_TRACE(ctx, "norm_f", ink_tensor_2d(scratch->x, n, hidden_size));
     }
     for (size_t row = 0; row < n; row++)
         if (scratch->targets[row].hidden != NULL)

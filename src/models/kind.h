@@ -13,8 +13,8 @@
 #include <inkling/sampler.h>
 
 #include "../layers/layers.h"
-#include "../layers/loader.h"
-#include "config.h"
+#include "../import/loader.h"
+#include "../import/config.h"
 
 /* A list of sequences is worked through in passes of at most this many rows (one row is one token). It bounds the
    scratch memory; it is also the row block of the kernel, so larger passes would gain nothing. */
@@ -53,7 +53,7 @@ typedef struct ink_network {
     bool (*words)(const ink_state *state, size_t i, ink_words *words);
 
     /* Takes what passes of this size need beside x, and returns it. NULL while measuring. */
-    void *(*take_scratch)(ink_arena *arena, const ink_model *model, const ink_pass_size *size);
+    void *(*alloc_scratch)(ink_arena *arena, const ink_model *model, const ink_pass_size *size);
 
     /* One pass: x [rows, hidden_size] from the tokens of the parts, whose states move on. Nothing can fail here. */
     void (*run)(ink_context *ctx, const ink_model *model, void *scratch, const ink_part *parts, size_t n_parts,
@@ -93,7 +93,7 @@ extern const ink_model_kind ink_kind_roberta;
 /* How a page reads its blocks (blocks.c): the scope of one, a module with a weight that every block has, the setting
    that says how many there are, and what fills one in, in its scope. */
 typedef struct ink_blocks_page {
-    const char *scope;  /* "h.%z." */
+    const char *scope;  /* "h.%zu." */
     const char *module; /* "ln_1" */
     const char *key;    /* "n_layer" */
     ink_result (*read)(ink_loader *loader, void *settings, size_t i, ink_block *block);
@@ -124,17 +124,17 @@ struct ink_model {
     ink_embedding embedding; /* [vocab_size, embedding size] */
     ink_head head;
     size_t own_capacity_from; /* states for more tokens than this depend on their capacity (rope.h, dynamic); 0: none */
-    bool advises_sampling;   /* the folder says how tokens should be chosen: */
+    bool advises_sampling;    /* the folder says how tokens should be chosen: */
     ink_sampler_options sampling;
-    void *body;              /* the network's own part */
+    void *body; /* the network's own part */
 };
 
 struct ink_state {
     const ink_model *model;
     size_t capacity; /* tokens; SIZE_MAX: no limit */
     size_t length;
-    bool listed;     /* while a list is checked: it has come up */
-    void *body;      /* the network's own part */
+    bool listed; /* while a list is checked: it has come up */
+    void *body;  /* the network's own part */
 };
 
 /* Reads lm_head.weight and, if it is there, lm_head.bias. Without the weight the head is tied to the embedding, unless
@@ -156,8 +156,8 @@ typedef struct ink_head_scratch {
     ink_head_target *targets; /* [rows] */
     float *block; /* [a few rows, vocab_size or labels]; NULL for a single sequence, whose logits lie side by side */
 } ink_head_scratch;
-void ink_head_take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size,
-                           ink_head_scratch *scratch);
+void ink_head_alloc_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size,
+                            ink_head_scratch *scratch);
 void ink_head_run(ink_context *ctx, const ink_model *model, const ink_head_scratch *scratch, size_t n);
 
 /* INK_ERROR_UNSUPPORTED with a sentence for an encoder. */

@@ -22,15 +22,15 @@ static ink_result read_layers(ink_loader *loader, ink_config *config, size_t in,
     size_t scope = ink_loader_enter(loader, "mlp.", 0);
     INK_TRY(ink_config_activation(config, "hidden_act", &activation));
     INK_TRY(ink_config_array(config, "hidden_sizes", &sizes, &mlp->n_layers));
-    mlp->layers = ink_arena_take(loader->arena, mlp->n_layers, sizeof *mlp->layers);
+    mlp->layers = ink_arena_alloc(loader->arena, mlp->n_layers, sizeof *mlp->layers);
     mlp->widest = 0;
     ink_json element = ink_json_first(&config->document, sizes);
     for (size_t i = 0; i < mlp->n_layers; i++) {
         char name[32];
         INK_TRY(ink_config_element(config, element, INK_MAX_WIDTH, out));
-        ink_format(name, sizeof name, "%z", 2 * i);
-        INK_TRY(ink_dense_read(loader, name, *out, in, false, activation,
-                               mlp->layers != NULL ? &mlp->layers[i] : &spare));
+        ink_format(name, sizeof name, "%zu", 2 * i);
+        INK_TRY(
+            ink_dense_read(loader, name, *out, in, false, activation, mlp->layers != NULL ? &mlp->layers[i] : &spare));
         if (i + 1 < mlp->n_layers)
             mlp->widest = ink_size_max(mlp->widest, *out);
         in = *out;
@@ -43,11 +43,11 @@ static ink_result read_layers(ink_loader *loader, ink_config *config, size_t in,
 /* Layers the file has beyond those of config.json would be left out silently. */
 static ink_result refuse_more_layers(ink_loader *loader, size_t n_layers)
 {
-    size_t scope = ink_loader_enter(loader, "mlp.%z.", 2 * n_layers);
+    size_t scope = ink_loader_enter(loader, "mlp.%zu.", 2 * n_layers);
     bool more = ink_loader_has(loader, "weight");
     ink_loader_leave(loader, scope);
     if (more)
-        return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%q: there is a layer mlp.%z, %s asks for %z (hidden_sizes)",
+        return ink_fail(loader->ctx, INK_ERROR_MISMATCH, "%s: there is a layer mlp.%zu, %s asks for %zu (hidden_sizes)",
                         ink_weights_name(loader->weights), 2 * n_layers, loader->expected, n_layers);
     return INK_OK;
 }
@@ -57,7 +57,7 @@ static ink_result read_tokens(ink_config *config, ink_model_info *info)
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
     if (info->bos_token < 0)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH,
-                        "%q: member 'bos_token_id' is missing: it fills the window before the first token",
+                        "%s: member 'bos_token_id' is missing: it fills the window before the first token",
                         config->document.file);
     return INK_OK;
 }
@@ -66,7 +66,7 @@ static ink_result read(ink_loader *loader, ink_config *config, ink_model *model)
 {
     ink_model_info *info = &model->info;
     ink_mlp spare;
-    ink_mlp *mlp = ink_arena_take(loader->arena, 1, sizeof *mlp);
+    ink_mlp *mlp = ink_arena_alloc(loader->arena, 1, sizeof *mlp);
     size_t embedding_size = 0;
     if (mlp == NULL)
         mlp = &spare;
@@ -87,7 +87,7 @@ static ink_result read(ink_loader *loader, ink_config *config, ink_model *model)
 static void *take_state(ink_context *ctx, ink_arena *arena, const ink_model *model, size_t capacity)
 {
     (void)ctx, (void)capacity;
-    return ink_arena_take(arena, model->info.window_size - 1, sizeof(ink_token));
+    return ink_arena_alloc(arena, model->info.window_size - 1, sizeof(ink_token));
 }
 
 static void set_length(ink_state *state, size_t length)
@@ -111,15 +111,15 @@ typedef struct mlp_lm_scratch {
     ink_mlp_scratch mlp;
 } mlp_lm_scratch;
 
-static void *take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size)
+static void *alloc_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size)
 {
     size_t window_size = model->info.window_size;
     mlp_lm_scratch spare;
-    mlp_lm_scratch *taken = ink_arena_take(arena, 1, sizeof *taken);
+    mlp_lm_scratch *taken = ink_arena_alloc(arena, 1, sizeof *taken);
     mlp_lm_scratch *scratch = taken != NULL ? taken : &spare;
-    scratch->line = ink_arena_take(arena, window_size - 1 + size->rows, sizeof *scratch->line);
-    scratch->x = ink_take_rows(arena, size->rows, window_size * model->embedding.table.k);
-    ink_mlp_take_scratch(arena, model->body, size->rows, &scratch->mlp);
+    scratch->line = ink_arena_alloc(arena, window_size - 1 + size->rows, sizeof *scratch->line);
+    scratch->x = ink_alloc_rows(arena, size->rows, window_size * model->embedding.table.k);
+    ink_mlp_alloc_scratch(arena, model->body, size->rows, &scratch->mlp);
     return taken;
 }
 
@@ -143,17 +143,17 @@ static void run(ink_context *ctx, const ink_model *model, void *scratch, const i
     size_t width = model->info.window_size * model->embedding.table.k;
     for (size_t p = 0; p < n_parts; p++)
         gather(model, s, &parts[p], s->x + parts[p].first * width);
-    INK_LOOK(ctx, "embedding", ink_tensor_2d(s->x, rows, width));
-    size_t scope = ink_look_enter(ctx, "mlp.", 0);
+    INK_TRACE(ctx, "embedding", ink_tensor_2d(s->x, rows, width));
+    size_t scope = ink_trace_enter(ctx, "mlp.", 0);
     ink_mlp_run(ctx, model->body, &s->mlp, s->x, rows, x);
-    ink_look_leave(ctx, scope);
+    ink_trace_leave(ctx, scope);
 }
 
 static const ink_network network = {
     .take_state = take_state,
     .set_length = set_length,
     .words = words,
-    .take_scratch = take_scratch,
+    .alloc_scratch = alloc_scratch,
     .run = run,
     .holds_tokens = true,
 };

@@ -7,13 +7,12 @@
  */
 #include <string.h>
 
-#include "../files/folder.h"
+#include "../formats/folder.h"
 #include "kind.h"
 
 static const ink_model_kind *const kinds[] = {
-    &ink_kind_gpt2, &ink_kind_llama, &ink_kind_mistral, &ink_kind_qwen2, &ink_kind_qwen3,
-    &ink_kind_rnn,  &ink_kind_gru,   &ink_kind_lstm,    &ink_kind_mlp,
-    &ink_kind_bert, &ink_kind_distilbert, &ink_kind_roberta,
+    &ink_kind_gpt2, &ink_kind_llama, &ink_kind_mistral, &ink_kind_qwen2, &ink_kind_qwen3,      &ink_kind_rnn,
+    &ink_kind_gru,  &ink_kind_lstm,  &ink_kind_mlp,     &ink_kind_bert,  &ink_kind_distilbert, &ink_kind_roberta,
 };
 
 typedef struct opening {
@@ -39,10 +38,10 @@ static ink_result find_kind(ink_context *ctx, ink_config *config, const ink_mode
             return INK_OK;
         }
     if (name[0] == '\0')
-        return ink_fail(ctx, INK_ERROR_MISMATCH, "%q: member 'model_type' is missing: what kind of model is this?",
+        return ink_fail(ctx, INK_ERROR_MISMATCH, "%s: member 'model_type' is missing: what kind of model is this?",
                         config->document.file);
     return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
-                    "%q: model_type '%q' is none of those that run here: gpt2, llama, mistral, qwen2, qwen3, "
+                    "%s: model_type '%s' is none of those that run here: gpt2, llama, mistral, qwen2, qwen3, "
                     "rnn, gru, lstm, mlp, bert, distilbert, roberta",
                     config->document.file, name);
 }
@@ -53,7 +52,7 @@ static ink_result refuse_quantised(ink_context *ctx, const ink_config *config)
     if (ink_config_member(config, "quantization_config") == INK_JSON_NONE)
         return INK_OK;
     return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
-                    "%q: quantization_config: quantised weights do not run here; the model as it was before does",
+                    "%s: quantization_config: quantised weights do not run here; the model as it was before does",
                     config->document.file);
 }
 
@@ -80,8 +79,8 @@ static void list_unused(const opening *job, ink_arena *arena, ink_model *model)
             n_unused++;
             bytes += strlen(ink_weights_at(job->weights, i)->name) + 1;
         }
-    const char **list = ink_arena_take(arena, n_unused, sizeof *list);
-    char *text = ink_arena_take(arena, bytes, 1);
+    const char **list = ink_arena_alloc(arena, n_unused, sizeof *list);
+    char *text = ink_arena_alloc(arena, bytes, 1);
     model->info.n_unused = n_unused;
     model->unused = list;
     if (list == NULL || text == NULL)
@@ -113,7 +112,7 @@ static ink_result build(void *args, ink_arena *arena, void **object)
     opening *job = args;
     ink_loader loader;
     ink_model spare;
-    ink_model *model = ink_arena_take(arena, 1, sizeof *model);
+    ink_model *model = ink_arena_alloc(arena, 1, sizeof *model);
     *object = model;
     if (model == NULL)
         model = &spare;
@@ -137,9 +136,9 @@ static ink_result build_model(opening *job, ink_arena *work, ink_model **model)
     ink_context *ctx = job->ctx;
     size_t n_tensors = ink_weights_count(job->weights);
     void *object;
-    job->used = ink_arena_take(work, n_tensors, sizeof *job->used);
+    job->used = ink_arena_alloc(work, n_tensors, sizeof *job->used);
     if (job->used == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: opening a model with %z tensors", n_tensors);
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: opening a model with %zu tensors", n_tensors);
     memset(job->used, 0, n_tensors * sizeof *job->used);
     INK_TRY(ink_object_create(ctx, "the model", build, job, job->options.max_bytes, &object));
 
@@ -180,7 +179,7 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
                         "ink_model_open: weights cannot be held as %s, only as F32, BF16 or F16", ink_type_name(type));
     if ((unsigned)job.options.pooling >= INK_N_POOLINGS)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no pooling %d", __func__,
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no pooling %lld", __func__,
                         (long long)job.options.pooling);
     if (job.options.source == NULL)
         INK_REQUIRE(ctx, folder);
@@ -196,17 +195,11 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
     return result;
 }
 
-void ink_model_free(ink_model *model)
-{
-    ink_object_free(model);
-}
+void ink_model_free(ink_model *model) { ink_object_free(model); }
 
 /* ---- questions ------------------------------------------------------------------------------------------------ */
 
-const ink_model_info *ink_model_get_info(const ink_model *model)
-{
-    return model != NULL ? &model->info : NULL;
-}
+const ink_model_info *ink_model_get_info(const ink_model *model) { return model != NULL ? &model->info : NULL; }
 
 const char *ink_model_unused(const ink_model *model, size_t i)
 {

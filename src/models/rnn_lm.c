@@ -28,7 +28,7 @@ static ink_result read(ink_loader *loader, ink_config *config, ink_model *model,
 {
     ink_model_info *info = &model->info;
     ink_recurrent spare;
-    ink_recurrent *recurrent = ink_arena_take(loader->arena, 1, sizeof *recurrent);
+    ink_recurrent *recurrent = ink_arena_alloc(loader->arena, 1, sizeof *recurrent);
     size_t embedding_size;
     if (recurrent == NULL)
         recurrent = &spare;
@@ -37,7 +37,7 @@ static ink_result read(ink_loader *loader, ink_config *config, ink_model *model,
     INK_TRY(ink_recurrent_read(loader, "rnn", cell, embedding_size, info->hidden_size, info->n_layers, recurrent));
     if (recurrent->n_directions != 1)
         return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
-                        "%q: the network is bidirectional, which cannot predict a next token",
+                        "%s: the network is bidirectional, which cannot predict a next token",
                         ink_weights_name(loader->weights));
     model->body = recurrent;
     return ink_head_read(loader, config, true, model);
@@ -51,7 +51,7 @@ static ink_result read_rnn(ink_loader *loader, ink_config *config, ink_model *mo
         return read(loader, config, model, INK_RNN_TANH);
     if (strcmp(name, "relu") == 0)
         return read(loader, config, model, INK_RNN_RELU);
-    return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED, "%q: nonlinearity: expected 'tanh' or 'relu', found '%q'",
+    return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED, "%s: nonlinearity: expected 'tanh' or 'relu', found '%s'",
                     config->document.file, name);
 }
 
@@ -70,7 +70,7 @@ static ink_result read_lstm(ink_loader *loader, ink_config *config, ink_model *m
 static void *take_state(ink_context *ctx, ink_arena *arena, const ink_model *model, size_t capacity)
 {
     (void)ctx, (void)capacity;
-    return ink_arena_take(arena, ink_recurrent_state_size(model->body), sizeof(float));
+    return ink_arena_alloc(arena, ink_recurrent_state_size(model->body), sizeof(float));
 }
 
 static void set_length(ink_state *state, size_t length)
@@ -93,15 +93,15 @@ typedef struct rnn_lm_scratch {
     ink_recurrent_scratch recurrent;
 } rnn_lm_scratch;
 
-static void *take_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size)
+static void *alloc_scratch(ink_arena *arena, const ink_model *model, const ink_pass_size *size)
 {
     size_t n_parts = ink_size_min(size->rows, size->n_items);
     rnn_lm_scratch spare;
-    rnn_lm_scratch *taken = ink_arena_take(arena, 1, sizeof *taken);
+    rnn_lm_scratch *taken = ink_arena_alloc(arena, 1, sizeof *taken);
     rnn_lm_scratch *scratch = taken != NULL ? taken : &spare;
-    scratch->sequences = ink_arena_take(arena, n_parts, sizeof *scratch->sequences);
-    scratch->embedded = ink_take_rows(arena, size->rows, model->embedding.table.k);
-    ink_recurrent_take_scratch(arena, model->body, n_parts, size->rows, &scratch->recurrent);
+    scratch->sequences = ink_arena_alloc(arena, n_parts, sizeof *scratch->sequences);
+    scratch->embedded = ink_alloc_rows(arena, size->rows, model->embedding.table.k);
+    ink_recurrent_alloc_scratch(arena, model->body, n_parts, size->rows, &scratch->recurrent);
     return taken;
 }
 
@@ -119,17 +119,17 @@ static void run(ink_context *ctx, const ink_model *model, void *scratch, const i
                                          .n_steps = part->count,
                                          .state = part->state->body};
     }
-    INK_LOOK(ctx, "embedding", ink_tensor_2d(s->embedded, rows, embedding_size));
-    size_t scope = ink_look_enter(ctx, "rnn.", 0);
+    INK_TRACE(ctx, "embedding", ink_tensor_2d(s->embedded, rows, embedding_size));
+    size_t scope = ink_trace_enter(ctx, "rnn.", 0);
     ink_recurrent_run(ctx, model->body, &s->recurrent, s->sequences, n_parts);
-    ink_look_leave(ctx, scope);
+    ink_trace_leave(ctx, scope);
 }
 
 static const ink_network network = {
     .take_state = take_state,
     .set_length = set_length,
     .words = words,
-    .take_scratch = take_scratch,
+    .alloc_scratch = alloc_scratch,
     .run = run,
 };
 

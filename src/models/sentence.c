@@ -10,11 +10,11 @@
 
 #include "encoder.h"
 
-void ink_sentence_take_scratch(ink_arena *arena, const ink_sentence *sentence, size_t n_texts,
-                               ink_sentence_scratch *scratch)
+void ink_sentence_alloc_scratch(ink_arena *arena, const ink_sentence *sentence, size_t n_texts,
+                                ink_sentence_scratch *scratch)
 {
-    scratch->a = ink_take_rows(arena, n_texts, sentence->widest);
-    scratch->b = ink_take_rows(arena, n_texts, sentence->widest);
+    scratch->a = ink_alloc_rows(arena, n_texts, sentence->widest);
+    scratch->b = ink_alloc_rows(arena, n_texts, sentence->widest);
 }
 
 /* One mode, over the n rows of a text, into y [size]. */
@@ -46,7 +46,7 @@ const float *ink_sentence_run(ink_context *ctx, const ink_sentence *sentence, co
         for (size_t mode = 0; mode < sentence->n_modes; mode++)
             pool(ctx->kernel, sentence->modes[mode], x + spans[i].first * hidden_size, spans[i].count, hidden_size,
                  y + i * width + mode * hidden_size);
-    INK_LOOK(ctx, "pooled", ink_tensor_2d(y, n_spans, width));
+    INK_TRACE(ctx, "pooled", ink_tensor_2d(y, n_spans, width));
 
     for (size_t s = 0; s < sentence->n_steps; s++) {
         const ink_sentence_step *step = &sentence->steps[s];

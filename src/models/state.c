@@ -25,10 +25,7 @@
 #define HEADER_SIZE (MAGIC_SIZE + 8 * N_NUMBERS)
 #define CHECKSUM_AT (HEADER_SIZE - 8)
 
-static const ink_network *network_of(const ink_state *state)
-{
-    return state->model->kind->network;
-}
+static const ink_network *network_of(const ink_state *state) { return state->model->kind->network; }
 
 /* ---- making --------------------------------------------------------------------------------------------------- */
 
@@ -41,7 +38,7 @@ typedef struct order {
 static ink_result build(void *args, ink_arena *arena, void **object)
 {
     const order *wanted = args;
-    ink_state *state = ink_arena_take(arena, 1, sizeof *state);
+    ink_state *state = ink_arena_alloc(arena, 1, sizeof *state);
     void *body = wanted->model->kind->network->take_state(wanted->ctx, arena, wanted->model, wanted->capacity);
     if (state == NULL || ink_arena_failed(arena))
         return INK_OK;
@@ -71,7 +68,7 @@ static ink_result prepare(ink_context *ctx, const ink_model *model, size_t capac
     else if (capacity == 0)
         capacity = most;
     else if (capacity > most)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "a state for %z tokens: the context of this %s model is %z tokens long",
+        return ink_fail(ctx, INK_ERROR_LIMIT, "a state for %zu tokens: the context of this %s model is %zu tokens long",
                         capacity, model->kind->name, most);
     *wanted = (order){ctx, model, capacity};
     return INK_OK;
@@ -118,10 +115,7 @@ ink_result ink_state_create_in(ink_context *ctx, const ink_model *model, size_t 
     return INK_OK;
 }
 
-void ink_state_free(ink_state *state)
-{
-    ink_object_free(state);
-}
+void ink_state_free(ink_state *state) { ink_object_free(state); }
 
 /* ---- going back ----------------------------------------------------------------------------------------------- */
 
@@ -131,10 +125,7 @@ void ink_state_set_length(ink_state *state, size_t length)
     state->length = length;
 }
 
-size_t ink_state_length(const ink_state *state)
-{
-    return state != NULL ? state->length : 0;
-}
+size_t ink_state_length(const ink_state *state) { return state != NULL ? state->length : 0; }
 
 void ink_state_reset(ink_state *state)
 {
@@ -147,12 +138,12 @@ ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length)
     INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, state);
     if (length > state->length)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "rewind to %z tokens: the state has seen %z", length, state->length);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "rewind to %zu tokens: the state has seen %zu", length, state->length);
     if (length == state->length)
         return INK_OK;
     if (length != 0 && !network_of(state)->can_rewind)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
-                        "rewind to %z tokens: a state of kind '%s' keeps no past to go back to; copy it beforehand",
+                        "rewind to %zu tokens: a state of kind '%s' keeps no past to go back to; copy it beforehand",
                         length, state->model->kind->name);
     ink_state_set_length(state, length);
     return INK_OK;
@@ -194,10 +185,12 @@ ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to
     if (from->model != to->model)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_state_copy: the two states are of different models");
     if (identity(from) != identity(to))
-        return ink_fail(ctx, INK_ERROR_MISMATCH, "with this model's rope a state for %z tokens and one for %z hold "
-                        "different keys", from->capacity, to->capacity);
+        return ink_fail(ctx, INK_ERROR_MISMATCH,
+                        "with this model's rope a state for %zu tokens and one for %zu hold "
+                        "different keys",
+                        from->capacity, to->capacity);
     if (from->length > to->capacity)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "a state of %z tokens does not fit into one for %z", from->length,
+        return ink_fail(ctx, INK_ERROR_LIMIT, "a state of %zu tokens does not fit into one for %zu", from->length,
                         to->capacity);
     ink_state_set_length(to, from->length);
     for (size_t i = 0; network_of(from)->words(from, i, &a) && network_of(to)->words(to, i, &b); i++) {
@@ -262,7 +255,8 @@ ink_result ink_state_save(ink_context *ctx, const ink_state *state, void *bytes,
     if (bytes == NULL && capacity > 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_state_save: argument 'bytes' is NULL");
     if (capacity < *size)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state takes %z bytes, there is room for %z", *size, capacity);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state takes %zu bytes, there is room for %zu", *size,
+                        capacity);
 
     const uint64_t numbers[N_NUMBERS - 1] = {VERSION, identity(state), state->length, n_words};
     memcpy(out, MAGIC, MAGIC_SIZE);
@@ -280,20 +274,21 @@ static ink_result check_header(ink_context *ctx, const ink_state *state, const u
                                size_t *length)
 {
     if (size < HEADER_SIZE || memcmp(in, MAGIC, MAGIC_SIZE) != 0)
-        return ink_fail(ctx, INK_ERROR_CORRUPT, "these %z bytes are not a saved state: they do not begin with one",
+        return ink_fail(ctx, INK_ERROR_CORRUPT, "these %zu bytes are not a saved state: they do not begin with one",
                         size);
     uint64_t version = get_number(in + MAGIC_SIZE, 8);
     uint64_t fingerprint = get_number(in + MAGIC_SIZE + 8, 8);
     uint64_t tokens = get_number(in + MAGIC_SIZE + 16, 8);
     if (version != VERSION)
-        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "saved state: version %u, expected %u", version, (uint64_t)VERSION);
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "saved state: version %llu, expected %llu",
+                        (unsigned long long)version, (unsigned long long)(uint64_t)VERSION);
     if (fingerprint != identity(state))
         return ink_fail(ctx, INK_ERROR_MISMATCH, "the saved state is of another model than this %s%s",
                         state->model->kind->name,
                         state->model->own_capacity_from != 0 ? ", or for another number of tokens" : "");
     if (tokens > state->capacity)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state has %u tokens, there is room for %z", tokens,
-                        state->capacity);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state has %llu tokens, there is room for %zu",
+                        (unsigned long long)tokens, state->capacity);
     *length = (size_t)tokens;
     return INK_OK;
 }
@@ -305,15 +300,15 @@ static ink_result check_words(ink_context *ctx, const ink_state *state, const un
     uint64_t n_words = get_number(in + MAGIC_SIZE + 24, 8);
     size_t expected = count_words(state, length);
     if (n_words != expected || size - HEADER_SIZE != 4 * expected)
-        return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: %u words in %z bytes, expected %z words in %z bytes",
-                        n_words, size, expected, HEADER_SIZE + 4 * expected);
+        return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: %llu words in %zu bytes, expected %zu words in %zu bytes",
+                        (unsigned long long)n_words, size, expected, HEADER_SIZE + 4 * expected);
     if (get_number(in + CHECKSUM_AT, 8) != checksum_of(in, size))
         return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: the bytes have changed since it was saved");
     for (size_t i = 0; network_of(state)->holds_tokens && i < expected; i++) {
         uint64_t token = get_number(in + HEADER_SIZE + 4 * i, 4);
         if (token >= state->model->info.vocab_size)
-            return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: token %u is outside the vocabulary of %z", token,
-                            state->model->info.vocab_size);
+            return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: token %llu is outside the vocabulary of %zu",
+                            (unsigned long long)token, state->model->info.vocab_size);
     }
     return INK_OK;
 }

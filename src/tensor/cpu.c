@@ -44,10 +44,7 @@ static uint32_t saved_by_system(void)
 #endif
 }
 
-static bool has_all(uint32_t word, uint32_t bits)
-{
-    return (word & bits) == bits;
-}
+static bool has_all(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
 
 bool ink_cpu_has_avx2(void)
 {

@@ -70,8 +70,7 @@ typedef struct ink_kernel {
        factor of cos and sin. Those of the angles position * w_m for m < n, position <= INK_ROPE_MAX_LENGTH. One head
        x [2n], pair (m, n + m) turned by its angle. */
     float (*rope_frequencies)(const ink_rope *rope, size_t capacity, float *frequencies);
-    void (*rope_angles)(const float *frequencies, size_t n, size_t position, float scale, float *cosines,
-                        float *sines);
+    void (*rope_angles)(const float *frequencies, size_t n, size_t position, float scale, float *cosines, float *sines);
     void (*rope_rotate)(float *x, size_t n, const float *cosines, const float *sines);
 
     /* One step of one sequence, after the products: gi = W_ih x + b_ih and gh = W_hh h + b_hh, each [gates * h_size];
@@ -84,7 +83,7 @@ typedef struct ink_kernel {
     /* Widening and rounding between stored types and f32; bf16 and f16 as uint16_t bits. */
     void (*from_bf16)(const uint16_t *x, size_t n, float *y);
     void (*from_f16)(const uint16_t *x, size_t n, float *y);
-    void (*from_f64)(const double *x, size_t n, float *y); /* to nearest even */
+    void (*from_f64)(const double *x, size_t n, float *y);  /* to nearest even */
     void (*to_bf16)(const float *x, size_t n, uint16_t *y); /* to nearest even; NaN stays NaN */
     void (*to_f16)(const float *x, size_t n, uint16_t *y);  /* the same; from 65,520 on infinite */
 

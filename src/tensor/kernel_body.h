@@ -11,15 +11,9 @@
  */
 
 /* Lanes of the vec that starts at element i of n. */
-INLINE size_t lanes_from(size_t i, size_t n)
-{
-    return n - i < 16 ? n - i : 16;
-}
+INLINE size_t lanes_from(size_t i, size_t n) { return n - i < 16 ? n - i : 16; }
 
-INLINE vec load_lanes(const float *p, size_t lanes)
-{
-    return lanes == 16 ? vec_load(p) : vec_load_part(p, lanes);
-}
+INLINE vec load_lanes(const float *p, size_t lanes) { return lanes == 16 ? vec_load(p) : vec_load_part(p, lanes); }
 
 INLINE void store_lanes(float *p, size_t lanes, vec a)
 {

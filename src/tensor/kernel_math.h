@@ -17,22 +17,16 @@ INLINE vec polynomial(vec x, const float *c, size_t n)
     return y;
 }
 
-FORMULA vec vec_abs(vec x)
-{
-    return ivec_floats(ivec_and(vec_bits(x), ivec_splat(0x7fffffff)));
-}
+FORMULA vec vec_abs(vec x) { return ivec_floats(ivec_and(vec_bits(x), ivec_splat(0x7fffffff))); }
 
 /* |x| with the sign of s */
 FORMULA vec vec_with_sign(vec x, vec s)
 {
-    return ivec_floats(ivec_or(ivec_and(vec_bits(x), ivec_splat(0x7fffffff)),
-                               ivec_and(vec_bits(s), ivec_splat(0x80000000))));
+    return ivec_floats(
+        ivec_or(ivec_and(vec_bits(x), ivec_splat(0x7fffffff)), ivec_and(vec_bits(s), ivec_splat(0x80000000))));
 }
 
-FORMULA vec vec_negative(vec x)
-{
-    return ivec_floats(ivec_xor(vec_bits(x), ivec_splat(0x80000000)));
-}
+FORMULA vec vec_negative(vec x) { return ivec_floats(ivec_xor(vec_bits(x), ivec_splat(0x80000000))); }
 
 /* Adding 1.5 2^23 rounds to an integer, which is then in the low bits. */
 #define ROUNDER 12582912.0f
@@ -154,7 +148,7 @@ FORMULA vec vec_sigmoid(vec x)
 FORMULA vec vec_erf(vec x)
 {
     /* erf(x) / x - 1 in x^2 */
-    static const float p[] = {0.128379166f,  -0.376126349f,   0.112836994f,    -0.026859561f,
+    static const float p[] = {0.128379166f,   -0.376126349f,    0.112836994f,   -0.026859561f,
                               0.00520135928f, -0.000814570347f, 8.38025517e-05f};
     /* -log(1 - erf(t)) / t - 1, absolute error of erf */
     static const float q[] = {0.12865217f,    0.635135889f,     0.106263168f,   -0.0237853695f,
@@ -198,32 +192,17 @@ FORMULA vec sine_of_quarter(vec x, uint32_t quarters)
     return vec_select(beyond, ivec_floats(ivec_splat(0x7fc00000)), y);
 }
 
-FORMULA vec vec_sin(vec x)
-{
-    return sine_of_quarter(x, 0);
-}
+FORMULA vec vec_sin(vec x) { return sine_of_quarter(x, 0); }
 
-FORMULA vec vec_cos(vec x)
-{
-    return sine_of_quarter(x, 1);
-}
+FORMULA vec vec_cos(vec x) { return sine_of_quarter(x, 1); }
 
 /* ---- activations (definitions: dense.h) ----------------------------------------------------------------------- */
 
-FORMULA vec vec_identity(vec x)
-{
-    return x;
-}
+FORMULA vec vec_identity(vec x) { return x; }
 
-FORMULA vec vec_relu(vec x)
-{
-    return vec_max(vec_splat(0), x);
-}
+FORMULA vec vec_relu(vec x) { return vec_max(vec_splat(0), x); }
 
-FORMULA vec vec_leaky_relu(vec x)
-{
-    return vec_select(vec_less(vec_splat(0), x), x, vec_mul(vec_splat(0.01f), x));
-}
+FORMULA vec vec_leaky_relu(vec x) { return vec_select(vec_less(vec_splat(0), x), x, vec_mul(vec_splat(0.01f), x)); }
 
 FORMULA vec vec_elu(vec x)
 {
@@ -237,10 +216,7 @@ FORMULA vec vec_softplus(vec x)
 }
 
 /* -infinity replaced by the most negative float, for functions that vanish there but contain x times zero */
-FORMULA vec vec_above_infinity(vec x)
-{
-    return vec_max(ivec_floats(ivec_splat(0xff7fffff)), x);
-}
+FORMULA vec vec_above_infinity(vec x) { return vec_max(ivec_floats(ivec_splat(0xff7fffff)), x); }
 
 FORMULA vec vec_gelu(vec x)
 {
@@ -265,15 +241,9 @@ FORMULA vec vec_gelu_tanh(vec x)
     return times_sigmoid(x, vec_mul(x, slope));
 }
 
-FORMULA vec vec_quick_gelu(vec x)
-{
-    return times_sigmoid(x, vec_mul(vec_splat(1.702f), x));
-}
+FORMULA vec vec_quick_gelu(vec x) { return times_sigmoid(x, vec_mul(vec_splat(1.702f), x)); }
 
-FORMULA vec vec_silu(vec x)
-{
-    return times_sigmoid(x, x);
-}
+FORMULA vec vec_silu(vec x) { return times_sigmoid(x, x); }
 
 /* x tanh(log(1 + e)) = x (e^2 + 2 e) / (e^2 + 2 e + 2),   e = e^x; from x = 20 on it is x */
 FORMULA vec vec_mish(vec x)
@@ -289,7 +259,4 @@ FORMULA vec vec_hard_sigmoid(vec x)
     return vec_div(clipped, vec_splat(6));
 }
 
-FORMULA vec vec_hard_swish(vec x)
-{
-    return vec_mul(vec_above_infinity(x), vec_hard_sigmoid(x));
-}
+FORMULA vec vec_hard_swish(vec x) { return vec_mul(vec_above_infinity(x), vec_hard_sigmoid(x)); }

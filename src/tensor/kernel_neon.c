@@ -16,10 +16,7 @@
 
 #include "vec_neon.h"
 
-static bool supported(void)
-{
-    return true;
-}
+static bool supported(void) { return true; }
 
 #define KERNEL ink_kernel_neon
 #define KERNEL_NAME "neon"

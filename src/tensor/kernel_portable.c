@@ -11,10 +11,7 @@
 
 #include "vec_portable.h"
 
-static bool supported(void)
-{
-    return true;
-}
+static bool supported(void) { return true; }
 
 #define KERNEL ink_kernel_portable
 #define KERNEL_NAME "portable"

@@ -44,16 +44,10 @@ typedef struct strip {
 
 static const float zeros[32 * MAX_PANELS] = {0};
 
-INLINE size_t bytes_of(ink_type type)
-{
-    return type == INK_F32 ? sizeof(float) : sizeof(uint16_t);
-}
+INLINE size_t bytes_of(ink_type type) { return type == INK_F32 ? sizeof(float) : sizeof(uint16_t); }
 
 /* Registers side by side in a panel. */
-INLINE size_t panel_regs(ink_type type)
-{
-    return ink_panel_lanes(type) / REG_LANES;
-}
+INLINE size_t panel_regs(ink_type type) { return ink_panel_lanes(type) / REG_LANES; }
 
 INLINE reg load_weights(const void *w, size_t i, ink_type type)
 {

@@ -21,10 +21,7 @@ INLINE double double_floor(double x)
     return nearest > x ? nearest - 1 : nearest;
 }
 
-INLINE double double_ceil(double x)
-{
-    return -double_floor(-x);
-}
+INLINE double double_ceil(double x) { return -double_floor(-x); }
 
 /* e^x = 2^n e^r,  n = round(x / ln 2),  e^r by its Taylor series: 14 terms leave less than 2^-56. For |x| < 700. */
 static double double_exp(double x)

@@ -17,30 +17,15 @@ INLINE void map(vec (*f)(vec), const float *x, size_t n, float *y)
         vec_store_part(y + i, n - i, f(vec_load_part(x + i, n - i)));
 }
 
-static void rows_exp(const float *x, size_t n, float *y)
-{
-    map(vec_exp, x, n, y);
-}
+static void rows_exp(const float *x, size_t n, float *y) { map(vec_exp, x, n, y); }
 
-static void rows_log(const float *x, size_t n, float *y)
-{
-    map(vec_log, x, n, y);
-}
+static void rows_log(const float *x, size_t n, float *y) { map(vec_log, x, n, y); }
 
-static void rows_erf(const float *x, size_t n, float *y)
-{
-    map(vec_erf, x, n, y);
-}
+static void rows_erf(const float *x, size_t n, float *y) { map(vec_erf, x, n, y); }
 
-static void rows_sin(const float *x, size_t n, float *y)
-{
-    map(vec_sin, x, n, y);
-}
+static void rows_sin(const float *x, size_t n, float *y) { map(vec_sin, x, n, y); }
 
-static void rows_cos(const float *x, size_t n, float *y)
-{
-    map(vec_cos, x, n, y);
-}
+static void rows_cos(const float *x, size_t n, float *y) { map(vec_cos, x, n, y); }
 
 static void activate(ink_activation activation, const float *x, size_t n, float *y)
 {
@@ -204,10 +189,7 @@ static void unit_length(float *x, size_t n)
     }
 }
 
-static float inverse_sqrt(float x)
-{
-    return 1 / float_sqrt(x);
-}
+static float inverse_sqrt(float x) { return 1 / float_sqrt(x); }
 
 /* scale = weight / sqrt(variance + eps), shift = bias - scale mean */
 static void batch_norm(const float *mean, const float *variance, const float *weight, const float *bias, size_t n,

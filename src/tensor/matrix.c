@@ -6,20 +6,14 @@
  */
 #include <string.h>
 
-#include "matrix.h"
+#include "packed.h"
 
 #define CHUNK 64                   /* elements converted at once */
 #define MOST_LANES (2 * INK_PANEL) /* of a panel of any type */
 
-static size_t element_size(ink_type type)
-{
-    return ink_type_bits(type) / 8;
-}
+static size_t element_size(ink_type type) { return ink_type_bits(type) / 8; }
 
-bool ink_matrix_holds(ink_type type)
-{
-    return type == INK_F32 || type == INK_BF16 || type == INK_F16;
-}
+bool ink_matrix_holds(ink_type type) { return type == INK_F32 || type == INK_BF16 || type == INK_F16; }
 
 ink_type ink_matrix_type(ink_type asked, ink_type stored)
 {
@@ -30,14 +24,14 @@ ink_type ink_matrix_type(ink_type asked, ink_type stored)
 
 /* ---- making and filling ---------------------------------------------------------------------------------------- */
 
-void ink_matrix_take(ink_arena *arena, ink_matrix *matrix, size_t n, size_t k, size_t k_capacity, ink_type type)
+void ink_matrix_alloc(ink_arena *arena, ink_matrix *matrix, size_t n, size_t k, size_t k_capacity, ink_type type)
 {
     size_t stride, elements;
     /* What overflows cannot be had either: the arena is asked for more than there can be, and fails. */
     if (!ink_size_mul(k_capacity, ink_panel_lanes(type), &stride) ||
         !ink_size_mul(stride, ink_panel_count(n, type), &elements))
         stride = elements = SIZE_MAX;
-    void *panels = ink_arena_take(arena, elements, element_size(type));
+    void *panels = ink_arena_alloc(arena, elements, element_size(type));
     if (!arena->measuring)
         *matrix = (ink_matrix){.n = n, .k = k, .type = type, .panel_stride = stride, .panels = panels};
 }
@@ -222,10 +216,9 @@ static void multiply_piece(void *context, size_t piece)
 {
     const job *j = context;
     size_t row = piece / j->panel_pieces, panel = piece % j->panel_pieces;
-    j->kernel->multiply(j->product, part_begin(j->product->m, row, j->row_pieces),
-                        part_begin(j->product->m, row + 1, j->row_pieces),
-                        part_begin(j->panels, panel, j->panel_pieces),
-                        part_begin(j->panels, panel + 1, j->panel_pieces));
+    j->kernel->multiply(
+        j->product, part_begin(j->product->m, row, j->row_pieces), part_begin(j->product->m, row + 1, j->row_pieces),
+        part_begin(j->panels, panel, j->panel_pieces), part_begin(j->panels, panel + 1, j->panel_pieces));
 }
 
 static bool is_small(const ink_product *p)
@@ -265,9 +258,9 @@ typedef struct create_args {
 static ink_result build(void *context, ink_arena *arena, void **object)
 {
     const create_args *args = context;
-    ink_matrix local, *matrix = ink_arena_take(arena, 1, sizeof *matrix);
+    ink_matrix local, *matrix = ink_arena_alloc(arena, 1, sizeof *matrix);
     size_t n = args->w->shape.dim[0], k = args->w->shape.dim[1];
-    ink_matrix_take(arena, matrix != NULL ? matrix : &local, n, k, k, args->type);
+    ink_matrix_alloc(arena, matrix != NULL ? matrix : &local, n, k, k, args->type);
     if (!arena->measuring && !ink_arena_failed(arena))
         ink_matrix_fill_rows(args->ctx->kernel, matrix, 0, n, args->w->type, args->w->data);
     *object = matrix;
@@ -286,7 +279,7 @@ ink_result ink_matrix_create(ink_context *ctx, const ink_tensor *w, ink_type typ
     *matrix = NULL;
     INK_REQUIRE(ctx, w);
     if (w->shape.rank != 2)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "a matrix has two dimensions, not %S", &w->shape);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "a matrix has two dimensions, not %s", INK_SHAPE(&w->shape));
     if (!is_floating(w->type))
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "a matrix of type %s, expected F32, BF16, F16 or F64",
                         ink_type_name(w->type));
@@ -299,10 +292,7 @@ ink_result ink_matrix_create(ink_context *ctx, const ink_tensor *w, ink_type typ
     return ink_object_create(ctx, "the matrix", build, &args, 0, (void **)matrix);
 }
 
-void ink_matrix_free(ink_matrix *matrix)
-{
-    ink_object_free(matrix);
-}
+void ink_matrix_free(ink_matrix *matrix) { ink_object_free(matrix); }
 
 ink_result ink_matrix_multiply(ink_context *ctx, const ink_matrix *w, const float *bias, const float *x, size_t m,
                                float *y)
@@ -327,7 +317,7 @@ ink_result ink_matrix_row(ink_context *ctx, const ink_matrix *w, size_t row, flo
     INK_REQUIRE(ctx, w);
     INK_REQUIRE(ctx, out);
     if (row >= w->n)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "row %z of a matrix with %z rows", row, w->n);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "row %zu of a matrix with %zu rows", row, w->n);
     ink_matrix_copy_row(w, row, out);
     return INK_OK;
 }

@@ -37,20 +37,11 @@ static const type_info types[INK_N_TYPES] = {
     [INK_F4] = {"F4", 4},
 };
 
-static bool is_type(ink_type type)
-{
-    return (unsigned)type < INK_N_TYPES;
-}
+static bool is_type(ink_type type) { return (unsigned)type < INK_N_TYPES; }
 
-const char *ink_type_name(ink_type type)
-{
-    return types[is_type(type) ? type : INK_TYPE_NONE].name;
-}
+const char *ink_type_name(ink_type type) { return types[is_type(type) ? type : INK_TYPE_NONE].name; }
 
-size_t ink_type_bits(ink_type type)
-{
-    return types[is_type(type) ? type : INK_TYPE_NONE].bits;
-}
+size_t ink_type_bits(ink_type type) { return types[is_type(type) ? type : INK_TYPE_NONE].bits; }
 
 bool ink_shape_count(const ink_shape *shape, size_t *count)
 {

@@ -22,10 +22,7 @@ typedef struct mask {
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
-INLINE vec vec_load(const float *p)
-{
-    return (vec){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
-}
+INLINE vec vec_load(const float *p) { return (vec){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 
 INLINE void vec_store(float *p, vec a)
 {
@@ -57,20 +54,14 @@ INLINE __m256 load_8_bf16(const uint16_t *p)
     return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
 
-INLINE vec vec_load_bf16(const uint16_t *p)
-{
-    return (vec){load_8_bf16(p), load_8_bf16(p + 8)};
-}
+INLINE vec vec_load_bf16(const uint16_t *p) { return (vec){load_8_bf16(p), load_8_bf16(p + 8)}; }
 
 INLINE __m256 load_8_f16(const uint16_t *p)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 
-INLINE vec vec_load_f16(const uint16_t *p)
-{
-    return (vec){load_8_f16(p), load_8_f16(p + 8)};
-}
+INLINE vec vec_load_f16(const uint16_t *p) { return (vec){load_8_f16(p), load_8_f16(p + 8)}; }
 
 INLINE __m256 load_8_f64(const double *p)
 {
@@ -78,10 +69,7 @@ INLINE __m256 load_8_f64(const double *p)
     return _mm256_insertf128_ps(_mm256_castps128_ps256(low), high, 1);
 }
 
-INLINE vec vec_load_f64(const double *p)
-{
-    return (vec){load_8_f64(p), load_8_f64(p + 8)};
-}
+INLINE vec vec_load_f64(const double *p) { return (vec){load_8_f64(p), load_8_f64(p + 8)}; }
 
 INLINE void ivec_store_low(uint16_t *p, ivec a)
 {
@@ -91,15 +79,9 @@ INLINE void ivec_store_low(uint16_t *p, ivec a)
     _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(packed, 0xd8));
 }
 
-INLINE vec vec_splat(float x)
-{
-    return (vec){_mm256_set1_ps(x), _mm256_set1_ps(x)};
-}
+INLINE vec vec_splat(float x) { return (vec){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 
-INLINE ivec ivec_splat(uint32_t x)
-{
-    return (ivec){_mm256_set1_epi32((int)x), _mm256_set1_epi32((int)x)};
-}
+INLINE ivec ivec_splat(uint32_t x) { return (ivec){_mm256_set1_epi32((int)x), _mm256_set1_epi32((int)x)}; }
 
 /* ---- arithmetic ----------------------------------------------------------------------------------------------- */
 
@@ -108,40 +90,19 @@ INLINE vec vec_fma(vec a, vec b, vec c)
     return (vec){_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
 }
 
-INLINE vec vec_add(vec a, vec b)
-{
-    return (vec){_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
-}
+INLINE vec vec_add(vec a, vec b) { return (vec){_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
 
-INLINE vec vec_sub(vec a, vec b)
-{
-    return (vec){_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
-}
+INLINE vec vec_sub(vec a, vec b) { return (vec){_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
 
-INLINE vec vec_mul(vec a, vec b)
-{
-    return (vec){_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
-}
+INLINE vec vec_mul(vec a, vec b) { return (vec){_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
 
-INLINE vec vec_div(vec a, vec b)
-{
-    return (vec){_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
-}
+INLINE vec vec_div(vec a, vec b) { return (vec){_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
 
-INLINE vec vec_max(vec a, vec b)
-{
-    return (vec){_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)};
-}
+INLINE vec vec_max(vec a, vec b) { return (vec){_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
 
-INLINE vec vec_min(vec a, vec b)
-{
-    return (vec){_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)};
-}
+INLINE vec vec_min(vec a, vec b) { return (vec){_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
 
-INLINE float float_sqrt(float x)
-{
-    return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
-}
+INLINE float float_sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 /* ---- choosing ------------------------------------------------------------------------------------------------- */
 
@@ -161,52 +122,25 @@ INLINE vec vec_select(mask m, vec a, vec b)
     return (vec){_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};
 }
 
-INLINE bool mask_all(mask m)
-{
-    return _mm256_movemask_ps(_mm256_and_ps(m.lo, m.hi)) == 0xff;
-}
+INLINE bool mask_all(mask m) { return _mm256_movemask_ps(_mm256_and_ps(m.lo, m.hi)) == 0xff; }
 
 /* ---- integers ------------------------------------------------------------------------------------------------- */
 
-INLINE ivec vec_bits(vec a)
-{
-    return (ivec){_mm256_castps_si256(a.lo), _mm256_castps_si256(a.hi)};
-}
+INLINE ivec vec_bits(vec a) { return (ivec){_mm256_castps_si256(a.lo), _mm256_castps_si256(a.hi)}; }
 
-INLINE vec ivec_floats(ivec a)
-{
-    return (vec){_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)};
-}
+INLINE vec ivec_floats(ivec a) { return (vec){_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
 
-INLINE vec vec_from_ivec(ivec a)
-{
-    return (vec){_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)};
-}
+INLINE vec vec_from_ivec(ivec a) { return (vec){_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
 
-INLINE ivec ivec_add(ivec a, ivec b)
-{
-    return (ivec){_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)};
-}
+INLINE ivec ivec_add(ivec a, ivec b) { return (ivec){_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
 
-INLINE ivec ivec_sub(ivec a, ivec b)
-{
-    return (ivec){_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)};
-}
+INLINE ivec ivec_sub(ivec a, ivec b) { return (ivec){_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)}; }
 
-INLINE ivec ivec_and(ivec a, ivec b)
-{
-    return (ivec){_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)};
-}
+INLINE ivec ivec_and(ivec a, ivec b) { return (ivec){_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)}; }
 
-INLINE ivec ivec_or(ivec a, ivec b)
-{
-    return (ivec){_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)};
-}
+INLINE ivec ivec_or(ivec a, ivec b) { return (ivec){_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)}; }
 
-INLINE ivec ivec_xor(ivec a, ivec b)
-{
-    return (ivec){_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)};
-}
+INLINE ivec ivec_xor(ivec a, ivec b) { return (ivec){_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)}; }
 
 INLINE ivec ivec_shift_left(ivec a, int n)
 {
@@ -249,49 +183,22 @@ typedef struct reg {
     __m256 v;
 } reg;
 
-INLINE reg reg_load(const float *p)
-{
-    return (reg){_mm256_loadu_ps(p)};
-}
+INLINE reg reg_load(const float *p) { return (reg){_mm256_loadu_ps(p)}; }
 
-INLINE void reg_store(float *p, reg a)
-{
-    _mm256_storeu_ps(p, a.v);
-}
+INLINE void reg_store(float *p, reg a) { _mm256_storeu_ps(p, a.v); }
 
-INLINE reg reg_load_part(const float *p, size_t n)
-{
-    return (reg){_mm256_maskload_ps(p, first_lanes(n, 0))};
-}
+INLINE reg reg_load_part(const float *p, size_t n) { return (reg){_mm256_maskload_ps(p, first_lanes(n, 0))}; }
 
-INLINE void reg_store_part(float *p, size_t n, reg a)
-{
-    _mm256_maskstore_ps(p, first_lanes(n, 0), a.v);
-}
+INLINE void reg_store_part(float *p, size_t n, reg a) { _mm256_maskstore_ps(p, first_lanes(n, 0), a.v); }
 
-INLINE reg reg_load_bf16(const uint16_t *p)
-{
-    return (reg){load_8_bf16(p)};
-}
+INLINE reg reg_load_bf16(const uint16_t *p) { return (reg){load_8_bf16(p)}; }
 
-INLINE reg reg_load_f16(const uint16_t *p)
-{
-    return (reg){load_8_f16(p)};
-}
+INLINE reg reg_load_f16(const uint16_t *p) { return (reg){load_8_f16(p)}; }
 
-INLINE reg reg_splat(float x)
-{
-    return (reg){_mm256_set1_ps(x)};
-}
+INLINE reg reg_splat(float x) { return (reg){_mm256_set1_ps(x)}; }
 
-INLINE reg reg_fma(reg a, reg b, reg c)
-{
-    return (reg){_mm256_fmadd_ps(a.v, b.v, c.v)};
-}
+INLINE reg reg_fma(reg a, reg b, reg c) { return (reg){_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 
-INLINE reg reg_add(reg a, reg b)
-{
-    return (reg){_mm256_add_ps(a.v, b.v)};
-}
+INLINE reg reg_add(reg a, reg b) { return (reg){_mm256_add_ps(a.v, b.v)}; }
 
 #endif

@@ -22,36 +22,21 @@ typedef struct mask {
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
-INLINE __mmask16 first_lanes(size_t n)
-{
-    return (__mmask16)((1u << n) - 1);
-}
+INLINE __mmask16 first_lanes(size_t n) { return (__mmask16)((1u << n) - 1); }
 
-INLINE vec vec_load(const float *p)
-{
-    return (vec){_mm512_loadu_ps(p)};
-}
+INLINE vec vec_load(const float *p) { return (vec){_mm512_loadu_ps(p)}; }
 
-INLINE void vec_store(float *p, vec a)
-{
-    _mm512_storeu_ps(p, a.v);
-}
+INLINE void vec_store(float *p, vec a) { _mm512_storeu_ps(p, a.v); }
 
-INLINE vec vec_load_part(const float *p, size_t n)
-{
-    return (vec){_mm512_maskz_loadu_ps(first_lanes(n), p)};
-}
+INLINE vec vec_load_part(const float *p, size_t n) { return (vec){_mm512_maskz_loadu_ps(first_lanes(n), p)}; }
 
-INLINE void vec_store_part(float *p, size_t n, vec a)
-{
-    _mm512_mask_storeu_ps(p, first_lanes(n), a.v);
-}
+INLINE void vec_store_part(float *p, size_t n, vec a) { _mm512_mask_storeu_ps(p, first_lanes(n), a.v); }
 
 /* Each half becomes the upper half of a word, in one instruction. */
 INLINE vec vec_load_bf16(const uint16_t *p)
 {
-    __m512i from = _mm512_set_epi16(15, 0, 14, 0, 13, 0, 12, 0, 11, 0, 10, 0, 9, 0, 8, 0, 7, 0, 6, 0, 5, 0, 4, 0,
-                                    3, 0, 2, 0, 1, 0, 0, 0);
+    __m512i from = _mm512_set_epi16(15, 0, 14, 0, 13, 0, 12, 0, 11, 0, 10, 0, 9, 0, 8, 0, 7, 0, 6, 0, 5, 0, 4, 0, 3, 0,
+                                    2, 0, 1, 0, 0, 0);
 #if defined(__clang__)
     __asm__("" : "+v"(from)); /* or it sees what this does, and does it in two instructions */
 #endif
@@ -75,57 +60,27 @@ INLINE void ivec_store_low(uint16_t *p, ivec a)
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(a.v));
 }
 
-INLINE vec vec_splat(float x)
-{
-    return (vec){_mm512_set1_ps(x)};
-}
+INLINE vec vec_splat(float x) { return (vec){_mm512_set1_ps(x)}; }
 
-INLINE ivec ivec_splat(uint32_t x)
-{
-    return (ivec){_mm512_set1_epi32((int)x)};
-}
+INLINE ivec ivec_splat(uint32_t x) { return (ivec){_mm512_set1_epi32((int)x)}; }
 
 /* ---- arithmetic ----------------------------------------------------------------------------------------------- */
 
-INLINE vec vec_fma(vec a, vec b, vec c)
-{
-    return (vec){_mm512_fmadd_ps(a.v, b.v, c.v)};
-}
+INLINE vec vec_fma(vec a, vec b, vec c) { return (vec){_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 
-INLINE vec vec_add(vec a, vec b)
-{
-    return (vec){_mm512_add_ps(a.v, b.v)};
-}
+INLINE vec vec_add(vec a, vec b) { return (vec){_mm512_add_ps(a.v, b.v)}; }
 
-INLINE vec vec_sub(vec a, vec b)
-{
-    return (vec){_mm512_sub_ps(a.v, b.v)};
-}
+INLINE vec vec_sub(vec a, vec b) { return (vec){_mm512_sub_ps(a.v, b.v)}; }
 
-INLINE vec vec_mul(vec a, vec b)
-{
-    return (vec){_mm512_mul_ps(a.v, b.v)};
-}
+INLINE vec vec_mul(vec a, vec b) { return (vec){_mm512_mul_ps(a.v, b.v)}; }
 
-INLINE vec vec_div(vec a, vec b)
-{
-    return (vec){_mm512_div_ps(a.v, b.v)};
-}
+INLINE vec vec_div(vec a, vec b) { return (vec){_mm512_div_ps(a.v, b.v)}; }
 
-INLINE vec vec_max(vec a, vec b)
-{
-    return (vec){_mm512_max_ps(a.v, b.v)};
-}
+INLINE vec vec_max(vec a, vec b) { return (vec){_mm512_max_ps(a.v, b.v)}; }
 
-INLINE vec vec_min(vec a, vec b)
-{
-    return (vec){_mm512_min_ps(a.v, b.v)};
-}
+INLINE vec vec_min(vec a, vec b) { return (vec){_mm512_min_ps(a.v, b.v)}; }
 
-INLINE float float_sqrt(float x)
-{
-    return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
-}
+INLINE float float_sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 /* One instruction, which rounds once, as the two multiplications of kernel_math.h do. */
 #define VEC_SCALE
@@ -137,82 +92,37 @@ INLINE vec vec_scale(vec a, vec n, ivec integer_n)
 
 /* ---- choosing ------------------------------------------------------------------------------------------------- */
 
-INLINE mask vec_less(vec a, vec b)
-{
-    return (mask){_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)};
-}
+INLINE mask vec_less(vec a, vec b) { return (mask){_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
 
-INLINE mask ivec_equal(ivec a, ivec b)
-{
-    return (mask){_mm512_cmpeq_epi32_mask(a.v, b.v)};
-}
+INLINE mask ivec_equal(ivec a, ivec b) { return (mask){_mm512_cmpeq_epi32_mask(a.v, b.v)}; }
 
-INLINE vec vec_select(mask m, vec a, vec b)
-{
-    return (vec){_mm512_mask_blend_ps(m.v, b.v, a.v)};
-}
+INLINE vec vec_select(mask m, vec a, vec b) { return (vec){_mm512_mask_blend_ps(m.v, b.v, a.v)}; }
 
-INLINE bool mask_all(mask m)
-{
-    return m.v == 0xffff;
-}
+INLINE bool mask_all(mask m) { return m.v == 0xffff; }
 
 /* ---- integers ------------------------------------------------------------------------------------------------- */
 
-INLINE ivec vec_bits(vec a)
-{
-    return (ivec){_mm512_castps_si512(a.v)};
-}
+INLINE ivec vec_bits(vec a) { return (ivec){_mm512_castps_si512(a.v)}; }
 
-INLINE vec ivec_floats(ivec a)
-{
-    return (vec){_mm512_castsi512_ps(a.v)};
-}
+INLINE vec ivec_floats(ivec a) { return (vec){_mm512_castsi512_ps(a.v)}; }
 
-INLINE vec vec_from_ivec(ivec a)
-{
-    return (vec){_mm512_cvtepi32_ps(a.v)};
-}
+INLINE vec vec_from_ivec(ivec a) { return (vec){_mm512_cvtepi32_ps(a.v)}; }
 
-INLINE ivec ivec_add(ivec a, ivec b)
-{
-    return (ivec){_mm512_add_epi32(a.v, b.v)};
-}
+INLINE ivec ivec_add(ivec a, ivec b) { return (ivec){_mm512_add_epi32(a.v, b.v)}; }
 
-INLINE ivec ivec_sub(ivec a, ivec b)
-{
-    return (ivec){_mm512_sub_epi32(a.v, b.v)};
-}
+INLINE ivec ivec_sub(ivec a, ivec b) { return (ivec){_mm512_sub_epi32(a.v, b.v)}; }
 
-INLINE ivec ivec_and(ivec a, ivec b)
-{
-    return (ivec){_mm512_and_si512(a.v, b.v)};
-}
+INLINE ivec ivec_and(ivec a, ivec b) { return (ivec){_mm512_and_si512(a.v, b.v)}; }
 
-INLINE ivec ivec_or(ivec a, ivec b)
-{
-    return (ivec){_mm512_or_si512(a.v, b.v)};
-}
+INLINE ivec ivec_or(ivec a, ivec b) { return (ivec){_mm512_or_si512(a.v, b.v)}; }
 
-INLINE ivec ivec_xor(ivec a, ivec b)
-{
-    return (ivec){_mm512_xor_si512(a.v, b.v)};
-}
+INLINE ivec ivec_xor(ivec a, ivec b) { return (ivec){_mm512_xor_si512(a.v, b.v)}; }
 
-INLINE ivec ivec_shift_left(ivec a, int n)
-{
-    return (ivec){_mm512_sll_epi32(a.v, _mm_cvtsi32_si128(n))};
-}
+INLINE ivec ivec_shift_left(ivec a, int n) { return (ivec){_mm512_sll_epi32(a.v, _mm_cvtsi32_si128(n))}; }
 
-INLINE ivec ivec_shift_right(ivec a, int n)
-{
-    return (ivec){_mm512_srl_epi32(a.v, _mm_cvtsi32_si128(n))};
-}
+INLINE ivec ivec_shift_right(ivec a, int n) { return (ivec){_mm512_srl_epi32(a.v, _mm_cvtsi32_si128(n))}; }
 
-INLINE ivec ivec_shift_right_signed(ivec a, int n)
-{
-    return (ivec){_mm512_sra_epi32(a.v, _mm_cvtsi32_si128(n))};
-}
+INLINE ivec ivec_shift_right_signed(ivec a, int n) { return (ivec){_mm512_sra_epi32(a.v, _mm_cvtsi32_si128(n))}; }
 
 /* ---- across lanes: 8 apart, 4 apart, 2 apart, 1 apart ----------------------------------------------------------- */
 

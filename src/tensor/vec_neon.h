@@ -159,10 +159,7 @@ INLINE vec vec_min(vec a, vec b)
     return a;
 }
 
-INLINE float float_sqrt(float x)
-{
-    return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0);
-}
+INLINE float float_sqrt(float x) { return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0); }
 
 /* ---- choosing ------------------------------------------------------------------------------------------------- */
 
@@ -276,10 +273,7 @@ INLINE ivec ivec_shift_left(ivec a, int n)
     return a;
 }
 
-INLINE ivec ivec_shift_right(ivec a, int n)
-{
-    return ivec_shift_left(a, -n);
-}
+INLINE ivec ivec_shift_right(ivec a, int n) { return ivec_shift_left(a, -n); }
 
 INLINE ivec ivec_shift_right_signed(ivec a, int n)
 {
@@ -299,9 +293,6 @@ INLINE float vec_sum(vec a)
 }
 
 /* In any order: only the sign of a zero, and NaN, depend on it, and the softmax this is for does not. */
-INLINE float vec_largest(vec a)
-{
-    return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.v[0], a.v[2]), vmaxq_f32(a.v[1], a.v[3])));
-}
+INLINE float vec_largest(vec a) { return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.v[0], a.v[2]), vmaxq_f32(a.v[1], a.v[3]))); }
 
 #endif

@@ -39,10 +39,7 @@ INLINE float bits_float(uint32_t bits)
 
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__FP_FAST_FMAF)
 #define FMA_CALL INLINE
-INLINE float float_fma(float a, float b, float c)
-{
-    return __builtin_fmaf(a, b, c);
-}
+INLINE float float_fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #else
 /* Long enough to be called rather than repeated at every use. */
 #define FMA_CALL static NOINLINE
@@ -114,10 +111,7 @@ INLINE vec vec_load(const float *p)
     return r;
 }
 
-INLINE void vec_store(float *p, vec a)
-{
-    memcpy(p, a.v, sizeof a.v);
-}
+INLINE void vec_store(float *p, vec a) { memcpy(p, a.v, sizeof a.v); }
 
 /* The first n < 16 lanes; the others are 0, and no memory of theirs is touched. */
 INLINE vec vec_load_part(const float *p, size_t n)
@@ -127,10 +121,7 @@ INLINE vec vec_load_part(const float *p, size_t n)
     return r;
 }
 
-INLINE void vec_store_part(float *p, size_t n, vec a)
-{
-    memcpy(p, a.v, n * sizeof *p);
-}
+INLINE void vec_store_part(float *p, size_t n, vec a) { memcpy(p, a.v, n * sizeof *p); }
 
 INLINE vec vec_load_bf16(const uint16_t *p)
 {

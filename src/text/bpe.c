@@ -62,7 +62,7 @@ ink_result ink_bpe_index(ink_context *ctx, ink_arena *arena, const char *file, i
     for (size_t i = 0; i < bpe->n_merges; i++) {
         uint32_t first = find_rank(bpe, bpe->merges[i].left, bpe->merges[i].right);
         if (first != i)
-            return ink_fail(ctx, INK_ERROR_CORRUPT, "%q: model.merges[%z] is the same as model.merges[%z]", file, i,
+            return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: model.merges[%zu] is the same as model.merges[%zu]", file, i,
                             (size_t)first);
     }
     return INK_OK;
@@ -86,10 +86,7 @@ static void push(word *w, uint32_t position)
 
 /* ---- a word's first symbols ------------------------------------------------------------------------------------- */
 
-static void add_symbol(word *w, ink_token id)
-{
-    w->symbols[w->n++].id = id;
-}
+static void add_symbol(word *w, ink_token id) { w->symbols[w->n++].id = id; }
 
 /* The tokens of the bytes of a character; false, and nothing added, if one of them is missing. */
 static bool add_bytes(word *w, const char *bytes, size_t size)
@@ -177,7 +174,7 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_bpe *bpe, const ink_vocab 
                           ink_ids *out)
 {
     if (size > LONGEST_WORD)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "a word of %z bytes; the longest that is encoded has %z", size,
+        return ink_fail(ctx, INK_ERROR_LIMIT, "a word of %zu bytes; the longest that is encoded has %zu", size,
                         LONGEST_WORD);
     if (bpe->ignore_merges) {
         ink_token id = ink_vocab_find(vocab, bytes, size, false);
@@ -188,8 +185,8 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_bpe *bpe, const ink_vocab 
     }
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
     word w = {.bpe = bpe, .vocab = vocab};
-    w.symbols = ink_arena_take(&ctx->scratch, size, sizeof *w.symbols);
-    w.heap = ink_arena_take(&ctx->scratch, 2 * size, sizeof *w.heap);
+    w.symbols = ink_arena_alloc(&ctx->scratch, size, sizeof *w.symbols);
+    w.heap = ink_arena_alloc(&ctx->scratch, 2 * size, sizeof *w.heap);
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
     start(&w, bytes, size);

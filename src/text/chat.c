@@ -17,8 +17,8 @@ typedef struct writer {
     const ink_chat *chat;
     char *run; /* NULL while only the bytes are counted */
     size_t n_run;
-    bool resumed; /* the conversation began in an earlier call */
-    bool spoken;  /* a message has begun in this one */
+    bool resumed;   /* the conversation began in an earlier call */
+    bool spoken;    /* a message has begun in this one */
     ink_token *ids; /* [capacity] */
     size_t n_ids, capacity;
 } writer;
@@ -47,8 +47,8 @@ static ink_result check_plain(const writer *w, const ink_token *ids, size_t n)
             size_t size;
             const char *token = ink_tokenizer_token(tokenizer, ids[i], &size);
             return ink_fail(w->ctx, INK_ERROR_MISMATCH,
-                            "a message holds the text '%Q', which this tokenizer cannot tell from its control token",
-                            token, size);
+                            "a message holds the text '%.*s', which this tokenizer cannot tell from its control token",
+                            (int)size, token);
         }
     return INK_OK;
 }
@@ -248,7 +248,7 @@ static ink_result follow(ink_context *ctx, const ink_chat *chat, ink_conversatio
     for (size_t i = 0; i < n_messages; i++) {
         const ink_message *message = &messages[i];
         if ((unsigned)message->role > INK_ROLE_ASSISTANT || (message->text == NULL && message->size > 0))
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_chat_encode: message %z has no role or no text", i);
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_chat_encode: message %zu has no role or no text", i);
         bool user_next = i + 1 < n_messages && messages[i + 1].role == INK_ROLE_USER;
         if (!may_come(chat->format, at, message, user_next))
             return ink_fail(ctx, INK_ERROR_ARGUMENT,
@@ -277,13 +277,13 @@ static ink_result encode(writer *w, const ink_conversation *at, const ink_messag
     INK_TRY(put_turn(w, at, messages, n_messages, answer));
     bytes = w->n_run;
     if (!ink_size_mul(bytes + w->n_ids, 2, &bound))
-        return ink_fail(w->ctx, INK_ERROR_LIMIT, "ink_chat_encode: %z bytes of messages are too many", bytes);
+        return ink_fail(w->ctx, INK_ERROR_LIMIT, "ink_chat_encode: %zu bytes of messages are too many", bytes);
     w->n_run = w->n_ids = 0;
     w->capacity = ink_size_min(capacity, bound);
-    w->ids = ink_arena_take(&w->ctx->scratch, w->capacity, sizeof *w->ids);
-    w->run = ink_arena_take(&w->ctx->scratch, bytes + 1, 1);
+    w->ids = ink_arena_alloc(&w->ctx->scratch, w->capacity, sizeof *w->ids);
+    w->run = ink_arena_alloc(&w->ctx->scratch, bytes + 1, 1);
     if (w->ids == NULL || w->run == NULL)
-        return ink_fail(w->ctx, INK_ERROR_MEMORY, "out of memory: %z bytes of messages", bytes);
+        return ink_fail(w->ctx, INK_ERROR_MEMORY, "out of memory: %zu bytes of messages", bytes);
     return put_turn(w, at, messages, n_messages, answer);
 }
 
@@ -309,7 +309,8 @@ ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, ink_conversat
     if (result == INK_OK)
         *n = w.n_ids;
     if (result == INK_OK && *n > capacity)
-        result = ink_fail(ctx, INK_ERROR_LIMIT, "the messages are %z tokens long, there is room for %z", *n, capacity);
+        result =
+            ink_fail(ctx, INK_ERROR_LIMIT, "the messages are %zu tokens long, there is room for %zu", *n, capacity);
     if (result == INK_OK) {
         memcpy(ids, w.ids, *n * sizeof *ids);
         *at = after;

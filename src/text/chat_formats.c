@@ -94,10 +94,7 @@ static const ink_chat_format_row formats[] = {
 
 #define N_FORMATS (sizeof formats / sizeof formats[0])
 
-const char *ink_chat_format_name(size_t i)
-{
-    return i < N_FORMATS ? formats[i].name : NULL;
-}
+const char *ink_chat_format_name(size_t i) { return i < N_FORMATS ? formats[i].name : NULL; }
 
 const ink_chat_format_row *ink_chat_format_named(const char *name)
 {
@@ -174,10 +171,7 @@ static const char *squeeze_string(const char *at, const char *stop, const char *
     return at < stop ? at + 1 : stop;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
+static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 static bool is_name(char c)
 {

@@ -23,10 +23,7 @@ static void put(sink *out, const char *bytes, size_t size)
     out->size += size;
 }
 
-static void put_replacement(sink *out)
-{
-    put(out, "\xEF\xBF\xBD", 3); /* U+FFFD */
-}
+static void put_replacement(sink *out) { put(out, "\xEF\xBF\xBD", 3); /* U+FFFD */ }
 
 /* Puts out all that is decided of bytes [size] and returns how many bytes, at most 3, are not. */
 static size_t settle(sink *out, const char *bytes, size_t size)
@@ -212,7 +209,7 @@ static void flush(decoding *d)
 static ink_result check_id(ink_context *ctx, const ink_tokenizer *tokenizer, ink_token id)
 {
     if (!ink_vocab_has(&tokenizer->vocab, id))
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "id %d is no token; the vocabulary has ids from 0 to %z",
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "id %lld is no token; the vocabulary has ids from 0 to %zu",
                         (long long)id, tokenizer->vocab.n_ids - 1);
     return INK_OK;
 }
@@ -221,7 +218,7 @@ static ink_result take_room(ink_context *ctx, decoding *d)
 {
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
     for (int i = 0; i < 2; i++)
-        d->room[i] = ink_arena_take(&ctx->scratch, d->tokenizer->decoder.room, 1);
+        d->room[i] = ink_arena_alloc(&ctx->scratch, d->tokenizer->decoder.room, 1);
     return ink_arena_failed(&ctx->scratch) ? ink_scratch_fail(ctx, mark) : INK_OK;
 }
 
@@ -257,7 +254,7 @@ ink_result ink_tokenizer_decode(ink_context *ctx, const ink_tokenizer *tokenizer
         decode(&d, ids, n, text, capacity);
     ink_arena_release(&ctx->scratch, mark);
     if (*size > capacity)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "the text is %z bytes long, there is room for %z", *size, capacity);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the text is %zu bytes long, there is room for %zu", *size, capacity);
     return INK_OK;
 }
 
@@ -296,7 +293,7 @@ ink_result ink_tokenizer_stream(ink_context *ctx, const ink_tokenizer *tokenizer
         advance(&d, stream, id, text, capacity);
     ink_arena_release(&ctx->scratch, mark);
     if (*size > capacity)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "the text is %z bytes long, there is room for %z", *size, capacity);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the text is %zu bytes long, there is room for %zu", *size, capacity);
     return INK_OK;
 }
 

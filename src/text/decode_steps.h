@@ -21,7 +21,7 @@ typedef size_t (*ink_decode_fn)(const ink_decode_step *step, bool first, const c
 struct ink_decode_step {
     ink_decode_fn apply;
     ink_short_text from, to; /* what is looked for, what comes in its place */
-    size_t start, stop; /* strip: how many at most, on either side */
+    size_t start, stop;      /* strip: how many at most, on either side */
 };
 
 typedef struct ink_decoder {

@@ -104,7 +104,7 @@ static ink_result encode(ink_context *ctx, const ink_tokenizer *tokenizer, const
         extra = ink_template_extra(&tokenizer->template, input->pair != NULL);
     if (input->max_length != 0) {
         if (input->max_length < extra)
-            return ink_fail(ctx, INK_ERROR_LIMIT, "max_length is %z, the template alone has %z tokens",
+            return ink_fail(ctx, INK_ERROR_LIMIT, "max_length is %zu, the template alone has %zu tokens",
                             input->max_length, extra);
         wanted = ink_size_min(wanted, input->max_length);
     }
@@ -136,14 +136,14 @@ ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tok
     if (capacity > 0)
         INK_REQUIRE(ctx, ids);
     if ((input->flags & ~(unsigned)(INK_ENCODE_DEFAULT | INK_ENCODE_CONTINUE | INK_ENCODE_LOWER)) != 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: unknown flags %z", __func__, (size_t)input->flags);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: unknown flags %zu", __func__, (size_t)input->flags);
     encoding e = {.n = 0};
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
     ink_result result = encode(ctx, tokenizer, input, capacity, &e);
     if (result == INK_OK)
         *n = e.n;
     if (result == INK_OK && *n > capacity)
-        result = ink_fail(ctx, INK_ERROR_LIMIT, "the text is %z tokens long, there is room for %z", *n, capacity);
+        result = ink_fail(ctx, INK_ERROR_LIMIT, "the text is %zu tokens long, there is room for %zu", *n, capacity);
     const ink_token *texts[2] = {e.texts[0].ids, e.texts[1].ids};
     if (result == INK_OK && *n > 0)
         ink_template_write(&tokenizer->template, input->pair != NULL, (input->flags & INK_ENCODE_TEMPLATE) != 0, texts,

@@ -38,9 +38,9 @@ static inline ink_result ink_ids_reserve(ink_context *ctx, ink_ids *out, size_t 
         return INK_OK;
     if (ink_size_mul(ink_size_max(needed, 256), 2, &doubled))
         doubled = ink_size_min(doubled, out->wanted);
-    ink_token *ids = ink_arena_take(&ctx->scratch, doubled, sizeof *ids);
+    ink_token *ids = ink_arena_alloc(&ctx->scratch, doubled, sizeof *ids);
     if (ids == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: room for %z ids", doubled);
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: room for %zu ids", doubled);
     if (out->n > 0)
         memcpy(ids, out->ids, ink_size_min(out->n, out->capacity) * sizeof *ids);
     out->ids = ids;

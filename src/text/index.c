@@ -27,17 +27,17 @@ ink_result ink_index_build(ink_context *ctx, ink_arena *arena, const char *file,
                            ink_index_hash_fn hash, const void *items, size_t n, ink_index *index)
 {
     if (n > UINT32_MAX / 4)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "%q: %z %s are more than are supported", file, n, what);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: %zu %s are more than are supported", file, n, what);
     index->n_slots = 2 * INK_INDEX_PROBES;
     while (index->n_slots < 2 * n)
         index->n_slots *= 2;
-    index->slots = ink_arena_take(arena, index->n_slots, sizeof *index->slots);
+    index->slots = ink_arena_alloc(arena, index->n_slots, sizeof *index->slots);
     if (index->slots == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the index of %z %s", n, what);
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the index of %zu %s", n, what);
     for (uint64_t attempt = 1; attempt <= SEEDS; attempt++) {
         index->seed = ink_hash_mix(attempt);
         if (fill(index, hash, items, n))
             return INK_OK;
     }
-    return ink_fail(ctx, INK_ERROR_LIMIT, "%q: too many of the %z %s have the same hash or are equal", file, n, what);
+    return ink_fail(ctx, INK_ERROR_LIMIT, "%s: too many of the %zu %s have the same hash or are equal", file, n, what);
 }

@@ -38,7 +38,7 @@ static void order_run(uint32_t *marks, uint32_t *room, size_t n)
     size_t place[256] = {0}, sum = 0;
     for (size_t i = 0; i < n; i++)
         place[ink_unicode_combining(marks[i])]++;
-    for (size_t class = 0; class < 256; class++) {
+    for (size_t class = 0; class < 256; class ++) {
         size_t count = place[class];
         place[class] = sum;
         sum += count;

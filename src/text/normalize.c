@@ -8,9 +8,9 @@
 
 ink_result ink_codes_take(ink_context *ctx, size_t n, ink_codes *codes)
 {
-    uint32_t *at = ink_arena_take(&ctx->scratch, n, sizeof *at);
+    uint32_t *at = ink_arena_alloc(&ctx->scratch, n, sizeof *at);
     if (at == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %z code points", n);
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %zu code points", n);
     *codes = (ink_codes){at, n};
     return INK_OK;
 }
@@ -48,9 +48,9 @@ static ink_result write_text(ink_context *ctx, const ink_codes *codes, const cha
     size_t size = 0;
     for (size_t i = 0; i < codes->n; i++)
         size += put_code(one, codes->at[i]);
-    char *text = ink_arena_take(&ctx->scratch, size + sizeof one, 1);
+    char *text = ink_arena_alloc(&ctx->scratch, size + sizeof one, 1);
     if (text == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %z bytes", size);
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %zu bytes", size);
     *out = text;
     *out_size = size;
     for (size_t i = 0; i < codes->n; i++)
@@ -176,7 +176,7 @@ ink_result ink_normal_replace(ink_context *ctx, const ink_normal_step *step, ink
     if (n_found == 0)
         return INK_OK;
     if (!ink_size_mul(n_found, step->to.n, &room) || !ink_size_add(room, codes->n, &room))
-        return ink_fail(ctx, INK_ERROR_LIMIT, "a text of %z code points is too long to be normalised", codes->n);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "a text of %zu code points is too long to be normalised", codes->n);
     INK_TRY(ink_codes_take(ctx, room, &changed));
     for (size_t i = 0; i < codes->n; i++) {
         if (!stands_at(&step->from, codes, i)) {

@@ -62,10 +62,7 @@ size_t ink_match_gpt2(const ink_splitter *splitter, const char *text, size_t siz
 
 /* ---- Llama 3 and Qwen2 ------------------------------------------------------------------------------------------ */
 
-static bool is_line_end(char c)
-{
-    return c == '\r' || c == '\n';
-}
+static bool is_line_end(char c) { return c == '\r' || c == '\n'; }
 
 /* (?i:'s|'t|'re|'ve|'m|'ll|'d)   In either case, and U+017F, the long s, is an s. */
 static size_t any_contraction(const char *text, size_t size)

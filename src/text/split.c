@@ -71,10 +71,10 @@ static ink_result prepare(ink_context *ctx, const ink_splitter *splitter, bool a
     if (n_spaces == 0 && (!wanted || starts))
         return INK_OK;
     if (!ink_size_mul(n_spaces, space->size, &room) || !ink_size_add(room, *size + INK_SHORT_TEXT, &room))
-        return ink_fail(ctx, INK_ERROR_LIMIT, "a text of %z bytes is too long to be split", *size);
-    char *changed = ink_arena_take(&ctx->scratch, room, 1);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "a text of %zu bytes is too long to be split", *size);
+    char *changed = ink_arena_alloc(&ctx->scratch, room, 1);
     if (changed == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %z bytes", *size);
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %zu bytes", *size);
     if (wanted && !starts) {
         memcpy(changed, prefix->bytes, prefix->size);
         n = prefix->size;

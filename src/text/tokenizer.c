@@ -10,7 +10,7 @@
 /* Takes room for a copy and, unless the arena only measures, makes it. */
 static void *take_copy(ink_arena *arena, const void *items, size_t count, size_t size)
 {
-    void *copy = ink_arena_take(arena, count, size);
+    void *copy = ink_arena_alloc(arena, count, size);
     if (copy != NULL && count != 0)
         memcpy(copy, items, count * size);
     return copy;
@@ -31,7 +31,7 @@ static ink_result build(void *args, ink_arena *arena, void **object)
 {
     const ink_tokenizer *draft = args;
     ink_tokenizer copy = *draft;
-    ink_tokenizer *tokenizer = ink_arena_take(arena, 1, sizeof *tokenizer);
+    ink_tokenizer *tokenizer = ink_arena_alloc(arena, 1, sizeof *tokenizer);
     copy.vocab.pool = take_copy(arena, draft->vocab.pool, draft->vocab.pool_size, 1);
     copy.vocab.tokens = take_copy(arena, draft->vocab.tokens, draft->vocab.n_ids, sizeof *draft->vocab.tokens);
     take_index(arena, &copy.vocab.index);
@@ -77,10 +77,7 @@ ink_result ink_tokenizer_open(ink_context *ctx, const char *folder, ink_tokenize
     return ink_tokenizer_open_source(ctx, &source, tokenizer);
 }
 
-void ink_tokenizer_free(ink_tokenizer *tokenizer)
-{
-    ink_object_free(tokenizer);
-}
+void ink_tokenizer_free(ink_tokenizer *tokenizer) { ink_object_free(tokenizer); }
 
 /* ---- questions -------------------------------------------------------------------------------------------------- */
 

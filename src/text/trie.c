@@ -9,10 +9,10 @@ ink_result ink_trie_start(ink_context *ctx, ink_arena *arena, size_t bytes, ink_
 {
     memset(trie, 0, sizeof *trie);
     if (bytes >= INK_TRIE_NONE)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "tokens of %z bytes in all are more than are supported", bytes);
-    trie->nodes = ink_arena_take(arena, bytes + 1, sizeof *trie->nodes);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "tokens of %zu bytes in all are more than are supported", bytes);
+    trie->nodes = ink_arena_alloc(arena, bytes + 1, sizeof *trie->nodes);
     if (trie->nodes == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: tokens of %z bytes", bytes);
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: tokens of %zu bytes", bytes);
     trie->nodes[0] = (ink_trie_node){.value = INK_TRIE_NONE};
     trie->n_nodes = 1;
     return INK_OK;

@@ -28,15 +28,9 @@ static unsigned properties(uint32_t code)
     return code > 0x10FFFF ? INK_UNICODE_OTHER : value_in(unicode_runs, COUNT(unicode_runs), code);
 }
 
-ink_unicode_class ink_unicode_class_of(uint32_t code)
-{
-    return (ink_unicode_class)(properties(code) & 3);
-}
+ink_unicode_class ink_unicode_class_of(uint32_t code) { return (ink_unicode_class)(properties(code) & 3); }
 
-bool ink_unicode_has(uint32_t code, unsigned wanted)
-{
-    return (properties(code) & wanted) != 0;
-}
+bool ink_unicode_has(uint32_t code, unsigned wanted) { return (properties(code) & wanted) != 0; }
 
 bool ink_unicode_is_chinese(uint32_t code)
 {
@@ -87,10 +81,7 @@ enum {
 #define LOW_21 0x1FFFFFu
 
 /* The pair of entry i of unicode_pairs, comparable: first << 21 | second. */
-static uint64_t pair_of(size_t i)
-{
-    return unicode_pairs[i] & ((UINT64_C(1) << 42) - 1);
-}
+static uint64_t pair_of(size_t i) { return unicode_pairs[i] & ((UINT64_C(1) << 42) - 1); }
 
 static bool decompose_hangul(uint32_t syllable, uint32_t pair[2])
 {

@@ -8,10 +8,10 @@
 ink_result ink_vocab_start(ink_context *ctx, ink_arena *arena, size_t n_ids, size_t pool_size, ink_vocab *vocab)
 {
     vocab->n_ids = n_ids;
-    vocab->pool = ink_arena_take(arena, pool_size, 1);
-    vocab->tokens = ink_arena_take(arena, n_ids, sizeof *vocab->tokens);
+    vocab->pool = ink_arena_alloc(arena, pool_size, 1);
+    vocab->tokens = ink_arena_alloc(arena, n_ids, sizeof *vocab->tokens);
     if (ink_arena_failed(arena))
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a vocabulary of %z tokens", n_ids);
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a vocabulary of %zu tokens", n_ids);
     memset(vocab->tokens, 0, n_ids * sizeof *vocab->tokens);
     return INK_OK;
 }

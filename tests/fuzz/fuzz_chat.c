@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     "{\"id\":" id ",\"content\":\"" content "\",\"special\":true,\"normalized\":false,\"lstrip\":false,"               \
     "\"rstrip\":false,\"single_word\":false}"
 
+/* clang-format off */
 static const char tokenizer_json[] =
     "{\"version\":\"1.0\",\"added_tokens\":[" ADDED("1", "<s>") "," ADDED("2", "</s>") ","
     ADDED("3", "<|im_start|>") "," ADDED("4", "<|im_end|>") ","
@@ -20,6 +21,7 @@ static const char tokenizer_json[] =
     ADDED("7", "<|eot_id|>") "," ADDED("8", "[INST]") "," ADDED("9", "[/INST]") "],"
     "\"pre_tokenizer\":{\"type\":\"Whitespace\"},\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"<unk>\":0},"
     "\"unk_token\":\"<unk>\"}}";
+/* clang-format on */
 static const char settings_json[] = "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\"}";
 
 static void check(bool holds)
@@ -31,8 +33,8 @@ static void check(bool holds)
 /* How many control tokens a conversation has with this text in it. */
 static size_t count_controls(ink_context *ctx, const ink_chat *chat, const char *text)
 {
-    const ink_message messages[] = {{INK_ROLE_USER, text, strlen(text)}, {INK_ROLE_ASSISTANT, "yes", 3},
-                                    {INK_ROLE_USER, text, strlen(text)}};
+    const ink_message messages[] = {
+        {INK_ROLE_USER, text, strlen(text)}, {INK_ROLE_ASSISTANT, "yes", 3}, {INK_ROLE_USER, text, strlen(text)}};
     ink_conversation at = {0};
     size_t n, n_controls = 0;
     check(ink_chat_encode(ctx, chat, &at, messages, 3, true, NULL, 0, &n) == INK_ERROR_LIMIT);

@@ -96,8 +96,8 @@ static void run(ink_context *ctx, const ink_model *model)
     check(ink_state_create(ctx, model, capacity, &state) == INK_OK);
     ink_item item = {.state = state, .tokens = tokens, .n_tokens = 1, .hidden = hidden, .n_hidden = 1};
     check(ink_model_forward_list(ctx, model, &item, 1) == INK_OK);
-    item = (ink_item){.state = state, .tokens = tokens, .n_tokens = capacity - 1, .logits = logits,
-                      .n_logits = capacity - 1};
+    item = (ink_item){
+        .state = state, .tokens = tokens, .n_tokens = capacity - 1, .logits = logits, .n_logits = capacity - 1};
     check((ink_model_forward_list(ctx, model, &item, 1) == INK_OK) == (capacity > 1));
     ink_state_free(state);
 }

@@ -48,18 +48,15 @@ static void check_bytes(const ink_tokenizer *tokenizer, const ink_token *ids, si
 }
 
 /* A byte of its own is a token of a byte-level vocabulary only: elsewhere tokens are UTF-8. */
-static bool is_byte_level(const ink_tokenizer *tokenizer)
-{
-    return ink_tokenizer_find(tokenizer, "\xFF", 1) >= 0;
-}
+static bool is_byte_level(const ink_tokenizer *tokenizer) { return ink_tokenizer_find(tokenizer, "\xFF", 1) >= 0; }
 
 /* The text beside itself, within a length: no longer than that, and the types are there for each id. */
 static void check_pair(ink_context *ctx, const ink_tokenizer *tokenizer, const char *text, size_t size)
 {
     ink_token ids[16], types[16];
     size_t n = 0;
-    ink_encode_input input = {.text = text, .size = size, .pair = text, .pair_size = size / 2,
-                              .flags = INK_ENCODE_DEFAULT, .max_length = 16};
+    ink_encode_input input = {
+        .text = text, .size = size, .pair = text, .pair_size = size / 2, .flags = INK_ENCODE_DEFAULT, .max_length = 16};
     if (ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, types, 16, &n) != INK_OK)
         return; /* the template is longer */
     check(n <= 16);

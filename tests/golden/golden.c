@@ -161,8 +161,8 @@ static void check(subject *s, ink_context *ctx, const way *w, uint64_t expected)
         n_wrong += found != expected;
         if (found != expected)
             printf("%s: %s, %u threads, pieces of %zu, beside %zu, shifted by %zu: %016" PRIx64 ", expected %016" PRIx64
-                   "\n", s->name, ink_context_kernel(ctx), w->n_threads, w->piece, w->n_others, w->shift, found,
-                   expected);
+                   "\n",
+                   s->name, ink_context_kernel(ctx), w->n_threads, w->piece, w->n_others, w->shift, found, expected);
     }
     free(block);
 }

@@ -74,8 +74,9 @@ static void to_tokens(void *x, size_t n)
 static void open_dense(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
 {
     ink_dense *dense;
-    require(ctx, s->name, s->setting == 0 ? ink_dense_load(ctx, file, module, INK_IDENTITY, &dense)
-                                          : ink_dense_load_transposed(ctx, file, module, INK_IDENTITY, &dense));
+    require(ctx, s->name,
+            s->setting == 0 ? ink_dense_load(ctx, file, module, INK_IDENTITY, &dense)
+                            : ink_dense_load_transposed(ctx, file, module, INK_IDENTITY, &dense));
     s->object = dense;
     s->in = ink_dense_in(dense);
     s->out = ink_dense_out(dense);
@@ -86,10 +87,7 @@ static void run_dense(subject *s, ink_context *ctx, const void *x, size_t n, flo
     require(ctx, s->name, ink_dense_forward(ctx, s->object, x, n, y));
 }
 
-static void close_dense(subject *s)
-{
-    ink_dense_free(s->object);
-}
+static void close_dense(subject *s) { ink_dense_free(s->object); }
 
 static const family dense = {open_dense, NULL, run_dense, NULL, close_dense};
 
@@ -115,10 +113,7 @@ static void run_matrix(subject *s, ink_context *ctx, const void *x, size_t n, fl
     require(ctx, s->name, ink_matrix_multiply(ctx, s->object, NULL, x, n, y));
 }
 
-static void close_matrix(subject *s)
-{
-    ink_matrix_free(s->object);
-}
+static void close_matrix(subject *s) { ink_matrix_free(s->object); }
 
 static const family matrix = {open_matrix, NULL, run_matrix, NULL, close_matrix};
 
@@ -127,10 +122,7 @@ static void run_activation(subject *s, ink_context *ctx, const void *x, size_t n
     require(ctx, s->name, ink_activate(ctx, (ink_activation)s->setting, x, n, y));
 }
 
-static void close_nothing(subject *s)
-{
-    (void)s;
-}
+static void close_nothing(subject *s) { (void)s; }
 
 static const family activation = {NULL, NULL, run_activation, NULL, close_nothing};
 
@@ -148,10 +140,7 @@ static void run_mlp(subject *s, ink_context *ctx, const void *x, size_t n, float
     require(ctx, s->name, ink_mlp_forward(ctx, s->object, x, n, y));
 }
 
-static void close_mlp(subject *s)
-{
-    ink_mlp_free(s->object);
-}
+static void close_mlp(subject *s) { ink_mlp_free(s->object); }
 
 static const family mlp = {open_mlp, NULL, run_mlp, NULL, close_mlp};
 
@@ -169,10 +158,7 @@ static void run_norm(subject *s, ink_context *ctx, const void *x, size_t n, floa
     require(ctx, s->name, ink_norm_forward(ctx, s->object, x, n, y));
 }
 
-static void close_norm(subject *s)
-{
-    ink_norm_free(s->object);
-}
+static void close_norm(subject *s) { ink_norm_free(s->object); }
 
 static const family norm = {open_norm, NULL, run_norm, NULL, close_norm};
 
@@ -190,10 +176,7 @@ static void run_embedding(subject *s, ink_context *ctx, const void *x, size_t n,
     require(ctx, s->name, ink_embedding_forward(ctx, s->object, x, n, y));
 }
 
-static void close_embedding(subject *s)
-{
-    ink_embedding_free(s->object);
-}
+static void close_embedding(subject *s) { ink_embedding_free(s->object); }
 
 static const family embedding = {open_embedding, NULL, run_embedding, NULL, close_embedding};
 
@@ -231,20 +214,14 @@ static void run_transformer(subject *s, ink_context *ctx, const void *x, size_t 
     require(ctx, s->name, ink_transformer_forward(ctx, s->object, x, s->lengths, s->n_texts, y));
 }
 
-static void close_transformer(subject *s)
-{
-    ink_transformer_free(s->object);
-}
+static void close_transformer(subject *s) { ink_transformer_free(s->object); }
 
 static const family transformer = {open_transformer, NULL, run_transformer, NULL, close_transformer};
 
 /* ---- layers over sequences --------------------------------------------------------------------------------------- */
 
 /* The i-th other sequence leaves out so many of the subject's first rows: all lengths differ. */
-static size_t skipped_by(const subject *s, size_t i)
-{
-    return (13 * i + 5) % s->n;
-}
+static size_t skipped_by(const subject *s, size_t i) { return (13 * i + 5) % s->n; }
 
 /* Puts the subject's own sequence among the others. */
 static void swap(void *a, void *b, size_t size)
@@ -290,8 +267,8 @@ static void run_recurrent_beside(subject *s, ink_context *ctx, size_t n_others, 
     size_t size = ink_recurrent_state_size(s->object);
     for (size_t i = 1; i <= n_others; i++) {
         size_t skipped = skipped_by(s, i);
-        sequences[i] = (ink_sequence){(const float *)x + skipped * s->in, NULL, s->n - skipped,
-                                      (float *)s->state + i * size};
+        sequences[i] =
+            (ink_sequence){(const float *)x + skipped * s->in, NULL, s->n - skipped, (float *)s->state + i * size};
     }
     swap(&sequences[0], &sequences[n_others / 2], sizeof sequences[0]);
     require(ctx, s->name, ink_recurrent_forward(ctx, s->object, sequences, 1 + n_others));
@@ -303,8 +280,7 @@ static void close_recurrent(subject *s)
     free(s->state);
 }
 
-static const family recurrent = {open_recurrent, begin_recurrent, run_recurrent, run_recurrent_beside,
-                                 close_recurrent};
+static const family recurrent = {open_recurrent, begin_recurrent, run_recurrent, run_recurrent_beside, close_recurrent};
 
 static void open_attention(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
 {
@@ -327,10 +303,7 @@ static void run_attention(subject *s, ink_context *ctx, const void *x, size_t n,
     require(ctx, s->name, ink_attention_forward(ctx, &s->attention, s->state, x, n, y));
 }
 
-static void close_attention(subject *s)
-{
-    ink_kv_cache_free(s->state);
-}
+static void close_attention(subject *s) { ink_kv_cache_free(s->state); }
 
 static const family attention = {open_attention, begin_attention, run_attention, NULL, close_attention};
 

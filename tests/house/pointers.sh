@@ -10,6 +10,7 @@ trap 'rm -f "$report"' EXIT
 defines() {
     awk -v name="$2" '
         BEGIN { start = "^[A-Za-z_].*[ *]" name "\\(" }
+        $0 ~ start && /\{ .* }$/ { found = 1; exit }
         $0 ~ start { head = $0 }
         head != "" && /;/ { head = "" }
         head != "" && /^{/ { found = 1; exit }

@@ -80,10 +80,7 @@ static void lock(counting *memory)
         continue;
 }
 
-static void unlock(counting *memory)
-{
-    __atomic_store_n(&memory->lock, 0, __ATOMIC_RELEASE);
-}
+static void unlock(counting *memory) { __atomic_store_n(&memory->lock, 0, __ATOMIC_RELEASE); }
 
 static void *counting_resize(void *user, void *block, size_t old_size, size_t new_size)
 {

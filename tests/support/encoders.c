@@ -10,9 +10,9 @@
 #define PATH_SIZE 1024
 
 const char *const encoder_names[] = {
-    "bert",       "bert_old",        "bert_fill",       "bert_fill_untied",  "bert_text",     "bert_multi",
-    "bert_score", "bert_tokens",     "distilbert",      "distilbert_fill",   "distilbert_text", "distilbert_tokens",
-    "roberta",    "roberta_fill",    "roberta_text",    "roberta_tokens",    "sentence",      "sentence_dense",
+    "bert",           "bert_old",     "bert_fill",    "bert_fill_untied", "bert_text",       "bert_multi",
+    "bert_score",     "bert_tokens",  "distilbert",   "distilbert_fill",  "distilbert_text", "distilbert_tokens",
+    "roberta",        "roberta_fill", "roberta_text", "roberta_tokens",   "sentence",        "sentence_dense",
     "sentence_flags", NULL,
 };
 
@@ -30,8 +30,8 @@ static void read_texts(encoder_fixture *f)
         f->ids[f->n_rows + i] = (ink_token)types[i];
     }
     for (size_t i = 0, first = 0; i < f->n_texts; first += f->texts[i++].n_tokens)
-        f->texts[i] = (ink_text){
-            .tokens = f->ids + first, .n_tokens = (size_t)lengths[i], .types = f->ids + f->n_rows + first};
+        f->texts[i] =
+            (ink_text){.tokens = f->ids + first, .n_tokens = (size_t)lengths[i], .types = f->ids + f->n_rows + first};
     free(lengths);
     free(tokens);
     free(types);

@@ -15,8 +15,8 @@ typedef struct encoder_fixture {
     const ink_encoder_info *encoder;
     ink_weights *reference;
     size_t n_texts, n_rows;
-    ink_text *texts;  /* [n_texts], without outputs */
-    ink_token *ids;   /* [2, n_rows]: the tokens of all texts, then their types */
+    ink_text *texts; /* [n_texts], without outputs */
+    ink_token *ids;  /* [2, n_rows]: the tokens of all texts, then their types */
 } encoder_fixture;
 
 /* All of them; NULL ends the list. */

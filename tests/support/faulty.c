@@ -62,6 +62,5 @@ void faulty_init(faulty *reader, const ink_memory_file *files, size_t n_files)
     memset(reader, 0, sizeof *reader);
     reader->files = files;
     reader->n_files = n_files;
-    reader->source = (ink_source){
-        .user = reader, .open = faulty_open, .read = faulty_read, .close = faulty_close};
+    reader->source = (ink_source){.user = reader, .open = faulty_open, .read = faulty_read, .close = faulty_close};
 }

@@ -14,8 +14,8 @@
 #include <inkling/source.h>
 
 typedef struct faulty {
-    ink_source source;             /* hand this to the library; it points to this structure */
-    const ink_memory_file *files;  /* the caller's */
+    ink_source source;            /* hand this to the library; it points to this structure */
+    const ink_memory_file *files; /* the caller's */
     size_t n_files;
     size_t open_files;   /* opened and not closed yet */
     size_t opens, reads; /* calls so far */

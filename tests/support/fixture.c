@@ -7,12 +7,13 @@
 
 #include "fixture.h"
 
-const char *const fixture_names[] = {"gpt2", "gpt2_bf16", "rnn", "rnn_relu", "gru", "lstm", "mlp", "mlp_tied",
-                                     "gru_f16", "llama", "llama_bias", "mistral", "qwen2", "qwen3", NULL};
+const char *const fixture_names[] = {"gpt2",       "gpt2_bf16", "rnn",      "rnn_relu", "gru",
+                                     "lstm",       "mlp",       "mlp_tied", "gru_f16",  "llama",
+                                     "llama_bias", "mistral",   "qwen2",    "qwen3",    NULL};
 
-const char *const fixture_variants[] = {"llama.linear", "llama.dynamic", "llama.llama3", "llama.yarn",
-                                        "llama.yarn_factor", "llama.old", "mistral.full", "qwen2.window",
-                                        "qwen2.types", NULL};
+const char *const fixture_variants[] = {
+    "llama.linear", "llama.dynamic", "llama.llama3", "llama.yarn",  "llama.yarn_factor",
+    "llama.old",    "mistral.full",  "qwen2.window", "qwen2.types", NULL};
 
 static float *read_tensor(ink_context *ctx, const ink_weights *file, const char *name, size_t *rows)
 {
@@ -122,9 +123,12 @@ static void point_to_files(fixture_files *files)
 
 void fixture_files_read(fixture_files *files, const char *name)
 {
-    static const char *const names[] = {"model.safetensors", "model-00001-of-00003.safetensors",
-                                        "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors",
-                                        "model.safetensors.index.json", "generation_config.json"};
+    static const char *const names[] = {"model.safetensors",
+                                        "model-00001-of-00003.safetensors",
+                                        "model-00002-of-00003.safetensors",
+                                        "model-00003-of-00003.safetensors",
+                                        "model.safetensors.index.json",
+                                        "generation_config.json"};
     const char *slash = strrchr(name, '/'); /* "../encoders/bert" is beside the models */
     const char *dot = strchr(slash != NULL ? slash : name, '.');
     int length = (int)(dot != NULL ? dot - name : (ptrdiff_t)strlen(name));
@@ -163,8 +167,9 @@ unsigned char *fixture_files_bytes(const fixture_files *files, const char *name)
 /* The end of a value in json.dump's indented output: the end of its line, or of its array or flat object. */
 static const char *value_end(const char *value)
 {
-    const char *end = *value == '[' ? strchr(value, ']') + 1 : *value == '{' ? strchr(value, '}') + 1
-                                                                             : strpbrk(value, ",\n");
+    const char *end = *value == '['   ? strchr(value, ']') + 1
+                      : *value == '{' ? strchr(value, '}') + 1
+                                      : strpbrk(value, ",\n");
     assert_non_null(end);
     return end;
 }

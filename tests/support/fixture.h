@@ -40,7 +40,7 @@ void fixture_open_bundled(fixture *f, const char *name);
    the shards, generation_config.json. */
 #define FIXTURE_FILES 7
 typedef struct fixture_files {
-    char *config; /* files[0], NUL-terminated */
+    char *config;           /* files[0], NUL-terminated */
     unsigned char *weights; /* files[1] */
     size_t weights_size;
     ink_memory_file files[FIXTURE_FILES];

@@ -35,10 +35,7 @@ uint32_t bits_of_float(float x)
     return bits;
 }
 
-bool same_float(float a, float b)
-{
-    return isnan(a) ? isnan(b) : bits_of_float(a) == bits_of_float(b);
-}
+bool same_float(float a, float b) { return isnan(a) ? isnan(b) : bits_of_float(a) == bits_of_float(b); }
 
 double f16_value(uint16_t h)
 {

@@ -4,15 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-static double sigmoid(double x)
-{
-    return 1 / (1 + exp(-x));
-}
+static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
-static double softplus(double x)
-{
-    return x > 30 ? x : log1p(exp(x));
-}
+static double softplus(double x) { return x > 30 ? x : log1p(exp(x)); }
 
 double oracle_activation(ink_activation activation, double x)
 {

@@ -31,8 +31,7 @@ ink_context *test_context(unsigned n_threads)
 
 ink_item test_item(ink_state *state, const ink_token *tokens, size_t n_tokens, float *logits, size_t n_logits)
 {
-    return (ink_item){
-        .state = state, .tokens = tokens, .n_tokens = n_tokens, .logits = logits, .n_logits = n_logits};
+    return (ink_item){.state = state, .tokens = tokens, .n_tokens = n_tokens, .logits = logits, .n_logits = n_logits};
 }
 
 void test_assert_ok(const ink_context *ctx, ink_result result, const char *call, const char *file, int line)

@@ -1,0 +1,248 @@
+/*
+ * config.c - settings by key, each checked where it is read.
+ */
+#include <string.h>
+
+#include "config.h"
+
+#define MAX_CONFIG_BYTES ((size_t)16 << 20)
+
+uint64_t ink_fingerprint_number(uint64_t hash, uint64_t number)
+{
+    unsigned char bytes[8];
+    for (size_t i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)(number >> 8 * i);
+    return ink_hash_on(hash, bytes, sizeof bytes);
+}
+
+/* Key and value of a setting go into the fingerprint, the default as well as what is written out. */
+static void mix(ink_config *config, const char *key, uint64_t value)
+{
+    config->fingerprint = ink_hash_on(config->fingerprint, key, strlen(key));
+    config->fingerprint = ink_fingerprint_number(config->fingerprint, value);
+}
+
+ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *file,
+                           ink_config *config)
+{
+    *config = (ink_config){.ctx = ctx, .source = source, .arena = arena, .fingerprint = INK_HASH_START};
+    INK_TRY(ink_json_open(ctx, arena, source, file, MAX_CONFIG_BYTES, &config->document));
+    if (config->document.nodes[0].kind != INK_JSON_OBJECT)
+        return ink_fail(ctx, INK_ERROR_MISMATCH, "%s: expected an object of settings", config->document.file);
+    return INK_OK;
+}
+
+ink_result ink_config_open_beside(const ink_config *config, const char *file, ink_config *settings, bool *found)
+{
+    ink_result result = ink_config_open(config->ctx, config->arena, config->source, file, settings);
+    *found = result == INK_OK;
+    return ink_is_missing(config->ctx, result) ? INK_OK : result;
+}
+
+ink_json ink_config_member(const ink_config *config, const char *key)
+{
+    return config->document.n_nodes > 0 ? ink_json_member(&config->document, config->object, key) : INK_JSON_NONE;
+}
+
+bool ink_config_has(const ink_config *config, const char *key)
+{
+    return ink_config_member(config, key) != INK_JSON_NONE || ink_config_is_null(config, key);
+}
+
+bool ink_config_is_null(const ink_config *config, const char *key)
+{
+    const ink_json_document *document = &config->document;
+    ink_json i = document->n_nodes > 0 ? ink_json_first(document, config->object) : INK_JSON_NONE;
+    for (; i != INK_JSON_NONE; i = ink_json_next(document, i))
+        if (strcmp(document->nodes[i].key, key) == 0)
+            return document->nodes[i].kind == INK_JSON_NULL;
+    return false;
+}
+
+ink_result ink_config_element(ink_config *config, ink_json element, size_t max, size_t *value)
+{
+    INK_TRY(ink_json_get_size(config->ctx, &config->document, element, 1, max, value));
+    mix(config, "", *value);
+    return INK_OK;
+}
+
+ink_result ink_config_element_string(ink_config *config, ink_json element, const char **value)
+{
+    INK_TRY(ink_json_get_string(config->ctx, &config->document, element, value, NULL));
+    config->fingerprint = ink_hash_on(config->fingerprint, *value, strlen(*value) + 1);
+    return INK_OK;
+}
+
+ink_result ink_config_check(const ink_config *config, ink_result checked)
+{
+    return checked == INK_OK ? INK_OK : ink_fail_in(config->ctx, INK_ERROR_MISMATCH, config->document.file);
+}
+
+static ink_result whole_number(ink_config *config, const char *key, size_t min, size_t max, size_t *value)
+{
+    ink_json node = ink_config_member(config, key);
+    if (node != INK_JSON_NONE)
+        INK_TRY(ink_json_get_size(config->ctx, &config->document, node, min, max, value));
+    mix(config, key, *value);
+    return INK_OK;
+}
+
+ink_result ink_config_size(ink_config *config, const char *key, size_t max, size_t *value)
+{
+    if (ink_config_member(config, key) == INK_JSON_NONE && *value == 0)
+        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: member '%s' is missing", config->document.file, key);
+    return whole_number(config, key, 1, max, value);
+}
+
+ink_result ink_config_count(ink_config *config, const char *key, size_t max, size_t *value)
+{
+    return whole_number(config, key, 0, max, value);
+}
+
+static ink_result out_of_range(const ink_config *config, ink_json node, const char *key, const char *range)
+{
+    return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: %s: expected a number %s, found %s", config->document.file,
+                    key, range, config->document.nodes[node].string);
+}
+
+ink_result ink_config_number(ink_config *config, const char *key, double min, double max, const char *range,
+                             double *value)
+{
+    ink_json node = ink_config_member(config, key);
+    double number = *value;
+    uint64_t bits;
+    if (node != INK_JSON_NONE) {
+        INK_TRY(ink_json_get_float(config->ctx, &config->document, node, &number));
+        if (!(number >= min) || !(number <= max))
+            return out_of_range(config, node, key, range);
+    }
+    memcpy(&bits, &number, sizeof bits);
+    mix(config, key, bits);
+    *value = number;
+    return INK_OK;
+}
+
+ink_result ink_config_epsilon(ink_config *config, const char *key, float *value)
+{
+    const char *range = "above 0 and at most 1";
+    double number = (double)*value;
+    INK_TRY(ink_config_number(config, key, 0, 1, range, &number));
+    if (!((float)number > 0))
+        return out_of_range(config, ink_config_member(config, key), key, range);
+    *value = (float)number;
+    return INK_OK;
+}
+
+ink_result ink_config_bool(ink_config *config, const char *key, bool *value)
+{
+    ink_json node = ink_config_member(config, key);
+    if (node != INK_JSON_NONE)
+        INK_TRY(ink_json_get_bool(config->ctx, &config->document, node, value));
+    mix(config, key, *value);
+    return INK_OK;
+}
+
+ink_result ink_config_refuse(ink_config *config, const char *key)
+{
+    bool set = false;
+    INK_TRY(ink_config_bool(config, key, &set));
+    if (set)
+        return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED, "%s: %s: models with this setting do not run here",
+                        config->document.file, key);
+    return INK_OK;
+}
+
+ink_result ink_config_string(ink_config *config, const char *key, const char **value)
+{
+    ink_json node = ink_config_member(config, key);
+    *value = "";
+    if (node != INK_JSON_NONE)
+        return ink_config_element_string(config, node, value);
+    config->fingerprint = ink_hash_on(config->fingerprint, "", 1);
+    return INK_OK;
+}
+
+/* Hugging Face's names (transformers/activations.py); several of them mean the same function. */
+static const struct {
+    const char *name;
+    ink_activation activation;
+} activations[] = {
+    {"gelu", INK_GELU},
+    {"gelu_python", INK_GELU},
+    {"gelu_new", INK_GELU_TANH},
+    {"gelu_fast", INK_GELU_TANH},
+    {"gelu_pytorch_tanh", INK_GELU_TANH},
+    {"gelu_python_tanh", INK_GELU_TANH},
+    {"gelu_accurate", INK_GELU_TANH},
+    {"quick_gelu", INK_QUICK_GELU},
+    {"relu", INK_RELU},
+    {"leaky_relu", INK_LEAKY_RELU},
+    {"silu", INK_SILU},
+    {"swish", INK_SILU},
+    {"mish", INK_MISH},
+    {"hardswish", INK_HARD_SWISH},
+    {"sigmoid", INK_SIGMOID},
+    {"tanh", INK_TANH},
+    {"linear", INK_IDENTITY},
+};
+
+ink_result ink_config_activation(ink_config *config, const char *key, ink_activation *value)
+{
+    const char *name;
+    INK_TRY(ink_config_string(config, key, &name));
+    if (name[0] == '\0')
+        return INK_OK;
+    for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
+        if (strcmp(name, activations[i].name) == 0) {
+            *value = activations[i].activation;
+            return INK_OK;
+        }
+    return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED, "%s: %s: there is no activation '%s' here",
+                    config->document.file, key, name);
+}
+
+ink_result ink_config_tokens(const ink_config *config, const char *key, size_t vocab_size, ink_token *values, size_t *n)
+{
+    const ink_json_document *document = &config->document;
+    ink_json node = ink_config_member(config, key);
+    *n = 0;
+    if (node == INK_JSON_NONE)
+        return INK_OK;
+    bool list = document->nodes[node].kind == INK_JSON_ARRAY;
+    ink_json id = list ? ink_json_first(document, node) : node;
+    while (id != INK_JSON_NONE) {
+        int64_t number;
+        INK_TRY(ink_json_get_int(config->ctx, document, id, 0, (int64_t)vocab_size - 1, &number));
+        if (values != NULL)
+            values[*n] = (ink_token)number;
+        ++*n;
+        id = list ? ink_json_next(document, id) : INK_JSON_NONE;
+    }
+    return INK_OK;
+}
+
+ink_result ink_config_token(const ink_config *config, const char *key, size_t vocab_size, ink_token *value)
+{
+    ink_json node = ink_config_member(config, key);
+    int64_t number = *value >= 0 && (size_t)*value < vocab_size && !ink_config_is_null(config, key) ? *value : -1;
+    if (node != INK_JSON_NONE && config->document.nodes[node].kind == INK_JSON_ARRAY)
+        node = ink_json_first(&config->document, node);
+    if (node != INK_JSON_NONE)
+        INK_TRY(ink_json_get_int(config->ctx, &config->document, node, 0, (int64_t)vocab_size - 1, &number));
+    *value = (ink_token)number;
+    return INK_OK;
+}
+
+ink_result ink_config_array(ink_config *config, const char *key, ink_json *array, size_t *n)
+{
+    *array = ink_config_member(config, key);
+    if (*array == INK_JSON_NONE)
+        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: member '%s' is missing", config->document.file, key);
+    const ink_json_node *node = &config->document.nodes[*array];
+    if (node->kind != INK_JSON_ARRAY || node->n_children == 0)
+        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: %s: expected an array with at least one element",
+                        config->document.file, key);
+    *n = node->n_children;
+    mix(config, key, *n);
+    return INK_OK;
+}
