@@ -49,7 +49,7 @@
  *         return 0;
  *     }
  *
- * Reading order: context, arena, source (the ground); tensor, matrix (the one product); weights (files); dense,
+ * Reading order: context, types, arena, source (the ground); tensor, matrix (the one product); weights (files); dense,
  * embedding, norm, recurrent, rope, attention, transformer (layers); model, encoder (layers wired up); tokenizer,
  * sampler, chat (text).
  */
@@ -57,6 +57,7 @@
 #define INKLING_H
 
 #include <inkling/context.h>
+#include <inkling/types.h>
 #include <inkling/arena.h>
 #include <inkling/source.h>
 #include <inkling/tensor.h>

@@ -7,33 +7,12 @@
 #ifndef INKLING_DENSE_H
 #define INKLING_DENSE_H
 
+#include <inkling/types.h>
 #include <inkling/weights.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* s(x). Definitions and default parameters are PyTorch's. */
-typedef enum ink_activation {
-    INK_IDENTITY = 0,
-    INK_RELU,       /* max(0, x) */
-    INK_LEAKY_RELU, /* x for x > 0, else 0.01 x */
-    INK_ELU,        /* x for x > 0, else e^x - 1 */
-    INK_TANH,
-    INK_SIGMOID,      /* 1 / (1 + e^-x) */
-    INK_SOFTPLUS,     /* log(1 + e^x) */
-    INK_GELU,         /* x / 2 (1 + erf(x / sqrt 2)) */
-    INK_GELU_TANH,    /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), Hugging Face's gelu_new */
-    INK_QUICK_GELU,   /* x sigmoid(1.702 x) */
-    INK_SILU,         /* x sigmoid(x) */
-    INK_MISH,         /* x tanh(softplus(x)) */
-    INK_HARD_SIGMOID, /* clip(x / 6 + 1 / 2, 0, 1) */
-    INK_HARD_SWISH,   /* x hard_sigmoid(x) */
-    INK_N_ACTIVATIONS
-} ink_activation;
-
-/* "relu", "gelu_tanh", ...; "unknown" for what is no activation. Static strings. */
-const char *ink_activation_name(ink_activation activation);
 
 /* y[i] = s(x[i]) for i < n. y may be x, but may not overlap it otherwise. Where n is 0, here and below, nothing is
    read or written and the arrays may be NULL. */

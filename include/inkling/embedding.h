@@ -7,14 +7,12 @@
 #ifndef INKLING_EMBEDDING_H
 #define INKLING_EMBEDDING_H
 
+#include <inkling/types.h>
 #include <inkling/weights.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* A token id. Negative ids and ids beyond the vocabulary are refused wherever they are passed in. */
-typedef int32_t ink_token;
 
 typedef struct ink_embedding ink_embedding;
 

@@ -51,7 +51,7 @@
 #ifndef INKLING_MODEL_H
 #define INKLING_MODEL_H
 
-#include <inkling/embedding.h>
+#include <inkling/types.h>
 #include <inkling/sampler.h>
 #include <inkling/source.h>
 #include <inkling/tensor.h>

@@ -10,13 +10,12 @@
 #ifndef INKLING_NORM_H
 #define INKLING_NORM_H
 
+#include <inkling/types.h>
 #include <inkling/weights.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef enum ink_norm_kind { INK_LAYER_NORM = 0, INK_RMS_NORM, INK_N_NORMS } ink_norm_kind;
 
 typedef struct ink_norm ink_norm;
 

@@ -31,16 +31,12 @@
 #ifndef INKLING_RECURRENT_H
 #define INKLING_RECURRENT_H
 
+#include <inkling/types.h>
 #include <inkling/weights.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef enum ink_cell { INK_RNN_TANH, INK_RNN_RELU, INK_GRU, INK_LSTM, INK_N_CELLS } ink_cell;
-
-/* "rnn_tanh", "rnn_relu", "gru", "lstm"; "unknown" for what is no cell. Static strings. */
-const char *ink_cell_name(ink_cell cell);
 
 typedef struct ink_recurrent ink_recurrent;
 

@@ -21,40 +21,11 @@
 #ifndef INKLING_ROPE_H
 #define INKLING_ROPE_H
 
-#include <inkling/context.h>
+#include <inkling/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* Positions are below this. Angles stay where sin and cos are exact to two units in the last place. */
-#define INK_ROPE_MAX_LENGTH ((size_t)1 << 17)
-
-typedef enum ink_rope_type {
-    INK_ROPE_PLAIN = 0,
-    INK_ROPE_LINEAR,
-    INK_ROPE_DYNAMIC,
-    INK_ROPE_LLAMA3,
-    INK_ROPE_YARN,
-    INK_ROPE_N_TYPES
-} ink_rope_type;
-
-/* "plain", "linear", "dynamic", "llama3", "yarn"; "unknown" for what is none. Static strings. */
-const char *ink_rope_type_name(ink_rope_type type);
-
-/* {.head_dim = 64, .theta = 10000} is a plain one; the other members count for the types named beside them. */
-typedef struct ink_rope {
-    ink_rope_type type;
-    size_t head_dim;        /* even; dynamic: more than 2 */
-    double theta;           /* above 1, at most 1e30 */
-    double factor;          /* all but plain; at least 1, at most 1e6 */
-    size_t original_length; /* dynamic, llama3, yarn; from 1 to 2^24 */
-    double low_freq_factor; /* llama3; 0 < low_freq_factor < high_freq_factor <= 1e6 */
-    double high_freq_factor;
-    double beta_fast; /* yarn; 0 < beta_slow <= beta_fast <= 1e6 */
-    double beta_slow;
-    double attention_factor; /* yarn; 0: 1 + log(factor) / 10; at most 1e6 */
-} ink_rope;
 
 /*
  * Turns the heads of n tokens in place, the first of them at position `position`, in a sequence of at most `capacity`

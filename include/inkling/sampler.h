@@ -11,7 +11,7 @@
 #ifndef INKLING_SAMPLER_H
 #define INKLING_SAMPLER_H
 
-#include <inkling/embedding.h>
+#include <inkling/types.h>
 
 #ifdef __cplusplus
 extern "C" {

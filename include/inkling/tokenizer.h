@@ -15,7 +15,7 @@
 #ifndef INKLING_TOKENIZER_H
 #define INKLING_TOKENIZER_H
 
-#include <inkling/embedding.h>
+#include <inkling/types.h>
 #include <inkling/source.h>
 
 #ifdef __cplusplus

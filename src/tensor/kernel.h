@@ -8,9 +8,8 @@
 #ifndef INK_TENSOR_KERNEL_H
 #define INK_TENSOR_KERNEL_H
 
-#include <inkling/dense.h>
 #include <inkling/matrix.h>
-#include <inkling/rope.h>
+#include <inkling/types.h>
 
 /* y[r][c] = sum over t of x[r][t] w[c][t] + bias[c], r < m, c < w->n; in the order of sums of matrix.h. Strides are in
    elements. y must not overlap x or w. */

@@ -8,7 +8,7 @@
 #ifndef INK_TEXT_ADDED_H
 #define INK_TEXT_ADDED_H
 
-#include <inkling/embedding.h>
+#include <inkling/types.h>
 
 #include "trie.h"
 

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include <inkling/embedding.h>
+#include <inkling/types.h>
 
 #include "../base/internal.h"
 

@@ -4,7 +4,7 @@
 #ifndef INK_TEXT_TEMPLATE_H
 #define INK_TEXT_TEMPLATE_H
 
-#include <inkling/embedding.h>
+#include <inkling/types.h>
 
 #include "../base/internal.h"
 

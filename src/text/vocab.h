@@ -4,7 +4,7 @@
 #ifndef INK_TEXT_VOCAB_H
 #define INK_TEXT_VOCAB_H
 
-#include <inkling/embedding.h>
+#include <inkling/types.h>
 
 #include "index.h"
 

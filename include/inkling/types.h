@@ -1,0 +1,81 @@
+/*
+ * types.h - the small types that several modules share: a token, an activation, a cell, a norm, rope settings.
+ */
+#ifndef INKLING_TYPES_H
+#define INKLING_TYPES_H
+
+#include <inkling/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A token id. Negative ids and ids beyond the vocabulary are refused wherever they are passed in. */
+typedef int32_t ink_token;
+
+/* s(x). Definitions and default parameters are PyTorch's. */
+typedef enum ink_activation {
+    INK_IDENTITY = 0,
+    INK_RELU,       /* max(0, x) */
+    INK_LEAKY_RELU, /* x for x > 0, else 0.01 x */
+    INK_ELU,        /* x for x > 0, else e^x - 1 */
+    INK_TANH,
+    INK_SIGMOID,      /* 1 / (1 + e^-x) */
+    INK_SOFTPLUS,     /* log(1 + e^x) */
+    INK_GELU,         /* x / 2 (1 + erf(x / sqrt 2)) */
+    INK_GELU_TANH,    /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), Hugging Face's gelu_new */
+    INK_QUICK_GELU,   /* x sigmoid(1.702 x) */
+    INK_SILU,         /* x sigmoid(x) */
+    INK_MISH,         /* x tanh(softplus(x)) */
+    INK_HARD_SIGMOID, /* clip(x / 6 + 1 / 2, 0, 1) */
+    INK_HARD_SWISH,   /* x hard_sigmoid(x) */
+    INK_N_ACTIVATIONS
+} ink_activation;
+
+/* "relu", "gelu_tanh", ...; "unknown" for what is no activation. Static strings. */
+const char *ink_activation_name(ink_activation activation);
+
+/* LayerNorm or RMSNorm (norm.h). */
+typedef enum ink_norm_kind { INK_LAYER_NORM = 0, INK_RMS_NORM, INK_N_NORMS } ink_norm_kind;
+
+/* The cells of recurrent.h. */
+typedef enum ink_cell { INK_RNN_TANH, INK_RNN_RELU, INK_GRU, INK_LSTM, INK_N_CELLS } ink_cell;
+
+/* "rnn_tanh", "rnn_relu", "gru", "lstm"; "unknown" for what is no cell. Static strings. */
+const char *ink_cell_name(ink_cell cell);
+
+/* The ways to stretch rotary positions; rope.h has the formulae. */
+typedef enum ink_rope_type {
+    INK_ROPE_PLAIN = 0,
+    INK_ROPE_LINEAR,
+    INK_ROPE_DYNAMIC,
+    INK_ROPE_LLAMA3,
+    INK_ROPE_YARN,
+    INK_ROPE_N_TYPES
+} ink_rope_type;
+
+/* "plain", "linear", "dynamic", "llama3", "yarn"; "unknown" for what is none. Static strings. */
+const char *ink_rope_type_name(ink_rope_type type);
+
+/* Positions are below this. Angles stay where sin and cos are exact to two units in the last place. */
+#define INK_ROPE_MAX_LENGTH ((size_t)1 << 17)
+
+/* {.head_dim = 64, .theta = 10000} is a plain one; the other members count for the types named beside them. */
+typedef struct ink_rope {
+    ink_rope_type type;
+    size_t head_dim;        /* even; dynamic: more than 2 */
+    double theta;           /* above 1, at most 1e30 */
+    double factor;          /* all but plain; at least 1, at most 1e6 */
+    size_t original_length; /* dynamic, llama3, yarn; from 1 to 2^24 */
+    double low_freq_factor; /* llama3; 0 < low_freq_factor < high_freq_factor <= 1e6 */
+    double high_freq_factor;
+    double beta_fast; /* yarn; 0 < beta_slow <= beta_fast <= 1e6 */
+    double beta_slow;
+    double attention_factor; /* yarn; 0: 1 + log(factor) / 10; at most 1e6 */
+} ink_rope;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
