@@ -143,8 +143,8 @@ static bool segment_next(segment_walk *w, segment *s)
 static ink_result encode_text(ink_context *ctx, const ink_tokenizer *t, const char *text, size_t size, unsigned flags,
                               ink_ids *out)
 {
-    static ink_step lowercase_step = {.normalize = ink_normal_lowercase};
-    static const ink_steps lowercase = {&lowercase_step, 1};
+    ink_step lowercase_step = {.normalize = ink_normal_lowercase};
+    const ink_steps lowercase = {&lowercase_step, 1};
     segment raw, normalized;
     segment_walk raw_walk = {.added = (flags & INK_ENCODE_ADDED) != 0 ? &t->added : NULL,
                              .set = INK_ADDED_RAW,
