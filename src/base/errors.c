@@ -41,25 +41,13 @@ static void put_number(output *out, uint64_t value)
 
 /* Bytes of the UTF-8 sequence at `text` if it may be shown as it is, else 0: it must be valid and neither a control
    character nor one that reorders or hides text (U+200B .. 200F, 2028 .. 202E, 2060 .. 206F, FEFF). */
-static size_t printable(const unsigned char *text, size_t size)
+static size_t printable(const char *text, size_t size)
 {
-    unsigned char c = text[0];
-    if (c < 0x80)
-        return c >= 0x20 && c != 0x7f ? 1 : 0;
-    size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-    if (c < 0xc2 || c > 0xf4 || length > size)
-        return 0;
-    uint32_t code = c & (0x7fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (text[i] & 0x3fu);
-    }
-    bool overlong = length == 3 ? code < 0x800 : length == 4 && code < 0x10000;
-    bool surrogate = code >= 0xd800 && code <= 0xdfff;
-    bool hidden = code < 0xa0 || (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
-                  (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
-    return overlong || surrogate || hidden || code > 0x10ffff ? 0 : length;
+    uint32_t code;
+    size_t length = ink_utf8_next(text, size, &code);
+    bool hidden = code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x200b && code <= 0x200f) ||
+                  (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
+    return hidden || code >= INK_UTF8_INVALID ? 0 : length;
 }
 
 /* At most `limit` bytes of text [size] as they are; what may not be shown becomes \xNN. */
@@ -72,7 +60,7 @@ static void put_escaped(output *out, const char *text, size_t size, size_t limit
             put(out, "...", 3);
             return;
         }
-        size_t length = printable(bytes + i, size - i);
+        size_t length = printable(text + i, size - i);
         if (length > 0) {
             put(out, text + i, length);
             i += length;

@@ -9,8 +9,8 @@
 #include <inkling/source.h>
 #include <inkling/tensor.h>
 
+#include "bytes.h"
 #include "platform.h"
-#include "size.h"
 #include "workers.h"
 
 struct ink_kernel;

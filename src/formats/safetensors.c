@@ -7,7 +7,7 @@
 #include "json.h"
 #include "safetensors.h"
 #include "sniff.h"
-#include "../base/sort.h"
+#include "../base/bytes.h"
 
 #define LENGTH_BYTES 8
 #define MAX_HEADER_BYTES 100000000u
@@ -33,15 +33,6 @@ static ink_result fail_memory(const reading *r)
 
 /* ---- the header as text --------------------------------------------------------------------------------------- */
 
-static uint64_t little_endian(const unsigned char *bytes, size_t width)
-{
-    uint64_t value = 0;
-
-    for (size_t i = width; i-- > 0;)
-        value = value << 8 | bytes[i];
-    return value;
-}
-
 /* The length of the header, checked against the file: subtracted, because 8 + n can wrap. */
 static ink_result read_length(reading *r)
 {
@@ -56,7 +47,7 @@ static ink_result read_length(reading *r)
     if (file->size < LENGTH_BYTES)
         return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: a safetensors file has at least 8 bytes, this one has %llu",
                         file->name, (unsigned long long)file->size);
-    uint64_t length = little_endian(head, LENGTH_BYTES);
+    uint64_t length = ink_get_le(head, LENGTH_BYTES);
     if (length > MAX_HEADER_BYTES)
         return ink_fail(
             r->ctx, INK_ERROR_CORRUPT,
@@ -254,27 +245,29 @@ static ink_result read_tensors(const reading *r)
 
 /* ---- the data ------------------------------------------------------------------------------------------------- */
 
-/* An empty tensor sorts before the one that begins where it does. */
-static int compare_ends(const void *user, size_t a, size_t b)
+/* By offset. An empty tensor sorts before the one that begins where it does. */
+static int compare_places(const void *user, size_t a, size_t b)
 {
-    const ink_weight *tensors = user;
-    return tensors[a].size < tensors[b].size ? -1 : tensors[a].size > tensors[b].size;
+    const ink_weight *one = (const ink_weight *)user + a, *other = (const ink_weight *)user + b;
+    if (one->offset != other->offset)
+        return one->offset < other->offset ? -1 : 1;
+    return one->size < other->size ? -1 : one->size > other->size;
 }
 
 static ink_result sort_by_offset(const reading *r)
 {
     size_t n = r->table->n_tensors;
     const ink_weight *listed = r->table->tensors;
-    ink_sort_item *order = ink_arena_alloc(r->arena, n, sizeof *order);
+    uint64_t *order = ink_arena_alloc(r->arena, n, sizeof *order);
     ink_weight *sorted = ink_arena_alloc(r->arena, n, sizeof *sorted);
 
     if (order == NULL || sorted == NULL)
         return fail_memory(r);
     for (size_t i = 0; i < n; i++)
-        order[i] = (ink_sort_item){.key = listed[i].offset, .index = i};
-    ink_sort(order, n, compare_ends, listed);
+        order[i] = INK_KEY(0, i);
+    ink_sort(order, n, &(ink_ties){compare_places, listed});
     for (size_t i = 0; i < n; i++)
-        sorted[i] = listed[order[i].index];
+        sorted[i] = listed[ink_key_index(order[i])];
     r->table->tensors = sorted;
     return INK_OK;
 }

@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "../base/sort.h"
+#include "../base/bytes.h"
 #include "json.h"
 #include "shards.h"
 #include "weights.h"
@@ -18,10 +18,10 @@
 typedef struct shard_index {
     ink_json_document document;
     ink_json map;
-    size_t n;               /* entries of the map */
-    ink_json *entries;      /* [n] */
-    ink_sort_item *by_file; /* [n], by hash of the file's name, then by the name */
-    const char **names;     /* [n_files], each once */
+    size_t n;           /* entries of the map */
+    ink_json *entries;  /* [n] */
+    uint64_t *by_file;  /* [n], by hash of the file's name, then by the name */
+    const char **names; /* [n_files], each once */
     size_t n_files;
 } shard_index;
 
@@ -48,7 +48,7 @@ static ink_result read_entries(ink_context *ctx, shard_index *index)
         INK_TRY(ink_json_get_string(ctx, document, e, &name, NULL));
         INK_TRY(check_name(ctx, &document->nodes[e]));
         index->entries[i] = e;
-        index->by_file[i] = (ink_sort_item){.key = ink_hash(name, strlen(name)), .index = i};
+        index->by_file[i] = INK_KEY(ink_hash(0, name, strlen(name)), i);
     }
     return INK_OK;
 }
@@ -58,26 +58,25 @@ static const char *file_of(const shard_index *index, size_t entry)
     return index->document.nodes[index->entries[entry]].string;
 }
 
-static int compare_files(const void *user, size_t a, size_t b) { return strcmp(file_of(user, a), file_of(user, b)); }
-
-static int compare_first_use(const void *user, size_t a, size_t b)
+/* By name, and the entries of one name in their order. */
+static int compare_files(const void *user, size_t a, size_t b)
 {
-    (void)user;
-    return a < b ? -1 : a > b;
+    int order = strcmp(file_of(user, a), file_of(user, b));
+    return order != 0 ? order : a < b ? -1 : a > b;
 }
 
 /* Each file once, in the order in which the index first names them. */
 static void list_files(shard_index *index)
 {
-    ink_sort_item *items = index->by_file;
-    size_t n_first = 0;
-    ink_sort(items, index->n, compare_files, index);
+    uint64_t *items = index->by_file;
+    size_t n_first = 0, last = 0;
+    ink_sort(items, index->n, &(ink_ties){compare_files, index});
     for (size_t i = 0; i < index->n; i++)
-        if (i == 0 || compare_files(index, items[i - 1].index, items[i].index) != 0)
-            items[n_first++] = (ink_sort_item){.key = 0, .index = items[i].index};
-    ink_sort(items, n_first, compare_first_use, NULL);
+        if (i == 0 || strcmp(file_of(index, last), file_of(index, ink_key_index(items[i]))) != 0)
+            items[n_first++] = last = ink_key_index(items[i]);
+    ink_sort(items, n_first, NULL);
     for (size_t i = 0; i < n_first; i++)
-        index->names[i] = file_of(index, items[i].index);
+        index->names[i] = file_of(index, ink_key_index(items[i]));
     index->n_files = n_first;
 }
 

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "../base/sort.h"
+#include "../base/bytes.h"
 #include "../tensor/kernel.h"
 #include "safetensors.h"
 #include "weights.h"
@@ -21,9 +21,9 @@ struct ink_weights {
     const char *name;   /* what the whole is called in messages */
     listed_file *files; /* [n_files] */
     size_t n_files;
-    ink_file *open;         /* the one that is; its source and name are the weights' own copies */
-    ink_weight *tensors;    /* [n_tensors], file by file, by offset */
-    ink_sort_item *by_name; /* [n_tensors], by hash of the name, then by name */
+    ink_file *open;      /* the one that is; its source and name are the weights' own copies */
+    ink_weight *tensors; /* [n_tensors], file by file, by offset */
+    uint64_t *by_name;   /* [n_tensors] INK_KEY(hash of the name, index), then by name */
     size_t n_tensors;
     ink_safetensors_note *metadata; /* [n_metadata] */
     size_t n_metadata;
@@ -94,7 +94,7 @@ static void add_file(const opened *o, size_t f, ink_weights *weights, char **poo
         *weight = table->tensors[i];
         weight->name = copy_string(pool, table->tensors[i].name);
         weight->file = name;
-        weights->by_name[n] = (ink_sort_item){.key = ink_hash(weight->name, strlen(weight->name)), .index = n};
+        weights->by_name[n] = INK_KEY(ink_hash(0, weight->name, strlen(weight->name)), n);
     }
     for (size_t i = 0; i < table->n_metadata; i++) {
         ink_safetensors_note *note = &weights->metadata[weights->n_metadata++];
@@ -110,7 +110,7 @@ static void fill(const opened *o, ink_weights *weights, char *pool)
     weights->n_files = o->n_files;
     for (size_t f = 0; f < o->n_files; f++)
         add_file(o, f, weights, &pool);
-    ink_sort(weights->by_name, weights->n_tensors, compare_names, weights->tensors);
+    ink_sort(weights->by_name, weights->n_tensors, &(ink_ties){compare_names, weights->tensors});
     *weights->open = *o->last;
     weights->open->source = &weights->source;
     weights->open->name = weights->files[o->n_files - 1].name;
@@ -154,9 +154,9 @@ static ink_result read_headers(ink_context *ctx, ink_arena *arena, opened *o)
 static ink_result refuse_twice(ink_context *ctx, const ink_weights *weights)
 {
     for (size_t i = 1; i < weights->n_tensors; i++) {
-        const ink_weight *a = &weights->tensors[weights->by_name[i - 1].index];
-        const ink_weight *b = &weights->tensors[weights->by_name[i].index];
-        if (weights->by_name[i - 1].key == weights->by_name[i].key && strcmp(a->name, b->name) == 0)
+        const ink_weight *a = &weights->tensors[ink_key_index(weights->by_name[i - 1])];
+        const ink_weight *b = &weights->tensors[ink_key_index(weights->by_name[i])];
+        if (strcmp(a->name, b->name) == 0)
             return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: tensor '%s' is in two of the files, '%s' and '%s'",
                             weights->name, a->name, a->file, b->file);
     }
@@ -237,13 +237,13 @@ const ink_weight *ink_weights_at(const ink_weights *weights, size_t i)
 const ink_weight *ink_weights_find(const ink_weights *weights, const char *name)
 {
     size_t low = 0, high = name != NULL ? ink_weights_count(weights) : 0;
-    uint64_t hash = name != NULL ? ink_hash(name, strlen(name)) : 0;
+    uint64_t hash = name != NULL ? ink_hash(0, name, strlen(name)) : 0;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const ink_sort_item *item = &weights->by_name[middle];
-        const ink_weight *weight = &weights->tensors[item->index];
-        int order = item->key != hash ? (item->key < hash ? -1 : 1) : strcmp(weight->name, name);
+        uint64_t key = weights->by_name[middle];
+        const ink_weight *weight = &weights->tensors[ink_key_index(key)];
+        int order = key >> 32 != (uint32_t)hash ? (key >> 32 < (uint32_t)hash ? -1 : 1) : strcmp(weight->name, name);
         if (order == 0)
             return weight;
         if (order < 0)
@@ -278,19 +278,10 @@ static size_t number_width(ink_type type)
     return bits > 8 ? bits / 8 : 1;
 }
 
-static bool is_little_endian(void)
-{
-    uint16_t one = 1;
-    unsigned char first;
-
-    memcpy(&first, &one, 1);
-    return first == 1;
-}
-
 /* From the byte order of the file to that of the machine. */
 static void to_host_order(unsigned char *bytes, size_t size, size_t width)
 {
-    if (is_little_endian())
+    if (ink_is_little_endian())
         return;
     for (size_t i = 0; i + width <= size; i += width) {
         for (size_t a = i, b = i + width - 1; a < b; a++, b--) {

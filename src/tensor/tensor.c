@@ -3,7 +3,7 @@
  */
 #include <inkling/tensor.h>
 
-#include "../base/size.h"
+#include "../base/bytes.h"
 
 typedef struct type_info {
     const char *name;
