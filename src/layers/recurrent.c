@@ -279,10 +279,10 @@ static void look_at_step(const ink_pass *p, const float *gates, size_t running)
     size_t n_gates = ink_cell_gates(piece->recurrent->cell);
     size_t scope = ink_trace_enter(piece->ctx, p->direction == 0 ? "l%zu." : "l%zu_reverse.", p->layer);
     if (n_gates > 1)
-        ink_trace_call(piece->ctx, "gates", ink_tensor_2d(gates, running, n_gates * h));
-    ink_trace_call(piece->ctx, "h", ink_tensor_2d(piece->scratch->h, running, piece->recurrent->h_size));
+        INK_TRACE(piece->ctx, "gates", ink_tensor_2d(gates, running, n_gates * h));
+    INK_TRACE(piece->ctx, "h", ink_tensor_2d(piece->scratch->h, running, piece->recurrent->h_size));
     if (piece->recurrent->cell == INK_LSTM)
-        ink_trace_call(piece->ctx, "c", ink_tensor_2d(piece->scratch->c, running, h));
+        INK_TRACE(piece->ctx, "c", ink_tensor_2d(piece->scratch->c, running, h));
     ink_trace_leave(piece->ctx, scope);
 }
 
