@@ -128,11 +128,6 @@ static ink_result wrong_shape(const ink_loader *loader, const ink_weight *weight
                     loader->expected != NULL ? " asks for" : "", INK_SHAPE(shape));
 }
 
-static bool is_readable(ink_type type)
-{
-    return type == INK_F32 || type == INK_BF16 || type == INK_F16 || type == INK_F64;
-}
-
 /* The tensor, if it is there, has this shape, and is of a type that can be read; counts it. */
 static ink_result look_up(ink_loader *loader, const char *name, const ink_shape *shape, const ink_weight **out)
 {
@@ -142,7 +137,7 @@ static ink_result look_up(ink_loader *loader, const char *name, const ink_shape 
         return missing(loader, name);
     if (!ink_shape_equal(&weight->shape, shape))
         return wrong_shape(loader, weight, shape);
-    if (!is_readable(weight->type))
+    if (!ink_type_is_float(weight->type))
         return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
                         "%s: tensor '%s' is of type %s, expected F32, BF16, F16 or F64", weight->file, weight->name,
                         ink_type_name(weight->type));

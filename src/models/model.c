@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "../formats/folder.h"
+#include "../import/folder.h"
 #include "kind.h"
 
 static const ink_model_kind *const kinds[] = {

@@ -43,6 +43,11 @@ const char *ink_type_name(ink_type type) { return types[is_type(type) ? type : I
 
 size_t ink_type_bits(ink_type type) { return types[is_type(type) ? type : INK_TYPE_NONE].bits; }
 
+bool ink_type_is_float(ink_type type)
+{
+    return type == INK_F32 || type == INK_BF16 || type == INK_F16 || type == INK_F64;
+}
+
 bool ink_shape_count(const ink_shape *shape, size_t *count)
 {
     size_t product = 1;
