@@ -8,6 +8,10 @@
 
 #include <inkling/context.h>
 
+#if (defined(_WIN32) || defined(__STDC_NO_ATOMICS__)) && !defined(INK_NO_THREADS)
+#define INK_NO_THREADS
+#endif
+
 /* malloc and free behind the allocator hook. */
 void *ink_platform_resize(void *user, void *block, size_t old_size, size_t new_size);
 
@@ -16,8 +20,9 @@ ink_result ink_platform_open(const char *path, void **file, uint64_t *size);
 ink_result ink_platform_read(void *file, uint64_t offset, void *buffer, size_t size, size_t *got);
 void ink_platform_close(void *file);
 
-/* Threads, for workers.c. A thread is started with signals blocked, so that the host program's handlers run on the
-   host's own threads; all but those that a fault of the thread itself or a profiler raises. */
+#if !defined(INK_NO_THREADS)
+/* Threads, for workers.c. A thread starts with all signals blocked, so that the host program's handlers run on the
+   host's own threads; except those that a fault of the thread itself or a profiler raises. */
 typedef struct ink_thread ink_thread;
 typedef struct ink_sleep ink_sleep; /* a mutex and a condition variable */
 size_t ink_thread_bytes(void);
@@ -30,6 +35,10 @@ void ink_sleep_lock(ink_sleep *sleep);
 void ink_sleep_unlock(ink_sleep *sleep);
 void ink_sleep_wait(ink_sleep *sleep);
 void ink_sleep_wake_all(ink_sleep *sleep);
+
+/* A hint to the processor that this is a spin loop. */
+void ink_platform_pause(void);
+#endif
 
 /*
  * The float mode that all arithmetic of the library relies on: rounding to nearest, subnormal numbers kept, nothing
@@ -55,8 +64,5 @@ typedef struct ink_float_mode {
 
 ink_float_mode ink_float_mode_enter(void);
 void ink_float_mode_leave(ink_float_mode host);
-
-/* A hint to the processor that this is a spin loop. */
-void ink_platform_pause(void);
 
 #endif

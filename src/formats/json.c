@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "json.h"
-#include "../base/sort.h"
+#include "../base/bytes.h"
 
 typedef struct parser {
     ink_context *ctx;
@@ -59,42 +59,6 @@ static bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
 
 /* ---- strings -------------------------------------------------------------------------------------------------- */
 
-/* Bytes of the well-formed UTF-8 sequence at `s` (first byte 0x80 or more), else 0. Unicode 15, table 3-7: the second
-   byte has a narrower range after E0 (overlong), ED (surrogates), F0 (overlong) and F4 (beyond U+10FFFF). */
-static size_t utf8_length(const unsigned char *s, size_t left)
-{
-    size_t length = s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
-    unsigned char low = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
-
-    if (length == 0 || length > left || s[1] < low || s[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
-static char *put_utf8(char *out, uint32_t code)
-{
-    if (code < 0x80) {
-        *out++ = (char)code;
-    } else if (code < 0x800) {
-        *out++ = (char)(0xc0 | code >> 6);
-        *out++ = (char)(0x80 | (code & 0x3f));
-    } else if (code < 0x10000) {
-        *out++ = (char)(0xe0 | code >> 12);
-        *out++ = (char)(0x80 | (code >> 6 & 0x3f));
-        *out++ = (char)(0x80 | (code & 0x3f));
-    } else {
-        *out++ = (char)(0xf0 | code >> 18);
-        *out++ = (char)(0x80 | (code >> 12 & 0x3f));
-        *out++ = (char)(0x80 | (code >> 6 & 0x3f));
-        *out++ = (char)(0x80 | (code & 0x3f));
-    }
-    return out;
-}
-
 /* \uXXXX at the current position. */
 static ink_result read_unit(parser *p, uint32_t *unit)
 {
@@ -131,7 +95,7 @@ static ink_result read_unicode(parser *p, char **out)
             return fail_at(p, start, "the first half of a surrogate pair stands without the second");
         code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
     }
-    *out = put_utf8(*out, code);
+    *out += ink_utf8_put(*out, code);
     return INK_OK;
 }
 
@@ -160,8 +124,9 @@ static ink_result read_special(parser *p, char **out)
         return read_escape(p, out);
     if (c < 0x20)
         return fail_at(p, p->at, "a control character in a string must be escaped");
-    size_t length = utf8_length(p->text + p->at, p->size - p->at);
-    if (length == 0)
+    uint32_t code;
+    size_t length = ink_utf8_next((const char *)p->text + p->at, p->size - p->at, &code);
+    if (code >= INK_UTF8_INVALID)
         return fail_at(p, p->at, "a string must be valid UTF-8");
     memcpy(*out, p->text + p->at, length);
     *out += length;
@@ -401,17 +366,16 @@ static ink_result check_few_keys(const parser *p, const ink_json_document *docum
 }
 
 /* Many keys: sorted, so that equal ones are neighbours. */
-static ink_result check_many_keys(const parser *p, const ink_json_document *document, ink_json object,
-                                  ink_sort_item *items)
+static ink_result check_many_keys(const parser *p, const ink_json_document *document, ink_json object, uint64_t *items)
 {
     size_t n = 0;
 
     for (ink_json a = ink_json_first(document, object); a != INK_JSON_NONE; a = ink_json_next(document, a))
-        items[n++] = (ink_sort_item){.key = ink_hash(p->nodes[a].key, p->nodes[a].key_size), .index = a};
-    ink_sort(items, n, compare_keys, p->nodes);
+        items[n++] = INK_KEY(ink_hash(0, p->nodes[a].key, p->nodes[a].key_size), a);
+    ink_sort(items, n, &(ink_ties){compare_keys, p->nodes});
     for (size_t i = 1; i < n; i++)
-        if (items[i].key == items[i - 1].key && compare_keys(p->nodes, items[i].index, items[i - 1].index) == 0)
-            return fail_duplicate(p, items[i].index, items[i - 1].index);
+        if (compare_keys(p->nodes, ink_key_index(items[i]), ink_key_index(items[i - 1])) == 0)
+            return fail_duplicate(p, ink_key_index(items[i]), ink_key_index(items[i - 1]));
     return INK_OK;
 }
 
@@ -424,7 +388,7 @@ static ink_result check_keys(const parser *p, const ink_json_document *document,
     for (size_t i = 0; i < document->n_nodes; i++)
         if (p->nodes[i].kind == INK_JSON_OBJECT)
             most = ink_size_max(most, p->nodes[i].n_children);
-    ink_sort_item *items = ink_arena_alloc(arena, most > FEW_KEYS ? most : 0, sizeof *items);
+    uint64_t *items = ink_arena_alloc(arena, most > FEW_KEYS ? most : 0, sizeof *items);
     if (items == NULL)
         return ink_fail(p->ctx, INK_ERROR_MEMORY, "out of memory: %s has an object with %zu keys", p->file, most);
     for (size_t i = 0; i < document->n_nodes; i++) {

@@ -110,11 +110,8 @@ static bool read_integer(const ink_json_node *node, integer *value)
     if (node->kind != INK_JSON_NUMBER)
         return false;
     *value = (integer){.negative = *digit == '-'};
-    for (digit += value->negative; *digit >= '0' && *digit <= '9'; digit++) {
-        unsigned add = (unsigned)(*digit - '0');
-        bool fits = value->magnitude <= (UINT64_MAX - add) / 10;
-        value->magnitude = fits ? value->magnitude * 10 + add : UINT64_MAX;
-    }
+    digit += value->negative;
+    digit += ink_digits(digit, node->string_size - value->negative, &value->magnitude);
     return *digit == '\0' && !(value->negative && value->magnitude == 0);
 }
 

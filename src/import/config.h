@@ -11,7 +11,7 @@
 #include <inkling/dense.h>
 #include <inkling/model.h>
 
-#include "../base/sort.h"
+#include "../base/bytes.h"
 #include "../formats/json.h"
 
 #define INK_CONFIG_FILE "config.json"
@@ -83,7 +83,7 @@ ink_result ink_config_element_string(ink_config *config, ink_json element, const
 /* Hands on INK_OK; makes the failure of a layer's own check one of this file, with the same sentence. */
 ink_result ink_config_check(const ink_config *config, ink_result checked);
 
-/* ink_hash_on() over a number, the same on machines of either byte order. */
+/* ink_hash() over a number, the same on machines of either byte order. */
 uint64_t ink_fingerprint_number(uint64_t hash, uint64_t number);
 
 #endif

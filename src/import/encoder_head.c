@@ -27,12 +27,10 @@ static void name_labels(ink_loader *loader, size_t n, const char **labels)
 /* The number that `key` spells, without leading zeros; false if that is none below n. */
 static bool parse_id(const char *key, size_t n, size_t *id)
 {
-    *id = 0;
-    if (key[0] == '\0' || (key[0] == '0' && key[1] != '\0'))
-        return false;
-    for (; *key >= '0' && *key <= '9' && *id < n; key++)
-        *id = *id * 10 + (size_t)(*key - '0');
-    return *key == '\0' && *id < n;
+    uint64_t number;
+    size_t digits = ink_digits(key, strlen(key), &number);
+    *id = (size_t)number;
+    return digits > 0 && key[digits] == '\0' && !(key[0] == '0' && digits > 1) && number < n;
 }
 
 /* id2label: {"0": "negative", "1": "positive"}. n different numbers below n are all of them. */

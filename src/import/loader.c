@@ -128,11 +128,6 @@ static ink_result wrong_shape(const ink_loader *loader, const ink_weight *weight
                     loader->expected != NULL ? " asks for" : "", INK_SHAPE(shape));
 }
 
-static bool is_readable(ink_type type)
-{
-    return type == INK_F32 || type == INK_BF16 || type == INK_F16 || type == INK_F64;
-}
-
 /* The tensor, if it is there, has this shape, and is of a type that can be read; counts it. */
 static ink_result look_up(ink_loader *loader, const char *name, const ink_shape *shape, const ink_weight **out)
 {
@@ -142,7 +137,7 @@ static ink_result look_up(ink_loader *loader, const char *name, const ink_shape 
         return missing(loader, name);
     if (!ink_shape_equal(&weight->shape, shape))
         return wrong_shape(loader, weight, shape);
-    if (!is_readable(weight->type))
+    if (!ink_type_is_float(weight->type))
         return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
                         "%s: tensor '%s' is of type %s, expected F32, BF16, F16 or F64", weight->file, weight->name,
                         ink_type_name(weight->type));
@@ -193,64 +188,9 @@ ink_result ink_loader_vector_size(ink_loader *loader, const char *name, size_t *
 
 /* ---- fingerprint ---------------------------------------------------------------------------------------------- */
 
-static inline uint64_t element_at(const unsigned char *elements, size_t i, size_t element_size)
-{
-    uint16_t half;
-    uint32_t word;
-    uint64_t wide;
-    switch (element_size) {
-    case sizeof half:
-        memcpy(&half, elements + 2 * i, sizeof half);
-        return half;
-    case sizeof word:
-        memcpy(&word, elements + 4 * i, sizeof word);
-        return word;
-    default:
-        memcpy(&wide, elements + 8 * i, sizeof wide);
-        return wide;
-    }
-}
-
-/* As many elements as eight bytes hold, as one number: the same whatever the byte order of the machine. */
-static inline uint64_t word_at(const unsigned char *elements, size_t i, size_t element_size)
-{
-    uint64_t word = 0;
-    for (size_t j = 0; j < sizeof word / element_size; j++)
-        word |= element_at(elements, i * (sizeof word / element_size) + j, element_size) << 8 * element_size * j;
-    return word;
-}
-
-/* FNV-1a over words of eight bytes, in four lanes side by side. element_size is a constant. */
-static inline uint64_t mix_elements(uint64_t hash, const void *elements, size_t n, size_t element_size)
-{
-    const uint64_t prime = UINT64_C(0x100000001b3);
-    size_t per_word = sizeof(uint64_t) / element_size, words = n / per_word, i = 0;
-    uint64_t a = hash, b = 1, c = 2, d = 3;
-    for (; words - i >= 4; i += 4) {
-        a = (a ^ word_at(elements, i, element_size)) * prime;
-        b = (b ^ word_at(elements, i + 1, element_size)) * prime;
-        c = (c ^ word_at(elements, i + 2, element_size)) * prime;
-        d = (d ^ word_at(elements, i + 3, element_size)) * prime;
-    }
-    for (i *= per_word; i < n; i++)
-        a = (a ^ element_at(elements, i, element_size)) * prime;
-    return (((((a ^ b) * prime) ^ c) * prime) ^ d) * prime;
-}
-
 static void mix(ink_loader *loader, const void *elements, size_t n, size_t element_size)
 {
-    uint64_t *hash = &loader->fingerprint;
-    switch (element_size) {
-    case sizeof(uint16_t):
-        *hash = mix_elements(*hash, elements, n, sizeof(uint16_t));
-        break;
-    case sizeof(uint32_t):
-        *hash = mix_elements(*hash, elements, n, sizeof(uint32_t));
-        break;
-    default:
-        *hash = mix_elements(*hash, elements, n, sizeof(uint64_t));
-        break;
-    }
+    loader->fingerprint = ink_hash_numbers(loader->fingerprint, elements, n, element_size);
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */

@@ -38,16 +38,13 @@ static void count_parameter(const char *name, inventory *found)
     static const char *const kinds[] = {"weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l", "weight_hr_l"};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         const char *digit = after(name, kinds[i]);
-        size_t layer = 0, digits = 0;
-        if (digit == NULL)
-            continue;
-        for (; digits < 9 && *digit >= '0' && *digit <= '9'; digits++)
-            layer = 10 * layer + (size_t)(*digit++ - '0');
+        uint64_t layer = 0;
+        size_t digits = digit != NULL ? ink_digits(digit, strlen(digit), &layer) : 0;
         if (digits == 0)
             continue;
-        found->n_layers = ink_size_max(found->n_layers, layer + 1);
+        found->n_layers = ink_size_max(found->n_layers, (size_t)(layer < 999999999 ? layer : 999999999) + 1);
         found->projected |= strcmp(kinds[i], "weight_hr_l") == 0;
-        if (strcmp(digit, "_reverse") == 0)
+        if (strcmp(digit + digits, "_reverse") == 0)
             found->n_directions = 2;
     }
 }

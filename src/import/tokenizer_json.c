@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "../text/unicode.h"
-#include "../text/utf8.h"
 #include "tokenizer_import.h"
 
 struct place;

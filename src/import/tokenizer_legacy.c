@@ -6,7 +6,6 @@
  */
 #include <string.h>
 
-#include "../text/utf8.h"
 #include "tokenizer_import.h"
 
 typedef enum legacy_kind { LEGACY_BERT, LEGACY_GPT2, LEGACY_ROBERTA, LEGACY_QWEN2 } legacy_kind;

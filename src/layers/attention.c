@@ -217,9 +217,9 @@ static void run_group(ink_context *ctx, group_job *job, size_t n_heads)
     const ink_tensor scores = {
         .type = INK_F32, .shape = {.rank = 3, .dim = {n_heads, job->n_rows, job->n_positions}}, .data = job->scores};
     ink_parallel_for(ctx, score, job, n_tasks, work);
-    ink_trace_call(ctx, "attn.scores", scores);
+    INK_TRACE(ctx, "attn.scores", scores);
     ink_parallel_for(ctx, normalise, job, n_tasks, work);
-    ink_trace_call(ctx, "attn.weights", scores);
+    INK_TRACE(ctx, "attn.weights", scores);
     ink_parallel_for(ctx, sum, job, n_tasks, work);
 }
 

@@ -154,16 +154,16 @@ typedef struct ink_track {
 } ink_track;
 
 typedef struct ink_recurrent_scratch {
-    size_t max_rows;             /* input rows of one product */
-    struct ink_sort_item *order; /* [n_sequences], while they are sorted */
-    ink_track *tracks;           /* [n_sequences], longest first */
-    float *x;                    /* [max_rows, max(in, out)] input rows in the order of the steps */
-    float *gi;                   /* [max_rows, G h] input side */
-    float *gh;                   /* [n_sequences, G h] recurrent side of one step */
-    float *h;                    /* [n_sequences, h_size] states of the sequences, gathered */
-    float *c;                    /* [n_sequences, h] the same, of an LSTM */
-    float *wide_h;               /* [n_sequences, h] h before its projection; without one it is h itself */
-    float *between[2];           /* [rows of a piece, out] what one layer hands to the next */
+    size_t max_rows;   /* input rows of one product */
+    uint64_t *order;   /* [n_sequences], while they are sorted */
+    ink_track *tracks; /* [n_sequences], longest first */
+    float *x;          /* [max_rows, max(in, out)] input rows in the order of the steps */
+    float *gi;         /* [max_rows, G h] input side */
+    float *gh;         /* [n_sequences, G h] recurrent side of one step */
+    float *h;          /* [n_sequences, h_size] states of the sequences, gathered */
+    float *c;          /* [n_sequences, h] the same, of an LSTM */
+    float *wide_h;     /* [n_sequences, h] h before its projection; without one it is h itself */
+    float *between[2]; /* [rows of a piece, out] what one layer hands to the next */
 } ink_recurrent_scratch;
 
 /* For up to n_sequences sequences of n_steps steps in all. */

@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "../base/sort.h"
+#include "../base/bytes.h"
 #include "layers.h"
 
 /* Rows that go through all layers before the next ones do; bounds the scratch memory. */
@@ -23,12 +23,11 @@
 /* Reads "12.rest": the number, and a pointer behind the dot; NULL if this is something else. */
 static const char *parse_index(const char *text, size_t *index)
 {
-    size_t digits = 0;
-    *index = 0;
-    while (digits < MAX_DIGITS && text[digits] >= '0' && text[digits] <= '9')
-        *index = *index * 10 + (size_t)(text[digits++] - '0');
+    uint64_t number;
+    size_t digits = ink_digits(text, strlen(text), &number);
     bool leading_zero = digits > 1 && text[0] == '0';
-    return digits > 0 && !leading_zero && text[digits] == '.' ? text + digits + 1 : NULL;
+    *index = (size_t)number;
+    return digits > 0 && digits <= MAX_DIGITS && !leading_zero && text[digits] == '.' ? text + digits + 1 : NULL;
 }
 
 static bool starts_with(const char *text, const char *beginning)
@@ -47,7 +46,7 @@ static bool is_known(const char *parameter)
 
 /* The numbers of the modules, ascending, into items [ink_weights_count]. Whatever else is stored within the module
    would change its result, so it is refused; beside a module without a name other things may stand. */
-static ink_result find_modules(const ink_loader *loader, ink_sort_item *items, size_t *n_modules)
+static ink_result find_modules(const ink_loader *loader, uint64_t *items, size_t *n_modules)
 {
     size_t n = 0;
     *n_modules = 0;
@@ -66,13 +65,12 @@ static ink_result find_modules(const ink_loader *loader, ink_sort_item *items, s
             return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
                             "%s: tensor '%s' belongs to no Linear layer and no BatchNorm1d",
                             ink_weights_name(loader->weights), name);
-        items[n] = (ink_sort_item){.key = index, .index = n};
-        n++;
+        items[n++] = index;
     }
-    ink_sort(items, n, NULL, NULL);
+    ink_sort(items, n, NULL);
     for (size_t i = 0; i < n; i++)
-        if (i == 0 || items[i].key != items[i - 1].key)
-            items[(*n_modules)++].key = items[i].key;
+        if (i == 0 || items[i] != items[i - 1])
+            items[(*n_modules)++] = items[i];
     return INK_OK;
 }
 
@@ -89,7 +87,7 @@ static bool is_norm(ink_loader *loader, size_t index)
 
 /* The modules of an nn.Sequential that have parameters, in order. */
 typedef struct modules {
-    ink_sort_item *items; /* [n], by key */
+    uint64_t *items; /* [n] their numbers, ascending */
     size_t n;
 } modules;
 
@@ -97,27 +95,27 @@ typedef struct modules {
    activation in between, which a file does not show. */
 static bool is_behind(ink_loader *loader, const modules *m, size_t i)
 {
-    return i > 0 && i < m->n && m->items[i - 1].key + 1 == m->items[i].key &&
-           is_norm(loader, (size_t)m->items[i].key) && !is_norm(loader, (size_t)m->items[i - 1].key);
+    return i > 0 && i < m->n && m->items[i - 1] + 1 == m->items[i] && is_norm(loader, (size_t)m->items[i]) &&
+           !is_norm(loader, (size_t)m->items[i - 1]);
 }
 
 static bool is_in_front(ink_loader *loader, const modules *m, size_t i)
 {
-    return i + 1 < m->n && m->items[i].key + 1 == m->items[i + 1].key && is_norm(loader, (size_t)m->items[i].key) &&
-           !is_norm(loader, (size_t)m->items[i + 1].key) && !is_behind(loader, m, i);
+    return i + 1 < m->n && m->items[i] + 1 == m->items[i + 1] && is_norm(loader, (size_t)m->items[i]) &&
+           !is_norm(loader, (size_t)m->items[i + 1]) && !is_behind(loader, m, i);
 }
 
 static ink_result count_layers(ink_loader *loader, const modules *m, size_t *n_layers)
 {
     *n_layers = 0;
     for (size_t i = 0; i < m->n; i++)
-        if (!is_norm(loader, (size_t)m->items[i].key))
+        if (!is_norm(loader, (size_t)m->items[i]))
             ++*n_layers;
         else if (!is_behind(loader, m, i) && !is_in_front(loader, m, i))
             return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
                             "%s: the BatchNorm1d '%s%zu' stands neither right behind a Linear layer nor right in "
                             "front of one, so it cannot become part of it",
-                            ink_weights_name(loader->weights), loader->name, (size_t)m->items[i].key);
+                            ink_weights_name(loader->weights), loader->name, (size_t)m->items[i]);
     return INK_OK;
 }
 
@@ -143,7 +141,7 @@ static ink_result read_layer(ink_loader *loader, const modules *m, size_t i, siz
 {
     ink_type type = loader->type;
     bool front = i > 0 && is_in_front(loader, m, i - 1), behind = is_behind(loader, m, i + 1);
-    size_t scope = ink_loader_enter(loader, "%zu.", (size_t)m->items[i].key);
+    size_t scope = ink_loader_enter(loader, "%zu.", (size_t)m->items[i]);
     bool needs_bias = (front || behind) && !ink_loader_has(loader, "bias");
     if (front || behind)
         loader->type = INK_F32;
@@ -155,9 +153,9 @@ static ink_result read_layer(ink_loader *loader, const modules *m, size_t i, siz
     if (needs_bias && layer->bias != NULL)
         memset(layer->bias, 0, layer->weight.n * sizeof *layer->bias);
     if (front)
-        INK_TRY(fold(loader, (size_t)m->items[i - 1].key, false, layer));
+        INK_TRY(fold(loader, (size_t)m->items[i - 1], false, layer));
     if (behind)
-        INK_TRY(fold(loader, (size_t)m->items[i + 1].key, true, layer));
+        INK_TRY(fold(loader, (size_t)m->items[i + 1], true, layer));
     return INK_OK;
 }
 
@@ -170,7 +168,7 @@ static ink_result read_layers(ink_loader *loader, const modules *m, size_t in, i
     mlp->widest = 0;
     for (size_t i = 0, n = 0; i < m->n; i++) {
         ink_dense measured, *layer = mlp->layers != NULL ? &mlp->layers[n] : &measured;
-        if (is_norm(loader, (size_t)m->items[i].key))
+        if (is_norm(loader, (size_t)m->items[i]))
             continue;
         bool last = ++n == mlp->n_layers;
         INK_TRY(read_layer(loader, m, i, in, last ? output : hidden, layer));

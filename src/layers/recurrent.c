@@ -19,7 +19,7 @@
  */
 #include <string.h>
 
-#include "../base/sort.h"
+#include "../base/bytes.h"
 #include "layers.h"
 
 /* Input rows of one product. */
@@ -71,16 +71,24 @@ typedef struct ink_pass {
     size_t in; /* size of an input row */
 } ink_pass;
 
+static int compare_lengths(const void *user, size_t a, size_t b)
+{
+    const ink_sequence *sequences = user;
+    if (sequences[a].n_steps != sequences[b].n_steps)
+        return sequences[a].n_steps > sequences[b].n_steps ? -1 : 1;
+    return a < b ? -1 : a > b;
+}
+
 /* The sequences with steps, longest first, equal ones in the order they came in. */
 static size_t order_sequences(const ink_sequence *sequences, size_t n_sequences, const ink_recurrent_scratch *scratch)
 {
     size_t n = 0;
     for (size_t i = 0; i < n_sequences; i++)
         if (sequences[i].n_steps > 0)
-            scratch->order[n++] = (ink_sort_item){.key = UINT64_MAX - sequences[i].n_steps, .index = i};
-    ink_sort(scratch->order, n, NULL, NULL);
+            scratch->order[n++] = INK_KEY(0, i);
+    ink_sort(scratch->order, n, &(ink_ties){compare_lengths, sequences});
     for (size_t i = 0; i < n; i++)
-        scratch->tracks[i] = (ink_track){.sequence = &sequences[scratch->order[i].index]};
+        scratch->tracks[i] = (ink_track){.sequence = &sequences[ink_key_index(scratch->order[i])]};
     return n;
 }
 
@@ -271,10 +279,10 @@ static void look_at_step(const ink_pass *p, const float *gates, size_t running)
     size_t n_gates = ink_cell_gates(piece->recurrent->cell);
     size_t scope = ink_trace_enter(piece->ctx, p->direction == 0 ? "l%zu." : "l%zu_reverse.", p->layer);
     if (n_gates > 1)
-        ink_trace_call(piece->ctx, "gates", ink_tensor_2d(gates, running, n_gates * h));
-    ink_trace_call(piece->ctx, "h", ink_tensor_2d(piece->scratch->h, running, piece->recurrent->h_size));
+        INK_TRACE(piece->ctx, "gates", ink_tensor_2d(gates, running, n_gates * h));
+    INK_TRACE(piece->ctx, "h", ink_tensor_2d(piece->scratch->h, running, piece->recurrent->h_size));
     if (piece->recurrent->cell == INK_LSTM)
-        ink_trace_call(piece->ctx, "c", ink_tensor_2d(piece->scratch->c, running, h));
+        INK_TRACE(piece->ctx, "c", ink_tensor_2d(piece->scratch->c, running, h));
     ink_trace_leave(piece->ctx, scope);
 }
 

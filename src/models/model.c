@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "../formats/folder.h"
+#include "../import/folder.h"
 #include "kind.h"
 
 static const ink_model_kind *const kinds[] = {
@@ -119,7 +119,7 @@ static ink_result build(void *args, ink_arena *arena, void **object)
     memset(model, 0, sizeof *model);
     model->info.bos_token = model->info.eos_token = -1;
     begin_loader(job, arena, &loader);
-    job->config.fingerprint = ink_hash_on(INK_HASH_START, job->kind->name, strlen(job->kind->name));
+    job->config.fingerprint = ink_hash(0, job->kind->name, strlen(job->kind->name));
     INK_TRY(job->kind->read(&loader, &job->config, model));
     job->bytes_total = loader.bytes_read;
 

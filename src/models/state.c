@@ -9,7 +9,7 @@
  *     fingerprint     u64    of the model, its settings and its weights; under a dynamic rope also of the capacity
  *     length          u64    tokens
  *     words           u64    how many follow
- *     checksum        u64    FNV-1a over the bytes before and after it
+ *     checksum        u64    ink_hash() over the bytes before it, then over the bytes after it
  *     the words       u32 each
  *
  * with all numbers in little-endian order. Only positions that are in use are written.
@@ -20,7 +20,7 @@
 
 #define MAGIC "INKSTATE"
 #define MAGIC_SIZE 8
-#define VERSION 1
+#define VERSION 2
 #define N_NUMBERS 5
 #define HEADER_SIZE (MAGIC_SIZE + 8 * N_NUMBERS)
 #define CHECKSUM_AT (HEADER_SIZE - 8)
@@ -202,24 +202,10 @@ ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to
 
 /* ---- saving --------------------------------------------------------------------------------------------------- */
 
-static void put_number(unsigned char *bytes, uint64_t number, size_t n_bytes)
-{
-    for (size_t i = 0; i < n_bytes; i++)
-        bytes[i] = (unsigned char)(number >> 8 * i);
-}
-
-static uint64_t get_number(const unsigned char *bytes, size_t n_bytes)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < n_bytes; i++)
-        number |= (uint64_t)bytes[i] << 8 * i;
-    return number;
-}
-
 static uint64_t checksum_of(const unsigned char *bytes, size_t size)
 {
-    uint64_t hash = ink_hash_on(INK_HASH_START, bytes, CHECKSUM_AT);
-    return ink_hash_on(hash, bytes + HEADER_SIZE, size - HEADER_SIZE);
+    uint64_t hash = ink_hash(0, bytes, CHECKSUM_AT);
+    return ink_hash(hash, bytes + HEADER_SIZE, size - HEADER_SIZE);
 }
 
 /* Words a state would hold at `length` tokens. They fit size_t, for a state of that length exists. */
@@ -239,7 +225,7 @@ static void write_words(const ink_state *state, unsigned char *out)
     ink_words words;
     for (size_t i = 0; network_of(state)->words(state, i, &words); i++) {
         for (size_t j = 0; j < words.count; j++, out += 4)
-            put_number(out, get_word(&words, j), 4);
+            ink_put_le(out, 4, get_word(&words, j));
     }
 }
 
@@ -261,9 +247,9 @@ ink_result ink_state_save(ink_context *ctx, const ink_state *state, void *bytes,
     const uint64_t numbers[N_NUMBERS - 1] = {VERSION, identity(state), state->length, n_words};
     memcpy(out, MAGIC, MAGIC_SIZE);
     for (size_t i = 0; i < N_NUMBERS - 1; i++)
-        put_number(out + MAGIC_SIZE + 8 * i, numbers[i], 8);
+        ink_put_le(out + MAGIC_SIZE + 8 * i, 8, numbers[i]);
     write_words(state, out + HEADER_SIZE);
-    put_number(out + CHECKSUM_AT, checksum_of(out, *size), 8);
+    ink_put_le(out + CHECKSUM_AT, 8, checksum_of(out, *size));
     return INK_OK;
 }
 
@@ -276,9 +262,9 @@ static ink_result check_header(ink_context *ctx, const ink_state *state, const u
     if (size < HEADER_SIZE || memcmp(in, MAGIC, MAGIC_SIZE) != 0)
         return ink_fail(ctx, INK_ERROR_CORRUPT, "these %zu bytes are not a saved state: they do not begin with one",
                         size);
-    uint64_t version = get_number(in + MAGIC_SIZE, 8);
-    uint64_t fingerprint = get_number(in + MAGIC_SIZE + 8, 8);
-    uint64_t tokens = get_number(in + MAGIC_SIZE + 16, 8);
+    uint64_t version = ink_get_le(in + MAGIC_SIZE, 8);
+    uint64_t fingerprint = ink_get_le(in + MAGIC_SIZE + 8, 8);
+    uint64_t tokens = ink_get_le(in + MAGIC_SIZE + 16, 8);
     if (version != VERSION)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "saved state: version %llu, expected %llu",
                         (unsigned long long)version, (unsigned long long)(uint64_t)VERSION);
@@ -297,15 +283,15 @@ static ink_result check_header(ink_context *ctx, const ink_state *state, const u
 static ink_result check_words(ink_context *ctx, const ink_state *state, const unsigned char *in, size_t size,
                               size_t length)
 {
-    uint64_t n_words = get_number(in + MAGIC_SIZE + 24, 8);
+    uint64_t n_words = ink_get_le(in + MAGIC_SIZE + 24, 8);
     size_t expected = count_words(state, length);
     if (n_words != expected || size - HEADER_SIZE != 4 * expected)
         return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: %llu words in %zu bytes, expected %zu words in %zu bytes",
                         (unsigned long long)n_words, size, expected, HEADER_SIZE + 4 * expected);
-    if (get_number(in + CHECKSUM_AT, 8) != checksum_of(in, size))
+    if (ink_get_le(in + CHECKSUM_AT, 8) != checksum_of(in, size))
         return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: the bytes have changed since it was saved");
     for (size_t i = 0; network_of(state)->holds_tokens && i < expected; i++) {
-        uint64_t token = get_number(in + HEADER_SIZE + 4 * i, 4);
+        uint64_t token = ink_get_le(in + HEADER_SIZE + 4 * i, 4);
         if (token >= state->model->info.vocab_size)
             return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: token %llu is outside the vocabulary of %zu",
                             (unsigned long long)token, state->model->info.vocab_size);
@@ -328,7 +314,7 @@ ink_result ink_state_load(ink_context *ctx, ink_state *state, const void *bytes,
     in += HEADER_SIZE;
     for (size_t i = 0; network_of(state)->words(state, i, &words); i++) {
         for (size_t j = 0; j < words.count; j++, in += 4)
-            put_word(&words, j, (uint32_t)get_number(in, 4));
+            put_word(&words, j, (uint32_t)ink_get_le(in, 4));
     }
     return INK_OK;
 }

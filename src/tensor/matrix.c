@@ -267,11 +267,6 @@ static ink_result build(void *context, ink_arena *arena, void **object)
     return INK_OK;
 }
 
-static bool is_floating(ink_type type)
-{
-    return type == INK_F32 || type == INK_BF16 || type == INK_F16 || type == INK_F64;
-}
-
 ink_result ink_matrix_create(ink_context *ctx, const ink_tensor *w, ink_type type, ink_matrix **matrix)
 {
     INK_REQUIRE_CONTEXT(ctx);
@@ -280,7 +275,7 @@ ink_result ink_matrix_create(ink_context *ctx, const ink_tensor *w, ink_type typ
     INK_REQUIRE(ctx, w);
     if (w->shape.rank != 2)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "a matrix has two dimensions, not %s", INK_SHAPE(&w->shape));
-    if (!is_floating(w->type))
+    if (!ink_type_is_float(w->type))
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "a matrix of type %s, expected F32, BF16, F16 or F64",
                         ink_type_name(w->type));
     type = ink_matrix_type(type, w->type);

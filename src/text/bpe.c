@@ -10,8 +10,6 @@
  * entries; when one comes up, the pair at its position has another rank, and the entry is ignored.
  */
 #include "engine.h"
-#include "heap.h"
-#include "utf8.h"
 
 #define BPE_NOWHERE UINT32_MAX
 
@@ -125,7 +123,7 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, cons
     }
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
     bpe_symbol *symbols = ink_arena_alloc(&ctx->scratch, size, sizeof *symbols); /* [n], at most one per byte */
-    uint64_t *heap = ink_arena_alloc(&ctx->scratch, 2 * size, sizeof *heap);     /* [n_heap] rank << 32 | position */
+    uint64_t *heap = ink_arena_alloc(&ctx->scratch, 2 * size, sizeof *heap);     /* [n_heap] INK_KEY(rank, position) */
     size_t n, n_heap = 0;
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
@@ -139,13 +137,13 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, cons
     for (uint32_t i = 0; i + 1 < n; i++) {
         uint32_t rank = ink_bpe_rank(bpe, symbols[i].id, symbols[i + 1].id);
         if (rank != INK_NO_RANK)
-            heap[n_heap++] = (uint64_t)rank << 32 | i;
+            heap[n_heap++] = INK_KEY(rank, i);
     }
-    ink_heap_make(heap, n_heap);
+    ink_heap_make(heap, n_heap, NULL);
 
     while (n_heap > 0) {
-        uint64_t key = ink_heap_pop(heap, n_heap--);
-        uint32_t rank = (uint32_t)(key >> 32), position = (uint32_t)key;
+        uint64_t key = ink_heap_pop(heap, n_heap--, NULL);
+        uint32_t rank = (uint32_t)(key >> 32), position = (uint32_t)ink_key_index(key);
         if (bpe_rank_at(bpe, symbols, position) != rank)
             continue;
         bpe_symbol *left = &symbols[position], *right = &symbols[left->next];
@@ -158,7 +156,7 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, cons
         for (int i = 0; i < 2; i++) {
             uint32_t new_rank = changed[i] != BPE_NOWHERE ? bpe_rank_at(bpe, symbols, changed[i]) : INK_NO_RANK;
             if (new_rank != INK_NO_RANK)
-                ink_heap_push(heap, n_heap++, (uint64_t)new_rank << 32 | changed[i]);
+                ink_heap_push(heap, n_heap++, INK_KEY(new_rank, changed[i]), NULL);
         }
     }
 

@@ -10,7 +10,6 @@
 #include "chat_format.h"
 #include "engine.h"
 #include "unicode.h"
-#include "utf8.h"
 
 typedef struct chat_writer {
     ink_context *ctx;

@@ -7,7 +7,6 @@
  * with byte_fallback one for each byte of the run of byte tokens.
  */
 #include "engine.h"
-#include "utf8.h"
 
 /* ---- steps over one token --------------------------------------------------------------------------------------- */
 

@@ -87,14 +87,6 @@ static inline uint32_t ink_index_slot(const ink_index *index, uint64_t hash, siz
     return index->slots[((size_t)hash + probe) & (index->n_slots - 1)];
 }
 
-/* The finisher of Degski's hash: every bit of the result depends on every bit of x. */
-static inline uint64_t ink_hash_mix(uint64_t x)
-{
-    x = (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
-    x = (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
-    return x ^ x >> 32;
-}
-
 /*
  * A trie of bytes finds the longest of many strings at a place in a text. The children of a node are a linked list;
  * node 0 stands for none. One trie holds several sets of strings; each set begins with a table of first bytes.

@@ -48,16 +48,7 @@ ink_result ink_index_build(ink_context *ctx, ink_arena *arena, const char *file,
 
 static uint64_t vocab_hash(const char *bytes, size_t size, bool verbatim, uint64_t seed)
 {
-    uint64_t hash = (verbatim ? ~seed : seed) ^ size;
-    while (size > 0) {
-        uint64_t chunk = 0;
-        size_t length = ink_size_min(size, sizeof chunk);
-        memcpy(&chunk, bytes, length);
-        hash = ink_hash_mix(hash ^ chunk);
-        bytes += length;
-        size -= length;
-    }
-    return hash;
+    return ink_hash(verbatim ? ~seed : seed, bytes, size);
 }
 
 static bool vocab_hash_token(const void *items, uint32_t i, uint64_t seed, uint64_t *hash)

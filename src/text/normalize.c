@@ -4,7 +4,6 @@
  */
 #include "engine.h"
 #include "unicode.h"
-#include "utf8.h"
 
 /* Room for n codes in scratch memory. */
 static ink_result codes_alloc(ink_context *ctx, size_t n, ink_codes *codes)

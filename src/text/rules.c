@@ -11,7 +11,6 @@
  */
 #include "engine.h"
 #include "unicode.h"
-#include "utf8.h"
 
 static ink_unicode_class rule_class(const char *text, size_t size, size_t *length)
 {

@@ -6,7 +6,6 @@
  * is cut off and becomes the text of the next level; when that is used up, the walk goes on in this one.
  */
 #include "engine.h"
-#include "utf8.h"
 
 /* The length of the match at the head of text [size], or of the text up to the next match; and whether it counts as a
    match. */

@@ -8,7 +8,6 @@
  * longest token. The limit on the length of a word bounds both.
  */
 #include "engine.h"
-#include "utf8.h"
 
 void ink_wordpiece_encode(const ink_tokenizer *tokenizer, const char *word, size_t size, ink_ids *out)
 {
