@@ -1,10 +1,10 @@
 /*
  * tokenizer_json.c - tokenizer.json of Hugging Face's tokenizers, version "1.0".
  *
- * The file is a list of components, each of a named type. The components that run here are in one table for each place
- * of the file. A row names the members that a component may have, and how it becomes steps of the engine; a new
- * component is a new row. A component or a member that is not in its table is refused by name, because leaving it out
- * would give other ids. Truncation and padding are up to the caller and are not read.
+ * The file has five places for components, each of a named type. For each place there is a table of the components that
+ * run here and a function that reads them. A row has the members that a component may have and the step that it
+ * becomes, which the function completes from the members. A component or a member without a row is refused by name,
+ * because leaving it out would give other ids. Truncation and padding are up to the caller and are not read.
  */
 #include <string.h>
 
@@ -26,21 +26,17 @@ typedef struct json_reader {
 typedef struct component {
     const char *type;    /* NULL ends a table */
     const char *members; /* beside "type", with spaces between; any other is refused */
-    ink_result (*read)(json_reader *r, ink_json node, ink_step *step); /* NULL: adds `step` as it is */
-    ink_step step;                                                     /* `read` gets a copy */
+    ink_step step;
 } component;
-
-#define NO_STEP                                                                                                        \
-    {                                                                                                                  \
-        .properties = 0                                                                                                \
-    }
 
 /* A place in the file where components stand. */
 typedef struct place {
     const char *name;  /* the member of the file */
     const char *parts; /* the member of a Sequence in this place that lists its components; NULL: no Sequence */
     const component *components;
-    size_t most; /* steps */
+    ink_result (*read)(json_reader *r, ink_json node, const char *type,
+                       ink_step *step); /* `step`: a copy of the row's */
+    size_t most;                        /* steps */
 } place;
 
 /* ---- values ----------------------------------------------------------------------------------------------------- */
@@ -50,7 +46,12 @@ static ink_result refuse_node(json_reader *r, ink_result result, ink_json node, 
 {
     char path[128];
     ink_json_path(r->json, node, path, sizeof path);
-    return ink_fail(r->ctx, result, "%s: %s: %s", r->json->file, path, reason);
+    return ink_fail(r->ctx, result, "%s: %s: %.400s", r->json->file, path, reason);
+}
+
+static ink_result unsupported(json_reader *r, ink_json node, const char *reason)
+{
+    return refuse_node(r, INK_ERROR_UNSUPPORTED, node, reason);
 }
 
 static ink_json member_of(const json_reader *r, ink_json node, const char *key)
@@ -117,109 +118,7 @@ static ink_result read_pattern(json_reader *r, ink_json node, ink_short_text *st
     return string->size != 0 ? INK_OK : refuse_node(r, INK_ERROR_CORRUPT, pattern, "a pattern of no bytes");
 }
 
-/* Adds a step to the row of the place that is being read. */
-static ink_result add_step(json_reader *r, ink_json node, const ink_step *step)
-{
-    const ink_decoder *decoder = &r->t->decoder;
-    if (r->row == &decoder->steps && (decoder->byte_level || decoder->byte_fallback || r->fused))
-        return refuse_node(r, INK_ERROR_UNSUPPORTED, node,
-                           "this is not supported after ByteLevel, ByteFallback or Fuse");
-    if (ink_builder_step(r->row, r->place->most, step))
-        return INK_OK;
-    char path[128];
-    ink_json_path(r->json, node, path, sizeof path);
-    return ink_fail(r->ctx, INK_ERROR_LIMIT, "%s: %s: more steps than the %zu that are supported", r->json->file, path,
-                    r->place->most);
-}
-
-/* A component whose whole effect lies in another place, or does not concern ids. */
-static ink_result read_nothing(json_reader *r, ink_json node, ink_step *step)
-{
-    (void)r;
-    (void)node;
-    (void)step;
-    return INK_OK;
-}
-
-#define NORMAL_CHARACTERS 16 /* of a string that a normalizer looks for or puts in */
-
-static ink_result check_characters(json_reader *r, ink_json node, const ink_short_text *text)
-{
-    uint32_t code;
-    size_t n = 0;
-    for (size_t i = 0; i < text->size; n++)
-        i += ink_utf8_next(text->bytes + i, text->size - i, &code);
-    return n <= NORMAL_CHARACTERS
-               ? INK_OK
-               : refuse_node(r, INK_ERROR_LIMIT, node, "a string of more than the 16 characters supported");
-}
-
-/* "Replace" of normalizers and decoders. */
-static ink_result read_replace(json_reader *r, ink_json node, ink_step *step)
-{
-    const char *regex;
-    INK_TRY(read_pattern(r, node, &step->from, &regex));
-    if (regex != NULL)
-        return refuse_node(r, INK_ERROR_UNSUPPORTED, member_of(r, node, "pattern"),
-                           "a regular expression is not supported here; a String is");
-    INK_TRY(read_short(r, node, "content", &step->to));
-    if (r->row == &r->t->normalizer) {
-        INK_TRY(check_characters(r, node, &step->from));
-        INK_TRY(check_characters(r, node, &step->to));
-    }
-    return add_step(r, node, step);
-}
-
-/* ---- "normalizer" ----------------------------------------------------------------------------------------------- */
-
-/* Accents go where letters become small unless the file says otherwise. */
-static ink_result read_bert_normalizer(json_reader *r, ink_json node, ink_step *step)
-{
-    bool clean_text, chinese, lowercase, strip_accents;
-    INK_TRY(read_flag(r, node, "clean_text", true, &clean_text));
-    INK_TRY(read_flag(r, node, "handle_chinese_chars", true, &chinese));
-    INK_TRY(read_flag(r, node, "lowercase", true, &lowercase));
-    INK_TRY(read_flag(r, node, "strip_accents", lowercase, &strip_accents));
-    return ink_import_bert_normalizer(r->im, clean_text, chinese, strip_accents, lowercase) ? INK_OK
-                                                                                            : add_step(r, node, step);
-}
-
-static ink_result read_normal_strip(json_reader *r, ink_json node, ink_step *step)
-{
-    bool left, right;
-    INK_TRY(read_flag(r, node, "strip_left", true, &left));
-    INK_TRY(read_flag(r, node, "strip_right", true, &right));
-    step->start = left ? SIZE_MAX : 0;
-    step->stop = right ? SIZE_MAX : 0;
-    return add_step(r, node, step);
-}
-
-static ink_result read_prepend(json_reader *r, ink_json node, ink_step *step)
-{
-    INK_TRY(read_short(r, node, "prepend", &step->to));
-    INK_TRY(check_characters(r, node, &step->to));
-    return add_step(r, node, step);
-}
-
-static const component normalizers[] = {
-    {"BertNormalizer", "clean_text handle_chinese_chars strip_accents lowercase", read_bert_normalizer, NO_STEP},
-    {"Lowercase", "", NULL, {.normalize = ink_normal_lowercase}},
-    {"NFC", "", NULL, {.normalize = ink_normal_nfc}},
-    {"NFD", "", NULL, {.normalize = ink_normal_nfd}},
-    {"Prepend", "prepend", read_prepend, {.normalize = ink_normal_prepend}},
-    {"Replace", "pattern content", read_replace, {.normalize = ink_normal_replace}},
-    {"Strip", "strip_left strip_right", read_normal_strip, {.normalize = ink_normal_strip}},
-    {"StripAccents", "", NULL, {.normalize = ink_normal_drop, .properties = INK_UNICODE_MARK}},
-    {0}};
-
-/* ---- "pre_tokenizer" -------------------------------------------------------------------------------------------- */
-
-static ink_result read_bert_splitter(json_reader *r, ink_json node, ink_step *step)
-{
-    return ink_import_bert_splitter(r->im) ? INK_OK : add_step(r, node, step);
-}
-
-/* The index of a string member in a list of `n` names; `index` as it is if it is absent or null. */
+/* The index of a string member in a list of `n` names; *index as it is if it is absent or null. */
 static ink_result read_choice(json_reader *r, ink_json node, const char *key, const char *const *names, size_t n,
                               const char *reason, size_t *index)
 {
@@ -230,214 +129,254 @@ static ink_result read_choice(json_reader *r, ink_json node, const char *key, co
             *index = i;
             return INK_OK;
         }
-    return name == NULL ? INK_OK : refuse_node(r, INK_ERROR_UNSUPPORTED, member_of(r, node, key), reason);
+    return name == NULL ? INK_OK : unsupported(r, member_of(r, node, key), reason);
 }
 
-static ink_result read_behavior(json_reader *r, ink_json node, ink_step *step)
+/* "Replace" of normalizers and decoders. */
+static ink_result read_replace(json_reader *r, ink_json node, ink_step *step)
 {
-    static const char *const names[] = {"Isolated", "Removed", "Contiguous", "MergedWithPrevious", "MergedWithNext"};
-    size_t behavior = INK_SPLIT_ISOLATED;
-    INK_TRY(read_choice(r, node, "behavior", names, 5,
-                        "not one of Isolated, Removed, Contiguous, MergedWithPrevious, MergedWithNext", &behavior));
-    step->behavior = (ink_split_behavior)behavior;
-    return INK_OK;
-}
-
-/* Its words are spelled in bytes, so nothing can split them after it (read_component). */
-static ink_result read_byte_level_splitter(json_reader *r, ink_json node, ink_step *step)
-{
-    bool use_regex, add_prefix_space;
-    INK_TRY(read_flag(r, node, "use_regex", true, &use_regex));
-    INK_TRY(read_flag(r, node, "add_prefix_space", true, &add_prefix_space));
-    step->match = use_regex ? ink_match_gpt2 : ink_match_nothing;
-    step->scheme = add_prefix_space ? INK_PREFIX_ALWAYS : INK_PREFIX_NEVER;
-    r->im->byte_level = true;
-    return add_step(r, node, step);
-}
-
-static ink_result read_split(json_reader *r, ink_json node, ink_step *step)
-{
-    /* rules.c has them with their names. */
-    static const struct {
-        const char *regex;
-        ink_match_fn match;
-    } known[] = {
-        {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", ink_match_gpt2},
-        {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-         "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-         ink_match_llama3},
-        {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-         "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-         ink_match_qwen2},
-    };
     const char *regex;
     INK_TRY(read_pattern(r, node, &step->from, &regex));
     if (regex != NULL)
-        step->match = NULL;
-    for (size_t i = 0; i < sizeof known / sizeof known[0] && regex != NULL; i++)
-        if (strcmp(regex, known[i].regex) == 0)
-            step->match = known[i].match;
-    if (step->match == NULL)
-        return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: pre_tokenizer: the pattern '%s' is not supported; supported: those of GPT-2, Llama 3 and "
-                        "Qwen2",
-                        r->json->file, regex);
-    INK_TRY(read_behavior(r, node, step));
-    INK_TRY(read_flag(r, node, "invert", false, &step->invert));
-    return add_step(r, node, step);
+        return unsupported(r, member_of(r, node, "pattern"), "a regular expression is not supported here; a String is");
+    return read_short(r, node, "content", &step->to);
 }
 
-static ink_result read_delimiter(json_reader *r, ink_json node, ink_step *step)
+/* ---- "normalizer" ----------------------------------------------------------------------------------------------- */
+
+#define NORMAL_CHARACTERS 16 /* of a string that a normalizer looks for or puts in */
+
+static ink_result check_characters(json_reader *r, ink_json node, const ink_short_text *text)
 {
-    INK_TRY(read_character(r, node, "delimiter", &step->from));
-    return add_step(r, node, step);
+    uint32_t code;
+    size_t n = 0;
+    for (size_t i = 0; i < text->size; n++)
+        i += ink_utf8_next(text->bytes + i, text->size - i, &code);
+    if (n > NORMAL_CHARACTERS)
+        return refuse_node(r, INK_ERROR_LIMIT, node, "a string of more than the 16 characters supported");
+    return INK_OK;
 }
 
-static ink_result read_digits(json_reader *r, ink_json node, ink_step *step)
+/* Adds a step to the row of the place that is being read. */
+static ink_result add_step(json_reader *r, ink_json node, const ink_step *step)
 {
-    bool individual;
-    INK_TRY(read_flag(r, node, "individual_digits", false, &individual));
-    step->behavior = individual ? INK_SPLIT_ISOLATED : INK_SPLIT_CONTIGUOUS;
-    return add_step(r, node, step);
+    char reason[64];
+    if (ink_builder_step(r->row, r->place->most, step))
+        return INK_OK;
+    ink_format(reason, sizeof reason, "more steps than the %zu that are supported", r->place->most);
+    return refuse_node(r, INK_ERROR_LIMIT, node, reason);
 }
 
-static ink_result read_punctuation(json_reader *r, ink_json node, ink_step *step)
-{
-    INK_TRY(read_behavior(r, node, step));
-    return add_step(r, node, step);
-}
+static const component normalizers[] = {
+    {"BertNormalizer", "clean_text handle_chinese_chars strip_accents lowercase", {.properties = 0}},
+    {"Lowercase", "", {.normalize = ink_normal_lowercase}},
+    {"NFC", "", {.normalize = ink_normal_nfc}},
+    {"NFD", "", {.normalize = ink_normal_nfd}},
+    {"Prepend", "prepend", {.normalize = ink_normal_prepend}},
+    {"Replace", "pattern content", {.normalize = ink_normal_replace}},
+    {"Strip", "strip_left strip_right", {.normalize = ink_normal_strip}},
+    {"StripAccents", "", {.normalize = ink_normal_drop, .properties = INK_UNICODE_MARK}},
+    {0}};
 
-/* SentencePiece's spelling of spaces (Kudo and Richardson 2018): words begin with U+2581. The scheme "first" depends on
-   where a text began before it was normalised, so it is supported only where nothing is taken away before it. */
-static ink_result read_metaspace_splitter(json_reader *r, ink_json node, ink_step *step)
+static ink_result read_normalizer(json_reader *r, ink_json node, const char *type, ink_step *step)
 {
-    static const char *const schemes[] = {"never", "first", "always"};
-    bool add_prefix_space, split, keeps_beginning = r->t->splitter.n == 0;
-    INK_TRY(read_character(r, node, "replacement", &step->from));
-    step->to = step->prefix = step->from;
-    INK_TRY(read_flag(r, node, "add_prefix_space", true, &add_prefix_space));
-    INK_TRY(read_flag(r, node, "split", true, &split));
-    size_t scheme = add_prefix_space ? INK_PREFIX_ALWAYS : INK_PREFIX_NEVER; /* of an old file */
-    INK_TRY(read_choice(r, node, "prepend_scheme", schemes, 3, "not one of always, first, never", &scheme));
-    step->scheme = (ink_prefix_scheme)scheme;
-    if (!split)
-        step->match = ink_match_nothing;
-    for (size_t i = 0; i < r->t->normalizer.n; i++) {
-        const ink_step *before = &r->t->normalizer.step[i];
-        if (before->normalize == ink_normal_drop || before->normalize == ink_normal_strip ||
-            (before->normalize == ink_normal_replace && before->to.size == 0))
-            keeps_beginning = false;
+    if (strcmp(type, "BertNormalizer") == 0) {
+        bool clean_text, chinese, lowercase, strip_accents;
+        INK_TRY(read_flag(r, node, "clean_text", true, &clean_text));
+        INK_TRY(read_flag(r, node, "handle_chinese_chars", true, &chinese));
+        INK_TRY(read_flag(r, node, "lowercase", true, &lowercase));
+        INK_TRY(read_flag(r, node, "strip_accents", lowercase, &strip_accents));
+        if (ink_import_bert_normalizer(r->im, clean_text, chinese, strip_accents, lowercase))
+            return INK_OK; /* else the row is full */
+    } else if (strcmp(type, "Strip") == 0) {
+        bool left, right;
+        INK_TRY(read_flag(r, node, "strip_left", true, &left));
+        INK_TRY(read_flag(r, node, "strip_right", true, &right));
+        step->start = left ? SIZE_MAX : 0;
+        step->stop = right ? SIZE_MAX : 0;
+    } else if (strcmp(type, "Prepend") == 0) {
+        INK_TRY(read_short(r, node, "prepend", &step->to));
+    } else if (strcmp(type, "Replace") == 0) {
+        INK_TRY(read_replace(r, node, step));
     }
-    if (step->scheme == INK_PREFIX_FIRST && !keeps_beginning)
-        return refuse_node(r, INK_ERROR_UNSUPPORTED, member_of(r, node, "prepend_scheme"),
-                           "first is supported as the first step, and where nothing was taken away before it");
+    INK_TRY(check_characters(r, node, &step->from));
+    INK_TRY(check_characters(r, node, &step->to));
     return add_step(r, node, step);
 }
+
+/* ---- "pre_tokenizer" -------------------------------------------------------------------------------------------- */
 
 static const component splitters[] = {
-    {"BertPreTokenizer", "", read_bert_splitter, NO_STEP},
-    {"ByteLevel", "add_prefix_space trim_offsets use_regex", read_byte_level_splitter, {.prefix = {" ", 1}}},
-    {"CharDelimiterSplit", "delimiter", read_delimiter, {.match = ink_match_string, .behavior = INK_SPLIT_REMOVED}},
-    {"Digits", "individual_digits", read_digits, {.match = ink_match_property, .properties = INK_UNICODE_NUMERIC}},
+    {"BertPreTokenizer", "", {.properties = 0}},
+    {"ByteLevel", "add_prefix_space trim_offsets use_regex", {.prefix = {" ", 1}}},
+    {"CharDelimiterSplit", "delimiter", {.match = ink_match_string, .behavior = INK_SPLIT_REMOVED}},
+    {"Digits", "individual_digits", {.match = ink_match_property, .properties = INK_UNICODE_NUMERIC}},
     {"Metaspace",
      "replacement add_prefix_space prepend_scheme split str_rep",
-     read_metaspace_splitter,
      {.match = ink_match_string, .behavior = INK_SPLIT_MERGED_WITH_NEXT}},
-    {"Punctuation", "behavior", read_punctuation, {.match = ink_match_property, .properties = INK_UNICODE_PUNCTUATION}},
-    {"Split", "pattern behavior invert", read_split, {.match = ink_match_string}},
-    {"Whitespace", "", NULL, {.match = ink_match_word_or_not, .behavior = INK_SPLIT_REMOVED, .invert = true}},
-    {"WhitespaceSplit", "", NULL, {.match = ink_match_space, .behavior = INK_SPLIT_REMOVED}},
+    {"Punctuation", "behavior", {.match = ink_match_property, .properties = INK_UNICODE_PUNCTUATION}},
+    {"Split", "pattern behavior invert", {.match = ink_match_string}},
+    {"Whitespace", "", {.match = ink_match_word_or_not, .behavior = INK_SPLIT_REMOVED, .invert = true}},
+    {"WhitespaceSplit", "", {.match = ink_match_space, .behavior = INK_SPLIT_REMOVED}},
     {0}};
+
+/* The rules of rules.c, as files write them. */
+static const struct {
+    const char *regex;
+    ink_match_fn match;
+} rules[] = {{"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", ink_match_gpt2},
+             {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+              "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+              ink_match_llama3},
+             {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+              "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+              ink_match_qwen2}};
+
+/* The scheme "first" depends on where a text began before it was normalised, so nothing may be taken away before it. */
+static bool keeps_beginning(const ink_tokenizer *t)
+{
+    for (size_t i = 0; i < t->normalizer.n; i++) {
+        const ink_step *step = &t->normalizer.step[i];
+        if (step->normalize == ink_normal_drop || step->normalize == ink_normal_strip ||
+            (step->normalize == ink_normal_replace && step->to.size == 0))
+            return false;
+    }
+    return t->splitter.n == 0;
+}
+
+static ink_result read_splitter(json_reader *r, ink_json node, const char *type, ink_step *step)
+{
+    static const char *const behaviors[] = {"Isolated", "Removed", "Contiguous", "MergedWithPrevious",
+                                            "MergedWithNext"};
+    static const char *const schemes[] = {"never", "first", "always"};
+    size_t behavior = step->behavior, scheme;
+    bool flag, add_prefix_space;
+    if (r->im->byte_level) /* words are spelled in bytes */
+        return unsupported(r, node, "nothing is supported after ByteLevel");
+    INK_TRY(read_choice(r, node, "behavior", behaviors, 5,
+                        "not one of Isolated, Removed, Contiguous, MergedWithPrevious, MergedWithNext", &behavior));
+    INK_TRY(read_flag(r, node, "add_prefix_space", true, &add_prefix_space));
+    scheme = add_prefix_space ? INK_PREFIX_ALWAYS : INK_PREFIX_NEVER; /* of old files, if it is Metaspace */
+    step->behavior = (ink_split_behavior)behavior;
+    if (strcmp(type, "BertPreTokenizer") == 0) {
+        if (ink_import_bert_splitter(r->im))
+            return INK_OK; /* else the row is full */
+    } else if (strcmp(type, "ByteLevel") == 0) {
+        INK_TRY(read_flag(r, node, "use_regex", true, &flag));
+        step->match = flag ? ink_match_gpt2 : ink_match_nothing;
+        step->scheme = (ink_prefix_scheme)scheme;
+        r->im->byte_level = true;
+    } else if (strcmp(type, "CharDelimiterSplit") == 0) {
+        INK_TRY(read_character(r, node, "delimiter", &step->from));
+    } else if (strcmp(type, "Digits") == 0) {
+        INK_TRY(read_flag(r, node, "individual_digits", false, &flag));
+        step->behavior = flag ? INK_SPLIT_ISOLATED : INK_SPLIT_CONTIGUOUS;
+    } else if (strcmp(type, "Metaspace") == 0) {
+        /* SentencePiece's spelling of spaces (Kudo and Richardson 2018): words begin with U+2581. */
+        INK_TRY(read_character(r, node, "replacement", &step->from));
+        INK_TRY(read_choice(r, node, "prepend_scheme", schemes, 3, "not one of always, first, never", &scheme));
+        INK_TRY(read_flag(r, node, "split", true, &flag));
+        step->match = flag ? ink_match_string : ink_match_nothing;
+        step->to = step->prefix = step->from;
+        step->scheme = (ink_prefix_scheme)scheme;
+        if (step->scheme == INK_PREFIX_FIRST && !keeps_beginning(r->t))
+            return unsupported(r, member_of(r, node, "prepend_scheme"),
+                               "first is supported as the first step, and where nothing was taken away before it");
+    } else if (strcmp(type, "Split") == 0) {
+        const char *regex;
+        INK_TRY(read_flag(r, node, "invert", false, &step->invert));
+        INK_TRY(read_pattern(r, node, &step->from, &regex));
+        step->match = regex != NULL ? NULL : ink_match_string;
+        for (size_t i = 0; i < sizeof rules / sizeof rules[0] && regex != NULL; i++)
+            if (strcmp(regex, rules[i].regex) == 0)
+                step->match = rules[i].match;
+        if (step->match == NULL)
+            return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: pre_tokenizer: the pattern '%s' is not supported; supported: those of GPT-2, Llama 3 "
+                            "and Qwen2",
+                            r->json->file, regex);
+    }
+    return add_step(r, node, step);
+}
 
 /* ---- "decoder": steps over single tokens, then ByteFallback or Fuse, after which Strip acts on the whole text ---- */
 
-static ink_result read_byte_level_decoder(json_reader *r, ink_json node, ink_step *step)
+static const component decoders[] = {{"ByteFallback", "", {.properties = 0}},
+                                     {"ByteLevel", "add_prefix_space trim_offsets use_regex", {.properties = 0}},
+                                     {"Fuse", "", {.properties = 0}},
+                                     {"Metaspace",
+                                      "replacement add_prefix_space prepend_scheme split str_rep",
+                                      {.decode = ink_decode_replace, .to = {" ", 1}}},
+                                     {"Replace", "pattern content", {.decode = ink_decode_replace}},
+                                     {"Strip", "content start stop", {.decode = ink_decode_strip}},
+                                     {"WordPiece", "prefix cleanup", {.properties = 0}},
+                                     {0}};
+
+static ink_result read_decoder(json_reader *r, ink_json node, const char *type, ink_step *step)
 {
     ink_decoder *decoder = &r->t->decoder;
-    (void)step;
-    if (decoder->steps.n > 0 || decoder->byte_level || decoder->byte_fallback || r->fused)
-        return refuse_node(r, INK_ERROR_UNSUPPORTED, node, "ByteLevel is supported as the only step");
-    decoder->byte_level = true;
-    return INK_OK;
-}
-
-static ink_result read_byte_fallback(json_reader *r, ink_json node, ink_step *step)
-{
-    ink_decoder *decoder = &r->t->decoder;
-    (void)step;
-    if (decoder->byte_level || decoder->byte_fallback || r->fused)
-        return refuse_node(r, INK_ERROR_UNSUPPORTED, node,
-                           "this is not supported after ByteLevel, ByteFallback or Fuse");
-    decoder->byte_fallback = true;
-    return INK_OK;
-}
-
-static ink_result read_fuse(json_reader *r, ink_json node, ink_step *step)
-{
-    (void)node;
-    (void)step;
-    r->fused = true;
-    return INK_OK;
-}
-
-static ink_result read_decode_strip(json_reader *r, ink_json node, ink_step *step)
-{
-    ink_decoder *decoder = &r->t->decoder;
-    INK_TRY(read_character(r, node, "content", &step->from));
-    INK_TRY(ink_json_read_size(r->ctx, r->json, node, "start", 0, INT32_MAX, &step->start));
-    INK_TRY(ink_json_read_size(r->ctx, r->json, node, "stop", 0, INT32_MAX, &step->stop));
-    if (!r->fused || decoder->byte_level)
-        return add_step(r, node, step);
-    if (step->stop > 0)
-        return refuse_node(r, INK_ERROR_UNSUPPORTED, node,
-                           "nothing can be stripped at the end of a text that comes piece by piece");
-    if (decoder->strip.size > 0)
-        return refuse_node(r, INK_ERROR_UNSUPPORTED, node, "a second Strip after Fuse is not supported");
-    decoder->strip = step->from;
-    decoder->strip_most = step->start;
-    return INK_OK;
-}
-
-static ink_result read_metaspace_decoder(json_reader *r, ink_json node, ink_step *step)
-{
-    const char *scheme = "always";
-    bool add_prefix_space;
-    INK_TRY(read_character(r, node, "replacement", &step->from));
-    INK_TRY(read_flag(r, node, "add_prefix_space", true, &add_prefix_space));
-    INK_TRY(ink_json_read_string(r->ctx, r->json, node, "prepend_scheme", &scheme));
-    const ink_step first = {.decode = ink_decode_drop, .from = step->from};
-    if (add_prefix_space && strcmp(scheme, "never") != 0)
-        INK_TRY(add_step(r, node, &first));
+    const bool fused = r->fused;
+    bool ended = decoder->byte_level || decoder->byte_fallback || fused, flag;
+    if (strcmp(type, "Fuse") == 0) {
+        r->fused = true;
+        return INK_OK;
+    }
+    if (strcmp(type, "ByteLevel") == 0) {
+        if (decoder->steps.n > 0 || ended)
+            return unsupported(r, node, "ByteLevel is supported as the only step");
+        decoder->byte_level = true;
+        return INK_OK;
+    }
+    if (strcmp(type, "Strip") == 0) {
+        INK_TRY(read_character(r, node, "content", &step->from));
+        INK_TRY(ink_json_read_size(r->ctx, r->json, node, "start", 0, INT32_MAX, &step->start));
+        INK_TRY(ink_json_read_size(r->ctx, r->json, node, "stop", 0, INT32_MAX, &step->stop));
+    }
+    if (strcmp(type, "Strip") == 0 && fused && !decoder->byte_level) {
+        if (step->stop > 0)
+            return unsupported(r, node, "nothing can be stripped at the end of a text that comes piece by piece");
+        if (decoder->strip.size > 0)
+            return unsupported(r, node, "a second Strip after Fuse is not supported");
+        decoder->strip = step->from;
+        decoder->strip_most = step->start;
+        return INK_OK;
+    }
+    if (ended)
+        return unsupported(r, node, "this is not supported after ByteLevel, ByteFallback or Fuse");
+    if (strcmp(type, "ByteFallback") == 0) {
+        decoder->byte_fallback = true;
+        return INK_OK;
+    }
+    if (strcmp(type, "Replace") == 0) {
+        INK_TRY(read_replace(r, node, step));
+    } else if (strcmp(type, "Metaspace") == 0) {
+        const char *scheme = "always";
+        INK_TRY(read_character(r, node, "replacement", &step->from));
+        INK_TRY(read_flag(r, node, "add_prefix_space", true, &flag));
+        INK_TRY(ink_json_read_string(r->ctx, r->json, node, "prepend_scheme", &scheme));
+        const ink_step first = {.decode = ink_decode_drop, .from = step->from};
+        if (flag && strcmp(scheme, "never") != 0)
+            INK_TRY(add_step(r, node, &first));
+    } else if (strcmp(type, "WordPiece") == 0) {
+        ink_short_text prefix = {"##", 2};
+        if (member_of(r, node, "prefix") != INK_JSON_NONE)
+            INK_TRY(read_short(r, node, "prefix", &prefix));
+        INK_TRY(read_flag(r, node, "cleanup", true, &flag));
+        if (ink_import_wordpiece_decoder(r->im, &prefix, flag))
+            return INK_OK; /* else the row is full */
+    }
     return add_step(r, node, step);
 }
 
-static ink_result read_wordpiece_decoder(json_reader *r, ink_json node, ink_step *step)
-{
-    ink_short_text prefix = {"##", 2};
-    bool cleanup;
-    if (member_of(r, node, "prefix") != INK_JSON_NONE)
-        INK_TRY(read_short(r, node, "prefix", &prefix));
-    INK_TRY(read_flag(r, node, "cleanup", true, &cleanup));
-    if (r->t->decoder.byte_level || r->t->decoder.byte_fallback || r->fused ||
-        !ink_import_wordpiece_decoder(r->im, &prefix, cleanup))
-        return add_step(r, node, step);
-    return INK_OK;
-}
-
-static const component decoders[] = {
-    {"ByteFallback", "", read_byte_fallback, NO_STEP},
-    {"ByteLevel", "add_prefix_space trim_offsets use_regex", read_byte_level_decoder, NO_STEP},
-    {"Fuse", "", read_fuse, NO_STEP},
-    {"Metaspace",
-     "replacement add_prefix_space prepend_scheme split str_rep",
-     read_metaspace_decoder,
-     {.decode = ink_decode_replace, .to = {" ", 1}}},
-    {"Replace", "pattern content", read_replace, {.decode = ink_decode_replace}},
-    {"Strip", "content start stop", read_decode_strip, {.decode = ink_decode_strip}},
-    {"WordPiece", "prefix cleanup", read_wordpiece_decoder, NO_STEP},
-    {0}};
-
 /* ---- "model" ---------------------------------------------------------------------------------------------------- */
+
+static const component models[] = {
+    {"BPE",
+     "vocab merges unk_token dropout continuing_subword_prefix end_of_word_suffix fuse_unk byte_fallback ignore_merges",
+     {.properties = 0}},
+    {"WordLevel", "vocab unk_token", {.properties = 0}},
+    {"WordPiece", "vocab unk_token continuing_subword_prefix max_input_chars_per_word", {.properties = 0}},
+    {0}};
 
 static ink_result read_vocab(json_reader *r, ink_json model)
 {
@@ -450,63 +389,41 @@ static ink_result read_vocab(json_reader *r, ink_json model)
     return ink_import_vocab(r->im, "tokenizer.json: model.vocab.", tokens, n);
 }
 
-/* A vocabulary of words, and the token for those that are not in it. */
-static ink_result read_words(json_reader *r, ink_json model, const char *unk)
-{
-    if (r->im->byte_level)
-        return refuse_node(r, INK_ERROR_UNSUPPORTED, model, "after ByteLevel only the model BPE is supported");
-    INK_TRY(read_vocab(r, model));
-    INK_TRY(ink_json_read_string(r->ctx, r->json, model, "unk_token", &unk));
-    return ink_import_unk(r->im, unk);
-}
-
-static ink_result read_wordlevel(json_reader *r, ink_json model, ink_step *step)
-{
-    (void)step;
-    r->t->model = INK_MODEL_WORDLEVEL;
-    return read_words(r, model, "<unk>");
-}
-
-#define LONGEST_WORD 1024 /* characters; published files say 100. Keeps the time for a text in bounds */
-
-static ink_result read_wordpiece(json_reader *r, ink_json model, ink_step *step)
-{
-    ink_short_text prefix = {"##", 2};
-    size_t longest = 100;
-    (void)step;
-    r->t->model = INK_MODEL_WORDPIECE;
-    INK_TRY(ink_json_read_size(r->ctx, r->json, model, "max_input_chars_per_word", 1, LONGEST_WORD, &longest));
-    if (member_of(r, model, "continuing_subword_prefix") != INK_JSON_NONE)
-        INK_TRY(read_short(r, model, "continuing_subword_prefix", &prefix));
-    INK_TRY(read_words(r, model, "[UNK]"));
-    return ink_builder_wordpiece(&r->im->b, &prefix, longest);
-}
-
 /* Merges are written "left right" in older files, ["left", "right"] in newer ones. */
-static ink_result read_merge(json_reader *r, size_t i, ink_json node, ink_bpe_merge *merge)
+static ink_result read_merges(json_reader *r, ink_json model)
 {
-    const ink_json_node *entry = &r->json->nodes[node];
-    const char *text[2];
-    size_t size[2];
-    if (entry->kind == INK_JSON_STRING)
-        return ink_import_merge_line(r->im, i, entry->string, entry->string_size, merge);
-    INK_TRY(ink_json_expect(r->ctx, r->json, node, INK_JSON_ARRAY));
-    if (entry->n_children != 2)
-        return refuse_node(r, INK_ERROR_CORRUPT, node, "expected an array of two strings");
-    ink_json left = ink_json_first(r->json, node);
-    INK_TRY(read_text(r, left, &text[0], &size[0]));
-    INK_TRY(read_text(r, ink_json_next(r->json, left), &text[1], &size[1]));
-    return ink_import_merge(r->im, i, text, size, merge);
+    ink_json merges;
+    INK_TRY(read_member(r, model, "merges", INK_JSON_ARRAY, &merges));
+    size_t n = r->json->nodes[merges].n_children;
+    ink_bpe_merge *array = ink_arena_alloc(r->im->arena, n, sizeof *array);
+    if (array == NULL)
+        return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %s", r->json->file);
+    ink_json node = ink_json_first(r->json, merges);
+    for (size_t i = 0; i < n; i++, node = ink_json_next(r->json, node)) {
+        const ink_json_node *entry = &r->json->nodes[node];
+        if (entry->kind == INK_JSON_STRING) {
+            INK_TRY(ink_import_merge_line(r->im, i, entry->string, entry->string_size, &array[i]));
+            continue;
+        }
+        const char *text[2];
+        size_t size[2];
+        INK_TRY(ink_json_expect(r->ctx, r->json, node, INK_JSON_ARRAY));
+        if (entry->n_children != 2)
+            return refuse_node(r, INK_ERROR_CORRUPT, node, "expected an array of two strings");
+        ink_json left = ink_json_first(r->json, node);
+        INK_TRY(read_text(r, left, &text[0], &size[0]));
+        INK_TRY(read_text(r, ink_json_next(r->json, left), &text[1], &size[1]));
+        INK_TRY(ink_import_merge(r->im, i, text, size, &array[i]));
+    }
+    return ink_import_merges(r->im, array, n);
 }
 
-static ink_result read_bpe(json_reader *r, ink_json model, ink_step *step)
+static ink_result read_bpe(json_reader *r, ink_json model)
 {
     static const char *const marks[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     ink_bpe *bpe = &r->t->bpe;
     const char *unk = NULL;
     double dropout = 0;
-    ink_json merges;
-    (void)step;
     r->t->model = INK_MODEL_BPE;
     INK_TRY(read_flag(r, model, "ignore_merges", false, &bpe->ignore_merges));
     INK_TRY(read_flag(r, model, "byte_fallback", false, &bpe->byte_fallback));
@@ -516,40 +433,52 @@ static ink_result read_bpe(json_reader *r, ink_json model, ink_step *step)
         if (mark != INK_JSON_NONE)
             INK_TRY(ink_json_expect(r->ctx, r->json, mark, INK_JSON_STRING));
         if (mark != INK_JSON_NONE && r->json->nodes[mark].string_size != 0)
-            return refuse_node(r, INK_ERROR_UNSUPPORTED, mark, "is not supported by this BPE");
+            return unsupported(r, mark, "is not supported by this BPE");
     }
     /* Dropout leaves merges out by chance, as in training (Provilkov et al. 2020): ids would be others each time. */
     INK_TRY(ink_json_read_float(r->ctx, r->json, model, "dropout", &dropout));
     if (dropout != 0)
-        return refuse_node(r, INK_ERROR_UNSUPPORTED, member_of(r, model, "dropout"), "only 0 is supported");
-
+        return unsupported(r, member_of(r, model, "dropout"), "only 0 is supported");
     INK_TRY(read_vocab(r, model));
     INK_TRY(ink_import_byte_tokens(r->im));
     if (!r->im->byte_level) {
         INK_TRY(ink_json_read_string(r->ctx, r->json, model, "unk_token", &unk));
         INK_TRY(ink_import_unk(r->im, unk));
     }
-    INK_TRY(read_member(r, model, "merges", INK_JSON_ARRAY, &merges));
-    size_t n = r->json->nodes[merges].n_children;
-    ink_bpe_merge *array = ink_arena_alloc(r->im->arena, n, sizeof *array);
-    if (array == NULL)
-        return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %s", r->json->file);
-    ink_json child = ink_json_first(r->json, merges);
-    for (size_t i = 0; i < n; i++, child = ink_json_next(r->json, child))
-        INK_TRY(read_merge(r, i, child, &array[i]));
-    return ink_import_merges(r->im, array, n);
+    return read_merges(r, model);
 }
 
-static const component models[] = {
-    {"BPE",
-     "vocab merges unk_token dropout continuing_subword_prefix end_of_word_suffix "
-     "fuse_unk byte_fallback ignore_merges",
-     read_bpe, NO_STEP},
-    {"WordLevel", "vocab unk_token", read_wordlevel, NO_STEP},
-    {"WordPiece", "vocab unk_token continuing_subword_prefix max_input_chars_per_word", read_wordpiece, NO_STEP},
-    {0}};
+#define LONGEST_WORD 1024 /* characters; published files say 100. Keeps the time for a text in bounds */
+
+static ink_result read_model(json_reader *r, ink_json model, const char *type, ink_step *step)
+{
+    const bool wordpiece = strcmp(type, "WordPiece") == 0;
+    const char *unk = wordpiece ? "[UNK]" : "<unk>";
+    ink_short_text prefix = {"##", 2};
+    size_t longest = 100;
+    (void)step;
+    if (strcmp(type, "BPE") == 0)
+        return read_bpe(r, model);
+    r->t->model = wordpiece ? INK_MODEL_WORDPIECE : INK_MODEL_WORDLEVEL;
+    INK_TRY(ink_json_read_size(r->ctx, r->json, model, "max_input_chars_per_word", 1, LONGEST_WORD, &longest));
+    if (member_of(r, model, "continuing_subword_prefix") != INK_JSON_NONE)
+        INK_TRY(read_short(r, model, "continuing_subword_prefix", &prefix));
+    if (r->im->byte_level)
+        return unsupported(r, model, "after ByteLevel only the model BPE is supported");
+    INK_TRY(read_vocab(r, model));
+    INK_TRY(ink_json_read_string(r->ctx, r->json, model, "unk_token", &unk));
+    INK_TRY(ink_import_unk(r->im, unk));
+    return wordpiece ? ink_builder_wordpiece(&r->im->b, &prefix, longest) : INK_OK;
+}
 
 /* ---- "post_processor": the template ----------------------------------------------------------------------------- */
+
+static const component processors[] = {
+    {"BertProcessing", "sep cls", {.properties = 0}},
+    {"ByteLevel", "add_prefix_space trim_offsets use_regex", {.properties = 0}}, /* does not concern ids */
+    {"RobertaProcessing", "sep cls trim_offsets add_prefix_space", {.properties = 0}},
+    {"TemplateProcessing", "single pair special_tokens", {.properties = 0}},
+    {0}};
 
 static ink_result read_known_id(json_reader *r, ink_json node, ink_token *id)
 {
@@ -557,31 +486,6 @@ static ink_result read_known_id(json_reader *r, ink_json node, ink_token *id)
     INK_TRY(ink_json_get_int(r->ctx, r->json, node, 0, INT32_MAX - 1, &value));
     *id = (ink_token)value;
     return ink_vocab_has(&r->t->vocab, *id) ? INK_OK : refuse_node(r, INK_ERROR_CORRUPT, node, "no token has this id");
-}
-
-static ink_result refuse_second(json_reader *r, ink_json node)
-{
-    return refuse_node(r, INK_ERROR_UNSUPPORTED, node, "a second template is not supported");
-}
-
-/* "cls" and "sep": ["[SEP]", 102]. */
-static ink_result read_bert_template(json_reader *r, ink_json node, ink_step *step)
-{
-    static const char *const keys[] = {"cls", "sep"};
-    ink_token id[2] = {0};
-    ink_json pair;
-    (void)step;
-    if (r->t->template.n[0] != 0)
-        return refuse_second(r, node);
-    for (size_t i = 0; i < 2; i++) {
-        INK_TRY(read_member(r, node, keys[i], INK_JSON_ARRAY, &pair));
-        if (r->json->nodes[pair].n_children != 2)
-            return refuse_node(r, INK_ERROR_CORRUPT, pair, "expected a token and its id");
-        INK_TRY(read_known_id(r, ink_json_next(r->json, ink_json_first(r->json, pair)), &id[i]));
-    }
-    bool roberta = member_of(r, node, "type") != INK_JSON_NONE &&
-                   strcmp(r->json->nodes[member_of(r, node, "type")].string, "RobertaProcessing") == 0;
-    return ink_import_bert_template(r->im, id[0], id[1], roberta);
 }
 
 /* A slot {"SpecialToken": {"id": "<s>", "type_id": 0}} or {"Sequence": {"id": "A", "type_id": 0}}. */
@@ -604,7 +508,7 @@ static ink_result read_slot(json_reader *r, ink_json special_tokens, bool pair, 
     INK_TRY(read_text(r, name, &text, &size));
     if (inner == sequence) {
         if (size != 1 || (text[0] != 'A' && text[0] != 'B'))
-            return refuse_node(r, INK_ERROR_UNSUPPORTED, name, "a text is called A or B");
+            return unsupported(r, name, "a text is called A or B");
         n_texts[text[0] - 'A']++;
         return ink_import_slot(r->im, pair, text[0] == 'A' ? INK_TEMPLATE_A : INK_TEMPLATE_B, (ink_token)type);
     }
@@ -617,44 +521,48 @@ static ink_result read_slot(json_reader *r, ink_json special_tokens, bool pair, 
     return INK_OK;
 }
 
-/* "single" must hold the text A, "pair" A and B, each once; "special_tokens": {"<s>": {"id": "<s>", "ids": [1]}}. */
-static ink_result read_template(json_reader *r, ink_json node, ink_step *step)
+/* Templates have "single" with the text A and "pair" with A and B, each once, and "special_tokens": {"<s>": {"id":
+   "<s>", "ids": [1]}}. BERT and RoBERTa have "cls" and "sep": ["[SEP]", 102]. */
+static ink_result read_processor(json_reader *r, ink_json node, const char *type, ink_step *step)
 {
-    ink_json special_tokens, slots;
+    static const char *const keys[] = {"cls", "sep"};
+    ink_token id[2] = {0};
+    ink_json special_tokens, member;
     (void)step;
+    if (strcmp(type, "ByteLevel") == 0)
+        return INK_OK;
     if (r->t->template.n[0] != 0)
-        return refuse_second(r, node);
+        return unsupported(r, node, "a second template is not supported");
+    for (int i = 0; i < 2 && strcmp(type, "TemplateProcessing") != 0; i++) {
+        INK_TRY(read_member(r, node, keys[i], INK_JSON_ARRAY, &member));
+        if (r->json->nodes[member].n_children != 2)
+            return refuse_node(r, INK_ERROR_CORRUPT, member, "expected a token and its id");
+        INK_TRY(read_known_id(r, ink_json_next(r->json, ink_json_first(r->json, member)), &id[i]));
+    }
+    if (strcmp(type, "TemplateProcessing") != 0)
+        return ink_import_bert_template(r->im, id[0], id[1], strcmp(type, "RobertaProcessing") == 0);
     INK_TRY(read_member(r, node, "special_tokens", INK_JSON_OBJECT, &special_tokens));
     for (int pair = 0; pair < 2; pair++) {
         size_t n_texts[2] = {0};
-        INK_TRY(read_member(r, node, pair ? "pair" : "single", INK_JSON_ARRAY, &slots));
-        for (ink_json i = ink_json_first(r->json, slots); i != INK_JSON_NONE; i = ink_json_next(r->json, i))
+        INK_TRY(read_member(r, node, pair ? "pair" : "single", INK_JSON_ARRAY, &member));
+        for (ink_json i = ink_json_first(r->json, member); i != INK_JSON_NONE; i = ink_json_next(r->json, i))
             INK_TRY(read_slot(r, special_tokens, pair, i, n_texts));
         if (n_texts[0] != 1 || n_texts[1] != (pair ? 1 : 0))
-            return refuse_node(r, INK_ERROR_UNSUPPORTED, slots,
+            return unsupported(r, member,
                                pair ? "expected each of the texts A and B once" : "expected the text A once");
     }
     return INK_OK;
 }
 
-static const component processors[] = {
-    {"BertProcessing", "sep cls", read_bert_template, NO_STEP},
-    {"ByteLevel", "add_prefix_space trim_offsets use_regex", read_nothing, NO_STEP},
-    {"RobertaProcessing", "sep cls trim_offsets add_prefix_space", read_bert_template, NO_STEP},
-    {"TemplateProcessing", "single pair special_tokens", read_template, NO_STEP},
-    {0}};
-
 /* ---- components ------------------------------------------------------------------------------------------------- */
 
 /* The places in the order they are read: first those that decide which kind of tokenizer this is. The template comes
    last, because its tokens must be there. */
-enum { PLACE_NORMALIZER, PLACE_SPLITTER, PLACE_DECODER, PLACE_MODEL, PLACE_PROCESSOR };
-
-static const place places[] = {{"normalizer", "normalizers", normalizers, INK_NORMAL_STEPS},
-                               {"pre_tokenizer", "pretokenizers", splitters, INK_SPLIT_STEPS},
-                               {"decoder", "decoders", decoders, INK_DECODE_STEPS},
-                               {"model", NULL, models, 0},
-                               {"post_processor", "processors", processors, 0}};
+static const place places[] = {{"normalizer", "normalizers", normalizers, read_normalizer, INK_NORMAL_STEPS},
+                               {"pre_tokenizer", "pretokenizers", splitters, read_splitter, INK_SPLIT_STEPS},
+                               {"decoder", "decoders", decoders, read_decoder, INK_DECODE_STEPS},
+                               {"model", NULL, models, read_model, 0},
+                               {"post_processor", "processors", processors, read_processor, 0}};
 
 /* True if the name is a word of the list. */
 static bool members_list(const char *names, const char *name, size_t size)
@@ -668,14 +576,14 @@ static bool members_list(const char *names, const char *name, size_t size)
     return false;
 }
 
-/* INK_ERROR_UNSUPPORTED for a member of an object that is neither among these names nor null. */
+/* INK_ERROR_UNSUPPORTED for a member of an object that is neither "type", among these names, nor null. */
 static ink_result check_members(json_reader *r, ink_json node, const char *names)
 {
     for (ink_json i = ink_json_first(r->json, node); i != INK_JSON_NONE; i = ink_json_next(r->json, i)) {
         const ink_json_node *member = &r->json->nodes[i];
         if (member->kind != INK_JSON_NULL && !members_list("type", member->key, member->key_size) &&
             !members_list(names, member->key, member->key_size))
-            return refuse_node(r, INK_ERROR_UNSUPPORTED, i, "this member is not known here");
+            return unsupported(r, i, "this member is not known here");
     }
     return INK_OK;
 }
@@ -685,42 +593,38 @@ static ink_result read_type(json_reader *r, ink_json node, const char **type)
 {
     INK_TRY(ink_json_expect(r->ctx, r->json, node, INK_JSON_OBJECT));
     ink_json vocab = member_of(r, node, "vocab");
-    *type = member_of(r, node, "merges") != INK_JSON_NONE                     ? "BPE"
-            : member_of(r, node, "max_input_chars_per_word") != INK_JSON_NONE ? "WordPiece"
-            : vocab == INK_JSON_NONE                                          ? ""
-            : r->json->nodes[vocab].kind == INK_JSON_OBJECT                   ? "WordLevel"
-                                                                              : "Unigram";
+    *type = vocab == INK_JSON_NONE ? "" : r->json->nodes[vocab].kind == INK_JSON_ARRAY ? "Unigram" : "WordLevel";
+    if (member_of(r, node, "max_input_chars_per_word") != INK_JSON_NONE)
+        *type = "WordPiece";
+    if (member_of(r, node, "merges") != INK_JSON_NONE)
+        *type = "BPE";
     return ink_json_read_string(r->ctx, r->json, node, "type", type);
 }
 
 static ink_result read_component(json_reader *r, ink_json node)
 {
     const char *type = "";
+    char reason[400];
+    size_t n;
     INK_TRY(read_type(r, node, &type));
-    for (const component *c = r->place->components; c->type != NULL; c++) {
-        ink_step step = c->step;
-        if (strcmp(c->type, type) != 0)
-            continue;
-        if (r->row == &r->t->splitter && r->im->byte_level)
-            return refuse_node(r, INK_ERROR_UNSUPPORTED, node, "nothing is supported after ByteLevel");
-        INK_TRY(c->read != NULL ? c->read(r, node, &step) : add_step(r, node, &step));
-        return check_members(r, node, c->members);
-    }
-    char path[128], list[256] = "";
-    size_t n = 0;
-    ink_json_path(r->json, node, path, sizeof path);
     for (const component *c = r->place->components; c->type != NULL; c++)
-        n += ink_format(list + n, sizeof list - n, "%s%s", n > 0 ? ", " : "", c->type);
-    return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED, "%s: %s: type '%s' is not supported; supported: %.300s",
-                    r->json->file, path, type, list);
+        if (strcmp(c->type, type) == 0) {
+            ink_step step = c->step;
+            INK_TRY(r->place->read(r, node, type, &step));
+            return check_members(r, node, c->members);
+        }
+    n = ink_format(reason, sizeof reason, "type '%s' is not supported; supported:", type);
+    for (const component *c = r->place->components; c->type != NULL; c++)
+        n += ink_format(reason + n, sizeof reason - n, "%s %s", c == r->place->components ? "" : ",", c->type);
+    return unsupported(r, node, reason);
 }
 
 /* A component, or a Sequence of them. */
 static ink_result read_place(json_reader *r, size_t which)
 {
+    ink_steps *const rows[] = {&r->t->normalizer, &r->t->splitter, &r->t->decoder.steps, NULL, NULL};
     ink_json node = member_of(r, 0, places[which].name), parts;
     const char *type = "";
-    ink_steps *const rows[] = {&r->t->normalizer, &r->t->splitter, &r->t->decoder.steps, NULL, NULL};
     r->place = &places[which];
     r->row = rows[which];
     if (node == INK_JSON_NONE)
@@ -779,15 +683,15 @@ ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_do
     const char *version = "1.0";
     ink_json model, padding;
     int64_t pad = -1;
-    INK_TRY(ink_builder_start(&im->b, im->ctx, im->arena, json->file));
     INK_TRY(ink_json_expect(im->ctx, json, 0, INK_JSON_OBJECT));
     INK_TRY(ink_json_read_string(im->ctx, json, 0, "version", &version));
     if (strcmp(version, "1.0") != 0)
         return ink_fail(im->ctx, INK_ERROR_UNSUPPORTED, "%s: version '%s' is not supported; supported: 1.0", json->file,
                         version);
     INK_TRY(ink_json_require(im->ctx, json, 0, "model", &model));
+    INK_TRY(ink_builder_start(&im->b, im->ctx, im->arena, json->file));
     INK_TRY(read_added_tokens(&r));
-    for (size_t i = PLACE_NORMALIZER; i <= PLACE_MODEL; i++)
+    for (size_t i = 0; i < 4; i++)
         INK_TRY(read_place(&r, i));
     INK_TRY(ink_import_added(im));
     if (r.t->decoder.byte_level != im->byte_level)
@@ -796,7 +700,7 @@ ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_do
                         json->file);
     if (member_of(&r, 0, "decoder") == INK_JSON_NONE)
         ink_builder_step(&r.t->decoder.steps, INK_DECODE_STEPS, &spaces);
-    INK_TRY(read_place(&r, PLACE_PROCESSOR));
+    INK_TRY(read_place(&r, 4));
     padding = member_of(&r, 0, "padding");
     if (padding != INK_JSON_NONE)
         INK_TRY(ink_json_read_int(im->ctx, json, padding, "pad_id", 0, INT32_MAX, &pad));
