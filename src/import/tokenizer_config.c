@@ -5,25 +5,20 @@
 
 #define TOKENIZER_CONFIG_MAX_BYTES ((size_t)64 << 20)
 
-static ink_result tokenizer_config_read(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *name,
-                                        ink_json_document *document)
-{
-    ink_result result = ink_json_open(ctx, arena, source, name, TOKENIZER_CONFIG_MAX_BYTES, document);
-    if (ink_is_missing(ctx, result))
-        return INK_OK;
-    return result != INK_OK ? result : ink_json_expect(ctx, document, 0, INK_JSON_OBJECT);
-}
-
 ink_result ink_tokenizer_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source,
                                      ink_tokenizer_config *config)
 {
+    static const char *const names[] = {INK_TOKENIZER_CONFIG_FILE, "special_tokens_map.json"};
+    ink_json_document *const documents[] = {&config->settings, &config->map};
     *config = (ink_tokenizer_config){.ctx = ctx};
-    return tokenizer_config_read(ctx, arena, source, INK_TOKENIZER_CONFIG_FILE, &config->settings);
-}
-
-ink_result ink_tokenizer_config_open_map(ink_arena *arena, const ink_source *source, ink_tokenizer_config *config)
-{
-    return tokenizer_config_read(config->ctx, arena, source, "special_tokens_map.json", &config->map);
+    for (int i = 0; i < 2; i++) {
+        ink_result result = ink_json_open(ctx, arena, source, names[i], TOKENIZER_CONFIG_MAX_BYTES, documents[i]);
+        if (ink_is_missing(ctx, result))
+            continue;
+        INK_TRY(result);
+        INK_TRY(ink_json_expect(ctx, documents[i], 0, INK_JSON_OBJECT));
+    }
+    return INK_OK;
 }
 
 ink_json ink_tokenizer_config_member(const ink_tokenizer_config *config, const char *key)
@@ -45,32 +40,24 @@ ink_result ink_tokenizer_config_max_length(const ink_tokenizer_config *config, s
     return INK_OK;
 }
 
-const char *ink_tokenizer_config_key(ink_control which)
+ink_result ink_tokenizer_config_token(const ink_tokenizer_config *config, ink_control which, ink_named_token *token)
 {
     static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                        "pad_token", "cls_token", "mask_token"};
-    return keys[which];
-}
-
-ink_result ink_tokenizer_config_control(const ink_tokenizer_config *config, ink_control which, const char **text,
-                                        size_t *size, const ink_json_document **document, ink_json *object)
-{
     const ink_json_document *const documents[] = {&config->settings, &config->map};
     ink_json node = INK_JSON_NONE;
-    *text = NULL;
-    *size = 0;
-    *object = INK_JSON_NONE;
-    for (size_t i = 0; i < 2 && node == INK_JSON_NONE; i++) {
-        *document = documents[i];
+    *token = (ink_named_token){.key = keys[which], .object = INK_JSON_NONE};
+    for (int i = 0; i < 2 && node == INK_JSON_NONE; i++) {
+        token->document = documents[i];
         if (documents[i]->n_nodes != 0)
-            node = ink_json_member(documents[i], 0, ink_tokenizer_config_key(which));
+            node = ink_json_member(documents[i], 0, keys[which]);
     }
     if (node == INK_JSON_NONE)
         return INK_OK;
-    if ((*document)->nodes[node].kind != INK_JSON_STRING) {
-        INK_TRY(ink_json_expect(config->ctx, *document, node, INK_JSON_OBJECT));
-        *object = node;
-        INK_TRY(ink_json_require(config->ctx, *document, node, "content", &node));
+    if (token->document->nodes[node].kind != INK_JSON_STRING) {
+        INK_TRY(ink_json_expect(config->ctx, token->document, node, INK_JSON_OBJECT));
+        token->object = node;
+        INK_TRY(ink_json_require(config->ctx, token->document, node, "content", &node));
     }
-    return ink_json_get_string(config->ctx, *document, node, text, size);
+    return ink_json_get_string(config->ctx, token->document, node, &token->text, &token->size);
 }

@@ -1,7 +1,7 @@
 /*
  * tokenizer_config.h - the settings beside a tokenizer: tokenizer_config.json and special_tokens_map.json.
  *
- * Neither file has to exist. Tokenizers, chat templates and encoders all read them here.
+ * Neither file has to exist. Tokenizers, chat templates and encoders all ask here.
  */
 #ifndef INK_IMPORT_TOKENIZER_CONFIG_H
 #define INK_IMPORT_TOKENIZER_CONFIG_H
@@ -18,10 +18,9 @@ typedef struct ink_tokenizer_config {
     ink_json_document map;      /* special_tokens_map.json; likewise */
 } ink_tokenizer_config;
 
-/* Reads tokenizer_config.json, with memory from `arena` (growing); and special_tokens_map.json in addition. */
+/* Reads both files, with memory from `arena` (growing). */
 ink_result ink_tokenizer_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source,
                                      ink_tokenizer_config *config);
-ink_result ink_tokenizer_config_open_map(ink_arena *arena, const ink_source *source, ink_tokenizer_config *config);
 
 /* A member of tokenizer_config.json; INK_JSON_NONE without the key, and for null. */
 ink_json ink_tokenizer_config_member(const ink_tokenizer_config *config, const char *key);
@@ -32,13 +31,16 @@ ink_result ink_tokenizer_config_bool(const ink_tokenizer_config *config, const c
 /* model_max_length; SIZE_MAX if there is no limit. */
 ink_result ink_tokenizer_config_max_length(const ink_tokenizer_config *config, size_t *max_length);
 
-/* The text of a control token in the first of the two files that names it; NULL and 0 if neither does. A token may be
-   an object with flags, {"content": "<mask>", "lstrip": true}: then *object is its node in *document, else
-   INK_JSON_NONE. */
-ink_result ink_tokenizer_config_control(const ink_tokenizer_config *config, ink_control which, const char **text,
-                                        size_t *size, const ink_json_document **document, ink_json *object);
+/* A control token as the first of the two files that names it does. It may be a text, or an object with flags,
+   {"content": "<mask>", "lstrip": true}. */
+typedef struct ink_named_token {
+    const char *key;  /* "mask_token" */
+    const char *text; /* [size]; NULL: neither file names it */
+    size_t size;
+    const ink_json_document *document; /* the object with the flags */
+    ink_json object;                   /* INK_JSON_NONE: there is none */
+} ink_named_token;
 
-/* "bos_token", ... */
-const char *ink_tokenizer_config_key(ink_control which);
+ink_result ink_tokenizer_config_token(const ink_tokenizer_config *config, ink_control which, ink_named_token *token);
 
 #endif

@@ -67,7 +67,7 @@ static ink_result read_member(json_reader *r, ink_json node, const char *key, in
 }
 
 /* A string with at least one byte. */
-static ink_result read_text(json_reader *r, ink_json node, const char **text, size_t *size)
+static ink_result read_token_text(json_reader *r, ink_json node, const char **text, size_t *size)
 {
     INK_TRY(ink_json_get_string(r->ctx, r->json, node, text, size));
     return *size != 0 ? INK_OK : refuse_node(r, INK_ERROR_CORRUPT, node, "a token of no bytes");
@@ -158,7 +158,7 @@ static ink_result check_characters(json_reader *r, ink_json node, const ink_shor
 }
 
 /* Adds a step to the row of the place that is being read. */
-static ink_result add_step(json_reader *r, ink_json node, const ink_step *step)
+static ink_result add_component_step(json_reader *r, ink_json node, const ink_step *step)
 {
     char reason[64];
     if (ink_builder_step(r->row, r->place->most, step))
@@ -201,7 +201,7 @@ static ink_result read_normalizer(json_reader *r, ink_json node, const char *typ
     }
     INK_TRY(check_characters(r, node, &step->from));
     INK_TRY(check_characters(r, node, &step->to));
-    return add_step(r, node, step);
+    return add_component_step(r, node, step);
 }
 
 /* ---- "pre_tokenizer" -------------------------------------------------------------------------------------------- */
@@ -296,7 +296,7 @@ static ink_result read_splitter(json_reader *r, ink_json node, const char *type,
                             "and Qwen2",
                             r->json->file, regex);
     }
-    return add_step(r, node, step);
+    return add_component_step(r, node, step);
 }
 
 /* ---- "decoder": steps over single tokens, then ByteFallback or Fuse, after which Strip acts on the whole text ---- */
@@ -356,7 +356,7 @@ static ink_result read_decoder(json_reader *r, ink_json node, const char *type, 
         INK_TRY(ink_json_read_string(r->ctx, r->json, node, "prepend_scheme", &scheme));
         const ink_step first = {.decode = ink_decode_drop, .from = step->from};
         if (flag && strcmp(scheme, "never") != 0)
-            INK_TRY(add_step(r, node, &first));
+            INK_TRY(add_component_step(r, node, &first));
     } else if (strcmp(type, "WordPiece") == 0) {
         ink_short_text prefix = {"##", 2};
         if (member_of(r, node, "prefix") != INK_JSON_NONE)
@@ -365,7 +365,7 @@ static ink_result read_decoder(json_reader *r, ink_json node, const char *type, 
         if (ink_import_wordpiece_decoder(r->im, &prefix, flag))
             return INK_OK; /* else the row is full */
     }
-    return add_step(r, node, step);
+    return add_component_step(r, node, step);
 }
 
 /* ---- "model" ---------------------------------------------------------------------------------------------------- */
@@ -411,8 +411,8 @@ static ink_result read_merges(json_reader *r, ink_json model)
         if (entry->n_children != 2)
             return refuse_node(r, INK_ERROR_CORRUPT, node, "expected an array of two strings");
         ink_json left = ink_json_first(r->json, node);
-        INK_TRY(read_text(r, left, &text[0], &size[0]));
-        INK_TRY(read_text(r, ink_json_next(r->json, left), &text[1], &size[1]));
+        INK_TRY(read_token_text(r, left, &text[0], &size[0]));
+        INK_TRY(read_token_text(r, ink_json_next(r->json, left), &text[1], &size[1]));
         INK_TRY(ink_import_merge(r->im, i, text, size, &array[i]));
     }
     return ink_import_merges(r->im, array, n);
@@ -505,7 +505,7 @@ static ink_result read_slot(json_reader *r, ink_json special_tokens, bool pair, 
     INK_TRY(ink_json_expect(r->ctx, r->json, inner, INK_JSON_OBJECT));
     INK_TRY(ink_json_read_int(r->ctx, r->json, inner, "type_id", 0, INT32_MAX - 1, &type));
     INK_TRY(ink_json_require(r->ctx, r->json, inner, "id", &name));
-    INK_TRY(read_text(r, name, &text, &size));
+    INK_TRY(read_token_text(r, name, &text, &size));
     if (inner == sequence) {
         if (size != 1 || (text[0] != 'A' && text[0] != 'B'))
             return unsupported(r, name, "a text is called A or B");
@@ -577,7 +577,7 @@ static bool members_list(const char *names, const char *name, size_t size)
 }
 
 /* INK_ERROR_UNSUPPORTED for a member of an object that is neither "type", among these names, nor null. */
-static ink_result check_members(json_reader *r, ink_json node, const char *names)
+static ink_result check_component_members(json_reader *r, ink_json node, const char *names)
 {
     for (ink_json i = ink_json_first(r->json, node); i != INK_JSON_NONE; i = ink_json_next(r->json, i)) {
         const ink_json_node *member = &r->json->nodes[i];
@@ -589,7 +589,7 @@ static ink_result check_members(json_reader *r, ink_json node, const char *names
 }
 
 /* Old files do not name the model's type; its members tell. */
-static ink_result read_type(json_reader *r, ink_json node, const char **type)
+static ink_result read_component_type(json_reader *r, ink_json node, const char **type)
 {
     INK_TRY(ink_json_expect(r->ctx, r->json, node, INK_JSON_OBJECT));
     ink_json vocab = member_of(r, node, "vocab");
@@ -606,12 +606,12 @@ static ink_result read_component(json_reader *r, ink_json node)
     const char *type = "";
     char reason[400];
     size_t n;
-    INK_TRY(read_type(r, node, &type));
+    INK_TRY(read_component_type(r, node, &type));
     for (const component *c = r->place->components; c->type != NULL; c++)
         if (strcmp(c->type, type) == 0) {
             ink_step step = c->step;
             INK_TRY(r->place->read(r, node, type, &step));
-            return check_members(r, node, c->members);
+            return check_component_members(r, node, c->members);
         }
     n = ink_format(reason, sizeof reason, "type '%s' is not supported; supported:", type);
     for (const component *c = r->place->components; c->type != NULL; c++)
@@ -629,7 +629,7 @@ static ink_result read_place(json_reader *r, size_t which)
     r->row = rows[which];
     if (node == INK_JSON_NONE)
         return INK_OK;
-    INK_TRY(read_type(r, node, &type));
+    INK_TRY(read_component_type(r, node, &type));
     if (r->place->parts == NULL || strcmp(type, "Sequence") != 0)
         return read_component(r, node);
     INK_TRY(read_member(r, node, r->place->parts, INK_JSON_ARRAY, &parts));
@@ -663,8 +663,8 @@ static ink_result read_added_tokens(json_reader *r)
         INK_TRY(ink_json_require(r->ctx, r->json, node, "id", &member));
         INK_TRY(ink_json_get_int(r->ctx, r->json, member, 0, INT32_MAX - 1, &id));
         INK_TRY(ink_json_require(r->ctx, r->json, node, "content", &member));
-        INK_TRY(read_text(r, member, &p->content, &p->content_size));
-        INK_TRY(check_members(r, node, "id content single_word lstrip rstrip normalized special"));
+        INK_TRY(read_token_text(r, member, &p->content, &p->content_size));
+        INK_TRY(check_component_members(r, node, "id content single_word lstrip rstrip normalized special"));
         for (size_t k = 0; k < 5; k++) {
             INK_TRY(ink_json_require(r->ctx, r->json, node, flags[k], &member));
             INK_TRY(ink_json_get_bool(r->ctx, r->json, member, &values[k]));

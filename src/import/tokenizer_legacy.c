@@ -129,19 +129,18 @@ static ink_result read_class(legacy *l)
 
 /* ---- control tokens and added tokens ---------------------------------------------------------------------------- */
 
-/* The text of a control token: named by the files, or by its class; NULL if it has none. */
-static ink_result control_of(legacy *l, ink_control which, const char **text, size_t *size,
-                             const ink_json_document **document, ink_json *object)
+/* A control token as the files name it, or as its class does. */
+static ink_result control_of(legacy *l, ink_control which, ink_named_token *token)
 {
     static const char *const defaults[4][INK_N_CONTROLS] = {
         {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
         {"<|endoftext|>", "<|endoftext|>", "<|endoftext|>", NULL, NULL, NULL, NULL},
         {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
         {NULL, "<|endoftext|>", "<|endoftext|>", NULL, "<|endoftext|>", NULL, NULL}};
-    INK_TRY(ink_tokenizer_config_control(&l->im->config, which, text, size, document, object));
-    if (*text == NULL && defaults[l->kind][which] != NULL) {
-        *text = defaults[l->kind][which];
-        *size = strlen(*text);
+    INK_TRY(ink_tokenizer_config_token(&l->im->config, which, token));
+    if (token->text == NULL && defaults[l->kind][which] != NULL) {
+        token->text = defaults[l->kind][which];
+        token->size = strlen(token->text);
     }
     return INK_OK;
 }
@@ -149,22 +148,20 @@ static ink_result control_of(legacy *l, ink_control which, const char **text, si
 /* The id of a control token that the template needs. */
 static ink_result template_id(legacy *l, ink_control which, ink_token *id)
 {
-    const char *text;
-    size_t size;
-    const ink_json_document *document;
-    ink_json object;
-    INK_TRY(control_of(l, which, &text, &size, &document, &object));
-    if (text == NULL)
-        return ink_fail(l->ctx, INK_ERROR_MISMATCH, "tokenizer_config.json: member '%s' is missing",
-                        ink_tokenizer_config_key(which));
-    *id = ink_import_find(l->im, text, size);
-    return *id >= 0 ? INK_OK : ink_fail(l->ctx, INK_ERROR_MISMATCH, "%s: member '%s' is missing", l->vocab_file, text);
+    ink_named_token token;
+    INK_TRY(control_of(l, which, &token));
+    *id = token.text != NULL ? ink_import_find(l->im, token.text, token.size) : -1;
+    if (*id >= 0)
+        return INK_OK;
+    return ink_fail(l->ctx, INK_ERROR_MISMATCH, "%s: member '%s' is missing",
+                    token.text == NULL ? INK_TOKENIZER_CONFIG_FILE : l->vocab_file,
+                    token.text == NULL ? token.key : token.text);
 }
 
 /* An added token with its flags; members of `object`, if there is one, change them. */
-static ink_result add_added(legacy *l, ink_added_pattern token, bool normalized, const ink_json_document *document,
-                            ink_json object)
+static ink_result add_added(legacy *l, ink_added_pattern token, const ink_json_document *document, ink_json object)
 {
+    bool normalized = false;
     const struct {
         const char *key;
         bool *flag;
@@ -187,22 +184,19 @@ static ink_result read_added_decoder(legacy *l, ink_json all)
     for (ink_json i = ink_json_first(config, all); i != INK_JSON_NONE; i = ink_json_next(config, i)) {
         const char *key = config->nodes[i].key;
         ink_added_pattern token = {.content = ""};
-        ink_json content;
-        size_t id = 0, n_digits = 0;
+        ink_json content = ink_json_member(config, i, "content");
+        uint64_t id;
         INK_TRY(ink_json_expect(l->ctx, config, i, INK_JSON_OBJECT));
-        while (key[n_digits] >= '0' && key[n_digits] <= '9' && id < INT32_MAX)
-            id = 10 * id + (size_t)(key[n_digits++] - '0');
-        if (n_digits == 0 || key[n_digits] != '\0' || id >= INT32_MAX)
+        if (*key == '\0' || ink_digits(key, strlen(key), &id) != strlen(key) || id >= INT32_MAX)
             return ink_fail(l->ctx, INK_ERROR_CORRUPT, "tokenizer_config.json: added_tokens_decoder: '%s' is no id",
                             key);
-        content = ink_json_member(config, i, "content");
         if (content != INK_JSON_NONE)
             INK_TRY(ink_json_get_string(l->ctx, config, content, &token.content, &token.content_size));
         if (token.content_size == 0)
             return ink_fail(l->ctx, INK_ERROR_CORRUPT,
                             "tokenizer_config.json: added_tokens_decoder.%s.content: a token of no bytes", key);
         token.token.id = (ink_token)id;
-        INK_TRY(add_added(l, token, false, config, i));
+        INK_TRY(add_added(l, token, config, i));
     }
     return INK_OK;
 }
@@ -210,26 +204,25 @@ static ink_result read_added_decoder(legacy *l, ink_json all)
 /* Without it, each control token that the vocabulary has, once, with the flags that its file gives it. */
 static ink_result read_added_controls(legacy *l)
 {
-    for (size_t i = 0; i < INK_N_CONTROLS; i++) {
-        const ink_json_document *document;
-        ink_json object;
-        ink_added_pattern token = {.special = true,
-                                   .token.left_strip = l->kind == LEGACY_ROBERTA && i == INK_CONTROL_MASK};
-        INK_TRY(control_of(l, (ink_control)i, &token.content, &token.content_size, &document, &object));
-        token.token.id = token.content_size > 0 ? ink_import_find(l->im, token.content, token.content_size) : -1;
-        bool again = token.token.id < 0;
+    for (int i = 0; i < INK_N_CONTROLS; i++) {
+        ink_named_token named;
+        INK_TRY(control_of(l, (ink_control)i, &named));
+        ink_token id = named.size > 0 ? ink_import_find(l->im, named.text, named.size) : -1;
+        bool again = id < 0;
         for (size_t k = 0; k < l->im->n_added && !again; k++)
-            again = l->im->added[k].token.id == token.token.id;
-        if (!again)
-            INK_TRY(add_added(l, token, false, document, object));
-        if (!again)
-            l->im->added[l->im->n_added - 1].special = true;
+            again = l->im->added[k].token.id == id;
+        if (again)
+            continue;
+        ink_added_pattern token = {.content = named.text, .content_size = named.size, .token.id = id};
+        token.token.left_strip = l->kind == LEGACY_ROBERTA && i == INK_CONTROL_MASK;
+        INK_TRY(add_added(l, token, named.document, named.object));
+        l->im->added[l->im->n_added - 1].special = true;
     }
     return ink_import_normalize_added(l->im);
 }
 
 /* The vocabulary and the added tokens; the normalizer is there. */
-static ink_result read_tokens(legacy *l)
+static ink_result legacy_tokens(legacy *l)
 {
     ink_tokenizer_import *im = l->im;
     ink_json all = ink_tokenizer_config_member(&im->config, "added_tokens_decoder");
@@ -261,10 +254,7 @@ static ink_result read_bert_family(legacy *l)
 {
     static const ink_short_text prefix = {"##", 2};
     ink_tokenizer_import *im = l->im;
-    const ink_json_document *document;
-    const char *unk;
-    size_t size;
-    ink_json object;
+    ink_named_token unk;
     ink_token cls, sep;
     bool lowercase = true, chinese = true, strip_accents;
     INK_TRY(ink_tokenizer_config_bool(&im->config, "do_lower_case", &lowercase));
@@ -274,18 +264,18 @@ static ink_result read_bert_family(legacy *l)
     ink_import_bert_normalizer(im, true, chinese, strip_accents, lowercase);
     ink_import_bert_splitter(im);
     ink_import_wordpiece_decoder(im, &prefix, true);
-    INK_TRY(read_tokens(l));
+    INK_TRY(legacy_tokens(l));
     INK_TRY(template_id(l, INK_CONTROL_CLS, &cls));
     INK_TRY(template_id(l, INK_CONTROL_SEP, &sep));
     INK_TRY(ink_import_bert_template(im, cls, sep, false));
     im->b.draft.model = INK_MODEL_WORDPIECE;
-    INK_TRY(control_of(l, INK_CONTROL_UNK, &unk, &size, &document, &object));
-    INK_TRY(ink_import_unk(im, unk));
+    INK_TRY(control_of(l, INK_CONTROL_UNK, &unk));
+    INK_TRY(ink_import_unk(im, unk.text));
     return ink_builder_wordpiece(&im->b, &prefix, 100);
 }
 
 /* merges.txt has lines "left right"; the first may be a comment on the version. */
-static ink_result read_merges(legacy *l)
+static ink_result legacy_merges(legacy *l)
 {
     const char *text = l->merges, *line;
     size_t size = l->merges_size, length, n = 0;
@@ -318,7 +308,7 @@ static ink_result read_bpe_family(legacy *l)
     }
     ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &split);
     t->decoder.byte_level = im->byte_level = true;
-    INK_TRY(read_tokens(l));
+    INK_TRY(legacy_tokens(l));
     if (l->kind == LEGACY_ROBERTA) {
         INK_TRY(template_id(l, INK_CONTROL_CLS, &first));
         INK_TRY(template_id(l, INK_CONTROL_SEP, &last));
@@ -332,7 +322,7 @@ static ink_result read_bpe_family(legacy *l)
     }
     t->model = INK_MODEL_BPE;
     INK_TRY(ink_import_byte_tokens(im));
-    return read_merges(l);
+    return legacy_merges(l);
 }
 
 /* ---- all together ----------------------------------------------------------------------------------------------- */
@@ -340,10 +330,11 @@ static ink_result read_bpe_family(legacy *l)
 static bool legacy_has(const ink_tokenizer_import *im, const char *name)
 {
     ink_file file;
-    if (ink_file_open(im->ctx, im->source, name, &file) != INK_OK)
-        return false;
-    ink_file_close(&file);
-    return true;
+    ink_result result = ink_file_open(im->ctx, im->source, name, &file);
+    if (result == INK_OK)
+        ink_file_close(&file);
+    ink_is_missing(im->ctx, result); /* forgets the sentence about it */
+    return result == INK_OK;
 }
 
 ink_result ink_import_tokenizer_legacy(ink_tokenizer_import *im)

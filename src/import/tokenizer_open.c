@@ -84,37 +84,30 @@ ink_result ink_import_spelled(ink_tokenizer_import *im, const ink_json_document 
     return INK_OK;
 }
 
-/* The text that is looked for: of a token with the flag "normalized" what the normalizer makes of its content. */
-static ink_result import_normalize(ink_tokenizer_import *im, size_t i)
-{
-    ink_added_pattern *p = &im->added[i];
-    ink_result result = INK_OK;
-    p->text = p->content;
-    p->size = p->content_size;
-    if (p->set == INK_ADDED_NORMALIZED) {
-        ink_arena_mark mark = ink_arena_mark_here(&im->ctx->scratch);
-        result = ink_normalize(im->ctx, &im->b.draft.normalizer, p->text, p->size, &p->text, &p->size);
-        char *copy = result == INK_OK ? ink_arena_alloc(im->arena, p->size, 1) : NULL;
-        if (copy != NULL)
-            p->text = memcpy(copy, p->text, p->size);
-        else if (result == INK_OK)
-            result = ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", im->b.file);
-        ink_arena_release(&im->ctx->scratch, mark);
-    }
-    if (result == INK_OK && ink_size_max(p->size, p->content_size) > INK_ADDED_LONGEST)
-        return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: added token '%.*s' has %zu bytes; the limit is %zu", im->b.file,
-                        (int)ink_size_min(p->content_size, INK_ADDED_LONGEST), p->content, p->content_size,
-                        (size_t)INK_ADDED_LONGEST);
-    if (result == INK_OK && p->size == 0)
-        return ink_fail(im->ctx, INK_ERROR_CORRUPT,
-                        "%s: added_tokens[%zu]: the normalizer leaves nothing of this token", im->b.file, i);
-    return result;
-}
-
 ink_result ink_import_normalize_added(ink_tokenizer_import *im)
 {
-    for (size_t i = 0; i < im->n_added; i++)
-        INK_TRY(import_normalize(im, i));
+    for (size_t i = 0; i < im->n_added; i++) {
+        ink_added_pattern *p = &im->added[i];
+        p->text = p->content;
+        p->size = p->content_size;
+        if (p->set == INK_ADDED_NORMALIZED) {
+            ink_arena_mark mark = ink_arena_mark_here(&im->ctx->scratch);
+            ink_result result = ink_normalize(im->ctx, &im->b.draft.normalizer, p->text, p->size, &p->text, &p->size);
+            if (result == INK_OK)
+                p->text = ink_arena_string(im->arena, p->text, p->size);
+            ink_arena_release(&im->ctx->scratch, mark);
+            INK_TRY(result);
+        }
+        if (p->text == NULL)
+            return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", im->b.file);
+        if (ink_size_max(p->size, p->content_size) > INK_ADDED_LONGEST)
+            return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: added token '%.*s' has %zu bytes; the limit is %zu",
+                            im->b.file, (int)ink_size_min(p->content_size, 160), p->content, p->content_size,
+                            (size_t)INK_ADDED_LONGEST);
+        if (p->size == 0)
+            return ink_fail(im->ctx, INK_ERROR_CORRUPT,
+                            "%s: added_tokens[%zu]: the normalizer leaves nothing of this token", im->b.file, i);
+    }
     return INK_OK;
 }
 
@@ -360,13 +353,11 @@ static ink_result import_controls(ink_tokenizer_import *im)
                  {INK_CONTROL_MASK, "<mask>"}};
     ink_tokenizer *t = &im->b.draft;
     const ink_template_slot *slots = t->template.slots;
-    size_t text = 0, size;
+    size_t text = 0;
     for (size_t i = 0; i < INK_N_CONTROLS; i++) {
-        const char *name;
-        const ink_json_document *document;
-        ink_json object;
-        INK_TRY(ink_tokenizer_config_control(&im->config, (ink_control)i, &name, &size, &document, &object));
-        t->controls[i] = ink_tokenizer_find(t, name, size);
+        ink_named_token token;
+        INK_TRY(ink_tokenizer_config_token(&im->config, (ink_control)i, &token));
+        t->controls[i] = ink_tokenizer_find(t, token.text, token.size);
     }
     while (slots[text].id >= 0)
         text++;
@@ -397,7 +388,6 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
     ink_tokenizer *draft = &im->b.draft;
     ink_json_document json = {0};
     INK_TRY(ink_tokenizer_config_open(im->ctx, im->arena, im->source, &im->config));
-    INK_TRY(ink_tokenizer_config_open_map(im->arena, im->source, &im->config));
     ink_result result = ink_json_open(im->ctx, im->arena, im->source, "tokenizer.json", INK_TOKENIZER_MAX_BYTES, &json);
     bool legacy = ink_is_missing(im->ctx, result);
     if (!legacy)
