@@ -1,6 +1,8 @@
 /*
- * tokenizer_import.h - what tokenizer.json and the older files have in common: how they become calls of the engine's
- * builder.
+ * tokenizer_import.h - how tokenizer.json and the older files become calls of the engine's builder.
+ *
+ * A reader adds the steps to the draft of the builder, and lists tokens, merges and added tokens as its file spells
+ * them. ink_import_tokens() makes the vocabulary and the model of these lists. Then the reader adds the template.
  */
 #ifndef INK_IMPORT_TOKENIZER_IMPORT_H
 #define INK_IMPORT_TOKENIZER_IMPORT_H
@@ -10,65 +12,65 @@
 
 #define INK_TOKENIZER_MAX_BYTES ((size_t)256 << 20)
 
+typedef struct ink_spelled_token {
+    const char *text; /* [size] */
+    size_t size;
+    ink_token id;
+} ink_spelled_token;
+
+typedef struct ink_spelled_merge {
+    const char *text[2]; /* the left and the right token */
+    size_t size[2];
+} ink_spelled_merge;
+
 typedef struct ink_tokenizer_import {
     ink_context *ctx;
     ink_arena *arena; /* growing */
     const ink_source *source;
     ink_tokenizer_config config;
     ink_tokenizer_builder b;
-    bool byte_level;          /* tokens are spelled byte by byte (ink_import_find) */
-    size_t longest;           /* bytes of the longest spelling in the vocabulary */
-    char *spelling, *bytes;   /* [longest], room to look one up */
-    ink_added_pattern *added; /* [n_added]; the ids are those of the file until ink_import_added() */
+
+    bool byte_level;           /* tokens are spelled byte by byte (ink_import_find) */
+    const char *where;         /* begins messages about a token: "tokenizer.json: model.vocab." */
+    ink_spelled_token *tokens; /* [n_tokens] the vocabulary of the model */
+    size_t n_tokens;
+    ink_spelled_merge *merges; /* [n_merges] of BPE */
+    size_t n_merges;
+    ink_short_text prefix;    /* of WordPiece's tokens inside a word, */
+    size_t longest_word;      /* and the characters of a word that it encodes */
+    const char *unk;          /* the unknown token; NULL: there is none */
+    ink_added_pattern *added; /* [n_added] with contents, flags and ids as in the file */
     size_t n_added;
-    size_t slot_capacity; /* of the template */
-    ink_token pad;        /* the padding token of tokenizer.json; -1: none */
+    ink_token pad; /* the padding token that tokenizer.json names; -1: none */
+
+    size_t longest;         /* bytes of the longest spelling in the vocabulary */
+    char *spelling, *bytes; /* [longest], room to look one up */
+    size_t slot_capacity;   /* of the template */
 } ink_tokenizer_import;
 
-/* The two kinds of files. Each reads everything but the settings of `config`. */
+/* The two readers. */
 ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_document *json);
 ink_result ink_import_tokenizer_legacy(ink_tokenizer_import *im);
 
-/* Gives each added token (im->added) the text that is looked for; after the normalizer. */
-ink_result ink_import_normalize_added(ink_tokenizer_import *im);
+/* Lists the members of an object, {"the": 5, ...}, as the tokens of the vocabulary. */
+ink_result ink_import_list_tokens(ink_tokenizer_import *im, const ink_json_document *json, ink_json object);
 
-/* The vocabulary, in which the added tokens (im->added) get room. `where` begins the messages about a token:
-   "tokenizer.json: model.vocab.". The first call makes an array of the members of an object, {"the": 5, ...}. */
-typedef struct ink_spelled_token {
-    const char *text;
-    size_t size;
-    ink_token id;
-} ink_spelled_token;
+/* Lists a merge that is written as "left right". INK_ERROR_CORRUPT. */
+ink_result ink_import_list_merge(ink_tokenizer_import *im, const char *line, size_t size);
 
-ink_result ink_import_spelled(ink_tokenizer_import *im, const ink_json_document *json, ink_json object,
-                              ink_spelled_token **tokens, size_t *n);
-ink_result ink_import_vocab(ink_tokenizer_import *im, const char *where, const ink_spelled_token *tokens, size_t n);
+/* Makes vocabulary, model and added tokens of the lists; the steps are there. */
+ink_result ink_import_tokens(ink_tokenizer_import *im);
 
-/* The token of the vocabulary with that spelling, or -1. */
+/* The token of the vocabulary with that spelling, or -1; after ink_import_tokens(). */
 ink_token ink_import_find(ink_tokenizer_import *im, const char *spelling, size_t size);
 
-/* Sets the unknown token of the model; NULL: it has none. INK_ERROR_CORRUPT if the vocabulary does not have it. */
-ink_result ink_import_unk(ink_tokenizer_import *im, const char *spelling);
-
-/* BPE, after the vocabulary: the tokens of bytes; merge i, as a pair or as a line "left right"; all merges. */
-ink_result ink_import_byte_tokens(ink_tokenizer_import *im);
-ink_result ink_import_merge(ink_tokenizer_import *im, size_t i, const char *const text[2], const size_t size[2],
-                            ink_bpe_merge *merge);
-ink_result ink_import_merge_line(ink_tokenizer_import *im, size_t i, const char *line, size_t size,
-                                 ink_bpe_merge *merge);
-ink_result ink_import_merges(ink_tokenizer_import *im, ink_bpe_merge *merges, size_t n);
-
-/* The added tokens, after the model. */
-ink_result ink_import_added(ink_tokenizer_import *im);
-
-/* Appends a slot to the template; draft.template.n[] is counted up. First all slots for a single text, then for a pair.
- */
+/* Appends a slot to the template; first all slots for a single text, then all for a pair. */
 ink_result ink_import_slot(ink_tokenizer_import *im, bool pair, ink_token id, ink_token type);
 
 /* The templates of BERT, [CLS] A [SEP] B [SEP], and RoBERTa, <s> A </s></s> B </s>, which has one token type. */
 ink_result ink_import_bert_template(ink_tokenizer_import *im, ink_token cls, ink_token sep, bool roberta);
 
-/* BERT's row of steps; false if the rows have no room for them. */
+/* BERT's rows of steps; false if a row has no room for them. */
 bool ink_import_bert_normalizer(ink_tokenizer_import *im, bool clean_text, bool chinese, bool strip_accents,
                                 bool lowercase);
 bool ink_import_bert_splitter(ink_tokenizer_import *im);

@@ -378,57 +378,68 @@ static const component models[] = {
     {"WordPiece", "vocab unk_token continuing_subword_prefix max_input_chars_per_word", {.properties = 0}},
     {0}};
 
-static ink_result read_vocab(json_reader *r, ink_json model)
-{
-    ink_json vocab;
-    ink_spelled_token *tokens;
-    size_t n;
-    INK_TRY(ink_json_require(r->ctx, r->json, model, "vocab", &vocab));
-    INK_TRY(ink_import_spelled(r->im, r->json, vocab, &tokens, &n));
-    INK_TRY(ink_import_normalize_added(r->im));
-    return ink_import_vocab(r->im, "tokenizer.json: model.vocab.", tokens, n);
-}
-
 /* Merges are written "left right" in older files, ["left", "right"] in newer ones. */
 static ink_result read_merges(json_reader *r, ink_json model)
 {
+    ink_tokenizer_import *im = r->im;
     ink_json merges;
     INK_TRY(read_member(r, model, "merges", INK_JSON_ARRAY, &merges));
-    size_t n = r->json->nodes[merges].n_children;
-    ink_bpe_merge *array = ink_arena_alloc(r->im->arena, n, sizeof *array);
-    if (array == NULL)
+    im->merges = ink_arena_alloc(im->arena, r->json->nodes[merges].n_children, sizeof *im->merges);
+    if (im->merges == NULL)
         return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %s", r->json->file);
-    ink_json node = ink_json_first(r->json, merges);
-    for (size_t i = 0; i < n; i++, node = ink_json_next(r->json, node)) {
-        const ink_json_node *entry = &r->json->nodes[node];
+    for (ink_json i = ink_json_first(r->json, merges); i != INK_JSON_NONE; i = ink_json_next(r->json, i)) {
+        const ink_json_node *entry = &r->json->nodes[i];
+        ink_spelled_merge *merge = &im->merges[im->n_merges];
         if (entry->kind == INK_JSON_STRING) {
-            INK_TRY(ink_import_merge_line(r->im, i, entry->string, entry->string_size, &array[i]));
+            INK_TRY(ink_import_list_merge(im, entry->string, entry->string_size));
             continue;
         }
-        const char *text[2];
-        size_t size[2];
-        INK_TRY(ink_json_expect(r->ctx, r->json, node, INK_JSON_ARRAY));
+        INK_TRY(ink_json_expect(r->ctx, r->json, i, INK_JSON_ARRAY));
         if (entry->n_children != 2)
-            return refuse_node(r, INK_ERROR_CORRUPT, node, "expected an array of two strings");
-        ink_json left = ink_json_first(r->json, node);
-        INK_TRY(read_token_text(r, left, &text[0], &size[0]));
-        INK_TRY(read_token_text(r, ink_json_next(r->json, left), &text[1], &size[1]));
-        INK_TRY(ink_import_merge(r->im, i, text, size, &array[i]));
+            return refuse_node(r, INK_ERROR_CORRUPT, i, "expected an array of two strings");
+        ink_json left = ink_json_first(r->json, i);
+        INK_TRY(read_token_text(r, left, &merge->text[0], &merge->size[0]));
+        INK_TRY(read_token_text(r, ink_json_next(r->json, left), &merge->text[1], &merge->size[1]));
+        im->n_merges++;
     }
-    return ink_import_merges(r->im, array, n);
+    return INK_OK;
 }
 
-static ink_result read_bpe(json_reader *r, ink_json model)
+#define LONGEST_WORD 1024 /* characters; published files say 100. Keeps the time for a text in bounds */
+
+static ink_result read_model(json_reader *r, ink_json model, const char *type, ink_step *step)
 {
     static const char *const marks[] = {"continuing_subword_prefix", "end_of_word_suffix"};
+    ink_tokenizer_import *im = r->im;
     ink_bpe *bpe = &r->t->bpe;
-    const char *unk = NULL;
     double dropout = 0;
-    r->t->model = INK_MODEL_BPE;
+    ink_json vocab;
+    (void)step;
+    r->t->model = strcmp(type, "BPE") == 0         ? INK_MODEL_BPE
+                  : strcmp(type, "WordPiece") == 0 ? INK_MODEL_WORDPIECE
+                                                   : INK_MODEL_WORDLEVEL;
+    if (r->t->model != INK_MODEL_BPE && im->byte_level)
+        return unsupported(r, model, "after ByteLevel only the model BPE is supported");
+    INK_TRY(ink_json_require(r->ctx, r->json, model, "vocab", &vocab));
+    INK_TRY(ink_import_list_tokens(im, r->json, vocab));
+    if (r->t->model != INK_MODEL_BPE)
+        im->unk = r->t->model == INK_MODEL_WORDPIECE ? "[UNK]" : "<unk>";
+    INK_TRY(ink_json_read_string(r->ctx, r->json, model, "unk_token", &im->unk));
+    if (im->byte_level)
+        im->unk = NULL; /* it never applies: there is a token for each byte */
+    if (r->t->model != INK_MODEL_BPE) {
+        im->prefix = (ink_short_text){"##", 2};
+        im->longest_word = 100;
+        if (member_of(r, model, marks[0]) != INK_JSON_NONE)
+            INK_TRY(read_short(r, model, marks[0], &im->prefix));
+        INK_TRY(
+            ink_json_read_size(r->ctx, r->json, model, "max_input_chars_per_word", 1, LONGEST_WORD, &im->longest_word));
+        return ink_import_tokens(im);
+    }
     INK_TRY(read_flag(r, model, "ignore_merges", false, &bpe->ignore_merges));
     INK_TRY(read_flag(r, model, "byte_fallback", false, &bpe->byte_fallback));
     INK_TRY(read_flag(r, model, "fuse_unk", false, &bpe->fuse_unk));
-    for (size_t i = 0; i < 2; i++) { /* marks at the seams of words belong to other kinds of BPE */
+    for (int i = 0; i < 2; i++) { /* marks at the seams of words belong to other kinds of BPE */
         ink_json mark = member_of(r, model, marks[i]);
         if (mark != INK_JSON_NONE)
             INK_TRY(ink_json_expect(r->ctx, r->json, mark, INK_JSON_STRING));
@@ -439,36 +450,8 @@ static ink_result read_bpe(json_reader *r, ink_json model)
     INK_TRY(ink_json_read_float(r->ctx, r->json, model, "dropout", &dropout));
     if (dropout != 0)
         return unsupported(r, member_of(r, model, "dropout"), "only 0 is supported");
-    INK_TRY(read_vocab(r, model));
-    INK_TRY(ink_import_byte_tokens(r->im));
-    if (!r->im->byte_level) {
-        INK_TRY(ink_json_read_string(r->ctx, r->json, model, "unk_token", &unk));
-        INK_TRY(ink_import_unk(r->im, unk));
-    }
-    return read_merges(r, model);
-}
-
-#define LONGEST_WORD 1024 /* characters; published files say 100. Keeps the time for a text in bounds */
-
-static ink_result read_model(json_reader *r, ink_json model, const char *type, ink_step *step)
-{
-    const bool wordpiece = strcmp(type, "WordPiece") == 0;
-    const char *unk = wordpiece ? "[UNK]" : "<unk>";
-    ink_short_text prefix = {"##", 2};
-    size_t longest = 100;
-    (void)step;
-    if (strcmp(type, "BPE") == 0)
-        return read_bpe(r, model);
-    r->t->model = wordpiece ? INK_MODEL_WORDPIECE : INK_MODEL_WORDLEVEL;
-    INK_TRY(ink_json_read_size(r->ctx, r->json, model, "max_input_chars_per_word", 1, LONGEST_WORD, &longest));
-    if (member_of(r, model, "continuing_subword_prefix") != INK_JSON_NONE)
-        INK_TRY(read_short(r, model, "continuing_subword_prefix", &prefix));
-    if (r->im->byte_level)
-        return unsupported(r, model, "after ByteLevel only the model BPE is supported");
-    INK_TRY(read_vocab(r, model));
-    INK_TRY(ink_json_read_string(r->ctx, r->json, model, "unk_token", &unk));
-    INK_TRY(ink_import_unk(r->im, unk));
-    return wordpiece ? ink_builder_wordpiece(&r->im->b, &prefix, longest) : INK_OK;
+    INK_TRY(read_merges(r, model));
+    return ink_import_tokens(im);
 }
 
 /* ---- "post_processor": the template ----------------------------------------------------------------------------- */
@@ -690,10 +673,10 @@ ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_do
                         version);
     INK_TRY(ink_json_require(im->ctx, json, 0, "model", &model));
     INK_TRY(ink_builder_start(&im->b, im->ctx, im->arena, json->file));
+    im->where = "tokenizer.json: model.vocab.";
     INK_TRY(read_added_tokens(&r));
     for (size_t i = 0; i < 4; i++)
         INK_TRY(read_place(&r, i));
-    INK_TRY(ink_import_added(im));
     if (r.t->decoder.byte_level != im->byte_level)
         return ink_fail(im->ctx, INK_ERROR_UNSUPPORTED,
                         "%s: decoder: ByteLevel is supported with the pre-tokenizer ByteLevel, and only with it",

@@ -15,10 +15,6 @@ typedef struct legacy {
     ink_context *ctx;
     legacy_kind kind;
     const char *vocab_file;
-    ink_spelled_token *tokens; /* [n_tokens] */
-    size_t n_tokens;
-    const char *merges; /* [merges_size] */
-    size_t merges_size;
 } legacy;
 
 /* ---- the files -------------------------------------------------------------------------------------------------- */
@@ -64,8 +60,9 @@ static ink_result read_vocab_txt(legacy *l)
     l->kind = LEGACY_BERT;
     l->vocab_file = "vocab.txt";
     INK_TRY(legacy_file(l, "vocab.txt", &text, &size));
-    l->tokens = legacy_items(l, text, size, sizeof *l->tokens);
-    if (l->tokens == NULL)
+    l->im->where = "vocab.txt: ";
+    l->im->tokens = legacy_items(l, text, size, sizeof *l->im->tokens);
+    if (l->im->tokens == NULL)
         return INK_ERROR_MEMORY;
     for (ink_token id = 0; legacy_line(&text, &size, &line, &length); id++) {
         for (size_t i = 0; i < length;) {
@@ -76,24 +73,33 @@ static ink_result read_vocab_txt(legacy *l)
                                 (long long)id + 1);
         }
         if (length > 0)
-            l->tokens[l->n_tokens++] = (ink_spelled_token){line, length, id};
+            l->im->tokens[l->im->n_tokens++] = (ink_spelled_token){line, length, id};
     }
     return INK_OK;
 }
 
+/* merges.txt has lines "left right"; the first may be a comment on the version. */
 static ink_result read_vocab_json(legacy *l)
 {
-    const char *text;
-    size_t size;
+    const char *text, *line;
+    size_t size, length;
     ink_json_document ids;
     l->vocab_file = "vocab.json";
+    l->im->where = "vocab.json: ";
     INK_TRY(legacy_file(l, "vocab.json", &text, &size));
     INK_TRY(ink_json_parse(l->ctx, l->im->arena, "vocab.json", text, size, 0, &ids));
-    INK_TRY(ink_import_spelled(l->im, &ids, 0, &l->tokens, &l->n_tokens));
+    INK_TRY(ink_import_list_tokens(l->im, &ids, 0));
     bool as_roberta =
         ink_json_member(&ids, 0, "<s>") != INK_JSON_NONE && ink_json_member(&ids, 0, "</s>") != INK_JSON_NONE;
     l->kind = as_roberta ? LEGACY_ROBERTA : LEGACY_GPT2;
-    return legacy_file(l, "merges.txt", &l->merges, &l->merges_size);
+    INK_TRY(legacy_file(l, "merges.txt", &text, &size));
+    l->im->merges = legacy_items(l, text, size, sizeof *l->im->merges);
+    if (l->im->merges == NULL)
+        return INK_ERROR_MEMORY;
+    while (legacy_line(&text, &size, &line, &length))
+        if (length > 0 && (length < 8 || memcmp(line, "#version", 8) != 0))
+            INK_TRY(ink_import_list_merge(l->im, line, length));
+    return INK_OK;
 }
 
 /* "GPT2Tokenizer" or "GPT2TokenizerFast". Where no class is named the files tell. */
@@ -145,12 +151,21 @@ static ink_result control_of(legacy *l, ink_control which, ink_named_token *toke
     return INK_OK;
 }
 
+/* The id of a listed token, or -1. */
+static ink_token listed_id(const legacy *l, const char *text, size_t size)
+{
+    for (size_t i = 0; i < l->im->n_tokens; i++)
+        if (l->im->tokens[i].size == size && memcmp(l->im->tokens[i].text, text, size) == 0)
+            return l->im->tokens[i].id;
+    return -1;
+}
+
 /* The id of a control token that the template needs. */
 static ink_result template_id(legacy *l, ink_control which, ink_token *id)
 {
     ink_named_token token;
     INK_TRY(control_of(l, which, &token));
-    *id = token.text != NULL ? ink_import_find(l->im, token.text, token.size) : -1;
+    *id = token.text != NULL ? listed_id(l, token.text, token.size) : -1;
     if (*id >= 0)
         return INK_OK;
     return ink_fail(l->ctx, INK_ERROR_MISMATCH, "%s: member '%s' is missing",
@@ -207,7 +222,7 @@ static ink_result read_added_controls(legacy *l)
     for (int i = 0; i < INK_N_CONTROLS; i++) {
         ink_named_token named;
         INK_TRY(control_of(l, (ink_control)i, &named));
-        ink_token id = named.size > 0 ? ink_import_find(l->im, named.text, named.size) : -1;
+        ink_token id = named.size > 0 ? listed_id(l, named.text, named.size) : -1;
         bool again = id < 0;
         for (size_t k = 0; k < l->im->n_added && !again; k++)
             again = l->im->added[k].token.id == id;
@@ -218,41 +233,24 @@ static ink_result read_added_controls(legacy *l)
         INK_TRY(add_added(l, token, named.document, named.object));
         l->im->added[l->im->n_added - 1].special = true;
     }
-    return ink_import_normalize_added(l->im);
+    return INK_OK;
 }
 
-/* The vocabulary and the added tokens; the normalizer is there. */
-static ink_result legacy_tokens(legacy *l)
+static ink_result read_added(legacy *l)
 {
     ink_tokenizer_import *im = l->im;
     ink_json all = ink_tokenizer_config_member(&im->config, "added_tokens_decoder");
     size_t most = all != INK_JSON_NONE ? im->config.settings.nodes[all].n_children : INK_N_CONTROLS;
-    char where[32];
     im->added = ink_arena_alloc(im->arena, most, sizeof *im->added);
     if (im->added == NULL)
         return ink_fail(l->ctx, INK_ERROR_MEMORY, "out of memory: the tokenizer's files");
-    if (all != INK_JSON_NONE) {
-        INK_TRY(read_added_decoder(l, all));
-        INK_TRY(ink_import_normalize_added(im));
-    }
-    ink_format(where, sizeof where, "%s: ", l->vocab_file);
-    INK_TRY(ink_import_vocab(im, where, l->tokens, l->n_tokens));
-    for (size_t i = 0; i < l->n_tokens && l->kind == LEGACY_BERT; i++) {
-        ink_token first = ink_import_find(im, l->tokens[i].text, l->tokens[i].size);
-        if (first != l->tokens[i].id)
-            return ink_fail(l->ctx, INK_ERROR_CORRUPT, "vocab.txt: lines %lld and %lld are the same token",
-                            (long long)first + 1, (long long)l->tokens[i].id + 1);
-    }
-    if (all == INK_JSON_NONE)
-        INK_TRY(read_added_controls(l));
-    return ink_import_added(im);
+    return all != INK_JSON_NONE ? read_added_decoder(l, all) : read_added_controls(l);
 }
 
 /* ---- the two kinds ---------------------------------------------------------------------------------------------- */
 
 static ink_result read_bert_family(legacy *l)
 {
-    static const ink_short_text prefix = {"##", 2};
     ink_tokenizer_import *im = l->im;
     ink_named_token unk;
     ink_token cls, sep;
@@ -261,34 +259,25 @@ static ink_result read_bert_family(legacy *l)
     INK_TRY(ink_tokenizer_config_bool(&im->config, "tokenize_chinese_chars", &chinese));
     strip_accents = lowercase;
     INK_TRY(ink_tokenizer_config_bool(&im->config, "strip_accents", &strip_accents));
+    INK_TRY(control_of(l, INK_CONTROL_UNK, &unk));
+    im->b.draft.model = INK_MODEL_WORDPIECE;
+    im->unk = unk.text;
+    im->prefix = (ink_short_text){"##", 2};
+    im->longest_word = 100;
     ink_import_bert_normalizer(im, true, chinese, strip_accents, lowercase);
     ink_import_bert_splitter(im);
-    ink_import_wordpiece_decoder(im, &prefix, true);
-    INK_TRY(legacy_tokens(l));
+    ink_import_wordpiece_decoder(im, &im->prefix, true);
+    INK_TRY(read_added(l));
+    INK_TRY(ink_import_tokens(im));
+    for (size_t i = 0; i < im->n_tokens; i++) {
+        ink_token first = ink_import_find(im, im->tokens[i].text, im->tokens[i].size);
+        if (first != im->tokens[i].id)
+            return ink_fail(l->ctx, INK_ERROR_CORRUPT, "vocab.txt: lines %lld and %lld are the same token",
+                            (long long)first + 1, (long long)im->tokens[i].id + 1);
+    }
     INK_TRY(template_id(l, INK_CONTROL_CLS, &cls));
     INK_TRY(template_id(l, INK_CONTROL_SEP, &sep));
-    INK_TRY(ink_import_bert_template(im, cls, sep, false));
-    im->b.draft.model = INK_MODEL_WORDPIECE;
-    INK_TRY(control_of(l, INK_CONTROL_UNK, &unk));
-    INK_TRY(ink_import_unk(im, unk.text));
-    return ink_builder_wordpiece(&im->b, &prefix, 100);
-}
-
-/* merges.txt has lines "left right"; the first may be a comment on the version. */
-static ink_result legacy_merges(legacy *l)
-{
-    const char *text = l->merges, *line;
-    size_t size = l->merges_size, length, n = 0;
-    ink_bpe_merge *merges = legacy_items(l, text, size, sizeof *merges);
-    if (merges == NULL)
-        return INK_ERROR_MEMORY;
-    while (legacy_line(&text, &size, &line, &length)) {
-        if (length == 0 || (length >= 8 && memcmp(line, "#version", 8) == 0))
-            continue;
-        INK_TRY(ink_import_merge_line(l->im, n, line, length, &merges[n]));
-        n++;
-    }
-    return ink_import_merges(l->im, merges, n);
+    return ink_import_bert_template(im, cls, sep, false);
 }
 
 static ink_result read_bpe_family(legacy *l)
@@ -307,8 +296,10 @@ static ink_result read_bpe_family(legacy *l)
         split = (ink_step){.match = ink_match_qwen2};
     }
     ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &split);
+    t->model = INK_MODEL_BPE;
     t->decoder.byte_level = im->byte_level = true;
-    INK_TRY(legacy_tokens(l));
+    INK_TRY(read_added(l));
+    INK_TRY(ink_import_tokens(im));
     if (l->kind == LEGACY_ROBERTA) {
         INK_TRY(template_id(l, INK_CONTROL_CLS, &first));
         INK_TRY(template_id(l, INK_CONTROL_SEP, &last));
@@ -320,9 +311,7 @@ static ink_result read_bpe_family(legacy *l)
             INK_TRY(ink_import_slot(im, part > 0, part == 2 ? INK_TEMPLATE_B : INK_TEMPLATE_A, part == 2));
         }
     }
-    t->model = INK_MODEL_BPE;
-    INK_TRY(ink_import_byte_tokens(im));
-    return legacy_merges(l);
+    return INK_OK;
 }
 
 /* ---- all together ----------------------------------------------------------------------------------------------- */

@@ -65,27 +65,51 @@ static void import_token(ink_tokenizer_import *im, ink_token id, const char *spe
     ink_builder_token(&im->b, id, spelling, size)->verbatim = verbatim;
 }
 
-/* ---- vocabulary and added tokens -------------------------------------------------------------------------------- */
-
-ink_result ink_import_spelled(ink_tokenizer_import *im, const ink_json_document *json, ink_json object,
-                              ink_spelled_token **tokens, size_t *n)
+ink_result ink_import_list_tokens(ink_tokenizer_import *im, const ink_json_document *json, ink_json object)
 {
     INK_TRY(ink_json_expect(im->ctx, json, object, INK_JSON_OBJECT));
-    *n = json->nodes[object].n_children;
-    *tokens = ink_arena_alloc(im->arena, *n, sizeof **tokens);
-    if (*tokens == NULL)
+    im->n_tokens = json->nodes[object].n_children;
+    im->tokens = ink_arena_alloc(im->arena, im->n_tokens, sizeof *im->tokens);
+    if (im->tokens == NULL)
         return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", json->file);
     ink_json child = ink_json_first(json, object);
-    for (size_t i = 0; i < *n; i++, child = ink_json_next(json, child)) {
+    for (size_t i = 0; i < im->n_tokens; i++, child = ink_json_next(json, child)) {
         int64_t id = 0;
         INK_TRY(ink_json_get_int(im->ctx, json, child, 0, INT32_MAX - 1, &id));
-        (*tokens)[i] = (ink_spelled_token){json->nodes[child].key, json->nodes[child].key_size, (ink_token)id};
+        im->tokens[i] = (ink_spelled_token){json->nodes[child].key, json->nodes[child].key_size, (ink_token)id};
     }
     return INK_OK;
 }
 
-ink_result ink_import_normalize_added(ink_tokenizer_import *im)
+static ink_result import_refuse(ink_tokenizer_import *im, const char *list, size_t i, const char *reason)
 {
+    return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: %s[%zu]: %s", im->b.file, list, i, reason);
+}
+
+ink_result ink_import_list_merge(ink_tokenizer_import *im, const char *line, size_t size)
+{
+    ink_spelled_merge *merge = &im->merges[im->n_merges];
+    const char *space = memchr(line, ' ', size);
+    if (space == NULL)
+        return import_refuse(im, "model.merges", im->n_merges, "expected two tokens with a space between them");
+    *merge = (ink_spelled_merge){{line, space + 1}, {(size_t)(space - line), size - (size_t)(space - line) - 1}};
+    if (memchr(space + 1, ' ', merge->size[1]) != NULL)
+        return import_refuse(im, "model.merges", im->n_merges, "expected two tokens, there are two spaces");
+    im->n_merges++;
+    return INK_OK;
+}
+
+/* ---- from the lists to vocabulary, model and added tokens -------------------------------------------------------- */
+
+static ink_result import_vocab(ink_tokenizer_import *im)
+{
+    size_t n_ids = 0, n_bytes = 0, longest = 0;
+    for (size_t i = 0; i < im->n_tokens; i++) {
+        n_ids = ink_size_max(n_ids, (size_t)im->tokens[i].id + 1);
+        im->longest = ink_size_max(im->longest, im->tokens[i].size);
+        n_bytes += im->tokens[i].size; /* no more than the file has */
+    }
+    /* An added token with the flag "normalized" is searched as the normalizer would change it. */
     for (size_t i = 0; i < im->n_added; i++) {
         ink_added_pattern *p = &im->added[i];
         p->text = p->content;
@@ -105,84 +129,31 @@ ink_result ink_import_normalize_added(ink_tokenizer_import *im)
                             im->b.file, (int)ink_size_min(p->content_size, 160), p->content, p->content_size,
                             (size_t)INK_ADDED_LONGEST);
         if (p->size == 0)
-            return ink_fail(im->ctx, INK_ERROR_CORRUPT,
-                            "%s: added_tokens[%zu]: the normalizer leaves nothing of this token", im->b.file, i);
-    }
-    return INK_OK;
-}
-
-ink_result ink_import_vocab(ink_tokenizer_import *im, const char *where, const ink_spelled_token *tokens, size_t n)
-{
-    size_t n_tokens = n + im->n_added, n_ids = 0, n_bytes = 0, longest = 0;
-    for (size_t i = 0; i < n; i++) {
-        n_ids = ink_size_max(n_ids, (size_t)tokens[i].id + 1);
-        im->longest = ink_size_max(im->longest, tokens[i].size);
-        n_bytes += tokens[i].size; /* no more than the file has */
-    }
-    longest = im->longest;
-    for (size_t i = 0; i < im->n_added; i++) {
-        n_ids = ink_size_max(n_ids, (size_t)im->added[i].token.id + 1);
-        longest = ink_size_max(longest, im->added[i].size);
-        n_bytes += im->added[i].size;
+            return import_refuse(im, "added_tokens", i, "the normalizer leaves nothing of this token");
+        n_ids = ink_size_max(n_ids, (size_t)p->token.id + 1);
+        longest = ink_size_max(longest, p->size);
+        n_bytes += p->size;
     }
     /* Ids are places in an array, so a small file may not name a huge one. Published files have small gaps. */
-    if (n_ids > 8 * n_tokens + 65536)
+    if (n_ids > 8 * (im->n_tokens + im->n_added) + 65536)
         return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: the largest id, %zu, is far beyond the number of tokens, %zu",
-                        im->b.file, n_ids - 1, n_tokens);
+                        im->b.file, n_ids - 1, im->n_tokens + im->n_added);
     im->spelling = ink_arena_alloc(im->arena, im->longest, 1);
-    im->bytes = ink_arena_alloc(im->arena, longest, 1);
+    im->bytes = ink_arena_alloc(im->arena, ink_size_max(longest, im->longest), 1);
     INK_TRY(ink_builder_vocab(&im->b, n_ids, n_bytes)); /* sees that the arena failed, too */
-    for (size_t i = 0; i < n; i++) {
-        const ink_spelled_token *t = &tokens[i];
+    for (size_t i = 0; i < im->n_tokens; i++) {
+        const ink_spelled_token *t = &im->tokens[i];
         if (t->size == 0 || ink_vocab_has(&im->b.draft.vocab, t->id))
-            return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s%.*s: %s", where, (int)ink_size_min(t->size, 160), t->text,
-                            t->size == 0 ? "a token of no bytes" : "another token has this id");
+            return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s%.*s: %s", im->where, (int)ink_size_min(t->size, 160),
+                            t->text, t->size == 0 ? "a token of no bytes" : "another token has this id");
         import_token(im, t->id, t->text, t->size);
     }
     return ink_builder_index(&im->b);
 }
 
-/* A token that the model has keeps the model's id, as in the reference; and as there, the normalised content of the
-   others is decoded. */
-ink_result ink_import_added(ink_tokenizer_import *im)
-{
-    const char *wrong = NULL;
-    size_t i = 0;
-    for (; i < im->n_added && wrong == NULL; i++) {
-        ink_added_pattern *p = &im->added[i];
-        ink_token id = ink_import_find(im, p->content, p->content_size);
-        if (id >= 0)
-            p->token.id = id;
-        else if (ink_vocab_has(&im->b.draft.vocab, p->token.id))
-            wrong = "another token has this id";
-        else
-            import_token(im, p->token.id, p->text, p->size);
-    }
-    if (wrong == NULL) {
-        INK_TRY(ink_builder_added(&im->b, im->added, im->n_added));
-        for (i = 0; i < im->n_added && wrong == NULL; i++)
-            if (ink_trie_find(&im->b.draft.added.trie, INK_ADDED_CONTENT, im->added[i].content,
-                              im->added[i].content_size) != i)
-                wrong = "another added token has this content";
-    }
-    return wrong == NULL ? INK_OK
-                         : ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: added_tokens[%zu]: %s", im->b.file, i - 1, wrong);
-}
-
-/* ---- the model -------------------------------------------------------------------------------------------------- */
-
-ink_result ink_import_unk(ink_tokenizer_import *im, const char *spelling)
-{
-    im->b.draft.unk = spelling != NULL ? ink_import_find(im, spelling, strlen(spelling)) : -1;
-    if (spelling != NULL && im->b.draft.unk < 0)
-        return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: model.unk_token: '%s' is not in the vocabulary", im->b.file,
-                        spelling);
-    return INK_OK;
-}
-
-/* A byte-level vocabulary has a token for each byte, so every text can be encoded, and unk_token, fuse_unk and
-   byte_fallback never apply. Others may have <0x00> to <0xFF>. */
-ink_result ink_import_byte_tokens(ink_tokenizer_import *im)
+/* The tokens of the 256 bytes, and the merges. In a byte-level vocabulary every text can be encoded; others may have
+   tokens <0x00> to <0xFF>. */
+static ink_result import_bpe(ink_tokenizer_import *im)
 {
     static const char digits[] = "0123456789ABCDEF";
     ink_bpe *bpe = &im->b.draft.bpe;
@@ -196,54 +167,60 @@ ink_result ink_import_byte_tokens(ink_tokenizer_import *im)
                             "%s: model.vocab: no token for the byte %zu; a byte-level vocabulary must have all 256",
                             im->b.file, i);
     }
-    return INK_OK;
-}
-
-static ink_result import_refuse_merge(ink_tokenizer_import *im, size_t i, const char *reason)
-{
-    return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: model.merges[%zu]: %s", im->b.file, i, reason);
-}
-
-ink_result ink_import_merge(ink_tokenizer_import *im, size_t i, const char *const text[2], const size_t size[2],
-                            ink_bpe_merge *merge)
-{
-    merge->left = ink_import_find(im, text[0], size[0]);
-    merge->right = ink_import_find(im, text[1], size[1]);
-    merge->merged = -1;
-    if (merge->left < 0)
-        return import_refuse_merge(im, i, "the left token is not in the vocabulary");
-    if (merge->right < 0)
-        return import_refuse_merge(im, i, "the right token is not in the vocabulary");
-    if (size[1] <= im->longest - size[0]) {
-        memcpy(im->spelling, text[0], size[0]);
-        memcpy(im->spelling + size[0], text[1], size[1]);
-        merge->merged = ink_import_find(im, im->spelling, size[0] + size[1]);
+    ink_bpe_merge *merges = ink_arena_alloc(im->arena, im->n_merges, sizeof *merges);
+    if (merges == NULL)
+        return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", im->b.file);
+    for (size_t i = 0; i < im->n_merges; i++) {
+        const ink_spelled_merge *m = &im->merges[i];
+        merges[i].left = ink_import_find(im, m->text[0], m->size[0]);
+        merges[i].right = ink_import_find(im, m->text[1], m->size[1]);
+        if (merges[i].left < 0)
+            return import_refuse(im, "model.merges", i, "the left token is not in the vocabulary");
+        if (merges[i].right < 0)
+            return import_refuse(im, "model.merges", i, "the right token is not in the vocabulary");
+        if (m->size[1] > im->longest - m->size[0])
+            return import_refuse(im, "model.merges", i, "the merged token is not in the vocabulary");
+        memcpy(im->spelling, m->text[0], m->size[0]);
+        memcpy(im->spelling + m->size[0], m->text[1], m->size[1]);
+        merges[i].merged = ink_import_find(im, im->spelling, m->size[0] + m->size[1]);
+        if (merges[i].merged < 0)
+            return import_refuse(im, "model.merges", i, "the merged token is not in the vocabulary");
     }
-    return merge->merged >= 0 ? INK_OK : import_refuse_merge(im, i, "the merged token is not in the vocabulary");
-}
-
-ink_result ink_import_merge_line(ink_tokenizer_import *im, size_t i, const char *line, size_t size,
-                                 ink_bpe_merge *merge)
-{
-    const char *space = memchr(line, ' ', size);
-    if (space == NULL)
-        return import_refuse_merge(im, i, "expected two tokens with a space between them");
-    const char *const text[2] = {line, space + 1};
-    const size_t sizes[2] = {(size_t)(space - line), size - (size_t)(space - line) - 1};
-    if (memchr(text[1], ' ', sizes[1]) != NULL)
-        return import_refuse_merge(im, i, "expected two tokens, there are two spaces");
-    return ink_import_merge(im, i, text, sizes, merge);
-}
-
-ink_result ink_import_merges(ink_tokenizer_import *im, ink_bpe_merge *merges, size_t n)
-{
-    INK_TRY(ink_builder_merges(&im->b, merges, n));
-    for (size_t i = 0; i < n; i++) {
-        size_t first = ink_bpe_rank(&im->b.draft.bpe, merges[i].left, merges[i].right);
+    INK_TRY(ink_builder_merges(&im->b, merges, im->n_merges));
+    for (size_t i = 0; i < im->n_merges; i++) {
+        size_t first = ink_bpe_rank(bpe, merges[i].left, merges[i].right);
         if (first != i)
             return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: model.merges[%zu] is the same as model.merges[%zu]",
                             im->b.file, i, first);
     }
+    return INK_OK;
+}
+
+ink_result ink_import_tokens(ink_tokenizer_import *im)
+{
+    ink_tokenizer *t = &im->b.draft;
+    INK_TRY(import_vocab(im));
+    if (t->model == INK_MODEL_BPE)
+        INK_TRY(import_bpe(im));
+    else if (t->model == INK_MODEL_WORDPIECE)
+        INK_TRY(ink_builder_wordpiece(&im->b, &im->prefix, im->longest_word));
+
+    /* An added token that the model has keeps the model's id, as in the reference; and as there, the normalised content
+       of the others is decoded. */
+    for (size_t i = 0; i < im->n_added; i++) {
+        ink_added_pattern *p = &im->added[i];
+        ink_token id = ink_import_find(im, p->content, p->content_size);
+        if (id < 0 && ink_vocab_has(&t->vocab, p->token.id))
+            return import_refuse(im, "added_tokens", i, "another token has this id");
+        if (id < 0)
+            import_token(im, p->token.id, p->text, p->size);
+        else
+            p->token.id = id;
+    }
+    INK_TRY(ink_builder_added(&im->b, im->added, im->n_added));
+    for (size_t i = 0; i < im->n_added; i++)
+        if (ink_trie_find(&t->added.trie, INK_ADDED_CONTENT, im->added[i].content, im->added[i].content_size) != i)
+            return import_refuse(im, "added_tokens", i, "another added token has this content");
     return INK_OK;
 }
 
@@ -393,6 +370,12 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
     if (!legacy)
         INK_TRY(result);
     INK_TRY(legacy ? ink_import_tokenizer_legacy(im) : ink_import_tokenizer_json(im, &json));
+    if (im->unk != NULL) {
+        draft->unk = ink_import_find(im, im->unk, strlen(im->unk));
+        if (draft->unk < 0)
+            return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: model.unk_token: '%s' is not in the vocabulary",
+                            im->b.file, im->unk);
+    }
     if (draft->template.n[0] == 0) {
         INK_TRY(import_slots(im, false, texts, 1));
         INK_TRY(import_slots(im, true, texts, 2));
