@@ -28,11 +28,11 @@ typedef struct chat_text {
 
 /* ---- runs and tokens -------------------------------------------------------------------------------------------- */
 
-/* The promise that no text becomes a control token is kept here, whatever the vocabulary is like. */
+/* Makes sure that no message becomes a control token, even if the vocabulary would allow it. */
 static ink_result chat_check_plain(const chat_writer *w, const ink_token *ids, size_t n)
 {
     const ink_tokenizer *tokenizer = w->chat->tokenizer;
-    ink_token unknown = ink_tokenizer_control(tokenizer, INK_CONTROL_UNK); /* what stands for a character, harmlessly */
+    ink_token unknown = ink_tokenizer_control(tokenizer, INK_CONTROL_UNK); /* a harmless control token */
     for (size_t i = 0; i < n; i++)
         if (ids[i] != unknown && ink_tokenizer_is_special(tokenizer, ids[i])) {
             size_t size;
@@ -54,7 +54,7 @@ static ink_result chat_end_run(chat_writer *w)
     unsigned flags = INK_ENCODE_PLAIN | (w->resumed || w->n_ids > 0 ? INK_ENCODE_CONTINUE : 0);
     ink_result result =
         ink_tokenizer_encode(w->ctx, w->chat->tokenizer, w->run.text, w->run.size, flags, ids, room, &n);
-    if (result != INK_OK && result != INK_ERROR_LIMIT) /* that one is for whoever asked for so little room */
+    if (result != INK_OK && result != INK_ERROR_LIMIT) /* ink_chat_encode() itself reports too little room */
         return result;
     if (result == INK_OK)
         INK_TRY(chat_check_plain(w, ids, n));
@@ -72,7 +72,7 @@ static ink_result chat_put_token(chat_writer *w, ink_token id)
     return INK_OK;
 }
 
-/* ---- what the format writes ------------------------------------------------------------------------------------- */
+/* ---- texts of the format ---------------------------------------------------------------------------------------- */
 
 /* The first added token in a text, of either set. */
 static bool chat_next_added(const ink_added *added, const char *at, size_t size, ink_added_match *match)
@@ -86,6 +86,7 @@ static bool chat_next_added(const ink_added *added, const char *at, size_t size,
     return true;
 }
 
+/* A text whose added tokens are recognised. */
 static ink_result chat_put_tokens(chat_writer *w, const char *at, size_t size)
 {
     ink_added_match match = {0};
@@ -100,7 +101,7 @@ static ink_result chat_put_tokens(chat_writer *w, const char *at, size_t size)
     return INK_OK;
 }
 
-/* Words of the format's own, with {bos} and {eos} in them. */
+/* A text of the format, with {bos} and {eos} in it. */
 static ink_result chat_put_format(chat_writer *w, const char *words)
 {
     for (const char *brace = strchr(words, '{'); brace != NULL; brace = strchr(words, '{')) {
@@ -112,7 +113,7 @@ static ink_result chat_put_format(chat_writer *w, const char *words)
     return chat_put_tokens(w, words, strlen(words));
 }
 
-/* ---- what people write ------------------------------------------------------------------------------------------ */
+/* ---- texts of people -------------------------------------------------------------------------------------------- */
 
 /* White space as Python's str.strip() and Jinja's trim know it. */
 static bool chat_is_space(uint32_t code)
@@ -136,7 +137,7 @@ static chat_text chat_trim(chat_text t, bool at_start, bool at_end)
     return t;
 }
 
-/* An answer without what was thought before it. */
+/* An answer without the thoughts before it. */
 static chat_text chat_after_thoughts(chat_text t)
 {
     static const char end[] = "</think>";
@@ -154,14 +155,6 @@ static chat_text chat_after_thoughts(chat_text t)
 
 /* ---- messages --------------------------------------------------------------------------------------------------- */
 
-static void chat_put_date(chat_writer *w)
-{
-    static const char cut[] = "Cutting Knowledge Date: December 2023\nToday Date: ";
-    ink_text_put(&w->run, cut, sizeof cut - 1);
-    ink_text_put(&w->run, w->chat->date, strlen(w->chat->date));
-    ink_text_put(&w->run, "\n\n", 2);
-}
-
 static ink_result chat_put_message(chat_writer *w, const ink_message *message, bool after_system)
 {
     const ink_chat_format_row *format = w->chat->format;
@@ -176,32 +169,30 @@ static ink_result chat_put_message(chat_writer *w, const ink_message *message, b
         INK_TRY(chat_put_format(w, format->before[INK_ROLE_USER]));
     if (!(format->joins && after_system))
         INK_TRY(chat_put_format(w, format->before[role]));
-    if (role == INK_ROLE_SYSTEM && w->chat->dated && !w->resumed && !w->spoken)
-        chat_put_date(w);
+    if (role == INK_ROLE_SYSTEM && w->chat->dated && !w->resumed && !w->spoken) {
+        static const char cut[] = "Cutting Knowledge Date: December 2023\nToday Date: ";
+        ink_text_put(&w->run, cut, sizeof cut - 1);
+        ink_text_put(&w->run, w->chat->date, strlen(w->chat->date));
+        ink_text_put(&w->run, "\n\n", 2);
+    }
     w->spoken = true;
     ink_text_put(&w->run, t.at, t.size);
     return chat_put_format(w, format->after[role]);
-}
-
-/* The system text of a conversation that has none of its own. */
-static ink_result chat_put_own_system(chat_writer *w)
-{
-    const ink_message message = {INK_ROLE_SYSTEM, w->chat->system, w->chat->system_size};
-    return message.size > 0 || w->chat->dated ? chat_put_message(w, &message, false) : INK_OK;
 }
 
 /* Everything the call adds to the conversation. */
 static ink_result chat_put_turn(chat_writer *w, const ink_conversation *at, const ink_message *messages,
                                 size_t n_messages, bool answer)
 {
+    const ink_message own_system = {INK_ROLE_SYSTEM, w->chat->system, w->chat->system_size};
     w->resumed = at->n_messages > 0;
     w->spoken = false;
     if (at->answering)
         INK_TRY(chat_put_format(w, w->chat->format->end));
     if (!w->resumed && w->chat->begins)
         INK_TRY(chat_put_format(w, "{bos}"));
-    if (!w->resumed && messages[0].role != INK_ROLE_SYSTEM)
-        INK_TRY(chat_put_own_system(w));
+    if (!w->resumed && messages[0].role != INK_ROLE_SYSTEM && (own_system.size > 0 || w->chat->dated))
+        INK_TRY(chat_put_message(w, &own_system, false));
     for (size_t i = 0; i < n_messages; i++)
         INK_TRY(chat_put_message(w, &messages[i], i > 0 && messages[i - 1].role == INK_ROLE_SYSTEM));
     if (answer) {
@@ -213,20 +204,8 @@ static ink_result chat_put_turn(chat_writer *w, const ink_conversation *at, cons
 
 /* ---- the call --------------------------------------------------------------------------------------------------- */
 
-/* Whether a message of this role may come after the others. `next` is the role after it. */
-static bool chat_may_come(const ink_chat_format_row *format, const ink_conversation *at, const ink_message *message,
-                          bool user_next)
-{
-    bool anything = at->n_messages > 0;
-    if (!format->joins)
-        return true;
-    if (message->role == INK_ROLE_SYSTEM)
-        return !anything && user_next;
-    return message->role == INK_ROLE_USER ? !anything || at->last != INK_ROLE_USER
-                                          : anything && at->last == INK_ROLE_USER;
-}
-
-/* Checks the messages, and says where the conversation stands after them. */
+/* Checks the messages and moves *at behind them. A format that joins takes a system text only before the first message
+   of the user, then user and assistant in turn. */
 static ink_result chat_follow(ink_context *ctx, const ink_chat *chat, ink_conversation *at, const ink_message *messages,
                               size_t n_messages, bool answer)
 {
@@ -235,8 +214,11 @@ static ink_result chat_follow(ink_context *ctx, const ink_chat *chat, ink_conver
         const ink_message *message = &messages[i];
         if ((unsigned)message->role > INK_ROLE_ASSISTANT || (message->text == NULL && message->size > 0))
             return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_chat_encode: message %zu has no role or no text", i);
-        bool user_next = i + 1 < n_messages && messages[i + 1].role == INK_ROLE_USER;
-        if (!chat_may_come(chat->format, at, message, user_next))
+        bool user_next = i + 1 < n_messages && messages[i + 1].role == INK_ROLE_USER, begins = at->n_messages == 0;
+        bool fits = message->role == INK_ROLE_SYSTEM ? begins && user_next
+                    : message->role == INK_ROLE_USER ? begins || at->last != INK_ROLE_USER
+                                                     : !begins && at->last == INK_ROLE_USER;
+        if (chat->format->joins && !fits)
             return ink_fail(ctx, INK_ERROR_ARGUMENT,
                             "chat format %s has no place for a message of the %s here: a system text comes before the "
                             "user's first message, then user and assistant take turns",

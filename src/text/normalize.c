@@ -1,5 +1,5 @@
 /*
- * normalize.c - normalisation: what is done to a text before it is split. The text becomes code points, each step of a
+ * normalize.c - normalisation, the changes to a text before it is split. The text becomes code points, each step of a
  * row changes them, and they become text again.
  */
 #include "engine.h"
@@ -305,7 +305,7 @@ ink_result ink_normal_nfd(ink_context *ctx, const ink_step *step, ink_codes *cod
     return form_order(ctx, codes);
 }
 
-/* Composes in place: what is written is never longer than what was read. */
+/* Composes in place: the output is never longer than the input. */
 static void form_compose(ink_codes *codes)
 {
     size_t n = 0, starter = SIZE_MAX; /* where the last starter was written */
