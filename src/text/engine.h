@@ -4,7 +4,8 @@
  *     encode   text -> added tokens cut out -> normalised -> split into words -> ids of each word -> the template
  *     decode   ids -> tokens -> the decoder's steps -> text
  *
- * The engine knows no files. Whoever reads one describes the tokenizer step by step (builder at the end of this page).
+ * The engine knows no files. A reader of files describes the tokenizer by calls of the builder, at the end of this
+ * page.
  */
 #ifndef INK_TEXT_ENGINE_H
 #define INK_TEXT_ENGINE_H
@@ -61,7 +62,7 @@ static inline void ink_ids_add(ink_ids *out, ink_token id)
 
 /*
  * A hash index over an array: from a key to the place of an item. Open addressing with linear probing, at most half
- * full. The items come from somebody else's file, so lookups need a bound that holds for any items: building tries hash
+ * full. The items come from somebody else, so lookups need a bound that holds for any items: building tries hash
  * seeds until no probe is longer than INK_INDEX_PROBES, and refuses items that defeat them all.
  */
 #define INK_INDEX_PROBES 256
@@ -150,9 +151,10 @@ ink_token ink_vocab_find(const ink_vocab *vocab, const char *bytes, size_t size,
 
 /* ---- steps: the normalizer, the splitter and the decoder are rows of them --------------------------------------- */
 
-#define INK_NORMAL_STEPS 16 /* longest row of a normalizer; what files call BertNormalizer is six steps */
-#define INK_SPLIT_STEPS 8   /* longest row of a splitter */
-#define INK_DECODE_STEPS 24 /* longest row of a decoder; WordPiece's clean-up alone is eleven */
+/* The longest row of each. BERT's normalizer has six steps; WordPiece's decoder has twelve. */
+#define INK_NORMAL_STEPS 16
+#define INK_SPLIT_STEPS 8
+#define INK_DECODE_STEPS 24
 
 typedef struct ink_step ink_step;
 
@@ -164,16 +166,15 @@ typedef struct ink_codes {
     size_t n;
 } ink_codes;
 
-/* A step of a normalizer changes the codes in place, or puts others from the context's scratch memory in their place.
- */
+/* A step of a normalizer changes the codes in place, or replaces them by others in the context's scratch memory. */
 typedef ink_result (*ink_normal_fn)(ink_context *ctx, const ink_step *step, ink_codes *codes);
 
 /* A step of a splitter says where it matches: the length in bytes of the match at the head of text [size], size >= 1,
    or 0. It looks at nothing before the text. */
 typedef size_t (*ink_match_fn)(const ink_step *step, const char *text, size_t size);
 
-/* A step of a decoder changes one token: writes what becomes of it to `out`, which has room for as much as
-   ink_decode_room() says, and returns its length; `first` for the first token of a text. */
+/* A step of a decoder changes one token. It writes the new token to `out`, which has the room that ink_decode_room()
+   gives, and returns its length. `first`: it is the first token of a text. */
 typedef size_t (*ink_decode_fn)(const ink_step *step, bool first, const char *token, size_t size, char *out);
 
 /* What a splitter does with the matches of a step; the text between two matches is a word. */
@@ -198,12 +199,14 @@ struct ink_step {
         ink_match_fn match;
         ink_decode_fn decode;
     };
-    ink_short_text from, to; /* what is looked for; what takes its place. Of a splitter `to` takes that of U+0020 */
-    unsigned properties;     /* of code points (unicode.h): those that are dropped, or that match */
-    size_t start, stop;      /* strip: how many characters at most at the start and at the end */
+    ink_short_text from, to; /* every `from` becomes `to`; of a splitter `from` matches, and each U+0020 becomes `to` */
+    unsigned properties;     /* code points with one of these (unicode.h) are dropped, or match */
+    size_t start, stop;      /* strip: so many characters at most at the start and at the end */
+
+    /* Of a splitter only: */
     ink_split_behavior behavior;
     bool invert;           /* matches and the text between them change places */
-    ink_short_text prefix; /* put before a text that does not start with it */
+    ink_short_text prefix; /* goes before a text that does not start with it */
     ink_prefix_scheme scheme;
 };
 
@@ -226,7 +229,7 @@ ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes 
 ink_result ink_normal_nfd(ink_context *ctx, const ink_step *step, ink_codes *codes);
 ink_result ink_normal_nfc(ink_context *ctx, const ink_step *step, ink_codes *codes);
 
-/* rules.c. These three cut every text into a row of matches; they are regular expressions in the files of models. */
+/* rules.c. The first three cut every text into a row of matches. */
 size_t ink_match_gpt2(const ink_step *step, const char *text, size_t size);
 size_t ink_match_llama3(const ink_step *step, const char *text, size_t size);
 size_t ink_match_qwen2(const ink_step *step, const char *text, size_t size);
@@ -252,20 +255,19 @@ ink_result ink_split_start(ink_context *ctx, const ink_steps *steps, const char 
                            ink_split *split);
 ink_result ink_split_next(ink_context *ctx, ink_split *split, const char **word, size_t *size);
 
-/* decode.c. */
+/* decode.c. Every `from` becomes `to`; `from` is stripped; the first token loses every `from`; all other tokens lose
+   the prefix `from` or gain the prefix `to`. */
 size_t ink_decode_replace(const ink_step *step, bool first, const char *token, size_t size, char *out);
 size_t ink_decode_strip(const ink_step *step, bool first, const char *token, size_t size, char *out);
-size_t ink_decode_drop(const ink_step *step, bool first, const char *token, size_t size, char *out); /* `from`, in the
-                                                                                                       first token */
-size_t ink_decode_join(const ink_step *step, bool first, const char *token, size_t size,
-                       char *out); /* all tokens but the first lose the prefix `from` or gain the prefix `to` */
+size_t ink_decode_drop(const ink_step *step, bool first, const char *token, size_t size, char *out);
+size_t ink_decode_join(const ink_step *step, bool first, const char *token, size_t size, char *out);
 
 typedef struct ink_decoder {
     ink_steps steps;
     bool byte_level;      /* tokens are bytes in a row, and there are no steps */
     bool byte_fallback;   /* tokens <0x00> to <0xFF> are bytes */
-    ink_short_text strip; /* what the whole text loses at its beginning, */
-    size_t strip_most;    /* and how often at most */
+    ink_short_text strip; /* the whole text loses this at its beginning, */
+    size_t strip_most;    /* so often at most */
     size_t room;          /* bytes that any token becomes, at most */
 } ink_decoder;
 
@@ -282,7 +284,7 @@ bool ink_decode_room(const ink_steps *steps, size_t longest, size_t *room);
  */
 typedef enum ink_added_set { INK_ADDED_RAW, INK_ADDED_NORMALIZED, INK_ADDED_CONTENT } ink_added_set;
 
-#define INK_ADDED_LONGEST 1024 /* bytes of a content: bounds the time for a text, whatever the file says */
+#define INK_ADDED_LONGEST 1024 /* bytes of a content: bounds the time for a text */
 
 typedef struct ink_added_token {
     ink_token id;
@@ -381,12 +383,14 @@ void ink_wordpiece_encode(const ink_tokenizer *tokenizer, const char *word, size
  * Building. All memory comes from the caller's growing arena; ink_builder_finish() then copies the parts into one
  * object of exactly their size. Flags, the unknown token, the template, the controls are plain fields of `draft`.
  *
- *     ink_builder_start(&b, ctx, arena, "tokenizer.json");
- *     ink_builder_step(&b.draft.normalizer, INK_NORMAL_STEPS, &step) ...    likewise .splitter, .decoder.steps
- *     ink_builder_vocab(&b, n_ids, n_bytes);     room, for the added tokens too
- *     ink_builder_token(&b, id, bytes, size) ...
- *     ink_builder_index(&b);                     the model's tokens can be found; added tokens follow with the same
- * call ink_builder_merges(&b, merges, n);         or ink_builder_wordpiece() ink_builder_added(&b, tokens, n);
+ *     ink_builder_start(&b, ctx, arena, "the name of the file");
+ *     ink_builder_step(&b.draft.normalizer, INK_NORMAL_STEPS, &step);   and .splitter, .decoder.steps: all steps
+ *     ink_builder_vocab(&b, n_ids, n_bytes);                            room for all tokens
+ *     ink_builder_token(&b, id, bytes, size);                           each token of the model
+ *     ink_builder_index(&b);                                            now they can be found
+ *     ink_builder_merges(&b, merges, n);                                or ink_builder_wordpiece()
+ *     ink_builder_token(&b, id, bytes, size);                           added tokens that the model does not have
+ *     ink_builder_added(&b, patterns, n);
  *     ink_builder_finish(&b, &tokenizer);
  */
 typedef struct ink_tokenizer_builder {
@@ -396,7 +400,7 @@ typedef struct ink_tokenizer_builder {
     ink_tokenizer draft;
 } ink_tokenizer_builder;
 
-/* What is looked for in a text: the content of an added token, or what the normalizer makes of it. */
+/* An added token, and the text that encoding searches: the content, or the normalised content. */
 typedef struct ink_added_pattern {
     const char *content, *text;
     size_t content_size, size;
