@@ -8,6 +8,50 @@
 
 #include "counting.h"
 
+#include "../src/text/engine.h"
+
+/* The engine without any file: a BPE of four tokens, words between spaces. */
+static void test_built_by_calls(void **unused)
+{
+    (void)unused;
+    static const ink_step spaces = {.match = ink_match_space, .behavior = INK_SPLIT_REMOVED};
+    static const char *const spelled[] = {"a", "b", "ab", "<e>"};
+    static const ink_token expected[] = {2, 0, 3, 1};
+    ink_template_slot slots[] = {{INK_TEMPLATE_A, 0}, {INK_TEMPLATE_A, 0}, {INK_TEMPLATE_B, 1}};
+    ink_bpe_merge merges[] = {{0, 1, 2}};
+    ink_added_pattern end = {"<e>", "<e>", 3, 3, INK_ADDED_RAW, {.id = 3}, true};
+    ink_context *ctx = test_context(1);
+    ink_tokenizer_builder b;
+    ink_tokenizer *tokenizer = NULL;
+    ink_token ids[8];
+    char text[8];
+    size_t n = 0;
+    ink_arena arena;
+    ink_allocator allocator = ctx->allocator;
+    ink_arena_grow(&arena, &allocator);
+    assert_ok(ctx, ink_builder_start(&b, ctx, &arena, "no file"));
+    assert_true(ink_builder_step(&b.draft.splitter, INK_SPLIT_STEPS, &spaces));
+    assert_ok(ctx, ink_builder_vocab(&b, 4, 7));
+    for (ink_token id = 0; id < 3; id++)
+        assert_non_null(ink_builder_token(&b, id, spelled[id], strlen(spelled[id])));
+    assert_ok(ctx, ink_builder_index(&b));
+    assert_ok(ctx, ink_builder_merges(&b, merges, 1));
+    assert_non_null(ink_builder_token(&b, 3, spelled[3], 3));
+    assert_ok(ctx, ink_builder_added(&b, &end, 1));
+    b.draft.template = (ink_template){slots, {1, 2}};
+    b.draft.decoder.room = b.draft.vocab.longest;
+    assert_ok(ctx, ink_builder_finish(&b, &tokenizer));
+    ink_arena_free(&arena);
+    assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, "ab a<e>b", 8, INK_ENCODE_DEFAULT, ids, 8, &n));
+    assert_int_equal(n, 4);
+    assert_memory_equal(ids, expected, sizeof expected);
+    assert_ok(ctx, ink_tokenizer_decode(ctx, tokenizer, ids, n, text, sizeof text, &n));
+    assert_int_equal(n, 4);
+    assert_memory_equal(text, "abab", 4);
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+}
+
 static void test_flags(void **unused)
 {
     (void)unused;
@@ -286,6 +330,7 @@ static void test_pairs(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_built_by_calls),
         cmocka_unit_test(test_flags),
         cmocka_unit_test(test_lower_case),
         cmocka_unit_test(test_room),

@@ -14,14 +14,20 @@ typedef struct legacy {
     ink_tokenizer_import *im;
     ink_context *ctx;
     legacy_kind kind;
-    const char *vocab_file;
 } legacy;
 
 /* ---- the files -------------------------------------------------------------------------------------------------- */
 
-static ink_result legacy_file(legacy *l, const char *name, const char **text, size_t *size)
+/* Reads a file of lines, and takes memory for an item per line. */
+static ink_result legacy_lines(legacy *l, const char *name, const char **text, size_t *size, size_t item_size,
+                               void **items)
 {
-    return ink_file_read_all(l->ctx, l->im->source, name, INK_TOKENIZER_MAX_BYTES, l->im->arena, text, size);
+    size_t n = 1;
+    INK_TRY(ink_file_read_all(l->ctx, l->im->source, name, INK_TOKENIZER_MAX_BYTES, l->im->arena, text, size));
+    for (size_t i = 0; i < *size; i++)
+        n += (*text)[i] == '\n';
+    *items = ink_arena_alloc(l->im->arena, n, item_size);
+    return *items != NULL ? INK_OK : ink_fail(l->ctx, INK_ERROR_MEMORY, "out of memory: %s", name);
 }
 
 /* The next line of text [size], without its end and the white space before it; false if there is none. */
@@ -40,30 +46,16 @@ static bool legacy_line(const char **text, size_t *size, const char **line, size
     return true;
 }
 
-/* Memory for an item per line. */
-static void *legacy_items(legacy *l, const char *text, size_t size, size_t item_size)
-{
-    size_t n = 1;
-    for (size_t i = 0; i < size; i++)
-        n += text[i] == '\n';
-    void *items = ink_arena_alloc(l->im->arena, n, item_size);
-    if (items == NULL)
-        ink_fail(l->ctx, INK_ERROR_MEMORY, "out of memory: the tokenizer's files");
-    return items;
-}
-
 /* A token per line; its id is the number of the line. An id whose line is empty has no token. */
 static ink_result read_vocab_txt(legacy *l)
 {
     const char *text, *line;
     size_t size, length;
+    void *items;
     l->kind = LEGACY_BERT;
-    l->vocab_file = "vocab.txt";
-    INK_TRY(legacy_file(l, "vocab.txt", &text, &size));
     l->im->where = "vocab.txt: ";
-    l->im->tokens = legacy_items(l, text, size, sizeof *l->im->tokens);
-    if (l->im->tokens == NULL)
-        return INK_ERROR_MEMORY;
+    INK_TRY(legacy_lines(l, "vocab.txt", &text, &size, sizeof *l->im->tokens, &items));
+    l->im->tokens = items;
     for (ink_token id = 0; legacy_line(&text, &size, &line, &length); id++) {
         for (size_t i = 0; i < length;) {
             uint32_t code;
@@ -84,18 +76,15 @@ static ink_result read_vocab_json(legacy *l)
     const char *text, *line;
     size_t size, length;
     ink_json_document ids;
-    l->vocab_file = "vocab.json";
+    void *items;
     l->im->where = "vocab.json: ";
-    INK_TRY(legacy_file(l, "vocab.json", &text, &size));
-    INK_TRY(ink_json_parse(l->ctx, l->im->arena, "vocab.json", text, size, 0, &ids));
+    INK_TRY(ink_json_open(l->ctx, l->im->arena, l->im->source, "vocab.json", INK_TOKENIZER_MAX_BYTES, &ids));
     INK_TRY(ink_import_list_tokens(l->im, &ids, 0));
     bool as_roberta =
         ink_json_member(&ids, 0, "<s>") != INK_JSON_NONE && ink_json_member(&ids, 0, "</s>") != INK_JSON_NONE;
     l->kind = as_roberta ? LEGACY_ROBERTA : LEGACY_GPT2;
-    INK_TRY(legacy_file(l, "merges.txt", &text, &size));
-    l->im->merges = legacy_items(l, text, size, sizeof *l->im->merges);
-    if (l->im->merges == NULL)
-        return INK_ERROR_MEMORY;
+    INK_TRY(legacy_lines(l, "merges.txt", &text, &size, sizeof *l->im->merges, &items));
+    l->im->merges = items;
     while (legacy_line(&text, &size, &line, &length))
         if (length > 0 && (length < 8 || memcmp(line, "#version", 8) != 0))
             INK_TRY(ink_import_list_merge(l->im, line, length));
@@ -168,8 +157,8 @@ static ink_result template_id(legacy *l, ink_control which, ink_token *id)
     *id = token.text != NULL ? listed_id(l, token.text, token.size) : -1;
     if (*id >= 0)
         return INK_OK;
-    return ink_fail(l->ctx, INK_ERROR_MISMATCH, "%s: member '%s' is missing",
-                    token.text == NULL ? INK_TOKENIZER_CONFIG_FILE : l->vocab_file,
+    return ink_fail(l->ctx, INK_ERROR_MISMATCH, "%smember '%s' is missing",
+                    token.text == NULL ? INK_TOKENIZER_CONFIG_FILE ": " : l->im->where,
                     token.text == NULL ? token.key : token.text);
 }
 
