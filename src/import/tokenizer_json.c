@@ -424,9 +424,8 @@ static ink_result read_model(json_reader *r, ink_json model, const char *type, i
     INK_TRY(ink_import_list_tokens(im, r->json, vocab));
     if (r->t->model != INK_MODEL_BPE)
         im->unk = r->t->model == INK_MODEL_WORDPIECE ? "[UNK]" : "<unk>";
-    INK_TRY(ink_json_read_string(r->ctx, r->json, model, "unk_token", &im->unk));
-    if (im->byte_level)
-        im->unk = NULL; /* it never applies: there is a token for each byte */
+    if (!im->byte_level) /* else it never applies: there is a token for each byte */
+        INK_TRY(ink_json_read_string(r->ctx, r->json, model, "unk_token", &im->unk));
     if (r->t->model != INK_MODEL_BPE) {
         im->prefix = (ink_short_text){"##", 2};
         im->longest_word = 100;
