@@ -16,8 +16,7 @@ size_t ink_digits(const char *text, size_t size, uint64_t *value)
     return n;
 }
 
-/* ---- hash -----------------------------------------------------------------------------------------------------------
- */
+/* ---- hash ----------------------------------------------------------------------------------------------------- */
 
 #define ODD UINT64_C(0x9E3779B97F4A7C15) /* 2^64 / the golden ratio */
 
@@ -68,8 +67,7 @@ uint64_t ink_hash_numbers(uint64_t seed, const void *numbers, size_t n, size_t w
     return hash_bytes(seed, numbers, n * width, ink_is_little_endian() ? 0 : width - 1);
 }
 
-/* ---- order ----------------------------------------------------------------------------------------------------------
- */
+/* ---- order ---------------------------------------------------------------------------------------------------- */
 
 int ink_compare_bytes(const char *a, size_t a_size, const char *b, size_t b_size)
 {

@@ -69,8 +69,7 @@ const char *ink_context_error(const ink_context *ctx) { return ctx != NULL ? ctx
 
 unsigned ink_context_threads(const ink_context *ctx) { return ink_workers_count(ctx->workers); }
 
-/* ---- looking inside -------------------------------------------------------------------------------------------------
- */
+/* ---- looking inside ------------------------------------------------------------------------------------------- */
 
 void ink_context_trace(ink_context *ctx, ink_trace_fn trace, void *user)
 {

@@ -45,8 +45,7 @@ struct ink_context {
     char error[INK_ERROR_SIZE];
 };
 
-/* ---- errors ---------------------------------------------------------------------------------------------------------
- */
+/* ---- errors --------------------------------------------------------------------------------------------------- */
 
 /* The compiler checks the arguments of a format against its letters. */
 #if defined(__GNUC__)
@@ -110,8 +109,7 @@ const char *ink_shape_text(char *buffer, size_t rank, const size_t *dims);
             return INK_ERROR_ARGUMENT;                                                                                 \
     } while (0)
 
-/* ---- objects and scratch --------------------------------------------------------------------------------------------
- */
+/* ---- objects and scratch -------------------------------------------------------------------------------------- */
 
 /*
  * An object and everything it owns is one block of memory of exactly the size that its builder measured.
@@ -152,8 +150,7 @@ ink_result ink_scratch_fail(ink_context *ctx, ink_arena_mark mark);
 /* Makes sure that there are `bytes` of scratch (the sum of a measuring arena); the reserve functions call it. */
 ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes);
 
-/* ---- looking inside -------------------------------------------------------------------------------------------------
- */
+/* ---- looking inside ------------------------------------------------------------------------------------------- */
 
 /* Calls the callback, if one is set, with scope + name. `value` is an ink_tensor. */
 void ink_trace_call(ink_context *ctx, const char *name, const struct ink_tensor *value);
@@ -169,8 +166,7 @@ void ink_trace_call(ink_context *ctx, const char *name, const struct ink_tensor 
 size_t ink_trace_enter(ink_context *ctx, const char *format, size_t i);
 void ink_trace_leave(ink_context *ctx, size_t length);
 
-/* ---- files ----------------------------------------------------------------------------------------------------------
- */
+/* ---- files ---------------------------------------------------------------------------------------------------- */
 
 /* An open file of a source, and its size. A read is whole, or an error. `name` is kept for messages. */
 typedef struct ink_file {

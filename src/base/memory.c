@@ -9,8 +9,7 @@
 
 #include "internal.h"
 
-/* ---- the allocator hook ---------------------------------------------------------------------------------------------
- */
+/* ---- the allocator hook --------------------------------------------------------------------------------------- */
 
 bool ink_memory_alloc(const ink_allocator *allocator, size_t size, ink_memory *memory)
 {
@@ -32,8 +31,7 @@ void ink_memory_free(const ink_allocator *allocator, ink_memory memory)
         allocator->resize(allocator->user, memory.raw, memory.raw_size, 0);
 }
 
-/* ---- arenas ---------------------------------------------------------------------------------------------------------
- */
+/* ---- arenas --------------------------------------------------------------------------------------------------- */
 
 #define ROUND_UP(size) (((size) + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT)
 
@@ -189,8 +187,7 @@ void ink_arena_release(ink_arena *arena, ink_arena_mark mark)
 
 bool ink_arena_failed(const ink_arena *arena) { return arena->failed; }
 
-/* ---- scratch --------------------------------------------------------------------------------------------------------
- */
+/* ---- scratch -------------------------------------------------------------------------------------------------- */
 
 ink_result ink_scratch_fail(ink_context *ctx, ink_arena_mark mark)
 {
@@ -207,8 +204,7 @@ ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes)
     return INK_OK;
 }
 
-/* ---- objects --------------------------------------------------------------------------------------------------------
- */
+/* ---- objects -------------------------------------------------------------------------------------------------- */
 
 /* A header in front of every object says where its block came from:   | header | object, its parts ... | */
 typedef struct object_header {

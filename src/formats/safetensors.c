@@ -31,8 +31,7 @@ static ink_result st_fail_memory(const st_header *h)
     return ink_fail(h->ctx, INK_ERROR_MEMORY, "out of memory: the header of %s has %zu bytes", h->file->name, h->size);
 }
 
-/* ---- the header as text ---------------------------------------------------------------------------------------------
- */
+/* ---- the header as text --------------------------------------------------------------------------------------- */
 
 typedef struct other_kind {
     const char *magic;
@@ -107,8 +106,7 @@ static ink_result st_read_header(st_header *h)
     return corrupt(ink_json_expect(h->ctx, &h->document, 0, INK_JSON_OBJECT));
 }
 
-/* ---- the header as tensors ------------------------------------------------------------------------------------------
- */
+/* ---- the header as tensors ------------------------------------------------------------------------------------ */
 
 static ink_result st_read_number(const st_header *h, ink_json node, uint64_t *value)
 {
@@ -240,8 +238,7 @@ static ink_result st_read_metadata(const st_header *h, ink_json entry)
     return INK_OK;
 }
 
-/* ---- the data -------------------------------------------------------------------------------------------------------
- */
+/* ---- the data ------------------------------------------------------------------------------------------------- */
 
 /* By offset. An empty tensor sorts before the one that begins where it does. */
 static int compare_places(const void *user, size_t a, size_t b)
