@@ -17,7 +17,7 @@ static ink_context *counting_context(counting *memory, unsigned n_threads)
     return ink_context_create(&options);
 }
 
-/* ---- arena ------------------------------------------------------------------------------------------------------ */
+/* ---- arena ---------------------------------------------------------------------------------------------------- */
 
 static void take_some(ink_arena *arena, void *pieces[4])
 {
@@ -158,7 +158,7 @@ static void failed_growth_leaves_the_arena_usable(void **unused)
     assert_int_equal(c.live_bytes, 0);
 }
 
-/* ---- objects ---------------------------------------------------------------------------------------------------- */
+/* ---- objects -------------------------------------------------------------------------------------------------- */
 
 typedef struct thing {
     int *numbers;
@@ -245,7 +245,7 @@ static void objects_live_in_a_callers_block(void **unused)
     ink_context_free(ctx);
 }
 
-/* ---- sentences -------------------------------------------------------------------------------------------------- */
+/* ---- sentences ------------------------------------------------------------------------------------------------ */
 
 static void sentences_show_foreign_text_safely(void **unused)
 {
@@ -275,7 +275,7 @@ static void sentences_show_foreign_text_safely(void **unused)
     assert_int_equal(ink_format(small, 0, "x"), 0);
 }
 
-/* ---- sources ---------------------------------------------------------------------------------------------------- */
+/* ---- sources -------------------------------------------------------------------------------------------------- */
 
 /* A reader that gives one byte at a time, lies about its length, or fails. */
 typedef struct odd_source {
@@ -380,7 +380,7 @@ static void folders_and_memory_are_sources(void **unused)
     ink_context_free(ctx);
 }
 
-/* ---- workers ---------------------------------------------------------------------------------------------------- */
+/* ---- workers -------------------------------------------------------------------------------------------------- */
 
 typedef struct tally {
     atomic_uint hits[300];
@@ -492,6 +492,152 @@ static void every_kernel_can_be_asked_for(void **unused)
     ink_context_free(best);
 }
 
+/* ---- bytes ---------------------------------------------------------------------------------------------------- */
+
+static void digits_become_a_number(void **unused)
+{
+    static const struct {
+        const char *text;
+        size_t size, n;
+        uint64_t value;
+    } cases[] = {
+        {"", 0, 0, 0},
+        {"x1", 2, 0, 0},
+        {"-1", 2, 0, 0},
+        {"0", 1, 1, 0},
+        {"007/", 4, 3, 7},
+        {"123", 2, 2, 12},
+        {"12\0"
+         "34",
+         5, 2, 12},
+        {"9:", SIZE_MAX, 1, 9},
+        {"18446744073709551614", 20, 20, UINT64_MAX - 1},
+        {"18446744073709551615", 20, 20, UINT64_MAX},
+        {"18446744073709551616", 20, 20, UINT64_MAX},
+        {"99999999999999999999999", 23, 23, UINT64_MAX},
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t value = 77;
+        assert_int_equal(ink_digits(cases[i].text, cases[i].size, &value), cases[i].n);
+        assert_true(value == cases[i].value);
+    }
+}
+
+static void numbers_are_little_endian(void **unused)
+{
+    const unsigned char bytes[] = {0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0xF8};
+    unsigned char out[9] = {0};
+    (void)unused;
+    assert_true(ink_get_le(bytes, 8) == UINT64_C(0xF807060504030201));
+    assert_true(ink_get_le(bytes, 4) == 0x04030201);
+    assert_true(ink_get_le(bytes, 0) == 0);
+    ink_put_le(out, 8, UINT64_C(0xF807060504030201));
+    assert_memory_equal(out, bytes, 8);
+    assert_int_equal(out[8], 0);
+}
+
+/* Values written down, so that another machine, or another way to compute them, must come to the same. */
+static void the_hash_is_the_same_everywhere(void **unused)
+{
+    unsigned char bytes[100];
+    (void)unused;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(i * 37 + 11);
+    assert_true(ink_hash(0, "", 0) == UINT64_C(0x4e17cf67001b3979));
+    assert_true(ink_hash(0, "h.0.attn", 8) == UINT64_C(0x8208906c6b93ba41));
+    assert_true(ink_hash(5, bytes, 13) == UINT64_C(0x39e9734138bc92f2));
+    assert_true(ink_hash(5, bytes + 1, 99) == UINT64_C(0x06dbb3eb533a145a));
+
+    /* Numbers count as their little-endian bytes. */
+    uint16_t halves[19];
+    uint32_t words[19];
+    uint64_t wide[19];
+    for (size_t i = 0; i < 19; i++) {
+        halves[i] = (uint16_t)(i * 12345);
+        words[i] = (uint32_t)(i * 123456789);
+        wide[i] = i * UINT64_C(1234567890123456789);
+    }
+    for (size_t n = 0; n <= 19; n++) {
+        unsigned char in_order[8 * 19];
+        for (size_t i = 0; i < n; i++)
+            ink_put_le(in_order + 2 * i, 2, halves[i]);
+        assert_true(ink_hash_numbers(n, halves, n, 2) == ink_hash(n, in_order, 2 * n));
+        for (size_t i = 0; i < n; i++)
+            ink_put_le(in_order + 4 * i, 4, words[i]);
+        assert_true(ink_hash_numbers(n, words, n, 4) == ink_hash(n, in_order, 4 * n));
+        for (size_t i = 0; i < n; i++)
+            ink_put_le(in_order + 8 * i, 8, wide[i]);
+        assert_true(ink_hash_numbers(n, wide, n, 8) == ink_hash(n, in_order, 8 * n));
+    }
+}
+
+static uint64_t random_bits(uint64_t *seed) { return *seed = ink_hash_mix(*seed + 1); }
+
+/* Half of the bits change, give or take, with each bit of the input, the length and the seed; the low bits count most,
+   because an index takes its place from them. */
+static void the_hash_depends_on_every_bit(void **unused)
+{
+    unsigned char bytes[200] = {0};
+    size_t changed = 0, trials = 0;
+    (void)unused;
+    for (size_t size = 1; size < sizeof bytes; size += 1 + size / 5) {
+        uint64_t seed = size;
+        for (size_t i = 0; i < size; i++)
+            bytes[i] = (unsigned char)random_bits(&seed);
+        uint64_t hash = ink_hash(0, bytes, size);
+        assert_true(hash != ink_hash(1, bytes, size));
+        assert_true(hash != ink_hash(0, bytes, size - 1));
+        for (size_t bit = 0; bit < 8 * size; bit++, trials++) {
+            bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+            uint64_t difference = hash ^ ink_hash(0, bytes, size);
+            bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+            size_t n = 0;
+            for (uint64_t rest = difference & 0xFFFF; rest != 0; rest &= rest - 1)
+                n++;
+            assert_true(difference != 0);
+            changed += n;
+        }
+    }
+    assert_in_range(100 * changed / trials, 780, 820); /* 8 of 16 */
+}
+
+static int compare_values(const void *user, size_t a, size_t b)
+{
+    const unsigned *value = user;
+    return value[a] < value[b] ? -1 : value[a] > value[b];
+}
+
+static void sorts_any_order(void **unused)
+{
+    uint64_t seed = 1234567;
+    (void)unused;
+    for (size_t n = 0; n < 130; n++) {
+        for (size_t mode = 0; mode < 6; mode++) {
+            uint64_t keys[130], last = 0;
+            unsigned value[130];
+            bool seen[130] = {false}, tied = mode != 5;
+            for (size_t i = 0; i < n; i++) {
+                size_t order[] = {i, n - i, random_bits(&seed) % 1000, random_bits(&seed) % 4, 7, UINT32_MAX - i % 3};
+                value[i] = (unsigned)(random_bits(&seed) % 1000);
+                keys[i] = INK_KEY(order[mode], i);
+            }
+            ink_sort(keys, n, tied ? &(ink_ties){compare_values, value} : NULL);
+            for (size_t i = 0; i < n; last = keys[i++]) {
+                assert_false(seen[ink_key_index(keys[i])]);
+                seen[ink_key_index(keys[i])] = true;
+                if (i == 0)
+                    continue;
+                assert_true(last >> 32 <= keys[i] >> 32);
+                if (last >> 32 == keys[i] >> 32 && tied)
+                    assert_true(value[ink_key_index(last)] <= value[ink_key_index(keys[i])]);
+                if (!tied)
+                    assert_true(last < keys[i]);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +655,11 @@ int main(void)
         cmocka_unit_test(sleeping_workers_wake_up),
         cmocka_unit_test(contexts_fail_cleanly),
         cmocka_unit_test(every_kernel_can_be_asked_for),
+        cmocka_unit_test(digits_become_a_number),
+        cmocka_unit_test(numbers_are_little_endian),
+        cmocka_unit_test(the_hash_is_the_same_everywhere),
+        cmocka_unit_test(the_hash_depends_on_every_bit),
+        cmocka_unit_test(sorts_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,11 +27,12 @@ extern "C" {
 
 /* Reading the fields is fine, changing them is not. */
 typedef struct ink_arena {
-    unsigned char *base;            /* the current block; NULL while measuring */
-    size_t size;                    /* bytes in it */
-    size_t used;                    /* bytes of it that are taken; while measuring, the sum so far */
-    const ink_allocator *allocator; /* growing: where blocks come from; else NULL */
-    struct ink_arena_block *first;  /* growing: its blocks, in the order they are used */
+    unsigned char *base;           /* the current block; NULL while measuring */
+    size_t size;                   /* bytes in it */
+    size_t used;                   /* bytes of it that are taken; while measuring, the sum so far */
+    ink_allocator allocator;       /* growing: where blocks come from; resize is NULL for the others */
+    size_t smallest;               /* growing: bytes of a block, at least */
+    struct ink_arena_block *first; /* growing: its blocks, in the order they are used */
     struct ink_arena_block *current;
     bool measuring;
     bool failed;

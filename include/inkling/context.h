@@ -37,10 +37,10 @@ extern "C" {
 
 /* The version of the library; CMake reads it from here. */
 #define INK_VERSION_MAJOR 0
-#define INK_VERSION_MINOR 1
+#define INK_VERSION_MINOR 2
 #define INK_VERSION_PATCH 0
 
-/* "0.1.0". The string is static. */
+/* "0.2.0". The string is static. */
 const char *ink_version(void);
 
 /* What every function that can fail returns. After anything but INK_OK, ink_context_error() says what, where, what

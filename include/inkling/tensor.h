@@ -45,6 +45,9 @@ const char *ink_type_name(ink_type type);
 /* Bits of one element; 0 for what is no type. */
 size_t ink_type_bits(ink_type type);
 
+/* True for the types that weights can be read from: F32, BF16, F16, F64. */
+bool ink_type_is_float(ink_type type);
+
 #define INK_MAX_RANK 8
 
 /* dim[0] is the slowest, dim[rank - 1] the fastest (row-major, as PyTorch). Rank 0 is one element. */

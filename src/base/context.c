@@ -1,11 +1,9 @@
 /*
- * context.c - making and freeing contexts, result names, scratch memory, tracing.
+ * context.c - making and freeing contexts, names of results, and looking inside.
  */
 #include <string.h>
 
-#include "../tensor/kernel.h"
 #include "internal.h"
-#include "platform.h"
 
 #define TEXT_OF(number) #number
 #define VERSION_TEXT(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
@@ -14,31 +12,20 @@ const char *ink_version(void) { return VERSION_TEXT(INK_VERSION_MAJOR, INK_VERSI
 
 const char *ink_result_name(ink_result result)
 {
-    switch (result) {
-    case INK_OK:
-        return "INK_OK";
-    case INK_ERROR_ARGUMENT:
-        return "INK_ERROR_ARGUMENT";
-    case INK_ERROR_MEMORY:
-        return "INK_ERROR_MEMORY";
-    case INK_ERROR_LIMIT:
-        return "INK_ERROR_LIMIT";
-    case INK_ERROR_NOT_FOUND:
-        return "INK_ERROR_NOT_FOUND";
-    case INK_ERROR_READ:
-        return "INK_ERROR_READ";
-    case INK_ERROR_CORRUPT:
-        return "INK_ERROR_CORRUPT";
-    case INK_ERROR_MISMATCH:
-        return "INK_ERROR_MISMATCH";
-    case INK_ERROR_UNSUPPORTED:
-        return "INK_ERROR_UNSUPPORTED";
-    case INK_ERROR_NONFINITE:
-        return "INK_ERROR_NONFINITE";
-    case INK_ERROR_CANCELLED:
-        return "INK_ERROR_CANCELLED";
-    }
-    return "unknown result";
+    static const char *const names[] = {
+        [INK_OK] = "INK_OK",
+        [INK_ERROR_ARGUMENT] = "INK_ERROR_ARGUMENT",
+        [INK_ERROR_MEMORY] = "INK_ERROR_MEMORY",
+        [INK_ERROR_LIMIT] = "INK_ERROR_LIMIT",
+        [INK_ERROR_NOT_FOUND] = "INK_ERROR_NOT_FOUND",
+        [INK_ERROR_READ] = "INK_ERROR_READ",
+        [INK_ERROR_CORRUPT] = "INK_ERROR_CORRUPT",
+        [INK_ERROR_MISMATCH] = "INK_ERROR_MISMATCH",
+        [INK_ERROR_UNSUPPORTED] = "INK_ERROR_UNSUPPORTED",
+        [INK_ERROR_NONFINITE] = "INK_ERROR_NONFINITE",
+        [INK_ERROR_CANCELLED] = "INK_ERROR_CANCELLED",
+    };
+    return (size_t)result < sizeof names / sizeof names[0] ? names[result] : "unknown result";
 }
 
 ink_context *ink_context_create(const ink_context_options *options)
@@ -48,7 +35,7 @@ ink_context *ink_context_create(const ink_context_options *options)
         chosen = *options;
     if (chosen.allocator.resize == NULL)
         chosen.allocator.resize = ink_platform_resize;
-    const ink_kernel *kernel = ink_kernel_find(chosen.kernel);
+    const struct ink_kernel *kernel = ink_kernel_find(chosen.kernel);
     if (kernel == NULL || chosen.n_threads > INK_MAX_THREADS)
         return NULL;
 
@@ -56,10 +43,7 @@ ink_context *ink_context_create(const ink_context_options *options)
     if (!ink_memory_alloc(&chosen.allocator, sizeof(ink_context), &memory))
         return NULL;
     ink_context *ctx = memory.start;
-    memset(ctx, 0, sizeof *ctx);
-    ctx->memory = memory;
-    ctx->allocator = chosen.allocator;
-    ctx->kernel = kernel;
+    *ctx = (ink_context){.memory = memory, .allocator = chosen.allocator, .kernel = kernel};
     ink_arena_grow(&ctx->scratch, &ctx->allocator);
     if (chosen.n_threads > 1) {
         ctx->workers = ink_workers_create(&ctx->allocator, chosen.n_threads);
@@ -83,25 +67,39 @@ void ink_context_free(ink_context *ctx)
 
 const char *ink_context_error(const ink_context *ctx) { return ctx != NULL ? ctx->error : "there is no context"; }
 
-const char *ink_context_kernel(const ink_context *ctx) { return ctx->kernel->name; }
-
 unsigned ink_context_threads(const ink_context *ctx) { return ink_workers_count(ctx->workers); }
 
-/* ---- scratch -------------------------------------------------------------------------------------------------- */
+/* ---- calls ---------------------------------------------------------------------------------------------------- */
 
-ink_result ink_scratch_fail(ink_context *ctx, ink_arena_mark mark)
+void ink_call_begin(ink_call *call, ink_context *ctx, bool reserve)
 {
-    ink_arena_release(&ctx->scratch, mark);
-    return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory for scratch");
+    *call = (ink_call){.ctx = ctx, .arena = reserve ? &call->measure : &ctx->scratch};
+    ink_arena_measure(&call->measure);
+    call->mark = ink_arena_mark_here(&ctx->scratch);
 }
 
-ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes)
+bool ink_call_ready(ink_call *call)
 {
-    if (ctx->scratch.used != 0 || ctx->scratch.current != ctx->scratch.first)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "scratch cannot be reserved from inside a call of this context");
-    if (!ink_arena_reserve(&ctx->scratch, bytes))
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the scratch of such calls needs %zu bytes", bytes);
-    return INK_OK;
+    call->computes = !call->arena->measuring && !ink_arena_failed(call->arena);
+    if (call->computes)
+        call->host = ink_float_mode_enter();
+    return call->computes;
+}
+
+ink_result ink_call_end(ink_call *call)
+{
+    ink_context *ctx = call->ctx;
+    ink_arena *scratch = &ctx->scratch;
+    if (call->computes) {
+        ink_float_mode_leave(call->host);
+        ink_arena_release(scratch, call->mark);
+        return INK_OK;
+    }
+    if (!call->arena->measuring)
+        return ink_scratch_fail(ctx, call->mark);
+    if (ink_arena_failed(call->arena))
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the scratch of such calls is larger than memory can be");
+    return ink_scratch_reserve(ctx, call->measure.used);
 }
 
 /* ---- tracing ------------------------------------------------------------------------------------------- */
@@ -112,23 +110,15 @@ void ink_context_trace(ink_context *ctx, ink_trace_fn trace, void *user)
     ctx->trace_user = user;
 }
 
-size_t ink_trace_enter(ink_context *ctx, const char *format, size_t i)
-{
-    size_t before = ctx->trace_scope_length;
-    if (ctx->trace != NULL)
-        ctx->trace_scope_length += ink_format(ctx->trace_scope + before, sizeof ctx->trace_scope - before, format, i);
-    return before;
-}
-
 void ink_trace_leave(ink_context *ctx, size_t length)
 {
     ctx->trace_scope_length = length;
     ctx->trace_scope[length] = '\0';
 }
 
-void ink_trace_call(ink_context *ctx, const char *name, ink_tensor value)
+void ink_trace_call(ink_context *ctx, const char *name, const struct ink_tensor *value)
 {
     char full[2 * INK_TRACE_SCOPE_SIZE];
     ink_format(full, sizeof full, "%s%s", ctx->trace_scope, name);
-    ctx->trace(ctx->trace_user, full, &value);
+    ctx->trace(ctx->trace_user, full, value);
 }

@@ -9,16 +9,15 @@
 
 #define TEXT_LIMIT 160 /* bytes of a text that are shown, unless a precision asks for more */
 
-typedef struct output {
+typedef struct sentence {
     char *buffer;
     size_t size, used; /* one byte is always kept for the NUL */
-} output;
+} sentence;
 
-/* What does not fit is cut, not inside of a character, and nothing comes after the cut. */
-static void put(output *out, const char *text, size_t size)
+/* What does not fit is cut at the end of a character, and nothing is written after the cut. */
+static void sentence_put(sentence *out, const char *text, size_t size)
 {
-    size_t room = out->size - 1 - out->used;
-    size_t n = ink_size_min(size, room);
+    size_t n = ink_size_min(size, out->size - 1 - out->used);
     if (n < size) {
         while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
             n--;
@@ -28,7 +27,7 @@ static void put(output *out, const char *text, size_t size)
     out->used += n;
 }
 
-static void put_number(output *out, uint64_t value)
+static void sentence_put_number(sentence *out, uint64_t value)
 {
     char digits[20];
     size_t i = sizeof digits;
@@ -36,139 +35,146 @@ static void put_number(output *out, uint64_t value)
         digits[--i] = (char)('0' + value % 10);
         value /= 10;
     } while (value != 0);
-    put(out, digits + i, sizeof digits - i);
+    sentence_put(out, digits + i, sizeof digits - i);
 }
 
-/* Bytes of the UTF-8 sequence at `text` if it may be shown as it is, else 0: it must be valid and neither a control
-   character nor one that reorders or hides text (U+200B .. 200F, 2028 .. 202E, 2060 .. 206F, FEFF). */
-static size_t printable(const unsigned char *text, size_t size)
+/* True for a character that may be shown as it is: no control character, and none that reorders or hides text. */
+static bool is_printable(uint32_t code)
 {
-    unsigned char c = text[0];
-    if (c < 0x80)
-        return c >= 0x20 && c != 0x7f ? 1 : 0;
-    size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-    if (c < 0xc2 || c > 0xf4 || length > size)
-        return 0;
-    uint32_t code = c & (0x7fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (text[i] & 0x3fu);
-    }
-    bool overlong = length == 3 ? code < 0x800 : length == 4 && code < 0x10000;
-    bool surrogate = code >= 0xd800 && code <= 0xdfff;
-    bool hidden = code < 0xa0 || (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+    bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+    bool hidden = (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
                   (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
-    return overlong || surrogate || hidden || code > 0x10ffff ? 0 : length;
+    return !control && !hidden && code < INK_UTF8_INVALID;
 }
 
-/* At most `limit` bytes of text [size] as they are; what may not be shown becomes \xNN. */
-static void put_escaped(output *out, const char *text, size_t size, size_t limit)
+/* At most `limit` bytes of text [size]; bytes that may not be shown become \xNN. */
+static void sentence_put_escaped(sentence *out, const char *text, size_t size, size_t limit)
 {
     static const char hex[] = "0123456789abcdef";
-    const unsigned char *bytes = (const unsigned char *)text;
     for (size_t i = 0; i < size;) {
         if (i >= limit) {
-            put(out, "...", 3);
+            sentence_put(out, "...", 3);
             return;
         }
-        size_t length = printable(bytes + i, size - i);
-        if (length > 0) {
-            put(out, text + i, length);
+        uint32_t code;
+        size_t length = ink_utf8_next(text + i, size - i, &code);
+        if (is_printable(code)) {
+            sentence_put(out, text + i, length);
             i += length;
         } else {
-            char escape[4] = {'\\', 'x', hex[bytes[i] >> 4], hex[bytes[i] & 15]};
-            put(out, escape, sizeof escape);
-            i++;
+            unsigned char byte = (unsigned char)text[i++];
+            const char escape[4] = {'\\', 'x', hex[byte >> 4], hex[byte & 15]};
+            sentence_put(out, escape, sizeof escape);
         }
     }
 }
 
-static void format_list(output *out, const char *format, va_list list)
+static void sentence_put_list(sentence *out, const char *format, va_list list)
 {
     for (; *format != '\0'; format++) {
-        size_t longs = 0, limit = TEXT_LIMIT;
-        bool counted = false, wide = false;
+        size_t longs = 0;
+        uint64_t limit = TEXT_LIMIT;
+        bool counted = false, is_size = false;
         if (*format != '%') {
-            put(out, format, 1);
+            sentence_put(out, format, 1);
             continue;
         }
         format++;
         if (format[0] == '.' && format[1] == '*') {
-            limit = (size_t)va_arg(list, int);
+            limit = (uint64_t)va_arg(list, int);
             counted = true;
             format += 2;
         } else if (*format == '.') {
-            for (format++, limit = 0; *format >= '0' && *format <= '9'; format++)
-                limit = 10 * limit + (size_t)(*format - '0');
+            format++;
+            format += ink_digits(format, SIZE_MAX, &limit);
         }
-        for (; *format == 'l' || *format == 'z'; format++)
-            *format == 'l' ? (void)longs++ : (void)(wide = true);
+        for (; *format == 'l'; format++)
+            longs++;
+        for (; *format == 'z'; format++)
+            is_size = true;
 
         if (*format == 's') {
             const char *text = va_arg(list, const char *);
             if (counted)
-                put_escaped(out, text, limit, TEXT_LIMIT);
+                sentence_put_escaped(out, text, (size_t)limit, TEXT_LIMIT);
             else
-                put_escaped(out, text, strlen(text), limit);
-        } else if (*format == 'u' && wide) {
-            put_number(out, va_arg(list, size_t));
+                sentence_put_escaped(out, text, strlen(text), (size_t)limit);
+        } else if (*format == 'u' && is_size) {
+            sentence_put_number(out, va_arg(list, size_t));
         } else if (*format == 'u') {
-            put_number(out, longs == 2 ? va_arg(list, unsigned long long) : va_arg(list, unsigned));
+            sentence_put_number(out, longs == 2 ? va_arg(list, unsigned long long) : va_arg(list, unsigned));
         } else if (*format == 'd') {
             long long value = longs == 2 ? va_arg(list, long long) : va_arg(list, int);
             if (value < 0)
-                put(out, "-", 1);
-            put_number(out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+                sentence_put(out, "-", 1);
+            sentence_put_number(out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
         } else if (*format == '%') {
-            put(out, "%", 1);
+            sentence_put(out, "%", 1);
         } else {
-            return; /* the compiler lets no other letter pass */
+            break; /* the compiler lets no other letter pass */
         }
     }
+    out->buffer[out->used] = '\0';
 }
 
 size_t ink_format(char *buffer, size_t size, const char *format, ...)
 {
-    output out = {.buffer = buffer, .size = size};
+    sentence out = {.buffer = buffer, .size = size};
     va_list list;
     if (size == 0)
         return 0;
     va_start(list, format);
-    format_list(&out, format, list);
+    sentence_put_list(&out, format, list);
     va_end(list);
-    buffer[out.used] = '\0';
     return out.used;
-}
-
-const char *ink_shape_text(char *buffer, const ink_shape *shape)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < shape->rank; i++)
-        used += ink_format(buffer + used, INK_SHAPE_TEXT - used, i == 0 ? "[%zu" : ", %zu", shape->dim[i]);
-    ink_format(buffer + used, INK_SHAPE_TEXT - used, used == 0 ? "[]" : "]");
-    return buffer;
 }
 
 ink_result ink_fail(ink_context *ctx, ink_result result, const char *format, ...)
 {
-    output out = {.buffer = ctx->error, .size = sizeof ctx->error};
+    sentence out = {.buffer = ctx->error, .size = sizeof ctx->error};
     va_list list;
     va_start(list, format);
-    format_list(&out, format, list);
+    sentence_put_list(&out, format, list);
     va_end(list);
-    ctx->error[out.used] = '\0';
     return result;
+}
+
+size_t ink_trace_enter(ink_context *ctx, const char *format, ...)
+{
+    size_t before = ctx->trace_scope_length;
+    sentence out = {.buffer = ctx->trace_scope + before, .size = sizeof ctx->trace_scope - before};
+    va_list list;
+    if (ctx->trace == NULL)
+        return before;
+    va_start(list, format);
+    sentence_put_list(&out, format, list);
+    va_end(list);
+    ctx->trace_scope_length += out.used;
+    return before;
+}
+
+ink_result ink_require(ink_context *ctx, const char *function, const char *names, const void *const *pointers, size_t n)
+{
+    if (ctx == NULL)
+        return INK_ERROR_ARGUMENT;
+    for (size_t i = 0; i < n; i++) {
+        const char *comma = strchr(names, ',');
+        size_t length = comma != NULL ? (size_t)(comma - names) : strlen(names);
+        if (pointers[i] == NULL)
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: argument '%.*s' is NULL", function, (int)length, names);
+        names += comma != NULL ? length + 2 : length; /* "x, y" */
+    }
+    return INK_OK;
 }
 
 ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where)
 {
-    char sentence[INK_ERROR_SIZE];
-    output out = {.buffer = ctx->error, .size = sizeof ctx->error};
-    memcpy(sentence, ctx->error, sizeof sentence);
-    put_escaped(&out, where, strlen(where), TEXT_LIMIT);
-    put(&out, ": ", 2);
-    put(&out, sentence, strlen(sentence));
+    char former[INK_ERROR_SIZE];
+    sentence out = {.buffer = ctx->error, .size = sizeof ctx->error};
+    memcpy(former, ctx->error, sizeof former);
+    sentence_put_escaped(&out, where, strlen(where), TEXT_LIMIT);
+    sentence_put(&out, ": ", 2);
+    sentence_put(&out, former, strlen(former));
     ctx->error[out.used] = '\0';
     return result;
 }
@@ -179,4 +185,13 @@ bool ink_is_missing(ink_context *ctx, ink_result result)
         return false;
     ctx->error[0] = '\0';
     return true;
+}
+
+const char *ink_shape_text(char *buffer, size_t rank, const size_t *dims)
+{
+    size_t used = ink_format(buffer, INK_SHAPE_TEXT, "[");
+    for (size_t i = 0; i < rank; i++)
+        used += ink_format(buffer + used, INK_SHAPE_TEXT - used, i == 0 ? "%zu" : ", %zu", dims[i]);
+    ink_format(buffer + used, INK_SHAPE_TEXT - used, "]");
+    return buffer;
 }

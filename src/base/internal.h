@@ -1,5 +1,5 @@
 /*
- * internal.h - what the library's own files share: the context, errors, objects, scratch memory.
+ * internal.h - what all files of the library share: the context, errors, objects, scratch memory, tracing, files.
  */
 #ifndef INK_BASE_INTERNAL_H
 #define INK_BASE_INTERNAL_H
@@ -7,19 +7,22 @@
 #include <inkling/arena.h>
 #include <inkling/context.h>
 #include <inkling/source.h>
-#include <inkling/tensor.h>
 
+#include "bytes.h"
 #include "platform.h"
-#include "size.h"
 #include "workers.h"
 
+/* A context chooses the table of functions for all arithmetic (tensor/kernel.h). Base stands below tensor, so it knows
+   the table only by name; tensor implements this: the kernel of that name, or the best one for NULL; NULL if there is
+   none of that name or this machine does not support it. */
 struct ink_kernel;
+const struct ink_kernel *ink_kernel_find(const char *name);
 
 /* Memory straight from an allocator hook, whose addresses may have any alignment: `start` is the first multiple of
-   INK_ALIGNMENT in it. What lies under contexts, objects, workers and growing arenas; all else comes from an arena. */
+   INK_ALIGNMENT in it. Contexts, objects and growing arenas lie in it; everything else comes from an arena. */
 typedef struct ink_memory {
     void *start;
-    void *raw; /* what the hook returned, raw_size bytes */
+    void *raw; /* the hook's own pointer, to raw_size bytes */
     size_t raw_size;
 } ink_memory;
 
@@ -31,16 +34,18 @@ void ink_memory_free(const ink_allocator *allocator, ink_memory memory);
 
 struct ink_context {
     ink_allocator allocator;
-    ink_memory memory;               /* this structure's own */
-    const struct ink_kernel *kernel; /* tensor/kernel.h */
-    ink_workers *workers;            /* NULL: everything runs on the calling thread */
-    ink_arena scratch;               /* growing; whoever takes from it releases to its own mark */
+    ink_memory memory; /* of this structure */
+    const struct ink_kernel *kernel;
+    ink_workers *workers; /* NULL: everything runs on the calling thread */
+    ink_arena scratch;    /* growing; a function that allocates from it releases to its own mark */
     ink_trace_fn trace;
     void *trace_user;
     char trace_scope[INK_TRACE_SCOPE_SIZE]; /* "h.2." while block 2 runs */
     size_t trace_scope_length;
     char error[INK_ERROR_SIZE];
 };
+
+/* ---- errors --------------------------------------------------------------------------------------------------- */
 
 /* The compiler checks the arguments of a format against its letters. */
 #if defined(__GNUC__)
@@ -50,36 +55,39 @@ struct ink_context {
 #endif
 
 /*
- * Errors. ink_fail() writes the sentence into the context and returns `result`, so that a check reads
+ * ink_fail() writes the sentence into the context and returns `result`, so that a check reads
  *
  *     if (n_heads == 0)
  *         return ink_fail(ctx, INK_ERROR_MISMATCH, "%s: n_head is 0, expected at least 1", file);
  *
- * The formats are a few of printf's, because printf itself reads the locale:
+ * The formats are a few of printf's (printf itself reads the locale):
  *
- *   %s   a string, at most 160 bytes of it; %.300s at most 300; %.*s (int n, const char *) the n bytes that stand
- * there, NULs included. Characters that could steer a terminal are escaped, so text from files needs no care %zu size_t
- * %u, %llu  unsigned, unsigned long long          %d, %lld  int, long long          %%  itself
+ *   %s          a string, at most 160 bytes of it; %.300s: at most 300
+ *   %.*s        int n, const char *: n bytes, NULs included
+ *   %zu %u %llu size_t, unsigned, unsigned long long
+ *   %d %lld     int, long long
+ *   %%          itself
  *
- * A shape is a string: "%s", INK_SHAPE(&shape) gives [768, 3072].
+ * Characters that could steer a terminal are escaped in every string, so text from files needs no care. A shape is a
+ * string: "%s", INK_SHAPE(&shape) gives [768, 3072].
  */
 ink_result ink_fail(ink_context *ctx, ink_result result, const char *format, ...) INK_PRINTF(3, 4);
 
 /* Writes `where` and ": " in front of the sentence of a failure, and returns `result`. */
 ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where);
 
-/* True if `result` says that a file is missing, for files that need not be there; the sentence about it is forgotten,
-   so that a call which succeeds in the end leaves none. */
+/* True if `result` says that a file is missing, for files that need not be there. Removes the sentence about it, so
+   that a call that succeeds in the end leaves none. */
 bool ink_is_missing(ink_context *ctx, ink_result result);
 
 /* The same formats into a buffer, always NUL-terminated, cut at its end. Returns the length written. */
 size_t ink_format(char *buffer, size_t size, const char *format, ...) INK_PRINTF(3, 4);
 
 #define INK_SHAPE_TEXT ((size_t)192) /* bytes of the longest shape as text */
-#define INK_SHAPE(shape) ink_shape_text((char[INK_SHAPE_TEXT]){0}, (shape))
-const char *ink_shape_text(char *buffer, const ink_shape *shape);
+#define INK_SHAPE(shape) ink_shape_text((char[INK_SHAPE_TEXT]){0}, (shape)->rank, (shape)->dim)
+const char *ink_shape_text(char *buffer, size_t rank, const size_t *dims);
 
-/* Hands a failure on. */
+/* Returns the failure of a call to the caller. */
 #define INK_TRY(call)                                                                                                  \
     do {                                                                                                               \
         ink_result ink_try_result = (call);                                                                            \
@@ -87,27 +95,31 @@ const char *ink_shape_text(char *buffer, const ink_shape *shape);
             return ink_try_result;                                                                                     \
     } while (0)
 
-/* Public entry points start with this for each pointer they need. The name of the argument is in the sentence. */
-#define INK_REQUIRE(ctx, pointer)                                                                                      \
+/* Public entry points start with this: the context, and the pointers they need. The sentence names the one that is
+   NULL; without a context there is nowhere to write it. */
+#define INK_REQUIRE(ctx, ...)                                                                                          \
     do {                                                                                                               \
-        if ((pointer) == NULL)                                                                                         \
-            return ink_fail((ctx), INK_ERROR_ARGUMENT, "%s: argument '%s' is NULL", __func__, #pointer);               \
+        const void *const ink_pointers[] = {__VA_ARGS__};                                                              \
+        INK_TRY(ink_require((ctx), __func__, #__VA_ARGS__, ink_pointers, sizeof ink_pointers / sizeof *ink_pointers)); \
     } while (0)
+ink_result ink_require(ink_context *ctx, const char *function, const char *names, const void *const *pointers,
+                       size_t n);
 
-/* A context is the one thing without which there is nowhere to write a sentence. */
+/* Without a context there is no place for a sentence. */
 #define INK_REQUIRE_CONTEXT(ctx)                                                                                       \
     do {                                                                                                               \
         if ((ctx) == NULL)                                                                                             \
             return INK_ERROR_ARGUMENT;                                                                                 \
     } while (0)
 
+/* ---- objects and scratch -------------------------------------------------------------------------------------- */
+
 /*
- * Objects. An object and everything it owns is one block of memory of exactly the size its builder measured.
+ * An object and everything it owns is one block of memory of exactly the size that its builder measured.
  *
- * `build` takes the object and its parts from the arena, in the same order on both runs. On the first run
- * (arena->measuring) it validates everything and writes nothing; on the second it fills the memory in and returns the
- * object, which must be the first thing it took. `ink_object_free` gives the block back through the allocator it came
- * from; it is a no-op for NULL and for objects in a caller's block.
+ * `build` allocates the object and its parts from the arena, in the same order on both runs. The first run
+ * (arena->measuring) validates everything and writes nothing. The second fills the memory in and returns the object,
+ * which must be the first thing it allocated.
  */
 typedef ink_result (*ink_build_fn)(void *args, ink_arena *arena, void **object);
 
@@ -117,39 +129,91 @@ ink_result ink_object_create(ink_context *ctx, const char *what, ink_build_fn bu
 ink_result ink_object_measure(ink_context *ctx, const char *what, ink_build_fn build, void *args, size_t *bytes);
 ink_result ink_object_create_in(ink_context *ctx, const char *what, ink_build_fn build, void *args, void *block,
                                 size_t size, void **object);
+
+/* Gives the block back through the allocator it came from. NULL, and an object in a caller's block, need nothing. */
 void ink_object_free(void *object);
 
-/* Bytes of the block an object lives in. */
+/* Bytes of memory an object holds. */
 size_t ink_object_bytes(const void *object);
 
+/* A NUL-terminated copy of text [size] in an arena; NULL if there is no memory. */
+const char *ink_arena_string(ink_arena *arena, const char *text, size_t size);
+
 /*
- * Scratch memory of a call:
- *
- *     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
- *     float *x = ink_arena_alloc(&ctx->scratch, n, sizeof *x);
- *     if (x == NULL) return ink_scratch_fail(ctx, mark);
- *     ...
- *     ink_arena_release(&ctx->scratch, mark);
+ * An object of known size: its caller has added up what it takes in a measuring arena, the structure first. It gets an
+ * arena over exactly that much memory, and takes the same again. With `block` the memory is the caller's, of
+ * block_size bytes; ink_object_size() says how many are needed.
  */
+size_t ink_object_size(const ink_arena *measured);
+ink_result ink_object_new(ink_context *ctx, const char *what, const ink_arena *measured, void *block, size_t block_size,
+                          ink_arena *arena);
+
+/*
+ * An object whose parts are found out one by one, because they come from a file: `size` bytes of zeros, and an arena of
+ * its own for what it comes to hold. One more block of exactly known size may follow; with it the object may hold
+ * max_bytes (0: no limit). All of it is freed by ink_object_free().
+ */
+ink_result ink_object_begin(ink_context *ctx, const char *what, size_t size, void **object, ink_arena **arena);
+ink_result ink_object_add_block(ink_context *ctx, const char *what, void *object, size_t size, uint64_t max_bytes,
+                                ink_arena *block);
+
+/*
+ * Calls. A function that computes takes scratch memory, computes in the library's float mode, and gives the memory
+ * back. Its reserve function runs the same lines up to ink_call_ready(), over a measuring arena:
+ *
+ *     ink_call call;
+ *     ink_call_begin(&call, ctx, reserve);
+ *     float *x = ink_alloc_rows(call.arena, rows, width);
+ *     if (ink_call_ready(&call))
+ *         ... compute ...
+ *     return ink_call_end(&call);
+ */
+typedef struct ink_call {
+    ink_context *ctx;
+    ink_arena *arena; /* take scratch from here */
+    ink_arena measure;
+    ink_arena_mark mark;
+    ink_float_mode host;
+    bool computes;
+} ink_call;
+
+void ink_call_begin(ink_call *call, ink_context *ctx, bool reserve);
+bool ink_call_ready(ink_call *call);
+ink_result ink_call_end(ink_call *call);
+
+/* Gives scratch back to `mark` after a take that failed: INK_ERROR_MEMORY. */
 ink_result ink_scratch_fail(ink_context *ctx, ink_arena_mark mark);
 
-/* Makes sure that `bytes` of scratch (as a measuring arena added them up) are there; called by the reserve
-   functions. */
+/* Makes sure that there are `bytes` of scratch (the sum of a measuring arena); the reserve functions call it. */
 ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes);
 
-/* Looking inside. Nothing happens unless a callback is set; name is scope + name. */
-void ink_trace_call(ink_context *ctx, const char *name, ink_tensor value);
+/* [rows, columns] floats from an arena; a size that overflows fails the arena. */
+static inline float *ink_alloc_rows(ink_arena *arena, size_t rows, size_t columns)
+{
+    size_t count = SIZE_MAX;
+    ink_size_mul(rows, columns, &count);
+    return ink_arena_alloc(arena, count, sizeof(float));
+}
+
+/* ---- tracing --------------------------------------------------------------------------------------------------- */
+
+/* Calls the callback, if one is set, with scope + name. `value` is an ink_tensor. */
+void ink_trace_call(ink_context *ctx, const char *name, const struct ink_tensor *value);
 #define INK_TRACE(ctx, name, value)                                                                                    \
     do {                                                                                                               \
-        if ((ctx)->trace != NULL)                                                                                      \
-            ink_trace_call((ctx), (name), (value));                                                                    \
+        if ((ctx)->trace != NULL) {                                                                                    \
+            const ink_tensor ink_traced = (value);                                                                     \
+            ink_trace_call((ctx), (name), &ink_traced);                                                                \
+        }                                                                                                              \
     } while (0)
 
-/* Appends to the scope and returns its former length, to be handed to ink_trace_leave(). ink_format's formats. */
-size_t ink_trace_enter(ink_context *ctx, const char *format, size_t i);
+/* Appends to the scope and returns its former length, for ink_trace_leave(). ink_format's formats. */
+size_t ink_trace_enter(ink_context *ctx, const char *format, ...) INK_PRINTF(2, 3);
 void ink_trace_leave(ink_context *ctx, size_t length);
 
-/* One file of a source, opened, with its size; reads are whole or an error. `name` is kept for messages. */
+/* ---- files ---------------------------------------------------------------------------------------------------- */
+
+/* An open file of a source, and its size. A read is whole, or an error. `name` is kept for messages. */
 typedef struct ink_file {
     const ink_source *source;
     void *handle;

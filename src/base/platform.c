@@ -1,5 +1,5 @@
 /*
- * platform.c - memory, files and threads of the operating system: POSIX, and plain C where that is all there is.
+ * platform.c - the memory, files and threads of the operating system: POSIX, or plain C where there is nothing else.
  */
 #if !defined(_WIN32)
 #define _POSIX_C_SOURCE 200809L
@@ -15,33 +15,14 @@
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
-/*
- * Large blocks lie on pages of 2 MiB where the system gives them: a processor remembers where a few thousand pages are,
- * and weights on small pages are more than that. Reading them from memory gains 10 to 20 %, and so does filling them.
- */
+/* Large blocks use pages of 2 MiB where the system has them. A processor remembers the addresses of a few thousand
+   pages, and weights on small pages need more. Large pages make reading and filling weights 10 to 20 % faster. */
 #define LARGE_PAGE ((size_t)2 << 20)
 #define LARGE_BLOCK ((size_t)4 << 20)
 
 #if defined(__linux__)
 #include <errno.h>
 #include <sys/mman.h>
-#endif
-
-#if defined(MADV_HUGEPAGE)
-static void *take(size_t size)
-{
-    void *block = NULL;
-    int saved = errno;
-    if (size < LARGE_BLOCK)
-        return malloc(size);
-    if (posix_memalign(&block, LARGE_PAGE, size) != 0)
-        return NULL;
-    madvise(block, size, MADV_HUGEPAGE); /* if it is refused, the pages are small */
-    errno = saved;
-    return block;
-}
-#else
-static void *take(size_t size) { return malloc(size); }
 #endif
 
 void *ink_platform_resize(void *user, void *block, size_t old_size, size_t new_size)
@@ -51,7 +32,17 @@ void *ink_platform_resize(void *user, void *block, size_t old_size, size_t new_s
         free(block);
         return NULL;
     }
-    return take(new_size);
+#if defined(MADV_HUGEPAGE)
+    if (new_size >= LARGE_BLOCK) {
+        int saved = errno;
+        if (posix_memalign(&block, LARGE_PAGE, new_size) != 0)
+            return NULL;
+        madvise(block, new_size, MADV_HUGEPAGE); /* if the system refuses, the pages are small */
+        errno = saved;
+        return block;
+    }
+#endif
+    return malloc(new_size);
 }
 
 /* ---- files ---------------------------------------------------------------------------------------------------- */
@@ -82,28 +73,23 @@ void ink_platform_close(void *file) { (void)file; }
 /* A handle is the descriptor plus one, so that descriptor 0 is not NULL. */
 static int descriptor_of(void *file) { return (int)((intptr_t)file - 1); }
 
-static ink_result open_regular(const char *path, void **file, uint64_t *size)
+ink_result ink_platform_open(const char *path, void **file, uint64_t *size)
 {
     struct stat status;
-    int fd;
+    int fd, saved = errno;
+    ink_result result = INK_OK;
     do {
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block here */
     } while (fd < 0 && errno == EINTR);
-    if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ? INK_ERROR_NOT_FOUND : INK_ERROR_READ;
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < 0) {
+    if (fd < 0) {
+        result = errno == ENOENT || errno == ENOTDIR ? INK_ERROR_NOT_FOUND : INK_ERROR_READ;
+    } else if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < 0) {
         close(fd);
-        return INK_ERROR_READ;
+        result = INK_ERROR_READ;
+    } else {
+        *file = (void *)((intptr_t)fd + 1);
+        *size = (uint64_t)status.st_size;
     }
-    *file = (void *)((intptr_t)fd + 1);
-    *size = (uint64_t)status.st_size;
-    return INK_OK;
-}
-
-ink_result ink_platform_open(const char *path, void **file, uint64_t *size)
-{
-    int saved = errno;
-    ink_result result = open_regular(path, file, size);
     errno = saved;
     return result;
 }
@@ -159,7 +145,7 @@ void ink_platform_close(void *file) { fclose(file); }
 
 #endif
 
-/* ---- float mode ------------------------------------------------------------------------------------------------ */
+/* ---- float mode ----------------------------------------------------------------------------------------------- */
 
 #if defined(__SSE2__) || defined(_M_X64)
 
@@ -168,7 +154,7 @@ void ink_platform_close(void *file) { fclose(file); }
 ink_float_mode ink_float_mode_enter(void)
 {
     ink_float_mode host = {.control = _mm_getcsr()};
-    _mm_setcsr(0x1f80); /* every exception masked; the rest, zeros, is what is wanted */
+    _mm_setcsr(0x1f80); /* all exceptions masked; every other bit is zero */
     return host;
 }
 
@@ -208,53 +194,7 @@ void ink_float_mode_leave(ink_float_mode host) { (void)fesetenv(&host.environmen
 
 /* ---- threads -------------------------------------------------------------------------------------------------- */
 
-#if defined(_WIN32) && !defined(INK_NO_THREADS)
-#define INK_NO_THREADS
-#endif
-
-void ink_platform_pause(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-#if defined(INK_NO_THREADS)
-
-struct ink_thread {
-    char unused;
-};
-struct ink_sleep {
-    char unused;
-};
-
-bool ink_thread_start(ink_thread *thread, void (*run)(void *), void *argument)
-{
-    (void)thread, (void)run, (void)argument;
-    return false;
-}
-
-void ink_thread_join(ink_thread *thread) { (void)thread; }
-
-bool ink_sleep_init(ink_sleep *sleep)
-{
-    (void)sleep;
-    return false;
-}
-
-void ink_sleep_destroy(ink_sleep *sleep) { (void)sleep; }
-
-void ink_sleep_lock(ink_sleep *sleep) { (void)sleep; }
-
-void ink_sleep_unlock(ink_sleep *sleep) { (void)sleep; }
-
-void ink_sleep_wait(ink_sleep *sleep) { (void)sleep; }
-
-void ink_sleep_wake_all(ink_sleep *sleep) { (void)sleep; }
-
-#else
+#if !defined(INK_NO_THREADS)
 
 #include <pthread.h>
 #include <signal.h>
@@ -312,16 +252,32 @@ void ink_sleep_destroy(ink_sleep *sleep)
     pthread_mutex_destroy(&sleep->mutex);
 }
 
-void ink_sleep_lock(ink_sleep *sleep) { pthread_mutex_lock(&sleep->mutex); }
+void ink_sleep_until(ink_sleep *sleep, bool (*ready)(void *), void *argument)
+{
+    pthread_mutex_lock(&sleep->mutex);
+    while (!ready(argument))
+        pthread_cond_wait(&sleep->condition, &sleep->mutex);
+    pthread_mutex_unlock(&sleep->mutex);
+}
 
-void ink_sleep_unlock(ink_sleep *sleep) { pthread_mutex_unlock(&sleep->mutex); }
-
-void ink_sleep_wait(ink_sleep *sleep) { pthread_cond_wait(&sleep->condition, &sleep->mutex); }
-
-void ink_sleep_wake_all(ink_sleep *sleep) { pthread_cond_broadcast(&sleep->condition); }
-
-#endif
+void ink_sleep_wake_all(ink_sleep *sleep)
+{
+    pthread_mutex_lock(&sleep->mutex);
+    pthread_cond_broadcast(&sleep->condition);
+    pthread_mutex_unlock(&sleep->mutex);
+}
 
 size_t ink_thread_bytes(void) { return sizeof(ink_thread); }
 
 size_t ink_sleep_bytes(void) { return sizeof(ink_sleep); }
+
+void ink_platform_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#endif

@@ -8,6 +8,10 @@
 
 #include <inkling/context.h>
 
+#if (defined(_WIN32) || defined(__STDC_NO_ATOMICS__)) && !defined(INK_NO_THREADS)
+#define INK_NO_THREADS
+#endif
+
 /* malloc and free behind the allocator hook. */
 void *ink_platform_resize(void *user, void *block, size_t old_size, size_t new_size);
 
@@ -16,20 +20,26 @@ ink_result ink_platform_open(const char *path, void **file, uint64_t *size);
 ink_result ink_platform_read(void *file, uint64_t offset, void *buffer, size_t size, size_t *got);
 void ink_platform_close(void *file);
 
-/* Threads, for workers.c. A thread is started with signals blocked, so that the host program's handlers run on the
-   host's own threads; all but those that a fault of the thread itself or a profiler raises. */
+#if !defined(INK_NO_THREADS)
+/* Threads, for workers.c. A thread starts with all signals blocked, so that the host program's handlers run on the
+   host's own threads; except those that a fault of the thread itself or a profiler raises. */
 typedef struct ink_thread ink_thread;
-typedef struct ink_sleep ink_sleep; /* a mutex and a condition variable */
+typedef struct ink_sleep ink_sleep;
 size_t ink_thread_bytes(void);
 size_t ink_sleep_bytes(void);
 bool ink_thread_start(ink_thread *thread, void (*run)(void *), void *argument);
 void ink_thread_join(ink_thread *thread);
 bool ink_sleep_init(ink_sleep *sleep);
 void ink_sleep_destroy(ink_sleep *sleep);
-void ink_sleep_lock(ink_sleep *sleep);
-void ink_sleep_unlock(ink_sleep *sleep);
-void ink_sleep_wait(ink_sleep *sleep);
+
+/* Sleeps until ready(argument) is true. It is asked at the start and after each wake; a thread that makes it true must
+   wake all sleepers afterwards. */
+void ink_sleep_until(ink_sleep *sleep, bool (*ready)(void *), void *argument);
 void ink_sleep_wake_all(ink_sleep *sleep);
+
+/* A hint to the processor that this is a spin loop. */
+void ink_platform_pause(void);
+#endif
 
 /*
  * The float mode that all arithmetic of the library relies on: rounding to nearest, subnormal numbers kept, nothing
@@ -55,8 +65,5 @@ typedef struct ink_float_mode {
 
 ink_float_mode ink_float_mode_enter(void);
 void ink_float_mode_leave(ink_float_mode host);
-
-/* A hint to the processor that this is a spin loop. */
-void ink_platform_pause(void);
 
 #endif

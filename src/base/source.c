@@ -1,12 +1,9 @@
 /*
- * source.c - folders and memory as sources of files, and whole, checked reads from any source.
+ * source.c - a folder or memory as a source of files, and checked reads from any source.
  */
 #include <string.h>
 
-#include <inkling/source.h>
-
 #include "internal.h"
-#include "platform.h"
 
 #define PATH_SIZE 4096
 
@@ -14,17 +11,11 @@
 
 static ink_result folder_open(void *user, const char *name, void **file, uint64_t *size)
 {
-#ifdef INK_NO_FILES
-    (void)user, (void)name, (void)file, (void)size;
-    return INK_ERROR_UNSUPPORTED;
-#else
-    const char *folder = user;
     char path[PATH_SIZE];
-    size_t folder_length = folder != NULL ? strlen(folder) : 0;
-    size_t name_length = strlen(name);
-    if (folder_length + 1 + name_length + 1 > sizeof path || folder_length > sizeof path || name_length > sizeof path)
+    const char *folder = user != NULL ? user : "";
+    size_t folder_length = strlen(folder), name_length = strlen(name), used = 0;
+    if (folder_length > sizeof path || name_length > sizeof path || folder_length + 1 + name_length + 1 > sizeof path)
         return INK_ERROR_NOT_FOUND;
-    size_t used = 0;
     if (folder_length > 0) {
         memcpy(path, folder, folder_length);
         path[folder_length] = '/';
@@ -32,7 +23,6 @@ static ink_result folder_open(void *user, const char *name, void **file, uint64_
     }
     memcpy(path + used, name, name_length + 1);
     return ink_platform_open(path, file, size);
-#endif
 }
 
 static ink_result folder_read(void *user, void *file, uint64_t offset, void *buffer, size_t size, size_t *got)
@@ -94,8 +84,7 @@ ink_source ink_source_memory(const ink_memory_files *files)
 
 ink_result ink_file_open(ink_context *ctx, const ink_source *source, const char *name, ink_file *file)
 {
-    const char *folder = source->name != NULL ? source->name : "";
-    const char *slash = source->name != NULL ? "/" : "";
+    const char *folder = source->name != NULL ? source->name : "", *slash = source->name != NULL ? "/" : "";
     void *handle = NULL;
     uint64_t size = 0;
     if (source->open == NULL || source->read == NULL || source->close == NULL)
@@ -142,29 +131,26 @@ void ink_file_close(ink_file *file)
     file->source = NULL;
 }
 
-static ink_result read_all(ink_context *ctx, const ink_file *file, size_t max_bytes, ink_arena *arena,
-                           const char **text, size_t *size)
-{
-    if (file->size > max_bytes)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: the file has %llu bytes, at most %zu are read", file->name,
-                        (unsigned long long)file->size, max_bytes);
-    char *bytes = ink_arena_alloc(arena, (size_t)file->size + 1, 1);
-    if (bytes == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s has %llu bytes", file->name,
-                        (unsigned long long)file->size);
-    INK_TRY(ink_file_read(ctx, file, 0, bytes, (size_t)file->size));
-    bytes[file->size] = '\0';
-    *text = bytes;
-    *size = (size_t)file->size;
-    return INK_OK;
-}
-
 ink_result ink_file_read_all(ink_context *ctx, const ink_source *source, const char *name, size_t max_bytes,
                              ink_arena *arena, const char **text, size_t *size)
 {
     ink_file file;
+    ink_result result = INK_OK;
+    char *bytes = NULL;
     INK_TRY(ink_file_open(ctx, source, name, &file));
-    ink_result result = read_all(ctx, &file, ink_size_min(max_bytes, SIZE_MAX - 1), arena, text, size);
+    if (file.size > ink_size_min(max_bytes, SIZE_MAX - 1))
+        result = ink_fail(ctx, INK_ERROR_LIMIT, "%s: the file has %llu bytes, at most %zu are read", name,
+                          (unsigned long long)file.size, ink_size_min(max_bytes, SIZE_MAX - 1));
+    else if ((bytes = ink_arena_alloc(arena, (size_t)file.size + 1, 1)) == NULL)
+        result =
+            ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s has %llu bytes", name, (unsigned long long)file.size);
+    else
+        result = ink_file_read(ctx, &file, 0, bytes, (size_t)file.size);
     ink_file_close(&file);
-    return result;
+    if (result != INK_OK)
+        return result;
+    bytes[file.size] = '\0';
+    *text = bytes;
+    *size = (size_t)file.size;
+    return INK_OK;
 }

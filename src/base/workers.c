@@ -1,53 +1,18 @@
 /*
- * workers.c - handing pieces of a job to waiting threads.
+ * workers.c - handing the tasks of a job to waiting threads.
  *
- * A job is published by storing the number of its tasks in `remaining`. Whoever takes a task decrements it and only
- * then reads fn and job, which stay as they are until the task is done, because the caller waits for `unfinished` to
- * become zero before it publishes anything else. So a thread that wakes late finds either nothing or a valid task.
+ * A job is published by storing the number of its tasks in `remaining`. A thread takes a task by decrementing it, and
+ * only then reads fn and job. Both stay as they are until the task is done, because the caller publishes nothing else
+ * before `unfinished` is zero. So a thread that wakes late finds either nothing or a valid task.
  *
- * Waiting is spinning for a bounded number of turns (a spinning worker answers in 0.1 us), then sleeping (20 us, but
- * no processor is held on a busy machine).
+ * A thread waits by spinning for a bounded number of turns (a spinning worker answers in 0.1 us), and then sleeps
+ * (20 us, but on a busy machine it holds no processor).
  */
-#include "workers.h"
-
 #include <string.h>
 
 #include "internal.h"
-#include "platform.h"
 
-#if defined(__STDC_NO_ATOMICS__) && !defined(INK_NO_THREADS)
-#define INK_NO_THREADS
-#endif
-
-#if defined(INK_NO_THREADS)
-
-struct ink_workers {
-    char unused;
-};
-
-ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threads)
-{
-    (void)allocator, (void)n_threads;
-    return NULL;
-}
-
-void ink_workers_free(ink_workers *workers) { (void)workers; }
-
-unsigned ink_workers_count(const ink_workers *workers)
-{
-    (void)workers;
-    return 1;
-}
-
-void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks)
-{
-    (void)workers;
-    for (size_t task = 0; task < n_tasks; task++)
-        fn(job, task);
-}
-
-#else
-
+#if !defined(INK_NO_THREADS)
 #include <stdatomic.h>
 
 #define SPIN_TURNS 2000 /* about 50 us where a pause is 140 cycles */
@@ -55,20 +20,26 @@ void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_t
 struct ink_workers {
     _Alignas(INK_ALIGNMENT) atomic_size_t remaining;  /* tasks nobody has taken yet */
     _Alignas(INK_ALIGNMENT) atomic_size_t unfinished; /* tasks that are not done yet */
-    _Alignas(INK_ALIGNMENT) atomic_uint sleeping;     /* threads in, or on their way to, ink_sleep_wait */
+    _Alignas(INK_ALIGNMENT) atomic_uint sleeping;     /* threads in, or on their way to, ink_sleep_until */
     atomic_bool stopping;
     ink_task_fn fn;
     void *job;
     ink_sleep *sleep;
     unsigned n_threads; /* the caller's included */
     unsigned n_started;
-    const ink_allocator *allocator;
-    ink_memory memory;
     unsigned char *threads; /* [n_threads - 1] of ink_thread_bytes() */
+    ink_memory memory;      /* all of this */
+    const ink_allocator *allocator;
 };
 
+static void workers_wake(ink_workers *w)
+{
+    if (atomic_load(&w->sleeping) > 0)
+        ink_sleep_wake_all(w->sleep);
+}
+
 /* Takes a task of the present job, if there is one, and runs it. */
-static bool run_one(ink_workers *w)
+static bool workers_run_one(ink_workers *w)
 {
     size_t left = atomic_load_explicit(&w->remaining, memory_order_relaxed);
     do {
@@ -77,105 +48,72 @@ static bool run_one(ink_workers *w)
     } while (!atomic_compare_exchange_weak_explicit(&w->remaining, &left, left - 1, memory_order_acquire,
                                                     memory_order_relaxed));
     w->fn(w->job, left - 1);
-    /* The last one done wakes the caller, should it have gone to sleep. */
-    if (atomic_fetch_sub(&w->unfinished, 1) == 1 && atomic_load(&w->sleeping) > 0) {
-        ink_sleep_lock(w->sleep);
-        ink_sleep_wake_all(w->sleep);
-        ink_sleep_unlock(w->sleep);
-    }
+    if (atomic_fetch_sub(&w->unfinished, 1) == 1)
+        workers_wake(w); /* the caller, if it fell asleep */
     return true;
 }
 
-static bool has_work(ink_workers *w) { return atomic_load(&w->remaining) > 0 || atomic_load(&w->stopping); }
+static bool workers_have_work(void *workers)
+{
+    ink_workers *w = workers;
+    return atomic_load(&w->remaining) > 0 || atomic_load(&w->stopping);
+}
 
-static bool is_done(ink_workers *w) { return atomic_load(&w->unfinished) == 0; }
+static bool workers_are_done(void *workers) { return atomic_load(&((ink_workers *)workers)->unfinished) == 0; }
 
-/* Returns once ready(w) is true: first spinning, then asleep. */
-static void wait_until(ink_workers *w, bool (*ready)(ink_workers *))
+/* Returns once ready(w) is true. */
+static void workers_wait(ink_workers *w, bool (*ready)(void *))
 {
     for (int turn = 0; turn < SPIN_TURNS; turn++) {
         if (ready(w))
             return;
         ink_platform_pause();
     }
-    ink_sleep_lock(w->sleep);
-    atomic_fetch_add(&w->sleeping, 1); /* before looking again: whoever changes it looks at `sleeping` afterwards */
-    while (!ready(w))
-        ink_sleep_wait(w->sleep);
+    atomic_fetch_add(&w->sleeping,
+                     1); /* before the next look: a thread that changes it looks at `sleeping` afterwards */
+    ink_sleep_until(w->sleep, ready, w);
     atomic_fetch_sub(&w->sleeping, 1);
-    ink_sleep_unlock(w->sleep);
 }
 
-static void wake_sleepers(ink_workers *w)
-{
-    if (atomic_load(&w->sleeping) > 0) {
-        ink_sleep_lock(w->sleep);
-        ink_sleep_wake_all(w->sleep);
-        ink_sleep_unlock(w->sleep);
-    }
-}
-
-static void worker_main(void *argument)
+static void workers_main(void *argument)
 {
     ink_workers *w = argument;
-    (void)ink_float_mode_enter(); /* a thread begins with the mode of the one that started it */
+    (void)ink_float_mode_enter(); /* a thread starts with the mode of the thread that started it */
     while (!atomic_load(&w->stopping)) {
-        if (!run_one(w))
-            wait_until(w, has_work);
+        if (!workers_run_one(w))
+            workers_wait(w, workers_have_work);
     }
 }
 
-static ink_workers *take_pieces(ink_arena *arena, unsigned n_threads)
-{
-    ink_workers *w = ink_arena_alloc(arena, 1, sizeof *w);
-    ink_sleep *sleep = ink_arena_alloc(arena, 1, ink_sleep_bytes());
-    unsigned char *threads = ink_arena_alloc(arena, n_threads - 1, ink_thread_bytes());
-    if (w == NULL)
-        return NULL;
-    memset(w, 0, sizeof *w);
-    w->sleep = sleep;
-    w->threads = threads;
-    return w;
-}
+static ink_thread *workers_thread(ink_workers *w, unsigned i) { return (void *)(w->threads + i * ink_thread_bytes()); }
 
-static ink_workers *allocate(const ink_allocator *allocator, unsigned n_threads)
+ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threads)
 {
-    ink_arena arena;
+    /* One block: this structure, whose size is a multiple of INK_ALIGNMENT; the threads; the sleep. */
+    size_t threads_size = ((n_threads - 1) * ink_thread_bytes() + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT;
     ink_memory memory;
-    ink_arena_measure(&arena);
-    take_pieces(&arena, n_threads);
-    size_t size = arena.used;
-    if (!ink_memory_alloc(allocator, size, &memory))
+    if (!ink_memory_alloc(allocator, sizeof(ink_workers) + threads_size + ink_sleep_bytes(), &memory))
         return NULL;
-    ink_arena_over(&arena, memory.start, size);
-    ink_workers *w = take_pieces(&arena, n_threads);
+    ink_workers *w = memory.start;
+    memset(w, 0, sizeof *w);
+    w->threads = (unsigned char *)memory.start + sizeof *w;
+    w->sleep = (void *)(w->threads + threads_size);
+    w->n_threads = n_threads;
     w->memory = memory;
     w->allocator = allocator;
-    w->n_threads = n_threads;
     atomic_init(&w->remaining, 0);
     atomic_init(&w->unfinished, 0);
     atomic_init(&w->sleeping, 0);
     atomic_init(&w->stopping, false);
-    return w;
-}
-
-static ink_thread *thread_at(ink_workers *w, unsigned i) { return (void *)(w->threads + i * ink_thread_bytes()); }
-
-ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threads)
-{
-    ink_workers *w = allocate(allocator, n_threads);
-    if (w == NULL)
-        return NULL;
     if (!ink_sleep_init(w->sleep)) {
-        ink_memory_free(allocator, w->memory);
+        ink_memory_free(allocator, memory);
         return NULL;
     }
-    while (w->n_started < n_threads - 1) {
-        if (!ink_thread_start(thread_at(w, w->n_started), worker_main, w)) {
+    for (; w->n_started < n_threads - 1; w->n_started++) {
+        if (!ink_thread_start(workers_thread(w, w->n_started), workers_main, w)) {
             ink_workers_free(w);
             return NULL;
         }
-        w->n_started++;
     }
     return w;
 }
@@ -185,30 +123,45 @@ void ink_workers_free(ink_workers *workers)
     if (workers == NULL)
         return;
     atomic_store(&workers->stopping, true);
-    wake_sleepers(workers);
+    workers_wake(workers);
     for (unsigned i = 0; i < workers->n_started; i++)
-        ink_thread_join(thread_at(workers, i));
+        ink_thread_join(workers_thread(workers, i));
     ink_sleep_destroy(workers->sleep);
     ink_memory_free(workers->allocator, workers->memory);
 }
 
 unsigned ink_workers_count(const ink_workers *workers) { return workers != NULL ? workers->n_threads : 1; }
 
-void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks)
+#else
+
+ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threads)
 {
-    if (workers == NULL || n_tasks <= 1) {
-        for (size_t task = 0; task < n_tasks; task++)
-            fn(job, task);
-        return;
-    }
-    workers->fn = fn;
-    workers->job = job;
-    atomic_store(&workers->unfinished, n_tasks);
-    atomic_store(&workers->remaining, n_tasks); /* from here on it can be taken */
-    wake_sleepers(workers);
-    while (run_one(workers)) {
-    }
-    wait_until(workers, is_done);
+    (void)allocator, (void)n_threads;
+    return NULL;
 }
 
+void ink_workers_free(ink_workers *workers) { (void)workers; }
+
+unsigned ink_workers_count(const ink_workers *workers) { return (void)workers, 1; }
+
 #endif
+
+void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks)
+{
+#if !defined(INK_NO_THREADS)
+    if (workers != NULL && n_tasks > 1) {
+        workers->fn = fn;
+        workers->job = job;
+        atomic_store(&workers->unfinished, n_tasks);
+        atomic_store(&workers->remaining, n_tasks); /* from here on a worker can take it */
+        workers_wake(workers);
+        while (workers_run_one(workers)) {
+        }
+        workers_wait(workers, workers_are_done);
+        return;
+    }
+#endif
+    (void)workers;
+    for (size_t task = 0; task < n_tasks; task++)
+        fn(job, task);
+}

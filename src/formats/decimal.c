@@ -10,11 +10,9 @@
  * How many digits count: the midpoint between two neighbouring doubles has at most 767 significant digits. From the
  * 800th on, all that matters is whether any digit is not zero; a single 1 stands for them.
  */
-#include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 
-#include "decimal.h"
+#include "json.h"
 
 #define MAX_DIGITS 800
 
@@ -31,7 +29,6 @@ typedef struct whole {
 static void multiply_add(whole *a, uint32_t factor, uint32_t addend)
 {
     uint64_t carry = addend;
-
     for (size_t i = 0; i < a->n; i++) {
         carry += (uint64_t)a->limb[i] * factor;
         a->limb[i] = (uint32_t)carry;
@@ -53,7 +50,6 @@ static void multiply_power_of_10(whole *a, size_t power)
 static void shift_left(whole *a, size_t bits)
 {
     size_t limbs = bits / 32;
-
     multiply_add(a, (uint32_t)1 << bits % 32, 0);
     memmove(a->limb + limbs, a->limb, a->n * sizeof a->limb[0]);
     memset(a->limb, 0, limbs * sizeof a->limb[0]);
@@ -74,7 +70,6 @@ static bool at_least(const whole *a, const whole *b)
 static void subtract(whole *a, const whole *b)
 {
     uint64_t borrow = 0;
-
     for (size_t i = 0; i < a->n; i++) {
         uint64_t right = (i < b->n ? b->limb[i] : 0) + borrow;
         borrow = a->limb[i] < right;
@@ -87,7 +82,6 @@ static void subtract(whole *a, const whole *b)
 static size_t bit_length(const whole *a)
 {
     size_t bits = (a->n - 1) * 32;
-
     for (uint32_t top = a->limb[a->n - 1]; top != 0; top >>= 1)
         bits++;
     return bits;
@@ -98,7 +92,6 @@ static int divide(whole *num, whole *den, uint64_t *quotient, bool *more)
 {
     int num_bits = (int)bit_length(num), den_bits = (int)bit_length(den);
     int exponent = num_bits - den_bits;
-
     if (exponent > 0)
         shift_left(den, (size_t)exponent);
     else if (exponent < 0)
@@ -150,24 +143,11 @@ typedef struct spelled {
     int64_t exponent;
 } spelled;
 
-#define EXPONENT_LIMIT 1000000000
-
-/* The digits after 'e', which may be any number of them. */
-static int64_t read_exponent(const char *text, const char *end)
-{
-    bool negative = text < end && *text == '-';
-    int64_t exponent = 0;
-
-    for (text += negative || (text < end && *text == '+'); text < end; text++)
-        if (exponent < EXPONENT_LIMIT)
-            exponent = exponent * 10 + (*text - '0');
-    return negative ? -exponent : exponent;
-}
+#define EXPONENT_LIMIT 1000000000 /* far beyond every double */
 
 static void read_spelling(const char *text, const char *end, spelled *number)
 {
     bool after_point = false, dropped_any = false;
-
     number->negative = text < end && *text == '-';
     for (text += number->negative; text < end && *text != 'e' && *text != 'E'; text++) {
         if (*text == '.') {
@@ -186,8 +166,14 @@ static void read_spelling(const char *text, const char *end, spelled *number)
         number->n_digits++;
         number->exponent--;
     }
-    if (text < end)
-        number->exponent += read_exponent(text + 1, end);
+    if (text < end && ++text < end) {
+        bool negative = *text == '-';
+        uint64_t exponent;
+        text += negative || *text == '+';
+        ink_digits(text, (size_t)(end - text), &exponent);
+        int64_t bounded = exponent < EXPONENT_LIMIT ? (int64_t)exponent : EXPONENT_LIMIT;
+        number->exponent += negative ? -bounded : bounded;
+    }
 }
 
 static uint64_t magnitude_bits(spelled *number)
@@ -195,7 +181,6 @@ static uint64_t magnitude_bits(spelled *number)
     whole den = {.limb = {1}, .n = 1};
     uint64_t quotient;
     bool more;
-
     /* 10^(top - 1) <= the number < 10^top; doubles lie between 4.9e-324 and 1.8e308. */
     int64_t top = number->n_digits + number->exponent;
     if (number->n_digits == 0 || top < -325)
@@ -214,7 +199,6 @@ double ink_decimal(const char *text, size_t size)
 {
     spelled number = {0};
     double value;
-
     read_spelling(text, text + size, &number);
     uint64_t bits = magnitude_bits(&number) | (number.negative ? (uint64_t)1 << 63 : 0);
     memcpy(&value, &bits, sizeof value);

@@ -6,8 +6,6 @@
 
 #include "json.h"
 #include "safetensors.h"
-#include "sniff.h"
-#include "../base/sort.h"
 
 #define LENGTH_BYTES 8
 #define MAX_HEADER_BYTES 100000000u
@@ -15,161 +13,175 @@
 /* The schema of the format bounds sizes and offsets so; nothing that obeys it can overflow a sum of 64 bits. */
 #define MAX_NUMBER (((int64_t)1 << 48) - 1)
 
-/* What is known of a file while it is read. */
-typedef struct reading {
+/* A header while it is read. */
+typedef struct st_header {
     ink_context *ctx;
     const ink_file *file;
-    ink_arena *arena;
-    size_t header_size;
+    ink_arena *strings, *work;
+    size_t size;
     ink_json_document document;
     ink_safetensors *table;
-} reading;
-
-static ink_result fail_memory(const reading *r)
-{
-    return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: the header of %s has %zu bytes", r->file->name,
-                    r->header_size);
-}
-
-/* ---- the header as text --------------------------------------------------------------------------------------- */
-
-static uint64_t little_endian(const unsigned char *bytes, size_t width)
-{
-    uint64_t value = 0;
-
-    for (size_t i = width; i-- > 0;)
-        value = value << 8 | bytes[i];
-    return value;
-}
-
-/* The length of the header, checked against the file: subtracted, because 8 + n can wrap. */
-static ink_result read_length(reading *r)
-{
-    const ink_file *file = r->file;
-    unsigned char head[INK_SNIFF_BYTES] = {0};
-    size_t n_head = file->size < sizeof head ? (size_t)file->size : sizeof head;
-
-    INK_TRY(ink_file_read(r->ctx, file, 0, head, n_head));
-    const char *other = ink_sniff(head, n_head);
-    if (other != NULL)
-        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: this is not a safetensors file but %.300s", file->name, other);
-    if (file->size < LENGTH_BYTES)
-        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: a safetensors file has at least 8 bytes, this one has %llu",
-                        file->name, (unsigned long long)file->size);
-    uint64_t length = little_endian(head, LENGTH_BYTES);
-    if (length > MAX_HEADER_BYTES)
-        return ink_fail(
-            r->ctx, INK_ERROR_CORRUPT,
-            "%s: not a safetensors file: the header length in its first 8 bytes is %llu, at most %llu is legal",
-            file->name, (unsigned long long)length, (unsigned long long)(uint64_t)MAX_HEADER_BYTES);
-    if (length > file->size - LENGTH_BYTES)
-        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: the header should have %llu bytes, the file ends after %llu",
-                        file->name, (unsigned long long)length, (unsigned long long)file->size - LENGTH_BYTES);
-    r->header_size = (size_t)length;
-    return INK_OK;
-}
-
-static ink_result read_header(reading *r)
-{
-    INK_TRY(read_length(r));
-    char *text = ink_arena_alloc(r->arena, r->header_size, 1);
-    if (text == NULL)
-        return fail_memory(r);
-    INK_TRY(ink_file_read(r->ctx, r->file, LENGTH_BYTES, text, r->header_size));
-    return ink_json_parse(r->ctx, r->arena, r->file->name, text, r->header_size, LENGTH_BYTES, &r->document);
-}
-
-/* ---- the header as tensors ------------------------------------------------------------------------------------ */
+} st_header;
 
 /* A value of the wrong kind is a broken file here, not a contradiction between two good ones. */
 static ink_result corrupt(ink_result result) { return result == INK_ERROR_MISMATCH ? INK_ERROR_CORRUPT : result; }
 
-static const ink_json_node *node_at(const reading *r, ink_json i) { return &r->document.nodes[i]; }
-
-static bool key_is(const ink_json_node *node, const char *key)
+static ink_result st_fail_memory(const st_header *h)
 {
-    return node->key_size == strlen(key) && memcmp(node->key, key, node->key_size) == 0;
+    return ink_fail(h->ctx, INK_ERROR_MEMORY, "out of memory: the header of %s has %zu bytes", h->file->name, h->size);
 }
 
-static ink_result read_number(const reading *r, ink_json node, uint64_t *value)
+/* ---- the header as text --------------------------------------------------------------------------------------- */
+
+typedef struct other_kind {
+    const char *magic;
+    size_t size;
+    const char *what;
+} other_kind;
+
+/* The first bytes of the files that people have instead of a safetensors file, and what to do about them. */
+static const other_kind other_kinds[] = {
+    {"PK\003\004", 4, "a zip archive, as torch.save writes it; load it in Python and save it as safetensors"},
+    {"\200\002\212\n", 4, "a Python pickle, as torch.save writes it; load it in Python and save it as safetensors"},
+    {"\200\002}q", 4, "a Python pickle; load it in Python and save it as safetensors"},
+    {"\200\004\225", 3, "a Python pickle; load it in Python and save it as safetensors"},
+    {"GGUF", 4, "a GGUF file, which this library does not read"},
+    {"\037\213\010", 3, "compressed by gzip; decompress it first"},
+    {"version https://git-lfs", 23, "a git-lfs pointer: the file itself was not downloaded (git lfs pull)"},
+    {"\211HDF", 4, "an HDF5 file, as Keras writes it, which this library does not read"},
+    {"\223NUMPY", 6, "a NumPy array, which this library does not read"},
+    {"<!", 2, "an HTML page, perhaps the error message of a download"},
+    {"<h", 2, "an HTML page, perhaps the error message of a download"},
+    {"<H", 2, "an HTML page, perhaps the error message of a download"},
+    {"<?xml", 5, "an XML page, perhaps the error message of a download"},
+    {"{\"", 2, "a JSON text"},
+    {"{\n", 2, "a JSON text"},
+    {"{ ", 2, "a JSON text"},
+};
+
+#define MAGIC_BYTES 64
+
+/* "this is not a safetensors file but ..."; NULL if it may be one, or nobody knows. A safetensors file begins with the
+   length of its header, at most 100,000,000, so bytes 4 to 7 are zero, and the header begins with '{' or a space. Some
+   of the beginnings above can be such a length; then the header decides. */
+static const char *find_other_kind(const unsigned char *bytes, size_t size)
+{
+    if (size > LENGTH_BYTES && memcmp(bytes + 4, "\0\0\0", 4) == 0 && memchr("{ \t\r\n", bytes[8], 5) != NULL)
+        return NULL;
+    for (size_t i = 0; i < sizeof other_kinds / sizeof other_kinds[0]; i++)
+        if (size >= other_kinds[i].size && memcmp(bytes, other_kinds[i].magic, other_kinds[i].size) == 0)
+            return other_kinds[i].what;
+    return NULL;
+}
+
+/* Reads the length of the header, checks it against the file (by subtraction, because 8 + n can wrap), and parses. */
+static ink_result st_read_header(st_header *h)
+{
+    const ink_file *file = h->file;
+    unsigned char head[MAGIC_BYTES] = {0};
+    size_t n_head = file->size < sizeof head ? (size_t)file->size : sizeof head;
+    INK_TRY(ink_file_read(h->ctx, file, 0, head, n_head));
+    const char *other = find_other_kind(head, n_head);
+    if (other != NULL)
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: this is not a safetensors file but %.300s", file->name, other);
+    if (file->size < LENGTH_BYTES)
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: a safetensors file has at least 8 bytes, this one has %llu",
+                        file->name, (unsigned long long)file->size);
+    uint64_t length = ink_get_le(head, LENGTH_BYTES);
+    if (length > MAX_HEADER_BYTES)
+        return ink_fail(
+            h->ctx, INK_ERROR_CORRUPT,
+            "%s: not a safetensors file: the header length in its first 8 bytes is %llu, at most %u is legal",
+            file->name, (unsigned long long)length, MAX_HEADER_BYTES);
+    if (length > file->size - LENGTH_BYTES)
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: the header should have %llu bytes, the file ends after %llu",
+                        file->name, (unsigned long long)length, (unsigned long long)file->size - LENGTH_BYTES);
+    h->size = (size_t)length;
+
+    char *text = ink_arena_alloc(h->work, h->size, 1);
+    if (text == NULL)
+        return st_fail_memory(h);
+    INK_TRY(ink_file_read(h->ctx, file, LENGTH_BYTES, text, h->size));
+    INK_TRY(ink_json_parse(h->ctx, h->strings, file->name, text, h->size, LENGTH_BYTES, &h->document));
+    return corrupt(ink_json_expect(h->ctx, &h->document, 0, INK_JSON_OBJECT));
+}
+
+/* ---- the header as tensors ------------------------------------------------------------------------------------ */
+
+static ink_result st_read_number(const st_header *h, ink_json node, uint64_t *value)
 {
     int64_t number;
-
-    INK_TRY(corrupt(ink_json_get_int(r->ctx, &r->document, node, 0, MAX_NUMBER, &number)));
+    INK_TRY(corrupt(ink_json_get_int(h->ctx, &h->document, node, 0, MAX_NUMBER, &number)));
     *value = (uint64_t)number;
     return INK_OK;
 }
 
-static ink_result read_type(const reading *r, ink_json node, const char *tensor, ink_type *type)
+static ink_result st_read_type(const st_header *h, ink_json node, ink_weight *weight)
 {
     const char *name;
-
-    INK_TRY(corrupt(ink_json_get_string(r->ctx, &r->document, node, &name, NULL)));
+    INK_TRY(corrupt(ink_json_get_string(h->ctx, &h->document, node, &name, NULL)));
     for (int i = INK_TYPE_NONE + 1; i < INK_N_TYPES; i++) {
         if (strcmp(name, ink_type_name((ink_type)i)) == 0) {
-            *type = (ink_type)i;
+            weight->type = (ink_type)i;
             return INK_OK;
         }
     }
-    return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s' has the unknown dtype '%s'", r->file->name, tensor,
-                    name);
+    return ink_fail(h->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s' has the unknown dtype '%s'", h->file->name,
+                    weight->name, name);
 }
 
-static ink_result read_shape(const reading *r, ink_json node, const char *tensor, ink_shape *shape)
+static ink_result st_read_shape(const st_header *h, ink_json node, ink_weight *weight)
 {
-    const ink_json_document *document = &r->document;
-    size_t rank = node_at(r, node)->n_children;
-
-    INK_TRY(corrupt(ink_json_expect(r->ctx, document, node, INK_JSON_ARRAY)));
+    INK_TRY(corrupt(ink_json_expect(h->ctx, &h->document, node, INK_JSON_ARRAY)));
+    size_t rank = h->document.nodes[node].n_children;
     if (rank > INK_MAX_RANK)
-        return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s' has %zu dimensions, at most %zu are supported",
-                        r->file->name, tensor, rank, (size_t)INK_MAX_RANK);
-    for (ink_json i = ink_json_first(document, node); i != INK_JSON_NONE; i = ink_json_next(document, i)) {
+        return ink_fail(h->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s' has %zu dimensions, at most %zu are supported",
+                        h->file->name, weight->name, rank, (size_t)INK_MAX_RANK);
+    for (ink_json i = ink_json_first(&h->document, node); i != INK_JSON_NONE; i = ink_json_next(&h->document, i)) {
         uint64_t dim;
-        INK_TRY(read_number(r, i, &dim));
+        INK_TRY(st_read_number(h, i, &dim));
         if (dim > SIZE_MAX)
-            return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s' is too large for this machine",
-                            r->file->name, tensor);
-        shape->dim[shape->rank++] = (size_t)dim;
+            return ink_fail(h->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s' is too large for this machine",
+                            h->file->name, weight->name);
+        weight->shape.dim[weight->shape.rank++] = (size_t)dim;
     }
     return INK_OK;
 }
 
 /* data_offsets, relative to the end of the header; the tensor gets its place in the file. */
-static ink_result read_offsets(const reading *r, ink_json node, const char *tensor, ink_weight *weight)
+static ink_result st_read_offsets(const st_header *h, ink_json node, ink_weight *weight)
 {
     uint64_t begin, end;
-
-    INK_TRY(corrupt(ink_json_expect(r->ctx, &r->document, node, INK_JSON_ARRAY)));
-    if (node_at(r, node)->n_children != 2)
-        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: tensor '%s': data_offsets has %zu numbers, expected 2",
-                        r->file->name, tensor, (size_t)node_at(r, node)->n_children);
-    ink_json first = ink_json_first(&r->document, node);
-    INK_TRY(read_number(r, first, &begin));
-    INK_TRY(read_number(r, ink_json_next(&r->document, first), &end));
+    INK_TRY(corrupt(ink_json_expect(h->ctx, &h->document, node, INK_JSON_ARRAY)));
+    if (h->document.nodes[node].n_children != 2)
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: tensor '%s': data_offsets has %zu numbers, expected 2",
+                        h->file->name, weight->name, (size_t)h->document.nodes[node].n_children);
+    ink_json first = ink_json_first(&h->document, node);
+    INK_TRY(st_read_number(h, first, &begin));
+    INK_TRY(st_read_number(h, ink_json_next(&h->document, first), &end));
     if (begin > end)
-        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: tensor '%s': data_offsets [%llu, %llu] run backwards",
-                        r->file->name, tensor, (unsigned long long)begin, (unsigned long long)end);
-    weight->offset = LENGTH_BYTES + r->header_size + begin;
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: tensor '%s': data_offsets [%llu, %llu] run backwards",
+                        h->file->name, weight->name, (unsigned long long)begin, (unsigned long long)end);
+    weight->offset = LENGTH_BYTES + h->size + begin;
     weight->size = end - begin;
     return INK_OK;
 }
 
 /* Type, shape and offsets must say the same size. Multiplied with checks, zero dimensions or not: 2^32 x 2^32 wraps to
    an innocent 0. */
-static ink_result check_size(const reading *r, const ink_weight *weight)
+static ink_result st_check_size(const st_header *h, const ink_weight *weight)
 {
+    const char *type = ink_type_name(weight->type);
     size_t count, bits;
-
     if (!ink_shape_count(&weight->shape, &count) || !ink_size_mul(count, ink_type_bits(weight->type), &bits))
-        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: tensor '%s': the size of %s overflows", r->file->name,
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: tensor '%s': the size of %s overflows", h->file->name,
                         weight->name, INK_SHAPE(&weight->shape));
     if (bits % 8 != 0)
-        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: tensor '%s': %s %s is not a whole number of bytes",
-                        r->file->name, weight->name, ink_type_name(weight->type), INK_SHAPE(&weight->shape));
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: tensor '%s': %s %s is not a whole number of bytes",
+                        h->file->name, weight->name, type, INK_SHAPE(&weight->shape));
     if (bits / 8 != weight->size)
-        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: tensor '%s': %s %s needs %zu bytes, its data_offsets span %llu",
-                        r->file->name, weight->name, ink_type_name(weight->type), INK_SHAPE(&weight->shape), bits / 8,
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: tensor '%s': %s %s needs %zu bytes, its data_offsets span %llu",
+                        h->file->name, weight->name, type, INK_SHAPE(&weight->shape), bits / 8,
                         (unsigned long long)weight->size);
     return INK_OK;
 }
@@ -177,138 +189,114 @@ static ink_result check_size(const reading *r, const ink_weight *weight)
 /* A name with a NUL would be cut there, and could become the name of another tensor. */
 static bool has_nul(const ink_json_node *node) { return memchr(node->key, '\0', node->key_size) != NULL; }
 
-static ink_result check_name(const reading *r, const ink_json_node *node)
+static ink_result st_read_tensor(const st_header *h, ink_json entry, ink_weight *weight)
 {
+    const ink_json_document *document = &h->document;
+    const ink_json_node *node = &document->nodes[entry];
+    ink_json type, shape, offsets;
+    *weight = (ink_weight){.name = node->key};
     if (node->key_size == 0)
-        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: byte %zu: a tensor without a name", r->file->name,
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: byte %zu: a tensor without a name", h->file->name,
                         (size_t)LENGTH_BYTES + node->offset);
     if (has_nul(node))
-        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: tensor '%.*s': the name contains a NUL character",
-                        r->file->name, (int)((size_t)node->key_size), node->key);
-    return INK_OK;
-}
-
-static ink_result read_tensor(const reading *r, ink_json entry, ink_weight *weight)
-{
-    const ink_json_document *document = &r->document;
-    const char *name = node_at(r, entry)->key;
-    ink_json type, shape, offsets;
-
-    INK_TRY(check_name(r, node_at(r, entry)));
-    INK_TRY(corrupt(ink_json_require(r->ctx, document, entry, "dtype", &type)));
-    INK_TRY(corrupt(ink_json_require(r->ctx, document, entry, "shape", &shape)));
-    INK_TRY(corrupt(ink_json_require(r->ctx, document, entry, "data_offsets", &offsets)));
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: tensor '%.*s': the name contains a NUL character",
+                        h->file->name, (int)node->key_size, node->key);
+    INK_TRY(corrupt(ink_json_require(h->ctx, document, entry, "dtype", &type)));
+    INK_TRY(corrupt(ink_json_require(h->ctx, document, entry, "shape", &shape)));
+    INK_TRY(corrupt(ink_json_require(h->ctx, document, entry, "data_offsets", &offsets)));
     for (ink_json i = ink_json_first(document, entry); i != INK_JSON_NONE; i = ink_json_next(document, i))
         if (i != type && i != shape && i != offsets)
-            return ink_fail(r->ctx, INK_ERROR_CORRUPT,
+            return ink_fail(h->ctx, INK_ERROR_CORRUPT,
                             "%s: tensor '%s' has the member '%.*s', expected only dtype, shape and data_offsets",
-                            r->file->name, name, (int)((size_t)node_at(r, i)->key_size), node_at(r, i)->key);
-    *weight = (ink_weight){.name = name};
-    INK_TRY(read_type(r, type, name, &weight->type));
-    INK_TRY(read_shape(r, shape, name, &weight->shape));
-    INK_TRY(read_offsets(r, offsets, name, weight));
-    return check_size(r, weight);
+                            h->file->name, weight->name, (int)document->nodes[i].key_size, document->nodes[i].key);
+    INK_TRY(st_read_type(h, type, weight));
+    INK_TRY(st_read_shape(h, shape, weight));
+    INK_TRY(st_read_offsets(h, offsets, weight));
+    return st_check_size(h, weight);
 }
 
 /* __metadata__: strings by name, or null. */
-static ink_result read_metadata(const reading *r, ink_json entry)
+static ink_result st_read_metadata(const st_header *h, ink_json entry)
 {
-    const ink_json_document *document = &r->document;
-    ink_safetensors *table = r->table;
-
-    if (node_at(r, entry)->kind == INK_JSON_NULL)
+    const ink_json_document *document = &h->document;
+    ink_safetensors *table = h->table;
+    if (document->nodes[entry].kind == INK_JSON_NULL)
         return INK_OK;
-    INK_TRY(corrupt(ink_json_expect(r->ctx, document, entry, INK_JSON_OBJECT)));
-    table->metadata = ink_arena_alloc(r->arena, node_at(r, entry)->n_children, sizeof *table->metadata);
+    INK_TRY(corrupt(ink_json_expect(h->ctx, document, entry, INK_JSON_OBJECT)));
+    table->metadata = ink_arena_alloc(h->work, document->nodes[entry].n_children, sizeof *table->metadata);
     if (table->metadata == NULL)
-        return fail_memory(r);
+        return st_fail_memory(h);
     for (ink_json i = ink_json_first(document, entry); i != INK_JSON_NONE; i = ink_json_next(document, i)) {
+        const ink_json_node *node = &document->nodes[i];
         ink_safetensors_note *note = &table->metadata[table->n_metadata++];
-        note->key = node_at(r, i)->key;
-        INK_TRY(corrupt(ink_json_get_string(r->ctx, document, i, &note->value, NULL)));
-        if (has_nul(node_at(r, i)))
-            return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: __metadata__: the key '%.*s' contains a NUL character",
-                            r->file->name, (int)((size_t)node_at(r, i)->key_size), node_at(r, i)->key);
-    }
-    return INK_OK;
-}
-
-/* In the order in which the header lists them. */
-static ink_result read_tensors(const reading *r)
-{
-    const ink_json_document *document = &r->document;
-    ink_safetensors *table = r->table;
-
-    INK_TRY(corrupt(ink_json_expect(r->ctx, document, 0, INK_JSON_OBJECT)));
-    table->tensors = ink_arena_alloc(r->arena, node_at(r, 0)->n_children, sizeof *table->tensors);
-    if (table->tensors == NULL)
-        return fail_memory(r);
-    for (ink_json i = ink_json_first(document, 0); i != INK_JSON_NONE; i = ink_json_next(document, i)) {
-        if (key_is(node_at(r, i), "__metadata__"))
-            INK_TRY(read_metadata(r, i));
-        else
-            INK_TRY(read_tensor(r, i, &table->tensors[table->n_tensors++]));
+        note->key = node->key;
+        INK_TRY(corrupt(ink_json_get_string(h->ctx, document, i, &note->value, NULL)));
+        if (has_nul(node))
+            return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: __metadata__: the key '%.*s' contains a NUL character",
+                            h->file->name, (int)node->key_size, node->key);
     }
     return INK_OK;
 }
 
 /* ---- the data ------------------------------------------------------------------------------------------------- */
 
-/* An empty tensor sorts before the one that begins where it does. */
-static int compare_ends(const void *user, size_t a, size_t b)
+/* By offset. An empty tensor sorts before the one that begins where it does. */
+static int compare_places(const void *user, size_t a, size_t b)
 {
-    const ink_weight *tensors = user;
-    return tensors[a].size < tensors[b].size ? -1 : tensors[a].size > tensors[b].size;
-}
-
-static ink_result sort_by_offset(const reading *r)
-{
-    size_t n = r->table->n_tensors;
-    const ink_weight *listed = r->table->tensors;
-    ink_sort_item *order = ink_arena_alloc(r->arena, n, sizeof *order);
-    ink_weight *sorted = ink_arena_alloc(r->arena, n, sizeof *sorted);
-
-    if (order == NULL || sorted == NULL)
-        return fail_memory(r);
-    for (size_t i = 0; i < n; i++)
-        order[i] = (ink_sort_item){.key = listed[i].offset, .index = i};
-    ink_sort(order, n, compare_ends, listed);
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = listed[order[i].index];
-    r->table->tensors = sorted;
-    return INK_OK;
+    const ink_weight *one = (const ink_weight *)user + a, *other = (const ink_weight *)user + b;
+    if (one->offset != other->offset)
+        return one->offset < other->offset ? -1 : 1;
+    return one->size < other->size ? -1 : one->size > other->size;
 }
 
 /* The tensors in the order of their bytes must cover the data exactly: no hole, no overlap, no rest. */
-static ink_result check_coverage(const reading *r)
+static ink_result st_check_coverage(const st_header *h)
 {
-    uint64_t at = LENGTH_BYTES + r->header_size;
-
-    for (size_t i = 0; i < r->table->n_tensors; i++) {
-        const ink_weight *weight = &r->table->tensors[i];
+    uint64_t at = LENGTH_BYTES + h->size;
+    for (size_t i = 0; i < h->table->n_tensors; i++) {
+        const ink_weight *weight = &h->table->tensors[i];
         if (weight->offset != at)
-            return ink_fail(r->ctx, INK_ERROR_CORRUPT,
-                            "%s: tensor '%s' begins at byte %llu of the file, expected %llu: %s", r->file->name,
+            return ink_fail(h->ctx, INK_ERROR_CORRUPT,
+                            "%s: tensor '%s' begins at byte %llu of the file, expected %llu: %s", h->file->name,
                             weight->name, (unsigned long long)weight->offset, (unsigned long long)at,
                             weight->offset < at ? "it overlaps another" : "the bytes before it belong to no tensor");
         at += weight->size;
     }
-    if (at > r->file->size)
-        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: the tensors end at byte %llu, the file is cut off at %llu",
-                        r->file->name, (unsigned long long)at, (unsigned long long)r->file->size);
-    if (at < r->file->size)
-        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: the tensors end at byte %llu, but the file has %llu bytes",
-                        r->file->name, (unsigned long long)at, (unsigned long long)r->file->size);
+    if (at > h->file->size)
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: the tensors end at byte %llu, the file is cut off at %llu",
+                        h->file->name, (unsigned long long)at, (unsigned long long)h->file->size);
+    if (at < h->file->size)
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: the tensors end at byte %llu, but the file has %llu bytes",
+                        h->file->name, (unsigned long long)at, (unsigned long long)h->file->size);
     return INK_OK;
 }
 
-ink_result ink_safetensors_read(ink_context *ctx, const ink_file *file, ink_arena *arena, ink_safetensors *table)
+ink_result ink_safetensors_read(ink_context *ctx, const ink_file *file, ink_arena *strings, ink_arena *work,
+                                ink_safetensors *table)
 {
-    reading r = {.ctx = ctx, .file = file, .arena = arena, .table = table};
-
+    st_header h = {.ctx = ctx, .file = file, .strings = strings, .work = work, .table = table};
     *table = (ink_safetensors){0};
-    INK_TRY(read_header(&r));
-    INK_TRY(read_tensors(&r));
-    INK_TRY(sort_by_offset(&r));
-    return check_coverage(&r);
+    INK_TRY(st_read_header(&h));
+
+    const ink_json_document *document = &h.document;
+    size_t n = document->nodes[0].n_children;
+    ink_weight *listed = ink_arena_alloc(work, n, sizeof *listed);
+    uint64_t *order = ink_arena_alloc(work, n, sizeof *order);
+    table->tensors = ink_arena_alloc(work, n, sizeof *table->tensors);
+    if (ink_arena_failed(work))
+        return st_fail_memory(&h);
+    for (ink_json i = ink_json_first(document, 0); i != INK_JSON_NONE; i = ink_json_next(document, i)) {
+        const ink_json_node *node = &document->nodes[i];
+        if (node->key_size == strlen("__metadata__") && memcmp(node->key, "__metadata__", node->key_size) == 0)
+            INK_TRY(st_read_metadata(&h, i));
+        else
+            INK_TRY(st_read_tensor(&h, i, &listed[table->n_tensors++]));
+    }
+
+    for (size_t i = 0; i < table->n_tensors; i++)
+        order[i] = INK_KEY(0, i);
+    ink_sort(order, table->n_tensors, &(ink_ties){compare_places, listed});
+    for (size_t i = 0; i < table->n_tensors; i++)
+        table->tensors[i] = listed[ink_key_index(order[i])];
+    return st_check_coverage(&h);
 }

@@ -1,16 +1,16 @@
 /*
- * safetensors.h - the header of a safetensors file as a checked table of tensors.
+ * safetensors.h - the header of a safetensors file as a checked table of tensors; weights in one or several such files.
  *
  *     0        8            8 + n
  *     | n, LE  | header ... | data ...                                                           |
  *                            begin of "a" .. end of "a" = begin of "b" .. ... end of the last = end of the file
  *
- * The idea of the format is that everything can be checked before anything is believed: the tensors must cover the
+ * The idea of the format is that a reader can check everything before it believes anything: the tensors must cover the
  * data without a hole, an overlap or a rest, and each must be as long as its type and shape say.
  * Format: https://github.com/huggingface/safetensors (README, "Format").
  */
-#ifndef INK_FILES_SAFETENSORS_H
-#define INK_FILES_SAFETENSORS_H
+#ifndef INK_FORMATS_SAFETENSORS_H
+#define INK_FORMATS_SAFETENSORS_H
 
 #include <inkling/weights.h>
 
@@ -27,7 +27,15 @@ typedef struct ink_safetensors {
     size_t n_metadata;
 } ink_safetensors;
 
-/* Reads and checks the header of an open file; the table lies in `arena` (growing). Errors: ink_weights_open(). */
-ink_result ink_safetensors_read(ink_context *ctx, const ink_file *file, ink_arena *arena, ink_safetensors *table);
+/* Reads and checks the header of an open file. The strings lie in `strings`, the table in `work` (growing arenas).
+   Errors: ink_weights_open(). */
+ink_result ink_safetensors_read(ink_context *ctx, const ink_file *file, ink_arena *strings, ink_arena *work,
+                                ink_safetensors *table);
+
+/* Opens the n >= 1 files `names` of a source as one; messages call the whole `name`. The tensors come in the order of
+   the files. Source and names are copied. INK_ERROR_CORRUPT for a tensor that is in two of the files, and the errors of
+   ink_weights_open_source(). */
+ink_result ink_weights_open_files(ink_context *ctx, const ink_source *source, const char *name,
+                                  const char *const *names, size_t n, ink_weights **weights);
 
 #endif

@@ -1,57 +1,36 @@
 /*
- * weights.c - open safetensors files: the table of their tensors, by order and by name, and the reading of them.
+ * weights.c - open safetensors files: their tensors in order and by name, and reading them.
  *
- * Weights in several files (shards) are one table too. One file is open at a time: the last that was read from.
+ * Weights in several files (shards) are one table too. One file is open at a time: the last one that was read.
  */
 #include <string.h>
 
-#include "../base/sort.h"
 #include "../tensor/kernel.h"
 #include "safetensors.h"
-#include "weights.h"
 
-/* One of the files; `size` is what it was when its header was read. */
-typedef struct listed_file {
+/* One of the files; `size` is its size when its header was read. */
+typedef struct weights_file {
     const char *name;
     uint64_t size;
-} listed_file;
+} weights_file;
 
 struct ink_weights {
+    ink_arena arena; /* everything, this structure included */
     ink_source source;
-    const char *name;   /* what the whole is called in messages */
-    listed_file *files; /* [n_files] */
+    const char *name;    /* of the whole, for messages */
+    weights_file *files; /* [n_files] */
     size_t n_files;
-    ink_file *open;         /* the one that is; its source and name are the weights' own copies */
-    ink_weight *tensors;    /* [n_tensors], file by file, by offset */
-    ink_sort_item *by_name; /* [n_tensors], by hash of the name, then by name */
+    ink_weight *tensors; /* [n_tensors], file by file, by offset */
+    uint64_t *by_name;   /* [n_tensors] INK_KEY(hash of the name, index), sorted; equal hashes by name */
     size_t n_tensors;
     ink_safetensors_note *metadata; /* [n_metadata] */
     size_t n_metadata;
+    ink_file *open; /* the file that is open; its source and name are the weights' own copies */
 };
 
-/* ---- the object ----------------------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------------------------- */
 
-/* What it is built from. */
-typedef struct opened {
-    const ink_source *source;
-    const char *name;
-    const char *const *names; /* [n_files] */
-    size_t n_files;
-    uint64_t *sizes;         /* [n_files] */
-    ink_safetensors *tables; /* [n_files] */
-    ink_file *last;          /* still open */
-} opened;
-
-/* A copy of a string at *pool, which moves on. */
-static const char *copy_string(char **pool, const char *string)
-{
-    size_t size = strlen(string) + 1;
-    char *copy = *pool;
-
-    memcpy(copy, string, size);
-    *pool += size;
-    return copy;
-}
+static uint64_t weights_name_key(const char *name, size_t i) { return INK_KEY(ink_hash(0, name, strlen(name)), i); }
 
 static int compare_names(const void *user, size_t a, size_t b)
 {
@@ -59,140 +38,83 @@ static int compare_names(const void *user, size_t a, size_t b)
     return strcmp(tensors[a].name, tensors[b].name);
 }
 
-/* Entries and bytes of strings of all files. Strings are parts of headers of at most 100,000,000 bytes. */
-typedef struct totals {
-    size_t tensors, notes, bytes;
-} totals;
-
-static totals count(const opened *o)
+static ink_result weights_fail_memory(ink_context *ctx, const char *name)
 {
-    totals n = {.bytes = strlen(o->name) + 1};
+    return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the table of tensors of %s", name);
+}
 
-    for (size_t f = 0; f < o->n_files; f++) {
-        const ink_safetensors *table = &o->tables[f];
-        n.tensors += table->n_tensors;
-        n.notes += table->n_metadata;
-        n.bytes += strlen(o->names[f]) + 1;
-        for (size_t i = 0; i < table->n_tensors; i++)
-            n.bytes += strlen(table->tensors[i].name) + 1;
-        for (size_t i = 0; i < table->n_metadata; i++)
-            n.bytes += strlen(table->metadata[i].key) + 1 + strlen(table->metadata[i].value) + 1;
+/* Reads all headers, one file open at a time, the last of which stays open; then joins their tables. The tables are in
+   `work`, what stays is in weights->arena. */
+static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const char *const *names, ink_arena *work)
+{
+    ink_arena *arena = &weights->arena;
+    ink_safetensors *tables = ink_arena_alloc(work, weights->n_files, sizeof *tables);
+    weights->files = ink_arena_alloc(arena, weights->n_files, sizeof *weights->files);
+    if (tables == NULL || ink_arena_failed(arena))
+        return weights_fail_memory(ctx, weights->name);
+    size_t n_tensors = 0, n_metadata = 0;
+    for (size_t f = 0; f < weights->n_files; f++) {
+        const char *name = ink_arena_string(arena, names[f], strlen(names[f]));
+        if (name == NULL)
+            return weights_fail_memory(ctx, weights->name);
+        ink_file_close(weights->open);
+        INK_TRY(ink_file_open(ctx, &weights->source, name, weights->open));
+        INK_TRY(ink_safetensors_read(ctx, weights->open, arena, work, &tables[f]));
+        weights->files[f] = (weights_file){name, weights->open->size};
+        n_tensors += tables[f].n_tensors;
+        n_metadata += tables[f].n_metadata;
     }
-    return n;
-}
 
-/* Adds file f and what it holds. */
-static void add_file(const opened *o, size_t f, ink_weights *weights, char **pool)
-{
-    const ink_safetensors *table = &o->tables[f];
-    const char *name = copy_string(pool, o->names[f]);
-
-    weights->files[f] = (listed_file){name, o->sizes[f]};
-    for (size_t i = 0; i < table->n_tensors; i++) {
-        size_t n = weights->n_tensors++;
-        ink_weight *weight = &weights->tensors[n];
-        *weight = table->tensors[i];
-        weight->name = copy_string(pool, table->tensors[i].name);
-        weight->file = name;
-        weights->by_name[n] = (ink_sort_item){.key = ink_hash(weight->name, strlen(weight->name)), .index = n};
+    weights->tensors = ink_arena_alloc(arena, n_tensors, sizeof *weights->tensors);
+    weights->by_name = ink_arena_alloc(arena, n_tensors, sizeof *weights->by_name);
+    weights->metadata = ink_arena_alloc(arena, n_metadata, sizeof *weights->metadata);
+    if (ink_arena_failed(arena))
+        return weights_fail_memory(ctx, weights->name);
+    for (size_t f = 0; f < weights->n_files; f++) {
+        for (size_t i = 0; i < tables[f].n_tensors; i++) {
+            size_t n = weights->n_tensors++;
+            weights->tensors[n] = tables[f].tensors[i];
+            weights->tensors[n].file = weights->files[f].name;
+            weights->by_name[n] = weights_name_key(weights->tensors[n].name, n);
+        }
+        for (size_t i = 0; i < tables[f].n_metadata; i++)
+            weights->metadata[weights->n_metadata++] = tables[f].metadata[i];
     }
-    for (size_t i = 0; i < table->n_metadata; i++) {
-        ink_safetensors_note *note = &weights->metadata[weights->n_metadata++];
-        note->key = copy_string(pool, table->metadata[i].key);
-        note->value = copy_string(pool, table->metadata[i].value);
-    }
-}
+    ink_sort(weights->by_name, n_tensors, &(ink_ties){compare_names, weights->tensors});
 
-static void fill(const opened *o, ink_weights *weights, char *pool)
-{
-    weights->source = *o->source;
-    weights->name = copy_string(&pool, o->name);
-    weights->n_files = o->n_files;
-    for (size_t f = 0; f < o->n_files; f++)
-        add_file(o, f, weights, &pool);
-    ink_sort(weights->by_name, weights->n_tensors, compare_names, weights->tensors);
-    *weights->open = *o->last;
-    weights->open->source = &weights->source;
-    weights->open->name = weights->files[o->n_files - 1].name;
-}
-
-static ink_result build(void *args, ink_arena *arena, void **object)
-{
-    const opened *o = args;
-    totals n = count(o);
-    ink_weights *weights = ink_arena_alloc(arena, 1, sizeof *weights);
-    ink_weights made = {.files = ink_arena_alloc(arena, o->n_files, sizeof *made.files),
-                        .open = ink_arena_alloc(arena, 1, sizeof *made.open),
-                        .tensors = ink_arena_alloc(arena, n.tensors, sizeof *made.tensors),
-                        .by_name = ink_arena_alloc(arena, n.tensors, sizeof *made.by_name),
-                        .metadata = ink_arena_alloc(arena, n.notes, sizeof *made.metadata)};
-    char *pool = ink_arena_alloc(arena, n.bytes, 1);
-
-    if (arena->measuring || ink_arena_failed(arena))
-        return INK_OK;
-    *weights = made;
-    fill(o, weights, pool);
-    *object = weights;
-    return INK_OK;
-}
-
-/* ---- opening -------------------------------------------------------------------------------------------------- */
-
-/* Reads the headers, one file open at a time; the last stays open. */
-static ink_result read_headers(ink_context *ctx, ink_arena *arena, opened *o)
-{
-    for (size_t f = 0; f < o->n_files; f++) {
-        ink_file_close(o->last);
-        INK_TRY(ink_file_open(ctx, o->source, o->names[f], o->last));
-        o->sizes[f] = o->last->size;
-        INK_TRY(ink_safetensors_read(ctx, o->last, arena, &o->tables[f]));
-    }
-    return INK_OK;
-}
-
-/* A tensor that two files hold has no meaning, even if they agree. */
-static ink_result refuse_twice(ink_context *ctx, const ink_weights *weights)
-{
-    for (size_t i = 1; i < weights->n_tensors; i++) {
-        const ink_weight *a = &weights->tensors[weights->by_name[i - 1].index];
-        const ink_weight *b = &weights->tensors[weights->by_name[i].index];
-        if (weights->by_name[i - 1].key == weights->by_name[i].key && strcmp(a->name, b->name) == 0)
+    /* A tensor that two files hold has no meaning, even if they agree. */
+    for (size_t i = 1; i < n_tensors; i++) {
+        const ink_weight *a = &weights->tensors[ink_key_index(weights->by_name[i - 1])];
+        const ink_weight *b = &weights->tensors[ink_key_index(weights->by_name[i])];
+        if (strcmp(a->name, b->name) == 0)
             return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: tensor '%s' is in two of the files, '%s' and '%s'",
                             weights->name, a->name, a->file, b->file);
     }
     return INK_OK;
 }
 
-static ink_result open_files(ink_context *ctx, ink_arena *arena, opened *o, void **object)
-{
-    o->sizes = ink_arena_alloc(arena, o->n_files, sizeof *o->sizes);
-    o->tables = ink_arena_alloc(arena, o->n_files, sizeof *o->tables);
-    if (o->sizes == NULL || o->tables == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s names %zu files", o->name, o->n_files);
-    INK_TRY(read_headers(ctx, arena, o));
-    INK_TRY(ink_object_create(ctx, "the table of tensors", build, o, 0, object));
-    ink_result result = refuse_twice(ctx, *object);
-    if (result != INK_OK) {
-        ink_object_free(*object);
-        *object = NULL;
-    }
-    return result;
-}
-
 ink_result ink_weights_open_files(ink_context *ctx, const ink_source *source, const char *name,
-                                  const char *const *names, size_t n_files, ink_weights **weights)
+                                  const char *const *names, size_t n, ink_weights **weights)
 {
-    ink_file last = {0};
-    opened o = {.source = source, .name = name, .names = names, .n_files = n_files, .last = &last};
-    ink_arena arena; /* for the time of opening */
-    void *object = NULL;
-
+    ink_arena arena, work;
+    *weights = NULL;
     ink_arena_grow(&arena, &ctx->allocator);
-    ink_result result = open_files(ctx, &arena, &o, &object);
-    ink_arena_free(&arena);
-    if (result != INK_OK)
-        ink_file_close(&last);
-    *weights = object;
+    ink_weights *opened = ink_arena_alloc(&arena, 1, sizeof *opened);
+    ink_file *open = ink_arena_alloc(&arena, 1, sizeof *open);
+    const char *name_copy = ink_arena_string(&arena, name, strlen(name));
+    if (ink_arena_failed(&arena)) {
+        ink_arena_free(&arena);
+        return weights_fail_memory(ctx, name);
+    }
+    *open = (ink_file){0};
+    *opened = (ink_weights){.arena = arena, .source = *source, .name = name_copy, .n_files = n, .open = open};
+    ink_arena_grow(&work, &ctx->allocator);
+    ink_result result = weights_fill(ctx, opened, names, &work);
+    ink_arena_free(&work);
+    if (result == INK_OK)
+        *weights = opened;
+    else
+        ink_weights_free(opened);
     return result;
 }
 
@@ -208,8 +130,7 @@ ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, c
 
 ink_result ink_weights_open(ink_context *ctx, const char *path, ink_weights **weights)
 {
-    ink_source here = ink_source_folder(NULL);
-
+    const ink_source here = ink_source_folder(NULL);
     INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, weights);
     *weights = NULL;
@@ -221,8 +142,9 @@ void ink_weights_free(ink_weights *weights)
 {
     if (weights == NULL)
         return;
+    ink_arena arena = weights->arena;
     ink_file_close(weights->open);
-    ink_object_free(weights);
+    ink_arena_free(&arena);
 }
 
 /* ---- questions ------------------------------------------------------------------------------------------------ */
@@ -237,13 +159,12 @@ const ink_weight *ink_weights_at(const ink_weights *weights, size_t i)
 const ink_weight *ink_weights_find(const ink_weights *weights, const char *name)
 {
     size_t low = 0, high = name != NULL ? ink_weights_count(weights) : 0;
-    uint64_t hash = name != NULL ? ink_hash(name, strlen(name)) : 0;
-
+    uint64_t hash = name != NULL ? weights_name_key(name, 0) >> 32 : 0;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const ink_sort_item *item = &weights->by_name[middle];
-        const ink_weight *weight = &weights->tensors[item->index];
-        int order = item->key != hash ? (item->key < hash ? -1 : 1) : strcmp(weight->name, name);
+        uint64_t key = weights->by_name[middle];
+        const ink_weight *weight = &weights->tensors[ink_key_index(key)];
+        int order = key >> 32 != hash ? (key >> 32 < hash ? -1 : 1) : strcmp(weight->name, name);
         if (order == 0)
             return weight;
         if (order < 0)
@@ -259,7 +180,6 @@ const char *ink_weights_name(const ink_weights *weights) { return weights != NUL
 const char *ink_weights_metadata(const ink_weights *weights, const char *key)
 {
     size_t n = weights != NULL && key != NULL ? weights->n_metadata : 0;
-
     for (size_t i = 0; i < n; i++)
         if (strcmp(weights->metadata[i].key, key) == 0)
             return weights->metadata[i].value;
@@ -268,29 +188,10 @@ const char *ink_weights_metadata(const ink_weights *weights, const char *key)
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
-/* Bytes of the numbers an element is made of: what a big-endian machine has to turn round. */
-static size_t number_width(ink_type type)
-{
-    size_t bits = ink_type_bits(type);
-
-    if (type == INK_C64)
-        return 4;
-    return bits > 8 ? bits / 8 : 1;
-}
-
-static bool is_little_endian(void)
-{
-    uint16_t one = 1;
-    unsigned char first;
-
-    memcpy(&first, &one, 1);
-    return first == 1;
-}
-
 /* From the byte order of the file to that of the machine. */
 static void to_host_order(unsigned char *bytes, size_t size, size_t width)
 {
-    if (is_little_endian())
+    if (ink_is_little_endian())
         return;
     for (size_t i = 0; i + width <= size; i += width) {
         for (size_t a = i, b = i + width - 1; a < b; a++, b--) {
@@ -301,19 +202,17 @@ static void to_host_order(unsigned char *bytes, size_t size, size_t width)
     }
 }
 
-static bool belongs(const ink_weights *weights, const ink_weight *weight)
+static bool weights_own(const ink_weights *weights, const ink_weight *weight)
 {
     uintptr_t first = (uintptr_t)weights->tensors, at = (uintptr_t)weight;
-
     return at >= first && (at - first) / sizeof *weight < weights->n_tensors && (at - first) % sizeof *weight == 0;
 }
 
-/* Makes the file of that name, one of the list's own strings, the open one. */
-static ink_result turn_to(ink_context *ctx, const ink_weights *weights, const char *name)
+/* Makes the file of that name, a string of the weights' own, the open one. */
+static ink_result weights_switch_to(ink_context *ctx, const ink_weights *weights, const char *name)
 {
-    const listed_file *wanted = weights->files;
+    const weights_file *wanted = weights->files;
     ink_file *open = weights->open;
-
     if (open->name == name && open->source != NULL)
         return INK_OK;
     while (wanted->name != name)
@@ -335,77 +234,53 @@ ink_result ink_weights_read_bytes(ink_context *ctx, const ink_weights *weights, 
     INK_REQUIRE(ctx, weights);
     INK_REQUIRE(ctx, weight);
     INK_REQUIRE(ctx, out);
-    if (!belongs(weights, weight))
+    if (!weights_own(weights, weight))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the tensor is not one of '%s'", __func__, weights->name);
     if (offset > weight->size || size > weight->size - offset)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %zu bytes at %llu of tensor '%s', which has %llu", __func__, size,
                         (unsigned long long)offset, weight->name, (unsigned long long)weight->size);
-    size_t width = number_width(weight->type);
+    /* Bytes of the numbers an element is made of, which a big-endian machine must reverse. */
+    size_t bits = weight->type == INK_C64 ? 32 : ink_type_bits(weight->type), width = bits > 8 ? bits / 8 : 1;
     if (offset % width != 0 || size % width != 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %zu bytes at %llu of tensor '%s' are not whole %s numbers",
                         __func__, size, (unsigned long long)offset, weight->name, ink_type_name(weight->type));
-    INK_TRY(turn_to(ctx, weights, weight->file));
+    INK_TRY(weights_switch_to(ctx, weights, weight->file));
     INK_TRY(ink_file_read(ctx, weights->open, weight->offset + offset, out, size));
     to_host_order(out, size, width);
     return INK_OK;
 }
 
-#define CHUNK_BYTES 8192 /* what is converted at a time, on the stack */
-
-static ink_result read_halves(ink_context *ctx, const ink_weights *weights, const ink_weight *weight, size_t count,
-                              float *out)
-{
-    uint16_t halves[CHUNK_BYTES / sizeof(uint16_t)];
-    const size_t chunk = sizeof halves / sizeof *halves;
-
-    for (size_t i = 0; i < count; i += chunk) {
-        size_t n = ink_size_min(count - i, chunk);
-        INK_TRY(ink_weights_read_bytes(ctx, weights, weight, (uint64_t)i * sizeof *halves, halves, n * sizeof *halves));
-        if (weight->type == INK_BF16)
-            ctx->kernel->from_bf16(halves, n, out + i);
-        else
-            ctx->kernel->from_f16(halves, n, out + i);
-    }
-    return INK_OK;
-}
-
-static ink_result read_doubles(ink_context *ctx, const ink_weights *weights, const ink_weight *weight, size_t count,
-                               float *out)
-{
-    double doubles[CHUNK_BYTES / sizeof(double)];
-    const size_t chunk = sizeof doubles / sizeof *doubles;
-
-    for (size_t i = 0; i < count; i += chunk) {
-        size_t n = ink_size_min(count - i, chunk);
-        INK_TRY(
-            ink_weights_read_bytes(ctx, weights, weight, (uint64_t)i * sizeof *doubles, doubles, n * sizeof *doubles));
-        ink_float_mode host = ink_float_mode_enter();
-        ctx->kernel->from_f64(doubles, n, out + i);
-        ink_float_mode_leave(host);
-    }
-    return INK_OK;
-}
-
 ink_result ink_weights_read(ink_context *ctx, const ink_weights *weights, const ink_weight *weight, float *out)
 {
+    union {
+        uint16_t halves[4096];
+        double doubles[1024];
+    } chunk; /* what is converted at a time */
     size_t count;
-
     INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, weights);
     INK_REQUIRE(ctx, weight);
     INK_REQUIRE(ctx, out);
-    if (!belongs(weights, weight) || !ink_shape_count(&weight->shape, &count))
+    if (!weights_own(weights, weight) || !ink_shape_count(&weight->shape, &count))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the tensor is not one of '%s'", __func__, weights->name);
-    switch (weight->type) {
-    case INK_F32:
-        return ink_weights_read_bytes(ctx, weights, weight, 0, out, (size_t)weight->size);
-    case INK_BF16:
-    case INK_F16:
-        return read_halves(ctx, weights, weight, count, out);
-    case INK_F64:
-        return read_doubles(ctx, weights, weight, count, out);
-    default:
+    if (!ink_type_is_float(weight->type))
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s' is %s; only F32, BF16, F16 and F64 can be read",
                         weight->file, weight->name, ink_type_name(weight->type));
+    if (weight->type == INK_F32)
+        return ink_weights_read_bytes(ctx, weights, weight, 0, out, (size_t)weight->size);
+
+    size_t width = ink_type_bits(weight->type) / 8, most = sizeof chunk / width;
+    for (size_t i = 0; i < count; i += most) {
+        size_t n = ink_size_min(count - i, most);
+        INK_TRY(ink_weights_read_bytes(ctx, weights, weight, (uint64_t)i * width, &chunk, n * width));
+        ink_float_mode host = ink_float_mode_enter();
+        if (weight->type == INK_BF16)
+            ctx->kernel->from_bf16(chunk.halves, n, out + i);
+        else if (weight->type == INK_F16)
+            ctx->kernel->from_f16(chunk.halves, n, out + i);
+        else
+            ctx->kernel->from_f64(chunk.doubles, n, out + i);
+        ink_float_mode_leave(host);
     }
+    return INK_OK;
 }

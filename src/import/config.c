@@ -9,23 +9,20 @@
 
 uint64_t ink_fingerprint_number(uint64_t hash, uint64_t number)
 {
-    unsigned char bytes[8];
-    for (size_t i = 0; i < 8; i++)
-        bytes[i] = (unsigned char)(number >> 8 * i);
-    return ink_hash_on(hash, bytes, sizeof bytes);
+    return ink_hash_numbers(hash, &number, 1, sizeof number);
 }
 
 /* Key and value of a setting go into the fingerprint, the default as well as what is written out. */
 static void mix(ink_config *config, const char *key, uint64_t value)
 {
-    config->fingerprint = ink_hash_on(config->fingerprint, key, strlen(key));
+    config->fingerprint = ink_hash(config->fingerprint, key, strlen(key));
     config->fingerprint = ink_fingerprint_number(config->fingerprint, value);
 }
 
 ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *file,
                            ink_config *config)
 {
-    *config = (ink_config){.ctx = ctx, .source = source, .arena = arena, .fingerprint = INK_HASH_START};
+    *config = (ink_config){.ctx = ctx, .source = source, .arena = arena};
     INK_TRY(ink_json_open(ctx, arena, source, file, MAX_CONFIG_BYTES, &config->document));
     if (config->document.nodes[0].kind != INK_JSON_OBJECT)
         return ink_fail(ctx, INK_ERROR_MISMATCH, "%s: expected an object of settings", config->document.file);
@@ -69,7 +66,7 @@ ink_result ink_config_element(ink_config *config, ink_json element, size_t max, 
 ink_result ink_config_element_string(ink_config *config, ink_json element, const char **value)
 {
     INK_TRY(ink_json_get_string(config->ctx, &config->document, element, value, NULL));
-    config->fingerprint = ink_hash_on(config->fingerprint, *value, strlen(*value) + 1);
+    config->fingerprint = ink_hash(config->fingerprint, *value, strlen(*value) + 1);
     return INK_OK;
 }
 
@@ -158,7 +155,7 @@ ink_result ink_config_string(ink_config *config, const char *key, const char **v
     *value = "";
     if (node != INK_JSON_NONE)
         return ink_config_element_string(config, node, value);
-    config->fingerprint = ink_hash_on(config->fingerprint, "", 1);
+    config->fingerprint = ink_hash(config->fingerprint, "", 1);
     return INK_OK;
 }
 

@@ -5,13 +5,12 @@
  * as absent. What is out of range is refused with file, path, expected and found. Every setting that is read is also
  * mixed into `fingerprint`, so that models that differ in one of them differ in their fingerprint.
  */
-#ifndef INK_MODELS_CONFIG_H
-#define INK_MODELS_CONFIG_H
+#ifndef INK_IMPORT_CONFIG_H
+#define INK_IMPORT_CONFIG_H
 
-#include <inkling/dense.h>
-#include <inkling/model.h>
+#include <inkling/types.h>
 
-#include "../base/sort.h"
+#include "../base/bytes.h"
 #include "../formats/json.h"
 
 #define INK_CONFIG_FILE "config.json"
@@ -27,7 +26,6 @@ typedef struct ink_config {
     ink_context *ctx;
     const ink_source *source;   /* the folder, for kinds that read more of its files */
     ink_arena *arena;           /* growing; theirs too, until the model is open */
-    ink_pooling pooling;        /* the caller's (ink_model_options) */
     ink_json_document document; /* without nodes: there is no such file, and no setting is there */
     ink_json object;            /* where settings are looked up: 0, the root, or an object in it */
     uint64_t fingerprint;
@@ -83,7 +81,7 @@ ink_result ink_config_element_string(ink_config *config, ink_json element, const
 /* Hands on INK_OK; makes the failure of a layer's own check one of this file, with the same sentence. */
 ink_result ink_config_check(const ink_config *config, ink_result checked);
 
-/* ink_hash_on() over a number, the same on machines of either byte order. */
+/* ink_hash() over a number, the same on machines of either byte order. */
 uint64_t ink_fingerprint_number(uint64_t hash, uint64_t number);
 
 #endif

@@ -248,13 +248,9 @@ static ink_result put_controls(legacy *l)
 /* The id that a key spells, as it is written; SIZE_MAX if it spells none. */
 static size_t id_of_key(const char *key)
 {
-    size_t id = 0;
-    for (const char *c = key; *c != '\0'; c++) {
-        if (*c < '0' || *c > '9' || id > INT32_MAX)
-            return SIZE_MAX;
-        id = 10 * id + (size_t)(*c - '0');
-    }
-    return *key != '\0' ? id : SIZE_MAX;
+    uint64_t id;
+    size_t digits = ink_digits(key, strlen(key), &id);
+    return digits > 0 && key[digits] == '\0' && id <= INT32_MAX ? (size_t)id : SIZE_MAX;
 }
 
 /* "added_tokens_decoder" of tokenizer_config.json, {"50256": {"content": ..., ...}}, has them all. */

@@ -3,7 +3,7 @@
  */
 #include "tokenizer_read.h"
 #include "../text/unicode.h"
-#include "../text/utf8.h"
+#include "../base/bytes.h"
 
 static ink_result add(ink_tokenizer_reader *r, ink_json node, const ink_normal_step *step)
 {

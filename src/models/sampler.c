@@ -11,7 +11,7 @@
 
 #include "../base/internal.h"
 #include "../tensor/kernel.h"
-#include "../text/heap.h"
+#include "../base/bytes.h"
 
 struct ink_sampler {
     ink_sampler_options options;
@@ -196,7 +196,7 @@ static size_t start_ranking(ink_sampler *s)
     for (size_t i = 0; i < s->vocab_size; i++)
         if (s->weight[i] != 0.0f)
             s->rank[n++] = rank_key(s->z[i], i);
-    ink_heap_make(s->rank, n);
+    ink_heap_make(s->rank, n, NULL);
     return n;
 }
 
@@ -207,7 +207,7 @@ static size_t take_top_k(ink_sampler *s, size_t n, size_t k)
     size_t taken = 0;
     uint64_t key = 0;
     while (taken < n && (taken < k || s->rank[0] >> 32 == key >> 32)) {
-        key = ink_heap_pop(s->rank, n - taken);
+        key = ink_heap_pop(s->rank, n - taken, NULL);
         taken++;
     }
     return taken;
@@ -223,7 +223,7 @@ static size_t take_top_p(ink_sampler *s, size_t n, size_t taken, float p)
     size_t kept = 0;
     while (kept < n && (kept == 0 || above < limit)) {
         if (kept == taken) {
-            ink_heap_pop(s->rank, n - taken);
+            ink_heap_pop(s->rank, n - taken, NULL);
             taken++;
         }
         kept++;

@@ -27,6 +27,8 @@ const ink_kernel *ink_kernel_find(const char *name)
     return NULL;
 }
 
+const char *ink_context_kernel(const ink_context *ctx) { return ctx->kernel->name; }
+
 const char *ink_kernel_name(size_t i)
 {
     for (size_t j = 0; j < N_KERNELS; j++)

@@ -11,6 +11,8 @@
 #include <inkling/matrix.h>
 #include <inkling/types.h>
 
+#include "../base/internal.h" /* ink_kernel_find() */
+
 /* y[r][c] = sum over t of x[r][t] w[c][t] + bias[c], r < m, c < w->n; in the order of sums of matrix.h. Strides are in
    elements. y must not overlap x or w. */
 typedef struct ink_product {
@@ -111,8 +113,5 @@ extern const ink_kernel ink_kernel_avx512;
 #ifdef INK_KERNEL_NEON
 extern const ink_kernel ink_kernel_neon;
 #endif
-
-/* The kernel of that name, or the best one for NULL; NULL if there is none of that name or it is not supported here. */
-const ink_kernel *ink_kernel_find(const char *name);
 
 #endif

@@ -3,7 +3,7 @@
  */
 #include <inkling/tensor.h>
 
-#include "../base/size.h"
+#include "../base/bytes.h"
 
 typedef struct type_info {
     const char *name;
@@ -42,6 +42,11 @@ static bool is_type(ink_type type) { return (unsigned)type < INK_N_TYPES; }
 const char *ink_type_name(ink_type type) { return types[is_type(type) ? type : INK_TYPE_NONE].name; }
 
 size_t ink_type_bits(ink_type type) { return types[is_type(type) ? type : INK_TYPE_NONE].bits; }
+
+bool ink_type_is_float(ink_type type)
+{
+    return type == INK_F32 || type == INK_BF16 || type == INK_F16 || type == INK_F64;
+}
 
 bool ink_shape_count(const ink_shape *shape, size_t *count)
 {

@@ -4,7 +4,7 @@
 #include "added.h"
 
 #include "unicode.h"
-#include "utf8.h"
+#include "../base/bytes.h"
 
 ink_token ink_added_find(const ink_added *added, const char *content, size_t size)
 {

@@ -8,8 +8,7 @@
  */
 #include "bpe.h"
 
-#include "heap.h"
-#include "utf8.h"
+#include "../base/bytes.h"
 
 #define NO_RANK UINT32_MAX
 #define NOWHERE UINT32_MAX
@@ -81,7 +80,7 @@ static void push(word *w, uint32_t position)
 {
     uint32_t rank = rank_at(w, position);
     if (rank != NO_RANK)
-        ink_heap_push(w->heap, w->n_heap++, (uint64_t)rank << 32 | position);
+        ink_heap_push(w->heap, w->n_heap++, INK_KEY(rank, position), NULL);
 }
 
 /* ---- a word's first symbols ------------------------------------------------------------------------------------- */
@@ -140,7 +139,7 @@ static void start(word *w, const char *bytes, size_t size)
         if (rank != NO_RANK)
             w->heap[w->n_heap++] = (uint64_t)rank << 32 | i;
     }
-    ink_heap_make(w->heap, w->n_heap);
+    ink_heap_make(w->heap, w->n_heap, NULL);
 }
 
 /* ---- merging ---------------------------------------------------------------------------------------------------- */
@@ -163,7 +162,7 @@ static void merge(word *w, uint32_t position, ink_token merged)
 static void merge_all(word *w)
 {
     while (w->n_heap > 0) {
-        uint64_t key = ink_heap_pop(w->heap, w->n_heap--);
+        uint64_t key = ink_heap_pop(w->heap, w->n_heap--, NULL);
         uint32_t rank = (uint32_t)(key >> 32), position = (uint32_t)key;
         if (rank_at(w, position) == rank)
             merge(w, position, w->bpe->merges[rank].merged);

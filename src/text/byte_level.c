@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "byte_level.h"
-#include "utf8.h"
+#include "../base/bytes.h"
 
 int ink_byte_level_byte(uint32_t code)
 {

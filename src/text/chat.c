@@ -10,7 +10,7 @@
 #include "chat.h"
 #include "tokenizer.h"
 #include "unicode.h"
-#include "utf8.h"
+#include "../base/bytes.h"
 
 typedef struct writer {
     ink_context *ctx;

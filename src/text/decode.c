@@ -6,7 +6,7 @@
  * Rust's from_utf8_lossy does it for the reference; of byte_fallback one for each byte of the run of byte tokens.
  */
 #include "tokenizer.h"
-#include "utf8.h"
+#include "../base/bytes.h"
 
 #include <string.h>
 

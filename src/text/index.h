@@ -35,26 +35,4 @@ static inline uint32_t ink_index_slot(const ink_index *index, uint64_t hash, siz
     return index->slots[((size_t)hash + probe) & (index->n_slots - 1)];
 }
 
-/* The finisher of Degski's hash: every bit of the result depends on every bit of x. */
-static inline uint64_t ink_hash_mix(uint64_t x)
-{
-    x = (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
-    x = (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
-    return x ^ x >> 32;
-}
-
-static inline uint64_t ink_hash_bytes(const char *bytes, size_t size, uint64_t seed)
-{
-    uint64_t hash = seed ^ size;
-    for (; size > 0;) {
-        uint64_t chunk = 0;
-        size_t length = ink_size_min(size, sizeof chunk);
-        memcpy(&chunk, bytes, length);
-        hash = ink_hash_mix(hash ^ chunk);
-        bytes += length;
-        size -= length;
-    }
-    return hash;
-}
-
 #endif

@@ -4,7 +4,7 @@
 #include "normalize.h"
 
 #include "unicode.h"
-#include "utf8.h"
+#include "../base/bytes.h"
 
 ink_result ink_codes_take(ink_context *ctx, size_t n, ink_codes *codes)
 {

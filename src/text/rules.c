@@ -5,7 +5,7 @@
  */
 #include "split.h"
 #include "unicode.h"
-#include "utf8.h"
+#include "../base/bytes.h"
 
 static ink_unicode_class class_at(const char *text, size_t size, size_t *length)
 {

@@ -6,7 +6,7 @@
  * the text of the next splitter; when that is used up, the walk goes on in this one.
  */
 #include "split.h"
-#include "utf8.h"
+#include "../base/bytes.h"
 
 /* ---- one splitter ----------------------------------------------------------------------------------------------- */
 

@@ -31,7 +31,7 @@ void ink_vocab_put(ink_vocab *vocab, ink_token id, const char *spelling, size_t 
 
 static uint64_t hash_of(const char *bytes, size_t size, bool verbatim, uint64_t seed)
 {
-    return ink_hash_bytes(bytes, size, verbatim ? ~seed : seed);
+    return ink_hash(verbatim ? ~seed : seed, bytes, size);
 }
 
 static bool hash_token(const void *items, uint32_t i, uint64_t seed, uint64_t *hash)

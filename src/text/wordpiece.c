@@ -4,7 +4,7 @@
  */
 #include "wordpiece.h"
 
-#include "utf8.h"
+#include "../base/bytes.h"
 
 /* Whether a word has more than `most` characters. */
 static bool is_longer(const char *word, size_t size, size_t most)

@@ -1,0 +1,91 @@
+/*
+ * bytes.c - digits, the hash, and heapsort.
+ */
+#include "bytes.h"
+
+#include <string.h>
+
+size_t ink_digits(const char *text, size_t size, uint64_t *value)
+{
+    size_t n = 0;
+    *value = 0;
+    for (; n < size && text[n] >= '0' && text[n] <= '9'; n++) {
+        unsigned digit = (unsigned)(text[n] - '0');
+        *value = *value <= (UINT64_MAX - digit) / 10 ? *value * 10 + digit : UINT64_MAX;
+    }
+    return n;
+}
+
+/* ---- hash ----------------------------------------------------------------------------------------------------- */
+
+#define ODD UINT64_C(0x9E3779B97F4A7C15) /* 2^64 / the golden ratio */
+
+/* Up to eight bytes as one number, lowest first. On a machine that stores the highest first, `flip` is width - 1 where
+   the bytes are numbers of that width. */
+static inline uint64_t hash_word(const unsigned char *bytes, size_t n, size_t flip)
+{
+    uint64_t word = 0;
+    if (n == sizeof word && ink_is_little_endian())
+        memcpy(&word, bytes, sizeof word);
+    else
+        for (size_t i = 0; i < n; i++)
+            word |= (uint64_t)bytes[i ^ flip] << 8 * i;
+    return word;
+}
+
+/* The rotation brings the high bits, which the product leaves where they are, to where the next one spreads them. */
+static inline uint64_t hash_step(uint64_t lane, uint64_t word)
+{
+    uint64_t x = (lane ^ word) * ODD;
+    return x << 31 | x >> 33;
+}
+
+/* Long inputs go through four lanes, because one multiplication has to wait for the last; what is left, and short
+   ones, through the finisher, word by word. */
+static inline uint64_t hash_bytes(uint64_t seed, const unsigned char *bytes, size_t size, size_t flip)
+{
+    uint64_t hash = seed ^ ((uint64_t)size + 1) * ODD;
+    if (size >= 32) {
+        uint64_t a = hash, b = hash + ODD, c = hash + 2 * ODD, d = hash + 3 * ODD;
+        for (; size >= 32; size -= 32, bytes += 32) {
+            a = hash_step(a, hash_word(bytes, 8, flip));
+            b = hash_step(b, hash_word(bytes + 8, 8, flip));
+            c = hash_step(c, hash_word(bytes + 16, 8, flip));
+            d = hash_step(d, hash_word(bytes + 24, 8, flip));
+        }
+        hash = ink_hash_mix(ink_hash_mix(ink_hash_mix(ink_hash_mix(a) ^ b) ^ c) ^ d);
+    }
+    for (; size >= 8; size -= 8, bytes += 8)
+        hash = ink_hash_mix(hash ^ hash_word(bytes, 8, flip));
+    return ink_hash_mix(hash ^ hash_word(bytes, size, flip));
+}
+
+uint64_t ink_hash(uint64_t seed, const void *bytes, size_t size) { return hash_bytes(seed, bytes, size, 0); }
+
+uint64_t ink_hash_numbers(uint64_t seed, const void *numbers, size_t n, size_t width)
+{
+    return hash_bytes(seed, numbers, n * width, ink_is_little_endian() ? 0 : width - 1);
+}
+
+/* ---- order ---------------------------------------------------------------------------------------------------- */
+
+int ink_compare_bytes(const char *a, size_t a_size, const char *b, size_t b_size)
+{
+    size_t common = ink_size_min(a_size, b_size);
+    int first = common > 0 ? memcmp(a, b, common) : 0;
+    if (first != 0)
+        return first;
+    return a_size < b_size ? -1 : a_size > b_size;
+}
+
+void ink_sort(uint64_t *keys, size_t n, const ink_ties *ties)
+{
+    ink_heap_make(keys, n, ties);
+    for (size_t left = n; left > 1; left--)
+        ink_heap_pop(keys, left, ties); /* the smallest of them goes to the end */
+    for (size_t i = 0, j = n; i + 1 < j; i++) {
+        uint64_t key = keys[i];
+        keys[i] = keys[--j];
+        keys[j] = key;
+    }
+}

@@ -1,0 +1,227 @@
+/*
+ * bytes.h - small tools for numbers and text as bytes: sizes that may overflow, little-endian numbers, decimal digits,
+ * UTF-8, a hash, a heap and a sort.
+ */
+#ifndef INK_BASE_BYTES_H
+#define INK_BASE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- sizes ---------------------------------------------------------------------------------------------------- */
+
+/* Every size that comes from a file is computed by these two. *out = a * b; false, with *out untouched, if it does not
+ * fit. */
+static inline bool ink_size_mul(size_t a, size_t b, size_t *out)
+{
+    if (b != 0 && a > SIZE_MAX / b)
+        return false;
+    *out = a * b;
+    return true;
+}
+
+/* *out = a + b; false, with *out untouched, if it does not fit. */
+static inline bool ink_size_add(size_t a, size_t b, size_t *out)
+{
+    if (a > SIZE_MAX - b)
+        return false;
+    *out = a + b;
+    return true;
+}
+
+static inline size_t ink_size_min(size_t a, size_t b) { return a < b ? a : b; }
+
+static inline size_t ink_size_max(size_t a, size_t b) { return a > b ? a : b; }
+
+/* ---- numbers -------------------------------------------------------------------------------------------------- */
+
+/* A number of n <= 8 bytes, lowest byte first, whatever the byte order of the machine. */
+static inline uint64_t ink_get_le(const void *bytes, size_t n)
+{
+    const unsigned char *byte = bytes;
+    uint64_t number = 0;
+    for (size_t i = 0; i < n; i++)
+        number |= (uint64_t)byte[i] << 8 * i;
+    return number;
+}
+
+static inline void ink_put_le(void *bytes, size_t n, uint64_t number)
+{
+    unsigned char *byte = bytes;
+    for (size_t i = 0; i < n; i++)
+        byte[i] = (unsigned char)(number >> 8 * i);
+}
+
+/* The byte order of this machine; compilers make it a constant. */
+static inline bool ink_is_little_endian(void)
+{
+    const uint16_t one = 1;
+    return *(const unsigned char *)&one == 1;
+}
+
+/* The number of decimal digits at the head of text [size], and the number they spell; UINT64_MAX: that or more. */
+size_t ink_digits(const char *text, size_t size, uint64_t *value);
+
+/* ---- UTF-8 (Unicode 16, section 3.9, tables 3-6 and 3-7) ------------------------------------------------------ */
+
+/* Returned in place of a code point when there is none. */
+#define INK_UTF8_INVALID 0x110000u /* these bytes cannot be part of a code point, whatever follows */
+#define INK_UTF8_CUT 0x110001u     /* the text ends inside a code point */
+
+/*
+ * Reads the code point at the head of s [n], n >= 1, and returns its length in bytes. Where there is none, the length
+ * is that of the "maximal subpart": the bytes that one U+FFFD replaces in WHATWG's decoder and in Rust's
+ * from_utf8_lossy.
+ */
+static inline size_t ink_utf8_next(const char *s, size_t n, uint32_t *code)
+{
+    unsigned char lead = (unsigned char)s[0];
+    size_t length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    if (length < 2) {
+        *code = length == 1 ? lead : INK_UTF8_INVALID;
+        return 1;
+    }
+    /* The second byte has a narrower range after these four: no overlong forms, no surrogates, nothing past 10FFFF. */
+    unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    uint32_t value = lead & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if (i == n) {
+            *code = INK_UTF8_CUT;
+            return i;
+        }
+        unsigned char byte = (unsigned char)s[i];
+        if (byte < low || byte > high) {
+            *code = INK_UTF8_INVALID;
+            return i;
+        }
+        value = value << 6 | (byte & 0x3Fu);
+        low = 0x80;
+        high = 0xBF;
+    }
+    *code = value;
+    return length;
+}
+
+/* Writes a code point below 110000 to `out`, which has room for 4 bytes, and returns its length. */
+static inline size_t ink_utf8_put(char *out, uint32_t code)
+{
+    size_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    if (length == 1) {
+        out[0] = (char)code;
+        return 1;
+    }
+    for (size_t i = length - 1; i > 0; i--, code >>= 6)
+        out[i] = (char)(0x80u | (code & 0x3Fu));
+    out[0] = (char)((0xF00u >> length & 0xFFu) | code);
+    return length;
+}
+
+/* The code point that ends exactly where s [n] ends, n >= 1, and its length; INK_UTF8_INVALID and 1 if none does. */
+static inline size_t ink_utf8_last(const char *s, size_t n, uint32_t *code)
+{
+    for (size_t length = 1; length <= 4 && length <= n; length++)
+        if (ink_utf8_next(s + n - length, length, code) == length && *code < INK_UTF8_INVALID)
+            return length;
+    *code = INK_UTF8_INVALID;
+    return 1;
+}
+
+/* ---- hash ----------------------------------------------------------------------------------------------------- */
+
+/* The finisher of Degski's hash: every bit of the result depends on every bit of x. */
+static inline uint64_t ink_hash_mix(uint64_t x)
+{
+    x = (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
+    x = (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
+    return x ^ x >> 32;
+}
+
+/* The hash of some bytes, the same on machines of either byte order. The hash of one piece as the seed of the next
+   goes over several pieces. It is no secret: anybody can construct two texts with the same hash. */
+uint64_t ink_hash(uint64_t seed, const void *bytes, size_t size);
+
+/* The same over n numbers of `width` bytes (1, 2, 4 or 8) in the byte order of this machine: the hash of the
+   little-endian bytes of these numbers. */
+uint64_t ink_hash_numbers(uint64_t seed, const void *numbers, size_t n, size_t width);
+
+/* As memcmp: the shorter string is less where it is the beginning of the longer one. */
+int ink_compare_bytes(const char *a, size_t a_size, const char *b, size_t b_size);
+
+/* ---- heap and sort -------------------------------------------------------------------------------------------- */
+
+/*
+ * A binary heap of 64-bit keys, smallest first (Williams 1964, Floyd 1964). The upper half of a key is its order, the
+ * lower half an index, so that of equal orders the smaller index comes first, unless `ties` says otherwise. Without
+ * ties any 64-bit numbers will do.
+ */
+typedef struct ink_ties {
+    /* Less than, equal to or greater than zero, as memcmp: compares the things at two indices of the same order. */
+    int (*compare)(const void *user, size_t a, size_t b);
+    const void *user;
+} ink_ties;
+
+#define INK_KEY(order, index) ((uint64_t)(order) << 32 | (uint32_t)(index))
+
+static inline size_t ink_key_index(uint64_t key) { return (uint32_t)key; }
+
+static inline bool ink_key_less(uint64_t a, uint64_t b, const ink_ties *ties)
+{
+    if (ties == NULL || a >> 32 != b >> 32)
+        return a < b;
+    return ties->compare(ties->user, ink_key_index(a), ink_key_index(b)) < 0;
+}
+
+/* Lets key[i] sink to where both its children are larger. */
+static inline void ink_heap_sink(uint64_t *key, size_t n, size_t i, const ink_ties *ties)
+{
+    uint64_t sinking = key[i];
+    for (size_t child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && ink_key_less(key[child + 1], key[child], ties))
+            child++;
+        if (!ink_key_less(key[child], sinking, ties))
+            break;
+        key[i] = key[child];
+    }
+    key[i] = sinking;
+}
+
+/* Makes a heap of any n keys, in O(n). */
+static inline void ink_heap_make(uint64_t *key, size_t n, const ink_ties *ties)
+{
+    for (size_t i = n / 2; i > 0; i--)
+        ink_heap_sink(key, n, i - 1, ties);
+}
+
+/* Adds a key to a heap of n, in O(log n); there must be room for it. */
+static inline void ink_heap_push(uint64_t *key, size_t n, uint64_t added, const ink_ties *ties)
+{
+    size_t i = n;
+    for (; i > 0 && ink_key_less(added, key[(i - 1) / 2], ties); i = (i - 1) / 2)
+        key[i] = key[(i - 1) / 2];
+    key[i] = added;
+}
+
+/* Takes the smallest of n >= 1 keys, in O(log n), and leaves it in key[n - 1]: taking k of them leaves these k at the
+   end of the array, the first taken last. */
+static inline uint64_t ink_heap_pop(uint64_t *key, size_t n, const ink_ties *ties)
+{
+    uint64_t smallest = key[0];
+    key[0] = key[n - 1];
+    ink_heap_sink(key, n - 1, 0, ties);
+    key[n - 1] = smallest;
+    return smallest;
+}
+
+/*
+ * Sorts n keys, smallest first: in place, without recursion, in n log n steps whatever order they come in. (libc's
+ * qsort promises none of the three.) `ties` NULL: by order, then by index.
+ *
+ * A table of names from a file is sorted by (hash, name). The hash decides nearly every comparison without touching
+ * the names. Nobody gains by choosing names whose hashes collide: the sort then compares names, still in n log n
+ * steps, and no chain of equal hashes is searched one by one.
+ */
+void ink_sort(uint64_t *keys, size_t n, const ink_ties *ties);
+
+#endif

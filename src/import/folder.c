@@ -1,0 +1,177 @@
+/*
+ * folder.c - the weights of a Hugging Face folder: one file, or several files (shards) that an index names:
+ *
+ *     {"metadata": {...}, "weight_map": {"model.embed_tokens.weight": "model-00001-of-00002.safetensors", ...}}
+ *
+ * Every shard is a complete safetensors file with its own header. The index only tells which files there are, and it
+ * must agree with their headers. Where there are no such weights, a sentence says what is there instead. A source can
+ * open a file by name but not list its files, so the names under which people keep weights are tried.
+ */
+#include <string.h>
+
+#include "../formats/json.h"
+#include "../formats/safetensors.h"
+#include "folder.h"
+
+#define WEIGHTS_FILE "model.safetensors"
+#define INDEX_FILE "model.safetensors.index.json"
+#define MAX_INDEX_BYTES ((size_t)64 << 20)
+
+/* ---- weights in other formats --------------------------------------------------------------------------------- */
+
+typedef struct other_weights {
+    const char *name;
+    const char *what;
+} other_weights;
+
+/* safetensors stores neither tensors that share memory (clone() separates them) nor transposed ones (contiguous()
+   packs them). */
+static const other_weights others[] = {
+    {"pytorch_model.bin",
+     "convert it in Python: import torch, safetensors.torch as s; "
+     "s.save_file({k: v.clone().contiguous() for k, v in torch.load('pytorch_model.bin', weights_only=True, "
+     "map_location='cpu').items()}, 'model.safetensors')"},
+    {"pytorch_model.bin.index.json", "the model is sharded and must be saved as one safetensors file, in Python with "
+                                     "transformers: model.save_pretrained(folder, max_shard_size='1000GB')"},
+    {"tf_model.h5", "it is a TensorFlow model, which must be saved as safetensors first"},
+    {"flax_model.msgpack", "it is a Flax model, which must be saved as safetensors first"},
+    {"model.gguf", "it is a GGUF model, which this library does not read"},
+    {"ggml-model.gguf", "it is a GGUF model, which this library does not read"},
+};
+
+static bool folder_has(const ink_source *source, const char *name)
+{
+    void *file = NULL;
+    uint64_t size = 0;
+    if (source->open(source->user, name, &file, &size) != INK_OK)
+        return false;
+    source->close(source->user, file);
+    return true;
+}
+
+ink_result ink_folder_explain(ink_context *ctx, const ink_source *source)
+{
+    const char *folder = source->name != NULL ? source->name : "the model";
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (folder_has(source, others[i].name))
+            return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%s has no " WEIGHTS_FILE " but %s: %.300s", folder,
+                            others[i].name, others[i].what);
+    bool config = folder_has(source, "config.json");
+    if (!config && !folder_has(source, WEIGHTS_FILE) && !folder_has(source, INDEX_FILE))
+        return ink_fail(ctx, INK_ERROR_NOT_FOUND,
+                        "%s: neither " WEIGHTS_FILE " nor config.json can be opened; is the folder there?", folder);
+    return ink_fail(ctx, INK_ERROR_NOT_FOUND, "%s has no %s", folder, config ? WEIGHTS_FILE : "config.json");
+}
+
+/* ---- shards --------------------------------------------------------------------------------------------------- */
+
+/* An entry of the index: a tensor and the file it should be in. */
+typedef struct shard_entry {
+    const char *tensor, *file;
+} shard_entry;
+
+/* By file, and the entries of one file in their order. */
+static int compare_shards(const void *user, size_t a, size_t b)
+{
+    const shard_entry *entries = user;
+    int order = strcmp(entries[a].file, entries[b].file);
+    return order != 0 ? order : a < b ? -1 : a > b;
+}
+
+/* Reads the index into entries [*n]. */
+static ink_result read_index(ink_context *ctx, ink_arena *arena, const ink_source *source, shard_entry **entries,
+                             size_t *n)
+{
+    ink_json_document document;
+    ink_json map;
+    INK_TRY(ink_json_open(ctx, arena, source, INDEX_FILE, MAX_INDEX_BYTES, &document));
+    INK_TRY(ink_json_require(ctx, &document, 0, "weight_map", &map));
+    INK_TRY(ink_json_expect(ctx, &document, map, INK_JSON_OBJECT));
+    *n = 0;
+    *entries = ink_arena_alloc(arena, document.nodes[map].n_children, sizeof **entries);
+    if (*entries == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: " INDEX_FILE " names %zu tensors",
+                        (size_t)document.nodes[map].n_children);
+    for (ink_json e = ink_json_first(&document, map); e != INK_JSON_NONE; e = ink_json_next(&document, e)) {
+        shard_entry *entry = &(*entries)[(*n)++];
+        entry->tensor = document.nodes[e].key;
+        INK_TRY(ink_json_get_string(ctx, &document, e, &entry->file, NULL));
+        /* A name that leaves the folder on any system is refused on all of them. */
+        bool leaves =
+            strcmp(entry->file, ".") == 0 || strcmp(entry->file, "..") == 0 || strpbrk(entry->file, "/\\:") != NULL;
+        if (entry->file[0] == '\0' || leaves)
+            return ink_fail(ctx, INK_ERROR_CORRUPT,
+                            INDEX_FILE ": tensor '%s' is said to be in '%s', expected a file of the same folder",
+                            entry->tensor, entry->file);
+    }
+    return *n > 0 ? INK_OK : ink_fail(ctx, INK_ERROR_MISMATCH, INDEX_FILE ": weight_map names no tensor");
+}
+
+static ink_result check_index(ink_context *ctx, const shard_entry *entries, size_t n, const ink_weights *weights)
+{
+    for (size_t i = 0; i < n; i++) {
+        const ink_weight *weight = ink_weights_find(weights, entries[i].tensor);
+        if (weight == NULL)
+            return ink_fail(ctx, INK_ERROR_MISMATCH,
+                            INDEX_FILE ": tensor '%s' is said to be in '%s', which does not have it", entries[i].tensor,
+                            entries[i].file);
+        if (strcmp(weight->file, entries[i].file) != 0)
+            return ink_fail(ctx, INK_ERROR_MISMATCH,
+                            INDEX_FILE ": tensor '%s' is said to be in '%s', but it is in '%s'", entries[i].tensor,
+                            entries[i].file, weight->file);
+    }
+    return INK_OK;
+}
+
+static ink_result open_shards(ink_context *ctx, ink_arena *arena, const ink_source *source, ink_weights **weights)
+{
+    shard_entry *entries;
+    size_t n, n_files = 0;
+    INK_TRY(read_index(ctx, arena, source, &entries, &n));
+    uint64_t *order = ink_arena_alloc(arena, n, sizeof *order);
+    const char **files = ink_arena_alloc(arena, n, sizeof *files);
+    if (ink_arena_failed(arena))
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: " INDEX_FILE " names %zu tensors", n);
+
+    /* Each file once, in the order in which the index first names them. */
+    for (size_t i = 0; i < n; i++)
+        order[i] = INK_KEY(ink_hash(0, entries[i].file, strlen(entries[i].file)), i);
+    ink_sort(order, n, &(ink_ties){compare_shards, entries});
+    for (size_t i = 0; i < n; i++) {
+        size_t entry = ink_key_index(order[i]);
+        if (n_files == 0 || strcmp(entries[order[n_files - 1]].file, entries[entry].file) != 0)
+            order[n_files++] = entry;
+    }
+    ink_sort(order, n_files, NULL);
+    for (size_t i = 0; i < n_files; i++)
+        files[i] = entries[order[i]].file;
+
+    ink_result result = ink_weights_open_files(ctx, source, INDEX_FILE, files, n_files, weights);
+    if (result == INK_ERROR_NOT_FOUND)
+        return ink_fail_in(ctx, result, INDEX_FILE);
+    INK_TRY(result);
+    result = check_index(ctx, entries, n, *weights);
+    if (result != INK_OK) {
+        ink_weights_free(*weights);
+        *weights = NULL;
+    }
+    return result;
+}
+
+ink_result ink_weights_open_folder(ink_context *ctx, const ink_source *folder, ink_weights **weights)
+{
+    INK_REQUIRE_CONTEXT(ctx);
+    INK_REQUIRE(ctx, weights);
+    *weights = NULL;
+    INK_REQUIRE(ctx, folder);
+    ink_result result = ink_weights_open_source(ctx, folder, WEIGHTS_FILE, weights);
+    if (!ink_is_missing(ctx, result))
+        return result;
+    if (!folder_has(folder, INDEX_FILE))
+        return ink_folder_explain(ctx, folder);
+    ink_arena arena;
+    ink_arena_grow(&arena, &ctx->allocator);
+    result = open_shards(ctx, &arena, folder, weights);
+    ink_arena_free(&arena);
+    return result;
+}
