@@ -77,6 +77,10 @@ awk -F '|' '/^## / { promises = /promises/ } promises && /^\|/ { print $3 }' REA
     grep -oE '`[a-z_]+`' | tr -d '`' | while read -r name; do
     [ -e "tests/test_$name.c" ] || grep -qE "NAME $name( |\$)" tests/CMakeLists.txt || echo "$name"
 done | offences "README.md names a test that is not there"
+for name in $(ls tests/test_*.c | sed 's|.*/test_||; s|\.c$||') \
+    $(grep -oE 'add_test\(NAME [a-z_]+( |$)' tests/CMakeLists.txt | sed 's/.*NAME //'); do
+    grep -q "^|.*\`$name\`.*|.*|" tests/README.md || echo "$name"
+done | pending "tests/README.md does not say what a test proves"
 [ "$(wc -l <README.md)" -le 220 ] || wc -l README.md | pending "README.md has at most 220 lines"
 
 # The top level is the house and nothing else; dot-files and build directories aside.
