@@ -44,6 +44,9 @@ echo "$code" | grep -E "(^|[^A-Za-z0-9_])errno([^A-Za-z0-9_]|$)|#[ ]*include[ ]*
 grep -nE '^#[ ]*define[ ]+' $(find include -name '*.h') | grep -vE 'define[ ]+INK(LING)?_' |
     offences "public macros begin with INK_"
 
+awk -v literals=1 -f $here/code.awk $(find src -name '*.[ch]') | grep -v '^src/base/platform' |
+    awk -f $here/formats.awk | offences "ink_format() knows %s %.300s %.*s %zu %u %llu %d %lld %%"
+
 awk -f $here/functions.awk $library $(find examples -name '*.[ch]') | offences "a function tells one story: at most 120 lines"
 awk 'length($0) > 120 { printf "%s:%d: %d columns\n", FILENAME, FNR, length($0) }' $everything |
     offences "at most 120 columns"
