@@ -146,9 +146,6 @@ uint64_t ink_hash(uint64_t seed, const void *bytes, size_t size);
    little-endian bytes of these numbers. */
 uint64_t ink_hash_numbers(uint64_t seed, const void *numbers, size_t n, size_t width);
 
-/* As memcmp: the shorter string is less where it is the beginning of the longer one. */
-int ink_compare_bytes(const char *a, size_t a_size, const char *b, size_t b_size);
-
 /* ---- heap and sort -------------------------------------------------------------------------------------------- */
 
 /*

@@ -69,8 +69,8 @@ static void workers_wait(ink_workers *w, bool (*ready)(void *))
             return;
         ink_platform_pause();
     }
-    atomic_fetch_add(&w->sleeping,
-                     1); /* before the next look: a thread that changes it looks at `sleeping` afterwards */
+    /* Counted before the next look: a thread that makes it true looks at `sleeping` afterwards. */
+    atomic_fetch_add(&w->sleeping, 1);
     ink_sleep_until(w->sleep, ready, w);
     atomic_fetch_sub(&w->sleeping, 1);
 }

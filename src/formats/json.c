@@ -271,7 +271,9 @@ static ink_result json_read_text(json_parser *p)
 static int compare_keys(const void *user, size_t a, size_t b)
 {
     const ink_json_node *nodes = user;
-    return ink_compare_bytes(nodes[a].key, nodes[a].key_size, nodes[b].key, nodes[b].key_size);
+    size_t a_size = nodes[a].key_size, b_size = nodes[b].key_size;
+    int order = memcmp(nodes[a].key, nodes[b].key, ink_size_min(a_size, b_size));
+    return order != 0 ? order : a_size < b_size ? -1 : a_size > b_size;
 }
 
 /* Sorts the keys of each object, so that equal ones are neighbours. */
