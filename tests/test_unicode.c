@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../src/text/normalize.h"
-#include "../src/text/split.h"
+#include "../src/text/engine.h"
 #include "../src/text/unicode.h"
 
 static void check_split_line(ink_match_fn match, char *line)

@@ -1,50 +1,50 @@
 /*
- * bpe.c - merges by rank, with a heap: a word of a million letters costs a million small steps, not a million scans.
+ * bpe.c - byte-pair encoding of one word (Sennrich, Haddow, Birch 2016, section 3.2).
  *
- * The symbols are a doubly linked list over the characters of the word. The heap holds (rank, position of the left
- * symbol) of every pair that can be merged. A merge changes the pairs on its left and right; they are pushed anew, and
- * what the heap still holds about the old ones is recognised when it comes up, because the pair that now stands there
- * has another rank.
+ *     A word starts as one symbol per character, or per byte. As long as two neighbours can be merged, the pair whose
+ *     merge was learned first is replaced by the merged token; among equal pairs the leftmost.
+ *
+ * The symbols are a doubly linked list over the characters of the word. A heap holds (rank, position of the left
+ * symbol) of every pair that can be merged, so a word of a million letters costs a million small steps, not a million
+ * scans. A merge changes the pairs on its left and right, and both are pushed anew. The heap still holds their old
+ * entries; when one comes up, the pair at its position has another rank, and the entry is ignored.
  */
-#include "bpe.h"
+#include "engine.h"
 
-#include "../base/bytes.h"
-
-#define NO_RANK UINT32_MAX
-#define NOWHERE UINT32_MAX
+#define BPE_NOWHERE UINT32_MAX
 
 /* Positions are 32 bits, and every pair is in the heap at most twice. */
-#define LONGEST_WORD ((size_t)1 << 30)
+#define BPE_LONGEST_WORD ((size_t)1 << 30)
 
-typedef struct symbol {
+typedef struct bpe_symbol {
     ink_token id;            /* -1: merged into the symbol on its left */
-    uint32_t previous, next; /* NOWHERE at the ends */
-} symbol;
+    uint32_t previous, next; /* BPE_NOWHERE at the ends */
+} bpe_symbol;
 
-typedef struct word {
-    const ink_bpe *bpe;
-    const ink_vocab *vocab;
-    symbol *symbols; /* [n], at most one per byte */
-    size_t n;
-    uint64_t *heap; /* [2 n] rank << 32 | position */
-    size_t n_heap;
-} word;
+/* ---- the ranks of merges ---------------------------------------------------------------------------------------- */
 
-static uint64_t hash_pair(ink_token left, ink_token right, uint64_t seed)
+static uint64_t bpe_hash(ink_token left, ink_token right, uint64_t seed)
 {
     return ink_hash_mix(seed ^ ((uint64_t)(uint32_t)left << 32 | (uint32_t)right));
 }
 
-static bool hash_merge(const void *items, uint32_t i, uint64_t seed, uint64_t *hash)
+static bool bpe_hash_merge(const void *items, uint32_t i, uint64_t seed, uint64_t *hash)
 {
     const ink_bpe_merge *merge = (const ink_bpe_merge *)items + i;
-    *hash = hash_pair(merge->left, merge->right, seed);
+    *hash = bpe_hash(merge->left, merge->right, seed);
     return true;
 }
 
-static uint32_t find_rank(const ink_bpe *bpe, ink_token left, ink_token right)
+ink_result ink_builder_merges(ink_tokenizer_builder *b, ink_bpe_merge *merges, size_t n)
 {
-    uint64_t hash = hash_pair(left, right, bpe->index.seed);
+    b->draft.bpe.merges = merges;
+    b->draft.bpe.n_merges = n;
+    return ink_index_build(b->ctx, b->arena, b->file, "merges", bpe_hash_merge, merges, n, &b->draft.bpe.index);
+}
+
+uint32_t ink_bpe_rank(const ink_bpe *bpe, ink_token left, ink_token right)
+{
+    uint64_t hash = bpe_hash(left, right, bpe->index.seed);
     for (size_t probe = 0; probe < INK_INDEX_PROBES; probe++) {
         uint32_t rank = ink_index_slot(&bpe->index, hash, probe);
         if (rank == INK_INDEX_EMPTY)
@@ -52,146 +52,116 @@ static uint32_t find_rank(const ink_bpe *bpe, ink_token left, ink_token right)
         if (bpe->merges[rank].left == left && bpe->merges[rank].right == right)
             return rank;
     }
-    return NO_RANK;
+    return INK_NO_RANK;
 }
 
-ink_result ink_bpe_index(ink_context *ctx, ink_arena *arena, const char *file, ink_bpe *bpe)
+/* ---- the first symbols of a word -------------------------------------------------------------------------------- */
+
+/* Appends the tokens of the bytes of a character to symbols [n] and returns their new number; n if one is missing. */
+static size_t bpe_add_bytes(const ink_bpe *bpe, const char *bytes, size_t size, bpe_symbol *symbols, size_t n)
 {
-    INK_TRY(ink_index_build(ctx, arena, file, "merges", hash_merge, bpe->merges, bpe->n_merges, &bpe->index));
-    for (size_t i = 0; i < bpe->n_merges; i++) {
-        uint32_t first = find_rank(bpe, bpe->merges[i].left, bpe->merges[i].right);
-        if (first != i)
-            return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: model.merges[%zu] is the same as model.merges[%zu]", file, i,
-                            (size_t)first);
-    }
-    return INK_OK;
-}
-
-/* The rank of the pair whose left symbol is at `position`. */
-static uint32_t rank_at(const word *w, uint32_t position)
-{
-    const symbol *left = &w->symbols[position];
-    if (left->id < 0 || left->next == NOWHERE)
-        return NO_RANK;
-    return find_rank(w->bpe, left->id, w->symbols[left->next].id);
-}
-
-static void push(word *w, uint32_t position)
-{
-    uint32_t rank = rank_at(w, position);
-    if (rank != NO_RANK)
-        ink_heap_push(w->heap, w->n_heap++, INK_KEY(rank, position), NULL);
-}
-
-/* ---- a word's first symbols ------------------------------------------------------------------------------------- */
-
-static void add_symbol(word *w, ink_token id) { w->symbols[w->n++].id = id; }
-
-/* The tokens of the bytes of a character; false, and nothing added, if one of them is missing. */
-static bool add_bytes(word *w, const char *bytes, size_t size)
-{
-    size_t n = w->n;
     for (size_t i = 0; i < size; i++) {
-        ink_token id = w->bpe->byte_id[(unsigned char)bytes[i]];
-        if (id < 0) {
-            w->n = n;
-            return false;
-        }
-        add_symbol(w, id);
+        symbols[n + i].id = bpe->byte_id[(unsigned char)bytes[i]];
+        if (symbols[n + i].id < 0)
+            return n;
     }
-    return true;
+    return n + size;
 }
 
-/* As the reference does it: an unknown character waits for a known one or for the end, to see whether another unknown
-   follows that it is fused with; characters that become bytes pass it by. */
-static void add_characters(word *w, const char *bytes, size_t size)
+/* Writes the symbols of the characters of a word and returns their number. As in the reference an unknown character
+   waits for a known one, or for the end, because another unknown may follow that it is fused with; characters that
+   become bytes pass it by. */
+static size_t bpe_add_characters(const ink_tokenizer *t, const char *word, size_t size, bpe_symbol *symbols)
 {
-    const ink_bpe *bpe = w->bpe;
+    size_t n = 0;
     bool waiting = false;
     for (size_t i = 0, length; i < size; i += length) {
         uint32_t code;
-        length = ink_utf8_next(bytes + i, size - i, &code);
-        ink_token id = ink_vocab_find(w->vocab, bytes + i, length, false);
-        if (id < 0 && ((bpe->byte_fallback && add_bytes(w, bytes + i, length)) || bpe->unk < 0))
-            continue;
-        if (waiting && !(id < 0 && bpe->fuse_unk))
-            add_symbol(w, bpe->unk);
+        length = ink_utf8_next(word + i, size - i, &code);
+        ink_token id = ink_vocab_find(&t->vocab, word + i, length, false);
+        if (id < 0) {
+            size_t before = n;
+            if (t->bpe.byte_fallback)
+                n = bpe_add_bytes(&t->bpe, word + i, length, symbols, n);
+            if (n > before || t->unk < 0)
+                continue;
+        }
+        if (waiting && !(id < 0 && t->bpe.fuse_unk))
+            symbols[n++].id = t->unk;
         waiting = id < 0;
         if (id >= 0)
-            add_symbol(w, id);
+            symbols[n++].id = id;
     }
     if (waiting)
-        add_symbol(w, bpe->unk);
-}
-
-static void start(word *w, const char *bytes, size_t size)
-{
-    if (w->bpe->byte_level)
-        add_bytes(w, bytes, size);
-    else
-        add_characters(w, bytes, size);
-    for (uint32_t i = 0; i < w->n; i++) {
-        w->symbols[i].previous = i > 0 ? i - 1 : NOWHERE;
-        w->symbols[i].next = i + 1 < w->n ? i + 1 : NOWHERE;
-    }
-    for (uint32_t i = 0; i + 1 < w->n; i++) {
-        uint32_t rank = rank_at(w, i);
-        if (rank != NO_RANK)
-            w->heap[w->n_heap++] = (uint64_t)rank << 32 | i;
-    }
-    ink_heap_make(w->heap, w->n_heap, NULL);
+        symbols[n++].id = t->unk;
+    return n;
 }
 
 /* ---- merging ---------------------------------------------------------------------------------------------------- */
 
-/* The symbol at `position` takes in the one on its right. */
-static void merge(word *w, uint32_t position, ink_token merged)
+/* The rank of the pair whose left symbol is at `position`. */
+static uint32_t bpe_rank_at(const ink_bpe *bpe, const bpe_symbol *symbols, uint32_t position)
 {
-    symbol *left = &w->symbols[position];
-    symbol *right = &w->symbols[left->next];
-    right->id = -1;
-    left->id = merged;
-    left->next = right->next;
-    if (left->next != NOWHERE)
-        w->symbols[left->next].previous = position;
-    if (left->previous != NOWHERE)
-        push(w, left->previous);
-    push(w, position);
+    const bpe_symbol *left = &symbols[position];
+    if (left->id < 0 || left->next == BPE_NOWHERE)
+        return INK_NO_RANK;
+    return ink_bpe_rank(bpe, left->id, symbols[left->next].id);
 }
 
-static void merge_all(word *w)
+ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size, ink_ids *out)
 {
-    while (w->n_heap > 0) {
-        uint64_t key = ink_heap_pop(w->heap, w->n_heap--, NULL);
-        uint32_t rank = (uint32_t)(key >> 32), position = (uint32_t)key;
-        if (rank_at(w, position) == rank)
-            merge(w, position, w->bpe->merges[rank].merged);
-    }
-}
-
-ink_result ink_bpe_encode(ink_context *ctx, const ink_bpe *bpe, const ink_vocab *vocab, const char *bytes, size_t size,
-                          ink_ids *out)
-{
-    if (size > LONGEST_WORD)
+    const ink_bpe *bpe = &tokenizer->bpe;
+    if (size > BPE_LONGEST_WORD)
         return ink_fail(ctx, INK_ERROR_LIMIT, "a word of %zu bytes; the longest that is encoded has %zu", size,
-                        LONGEST_WORD);
+                        BPE_LONGEST_WORD);
     if (bpe->ignore_merges) {
-        ink_token id = ink_vocab_find(vocab, bytes, size, false);
+        ink_token id = ink_vocab_find(&tokenizer->vocab, word, size, false);
         if (id >= 0) {
             ink_ids_add(out, id);
             return INK_OK;
         }
     }
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    word w = {.bpe = bpe, .vocab = vocab};
-    w.symbols = ink_arena_alloc(&ctx->scratch, size, sizeof *w.symbols);
-    w.heap = ink_arena_alloc(&ctx->scratch, 2 * size, sizeof *w.heap);
+    bpe_symbol *symbols = ink_arena_alloc(&ctx->scratch, size, sizeof *symbols); /* [n], at most one per byte */
+    uint64_t *heap = ink_arena_alloc(&ctx->scratch, 2 * size, sizeof *heap);     /* [n_heap] INK_KEY(rank, position) */
+    size_t n, n_heap = 0;
     if (ink_arena_failed(&ctx->scratch))
         return ink_scratch_fail(ctx, mark);
-    start(&w, bytes, size);
-    merge_all(&w);
-    for (uint32_t i = w.n > 0 ? 0 : NOWHERE; i != NOWHERE; i = w.symbols[i].next)
-        ink_ids_add(out, w.symbols[i].id);
+
+    n = bpe->byte_level ? bpe_add_bytes(bpe, word, size, symbols, 0)
+                        : bpe_add_characters(tokenizer, word, size, symbols);
+    for (uint32_t i = 0; i < n; i++) {
+        symbols[i].previous = i > 0 ? i - 1 : BPE_NOWHERE;
+        symbols[i].next = i + 1 < n ? i + 1 : BPE_NOWHERE;
+    }
+    for (uint32_t i = 0; i + 1 < n; i++) {
+        uint32_t rank = ink_bpe_rank(bpe, symbols[i].id, symbols[i + 1].id);
+        if (rank != INK_NO_RANK)
+            heap[n_heap++] = INK_KEY(rank, i);
+    }
+    ink_heap_make(heap, n_heap, NULL);
+
+    while (n_heap > 0) {
+        uint64_t key = ink_heap_pop(heap, n_heap--, NULL);
+        uint32_t rank = (uint32_t)(key >> 32), position = (uint32_t)ink_key_index(key);
+        if (bpe_rank_at(bpe, symbols, position) != rank)
+            continue;
+        bpe_symbol *left = &symbols[position], *right = &symbols[left->next];
+        left->id = bpe->merges[rank].merged;
+        left->next = right->next;
+        right->id = -1;
+        if (left->next != BPE_NOWHERE)
+            symbols[left->next].previous = position;
+        const uint32_t changed[] = {left->previous, position}; /* the left symbols of the two new pairs */
+        for (int i = 0; i < 2; i++) {
+            uint32_t new_rank = changed[i] != BPE_NOWHERE ? bpe_rank_at(bpe, symbols, changed[i]) : INK_NO_RANK;
+            if (new_rank != INK_NO_RANK)
+                ink_heap_push(heap, n_heap++, INK_KEY(new_rank, changed[i]), NULL);
+        }
+    }
+
+    for (uint32_t i = n > 0 ? 0 : BPE_NOWHERE; i != BPE_NOWHERE; i = symbols[i].next)
+        ink_ids_add(out, symbols[i].id);
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;
 }

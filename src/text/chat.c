@@ -1,44 +1,35 @@
 /*
  * chat.c - messages to ids.
  *
- * What a format writes and what people write is laid side by side in one run of text up to the next control token, and
- * a run is encoded as a whole, since words may reach across the border between the two. Control tokens are looked for
- * only in what the format writes.
+ * Texts of the format and texts of people are laid side by side in one run of text up to the next control token. A run
+ * is encoded as a whole, because a token may reach across the border between the two. Control tokens are looked for
+ * only in the texts of the format.
  */
 #include <string.h>
 
-#include "chat.h"
-#include "tokenizer.h"
+#include "chat_format.h"
+#include "engine.h"
 #include "unicode.h"
-#include "../base/bytes.h"
 
-typedef struct writer {
+typedef struct chat_writer {
     ink_context *ctx;
     const ink_chat *chat;
-    char *run; /* NULL while only the bytes are counted */
-    size_t n_run;
-    bool resumed;   /* the conversation began in an earlier call */
-    bool spoken;    /* a message has begun in this one */
-    ink_token *ids; /* [capacity] */
+    ink_text_sink run; /* without room while only the bytes are counted */
+    bool resumed;      /* the conversation began in an earlier call */
+    bool spoken;       /* a message has begun in this one */
+    ink_token *ids;    /* [capacity] */
     size_t n_ids, capacity;
-} writer;
+} chat_writer;
 
-typedef struct text {
+typedef struct chat_text {
     const char *at;
     size_t size;
-} text;
+} chat_text;
 
 /* ---- runs and tokens -------------------------------------------------------------------------------------------- */
 
-static void put_text(writer *w, const char *at, size_t size)
-{
-    if (w->run != NULL && size > 0)
-        memcpy(w->run + w->n_run, at, size);
-    w->n_run += size;
-}
-
 /* The promise that no text becomes a control token is kept here, whatever the vocabulary is like. */
-static ink_result check_plain(const writer *w, const ink_token *ids, size_t n)
+static ink_result chat_check_plain(const chat_writer *w, const ink_token *ids, size_t n)
 {
     const ink_tokenizer *tokenizer = w->chat->tokenizer;
     ink_token unknown = ink_tokenizer_control(tokenizer, INK_CONTROL_UNK); /* what stands for a character, harmlessly */
@@ -54,26 +45,27 @@ static ink_result check_plain(const writer *w, const ink_token *ids, size_t n)
 }
 
 /* Encodes the run. */
-static ink_result end_run(writer *w)
+static ink_result chat_end_run(chat_writer *w)
 {
     size_t n = 0, room = w->capacity - ink_size_min(w->n_ids, w->capacity);
-    if (w->run == NULL || w->n_run == 0)
+    if (w->run.text == NULL || w->run.size == 0)
         return INK_OK;
     ink_token *ids = room > 0 ? w->ids + w->n_ids : NULL;
     unsigned flags = INK_ENCODE_PLAIN | (w->resumed || w->n_ids > 0 ? INK_ENCODE_CONTINUE : 0);
-    ink_result result = ink_tokenizer_encode(w->ctx, w->chat->tokenizer, w->run, w->n_run, flags, ids, room, &n);
+    ink_result result =
+        ink_tokenizer_encode(w->ctx, w->chat->tokenizer, w->run.text, w->run.size, flags, ids, room, &n);
     if (result != INK_OK && result != INK_ERROR_LIMIT) /* that one is for whoever asked for so little room */
         return result;
     if (result == INK_OK)
-        INK_TRY(check_plain(w, ids, n));
+        INK_TRY(chat_check_plain(w, ids, n));
     w->n_ids += n;
-    w->n_run = 0;
+    w->run.size = 0;
     return INK_OK;
 }
 
-static ink_result put_token(writer *w, ink_token id)
+static ink_result chat_put_token(chat_writer *w, ink_token id)
 {
-    INK_TRY(end_run(w));
+    INK_TRY(chat_end_run(w));
     if (w->n_ids < w->capacity)
         w->ids[w->n_ids] = id;
     w->n_ids++;
@@ -83,7 +75,7 @@ static ink_result put_token(writer *w, ink_token id)
 /* ---- what the format writes ------------------------------------------------------------------------------------- */
 
 /* The first added token in a text, of either set. */
-static bool next_added(const ink_added *added, const char *at, size_t size, ink_added_match *match)
+static bool chat_next_added(const ink_added *added, const char *at, size_t size, ink_added_match *match)
 {
     ink_added_match normalized = {0};
     bool raw = ink_added_next(added, INK_ADDED_RAW, at, size, match);
@@ -94,73 +86,67 @@ static bool next_added(const ink_added *added, const char *at, size_t size, ink_
     return true;
 }
 
-static ink_result put_tokens(writer *w, const char *at, size_t size)
+static ink_result chat_put_tokens(chat_writer *w, const char *at, size_t size)
 {
     ink_added_match match = {0};
-    while (next_added(&w->chat->tokenizer->added, at, size, &match)) {
-        put_text(w, at, match.start);
-        INK_TRY(put_token(w, match.id));
+    while (chat_next_added(&w->chat->tokenizer->added, at, size, &match)) {
+        ink_text_put(&w->run, at, match.start);
+        INK_TRY(chat_put_token(w, match.id));
         at += match.stop;
         size -= match.stop;
         match = (ink_added_match){0};
     }
-    put_text(w, at, size);
+    ink_text_put(&w->run, at, size);
     return INK_OK;
 }
 
 /* Words of the format's own, with {bos} and {eos} in them. */
-static ink_result put_format(writer *w, const char *words)
+static ink_result chat_put_format(chat_writer *w, const char *words)
 {
     for (const char *brace = strchr(words, '{'); brace != NULL; brace = strchr(words, '{')) {
         bool bos = strncmp(brace, "{bos}", 5) == 0;
-        INK_TRY(put_tokens(w, words, (size_t)(brace - words)));
-        INK_TRY(put_token(w, bos ? w->chat->bos : w->chat->eos));
+        INK_TRY(chat_put_tokens(w, words, (size_t)(brace - words)));
+        INK_TRY(chat_put_token(w, bos ? w->chat->bos : w->chat->eos));
         words = brace + 5;
     }
-    return put_tokens(w, words, strlen(words));
+    return chat_put_tokens(w, words, strlen(words));
 }
 
 /* ---- what people write ------------------------------------------------------------------------------------------ */
 
 /* White space as Python's str.strip() and Jinja's trim know it. */
-static bool is_space(uint32_t code)
+static bool chat_is_space(uint32_t code)
 {
     return ink_unicode_class_of(code) == INK_UNICODE_SPACE || (code >= 0x1C && code <= 0x1F);
 }
 
-static text trim_begin(text t)
+static chat_text chat_trim(chat_text t, bool at_start, bool at_end)
 {
     uint32_t code;
-    for (size_t size; t.size > 0; t.at += size, t.size -= size) {
+    for (size_t size; at_start && t.size > 0; t.at += size, t.size -= size) {
         size = ink_utf8_next(t.at, t.size, &code);
-        if (!is_space(code))
+        if (!chat_is_space(code))
             break;
     }
-    return t;
-}
-
-static text trim_end(text t)
-{
-    uint32_t code;
-    for (size_t size; t.size > 0; t.size -= size) {
+    for (size_t size; at_end && t.size > 0; t.size -= size) {
         size = ink_utf8_last(t.at, t.size, &code);
-        if (!is_space(code))
+        if (!chat_is_space(code))
             break;
     }
     return t;
 }
 
 /* An answer without what was thought before it. */
-static text after_thoughts(text t)
+static chat_text chat_after_thoughts(chat_text t)
 {
     static const char end[] = "</think>";
     const size_t size = sizeof end - 1;
     for (size_t i = t.size >= size ? t.size - size + 1 : 0; i-- > 0;) {
         if (memcmp(t.at + i, end, size) != 0)
             continue;
-        t = (text){t.at + i + size, t.size - i - size};
+        t = (chat_text){t.at + i + size, t.size - i - size};
         while (t.size > 0 && t.at[0] == '\n')
-            t = (text){t.at + 1, t.size - 1};
+            t = (chat_text){t.at + 1, t.size - 1};
         break;
     }
     return t;
@@ -168,68 +154,68 @@ static text after_thoughts(text t)
 
 /* ---- messages --------------------------------------------------------------------------------------------------- */
 
-static void put_date(writer *w)
+static void chat_put_date(chat_writer *w)
 {
     static const char cut[] = "Cutting Knowledge Date: December 2023\nToday Date: ";
-    put_text(w, cut, sizeof cut - 1);
-    put_text(w, w->chat->date, strlen(w->chat->date));
-    put_text(w, "\n\n", 2);
+    ink_text_put(&w->run, cut, sizeof cut - 1);
+    ink_text_put(&w->run, w->chat->date, strlen(w->chat->date));
+    ink_text_put(&w->run, "\n\n", 2);
 }
 
-static ink_result put_message(writer *w, const ink_message *message, bool after_system)
+static ink_result chat_put_message(chat_writer *w, const ink_message *message, bool after_system)
 {
     const ink_chat_format_row *format = w->chat->format;
     ink_role role = message->role;
-    text t = {message->text, message->size};
+    chat_text t = {message->text, message->size};
     bool joined = format->joins && role == INK_ROLE_SYSTEM;
     if (role == INK_ROLE_ASSISTANT && w->chat->thinks)
-        t = after_thoughts(t);
+        t = chat_after_thoughts(t);
     if (format->trims && !joined)
-        t = trim_end(after_system && format->joins ? t : trim_begin(t));
+        t = chat_trim(t, !(after_system && format->joins), true);
     if (joined)
-        INK_TRY(put_format(w, format->before[INK_ROLE_USER]));
+        INK_TRY(chat_put_format(w, format->before[INK_ROLE_USER]));
     if (!(format->joins && after_system))
-        INK_TRY(put_format(w, format->before[role]));
+        INK_TRY(chat_put_format(w, format->before[role]));
     if (role == INK_ROLE_SYSTEM && w->chat->dated && !w->resumed && !w->spoken)
-        put_date(w);
+        chat_put_date(w);
     w->spoken = true;
-    put_text(w, t.at, t.size);
-    return put_format(w, format->after[role]);
+    ink_text_put(&w->run, t.at, t.size);
+    return chat_put_format(w, format->after[role]);
 }
 
 /* The system text of a conversation that has none of its own. */
-static ink_result put_own_system(writer *w)
+static ink_result chat_put_own_system(chat_writer *w)
 {
     const ink_message message = {INK_ROLE_SYSTEM, w->chat->system, w->chat->system_size};
-    return message.size > 0 || w->chat->dated ? put_message(w, &message, false) : INK_OK;
+    return message.size > 0 || w->chat->dated ? chat_put_message(w, &message, false) : INK_OK;
 }
 
 /* Everything the call adds to the conversation. */
-static ink_result put_turn(writer *w, const ink_conversation *at, const ink_message *messages, size_t n_messages,
-                           bool answer)
+static ink_result chat_put_turn(chat_writer *w, const ink_conversation *at, const ink_message *messages,
+                                size_t n_messages, bool answer)
 {
     w->resumed = at->n_messages > 0;
     w->spoken = false;
     if (at->answering)
-        INK_TRY(put_format(w, w->chat->format->end));
+        INK_TRY(chat_put_format(w, w->chat->format->end));
     if (!w->resumed && w->chat->begins)
-        INK_TRY(put_format(w, "{bos}"));
+        INK_TRY(chat_put_format(w, "{bos}"));
     if (!w->resumed && messages[0].role != INK_ROLE_SYSTEM)
-        INK_TRY(put_own_system(w));
+        INK_TRY(chat_put_own_system(w));
     for (size_t i = 0; i < n_messages; i++)
-        INK_TRY(put_message(w, &messages[i], i > 0 && messages[i - 1].role == INK_ROLE_SYSTEM));
+        INK_TRY(chat_put_message(w, &messages[i], i > 0 && messages[i - 1].role == INK_ROLE_SYSTEM));
     if (answer) {
-        INK_TRY(put_format(w, w->chat->format->ask));
-        INK_TRY(put_format(w, w->chat->ask_more));
+        INK_TRY(chat_put_format(w, w->chat->format->ask));
+        INK_TRY(chat_put_format(w, w->chat->ask_more));
     }
-    return end_run(w);
+    return chat_end_run(w);
 }
 
 /* ---- the call --------------------------------------------------------------------------------------------------- */
 
 /* Whether a message of this role may come after the others. `next` is the role after it. */
-static bool may_come(const ink_chat_format_row *format, const ink_conversation *at, const ink_message *message,
-                     bool user_next)
+static bool chat_may_come(const ink_chat_format_row *format, const ink_conversation *at, const ink_message *message,
+                          bool user_next)
 {
     bool anything = at->n_messages > 0;
     if (!format->joins)
@@ -241,8 +227,8 @@ static bool may_come(const ink_chat_format_row *format, const ink_conversation *
 }
 
 /* Checks the messages, and says where the conversation stands after them. */
-static ink_result follow(ink_context *ctx, const ink_chat *chat, ink_conversation *at, const ink_message *messages,
-                         size_t n_messages, bool answer)
+static ink_result chat_follow(ink_context *ctx, const ink_chat *chat, ink_conversation *at, const ink_message *messages,
+                              size_t n_messages, bool answer)
 {
     static const char *const names[] = {"system", "user", "assistant"};
     for (size_t i = 0; i < n_messages; i++) {
@@ -250,7 +236,7 @@ static ink_result follow(ink_context *ctx, const ink_chat *chat, ink_conversatio
         if ((unsigned)message->role > INK_ROLE_ASSISTANT || (message->text == NULL && message->size > 0))
             return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_chat_encode: message %zu has no role or no text", i);
         bool user_next = i + 1 < n_messages && messages[i + 1].role == INK_ROLE_USER;
-        if (!may_come(chat->format, at, message, user_next))
+        if (!chat_may_come(chat->format, at, message, user_next))
             return ink_fail(ctx, INK_ERROR_ARGUMENT,
                             "chat format %s has no place for a message of the %s here: a system text comes before the "
                             "user's first message, then user and assistant take turns",
@@ -269,22 +255,22 @@ static ink_result follow(ink_context *ctx, const ink_chat *chat, ink_conversatio
     return INK_OK;
 }
 
-/* The bytes are counted first: no run is longer than all of them, and there are at most two ids for each. */
-static ink_result encode(writer *w, const ink_conversation *at, const ink_message *messages, size_t n_messages,
-                         bool answer, size_t capacity)
+/* Runs twice: first the bytes are counted. No run is longer than all of them, and each makes at most two ids. */
+static ink_result chat_encode(chat_writer *w, const ink_conversation *at, const ink_message *messages,
+                              size_t n_messages, bool answer, size_t capacity)
 {
     size_t bytes, bound;
-    INK_TRY(put_turn(w, at, messages, n_messages, answer));
-    bytes = w->n_run;
+    INK_TRY(chat_put_turn(w, at, messages, n_messages, answer));
+    bytes = w->run.size;
     if (!ink_size_mul(bytes + w->n_ids, 2, &bound))
         return ink_fail(w->ctx, INK_ERROR_LIMIT, "ink_chat_encode: %zu bytes of messages are too many", bytes);
-    w->n_run = w->n_ids = 0;
+    w->n_ids = 0;
     w->capacity = ink_size_min(capacity, bound);
     w->ids = ink_arena_alloc(&w->ctx->scratch, w->capacity, sizeof *w->ids);
-    w->run = ink_arena_alloc(&w->ctx->scratch, bytes + 1, 1);
-    if (w->ids == NULL || w->run == NULL)
+    w->run = (ink_text_sink){ink_arena_alloc(&w->ctx->scratch, bytes + 1, 1), bytes, 0};
+    if (w->ids == NULL || w->run.text == NULL)
         return ink_fail(w->ctx, INK_ERROR_MEMORY, "out of memory: %zu bytes of messages", bytes);
-    return put_turn(w, at, messages, n_messages, answer);
+    return chat_put_turn(w, at, messages, n_messages, answer);
 }
 
 ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, ink_conversation *at, const ink_message *messages,
@@ -301,11 +287,11 @@ ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, ink_conversat
     if (n_messages == 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_chat_encode: there is no message");
     ink_conversation after = *at;
-    INK_TRY(follow(ctx, chat, &after, messages, n_messages, answer));
+    INK_TRY(chat_follow(ctx, chat, &after, messages, n_messages, answer));
 
-    writer w = {.ctx = ctx, .chat = chat};
+    chat_writer w = {.ctx = ctx, .chat = chat};
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_result result = encode(&w, at, messages, n_messages, answer, capacity);
+    ink_result result = chat_encode(&w, at, messages, n_messages, answer, capacity);
     if (result == INK_OK)
         *n = w.n_ids;
     if (result == INK_OK && *n > capacity)
@@ -318,3 +304,58 @@ ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, ink_conversat
     ink_arena_release(&ctx->scratch, mark);
     return result;
 }
+
+/* ---- the object ------------------------------------------------------------------------------------------------- */
+
+static ink_result chat_layout(void *args, ink_arena *arena, void **object)
+{
+    const ink_chat *draft = args;
+    size_t date_size = strlen(draft->date) + 1;
+    ink_chat *chat = ink_arena_alloc(arena, 1, sizeof *chat);
+    char *date = ink_arena_alloc(arena, date_size, 1);
+    char *system = ink_arena_alloc(arena, draft->system_size, 1);
+    if (chat == NULL || ink_arena_failed(arena))
+        return INK_OK; /* measuring, or the caller sees that the arena failed */
+    *chat = *draft;
+    chat->date = memcpy(date, draft->date, date_size);
+    chat->system = draft->system_size > 0 ? memcpy(system, draft->system, draft->system_size) : NULL;
+    *object = chat;
+    return INK_OK;
+}
+
+static ink_result chat_lacks(ink_context *ctx, const ink_chat *chat, const char *token)
+{
+    return ink_fail(ctx, INK_ERROR_MISMATCH, "chat format %s needs the token %s, and the tokenizer has none",
+                    chat->format->name, token);
+}
+
+ink_result ink_chat_create(ink_context *ctx, const ink_chat *draft, ink_chat **chat)
+{
+    ink_chat copy = *draft;
+    const ink_chat_format_row *format = copy.format;
+    bool needs_bos = copy.begins || strstr(format->before[INK_ROLE_USER], "{bos}") != NULL;
+    bool ends_with_eos = strncmp(format->end, "{eos}", 5) == 0;
+    copy.bos = ink_tokenizer_control(copy.tokenizer, INK_CONTROL_BOS);
+    copy.stop = copy.eos = ink_tokenizer_control(copy.tokenizer, INK_CONTROL_EOS);
+    for (size_t i = 0; i < 3 && format->tokens[i] != NULL; i++) {
+        ink_token id = ink_tokenizer_find(copy.tokenizer, format->tokens[i], strlen(format->tokens[i]));
+        if (id < 0)
+            return chat_lacks(ctx, &copy, format->tokens[i]);
+        if (!ends_with_eos && strncmp(format->end, format->tokens[i], strlen(format->tokens[i])) == 0)
+            copy.stop = id;
+    }
+    if (needs_bos && copy.bos < 0)
+        return chat_lacks(ctx, &copy, "BOS");
+    if (ends_with_eos && copy.eos < 0)
+        return chat_lacks(ctx, &copy, "EOS");
+    void *object = NULL;
+    ink_result result = ink_object_create(ctx, "the chat template", chat_layout, &copy, 0, &object);
+    *chat = object;
+    return result;
+}
+
+void ink_chat_free(ink_chat *chat) { ink_object_free(chat); }
+
+const char *ink_chat_format(const ink_chat *chat) { return chat != NULL ? chat->format->name : NULL; }
+
+bool ink_chat_ends(const ink_chat *chat, ink_token id) { return id >= 0 && (id == chat->stop || id == chat->eos); }

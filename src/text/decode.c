@@ -1,32 +1,91 @@
 /*
- * decode.c - ids to text, whole and as a stream; the whole is a stream of which nobody saw the pieces.
+ * decode.c - ids to text, whole and as a stream. The whole is a stream that is flushed at once.
  *
- * A token can end in the middle of a character. So text is not made of tokens but of their bytes in a row, and bytes
- * that belong to no character become U+FFFD: of a byte-level vocabulary one for each maximal subpart (utf8.h), as
- * Rust's from_utf8_lossy does it for the reference; of byte_fallback one for each byte of the run of byte tokens.
+ * A decoder is a row of steps over each token by itself, and then a text is made of the bytes of all tokens in a row,
+ * because a token can end in the middle of a character. Bytes that belong to no character become U+FFFD: in a
+ * byte-level vocabulary one for each maximal subpart (utf8.h), as Rust's from_utf8_lossy does it for the reference;
+ * with byte_fallback one for each byte of the run of byte tokens.
  */
-#include "tokenizer.h"
-#include "../base/bytes.h"
+#include "engine.h"
 
-#include <string.h>
+/* ---- steps over one token --------------------------------------------------------------------------------------- */
 
-/* Where text goes: counts all bytes, writes as many as there is room for. */
-typedef struct sink {
-    char *text; /* [capacity] */
-    size_t capacity, size;
-} sink;
-
-static void put(sink *out, const char *bytes, size_t size)
+static size_t decode_copy(char *out, size_t n, const char *bytes, size_t size)
 {
-    if (out->size < out->capacity)
-        memcpy(out->text + out->size, bytes, ink_size_min(size, out->capacity - out->size));
-    out->size += size;
+    memcpy(out + n, bytes, size);
+    return n + size;
 }
 
-static void put_replacement(sink *out) { put(out, "\xEF\xBF\xBD", 3); /* U+FFFD */ }
+/* Every `from` becomes `to`. */
+size_t ink_decode_replace(const ink_step *step, bool first, const char *token, size_t size, char *out)
+{
+    size_t n = 0;
+    (void)first;
+    for (size_t i = 0; i < size;) {
+        bool found = ink_text_starts(&step->from, token + i, size - i);
+        n = found ? decode_copy(out, n, step->to.bytes, step->to.size) : decode_copy(out, n, token + i, 1);
+        i += found ? step->from.size : 1;
+    }
+    return n;
+}
 
-/* Puts out all that is decided of bytes [size] and returns how many bytes, at most 3, are not. */
-static size_t settle(sink *out, const char *bytes, size_t size)
+/* Removes up to `start` characters `from` at the beginning and up to `stop` at the end. */
+size_t ink_decode_strip(const ink_step *step, bool first, const char *token, size_t size, char *out)
+{
+    size_t begin = 0, end = size, width = step->from.size;
+    (void)first;
+    for (size_t i = 0; i < step->start && ink_text_starts(&step->from, token + begin, size - begin); i++)
+        begin += width;
+    for (size_t i = 0; i < step->stop && end - begin >= width; i++) {
+        if (!ink_text_starts(&step->from, token + end - width, width))
+            break;
+        end -= width;
+    }
+    return decode_copy(out, 0, token + begin, end - begin);
+}
+
+/* The first token loses every `from`. */
+size_t ink_decode_drop(const ink_step *step, bool first, const char *token, size_t size, char *out)
+{
+    ink_step to_nothing = {.from = step->from};
+    return first ? ink_decode_replace(&to_nothing, first, token, size, out) : decode_copy(out, 0, token, size);
+}
+
+/* All tokens but the first lose the prefix `from` or, where they do not have it, gain the prefix `to`. */
+size_t ink_decode_join(const ink_step *step, bool first, const char *token, size_t size, char *out)
+{
+    if (first)
+        return decode_copy(out, 0, token, size);
+    if (step->from.size != 0 && ink_text_starts(&step->from, token, size))
+        return decode_copy(out, 0, token + step->from.size, size - step->from.size);
+    return decode_copy(out, decode_copy(out, 0, step->to.bytes, step->to.size), token, size);
+}
+
+bool ink_decode_room(const ink_steps *steps, size_t longest, size_t *room)
+{
+    *room = longest;
+    for (size_t i = 0; i < steps->n; i++) {
+        const ink_step *step = &steps->step[i];
+        size_t size = *room, grown;
+        if (step->decode == ink_decode_join && !ink_size_add(size, step->to.size, room))
+            return false;
+        if (step->decode == ink_decode_replace && step->to.size > step->from.size &&
+            (!ink_size_mul(size / step->from.size, step->to.size, &grown) ||
+             !ink_size_add(grown, size % step->from.size, room)))
+            return false;
+        if (*room > UINT32_MAX)
+            return false;
+    }
+    return true;
+}
+
+/* ---- tokens that are bytes in a row ----------------------------------------------------------------------------- */
+
+static void decode_put_unknown(ink_text_sink *out) { ink_text_put(out, "\xEF\xBF\xBD", 3); /* U+FFFD */ }
+
+/* Writes the complete characters at the head of bytes [size]; returns the length, 0 to 3, of the incomplete one at its
+   end. */
+static size_t decode_characters(ink_text_sink *out, const char *bytes, size_t size)
 {
     while (size > 0) {
         uint32_t code;
@@ -34,9 +93,9 @@ static size_t settle(sink *out, const char *bytes, size_t size)
         if (code == INK_UTF8_CUT)
             break;
         if (code == INK_UTF8_INVALID)
-            put_replacement(out);
+            decode_put_unknown(out);
         else
-            put(out, bytes, length);
+            ink_text_put(out, bytes, length);
         bytes += length;
         size -= length;
     }
@@ -44,46 +103,46 @@ static size_t settle(sink *out, const char *bytes, size_t size)
 }
 
 /* The next bytes of the text, after those that the stream holds back. */
-static void feed(ink_text_stream *stream, const char *bytes, size_t size, sink *out)
+static void decode_bytes(ink_text_stream *stream, const char *bytes, size_t size, ink_text_sink *out)
 {
-    /* Until what is held is decided, byte by byte; then the rest at once. */
+    /* Until the held character is complete, byte by byte; then the rest at once. */
     while (size > 0 && stream->n_held > 0) {
         char held[4];
         memcpy(held, stream->held, stream->n_held);
         held[stream->n_held] = *bytes++;
         size--;
         size_t n = stream->n_held + 1;
-        stream->n_held = settle(out, held, n);
+        stream->n_held = decode_characters(out, held, n);
         memcpy(stream->held, held + n - stream->n_held, stream->n_held);
     }
     if (stream->n_held > 0)
         return;
-    stream->n_held = settle(out, bytes, size);
+    stream->n_held = decode_characters(out, bytes, size);
     memcpy(stream->held, bytes + size - stream->n_held, stream->n_held);
 }
 
-/* ---- runs of byte tokens ---------------------------------------------------------------------------------------- */
-
-/* The value of a hexadecimal digit, or -1. */
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* ---- runs of byte tokens, <0x00> to <0xFF> ---------------------------------------------------------------------- */
 
 /* The byte that a token <0xHH> stands for, or -1. */
-static int byte_of(const char *token, size_t size)
+static int decode_byte_token(const char *token, size_t size)
 {
+    int value = 0;
     if (size != 6 || memcmp(token, "<0x", 3) != 0 || token[5] != '>')
         return -1;
-    int high = digit(token[3]), low = digit(token[4]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
+    for (int i = 3; i < 5; i++) {
+        char lower = (char)(token[i] | 0x20);
+        if (token[i] >= '0' && token[i] <= '9')
+            value = 16 * value + (token[i] - '0');
+        else if (lower >= 'a' && lower <= 'f')
+            value = 16 * value + (lower - 'a' + 10);
+        else
+            return -1;
+    }
+    return value;
 }
 
-/* How many of the held bytes are whole characters; false if some can be part of none, whatever follows. */
-static bool check_run(const ink_text_stream *stream, size_t *whole)
+/* How many of the held bytes are whole characters; false if a byte after them can be part of none, whatever follows. */
+static bool run_is_text(const ink_text_stream *stream, size_t *whole)
 {
     const char *held = (const char *)stream->held;
     size_t length;
@@ -98,139 +157,135 @@ static bool check_run(const ink_text_stream *stream, size_t *whole)
     return true;
 }
 
-/* One more byte. A run is held back as long as it is text so far; one that is not comes out at once. */
-static void feed_byte(ink_text_stream *stream, int byte, sink *out)
+/* One more byte. A run that is text so far is held back; one that is not comes out at once. */
+static void run_add(ink_text_stream *stream, int byte, ink_text_sink *out)
 {
     size_t whole;
     if (stream->n_held == INK_STREAM_HELD) {
-        check_run(stream, &whole);
-        put(out, (const char *)stream->held, whole);
+        run_is_text(stream, &whole);
+        ink_text_put(out, (const char *)stream->held, whole);
         stream->n_held -= whole;
         memmove(stream->held, stream->held + whole, stream->n_held);
     }
     stream->held[stream->n_held++] = (unsigned char)byte;
-    if (!stream->broken && check_run(stream, &whole))
+    if (!stream->broken && run_is_text(stream, &whole))
         return;
     for (; stream->n_held > 0; stream->n_held--)
-        put_replacement(out);
+        decode_put_unknown(out);
     stream->broken = true;
 }
 
 /* The run is over. */
-static void end_run(ink_text_stream *stream, sink *out)
+static void run_end(ink_text_stream *stream, ink_text_sink *out)
 {
     size_t whole;
-    check_run(stream, &whole);
+    run_is_text(stream, &whole);
     if (whole == stream->n_held)
-        put(out, (const char *)stream->held, whole);
+        ink_text_put(out, (const char *)stream->held, whole);
     for (size_t i = 0; whole < stream->n_held && i < stream->n_held; i++)
-        put_replacement(out);
+        decode_put_unknown(out);
     stream->n_held = 0;
     stream->broken = false;
 }
 
-/* ---- tokens ----------------------------------------------------------------------------------------------------- */
+/* ---- one id after the other ------------------------------------------------------------------------------------- */
 
 typedef struct decoding {
-    const ink_tokenizer *tokenizer;
+    const ink_decoder *decoder;
     ink_text_stream *stream;
-    char *room[2]; /* [decoder.room] each, for the steps */
-    sink out;
+    char *room[2]; /* [decoder->room] each, for the steps */
+    ink_text_sink out;
 } decoding;
 
 /* The beginning of the text may lose some characters. */
-static void put_text(decoding *d, const char *text, size_t size)
+static void decode_put(decoding *d, const char *text, size_t size)
 {
-    const ink_decode_step *strip = &d->tokenizer->decoder.strip;
-    ink_text_stream *stream = d->stream;
-    while (stream->stripped < strip->start && size > 0) {
-        if (!ink_text_starts(&strip->from, text, size)) {
-            stream->stripped = strip->start;
+    const ink_short_text *strip = &d->decoder->strip;
+    size_t *stripped = &d->stream->stripped;
+    while (*stripped < d->decoder->strip_most && size > 0) {
+        if (!ink_text_starts(strip, text, size)) {
+            *stripped = d->decoder->strip_most;
             break;
         }
-        stream->stripped++;
-        text += strip->from.size;
-        size -= strip->from.size;
+        ++*stripped;
+        text += strip->size;
+        size -= strip->size;
     }
-    put(&d->out, text, size);
+    ink_text_put(&d->out, text, size);
 }
 
-static void end_bytes(decoding *d)
+/* Ends the run of byte tokens, or adds a byte to it if `byte` >= 0. */
+static void decode_run(decoding *d, int byte)
 {
     char text[3 * INK_STREAM_HELD];
-    sink run = {.text = text, .capacity = sizeof text};
-    end_run(d->stream, &run);
-    put_text(d, text, run.size);
+    ink_text_sink run = {.text = text, .capacity = sizeof text};
+    if (byte < 0)
+        run_end(d->stream, &run);
+    else
+        run_add(d->stream, byte, &run);
+    decode_put(d, text, run.size);
 }
 
-static void feed_token(decoding *d, const char *token, size_t size)
+static void decode_token(decoding *d, const char *token, size_t size)
 {
-    const ink_decoder *decoder = &d->tokenizer->decoder;
-    for (size_t i = 0; i < decoder->n_steps; i++) {
+    const ink_steps *steps = &d->decoder->steps;
+    if (d->decoder->byte_level) {
+        decode_bytes(d->stream, token, size, &d->out);
+        return;
+    }
+    for (size_t i = 0; i < steps->n; i++) {
         char *room = d->room[i % 2];
-        size = decoder->steps[i].apply(&decoder->steps[i], !d->stream->started, token, size, room);
+        size = steps->step[i].decode(&steps->step[i], !d->stream->started, token, size, room);
         token = room;
     }
     d->stream->started = true;
-    int byte = decoder->byte_fallback ? byte_of(token, size) : -1;
-    if (byte < 0) {
-        end_bytes(d);
-        put_text(d, token, size);
-        return;
+    int byte = d->decoder->byte_fallback ? decode_byte_token(token, size) : -1;
+    decode_run(d, byte);
+    if (byte < 0)
+        decode_put(d, token, size);
+}
+
+/* Decodes the ids and, if `flush`, what the stream holds back; counts all bytes and writes up to `capacity`. */
+static size_t decode_ids(decoding *d, ink_text_stream *stream, const ink_tokenizer *t, const ink_token *ids, size_t n,
+                         bool flush, char *text, size_t capacity)
+{
+    d->stream = stream;
+    d->out = (ink_text_sink){.text = text, .capacity = capacity};
+    for (size_t i = 0; i < n; i++)
+        if (!t->vocab.tokens[ids[i]].special)
+            decode_token(d, ink_vocab_bytes(&t->vocab, ids[i]), t->vocab.tokens[ids[i]].size);
+    if (flush && !t->decoder.byte_level)
+        decode_run(d, -1);
+    if (flush && stream->n_held > 0) {
+        decode_put_unknown(&d->out);
+        stream->n_held = 0;
     }
-    char text[3 * INK_STREAM_HELD];
-    sink run = {.text = text, .capacity = sizeof text};
-    feed_byte(d->stream, byte, &run);
-    put_text(d, text, run.size);
+    return d->out.size;
 }
 
-static void feed_id(decoding *d, ink_token id)
+/* Decodes twice: first only to count, on a copy of the stream, so that a stream whose text did not fit stays as it was.
+ */
+static ink_result decode(ink_context *ctx, const ink_tokenizer *t, ink_text_stream *stream, const ink_token *ids,
+                         size_t n, bool flush, char *text, size_t capacity, size_t *size)
 {
-    const ink_vocab *vocab = &d->tokenizer->vocab;
-    const ink_vocab_token *token = &vocab->tokens[id];
-    if (token->special)
-        return;
-    if (d->tokenizer->decoder.byte_level)
-        feed(d->stream, ink_vocab_bytes(vocab, id), token->size, &d->out);
-    else
-        feed_token(d, ink_vocab_bytes(vocab, id), token->size);
-}
-
-static void flush(decoding *d)
-{
-    if (!d->tokenizer->decoder.byte_level) {
-        end_bytes(d);
-    } else if (d->stream->n_held > 0) {
-        put_replacement(&d->out);
-        d->stream->n_held = 0;
-    }
-}
-
-static ink_result check_id(ink_context *ctx, const ink_tokenizer *tokenizer, ink_token id)
-{
-    if (!ink_vocab_has(&tokenizer->vocab, id))
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "id %lld is no token; the vocabulary has ids from 0 to %zu",
-                        (long long)id, tokenizer->vocab.n_ids - 1);
-    return INK_OK;
-}
-
-static ink_result take_room(ink_context *ctx, decoding *d)
-{
+    for (size_t i = 0; i < n; i++)
+        if (!ink_vocab_has(&t->vocab, ids[i]))
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "id %lld is no token; the vocabulary has ids from 0 to %zu",
+                            (long long)ids[i], t->vocab.n_ids - 1);
+    decoding d = {.decoder = &t->decoder};
+    ink_text_stream copy = *stream;
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
     for (int i = 0; i < 2; i++)
-        d->room[i] = ink_arena_alloc(&ctx->scratch, d->tokenizer->decoder.room, 1);
-    return ink_arena_failed(&ctx->scratch) ? ink_scratch_fail(ctx, mark) : INK_OK;
-}
-
-static size_t decode(decoding *d, const ink_token *ids, size_t n, char *text, size_t capacity)
-{
-    ink_text_stream stream = {.n_held = 0};
-    d->stream = &stream;
-    d->out = (sink){.text = text, .capacity = capacity};
-    for (size_t i = 0; i < n; i++)
-        feed_id(d, ids[i]);
-    flush(d);
-    return d->out.size;
+        d.room[i] = ink_arena_alloc(&ctx->scratch, t->decoder.room, 1);
+    if (ink_arena_failed(&ctx->scratch))
+        return ink_scratch_fail(ctx, mark);
+    *size = decode_ids(&d, &copy, t, ids, n, flush, NULL, 0);
+    if (*size <= capacity)
+        decode_ids(&d, stream, t, ids, n, flush, text, capacity);
+    ink_arena_release(&ctx->scratch, mark);
+    if (*size > capacity)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the text is %zu bytes long, there is room for %zu", *size, capacity);
+    return INK_OK;
 }
 
 ink_result ink_tokenizer_decode(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_token *ids, size_t n,
@@ -244,29 +299,8 @@ ink_result ink_tokenizer_decode(ink_context *ctx, const ink_tokenizer *tokenizer
         INK_REQUIRE(ctx, ids);
     if (capacity > 0)
         INK_REQUIRE(ctx, text);
-    for (size_t i = 0; i < n; i++)
-        INK_TRY(check_id(ctx, tokenizer, ids[i]));
-    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    decoding d = {.tokenizer = tokenizer};
-    INK_TRY(take_room(ctx, &d));
-    *size = decode(&d, ids, n, NULL, 0);
-    if (*size <= capacity)
-        decode(&d, ids, n, text, capacity);
-    ink_arena_release(&ctx->scratch, mark);
-    if (*size > capacity)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "the text is %zu bytes long, there is room for %zu", *size, capacity);
-    return INK_OK;
-}
-
-static size_t advance(decoding *d, ink_text_stream *stream, ink_token id, char *text, size_t capacity)
-{
-    d->stream = stream;
-    d->out = (sink){.text = text, .capacity = capacity};
-    if (id == -1)
-        flush(d);
-    else
-        feed_id(d, id);
-    return d->out.size;
+    ink_text_stream stream = {.n_held = 0};
+    return decode(ctx, tokenizer, &stream, ids, n, true, text, capacity, size);
 }
 
 ink_result ink_tokenizer_stream(ink_context *ctx, const ink_tokenizer *tokenizer, ink_text_stream *stream, ink_token id,
@@ -281,20 +315,7 @@ ink_result ink_tokenizer_stream(ink_context *ctx, const ink_tokenizer *tokenizer
         INK_REQUIRE(ctx, text);
     if (stream->n_held > (tokenizer->decoder.byte_level ? 3 : INK_STREAM_HELD))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the stream was not zero-initialised", __func__);
-    if (id != -1)
-        INK_TRY(check_id(ctx, tokenizer, id));
-    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    decoding d = {.tokenizer = tokenizer};
-    INK_TRY(take_room(ctx, &d));
-    /* First only counted, on a copy: a stream whose text did not fit stays as it was. */
-    ink_text_stream copy = *stream;
-    *size = advance(&d, &copy, id, NULL, 0);
-    if (*size <= capacity)
-        advance(&d, stream, id, text, capacity);
-    ink_arena_release(&ctx->scratch, mark);
-    if (*size > capacity)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "the text is %zu bytes long, there is room for %zu", *size, capacity);
-    return INK_OK;
+    return decode(ctx, tokenizer, stream, &id, id != -1 ? 1 : 0, id == -1, text, capacity, size);
 }
 
 size_t ink_tokenizer_stream_capacity(const ink_tokenizer *tokenizer)

@@ -1,122 +1,226 @@
 /*
- * encode.c - text to ids: the steps in their order.
+ * encode.c - text to ids: added tokens are cut out, the text between them is normalised, split into words, and encoded
+ * word by word; the template goes around it.
  */
-#include "tokenizer.h"
+#include "engine.h"
+#include "unicode.h"
 
-#include <string.h>
+/* ---- added tokens ----------------------------------------------------------------------------------------------- */
 
-typedef struct encoder {
-    ink_context *ctx;
-    const ink_tokenizer *tokenizer;
-    unsigned flags;
-    ink_ids out;
-} encoder;
-
-/* A piece of text between added tokens; `at_start`: it is the beginning of the whole text. */
-typedef ink_result (*piece_fn)(encoder *e, const char *text, size_t size, bool at_start);
-
-static ink_result encode_word(void *user, const char *word, size_t size)
+/* The length of the code point before or after a place in text [size] if it is white space, else 0. */
+static size_t space_before(const char *text, size_t place)
 {
-    encoder *e = user;
-    const ink_tokenizer *t = e->tokenizer;
-    INK_TRY(ink_ids_reserve(e->ctx, &e->out, size)); /* no model makes more ids than there are bytes */
-    switch (t->model) {
-    case INK_MODEL_BPE:
-        return ink_bpe_encode(e->ctx, &t->bpe, &t->vocab, word, size, &e->out);
-    case INK_MODEL_WORDPIECE:
-        ink_wordpiece_encode(&t->wordpiece, word, size, &e->out);
+    uint32_t code;
+    size_t length = place > 0 ? ink_utf8_last(text, place, &code) : 0;
+    return length > 0 && ink_unicode_class_of(code) == INK_UNICODE_SPACE ? length : 0;
+}
+
+static size_t space_after(const char *text, size_t size, size_t place)
+{
+    uint32_t code;
+    size_t length = place < size ? ink_utf8_next(text + place, size - place, &code) : 0;
+    return length > 0 && ink_unicode_class_of(code) == INK_UNICODE_SPACE ? length : 0;
+}
+
+/* From each place that starts like a token, a walk down the trie. As in the reference, a single_word match that is
+   refused still uses up its bytes, and white space that a token includes on its right is still searched for tokens. */
+bool ink_added_next(const ink_added *added, ink_added_set set, const char *text, size_t size, ink_added_match *match)
+{
+    size_t done = match->stop; /* the text before it belongs to the match before */
+    for (size_t i = match->scanned; i < size; i++) {
+        size_t length = 0, space;
+        uint32_t found = ink_trie_longest(&added->trie, set, text + i, size - i, &length);
+        if (found == INK_TRIE_NONE)
+            continue;
+        const ink_added_token *token = &added->tokens[found];
+        size_t start = i, stop = i + length;
+        uint32_t left = 0, right = 0; /* the neighbours */
+        if (start > 0)
+            ink_utf8_last(text, start, &left);
+        if (stop < size)
+            ink_utf8_next(text + stop, size - stop, &right);
+        if (token->single_word && ((start > 0 && ink_unicode_has(left, INK_UNICODE_WORD)) ||
+                                   (stop < size && ink_unicode_has(right, INK_UNICODE_WORD)))) {
+            i += length - 1;
+            continue;
+        }
+        match->id = token->id;
+        match->scanned = stop;
+        while (token->left_strip && start > done && (space = space_before(text, start)) != 0 && start - space >= done)
+            start -= space;
+        while (token->right_strip && (space = space_after(text, size, stop)) != 0)
+            stop += space;
+        match->start = start;
+        match->stop = stop;
+        return true;
+    }
+    return false;
+}
+
+/* ---- one text --------------------------------------------------------------------------------------------------- */
+
+/* Makes room for `more` ids. Doubles, so that the copies cost no more than the ids. */
+static ink_result ids_reserve(ink_context *ctx, ink_ids *out, size_t more)
+{
+    size_t needed, doubled = out->wanted;
+    if (!ink_size_add(out->n, more, &needed))
+        needed = out->wanted;
+    needed = ink_size_min(needed, out->wanted);
+    if (needed <= out->capacity)
         return INK_OK;
-    default: { /* INK_MODEL_WORDLEVEL */
-        ink_token id = ink_vocab_find(&t->vocab, word, size, false);
-        ink_ids_add(&e->out, id >= 0 ? id : t->unk);
-        return INK_OK;
-    }
-    }
-}
-
-static ink_result encode_normalized(encoder *e, const char *text, size_t size, bool at_start)
-{
-    return ink_pre_tokenize(e->ctx, &e->tokenizer->pre_tokenizer, text, size, at_start, encode_word, e);
-}
-
-/* Cuts the added tokens of a set out of the text; what lies between them goes on to the next step. */
-static ink_result cut(encoder *e, ink_added_set set, const char *text, size_t size, bool at_start, piece_fn next)
-{
-    ink_added_match match = {0};
-    size_t done = 0;
-    while (ink_added_next(&e->tokenizer->added, set, text, size, &match)) {
-        if (done < match.start)
-            INK_TRY(next(e, text + done, match.start - done, at_start && done == 0));
-        INK_TRY(ink_ids_reserve(e->ctx, &e->out, 1));
-        ink_ids_add(&e->out, match.id);
-        done = match.stop;
-    }
-    return done < size ? next(e, text + done, size - done, at_start && done == 0) : INK_OK;
-}
-
-static ink_result normalize(encoder *e, const char **text, size_t *size)
-{
-    static const ink_normalizer lowercase = {.steps = {{.apply = ink_normal_lowercase}}, .n_steps = 1};
-    if ((e->flags & INK_ENCODE_LOWER) != 0)
-        INK_TRY(ink_normalize(e->ctx, &lowercase, *text, *size, text, size));
-    return ink_normalize(e->ctx, &e->tokenizer->normalizer, *text, *size, text, size);
-}
-
-static ink_result encode_plain(encoder *e, const char *text, size_t size, bool at_start)
-{
-    INK_TRY(normalize(e, &text, &size));
-    return encode_normalized(e, text, size, at_start);
-}
-
-static ink_result encode_with_added(encoder *e, const char *text, size_t size, bool at_start)
-{
-    INK_TRY(normalize(e, &text, &size));
-    return cut(e, INK_ADDED_NORMALIZED, text, size, at_start, encode_normalized);
-}
-
-/* The ids of one text, in scratch memory. At most `wanted` of them are kept. */
-static ink_result encode_text(ink_context *ctx, const ink_tokenizer *tokenizer, const char *text, size_t size,
-                              unsigned flags, size_t wanted, ink_ids *out)
-{
-    encoder e = {.ctx = ctx, .tokenizer = tokenizer, .flags = flags, .out.wanted = wanted};
-    bool at_start = (flags & INK_ENCODE_CONTINUE) == 0;
-    if (size > 0)
-        INK_TRY((flags & INK_ENCODE_ADDED) != 0 ? cut(&e, INK_ADDED_RAW, text, size, at_start, encode_with_added)
-                                                : encode_plain(&e, text, size, at_start));
-    *out = e.out;
+    if (ink_size_mul(ink_size_max(needed, 256), 2, &doubled))
+        doubled = ink_size_min(doubled, out->wanted);
+    ink_token *ids = ink_arena_alloc(&ctx->scratch, doubled, sizeof *ids);
+    if (ids == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: room for %zu ids", doubled);
+    if (out->n > 0)
+        memcpy(ids, out->ids, ink_size_min(out->n, out->capacity) * sizeof *ids);
+    out->ids = ids;
+    out->capacity = doubled;
     return INK_OK;
 }
 
-/* ---- a text or a pair ------------------------------------------------------------------------------------------- */
-
-/* What becomes of the input: the ids of its texts, of which length[i] are used. */
-typedef struct encoding {
-    ink_ids texts[2];
-    size_t length[2];
-    size_t n; /* with the control tokens */
-} encoding;
-
-static ink_result encode(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_encode_input *input,
-                         size_t capacity, encoding *e)
+static ink_result encode_words(ink_context *ctx, const ink_tokenizer *t, const char *text, size_t size, bool at_start,
+                               ink_ids *out)
 {
+    ink_split split;
+    const char *word;
+    size_t word_size;
+    INK_TRY(ink_split_start(ctx, &t->splitter, text, size, at_start, &split));
+    for (;;) {
+        INK_TRY(ink_split_next(ctx, &split, &word, &word_size));
+        if (word_size == 0)
+            return INK_OK;
+        INK_TRY(ids_reserve(ctx, out, word_size)); /* no model makes more ids than there are bytes */
+        if (t->model == INK_MODEL_BPE) {
+            INK_TRY(ink_bpe_encode(ctx, t, word, word_size, out));
+        } else if (t->model == INK_MODEL_WORDPIECE) {
+            ink_wordpiece_encode(t, word, word_size, out);
+        } else {
+            ink_token id = ink_vocab_find(&t->vocab, word, word_size, false);
+            ink_ids_add(out, id >= 0 ? id : t->unk);
+        }
+    }
+}
+
+/* Walks a text from added token to added token of one set. */
+typedef struct segment_walk {
+    const ink_added *added; /* NULL: the text is one segment */
+    ink_added_set set;
+    const char *text;
+    size_t size;
+    bool at_start; /* the text is the beginning of the whole text */
+    size_t done;
+    bool ended;
+    ink_added_match match;
+} segment_walk;
+
+/* The text before an added token, which may be empty, and the token's id; -1 after the last. */
+typedef struct segment {
+    const char *text;
+    size_t size;
+    bool at_start;
+    ink_token id;
+} segment;
+
+static bool segment_next(segment_walk *w, segment *s)
+{
+    if (w->ended)
+        return false;
+    bool found = w->added != NULL && ink_added_next(w->added, w->set, w->text, w->size, &w->match);
+    size_t stop = found ? w->match.start : w->size;
+    *s = (segment){.text = w->text + w->done,
+                   .size = w->done < stop ? stop - w->done : 0,
+                   .at_start = w->at_start && w->done == 0,
+                   .id = found ? w->match.id : -1};
+    w->done = w->match.stop;
+    w->ended = !found;
+    return true;
+}
+
+/* Between raw added tokens the text is normalised; between normalised ones it is encoded word by word. */
+static ink_result encode_text(ink_context *ctx, const ink_tokenizer *t, const char *text, size_t size, unsigned flags,
+                              ink_ids *out)
+{
+    ink_step lowercase_step = {.normalize = ink_normal_lowercase};
+    const ink_steps lowercase = {&lowercase_step, 1};
+    segment raw, normalized;
+    segment_walk raw_walk = {.added = (flags & INK_ENCODE_ADDED) != 0 ? &t->added : NULL,
+                             .set = INK_ADDED_RAW,
+                             .text = text,
+                             .size = size,
+                             .at_start = (flags & INK_ENCODE_CONTINUE) == 0};
+    while (segment_next(&raw_walk, &raw)) {
+        if (raw.size > 0) {
+            if ((flags & INK_ENCODE_LOWER) != 0)
+                INK_TRY(ink_normalize(ctx, &lowercase, raw.text, raw.size, &raw.text, &raw.size));
+            INK_TRY(ink_normalize(ctx, &t->normalizer, raw.text, raw.size, &raw.text, &raw.size));
+            segment_walk walk = {.added = raw_walk.added,
+                                 .set = INK_ADDED_NORMALIZED,
+                                 .text = raw.text,
+                                 .size = raw.size,
+                                 .at_start = raw.at_start};
+            while (segment_next(&walk, &normalized)) {
+                if (normalized.size > 0)
+                    INK_TRY(encode_words(ctx, t, normalized.text, normalized.size, normalized.at_start, out));
+                if (normalized.id >= 0) {
+                    INK_TRY(ids_reserve(ctx, out, 1));
+                    ink_ids_add(out, normalized.id);
+                }
+            }
+        }
+        if (raw.id >= 0) {
+            INK_TRY(ids_reserve(ctx, out, 1));
+            ink_ids_add(out, raw.id);
+        }
+    }
+    return INK_OK;
+}
+
+/* ---- a text or a pair, and the template ------------------------------------------------------------------------- */
+
+/* Shortens two texts of length[0] and length[1] ids until they have at most `room` together, the longer one first. As
+   in the reference, when both are shortened and room is odd, the one that was longer keeps the odd id; of equals the
+   second. */
+static void template_truncate(size_t length[2], size_t room)
+{
+    size_t shorter = length[0] > length[1] ? 1 : 0, longer = 1 - shorter;
+    if (length[0] <= room && length[1] <= room - length[0])
+        return;
+    if (length[shorter] <= room / 2) {
+        length[longer] = room - length[shorter];
+        return;
+    }
+    length[shorter] = room / 2;
+    length[longer] = room - room / 2;
+}
+
+/* The ids of the input in scratch memory: those of text i and how many of them are used; *n with the control tokens. */
+static ink_result encode_input(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_encode_input *input,
+                               size_t capacity, ink_ids texts[2], size_t length[2], size_t *n)
+{
+    bool pair = input->pair != NULL;
     size_t extra = 0, wanted = capacity;
     if ((input->flags & INK_ENCODE_TEMPLATE) != 0)
-        extra = ink_template_extra(&tokenizer->template, input->pair != NULL);
+        extra = tokenizer->template.n[pair] - (pair ? 2 : 1); /* each text is in the template once */
     if (input->max_length != 0) {
         if (input->max_length < extra)
             return ink_fail(ctx, INK_ERROR_LIMIT, "max_length is %zu, the template alone has %zu tokens",
                             input->max_length, extra);
         wanted = ink_size_min(wanted, input->max_length);
     }
-    INK_TRY(encode_text(ctx, tokenizer, input->text, input->size, input->flags, wanted, &e->texts[0]));
-    if (input->pair != NULL)
-        INK_TRY(encode_text(ctx, tokenizer, input->pair, input->pair_size, input->flags, wanted, &e->texts[1]));
+    texts[0].wanted = texts[1].wanted = wanted;
+    INK_TRY(encode_text(ctx, tokenizer, input->text, input->size, input->flags, &texts[0]));
+    if (pair)
+        INK_TRY(encode_text(ctx, tokenizer, input->pair, input->pair_size, input->flags, &texts[1]));
     for (int i = 0; i < 2; i++)
-        e->length[i] = e->texts[i].n;
+        length[i] = texts[i].n;
     if (input->max_length != 0)
-        ink_template_truncate(e->length, input->max_length - extra);
-    if (!ink_size_add(e->length[0], e->length[1], &e->n) || !ink_size_add(e->n, extra, &e->n))
+        template_truncate(length, input->max_length - extra);
+    if (!ink_size_add(length[0], length[1], n) || !ink_size_add(*n, extra, n))
         return ink_fail(ctx, INK_ERROR_LIMIT, "the texts have more ids than can be counted");
+    if (*n > capacity)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the text is %zu tokens long, there is room for %zu", *n, capacity);
     return INK_OK;
 }
 
@@ -137,18 +241,25 @@ ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tok
         INK_REQUIRE(ctx, ids);
     if ((input->flags & ~(unsigned)(INK_ENCODE_DEFAULT | INK_ENCODE_CONTINUE | INK_ENCODE_LOWER)) != 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: unknown flags %zu", __func__, (size_t)input->flags);
-    encoding e = {.n = 0};
+
+    ink_ids texts[2] = {{.n = 0}, {.n = 0}};
+    size_t length[2], total = 0;
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_result result = encode(ctx, tokenizer, input, capacity, &e);
-    if (result == INK_OK)
-        *n = e.n;
-    if (result == INK_OK && *n > capacity)
-        result = ink_fail(ctx, INK_ERROR_LIMIT, "the text is %zu tokens long, there is room for %zu", *n, capacity);
-    const ink_token *texts[2] = {e.texts[0].ids, e.texts[1].ids};
-    if (result == INK_OK && *n > 0)
-        ink_template_write(&tokenizer->template, input->pair != NULL, (input->flags & INK_ENCODE_TEMPLATE) != 0, texts,
-                           e.length, ids, types);
+    ink_result result = encode_input(ctx, tokenizer, input, capacity, texts, length, &total);
+    const ink_template *template = &tokenizer->template;
+    const ink_template_slot *slots = template->slots + (pair != NULL ? template->n[0] : 0);
+    for (size_t i = 0, at = 0; result == INK_OK && i < template->n[pair != NULL]; i++) {
+        bool is_text = slots[i].id < 0;
+        size_t which = slots[i].id == INK_TEMPLATE_B ? 1 : 0;
+        size_t count = is_text ? length[which] : (input->flags & INK_ENCODE_TEMPLATE) != 0 ? 1 : 0;
+        if (count > 0)
+            memcpy(ids + at, is_text ? texts[which].ids : &slots[i].id, count * sizeof *ids);
+        for (size_t k = 0; k < count && types != NULL; k++)
+            types[at + k] = slots[i].type;
+        at += count;
+    }
     ink_arena_release(&ctx->scratch, mark);
+    *n = result == INK_OK || result == INK_ERROR_LIMIT ? total : 0;
     return result;
 }
 

@@ -1,39 +1,37 @@
 /*
- * split.c - what splitters make of their matches, and a chain of splitters without recursion.
+ * split.c - pre-tokenisation: where a text is cut into words before the model sees it.
  *
- * A text is a row of pieces, each a match or what lies between two matches; a word is a piece, or several of them as
- * the splitter's behavior says. The chain is walked with one text per splitter: the first word of it is cut off and is
- * the text of the next splitter; when that is used up, the walk goes on in this one.
+ * A step says where it matches (rules.c), and what its matches do: be words, separate words, or join a neighbour. Each
+ * step of a row cuts up the words of the step before it. The row is walked without recursion: the first word of a level
+ * is cut off and becomes the text of the next level; when that is used up, the walk goes on in this one.
  */
-#include "split.h"
-#include "../base/bytes.h"
+#include "engine.h"
 
-/* ---- one splitter ----------------------------------------------------------------------------------------------- */
-
-/* The length of the piece at the head of text [size], and whether it counts as a match. */
-static size_t piece_at(const ink_splitter *splitter, const char *text, size_t size, bool *is_match)
+/* The length of the match at the head of text [size], or of the text up to the next match; and whether it counts as a
+   match. */
+static size_t split_part(const ink_step *step, const char *text, size_t size, bool *is_match)
 {
-    size_t length = splitter->match(splitter, text, size);
-    *is_match = (length != 0) != splitter->invert;
+    size_t length = step->match(step, text, size);
+    *is_match = (length != 0) != step->invert;
     if (length != 0)
         return length;
     uint32_t code;
     do
         length += ink_utf8_next(text + length, size - length, &code);
-    while (length < size && splitter->match(splitter, text + length, size - length) == 0);
+    while (length < size && step->match(step, text + length, size - length) == 0);
     return length;
 }
 
-/* The length of the word at the head of text [size], size >= 1; *kept is false if it goes. */
-static size_t word_at(const ink_splitter *splitter, const char *text, size_t size, bool *kept)
+/* The length of the word at the head of text [size], size >= 1; *kept is false if it is dropped. */
+static size_t split_word(const ink_step *step, const char *text, size_t size, bool *kept)
 {
     bool is_match, next_is_match = false;
-    size_t end = piece_at(splitter, text, size, &is_match), next = 0;
-    *kept = !(is_match && splitter->behavior == INK_SPLIT_REMOVED);
-    if (end == size || splitter->behavior == INK_SPLIT_ISOLATED || splitter->behavior == INK_SPLIT_REMOVED)
+    size_t end = split_part(step, text, size, &is_match), next = 0;
+    *kept = !(is_match && step->behavior == INK_SPLIT_REMOVED);
+    if (end == size || step->behavior == INK_SPLIT_ISOLATED || step->behavior == INK_SPLIT_REMOVED)
         return end;
-    next = piece_at(splitter, text + end, size - end, &next_is_match);
-    switch (splitter->behavior) {
+    next = split_part(step, text + end, size - end, &next_is_match);
+    switch (step->behavior) {
     case INK_SPLIT_MERGED_WITH_PREVIOUS:
         return !is_match && next_is_match ? end + next : end;
     case INK_SPLIT_MERGED_WITH_NEXT:
@@ -43,86 +41,77 @@ static size_t word_at(const ink_splitter *splitter, const char *text, size_t siz
             end += next;
             if (end == size)
                 break;
-            next = piece_at(splitter, text + end, size - end, &next_is_match);
+            next = split_part(step, text + end, size - end, &next_is_match);
         }
         return end;
     }
 }
 
-/* ---- the text before it is split -------------------------------------------------------------------------------- */
-
-static size_t count_spaces(const char *text, size_t size)
+/* Makes a text the text of level `i`: each U+0020 in it becomes the step's `to`, if it has one, and the step's prefix
+   is put in front as the scheme says. */
+static ink_result split_enter(ink_context *ctx, ink_split *split, size_t i, const char *text, size_t size,
+                              bool at_start)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < size; i++)
-        n += text[i] == ' ';
-    return n;
-}
-
-/* Puts the splitter's `space` in the place of each U+0020, and its prefix before the text, as far as it asks for it. */
-static ink_result prepare(ink_context *ctx, const ink_splitter *splitter, bool at_start, const char **text,
-                          size_t *size)
-{
-    const ink_short_text *space = &splitter->space, *prefix = &splitter->prefix;
-    size_t n_spaces = space->size != 0 ? count_spaces(*text, *size) : 0, room, n = 0;
-    bool starts = ink_text_starts(prefix, *text, *size) ||
-                  (n_spaces != 0 && (*text)[0] == ' ' && ink_text_starts(prefix, space->bytes, space->size));
-    bool wanted = splitter->scheme == INK_PREFIX_ALWAYS || (splitter->scheme == INK_PREFIX_FIRST && at_start);
-    if (n_spaces == 0 && (!wanted || starts))
+    const ink_step *step = &split->steps->step[i];
+    const ink_short_text *space = &step->to, *prefix = &step->prefix;
+    size_t n_spaces = 0, room, n = 0;
+    for (size_t k = 0; k < size && space->size != 0; k++)
+        n_spaces += text[k] == ' ';
+    bool starts = ink_text_starts(prefix, text, size) ||
+                  (n_spaces != 0 && text[0] == ' ' && ink_text_starts(prefix, space->bytes, space->size));
+    bool prefixed = !starts && (step->scheme == INK_PREFIX_ALWAYS || (step->scheme == INK_PREFIX_FIRST && at_start));
+    split->depth = i;
+    split->level[i].text = text;
+    split->level[i].size = size;
+    if (n_spaces == 0 && !prefixed)
         return INK_OK;
-    if (!ink_size_mul(n_spaces, space->size, &room) || !ink_size_add(room, *size + INK_SHORT_TEXT, &room))
-        return ink_fail(ctx, INK_ERROR_LIMIT, "a text of %zu bytes is too long to be split", *size);
+    if (!ink_size_mul(n_spaces, space->size, &room) || !ink_size_add(room, size + INK_SHORT_TEXT, &room))
+        return ink_fail(ctx, INK_ERROR_LIMIT, "a text of %zu bytes is too long to be split", size);
     char *changed = ink_arena_alloc(&ctx->scratch, room, 1);
     if (changed == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %zu bytes", *size);
-    if (wanted && !starts) {
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %zu bytes", size);
+    if (prefixed) {
         memcpy(changed, prefix->bytes, prefix->size);
         n = prefix->size;
     }
-    for (size_t i = 0; i < *size; i++) {
-        bool replaced = n_spaces != 0 && (*text)[i] == ' ';
-        memcpy(changed + n, replaced ? space->bytes : *text + i, replaced ? space->size : 1);
+    for (size_t k = 0; k < size; k++) {
+        bool replaced = n_spaces != 0 && text[k] == ' ';
+        memcpy(changed + n, replaced ? space->bytes : text + k, replaced ? space->size : 1);
         n += replaced ? space->size : 1;
     }
-    *text = changed;
-    *size = n;
+    split->level[i].text = changed;
+    split->level[i].size = n;
     return INK_OK;
 }
 
-/* ---- the chain -------------------------------------------------------------------------------------------------- */
-
-/* What is left of the text of one splitter. */
-typedef struct level {
-    const char *text;
-    size_t size;
-} level;
-
-ink_result ink_pre_tokenize(ink_context *ctx, const ink_pre_tokenizer *p, const char *text, size_t size, bool at_start,
-                            ink_word_fn use, void *user)
+ink_result ink_split_start(ink_context *ctx, const ink_steps *steps, const char *text, size_t size, bool at_start,
+                           ink_split *split)
 {
-    level levels[INK_SPLITTERS] = {{text, size}};
-    size_t depth = 0; /* of the level that is being cut; the words of the last splitter are used */
-    if (p->n_splitters == 0)
-        return size != 0 ? use(user, text, size) : INK_OK;
-    INK_TRY(prepare(ctx, &p->splitters[0], at_start, &levels[0].text, &levels[0].size));
+    split->steps = steps;
+    if (steps->n > 0)
+        return split_enter(ctx, split, 0, text, size, at_start);
+    split->depth = 0;
+    split->level[0].text = text;
+    split->level[0].size = size;
+    return INK_OK;
+}
+
+ink_result ink_split_next(ink_context *ctx, ink_split *split, const char **word, size_t *size)
+{
+    const size_t n = split->steps->n;
     for (;;) {
-        level *here = &levels[depth];
-        if (here->size == 0 && depth == 0)
+        const size_t depth = split->depth, left = split->level[depth].size;
+        const char *text = split->level[depth].text;
+        bool kept = true;
+        *word = text;
+        *size = left > 0 && n > 0 ? split_word(&split->steps->step[depth], text, left, &kept) : left;
+        split->level[depth].text = text + *size;
+        split->level[depth].size = left - *size;
+        if (left == 0 && depth > 0)
+            split->depth--;
+        else if (left == 0 || (kept && depth + 1 >= n))
             return INK_OK;
-        if (here->size == 0) {
-            depth--;
-            continue;
-        }
-        bool kept;
-        level word = {here->text, word_at(&p->splitters[depth], here->text, here->size, &kept)};
-        *here = (level){here->text + word.size, here->size - word.size};
-        if (!kept)
-            continue;
-        if (depth + 1 == p->n_splitters) {
-            INK_TRY(use(user, word.text, word.size));
-            continue;
-        }
-        levels[++depth] = word;
-        INK_TRY(prepare(ctx, &p->splitters[depth], false, &levels[depth].text, &levels[depth].size));
+        else if (kept)
+            INK_TRY(split_enter(ctx, split, depth + 1, *word, *size, false));
     }
 }

@@ -1,14 +1,102 @@
 /*
- * tokenizer.c - the tokenizer as one object, and what it answers about itself.
+ * tokenizer.c - how a tokenizer is built, and what it answers about itself.
  */
-#include "tokenizer.h"
+#include "engine.h"
 
-#include <string.h>
+/* ---- the builder ------------------------------------------------------------------------------------------------ */
 
-/* ---- making one ------------------------------------------------------------------------------------------------- */
+static ink_result builder_no_memory(const ink_tokenizer_builder *b)
+{
+    return ink_fail(b->ctx, INK_ERROR_MEMORY, "out of memory: %s", b->file);
+}
 
-/* Takes room for a copy and, unless the arena only measures, makes it. */
-static void *take_copy(ink_arena *arena, const void *items, size_t count, size_t size)
+ink_result ink_builder_start(ink_tokenizer_builder *b, ink_context *ctx, ink_arena *arena, const char *file)
+{
+    ink_step *steps = ink_arena_alloc(arena, INK_NORMAL_STEPS + INK_SPLIT_STEPS + INK_DECODE_STEPS, sizeof *steps);
+    *b = (ink_tokenizer_builder){.ctx = ctx, .arena = arena, .file = file, .draft.unk = -1};
+    if (steps == NULL)
+        return builder_no_memory(b);
+    b->draft.normalizer.step = steps;
+    b->draft.splitter.step = steps + INK_NORMAL_STEPS;
+    b->draft.decoder.steps.step = steps + INK_NORMAL_STEPS + INK_SPLIT_STEPS;
+    b->draft.max_length = SIZE_MAX;
+    for (size_t i = 0; i < INK_N_CONTROLS; i++)
+        b->draft.controls[i] = -1;
+    return INK_OK;
+}
+
+bool ink_builder_step(ink_steps *row, size_t most, const ink_step *step)
+{
+    if (row->n == most)
+        return false;
+    row->step[row->n++] = *step;
+    return true;
+}
+
+ink_result ink_builder_vocab(ink_tokenizer_builder *b, size_t n_ids, size_t n_bytes)
+{
+    ink_vocab *vocab = &b->draft.vocab;
+    vocab->n_ids = n_ids;
+    vocab->pool = ink_arena_alloc(b->arena, n_bytes, 1);
+    vocab->tokens = ink_arena_alloc(b->arena, n_ids, sizeof *vocab->tokens);
+    if (ink_arena_failed(b->arena))
+        return ink_fail(b->ctx, INK_ERROR_MEMORY, "out of memory: a vocabulary of %zu tokens", n_ids);
+    memset(vocab->tokens, 0, n_ids * sizeof *vocab->tokens);
+    return INK_OK;
+}
+
+ink_vocab_token *ink_builder_token(ink_tokenizer_builder *b, ink_token id, const char *bytes, size_t size)
+{
+    ink_vocab *vocab = &b->draft.vocab;
+    memcpy(vocab->pool + vocab->pool_size, bytes, size);
+    vocab->tokens[id] = (ink_vocab_token){.offset = (uint32_t)vocab->pool_size, .size = (uint32_t)size};
+    vocab->pool_size += size;
+    vocab->longest = ink_size_max(vocab->longest, size);
+    return &vocab->tokens[id];
+}
+
+ink_result ink_builder_wordpiece(ink_tokenizer_builder *b, const ink_short_text *prefix, size_t longest)
+{
+    const ink_vocab *vocab = &b->draft.vocab;
+    ink_trie *trie = &b->draft.wordpiece.trie;
+    b->draft.wordpiece.longest = longest;
+    INK_TRY(ink_trie_start(b->ctx, b->arena, 2 * vocab->pool_size, trie));
+    for (uint32_t id = 0; id < vocab->n_ids; id++) {
+        const char *bytes = vocab->pool + vocab->tokens[id].offset;
+        size_t size = vocab->tokens[id].size;
+        if (size == 0)
+            continue;
+        ink_trie_put(trie, INK_WORDPIECE_HEAD, bytes, size, id);
+        if (size > prefix->size && ink_text_starts(prefix, bytes, size))
+            ink_trie_put(trie, INK_WORDPIECE_REST, bytes + prefix->size, size - prefix->size, id);
+    }
+    return INK_OK;
+}
+
+ink_result ink_builder_added(ink_tokenizer_builder *b, const ink_added_pattern *patterns, size_t n)
+{
+    ink_added *added = &b->draft.added;
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += patterns[i].content_size + patterns[i].size;
+    added->tokens = ink_arena_alloc(b->arena, n, sizeof *added->tokens);
+    if (added->tokens == NULL)
+        return ink_fail(b->ctx, INK_ERROR_MEMORY, "out of memory: %zu added tokens", n);
+    INK_TRY(ink_trie_start(b->ctx, b->arena, bytes, &added->trie));
+    for (size_t i = 0; i < n; i++) {
+        const ink_added_pattern *p = &patterns[i];
+        added->tokens[i] = p->token;
+        if (p->special)
+            b->draft.vocab.tokens[p->token.id].special = true;
+        ink_trie_put(&added->trie, INK_ADDED_CONTENT, p->content, p->content_size, (uint32_t)i);
+        ink_trie_put(&added->trie, p->set, p->text, p->size, (uint32_t)i);
+    }
+    added->n_tokens = n;
+    return INK_OK;
+}
+
+/* Lays the parts of the draft out one after the other, and copies them where the arena has memory. */
+static void *tokenizer_copy(ink_arena *arena, const void *items, size_t count, size_t size)
 {
     void *copy = ink_arena_alloc(arena, count, size);
     if (copy != NULL && count != 0)
@@ -16,65 +104,38 @@ static void *take_copy(ink_arena *arena, const void *items, size_t count, size_t
     return copy;
 }
 
-static void take_index(ink_arena *arena, ink_index *index)
+static ink_result tokenizer_layout(void *args, ink_arena *arena, void **object)
 {
-    index->slots = take_copy(arena, index->slots, index->n_slots, sizeof *index->slots);
-}
-
-static void take_trie(ink_arena *arena, ink_trie *trie)
-{
-    trie->nodes = take_copy(arena, trie->nodes, trie->n_nodes, sizeof *trie->nodes);
-}
-
-/* The draft was read into memory that grows; the tokenizer is a copy in one block of just its size. */
-static ink_result build(void *args, ink_arena *arena, void **object)
-{
-    const ink_tokenizer *draft = args;
-    ink_tokenizer copy = *draft;
+    ink_tokenizer t = *(const ink_tokenizer *)args;
     ink_tokenizer *tokenizer = ink_arena_alloc(arena, 1, sizeof *tokenizer);
-    copy.vocab.pool = take_copy(arena, draft->vocab.pool, draft->vocab.pool_size, 1);
-    copy.vocab.tokens = take_copy(arena, draft->vocab.tokens, draft->vocab.n_ids, sizeof *draft->vocab.tokens);
-    take_index(arena, &copy.vocab.index);
-    copy.bpe.merges = take_copy(arena, draft->bpe.merges, draft->bpe.n_merges, sizeof *draft->bpe.merges);
-    take_index(arena, &copy.bpe.index);
-    copy.added.tokens = take_copy(arena, draft->added.tokens, draft->added.n_tokens, sizeof *draft->added.tokens);
-    take_trie(arena, &copy.added.trie);
-    take_trie(arena, &copy.wordpiece.trie);
-    copy.template.pieces = take_copy(arena, draft->template.pieces, draft->template.n[0] + draft->template.n[1],
-                                     sizeof *draft->template.pieces);
-    if (tokenizer == NULL || ink_arena_failed(arena))
-        return INK_OK; /* measuring, or the caller sees that the arena failed */
-    *tokenizer = copy;
-    *object = tokenizer;
+    ink_steps *const rows[] = {&t.normalizer, &t.splitter, &t.decoder.steps};
+    ink_index *const indices[] = {&t.vocab.index, &t.bpe.index};
+    ink_trie *const tries[] = {&t.added.trie, &t.wordpiece.trie};
+    for (size_t i = 0; i < 3; i++)
+        rows[i]->step = tokenizer_copy(arena, rows[i]->step, rows[i]->n, sizeof *rows[i]->step);
+    for (size_t i = 0; i < 2; i++) {
+        indices[i]->slots = tokenizer_copy(arena, indices[i]->slots, indices[i]->n_slots, sizeof *indices[i]->slots);
+        tries[i]->nodes = tokenizer_copy(arena, tries[i]->nodes, tries[i]->n_nodes, sizeof *tries[i]->nodes);
+    }
+    t.vocab.pool = tokenizer_copy(arena, t.vocab.pool, t.vocab.pool_size, 1);
+    t.vocab.tokens = tokenizer_copy(arena, t.vocab.tokens, t.vocab.n_ids, sizeof *t.vocab.tokens);
+    t.bpe.merges = tokenizer_copy(arena, t.bpe.merges, t.bpe.n_merges, sizeof *t.bpe.merges);
+    t.added.tokens = tokenizer_copy(arena, t.added.tokens, t.added.n_tokens, sizeof *t.added.tokens);
+    t.template.slots =
+        tokenizer_copy(arena, t.template.slots, t.template.n[0] + t.template.n[1], sizeof *t.template.slots);
+    if (tokenizer != NULL && !ink_arena_failed(arena)) {
+        *tokenizer = t;
+        *object = tokenizer;
+    }
     return INK_OK;
 }
 
-ink_result ink_tokenizer_open_source(ink_context *ctx, const ink_source *source, ink_tokenizer **tokenizer)
+ink_result ink_builder_finish(ink_tokenizer_builder *b, ink_tokenizer **tokenizer)
 {
-    INK_REQUIRE_CONTEXT(ctx);
-    INK_REQUIRE(ctx, tokenizer);
-    *tokenizer = NULL;
-    INK_REQUIRE(ctx, source);
-    ink_arena arena;
-    ink_tokenizer draft = {0};
     void *object = NULL;
-    ink_arena_grow(&arena, &ctx->allocator);
-    ink_result result = ink_tokenizer_read(ctx, &arena, source, &draft);
-    if (result == INK_OK)
-        result = ink_object_create(ctx, "the tokenizer", build, &draft, 0, &object);
-    ink_arena_free(&arena);
+    ink_result result = ink_object_create(b->ctx, "the tokenizer", tokenizer_layout, &b->draft, 0, &object);
     *tokenizer = object;
     return result;
-}
-
-ink_result ink_tokenizer_open(ink_context *ctx, const char *folder, ink_tokenizer **tokenizer)
-{
-    INK_REQUIRE_CONTEXT(ctx);
-    INK_REQUIRE(ctx, tokenizer);
-    *tokenizer = NULL;
-    INK_REQUIRE(ctx, folder);
-    ink_source source = ink_source_folder(folder);
-    return ink_tokenizer_open_source(ctx, &source, tokenizer);
 }
 
 void ink_tokenizer_free(ink_tokenizer *tokenizer) { ink_object_free(tokenizer); }
@@ -90,8 +151,8 @@ ink_token ink_tokenizer_find(const ink_tokenizer *tokenizer, const char *text, s
 {
     if (tokenizer == NULL || text == NULL || size == 0)
         return -1;
-    ink_token id = ink_added_find(&tokenizer->added, text, size);
-    return id >= 0 ? id : ink_vocab_find(&tokenizer->vocab, text, size, false);
+    uint32_t i = ink_trie_find(&tokenizer->added.trie, INK_ADDED_CONTENT, text, size);
+    return i != INK_TRIE_NONE ? tokenizer->added.tokens[i].id : ink_vocab_find(&tokenizer->vocab, text, size, false);
 }
 
 const char *ink_tokenizer_token(const ink_tokenizer *tokenizer, ink_token id, size_t *size)
@@ -115,12 +176,8 @@ ink_token ink_tokenizer_control(const ink_tokenizer *tokenizer, ink_control whic
 bool ink_tokenizer_adds(const ink_tokenizer *tokenizer, ink_control which)
 {
     ink_token id = ink_tokenizer_control(tokenizer, which);
-    if (id < 0)
-        return false;
-    size_t n;
-    const ink_template_piece *pieces = ink_template_of(&tokenizer->template, false, &n);
-    for (size_t i = 0; i < n; i++)
-        if (pieces[i].id == id)
+    for (size_t i = 0; id >= 0 && i < tokenizer->template.n[0]; i++)
+        if (tokenizer->template.slots[i].id == id)
             return true;
     return false;
 }

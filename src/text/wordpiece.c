@@ -1,33 +1,30 @@
 /*
- * wordpiece.c - one walk down the trie per token. Walks may overlap, so a word costs at most its length times that of
- * the longest token; both are bounded by the limit on a word's length.
+ * wordpiece.c - WordPiece (Devlin et al. 2019, after Schuster and Nakajima 2012).
+ *
+ *     A word is cut from its head into the longest tokens that exist; all but the first are written with a prefix, ##.
+ *     A word that cannot be cut up to its end is unknown as a whole.
+ *
+ * Each token costs one walk down a trie. Walks may overlap, so a word costs at most its length times the length of the
+ * longest token. The limit on the length of a word bounds both.
  */
-#include "wordpiece.h"
+#include "engine.h"
 
-#include "../base/bytes.h"
-
-/* Whether a word has more than `most` characters. */
-static bool is_longer(const char *word, size_t size, size_t most)
+void ink_wordpiece_encode(const ink_tokenizer *tokenizer, const char *word, size_t size, ink_ids *out)
 {
-    uint32_t code;
-    size_t n = 0;
-    for (size_t i = 0; i < size && n <= most; n++)
+    const ink_wordpiece *wordpiece = &tokenizer->wordpiece;
+    size_t before = out->n, n_characters = 0, length = 0;
+    uint32_t code, id = 0;
+    for (size_t i = 0; i < size && n_characters <= wordpiece->longest; n_characters++)
         i += ink_utf8_next(word + i, size - i, &code);
-    return n > most;
-}
-
-void ink_wordpiece_encode(const ink_wordpiece *wordpiece, const char *word, size_t size, ink_ids *out)
-{
-    size_t before = out->n, length = 0;
-    bool unknown = is_longer(word, size, wordpiece->longest);
-    for (size_t i = 0; i < size && !unknown; i += length) {
+    if (n_characters > wordpiece->longest)
+        id = INK_TRIE_NONE;
+    for (size_t i = 0; i < size && id != INK_TRIE_NONE; i += length) {
         unsigned set = i == 0 ? INK_WORDPIECE_HEAD : INK_WORDPIECE_REST;
-        uint32_t id = ink_trie_longest(&wordpiece->trie, set, word + i, size - i, &length);
-        unknown = id == INK_TRIE_NONE;
+        id = ink_trie_longest(&wordpiece->trie, set, word + i, size - i, &length);
         ink_ids_add(out, (ink_token)id);
     }
-    if (unknown) {
+    if (id == INK_TRIE_NONE) {
         out->n = before;
-        ink_ids_add(out, wordpiece->unk);
+        ink_ids_add(out, tokenizer->unk);
     }
 }

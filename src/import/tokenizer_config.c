@@ -1,0 +1,63 @@
+/*
+ * tokenizer_config.c - reads tokenizer_config.json and special_tokens_map.json.
+ */
+#include "tokenizer_config.h"
+
+#define TOKENIZER_CONFIG_MAX_BYTES ((size_t)64 << 20)
+
+ink_result ink_tokenizer_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source,
+                                     ink_tokenizer_config *config)
+{
+    static const char *const names[] = {INK_TOKENIZER_CONFIG_FILE, "special_tokens_map.json"};
+    ink_json_document *const documents[] = {&config->settings, &config->map};
+    *config = (ink_tokenizer_config){.ctx = ctx};
+    for (int i = 0; i < 2; i++) {
+        ink_result result = ink_json_open(ctx, arena, source, names[i], TOKENIZER_CONFIG_MAX_BYTES, documents[i]);
+        if (ink_is_missing(ctx, result))
+            continue;
+        INK_TRY(result);
+        INK_TRY(ink_json_expect(ctx, documents[i], 0, INK_JSON_OBJECT));
+    }
+    return INK_OK;
+}
+
+ink_json ink_tokenizer_config_member(const ink_tokenizer_config *config, const char *key)
+{
+    return config->settings.n_nodes != 0 ? ink_json_member(&config->settings, 0, key) : INK_JSON_NONE;
+}
+
+ink_result ink_tokenizer_config_bool(const ink_tokenizer_config *config, const char *key, bool *value)
+{
+    return config->settings.n_nodes != 0 ? ink_json_read_bool(config->ctx, &config->settings, 0, key, value) : INK_OK;
+}
+
+ink_result ink_tokenizer_config_max_length(const ink_tokenizer_config *config, size_t *max_length)
+{
+    double length = -1.0; /* transformers writes 1e30 for no limit */
+    if (config->settings.n_nodes != 0)
+        INK_TRY(ink_json_read_float(config->ctx, &config->settings, 0, "model_max_length", &length));
+    *max_length = length >= 0.0 && length < 9007199254740992.0 ? (size_t)length : SIZE_MAX;
+    return INK_OK;
+}
+
+ink_result ink_tokenizer_config_token(const ink_tokenizer_config *config, ink_control which, ink_named_token *token)
+{
+    static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                       "pad_token", "cls_token", "mask_token"};
+    const ink_json_document *const documents[] = {&config->settings, &config->map};
+    ink_json node = INK_JSON_NONE;
+    *token = (ink_named_token){.key = keys[which], .object = INK_JSON_NONE};
+    for (int i = 0; i < 2 && node == INK_JSON_NONE; i++) {
+        token->document = documents[i];
+        if (documents[i]->n_nodes != 0)
+            node = ink_json_member(documents[i], 0, keys[which]);
+    }
+    if (node == INK_JSON_NONE)
+        return INK_OK;
+    if (token->document->nodes[node].kind != INK_JSON_STRING) {
+        INK_TRY(ink_json_expect(config->ctx, token->document, node, INK_JSON_OBJECT));
+        token->object = node;
+        INK_TRY(ink_json_require(config->ctx, token->document, node, "content", &node));
+    }
+    return ink_json_get_string(config->ctx, token->document, node, &token->text, &token->size);
+}

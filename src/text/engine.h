@@ -1,0 +1,430 @@
+/*
+ * engine.h - the tokenizer from the inside: its parts, and how one is built by calls.
+ *
+ *     encode   text -> added tokens cut out -> normalised -> split into words -> ids of each word -> the template
+ *     decode   ids -> tokens -> the decoder's steps -> text
+ *
+ * The engine knows no files. Whoever reads one describes the tokenizer step by step (builder at the end of this page).
+ */
+#ifndef INK_TEXT_ENGINE_H
+#define INK_TEXT_ENGINE_H
+
+#include <string.h>
+
+#include <inkling/tokenizer.h>
+
+#include "../base/internal.h"
+
+/* ---- small things shared by all steps --------------------------------------------------------------------------- */
+
+#define INK_SHORT_TEXT 64 /* bytes at most; no published file comes near */
+
+/* A few bytes that a step is given: a pattern, a prefix, a replacement. */
+typedef struct ink_short_text {
+    char bytes[INK_SHORT_TEXT];
+    size_t size;
+} ink_short_text;
+
+static inline bool ink_text_starts(const ink_short_text *head, const char *text, size_t size)
+{
+    return head->size <= size && memcmp(head->bytes, text, head->size) == 0;
+}
+
+/* Output that counts all bytes and keeps as many as there is room for. */
+typedef struct ink_text_sink {
+    char *text; /* [capacity] */
+    size_t capacity, size;
+} ink_text_sink;
+
+static inline void ink_text_put(ink_text_sink *out, const char *bytes, size_t size)
+{
+    if (out->size < out->capacity && size > 0)
+        memcpy(out->text + out->size, bytes, ink_size_min(size, out->capacity - out->size));
+    out->size += size;
+}
+
+/* The ids of a text in scratch memory: counts them all, keeps the first `wanted`. Scratch memory is released last
+   first, so the encoder makes room before it encodes a word, and the model only fills it. */
+typedef struct ink_ids {
+    ink_token *ids; /* [capacity] */
+    size_t capacity, wanted, n;
+} ink_ids;
+
+static inline void ink_ids_add(ink_ids *out, ink_token id)
+{
+    if (out->n < out->capacity)
+        out->ids[out->n] = id;
+    out->n++;
+}
+
+/* ---- lookup.c: a hash index, a trie, the vocabulary ------------------------------------------------------------- */
+
+/*
+ * A hash index over an array: from a key to the place of an item. Open addressing with linear probing, at most half
+ * full. The items come from somebody else's file, so lookups need a bound that holds for any items: building tries hash
+ * seeds until no probe is longer than INK_INDEX_PROBES, and refuses items that defeat them all.
+ */
+#define INK_INDEX_PROBES 256
+#define INK_INDEX_EMPTY UINT32_MAX
+
+typedef struct ink_index {
+    uint32_t *slots; /* [n_slots], the number of an item or INK_INDEX_EMPTY */
+    size_t n_slots;  /* a power of two */
+    uint64_t seed;
+} ink_index;
+
+/* The hash of items[i]; false if the index leaves this item out. */
+typedef bool (*ink_index_hash_fn)(const void *items, uint32_t i, uint64_t seed, uint64_t *hash);
+
+/* Indexes items 0 .. n - 1; of equal items the first is found first. `what` and `file` are for the message.
+   INK_ERROR_MEMORY, INK_ERROR_LIMIT. */
+ink_result ink_index_build(ink_context *ctx, ink_arena *arena, const char *file, const char *what,
+                           ink_index_hash_fn hash, const void *items, size_t n, ink_index *index);
+
+/* A lookup compares the items in slot 0, 1, ... of the hash until one is equal or INK_INDEX_EMPTY is met. */
+static inline uint32_t ink_index_slot(const ink_index *index, uint64_t hash, size_t probe)
+{
+    return index->slots[((size_t)hash + probe) & (index->n_slots - 1)];
+}
+
+/*
+ * A trie of bytes finds the longest of many strings at a place in a text. The children of a node are a linked list;
+ * node 0 stands for none. One trie holds several sets of strings; each set begins with a table of first bytes.
+ */
+#define INK_TRIE_SETS 3
+#define INK_TRIE_NONE UINT32_MAX
+
+typedef struct ink_trie_node {
+    uint32_t child, sibling;
+    uint32_t value; /* of the string that ends here, or INK_TRIE_NONE */
+    char byte;
+} ink_trie_node;
+
+typedef struct ink_trie {
+    ink_trie_node *nodes; /* [n_nodes] */
+    size_t n_nodes;
+    uint32_t first[INK_TRIE_SETS][256]; /* the node of a first byte */
+} ink_trie;
+
+/* Starts an empty trie with room for strings of `bytes` bytes in all. INK_ERROR_LIMIT, INK_ERROR_MEMORY. */
+ink_result ink_trie_start(ink_context *ctx, ink_arena *arena, size_t bytes, ink_trie *trie);
+
+/* Adds a string [size], size >= 1. If the set has it already, it keeps the value it has. */
+void ink_trie_put(ink_trie *trie, unsigned set, const char *string, size_t size, uint32_t value);
+
+/* The value of exactly this string, or INK_TRIE_NONE. */
+uint32_t ink_trie_find(const ink_trie *trie, unsigned set, const char *string, size_t size);
+
+/* The value of the longest string of the set that text [size] begins with, and its length; or INK_TRIE_NONE. */
+uint32_t ink_trie_longest(const ink_trie *trie, unsigned set, const char *text, size_t size, size_t *length);
+
+/* The vocabulary: the bytes of all tokens in one pool, ids as places in it, and an index from bytes to ids. */
+typedef struct ink_vocab_token {
+    uint32_t offset; /* of its first byte in the pool */
+    uint32_t size;   /* in bytes; 0: no token has this id */
+    bool verbatim;   /* in a vocabulary of bytes: its characters stand for themselves, and no text reaches it */
+    bool special;    /* a control token, left out when decoding */
+} ink_vocab_token;
+
+typedef struct ink_vocab {
+    char *pool; /* [pool_size] */
+    size_t pool_size;
+    ink_vocab_token *tokens; /* [n_ids] */
+    size_t n_ids;
+    size_t longest; /* bytes of the longest token */
+    ink_index index;
+} ink_vocab;
+
+static inline bool ink_vocab_has(const ink_vocab *vocab, ink_token id)
+{
+    return id >= 0 && (size_t)id < vocab->n_ids && vocab->tokens[id].size != 0;
+}
+
+static inline const char *ink_vocab_bytes(const ink_vocab *vocab, ink_token id)
+{
+    return vocab->pool + vocab->tokens[id].offset;
+}
+
+/* The token of the model with exactly these bytes, or -1. */
+ink_token ink_vocab_find(const ink_vocab *vocab, const char *bytes, size_t size, bool verbatim);
+
+/* ---- steps: the normalizer, the splitter and the decoder are rows of them --------------------------------------- */
+
+#define INK_NORMAL_STEPS 16 /* longest row of a normalizer; what files call BertNormalizer is six steps */
+#define INK_SPLIT_STEPS 8   /* longest row of a splitter */
+#define INK_DECODE_STEPS 24 /* longest row of a decoder; WordPiece's clean-up alone is eleven */
+
+typedef struct ink_step ink_step;
+
+/* Code points in scratch memory. A byte that belongs to no code point is INK_CODE_BYTE + its value. */
+#define INK_CODE_BYTE 0x110000u
+
+typedef struct ink_codes {
+    uint32_t *at; /* [n] */
+    size_t n;
+} ink_codes;
+
+/* A step of a normalizer changes the codes in place, or puts others from the context's scratch memory in their place.
+ */
+typedef ink_result (*ink_normal_fn)(ink_context *ctx, const ink_step *step, ink_codes *codes);
+
+/* A step of a splitter says where it matches: the length in bytes of the match at the head of text [size], size >= 1,
+   or 0. It looks at nothing before the text. */
+typedef size_t (*ink_match_fn)(const ink_step *step, const char *text, size_t size);
+
+/* A step of a decoder changes one token: writes what becomes of it to `out`, which has room for as much as
+   ink_decode_room() says, and returns its length; `first` for the first token of a text. */
+typedef size_t (*ink_decode_fn)(const ink_step *step, bool first, const char *token, size_t size, char *out);
+
+/* What a splitter does with the matches of a step; the text between two matches is a word. */
+typedef enum ink_split_behavior {
+    INK_SPLIT_ISOLATED,             /* each is a word */
+    INK_SPLIT_REMOVED,              /* they are dropped */
+    INK_SPLIT_CONTIGUOUS,           /* neighbours are one word together */
+    INK_SPLIT_MERGED_WITH_PREVIOUS, /* each belongs to the word before it */
+    INK_SPLIT_MERGED_WITH_NEXT      /* each belongs to the word after it */
+} ink_split_behavior;
+
+/* Before a step splits a text, it may put a prefix in front of it. */
+typedef enum ink_prefix_scheme {
+    INK_PREFIX_NEVER,
+    INK_PREFIX_FIRST, /* only at the beginning of the whole text; for the first step of a row */
+    INK_PREFIX_ALWAYS
+} ink_prefix_scheme;
+
+struct ink_step {
+    union {
+        ink_normal_fn normalize;
+        ink_match_fn match;
+        ink_decode_fn decode;
+    };
+    ink_short_text from, to; /* what is looked for; what takes its place. Of a splitter `to` takes that of U+0020 */
+    unsigned properties;     /* of code points (unicode.h): those that are dropped, or that match */
+    size_t start, stop;      /* strip: how many characters at most at the start and at the end */
+    ink_split_behavior behavior;
+    bool invert;           /* matches and the text between them change places */
+    ink_short_text prefix; /* put before a text that does not start with it */
+    ink_prefix_scheme scheme;
+};
+
+typedef struct ink_steps {
+    ink_step *step; /* [n] */
+    size_t n;
+} ink_steps;
+
+/* normalize.c. Normalises text [size] in scratch memory that the caller releases. Without steps *out is the text. */
+ink_result ink_normalize(ink_context *ctx, const ink_steps *steps, const char *text, size_t size, const char **out,
+                         size_t *out_size);
+
+ink_result ink_normal_drop(ink_context *ctx, const ink_step *step, ink_codes *codes);    /* by properties */
+ink_result ink_normal_space(ink_context *ctx, const ink_step *step, ink_codes *codes);   /* white space: U+0020 */
+ink_result ink_normal_chinese(ink_context *ctx, const ink_step *step, ink_codes *codes); /* spaces around them */
+ink_result ink_normal_lowercase(ink_context *ctx, const ink_step *step, ink_codes *codes);
+ink_result ink_normal_strip(ink_context *ctx, const ink_step *step, ink_codes *codes);   /* white space */
+ink_result ink_normal_prepend(ink_context *ctx, const ink_step *step, ink_codes *codes); /* `to`; not to nothing */
+ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes *codes);
+ink_result ink_normal_nfd(ink_context *ctx, const ink_step *step, ink_codes *codes);
+ink_result ink_normal_nfc(ink_context *ctx, const ink_step *step, ink_codes *codes);
+
+/* rules.c. These three cut every text into a row of matches; they are regular expressions in the files of models. */
+size_t ink_match_gpt2(const ink_step *step, const char *text, size_t size);
+size_t ink_match_llama3(const ink_step *step, const char *text, size_t size);
+size_t ink_match_qwen2(const ink_step *step, const char *text, size_t size);
+size_t ink_match_word_or_not(const ink_step *step, const char *text, size_t size); /* \w+|[^\w\s]+ */
+size_t ink_match_space(const ink_step *step, const char *text, size_t size);       /* one of White_Space */
+size_t ink_match_property(const ink_step *step, const char *text, size_t size);    /* a code point with `properties` */
+size_t ink_match_string(const ink_step *step, const char *text, size_t size);      /* `from` */
+size_t ink_match_nothing(const ink_step *step, const char *text, size_t size);     /* the text is one word */
+
+/* split.c. A row of steps is walked without recursion: level i holds the rest of the text that step i cuts up. */
+typedef struct ink_split {
+    const ink_steps *steps;
+    struct {
+        const char *text;
+        size_t size;
+    } level[INK_SPLIT_STEPS + 1];
+    size_t depth; /* of the level that is being cut */
+} ink_split;
+
+/* Starts the walk over a text; `at_start` says that it is the beginning of the whole text. Then each call gives the
+   next word; *size is 0 at the end. Both take scratch memory that the caller releases. */
+ink_result ink_split_start(ink_context *ctx, const ink_steps *steps, const char *text, size_t size, bool at_start,
+                           ink_split *split);
+ink_result ink_split_next(ink_context *ctx, ink_split *split, const char **word, size_t *size);
+
+/* decode.c. */
+size_t ink_decode_replace(const ink_step *step, bool first, const char *token, size_t size, char *out);
+size_t ink_decode_strip(const ink_step *step, bool first, const char *token, size_t size, char *out);
+size_t ink_decode_drop(const ink_step *step, bool first, const char *token, size_t size, char *out); /* `from`, in the
+                                                                                                       first token */
+size_t ink_decode_join(const ink_step *step, bool first, const char *token, size_t size,
+                       char *out); /* all tokens but the first lose the prefix `from` or gain the prefix `to` */
+
+typedef struct ink_decoder {
+    ink_steps steps;
+    bool byte_level;      /* tokens are bytes in a row, and there are no steps */
+    bool byte_fallback;   /* tokens <0x00> to <0xFF> are bytes */
+    ink_short_text strip; /* what the whole text loses at its beginning, */
+    size_t strip_most;    /* and how often at most */
+    size_t room;          /* bytes that any token becomes, at most */
+} ink_decoder;
+
+/* The most bytes that the steps make of a token of `longest` bytes; false if that is beyond what is supported. */
+bool ink_decode_room(const ink_steps *steps, size_t longest, size_t *room);
+
+/* ---- added tokens, models, the template ------------------------------------------------------------------------- */
+
+/*
+ * Added tokens, strings such as <|endoftext|>, are cut out of a text before anything else sees it. There are two sets.
+ * RAW tokens are cut out of the raw text first; NORMALIZED ones, whose contents are normalised themselves, out of the
+ * normalised text between them. In each set the longest token at the leftmost place wins. A third set holds all
+ * contents as they are written, to find a token by its content.
+ */
+typedef enum ink_added_set { INK_ADDED_RAW, INK_ADDED_NORMALIZED, INK_ADDED_CONTENT } ink_added_set;
+
+#define INK_ADDED_LONGEST 1024 /* bytes of a content: bounds the time for a text, whatever the file says */
+
+typedef struct ink_added_token {
+    ink_token id;
+    bool left_strip;  /* includes the white space before it */
+    bool right_strip; /* and after it */
+    bool single_word; /* only where no word character is beside it */
+} ink_added_token;
+
+typedef struct ink_added {
+    ink_added_token *tokens; /* [n_tokens] */
+    size_t n_tokens;
+    ink_trie trie; /* of indices in tokens */
+} ink_added;
+
+/* One match: text[start .. stop) is the token and the white space it includes. Zero-initialise to begin. */
+typedef struct ink_added_match {
+    size_t start, stop;
+    size_t scanned; /* the search goes on from here */
+    ink_token id;
+} ink_added_match;
+
+/* Goes to the next match in text [size]; false if there is none. */
+bool ink_added_next(const ink_added *added, ink_added_set set, const char *text, size_t size, ink_added_match *match);
+
+typedef enum ink_text_model { INK_MODEL_BPE, INK_MODEL_WORDPIECE, INK_MODEL_WORDLEVEL } ink_text_model;
+
+/* A pair of tokens that becomes one; its rank is its place in the list of merges. */
+typedef struct ink_bpe_merge {
+    ink_token left, right, merged;
+} ink_bpe_merge;
+
+/* Byte-pair encoding (bpe.c). A character missing from the vocabulary becomes (1) the byte tokens <0x00>..<0xFF> of its
+   UTF-8 bytes if byte_fallback is set and all of them exist; otherwise (2) the unknown token, with adjacent unknowns
+   merged if fuse_unk; or (3) nothing if there is no unknown token. */
+typedef struct ink_bpe {
+    ink_bpe_merge *merges; /* [n_merges] */
+    size_t n_merges;
+    ink_index index;
+    bool byte_level; /* a word starts as bytes; else as characters */
+    bool byte_fallback, fuse_unk;
+    bool ignore_merges;     /* a word that is a token as a whole is that token, whatever the merges make of it */
+    ink_token byte_id[256]; /* the tokens of bytes, -1 for those that do not exist */
+} ink_bpe;
+
+#define INK_NO_RANK UINT32_MAX
+
+/* The rank of the merge of two tokens, or INK_NO_RANK. */
+uint32_t ink_bpe_rank(const ink_bpe *bpe, ink_token left, ink_token right);
+
+/* WordPiece (wordpiece.c). */
+typedef enum ink_wordpiece_set { INK_WORDPIECE_HEAD, INK_WORDPIECE_REST } ink_wordpiece_set;
+
+typedef struct ink_wordpiece {
+    ink_trie trie;  /* of ids: HEAD has all tokens; REST has those with the prefix, without it */
+    size_t longest; /* characters: a longer word is unknown */
+} ink_wordpiece;
+
+/* The template: control tokens around a text or a pair of texts, such as BOS, or CLS and SEP. */
+#define INK_TEMPLATE_A (-1) /* the texts, in place of an id */
+#define INK_TEMPLATE_B (-2)
+
+typedef struct ink_template_slot {
+    ink_token id;
+    ink_token type; /* of the id, or of all ids of the text */
+} ink_template_slot;
+
+typedef struct ink_template {
+    ink_template_slot *slots; /* [n[0] + n[1]], for a single text and then for a pair */
+    size_t n[2];
+} ink_template;
+
+/* ---- the tokenizer, and its builder ----------------------------------------------------------------------------- */
+
+#define INK_N_CONTROLS (INK_CONTROL_MASK + 1)
+
+struct ink_tokenizer {
+    ink_vocab vocab;
+    ink_added added;
+    ink_steps normalizer, splitter;
+    ink_text_model model;
+    ink_bpe bpe;
+    ink_wordpiece wordpiece;
+    ink_token unk; /* the unknown token of the model, -1 if it has none */
+    ink_template template;
+    ink_decoder decoder;
+    ink_token controls[INK_N_CONTROLS];
+    size_t max_length;
+};
+
+/* The ids of a word of any bytes, in O(size log size). Scratch memory of the context is taken and released. */
+ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
+                          ink_ids *out);
+void ink_wordpiece_encode(const ink_tokenizer *tokenizer, const char *word, size_t size, ink_ids *out);
+
+/*
+ * Building. All memory comes from the caller's growing arena; ink_builder_finish() then copies the parts into one
+ * object of exactly their size. Flags, the unknown token, the template, the controls are plain fields of `draft`.
+ *
+ *     ink_builder_start(&b, ctx, arena, "tokenizer.json");
+ *     ink_builder_step(&b.draft.normalizer, INK_NORMAL_STEPS, &step) ...    likewise .splitter, .decoder.steps
+ *     ink_builder_vocab(&b, n_ids, n_bytes);     room, for the added tokens too
+ *     ink_builder_token(&b, id, bytes, size) ...
+ *     ink_builder_index(&b);                     the model's tokens can be found; added tokens follow with the same
+ * call ink_builder_merges(&b, merges, n);         or ink_builder_wordpiece() ink_builder_added(&b, tokens, n);
+ *     ink_builder_finish(&b, &tokenizer);
+ */
+typedef struct ink_tokenizer_builder {
+    ink_context *ctx;
+    ink_arena *arena;
+    const char *file; /* for messages */
+    ink_tokenizer draft;
+} ink_tokenizer_builder;
+
+/* What is looked for in a text: the content of an added token, or what the normalizer makes of it. */
+typedef struct ink_added_pattern {
+    const char *content, *text;
+    size_t content_size, size;
+    ink_added_set set;
+    ink_added_token token;
+    bool special; /* decoding leaves it out */
+} ink_added_pattern;
+
+ink_result ink_builder_start(ink_tokenizer_builder *b, ink_context *ctx, ink_arena *arena, const char *file);
+
+/* Adds a copy of the step to a row of the draft; false if the row has `most` of them. */
+bool ink_builder_step(ink_steps *row, size_t most, const ink_step *step);
+
+ink_result ink_builder_vocab(ink_tokenizer_builder *b, size_t n_ids, size_t n_bytes);
+
+/* Gives `id` < n_ids, which no token has yet, a token of `size` >= 1 bytes. */
+ink_vocab_token *ink_builder_token(ink_tokenizer_builder *b, ink_token id, const char *bytes, size_t size);
+ink_result ink_builder_index(ink_tokenizer_builder *b);
+
+/* `merges` [n] are kept until the end. Of equal merges the first is found. */
+ink_result ink_builder_merges(ink_tokenizer_builder *b, ink_bpe_merge *merges, size_t n);
+
+/* Of the tokens put so far; those that continue a word begin with `prefix`. */
+ink_result ink_builder_wordpiece(ink_tokenizer_builder *b, const ink_short_text *prefix, size_t longest);
+
+/* Tokens with the ids of the patterns exist. Of equal contents or texts the first is found. */
+ink_result ink_builder_added(ink_tokenizer_builder *b, const ink_added_pattern *patterns, size_t n);
+
+ink_result ink_builder_finish(ink_tokenizer_builder *b, ink_tokenizer **tokenizer);
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * lookup.c - how tokens are found: a hash index for whole strings, a trie for the longest string at a place.
+ */
+#include "engine.h"
+
+/* ---- the hash index --------------------------------------------------------------------------------------------- */
+
+#define INDEX_SEEDS 16
+
+/* Puts every item into the first free slot of its hash; false if one is further away than a lookup looks. */
+static bool index_fill(ink_index *index, ink_index_hash_fn hash_of, const void *items, size_t n)
+{
+    memset(index->slots, 0xFF, index->n_slots * sizeof *index->slots);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t hash;
+        if (!hash_of(items, i, index->seed, &hash))
+            continue;
+        size_t probe = 0;
+        while (probe < INK_INDEX_PROBES && ink_index_slot(index, hash, probe) != INK_INDEX_EMPTY)
+            probe++;
+        if (probe == INK_INDEX_PROBES)
+            return false;
+        index->slots[((size_t)hash + probe) & (index->n_slots - 1)] = i;
+    }
+    return true;
+}
+
+ink_result ink_index_build(ink_context *ctx, ink_arena *arena, const char *file, const char *what,
+                           ink_index_hash_fn hash, const void *items, size_t n, ink_index *index)
+{
+    if (n > UINT32_MAX / 4)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: %zu %s are more than are supported", file, n, what);
+    index->n_slots = 2 * INK_INDEX_PROBES;
+    while (index->n_slots < 2 * n)
+        index->n_slots *= 2;
+    index->slots = ink_arena_alloc(arena, index->n_slots, sizeof *index->slots);
+    if (index->slots == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the index of %zu %s", n, what);
+    for (uint64_t attempt = 1; attempt <= INDEX_SEEDS; attempt++) {
+        index->seed = ink_hash_mix(attempt);
+        if (index_fill(index, hash, items, n))
+            return INK_OK;
+    }
+    return ink_fail(ctx, INK_ERROR_LIMIT, "%s: too many of the %zu %s have the same hash or are equal", file, n, what);
+}
+
+/* ---- the vocabulary --------------------------------------------------------------------------------------------- */
+
+static uint64_t vocab_hash(const char *bytes, size_t size, bool verbatim, uint64_t seed)
+{
+    return ink_hash(verbatim ? ~seed : seed, bytes, size);
+}
+
+static bool vocab_hash_token(const void *items, uint32_t i, uint64_t seed, uint64_t *hash)
+{
+    const ink_vocab *vocab = items;
+    const ink_vocab_token *token = &vocab->tokens[i];
+    *hash = vocab_hash(vocab->pool + token->offset, token->size, token->verbatim, seed);
+    return token->size != 0;
+}
+
+ink_result ink_builder_index(ink_tokenizer_builder *b)
+{
+    ink_vocab *vocab = &b->draft.vocab;
+    return ink_index_build(b->ctx, b->arena, b->file, "tokens", vocab_hash_token, vocab, vocab->n_ids, &vocab->index);
+}
+
+ink_token ink_vocab_find(const ink_vocab *vocab, const char *bytes, size_t size, bool verbatim)
+{
+    uint64_t hash = vocab_hash(bytes, size, verbatim, vocab->index.seed);
+    for (size_t probe = 0; probe < INK_INDEX_PROBES; probe++) {
+        uint32_t id = ink_index_slot(&vocab->index, hash, probe);
+        if (id == INK_INDEX_EMPTY)
+            break;
+        const ink_vocab_token *token = &vocab->tokens[id];
+        if (token->size == size && token->verbatim == verbatim && memcmp(vocab->pool + token->offset, bytes, size) == 0)
+            return (ink_token)id;
+    }
+    return -1;
+}
+
+/* ---- the trie --------------------------------------------------------------------------------------------------- */
+
+ink_result ink_trie_start(ink_context *ctx, ink_arena *arena, size_t bytes, ink_trie *trie)
+{
+    memset(trie, 0, sizeof *trie);
+    if (bytes >= INK_TRIE_NONE)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "tokens of %zu bytes in all are more than are supported", bytes);
+    trie->nodes = ink_arena_alloc(arena, bytes + 1, sizeof *trie->nodes);
+    if (trie->nodes == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: tokens of %zu bytes", bytes);
+    trie->nodes[0] = (ink_trie_node){.value = INK_TRIE_NONE};
+    trie->n_nodes = 1;
+    return INK_OK;
+}
+
+/* The node of `byte` in a list of siblings, or 0. */
+static uint32_t trie_sibling(const ink_trie *trie, uint32_t node, char byte)
+{
+    while (node != 0 && trie->nodes[node].byte != byte)
+        node = trie->nodes[node].sibling;
+    return node;
+}
+
+void ink_trie_put(ink_trie *trie, unsigned set, const char *string, size_t size, uint32_t value)
+{
+    uint32_t *list = &trie->first[set][(unsigned char)string[0]], node = 0;
+    for (size_t i = 0; i < size; i++) {
+        node = trie_sibling(trie, *list, string[i]);
+        if (node == 0) {
+            node = (uint32_t)trie->n_nodes++;
+            trie->nodes[node] = (ink_trie_node){.sibling = *list, .value = INK_TRIE_NONE, .byte = string[i]};
+            *list = node;
+        }
+        list = &trie->nodes[node].child;
+    }
+    if (trie->nodes[node].value == INK_TRIE_NONE)
+        trie->nodes[node].value = value;
+}
+
+uint32_t ink_trie_find(const ink_trie *trie, unsigned set, const char *string, size_t size)
+{
+    uint32_t node = size > 0 ? trie->first[set][(unsigned char)string[0]] : 0;
+    for (size_t i = 1; i < size && node != 0; i++)
+        node = trie_sibling(trie, trie->nodes[node].child, string[i]);
+    return trie->nodes[node].value; /* node 0 has none */
+}
+
+uint32_t ink_trie_longest(const ink_trie *trie, unsigned set, const char *text, size_t size, size_t *length)
+{
+    uint32_t longest = INK_TRIE_NONE;
+    uint32_t node = size > 0 ? trie->first[set][(unsigned char)text[0]] : 0;
+    for (size_t i = 1; node != 0; i++) {
+        if (trie->nodes[node].value != INK_TRIE_NONE) {
+            longest = trie->nodes[node].value;
+            *length = i;
+        }
+        node = i < size ? trie_sibling(trie, trie->nodes[node].child, text[i]) : 0;
+    }
+    return longest;
+}
