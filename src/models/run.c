@@ -412,44 +412,40 @@ static bool plan_pass(run *r)
     return r->rows > 0;
 }
 
-static void run_pass(run *r)
-{
-    if (r->model->network == INK_NETWORK_TRANSFORMER)
-        run_transformer(r);
-    else if (r->model->network == INK_NETWORK_RECURRENT)
-        run_recurrent(r);
-    else
-        run_window(r);
-
-    size_t picked = pick_rows(r);
-    for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
-        r->items[part->item].done += part->count;
-        if (part->state != NULL)
-            part->state->length += part->count;
-    }
-    if (r->encoding == INK_EMBEDDING)
-        run_sentence(r);
-    else
-        run_head(r, picked);
-}
-
 /* Runs the list of r, which was checked; or takes the scratch memory of such lists ahead of time. */
 static ink_result run_list(run *r, bool reserve)
 {
     ink_call call;
     ink_call_begin(&call, r->ctx, reserve);
     run_alloc_scratch(r, call.arena);
-    if (ink_call_ready(&call)) {
-        for (size_t i = 0; i < r->n_items; i++)
-            if (r->texts != NULL)
-                r->items[i] = (run_item){
-                    .tokens = r->texts[i].tokens, .types = r->texts[i].types, .n_tokens = r->texts[i].n_tokens};
-            else
-                r->items[i] = (run_item){.state = r->sequences[i].state,
-                                         .tokens = r->sequences[i].tokens,
-                                         .n_tokens = r->sequences[i].n_tokens};
-        while (plan_pass(r))
-            run_pass(r);
+    if (!ink_call_ready(&call))
+        return ink_call_end(&call);
+
+    for (size_t i = 0; i < r->n_items; i++)
+        if (r->texts != NULL)
+            r->items[i] =
+                (run_item){.tokens = r->texts[i].tokens, .types = r->texts[i].types, .n_tokens = r->texts[i].n_tokens};
+        else
+            r->items[i] = (run_item){
+                .state = r->sequences[i].state, .tokens = r->sequences[i].tokens, .n_tokens = r->sequences[i].n_tokens};
+    while (plan_pass(r)) {
+        if (r->model->network == INK_NETWORK_TRANSFORMER)
+            run_transformer(r);
+        else if (r->model->network == INK_NETWORK_RECURRENT)
+            run_recurrent(r);
+        else
+            run_window(r);
+
+        size_t picked = pick_rows(r);
+        if (r->encoding == INK_EMBEDDING)
+            run_sentence(r);
+        else
+            run_head(r, picked);
+        for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
+            r->items[part->item].done += part->count;
+            if (part->state != NULL)
+                part->state->length += part->count;
+        }
     }
     return ink_call_end(&call);
 }
