@@ -49,9 +49,9 @@
  *         return 0;
  *     }
  *
- * Reading order: context, types, arena, source (the ground); tensor, matrix (the one product); weights (files); dense,
- * embedding, norm, recurrent, rope, attention, transformer (layers); model, encoder (layers wired up); tokenizer,
- * sampler, chat (text).
+ * Reading order: context, types, arena, source (the ground); tensor, matrix (the one product); dense, embedding, norm,
+ * recurrent, rope, attention, transformer (layers); weights, pytorch (layers from files); model, encoder (layers wired
+ * up); tokenizer, sampler, chat (text).
  */
 #ifndef INKLING_H
 #define INKLING_H
@@ -62,7 +62,6 @@
 #include <inkling/source.h>
 #include <inkling/tensor.h>
 #include <inkling/matrix.h>
-#include <inkling/weights.h>
 #include <inkling/dense.h>
 #include <inkling/embedding.h>
 #include <inkling/norm.h>
@@ -70,6 +69,8 @@
 #include <inkling/rope.h>
 #include <inkling/attention.h>
 #include <inkling/transformer.h>
+#include <inkling/weights.h>
+#include <inkling/pytorch.h>
 #include <inkling/model.h>
 #include <inkling/encoder.h>
 #include <inkling/tokenizer.h>

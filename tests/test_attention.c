@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../src/layers/layers.h"
+#include "../src/import/plan.h"
 #include "counting.h"
 #include "support/layers.h"
 #include "oracle_layers.h"
@@ -478,27 +478,24 @@ static void attention_shows_scores_and_weights(void **unused)
 
 /* ---- the block ------------------------------------------------------------------------------------------------ */
 
-typedef struct block_args {
-    ink_context *ctx;
-    const ink_weights *weights;
-} block_args;
+static ink_attention block_attention = {.n_heads = 3, .n_kv_heads = 3, .head_dim = 16};
 
-static ink_result build_block(void *data, ink_arena *arena, void **object)
+static ink_result plan_block(ink_plan *plan, ink_stack *stack)
 {
-    const block_args *args = data;
-    ink_block measured, *block = *object = ink_arena_alloc(arena, 1, sizeof *block);
-    ink_loader loader;
-    if (block == NULL)
-        block = &measured;
-    ink_loader_begin(&loader, args->ctx, args->weights, arena);
-    ink_loader_enter_module(&loader, "block");
-    *block = (ink_block){.attention = {.n_heads = 3, .n_kv_heads = 3, .head_dim = 16}};
-    INK_TRY(ink_norm_read(&loader, "norm_1", INK_LAYER_NORM, 48, 1e-5f, &block->norm_1));
-    INK_TRY(ink_dense_read(&loader, "qkv", 144, 48, false, INK_IDENTITY, &block->qkv));
-    INK_TRY(ink_dense_read(&loader, "out", 48, 48, false, INK_IDENTITY, &block->out));
-    INK_TRY(ink_norm_read(&loader, "norm_2", INK_LAYER_NORM, 48, 1e-5f, &block->norm_2));
-    INK_TRY(ink_dense_read(&loader, "up", 100, 48, false, INK_GELU_TANH, &block->up));
-    return ink_dense_read(&loader, "down", 48, 100, false, INK_IDENTITY, &block->down);
+    const ink_bias_rule any = INK_BIAS_IF_THERE;
+    ink_block *block = stack->blocks = ink_plan_array(plan, 1, sizeof *block);
+    stack->config = (ink_stack_config){.n_blocks = 1,
+                                       .hidden_size = 48,
+                                       .inner_size = 100,
+                                       .attention = &block_attention,
+                                       .activation = INK_GELU_TANH};
+    ink_plan_enter_module(plan, "block");
+    INK_TRY(ink_plan_norm(plan, "norm_1", INK_LAYER_NORM, 48, 1e-5f, any, &block->norm_1));
+    INK_TRY(ink_plan_dense(plan, "qkv", 144, 48, any, INK_IDENTITY, &block->qkv));
+    INK_TRY(ink_plan_dense(plan, "out", 48, 48, any, INK_IDENTITY, &block->out));
+    INK_TRY(ink_plan_norm(plan, "norm_2", INK_LAYER_NORM, 48, 1e-5f, any, &block->norm_2));
+    INK_TRY(ink_plan_dense(plan, "up", 100, 48, any, INK_GELU_TANH, &block->up));
+    return ink_plan_dense(plan, "down", 48, 100, any, INK_IDENTITY, &block->down);
 }
 
 /* Two sequences, one whole and one behind its first 10 tokens, side by side in one run: PyTorch's numbers, and the
@@ -508,38 +505,40 @@ static void block_gives_the_numbers_of_pytorch(void **unused)
     (void)unused;
     ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/attention.safetensors");
-    block_args args = {.ctx = ctx, .weights = fixture};
+    ink_plan plan;
     void *object;
     size_t n_x;
     float *x = test_tensor(ctx, fixture, "case.block.x", &n_x);
     float *expected = test_tensor(ctx, fixture, "case.block.y", NULL);
-    assert_ok(ctx, ink_object_create(ctx, "the block", build_block, &args, 0, &object));
-    const ink_block *block = object;
+    assert_ok(ctx, ink_plan_begin(&plan, ctx, fixture, "the block", sizeof(ink_stack), &object));
+    assert_ok(ctx, ink_plan_finish(&plan, plan_block(&plan, object), 0));
+    const ink_stack *stack = object;
     const size_t hidden = 48, n = n_x / hidden, rows = 2 * n - 10;
-    ink_kv_cache *caches[2];
+    void *caches[2];
     float *both = test_floats(rows * hidden);
     memcpy(both, x, n_x * sizeof *x);
     memcpy(both + n_x, x + 10 * hidden, (n - 10) * hidden * sizeof *x);
     for (size_t i = 0; i < 2; i++)
-        assert_ok(ctx, ink_kv_cache_create(ctx, &block->attention, n, &caches[i]));
+        caches[i] = test_aligned(ink_kv_cache_bytes(&block_attention, n));
 
-    ink_block_scratch scratch;
+    ink_stack_scratch scratch;
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_block_alloc_scratch(&ctx->scratch, block, n, rows, &scratch);
+    ink_stack_alloc_scratch(&ctx->scratch, &stack->config, n, rows, &scratch);
     assert_false(ink_arena_failed(&ctx->scratch));
     float *start = test_floats(10 * hidden);
     memcpy(start, x, 10 * hidden * sizeof *x);
-    const ink_span first = {caches[1], 0, 10};
-    ink_block_run(ctx, block, &scratch, &first, 1, start, 10);
-    const ink_span spans[] = {{caches[0], 0, n}, {caches[1], n, n - 10}};
-    ink_block_run(ctx, block, &scratch, spans, 2, both, rows);
+    const ink_span first = {.kv = caches[1], .capacity = n, .count = 10};
+    ink_stack_run(ctx, stack, "h", &scratch, &first, 1, start, 10);
+    const ink_span spans[] = {{.kv = caches[0], .capacity = n, .count = n},
+                              {.kv = caches[1], .capacity = n, .before = 10, .first = n, .count = n - 10}};
+    ink_stack_run(ctx, stack, "h", &scratch, spans, 2, both, rows);
     ink_arena_release(&ctx->scratch, mark);
 
     test_assert_close(both, expected, n_x, ABSOLUTE, RELATIVE, "block");
     test_assert_same_bits(start, both, 10 * hidden, "the beginning alone");
     test_assert_same_bits(both + n_x, both + 10 * hidden, (n - 10) * hidden, "the rest beside another");
     for (size_t i = 0; i < 2; i++)
-        ink_kv_cache_free(caches[i]);
+        free(caches[i]);
     ink_object_free(object);
     free(x);
     free(expected);

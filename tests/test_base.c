@@ -17,7 +17,7 @@ static ink_context *counting_context(counting *memory, unsigned n_threads)
     return ink_context_create(&options);
 }
 
-/* ---- arena ------------------------------------------------------------------------------------------------------ */
+/* ---- arena ---------------------------------------------------------------------------------------------------- */
 
 static void take_some(ink_arena *arena, void *pieces[4])
 {
@@ -158,7 +158,7 @@ static void failed_growth_leaves_the_arena_usable(void **unused)
     assert_int_equal(c.live_bytes, 0);
 }
 
-/* ---- objects ---------------------------------------------------------------------------------------------------- */
+/* ---- objects -------------------------------------------------------------------------------------------------- */
 
 typedef struct thing {
     int *numbers;
@@ -245,7 +245,7 @@ static void objects_live_in_a_callers_block(void **unused)
     ink_context_free(ctx);
 }
 
-/* ---- sentences -------------------------------------------------------------------------------------------------- */
+/* ---- sentences ------------------------------------------------------------------------------------------------ */
 
 static void sentences_show_foreign_text_safely(void **unused)
 {
@@ -275,7 +275,7 @@ static void sentences_show_foreign_text_safely(void **unused)
     assert_int_equal(ink_format(small, 0, "x"), 0);
 }
 
-/* ---- sources ---------------------------------------------------------------------------------------------------- */
+/* ---- sources -------------------------------------------------------------------------------------------------- */
 
 /* A reader that gives one byte at a time, lies about its length, or fails. */
 typedef struct odd_source {
@@ -380,7 +380,7 @@ static void folders_and_memory_are_sources(void **unused)
     ink_context_free(ctx);
 }
 
-/* ---- workers ---------------------------------------------------------------------------------------------------- */
+/* ---- workers -------------------------------------------------------------------------------------------------- */
 
 typedef struct tally {
     atomic_uint hits[300];

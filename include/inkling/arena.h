@@ -1,18 +1,18 @@
 /*
- * arena.h - the one allocator of the library: take memory piece by piece, release it to a mark or all at once.
+ * arena.h - the one allocator of the library: allocate part by part, release to a mark or all at once.
  *
- * An arena is in one of three modes, and the code that takes memory from it does not care which:
+ * An arena is in one of three modes, and the code that allocates from it need not know which:
  *
- *   measuring   no memory behind it: takes return NULL and only add up; gives the exact size of what is to come
- *   fixed       over one block, the caller's or one of exactly the measured size
- *   growing     over blocks from an allocator hook, taken as needed and kept until the arena is freed
+ *   measuring   without memory: allocations return NULL and only add up, which gives the exact size of a layout
+ *   fixed       over one block, of the caller or of exactly the measured size
+ *   growing     over blocks from an allocator hook, allocated as needed and kept until the arena is freed
  *
- * Whoever builds an object writes one function that takes its pieces from an arena. Run over a measuring arena it
- * is the object's size to the byte; run again over a fixed one it is the object. Every piece starts at a multiple of
- * INK_ALIGNMENT and takes a multiple of it.
+ * One function allocates all parts of an object. Over a measuring arena it gives the size of the object, to the byte;
+ * over a fixed arena it gives the object. Every part starts at a multiple of INK_ALIGNMENT and occupies a multiple of
+ * it.
  *
- * Failure is sticky: after a take that did not fit, or whose size overflowed, every take returns NULL and
- * ink_arena_failed() is true, so a builder checks once at its end. An arena is used by one thread at a time.
+ * Failure is sticky: after an allocation that does not fit, or whose size overflows, every allocation returns NULL and
+ * ink_arena_failed() is true. So a builder checks once, at its end. One thread at a time uses an arena.
  */
 #ifndef INKLING_ARENA_H
 #define INKLING_ARENA_H
@@ -25,12 +25,13 @@ extern "C" {
 
 #define INK_ALIGNMENT 64
 
-/* Reading the fields is fine, changing them is not. */
+/* Programs may read the fields, but not change them. */
 typedef struct ink_arena {
     unsigned char *base;           /* the current block; NULL while measuring */
     size_t size;                   /* bytes in it */
-    size_t used;                   /* bytes of it that are taken; while measuring, the sum so far */
+    size_t used;                   /* bytes of it that are allocated; while measuring, the sum so far */
     ink_allocator allocator;       /* growing: where blocks come from; resize is NULL for the others */
+    size_t smallest;               /* growing: bytes of a block, at least */
     struct ink_arena_block *first; /* growing: its blocks, in the order they are used */
     struct ink_arena_block *current;
     bool measuring;
@@ -49,21 +50,21 @@ void ink_arena_measure(ink_arena *arena);
    failed). Nothing to free. */
 void ink_arena_over(ink_arena *arena, void *block, size_t size);
 
-/* A growing arena over `allocator`, which must outlive it. Free with ink_arena_free(). Takes no memory yet. */
+/* A growing arena over `allocator`, which is copied. Free with ink_arena_free(). Allocates nothing yet. */
 void ink_arena_grow(ink_arena *arena, const ink_allocator *allocator);
 
-/* Gives back all blocks of a growing arena; harmless for the others. */
+/* Frees all blocks of a growing arena; does nothing to the others. */
 void ink_arena_free(ink_arena *arena);
 
 /* `count` items of `size` bytes, uninitialised, at a multiple of INK_ALIGNMENT. NULL while measuring and after a
    failure; zero bytes give a pointer that must not be read. */
 void *ink_arena_alloc(ink_arena *arena, size_t count, size_t size);
 
-/* Makes sure that takes of `size` bytes in all will succeed without a call of the hook (growing arenas only, and
-   only while nothing is taken). False if there is no memory; the arena is as before then. */
+/* Makes sure that `size` bytes can be allocated without a call of the hook (growing arenas only, and only while nothing
+   is allocated). False if there is no memory; the arena is then as it was. */
 bool ink_arena_reserve(ink_arena *arena, size_t size);
 
-/* Everything taken after the mark is released. Blocks of a growing arena are kept for the next takes. */
+/* Releases everything allocated after the mark. A growing arena keeps its blocks for the next allocations. */
 ink_arena_mark ink_arena_mark_here(const ink_arena *arena);
 void ink_arena_release(ink_arena *arena, ink_arena_mark mark);
 

@@ -1,9 +1,9 @@
 /*
  * context.h - result codes, the allocator hook, and the context every call goes through.
  *
- * A context belongs to one calling thread at a time. It holds the allocator, the worker threads, the chosen
- * kernel, the scratch memory and the last error. Models and layers are immutable once made and may be used
- * through any number of contexts at once; there are no writable globals in the library.
+ * One thread at a time uses a context. It holds the allocator, the worker threads, the chosen kernel, the scratch
+ * memory and the last error. Models and layers are immutable once made, and any number of contexts may use them at
+ * once. The library has no writable globals.
  *
  * Functions that return an ink_result answer NULL for an argument they need with INK_ERROR_ARGUMENT. Functions that
  * only say something about an object (a size, a name) want a valid object. Every _free takes NULL.
@@ -35,7 +35,8 @@
 extern "C" {
 #endif
 
-/* The version of the library; CMake reads it from here. */
+/* The version of the library; CMake reads it from here. Before 1.0 a new minor version may change the interface, so
+   programs are compiled anew with it; a new patch version changes neither the interface nor the size of a structure. */
 #define INK_VERSION_MAJOR 0
 #define INK_VERSION_MINOR 2
 #define INK_VERSION_PATCH 0
@@ -43,34 +44,35 @@ extern "C" {
 /* "0.2.0". The string is static. */
 const char *ink_version(void);
 
-/* What every function that can fail returns. After anything but INK_OK, ink_context_error() says what, where, what
-   was expected and what was found; the objects of the call are as they were before it, and output handles are NULL. */
+/* Every function that can fail returns one of these. After anything but INK_OK, ink_context_error() says what failed,
+   where, what was expected and what was found. The objects of the call are then as they were, and output handles are
+   NULL. */
 typedef enum ink_result {
     INK_OK = 0,
-    INK_ERROR_ARGUMENT,    /* the caller passed something the contract excludes: NULL, an id beyond the vocabulary */
+    INK_ERROR_ARGUMENT,    /* the caller passed something that the contract excludes: NULL, an unknown token id */
     INK_ERROR_MEMORY,      /* the allocator returned NULL, or the caller's block is too small */
-    INK_ERROR_LIMIT,       /* a limit of the caller's or of the object would be exceeded: bytes, context window */
+    INK_ERROR_LIMIT,       /* the call would exceed a limit of the caller or of the object: bytes, context window */
     INK_ERROR_NOT_FOUND,   /* a file or a tensor is missing */
     INK_ERROR_READ,        /* the file or the caller's reader failed */
     INK_ERROR_CORRUPT,     /* a file breaks its own format */
     INK_ERROR_MISMATCH,    /* two things that are each well-formed contradict each other: shape against config */
-    INK_ERROR_UNSUPPORTED, /* well-formed, but a kind this library does not run */
-    INK_ERROR_NONFINITE,   /* NaN or infinity where a number was needed */
+    INK_ERROR_UNSUPPORTED, /* well-formed, but of a kind that this library does not run */
+    INK_ERROR_NONFINITE,   /* NaN or infinity where a finite number is needed */
     INK_ERROR_CANCELLED    /* the caller's progress callback asked to stop */
 } ink_result;
 
-/* "INK_ERROR_CORRUPT" and so on; "unknown result" for a number that is none. Static strings. */
+/* "INK_ERROR_CORRUPT" and so on; "unknown result" for any other number. Static strings. */
 const char *ink_result_name(ink_result result);
 
 /*
- * The allocator hook, in the manner of Lua: one function takes, resizes and gives back memory.
+ * The allocator hook, in the manner of Lua: one function allocates, resizes and frees memory.
  *
- *   block NULL                take new_size bytes
- *   new_size 0                give back block (old_size bytes); the result is ignored
+ *   block NULL                allocate new_size bytes
+ *   new_size 0                free block (old_size bytes); the result is ignored
  *   otherwise                 never asked for: the library does not resize in place
  *
- * Returns NULL when there is no memory. Any alignment will do. The hook is called only when objects are made and
- * freed and when scratch grows; it must be thread-safe only if objects are made or freed on several threads at once.
+ * Returns NULL when there is no memory. Any alignment will do. The library calls the hook only when it makes or frees
+ * objects and when scratch grows. The hook must be thread-safe only if several threads make or free objects at once.
  */
 typedef struct ink_allocator {
     void *(*resize)(void *user, void *block, size_t old_size, size_t new_size);
@@ -93,8 +95,7 @@ typedef struct ink_context ink_context;
    beyond INK_MAX_THREADS, or the named kernel is unknown or not supported here. Free with ink_context_free(). */
 ink_context *ink_context_create(const ink_context_options *options);
 
-/* Stops the worker threads and gives back everything the context took. Objects made through it live on. NULL is
-   fine. */
+/* Stops the worker threads and frees all memory of the context. Objects made through it live on. NULL is fine. */
 void ink_context_free(ink_context *ctx);
 
 /* The last error of this context as one sentence without a newline; "" when there was none, or an object has been made
@@ -105,14 +106,14 @@ const char *ink_context_error(const ink_context *ctx);
 const char *ink_context_kernel(const ink_context *ctx);
 unsigned ink_context_threads(const ink_context *ctx);
 
-/* The name of the i-th kernel this machine can run, best first; NULL from the end on. To test or time them all. */
+/* The name of the i-th kernel that this machine can run, best first; NULL after the last. For tests and timings. */
 const char *ink_kernel_name(size_t i);
 
 /*
- * Looking inside: `trace` is called with every intermediate value of every forward pass through this context, by name
- * ("h.2.attn.scores", "rnn.l0.gates"). `value` is a row-major f32 view that is valid during the call only. Calls come
- * on the calling thread, in the order of the computation. NULL switches it off, and then it costs nothing. The callback
- * must not call into the library with the same context.
+ * Looking inside: every forward pass through this context calls `trace` with each intermediate value and its name
+ * ("h.2.attn.scores", "rnn.l0.gates"). `value` is a row-major f32 view that is valid only during the call. The calls
+ * come on the calling thread, in the order of the computation. NULL switches tracing off, and then it costs nothing.
+ * The callback must not call into the library with the same context.
  */
 struct ink_tensor;
 typedef void (*ink_trace_fn)(void *user, const char *name, const struct ink_tensor *value);

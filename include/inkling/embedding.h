@@ -8,17 +8,13 @@
 #define INKLING_EMBEDDING_H
 
 #include <inkling/types.h>
-#include <inkling/weights.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-typedef struct ink_embedding ink_embedding;
+typedef struct ink_embedding ink_embedding; /* ink_embedding_load() in pytorch.h makes one */
 
-/* Loads nn.Embedding: `name`.weight [vocab_size, size]. Errors as ink_dense_load(). */
-ink_result ink_embedding_load(ink_context *ctx, const ink_weights *weights, const char *name,
-                              ink_embedding **embedding);
 void ink_embedding_free(ink_embedding *embedding);
 
 size_t ink_embedding_vocab_size(const ink_embedding *embedding);

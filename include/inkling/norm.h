@@ -11,19 +11,13 @@
 #define INKLING_NORM_H
 
 #include <inkling/types.h>
-#include <inkling/weights.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-typedef struct ink_norm ink_norm;
+typedef struct ink_norm ink_norm; /* ink_norm_load() in pytorch.h makes one */
 
-/* Loads nn.LayerNorm: `name`.weight [size] and, if the file has it, `name`.bias [size]; or nn.RMSNorm: `name`.weight.
-   Files that were once TensorFlow's call them gamma and beta, and have both. eps must be finite and >= 0; the files do
-   not hold it. */
-ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_norm_kind kind, float eps,
-                         ink_norm **norm);
 void ink_norm_free(ink_norm *norm);
 
 size_t ink_norm_size(const ink_norm *norm);

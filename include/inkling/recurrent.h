@@ -12,11 +12,6 @@
  *          g  = tanh(W_ig x + b_ig + W_hg h + b_hg)                   (Hochreiter, Schmidhuber 1997; Gers 2000)
  *          c' = f * c + i * g,   h' = o * tanh(c'), or projected (Sak et al. 2014) W_hr (o * tanh(c'))
  *
- * The parameters are PyTorch's: `name`.weight_ih_l0 [G h, in], weight_hh_l0 [G h, h], bias_ih_l0, bias_hh_l0 [G h]
- * (both or neither), weight_hr_l0 [proj, h] of an LSTM with proj_size, whose weight_hh_l0 is [G h, proj]; _l1 ..., and
- * the same with the suffix _reverse; or one nn.RNNCell, GRUCell, LSTMCell without a
- * layer suffix. Gate blocks are stacked r, z, n and i, f, g, o. Layers and directions are found from the names.
- *
  * For a whole sequence the input side W_ih x_t of many steps is one product, only W_hh h runs step by step; the result
  * is the same to the bit as that of single steps.
  *
@@ -32,19 +27,13 @@
 #define INKLING_RECURRENT_H
 
 #include <inkling/types.h>
-#include <inkling/weights.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-typedef struct ink_recurrent ink_recurrent;
+typedef struct ink_recurrent ink_recurrent; /* ink_recurrent_load() in pytorch.h makes one */
 
-/* Loads nn.RNN, nn.GRU, nn.LSTM or one of the cells. The file does not say which nonlinearity an nn.RNN has, so the
-   caller does. INK_ERROR_NOT_FOUND for a parameter that must be there and is not, INK_ERROR_MISMATCH for shapes that
-   do not fit the cell or each other, INK_ERROR_UNSUPPORTED for projections of anything but an LSTM. */
-ink_result ink_recurrent_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_cell cell,
-                              ink_recurrent **recurrent);
 void ink_recurrent_free(ink_recurrent *recurrent);
 
 size_t ink_recurrent_in(const ink_recurrent *recurrent);  /* size of x_t */

@@ -1,8 +1,8 @@
 /*
  * source.h - where bytes come from: a folder, memory, or the caller's own reader.
  *
- * Everything the library loads comes through a source, a set of named files that can be read at any offset. Files
- * are read, never mapped: a file that shrinks while it is mapped kills the program.
+ * The library loads everything through a source: a set of named files that can be read at any offset. It reads files
+ * and never maps them, because a file that shrinks while it is mapped kills the program.
  */
 #ifndef INKLING_SOURCE_H
 #define INKLING_SOURCE_H
@@ -18,16 +18,16 @@ extern "C" {
  *
  *   open    finds `name`, sets *file to a handle of yours and *size to its length in bytes.
  *           INK_ERROR_NOT_FOUND if there is none, INK_ERROR_READ if it cannot be read.
- *   read    reads up to `size` bytes at `offset` into `buffer` and sets *got; fewer than asked is fine and is asked
- *           for again, 0 means the end. INK_ERROR_READ on failure. *got > size is refused as INK_ERROR_READ.
- *   close   gives back the handle; called once for each successful open.
+ *   read    reads up to `size` bytes at `offset` into `buffer` and sets *got. It may read fewer, and is then called
+ *           again; 0 means the end. INK_ERROR_READ on failure; the library treats *got > size as a failure too.
+ *   close   closes the handle; called once for each successful open.
  *
- * A source is used by one thread at a time; where a context has worker threads, not always by the same one. `user` and
- * what it points to must stay valid while any object that was opened through the source may still read (a model reads
- * only while it is opened; ink_weights until it is freed).
+ * One thread at a time uses a source; with worker threads, not always the same one. `user` and everything it points to
+ * must stay valid while an object opened through the source may still read: a model reads only while it is opened,
+ * ink_weights until it is freed.
  */
 typedef struct ink_source {
-    const char *name; /* what messages call it ("models/gpt2"); NULL: file names stand alone */
+    const char *name; /* its name in messages ("models/gpt2"); NULL: file names stand alone */
     void *user;
     ink_result (*open)(void *user, const char *name, void **file, uint64_t *size);
     ink_result (*read)(void *user, void *file, uint64_t offset, void *buffer, size_t size, size_t *got);
@@ -38,7 +38,7 @@ typedef struct ink_source {
    copied. In a build without files (INK_NO_FILES) every open answers INK_ERROR_UNSUPPORTED. */
 ink_source ink_source_folder(const char *path);
 
-/* Files in memory. `files` and what it points to are kept, not copied. */
+/* Files in memory. `files` and everything it points to are kept, not copied. */
 typedef struct ink_memory_file {
     const char *name;
     const void *data;

@@ -1,5 +1,5 @@
 /*
- * tensor.h - element types, shapes, and views of memory somebody else owns.
+ * tensor.h - element types, shapes, and views of memory that somebody else owns.
  */
 #ifndef INKLING_TENSOR_H
 #define INKLING_TENSOR_H
@@ -39,10 +39,10 @@ typedef enum ink_type {
     INK_N_TYPES
 } ink_type;
 
-/* "F32", "BF16", ... as safetensors spells them; "none" for what is no type. Static strings. */
+/* "F32", "BF16", ... as safetensors spells them; "none" for any other number. Static strings. */
 const char *ink_type_name(ink_type type);
 
-/* Bits of one element; 0 for what is no type. */
+/* Bits of one element; 0 for any other number. */
 size_t ink_type_bits(ink_type type);
 
 /* True for the types that weights can be read from: F32, BF16, F16, F64. */

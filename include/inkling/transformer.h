@@ -23,31 +23,14 @@
 #ifndef INKLING_TRANSFORMER_H
 #define INKLING_TRANSFORMER_H
 
-#include <inkling/dense.h>
+#include <inkling/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* What a state_dict does not hold. {0} but n_heads and activation: PyTorch's defaults. */
-typedef struct ink_transformer_options {
-    size_t n_heads;            /* must divide the size */
-    ink_activation activation; /* of the layers; PyTorch's default is INK_RELU, the other one INK_GELU */
-    float eps;                 /* of the norms; 0: 1e-5 */
-    bool norm_first;
-    bool causal; /* every row sees the rows up to itself: the mask of nn.Transformer.generate_square_subsequent_mask */
-} ink_transformer_options;
-
-/*
- * Self-attention by nn.MultiheadAttention: `name`.in_proj_weight [3 size, size], or q_proj_weight, k_proj_weight and
- * v_proj_weight [size, size]; in_proj_bias [3 size] if it is there; out_proj.weight and, if it is there, its bias. Of
- * the options n_heads and causal count. INK_ERROR_ARGUMENT for n_heads that do not divide the size, INK_ERROR_MISMATCH
- * for keys or values of another size than the queries', INK_ERROR_UNSUPPORTED for bias_k and bias_v; else as
- * ink_dense_load().
- */
+/* nn.MultiheadAttention as self-attention; ink_mha_load() in pytorch.h makes one. */
 typedef struct ink_mha ink_mha;
-ink_result ink_mha_load(ink_context *ctx, const ink_weights *weights, const char *name,
-                        const ink_transformer_options *options, ink_mha **mha);
 void ink_mha_free(ink_mha *mha);
 
 size_t ink_mha_size(const ink_mha *mha);
@@ -57,14 +40,8 @@ size_t ink_mha_size(const ink_mha *mha);
 ink_result ink_mha_forward(ink_context *ctx, const ink_mha *mha, const float *x, const size_t *lengths,
                            size_t n_sequences, float *y);
 
-/*
- * A stack of nn.TransformerEncoderLayer: `name`.layers.0.self_attn ... as above, linear1 and linear2, norm1 and norm2;
- * layers.1 and so on; `name`.norm if it is there. Or one such layer by itself: `name`.self_attn ... Decoder layers,
- * which also attend to a memory (multihead_attn), are INK_ERROR_UNSUPPORTED.
- */
+/* nn.TransformerEncoder, or one of its layers; ink_transformer_load() in pytorch.h makes one. */
 typedef struct ink_transformer ink_transformer;
-ink_result ink_transformer_load(ink_context *ctx, const ink_weights *weights, const char *name,
-                                const ink_transformer_options *options, ink_transformer **transformer);
 void ink_transformer_free(ink_transformer *transformer);
 
 size_t ink_transformer_size(const ink_transformer *transformer);

@@ -6,8 +6,8 @@
  *     ink_mlp_load(ctx, file, "net", INK_RELU, INK_IDENTITY, &mlp);
  *     ink_weights_free(file);                        (the layer keeps its own packed copy)
  *
- * The header is read and checked whole when the file is opened: syntax, names, types, shapes, offsets, the length of
- * the file. Tensors are read when asked for.
+ * Opening reads and checks the whole header: syntax, names, types, shapes, offsets, the length of the file. Tensors are
+ * read when asked for.
  */
 #ifndef INKLING_WEIGHTS_H
 #define INKLING_WEIGHTS_H
@@ -31,19 +31,19 @@ typedef struct ink_weight {
     uint64_t size;    /* bytes */
 } ink_weight;
 
-/* Opens and checks the file at `path`, or the file `name` of a source (copied; what it points to must outlive the
-   weights). INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (not safetensors, with a guess at what it is
-   instead), INK_ERROR_UNSUPPORTED (an element type we do not know, a rank beyond INK_MAX_RANK), INK_ERROR_LIMIT (a
+/* Opens and checks the file at `path`, or the file `name` of a source (the source is copied; its `user` must outlive
+   the weights). INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (not safetensors, with a guess at what it
+   is instead), INK_ERROR_UNSUPPORTED (an element type we do not know, a rank beyond INK_MAX_RANK), INK_ERROR_LIMIT (a
    header nested beyond reason), INK_ERROR_MEMORY. Stricter than the reference reader: an entry has no members but
    dtype, shape and data_offsets; no key is there twice; a tensor has a name; names and metadata contain no NUL; sizes
    are below 2^48, as the schema of the format says. */
 ink_result ink_weights_open(ink_context *ctx, const char *path, ink_weights **weights);
 ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, const char *name, ink_weights **weights);
 
-/* Opens the weights of a model folder: model.safetensors, or else the files (shards) that model.safetensors.index.json
-   names, as one. Of these one at a time is open. An index is checked against its files: each name is that of a file of
-   this folder, each tensor is in the file the index says, and none is in two files. Where there is neither, the
-   sentence says what is there instead, and how to convert it. Errors as above, and INK_ERROR_MISMATCH for an index that
+/* Opens the weights of a model folder: model.safetensors, or else all files (shards) that model.safetensors.index.json
+   names, as one. One of them at a time is open. The index is checked against its files: each name is a file of this
+   folder, each tensor is in the file that the index says, and no tensor is in two files. If there is neither, the
+   sentence says what is there instead and how to convert it. Errors as above, and INK_ERROR_MISMATCH for an index that
    contradicts its files. */
 ink_result ink_weights_open_folder(ink_context *ctx, const ink_source *folder, ink_weights **weights);
 void ink_weights_free(ink_weights *weights);
@@ -55,7 +55,7 @@ const ink_weight *ink_weights_at(const ink_weights *weights, size_t i);
 /* The tensor of that name, or NULL. */
 const ink_weight *ink_weights_find(const ink_weights *weights, const char *name);
 
-/* The name the file was opened under, for messages; and the value of a __metadata__ key, or NULL. */
+/* The name of the file for messages; and the value of a __metadata__ key, or NULL. */
 const char *ink_weights_name(const ink_weights *weights);
 const char *ink_weights_metadata(const ink_weights *weights, const char *key);
 

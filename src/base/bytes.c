@@ -16,8 +16,7 @@ size_t ink_digits(const char *text, size_t size, uint64_t *value)
     return n;
 }
 
-/* ---- hash -----------------------------------------------------------------------------------------------------------
- */
+/* ---- hash ----------------------------------------------------------------------------------------------------- */
 
 #define ODD UINT64_C(0x9E3779B97F4A7C15) /* 2^64 / the golden ratio */
 
@@ -41,8 +40,8 @@ static inline uint64_t hash_step(uint64_t lane, uint64_t word)
     return x << 31 | x >> 33;
 }
 
-/* Long inputs go through four lanes, because one multiplication has to wait for the last; what is left, and short
-   ones, through the finisher, word by word. */
+/* Long inputs go through four lanes, because each product waits for the former one of its lane. Short inputs, and what
+   is left of long ones, go through the finisher word by word. */
 static inline uint64_t hash_bytes(uint64_t seed, const unsigned char *bytes, size_t size, size_t flip)
 {
     uint64_t hash = seed ^ ((uint64_t)size + 1) * ODD;
@@ -66,18 +65,6 @@ uint64_t ink_hash(uint64_t seed, const void *bytes, size_t size) { return hash_b
 uint64_t ink_hash_numbers(uint64_t seed, const void *numbers, size_t n, size_t width)
 {
     return hash_bytes(seed, numbers, n * width, ink_is_little_endian() ? 0 : width - 1);
-}
-
-/* ---- order ----------------------------------------------------------------------------------------------------------
- */
-
-int ink_compare_bytes(const char *a, size_t a_size, const char *b, size_t b_size)
-{
-    size_t common = ink_size_min(a_size, b_size);
-    int first = common > 0 ? memcmp(a, b, common) : 0;
-    if (first != 0)
-        return first;
-    return a_size < b_size ? -1 : a_size > b_size;
 }
 
 void ink_sort(uint64_t *keys, size_t n, const ink_ties *ties)

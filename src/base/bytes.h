@@ -9,10 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- sizes: arithmetic that notices when a result does not fit; for every size that comes from a file ---------------
- */
+/* ---- sizes ---------------------------------------------------------------------------------------------------- */
 
-/* *out = a * b; false, with *out untouched, if it does not fit. */
+/* Every size that comes from a file is computed by these two. *out = a * b; false, with *out untouched, if it does not
+ * fit. */
 static inline bool ink_size_mul(size_t a, size_t b, size_t *out)
 {
     if (b != 0 && a > SIZE_MAX / b)
@@ -34,8 +34,7 @@ static inline size_t ink_size_min(size_t a, size_t b) { return a < b ? a : b; }
 
 static inline size_t ink_size_max(size_t a, size_t b) { return a > b ? a : b; }
 
-/* ---- numbers --------------------------------------------------------------------------------------------------------
- */
+/* ---- numbers -------------------------------------------------------------------------------------------------- */
 
 /* A number of n <= 8 bytes, lowest byte first, whatever the byte order of the machine. */
 static inline uint64_t ink_get_le(const void *bytes, size_t n)
@@ -64,8 +63,7 @@ static inline bool ink_is_little_endian(void)
 /* The number of decimal digits at the head of text [size], and the number they spell; UINT64_MAX: that or more. */
 size_t ink_digits(const char *text, size_t size, uint64_t *value);
 
-/* ---- UTF-8: code points from bytes that may be anything (Unicode 16, section 3.9, tables 3-6 and 3-7) ---------------
- */
+/* ---- UTF-8 (Unicode 16, section 3.9, tables 3-6 and 3-7) ------------------------------------------------------ */
 
 /* Returned in place of a code point when there is none. */
 #define INK_UTF8_INVALID 0x110000u /* these bytes cannot be part of a code point, whatever follows */
@@ -130,8 +128,7 @@ static inline size_t ink_utf8_last(const char *s, size_t n, uint32_t *code)
     return 1;
 }
 
-/* ---- hash -----------------------------------------------------------------------------------------------------------
- */
+/* ---- hash ----------------------------------------------------------------------------------------------------- */
 
 /* The finisher of Degski's hash: every bit of the result depends on every bit of x. */
 static inline uint64_t ink_hash_mix(uint64_t x)
@@ -149,11 +146,7 @@ uint64_t ink_hash(uint64_t seed, const void *bytes, size_t size);
    little-endian bytes of these numbers. */
 uint64_t ink_hash_numbers(uint64_t seed, const void *numbers, size_t n, size_t width);
 
-/* As memcmp: the shorter string is less where it is the beginning of the longer one. */
-int ink_compare_bytes(const char *a, size_t a_size, const char *b, size_t b_size);
-
-/* ---- heap and sort --------------------------------------------------------------------------------------------------
- */
+/* ---- heap and sort -------------------------------------------------------------------------------------------- */
 
 /*
  * A binary heap of 64-bit keys, smallest first (Williams 1964, Floyd 1964). The upper half of a key is its order, the

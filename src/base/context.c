@@ -69,21 +69,45 @@ const char *ink_context_error(const ink_context *ctx) { return ctx != NULL ? ctx
 
 unsigned ink_context_threads(const ink_context *ctx) { return ink_workers_count(ctx->workers); }
 
-/* ---- looking inside -------------------------------------------------------------------------------------------------
- */
+/* ---- calls ---------------------------------------------------------------------------------------------------- */
+
+void ink_call_begin(ink_call *call, ink_context *ctx, bool reserve)
+{
+    *call = (ink_call){.ctx = ctx, .arena = reserve ? &call->measure : &ctx->scratch};
+    ink_arena_measure(&call->measure);
+    call->mark = ink_arena_mark_here(&ctx->scratch);
+}
+
+bool ink_call_ready(ink_call *call)
+{
+    call->computes = !call->arena->measuring && !ink_arena_failed(call->arena);
+    if (call->computes)
+        call->host = ink_float_mode_enter();
+    return call->computes;
+}
+
+ink_result ink_call_end(ink_call *call)
+{
+    ink_context *ctx = call->ctx;
+    ink_arena *scratch = &ctx->scratch;
+    if (call->computes) {
+        ink_float_mode_leave(call->host);
+        ink_arena_release(scratch, call->mark);
+        return INK_OK;
+    }
+    if (!call->arena->measuring)
+        return ink_scratch_fail(ctx, call->mark);
+    if (ink_arena_failed(call->arena))
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the scratch of such calls is larger than memory can be");
+    return ink_scratch_reserve(ctx, call->measure.used);
+}
+
+/* ---- tracing ------------------------------------------------------------------------------------------- */
 
 void ink_context_trace(ink_context *ctx, ink_trace_fn trace, void *user)
 {
     ctx->trace = trace;
     ctx->trace_user = user;
-}
-
-size_t ink_trace_enter(ink_context *ctx, const char *format, size_t i)
-{
-    size_t before = ctx->trace_scope_length;
-    if (ctx->trace != NULL)
-        ctx->trace_scope_length += ink_format(ctx->trace_scope + before, sizeof ctx->trace_scope - before, format, i);
-    return before;
 }
 
 void ink_trace_leave(ink_context *ctx, size_t length)

@@ -139,6 +139,34 @@ ink_result ink_fail(ink_context *ctx, ink_result result, const char *format, ...
     return result;
 }
 
+size_t ink_trace_enter(ink_context *ctx, const char *format, ...)
+{
+    size_t before = ctx->trace_scope_length;
+    sentence out = {.buffer = ctx->trace_scope + before, .size = sizeof ctx->trace_scope - before};
+    va_list list;
+    if (ctx->trace == NULL)
+        return before;
+    va_start(list, format);
+    sentence_put_list(&out, format, list);
+    va_end(list);
+    ctx->trace_scope_length += out.used;
+    return before;
+}
+
+ink_result ink_require(ink_context *ctx, const char *function, const char *names, const void *const *pointers, size_t n)
+{
+    if (ctx == NULL)
+        return INK_ERROR_ARGUMENT;
+    for (size_t i = 0; i < n; i++) {
+        const char *comma = strchr(names, ',');
+        size_t length = comma != NULL ? (size_t)(comma - names) : strlen(names);
+        if (pointers[i] == NULL)
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: argument '%.*s' is NULL", function, (int)length, names);
+        names += comma != NULL ? length + 2 : length; /* "x, y" */
+    }
+    return INK_OK;
+}
+
 ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where)
 {
     char former[INK_ERROR_SIZE];

@@ -45,8 +45,7 @@ struct ink_context {
     char error[INK_ERROR_SIZE];
 };
 
-/* ---- errors ---------------------------------------------------------------------------------------------------------
- */
+/* ---- errors --------------------------------------------------------------------------------------------------- */
 
 /* The compiler checks the arguments of a format against its letters. */
 #if defined(__GNUC__)
@@ -96,12 +95,15 @@ const char *ink_shape_text(char *buffer, size_t rank, const size_t *dims);
             return ink_try_result;                                                                                     \
     } while (0)
 
-/* Public functions start with this for each pointer they need. The sentence names the argument. */
-#define INK_REQUIRE(ctx, pointer)                                                                                      \
+/* Public entry points start with this: the context, and the pointers they need. The sentence names the one that is
+   NULL; without a context there is nowhere to write it. */
+#define INK_REQUIRE(ctx, ...)                                                                                          \
     do {                                                                                                               \
-        if ((pointer) == NULL)                                                                                         \
-            return ink_fail((ctx), INK_ERROR_ARGUMENT, "%s: argument '%s' is NULL", __func__, #pointer);               \
+        const void *const ink_pointers[] = {__VA_ARGS__};                                                              \
+        INK_TRY(ink_require((ctx), __func__, #__VA_ARGS__, ink_pointers, sizeof ink_pointers / sizeof *ink_pointers)); \
     } while (0)
+ink_result ink_require(ink_context *ctx, const char *function, const char *names, const void *const *pointers,
+                       size_t n);
 
 /* Without a context there is no place for a sentence. */
 #define INK_REQUIRE_CONTEXT(ctx)                                                                                       \
@@ -110,8 +112,7 @@ const char *ink_shape_text(char *buffer, size_t rank, const size_t *dims);
             return INK_ERROR_ARGUMENT;                                                                                 \
     } while (0)
 
-/* ---- objects and scratch --------------------------------------------------------------------------------------------
- */
+/* ---- objects and scratch -------------------------------------------------------------------------------------- */
 
 /*
  * An object and everything it owns is one block of memory of exactly the size that its builder measured.
@@ -132,28 +133,69 @@ ink_result ink_object_create_in(ink_context *ctx, const char *what, ink_build_fn
 /* Gives the block back through the allocator it came from. NULL, and an object in a caller's block, need nothing. */
 void ink_object_free(void *object);
 
-/* Bytes of the block an object lives in. */
+/* Bytes of memory an object holds. */
 size_t ink_object_bytes(const void *object);
 
 /* A NUL-terminated copy of text [size] in an arena; NULL if there is no memory. */
 const char *ink_arena_string(ink_arena *arena, const char *text, size_t size);
 
 /*
- * Scratch memory of a call:
- *
- *     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
- *     float *x = ink_arena_alloc(&ctx->scratch, n, sizeof *x);
- *     if (x == NULL) return ink_scratch_fail(ctx, mark);
- *     ...
- *     ink_arena_release(&ctx->scratch, mark);
+ * An object of known size: its caller has added up what it takes in a measuring arena, the structure first. It gets an
+ * arena over exactly that much memory, and takes the same again. With `block` the memory is the caller's, of
+ * block_size bytes; ink_object_size() says how many are needed.
  */
+size_t ink_object_size(const ink_arena *measured);
+ink_result ink_object_new(ink_context *ctx, const char *what, const ink_arena *measured, void *block, size_t block_size,
+                          ink_arena *arena);
+
+/*
+ * An object whose parts are found out one by one, because they come from a file: `size` bytes of zeros, and an arena of
+ * its own for what it comes to hold. One more block of exactly known size may follow; with it the object may hold
+ * max_bytes (0: no limit). All of it is freed by ink_object_free().
+ */
+ink_result ink_object_begin(ink_context *ctx, const char *what, size_t size, void **object, ink_arena **arena);
+ink_result ink_object_add_block(ink_context *ctx, const char *what, void *object, size_t size, uint64_t max_bytes,
+                                ink_arena *block);
+
+/*
+ * Calls. A function that computes takes scratch memory, computes in the library's float mode, and gives the memory
+ * back. Its reserve function runs the same lines up to ink_call_ready(), over a measuring arena:
+ *
+ *     ink_call call;
+ *     ink_call_begin(&call, ctx, reserve);
+ *     float *x = ink_alloc_rows(call.arena, rows, width);
+ *     if (ink_call_ready(&call))
+ *         ... compute ...
+ *     return ink_call_end(&call);
+ */
+typedef struct ink_call {
+    ink_context *ctx;
+    ink_arena *arena; /* take scratch from here */
+    ink_arena measure;
+    ink_arena_mark mark;
+    ink_float_mode host;
+    bool computes;
+} ink_call;
+
+void ink_call_begin(ink_call *call, ink_context *ctx, bool reserve);
+bool ink_call_ready(ink_call *call);
+ink_result ink_call_end(ink_call *call);
+
+/* Gives scratch back to `mark` after a take that failed: INK_ERROR_MEMORY. */
 ink_result ink_scratch_fail(ink_context *ctx, ink_arena_mark mark);
 
 /* Makes sure that there are `bytes` of scratch (the sum of a measuring arena); the reserve functions call it. */
 ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes);
 
-/* ---- looking inside -------------------------------------------------------------------------------------------------
- */
+/* [rows, columns] floats from an arena; a size that overflows fails the arena. */
+static inline float *ink_alloc_rows(ink_arena *arena, size_t rows, size_t columns)
+{
+    size_t count = SIZE_MAX;
+    ink_size_mul(rows, columns, &count);
+    return ink_arena_alloc(arena, count, sizeof(float));
+}
+
+/* ---- tracing --------------------------------------------------------------------------------------------------- */
 
 /* Calls the callback, if one is set, with scope + name. `value` is an ink_tensor. */
 void ink_trace_call(ink_context *ctx, const char *name, const struct ink_tensor *value);
@@ -165,12 +207,11 @@ void ink_trace_call(ink_context *ctx, const char *name, const struct ink_tensor 
         }                                                                                                              \
     } while (0)
 
-/* Appends to the scope and returns its former length, for ink_trace_leave(). The format has one %zu. */
-size_t ink_trace_enter(ink_context *ctx, const char *format, size_t i);
+/* Appends to the scope and returns its former length, for ink_trace_leave(). ink_format's formats. */
+size_t ink_trace_enter(ink_context *ctx, const char *format, ...) INK_PRINTF(2, 3);
 void ink_trace_leave(ink_context *ctx, size_t length);
 
-/* ---- files ----------------------------------------------------------------------------------------------------------
- */
+/* ---- files ---------------------------------------------------------------------------------------------------- */
 
 /* An open file of a source, and its size. A read is whole, or an error. `name` is kept for messages. */
 typedef struct ink_file {

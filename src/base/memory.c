@@ -9,8 +9,7 @@
 
 #include "internal.h"
 
-/* ---- the allocator hook ---------------------------------------------------------------------------------------------
- */
+/* ---- the allocator hook --------------------------------------------------------------------------------------- */
 
 bool ink_memory_alloc(const ink_allocator *allocator, size_t size, ink_memory *memory)
 {
@@ -32,8 +31,7 @@ void ink_memory_free(const ink_allocator *allocator, ink_memory memory)
         allocator->resize(allocator->user, memory.raw, memory.raw_size, 0);
 }
 
-/* ---- arenas ---------------------------------------------------------------------------------------------------------
- */
+/* ---- arenas --------------------------------------------------------------------------------------------------- */
 
 #define ROUND_UP(size) (((size) + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT)
 
@@ -45,6 +43,7 @@ struct ink_arena_block {
 
 #define BLOCK_HEADER ROUND_UP(sizeof(struct ink_arena_block))
 #define SMALLEST_BLOCK ((size_t)64 * 1024)
+#define SMALLEST_OBJECT_BLOCK ((size_t)1024)
 #define LARGEST_DOUBLED ((size_t)1024 * 1024) /* larger blocks are as large as the piece they are allocated for */
 
 /* An allocation of zero bytes points here. */
@@ -57,7 +56,10 @@ void ink_arena_over(ink_arena *arena, void *block, size_t size)
     *arena = (ink_arena){.base = block, .size = size, .failed = block == NULL || (uintptr_t)block % INK_ALIGNMENT != 0};
 }
 
-void ink_arena_grow(ink_arena *arena, const ink_allocator *allocator) { *arena = (ink_arena){.allocator = *allocator}; }
+void ink_arena_grow(ink_arena *arena, const ink_allocator *allocator)
+{
+    *arena = (ink_arena){.allocator = *allocator, .smallest = SMALLEST_BLOCK};
+}
 
 static bool arena_grows(const ink_arena *arena) { return arena->allocator.resize != NULL; }
 
@@ -96,7 +98,7 @@ void ink_arena_free(ink_arena *arena)
     if (!arena_grows(arena))
         return;
     arena_free_blocks(arena, arena->first);
-    *arena = (ink_arena){.allocator = arena->allocator};
+    *arena = (ink_arena){.allocator = arena->allocator, .smallest = arena->smallest};
 }
 
 /* Makes a block with room for `bytes` the current one: the next free one, if it is large enough, else a new one. The
@@ -114,7 +116,7 @@ static bool arena_next_block(ink_arena *arena, size_t bytes)
         if (empty)
             arena_enter_block(arena, NULL, 0);
         size_t doubled = 2 * ink_size_min(arena->size, LARGEST_DOUBLED / 2);
-        size_t wanted = ink_size_max(bytes, ink_size_max(doubled, SMALLEST_BLOCK));
+        size_t wanted = ink_size_max(bytes, ink_size_max(doubled, arena->smallest));
         next = arena_new_block(arena, wanted);
         if (next == NULL && wanted > bytes)
             next = arena_new_block(arena, bytes);
@@ -163,7 +165,7 @@ bool ink_arena_reserve(ink_arena *arena, size_t size)
         return false;
     if (arena->first != NULL && arena->first->capacity >= size)
         return true;
-    struct ink_arena_block *block = arena_new_block(arena, ink_size_max(size, SMALLEST_BLOCK));
+    struct ink_arena_block *block = arena_new_block(arena, ink_size_max(size, arena->smallest));
     if (block == NULL)
         return false;
     arena_free_blocks(arena, arena->first);
@@ -189,8 +191,7 @@ void ink_arena_release(ink_arena *arena, ink_arena_mark mark)
 
 bool ink_arena_failed(const ink_arena *arena) { return arena->failed; }
 
-/* ---- scratch --------------------------------------------------------------------------------------------------------
- */
+/* ---- scratch -------------------------------------------------------------------------------------------------- */
 
 ink_result ink_scratch_fail(ink_context *ctx, ink_arena_mark mark)
 {
@@ -207,14 +208,16 @@ ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes)
     return INK_OK;
 }
 
-/* ---- objects --------------------------------------------------------------------------------------------------------
- */
+/* ---- objects -------------------------------------------------------------------------------------------------- */
 
 /* A header in front of every object says where its block came from:   | header | object, its parts ... | */
 typedef struct object_header {
     ink_allocator allocator; /* resize == NULL: the block is the caller's */
     ink_memory memory;
-    size_t bytes; /* of header and object */
+    size_t bytes;     /* of `memory`: header and object */
+    ink_arena parts;  /* of an object whose parts are found out one by one: what it took; else empty */
+    ink_memory block; /* and its block of known size */
+    size_t block_bytes;
 } object_header;
 
 #define OBJECT_HEADER ROUND_UP(sizeof(object_header))
@@ -224,7 +227,78 @@ static object_header *object_header_of(const void *object)
     return (object_header *)((uintptr_t)object - OBJECT_HEADER);
 }
 
-size_t ink_object_bytes(const void *object) { return object_header_of(object)->bytes; }
+size_t ink_object_bytes(const void *object)
+{
+    const object_header *header = object_header_of(object);
+    size_t bytes = header->bytes + header->block_bytes;
+    for (const struct ink_arena_block *block = header->parts.first; block != NULL; block = block->next)
+        bytes += BLOCK_HEADER + block->capacity;
+    return bytes;
+}
+
+static ink_result object_no_memory(ink_context *ctx, const char *what, size_t bytes)
+{
+    return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s needs %zu bytes", what, bytes);
+}
+
+size_t ink_object_size(const ink_arena *measured) { return OBJECT_HEADER + measured->used; }
+
+ink_result ink_object_new(ink_context *ctx, const char *what, const ink_arena *measured, void *block, size_t block_size,
+                          ink_arena *arena)
+{
+    object_header header = {.bytes = ink_object_size(measured)};
+    if (measured->failed || measured->used > SIZE_MAX - 4 * OBJECT_HEADER)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s needs more memory than this machine can address", what);
+    if (block == NULL) {
+        header.allocator = ctx->allocator;
+        if (!ink_memory_alloc(&ctx->allocator, header.bytes, &header.memory))
+            return object_no_memory(ctx, what, header.bytes);
+        block = header.memory.start;
+    } else {
+        if ((uintptr_t)block % INK_ALIGNMENT != 0)
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "the block for %s must start at a multiple of %zu bytes", what,
+                            (size_t)INK_ALIGNMENT);
+        if (block_size < header.bytes)
+            return ink_fail(ctx, INK_ERROR_MEMORY, "the block for %s has %zu bytes, %zu are needed", what, block_size,
+                            header.bytes);
+    }
+    ink_arena_over(arena, block, header.bytes);
+    *(object_header *)ink_arena_alloc(arena, 1, OBJECT_HEADER) = header;
+    return INK_OK;
+}
+
+ink_result ink_object_begin(ink_context *ctx, const char *what, size_t size, void **object, ink_arena **arena)
+{
+    ink_memory memory;
+    size_t bytes = OBJECT_HEADER + size;
+    *object = NULL;
+    if (!ink_memory_alloc(&ctx->allocator, bytes, &memory))
+        return object_no_memory(ctx, what, bytes);
+    object_header *header = memset(memory.start, 0, bytes);
+    *header = (object_header){.allocator = ctx->allocator, .memory = memory, .bytes = bytes};
+    ink_arena_grow(&header->parts, &ctx->allocator);
+    header->parts.smallest = SMALLEST_OBJECT_BLOCK;
+    *arena = &header->parts;
+    *object = (char *)memory.start + OBJECT_HEADER;
+    return INK_OK;
+}
+
+ink_result ink_object_add_block(ink_context *ctx, const char *what, void *object, size_t size, uint64_t max_bytes,
+                                ink_arena *block)
+{
+    object_header *header = object_header_of(object);
+    size_t bytes;
+    if (!ink_size_add(ink_object_bytes(object), size, &bytes) || bytes > SIZE_MAX - 2 * INK_ALIGNMENT)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s needs more memory than this machine can address", what);
+    if (max_bytes != 0 && bytes > max_bytes)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s needs %zu bytes, the limit is %llu", what, bytes,
+                        (unsigned long long)max_bytes);
+    if (!ink_memory_alloc(&ctx->allocator, size, &header->block))
+        return object_no_memory(ctx, what, bytes);
+    header->block_bytes = size;
+    ink_arena_over(block, header->block.start, size);
+    return INK_OK;
+}
 
 ink_result ink_object_measure(ink_context *ctx, const char *what, ink_build_fn build, void *args, size_t *bytes)
 {
@@ -294,6 +368,9 @@ void ink_object_free(void *object)
     if (object == NULL)
         return;
     object_header header = *object_header_of(object);
-    if (header.allocator.resize != NULL)
-        ink_memory_free(&header.allocator, header.memory);
+    if (header.allocator.resize == NULL)
+        return;
+    ink_arena_free(&header.parts);
+    ink_memory_free(&header.allocator, header.block);
+    ink_memory_free(&header.allocator, header.memory);
 }

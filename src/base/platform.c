@@ -73,28 +73,23 @@ void ink_platform_close(void *file) { (void)file; }
 /* A handle is the descriptor plus one, so that descriptor 0 is not NULL. */
 static int descriptor_of(void *file) { return (int)((intptr_t)file - 1); }
 
-static ink_result open_regular(const char *path, void **file, uint64_t *size)
+ink_result ink_platform_open(const char *path, void **file, uint64_t *size)
 {
     struct stat status;
-    int fd;
+    int fd, saved = errno;
+    ink_result result = INK_OK;
     do {
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block here */
     } while (fd < 0 && errno == EINTR);
-    if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ? INK_ERROR_NOT_FOUND : INK_ERROR_READ;
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < 0) {
+    if (fd < 0) {
+        result = errno == ENOENT || errno == ENOTDIR ? INK_ERROR_NOT_FOUND : INK_ERROR_READ;
+    } else if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < 0) {
         close(fd);
-        return INK_ERROR_READ;
+        result = INK_ERROR_READ;
+    } else {
+        *file = (void *)((intptr_t)fd + 1);
+        *size = (uint64_t)status.st_size;
     }
-    *file = (void *)((intptr_t)fd + 1);
-    *size = (uint64_t)status.st_size;
-    return INK_OK;
-}
-
-ink_result ink_platform_open(const char *path, void **file, uint64_t *size)
-{
-    int saved = errno;
-    ink_result result = open_regular(path, file, size);
     errno = saved;
     return result;
 }
@@ -150,7 +145,7 @@ void ink_platform_close(void *file) { fclose(file); }
 
 #endif
 
-/* ---- float mode ------------------------------------------------------------------------------------------------ */
+/* ---- float mode ----------------------------------------------------------------------------------------------- */
 
 #if defined(__SSE2__) || defined(_M_X64)
 
@@ -257,13 +252,20 @@ void ink_sleep_destroy(ink_sleep *sleep)
     pthread_mutex_destroy(&sleep->mutex);
 }
 
-void ink_sleep_lock(ink_sleep *sleep) { pthread_mutex_lock(&sleep->mutex); }
+void ink_sleep_until(ink_sleep *sleep, bool (*ready)(void *), void *argument)
+{
+    pthread_mutex_lock(&sleep->mutex);
+    while (!ready(argument))
+        pthread_cond_wait(&sleep->condition, &sleep->mutex);
+    pthread_mutex_unlock(&sleep->mutex);
+}
 
-void ink_sleep_unlock(ink_sleep *sleep) { pthread_mutex_unlock(&sleep->mutex); }
-
-void ink_sleep_wait(ink_sleep *sleep) { pthread_cond_wait(&sleep->condition, &sleep->mutex); }
-
-void ink_sleep_wake_all(ink_sleep *sleep) { pthread_cond_broadcast(&sleep->condition); }
+void ink_sleep_wake_all(ink_sleep *sleep)
+{
+    pthread_mutex_lock(&sleep->mutex);
+    pthread_cond_broadcast(&sleep->condition);
+    pthread_mutex_unlock(&sleep->mutex);
+}
 
 size_t ink_thread_bytes(void) { return sizeof(ink_thread); }
 

@@ -24,16 +24,17 @@ void ink_platform_close(void *file);
 /* Threads, for workers.c. A thread starts with all signals blocked, so that the host program's handlers run on the
    host's own threads; except those that a fault of the thread itself or a profiler raises. */
 typedef struct ink_thread ink_thread;
-typedef struct ink_sleep ink_sleep; /* a mutex and a condition variable */
+typedef struct ink_sleep ink_sleep;
 size_t ink_thread_bytes(void);
 size_t ink_sleep_bytes(void);
 bool ink_thread_start(ink_thread *thread, void (*run)(void *), void *argument);
 void ink_thread_join(ink_thread *thread);
 bool ink_sleep_init(ink_sleep *sleep);
 void ink_sleep_destroy(ink_sleep *sleep);
-void ink_sleep_lock(ink_sleep *sleep);
-void ink_sleep_unlock(ink_sleep *sleep);
-void ink_sleep_wait(ink_sleep *sleep);
+
+/* Sleeps until ready(argument) is true. It is asked at the start and after each wake; a thread that makes it true must
+   wake all sleepers afterwards. */
+void ink_sleep_until(ink_sleep *sleep, bool (*ready)(void *), void *argument);
 void ink_sleep_wake_all(ink_sleep *sleep);
 
 /* A hint to the processor that this is a spin loop. */

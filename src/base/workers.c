@@ -12,27 +12,7 @@
 
 #include "internal.h"
 
-#if defined(INK_NO_THREADS)
-
-ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threads)
-{
-    (void)allocator, (void)n_threads;
-    return NULL;
-}
-
-void ink_workers_free(ink_workers *workers) { (void)workers; }
-
-unsigned ink_workers_count(const ink_workers *workers) { return (void)workers, 1; }
-
-void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks)
-{
-    (void)workers;
-    for (size_t task = 0; task < n_tasks; task++)
-        fn(job, task);
-}
-
-#else
-
+#if !defined(INK_NO_THREADS)
 #include <stdatomic.h>
 
 #define SPIN_TURNS 2000 /* about 50 us where a pause is 140 cycles */
@@ -40,7 +20,7 @@ void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_t
 struct ink_workers {
     _Alignas(INK_ALIGNMENT) atomic_size_t remaining;  /* tasks nobody has taken yet */
     _Alignas(INK_ALIGNMENT) atomic_size_t unfinished; /* tasks that are not done yet */
-    _Alignas(INK_ALIGNMENT) atomic_uint sleeping;     /* threads in, or on their way to, ink_sleep_wait */
+    _Alignas(INK_ALIGNMENT) atomic_uint sleeping;     /* threads in, or on their way to, ink_sleep_until */
     atomic_bool stopping;
     ink_task_fn fn;
     void *job;
@@ -54,11 +34,8 @@ struct ink_workers {
 
 static void workers_wake(ink_workers *w)
 {
-    if (atomic_load(&w->sleeping) > 0) {
-        ink_sleep_lock(w->sleep);
+    if (atomic_load(&w->sleeping) > 0)
         ink_sleep_wake_all(w->sleep);
-        ink_sleep_unlock(w->sleep);
-    }
 }
 
 /* Takes a task of the present job, if there is one, and runs it. */
@@ -76,25 +53,26 @@ static bool workers_run_one(ink_workers *w)
     return true;
 }
 
-static bool workers_have_work(ink_workers *w) { return atomic_load(&w->remaining) > 0 || atomic_load(&w->stopping); }
+static bool workers_have_work(void *workers)
+{
+    ink_workers *w = workers;
+    return atomic_load(&w->remaining) > 0 || atomic_load(&w->stopping);
+}
 
-static bool workers_are_done(ink_workers *w) { return atomic_load(&w->unfinished) == 0; }
+static bool workers_are_done(void *workers) { return atomic_load(&((ink_workers *)workers)->unfinished) == 0; }
 
 /* Returns once ready(w) is true. */
-static void workers_wait(ink_workers *w, bool (*ready)(ink_workers *))
+static void workers_wait(ink_workers *w, bool (*ready)(void *))
 {
     for (int turn = 0; turn < SPIN_TURNS; turn++) {
         if (ready(w))
             return;
         ink_platform_pause();
     }
-    ink_sleep_lock(w->sleep);
-    atomic_fetch_add(&w->sleeping,
-                     1); /* before the next look: a thread that changes it looks at `sleeping` afterwards */
-    while (!ready(w))
-        ink_sleep_wait(w->sleep);
+    /* Counted before the next look: a thread that makes it true looks at `sleeping` afterwards. */
+    atomic_fetch_add(&w->sleeping, 1);
+    ink_sleep_until(w->sleep, ready, w);
     atomic_fetch_sub(&w->sleeping, 1);
-    ink_sleep_unlock(w->sleep);
 }
 
 static void workers_main(void *argument)
@@ -154,21 +132,36 @@ void ink_workers_free(ink_workers *workers)
 
 unsigned ink_workers_count(const ink_workers *workers) { return workers != NULL ? workers->n_threads : 1; }
 
-void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks)
+#else
+
+ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threads)
 {
-    if (workers == NULL || n_tasks <= 1) {
-        for (size_t task = 0; task < n_tasks; task++)
-            fn(job, task);
-        return;
-    }
-    workers->fn = fn;
-    workers->job = job;
-    atomic_store(&workers->unfinished, n_tasks);
-    atomic_store(&workers->remaining, n_tasks); /* from here on a worker can take it */
-    workers_wake(workers);
-    while (workers_run_one(workers)) {
-    }
-    workers_wait(workers, workers_are_done);
+    (void)allocator, (void)n_threads;
+    return NULL;
 }
 
+void ink_workers_free(ink_workers *workers) { (void)workers; }
+
+unsigned ink_workers_count(const ink_workers *workers) { return (void)workers, 1; }
+
 #endif
+
+void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks)
+{
+#if !defined(INK_NO_THREADS)
+    if (workers != NULL && n_tasks > 1) {
+        workers->fn = fn;
+        workers->job = job;
+        atomic_store(&workers->unfinished, n_tasks);
+        atomic_store(&workers->remaining, n_tasks); /* from here on a worker can take it */
+        workers_wake(workers);
+        while (workers_run_one(workers)) {
+        }
+        workers_wait(workers, workers_are_done);
+        return;
+    }
+#endif
+    (void)workers;
+    for (size_t task = 0; task < n_tasks; task++)
+        fn(job, task);
+}

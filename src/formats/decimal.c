@@ -10,11 +10,9 @@
  * How many digits count: the midpoint between two neighbouring doubles has at most 767 significant digits. From the
  * 800th on, all that matters is whether any digit is not zero; a single 1 stands for them.
  */
-#include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 
-#include "decimal.h"
+#include "json.h"
 
 #define MAX_DIGITS 800
 
@@ -28,10 +26,9 @@ typedef struct whole {
 } whole;
 
 /* a = a x factor + addend */
-static void multiply_add(whole *a, uint32_t factor, uint32_t addend)
+static void whole_multiply_add(whole *a, uint32_t factor, uint32_t addend)
 {
     uint64_t carry = addend;
-
     for (size_t i = 0; i < a->n; i++) {
         carry += (uint64_t)a->limb[i] * factor;
         a->limb[i] = (uint32_t)carry;
@@ -41,26 +38,25 @@ static void multiply_add(whole *a, uint32_t factor, uint32_t addend)
         a->limb[a->n++] = (uint32_t)carry;
 }
 
-static void multiply_power_of_10(whole *a, size_t power)
+static void whole_multiply_power_of_10(whole *a, size_t power)
 {
     for (; power >= 9; power -= 9)
-        multiply_add(a, 1000000000, 0);
+        whole_multiply_add(a, 1000000000, 0);
     for (; power > 0; power--)
-        multiply_add(a, 10, 0);
+        whole_multiply_add(a, 10, 0);
 }
 
 /* a = a x 2^bits */
-static void shift_left(whole *a, size_t bits)
+static void whole_shift_left(whole *a, size_t bits)
 {
     size_t limbs = bits / 32;
-
-    multiply_add(a, (uint32_t)1 << bits % 32, 0);
+    whole_multiply_add(a, (uint32_t)1 << bits % 32, 0);
     memmove(a->limb + limbs, a->limb, a->n * sizeof a->limb[0]);
     memset(a->limb, 0, limbs * sizeof a->limb[0]);
     a->n += limbs;
 }
 
-static bool at_least(const whole *a, const whole *b)
+static bool whole_at_least(const whole *a, const whole *b)
 {
     if (a->n != b->n)
         return a->n > b->n;
@@ -71,10 +67,9 @@ static bool at_least(const whole *a, const whole *b)
 }
 
 /* a = a - b, for a >= b */
-static void subtract(whole *a, const whole *b)
+static void whole_subtract(whole *a, const whole *b)
 {
     uint64_t borrow = 0;
-
     for (size_t i = 0; i < a->n; i++) {
         uint64_t right = (i < b->n ? b->limb[i] : 0) + borrow;
         borrow = a->limb[i] < right;
@@ -84,37 +79,35 @@ static void subtract(whole *a, const whole *b)
         a->n--;
 }
 
-static size_t bit_length(const whole *a)
+static size_t whole_bit_length(const whole *a)
 {
     size_t bits = (a->n - 1) * 32;
-
     for (uint32_t top = a->limb[a->n - 1]; top != 0; top >>= 1)
         bits++;
     return bits;
 }
 
 /* num / den = (quotient / 2^63 + a bit more if *more) x 2^(what is returned), with 2^63 <= quotient < 2^64. */
-static int divide(whole *num, whole *den, uint64_t *quotient, bool *more)
+static int whole_divide(whole *num, whole *den, uint64_t *quotient, bool *more)
 {
-    int num_bits = (int)bit_length(num), den_bits = (int)bit_length(den);
+    int num_bits = (int)whole_bit_length(num), den_bits = (int)whole_bit_length(den);
     int exponent = num_bits - den_bits;
-
     if (exponent > 0)
-        shift_left(den, (size_t)exponent);
+        whole_shift_left(den, (size_t)exponent);
     else if (exponent < 0)
-        shift_left(num, (size_t)-exponent);
-    if (!at_least(num, den)) {
-        shift_left(num, 1);
+        whole_shift_left(num, (size_t)-exponent);
+    if (!whole_at_least(num, den)) {
+        whole_shift_left(num, 1);
         exponent--;
     }
     *quotient = 0;
     for (int bit = 0; bit < 64; bit++) {
         *quotient <<= 1;
-        if (at_least(num, den)) {
-            subtract(num, den);
+        if (whole_at_least(num, den)) {
+            whole_subtract(num, den);
             *quotient |= 1;
         }
-        shift_left(num, 1);
+        whole_shift_left(num, 1);
     }
     *more = num->n > 0;
     return exponent;
@@ -123,7 +116,7 @@ static int divide(whole *num, whole *den, uint64_t *quotient, bool *more)
 #define LARGEST_DOUBLE 0x7fefffffffffffffu
 
 /* The bits of the double nearest to (quotient / 2^63 + a bit more) x 2^exponent. */
-static uint64_t round_to_double(uint64_t quotient, bool more, int exponent)
+static uint64_t decimal_round_to_double(uint64_t quotient, bool more, int exponent)
 {
     /* A normal double keeps the top 53 of the 64 bits; a subnormal one those worth at least 2^-1074. */
     int dropped = exponent >= -1022 ? 11 : 11 - 1022 - exponent;
@@ -143,31 +136,18 @@ static uint64_t round_to_double(uint64_t quotient, bool more, int exponent)
 }
 
 /* What the spelling says: sign, the digits that count as a whole number, and the power of ten. */
-typedef struct spelled {
+typedef struct decimal {
     bool negative;
     whole digits;
     int64_t n_digits;
     int64_t exponent;
-} spelled;
+} decimal;
 
-#define EXPONENT_LIMIT 1000000000
+#define EXPONENT_LIMIT 1000000000 /* far beyond every double */
 
-/* The digits after 'e', which may be any number of them. */
-static int64_t read_exponent(const char *text, const char *end)
-{
-    bool negative = text < end && *text == '-';
-    int64_t exponent = 0;
-
-    for (text += negative || (text < end && *text == '+'); text < end; text++)
-        if (exponent < EXPONENT_LIMIT)
-            exponent = exponent * 10 + (*text - '0');
-    return negative ? -exponent : exponent;
-}
-
-static void read_spelling(const char *text, const char *end, spelled *number)
+static void decimal_read_spelling(const char *text, const char *end, decimal *number)
 {
     bool after_point = false, dropped_any = false;
-
     number->negative = text < end && *text == '-';
     for (text += number->negative; text < end && *text != 'e' && *text != 'E'; text++) {
         if (*text == '.') {
@@ -176,26 +156,31 @@ static void read_spelling(const char *text, const char *end, spelled *number)
         }
         bool counts = number->n_digits < MAX_DIGITS;
         if (counts)
-            multiply_add(&number->digits, 10, (uint32_t)(*text - '0'));
+            whole_multiply_add(&number->digits, 10, (uint32_t)(*text - '0'));
         number->n_digits += counts && number->digits.n > 0;
         dropped_any = dropped_any || (!counts && *text != '0');
         number->exponent += (counts ? 0 : 1) - (after_point ? 1 : 0);
     }
     if (dropped_any) {
-        multiply_add(&number->digits, 10, 1);
+        whole_multiply_add(&number->digits, 10, 1);
         number->n_digits++;
         number->exponent--;
     }
-    if (text < end)
-        number->exponent += read_exponent(text + 1, end);
+    if (text < end && ++text < end) {
+        bool negative = *text == '-';
+        uint64_t exponent;
+        text += negative || *text == '+';
+        ink_digits(text, (size_t)(end - text), &exponent);
+        int64_t bounded = exponent < EXPONENT_LIMIT ? (int64_t)exponent : EXPONENT_LIMIT;
+        number->exponent += negative ? -bounded : bounded;
+    }
 }
 
-static uint64_t magnitude_bits(spelled *number)
+static uint64_t decimal_magnitude_bits(decimal *number)
 {
     whole den = {.limb = {1}, .n = 1};
     uint64_t quotient;
     bool more;
-
     /* 10^(top - 1) <= the number < 10^top; doubles lie between 4.9e-324 and 1.8e308. */
     int64_t top = number->n_digits + number->exponent;
     if (number->n_digits == 0 || top < -325)
@@ -203,20 +188,19 @@ static uint64_t magnitude_bits(spelled *number)
     if (top > 310)
         return LARGEST_DOUBLE;
     if (number->exponent > 0)
-        multiply_power_of_10(&number->digits, (size_t)number->exponent);
+        whole_multiply_power_of_10(&number->digits, (size_t)number->exponent);
     else
-        multiply_power_of_10(&den, (size_t)-number->exponent);
-    int exponent = divide(&number->digits, &den, &quotient, &more);
-    return exponent > 1023 ? LARGEST_DOUBLE : round_to_double(quotient, more, exponent);
+        whole_multiply_power_of_10(&den, (size_t)-number->exponent);
+    int exponent = whole_divide(&number->digits, &den, &quotient, &more);
+    return exponent > 1023 ? LARGEST_DOUBLE : decimal_round_to_double(quotient, more, exponent);
 }
 
 double ink_decimal(const char *text, size_t size)
 {
-    spelled number = {0};
+    decimal number = {0};
     double value;
-
-    read_spelling(text, text + size, &number);
-    uint64_t bits = magnitude_bits(&number) | (number.negative ? (uint64_t)1 << 63 : 0);
+    decimal_read_spelling(text, text + size, &number);
+    uint64_t bits = decimal_magnitude_bits(&number) | (number.negative ? (uint64_t)1 << 63 : 0);
     memcpy(&value, &bits, sizeof value);
     return value;
 }

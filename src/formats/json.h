@@ -8,8 +8,8 @@
  * RFC 8259 does not allow (NaN and Infinity by name), duplicate keys, strings that are not valid UTF-8, lone
  * surrogates.
  */
-#ifndef INK_FILES_JSON_H
-#define INK_FILES_JSON_H
+#ifndef INK_FORMATS_JSON_H
+#define INK_FORMATS_JSON_H
 
 #include "../base/internal.h"
 
@@ -102,5 +102,13 @@ ink_result ink_json_require(ink_context *ctx, const ink_json_document *document,
 
 /* Writes the path of a node ("model.vocab[3]") for messages, escaped, cut at `size`; "" for the root. */
 void ink_json_path(const ink_json_document *document, ink_json node, char *buffer, size_t size);
+
+/*
+ * decimal.c: the double nearest to a number spelled as JSON spells numbers (RFC 8259 section 6; the caller has checked
+ * that), ties to even, subnormals included: what a correct strtod gives in the C locale, for a spelling of any length.
+ * Beyond the largest double the result is the largest double, never an infinity; below half the smallest it is zero of
+ * that sign.
+ */
+double ink_decimal(const char *text, size_t size);
 
 #endif

@@ -24,15 +24,14 @@ typedef struct st_header {
 } st_header;
 
 /* A value of the wrong kind is a broken file here, not a contradiction between two good ones. */
-static ink_result corrupt(ink_result result) { return result == INK_ERROR_MISMATCH ? INK_ERROR_CORRUPT : result; }
+static ink_result st_corrupt(ink_result result) { return result == INK_ERROR_MISMATCH ? INK_ERROR_CORRUPT : result; }
 
 static ink_result st_fail_memory(const st_header *h)
 {
     return ink_fail(h->ctx, INK_ERROR_MEMORY, "out of memory: the header of %s has %zu bytes", h->file->name, h->size);
 }
 
-/* ---- the header as text ---------------------------------------------------------------------------------------------
- */
+/* ---- the header as text --------------------------------------------------------------------------------------- */
 
 typedef struct other_kind {
     const char *magic;
@@ -104,16 +103,15 @@ static ink_result st_read_header(st_header *h)
         return st_fail_memory(h);
     INK_TRY(ink_file_read(h->ctx, file, LENGTH_BYTES, text, h->size));
     INK_TRY(ink_json_parse(h->ctx, h->strings, file->name, text, h->size, LENGTH_BYTES, &h->document));
-    return corrupt(ink_json_expect(h->ctx, &h->document, 0, INK_JSON_OBJECT));
+    return st_corrupt(ink_json_expect(h->ctx, &h->document, 0, INK_JSON_OBJECT));
 }
 
-/* ---- the header as tensors ------------------------------------------------------------------------------------------
- */
+/* ---- the header as tensors ------------------------------------------------------------------------------------ */
 
 static ink_result st_read_number(const st_header *h, ink_json node, uint64_t *value)
 {
     int64_t number;
-    INK_TRY(corrupt(ink_json_get_int(h->ctx, &h->document, node, 0, MAX_NUMBER, &number)));
+    INK_TRY(st_corrupt(ink_json_get_int(h->ctx, &h->document, node, 0, MAX_NUMBER, &number)));
     *value = (uint64_t)number;
     return INK_OK;
 }
@@ -121,7 +119,7 @@ static ink_result st_read_number(const st_header *h, ink_json node, uint64_t *va
 static ink_result st_read_type(const st_header *h, ink_json node, ink_weight *weight)
 {
     const char *name;
-    INK_TRY(corrupt(ink_json_get_string(h->ctx, &h->document, node, &name, NULL)));
+    INK_TRY(st_corrupt(ink_json_get_string(h->ctx, &h->document, node, &name, NULL)));
     for (int i = INK_TYPE_NONE + 1; i < INK_N_TYPES; i++) {
         if (strcmp(name, ink_type_name((ink_type)i)) == 0) {
             weight->type = (ink_type)i;
@@ -134,7 +132,7 @@ static ink_result st_read_type(const st_header *h, ink_json node, ink_weight *we
 
 static ink_result st_read_shape(const st_header *h, ink_json node, ink_weight *weight)
 {
-    INK_TRY(corrupt(ink_json_expect(h->ctx, &h->document, node, INK_JSON_ARRAY)));
+    INK_TRY(st_corrupt(ink_json_expect(h->ctx, &h->document, node, INK_JSON_ARRAY)));
     size_t rank = h->document.nodes[node].n_children;
     if (rank > INK_MAX_RANK)
         return ink_fail(h->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s' has %zu dimensions, at most %zu are supported",
@@ -154,7 +152,7 @@ static ink_result st_read_shape(const st_header *h, ink_json node, ink_weight *w
 static ink_result st_read_offsets(const st_header *h, ink_json node, ink_weight *weight)
 {
     uint64_t begin, end;
-    INK_TRY(corrupt(ink_json_expect(h->ctx, &h->document, node, INK_JSON_ARRAY)));
+    INK_TRY(st_corrupt(ink_json_expect(h->ctx, &h->document, node, INK_JSON_ARRAY)));
     if (h->document.nodes[node].n_children != 2)
         return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: tensor '%s': data_offsets has %zu numbers, expected 2",
                         h->file->name, weight->name, (size_t)h->document.nodes[node].n_children);
@@ -189,7 +187,7 @@ static ink_result st_check_size(const st_header *h, const ink_weight *weight)
 }
 
 /* A name with a NUL would be cut there, and could become the name of another tensor. */
-static bool has_nul(const ink_json_node *node) { return memchr(node->key, '\0', node->key_size) != NULL; }
+static bool key_has_nul(const ink_json_node *node) { return memchr(node->key, '\0', node->key_size) != NULL; }
 
 static ink_result st_read_tensor(const st_header *h, ink_json entry, ink_weight *weight)
 {
@@ -200,12 +198,12 @@ static ink_result st_read_tensor(const st_header *h, ink_json entry, ink_weight 
     if (node->key_size == 0)
         return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: byte %zu: a tensor without a name", h->file->name,
                         (size_t)LENGTH_BYTES + node->offset);
-    if (has_nul(node))
+    if (key_has_nul(node))
         return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: tensor '%.*s': the name contains a NUL character",
                         h->file->name, (int)node->key_size, node->key);
-    INK_TRY(corrupt(ink_json_require(h->ctx, document, entry, "dtype", &type)));
-    INK_TRY(corrupt(ink_json_require(h->ctx, document, entry, "shape", &shape)));
-    INK_TRY(corrupt(ink_json_require(h->ctx, document, entry, "data_offsets", &offsets)));
+    INK_TRY(st_corrupt(ink_json_require(h->ctx, document, entry, "dtype", &type)));
+    INK_TRY(st_corrupt(ink_json_require(h->ctx, document, entry, "shape", &shape)));
+    INK_TRY(st_corrupt(ink_json_require(h->ctx, document, entry, "data_offsets", &offsets)));
     for (ink_json i = ink_json_first(document, entry); i != INK_JSON_NONE; i = ink_json_next(document, i))
         if (i != type && i != shape && i != offsets)
             return ink_fail(h->ctx, INK_ERROR_CORRUPT,
@@ -224,7 +222,7 @@ static ink_result st_read_metadata(const st_header *h, ink_json entry)
     ink_safetensors *table = h->table;
     if (document->nodes[entry].kind == INK_JSON_NULL)
         return INK_OK;
-    INK_TRY(corrupt(ink_json_expect(h->ctx, document, entry, INK_JSON_OBJECT)));
+    INK_TRY(st_corrupt(ink_json_expect(h->ctx, document, entry, INK_JSON_OBJECT)));
     table->metadata = ink_arena_alloc(h->work, document->nodes[entry].n_children, sizeof *table->metadata);
     if (table->metadata == NULL)
         return st_fail_memory(h);
@@ -232,16 +230,15 @@ static ink_result st_read_metadata(const st_header *h, ink_json entry)
         const ink_json_node *node = &document->nodes[i];
         ink_safetensors_note *note = &table->metadata[table->n_metadata++];
         note->key = node->key;
-        INK_TRY(corrupt(ink_json_get_string(h->ctx, document, i, &note->value, NULL)));
-        if (has_nul(node))
+        INK_TRY(st_corrupt(ink_json_get_string(h->ctx, document, i, &note->value, NULL)));
+        if (key_has_nul(node))
             return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: __metadata__: the key '%.*s' contains a NUL character",
                             h->file->name, (int)node->key_size, node->key);
     }
     return INK_OK;
 }
 
-/* ---- the data -------------------------------------------------------------------------------------------------------
- */
+/* ---- the data ------------------------------------------------------------------------------------------------- */
 
 /* By offset. An empty tensor sorts before the one that begins where it does. */
 static int compare_places(const void *user, size_t a, size_t b)

@@ -28,8 +28,7 @@ struct ink_weights {
     ink_file *open; /* the file that is open; its source and name are the weights' own copies */
 };
 
-/* ---- opening --------------------------------------------------------------------------------------------------------
- */
+/* ---- opening -------------------------------------------------------------------------------------------------- */
 
 static uint64_t weights_name_key(const char *name, size_t i) { return INK_KEY(ink_hash(0, name, strlen(name)), i); }
 
@@ -187,8 +186,7 @@ const char *ink_weights_metadata(const ink_weights *weights, const char *key)
     return NULL;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------
- */
+/* ---- reading -------------------------------------------------------------------------------------------------- */
 
 /* From the byte order of the file to that of the machine. */
 static void to_host_order(unsigned char *bytes, size_t size, size_t width)

@@ -5,11 +5,10 @@
  * as absent. What is out of range is refused with file, path, expected and found. Every setting that is read is also
  * mixed into `fingerprint`, so that models that differ in one of them differ in their fingerprint.
  */
-#ifndef INK_MODELS_CONFIG_H
-#define INK_MODELS_CONFIG_H
+#ifndef INK_IMPORT_CONFIG_H
+#define INK_IMPORT_CONFIG_H
 
-#include <inkling/dense.h>
-#include <inkling/model.h>
+#include <inkling/types.h>
 
 #include "../base/bytes.h"
 #include "../formats/json.h"
@@ -27,7 +26,6 @@ typedef struct ink_config {
     ink_context *ctx;
     const ink_source *source;   /* the folder, for kinds that read more of its files */
     ink_arena *arena;           /* growing; theirs too, until the model is open */
-    ink_pooling pooling;        /* the caller's (ink_model_options) */
     ink_json_document document; /* without nodes: there is no such file, and no setting is there */
     ink_json object;            /* where settings are looked up: 0, the root, or an object in it */
     uint64_t fingerprint;

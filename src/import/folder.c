@@ -17,8 +17,7 @@
 #define INDEX_FILE "model.safetensors.index.json"
 #define MAX_INDEX_BYTES ((size_t)64 << 20)
 
-/* ---- weights in other formats ---------------------------------------------------------------------------------------
- */
+/* ---- weights in other formats --------------------------------------------------------------------------------- */
 
 typedef struct other_weights {
     const char *name;
@@ -64,8 +63,7 @@ ink_result ink_folder_explain(ink_context *ctx, const ink_source *source)
     return ink_fail(ctx, INK_ERROR_NOT_FOUND, "%s has no %s", folder, config ? WEIGHTS_FILE : "config.json");
 }
 
-/* ---- shards ---------------------------------------------------------------------------------------------------------
- */
+/* ---- shards --------------------------------------------------------------------------------------------------- */
 
 /* An entry of the index: a tensor and the file it should be in. */
 typedef struct shard_entry {

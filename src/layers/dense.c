@@ -1,13 +1,17 @@
 /*
- * dense.c - the dense layer h = s(W x + b). The multi-layer perceptron of the same header is in mlp.c.
+ * dense.c - the dense layer h = s(W x + b), and layers of it in a row, the multi-layer perceptron:
+ *
+ *     h_0 = x,   h_i = s(W_i h_{i-1} + b_i),   y = h_L
  */
 #include <string.h>
 
 #include "layers.h"
 
-/* Elements of one task of an element-wise function; about the operations on floats that one of them takes. */
-#define ACTIVATION_PIECE ((size_t)4096)
+/* Elements of one task of an element-wise function, and about how many operations on floats one element takes. */
+#define ACTIVATION_ELEMENTS ((size_t)4096)
 #define ACTIVATION_WORK ((size_t)24)
+
+/* ---- element-wise functions ------------------------------------------------------------------------------------- */
 
 const char *ink_activation_name(ink_activation activation)
 {
@@ -18,7 +22,12 @@ const char *ink_activation_name(ink_activation activation)
     return (unsigned)activation < INK_N_ACTIVATIONS ? names[activation] : "unknown";
 }
 
-/* ---- element-wise functions ----------------------------------------------------------------------------------- */
+ink_result ink_activation_check(ink_context *ctx, const char *function, ink_activation activation)
+{
+    if ((unsigned)activation >= INK_N_ACTIVATIONS)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no activation %d", function, (int)activation);
+    return INK_OK;
+}
 
 typedef struct activation_job {
     const ink_kernel *kernel;
@@ -28,26 +37,19 @@ typedef struct activation_job {
     float *y;
 } activation_job;
 
-static void activate_piece(void *data, size_t task)
+static void activate_elements(void *data, size_t task)
 {
     const activation_job *job = data;
-    size_t first = task * ACTIVATION_PIECE;
-    size_t count = ink_size_min(ACTIVATION_PIECE, job->n - first);
+    size_t first = task * ACTIVATION_ELEMENTS;
+    size_t count = ink_size_min(ACTIVATION_ELEMENTS, job->n - first);
     job->kernel->activate(job->activation, job->x + first, count, job->y + first);
 }
 
-static void run_activation(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y)
+static void activate(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y)
 {
     activation_job job = {.kernel = ctx->kernel, .activation = activation, .x = x, .n = n, .y = y};
-    size_t n_pieces = n / ACTIVATION_PIECE + (n % ACTIVATION_PIECE != 0);
-    ink_parallel_for(ctx, activate_piece, &job, n_pieces, n * ACTIVATION_WORK);
-}
-
-ink_result ink_activation_check(ink_context *ctx, const char *function, ink_activation activation)
-{
-    if ((unsigned)activation >= INK_N_ACTIVATIONS)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no activation %lld", function, (long long)activation);
-    return INK_OK;
+    size_t n_tasks = n / ACTIVATION_ELEMENTS + (n % ACTIVATION_ELEMENTS != 0);
+    ink_parallel_for(ctx, activate_elements, &job, n_tasks, n * ACTIVATION_WORK);
 }
 
 ink_result ink_activate(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y)
@@ -56,10 +58,9 @@ ink_result ink_activate(ink_context *ctx, ink_activation activation, const float
     INK_TRY(ink_activation_check(ctx, __func__, activation));
     if (n == 0)
         return INK_OK;
-    INK_REQUIRE(ctx, x);
-    INK_REQUIRE(ctx, y);
+    INK_REQUIRE(ctx, x, y);
     ink_float_mode host = ink_float_mode_enter();
-    run_activation(ctx, activation, x, n, y);
+    activate(ctx, activation, x, n, y);
     ink_float_mode_leave(host);
     return INK_OK;
 }
@@ -69,148 +70,40 @@ ink_result ink_add(ink_context *ctx, const float *x, size_t n, float *y)
     INK_REQUIRE_CONTEXT(ctx);
     if (n == 0)
         return INK_OK;
-    INK_REQUIRE(ctx, x);
-    INK_REQUIRE(ctx, y);
+    INK_REQUIRE(ctx, x, y);
     ink_float_mode host = ink_float_mode_enter();
     ctx->kernel->add(x, n, y);
     ink_float_mode_leave(host);
     return INK_OK;
 }
 
-/* ---- dense layer ---------------------------------------------------------------------------------------------- */
+/* ---- the dense layer -------------------------------------------------------------------------------------------- */
 
-ink_result ink_dense_read(ink_loader *loader, const char *name, size_t out, size_t in, bool transposed,
-                          ink_activation activation, ink_dense *dense)
+/* y = s(x W^T + b) */
+void ink_dense_run(ink_context *ctx, const ink_dense *dense, const float *x, size_t x_stride, size_t n, float *y)
 {
-    size_t scope = ink_loader_enter_module(loader, name);
-    size_t file_out, file_in;
-    INK_TRY(ink_loader_matrix_shape(loader, "weight", transposed, &file_out, &file_in));
-    if (out == 0)
-        out = file_out;
-    if (in == 0)
-        in = file_in;
-    INK_TRY(ink_loader_matrix(loader, "weight", out, in, transposed, &dense->weight));
-    INK_TRY(ink_loader_optional_vector(loader, "bias", out, &dense->bias));
-    dense->activation = activation;
-    ink_loader_leave(loader, scope);
-    return INK_OK;
-}
-
-ink_result ink_dense_read_parts(ink_loader *loader, const ink_dense_part *parts, size_t n_parts, size_t in,
-                                ink_dense *dense)
-{
-    ink_loader_part weights[INK_MAX_PARTS], biases[INK_MAX_PARTS];
-    for (size_t i = 0; i < n_parts; i++) {
-        weights[i] = (ink_loader_part){parts[i].name, "weight", parts[i].out};
-        biases[i] = (ink_loader_part){parts[i].name, "bias", parts[i].out};
-    }
-    INK_TRY(ink_loader_matrix_parts(loader, weights, n_parts, in, &dense->weight));
-    INK_TRY(ink_loader_optional_vector_parts(loader, biases, n_parts, &dense->bias));
-    dense->activation = INK_IDENTITY;
-    return INK_OK;
-}
-
-void ink_dense_run(ink_context *ctx, const ink_dense *dense, const float *x, size_t n, float *y)
-{
-    ink_dense_run_strided(ctx, dense, x, dense->weight.k, n, y);
-}
-
-void ink_dense_run_strided(ink_context *ctx, const ink_dense *dense, const float *x, size_t x_stride, size_t n,
-                           float *y)
-{
-    const ink_product product = {.x = x,
-                                 .x_stride = x_stride,
-                                 .m = n,
-                                 .w = &dense->weight,
-                                 .bias = dense->bias,
-                                 .y = y,
-                                 .y_stride = dense->weight.n};
-    ink_multiply(ctx, &product);
+    size_t out = dense->weight.n;
+    ink_multiply(
+        ctx,
+        &(ink_product){
+            .x = x, .x_stride = x_stride, .m = n, .w = &dense->weight, .bias = dense->bias, .y = y, .y_stride = out});
     if (dense->activation != INK_IDENTITY)
-        run_activation(ctx, dense->activation, y, n * dense->weight.n, y);
+        activate(ctx, dense->activation, y, n * out, y);
 }
 
-typedef struct load_args {
-    ink_context *ctx;
-    const ink_weights *weights;
-    const char *name;
-    bool transposed;
-    ink_activation activation;
-} load_args;
-
-static ink_result build_loaded(void *data, ink_arena *arena, void **object)
+static ink_dense *dense_layout(ink_arena *arena, size_t in, size_t out, bool has_bias, ink_dense *shape)
 {
-    const load_args *args = data;
-    ink_dense measured, *dense = *object = ink_arena_alloc(arena, 1, sizeof *dense);
-    ink_loader loader;
-    ink_loader_begin(&loader, args->ctx, args->weights, arena);
-    return ink_dense_read(&loader, args->name, 0, 0, args->transposed, args->activation,
-                          dense != NULL ? dense : &measured);
-}
-
-static ink_result load_dense(ink_context *ctx, load_args *args, ink_dense **dense)
-{
-    void *object;
-    INK_TRY(ink_object_create(ctx, "the dense layer", build_loaded, args, 0, &object));
-    *dense = object;
-    return INK_OK;
-}
-
-ink_result ink_dense_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation activation,
-                          ink_dense **dense)
-{
-    INK_REQUIRE_CONTEXT(ctx);
-    INK_REQUIRE(ctx, dense);
-    *dense = NULL;
-    INK_REQUIRE(ctx, weights);
-    INK_REQUIRE(ctx, name);
-    INK_TRY(ink_activation_check(ctx, __func__, activation));
-    load_args args = {.ctx = ctx, .weights = weights, .name = name, .activation = activation};
-    return load_dense(ctx, &args, dense);
-}
-
-ink_result ink_dense_load_transposed(ink_context *ctx, const ink_weights *weights, const char *name,
-                                     ink_activation activation, ink_dense **dense)
-{
-    INK_REQUIRE_CONTEXT(ctx);
-    INK_REQUIRE(ctx, dense);
-    *dense = NULL;
-    INK_REQUIRE(ctx, weights);
-    INK_REQUIRE(ctx, name);
-    INK_TRY(ink_activation_check(ctx, __func__, activation));
-    load_args args = {.ctx = ctx, .weights = weights, .name = name, .transposed = true, .activation = activation};
-    return load_dense(ctx, &args, dense);
-}
-
-typedef struct copy_args {
-    const ink_kernel *kernel;
-    const float *weight, *bias;
-    size_t in, out;
-    ink_activation activation;
-} copy_args;
-
-static ink_result build_copied(void *data, ink_arena *arena, void **object)
-{
-    const copy_args *args = data;
-    ink_dense measured, *dense = *object = ink_arena_alloc(arena, 1, sizeof *dense);
-    if (dense == NULL)
-        dense = &measured;
-    ink_matrix_alloc(arena, &dense->weight, args->out, args->in, args->in, INK_F32);
-    dense->bias = args->bias != NULL ? ink_alloc_rows(arena, 1, args->out) : NULL;
-    dense->activation = args->activation;
-    if (arena->measuring || ink_arena_failed(arena))
-        return INK_OK;
-    ink_matrix_fill_rows(args->kernel, &dense->weight, 0, args->out, INK_F32, args->weight);
-    if (args->bias != NULL)
-        memcpy(dense->bias, args->bias, args->out * sizeof *args->bias);
-    return INK_OK;
+    ink_dense *dense = ink_arena_alloc(arena, 1, sizeof *dense);
+    ink_matrix_alloc(arena, &shape->weight, out, in, in, INK_F32);
+    shape->bias = has_bias ? ink_alloc_rows(arena, 1, out) : NULL;
+    return dense;
 }
 
 ink_result ink_dense_create(ink_context *ctx, const float *weight, const float *bias, size_t in, size_t out,
                             ink_activation activation, ink_dense **dense)
 {
-    void *object;
-    INK_REQUIRE_CONTEXT(ctx);
+    ink_arena measure, arena;
+    ink_dense made = {.activation = activation};
     INK_REQUIRE(ctx, dense);
     *dense = NULL;
     INK_REQUIRE(ctx, weight);
@@ -218,29 +111,89 @@ ink_result ink_dense_create(ink_context *ctx, const float *weight, const float *
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
                         "%s: a layer of %zu inputs and %zu outputs, expected at least 1 of each", __func__, in, out);
     INK_TRY(ink_activation_check(ctx, __func__, activation));
-    copy_args args = {
-        .kernel = ctx->kernel, .weight = weight, .bias = bias, .in = in, .out = out, .activation = activation};
-    INK_TRY(ink_object_create(ctx, "the dense layer", build_copied, &args, 0, &object));
-    *dense = object;
+    ink_arena_measure(&measure);
+    dense_layout(&measure, in, out, bias != NULL, &made);
+    INK_TRY(ink_object_new(ctx, "the dense layer", &measure, NULL, 0, &arena));
+    *dense = dense_layout(&arena, in, out, bias != NULL, &made);
+    ink_matrix_fill_rows(ctx->kernel, &made.weight, 0, out, INK_F32, weight);
+    if (bias != NULL)
+        memcpy(made.bias, bias, out * sizeof *bias);
+    **dense = made;
     return INK_OK;
 }
 
 void ink_dense_free(ink_dense *dense) { ink_object_free(dense); }
-
 size_t ink_dense_in(const ink_dense *dense) { return dense->weight.k; }
-
 size_t ink_dense_out(const ink_dense *dense) { return dense->weight.n; }
 
 ink_result ink_dense_forward(ink_context *ctx, const ink_dense *dense, const float *x, size_t n, float *y)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, dense);
     if (n == 0)
         return INK_OK;
-    INK_REQUIRE(ctx, x);
-    INK_REQUIRE(ctx, y);
+    INK_REQUIRE(ctx, x, y);
     ink_float_mode host = ink_float_mode_enter();
-    ink_dense_run(ctx, dense, x, n, y);
+    ink_dense_run(ctx, dense, x, dense->weight.k, n, y);
     ink_float_mode_leave(host);
     return INK_OK;
+}
+
+/* ---- the multi-layer perceptron --------------------------------------------------------------------------------- */
+
+void ink_mlp_alloc_scratch(ink_arena *arena, const ink_mlp *mlp, size_t rows, ink_mlp_scratch *scratch)
+{
+    size_t widest = 0;
+    for (size_t i = 0; i + 1 < mlp->n_layers; i++)
+        widest = ink_size_max(widest, mlp->layers[i].weight.n);
+    scratch->hidden[0] = ink_alloc_rows(arena, rows, widest);
+    scratch->hidden[1] = ink_alloc_rows(arena, rows, widest);
+}
+
+/* h_i = s(W_i h_{i-1} + b_i) */
+void ink_mlp_run(ink_context *ctx, const ink_mlp *mlp, const ink_mlp_scratch *scratch, const float *x, size_t n,
+                 float *y)
+{
+    const float *h = x;
+    for (size_t i = 0; i < mlp->n_layers; i++) {
+        const ink_dense *layer = &mlp->layers[i];
+        float *next = i + 1 == mlp->n_layers ? y : scratch->hidden[i % 2];
+        ink_dense_run(ctx, layer, h, layer->weight.k, n, next);
+        size_t scope = ink_trace_enter(ctx, "layers.%zu.", i);
+        INK_TRACE(ctx, "out", ink_tensor_2d(next, n, layer->weight.n));
+        ink_trace_leave(ctx, scope);
+        h = next;
+    }
+}
+
+void ink_mlp_free(ink_mlp *mlp) { ink_object_free(mlp); }
+size_t ink_mlp_in(const ink_mlp *mlp) { return mlp->layers[0].weight.k; }
+size_t ink_mlp_out(const ink_mlp *mlp) { return mlp->layers[mlp->n_layers - 1].weight.n; }
+size_t ink_mlp_layers(const ink_mlp *mlp) { return mlp->n_layers; }
+
+static ink_result mlp_call(ink_context *ctx, const ink_mlp *mlp, const float *x, size_t n, float *y, bool reserve)
+{
+    ink_mlp_scratch scratch;
+    ink_call call;
+    ink_call_begin(&call, ctx, reserve);
+    ink_mlp_alloc_scratch(call.arena, mlp, ink_size_min(n, INK_PASS_ROWS), &scratch);
+    if (ink_call_ready(&call))
+        for (size_t first = 0; first < n; first += INK_PASS_ROWS)
+            ink_mlp_run(ctx, mlp, &scratch, x + first * ink_mlp_in(mlp), ink_size_min(INK_PASS_ROWS, n - first),
+                        y + first * ink_mlp_out(mlp));
+    return ink_call_end(&call);
+}
+
+ink_result ink_mlp_forward(ink_context *ctx, const ink_mlp *mlp, const float *x, size_t n, float *y)
+{
+    INK_REQUIRE(ctx, mlp);
+    if (n == 0)
+        return INK_OK;
+    INK_REQUIRE(ctx, x, y);
+    return mlp_call(ctx, mlp, x, n, y, false);
+}
+
+ink_result ink_mlp_reserve(ink_context *ctx, const ink_mlp *mlp, size_t n)
+{
+    INK_REQUIRE(ctx, mlp);
+    return mlp_call(ctx, mlp, NULL, n, NULL, true);
 }

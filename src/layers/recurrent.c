@@ -1,75 +1,220 @@
 /*
- * recurrent.c - running RNN, GRU and LSTM layers over sequences (recurrent.h has the formulae; reading them from a file
- * is in recurrent_load.c).
+ * recurrent.c - RNN, GRU and LSTM layers over sequences of any lengths (Elman 1990; Cho et al. 2014; Hochreiter,
+ * Schmidhuber 1997; Gers et al. 2000; projections: Sak et al. 2014).
  *
- * Sequences are worked through in pieces. Within a piece, one direction of one layer is a pass:
+ * One direction of one layer is a sweep over the steps. The inputs of many steps are one product; only the recurrent
+ * product goes step by step, for all sequences that still run side by side:
  *
- *     gi = W_ih X + b_ih                     the inputs of many steps at once, m = max_rows
+ *     gi = W_ih X + b_ih                 X: the inputs of many steps
  *     for each step:
- *         gh = W_hh H + b_hh                 the states of all sequences that still run, m = their number
- *         h, c = cell(gi, gh, h, c)          row by row
- *         H = W_hr H                         of a projected LSTM
+ *         gh = W_hh H + b_hh             H: the states of all sequences that still run
+ *         h, c = cell(gi, gh, h, c)      recurrent_cell() below, row by row
+ *         H = W_hr H                     of an LSTM with a projection
  *
- * The sequences are ordered by length, so those that still run at a step are always the first few rows of H. Inputs are
- * gathered in the order of the steps, so that those of one step are neighbours too. The reverse direction counts its
- * steps from each sequence's own end.
+ * The sequences are ordered by length, so those that still run are always the first rows of H. Inputs are gathered in
+ * the order of the steps. The reverse direction counts its steps from the end of each sequence.
  *
- * In one direction a piece is max_rows inputs, which all layers see before the next piece begins, so that scratch does
- * not grow with the sequence. A bidirectional layer needs its whole input first: there the piece is everything.
+ * In one direction the sequences are worked through in chunks of max_rows inputs, and all layers see a chunk before the
+ * next one begins, so scratch does not grow with the sequence. A bidirectional layer needs its whole input first: there
+ * the chunk is everything.
  */
 #include <string.h>
 
 #include "../base/bytes.h"
 #include "layers.h"
 
-/* Input rows of one product. */
-#define CHUNK_ROWS ((size_t)128)
-
-/* About the operations on floats that one element of a state takes in a cell. */
+/* About how many operations on floats one element of a state takes in a cell. */
 #define CELL_WORK ((size_t)64)
 
-/* ---- scratch -------------------------------------------------------------------------------------------------- */
-
-void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *recurrent, size_t n_sequences, size_t n_steps,
-                                 ink_recurrent_scratch *scratch)
+const char *ink_cell_name(ink_cell cell)
 {
-    size_t h = recurrent->hidden_size;
-    size_t out = recurrent->h_size * recurrent->n_directions;
-    size_t gates = h * ink_cell_gates(recurrent->cell);
-    n_sequences = ink_size_min(n_sequences, n_steps); /* only those with steps take part */
-    scratch->max_rows = ink_size_min(n_steps, ink_size_max(n_sequences, CHUNK_ROWS));
-    scratch->order = ink_arena_alloc(arena, n_sequences, sizeof *scratch->order);
-    scratch->tracks = ink_arena_alloc(arena, n_sequences, sizeof *scratch->tracks);
-    scratch->x = ink_alloc_rows(arena, scratch->max_rows, ink_size_max(recurrent->in, out));
-    scratch->gi = ink_alloc_rows(arena, scratch->max_rows, gates);
-    scratch->gh = ink_alloc_rows(arena, n_sequences, gates);
-    scratch->h = ink_alloc_rows(arena, n_sequences, recurrent->h_size);
-    scratch->wide_h = recurrent->h_size != h ? ink_alloc_rows(arena, n_sequences, h) : scratch->h;
-    scratch->c = recurrent->cell == INK_LSTM ? ink_alloc_rows(arena, n_sequences, h) : NULL;
-
-    size_t piece_rows = recurrent->n_directions == 1 ? scratch->max_rows : n_steps;
-    for (size_t i = 0; i < 2; i++)
-        scratch->between[i] = recurrent->n_layers > i + 1 ? ink_alloc_rows(arena, piece_rows, out) : NULL;
+    static const char *const names[INK_N_CELLS] = {"rnn_tanh", "rnn_relu", "gru", "lstm"};
+    return (unsigned)cell < INK_N_CELLS ? names[cell] : "unknown";
 }
 
-/* ---- pieces --------------------------------------------------------------------------------------------------- */
+size_t ink_cell_gates(ink_cell cell)
+{
+    static const size_t gates[INK_N_CELLS] = {[INK_RNN_TANH] = 1, [INK_RNN_RELU] = 1, [INK_GRU] = 3, [INK_LSTM] = 4};
+    return gates[cell];
+}
 
-/* What the passes of one piece share. */
-typedef struct ink_piece {
+void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *net, size_t n_sequences, size_t n_steps,
+                                 ink_recurrent_scratch *scratch)
+{
+    size_t h = net->hidden_size, gates = h * ink_cell_gates(net->cell), out = net->h_size * net->n_directions;
+    n_sequences = ink_size_min(n_sequences, n_steps); /* only those with steps take part */
+    scratch->max_rows = ink_size_min(n_steps, ink_size_max(n_sequences, INK_PASS_ROWS));
+    scratch->order = ink_arena_alloc(arena, n_sequences, sizeof *scratch->order);
+    scratch->chunks = ink_arena_alloc(arena, n_sequences, sizeof *scratch->chunks);
+    scratch->x = ink_alloc_rows(arena, scratch->max_rows, ink_size_max(net->in, out));
+    scratch->gi = ink_alloc_rows(arena, scratch->max_rows, gates);
+    scratch->gh = ink_alloc_rows(arena, n_sequences, gates);
+    scratch->h = ink_alloc_rows(arena, n_sequences, net->h_size);
+    scratch->wide_h = net->h_size != h ? ink_alloc_rows(arena, n_sequences, h) : scratch->h;
+    scratch->c = net->cell == INK_LSTM ? ink_alloc_rows(arena, n_sequences, h) : NULL;
+    size_t chunk_rows = net->n_directions == 1 ? scratch->max_rows : n_steps;
+    for (size_t i = 0; i < 2; i++)
+        scratch->between[i] = net->n_layers > i + 1 ? ink_alloc_rows(arena, chunk_rows, out) : NULL;
+}
+
+/* ---- one sweep -------------------------------------------------------------------------------------------------- */
+
+/* One direction of one layer over the chunks of all sequences. */
+typedef struct sweep {
     ink_context *ctx;
-    const ink_recurrent *recurrent;
+    const ink_recurrent *net;
     const ink_recurrent_scratch *scratch;
-    const ink_track *tracks; /* [n_tracks], longest first, each with at least one step */
-    size_t n_tracks;
-} ink_piece;
-
-/* One direction of one layer of a piece. */
-typedef struct ink_pass {
-    const ink_piece *piece;
-    const ink_recurrent_layer *parameters;
+    const ink_chunk *chunks; /* [n_chunks], longest first, each with at least one step */
+    size_t n_chunks;
+    const ink_recurrent_layer *weights;
     size_t layer, direction;
-    size_t in; /* size of an input row */
-} ink_pass;
+    size_t step; /* the one that runs */
+    float *gi;   /* [running, G hidden_size], its input side */
+} sweep;
+
+/* How many of the first `running` chunks have a step `step`. */
+static size_t count_running(const ink_chunk *chunks, size_t running, size_t step)
+{
+    while (running > 0 && chunks[running - 1].n_steps <= step)
+        running--;
+    return running;
+}
+
+/* The step of a chunk, counted from its beginning, that is `step` in the direction of the sweep. */
+static size_t step_in_direction(const sweep *s, const ink_chunk *chunk, size_t step)
+{
+    return s->direction == 0 ? step : chunk->n_steps - 1 - step;
+}
+
+static const float *input_row(const sweep *s, const ink_chunk *chunk, size_t step)
+{
+    size_t t = step_in_direction(s, chunk, step), in = s->weights->w_ih.k;
+    if (s->layer == 0)
+        return chunk->sequence->x + (chunk->done + t) * in;
+    return s->scratch->between[(s->layer - 1) % 2] + (chunk->first + t) * in;
+}
+
+/* h of sequence i goes to its row of the output, if somebody wants it. */
+static void put_output(const sweep *s, size_t i)
+{
+    const ink_chunk *chunk = &s->chunks[i];
+    size_t t = step_in_direction(s, chunk, s->step), h_size = s->net->h_size;
+    size_t out = h_size * s->net->n_directions, column = s->direction * h_size;
+    float *y = chunk->sequence->y;
+    if (s->layer + 1 < s->net->n_layers)
+        y = s->scratch->between[s->layer % 2] + (chunk->first + t) * out + column;
+    else if (y != NULL)
+        y += (chunk->done + t) * out + column;
+    if (y != NULL)
+        memcpy(y, s->scratch->h + i * h_size, h_size * sizeof *y);
+}
+
+/* Copies the states of this layer and direction into rows side by side, or back. A sequence's state is h of all layers
+   and directions, followed by c of all of them. */
+static void move_states(const sweep *s, bool back)
+{
+    const ink_recurrent *net = s->net;
+    size_t n_rows = net->n_layers * net->n_directions, row = s->layer * net->n_directions + s->direction;
+    for (size_t i = 0; i < s->n_chunks; i++) {
+        float *h = s->chunks[i].sequence->state + row * net->h_size;
+        float *c = s->chunks[i].sequence->state + n_rows * net->h_size + row * net->hidden_size;
+        float *own_h = s->scratch->h + i * net->h_size, *own_c = s->scratch->c + i * net->hidden_size;
+        memcpy(back ? h : own_h, back ? own_h : h, net->h_size * sizeof(float));
+        if (net->cell == INK_LSTM)
+            memcpy(back ? c : own_c, back ? own_c : c, net->hidden_size * sizeof(float));
+    }
+}
+
+/* y [m, n] = x [m, k] W^T + b */
+static void product(const sweep *s, const ink_matrix *w, const float *bias, const float *x, size_t m, float *y)
+{
+    ink_multiply(s->ctx,
+                 &(ink_product){.x = x, .x_stride = w->k, .m = m, .w = w, .bias = bias, .y = y, .y_stride = w->n});
+}
+
+/* One step of sequence i, after the products; gi = W_ih x + b_ih and gh = W_hh h + b_hh consist of blocks, one for each
+   gate. */
+static void recurrent_cell(void *data, size_t i)
+{
+    const sweep *s = data;
+    const ink_kernel *kernel = s->ctx->kernel;
+    size_t size = s->net->hidden_size, n = size * ink_cell_gates(s->net->cell);
+    float *gi = s->gi + i * n, *h = s->scratch->wide_h + i * size;
+    const float *gh = s->scratch->gh + i * n;
+    float *gates = s->ctx->trace != NULL ? gi : NULL; /* gi is not needed any more */
+    switch (s->net->cell) {
+    case INK_RNN_TANH:
+    case INK_RNN_RELU:
+        /* h' = s(gi + gh) */
+        kernel->rnn_cell(gi, gh, size, s->net->cell == INK_RNN_RELU, h);
+        break;
+    case INK_GRU:
+        /* r = sigma(gi_r + gh_r),  z = sigma(gi_z + gh_z),  n = tanh(gi_n + r * gh_n)
+           h' = (1 - z) * n + z * h */
+        kernel->gru_cell(gi, gh, size, h, gates);
+        break;
+    case INK_LSTM:
+        /* i = sigma(gi_i + gh_i),  f = sigma(gi_f + gh_f),  g = tanh(gi_g + gh_g),  o = sigma(gi_o + gh_o)
+           c' = f * c + i * g,  h' = o * tanh(c') */
+        kernel->lstm_cell(gi, gh, size, h, s->scratch->c + i * size, gates);
+        break;
+    case INK_N_CELLS:
+        break;
+    }
+    if (s->weights->w_hr.n == 0)
+        put_output(s, i);
+}
+
+static void trace_step(const sweep *s, size_t running)
+{
+    size_t h = s->net->hidden_size, n_gates = ink_cell_gates(s->net->cell);
+    size_t scope = ink_trace_enter(s->ctx, s->direction == 0 ? "l%zu." : "l%zu_reverse.", s->layer);
+    if (n_gates > 1)
+        INK_TRACE(s->ctx, "gates", ink_tensor_2d(s->gi, running, n_gates * h));
+    INK_TRACE(s->ctx, "h", ink_tensor_2d(s->scratch->h, running, s->net->h_size));
+    if (s->net->cell == INK_LSTM)
+        INK_TRACE(s->ctx, "c", ink_tensor_2d(s->scratch->c, running, h));
+    ink_trace_leave(s->ctx, scope);
+}
+
+static void run_sweep(sweep *s)
+{
+    const ink_recurrent_layer *w = s->weights;
+    const ink_recurrent_scratch *scratch = s->scratch;
+    size_t in = w->w_ih.k, hidden = s->net->hidden_size, n_steps = s->chunks[0].n_steps;
+    move_states(s, false);
+    for (size_t begin = 0, end; begin < n_steps; begin = end) {
+        /* The inputs of as many steps as fit into one product, in the order of the steps. A single sequence has them
+           side by side already. */
+        bool single = s->n_chunks == 1 && s->direction == 0;
+        size_t rows = 0, running = count_running(s->chunks, s->n_chunks, begin);
+        for (end = begin; running > 0 && rows + running <= scratch->max_rows;
+             rows += running, running = count_running(s->chunks, running, ++end))
+            for (size_t i = 0; !single && i < running; i++)
+                memcpy(scratch->x + (rows + i) * in, input_row(s, &s->chunks[i], end), in * sizeof(float));
+        const float *x = single ? input_row(s, s->chunks, begin) : scratch->x;
+        product(s, &w->w_ih, w->b_ih, x, rows, scratch->gi);
+
+        s->gi = scratch->gi;
+        running = s->n_chunks;
+        for (s->step = begin; s->step < end; s->step++) {
+            running = count_running(s->chunks, running, s->step);
+            product(s, &w->w_hh, w->b_hh, scratch->h, running, scratch->gh);
+            ink_parallel_for(s->ctx, recurrent_cell, s, running, running * hidden * CELL_WORK);
+            if (w->w_hr.n != 0) {
+                product(s, &w->w_hr, NULL, scratch->wide_h, running, scratch->h);
+                for (size_t i = 0; i < running; i++)
+                    put_output(s, i);
+            }
+            if (s->ctx->trace != NULL)
+                trace_step(s, running);
+            s->gi += running * w->w_ih.n;
+        }
+    }
+    move_states(s, true);
+}
+
+/* ---- all layers ------------------------------------------------------------------------------------------------- */
 
 static int compare_lengths(const void *user, size_t a, size_t b)
 {
@@ -79,347 +224,98 @@ static int compare_lengths(const void *user, size_t a, size_t b)
     return a < b ? -1 : a > b;
 }
 
-/* The sequences with steps, longest first, equal ones in the order they came in. */
-static size_t order_sequences(const ink_sequence *sequences, size_t n_sequences, const ink_recurrent_scratch *scratch)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < n_sequences; i++)
-        if (sequences[i].n_steps > 0)
-            scratch->order[n++] = INK_KEY(0, i);
-    ink_sort(scratch->order, n, &(ink_ties){compare_lengths, sequences});
-    for (size_t i = 0; i < n; i++)
-        scratch->tracks[i] = (ink_track){.sequence = &sequences[ink_key_index(scratch->order[i])]};
-    return n;
-}
-
-/* How many of the first `running` tracks have a step `step`. */
-static size_t count_running(const ink_track *tracks, size_t running, size_t step)
-{
-    while (running > 0 && tracks[running - 1].n_steps <= step)
-        running--;
-    return running;
-}
-
-/* Sets up the tracks for the steps from `done` on, at most `length` of each sequence; how many have any. */
-static size_t begin_piece(ink_track *tracks, size_t n_tracks, size_t done, size_t length)
-{
-    size_t first = 0;
-    for (size_t i = 0; i < n_tracks; i++) {
-        ink_track *track = &tracks[i];
-        track->done = done;
-        track->n_steps = ink_size_min(track->sequence->n_steps - ink_size_min(done, track->sequence->n_steps), length);
-        track->first = first;
-        first += track->n_steps;
-    }
-    return count_running(tracks, n_tracks, 0);
-}
-
-/* ---- where rows lie ------------------------------------------------------------------------------------------- */
-
-/* The step of the piece, counted from its beginning, that is `step` in the direction of the pass. */
-static size_t step_of(const ink_pass *p, const ink_track *track, size_t step)
-{
-    return p->direction == 0 ? step : track->n_steps - 1 - step;
-}
-
-static const float *input_row(const ink_pass *p, const ink_track *track, size_t step)
-{
-    size_t t = step_of(p, track, step);
-    if (p->layer == 0)
-        return track->sequence->x + (track->done + t) * p->in;
-    return p->piece->scratch->between[(p->layer - 1) % 2] + (track->first + t) * p->in;
-}
-
-/* NULL if nobody wants it. */
-static float *output_row(const ink_pass *p, const ink_track *track, size_t step)
-{
-    const ink_recurrent *recurrent = p->piece->recurrent;
-    size_t t = step_of(p, track, step);
-    size_t out = recurrent->h_size * recurrent->n_directions;
-    size_t column = p->direction * recurrent->h_size;
-    if (p->layer + 1 < recurrent->n_layers)
-        return p->piece->scratch->between[p->layer % 2] + (track->first + t) * out + column;
-    return track->sequence->y != NULL ? track->sequence->y + (track->done + t) * out + column : NULL;
-}
-
-/* The h of this layer and direction in a sequence's state, and its c, which lies behind all h. */
-static float *state_h(const ink_pass *p, const ink_track *track)
-{
-    const ink_recurrent *recurrent = p->piece->recurrent;
-    return track->sequence->state + (p->layer * recurrent->n_directions + p->direction) * recurrent->h_size;
-}
-
-static float *state_c(const ink_pass *p, const ink_track *track)
-{
-    const ink_recurrent *recurrent = p->piece->recurrent;
-    float *all_c = track->sequence->state + recurrent->n_layers * recurrent->n_directions * recurrent->h_size;
-    return all_c + (p->layer * recurrent->n_directions + p->direction) * recurrent->hidden_size;
-}
-
-static void gather_states(const ink_pass *p)
-{
-    const ink_piece *piece = p->piece;
-    size_t h_size = piece->recurrent->h_size, c_size = piece->recurrent->hidden_size;
-    for (size_t i = 0; i < piece->n_tracks; i++) {
-        memcpy(piece->scratch->h + i * h_size, state_h(p, &piece->tracks[i]), h_size * sizeof(float));
-        if (piece->recurrent->cell == INK_LSTM)
-            memcpy(piece->scratch->c + i * c_size, state_c(p, &piece->tracks[i]), c_size * sizeof(float));
-    }
-}
-
-static void scatter_states(const ink_pass *p)
-{
-    const ink_piece *piece = p->piece;
-    size_t h_size = piece->recurrent->h_size, c_size = piece->recurrent->hidden_size;
-    for (size_t i = 0; i < piece->n_tracks; i++) {
-        memcpy(state_h(p, &piece->tracks[i]), piece->scratch->h + i * h_size, h_size * sizeof(float));
-        if (piece->recurrent->cell == INK_LSTM)
-            memcpy(state_c(p, &piece->tracks[i]), piece->scratch->c + i * c_size, c_size * sizeof(float));
-    }
-}
-
-/* ---- one pass ------------------------------------------------------------------------------------------------- */
-
-/* The first step after those, from `step` on, whose inputs fit into one product; *rows is how many inputs that is. */
-static size_t chunk_end(const ink_piece *piece, size_t step, size_t *rows)
-{
-    size_t running = count_running(piece->tracks, piece->n_tracks, step);
-    *rows = 0;
-    while (running > 0 && *rows + running <= piece->scratch->max_rows) {
-        *rows += running;
-        running = count_running(piece->tracks, running, ++step);
-    }
-    return step;
-}
-
-/* The inputs of the steps first .. end - 1 one after the other. A single sequence has them so already. */
-static const float *gather_inputs(const ink_pass *p, size_t first, size_t end)
-{
-    const ink_piece *piece = p->piece;
-    float *row = piece->scratch->x;
-    if (piece->n_tracks == 1 && p->direction == 0)
-        return input_row(p, piece->tracks, first);
-    for (size_t step = first; step < end; step++) {
-        size_t running = count_running(piece->tracks, piece->n_tracks, step);
-        for (size_t i = 0; i < running; i++, row += p->in)
-            memcpy(row, input_row(p, &piece->tracks[i], step), p->in * sizeof *row);
-    }
-    return piece->scratch->x;
-}
-
-static void multiply(const ink_pass *p, const ink_matrix *w, const float *bias, const float *x, size_t m, float *y)
-{
-    const ink_product product = {.x = x, .x_stride = w->k, .m = m, .w = w, .bias = bias, .y = y, .y_stride = w->n};
-    ink_multiply(p->piece->ctx, &product);
-}
-
-static void run_cell(const ink_pass *p, float *gi, const float *gh, float *h, float *c)
-{
-    const ink_kernel *kernel = p->piece->ctx->kernel;
-    size_t h_size = p->piece->recurrent->hidden_size;
-    float *gates = p->piece->ctx->trace != NULL ? gi : NULL; /* gi is used up */
-    switch (p->piece->recurrent->cell) {
-    case INK_RNN_TANH:
-    case INK_RNN_RELU:
-        kernel->rnn_cell(gi, gh, h_size, p->piece->recurrent->cell == INK_RNN_RELU, h);
-        break;
-    case INK_GRU:
-        kernel->gru_cell(gi, gh, h_size, h, gates);
-        break;
-    case INK_LSTM:
-        kernel->lstm_cell(gi, gh, h_size, h, c, gates);
-        break;
-    case INK_N_CELLS:
-        break;
-    }
-}
-
-/* What follows the recurrent product of a step: one task for each sequence that still runs. */
-typedef struct step_job {
-    const ink_pass *p;
-    size_t step;
-    size_t gates; /* G h */
-    float *gi;    /* [running, G h] of this step */
-} step_job;
-
-static void put_output(const step_job *job, size_t i)
-{
-    const ink_piece *piece = job->p->piece;
-    size_t h_size = piece->recurrent->h_size;
-    float *y = output_row(job->p, &piece->tracks[i], job->step);
-    if (y != NULL)
-        memcpy(y, piece->scratch->h + i * h_size, h_size * sizeof *y);
-}
-
-static void finish_sequence(void *data, size_t i)
-{
-    const step_job *job = data;
-    const ink_piece *piece = job->p->piece;
-    size_t hidden = piece->recurrent->hidden_size;
-    float *h = piece->scratch->wide_h + i * hidden;
-    float *c = piece->recurrent->cell == INK_LSTM ? piece->scratch->c + i * hidden : NULL;
-    run_cell(job->p, job->gi + i * job->gates, piece->scratch->gh + i * job->gates, h, c);
-    if (job->p->parameters->w_hr.n == 0)
-        put_output(job, i);
-}
-
-/* h = W_hr h, of all sequences that run. */
-static void project(const step_job *job, size_t running)
-{
-    const ink_recurrent_scratch *scratch = job->p->piece->scratch;
-    multiply(job->p, &job->p->parameters->w_hr, NULL, scratch->wide_h, running, scratch->h);
-    for (size_t i = 0; i < running; i++)
-        put_output(job, i);
-}
-
-static void look_at_step(const ink_pass *p, const float *gates, size_t running)
-{
-    const ink_piece *piece = p->piece;
-    size_t h = piece->recurrent->hidden_size;
-    size_t n_gates = ink_cell_gates(piece->recurrent->cell);
-    size_t scope = ink_trace_enter(piece->ctx, p->direction == 0 ? "l%zu." : "l%zu_reverse.", p->layer);
-    if (n_gates > 1)
-        INK_TRACE(piece->ctx, "gates", ink_tensor_2d(gates, running, n_gates * h));
-    INK_TRACE(piece->ctx, "h", ink_tensor_2d(piece->scratch->h, running, piece->recurrent->h_size));
-    if (piece->recurrent->cell == INK_LSTM)
-        INK_TRACE(piece->ctx, "c", ink_tensor_2d(piece->scratch->c, running, h));
-    ink_trace_leave(piece->ctx, scope);
-}
-
-static void run_steps(const ink_pass *p, size_t first, size_t end)
-{
-    const ink_piece *piece = p->piece;
-    size_t h = piece->recurrent->hidden_size;
-    size_t running = piece->n_tracks;
-    step_job job = {.p = p, .gates = h * ink_cell_gates(piece->recurrent->cell), .gi = piece->scratch->gi};
-    for (job.step = first; job.step < end; job.step++) {
-        running = count_running(piece->tracks, running, job.step);
-        multiply(p, &p->parameters->w_hh, p->parameters->b_hh, piece->scratch->h, running, piece->scratch->gh);
-        ink_parallel_for(piece->ctx, finish_sequence, &job, running, running * h * CELL_WORK);
-        if (p->parameters->w_hr.n != 0)
-            project(&job, running);
-        if (piece->ctx->trace != NULL)
-            look_at_step(p, job.gi, running);
-        job.gi += running * job.gates;
-    }
-}
-
-static void run_pass(const ink_pass *p)
-{
-    size_t n_steps = p->piece->tracks[0].n_steps;
-    gather_states(p);
-    for (size_t step = 0; step < n_steps;) {
-        size_t rows, end = chunk_end(p->piece, step, &rows);
-        const float *x = gather_inputs(p, step, end);
-        multiply(p, &p->parameters->w_ih, p->parameters->b_ih, x, rows, p->piece->scratch->gi);
-        run_steps(p, step, end);
-        step = end;
-    }
-    scatter_states(p);
-}
-
-static void run_piece(const ink_piece *piece)
-{
-    const ink_recurrent *recurrent = piece->recurrent;
-    for (size_t layer = 0; layer < recurrent->n_layers; layer++)
-        for (size_t direction = 0; direction < recurrent->n_directions; direction++) {
-            const ink_recurrent_layer *parameters = &recurrent->layers[layer * recurrent->n_directions + direction];
-            const ink_pass p = {.piece = piece,
-                                .parameters = parameters,
-                                .layer = layer,
-                                .direction = direction,
-                                .in = parameters->w_ih.k};
-            run_pass(&p);
-        }
-}
-
-void ink_recurrent_run(ink_context *ctx, const ink_recurrent *recurrent, const ink_recurrent_scratch *scratch,
+void ink_recurrent_run(ink_context *ctx, const ink_recurrent *net, const ink_recurrent_scratch *scratch,
                        const ink_sequence *sequences, size_t n_sequences)
 {
-    size_t n_tracks = order_sequences(sequences, n_sequences, scratch);
-    ink_piece piece = {.ctx = ctx, .recurrent = recurrent, .scratch = scratch, .tracks = scratch->tracks};
-    size_t n_steps = n_tracks > 0 ? scratch->tracks[0].sequence->n_steps : 0;
-    for (size_t done = 0; done < n_steps;) {
-        size_t length = n_steps;
-        if (recurrent->n_directions == 1)
-            length = ink_size_max(scratch->max_rows / n_tracks, 1);
-        n_tracks = piece.n_tracks = begin_piece(scratch->tracks, n_tracks, done, length);
-        run_piece(&piece);
-        done += length;
+    /* The sequences with steps, longest first, equal ones in the order they came in. */
+    ink_chunk *chunks = scratch->chunks;
+    size_t n_chunks = 0;
+    for (size_t i = 0; i < n_sequences; i++)
+        if (sequences[i].n_steps > 0)
+            scratch->order[n_chunks++] = INK_KEY(0, i);
+    ink_sort(scratch->order, n_chunks, &(ink_ties){compare_lengths, sequences});
+    for (size_t i = 0; i < n_chunks; i++)
+        chunks[i] = (ink_chunk){.sequence = &sequences[ink_key_index(scratch->order[i])]};
+
+    size_t n_steps = n_chunks > 0 ? chunks[0].sequence->n_steps : 0;
+    for (size_t done = 0, length = n_steps; done < n_steps; done += length) {
+        if (net->n_directions == 1)
+            length = ink_size_max(scratch->max_rows / n_chunks, 1);
+        for (size_t i = 0, first = 0; i < n_chunks; first += chunks[i++].n_steps) {
+            size_t all = chunks[i].sequence->n_steps;
+            chunks[i].done = done;
+            chunks[i].n_steps = ink_size_min(all - ink_size_min(done, all), length);
+            chunks[i].first = first;
+        }
+        n_chunks = count_running(chunks, n_chunks, 0);
+        for (size_t i = 0; i < net->n_layers * net->n_directions; i++)
+            run_sweep(&(sweep){.ctx = ctx,
+                               .net = net,
+                               .scratch = scratch,
+                               .chunks = chunks,
+                               .n_chunks = n_chunks,
+                               .weights = &net->layers[i],
+                               .layer = i / net->n_directions,
+                               .direction = i % net->n_directions});
     }
 }
 
-/* ---- the public edge ------------------------------------------------------------------------------------------ */
+/* ---- the public edge -------------------------------------------------------------------------------------------- */
 
-static ink_result check_sequences(ink_context *ctx, const ink_sequence *sequences, size_t n_sequences, size_t *n_steps)
+void ink_recurrent_free(ink_recurrent *net) { ink_object_free(net); }
+size_t ink_recurrent_in(const ink_recurrent *net) { return net->in; }
+size_t ink_recurrent_out(const ink_recurrent *net) { return net->h_size * net->n_directions; }
+size_t ink_recurrent_hidden_size(const ink_recurrent *net) { return net->hidden_size; }
+size_t ink_recurrent_layers(const ink_recurrent *net) { return net->n_layers; }
+size_t ink_recurrent_directions(const ink_recurrent *net) { return net->n_directions; }
+
+size_t ink_recurrent_state_size(const ink_recurrent *net)
 {
-    *n_steps = 0;
-    for (size_t i = 0; i < n_sequences; i++) {
-        const ink_sequence *sequence = &sequences[i];
-        if (sequence->n_steps == 0)
-            continue;
-        if (sequence->x == NULL)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_recurrent_forward: sequences[%zu].x is NULL", i);
-        if (sequence->state == NULL)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_recurrent_forward: sequences[%zu].state is NULL", i);
-        if (!ink_size_add(*n_steps, sequence->n_steps, n_steps))
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_recurrent_forward: more steps than memory can hold");
-    }
-    return INK_OK;
+    return net->n_layers * net->n_directions * (net->h_size + (net->cell == INK_LSTM ? net->hidden_size : 0));
 }
 
-/* Takes scratch, runs, gives the scratch back. */
-static ink_result run_with_scratch(ink_context *ctx, const ink_recurrent *recurrent, const ink_sequence *sequences,
-                                   size_t n_sequences, size_t n_steps)
+static ink_result recurrent_call(ink_context *ctx, const ink_recurrent *net, const ink_sequence *sequences,
+                                 size_t n_sequences, size_t n_steps, bool reserve)
 {
     ink_recurrent_scratch scratch;
-    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_recurrent_alloc_scratch(&ctx->scratch, recurrent, n_sequences, n_steps, &scratch);
-    if (ink_arena_failed(&ctx->scratch))
-        return ink_scratch_fail(ctx, mark);
-    ink_float_mode host = ink_float_mode_enter();
-    ink_recurrent_run(ctx, recurrent, &scratch, sequences, n_sequences);
-    ink_float_mode_leave(host);
-    ink_arena_release(&ctx->scratch, mark);
-    return INK_OK;
+    ink_call call;
+    ink_call_begin(&call, ctx, reserve);
+    ink_recurrent_alloc_scratch(call.arena, net, n_sequences, n_steps, &scratch);
+    if (ink_call_ready(&call))
+        ink_recurrent_run(ctx, net, &scratch, sequences, n_sequences);
+    return ink_call_end(&call);
 }
 
 ink_result ink_recurrent_forward(ink_context *ctx, const ink_recurrent *recurrent, const ink_sequence *sequences,
                                  size_t n_sequences)
 {
-    size_t n_steps;
-    INK_REQUIRE_CONTEXT(ctx);
+    size_t n_steps = 0;
     INK_REQUIRE(ctx, recurrent);
     if (n_sequences == 0)
         return INK_OK;
     INK_REQUIRE(ctx, sequences);
-    INK_TRY(check_sequences(ctx, sequences, n_sequences, &n_steps));
-    return run_with_scratch(ctx, recurrent, sequences, n_sequences, n_steps);
+    for (size_t i = 0; i < n_sequences; i++) {
+        const ink_sequence *sequence = &sequences[i];
+        if (sequence->n_steps > 0 && (sequence->x == NULL || sequence->state == NULL))
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: sequences[%zu].%s is NULL", __func__, i,
+                            sequence->x == NULL ? "x" : "state");
+        if (!ink_size_add(n_steps, sequence->n_steps, &n_steps))
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: more steps than memory can hold", __func__);
+    }
+    return recurrent_call(ctx, recurrent, sequences, n_sequences, n_steps, false);
 }
 
 ink_result ink_recurrent_step(ink_context *ctx, const ink_recurrent *recurrent, const float *x, float *state, float *y)
 {
-    INK_REQUIRE_CONTEXT(ctx);
-    INK_REQUIRE(ctx, recurrent);
-    INK_REQUIRE(ctx, x);
-    INK_REQUIRE(ctx, state);
-    INK_REQUIRE(ctx, y);
+    INK_REQUIRE(ctx, recurrent, x, state, y);
     if (recurrent->n_directions != 1)
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
                         "%s: a bidirectional network reads the whole sequence, it cannot go step by step", __func__);
-    const ink_sequence sequence = {.x = x, .y = y, .n_steps = 1, .state = state};
-    return run_with_scratch(ctx, recurrent, &sequence, 1, 1);
+    return recurrent_call(ctx, recurrent, &(ink_sequence){.x = x, .y = y, .n_steps = 1, .state = state}, 1, 1, false);
 }
 
 ink_result ink_recurrent_reserve(ink_context *ctx, const ink_recurrent *recurrent, size_t n_sequences, size_t n_steps)
 {
-    ink_arena measure;
-    ink_recurrent_scratch scratch;
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, recurrent);
-    ink_arena_measure(&measure);
-    ink_recurrent_alloc_scratch(&measure, recurrent, n_sequences, n_steps, &scratch);
-    if (ink_arena_failed(&measure))
-        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: more memory than this machine can address", __func__);
-    return ink_scratch_reserve(ctx, measure.used);
+    return recurrent_call(ctx, recurrent, NULL, n_sequences, n_steps, true);
 }

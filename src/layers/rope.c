@@ -1,16 +1,17 @@
 /*
- * rope.c - rotary positions (rope.h): pairs of a head's components turned by an angle that grows with the position.
+ * rope.c - rotary positions (formulae: rope.h): pairs of a head's components are rotated by an angle that grows with
+ * the position.
  *
- * Frequencies belong to a sequence, angles to the rows of a pass; both are the same for every layer and every head, so
- * they are computed once and a layer only multiplies.
+ * Frequencies belong to a sequence, angles to the rows of a pass. Both are the same for every layer and every head, so
+ * they are computed once, and a layer only multiplies.
  */
 #include "layers.h"
 
-/* About the operations on floats that turning one component takes. */
-#define TURN_WORK ((size_t)4)
+/* About how many operations on floats it takes to rotate one component. */
+#define ROTATE_WORK ((size_t)4)
 
-#define MAX_LENGTH (1 << 24)
-#define MAX_NUMBER 1e6
+#define LARGEST_LENGTH (1 << 24)
+#define LARGEST_NUMBER 1e6
 
 const char *ink_rope_type_name(ink_rope_type type)
 {
@@ -20,62 +21,43 @@ const char *ink_rope_type_name(ink_rope_type type)
 
 /* ---- settings ------------------------------------------------------------------------------------------------- */
 
-static ink_result out_of_range(ink_context *ctx, const ink_rope *rope, const char *what)
+static ink_result rope_out_of_range(ink_context *ctx, const ink_rope *rope, const char *what)
 {
     return ink_fail(ctx, INK_ERROR_ARGUMENT, "rope of type %s: %s", ink_rope_type_name(rope->type), what);
-}
-
-static ink_result check_type(ink_context *ctx, const ink_rope *rope)
-{
-    switch (rope->type) {
-    case INK_ROPE_DYNAMIC:
-        return rope->head_dim > 2 ? INK_OK : out_of_range(ctx, rope, "expected a head_dim above 2");
-    case INK_ROPE_LLAMA3:
-        if (rope->low_freq_factor > 0 && rope->low_freq_factor < rope->high_freq_factor &&
-            rope->high_freq_factor <= MAX_NUMBER)
-            return INK_OK;
-        return out_of_range(ctx, rope, "expected 0 < low_freq_factor < high_freq_factor <= 1e6");
-    case INK_ROPE_YARN:
-        if (!(rope->beta_slow > 0 && rope->beta_slow <= rope->beta_fast && rope->beta_fast <= MAX_NUMBER))
-            return out_of_range(ctx, rope, "expected 0 < beta_slow <= beta_fast <= 1e6");
-        if (!(rope->attention_factor >= 0 && rope->attention_factor <= MAX_NUMBER))
-            return out_of_range(ctx, rope, "expected an attention_factor from 0 to 1e6");
-        return INK_OK;
-    default:
-        return INK_OK;
-    }
 }
 
 ink_result ink_rope_check(ink_context *ctx, const ink_rope *rope)
 {
     if ((unsigned)rope->type >= INK_ROPE_N_TYPES)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "there is no rope type %lld", (long long)rope->type);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "there is no rope type %d", (int)rope->type);
     if (rope->head_dim == 0 || rope->head_dim % 2 != 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "rope: head_dim is %zu, expected an even number of at least 2",
                         rope->head_dim);
     if (!(rope->theta > 1 && rope->theta <= 1e30))
-        return out_of_range(ctx, rope, "expected a theta above 1 and at most 1e30");
+        return rope_out_of_range(ctx, rope, "expected a theta above 1 and at most 1e30");
     if (rope->type == INK_ROPE_PLAIN)
         return INK_OK;
-    if (!(rope->factor >= 1 && rope->factor <= MAX_NUMBER))
-        return out_of_range(ctx, rope, "expected a factor from 1 to 1e6");
-    if (rope->type != INK_ROPE_LINEAR && (rope->original_length < 1 || rope->original_length > MAX_LENGTH))
-        return out_of_range(ctx, rope, "expected an original length from 1 to 2^24");
-    return check_type(ctx, rope);
+    if (!(rope->factor >= 1 && rope->factor <= LARGEST_NUMBER))
+        return rope_out_of_range(ctx, rope, "expected a factor from 1 to 1e6");
+    if (rope->type == INK_ROPE_LINEAR)
+        return INK_OK;
+    if (rope->original_length < 1 || rope->original_length > LARGEST_LENGTH)
+        return rope_out_of_range(ctx, rope, "expected an original length from 1 to 2^24");
+    if (rope->type == INK_ROPE_DYNAMIC && rope->head_dim <= 2)
+        return rope_out_of_range(ctx, rope, "expected a head_dim above 2");
+    if (rope->type == INK_ROPE_LLAMA3 &&
+        !(rope->low_freq_factor > 0 && rope->low_freq_factor < rope->high_freq_factor &&
+          rope->high_freq_factor <= LARGEST_NUMBER))
+        return rope_out_of_range(ctx, rope, "expected 0 < low_freq_factor < high_freq_factor <= 1e6");
+    if (rope->type == INK_ROPE_YARN &&
+        !(rope->beta_slow > 0 && rope->beta_slow <= rope->beta_fast && rope->beta_fast <= LARGEST_NUMBER))
+        return rope_out_of_range(ctx, rope, "expected 0 < beta_slow <= beta_fast <= 1e6");
+    if (rope->type == INK_ROPE_YARN && !(rope->attention_factor >= 0 && rope->attention_factor <= LARGEST_NUMBER))
+        return rope_out_of_range(ctx, rope, "expected an attention_factor from 0 to 1e6");
+    return INK_OK;
 }
 
-/* ---- frequencies and angles ----------------------------------------------------------------------------------- */
-
-void ink_frequencies_alloc(ink_arena *arena, const ink_rope *rope, ink_frequencies *frequencies)
-{
-    frequencies->n = rope->head_dim / 2;
-    frequencies->w = ink_alloc_rows(arena, 1, frequencies->n);
-}
-
-void ink_frequencies_fill(const ink_kernel *kernel, const ink_rope *rope, size_t capacity, ink_frequencies *frequencies)
-{
-    frequencies->scale = kernel->rope_frequencies(rope, capacity, frequencies->w);
-}
+/* ---- angles ------------------------------------------------------------------------------------------------------ */
 
 void ink_angles_alloc(ink_arena *arena, const ink_rope *rope, size_t rows, ink_angles *angles)
 {
@@ -84,12 +66,12 @@ void ink_angles_alloc(ink_arena *arena, const ink_rope *rope, size_t rows, ink_a
     angles->sines = ink_alloc_rows(arena, rows, angles->n);
 }
 
-void ink_angles_fill(const ink_kernel *kernel, const ink_frequencies *frequencies, size_t position, size_t first,
+void ink_angles_fill(const ink_kernel *kernel, const float *frequencies, float scale, size_t position, size_t first,
                      size_t count, const ink_angles *angles)
 {
     size_t n = angles->n;
     for (size_t i = 0; i < count; i++)
-        kernel->rope_angles(frequencies->w, n, position + i, frequencies->scale, angles->cosines + (first + i) * n,
+        kernel->rope_angles(frequencies, n, position + i, scale, angles->cosines + (first + i) * n,
                             angles->sines + (first + i) * n);
 }
 
@@ -100,30 +82,24 @@ void ink_angles_rotate(const ink_kernel *kernel, const ink_angles *angles, size_
         kernel->rope_rotate(x + head * 2 * n, n, angles->cosines + row * n, angles->sines + row * n);
 }
 
-/* ---- the public edge ------------------------------------------------------------------------------------------ */
+/* ---- the public edge --------------------------------------------------------------------------------------------- */
 
-typedef struct turn_job {
+typedef struct rotate_job {
     const ink_kernel *kernel;
     const ink_angles *angles;
     size_t n_heads, stride;
     float *x;
-} turn_job;
+} rotate_job;
 
-static void turn_row(void *data, size_t row)
+static void rotate_row(void *data, size_t row)
 {
-    const turn_job *job = data;
+    const rotate_job *job = data;
     ink_angles_rotate(job->kernel, job->angles, row, job->n_heads, job->x + row * job->stride);
 }
-
-/* Rows are worked through this many at a time, so that scratch does not grow with n. */
-#define ROWS_AT_ONCE ((size_t)128)
 
 ink_result ink_rope_forward(ink_context *ctx, const ink_rope *rope, size_t position, size_t capacity, size_t n_heads,
                             size_t stride, size_t n, float *x)
 {
-    ink_frequencies frequencies;
-    ink_angles angles;
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, rope);
     INK_TRY(ink_rope_check(ctx, rope));
     if (position > INK_ROPE_MAX_LENGTH || n > INK_ROPE_MAX_LENGTH - position)
@@ -136,20 +112,19 @@ ink_result ink_rope_forward(ink_context *ctx, const ink_rope *rope, size_t posit
         return INK_OK;
     INK_REQUIRE(ctx, x);
 
-    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_frequencies_alloc(&ctx->scratch, rope, &frequencies);
-    ink_angles_alloc(&ctx->scratch, rope, ink_size_min(n, ROWS_AT_ONCE), &angles);
-    if (ink_arena_failed(&ctx->scratch))
-        return ink_scratch_fail(ctx, mark);
-    ink_float_mode host = ink_float_mode_enter();
-    ink_frequencies_fill(ctx->kernel, rope, capacity, &frequencies);
-    for (size_t first = 0; first < n; first += ROWS_AT_ONCE) {
-        size_t count = ink_size_min(n - first, ROWS_AT_ONCE);
-        turn_job job = {ctx->kernel, &angles, n_heads, stride, x + first * stride};
-        ink_angles_fill(ctx->kernel, &frequencies, position + first, 0, count, &angles);
-        ink_parallel_for(ctx, turn_row, &job, count, count * n_heads * rope->head_dim * TURN_WORK);
+    ink_call call;
+    ink_angles angles;
+    ink_call_begin(&call, ctx, false);
+    float *frequencies = ink_alloc_rows(call.arena, 1, rope->head_dim / 2);
+    ink_angles_alloc(call.arena, rope, ink_size_min(n, INK_PASS_ROWS), &angles);
+    if (ink_call_ready(&call)) {
+        float scale = ctx->kernel->rope_frequencies(rope, capacity, frequencies);
+        for (size_t first = 0; first < n; first += INK_PASS_ROWS) {
+            size_t count = ink_size_min(n - first, INK_PASS_ROWS);
+            rotate_job job = {ctx->kernel, &angles, n_heads, stride, x + first * stride};
+            ink_angles_fill(ctx->kernel, frequencies, scale, position + first, 0, count, &angles);
+            ink_parallel_for(ctx, rotate_row, &job, count, count * n_heads * rope->head_dim * ROTATE_WORK);
+        }
     }
-    ink_float_mode_leave(host);
-    ink_arena_release(&ctx->scratch, mark);
-    return INK_OK;
+    return ink_call_end(&call);
 }

@@ -1,338 +1,257 @@
 /*
- * transformer.c - PyTorch's attention and encoder layers (transformer.h): names of tensors for the block of block.c,
- * and whole sequences through a stack of blocks.
+ * transformer.c - the Transformer block, a stack of blocks, and PyTorch's encoder layers over whole sequences.
  *
- * Rows of several sequences go through together, as many whole sequences as fit into PASS_ROWS rows, or into as many
- * as the longest one has; dense layers then have many rows, and scratch memory does not grow with their number.
+ * A block has its norms in front (Radford et al. 2019, section 2.3; Llama) or behind the sums (Vaswani et al. 2017;
+ * BERT):
+ *
+ *     x = x + W_o attention(W_qkv norm_1(x))             x = norm_1(x + W_o attention(W_qkv x))
+ *     x = x + ffn(norm_2(x))                             x = norm_2(x + ffn(x))
+ *
+ *     ffn(x) = W_down s(W_up x)      or, gated (Shazeer 2020),      W_down (s(W_gate x) * W_up x)
+ *
+ * Between W_qkv and attention, queries and keys may be normalised head by head (Qwen3) and rotated (rope.h).
  */
 #include <string.h>
 
 #include "layers.h"
 
-#define PASS_ROWS ((size_t)128)
+/* About how many operations on floats one element takes between two products. */
+#define HEAD_WORK ((size_t)16)
+#define GATE_WORK ((size_t)24)
 
-/* A block of which only the attention is there. */
-struct ink_mha {
-    ink_block block;
-};
-
-struct ink_transformer {
-    size_t n_blocks;
-    ink_block *blocks; /* [n_blocks] */
-    ink_norm norm;     /* behind them; size 0: none */
-};
-
-/* ---- reading -------------------------------------------------------------------------------------------------- */
-
-static ink_result read_in_proj(ink_loader *loader, size_t size, ink_dense *qkv)
+void ink_stack_alloc_scratch(ink_arena *arena, const ink_stack_config *config, size_t capacity, size_t rows,
+                             ink_stack_scratch *scratch)
 {
-    const ink_loader_part parts[] = {
-        {"", "q_proj_weight", size}, {"", "k_proj_weight", size}, {"", "v_proj_weight", size}};
-    if (ink_loader_has(loader, parts[0].tensor))
-        INK_TRY(ink_loader_matrix_parts(loader, parts, 3, size, &qkv->weight));
-    else
-        INK_TRY(ink_loader_matrix(loader, "in_proj_weight", 3 * size, size, false, &qkv->weight));
-    qkv->activation = INK_IDENTITY;
-    return ink_loader_optional_vector(loader, "in_proj_bias", 3 * size, &qkv->bias);
+    const ink_attention *attention = &config->attention[0];
+    size_t q_width = attention->n_heads * attention->head_dim;
+    size_t kv_width = attention->n_kv_heads * attention->head_dim;
+    scratch->normed = ink_alloc_rows(arena, rows, config->hidden_size);
+    scratch->qkv = ink_alloc_rows(arena, rows, q_width + 2 * kv_width);
+    scratch->attended = ink_alloc_rows(arena, rows, q_width);
+    scratch->inner = ink_alloc_rows(arena, rows, config->gated ? 2 * config->inner_size : config->inner_size);
+    if (config->rope.head_dim != 0)
+        ink_angles_alloc(arena, &config->rope, rows, &scratch->angles);
+    ink_attention_alloc_scratch(arena, attention, capacity, rows, &scratch->attention);
 }
 
-/* nn.MultiheadAttention `name` into the attention of a block; size 0: whatever the file has. */
-static ink_result read_attention(ink_loader *loader, const char *name, const ink_transformer_options *options,
-                                 size_t size, ink_block *block)
+/* ---- attention -------------------------------------------------------------------------------------------------- */
+
+typedef struct head_job {
+    const ink_kernel *kernel;
+    const ink_block *block;
+    const ink_attention *attention;
+    const ink_angles *angles; /* NULL: without rope */
+    float *qkv;
+} head_job;
+
+/* The queries and keys of one row: normalised, then rotated. */
+static void prepare_heads(void *data, size_t row)
 {
-    size_t file_size, columns, scope = ink_loader_enter_module(loader, name);
-    const char *file = ink_weights_name(loader->weights);
-    INK_TRY(ink_loader_matrix_shape(loader, "out_proj.weight", false, &file_size, &columns));
-    if (size == 0)
-        size = file_size;
-    if (options->n_heads == 0 || size % options->n_heads != 0)
-        return ink_fail(loader->ctx, INK_ERROR_ARGUMENT,
-                        "%s: attention '%s' has size %zu, which %zu heads (n_heads) do not divide", file, loader->name,
-                        size, options->n_heads);
-    if (size > SIZE_MAX / 3)
-        return ink_fail(loader->ctx, INK_ERROR_LIMIT, "%s: attention '%s' has size %zu", file, loader->name, size);
-    if (ink_loader_has(loader, "bias_k"))
-        return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: tensor '%sbias_k': attention with add_bias_kv does not run here", file, loader->name);
-    block->attention = (ink_attention){.n_heads = options->n_heads,
-                                       .n_kv_heads = options->n_heads,
-                                       .head_dim = size / options->n_heads,
-                                       .bidirectional = !options->causal};
-    INK_TRY(read_in_proj(loader, size, &block->qkv));
-    INK_TRY(ink_dense_read(loader, "out_proj", size, size, false, INK_IDENTITY, &block->out));
-    ink_loader_leave(loader, scope);
-    return INK_OK;
+    const head_job *job = data;
+    const ink_block *block = job->block;
+    size_t n_heads = job->attention->n_heads, n_kv_heads = job->attention->n_kv_heads;
+    float *queries = job->qkv + row * block->qkv.weight.n;
+    float *keys = queries + n_heads * job->attention->head_dim;
+    if (block->q_norm.size != 0)
+        ink_norm_rows(job->kernel, &block->q_norm, queries, n_heads, queries);
+    if (block->k_norm.size != 0)
+        ink_norm_rows(job->kernel, &block->k_norm, keys, n_kv_heads, keys);
+    if (job->angles != NULL)
+        ink_angles_rotate(job->kernel, job->angles, row, n_heads + n_kv_heads, queries);
 }
 
-static float eps_of(const ink_transformer_options *options) { return options->eps != 0 ? options->eps : 1e-5F; }
-
-/* nn.TransformerEncoderLayer, in its scope, of the sizes of the one before it: all share their scratch. */
-static ink_result read_layer(ink_loader *loader, const ink_transformer_options *options, const ink_block *before,
-                             ink_block *block)
+void ink_block_attend(ink_context *ctx, const ink_stack *stack, size_t i, const ink_stack_scratch *scratch,
+                      const ink_span *spans, size_t n_spans, const float *x, size_t rows, float *y)
 {
-    size_t inner = before != NULL ? before->up.weight.n : 0;
-    size_t size = before != NULL ? before->out.weight.n : 0;
-    *block = (ink_block){.post_norm = !options->norm_first};
-    if (ink_loader_has(loader, "multihead_attn.out_proj.weight"))
-        return ink_fail(loader->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: tensor '%smultihead_attn.out_proj.weight': decoder layers, which attend to a memory, do "
-                        "not run here",
-                        ink_weights_name(loader->weights), loader->name);
-    INK_TRY(read_attention(loader, "self_attn", options, size, block));
-    size = block->out.weight.n;
-    INK_TRY(ink_norm_read(loader, "norm1", INK_LAYER_NORM, size, eps_of(options), &block->norm_1));
-    INK_TRY(ink_dense_read(loader, "linear1", inner, size, false, options->activation, &block->up));
-    INK_TRY(ink_dense_read(loader, "linear2", size, block->up.weight.n, false, INK_IDENTITY, &block->down));
-    return ink_norm_read(loader, "norm2", INK_LAYER_NORM, size, eps_of(options), &block->norm_2);
-}
+    const ink_block *block = &stack->blocks[i];
+    const ink_attention *attention = &stack->config.attention[i];
+    size_t qkv_width = block->qkv.weight.n, q_width = block->out.weight.k;
+    const ink_angles *angles = stack->config.rope.head_dim != 0 ? &scratch->angles : NULL;
+    float *qkv = scratch->qkv, *attended = scratch->attended;
 
-static bool has_layer(ink_loader *loader, size_t i)
-{
-    size_t scope = ink_loader_enter(loader, "layers.%zu.", i);
-    bool there = ink_loader_has(loader, "self_attn.out_proj.weight");
-    ink_loader_leave(loader, scope);
-    return there;
-}
-
-/* In the scope of the stack: layers 0 to n - 1, or, with n = 0, one layer that stands there by itself. *size is that
-   of all of them. */
-static ink_result read_layers(ink_loader *loader, const ink_transformer_options *options, size_t n, ink_block *blocks,
-                              size_t *size)
-{
-    ink_block spare[2]; /* while measuring: this one and the one before it */
-    for (size_t i = 0; i < ink_size_max(n, 1); i++) {
-        ink_block *block = blocks != NULL ? &blocks[i] : &spare[i % 2];
-        const ink_block *before = blocks != NULL ? block - 1 : &spare[(i + 1) % 2];
-        size_t scope = ink_loader_enter(loader, n > 0 ? "layers.%zu." : "", i);
-        INK_TRY(read_layer(loader, options, i > 0 ? before : NULL, block));
-        ink_loader_leave(loader, scope);
-        loader->expected = "the layer before it";
-        *size = block->out.weight.n;
+    ink_dense_run(ctx, &block->qkv, x, block->qkv.weight.k, rows, qkv);
+    INK_TRACE(ctx, "attn.qkv", ink_tensor_2d(qkv, rows, qkv_width));
+    if (angles != NULL || block->q_norm.size != 0 || block->k_norm.size != 0) {
+        head_job job = {ctx->kernel, block, attention, angles, qkv};
+        ink_parallel_for(ctx, prepare_heads, &job, rows, rows * qkv_width * HEAD_WORK);
+        INK_TRACE(ctx, "attn.prepared", ink_tensor_2d(qkv, rows, qkv_width));
     }
-    loader->expected = NULL;
-    return INK_OK;
+    for (const ink_span *span = spans; span < spans + n_spans; span++) {
+        ink_kv_cache cache = ink_kv_cache_over(attention, span->capacity, (char *)span->kv + i * span->kv_stride);
+        cache.length = span->before;
+        ink_attention_run(ctx, attention, &scratch->attention, &cache, qkv + span->first * qkv_width, span->count,
+                          attended + span->first * q_width);
+    }
+    INK_TRACE(ctx, "attn.heads", ink_tensor_2d(attended, rows, q_width));
+    ink_dense_run(ctx, &block->out, attended, q_width, rows, y);
+    INK_TRACE(ctx, "attn.out", ink_tensor_2d(y, rows, block->out.weight.n));
 }
 
-typedef struct build_args {
-    ink_context *ctx;
-    const ink_weights *weights;
-    const char *name;
-    const ink_transformer_options *options;
-} build_args;
+/* ---- the feed-forward network ----------------------------------------------------------------------------------- */
 
-static ink_result build_mha(void *data, ink_arena *arena, void **object)
+typedef struct gate_job {
+    const ink_kernel *kernel;
+    ink_activation activation;
+    float *inner; /* [rows, 2 n] */
+    size_t n;
+} gate_job;
+
+/* One row (g, u) becomes (s(g) * u, u). */
+static void gate_row(void *data, size_t row)
 {
-    const build_args *args = data;
-    ink_mha measured, *mha = *object = ink_arena_alloc(arena, 1, sizeof *mha);
-    ink_loader loader;
-    if (mha == NULL)
-        mha = &measured;
-    ink_loader_begin(&loader, args->ctx, args->weights, arena);
-    mha->block = (ink_block){0};
-    return read_attention(&loader, args->name, args->options, 0, &mha->block);
+    const gate_job *job = data;
+    float *gate = job->inner + row * 2 * job->n;
+    job->kernel->activate(job->activation, gate, job->n, gate);
+    job->kernel->multiply_elements(gate + job->n, job->n, gate);
 }
 
-static ink_result build_transformer(void *data, ink_arena *arena, void **object)
+/* y [rows, hidden_size] = ffn(x) */
+static void feed_forward(ink_context *ctx, const ink_stack *stack, size_t i, const ink_stack_scratch *scratch,
+                         const float *x, size_t rows, float *y)
 {
-    const build_args *args = data;
-    ink_transformer measured, *net = *object = ink_arena_alloc(arena, 1, sizeof *net);
-    ink_loader loader;
-    size_t n = 0, size;
-    if (net == NULL)
-        net = &measured;
-    ink_loader_begin(&loader, args->ctx, args->weights, arena);
-    ink_loader_enter_module(&loader, args->name);
-    while (has_layer(&loader, n))
-        n++;
-    net->n_blocks = ink_size_max(n, 1);
-    net->blocks = ink_arena_alloc(arena, net->n_blocks, sizeof *net->blocks);
-    INK_TRY(read_layers(&loader, args->options, n, net->blocks, &size));
-    net->norm = (ink_norm){0};
-    if (n > 0 && ink_loader_has(&loader, "norm.weight"))
-        return ink_norm_read(&loader, "norm", INK_LAYER_NORM, size, eps_of(args->options), &net->norm);
-    return INK_OK;
+    const ink_block *block = &stack->blocks[i];
+    size_t width = block->up.weight.n;
+    float *inner = scratch->inner;
+    ink_dense_run(ctx, &block->up, x, block->up.weight.k, rows, inner);
+    if (stack->config.gated) {
+        gate_job job = {ctx->kernel, stack->config.activation, inner, width / 2};
+        ink_parallel_for(ctx, gate_row, &job, rows, rows * width * GATE_WORK);
+    }
+    INK_TRACE(ctx, "mlp.up", ink_tensor_2d(inner, rows, width));
+    ink_dense_run(ctx, &block->down, inner, width, rows, y);
+    INK_TRACE(ctx, "mlp.down", ink_tensor_2d(y, rows, block->down.weight.n));
 }
 
-static ink_result check_options(ink_context *ctx, const ink_transformer_options *options)
+/* ---- the stack -------------------------------------------------------------------------------------------------- */
+
+static void normalise(ink_context *ctx, const ink_norm *norm, const char *name, const float *x, size_t rows, float *y)
 {
-    INK_TRY(ink_activation_check(ctx, "ink_transformer_options", options->activation));
-    if (!(options->eps >= 0) || !ctx->kernel->all_finite(&options->eps, 1))
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_transformer_options: eps must be finite and not negative");
-    return INK_OK;
+    ink_norm_run(ctx, norm, x, rows, y);
+    INK_TRACE(ctx, name, ink_tensor_2d(y, rows, norm->size));
 }
 
-ink_result ink_mha_load(ink_context *ctx, const ink_weights *weights, const char *name,
-                        const ink_transformer_options *options, ink_mha **mha)
+void ink_stack_run(ink_context *ctx, const ink_stack *stack, const char *name, const ink_stack_scratch *scratch,
+                   const ink_span *spans, size_t n_spans, float *x, size_t rows)
 {
-    void *object;
-    INK_REQUIRE_CONTEXT(ctx);
-    INK_REQUIRE(ctx, mha);
-    *mha = NULL;
-    INK_REQUIRE(ctx, weights);
-    INK_REQUIRE(ctx, name);
-    INK_REQUIRE(ctx, options);
-    INK_TRY(check_options(ctx, options));
-    build_args args = {.ctx = ctx, .weights = weights, .name = name, .options = options};
-    INK_TRY(ink_object_create(ctx, "the attention", build_mha, &args, 0, &object));
-    *mha = object;
-    return INK_OK;
+    size_t size = rows * stack->config.hidden_size;
+    float *normed = scratch->normed;
+    float *update = normed; /* added to x; the normed rows are not needed any more by then */
+    for (size_t i = 0; i < stack->config.n_blocks; i++) {
+        const ink_block *block = &stack->blocks[i];
+        size_t scope = ink_trace_enter(ctx, "%s.%zu.", name, i);
+        if (stack->config.norm_place == INK_NORM_BEFORE) {
+            normalise(ctx, &block->norm_1, "norm_1", x, rows, normed);
+            ink_block_attend(ctx, stack, i, scratch, spans, n_spans, normed, rows, update);
+            ctx->kernel->add(update, size, x);
+            normalise(ctx, &block->norm_2, "norm_2", x, rows, normed);
+            feed_forward(ctx, stack, i, scratch, normed, rows, update);
+            ctx->kernel->add(update, size, x);
+        } else {
+            ink_block_attend(ctx, stack, i, scratch, spans, n_spans, x, rows, update);
+            ctx->kernel->add(update, size, x);
+            normalise(ctx, &block->norm_1, "norm_1", x, rows, x);
+            feed_forward(ctx, stack, i, scratch, x, rows, update);
+            ctx->kernel->add(update, size, x);
+            normalise(ctx, &block->norm_2, "norm_2", x, rows, x);
+        }
+        INK_TRACE(ctx, "out", ink_tensor_2d(x, rows, stack->config.hidden_size));
+        ink_trace_leave(ctx, scope);
+    }
 }
 
-ink_result ink_transformer_load(ink_context *ctx, const ink_weights *weights, const char *name,
-                                const ink_transformer_options *options, ink_transformer **transformer)
-{
-    void *object;
-    INK_REQUIRE_CONTEXT(ctx);
-    INK_REQUIRE(ctx, transformer);
-    *transformer = NULL;
-    INK_REQUIRE(ctx, weights);
-    INK_REQUIRE(ctx, name);
-    INK_REQUIRE(ctx, options);
-    INK_TRY(check_options(ctx, options));
-    build_args args = {.ctx = ctx, .weights = weights, .name = name, .options = options};
-    INK_TRY(ink_object_create(ctx, "the Transformer", build_transformer, &args, 0, &object));
-    *transformer = object;
-    return INK_OK;
-}
+/* ---- PyTorch's layers: whole sequences -------------------------------------------------------------------------- */
 
 void ink_mha_free(ink_mha *mha) { ink_object_free(mha); }
-
 void ink_transformer_free(ink_transformer *transformer) { ink_object_free(transformer); }
+size_t ink_mha_size(const ink_mha *mha) { return mha->stack.config.hidden_size; }
+size_t ink_transformer_size(const ink_transformer *transformer) { return transformer->stack.config.hidden_size; }
+size_t ink_transformer_layers(const ink_transformer *transformer) { return transformer->stack.config.n_blocks; }
 
-size_t ink_mha_size(const ink_mha *mha) { return mha->block.out.weight.n; }
-
-size_t ink_transformer_size(const ink_transformer *transformer) { return transformer->blocks[0].out.weight.n; }
-
-size_t ink_transformer_layers(const ink_transformer *transformer) { return transformer->n_blocks; }
-
-/* ---- running -------------------------------------------------------------------------------------------------- */
-
-/* What runs over whole sequences: a stack of blocks and a norm, or the attention of one block. */
-typedef struct network {
-    const ink_block *blocks;
-    size_t n_blocks; /* 0: the attention of blocks[0] */
-    const ink_norm *norm;
-} network;
-
-typedef struct pass_scratch {
-    size_t max_rows;
-    ink_span *spans; /* [sequences of a pass] */
-    ink_kv_cache cache;
-    ink_block_scratch block;
-} pass_scratch;
-
-static void alloc_scratch(ink_arena *arena, const network *net, size_t n_sequences, size_t n_rows, size_t longest,
-                          pass_scratch *scratch)
+/* One pass from x to y [rows, size]: the stack and the norm behind it, or the attention of block 0 alone. */
+static void run_whole_sequences(ink_context *ctx, const ink_stack *stack, bool attention_alone,
+                                const ink_stack_scratch *scratch, const ink_span *spans, size_t n_spans, const float *x,
+                                size_t rows, float *y)
 {
-    scratch->max_rows = ink_size_min(n_rows, ink_size_max(longest, PASS_ROWS));
-    scratch->spans = ink_arena_alloc(arena, ink_size_min(n_sequences, scratch->max_rows), sizeof *scratch->spans);
-    ink_kv_cache_alloc(arena, &net->blocks[0].attention, longest, &scratch->cache);
-    ink_block_alloc_scratch(arena, &net->blocks[0], longest, scratch->max_rows, &scratch->block);
-    scratch->block.whole = true;
-}
-
-/* One pass, from x to y [rows, size]. */
-static void run_pass(ink_context *ctx, const network *net, const pass_scratch *scratch, size_t n_spans, const float *x,
-                     size_t rows, float *y)
-{
-    size_t size = net->blocks[0].out.weight.n;
-    if (net->n_blocks == 0) {
-        ink_block_attend(ctx, &net->blocks[0], &scratch->block, scratch->spans, n_spans, x, rows, y);
+    size_t size = stack->config.hidden_size;
+    if (attention_alone) {
+        ink_block_attend(ctx, stack, 0, scratch, spans, n_spans, x, rows, y);
         return;
     }
     if (y != x)
         memcpy(y, x, rows * size * sizeof *x);
-    for (size_t i = 0; i < net->n_blocks; i++) {
-        size_t scope = ink_trace_enter(ctx, "layers.%zu.", i);
-        ink_block_run(ctx, &net->blocks[i], &scratch->block, scratch->spans, n_spans, y, rows);
-        ink_trace_leave(ctx, scope);
-    }
-    if (net->norm->size != 0) {
-        ink_norm_run(ctx, net->norm, y, rows, y);
-        INK_TRACE(ctx, "norm", ink_tensor_2d(y, rows, size));
-    }
+    ink_stack_run(ctx, stack, "layers", scratch, spans, n_spans, y, rows);
+    if (stack->norm.size != 0)
+        normalise(ctx, &stack->norm, "norm", y, rows, y);
 }
 
-/* The public edge, for the function of that name. */
-static ink_result forward(ink_context *ctx, const char *function, const network *net, const float *x,
-                          const size_t *lengths, size_t n_sequences, float *y)
+/* The call of both. As many whole sequences go through together as fit into INK_PASS_ROWS rows, or into as many as the
+   longest one has. */
+static ink_result stack_call(ink_context *ctx, const ink_stack *stack, bool attention_alone, size_t n_sequences,
+                             size_t n_rows, size_t longest, const float *x, const size_t *lengths, float *y,
+                             bool reserve)
 {
-    pass_scratch scratch;
-    size_t n_rows = 0, longest = 0, size = net->blocks[0].out.weight.n;
+    size_t size = stack->config.hidden_size, max_rows = ink_size_min(n_rows, ink_size_max(longest, INK_PASS_ROWS));
+    ink_stack_scratch scratch;
+    ink_call call;
+    ink_call_begin(&call, ctx, reserve);
+    ink_span *spans = ink_arena_alloc(call.arena, ink_size_min(n_sequences, max_rows), sizeof *spans);
+    void *kv = ink_arena_alloc(call.arena, ink_kv_cache_bytes(&stack->config.attention[0], longest), 1);
+    ink_stack_alloc_scratch(call.arena, &stack->config, longest, max_rows, &scratch);
+    if (ink_call_ready(&call))
+        for (size_t i = 0; i < n_sequences;) {
+            size_t n = 0, rows = 0;
+            for (; i < n_sequences && lengths[i] <= max_rows - rows; rows += lengths[i++])
+                spans[n++] = (ink_span){.kv = kv, .capacity = longest, .first = rows, .count = lengths[i]};
+            run_whole_sequences(ctx, stack, attention_alone, &scratch, spans, n, x, rows, y);
+            x += rows * size;
+            y += rows * size;
+        }
+    return ink_call_end(&call);
+}
+
+static ink_result stack_forward(ink_context *ctx, const char *function, const ink_stack *stack, bool attention_alone,
+                                const float *x, const size_t *lengths, size_t n_sequences, float *y)
+{
+    size_t n_rows = 0, longest = 0;
     for (size_t i = 0; i < n_sequences; i++) {
         if (lengths[i] == 0 || !ink_size_add(n_rows, lengths[i], &n_rows))
             return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: sequence %zu has %zu rows", function, i, lengths[i]);
         longest = ink_size_max(longest, lengths[i]);
     }
-    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    alloc_scratch(&ctx->scratch, net, n_sequences, n_rows, longest, &scratch);
-    if (ink_arena_failed(&ctx->scratch))
-        return ink_scratch_fail(ctx, mark);
-    ink_float_mode host = ink_float_mode_enter();
-    for (size_t first = 0, rows; first < n_sequences; x += rows * size, y += rows * size) {
-        size_t n = ink_spans_fill(lengths + first, n_sequences - first, scratch.max_rows, &scratch.cache, scratch.spans,
-                                  &rows);
-        run_pass(ctx, net, &scratch, n, x, rows, y);
-        first += n;
-    }
-    ink_float_mode_leave(host);
-    ink_arena_release(&ctx->scratch, mark);
-    return INK_OK;
-}
-
-static ink_result reserve(ink_context *ctx, const char *function, const network *net, size_t n_sequences, size_t n_rows,
-                          size_t longest)
-{
-    ink_arena measure;
-    pass_scratch scratch;
-    ink_arena_measure(&measure);
-    alloc_scratch(&measure, net, n_sequences, n_rows, ink_size_min(longest, n_rows), &scratch);
-    if (ink_arena_failed(&measure))
-        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: more memory than this machine can address", function);
-    return ink_scratch_reserve(ctx, measure.used);
+    return stack_call(ctx, stack, attention_alone, n_sequences, n_rows, longest, x, lengths, y, false);
 }
 
 ink_result ink_mha_forward(ink_context *ctx, const ink_mha *mha, const float *x, const size_t *lengths,
                            size_t n_sequences, float *y)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, mha);
     if (n_sequences == 0)
         return INK_OK;
-    INK_REQUIRE(ctx, x);
-    INK_REQUIRE(ctx, lengths);
-    INK_REQUIRE(ctx, y);
-    const network net = {.blocks = &mha->block};
-    return forward(ctx, __func__, &net, x, lengths, n_sequences, y);
+    INK_REQUIRE(ctx, x, lengths, y);
+    return stack_forward(ctx, __func__, &mha->stack, true, x, lengths, n_sequences, y);
 }
 
 ink_result ink_transformer_forward(ink_context *ctx, const ink_transformer *transformer, const float *x,
                                    const size_t *lengths, size_t n_sequences, float *y)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, transformer);
     if (n_sequences == 0)
         return INK_OK;
-    INK_REQUIRE(ctx, x);
-    INK_REQUIRE(ctx, lengths);
-    INK_REQUIRE(ctx, y);
-    const network net = {transformer->blocks, transformer->n_blocks, &transformer->norm};
-    return forward(ctx, __func__, &net, x, lengths, n_sequences, y);
+    INK_REQUIRE(ctx, x, lengths, y);
+    return stack_forward(ctx, __func__, &transformer->stack, false, x, lengths, n_sequences, y);
 }
 
 ink_result ink_mha_reserve(ink_context *ctx, const ink_mha *mha, size_t n_sequences, size_t n_rows, size_t longest)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, mha);
-    const network net = {.blocks = &mha->block};
-    return reserve(ctx, __func__, &net, n_sequences, n_rows, longest);
+    longest = ink_size_min(longest, n_rows);
+    return stack_call(ctx, &mha->stack, true, n_sequences, n_rows, longest, NULL, NULL, NULL, true);
 }
 
 ink_result ink_transformer_reserve(ink_context *ctx, const ink_transformer *transformer, size_t n_sequences,
                                    size_t n_rows, size_t longest)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, transformer);
-    const network net = {transformer->blocks, transformer->n_blocks, &transformer->norm};
-    return reserve(ctx, __func__, &net, n_sequences, n_rows, longest);
+    longest = ink_size_min(longest, n_rows);
+    return stack_call(ctx, &transformer->stack, false, n_sequences, n_rows, longest, NULL, NULL, NULL, true);
 }

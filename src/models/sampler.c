@@ -37,7 +37,7 @@ static bool uses_top_p(const ink_sampler_options *options) { return options->top
 /* False for NaN too. */
 static bool within(float x, float low, float high) { return x >= low && x <= high; }
 
-static ink_result check_options(ink_context *ctx, const ink_sampler_options *options, size_t vocab_size)
+static ink_result sampler_check_options(ink_context *ctx, const ink_sampler_options *options, size_t vocab_size)
 {
     if (vocab_size == 0 || vocab_size > INT32_MAX)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "sampler: a vocabulary of %zu tokens", vocab_size);
@@ -53,48 +53,37 @@ static ink_result check_options(ink_context *ctx, const ink_sampler_options *opt
     return INK_OK;
 }
 
-typedef struct build_args {
-    const ink_sampler_options *options;
-    size_t vocab_size;
-} build_args;
-
-static ink_result build(void *args, ink_arena *arena, void **object)
+/* Takes a sampler and its parts from an arena. */
+static ink_sampler *sampler_layout(ink_arena *arena, const ink_sampler_options *options, size_t vocab_size,
+                                   ink_sampler *parts)
 {
-    const build_args *a = args;
-    bool ranks = a->options->top_k != 0 || uses_top_p(a->options);
-    size_t n_rank = ranks ? a->vocab_size : 0, n_seen = penalises(a->options) ? a->vocab_size : 0;
-    ink_sampler made = {.options = *a->options, .vocab_size = a->vocab_size, .random = a->options->seed};
+    bool ranks = options->top_k != 0 || uses_top_p(options), seen = penalises(options);
     ink_sampler *sampler = ink_arena_alloc(arena, 1, sizeof *sampler);
-    made.z = ink_arena_alloc(arena, a->vocab_size, sizeof *made.z);
-    made.weight = ink_arena_alloc(arena, a->vocab_size, sizeof *made.weight);
-    made.rank = ink_arena_alloc(arena, n_rank, sizeof *made.rank);
-    made.seen = ink_arena_alloc(arena, n_seen, sizeof *made.seen);
-    made.history = ink_arena_alloc(arena, n_seen, sizeof *made.history);
-    if (sampler == NULL || ink_arena_failed(arena))
-        return INK_OK; /* measuring, or the caller sees that the arena failed */
-    if (n_rank == 0)
-        made.rank = NULL;
-    if (n_seen == 0)
-        made.seen = NULL;
-    else
-        memset(made.seen, 0, n_seen);
-    *sampler = made;
-    *object = sampler;
-    return INK_OK;
+    *parts = (ink_sampler){.options = *options, .vocab_size = vocab_size, .random = options->seed};
+    parts->z = ink_arena_alloc(arena, vocab_size, sizeof *parts->z);
+    parts->weight = ink_arena_alloc(arena, vocab_size, sizeof *parts->weight);
+    parts->rank = ranks ? ink_arena_alloc(arena, vocab_size, sizeof *parts->rank) : NULL;
+    parts->seen = seen ? ink_arena_alloc(arena, vocab_size, sizeof *parts->seen) : NULL;
+    parts->history = seen ? ink_arena_alloc(arena, vocab_size, sizeof *parts->history) : NULL;
+    return sampler;
 }
 
 ink_result ink_sampler_create(ink_context *ctx, const ink_sampler_options *options, size_t vocab_size,
                               ink_sampler **sampler)
 {
-    INK_REQUIRE_CONTEXT(ctx);
+    ink_arena measure, arena;
+    ink_sampler parts;
     INK_REQUIRE(ctx, sampler);
     *sampler = NULL;
     INK_REQUIRE(ctx, options);
-    INK_TRY(check_options(ctx, options, vocab_size));
-    build_args args = {options, vocab_size};
-    void *object = NULL;
-    INK_TRY(ink_object_create(ctx, "the sampler", build, &args, 0, &object));
-    *sampler = object;
+    INK_TRY(sampler_check_options(ctx, options, vocab_size));
+    ink_arena_measure(&measure);
+    sampler_layout(&measure, options, vocab_size, &parts);
+    INK_TRY(ink_object_new(ctx, "the sampler", &measure, NULL, 0, &arena));
+    *sampler = sampler_layout(&arena, options, vocab_size, &parts);
+    **sampler = parts;
+    if (parts.seen != NULL)
+        memset(parts.seen, 0, vocab_size);
     return INK_OK;
 }
 
@@ -112,7 +101,6 @@ static void accept(ink_sampler *s, ink_token token)
 
 ink_result ink_sampler_accept(ink_context *ctx, ink_sampler *sampler, const ink_token *tokens, size_t n)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, sampler);
     if (n > 0)
         INK_REQUIRE(ctx, tokens);
@@ -311,7 +299,6 @@ static uint64_t next_random(uint64_t *state)
 ink_result ink_sampler_pick_with(ink_context *ctx, ink_sampler *sampler, const float *logits, double u,
                                  ink_token *token)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, token);
     *token = -1;
     INK_REQUIRE(ctx, sampler);
@@ -330,7 +317,6 @@ ink_result ink_sampler_pick_with(ink_context *ctx, ink_sampler *sampler, const f
 
 ink_result ink_sampler_pick(ink_context *ctx, ink_sampler *sampler, const float *logits, ink_token *token)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, token);
     *token = -1;
     INK_REQUIRE(ctx, sampler);
@@ -343,7 +329,6 @@ ink_result ink_sampler_pick(ink_context *ctx, ink_sampler *sampler, const float 
 
 ink_result ink_sampler_probabilities(ink_context *ctx, ink_sampler *sampler, const float *logits, float *probabilities)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, sampler);
     INK_REQUIRE(ctx, logits);
     INK_REQUIRE(ctx, probabilities);

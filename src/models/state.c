@@ -1,22 +1,23 @@
 /*
  * state.c - what changes while a sequence runs: making it, going back, copying, saving, loading.
  *
- * A network describes what its states hold as pieces of 32-bit words (kind.h), and everything here is a walk over
- * these pieces. A saved state is
+ * What a state holds is a row of parts, each some 32-bit words (state_part() below); copying and serializing walk over
+ * the parts. A serialized state is
  *
  *     "INKSTATE"      8 bytes
  *     version         u64
  *     fingerprint     u64    of the model, its settings and its weights; under a dynamic rope also of the capacity
  *     length          u64    tokens
  *     words           u64    how many follow
- *     checksum        u64    ink_hash() over the bytes before it, then over the bytes after it
+ *     checksum        u64    over the bytes before and after it
  *     the words       u32 each
  *
  * with all numbers in little-endian order. Only positions that are in use are written.
  */
 #include <string.h>
 
-#include "kind.h"
+#include "../base/bytes.h"
+#include "networks.h"
 
 #define MAGIC "INKSTATE"
 #define MAGIC_SIZE 8
@@ -25,239 +26,303 @@
 #define HEADER_SIZE (MAGIC_SIZE + 8 * N_NUMBERS)
 #define CHECKSUM_AT (HEADER_SIZE - 8)
 
-static const ink_network *network_of(const ink_state *state) { return state->model->kind->network; }
+/* ---- making ----------------------------------------------------------------------------------------------------- */
 
-/* ---- making --------------------------------------------------------------------------------------------------- */
-
-typedef struct order {
-    ink_context *ctx;
-    const ink_model *model;
-    size_t capacity;
-} order;
-
-static ink_result build(void *args, ink_arena *arena, void **object)
+/* Takes a state and all that it holds from an arena. */
+static ink_state *state_layout(ink_arena *arena, const ink_model *model, size_t capacity, ink_state *parts)
 {
-    const order *wanted = args;
     ink_state *state = ink_arena_alloc(arena, 1, sizeof *state);
-    void *body = wanted->model->kind->network->take_state(wanted->ctx, arena, wanted->model, wanted->capacity);
-    if (state == NULL || ink_arena_failed(arena))
-        return INK_OK;
-    *state = (ink_state){.model = wanted->model, .capacity = wanted->capacity, .body = body};
-    ink_state_reset(state);
-    *object = state;
-    return INK_OK;
+    *parts = (ink_state){.model = model, .capacity = capacity};
+    switch (model->network) {
+    case INK_NETWORK_TRANSFORMER: {
+        const ink_stack_config *config = &model->transformer.stack.config;
+        parts->kv_stride = ink_kv_cache_bytes(&config->attention[0], capacity);
+        parts->kv = ink_arena_alloc(arena, config->n_blocks, parts->kv_stride);
+        parts->frequencies = ink_alloc_rows(arena, 1, config->rope.head_dim / 2);
+        break;
+    }
+    case INK_NETWORK_RECURRENT:
+        parts->recurrent = ink_alloc_rows(arena, 1, ink_recurrent_state_size(&model->recurrent));
+        break;
+    case INK_NETWORK_WINDOW:
+        parts->window = ink_arena_alloc(arena, model->window.window_size - 1, sizeof(ink_token));
+        break;
+    }
+    return state;
 }
 
-ink_result ink_model_require_states(ink_context *ctx, const ink_model *model)
-{
-    if (model->kind->network == NULL)
-        return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
-                        "a %s model is an encoder, which sees a text whole and has no state: ink_model_encode() runs "
-                        "it",
-                        model->kind->name);
-    return INK_OK;
-}
-
-/* What a capacity asked for means for a model: 0 is all it can, and no limit where there is none. */
-static ink_result prepare(ink_context *ctx, const ink_model *model, size_t capacity, order *wanted)
+/* Checks and measures. A capacity of 0 is the context length; without one there is no limit. */
+static ink_result state_prepare(ink_context *ctx, const ink_model *model, size_t *capacity, ink_arena *measure)
 {
     size_t most = model->info.context_length;
+    ink_state parts;
     INK_TRY(ink_model_require_states(ctx, model));
-    if (most == 0)
-        capacity = SIZE_MAX;
-    else if (capacity == 0)
-        capacity = most;
-    else if (capacity > most)
+    if (most != 0 && *capacity > most)
         return ink_fail(ctx, INK_ERROR_LIMIT, "a state for %zu tokens: the context of this %s model is %zu tokens long",
-                        capacity, model->kind->name, most);
-    *wanted = (order){ctx, model, capacity};
+                        *capacity, model->info.kind, most);
+    if (most == 0)
+        *capacity = SIZE_MAX;
+    else if (*capacity == 0)
+        *capacity = most;
+    ink_arena_measure(measure);
+    state_layout(measure, model, *capacity, &parts);
+    if (ink_arena_failed(measure))
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the state needs more memory than this machine can address");
     return INK_OK;
 }
 
 ink_result ink_state_size(ink_context *ctx, const ink_model *model, size_t capacity, size_t *bytes)
 {
-    order wanted;
-    INK_REQUIRE_CONTEXT(ctx);
+    ink_arena measure;
     INK_REQUIRE(ctx, bytes);
     *bytes = 0;
     INK_REQUIRE(ctx, model);
-    INK_TRY(prepare(ctx, model, capacity, &wanted));
-    return ink_object_measure(ctx, "the state", build, &wanted, bytes);
+    INK_TRY(state_prepare(ctx, model, &capacity, &measure));
+    *bytes = ink_object_size(&measure);
+    return INK_OK;
+}
+
+/* In the caller's block, or, where that is NULL, in memory of the allocator's. */
+static ink_result state_make(ink_context *ctx, const ink_model *model, size_t capacity, void *block, size_t size,
+                             ink_state **state)
+{
+    ink_arena measure, arena;
+    ink_state parts;
+    INK_TRY(state_prepare(ctx, model, &capacity, &measure));
+    INK_TRY(ink_object_new(ctx, "the state", &measure, block, size, &arena));
+    ink_state *made = state_layout(&arena, model, capacity, &parts);
+    *made = parts;
+    if (model->network == INK_NETWORK_TRANSFORMER && model->transformer.stack.config.rope.head_dim != 0) {
+        ink_float_mode host = ink_float_mode_enter();
+        made->rope_scale =
+            ctx->kernel->rope_frequencies(&model->transformer.stack.config.rope, capacity, made->frequencies);
+        ink_float_mode_leave(host);
+    }
+    ink_state_reset(made);
+    *state = made;
+    return INK_OK;
 }
 
 ink_result ink_state_create(ink_context *ctx, const ink_model *model, size_t capacity, ink_state **state)
 {
-    order wanted;
-    void *object;
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, state);
     *state = NULL;
     INK_REQUIRE(ctx, model);
-    INK_TRY(prepare(ctx, model, capacity, &wanted));
-    INK_TRY(ink_object_create(ctx, "the state", build, &wanted, 0, &object));
-    *state = object;
-    return INK_OK;
+    return state_make(ctx, model, capacity, NULL, 0, state);
 }
 
 ink_result ink_state_create_in(ink_context *ctx, const ink_model *model, size_t capacity, void *block, size_t size,
                                ink_state **state)
 {
-    order wanted;
-    void *object;
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, state);
     *state = NULL;
-    INK_REQUIRE(ctx, model);
-    INK_REQUIRE(ctx, block);
-    INK_TRY(prepare(ctx, model, capacity, &wanted));
-    INK_TRY(ink_object_create_in(ctx, "the state", build, &wanted, block, size, &object));
-    *state = object;
-    return INK_OK;
+    INK_REQUIRE(ctx, model, block);
+    return state_make(ctx, model, capacity, block, size, state);
 }
 
 void ink_state_free(ink_state *state) { ink_object_free(state); }
 
-/* ---- going back ----------------------------------------------------------------------------------------------- */
-
-void ink_state_set_length(ink_state *state, size_t length)
-{
-    network_of(state)->set_length(state, length);
-    state->length = length;
-}
+/* ---- going back ------------------------------------------------------------------------------------------------- */
 
 size_t ink_state_length(const ink_state *state) { return state != NULL ? state->length : 0; }
 
+/* A key/value cache is overwritten before it is read, so its length is all there is to reset. */
 void ink_state_reset(ink_state *state)
 {
-    if (state != NULL)
-        ink_state_set_length(state, 0);
+    if (state == NULL)
+        return;
+    const ink_model *model = state->model;
+    state->length = 0;
+    if (model->network == INK_NETWORK_RECURRENT)
+        memset(state->recurrent, 0, ink_recurrent_state_size(&model->recurrent) * sizeof *state->recurrent);
+    if (model->network == INK_NETWORK_WINDOW)
+        for (size_t i = 0; i + 1 < model->window.window_size; i++)
+            state->window[i] = model->info.bos_token;
 }
 
 ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, state);
     if (length > state->length)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "rewind to %zu tokens: the state has seen %zu", length, state->length);
-    if (length == state->length)
-        return INK_OK;
-    if (length != 0 && !network_of(state)->can_rewind)
+    if (length == 0)
+        ink_state_reset(state);
+    else if (length != state->length && state->model->network != INK_NETWORK_TRANSFORMER)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
                         "rewind to %zu tokens: a state of kind '%s' keeps no past to go back to; copy it beforehand",
-                        length, state->model->kind->name);
-    ink_state_set_length(state, length);
+                        length, state->model->info.kind);
+    state->length = length;
     return INK_OK;
 }
 
-/* ---- words: floats or token ids, moved as the bits they are ---------------------------------------------------- */
+/* ---- parts ------------------------------------------------------------------------------------------------------ */
 
-static uint32_t get_word(const ink_words *words, size_t i)
-{
-    uint32_t word;
-    memcpy(&word, (const unsigned char *)words->first + 4 * i * words->stride, sizeof word);
-    return word;
-}
+/* Words of a state: a plain array of them, or elements of a row of a packed matrix. */
+typedef struct words {
+    uint32_t *plain; /* NULL: in the matrix */
+    ink_matrix matrix;
+    size_t row;
+    size_t count;
+} words;
 
-static void put_word(const ink_words *words, size_t i, uint32_t word)
-{
-    memcpy((unsigned char *)words->first + 4 * i * words->stride, &word, sizeof word);
-}
-
-/* Saved bytes and copies go between states of this identity: of the same model and, where what a state holds depends
-   on its capacity, for the same number of tokens. */
-static uint64_t identity(const ink_state *state)
+/* Part i of what a state holds at `length` tokens; false behind the last one. A transformer has, for each block and
+   head, a part for each key, and one for each dimension of the values. The parts depend on model and length alone, so
+   they can go between states of any capacity. */
+static bool state_part(const ink_state *state, size_t length, size_t i, words *part)
 {
     const ink_model *model = state->model;
-    bool own = model->own_capacity_from != 0 && state->capacity > model->own_capacity_from;
-    return own ? ink_fingerprint_number(model->fingerprint, state->capacity) : model->fingerprint;
+    *part = (words){0};
+    if (model->network != INK_NETWORK_TRANSFORMER) {
+        bool recurrent = model->network == INK_NETWORK_RECURRENT;
+        part->plain = recurrent ? (void *)state->recurrent : (void *)state->window;
+        part->count = recurrent ? ink_recurrent_state_size(&model->recurrent) : model->window.window_size - 1;
+        return i == 0;
+    }
+    const ink_stack_config *config = &model->transformer.stack.config;
+    const ink_attention *attention = &config->attention[0];
+    size_t per_head = length + attention->head_dim, head = i / per_head % attention->n_kv_heads;
+    size_t block = i / per_head / attention->n_kv_heads;
+    if (block >= config->n_blocks)
+        return false;
+    ink_kv_cache cache = ink_kv_cache_over(attention, state->capacity, (char *)state->kv + block * state->kv_stride);
+    bool is_key = i % per_head < length;
+    part->matrix = is_key ? ink_kv_cache_keys(&cache, head) : ink_kv_cache_values(&cache, head);
+    part->row = is_key ? i % per_head : i % per_head - length;
+    part->count = is_key ? attention->head_dim : length;
+    return true;
 }
 
-/* ---- copying -------------------------------------------------------------------------------------------------- */
+#define WORDS_AT_ONCE ((size_t)256)
+
+/* `count` <= WORDS_AT_ONCE words of a part, from `first` on, out of it and into it. */
+static void words_get(const words *part, size_t first, size_t count, uint32_t *out)
+{
+    float values[WORDS_AT_ONCE];
+    if (part->plain == NULL)
+        ink_matrix_get(&part->matrix, part->row, first, count, values);
+    memcpy(out, part->plain != NULL ? (const void *)(part->plain + first) : values, count * sizeof *out);
+}
+
+static void words_set(words *part, size_t first, size_t count, const uint32_t *in)
+{
+    float values[WORDS_AT_ONCE];
+    memcpy(part->plain != NULL ? (void *)(part->plain + first) : values, in, count * sizeof *in);
+    if (part->plain == NULL)
+        ink_matrix_set(&part->matrix, part->row, first, count, values);
+}
+
+static size_t count_words(const ink_state *state, size_t length)
+{
+    words part;
+    size_t count = 0;
+    for (size_t i = 0; state_part(state, length, i, &part); i++)
+        count += part.count;
+    return count;
+}
+
+/* The state is about to be filled with the parts of `length` tokens. What lies between the rows of the last panels must
+   be numbers too, though no result depends on them. */
+static void state_prepare_parts(ink_state *state, size_t length)
+{
+    const ink_model *model = state->model;
+    const ink_stack_config *config = &model->transformer.stack.config;
+    state->length = length;
+    if (model->network != INK_NETWORK_TRANSFORMER)
+        return;
+    for (size_t block = 0; block < config->n_blocks; block++) {
+        ink_kv_cache cache =
+            ink_kv_cache_over(&config->attention[block], state->capacity, (char *)state->kv + block * state->kv_stride);
+        for (size_t j = 0; j < cache.n_kv_heads; j++) {
+            ink_matrix keys = ink_kv_cache_keys(&cache, j), values = ink_kv_cache_values(&cache, j);
+            ink_matrix used_keys = ink_matrix_view_rows(&keys, 0, length);
+            ink_matrix used_values = ink_matrix_view_columns(&values, 0, length);
+            ink_matrix_clear(&used_keys);
+            ink_matrix_clear(&used_values);
+        }
+    }
+}
+
+/* ---- copying ---------------------------------------------------------------------------------------------------- */
+
+/* Copies and serialized states go between states of this identity: of the same model and, where what a state holds
+   depends on its capacity, for the same number of tokens. */
+static uint64_t state_identity(const ink_state *state)
+{
+    const ink_model *model = state->model;
+    unsigned char capacity[8];
+    if (model->own_capacity_from == 0 || state->capacity <= model->own_capacity_from)
+        return model->fingerprint;
+    ink_put_le(capacity, sizeof capacity, state->capacity);
+    return ink_hash(model->fingerprint, capacity, sizeof capacity);
+}
 
 ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to)
 {
-    ink_words a, b;
-    INK_REQUIRE_CONTEXT(ctx);
-    INK_REQUIRE(ctx, from);
-    INK_REQUIRE(ctx, to);
+    uint32_t buffer[WORDS_AT_ONCE];
+    words a, b;
+    INK_REQUIRE(ctx, from, to);
     if (from == to)
         return INK_OK;
     if (from->model != to->model)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_state_copy: the two states are of different models");
-    if (identity(from) != identity(to))
+    if (state_identity(from) != state_identity(to))
         return ink_fail(ctx, INK_ERROR_MISMATCH,
-                        "with this model's rope a state for %zu tokens and one for %zu hold "
-                        "different keys",
+                        "with this model's rope a state for %zu tokens and one for %zu hold different keys",
                         from->capacity, to->capacity);
     if (from->length > to->capacity)
         return ink_fail(ctx, INK_ERROR_LIMIT, "a state of %zu tokens does not fit into one for %zu", from->length,
                         to->capacity);
-    ink_state_set_length(to, from->length);
-    for (size_t i = 0; network_of(from)->words(from, i, &a) && network_of(to)->words(to, i, &b); i++) {
-        for (size_t j = 0; j < a.count; j++)
-            put_word(&b, j, get_word(&a, j));
-    }
+    state_prepare_parts(to, from->length);
+    for (size_t i = 0; state_part(from, from->length, i, &a) && state_part(to, from->length, i, &b); i++)
+        for (size_t at = 0; at < a.count; at += WORDS_AT_ONCE) {
+            size_t count = ink_size_min(WORDS_AT_ONCE, a.count - at);
+            words_get(&a, at, count, buffer);
+            words_set(&b, at, count, buffer);
+        }
     return INK_OK;
 }
 
-/* ---- saving --------------------------------------------------------------------------------------------------- */
+/* ---- saving and loading ----------------------------------------------------------------------------------------- */
 
-static uint64_t checksum_of(const unsigned char *bytes, size_t size)
+static uint64_t state_checksum(const unsigned char *bytes, size_t size)
 {
-    uint64_t hash = ink_hash(0, bytes, CHECKSUM_AT);
-    return ink_hash(hash, bytes + HEADER_SIZE, size - HEADER_SIZE);
-}
-
-/* Words a state would hold at `length` tokens. They fit size_t, for a state of that length exists. */
-static size_t count_words(const ink_state *state, size_t length)
-{
-    ink_state at = *state;
-    ink_words words;
-    size_t count = 0;
-    at.length = length;
-    for (size_t i = 0; network_of(state)->words(&at, i, &words); i++)
-        count += words.count;
-    return count;
-}
-
-static void write_words(const ink_state *state, unsigned char *out)
-{
-    ink_words words;
-    for (size_t i = 0; network_of(state)->words(state, i, &words); i++) {
-        for (size_t j = 0; j < words.count; j++, out += 4)
-            ink_put_le(out, 4, get_word(&words, j));
-    }
+    return ink_hash(ink_hash(0, bytes, CHECKSUM_AT), bytes + HEADER_SIZE, size - HEADER_SIZE);
 }
 
 ink_result ink_state_save(ink_context *ctx, const ink_state *state, void *bytes, size_t capacity, size_t *size)
 {
+    uint32_t buffer[WORDS_AT_ONCE];
     unsigned char *out = bytes;
-    INK_REQUIRE_CONTEXT(ctx);
+    words part;
     INK_REQUIRE(ctx, size);
     *size = 0;
     INK_REQUIRE(ctx, state);
     size_t n_words = count_words(state, state->length);
     *size = HEADER_SIZE + 4 * n_words;
-    if (bytes == NULL && capacity > 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_state_save: argument 'bytes' is NULL");
+    if (capacity > 0)
+        INK_REQUIRE(ctx, bytes);
     if (capacity < *size)
         return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state takes %zu bytes, there is room for %zu", *size,
                         capacity);
 
-    const uint64_t numbers[N_NUMBERS - 1] = {VERSION, identity(state), state->length, n_words};
+    const uint64_t numbers[N_NUMBERS - 1] = {VERSION, state_identity(state), state->length, n_words};
     memcpy(out, MAGIC, MAGIC_SIZE);
     for (size_t i = 0; i < N_NUMBERS - 1; i++)
         ink_put_le(out + MAGIC_SIZE + 8 * i, 8, numbers[i]);
-    write_words(state, out + HEADER_SIZE);
-    ink_put_le(out + CHECKSUM_AT, 8, checksum_of(out, *size));
+    unsigned char *at = out + HEADER_SIZE;
+    for (size_t i = 0; state_part(state, state->length, i, &part); i++)
+        for (size_t first = 0; first < part.count; first += WORDS_AT_ONCE) {
+            size_t count = ink_size_min(WORDS_AT_ONCE, part.count - first);
+            words_get(&part, first, count, buffer);
+            for (size_t j = 0; j < count; j++, at += 4)
+                ink_put_le(at, 4, buffer[j]);
+        }
+    ink_put_le(out + CHECKSUM_AT, 8, state_checksum(out, *size));
     return INK_OK;
 }
 
-/* ---- loading -------------------------------------------------------------------------------------------------- */
-
-/* Who wrote these bytes, for which model, and is there room? Sets *length. */
-static ink_result check_header(ink_context *ctx, const ink_state *state, const unsigned char *in, size_t size,
-                               size_t *length)
+/* Who wrote these bytes, for which model, is there room, and are they all there as they were written? */
+static ink_result check_saved(ink_context *ctx, const ink_state *state, const unsigned char *in, size_t size)
 {
     if (size < HEADER_SIZE || memcmp(in, MAGIC, MAGIC_SIZE) != 0)
         return ink_fail(ctx, INK_ERROR_CORRUPT, "these %zu bytes are not a saved state: they do not begin with one",
@@ -265,32 +330,24 @@ static ink_result check_header(ink_context *ctx, const ink_state *state, const u
     uint64_t version = ink_get_le(in + MAGIC_SIZE, 8);
     uint64_t fingerprint = ink_get_le(in + MAGIC_SIZE + 8, 8);
     uint64_t tokens = ink_get_le(in + MAGIC_SIZE + 16, 8);
+    uint64_t n_words = ink_get_le(in + MAGIC_SIZE + 24, 8);
     if (version != VERSION)
-        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "saved state: version %llu, expected %llu",
-                        (unsigned long long)version, (unsigned long long)(uint64_t)VERSION);
-    if (fingerprint != identity(state))
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "saved state: version %llu, expected %d",
+                        (unsigned long long)version, VERSION);
+    if (fingerprint != state_identity(state))
         return ink_fail(ctx, INK_ERROR_MISMATCH, "the saved state is of another model than this %s%s",
-                        state->model->kind->name,
+                        state->model->info.kind,
                         state->model->own_capacity_from != 0 ? ", or for another number of tokens" : "");
     if (tokens > state->capacity)
         return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state has %llu tokens, there is room for %zu",
                         (unsigned long long)tokens, state->capacity);
-    *length = (size_t)tokens;
-    return INK_OK;
-}
-
-/* Are the words as many as they must be, and what was written? */
-static ink_result check_words(ink_context *ctx, const ink_state *state, const unsigned char *in, size_t size,
-                              size_t length)
-{
-    uint64_t n_words = ink_get_le(in + MAGIC_SIZE + 24, 8);
-    size_t expected = count_words(state, length);
+    size_t expected = count_words(state, (size_t)tokens);
     if (n_words != expected || size - HEADER_SIZE != 4 * expected)
         return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: %llu words in %zu bytes, expected %zu words in %zu bytes",
                         (unsigned long long)n_words, size, expected, HEADER_SIZE + 4 * expected);
-    if (ink_get_le(in + CHECKSUM_AT, 8) != checksum_of(in, size))
+    if (ink_get_le(in + CHECKSUM_AT, 8) != state_checksum(in, size))
         return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: the bytes have changed since it was saved");
-    for (size_t i = 0; network_of(state)->holds_tokens && i < expected; i++) {
+    for (size_t i = 0; state->model->network == INK_NETWORK_WINDOW && i < expected; i++) {
         uint64_t token = ink_get_le(in + HEADER_SIZE + 4 * i, 4);
         if (token >= state->model->info.vocab_size)
             return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: token %llu is outside the vocabulary of %zu",
@@ -301,20 +358,20 @@ static ink_result check_words(ink_context *ctx, const ink_state *state, const un
 
 ink_result ink_state_load(ink_context *ctx, ink_state *state, const void *bytes, size_t size)
 {
+    uint32_t buffer[WORDS_AT_ONCE];
     const unsigned char *in = bytes;
-    ink_words words;
-    size_t length = 0;
-    INK_REQUIRE_CONTEXT(ctx);
-    INK_REQUIRE(ctx, state);
-    INK_REQUIRE(ctx, bytes);
-    INK_TRY(check_header(ctx, state, in, size, &length));
-    INK_TRY(check_words(ctx, state, in, size, length));
-
-    ink_state_set_length(state, length);
+    words part;
+    INK_REQUIRE(ctx, state, bytes);
+    INK_TRY(check_saved(ctx, state, in, size));
+    size_t length = (size_t)ink_get_le(in + MAGIC_SIZE + 16, 8);
+    state_prepare_parts(state, length);
     in += HEADER_SIZE;
-    for (size_t i = 0; network_of(state)->words(state, i, &words); i++) {
-        for (size_t j = 0; j < words.count; j++, in += 4)
-            put_word(&words, j, (uint32_t)ink_get_le(in, 4));
-    }
+    for (size_t i = 0; state_part(state, length, i, &part); i++)
+        for (size_t first = 0; first < part.count; first += WORDS_AT_ONCE) {
+            size_t count = ink_size_min(WORDS_AT_ONCE, part.count - first);
+            for (size_t j = 0; j < count; j++, in += 4)
+                buffer[j] = (uint32_t)ink_get_le(in, 4);
+            words_set(&part, first, count, buffer);
+        }
     return INK_OK;
 }

@@ -24,22 +24,79 @@ ink_type ink_matrix_type(ink_type asked, ink_type stored)
 
 /* ---- making and filling ---------------------------------------------------------------------------------------- */
 
+size_t ink_matrix_bytes(size_t n, size_t k_capacity, ink_type type)
+{
+    size_t bytes;
+    if (!ink_size_mul(k_capacity, ink_panel_lanes(type) * element_size(type), &bytes) ||
+        !ink_size_mul(bytes, ink_panel_count(n, type), &bytes))
+        return SIZE_MAX;
+    return bytes;
+}
+
+ink_matrix ink_matrix_over(void *memory, size_t n, size_t k, size_t k_capacity, ink_type type)
+{
+    return (ink_matrix){
+        .n = n, .k = k, .type = type, .panel_stride = k_capacity * ink_panel_lanes(type), .panels = memory};
+}
+
+/* A size that overflows fails the arena, which is asked for more than there can be. */
 void ink_matrix_alloc(ink_arena *arena, ink_matrix *matrix, size_t n, size_t k, size_t k_capacity, ink_type type)
 {
-    size_t stride, elements;
-    /* What overflows cannot be had either: the arena is asked for more than there can be, and fails. */
-    if (!ink_size_mul(k_capacity, ink_panel_lanes(type), &stride) ||
-        !ink_size_mul(stride, ink_panel_count(n, type), &elements))
-        stride = elements = SIZE_MAX;
-    void *panels = ink_arena_alloc(arena, elements, element_size(type));
-    if (!arena->measuring)
-        *matrix = (ink_matrix){.n = n, .k = k, .type = type, .panel_stride = stride, .panels = panels};
+    void *panels = ink_arena_alloc(arena, ink_matrix_bytes(n, k_capacity, type), 1);
+    *matrix = ink_matrix_over(panels, n, k, k_capacity, type);
 }
+
+ink_matrix ink_matrix_view_rows(const ink_matrix *matrix, size_t first, size_t n)
+{
+    ink_matrix view = *matrix;
+    view.n = n;
+    view.panels = (char *)matrix->panels +
+                  first / ink_panel_lanes(matrix->type) * matrix->panel_stride * element_size(matrix->type);
+    return view;
+}
+
+ink_matrix ink_matrix_view_columns(const ink_matrix *matrix, size_t first, size_t k)
+{
+    ink_matrix view = *matrix;
+    view.k = k;
+    view.panels = (char *)matrix->panels + first * ink_panel_lanes(matrix->type) * element_size(matrix->type);
+    return view;
+}
+
+void ink_matrix_get(const ink_matrix *matrix, size_t row, size_t first, size_t count, float *out)
+{
+    const float *from = (const float *)matrix->panels + row / INK_PANEL * matrix->panel_stride + row % INK_PANEL;
+    for (size_t t = 0; t < count; t++)
+        out[t] = from[(first + t) * INK_PANEL];
+}
+
+void ink_matrix_set(ink_matrix *matrix, size_t row, size_t first, size_t count, const float *in)
+{
+    float *to = (float *)matrix->panels + row / INK_PANEL * matrix->panel_stride + row % INK_PANEL;
+    for (size_t t = 0; t < count; t++)
+        to[(first + t) * INK_PANEL] = in[t];
+}
+
+void ink_matrix_scale(ink_matrix *matrix, const float *row_scale, const float *column_scale)
+{
+    for (size_t row = 0; row < matrix->n; row++) {
+        float *w = (float *)matrix->panels + row / INK_PANEL * matrix->panel_stride + row % INK_PANEL;
+        for (size_t t = 0; t < matrix->k; t++) {
+            if (column_scale != NULL)
+                w[t * INK_PANEL] *= column_scale[t];
+            if (row_scale != NULL)
+                w[t * INK_PANEL] *= row_scale[row];
+        }
+    }
+}
+
+size_t ink_matrix_row_step(const ink_matrix *matrix) { return ink_panel_lanes(matrix->type); }
 
 void ink_matrix_clear(ink_matrix *matrix)
 {
-    size_t panels = ink_panel_count(matrix->n, matrix->type);
-    memset(matrix->panels, 0, panels * matrix->panel_stride * element_size(matrix->type));
+    size_t size = element_size(matrix->type), lanes = ink_panel_lanes(matrix->type);
+    for (size_t panel = 0; panel < ink_panel_count(matrix->n, matrix->type); panel++)
+        memset((char *)matrix->panels + panel * matrix->panel_stride * size, 0, matrix->k * lanes * size);
 }
 
 /* `count` <= CHUNK elements of `type`, from byte address `data`, as f32. */
@@ -72,12 +129,6 @@ static void narrow(const ink_kernel *kernel, ink_type type, const float *values,
         kernel->to_bf16(values, count, out);
     else
         kernel->to_f16(values, count, out);
-}
-
-static void clear_panel(const ink_matrix *matrix, size_t panel)
-{
-    size_t size = element_size(matrix->type), stride = matrix->panel_stride;
-    memset((char *)matrix->panels + panel * stride * size, 0, stride * size);
 }
 
 /* `count` <= CHUNK elements of each of n_rows rows of one panel, side by side: to[t][row] = values[row][t]. */
@@ -123,16 +174,25 @@ static void fill_chunk(const ink_kernel *kernel, const ink_matrix *matrix, size_
         interleave_halves(halves, n_rows, count, to);
 }
 
+/* The lanes behind row n - 1 in the last panel. */
+static void clear_unused_lanes(ink_matrix *matrix)
+{
+    size_t size = element_size(matrix->type), lanes = ink_panel_lanes(matrix->type), used = matrix->n % lanes;
+    char *row = (char *)matrix->panels + matrix->n / lanes * matrix->panel_stride * size;
+    for (size_t t = 0; used != 0 && t < matrix->k; t++, row += lanes * size)
+        memset(row + used * size, 0, (lanes - used) * size);
+}
+
 /* The rows of one panel go together, chunk by chunk of k, so that a line of the panel is written while it is near. */
 void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
                           const void *data)
 {
+    if (first + count == matrix->n)
+        clear_unused_lanes(matrix);
     size_t k = matrix->k, row_size = k * element_size(type), lanes = ink_panel_lanes(matrix->type);
     const char *rows = data;
     for (size_t row = first, end = first + count; row < end;) {
         size_t in_panel = ink_size_min(lanes - row % lanes, end - row);
-        if (row % lanes == 0 && in_panel < lanes)
-            clear_panel(matrix, row / lanes);
         for (size_t t = 0; t < k; t += CHUNK)
             fill_chunk(kernel, matrix, row, in_panel, t, ink_size_min(CHUNK, k - t), type, rows);
         row += in_panel;
@@ -227,6 +287,11 @@ static bool is_small(const ink_product *p)
     if (!ink_size_mul(p->w->n, p->w->k, &weights) || !ink_size_mul(weights, p->m, &work))
         return false;
     return work < SMALL_PRODUCT && weights * element_size(p->w->type) < SMALL_WEIGHTS;
+}
+
+void ink_multiply_here(const ink_kernel *kernel, const ink_product *product)
+{
+    kernel->multiply(product, 0, product->m, 0, ink_panel_count(product->w->n, product->w->type));
 }
 
 void ink_multiply(ink_context *ctx, const ink_product *product)

@@ -1,5 +1,5 @@
 # Prints "file:line:code" for C files, with comments gone and string and character literals emptied, so that a rule
-# about code is not tripped by prose. A comment may span lines; a literal may not.
+# about code is not tripped by prose. A comment may span lines; a literal may not. -v literals=1 keeps the literals.
 FNR == 1 {
     in_comment = 0
 }
@@ -22,7 +22,7 @@ FNR == 1 {
         } else if (text ~ /^\/\//) {
             break
         } else if (match(text, /^"([^"\\]|\\.)*"/) || match(text, /^'([^'\\]|\\.)*'/)) {
-            code = code substr(text, 1, 1) substr(text, 1, 1)
+            code = code (literals ? substr(text, 1, RLENGTH) : substr(text, 1, 1) substr(text, 1, 1))
             text = substr(text, RLENGTH + 1)
         } else {
             code = code substr(text, 1, 1)

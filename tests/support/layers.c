@@ -8,6 +8,14 @@
 
 /* ---- numbers -------------------------------------------------------------------------------------------------- */
 
+void *test_aligned(size_t bytes)
+{
+    size_t size = (bytes + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT;
+    void *block = aligned_alloc(INK_ALIGNMENT, size);
+    assert_non_null(block);
+    return memset(block, 0xff, size);
+}
+
 float *test_floats(size_t n)
 {
     float *x = malloc((n + 1) * sizeof *x);

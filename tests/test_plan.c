@@ -1,11 +1,11 @@
 /*
- * test_loader.c - how parameters get from a file into packed matrices: in pieces of any size, in two runs that agree,
- * with progress, with a choice of type, and with readers that fail.
+ * test_plan.c - how parameters get from a file into packed matrices: planned, and filled in chunks of any size, with
+ * progress, with a choice of type, and with readers that fail.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "../src/layers/layers.h"
+#include "../src/import/plan.h"
 #include "counting.h"
 #include "faulty.h"
 #include "numbers.h"
@@ -13,7 +13,7 @@
 
 /* What the tests load: a matrix, one that is stored transposed, a vector. */
 typedef struct parts {
-    ink_matrix plain, turned;
+    ink_matrix plain, transposed;
     float *vector;
 } parts;
 
@@ -25,33 +25,35 @@ typedef struct build_args {
     ink_progress_fn progress;
     void *progress_user;
     bool used[8];
-    uint64_t n_parameters[2], bytes[2]; /* of the first run and the second */
+    uint64_t n_parameters, bytes_total, bytes_read;
     uint64_t fingerprint;
 } build_args;
 
-static ink_result build(void *data, ink_arena *arena, void **object)
+static ink_result load_parts(build_args *args, void **object)
 {
-    build_args *args = data;
-    size_t run = arena->measuring ? 0 : 1;
-    parts measured, *p = *object = ink_arena_alloc(arena, 1, sizeof *p);
-    ink_loader loader;
-    if (p == NULL)
-        p = &measured;
-    ink_loader_begin(&loader, args->ctx, args->weights, arena);
-    loader.type = args->type;
-    loader.expected = "config.json";
-    loader.used = args->used;
-    loader.progress = args->progress;
-    loader.progress_user = args->progress_user;
-    loader.progress_total = args->bytes[0];
-    size_t scope = ink_loader_enter(&loader, "h.%zu.", 3);
-    INK_TRY(ink_loader_matrix(&loader, "plain", args->n, args->k, false, &p->plain));
-    INK_TRY(ink_loader_matrix(&loader, "turned", args->n, args->k, true, &p->turned));
-    ink_loader_leave(&loader, scope);
-    INK_TRY(ink_loader_vector(&loader, "vector", args->n, &p->vector));
-    args->n_parameters[run] = loader.n_parameters;
-    args->bytes[run] = loader.bytes_read;
-    args->fingerprint = loader.fingerprint;
+    ink_plan plan;
+    void *made;
+    *object = NULL;
+    INK_TRY(ink_plan_begin(&plan, args->ctx, args->weights, "parts", sizeof(parts), &made));
+    parts *p = made;
+    plan.type = args->type;
+    plan.expected = "config.json";
+    plan.used = args->used;
+    plan.progress = args->progress;
+    plan.progress_user = args->progress_user;
+    size_t scope = ink_plan_enter(&plan, "h.%zu.", 3);
+    ink_result result = ink_plan_matrix(&plan, "plain", args->n, args->k, false, &p->plain);
+    if (result == INK_OK)
+        result = ink_plan_matrix(&plan, "transposed", args->n, args->k, true, &p->transposed);
+    ink_plan_leave(&plan, scope);
+    if (result == INK_OK)
+        result = ink_plan_vector(&plan, "vector", args->n, &p->vector);
+    args->n_parameters = plan.n_parameters;
+    args->bytes_total = plan.bytes_total;
+    INK_TRY(ink_plan_finish(&plan, result, 0));
+    args->bytes_read = plan.bytes_read;
+    args->fingerprint = plan.fingerprint;
+    *object = p;
     return INK_OK;
 }
 
@@ -88,17 +90,17 @@ static void store(stored *file, size_t n, size_t k, ink_type type)
     memset(file, 0, sizeof *file);
     file->w = eighths(n * k, n);
     file->v = eighths(n, k);
-    float *turned = test_floats(n * k);
+    float *transposed = test_floats(n * k);
     for (size_t i = 0; i < n; i++)
         for (size_t t = 0; t < k; t++)
-            turned[t * n + i] = file->w[i * k + t];
-    void *plain = as_type(file->w, n * k, type), *other = as_type(turned, n * k, type);
+            transposed[t * n + i] = file->w[i * k + t];
+    void *plain = as_type(file->w, n * k, type), *other = as_type(transposed, n * k, type);
     void *vector = as_type(file->v, n, type);
     state_dict_add(&file->dict, "h.3.plain", type, 2, (size_t[]){n, k}, plain);
-    state_dict_add(&file->dict, "h.3.turned", type, 2, (size_t[]){k, n}, other);
+    state_dict_add(&file->dict, "h.3.transposed", type, 2, (size_t[]){k, n}, other);
     state_dict_add(&file->dict, "vector", type, 1, (size_t[]){n}, vector);
     state_dict_add(&file->dict, "unused", INK_I64, 1, (size_t[]){2}, NULL);
-    free(turned);
+    free(transposed);
     free(plain);
     free(other);
     free(vector);
@@ -132,16 +134,15 @@ static uint64_t check_size(ink_context *ctx, size_t n, size_t k, ink_type stored
     store(&file, n, k, stored_type);
     ink_weights *weights = state_dict_open(ctx, &file.dict);
     build_args args = {.ctx = ctx, .weights = weights, .type = type, .n = n, .k = k};
-    assert_ok(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object));
+    assert_ok(ctx, load_parts(&args, &object));
     const parts *p = object;
     ink_type expected = type != INK_TYPE_NONE ? type : stored_type == INK_F64 ? INK_F32 : stored_type;
     check_matrix(ctx, &p->plain, file.w, expected);
-    check_matrix(ctx, &p->turned, file.w, expected);
+    check_matrix(ctx, &p->transposed, file.w, expected);
     test_assert_same_bits(p->vector, file.v, n, "vector");
-    assert_int_equal(args.n_parameters[0], 2 * n * k + n);
-    assert_int_equal(args.n_parameters[1], 2 * n * k + n);
-    assert_int_equal(args.bytes[0], (2 * n * k + n) * ink_type_bits(stored_type) / 8);
-    assert_int_equal(args.bytes[1], args.bytes[0]);
+    assert_int_equal(args.n_parameters, 2 * n * k + n);
+    assert_int_equal(args.bytes_total, (2 * n * k + n) * ink_type_bits(stored_type) / 8);
+    assert_int_equal(args.bytes_read, args.bytes_total);
     ink_object_free(object);
     ink_weights_free(weights);
     unstore(&file);
@@ -169,21 +170,33 @@ static void matrices_of_every_kind_of_size_arrive_whole(void **unused)
     ink_context_free(threads);
 }
 
+typedef struct stack {
+    ink_context *ctx;
+    const ink_weights *weights;
+    const char *const *names; /* [3] */
+    const size_t *sizes;      /* [3] */
+    size_t k;
+    ink_type type;
+} stack;
+
+static ink_result load_stack(const stack *args, void **object)
+{
+    ink_plan plan;
+    ink_plan_part list[3];
+    void *made;
+    *object = NULL;
+    for (size_t i = 0; i < 3; i++)
+        list[i] = (ink_plan_part){.module = args->names[i], .out = args->sizes[i]};
+    INK_TRY(ink_plan_begin(&plan, args->ctx, args->weights, "stacked", sizeof(ink_dense), &made));
+    plan.type = args->type;
+    INK_TRY(ink_plan_finish(&plan, ink_plan_dense_parts(&plan, list, 3, args->k, made), 0));
+    *object = made;
+    return INK_OK;
+}
+
 enum { STACKED = 3, STACKED_COLUMNS = 70 };
 static const size_t stacked_rows[STACKED] = {605, 3, 700};
 static const char *const stacked_names[STACKED] = {"a", "b", "c"};
-
-static ink_result build_stacked(void *data, ink_arena *arena, void **object)
-{
-    const build_args *args = data;
-    ink_matrix measured, *matrix = *object = ink_arena_alloc(arena, 1, sizeof *matrix);
-    ink_loader_part stack[STACKED];
-    ink_loader loader;
-    for (size_t i = 0; i < STACKED; i++)
-        stack[i] = (ink_loader_part){.module = stacked_names[i], .tensor = "weight", .n = stacked_rows[i]};
-    ink_loader_begin(&loader, args->ctx, args->weights, arena);
-    return ink_loader_matrix_parts(&loader, stack, STACKED, STACKED_COLUMNS, matrix != NULL ? matrix : &measured);
-}
 
 static void check_stacked(ink_context *ctx, const float *w)
 {
@@ -194,10 +207,10 @@ static void check_stacked(ink_context *ctx, const float *w)
         state_dict_add(&dict, names[i], INK_F32, 2, (size_t[]){stacked_rows[i], STACKED_COLUMNS},
                        w + first * STACKED_COLUMNS);
     ink_weights *weights = state_dict_open(ctx, &dict);
-    build_args args = {.ctx = ctx, .weights = weights};
     void *object;
-    assert_ok(ctx, ink_object_create(ctx, "stacked", build_stacked, &args, 0, &object));
-    check_matrix(ctx, object, w, INK_F32);
+    assert_ok(ctx,
+              load_stack(&(stack){ctx, weights, stacked_names, stacked_rows, STACKED_COLUMNS, INK_TYPE_NONE}, &object));
+    check_matrix(ctx, &((ink_dense *)object)->weight, w, INK_F32);
     ink_object_free(object);
     ink_weights_free(weights);
     state_dict_free(&dict);
@@ -235,7 +248,7 @@ static void loading_takes_little_more_than_the_weights(void **unused)
     build_args args = {.ctx = ctx, .weights = weights, .n = 1000, .k = 300};
     size_t before = memory.live_bytes;
     memory.peak_bytes = before;
-    assert_ok(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object));
+    assert_ok(ctx, load_parts(&args, &object));
     assert_true(memory.peak_bytes - before < ink_object_bytes(object) + 600 * 1024);
     assert_true(ink_object_bytes(object) < (2 * 1008 * 300 + 1000) * sizeof(float) + 1024);
     ink_object_free(object);
@@ -248,26 +261,8 @@ static void loading_takes_little_more_than_the_weights(void **unused)
 /* ---- stacked tensors ------------------------------------------------------------------------------------------ */
 
 /* Parts of any number of rows, so that panels hold rows of two of them. */
+static const char *const qkv_names[] = {"q", "k", "v"};
 static const size_t part_sizes[][3] = {{5, 20, 9}, {16, 16, 16}, {1, 1, 1}, {40, 7, 33}};
-
-typedef struct stack {
-    ink_context *ctx;
-    const ink_weights *weights;
-    const size_t *sizes; /* [3] */
-    size_t k;
-    ink_type type;
-} stack;
-
-static ink_result build_stack(void *data, ink_arena *arena, void **object)
-{
-    const stack *args = data;
-    ink_dense measured, *dense = *object = ink_arena_alloc(arena, 1, sizeof *dense);
-    const ink_dense_part list[] = {{"q", args->sizes[0]}, {"k", args->sizes[1]}, {"v", args->sizes[2]}};
-    ink_loader loader;
-    ink_loader_begin(&loader, args->ctx, args->weights, arena);
-    loader.type = args->type;
-    return ink_dense_read_parts(&loader, list, 3, args->k, dense != NULL ? dense : &measured);
-}
 
 /* Weights of three types, biases for those of which `biases` has the bit. */
 static void store_parts(state_dict *dict, const size_t *sizes, size_t k, const ink_type *types, unsigned biases,
@@ -295,8 +290,8 @@ static void check_stack(ink_context *ctx, const size_t *sizes, size_t k, const i
     void *object;
     store_parts(&dict, sizes, k, types, biases, w, b);
     ink_weights *weights = state_dict_open(ctx, &dict);
-    stack args = {ctx, weights, sizes, k, type};
-    assert_ok(ctx, ink_object_create(ctx, "stacked", build_stack, &args, 0, &object));
+    stack args = {ctx, weights, qkv_names, sizes, k, type};
+    assert_ok(ctx, load_stack(&args, &object));
     const ink_dense *dense = object;
     assert_int_equal(dense->weight.n, n);
     check_matrix(ctx, &dense->weight, w, expected);
@@ -341,8 +336,8 @@ static void stacked_tensors_are_checked(void **unused)
     void *object;
     store_parts(&dict, sizes, 13, types, 7, w, b);
     ink_weights *weights = state_dict_open(ctx, &dict);
-    stack args = {ctx, weights, other, 13, INK_TYPE_NONE};
-    assert_fails(ctx, ink_object_create(ctx, "stacked", build_stack, &args, 0, &object), INK_ERROR_MISMATCH,
+    stack args = {ctx, weights, qkv_names, other, 13, INK_TYPE_NONE};
+    assert_fails(ctx, load_stack(&args, &object), INK_ERROR_MISMATCH,
                  "tensor 'k.weight' is [20, 13], expected [19, 13]");
     assert_null(object);
     ink_weights_free(weights);
@@ -351,9 +346,8 @@ static void stacked_tensors_are_checked(void **unused)
     store_parts(&dict, sizes, 13, types, 0, w, b);
     state_dict_vector(&dict, "v.bias", 8);
     weights = state_dict_open(ctx, &dict);
-    args = (stack){ctx, weights, sizes, 13, INK_TYPE_NONE};
-    assert_fails(ctx, ink_object_create(ctx, "stacked", build_stack, &args, 0, &object), INK_ERROR_MISMATCH,
-                 "tensor 'v.bias' is [8], expected [9]");
+    args = (stack){ctx, weights, qkv_names, sizes, 13, INK_TYPE_NONE};
+    assert_fails(ctx, load_stack(&args, &object), INK_ERROR_MISMATCH, "tensor 'v.bias' is [8], expected [9]");
     ink_weights_free(weights);
     state_dict_free(&dict);
 
@@ -361,8 +355,7 @@ static void stacked_tensors_are_checked(void **unused)
     state_dict_add(&dict, "k.weight", INK_I64, 2, (size_t[]){20, 13}, NULL);
     weights = state_dict_open(ctx, &dict);
     args.weights = weights;
-    assert_fails(ctx, ink_object_create(ctx, "stacked", build_stack, &args, 0, &object), INK_ERROR_UNSUPPORTED,
-                 "'k.weight' is of type I64");
+    assert_fails(ctx, load_stack(&args, &object), INK_ERROR_UNSUPPORTED, "'k.weight' is of type I64");
     ink_weights_free(weights);
     state_dict_free(&dict);
     free(w);
@@ -402,7 +395,7 @@ static void progress_is_told_and_can_cancel(void **unused)
     progress_log log = {0};
     build_args args = {
         .ctx = ctx, .weights = weights, .n = 2000, .k = 100, .progress = log_progress, .progress_user = &log};
-    assert_ok(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object));
+    assert_ok(ctx, load_parts(&args, &object));
     assert_true(log.calls > 5);
     assert_int_equal(log.done, (2 * 2000 * 100 + 2000) * sizeof(float));
     assert_int_equal(log.total, log.done);
@@ -412,7 +405,7 @@ static void progress_is_told_and_can_cancel(void **unused)
     for (size_t stop = 1; stop <= n_calls; stop++) {
         log = (progress_log){.stop_at = stop};
         object = &log;
-        assert_fails(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object), INK_ERROR_CANCELLED, "cancelled");
+        assert_fails(ctx, load_parts(&args, &object), INK_ERROR_CANCELLED, "cancelled");
         assert_null(object);
         assert_int_equal(log.calls, stop);
         assert_int_equal(memory.live_bytes, before);
@@ -431,7 +424,7 @@ static void what_was_asked_for_is_marked(void **unused)
     store(&file, 5, 4, INK_F32);
     ink_weights *weights = state_dict_open(ctx, &file.dict);
     build_args args = {.ctx = ctx, .weights = weights, .n = 5, .k = 4};
-    assert_ok(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object));
+    assert_ok(ctx, load_parts(&args, &object));
     for (size_t i = 0; i < ink_weights_count(weights); i++)
         assert_int_equal(args.used[i], strcmp(ink_weights_at(weights, i)->name, "unused") != 0);
     ink_object_free(object);
@@ -451,7 +444,7 @@ static void the_sentence_says_who_asks_for_what(void **unused)
     store(&file, 5, 4, INK_F32);
     ink_weights *weights = state_dict_open(ctx, &file.dict);
     build_args args = {.ctx = ctx, .weights = weights, .n = 5, .k = 3};
-    assert_fails(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object), INK_ERROR_MISMATCH,
+    assert_fails(ctx, load_parts(&args, &object), INK_ERROR_MISMATCH,
                  "model.safetensors: tensor 'h.3.plain' is [5, 4], config.json asks for [5, 3]");
     assert_null(object);
     ink_weights_free(weights);
@@ -479,8 +472,8 @@ static void readers_that_fail_leave_nothing_behind(void **unused)
     build_args args = {.ctx = ctx, .weights = weights, .n = 300, .k = 100};
 
     reader.max_read = 997; /* short reads are no failure */
-    assert_ok(ctx, ink_object_create(ctx, "parts", build, &args, 0, &object));
-    check_matrix(ctx, &((const parts *)object)->turned, file.w, INK_BF16);
+    assert_ok(ctx, load_parts(&args, &object));
+    check_matrix(ctx, &((const parts *)object)->transposed, file.w, INK_BF16);
     ink_object_free(object);
 
     reader.max_read = 0;
@@ -492,7 +485,7 @@ static void readers_that_fail_leave_nothing_behind(void **unused)
             reader.end_read = kind == 1 ? at : 0;
             reader.lie_read = kind == 2 ? at : 0;
             object = &reader;
-            ink_result result = ink_object_create(ctx, "parts", build, &args, 0, &object);
+            ink_result result = load_parts(&args, &object);
             if (result == INK_OK) {
                 assert_true(reader.reads < at && k > 3); /* there were fewer reads than that */
                 ink_object_free(object);
@@ -516,42 +509,43 @@ static void scopes_nest_and_may_be_too_long(void **unused)
     ink_context *ctx = test_context(1);
     state_dict dict = {0};
     char name[300];
-    ink_loader loader;
-    ink_arena arena;
+    ink_plan plan;
+    void *object;
     memset(name, 'x', sizeof name - 1);
     name[sizeof name - 1] = '\0';
     state_dict_vector(&dict, "a.b.7.w", 1);
     state_dict_vector(&dict, "w", 1);
     ink_weights *weights = state_dict_open(ctx, &dict);
-    ink_arena_measure(&arena);
-    ink_loader_begin(&loader, ctx, weights, &arena);
-    assert_true(ink_loader_has(&loader, "w"));
-    size_t outer = ink_loader_enter_module(&loader, "a.b");
-    assert_false(ink_loader_has(&loader, "w"));
-    size_t inner = ink_loader_enter(&loader, "%zu.", 7);
-    assert_true(ink_loader_has(&loader, "w"));
-    assert_int_equal(ink_loader_enter_module(&loader, ""), loader.name_length);
+    assert_ok(ctx, ink_plan_begin(&plan, ctx, weights, "nothing", 1, &object));
+    assert_true(ink_plan_has(&plan, "w"));
+    size_t outer = ink_plan_enter_module(&plan, "a.b");
+    assert_false(ink_plan_has(&plan, "w"));
+    size_t inner = ink_plan_enter(&plan, "%zu.", 7);
+    assert_true(ink_plan_has(&plan, "w"));
+    assert_int_equal(ink_plan_enter_module(&plan, ""), plan.name_length);
     for (int i = 0; i < 2; i++) {
-        size_t here = ink_loader_enter_module(&loader, name);
-        assert_false(ink_loader_has(&loader, "w"));
-        ink_loader_enter(&loader, "%zu.", 7);
-        ink_loader_enter_module(&loader, "a");
-        assert_false(ink_loader_has(&loader, "w"));
-        ink_loader_leave(&loader, here);
-        assert_true(ink_loader_has(&loader, "w"));
+        size_t here = ink_plan_enter_module(&plan, name);
+        assert_false(ink_plan_has(&plan, "w"));
+        ink_plan_enter(&plan, "%zu.", 7);
+        ink_plan_enter_module(&plan, "a");
+        assert_false(ink_plan_has(&plan, "w"));
+        ink_plan_leave(&plan, here);
+        assert_true(ink_plan_has(&plan, "w"));
     }
-    ink_loader_leave(&loader, inner);
-    ink_loader_leave(&loader, outer);
-    assert_true(ink_loader_has(&loader, "w"));
+    ink_plan_leave(&plan, inner);
+    ink_plan_leave(&plan, outer);
+    assert_true(ink_plan_has(&plan, "w"));
 
     /* Up to the last byte that fits: 250 bytes, then ".w" with its end. */
     name[250] = '\0';
-    size_t scope = ink_loader_enter_module(&loader, name);
-    assert_int_equal(loader.name_length, 251);
-    ink_loader_enter(&loader, "%zu.", 123456);
-    assert_false(ink_loader_has(&loader, "w"));
-    ink_loader_leave(&loader, scope);
-    assert_true(ink_loader_has(&loader, "w"));
+    size_t scope = ink_plan_enter_module(&plan, name);
+    assert_int_equal(plan.name_length, 251);
+    ink_plan_enter(&plan, "%zu.", 123456);
+    assert_false(ink_plan_has(&plan, "w"));
+    ink_plan_leave(&plan, scope);
+    assert_true(ink_plan_has(&plan, "w"));
+    assert_ok(ctx, ink_plan_finish(&plan, INK_OK, 0));
+    ink_object_free(object);
     ink_weights_free(weights);
     state_dict_free(&dict);
     ink_context_free(ctx);

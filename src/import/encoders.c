@@ -1,0 +1,479 @@
+/*
+ * encoders.c - BERT (Devlin et al. 2018), DistilBERT (Sanh et al. 2019) and RoBERTa (Liu et al. 2019), as Hugging
+ * Face's classes save them. They are one network:
+ *
+ *     x = norm(word[token] + position[p] + type[s])
+ *     for each block:   x = norm_1(x + W_o attention(W_qkv x))        every row sees all rows of its text
+ *                       x = norm_2(x + W_down s(W_up x))
+ *     head:             y = W norm(s(W_t x + b_t)) + b                of the first row, or of each
+ *
+ * They differ in the names of settings, tensors and classes (the tables below).
+ */
+#include <string.h>
+
+#include "architectures.h"
+
+#define MAX_LABELS ((size_t)1 << 20)
+
+/* ---- names ------------------------------------------------------------------------------------------------------ */
+
+/* In a head's table: the model's own activation. */
+#define ACTIVATION_OF_MODEL INK_N_ACTIVATIONS
+
+/* A head, and the classes (`architectures` in config.json) that have it. NULL: there is no such part. */
+typedef struct head_names {
+    const char *architectures[2];
+    ink_task task;
+    bool in_body;              /* the transform stands in the body, behind its prefix, and the bare model may lack it */
+    const char *transform;     /* W_t */
+    ink_activation activation; /* behind it */
+    const char *norm;
+    const char *out;  /* W; of masked LMs tied to the word embedding unless it is stored */
+    const char *bias; /* b, where it has a name of its own */
+} head_names;
+
+/* Settings by their keys, and modules, of a network below its prefix. */
+typedef struct body_names {
+    const char *hidden_size, *n_layers, *n_heads, *inner_size, *activation;
+    const char *epsilon; /* NULL: there is no such setting, it is 1e-12 */
+    const char *word, *position, *norm;
+    const char *type; /* NULL: there are no token types */
+    const char *block, *query, *key, *value, *out, *norm_1, *up, *down, *norm_2;
+} body_names;
+
+typedef struct encoder_variant {
+    const body_names *names;
+    const char *prefix; /* of the body, in files of models with a head */
+    size_t default_layers, default_vocab_size;
+    bool skips_padding;  /* the position of a token is pad_token_id + the tokens up to it that are no padding */
+    head_names heads[4]; /* the first is the bare model's */
+} encoder_variant;
+
+static const body_names bert_names = {
+    .hidden_size = "hidden_size",
+    .n_layers = "num_hidden_layers",
+    .n_heads = "num_attention_heads",
+    .inner_size = "intermediate_size",
+    .activation = "hidden_act",
+    .epsilon = "layer_norm_eps",
+    .word = "embeddings.word_embeddings",
+    .position = "embeddings.position_embeddings",
+    .type = "embeddings.token_type_embeddings",
+    .norm = "embeddings.LayerNorm",
+    .block = "encoder.layer.%zu.",
+    .query = "attention.self.query",
+    .key = "attention.self.key",
+    .value = "attention.self.value",
+    .out = "attention.output.dense",
+    .norm_1 = "attention.output.LayerNorm",
+    .up = "intermediate.dense",
+    .down = "output.dense",
+    .norm_2 = "output.LayerNorm",
+};
+
+static const body_names distilbert_names = {
+    .hidden_size = "dim",
+    .n_layers = "n_layers",
+    .n_heads = "n_heads",
+    .inner_size = "hidden_dim",
+    .activation = "activation",
+    .word = "embeddings.word_embeddings",
+    .position = "embeddings.position_embeddings",
+    .norm = "embeddings.LayerNorm",
+    .block = "transformer.layer.%zu.",
+    .query = "attention.q_lin",
+    .key = "attention.k_lin",
+    .value = "attention.v_lin",
+    .out = "attention.out_lin",
+    .norm_1 = "sa_layer_norm",
+    .up = "ffn.lin1",
+    .down = "ffn.lin2",
+    .norm_2 = "output_layer_norm",
+};
+
+static const encoder_variant bert = {
+    .names = &bert_names,
+    .prefix = "bert",
+    .default_layers = 12,
+    .default_vocab_size = 30522,
+    .heads = {{.architectures = {"BertModel"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
+              {.architectures = {"BertForMaskedLM", "BertForPreTraining"},
+               .task = INK_TASK_FILL,
+               .transform = "cls.predictions.transform.dense",
+               .activation = ACTIVATION_OF_MODEL,
+               .norm = "cls.predictions.transform.LayerNorm",
+               .out = "cls.predictions.decoder",
+               .bias = "cls.predictions.bias"},
+              {.architectures = {"BertForSequenceClassification"},
+               .task = INK_TASK_CLASSIFY_TEXT,
+               .in_body = true,
+               .transform = "pooler.dense",
+               .activation = INK_TANH,
+               .out = "classifier"},
+              {.architectures = {"BertForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"}},
+};
+
+static const encoder_variant distilbert = {
+    .names = &distilbert_names,
+    .prefix = "distilbert",
+    .default_layers = 6,
+    .default_vocab_size = 30522,
+    .heads = {{.architectures = {"DistilBertModel"}},
+              {.architectures = {"DistilBertForMaskedLM"},
+               .task = INK_TASK_FILL,
+               .transform = "vocab_transform",
+               .activation = ACTIVATION_OF_MODEL,
+               .norm = "vocab_layer_norm",
+               .out = "vocab_projector"},
+              {.architectures = {"DistilBertForSequenceClassification"},
+               .task = INK_TASK_CLASSIFY_TEXT,
+               .transform = "pre_classifier",
+               .activation = INK_RELU,
+               .out = "classifier"},
+              {.architectures = {"DistilBertForTokenClassification"},
+               .task = INK_TASK_CLASSIFY_TOKENS,
+               .out = "classifier"}},
+};
+
+static const encoder_variant roberta = {
+    .names = &bert_names,
+    .prefix = "roberta",
+    .default_layers = 12,
+    .default_vocab_size = 50265,
+    .skips_padding = true,
+    .heads = {{.architectures = {"RobertaModel"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
+              {.architectures = {"RobertaForMaskedLM"},
+               .task = INK_TASK_FILL,
+               .transform = "lm_head.dense",
+               .activation = INK_GELU,
+               .norm = "lm_head.layer_norm",
+               .out = "lm_head.decoder",
+               .bias = "lm_head.bias"},
+              {.architectures = {"RobertaForSequenceClassification"},
+               .task = INK_TASK_CLASSIFY_TEXT,
+               .transform = "classifier.dense",
+               .activation = INK_TANH,
+               .out = "classifier.out_proj"},
+              {.architectures = {"RobertaForTokenClassification"},
+               .task = INK_TASK_CLASSIFY_TOKENS,
+               .out = "classifier"}},
+};
+
+/* ---- settings --------------------------------------------------------------------------------------------------- */
+
+typedef struct encoder_settings {
+    const body_names *names;
+    const char *prefix; /* of the body in this file; "" for none */
+    size_t hidden, inner;
+    ink_activation activation;
+    float epsilon;
+} encoder_settings;
+
+/* Position ids begin at 0, or behind the id of the padding token. */
+static ink_result encoder_describe_positions(ink_import *in, const encoder_variant *variant)
+{
+    ink_config *config = &in->config;
+    ink_transformer_net *net = &in->model->transformer;
+    ink_token padding = 1;
+    const char *type;
+    INK_TRY(ink_config_string(config, "position_embedding_type", &type));
+    if (type[0] != '\0' && strcmp(type, "absolute") != 0)
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: position_embedding_type is '%s', of which only 'absolute' runs here",
+                        config->document.file, type);
+    INK_TRY(ink_config_refuse(config, "is_decoder"));
+    INK_TRY(ink_config_refuse(config, "add_cross_attention"));
+    net->max_positions = 512;
+    INK_TRY(ink_config_size(config, "max_position_embeddings", INK_MAX_IDS, &net->max_positions));
+    INK_TRY(ink_config_token(config, "pad_token_id", in->model->info.vocab_size, &padding));
+    net->padding = variant->skips_padding ? padding : -1;
+    net->first_position = net->padding >= 0 ? (size_t)padding + 1 : 0;
+    if (net->first_position >= net->max_positions)
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH,
+                        "%s: max_position_embeddings is %zu, but positions begin behind pad_token_id %d",
+                        config->document.file, net->max_positions, (int)padding);
+    in->model->info.context_length = net->max_positions - net->first_position;
+    return INK_OK;
+}
+
+static ink_result encoder_describe(ink_import *in, encoder_settings *s)
+{
+    const encoder_variant *variant = in->variant;
+    const body_names *names = variant->names;
+    ink_config *config = &in->config;
+    ink_model *model = in->model;
+    ink_model_info *info = &model->info;
+    size_t n_heads = 12;
+    *s = (encoder_settings){.names = names, .hidden = 768, .inner = 3072, .activation = INK_GELU, .epsilon = 1e-12f};
+    info->vocab_size = variant->default_vocab_size;
+    info->n_layers = variant->default_layers;
+    model->is_encoder = true;
+    model->encoder.prompt = "";
+    model->encoder.n_types = names->type != NULL ? 2 : 0;
+    INK_TRY(ink_config_size(config, "vocab_size", INK_MAX_IDS, &info->vocab_size));
+    INK_TRY(ink_config_size(config, names->n_layers, INK_MAX_LAYERS, &info->n_layers));
+    INK_TRY(ink_config_size(config, names->hidden_size, INK_MAX_WIDTH, &s->hidden));
+    INK_TRY(ink_config_size(config, names->n_heads, INK_MAX_WIDTH, &n_heads));
+    INK_TRY(ink_config_size(config, names->inner_size, INK_MAX_WIDTH, &s->inner));
+    INK_TRY(ink_config_activation(config, names->activation, &s->activation));
+    if (names->epsilon != NULL)
+        INK_TRY(ink_config_epsilon(config, names->epsilon, &s->epsilon));
+    if (names->type != NULL)
+        INK_TRY(ink_config_size(config, "type_vocab_size", INK_MAX_WIDTH, &model->encoder.n_types));
+    INK_TRY(encoder_describe_positions(in, variant));
+    if (s->hidden % n_heads != 0)
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: %s is %zu, which %zu heads (%s) do not divide",
+                        config->document.file, names->hidden_size, s->hidden, n_heads, names->n_heads);
+    info->hidden_size = s->hidden;
+    INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
+
+    /* To this length the tokenizer of the folder cuts a text, unless the folder is a sentence encoder's and says more.
+       The number for no limit is 1e30. */
+    ink_config tokenizer;
+    bool found;
+    double most = 1e30;
+    INK_TRY(ink_config_open_beside(config, "tokenizer_config.json", &tokenizer, &found));
+    INK_TRY(ink_config_number(&tokenizer, "model_max_length", -1e300, 1e300, "from -1e300 to 1e300", &most));
+    model->encoder.max_tokens = most >= 1 && most < (double)info->context_length ? (size_t)most : info->context_length;
+
+    model->transformer.n_types = model->encoder.n_types;
+    model->transformer.stack.config = (ink_stack_config){
+        .hidden_size = s->hidden, .inner_size = s->inner, .norm_place = INK_NORM_AFTER, .activation = s->activation};
+    return ink_import_stack(
+        in, info->n_layers,
+        &(ink_attention){
+            .n_heads = n_heads, .n_kv_heads = n_heads, .head_dim = s->hidden / n_heads, .bidirectional = true});
+}
+
+/* ---- the body --------------------------------------------------------------------------------------------------- */
+
+static ink_result encoder_plan_norm(ink_plan *plan, const char *module, const encoder_settings *s, ink_norm *norm)
+{
+    return ink_plan_norm(plan, module, INK_LAYER_NORM, s->hidden, s->epsilon, INK_BIAS_REQUIRED, norm);
+}
+
+static ink_result encoder_plan_linear(ink_plan *plan, const char *module, size_t out, size_t in,
+                                      ink_activation activation, ink_dense *dense)
+{
+    return ink_plan_dense(plan, module, out, in, INK_BIAS_REQUIRED, activation, dense);
+}
+
+static ink_result encoder_plan_block(ink_import *in, const void *settings, size_t i, ink_block *block)
+{
+    const encoder_settings *s = settings;
+    const body_names *names = s->names;
+    ink_plan *plan = &in->plan;
+    size_t hidden = s->hidden;
+    const ink_plan_part qkv[] = {{.module = names->query, .out = hidden},
+                                 {.module = names->key, .out = hidden},
+                                 {.module = names->value, .out = hidden}};
+    (void)i; /* all are alike */
+    for (size_t part = 0; part < 3; part++)
+        INK_TRY(ink_plan_check_bias(plan, qkv[part].module, INK_BIAS_REQUIRED));
+    INK_TRY(ink_plan_dense_parts(plan, qkv, 3, hidden, &block->qkv));
+    INK_TRY(encoder_plan_linear(plan, names->out, hidden, hidden, INK_IDENTITY, &block->out));
+    INK_TRY(encoder_plan_norm(plan, names->norm_1, s, &block->norm_1));
+    INK_TRY(encoder_plan_linear(plan, names->up, s->inner, hidden, s->activation, &block->up));
+    INK_TRY(encoder_plan_linear(plan, names->down, hidden, s->inner, INK_IDENTITY, &block->down));
+    return encoder_plan_norm(plan, names->norm_2, s, &block->norm_2);
+}
+
+/* In the scope of the prefix. */
+static ink_result encoder_plan_body(ink_import *in, const encoder_settings *s)
+{
+    const body_names *names = s->names;
+    ink_plan *plan = &in->plan;
+    ink_model *model = in->model;
+    ink_transformer_net *net = &model->transformer;
+    INK_TRY(ink_plan_embedding(plan, names->word, model->info.vocab_size, s->hidden, &model->embedding));
+    INK_TRY(ink_plan_embedding(plan, names->position, net->max_positions, s->hidden, &net->positions));
+    if (names->type != NULL)
+        INK_TRY(ink_plan_embedding(plan, names->type, net->n_types, s->hidden, &net->types));
+    INK_TRY(encoder_plan_norm(plan, names->norm, s, &net->embedding_norm));
+    return ink_import_blocks(in, names->block, names->query, names->n_layers, encoder_plan_block, s);
+}
+
+/* ---- the head --------------------------------------------------------------------------------------------------- */
+
+/* How many labels there are and what they are called: id2label {"0": "negative", "1": "positive"}; or num_labels of
+   them, or 2, called LABEL_0 and so on as in transformers. */
+static ink_result encoder_describe_labels(ink_import *in)
+{
+    ink_config *config = &in->config;
+    const ink_json_document *document = &config->document;
+    ink_arena *own = in->plan.own;
+    ink_json map = ink_json_member(document, 0, "id2label");
+    size_t n = 2;
+    if (map != INK_JSON_NONE) {
+        INK_TRY(ink_json_expect(in->ctx, document, map, INK_JSON_OBJECT));
+        n = document->nodes[map].n_children;
+    } else {
+        INK_TRY(ink_config_size(config, "num_labels", MAX_LABELS, &n));
+    }
+    if (n == 0)
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: id2label is empty, expected at least one label",
+                        document->file);
+    const char **labels = ink_arena_alloc(own, n, sizeof *labels);
+    in->model->encoder.n_labels = n;
+    in->model->encoder.labels = labels;
+    ink_json entry = map != INK_JSON_NONE ? ink_json_first(document, map) : INK_JSON_NONE;
+    for (size_t i = 0; i < n && !ink_arena_failed(own); i++) {
+        char numbered[32];
+        const char *name = numbered;
+        uint64_t id = i;
+        ink_format(numbered, sizeof numbered, "LABEL_%zu", i);
+        if (map != INK_JSON_NONE) {
+            /* n different numbers below n are all of them. */
+            const char *key = document->nodes[entry].key;
+            size_t digits = ink_digits(key, strlen(key), &id);
+            INK_TRY(ink_json_get_string(in->ctx, document, entry, &name, NULL));
+            if (digits == 0 || key[digits] != '\0' || (digits > 1 && key[0] == '0') || id >= n)
+                return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: id2label: found '%s', expected the numbers 0 to %zu",
+                                document->file, key, n - 1);
+            entry = ink_json_next(document, entry);
+        }
+        size_t size = strlen(name) + 1;
+        char *text = ink_arena_alloc(own, size, 1);
+        if (text != NULL)
+            labels[id] = memcpy(text, name, size);
+    }
+    if (ink_arena_failed(own))
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the model has %zu labels", n);
+    return INK_OK;
+}
+
+/* Where config.json does not say it, one score for a text is a measure, several are alternatives. */
+static ink_result encoder_describe_problem(ink_import *in)
+{
+    static const char *const names[] = {"single_label_classification", "multi_label_classification", "regression"};
+    ink_encoder_info *info = &in->model->encoder;
+    const char *name;
+    INK_TRY(ink_config_string(&in->config, "problem_type", &name));
+    info->problem = info->n_labels == 1 ? INK_REGRESSION : INK_SINGLE_LABEL;
+    if (info->task != INK_TASK_CLASSIFY_TEXT) { /* transformers has it for whole texts only */
+        info->problem = INK_SINGLE_LABEL;
+    } else if (name[0] != '\0') {
+        size_t i = 0;
+        while (i < 3 && strcmp(name, names[i]) != 0)
+            i++;
+        if (i == 3)
+            return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: problem_type is '%s', expected '%s', '%s' or '%s'",
+                            in->config.document.file, name, names[0], names[1], names[2]);
+        info->problem = (ink_problem)i;
+    }
+    return INK_OK;
+}
+
+/* The head of the first class under `architectures`; without that, of the bare model. */
+static ink_result encoder_find_head(ink_import *in, const head_names **head)
+{
+    const encoder_variant *variant = in->variant;
+    const ink_json_document *document = &in->config.document;
+    ink_json list = ink_json_member(document, 0, "architectures");
+    const char *class;
+    *head = &variant->heads[0];
+    if (list == INK_JSON_NONE)
+        return INK_OK;
+    INK_TRY(ink_json_expect(in->ctx, document, list, INK_JSON_ARRAY));
+    if (document->nodes[list].n_children == 0)
+        return INK_OK;
+    INK_TRY(ink_json_get_string(in->ctx, document, ink_json_first(document, list), &class, NULL));
+    for (size_t i = 0; i < 4; i++)
+        for (size_t j = 0; j < 2 && variant->heads[i].architectures[j] != NULL; j++)
+            if (strcmp(variant->heads[i].architectures[j], class) == 0) {
+                *head = &variant->heads[i];
+                return INK_OK;
+            }
+    return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                    "%s: architectures: '%s' does not run here: besides %s there are the classes ...ForMaskedLM, "
+                    "...ForSequenceClassification and ...ForTokenClassification",
+                    document->file, class, variant->heads[0].architectures[0]);
+}
+
+/* W and b of n outputs. A file that ties them has the bias under its other name. */
+static ink_result encoder_plan_output(ink_import *in, const head_names *names, size_t n, bool tied)
+{
+    ink_plan *plan = &in->plan;
+    ink_head *head = &in->model->head;
+    size_t scope = ink_plan_enter_module(plan, names->out);
+    bool elsewhere = names->bias != NULL && !ink_plan_has(plan, "bias");
+    if (!elsewhere)
+        INK_TRY(ink_plan_vector(plan, "bias", n, &head->bias));
+    head->weight = &in->model->embedding.table;
+    if (!tied || ink_plan_has(plan, "weight")) {
+        INK_TRY(ink_plan_matrix(plan, "weight", n, in->model->info.hidden_size, false, &head->own));
+        head->weight = &head->own;
+    }
+    ink_plan_leave(plan, scope);
+    return elsewhere ? ink_plan_vector(plan, names->bias, n, &head->bias) : INK_OK;
+}
+
+static ink_result encoder_plan_head(ink_import *in, const encoder_settings *s, const head_names *names)
+{
+    ink_plan *plan = &in->plan;
+    ink_model *model = in->model;
+    ink_head *head = &model->head;
+    size_t hidden = s->hidden;
+    model->encoder.task = names->task;
+    if (names->transform != NULL) {
+        ink_activation activation = names->activation == ACTIVATION_OF_MODEL ? s->activation : names->activation;
+        size_t scope = ink_plan_enter_module(plan, names->in_body ? s->prefix : "");
+        bool may_lack = names->task == INK_TASK_NONE && !ink_plan_has_in(plan, names->transform, "weight");
+        if (!may_lack)
+            INK_TRY(encoder_plan_linear(plan, names->transform, hidden, hidden, activation, &head->transform));
+        model->encoder.has_pooled = names->task == INK_TASK_NONE && !may_lack;
+        ink_plan_leave(plan, scope);
+    }
+    if (names->norm != NULL)
+        INK_TRY(encoder_plan_norm(plan, names->norm, s, &head->norm));
+    if (names->task == INK_TASK_NONE)
+        return INK_OK;
+    if (names->task == INK_TASK_FILL) {
+        bool tied = true;
+        INK_TRY(ink_config_bool(&in->config, "tie_word_embeddings", &tied));
+        return encoder_plan_output(in, names, model->info.vocab_size, tied);
+    }
+    INK_TRY(encoder_describe_labels(in));
+    INK_TRY(encoder_describe_problem(in));
+    return encoder_plan_output(in, names, model->encoder.n_labels, false);
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------------- */
+
+static ink_result import_encoder(ink_import *in)
+{
+    const encoder_variant *variant = in->variant;
+    ink_plan *plan = &in->plan;
+    ink_model *model = in->model;
+    encoder_settings s;
+    INK_TRY(encoder_describe(in, &s));
+
+    /* Files of the bare model lack the prefix that files of models with a head have. */
+    size_t scope = ink_plan_enter_module(plan, variant->prefix);
+    s.prefix = ink_plan_has_in(plan, s.names->word, "weight") ? variant->prefix : "";
+    ink_plan_leave(plan, scope);
+    scope = ink_plan_enter_module(plan, s.prefix);
+    INK_TRY(encoder_plan_body(in, &s));
+    ink_plan_leave(plan, scope);
+
+    const head_names *head = &variant->heads[0];
+    bool is_sentence_encoder;
+    INK_TRY(ink_import_sentence(in, &is_sentence_encoder));
+    if (!is_sentence_encoder) {
+        INK_TRY(encoder_find_head(in, &head));
+        if (in->options.pooling != INK_POOLING_NONE) { /* nobody but the caller says how rows become one vector */
+            model->sentence = (ink_sentence){.n_modes = 1, .modes = {in->options.pooling}};
+            model->encoder.embedding_size = s.hidden;
+        }
+    }
+    return encoder_plan_head(in, &s, head);
+}
+
+/* Buffers that older files hold as if they were weights. */
+static const char *const encoder_ignored[] = {"embeddings.position_ids", "embeddings.token_type_ids", NULL};
+
+const ink_architecture ink_architectures_encoder[3] = {
+    {.name = "bert", .import = import_encoder, .variant = &bert, .ignored = encoder_ignored},
+    {.name = "distilbert", .import = import_encoder, .variant = &distilbert, .ignored = encoder_ignored},
+    {.name = "roberta", .import = import_encoder, .variant = &roberta, .ignored = encoder_ignored},
+};

@@ -1,0 +1,221 @@
+/*
+ * fill.c - takes the memory of a plan and reads its tensors into it, once, in the order of the file (plan.h).
+ *
+ * A matrix passes through two small buffers of scratch memory, a chunk of whole rows at a time. While one chunk is
+ * packed and hashed, the next one is read, on another thread if there is one. So opening takes the memory of the
+ * weights and little else.
+ */
+#include <string.h>
+
+#include "../base/bytes.h"
+#include "plan.h"
+
+/* Bytes of each of the two buffers between file and matrix; one row, where a row is longer. */
+#define CHUNK_BYTES ((size_t)256 * 1024)
+
+/* A chunk is packed in so many tasks. */
+#define N_PACK_TASKS ((size_t)4)
+
+static ink_result fill_progress(ink_plan *plan, size_t bytes)
+{
+    plan->bytes_read += bytes;
+    if (plan->progress != NULL && !plan->progress(plan->progress_user, plan->bytes_read, plan->bytes_total))
+        return ink_fail(plan->ctx, INK_ERROR_CANCELLED, "%s: loading was cancelled after %llu of %llu bytes",
+                        ink_weights_name(plan->files[0]), (unsigned long long)plan->bytes_read,
+                        (unsigned long long)plan->bytes_total);
+    return INK_OK;
+}
+
+/* ---- matrices --------------------------------------------------------------------------------------------------- */
+
+/* A tensor on its way: rows first .. first + count - 1 are in buffers[0] and are packed, while the rows behind them are
+   read into buffers[1]. */
+typedef struct transfer {
+    ink_plan *plan;
+    const ink_plan_row *row;
+    size_t n_rows, row_bytes, element_size;
+    size_t chunk_rows; /* of a whole chunk */
+    unsigned char *buffers[2];
+    size_t first, count;
+    ink_result result; /* of reading */
+} transfer;
+
+static void read_chunk(transfer *t, size_t first, unsigned char *buffer)
+{
+    if (first < t->n_rows)
+        t->result = ink_weights_read_bytes(t->plan->ctx, t->row->file, t->row->source, (uint64_t)first * t->row_bytes,
+                                           buffer, ink_size_min(t->chunk_rows, t->n_rows - first) * t->row_bytes);
+}
+
+/* The first row of packing task `task`: the ranges of two tasks do not share a step of the matrix. */
+static size_t task_row(const transfer *t, size_t task)
+{
+    size_t before = t->row->first + t->first, row = before + t->count * task / N_PACK_TASKS;
+    row -= row % ink_matrix_row_step(t->row->matrix);
+    return task == N_PACK_TASKS ? t->count : row > before ? row - before : 0;
+}
+
+static void fill_task(void *data, size_t task)
+{
+    transfer *t = data;
+    const ink_plan_row *row = t->row;
+    if (task == N_PACK_TASKS + 1) {
+        read_chunk(t, t->first + t->count, t->buffers[1]);
+        return;
+    }
+    if (task == N_PACK_TASKS) {
+        t->plan->fingerprint = ink_hash_numbers(t->plan->fingerprint, t->buffers[0],
+                                                t->count * t->row_bytes / t->element_size, t->element_size);
+        return;
+    }
+    const ink_kernel *kernel = t->plan->ctx->kernel;
+    size_t begin = task_row(t, task), count = task_row(t, task + 1) - begin;
+    const unsigned char *rows = t->buffers[0] + begin * t->row_bytes;
+    if (row->transposed)
+        ink_matrix_fill_columns(kernel, row->matrix, t->first + begin, count, row->source->type, rows);
+    else
+        ink_matrix_fill_rows(kernel, row->matrix, row->first + t->first + begin, count, row->source->type, rows);
+}
+
+static ink_result fill_matrix(ink_plan *plan, const ink_plan_row *row)
+{
+    ink_arena *scratch = &plan->ctx->scratch;
+    ink_arena_mark mark = ink_arena_mark_here(scratch);
+    size_t element_size = ink_type_bits(row->source->type) / 8, step = ink_matrix_row_step(row->matrix);
+    transfer t = {.plan = plan,
+                  .row = row,
+                  .n_rows = row->source->shape.dim[0],
+                  .row_bytes = row->source->shape.dim[1] * element_size,
+                  .element_size = element_size};
+    t.chunk_rows = ink_size_max(CHUNK_BYTES / t.row_bytes, 1);
+    if (t.chunk_rows > step)
+        t.chunk_rows -= t.chunk_rows % step;
+    t.chunk_rows = ink_size_min(t.chunk_rows, t.n_rows);
+    t.buffers[0] = ink_arena_alloc(scratch, 2 * t.chunk_rows, t.row_bytes);
+    if (ink_arena_failed(scratch))
+        return ink_scratch_fail(plan->ctx, mark);
+    t.buffers[1] = t.buffers[0] + t.chunk_rows * t.row_bytes;
+
+    const uint32_t held_as = row->matrix->type; /* rounded weights are other weights */
+    plan->fingerprint = ink_hash_numbers(plan->fingerprint, &held_as, 1, sizeof held_as);
+    ink_result result = INK_OK;
+    read_chunk(&t, 0, t.buffers[0]);
+    for (; t.first < t.n_rows && result == INK_OK; t.first += t.count) {
+        if ((result = t.result) != INK_OK)
+            break;
+        t.count = ink_size_min(t.chunk_rows, t.n_rows - t.first);
+        ink_workers_run(plan->ctx->workers, fill_task, &t, N_PACK_TASKS + 2);
+        unsigned char *packed = t.buffers[0];
+        t.buffers[0] = t.buffers[1];
+        t.buffers[1] = packed;
+        result = fill_progress(plan, t.count * t.row_bytes);
+    }
+    ink_arena_release(scratch, mark);
+    return result;
+}
+
+/* ---- the plan --------------------------------------------------------------------------------------------------- */
+
+/*
+ * A BatchNorm1d, s x + t, becomes part of the layer beside it:
+ *
+ *     behind    s (W x + b) + t  =  (s W) x + (s b + t)               rows of W
+ *     in front  W (s x + t) + b  =  (W s) x + (W t + b)               columns of W
+ */
+static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
+{
+    ink_dense *dense = fold->dense;
+    const ink_kernel *kernel = plan->ctx->kernel;
+    size_t n = dense->weight.n;
+    if (fold->behind) {
+        ink_matrix_scale(&dense->weight, fold->scale, NULL);
+        kernel->multiply_elements(fold->scale, n, dense->bias);
+        kernel->add(fold->shift, n, dense->bias);
+        return INK_OK;
+    }
+    float *sums = ink_alloc_rows(&plan->work, 1, n);
+    if (sums == NULL)
+        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+    ink_multiply_here(
+        kernel,
+        &(ink_product){
+            .x = fold->shift, .x_stride = dense->weight.k, .m = 1, .w = &dense->weight, .y = sums, .y_stride = n});
+    kernel->add(sums, n, dense->bias);
+    ink_matrix_scale(&dense->weight, NULL, fold->scale);
+    return INK_OK;
+}
+
+/* Hands the memory out, in the order of the plan, and sets the rows without a tensor to zero. */
+static void hand_out(ink_plan *plan, ink_arena *block)
+{
+    for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
+        ink_matrix *matrix = row->matrix;
+        if (row->begins && matrix != NULL)
+            ink_matrix_alloc(block, matrix, matrix->n, matrix->k, matrix->k, matrix->type);
+        else if (row->begins)
+            *row->vector = ink_alloc_rows(block, 1, row->n_total);
+        if (row->source == NULL)
+            memset(*row->vector + row->first, 0, row->n * sizeof(float));
+    }
+}
+
+static ink_result fill_rows(ink_plan *plan)
+{
+    size_t n = 0;
+    const ink_plan_row **rows = ink_arena_alloc(&plan->work, plan->n_rows, sizeof *rows);
+    uint64_t *order = ink_arena_alloc(&plan->work, plan->n_rows, sizeof *order);
+    if (rows == NULL || order == NULL)
+        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+    for (const ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
+        if (row->source == NULL)
+            continue;
+        size_t file = 0, place = (size_t)(row->source - ink_weights_at(row->file, 0));
+        while (plan->files[file] != row->file)
+            file++;
+        for (size_t i = 0; i < file; i++)
+            place += ink_weights_count(plan->files[i]);
+        order[n] = INK_KEY(place, n);
+        rows[n++] = row;
+    }
+    ink_sort(order, n, NULL);
+    for (size_t i = 0; i < n; i++) {
+        const ink_plan_row *row = rows[ink_key_index(order[i])];
+        if (row->matrix != NULL) {
+            INK_TRY(fill_matrix(plan, row));
+            continue;
+        }
+        float *to = *row->vector + row->first;
+        INK_TRY(ink_weights_read(plan->ctx, row->file, row->source, to));
+        plan->fingerprint = ink_hash_numbers(plan->fingerprint, to, row->n, sizeof *to);
+        INK_TRY(fill_progress(plan, (size_t)row->source->size));
+    }
+    for (const ink_plan_fold *fold = plan->folds; fold != NULL; fold = fold->next)
+        INK_TRY(fold_norm(plan, fold));
+    return INK_OK;
+}
+
+static ink_result fill(ink_plan *plan, uint64_t max_bytes)
+{
+    ink_arena block;
+    if (ink_arena_failed(&plan->measure))
+        return ink_fail(plan->ctx, INK_ERROR_LIMIT, "%s needs more memory than this machine can address", plan->what);
+    if (ink_arena_failed(plan->own))
+        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+    INK_TRY(ink_object_add_block(plan->ctx, plan->what, plan->object, plan->measure.used, max_bytes, &block));
+    hand_out(plan, &block);
+    ink_float_mode host = ink_float_mode_enter(); /* weights are rounded */
+    ink_result result = fill_rows(plan);
+    ink_float_mode_leave(host);
+    return result;
+}
+
+ink_result ink_plan_finish(ink_plan *plan, ink_result planned, uint64_t max_bytes)
+{
+    ink_result result = planned == INK_OK ? fill(plan, max_bytes) : planned;
+    if (result != INK_OK)
+        ink_object_free(plan->object);
+    for (size_t i = 0; i < plan->n_owned; i++)
+        ink_weights_free(plan->owned[i]);
+    ink_arena_free(&plan->work);
+    return result;
+}

@@ -1,0 +1,278 @@
+/*
+ * open.c - opening a model folder.
+ *
+ * config.json names the architecture. Its importer describes the network and plans its weights (architectures.h), and
+ * the plan is filled. So every setting and every tensor is checked before memory for weights is taken, and a model is
+ * either there whole or refused.
+ */
+#include <float.h>
+#include <string.h>
+
+#include "folder.h"
+#include "architectures.h"
+
+/* ---- architectures ---------------------------------------------------------------------------------------------- */
+
+static const ink_architecture *find_in(const ink_architecture *list, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(name, list[i].name) == 0)
+            return &list[i];
+    return NULL;
+}
+
+static ink_result find_architecture(ink_import *in, const ink_architecture **found)
+{
+    const char *name, *file = in->config.document.file;
+    INK_TRY(ink_config_string(&in->config, "model_type", &name));
+    const ink_architecture *a = find_in(&ink_architecture_gpt2, 1, name);
+    a = a != NULL ? a : find_in(ink_architectures_llama, 4, name);
+    a = a != NULL ? a : find_in(ink_architectures_encoder, 3, name);
+    a = a != NULL ? a : find_in(ink_architectures_own, 4, name);
+    *found = a;
+    if (name[0] == '\0')
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: member 'model_type' is missing: what kind of model is this?",
+                        file);
+    if (a == NULL && strncmp(name, "inkling", 7) == 0)
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: model_type '%s' is a model family that happens to have the name of this library, and does "
+                        "not run here",
+                        file, name);
+    if (a == NULL)
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: model_type '%s' is none of those that run here: gpt2, llama, mistral, qwen2, qwen3, "
+                        "rnn, gru, lstm, mlp, bert, distilbert, roberta",
+                        file, name);
+    /* Quantised weights have names and types of their own; the sentence about these would lead astray. */
+    if (ink_config_member(&in->config, "quantization_config") != INK_JSON_NONE)
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: quantization_config: quantised weights do not run here; the model as it was before does",
+                        file);
+    return INK_OK;
+}
+
+/* ---- what importers share --------------------------------------------------------------------------------------- */
+
+ink_result ink_import_stack(ink_import *in, size_t n, const ink_attention *attention)
+{
+    ink_stack *stack = &in->model->transformer.stack;
+    /* Nothing is taken on the word of config.json: a walk over more blocks than tensors ends at a missing one. */
+    n = ink_size_min(n, ink_weights_count(in->plan.weights) + 1);
+    stack->config.n_blocks = n;
+    stack->config.attention = ink_arena_alloc(in->plan.own, n, sizeof *attention);
+    stack->blocks = ink_plan_array(&in->plan, n, sizeof *stack->blocks);
+    if (stack->config.attention == NULL || stack->blocks == NULL)
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: a model of %zu blocks", n);
+    for (size_t i = 0; i < n; i++)
+        stack->config.attention[i] = *attention;
+    return INK_OK;
+}
+
+ink_result ink_import_blocks(ink_import *in, const char *scope, const char *probe, const char *key,
+                             ink_plan_block_fn plan_block, const void *settings)
+{
+    ink_plan *plan = &in->plan;
+    ink_stack *stack = &in->model->transformer.stack;
+    size_t n = stack->config.n_blocks;
+    for (size_t i = 0; i < n; i++) {
+        size_t before = ink_plan_enter(plan, scope, i);
+        INK_TRY(plan_block(in, settings, i, &stack->blocks[i]));
+        ink_plan_leave(plan, before);
+    }
+    size_t before = ink_plan_enter(plan, scope, n), module = ink_plan_enter_module(plan, probe);
+    if (ink_plan_has(plan, "weight"))
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: there is a tensor '%sweight', %s asks for %zu blocks (%s)",
+                        ink_weights_name(plan->weights), plan->name, plan->expected, n, key);
+    ink_plan_leave(plan, module);
+    ink_plan_leave(plan, before);
+    return INK_OK;
+}
+
+ink_result ink_import_lm_head(ink_import *in, bool tied)
+{
+    ink_plan *plan = &in->plan;
+    ink_model *model = in->model;
+    ink_head *head = &model->head;
+    size_t vocab_size = model->info.vocab_size, hidden_size = model->info.hidden_size;
+    INK_TRY(ink_config_bool(&in->config, "tie_word_embeddings", &tied));
+    INK_TRY(ink_plan_optional_vector(plan, "lm_head.bias", vocab_size, &head->bias));
+    if (!tied || ink_plan_has(plan, "lm_head.weight")) {
+        head->weight = &head->own;
+        return ink_plan_matrix(plan, "lm_head.weight", vocab_size, hidden_size, false, &head->own);
+    }
+    if (model->embedding.table.k != hidden_size)
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH,
+                        "%s: there is no 'lm_head.weight', and the embedding of size %zu cannot stand in for it: the "
+                        "hidden vectors have size %zu",
+                        ink_weights_name(plan->weights), model->embedding.table.k, hidden_size);
+    head->weight = &model->embedding.table;
+    return INK_OK;
+}
+
+/* ---- how the makers of a model would have it continue a text ---------------------------------------------------- */
+
+static ink_result read_float(ink_config *file, const char *key, double max, const char *range, float *value)
+{
+    double number = (double)*value;
+    INK_TRY(ink_config_number(file, key, 0, max, range, &number));
+    *value = (float)number;
+    return INK_OK;
+}
+
+/* The tokens that end a text, and the sampling. Both stand in generation_config.json or, in older folders, in
+   config.json; the former wins. What is in neither has the default of Hugging Face's GenerationConfig. info->eos_token
+   is the usual one of this architecture. */
+static ink_result describe_generation(ink_import *in, ink_config *generation)
+{
+    const char *key = "eos_token_id";
+    ink_model *model = in->model;
+    ink_model_info *info = &model->info;
+    const ink_config *file = ink_config_has(generation, key) ? generation : &in->config;
+    ink_token usual = info->eos_token;
+    size_t n;
+    INK_TRY(ink_config_tokens(file, key, info->vocab_size, NULL, &n));
+    bool silent = !ink_config_has(file, key) && usual >= 0 && (size_t)usual < info->vocab_size;
+    ink_token *stops = ink_arena_alloc(in->plan.own, silent ? 1 : n, sizeof *stops);
+    if (stops == NULL)
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the model has %zu stop tokens", n);
+    if (silent)
+        stops[0] = usual;
+    else
+        INK_TRY(ink_config_tokens(file, key, info->vocab_size, stops, &n));
+    info->stop_tokens = stops;
+    info->n_stop_tokens = silent ? 1 : n;
+    info->eos_token = info->n_stop_tokens > 0 ? stops[0] : -1;
+
+    ink_sampler_options *s = &model->sampling;
+    bool samples = false,
+         here = ink_config_has(generation, "do_sample") || ink_config_has(generation, "repetition_penalty");
+    ink_config *settings = here ? generation : &in->config;
+    model->advises_sampling = ink_config_has(settings, "do_sample") || ink_config_has(settings, "repetition_penalty");
+    if (!model->advises_sampling)
+        return INK_OK;
+    *s = (ink_sampler_options){.temperature = 1, .top_k = 50, .top_p = 1, .repeat_penalty = 1};
+    INK_TRY(ink_config_bool(settings, "do_sample", &samples));
+    INK_TRY(read_float(settings, "temperature", 1e6, "from 0 to 1e6", &s->temperature));
+    INK_TRY(ink_config_count(settings, "top_k", INK_MAX_IDS, &s->top_k));
+    INK_TRY(read_float(settings, "top_p", 1, "from 0 to 1", &s->top_p));
+    INK_TRY(read_float(settings, "min_p", 1, "from 0 to 1", &s->min_p));
+    INK_TRY(read_float(settings, "repetition_penalty", 1e6, "from 0 to 1e6", &s->repeat_penalty));
+    if (s->temperature < FLT_MIN || !samples)
+        *s = (ink_sampler_options){.repeat_penalty = s->repeat_penalty};
+    return INK_OK;
+}
+
+/* ---- tensors without use ---------------------------------------------------------------------------------------- */
+
+static bool is_unused(const ink_import *in, const ink_architecture *a, size_t i)
+{
+    const char *name = ink_weights_at(in->plan.files[0], i)->name;
+    size_t length = strlen(name);
+    for (const char *const *end = a->ignored; end != NULL && *end != NULL; end++)
+        if (length >= strlen(*end) && strcmp(name + length - strlen(*end), *end) == 0)
+            return false;
+    return !in->plan.used[i];
+}
+
+/* Their names are kept in the model, which outlives the file. */
+static ink_result list_unused(ink_import *in, const ink_architecture *a)
+{
+    const ink_weights *weights = in->plan.files[0];
+    ink_model *model = in->model;
+    size_t n = 0;
+    for (size_t i = 0; i < ink_weights_count(weights); i++)
+        n += is_unused(in, a, i);
+    model->unused = ink_arena_alloc(in->plan.own, n, sizeof *model->unused);
+    for (size_t i = 0; i < ink_weights_count(weights) && !ink_arena_failed(in->plan.own); i++) {
+        const char *name = ink_weights_at(weights, i)->name;
+        size_t size = strlen(name) + 1;
+        char *copy = is_unused(in, a, i) ? ink_arena_alloc(in->plan.own, size, 1) : NULL;
+        if (copy != NULL)
+            model->unused[model->info.n_unused++] = memcpy(copy, name, size);
+    }
+    if (ink_arena_failed(in->plan.own))
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: %zu tensors without a use", n);
+    return INK_OK;
+}
+
+/* ---- opening ---------------------------------------------------------------------------------------------------- */
+
+static ink_result describe_and_plan(ink_import *in, const ink_architecture *a, ink_config *generation)
+{
+    ink_plan *plan = &in->plan;
+    ink_model *model = in->model;
+    size_t n_tensors = ink_weights_count(plan->weights);
+    plan->type = in->options.type;
+    plan->expected = INK_CONFIG_FILE;
+    plan->progress = in->options.progress;
+    plan->progress_user = in->options.progress_user;
+    plan->used = ink_arena_alloc(&plan->work, n_tensors, sizeof *plan->used);
+    if (plan->used == NULL)
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: opening a model with %zu tensors", n_tensors);
+    memset(plan->used, 0, n_tensors * sizeof *plan->used);
+    in->config.fingerprint = ink_hash(0, a->name, strlen(a->name));
+    model->info.kind = a->name;
+    model->info.bos_token = model->info.eos_token = -1;
+    INK_TRY(a->import(in));
+    model->info.n_parameters = plan->n_parameters;
+    INK_TRY(list_unused(in, a));
+    return describe_generation(in, generation);
+}
+
+static ink_result open_model(ink_import *in, ink_model **model)
+{
+    ink_context *ctx = in->ctx;
+    const ink_architecture *a;
+    ink_config generation;
+    ink_weights *weights;
+    void *object;
+    bool found;
+    ink_result result = ink_config_open(ctx, in->config.arena, in->source, INK_CONFIG_FILE, &in->config);
+    if (result != INK_OK)
+        return result == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, in->source) : result;
+    INK_TRY(ink_config_open_beside(&in->config, INK_GENERATION_FILE, &generation, &found));
+    INK_TRY(find_architecture(in, &a));
+    in->variant = a->variant;
+    INK_TRY(ink_weights_open_folder(ctx, in->source, &weights));
+
+    result = ink_plan_begin(&in->plan, ctx, weights, "the model", sizeof **model, &object);
+    if (result == INK_OK) {
+        in->model = object;
+        result = ink_plan_finish(&in->plan, describe_and_plan(in, a, &generation), in->options.max_bytes);
+    }
+    ink_weights_free(weights);
+    INK_TRY(result);
+    in->model->fingerprint = ink_fingerprint_number(in->config.fingerprint, in->plan.fingerprint);
+    in->model->info.n_bytes = ink_object_bytes(in->model);
+    *model = in->model;
+    return INK_OK;
+}
+
+ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_options *options, ink_model **model)
+{
+    ink_arena work; /* for the time of opening: settings */
+    INK_REQUIRE(ctx, model);
+    *model = NULL;
+    ink_import in = {.ctx = ctx, .config = {.arena = &work}};
+    if (options != NULL)
+        in.options = *options;
+    ink_type type = in.options.type;
+    if (type != INK_TYPE_NONE && !ink_matrix_holds(type))
+        return ink_fail(ctx, INK_ERROR_ARGUMENT,
+                        "ink_model_open: weights cannot be held as %s, only as F32, BF16 or F16", ink_type_name(type));
+    if ((unsigned)in.options.pooling >= INK_N_POOLINGS)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no pooling %d", __func__, (int)in.options.pooling);
+    if (in.options.source == NULL)
+        INK_REQUIRE(ctx, folder);
+    ink_source source = in.options.source != NULL ? *in.options.source : ink_source_folder(folder);
+    if (folder != NULL)
+        source.name = folder;
+    in.source = &source;
+
+    ink_arena_grow(&work, &ctx->allocator);
+    ink_float_mode host = ink_float_mode_enter(); /* the numbers of config.json are read, too */
+    ink_result result = open_model(&in, model);
+    ink_float_mode_leave(host);
+    ink_arena_free(&work);
+    return result;
+}

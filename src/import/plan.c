@@ -1,0 +1,508 @@
+/*
+ * plan.c - adding rows to a plan: tensors by name and shape (plan.h). Reading them is fill.c.
+ */
+#include <string.h>
+
+#include "../base/bytes.h"
+#include "plan.h"
+
+#define MAX_PARTS 4
+
+/* ---- beginning and ending --------------------------------------------------------------------------------------- */
+
+ink_result ink_plan_begin(ink_plan *plan, ink_context *ctx, const ink_weights *weights, const char *what, size_t size,
+                          void **object)
+{
+    memset(plan, 0, sizeof *plan);
+    plan->ctx = ctx;
+    plan->what = what;
+    plan->weights = plan->files[plan->n_files++] = weights;
+    plan->type = INK_TYPE_NONE;
+    plan->last_row = &plan->rows;
+    plan->last_fold = &plan->folds;
+    ink_arena_measure(&plan->measure);
+    INK_TRY(ink_object_begin(ctx, what, size, &plan->object, &plan->own));
+    ink_arena_grow(&plan->work, &ctx->allocator);
+    *object = plan->object;
+    return INK_OK;
+}
+
+ink_result ink_plan_use(ink_plan *plan, ink_weights *weights)
+{
+    if (plan->n_files == INK_PLAN_FILES) {
+        ink_weights_free(weights);
+        return ink_fail(plan->ctx, INK_ERROR_LIMIT, "%s: more than %d files of weights", plan->what, INK_PLAN_FILES);
+    }
+    plan->owned[plan->n_owned++] = weights;
+    plan->weights = plan->files[plan->n_files++] = weights;
+    return INK_OK;
+}
+
+void *ink_plan_array(ink_plan *plan, size_t n, size_t size)
+{
+    n = ink_size_min(n, ink_weights_count(plan->weights) + 1);
+    void *array = ink_arena_alloc(plan->own, n, size);
+    return array != NULL ? memset(array, 0, n * size) : NULL;
+}
+
+static ink_result plan_no_memory(ink_plan *plan)
+{
+    return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+}
+
+/* ---- names ------------------------------------------------------------------------------------------------------ */
+
+static size_t set_scope(ink_plan *plan, size_t length)
+{
+    size_t former = plan->name_length;
+    plan->name_length = ink_size_min(length, INK_NAME_SIZE);
+    if (length < INK_NAME_SIZE)
+        plan->name[length] = '\0';
+    return former;
+}
+
+size_t ink_plan_enter(ink_plan *plan, const char *format, size_t i)
+{
+    size_t former = plan->name_length, room = INK_NAME_SIZE - former;
+    size_t length = ink_format(plan->name + former, room, format, i);
+    return set_scope(plan, length + 1 >= room ? INK_NAME_SIZE : former + length); /* perhaps it was cut */
+}
+
+size_t ink_plan_enter_module(ink_plan *plan, const char *name)
+{
+    size_t former = plan->name_length, length = strlen(name);
+    if (length == 0)
+        return former;
+    if (length + 1 >= INK_NAME_SIZE - former)
+        return set_scope(plan, INK_NAME_SIZE);
+    memcpy(plan->name + former, name, length);
+    plan->name[former + length] = '.';
+    return set_scope(plan, former + length + 1);
+}
+
+void ink_plan_leave(ink_plan *plan, size_t length) { set_scope(plan, length); }
+
+/* scope + name + suffix into full [INK_NAME_SIZE]; false if it does not fit. */
+static bool full_name(const ink_plan *plan, const char *name, const char *suffix, char *full)
+{
+    size_t used = plan->name_length, a = strlen(name), b = strlen(suffix);
+    if (used == INK_NAME_SIZE || a + b >= INK_NAME_SIZE - used)
+        return false;
+    memcpy(full, plan->name, used);
+    memcpy(full + used, name, a);
+    memcpy(full + used + a, suffix, b + 1);
+    return true;
+}
+
+static const ink_weight *find_suffixed(const ink_plan *plan, const char *name, const char *suffix)
+{
+    char full[INK_NAME_SIZE];
+    return full_name(plan, name, suffix, full) ? ink_weights_find(plan->weights, full) : NULL;
+}
+
+const ink_weight *ink_plan_find(const ink_plan *plan, const char *name) { return find_suffixed(plan, name, ""); }
+bool ink_plan_has(const ink_plan *plan, const char *name) { return ink_plan_find(plan, name) != NULL; }
+
+bool ink_plan_has_in(ink_plan *plan, const char *module, const char *name)
+{
+    size_t scope = ink_plan_enter_module(plan, module);
+    bool there = ink_plan_has(plan, name);
+    ink_plan_leave(plan, scope);
+    return there;
+}
+
+/* ---- checks ----------------------------------------------------------------------------------------------------- */
+
+/* The sentence about a tensor that is not there. Weight and spectral normalisation store its factors in its place. */
+static ink_result fail_missing(const ink_plan *plan, const char *name)
+{
+    static const char *const factors[] = {"_g", "_v", "_orig"};
+    const char *file = ink_weights_name(plan->weights);
+    char full[INK_NAME_SIZE], other[INK_NAME_SIZE];
+    if (!full_name(plan, name, "", full))
+        return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: a tensor name of more than %d bytes was asked for", file,
+                        INK_NAME_SIZE - 1);
+    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++)
+        if (find_suffixed(plan, name, factors[i]) != NULL)
+            return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: instead of tensor '%s' there is '%s%s': fold the normalisation of the weight into it "
+                            "before saving (torch.nn.utils.remove_weight_norm, remove_spectral_norm)",
+                            file, full, full, factors[i]);
+    memcpy(other, plan->name, plan->name_length);
+    ink_format(other + plan->name_length, sizeof other - plan->name_length, "parametrizations.%s.original0", name);
+    if (ink_weights_find(plan->weights, other) != NULL)
+        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: tensor '%s' is stored as a parametrization: fold it into the weight before saving "
+                        "(torch.nn.utils.parametrize.remove_parametrizations)",
+                        file, full);
+    return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: tensor '%s' is missing", file, full);
+}
+
+ink_result ink_plan_matrix_shape(ink_plan *plan, const char *name, bool transposed, size_t *n, size_t *k)
+{
+    const ink_weight *weight = ink_plan_find(plan, name);
+    if (weight == NULL)
+        return fail_missing(plan, name);
+    const size_t *dim = weight->shape.dim;
+    if (weight->shape.rank != 2)
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, expected a matrix", weight->file,
+                        weight->name, INK_SHAPE(&weight->shape));
+    if (dim[0] == 0 || dim[1] == 0)
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, expected at least one element",
+                        weight->file, weight->name, INK_SHAPE(&weight->shape));
+    *n = dim[transposed ? 1 : 0];
+    *k = dim[transposed ? 0 : 1];
+    return INK_OK;
+}
+
+/* The tensor scope + name, which must have this shape and a type that can be read. Counts it as used. */
+static ink_result look_up(ink_plan *plan, const char *name, const ink_shape *shape, const ink_weight **out)
+{
+    const ink_weight *weight = ink_plan_find(plan, name);
+    size_t n_elements;
+    if (weight == NULL)
+        return fail_missing(plan, name);
+    if (!ink_shape_equal(&weight->shape, shape))
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, %s%s %s", weight->file, weight->name,
+                        INK_SHAPE(&weight->shape), plan->expected != NULL ? plan->expected : "expected",
+                        plan->expected != NULL ? " asks for" : "", INK_SHAPE(shape));
+    if (!ink_type_is_float(weight->type))
+        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: tensor '%s' is of type %s, expected F32, BF16, F16 or F64", weight->file, weight->name,
+                        ink_type_name(weight->type));
+    if (!ink_shape_count(shape, &n_elements) || n_elements == 0)
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, expected at least one element",
+                        weight->file, weight->name, INK_SHAPE(shape));
+    if (plan->used != NULL && plan->weights == plan->files[0])
+        plan->used[weight - ink_weights_at(plan->weights, 0)] = true;
+    plan->n_parameters += n_elements;
+    plan->bytes_total += weight->size;
+    *out = weight;
+    return INK_OK;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------- */
+
+static ink_result add_row(ink_plan *plan, ink_plan_row row)
+{
+    ink_plan_row *added = ink_arena_alloc(&plan->work, 1, sizeof *added);
+    if (added == NULL)
+        return plan_no_memory(plan);
+    row.file = plan->weights;
+    *added = row;
+    *plan->last_row = added;
+    plan->last_row = &added->next;
+    plan->n_rows++;
+    return INK_OK;
+}
+
+ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k, bool transposed, ink_matrix *out)
+{
+    const ink_weight *weight = NULL;
+    INK_TRY(look_up(plan, name, &(ink_shape){.rank = 2, .dim = {transposed ? k : n, transposed ? n : k}}, &weight));
+    ink_matrix_alloc(&plan->measure, out, n, k, k, ink_matrix_type(plan->type, weight->type));
+    return add_row(plan, (ink_plan_row){.source = weight, .matrix = out, .transposed = transposed, .begins = true});
+}
+
+ink_result ink_plan_vector(ink_plan *plan, const char *name, size_t n, float **out)
+{
+    const ink_weight *weight = NULL;
+    INK_TRY(look_up(plan, name, &(ink_shape){.rank = 1, .dim = {n}}, &weight));
+    ink_arena_alloc(&plan->measure, n, sizeof **out);
+    return add_row(plan, (ink_plan_row){.source = weight, .vector = out, .n = n, .n_total = n, .begins = true});
+}
+
+ink_result ink_plan_optional_vector(ink_plan *plan, const char *name, size_t n, float **out)
+{
+    return ink_plan_has(plan, name) ? ink_plan_vector(plan, name, n, out) : INK_OK;
+}
+
+ink_result ink_plan_zeros(ink_plan *plan, size_t n, float **out)
+{
+    ink_arena_alloc(&plan->measure, n, sizeof **out);
+    return add_row(plan, (ink_plan_row){.vector = out, .n = n, .n_total = n, .begins = true});
+}
+
+/* ---- layers ----------------------------------------------------------------------------------------------------- */
+
+ink_result ink_plan_check_bias(ink_plan *plan, const char *module, ink_bias_rule rule)
+{
+    size_t scope = ink_plan_enter_module(plan, module);
+    bool there = ink_plan_has(plan, "bias");
+    if (rule == INK_BIAS_REQUIRED && !there)
+        return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: there is no tensor '%sbias'",
+                        ink_weights_name(plan->weights), plan->name);
+    if (rule == INK_BIAS_REFUSED && there)
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: there is a tensor '%sbias', %s asks for none",
+                        ink_weights_name(plan->weights), plan->name, plan->expected);
+    ink_plan_leave(plan, scope);
+    return INK_OK;
+}
+
+static ink_result plan_dense(ink_plan *plan, const char *module, size_t out, size_t in, bool transposed,
+                             ink_bias_rule bias, ink_activation activation, ink_dense *dense)
+{
+    size_t file_out, file_in;
+    INK_TRY(ink_plan_check_bias(plan, module, bias));
+    size_t scope = ink_plan_enter_module(plan, module);
+    INK_TRY(ink_plan_matrix_shape(plan, "weight", transposed, &file_out, &file_in));
+    out = out != 0 ? out : file_out;
+    INK_TRY(ink_plan_matrix(plan, "weight", out, in != 0 ? in : file_in, transposed, &dense->weight));
+    INK_TRY(ink_plan_optional_vector(plan, "bias", out, &dense->bias));
+    dense->activation = activation;
+    ink_plan_leave(plan, scope);
+    return INK_OK;
+}
+
+ink_result ink_plan_dense(ink_plan *plan, const char *module, size_t out, size_t in, ink_bias_rule bias,
+                          ink_activation activation, ink_dense *dense)
+{
+    return plan_dense(plan, module, out, in, false, bias, activation, dense);
+}
+
+ink_result ink_plan_dense_transposed(ink_plan *plan, const char *module, size_t out, size_t in, ink_bias_rule bias,
+                                     ink_activation activation, ink_dense *dense)
+{
+    return plan_dense(plan, module, out, in, true, bias, activation, dense);
+}
+
+ink_result ink_plan_dense_parts(ink_plan *plan, const ink_plan_part *parts, size_t n_parts, size_t in, ink_dense *dense)
+{
+    const ink_weight *weights[MAX_PARTS], *biases[MAX_PARTS] = {NULL};
+    ink_type stored = INK_TYPE_NONE; /* of all parts if they are alike, else F32 */
+    size_t out = 0, n_biases = 0;
+    for (size_t i = 0; i < n_parts; i++) {
+        size_t scope = ink_plan_enter_module(plan, parts[i].module);
+        const char *weight = parts[i].weight != NULL ? parts[i].weight : "weight";
+        INK_TRY(look_up(plan, weight, &(ink_shape){.rank = 2, .dim = {parts[i].out, in}}, &weights[i]));
+        if (parts[i].weight == NULL && ink_plan_has(plan, "bias"))
+            INK_TRY(look_up(plan, "bias", &(ink_shape){.rank = 1, .dim = {parts[i].out}}, &biases[i]));
+        ink_plan_leave(plan, scope);
+        stored = i == 0 || stored == weights[i]->type ? weights[i]->type : INK_F32;
+        out += parts[i].out;
+        n_biases += biases[i] != NULL;
+    }
+    dense->activation = INK_IDENTITY;
+    ink_matrix_alloc(&plan->measure, &dense->weight, out, in, in, ink_matrix_type(plan->type, stored));
+    for (size_t i = 0, first = 0; i < n_parts; first += parts[i++].out)
+        INK_TRY(add_row(
+            plan, (ink_plan_row){.source = weights[i], .matrix = &dense->weight, .first = first, .begins = i == 0}));
+    if (n_biases == 0)
+        return INK_OK;
+    ink_arena_alloc(&plan->measure, out, sizeof *dense->bias);
+    for (size_t i = 0, first = 0; i < n_parts; first += parts[i++].out)
+        INK_TRY(add_row(plan, (ink_plan_row){.source = biases[i],
+                                             .vector = &dense->bias,
+                                             .first = first,
+                                             .n = parts[i].out,
+                                             .n_total = out,
+                                             .begins = i == 0}));
+    return INK_OK;
+}
+
+ink_result ink_plan_embedding(ink_plan *plan, const char *module, size_t vocab_size, size_t size,
+                              ink_embedding *embedding)
+{
+    size_t file_vocab_size, file_size, scope = ink_plan_enter_module(plan, module);
+    INK_TRY(ink_plan_matrix_shape(plan, "weight", false, &file_vocab_size, &file_size));
+    INK_TRY(ink_plan_matrix(plan, "weight", vocab_size != 0 ? vocab_size : file_vocab_size,
+                            size != 0 ? size : file_size, false, &embedding->table));
+    ink_plan_leave(plan, scope);
+    return INK_OK;
+}
+
+/* Files that were once TensorFlow's call weight and bias gamma and beta, and have both. */
+ink_result ink_plan_norm(ink_plan *plan, const char *module, ink_norm_kind kind, size_t size, float eps,
+                         ink_bias_rule bias, ink_norm *norm)
+{
+    size_t scope = ink_plan_enter_module(plan, module);
+    bool old = !ink_plan_has(plan, "weight") && ink_plan_has(plan, "gamma");
+    const char *weight = old ? "gamma" : "weight";
+    const ink_weight *found = ink_plan_find(plan, weight);
+    if (size == 0 && found == NULL)
+        return fail_missing(plan, weight);
+    if (size == 0 && found->shape.rank != 1)
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, expected a vector", found->file,
+                        found->name, INK_SHAPE(&found->shape));
+    if (!old)
+        INK_TRY(ink_plan_check_bias(plan, "", bias));
+    *norm = (ink_norm){.kind = kind, .size = size != 0 ? size : found->shape.dim[0], .eps = eps};
+    INK_TRY(ink_plan_vector(plan, weight, norm->size, &norm->weight));
+    if (kind == INK_LAYER_NORM && old)
+        INK_TRY(ink_plan_vector(plan, "beta", norm->size, &norm->bias));
+    else if (kind == INK_LAYER_NORM)
+        INK_TRY(ink_plan_optional_vector(plan, "bias", norm->size, &norm->bias));
+    ink_plan_leave(plan, scope);
+    return INK_OK;
+}
+
+/*
+ * nn.BatchNorm1d (Ioffe, Szegedy 2015). Once trained it is a scale and a shift of each element, and becomes part of the
+ * Linear layer beside it (fill.c):
+ *
+ *     norm(x) = s x + t,      s = weight / sqrt(running_var + eps),   t = bias - s running_mean
+ */
+ink_result ink_plan_batch_norm(ink_plan *plan, size_t size, bool behind, ink_dense *dense)
+{
+    static const char *const names[] = {"running_mean", "running_var", "weight", "bias"};
+    float *values[] = {NULL, NULL, NULL, NULL};
+    ink_plan_fold *fold = ink_arena_alloc(&plan->work, 1, sizeof *fold);
+    for (size_t i = 0; i < 4; i++) {
+        const ink_weight *weight = NULL;
+        if (i >= 2 && !ink_plan_has(plan, names[i]))
+            continue;
+        INK_TRY(look_up(plan, names[i], &(ink_shape){.rank = 1, .dim = {size}}, &weight));
+        values[i] = ink_alloc_rows(&plan->work, 1, size);
+        if (ink_arena_failed(&plan->work))
+            return plan_no_memory(plan);
+        INK_TRY(ink_weights_read(plan->ctx, plan->weights, weight, values[i]));
+        plan->fingerprint = ink_hash_numbers(plan->fingerprint, values[i], size, sizeof(float));
+        plan->bytes_read += weight->size;
+    }
+    float *scale = ink_alloc_rows(&plan->work, 1, size), *shift = ink_alloc_rows(&plan->work, 1, size);
+    if (ink_arena_failed(&plan->work))
+        return plan_no_memory(plan);
+    const float eps = 1e-5f; /* PyTorch's default; files do not hold it */
+    ink_float_mode host = ink_float_mode_enter();
+    plan->ctx->kernel->batch_norm(values[0], values[1], values[2], values[3], size, eps, scale, shift);
+    ink_float_mode_leave(host);
+    *fold = (ink_plan_fold){.dense = dense, .behind = behind, .scale = scale, .shift = shift};
+    *plan->last_fold = fold;
+    plan->last_fold = &fold->next;
+    return INK_OK;
+}
+
+/* ---- recurrent layers ------------------------------------------------------------------------------------------- */
+
+/* The parameters of PyTorch's classes are weight_ih_l0, weight_ih_l0_reverse, weight_ih_l1 ..., or weight_ih of a
+   cell. */
+typedef struct recurrent_names {
+    size_t n_layers, n_directions;
+    bool is_cell, projected;
+} recurrent_names;
+
+static const char *parameter_name(const recurrent_names *found, const char *kind, size_t i, char *name, size_t size)
+{
+    if (found->is_cell)
+        return kind;
+    ink_format(name, size, "%s_l%zu%s", kind, i / found->n_directions, i % found->n_directions != 0 ? "_reverse" : "");
+    return name;
+}
+
+/* In the scope of the module. The highest layer decides how many there are, so that one missing in between is found
+   missing. */
+static ink_result find_recurrent_layers(const ink_plan *plan, const char *module, recurrent_names *found)
+{
+    static const char *const kinds[] = {"weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l", "weight_hr_l"};
+    size_t n_tensors = ink_weights_count(plan->weights);
+    *found = (recurrent_names){.n_directions = 1};
+    for (size_t i = 0; i < n_tensors && plan->name_length < INK_NAME_SIZE; i++) {
+        const char *name = ink_weights_at(plan->weights, i)->name;
+        if (strncmp(name, plan->name, plan->name_length) != 0)
+            continue;
+        name += plan->name_length;
+        for (size_t kind = 0; kind < sizeof kinds / sizeof kinds[0]; kind++) {
+            size_t length = strlen(kinds[kind]);
+            uint64_t layer = 0;
+            size_t digits =
+                strncmp(name, kinds[kind], length) == 0 ? ink_digits(name + length, strlen(name + length), &layer) : 0;
+            if (digits == 0)
+                continue;
+            /* A layer beyond the number of tensors leaves a gap before it, which is found missing. */
+            found->n_layers = ink_size_max(found->n_layers, (layer < n_tensors ? (size_t)layer : n_tensors) + 1);
+            found->projected |= kind == 4;
+            if (strcmp(name + length + digits, "_reverse") == 0)
+                found->n_directions = 2;
+        }
+    }
+    if (found->n_layers > 0)
+        return INK_OK;
+    if (!ink_plan_has(plan, "weight_ih"))
+        return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: module '%s' has no tensor weight_ih_l0 or weight_ih",
+                        ink_weights_name(plan->weights), module);
+    found->n_layers = 1;
+    found->is_cell = true;
+    return INK_OK;
+}
+
+/* hidden_size and h_size. The recurrent matrix is [G h, h_size]. An LSTM with a projection [h_size, h] has an h_size
+   below h. */
+static ink_result find_recurrent_sizes(ink_plan *plan, const recurrent_names *found, size_t hidden_size,
+                                       ink_recurrent *net)
+{
+    const char *file = ink_weights_name(plan->weights);
+    char w_hh[48], w_hr[48];
+    const char *hh = parameter_name(found, "weight_hh", 0, w_hh, sizeof w_hh);
+    const char *hr = parameter_name(found, "weight_hr", 0, w_hr, sizeof w_hr);
+    net->hidden_size = net->h_size = hidden_size;
+    if (found->projected && (net->cell != INK_LSTM || hidden_size != 0))
+        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s%s': there is no %s with projections here",
+                        file, plan->name, hr, net->cell != INK_LSTM ? ink_cell_name(net->cell) : "language model");
+    if (found->projected) {
+        INK_TRY(ink_plan_matrix_shape(plan, hr, false, &net->h_size, &net->hidden_size));
+        if (net->h_size >= net->hidden_size)
+            return ink_fail(plan->ctx, INK_ERROR_MISMATCH,
+                            "%s: tensor '%s%s' is [%zu, %zu]: a projection makes h smaller", file, plan->name, hr,
+                            net->h_size, net->hidden_size);
+    } else if (hidden_size == 0) {
+        size_t n, expected;
+        INK_TRY(ink_plan_matrix_shape(plan, hh, false, &n, &net->h_size));
+        net->hidden_size = net->h_size;
+        if (!ink_size_mul(net->h_size, ink_cell_gates(net->cell), &expected) || n != expected)
+            return ink_fail(plan->ctx, INK_ERROR_MISMATCH,
+                            "%s: tensor '%s%s' is [%zu, %zu]; for %s with hidden size %zu it would have %zu rows for "
+                            "each unit",
+                            file, plan->name, hh, n, net->h_size, ink_cell_name(net->cell), net->h_size,
+                            ink_cell_gates(net->cell));
+    }
+    return INK_OK;
+}
+
+ink_result ink_plan_recurrent(ink_plan *plan, const char *module, ink_cell cell, size_t in, size_t hidden_size,
+                              size_t n_layers, ink_recurrent *net)
+{
+    recurrent_names found;
+    const char *expected = plan->expected;
+    size_t scope = ink_plan_enter_module(plan, module);
+    INK_TRY(find_recurrent_layers(plan, module, &found));
+    if (n_layers != 0 && n_layers != found.n_layers)
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: module '%s' has %zu layers, %s asks for %zu",
+                        ink_weights_name(plan->weights), module, found.n_layers,
+                        expected != NULL ? expected : "the caller", n_layers);
+    *net = (ink_recurrent){.cell = cell, .n_layers = found.n_layers, .n_directions = found.n_directions};
+    INK_TRY(find_recurrent_sizes(plan, &found, hidden_size, net));
+    net->layers = ink_plan_array(plan, net->n_layers * net->n_directions, sizeof *net->layers);
+    if (net->layers == NULL)
+        return plan_no_memory(plan);
+
+    size_t rows = ink_cell_gates(cell) * net->hidden_size;
+    for (size_t i = 0; i < net->n_layers * net->n_directions; i++) {
+        ink_recurrent_layer *layer = &net->layers[i];
+        char text[5][48];
+        const char *w_ih = parameter_name(&found, "weight_ih", i, text[0], sizeof text[0]);
+        const char *w_hh = parameter_name(&found, "weight_hh", i, text[1], sizeof text[1]);
+        const char *w_hr = parameter_name(&found, "weight_hr", i, text[2], sizeof text[2]);
+        const char *b_ih = parameter_name(&found, "bias_ih", i, text[3], sizeof text[3]);
+        const char *b_hh = parameter_name(&found, "bias_hh", i, text[4], sizeof text[4]);
+        size_t n, file_in;
+        if (i >= net->n_directions) {
+            in = net->n_directions * net->h_size;
+            plan->expected = "the layer before it";
+        }
+        INK_TRY(ink_plan_matrix_shape(plan, w_ih, false, &n, &file_in));
+        in = in != 0 ? in : file_in;
+        if (i == 0)
+            net->in = in;
+        INK_TRY(ink_plan_matrix(plan, w_ih, rows, in, false, &layer->w_ih));
+        INK_TRY(ink_plan_matrix(plan, w_hh, rows, net->h_size, false, &layer->w_hh));
+        if (net->h_size != net->hidden_size)
+            INK_TRY(ink_plan_matrix(plan, w_hr, net->h_size, net->hidden_size, false, &layer->w_hr));
+        if (ink_plan_has(plan, b_ih) || ink_plan_has(plan, b_hh)) { /* both or neither */
+            INK_TRY(ink_plan_vector(plan, b_ih, rows, &layer->b_ih));
+            INK_TRY(ink_plan_vector(plan, b_hh, rows, &layer->b_hh));
+        }
+    }
+    plan->expected = expected;
+    ink_plan_leave(plan, scope);
+    return INK_OK;
+}

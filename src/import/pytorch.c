@@ -1,0 +1,371 @@
+/*
+ * pytorch.c - PyTorch's modules from their state_dict (pytorch.h): which tensors they have.
+ */
+#include <inkling/pytorch.h>
+
+#include <string.h>
+
+#include "../base/bytes.h"
+#include "plan.h"
+
+/* ---- nn.Linear, nn.Embedding, nn.LayerNorm, nn.RNN, nn.GRU, nn.LSTM --------------------------------------------- */
+
+static ink_result load_dense(ink_context *ctx, const ink_weights *weights, const char *name, bool transposed,
+                             ink_activation activation, ink_dense **dense)
+{
+    ink_plan plan;
+    void *made;
+    INK_REQUIRE(ctx, dense);
+    *dense = NULL;
+    INK_REQUIRE(ctx, weights, name);
+    INK_TRY(ink_activation_check(ctx, "ink_dense_load", activation));
+    INK_TRY(ink_plan_begin(&plan, ctx, weights, "the dense layer", sizeof **dense, &made));
+    INK_TRY(ink_plan_finish(&plan,
+                            (transposed ? ink_plan_dense_transposed
+                                        : ink_plan_dense)(&plan, name, 0, 0, INK_BIAS_IF_THERE, activation, made),
+                            0));
+    *dense = made;
+    return INK_OK;
+}
+
+ink_result ink_dense_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation activation,
+                          ink_dense **dense)
+{
+    return load_dense(ctx, weights, name, false, activation, dense);
+}
+
+ink_result ink_dense_load_transposed(ink_context *ctx, const ink_weights *weights, const char *name,
+                                     ink_activation activation, ink_dense **dense)
+{
+    return load_dense(ctx, weights, name, true, activation, dense);
+}
+
+ink_result ink_embedding_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_embedding **embedding)
+{
+    ink_plan plan;
+    void *made;
+    INK_REQUIRE(ctx, embedding);
+    *embedding = NULL;
+    INK_REQUIRE(ctx, weights, name);
+    INK_TRY(ink_plan_begin(&plan, ctx, weights, "the embedding", sizeof **embedding, &made));
+    INK_TRY(ink_plan_finish(&plan, ink_plan_embedding(&plan, name, 0, 0, made), 0));
+    *embedding = made;
+    return INK_OK;
+}
+
+ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_norm_kind kind, float eps,
+                         ink_norm **norm)
+{
+    ink_plan plan;
+    void *made;
+    INK_REQUIRE(ctx, norm);
+    *norm = NULL;
+    INK_REQUIRE(ctx, weights, name);
+    if ((unsigned)kind >= INK_N_NORMS)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no kind of norm %d", __func__, (int)kind);
+    if (!(eps >= 0) || !ctx->kernel->all_finite(&eps, 1))
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: eps must be finite and not negative", __func__);
+    INK_TRY(ink_plan_begin(&plan, ctx, weights, "the norm", sizeof **norm, &made));
+    INK_TRY(ink_plan_finish(&plan, ink_plan_norm(&plan, name, kind, 0, eps, INK_BIAS_IF_THERE, made), 0));
+    *norm = made;
+    return INK_OK;
+}
+
+ink_result ink_recurrent_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_cell cell,
+                              ink_recurrent **recurrent)
+{
+    ink_plan plan;
+    void *made;
+    INK_REQUIRE(ctx, recurrent);
+    *recurrent = NULL;
+    INK_REQUIRE(ctx, weights, name);
+    if ((unsigned)cell >= INK_N_CELLS)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no cell %d", __func__, (int)cell);
+    INK_TRY(ink_plan_begin(&plan, ctx, weights, "the recurrent network", sizeof **recurrent, &made));
+    INK_TRY(ink_plan_finish(&plan, ink_plan_recurrent(&plan, name, cell, 0, 0, 0, made), 0));
+    *recurrent = made;
+    return INK_OK;
+}
+
+/* ---- nn.Sequential ---------------------------------------------------------------------------------------------- */
+
+/* A module of an nn.Sequential that has parameters: its number, and whether it is a BatchNorm1d or else a Linear. */
+typedef struct sequential_module {
+    size_t number;
+    bool is_norm;
+} sequential_module;
+
+/* Whether a tensor of an nn.Sequential belongs to a Linear layer or a BatchNorm1d. Factors of a weight ("weight_g") do:
+   the plan says what to do about them. */
+static bool is_module_parameter(const char *name)
+{
+    static const char *const whole[] = {"bias", "running_mean", "running_var", "num_batches_tracked"};
+    if (strncmp(name, "weight", 6) == 0 || strncmp(name, "parametrizations.", 17) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
+        if (strcmp(name, whole[i]) == 0)
+            return true;
+    return false;
+}
+
+/* In the scope of the nn.Sequential: its modules in the order of their numbers. Anything else that is stored within it
+   would change its result, so it is refused; beside a module without a name other things may stand. */
+static ink_result find_modules(ink_plan *plan, const char *name, sequential_module **modules, size_t *n_modules)
+{
+    size_t n = 0, n_tensors = plan->name_length < INK_NAME_SIZE ? ink_weights_count(plan->weights) : 0;
+    uint64_t *numbers = ink_arena_alloc(&plan->work, n_tensors, sizeof *numbers);
+    sequential_module *m = *modules = ink_arena_alloc(&plan->work, n_tensors, sizeof *m);
+    if (ink_arena_failed(&plan->work))
+        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+    for (size_t i = 0; i < n_tensors; i++) {
+        const char *tensor = ink_weights_at(plan->weights, i)->name, *rest = tensor + plan->name_length;
+        uint64_t number;
+        if (strncmp(tensor, plan->name, plan->name_length) != 0)
+            continue;
+        size_t digits = ink_digits(rest, strlen(rest), &number);
+        if (plan->name_length == 0 && digits == 0)
+            continue;
+        bool is_number = digits > 0 && digits <= 9 && !(digits > 1 && rest[0] == '0');
+        if (!is_number || rest[digits] != '.' || !is_module_parameter(rest + digits + 1))
+            return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: tensor '%s' belongs to no Linear layer and no BatchNorm1d",
+                            ink_weights_name(plan->weights), tensor);
+        numbers[n++] = number;
+    }
+    ink_sort(numbers, n, NULL);
+    *n_modules = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && numbers[i] == numbers[i - 1])
+            continue;
+        size_t scope = ink_plan_enter(plan, "%zu.", (size_t)numbers[i]);
+        m[(*n_modules)++] = (sequential_module){(size_t)numbers[i], ink_plan_has(plan, "running_mean")};
+        ink_plan_leave(plan, scope);
+    }
+    if (n == 0)
+        return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: module '%s' has no tensor NUMBER.weight",
+                        ink_weights_name(plan->weights), name);
+    return INK_OK;
+}
+
+/* Whether module i is a norm right behind a Linear layer; or else right in front of one. Further away there may be an
+   activation in between, which a file does not show. */
+static bool norm_is_behind(const sequential_module *m, size_t n, size_t i)
+{
+    return i > 0 && i < n && m[i].is_norm && !m[i - 1].is_norm && m[i - 1].number + 1 == m[i].number;
+}
+
+static bool norm_is_in_front(const sequential_module *m, size_t n, size_t i)
+{
+    return i + 1 < n && m[i].is_norm && !m[i + 1].is_norm && m[i].number + 1 == m[i + 1].number &&
+           !norm_is_behind(m, n, i);
+}
+
+static ink_result plan_fold(ink_plan *plan, const sequential_module *module, bool behind, ink_dense *layer)
+{
+    size_t scope = ink_plan_enter(plan, "%zu.", module->number);
+    INK_TRY(ink_plan_batch_norm(plan, behind ? layer->weight.n : layer->weight.k, behind, layer));
+    ink_plan_leave(plan, scope);
+    return INK_OK;
+}
+
+static ink_result plan_sequential(ink_plan *plan, const char *name, ink_activation hidden, ink_activation output,
+                                  ink_mlp *mlp)
+{
+    sequential_module *m;
+    size_t n, in = 0;
+    ink_plan_enter_module(plan, name);
+    INK_TRY(find_modules(plan, name, &m, &n));
+    for (size_t i = 0; i < n; i++)
+        if (!m[i].is_norm)
+            mlp->n_layers++;
+        else if (!norm_is_behind(m, n, i) && !norm_is_in_front(m, n, i))
+            return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: the BatchNorm1d '%s%zu' stands neither right behind a Linear layer nor right in "
+                            "front of one, so it cannot become part of it",
+                            ink_weights_name(plan->weights), plan->name, m[i].number);
+    ink_dense *layer = mlp->layers = ink_plan_array(plan, mlp->n_layers, sizeof *mlp->layers);
+    if (layer == NULL)
+        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+
+    for (size_t i = 0; i < n; i++) {
+        bool in_front = i > 0 && norm_is_in_front(m, n, i - 1), behind = norm_is_behind(m, n, i + 1);
+        bool last = layer + 1 == mlp->layers + mlp->n_layers;
+        if (m[i].is_norm)
+            continue;
+        size_t scope = ink_plan_enter(plan, "%zu.", m[i].number);
+        if (in_front || behind)
+            plan->type = INK_F32;
+        INK_TRY(ink_plan_dense(plan, "", 0, in, INK_BIAS_IF_THERE, last ? output : hidden, layer));
+        if ((in_front || behind) && !ink_plan_has(plan, "bias"))
+            INK_TRY(ink_plan_zeros(plan, layer->weight.n, &layer->bias));
+        plan->type = INK_TYPE_NONE;
+        ink_plan_leave(plan, scope);
+        if (in_front)
+            INK_TRY(plan_fold(plan, &m[i - 1], false, layer));
+        if (behind)
+            INK_TRY(plan_fold(plan, &m[i + 1], true, layer));
+        in = layer->weight.n;
+        plan->expected = "the layer before it";
+        layer++;
+    }
+    return INK_OK;
+}
+
+ink_result ink_mlp_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation hidden,
+                        ink_activation output, ink_mlp **mlp)
+{
+    ink_plan plan;
+    void *made;
+    INK_REQUIRE(ctx, mlp);
+    *mlp = NULL;
+    INK_REQUIRE(ctx, weights, name);
+    INK_TRY(ink_activation_check(ctx, __func__, hidden));
+    INK_TRY(ink_activation_check(ctx, __func__, output));
+    INK_TRY(ink_plan_begin(&plan, ctx, weights, "the MLP", sizeof **mlp, &made));
+    INK_TRY(ink_plan_finish(&plan, plan_sequential(&plan, name, hidden, output, made), 0));
+    *mlp = made;
+    return INK_OK;
+}
+
+/* ---- nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder ----------------------------------- */
+
+static float transformer_eps(const ink_transformer_options *options)
+{
+    return options->eps != 0 ? options->eps : 1e-5f;
+}
+
+/* The stack of n blocks that a plan fills in. */
+static ink_result begin_stack(ink_plan *plan, const ink_transformer_options *options, size_t n, ink_stack *stack)
+{
+    ink_attention *attention = ink_arena_alloc(plan->own, n, sizeof *attention);
+    stack->blocks = ink_plan_array(plan, n, sizeof *stack->blocks);
+    if (attention == NULL || stack->blocks == NULL)
+        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+    for (size_t i = 0; i < n; i++)
+        attention[i] = (ink_attention){
+            .n_heads = options->n_heads, .n_kv_heads = options->n_heads, .bidirectional = !options->causal};
+    stack->config = (ink_stack_config){.n_blocks = n,
+                                       .attention = attention,
+                                       .norm_place = options->norm_first ? INK_NORM_BEFORE : INK_NORM_AFTER,
+                                       .activation = options->activation};
+    return INK_OK;
+}
+
+/* The attention of block i; the first block says what the size is. */
+static ink_result plan_attention(ink_plan *plan, const char *name, const ink_transformer_options *options, size_t i,
+                                 ink_stack *stack)
+{
+    ink_block *block = &stack->blocks[i];
+    size_t file_size, columns, size = stack->config.hidden_size, scope = ink_plan_enter_module(plan, name);
+    const char *file = ink_weights_name(plan->weights);
+    INK_TRY(ink_plan_matrix_shape(plan, "out_proj.weight", false, &file_size, &columns));
+    if (size == 0)
+        size = stack->config.hidden_size = file_size;
+    if (options->n_heads == 0 || size % options->n_heads != 0)
+        return ink_fail(plan->ctx, INK_ERROR_ARGUMENT,
+                        "%s: attention '%s' has size %zu, which %zu heads (n_heads) do not divide", file, plan->name,
+                        size, options->n_heads);
+    if (size > SIZE_MAX / 3)
+        return ink_fail(plan->ctx, INK_ERROR_LIMIT, "%s: attention '%s' has size %zu", file, plan->name, size);
+    if (ink_plan_has(plan, "bias_k"))
+        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: tensor '%sbias_k': attention with add_bias_kv does not run here", file, plan->name);
+    stack->config.attention[i].head_dim = size / options->n_heads;
+    const ink_plan_part parts[] = {
+        {"", size, "q_proj_weight"}, {"", size, "k_proj_weight"}, {"", size, "v_proj_weight"}};
+    if (ink_plan_has(plan, parts[0].weight))
+        INK_TRY(ink_plan_dense_parts(plan, parts, 3, size, &block->qkv));
+    else
+        INK_TRY(ink_plan_matrix(plan, "in_proj_weight", 3 * size, size, false, &block->qkv.weight));
+    INK_TRY(ink_plan_optional_vector(plan, "in_proj_bias", 3 * size, &block->qkv.bias));
+    INK_TRY(ink_plan_dense(plan, "out_proj", size, size, INK_BIAS_IF_THERE, INK_IDENTITY, &block->out));
+    ink_plan_leave(plan, scope);
+    return INK_OK;
+}
+
+/* nn.TransformerEncoderLayer, in its scope. */
+static ink_result plan_layer(ink_plan *plan, const ink_transformer_options *options, size_t i, ink_stack *stack)
+{
+    ink_block *block = &stack->blocks[i];
+    float eps = transformer_eps(options);
+    if (ink_plan_has(plan, "multihead_attn.out_proj.weight"))
+        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: tensor '%smultihead_attn.out_proj.weight': decoder layers, which attend to a memory, do "
+                        "not run here",
+                        ink_weights_name(plan->weights), plan->name);
+    INK_TRY(plan_attention(plan, "self_attn", options, i, stack));
+    size_t size = stack->config.hidden_size, inner = stack->config.inner_size;
+    INK_TRY(ink_plan_norm(plan, "norm1", INK_LAYER_NORM, size, eps, INK_BIAS_IF_THERE, &block->norm_1));
+    INK_TRY(ink_plan_dense(plan, "linear1", inner, size, INK_BIAS_IF_THERE, options->activation, &block->up));
+    stack->config.inner_size = inner = block->up.weight.n;
+    INK_TRY(ink_plan_dense(plan, "linear2", size, inner, INK_BIAS_IF_THERE, INK_IDENTITY, &block->down));
+    return ink_plan_norm(plan, "norm2", INK_LAYER_NORM, size, eps, INK_BIAS_IF_THERE, &block->norm_2);
+}
+
+/* nn.TransformerEncoder: layers.0, layers.1, ..., and perhaps a norm; or one layer that stands there by itself. */
+static ink_result plan_encoder(ink_plan *plan, const char *name, const ink_transformer_options *options,
+                               ink_stack *stack)
+{
+    size_t n = 0;
+    ink_plan_enter_module(plan, name);
+    for (bool more = true; more; n += more) {
+        size_t scope = ink_plan_enter(plan, "layers.%zu.", n);
+        more = ink_plan_has(plan, "self_attn.out_proj.weight");
+        ink_plan_leave(plan, scope);
+    }
+    INK_TRY(begin_stack(plan, options, ink_size_max(n, 1), stack));
+    for (size_t i = 0; i < stack->config.n_blocks; i++) {
+        size_t scope = ink_plan_enter(plan, n > 0 ? "layers.%zu." : "", i);
+        INK_TRY(plan_layer(plan, options, i, stack));
+        ink_plan_leave(plan, scope);
+        plan->expected = "the layer before it";
+    }
+    plan->expected = NULL;
+    if (n > 0 && ink_plan_has(plan, "norm.weight"))
+        return ink_plan_norm(plan, "norm", INK_LAYER_NORM, stack->config.hidden_size, transformer_eps(options),
+                             INK_BIAS_IF_THERE, &stack->norm);
+    return INK_OK;
+}
+
+static ink_result check_transformer_options(ink_context *ctx, const ink_transformer_options *options)
+{
+    INK_TRY(ink_activation_check(ctx, "ink_transformer_options", options->activation));
+    if (!(options->eps >= 0) || !ctx->kernel->all_finite(&options->eps, 1))
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_transformer_options: eps must be finite and not negative");
+    return INK_OK;
+}
+
+ink_result ink_mha_load(ink_context *ctx, const ink_weights *weights, const char *name,
+                        const ink_transformer_options *options, ink_mha **mha)
+{
+    ink_plan plan;
+    void *object;
+    INK_REQUIRE(ctx, mha);
+    *mha = NULL;
+    INK_REQUIRE(ctx, weights, name, options);
+    INK_TRY(check_transformer_options(ctx, options));
+    INK_TRY(ink_plan_begin(&plan, ctx, weights, "the attention", sizeof **mha, &object));
+    ink_mha *made = object;
+    ink_result planned = begin_stack(&plan, options, 1, &made->stack);
+    if (planned == INK_OK)
+        planned = plan_attention(&plan, name, options, 0, &made->stack);
+    INK_TRY(ink_plan_finish(&plan, planned, 0));
+    *mha = made;
+    return INK_OK;
+}
+
+ink_result ink_transformer_load(ink_context *ctx, const ink_weights *weights, const char *name,
+                                const ink_transformer_options *options, ink_transformer **transformer)
+{
+    ink_plan plan;
+    void *object;
+    INK_REQUIRE(ctx, transformer);
+    *transformer = NULL;
+    INK_REQUIRE(ctx, weights, name, options);
+    INK_TRY(check_transformer_options(ctx, options));
+    INK_TRY(ink_plan_begin(&plan, ctx, weights, "the Transformer", sizeof **transformer, &object));
+    ink_transformer *made = object;
+    INK_TRY(ink_plan_finish(&plan, plan_encoder(&plan, name, options, &made->stack), 0));
+    *transformer = made;
+    return INK_OK;
+}

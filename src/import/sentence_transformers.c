@@ -1,0 +1,313 @@
+/*
+ * sentence_transformers.c - the modules of a sentence-transformers folder (Reimers, Gurevych 2019).
+ *
+ * modules.json names them in their order, each with a folder of its own for its config.json and weights: a Transformer,
+ * which is the model in the folder itself, a Pooling, and any number of Dense and Normalize.
+ */
+#include <string.h>
+
+#include "architectures.h"
+
+#define MAX_FILE_BYTES ((size_t)1 << 20)
+#define MAX_MODULES 64
+
+/* ---- texts ------------------------------------------------------------------------------------------------------ */
+
+/* A setting that must be this word, or absent. */
+static ink_result require_word(ink_config *settings, const char *key, const char *word)
+{
+    const char *value;
+    INK_TRY(ink_config_string(settings, key, &value));
+    if (value[0] != '\0' && strcmp(value, word) != 0)
+        return ink_fail(settings->ctx, INK_ERROR_UNSUPPORTED, "%s: %s is '%s', of which only '%s' runs here",
+                        settings->document.file, key, value, word);
+    return INK_OK;
+}
+
+/* How a text is cut off, whether in lower case, and what it begins with. The first file has been called after the kind
+   of Transformer; its max_seq_length counts before what the tokenizer says. */
+static ink_result sentence_describe_texts(ink_import *in)
+{
+    static const char *const names[] = {"sentence_bert_config.json", "sentence_roberta_config.json",
+                                        "sentence_distilbert_config.json"};
+    ink_encoder_info *info = &in->model->encoder;
+    ink_config settings;
+    bool found = false;
+    for (size_t i = 0; !found && i < sizeof names / sizeof names[0]; i++)
+        INK_TRY(ink_config_open_beside(&in->config, names[i], &settings, &found));
+    if (found) {
+        INK_TRY(require_word(&settings, "transformer_task", "feature-extraction"));
+        INK_TRY(require_word(&settings, "module_output_name", "token_embeddings"));
+        INK_TRY(ink_config_bool(&settings, "do_lower_case", &info->lower_case));
+        INK_TRY(ink_config_size(&settings, "max_seq_length", SIZE_MAX, &info->max_tokens));
+        info->max_tokens = ink_size_min(info->max_tokens, in->model->info.context_length);
+    }
+
+    const char *name, *prompt = "";
+    INK_TRY(ink_config_open_beside(&in->config, "config_sentence_transformers.json", &settings, &found));
+    if (!found)
+        return INK_OK;
+    INK_TRY(ink_config_string(&settings, "default_prompt_name", &name));
+    ink_json prompts = ink_json_member(&settings.document, 0, "prompts");
+    if (name[0] != '\0' && prompts != INK_JSON_NONE) {
+        INK_TRY(ink_json_expect(in->ctx, &settings.document, prompts, INK_JSON_OBJECT));
+        INK_TRY(ink_json_read_string(in->ctx, &settings.document, prompts, name, &prompt));
+    }
+    size_t size = strlen(prompt) + 1;
+    char *copy = ink_arena_alloc(in->plan.own, size, 1);
+    if (copy == NULL)
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the prompt of a sentence encoder");
+    info->prompt = memcpy(copy, prompt, size);
+    return INK_OK;
+}
+
+/* ---- pooling ---------------------------------------------------------------------------------------------------- */
+
+/* Names of the modes, and the keys that older files have for each. */
+static const struct {
+    const char *name, *key;
+    ink_pooling pooling;
+} pooling_modes[] = {
+    {"cls", "pooling_mode_cls_token", INK_POOLING_CLS},
+    {"max", "pooling_mode_max_tokens", INK_POOLING_MAX},
+    {"mean", "pooling_mode_mean_tokens", INK_POOLING_MEAN},
+    {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", INK_POOLING_MEAN_SQRT},
+    {"weightedmean", "pooling_mode_weightedmean_tokens", INK_POOLING_WEIGHTED_MEAN},
+    {"lasttoken", "pooling_mode_lasttoken", INK_POOLING_LAST},
+};
+#define N_MODES (sizeof pooling_modes / sizeof pooling_modes[0])
+
+/* "pooling_mode": "mean", or ["cls", "mean"]. */
+static ink_result sentence_read_named_modes(ink_config *settings, ink_json named, ink_sentence *sentence)
+{
+    const ink_json_document *document = &settings->document;
+    bool list = document->nodes[named].kind == INK_JSON_ARRAY;
+    for (ink_json node = list ? ink_json_first(document, named) : named; node != INK_JSON_NONE;
+         node = list ? ink_json_next(document, node) : INK_JSON_NONE) {
+        const char *name;
+        size_t i = 0;
+        INK_TRY(ink_json_get_string(settings->ctx, document, node, &name, NULL));
+        while (i < N_MODES && strcmp(name, pooling_modes[i].name) != 0)
+            i++;
+        if (i == N_MODES)
+            return ink_fail(settings->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: pooling_mode '%s' is none of those that run here: cls, max, mean, "
+                            "mean_sqrt_len_tokens, weightedmean, lasttoken",
+                            document->file, name);
+        if (sentence->n_modes == N_MODES)
+            return ink_fail(settings->ctx, INK_ERROR_UNSUPPORTED, "%s: pooling_mode names more than %zu modes",
+                            document->file, N_MODES);
+        sentence->modes[sentence->n_modes++] = pooling_modes[i].pooling;
+    }
+    return INK_OK;
+}
+
+/* "pooling_mode_mean_tokens": true, and so on, in the order of the table. */
+static ink_result sentence_read_flagged_modes(ink_config *settings, ink_sentence *sentence)
+{
+    const ink_json_document *document = &settings->document;
+    for (ink_json node = ink_json_first(document, 0); node != INK_JSON_NONE; node = ink_json_next(document, node)) {
+        const char *key = document->nodes[node].key;
+        size_t i = 0;
+        while (i < N_MODES && strcmp(key, pooling_modes[i].key) != 0)
+            i++;
+        if (i == N_MODES && strncmp(key, "pooling_mode_", 13) == 0)
+            INK_TRY(ink_config_refuse(settings, key));
+    }
+    for (size_t i = 0; i < N_MODES; i++) {
+        bool set = false;
+        INK_TRY(ink_config_bool(settings, pooling_modes[i].key, &set));
+        if (set)
+            sentence->modes[sentence->n_modes++] = pooling_modes[i].pooling;
+    }
+    return INK_OK;
+}
+
+/* Without a word about modes it is the mean. *width: of the rows, then of the vector. */
+static ink_result sentence_describe_pooling(ink_import *in, ink_config *settings, size_t *width)
+{
+    const ink_json_document *document = &settings->document;
+    ink_sentence *sentence = &in->model->sentence;
+    const char *key = "word_embedding_dimension";
+    size_t dimension = *width;
+    bool include_prompt = true;
+    if (ink_json_member(document, 0, key) == INK_JSON_NONE)
+        key = "embedding_dimension";
+    INK_TRY(ink_config_size(settings, key, INK_MAX_WIDTH, &dimension));
+    if (dimension != *width)
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: %s is %zu, the rows of the model have %zu", document->file,
+                        key, dimension, *width);
+    INK_TRY(ink_config_bool(settings, "include_prompt", &include_prompt));
+    if (!include_prompt && in->model->encoder.prompt[0] != '\0')
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: include_prompt is false: pooling without the tokens of a prompt does not run here",
+                        document->file);
+    ink_json named = ink_json_member(document, 0, "pooling_mode");
+    if (named != INK_JSON_NONE)
+        INK_TRY(sentence_read_named_modes(settings, named, sentence));
+    else
+        INK_TRY(sentence_read_flagged_modes(settings, sentence));
+    if (sentence->n_modes == 0)
+        sentence->modes[sentence->n_modes++] = INK_POOLING_MEAN;
+    *width *= sentence->n_modes;
+    return INK_OK;
+}
+
+/* ---- dense ------------------------------------------------------------------------------------------------------ */
+
+/* The class of a path like "torch.nn.modules.activation.Tanh". */
+static const char *last_component(const char *path)
+{
+    const char *last = path;
+    for (const char *dot = strchr(path, '.'); dot != NULL; dot = strchr(dot + 1, '.'))
+        last = dot + 1;
+    return last;
+}
+
+/* linear.weight and perhaps linear.bias of the module's own file. */
+static ink_result sentence_plan_dense(ink_import *in, ink_config *settings, const char *weights_file, size_t *width,
+                                      ink_dense *dense)
+{
+    static const struct {
+        const char *class;
+        ink_activation activation;
+    } known[] = {
+        {"Identity", INK_IDENTITY}, {"Tanh", INK_TANH}, {"ReLU", INK_RELU}, {"GELU", INK_GELU},
+        {"Sigmoid", INK_SIGMOID},   {"SiLU", INK_SILU}, {"ELU", INK_ELU},   {"Mish", INK_MISH},
+    };
+    size_t from = *width, to = 0, i = 1;
+    bool bias = true;
+    const char *path;
+    ink_weights *weights;
+    INK_TRY(ink_config_size(settings, "in_features", INK_MAX_WIDTH, &from));
+    INK_TRY(ink_config_size(settings, "out_features", INK_MAX_WIDTH, &to));
+    INK_TRY(ink_config_bool(settings, "bias", &bias));
+    INK_TRY(ink_config_string(settings, "activation_function", &path));
+    if (path[0] != '\0')
+        for (i = 0; i < sizeof known / sizeof known[0] && strcmp(last_component(path), known[i].class) != 0; i++)
+            continue;
+    if (i == sizeof known / sizeof known[0])
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: activation_function: there is no activation '%s' here",
+                        settings->document.file, path);
+    INK_TRY(ink_config_refuse(settings, "use_residual"));
+    if (from != *width)
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: in_features is %zu, the vector before it has %zu",
+                        settings->document.file, from, *width);
+    INK_TRY(ink_weights_open_source(in->ctx, in->source, weights_file, &weights));
+    const ink_weights *before = in->plan.weights;
+    INK_TRY(ink_plan_use(&in->plan, weights));
+    if (ink_weights_count(weights) != (bias ? 2U : 1U))
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: there are %zu tensors, expected linear.weight%s",
+                        ink_weights_name(weights), ink_weights_count(weights), bias ? " and linear.bias" : " alone");
+    INK_TRY(ink_plan_dense(&in->plan, "linear", to, from, bias ? INK_BIAS_REQUIRED : INK_BIAS_IF_THERE,
+                           known[i].activation, dense));
+    in->plan.weights = before;
+    *width = to;
+    return INK_OK;
+}
+
+/* ---- modules ---------------------------------------------------------------------------------------------------- */
+
+typedef struct sentence_module {
+    const char *type; /* the class, without its path */
+    const char *path; /* the name of a folder in this one */
+} sentence_module;
+
+static ink_result read_module(ink_import *in, const ink_json_document *document, ink_json node, sentence_module *m)
+{
+    *m = (sentence_module){"", ""};
+    INK_TRY(ink_json_expect(in->ctx, document, node, INK_JSON_OBJECT));
+    INK_TRY(ink_json_read_string(in->ctx, document, node, "type", &m->type));
+    INK_TRY(ink_json_read_string(in->ctx, document, node, "path", &m->path));
+    m->type = last_component(m->type);
+    return INK_OK;
+}
+
+/* path/file of a module. */
+static ink_result module_file(ink_import *in, const sentence_module *m, const char *file, const char **name)
+{
+    size_t size = strlen(m->path) + 1 + strlen(file) + 1;
+    if (m->path[0] == '.' || strpbrk(m->path, "/\\:") != NULL)
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH,
+                        "\"modules.json\": path '%s' is not the plain name of a folder in this one", m->path);
+    char *joined = ink_arena_alloc(in->config.arena, size, 1);
+    if (joined == NULL)
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: reading the modules of a sentence encoder");
+    size_t length = strlen(m->path);
+    memcpy(joined, m->path, length);
+    joined[length] = '/';
+    memcpy(joined + length + 1, file, strlen(file) + 1);
+    *name = joined;
+    return INK_OK;
+}
+
+/* A module behind the pooling. */
+static ink_result sentence_plan_step(ink_import *in, const sentence_module *m, size_t *width, ink_sentence_step *step)
+{
+    const char *settings_file, *weights_file;
+    ink_config settings;
+    bool found;
+    step->normalise = strcmp(m->type, "Normalize") == 0;
+    if (!step->normalise && strcmp(m->type, "Dense") != 0)
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                        "\"modules.json\": a module '%s' behind the pooling: only Dense and Normalize run here",
+                        m->type);
+    INK_TRY(module_file(in, m, INK_CONFIG_FILE, &settings_file));
+    INK_TRY(module_file(in, m, "model.safetensors", &weights_file));
+    INK_TRY(ink_config_open_beside(&in->config, settings_file, &settings, &found));
+    if (!found && !step->normalise)
+        return ink_fail(in->ctx, INK_ERROR_NOT_FOUND, "%s cannot be opened: a Dense module has settings",
+                        settings_file);
+    if (found) {
+        INK_TRY(require_word(&settings, "module_input_name", "sentence_embedding"));
+        INK_TRY(require_word(&settings, "module_output_name", "sentence_embedding"));
+    }
+    return step->normalise ? INK_OK : sentence_plan_dense(in, &settings, weights_file, width, &step->dense);
+}
+
+ink_result ink_import_sentence(ink_import *in, bool *found)
+{
+    ink_sentence *sentence = &in->model->sentence;
+    ink_json_document document;
+    ink_config settings;
+    const char *file;
+    size_t width = in->model->info.hidden_size;
+    ink_result result = ink_json_open(in->ctx, in->config.arena, in->source, "modules.json", MAX_FILE_BYTES, &document);
+    *found = result == INK_OK;
+    if (!*found)
+        return ink_is_missing(in->ctx, result) ? INK_OK : result;
+
+    INK_TRY(ink_json_expect(in->ctx, &document, 0, INK_JSON_ARRAY));
+    size_t n = document.nodes[0].n_children;
+    if (n > MAX_MODULES)
+        return ink_fail(in->ctx, INK_ERROR_LIMIT, "%s: there are more than %d modules", document.file, MAX_MODULES);
+    INK_TRY(sentence_describe_texts(in));
+
+    ink_json node = ink_json_first(&document, 0);
+    sentence_module transformer = {"", ""}, pooling = {"", ""}, m;
+    if (n >= 2) {
+        INK_TRY(read_module(in, &document, node, &transformer));
+        node = ink_json_next(&document, node);
+        INK_TRY(read_module(in, &document, node, &pooling));
+        node = ink_json_next(&document, node);
+    }
+    if (strcmp(transformer.type, "Transformer") != 0 || transformer.path[0] != '\0' ||
+        strcmp(pooling.type, "Pooling") != 0)
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: expected a Transformer in the folder itself (path \"\"), then a Pooling", document.file);
+    INK_TRY(module_file(in, &pooling, INK_CONFIG_FILE, &file));
+    INK_TRY(ink_config_open(in->ctx, in->config.arena, in->source, file, &settings));
+    INK_TRY(sentence_describe_pooling(in, &settings, &width));
+
+    sentence->n_steps = n - 2;
+    sentence->steps = ink_arena_alloc(in->plan.own, n - 2, sizeof *sentence->steps);
+    if (sentence->steps == NULL)
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: reading the modules of a sentence encoder");
+    memset(sentence->steps, 0, (n - 2) * sizeof *sentence->steps);
+    for (size_t i = 0; i < n - 2; i++, node = ink_json_next(&document, node)) {
+        INK_TRY(read_module(in, &document, node, &m));
+        INK_TRY(sentence_plan_step(in, &m, &width, &sentence->steps[i]));
+    }
+    in->model->encoder.embedding_size = width;
+    return INK_OK;
+}

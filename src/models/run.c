@@ -1,0 +1,623 @@
+/*
+ * run.c - the one engine: runs a list of sequences, or of whole texts, through a model.
+ *
+ * A call is checked whole, then takes its scratch memory, and from there on nothing can fail. It works in passes of at
+ * most INK_PASS_ROWS rows; a row is a token. A pass takes the next tokens of every sequence that has some left, in
+ * equal shares, or as many whole texts as fit. So scratch memory does not grow with the prompt, products have many
+ * rows, and recurrent networks step many sequences at once. A sequence's result does not depend on how it is cut, so
+ * the shares are a matter of speed alone. Each pass is
+ *
+ *     network    tokens -> x [rows, hidden_size]
+ *     pick       the rows that somebody wants, side by side
+ *     head       hidden = norm(x);   logits = W norm(s(W_t hidden + b_t)) + b;   or the pooled rows of a text
+ */
+#include <string.h>
+
+#include "networks.h"
+
+/* Logits whose places do not lie side by side are computed this many rows at a time and then copied. */
+#define SCATTERED_ROWS ((size_t)16)
+
+/* A sequence or a text while it runs. */
+typedef struct run_item {
+    ink_state *state; /* NULL: a text of an encoder */
+    const ink_token *tokens, *types;
+    size_t n_tokens, done;
+} run_item;
+
+/* The next `count` tokens of an item: rows first .. first + count - 1 of the pass. */
+typedef struct run_part {
+    size_t item;
+    ink_state *state;
+    const ink_token *tokens, *types;
+    size_t first, count;
+} run_part;
+
+/* Where the results of a picked row go; NULL: nobody wants them. */
+typedef struct row_target {
+    float *hidden; /* [hidden_size], of encoders whatever row is asked for */
+    float *logits; /* [vocab_size or labels] */
+} row_target;
+
+/* A call. What it runs, and its scratch memory. */
+typedef struct run {
+    ink_context *ctx;
+    const ink_model *model;
+    const ink_item *sequences; /* [n_items], or */
+    const ink_text *texts;     /* [n_items], to be encoded as */
+    ink_encoding encoding;
+    size_t n_items;
+    size_t max_rows; /* of a pass */
+    size_t capacity; /* of the largest state, or the tokens of the longest text */
+
+    run_item *items; /* [n_items] */
+    run_part *parts; /* [n_items or max_rows]: of the pass */
+    size_t n_parts, rows;
+    float *x;            /* [max_rows, hidden_size] */
+    float *more;         /* [max_rows, hidden_size]: positions and types; rows behind W_t */
+    float *picked;       /* [max_rows, hidden_size]: rows that somebody wants */
+    row_target *targets; /* [max_rows] */
+    float *scattered;    /* [SCATTERED_ROWS, n_outputs] */
+    float *vectors[2];   /* [parts, widest]: pooled vectors, in turn */
+
+    ink_token *ids;  /* transformer: [max_rows] positions, then types */
+    ink_span *spans; /* [parts] */
+    void *kv;        /* of an encoder: room for the keys and values of the longest text */
+    ink_stack_scratch stack;
+    ink_sequence *steps; /* recurrent: [parts] */
+    float *embedded;     /* [max_rows, embedding size], window: [max_rows, window_size * embedding size] */
+    ink_recurrent_scratch recurrent;
+    ink_token *line; /* window: [window_size - 1 + max_rows]: the window, and behind it the tokens of a part */
+    ink_mlp_scratch mlp;
+} run;
+
+/* Scratch for larger numbers suffices for smaller ones. */
+static void run_alloc_scratch(run *r, ink_arena *arena)
+{
+    const ink_model *model = r->model;
+    size_t hidden = model->info.hidden_size, rows = r->max_rows, parts = ink_size_min(r->n_items, rows);
+    r->items = ink_arena_alloc(arena, r->n_items, sizeof *r->items);
+    r->parts = ink_arena_alloc(arena, parts, sizeof *r->parts);
+    r->x = ink_alloc_rows(arena, rows, hidden);
+    r->picked = ink_alloc_rows(arena, rows, hidden);
+    r->targets = ink_arena_alloc(arena, rows, sizeof *r->targets);
+    if (r->n_items > 1 && model->head.weight != NULL)
+        r->scattered = ink_alloc_rows(arena, ink_size_min(rows, SCATTERED_ROWS), model->head.weight->n);
+    if (model->sentence.n_modes != 0) {
+        size_t widest = model->sentence.n_modes * hidden;
+        for (size_t i = 0; i < model->sentence.n_steps; i++)
+            widest = ink_size_max(widest, model->sentence.steps[i].dense.weight.n);
+        r->vectors[0] = ink_alloc_rows(arena, parts, widest);
+        r->vectors[1] = ink_alloc_rows(arena, parts, widest);
+    }
+    switch (model->network) {
+    case INK_NETWORK_TRANSFORMER: {
+        const ink_transformer_net *net = &model->transformer;
+        r->more = ink_alloc_rows(arena, rows, hidden);
+        r->ids = ink_arena_alloc(arena, rows, sizeof *r->ids);
+        r->spans = ink_arena_alloc(arena, parts, sizeof *r->spans);
+        if (model->is_encoder)
+            r->kv = ink_arena_alloc(arena, ink_kv_cache_bytes(&net->stack.config.attention[0], r->capacity), 1);
+        ink_stack_alloc_scratch(arena, &net->stack.config, r->capacity, rows, &r->stack);
+        break;
+    }
+    case INK_NETWORK_RECURRENT:
+        r->steps = ink_arena_alloc(arena, parts, sizeof *r->steps);
+        r->embedded = ink_alloc_rows(arena, rows, model->embedding.table.k);
+        ink_recurrent_alloc_scratch(arena, &model->recurrent, parts, rows, &r->recurrent);
+        break;
+    case INK_NETWORK_WINDOW:
+        r->line = ink_arena_alloc(arena, model->window.window_size - 1 + rows, sizeof *r->line);
+        r->embedded = ink_alloc_rows(arena, rows, model->window.window_size * model->embedding.table.k);
+        ink_mlp_alloc_scratch(arena, &model->window.mlp, rows, &r->mlp);
+        break;
+    }
+}
+
+/* ---- networks: x [rows, hidden_size] from the tokens of the parts ----------------------------------------------- */
+
+static void run_transformer(run *r)
+{
+    ink_context *ctx = r->ctx;
+    const ink_transformer_net *net = &r->model->transformer;
+    size_t hidden = r->model->info.hidden_size, size = r->rows * hidden;
+
+    /* x = token[w] (+ position[p]) (+ type[s]) */
+    for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
+        size_t before = part->state != NULL ? part->state->length : 0;
+        ink_token next = (ink_token)(net->first_position + before);
+        ink_embedding_run(&r->model->embedding, part->tokens, part->count, r->x + part->first * hidden);
+        for (size_t t = 0; t < part->count; t++)
+            r->ids[part->first + t] = net->padding >= 0 && part->tokens[t] == net->padding ? net->padding : next++;
+        if (net->stack.config.rope.head_dim != 0)
+            ink_angles_fill(ctx->kernel, part->state->frequencies, part->state->rope_scale, before, part->first,
+                            part->count, &r->stack.angles);
+    }
+    if (net->max_positions != 0) {
+        ink_embedding_run(&net->positions, r->ids, r->rows, r->more);
+        ctx->kernel->add(r->more, size, r->x);
+    }
+    if (net->n_types != 0) {
+        memset(r->ids, 0, r->rows * sizeof *r->ids);
+        for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++)
+            if (part->types != NULL)
+                memcpy(r->ids + part->first, part->types, part->count * sizeof *r->ids);
+        ink_embedding_run(&net->types, r->ids, r->rows, r->more);
+        ctx->kernel->add(r->more, size, r->x);
+    }
+    if (net->embedding_norm.size != 0)
+        ink_norm_run(ctx, &net->embedding_norm, r->x, r->rows, r->x);
+    INK_TRACE(ctx, "embedding", ink_tensor_2d(r->x, r->rows, hidden));
+
+    /* x = the stack of blocks (x), over the caches of the states; texts have room for their keys and values in turn. */
+    for (size_t i = 0; i < r->n_parts; i++) {
+        const run_part *part = &r->parts[i];
+        r->spans[i] = (ink_span){.kv = r->kv, .capacity = r->capacity, .first = part->first, .count = part->count};
+        if (part->state != NULL)
+            r->spans[i] = (ink_span){.kv = part->state->kv,
+                                     .kv_stride = part->state->kv_stride,
+                                     .capacity = part->state->capacity,
+                                     .before = part->state->length,
+                                     .first = part->first,
+                                     .count = part->count};
+    }
+    ink_stack_run(ctx, &net->stack, "h", &r->stack, r->spans, r->n_parts, r->x, r->rows);
+}
+
+/* h_t = cell(e(w_t), h_{t-1}) */
+static void run_recurrent(run *r)
+{
+    ink_context *ctx = r->ctx;
+    size_t width = r->model->embedding.table.k;
+    for (size_t i = 0; i < r->n_parts; i++) {
+        const run_part *part = &r->parts[i];
+        float *embedded = r->embedded + part->first * width;
+        ink_embedding_run(&r->model->embedding, part->tokens, part->count, embedded);
+        r->steps[i] = (ink_sequence){.x = embedded,
+                                     .y = r->x + part->first * r->model->info.hidden_size,
+                                     .n_steps = part->count,
+                                     .state = part->state->recurrent};
+    }
+    INK_TRACE(ctx, "embedding", ink_tensor_2d(r->embedded, r->rows, width));
+    size_t scope = ink_trace_enter(ctx, "rnn.");
+    ink_recurrent_run(ctx, &r->model->recurrent, &r->recurrent, r->steps, r->n_parts);
+    ink_trace_leave(ctx, scope);
+}
+
+/* h = MLP(e(w_{t-W+1}), ..., e(w_t)): token i of a part sees line[i] .. line[i + W - 1], and the last W - 1 tokens of
+   the line are the window that the next part begins with. */
+static void run_window(run *r)
+{
+    ink_context *ctx = r->ctx;
+    size_t window = r->model->window.window_size, past = (window - 1) * sizeof(ink_token);
+    size_t width = window * r->model->embedding.table.k;
+    for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
+        memcpy(r->line, part->state->window, past);
+        memcpy(r->line + window - 1, part->tokens, part->count * sizeof *r->line);
+        for (size_t i = 0; i < part->count; i++)
+            ink_embedding_run(&r->model->embedding, r->line + i, window, r->embedded + (part->first + i) * width);
+        memcpy(part->state->window, r->line + part->count, past);
+    }
+    INK_TRACE(ctx, "embedding", ink_tensor_2d(r->embedded, r->rows, width));
+    size_t scope = ink_trace_enter(ctx, "mlp.");
+    ink_mlp_run(ctx, &r->model->window.mlp, &r->mlp, r->embedded, r->rows, r->x);
+    ink_trace_leave(ctx, scope);
+}
+
+/* ---- heads ------------------------------------------------------------------------------------------------------ */
+
+/* Copies row `row` of x to the picked ones. */
+static void pick_row(run *r, size_t row, row_target target, size_t *n)
+{
+    size_t hidden = r->model->info.hidden_size;
+    memcpy(r->picked + *n * hidden, r->x + row * hidden, hidden * sizeof *r->picked);
+    r->targets[(*n)++] = target;
+}
+
+/* The rows of the pass that somebody wants; returns how many. */
+static size_t pick_rows(run *r)
+{
+    size_t hidden = r->model->info.hidden_size, vocab = r->model->info.vocab_size, n = 0;
+    bool per_text = r->encoding == INK_POOLED || r->encoding == INK_EMBEDDING ||
+                    (r->encoding != INK_HIDDEN_STATES && r->model->encoder.task == INK_TASK_CLASSIFY_TEXT);
+    bool is_logits = r->encoding == INK_LOGITS || r->encoding == INK_PROBABILITIES;
+    size_t width = r->texts != NULL ? ink_model_encoding_size(r->model, r->encoding) : 0;
+    for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
+        if (r->texts != NULL) {
+            const ink_text *text = &r->texts[part->item];
+            size_t count = per_text ? 1 : text->positions != NULL ? text->n_positions : text->n_tokens;
+            for (size_t p = 0; p < count; p++) {
+                float *to = text->output + p * width;
+                pick_row(r, part->first + (per_text || text->positions == NULL ? p : text->positions[p]),
+                         (row_target){.hidden = is_logits ? NULL : to, .logits = is_logits ? to : NULL}, &n);
+            }
+            continue;
+        }
+        const ink_item *item = &r->sequences[part->item];
+        size_t done = r->items[part->item].done;
+        for (size_t i = 0; i < part->count; i++) {
+            size_t left = item->n_tokens - (done + i); /* this token and those behind it */
+            row_target target = {0};
+            if (left <= item->n_hidden)
+                target.hidden = item->hidden + (item->n_hidden - left) * hidden;
+            if (left <= item->n_logits)
+                target.logits = item->logits + (item->n_logits - left) * vocab;
+            if (target.hidden != NULL || target.logits != NULL)
+                pick_row(r, part->first + i, target, &n);
+        }
+    }
+    return n;
+}
+
+static void put_hidden(const run *r, const float *rows, size_t n, size_t width)
+{
+    for (size_t i = 0; i < n; i++)
+        if (r->targets[i].hidden != NULL)
+            memcpy(r->targets[i].hidden, rows + i * width, width * sizeof *rows);
+}
+
+/* logits = x W^T + b */
+static void output_product(run *r, const float *x, size_t n, float *logits)
+{
+    const ink_head *head = &r->model->head;
+    size_t width = head->weight->n;
+    ink_multiply(r->ctx, &(ink_product){.x = x,
+                                        .x_stride = head->weight->k,
+                                        .m = n,
+                                        .w = head->weight,
+                                        .bias = head->bias,
+                                        .y = logits,
+                                        .y_stride = width});
+    INK_TRACE(r->ctx, "logits", ink_tensor_2d(logits, n, width));
+}
+
+/* The logits of the picked rows that want them: straight to their places where many of these lie side by side. */
+static void run_output(run *r, const float *x, size_t n)
+{
+    const row_target *targets = r->targets;
+    size_t hidden = r->model->info.hidden_size, width = r->model->head.weight->n;
+    for (size_t row = 0, count; row < n; row += count) {
+        size_t wanted = 0, together = 1;
+        while (row + wanted < n && targets[row + wanted].logits != NULL)
+            wanted++;
+        while (together < wanted && targets[row + together].logits == targets[row + together - 1].logits + width)
+            together++;
+        count = ink_size_min(wanted, SCATTERED_ROWS);
+        if (wanted == 0) {
+            count = 1;
+        } else if (together >= count || r->scattered == NULL) {
+            count = together;
+            output_product(r, x + row * hidden, count, targets[row].logits);
+        } else {
+            output_product(r, x + row * hidden, count, r->scattered);
+            for (size_t i = 0; i < count; i++)
+                memcpy(targets[row + i].logits, r->scattered + i * width, width * sizeof(float));
+        }
+    }
+}
+
+/* hidden = norm(x);   logits = W norm(s(W_t hidden + b_t)) + b;   probabilities = softmax(logits) or sigma(logits) */
+static void run_head(run *r, size_t n)
+{
+    ink_context *ctx = r->ctx;
+    const ink_model *model = r->model;
+    const ink_head *head = &model->head;
+    size_t hidden = model->info.hidden_size;
+    float *x = r->picked;
+    if (n == 0)
+        return;
+    if (model->network == INK_NETWORK_TRANSFORMER && model->transformer.stack.norm.size != 0) {
+        ink_norm_run(ctx, &model->transformer.stack.norm, x, n, x);
+        INK_TRACE(ctx, "norm_f", ink_tensor_2d(x, n, hidden));
+    }
+    if (r->encoding == INK_HIDDEN_STATES)
+        put_hidden(r, x, n, hidden);
+    if (head->transform.weight.n != 0) {
+        ink_dense_run(ctx, &head->transform, x, hidden, n, r->more);
+        x = r->more;
+        INK_TRACE(ctx, "head.transform", ink_tensor_2d(x, n, hidden));
+    }
+    if (r->encoding == INK_POOLED)
+        put_hidden(r, x, n, hidden);
+    if (r->texts != NULL && r->encoding != INK_LOGITS && r->encoding != INK_PROBABILITIES)
+        return;
+    if (head->norm.size != 0) {
+        ink_norm_run(ctx, &head->norm, x, n, x);
+        INK_TRACE(ctx, "norm_f", ink_tensor_2d(x, n, hidden));
+    }
+    run_output(r, x, n);
+    for (size_t i = 0; r->encoding == INK_PROBABILITIES && i < n; i++)
+        if (model->encoder.problem == INK_SINGLE_LABEL)
+            ctx->kernel->softmax(r->targets[i].logits, head->weight->n, 1);
+        else if (model->encoder.problem == INK_MULTI_LABEL)
+            ctx->kernel->activate(INK_SIGMOID, r->targets[i].logits, head->weight->n, r->targets[i].logits);
+}
+
+/* The n rows h_1 .. h_n of a text become one vector y [size] (Reimers, Gurevych 2019):
+       cls h_1;  max;  mean sum h_t / n;  mean_sqrt_len_tokens sum h_t / sqrt(n);  weightedmean sum t h_t / sum t;
+       lasttoken h_n */
+static void pool_rows(const ink_kernel *kernel, ink_pooling mode, const float *h, size_t n, size_t size, float *y)
+{
+    bool is_sum = mode == INK_POOLING_MEAN || mode == INK_POOLING_MEAN_SQRT || mode == INK_POOLING_WEIGHTED_MEAN;
+    if (is_sum)
+        memset(y, 0, size * sizeof *y);
+    else
+        memcpy(y, mode == INK_POOLING_LAST ? h + (n - 1) * size : h, size * sizeof *y);
+    for (size_t t = 0; t < n; t++, h += size)
+        if (mode == INK_POOLING_MAX)
+            kernel->keep_largest(h, size, y);
+        else if (mode == INK_POOLING_MEAN)
+            kernel->add_share(h, size, 1, (float)n, y);
+        else if (mode == INK_POOLING_MEAN_SQRT)
+            kernel->add_share(h, size, kernel->inverse_sqrt((float)n), 1, y);
+        else if (mode == INK_POOLING_WEIGHTED_MEAN)
+            kernel->add_share(h, size, (float)(t + 1), (float)(n * (n + 1) / 2), y);
+}
+
+/* The embeddings of the texts of the pass: pooling, several modes side by side, then s(W v + b) or v / max(|v|, 1e-12)
+   for each step. */
+static void run_sentence(run *r)
+{
+    const ink_sentence *sentence = &r->model->sentence;
+    size_t hidden = r->model->info.hidden_size, width = sentence->n_modes * hidden;
+    float *y = r->vectors[0], *next = r->vectors[1];
+    for (size_t i = 0; i < r->n_parts; i++)
+        for (size_t mode = 0; mode < sentence->n_modes; mode++)
+            pool_rows(r->ctx->kernel, sentence->modes[mode], r->x + r->parts[i].first * hidden, r->parts[i].count,
+                      hidden, y + i * width + mode * hidden);
+    INK_TRACE(r->ctx, "pooled", ink_tensor_2d(y, r->n_parts, width));
+
+    for (size_t s = 0; s < sentence->n_steps; s++) {
+        const ink_sentence_step *step = &sentence->steps[s];
+        for (size_t i = 0; step->normalise && i < r->n_parts; i++)
+            r->ctx->kernel->unit_length(y + i * width, width);
+        if (step->normalise)
+            continue;
+        ink_dense_run(r->ctx, &step->dense, y, width, r->n_parts, next);
+        float *done = next;
+        next = y;
+        y = done;
+        width = step->dense.weight.n;
+    }
+    put_hidden(r, y, r->n_parts, width);
+}
+
+/* ---- passes ----------------------------------------------------------------------------------------------------- */
+
+/* The next pass: a part for each item with tokens left, in equal shares; or as many whole texts as fit. False: there is
+   nothing left. */
+static bool plan_pass(run *r)
+{
+    size_t waiting = 0;
+    r->n_parts = r->rows = 0;
+    for (size_t i = 0; i < r->n_items; i++)
+        waiting += r->items[i].done < r->items[i].n_tokens;
+    for (size_t i = 0; i < r->n_items && r->rows < r->max_rows; i++) {
+        const run_item *item = &r->items[i];
+        size_t left = item->n_tokens - item->done, room = r->max_rows - r->rows;
+        if (left == 0)
+            continue;
+        if (r->texts != NULL && left > room)
+            break;
+        size_t count = r->texts != NULL ? left : ink_size_min((room + waiting - 1) / waiting, left);
+        r->parts[r->n_parts++] = (run_part){.item = i,
+                                            .state = item->state,
+                                            .tokens = item->tokens + item->done,
+                                            .types = item->types,
+                                            .first = r->rows,
+                                            .count = count};
+        r->rows += count;
+        waiting--;
+    }
+    return r->rows > 0;
+}
+
+/* Runs the list of r, which was checked; or takes the scratch memory of such lists ahead of time. */
+static ink_result run_list(run *r, bool reserve)
+{
+    ink_call call;
+    ink_call_begin(&call, r->ctx, reserve);
+    run_alloc_scratch(r, call.arena);
+    if (!ink_call_ready(&call))
+        return ink_call_end(&call);
+
+    for (size_t i = 0; i < r->n_items; i++)
+        if (r->texts != NULL)
+            r->items[i] =
+                (run_item){.tokens = r->texts[i].tokens, .types = r->texts[i].types, .n_tokens = r->texts[i].n_tokens};
+        else
+            r->items[i] = (run_item){
+                .state = r->sequences[i].state, .tokens = r->sequences[i].tokens, .n_tokens = r->sequences[i].n_tokens};
+    while (plan_pass(r)) {
+        if (r->model->network == INK_NETWORK_TRANSFORMER)
+            run_transformer(r);
+        else if (r->model->network == INK_NETWORK_RECURRENT)
+            run_recurrent(r);
+        else
+            run_window(r);
+
+        size_t picked = pick_rows(r);
+        if (r->encoding == INK_EMBEDDING)
+            run_sentence(r);
+        else
+            run_head(r, picked);
+        for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
+            r->items[part->item].done += part->count;
+            if (part->state != NULL)
+                part->state->length += part->count;
+        }
+    }
+    return ink_call_end(&call);
+}
+
+/* ---- sequences with states -------------------------------------------------------------------------------------- */
+
+static ink_result check_item(ink_context *ctx, const ink_model *model, const ink_item *item, size_t i)
+{
+    const ink_state *state = item->state;
+    if (state == NULL || state->model != model)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: its state is %s", i,
+                        state == NULL ? "NULL" : "one of another model");
+    if (item->n_tokens == 0 || item->tokens == NULL)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: there are no tokens to run", i);
+    if (item->n_logits > item->n_tokens)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: the logits of %zu tokens are wanted, it has %zu", i,
+                        item->n_logits, item->n_tokens);
+    if (item->n_logits > 0 && item->logits == NULL)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: logits are wanted, but there is no place for them", i);
+    if (item->n_hidden > item->n_tokens)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: the hidden vectors of %zu tokens are wanted, it has %zu", i,
+                        item->n_hidden, item->n_tokens);
+    if (item->n_hidden > 0 && item->hidden == NULL)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: hidden vectors are wanted, but there is no place for them",
+                        i);
+    if (item->n_tokens > state->capacity - state->length)
+        return ink_fail(ctx, INK_ERROR_LIMIT,
+                        "item %zu: %zu tokens after the %zu there are: the state has room for %zu", i, item->n_tokens,
+                        state->length, state->capacity);
+    for (size_t t = 0; t < item->n_tokens; t++)
+        if (item->tokens[t] < 0 || (size_t)item->tokens[t] >= model->info.vocab_size)
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: token %zu is %d, the vocabulary has %zu", i, t,
+                            (int)item->tokens[t], model->info.vocab_size);
+    return INK_OK;
+}
+
+ink_result ink_model_forward_list(ink_context *ctx, const ink_model *model, const ink_item *items, size_t n_items)
+{
+    INK_REQUIRE(ctx, model);
+    if (n_items == 0)
+        return INK_OK;
+    INK_TRY(ink_model_require_states(ctx, model));
+    INK_REQUIRE(ctx, items);
+    run r = {.ctx = ctx, .model = model, .sequences = items, .n_items = n_items};
+    for (size_t i = 0; i < n_items; i++) {
+        INK_TRY(check_item(ctx, model, &items[i], i));
+        r.max_rows += ink_size_min(items[i].n_tokens, INK_PASS_ROWS - r.max_rows);
+        r.capacity = ink_size_max(r.capacity, items[i].state->capacity);
+    }
+    /* No state may come up twice: each is marked as it is met, and all marks are taken off again. */
+    size_t n = 0;
+    for (; n < n_items && !items[n].state->listed; n++)
+        items[n].state->listed = true;
+    for (size_t i = 0; i < n; i++)
+        items[i].state->listed = false;
+    if (n < n_items)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: its state is in the list twice", n);
+    return run_list(&r, false);
+}
+
+ink_result ink_model_forward(ink_context *ctx, const ink_model *model, ink_state *state, const ink_token *tokens,
+                             size_t n_tokens, float *logits)
+{
+    const ink_item item = {.state = state,
+                           .tokens = tokens,
+                           .n_tokens = n_tokens,
+                           .logits = logits,
+                           .n_logits = logits != NULL && n_tokens > 0};
+    return ink_model_forward_list(ctx, model, &item, 1);
+}
+
+ink_result ink_context_reserve(ink_context *ctx, const ink_model *model, size_t n_items, size_t n_tokens,
+                               size_t capacity)
+{
+    INK_REQUIRE(ctx, model);
+    INK_TRY(ink_model_require_states(ctx, model));
+    size_t most = model->info.context_length;
+    if (most != 0 && (capacity == 0 || capacity > most))
+        capacity = most;
+    run r = {.ctx = ctx,
+             .model = model,
+             .n_items = n_items,
+             .max_rows = ink_size_min(n_tokens, INK_PASS_ROWS),
+             .capacity = capacity};
+    return run_list(&r, true);
+}
+
+/* ---- texts of encoders ------------------------------------------------------------------------------------------ */
+
+static ink_result require_encoder(ink_context *ctx, const ink_model *model)
+{
+    if (!model->is_encoder)
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
+                        "a %s model is no encoder: ink_model_forward() runs it, with a state", model->info.kind);
+    return INK_OK;
+}
+
+static ink_result check_ids(ink_context *ctx, size_t i, const char *what, const ink_token *ids, size_t n, size_t end)
+{
+    for (size_t t = 0; t < n; t++)
+        if (ids[t] < 0 || (size_t)ids[t] >= end)
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: %s %zu is %d, expected 0 to %zu", i, what, t,
+                            (int)ids[t], end - 1);
+    return INK_OK;
+}
+
+static ink_result check_text(ink_context *ctx, const ink_model *model, const ink_text *text, size_t i)
+{
+    if (text->n_tokens == 0 || text->tokens == NULL)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: there are no tokens to encode", i);
+    if (text->n_tokens > model->info.context_length)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "text %zu: it has %zu tokens, this model takes %zu", i, text->n_tokens,
+                        model->info.context_length);
+    if (text->output == NULL)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: there is no place for its output", i);
+    INK_TRY(check_ids(ctx, i, "token", text->tokens, text->n_tokens, model->info.vocab_size));
+    if (text->types != NULL)
+        INK_TRY(check_ids(ctx, i, "type", text->types, text->n_tokens, ink_size_max(model->encoder.n_types, 1)));
+    if (text->positions == NULL)
+        return INK_OK;
+    if (text->n_positions > text->n_tokens)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: %zu positions are wanted, it has %zu tokens", i,
+                        text->n_positions, text->n_tokens);
+    for (size_t p = 0; p < text->n_positions; p++)
+        if (text->positions[p] >= text->n_tokens)
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: position %zu is wanted, it has %zu tokens", i,
+                            text->positions[p], text->n_tokens);
+    return INK_OK;
+}
+
+ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encoding encoding, const ink_text *texts,
+                            size_t n_texts)
+{
+    static const char *const missing[INK_N_ENCODINGS] = {
+        [INK_POOLED] = "has no pooler",
+        [INK_EMBEDDING] = "gives no embedding: its folder has no modules.json, and no pooling was asked for when it "
+                          "was opened",
+        [INK_LOGITS] = "has no head to give logits",
+        [INK_PROBABILITIES] = "has no head to give probabilities",
+    };
+    INK_REQUIRE(ctx, model);
+    INK_TRY(require_encoder(ctx, model));
+    if ((unsigned)encoding >= INK_N_ENCODINGS)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_model_encode: there is no encoding %d", (int)encoding);
+    if (ink_model_encoding_size(model, encoding) == 0)
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "this %s model %s", model->info.kind, missing[encoding]);
+    if (n_texts == 0)
+        return INK_OK;
+    INK_REQUIRE(ctx, texts);
+    run r = {.ctx = ctx, .model = model, .texts = texts, .encoding = encoding, .n_items = n_texts};
+    size_t n_tokens = 0;
+    for (size_t i = 0; i < n_texts; i++) {
+        INK_TRY(check_text(ctx, model, &texts[i], i));
+        n_tokens += texts[i].n_tokens;
+        r.capacity = ink_size_max(r.capacity, texts[i].n_tokens);
+    }
+    r.max_rows = ink_size_min(n_tokens, ink_size_max(r.capacity, INK_PASS_ROWS));
+    return run_list(&r, false);
+}
+
+ink_result ink_model_encode_reserve(ink_context *ctx, const ink_model *model, size_t n_texts, size_t n_tokens,
+                                    size_t max_tokens)
+{
+    INK_REQUIRE(ctx, model);
+    INK_TRY(require_encoder(ctx, model));
+    if (max_tokens == 0 || max_tokens > model->info.context_length)
+        max_tokens = model->info.context_length;
+    size_t longest = ink_size_min(max_tokens, n_tokens);
+    run r = {.ctx = ctx,
+             .model = model,
+             .n_items = n_texts,
+             .max_rows = ink_size_min(n_tokens, ink_size_max(longest, INK_PASS_ROWS)),
+             .capacity = longest};
+    return run_list(&r, true);
+}
