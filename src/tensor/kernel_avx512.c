@@ -36,7 +36,7 @@
 #define TILE_ROWS(type) ((type) == INK_F32 ? 8 : 6)
 #define TILE_PANELS(type) ((type) == INK_F32 ? 3 : 2)
 #define TILE_WIDTH(type) ((type) == INK_F32 ? 3 : 4)
-#define FEW_PANELS(type) ((type) == INK_F32 ? 4 : 2)
+#define FEW_PANELS(type) ((type) == INK_F32 ? 4 : 0)
 #define FEW_WIDTH 4
 #define ONE_PANELS(type) 4
 #define LAST_WIDTH(type) ((type) == INK_F32 ? 1 : 2)

@@ -26,7 +26,7 @@ static bool supported(void) { return true; }
 #define TILE_ROWS(type) 6
 #define TILE_PANELS(type) 1
 #define TILE_WIDTH(type) 1
-#define FEW_PANELS(type) 1
+#define FEW_PANELS(type) 0
 #define FEW_WIDTH 1
 #define ONE_PANELS(type) ((type) == INK_F32 ? 4 : 2)
 #define LAST_WIDTH(type) 1

@@ -7,14 +7,13 @@
  * the row.
  */
 
-/* y[i] = f(x[i]); f is a constant, so the call is inlined. y may be x. */
+/* y[i] = f(x[i]); f is a constant, so the call is inlined, once for whole vecs and the last one. y may be x. */
 INLINE void map(vec (*f)(vec), const float *x, size_t n, float *y)
 {
-    size_t i = 0;
-    for (; n - i >= 16; i += 16)
-        vec_store(y + i, f(vec_load(x + i)));
-    if (i < n)
-        vec_store_part(y + i, n - i, f(vec_load_part(x + i, n - i)));
+    for (size_t i = 0; i < n; i += 16) {
+        size_t lanes = lanes_from(i, n);
+        store_lanes(y + i, lanes, f(load_lanes(x + i, lanes)));
+    }
 }
 
 static void rows_exp(const float *x, size_t n, float *y) { map(vec_exp, x, n, y); }
