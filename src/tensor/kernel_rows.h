@@ -7,13 +7,25 @@
  * the row.
  */
 
-/* y[i] = f(x[i]); f is a constant, so the call is inlined, once for whole vecs and the last one. y may be x. */
+/* y[i] = f(x[i]); f is a constant, so the call is inlined. y may be x. The vec at the end is copied to a place of its
+   own, so that one loop, and one copy of f, does for all. */
 INLINE void map(vec (*f)(vec), const float *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        size_t lanes = lanes_from(i, n);
-        store_lanes(y + i, lanes, f(load_lanes(x + i, lanes)));
+    size_t rest = n % 16, end = n - rest;
+    float last[16], *to = y;
+    for (;;) {
+        for (size_t i = 0; i < end; i += 16)
+            vec_store(to + i, f(vec_load(x + i)));
+        if (to == last)
+            break;
+        if (rest == 0)
+            return;
+        vec_store(last, vec_load_part(x + end, rest));
+        y += end;
+        x = to = last;
+        end = 16;
     }
+    vec_store_part(y, rest, vec_load(last));
 }
 
 static void rows_exp(const float *x, size_t n, float *y) { map(vec_exp, x, n, y); }
