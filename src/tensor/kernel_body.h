@@ -11,13 +11,16 @@
  */
 
 /* Lanes of the vec that starts at element i of n. */
-INLINE size_t lanes_from(size_t i, size_t n) { return n - i < 16 ? n - i : 16; }
+INLINE size_t lanes_from(size_t i, size_t n) { return n - i < VEC_LANES ? n - i : VEC_LANES; }
 
-INLINE vec load_lanes(const float *p, size_t lanes) { return lanes == 16 ? vec_load(p) : vec_load_part(p, lanes); }
+INLINE vec load_lanes(const float *p, size_t lanes)
+{
+    return lanes == VEC_LANES ? vec_load(p) : vec_load_part(p, lanes);
+}
 
 INLINE void store_lanes(float *p, size_t lanes, vec a)
 {
-    if (lanes == 16)
+    if (lanes == VEC_LANES)
         vec_store(p, a);
     else
         vec_store_part(p, lanes, a);

@@ -39,9 +39,9 @@ typedef struct panel_block {
     const float *x;
     size_t x_stride;
     const char *w;
-    size_t panel_size; /* bytes from one panel to the next */
-    size_t k;          /* steps of this block */
-    size_t next;       /* bytes from w to the block that follows */
+    size_t panel_size;  /* bytes from one panel to the next */
+    size_t k;           /* steps of this block */
+    size_t next;        /* bytes from w to the block that follows */
     const float *start; /* the sums are added to it: the bias, zeros, or y after the blocks before */
     size_t start_stride;
     float *y;
@@ -102,7 +102,8 @@ INLINE void tile(const panel_block *b, size_t row, size_t rows, size_t first, si
             PREFETCH(next + i * panel_size + PANEL_ROW * t);
         UNROLL
         for (size_t i = 0; i < rows * width; i++) {
-            const char *at = aligned ? w + i % width / regs * panel_size + i % width % regs * reg_size : apart[i % width];
+            const char *at =
+                aligned ? w + i % width / regs * panel_size + i % width % regs * reg_size : apart[i % width];
             sum[i] = reg_fma(reg_splat(x[i / width * x_stride + t]), load_weights(at + PANEL_ROW * t, type), sum[i]);
         }
     }
@@ -187,9 +188,8 @@ INLINE void row_blocks(const ink_product *p, size_t row, size_t row_end, size_t 
     const size_t most = TILE_PANELS(type), one = ONE_PANELS(type), regs = panel_regs(type);
     for (; row < row_end; row += ROW_BLOCK) {
         size_t rows = row_end - row < ROW_BLOCK ? row_end - row : ROW_BLOCK, panel = first_panel;
-        if (rows == 1) {
-            if (one > 1)
-                panel = groups(p, row, rows, panel, end, 1, one, one * regs, type);
+        if (rows == 1 && one > 1) {
+            panel = groups(p, row, rows, panel, end, 1, one, one * regs, type);
             groups(p, row, rows, panel, end, 1, 1, regs, type);
             continue;
         }

@@ -40,7 +40,7 @@ static double double_exp(double x)
 /* log x, from the float logarithm y by one step of Halley's rule for e^y = x, which triples the digits. */
 static double double_log(double x)
 {
-    float narrow[16];
+    float narrow[VEC_LANES];
     vec_store(narrow, vec_log(vec_splat((float)x)));
     double y = (double)narrow[0];
     double e = double_exp(y);
@@ -108,7 +108,7 @@ static float rope_frequencies(const ink_rope *rope, size_t capacity, float *freq
 static void rope_angles(const float *frequencies, size_t n, size_t position, float scale, float *cosines, float *sines)
 {
     const vec at = vec_splat((float)position), factor = vec_splat(scale);
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec angle = vec_mul(at, load_lanes(frequencies + i, lanes));
         store_lanes(cosines + i, lanes, vec_mul(factor, vec_cos(angle)));
@@ -119,7 +119,7 @@ static void rope_angles(const float *frequencies, size_t n, size_t position, flo
 /* Turns the n pairs (x[m], x[n + m]) of one head. */
 static void rope_rotate(float *x, size_t n, const float *cosines, const float *sines)
 {
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec a = load_lanes(x + i, lanes), b = load_lanes(x + n + i, lanes);
         vec c = load_lanes(cosines + i, lanes), s = load_lanes(sines + i, lanes);

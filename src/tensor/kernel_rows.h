@@ -9,12 +9,12 @@
 
 /* y[i] = f(x[i]); f is a constant, so the call is inlined. y may be x. The vec at the end is copied to a place of its
    own, so that one loop, and one copy of f, does for all. */
-INLINE void map(vec (*f)(vec), const float *x, size_t n, float *y)
+FORMULA void map(vec (*f)(vec), const float *x, size_t n, float *y)
 {
-    size_t rest = n % 16, end = n - rest;
-    float last[16], *to = y;
+    size_t rest = n % VEC_LANES, end = n - rest;
+    float last[VEC_LANES], *to = y;
     for (;;) {
-        for (size_t i = 0; i < end; i += 16)
+        for (size_t i = 0; i < end; i += VEC_LANES)
             vec_store(to + i, f(vec_load(x + i)));
         if (to == last)
             break;
@@ -23,7 +23,7 @@ INLINE void map(vec (*f)(vec), const float *x, size_t n, float *y)
         vec_store(last, vec_load_part(x + end, rest));
         y += end;
         x = to = last;
-        end = 16;
+        end = VEC_LANES;
     }
     vec_store_part(y, rest, vec_load(last));
 }
@@ -89,7 +89,7 @@ static void activate(ink_activation activation, const float *x, size_t n, float 
 
 static void add(const float *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         store_lanes(y + i, lanes, vec_add(load_lanes(y + i, lanes), load_lanes(x + i, lanes)));
     }
@@ -97,7 +97,7 @@ static void add(const float *x, size_t n, float *y)
 
 static void multiply_elements(const float *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         store_lanes(y + i, lanes, vec_mul(load_lanes(y + i, lanes), load_lanes(x + i, lanes)));
     }
@@ -107,7 +107,7 @@ static void multiply_elements(const float *x, size_t n, float *y)
 static void add_share(const float *x, size_t n, float weight, float total, float *y)
 {
     const vec share = vec_splat(weight / total);
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         store_lanes(y + i, lanes, vec_fma(share, load_lanes(x + i, lanes), load_lanes(y + i, lanes)));
     }
@@ -116,7 +116,7 @@ static void add_share(const float *x, size_t n, float weight, float total, float
 /* y = max(x, y) */
 static void keep_largest(const float *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         store_lanes(y + i, lanes, vec_max(load_lanes(x + i, lanes), load_lanes(y + i, lanes)));
     }
@@ -125,7 +125,7 @@ static void keep_largest(const float *x, size_t n, float *y)
 /* |x| < infinity, which NaN is not either. */
 static bool all_finite(const float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         vec v = load_lanes(x + i, lanes_from(i, n));
         if (!mask_all(vec_less(vec_abs(v), ivec_floats(ivec_splat(0x7f800000)))))
             return false;
@@ -138,32 +138,59 @@ static bool all_finite(const float *x, size_t n)
 /* The lanes from `lanes` on replaced by `fill`. */
 INLINE vec fill_lanes(vec a, size_t lanes, float fill)
 {
-    float v[16];
+    float v[VEC_LANES];
     vec_store(v, vec_splat(fill));
     vec_store_part(v, lanes, a);
     return vec_load(v);
+}
+
+/* A sum of 16 lanes, whatever a vec has: element i of a row is added to lane i % 16. */
+typedef struct sum16 {
+    vec v[16 / VEC_LANES];
+} sum16;
+
+INLINE sum16 sum_zero(void)
+{
+    sum16 sum;
+    for (size_t i = 0; i < 16 / VEC_LANES; i++)
+        sum.v[i] = vec_splat(0);
+    return sum;
+}
+
+/* The vec of the sum that elements i .. i + VEC_LANES - 1 go to. */
+INLINE vec *sum_at(sum16 *sum, size_t i) { return &sum->v[i / VEC_LANES % (16 / VEC_LANES)]; }
+
+/* By one fixed tree: lanes 8 apart, 4 apart, 2 apart, 1 apart. */
+INLINE float sum_lanes(sum16 sum)
+{
+    for (size_t apart = 16 / VEC_LANES / 2; apart > 0; apart /= 2)
+        for (size_t i = 0; i < apart; i++)
+            sum.v[i] = vec_add(sum.v[i], sum.v[i + apart]);
+    return vec_sum(sum.v[0]);
 }
 
 /* softmax(s)_i = e^(s_i - max s) / sum_j e^(s_j - max s),   s = scale x */
 static void softmax(float *x, size_t n, float scale)
 {
     const vec factor = vec_splat(scale);
-    vec largest = ivec_floats(ivec_splat(0xff800000)), sum = vec_splat(0);
-    for (size_t i = 0; i < n; i += 16) {
+    vec largest = ivec_floats(ivec_splat(0xff800000));
+    sum16 sum = sum_zero();
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec s = vec_mul(factor, load_lanes(x + i, lanes));
         store_lanes(x + i, lanes, s);
-        largest = vec_max(largest, lanes == 16 ? s : fill_lanes(s, lanes, x[i]));
+        largest = vec_max(largest, lanes == VEC_LANES ? s : fill_lanes(s, lanes, x[i]));
     }
     const vec top = vec_splat(vec_largest(largest));
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec e = vec_exp(vec_sub(load_lanes(x + i, lanes), top));
         store_lanes(x + i, lanes, e);
-        sum = vec_add(sum, lanes == 16 ? e : fill_lanes(e, lanes, 0));
+        vec *s = sum_at(&sum, i);
+        *s = vec_add(*s, lanes == VEC_LANES ? e : fill_lanes(e, lanes, 0));
     }
-    const vec share = vec_splat(1 / vec_sum(sum));
-    for (size_t i = 0; i < n; i += 16) {
+    const vec share = vec_splat(1 / sum_lanes(sum));
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         store_lanes(x + i, lanes, vec_mul(load_lanes(x + i, lanes), share));
     }
@@ -173,28 +200,28 @@ static void softmax(float *x, size_t n, float scale)
 INLINE float mean_of_powers(const float *x, size_t n, float shift, int power)
 {
     const vec from = vec_splat(shift);
-    vec sum = vec_splat(0);
-    for (size_t i = 0; i < n; i += 16) {
+    sum16 sum = sum_zero();
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
-        vec d = vec_sub(load_lanes(x + i, lanes), from);
-        if (lanes < 16)
+        vec *s = sum_at(&sum, i), d = vec_sub(load_lanes(x + i, lanes), from);
+        if (lanes < VEC_LANES)
             d = fill_lanes(d, lanes, 0);
-        sum = power == 1 ? vec_add(sum, d) : vec_fma(d, d, sum);
+        *s = power == 1 ? vec_add(*s, d) : vec_fma(d, d, *s);
     }
-    return vec_sum(sum) / (float)n;
+    return sum_lanes(sum) / (float)n;
 }
 
 /* x / max(|x|, 1e-12) */
 static void unit_length(float *x, size_t n)
 {
-    vec sum = vec_splat(0);
-    for (size_t i = 0; i < n; i += 16) {
-        vec v = load_lanes(x + i, lanes_from(i, n));
-        sum = vec_fma(v, v, sum);
+    sum16 sum = sum_zero();
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        vec v = load_lanes(x + i, lanes_from(i, n)), *s = sum_at(&sum, i);
+        *s = vec_fma(v, v, *s);
     }
-    float length = float_sqrt(vec_sum(sum));
+    float length = float_sqrt(sum_lanes(sum));
     const vec scale = vec_splat(1 / (length > 1e-12f ? length : 1e-12f));
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         store_lanes(x + i, lanes, vec_mul(load_lanes(x + i, lanes), scale));
     }
@@ -218,7 +245,7 @@ static void layer_norm(const float *x, size_t n, const float *weight, const floa
     float mean = mean_of_powers(x, n, 0, 1);
     float variance = mean_of_powers(x, n, mean, 2);
     const vec shift = vec_splat(mean), scale = vec_splat(inverse_sqrt(variance + eps));
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec normed = vec_mul(vec_sub(load_lanes(x + i, lanes), shift), scale);
         vec b = bias != NULL ? load_lanes(bias + i, lanes) : vec_splat(0);
@@ -230,7 +257,7 @@ static void layer_norm(const float *x, size_t n, const float *weight, const floa
 static void rms_norm(const float *x, size_t n, const float *weight, float eps, float *y)
 {
     const vec scale = vec_splat(inverse_sqrt(mean_of_powers(x, n, 0, 2) + eps));
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec normed = vec_mul(load_lanes(x + i, lanes), scale);
         store_lanes(y + i, lanes, vec_mul(normed, load_lanes(weight + i, lanes)));
@@ -248,7 +275,7 @@ INLINE vec gate_sum(const float *gi, const float *gh, size_t gate, size_t h_size
 /* h' = s(gi + gh) */
 static void rnn_cell(const float *gi, const float *gh, size_t h_size, bool relu, float *h)
 {
-    for (size_t i = 0; i < h_size; i += 16) {
+    for (size_t i = 0; i < h_size; i += VEC_LANES) {
         size_t lanes = lanes_from(i, h_size);
         vec sum = gate_sum(gi, gh, 0, h_size, i, lanes);
         store_lanes(h + i, lanes, relu ? vec_relu(sum) : vec_tanh(sum));
@@ -258,7 +285,7 @@ static void rnn_cell(const float *gi, const float *gh, size_t h_size, bool relu,
 /* r = sigma(gi_r + gh_r), z = sigma(gi_z + gh_z), n = tanh(gi_n + r gh_n), h' = (1 - z) n + z h */
 static void gru_cell(const float *gi, const float *gh, size_t h_size, float *h, float *gates)
 {
-    for (size_t i = 0; i < h_size; i += 16) {
+    for (size_t i = 0; i < h_size; i += VEC_LANES) {
         size_t lanes = lanes_from(i, h_size);
         vec r = vec_sigmoid(gate_sum(gi, gh, 0, h_size, i, lanes));
         vec z = vec_sigmoid(gate_sum(gi, gh, 1, h_size, i, lanes));
@@ -276,7 +303,7 @@ static void gru_cell(const float *gi, const float *gh, size_t h_size, float *h, 
 /* i, f, o = sigma(gi + gh), g = tanh(gi_g + gh_g), c' = f c + i g, h' = o tanh(c') */
 static void lstm_cell(const float *gi, const float *gh, size_t h_size, float *h, float *c, float *gates)
 {
-    for (size_t at = 0; at < h_size; at += 16) {
+    for (size_t at = 0; at < h_size; at += VEC_LANES) {
         size_t lanes = lanes_from(at, h_size);
         vec i = vec_sigmoid(gate_sum(gi, gh, 0, h_size, at, lanes));
         vec f = vec_sigmoid(gate_sum(gi, gh, 1, h_size, at, lanes));
@@ -298,8 +325,8 @@ static void lstm_cell(const float *gi, const float *gh, size_t h_size, float *h,
 
 static void from_bf16(const uint16_t *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        uint16_t part[16] = {0};
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        uint16_t part[VEC_LANES] = {0};
         size_t lanes = lanes_from(i, n);
         memcpy(part, x + i, lanes * sizeof *x);
         store_lanes(y + i, lanes, vec_load_bf16(part));
@@ -308,8 +335,8 @@ static void from_bf16(const uint16_t *x, size_t n, float *y)
 
 static void from_f16(const uint16_t *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        uint16_t part[16] = {0};
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        uint16_t part[VEC_LANES] = {0};
         size_t lanes = lanes_from(i, n);
         memcpy(part, x + i, lanes * sizeof *x);
         store_lanes(y + i, lanes, vec_load_f16(part));
@@ -318,8 +345,8 @@ static void from_f16(const uint16_t *x, size_t n, float *y)
 
 static void from_f64(const double *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        double part[16] = {0};
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        double part[VEC_LANES] = {0};
         size_t lanes = lanes_from(i, n);
         memcpy(part, x + i, lanes * sizeof *x);
         store_lanes(y + i, lanes, vec_load_f64(part));
@@ -331,8 +358,8 @@ static void from_f64(const double *x, size_t n, float *y)
 static void to_bf16(const float *x, size_t n, uint16_t *y)
 {
     const vec infinity = ivec_floats(ivec_splat(0x7f800000));
-    for (size_t i = 0; i < n; i += 16) {
-        uint16_t part[16];
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        uint16_t part[VEC_LANES];
         size_t lanes = lanes_from(i, n);
         vec v = load_lanes(x + i, lanes);
         ivec bits = vec_bits(v), upper = ivec_shift_right(bits, 16);
@@ -353,8 +380,8 @@ static void to_bf16(const float *x, size_t n, uint16_t *y)
  */
 static void to_f16(const float *x, size_t n, uint16_t *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        uint16_t part[16];
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        uint16_t part[VEC_LANES];
         size_t lanes = lanes_from(i, n);
         vec v = load_lanes(x + i, lanes), a = vec_min(vec_splat(65536), vec_abs(v)); /* NaN stays */
         ivec bits = vec_bits(a), odd = ivec_and(ivec_shift_right(bits, 13), ivec_splat(1));

@@ -8,6 +8,7 @@
 
 #include "vec.h"
 
+#define VEC_LANES 16
 #define FORMULA INLINE
 
 typedef struct vec {
