@@ -31,10 +31,11 @@ static float hard_float(uint64_t *seed)
 
 static void check_fma(const float *a, const float *b, const float *c)
 {
-    vec r = vec_fma(vec_load(a), vec_load(b), vec_load(c));
+    float r[16];
+    reg_store(r, reg_fma(reg_load(a), reg_load(b), reg_load(c)));
     for (size_t i = 0; i < 16; i++)
-        if (!same_float(r.v[i], fmaf(a[i], b[i], c[i])))
-            fail_msg("fma(%a, %a, %a) = %a, expected %a", (double)a[i], (double)b[i], (double)c[i], (double)r.v[i],
+        if (!same_float(r[i], fmaf(a[i], b[i], c[i])))
+            fail_msg("fma(%a, %a, %a) = %a, expected %a", (double)a[i], (double)b[i], (double)c[i], (double)r[i],
                      (double)fmaf(a[i], b[i], c[i]));
 }
 
