@@ -210,11 +210,11 @@ static void columns_and_rows_make_the_same_matrix(void **unused)
                     for (size_t i = 0; i < n; i += 7) {
                         size_t count = n - i < 7 ? n - i : 7;
                         ink_matrix_fill_rows(ctx->kernel, &a.matrix, i, count, w.type,
-                                             (const char *)w.data + i * k * size);
+                                             (const char *)w.data + i * k * size, NULL);
                     }
-                    ink_matrix_fill_columns(ctx->kernel, &b.matrix, 0, k / 2, w.type, by_columns + 1);
+                    ink_matrix_fill_columns(ctx->kernel, &b.matrix, 0, k / 2, w.type, by_columns + 1, NULL);
                     ink_matrix_fill_columns(ctx->kernel, &b.matrix, k / 2, k - k / 2, w.type,
-                                            by_columns + 1 + k / 2 * n * size);
+                                            by_columns + 1 + k / 2 * n * size, NULL);
                     assert_memory_equal(a.matrix.panels, b.matrix.panels,
                                         ink_panel_count(n, (ink_type)type) * a.matrix.panel_stride *
                                             ink_type_bits((ink_type)type) / 8);
@@ -239,7 +239,7 @@ static void growing_matrices_multiply(void **unused)
     grown_make(ctx, &values, 40, 40, 40, INK_F32);
     for (size_t length = 1; length <= 40; length++) {
         keys.matrix.n = length;
-        ink_matrix_fill_rows(ctx->kernel, &keys.matrix, length - 1, 1, INK_F32, data + (length - 1) * 40);
+        ink_matrix_fill_rows(ctx->kernel, &keys.matrix, length - 1, 1, INK_F32, data + (length - 1) * 40, NULL);
         const oracle_product key_product = {1, length, 40, x, data, NULL};
         oracle_matmul_in_order(&key_product, expected);
         assert_ok(ctx, ink_matrix_multiply(ctx, &keys.matrix, NULL, x, 1, y));
@@ -248,7 +248,7 @@ static void growing_matrices_multiply(void **unused)
         values.matrix.k = length;
         for (size_t i = 0; i < 40; i++)
             column[i] = data[i * 40 + length - 1];
-        ink_matrix_fill_columns(ctx->kernel, &values.matrix, length - 1, 1, INK_F32, column);
+        ink_matrix_fill_columns(ctx->kernel, &values.matrix, length - 1, 1, INK_F32, column, NULL);
         for (size_t i = 0; i < 40; i++) {
             const oracle_product value_product = {1, 1, length, x, data + i * 40, NULL};
             oracle_matmul_in_order(&value_product, expected + i);
@@ -267,13 +267,115 @@ static void clearing_makes_zeros(void **unused)
     grown g;
     float row[9];
     (void)unused;
-    grown_make(ctx, &g, 20, 9, 12, INK_BF16);
-    ink_matrix_clear(&g.matrix);
-    for (size_t i = 0; i < 20; i++) {
-        ink_matrix_copy_row(&g.matrix, i, row);
+    grown_make(ctx, &g, 70, 9, 12, INK_BF16);
+    ink_matrix_clear(&g.matrix, 20, 5);
+    for (size_t i = 0; i < 70; i++) {
+        ink_matrix_read_row(&g.matrix, i, 0, 9, row);
         for (size_t t = 0; t < 9; t++)
-            assert_true(same_float(row[t], 0));
+            if (i < 20 && t < 5)
+                assert_true(same_float(row[t], 0));
+            else if (i >= 32 || t >= 5)
+                assert_true(isnan(row[t])); /* beyond the panels of these rows, and beyond these columns */
     }
+    ink_arena_free(&g.arena);
+    ink_context_free(ctx);
+}
+
+/* Filling with a scale rounds w * rows[c] * columns[t], both products in f32. */
+static void filling_scales(void **unused)
+{
+    float w[40 * 70], by_columns[70 * 40], rows[40], columns[70], out[70];
+    ink_context *ctx = test_context(1);
+    uint64_t seed = 12;
+    (void)unused;
+    random_floats(&seed, 40 * 70, w);
+    random_floats(&seed, 40, rows);
+    random_floats(&seed, 70, columns);
+    for (size_t i = 0; i < 40; i++)
+        for (size_t t = 0; t < 70; t++)
+            by_columns[t * 40 + i] = w[i * 70 + t];
+    for (int which = 0; which < 4; which++)
+        for (int transposed = 0; transposed < 2; transposed++) {
+            const ink_scale scale = {which % 2 != 0 ? rows : NULL, which / 2 != 0 ? columns : NULL};
+            grown g;
+            grown_make(ctx, &g, 40, 70, 70, INK_F32);
+            if (transposed != 0) {
+                ink_matrix_fill_columns(ctx->kernel, &g.matrix, 0, 3, INK_F32, by_columns, &scale);
+                ink_matrix_fill_columns(ctx->kernel, &g.matrix, 3, 67, INK_F32, by_columns + 3 * 40, &scale);
+            } else {
+                ink_matrix_fill_rows(ctx->kernel, &g.matrix, 0, 5, INK_F32, w, &scale);
+                ink_matrix_fill_rows(ctx->kernel, &g.matrix, 5, 35, INK_F32, w + 5 * 70, &scale);
+            }
+            for (size_t i = 0; i < 40; i++) {
+                ink_matrix_read_row(&g.matrix, i, 0, 70, out);
+                for (size_t t = 0; t < 70; t++) {
+                    volatile float expected = w[i * 70 + t];
+                    expected = which % 2 != 0 ? expected * rows[i] : expected;
+                    expected = which / 2 != 0 ? expected * columns[t] : expected;
+                    assert_true(same_float(out[t], expected));
+                }
+            }
+            ink_arena_free(&g.arena);
+        }
+    ink_context_free(ctx);
+}
+
+/* What is written to a part of a row is read from it, rounded to the type, and nothing beside it changes. */
+static void rows_are_read_and_written(void **unused)
+{
+    static char buffer[40 * 70 * 4 + 1];
+    float values[70], out[70];
+    ink_context *ctx = test_context(1);
+    (void)unused;
+    for (size_t t = 0; t < 70; t++)
+        values[t] = (float)t / 4 - 3;
+    for (int type = INK_F32; type <= INK_F16; type++) {
+        grown g;
+        ink_tensor w = stored(buffer, INK_F32, 40, 70);
+        grown_make(ctx, &g, 40, 70, 70, (ink_type)type);
+        ink_matrix_fill_rows(ctx->kernel, &g.matrix, 0, 40, w.type, w.data, NULL);
+        ink_matrix_write_row(&g.matrix, 37, 2, 66, values);
+        for (size_t i = 36; i < 39; i++) {
+            ink_matrix_read_row(&g.matrix, i, 1, 69, out);
+            for (size_t t = 1; t < 70; t++)
+                assert_true(same_float(out[t - 1], i == 37 && t >= 2 && t < 68 ? values[t - 2] : eighth(i * 70 + t)));
+        }
+        ink_arena_free(&g.arena);
+    }
+    ink_context_free(ctx);
+}
+
+/* A view multiplies as a matrix of those rows, or of those columns, does. */
+static void views_multiply(void **unused)
+{
+    enum { SIZE = 2 * INK_SUM_BLOCK + 40 };
+    static float w[SIZE * SIZE], x[SIZE], y[SIZE], expected[SIZE], part[SIZE * SIZE];
+    ink_context *ctx = test_context(1);
+    uint64_t seed = 13;
+    grown g;
+    (void)unused;
+    random_floats(&seed, SIZE * SIZE, w);
+    random_floats(&seed, SIZE, x);
+    grown_make(ctx, &g, SIZE, SIZE, SIZE, INK_F32);
+    ink_matrix_fill_rows(ctx->kernel, &g.matrix, 0, SIZE, INK_F32, w, NULL);
+    for (size_t first = 0; first <= 2 * INK_SUM_BLOCK; first += INK_SUM_BLOCK)
+        for (size_t n = 1; first + n <= SIZE; n += 37) {
+            const ink_matrix rows = ink_matrix_rows_view(&g.matrix, first, n);
+            const ink_matrix columns = ink_matrix_columns_view(&g.matrix, first, n);
+            const oracle_product by_rows = {1, n, SIZE, x, w + first * SIZE, NULL};
+            oracle_matmul_in_order(&by_rows, expected);
+            const ink_product row_product = {.x = x, .x_stride = SIZE, .m = 1, .w = &rows, .y = y, .y_stride = n};
+            ink_multiply_here(ctx->kernel, &row_product);
+            assert_memory_equal(y, expected, n * sizeof *y);
+
+            for (size_t i = 0; i < SIZE; i++)
+                memcpy(part + i * n, w + i * SIZE + first, n * sizeof *w);
+            const oracle_product by_columns = {1, SIZE, n, x, part, NULL};
+            oracle_matmul_in_order(&by_columns, expected);
+            const ink_product product = {.x = x, .x_stride = n, .m = 1, .w = &columns, .y = y, .y_stride = SIZE};
+            ink_multiply_here(ctx->kernel, &product);
+            assert_memory_equal(y, expected, sizeof y);
+        }
     ink_arena_free(&g.arena);
     ink_context_free(ctx);
 }
@@ -428,6 +530,9 @@ int main(void)
         cmocka_unit_test(columns_and_rows_make_the_same_matrix),
         cmocka_unit_test(growing_matrices_multiply),
         cmocka_unit_test(clearing_makes_zeros),
+        cmocka_unit_test(filling_scales),
+        cmocka_unit_test(rows_are_read_and_written),
+        cmocka_unit_test(views_multiply),
         cmocka_unit_test(sizes_that_overflow_fail),
         cmocka_unit_test(any_number_of_threads),
         cmocka_unit_test(halves_are_their_values),

@@ -333,12 +333,12 @@ static void read_piece(transfer *t, size_t first, unsigned char *buffer)
                                            (uint64_t)first * t->row_bytes, buffer, rows_at(t, first) * t->row_bytes);
 }
 
-/* The first row of part `part` of the piece: no panel of the matrix is in two parts. */
+/* The first row of part `part` of the piece, at a multiple of INK_FILL_ROWS in the matrix. */
 static size_t part_row(const transfer *t, size_t part)
 {
     size_t before = t->to->first + t->first;
     size_t row = before + t->count * part / N_PARTS;
-    row -= row % ink_panel_lanes(t->to->matrix->type);
+    row -= row % INK_FILL_ROWS;
     return part == N_PARTS ? t->count : row > before ? row - before : 0;
 }
 
@@ -348,9 +348,9 @@ static void pack_part(const transfer *t, size_t part)
     size_t row = part_row(t, part), count = part_row(t, part + 1) - row;
     const unsigned char *rows = t->buffers[0] + row * t->row_bytes;
     if (t->to->transposed)
-        ink_matrix_fill_columns(kernel, t->to->matrix, t->first + row, count, t->weight->type, rows);
+        ink_matrix_fill_columns(kernel, t->to->matrix, t->first + row, count, t->weight->type, rows, NULL);
     else
-        ink_matrix_fill_rows(kernel, t->to->matrix, t->to->first + t->first + row, count, t->weight->type, rows);
+        ink_matrix_fill_rows(kernel, t->to->matrix, t->to->first + t->first + row, count, t->weight->type, rows, NULL);
 }
 
 /* The tasks of a piece: its parts, its fingerprint, and reading the next one. */
@@ -390,9 +390,8 @@ static ink_result read_matrix(ink_loader *loader, const ink_weight *weight, cons
                   .row_bytes = weight->shape.dim[1] * element_size,
                   .element_size = element_size};
     t.piece_rows = ink_size_max(PIECE_BYTES / t.row_bytes, 1);
-    size_t lanes = ink_panel_lanes(to->matrix->type);
-    if (t.piece_rows > lanes) /* whole panels */
-        t.piece_rows -= t.piece_rows % lanes;
+    if (t.piece_rows > INK_FILL_ROWS)
+        t.piece_rows -= t.piece_rows % INK_FILL_ROWS;
     t.piece_rows = ink_size_min(t.piece_rows, t.n_rows);
 
     ink_arena *scratch = &loader->ctx->scratch;
@@ -414,7 +413,9 @@ ink_result ink_loader_matrix(ink_loader *loader, const char *name, size_t n, siz
     const ink_shape shape = {.rank = 2, .dim = {transposed ? k : n, transposed ? n : k}};
     const place to = {.matrix = out, .transposed = transposed};
     INK_TRY(look_up(loader, name, &shape, &weight));
-    take_matrix(loader, n, k, ink_matrix_type(loader->type, weight->type), out);
+    const ink_type type = ink_matrix_type(loader->type, weight->type);
+    INK_TRY(ink_matrix_check_type(loader->ctx, type));
+    take_matrix(loader, n, k, type, out);
     return must_read(loader, weight) ? read_matrix(loader, weight, &to) : INK_OK;
 }
 
@@ -450,7 +451,9 @@ ink_result ink_loader_matrix_parts(ink_loader *loader, const ink_loader_part *pa
         stored = i == 0 || stored == weights[i]->type ? weights[i]->type : INK_F32;
         n += parts[i].n;
     }
-    take_matrix(loader, n, k, ink_matrix_type(loader->type, stored), out);
+    const ink_type type = ink_matrix_type(loader->type, stored);
+    INK_TRY(ink_matrix_check_type(loader->ctx, type));
+    take_matrix(loader, n, k, type, out);
     place to = {.matrix = out};
     for (size_t i = 0; i < n_parts; i++) {
         if (must_read(loader, weights[i]))

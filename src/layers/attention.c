@@ -115,8 +115,8 @@ static void append(const ink_kernel *kernel, ink_kv_cache *cache, const float *k
         for (size_t i = 0; i < n; i++) {
             size_t position = cache->length + i;
             size_t offset = i * stride + j * cache->head_dim;
-            ink_matrix_fill_rows(kernel, &cache->keys[j], position, 1, INK_F32, keys + offset);
-            ink_matrix_fill_columns(kernel, &cache->values[j], position, 1, INK_F32, values + offset);
+            ink_matrix_fill_rows(kernel, &cache->keys[j], position, 1, INK_F32, keys + offset, NULL);
+            ink_matrix_fill_columns(kernel, &cache->values[j], position, 1, INK_F32, values + offset, NULL);
         }
     cache->length += n;
 }
@@ -144,26 +144,20 @@ typedef struct group_job {
     float scale;
 } group_job;
 
-static void multiply(const group_job *job, const ink_product *product)
-{
-    job->kernel->multiply(product, 0, product->m, 0, ink_panel_count(product->w->n, INK_F32));
-}
-
 /* S = Q K^T */
 static void score(void *data, size_t task)
 {
     const group_job *job = data;
     size_t head = task * job->heads_per_task;
-    ink_matrix keys = job->cache->keys[head / job->heads_per_kv];
-    keys.n = job->n_positions;
-    keys.panels = (float *)keys.panels + job->skip / INK_PANEL * keys.panel_stride;
+    const ink_matrix *all_keys = &job->cache->keys[head / job->heads_per_kv];
+    const ink_matrix keys = ink_matrix_rows_view(all_keys, job->skip, job->n_positions);
     const ink_product product = {.x = job->queries + head * job->head_dim,
                                  .x_stride = job->n_rows == 1 ? job->head_dim : job->query_stride,
                                  .m = job->n_rows * job->heads_per_task,
                                  .w = &keys,
                                  .y = job->scores + head * job->n_rows * job->n_positions,
                                  .y_stride = job->n_positions};
-    multiply(job, &product);
+    ink_multiply_here(job->kernel, &product);
 }
 
 /* P = softmax(scale S) over what each row sees, zero elsewhere. */
@@ -187,16 +181,15 @@ static void sum(void *data, size_t task)
 {
     const group_job *job = data;
     size_t head = task * job->heads_per_task;
-    ink_matrix values = job->cache->values[head / job->heads_per_kv];
-    values.k = job->n_positions;
-    values.panels = (float *)values.panels + job->skip * INK_PANEL;
+    const ink_matrix *all_values = &job->cache->values[head / job->heads_per_kv];
+    const ink_matrix values = ink_matrix_columns_view(all_values, job->skip, job->n_positions);
     const ink_product product = {.x = job->scores + head * job->n_rows * job->n_positions,
                                  .x_stride = job->n_positions,
                                  .m = job->n_rows * job->heads_per_task,
                                  .w = &values,
                                  .y = job->y + head * job->head_dim,
                                  .y_stride = job->n_rows == 1 ? job->head_dim : job->y_stride};
-    multiply(job, &product);
+    ink_multiply_here(job->kernel, &product);
 }
 
 static void attend(void *data, size_t task)

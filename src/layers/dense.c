@@ -200,7 +200,7 @@ static ink_result build_copied(void *data, ink_arena *arena, void **object)
     dense->activation = args->activation;
     if (arena->measuring || ink_arena_failed(arena))
         return INK_OK;
-    ink_matrix_fill_rows(args->kernel, &dense->weight, 0, args->out, INK_F32, args->weight);
+    ink_matrix_fill_rows(args->kernel, &dense->weight, 0, args->out, INK_F32, args->weight, NULL);
     if (args->bias != NULL)
         memcpy(dense->bias, args->bias, args->out * sizeof *args->bias);
     return INK_OK;

@@ -51,13 +51,6 @@ static void *take_state(ink_context *ctx, ink_arena *arena, const ink_model *mod
     return taken;
 }
 
-static void clear_columns(ink_matrix *matrix, size_t n_rows, size_t n_columns)
-{
-    float *panel = matrix->panels;
-    for (size_t row = 0; row < n_rows; row += INK_PANEL, panel += matrix->panel_stride)
-        memset(panel, 0, n_columns * INK_PANEL * sizeof *panel);
-}
-
 /* A cache that gets longer this way is about to be filled word by word; the lanes between those words must hold numbers
    too, though no result depends on them. */
 static void set_length(ink_state *state, size_t length)
@@ -66,18 +59,11 @@ static void set_length(ink_state *state, size_t length)
     ink_kv_cache *caches = ((decoder_state *)state->body)->caches;
     for (size_t i = 0; i < decoder->n_blocks; i++) {
         for (size_t j = 0; length > caches[i].length && j < caches[i].n_kv_heads; j++) {
-            clear_columns(&caches[i].keys[j], length, caches[i].head_dim);
-            clear_columns(&caches[i].values[j], caches[i].head_dim, length);
+            ink_matrix_clear(&caches[i].keys[j], length, caches[i].head_dim);
+            ink_matrix_clear(&caches[i].values[j], caches[i].head_dim, length);
         }
         caches[i].length = length;
     }
-}
-
-/* Row r of a packed matrix: its words stand a panel's width apart. */
-static ink_words packed_row(const ink_matrix *matrix, size_t row, size_t count)
-{
-    float *panel = (float *)matrix->panels + row / INK_PANEL * matrix->panel_stride;
-    return (ink_words){panel + row % INK_PANEL, count, INK_PANEL};
 }
 
 /* Per block and head: the keys, a row for each position, then the values, a row for each dimension of the head. */
@@ -94,9 +80,9 @@ static bool words(const ink_state *state, size_t i, ink_words *words)
     if (block >= decoder->n_blocks)
         return false;
     if (row < state->length)
-        *words = packed_row(&caches[block].keys[head], row, head_dim);
+        *words = (ink_words){.count = head_dim, .matrix = &caches[block].keys[head], .row = row};
     else
-        *words = packed_row(&caches[block].values[head], row - state->length, state->length);
+        *words = (ink_words){.count = state->length, .matrix = &caches[block].values[head], .row = row - state->length};
     return true;
 }
 

@@ -34,10 +34,12 @@ typedef struct ink_part {
     size_t first, count;
 } ink_part;
 
-/* Some of the 32-bit words a state consists of: `count` of them, `stride` words apart. */
+/* `count` of the 32-bit words a state consists of: an array, or the first columns of a row of an F32 matrix. */
 typedef struct ink_words {
     void *first;
-    size_t count, stride;
+    size_t count;
+    ink_matrix *matrix; /* NULL: the array */
+    size_t row;
 } ink_words;
 
 typedef struct ink_network {

@@ -99,7 +99,7 @@ static void set_length(ink_state *state, size_t length)
 
 static bool words(const ink_state *state, size_t i, ink_words *words)
 {
-    *words = (ink_words){state->body, state->model->info.window_size - 1, 1};
+    *words = (ink_words){.first = state->body, .count = state->model->info.window_size - 1};
     return i == 0;
 }
 

@@ -175,9 +175,8 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
     if (options != NULL)
         job.options = *options;
     ink_type type = job.options.type;
-    if (type != INK_TYPE_NONE && !ink_matrix_holds(type))
-        return ink_fail(ctx, INK_ERROR_ARGUMENT,
-                        "ink_model_open: weights cannot be held as %s, only as F32, BF16 or F16", ink_type_name(type));
+    if (type != INK_TYPE_NONE)
+        INK_TRY(ink_matrix_check_type(ctx, type));
     if ((unsigned)job.options.pooling >= INK_N_POOLINGS)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no pooling %lld", __func__,
                         (long long)job.options.pooling);

@@ -81,7 +81,7 @@ static void set_length(ink_state *state, size_t length)
 
 static bool words(const ink_state *state, size_t i, ink_words *words)
 {
-    *words = (ink_words){state->body, ink_recurrent_state_size(state->model->body), 1};
+    *words = (ink_words){.first = state->body, .count = ink_recurrent_state_size(state->model->body)};
     return i == 0;
 }
 

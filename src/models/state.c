@@ -154,13 +154,19 @@ ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length)
 static uint32_t get_word(const ink_words *words, size_t i)
 {
     uint32_t word;
-    memcpy(&word, (const unsigned char *)words->first + 4 * i * words->stride, sizeof word);
+    float element;
+    if (words->matrix != NULL)
+        ink_matrix_read_row(words->matrix, words->row, i, 1, &element);
+    memcpy(&word, words->matrix != NULL ? (void *)&element : (unsigned char *)words->first + 4 * i, sizeof word);
     return word;
 }
 
 static void put_word(const ink_words *words, size_t i, uint32_t word)
 {
-    memcpy((unsigned char *)words->first + 4 * i * words->stride, &word, sizeof word);
+    float element;
+    memcpy(words->matrix != NULL ? (void *)&element : (unsigned char *)words->first + 4 * i, &word, sizeof word);
+    if (words->matrix != NULL)
+        ink_matrix_write_row(words->matrix, words->row, i, 1, &element);
 }
 
 /* Saved bytes and copies go between states of this identity: of the same model and, where what a state holds depends

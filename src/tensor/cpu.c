@@ -3,7 +3,7 @@
  */
 #include "cpu.h"
 
-#ifdef INK_KERNEL_X86
+#if defined(INK_KERNEL_AVX2) || defined(INK_KERNEL_AVX512)
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>

@@ -7,8 +7,10 @@
 
 /* Best first. */
 static const ink_kernel *const kernels[] = {
-#ifdef INK_KERNEL_X86
+#ifdef INK_KERNEL_AVX512
     &ink_kernel_avx512,
+#endif
+#ifdef INK_KERNEL_AVX2
     &ink_kernel_avx2,
 #endif
 #ifdef INK_KERNEL_NEON

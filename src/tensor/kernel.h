@@ -11,6 +11,29 @@
 #include <inkling/matrix.h>
 #include <inkling/types.h>
 
+/* A panel is 64 bytes wide, one line of the cache: 16 lanes of F32, or 32 of BF16 or F16. */
+#define INK_PANEL 16
+
+static inline size_t ink_panel_lanes(ink_type type) { return type == INK_F32 ? INK_PANEL : 2 * INK_PANEL; }
+
+/* -DINK_NO_BF16 and -DINK_NO_F16 leave out the products of these types. */
+#ifdef INK_NO_BF16
+#define INK_HAS_BF16 false
+#else
+#define INK_HAS_BF16 true
+#endif
+#ifdef INK_NO_F16
+#define INK_HAS_F16 false
+#else
+#define INK_HAS_F16 true
+#endif
+
+/* Panels of n outputs. */
+static inline size_t ink_panel_count(size_t n, ink_type type)
+{
+    return n / ink_panel_lanes(type) + (n % ink_panel_lanes(type) != 0);
+}
+
 /* y[r][c] = sum over t of x[r][t] w[c][t] + bias[c], r < m, c < w->n; in the order of sums of matrix.h. Strides are in
    elements. y must not overlap x or w. */
 typedef struct ink_product {
@@ -90,27 +113,26 @@ typedef struct ink_kernel {
     bool (*all_finite)(const float *x, size_t n);
 } ink_kernel;
 
-/* Where the x86 variants are built. Not with gcc for Windows, which aligns the stack to 16 bytes only and then spills
-   wider vectors to it. */
-#if defined(__x86_64__) || defined(_M_X64)
-#if !defined(_WIN32) || !defined(__GNUC__) || defined(__clang__)
-#define INK_KERNEL_X86
+/* The variants of this build; -DINK_NO_AVX2, -DINK_NO_AVX512 and -DINK_NO_NEON leave one out. gcc for Windows aligns
+   the stack to 16 bytes and spills wider vectors to it, so it builds no AVX variant. */
+#if (defined(__x86_64__) || defined(_M_X64)) && (!defined(_WIN32) || !defined(__GNUC__) || defined(__clang__))
+#ifndef INK_NO_AVX2
+#define INK_KERNEL_AVX2
+#endif
+#ifndef INK_NO_AVX512
+#define INK_KERNEL_AVX512
 #endif
 #endif
 
-/* And the NEON one: on aarch64 with little-endian vectors, where lane 0 is the first in memory. */
-#if defined(__AARCH64EL__) && defined(__ARM_NEON)
+/* NEON needs little-endian vectors, where lane 0 is the first in memory. */
+#if defined(__AARCH64EL__) && defined(__ARM_NEON) && !defined(INK_NO_NEON)
 #define INK_KERNEL_NEON
 #endif
 
 extern const ink_kernel ink_kernel_portable;
-#ifdef INK_KERNEL_X86
 extern const ink_kernel ink_kernel_avx2;
 extern const ink_kernel ink_kernel_avx512;
-#endif
-#ifdef INK_KERNEL_NEON
 extern const ink_kernel ink_kernel_neon;
-#endif
 
 /* The kernel of that name, or the best one for NULL; NULL if there is none of that name or it is not supported here. */
 const ink_kernel *ink_kernel_find(const char *name);

@@ -6,7 +6,7 @@
  */
 #include "kernel.h"
 
-#ifdef INK_KERNEL_X86
+#ifdef INK_KERNEL_AVX512
 
 #include <immintrin.h>
 #include <string.h>

@@ -212,12 +212,14 @@ static void multiply_f32(const ink_product *p, size_t row, size_t row_end, size_
 
 static void multiply_bf16(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
 {
-    row_blocks(p, row, row_end, panel, panel_end, INK_BF16);
+    if (INK_HAS_BF16)
+        row_blocks(p, row, row_end, panel, panel_end, INK_BF16);
 }
 
 static void multiply_f16(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
 {
-    row_blocks(p, row, row_end, panel, panel_end, INK_F16);
+    if (INK_HAS_F16)
+        row_blocks(p, row, row_end, panel, panel_end, INK_F16);
 }
 
 static void multiply(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)

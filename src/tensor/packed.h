@@ -1,43 +1,67 @@
 /*
- * matrix.h - packed matrices, the inside: taking them from an arena, filling them, multiplying with strides.
+ * packed.h - packed matrices inside the library: allocate, fill, view, read, multiply. Only src/tensor knows how panels
+ * lie in memory.
  */
-#ifndef INK_TENSOR_MATRIX_H
-#define INK_TENSOR_MATRIX_H
+#ifndef INK_TENSOR_PACKED_H
+#define INK_TENSOR_PACKED_H
 
 #include <inkling/matrix.h>
 
 #include "../base/internal.h"
 #include "kernel.h"
 
-/* True for the types of packed matrices: INK_F32, INK_BF16, INK_F16. */
-bool ink_matrix_holds(ink_type type);
+/* ---- types ---- */
 
-/* The type of a matrix whose elements are stored as `stored`: the one asked for; if that is INK_TYPE_NONE the stored
-   one where a matrix holds it, else INK_F32. */
+/* The type of a matrix whose elements are stored as `stored`: `asked`, or if that is INK_TYPE_NONE, `stored` where a
+   matrix can have it, else INK_F32. */
 ink_type ink_matrix_type(ink_type asked, ink_type stored);
 
-/* Sets the fields of an [n, k] matrix and takes its panels from the arena (of a type that ink_matrix_holds).
-   k_capacity >= k leaves room for k to grow (a value cache); n can grow within the last panel and, where the arena's
-   piece was made for it, by panels. The panels are not initialised; ink_matrix_clear() makes them zero. */
+/* Fails, and names the type, if no matrix has it, or if this build leaves it out. */
+ink_result ink_matrix_check_type(ink_context *ctx, ink_type type);
+
+/* ---- allocating and filling ---- */
+
+/* Sets the fields of an [n, k] matrix of a checked type and allocates its panels. k_capacity >= k leaves room for k to
+   grow, as that of a value cache does; n can grow up to the number of rows that was allocated. The panels are not
+   initialised. ink_matrix_clear() sets the first n_rows rows and n_columns columns to zero. */
 void ink_matrix_alloc(ink_arena *arena, ink_matrix *matrix, size_t n, size_t k, size_t k_capacity, ink_type type);
-void ink_matrix_clear(ink_matrix *matrix);
+void ink_matrix_clear(ink_matrix *matrix, size_t n_rows, size_t n_columns);
+
+/* Element [c, t] of W is multiplied by rows[c], then by columns[t], in f32, before it is rounded to the matrix's type.
+   Either pointer may be NULL. */
+typedef struct ink_scale {
+    const float *rows;    /* [n] */
+    const float *columns; /* [k] */
+} ink_scale;
 
 /*
- * Filling. `data` holds elements of `type` (F32, BF16, F16 or F64; host byte order, any alignment), converted to the
- * matrix's own type on the way.
+ * Filling converts `data`, elements of F32, BF16, F16 or F64 (host byte order, any alignment), to the matrix's type.
  *   rows      data is [count, k], rows first .. first + count - 1 of W        (a PyTorch weight; a key of a head)
- *   columns   data is [count, n], columns first .. of W, one after the other  (a Conv1D weight; a value of a head)
- * Lanes past n in a last panel that is touched by the first row of it are zeroed by fill_rows.
+ *   columns   data is [count, n], columns first .. first + count - 1 of W     (a Conv1D weight; a value of a head)
+ * scale may be NULL. Several threads may fill rows at once if each begins at a multiple of INK_FILL_ROWS.
  */
+#define INK_FILL_ROWS 32
 void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
-                          const void *data);
+                          const void *data, const ink_scale *scale);
 void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
-                             const void *data);
+                             const void *data, const ink_scale *scale);
 
-/* Row `row`, widened, into out [k]. */
-void ink_matrix_copy_row(const ink_matrix *matrix, size_t row, float *out);
+/* ---- reading and writing elements ---- */
 
-/* A whole product, on the workers of the context where that gains. */
+/* Columns first .. first + count - 1 of a row, widened to f32; and the same columns replaced, rounded to the type. */
+void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, size_t count, float *out);
+void ink_matrix_write_row(ink_matrix *matrix, size_t row, size_t first, size_t count, const float *values);
+
+/* ---- views: rows first .. first + n - 1, or columns first .. first + k - 1, of a matrix ---- */
+
+/* first is a multiple of INK_SUM_BLOCK, so the panels and the order of sums stay the same. */
+ink_matrix ink_matrix_rows_view(const ink_matrix *matrix, size_t first, size_t n);
+ink_matrix ink_matrix_columns_view(const ink_matrix *matrix, size_t first, size_t k);
+
+/* ---- multiplying ---- */
+
+/* A product: on the workers of the context where that is faster; on the calling thread. */
 void ink_multiply(ink_context *ctx, const ink_product *product);
+void ink_multiply_here(const ink_kernel *kernel, const ink_product *product);
 
 #endif
