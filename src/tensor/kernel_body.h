@@ -26,10 +26,6 @@ INLINE void store_lanes(float *p, size_t lanes, vec a)
         vec_store_part(p, lanes, a);
 }
 
-#if !defined(REG_LANES)
-#include "vec_whole.h"
-#endif
-
 #include "kernel_product.h"
 #include "kernel_math.h"
 #include "kernel_rows.h"

@@ -63,7 +63,7 @@ FORMULA exponential reduce_exp(vec x)
 INLINE vec vec_scale(vec a, vec n, ivec integer_n)
 {
     (void)n;
-    ivec half = ivec_shift_right_signed(integer_n, 1), rest = ivec_sub(integer_n, half), bias = ivec_splat(127);
+    ivec half = ivec_shift_signed(integer_n, 1), rest = ivec_sub(integer_n, half), bias = ivec_splat(127);
     vec first = ivec_floats(ivec_shift_left(ivec_add(half, bias), 23));
     vec second = ivec_floats(ivec_shift_left(ivec_add(rest, bias), 23));
     return vec_mul(vec_mul(a, first), second);
@@ -99,7 +99,7 @@ FORMULA vec vec_log(vec x)
     const vec infinity = ivec_floats(ivec_splat(0x7f800000));
     mask subnormal = vec_less(x, vec_splat(0x1p-126f));
     ivec bits = vec_bits(vec_select(subnormal, vec_mul(x, vec_splat(0x1p23f)), x));
-    ivec exponent = ivec_shift_right_signed(ivec_sub(bits, ivec_splat(0x3f3504f3)), 23);
+    ivec exponent = ivec_shift_signed(ivec_sub(bits, ivec_splat(0x3f3504f3)), 23);
     vec f = vec_sub(ivec_floats(ivec_sub(bits, ivec_shift_left(exponent, 23))), vec_splat(1));
     vec e = vec_sub(vec_from_ivec(exponent), vec_select(subnormal, vec_splat(23), vec_splat(0)));
     vec f2 = vec_mul(f, f);

@@ -72,4 +72,15 @@
 #define UNROLL_STEPS
 #endif
 
+/* For a vec of four parts v[0] to v[3]: a vec, ivec or mask T from a function of every part; from f of four addresses
+   four elements apart; from the same part four times. */
+#define EACH1(T, f, a) ((T){{f((a).v[0]), f((a).v[1]), f((a).v[2]), f((a).v[3])}})
+#define EACH2(T, f, a, b)                                                                                              \
+    ((T){{f((a).v[0], (b).v[0]), f((a).v[1], (b).v[1]), f((a).v[2], (b).v[2]), f((a).v[3], (b).v[3])}})
+#define EACH3(T, f, a, b, c)                                                                                           \
+    ((T){{f((a).v[0], (b).v[0], (c).v[0]), f((a).v[1], (b).v[1], (c).v[1]), f((a).v[2], (b).v[2], (c).v[2]),           \
+          f((a).v[3], (b).v[3], (c).v[3])}})
+#define EACH_FROM(T, f, p) ((T){{f(p), f((p) + 4), f((p) + 8), f((p) + 12)}})
+#define EACH_SAME(T, x) ((T){{x, x, x, x}})
+
 #endif

@@ -1,8 +1,8 @@
 /*
  * vec_portable.h - the primitives in plain C, for any processor; the definition of what the other variants do.
  *
- * A vec has four lanes here. Compilers make vectors of them where the processor has some, and the code stays small
- * where it has none.
+ * A vec has four lanes here: compilers make one vector of them where the processor has vectors, and the code stays
+ * small where it has none.
  */
 #ifndef INK_TENSOR_VEC_PORTABLE_H
 #define INK_TENSOR_VEC_PORTABLE_H
@@ -14,33 +14,19 @@
 /* Four lanes are many instructions without vectors: formulae are called, not inlined. */
 #define FORMULA static NOINLINE
 
-/* EACH(a, op, b): the same operation in every lane. With vectors of the compiler, a vec is passed in a register. */
+/* The compiler's own vectors, where it passes them in registers; OP(T, a, op, b) is an operator on every lane. */
 #if defined(__GNUC__) && defined(__SSE2__)
 typedef float floats __attribute__((vector_size(16)));
 typedef uint32_t words __attribute__((vector_size(16)));
-#define EACH(a, op, b)                                                                                                 \
-    {                                                                                                                  \
-        (a).v op(b).v                                                                                                  \
-    }
-#define EACH_LESS(a, b)                                                                                                \
-    {                                                                                                                  \
-        (words)((a).v < (b).v)                                                                                         \
-    }
-#define EACH_EQUAL(a, b)                                                                                               \
-    {                                                                                                                  \
-        (words)((a).v == (b).v)                                                                                        \
-    }
+#define OP(T, a, op, b) ((T){(a).v op(b).v})
+#define LESS(a, b) ((mask){(words)((a).v < (b).v)})
+#define EQUAL(a, b) ((mask){(words)((a).v == (b).v)})
 #else
 typedef float floats[4];
 typedef uint32_t words[4];
-#define EACH(a, op, b)                                                                                                 \
-    {                                                                                                                  \
-        {                                                                                                              \
-            (a).v[0] op(b).v[0], (a).v[1] op(b).v[1], (a).v[2] op(b).v[2], (a).v[3] op(b).v[3]                         \
-        }                                                                                                              \
-    }
-#define EACH_LESS(a, b) MAP2(float_less, a, b)
-#define EACH_EQUAL(a, b) MAP2(word_equal, a, b)
+#define OP(T, a, op, b) ((T){{(a).v[0] op(b).v[0], (a).v[1] op(b).v[1], (a).v[2] op(b).v[2], (a).v[3] op(b).v[3]}})
+#define LESS(a, b) EACH2(mask, float_less, a, b)
+#define EQUAL(a, b) EACH2(mask, word_equal, a, b)
 #endif
 
 typedef struct vec {
@@ -55,27 +41,11 @@ typedef struct mask {
     words v; /* all ones or all zeros */
 } mask;
 
-/* f of every lane */
-#define MAP1(f, a)                                                                                                     \
-    {                                                                                                                  \
-        {                                                                                                              \
-            f(a.v[0]), f(a.v[1]), f(a.v[2]), f(a.v[3])                                                                 \
-        }                                                                                                              \
-    }
-#define MAP2(f, a, b)                                                                                                  \
-    {                                                                                                                  \
-        {                                                                                                              \
-            f(a.v[0], b.v[0]), f(a.v[1], b.v[1]), f(a.v[2], b.v[2]), f(a.v[3], b.v[3])                                 \
-        }                                                                                                              \
-    }
-#define MAP3(f, a, b, c)                                                                                               \
-    {                                                                                                                  \
-        {                                                                                                              \
-            f(a.v[0], b.v[0], c.v[0]), f(a.v[1], b.v[1], c.v[1]), f(a.v[2], b.v[2], c.v[2]), f(a.v[3], b.v[3], c.v[3]) \
-        }                                                                                                              \
-    }
-
 /* ---- one lane ------------------------------------------------------------------------------------------------- */
+
+INLINE uint32_t float_less(float a, float b) { return a < b ? UINT32_MAX : 0; }
+INLINE uint32_t word_equal(uint32_t a, uint32_t b) { return a == b ? UINT32_MAX : 0; }
+INLINE float word_to_float(uint32_t a) { return (float)(int32_t)a; }
 
 INLINE uint32_t float_bits(float x)
 {
@@ -90,10 +60,6 @@ INLINE float bits_float(uint32_t bits)
     memcpy(&x, &bits, sizeof x);
     return x;
 }
-
-INLINE uint32_t float_less(float a, float b) { return a < b ? UINT32_MAX : 0; }
-INLINE uint32_t word_equal(uint32_t a, uint32_t b) { return a == b ? UINT32_MAX : 0; }
-INLINE float word_to_float(uint32_t a) { return (float)(int32_t)a; }
 
 /*
  * The correctly rounded square root of x > 0: Newton's iteration in double for 1 / sqrt(x). The error, some 2^-51, is
@@ -115,11 +81,9 @@ INLINE float float_sqrt(float x)
     return (float)(s + 0.5 * r * (wide - s * s));
 }
 
-/* ---- a b + c, rounded once ------------------------------------------------------------------------------------ */
-
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__FP_FAST_FMAF)
+#define HARDWARE_FMA
 #define FMA_CALL INLINE
-INLINE vec vec_fma(vec a, vec b, vec c) { return (vec)MAP3(__builtin_fmaf, a, b, c); }
 #else
 #define FMA_CALL static NOINLINE
 
@@ -160,7 +124,31 @@ INLINE uint64_t needs_odd(double s)
     return (half - 1) | ((size - 0x3810000000000001) & (0 - size)); /* half is 0, or 0 < |s| <= 2^-126 */
 }
 
-static NOINLINE vec fix_fma(vec a, vec b, vec c) { return (vec)MAP3(float_fma, a, b, c); }
+#endif
+
+/* ---- memory --------------------------------------------------------------------------------------------------- */
+
+INLINE vec vec_load(const float *p) { return (vec){{p[0], p[1], p[2], p[3]}}; }
+INLINE vec vec_load_f64(const double *p) { return (vec){{(float)p[0], (float)p[1], (float)p[2], (float)p[3]}}; }
+INLINE vec vec_splat(float x) { return EACH_SAME(vec, x); }
+INLINE ivec ivec_splat(uint32_t x) { return EACH_SAME(ivec, x); }
+INLINE void vec_store(float *p, vec a) { memcpy(p, &a.v, sizeof a.v); }
+INLINE void vec_store_part(float *p, size_t n, vec a) { memcpy(p, &a.v, n * sizeof *p); }
+
+/* The first n lanes; the others are 0, and their memory is not touched. */
+INLINE vec vec_load_part(const float *p, size_t n)
+{
+    vec r = vec_splat(0);
+    memcpy(&r.v, p, n * sizeof *p);
+    return r;
+}
+
+/* ---- arithmetic ----------------------------------------------------------------------------------------------- */
+
+#ifdef HARDWARE_FMA
+INLINE vec vec_fma(vec a, vec b, vec c) { return EACH3(vec, __builtin_fmaf, a, b, c); }
+#else
+static NOINLINE vec fix_fma(vec a, vec b, vec c) { return EACH3(vec, float_fma, a, b, c); }
 
 /* (float)s is right for nearly all numbers, and compilers make vectors of it. */
 static NOINLINE vec vec_fma(vec a, vec b, vec c)
@@ -175,30 +163,11 @@ static NOINLINE vec vec_fma(vec a, vec b, vec c)
     return odd >> 63 ? fix_fma(a, b, c) : r;
 }
 #endif
+INLINE vec vec_add(vec a, vec b) { return OP(vec, a, +, b); }
+INLINE vec vec_sub(vec a, vec b) { return OP(vec, a, -, b); }
+INLINE vec vec_mul(vec a, vec b) { return OP(vec, a, *, b); }
+INLINE vec vec_div(vec a, vec b) { return OP(vec, a, /, b); }
 
-/* ---- memory --------------------------------------------------------------------------------------------------- */
-
-INLINE vec vec_load(const float *p) { return (vec){{p[0], p[1], p[2], p[3]}}; }
-INLINE vec vec_load_f64(const double *p) { return (vec){{(float)p[0], (float)p[1], (float)p[2], (float)p[3]}}; }
-INLINE void vec_store(float *p, vec a) { memcpy(p, &a.v, sizeof a.v); }
-INLINE void vec_store_part(float *p, size_t n, vec a) { memcpy(p, &a.v, n * sizeof *p); }
-INLINE vec vec_splat(float x) { return (vec){{x, x, x, x}}; }
-INLINE ivec ivec_splat(uint32_t x) { return (ivec){{x, x, x, x}}; }
-
-/* The first n lanes; the others are 0, and no memory of theirs is touched. */
-INLINE vec vec_load_part(const float *p, size_t n)
-{
-    vec r = {{0}};
-    memcpy(&r.v, p, n * sizeof *p);
-    return r;
-}
-
-/* ---- arithmetic ----------------------------------------------------------------------------------------------- */
-
-INLINE vec vec_add(vec a, vec b) { return (vec)EACH(a, +, b); }
-INLINE vec vec_sub(vec a, vec b) { return (vec)EACH(a, -, b); }
-INLINE vec vec_mul(vec a, vec b) { return (vec)EACH(a, *, b); }
-INLINE vec vec_div(vec a, vec b) { return (vec)EACH(a, /, b); }
 /* ---- integers ------------------------------------------------------------------------------------------------- */
 
 INLINE ivec vec_bits(vec a)
@@ -215,39 +184,37 @@ INLINE vec ivec_floats(ivec a)
     return r;
 }
 
-INLINE ivec ivec_add(ivec a, ivec b) { return (ivec)EACH(a, +, b); }
-INLINE ivec ivec_sub(ivec a, ivec b) { return (ivec)EACH(a, -, b); }
-INLINE ivec ivec_and(ivec a, ivec b) { return (ivec)EACH(a, &, b); }
-INLINE ivec ivec_or(ivec a, ivec b) { return (ivec)EACH(a, |, b); }
-INLINE vec vec_from_ivec(ivec a) { return (vec)MAP1(word_to_float, a); } /* signed, and below 2^24 */
-INLINE ivec ivec_xor(ivec a, ivec b) { return (ivec)EACH(a, ^, b); }
-INLINE ivec ivec_shift_left(ivec a, int n) { return (ivec)EACH(a, <<, ivec_splat((uint32_t)n)); }
-INLINE ivec ivec_shift_right(ivec a, int n) { return (ivec)EACH(a, >>, ivec_splat((uint32_t)n)); }
+INLINE vec vec_from_ivec(ivec a) { return EACH1(vec, word_to_float, a); } /* signed, and below 2^24 */
+INLINE ivec ivec_add(ivec a, ivec b) { return OP(ivec, a, +, b); }
+INLINE ivec ivec_sub(ivec a, ivec b) { return OP(ivec, a, -, b); }
+INLINE ivec ivec_and(ivec a, ivec b) { return OP(ivec, a, &, b); }
+INLINE ivec ivec_or(ivec a, ivec b) { return OP(ivec, a, |, b); }
+INLINE ivec ivec_xor(ivec a, ivec b) { return OP(ivec, a, ^, b); }
+INLINE ivec ivec_shift_left(ivec a, int n) { return OP(ivec, a, <<, ivec_splat((uint32_t)n)); }
+INLINE ivec ivec_shift_right(ivec a, int n) { return OP(ivec, a, >>, ivec_splat((uint32_t)n)); }
 
-/* The sign comes in from the left. */
-INLINE ivec ivec_shift_right_signed(ivec a, int n)
+/* The sign comes in from the left; 0 < n < 32. */
+INLINE ivec ivec_shift_signed(ivec a, int n)
 {
-    ivec sign = ivec_shift_right(a, 31), fill = (ivec)EACH(ivec_splat(0), -, sign);
+    ivec fill = ivec_sub(ivec_splat(0), ivec_shift_right(a, 31));
     return ivec_or(ivec_shift_right(a, n), ivec_shift_left(fill, 32 - n));
 }
 
 /* ---- choosing ------------------------------------------------------------------------------------------------- */
 
-INLINE mask vec_less(vec a, vec b) { return (mask)EACH_LESS(a, b); } /* false if either is NaN */
-INLINE mask ivec_equal(ivec a, ivec b) { return (mask)EACH_EQUAL(a, b); }
-INLINE bool mask_all(mask m) { return (m.v[0] & m.v[1] & m.v[2] & m.v[3]) != 0; }
+INLINE mask vec_less(vec a, vec b) { return LESS(a, b); } /* false if either is NaN */
+INLINE mask ivec_equal(ivec a, ivec b) { return EQUAL(a, b); }
 
 /* m ? a : b */
 INLINE vec vec_select(mask m, vec a, vec b)
 {
-    ivec all, x = vec_bits(a), y = vec_bits(b);
-    memcpy(&all.v, &m.v, sizeof all.v);
-    return ivec_floats(ivec_xor(y, ivec_and(all, ivec_xor(x, y))));
+    ivec x = vec_bits(a), y = vec_bits(b);
+    return ivec_floats(ivec_xor(y, OP(ivec, ivec_xor(x, y), &, m)));
 }
 
-/* b if either is NaN */
-INLINE vec vec_max(vec a, vec b) { return vec_select(vec_less(b, a), a, b); }
-INLINE vec vec_min(vec a, vec b) { return vec_select(vec_less(a, b), a, b); }
+INLINE vec vec_max(vec a, vec b) { return vec_select(vec_less(b, a), a, b); } /* b if either is NaN */
+INLINE vec vec_min(vec a, vec b) { return vec_select(vec_less(a, b), a, b); } /* b if either is NaN */
+INLINE bool mask_all(mask m) { return (m.v[0] & m.v[1] & m.v[2] & m.v[3]) != 0; }
 
 /* ---- stored types --------------------------------------------------------------------------------------------- */
 
@@ -277,13 +244,14 @@ INLINE void ivec_store_low(uint16_t *p, ivec a)
 /* ---- across lanes: 2 apart, 1 apart --------------------------------------------------------------------------- */
 
 INLINE float vec_sum(vec a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
+
 INLINE float vec_largest(vec a)
 {
     float even = a.v[0] > a.v[2] ? a.v[0] : a.v[2], odd = a.v[1] > a.v[3] ? a.v[1] : a.v[3];
     return even > odd ? even : odd;
 }
 
-/* ---- registers of the product: a whole row of a panel --------------------------------------------------------- */
+/* ---- registers of the product: 16 lanes each ------------------------------------------------------------------ */
 
 #define REG_LANES 16
 
@@ -291,25 +259,18 @@ typedef struct reg {
     vec v[4];
 } reg;
 
-#define VECS(f, p)                                                                                                     \
-    {                                                                                                                  \
-        {                                                                                                              \
-            f(p), f(p + 4), f(p + 8), f(p + 12)                                                                        \
-        }                                                                                                              \
-    }
-
-INLINE reg reg_load(const float *p) { return (reg)VECS(vec_load, p); }
-INLINE reg reg_load_bf16(const uint16_t *p) { return (reg)VECS(vec_load_bf16, p); }
-INLINE reg reg_load_f16(const uint16_t *p) { return (reg)VECS(vec_load_f16, p); }
+INLINE reg reg_load(const float *p) { return EACH_FROM(reg, vec_load, p); }
 INLINE void reg_store(float *p, reg a) { memcpy(p, a.v, sizeof a.v); }
 INLINE void reg_store_part(float *p, size_t n, reg a) { memcpy(p, a.v, n * sizeof *p); }
-INLINE reg reg_splat(float x) { return (reg){{vec_splat(x), vec_splat(x), vec_splat(x), vec_splat(x)}}; }
-INLINE reg reg_add(reg a, reg b) { return (reg)MAP2(vec_add, a, b); }
-FMA_CALL reg reg_fma(reg a, reg b, reg c) { return (reg)MAP3(vec_fma, a, b, c); }
+INLINE reg reg_load_bf16(const uint16_t *p) { return EACH_FROM(reg, vec_load_bf16, p); }
+INLINE reg reg_load_f16(const uint16_t *p) { return EACH_FROM(reg, vec_load_f16, p); }
+INLINE reg reg_splat(float x) { return EACH_SAME(reg, vec_splat(x)); }
+FMA_CALL reg reg_fma(reg a, reg b, reg c) { return EACH3(reg, vec_fma, a, b, c); }
+INLINE reg reg_add(reg a, reg b) { return EACH2(reg, vec_add, a, b); }
 
 INLINE reg reg_load_part(const float *p, size_t n)
 {
-    reg r = {{vec_splat(0), vec_splat(0), vec_splat(0), vec_splat(0)}};
+    reg r = reg_splat(0);
     memcpy(r.v, p, n * sizeof *p);
     return r;
 }
