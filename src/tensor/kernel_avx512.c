@@ -32,13 +32,15 @@
 #define KERNEL_SUPPORTED ink_cpu_has_avx512
 
 /* 32 registers: 8 rows x 3 panels keeps 24 of them for sums, up to four rows x 4 panels 16. A panel of 16-bit weights
-   is two registers: 6 x 2 panels is 24 sums again. */
+   is two registers: 6 x 2 panels is 24 sums again. A single row has registers left to load all weights of a step before
+   it multiplies; gcc may not reorder these, or 16-bit weights take 4 % longer (kernel_body.h). */
 #define TILE_ROWS(type) ((type) == INK_F32 ? 8 : 6)
 #define TILE_PANELS(type) ((type) == INK_F32 ? 3 : 2)
 #define TILE_WIDTH(type) ((type) == INK_F32 ? 3 : 4)
 #define FEW_PANELS(type) ((type) == INK_F32 ? 4 : 0)
 #define FEW_WIDTH 4
 #define ONE_PANELS(type) 4
+#define ONE_LOADS_FIRST 1
 #define LAST_WIDTH(type) ((type) == INK_F32 ? 1 : 2)
 
 #include "kernel_body.h"

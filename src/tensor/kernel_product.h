@@ -100,6 +100,17 @@ INLINE void tile(const panel_block *b, size_t row, size_t rows, size_t first, si
         UNROLL
         for (size_t i = 0; i < prefetch_panels; i++)
             PREFETCH(next + i * panel_size + PANEL_ROW * t);
+        if (rows == 1 && ONE_LOADS_FIRST) {
+            const reg broadcast = reg_splat(x[t]);
+            reg weights[MAX_WIDTH];
+            UNROLL
+            for (size_t i = 0; i < width; i++)
+                weights[i] = load_weights(w + i / regs * panel_size + i % regs * reg_size + PANEL_ROW * t, type);
+            UNROLL
+            for (size_t i = 0; i < width; i++)
+                sum[i] = reg_fma(broadcast, weights[i], sum[i]);
+            continue;
+        }
         UNROLL
         for (size_t i = 0; i < rows * width; i++) {
             const char *at =
