@@ -1,6 +1,6 @@
 /*
- * cpu.h - what the processor and the operating system support. CPUID says what the processor can do, XCR0 which
- * registers the system saves when it switches threads: both have to agree, or vectors are lost now and then.
+ * cpu.h - instruction sets that both the processor and the operating system support. CPUID tells what the processor can
+ * do, and XCR0 which registers the system saves when it switches threads. Without both, vectors would be lost at times.
  */
 #ifndef INK_TENSOR_CPU_H
 #define INK_TENSOR_CPU_H

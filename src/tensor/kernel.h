@@ -1,9 +1,10 @@
 /*
  * kernel.h - the table of functions that do all float arithmetic of the library.
  *
- * One body (kernel_body.h), several instantiations (kernel_portable.c, kernel_avx2.c, kernel_avx512.c, kernel_neon.c),
- * each of which exports one constant table. A context picks its table when it is created. All tables give the same
- * bits; NaNs count as one value. They are called in the float mode that ink_float_mode_enter() sets (platform.h).
+ * kernel_portable.c, kernel_avx2.c, kernel_avx512.c and kernel_neon.c compile one body (kernel_body.h) for one
+ * instruction set each, and export one constant table. A context chooses its table when it is created. All tables give
+ * the same bits; NaNs count as one value. The functions are called in the float mode of ink_float_mode_enter()
+ * (platform.h).
  */
 #ifndef INK_TENSOR_KERNEL_H
 #define INK_TENSOR_KERNEL_H
@@ -67,12 +68,12 @@ typedef struct ink_kernel {
     void (*add)(const float *x, size_t n, float *y);
     void (*multiply_elements)(const float *x, size_t n, float *y);
 
-    /* y[i] += weight / total x[i], fused; y[i] = the larger of x[i] and y[i]; x / max(|x|, 1e-12) in place. */
+    /* y[i] += weight / total x[i], fused; y[i] = max(x[i], y[i]); x = x / max(|x|, 1e-12). */
     void (*add_share)(const float *x, size_t n, float weight, float total, float *y);
     void (*keep_largest)(const float *x, size_t n, float *y);
     void (*unit_length)(float *x, size_t n);
 
-    /* What an nn.BatchNorm1d does to x is scale x + shift; weight and bias may be NULL. */
+    /* nn.BatchNorm1d computes scale x + shift; weight and bias may be NULL. */
     void (*batch_norm)(const float *mean, const float *variance, const float *weight, const float *bias, size_t n,
                        float eps, float *scale, float *shift);
 
@@ -88,26 +89,26 @@ typedef struct ink_kernel {
     /* One row; y may be x. */
     void (*rms_norm)(const float *x, size_t n, const float *weight, float eps, float *y);
 
-    /* The frequencies w [head_dim / 2] of a checked rope for a sequence of at most `capacity` positions; returns the
-       factor of cos and sin. Those of the angles position * w_m for m < n, position <= INK_ROPE_MAX_LENGTH. One head
-       x [2n], pair (m, n + m) turned by its angle. */
+    /* Rotary positions. Frequencies w [head_dim / 2] of a checked rope, for a sequence of at most `capacity` positions;
+       returns the factor of cos and sin. cos and sin of the angles position * w_m for m < n, times scale, with
+       position <= INK_ROPE_MAX_LENGTH. Rotates the pairs (m, n + m) of one head x [2n] by their angles. */
     float (*rope_frequencies)(const ink_rope *rope, size_t capacity, float *frequencies);
     void (*rope_angles)(const float *frequencies, size_t n, size_t position, float scale, float *cosines, float *sines);
     void (*rope_rotate)(float *x, size_t n, const float *cosines, const float *sines);
 
-    /* One step of one sequence, after the products: gi = W_ih x + b_ih and gh = W_hh h + b_hh, each [gates * h_size];
-       h (and c) are read and replaced. gates [gates * h_size] gets the values of the gates for whoever looks inside,
-       or is NULL; it may be gi. Formulae: recurrent.h. */
+    /* One step of one sequence, after the products gi = W_ih x + b_ih and gh = W_hh h + b_hh, each [gates * h_size].
+       h (and c) are replaced. The values of the gates go to gates [gates * h_size] for a trace, if it is not NULL; it
+       may be gi. Formulae: recurrent.h. */
     void (*rnn_cell)(const float *gi, const float *gh, size_t h_size, bool relu, float *h);
     void (*gru_cell)(const float *gi, const float *gh, size_t h_size, float *h, float *gates);
     void (*lstm_cell)(const float *gi, const float *gh, size_t h_size, float *h, float *c, float *gates);
 
-    /* Widening and rounding between stored types and f32; bf16 and f16 as uint16_t bits. */
+    /* Conversions between stored types and f32; bf16 and f16 are the bits of a uint16_t. */
     void (*from_bf16)(const uint16_t *x, size_t n, float *y);
     void (*from_f16)(const uint16_t *x, size_t n, float *y);
     void (*from_f64)(const double *x, size_t n, float *y);  /* to nearest even */
     void (*to_bf16)(const float *x, size_t n, uint16_t *y); /* to nearest even; NaN stays NaN */
-    void (*to_f16)(const float *x, size_t n, uint16_t *y);  /* the same; from 65,520 on infinite */
+    void (*to_f16)(const float *x, size_t n, uint16_t *y);  /* the same; 65,520 and more become infinite */
 
     /* True if every x[i] is finite. */
     bool (*all_finite)(const float *x, size_t n);
@@ -134,7 +135,8 @@ extern const ink_kernel ink_kernel_avx2;
 extern const ink_kernel ink_kernel_avx512;
 extern const ink_kernel ink_kernel_neon;
 
-/* The kernel of that name, or the best one for NULL; NULL if there is none of that name or it is not supported here. */
+/* The kernel of that name, or the best one if name is NULL. Returns NULL if this build has no such kernel, or if this
+   machine does not support it. */
 const ink_kernel *ink_kernel_find(const char *name);
 
 #endif

@@ -1,16 +1,16 @@
 /*
- * kernel_body.h - the one body of all kernels, for whoever has defined the primitives of vec.h before:
+ * kernel_body.h - the body of every kernel, and the table of its functions:
  *
  *     kernel_product.h   the matrix product
  *     kernel_math.h      elementary functions and activations
  *     kernel_rows.h      functions over rows, recurrent cells, conversions
  *     kernel_rope.h      rotary positions
  *
- * and their table. The including file sets KERNEL (the table), KERNEL_NAME and KERNEL_SUPPORTED, and the tiles that its
- * registers hold.
+ * Each kernel_*.c defines the primitives of vec.h for its instruction set, sets KERNEL (the name of the table),
+ * KERNEL_NAME, KERNEL_SUPPORTED and the shapes of its tiles, and then includes this file.
  */
 
-/* Lanes of the vec that starts at element i of n. */
+/* The elements of a row of n that the vec from element i on holds. */
 INLINE size_t lanes_from(size_t i, size_t n) { return n - i < VEC_LANES ? n - i : VEC_LANES; }
 
 INLINE vec load_lanes(const float *p, size_t lanes)

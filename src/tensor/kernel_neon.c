@@ -10,7 +10,7 @@
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
-/* Ordering instructions before registers are given out loads all of x first: 6 x 1 then no longer fits. */
+/* Scheduling before register allocation loads all of x first, and then 6 x 1 does not fit the registers. */
 #pragma GCC optimize("fp-contract=off", "no-schedule-insns")
 #endif
 
@@ -22,7 +22,7 @@ static bool supported(void) { return true; }
 #define KERNEL_NAME "neon"
 #define KERNEL_SUPPORTED supported
 
-/* 32 registers: 6 rows x 16 outputs keeps 24 of them for sums, four for the panel's row and one for x. */
+/* 32 registers: 6 rows x 16 outputs keeps 24 of them for sums, four for a row of the panel and one for x. */
 #define TILE_ROWS(type) 6
 #define TILE_PANELS(type) 1
 #define TILE_WIDTH(type) 1

@@ -2,13 +2,12 @@
  * kernel_rows.h - functions over rows of floats: element by element, softmax, layer norm, and the recurrent cells.
  * Part of the kernel body (kernel_body.h).
  *
- * A row is worked through in vecs of 16 by absolute position; the last one is filled up with zeros that are never
- * stored. Sums are kept per lane and the 16 lanes added by one fixed tree (vec_sum), so a result depends on nothing but
- * the row.
+ * A row is read in vecs from its first element on; zeros fill the last vec and are not stored. A sum has 16 lanes, and
+ * one fixed tree adds these lanes (sum_lanes), so a result depends on nothing but the row.
  */
 
-/* y[i] = f(x[i]); f is a constant, so the call is inlined. y may be x. The vec at the end is copied to a place of its
-   own, so that one loop, and one copy of f, does for all. */
+/* y[i] = f(x[i]); y may be x. f is a constant, so the call is inlined. Elements after the last whole vec are copied to
+   a vec of their own, so one loop, with one copy of f, does them all. */
 FORMULA void map(vec (*f)(vec), const float *x, size_t n, float *y)
 {
     size_t rest = n % VEC_LANES, end = n - rest;
@@ -122,7 +121,7 @@ static void keep_largest(const float *x, size_t n, float *y)
     }
 }
 
-/* |x| < infinity, which NaN is not either. */
+/* True if |x[i]| < infinity for all i; it is false for NaN. */
 static bool all_finite(const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += VEC_LANES) {
@@ -135,7 +134,7 @@ static bool all_finite(const float *x, size_t n)
 
 /* ---- sums over a row ------------------------------------------------------------------------------------------ */
 
-/* The lanes from `lanes` on replaced by `fill`. */
+/* a with `fill` in the lanes from `lanes` on. */
 INLINE vec fill_lanes(vec a, size_t lanes, float fill)
 {
     float v[VEC_LANES];
@@ -239,7 +238,7 @@ static void batch_norm(const float *mean, const float *variance, const float *we
     }
 }
 
-/* y = (x - mean) / sqrt(var + eps) * weight + bias,   var the mean of (x - mean)^2, in a second pass for precision */
+/* y = (x - mean) / sqrt(var + eps) * weight + bias,   var = mean of (x - mean)^2, from a second pass for precision */
 static void layer_norm(const float *x, size_t n, const float *weight, const float *bias, float eps, float *y)
 {
     float mean = mean_of_powers(x, n, 0, 1);
@@ -266,7 +265,7 @@ static void rms_norm(const float *x, size_t n, const float *weight, float eps, f
 
 /* ---- cells: one step, after the products gi = W_ih x + b_ih, gh = W_hh h + b_hh (formulae: recurrent.h) ---------- */
 
-/* gi + gh of gate block `gate`. */
+/* gi + gh of gate number `gate`. */
 INLINE vec gate_sum(const float *gi, const float *gh, size_t gate, size_t h_size, size_t i, size_t lanes)
 {
     return vec_add(load_lanes(gi + gate * h_size + i, lanes), load_lanes(gh + gate * h_size + i, lanes));
@@ -353,8 +352,8 @@ static void from_f64(const double *x, size_t n, float *y)
     }
 }
 
-/* To nearest even: adding 0x7fff, and 1 if the bit that stays last is set, carries exactly where that rounds up. A NaN
-   keeps its upper half and is made quiet, so that it cannot become infinity. */
+/* To nearest even: adding 0x7fff, plus 1 if the last bit that stays is set, carries exactly where rounding goes up. A
+   NaN keeps its upper half and is made quiet, so it cannot become infinity. */
 static void to_bf16(const float *x, size_t n, uint16_t *y)
 {
     const vec infinity = ivec_floats(ivec_splat(0x7f800000));
@@ -374,9 +373,9 @@ static void to_bf16(const float *x, size_t n, uint16_t *y)
 }
 
 /*
- * To nearest even. From 2^-14 on as above, with 13 bits to lose, and the exponent's bias becoming 15 instead of 127.
- * Below, f16 is subnormal, a multiple of 2^-24, which is the unit in the last place of 1/2: adding 1/2 rounds to it,
- * and what that adds to the bits of 1/2 is the result. 65,520 and more become infinite, by way of 65,536.
+ * To nearest even. From 2^-14 on it works as above with 13 bits to lose, and the exponent's bias becomes 15 instead of
+ * 127. Smaller numbers are subnormal in f16, multiples of 2^-24. That is the unit in the last place of 1/2, so adding
+ * 1/2 rounds to it, and the sum's bits less those of 1/2 are the result. 65,520 and more round to 65,536: infinity.
  */
 static void to_f16(const float *x, size_t n, uint16_t *y)
 {
