@@ -256,10 +256,8 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
     ink_import in = {.ctx = ctx, .config = {.arena = &work}};
     if (options != NULL)
         in.options = *options;
-    ink_type type = in.options.type;
-    if (type != INK_TYPE_NONE && !ink_matrix_holds(type))
-        return ink_fail(ctx, INK_ERROR_ARGUMENT,
-                        "ink_model_open: weights cannot be held as %s, only as F32, BF16 or F16", ink_type_name(type));
+    if (in.options.type != INK_TYPE_NONE)
+        INK_TRY(ink_matrix_check_type(ctx, in.options.type));
     if ((unsigned)in.options.pooling >= INK_N_POOLINGS)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no pooling %d", __func__, (int)in.options.pooling);
     if (in.options.source == NULL)
