@@ -54,7 +54,8 @@ static void run_activation(ink_context *ctx, ink_activation activation, const fl
 
 ink_result ink_activate(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y)
 {
-    INK_REQUIRE_CONTEXT(ctx);
+    if (ctx == NULL)
+        return INK_ERROR_ARGUMENT;
     INK_TRY(ink_activation_check(ctx, __func__, activation));
     if (n == 0)
         return INK_OK;
@@ -67,7 +68,8 @@ ink_result ink_activate(ink_context *ctx, ink_activation activation, const float
 
 ink_result ink_add(ink_context *ctx, const float *x, size_t n, float *y)
 {
-    INK_REQUIRE_CONTEXT(ctx);
+    if (ctx == NULL)
+        return INK_ERROR_ARGUMENT;
     if (n == 0)
         return INK_OK;
     INK_REQUIRE(ctx, x, y);

@@ -341,7 +341,6 @@ void ink_matrix_free(ink_matrix *matrix) { ink_object_free(matrix); }
 ink_result ink_matrix_multiply(ink_context *ctx, const ink_matrix *w, const float *bias, const float *x, size_t m,
                                float *y)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, w);
     if (m == 0 || w->n == 0)
         return INK_OK;
@@ -357,9 +356,7 @@ ink_result ink_matrix_multiply(ink_context *ctx, const ink_matrix *w, const floa
 
 ink_result ink_matrix_row(ink_context *ctx, const ink_matrix *w, size_t row, float *out)
 {
-    INK_REQUIRE_CONTEXT(ctx);
-    INK_REQUIRE(ctx, w);
-    INK_REQUIRE(ctx, out);
+    INK_REQUIRE(ctx, w, out);
     if (row >= w->n)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "row %zu of a matrix with %zu rows", row, w->n);
     ink_matrix_read_row(w, row, 0, w->k, out);
