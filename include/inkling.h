@@ -1,7 +1,7 @@
 /*
  * inkling.h - multi-layer perceptrons, recurrent networks and Transformers in C, on libc and libm alone.
  *
- * This is the one header a program includes. A program that continues a text:
+ * A program includes only this header. An example that continues a text:
  *
  *     #include <inkling.h>
  *     #include <stdio.h>
@@ -49,9 +49,9 @@
  *         return 0;
  *     }
  *
- * Reading order: context, types, arena, source (the ground); tensor, matrix (the one product); dense, embedding, norm,
- * recurrent, rope, attention, transformer (layers); weights, pytorch (layers from files); model, encoder (layers wired
- * up); tokenizer, sampler, chat (text).
+ * Reading order: context, types, arena, source (the base); tensor, matrix (the one product); dense, embedding, norm,
+ * recurrent, rope, attention, transformer (layers); weights, pytorch (layers from files); model, encoder (whole
+ * models); tokenizer, sampler, chat (text).
  */
 #ifndef INKLING_H
 #define INKLING_H

@@ -1,8 +1,8 @@
 /*
- * dense.h - the dense layer h = s(W x + b), and layers of it in a row: the multi-layer perceptron.
+ * dense.h - the dense layer h = s(W x + b), and several of them in a row: the multi-layer perceptron.
  *
- * Layers are immutable once made and may be used through many contexts at once. They come from arrays (below) or from
- * the state_dict of PyTorch's modules (pytorch.h).
+ * Layers are immutable once created and may be used through many contexts at once. They are created from arrays (below)
+ * or from the state_dict of a PyTorch module (pytorch.h).
  */
 #ifndef INKLING_DENSE_H
 #define INKLING_DENSE_H
@@ -13,8 +13,8 @@
 extern "C" {
 #endif
 
-/* y[i] = s(x[i]) for i < n. y may be x, but may not overlap it otherwise. Where n is 0, here and below, nothing is
-   read or written and the arrays may be NULL. */
+/* y[i] = s(x[i]) for i < n. y may be x, but may not overlap it otherwise. If n is 0, here and below, nothing is read or
+   written and the arrays may be NULL. */
 ink_result ink_activate(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y);
 
 /* y[i] += x[i] for i < n: the residual connection. */
@@ -22,7 +22,8 @@ ink_result ink_add(ink_context *ctx, const float *x, size_t n, float *y);
 
 typedef struct ink_dense ink_dense;
 
-/* A layer from arrays: weight [out, in], bias [out] or NULL; copied, as F32. */
+/* Creates a layer from weight [out, in] and bias [out] or NULL; both are copied, as F32. Free it with ink_dense_free().
+   INK_ERROR_ARGUMENT if a size is 0, INK_ERROR_LIMIT, INK_ERROR_MEMORY. */
 ink_result ink_dense_create(ink_context *ctx, const float *weight, const float *bias, size_t in, size_t out,
                             ink_activation activation, ink_dense **dense);
 void ink_dense_free(ink_dense *dense);
@@ -41,11 +42,11 @@ size_t ink_mlp_in(const ink_mlp *mlp);
 size_t ink_mlp_out(const ink_mlp *mlp);
 size_t ink_mlp_layers(const ink_mlp *mlp);
 
-/* y [n, out] from x [n, in]. y may not overlap x. n may be 0. Any n: rows are worked through in chunks, so scratch does
-   not grow with n beyond one of them. Shows "layers.0.out", "layers.1.out", ... to whoever looks inside. */
+/* y [n, out] from x [n, in]. y may not overlap x. n may be 0. The rows run in passes of at most 128, so the scratch
+   memory does not grow beyond that. Traces "layers.0.out", "layers.1.out", ... */
 ink_result ink_mlp_forward(ink_context *ctx, const ink_mlp *mlp, const float *x, size_t n, float *y);
 
-/* Takes the scratch memory for calls with up to n rows ahead of time; they allocate nothing then. */
+/* Allocates the scratch memory for calls with up to n rows. Such calls then allocate nothing. */
 ink_result ink_mlp_reserve(ink_context *ctx, const ink_mlp *mlp, size_t n);
 
 #ifdef __cplusplus

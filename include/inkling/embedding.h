@@ -1,8 +1,8 @@
 /*
- * embedding.h - token ids to vectors, and, where the output matrix is tied to it, vectors back to logits.
+ * embedding.h - token ids to vectors and, if the output matrix is tied to the embedding, vectors to logits.
  *
- * The table E [vocab_size, size] is kept once, as a packed matrix: row v is a lane of panel v / 16 or v / 32, and the
- * logits h E^T are the library's one product.
+ * The table E [vocab_size, size] is stored once, as a packed matrix (matrix.h), so the logits h E^T are the library's
+ * one product. An embedding is immutable and may be used through many contexts at once.
  */
 #ifndef INKLING_EMBEDDING_H
 #define INKLING_EMBEDDING_H
@@ -20,7 +20,8 @@ void ink_embedding_free(ink_embedding *embedding);
 size_t ink_embedding_vocab_size(const ink_embedding *embedding);
 size_t ink_embedding_size(const ink_embedding *embedding);
 
-/* y [n, size]: row i is the vector of tokens[i]. INK_ERROR_ARGUMENT for an id outside the vocabulary, y untouched. */
+/* y [n, size]: row i is the vector of tokens[i]. INK_ERROR_ARGUMENT for an id outside the vocabulary, with
+   nothing written. */
 ink_result ink_embedding_forward(ink_context *ctx, const ink_embedding *embedding, const ink_token *tokens, size_t n,
                                  float *y);
 

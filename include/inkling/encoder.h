@@ -1,8 +1,8 @@
 /*
  * encoder.h - texts to vectors: BERT, DistilBERT, RoBERTa, and the sentence encoders built on them.
  *
- * An encoder is opened as every model is (model.h) and sees a whole text at once, both ways, so it has no state. What
- * it makes of a text is one of these:
+ * An encoder is opened like every model (model.h). It reads a whole text at once, in both directions, so it has no
+ * state. A text becomes one of these:
  *
  *   hidden states    a row for each token                            every encoder
  *   pooled           tanh(W h_0 + b) of the first token's row        BertModel, RobertaModel with a pooler
@@ -12,9 +12,10 @@
  *                    one row of vocabulary scores for each token     ...ForMaskedLM, BertForPreTraining
  *   probabilities    the same after the softmax, or the sigmoid
  *
- * The class under `architectures` in config.json says which head there is; without one there is none. A folder with
- * modules.json is a sentence encoder and runs what that names: the pooling (all modes), Dense and Normalize. Without
- * modules.json nobody has said how rows become one vector; the caller may, in ink_model_options.
+ * The class under `architectures` in config.json names the head; without a class there is no head. A folder with
+ * modules.json is a sentence encoder and runs the modules in it: the pooling (all modes), Dense and Normalize. Without
+ * modules.json the folder does not say how rows become one vector; the caller can choose a pooling in
+ * ink_model_options.
  *
  *     ink_model_open(ctx, "all-MiniLM-L6-v2", NULL, &model);
  *     const ink_encoder_info *encoder = ink_model_get_encoder(model);
@@ -23,13 +24,13 @@
  *                          {.tokens = second, .n_tokens = 9, .output = vectors + encoder->embedding_size}};
  *     ink_model_encode(ctx, model, INK_EMBEDDING, texts, 2);
  *
- * The ids are those of the tokenizer with its template ([CLS] ... [SEP]); nothing is added or padded here. Texts of any
- * lengths go through together without padding, and each result is bit-identical to encoding the text alone.
+ * The tokenizer makes the ids, with its template ([CLS] ... [SEP]); an encoder adds and pads nothing. Texts of any
+ * lengths run together without padding, and each result is bit-identical to encoding the text alone.
  *
- * Looking inside: rows are the tokens of a pass, those of whole texts in order, at most 128 or one longer text.
- * "embedding" after its norm; in block i the names of model.h under "h.i.", "norm_1" and "norm_2" being behind the
- * sums; of the rows that the head gets "head.transform", "norm_f" if it has a norm, and "logits"; "pooled" of sentence
- * encoders, a row for each text.
+ * Traced values: the rows are the tokens of a pass, whole texts in order, at most 128 rows or one longer text.
+ * "embedding" after its norm; in block i the names of model.h under "h.i.", with "norm_1" and "norm_2" after the sums;
+ * for the rows of the head "head.transform", "norm_f" if it has a norm, and "logits"; for sentence encoders "pooled", a
+ * row for each text.
  */
 #ifndef INKLING_ENCODER_H
 #define INKLING_ENCODER_H
@@ -49,7 +50,7 @@ typedef enum ink_encoding {
     INK_N_ENCODINGS
 } ink_encoding;
 
-/* What the head of a model is for. */
+/* The task of a model's head. */
 typedef enum ink_task {
     INK_TASK_NONE,
     INK_TASK_CLASSIFY_TEXT,
@@ -57,7 +58,7 @@ typedef enum ink_task {
     INK_TASK_FILL /* masked tokens */
 } ink_task;
 
-/* How logits become probabilities: `problem_type` of config.json, or what transformers concludes without it. */
+/* How logits become probabilities: `problem_type` of config.json, or the default of transformers. */
 typedef enum ink_problem {
     INK_SINGLE_LABEL, /* softmax over the labels, or over the vocabulary */
     INK_MULTI_LABEL,  /* sigmoid of each */
@@ -66,24 +67,24 @@ typedef enum ink_problem {
 
 typedef struct ink_encoder_info {
     ink_task task;
-    size_t max_tokens;     /* to this many ids, those of the template included, the folder's makers cut a text:
+    size_t max_tokens;     /* the recommended length at which to cut a text, in ids, the template included:
                               max_seq_length of sentence_bert_config.json, or model_max_length of
-                              tokenizer_config.json, but no more than the context_length of model.h, beyond which a
-                              text is refused */
+                              tokenizer_config.json, at most context_length (model.h); longer texts than
+                              context_length are refused */
     size_t n_types;        /* rows of the token-type embedding; 0: there is none, and types must be 0 */
-    size_t embedding_size; /* 0: the folder does not say how texts become vectors, and nor did the options */
+    size_t embedding_size; /* 0: neither the folder nor the options name a pooling */
     bool has_pooled;
     ink_problem problem;
     size_t n_labels;           /* of a classifier, else 0 */
     const char *const *labels; /* [n_labels]: id2label, or "LABEL_0", ... */
-    bool lower_case;           /* texts are to be encoded with INK_ENCODE_LOWER (do_lower_case) */
-    const char *prompt;        /* and to begin with this: default_prompt_name; "" for most */
+    bool lower_case;           /* encode texts with INK_ENCODE_LOWER (do_lower_case) */
+    const char *prompt;        /* put this in front of every text (default_prompt_name); "" for most */
 } ink_encoder_info;
 
-/* NULL for a model that is no encoder. Lives as long as the model. */
+/* NULL if the model is not an encoder. Lives as long as the model. */
 const ink_encoder_info *ink_model_get_encoder(const ink_model *model);
 
-/* Floats of one row of an encoding; 0: the model does not give it. */
+/* The number of floats in one row of an encoding; 0: the model does not have this encoding. */
 size_t ink_model_encoding_size(const ink_model *model, ink_encoding encoding);
 
 /* One text of a list. */
@@ -91,21 +92,21 @@ typedef struct ink_text {
     const ink_token *tokens; /* [n_tokens] */
     size_t n_tokens;         /* 1 to context_length */
     const ink_token *types;  /* [n_tokens]: rows of the token-type embedding; NULL: all 0 */
-    const size_t *positions; /* [n_positions]: tokens whose rows are wanted, of what is given for each token, in any
-                                order; NULL: all n_tokens */
+    const size_t *positions; /* [n_positions]: of encodings with a row for each token, the rows to return, in any order;
+                                NULL: all n_tokens */
     size_t n_positions;
-    float *output; /* as the encoding says */
+    float *output; /* its shape is that of the encoding */
 } ink_text;
 
-/* Encodes many texts in one pass. Everything is checked before anything is written: INK_ERROR_UNSUPPORTED for an
-   encoding the model does not give, or a model that is no encoder; INK_ERROR_ARGUMENT for a text without tokens, ids,
-   types and positions out of range; INK_ERROR_LIMIT for a text that is too long; INK_ERROR_MEMORY. No outputs may
-   overlap. */
+/* Encodes many texts together. Everything is checked before anything is written: INK_ERROR_UNSUPPORTED if the model
+   does not have this encoding or is not an encoder; INK_ERROR_ARGUMENT for a text without tokens, and for ids, types
+   and positions out of range; INK_ERROR_LIMIT for a text that is too long; INK_ERROR_MEMORY. Outputs may not overlap.
+ */
 ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encoding encoding, const ink_text *texts,
                             size_t n_texts);
 
-/* Takes the scratch memory for lists of up to n_texts texts and n_tokens tokens in all, the longest of max_tokens,
-   ahead of time: such calls allocate nothing then, not even the first time. max_tokens 0: the context length. */
+/* Allocates the scratch memory for lists of up to n_texts texts and n_tokens tokens in all, with at most max_tokens
+   (0: the context length) in one text. Such calls then allocate nothing, not even the first one. */
 ink_result ink_model_encode_reserve(ink_context *ctx, const ink_model *model, size_t n_texts, size_t n_tokens,
                                     size_t max_tokens);
 

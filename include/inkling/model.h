@@ -1,22 +1,23 @@
 /*
- * model.h - whole models behind one interface: open a folder, make a state, run tokens forward.
+ * model.h - whole models behind one interface: open a folder, create a state, run tokens forward.
  *
- * A model is immutable and can be used by any number of threads at once, each through its own context. What changes
- * while a sequence runs (a window, a hidden state, a key/value cache) is a state: small, separate, copied, saved and
- * thrown away at will. An MLP, a GRU and a GPT are swapped by changing the folder.
+ * A model is immutable. Any number of threads may use it at once, each through its own context. A state holds
+ * everything that changes while a sequence runs: a window, a hidden state, or a key/value cache. It is separate from
+ * the model and can be copied, saved and freed at any time. To replace an MLP by a GRU or a GPT, change the folder.
  *
- * A folder holds config.json and model.safetensors, or shards and their index; `model_type` in config.json decides:
+ * A folder holds config.json and model.safetensors, or shards and their index. `model_type` in config.json names the
+ * architecture:
  *
- *   gpt2              Radford et al. 2019, as Hugging Face's GPT2LMHeadModel saves it
- *   llama, mistral,   Touvron et al. 2023 and what grew from it, as LlamaForCausalLM, MistralForCausalLM,
- *   qwen2, qwen3      Qwen2ForCausalLM and Qwen3ForCausalLM save it
+ *   gpt2              Radford et al. 2019, as saved by Hugging Face's GPT2LMHeadModel
+ *   llama, mistral,   Touvron et al. 2023 and its successors, as saved by LlamaForCausalLM, MistralForCausalLM,
+ *   qwen2, qwen3      Qwen2ForCausalLM and Qwen3ForCausalLM
  *   rnn, gru, lstm    h_t = cell(e(w_t), h_{t-1}), logits = lm_head h_t
  *   mlp               the embeddings of the last window_size tokens side by side, dense layers, logits = lm_head h
  *                     (Bengio et al. 2003); before the first token the window holds bos_token_id
- *   bert, distilbert, encoders: they see a text whole, need no state, and run by encoder.h instead of what is below
- *   roberta
+ *   bert, distilbert, encoders: they read a whole text at once, need no state, and run through encoder.h instead of the
+ *   roberta           functions below
  *
- * Settings and tensors of the two before these, the tensors being the state_dict of plain PyTorch modules:
+ * The models rnn, gru, lstm and mlp have these settings and tensors; the tensors are the state_dict of PyTorch modules:
  *
  *   rnn, gru, lstm    vocab_size V, embedding_size E, hidden_size H, num_layers, nonlinearity (rnn: "tanh" or "relu")
  *                     embedding.weight [V, E], rnn.weight_ih_l0 ... (nn.RNN, nn.GRU, nn.LSTM)
@@ -26,27 +27,27 @@
  *   both              tie_word_embeddings, bos_token_id, eos_token_id; lm_head.weight [V, H], or none if it is tied to
  *                     the embedding (H = E then); lm_head.bias [V] or none
  *
- * A stored lm_head.weight is used whatever the flag says; without one the head is tied, unless the flag is false (its
- * default for llama, mistral, qwen2 and qwen3).
+ * In all architectures a stored lm_head.weight is used, whatever tie_word_embeddings says. Without one the head is
+ * tied, unless that setting is false (its default for llama, mistral, qwen2 and qwen3).
  *
- * Under rope of type dynamic the angles of a sequence depend on the capacity of its state (rope.h): states for more
- * tokens than the model was trained on are copied and loaded only between equal capacities.
+ * Under rope of type dynamic the angles of a sequence depend on the capacity of its state (rope.h). So states for more
+ * tokens than the model was trained on can be copied and loaded only between equal capacities.
  *
- * The same bits: the result for a sequence does not change with the number of threads, with how its tokens are cut
- * into calls, with what else is in the list, with memory alignment, with the kernel or the compiler (context.h says
- * what is outside this promise).
+ * The same bits: the result of a sequence does not depend on the number of threads, on how its tokens are cut into
+ * calls, on the other items of the list, on memory alignment, on the kernel or on the compiler (context.h lists the
+ * exceptions).
  *
- * Looking inside (ink_context_trace): rows are the tokens of a pass, at most 128, of all sequences of a list in order.
+ * Traced values (ink_context_trace): the rows are the tokens of a pass, at most 128, of all items of a list in order.
  *
  *   gpt2, llama, ...  "embedding"; in block i "h.i.norm_1", "h.i.attn.qkv", under rope "h.i.attn.prepared" (the same
- *                     with queries and keys normalised and turned), "h.i.attn.scores" and "h.i.attn.weights"
+ *                     with queries and keys normalised and rotated), "h.i.attn.scores" and "h.i.attn.weights"
  *                     (each [heads, rows, positions], one call for at most 32 rows of a sequence), "h.i.attn.heads",
- *                     "h.i.attn.out", "h.i.norm_2", "h.i.mlp.up" (gated: s(W_gate x) * W_up x, and behind it in each
- *                     row W_up x), "h.i.mlp.down", "h.i.out"
- *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates" (gru and lstm: blocks r, z, n and i, f, g,
- *                     o, after their functions), "rnn.li.h", and "rnn.li.c" for the lstm
+ *                     "h.i.attn.out", "h.i.norm_2", "h.i.mlp.up" (gated: each row is
+ *                     s(W_gate x) * W_up x followed by W_up x), "h.i.mlp.down", "h.i.out"
+ *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates" (gru: r, z, n; lstm: i, f, g, o; after
+ *                     their activations), "rnn.li.h", and "rnn.li.c" for the lstm
  *   mlp               "embedding" (the windows); "mlp.layers.i.out"
- *   all               of the rows that are wanted, "norm_f" if there is a final norm, then "logits"
+ *   all               for the requested rows: "norm_f" if there is a final norm, then "logits"
  */
 #ifndef INKLING_MODEL_H
 #define INKLING_MODEL_H
@@ -80,34 +81,35 @@ typedef enum ink_pooling {
 typedef struct ink_model_options {
     ink_type type;            /* of the packed weights: INK_F32, INK_BF16 or INK_F16, rounded as in matrix.h;
                                  INK_TYPE_NONE: as stored, F64 as F32 */
-    uint64_t max_bytes;       /* refuse (INK_ERROR_LIMIT) a model that would hold more than this, before its memory is
-                                 taken; 0: no limit. The header of the file, at most 100 MB, is read before that. */
+    uint64_t max_bytes;       /* a larger model is refused (INK_ERROR_LIMIT) before its memory is allocated; 0: no
+                                 limit. The header of the file, at most 100 MB, is read before this check. */
     const ink_source *source; /* where the files are; NULL: the folder `folder` on disk */
-    ink_pooling pooling;      /* of an encoder whose folder has no modules.json (encoder.h) */
+    ink_pooling pooling;      /* for an encoder without modules.json (encoder.h) */
     ink_progress_fn progress;
     void *progress_user;
 } ink_model_options;
 
-/* Opens a model; options may be NULL; `folder` names the model in messages when a source is given. All tensors the
-   model needs are checked by name and shape before memory for them is taken. Errors: INK_ERROR_NOT_FOUND,
-   _READ, _CORRUPT, _MISMATCH (config.json against the tensors), _UNSUPPORTED (by name), _LIMIT, _MEMORY, _CANCELLED. */
+/* Opens a model; free it with ink_model_free(). options may be NULL. If options name a source, `folder` is only the
+   name of the model in messages. The names and shapes of all tensors are checked before their memory is allocated.
+   Errors: INK_ERROR_NOT_FOUND, _READ, _CORRUPT, _MISMATCH (config.json against the tensors), _UNSUPPORTED (by name),
+   _LIMIT, _MEMORY, _CANCELLED. */
 ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_options *options, ink_model **model);
 void ink_model_free(ink_model *model);
 
 typedef struct ink_model_info {
     const char *kind; /* model_type: "gpt2", "llama", "gru", ... */
     size_t vocab_size;
-    size_t context_length; /* positions a state can hold at most: max_position_embeddings, what dynamic and yarn
-                              stretch it to, and under rope no more than INK_ROPE_MAX_LENGTH; 0: no limit
+    size_t context_length; /* the most positions a state can hold: max_position_embeddings, or the length to which
+                              dynamic and yarn stretch it; at most INK_ROPE_MAX_LENGTH under rope; 0: no limit
                               (recurrent, and MLP) */
-    size_t window_size;    /* how many tokens back a result can depend on; 0: all */
+    size_t window_size;    /* the number of tokens a result depends on; 0: all */
     size_t hidden_size;
     size_t n_layers;
-    uint64_t n_parameters;        /* each stored once; a tied output matrix counts once */
+    uint64_t n_parameters;        /* a tied output matrix counts once */
     uint64_t n_bytes;             /* memory the model holds */
-    size_t n_unused;              /* tensors in the file that the model has no use for */
+    size_t n_unused;              /* tensors of the file that the model does not use */
     ink_token bos_token;          /* -1: config.json names none */
-    ink_token eos_token;          /* the first of the stop tokens; -1: there is none */
+    ink_token eos_token;          /* the first of the stop tokens; -1: none */
     const ink_token *stop_tokens; /* [n_stop_tokens]: each of them ends a text */
     size_t n_stop_tokens;
 } ink_model_info;
@@ -118,50 +120,52 @@ const ink_model_info *ink_model_get_info(const ink_model *model);
 /* The name of the i-th unused tensor, i < n_unused. */
 const char *ink_model_unused(const ink_model *model, size_t i);
 
-/* True for one of the stop tokens: eos_token_id of generation_config.json, or else of config.json, or else what this
-   kind of model has by default. */
+/* True for a stop token. The stop tokens are eos_token_id of generation_config.json, else of config.json, else the
+   default of the architecture. */
 bool ink_model_stops_at(const ink_model *model, ink_token token);
 
-/* How the makers of the model would have its tokens chosen: do_sample, temperature, top_k, top_p, min_p and
-   repetition_penalty of generation_config.json, or else of config.json, with Hugging Face's defaults for what is left
-   out; seed 0. False, with *options greedy, if neither file has do_sample or repetition_penalty. */
+/* Fills *options with the sampling settings recommended in generation_config.json (or config.json); fields that are
+   absent get Hugging Face's defaults, and seed is 0. Returns false, and greedy options, if neither file recommends any
+   (has do_sample or repetition_penalty). */
 bool ink_model_sampling(const ink_model *model, ink_sampler_options *options);
 
 /*
- * States. `capacity` is how many tokens the sequence may get: the size of the key/value caches. 0 asks for the
- * context length of the model. A recurrent model's or an MLP's state has the same size for any capacity, and no limit.
+ * States. `capacity` is the largest number of tokens of the sequence, which sets the size of the key/value caches; 0:
+ * the context length of the model. The state of a recurrent model or an MLP ignores it: its size is fixed and its
+ * length unlimited. A state belongs to one model, which must outlive it, and is used by one call at a time.
+ * INK_ERROR_LIMIT for a capacity beyond the context length, INK_ERROR_UNSUPPORTED for an encoder, INK_ERROR_MEMORY.
  */
 ink_result ink_state_size(ink_context *ctx, const ink_model *model, size_t capacity, size_t *bytes);
 ink_result ink_state_create(ink_context *ctx, const ink_model *model, size_t capacity, ink_state **state);
 
-/* The same in a block of the caller's: at a multiple of INK_ALIGNMENT, at least ink_state_size() bytes, not a byte of
-   which past that size is touched. The block is the caller's again after ink_state_free(), which takes nothing back. */
+/* The same in a block that the caller owns: at a multiple of INK_ALIGNMENT, with at least ink_state_size() bytes; bytes
+   past that size are not touched. ink_state_free() does not free the block. */
 ink_result ink_state_create_in(ink_context *ctx, const ink_model *model, size_t capacity, void *block, size_t size,
                                ink_state **state);
 void ink_state_free(ink_state *state);
 
-/* Tokens the state has seen. */
+/* The number of tokens the state has seen. */
 size_t ink_state_length(const ink_state *state);
 
 /* Back to the beginning of a sequence. */
 void ink_state_reset(ink_state *state);
 
-/* Forgets all but the first `length` tokens. A key/value cache can; a recurrent state or a window cannot, unless
-   length is 0 or the present one (INK_ERROR_UNSUPPORTED: keep a copy instead). */
+/* Forgets all but the first `length` tokens. A recurrent state or a window can only go back to 0 tokens
+   (INK_ERROR_UNSUPPORTED: keep a copy instead). INK_ERROR_ARGUMENT if the state has seen fewer. */
 ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length);
 
-/* Makes `to` continue where `from` is. Both of the same model; INK_ERROR_LIMIT if `to` is too small. */
+/* Copies the sequence of `from` into `to`. Both must be of the same model; INK_ERROR_LIMIT if `to` is too small. */
 ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to);
 
-/* Saves what the state holds as bytes that any machine can load with the same model: *size is always set;
-   INK_ERROR_LIMIT and nothing written if `capacity` is less. Loading checks everything; a state that is refused its
-   bytes is as it was. */
+/* Serializes a state. Any machine can load the bytes with the same model and the same version of the library. *size is
+   always set; INK_ERROR_LIMIT, and nothing written, if `capacity` is smaller. Loading checks everything; if it fails,
+   the state is unchanged. */
 ink_result ink_state_save(ink_context *ctx, const ink_state *state, void *bytes, size_t capacity, size_t *size);
 ink_result ink_state_load(ink_context *ctx, ink_state *state, const void *bytes, size_t size);
 
-/* One sequence of a list: `n_tokens` tokens that follow those the state has seen. The logits of the last `n_logits` of
-   them go to `logits` [n_logits, vocab_size]; 0 <= n_logits <= n_tokens, and logits may be NULL if it is 0. The vectors
-   that logits are made of, after the final norm if there is one, go to `hidden` [n_hidden, hidden_size] by the same
+/* One sequence of a list: the next `n_tokens` tokens for a state. The logits of the last `n_logits` of them go to
+   `logits` [n_logits, vocab_size]; 0 <= n_logits <= n_tokens, and logits may be NULL if it is 0. The hidden vectors of
+   the last `n_hidden` tokens, after the final norm if there is one, go to `hidden` [n_hidden, hidden_size] by the same
    rules. */
 typedef struct ink_item {
     ink_state *state;
@@ -173,17 +177,17 @@ typedef struct ink_item {
     size_t n_hidden;
 } ink_item;
 
-/* Runs many sequences in one pass. Every item has its own state; each result is bit-identical to running the item
-   alone. Everything is checked before anything is written: an id outside the vocabulary or a zero-token item is
-   INK_ERROR_ARGUMENT, a state without room INK_ERROR_LIMIT. */
+/* Runs many sequences together. Every item has its own state; each result is bit-identical to running the item alone.
+   Everything is checked before anything is written: INK_ERROR_ARGUMENT for an id outside the vocabulary or an item
+   without tokens, INK_ERROR_LIMIT for a state without room, INK_ERROR_MEMORY. */
 ink_result ink_model_forward_list(ink_context *ctx, const ink_model *model, const ink_item *items, size_t n_items);
 
-/* One sequence, a prompt or one token: logits [vocab_size] of the last token, or NULL. */
+/* Runs one sequence, a prompt or a single token: logits [vocab_size] of the last token, or NULL. */
 ink_result ink_model_forward(ink_context *ctx, const ink_model *model, ink_state *state, const ink_token *tokens,
                              size_t n_tokens, float *logits);
 
-/* Takes the scratch memory for lists of up to n_items items and n_tokens tokens in all, with states of up to
-   `capacity`, ahead of time: such calls allocate nothing then, not even the first time. */
+/* Allocates the scratch memory for lists of up to n_items items and n_tokens tokens in all, with states of up to
+   `capacity` tokens. Such calls then allocate nothing, not even the first one. */
 ink_result ink_context_reserve(ink_context *ctx, const ink_model *model, size_t n_items, size_t n_tokens,
                                size_t capacity);
 

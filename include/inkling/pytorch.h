@@ -8,13 +8,13 @@
  *     ink_weights_free(file);                                            (the layer keeps its own packed copy)
  *
  * `name` is the path of the module in the state_dict ("net.0"); its parameters are `name`.weight and so on. "" is the
- * file itself. Every tensor is found by name and checked by shape before memory for it is taken. The packed weights
- * stay F32, BF16 or F16 as they are stored; F64 becomes F32.
+ * root of the file. The names and shapes of all tensors are checked before their memory is allocated. The packed
+ * weights stay F32, BF16 or F16 as they are stored; F64 becomes F32.
  *
- * Errors of all: INK_ERROR_NOT_FOUND for a parameter that is missing, INK_ERROR_MISMATCH for shapes that do not fit
+ * Errors of all functions: INK_ERROR_NOT_FOUND for a missing parameter, INK_ERROR_MISMATCH for shapes that do not fit
  * together, INK_ERROR_UNSUPPORTED for integer types and for the cases named below, INK_ERROR_READ, INK_ERROR_MEMORY,
- * INK_ERROR_LIMIT. A layer is immutable once loaded, may be used through many contexts at once, and is freed on its
- * own.
+ * INK_ERROR_LIMIT. A layer is immutable once loaded and may be used through many contexts at once. The caller frees it
+ * (ink_dense_free() and so on).
  */
 #ifndef INKLING_PYTORCH_H
 #define INKLING_PYTORCH_H
@@ -38,11 +38,11 @@ ink_result ink_dense_load_transposed(ink_context *ctx, const ink_weights *weight
                                      ink_activation activation, ink_dense **dense);
 
 /*
- * The Linear layers of an nn.Sequential: `name`.0, `name`.2, ... in the order of their numbers; the gaps that
- * activations and dropout leave may have any width. `hidden` follows every layer but the last, `output` the last. An
- * nn.BatchNorm1d (with eps 1e-5) right behind a Linear layer or right in front of one is folded into it, whose weights
- * are F32 then. Elsewhere there may be an activation in between, so it is INK_ERROR_UNSUPPORTED, as is anything else
- * with parameters. INK_ERROR_NOT_FOUND without any layer.
+ * The Linear layers of an nn.Sequential: `name`.0, `name`.2, ... in the order of their numbers. Activations and dropout
+ * leave gaps in the numbers, of any width. The activation `hidden` follows every layer but the last, `output` the last.
+ * An nn.BatchNorm1d (with eps 1e-5) directly after or before a Linear layer is folded into it; the weights of that
+ * layer become F32. INK_ERROR_UNSUPPORTED for any other BatchNorm1d, because an activation may lie in between, and for
+ * other modules with parameters. INK_ERROR_NOT_FOUND if there is no layer.
  */
 ink_result ink_mlp_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation hidden,
                         ink_activation output, ink_mlp **mlp);
@@ -52,8 +52,8 @@ ink_result ink_embedding_load(ink_context *ctx, const ink_weights *weights, cons
                               ink_embedding **embedding);
 
 /* nn.LayerNorm: `name`.weight [size] and, if the file has it, `name`.bias [size]; or nn.RMSNorm: `name`.weight. Files
-   that were once TensorFlow's call them gamma and beta, and have both. eps must be finite and >= 0; the files do not
-   hold it. */
+   converted from TensorFlow call them gamma and beta. Files do not hold eps, so the caller gives it, finite and >= 0.
+ */
 ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_norm_kind kind, float eps,
                          ink_norm **norm);
 
@@ -61,13 +61,14 @@ ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const cha
  * nn.RNN, nn.GRU, nn.LSTM: `name`.weight_ih_l0 [G h, in], weight_hh_l0 [G h, h], bias_ih_l0, bias_hh_l0 [G h] (both or
  * neither), weight_hr_l0 [proj, h] of an LSTM with proj_size, whose weight_hh_l0 is [G h, proj]; _l1 ..., and the same
  * with the suffix _reverse. Or one nn.RNNCell, GRUCell, LSTMCell without a layer suffix. Gate blocks are stacked r, z,
- * n and i, f, g, o. Layers and directions are found from the names; the file does not say which nonlinearity an nn.RNN
- * has, so the caller does. INK_ERROR_UNSUPPORTED for projections of anything but an LSTM.
+ * n and i, f, g, o. The names tell the numbers of layers and directions. The file does not say which nonlinearity an
+ * nn.RNN has, so the caller does. INK_ERROR_UNSUPPORTED for a projection in a network other than an LSTM.
  */
 ink_result ink_recurrent_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_cell cell,
                               ink_recurrent **recurrent);
 
-/* What a state_dict of Transformer layers does not hold. {0} but n_heads and activation: PyTorch's defaults. */
+/* The settings of Transformer layers that a state_dict does not hold. Apart from n_heads and activation, 0 is PyTorch's
+   default. */
 typedef struct ink_transformer_options {
     size_t n_heads;            /* must divide the size */
     ink_activation activation; /* of the layers; PyTorch's default is INK_RELU, the other one INK_GELU */
@@ -78,17 +79,17 @@ typedef struct ink_transformer_options {
 
 /*
  * nn.MultiheadAttention: `name`.in_proj_weight [3 size, size], or q_proj_weight, k_proj_weight and v_proj_weight [size,
- * size]; in_proj_bias [3 size] if it is there; out_proj.weight and, if it is there, its bias. Of the options n_heads
- * and causal count. INK_ERROR_ARGUMENT for n_heads that do not divide the size, INK_ERROR_MISMATCH for keys or values
- * of another size than the queries', INK_ERROR_UNSUPPORTED for bias_k and bias_v.
+ * size]; in_proj_bias [3 size] if the file has it; out_proj.weight and, if the file has it, out_proj.bias. Only the
+ * options n_heads and causal are used. INK_ERROR_ARGUMENT if n_heads does not divide the size, INK_ERROR_MISMATCH if
+ * keys or values have another size than the queries, INK_ERROR_UNSUPPORTED for bias_k and bias_v.
  */
 ink_result ink_mha_load(ink_context *ctx, const ink_weights *weights, const char *name,
                         const ink_transformer_options *options, ink_mha **mha);
 
 /*
  * A stack of nn.TransformerEncoderLayer: `name`.layers.0.self_attn ... as above, linear1 and linear2, norm1 and norm2;
- * layers.1 and so on; `name`.norm if it is there. Or one such layer by itself: `name`.self_attn ... Decoder layers,
- * which also attend to a memory (multihead_attn), are INK_ERROR_UNSUPPORTED.
+ * layers.1 and so on; `name`.norm if the file has it. Or a single layer: `name`.self_attn ... INK_ERROR_UNSUPPORTED for
+ * decoder layers, which also attend to a memory (multihead_attn).
  */
 ink_result ink_transformer_load(ink_context *ctx, const ink_weights *weights, const char *name,
                                 const ink_transformer_options *options, ink_transformer **transformer);

@@ -1,7 +1,7 @@
 /*
  * recurrent.h - recurrent networks: RNN, GRU, LSTM; stacked and bidirectional; whole sequences or step by step.
  *
- * With x_t the input and h the state (element-wise product *, sigma the logistic function):
+ * x is the input of a step, h and c the state; * multiplies elements, sigma is the logistic function:
  *
  *   RNN    h' = s(W_ih x + b_ih + W_hh h + b_hh)                      s = tanh or relu          (Elman 1990)
  *   GRU    r  = sigma(W_ir x + b_ir + W_hr h + b_hr)                  reset gate                (Cho et al. 2014)
@@ -12,8 +12,8 @@
  *          g  = tanh(W_ig x + b_ig + W_hg h + b_hg)                   (Hochreiter, Schmidhuber 1997; Gers 2000)
  *          c' = f * c + i * g,   h' = o * tanh(c'), or projected (Sak et al. 2014) W_hr (o * tanh(c'))
  *
- * For a whole sequence the input side W_ih x_t of many steps is one product, only W_hh h runs step by step; the result
- * is the same to the bit as that of single steps.
+ * For a whole sequence the input side W_ih x_t of many steps is one product; only W_hh h runs step by step. The result
+ * is bit-identical to that of single steps.
  *
  *     ink_recurrent_load(ctx, file, "rnn", INK_GRU, &gru);
  *     float *state = calloc(ink_recurrent_state_size(gru), sizeof *state);      (all zero: the beginning)
@@ -21,7 +21,8 @@
  *     ink_recurrent_forward(ctx, gru, &prompt, 1);                              (100 steps at once)
  *     ink_recurrent_step(ctx, gru, next_x, state, next_y);                      (and one more)
  *
- * A network is immutable once loaded and may be used through many contexts at once; a state by one call at a time.
+ * A network is immutable once loaded and may be used through many contexts at once. Only one call at a time may use a
+ * state.
  */
 #ifndef INKLING_RECURRENT_H
 #define INKLING_RECURRENT_H
@@ -42,13 +43,13 @@ size_t ink_recurrent_hidden_size(const ink_recurrent *recurrent);
 size_t ink_recurrent_layers(const ink_recurrent *recurrent);
 size_t ink_recurrent_directions(const ink_recurrent *recurrent); /* 1, or 2 for bidirectional */
 
-/* The state of one sequence is a plain array of this many floats, the caller's to keep and to copy:
+/* The state of one sequence is a plain array of this many floats, which the caller owns and may copy:
    h [layers * directions, hidden_size or proj_size], followed for the LSTM by c [layers * directions, hidden_size];
-   row = layer * directions + direction. All zero is the state at the beginning of a sequence. */
+   row = layer * directions + direction. A sequence begins with a state of zeros. */
 size_t ink_recurrent_state_size(const ink_recurrent *recurrent);
 
-/* One sequence of a batch. x [n_steps, in]; y [n_steps, out], or NULL if only the final state is wanted; state is
-   read, and holds the state after the sequence afterwards. For the reverse direction "after" is step 0. */
+/* One sequence of a batch. x [n_steps, in]; y [n_steps, out], or NULL for the final state only. `state` is the state
+   before the sequence and becomes the state after it. The reverse direction ends at step 0. */
 typedef struct ink_sequence {
     const float *x;
     float *y;
@@ -56,20 +57,21 @@ typedef struct ink_sequence {
     float *state;
 } ink_sequence;
 
-/* Runs sequences of any lengths side by side; each result is bit-identical to running it alone, and for one direction
-   to feeding it step by step or in pieces. y may not overlap x. Zero steps leave the state as it is. No two sequences
-   may share a state.
-   Shows at every step of layer 0, and so on, to whoever looks inside: "l0.gates" [running, gates h] (GRU: r, z, n;
-   LSTM: i, f, g, o), "l0.h" [running, h], and the LSTM's "l0.c". A row is a sequence that still runs, longest first.
-   In the reverse direction it is "l0_reverse.gates". */
+/* Runs sequences of any lengths side by side. Each result is bit-identical to running the sequence alone and, in one
+   direction, to running it step by step or in chunks. y may not overlap x. Zero steps leave the state as it is. No two
+   sequences may share a state. INK_ERROR_ARGUMENT, INK_ERROR_MEMORY.
+   Traces, at every step of layer 0 (and so on), "l0.gates" [running, gates h] (GRU: r, z, n; LSTM: i, f, g, o), "l0.h"
+   [running, h], and for the LSTM "l0.c". The rows are the sequences that still run, longest first. The names in the
+   reverse direction are "l0_reverse.gates" and so on. */
 ink_result ink_recurrent_forward(ink_context *ctx, const ink_recurrent *recurrent, const ink_sequence *sequences,
                                  size_t n_sequences);
 
-/* One step of one sequence: y [out] and the new state from x [in]. One direction only (INK_ERROR_ARGUMENT else). */
+/* Runs one step of one sequence: x [in] to y [out], and `state` to the next state. INK_ERROR_ARGUMENT if the network is
+   bidirectional. */
 ink_result ink_recurrent_step(ink_context *ctx, const ink_recurrent *recurrent, const float *x, float *state, float *y);
 
-/* Takes the scratch memory for calls with up to n_sequences sequences and n_steps steps, counted over all of them,
-   ahead of time; they allocate nothing then. In one direction scratch does not grow beyond some hundred steps. */
+/* Allocates the scratch memory for calls with up to n_sequences sequences and n_steps steps in all. Such calls then
+   allocate nothing. In one direction the scratch memory does not grow beyond 128 steps, or one for each sequence. */
 ink_result ink_recurrent_reserve(ink_context *ctx, const ink_recurrent *recurrent, size_t n_sequences, size_t n_steps);
 
 #ifdef __cplusplus

@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* A token id. Negative ids and ids beyond the vocabulary are refused wherever they are passed in. */
+/* A token id. Every function refuses negative ids and ids outside the vocabulary. */
 typedef int32_t ink_token;
 
 /* s(x). Definitions and default parameters are PyTorch's. */
@@ -32,7 +32,7 @@ typedef enum ink_activation {
     INK_N_ACTIVATIONS
 } ink_activation;
 
-/* "relu", "gelu_tanh", ...; "unknown" for what is no activation. Static strings. */
+/* "relu", "gelu_tanh", ...; "unknown" for other numbers. Static strings. */
 const char *ink_activation_name(ink_activation activation);
 
 /* LayerNorm or RMSNorm (norm.h). */
@@ -41,7 +41,7 @@ typedef enum ink_norm_kind { INK_LAYER_NORM = 0, INK_RMS_NORM, INK_N_NORMS } ink
 /* The cells of recurrent.h. */
 typedef enum ink_cell { INK_RNN_TANH, INK_RNN_RELU, INK_GRU, INK_LSTM, INK_N_CELLS } ink_cell;
 
-/* "rnn_tanh", "rnn_relu", "gru", "lstm"; "unknown" for what is no cell. Static strings. */
+/* "rnn_tanh", "rnn_relu", "gru", "lstm"; "unknown" for other numbers. Static strings. */
 const char *ink_cell_name(ink_cell cell);
 
 /* The ways to stretch rotary positions; rope.h has the formulae. */
@@ -54,13 +54,13 @@ typedef enum ink_rope_type {
     INK_ROPE_N_TYPES
 } ink_rope_type;
 
-/* "plain", "linear", "dynamic", "llama3", "yarn"; "unknown" for what is none. Static strings. */
+/* "plain", "linear", "dynamic", "llama3", "yarn"; "unknown" for other numbers. Static strings. */
 const char *ink_rope_type_name(ink_rope_type type);
 
-/* Positions are below this. Angles stay where sin and cos are exact to two units in the last place. */
+/* Positions are below this, because up to here sin and cos are exact to two units in the last place. */
 #define INK_ROPE_MAX_LENGTH ((size_t)1 << 17)
 
-/* {.head_dim = 64, .theta = 10000} is a plain one; the other members count for the types named beside them. */
+/* {.head_dim = 64, .theta = 10000} is plain rope; the other members are read only for the types in their comments. */
 typedef struct ink_rope {
     ink_rope_type type;
     size_t head_dim;        /* even; dynamic: more than 2 */
