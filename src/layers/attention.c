@@ -2,15 +2,14 @@
  * attention.c - attention over a key/value cache: two products of the one kernel with a softmax in between
  * (Vaswani et al. 2017, section 3.2).
  *
- *     S = Q K^T               the keys of a head are a packed matrix [positions, head_dim]; a new key is a new row
+ *     S = Q K^T               keys of a head: a packed matrix [positions, head_dim]; a token adds a row
  *     P = softmax(scale S)    over the positions that a row sees, zero elsewhere
- *     Y = P V                 the values of a head are a packed matrix [head_dim, positions]; a new value is a new
- * column
+ *     Y = P V                 values of a head: a packed matrix [head_dim, positions]; a token adds a column
  *
- * A prompt is worked through in row blocks of up to BLOCK_ROWS rows, or fewer where the sequence is so long that their
- * scores would take more than MAX_SCORES floats. All rows of a block are multiplied with the positions that its last
- * row sees. A masked position then counts as an exact zero, in a sum whose order is the order of the positions. So the
- * result shows neither the row blocks nor how the prompt was cut into calls.
+ * A prompt runs in row blocks of up to BLOCK_ROWS rows, or fewer if their scores would need more than MAX_SCORES
+ * floats. All rows of a block are multiplied with all positions that its last row sees. A masked position contributes
+ * an exact zero, and the sum is in the order of the positions. So the result does not depend on the row blocks, nor on
+ * how the prompt was cut into calls.
  */
 #include <string.h>
 
@@ -75,7 +74,7 @@ ink_matrix ink_kv_cache_values(const ink_kv_cache *cache, size_t j)
     return ink_matrix_over(cache->values + j * ink_matrix_bytes(n, k, INK_F32), n, k, k, INK_F32);
 }
 
-/* Adds n positions; their keys and values are rows of `stride` floats. */
+/* Appends n positions; the rows of keys and values are `stride` floats apart. */
 static void kv_cache_append(const ink_kernel *kernel, ink_kv_cache *cache, const float *keys, const float *values,
                             size_t stride, size_t n)
 {
@@ -83,7 +82,7 @@ static void kv_cache_append(const ink_kernel *kernel, ink_kv_cache *cache, const
         ink_matrix k = ink_kv_cache_keys(cache, j), v = ink_kv_cache_values(cache, j);
         for (size_t i = 0; i < n; i++) {
             size_t position = cache->length + i, at = i * stride + j * cache->head_dim;
-            if (position % INK_FILL_ROWS == 0) { /* the rows beside this one must be numbers from now on */
+            if (position % INK_FILL_ROWS == 0) { /* a new panel: products also read the rows after this one */
                 ink_matrix beside = ink_matrix_rows_view(&k, position, 1);
                 ink_matrix_clear(&beside, ink_size_min(INK_FILL_ROWS, cache->capacity - position), cache->head_dim);
             }
@@ -96,8 +95,9 @@ static void kv_cache_append(const ink_kernel *kernel, ink_kv_cache *cache, const
 
 /* ---- attending -------------------------------------------------------------------------------------------------- */
 
-/* One row block. A task is m score rows over one key/value head: the rows of the block for one query head, or, for a
-   single row, all query heads of the key/value head, so that grouped heads read the cache once. */
+/* One row block. A task computes m rows of scores over one key/value head: all rows of the block for one query head. If
+   the block is a single row, a task computes all query heads of a key/value head instead, so that grouped heads read
+   the cache once. */
 typedef struct attention_job {
     const ink_kernel *kernel;
     const ink_attention *attention;
@@ -108,9 +108,9 @@ typedef struct attention_job {
     float *y;       /* the result of the first row */
     size_t q_stride, y_stride;
     size_t n_rows;
-    size_t skip;        /* positions before this one no row of the block sees; a multiple of INK_SUM_BLOCK */
-    size_t n_positions; /* from `skip` to the last that a row sees */
-    size_t seen;        /* of these, how many the first row sees; each row after it sees one more */
+    size_t skip;        /* no row of the block sees an earlier position; a multiple of INK_SUM_BLOCK */
+    size_t n_positions; /* from `skip` to the last position that a row sees */
+    size_t seen;        /* positions from `skip` on that the first row sees; every later row sees one more */
     size_t heads_per_task;
 } attention_job;
 
@@ -201,7 +201,7 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
         job.scale = ctx->kernel->inverse_sqrt((float)attention->head_dim);
 
     for (size_t first = 0; first < n; first += job.n_rows) {
-        /* Whole blocks of a sum that lie before the window of the first row are zero for it and all rows after it. */
+        /* Skips whole sum blocks before the window of the first row: they are zero for this row and all later ones. */
         size_t end = before + first + 1;
         size_t unseen = attention->window != 0 && end > attention->window ? end - attention->window : 0;
         job.skip = unseen - unseen % INK_SUM_BLOCK;
@@ -233,7 +233,7 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
     }
 }
 
-/* ---- the public edge -------------------------------------------------------------------------------------------- */
+/* ---- public functions ------------------------------------------------------------------------------------------- */
 
 ink_result ink_kv_cache_create(ink_context *ctx, const ink_attention *attention, size_t capacity, ink_kv_cache **cache)
 {
@@ -257,13 +257,13 @@ ink_result ink_kv_cache_create(ink_context *ctx, const ink_attention *attention,
 void ink_kv_cache_free(ink_kv_cache *cache) { ink_object_free(cache); }
 size_t ink_kv_cache_length(const ink_kv_cache *cache) { return cache->length; }
 
-/* Keys and values behind the length are overwritten before they are read, so this assignment forgets them. */
+/* Keys and values past the length are overwritten before they are read, so setting the length forgets them. */
 ink_result ink_kv_cache_rewind(ink_context *ctx, ink_kv_cache *cache, size_t length)
 {
     INK_REQUIRE(ctx, cache);
     if (length > cache->length)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: back to %zu positions, but there are only %zu", __func__, length,
-                        cache->length);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: cannot go back to %zu positions, there are only %zu", __func__,
+                        length, cache->length);
     cache->length = length;
     return INK_OK;
 }

@@ -1,5 +1,5 @@
 /*
- * dense.c - the dense layer h = s(W x + b), and layers of it in a row, the multi-layer perceptron:
+ * dense.c - the dense layer h = s(W x + b), and several of them in a row, the multi-layer perceptron:
  *
  *     h_0 = x,   h_i = s(W_i h_{i-1} + b_i),   y = h_L
  */
@@ -7,7 +7,7 @@
 
 #include "layers.h"
 
-/* Elements of one task of an element-wise function, and about how many operations on floats one element takes. */
+/* The elements of one task, and the approximate number of float operations for one element. */
 #define ACTIVATION_ELEMENTS ((size_t)4096)
 #define ACTIVATION_WORK ((size_t)24)
 

@@ -1,5 +1,5 @@
 /*
- * embedding.c - token ids to vectors, and vectors to logits over the same table (embedding.h).
+ * embedding.c - token ids to vectors, and vectors to logits, both over one packed table E (embedding.h).
  */
 #include "layers.h"
 

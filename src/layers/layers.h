@@ -1,9 +1,9 @@
 /*
- * layers.h - the layers, the inside: their weights as structures, and how they run.
+ * layers.h - inside the layers: their weights as structs, and the functions that run them.
  *
- * A weights structure is filled by an importer (src/import) and never changes afterwards. X_run computes: the arguments
- * were checked at the public edge and scratch memory was taken before, so nothing can fail. X_alloc_scratch takes the
- * scratch memory of a run from an arena, a real one or a measuring one.
+ * An importer (src/import) fills the weights, which never change afterwards. ink_X_run() computes a layer and cannot
+ * fail, because the public function has already checked the arguments and allocated the scratch memory.
+ * ink_X_alloc_scratch() allocates that memory from an arena, or measures it if the arena is a measuring one.
  */
 #ifndef INK_LAYERS_LAYERS_H
 #define INK_LAYERS_LAYERS_H
@@ -19,12 +19,12 @@
 #include "../base/internal.h"
 #include "../tensor/packed.h"
 
-/* Rows that go through a layer together. It bounds the scratch memory, and it is the row block of the kernel, so more
-   rows would gain nothing. */
+/* The largest number of rows that run through a layer together. It bounds the scratch memory. It is also the row block
+   of the kernel, so more rows would gain nothing. */
 #define INK_PASS_ROWS ((size_t)128)
 
-/* Runs fn(job, 0 .. n_tasks - 1), on the workers of the context only where that gains: `work` counts operations on
-   floats, and about 20 us of them pay for waking a worker. */
+/* Runs fn(job, 0 .. n_tasks - 1). `work` is the number of float operations. Uses the workers of the context only if
+   there is enough work, about 20 us, to pay for waking them. */
 static inline void ink_parallel_for(ink_context *ctx, ink_task_fn fn, void *job, size_t n_tasks, size_t work)
 {
     ink_workers_run(work < (size_t)1 << 20 ? NULL : ctx->workers, fn, job, n_tasks);
@@ -32,7 +32,7 @@ static inline void ink_parallel_for(ink_context *ctx, ink_task_fn fn, void *job,
 
 /* ---- dense.c: y = s(x W^T + b) --------------------------------------------------------------------------------- */
 
-/* INK_ERROR_ARGUMENT, in the name of `function`, for a number that is no activation. */
+/* INK_ERROR_ARGUMENT if the number is not an activation; the message names `function`. */
 ink_result ink_activation_check(ink_context *ctx, const char *function, ink_activation activation);
 
 struct ink_dense {
@@ -41,7 +41,7 @@ struct ink_dense {
     ink_activation activation;
 };
 
-/* x [n, in], its rows x_stride floats apart; y [n, out]. */
+/* y [n, out] from x [n, in], whose rows are x_stride floats apart. */
 void ink_dense_run(ink_context *ctx, const ink_dense *dense, const float *x, size_t x_stride, size_t n, float *y);
 
 struct ink_mlp {
@@ -49,9 +49,9 @@ struct ink_mlp {
     ink_dense *layers; /* [n_layers] */
 };
 
-/* What a run of up to `rows` rows needs: the outputs of the layers but the last, in turn. */
+/* The outputs of all layers but the last, alternating between two buffers. */
 typedef struct ink_mlp_scratch {
-    float *hidden[2]; /* [rows, the widest of them] */
+    float *hidden[2]; /* [rows, widest hidden layer] */
 } ink_mlp_scratch;
 
 void ink_mlp_alloc_scratch(ink_arena *arena, const ink_mlp *mlp, size_t rows, ink_mlp_scratch *scratch);
@@ -64,26 +64,26 @@ struct ink_embedding {
     ink_matrix table; /* [vocab_size, size] */
 };
 
-/* y [n, size] from n token ids. */
+/* y [n, size] from tokens [n]. */
 void ink_embedding_run(const ink_embedding *embedding, const ink_token *tokens, size_t n, float *y);
 
 /* ---- norm.c ----------------------------------------------------------------------------------------------------- */
 
 struct ink_norm {
     ink_norm_kind kind;
-    size_t size; /* 0: there is no norm */
+    size_t size; /* 0: no norm */
     float eps;
     float *weight; /* [size] */
     float *bias;   /* [size] or NULL */
 };
 
-/* y [n, size] from x [n, size]; _rows on this thread, _run on all. y may be x. */
+/* y [n, size] from x [n, size]; y may be x. _rows runs on this thread, _run on all threads. */
 void ink_norm_rows(const ink_kernel *kernel, const ink_norm *norm, const float *x, size_t n, float *y);
 void ink_norm_run(ink_context *ctx, const ink_norm *norm, const float *x, size_t n, float *y);
 
 /* ---- recurrent.c ------------------------------------------------------------------------------------------------ */
 
-/* G: blocks of hidden_size rows in the matrices of a cell: 1, 3 or 4. */
+/* G, the number of gates: the matrices of a cell have G hidden_size rows. 1, 3 or 4. */
 size_t ink_cell_gates(ink_cell cell);
 
 /* One direction of one layer. */
@@ -98,33 +98,33 @@ typedef struct ink_recurrent_layer {
 struct ink_recurrent {
     ink_cell cell;
     size_t in, hidden_size;
-    size_t h_size; /* of the h that a step hands on: hidden_size, or the size of its projection */
+    size_t h_size; /* the size of h: hidden_size, or the size of its projection */
     size_t n_layers, n_directions;
     ink_recurrent_layer *layers; /* [n_layers * n_directions], layer-major */
 };
 
-/* The part of a sequence that runs now. */
+/* The steps of a sequence that run now. */
 typedef struct ink_chunk {
     const ink_sequence *sequence;
-    size_t done;    /* steps before the chunk */
+    size_t done;    /* steps of the sequence before the chunk */
     size_t n_steps; /* steps of the chunk */
-    size_t first;   /* row of its first step in `between` */
+    size_t first;   /* the row of its first step in `between` */
 } ink_chunk;
 
 typedef struct ink_recurrent_scratch {
-    size_t max_rows;   /* input rows of one product */
-    uint64_t *order;   /* [n_sequences], while they are sorted */
+    size_t max_rows;   /* of the inputs of one product */
+    uint64_t *order;   /* [n_sequences] sort keys */
     ink_chunk *chunks; /* [n_sequences], longest first */
     float *x;          /* [max_rows, max(in, out)] input rows in the order of the steps */
-    float *gi;         /* [max_rows, G hidden_size] input side */
-    float *gh;         /* [n_sequences, G hidden_size] recurrent side of one step */
-    float *h;          /* [n_sequences, h_size] states of the sequences, gathered */
-    float *c;          /* [n_sequences, hidden_size] the same, of an LSTM */
-    float *wide_h;     /* [n_sequences, hidden_size] h before its projection; without one it is h itself */
-    float *between[2]; /* [rows of a chunk of all, out] from one layer to the next */
+    float *gi;         /* [max_rows, G hidden_size] input side, W_ih x + b_ih */
+    float *gh;         /* [n_sequences, G hidden_size] recurrent side of one step, W_hh h + b_hh */
+    float *h;          /* [n_sequences, h_size] h of all sequences */
+    float *c;          /* [n_sequences, hidden_size] c of all sequences; only for an LSTM */
+    float *wide_h;     /* [n_sequences, hidden_size] h before its projection; without a projection the same as h */
+    float *between[2]; /* [rows of all chunks, out] the output of one layer, the input of the next */
 } ink_recurrent_scratch;
 
-/* For up to n_sequences sequences of n_steps steps in all. */
+/* For up to n_sequences sequences with n_steps steps in all. */
 void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *recurrent, size_t n_sequences, size_t n_steps,
                                  ink_recurrent_scratch *scratch);
 
@@ -134,10 +134,10 @@ void ink_recurrent_run(ink_context *ctx, const ink_recurrent *recurrent, const i
 
 /* ---- rope.c ----------------------------------------------------------------------------------------------------- */
 
-/* INK_ERROR_ARGUMENT with a sentence if a setting is out of range. */
+/* INK_ERROR_ARGUMENT if a setting is out of range. */
 ink_result ink_rope_check(ink_context *ctx, const ink_rope *rope);
 
-/* The angles of the rows of a pass; the same for every layer and head, so they are computed once. */
+/* The angles of the rows of a pass. They are the same for every layer and head, so they are computed once. */
 typedef struct ink_angles {
     size_t n;       /* head_dim / 2 */
     float *cosines; /* [rows, n] */
@@ -146,68 +146,67 @@ typedef struct ink_angles {
 
 void ink_angles_alloc(ink_arena *arena, const ink_rope *rope, size_t rows, ink_angles *angles);
 
-/* Rows first .. first + count - 1 are the positions from `position` on. `frequencies` [n] and their `scale` come from
-   the kernel's rope_frequencies(). */
+/* Sets the angles of rows first .. first + count - 1, which are at the positions from `position` on. `frequencies` [n]
+   and `scale` come from the kernel's rope_frequencies(). */
 void ink_angles_fill(const ink_kernel *kernel, const float *frequencies, float scale, size_t position, size_t first,
                      size_t count, const ink_angles *angles);
 
-/* Rotates n_heads heads, one after the other at x, by the angles of a row. */
+/* Rotates x [n_heads, head_dim] by the angles of a row. */
 void ink_angles_rotate(const ink_kernel *kernel, const ink_angles *angles, size_t row, size_t n_heads, float *x);
 
 /* ---- attention.c ------------------------------------------------------------------------------------------------ */
 
-/* Keys and values of one layer of one sequence, over memory of somebody else: n_kv_heads packed matrices [capacity,
-   head_dim], and as many [head_dim, capacity], one after the other. */
+/* The keys and values of one layer of one sequence, in memory that the cache does not own: n_kv_heads packed matrices
+   [capacity, head_dim], then as many [head_dim, capacity]. */
 struct ink_kv_cache {
     size_t capacity, length;
     size_t n_kv_heads, head_dim;
     unsigned char *keys, *values;
 };
 
-/* Bytes of the keys and values; SIZE_MAX if they do not fit. The cache over that much memory, empty. */
+/* The bytes of keys and values, SIZE_MAX if they do not fit into memory; and an empty cache over that much memory. */
 size_t ink_kv_cache_bytes(const ink_attention *attention, size_t capacity);
 ink_kv_cache ink_kv_cache_over(const ink_attention *attention, size_t capacity, void *memory);
 
-/* The keys of head j [capacity, head_dim], and its values [head_dim, capacity]. */
+/* Views of the keys [capacity, head_dim] and the values [head_dim, capacity] of head j. */
 ink_matrix ink_kv_cache_keys(const ink_kv_cache *cache, size_t j);
 ink_matrix ink_kv_cache_values(const ink_kv_cache *cache, size_t j);
 
-/* INK_ERROR_ARGUMENT with a sentence if the head counts, the size or the scale are impossible. */
+/* INK_ERROR_ARGUMENT if head counts, head_dim, scale and window do not make an attention (attention.h). */
 ink_result ink_attention_check(ink_context *ctx, const ink_attention *attention);
 
 typedef struct ink_attention_scratch {
-    float *scores; /* [n_heads, rows of a row block, positions], at most n_scores */
-    size_t n_scores;
+    float *scores;   /* [n_heads, rows of a row block, positions] */
+    size_t n_scores; /* the most of them */
 } ink_attention_scratch;
 
-/* For calls with up to `rows` tokens of caches with up to `capacity` positions. */
+/* For calls with up to `rows` tokens over caches of up to `capacity` positions. */
 void ink_attention_alloc_scratch(ink_arena *arena, const ink_attention *attention, size_t capacity, size_t rows,
                                  ink_attention_scratch *scratch);
 
-/* Appends and attends, as ink_attention_forward(); the cache has room, and its length moves on. */
+/* Appends n tokens and attends, as ink_attention_forward(). The cache has room for them. */
 void ink_attention_run(ink_context *ctx, const ink_attention *attention, const ink_attention_scratch *scratch,
                        ink_kv_cache *cache, const float *qkv, size_t n, float *y);
 
 /* ---- transformer.c ---------------------------------------------------------------------------------------------- */
 
-/* Where the norms of a block stand: in front of attention and feed-forward network, or behind the sums. */
+/* The place of the norms of a block: before attention and feed-forward network, or after the residual sums. */
 typedef enum ink_norm_place { INK_NORM_BEFORE, INK_NORM_AFTER } ink_norm_place;
 
-/* What the blocks of a stack are. */
 typedef struct ink_stack_config {
     size_t n_blocks;
     size_t hidden_size, inner_size;
-    ink_attention *attention; /* [n_blocks]; heads and their size are the same in all */
+    ink_attention *attention; /* [n_blocks]; head counts and head_dim are the same in all */
     ink_norm_place norm_place;
     ink_activation activation; /* of the feed-forward network, or of its gate */
     bool gated;                /* W_down (s(W_gate x) * W_up x) */
-    ink_rope rope;             /* of queries and keys; head_dim 0: none */
+    ink_rope rope;             /* of queries and keys; head_dim 0: no rope */
 } ink_stack_config;
 
 typedef struct ink_block {
     ink_norm norm_1;         /* [hidden_size] */
     ink_dense qkv;           /* [(n_heads + 2 n_kv_heads) head_dim, hidden_size] */
-    ink_norm q_norm, k_norm; /* of each head [head_dim]; size 0: none */
+    ink_norm q_norm, k_norm; /* of each head, [head_dim]; size 0: none */
     ink_dense out;           /* [hidden_size, n_heads head_dim] */
     ink_norm norm_2;         /* [hidden_size] */
     ink_dense up;            /* [inner_size, hidden_size]; gated: [2 inner_size, hidden_size], W_gate over W_up */
@@ -217,14 +216,14 @@ typedef struct ink_block {
 typedef struct ink_stack {
     ink_stack_config config;
     ink_block *blocks; /* [n_blocks] */
-    ink_norm norm;     /* behind the last block; size 0: none */
+    ink_norm norm;     /* after the last block; size 0: none */
 } ink_stack;
 
 /* Rows first .. first + count - 1 of a pass: the next tokens of a sequence, or a whole sequence. */
 typedef struct ink_span {
-    void *kv;         /* keys and values of block 0 (ink_kv_cache_over) */
-    size_t kv_stride; /* bytes to those of the next block; 0: all blocks share them */
-    size_t capacity;  /* positions they have room for */
+    void *kv;         /* the cache of block 0 (ink_kv_cache_over) */
+    size_t kv_stride; /* bytes from the cache of one block to the next; 0: all blocks share one */
+    size_t capacity;  /* of each cache, in positions */
     size_t before;    /* positions that are filled */
     size_t first, count;
 } ink_span;
@@ -233,24 +232,24 @@ typedef struct ink_stack_scratch {
     float *normed;     /* [rows, hidden_size] */
     float *qkv;        /* [rows, (n_heads + 2 n_kv_heads) head_dim] */
     float *attended;   /* [rows, n_heads head_dim] */
-    float *inner;      /* [rows, inner_size], gated [rows, 2 inner_size] */
-    ink_angles angles; /* of the rows, filled by the caller; without rope there are none */
+    float *inner;      /* [rows, inner_size]; gated: [rows, 2 inner_size] */
+    ink_angles angles; /* of the rows, set by the caller; unused without rope */
     ink_attention_scratch attention;
 } ink_stack_scratch;
 
-/* For passes of up to `rows` rows, of sequences with up to `capacity` positions. */
+/* For passes of up to `rows` rows and caches of up to `capacity` positions. */
 void ink_stack_alloc_scratch(ink_arena *arena, const ink_stack_config *config, size_t capacity, size_t rows,
                              ink_stack_scratch *scratch);
 
-/* y [rows, hidden_size] = W_o attention(W_qkv x) of block i; the spans cover all rows. */
+/* y [rows, hidden_size] = W_o attention(W_qkv x) of block i. The spans cover all rows. */
 void ink_block_attend(ink_context *ctx, const ink_stack *stack, size_t i, const ink_stack_scratch *scratch,
                       const ink_span *spans, size_t n_spans, const float *x, size_t rows, float *y);
 
-/* x [rows, hidden_size] through all blocks, in place. Values are traced as `name`.0., `name`.1., ... */
+/* Runs x [rows, hidden_size] through all blocks, in place. Traces values under `name`.0., `name`.1., ... */
 void ink_stack_run(ink_context *ctx, const ink_stack *stack, const char *name, const ink_stack_scratch *scratch,
                    const ink_span *spans, size_t n_spans, float *x, size_t rows);
 
-/* Attention alone, of block 0, and a whole encoder, as PyTorch has them. */
+/* PyTorch's modules: the attention of block 0 alone, and a whole encoder. */
 struct ink_mha {
     ink_stack stack;
 };

@@ -1,9 +1,9 @@
 /*
- * norm.c - normalisation, row by row (formulae: norm.h).
+ * norm.c - LayerNorm and RMSNorm (formulae: norm.h); every row is normalised by itself.
  */
 #include "layers.h"
 
-/* Rows of one task, and about how many operations on floats one element takes. */
+/* The rows of one task, and the approximate number of float operations for one element. */
 #define NORM_ROWS ((size_t)16)
 #define NORM_WORK ((size_t)8)
 

@@ -2,28 +2,28 @@
  * recurrent.c - RNN, GRU and LSTM layers over sequences of any lengths (Elman 1990; Cho et al. 2014; Hochreiter,
  * Schmidhuber 1997; Gers et al. 2000; projections: Sak et al. 2014).
  *
- * One direction of one layer is a sweep over the steps. The inputs of many steps are one product; only the recurrent
- * product goes step by step, for all sequences that still run side by side:
+ * One direction of one layer is a sweep over the steps. The inputs of many steps are one product. Only the recurrent
+ * product runs step by step, for all running sequences together:
  *
  *     gi = W_ih X + b_ih                 X: the inputs of many steps
  *     for each step:
- *         gh = W_hh H + b_hh             H: the states of all sequences that still run
+ *         gh = W_hh H + b_hh             H: the states of the running sequences
  *         h, c = cell(gi, gh, h, c)      recurrent_cell() below, row by row
- *         H = W_hr H                     of an LSTM with a projection
+ *         H = W_hr H                     only for an LSTM with a projection
  *
- * The sequences are ordered by length, so those that still run are always the first rows of H. Inputs are gathered in
- * the order of the steps. The reverse direction counts its steps from the end of each sequence.
+ * The sequences are sorted by length, so the running ones are always the first rows of H. Inputs are gathered in the
+ * order of the steps. The reverse direction counts its steps from the end of each sequence.
  *
- * In one direction the sequences are worked through in chunks of max_rows inputs, and all layers see a chunk before the
- * next one begins, so scratch does not grow with the sequence. A bidirectional layer needs its whole input first: there
- * the chunk is everything.
+ * In one direction the sequences run in chunks of max_rows inputs, and all layers finish a chunk before the next one
+ * begins, so scratch memory does not grow with the sequence. A bidirectional layer needs its whole input first, so
+ * there the chunk is the whole sequence.
  */
 #include <string.h>
 
 #include "../base/bytes.h"
 #include "layers.h"
 
-/* About how many operations on floats one element of a state takes in a cell. */
+/* The approximate number of float operations of a cell for one element of a state. */
 #define CELL_WORK ((size_t)64)
 
 const char *ink_cell_name(ink_cell cell)
@@ -42,7 +42,7 @@ void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *net, siz
                                  ink_recurrent_scratch *scratch)
 {
     size_t h = net->hidden_size, gates = h * ink_cell_gates(net->cell), out = net->h_size * net->n_directions;
-    n_sequences = ink_size_min(n_sequences, n_steps); /* only those with steps take part */
+    n_sequences = ink_size_min(n_sequences, n_steps); /* sequences without steps do not run */
     scratch->max_rows = ink_size_min(n_steps, ink_size_max(n_sequences, INK_PASS_ROWS));
     scratch->order = ink_arena_alloc(arena, n_sequences, sizeof *scratch->order);
     scratch->chunks = ink_arena_alloc(arena, n_sequences, sizeof *scratch->chunks);
@@ -68,11 +68,11 @@ typedef struct sweep {
     size_t n_chunks;
     const ink_recurrent_layer *weights;
     size_t layer, direction;
-    size_t step; /* the one that runs */
-    float *gi;   /* [running, G hidden_size], its input side */
+    size_t step; /* the current step */
+    float *gi;   /* [running, G hidden_size] the input side of this step */
 } sweep;
 
-/* How many of the first `running` chunks have a step `step`. */
+/* The number of chunks, among the first `running`, that have a step `step`. */
 static size_t count_running(const ink_chunk *chunks, size_t running, size_t step)
 {
     while (running > 0 && chunks[running - 1].n_steps <= step)
@@ -80,7 +80,7 @@ static size_t count_running(const ink_chunk *chunks, size_t running, size_t step
     return running;
 }
 
-/* The step of a chunk, counted from its beginning, that is `step` in the direction of the sweep. */
+/* Converts `step`, counted in the direction of the sweep, to a step counted from the beginning of the chunk. */
 static size_t step_in_direction(const sweep *s, const ink_chunk *chunk, size_t step)
 {
     return s->direction == 0 ? step : chunk->n_steps - 1 - step;
@@ -94,7 +94,7 @@ static const float *input_row(const sweep *s, const ink_chunk *chunk, size_t ste
     return s->scratch->between[(s->layer - 1) % 2] + (chunk->first + t) * in;
 }
 
-/* h of sequence i goes to its row of the output, if somebody wants it. */
+/* Copies h of sequence i to its row of the output, unless the caller has no use for it (y is NULL). */
 static void put_output(const sweep *s, size_t i)
 {
     const ink_chunk *chunk = &s->chunks[i];
@@ -109,8 +109,8 @@ static void put_output(const sweep *s, size_t i)
         memcpy(y, s->scratch->h + i * h_size, h_size * sizeof *y);
 }
 
-/* Copies the states of this layer and direction into rows side by side, or back. A sequence's state is h of all layers
-   and directions, followed by c of all of them. */
+/* Copies h and c of this layer and direction from the states of the sequences to the scratch rows, or back. A state is
+   h of all layers and directions, followed by c of all of them. */
 static void move_states(const sweep *s, bool back)
 {
     const ink_recurrent *net = s->net;
@@ -132,8 +132,8 @@ static void product(const sweep *s, const ink_matrix *w, const float *bias, cons
                  &(ink_product){.x = x, .x_stride = w->k, .m = m, .w = w, .bias = bias, .y = y, .y_stride = w->n});
 }
 
-/* One step of sequence i, after the products; gi = W_ih x + b_ih and gh = W_hh h + b_hh consist of blocks, one for each
-   gate. */
+/* One step of sequence i, after the products gi = W_ih x + b_ih and gh = W_hh h + b_hh. Both hold the gates one after
+   the other, hidden_size floats each. */
 static void recurrent_cell(void *data, size_t i)
 {
     const sweep *s = data;
@@ -141,7 +141,7 @@ static void recurrent_cell(void *data, size_t i)
     size_t size = s->net->hidden_size, n = size * ink_cell_gates(s->net->cell);
     float *gi = s->gi + i * n, *h = s->scratch->wide_h + i * size;
     const float *gh = s->scratch->gh + i * n;
-    float *gates = s->ctx->trace != NULL ? gi : NULL; /* gi is not needed any more */
+    float *gates = s->ctx->trace != NULL ? gi : NULL; /* gi is no longer needed */
     switch (s->net->cell) {
     case INK_RNN_TANH:
     case INK_RNN_RELU:
@@ -184,8 +184,8 @@ static void run_sweep(sweep *s)
     size_t in = w->w_ih.k, hidden = s->net->hidden_size, n_steps = s->chunks[0].n_steps;
     move_states(s, false);
     for (size_t begin = 0, end; begin < n_steps; begin = end) {
-        /* The inputs of as many steps as fit into one product, in the order of the steps. A single sequence has them
-           side by side already. */
+        /* Gathers the inputs of as many steps as fit into one product, in the order of the steps. The inputs of a
+           single sequence already lie in this order. */
         bool single = s->n_chunks == 1 && s->direction == 0;
         size_t rows = 0, running = count_running(s->chunks, s->n_chunks, begin);
         for (end = begin; running > 0 && rows + running <= scratch->max_rows;
@@ -227,7 +227,7 @@ static int compare_lengths(const void *user, size_t a, size_t b)
 void ink_recurrent_run(ink_context *ctx, const ink_recurrent *net, const ink_recurrent_scratch *scratch,
                        const ink_sequence *sequences, size_t n_sequences)
 {
-    /* The sequences with steps, longest first, equal ones in the order they came in. */
+    /* Sorts the sequences with steps: longest first, equal lengths in the order of the call. */
     ink_chunk *chunks = scratch->chunks;
     size_t n_chunks = 0;
     for (size_t i = 0; i < n_sequences; i++)
@@ -260,7 +260,7 @@ void ink_recurrent_run(ink_context *ctx, const ink_recurrent *net, const ink_rec
     }
 }
 
-/* ---- the public edge -------------------------------------------------------------------------------------------- */
+/* ---- public functions ------------------------------------------------------------------------------------------- */
 
 void ink_recurrent_free(ink_recurrent *net) { ink_object_free(net); }
 size_t ink_recurrent_in(const ink_recurrent *net) { return net->in; }
@@ -310,7 +310,7 @@ ink_result ink_recurrent_step(ink_context *ctx, const ink_recurrent *recurrent, 
     INK_REQUIRE(ctx, recurrent, x, state, y);
     if (recurrent->n_directions != 1)
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
-                        "%s: a bidirectional network reads the whole sequence, it cannot go step by step", __func__);
+                        "%s: a bidirectional network needs the whole sequence and cannot run step by step", __func__);
     return recurrent_call(ctx, recurrent, &(ink_sequence){.x = x, .y = y, .n_steps = 1, .state = state}, 1, 1, false);
 }
 

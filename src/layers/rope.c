@@ -1,13 +1,13 @@
 /*
- * rope.c - rotary positions (formulae: rope.h): pairs of a head's components are rotated by an angle that grows with
- * the position.
+ * rope.c - rotary position embedding (formulae: rope.h): rotates pairs of elements of a head by an angle that grows
+ * with the position.
  *
- * Frequencies belong to a sequence, angles to the rows of a pass. Both are the same for every layer and every head, so
- * they are computed once, and a layer only multiplies.
+ * A state holds the frequencies, a pass the angles of its rows. Both are the same for every layer and head, so they are
+ * computed once, and a layer only multiplies.
  */
 #include "layers.h"
 
-/* About how many operations on floats it takes to rotate one component. */
+/* The approximate number of float operations to rotate one element. */
 #define ROTATE_WORK ((size_t)4)
 
 #define LARGEST_LENGTH (1 << 24)
@@ -82,7 +82,7 @@ void ink_angles_rotate(const ink_kernel *kernel, const ink_angles *angles, size_
         kernel->rope_rotate(x + head * 2 * n, n, angles->cosines + row * n, angles->sines + row * n);
 }
 
-/* ---- the public edge --------------------------------------------------------------------------------------------- */
+/* ---- public functions -------------------------------------------------------------------------------------------- */
 
 typedef struct rotate_job {
     const ink_kernel *kernel;
@@ -103,7 +103,8 @@ ink_result ink_rope_forward(ink_context *ctx, const ink_rope *rope, size_t posit
     INK_REQUIRE(ctx, rope);
     INK_TRY(ink_rope_check(ctx, rope));
     if (position > INK_ROPE_MAX_LENGTH || n > INK_ROPE_MAX_LENGTH - position)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: %zu tokens from position %zu on, there are angles for %zu positions",
+        return ink_fail(ctx, INK_ERROR_LIMIT,
+                        "%s: %zu tokens from position %zu on do not fit into the %zu positions that rope supports",
                         __func__, n, position, INK_ROPE_MAX_LENGTH);
     if (stride / rope->head_dim < n_heads)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %zu heads of size %zu do not fit a row of %zu floats", __func__,

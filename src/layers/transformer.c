@@ -1,8 +1,8 @@
 /*
  * transformer.c - the Transformer block, a stack of blocks, and PyTorch's encoder layers over whole sequences.
  *
- * A block has its norms in front (Radford et al. 2019, section 2.3; Llama) or behind the sums (Vaswani et al. 2017;
- * BERT):
+ * The norms of a block come before attention and feed-forward network (Radford et al. 2019, section 2.3; Llama) or
+ * after the sums (Vaswani et al. 2017; BERT):
  *
  *     x = x + W_o attention(W_qkv norm_1(x))             x = norm_1(x + W_o attention(W_qkv x))
  *     x = x + ffn(norm_2(x))                             x = norm_2(x + ffn(x))
@@ -15,7 +15,7 @@
 
 #include "layers.h"
 
-/* About how many operations on floats one element takes between two products. */
+/* The approximate number of float operations for one element between two products. */
 #define HEAD_WORK ((size_t)16)
 #define GATE_WORK ((size_t)24)
 
@@ -40,11 +40,11 @@ typedef struct head_job {
     const ink_kernel *kernel;
     const ink_block *block;
     const ink_attention *attention;
-    const ink_angles *angles; /* NULL: without rope */
+    const ink_angles *angles; /* NULL: no rope */
     float *qkv;
 } head_job;
 
-/* The queries and keys of one row: normalised, then rotated. */
+/* Normalises and then rotates the queries and keys of one row. */
 static void prepare_heads(void *data, size_t row)
 {
     const head_job *job = data;
@@ -135,7 +135,7 @@ void ink_stack_run(ink_context *ctx, const ink_stack *stack, const char *name, c
 {
     size_t size = rows * stack->config.hidden_size;
     float *normed = scratch->normed;
-    float *update = normed; /* added to x; the normed rows are not needed any more by then */
+    float *update = normed; /* added to x, when the normed rows are no longer needed */
     for (size_t i = 0; i < stack->config.n_blocks; i++) {
         const ink_block *block = &stack->blocks[i];
         size_t scope = ink_trace_enter(ctx, "%s.%zu.", name, i);
@@ -167,7 +167,7 @@ size_t ink_mha_size(const ink_mha *mha) { return mha->stack.config.hidden_size; 
 size_t ink_transformer_size(const ink_transformer *transformer) { return transformer->stack.config.hidden_size; }
 size_t ink_transformer_layers(const ink_transformer *transformer) { return transformer->stack.config.n_blocks; }
 
-/* One pass from x to y [rows, size]: the stack and the norm behind it, or the attention of block 0 alone. */
+/* One pass from x to y [rows, size]: the stack and its norm, or the attention of block 0 alone. */
 static void run_whole_sequences(ink_context *ctx, const ink_stack *stack, bool attention_alone,
                                 const ink_stack_scratch *scratch, const ink_span *spans, size_t n_spans, const float *x,
                                 size_t rows, float *y)
@@ -184,8 +184,8 @@ static void run_whole_sequences(ink_context *ctx, const ink_stack *stack, bool a
         normalise(ctx, &stack->norm, "norm", y, rows, y);
 }
 
-/* The call of both. As many whole sequences go through together as fit into INK_PASS_ROWS rows, or into as many as the
-   longest one has. */
+/* Runs, or reserves for, both modules. A pass has as many whole sequences as fit into INK_PASS_ROWS rows, or into the
+   rows of the longest sequence if these are more. */
 static ink_result stack_call(ink_context *ctx, const ink_stack *stack, bool attention_alone, size_t n_sequences,
                              size_t n_rows, size_t longest, const float *x, const size_t *lengths, float *y,
                              bool reserve)
