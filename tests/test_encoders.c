@@ -488,11 +488,11 @@ static void test_refused_texts(void **unused)
     text = good, text.types = types;
     refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: type 2 is 2, expected 0 to 1");
     text = good, text.positions = positions, text.n_positions = 2;
-    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: position 3 is wanted, it has 3 tokens");
+    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: position 3 is wanted, but it has 3 tokens");
     text.n_positions = 4;
     refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: 4 positions are wanted");
     text = good, text.n_tokens = 25;
-    refuse(&f, INK_LOGITS, text, INK_ERROR_LIMIT, "text 1: it has 25 tokens, this model takes 24");
+    refuse(&f, INK_LOGITS, text, INK_ERROR_LIMIT, "text 1: it has 25 tokens, but this model allows 24");
     refuse(&f, INK_EMBEDDING, good, INK_ERROR_UNSUPPORTED, "gives no embedding: its folder has no modules.json");
     refuse(&f, INK_POOLED, good, INK_ERROR_UNSUPPORTED, "has no pooler");
     refuse(&f, (ink_encoding)9, good, INK_ERROR_ARGUMENT, "there is no encoding 9");
@@ -501,8 +501,8 @@ static void test_refused_texts(void **unused)
     encoder_open(&f, "distilbert", INK_POOLING_NONE);
     text = good, text.types = types;
     refuse(&f, INK_HIDDEN_STATES, text, INK_ERROR_ARGUMENT, "text 1: type 1 is 1, expected 0 to 0");
-    refuse(&f, INK_LOGITS, good, INK_ERROR_UNSUPPORTED, "this distilbert model has no head to give logits");
-    refuse(&f, INK_PROBABILITIES, good, INK_ERROR_UNSUPPORTED, "has no head to give probabilities");
+    refuse(&f, INK_LOGITS, good, INK_ERROR_UNSUPPORTED, "this distilbert model has no head for logits");
+    refuse(&f, INK_PROBABILITIES, good, INK_ERROR_UNSUPPORTED, "has no head for probabilities");
     encoder_close(&f);
 }
 
@@ -518,7 +518,7 @@ static void test_wrong_kind(void **unused)
     const ink_text text = {.tokens = &token, .n_tokens = 1, .output = out};
     (void)unused;
     encoder_open(&f, "bert", INK_POOLING_NONE);
-    const char *words = "a bert model is an encoder, which sees a text whole and has no state: ink_model_encode()";
+    const char *words = "a bert model is an encoder, which reads a whole text and has no state: use ink_model_encode()";
     assert_fails(f.ctx, ink_state_create(f.ctx, f.model, 0, &state), INK_ERROR_UNSUPPORTED, words);
     assert_null(state);
     assert_fails(f.ctx, ink_state_size(f.ctx, f.model, 0, &bytes), INK_ERROR_UNSUPPORTED, words);
@@ -526,7 +526,7 @@ static void test_wrong_kind(void **unused)
     assert_fails(f.ctx, ink_context_reserve(f.ctx, f.model, 1, 1, 1), INK_ERROR_UNSUPPORTED, words);
 
     assert_ok(f.ctx, ink_model_open(f.ctx, FIXTURES "/models/gpt2", NULL, &gpt));
-    words = "a gpt2 model is no encoder: ink_model_forward() runs it";
+    words = "a gpt2 model is not an encoder: use ink_model_forward() with a state";
     assert_null(ink_model_get_encoder(gpt));
     assert_int_equal(ink_model_encoding_size(gpt, INK_HIDDEN_STATES), 0);
     assert_fails(f.ctx, ink_model_encode(f.ctx, gpt, INK_HIDDEN_STATES, &text, 1), INK_ERROR_UNSUPPORTED, words);

@@ -407,7 +407,7 @@ static void test_refused_items(void **unused)
     refuse_item(&f, test_item(state, f.tokens, 0, logits, 0), INK_ERROR_ARGUMENT, "no tokens");
     refuse_item(&f, test_item(state, f.tokens, 1, logits, 2), INK_ERROR_ARGUMENT, "logits of 2 tokens");
     refuse_item(&f, test_item(state, f.tokens, 1, NULL, 1), INK_ERROR_ARGUMENT, "no place");
-    refuse_item(&f, test_item(state, beyond, 3, logits, 1), INK_ERROR_ARGUMENT, "token 2 is 53, the vocabulary");
+    refuse_item(&f, test_item(state, beyond, 3, logits, 1), INK_ERROR_ARGUMENT, "token 2 is 53, but the vocabulary");
     refuse_item(&f, test_item(state, negative, 3, logits, 1), INK_ERROR_ARGUMENT, "token 1 is -1");
     refuse_item(&f, test_item(state, huge, 1, logits, 1), INK_ERROR_ARGUMENT, "2147483647");
     refuse_item(&f, test_item(state, least, 1, logits, 1), INK_ERROR_ARGUMENT, "-2147483648");
@@ -440,7 +440,7 @@ static void test_context_window(void **unused)
     ink_state *state = fixture_state(f.ctx, f.model);
     assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, f.n_tokens - 1, NULL));
     assert_fails(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 2, logits), INK_ERROR_LIMIT,
-                 "2 tokens after the 47 there are");
+                 "2 tokens after 47 do not fit");
     for (size_t i = 0; i < vocab_size; i++)
         assert_true(logits[i] == 0);
     assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens + f.n_tokens - 1, 1, logits));

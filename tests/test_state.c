@@ -177,7 +177,7 @@ static void check_rewind(const fixture *f)
             run_and_compare(f, state, length, length + 3, whole, "after a rewind");
         }
     } else {
-        assert_fails(f->ctx, ink_state_rewind(f->ctx, state, 19), INK_ERROR_UNSUPPORTED, "copy it beforehand");
+        assert_fails(f->ctx, ink_state_rewind(f->ctx, state, 19), INK_ERROR_UNSUPPORTED, "copy it before it runs");
         run_and_compare(f, state, 20, 25, whole, "after a refused rewind");
     }
     ink_state_free(state);
@@ -254,7 +254,7 @@ static void test_copy_refused(void **unused)
 
 static unsigned char *save(const fixture *f, const ink_state *state, size_t *size)
 {
-    assert_fails(f->ctx, ink_state_save(f->ctx, state, NULL, 0, size), INK_ERROR_LIMIT, "saved state takes");
+    assert_fails(f->ctx, ink_state_save(f->ctx, state, NULL, 0, size), INK_ERROR_LIMIT, "saved state needs");
     unsigned char *bytes = malloc(*size + 1);
     assert_non_null(bytes);
     memset(bytes, 0x5C, *size + 1);
@@ -349,7 +349,8 @@ static void test_load_refused(void **unused)
     assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 7, &small));
     assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 8, NULL));
     unsigned char *bytes = save(&f, state, &size);
-    assert_fails(f.ctx, ink_state_load(f.ctx, small, bytes, size), INK_ERROR_LIMIT, "8 tokens, there is room for 7");
+    assert_fails(f.ctx, ink_state_load(f.ctx, small, bytes, size), INK_ERROR_LIMIT,
+                 "8 tokens, but there is room for 7");
     assert_fails(f.ctx, ink_state_load(f.ctx, foreign, bytes, size), INK_ERROR_MISMATCH, "another model");
     assert_fails(f.ctx, ink_state_load(f.ctx, NULL, bytes, size), INK_ERROR_ARGUMENT, "state");
     assert_fails(f.ctx, ink_state_load(f.ctx, state, NULL, size), INK_ERROR_ARGUMENT, "bytes");

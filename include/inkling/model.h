@@ -27,8 +27,8 @@
  *   both              tie_word_embeddings, bos_token_id, eos_token_id; lm_head.weight [V, H], or none if it is tied to
  *                     the embedding (H = E then); lm_head.bias [V] or none
  *
- * In all architectures a stored lm_head.weight is used, whatever tie_word_embeddings says. Without one the head is
- * tied, unless that setting is false (its default for llama, mistral, qwen2 and qwen3).
+ * A stored lm_head.weight is always used, whatever tie_word_embeddings says. Without one the head is tied, unless that
+ * setting is false (its default for llama, mistral, qwen2 and qwen3).
  *
  * Under rope of type dynamic the angles of a sequence depend on the capacity of its state (rope.h). So states for more
  * tokens than the model was trained on can be copied and loaded only between equal capacities.

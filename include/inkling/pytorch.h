@@ -52,8 +52,7 @@ ink_result ink_embedding_load(ink_context *ctx, const ink_weights *weights, cons
                               ink_embedding **embedding);
 
 /* nn.LayerNorm: `name`.weight [size] and, if the file has it, `name`.bias [size]; or nn.RMSNorm: `name`.weight. Files
-   converted from TensorFlow call them gamma and beta. Files do not hold eps, so the caller gives it, finite and >= 0.
- */
+   converted from TensorFlow call them gamma and beta. Files do not hold eps: the caller gives it, finite and >= 0. */
 ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_norm_kind kind, float eps,
                          ink_norm **norm);
 

@@ -1,5 +1,6 @@
 /*
- * model.c - what a model says about itself. Opening one is in src/import/open.c, running one in run.c.
+ * model.c - accessors of a model: info, stop tokens, sampling, encodings. src/import/open.c opens a model, run.c runs
+ * it.
  */
 #include "networks.h"
 
@@ -55,8 +56,7 @@ ink_result ink_model_require_states(ink_context *ctx, const ink_model *model)
 {
     if (model->is_encoder)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
-                        "a %s model is an encoder, which sees a text whole and has no state: ink_model_encode() runs "
-                        "it",
+                        "a %s model is an encoder, which reads a whole text and has no state: use ink_model_encode()",
                         model->info.kind);
     return INK_OK;
 }

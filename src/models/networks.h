@@ -1,15 +1,15 @@
 /*
- * networks.h - what a model is: its network, its head, and the state of a sequence.
+ * networks.h - a model as structs: its network, its head, and the state of a sequence.
  *
- * An importer fills these structures in (src/import); run.c reads them, and nothing else. There are three networks
- * under all models:
+ * An importer (src/import) fills these structs, and run.c reads nothing else. All models are built on one of three
+ * networks:
  *
  *     transformer    GPT-2, Llama, BERT ...: a stack of blocks over embeddings and positions
  *     recurrent      RNN, GRU, LSTM: h_t = cell(e(w_t), h_{t-1})                            (Mikolov et al. 2010)
  *     window         h = MLP(e(w_{t-W+1}), ..., e(w_t))                                     (Bengio et al. 2003)
  *
- * Each turns the tokens of sequences into a row of hidden_size floats for each token; a head makes logits, a pooled
- * vector or an embedding of these rows.
+ * A network computes a row of hidden_size floats for each token. A head computes logits, a pooled vector or an
+ * embedding from these rows.
  */
 #ifndef INK_MODELS_NETWORKS_H
 #define INK_MODELS_NETWORKS_H
@@ -29,14 +29,14 @@ typedef enum ink_network { INK_NETWORK_TRANSFORMER, INK_NETWORK_RECURRENT, INK_N
  */
 typedef struct ink_transformer_net {
     size_t max_positions;  /* learned positions; 0: none */
-    size_t first_position; /* the position of a text's first token */
-    ink_token padding;     /* tokens of this id have it as their position and are not counted (RoBERTa); -1: none */
+    size_t first_position; /* the position of the first token */
+    ink_token padding;     /* a token with this id has this position and is not counted (RoBERTa); -1: none */
     size_t n_types;        /* token types; 0: none */
 
     ink_embedding positions; /* [max_positions, hidden_size] */
     ink_embedding types;     /* [n_types, hidden_size] */
     ink_norm embedding_norm; /* [hidden_size]; size 0: none */
-    ink_stack stack;         /* its config says what the blocks are */
+    ink_stack stack;
 } ink_transformer_net;
 
 /* Before the first token the window holds the BOS token. */
@@ -48,8 +48,8 @@ typedef struct ink_window_net {
 /* ---- heads ------------------------------------------------------------------------------------------------------ */
 
 /*
- * logits = W norm(s(W_t hidden + b_t)) + b. Most language models have W and perhaps b alone, and W is often the table
- * of the embedding (Press, Wolf 2017). A BERT's pooler is a head that ends after s.
+ * logits = W norm(s(W_t hidden + b_t)) + b. Most language models have only W, some also b, and W is often the table of
+ * the embedding (Press, Wolf 2017). The pooler of BERT is a head that ends after s.
  */
 typedef struct ink_head {
     ink_dense transform;      /* W_t [hidden_size, hidden_size], b_t and s; weight.n 0: none */
@@ -59,7 +59,7 @@ typedef struct ink_head {
     ink_matrix own;
 } ink_head;
 
-/* A step behind the pooling: a dense layer, or division by the length of the vector. */
+/* A step after the pooling: a dense layer, or division by the length of the vector. */
 typedef struct ink_sentence_step {
     bool normalise;
     ink_dense dense;
@@ -67,7 +67,7 @@ typedef struct ink_sentence_step {
 
 /* The rows of a text to one vector: n_modes pooled vectors side by side, then the steps (sentence-transformers). */
 typedef struct ink_sentence {
-    size_t n_modes; /* 0: the model gives no embeddings */
+    size_t n_modes; /* 0: the model computes no embeddings */
     ink_pooling modes[INK_N_POOLINGS];
     size_t n_steps;
     ink_sentence_step *steps; /* [n_steps] */
@@ -77,21 +77,21 @@ typedef struct ink_sentence {
 
 struct ink_model {
     ink_model_info info;
-    bool is_encoder;          /* sees texts whole, has no states (encoder.h) */
-    ink_encoder_info encoder; /* of an encoder */
+    bool is_encoder;          /* reads whole texts, has no states (encoder.h) */
+    ink_encoder_info encoder; /* only if is_encoder */
     ink_embedding embedding;  /* [vocab_size, embedding size] */
-    ink_network network;      /* which of these three it is: */
+    ink_network network;      /* which of the next three is used */
     ink_transformer_net transformer;
     ink_recurrent recurrent;
     ink_window_net window;
     ink_head head;
     ink_sentence sentence;
 
-    const char **unused;      /* [info.n_unused]: tensors of the file without a use */
-    uint64_t fingerprint;     /* of all settings and weights; a saved state carries it */
-    size_t own_capacity_from; /* states for more tokens than this depend on their capacity (rope of type dynamic); 0:
-                                 none do */
-    bool advises_sampling;    /* the folder says how tokens should be chosen: */
+    const char **unused;      /* [info.n_unused]: names of tensors that the model does not use */
+    uint64_t fingerprint;     /* of all settings and weights; a serialized state carries it */
+    size_t own_capacity_from; /* the content of a state for more tokens than this depends on its capacity (rope of type
+                                 dynamic); 0: never */
+    bool advises_sampling;    /* the folder recommends sampling settings */
     ink_sampler_options sampling;
 };
 
@@ -99,9 +99,9 @@ struct ink_state {
     const ink_model *model;
     size_t capacity; /* tokens; SIZE_MAX: no limit */
     size_t length;   /* tokens seen */
-    bool listed;     /* while a list is checked: it has come up */
+    bool listed;     /* already met while a list is checked */
 
-    void *kv; /* transformer: keys and values of each block (ink_kv_cache_over), kv_stride bytes apart */
+    void *kv; /* transformer: the caches of all blocks (ink_kv_cache_over), kv_stride bytes apart */
     size_t kv_stride;
     float *frequencies; /* [head_dim / 2], under rope */
     float rope_scale;
@@ -109,7 +109,7 @@ struct ink_state {
     ink_token *window; /* [window_size - 1]: the last tokens, oldest first */
 };
 
-/* INK_ERROR_UNSUPPORTED with a sentence for an encoder. */
+/* INK_ERROR_UNSUPPORTED if the model is an encoder. */
 ink_result ink_model_require_states(ink_context *ctx, const ink_model *model);
 
 #endif

@@ -1,24 +1,24 @@
 /*
  * run.c - the one engine: runs a list of sequences, or of whole texts, through a model.
  *
- * A call is checked whole, then takes its scratch memory, and from there on nothing can fail. It works in passes of at
- * most INK_PASS_ROWS rows; a row is a token. A pass takes the next tokens of every sequence that has some left, in
- * equal shares, or as many whole texts as fit. So scratch memory does not grow with the prompt, products have many
- * rows, and recurrent networks step many sequences at once. A sequence's result does not depend on how it is cut, so
- * the shares are a matter of speed alone. Each pass is
+ * A call first checks all arguments, then allocates its scratch memory; after that nothing can fail. It runs in passes
+ * of at most INK_PASS_ROWS rows; a row is a token. A pass has the next tokens of every unfinished sequence, in equal
+ * shares, or as many whole texts as fit. So scratch memory does not grow with the prompt, products have many rows, and
+ * recurrent networks run many sequences per step. The shares only affect speed, because the result of a sequence does
+ * not depend on how it is cut. Each pass is
  *
  *     network    tokens -> x [rows, hidden_size]
- *     pick       the rows that somebody wants, side by side
+ *     pick       copy the requested rows of x side by side
  *     head       hidden = norm(x);   logits = W norm(s(W_t hidden + b_t)) + b;   or the pooled rows of a text
  */
 #include <string.h>
 
 #include "networks.h"
 
-/* Logits whose places do not lie side by side are computed this many rows at a time and then copied. */
+/* If the destinations of logits do not lie side by side, this many rows are computed at a time and then copied. */
 #define SCATTERED_ROWS ((size_t)16)
 
-/* A sequence or a text while it runs. */
+/* A sequence or a text of the call. */
 typedef struct run_item {
     ink_state *state; /* NULL: a text of an encoder */
     const ink_token *tokens, *types;
@@ -33,45 +33,45 @@ typedef struct run_part {
     size_t first, count;
 } run_part;
 
-/* Where the results of a picked row go; NULL: nobody wants them. */
+/* The destinations of the results of a picked row; NULL: not requested. */
 typedef struct row_target {
-    float *hidden; /* [hidden_size], of encoders whatever row is asked for */
+    float *hidden; /* [hidden_size]; of an encoder the row of any encoding but logits */
     float *logits; /* [vocab_size or labels] */
 } row_target;
 
-/* A call. What it runs, and its scratch memory. */
+/* A call: its arguments and its scratch memory. */
 typedef struct run {
     ink_context *ctx;
     const ink_model *model;
     const ink_item *sequences; /* [n_items], or */
-    const ink_text *texts;     /* [n_items], to be encoded as */
+    const ink_text *texts;     /* [n_items], with this encoding */
     ink_encoding encoding;
     size_t n_items;
     size_t max_rows; /* of a pass */
-    size_t capacity; /* of the largest state, or the tokens of the longest text */
+    size_t capacity; /* of the largest state, or the number of tokens of the longest text */
 
     run_item *items; /* [n_items] */
-    run_part *parts; /* [n_items or max_rows]: of the pass */
+    run_part *parts; /* [min(n_items, max_rows)] of this pass */
     size_t n_parts, rows;
     float *x;            /* [max_rows, hidden_size] */
-    float *more;         /* [max_rows, hidden_size]: positions and types; rows behind W_t */
-    float *picked;       /* [max_rows, hidden_size]: rows that somebody wants */
+    float *more;         /* [max_rows, hidden_size]: position and type embeddings; the output of W_t */
+    float *picked;       /* [max_rows, hidden_size]: the requested rows */
     row_target *targets; /* [max_rows] */
     float *scattered;    /* [SCATTERED_ROWS, n_outputs] */
-    float *vectors[2];   /* [parts, widest]: pooled vectors, in turn */
+    float *vectors[2];   /* [parts, widest]: pooled vectors, alternating */
 
     ink_token *ids;  /* transformer: [max_rows] positions, then types */
     ink_span *spans; /* [parts] */
-    void *kv;        /* of an encoder: room for the keys and values of the longest text */
+    void *kv;        /* encoder: the cache for the keys and values of one text, used by all in turn */
     ink_stack_scratch stack;
     ink_sequence *steps; /* recurrent: [parts] */
     float *embedded;     /* [max_rows, embedding size], window: [max_rows, window_size * embedding size] */
     ink_recurrent_scratch recurrent;
-    ink_token *line; /* window: [window_size - 1 + max_rows]: the window, and behind it the tokens of a part */
+    ink_token *line; /* window: [window_size - 1 + max_rows]: the window, then the tokens of a part */
     ink_mlp_scratch mlp;
 } run;
 
-/* Scratch for larger numbers suffices for smaller ones. */
+/* Scratch for more items, rows and capacity also suffices for fewer. */
 static void run_alloc_scratch(run *r, ink_arena *arena)
 {
     const ink_model *model = r->model;
@@ -149,7 +149,7 @@ static void run_transformer(run *r)
         ink_norm_run(ctx, &net->embedding_norm, r->x, r->rows, r->x);
     INK_TRACE(ctx, "embedding", ink_tensor_2d(r->x, r->rows, hidden));
 
-    /* x = the stack of blocks (x), over the caches of the states; texts have room for their keys and values in turn. */
+    /* x = the stack of blocks (x), over the caches of the states; texts use one cache in turn. */
     for (size_t i = 0; i < r->n_parts; i++) {
         const run_part *part = &r->parts[i];
         r->spans[i] = (ink_span){.kv = r->kv, .capacity = r->capacity, .first = part->first, .count = part->count};
@@ -184,8 +184,8 @@ static void run_recurrent(run *r)
     ink_trace_leave(ctx, scope);
 }
 
-/* h = MLP(e(w_{t-W+1}), ..., e(w_t)): token i of a part sees line[i] .. line[i + W - 1], and the last W - 1 tokens of
-   the line are the window that the next part begins with. */
+/* h = MLP(e(w_{t-W+1}), ..., e(w_t)). Token i of a part sees line[i] .. line[i + W - 1]. The last W - 1 tokens of the
+   line become the window of the next part. */
 static void run_window(run *r)
 {
     ink_context *ctx = r->ctx;
@@ -206,7 +206,7 @@ static void run_window(run *r)
 
 /* ---- heads ------------------------------------------------------------------------------------------------------ */
 
-/* Copies row `row` of x to the picked ones. */
+/* Appends row `row` of x to the picked rows. */
 static void pick_row(run *r, size_t row, row_target target, size_t *n)
 {
     size_t hidden = r->model->info.hidden_size;
@@ -214,7 +214,7 @@ static void pick_row(run *r, size_t row, row_target target, size_t *n)
     r->targets[(*n)++] = target;
 }
 
-/* The rows of the pass that somebody wants; returns how many. */
+/* Picks the requested rows of the pass; returns their number. */
 static size_t pick_rows(run *r)
 {
     size_t hidden = r->model->info.hidden_size, vocab = r->model->info.vocab_size, n = 0;
@@ -236,7 +236,7 @@ static size_t pick_rows(run *r)
         const ink_item *item = &r->sequences[part->item];
         size_t done = r->items[part->item].done;
         for (size_t i = 0; i < part->count; i++) {
-            size_t left = item->n_tokens - (done + i); /* this token and those behind it */
+            size_t left = item->n_tokens - (done + i); /* this token and all after it */
             row_target target = {0};
             if (left <= item->n_hidden)
                 target.hidden = item->hidden + (item->n_hidden - left) * hidden;
@@ -271,7 +271,7 @@ static void output_product(run *r, const float *x, size_t n, float *logits)
     INK_TRACE(r->ctx, "logits", ink_tensor_2d(logits, n, width));
 }
 
-/* The logits of the picked rows that want them: straight to their places where many of these lie side by side. */
+/* Computes the requested logits of the picked rows, without a copy if enough destinations lie side by side. */
 static void run_output(run *r, const float *x, size_t n)
 {
     const row_target *targets = r->targets;
@@ -333,7 +333,7 @@ static void run_head(run *r, size_t n)
             ctx->kernel->activate(INK_SIGMOID, r->targets[i].logits, head->weight->n, r->targets[i].logits);
 }
 
-/* The n rows h_1 .. h_n of a text become one vector y [size] (Reimers, Gurevych 2019):
+/* Pools the n rows h_1 .. h_n of a text into one vector y [size] (Reimers, Gurevych 2019):
        cls h_1;  max;  mean sum h_t / n;  mean_sqrt_len_tokens sum h_t / sqrt(n);  weightedmean sum t h_t / sum t;
        lasttoken h_n */
 static void pool_rows(const ink_kernel *kernel, ink_pooling mode, const float *h, size_t n, size_t size, float *y)
@@ -354,8 +354,8 @@ static void pool_rows(const ink_kernel *kernel, ink_pooling mode, const float *h
             kernel->add_share(h, size, (float)(t + 1), (float)(n * (n + 1) / 2), y);
 }
 
-/* The embeddings of the texts of the pass: pooling, several modes side by side, then s(W v + b) or v / max(|v|, 1e-12)
-   for each step. */
+/* Computes the embeddings of the texts of the pass: pooled vectors of all modes side by side, then s(W v + b) or
+   v / max(|v|, 1e-12) for each step. */
 static void run_sentence(run *r)
 {
     const ink_sentence *sentence = &r->model->sentence;
@@ -384,8 +384,8 @@ static void run_sentence(run *r)
 
 /* ---- passes ----------------------------------------------------------------------------------------------------- */
 
-/* The next pass: a part for each item with tokens left, in equal shares; or as many whole texts as fit. False: there is
-   nothing left. */
+/* Plans the next pass: a part of every item with tokens left, in equal shares; or as many whole texts as fit. Returns
+   false if no tokens are left. */
 static bool plan_pass(run *r)
 {
     size_t waiting = 0;
@@ -412,7 +412,7 @@ static bool plan_pass(run *r)
     return r->rows > 0;
 }
 
-/* Runs the list of r, which was checked; or takes the scratch memory of such lists ahead of time. */
+/* Runs the checked list of r, or only allocates the scratch memory for such lists. */
 static ink_result run_list(run *r, bool reserve)
 {
     ink_call call;
@@ -461,24 +461,24 @@ static ink_result check_item(ink_context *ctx, const ink_model *model, const ink
     if (item->n_tokens == 0 || item->tokens == NULL)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: there are no tokens to run", i);
     if (item->n_logits > item->n_tokens)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: the logits of %zu tokens are wanted, it has %zu", i,
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: the logits of %zu tokens are wanted, but it has %zu", i,
                         item->n_logits, item->n_tokens);
     if (item->n_logits > 0 && item->logits == NULL)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: logits are wanted, but there is no place for them", i);
     if (item->n_hidden > item->n_tokens)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: the hidden vectors of %zu tokens are wanted, it has %zu", i,
-                        item->n_hidden, item->n_tokens);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT,
+                        "item %zu: the hidden vectors of %zu tokens are wanted, but it has %zu", i, item->n_hidden,
+                        item->n_tokens);
     if (item->n_hidden > 0 && item->hidden == NULL)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: hidden vectors are wanted, but there is no place for them",
                         i);
     if (item->n_tokens > state->capacity - state->length)
-        return ink_fail(ctx, INK_ERROR_LIMIT,
-                        "item %zu: %zu tokens after the %zu there are: the state has room for %zu", i, item->n_tokens,
-                        state->length, state->capacity);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "item %zu: %zu tokens after %zu do not fit: the state has room for %zu",
+                        i, item->n_tokens, state->length, state->capacity);
     for (size_t t = 0; t < item->n_tokens; t++)
         if (item->tokens[t] < 0 || (size_t)item->tokens[t] >= model->info.vocab_size)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: token %zu is %d, the vocabulary has %zu", i, t,
-                            (int)item->tokens[t], model->info.vocab_size);
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: token %zu is %d, but the vocabulary has %zu tokens", i,
+                            t, (int)item->tokens[t], model->info.vocab_size);
     return INK_OK;
 }
 
@@ -495,7 +495,7 @@ ink_result ink_model_forward_list(ink_context *ctx, const ink_model *model, cons
         r.max_rows += ink_size_min(items[i].n_tokens, INK_PASS_ROWS - r.max_rows);
         r.capacity = ink_size_max(r.capacity, items[i].state->capacity);
     }
-    /* No state may come up twice: each is marked as it is met, and all marks are taken off again. */
+    /* Finds a state that is in the list twice: marks each state, then removes all marks. */
     size_t n = 0;
     for (; n < n_items && !items[n].state->listed; n++)
         items[n].state->listed = true;
@@ -539,7 +539,7 @@ static ink_result require_encoder(ink_context *ctx, const ink_model *model)
 {
     if (!model->is_encoder)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
-                        "a %s model is no encoder: ink_model_forward() runs it, with a state", model->info.kind);
+                        "a %s model is not an encoder: use ink_model_forward() with a state", model->info.kind);
     return INK_OK;
 }
 
@@ -557,8 +557,8 @@ static ink_result check_text(ink_context *ctx, const ink_model *model, const ink
     if (text->n_tokens == 0 || text->tokens == NULL)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: there are no tokens to encode", i);
     if (text->n_tokens > model->info.context_length)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "text %zu: it has %zu tokens, this model takes %zu", i, text->n_tokens,
-                        model->info.context_length);
+        return ink_fail(ctx, INK_ERROR_LIMIT, "text %zu: it has %zu tokens, but this model allows %zu", i,
+                        text->n_tokens, model->info.context_length);
     if (text->output == NULL)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: there is no place for its output", i);
     INK_TRY(check_ids(ctx, i, "token", text->tokens, text->n_tokens, model->info.vocab_size));
@@ -567,11 +567,11 @@ static ink_result check_text(ink_context *ctx, const ink_model *model, const ink
     if (text->positions == NULL)
         return INK_OK;
     if (text->n_positions > text->n_tokens)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: %zu positions are wanted, it has %zu tokens", i,
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: %zu positions are wanted, but it has %zu tokens", i,
                         text->n_positions, text->n_tokens);
     for (size_t p = 0; p < text->n_positions; p++)
         if (text->positions[p] >= text->n_tokens)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: position %zu is wanted, it has %zu tokens", i,
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: position %zu is wanted, but it has %zu tokens", i,
                             text->positions[p], text->n_tokens);
     return INK_OK;
 }
@@ -581,10 +581,9 @@ ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encodi
 {
     static const char *const missing[INK_N_ENCODINGS] = {
         [INK_POOLED] = "has no pooler",
-        [INK_EMBEDDING] = "gives no embedding: its folder has no modules.json, and no pooling was asked for when it "
-                          "was opened",
-        [INK_LOGITS] = "has no head to give logits",
-        [INK_PROBABILITIES] = "has no head to give probabilities",
+        [INK_EMBEDDING] = "gives no embedding: its folder has no modules.json, and it was opened without a pooling",
+        [INK_LOGITS] = "has no head for logits",
+        [INK_PROBABILITIES] = "has no head for probabilities",
     };
     INK_REQUIRE(ctx, model);
     INK_TRY(require_encoder(ctx, model));

@@ -1,8 +1,8 @@
 /*
- * sampler.c - the steps from logits to a token, each over the tokens the step before left.
+ * sampler.c - the steps from logits to a token (sampler.h). Each step works on the tokens that the previous one kept.
  *
- * Ranking is only needed by top-k and top-p, and only of the tokens they keep: all tokens become a heap in O(V), and
- * as many as are kept are taken off it, largest logit first. Without the two nothing is sorted.
+ * Only top-k and top-p need a ranking, and only of the tokens they keep. So all tokens go into a heap in O(V), and the
+ * kept ones are popped, largest logit first. Without these two steps nothing is sorted.
  */
 #include <inkling/sampler.h>
 
@@ -17,8 +17,8 @@ struct ink_sampler {
     ink_sampler_options options;
     size_t vocab_size;
     uint64_t random;    /* state of the generator */
-    float *z;           /* [vocab_size] logits, made smaller step by step; the largest is 0 */
-    float *weight;      /* [vocab_size] e^z, the probabilities before they are divided by their sum; 0: left out */
+    float *z;           /* [vocab_size] logits after penalty and temperature; when sampling the largest is 0 */
+    float *weight;      /* [vocab_size] e^z, the probability before division by the sum; 0: excluded */
     uint64_t *rank;     /* [vocab_size] the heap; NULL unless top-k or top-p is on */
     uint8_t *seen;      /* [vocab_size] 1 for tokens in the text; NULL unless the penalty is on */
     ink_token *history; /* [vocab_size] the tokens seen, each once */
@@ -32,7 +32,7 @@ static bool penalises(const ink_sampler_options *options)
 
 static bool uses_top_p(const ink_sampler_options *options) { return options->top_p > 0.0f && options->top_p < 1.0f; }
 
-/* ---- making one ------------------------------------------------------------------------------------------------- */
+/* ---- creating --------------------------------------------------------------------------------------------------- */
 
 /* False for NaN too. */
 static bool within(float x, float low, float high) { return x >= low && x <= high; }
@@ -41,7 +41,7 @@ static ink_result sampler_check_options(ink_context *ctx, const ink_sampler_opti
 {
     if (vocab_size == 0 || vocab_size > INT32_MAX)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "sampler: a vocabulary of %zu tokens", vocab_size);
-    /* No subnormal number: a program that flushes them to zero would divide by it. */
+    /* Refuses subnormal numbers, because a program that flushes them to zero would divide by zero. */
     if (options->temperature != 0.0f && !within(options->temperature, FLT_MIN, FLT_MAX))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "sampler: temperature must be 0 or a number > 1.17e-38");
     if (!within(options->top_p, 0.0f, 1.0f))
@@ -53,7 +53,7 @@ static ink_result sampler_check_options(ink_context *ctx, const ink_sampler_opti
     return INK_OK;
 }
 
-/* Takes a sampler and its parts from an arena. */
+/* Allocates a sampler and its arrays. */
 static ink_sampler *sampler_layout(ink_arena *arena, const ink_sampler_options *options, size_t vocab_size,
                                    ink_sampler *parts)
 {
@@ -106,7 +106,7 @@ ink_result ink_sampler_accept(ink_context *ctx, ink_sampler *sampler, const ink_
         INK_REQUIRE(ctx, tokens);
     for (size_t i = 0; i < n; i++) {
         if (tokens[i] < 0 || (size_t)tokens[i] >= sampler->vocab_size)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "tokens[%zu] is %lld, the vocabulary has ids from 0 to %zu", i,
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "tokens[%zu] is %lld, but the vocabulary has ids from 0 to %zu", i,
                             (long long)tokens[i], sampler->vocab_size - 1);
     }
     for (size_t i = 0; i < n; i++)
@@ -125,7 +125,7 @@ static uint32_t float_bits(float x)
 
 #define INFINITY_BITS 0x7F800000u
 
-/* z = logits, with the penalty: z < 0 ? z r : z / r for each token seen (Keskar et al. 2019, section 4.1). */
+/* z = z < 0 ? z r : z / r for each token seen (Keskar et al. 2019, section 4.1). */
 static void penalise(ink_sampler *s)
 {
     float r = s->options.repeat_penalty;
@@ -135,7 +135,7 @@ static void penalise(ink_sampler *s)
     }
 }
 
-/* The first of the largest. */
+/* Finds the first of the largest logits. */
 static ink_result find_largest(ink_context *ctx, const ink_sampler *s, size_t *largest)
 {
     *largest = 0;
@@ -154,7 +154,7 @@ static ink_result find_largest(ink_context *ctx, const ink_sampler *s, size_t *l
     return INK_OK;
 }
 
-/* z = (z - max z) / t. Shifted first, so that no temperature is small enough to overflow: softmax does not notice. */
+/* z = (z - max z) / t. The shift, which does not change the softmax, keeps small temperatures from overflowing. */
 static void apply_temperature(ink_sampler *s, float largest)
 {
     for (size_t i = 0; i < s->vocab_size; i++)
@@ -170,14 +170,14 @@ static double sum_of_weights(const ink_sampler *s)
 }
 
 /*
- * Ranking. z is at most 0, so the bits of |z| order it from the largest down; the id below them lets the earlier of
- * equal logits come first.
+ * Ranking. z is at most 0, so the bits of |z| sort from the largest z down. The id in the lower bits puts the earlier
+ * of equal logits first.
  */
 static uint64_t rank_key(float z, size_t id) { return (uint64_t)(float_bits(z) & 0x7FFFFFFFu) << 32 | (uint32_t)id; }
 
 static size_t rank_token(uint64_t key) { return (uint32_t)key; }
 
-/* The heap of all tokens whose weight is not 0; returns their number. */
+/* Makes a heap of all tokens whose weight is not 0; returns their number. */
 static size_t start_ranking(ink_sampler *s)
 {
     size_t n = 0;
@@ -188,8 +188,8 @@ static size_t start_ranking(ink_sampler *s)
     return n;
 }
 
-/* Takes the k largest off a heap of n, and the ties with the k-th; returns how many. They are at the end of rank [n],
-   the largest last. */
+/* Pops the k largest, and the ties with the k-th, off a heap of n; returns their number. They end up at the end of
+   rank [n], the largest last. */
 static size_t take_top_k(ink_sampler *s, size_t n, size_t k)
 {
     size_t taken = 0;
@@ -202,8 +202,8 @@ static size_t take_top_k(ink_sampler *s, size_t n, size_t k)
 }
 
 /*
- * Of the tokens in rank [n], the first `taken` of the ranking being at its end and the rest a heap, how many to keep:
- * a token stays iff the sum of the weights ranked above it is < p times the sum of all.
+ * Returns how many tokens of rank [n] top-p keeps: a token stays if the sum of the weights ranked above it is less than
+ * p times the sum of all. The first `taken` of the ranking are already at the end of rank, the others are a heap.
  */
 static size_t take_top_p(ink_sampler *s, size_t n, size_t taken, float p)
 {
@@ -220,14 +220,14 @@ static size_t take_top_p(ink_sampler *s, size_t n, size_t taken, float p)
     return kept;
 }
 
-/* Leaves only the first `kept` of the ranking. */
+/* Excludes all but the first `kept` of the ranking. */
 static void keep(ink_sampler *s, size_t n, size_t kept)
 {
     for (size_t i = 0; i < n - kept; i++)
         s->weight[rank_token(s->rank[i])] = 0.0f;
 }
 
-/* Top-k, then top-p on the softmax of what it left. */
+/* Top-k, then top-p on the softmax of the tokens that are left. */
 static void apply_ranking(ink_sampler *s)
 {
     size_t n = start_ranking(s), taken = 0;
@@ -241,7 +241,7 @@ static void apply_ranking(ink_sampler *s)
         keep(s, n, take_top_p(s, n, taken, s->options.top_p));
 }
 
-/* The largest weight is e^0 = 1, so p < min_p max p reads: weight < min_p. */
+/* The largest weight is e^0 = 1, so p < min_p max p is weight < min_p. */
 static void apply_min_p(ink_sampler *s)
 {
     for (size_t i = 0; i < s->vocab_size; i++)
@@ -249,7 +249,7 @@ static void apply_min_p(ink_sampler *s)
             s->weight[i] = 0.0f;
 }
 
-/* Fills weight; greedy is one weight of 1. */
+/* Computes the weights. Greedy: 1 for one token, 0 for the others. */
 static ink_result weigh(ink_context *ctx, ink_sampler *s, const float *logits)
 {
     size_t largest;
@@ -269,7 +269,8 @@ static ink_result weigh(ink_context *ctx, ink_sampler *s, const float *logits)
     return INK_OK;
 }
 
-/* The first token at which the running sum exceeds u times the sum of all; the largest weight is 1, so there is one. */
+/* Returns the first token at which the running sum exceeds u times the sum of all. There is one, because the largest
+   weight is 1. */
 static ink_token draw(const ink_sampler *s, double u)
 {
     double threshold = u * sum_of_weights(s), sum = 0.0;
@@ -287,7 +288,7 @@ static ink_token draw(const ink_sampler *s, double u)
 
 /* ---- picking ---------------------------------------------------------------------------------------------------- */
 
-/* SplitMix64 (Steele, Lea, Flood 2014): every seed is a good one. */
+/* SplitMix64 (Steele, Lea, Flood 2014): works well from every seed. */
 static uint64_t next_random(uint64_t *state)
 {
     uint64_t x = *state += 0x9E3779B97F4A7C15u;

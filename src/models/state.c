@@ -1,18 +1,18 @@
 /*
- * state.c - what changes while a sequence runs: making it, going back, copying, saving, loading.
+ * state.c - the state of a sequence: creating, rewinding, copying, saving and loading it.
  *
- * What a state holds is a row of parts, each some 32-bit words (state_part() below); copying and serializing walk over
- * the parts. A serialized state is
+ * A state is a list of parts, and a part is a list of 32-bit words (state_part() below). Copying and serializing walk
+ * over the parts. A serialized state is
  *
  *     "INKSTATE"      8 bytes
  *     version         u64
- *     fingerprint     u64    of the model, its settings and its weights; under a dynamic rope also of the capacity
- *     length          u64    tokens
- *     words           u64    how many follow
- *     checksum        u64    over the bytes before and after it
+ *     fingerprint     u64    of the model: settings and weights; under a dynamic rope also of the capacity
+ *     length          u64    number of tokens
+ *     words           u64    number of words
+ *     checksum        u64    of all other bytes
  *     the words       u32 each
  *
- * with all numbers in little-endian order. Only positions that are in use are written.
+ * All numbers are little-endian. Only filled positions are written.
  */
 #include <string.h>
 
@@ -26,9 +26,9 @@
 #define HEADER_SIZE (MAGIC_SIZE + 8 * N_NUMBERS)
 #define CHECKSUM_AT (HEADER_SIZE - 8)
 
-/* ---- making ----------------------------------------------------------------------------------------------------- */
+/* ---- creating --------------------------------------------------------------------------------------------------- */
 
-/* Takes a state and all that it holds from an arena. */
+/* Allocates a state and its arrays. */
 static ink_state *state_layout(ink_arena *arena, const ink_model *model, size_t capacity, ink_state *parts)
 {
     ink_state *state = ink_arena_alloc(arena, 1, sizeof *state);
@@ -51,7 +51,7 @@ static ink_state *state_layout(ink_arena *arena, const ink_model *model, size_t 
     return state;
 }
 
-/* Checks and measures. A capacity of 0 is the context length; without one there is no limit. */
+/* Checks and measures. A capacity of 0 becomes the context length; without one the capacity is unlimited. */
 static ink_result state_prepare(ink_context *ctx, const ink_model *model, size_t *capacity, ink_arena *measure)
 {
     size_t most = model->info.context_length;
@@ -82,7 +82,7 @@ ink_result ink_state_size(ink_context *ctx, const ink_model *model, size_t capac
     return INK_OK;
 }
 
-/* In the caller's block, or, where that is NULL, in memory of the allocator's. */
+/* Creates the state in the caller's block, or in new memory if `block` is NULL. */
 static ink_result state_make(ink_context *ctx, const ink_model *model, size_t capacity, void *block, size_t size,
                              ink_state **state)
 {
@@ -122,11 +122,11 @@ ink_result ink_state_create_in(ink_context *ctx, const ink_model *model, size_t 
 
 void ink_state_free(ink_state *state) { ink_object_free(state); }
 
-/* ---- going back ------------------------------------------------------------------------------------------------- */
+/* ---- rewinding -------------------------------------------------------------------------------------------------- */
 
 size_t ink_state_length(const ink_state *state) { return state != NULL ? state->length : 0; }
 
-/* A key/value cache is overwritten before it is read, so its length is all there is to reset. */
+/* A key/value cache is overwritten before it is read, so only its length is reset. */
 void ink_state_reset(ink_state *state)
 {
     if (state == NULL)
@@ -149,7 +149,7 @@ ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length)
         ink_state_reset(state);
     else if (length != state->length && state->model->network != INK_NETWORK_TRANSFORMER)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
-                        "rewind to %zu tokens: a state of kind '%s' keeps no past to go back to; copy it beforehand",
+                        "rewind to %zu tokens: a state of kind '%s' does not keep its past; copy it before it runs",
                         length, state->model->info.kind);
     state->length = length;
     return INK_OK;
@@ -157,17 +157,17 @@ ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length)
 
 /* ---- parts ------------------------------------------------------------------------------------------------------ */
 
-/* Words of a state: a plain array of them, or elements of a row of a packed matrix. */
+/* The words of a part: a plain array, or elements of a row of a packed matrix. */
 typedef struct words {
-    uint32_t *plain; /* NULL: in the matrix */
+    uint32_t *plain; /* NULL: they are in the matrix */
     ink_matrix matrix;
     size_t row;
     size_t count;
 } words;
 
-/* Part i of what a state holds at `length` tokens; false behind the last one. A transformer has, for each block and
-   head, a part for each key, and one for each dimension of the values. The parts depend on model and length alone, so
-   they can go between states of any capacity. */
+/* Gives part i of a state with `length` tokens; returns false after the last part. A transformer has, for each block
+   and head, a part for each key and a part for each dimension of the values. The parts depend only on model and length,
+   so they fit states of any capacity. */
 static bool state_part(const ink_state *state, size_t length, size_t i, words *part)
 {
     const ink_model *model = state->model;
@@ -194,7 +194,7 @@ static bool state_part(const ink_state *state, size_t length, size_t i, words *p
 
 #define WORDS_AT_ONCE ((size_t)256)
 
-/* `count` <= WORDS_AT_ONCE words of a part, from `first` on, out of it and into it. */
+/* Read or write `count` <= WORDS_AT_ONCE words of a part, from `first` on. */
 static void words_get(const words *part, size_t first, size_t count, uint32_t *out)
 {
     float values[WORDS_AT_ONCE];
@@ -220,8 +220,8 @@ static size_t count_words(const ink_state *state, size_t length)
     return count;
 }
 
-/* The state is about to be filled with the parts of `length` tokens. What lies between the rows of the last panels must
-   be numbers too, though no result depends on them. */
+/* Prepares a state for the parts of `length` tokens. Products also read the unused rows of the last panels, so these
+   are cleared, though no result depends on them. */
 static void state_prepare_parts(ink_state *state, size_t length)
 {
     const ink_model *model = state->model;
@@ -242,8 +242,8 @@ static void state_prepare_parts(ink_state *state, size_t length)
 
 /* ---- copying ---------------------------------------------------------------------------------------------------- */
 
-/* Copies and serialized states go between states of this identity: of the same model and, where what a state holds
-   depends on its capacity, for the same number of tokens. */
+/* Copying and loading need two states of equal identity: of the same model and, if the content depends on the capacity
+   (rope of type dynamic), of equal capacity. */
 static uint64_t state_identity(const ink_state *state)
 {
     const ink_model *model = state->model;
@@ -265,7 +265,7 @@ ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_state_copy: the two states are of different models");
     if (state_identity(from) != state_identity(to))
         return ink_fail(ctx, INK_ERROR_MISMATCH,
-                        "with this model's rope a state for %zu tokens and one for %zu hold different keys",
+                        "under this model's rope a state for %zu tokens and one for %zu hold different keys",
                         from->capacity, to->capacity);
     if (from->length > to->capacity)
         return ink_fail(ctx, INK_ERROR_LIMIT, "a state of %zu tokens does not fit into one for %zu", from->length,
@@ -300,7 +300,7 @@ ink_result ink_state_save(ink_context *ctx, const ink_state *state, void *bytes,
     if (capacity > 0)
         INK_REQUIRE(ctx, bytes);
     if (capacity < *size)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state takes %zu bytes, there is room for %zu", *size,
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state needs %zu bytes, but there is room for %zu", *size,
                         capacity);
 
     const uint64_t numbers[N_NUMBERS - 1] = {VERSION, state_identity(state), state->length, n_words};
@@ -319,12 +319,11 @@ ink_result ink_state_save(ink_context *ctx, const ink_state *state, void *bytes,
     return INK_OK;
 }
 
-/* Who wrote these bytes, for which model, is there room, and are they all there as they were written? */
+/* Checks format, version, model, room, size and checksum, so that loading cannot fail halfway. */
 static ink_result check_saved(ink_context *ctx, const ink_state *state, const unsigned char *in, size_t size)
 {
     if (size < HEADER_SIZE || memcmp(in, MAGIC, MAGIC_SIZE) != 0)
-        return ink_fail(ctx, INK_ERROR_CORRUPT, "these %zu bytes are not a saved state: they do not begin with one",
-                        size);
+        return ink_fail(ctx, INK_ERROR_CORRUPT, "these %zu bytes are not a saved state: the header is missing", size);
     uint64_t version = ink_get_le(in + MAGIC_SIZE, 8);
     uint64_t fingerprint = ink_get_le(in + MAGIC_SIZE + 8, 8);
     uint64_t tokens = ink_get_le(in + MAGIC_SIZE + 16, 8);
@@ -337,14 +336,14 @@ static ink_result check_saved(ink_context *ctx, const ink_state *state, const un
                         state->model->info.kind,
                         state->model->own_capacity_from != 0 ? ", or for another number of tokens" : "");
     if (tokens > state->capacity)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state has %llu tokens, there is room for %zu",
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state has %llu tokens, but there is room for %zu",
                         (unsigned long long)tokens, state->capacity);
     size_t expected = count_words(state, (size_t)tokens);
     if (n_words != expected || size - HEADER_SIZE != 4 * expected)
         return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: %llu words in %zu bytes, expected %zu words in %zu bytes",
                         (unsigned long long)n_words, size, expected, HEADER_SIZE + 4 * expected);
     if (ink_get_le(in + CHECKSUM_AT, 8) != state_checksum(in, size))
-        return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: the bytes have changed since it was saved");
+        return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: the bytes have changed since they were saved");
     for (size_t i = 0; state->model->network == INK_NETWORK_WINDOW && i < expected; i++) {
         uint64_t token = ink_get_le(in + HEADER_SIZE + 4 * i, 4);
         if (token >= state->model->info.vocab_size)
