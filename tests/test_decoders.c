@@ -165,12 +165,12 @@ typedef struct setting {
 
 static const setting refused[] = {
     /* the numbers are those of the checklist of bad inputs: 86 to 93 */
-    {"llama", "model_type", "\"llama4\"", UNSUPPORTED, "'llama4' is none of those that run here: gpt2, llama"},
+    {"llama", "model_type", "\"llama4\"", UNSUPPORTED, "'llama4' is not supported, only gpt2, llama"},
     {"llama", "vocab_size", NULL, REFUSED, "asks for [32000, 24]"},
     {"llama", "vocab_size", "60", REFUSED, "embed_tokens.weight"}, /* 101 */
     {"llama", "vocab_size", "0", REFUSED, "vocab_size"},
     {"llama", "hidden_size", "0", REFUSED, "hidden_size"},
-    {"qwen2", "hidden_size", "34", REFUSED, "hidden_size is 34, which 4 heads"},
+    {"qwen2", "hidden_size", "34", REFUSED, "hidden_size is 34, which is not a multiple of 4 heads"},
     {"llama", "hidden_size", "28", REFUSED, "asks for [61, 28]"},
     {"llama", "hidden_size", ENORMOUS, REFUSED, "hidden_size"},
     {"llama", "intermediate_size", "41", REFUSED, "mlp.gate_proj.weight"},
@@ -219,7 +219,7 @@ static const setting refused[] = {
     {"qwen2.types", "layer_types", "[\"full_attention\", 7, \"full_attention\"]", REFUSED, "layer_types[1]"},
     {"qwen2.types", "use_sliding_window", "false", REFUSED, "layer_types[0] is 'sliding_attention'"},
     {"mistral", "layer_types", "[\"sliding_attention\", \"full_attention\"]", REFUSED,
-     "layer_types[1] is 'full_attention', the other settings make it 'sliding_attention'"},
+     "layer_types[1] is 'full_attention', but the other settings make it 'sliding_attention'"},
     {"llama", "layer_types", "[\"sliding_attention\", \"full_attention\"]", REFUSED, "layer_types[0]"},
     /* rope: 95 to 97 */
     {"llama", "partial_rotary_factor", "0.5", UNSUPPORTED, "partial_rotary_factor"},
@@ -234,7 +234,7 @@ static const setting refused[] = {
     {"llama.old", "rope_scaling", "{\"type\": \"linear\", \"factor\": 1e7}", REFUSED, "factor"},
     {"llama.old", "rope_scaling", "{\"type\": \"su\", \"factor\": 2}", UNSUPPORTED, "rope_type 'su'"}, /* 96 */
     {"llama.old", "rope_scaling", "{\"rope_type\": \"longrope\", \"long_factor\": [1]}", UNSUPPORTED,
-     "rope_type 'longrope' is none of those that run here: default, linear, dynamic, llama3, yarn"},
+     "rope_type 'longrope' is not supported, only default, linear, dynamic, llama3, yarn"},
     {"llama.old", "rope_scaling", "{\"type\": \"default\", \"mrope_section\": [1, 1, 1]}", UNSUPPORTED,
      "rope_scaling.mrope_section"},
     {"llama", "rope_parameters", "{" ROPE "\"llama3\", \"factor\": 8}", REFUSED, "low_freq_factor"},

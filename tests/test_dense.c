@@ -362,7 +362,7 @@ static void batch_norms_become_part_of_their_neighbours(void **unused)
     size_t n_x;
     check_mlp_case(ctx, fixture, "net", INK_IDENTITY, 4);
     assert_fails(ctx, ink_mlp_load(ctx, fixture, "apart", INK_RELU, INK_IDENTITY, &mlp), INK_ERROR_UNSUPPORTED,
-                 "the BatchNorm1d 'apart.2' stands neither");
+                 "the BatchNorm1d 'apart.2' is neither");
     assert_null(mlp);
 
     float *x = test_tensor(ctx, fixture, "case.net.x", &n_x), *y[2] = {test_floats(9 * 5), test_floats(9 * 5)};
@@ -401,7 +401,7 @@ static void mlp_refuses_what_does_not_fit(void **unused)
         {{"a norm of others", "net.1.running_mean", INK_F32, 1, {3}}, INK_ERROR_MISMATCH, "1.running_mean' is [3]"},
         {{"a norm alone", "net.7.running_mean", INK_F32, 1, {4}},
          INK_ERROR_UNSUPPORTED,
-         "the BatchNorm1d 'net.7' stands neither right behind a Linear layer nor right in front of one"},
+         "the BatchNorm1d 'net.7' is neither directly after a Linear layer nor directly before one"},
         {{"nested", "net.1.0.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.1.0.weight'"},
         {{"named", "net.out.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.out.weight'"},
         {{"leading zero", "net.01.weight", INK_F32, 2, {4, 4}}, INK_ERROR_UNSUPPORTED, "'net.01.weight'"},

@@ -49,13 +49,13 @@ static const setting settings[] = {
     {"gpt2", "n_embd", "0", REFUSED, "n_embd"},
     {"gpt2", "n_embd", "-24", REFUSED, "n_embd"},
     {"gpt2", "n_embd", ENORMOUS, REFUSED, "n_embd"},
-    {"gpt2", "n_embd", "16777216", REFUSED, "n_embd is 16777216, which 3 heads"},
+    {"gpt2", "n_embd", "16777216", REFUSED, "n_embd is 16777216, which is not a multiple of 3 heads"},
     {"gpt2", "n_embd", "12582912", REFUSED, "wte.weight"},
     {"gpt2", "n_embd", "48", REFUSED, "is [53, 24], config.json asks for [53, 48]"},
     {"gpt2", "n_head", "0", REFUSED, "n_head"},
     {"gpt2", "n_head", "-3", REFUSED, "n_head"},
-    {"gpt2", "n_head", "5", REFUSED, "n_embd is 24, which 5 heads"}, /* 91 */
-    {"gpt2", "n_head", "48", REFUSED, "which 48 heads"},
+    {"gpt2", "n_head", "5", REFUSED, "n_embd is 24, which is not a multiple of 5 heads"}, /* 91 */
+    {"gpt2", "n_head", "48", REFUSED, "not a multiple of 48 heads"},
     {"gpt2", "n_head", ENORMOUS, REFUSED, "n_head"},
     {"gpt2", "n_head", "\"3\"", REFUSED, "n_head"},
     {"gpt2", "n_layer", "0", REFUSED, "n_layer"},

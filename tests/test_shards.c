@@ -123,7 +123,7 @@ static void wrong_indices_are_refused(void **unused)
         const char *words;
     } cases[] = {
         {"{\"weight_map\": {" ENTRY("a", "/etc/one.safetensors") "}}", INK_ERROR_CORRUPT, /* [112] */
-         "tensor 'a' is said to be in '/etc/one.safetensors', expected a file of the same folder"},
+         "tensor 'a' should be in '/etc/one.safetensors', expected a file of the same folder"},
         {"{\"weight_map\": {" ENTRY("a", "../one.safetensors") "}}", INK_ERROR_CORRUPT, "'../one.safetensors'"},
         {"{\"weight_map\": {" ENTRY("a", "x/../../one") "}}", INK_ERROR_CORRUPT, "same folder"},
         {"{\"weight_map\": {" ENTRY("a", "sub/one.safetensors") "}}", INK_ERROR_CORRUPT, "same folder"},
@@ -137,9 +137,9 @@ static void wrong_indices_are_refused(void **unused)
         {"{\"weight_map\": {" ENTRY("a", "three.safetensors") "}}", INK_ERROR_NOT_FOUND, /* [113] */
          INDEX ": tiny/three.safetensors: no such file"},
         {"{\"weight_map\": {" ENTRY("a", "two.safetensors") "}}", INK_ERROR_MISMATCH, /* [115] */
-         "tensor 'a' is said to be in 'two.safetensors', which does not have it"},
+         "tensor 'a' should be in 'two.safetensors', which does not have it"},
         {"{\"weight_map\": {" ENTRY("a", "two.safetensors") ", " ENTRY("b", "one.safetensors") "}}", INK_ERROR_MISMATCH,
-         "tensor 'a' is said to be in 'two.safetensors', but it is in 'one.safetensors'"},
+         "tensor 'a' should be in 'two.safetensors', but it is in 'one.safetensors'"},
         {"{\"weight_map\": {" ENTRY("a", INDEX) "}}", INK_ERROR_CORRUPT, "a JSON text"}, /* [117] */
         {"{\"weight_map\": {" ENTRY("a", "config.json") "}}", INK_ERROR_CORRUPT, "config.json"},
         {"{\"weight_map\": {\"a\": {\"file\": \"one.safetensors\"}}}", INK_ERROR_MISMATCH,

@@ -1,12 +1,12 @@
 /*
- * architectures.h - opening a model folder: what the importers of the architectures share.
+ * architectures.h - the importers of the architectures, and the functions they share.
  *
  * `model_type` in config.json names the architecture. Its importer
  *
- *     1. describes    settings -> the config fields of models/networks.h; every check on settings is here
- *     2. plans        a row for each tensor (plan.h); every check on names and shapes is here
+ *     1. describes    turns settings into the config fields of models/networks.h; checks all settings
+ *     2. plans        adds a row for each tensor (plan.h); checks all names and shapes
  *
- * and open.c then fills the plan. The engine sees nothing of this.
+ * Then open.c fills the plan. The engine knows nothing of settings and names.
  */
 #ifndef INK_IMPORT_ARCHITECTURES_H
 #define INK_IMPORT_ARCHITECTURES_H
@@ -15,48 +15,48 @@
 #include "config.h"
 #include "plan.h"
 
-/* What an importer works on. */
+/* The input and the output of an importer. */
 typedef struct ink_import {
     ink_context *ctx;
     const ink_source *source; /* the folder */
-    const void *variant;      /* of the architecture */
+    const void *variant;      /* the architecture's own data */
     ink_model_options options;
     ink_config config; /* config.json */
-    ink_plan plan;     /* over the folder's weights */
-    ink_model *model;  /* zeros, but info.bos_token and info.eos_token are -1 */
+    ink_plan plan;     /* for the weights of the folder */
+    ink_model *model;  /* zeroed, but info.bos_token and info.eos_token are -1 */
 } ink_import;
 
 typedef struct ink_architecture {
     const char *name; /* model_type */
     ink_result (*import)(ink_import *in);
     const void *variant;
-    /* Ends of names of tensors that files may hold and no model needs; NULL ends the list, and NULL is none. */
+    /* Ends of the names of tensors that files may hold but no model needs. Ends with NULL; may be NULL. */
     const char *const *ignored;
 } ink_architecture;
 
-/* The tables of each importer, [n]. */
+/* The architectures of each importer. */
 extern const ink_architecture ink_architecture_gpt2;
 extern const ink_architecture ink_architectures_llama[4];   /* llama, mistral, qwen2, qwen3 */
 extern const ink_architecture ink_architectures_encoder[3]; /* bert, distilbert, roberta */
 extern const ink_architecture ink_architectures_own[4];     /* mlp, rnn, gru, lstm: the project's own */
 
-/* Takes the n blocks (no more than the file has tensors, and one: stack.config.n_blocks) of the model's stack and their
- * attention, which starts as a copy of `attention`. */
+/* Allocates the blocks of the model's stack and their attention, a copy of `attention` for each. stack.config.n_blocks
+   becomes n, or the number of tensors of the file plus one if that is less. */
 ink_result ink_import_stack(ink_import *in, size_t n, const ink_attention *attention);
 
-/* Plans the n blocks, each in the scope of `scope` ("h.%zu."). A file that has one more is refused: `probe` is a module
-   with a weight that every block has, `key` the setting that says how many there are. */
+/* Plans all blocks, each in the scope `scope` ("h.%zu."). Refuses a file with one more block; `probe` is a module with
+   a weight that every block has, and `key` the setting for the number of blocks, for messages. */
 typedef ink_result (*ink_plan_block_fn)(ink_import *in, const void *settings, size_t i, ink_block *block);
 ink_result ink_import_blocks(ink_import *in, const char *scope, const char *probe, const char *key,
                              ink_plan_block_fn plan_block, const void *settings);
 
-/* lm_head: a stored lm_head.weight is used, whatever the flag says, because frameworks leave it out when it is the
-   embedding. Without it the flag decides, and an explicit "not tied" means that the file is not whole; `tied` is the
-   flag's default. info and embedding are set. */
+/* Plans lm_head. A stored lm_head.weight is always used, because frameworks leave it out if it is the embedding.
+   Without one the setting tie_word_embeddings, whose default is `tied`, must be true, or the file is incomplete. info
+   and embedding must be set. */
 ink_result ink_import_lm_head(ink_import *in, bool tied);
 
-/* The modules of modules.json (sentence-transformers), if the folder has one: *found. Sets model->sentence and the
-   fields of model->encoder about texts. */
+/* Imports modules.json (sentence-transformers) if the folder has one: *found. Sets model->sentence and the fields of
+   model->encoder about texts. */
 ink_result ink_import_sentence(ink_import *in, bool *found);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * config.c - settings by key, each checked where it is read.
+ * config.c - reads settings by key and checks each one as it is read.
  */
 #include <string.h>
 
@@ -12,7 +12,7 @@ uint64_t ink_fingerprint_number(uint64_t hash, uint64_t number)
     return ink_hash_numbers(hash, &number, 1, sizeof number);
 }
 
-/* Key and value of a setting go into the fingerprint, the default as well as what is written out. */
+/* Adds a setting to the fingerprint, also if it has its default value. */
 static void mix(ink_config *config, const char *key, uint64_t value)
 {
     config->fingerprint = ink_hash(config->fingerprint, key, strlen(key));
@@ -144,7 +144,7 @@ ink_result ink_config_refuse(ink_config *config, const char *key)
     bool set = false;
     INK_TRY(ink_config_bool(config, key, &set));
     if (set)
-        return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED, "%s: %s: models with this setting do not run here",
+        return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED, "%s: %s: models with this setting are not supported",
                         config->document.file, key);
     return INK_OK;
 }
@@ -159,7 +159,7 @@ ink_result ink_config_string(ink_config *config, const char *key, const char **v
     return INK_OK;
 }
 
-/* Hugging Face's names (transformers/activations.py); several of them mean the same function. */
+/* Hugging Face's names (transformers/activations.py). Several names mean the same function. */
 static const struct {
     const char *name;
     ink_activation activation;
@@ -194,7 +194,7 @@ ink_result ink_config_activation(ink_config *config, const char *key, ink_activa
             *value = activations[i].activation;
             return INK_OK;
         }
-    return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED, "%s: %s: there is no activation '%s' here",
+    return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED, "%s: %s: activation '%s' is not supported",
                     config->document.file, key, name);
 }
 

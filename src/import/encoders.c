@@ -1,11 +1,11 @@
 /*
- * encoders.c - BERT (Devlin et al. 2018), DistilBERT (Sanh et al. 2019) and RoBERTa (Liu et al. 2019), as Hugging
- * Face's classes save them. They are one network:
+ * encoders.c - BERT (Devlin et al. 2018), DistilBERT (Sanh et al. 2019) and RoBERTa (Liu et al. 2019), as saved by
+ * Hugging Face's classes. They are one network:
  *
  *     x = norm(word[token] + position[p] + type[s])
  *     for each block:   x = norm_1(x + W_o attention(W_qkv x))        every row sees all rows of its text
  *                       x = norm_2(x + W_down s(W_up x))
- *     head:             y = W norm(s(W_t x + b_t)) + b                of the first row, or of each
+ *     head:             y = W norm(s(W_t x + b_t)) + b                for the first row, or for each row
  *
  * They differ in the names of settings, tensors and classes (the tables below).
  */
@@ -17,27 +17,27 @@
 
 /* ---- names ------------------------------------------------------------------------------------------------------ */
 
-/* In a head's table: the model's own activation. */
+/* In the table of a head: the activation of the model. */
 #define ACTIVATION_OF_MODEL INK_N_ACTIVATIONS
 
-/* A head, and the classes (`architectures` in config.json) that have it. NULL: there is no such part. */
+/* A head, and the classes (`architectures` in config.json) that have it. NULL: the head lacks this module. */
 typedef struct head_names {
     const char *architectures[2];
     ink_task task;
-    bool in_body;              /* the transform stands in the body, behind its prefix, and the bare model may lack it */
+    bool in_body;              /* the transform has the prefix of the body, and the bare model may lack it */
     const char *transform;     /* W_t */
-    ink_activation activation; /* behind it */
+    ink_activation activation; /* s */
     const char *norm;
-    const char *out;  /* W; of masked LMs tied to the word embedding unless it is stored */
-    const char *bias; /* b, where it has a name of its own */
+    const char *out;  /* W; in a masked LM tied to the word embedding unless it is stored */
+    const char *bias; /* b, if it may also have this name */
 } head_names;
 
-/* Settings by their keys, and modules, of a network below its prefix. */
+/* The keys of the settings, and the module names after the prefix. */
 typedef struct body_names {
     const char *hidden_size, *n_layers, *n_heads, *inner_size, *activation;
-    const char *epsilon; /* NULL: there is no such setting, it is 1e-12 */
+    const char *epsilon; /* NULL: no such setting; epsilon is 1e-12 */
     const char *word, *position, *norm;
-    const char *type; /* NULL: there are no token types */
+    const char *type; /* NULL: no token types */
     const char *block, *query, *key, *value, *out, *norm_1, *up, *down, *norm_2;
 } body_names;
 
@@ -45,8 +45,9 @@ typedef struct encoder_variant {
     const body_names *names;
     const char *prefix; /* of the body, in files of models with a head */
     size_t default_layers, default_vocab_size;
-    bool skips_padding;  /* the position of a token is pad_token_id + the tokens up to it that are no padding */
-    head_names heads[4]; /* the first is the bare model's */
+    bool skips_padding;  /* the position of a token is pad_token_id + the number of tokens up to it that are not padding
+                          */
+    head_names heads[4]; /* the first is that of the bare model */
 } encoder_variant;
 
 static const body_names bert_names = {
@@ -163,13 +164,13 @@ static const encoder_variant roberta = {
 
 typedef struct encoder_settings {
     const body_names *names;
-    const char *prefix; /* of the body in this file; "" for none */
+    const char *prefix; /* of the body in this file, or "" */
     size_t hidden, inner;
     ink_activation activation;
     float epsilon;
 } encoder_settings;
 
-/* Position ids begin at 0, or behind the id of the padding token. */
+/* Positions begin at 0, or in RoBERTa after the id of the padding token. */
 static ink_result encoder_describe_positions(ink_import *in, const encoder_variant *variant)
 {
     ink_config *config = &in->config;
@@ -179,8 +180,8 @@ static ink_result encoder_describe_positions(ink_import *in, const encoder_varia
     INK_TRY(ink_config_string(config, "position_embedding_type", &type));
     if (type[0] != '\0' && strcmp(type, "absolute") != 0)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: position_embedding_type is '%s', of which only 'absolute' runs here",
-                        config->document.file, type);
+                        "%s: position_embedding_type is '%s', but only 'absolute' is supported", config->document.file,
+                        type);
     INK_TRY(ink_config_refuse(config, "is_decoder"));
     INK_TRY(ink_config_refuse(config, "add_cross_attention"));
     net->max_positions = 512;
@@ -190,7 +191,7 @@ static ink_result encoder_describe_positions(ink_import *in, const encoder_varia
     net->first_position = net->padding >= 0 ? (size_t)padding + 1 : 0;
     if (net->first_position >= net->max_positions)
         return ink_fail(in->ctx, INK_ERROR_MISMATCH,
-                        "%s: max_position_embeddings is %zu, but positions begin behind pad_token_id %d",
+                        "%s: max_position_embeddings is %zu, but positions begin after pad_token_id %d",
                         config->document.file, net->max_positions, (int)padding);
     in->model->info.context_length = net->max_positions - net->first_position;
     return INK_OK;
@@ -222,13 +223,13 @@ static ink_result encoder_describe(ink_import *in, encoder_settings *s)
         INK_TRY(ink_config_size(config, "type_vocab_size", INK_MAX_WIDTH, &model->encoder.n_types));
     INK_TRY(encoder_describe_positions(in, variant));
     if (s->hidden % n_heads != 0)
-        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: %s is %zu, which %zu heads (%s) do not divide",
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: %s is %zu, which is not a multiple of %zu heads (%s)",
                         config->document.file, names->hidden_size, s->hidden, n_heads, names->n_heads);
     info->hidden_size = s->hidden;
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
 
-    /* To this length the tokenizer of the folder cuts a text, unless the folder is a sentence encoder's and says more.
-       The number for no limit is 1e30. */
+    /* The tokenizer of the folder cuts a text to this length, unless a sentence encoder has its own setting. 1e30 means
+       no limit. */
     ink_config tokenizer;
     bool found;
     double most = 1e30;
@@ -267,7 +268,7 @@ static ink_result encoder_plan_block(ink_import *in, const void *settings, size_
     const ink_plan_part qkv[] = {{.module = names->query, .out = hidden},
                                  {.module = names->key, .out = hidden},
                                  {.module = names->value, .out = hidden}};
-    (void)i; /* all are alike */
+    (void)i; /* all blocks are alike */
     for (size_t part = 0; part < 3; part++)
         INK_TRY(ink_plan_check_bias(plan, qkv[part].module, INK_BIAS_REQUIRED));
     INK_TRY(ink_plan_dense_parts(plan, qkv, 3, hidden, &block->qkv));
@@ -278,7 +279,7 @@ static ink_result encoder_plan_block(ink_import *in, const void *settings, size_
     return encoder_plan_norm(plan, names->norm_2, s, &block->norm_2);
 }
 
-/* In the scope of the prefix. */
+/* Plans all but the head, in the scope of the prefix. */
 static ink_result encoder_plan_body(ink_import *in, const encoder_settings *s)
 {
     const body_names *names = s->names;
@@ -295,8 +296,8 @@ static ink_result encoder_plan_body(ink_import *in, const encoder_settings *s)
 
 /* ---- the head --------------------------------------------------------------------------------------------------- */
 
-/* How many labels there are and what they are called: id2label {"0": "negative", "1": "positive"}; or num_labels of
-   them, or 2, called LABEL_0 and so on as in transformers. */
+/* The number of labels and their names: id2label {"0": "negative", "1": "positive"}, or else num_labels (default 2)
+   labels named LABEL_0 and so on, as in transformers. */
 static ink_result encoder_describe_labels(ink_import *in)
 {
     ink_config *config = &in->config;
@@ -323,7 +324,7 @@ static ink_result encoder_describe_labels(ink_import *in)
         uint64_t id = i;
         ink_format(numbered, sizeof numbered, "LABEL_%zu", i);
         if (map != INK_JSON_NONE) {
-            /* n different numbers below n are all of them. */
+            /* n different numbers below n cover 0 .. n - 1, so no label is missing. */
             const char *key = document->nodes[entry].key;
             size_t digits = ink_digits(key, strlen(key), &id);
             INK_TRY(ink_json_get_string(in->ctx, document, entry, &name, NULL));
@@ -342,7 +343,7 @@ static ink_result encoder_describe_labels(ink_import *in)
     return INK_OK;
 }
 
-/* Where config.json does not say it, one score for a text is a measure, several are alternatives. */
+/* Without problem_type, a single label is a regression, and several labels exclude each other. */
 static ink_result encoder_describe_problem(ink_import *in)
 {
     static const char *const names[] = {"single_label_classification", "multi_label_classification", "regression"};
@@ -350,7 +351,7 @@ static ink_result encoder_describe_problem(ink_import *in)
     const char *name;
     INK_TRY(ink_config_string(&in->config, "problem_type", &name));
     info->problem = info->n_labels == 1 ? INK_REGRESSION : INK_SINGLE_LABEL;
-    if (info->task != INK_TASK_CLASSIFY_TEXT) { /* transformers has it for whole texts only */
+    if (info->task != INK_TASK_CLASSIFY_TEXT) { /* transformers uses problem_type only for whole texts */
         info->problem = INK_SINGLE_LABEL;
     } else if (name[0] != '\0') {
         size_t i = 0;
@@ -364,7 +365,7 @@ static ink_result encoder_describe_problem(ink_import *in)
     return INK_OK;
 }
 
-/* The head of the first class under `architectures`; without that, of the bare model. */
+/* Finds the head of the first class under `architectures`; without a class, that of the bare model. */
 static ink_result encoder_find_head(ink_import *in, const head_names **head)
 {
     const encoder_variant *variant = in->variant;
@@ -385,12 +386,12 @@ static ink_result encoder_find_head(ink_import *in, const head_names **head)
                 return INK_OK;
             }
     return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                    "%s: architectures: '%s' does not run here: besides %s there are the classes ...ForMaskedLM, "
+                    "%s: architectures: '%s' is not supported, only %s and the classes ...ForMaskedLM, "
                     "...ForSequenceClassification and ...ForTokenClassification",
                     document->file, class, variant->heads[0].architectures[0]);
 }
 
-/* W and b of n outputs. A file that ties them has the bias under its other name. */
+/* Plans W and b of n outputs. A file with tied W has b only under its other name. */
 static ink_result encoder_plan_output(ink_import *in, const head_names *names, size_t n, bool tied)
 {
     ink_plan *plan = &in->plan;
@@ -461,7 +462,7 @@ static ink_result import_encoder(ink_import *in)
     INK_TRY(ink_import_sentence(in, &is_sentence_encoder));
     if (!is_sentence_encoder) {
         INK_TRY(encoder_find_head(in, &head));
-        if (in->options.pooling != INK_POOLING_NONE) { /* nobody but the caller says how rows become one vector */
+        if (in->options.pooling != INK_POOLING_NONE) { /* only the caller says how rows become one vector */
             model->sentence = (ink_sentence){.n_modes = 1, .modes = {in->options.pooling}};
             model->encoder.embedding_size = s.hidden;
         }

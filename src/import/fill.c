@@ -1,19 +1,19 @@
 /*
- * fill.c - takes the memory of a plan and reads its tensors into it, once, in the order of the file (plan.h).
+ * fill.c - allocates the memory of a plan and reads its tensors into it, once, in the order of the file (plan.h).
  *
- * A matrix passes through two small buffers of scratch memory, a chunk of whole rows at a time. While one chunk is
- * packed and hashed, the next one is read, on another thread if there is one. So opening takes the memory of the
- * weights and little else.
+ * A matrix passes through two small buffers in scratch memory, a chunk of whole rows at a time. While one chunk is
+ * packed and hashed, another thread, if there is one, reads the next. So opening a model needs little more memory than
+ * its weights.
  */
 #include <string.h>
 
 #include "../base/bytes.h"
 #include "plan.h"
 
-/* Bytes of each of the two buffers between file and matrix; one row, where a row is longer. */
+/* The size of each of the two buffers between file and matrix, or one row if a row is longer. */
 #define CHUNK_BYTES ((size_t)256 * 1024)
 
-/* A chunk is packed in so many tasks. */
+/* The number of tasks that pack a chunk. */
 #define N_PACK_TASKS ((size_t)4)
 
 static ink_result fill_progress(ink_plan *plan, size_t bytes)
@@ -28,8 +28,8 @@ static ink_result fill_progress(ink_plan *plan, size_t bytes)
 
 /* ---- matrices --------------------------------------------------------------------------------------------------- */
 
-/* A tensor on its way: rows first .. first + count - 1 are in buffers[0] and are packed, while the rows behind them are
-   read into buffers[1]. */
+/* The transfer of one tensor. Rows first .. first + count - 1 are packed from buffers[0], while the next rows are read
+   into buffers[1]. */
 typedef struct transfer {
     ink_plan *plan;
     const ink_plan_row *row;
@@ -47,7 +47,7 @@ static void read_chunk(transfer *t, size_t first, unsigned char *buffer)
                                            buffer, ink_size_min(t->chunk_rows, t->n_rows - first) * t->row_bytes);
 }
 
-/* The first row of packing task `task`: the ranges of two tasks do not share rows of one panel. */
+/* The first row of packing task `task`: a multiple of INK_FILL_ROWS, so that tasks can run at once (packed.h). */
 static size_t task_row(const transfer *t, size_t task)
 {
     size_t before = t->row->first + t->first, row = before + t->count * task / N_PACK_TASKS;
@@ -96,7 +96,7 @@ static ink_result fill_matrix(ink_plan *plan, const ink_plan_row *row)
         return ink_scratch_fail(plan->ctx, mark);
     t.buffers[1] = t.buffers[0] + t.chunk_rows * t.row_bytes;
 
-    const uint32_t held_as = row->matrix->type; /* rounded weights are other weights */
+    const uint32_t held_as = row->matrix->type; /* rounding changes the weights, so it changes the fingerprint */
     plan->fingerprint = ink_hash_numbers(plan->fingerprint, &held_as, 1, sizeof held_as);
     ink_result result = INK_OK;
     read_chunk(&t, 0, t.buffers[0]);
@@ -117,10 +117,10 @@ static ink_result fill_matrix(ink_plan *plan, const ink_plan_row *row)
 /* ---- the plan --------------------------------------------------------------------------------------------------- */
 
 /*
- * A BatchNorm1d, s x + t, becomes part of the layer beside it:
+ * Folds a BatchNorm1d, s x + t, into the layer next to it:
  *
- *     behind    s (W x + b) + t  =  (s W) x + (s b + t)               rows of W
- *     in front  W (s x + t) + b  =  (W s) x + (W t + b)               columns of W
+ *     behind        s (W x + b) + t  =  (s W) x + (s b + t)           scales rows of W
+ *     in front      W (s x + t) + b  =  (W s) x + (W t + b)           scales columns of W
  */
 static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
 {
@@ -150,7 +150,7 @@ static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
     return INK_OK;
 }
 
-/* Hands the memory out, in the order of the plan, and sets the rows without a tensor to zero. */
+/* Allocates the matrices and vectors in the order of the plan, and zeroes the rows without a tensor. */
 static void hand_out(ink_plan *plan, ink_arena *block)
 {
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {

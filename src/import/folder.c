@@ -3,9 +3,9 @@
  *
  *     {"metadata": {...}, "weight_map": {"model.embed_tokens.weight": "model-00001-of-00002.safetensors", ...}}
  *
- * Every shard is a complete safetensors file with its own header. The index only tells which files there are, and it
- * must agree with their headers. Where there are no such weights, a sentence says what is there instead. A source can
- * open a file by name but not list its files, so the names under which people keep weights are tried.
+ * Every shard is a complete safetensors file with its own header. The index only lists the files and must agree with
+ * their headers. If a folder has no such weights, the message says what it has instead. A source can open a file by
+ * name but cannot list its files, so the usual names of weights are tried.
  */
 #include <string.h>
 
@@ -24,8 +24,8 @@ typedef struct other_weights {
     const char *what;
 } other_weights;
 
-/* safetensors stores neither tensors that share memory (clone() separates them) nor transposed ones (contiguous()
-   packs them). */
+/* safetensors cannot store tensors that share memory (clone() separates them) or are transposed (contiguous() packs
+   them). */
 static const other_weights others[] = {
     {"pytorch_model.bin",
      "convert it in Python: import torch, safetensors.torch as s; "
@@ -65,12 +65,12 @@ ink_result ink_folder_explain(ink_context *ctx, const ink_source *source)
 
 /* ---- shards --------------------------------------------------------------------------------------------------- */
 
-/* An entry of the index: a tensor and the file it should be in. */
+/* An entry of the index: a tensor and the file that should hold it. */
 typedef struct shard_entry {
     const char *tensor, *file;
 } shard_entry;
 
-/* By file, and the entries of one file in their order. */
+/* Sorts by file, and the entries of one file by their order in the index. */
 static int compare_shards(const void *user, size_t a, size_t b)
 {
     const shard_entry *entries = user;
@@ -96,12 +96,12 @@ static ink_result read_index(ink_context *ctx, ink_arena *arena, const ink_sourc
         shard_entry *entry = &(*entries)[(*n)++];
         entry->tensor = document.nodes[e].key;
         INK_TRY(ink_json_get_string(ctx, &document, e, &entry->file, NULL));
-        /* A name that leaves the folder on any system is refused on all of them. */
+        /* Refuses, on every system, a name that would leave the folder on any of them. */
         bool leaves =
             strcmp(entry->file, ".") == 0 || strcmp(entry->file, "..") == 0 || strpbrk(entry->file, "/\\:") != NULL;
         if (entry->file[0] == '\0' || leaves)
             return ink_fail(ctx, INK_ERROR_CORRUPT,
-                            INDEX_FILE ": tensor '%s' is said to be in '%s', expected a file of the same folder",
+                            INDEX_FILE ": tensor '%s' should be in '%s', expected a file of the same folder",
                             entry->tensor, entry->file);
     }
     return *n > 0 ? INK_OK : ink_fail(ctx, INK_ERROR_MISMATCH, INDEX_FILE ": weight_map names no tensor");
@@ -113,12 +113,11 @@ static ink_result check_index(ink_context *ctx, const shard_entry *entries, size
         const ink_weight *weight = ink_weights_find(weights, entries[i].tensor);
         if (weight == NULL)
             return ink_fail(ctx, INK_ERROR_MISMATCH,
-                            INDEX_FILE ": tensor '%s' is said to be in '%s', which does not have it", entries[i].tensor,
+                            INDEX_FILE ": tensor '%s' should be in '%s', which does not have it", entries[i].tensor,
                             entries[i].file);
         if (strcmp(weight->file, entries[i].file) != 0)
-            return ink_fail(ctx, INK_ERROR_MISMATCH,
-                            INDEX_FILE ": tensor '%s' is said to be in '%s', but it is in '%s'", entries[i].tensor,
-                            entries[i].file, weight->file);
+            return ink_fail(ctx, INK_ERROR_MISMATCH, INDEX_FILE ": tensor '%s' should be in '%s', but it is in '%s'",
+                            entries[i].tensor, entries[i].file, weight->file);
     }
     return INK_OK;
 }
@@ -133,7 +132,7 @@ static ink_result open_shards(ink_context *ctx, ink_arena *arena, const ink_sour
     if (ink_arena_failed(arena))
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: " INDEX_FILE " names %zu tensors", n);
 
-    /* Each file once, in the order in which the index first names them. */
+    /* Lists each file once, in the order of the index. */
     for (size_t i = 0; i < n; i++)
         order[i] = INK_KEY(ink_hash(0, entries[i].file, strlen(entries[i].file)), i);
     ink_sort(order, n, &(ink_ties){compare_shards, entries});

@@ -1,5 +1,5 @@
 /*
- * gpt2.c - GPT-2 (Radford et al. 2019), as Hugging Face's GPT2LMHeadModel saves it.
+ * gpt2.c - GPT-2 (Radford et al. 2019), as saved by Hugging Face's GPT2LMHeadModel.
  *
  *     x = wte[token] + wpe[position]
  *     for each block:   x = x + c_proj(attention(c_attn(ln_1(x))))
@@ -41,7 +41,7 @@ static ink_result gpt2_describe(ink_import *in, gpt2_settings *s)
     INK_TRY(ink_config_bool(config, "scale_attn_by_inverse_layer_idx", &scale_by_layer));
     INK_TRY(ink_config_refuse(config, "add_cross_attention"));
     if (s->hidden % n_heads != 0)
-        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: n_embd is %zu, which %zu heads (n_head) do not divide",
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: n_embd is %zu, which is not a multiple of %zu heads (n_head)",
                         config->document.file, s->hidden, n_heads);
     info->hidden_size = s->hidden;
     info->bos_token = info->eos_token = 50256;
@@ -54,8 +54,8 @@ static ink_result gpt2_describe(ink_import *in, gpt2_settings *s)
     size_t head_dim = s->hidden / n_heads;
     INK_TRY(ink_import_stack(in, info->n_layers,
                              &(ink_attention){.n_heads = n_heads, .n_kv_heads = n_heads, .head_dim = head_dim}));
-    /* Scores are divided by sqrt(head_dim), unless config.json says otherwise, and by the number i of the block if it
-       says so: 1 / (sqrt(head_dim) i) = 1 / sqrt(head_dim i^2). */
+    /* By default the scores are divided by sqrt(head_dim). With scale_attn_by_inverse_layer_idx they are also divided
+       by the number i of the block: 1 / (sqrt(head_dim) i) = 1 / sqrt(head_dim i^2). */
     for (size_t i = 0; i < model->transformer.stack.config.n_blocks; i++) {
         uint64_t number = scale_by_layer ? i + 1 : 1;
         uint64_t square = (scale_scores ? head_dim : 1) * number * number;
@@ -80,7 +80,7 @@ static ink_result gpt2_plan_block(ink_import *in, const void *settings, size_t i
     const gpt2_settings *s = settings;
     ink_plan *plan = &in->plan;
     size_t hidden = s->hidden;
-    (void)i; /* all are alike */
+    (void)i; /* all blocks are alike */
     INK_TRY(gpt2_plan_norm(plan, "ln_1", s, &block->norm_1));
     INK_TRY(gpt2_plan_linear(plan, "attn.c_attn", 3 * hidden, hidden, INK_IDENTITY, &block->qkv));
     INK_TRY(gpt2_plan_linear(plan, "attn.c_proj", hidden, hidden, INK_IDENTITY, &block->out));

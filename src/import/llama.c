@@ -1,26 +1,26 @@
 /*
- * llama.c - the Llama family: llama (Touvron et al. 2023), mistral, qwen2 and qwen3, as Hugging Face's
- * LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM save them.
+ * llama.c - the Llama family: llama (Touvron et al. 2023), mistral, qwen2 and qwen3, as saved by Hugging Face's
+ * LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM.
  *
  *     x = embed_tokens[token]
  *     for each block:   x = x + o_proj(attention(q_proj, k_proj, v_proj of input_layernorm(x)))
  *                       x = x + down_proj(silu(gate_proj(y)) * up_proj(y))         y = post_attention_layernorm(x)
  *     logits = norm(x) lm_head^T
  *
- * Norms are RMS norms, and positions come by rope. The four differ in the table of families.
+ * Norms are RMS norms, and positions are encoded by rope. The table of families holds the differences.
  */
 #include <string.h>
 
 #include "architectures.h"
 
 typedef struct llama_family {
-    size_t vocab_size, hidden_size, inner_size, n_positions; /* defaults of the four config classes */
-    size_t n_kv_heads;                                       /* 0: as many as heads */
+    size_t vocab_size, hidden_size, inner_size, n_positions; /* the defaults of the config class, as all below */
+    size_t n_kv_heads;                                       /* 0: n_heads */
     size_t head_dim;                                         /* 0: hidden_size / heads */
     ink_token bos_token, eos_token;
-    bool qkv_bias;                  /* q, k and v have a bias, o has none: no setting says so */
-    bool attention_bias, mlp_bias;  /* settings: all four have one; all three of the MLP */
-    bool head_norms;                /* of queries and keys */
+    bool qkv_bias;                  /* q, k and v always have a bias, o never */
+    bool attention_bias, mlp_bias;  /* there is such a setting: q, k, v and o have a bias; the MLP has biases */
+    bool head_norms;                /* queries and keys are normalised */
     bool windows, windows_by_layer; /* sliding_window; use_sliding_window, max_window_layers, layer_types */
 } llama_family;
 
@@ -72,12 +72,12 @@ typedef struct llama_settings {
 /* ---- rope ------------------------------------------------------------------------------------------------------- */
 
 /*
- * Rope's settings are written in either of two ways:
+ * The settings of rope have two forms:
  *
  *     "rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3", "factor": 32.0, ...}       until transformers 4
  *     "rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", "factor": 32.0, ...}    from transformers 5
  *
- * An older name of rope_type is "type". Every member counts, so an unknown one is refused.
+ * An older name of rope_type is "type". Every member can change the result, so an unknown one is refused.
  */
 static ink_result rope_check_members(const ink_config *inner)
 {
@@ -94,7 +94,7 @@ static ink_result rope_check_members(const ink_config *inner)
         "attention_factor",
         "truncate", /* yarn */
         "partial_rotary_factor",
-        "finetuned", /* whether the weights were trained with it: changes nothing */
+        "finetuned", /* whether the weights were trained with this rope; changes nothing */
     };
     const ink_json_document *document = &inner->document;
     for (ink_json i = ink_json_first(document, inner->object); i != INK_JSON_NONE; i = ink_json_next(document, i)) {
@@ -103,13 +103,13 @@ static ink_result rope_check_members(const ink_config *inner)
         while (k < sizeof known / sizeof known[0] && strcmp(node->key, known[k]) != 0)
             k++;
         if (k == sizeof known / sizeof known[0] && node->kind != INK_JSON_NULL)
-            return ink_fail(inner->ctx, INK_ERROR_UNSUPPORTED, "%s: %s.%s: rope with this setting does not run here",
+            return ink_fail(inner->ctx, INK_ERROR_UNSUPPORTED, "%s: %s.%s: rope with this setting is not supported",
                             document->file, document->nodes[inner->object].key, node->key);
     }
     return INK_OK;
 }
 
-/* Settings that would change what is computed, and do not run here. */
+/* Refuses settings that would change the result and are not supported. */
 static ink_result rope_refuse(ink_config *config)
 {
     double partial = 1;
@@ -118,11 +118,10 @@ static ink_result rope_refuse(ink_config *config)
     INK_TRY(ink_config_bool(config, "truncate", &truncate));
     if (partial < 1)
         return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: partial_rotary_factor: only heads that are rotated whole (1) run here",
-                        config->document.file);
+                        "%s: partial_rotary_factor: only whole heads (1) are supported", config->document.file);
     if (!truncate)
         return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: truncate: rope of type yarn runs here only with whole indices (true)",
+                        "%s: truncate: rope of type yarn is only supported with whole indices (true)",
                         config->document.file);
     return INK_OK;
 }
@@ -137,7 +136,7 @@ static ink_result rope_describe_type(ink_config *config, ink_config *inner, ink_
             continue;
     if (type == INK_ROPE_N_TYPES)
         return ink_fail(inner->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: rope_type '%s' is none of those that run here: default, linear, dynamic, llama3, yarn",
+                        "%s: rope_type '%s' is not supported, only default, linear, dynamic, llama3, yarn",
                         inner->document.file, name);
     rope->type = (ink_rope_type)type;
     INK_TRY(rope_check_members(inner));
@@ -153,7 +152,7 @@ static ink_result rope_describe_type(ink_config *config, ink_config *inner, ink_
                         config->document.file, ink_rope_type_name(rope->type));
     INK_TRY(ink_config_number(inner, "factor", 1, 1e6, "from 1 to 1e6", &rope->factor));
     if (rope->type == INK_ROPE_LLAMA3 || rope->type == INK_ROPE_YARN) {
-        const char *key = "original_max_position_embeddings"; /* beside the object or in it */
+        const char *key = "original_max_position_embeddings"; /* next to the object or in it */
         INK_TRY(
             ink_config_size(ink_config_has(config, key) ? config : inner, key, INK_MAX_IDS, &rope->original_length));
     }
@@ -173,7 +172,7 @@ static ink_result rope_describe_type(ink_config *config, ink_config *inner, ink_
     return INK_OK;
 }
 
-/* Under dynamic and yarn the model runs up to the stretched length; rope_scaling counts where both objects are there,
+/* Under dynamic and yarn the context length is the stretched length. If both objects are there, rope_scaling is used,
    as in transformers. */
 static ink_result rope_describe(ink_config *config, size_t head_dim, ink_model *model, ink_rope *rope)
 {
@@ -219,15 +218,15 @@ static ink_result llama_describe_heads(ink_config *config, llama_settings *s)
         attention->head_dim = s->hidden / attention->n_heads;
     else if (attention->head_dim == 0 && ink_config_member(config, "head_dim") == INK_JSON_NONE)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH,
-                        "%s: hidden_size is %zu, which %zu heads (num_attention_heads) do not divide, and there is no "
-                        "head_dim",
+                        "%s: hidden_size is %zu, which is not a multiple of %zu heads (num_attention_heads), and "
+                        "there is no head_dim",
                         config->document.file, s->hidden, attention->n_heads);
     INK_TRY(ink_config_size(config, "head_dim", INK_MAX_WIDTH, &attention->head_dim));
     return ink_config_check(config, ink_attention_check(config->ctx, attention));
 }
 
-/* The window of each block. An explicit null for sliding_window is no window; without the key it is 4096. The families
-   without windows by layer run layer_types only where it says what would be done anyway. */
+/* Sets the window of each block. If sliding_window is null there is no window; if it is absent the window is 4096. For
+   families without windows by layer, layer_types must agree with the other settings. */
 static ink_result llama_describe_windows(ink_config *config, const llama_family *family, size_t n_layers,
                                          ink_stack_config *stack)
 {
@@ -249,7 +248,7 @@ static ink_result llama_describe_windows(ink_config *config, const llama_family 
         INK_TRY(ink_config_array(config, "layer_types", &types, &n));
         if (n != n_layers)
             return ink_fail(config->ctx, INK_ERROR_MISMATCH,
-                            "%s: layer_types has %zu elements, num_hidden_layers is %zu", config->document.file, n,
+                            "%s: layer_types has %zu elements, but num_hidden_layers is %zu", config->document.file, n,
                             n_layers);
         type = ink_json_first(&config->document, types);
     }
@@ -266,8 +265,8 @@ static ink_result llama_describe_windows(ink_config *config, const llama_family 
                                 kinds[0], kinds[1], name);
             if (wanted != slides && (window == 0 || !family->windows_by_layer))
                 return ink_fail(config->ctx, INK_ERROR_MISMATCH,
-                                "%s: layer_types[%zu] is '%s', the other settings make it '%s'", config->document.file,
-                                i, kinds[wanted], kinds[slides]);
+                                "%s: layer_types[%zu] is '%s', but the other settings make it '%s'",
+                                config->document.file, i, kinds[wanted], kinds[slides]);
             slides = wanted;
         }
         stack->attention[i].window = slides ? window : 0;
@@ -332,7 +331,7 @@ static ink_result llama_plan_block(ink_import *in, const void *settings, size_t 
                                  {.module = "self_attn.v_proj", .out = kv}};
     const ink_plan_part up[] = {{.module = "mlp.gate_proj", .out = s->inner},
                                 {.module = "mlp.up_proj", .out = s->inner}};
-    (void)i; /* all are alike */
+    (void)i; /* all blocks are alike */
     INK_TRY(
         ink_plan_norm(plan, "input_layernorm", INK_RMS_NORM, hidden, s->epsilon, INK_BIAS_IF_THERE, &block->norm_1));
     for (size_t part = 0; part < 3; part++)
@@ -369,7 +368,7 @@ static ink_result import_llama(ink_import *in)
     return ink_import_lm_head(in, false);
 }
 
-/* Old files hold the frequencies of rope as if they were weights. */
+/* Old files hold the frequencies of rope like weights. */
 static const char *const llama_ignored[] = {"rotary_emb.inv_freq", NULL};
 
 const ink_architecture ink_architectures_llama[4] = {

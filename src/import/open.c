@@ -1,9 +1,9 @@
 /*
- * open.c - opening a model folder.
+ * open.c - ink_model_open(): from a folder to a model.
  *
- * config.json names the architecture. Its importer describes the network and plans its weights (architectures.h), and
- * the plan is filled. So every setting and every tensor is checked before memory for weights is taken, and a model is
- * either there whole or refused.
+ * config.json names the architecture. Its importer describes the network and plans its weights (architectures.h). Then
+ * the plan is filled. So every setting and every tensor is checked before memory for weights is allocated, and a model
+ * opens whole or not at all.
  */
 #include <float.h>
 #include <string.h>
@@ -34,29 +34,29 @@ static ink_result find_architecture(ink_import *in, const ink_architecture **fou
         return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: member 'model_type' is missing: what kind of model is this?",
                         file);
     if (a == NULL && strncmp(name, "inkling", 7) == 0)
-        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: model_type '%s' is a model family that happens to have the name of this library, and does "
-                        "not run here",
-                        file, name);
+        return ink_fail(
+            in->ctx, INK_ERROR_UNSUPPORTED,
+            "%s: model_type '%s' is not supported: this model family only shares its name with this library", file,
+            name);
     if (a == NULL)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: model_type '%s' is none of those that run here: gpt2, llama, mistral, qwen2, qwen3, "
+                        "%s: model_type '%s' is not supported, only gpt2, llama, mistral, qwen2, qwen3, "
                         "rnn, gru, lstm, mlp, bert, distilbert, roberta",
                         file, name);
-    /* Quantised weights have names and types of their own; the sentence about these would lead astray. */
+    /* Quantised weights have other names and types, whose messages would mislead. */
     if (ink_config_member(&in->config, "quantization_config") != INK_JSON_NONE)
-        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: quantization_config: quantised weights do not run here; the model as it was before does",
-                        file);
+        return ink_fail(
+            in->ctx, INK_ERROR_UNSUPPORTED,
+            "%s: quantization_config: quantised weights are not supported; use the model before quantisation", file);
     return INK_OK;
 }
 
-/* ---- what importers share --------------------------------------------------------------------------------------- */
+/* ---- shared by the importers ------------------------------------------------------------------------------------ */
 
 ink_result ink_import_stack(ink_import *in, size_t n, const ink_attention *attention)
 {
     ink_stack *stack = &in->model->transformer.stack;
-    /* Nothing is taken on the word of config.json: a walk over more blocks than tensors ends at a missing one. */
+    /* A wrong config.json must not allocate much: with more blocks than tensors, planning ends at a missing tensor. */
     n = ink_size_min(n, ink_weights_count(in->plan.weights) + 1);
     stack->config.n_blocks = n;
     stack->config.attention = ink_arena_alloc(in->plan.own, n, sizeof *attention);
@@ -102,14 +102,14 @@ ink_result ink_import_lm_head(ink_import *in, bool tied)
     }
     if (model->embedding.table.k != hidden_size)
         return ink_fail(in->ctx, INK_ERROR_MISMATCH,
-                        "%s: there is no 'lm_head.weight', and the embedding of size %zu cannot stand in for it: the "
-                        "hidden vectors have size %zu",
+                        "%s: there is no 'lm_head.weight', and the embedding of size %zu cannot replace it: the hidden "
+                        "vectors have size %zu",
                         ink_weights_name(plan->weights), model->embedding.table.k, hidden_size);
     head->weight = &model->embedding.table;
     return INK_OK;
 }
 
-/* ---- how the makers of a model would have it continue a text ---------------------------------------------------- */
+/* ---- stop tokens and sampling ----------------------------------------------------------------------------------- */
 
 static ink_result read_float(ink_config *file, const char *key, double max, const char *range, float *value)
 {
@@ -119,9 +119,9 @@ static ink_result read_float(ink_config *file, const char *key, double max, cons
     return INK_OK;
 }
 
-/* The tokens that end a text, and the sampling. Both stand in generation_config.json or, in older folders, in
-   config.json; the former wins. What is in neither has the default of Hugging Face's GenerationConfig. info->eos_token
-   is the usual one of this architecture. */
+/* Reads the stop tokens and the sampling settings from generation_config.json or, in older folders, config.json. The
+   first wins. Absent settings get the defaults of Hugging Face's GenerationConfig. On entry info->eos_token is the
+   default of the architecture. */
 static ink_result describe_generation(ink_import *in, ink_config *generation)
 {
     const char *key = "eos_token_id";
@@ -162,7 +162,7 @@ static ink_result describe_generation(ink_import *in, ink_config *generation)
     return INK_OK;
 }
 
-/* ---- tensors without use ---------------------------------------------------------------------------------------- */
+/* ---- unused tensors --------------------------------------------------------------------------------------------- */
 
 static bool is_unused(const ink_import *in, const ink_architecture *a, size_t i)
 {
@@ -174,7 +174,7 @@ static bool is_unused(const ink_import *in, const ink_architecture *a, size_t i)
     return !in->plan.used[i];
 }
 
-/* Their names are kept in the model, which outlives the file. */
+/* Copies the names into the model, which outlives the file. */
 static ink_result list_unused(ink_import *in, const ink_architecture *a)
 {
     const ink_weights *weights = in->plan.files[0];
@@ -250,7 +250,7 @@ static ink_result open_model(ink_import *in, ink_model **model)
 
 ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_options *options, ink_model **model)
 {
-    ink_arena work; /* for the time of opening: settings */
+    ink_arena work; /* settings, until the model is open */
     INK_REQUIRE(ctx, model);
     *model = NULL;
     ink_import in = {.ctx = ctx, .config = {.arena = &work}};
@@ -268,7 +268,7 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
     in.source = &source;
 
     ink_arena_grow(&work, &ctx->allocator);
-    ink_float_mode host = ink_float_mode_enter(); /* the numbers of config.json are read, too */
+    ink_float_mode host = ink_float_mode_enter(); /* also for reading the numbers of config.json */
     ink_result result = open_model(&in, model);
     ink_float_mode_leave(host);
     ink_arena_free(&work);

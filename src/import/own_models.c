@@ -1,9 +1,9 @@
 /*
  * own_models.c - the project's own language models, from the state_dict of plain PyTorch modules.
  *
- *     rnn, gru, lstm    h_t = cell(e(w_t), h_{t-1}),  logits = lm_head h_t + b                     (Mikolov et al.
- * 2010) mlp               h = s(W_L ... s(W_1 x_t + b_1) ... + b_L),  logits = lm_head h + b         (Bengio et al.
- * 2003) x_t = (e(w_{t-W+1}), ..., e(w_t)): the embeddings of the last W tokens, oldest first
+ *     rnn, gru, lstm    h_t = cell(e(w_t), h_{t-1}),  logits = lm_head h_t + b                (Mikolov et al. 2010)
+ *     mlp               h = s(W_L ... s(W_1 x_t + b_1) ... + b_L),  logits = lm_head h + b    (Bengio et al. 2003)
+ *                       x_t = (e(w_{t-W+1}), ..., e(w_t)): the embeddings of the last W tokens, oldest first
  *
  * Settings and tensors are listed in inkling/model.h.
  */
@@ -44,7 +44,7 @@ static ink_result import_recurrent(ink_import *in)
     return ink_import_lm_head(in, true);
 }
 
-/* Layers mlp.0, mlp.2, ...: one for each element of hidden_sizes, the activation after each. */
+/* Layers mlp.0, mlp.2, ...: one for each element of hidden_sizes, each followed by the activation. */
 static ink_result import_window(ink_import *in)
 {
     ink_config *config = &in->config;
@@ -82,7 +82,7 @@ static ink_result import_window(ink_import *in)
         width = info->hidden_size;
         ink_plan_leave(plan, scope);
     }
-    /* Layers the file has beyond those of config.json would be left out silently. */
+    /* Refuses a file with more layers than config.json, because these would be ignored silently. */
     size_t scope = ink_plan_enter(plan, "mlp.%zu.", 2 * mlp->n_layers);
     if (ink_plan_has(plan, "weight"))
         return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: there is a layer mlp.%zu, %s asks for %zu (hidden_sizes)",

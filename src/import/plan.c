@@ -1,5 +1,5 @@
 /*
- * plan.c - adding rows to a plan: tensors by name and shape (plan.h). Reading them is fill.c.
+ * plan.c - adds rows to a plan: finds tensors by name and checks their shapes (plan.h). fill.c reads them.
  */
 #include <string.h>
 
@@ -65,7 +65,7 @@ size_t ink_plan_enter(ink_plan *plan, const char *format, size_t i)
 {
     size_t former = plan->name_length, room = INK_NAME_SIZE - former;
     size_t length = ink_format(plan->name + former, room, format, i);
-    return set_scope(plan, length + 1 >= room ? INK_NAME_SIZE : former + length); /* perhaps it was cut */
+    return set_scope(plan, length + 1 >= room ? INK_NAME_SIZE : former + length); /* the format may have been cut off */
 }
 
 size_t ink_plan_enter_module(ink_plan *plan, const char *name)
@@ -113,15 +113,15 @@ bool ink_plan_has_in(ink_plan *plan, const char *module, const char *name)
 
 /* ---- checks ----------------------------------------------------------------------------------------------------- */
 
-/* The sentence about a tensor that is not there. Weight and spectral normalisation store its factors in its place. */
+/* Reports a missing tensor. Weight and spectral normalisation store factors of the tensor instead. */
 static ink_result fail_missing(const ink_plan *plan, const char *name)
 {
     static const char *const factors[] = {"_g", "_v", "_orig"};
     const char *file = ink_weights_name(plan->weights);
     char full[INK_NAME_SIZE], other[INK_NAME_SIZE];
     if (!full_name(plan, name, "", full))
-        return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: a tensor name of more than %d bytes was asked for", file,
-                        INK_NAME_SIZE - 1);
+        return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: the name of a requested tensor is longer than %d bytes",
+                        file, INK_NAME_SIZE - 1);
     for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++)
         if (find_suffixed(plan, name, factors[i]) != NULL)
             return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
@@ -155,7 +155,7 @@ ink_result ink_plan_matrix_shape(ink_plan *plan, const char *name, bool transpos
     return INK_OK;
 }
 
-/* The tensor scope + name, which must have this shape and a type that can be read. Counts it as used. */
+/* Finds the tensor scope + name, checks its shape and type, and counts it as used. */
 static ink_result look_up(ink_plan *plan, const char *name, const ink_shape *shape, const ink_weight **out)
 {
     const ink_weight *weight = ink_plan_find(plan, name);
@@ -271,7 +271,7 @@ ink_result ink_plan_dense_transposed(ink_plan *plan, const char *module, size_t 
 ink_result ink_plan_dense_parts(ink_plan *plan, const ink_plan_part *parts, size_t n_parts, size_t in, ink_dense *dense)
 {
     const ink_weight *weights[MAX_PARTS], *biases[MAX_PARTS] = {NULL};
-    ink_type stored = INK_TYPE_NONE; /* of all parts if they are alike, else F32 */
+    ink_type stored = INK_TYPE_NONE; /* the type of all parts if they have the same, else F32 */
     size_t out = 0, n_biases = 0;
     for (size_t i = 0; i < n_parts; i++) {
         size_t scope = ink_plan_enter_module(plan, parts[i].module);
@@ -315,7 +315,7 @@ ink_result ink_plan_embedding(ink_plan *plan, const char *module, size_t vocab_s
     return INK_OK;
 }
 
-/* Files that were once TensorFlow's call weight and bias gamma and beta, and have both. */
+/* Files converted from TensorFlow call weight and bias gamma and beta, and always have both. */
 ink_result ink_plan_norm(ink_plan *plan, const char *module, ink_norm_kind kind, size_t size, float eps,
                          ink_bias_rule bias, ink_norm *norm)
 {
@@ -341,8 +341,8 @@ ink_result ink_plan_norm(ink_plan *plan, const char *module, ink_norm_kind kind,
 }
 
 /*
- * nn.BatchNorm1d (Ioffe, Szegedy 2015). Once trained it is a scale and a shift of each element, and becomes part of the
- * Linear layer beside it (fill.c):
+ * nn.BatchNorm1d (Ioffe, Szegedy 2015). After training it scales and shifts each element, so it is folded into the
+ * Linear layer next to it (fill.c):
  *
  *     norm(x) = s x + t,      s = weight / sqrt(running_var + eps),   t = bias - s running_mean
  */
@@ -378,7 +378,7 @@ ink_result ink_plan_batch_norm(ink_plan *plan, size_t size, bool behind, ink_den
 
 /* ---- recurrent layers ------------------------------------------------------------------------------------------- */
 
-/* The parameters of PyTorch's classes are weight_ih_l0, weight_ih_l0_reverse, weight_ih_l1 ..., or weight_ih of a
+/* The parameters of PyTorch's classes are weight_ih_l0, weight_ih_l0_reverse, weight_ih_l1 ..., or weight_ih in a
    cell. */
 typedef struct recurrent_names {
     size_t n_layers, n_directions;
@@ -393,8 +393,8 @@ static const char *parameter_name(const recurrent_names *found, const char *kind
     return name;
 }
 
-/* In the scope of the module. The highest layer decides how many there are, so that one missing in between is found
-   missing. */
+/* Finds the layers and directions in the current scope. The highest number decides how many layers there are, so a gap
+   shows up as a missing tensor. */
 static ink_result find_recurrent_layers(const ink_plan *plan, const char *module, recurrent_names *found)
 {
     static const char *const kinds[] = {"weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l", "weight_hr_l"};
@@ -412,7 +412,7 @@ static ink_result find_recurrent_layers(const ink_plan *plan, const char *module
                 strncmp(name, kinds[kind], length) == 0 ? ink_digits(name + length, strlen(name + length), &layer) : 0;
             if (digits == 0)
                 continue;
-            /* A layer beyond the number of tensors leaves a gap before it, which is found missing. */
+            /* A number beyond the number of tensors always leaves a gap before it. */
             found->n_layers = ink_size_max(found->n_layers, (layer < n_tensors ? (size_t)layer : n_tensors) + 1);
             found->projected |= kind == 4;
             if (strcmp(name + length + digits, "_reverse") == 0)
@@ -429,8 +429,8 @@ static ink_result find_recurrent_layers(const ink_plan *plan, const char *module
     return INK_OK;
 }
 
-/* hidden_size and h_size. The recurrent matrix is [G h, h_size]. An LSTM with a projection [h_size, h] has an h_size
-   below h. */
+/* Finds hidden_size and h_size. The recurrent matrix is [G hidden_size, h_size]. A projection of an LSTM is [h_size,
+   hidden_size], with h_size below hidden_size. */
 static ink_result find_recurrent_sizes(ink_plan *plan, const recurrent_names *found, size_t hidden_size,
                                        ink_recurrent *net)
 {
@@ -440,13 +440,13 @@ static ink_result find_recurrent_sizes(ink_plan *plan, const recurrent_names *fo
     const char *hr = parameter_name(found, "weight_hr", 0, w_hr, sizeof w_hr);
     net->hidden_size = net->h_size = hidden_size;
     if (found->projected && (net->cell != INK_LSTM || hidden_size != 0))
-        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s%s': there is no %s with projections here",
+        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s%s': a projection in a %s is not supported",
                         file, plan->name, hr, net->cell != INK_LSTM ? ink_cell_name(net->cell) : "language model");
     if (found->projected) {
         INK_TRY(ink_plan_matrix_shape(plan, hr, false, &net->h_size, &net->hidden_size));
         if (net->h_size >= net->hidden_size)
             return ink_fail(plan->ctx, INK_ERROR_MISMATCH,
-                            "%s: tensor '%s%s' is [%zu, %zu]: a projection makes h smaller", file, plan->name, hr,
+                            "%s: tensor '%s%s' is [%zu, %zu]: a projection must make h smaller", file, plan->name, hr,
                             net->h_size, net->hidden_size);
     } else if (hidden_size == 0) {
         size_t n, expected;

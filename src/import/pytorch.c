@@ -1,5 +1,5 @@
 /*
- * pytorch.c - PyTorch's modules from their state_dict (pytorch.h): which tensors they have.
+ * pytorch.c - loads PyTorch's modules from their state_dict (pytorch.h): a plan for each module lists its tensors.
  */
 #include <inkling/pytorch.h>
 
@@ -89,14 +89,14 @@ ink_result ink_recurrent_load(ink_context *ctx, const ink_weights *weights, cons
 
 /* ---- nn.Sequential ---------------------------------------------------------------------------------------------- */
 
-/* A module of an nn.Sequential that has parameters: its number, and whether it is a BatchNorm1d or else a Linear. */
+/* A module of an nn.Sequential with parameters: a BatchNorm1d (is_norm) or a Linear. */
 typedef struct sequential_module {
     size_t number;
     bool is_norm;
 } sequential_module;
 
-/* Whether a tensor of an nn.Sequential belongs to a Linear layer or a BatchNorm1d. Factors of a weight ("weight_g") do:
-   the plan says what to do about them. */
+/* Whether a tensor of an nn.Sequential belongs to a Linear layer or a BatchNorm1d. Factors of a weight ("weight_g")
+   pass, because the plan refuses them with a better message. */
 static bool is_module_parameter(const char *name)
 {
     static const char *const whole[] = {"bias", "running_mean", "running_var", "num_batches_tracked"};
@@ -108,8 +108,8 @@ static bool is_module_parameter(const char *name)
     return false;
 }
 
-/* In the scope of the nn.Sequential: its modules in the order of their numbers. Anything else that is stored within it
-   would change its result, so it is refused; beside a module without a name other things may stand. */
+/* Lists the modules of the nn.Sequential in the current scope, in the order of their numbers. Refuses other tensors in
+   it, because they would change the result. If `name` is "", the file may also hold tensors of other modules. */
 static ink_result find_modules(ink_plan *plan, const char *name, sequential_module **modules, size_t *n_modules)
 {
     size_t n = 0, n_tensors = plan->name_length < INK_NAME_SIZE ? ink_weights_count(plan->weights) : 0;
@@ -147,8 +147,8 @@ static ink_result find_modules(ink_plan *plan, const char *name, sequential_modu
     return INK_OK;
 }
 
-/* Whether module i is a norm right behind a Linear layer; or else right in front of one. Further away there may be an
-   activation in between, which a file does not show. */
+/* Whether module i is a norm directly after a Linear layer, or else directly before one. With a gap in the numbers
+   there may be an activation in between, which the file does not show. */
 static bool norm_is_behind(const sequential_module *m, size_t n, size_t i)
 {
     return i > 0 && i < n && m[i].is_norm && !m[i - 1].is_norm && m[i - 1].number + 1 == m[i].number;
@@ -179,10 +179,11 @@ static ink_result plan_sequential(ink_plan *plan, const char *name, ink_activati
         if (!m[i].is_norm)
             mlp->n_layers++;
         else if (!norm_is_behind(m, n, i) && !norm_is_in_front(m, n, i))
-            return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
-                            "%s: the BatchNorm1d '%s%zu' stands neither right behind a Linear layer nor right in "
-                            "front of one, so it cannot become part of it",
-                            ink_weights_name(plan->weights), plan->name, m[i].number);
+            return ink_fail(
+                plan->ctx, INK_ERROR_UNSUPPORTED,
+                "%s: the BatchNorm1d '%s%zu' is neither directly after a Linear layer nor directly before one, "
+                "so it cannot be folded into it",
+                ink_weights_name(plan->weights), plan->name, m[i].number);
     ink_dense *layer = mlp->layers = ink_plan_array(plan, mlp->n_layers, sizeof *mlp->layers);
     if (layer == NULL)
         return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
@@ -234,7 +235,7 @@ static float transformer_eps(const ink_transformer_options *options)
     return options->eps != 0 ? options->eps : 1e-5f;
 }
 
-/* The stack of n blocks that a plan fills in. */
+/* Allocates a stack of n blocks. */
 static ink_result begin_stack(ink_plan *plan, const ink_transformer_options *options, size_t n, ink_stack *stack)
 {
     ink_attention *attention = ink_arena_alloc(plan->own, n, sizeof *attention);
@@ -251,7 +252,7 @@ static ink_result begin_stack(ink_plan *plan, const ink_transformer_options *opt
     return INK_OK;
 }
 
-/* The attention of block i; the first block says what the size is. */
+/* Plans the attention of block i. The first block sets the size. */
 static ink_result plan_attention(ink_plan *plan, const char *name, const ink_transformer_options *options, size_t i,
                                  ink_stack *stack)
 {
@@ -263,13 +264,14 @@ static ink_result plan_attention(ink_plan *plan, const char *name, const ink_tra
         size = stack->config.hidden_size = file_size;
     if (options->n_heads == 0 || size % options->n_heads != 0)
         return ink_fail(plan->ctx, INK_ERROR_ARGUMENT,
-                        "%s: attention '%s' has size %zu, which %zu heads (n_heads) do not divide", file, plan->name,
-                        size, options->n_heads);
+                        "%s: attention '%s' has size %zu, which is not a multiple of %zu heads (n_heads)", file,
+                        plan->name, size, options->n_heads);
     if (size > SIZE_MAX / 3)
-        return ink_fail(plan->ctx, INK_ERROR_LIMIT, "%s: attention '%s' has size %zu", file, plan->name, size);
+        return ink_fail(plan->ctx, INK_ERROR_LIMIT, "%s: attention '%s' of size %zu is too large", file, plan->name,
+                        size);
     if (ink_plan_has(plan, "bias_k"))
         return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: tensor '%sbias_k': attention with add_bias_kv does not run here", file, plan->name);
+                        "%s: tensor '%sbias_k': attention with add_bias_kv is not supported", file, plan->name);
     stack->config.attention[i].head_dim = size / options->n_heads;
     const ink_plan_part parts[] = {
         {"", size, "q_proj_weight"}, {"", size, "k_proj_weight"}, {"", size, "v_proj_weight"}};
@@ -283,15 +285,15 @@ static ink_result plan_attention(ink_plan *plan, const char *name, const ink_tra
     return INK_OK;
 }
 
-/* nn.TransformerEncoderLayer, in its scope. */
+/* Plans an nn.TransformerEncoderLayer in the current scope. */
 static ink_result plan_layer(ink_plan *plan, const ink_transformer_options *options, size_t i, ink_stack *stack)
 {
     ink_block *block = &stack->blocks[i];
     float eps = transformer_eps(options);
     if (ink_plan_has(plan, "multihead_attn.out_proj.weight"))
         return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: tensor '%smultihead_attn.out_proj.weight': decoder layers, which attend to a memory, do "
-                        "not run here",
+                        "%s: tensor '%smultihead_attn.out_proj.weight': decoder layers, which attend to a memory, are "
+                        "not supported",
                         ink_weights_name(plan->weights), plan->name);
     INK_TRY(plan_attention(plan, "self_attn", options, i, stack));
     size_t size = stack->config.hidden_size, inner = stack->config.inner_size;
@@ -302,7 +304,7 @@ static ink_result plan_layer(ink_plan *plan, const ink_transformer_options *opti
     return ink_plan_norm(plan, "norm2", INK_LAYER_NORM, size, eps, INK_BIAS_IF_THERE, &block->norm_2);
 }
 
-/* nn.TransformerEncoder: layers.0, layers.1, ..., and perhaps a norm; or one layer that stands there by itself. */
+/* Plans an nn.TransformerEncoder: layers.0, layers.1, ..., and perhaps a norm; or a single layer. */
 static ink_result plan_encoder(ink_plan *plan, const char *name, const ink_transformer_options *options,
                                ink_stack *stack)
 {

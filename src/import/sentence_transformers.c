@@ -1,8 +1,8 @@
 /*
  * sentence_transformers.c - the modules of a sentence-transformers folder (Reimers, Gurevych 2019).
  *
- * modules.json names them in their order, each with a folder of its own for its config.json and weights: a Transformer,
- * which is the model in the folder itself, a Pooling, and any number of Dense and Normalize.
+ * modules.json lists the modules in order: a Transformer, which is the model in the folder itself, a Pooling, and any
+ * number of Dense and Normalize. Each of the others has its own folder for config.json and weights.
  */
 #include <string.h>
 
@@ -13,19 +13,19 @@
 
 /* ---- texts ------------------------------------------------------------------------------------------------------ */
 
-/* A setting that must be this word, or absent. */
+/* Refuses a setting that is there and is not this word. */
 static ink_result require_word(ink_config *settings, const char *key, const char *word)
 {
     const char *value;
     INK_TRY(ink_config_string(settings, key, &value));
     if (value[0] != '\0' && strcmp(value, word) != 0)
-        return ink_fail(settings->ctx, INK_ERROR_UNSUPPORTED, "%s: %s is '%s', of which only '%s' runs here",
+        return ink_fail(settings->ctx, INK_ERROR_UNSUPPORTED, "%s: %s is '%s', but only '%s' is supported",
                         settings->document.file, key, value, word);
     return INK_OK;
 }
 
-/* How a text is cut off, whether in lower case, and what it begins with. The first file has been called after the kind
-   of Transformer; its max_seq_length counts before what the tokenizer says. */
+/* Reads the length at which texts are cut, whether they are lower-cased, and their prompt. The first file is named
+   after the kind of Transformer; its max_seq_length overrides the length of the tokenizer. */
 static ink_result sentence_describe_texts(ink_import *in)
 {
     static const char *const names[] = {"sentence_bert_config.json", "sentence_roberta_config.json",
@@ -63,7 +63,7 @@ static ink_result sentence_describe_texts(ink_import *in)
 
 /* ---- pooling ---------------------------------------------------------------------------------------------------- */
 
-/* Names of the modes, and the keys that older files have for each. */
+/* The names of the modes, and their keys in older files. */
 static const struct {
     const char *name, *key;
     ink_pooling pooling;
@@ -91,7 +91,7 @@ static ink_result sentence_read_named_modes(ink_config *settings, ink_json named
             i++;
         if (i == N_MODES)
             return ink_fail(settings->ctx, INK_ERROR_UNSUPPORTED,
-                            "%s: pooling_mode '%s' is none of those that run here: cls, max, mean, "
+                            "%s: pooling_mode '%s' is not supported, only cls, max, mean, "
                             "mean_sqrt_len_tokens, weightedmean, lasttoken",
                             document->file, name);
         if (sentence->n_modes == N_MODES)
@@ -102,7 +102,7 @@ static ink_result sentence_read_named_modes(ink_config *settings, ink_json named
     return INK_OK;
 }
 
-/* "pooling_mode_mean_tokens": true, and so on, in the order of the table. */
+/* "pooling_mode_mean_tokens": true, and so on; the modes have the order of the table. */
 static ink_result sentence_read_flagged_modes(ink_config *settings, ink_sentence *sentence)
 {
     const ink_json_document *document = &settings->document;
@@ -123,7 +123,7 @@ static ink_result sentence_read_flagged_modes(ink_config *settings, ink_sentence
     return INK_OK;
 }
 
-/* Without a word about modes it is the mean. *width: of the rows, then of the vector. */
+/* Reads the pooling modes; the default is the mean. *width is that of the rows and becomes that of the vector. */
 static ink_result sentence_describe_pooling(ink_import *in, ink_config *settings, size_t *width)
 {
     const ink_json_document *document = &settings->document;
@@ -135,12 +135,12 @@ static ink_result sentence_describe_pooling(ink_import *in, ink_config *settings
         key = "embedding_dimension";
     INK_TRY(ink_config_size(settings, key, INK_MAX_WIDTH, &dimension));
     if (dimension != *width)
-        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: %s is %zu, the rows of the model have %zu", document->file,
-                        key, dimension, *width);
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: %s is %zu, but the rows of the model have %zu",
+                        document->file, key, dimension, *width);
     INK_TRY(ink_config_bool(settings, "include_prompt", &include_prompt));
     if (!include_prompt && in->model->encoder.prompt[0] != '\0')
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: include_prompt is false: pooling without the tokens of a prompt does not run here",
+                        "%s: include_prompt is false: pooling without the tokens of a prompt is not supported",
                         document->file);
     ink_json named = ink_json_member(document, 0, "pooling_mode");
     if (named != INK_JSON_NONE)
@@ -155,7 +155,7 @@ static ink_result sentence_describe_pooling(ink_import *in, ink_config *settings
 
 /* ---- dense ------------------------------------------------------------------------------------------------------ */
 
-/* The class of a path like "torch.nn.modules.activation.Tanh". */
+/* The class at the end of a path like "torch.nn.modules.activation.Tanh". */
 static const char *last_component(const char *path)
 {
     const char *last = path;
@@ -164,7 +164,7 @@ static const char *last_component(const char *path)
     return last;
 }
 
-/* linear.weight and perhaps linear.bias of the module's own file. */
+/* Plans linear.weight and perhaps linear.bias, from the file of the module. */
 static ink_result sentence_plan_dense(ink_import *in, ink_config *settings, const char *weights_file, size_t *width,
                                       ink_dense *dense)
 {
@@ -187,11 +187,11 @@ static ink_result sentence_plan_dense(ink_import *in, ink_config *settings, cons
         for (i = 0; i < sizeof known / sizeof known[0] && strcmp(last_component(path), known[i].class) != 0; i++)
             continue;
     if (i == sizeof known / sizeof known[0])
-        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: activation_function: there is no activation '%s' here",
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: activation_function: activation '%s' is not supported",
                         settings->document.file, path);
     INK_TRY(ink_config_refuse(settings, "use_residual"));
     if (from != *width)
-        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: in_features is %zu, the vector before it has %zu",
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: in_features is %zu, but the vector before it has %zu",
                         settings->document.file, from, *width);
     INK_TRY(ink_weights_open_source(in->ctx, in->source, weights_file, &weights));
     const ink_weights *before = in->plan.weights;
@@ -210,7 +210,7 @@ static ink_result sentence_plan_dense(ink_import *in, ink_config *settings, cons
 
 typedef struct sentence_module {
     const char *type; /* the class, without its path */
-    const char *path; /* the name of a folder in this one */
+    const char *path; /* the name of a folder in the model's folder */
 } sentence_module;
 
 static ink_result read_module(ink_import *in, const ink_json_document *document, ink_json node, sentence_module *m)
@@ -229,7 +229,7 @@ static ink_result module_file(ink_import *in, const sentence_module *m, const ch
     size_t size = strlen(m->path) + 1 + strlen(file) + 1;
     if (m->path[0] == '.' || strpbrk(m->path, "/\\:") != NULL)
         return ink_fail(in->ctx, INK_ERROR_MISMATCH,
-                        "\"modules.json\": path '%s' is not the plain name of a folder in this one", m->path);
+                        "\"modules.json\": path '%s' is not the plain name of a folder in the model's folder", m->path);
     char *joined = ink_arena_alloc(in->config.arena, size, 1);
     if (joined == NULL)
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: reading the modules of a sentence encoder");
@@ -241,7 +241,7 @@ static ink_result module_file(ink_import *in, const sentence_module *m, const ch
     return INK_OK;
 }
 
-/* A module behind the pooling. */
+/* Plans a module after the pooling. */
 static ink_result sentence_plan_step(ink_import *in, const sentence_module *m, size_t *width, ink_sentence_step *step)
 {
     const char *settings_file, *weights_file;
@@ -250,7 +250,7 @@ static ink_result sentence_plan_step(ink_import *in, const sentence_module *m, s
     step->normalise = strcmp(m->type, "Normalize") == 0;
     if (!step->normalise && strcmp(m->type, "Dense") != 0)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                        "\"modules.json\": a module '%s' behind the pooling: only Dense and Normalize run here",
+                        "\"modules.json\": a module '%s' after the pooling: only Dense and Normalize are supported",
                         m->type);
     INK_TRY(module_file(in, m, INK_CONFIG_FILE, &settings_file));
     INK_TRY(module_file(in, m, "model.safetensors", &weights_file));
