@@ -119,7 +119,7 @@ static void embeds(void **state)
     p = run_with(input, EMBED, ENCODERS "/sentence");
     assert_non_null(strstr(p.err, ": 700 texts, "));
     assert_non_null(strstr(p.err, " of weights"));
-    assert_non_null(strstr(p.err, "for which the model was made: 100 of the texts)"));
+    assert_non_null(strstr(p.err, "the length the model was made for: 100 of the texts)"));
     compare_rows(&w, output_of(p), MANY);
     whole_close(&w);
 
@@ -340,7 +340,7 @@ static void mistakes_are_answered(void **state)
     (void)state;
     refused(run(EMBED), "FOLDER is missing");
     refused(run(EMBED, MODELS "/gpt", "a"), "a gpt2 is no encoder; generate continues texts with it");
-    refused(run(EMBED, ENCODERS "/bert_text", "a"), "the folder does not say how (modules.json); --pooling does");
+    refused(run(EMBED, ENCODERS "/bert_text", "a"), "the folder does not say how (modules.json); use --pooling");
     refused(run(EMBED, ENCODERS "/bert_text", "a", "--pooling", "median"), "--pooling expects cls, max, mean,");
     refused(run(EMBED, ENCODERS "/none", "a"), "none");
     refused(run(CLASSIFY, ENCODERS "/bert_fill", "a"), "does not label texts: it needs a head for sequence");
@@ -350,7 +350,8 @@ static void mistakes_are_answered(void **state)
     refused(run(FILL, ENCODERS "/bert_fill", long_text), " tokens, and this model was made for ");
     refused(run(FILL, ENCODERS "/bert_text", "[MASK]"), "fills no gaps: it needs a head for masked language modelling");
     refused(run(FILL, MODELS "/gpt", "[MASK]"), "a gpt2 is no encoder");
-    refused(run(PROGRAMS "/generate", ENCODERS "/bert_text", "a"), "a bert is an encoder and continues no texts;");
+    refused(run(PROGRAMS "/generate", ENCODERS "/bert_text", "a"),
+            "a bert is an encoder and continues no texts; use embed, classify or fill");
 }
 
 static int set_up(void **state)

@@ -14,7 +14,6 @@
 
 #include "compare.h"
 #include "programs.h"
-#include "random.h"
 
 #define COMPARE PROGRAMS "/compare"
 

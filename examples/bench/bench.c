@@ -1,67 +1,51 @@
 /*
  * bench.c - how fast the library is on this machine, as shares of what the machine can do.
  *
- * A figure in seconds says little: machines differ, and one machine differs from hour to hour. So the ceilings, how
- * fast a core multiplies and adds and how fast it reads, are measured beside every piece of work (bench_run.h), and
- * each line ends with the share that was reached. The bench reports; it never decides.
+ * A figure in seconds says little: machines differ, and one machine differs from hour to hour. So the ceilings (how
+ * fast a core multiplies and adds, and how fast it reads) are measured beside every piece of work, and each line ends
+ * with the share that was reached. The bench reports; it never decides.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench_run.h"
+#include "bench.h"
 #include "cli.h"
-#include "console.h"
 
-typedef struct settings {
-    bool json, quick;
-    const char *only, *kernel;
-    uint64_t n_threads;
-} settings;
+static bool json, quick;
+static const char *only, *kernel;
+static uint64_t n_threads = 1;
 
-static cli_outcome read_settings(settings *s, int argc, char **argv)
-{
-    const cli_option options[] = {
-        {.name = "--json", .flag = &s->json, .help = "one object a line instead of a table"},
-        {.name = "--quick", .flag = &s->quick, .help = "a quarter of the time, for a first look"},
-        {.name = "--only",
-         .value = "NAME",
-         .text = &s->only,
-         .help = "a group: machine, product, math, threads, mlp, cell, model, shape; or a part of a line's name"},
-        {.name = "--kernel",
-         .value = "NAME",
-         .text = &s->kernel,
-         .help = "portable, avx2, avx512 (default: all for products and functions, the best for the rest)"},
-        {.name = "--threads",
-         .value = "N",
-         .count = &s->n_threads,
-         .least = 1,
-         .most = INK_MAX_THREADS,
-         .help = "threads to use (default 1)"},
-    };
-    cli line = {
-        .name = "bench",
-        .usage = "[options]",
-        .about = "Measures products, functions, recurrent cells and models as shares of the machine's ceilings.",
-        .samples = "  bench --quick\n"
-                   "  bench --only product --kernel avx2\n"
-                   "  bench --json --threads 2\n",
-        .options = options,
-        .n_options = sizeof options / sizeof *options,
-    };
-    return cli_read(&line, argc, argv);
-}
+static const cli_option options[] = {
+    CLI_FLAG("--json", &json, "one object a line instead of a table"),
+    CLI_FLAG("--quick", &quick, "a quarter of the time, for a first look"),
+    CLI_TEXT("--only", "NAME", &only,
+             "a group: machine, product, math, threads, mlp, cell, model, shape; or a part of a line's name"),
+    CLI_TEXT("--kernel", "NAME", &kernel,
+             "portable, avx2, avx512 (default: all for products and functions, the best for the rest)"),
+    CLI_COUNT("--threads", "N", &n_threads, 1, INK_MAX_THREADS, "threads to use (default 1)"),
+};
+
+static cli line = {
+    .name = "bench",
+    .usage = "[options]",
+    .about = "Measures products, functions, recurrent cells and models as shares of the machine's ceilings.",
+    .samples = "  bench --quick\n"
+               "  bench --only product --kernel avx2\n"
+               "  bench --json --threads 2\n",
+    CLI_OPTIONS(options),
+};
 
 /* The ceilings for the portable kernel are those of the machine's best instructions. */
-static void use_kernel(bench *b, const char *kernel)
+static void use_kernel(bench *b, const char *name)
 {
-    b->kernel = kernel;
-    b->isa = machine_isa_of(kernel);
+    b->kernel = name;
+    b->isa = machine_isa_of(name);
     if (b->isa == MACHINE_PLAIN)
         b->isa = machine_isa_of(ink_kernel_name(0));
 }
 
-/* Every kernel for machine, products and functions, unless one was named; the best, or the one named, for the rest. */
-static bool run(bench *b, const char *kernel)
+/* Runs the machine, products and functions with every kernel, unless one was named, and the rest with the best one. */
+static bool measure(bench *b)
 {
     bool fine = true;
     for (size_t i = 0; fine && ink_kernel_name(i) != NULL; i++) {
@@ -71,43 +55,31 @@ static bool run(bench *b, const char *kernel)
         fine = bench_machine(b) && bench_products(b) && bench_math(b);
     }
     use_kernel(b, kernel != NULL ? kernel : ink_kernel_name(0));
-    return fine && bench_threads(b) && bench_mlp(b) && bench_cells(b) && bench_models(b) && bench_encoders(b) &&
-           bench_shapes(b);
+    return fine && bench_threads(b) && bench_networks(b);
+}
+
+static bool run(void)
+{
+    ink_context *ctx = console_context(n_threads, kernel); /* checks the name of the kernel */
+    bench b = {.json = json,
+               .quick = quick,
+               .seconds = quick ? 0.04 : 0.15,
+               .only = only,
+               .n_threads = (unsigned)n_threads,
+               .memory = ctx != NULL ? machine_memory(BENCH_MEMORY) : NULL};
+    bool fine = ctx != NULL && (b.memory != NULL || console_complain("there is no memory to read from"));
+    ink_context_free(ctx);
+    fine = fine && measure(&b);
+    free(b.memory);
+    return fine && (b.n_lines > 0 || console_complain("--only expects a group (see --help) or a part of a line's name, "
+                                                      "found '%s'",
+                                                      only));
 }
 
 int main(int argc, char **argv)
 {
-    settings s = {.n_threads = 1};
-    console_start("bench");
-    switch (read_settings(&s, argc, argv)) {
-    case CLI_RUN:
-        break;
-    case CLI_HELP:
-        return EXIT_SUCCESS;
-    case CLI_ERROR:
-        return EXIT_FAILURE;
-    }
-    /* Names the kernels there are, if this one is not among them. */
-    ink_context *ctx = console_context(s.n_threads, s.kernel);
-    if (ctx == NULL)
-        return EXIT_FAILURE;
-    ink_context_free(ctx);
+    cli_outcome outcome = cli_read(&line, argc, argv);
+    bool done = outcome == CLI_RUN ? run() : outcome == CLI_HELP;
 
-    size_t n_lines = 0;
-    bench b = {.json = s.json,
-               .quick = s.quick,
-               .seconds = s.quick ? 0.04 : 0.15,
-               .only = s.only,
-               .n_threads = (unsigned)s.n_threads,
-               .n_lines = &n_lines,
-               .memory = machine_memory(BENCH_MEMORY)};
-    if (b.memory == NULL)
-        return bench_out_of_memory() ? EXIT_SUCCESS : EXIT_FAILURE;
-    bool fine = run(&b, s.kernel);
-    free(b.memory);
-    if (fine && n_lines == 0) {
-        console_complain("--only expects a group (see --help) or a part of a line's name, found '%s'", s.only);
-        fine = false;
-    }
-    return console_finish() && fine ? EXIT_SUCCESS : EXIT_FAILURE;
+    return !(console_finish() && done);
 }

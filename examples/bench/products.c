@@ -1,44 +1,45 @@
 /*
- * bench_products.c - the machine's ceilings, and the product y = x W^T as a share of them: with one thread, and with
- * two beside one.
+ * products.c - the ceilings of the machine; the product y = x W^T as a share of them, with one thread, with two, and
+ * beside a busy thread; and elementary functions.
  */
 #include <stdlib.h>
 #if defined(__has_include) && !defined(__STDC_NO_THREADS__) && !defined(__STDC_NO_ATOMICS__)
-#if __has_include(<threads.h>) /* not all that should have it do */
+#if __has_include(<threads.h>) /* some systems have no <threads.h> although they should */
 #include <stdatomic.h>
 #include <threads.h>
 #define HAVE_THREADS
 #endif
 #endif
 
-#include "bench_run.h"
-#include "console.h"
+#include "bench.h"
 
 /* ---- the machine ------------------------------------------------------------------------------------------------- */
 
 static void nothing(void *job) { (void)job; }
 
-static void report_machine(const bench *b, const char *name, double rate, const char *unit)
+static void report_machine(bench *b, const char *name, double rate, const char *unit)
 {
-    bench_report(b, &(bench_line){.name = name, .kernel = b->kernel, .threads = 1, .rate = rate / 1e9, .unit = unit});
+    bench_report(b, &(bench_line){.name = name, .threads = 1, .rate = rate / 1e9, .unit = unit});
 }
 
-static void report_copy(const bench *b)
+static double copy_once(const bench *b, size_t size, size_t panel)
 {
-    double best = 0, start = console_seconds();
-    do {
-        double rate = machine_copies(b->memory, b->memory + BENCH_MEMORY / 2, BENCH_MEMORY / 2);
-        best = rate > best ? rate : best;
-    } while (console_seconds() - start < b->seconds);
-    report_machine(b, "copy 64 MiB", best, "GB/s");
+    (void)panel;
+    return machine_copies(b->memory, b->memory + size, size);
+}
+
+static double read_panels_once(const bench *b, size_t size, size_t panel)
+{
+    return machine_reads_panels(b->isa, b->memory, size, panel);
 }
 
 /* The best of a few times. */
-static double best_panels(const bench *b, size_t size, size_t panel)
+static double best_rate(const bench *b, double (*once)(const bench *b, size_t size, size_t panel), size_t size,
+                        size_t panel)
 {
     double best = 0, start = console_seconds();
     do {
-        double rate = machine_reads_panels(b->isa, b->memory, size, panel);
+        double rate = once(b, size, panel);
         best = rate > best ? rate : best;
     } while (console_seconds() - start < b->seconds);
     return best;
@@ -65,11 +66,11 @@ bool bench_machine(bench *b)
         report_machine(b, reads[i].name, times.reads, "GB/s");
     }
     if (bench_wants(b, "machine", "read panels")) {
-        report_machine(b, "read panels 2 MiB", best_panels(b, (size_t)2 << 20, 16 << 10), "GB/s");
-        report_machine(b, "read panels memory", best_panels(b, BENCH_MEMORY, 24 << 10), "GB/s");
+        report_machine(b, "read panels 2 MiB", best_rate(b, read_panels_once, (size_t)2 << 20, 16 << 10), "GB/s");
+        report_machine(b, "read panels memory", best_rate(b, read_panels_once, BENCH_MEMORY, 24 << 10), "GB/s");
     }
     if (bench_wants(b, "machine", "copy"))
-        report_copy(b);
+        report_machine(b, "copy 64 MiB", best_rate(b, copy_once, BENCH_MEMORY / 2, 0), "GB/s");
     return true;
 }
 
@@ -99,17 +100,17 @@ static const struct {
     size_t k, n;
 } shapes[N_SHAPES] = {{64, 64}, {128, 512}, {256, 1024}, {768, 768}, {768, 3072}, {2048, 2048}, {2048, 5632}};
 
-/* Every second of them for types that are widened. */
+/* For types that are widened, every second one. */
 static const size_t row_counts[N_ROWS] = {1, 4, 16, 64, 128, 512};
 
-/* What products are made of: a weight large enough for all shapes, rows, outputs. */
+/* A weight large enough for all shapes, rows, outputs and a bias. */
 typedef struct product_data {
     float *w, *x, *y, *bias;
 } product_data;
 
 static float *pattern(size_t n, size_t period)
 {
-    float *values = malloc(n * sizeof *values);
+    float *values = console_memory(n, sizeof *values);
     for (size_t i = 0; values != NULL && i < n; i++)
         values[i] = (float)(i % period) / (float)period - 0.5f;
     return values;
@@ -132,19 +133,17 @@ static bool make_data(product_data *d)
     if (d->w != NULL && d->x != NULL && d->y != NULL && d->bias != NULL)
         return true;
     free_data(d);
-    return bench_out_of_memory();
+    return false;
 }
 
-/* Packs the shape's part of the weight, n_copies times; false with the sentence said. */
+/* Packs a part of the weight as this shape, n_copies times; false after an error message. */
 static bool make_copies(product_job *job, const product_data *d, size_t shape, ink_type type, size_t n_copies)
 {
     const ink_tensor tensor = ink_tensor_2d(d->w, shapes[shape].n, shapes[shape].k);
     job->next = 0;
     for (job->n_copies = 0; job->n_copies < n_copies; job->n_copies++)
-        if (ink_matrix_create(job->ctx, &tensor, type, &job->copies[job->n_copies]) != INK_OK) {
-            console_complain("%s", ink_context_error(job->ctx));
+        if (!console_ok(job->ctx, ink_matrix_create(job->ctx, &tensor, type, &job->copies[job->n_copies])))
             return false;
-        }
     return true;
 }
 
@@ -159,8 +158,8 @@ static size_t bytes_of(size_t shape, ink_type type)
     return shapes[shape].n * shapes[shape].k * ink_type_bits(type) / 8;
 }
 
-/* Seconds of one product. A single row is bound by reading the weights, more by arithmetic. */
-static double measure_product(const bench *b, product_job *job, size_t shape, ink_type type)
+/* Seconds of one product. One row is bound by reading the weights, more rows by arithmetic. */
+static double measure_product(bench *b, product_job *job, size_t shape, ink_type type)
 {
     size_t n = shapes[shape].n, k = shapes[shape].k, bytes = bytes_of(shape, type);
     double flops = 2.0 * (double)job->m * (double)n * (double)k;
@@ -168,30 +167,27 @@ static double measure_product(const bench *b, product_job *job, size_t shape, in
     bench_times times = bench_measure(b, &(bench_work){multiply, job, NULL, by_reading ? bytes : 0});
     double rate = (by_reading ? (double)bytes : flops) / times.seconds;
     double ceiling = by_reading ? times.reads : times.multiply_adds * b->n_threads;
-    bench_report(b, &(bench_line){.name = "product",
-                                  .kernel = b->kernel,
-                                  .type = ink_type_name(type),
-                                  .m = job->m,
-                                  .n = n,
-                                  .k = k,
-                                  .threads = b->n_threads,
-                                  .seconds = times.seconds,
-                                  .spread = times.spread,
-                                  .rate = rate / 1e9,
-                                  .unit = by_reading ? "GB/s" : "GFLOP/s",
-                                  .share = rate / ceiling,
-                                  .ceiling = by_reading ? "read" : "fma"});
+    bench_report(b, &(bench_line){"product",
+                                  ink_type_name(type),
+                                  {job->m, n, k},
+                                  b->n_threads,
+                                  times.seconds,
+                                  times.spread,
+                                  rate / 1e9,
+                                  by_reading ? "GB/s" : "GFLOP/s",
+                                  rate / ceiling,
+                                  by_reading ? "read" : "fma"});
     return times.seconds;
 }
 
-/* With several copies, none of which any cache still holds when its turn comes, one row; with one, all row counts. */
-static bool measure_shape(const bench *b, product_job *job, const product_data *d, size_t shape, ink_type type,
+/* With several copies (each has left the caches when its turn comes) one row; with one copy all row counts. */
+static bool measure_shape(bench *b, product_job *job, const product_data *d, size_t shape, ink_type type,
                           size_t n_copies)
 {
     bool fine = make_copies(job, d, shape, type, n_copies);
     double row_seconds = 0;
     size_t end = n_copies > 1 ? 1 : N_ROWS, begin = n_copies == 1 && bytes_of(shape, type) > BENCH_CACHE;
-    /* What a slow kernel would spend seconds on is left out. */
+    /* A slow kernel leaves out what would take seconds. */
     for (size_t i = begin; fine && i < end && row_seconds * (double)row_counts[i] < 3 * b->seconds; i++) {
         if (type != INK_F32 && i % 2 != 0)
             continue;
@@ -202,7 +198,7 @@ static bool measure_shape(const bench *b, product_job *job, const product_data *
     return fine;
 }
 
-static bool measure_shapes(const bench *b, const product_data *d)
+static bool measure_shapes(bench *b, const product_data *d)
 {
     static const ink_type types[] = {INK_F32, INK_BF16, INK_F16};
     product_job job = {.ctx = console_context(b->n_threads, b->kernel), .x = d->x, .bias = d->bias, .y = d->y};
@@ -218,28 +214,25 @@ static bool measure_shapes(const bench *b, const product_data *d)
 
 /* ---- two threads ------------------------------------------------------------------------------------------------- */
 
-static void measure_pair(const bench *b, product_job *two, product_job *one, size_t shape)
+static void measure_pair(bench *b, product_job *two, product_job *one, size_t shape)
 {
     size_t n = shapes[shape].n, k = shapes[shape].k;
     bench_times times = bench_measure(b, &(bench_work){multiply, two, one, 0});
     double flops = 2.0 * (double)two->m * (double)n * (double)k;
-    bench_report(b, &(bench_line){.name = "threads",
-                                  .kernel = b->kernel,
-                                  .type = "F32",
-                                  .m = two->m,
-                                  .n = n,
-                                  .k = k,
-                                  .threads = 2,
-                                  .seconds = times.seconds,
-                                  .spread = times.spread,
-                                  .rate = flops / times.seconds / 1e9,
-                                  .unit = "GFLOP/s",
-                                  .share = times.rival / times.seconds / 2,
-                                  .ceiling = "2 x one thread"});
+    bench_report(b, &(bench_line){"threads",
+                                  "F32",
+                                  {two->m, n, k},
+                                  2,
+                                  times.seconds,
+                                  times.spread,
+                                  flops / times.seconds / 1e9,
+                                  "GFLOP/s",
+                                  times.rival / times.seconds / 2,
+                                  "2 x one thread"});
 }
 
-/* The same work with two threads and with one: half is what two must not fall below, however small the work. */
-static bool measure_threads(const bench *b, const product_data *d)
+/* The same work with two threads and with one. Two must never be slower than one, which is half of the ceiling. */
+static bool measure_threads(bench *b, const product_data *d)
 {
     product_job one = {.ctx = console_context(1, b->kernel), .x = d->x, .bias = d->bias, .y = d->y}, two = one;
     two.ctx = console_context(2, b->kernel);
@@ -277,8 +270,8 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The times of up to BUSY_PRODUCTS products one after the other, in order of size; how many there was time for. */
-static size_t time_products(const bench *b, product_job *job, double *seconds)
+/* The sorted times of up to BUSY_PRODUCTS products; returns how many there was time for. */
+static size_t time_products(bench *b, product_job *job, double *seconds)
 {
     double begin = console_seconds(), start = begin, end;
     size_t n = 0;
@@ -292,8 +285,8 @@ static size_t time_products(const bench *b, product_job *job, double *seconds)
     return n;
 }
 
-/* As long as another thread keeps a core busy: the median time, and what 99 of 100 products stay below. */
-static void measure_busy(const bench *b, product_job *job, unsigned n_threads)
+/* While another thread keeps a core busy: the median time, and the time that 99 of 100 products stay below. */
+static void measure_busy(bench *b, product_job *job, unsigned n_threads)
 {
     static double seconds[BUSY_PRODUCTS];
     atomic_bool stop = false;
@@ -303,19 +296,19 @@ static void measure_busy(const bench *b, product_job *job, unsigned n_threads)
     size_t n = time_products(b, job, seconds);
     atomic_store(&stop, true);
     thrd_join(busy, NULL);
-    bench_report(b, &(bench_line){.name = n_threads == 1 ? "busy, 1 thread" : "busy, 2 threads",
-                                  .kernel = b->kernel,
-                                  .type = "F32",
-                                  .m = job->m,
-                                  .n = shapes[BUSY_SHAPE].n,
-                                  .k = shapes[BUSY_SHAPE].k,
-                                  .threads = n_threads,
-                                  .seconds = seconds[n / 2],
-                                  .rate = 1e6 * seconds[n * 99 / 100],
-                                  .unit = "us 99 %"});
+    bench_report(b, &(bench_line){n_threads == 1 ? "busy, 1 thread" : "busy, 2 threads",
+                                  "F32",
+                                  {job->m, shapes[BUSY_SHAPE].n, shapes[BUSY_SHAPE].k},
+                                  n_threads,
+                                  seconds[n / 2],
+                                  0,
+                                  1e6 * seconds[n * 99 / 100],
+                                  "us 99 %",
+                                  0,
+                                  NULL});
 }
 
-static bool measure_both_busy(const bench *b, const product_data *d)
+static bool measure_both_busy(bench *b, const product_data *d)
 {
     bool fine = true;
     for (unsigned n_threads = 1; fine && n_threads <= 2; n_threads++) {
@@ -330,7 +323,7 @@ static bool measure_both_busy(const bench *b, const product_data *d)
     return fine;
 }
 #else
-static bool measure_both_busy(const bench *b, const product_data *d)
+static bool measure_both_busy(bench *b, const product_data *d)
 {
     (void)b, (void)d;
     return true;
@@ -359,5 +352,65 @@ bool bench_threads(bench *b)
         return false;
     bool fine = (!pairs || measure_threads(b, &d)) && (!busy || measure_both_busy(b, &d));
     free_data(&d);
+    return fine;
+}
+
+/* ---- elementary functions --------------------------------------------------------------------------------------- */
+
+/* In cycles for each of 4096 floats in the first-level cache, with the activations of the library and the softmax of a
+   sampler. */
+enum { N_FLOATS = 4096 };
+
+typedef struct math_job {
+    ink_context *ctx;
+    ink_sampler *softmax; /* NULL: an activation */
+    ink_activation activation;
+    float *x, *y; /* [N_FLOATS] */
+} math_job;
+
+static void run_math(void *job)
+{
+    const math_job *j = job;
+    if (j->softmax != NULL)
+        (void)ink_sampler_probabilities(j->ctx, j->softmax, j->x, j->y);
+    else
+        (void)ink_activate(j->ctx, j->activation, j->x, N_FLOATS, j->y);
+}
+
+bool bench_math(bench *b)
+{
+    static const struct {
+        const char *name;
+        ink_activation activation;
+    } functions[] = {{"sigmoid", INK_SIGMOID},
+                     {"tanh", INK_TANH},
+                     {"gelu_tanh", INK_GELU_TANH},
+                     {"silu", INK_SILU},
+                     {"softmax", INK_IDENTITY}};
+    static float x[N_FLOATS], y[N_FLOATS];
+    const ink_sampler_options plain = {.temperature = 1};
+    ink_context *ctx = console_context(1, b->kernel);
+    ink_sampler *sampler = NULL;
+    bool fine = ctx != NULL && console_ok(ctx, ink_sampler_create(ctx, &plain, N_FLOATS, &sampler));
+    for (size_t i = 0; i < N_FLOATS; i++)
+        x[i] = ((float)(i * 2654435761 % 65536) - 32768) / 4096; /* all of -8 .. 8, in no order */
+    for (size_t i = 0; fine && i < sizeof functions / sizeof *functions; i++) {
+        math_job job = {ctx, functions[i].activation == INK_IDENTITY ? sampler : NULL, functions[i].activation, x, y};
+        if (!bench_wants(b, "math", functions[i].name))
+            continue;
+        bench_times times = bench_measure(b, &(bench_work){.run = run_math, .job = &job});
+        bench_report(b, &(bench_line){functions[i].name,
+                                      NULL,
+                                      {0, N_FLOATS, 0},
+                                      1,
+                                      times.seconds,
+                                      times.spread,
+                                      times.clock * times.seconds / N_FLOATS,
+                                      "cycles",
+                                      0,
+                                      NULL});
+    }
+    ink_sampler_free(sampler);
+    ink_context_free(ctx);
     return fine;
 }

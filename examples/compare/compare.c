@@ -1,122 +1,74 @@
 /*
  * compare.c - what MLPs, recurrent networks and Transformers can and cannot do, measured.
  *
- * The five models in the box have about as many parameters and have learned from the same world of stories. Books make
- * claims about their kinds; this program holds the claims against the models, on stories that nobody has read before.
- * Each section is a file of its own, support/compare_*.c, and what they share is in support/compare.h.
+ * The five bundled models have about the same number of parameters and learned from the same world of stories.
+ * Textbooks make claims about such networks. This program tests the claims on these models, with stories they have not
+ * seen. prediction.c, memory.c, influence.c and cost.c have two or three sections each; compare.h has what they share.
  *
- * Nothing is stored and nothing is decided beforehand: figures are computed here and now, and verdicts follow from
- * them. All but the times are the same, bit for bit, on every machine (support/stats.h says why); what is printed is
- * rounded from them.
+ * Nothing is stored and no result is fixed in advance: all numbers are computed here and now, and the verdicts follow
+ * from them. All but the times are the same on every machine, bit for bit (support/stats.h).
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bundled.h"
-#include "cli.h"
 #include "compare.h"
-#include "console.h"
 
 static const section sections[] = {
-    {"learned", "What they learned", "Each family predicts better than the one the field had before it.", false,
-     compare_learned},
+    {"learned", "What they learned", "Each family predicts better than the one before it: MLP, RNN, GRU or LSTM, GPT.",
+     false, compare_learned},
     {"context", "Context",
-     "An MLP uses what its window holds and an RNN little more; gates reach further, and attention uses everything.",
+     "An MLP uses what its window holds and an RNN little more. Gates reach further, and attention uses everything.",
      false, compare_context},
     {"memory", "Memory over distance",
-     "Recurrent networks lose what was said long ago; attention finds it again at any distance.", false,
-     compare_memory},
+     "Recurrent networks lose what was said long ago. Attention finds it at any distance.", false, compare_memory},
     {"influence", "Influence",
-     "In an RNN the influence of a token vanishes with distance; gates keep a path open, attention reaches any token.",
+     "In an RNN the influence of a token vanishes with distance. Gates keep a path open, and attention reaches any "
+     "token.",
      false, compare_influence},
     {"parallel", "Parallel or step by step",
-     "A Transformer reads a whole prompt in parallel; a recurrent network has to go step by step.", true,
+     "A Transformer reads a whole prompt in parallel. A recurrent network has to go step by step.", true,
      compare_parallel},
     {"cost", "What a longer text costs",
-     "Recurrence costs the same however long the text gets; attention costs more with every token.", true,
-     compare_cost},
+     "A step of a recurrent network always costs the same. Attention costs more with every token.", true, compare_cost},
     {"switch", "The other side",
-     "A state that changes without being said: recurrence can follow it, attention of fixed depth cannot.", false,
+     "Recurrence can follow a state whose changes the text does not mention. Attention of fixed depth cannot.", false,
      compare_switch},
     {"position", "Fixed input",
-     "What an MLP knows is tied to the positions of its window: moved by one, the same words may be lost on it.", false,
-     compare_position},
+     "What an MLP knows is tied to the positions of its window: it may not recognise the same words one position "
+     "later.",
+     false, compare_position},
 };
 
 enum { N_SECTIONS = sizeof sections / sizeof *sections };
 
-typedef struct settings {
-    uint64_t seed, n_stories, n_threads;
-    const char *svg, *only, *kernel;
-    bool json;
-} settings;
+static uint64_t seed = 1, n_stories = 300, n_threads;
+static const char *svg, *only, *kernel;
+static bool json;
 
-static cli_outcome read_settings(settings *s, int argc, char **argv)
-{
-    const cli_option options[] = {
-        {.name = "--seed",
-         .value = "S",
-         .count = &s->seed,
-         .help = "other stories (default 1); the same seed gives the same figures, times aside"},
-        {.name = "--stories",
-         .value = "N",
-         .count = &s->n_stories,
-         .least = 2,
-         .most = 10000,
-         .help = "how many are read (default 300)"},
-        {.name = "--threads",
-         .value = "N",
-         .count = &s->n_threads,
-         .least = 1,
-         .most = INK_MAX_THREADS,
-         .help = "the most to time with (default: as many as there are processors)"},
-        {.name = "--kernel",
-         .value = "NAME",
-         .text = &s->kernel,
-         .help = "portable, avx2, avx512 (default: the best here); only times depend on it"},
-        {.name = "--only",
-         .value = "NAMES",
-         .text = &s->only,
-         .help = "of learned,context,memory,influence,parallel,cost,switch,position: only these sections"},
-        {.name = "--svg",
-         .value = "FOLDER",
-         .text = &s->svg,
-         .help = "also write each picture there, as a file of its own"},
-        {.name = "--json", .flag = &s->json, .help = "everything as one JSON object, for programs"},
-    };
-    cli line = {
-        .name = "compare",
-        .usage = "[options]",
-        .about = "What MLPs, recurrent networks and Transformers can and cannot do, measured on the models in the box.",
-        .samples = "  compare\n"
-                   "  compare --seed 7 --only memory\n"
-                   "  compare --svg /tmp\n",
-        .options = options,
-        .n_options = sizeof options / sizeof *options,
-    };
-    return cli_read(&line, argc, argv);
-}
+static const cli_option options[] = {
+    CLI_COUNT("--seed", "S", &seed, 0, 0,
+              "other stories (default 1); the same seed gives the same figures, but for times"),
+    CLI_COUNT("--stories", "N", &n_stories, 2, 10000, "how many are read (default 300)"),
+    CLI_COUNT("--threads", "N", &n_threads, 1, INK_MAX_THREADS,
+              "the most to time with (default: as many as there are processors)"),
+    CLI_TEXT("--kernel", "NAME", &kernel, "portable, avx2, avx512 (default: the best here); only times depend on it"),
+    CLI_TEXT("--only", "NAMES", &only,
+             "of learned,context,memory,influence,parallel,cost,switch,position: only these sections"),
+    CLI_TEXT("--svg", "FOLDER", &svg, "also write each picture there, as a file of its own"),
+    CLI_FLAG("--json", &json, "everything as one JSON object, for programs"),
+};
+
+static cli line = {
+    .name = "compare",
+    .usage = "[options]",
+    .about = "What MLPs, recurrent networks and Transformers can and cannot do, measured on the bundled models.",
+    .samples = "  compare\n"
+               "  compare --seed 7 --only memory\n"
+               "  compare --svg /tmp\n",
+    CLI_OPTIONS(options),
+};
 
 /* ---- reporting ------------------------------------------------------------------------------------------------- */
-
-static void print_opening(const settings *s)
-{
-    char stories[CONSOLE_ROOM];
-
-    printf("Five families, the same world, the same tokenizer, about as many parameters.\n"
-           "What is said of their kinds, held against %s stories that none of them has\nread (seed %llu). "
-           "Of a memory, 0 %% kept is a guess and 100 %% never wrong.\n",
-           console_count(stories, s->n_stories), (unsigned long long)s->seed);
-}
-
-static void print_section(const section *part, size_t number, const finding *f)
-{
-    printf("\n%zu. %s\n\n", number, part->title);
-    console_wrap(part->claim, 0);
-    putchar('\n');
-    finding_print(f);
-}
 
 static void json_member(const char *name, const char *value)
 {
@@ -146,97 +98,91 @@ static void print_json(const section *part, const finding *f, bool first)
     fputs("]}", stdout);
 }
 
-static bool write_pictures(const char *folder, const finding *f)
+static bool write_pictures(const finding *f)
 {
     for (size_t i = 0; i < f->n_charts; i++) {
-        char name[CHART_LABEL_ROOM + 16], path[BUNDLED_ROOM];
-        FILE *file;
+        char name[CHART_LABEL_ROOM + 16], path[PATH_ROOM];
         if (f->charts[i].table)
             continue;
         snprintf(name, sizeof name, "%s.svg", f->charts[i].name);
-        if (!bundled_join(path, folder, name))
+        FILE *file = path_join(path, svg, name) ? file_create(path) : NULL;
+        if (file == NULL)
             return false;
-        file = fopen(path, "wb");
-        if (file != NULL)
-            chart_write_svg(&f->charts[i], file);
-        if (file == NULL || (ferror(file) | fclose(file)) != 0) {
-            console_complain("%s cannot be written", path);
+        chart_write_svg(&f->charts[i], file);
+        if (!file_close(file, path))
             return false;
-        }
     }
     return true;
 }
 
-/* ---- running --------------------------------------------------------------------------------------------------- */
+/* ---- running ---------------------------------------------------------------------------------------------------- */
 
-/* True if the section is among the names that --only gives, with commas between them. */
-static bool wanted(const settings *s, const section *part)
+/* True if --only, names with commas between them, lists this section. */
+static bool is_wanted(const section *part)
 {
     size_t size;
 
-    if (s->only == NULL)
-        return true;
-    for (const char *name = s->only; *name != '\0'; name += size + (name[size] == ',')) {
+    for (const char *name = only; name != NULL && *name != '\0'; name += size + (name[size] == ',')) {
         size = strcspn(name, ",");
         if (size == strlen(part->name) && memcmp(name, part->name, size) == 0)
             return true;
     }
-    return false;
+    return only == NULL;
 }
 
-static bool any_wanted(const settings *s)
+static bool run_sections(comparison *c, finding *f)
 {
-    for (size_t i = 0; i < N_SECTIONS; i++)
-        if (wanted(s, &sections[i]))
-            return true;
-    console_complain("--only expects names of sections, such as '%s,%s', found '%s'", sections[0].name,
-                     sections[1].name, s->only);
-    return false;
-}
-
-static bool run_sections(const settings *s, comparison *c, finding *f)
-{
+    char stories[CONSOLE_ROOM];
     size_t n = 0;
 
+    if (json)
+        printf("{\"seed\": %llu, \"stories\": %zu, \"sections\": [", (unsigned long long)seed, c->n_stories);
+    else
+        printf("Five families, one world of stories, one tokenizer, about the same size.\n"
+               "Textbook claims, tested on %s unseen stories (seed %llu).\n"
+               "'Kept' runs from 0 %% (no better than guessing) to 100 %% (always right).\n",
+               console_count(stories, n_stories), (unsigned long long)seed);
     for (size_t i = 0; i < N_SECTIONS; i++) {
-        if (!wanted(s, &sections[i]))
+        if (!is_wanted(&sections[i]))
             continue;
         *f = (finding){.n_charts = 0};
         if (!sections[i].measure(c, f))
             return false;
         console_progress("%s", "");
-        if (s->json)
-            print_json(&sections[i], f, n == 0);
-        else
-            print_section(&sections[i], i + 1, f);
-        if (s->svg != NULL && !write_pictures(s->svg, f))
+        if (json) {
+            print_json(&sections[i], f, n++ == 0);
+        } else {
+            printf("\n%zu. %s\n\n", i + 1, sections[i].title);
+            console_wrap(sections[i].claim, 0);
+            putchar('\n');
+            finding_print(f);
+        }
+        if (svg != NULL && !write_pictures(f))
             return false;
         fflush(stdout);
-        n++;
     }
+    if (json)
+        puts("]}");
     return true;
 }
 
-static bool run(const settings *s)
+static bool compare(void)
 {
-    comparison c = {.seed = s->seed,
-                    .n_stories = (size_t)s->n_stories,
-                    .n_threads = s->n_threads > 0 ? (unsigned)s->n_threads : console_processors(),
-                    .kernel = s->kernel};
-    finding *f = malloc(sizeof *f);
-    bool done = f != NULL && comparison_open(&c);
+    comparison c = {.seed = seed,
+                    .n_stories = (size_t)n_stories,
+                    .n_threads = n_threads > 0 ? (unsigned)n_threads : console_processors(),
+                    .kernel = kernel};
+    size_t n_wanted = 0;
 
-    if (f == NULL)
-        console_complain("there is no memory for what will be found");
-    if (done) {
-        if (s->json)
-            printf("{\"seed\": %llu, \"stories\": %zu, \"sections\": [", (unsigned long long)s->seed, c.n_stories);
-        else
-            print_opening(s);
-        done = run_sections(s, &c, f);
-        if (done && s->json)
-            puts("]}");
-    }
+    for (size_t i = 0; i < N_SECTIONS; i++)
+        n_wanted += is_wanted(&sections[i]);
+    if (n_wanted == 0)
+        return console_complain("--only expects names of sections, such as '%s,%s', found '%s'", sections[0].name,
+                                sections[1].name, only);
+    if (!console_takes_pictures(svg))
+        return false;
+    finding *f = console_memory(1, sizeof *f);
+    bool done = f != NULL && comparison_open(&c) && run_sections(&c, f);
     comparison_close(&c);
     free(f);
     return done;
@@ -244,10 +190,8 @@ static bool run(const settings *s)
 
 int main(int argc, char **argv)
 {
-    settings s = {.seed = 1, .n_stories = 300};
-    cli_outcome outcome = read_settings(&s, argc, argv);
+    cli_outcome outcome = cli_read(&line, argc, argv);
+    bool done = outcome == CLI_RUN ? compare() : outcome == CLI_HELP;
 
-    if (outcome != CLI_RUN)
-        return outcome == CLI_ERROR || !console_finish();
-    return !(any_wanted(&s) && console_takes_pictures(s.svg) && run(&s) && console_finish());
+    return !(console_finish() && done);
 }

@@ -1,20 +1,17 @@
 /*
- * compare_influence.c - how far back a token is felt. In every story one token is replaced by another word; every later
- * token says how much that changed what the model expected of it:  |log2 p - log2 p'|, k tokens after the change.
- * Few changes matter for long and most do not, so a mean over all stories would be that of a few; what is told is the
- * story in the middle.
+ * influence.c - section "influence": how far back a token is felt. In every story one token is replaced by another
+ * word. For every later token, k tokens after the change, |log2 p - log2 p'| says how much the expectation changed. A
+ * few changes matter for long and most do not, so a mean would show only the few: the median over the stories counts.
  *
- * For the RNN the same is seen from the inside: how much of a change of its state arrives k steps later (jacobian.h).
+ * For the RNN the same is measured from the inside: how much of a change of its state arrives k steps later
+ * (jacobian.h).
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bundled.h"
 #include "compare.h"
-#include "console.h"
 #include "jacobian.h"
-#include "random.h"
 
 /* ---- from the outside ------------------------------------------------------------------------------------------ */
 
@@ -24,32 +21,16 @@ typedef struct change {
 } change;
 
 typedef struct influence {
-    change *changes;             /* [n_stories] */
-    double *moved[N_DISTANCES];  /* [n_stories] of the model being asked: the mean of each story that is long enough */
-    size_t n_moved[N_DISTANCES]; /* how many are */
+    change *changes;             /* [n_stories], as are the questions */
+    question *questions;         /* about the changed stories */
+    guess *changed;              /* [n_stories, READER_TOKENS] of the model being asked */
+    double *moved[N_DISTANCES];  /* [n_moved] the mean of each story that is long enough */
+    size_t n_moved[N_DISTANCES]; /* number of these stories */
     double median[N_FAMILIES][N_DISTANCES];
     bool beyond; /* the MLP was moved by something outside its window */
 } influence;
 
-static bool take_memory(const comparison *c, influence *x)
-{
-    bool done = (x->changes = calloc(c->n_stories, sizeof *x->changes)) != NULL;
-
-    for (size_t bin = 0; bin < N_DISTANCES; bin++)
-        done = (x->moved[bin] = calloc(c->n_stories, sizeof *x->moved[bin])) != NULL && done;
-    if (!done)
-        console_complain("there is no memory for %zu changed stories", c->n_stories);
-    return done;
-}
-
-static void free_memory(influence *x)
-{
-    for (size_t bin = 0; bin < N_DISTANCES; bin++)
-        free(x->moved[bin]);
-    free(x->changes);
-}
-
-/* Some token of some story, other than `not`. */
+/* A random token of a random story, other than `not`. */
 static ink_token other_token(const comparison *c, uint64_t *random, ink_token not )
 {
     for (;;) {
@@ -60,21 +41,29 @@ static ink_token other_token(const comparison *c, uint64_t *random, ink_token no
     }
 }
 
-static void choose_changes(const comparison *c, influence *x)
+static bool choose_changes(const comparison *c, influence *x)
 {
     uint64_t random = c->seed;
+    bool done = (x->changes = console_memory(c->n_stories, sizeof *x->changes)) != NULL &&
+                (x->questions = console_memory(c->n_stories, sizeof *x->questions)) != NULL &&
+                (x->changed = console_memory(c->n_stories * READER_TOKENS, sizeof *x->changed)) != NULL;
 
-    for (size_t i = 0; i < c->n_stories; i++) {
+    for (size_t bin = 0; done && bin < N_DISTANCES; bin++)
+        done = (x->moved[bin] = console_memory(c->n_stories, sizeof *x->moved[bin])) != NULL;
+    for (size_t i = 0; done && i < c->n_stories; i++) {
         const tale *t = &c->tales[i];
         change *made = &x->changes[i];
         made->at = 1 + (size_t)random_below(&random, t->n - 1);
         memcpy(made->tokens, t->tokens, sizeof made->tokens);
         made->tokens[made->at] = other_token(c, &random, t->tokens[made->at]);
+        x->questions[i] = (question){made->tokens, t->n + 1, t->n, x->changed + i * READER_TOKENS};
     }
+    return done;
 }
 
-static void compare_guesses(const comparison *c, size_t family, size_t i, const guess *changed, influence *x)
+static void compare_guesses(const comparison *c, size_t family, size_t i, influence *x)
 {
+    const guess *changed = x->changed + i * READER_TOKENS;
     size_t window = c->models[family].info->window_size;
     stats_mean mean[N_DISTANCES] = {{0}};
 
@@ -93,28 +82,17 @@ static void compare_guesses(const comparison *c, size_t family, size_t i, const 
 
 static bool ask_family(comparison *c, size_t family, influence *x)
 {
-    guess *changed = malloc(READER_BATCH * READER_TOKENS * sizeof *changed);
-    bool done = changed != NULL;
-
+    if (!comparison_ask(c, family, x->questions, c->n_stories, "reads changed story"))
+        return false;
     memset(x->n_moved, 0, sizeof x->n_moved);
-    for (size_t i = 0; done && i < c->n_stories; i += READER_BATCH) {
-        question questions[READER_BATCH];
-        size_t n = c->n_stories - i < READER_BATCH ? c->n_stories - i : READER_BATCH;
-        console_progress("%s reads changed story %zu of %zu", families[family].name, i, c->n_stories);
-        for (size_t j = 0; j < n; j++)
-            questions[j] = (question){x->changes[i + j].tokens, c->tales[i + j].n + 1, c->tales[i + j].n,
-                                      changed + j * READER_TOKENS};
-        done = reader_ask(&c->readers[family], questions, n);
-        for (size_t j = 0; done && j < n; j++)
-            compare_guesses(c, family, i + j, changed + j * READER_TOKENS, x);
-    }
+    for (size_t i = 0; i < c->n_stories; i++)
+        compare_guesses(c, family, i, x);
     for (size_t bin = 0; bin < N_DISTANCES; bin++)
         x->median[family][bin] = stats_median(x->moved[bin], x->n_moved[bin]);
-    free(changed);
-    return done;
+    return true;
 }
 
-static void draw(const influence *x, finding *f)
+static void draw_influence(const influence *x, finding *f)
 {
     chart *c = finding_chart(f, &(chart){.name = "influence",
                                          .title = "How far back a changed token is felt",
@@ -129,7 +107,7 @@ static void draw(const influence *x, finding *f)
             c->lines[i].y[bin] = x->median[i][bin];
 }
 
-static void judge(const comparison *c, const influence *x, finding *f)
+static void judge_influence(const comparison *c, const influence *x, finding *f)
 {
     enum { NEAR = 0, MIDDLE = 2, FAR = 4 }; /* bins */
     const double(*at)[N_DISTANCES] = x->median;
@@ -153,17 +131,19 @@ static void judge(const comparison *c, const influence *x, finding *f)
 static bool measure_influence(comparison *c, finding *f)
 {
     influence x = {.beyond = false};
-    bool done = take_memory(c, &x);
+    bool done = choose_changes(c, &x);
 
-    if (done)
-        choose_changes(c, &x);
     for (size_t i = 0; done && i < N_FAMILIES; i++)
         done = ask_family(c, i, &x);
     if (done) {
-        draw(&x, f);
-        judge(c, &x, f);
+        draw_influence(&x, f);
+        judge_influence(c, &x, f);
     }
-    free_memory(&x);
+    for (size_t bin = 0; bin < N_DISTANCES; bin++)
+        free(x.moved[bin]);
+    free(x.changes);
+    free(x.questions);
+    free(x.changed);
     return done;
 }
 
@@ -194,11 +174,11 @@ static bool measure_gradient(comparison *c, finding *f)
 {
     static const char title[] = "The RNN from the inside: how much of a change of its state arrives";
     double norms[MOST_STEPS][N_FOLLOWED], median[MOST_STEPS];
-    char folder[BUNDLED_ROOM], file[BUNDLED_ROOM];
+    char file[PATH_ROOM];
     jacobian j = {0};
     size_t n;
-    bool done = bundled_folder(folder, families[RNN].folder) && bundled_join(file, folder, "model.safetensors") &&
-                jacobian_open(&j, c->ctx, file) && follow_stories(c, &j, norms, &n);
+    bool done = path_join(file, c->folders[RNN], "model.safetensors") && jacobian_open(&j, c->ctx, file) &&
+                follow_stories(c, &j, norms, &n);
 
     jacobian_close(&j);
     if (!done)

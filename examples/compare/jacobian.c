@@ -1,5 +1,5 @@
 /*
- * jacobian.c - how a small change of an RNN's state is passed on from step to step.
+ * jacobian.c - how a small change of an RNN's state travels from step to step.
  */
 #include "jacobian.h"
 
@@ -9,20 +9,6 @@
 #include <string.h>
 
 #include "console.h"
-
-static bool ok(const jacobian *j, ink_result result)
-{
-    if (result != INK_OK)
-        console_complain("%s", ink_context_error(j->ctx));
-    return result == INK_OK;
-}
-
-static bool have(const void *memory)
-{
-    if (memory == NULL)
-        console_complain("there is no memory for a Jacobian");
-    return memory != NULL;
-}
 
 /* ---- weights --------------------------------------------------------------------------------------------------- */
 
@@ -36,17 +22,16 @@ static bool read_transposed(jacobian *j, const ink_weights *weights, const char 
     snprintf(full, sizeof full, "rnn.weight_%s_l%zu", name, layer);
     weight = ink_weights_find(weights, full);
     n = weight != NULL && weight->shape.rank == 2 ? weight->shape.dim[0] : 0;
-    if (n == 0 || weight->shape.dim[1] != n || (j->size != 0 && j->size != n)) {
-        console_complain("%s: '%s' is not there as a square matrix like the others", ink_weights_name(weights), full);
-        return false;
-    }
+    if (n == 0 || weight->shape.dim[1] != n || (j->size != 0 && j->size != n))
+        return console_complain("%s: '%s' is missing, or no square matrix of the size of the others",
+                                ink_weights_name(weights), full);
     j->size = n;
-    float *w = malloc(n * n * sizeof *w), *transposed = malloc(n * n * sizeof *transposed);
-    bool done = have(w) && have(transposed) && ok(j, ink_weights_read(j->ctx, weights, weight, w));
+    float *w = console_memory(n * n, sizeof *w), *transposed = console_memory(n * n, sizeof *transposed);
+    bool done = w != NULL && transposed != NULL && console_ok(j->ctx, ink_weights_read(j->ctx, weights, weight, w));
     for (size_t i = 0; done && i < n * n; i++)
         transposed[i % n * n + i / n] = w[i];
     const ink_tensor view = ink_tensor_2d(transposed, n, n);
-    done = done && ok(j, ink_matrix_create(j->ctx, &view, INK_F32, out));
+    done = done && console_ok(j->ctx, ink_matrix_create(j->ctx, &view, INK_F32, out));
     free(transposed);
     free(w);
     return done;
@@ -78,17 +63,17 @@ bool jacobian_open(jacobian *j, ink_context *ctx, const char *file)
     bool done;
 
     *j = (jacobian){.ctx = ctx};
-    if (!ok(j, ink_weights_open(ctx, file, &weights)))
+    if (!console_ok(j->ctx, ink_weights_open(ctx, file, &weights)))
         return false;
     done = read_layers(j, weights);
     ink_weights_free(weights);
     if (!done)
         return false;
     size_t rows = j->n_layers * j->size;
-    j->p = malloc(rows * rows * sizeof *j->p);
-    j->passed = malloc(rows * j->size * sizeof *j->passed);
-    j->below = malloc(rows * j->size * sizeof *j->below);
-    return have(j->p) && have(j->passed) && have(j->below);
+    j->p = console_memory(rows * rows, sizeof *j->p);
+    j->passed = console_memory(rows * j->size, sizeof *j->passed);
+    j->below = console_memory(rows * j->size, sizeof *j->below);
+    return j->p != NULL && j->passed != NULL && j->below != NULL;
 }
 
 void jacobian_close(jacobian *j)
@@ -104,10 +89,10 @@ void jacobian_close(jacobian *j)
     *j = (jacobian){0};
 }
 
-/* ---- states: through the callback for intermediate values ------------------------------------------------------- */
+/* ---- states ----------------------------------------------------------------------------------------------------- */
 
-/* "rnn.l0.h", "rnn.l1.h": a layer's state after a step, [1, size]. */
-static void look(void *user, const char *name, const ink_tensor *value)
+/* Called by the library with every intermediate value; "rnn.l0.h" is a layer's state after a step, [1, size]. */
+static void keep_state(void *user, const char *name, const ink_tensor *value)
 {
     jacobian *j = user;
 
@@ -126,26 +111,25 @@ bool jacobian_follow(jacobian *j, const ink_model *model, const ink_token *token
 
     for (size_t layer = 0; layer < j->n_layers; layer++) {
         free(j->h[layer]);
-        j->h[layer] = malloc(n * j->size * sizeof *j->h[layer]);
+        j->h[layer] = console_memory(n * j->size, sizeof *j->h[layer]);
         j->n_steps[layer] = 0;
-        if (!have(j->h[layer]))
+        if (j->h[layer] == NULL)
             return false;
     }
     j->max_steps = n;
-    if (!ok(j, ink_state_create(j->ctx, model, n, &state)))
+    if (!console_ok(j->ctx, ink_state_create(j->ctx, model, n, &state)))
         return false;
-    ink_context_trace(j->ctx, look, j);
-    done = ok(j, ink_model_forward(j->ctx, model, state, tokens, n, NULL));
+    ink_context_trace(j->ctx, keep_state, j);
+    done = console_ok(j->ctx, ink_model_forward(j->ctx, model, state, tokens, n, NULL));
     ink_context_trace(j->ctx, NULL, NULL);
     ink_state_free(state);
-    if (done && j->n_steps[j->n_layers - 1] != n)
-        console_complain("the model is no recurrent network like the weights that were read");
-    return done && j->n_steps[j->n_layers - 1] == n;
+    return done && (j->n_steps[j->n_layers - 1] == n ||
+                    console_complain("the model is not the recurrent network whose weights were read"));
 }
 
 /* ---- the product ----------------------------------------------------------------------------------------------- */
 
-/* Columns of P that belong to a layer, [rows, size], into `out`, each times tanh' = 1 - h^2 of that layer's unit. */
+/* out = P^l D^l [rows, size]: the columns of P that belong to a layer, each times tanh' = 1 - h^2 of its unit. */
 static void take_columns(const jacobian *j, size_t layer, const float *h, float *out)
 {
     size_t rows = j->n_layers * j->size;
@@ -169,8 +153,8 @@ static void put_columns(const jacobian *j, size_t layer, const float *columns, b
 /*
  * P = P J_t. From the top layer down, with P^l the columns of layer l and D^l = diag(1 - (h_t^l)^2):
  *
- *     P^{l-1} = P^{l-1} + P^l D^l W^l        what goes on to the layer below, in the same step
- *     P^l     = P^l D^l U^l                  and to the step before
+ *     P^{l-1} = P^{l-1} + P^l D^l W^l        to the layer below, in the same step
+ *     P^l     = P^l D^l U^l                  to the same layer, one step earlier
  */
 static bool step_back(jacobian *j, size_t t)
 {
@@ -179,20 +163,20 @@ static bool step_back(jacobian *j, size_t t)
     for (size_t layer = j->n_layers; layer-- > 0;) {
         take_columns(j, layer, j->h[layer] + t * j->size, j->passed);
         if (layer > 0) {
-            if (!ok(j, ink_matrix_multiply(j->ctx, j->upward[layer], NULL, j->passed, rows, j->below)))
+            if (!console_ok(j->ctx, ink_matrix_multiply(j->ctx, j->upward[layer], NULL, j->passed, rows, j->below)))
                 return false;
             put_columns(j, layer - 1, j->below, true);
         }
-        if (!ok(j, ink_matrix_multiply(j->ctx, j->across[layer], NULL, j->passed, rows, j->below)))
+        if (!console_ok(j->ctx, ink_matrix_multiply(j->ctx, j->across[layer], NULL, j->passed, rows, j->below)))
             return false;
         put_columns(j, layer, j->below, false);
     }
     return true;
 }
 
-/* |P| / sqrt(rows); and P is brought back to about that of a unit matrix, so that floats can hold it. The factor is a
-   power of two, which changes no digit. */
-static double measure(jacobian *j)
+/* Returns |P| / sqrt(rows) and scales P back to about the norm of a unit matrix, so that floats can hold it. The factor
+   is a power of two and changes no digit. */
+static double norm_and_scale(jacobian *j)
 {
     size_t rows = j->n_layers * j->size;
     double sum = 0;
@@ -210,7 +194,7 @@ static double measure(jacobian *j)
 bool jacobian_norms(jacobian *j, double *norms, size_t n)
 {
     size_t rows = j->n_layers * j->size, last = j->n_steps[0] - 1;
-    double scale = 1; /* of the true product to what p holds */
+    double scale = 1; /* the true product is scale * p */
     int e;
 
     memset(j->p, 0, rows * rows * sizeof *j->p);
@@ -219,7 +203,7 @@ bool jacobian_norms(jacobian *j, double *norms, size_t n)
     for (size_t k = 0; k < n; k++) {
         if (!step_back(j, last - k))
             return false;
-        norms[k] = measure(j);
+        norms[k] = norm_and_scale(j);
         frexp(norms[k], &e);
         norms[k] *= scale;
         scale = ldexp(scale, e);

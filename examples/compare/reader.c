@@ -1,12 +1,11 @@
 /*
- * reader.c - fresh stories as tokens, and what a model expects at each place of them.
+ * reader.c - stories as tokens, and what a model expects at each place in them.
  */
 #include "reader.h"
 
 #include <float.h>
 #include <stdlib.h>
 
-#include "console.h"
 #include "stats.h"
 
 /* ---- stories --------------------------------------------------------------------------------------------------- */
@@ -15,16 +14,12 @@ bool tale_tell(tale *t, const language_model *lm, const story_settings *settings
 {
     size_t n, size, at = 0;
 
-    if (!story_tell(settings, seed, index, &t->story)) {
-        console_complain("no story can be told with these settings");
-        return false;
-    }
+    if (!story_tell(settings, seed, index, &t->story))
+        return console_complain("no story can be told with these settings");
     if (ink_tokenizer_encode(lm->ctx, lm->tokenizer, t->story.text, t->story.length, INK_ENCODE_PLAIN, t->tokens + 1,
-                             READER_TOKENS - 1, &n) != INK_OK) {
-        console_complain("a story of %u words is longer than %d tokens: %s", t->story.tokens, READER_TOKENS - 1,
-                         ink_context_error(lm->ctx));
-        return false;
-    }
+                             READER_TOKENS - 1, &n) != INK_OK)
+        return console_complain("a story of %u words is longer than %d tokens: %s", t->story.tokens, READER_TOKENS - 1,
+                                ink_context_error(lm->ctx));
     t->tokens[0] = lm->info->bos_token;
     t->at[0] = 0;
     for (size_t i = 1; i <= n; i++, at += size) {
@@ -56,26 +51,17 @@ tale_answer tale_find(const tale *t, const story_recall *recall)
 
 /* ---- questions ------------------------------------------------------------------------------------------------- */
 
-static bool ok(const reader *r, ink_result result)
-{
-    if (result != INK_OK)
-        console_complain("%s", ink_context_error(r->lm->ctx));
-    return result == INK_OK;
-}
-
 bool reader_open(reader *r, const language_model *lm)
 {
     const ink_sampler_options plain = {.temperature = 1};
 
     *r = (reader){.lm = lm};
-    if (!ok(r, ink_sampler_create(lm->ctx, &plain, lm->info->vocab_size, &r->softmax)))
+    if (!console_ok(lm->ctx, ink_sampler_create(lm->ctx, &plain, lm->info->vocab_size, &r->softmax)))
         return false;
     for (size_t i = 0; i < READER_BATCH; i++)
-        if (!ok(r, ink_state_create(lm->ctx, lm->model, READER_TOKENS, &r->states[i])))
+        if (!console_ok(lm->ctx, ink_state_create(lm->ctx, lm->model, READER_TOKENS, &r->states[i])))
             return false;
-    r->logits = malloc(READER_BATCH * READER_TOKENS * lm->info->vocab_size * sizeof *r->logits);
-    if (r->logits == NULL)
-        console_complain("there is no memory for the logits of %d tokens", READER_BATCH * READER_TOKENS);
+    r->logits = console_memory(READER_BATCH * READER_TOKENS, lm->info->vocab_size * sizeof *r->logits);
     return r->logits != NULL;
 }
 
@@ -88,25 +74,16 @@ void reader_close(reader *r)
     *r = (reader){0};
 }
 
-static guess guess_of(const float *logits, size_t n, ink_token token)
-{
-    guess g = {.p = logits[token], .top = true};
-
-    for (size_t i = 0; i < n; i++)
-        if (logits[i] > g.p)
-            g.top = false;
-    return g;
-}
-
-/* The guesses of one question from the logits of its last rows. */
-static bool judge(reader *r, const question *q, float *logits)
+/* Finds the guesses of one question from the logits of its last rows, which become probabilities. */
+static bool find_guesses(reader *r, const question *q, float *logits)
 {
     size_t vocab_size = r->lm->info->vocab_size;
 
     for (size_t i = 0; i < q->n_asked; i++, logits += vocab_size) {
-        if (!ok(r, ink_sampler_probabilities(r->lm->ctx, r->softmax, logits, logits)))
+        if (!console_ok(r->lm->ctx, ink_sampler_probabilities(r->lm->ctx, r->softmax, logits, logits)))
             return false;
-        q->guesses[i] = guess_of(logits, vocab_size, q->tokens[q->n - q->n_asked + i]);
+        float p = logits[q->tokens[q->n - q->n_asked + i]];
+        q->guesses[i] = (guess){p, p >= logits[lm_likeliest(logits, vocab_size)]};
     }
     return true;
 }
@@ -123,10 +100,10 @@ static bool ask_batch(reader *r, const question *questions, size_t n)
             .state = r->states[i], .tokens = q->tokens, .n_tokens = q->n - 1, .logits = logits, .n_logits = q->n_asked};
         logits += q->n_asked * r->lm->info->vocab_size;
     }
-    if (!ok(r, ink_model_forward_list(r->lm->ctx, r->lm->model, items, n)))
+    if (!console_ok(r->lm->ctx, ink_model_forward_list(r->lm->ctx, r->lm->model, items, n)))
         return false;
     for (size_t i = 0; i < n; i++)
-        if (!judge(r, &questions[i], items[i].logits))
+        if (!find_guesses(r, &questions[i], items[i].logits))
             return false;
     return true;
 }

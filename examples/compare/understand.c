@@ -2,95 +2,64 @@
  * understand.c - understanding beside generation: a BERT fills gaps in a text from both sides, a GPT only from the
  * left.
  *
- * The two have the same kind of blocks. In a GPT a token attends to what stands before it, so it can write; in a BERT
- * to everything, so it can say what belongs into a gap, [MASK], and cannot write (Devlin et al. 2019). Both are asked
- * about fresh stories in which one fact was made a gap: at its last mention, so that every clue comes before it, or at
- * its first, so that every clue comes after.
+ * Both consist of the same kind of blocks. In a GPT a token attends to earlier tokens only, so the GPT can write. In a
+ * BERT it attends to all tokens, so the BERT can fill a gap, [MASK], but cannot write (Devlin et al. 2019). Both are
+ * asked about unseen stories with one fact replaced by a gap: at its last mention, so that every clue comes before it,
+ * or at its first mention, so that every clue comes after it.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bundled.h"
-#include "cli.h"
 #include "compare.h"
-#include "console.h"
 
-typedef struct settings {
-    uint64_t seed, n_stories;
-} settings;
+static uint64_t seed = 1, n_stories = 200;
 
-static cli_outcome read_settings(settings *s, int argc, char **argv)
-{
-    const cli_option options[] = {
-        {.name = "--seed", .value = "S", .count = &s->seed, .help = "other stories (default 1)"},
-        {.name = "--stories",
-         .value = "N",
-         .count = &s->n_stories,
-         .least = 1,
-         .most = 10000,
-         .help = "how many (default 200)"},
-    };
-    cli line = {
-        .name = "understand",
-        .usage = "[options]",
-        .about = "How well gaps in fresh stories are filled by a BERT, which reads both sides of them, and by a GPT,\n"
-                 "which reads only what comes before. (fill does it with a text of your own.)",
-        .samples = "  understand --stories 20\n"
-                   "  understand --seed 7 --stories 20\n",
-        .options = options,
-        .n_options = sizeof options / sizeof *options,
-    };
-    return cli_read(&line, argc, argv);
-}
+static const cli_option options[] = {
+    CLI_COUNT("--seed", "S", &seed, 0, 0, "other stories (default 1)"),
+    CLI_COUNT("--stories", "N", &n_stories, 1, 10000, "how many (default 200)"),
+};
+
+static cli line = {
+    .name = "understand",
+    .usage = "[options]",
+    .about = "How well gaps in unseen stories are filled by a BERT, which reads both sides of them, and by a GPT,\n"
+             "which reads only what comes before. (fill does it with a text of your own.)",
+    .samples = "  understand --stories 20\n"
+               "  understand --seed 7 --stories 20\n",
+    CLI_OPTIONS(options),
+};
 
 /* ---- asking BERT ------------------------------------------------------------------------------------------------ */
 
 enum { MAX_GAPS = 8 };
 
-/* A text and the probabilities of every word of the vocabulary for each of its gaps. */
+/* For each gap of a text the probabilities of all words of the vocabulary. */
 typedef struct filled {
     size_t n_gaps;
     float *p; /* [MAX_GAPS, vocab_size] */
 } filled;
 
-static bool ok(const language_model *lm, ink_result result)
-{
-    if (result != INK_OK)
-        console_complain("%s", ink_context_error(lm->ctx));
-    return result == INK_OK;
-}
-
-/* Where the mask stands among the tokens; the number of gaps. */
-static size_t find_gaps(const language_model *bert, const ink_token *tokens, size_t n, size_t at[MAX_GAPS])
-{
-    ink_token mask = ink_tokenizer_control(bert->tokenizer, INK_CONTROL_MASK);
-    size_t n_gaps = 0;
-
-    for (size_t i = 0; i < n; i++)
-        if (tokens[i] == mask && n_gaps < MAX_GAPS)
-            at[n_gaps++] = i;
-    return n_gaps;
-}
-
-/* The text goes through in its template, [CLS] ... [SEP]; each [MASK] in it is a gap. */
-static bool fill(const language_model *bert, const char *text, filled *f)
+/* Runs the text through the BERT in its template, [CLS] ... [SEP]; each [MASK] in it is a gap. */
+static bool fill_gaps(const language_model *bert, const char *text, filled *f)
 {
     size_t n, at[MAX_GAPS];
     ink_token *tokens;
 
     if (!lm_encode(bert, text, strlen(text), INK_ENCODE_DEFAULT, &tokens, &n))
         return false;
-    f->n_gaps = find_gaps(bert, tokens, n, at);
+    f->n_gaps = 0;
+    for (size_t i = 0; i < n && f->n_gaps < MAX_GAPS; i++)
+        if (tokens[i] == ink_tokenizer_control(bert->tokenizer, INK_CONTROL_MASK))
+            at[f->n_gaps++] = i;
     const ink_text asked = {.tokens = tokens, .n_tokens = n, .positions = at, .n_positions = f->n_gaps, .output = f->p};
-    bool done = ok(bert, ink_model_encode(bert->ctx, bert->model, INK_PROBABILITIES, &asked, 1));
+    bool done = console_ok(bert->ctx, ink_model_encode(bert->ctx, bert->model, INK_PROBABILITIES, &asked, 1));
     free(tokens);
     return done;
 }
 
 /* ---- gaps in stories -------------------------------------------------------------------------------------------- */
 
-/* Facts of which there is one in a story, and objects in their places. */
+/* Facts that a story has once, and objects in their places. */
 enum { FACTS, PLACES, N_KINDS };
 enum { BEFORE, AFTER, N_SIDES };
 enum { ASKED_BERT, ASKED_GPT, N_ASKED };
@@ -112,7 +81,7 @@ static gap make_gap(const tale *t, size_t at, size_t size)
     return (gap){at, size, first, tale_token(t, at + size - 1) - first + 1};
 }
 
-/* The first mention of what a recall comes back to: there the value has one word, but a place is told in as many. */
+/* The first mention of the fact of a recall. The value has one word there; a place has as many as in the recall. */
 static gap first_mention(const tale *t, const story_recall *recall)
 {
     size_t size = recall->kind == STORY_PLACE ? recall->length : strcspn(t->story.text + recall->said, " .");
@@ -135,33 +104,22 @@ static void cut(const tale *t, const gap *g, char *out, size_t room)
     snprintf(out + used, room - used, "%s", t->story.text + g->at + g->size);
 }
 
-/* The likeliest word; of equals the first. */
-static ink_token likeliest(const float *p, size_t n)
-{
-    size_t best = 0;
-
-    for (size_t i = 1; i < n; i++)
-        if (p[i] > p[best])
-            best = i;
-    return (ink_token)best;
-}
-
-/* Whether the likeliest words for the gap are those that were there. BERT's ids of words are those of the GPT. */
+/* Whether the likeliest words for the gap are the missing ones. BERT and GPT have the same ids for words. */
 static bool ask_bert(const language_model *bert, const tale *t, const gap *g, filled *f, bool *right)
 {
     char text[STORY_TEXT_SIZE + 16 * MAX_GAPS];
     size_t vocab_size = bert->info->vocab_size;
 
     cut(t, g, text, sizeof text);
-    if (!fill(bert, text, f))
+    if (!fill_gaps(bert, text, f))
         return false;
     *right = f->n_gaps == g->n;
     for (size_t i = 0; *right && i < g->n; i++)
-        *right = likeliest(f->p + i * vocab_size, vocab_size) == t->tokens[g->first + i];
+        *right = (ink_token)lm_likeliest(f->p + i * vocab_size, vocab_size) == t->tokens[g->first + i];
     return true;
 }
 
-/* The GPT reads up to the gap, and in a gap of several words those before each. */
+/* The GPT reads up to the gap, and in a gap of several words up to each of them. */
 static bool ask_gpt(reader *gpt, const tale *t, const gap *g, bool *right)
 {
     guess guesses[MAX_GAPS];
@@ -175,7 +133,7 @@ static bool ask_gpt(reader *gpt, const tale *t, const gap *g, bool *right)
 }
 
 typedef struct asked {
-    char folders[N_ASKED][BUNDLED_ROOM];
+    char folders[N_ASKED][PATH_ROOM];
     language_model models[N_ASKED];
     reader gpt;
     filled bert;
@@ -198,7 +156,7 @@ static bool ask_about(asked *a, const tale *t, const story_recall *recall, const
     return true;
 }
 
-/* Of each fact that never changes, its first and its last mention. */
+/* Asks about each fact that never changes, at its first and at its last mention. */
 static bool ask_story(asked *a, const tale *t)
 {
     const story *s = &t->story;
@@ -214,7 +172,7 @@ static bool ask_story(asked *a, const tale *t)
             if (same_fact(&s->recalls[k], recall))
                 last = k;
         if (first < i)
-            continue; /* asked about already */
+            continue; /* already asked about */
         const gap told = first_mention(t, recall), back = make_gap(t, s->recalls[last].at, s->recalls[last].length);
         if (!ask_about(a, t, recall, &told, AFTER) || !ask_about(a, t, recall, &back, BEFORE))
             return false;
@@ -222,14 +180,9 @@ static bool ask_story(asked *a, const tale *t)
     return true;
 }
 
-/* ---- telling ---------------------------------------------------------------------------------------------------- */
+/* ---- results ---------------------------------------------------------------------------------------------------- */
 
-static double share(const table *found, size_t kind, size_t who, size_t side)
-{
-    return stats_share_of(&found->right[kind][who][side]);
-}
-
-static void draw(const table *found, finding *f)
+static void draw_gaps(const table *found, finding *f)
 {
     static const char *const names[N_ASKED] = {"BERT", "GPT"};
     static const char marks[N_ASKED] = {'B', 'T'};
@@ -247,67 +200,34 @@ static void draw(const table *found, finding *f)
         double *y = chart_line(c, names[who], marks[who], CHART_GPT);
         for (size_t kind = 0; kind < N_KINDS; kind++)
             for (size_t side = 0; side < N_SIDES; side++)
-                y[2 * kind + side] = share(found, kind, who, side);
+                y[2 * kind + side] = stats_share_of(&found->right[kind][who][side]);
     }
     double *chance = chart_line(c, "chance", '-', CHART_REFERENCE);
     for (size_t i = 0; i < 2 * N_KINDS; i++)
         chance[i] = stats_mean_of(&found->chance[i / 2]);
 }
 
-/* Both sides of a kind, of one of the two. */
+/* How much one of the two knows of a kind of facts, with the clue on one side. */
 static kept kept_by(const table *found, size_t kind, size_t who, size_t side)
 {
     return kept_of(&found->right[kind][who][side], stats_mean_of(&found->chance[kind]));
 }
 
-static void judge(const table *found, finding *f)
+static void judge_gaps(const table *found, finding *f)
 {
     static const char *const names[N_KINDS] = {"a fact", "a place"};
 
     for (size_t kind = 0; kind < N_KINDS; kind++) {
         kept bert = kept_by(found, kind, ASKED_BERT, BEFORE), gpt = kept_by(found, kind, ASKED_GPT, BEFORE);
         finding_note(f, kept_well(&bert) && kept_well(&gpt),
-                     "where the clue comes before, both know %s: BERT %.0f %%, GPT %.0f %% of the way from chance",
-                     names[kind], bert.percent, gpt.percent);
+                     "if the clue comes before the gap, both know %s: BERT keeps %.0f %%, GPT %.0f %%", names[kind],
+                     bert.percent, gpt.percent);
         bert = kept_by(found, kind, ASKED_BERT, AFTER);
         gpt = kept_by(found, kind, ASKED_GPT, AFTER);
         finding_note(f, kept_well(&bert) && kept_little(&gpt),
-                     "where it comes after, only BERT does: %.0f %%, GPT %.0f %%", bert.percent, gpt.percent);
+                     "if it comes after the gap, only BERT does: %.0f %%, GPT %.0f %%", bert.percent, gpt.percent);
     }
 }
-
-static bool ask_all(asked *a, const settings *s)
-{
-    const story_settings stories = story_settings_default();
-    tale *t = malloc(sizeof *t);
-    bool done = t != NULL;
-
-    if (!done)
-        console_complain("there is no memory for a story");
-    for (uint64_t i = 0; done && i < s->n_stories; i++) {
-        console_progress("story %llu of %llu", (unsigned long long)i, (unsigned long long)s->n_stories);
-        done = tale_tell(t, &a->models[ASKED_GPT], &stories, s->seed, i) && ask_story(a, t);
-    }
-    console_progress("%s", "");
-    free(t);
-    return done;
-}
-
-static void tell(const table *found)
-{
-    finding f = {.n_charts = 0};
-
-    console_wrap("Understanding and generation: a BERT reads a text from both sides and fills the gaps in it; a GPT "
-                 "reads it from the left and could go on from there. Facts of the stories were made gaps: at the last "
-                 "mention, so that the clue comes before (<), or at the first, so that it comes after (>).",
-                 0);
-    putchar('\n');
-    draw(found, &f);
-    judge(found, &f);
-    finding_print(&f);
-}
-
-/* ---- running ---------------------------------------------------------------------------------------------------- */
 
 static bool open_models(asked *a, ink_context *ctx)
 {
@@ -317,36 +237,41 @@ static bool open_models(asked *a, ink_context *ctx)
     if (!bundled_folder(of_bert, "bert") || !lm_open_encoder(bert, ctx, of_bert, INK_POOLING_NONE) ||
         !bundled_folder(of_gpt, "gpt") || !lm_open(gpt, ctx, of_gpt) || !reader_open(&a->gpt, gpt))
         return false;
-    a->bert.p = malloc(MAX_GAPS * bert->info->vocab_size * sizeof *a->bert.p);
-    if (a->bert.p == NULL)
-        console_complain("there is no memory for the probabilities of %zu words", bert->info->vocab_size);
+    a->bert.p = console_memory(MAX_GAPS * bert->info->vocab_size, sizeof *a->bert.p);
     return a->bert.p != NULL;
 }
 
-static bool run(asked *a, ink_context *ctx, const settings *s)
+static bool understand(ink_context *ctx)
 {
-    if (!open_models(a, ctx) || !ask_all(a, s))
-        return false;
-    tell(&a->found);
-    return true;
-}
-
-int main(int argc, char **argv)
-{
-    settings s = {.seed = 1, .n_stories = 200};
-    cli_outcome outcome = read_settings(&s, argc, argv);
-    ink_context *ctx;
+    const story_settings stories = story_settings_default();
     asked a = {.bert = {0}};
-    bool done;
+    tale *t = console_memory(1, sizeof *t);
+    finding f = {.n_charts = 0};
+    bool done = t != NULL && open_models(&a, ctx);
 
-    if (outcome != CLI_RUN)
-        return outcome == CLI_ERROR || !console_finish();
-    ctx = console_context(1, NULL);
-    done = ctx != NULL && run(&a, ctx, &s);
-    reader_close(&a.gpt);
+    for (uint64_t i = 0; done && i < n_stories; i++) {
+        console_progress("story %llu of %llu", (unsigned long long)i, (unsigned long long)n_stories);
+        done = tale_tell(t, &a.models[ASKED_GPT], &stories, seed, i) && ask_story(&a, t);
+    }
+    console_progress("%s", "");
+    if (done) {
+        console_wrap(
+            "Understanding and generation: a BERT reads a text from both sides and fills its gaps. A GPT reads "
+            "from the left and can continue the text. One fact of each story is replaced by a gap: at its last "
+            "mention, so that the clue comes before (<), or at its first, so that it comes after (>). 'Kept' "
+            "runs from 0 % (no better than guessing) to 100 % (always right).",
+            0);
+        putchar('\n');
+        draw_gaps(&a.found, &f);
+        judge_gaps(&a.found, &f);
+        finding_print(&f);
+    }
+    free(t);
     free(a.bert.p);
+    reader_close(&a.gpt);
     for (size_t i = 0; i < N_ASKED; i++)
         lm_close(&a.models[i]);
-    ink_context_free(ctx);
-    return !(done && console_finish());
+    return done;
 }
+
+int main(int argc, char **argv) { return cli_main(&line, argc, argv, understand); }

@@ -1,13 +1,13 @@
 /*
- * mlp.c - a multi-layer perceptron that predicts the next token from a window of tokens, wired by hand from the layers
+ * mlp.c - a multi-layer perceptron that predicts the next token from a window of tokens, wired by hand from layers
  * (Bengio, Ducharme, Vincent, Jauvin: A Neural Probabilistic Language Model, 2003).
  *
  *     x = [E w_1, E w_2, ..., E w_n]      the vectors of the last n tokens side by side, oldest first
  *     h = tanh(H x + d)                   the hidden layer
  *     logits = U h + b                    a score for each token of the vocabulary
  *
- * The probability of token i to be the next is exp(logits_i) / sum_j exp(logits_j). What lies further back than n
- * tokens is out of sight: for this network it never happened.
+ * The probability that token i comes next is exp(logits_i) / sum_j exp(logits_j). The network does not see anything
+ * further back than n tokens.
  *
  *     mlp ["prompt"]
  */
@@ -41,14 +41,14 @@ static bool load(page *p, network *net)
     net->h = page_floats(p, ink_mlp_out(net->hidden));
     net->logits = page_floats(p, vocab_size);
     for (size_t i = 0; i < net->n && i < MAX_WINDOW; i++)
-        net->window[i] = p->end; /* before a text begins, all is its beginning */
+        net->window[i] = p->end; /* in front of a text there are only end tokens */
     return page_expect(p, net->n > 0 && net->n <= MAX_WINDOW && net->n * size == ink_mlp_in(net->hidden) &&
                               ink_dense_in(net->output) == ink_mlp_out(net->hidden) &&
                               ink_dense_out(net->output) == vocab_size &&
                               ink_tokenizer_vocab_size(p->tokenizer) == vocab_size);
 }
 
-/* The window moves on by one token. */
+/* Moves the window on by one token. */
 static void see(network *net, ink_token token)
 {
     memmove(net->window, net->window + 1, (net->n - 1) * sizeof *net->window);

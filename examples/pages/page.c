@@ -6,23 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bundled.h"
-#include "cli.h"
-#include "console.h"
+#include "lm.h"
 
 #define END "<|endoftext|>"
 #define PROMPT "Anna and Tom"
 
-/* The options every page takes; the defaults are those of generate. */
-typedef struct settings {
-    const char *folder;
-    uint64_t n_tokens, seed;
-    double temperature;
-    const char *prompt;
-} settings;
+static const char *model_folder, *prompt_text = PROMPT;
+static uint64_t n_tokens = 200, seed = 1;
+static double temperature = 0.8;
 
-/* The arguments: the name of a model if there are several, and the prompt. */
-static cli_outcome read_arguments(settings *s, const cli *line, const char *const *models, size_t *model)
+static const cli_option options[] = {
+    CLI_COUNT("-n", "COUNT", &n_tokens, 0, 1e6, "tokens to produce (default 200)"),
+    CLI_REAL("-t", "T", &temperature, 100, "temperature (default 0.8); 0: greedy"),
+    CLI_COUNT("--seed", "S", &seed, 0, 0, "of the random choices (default 1)"),
+    CLI_TEXT("--model", "FOLDER", &model_folder, "weights and tokenizer (default: the bundled ones)"),
+};
+
+/* Reads the arguments: the name of a model if there are several, and the prompt. */
+static cli_outcome read_arguments(const cli *line, const char *const *models, size_t *model)
 {
     size_t n = 0;
 
@@ -32,50 +33,19 @@ static cli_outcome read_arguments(settings *s, const cli *line, const char *cons
             *model = i;
             n = 1;
         }
-    if (models[1] != NULL && n == 0 && line->n_arguments == 2) {
-        console_complain("before the prompt a name of a model is expected, found '%s' (--help shows which there are)",
-                         line->arguments[0]);
-        return CLI_ERROR;
-    }
-    if (line->n_arguments > n + 1) {
-        console_complain("one argument too many: '%s' (--help shows how %s is called)", line->arguments[n + 1],
-                         line->name);
-        return CLI_ERROR;
-    }
-    s->prompt = line->n_arguments > n ? line->arguments[n] : PROMPT;
-    return CLI_RUN;
+    bool done = models[1] == NULL || n > 0 || line->n_arguments != 2 ||
+                console_complain("before the prompt a name of a model is expected, found '%s' (--help lists them)",
+                                 line->arguments[0]);
+    done = done && (line->n_arguments <= n + 1 ||
+                    console_complain("one argument too many: '%s' (--help shows how %s is called)",
+                                     line->arguments[n + 1], line->name));
+    if (line->n_arguments > n)
+        prompt_text = line->arguments[n];
+    return done ? CLI_RUN : CLI_ERROR;
 }
 
-static cli_outcome read_settings(settings *s, const char *name, const char *usage, const char *const *models,
-                                 size_t *model, int argc, char **argv)
-{
-    const cli_option options[] = {
-        {.name = "-n", .value = "COUNT", .count = &s->n_tokens, .most = 1e6, .help = "tokens to produce (default 200)"},
-        {.name = "-t",
-         .value = "T",
-         .real = &s->temperature,
-         .most = 100,
-         .help = "temperature (default 0.8); 0: greedy"},
-        {.name = "--seed", .value = "S", .count = &s->seed, .help = "of the random choices (default 1)"},
-        {.name = "--model", .value = "FOLDER", .text = &s->folder, .help = "weights and tokenizer (default: bundled)"},
-    };
-    cli line = {
-        .name = name,
-        .usage = usage,
-        .about = "Continues a prompt with the bundled model, wired by hand from the layers.",
-        .samples = "  mlp\n  rnn -n 100 lstm \"Anna and Tom were in the garden.\"\n"
-                   "  transformer -t 0 -n 50 \"Anna and Tom\"\n",
-        .options = options,
-        .n_options = sizeof options / sizeof *options,
-        .n_most = 3,
-    };
-    cli_outcome outcome = cli_read(&line, argc, argv);
-
-    return outcome != CLI_RUN ? outcome : read_arguments(s, &line, models, model);
-}
-
-/* The prompt's ids; an empty prompt is the beginning of a text. */
-static bool encode(page *p, const char *prompt)
+/* Finds the prompt's ids; an empty prompt becomes the token that begins a text. */
+static bool encode_prompt(page *p, const char *prompt)
 {
     size_t capacity = strlen(prompt) + 8; /* a token is at least one byte, and a template adds one or two */
 
@@ -88,36 +58,46 @@ static bool encode(page *p, const char *prompt)
     return true;
 }
 
-static bool open_files(page *p, const settings *s, const char *folder)
+static bool open_files(page *p, const char *folder)
 {
-    ink_sampler_options sampler = {.temperature = (float)s->temperature, .seed = s->seed};
-    char path[BUNDLED_ROOM];
+    ink_sampler_options sampler = {.temperature = (float)temperature, .seed = seed};
+    char path[PATH_ROOM];
 
-    if (!bundled_join(path, folder, "model.safetensors") || ink_weights_open(p->ctx, path, &p->weights) != INK_OK ||
+    if (!path_join(path, folder, "model.safetensors") || ink_weights_open(p->ctx, path, &p->weights) != INK_OK ||
         ink_tokenizer_open(p->ctx, folder, &p->tokenizer) != INK_OK ||
         ink_sampler_create(p->ctx, &sampler, ink_tokenizer_vocab_size(p->tokenizer), &p->sampler) != INK_OK)
         return false;
     p->end = ink_tokenizer_find(p->tokenizer, END, sizeof END - 1);
     p->text = malloc(ink_tokenizer_stream_capacity(p->tokenizer));
-    return p->text != NULL && encode(p, s->prompt);
+    return p->text != NULL && encode_prompt(p, prompt_text);
 }
 
 page_outcome page_open(page *p, const char *name, const char *usage, const char *const *models, int argc, char **argv)
 {
-    settings s = {.n_tokens = 200, .seed = 1, .temperature = 0.8};
-    size_t model = 0;
-    cli_outcome outcome = read_settings(&s, name, usage, models, &model, argc, argv);
-    char bundled[BUNDLED_ROOM];
+    cli line = {
+        .name = name,
+        .usage = usage,
+        .about = "Continues a prompt with the bundled model, wired by hand from the layers.",
+        .samples = "  mlp\n  rnn -n 100 lstm \"Anna and Tom were in the garden.\"\n"
+                   "  transformer -t 0 -n 50 \"Anna and Tom\"\n",
+        CLI_OPTIONS(options),
+        .n_most = 3,
+    };
+    char bundled[PATH_ROOM];
 
-    *p = (page){.model = model, .n_tokens = (size_t)s.n_tokens};
+    *p = (page){.model = 0};
+    cli_outcome outcome = cli_read(&line, argc, argv);
+    if (outcome == CLI_RUN)
+        outcome = read_arguments(&line, models, &p->model);
     if (outcome != CLI_RUN)
         return outcome == CLI_HELP ? PAGE_HELP : PAGE_ERROR;
-    if (s.folder == NULL && !bundled_folder(bundled, models[model]))
+    p->n_tokens = (size_t)n_tokens;
+    if (model_folder == NULL && !bundled_folder(bundled, models[p->model]))
         return PAGE_ERROR;
     p->ctx = console_context(1, NULL);
-    if (p->ctx == NULL || !open_files(p, &s, s.folder != NULL ? s.folder : bundled))
+    if (p->ctx == NULL || !open_files(p, model_folder != NULL ? model_folder : bundled))
         return PAGE_ERROR;
-    p->unsaid = s.prompt;
+    p->unsaid = prompt_text;
     return PAGE_READY;
 }
 
@@ -135,7 +115,7 @@ float *page_floats(page *p, size_t n)
 bool page_expect(page *p, bool fits)
 {
     if (p->no_memory)
-        console_complain("there is no memory for the page's numbers");
+        console_complain("there is no memory for the numbers of this page");
     else if (!fits)
         console_complain("the tensors of %s do not have the shapes this page is written for",
                          ink_weights_name(p->weights));

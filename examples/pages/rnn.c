@@ -3,24 +3,24 @@
  * GRU (Cho et al. 2014) or an LSTM (Hochreiter, Schmidhuber 1997; Gers et al. 2000).
  *
  *     x = E token                         the token's vector
- *     h = cell(x, h)                      what is remembered of all tokens so far
- *     logits = E h + b                    a score for each token of the vocabulary: the ones h points to
+ *     h = cell(x, h)                      the state: what the network remembers of all tokens so far
+ *     logits = E h + b                    a score for each token of the vocabulary
  *
  * with the cell (* is element-wise, sigma(a) = 1 / (1 + exp(-a)))
  *
- *     RNN    h' = tanh(W x + U h + b)     everything is written anew at every step
+ *     RNN    h' = tanh(W x + U h + b)     every step rewrites the whole state
  *
- *     GRU    r  = sigma(W_r x + U_r h + b_r)              how much of h the candidate may see
+ *     GRU    r  = sigma(W_r x + U_r h + b_r)              how much of h the candidate sees
  *            z  = sigma(W_z x + U_z h + b_z)              how much of h stays
  *            n  = tanh(W_n x + b_n + r * (U_n h + c_n))   the candidate
  *            h' = (1 - z) * n + z * h
  *
- *     LSTM   i, f, o = sigma(W x + U h + b)               what comes in, what stays, what is shown
+ *     LSTM   i, f, o = sigma(W x + U h + b)               how much comes in, stays, is shown
  *            g  = tanh(W_g x + U_g h + b_g)
- *            c' = f * c + i * g                           the memory proper, changed by adding
+ *            c' = f * c + i * g                           the memory, changed by adding
  *            h' = o * tanh(c')
  *
- * h (and c) are all there is of the past: a few hundred numbers, however long the text is.
+ * The network keeps nothing of the past but h (and c): a few hundred numbers, however long the text is.
  *
  *     rnn [rnn|gru|lstm] ["prompt"]
  */
@@ -56,7 +56,7 @@ static bool load(page *p, ink_cell kind, network *net)
            ink_weights_read(p->ctx, p->weights, bias, net->bias) == INK_OK;
 }
 
-/* One step: the state takes the token in, and says what it expects next. */
+/* One step: from the token and the state to the new state and the logits of the next token. */
 static bool forward(page *p, network *net, ink_token token)
 {
     return ink_embedding_forward(p->ctx, net->embedding, &token, 1, net->x) == INK_OK &&  /* x = E token */
@@ -64,7 +64,7 @@ static bool forward(page *p, network *net, ink_token token)
            ink_embedding_logits(p->ctx, net->embedding, net->bias, net->h, 1, net->logits) == INK_OK; /* E h + b */
 }
 
-/* Reads the prompt, then: draw, print, take in what was drawn. */
+/* Reads the prompt, then: draw, print, run the drawn token through the network. */
 static bool speak(page *p, network *net)
 {
     for (size_t i = 0; i < p->n_prompt; i++)

@@ -1,17 +1,17 @@
 /*
  * transformer.c - a GPT-2 (Radford et al. 2019) that predicts the next token, wired by hand from the layers.
  *
- *     x  = E token + P position                         what it is, and where it stands
- *     x += W_o attention(W_qkv norm_1(x)) + b_o         in every block: gather from all positions before ...
- *     x += W_2 gelu(W_1 norm_2(x) + b_1) + b_2          ... and think about it
+ *     x  = E token + P position                         the token's vector and its position's
+ *     x += W_o attention(W_qkv norm_1(x)) + b_o         in every block: gather from all earlier positions ...
+ *     x += W_2 gelu(W_1 norm_2(x) + b_1) + b_2          ... and transform each position by itself
  *     logits = E norm_f(x)                              a score for each token of the vocabulary
  *
- * Attention (Vaswani et al. 2017): each head makes of the token a query q, a key k and a value v. The keys and values
- * of all positions stay in a cache; the query asks which of them matter now.
+ * Attention (Vaswani et al. 2017): each head computes from the token a query q, a key k and a value v. The keys and
+ * values of all positions stay in a cache. The better a key matches the query, the more its value counts.
  *
  *     head = softmax(q K^T / sqrt(head_dim)) V
  *
- * The past is all there, word for word; the price is a cache that grows with the text.
+ * The network keeps the whole past, word for word. The price is a cache that grows with the text.
  *
  *     transformer ["prompt"]
  */
@@ -21,7 +21,11 @@
 
 #define EPS 1e-5F /* of the norms */
 
-enum { N_HEADS = 4, HEAD_DIM = 32, MAX_BLOCKS = 48 }; /* the bundled GPT's: the file does not say how d is cut */
+enum {
+    N_HEADS = 4,
+    HEAD_DIM = 32,
+    MAX_BLOCKS = 48
+}; /* of the bundled GPT; the file does not say how d is divided into heads */
 
 typedef struct block {
     ink_norm *norm_1;
@@ -42,7 +46,7 @@ typedef struct network {
 
     ink_attention attention;
     size_t d, position, context_length;
-    float *x, *y, *qkv, *thought, *logits;
+    float *x, *y, *qkv, *hidden, *logits;
 } network;
 
 /* "transformer.h.3.attn.c_attn" */
@@ -94,7 +98,7 @@ static bool load(page *p, network *net)
     net->x = page_floats(p, d);
     net->y = page_floats(p, d);
     net->qkv = page_floats(p, 3 * d);
-    net->thought = page_floats(p, 4 * d);
+    net->hidden = page_floats(p, 4 * d);
     net->logits = page_floats(p, vocab_size);
     if (!page_expect(p, d == N_HEADS * HEAD_DIM && ink_embedding_size(net->positions) == d &&
                             ink_norm_size(net->norm) == d && ink_tokenizer_vocab_size(p->tokenizer) == vocab_size &&
@@ -120,8 +124,8 @@ static bool block_forward(page *p, network *net, const block *b)
            ink_dense_forward(ctx, b->out, y, 1, net->qkv) == INK_OK &&                        /* W_o y, where q was */
            ink_add(ctx, net->qkv, net->d, x) == INK_OK &&                                     /* x += W_o y */
            ink_norm_forward(ctx, b->norm_2, x, 1, y) == INK_OK &&                             /* y = norm_2(x) */
-           ink_dense_forward(ctx, b->up, y, 1, net->thought) == INK_OK &&                     /* gelu(W_1 y + b_1) */
-           ink_dense_forward(ctx, b->down, net->thought, 1, y) == INK_OK &&                   /* W_2 ... + b_2 */
+           ink_dense_forward(ctx, b->up, y, 1, net->hidden) == INK_OK &&                      /* gelu(W_1 y + b_1) */
+           ink_dense_forward(ctx, b->down, net->hidden, 1, y) == INK_OK &&                    /* W_2 ... + b_2 */
            ink_add(ctx, y, net->d, x) == INK_OK;                                              /* x += ... */
 }
 
@@ -141,7 +145,7 @@ static bool forward(page *p, network *net, ink_token token)
            ink_embedding_logits(p->ctx, net->tokens, NULL, net->y, 1, net->logits) == INK_OK;
 }
 
-/* Reads the prompt, then: draw, print, take in what was drawn, until the position table ends. */
+/* Reads the prompt, then: draw, print, run the drawn token through the network, until the context is full. */
 static bool speak(page *p, network *net)
 {
     for (size_t i = 0; i < p->n_prompt; i++)

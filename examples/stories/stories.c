@@ -4,26 +4,52 @@
  *     stories [--seed S] [-n COUNT] [--bits | --json] [SETTING LOW:HIGH | SETTING N]...
  *     stories --read [SETTING ...] < stories.txt
  *
- * Plain output is one story a paragraph, with an empty line between two. --bits puts the bits before each story and
- * the total at the end; --json prints one object a line with the places where a value said before comes back.
- * --read takes stories of the plain form and tells for each whether this world can tell it, and in how many bits;
- * the exit code is 1 if one cannot be told.
+ * Plain output is one story a paragraph, separated by empty lines. --bits prints the bits in front of each story and
+ * the total at the end. --json prints one object a line, with the places that return to an earlier value. --read takes
+ * stories in the plain form and reports for each whether this world can tell it, and in how many bits; the exit code is
+ * 1 if it cannot tell one of them.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
-#include "number.h"
+#include "console.h"
 #include "world.h"
 
 #define MOST 10000 /* of any setting */
 
-/* What the command line asks for. Ranges are read as text first, weights as counts. */
-typedef struct options {
-    story_settings settings;
-    uint64_t seed, count;
-    bool bits, json, read;
-} options;
+enum { N_RANGES = 4, N_WEIGHTS = 6 };
+
+static story_settings settings;
+static uint64_t seed = 1, count = 10, weights[N_WEIGHTS];
+static const char *ranges[N_RANGES];
+static bool with_bits, as_json, reads;
+
+static const cli_option options[] = {
+    CLI_TEXT("--sentences", "LOW:HIGH", &ranges[0], "between opening and closing"),
+    CLI_TEXT("--facts", "LOW:HIGH", &ranges[1], "that hold for the whole story, 0 to 5"),
+    CLI_TEXT("--states", "LOW:HIGH", &ranges[2], "that change, 0 to 3"),
+    CLI_TEXT("--objects", "LOW:HIGH", &ranges[3], "that have a place in the opening"),
+    CLI_COUNT("--filler", "W", &weights[0], 0, MOST, "weight of other sentences"),
+    CLI_COUNT("--echo", "W", &weights[1], 0, MOST, "weight of returning to a fact"),
+    CLI_COUNT("--again", "W", &weights[2], 0, MOST, "... right after it was said"),
+    CLI_COUNT("--change", "W", &weights[3], 0, MOST, "weight of changing a state"),
+    CLI_COUNT("--put", "W", &weights[4], 0, MOST, "weight of one more object"),
+    CLI_COUNT("--switches", "PERCENT", &weights[5], 0, 100, "stories of the switch"),
+    CLI_COUNT("-n", "COUNT", &count, 0, 0, "how many stories (default 10)"),
+    CLI_COUNT("--seed", "S", &seed, 0, 0, "another seed tells other stories (default 1)"),
+    CLI_FLAG("--bits", &with_bits, "the exact information content of each story, and of all"),
+    CLI_FLAG("--json", &as_json, "one object a line, with the places where a fact returns"),
+    CLI_FLAG("--read", &reads, "read stories from stdin: can this world tell them?"),
+};
+
+static cli line = {
+    .name = "stories",
+    .usage = "[options]",
+    .about = "Tells short stories of a small world whose entropy is known exactly.",
+    .samples = "  stories -n 3 --seed 7 --bits\n"
+               "  stories -n 100 | stories --read\n",
+    CLI_OPTIONS(options),
+};
 
 /* "2:4" */
 static bool parse_range(const char *name, const char *text, unsigned range[2])
@@ -42,69 +68,36 @@ static bool parse_range(const char *name, const char *text, unsigned range[2])
             return true;
         }
     }
-    fprintf(stderr, "stories: %s expects LOW:HIGH, two whole numbers up to %d, found '%s'\n", name, MOST, text);
-    return false;
+    return console_complain("%s expects LOW:HIGH, two whole numbers up to %d, found '%s'", name, MOST, text);
 }
 
-enum { N_RANGES = 4, N_WEIGHTS = 6, N_OTHERS = 5 };
-
-static cli_outcome parse_options(int argc, char **argv, options *o)
+static cli_outcome read_line(int argc, char **argv)
 {
-    story_settings *set = &o->settings;
-    unsigned *const ranges[N_RANGES] = {set->sentences, set->facts, set->states, set->objects};
-    unsigned *const weights[N_WEIGHTS] = {&set->filler, &set->echo, &set->again,
-                                          &set->change, &set->put,  &set->switches};
-    const char *texts[N_RANGES] = {NULL};
-    uint64_t counts[N_WEIGHTS];
-    for (size_t i = 0; i < N_WEIGHTS; i++)
-        counts[i] = *weights[i];
-    const cli_option list[N_RANGES + N_WEIGHTS + N_OTHERS] = {
-        {.name = "--sentences", .value = "LOW:HIGH", .text = &texts[0], .help = "between opening and closing"},
-        {.name = "--facts", .value = "LOW:HIGH", .text = &texts[1], .help = "that hold for the whole story, 0 to 5"},
-        {.name = "--states", .value = "LOW:HIGH", .text = &texts[2], .help = "that change, 0 to 3"},
-        {.name = "--objects", .value = "LOW:HIGH", .text = &texts[3], .help = "put somewhere in the opening"},
-        {.name = "--filler", .value = "W", .count = &counts[0], .most = MOST, .help = "weight of other sentences"},
-        {.name = "--echo", .value = "W", .count = &counts[1], .most = MOST, .help = "weight of coming back to a fact"},
-        {.name = "--again", .value = "W", .count = &counts[2], .most = MOST, .help = "... right after it was said"},
-        {.name = "--change", .value = "W", .count = &counts[3], .most = MOST, .help = "weight of changing a state"},
-        {.name = "--put", .value = "W", .count = &counts[4], .most = MOST, .help = "weight of one more object"},
-        {.name = "--switches", .value = "PERCENT", .count = &counts[5], .most = 100, .help = "stories of the switch"},
-        {.name = "-n", .value = "COUNT", .count = &o->count, .help = "how many stories (default 10)"},
-        {.name = "--seed", .value = "S", .count = &o->seed, .help = "another seed, other stories (default 1)"},
-        {.name = "--bits", .flag = &o->bits, .help = "the exact information content before each story, and in all"},
-        {.name = "--json", .flag = &o->json, .help = "one object a line, with what can be recalled and where"},
-        {.name = "--read", .flag = &o->read, .help = "read stories from stdin: could this world have told them?"},
-    };
-    cli line = {
-        .name = "stories",
-        .usage = "[options]",
-        .about = "Tells short stories of a small world whose entropy is known exactly.",
-        .samples = "  stories -n 3 --seed 7 --bits\n"
-                   "  stories -n 100 | stories --read\n",
-        .options = list,
-        .n_options = sizeof list / sizeof *list,
-    };
+    story_settings *s = &settings;
+    unsigned *const in_ranges[N_RANGES] = {s->sentences, s->facts, s->states, s->objects};
+    unsigned *const in_weights[N_WEIGHTS] = {&s->filler, &s->echo, &s->again, &s->change, &s->put, &s->switches};
 
+    settings = story_settings_default();
+    for (size_t i = 0; i < N_WEIGHTS; i++)
+        weights[i] = *in_weights[i];
     cli_outcome outcome = cli_read(&line, argc, argv);
     for (size_t i = 0; outcome == CLI_RUN && i < N_RANGES; i++)
-        if (texts[i] != NULL && !parse_range(list[i].name, texts[i], ranges[i]))
+        if (ranges[i] != NULL && !parse_range(options[i].name, ranges[i], in_ranges[i]))
             outcome = CLI_ERROR;
     for (size_t i = 0; i < N_WEIGHTS; i++)
-        *weights[i] = (unsigned)counts[i];
-    if (outcome == CLI_RUN && o->bits + o->json + o->read > 1) {
-        fprintf(stderr, "stories: only one of --bits, --json and --read at a time\n");
+        *in_weights[i] = (unsigned)weights[i];
+    if (outcome == CLI_RUN && with_bits + as_json + reads > 1) {
+        console_complain("only one of --bits, --json and --read at a time");
         outcome = CLI_ERROR;
     }
     return outcome;
 }
 
-/* The world's words are plain ASCII letters, spaces and full stops, so nothing needs an escape in JSON. */
+/* The text consists of ASCII letters, spaces and full stops, so JSON needs no escapes. */
 static void print_json(const story *s)
 {
-    size_t i;
-
     printf("{\"text\":\"%s\",\"bits\":%.6f,\"tokens\":%u,\"facts\":[", s->text, s->bits, s->tokens);
-    for (i = 0; i < s->n_recalls; i++) {
+    for (size_t i = 0; i < s->n_recalls; i++) {
         const story_recall *r = &s->recalls[i];
         printf("%s{\"kind\":\"%s\",\"key\":\"%s\",\"value\":\"%s\",\"said\":%zu,\"at\":%zu,\"length\":%zu,"
                "\"changes\":%u,\"chance\":%.6f}",
@@ -114,64 +107,57 @@ static void print_json(const story *s)
     puts("]}");
 }
 
-static int tell_stories(const options *o)
+static bool tell_stories(void)
 {
     story s;
     double bits = 0.0;
     uint64_t bytes = 0;
 
-    for (uint64_t i = 0; i < o->count; i++) {
-        if (!story_tell(&o->settings, o->seed, i, &s)) {
-            fputs("stories: no story can be told with these settings (too many facts, or no weight at all)\n", stderr);
-            return 1;
-        }
+    for (uint64_t i = 0; i < count; i++) {
+        if (!story_tell(&settings, seed, i, &s))
+            return console_complain("no story can be told with these settings (too many facts, or no weight at all)");
         bits += s.bits;
         bytes += s.length;
-        if (o->json) {
+        if (as_json) {
             print_json(&s);
             continue;
         }
         if (i > 0)
             putchar('\n');
-        if (o->bits)
+        if (with_bits)
             printf("[%.4f bits] ", s.bits);
         puts(s.text);
     }
-    if (o->bits && o->count > 0)
-        printf("\n[%.4f bits in all, %.4f a story, %.4f a byte]\n", bits, bits / (double)o->count,
-               bits / (double)bytes);
-    return fflush(stdout) || ferror(stdout);
+    if (with_bits && count > 0)
+        printf("\n[%.4f bits in all, %.4f a story, %.4f a byte]\n", bits, bits / (double)count, bits / (double)bytes);
+    return true;
 }
 
-static int read_stories(const options *o)
+static bool read_stories(void)
 {
-    char line[2 * STORY_TEXT_SIZE];
+    char text[2 * STORY_TEXT_SIZE];
     story s;
     int n = 0, strange = 0;
 
-    while (fgets(line, sizeof(line), stdin)) {
-        int found;
-        line[strcspn(line, "\n")] = '\0';
-        if (line[0] == '\0')
+    while (fgets(text, sizeof text, stdin)) {
+        text[strcspn(text, "\n")] = '\0';
+        if (text[0] == '\0')
             continue;
-        found = story_read(&o->settings, line, &s);
+        int found = story_read(&settings, text, &s);
         n++;
-        if (found == 1) {
+        strange += found != 1;
+        if (found == 1)
             printf("%d: %.4f bits\n", n, s.bits);
-        } else {
-            strange++;
-            printf("%d: %s after '%.*s'\n", n, found ? "ambiguous" : "not a story of this world", (int)s.length, line);
-        }
+        else
+            printf("%d: %s after '%.*s'\n", n, found ? "ambiguous" : "not a story of this world", (int)s.length, text);
     }
-    return strange > 0;
+    return strange == 0;
 }
 
 int main(int argc, char **argv)
 {
-    options o = {.settings = story_settings_default(), .seed = 1, .count = 10};
-    cli_outcome outcome = parse_options(argc, argv, &o);
+    cli_outcome outcome = read_line(argc, argv);
+    bool done = outcome == CLI_RUN ? reads ? read_stories() : tell_stories() : outcome == CLI_HELP;
 
-    if (outcome != CLI_RUN)
-        return outcome == CLI_HELP ? 0 : 1;
-    return o.read ? read_stories(&o) : tell_stories(&o);
+    return !(console_finish() && done);
 }

@@ -1,16 +1,14 @@
 /*
- * world.c: the words of the world, its grammar, and telling.
+ * world.c - the words of the world, its grammar, telling and reading.
  *
- * The grammar is one program (`story_narrate`) that asks a source for every decision and hands it every word. A source
- * that draws from a random generator makes it tell a story; world_read.c has another one. Every choice is made right
- * before the words that show it: that is what makes a text readable, and the rule to keep when the grammar grows.
+ * The grammar is one program (`narrate`) that asks a source for every decision and hands it every word. With a source
+ * that draws random numbers it tells a story; with a source that searches it reads one. Every choice is made right
+ * before the words that show it. This rule makes a text readable: keep it when the grammar grows.
  */
 #include "world.h"
-#include "world_grammar.h"
 
 #include <string.h>
 
-#include "random.h"
 #include "stats.h"
 
 /* ---- words ----------------------------------------------------------------------------------------------------- */
@@ -130,15 +128,23 @@ const char *story_kind_name(story_kind kind)
 
 /* ---- the teller ------------------------------------------------------------------------------------------------- */
 
+/* Makes the decisions. `pick` returns the index of one of `n` alternatives, never one of weight zero. `accept` (NULL:
+ * everything is welcome) sees the text after each word and may reject it. */
+typedef struct story_source {
+    unsigned (*pick)(void *user, const unsigned *weights, unsigned n);
+    int (*accept)(void *user, const char *text, size_t length);
+    void *user;
+} story_source;
+
 enum { MAX_FACTS = 24, MAX_PICK = 16, END_MARGIN = 24 };
 
 typedef struct fact {
     story_kind kind;
     unsigned object; /* index of the object, for STORY_PLACE */
     unsigned value;
-    int told;         /* has the present value been said, or can it be worked out? */
-    size_t said;      /* byte offset of the latest mention */
-    unsigned changes; /* since then, unsaid */
+    int told;         /* the present value was said, or can be worked out */
+    size_t said;      /* byte offset of the last mention */
+    unsigned changes; /* unmentioned changes since then */
     unsigned age;     /* sentences since then */
 } fact;
 
@@ -146,10 +152,10 @@ typedef struct teller {
     const story_settings *settings;
     const story_source *source;
     story *out;
-    int lost; /* the text has left the given one: do nothing more */
+    int lost; /* the text differs from the given one: do nothing more */
     const char *cast[2];
-    unsigned girl;   /* which of the two is the girl */
-    unsigned person; /* which of the two was named last */
+    unsigned girl;   /* index of the girl in `cast` */
+    unsigned person; /* index of the person named last */
     unsigned n_facts;
     fact facts[MAX_FACTS];
     unsigned n_objects;
@@ -158,12 +164,11 @@ typedef struct teller {
 static unsigned pick(teller *t, const unsigned *weights, unsigned n)
 {
     double total = 0.0;
-    unsigned i, choice;
 
     if (t->lost)
         return 0;
-    choice = t->source->pick(t->source->user, weights, n);
-    for (i = 0; i < n; i++)
+    unsigned choice = t->source->pick(t->source->user, weights, n);
+    for (unsigned i = 0; i < n; i++)
         total += weights[i];
     t->out->bits += stats_log2(total / weights[choice]);
     t->out->choices++;
@@ -172,28 +177,22 @@ static unsigned pick(teller *t, const unsigned *weights, unsigned n)
 
 static unsigned pick_even(teller *t, unsigned n)
 {
-    unsigned weights[MAX_PICK] = {0}, i;
+    unsigned weights[MAX_PICK] = {0};
 
-    for (i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++)
         weights[i] = 1;
     return pick(t, weights, n);
 }
 
 static unsigned pick_two(teller *t, unsigned no, unsigned yes)
 {
-    const unsigned weights[2] = {no, yes};
-
-    if (!yes)
-        return 0;
-    return pick(t, weights, 2);
+    return yes ? pick(t, (const unsigned[]){no, yes}, 2) : 0;
 }
 
-/* One of several, counted up: yes with such probability that all totals from `least` to `most` are equally likely. */
+/* Whether there is one more: the probabilities make all totals in the range equally likely. */
 static unsigned one_more(teller *t, unsigned have, const unsigned range[2])
 {
-    if (have < range[0])
-        return 1;
-    return pick_two(t, 1, range[1] - have);
+    return have < range[0] ? 1 : pick_two(t, 1, range[1] - have);
 }
 
 static void put_char(teller *t, char c)
@@ -211,7 +210,7 @@ static void put_char(teller *t, char c)
     out->text[out->length] = '\0';
 }
 
-/* Adds a word or several, with a space before the first; punctuation joins on without one. */
+/* Adds words with a space before the first one; a full stop needs no space. */
 static void put_words(teller *t, const char *words)
 {
     if (t->lost)
@@ -224,7 +223,7 @@ static void put_words(teller *t, const char *words)
         t->lost = 1;
 }
 
-/* Says the value of a fact in the given words. Whoever has listened could have known them if it was told before. */
+/* Says the value of a fact in the given words. If it was told before, the reader can know them: that is a recall. */
 static void put_value(teller *t, fact *about, const char *words, const char *value, unsigned values)
 {
     story *out = t->out;
@@ -233,15 +232,9 @@ static void put_value(teller *t, fact *about, const char *words, const char *val
     if (t->lost)
         return;
     if (about->told && out->n_recalls < STORY_RECALLS) {
-        story_recall *recall = &out->recalls[out->n_recalls++];
-        recall->kind = about->kind;
-        recall->key = about->kind == STORY_PLACE ? objects[about->object] : story_kind_name(about->kind);
-        recall->value = value;
-        recall->said = about->said;
-        recall->at = at;
-        recall->length = strlen(words);
-        recall->changes = about->changes;
-        recall->values = values;
+        const char *key = about->kind == STORY_PLACE ? objects[about->object] : story_kind_name(about->kind);
+        out->recalls[out->n_recalls++] =
+            (story_recall){about->kind, key, value, about->said, at, strlen(words), about->changes, values};
     }
     put_words(t, words);
     about->told = 1;
@@ -256,11 +249,11 @@ static const char *pick_word(teller *t, const char *const *list, unsigned n) { r
 
 static void put_object(teller *t, fact *about)
 {
-    unsigned weights[COUNT(objects)] = {0}, i;
+    unsigned weights[COUNT(objects)];
 
-    for (i = 0; i < COUNT(objects); i++)
+    for (unsigned i = 0; i < COUNT(objects); i++)
         weights[i] = 1;
-    for (i = 0; i < t->n_facts; i++)
+    for (unsigned i = 0; i < t->n_facts; i++)
         if (t->facts[i].kind == STORY_PLACE && &t->facts[i] != about)
             weights[t->facts[i].object] = 0;
     about->object = pick(t, weights, COUNT(objects));
@@ -275,7 +268,7 @@ static void put_leader(teller *t, fact *about)
     put_value(t, about, t->cast[who], kinds[STORY_LEADER].forms[about->value][0], 2);
 }
 
-/* The words for the value of a fact; what has no value yet is decided here, at its first mention. */
+/* Says the value of a fact. The place of an object is decided here, at its first mention. */
 static void put_form(teller *t, fact *about, unsigned form)
 {
     if (about->kind == STORY_PLACE) {
@@ -290,71 +283,43 @@ static void put_form(teller *t, fact *about, unsigned form)
 
 static void say(teller *t, const char *pattern, fact *about);
 
+/* Slots that any word of a list may fill. */
+static const struct slot_words {
+    char slot;
+    unsigned n;
+    const char *const *words;
+} slots[] = {
+    {'s', COUNT(scenes), scenes},     {'a', COUNT(adjectives), adjectives},
+    {'n', COUNT(animals), animals},   {'v', COUNT(animal_acts), animal_acts},
+    {'A', COUNT(airs), airs},         {'w', COUNT(air_ways), air_ways},
+    {'f', COUNT(feelings), feelings}, {'t', COUNT(together), together},
+    {'P', COUNT(placings), placings}, {'F', COUNT(findings), findings},
+};
+
 static void put_slot(teller *t, char slot, fact *about)
 {
-    switch (slot) {
-    case '0':
-    case '1':
-    case '2':
+    for (unsigned i = 0; i < COUNT(slots); i++)
+        if (slots[i].slot == slot)
+            put_words(t, pick_word(t, slots[i].words, slots[i].n));
+    if (slot >= '0' && slot <= '2')
         put_form(t, about, (unsigned)(slot - '0'));
-        break;
-    case 'p':
+    else if (slot == 'p')
         put_words(t, t->cast[t->person = pick_even(t, 2)]);
-        break;
-    case 'h':
+    else if (slot == 'h')
         put_words(t, t->person == t->girl ? "her" : "his");
-        break;
-    case 'L':
+    else if (slot == 'L')
         put_leader(t, about);
-        break;
-    case 's':
-        put_words(t, pick_word(t, scenes, COUNT(scenes)));
-        break;
-    case 'o':
+    else if (slot == 'o')
         put_object(t, about);
-        break;
-    case 'k':
+    else if (slot == 'k')
         put_words(t, objects[about->object]);
-        break;
-    case 'a':
-        put_words(t, pick_word(t, adjectives, COUNT(adjectives)));
-        break;
-    case 'n':
-        put_words(t, pick_word(t, animals, COUNT(animals)));
-        break;
-    case 'v':
-        put_words(t, pick_word(t, animal_acts, COUNT(animal_acts)));
-        break;
-    case 'A':
-        put_words(t, pick_word(t, airs, COUNT(airs)));
-        break;
-    case 'w':
-        put_words(t, pick_word(t, air_ways, COUNT(air_ways)));
-        break;
-    case 'f':
-        put_words(t, pick_word(t, feelings, COUNT(feelings)));
-        break;
-    case 't':
-        put_words(t, pick_word(t, together, COUNT(together)));
-        break;
-    case 'i':
+    else if (slot == 'i')
         say(t, pick_word(t, alone, COUNT(alone)), NULL);
-        break;
-    case 'P':
-        put_words(t, pick_word(t, placings, COUNT(placings)));
-        break;
-    case 'F':
-        put_words(t, pick_word(t, findings, COUNT(findings)));
-        break;
-    case 'u':
+    else if (slot == 'u')
         put_words(t, about->value == 1 ? "apple" : "apples");
-        break;
-    default:
-        break;
-    }
 }
 
-/* Says a sentence or a part of one: words as they stand, slots filled. `about` may be NULL if no slot needs it. */
+/* Says a sentence or a part of one and fills its slots. `about` may be NULL if no slot needs it. */
 static void say(teller *t, const char *pattern, fact *about)
 {
     char word[32];
@@ -392,23 +357,21 @@ static fact *new_fact(teller *t, story_kind kind)
 {
     fact *made = &t->facts[t->n_facts++];
 
-    memset(made, 0, sizeof(*made));
-    made->kind = kind;
+    *made = (fact){.kind = kind};
     return made;
 }
 
-/* Says one fact of the kinds from `first` to `last` that is not yet in the story. */
+/* Says a fact of one of the kinds from `first` to `last` that the story does not have yet. */
 static void say_new_fact(teller *t, story_kind first, story_kind last)
 {
-    unsigned weights[STORY_KINDS] = {0}, i;
-    fact *made;
+    unsigned weights[STORY_KINDS] = {0};
 
-    for (i = 0; i <= (unsigned)(last - first); i++)
+    for (unsigned i = 0; i <= (unsigned)(last - first); i++)
         weights[i] = 1;
-    for (i = 0; i < t->n_facts; i++)
+    for (unsigned i = 0; i < t->n_facts; i++)
         if (t->facts[i].kind >= first && t->facts[i].kind <= last)
             weights[t->facts[i].kind - first] = 0;
-    made = new_fact(t, first + pick(t, weights, (unsigned)(last - first) + 1));
+    fact *made = new_fact(t, first + pick(t, weights, (unsigned)(last - first) + 1));
     if (made->kind != STORY_LEADER)
         made->value = pick_even(t, kinds[made->kind].values);
     say(t, kinds[made->kind].first, made);
@@ -467,10 +430,8 @@ static void say_change(teller *t, fact *state)
 
 static void say_cast(teller *t)
 {
-    unsigned i;
-
     t->girl = pick_even(t, 2);
-    for (i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         t->cast[i] = i == t->girl ? pick_word(t, girls, COUNT(girls)) : pick_word(t, boys, COUNT(boys));
         if (i == 1)
             put_words(t, "and");
@@ -485,21 +446,21 @@ static int changes(const fact *about)
 }
 
 /* The next sentence: filler, one of the facts again, a change of one of the states, or one more object. The sentence
- * after the opening puts no object anywhere: nobody could tell it from another one in the opening. */
+ * after the opening mentions no new object: it would look like another one of the opening. */
 static void say_next(teller *t, int first)
 {
     const story_settings *s = t->settings;
-    unsigned weights[2 + 2 * MAX_FACTS] = {0}, i, choice;
+    unsigned weights[2 + 2 * MAX_FACTS] = {0};
     const unsigned n = t->n_facts;
 
     weights[0] = s->filler;
     weights[1] = !first && t->n_objects < s->objects[1] ? s->put : 0;
-    for (i = 0; i < n; i++) {
+    for (unsigned i = 0; i < n; i++) {
         weights[2 + i] = t->facts[i].age ? s->echo / (1 + t->facts[i].age) : s->again;
         weights[2 + n + i] = changes(&t->facts[i]) ? s->change : 0;
         t->facts[i].age++;
     }
-    choice = pick(t, weights, 2 + 2 * n);
+    unsigned choice = pick(t, weights, 2 + 2 * n);
     if (choice == 0)
         say_filler(t);
     else if (choice == 1)
@@ -510,8 +471,8 @@ static void say_next(teller *t, int first)
         say_change(t, &t->facts[choice - 2 - n]);
 }
 
-/* A lamp and a switch, and nothing else to remember: between two looks at the lamp it is pressed a few times, without
- * a word on what that did. Whoever wants to know must keep count. */
+/* Stories of a lamp and a switch, with nothing else to remember. Between two looks at the lamp somebody presses the
+ * switch a few times, and the story does not say what that did. A reader who wants to know must keep count. */
 static void say_next_of_switch(teller *t)
 {
     const story_settings *s = t->settings;
@@ -531,29 +492,23 @@ static void say_next_of_switch(teller *t)
 static void say_opening(teller *t)
 {
     const story_settings *s = t->settings;
-    unsigned n;
 
     say(t, "were in the %s.", NULL);
-    for (n = 0; !t->lost && one_more(t, n, s->facts); n++)
+    for (unsigned n = 0; !t->lost && one_more(t, n, s->facts); n++)
         say_new_fact(t, STORY_TIME, STORY_PET);
-    for (n = 0; !t->lost && one_more(t, n, s->states); n++)
+    for (unsigned n = 0; !t->lost && one_more(t, n, s->states); n++)
         say_new_fact(t, STORY_DOOR, STORY_APPLES);
-    for (n = 0; !t->lost && one_more(t, n, s->objects); n++)
+    for (unsigned n = 0; !t->lost && one_more(t, n, s->objects); n++)
         say_placing(t);
 }
 
-void story_narrate(const story_settings *settings, const story_source *source, story *out)
+/* Walks once through the grammar, to the end of a story or until `accept` rejects the text. Fills `out`. */
+static void narrate(const story_settings *settings, const story_source *source, story *out)
 {
-    teller t;
-    unsigned n;
-    int is_switch;
+    teller t = {.settings = settings, .source = source, .out = out};
 
-    memset(&t, 0, sizeof(t));
     memset(out, 0, sizeof(*out));
-    t.settings = settings;
-    t.source = source;
-    t.out = out;
-    is_switch = (int)pick_two(&t, 100 - settings->switches, settings->switches);
+    int is_switch = (int)pick_two(&t, 100 - settings->switches, settings->switches);
     say_cast(&t);
     if (is_switch) {
         fact *lamp = new_fact(&t, STORY_SWITCH);
@@ -562,7 +517,8 @@ void story_narrate(const story_settings *settings, const story_source *source, s
     } else {
         say_opening(&t);
     }
-    for (n = 0; !t.lost && out->tokens + END_MARGIN <= STORY_TOKENS && one_more(&t, n, settings->sentences); n++) {
+    for (unsigned n = 0; !t.lost && out->tokens + END_MARGIN <= STORY_TOKENS && one_more(&t, n, settings->sentences);
+         n++) {
         if (is_switch)
             say_next_of_switch(&t);
         else
@@ -573,26 +529,15 @@ void story_narrate(const story_settings *settings, const story_source *source, s
 
 story_settings story_settings_default(void)
 {
-    const story_settings natural = {{12, 34}, {2, 3}, {1, 1}, {1, 2}, 150, 100, 30, 30, 10, 8};
-
-    return natural;
+    return (story_settings){{12, 34}, {2, 3}, {1, 1}, {1, 2}, 150, 100, 30, 30, 10, 8};
 }
 
-int story_sensible(const story_settings *s)
+static int is_sensible(const story_settings *s)
 {
-    if (s->sentences[0] > s->sentences[1] || s->sentences[1] > STORY_TOKENS)
-        return 0;
-    if (s->facts[0] > s->facts[1] || s->facts[1] > 5)
-        return 0;
-    if (s->states[0] > s->states[1] || s->states[1] > 3)
-        return 0;
-    if (s->objects[0] > s->objects[1] || s->objects[1] > COUNT(objects))
-        return 0;
-    if (s->filler == 0 || s->filler > 10000 || s->echo > 10000)
-        return 0;
-    if (s->again > 10000 || s->change > 10000 || s->put > 10000)
-        return 0;
-    return s->switches <= 100;
+    return s->sentences[0] <= s->sentences[1] && s->sentences[1] <= STORY_TOKENS && s->facts[0] <= s->facts[1] &&
+           s->facts[1] <= 5 && s->states[0] <= s->states[1] && s->states[1] <= 3 && s->objects[0] <= s->objects[1] &&
+           s->objects[1] <= COUNT(objects) && s->filler > 0 && s->filler <= 10000 && s->echo <= 10000 &&
+           s->again <= 10000 && s->change <= 10000 && s->put <= 10000 && s->switches <= 100;
 }
 
 /* ---- telling ----------------------------------------------------------------------------------------------------- */
@@ -613,17 +558,104 @@ static unsigned pick_random(void *user, const unsigned *weights, unsigned n)
 int story_tell(const story_settings *settings, uint64_t seed, uint64_t index, story *out)
 {
     uint64_t state = seed;
-    story_source dice;
 
-    if (!story_sensible(settings)) {
+    if (!is_sensible(settings)) {
         memset(out, 0, sizeof(*out));
         return 0;
     }
     state = random_next(&state) ^ index;
     state = random_next(&state);
-    dice.pick = pick_random;
-    dice.accept = NULL;
-    dice.user = &state;
-    story_narrate(settings, &dice, out);
+    narrate(settings, &(story_source){.pick = pick_random, .user = &state}, out);
     return 1;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * Reading is a search for the choices that tell the text. Walk the grammar with a list of prescribed choices, and
+ * beyond the list take the first possible alternative. At the first word that differs from the text turn back: the
+ * deepest choice with an untried alternative takes it, and the walk starts again. Choices show at once in the words, so
+ * a wrong one costs a word or two, and a story of a hundred choices is read in about five hundred walks. The search
+ * goes on after the first match, because a second one would mean that the text does not determine its choices.
+ */
+enum { MAX_CHOICES = 1024 };
+
+typedef struct search {
+    const char *text;
+    size_t length, reached;
+    unsigned depth; /* choices made so far on this walk */
+    unsigned n;     /* choices that are prescribed; beyond them the first possible one is taken */
+    struct {
+        unsigned char chosen, alternatives;
+    } path[MAX_CHOICES];
+    uint64_t possible[MAX_CHOICES]; /* bit i: alternative i has a weight */
+} search;
+
+static unsigned pick_searched(void *user, const unsigned *weights, unsigned n)
+{
+    search *s = user;
+    const unsigned at = s->depth;
+
+    if (s->depth + 1 < MAX_CHOICES)
+        s->depth++;
+    if (at < s->n)
+        return s->path[at].chosen;
+    s->possible[at] = 0;
+    for (unsigned i = n; i-- > 0;)
+        if (weights[i]) {
+            s->possible[at] |= UINT64_C(1) << i;
+            s->path[at].chosen = (unsigned char)i;
+        }
+    s->path[at].alternatives = (unsigned char)n;
+    s->n = at + 1;
+    return s->path[at].chosen;
+}
+
+static int accept_same(void *user, const char *text, size_t length)
+{
+    search *s = user;
+    size_t same = 0;
+
+    while (same < length && same < s->length && text[same] == s->text[same])
+        same++;
+    if (same > s->reached)
+        s->reached = same;
+    return same == length;
+}
+
+/* Prescribes the next path: the deepest choice that has another alternative takes it. Returns 0 if none has. */
+static int turn_back(search *s)
+{
+    for (s->n = s->depth; s->n > 0; s->n--) {
+        const unsigned at = s->n - 1;
+        unsigned i = s->path[at].chosen + 1u;
+        while (i < s->path[at].alternatives && !(s->possible[at] >> i & 1))
+            i++;
+        if (i < s->path[at].alternatives) {
+            s->path[at].chosen = (unsigned char)i;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int story_read(const story_settings *settings, const char *text, story *out)
+{
+    search s = {.text = text, .length = strlen(text)};
+    const story_source walk = {pick_searched, accept_same, &s};
+    story tried;
+    int found = 0;
+
+    memset(out, 0, sizeof(*out));
+    if (!is_sensible(settings))
+        return 0;
+    do {
+        s.depth = 0;
+        narrate(settings, &walk, &tried);
+        if (tried.length == s.length && memcmp(tried.text, text, s.length) == 0 && found++ == 0)
+            *out = tried;
+    } while (found < 2 && turn_back(&s));
+    if (!found)
+        out->length = s.reached;
+    return found;
 }

@@ -1,11 +1,11 @@
 /*
- * world.h: a small world that tells short stories, and reads them back.
+ * world.h - a small world that tells short stories and reads them back.
  *
  * A story is the result of a chain of random choices: who is there, what is true, what happens next. Each choice is
- * among weighted alternatives, and what is chosen soon stands in the text, so that the text determines the choices.
- * Two things follow. The probability of a story is the product of the probabilities of its choices, so its exact
- * information content in bits is known, and a model that predicts the text can be held against it. And the same
- * program can read a text: it looks for the choices that would have told it.
+ * among weighted alternatives and soon shows in the text, so the text determines the choices. Two things follow. The
+ * probability of a story is the product of the probabilities of its choices. This gives its exact information content
+ * in bits, the best that a model of the text can reach. And the same program can read a text: it searches for the
+ * choices that tell it.
  *
  *     story_settings settings = story_settings_default();
  *     story tale;
@@ -13,11 +13,11 @@
  *     puts(tale.text);                                 "Anna and Tom were in the garden. It was night. ..."
  *     story_read(&settings, tale.text, &tale);         1: told by exactly one chain of choices, tale.bits as before
  *
- * Only integers decide, so a seed gives the same text on every machine. Nothing is allocated, there is no global
- * state, and any number of threads may tell stories at once, each into its own `story`.
+ * All decisions are made with integers, so a seed gives the same text on every machine. There is no allocation and no
+ * global state: threads may tell stories at the same time, each into its own `story`.
  */
-#ifndef EXAMPLES_SUPPORT_WORLD_H
-#define EXAMPLES_SUPPORT_WORLD_H
+#ifndef EXAMPLES_WORLD_H
+#define EXAMPLES_WORLD_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -28,8 +28,8 @@ enum {
     STORY_TOKENS = 250      /* words and punctuation marks of the longest story */
 };
 
-/* What can be true in a story. The first five hold for the whole story, the next three change, a place belongs to one
- * of several objects, and the switch is a lamp that is switched without saying what it did. */
+/* The kinds of facts. The first five hold for the whole story, the next three change, a place belongs to one of several
+ * objects, and the switch works a lamp whose changes the story does not mention. */
 typedef enum story_kind {
     STORY_TIME,
     STORY_NEWS,
@@ -58,16 +58,16 @@ typedef struct story_settings {
     unsigned switches;     /* stories about the switch, in per cent of all stories */
 } story_settings;
 
-/* A place in the text where the reader can know what comes because it was said before. */
+/* A place in the text where the reader can know what comes next, because it was said before. */
 typedef struct story_recall {
     story_kind kind;
     const char *key;   /* the object, for STORY_PLACE; otherwise the name of the kind */
-    const char *value; /* what is true, in the words of the first statement */
-    size_t said;       /* byte offset of the latest words that told the value */
+    const char *value; /* the value, in the words of the first statement */
+    size_t said;       /* byte offset of the last words that told the value */
     size_t at;         /* byte offset of the answer */
     size_t length;     /* bytes of the answer */
-    unsigned changes;  /* changes since then whose result was not said */
-    unsigned values;   /* number of values this kind can have: the chance of a guess is 1 / values */
+    unsigned changes;  /* changes since then that were not mentioned */
+    unsigned values;   /* number of values of this kind: a guess is right with probability 1 / values */
 } story_recall;
 
 typedef struct story {

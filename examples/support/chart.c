@@ -1,9 +1,10 @@
 /*
- * chart.c - what the drawings of a chart share: its series, and the scale of its y axis.
+ * chart.c - a chart: its series, its y axis, and its three forms (terminal, SVG, JSON).
  */
 #include "chart.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "stats.h"
 
@@ -72,7 +73,7 @@ static int decade(double y)
     return n;
 }
 
-/* 1, 2 or 5 times a power of ten, so that `span` has three to seven of it. */
+/* 1, 2 or 5 times a power of ten, so that `span` holds three to seven steps. */
 static double nice_step(double span)
 {
     double step = power_of_ten(decade(span / 3));
@@ -162,6 +163,329 @@ void chart_number(char room[CHART_LABEL_ROOM], double y, int decimals)
         snprintf(room, CHART_LABEL_ROOM, "%.*f%s", y < 99.95 ? 1 : 0, y, units[unit]);
     }
 }
+
+/* ---- terminal --------------------------------------------------------------------------------------------------- */
+
+/*
+ *         1.0 |   MRGLT   MRGLT     GLT     GLT
+ *             |
+ *         0.5 |--------------------MR------MR--
+ *             +--------------------------------
+ *                 3-8     9-16    17-32   33-64      distance, tokens
+ *     M MLP      1.00     0.99     0.52    0.49
+ *
+ * Within the columns of an x each series has its own place, so that no mark hides another. The numbers below stand in
+ * the same columns: the table is the legend of the picture.
+ */
+enum { COLUMNS = 80, ROWS = 12, MOST_WIDE = 10 };
+
+typedef struct picture {
+    char rows[ROWS][COLUMNS + 1];
+    size_t width; /* columns of one x */
+    int left;     /* columns before the first */
+} picture;
+
+static size_t row_of(double height) { return (size_t)((1 - height) * (ROWS - 1) + 0.5); }
+
+static void put_marks(const chart *c, const chart_axis *axis, picture *p, bool references)
+{
+    size_t place = 0, n_marks = 0;
+
+    for (size_t i = 0; i < c->n_lines; i++)
+        n_marks += c->lines[i].style != CHART_REFERENCE;
+    for (size_t i = 0; i < c->n_lines; i++) {
+        const chart_series *line = &c->lines[i];
+        bool is_reference = line->style == CHART_REFERENCE;
+        for (size_t j = 0; j < c->n_x && is_reference == references; j++) {
+            double height = chart_height(axis, line->y[j]);
+            if (height < 0)
+                continue;
+            char *column = p->rows[row_of(height)] + j * p->width;
+            if (is_reference)
+                memset(column, line->mark, p->width);
+            else
+                column[(p->width - (p->width > n_marks ? n_marks : p->width)) / 2 + place] = line->mark;
+        }
+        place += !is_reference;
+    }
+}
+
+/* The value of the tick that falls into a row of the picture, or NULL. */
+static const double *tick_at(const chart_axis *axis, size_t row)
+{
+    for (size_t i = 0; i < axis->n_ticks; i++)
+        if (row_of(chart_height(axis, axis->ticks[i])) == row)
+            return &axis->ticks[i];
+    return NULL;
+}
+
+static void print_tick(const chart_axis *axis, int left, size_t row)
+{
+    const double *tick = tick_at(axis, row);
+
+    if (tick == NULL)
+        printf("%*s |", left - 2, "");
+    else
+        printf("%*.6g +", left - 2, *tick);
+}
+
+static void print_trimmed(const char *text)
+{
+    size_t size = strlen(text);
+
+    while (size > 0 && text[size - 1] == ' ')
+        size--;
+    printf("%.*s\n", (int)size, text);
+}
+
+static void print_picture(const chart *c, picture *p)
+{
+    chart_axis axis = chart_y_axis(c);
+
+    for (size_t row = 0; row < ROWS; row++) {
+        memset(p->rows[row], ' ', c->n_x * p->width);
+        p->rows[row][c->n_x * p->width] = '\0';
+    }
+    put_marks(c, &axis, p, true);
+    put_marks(c, &axis, p, false);
+    for (size_t row = 0; row < ROWS; row++) {
+        print_tick(&axis, p->left, row);
+        print_trimmed(p->rows[row]);
+    }
+}
+
+/* Writes a text into the middle of the columns of one x. */
+static void centre(char *line, size_t width, size_t j, const char *text)
+{
+    size_t size = strlen(text), room = width - (width > 0);
+
+    if (size > room)
+        size = room;
+    memcpy(line + j * width + (width - size) / 2, text, size);
+}
+
+/* Prints one line of the table. */
+static void print_row(const chart *c, const picture *p, const char labels[][CHART_LABEL_ROOM])
+{
+    char line[COLUMNS + 1];
+
+    memset(line, ' ', c->n_x * p->width);
+    line[c->n_x * p->width] = '\0';
+    for (size_t j = 0; j < c->n_x; j++)
+        centre(line, p->width, j, labels[j]);
+    print_trimmed(line);
+}
+
+static void print_rule(const chart *c, const picture *p)
+{
+    printf("%*s+", p->left - 1, "");
+    for (size_t i = 0; i < c->n_x * p->width; i++)
+        putchar('-');
+    putchar('\n');
+}
+
+static void print_table(const chart *c, const picture *p)
+{
+    char numbers[CHART_MAX_X][CHART_LABEL_ROOM];
+
+    printf("%*s", p->left, "");
+    print_row(c, p, c->x);
+    for (size_t i = 0; i < c->n_lines; i++) {
+        for (size_t j = 0; j < c->n_x; j++)
+            chart_number(numbers[j], c->lines[i].y[j], c->decimals);
+        printf("  %c %-*s", c->lines[i].mark, p->left - 4, c->lines[i].name);
+        print_row(c, p, (const char(*)[CHART_LABEL_ROOM])numbers);
+    }
+}
+
+/* The widest columns that fit beside the longest name. */
+static picture lay_out(const chart *c)
+{
+    picture p = {.left = 12};
+
+    for (size_t i = 0; i < c->n_lines; i++)
+        if (strlen(c->lines[i].name) + 5 > (size_t)p.left)
+            p.left = (int)strlen(c->lines[i].name) + 5;
+    p.width = (COLUMNS - (size_t)p.left) / (c->n_x > 0 ? c->n_x : 1);
+    if (p.width > MOST_WIDE)
+        p.width = MOST_WIDE;
+    return p;
+}
+
+void chart_print(const chart *c)
+{
+    picture p = lay_out(c);
+
+    printf("  %s\n", c->title);
+    if (!c->table) {
+        printf("  %s, by %s\n\n", c->y_label, c->x_label);
+        print_picture(c, &p);
+        print_rule(c, &p);
+    }
+    print_table(c, &p);
+    putchar('\n');
+}
+
+/* ---- SVG -------------------------------------------------------------------------------------------------------- */
+
+/* The picture needs no script, font file or style sheet, and has its own background, so it can be read on dark pages as
+   well as on light ones. The colours can be told apart with every kind of colour blindness (Okabe, Ito 2008), and every
+   line has marks of its own shape. */
+enum { WIDTH = 720, HEIGHT = 400, LEFT = 88, RIGHT = 600, TOP = 56, BOTTOM = 336, MARK = 5 };
+
+static const char *const colours[CHART_N_STYLES] = {
+    [CHART_MLP] = "#e69f00",  [CHART_RNN] = "#d55e00", [CHART_GRU] = "#009e73",
+    [CHART_LSTM] = "#56b4e9", [CHART_GPT] = "#0000a0", [CHART_REFERENCE] = "#707070",
+};
+
+void chart_write_escaped(const char *text, FILE *file)
+{
+    for (; *text != '\0'; text++)
+        switch (*text) {
+        case '&':
+            fputs("&amp;", file);
+            break;
+        case '<':
+            fputs("&lt;", file);
+            break;
+        case '>':
+            fputs("&gt;", file);
+            break;
+        case '"':
+            fputs("&quot;", file);
+            break;
+        default:
+            fputc((unsigned char)*text < ' ' ? '?' : *text, file);
+            break;
+        }
+}
+
+static void svg_text(FILE *file, double x, double y, const char *more, const char *text)
+{
+    fprintf(file, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, more);
+    chart_write_escaped(text, file);
+    fputs("</text>\n", file);
+}
+
+static double x_of(const chart *c, size_t j) { return LEFT + (RIGHT - LEFT) * ((double)j + 0.5) / (double)c->n_x; }
+
+static double y_of(double height) { return BOTTOM - (BOTTOM - TOP) * height; }
+
+static void write_axes(const chart *c, const chart_axis *axis, FILE *file)
+{
+    char label[CHART_LABEL_ROOM];
+
+    for (size_t i = 0; i < axis->n_ticks; i++) {
+        double y = y_of(chart_height(axis, axis->ticks[i]));
+        fprintf(file, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#dddddd\"/>\n", LEFT, y, RIGHT, y);
+        snprintf(label, sizeof label, "%.6g", axis->ticks[i]);
+        svg_text(file, LEFT - 8, y + 4, "text-anchor=\"end\"", label);
+    }
+    fprintf(file, "<path d=\"M%d %d V%d H%d\" fill=\"none\" stroke=\"#222222\"/>\n", LEFT, TOP, BOTTOM, RIGHT);
+    for (size_t j = 0; j < c->n_x; j++)
+        svg_text(file, x_of(c, j), BOTTOM + 20, "text-anchor=\"middle\"", c->x[j]);
+    svg_text(file, (LEFT + RIGHT) / 2.0, BOTTOM + 46, "text-anchor=\"middle\"", c->x_label);
+    fprintf(file, "<g transform=\"translate(22 %d) rotate(-90)\">", (TOP + BOTTOM) / 2);
+    svg_text(file, 0, 0, "text-anchor=\"middle\"", c->y_label);
+    fputs("</g>\n", file);
+}
+
+/* A dot, a square, a triangle, a diamond, a ring: one for each style. */
+static void write_mark(FILE *file, chart_style style, double x, double y)
+{
+    const char *colour = colours[style];
+
+    switch (style) {
+    case CHART_MLP:
+        fprintf(file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%d\" height=\"%d\" fill=\"%s\"/>\n", x - MARK + 1,
+                y - MARK + 1, 2 * MARK - 2, 2 * MARK - 2, colour);
+        break;
+    case CHART_RNN:
+        fprintf(file, "<path d=\"M%.1f %.1f l%d %d h%d z\" fill=\"%s\"/>\n", x, y - MARK, MARK, 2 * MARK - 1, -2 * MARK,
+                colour);
+        break;
+    case CHART_GRU:
+        fprintf(file, "<path d=\"M%.1f %.1f l%d %d l%d %d l%d %d z\" fill=\"%s\"/>\n", x, y - MARK - 1, MARK + 1,
+                MARK + 1, -MARK - 1, MARK + 1, -MARK - 1, -MARK - 1, colour);
+        break;
+    case CHART_LSTM:
+        fprintf(file, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%d\" fill=\"#ffffff\" stroke=\"%s\" stroke-width=\"2\"/>\n",
+                x, y, MARK - 1, colour);
+        break;
+    case CHART_GPT:
+        fprintf(file, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%d\" fill=\"%s\"/>\n", x, y, MARK, colour);
+        break;
+    case CHART_REFERENCE:
+    case CHART_N_STYLES:
+        break;
+    }
+}
+
+/* The dashes of a reference line: long for the mark '=', short for any other. */
+static const char *dashes(const chart_series *line)
+{
+    if (line->style != CHART_REFERENCE)
+        return "";
+    return line->mark == '=' ? " stroke-dasharray=\"14 4\"" : " stroke-dasharray=\"4 4\"";
+}
+
+/* Draws the line through the known values, with gaps where a value is missing. */
+static void write_line(const chart *c, const chart_axis *axis, const chart_series *line, FILE *file)
+{
+    bool drawing = false;
+
+    fputs("<path d=\"", file);
+    for (size_t j = 0; j < c->n_x; j++) {
+        double height = chart_height(axis, line->y[j]);
+        if (height >= 0)
+            fprintf(file, "%s%.1f %.1f ", drawing ? "L" : "M", x_of(c, j), y_of(height));
+        drawing = height >= 0;
+    }
+    fprintf(file, "\" fill=\"none\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", colours[line->style], dashes(line));
+}
+
+static void write_series(const chart *c, const chart_axis *axis, const chart_series *line, FILE *file)
+{
+    if (!c->apart || line->style == CHART_REFERENCE)
+        write_line(c, axis, line, file);
+    for (size_t j = 0; j < c->n_x; j++) {
+        double height = chart_height(axis, line->y[j]);
+        if (height >= 0)
+            write_mark(file, line->style, x_of(c, j), y_of(height));
+    }
+}
+
+static void write_legend(const chart *c, FILE *file)
+{
+    for (size_t i = 0; i < c->n_lines; i++) {
+        const chart_series *line = &c->lines[i];
+        double y = TOP + 14 + 24 * (double)i;
+        fprintf(file, "<path d=\"M%d %.1f h26\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", RIGHT + 16, y,
+                colours[line->style], dashes(line));
+        write_mark(file, line->style, RIGHT + 29, y);
+        svg_text(file, RIGHT + 50, y + 4, "", line->name);
+    }
+}
+
+void chart_write_svg(const chart *c, FILE *file)
+{
+    chart_axis axis = chart_y_axis(c);
+
+    fprintf(file,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
+            "font-family=\"sans-serif\" font-size=\"13\" fill=\"#222222\" role=\"img\">\n<title>",
+            WIDTH, HEIGHT, WIDTH, HEIGHT);
+    chart_write_escaped(c->title, file);
+    fprintf(file, "</title>\n<rect width=\"%d\" height=\"%d\" rx=\"8\" fill=\"#ffffff\"/>\n", WIDTH, HEIGHT);
+    svg_text(file, LEFT, 30, "font-size=\"16\" font-weight=\"bold\"", c->title);
+    write_axes(c, &axis, file);
+    for (size_t i = 0; i < c->n_lines; i++)
+        write_series(c, &axis, &c->lines[i], file);
+    write_legend(c, file);
+    fputs("</svg>\n", file);
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------------------------- */
 
 void chart_write_quoted(const char *text, FILE *file)
 {

@@ -1,5 +1,5 @@
 /*
- * cli.c - the command line of an example program.
+ * cli.c - the command line of a program.
  */
 #include "cli.h"
 
@@ -7,12 +7,16 @@
 #include <string.h>
 
 #include "console.h"
-#include "number.h"
 
 #define MAX_NAME 31 /* bytes of an unknown option that are compared with the known ones */
 
+uint64_t cli_threads = 1;
+const char *cli_kernel;
+
+/* ---- options ---------------------------------------------------------------------------------------------------- */
+
 /*
- * How many letters have to be changed, inserted or deleted to make b of a (Levenshtein 1966):
+ * The number of letters to change, insert or delete to turn a into b (Levenshtein 1966):
  *
  *     d(i, j) = min(d(i-1, j) + 1, d(i, j-1) + 1, d(i-1, j-1) + [a_i != b_j])
  *
@@ -39,7 +43,7 @@ static size_t edit_distance(const char *a, const char *b)
     return row[m];
 }
 
-/* The option that `text` names up to an equals sign; *value is what follows it, or NULL. */
+/* The option named by `text` up to an equals sign; *value is the rest, or NULL. */
 static const cli_option *find_option(const cli *line, const char *text, const char **value)
 {
     size_t size = strcspn(text, "=");
@@ -53,7 +57,7 @@ static const cli_option *find_option(const cli *line, const char *text, const ch
     return NULL;
 }
 
-static void unknown_option(const cli *line, const char *text)
+static bool unknown_option(const cli *line, const char *text)
 {
     const char *nearest = "--help";
     size_t least = edit_distance(text, nearest);
@@ -65,7 +69,7 @@ static void unknown_option(const cli *line, const char *text)
             nearest = line->options[i].name;
         }
     }
-    console_complain("unknown option '%s'; the nearest is '%s', and --help shows all", text, nearest);
+    return console_complain("unknown option '%s'; the nearest is '%s', and --help shows all", text, nearest);
 }
 
 static bool within(const cli_option *option, double value)
@@ -73,18 +77,17 @@ static bool within(const cli_option *option, double value)
     return value >= option->least && (option->most == 0 || value <= option->most);
 }
 
-static void bad_number(const cli_option *option, const char *found)
+static bool bad_number(const cli_option *option, const char *found)
 {
     const char *kind = option->count != NULL ? "a whole number" : "a number";
 
     if (option->most == 0)
-        console_complain("%s expects %s of at least %g, found '%s'", option->name, kind, option->least, found);
-    else
-        console_complain("%s expects %s from %g to %.15g, found '%s'", option->name, kind, option->least, option->most,
-                         found);
+        return console_complain("%s expects %s of at least %g, found '%s'", option->name, kind, option->least, found);
+    return console_complain("%s expects %s from %g to %.15g, found '%s'", option->name, kind, option->least,
+                            option->most, found);
 }
 
-/* Puts the value where the option wants it. */
+/* Stores the value. */
 static bool set_option(const cli_option *option, const char *value)
 {
     uint64_t count;
@@ -93,45 +96,35 @@ static bool set_option(const cli_option *option, const char *value)
     if (option->text != NULL) {
         *option->text = value;
     } else if (option->count != NULL) {
-        if (!number_whole(value, &count) || !within(option, (double)count)) {
-            bad_number(option, value);
-            return false;
-        }
+        if (!number_whole(value, &count) || !within(option, (double)count))
+            return bad_number(option, value);
         *option->count = count;
     } else {
-        if (!number_real(value, &real) || !within(option, real)) {
-            bad_number(option, value);
-            return false;
-        }
+        if (!number_real(value, &real) || !within(option, real))
+            return bad_number(option, value);
         *option->real = real;
     }
     return true;
 }
 
-/* The option at argv[*i], and its value if it takes one; *i stays on the last word used. */
+/* Reads the option at argv[*i] and its value, if it takes one; *i ends on the last word used. */
 static bool read_option(const cli *line, int argc, char **argv, int *i)
 {
     const char *value;
     const cli_option *option = find_option(line, argv[*i], &value);
 
-    if (option == NULL) {
-        unknown_option(line, argv[*i]);
-        return false;
-    }
+    if (option == NULL)
+        return unknown_option(line, argv[*i]);
     if (option->flag != NULL) {
-        if (value != NULL) {
-            console_complain("%s takes no value, found '%s'", option->name, value);
-            return false;
-        }
+        if (value != NULL)
+            return console_complain("%s takes no value, found '%s'", option->name, value);
         *option->flag = true;
         return true;
     }
     if (value == NULL && *i + 1 < argc)
         value = argv[++*i];
-    if (value == NULL) {
-        console_complain("%s needs a value: %s, %s", option->name, option->value, option->help);
-        return false;
-    }
+    if (value == NULL)
+        return console_complain("%s needs a value: %s, %s", option->name, option->value, option->help);
     return set_option(option, value);
 }
 
@@ -145,19 +138,17 @@ static void print_help(const cli *line)
         printf("%*s%s\n", used < 24 ? 24 - used : 1, "", option->help);
     }
     if (line->n_most > 0)
-        printf("  %-22s%s\n", "--", "what follows is no option, though it begins with a dash");
+        printf("  %-22s%s\n", "--", "what follows are arguments, even if they begin with a dash");
     printf("  %-22s%s\n\nfor example:\n%s", "--help", "this page", line->samples);
 }
 
 static bool add_argument(cli *line, char *text)
 {
-    if (line->n_arguments == line->n_most) {
-        console_complain("one argument too many: '%s' (--help shows how %s is called)", text, line->name);
-        return false;
-    }
+    if (line->n_arguments == line->n_most)
+        return console_complain("one argument too many: '%s' (--help shows how %s is called)", text, line->name);
     if (line->n_arguments < CLI_MAX_ARGUMENTS)
         line->arguments[line->n_arguments] = text;
-    line->all[line->n_arguments++] = text; /* no later than it was read from there */
+    line->all[line->n_arguments++] = text; /* overwrites only what has been read */
     return true;
 }
 
@@ -183,4 +174,104 @@ cli_outcome cli_read(cli *line, int argc, char **argv)
         return CLI_ERROR;
     }
     return CLI_RUN;
+}
+
+int cli_main(cli *line, int argc, char **argv, bool (*run)(ink_context *ctx))
+{
+    cli_outcome outcome = cli_read(line, argc, argv);
+
+    if (outcome != CLI_RUN)
+        return outcome == CLI_ERROR || !console_finish();
+    ink_context *ctx = console_context(cli_threads, cli_kernel);
+    bool done = ctx != NULL && run(ctx);
+    ink_context_free(ctx);
+    return !(console_finish() && done);
+}
+
+/* ---- numbers ---------------------------------------------------------------------------------------------------- */
+
+#define MAX_DIGITS 15 /* 10^15 < 2^53 */
+#define MAX_POWER 22  /* 10^22 is the last exact power of ten in a double */
+
+bool number_whole(const char *text, uint64_t *value)
+{
+    uint64_t sum = 0;
+
+    if (*text == '\0')
+        return false;
+    for (; *text != '\0'; text++) {
+        uint64_t digit = (uint64_t)(unsigned char)*text - '0';
+        if (digit > 9 || sum > (UINT64_MAX - digit) / 10)
+            return false;
+        sum = 10 * sum + digit;
+    }
+    *value = sum;
+    return true;
+}
+
+/*
+ * A decimal number m * 10^e with an integer m < 2^53 and |e| <= 22 needs one correctly rounded operation on two exact
+ * doubles (Clinger 1990). Longer numbers are refused.
+ */
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* The digits on both sides of the point, as an integer and the power of ten it is to be multiplied by. */
+static const char *read_digits(const char *at, uint64_t *digits, int *power)
+{
+    bool any = false, after_point = false;
+    int n = 0;
+
+    for (*digits = 0, *power = 0;; at++) {
+        if (*at == '.' && !after_point) {
+            after_point = true;
+            continue;
+        }
+        if (!is_digit(*at))
+            return any ? at : NULL;
+        any = true;
+        *digits = 10 * *digits + (uint64_t)(*at - '0');
+        n += *digits != 0; /* leading zeros do not count */
+        *power -= after_point;
+        if (n > MAX_DIGITS || *power < -MAX_POWER)
+            return NULL;
+    }
+}
+
+/* What follows the e. */
+static const char *read_exponent(const char *at, int *power)
+{
+    bool negative = *at == '-';
+    int exponent = 0;
+
+    at += *at == '-' || *at == '+';
+    if (!is_digit(*at))
+        return NULL;
+    for (; is_digit(*at); at++) {
+        exponent = 10 * exponent + (*at - '0');
+        if (exponent > 2 * MAX_POWER)
+            return NULL;
+    }
+    *power += negative ? -exponent : exponent;
+    return at;
+}
+
+bool number_real(const char *text, double *value)
+{
+    bool negative = *text == '-';
+    const char *at = text + (*text == '-' || *text == '+');
+    uint64_t digits;
+    int power;
+    double scale = 1;
+
+    at = read_digits(at, &digits, &power);
+    if (at != NULL && (*at == 'e' || *at == 'E'))
+        at = read_exponent(at + 1, &power);
+    if (at == NULL || *at != '\0' || power < -MAX_POWER || power > MAX_POWER)
+        return false;
+    for (int i = 0; i < (power < 0 ? -power : power); i++)
+        scale *= 10; /* exact */
+    *value = power < 0 ? (double)digits / scale : (double)digits * scale;
+    if (negative)
+        *value = -*value;
+    return true;
 }

@@ -1,17 +1,37 @@
 /*
- * stats.c - logarithms, means, shares, and how sure one may be of them.
+ * stats.c - random numbers, logarithms, means and shares.
  */
 #include "stats.h"
 
 #include <math.h>
 #include <stdlib.h>
 
+uint64_t random_next(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return z ^ (z >> 31);
+}
+
+uint64_t random_below(uint64_t *state, uint64_t n)
+{
+    const uint64_t limit = UINT64_MAX - UINT64_MAX % n; /* above it some values would be too likely */
+    uint64_t x;
+
+    do
+        x = random_next(state);
+    while (x >= limit);
+    return x % n;
+}
+
 /*
  * x = 2^e m with m in [sqrt(1/2), sqrt(2)). With s = (m - 1) / (m + 1), |s| < 0.172,
  *
  *     log2 m = 2 / ln 2 (s + s^3 / 3 + s^5 / 5 + ...)
  *
- * and what follows s^25 / 25 is below half a unit in the last place.
+ * and the terms after s^25 / 25 add less than half a unit in the last place.
  */
 double stats_log2(double x)
 {
@@ -79,7 +99,7 @@ stats_range stats_range_of(const stats_share *s)
     return (stats_range){(middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)};
 }
 
-static int compare(const void *a, const void *b)
+static int compare_doubles(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
 
@@ -90,6 +110,6 @@ double stats_median(double *values, size_t n)
 {
     if (n == 0)
         return NAN;
-    qsort(values, n, sizeof *values, compare);
+    qsort(values, n, sizeof *values, compare_doubles);
     return values[(n - 1) / 2];
 }

@@ -1,56 +1,33 @@
 /*
  * batch.c - texts through an encoder, many at a time.
  *
- * Texts wait until there are BATCH_TEXTS of them or BATCH_TOKENS tokens. They go through the model side by side,
- * without padding, so that the matrices have many rows and none of them in vain.
+ * Texts wait until there are BATCH_TEXTS of them or BATCH_TOKENS tokens. Then they run through the model side by side,
+ * without padding: the matrices have many rows and no row is wasted.
  */
 #include "batch.h"
 
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "console.h"
-#include "lines.h"
-
-static bool ok(const batch *b, ink_result result)
-{
-    if (result != INK_OK)
-        console_complain("%s", ink_context_error(b->lm->ctx));
-    return result == INK_OK;
-}
-
 /* ---- open and close --------------------------------------------------------------------------------------------- */
 
-static bool check(const batch *b, const char *folder)
+bool batch_open(batch *b, ink_context *ctx, const char *folder, ink_pooling pooling, ink_encoding encoding,
+                batch_sink sink, void *user)
 {
     static const char *const gives[] = {"hidden states", "pooled vectors", "embeddings", "labels", "labels"};
 
-    if (b->encoding == INK_PROBABILITIES && b->info->task != INK_TASK_CLASSIFY_TEXT)
-        console_complain("%s: this %s does not label texts: it needs a head for sequence classification", folder,
-                         b->lm->info->kind);
-    else if (b->width == 0)
-        console_complain("%s: this %s gives no %s: the folder does not say how (modules.json); --pooling does", folder,
-                         b->lm->info->kind, gives[b->encoding]);
-    else
-        return true;
-    return false;
-}
-
-bool batch_open(batch *b, language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling,
-                ink_encoding encoding, batch_sink sink, void *user)
-{
-    *b = (batch){.lm = lm, .encoding = encoding, .sink = sink, .user = user, .strips = encoding == INK_EMBEDDING};
-    if (!lm_open_encoder(lm, ctx, folder, pooling))
+    *b = (batch){.encoding = encoding, .sink = sink, .user = user, .strips = encoding == INK_EMBEDDING};
+    if (!lm_open_encoder(&b->lm, ctx, folder, pooling))
         return false;
-    b->info = ink_model_get_encoder(lm->model);
-    b->width = ink_model_encoding_size(lm->model, encoding);
-    if (!check(b, folder))
-        return false;
-    b->rows = calloc(BATCH_TEXTS * b->width, sizeof *b->rows);
-    if (b->rows == NULL)
-        console_complain("there is no memory for %d rows of %zu numbers", BATCH_TEXTS, b->width);
+    b->info = ink_model_get_encoder(b->lm.model);
+    b->width = ink_model_encoding_size(b->lm.model, encoding);
+    if (encoding == INK_PROBABILITIES && b->info->task != INK_TASK_CLASSIFY_TEXT)
+        return console_complain("%s: this %s does not label texts: it needs a head for sequence classification", folder,
+                                b->lm.info->kind);
+    if (b->width == 0)
+        return console_complain("%s: this %s gives no %s: the folder does not say how (modules.json); use --pooling",
+                                folder, b->lm.info->kind, gives[encoding]);
+    b->rows = console_memory(BATCH_TEXTS * b->width, sizeof *b->rows);
     return b->rows != NULL;
 }
 
@@ -59,33 +36,18 @@ void batch_close(batch *b)
     free(b->bytes);
     free(b->tokens);
     free(b->rows);
-    *b = (batch){0};
+    lm_close(&b->lm);
 }
 
 /* ---- texts in --------------------------------------------------------------------------------------------------- */
 
-/* Makes room for `more` items of `size` bytes behind the first n. */
-static void *room_for(void *items, size_t n, size_t more, size_t size, size_t *room)
-{
-    size_t wanted = 2 * (n + more);
-
-    if (n + more <= *room)
-        return items;
-    void *grown = n + more <= SIZE_MAX / 2 / size ? realloc(items, wanted * size) : NULL;
-    if (grown == NULL)
-        console_complain("there is no memory for %zu x %zu bytes", wanted, size);
-    else
-        *room = wanted;
-    return grown;
-}
-
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* The text as the folder wants it: with its prompt, without white space around it. */
-static bool take_bytes(batch *b, const char *text, size_t size)
+/* Stores the text as the folder wants it: behind its prompt, without white space around it. */
+static bool store_bytes(batch *b, const char *text, size_t size)
 {
     size_t prompt = b->strips ? strlen(b->info->prompt) : 0;
-    char *bytes = room_for(b->bytes, b->n_bytes, prompt + size + 1, 1, &b->bytes_room);
+    char *bytes = console_grow(b->bytes, &b->bytes_room, b->n_bytes + prompt + size + 1, 1);
 
     if (bytes == NULL)
         return false;
@@ -94,40 +56,38 @@ static bool take_bytes(batch *b, const char *text, size_t size)
         text++;
     while (b->strips && size > 0 && is_space(text[size - 1]))
         size--;
-    char *at = bytes + b->n_bytes;
-    memcpy(at, b->info->prompt, prompt);
-    memcpy(at + prompt, text, size);
+    memcpy(bytes + b->n_bytes, b->info->prompt, prompt);
+    memcpy(bytes + b->n_bytes + prompt, text, size);
     b->waiting[b->n_waiting] = (batch_text){.text = b->n_bytes, .size = prompt + size, .tokens = b->n_tokens};
     b->n_bytes += prompt + size;
     return true;
 }
 
-static bool encode(batch *b, batch_text *t, size_t max_length, size_t capacity, ink_result *result)
+static ink_result encode_text(batch *b, batch_text *t, size_t max_length, size_t capacity)
 {
     unsigned flags = INK_ENCODE_DEFAULT | (b->info->lower_case ? INK_ENCODE_LOWER : 0);
     ink_encode_input input = {.text = b->bytes + t->text, .size = t->size, .flags = flags, .max_length = max_length};
 
-    *result = ink_tokenizer_encode_input(b->lm->ctx, b->lm->tokenizer, &input,
-                                         capacity > 0 ? b->tokens + t->tokens : NULL, NULL, capacity, &t->n_tokens);
-    return *result == INK_OK;
+    return ink_tokenizer_encode_input(b->lm.ctx, b->lm.tokenizer, &input, capacity > 0 ? b->tokens + t->tokens : NULL,
+                                      NULL, capacity, &t->n_tokens);
 }
 
-/* The ids, cut to the length the model was made for. */
-static bool take_tokens(batch *b)
+/* Stores the ids, cut to the length the model was made for. */
+static bool store_tokens(batch *b)
 {
     batch_text *t = &b->waiting[b->n_waiting];
-    size_t whole, most = b->info->max_tokens;
-    ink_result result;
+    size_t most = b->info->max_tokens;
+    ink_result result = encode_text(b, t, 0, 0);
 
-    if (!encode(b, t, 0, 0, &result) && result != INK_ERROR_LIMIT) /* the limit is: how many are there? */
-        return ok(b, result);
-    whole = t->n_tokens;
-    ink_token *tokens = room_for(b->tokens, b->n_tokens, whole < most ? whole : most, sizeof *tokens, &b->tokens_room);
+    if (result != INK_ERROR_LIMIT && !console_ok(b->lm.ctx, result)) /* without room the call reports the size */
+        return false;
+    size_t whole = t->n_tokens, n = b->n_tokens + (whole < most ? whole : most);
+    ink_token *tokens = console_grow(b->tokens, &b->tokens_room, n, sizeof *tokens);
     if (tokens == NULL)
         return false;
     b->tokens = tokens;
-    if (!encode(b, t, most, b->tokens_room - b->n_tokens, &result))
-        return ok(b, result);
+    if (!console_ok(b->lm.ctx, encode_text(b, t, most, b->tokens_room - b->n_tokens)))
+        return false;
     b->n_cut += t->n_tokens < whole;
     b->n_tokens += t->n_tokens;
     b->n_read += t->n_tokens;
@@ -136,7 +96,7 @@ static bool take_tokens(batch *b)
 
 bool batch_add(batch *b, const char *text, size_t size)
 {
-    if (!take_bytes(b, text, size) || !take_tokens(b))
+    if (!store_bytes(b, text, size) || !store_tokens(b))
         return false;
     b->n_waiting++;
     b->n_texts++;
@@ -154,7 +114,8 @@ bool batch_flush(batch *b)
         texts[i] = (ink_text){.tokens = b->tokens + b->waiting[i].tokens,
                               .n_tokens = b->waiting[i].n_tokens,
                               .output = b->rows + i * b->width};
-    if (b->n_waiting > 0 && !ok(b, ink_model_encode(b->lm->ctx, b->lm->model, b->encoding, texts, b->n_waiting)))
+    if (b->n_waiting > 0 &&
+        !console_ok(b->lm.ctx, ink_model_encode(b->lm.ctx, b->lm.model, b->encoding, texts, b->n_waiting)))
         return false;
     b->seconds += console_seconds() - begin;
     for (size_t i = 0; i < b->n_waiting; i++)
@@ -164,11 +125,11 @@ bool batch_flush(batch *b)
     return true;
 }
 
-/* Nobody types the next line before the answer to this one. */
+/* At a terminal nobody types the next line before this one is answered. */
 static bool run_lines(batch *b)
 {
     lines in = {.stream = stdin};
-    lines_outcome outcome;
+    lines_outcome outcome = LINES_END;
     bool asked = console_is_asked(), done = true;
 
     while (done && (outcome = lines_next(&in)) == LINES_LINE)
@@ -177,12 +138,12 @@ static bool run_lines(batch *b)
     return done && outcome == LINES_END;
 }
 
-bool batch_run(batch *b, size_t n, char *const *texts)
+bool batch_run(batch *b, const cli *line)
 {
-    if (n == 0 && !run_lines(b))
+    if (line->n_arguments == 1 && !run_lines(b))
         return false;
-    for (size_t i = 0; i < n; i++)
-        if (!batch_add(b, texts[i], strlen(texts[i])))
+    for (size_t i = 1; i < line->n_arguments; i++)
+        if (!batch_add(b, line->all[i], strlen(line->all[i])))
             return false;
     return batch_flush(b);
 }
@@ -192,10 +153,9 @@ void batch_summarise(const batch *b)
     char n[CONSOLE_ROOM], rate[CONSOLE_ROOM], bytes[CONSOLE_ROOM];
 
     if (b->n_cut > 0)
-        console_note("(cut at %zu tokens, for which the model was made: %zu of the texts)", b->info->max_tokens,
+        console_note("(cut at %zu tokens, the length the model was made for: %zu of the texts)", b->info->max_tokens,
                      b->n_cut);
-    console_note("%s: %zu texts, %s tokens, %s tokens/s; memory: %s of weights", b->lm->info->kind, b->n_texts,
-                 console_count(n, b->n_read),
-                 b->seconds > 0 ? console_count(rate, (uint64_t)((double)b->n_read / b->seconds)) : "-",
-                 console_bytes(bytes, b->lm->info->n_bytes));
+    console_note("%s: %zu texts, %s tokens, %s tokens/s; memory: %s of weights", b->lm.info->kind, b->n_texts,
+                 console_count(n, b->n_read), console_rate(rate, b->n_read, b->seconds),
+                 console_bytes(bytes, b->lm.info->n_bytes));
 }

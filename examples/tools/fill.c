@@ -1,74 +1,39 @@
 /*
- * fill.c - what fits into the gaps of a text, from a masked language model (BERT, DistilBERT, RoBERTa).
+ * fill.c - fills the gaps of a text with a masked language model (BERT, DistilBERT, RoBERTa).
  *
- * A gap is [MASK] or whatever the folder's own mask token is called. The model sees the words on both sides of it.
+ * A gap is written [MASK], or as the folder's own mask token. The model sees the words on both sides of it.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "console.h"
 #include "lm.h"
 
 #define GAP "[MASK]"
 
-typedef struct settings {
-    const char *folder, *text, *kernel;
-    uint64_t n_best, n_threads;
-} settings;
+static uint64_t n_best = 5;
 
-static cli_outcome read_settings(settings *s, int argc, char **argv)
-{
-    const cli_option options[] = {
-        {.name = "-n",
-         .value = "COUNT",
-         .count = &s->n_best,
-         .least = 1,
-         .most = 1e9,
-         .help = "fillings to print for a gap (default 5)"},
-        {.name = "--threads",
-         .value = "N",
-         .count = &s->n_threads,
-         .least = 1,
-         .most = INK_MAX_THREADS,
-         .help = "threads to use (default 1); the numbers do not depend on it"},
-        {.name = "--kernel",
-         .value = "NAME",
-         .text = &s->kernel,
-         .help = "portable, avx2, avx512 (default: the best here); the numbers do not depend on it"},
-    };
-    cli line = {
-        .name = "fill",
-        .usage = "FOLDER \"text with [MASK]\" [options]",
-        .about = "Prints what fits best into each gap of a text, with its probability.\n"
-                 "A gap is [MASK], or the folder's own mask token.",
-        .samples = "  fill examples/models/bert \"Anna put the [MASK] behind the fence. Tom found the ball behind the "
-                   "[MASK].\"\n"
-                   "  fill examples/models/bert \"Anna [MASK] the door. The door was open.\" -n 3\n",
-        .options = options,
-        .n_options = sizeof options / sizeof *options,
-        .names = {"FOLDER", "the text"},
-        .n_least = 2,
-        .n_most = 2,
-    };
-    cli_outcome outcome = cli_read(&line, argc, argv);
+static const cli_option options[] = {
+    CLI_COUNT("-n", "COUNT", &n_best, 1, 1e9, "fillings to print for a gap (default 5)"),
+    CLI_MACHINE,
+};
 
-    s->folder = line.arguments[0];
-    s->text = line.arguments[1];
-    return outcome;
-}
+static cli line = {
+    .name = "fill",
+    .usage = "FOLDER \"text with [MASK]\" [options]",
+    .about = "Prints the likeliest fillings of each gap of a text, with their probabilities.\n"
+             "A gap is [MASK], or the folder's own mask token.",
+    .samples = "  fill examples/models/bert \"Anna put the [MASK] behind the fence. Tom found the ball behind the "
+               "[MASK].\"\n"
+               "  fill examples/models/bert \"Anna [MASK] the door. The door was open.\" -n 3\n",
+    CLI_OPTIONS(options),
+    .names = {"FOLDER", "the text"},
+    .n_least = 2,
+    .n_most = 2,
+};
 
-static bool ok(const language_model *lm, ink_result result)
-{
-    if (result != INK_OK)
-        console_complain("%s", ink_context_error(lm->ctx));
-    return result == INK_OK;
-}
-
-/* A text with gaps on its way through a model. */
+/* A text with gaps. */
 typedef struct gaps {
-    const language_model *lm;
+    language_model lm;
     ink_token mask;
     char *text;        /* with the folder's mask token in the gaps */
     ink_token *tokens; /* [n_tokens] */
@@ -80,33 +45,24 @@ typedef struct gaps {
 
 static bool find_mask(gaps *g)
 {
-    const ink_encoder_info *info = ink_model_get_encoder(g->lm->model);
-
-    if (info->task != INK_TASK_FILL) {
-        console_complain("%s: this %s fills no gaps: it needs a head for masked language modelling", g->lm->folder,
-                         g->lm->info->kind);
-        return false;
-    }
-    g->mask = ink_tokenizer_control(g->lm->tokenizer, INK_CONTROL_MASK);
-    if (g->mask < 0)
-        console_complain("%s: the tokenizer has no mask token", g->lm->folder);
-    return g->mask >= 0;
+    if (ink_model_get_encoder(g->lm.model)->task != INK_TASK_FILL)
+        return console_complain("%s: this %s fills no gaps: it needs a head for masked language modelling",
+                                g->lm.folder, g->lm.info->kind);
+    g->mask = ink_tokenizer_control(g->lm.tokenizer, INK_CONTROL_MASK);
+    return g->mask >= 0 || console_complain("%s: the tokenizer has no mask token", g->lm.folder);
 }
 
-/* The text with the folder's mask token for each [MASK]. */
+/* Replaces each [MASK] by the folder's mask token. */
 static bool write_text(gaps *g, const char *text)
 {
     size_t size, n = 0;
-    const char *mask = ink_tokenizer_token(g->lm->tokenizer, g->mask, &size), *next;
+    const char *mask = ink_tokenizer_token(g->lm.tokenizer, g->mask, &size), *next;
 
     for (const char *at = text; (at = strstr(at, GAP)) != NULL; at++)
         n++;
-    g->text = malloc(strlen(text) + n * size + 1);
-    if (g->text == NULL) {
-        console_complain("there is no memory for the text");
+    char *out = g->text = console_memory(strlen(text) + n * size + 1, 1);
+    if (out == NULL)
         return false;
-    }
-    char *out = g->text;
     for (; (next = strstr(text, GAP)) != NULL; text = next + strlen(GAP)) {
         memcpy(out, text, (size_t)(next - text));
         out += next - text;
@@ -119,30 +75,26 @@ static bool write_text(gaps *g, const char *text)
 
 static bool find_gaps(gaps *g)
 {
-    size_t most = ink_model_get_encoder(g->lm->model)->max_tokens;
+    size_t most = ink_model_get_encoder(g->lm.model)->max_tokens;
 
-    if (!lm_encode(g->lm, g->text, strlen(g->text), INK_ENCODE_DEFAULT, &g->tokens, &g->n_tokens))
+    if (!lm_encode(&g->lm, g->text, strlen(g->text), INK_ENCODE_DEFAULT, &g->tokens, &g->n_tokens))
         return false;
-    if (g->n_tokens > most) {
-        console_complain("the text has %zu tokens, and this model was made for %zu", g->n_tokens, most);
-        return false;
-    }
-    g->positions = calloc(g->n_tokens + 1, sizeof *g->positions);
+    if (g->n_tokens > most)
+        return console_complain("the text has %zu tokens, and this model was made for %zu", g->n_tokens, most);
+    g->positions = console_memory(g->n_tokens, sizeof *g->positions);
     for (size_t i = 0; g->positions != NULL && i < g->n_tokens; i++)
         if (g->tokens[i] == g->mask)
             g->positions[g->n_gaps++] = i;
     if (g->positions != NULL && g->n_gaps == 0)
-        console_complain("there is no gap in the text: it is written " GAP);
-    g->rows = calloc(g->n_gaps + 1, g->lm->info->vocab_size * sizeof *g->rows);
-    if (g->positions == NULL || g->rows == NULL)
-        console_complain("there is no memory for %zu gaps", g->n_gaps);
-    return g->n_gaps > 0 && g->rows != NULL;
+        return console_complain("there is no gap in the text: it is written " GAP);
+    g->rows = g->n_gaps > 0 ? console_memory(g->n_gaps, g->lm.info->vocab_size * sizeof *g->rows) : NULL;
+    return g->rows != NULL;
 }
 
-/* A token as text, without the space that a word begins with. */
+/* Prints a token as text, without the space that a word begins with. */
 static bool print_token(const language_model *lm, ink_token token, float probability)
 {
-    char text[512], shown[512], number[32];
+    char text[512], shown[512];
     size_t size = 0;
 
     if (ink_tokenizer_decode(lm->ctx, lm->tokenizer, &token, 1, text, sizeof text - 1, &size) != INK_OK || size == 0) {
@@ -151,21 +103,15 @@ static bool print_token(const language_model *lm, ink_token token, float probabi
         memcpy(text, name != NULL ? name : "", size);
     }
     text[size] = '\0';
-    console_harmless(shown, sizeof shown, text + strspn(text, " "));
-    return console_write(number, (size_t)snprintf(number, sizeof number, "%.4f  ", (double)probability)) &&
-           console_write(shown, strlen(shown)) && console_write("\n", 1);
+    return console_print("%.4f  %s\n", (double)probability,
+                         console_harmless(shown, sizeof shown, text + strspn(text, " ")));
 }
 
-/* The likeliest tokens of one gap; the row is used up. */
-static bool print_gap(const language_model *lm, float *row, uint64_t n_best)
+/* Prints the likeliest tokens of one gap; overwrites the row. */
+static bool print_gap(const language_model *lm, float *row)
 {
-    size_t n = lm->info->vocab_size;
-
-    for (size_t i = 0; i < n_best && i < n; i++) {
-        size_t best = 0;
-        for (size_t j = 1; j < n; j++)
-            if (row[j] > row[best])
-                best = j;
+    for (size_t i = 0; i < n_best && i < lm->info->vocab_size; i++) {
+        size_t best = lm_likeliest(row, lm->info->vocab_size);
         if (!print_token(lm, (ink_token)best, row[best]))
             return false;
         row[best] = -1;
@@ -173,12 +119,12 @@ static bool print_gap(const language_model *lm, float *row, uint64_t n_best)
     return true;
 }
 
-static bool fill(const settings *s, gaps *g)
+static bool fill_gaps(gaps *g)
 {
-    const language_model *lm = g->lm;
-    char line[64], bytes[CONSOLE_ROOM], rate[CONSOLE_ROOM];
+    const language_model *lm = &g->lm;
+    char bytes[CONSOLE_ROOM], rate[CONSOLE_ROOM];
 
-    if (!find_mask(g) || !write_text(g, s->text) || !find_gaps(g))
+    if (!find_mask(g) || !write_text(g, line.arguments[1]) || !find_gaps(g))
         return false;
     ink_text text = {.tokens = g->tokens,
                      .n_tokens = g->n_tokens,
@@ -186,40 +132,29 @@ static bool fill(const settings *s, gaps *g)
                      .n_positions = g->n_gaps,
                      .output = g->rows};
     double begin = console_seconds();
-    if (!ok(lm, ink_model_encode(lm->ctx, lm->model, INK_PROBABILITIES, &text, 1)))
+    if (!console_ok(lm->ctx, ink_model_encode(lm->ctx, lm->model, INK_PROBABILITIES, &text, 1)))
         return false;
     double seconds = console_seconds() - begin;
-    for (size_t i = 0; i < g->n_gaps; i++) {
-        if (g->n_gaps > 1 &&
-            !console_write(line, (size_t)snprintf(line, sizeof line, "%sgap %zu:\n", i > 0 ? "\n" : "", i + 1)))
+    for (size_t i = 0; i < g->n_gaps; i++)
+        if ((g->n_gaps > 1 && !console_print("%sgap %zu:\n", i > 0 ? "\n" : "", i + 1)) ||
+            !print_gap(lm, g->rows + i * lm->info->vocab_size))
             return false;
-        if (!print_gap(lm, g->rows + i * lm->info->vocab_size, s->n_best))
-            return false;
-    }
     console_note("%s: %zu tokens, %s tokens/s; memory: %s of weights", lm->info->kind, g->n_tokens,
-                 seconds > 0 ? console_count(rate, (uint64_t)((double)g->n_tokens / seconds)) : "-",
-                 console_bytes(bytes, lm->info->n_bytes));
+                 console_rate(rate, g->n_tokens, seconds), console_bytes(bytes, lm->info->n_bytes));
     return true;
 }
 
-int main(int argc, char **argv)
+static bool fill(ink_context *ctx)
 {
-    settings s = {.n_best = 5, .n_threads = 1};
-    cli_outcome outcome = read_settings(&s, argc, argv);
-    language_model lm = {0};
-    gaps g = {.lm = &lm};
-    ink_context *ctx;
-    bool done;
+    gaps g = {0};
+    bool done = lm_open_encoder(&g.lm, ctx, line.arguments[0], INK_POOLING_NONE) && fill_gaps(&g);
 
-    if (outcome != CLI_RUN)
-        return outcome == CLI_ERROR || !console_finish();
-    ctx = console_context(s.n_threads, s.kernel);
-    done = ctx != NULL && lm_open_encoder(&lm, ctx, s.folder, INK_POOLING_NONE) && fill(&s, &g);
     free(g.text);
     free(g.tokens);
     free(g.positions);
     free(g.rows);
-    lm_close(&lm);
-    ink_context_free(ctx);
-    return !(console_finish() && done);
+    lm_close(&g.lm);
+    return done;
 }
+
+int main(int argc, char **argv) { return cli_main(&line, argc, argv, fill); }

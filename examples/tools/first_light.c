@@ -1,16 +1,12 @@
 /*
- * first_light.c - the five models in the box continue the same prompt, one after the other.
+ * first_light.c - the five bundled language models continue the same prompt, one after the other.
  *
- * All have about as many parameters and have read the same kind of stories with the same tokenizer; what differs is how
- * they remember. The prompt gives each of them something to remember: two names, the time of day, a pet, a hidden ball.
+ * All have about the same number of parameters and learned from the same kind of stories with the same tokenizer. They
+ * differ in how they remember. The prompt gives them something to remember: two names, the time of day, a pet, a ball.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bundled.h"
-#include "cli.h"
-#include "console.h"
 #include "lm.h"
 
 #define PROMPT                                                                                                         \
@@ -18,29 +14,29 @@
 
 enum { N_TOKENS = 90, INDENT = 4, N_RUNS = 5, TEXT_ROOM = 8192 };
 
-static const struct {
-    const char *folder, *title;
-} models[] = {
-    {"mlp", "MLP, sees the last 16 tokens"}, {"rnn", "RNN, tanh"}, {"gru", "GRU"}, {"lstm", "LSTM"},
-    {"gpt", "GPT, a Transformer"},
+static cli line = {
+    .name = "first_light",
+    .usage = "",
+    .about = "The five bundled language models continue the same prompt.",
+    .samples = "  first_light\n  INKLING_MODELS=examples/models first_light\n",
 };
 
-/* The text so far, with a NUL behind it. */
-typedef struct page_of_text {
+/* The text so far, with a zero byte behind it. */
+typedef struct paragraph {
     char text[TEXT_ROOM];
     size_t size;
-} page_of_text;
+} paragraph;
 
 static bool collect(void *user, ink_token token, const char *text, size_t size)
 {
-    page_of_text *page = user;
+    paragraph *out = user;
 
     (void)token;
-    if (size >= sizeof page->text - page->size)
+    if (size >= sizeof out->text - out->size)
         return false;
-    memcpy(page->text + page->size, text, size);
-    page->size += size;
-    page->text[page->size] = '\0';
+    memcpy(out->text + out->size, text, size);
+    out->size += size;
+    out->text[out->size] = '\0';
     return true;
 }
 
@@ -51,16 +47,12 @@ static void print_text(const char *text)
     putchar('\n');
 }
 
-/* The same seed gives the same text every time; the time it takes is milliseconds, so the best of a few runs counts. */
-static bool show(const language_model *lm, const char *title)
+/* A run takes milliseconds, so the best of a few runs counts; the same seed gives the same text every time. */
+static bool continue_prompt(const language_model *lm, const char *title)
 {
-    page_of_text page = {.size = 0};
+    paragraph out = {.size = 0};
     lm_request request = {
-        .n_tokens = N_TOKENS,
-        .sampler = {.temperature = 0.8F, .seed = 1},
-        .sink = collect,
-        .user = &page,
-    };
+        .n_tokens = N_TOKENS, .sampler = {.temperature = 0.8F, .seed = 1}, .sink = collect, .user = &out};
     lm_report report;
     ink_token *prompt = NULL;
     double best = 0;
@@ -69,54 +61,40 @@ static bool show(const language_model *lm, const char *title)
 
     request.prompt = prompt;
     for (int i = 0; done && i < N_RUNS; i++) {
-        page.size = 0;
-        done = collect(&page, -1, "...", 3) && lm_continue(lm, &request, &report);
-        best = done && report.rate > best ? report.rate : best;
+        out.size = 0;
+        done = collect(&out, -1, "...", 3) && lm_continue(lm, &request, &report);
+        if (done && report.seconds > 0 && (double)report.n_steps / report.seconds > best)
+            best = (double)report.n_steps / report.seconds;
     }
     if (done) {
         if (report.end == LM_COUNT)
-            collect(&page, -1, " ...", 4);
+            collect(&out, -1, " ...", 4);
         printf("%-32s %10s parameters %15s tokens/s\n", title, console_parameters(parameters, lm->info->n_parameters),
                console_count(rate, (uint64_t)best));
-        print_text(page.text);
+        print_text(out.text);
     }
     free(prompt);
     return done;
 }
 
-static bool run(ink_context *ctx)
+static bool first_light(ink_context *ctx)
 {
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
-        char folder[BUNDLED_ROOM];
+    static const char *const models[][2] = {{"mlp", "MLP, sees the last 16 tokens"},
+                                            {"rnn", "RNN, tanh"},
+                                            {"gru", "GRU"},
+                                            {"lstm", "LSTM"},
+                                            {"gpt", "GPT, a Transformer"}};
+    bool done = true;
+
+    printf("One prompt, five models, one thread (%s):\n\n", ink_context_kernel(ctx));
+    print_text(PROMPT);
+    for (size_t i = 0; done && i < sizeof models / sizeof *models; i++) {
+        char folder[PATH_ROOM];
         language_model lm = {0};
-        bool done = bundled_folder(folder, models[i].folder) && lm_open(&lm, ctx, folder) && show(&lm, models[i].title);
+        done = bundled_folder(folder, models[i][0]) && lm_open(&lm, ctx, folder) && continue_prompt(&lm, models[i][1]);
         lm_close(&lm);
-        if (!done)
-            return false;
     }
-    return true;
+    return done;
 }
 
-int main(int argc, char **argv)
-{
-    cli line = {
-        .name = "first_light",
-        .usage = "",
-        .about = "The five models in the box, each continuing the same prompt.",
-        .samples = "  first_light\n  INKLING_MODELS=examples/models first_light\n",
-    };
-    cli_outcome outcome = cli_read(&line, argc, argv);
-    ink_context *ctx;
-    bool done;
-
-    if (outcome != CLI_RUN)
-        return outcome == CLI_ERROR || !console_finish();
-    ctx = console_context(1, NULL);
-    if (ctx != NULL) {
-        printf("One prompt, five models, one thread (%s):\n\n", ink_context_kernel(ctx));
-        print_text(PROMPT);
-    }
-    done = ctx != NULL && run(ctx);
-    ink_context_free(ctx);
-    return !(console_finish() && done);
-}
+int main(int argc, char **argv) { return cli_main(&line, argc, argv, first_light); }

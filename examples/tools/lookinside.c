@@ -1,67 +1,197 @@
 /*
- * lookinside.c - what a model does with a text, seen through the library's callback for intermediate values
- * (ink_context_trace; inkling/model.h names all that is shown).
+ * lookinside.c - what a model does with a text, traced through the library (ink_context_trace; inkling/model.h names
+ * all the values).
  *
- * Transformers: for each layer and head, how each token (a row) spreads its attention over the tokens (columns): those
- * so far in a GPT, all of them in a BERT.
- * GRU and LSTM: for each token, the gates of all units, from the most closed to the most open one, in ten steps: which
- * share of the memory is kept, and which is written anew. All others, and these too with --values: every value there
- * is, by name, with its shape and size.
+ * Transformers: for each layer and head a map of how each token (a row) spreads its attention over the tokens
+ * (columns). A GPT attends to the tokens so far, a BERT to all of them.
+ * GRU and LSTM: for each token the gates of all units, sorted from the most closed to the most open one, in ten steps.
+ * They show how much of the memory is kept and how much is written anew.
+ * All other models, and these too with --values: a list of all values by name, with shape and size.
  */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bundled.h"
-#include "cli.h"
-#include "console.h"
-#include "heat.h"
+#include "chart.h"
 #include "lm.h"
 
 enum { MAX_TOKENS = 64, MAX_VIEWS = 64, MAX_VALUES = 512, MAX_PANELS = 16, N_STEPS = 10, NAME = 48, LABEL = 24 };
 
-typedef struct settings {
-    const char *folder, *text, *svg;
-    uint64_t layer;
-    bool values;
-} settings;
+static const char *svg_folder;
+static uint64_t asked_layer;
+static bool values_only;
 
-static cli_outcome read_settings(settings *s, int argc, char **argv)
+static const cli_option options[] = {
+    CLI_COUNT("--layer", "L", &asked_layer, 1, MAX_VIEWS, "only this layer, counted from 1 (default: all)"),
+    CLI_FLAG("--values", &values_only, "list all intermediate values instead: name, shape, size"),
+    CLI_TEXT("--svg", "FOLDER", &svg_folder, "also write each map there, as a picture"),
+};
+
+static cli line = {
+    .name = "lookinside",
+    .usage = "FOLDER \"text\" [options]",
+    .about = "Shows what a model does with a text: the attention of every head, or the gates over time.",
+    .samples = "  lookinside examples/models/gpt \"Anna and Tom had a cat with them. Anna fed the\"\n"
+               "  lookinside examples/models/lstm \"It was night. Anna laughed. It was still\"\n"
+               "  lookinside examples/models/mlp \"Anna and Tom\" --values\n",
+    CLI_OPTIONS(options),
+    .names = {"FOLDER", "the text"},
+    .n_least = 2,
+    .n_most = 2,
+};
+
+/* ---- heat maps -------------------------------------------------------------------------------------------------- */
+
+/* Numbers between 0 and 1 as characters of a terminal or as squares of an SVG picture. A map has panels of one size
+   (the heads of a layer, the gates of a cell) side by side; they share the labels of their rows. */
+typedef struct heat {
+    const char *title;
+    size_t n_panels, n_rows, n_columns;
+    const char *const *panels;  /* [n_panels] titles */
+    const char *const *rows;    /* [n_rows] labels, safe for a terminal */
+    const char *const *columns; /* [n_columns] labels, shown in the picture only; NULL: none */
+    const float *values;        /* [n_panels, n_rows, n_columns] */
+} heat;
+
+static float value_at(const heat *h, size_t panel, size_t row, size_t column)
 {
-    const cli_option options[] = {
-        {.name = "--layer",
-         .value = "L",
-         .count = &s->layer,
-         .least = 1,
-         .most = MAX_VIEWS,
-         .help = "only this layer, counted from 1 (default: all)"},
-        {.name = "--values", .flag = &s->values, .help = "list every intermediate value instead: name, shape, size"},
-        {.name = "--svg", .value = "FOLDER", .text = &s->svg, .help = "also write each map there, as a picture"},
-    };
-    cli line = {
-        .name = "lookinside",
-        .usage = "FOLDER \"text\" [options]",
-        .about = "Shows what a model does with a text: attention of every head, or gates over time.",
-        .samples = "  lookinside examples/models/gpt \"Anna and Tom had a cat with them. Anna fed the\"\n"
-                   "  lookinside examples/models/lstm \"It was night. Anna laughed. It was still\"\n"
-                   "  lookinside examples/models/mlp \"Anna and Tom\" --values\n",
-        .options = options,
-        .n_options = sizeof options / sizeof *options,
-        .names = {"FOLDER", "the text"},
-        .n_least = 2,
-        .n_most = 2,
-    };
-    cli_outcome outcome = cli_read(&line, argc, argv);
+    float value = h->values[(panel * h->n_rows + row) * h->n_columns + column];
 
-    s->folder = line.arguments[0];
-    s->text = line.arguments[1];
-    return outcome;
+    return value > 0 ? value < 1 ? value : 1 : 0; /* NaN is 0 */
 }
 
-/* ---- what is seen ---------------------------------------------------------------------------------------------- */
+static size_t longest(const char *const *labels, size_t n, size_t most)
+{
+    size_t size = 0;
 
-/* The weights of attention of one layer, or the gates of one, as they come in, rows after rows. */
+    for (size_t i = 0; labels != NULL && i < n; i++)
+        size = strlen(labels[i]) > size ? strlen(labels[i]) : size;
+    return size < most ? size : most;
+}
+
+enum { WIDTH = 80, ROW_LABEL = 13 }; /* "<|endoftext|>" has 13 letters */
+
+/* The panels [first, end) side by side, each value `cell` characters wide. */
+static void print_panels(const heat *h, size_t first, size_t end, size_t cell, int label)
+{
+    static const char ramp[] = " .:-=+*#%@";
+    int width = (int)(h->n_columns * cell);
+
+    printf("  %*s", label, "");
+    for (size_t p = first; p < end; p++)
+        printf(" %-*.*s", p + 1 < end ? width + 1 : 0, width + 1, h->panels[p]);
+    putchar('\n');
+    for (size_t r = 0; r < h->n_rows; r++) {
+        printf("  %*.*s", label, label, h->rows[r]);
+        for (size_t p = first; p < end; p++) {
+            fputs(" |", stdout);
+            for (size_t c = 0; c < h->n_columns * cell; c++)
+                putchar(ramp[(size_t)(value_at(h, p, r, c / cell) * 9.0F + 0.5F)]);
+        }
+        puts("|");
+    }
+    putchar('\n');
+}
+
+/* Prints to stdout in 80 columns, as many panels side by side as fit. From ' ', 0, to '@', 1. */
+static void heat_print(const heat *h)
+{
+    int label = (int)longest(h->rows, h->n_rows, ROW_LABEL);
+    size_t room = (size_t)(WIDTH - 2 - label - 1), cell = 2;
+
+    if (h->n_panels * (2 * h->n_columns + 2) > room)
+        cell = 1;
+    size_t at_once = room / (h->n_columns * cell + 2);
+    at_once = at_once > 0 ? at_once : 1;
+    printf("%s\n\n", h->title);
+    for (size_t p = 0; p < h->n_panels; p += at_once)
+        print_panels(h, p, p + at_once < h->n_panels ? p + at_once : h->n_panels, cell, label);
+}
+
+enum { CELL = 14, GAP = 28, TOP = 56, LETTER = 7, ACROSS = 4, SCALE = 10 };
+
+typedef struct frame {
+    size_t label, head; /* room for the labels of rows and columns */
+    size_t across, width, height;
+} frame;
+
+/* From white over light blue to dark blue: the brightness alone tells the value. */
+static void write_cell(float value, size_t x, size_t y, FILE *file)
+{
+    float dark = 1 - value;
+
+    if (value >= 0.005F)
+        fprintf(file, "<rect x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" fill=\"#%02x%02x%02x\"/>\n", x, y, CELL,
+                CELL, (unsigned)(255 * dark * dark), (unsigned)(255 * dark), (unsigned)(160 + 95 * dark));
+}
+
+static void write_label(size_t x, size_t y, const char *more, const char *text, FILE *file)
+{
+    fprintf(file, "<text x=\"%zu\" y=\"%zu\" %s>", x, y, more);
+    chart_write_escaped(text, file);
+    fputs("</text>\n", file);
+}
+
+static void write_panel(const heat *h, const frame *g, size_t p, size_t left, size_t top, FILE *file)
+{
+    write_label(left, top - g->head - 6, "font-weight=\"bold\"", h->panels[p], file);
+    for (size_t c = 0; h->columns != NULL && c < h->n_columns; c++) {
+        char turn[80];
+        snprintf(turn, sizeof turn, "transform=\"rotate(-90 %zu %zu)\"", left + c * CELL + CELL - 3, top - 3);
+        write_label(left + c * CELL + CELL - 3, top - 3, turn, h->columns[c], file);
+    }
+    for (size_t r = 0; r < h->n_rows; r++) {
+        if (p % g->across == 0)
+            write_label(left - 6, top + r * CELL + CELL - 3, "text-anchor=\"end\"", h->rows[r], file);
+        for (size_t c = 0; c < h->n_columns; c++)
+            write_cell(value_at(h, p, r, c), left + c * CELL, top + r * CELL, file);
+    }
+    fprintf(file, "<rect x=\"%zu\" y=\"%zu\" width=\"%zu\" height=\"%zu\" fill=\"none\" stroke=\"#222222\"/>\n", left,
+            top, h->n_columns * CELL, h->n_rows * CELL);
+}
+
+/* The scale of colours from 0 to 1, at the bottom. */
+static void write_scale(const frame *g, FILE *file)
+{
+    size_t x = g->label, y = g->height - 28;
+
+    write_label(x - 6, y + CELL - 3, "text-anchor=\"end\"", "0", file);
+    for (size_t i = 0; i <= SCALE; i++)
+        write_cell((float)i / SCALE, x + i * CELL, y, file);
+    fprintf(file, "<rect x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" fill=\"none\" stroke=\"#222222\"/>\n", x, y,
+            CELL * (SCALE + 1), CELL);
+    write_label(x + (SCALE + 1) * CELL + 6, y + CELL - 3, "", "1", file);
+}
+
+/* Writes a self-contained picture: panels in rows of four, a scale, and its own background. */
+static void heat_write_svg(const heat *h, FILE *file)
+{
+    frame g = {.label = 20 + LETTER * longest(h->rows, h->n_rows, 40),
+               .head = 8 + LETTER * longest(h->columns, h->n_columns, 40),
+               .across = h->n_panels < ACROSS ? h->n_panels : ACROSS};
+    size_t panel_width = h->n_columns * CELL + GAP, panel_height = h->n_rows * CELL + GAP + g.head;
+    size_t down = (h->n_panels + g.across - 1) / g.across;
+
+    g.width = g.label + g.across * panel_width;
+    g.height = TOP + down * panel_height + 40;
+    if (g.width < 20 + LETTER * 2 * strlen(h->title))
+        g.width = 20 + LETTER * 2 * strlen(h->title);
+    fprintf(file,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %zu %zu\" width=\"%zu\" height=\"%zu\" "
+            "font-family=\"sans-serif\" font-size=\"11\" fill=\"#222222\" role=\"img\">\n<title>",
+            g.width, g.height, g.width, g.height);
+    chart_write_escaped(h->title, file);
+    fprintf(file, "</title>\n<rect width=\"%zu\" height=\"%zu\" rx=\"8\" fill=\"#ffffff\"/>\n", g.width, g.height);
+    write_label(20, 28, "font-size=\"16\" font-weight=\"bold\"", h->title, file);
+    for (size_t p = 0; p < h->n_panels; p++)
+        write_panel(h, &g, p, g.label + p % g.across * panel_width, TOP + g.head + p / g.across * panel_height, file);
+    write_scale(&g, file);
+    fputs("</svg>\n", file);
+}
+
+/* ---- tracing ---------------------------------------------------------------------------------------------------- */
+
+/* The attention weights or the gates of one layer, collected row by row. */
 typedef struct view {
     char name[NAME];
     size_t n_heads, n_rows; /* rows so far */
@@ -69,21 +199,21 @@ typedef struct view {
     float *values;          /* [n_heads, n_tokens, width] */
 } view;
 
-/* One name, and what came under it. */
-typedef struct value {
+/* All that was traced under one name. */
+typedef struct value_sum {
     char name[NAME], shape[NAME];
     size_t n_calls;
     double sum, squares, n;
-} value;
+} value_sum;
 
-typedef struct sight {
+typedef struct traces {
     size_t n_tokens;
     view views[MAX_VIEWS];
     size_t n_views;
-    value values[MAX_VALUES];
+    value_sum values[MAX_VALUES];
     size_t n_values;
-    bool full; /* something found no room */
-} sight;
+    bool full; /* there was no room for something */
+} traces;
 
 static bool ends_with(const char *name, const char *end)
 {
@@ -92,8 +222,8 @@ static bool ends_with(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
-/* The view of that name; a new one has room for rows as wide as the text is long, or as this one is. */
-static view *find_view(sight *s, const char *name, size_t n_heads, size_t width)
+/* The view of that name, or a new one with room for a row of `width` for each token of the text. */
+static view *find_view(traces *s, const char *name, size_t n_heads, size_t width)
 {
     for (size_t i = 0; i < s->n_views; i++)
         if (strcmp(s->views[i].name, name) == 0)
@@ -111,11 +241,11 @@ static view *find_view(sight *s, const char *name, size_t n_heads, size_t width)
     return made;
 }
 
-/* [heads, rows, positions]: some rows of the text, and the positions that the last of them sees. */
-static void see_attention(sight *s, const char *name, const ink_tensor *seen)
+/* [heads, rows, positions]: some rows of the text, and the positions that the last of these rows attends to. */
+static void add_attention(traces *s, const char *name, const ink_tensor *traced)
 {
-    const size_t *dim = seen->shape.dim;
-    const float *values = seen->data;
+    const size_t *dim = traced->shape.dim;
+    const float *values = traced->data;
     view *v = find_view(s, name, dim[0], s->n_tokens);
 
     if (v == NULL || v->n_rows + dim[1] > s->n_tokens || dim[2] > v->width) {
@@ -130,21 +260,21 @@ static void see_attention(sight *s, const char *name, const ink_tensor *seen)
 }
 
 /* [1, gates h]: one step. */
-static void see_gates(sight *s, const char *name, const ink_tensor *seen)
+static void add_gates(traces *s, const char *name, const ink_tensor *traced)
 {
-    size_t width = seen->shape.dim[1];
+    size_t width = traced->shape.dim[1];
     view *v = find_view(s, name, 1, width);
 
     if (v == NULL || v->n_rows == s->n_tokens) {
         s->full = true;
         return;
     }
-    memcpy(v->values + v->n_rows++ * width, seen->data, width * sizeof(float));
+    memcpy(v->values + v->n_rows++ * width, traced->data, width * sizeof(float));
 }
 
-static void note_value(sight *s, const char *name, const ink_tensor *seen)
+static void add_value(traces *s, const char *name, const ink_tensor *traced)
 {
-    const float *values = seen->data;
+    const float *values = traced->data;
     size_t i = 0, n = 1, used = 0;
 
     while (i < s->n_values && strcmp(s->values[i].name, name) != 0)
@@ -153,15 +283,15 @@ static void note_value(sight *s, const char *name, const ink_tensor *seen)
         s->full = true;
         return;
     }
-    value *v = &s->values[i];
+    value_sum *v = &s->values[i];
     if (i == s->n_values) {
         memcpy(v->name, name, strlen(name) + 1);
-        for (size_t d = 0; d < seen->shape.rank && used < NAME; d++)
-            used += (size_t)snprintf(v->shape + used, NAME - used, "%s%zu", d > 0 ? ", " : "", seen->shape.dim[d]);
+        for (size_t d = 0; d < traced->shape.rank && used < NAME; d++)
+            used += (size_t)snprintf(v->shape + used, NAME - used, "%s%zu", d > 0 ? ", " : "", traced->shape.dim[d]);
         s->n_values++;
     }
-    for (size_t d = 0; d < seen->shape.rank; d++)
-        n *= seen->shape.dim[d];
+    for (size_t d = 0; d < traced->shape.rank; d++)
+        n *= traced->shape.dim[d];
     for (size_t k = 0; k < n; k++) {
         v->sum += (double)values[k];
         v->squares += (double)values[k] * (double)values[k];
@@ -170,22 +300,21 @@ static void note_value(sight *s, const char *name, const ink_tensor *seen)
     v->n_calls++;
 }
 
-static void look(void *user, const char *name, const ink_tensor *seen)
+static void trace_value(void *user, const char *name, const ink_tensor *traced)
 {
-    sight *s = user;
+    traces *s = user;
 
-    note_value(s, name, seen);
+    add_value(s, name, traced);
     if (ends_with(name, "attn.weights"))
-        see_attention(s, name, seen);
+        add_attention(s, name, traced);
     else if (ends_with(name, ".gates"))
-        see_gates(s, name, seen);
+        add_gates(s, name, traced);
 }
 
 /* ---- showing --------------------------------------------------------------------------------------------------- */
 
 typedef struct page {
-    const settings *asked;
-    const char *labels[MAX_TOKENS]; /* the tokens, for people */
+    const char *labels[MAX_TOKENS]; /* the tokens as text */
     char label_room[MAX_TOKENS][LABEL];
     size_t n_tokens;
 } page;
@@ -202,25 +331,20 @@ static void make_labels(page *p, const language_model *lm, const ink_token *toke
     }
 }
 
-static bool show(const page *p, const heat *map, const char *name)
+/* Prints a map, and writes its picture if asked. */
+static bool show_map(const heat *map, const char *name)
 {
-    char file[NAME + 8], path[BUNDLED_ROOM];
-    FILE *out;
+    char file[NAME + 8], path[PATH_ROOM];
 
     heat_print(map);
-    if (p->asked->svg == NULL)
+    if (svg_folder == NULL)
         return true;
     snprintf(file, sizeof file, "%s.svg", name);
-    if (!bundled_join(path, p->asked->svg, file))
+    FILE *out = path_join(path, svg_folder, file) ? file_create(path) : NULL;
+    if (out == NULL)
         return false;
-    out = fopen(path, "wb");
-    if (out != NULL)
-        heat_write_svg(map, out);
-    if (out == NULL || (ferror(out) | fclose(out)) != 0) {
-        console_complain("%s cannot be written", path);
-        return false;
-    }
-    return true;
+    heat_write_svg(map, out);
+    return file_close(out, path);
 }
 
 static bool show_attention(const page *p, const view *v, size_t layer)
@@ -241,26 +365,26 @@ static bool show_attention(const page *p, const view *v, size_t layer)
         panels[i] = names[i];
     }
     snprintf(title, sizeof title, "Layer %zu: attention of each token (row) to the others (columns)", layer);
-    return show(p, &map, v->name);
+    return show_map(&map, v->name);
 }
 
-static int compare_floats(const void *a, const void *b)
+static int compare_values(const void *a, const void *b)
 {
     float x = *(const float *)a, y = *(const float *)b;
 
     return (x > y) - (x < y);
 }
 
-/* Gate g of one token, [h], in steps: the unit at 5 %, 15 %, ... of all, when they are in the order of their values. */
+/* One gate of one token, [h], in steps: the units at 5 %, 15 %, ... of all, sorted by their values. */
 static void take_steps(const float *gate, size_t h, float *sorted, float *steps)
 {
     memcpy(sorted, gate, h * sizeof *gate);
-    qsort(sorted, h, sizeof *sorted, compare_floats);
+    qsort(sorted, h, sizeof *sorted, compare_values);
     for (size_t i = 0; i < N_STEPS; i++)
         steps[i] = sorted[(2 * i + 1) * h / (2 * N_STEPS)];
 }
 
-/* Gates between 0 and 1 and where they stand among the blocks of a cell: r, z, n and i, f, g, o. */
+/* The gates between 0 and 1, and their places among the rows of a cell: r, z, n and i, f, g, o. */
 typedef struct cell_gates {
     const char *kind;
     size_t n_blocks, n_gates;
@@ -277,7 +401,8 @@ static bool show_gates(const page *p, const view *v, size_t layer, const cell_ga
 {
     size_t h = v->width / cell->n_blocks;
     char title[NAME + 64];
-    float *steps = calloc(cell->n_gates * p->n_tokens * N_STEPS, sizeof *steps), *sorted = calloc(h, sizeof *sorted);
+    float *steps = console_memory(cell->n_gates * p->n_tokens * N_STEPS, sizeof *steps);
+    float *sorted = console_memory(h, sizeof *sorted);
     heat map = {.title = title,
                 .n_panels = cell->n_gates,
                 .n_rows = p->n_tokens,
@@ -292,26 +417,23 @@ static bool show_gates(const page *p, const view *v, size_t layer, const cell_ga
         for (size_t t = 0; t < p->n_tokens; t++)
             take_steps(v->values + t * v->width + cell->block[g] * h, h, sorted,
                        steps + (g * p->n_tokens + t) * N_STEPS);
-    if (done)
-        done = show(p, &map, v->name);
-    else
-        console_complain("there is no memory for the gates of %zu tokens", p->n_tokens);
+    done = done && show_map(&map, v->name);
     free(steps);
     free(sorted);
     return done;
 }
 
-static void show_values(const sight *s)
+static void show_values(const traces *s)
 {
     printf("%-28s %-16s %6s %12s %12s\n", "name", "shape", "calls", "mean", "root mean sq");
     for (size_t i = 0; i < s->n_values; i++) {
-        const value *v = &s->values[i];
+        const value_sum *v = &s->values[i];
         printf("%-28s %-16s %6zu %12.5f %12.5f\n", v->name, v->shape, v->n_calls, v->sum / v->n,
                sqrt(v->squares / v->n));
     }
 }
 
-static bool show_all(const page *p, const sight *s, const char *kind)
+static bool show_all(const page *p, const traces *s, const char *kind)
 {
     const cell_gates *cell = NULL;
     bool done = true;
@@ -320,7 +442,7 @@ static bool show_all(const page *p, const sight *s, const char *kind)
         if (strcmp(cells[i].kind, kind) == 0)
             cell = &cells[i];
     for (size_t i = 0; done && i < s->n_views; i++) {
-        if (p->asked->layer != 0 && p->asked->layer != i + 1)
+        if (asked_layer != 0 && asked_layer != i + 1)
             continue;
         if (ends_with(s->views[i].name, ".gates") && cell != NULL)
             done = show_gates(p, &s->views[i], i + 1, cell);
@@ -332,7 +454,7 @@ static bool show_all(const page *p, const sight *s, const char *kind)
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
 
-/* A model that goes from left to right, for the logits of the last token. */
+/* A model that reads from left to right: computes the logits of the last token. */
 static ink_result run_forward(const language_model *lm, const ink_token *tokens, size_t n)
 {
     ink_state *state;
@@ -357,42 +479,37 @@ static ink_result run_encoder(const language_model *lm, const ink_token *tokens,
     return result;
 }
 
-static bool watch(const language_model *lm, const ink_token *tokens, size_t n, sight *s)
+static bool run_traced(const language_model *lm, const ink_token *tokens, size_t n, traces *s)
 {
     bool is_encoder = ink_model_get_encoder(lm->model) != NULL;
 
-    ink_context_trace(lm->ctx, look, s);
+    ink_context_trace(lm->ctx, trace_value, s);
     ink_result result = is_encoder ? run_encoder(lm, tokens, n) : run_forward(lm, tokens, n);
     ink_context_trace(lm->ctx, NULL, NULL);
-    if (result != INK_OK)
-        console_complain("%s", ink_context_error(lm->ctx));
-    else if (s->full)
-        console_complain("this model shows more than there is room for: up to %d layers and %d names", MAX_VIEWS,
+    if (console_ok(lm->ctx, result) && s->full)
+        console_complain("this model has more values than there is room for: up to %d layers and %d names", MAX_VIEWS,
                          MAX_VALUES);
     return result == INK_OK && !s->full;
 }
 
-static bool look_at(const settings *asked, const language_model *lm, sight *s)
+static bool show_text(const language_model *lm, traces *s)
 {
-    page p = {.asked = asked};
+    page p = {0};
     ink_token *tokens;
     bool done;
 
-    if (!lm_prompt(lm, asked->text, &tokens, &p.n_tokens))
+    if (!lm_prompt(lm, line.arguments[1], &tokens, &p.n_tokens))
         return false;
-    if (p.n_tokens > MAX_TOKENS) {
-        console_complain("the text has %zu tokens; up to %d can be shown", p.n_tokens, MAX_TOKENS);
-        free(tokens);
-        return false;
+    done = p.n_tokens <= MAX_TOKENS ||
+           console_complain("the text has %zu tokens; up to %d can be shown", p.n_tokens, MAX_TOKENS);
+    if (done) {
+        s->n_tokens = p.n_tokens;
+        make_labels(&p, lm, tokens);
+        done = run_traced(lm, tokens, p.n_tokens, s);
     }
-    s->n_tokens = p.n_tokens;
-    make_labels(&p, lm, tokens);
-    done = watch(lm, tokens, p.n_tokens, s);
-    if (done && asked->layer > s->n_views && s->n_views > 0) {
-        console_complain("there are %zu layers to show, not %llu", s->n_views, (unsigned long long)asked->layer);
-        done = false;
-    }
-    if (done && (asked->values || s->n_views == 0))
+    if (done && asked_layer > s->n_views && s->n_views > 0)
+        done = console_complain("there are %zu layers to show, not %llu", s->n_views, (unsigned long long)asked_layer);
+    if (done && (values_only || s->n_views == 0))
         show_values(s);
     else if (done)
         done = show_all(&p, s, lm->info->kind);
@@ -400,27 +517,18 @@ static bool look_at(const settings *asked, const language_model *lm, sight *s)
     return done;
 }
 
-int main(int argc, char **argv)
+static bool lookinside(ink_context *ctx)
 {
-    settings asked = {.layer = 0};
-    cli_outcome outcome = read_settings(&asked, argc, argv);
     language_model lm = {0};
-    ink_context *ctx;
-    sight *s;
-    bool done = false;
+    traces *s = console_memory(1, sizeof *s);
+    bool done = s != NULL && console_takes_pictures(svg_folder) && lm_open_any(&lm, ctx, line.arguments[0]) &&
+                show_text(&lm, s);
 
-    if (outcome != CLI_RUN)
-        return outcome == CLI_ERROR || !console_finish();
-    if (!console_takes_pictures(asked.svg))
-        return 1;
-    ctx = console_context(1, NULL);
-    s = calloc(1, sizeof *s);
-    if (ctx != NULL && s != NULL)
-        done = lm_open_any(&lm, ctx, asked.folder) && look_at(&asked, &lm, s);
     for (size_t i = 0; s != NULL && i < s->n_views; i++)
         free(s->views[i].values);
     free(s);
     lm_close(&lm);
-    ink_context_free(ctx);
-    return !(done && console_finish());
+    return done;
 }
+
+int main(int argc, char **argv) { return cli_main(&line, argc, argv, lookinside); }

@@ -1,5 +1,5 @@
 /*
- * compare.c - what the sections of the program compare have in common: the models, the stories, findings and verdicts.
+ * comparison.c - what the sections of compare share: the models, the stories, findings and verdicts.
  */
 #include "compare.h"
 
@@ -7,9 +7,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "bundled.h"
-#include "console.h"
 
 const model_family families[N_FAMILIES] = {
     {"mlp", "MLP", 'M'}, {"rnn", "RNN", 'R'}, {"gru", "GRU", 'G'}, {"lstm", "LSTM", 'L'}, {"gpt", "GPT", 'T'},
@@ -26,7 +23,7 @@ static bool open_models(comparison *c)
     return true;
 }
 
-/* All models read the tokens of the first one's tokenizer, so the others must mean the same by them. */
+/* All models read the tokens of the first model's tokenizer, so these must mean the same to the others. */
 static bool same_tokens(const comparison *c, const tale *t)
 {
     ink_token tokens[READER_TOKENS];
@@ -39,58 +36,48 @@ static bool same_tokens(const comparison *c, const tale *t)
             n == t->n - 1 && memcmp(tokens, t->tokens + 1, n * sizeof *tokens) == 0 &&
             lm->info->bos_token == t->tokens[0] && lm->info->eos_token == t->tokens[t->n])
             continue;
-        console_complain("%s and %s have different tokenizers, and are compared token by token", families[0].folder,
-                         families[f].folder);
-        return false;
+        return console_complain("%s and %s have different tokenizers, so they cannot be compared token by token",
+                                families[0].folder, families[f].folder);
     }
     return true;
 }
 
-static bool tell(comparison *c)
+bool comparison_ask(comparison *c, size_t family, const question *questions, size_t n, const char *what)
 {
-    const story_settings settings = story_settings_default();
-
-    c->tales = calloc(c->n_stories, sizeof *c->tales);
-    if (c->tales == NULL) {
-        console_complain("there is no memory for %zu stories", c->n_stories);
-        return false;
-    }
-    for (size_t i = 0; i < c->n_stories; i++)
-        if (!tale_tell(&c->tales[i], &c->models[0], &settings, c->seed, i) || !same_tokens(c, &c->tales[i]))
+    for (size_t i = 0; i < n; i += READER_BATCH) {
+        console_progress("%s %s %zu of %zu", families[family].name, what, i, n);
+        if (!reader_ask(&c->readers[family], questions + i, n - i < READER_BATCH ? n - i : READER_BATCH))
             return false;
+    }
     return true;
 }
 
-static bool read_all(comparison *c, size_t f)
+static bool read_stories(comparison *c, size_t f, question *questions)
 {
-    c->guesses[f] = calloc(c->n_stories * READER_TOKENS, sizeof *c->guesses[f]);
-    if (c->guesses[f] == NULL) {
-        console_complain("there is no memory for what is expected of %zu stories", c->n_stories);
-        return false;
-    }
-    for (size_t i = 0; i < c->n_stories; i += READER_BATCH) {
-        question questions[READER_BATCH];
-        size_t n = c->n_stories - i < READER_BATCH ? c->n_stories - i : READER_BATCH;
-        console_progress("%s reads story %zu of %zu", families[f].name, i, c->n_stories);
-        for (size_t j = 0; j < n; j++)
-            questions[j] = (question){c->tales[i + j].tokens, c->tales[i + j].n + 1, c->tales[i + j].n,
-                                      c->guesses[f] + (i + j) * READER_TOKENS};
-        if (!reader_ask(&c->readers[f], questions, n))
-            return false;
-    }
-    return true;
+    c->guesses[f] = console_memory(c->n_stories * READER_TOKENS, sizeof *c->guesses[f]);
+    for (size_t i = 0; c->guesses[f] != NULL && i < c->n_stories; i++)
+        questions[i] =
+            (question){c->tales[i].tokens, c->tales[i].n + 1, c->tales[i].n, c->guesses[f] + i * READER_TOKENS};
+    return c->guesses[f] != NULL && comparison_ask(c, f, questions, c->n_stories, "reads story");
 }
 
 bool comparison_open(comparison *c)
 {
+    const story_settings settings = story_settings_default();
+
     c->ctx = console_context(1, c->kernel);
-    if (c->ctx == NULL || !open_models(c) || !tell(c))
+    if (c->ctx == NULL || !open_models(c))
         return false;
-    for (size_t f = 0; f < N_FAMILIES; f++)
-        if (!read_all(c, f))
-            return false;
+    question *questions = console_memory(c->n_stories, sizeof *questions);
+    c->tales = console_memory(c->n_stories, sizeof *c->tales);
+    bool done = questions != NULL && c->tales != NULL;
+    for (size_t i = 0; done && i < c->n_stories; i++)
+        done = tale_tell(&c->tales[i], &c->models[0], &settings, c->seed, i) && same_tokens(c, &c->tales[i]);
+    for (size_t f = 0; done && f < N_FAMILIES; f++)
+        done = read_stories(c, f, questions);
     console_progress("%s", "");
-    return true;
+    free(questions);
+    return done;
 }
 
 void comparison_close(comparison *c)
@@ -131,6 +118,12 @@ void finding_lines(chart *c)
         chart_line(c, families[f].name, families[f].mark, (chart_style)f);
 }
 
+const char *verdict_name(verdict v)
+{
+    static const char *const names[] = {"borne out", "partly borne out", "not borne out"};
+    return names[v];
+}
+
 void finding_note(finding *f, bool holds, const char *format, ...)
 {
     finding_check *check = &f->checks[f->n_checks < FINDING_CHECKS ? f->n_checks++ : FINDING_CHECKS - 1];
@@ -165,12 +158,6 @@ void finding_print(const finding *f)
         n += f->checks[i].holds;
     }
     printf("\n  => %s: %zu of %zu hold.\n", verdict_name(finding_verdict(f)), n, f->n_checks);
-}
-
-const char *verdict_name(verdict v)
-{
-    static const char *const names[] = {"borne out", "partly borne out", "not borne out"};
-    return names[v];
 }
 
 /* ---- memories -------------------------------------------------------------------------------------------------- */

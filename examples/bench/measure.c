@@ -1,20 +1,19 @@
-/* bench_run.c - see bench_run.h. */
-#include "bench_run.h"
+/*
+ * measure.c - timing and reporting.
+ */
+#include "bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "console.h"
-
-/* A batch this long can be timed, and mostly fits between two interruptions. */
+/* Long enough to be timed, and short enough to fit between two interruptions. */
 #define BATCH_SECONDS 50e-6
 
-/* Of every ceiling, however few repetitions of the work there are. */
-enum { LEAST_CEILINGS = 16 };
-
-/* Repetitions whose times are kept for the median; of more than that, the last ones. */
-enum { MAX_SAMPLES = 4096 };
+enum {
+    LEAST_CEILINGS = 16, /* repetitions of every ceiling, even if the work is repeated less often */
+    MAX_SAMPLES = 4096   /* repetitions kept for the median; of more, the last ones */
+};
 
 /* ---- timing ------------------------------------------------------------------------------------------------------ */
 
@@ -75,14 +74,15 @@ bench_times bench_measure(const bench *b, const bench_work *work)
     double start = console_seconds(), once = time_batch(work->run, work->job, 1);
     size_t times = once > 0 && once < BATCH_SECONDS ? (size_t)(BATCH_SECONDS / once) + 1 : 1;
     size_t n_samples = 0;
-    bool runs_once = once > 10 * b->seconds && work->rival == NULL; /* what takes much longer than there is time for */
+    bool runs_once =
+        once > 10 * b->seconds && work->rival == NULL; /* the work takes much longer than the time for it */
     best.seconds = samples[n_samples++] = once;
     do {
         measure_ceilings(b, work, &best);
         if (runs_once)
             break;
         if (work->bytes != 0 && work->bytes <= BENCH_CACHE)
-            work->run(work->job); /* what the reading pushed out of the cache is back */
+            work->run(work->job); /* brings back into the cache what the reading removed */
         if (work->rival != NULL)
             keep_smaller(&best.rival, time_batch(work->run, work->rival, times));
         double seconds = time_batch(work->run, work->job, times);
@@ -102,27 +102,16 @@ bool bench_wants(const bench *b, const char *group, const char *name)
     return b->only == NULL || strstr(group, b->only) != NULL || strstr(name, b->only) != NULL;
 }
 
-bool bench_out_of_memory(void)
+static void report_json(const bench *b, const bench_line *l)
 {
-    console_complain("out of memory");
-    return false;
-}
-
-static void report_json(const bench_line *l)
-{
-    printf("{\"name\": \"%s\"", l->name);
-    if (l->kernel != NULL)
-        printf(", \"kernel\": \"%s\"", l->kernel);
-    if (l->m != 0)
-        printf(", \"m\": %zu", l->m);
-    if (l->n != 0)
-        printf(", \"n\": %zu", l->n);
-    if (l->k != 0)
-        printf(", \"k\": %zu", l->k);
+    static const char names[3] = {'m', 'n', 'k'};
+    printf("{\"name\": \"%s\", \"kernel\": \"%s\"", l->name, b->kernel);
+    for (size_t i = 0; i < 3; i++)
+        if (l->sizes[i] != 0)
+            printf(", \"%c\": %zu", names[i], l->sizes[i]);
     if (l->type != NULL)
         printf(", \"type\": \"%s\"", l->type);
-    if (l->threads != 0)
-        printf(", \"threads\": %u", l->threads);
+    printf(", \"threads\": %u", l->threads);
     if (l->seconds > 0)
         printf(", \"seconds\": %.6g, \"spread\": %.4f", l->seconds, l->spread);
     printf(", \"rate\": %.6g, \"unit\": \"%s\"", l->rate, l->unit);
@@ -131,18 +120,15 @@ static void report_json(const bench_line *l)
     printf("}\n");
 }
 
-static void report_text(const bench_line *l)
+static void report_text(const bench *b, const bench_line *l)
 {
-    static bool begun;
-    if (!begun)
+    if (b->n_lines == 1)
         printf("%-18s %-8s %-4s %5s %5s %5s %12s %8s %10s %-10s %s\n", "", "kernel", "type", "m", "n", "k", "us",
                "spread", "rate", "", "share of the ceiling");
-    begun = true;
-    printf("%-18s %-8s %-4s ", l->name, l->kernel != NULL ? l->kernel : "", l->type != NULL ? l->type : "");
-    const size_t sizes[3] = {l->m, l->n, l->k};
+    printf("%-18s %-8s %-4s ", l->name, b->kernel, l->type != NULL ? l->type : "");
     for (size_t i = 0; i < 3; i++) {
-        if (sizes[i] != 0)
-            printf("%5zu ", sizes[i]);
+        if (l->sizes[i] != 0)
+            printf("%5zu ", l->sizes[i]);
         else
             printf("%5s ", "");
     }
@@ -156,12 +142,12 @@ static void report_text(const bench_line *l)
     printf("\n");
 }
 
-void bench_report(const bench *b, const bench_line *line)
+void bench_report(bench *b, const bench_line *line)
 {
-    ++*b->n_lines;
+    b->n_lines++;
     if (b->json)
-        report_json(line);
+        report_json(b, line);
     else
-        report_text(line);
+        report_text(b, line);
     fflush(stdout);
 }
