@@ -80,6 +80,5 @@ int main(int argc, char **argv)
 {
     cli_outcome outcome = cli_read(&line, argc, argv);
     bool done = outcome == CLI_RUN ? run() : outcome == CLI_HELP;
-
     return !(console_finish() && done);
 }

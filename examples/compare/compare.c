@@ -121,7 +121,6 @@ static bool write_pictures(const finding *f)
 static bool is_wanted(const section *part)
 {
     size_t size;
-
     for (const char *name = only; name != NULL && *name != '\0'; name += size + (name[size] == ',')) {
         size = strcspn(name, ",");
         if (size == strlen(part->name) && memcmp(name, part->name, size) == 0)
@@ -134,7 +133,6 @@ static bool run_sections(comparison *c, finding *f)
 {
     char stories[CONSOLE_ROOM];
     size_t n = 0;
-
     if (json)
         printf("{\"seed\": %llu, \"stories\": %zu, \"sections\": [", (unsigned long long)seed, c->n_stories);
     else
@@ -173,7 +171,6 @@ static bool compare(void)
                     .n_threads = n_threads > 0 ? (unsigned)n_threads : console_processors(),
                     .kernel = kernel};
     size_t n_wanted = 0;
-
     for (size_t i = 0; i < N_SECTIONS; i++)
         n_wanted += is_wanted(&sections[i]);
     if (n_wanted == 0)
@@ -192,6 +189,5 @@ int main(int argc, char **argv)
 {
     cli_outcome outcome = cli_read(&line, argc, argv);
     bool done = outcome == CLI_RUN ? compare() : outcome == CLI_HELP;
-
     return !(console_finish() && done);
 }

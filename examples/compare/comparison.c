@@ -28,7 +28,6 @@ static bool same_tokens(const comparison *c, const tale *t)
 {
     ink_token tokens[READER_TOKENS];
     size_t n;
-
     for (size_t f = 1; f < N_FAMILIES; f++) {
         const language_model *lm = &c->models[f];
         if (ink_tokenizer_encode(c->ctx, lm->tokenizer, t->story.text, t->story.length, INK_ENCODE_PLAIN, tokens,
@@ -64,7 +63,6 @@ static bool read_stories(comparison *c, size_t f, question *questions)
 bool comparison_open(comparison *c)
 {
     const story_settings settings = story_settings_default();
-
     c->ctx = console_context(1, c->kernel);
     if (c->ctx == NULL || !open_models(c))
         return false;
@@ -107,7 +105,6 @@ void comparison_prompt(const comparison *c, ink_token prompt[READER_TOKENS])
 chart *finding_chart(finding *f, const chart *settings)
 {
     chart *made = &f->charts[f->n_charts < FINDING_CHARTS ? f->n_charts++ : FINDING_CHARTS - 1];
-
     *made = *settings;
     return made;
 }
@@ -128,7 +125,6 @@ void finding_note(finding *f, bool holds, const char *format, ...)
 {
     finding_check *check = &f->checks[f->n_checks < FINDING_CHECKS ? f->n_checks++ : FINDING_CHECKS - 1];
     va_list arguments;
-
     check->holds = holds;
     va_start(arguments, format);
     vsnprintf(check->text, sizeof check->text, format, arguments);
@@ -138,7 +134,6 @@ void finding_note(finding *f, bool holds, const char *format, ...)
 verdict finding_verdict(const finding *f)
 {
     size_t n = 0;
-
     for (size_t i = 0; i < f->n_checks; i++)
         n += f->checks[i].holds;
     if (n == 0)
@@ -149,7 +144,6 @@ verdict finding_verdict(const finding *f)
 void finding_print(const finding *f)
 {
     size_t n = 0;
-
     for (size_t i = 0; i < f->n_charts; i++)
         chart_print(&f->charts[i]);
     for (size_t i = 0; i < f->n_checks; i++) {
@@ -170,7 +164,6 @@ kept kept_of(const stats_share *right, double chance)
         .low = (range.low - chance) / (1 - chance),
         .high = (range.high - chance) / (1 - chance),
     };
-
     return (kept){k.at, k.low, k.high, 100 * fmax(k.at, 0)};
 }
 
@@ -185,7 +178,6 @@ const distance_bin distances[N_DISTANCES] = {{3, 8}, {9, 16}, {17, 32}, {33, 64}
 size_t distance_find(size_t distance)
 {
     size_t bin = 0;
-
     while (bin < N_DISTANCES && !(distance >= distances[bin].low && distance <= distances[bin].high))
         bin++;
     return bin;

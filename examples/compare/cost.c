@@ -55,7 +55,6 @@ static bool go_back(stopwatch *w, size_t length)
 static double best_of(stopwatch *w, size_t first, size_t n, float *logits)
 {
     double begin = console_seconds(), best = -1;
-
     ink_state_reset(w->before);
     if ((first > 0 &&
          !console_ok(w->ctx, ink_model_forward(w->ctx, w->lm->model, w->before, w->tokens, first, NULL))) ||
@@ -88,7 +87,6 @@ static bool time_prompts(const comparison *c, ink_context *ctx, rates *r)
 {
     ink_token prompt[READER_TOKENS];
     bool done = true;
-
     comparison_prompt(c, prompt);
     for (size_t i = 0; done && i < N_FAMILIES; i++) {
         stopwatch w;
@@ -108,7 +106,6 @@ static bool time_prompts(const comparison *c, ink_context *ctx, rates *r)
 static bool ends_with(const char *name, const char *end)
 {
     size_t n = strlen(name), m = strlen(end);
-
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
@@ -117,7 +114,6 @@ static bool ends_with(const char *name, const char *end)
 static void count_step(void *user, const char *name, const ink_tensor *value)
 {
     double *steps = user;
-
     (void)value;
     *steps += ends_with(name, ".h") || (ends_with(name, ".out") && !ends_with(name, ".attn.out"));
 }
@@ -126,7 +122,6 @@ static bool count_steps(const comparison *c, size_t family, size_t n, double *st
 {
     ink_token prompt[READER_TOKENS];
     ink_state *state;
-
     comparison_prompt(c, prompt);
     *steps = 0;
     ink_result result = ink_state_create(c->ctx, c->models[family].model, n, &state);
@@ -147,7 +142,6 @@ static bool measure_steps(const comparison *c, finding *f)
                                              .y_label = "steps",
                                              .log_y = true});
     double most, least;
-
     finding_lines(steps);
     chart_powers(steps, N_LENGTHS);
     for (size_t i = 0; i < N_FAMILIES; i++)
@@ -183,7 +177,6 @@ static void draw_rates(const rates *r, finding *f, const char *name, const char 
 static double most_recurrent(const double by[N_FAMILIES])
 {
     double most = by[RNN];
-
     for (size_t i = GRU; i <= LSTM; i++)
         most = by[i] > most ? by[i] : most;
     return most;
@@ -192,7 +185,6 @@ static double most_recurrent(const double by[N_FAMILIES])
 static void judge_rates(const rates *one, finding *f)
 {
     double by[N_FAMILIES]; /* how much faster a token of the longest prompt is than one alone */
-
     for (size_t i = 0; i < N_FAMILIES; i++)
         by[i] = one->of[i][LONGEST] / one->of[i][0];
     finding_note(f, by[GPT] > 1.25, "the GPT reads a token of a long prompt %.1f times as fast as a token alone",
@@ -205,7 +197,6 @@ static void judge_rates(const rates *one, finding *f)
 static void judge_threads(const rates *one, const rates *all, unsigned n_threads, finding *f)
 {
     double by[N_FAMILIES]; /* how much faster the longest prompt is with all threads */
-
     for (size_t i = 0; i < N_FAMILIES; i++)
         by[i] = all->of[i][LONGEST] / one->of[i][LONGEST];
     finding_note(f, by[GPT] > 1.1 * most_recurrent(by),
@@ -216,7 +207,6 @@ static void judge_threads(const rates *one, const rates *all, unsigned n_threads
 bool compare_parallel(comparison *c, finding *f)
 {
     rates one, all;
-
     if (!measure_steps(c, f) || !time_prompts(c, c->ctx, &one))
         return false;
     draw_rates(&one, f, "parallel", "Reading a prompt at once, one thread");
@@ -257,7 +247,6 @@ static bool count_weights(const comparison *c, size_t family, double *n)
 {
     char file[PATH_ROOM];
     ink_weights *weights;
-
     *n = 0;
     if (!path_join(file, c->folders[family], "model.safetensors") ||
         !console_ok(c->ctx, ink_weights_open(c->ctx, file, &weights)))
@@ -282,7 +271,6 @@ static void count_scores(void *user, const char *name, const ink_tensor *value)
 {
     attention_count *count = user;
     const size_t *dim = value->shape.dim;
-
     if (strstr(name, "attn.scores") != NULL)
         count->n += 2.0 * (double)dim[1] * (double)dim[2] * (double)count->hidden_size;
 }
@@ -290,7 +278,6 @@ static void count_scores(void *user, const char *name, const ink_tensor *value)
 static bool count_attention(const comparison *c, const stopwatch *w, size_t n, double *operations)
 {
     attention_count count = {.hidden_size = w->lm->info->hidden_size};
-
     ink_state_reset(w->state);
     ink_context_trace(c->ctx, count_scores, &count);
     ink_result result = ink_model_forward(c->ctx, w->lm->model, w->state, w->tokens, n, NULL);
@@ -303,7 +290,6 @@ static bool measure_length(const comparison *c, size_t family, size_t k, double 
 {
     size_t n = (size_t)1 << k, bytes;
     double attention;
-
     console_progress("%s at %zu tokens", families[family].name, n);
     if (!console_ok(c->ctx, ink_state_size(c->ctx, w->lm->model, n, &bytes)) || !count_attention(c, w, n, &attention))
         return false;
@@ -318,7 +304,6 @@ static bool measure_family(const comparison *c, size_t family, costs *x)
     ink_token tokens[READER_TOKENS];
     stopwatch w;
     double weights;
-
     comparison_prompt(c, tokens);
     bool done =
         stopwatch_open(&w, &c->models[family], c->ctx, tokens, READER_TOKENS) && count_weights(c, family, &weights);
@@ -331,7 +316,6 @@ static bool measure_family(const comparison *c, size_t family, costs *x)
 static void draw_costs(finding *f, const chart *settings, const double values[N_FAMILIES][N_LENGTHS], double unit)
 {
     chart *c = finding_chart(f, settings);
-
     finding_lines(c);
     chart_powers(c, N_LENGTHS);
     for (size_t k = 0; k < N_LENGTHS; k++)
@@ -348,7 +332,6 @@ static double growth(const double values[N_FAMILIES][N_LENGTHS], size_t family)
 static double most_growth(const double values[N_FAMILIES][N_LENGTHS])
 {
     double most = 0;
-
     for (size_t i = 0; i < GPT; i++)
         most = growth(values, i) > most ? growth(values, i) : most;
     return most;
@@ -397,7 +380,6 @@ static void report(const costs *x, finding *f)
 bool compare_cost(comparison *c, finding *f)
 {
     costs x;
-
     for (size_t i = 0; i < N_FAMILIES; i++)
         if (!measure_family(c, i, &x))
             return false;

@@ -47,7 +47,6 @@ static bool choose_changes(const comparison *c, influence *x)
     bool done = (x->changes = console_memory(c->n_stories, sizeof *x->changes)) != NULL &&
                 (x->questions = console_memory(c->n_stories, sizeof *x->questions)) != NULL &&
                 (x->changed = console_memory(c->n_stories * READER_TOKENS, sizeof *x->changed)) != NULL;
-
     for (size_t bin = 0; done && bin < N_DISTANCES; bin++)
         done = (x->moved[bin] = console_memory(c->n_stories, sizeof *x->moved[bin])) != NULL;
     for (size_t i = 0; done && i < c->n_stories; i++) {
@@ -66,7 +65,6 @@ static void compare_guesses(const comparison *c, size_t family, size_t i, influe
     const guess *changed = x->changed + i * READER_TOKENS;
     size_t window = c->models[family].info->window_size;
     stats_mean mean[N_DISTANCES] = {{0}};
-
     for (size_t t = x->changes[i].at + 1; t <= c->tales[i].n; t++) {
         size_t k = t - x->changes[i].at, bin = distance_find(k);
         double moved = fabs(guess_bits(changed[t - 1].p) - guess_bits(comparison_guess(c, family, i, t).p));
@@ -111,7 +109,6 @@ static void judge_influence(const comparison *c, const influence *x, finding *f)
 {
     enum { NEAR = 0, MIDDLE = 2, FAR = 4 }; /* bins */
     const double(*at)[N_DISTANCES] = x->median;
-
     finding_note(f, at[MLP][NEAR] > 0 && !x->beyond,
                  "what lies beyond its window of %zu tokens does not move the MLP at all",
                  c->models[MLP].info->window_size);
@@ -132,7 +129,6 @@ static bool measure_influence(comparison *c, finding *f)
 {
     influence x = {.beyond = false};
     bool done = choose_changes(c, &x);
-
     for (size_t i = 0; done && i < N_FAMILIES; i++)
         done = ask_family(c, i, &x);
     if (done) {
@@ -154,7 +150,6 @@ enum { N_STEPS = 8, MOST_STEPS = 128, N_FOLLOWED = 3 }; /* 1, 2, 4 .. 128 steps 
 static bool follow_stories(comparison *c, jacobian *j, double norms[MOST_STEPS][N_FOLLOWED], size_t *n)
 {
     double one[MOST_STEPS];
-
     *n = 0;
     for (size_t i = 0; i < c->n_stories && *n < N_FOLLOWED; i++) {
         if (c->tales[i].n <= MOST_STEPS)
@@ -179,7 +174,6 @@ static bool measure_gradient(comparison *c, finding *f)
     size_t n;
     bool done = path_join(file, c->folders[RNN], "model.safetensors") && jacobian_open(&j, c->ctx, file) &&
                 follow_stories(c, &j, norms, &n);
-
     jacobian_close(&j);
     if (!done)
         return false;

@@ -18,7 +18,6 @@ static bool read_transposed(jacobian *j, const ink_weights *weights, const char 
     char full[64];
     const ink_weight *weight;
     size_t n;
-
     snprintf(full, sizeof full, "rnn.weight_%s_l%zu", name, layer);
     weight = ink_weights_find(weights, full);
     n = weight != NULL && weight->shape.rank == 2 ? weight->shape.dim[0] : 0;
@@ -40,7 +39,6 @@ static bool read_transposed(jacobian *j, const ink_weights *weights, const char 
 static bool has_layer(const ink_weights *weights, size_t layer)
 {
     char name[64];
-
     snprintf(name, sizeof name, "rnn.weight_hh_l%zu", layer);
     return layer < JACOBIAN_MAX_LAYERS && ink_weights_find(weights, name) != NULL;
 }
@@ -61,7 +59,6 @@ bool jacobian_open(jacobian *j, ink_context *ctx, const char *file)
 {
     ink_weights *weights;
     bool done;
-
     *j = (jacobian){.ctx = ctx};
     if (!console_ok(j->ctx, ink_weights_open(ctx, file, &weights)))
         return false;
@@ -95,7 +92,6 @@ void jacobian_close(jacobian *j)
 static void keep_state(void *user, const char *name, const ink_tensor *value)
 {
     jacobian *j = user;
-
     for (size_t layer = 0; layer < j->n_layers; layer++) {
         char wanted[32];
         snprintf(wanted, sizeof wanted, "rnn.l%zu.h", layer);
@@ -108,7 +104,6 @@ bool jacobian_follow(jacobian *j, const ink_model *model, const ink_token *token
 {
     ink_state *state;
     bool done;
-
     for (size_t layer = 0; layer < j->n_layers; layer++) {
         free(j->h[layer]);
         j->h[layer] = console_memory(n * j->size, sizeof *j->h[layer]);
@@ -133,7 +128,6 @@ bool jacobian_follow(jacobian *j, const ink_model *model, const ink_token *token
 static void take_columns(const jacobian *j, size_t layer, const float *h, float *out)
 {
     size_t rows = j->n_layers * j->size;
-
     for (size_t r = 0; r < rows; r++)
         for (size_t i = 0; i < j->size; i++)
             out[r * j->size + i] = j->p[r * rows + layer * j->size + i] * (1 - h[i] * h[i]);
@@ -142,7 +136,6 @@ static void take_columns(const jacobian *j, size_t layer, const float *h, float 
 static void put_columns(const jacobian *j, size_t layer, const float *columns, bool add)
 {
     size_t rows = j->n_layers * j->size;
-
     for (size_t r = 0; r < rows; r++)
         for (size_t i = 0; i < j->size; i++) {
             float *p = &j->p[r * rows + layer * j->size + i];
@@ -159,7 +152,6 @@ static void put_columns(const jacobian *j, size_t layer, const float *columns, b
 static bool step_back(jacobian *j, size_t t)
 {
     size_t rows = j->n_layers * j->size;
-
     for (size_t layer = j->n_layers; layer-- > 0;) {
         take_columns(j, layer, j->h[layer] + t * j->size, j->passed);
         if (layer > 0) {
@@ -181,7 +173,6 @@ static double norm_and_scale(jacobian *j)
     size_t rows = j->n_layers * j->size;
     double sum = 0;
     int e;
-
     for (size_t i = 0; i < rows * rows; i++)
         sum += (double)j->p[i] * (double)j->p[i];
     sum = sqrt(sum / (double)rows);
@@ -196,7 +187,6 @@ bool jacobian_norms(jacobian *j, double *norms, size_t n)
     size_t rows = j->n_layers * j->size, last = j->n_steps[0] - 1;
     double scale = 1; /* the true product is scale * p */
     int e;
-
     memset(j->p, 0, rows * rows * sizeof *j->p);
     for (size_t i = 0; i < rows; i++)
         j->p[i * rows + i] = 1;

@@ -29,7 +29,6 @@ static size_t places_named(const char *text, size_t end)
     static const char *const verbs[] = {" put the ", " hid the ", " left the "};
     const char *found[64];
     size_t sizes[64], n = 0;
-
     for (size_t v = 0; v < 3; v++)
         for (const char *at = strstr(text, verbs[v]); at != NULL; at = strstr(at + 1, verbs[v])) {
             const char *object = at + strlen(verbs[v]), *place = object + strcspn(object, " .") + 1;
@@ -50,7 +49,6 @@ static void add_recall(const comparison *c, size_t i, const story_recall *recall
     tale_answer answer = tale_find(t, recall);
     size_t bin = distance_find(answer.distance);
     size_t places = recall->kind == STORY_PLACE ? places_named(t->story.text, recall->at) : 0;
-
     if (bin == N_DISTANCES)
         return;
     stats_add(&m->chance[bin], 1.0 / recall->values);
@@ -81,7 +79,6 @@ static void add_kinds(const comparison *c, story_kind first, story_kind last, me
 static bool several_in_a_story(const memories *m)
 {
     size_t n = 0;
-
     for (size_t bin = 0; bin < N_DISTANCES; bin++)
         n += m->this_story[bin].n;
     return n > 0;
@@ -113,7 +110,6 @@ static kept kept_between(const memories *m, size_t family, size_t first, size_t 
 {
     stats_share right = {0};
     stats_mean chance = {0};
-
     for (size_t bin = first; bin <= last; bin++) {
         right.right += m->right[family][bin].right;
         right.n += m->right[family][bin].n;
@@ -131,7 +127,6 @@ enum { NEAR = 0, FAR = 4, LAST_BIN = N_DISTANCES - 1 };
 static size_t within(size_t n)
 {
     size_t bin = NEAR;
-
     while (bin + 2 < N_DISTANCES && distances[bin + 1].high <= n)
         bin++;
     return bin;
@@ -167,7 +162,6 @@ static void check_places(const memories *m, finding *f)
 {
     kept gpt = kept_between(m, GPT, FAR, LAST_BIN), gru = kept_between(m, GRU, FAR, LAST_BIN),
          lstm = kept_between(m, LSTM, FAR, LAST_BIN);
-
     finding_note(f, kept_well(&gpt) && gpt.low > fmax(gru.high, lstm.high),
                  "after 64 tokens only the GPT knows which object is where: %.0f %%; GRU %.0f %%, LSTM %.0f %%",
                  gpt.percent, gru.percent, lstm.percent);
@@ -176,7 +170,6 @@ static void check_places(const memories *m, finding *f)
 bool compare_memory(comparison *c, finding *f)
 {
     memories facts = {0}, places = {0};
-
     add_kinds(c, STORY_TIME, STORY_PET, &facts);
     add_kinds(c, STORY_PLACE, STORY_PLACE, &places);
     draw_memories(&facts, f, "memory", "Remembering a fact of the story", false);
@@ -210,7 +203,6 @@ typedef struct filler {
 static bool make_filler(const language_model *lm, const char *text, filler *out)
 {
     static const char *const patterns[N_FILLERS] = {" %.*s laughed.", " %.*s looked around.", " The wind was soft."};
-
     for (size_t i = 0; i < N_FILLERS; i++) {
         char sentence[64];
         int size = snprintf(sentence, sizeof sentence, patterns[i], (int)strcspn(text, " "), text);
@@ -261,7 +253,6 @@ static bool move_fact(const tale *t, const story_recall *recall, const tale_answ
 {
     size_t end = tale_token(t, recall->said + strcspn(t->story.text + recall->said, ".")) + 1;
     size_t n = distance - answer->distance, count[N_FILLERS];
-
     if (answer->first + n + 1 > READER_TOKENS || !share_out(fill, n, count))
         return false;
     memcpy(tokens, t->tokens, end * sizeof *tokens);
@@ -283,7 +274,6 @@ static bool add_story(comparison *c, const tale *t, moves *m)
     tale_answer answer;
     filler fill;
     const story_recall *recall = find_recall(t, m->window, &answer);
-
     if (recall == NULL)
         return true;
     if (!make_filler(&c->models[0], t->story.text, &fill))
@@ -328,7 +318,6 @@ static void judge_moves(const moves *m, finding *f)
 {
     double chance = stats_mean_of(&m->chance);
     kept in = kept_of(&m->right[MLP][INSIDE], chance), out = kept_of(&m->right[MLP][INSIDE + 1], chance);
-
     finding_note(f, kept_well(&in) && kept_little(&out),
                  "one position decides for the MLP: at %zu tokens it keeps %.0f %% of the fact, at %zu %.0f %%; "
                  "%.0f %% of its answers turn",
@@ -349,7 +338,6 @@ bool compare_position(comparison *c, finding *f)
 {
     moves m = {.window = c->models[MLP].info->window_size};
     tale t;
-
     if (m.window < INSIDE + LEAST_FILLER + 3)
         return console_complain("the window of the MLP, %zu tokens, is too small to move a fact in it", m.window);
     for (size_t i = 0; i < c->n_stories; i++) {
@@ -397,7 +385,6 @@ static void add_answers(const tale *t, const guess *guesses, size_t family, pres
 static bool ask_batch(comparison *c, const tale *tales, size_t n, guess *guesses, presses *x)
 {
     question questions[READER_BATCH];
-
     for (size_t j = 0; j < n; j++)
         questions[j] = (question){tales[j].tokens, tales[j].n + 1, tales[j].n, guesses + j * READER_TOKENS};
     for (size_t i = 0; i < N_FAMILIES; i++) {
@@ -415,7 +402,6 @@ static bool ask_about_switch(comparison *c, presses *x)
     tale *tales = console_memory(READER_BATCH, sizeof *tales);
     guess *guesses = console_memory(READER_BATCH * READER_TOKENS, sizeof *guesses);
     bool done = tales != NULL && guesses != NULL;
-
     settings.switches = 100;
     for (size_t i = 0; done && i < c->n_stories; i += READER_BATCH) {
         size_t n = c->n_stories - i < READER_BATCH ? c->n_stories - i : READER_BATCH;
@@ -452,7 +438,6 @@ static void draw_presses(const presses *x, finding *f)
 static stats_range worse(const presses *x, size_t family)
 {
     stats_range even = stats_range_of(&x->many[family][0]), odd = stats_range_of(&x->many[family][1]);
-
     return (stats_range){fmin(even.low, odd.low), fmin(even.high, odd.high)};
 }
 
@@ -464,7 +449,6 @@ static double at_worst(const presses *x, size_t family)
 static void judge_presses(const presses *x, finding *f)
 {
     size_t best = RNN;
-
     for (size_t i = GRU; i <= LSTM; i++)
         if (at_worst(x, i) > at_worst(x, best))
             best = i;
@@ -484,7 +468,6 @@ static void judge_presses(const presses *x, finding *f)
 bool compare_switch(comparison *c, finding *f)
 {
     presses x = {0};
-
     if (!ask_about_switch(c, &x))
         return false;
     draw_presses(&x, f);

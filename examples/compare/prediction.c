@@ -25,7 +25,6 @@ static bool count_words(const comparison *c, losses *l)
 {
     size_t vocab_size = c->models[0].info->vocab_size;
     size_t *n = console_memory(vocab_size, sizeof *n);
-
     if (n == NULL)
         return false;
     for (size_t i = 0; i < c->n_stories; i++)
@@ -41,7 +40,6 @@ static bool count_words(const comparison *c, losses *l)
 static void add_tale(const comparison *c, size_t i, losses *l)
 {
     double bits[N_FAMILIES] = {0};
-
     l->n_tokens += c->tales[i].n;
     l->n_bytes += c->tales[i].story.length;
     l->entropy += c->tales[i].story.bits;
@@ -78,7 +76,6 @@ static void draw_losses(const comparison *c, const losses *l, finding *f)
     double *words = chart_line(table, "word frequencies, bits per token", ' ', CHART_GPT);
     double *parameters = chart_line(table, "parameters", ' ', CHART_GPT);
     double *bytes = chart_line(table, "bytes of weights", ' ', CHART_GPT);
-
     for (size_t i = 0; i < N_FAMILIES; i++) {
         chart_x(picture, families[i].name);
         chart_x(table, families[i].name);
@@ -97,7 +94,6 @@ static void draw_losses(const comparison *c, const losses *l, finding *f)
 static void check_better(const losses *l, finding *f, size_t a, size_t b)
 {
     bool learned = l->bits[a] < l->frequencies;
-
     finding_note(f, learned && stats_above(&l->better[a][b], 0),
                  "the %s predicts better than the %s: %.3f and %.3f bits per token%s", families[a].name,
                  families[b].name, l->bits[a] / (double)l->n_tokens, l->bits[b] / (double)l->n_tokens,
@@ -107,7 +103,6 @@ static void check_better(const losses *l, finding *f, size_t a, size_t b)
 bool compare_learned(comparison *c, finding *f)
 {
     losses l = {0};
-
     for (size_t i = 0; i < c->n_stories; i++)
         add_tale(c, i, &l);
     if (!count_words(c, &l))
@@ -152,7 +147,6 @@ typedef struct contexts {
 static bool find_places(const comparison *c, contexts *x)
 {
     size_t most = c->n_stories * ((READER_TOKENS - LATE) / STRIDE + 1);
-
     x->places = console_memory(most, sizeof *x->places);
     x->questions = console_memory(most, sizeof *x->questions);
     x->guesses = console_memory(most, sizeof *x->guesses);
@@ -169,7 +163,6 @@ static bool find_places(const comparison *c, contexts *x)
 static bool ask_with_context(comparison *c, size_t family, size_t k, contexts *x)
 {
     char what[64];
-
     snprintf(what, sizeof what, "with %zu tokens of context, place", (size_t)1 << k);
     for (size_t i = 0; i < x->n; i++) {
         const place *at = &x->places[i];
@@ -189,7 +182,6 @@ static bool ask_with_context(comparison *c, size_t family, size_t k, contexts *x
 static bool gains(const contexts *x, size_t a, size_t b)
 {
     stats_mean gain = {0}, whole = {0};
-
     for (size_t i = 0; i < x->n; i++) {
         stats_add(&gain, x->bits[a][i] - x->bits[b][i]);
         stats_add(&whole, x->bits[a][i]);
@@ -200,7 +192,6 @@ static bool gains(const contexts *x, size_t a, size_t b)
 static void find_stop(size_t family, contexts *x)
 {
     size_t stop = 0;
-
     for (size_t a = 0; a < N_CONTEXTS; a++)
         for (size_t b = a + 1; b < N_CONTEXTS; b++)
             if (gains(x, a, b))
@@ -232,7 +223,6 @@ static void judge_contexts(const comparison *c, const contexts *x, finding *f)
 {
     size_t window = c->models[MLP].info->window_size, k = 0;
     double by[N_FAMILIES]; /* by what share the longest context lowers a curve below its value at 2^k tokens */
-
     while (k < LAST_CONTEXT && (size_t)2 << k <= window)
         k++;
     for (size_t i = 0; i < N_FAMILIES; i++)
@@ -253,7 +243,6 @@ bool compare_context(comparison *c, finding *f)
 {
     contexts x = {.n = 0};
     bool done = find_places(c, &x);
-
     for (size_t i = 0; done && i < N_FAMILIES; i++) {
         for (size_t k = 0; done && k < N_CONTEXTS; k++)
             done = ask_with_context(c, i, k, &x);

@@ -13,7 +13,6 @@
 bool tale_tell(tale *t, const language_model *lm, const story_settings *settings, uint64_t seed, uint64_t index)
 {
     size_t n, size, at = 0;
-
     if (!story_tell(settings, seed, index, &t->story))
         return console_complain("no story can be told with these settings");
     if (ink_tokenizer_encode(lm->ctx, lm->tokenizer, t->story.text, t->story.length, INK_ENCODE_PLAIN, t->tokens + 1,
@@ -35,7 +34,6 @@ bool tale_tell(tale *t, const language_model *lm, const story_settings *settings
 size_t tale_token(const tale *t, size_t at)
 {
     size_t i = 1;
-
     while (i < t->n && t->at[i + 1] <= at)
         i++;
     return i;
@@ -45,7 +43,6 @@ tale_answer tale_find(const tale *t, const story_recall *recall)
 {
     size_t first = tale_token(t, recall->at);
     size_t last = tale_token(t, recall->at + recall->length - 1);
-
     return (tale_answer){first, last - first + 1, first - tale_token(t, recall->said)};
 }
 
@@ -54,7 +51,6 @@ tale_answer tale_find(const tale *t, const story_recall *recall)
 bool reader_open(reader *r, const language_model *lm)
 {
     const ink_sampler_options plain = {.temperature = 1};
-
     *r = (reader){.lm = lm};
     if (!console_ok(lm->ctx, ink_sampler_create(lm->ctx, &plain, lm->info->vocab_size, &r->softmax)))
         return false;
@@ -78,7 +74,6 @@ void reader_close(reader *r)
 static bool find_guesses(reader *r, const question *q, float *logits)
 {
     size_t vocab_size = r->lm->info->vocab_size;
-
     for (size_t i = 0; i < q->n_asked; i++, logits += vocab_size) {
         if (!console_ok(r->lm->ctx, ink_sampler_probabilities(r->lm->ctx, r->softmax, logits, logits)))
             return false;
@@ -92,7 +87,6 @@ static bool ask_batch(reader *r, const question *questions, size_t n)
 {
     ink_item items[READER_BATCH];
     float *logits = r->logits;
-
     for (size_t i = 0; i < n; i++) {
         const question *q = &questions[i];
         ink_state_reset(r->states[i]);

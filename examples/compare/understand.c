@@ -44,7 +44,6 @@ static bool fill_gaps(const language_model *bert, const char *text, filled *f)
 {
     size_t n, at[MAX_GAPS];
     ink_token *tokens;
-
     if (!lm_encode(bert, text, strlen(text), INK_ENCODE_DEFAULT, &tokens, &n))
         return false;
     f->n_gaps = 0;
@@ -77,7 +76,6 @@ typedef struct gap {
 static gap make_gap(const tale *t, size_t at, size_t size)
 {
     size_t first = tale_token(t, at);
-
     return (gap){at, size, first, tale_token(t, at + size - 1) - first + 1};
 }
 
@@ -85,7 +83,6 @@ static gap make_gap(const tale *t, size_t at, size_t size)
 static gap first_mention(const tale *t, const story_recall *recall)
 {
     size_t size = recall->kind == STORY_PLACE ? recall->length : strcspn(t->story.text + recall->said, " .");
-
     return make_gap(t, recall->said, size);
 }
 
@@ -98,7 +95,6 @@ static bool same_fact(const story_recall *a, const story_recall *b)
 static void cut(const tale *t, const gap *g, char *out, size_t room)
 {
     size_t used = (size_t)snprintf(out, room, "%.*s", (int)g->at, t->story.text);
-
     for (size_t i = 0; i < g->n; i++)
         used += (size_t)snprintf(out + used, room - used, "%s[MASK]", i > 0 ? " " : "");
     snprintf(out + used, room - used, "%s", t->story.text + g->at + g->size);
@@ -109,7 +105,6 @@ static bool ask_bert(const language_model *bert, const tale *t, const gap *g, fi
 {
     char text[STORY_TEXT_SIZE + 16 * MAX_GAPS];
     size_t vocab_size = bert->info->vocab_size;
-
     cut(t, g, text, sizeof text);
     if (!fill_gaps(bert, text, f))
         return false;
@@ -123,7 +118,6 @@ static bool ask_bert(const language_model *bert, const tale *t, const gap *g, fi
 static bool ask_gpt(reader *gpt, const tale *t, const gap *g, bool *right)
 {
     guess guesses[MAX_GAPS];
-
     if (!reader_ask(gpt, &(question){t->tokens, g->first + g->n, g->n, guesses}, 1))
         return false;
     *right = true;
@@ -144,7 +138,6 @@ static bool ask_about(asked *a, const tale *t, const story_recall *recall, const
 {
     size_t kind = recall->kind == STORY_PLACE ? PLACES : FACTS;
     bool right[N_ASKED];
-
     if (g->n > MAX_GAPS)
         return true;
     if (!ask_bert(&a->models[ASKED_BERT], t, g, &a->bert, &right[ASKED_BERT]) ||
@@ -160,7 +153,6 @@ static bool ask_about(asked *a, const tale *t, const story_recall *recall, const
 static bool ask_story(asked *a, const tale *t)
 {
     const story *s = &t->story;
-
     for (size_t i = 0; i < s->n_recalls; i++) {
         const story_recall *recall = &s->recalls[i];
         size_t first = 0, last = i;
@@ -216,7 +208,6 @@ static kept kept_by(const table *found, size_t kind, size_t who, size_t side)
 static void judge_gaps(const table *found, finding *f)
 {
     static const char *const names[N_KINDS] = {"a fact", "a place"};
-
     for (size_t kind = 0; kind < N_KINDS; kind++) {
         kept bert = kept_by(found, kind, ASKED_BERT, BEFORE), gpt = kept_by(found, kind, ASKED_GPT, BEFORE);
         finding_note(f, kept_well(&bert) && kept_well(&gpt),
@@ -233,7 +224,6 @@ static bool open_models(asked *a, ink_context *ctx)
 {
     language_model *bert = &a->models[ASKED_BERT], *gpt = &a->models[ASKED_GPT];
     char *of_bert = a->folders[ASKED_BERT], *of_gpt = a->folders[ASKED_GPT];
-
     if (!bundled_folder(of_bert, "bert") || !lm_open_encoder(bert, ctx, of_bert, INK_POOLING_NONE) ||
         !bundled_folder(of_gpt, "gpt") || !lm_open(gpt, ctx, of_gpt) || !reader_open(&a->gpt, gpt))
         return false;
@@ -248,7 +238,6 @@ static bool understand(ink_context *ctx)
     tale *t = console_memory(1, sizeof *t);
     finding f = {.n_charts = 0};
     bool done = t != NULL && open_models(&a, ctx);
-
     for (uint64_t i = 0; done && i < n_stories; i++) {
         console_progress("story %llu of %llu", (unsigned long long)i, (unsigned long long)n_stories);
         done = tale_tell(t, &a.models[ASKED_GPT], &stories, seed, i) && ask_story(&a, t);

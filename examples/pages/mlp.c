@@ -94,7 +94,6 @@ int main(int argc, char **argv)
     page p;
     network net = {0};
     page_outcome outcome = page_open(&p, "mlp", "[\"prompt\"] [options]", models, argc, argv);
-
     if (outcome == PAGE_READY && !(load(&p, &net) && speak(&p, &net)))
         outcome = PAGE_ERROR;
     unload(&net);

@@ -26,7 +26,6 @@ static const cli_option options[] = {
 static cli_outcome read_arguments(const cli *line, const char *const *models, size_t *model)
 {
     size_t n = 0;
-
     *model = 0;
     for (size_t i = 0; models[1] != NULL && n == 0 && models[i] != NULL; i++)
         if (line->n_arguments > 0 && strcmp(line->arguments[0], models[i]) == 0) {
@@ -48,7 +47,6 @@ static cli_outcome read_arguments(const cli *line, const char *const *models, si
 static bool encode_prompt(page *p, const char *prompt)
 {
     size_t capacity = strlen(prompt) + 8; /* a token is at least one byte, and a template adds one or two */
-
     p->prompt = calloc(capacity, sizeof *p->prompt);
     if (p->prompt == NULL || ink_tokenizer_encode(p->ctx, p->tokenizer, prompt, strlen(prompt), INK_ENCODE_DEFAULT,
                                                   p->prompt, capacity, &p->n_prompt) != INK_OK)
@@ -62,7 +60,6 @@ static bool open_files(page *p, const char *folder)
 {
     ink_sampler_options sampler = {.temperature = (float)temperature, .seed = seed};
     char path[PATH_ROOM];
-
     if (!path_join(path, folder, "model.safetensors") || ink_weights_open(p->ctx, path, &p->weights) != INK_OK ||
         ink_tokenizer_open(p->ctx, folder, &p->tokenizer) != INK_OK ||
         ink_sampler_create(p->ctx, &sampler, ink_tokenizer_vocab_size(p->tokenizer), &p->sampler) != INK_OK)
@@ -84,7 +81,6 @@ page_outcome page_open(page *p, const char *name, const char *usage, const char 
         .n_most = 3,
     };
     char bundled[PATH_ROOM];
-
     *p = (page){.model = 0};
     cli_outcome outcome = cli_read(&line, argc, argv);
     if (outcome == CLI_RUN)
@@ -104,7 +100,6 @@ page_outcome page_open(page *p, const char *name, const char *usage, const char 
 float *page_floats(page *p, size_t n)
 {
     float *floats = p->n_floats < PAGE_MAX_FLOATS ? calloc(n > 0 ? n : 1, sizeof *floats) : NULL;
-
     if (floats == NULL)
         p->no_memory = true;
     else
@@ -133,7 +128,6 @@ bool page_prompt_fits(page *p, size_t context_length)
 bool page_print(page *p, ink_token token)
 {
     size_t size;
-
     if (p->unsaid != NULL)
         console_echo(p->unsaid);
     p->unsaid = NULL;

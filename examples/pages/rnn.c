@@ -39,7 +39,6 @@ typedef struct network {
 static bool load(page *p, ink_cell kind, network *net)
 {
     const ink_weight *bias = ink_weights_find(p->weights, "lm_head.bias");
-
     if (ink_embedding_load(p->ctx, p->weights, "embedding", &net->embedding) != INK_OK ||
         ink_recurrent_load(p->ctx, p->weights, "rnn", kind, &net->cell) != INK_OK)
         return false;
@@ -95,7 +94,6 @@ int main(int argc, char **argv)
     page p;
     network net = {0};
     page_outcome outcome = page_open(&p, "rnn", "[rnn|gru|lstm] [\"prompt\"] [options]", models, argc, argv);
-
     if (outcome == PAGE_READY && !(load(&p, cells[p.model], &net) && speak(&p, &net)))
         outcome = PAGE_ERROR;
     unload(&net);

@@ -70,7 +70,6 @@ static bool load_block(page *p, network *net, size_t i)
     block *b = &net->blocks[i];
     size_t d = net->d;
     char name[64];
-
     return ink_norm_load(ctx, w, part(name, i, "ln_1"), INK_LAYER_NORM, EPS, &b->norm_1) == INK_OK &&
            ink_dense_load_transposed(ctx, w, part(name, i, "attn.c_attn"), INK_IDENTITY, &b->qkv) == INK_OK &&
            ink_dense_load_transposed(ctx, w, part(name, i, "attn.c_proj"), INK_IDENTITY, &b->out) == INK_OK &&
@@ -86,7 +85,6 @@ static bool load_block(page *p, network *net, size_t i)
 static bool load(page *p, network *net)
 {
     char name[64];
-
     if (ink_embedding_load(p->ctx, p->weights, "transformer.wte", &net->tokens) != INK_OK ||
         ink_embedding_load(p->ctx, p->weights, "transformer.wpe", &net->positions) != INK_OK ||
         ink_norm_load(p->ctx, p->weights, "transformer.ln_f", INK_LAYER_NORM, EPS, &net->norm) != INK_OK)
@@ -117,7 +115,6 @@ static bool block_forward(page *p, network *net, const block *b)
 {
     ink_context *ctx = p->ctx;
     float *x = net->x, *y = net->y;
-
     return ink_norm_forward(ctx, b->norm_1, x, 1, y) == INK_OK &&                             /* y = norm_1(x) */
            ink_dense_forward(ctx, b->qkv, y, 1, net->qkv) == INK_OK &&                        /* q, k, v = W_qkv y */
            ink_attention_forward(ctx, &net->attention, b->cache, net->qkv, 1, y) == INK_OK && /* heads, side by side */
@@ -133,7 +130,6 @@ static bool block_forward(page *p, network *net, const block *b)
 static bool forward(page *p, network *net, ink_token token)
 {
     ink_token position = (ink_token)net->position++;
-
     if (ink_embedding_forward(p->ctx, net->tokens, &token, 1, net->x) != INK_OK || /* x = E token + P position */
         ink_embedding_forward(p->ctx, net->positions, &position, 1, net->y) != INK_OK ||
         ink_add(p->ctx, net->y, net->d, net->x) != INK_OK)
@@ -190,7 +186,6 @@ int main(int argc, char **argv)
     page p;
     network net = {0};
     page_outcome outcome = page_open(&p, "transformer", "[\"prompt\"] [options]", models, argc, argv);
-
     if (outcome == PAGE_READY && !(load(&p, &net) && speak(&p, &net)))
         outcome = PAGE_ERROR;
     unload(&net);

@@ -58,7 +58,6 @@ static bool parse_range(const char *name, const char *text, unsigned range[2])
     uint64_t least, most;
     const char *colon = strchr(text, ':');
     size_t length = colon != NULL ? (size_t)(colon - text) : sizeof low;
-
     if (length < sizeof low) {
         memcpy(low, text, length);
         low[length] = '\0';
@@ -76,7 +75,6 @@ static cli_outcome read_line(int argc, char **argv)
     story_settings *s = &settings;
     unsigned *const in_ranges[N_RANGES] = {s->sentences, s->facts, s->states, s->objects};
     unsigned *const in_weights[N_WEIGHTS] = {&s->filler, &s->echo, &s->again, &s->change, &s->put, &s->switches};
-
     settings = story_settings_default();
     for (size_t i = 0; i < N_WEIGHTS; i++)
         weights[i] = *in_weights[i];
@@ -112,7 +110,6 @@ static bool tell_stories(void)
     story s;
     double bits = 0.0;
     uint64_t bytes = 0;
-
     for (uint64_t i = 0; i < count; i++) {
         if (!story_tell(&settings, seed, i, &s))
             return console_complain("no story can be told with these settings (too many facts, or no weight at all)");
@@ -138,7 +135,6 @@ static bool read_stories(void)
     char text[2 * STORY_TEXT_SIZE];
     story s;
     int n = 0, strange = 0;
-
     while (fgets(text, sizeof text, stdin)) {
         text[strcspn(text, "\n")] = '\0';
         if (text[0] == '\0')
@@ -158,6 +154,5 @@ int main(int argc, char **argv)
 {
     cli_outcome outcome = read_line(argc, argv);
     bool done = outcome == CLI_RUN ? reads ? read_stories() : tell_stories() : outcome == CLI_HELP;
-
     return !(console_finish() && done);
 }

@@ -164,7 +164,6 @@ typedef struct teller {
 static unsigned pick(teller *t, const unsigned *weights, unsigned n)
 {
     double total = 0.0;
-
     if (t->lost)
         return 0;
     unsigned choice = t->source->pick(t->source->user, weights, n);
@@ -178,7 +177,6 @@ static unsigned pick(teller *t, const unsigned *weights, unsigned n)
 static unsigned pick_even(teller *t, unsigned n)
 {
     unsigned weights[MAX_PICK] = {0};
-
     for (unsigned i = 0; i < n; i++)
         weights[i] = 1;
     return pick(t, weights, n);
@@ -199,7 +197,6 @@ static void put_char(teller *t, char c)
 {
     story *out = t->out;
     const char before = out->length > 0 ? out->text[out->length - 1] : ' ';
-
     if (out->length + 1 >= STORY_TEXT_SIZE) {
         t->lost = 1;
         return;
@@ -228,7 +225,6 @@ static void put_value(teller *t, fact *about, const char *words, const char *val
 {
     story *out = t->out;
     const size_t at = out->length + (out->length > 0);
-
     if (t->lost)
         return;
     if (about->told && out->n_recalls < STORY_RECALLS) {
@@ -250,7 +246,6 @@ static const char *pick_word(teller *t, const char *const *list, unsigned n) { r
 static void put_object(teller *t, fact *about)
 {
     unsigned weights[COUNT(objects)];
-
     for (unsigned i = 0; i < COUNT(objects); i++)
         weights[i] = 1;
     for (unsigned i = 0; i < t->n_facts; i++)
@@ -263,7 +258,6 @@ static void put_object(teller *t, fact *about)
 static void put_leader(teller *t, fact *about)
 {
     const unsigned who = pick_even(t, 2);
-
     about->value = who == t->girl ? 0 : 1;
     put_value(t, about, t->cast[who], kinds[STORY_LEADER].forms[about->value][0], 2);
 }
@@ -324,7 +318,6 @@ static void say(teller *t, const char *pattern, fact *about)
 {
     char word[32];
     size_t n = 0;
-
     for (; !t->lost; pattern++) {
         const char c = *pattern;
         const int ends = c == '\0' || c == ' ' || c == '.' || c == '%';
@@ -349,14 +342,12 @@ static void say_filler(teller *t)
     static const char *const patterns[] = {"A %a %n %v.",      "The %A was %w.", "%p was %f.",
                                            "The children %t.", "%p %i.",         "%p met a %a %n."};
     static const unsigned weights[] = {2, 1, 2, 2, 3, 1};
-
     say(t, patterns[pick(t, weights, COUNT(patterns))], NULL);
 }
 
 static fact *new_fact(teller *t, story_kind kind)
 {
     fact *made = &t->facts[t->n_facts++];
-
     *made = (fact){.kind = kind};
     return made;
 }
@@ -365,7 +356,6 @@ static fact *new_fact(teller *t, story_kind kind)
 static void say_new_fact(teller *t, story_kind first, story_kind last)
 {
     unsigned weights[STORY_KINDS] = {0};
-
     for (unsigned i = 0; i <= (unsigned)(last - first); i++)
         weights[i] = 1;
     for (unsigned i = 0; i < t->n_facts; i++)
@@ -383,7 +373,6 @@ static void say_new_fact(teller *t, story_kind first, story_kind last)
 static void say_placing(teller *t)
 {
     fact *made = new_fact(t, STORY_PLACE);
-
     t->n_objects++;
     say(t, "%p %P the %o %0.", made);
 }
@@ -401,7 +390,6 @@ static void say_echo(teller *t, fact *about)
 static void say_apple_change(teller *t, fact *apples)
 {
     const unsigned added = pick_two(t, apples->value > 0, apples->value < 5);
-
     apples->value += added ? 1u : ~0u;
     apples->changes++;
     say(t, added ? "%p added an apple" : "%p took an apple", apples);
@@ -452,7 +440,6 @@ static void say_next(teller *t, int first)
     const story_settings *s = t->settings;
     unsigned weights[2 + 2 * MAX_FACTS] = {0};
     const unsigned n = t->n_facts;
-
     weights[0] = s->filler;
     weights[1] = !first && t->n_objects < s->objects[1] ? s->put : 0;
     for (unsigned i = 0; i < n; i++) {
@@ -479,7 +466,6 @@ static void say_next_of_switch(teller *t)
     fact *lamp = &t->facts[0];
     const unsigned weights[] = {1 + s->filler / 8, lamp->age ? s->echo / 4 : 0, 2 * s->change};
     const unsigned choice = pick(t, weights, COUNT(weights));
-
     lamp->age++;
     if (choice == 0)
         say_filler(t);
@@ -492,7 +478,6 @@ static void say_next_of_switch(teller *t)
 static void say_opening(teller *t)
 {
     const story_settings *s = t->settings;
-
     say(t, "were in the %s.", NULL);
     for (unsigned n = 0; !t->lost && one_more(t, n, s->facts); n++)
         say_new_fact(t, STORY_TIME, STORY_PET);
@@ -506,7 +491,6 @@ static void say_opening(teller *t)
 static void narrate(const story_settings *settings, const story_source *source, story *out)
 {
     teller t = {.settings = settings, .source = source, .out = out};
-
     memset(out, 0, sizeof(*out));
     int is_switch = (int)pick_two(&t, 100 - settings->switches, settings->switches);
     say_cast(&t);
@@ -546,7 +530,6 @@ static unsigned pick_random(void *user, const unsigned *weights, unsigned n)
 {
     uint64_t total = 0, x;
     unsigned i;
-
     for (i = 0; i < n; i++)
         total += weights[i];
     x = random_below(user, total);
@@ -558,7 +541,6 @@ static unsigned pick_random(void *user, const unsigned *weights, unsigned n)
 int story_tell(const story_settings *settings, uint64_t seed, uint64_t index, story *out)
 {
     uint64_t state = seed;
-
     if (!is_sensible(settings)) {
         memset(out, 0, sizeof(*out));
         return 0;
@@ -595,7 +577,6 @@ static unsigned pick_searched(void *user, const unsigned *weights, unsigned n)
 {
     search *s = user;
     const unsigned at = s->depth;
-
     if (s->depth + 1 < MAX_CHOICES)
         s->depth++;
     if (at < s->n)
@@ -615,7 +596,6 @@ static int accept_same(void *user, const char *text, size_t length)
 {
     search *s = user;
     size_t same = 0;
-
     while (same < length && same < s->length && text[same] == s->text[same])
         same++;
     if (same > s->reached)
@@ -645,7 +625,6 @@ int story_read(const story_settings *settings, const char *text, story *out)
     const story_source walk = {pick_searched, accept_same, &s};
     story tried;
     int found = 0;
-
     memset(out, 0, sizeof(*out));
     if (!is_sensible(settings))
         return 0;

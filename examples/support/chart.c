@@ -17,7 +17,6 @@ void chart_x(chart *c, const char *label)
 void chart_powers(chart *c, size_t n)
 {
     char label[CHART_LABEL_ROOM];
-
     for (size_t i = 0; i < n; i++) {
         snprintf(label, sizeof label, "%u", 1U << (i % 32));
         chart_x(c, label);
@@ -27,7 +26,6 @@ void chart_powers(chart *c, size_t n)
 double *chart_line(chart *c, const char *name, char mark, chart_style style)
 {
     chart_series *line = &c->lines[c->n_lines < CHART_MAX_LINES ? c->n_lines++ : CHART_MAX_LINES - 1];
-
     *line = (chart_series){.name = name, .mark = mark, .style = style};
     for (size_t i = 0; i < CHART_MAX_X; i++)
         line->y[i] = NAN;
@@ -55,7 +53,6 @@ static void find_range(const chart *c, double *low, double *high)
 static double power_of_ten(int n)
 {
     double p = 1;
-
     for (int i = 0; i < n; i++)
         p *= 10;
     for (int i = 0; i > n; i--)
@@ -67,7 +64,6 @@ static double power_of_ten(int n)
 static int decade(double y)
 {
     int n = -30;
-
     while (power_of_ten(n + 1) <= y * 1.000001 && n < 30)
         n++;
     return n;
@@ -77,7 +73,6 @@ static int decade(double y)
 static double nice_step(double span)
 {
     double step = power_of_ten(decade(span / 3));
-
     if (span / step > 15)
         return 5 * step;
     return span / step > 6 ? 2 * step : step;
@@ -86,7 +81,6 @@ static double nice_step(double span)
 static void linear_axis(const chart *c, chart_axis *axis)
 {
     double low = c->low, high = c->high;
-
     if (low == 0 && high == 0) {
         find_range(c, &low, &high);
         if (low > 0 && low < 0.5 * high)
@@ -105,7 +99,6 @@ static void log_axis(const chart *c, chart_axis *axis)
 {
     double low = c->low, high = c->high;
     int first, last;
-
     if (low == 0 && high == 0)
         find_range(c, &low, &high);
     first = decade(low);
@@ -125,7 +118,6 @@ static void log_axis(const chart *c, chart_axis *axis)
 chart_axis chart_y_axis(const chart *c)
 {
     chart_axis axis = {.log = c->log_y};
-
     if (c->log_y)
         log_axis(c, &axis);
     else
@@ -136,7 +128,6 @@ chart_axis chart_y_axis(const chart *c)
 double chart_height(const chart_axis *axis, double y)
 {
     double height;
-
     if (!isfinite(y) || (axis->log && !(y > 0)))
         return -1;
     if (axis->log)
@@ -150,7 +141,6 @@ void chart_number(char room[CHART_LABEL_ROOM], double y, int decimals)
 {
     static const char *const units[] = {"", "k", "M", "G"};
     size_t unit = 0;
-
     if (isnan(y)) {
         snprintf(room, CHART_LABEL_ROOM, "-");
     } else if (y != 0 && fabs(y) < 0.5 * power_of_ten(-decimals)) {
@@ -190,7 +180,6 @@ static size_t row_of(double height) { return (size_t)((1 - height) * (ROWS - 1) 
 static void put_marks(const chart *c, const chart_axis *axis, picture *p, bool references)
 {
     size_t place = 0, n_marks = 0;
-
     for (size_t i = 0; i < c->n_lines; i++)
         n_marks += c->lines[i].style != CHART_REFERENCE;
     for (size_t i = 0; i < c->n_lines; i++) {
@@ -222,7 +211,6 @@ static const double *tick_at(const chart_axis *axis, size_t row)
 static void print_tick(const chart_axis *axis, int left, size_t row)
 {
     const double *tick = tick_at(axis, row);
-
     if (tick == NULL)
         printf("%*s |", left - 2, "");
     else
@@ -232,7 +220,6 @@ static void print_tick(const chart_axis *axis, int left, size_t row)
 static void print_trimmed(const char *text)
 {
     size_t size = strlen(text);
-
     while (size > 0 && text[size - 1] == ' ')
         size--;
     printf("%.*s\n", (int)size, text);
@@ -241,7 +228,6 @@ static void print_trimmed(const char *text)
 static void print_picture(const chart *c, picture *p)
 {
     chart_axis axis = chart_y_axis(c);
-
     for (size_t row = 0; row < ROWS; row++) {
         memset(p->rows[row], ' ', c->n_x * p->width);
         p->rows[row][c->n_x * p->width] = '\0';
@@ -258,7 +244,6 @@ static void print_picture(const chart *c, picture *p)
 static void centre(char *line, size_t width, size_t j, const char *text)
 {
     size_t size = strlen(text), room = width - (width > 0);
-
     if (size > room)
         size = room;
     memcpy(line + j * width + (width - size) / 2, text, size);
@@ -268,7 +253,6 @@ static void centre(char *line, size_t width, size_t j, const char *text)
 static void print_row(const chart *c, const picture *p, const char labels[][CHART_LABEL_ROOM])
 {
     char line[COLUMNS + 1];
-
     memset(line, ' ', c->n_x * p->width);
     line[c->n_x * p->width] = '\0';
     for (size_t j = 0; j < c->n_x; j++)
@@ -287,7 +271,6 @@ static void print_rule(const chart *c, const picture *p)
 static void print_table(const chart *c, const picture *p)
 {
     char numbers[CHART_MAX_X][CHART_LABEL_ROOM];
-
     printf("%*s", p->left, "");
     print_row(c, p, c->x);
     for (size_t i = 0; i < c->n_lines; i++) {
@@ -302,7 +285,6 @@ static void print_table(const chart *c, const picture *p)
 static picture lay_out(const chart *c)
 {
     picture p = {.left = 12};
-
     for (size_t i = 0; i < c->n_lines; i++)
         if (strlen(c->lines[i].name) + 5 > (size_t)p.left)
             p.left = (int)strlen(c->lines[i].name) + 5;
@@ -315,7 +297,6 @@ static picture lay_out(const chart *c)
 void chart_print(const chart *c)
 {
     picture p = lay_out(c);
-
     printf("  %s\n", c->title);
     if (!c->table) {
         printf("  %s, by %s\n\n", c->y_label, c->x_label);
@@ -374,7 +355,6 @@ static double y_of(double height) { return BOTTOM - (BOTTOM - TOP) * height; }
 static void write_axes(const chart *c, const chart_axis *axis, FILE *file)
 {
     char label[CHART_LABEL_ROOM];
-
     for (size_t i = 0; i < axis->n_ticks; i++) {
         double y = y_of(chart_height(axis, axis->ticks[i]));
         fprintf(file, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#dddddd\"/>\n", LEFT, y, RIGHT, y);
@@ -394,7 +374,6 @@ static void write_axes(const chart *c, const chart_axis *axis, FILE *file)
 static void write_mark(FILE *file, chart_style style, double x, double y)
 {
     const char *colour = colours[style];
-
     switch (style) {
     case CHART_MLP:
         fprintf(file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%d\" height=\"%d\" fill=\"%s\"/>\n", x - MARK + 1,
@@ -433,7 +412,6 @@ static const char *dashes(const chart_series *line)
 static void write_line(const chart *c, const chart_axis *axis, const chart_series *line, FILE *file)
 {
     bool drawing = false;
-
     fputs("<path d=\"", file);
     for (size_t j = 0; j < c->n_x; j++) {
         double height = chart_height(axis, line->y[j]);
@@ -470,7 +448,6 @@ static void write_legend(const chart *c, FILE *file)
 void chart_write_svg(const chart *c, FILE *file)
 {
     chart_axis axis = chart_y_axis(c);
-
     fprintf(file,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
             "font-family=\"sans-serif\" font-size=\"13\" fill=\"#222222\" role=\"img\">\n<title>",

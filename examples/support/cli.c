@@ -25,7 +25,6 @@ const char *cli_kernel;
 static size_t edit_distance(const char *a, const char *b)
 {
     size_t row[MAX_NAME + 1], n = strlen(a), m = strlen(b);
-
     n = n < MAX_NAME ? n : MAX_NAME;
     m = m < MAX_NAME ? m : MAX_NAME;
     for (size_t j = 0; j <= m; j++)
@@ -47,7 +46,6 @@ static size_t edit_distance(const char *a, const char *b)
 static const cli_option *find_option(const cli *line, const char *text, const char **value)
 {
     size_t size = strcspn(text, "=");
-
     *value = text[size] == '=' ? text + size + 1 : NULL;
     for (size_t i = 0; i < line->n_options; i++) {
         const cli_option *option = &line->options[i];
@@ -61,7 +59,6 @@ static bool unknown_option(const cli *line, const char *text)
 {
     const char *nearest = "--help";
     size_t least = edit_distance(text, nearest);
-
     for (size_t i = 0; i < line->n_options; i++) {
         size_t distance = edit_distance(text, line->options[i].name);
         if (distance < least) {
@@ -80,7 +77,6 @@ static bool within(const cli_option *option, double value)
 static bool bad_number(const cli_option *option, const char *found)
 {
     const char *kind = option->count != NULL ? "a whole number" : "a number";
-
     if (option->most == 0)
         return console_complain("%s expects %s of at least %g, found '%s'", option->name, kind, option->least, found);
     return console_complain("%s expects %s from %g to %.15g, found '%s'", option->name, kind, option->least,
@@ -92,7 +88,6 @@ static bool set_option(const cli_option *option, const char *value)
 {
     uint64_t count;
     double real;
-
     if (option->text != NULL) {
         *option->text = value;
     } else if (option->count != NULL) {
@@ -112,7 +107,6 @@ static bool read_option(const cli *line, int argc, char **argv, int *i)
 {
     const char *value;
     const cli_option *option = find_option(line, argv[*i], &value);
-
     if (option == NULL)
         return unknown_option(line, argv[*i]);
     if (option->flag != NULL) {
@@ -155,7 +149,6 @@ static bool add_argument(cli *line, char *text)
 cli_outcome cli_read(cli *line, int argc, char **argv)
 {
     bool options_ended = false;
-
     console_start(line->name);
     line->all = argv + 1;
     for (int i = 1; i < argc; i++) {
@@ -179,7 +172,6 @@ cli_outcome cli_read(cli *line, int argc, char **argv)
 int cli_main(cli *line, int argc, char **argv, bool (*run)(ink_context *ctx))
 {
     cli_outcome outcome = cli_read(line, argc, argv);
-
     if (outcome != CLI_RUN)
         return outcome == CLI_ERROR || !console_finish();
     ink_context *ctx = console_context(cli_threads, cli_kernel);
@@ -196,7 +188,6 @@ int cli_main(cli *line, int argc, char **argv, bool (*run)(ink_context *ctx))
 bool number_whole(const char *text, uint64_t *value)
 {
     uint64_t sum = 0;
-
     if (*text == '\0')
         return false;
     for (; *text != '\0'; text++) {
@@ -220,7 +211,6 @@ static const char *read_digits(const char *at, uint64_t *digits, int *power)
 {
     bool any = false, after_point = false;
     int n = 0;
-
     for (*digits = 0, *power = 0;; at++) {
         if (*at == '.' && !after_point) {
             after_point = true;
@@ -242,7 +232,6 @@ static const char *read_exponent(const char *at, int *power)
 {
     bool negative = *at == '-';
     int exponent = 0;
-
     at += *at == '-' || *at == '+';
     if (!is_digit(*at))
         return NULL;
@@ -262,7 +251,6 @@ bool number_real(const char *text, double *value)
     uint64_t digits;
     int power;
     double scale = 1;
-
     at = read_digits(at, &digits, &power);
     if (at != NULL && (*at == 'e' || *at == 'E'))
         at = read_exponent(at + 1, &power);

@@ -39,7 +39,6 @@ void console_start(const char *program)
 bool console_complain(const char *format, ...)
 {
     va_list arguments;
-
     fflush(stdout); /* earlier output comes first */
     fprintf(stderr, "%s%s: ", echoed ? "\n" : "", program_name);
     echoed = false;
@@ -58,7 +57,6 @@ bool console_ok(const ink_context *ctx, ink_result result)
 void *console_memory(size_t count, size_t size)
 {
     void *block = calloc(count > 0 ? count : 1, size > 0 ? size : 1);
-
     if (block == NULL)
         console_complain("there is no memory for %zu x %zu bytes", count, size);
     return block;
@@ -80,7 +78,6 @@ void *console_grow(void *items, size_t *room, size_t n, size_t size)
 void console_note(const char *format, ...)
 {
     va_list arguments;
-
     echoed = false;
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
@@ -97,7 +94,6 @@ void console_echo(const char *text)
 void console_progress(const char *format, ...)
 {
     va_list arguments;
-
     if (!is_terminal(2))
         return;
     fputs("\r\033[K", stderr); /* back to the start of the line, and clear it */
@@ -110,7 +106,6 @@ void console_progress(const char *format, ...)
 void console_wrap(const char *text, size_t indent)
 {
     size_t column = indent;
-
     for (text += strspn(text, " \n"); *text != '\0'; text += strspn(text, " \n")) {
         size_t size = strcspn(text, " \n");
         if (text[size] == ' ' && text[size + 1] == '%') /* "12 %" stays together */
@@ -128,7 +123,6 @@ void console_wrap(const char *text, size_t indent)
 bool console_write(const char *text, size_t size)
 {
     bool done = fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0;
-
     if (!done && write_error == 0)
         write_error = errno;
     return done;
@@ -137,7 +131,6 @@ bool console_write(const char *text, size_t size)
 bool console_print(const char *format, ...)
 {
     va_list arguments;
-
     va_start(arguments, format);
     if (vprintf(format, arguments) < 0 && write_error == 0)
         write_error = errno;
@@ -148,7 +141,6 @@ bool console_print(const char *format, ...)
 bool console_finish(void)
 {
     bool done = console_write("", 0) && !ferror(stdout);
-
 #ifdef EPIPE
     if (write_error == EPIPE)
         return false;
@@ -174,7 +166,6 @@ void console_catch_interrupts(void)
 {
 #ifdef SA_RESTART
     struct sigaction action = {.sa_handler = interrupt}; /* without SA_RESTART, so that a read ends */
-
     sigaction(SIGINT, &action, NULL);
 #else
     signal(SIGINT, interrupt);
@@ -184,7 +175,6 @@ void console_catch_interrupts(void)
 bool console_interrupted(void)
 {
     bool was = interrupted != 0;
-
     interrupted = 0;
     return was;
 }
@@ -192,7 +182,6 @@ bool console_interrupted(void)
 double console_seconds(void)
 {
     struct timespec now;
-
     /* The time of day can jump, and as a double it has no room for nanoseconds. */
 #ifdef CLOCK_MONOTONIC
     if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
@@ -207,7 +196,6 @@ double console_seconds(void)
 unsigned console_processors(void)
 {
     long n = 1;
-
 #if defined(_SC_NPROCESSORS_ONLN) && !defined(INK_NO_THREADS)
     n = sysconf(_SC_NPROCESSORS_ONLN);
 #endif
@@ -227,7 +215,6 @@ ink_context *console_context(uint64_t n_threads, const char *kernel)
     ink_context_options options = {.n_threads = (unsigned)n_threads, .kernel = kernel};
     ink_context *ctx;
     char names[128] = "";
-
     if (kernel != NULL && !kernel_is_known(kernel)) {
         for (size_t i = 0; ink_kernel_name(i) != NULL; i++) {
             size_t used = strlen(names);
@@ -247,7 +234,6 @@ static const char *scaled(char room[CONSOLE_ROOM], uint64_t n, double unit, cons
 {
     double value = (double)n;
     size_t i = 0;
-
     while (value >= unit && i < 4) {
         value /= unit;
         i++;
@@ -272,7 +258,6 @@ const char *console_count(char room[CONSOLE_ROOM], uint64_t n)
 {
     char digits[CONSOLE_ROOM];
     size_t size = (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)n), used = 0;
-
     for (size_t i = 0; i < size; i++) {
         if (i > 0 && (size - i) % 3 == 0)
             room[used++] = ',';
@@ -290,7 +275,6 @@ const char *console_rate(char room[CONSOLE_ROOM], size_t n, double seconds)
 const char *console_harmless(char *room, size_t size, const char *text)
 {
     size_t used = 0;
-
     for (; *text != '\0' && used + 1 < size; text++)
         room[used++] = (unsigned char)*text < ' ' || *text == 127 ? '?' : *text;
     room[used] = '\0';
@@ -302,7 +286,6 @@ const char *console_harmless(char *room, size_t size, const char *text)
 bool path_join(char room[PATH_ROOM], const char *folder, const char *file)
 {
     int size = snprintf(room, PATH_ROOM, "%s/%s", folder, file);
-
     return (size >= 0 && size < PATH_ROOM) ||
            console_complain("the path '%.60s...' is longer than %d bytes", folder, PATH_ROOM - 1);
 }
@@ -312,7 +295,6 @@ char *file_read(const char *path, size_t *size)
     FILE *stream = path == NULL ? stdin : fopen(path, "rb");
     size_t room = 0;
     char *bytes = NULL, *grown;
-
     *size = 0;
     do {
         grown = stream != NULL ? console_grow(bytes, &room, *size + (1 << 16), 1) : NULL;
@@ -336,7 +318,6 @@ char *file_read(const char *path, size_t *size)
 FILE *file_create(const char *path)
 {
     FILE *file = fopen(path, "wb");
-
     if (file == NULL)
         console_complain("%s: cannot be written: %s", path, strerror(errno));
     return file;
@@ -345,7 +326,6 @@ FILE *file_create(const char *path)
 bool file_close(FILE *file, const char *path)
 {
     bool failed = ferror(file) != 0;
-
     return (fclose(file) == 0 && !failed) || console_complain("%s: cannot be written: %s", path, strerror(errno));
 }
 
@@ -353,7 +333,6 @@ bool console_takes_pictures(const char *folder)
 {
 #if defined(__unix__) || defined(__APPLE__)
     struct stat about;
-
     if (folder != NULL && (stat(folder, &about) != 0 || !S_ISDIR(about.st_mode) || access(folder, W_OK) != 0))
         return console_complain("--svg expects a folder that is there and can be written to, found '%s'", folder);
 #else

@@ -16,7 +16,6 @@
 bool bundled_folder(char room[PATH_ROOM], const char *model)
 {
     const char *models = getenv("INKLING_MODELS");
-
     return path_join(room, models != NULL && *models != '\0' ? models : EXAMPLES_MODELS, model);
 }
 
@@ -36,7 +35,6 @@ static bool bar_draw(void *user, uint64_t done, uint64_t total)
     bar *b = user;
     char marks[BAR + 1], bytes[CONSOLE_ROOM];
     double share = total > 0 ? (double)done / (double)total : 1, now = console_seconds();
-
     if (now < b->next)
         return true;
     for (int i = 0; i < BAR; i++)
@@ -53,7 +51,6 @@ ink_result lm_load(ink_context *ctx, const char *folder, ink_pooling pooling, in
     bar b = {.next = console_seconds() + PATIENCE};
     ink_model_options options = {.pooling = pooling, .progress = bar_draw, .progress_user = &b};
     ink_result result = ink_model_open(ctx, folder, &options, model);
-
     if (b.drawn)
         console_progress("%s", "");
     return result;
@@ -104,7 +101,6 @@ void lm_close(language_model *lm)
 static bool has_rows(const language_model *lm, const ink_token *tokens, size_t n)
 {
     size_t i = 0, n_rows = lm->info->vocab_size;
-
     while (i < n && (size_t)tokens[i] < n_rows)
         i++;
     return i == n || console_complain("%s: this text contains token %" PRId32 ", but the model has rows for 0 to %zu",
@@ -114,7 +110,6 @@ static bool has_rows(const language_model *lm, const ink_token *tokens, size_t n
 bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n)
 {
     ink_result result = ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, NULL, 0, n);
-
     *tokens = NULL;
     if (result != INK_ERROR_LIMIT &&
         !console_ok(lm->ctx, result)) /* without room the call reports the size as a limit */
@@ -132,7 +127,6 @@ bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned
 bool lm_prompt(const language_model *lm, const char *text, ink_token **tokens, size_t *n)
 {
     size_t context = lm->info->context_length;
-
     if (!lm_encode(lm, text, strlen(text), INK_ENCODE_DEFAULT, tokens, n))
         return false;
     if (*n == 0 && lm->info->bos_token >= 0) {
@@ -154,7 +148,6 @@ bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token
               size_t *size)
 {
     size_t bytes;
-
     *size = 0;
     if (token >= 0 && ink_tokenizer_token(lm->tokenizer, token, &bytes) == NULL)
         return true;
@@ -164,7 +157,6 @@ bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token
 size_t lm_likeliest(const float *p, size_t n)
 {
     size_t best = 0;
-
     for (size_t i = 1; i < n; i++)
         if (p[i] > p[best])
             best = i;
@@ -176,7 +168,6 @@ size_t lm_likeliest(const float *p, size_t n)
 ink_sampler_options sampling_choose(const sampling *s, const ink_model *model)
 {
     ink_sampler_options chosen;
-
     if (!ink_model_sampling(model, &chosen))
         chosen.temperature = 0.8f;
     if (s->temperature >= 0)
@@ -208,7 +199,6 @@ static bool lm_run_start(const language_model *lm, const lm_request *request, lm
 {
     size_t context = lm->info->context_length;
     size_t capacity = request->n_prompt + request->n_tokens;
-
     if (context > 0 && capacity > context)
         capacity = context;
     run->text_capacity = ink_tokenizer_stream_capacity(lm->tokenizer);
@@ -235,7 +225,6 @@ static void lm_run_finish(lm_run *run)
 static bool spell_prompt(const language_model *lm, const lm_request *request, lm_run *run)
 {
     size_t size;
-
     for (size_t i = 0; i < request->n_prompt; i++)
         if (!lm_spell(lm, &run->stream, request->prompt[i], run->text, run->text_capacity, &size))
             return false;
@@ -246,7 +235,6 @@ static bool spell_prompt(const language_model *lm, const lm_request *request, lm
 static bool deliver(const language_model *lm, const lm_request *request, lm_run *run, ink_token token, bool *go_on)
 {
     size_t size;
-
     if (!lm_spell(lm, &run->stream, token, run->text, run->text_capacity, &size))
         return false;
     *go_on = request->sink(request->user, token, run->text, size);
@@ -259,7 +247,6 @@ static bool produce(const language_model *lm, const lm_request *request, lm_run 
     size_t context = lm->info->context_length;
     double begin = console_seconds();
     bool go_on = true;
-
     for (report->end = LM_COUNT; report->n_tokens < request->n_tokens;) {
         ink_token token;
         if (!console_ok(lm->ctx, ink_sampler_pick(lm->ctx, run->sampler, run->logits, &token)))
@@ -292,7 +279,6 @@ bool lm_continue(const language_model *lm, const lm_request *request, lm_report 
 {
     lm_run run = {0};
     bool done = lm_run_start(lm, request, &run) && spell_prompt(lm, request, &run);
-
     *report = (lm_report){.state_size = run.state_size};
     if (done) {
         double begin = console_seconds();

@@ -9,7 +9,6 @@
 uint64_t random_next(uint64_t *state)
 {
     uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
-
     z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
     return z ^ (z >> 31);
@@ -19,7 +18,6 @@ uint64_t random_below(uint64_t *state, uint64_t n)
 {
     const uint64_t limit = UINT64_MAX - UINT64_MAX % n; /* above it some values would be too likely */
     uint64_t x;
-
     do
         x = random_next(state);
     while (x >= limit);
@@ -39,7 +37,6 @@ double stats_log2(double x)
     double s, square, sum = 0;
     int e;
     double m = frexp(x, &e); /* exact */
-
     if (m < 0.70710678118654752440) {
         m *= 2;
         e--;
@@ -64,7 +61,6 @@ double stats_error_of(const stats_mean *m)
 {
     double n = (double)m->n;
     double mean = stats_mean_of(m);
-
     if (m->n < 2)
         return NAN;
     return sqrt(fmax(m->squares / n - mean * mean, 0) / (n - 1));
@@ -91,7 +87,6 @@ stats_range stats_range_of(const stats_share *s)
     const double z = 1.96;
     double n = (double)s->n, p = stats_share_of(s);
     double middle, half;
-
     if (s->n == 0)
         return (stats_range){0, 1};
     middle = p + z * z / (2 * n);
@@ -102,7 +97,6 @@ stats_range stats_range_of(const stats_share *s)
 static int compare_doubles(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
-
     return (x > y) - (x < y);
 }
 

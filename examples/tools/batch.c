@@ -15,7 +15,6 @@ bool batch_open(batch *b, ink_context *ctx, const char *folder, ink_pooling pool
                 batch_sink sink, void *user)
 {
     static const char *const gives[] = {"hidden states", "pooled vectors", "embeddings", "labels", "labels"};
-
     *b = (batch){.encoding = encoding, .sink = sink, .user = user, .strips = encoding == INK_EMBEDDING};
     if (!lm_open_encoder(&b->lm, ctx, folder, pooling))
         return false;
@@ -48,7 +47,6 @@ static bool store_bytes(batch *b, const char *text, size_t size)
 {
     size_t prompt = b->strips ? strlen(b->info->prompt) : 0;
     char *bytes = console_grow(b->bytes, &b->bytes_room, b->n_bytes + prompt + size + 1, 1);
-
     if (bytes == NULL)
         return false;
     b->bytes = bytes;
@@ -67,7 +65,6 @@ static ink_result encode_text(batch *b, batch_text *t, size_t max_length, size_t
 {
     unsigned flags = INK_ENCODE_DEFAULT | (b->info->lower_case ? INK_ENCODE_LOWER : 0);
     ink_encode_input input = {.text = b->bytes + t->text, .size = t->size, .flags = flags, .max_length = max_length};
-
     return ink_tokenizer_encode_input(b->lm.ctx, b->lm.tokenizer, &input, capacity > 0 ? b->tokens + t->tokens : NULL,
                                       NULL, capacity, &t->n_tokens);
 }
@@ -78,7 +75,6 @@ static bool store_tokens(batch *b)
     batch_text *t = &b->waiting[b->n_waiting];
     size_t most = b->info->max_tokens;
     ink_result result = encode_text(b, t, 0, 0);
-
     if (result != INK_ERROR_LIMIT && !console_ok(b->lm.ctx, result)) /* without room the call reports the size */
         return false;
     size_t whole = t->n_tokens, n = b->n_tokens + (whole < most ? whole : most);
@@ -109,7 +105,6 @@ bool batch_flush(batch *b)
 {
     ink_text texts[BATCH_TEXTS];
     double begin = console_seconds();
-
     for (size_t i = 0; i < b->n_waiting; i++)
         texts[i] = (ink_text){.tokens = b->tokens + b->waiting[i].tokens,
                               .n_tokens = b->waiting[i].n_tokens,
@@ -131,7 +126,6 @@ static bool run_lines(batch *b)
     lines in = {.stream = stdin};
     lines_outcome outcome = LINES_END;
     bool asked = console_is_asked(), done = true;
-
     while (done && (outcome = lines_next(&in)) == LINES_LINE)
         done = batch_add(b, in.text, in.size) && (!asked || batch_flush(b));
     lines_close(&in);
@@ -151,7 +145,6 @@ bool batch_run(batch *b, const cli *line)
 void batch_summarise(const batch *b)
 {
     char n[CONSOLE_ROOM], rate[CONSOLE_ROOM], bytes[CONSOLE_ROOM];
-
     if (b->n_cut > 0)
         console_note("(cut at %zu tokens, the length the model was made for: %zu of the texts)", b->info->max_tokens,
                      b->n_cut);

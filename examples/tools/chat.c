@@ -75,7 +75,6 @@ static void write_today(char today[16])
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     time_t now = time(NULL);
     const struct tm *day = localtime(&now);
-
     today[0] = '\0';
     if (day != NULL)
         snprintf(today, 16, "%02d %s %04d", day->tm_mday % 100, months[day->tm_mon % 12],
@@ -101,7 +100,6 @@ static bool talk_open(talk *t)
     language_model *lm = &t->lm;
     size_t context = lm->info->context_length, wanted = asked_context > 0 ? (size_t)asked_context : USUAL_CONTEXT;
     ink_chat_options chat = {.format = format, .think = think, .date = today};
-
     write_today(today);
     t->sampler_options = sampling_choose(&chosen, lm->model);
     if (asked_context > 0 && context > 0 && wanted > context)
@@ -132,7 +130,6 @@ static void talk_close(talk *t)
 static bool talk_reset(talk *t)
 {
     ink_sampler *sampler = NULL;
-
     if (!new_sampler(t, NULL, 0, &sampler))
         return false;
     ink_sampler_free(t->sampler);
@@ -149,7 +146,6 @@ static bool talk_reset(talk *t)
 static bool hear(talk *t, const ink_token *tokens, size_t n)
 {
     ink_token *heard = console_grow(t->heard, &t->heard_room, t->n_heard + n, sizeof *heard);
-
     if (heard == NULL)
         return false;
     t->heard = heard;
@@ -168,7 +164,6 @@ static bool encode_turn(const talk *t, const char *text, size_t size, ink_conver
     const ink_message *from = first ? messages : messages + 1;
     size_t n_messages = first ? 2 : 1;
     ink_context *ctx = t->lm.ctx;
-
     *after = t->at;
     *ids = NULL;
     ink_result result = ink_chat_encode(ctx, t->chat, after, from, n_messages, true, NULL, 0, n);
@@ -188,7 +183,6 @@ static bool read_turn(talk *t, const ink_token *ids, size_t n, bool *taken, bool
 {
     size_t before = ink_state_length(t->state);
     double begin = console_seconds();
-
     *taken = true;
     *stopped = false;
     for (size_t i = 0; i < n; i += CHUNK) {
@@ -212,7 +206,6 @@ static bool read_turn(talk *t, const ink_token *ids, size_t n, bool *taken, bool
 static bool print_answer(talk *t, ink_text_stream *stream, ink_token token)
 {
     size_t size;
-
     return lm_spell(&t->lm, stream, token, t->text, t->text_room, &size) && console_write(t->text, size);
 }
 
@@ -224,7 +217,6 @@ static bool answer(talk *t, bool stopped)
     ink_text_stream stream = {0};
     double begin = console_seconds();
     const char *why = NULL;
-
     for (size_t i = 0; why == NULL; i++) {
         ink_token token;
         if (console_interrupted() || stopped) {
@@ -260,7 +252,6 @@ static bool talk_say(talk *t, const char *text, size_t size)
     ink_token *ids;
     size_t n;
     bool taken = false, stopped = false, done;
-
     console_interrupted(); /* forget an earlier Ctrl-C */
     if (!encode_turn(t, text, size, &after, &ids, &n))
         return false;
@@ -303,7 +294,6 @@ static void put_bytes(unsigned char *to, uint64_t value, size_t size)
 static uint64_t get_bytes(const unsigned char *from, size_t size)
 {
     uint64_t value = 0;
-
     for (size_t i = size; i-- > 0;)
         value = value << 8 | from[i];
     return value;
@@ -313,7 +303,6 @@ static uint64_t get_bytes(const unsigned char *from, size_t size)
 static uint64_t sum_of(const unsigned char *bytes, size_t size)
 {
     uint64_t h = 0xcbf29ce484222325u;
-
     for (size_t i = 0; i < size; i++)
         h = (h ^ bytes[i]) * 0x100000001b3u;
     return h;
@@ -324,7 +313,6 @@ static unsigned char *write_bytes(const talk *t, size_t *size)
 {
     ink_context *ctx = t->lm.ctx;
     size_t state_size = 0;
-
     ink_state_save(ctx, t->state, NULL, 0, &state_size); /* reports the size */
     const uint64_t numbers[N_NUMBERS] = {t->at.n_messages, t->at.last, t->at.answering, t->n_heard, state_size};
     *size = FIXED + 4 * t->n_heard + state_size + SUM;
@@ -353,7 +341,6 @@ static void talk_save(const talk *t, const char *path)
     unsigned char *bytes = write_bytes(t, &size);
     FILE *file = bytes != NULL ? file_create(path) : NULL;
     char room[CONSOLE_ROOM];
-
     if (file != NULL) {
         fwrite(bytes, 1, size, file);
         if (file_close(file, path))
@@ -367,7 +354,6 @@ static bool check_bytes(const talk *t, const char *path, const unsigned char *by
                         uint64_t numbers[N_NUMBERS])
 {
     char name[HEAD + 1] = {0}, shown[HEAD + 1];
-
     if (size < FIXED + SUM || memcmp(bytes, magic, HEAD) != 0)
         return console_complain("%s: is no conversation that /save has written", path);
     memcpy(name, bytes + HEAD, HEAD);
@@ -389,7 +375,6 @@ static bool restore(talk *t, const unsigned char *bytes, const uint64_t numbers[
     size_t n = (size_t)numbers[3], state_size = (size_t)numbers[4];
     ink_sampler *sampler = NULL;
     ink_token *tokens = console_memory(n, sizeof *tokens);
-
     for (size_t i = 0; tokens != NULL && i < n; i++)
         tokens[i] = (ink_token)(int32_t)get_bytes(bytes + FIXED + 4 * i, 4);
     if (tokens == NULL || !new_sampler(t, tokens, n, &sampler) ||
@@ -414,7 +399,6 @@ static void talk_load(talk *t, const char *path)
     uint64_t numbers[N_NUMBERS] = {0};
     char *file = file_read(path, &size);
     const unsigned char *bytes = (const unsigned char *)file;
-
     if (bytes != NULL && check_bytes(t, path, bytes, size, numbers) && restore(t, bytes, numbers))
         console_note("(%zu tokens of a conversation from %s)", ink_state_length(t->state), path);
     free(file);
@@ -426,7 +410,6 @@ static void talk_load(talk *t, const char *path)
 static const char *argument_of(const char *text, const char *command)
 {
     size_t size = strlen(command);
-
     if (strncmp(text, command, size) != 0 || (text[size] != ' ' && text[size] != '\0'))
         return NULL;
     return text + size + strspn(text + size, " ");
@@ -436,7 +419,6 @@ static bool obey(talk *t, const char *command)
 {
     const char *save = argument_of(command, "/save"), *load = argument_of(command, "/load");
     char shown[64];
-
     if (argument_of(command, "/reset") != NULL)
         return talk_reset(t);
     if (save != NULL && *save != '\0')
@@ -475,7 +457,6 @@ static void print_greeting(const talk *t, bool asked)
 {
     const ink_model_info *info = t->lm.info;
     char parameters[CONSOLE_ROOM], context[CONSOLE_ROOM];
-
     console_note("%s, %s parameters, context %s, chat template %s (%s)", info->kind,
                  console_parameters(parameters, info->n_parameters),
                  t->capacity > 0 ? console_count(context, t->capacity) : "unlimited", ink_chat_format(t->chat),
@@ -489,7 +470,6 @@ static void print_summary(const talk *t)
 {
     char read[CONSOLE_ROOM], written[CONSOLE_ROOM], model[CONSOLE_ROOM], state[CONSOLE_ROOM];
     size_t state_size = 0;
-
     if (t->n_read == 0 || t->read_seconds <= 0)
         return;
     ink_state_size(t->lm.ctx, t->lm.model, t->capacity, &state_size);
@@ -504,7 +484,6 @@ static bool chat(ink_context *ctx)
     talk t = {.n_read = 0};
     lines in = {.stream = stdin};
     bool asked = console_is_asked(), done = lm_open(&t.lm, ctx, line.arguments[0]) && talk_open(&t);
-
     if (done) {
         print_greeting(&t, asked);
         console_catch_interrupts();

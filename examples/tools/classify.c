@@ -39,7 +39,6 @@ static bool print_labels(void *user, const char *text, size_t size, const float 
 {
     labels *l = user;
     char name[256];
-
     memcpy(l->row, row, l->info->n_labels * sizeof *row);
     for (size_t i = 0; i < n_best && i < l->info->n_labels; i++) {
         size_t best = lm_likeliest(l->row, l->info->n_labels);
@@ -56,7 +55,6 @@ static bool classify(ink_context *ctx)
     labels l = {0};
     batch b;
     bool done = batch_open(&b, ctx, line.arguments[0], INK_POOLING_NONE, INK_PROBABILITIES, print_labels, &l);
-
     l.info = b.info;
     done = done && (l.row = console_memory(l.info->n_labels, sizeof *l.row)) != NULL && batch_run(&b, &line);
     if (done)

@@ -42,7 +42,6 @@ static cli line = {
 static bool read_pooling(ink_pooling *pooling)
 {
     static const char *const names[INK_N_POOLINGS] = {NULL, "cls", "max", "mean", "mean_sqrt", "weighted_mean", "last"};
-
     *pooling = INK_POOLING_NONE;
     for (int i = 1; pooling_name != NULL && i < INK_N_POOLINGS; i++)
         if (strcmp(pooling_name, names[i]) == 0)
@@ -77,7 +76,6 @@ static bool print_row(const float *row, size_t width)
 static double dot(const float *a, const float *b, size_t n)
 {
     double sum = 0;
-
     for (size_t i = 0; i < n; i++)
         sum += (double)a[i] * (double)b[i];
     return sum;
@@ -86,7 +84,6 @@ static double dot(const float *a, const float *b, size_t n)
 static double cosine(const float *a, const float *b, size_t n)
 {
     double lengths = sqrt(dot(a, a, n)) * sqrt(dot(b, b, n));
-
     return lengths > 0 ? dot(a, b, n) / lengths : 0;
 }
 
@@ -94,7 +91,6 @@ static double cosine(const float *a, const float *b, size_t n)
 static bool take_row(void *user, const char *text, size_t size, const float *row)
 {
     ranking *r = user;
-
     if (query == NULL)
         return print_row(row, r->width);
     if (r->query == NULL) {
@@ -121,7 +117,6 @@ static bool take_row(void *user, const char *text, size_t size, const float *row
 static int compare_ranked(const void *a, const void *b)
 {
     const ranked *x = a, *y = b;
-
     if (x->cosine != y->cosine)
         return x->cosine > y->cosine ? -1 : 1;
     return x->place < y->place ? -1 : x->place > y->place;
@@ -143,7 +138,6 @@ static bool embed(ink_context *ctx)
     ink_pooling pooling;
     batch b = {0};
     bool done = read_pooling(&pooling) && batch_open(&b, ctx, line.arguments[0], pooling, INK_EMBEDDING, take_row, &r);
-
     r.width = b.width;
     if (query != NULL)
         done =

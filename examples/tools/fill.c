@@ -57,7 +57,6 @@ static bool write_text(gaps *g, const char *text)
 {
     size_t size, n = 0;
     const char *mask = ink_tokenizer_token(g->lm.tokenizer, g->mask, &size), *next;
-
     for (const char *at = text; (at = strstr(at, GAP)) != NULL; at++)
         n++;
     char *out = g->text = console_memory(strlen(text) + n * size + 1, 1);
@@ -76,7 +75,6 @@ static bool write_text(gaps *g, const char *text)
 static bool find_gaps(gaps *g)
 {
     size_t most = ink_model_get_encoder(g->lm.model)->max_tokens;
-
     if (!lm_encode(&g->lm, g->text, strlen(g->text), INK_ENCODE_DEFAULT, &g->tokens, &g->n_tokens))
         return false;
     if (g->n_tokens > most)
@@ -96,7 +94,6 @@ static bool print_token(const language_model *lm, ink_token token, float probabi
 {
     char text[512], shown[512];
     size_t size = 0;
-
     if (ink_tokenizer_decode(lm->ctx, lm->tokenizer, &token, 1, text, sizeof text - 1, &size) != INK_OK || size == 0) {
         const char *name = ink_tokenizer_token(lm->tokenizer, token, &size); /* a control token has no other text */
         size = name == NULL ? 0 : size < sizeof text ? size : sizeof text - 1;
@@ -123,7 +120,6 @@ static bool fill_gaps(gaps *g)
 {
     const language_model *lm = &g->lm;
     char bytes[CONSOLE_ROOM], rate[CONSOLE_ROOM];
-
     if (!find_mask(g) || !write_text(g, line.arguments[1]) || !find_gaps(g))
         return false;
     ink_text text = {.tokens = g->tokens,
@@ -148,7 +144,6 @@ static bool fill(ink_context *ctx)
 {
     gaps g = {0};
     bool done = lm_open_encoder(&g.lm, ctx, line.arguments[0], INK_POOLING_NONE) && fill_gaps(&g);
-
     free(g.text);
     free(g.tokens);
     free(g.positions);

@@ -30,7 +30,6 @@ typedef struct paragraph {
 static bool collect(void *user, ink_token token, const char *text, size_t size)
 {
     paragraph *out = user;
-
     (void)token;
     if (size >= sizeof out->text - out->size)
         return false;
@@ -58,7 +57,6 @@ static bool continue_prompt(const language_model *lm, const char *title)
     double best = 0;
     char parameters[CONSOLE_ROOM], rate[CONSOLE_ROOM];
     bool done = lm_prompt(lm, PROMPT, &prompt, &request.n_prompt);
-
     request.prompt = prompt;
     for (int i = 0; done && i < N_RUNS; i++) {
         out.size = 0;
@@ -85,7 +83,6 @@ static bool first_light(ink_context *ctx)
                                             {"lstm", "LSTM"},
                                             {"gpt", "GPT, a Transformer"}};
     bool done = true;
-
     printf("One prompt, five models, one thread (%s):\n\n", ink_context_kernel(ctx));
     print_text(PROMPT);
     for (size_t i = 0; done && i < sizeof models / sizeof *models; i++) {

@@ -57,7 +57,6 @@ typedef struct stop_watch {
 static bool stop_start(stop_watch *stop, const char *phrase)
 {
     size_t k = 0;
-
     if (phrase == NULL)
         phrase = "";
     *stop = (stop_watch){.phrase = phrase, .size = strlen(phrase)};
@@ -110,7 +109,6 @@ static bool printer_take(void *user, ink_token token, const char *piece, size_t 
     printer *out = user;
     size_t n;
     bool stopped = stop_feed(&out->stop, piece, size, out->text, &n);
-
     if (!ids) {
         out->broken = !console_write(out->text, n);
         if (token < 0 && !stopped) /* the text is over, so the held text is no stop text */
@@ -133,7 +131,6 @@ static bool generate_text(const language_model *lm, printer *out)
     };
     lm_report report;
     ink_token *prompt;
-
     if (!lm_prompt(lm, line.arguments[1], &prompt, &request.n_prompt))
         return false;
     request.prompt = prompt;
@@ -163,7 +160,6 @@ static bool generate(ink_context *ctx)
     language_model lm = {0};
     printer out = {0};
     bool done = stop_start(&out.stop, stop_text) || console_complain("--stop expects at most %d bytes", STOP_MAX);
-
     done = done && lm_open(&lm, ctx, line.arguments[0]) &&
            (out.text = console_memory(ink_tokenizer_stream_capacity(lm.tokenizer) + STOP_MAX, 1)) != NULL &&
            generate_text(&lm, &out);

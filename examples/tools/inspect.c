@@ -31,7 +31,6 @@ static void print_tensors(const ink_weights *weights)
 {
     char name[NAME_ROOM];
     size_t width = 0;
-
     for (size_t i = 0; i < ink_weights_count(weights); i++) {
         size_t size = strlen(console_harmless(name, sizeof name, ink_weights_at(weights, i)->name));
         width = size > width ? size : width;
@@ -74,7 +73,6 @@ static const char *guess_kind(const ink_weights *weights)
     };
     static const char *const gates[] = {"nothing known", "nn.RNN", "nothing known", "nn.GRU", "nn.LSTM"};
     const ink_weight *recurrent = find_ending(weights, "weight_hh_l0");
-
     if (recurrent != NULL && recurrent->shape.rank == 2 && recurrent->shape.dim[1] > 0) {
         size_t n_gates = recurrent->shape.dim[0] / recurrent->shape.dim[1];
         return gates[n_gates <= 4 ? n_gates : 0];
@@ -90,7 +88,6 @@ static bool inspect_file(ink_context *ctx, const char *path)
     char a[CONSOLE_ROOM], b[CONSOLE_ROOM], c[CONSOLE_ROOM];
     uint64_t n_elements = 0, n_bytes = 0;
     ink_weights *weights = NULL;
-
     if (!console_ok(ctx, ink_weights_open(ctx, path, &weights)))
         return false;
     print_tensors(weights);
@@ -114,7 +111,6 @@ static void print_encoder(const ink_model *model)
                                         [INK_TASK_CLASSIFY_TOKENS] = "scores of each token",
                                         [INK_TASK_FILL] = "fillings of masked tokens"};
     const ink_encoder_info *encoder = ink_model_get_encoder(model);
-
     printf("makes        rows of %zu", ink_model_encoding_size(model, INK_HIDDEN_STATES));
     if (encoder->embedding_size > 0)
         printf(", embeddings of %zu", encoder->embedding_size);
@@ -128,7 +124,6 @@ static void print_model(const ink_model *model, size_t capacity, size_t state_si
 {
     const ink_model_info *info = ink_model_get_info(model);
     char a[CONSOLE_ROOM], b[CONSOLE_ROOM], c[CONSOLE_ROOM], name[NAME_ROOM];
-
     printf("\nkind         %s, %zu layers, width %zu, vocabulary %s\n", info->kind, info->n_layers, info->hidden_size,
            console_count(a, info->vocab_size));
     printf("parameters   %s (%s)\n", console_count(a, info->n_parameters), console_parameters(b, info->n_parameters));
@@ -161,7 +156,6 @@ static bool inspect_folder(ink_context *ctx, const char *path)
     size_t capacity = 0, state_size = 0;
     bool done = console_ok(ctx, lm_load(ctx, path, INK_POOLING_NONE, &model)) &&
                 console_ok(ctx, ink_weights_open_folder(ctx, &folder, &weights));
-
     if (done) {
         capacity = asked_context > 0 ? (size_t)asked_context : ink_model_get_info(model)->context_length;
         done =
@@ -182,7 +176,6 @@ static bool inspect(ink_context *ctx)
     ink_source source = ink_source_folder(NULL);
     uint64_t size;
     void *file;
-
     if (source.open(source.user, path, &file, &size) != INK_OK)
         return inspect_folder(ctx, path);
     source.close(source.user, file);

@@ -56,14 +56,12 @@ typedef struct heat {
 static float value_at(const heat *h, size_t panel, size_t row, size_t column)
 {
     float value = h->values[(panel * h->n_rows + row) * h->n_columns + column];
-
     return value > 0 ? value < 1 ? value : 1 : 0; /* NaN is 0 */
 }
 
 static size_t longest(const char *const *labels, size_t n, size_t most)
 {
     size_t size = 0;
-
     for (size_t i = 0; labels != NULL && i < n; i++)
         size = strlen(labels[i]) > size ? strlen(labels[i]) : size;
     return size < most ? size : most;
@@ -76,7 +74,6 @@ static void print_panels(const heat *h, size_t first, size_t end, size_t cell, i
 {
     static const char ramp[] = " .:-=+*#%@";
     int width = (int)(h->n_columns * cell);
-
     printf("  %*s", label, "");
     for (size_t p = first; p < end; p++)
         printf(" %-*.*s", p + 1 < end ? width + 1 : 0, width + 1, h->panels[p]);
@@ -98,7 +95,6 @@ static void heat_print(const heat *h)
 {
     int label = (int)longest(h->rows, h->n_rows, ROW_LABEL);
     size_t room = (size_t)(WIDTH - 2 - label - 1), cell = 2;
-
     if (h->n_panels * (2 * h->n_columns + 2) > room)
         cell = 1;
     size_t at_once = room / (h->n_columns * cell + 2);
@@ -119,7 +115,6 @@ typedef struct frame {
 static void write_cell(float value, size_t x, size_t y, FILE *file)
 {
     float dark = 1 - value;
-
     if (value >= 0.005F)
         fprintf(file, "<rect x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" fill=\"#%02x%02x%02x\"/>\n", x, y, CELL,
                 CELL, (unsigned)(255 * dark * dark), (unsigned)(255 * dark), (unsigned)(160 + 95 * dark));
@@ -154,7 +149,6 @@ static void write_panel(const heat *h, const frame *g, size_t p, size_t left, si
 static void write_scale(const frame *g, FILE *file)
 {
     size_t x = g->label, y = g->height - 28;
-
     write_label(x - 6, y + CELL - 3, "text-anchor=\"end\"", "0", file);
     for (size_t i = 0; i <= SCALE; i++)
         write_cell((float)i / SCALE, x + i * CELL, y, file);
@@ -171,7 +165,6 @@ static void heat_write_svg(const heat *h, FILE *file)
                .across = h->n_panels < ACROSS ? h->n_panels : ACROSS};
     size_t panel_width = h->n_columns * CELL + GAP, panel_height = h->n_rows * CELL + GAP + g.head;
     size_t down = (h->n_panels + g.across - 1) / g.across;
-
     g.width = g.label + g.across * panel_width;
     g.height = TOP + down * panel_height + 40;
     if (g.width < 20 + LETTER * 2 * strlen(h->title))
@@ -218,7 +211,6 @@ typedef struct traces {
 static bool ends_with(const char *name, const char *end)
 {
     size_t n = strlen(name), m = strlen(end);
-
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
@@ -247,7 +239,6 @@ static void add_attention(traces *s, const char *name, const ink_tensor *traced)
     const size_t *dim = traced->shape.dim;
     const float *values = traced->data;
     view *v = find_view(s, name, dim[0], s->n_tokens);
-
     if (v == NULL || v->n_rows + dim[1] > s->n_tokens || dim[2] > v->width) {
         s->full = true;
         return;
@@ -264,7 +255,6 @@ static void add_gates(traces *s, const char *name, const ink_tensor *traced)
 {
     size_t width = traced->shape.dim[1];
     view *v = find_view(s, name, 1, width);
-
     if (v == NULL || v->n_rows == s->n_tokens) {
         s->full = true;
         return;
@@ -276,7 +266,6 @@ static void add_value(traces *s, const char *name, const ink_tensor *traced)
 {
     const float *values = traced->data;
     size_t i = 0, n = 1, used = 0;
-
     while (i < s->n_values && strcmp(s->values[i].name, name) != 0)
         i++;
     if (i == MAX_VALUES || strlen(name) >= NAME) {
@@ -303,7 +292,6 @@ static void add_value(traces *s, const char *name, const ink_tensor *traced)
 static void trace_value(void *user, const char *name, const ink_tensor *traced)
 {
     traces *s = user;
-
     add_value(s, name, traced);
     if (ends_with(name, "attn.weights"))
         add_attention(s, name, traced);
@@ -335,7 +323,6 @@ static void make_labels(page *p, const language_model *lm, const ink_token *toke
 static bool show_map(const heat *map, const char *name)
 {
     char file[NAME + 8], path[PATH_ROOM];
-
     heat_print(map);
     if (svg_folder == NULL)
         return true;
@@ -358,7 +345,6 @@ static bool show_attention(const page *p, const view *v, size_t layer)
                 .rows = p->labels,
                 .columns = p->labels,
                 .values = v->values};
-
     map.n_panels = v->n_heads < MAX_PANELS ? v->n_heads : MAX_PANELS;
     for (size_t i = 0; i < map.n_panels; i++) {
         snprintf(names[i], sizeof names[i], "head %zu", i + 1);
@@ -371,7 +357,6 @@ static bool show_attention(const page *p, const view *v, size_t layer)
 static int compare_values(const void *a, const void *b)
 {
     float x = *(const float *)a, y = *(const float *)b;
-
     return (x > y) - (x < y);
 }
 
@@ -411,7 +396,6 @@ static bool show_gates(const page *p, const view *v, size_t layer, const cell_ga
                 .rows = p->labels,
                 .values = steps};
     bool done = steps != NULL && sorted != NULL;
-
     snprintf(title, sizeof title, "Layer %zu: gates at each token, from the most closed unit to the most open", layer);
     for (size_t g = 0; done && g < cell->n_gates; g++)
         for (size_t t = 0; t < p->n_tokens; t++)
@@ -437,7 +421,6 @@ static bool show_all(const page *p, const traces *s, const char *kind)
 {
     const cell_gates *cell = NULL;
     bool done = true;
-
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
         if (strcmp(cells[i].kind, kind) == 0)
             cell = &cells[i];
@@ -460,7 +443,6 @@ static ink_result run_forward(const language_model *lm, const ink_token *tokens,
     ink_state *state;
     float *logits = malloc(lm->info->vocab_size * sizeof *logits);
     ink_result result = ink_state_create(lm->ctx, lm->model, n, &state);
-
     if (result == INK_OK)
         result = ink_model_forward(lm->ctx, lm->model, state, tokens, n, logits);
     ink_state_free(state);
@@ -474,7 +456,6 @@ static ink_result run_encoder(const language_model *lm, const ink_token *tokens,
     float *rows = malloc(n * lm->info->hidden_size * sizeof *rows);
     const ink_text text = {.tokens = tokens, .n_tokens = n, .output = rows};
     ink_result result = ink_model_encode(lm->ctx, lm->model, INK_HIDDEN_STATES, &text, 1);
-
     free(rows);
     return result;
 }
@@ -482,7 +463,6 @@ static ink_result run_encoder(const language_model *lm, const ink_token *tokens,
 static bool run_traced(const language_model *lm, const ink_token *tokens, size_t n, traces *s)
 {
     bool is_encoder = ink_model_get_encoder(lm->model) != NULL;
-
     ink_context_trace(lm->ctx, trace_value, s);
     ink_result result = is_encoder ? run_encoder(lm, tokens, n) : run_forward(lm, tokens, n);
     ink_context_trace(lm->ctx, NULL, NULL);
@@ -497,7 +477,6 @@ static bool show_text(const language_model *lm, traces *s)
     page p = {0};
     ink_token *tokens;
     bool done;
-
     if (!lm_prompt(lm, line.arguments[1], &tokens, &p.n_tokens))
         return false;
     done = p.n_tokens <= MAX_TOKENS ||
@@ -523,7 +502,6 @@ static bool lookinside(ink_context *ctx)
     traces *s = console_memory(1, sizeof *s);
     bool done = s != NULL && console_takes_pictures(svg_folder) && lm_open_any(&lm, ctx, line.arguments[0]) &&
                 show_text(&lm, s);
-
     for (size_t i = 0; s != NULL && i < s->n_views; i++)
         free(s->views[i].values);
     free(s);

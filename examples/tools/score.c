@@ -65,7 +65,6 @@ static bool encode_text(scoring *s, const char *text, size_t size)
     ink_token bos = s->lm.info->bos_token;
     size_t given = 0, n;
     ink_token *tokens;
-
     if (!lm_encode(&s->lm, text, size, INK_ENCODE_ADDED, &tokens, &n))
         return false;
     bool add_bos = n > 0 && bos >= 0 && tokens[0] != bos;
@@ -86,7 +85,6 @@ static bool encode_text(scoring *s, const char *text, size_t size)
 static double bits_of(const float *z, size_t n, ink_token token)
 {
     double m = z[lm_likeliest(z, n)], sum = 0;
-
     for (size_t j = 0; j < n; j++)
         sum += exp(z[j] - m);
     return (m - z[token] + log(sum)) / log(2);
@@ -101,7 +99,6 @@ static bool score_rows(scoring *s, size_t begin, size_t end)
                      .n_tokens = end - begin,
                      .logits = s->logits,
                      .n_logits = end - begin};
-
     if (!console_ok(s->lm.ctx, ink_model_forward_list(s->lm.ctx, s->lm.model, &item, 1)))
         return false;
     for (size_t i = begin; i < end; i++) {
@@ -130,7 +127,6 @@ static bool score_window(scoring *s, size_t begin, size_t first, size_t end)
 static bool score_text(scoring *s, const char *text, size_t size)
 {
     size_t limit = s->lm.info->context_length;
-
     if (!encode_text(s, text, size))
         return false;
     if (s->n < 2)
@@ -176,7 +172,6 @@ static bool score_all(scoring *s, const char *text, size_t size)
     size_t limit = s->lm.info->context_length;
     double begin = console_seconds();
     char n[CONSOLE_ROOM], bytes[CONSOLE_ROOM];
-
     if (limit > 0 && asked_context > limit)
         return console_complain("--context expects at most %zu with this model, found %llu", limit,
                                 (unsigned long long)asked_context);
@@ -205,7 +200,6 @@ static bool score(ink_context *ctx)
     size_t size;
     bool done =
         lm_open(&s.lm, ctx, line.arguments[0]) && (text = file_read(path, &size)) != NULL && score_all(&s, text, size);
-
     free(s.logits);
     free(s.tokens);
     free(text);
