@@ -65,7 +65,8 @@ typedef struct finding {
 } finding;
 
 /* Adds a chart and returns it. The second function adds a line for each family, in order: lines[MLP] to lines[GPT]. */
-chart *finding_chart(finding *f, const chart *settings);
+chart *finding_chart(finding *f, const char *name, const char *title, const char *x_label, const char *y_label,
+                     int decimals);
 void finding_lines(chart *c);
 
 /* Records a sentence and whether it is true of the numbers. */

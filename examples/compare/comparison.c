@@ -102,10 +102,11 @@ void comparison_prompt(const comparison *c, ink_token prompt[READER_TOKENS])
 
 /* ---- findings -------------------------------------------------------------------------------------------------- */
 
-chart *finding_chart(finding *f, const chart *settings)
+chart *finding_chart(finding *f, const char *name, const char *title, const char *x_label, const char *y_label,
+                     int decimals)
 {
     chart *made = &f->charts[f->n_charts < FINDING_CHARTS ? f->n_charts++ : FINDING_CHARTS - 1];
-    *made = *settings;
+    *made = (chart){.name = name, .title = title, .x_label = x_label, .y_label = y_label, .decimals = decimals};
     return made;
 }
 

@@ -8,6 +8,18 @@
 
 enum { N_LENGTHS = 9, LONGEST = N_LENGTHS - 1 }; /* texts of 2^0 .. 2^8 tokens */
 
+/* A value for each family and length. */
+typedef double lengths[N_FAMILIES][N_LENGTHS];
+
+static void draw_lengths(chart *c, lengths values, double unit)
+{
+    finding_lines(c);
+    chart_powers(c, N_LENGTHS);
+    for (size_t k = 0; k < N_LENGTHS; k++)
+        for (size_t i = 0; i < N_FAMILIES; i++)
+            c->lines[i].y[k] = values[i][k] / unit;
+}
+
 /* ---- the stopwatch ---------------------------------------------------------------------------------------------- */
 
 /* Measures how long a model takes for tokens. The best of many tries counts, because the speed of a core drifts and
@@ -79,11 +91,8 @@ static double best_of(stopwatch *w, size_t first, size_t n, float *logits)
  * once for all of them, and threads can share the rows. In a recurrent network each state waits for the one before. The
  * library can compute only the input side, W x_t, for all steps at once (src/layers/recurrent.c).
  */
-typedef struct rates {
-    double of[N_FAMILIES][N_LENGTHS]; /* tokens per second */
-} rates;
-
-static bool time_prompts(const comparison *c, ink_context *ctx, rates *r)
+/* Tokens per second. */
+static bool time_prompts(const comparison *c, ink_context *ctx, lengths rates)
 {
     ink_token prompt[READER_TOKENS];
     bool done = true;
@@ -95,7 +104,7 @@ static bool time_prompts(const comparison *c, ink_context *ctx, rates *r)
             console_progress("%s reads a prompt of %zu tokens with %u threads", families[i].name, (size_t)1 << k,
                              ink_context_threads(ctx));
             double seconds = best_of(&w, 0, (size_t)1 << k, NULL);
-            r->of[i][k] = (double)((size_t)1 << k) / seconds;
+            rates[i][k] = (double)((size_t)1 << k) / seconds;
             done = seconds > 0;
         }
         stopwatch_close(&w);
@@ -103,19 +112,15 @@ static bool time_prompts(const comparison *c, ink_context *ctx, rates *r)
     return done;
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t n = strlen(name), m = strlen(end);
-    return n >= m && strcmp(name + n - m, end) == 0;
-}
-
 /* Called with every intermediate value. A recurrent layer has a state, "rnn.l0.h", at every step. A block of the GPT
    has one output, "h.0.out", for all rows of a pass (up to 128), and so has a layer of the MLP, "mlp.layers.0.out". */
 static void count_step(void *user, const char *name, const ink_tensor *value)
 {
     double *steps = user;
+    const char *last = strrchr(name, '.');
     (void)value;
-    *steps += ends_with(name, ".h") || (ends_with(name, ".out") && !ends_with(name, ".attn.out"));
+    *steps +=
+        last != NULL && (strcmp(last, ".h") == 0 || (strcmp(last, ".out") == 0 && strstr(name, ".attn.out") == NULL));
 }
 
 static bool count_steps(const comparison *c, size_t family, size_t n, double *steps)
@@ -136,11 +141,9 @@ static bool count_steps(const comparison *c, size_t family, size_t n, double *st
 
 static bool measure_steps(const comparison *c, finding *f)
 {
-    chart *steps = finding_chart(f, &(chart){.name = "steps",
-                                             .title = "Steps of a prompt that have to wait for one another",
-                                             .x_label = "tokens of the prompt",
-                                             .y_label = "steps",
-                                             .log_y = true});
+    chart *steps = finding_chart(f, "steps", "Steps of a prompt that have to wait for one another",
+                                 "tokens of the prompt", "steps", 0);
+    steps->log_y = true;
     double most, least;
     finding_lines(steps);
     chart_powers(steps, N_LENGTHS);
@@ -159,20 +162,6 @@ static bool measure_steps(const comparison *c, finding *f)
     return true;
 }
 
-static void draw_rates(const rates *r, finding *f, const char *name, const char *title)
-{
-    chart *c = finding_chart(f, &(chart){.name = name,
-                                         .title = title,
-                                         .x_label = "tokens of the prompt",
-                                         .y_label = "thousand tokens per second",
-                                         .decimals = 1});
-    finding_lines(c);
-    chart_powers(c, N_LENGTHS);
-    for (size_t k = 0; k < N_LENGTHS; k++)
-        for (size_t i = 0; i < N_FAMILIES; i++)
-            c->lines[i].y[k] = r->of[i][k] / 1000;
-}
-
 /* The largest of the factors of the recurrent families. */
 static double most_recurrent(const double by[N_FAMILIES])
 {
@@ -182,44 +171,37 @@ static double most_recurrent(const double by[N_FAMILIES])
     return most;
 }
 
-static void judge_rates(const rates *one, finding *f)
+bool compare_parallel(comparison *c, finding *f)
 {
-    double by[N_FAMILIES]; /* how much faster a token of the longest prompt is than one alone */
+    lengths one, all;
+    double by[N_FAMILIES];
+    if (!measure_steps(c, f) || !time_prompts(c, c->ctx, one))
+        return false;
+    draw_lengths(finding_chart(f, "parallel", "Reading a prompt at once, one thread", "tokens of the prompt",
+                               "thousand tokens per second", 1),
+                 one, 1000);
     for (size_t i = 0; i < N_FAMILIES; i++)
-        by[i] = one->of[i][LONGEST] / one->of[i][0];
+        by[i] = one[i][LONGEST] / one[i][0];
     finding_note(f, by[GPT] > 1.25, "the GPT reads a token of a long prompt %.1f times as fast as a token alone",
                  by[GPT]);
     finding_note(f, by[GPT] > 1.1 * most_recurrent(by),
                  "no recurrent network gains nearly as much: RNN %.1f, GRU %.1f, LSTM %.1f times", by[RNN], by[GRU],
                  by[LSTM]);
-}
-
-static void judge_threads(const rates *one, const rates *all, unsigned n_threads, finding *f)
-{
-    double by[N_FAMILIES]; /* how much faster the longest prompt is with all threads */
-    for (size_t i = 0; i < N_FAMILIES; i++)
-        by[i] = all->of[i][LONGEST] / one->of[i][LONGEST];
-    finding_note(f, by[GPT] > 1.1 * most_recurrent(by),
-                 "%u threads help the GPT the most: %.2f times as fast; RNN %.2f, GRU %.2f, LSTM %.2f", n_threads,
-                 by[GPT], by[RNN], by[GRU], by[LSTM]);
-}
-
-bool compare_parallel(comparison *c, finding *f)
-{
-    rates one, all;
-    if (!measure_steps(c, f) || !time_prompts(c, c->ctx, &one))
-        return false;
-    draw_rates(&one, f, "parallel", "Reading a prompt at once, one thread");
-    judge_rates(&one, f);
     if (c->n_threads == 1)
         return true;
     ink_context *ctx = console_context(c->n_threads, c->kernel);
-    bool done = ctx != NULL && time_prompts(c, ctx, &all);
+    bool done = ctx != NULL && time_prompts(c, ctx, all);
     ink_context_free(ctx);
     if (!done)
         return false;
-    draw_rates(&all, f, "parallel-threads", "Reading a prompt at once, all threads");
-    judge_threads(&one, &all, c->n_threads, f);
+    draw_lengths(finding_chart(f, "parallel-threads", "Reading a prompt at once, all threads", "tokens of the prompt",
+                               "thousand tokens per second", 1),
+                 all, 1000);
+    for (size_t i = 0; i < N_FAMILIES; i++)
+        by[i] = all[i][LONGEST] / one[i][LONGEST];
+    finding_note(f, by[GPT] > 1.1 * most_recurrent(by),
+                 "%u threads help the GPT the most: %.2f times as fast; RNN %.2f, GRU %.2f, LSTM %.2f", c->n_threads,
+                 by[GPT], by[RNN], by[GRU], by[LSTM]);
     return true;
 }
 
@@ -231,9 +213,9 @@ bool compare_parallel(comparison *c, finding *f)
  * from the shapes in the model's file, and those of attention from the sizes of its scores.
  */
 typedef struct costs {
-    double bytes[N_FAMILIES][N_LENGTHS];      /* of the state */
-    double operations[N_FAMILIES][N_LENGTHS]; /* multiply-adds per token of a prompt */
-    double seconds[N_FAMILIES][N_LENGTHS];    /* of one token after so many */
+    lengths bytes;      /* of the state */
+    lengths operations; /* multiply-adds per token of a prompt */
+    lengths seconds;    /* of one more token */
 } costs;
 
 /* Embedding tables are read by row, and the matrix of the logits once for a prompt, not for every token. */
@@ -286,95 +268,35 @@ static bool count_attention(const comparison *c, const stopwatch *w, size_t n, d
     return console_ok(c->ctx, result);
 }
 
-static bool measure_length(const comparison *c, size_t family, size_t k, double weights, stopwatch *w, costs *x)
-{
-    size_t n = (size_t)1 << k, bytes;
-    double attention;
-    console_progress("%s at %zu tokens", families[family].name, n);
-    if (!console_ok(c->ctx, ink_state_size(c->ctx, w->lm->model, n, &bytes)) || !count_attention(c, w, n, &attention))
-        return false;
-    x->bytes[family][k] = (double)bytes;
-    x->operations[family][k] = weights + attention / (double)n;
-    x->seconds[family][k] = best_of(w, n - 1, 1, w->logits);
-    return x->seconds[family][k] >= 0;
-}
-
 static bool measure_family(const comparison *c, size_t family, costs *x)
 {
     ink_token tokens[READER_TOKENS];
     stopwatch w;
-    double weights;
+    double weights, attention = 0;
     comparison_prompt(c, tokens);
     bool done =
         stopwatch_open(&w, &c->models[family], c->ctx, tokens, READER_TOKENS) && count_weights(c, family, &weights);
-    for (size_t k = 0; done && k < N_LENGTHS; k++)
-        done = measure_length(c, family, k, weights, &w, x);
+    for (size_t k = 0; done && k < N_LENGTHS; k++) {
+        size_t n = (size_t)1 << k, bytes = 0;
+        console_progress("%s at %zu tokens", families[family].name, n);
+        done = console_ok(c->ctx, ink_state_size(c->ctx, w.lm->model, n, &bytes)) &&
+               count_attention(c, &w, n, &attention) && (x->seconds[family][k] = best_of(&w, n - 1, 1, w.logits)) >= 0;
+        x->bytes[family][k] = (double)bytes;
+        x->operations[family][k] = weights + attention / (double)n;
+    }
     stopwatch_close(&w);
     return done;
 }
 
-static void draw_costs(finding *f, const chart *settings, const double values[N_FAMILIES][N_LENGTHS], double unit)
-{
-    chart *c = finding_chart(f, settings);
-    finding_lines(c);
-    chart_powers(c, N_LENGTHS);
-    for (size_t k = 0; k < N_LENGTHS; k++)
-        for (size_t i = 0; i < N_FAMILIES; i++)
-            c->lines[i].y[k] = values[i][k] / unit;
-}
-
 /* How much more the longest text takes than the first token; and the largest of these ratios except the GPT's. */
-static double growth(const double values[N_FAMILIES][N_LENGTHS], size_t family)
-{
-    return values[family][LONGEST] / values[family][0];
-}
+static double growth(lengths values, size_t family) { return values[family][LONGEST] / values[family][0]; }
 
-static double most_growth(const double values[N_FAMILIES][N_LENGTHS])
+static double most_growth(lengths values)
 {
     double most = 0;
     for (size_t i = 0; i < GPT; i++)
         most = growth(values, i) > most ? growth(values, i) : most;
     return most;
-}
-
-static void judge_costs(const costs *x, finding *f)
-{
-    finding_note(f, most_growth(x->bytes) == 1 && growth(x->bytes, GPT) > 4,
-                 "the GPT's state grows with the text, %.0f times from 1 to %d tokens; the others' have one size",
-                 growth(x->bytes, GPT), 1 << LONGEST);
-    finding_note(f, most_growth(x->operations) == 1 && growth(x->operations, GPT) > 1,
-                 "so do its operations for a token, %.2f times; the others' are the same for every token",
-                 growth(x->operations, GPT));
-    finding_note(f, growth(x->seconds, GPT) > 1.1 * most_growth(x->seconds),
-                 "and its time for a token, %.2f times; the others' at most %.2f times", growth(x->seconds, GPT),
-                 most_growth(x->seconds));
-}
-
-static void report(const costs *x, finding *f)
-{
-    draw_costs(f,
-               &(chart){.name = "state",
-                        .title = "What the past takes to remember",
-                        .x_label = "tokens of text",
-                        .y_label = "state, thousand bytes",
-                        .log_y = true,
-                        .decimals = 2},
-               x->bytes, 1e3);
-    draw_costs(f,
-               &(chart){.name = "operations",
-                        .title = "Operations for each token of a prompt",
-                        .x_label = "tokens of the prompt",
-                        .y_label = "million multiply-adds per token",
-                        .decimals = 3},
-               x->operations, 1e6);
-    draw_costs(f,
-               &(chart){.name = "token",
-                        .title = "The time of one more token",
-                        .x_label = "tokens of text",
-                        .y_label = "microseconds",
-                        .decimals = 1},
-               x->seconds, 1e-6);
-    judge_costs(x, f);
 }
 
 bool compare_cost(comparison *c, finding *f)
@@ -383,6 +305,23 @@ bool compare_cost(comparison *c, finding *f)
     for (size_t i = 0; i < N_FAMILIES; i++)
         if (!measure_family(c, i, &x))
             return false;
-    report(&x, f);
+    chart *state =
+        finding_chart(f, "state", "What the past takes to remember", "tokens of text", "state, thousand bytes", 2);
+    state->log_y = true;
+    draw_lengths(state, x.bytes, 1e3);
+    draw_lengths(finding_chart(f, "operations", "Operations for each token of a prompt", "tokens of the prompt",
+                               "million multiply-adds per token", 3),
+                 x.operations, 1e6);
+    draw_lengths(finding_chart(f, "token", "The time of one more token", "tokens of text", "microseconds", 1),
+                 x.seconds, 1e-6);
+    finding_note(f, most_growth(x.bytes) == 1 && growth(x.bytes, GPT) > 4,
+                 "the GPT's state grows with the text, %.0f times from 1 to %d tokens; the others' have one size",
+                 growth(x.bytes, GPT), 1 << LONGEST);
+    finding_note(f, most_growth(x.operations) == 1 && growth(x.operations, GPT) > 1,
+                 "so do its operations for a token, %.2f times; the others' are the same for every token",
+                 growth(x.operations, GPT));
+    finding_note(f, growth(x.seconds, GPT) > 1.1 * most_growth(x.seconds),
+                 "and its time for a token, %.2f times; the others' at most %.2f times", growth(x.seconds, GPT),
+                 most_growth(x.seconds));
     return true;
 }

@@ -92,12 +92,9 @@ static bool ask_family(comparison *c, size_t family, influence *x)
 
 static void draw_influence(const influence *x, finding *f)
 {
-    chart *c = finding_chart(f, &(chart){.name = "influence",
-                                         .title = "How far back a changed token is felt",
-                                         .x_label = "tokens since the change",
-                                         .y_label = "median change of log2 p, bits",
-                                         .log_y = true,
-                                         .decimals = 4});
+    chart *c = finding_chart(f, "influence", "How far back a changed token is felt", "tokens since the change",
+                             "median change of log2 p, bits", 4);
+    c->log_y = true;
     finding_lines(c);
     distance_axis(c);
     for (size_t i = 0; i < N_FAMILIES; i++)
@@ -177,12 +174,8 @@ static bool measure_gradient(comparison *c, finding *f)
     jacobian_close(&j);
     if (!done)
         return false;
-    chart *picture = finding_chart(f, &(chart){.name = "gradient",
-                                               .title = title,
-                                               .x_label = "steps",
-                                               .y_label = "norm of the product of Jacobians",
-                                               .log_y = true,
-                                               .decimals = 4});
+    chart *picture = finding_chart(f, "gradient", title, "steps", "norm of the product of Jacobians", 4);
+    picture->log_y = true;
     double *y = chart_line(picture, families[RNN].name, families[RNN].mark, CHART_RNN);
     for (size_t k = 0; k < MOST_STEPS; k++)
         median[k] = stats_median(norms[k], n);

@@ -75,27 +75,18 @@ static void add_kinds(const comparison *c, story_kind first, story_kind last, me
                 add_recall(c, i, &c->tales[i].story.recalls[r], m);
 }
 
-/* True if the answers are places: a story names several of them. */
-static bool several_in_a_story(const memories *m)
-{
-    size_t n = 0;
-    for (size_t bin = 0; bin < N_DISTANCES; bin++)
-        n += m->this_story[bin].n;
-    return n > 0;
-}
-
 static void draw_memories(const memories *m, finding *f, const char *name, const char *title, bool probability)
 {
-    chart *c = finding_chart(f, &(chart){.name = name,
-                                         .title = title,
-                                         .x_label = "tokens since it was last told",
-                                         .y_label = probability ? "probability of it" : "share of right answers",
-                                         .high = 1,
-                                         .decimals = 2});
+    chart *c = finding_chart(f, name, title, "tokens since it was last told",
+                             probability ? "probability of it" : "share of right answers", 2);
+    c->high = 1;
     finding_lines(c);
     distance_axis(c);
     double *chance = chart_line(c, "chance", '-', CHART_REFERENCE);
-    double *this_story = several_in_a_story(m) ? chart_line(c, "this story", '=', CHART_REFERENCE) : NULL;
+    size_t n_places = 0; /* answers that are places: a story names several of them */
+    for (size_t bin = 0; bin < N_DISTANCES; bin++)
+        n_places += m->this_story[bin].n;
+    double *this_story = n_places > 0 ? chart_line(c, "this story", '=', CHART_REFERENCE) : NULL;
     for (size_t bin = 0; bin < N_DISTANCES; bin++) {
         for (size_t i = 0; i < N_FAMILIES; i++)
             c->lines[i].y[bin] = probability ? stats_mean_of(&m->p[i][bin]) : stats_share_of(&m->right[i][bin]);
@@ -296,12 +287,9 @@ static bool add_story(comparison *c, const tale *t, moves *m)
 
 static void draw_moves(const moves *m, finding *f)
 {
-    chart *c = finding_chart(f, &(chart){.name = "position",
-                                         .title = "The same fact, moved back one position at a time",
-                                         .x_label = "tokens since it was told",
-                                         .y_label = "share of right answers",
-                                         .high = 1,
-                                         .decimals = 2});
+    chart *c = finding_chart(f, "position", "The same fact, moved back one position at a time",
+                             "tokens since it was told", "share of right answers", 2);
+    c->high = 1;
     finding_lines(c);
     double *chance = chart_line(c, "chance", '-', CHART_REFERENCE);
     for (size_t s = 0; s < N_SHIFTS; s++) {
@@ -418,12 +406,9 @@ static bool ask_about_switch(comparison *c, presses *x)
 static void draw_presses(const presses *x, finding *f)
 {
     static const char *const labels[N_COLUMNS] = {"0", "1", "2", "3", "4", "5", "6", "7", "8-14", "9-15"};
-    chart *c = finding_chart(f, &(chart){.name = "switch",
-                                         .title = "Is the lamp on? After n presses nobody comments on",
-                                         .x_label = "presses (8-14: even, 9-15: odd)",
-                                         .y_label = "share of right answers",
-                                         .high = 1,
-                                         .decimals = 2});
+    chart *c = finding_chart(f, "switch", "Is the lamp on? After n presses nobody comments on",
+                             "presses (8-14: even, 9-15: odd)", "share of right answers", 2);
+    c->high = 1;
     finding_lines(c);
     double *chance = chart_line(c, "chance", '-', CHART_REFERENCE);
     for (size_t j = 0; j < N_COLUMNS; j++) {

@@ -56,18 +56,11 @@ static void add_tale(const comparison *c, size_t i, losses *l)
 static void draw_losses(const comparison *c, const losses *l, finding *f)
 {
     double n = (double)l->n_tokens;
-    chart *picture = finding_chart(f, &(chart){.name = "learned",
-                                               .title = "How well each family predicts fresh stories",
-                                               .x_label = "family",
-                                               .y_label = "bits per token",
-                                               .apart = true,
-                                               .decimals = 3});
-    chart *table = finding_chart(f, &(chart){.name = "learned-numbers",
-                                             .title = "The same in numbers",
-                                             .x_label = "",
-                                             .y_label = "",
-                                             .table = true,
-                                             .decimals = 3});
+    chart *picture =
+        finding_chart(f, "learned", "How well each family predicts fresh stories", "family", "bits per token", 3);
+    picture->apart = true;
+    chart *table = finding_chart(f, "learned-numbers", "The same in numbers", "", "", 3);
+    table->table = true;
     double *model = chart_line(picture, "model", '#', CHART_GPT);
     double *entropy = chart_line(picture, "entropy", '-', CHART_REFERENCE);
     double *per_byte = chart_line(table, "bits per byte", ' ', CHART_GPT);
@@ -203,12 +196,9 @@ static void find_stop(size_t family, contexts *x)
 /* The shortest contexts cost so many bits that the rest would be pressed together, so the picture begins with FEW. */
 static void draw_contexts(const contexts *x, finding *f)
 {
-    chart *c = finding_chart(f, &(chart){.name = "context",
-                                         .title = "What more context is worth",
-                                         .x_label = "tokens of context given",
-                                         .y_label = "bits per token",
-                                         .low = INFINITY,
-                                         .decimals = 2});
+    chart *c =
+        finding_chart(f, "context", "What more context is worth", "tokens of context given", "bits per token", 2);
+    c->low = INFINITY;
     finding_lines(c);
     chart_powers(c, N_CONTEXTS);
     for (size_t k = 0; k < N_CONTEXTS; k++)

@@ -178,12 +178,8 @@ static void draw_gaps(const table *found, finding *f)
 {
     static const char *const names[N_ASKED] = {"BERT", "GPT"};
     static const char marks[N_ASKED] = {'B', 'T'};
-    chart *c = finding_chart(f, &(chart){.name = "understand",
-                                         .title = "Gaps in fresh stories: share filled rightly",
-                                         .x_label = "",
-                                         .y_label = "",
-                                         .table = true,
-                                         .decimals = 2});
+    chart *c = finding_chart(f, "understand", "Gaps in fresh stories: share filled rightly", "", "", 2);
+    c->table = true;
     chart_x(c, "fact <");
     chart_x(c, "fact >");
     chart_x(c, "place <");

@@ -69,15 +69,6 @@ static int decade(double y)
     return n;
 }
 
-/* 1, 2 or 5 times a power of ten, so that `span` holds three to seven steps. */
-static double nice_step(double span)
-{
-    double step = power_of_ten(decade(span / 3));
-    if (span / step > 15)
-        return 5 * step;
-    return span / step > 6 ? 2 * step : step;
-}
-
 static void linear_axis(const chart *c, chart_axis *axis)
 {
     double low = c->low, high = c->high;
@@ -86,7 +77,9 @@ static void linear_axis(const chart *c, chart_axis *axis)
         if (low > 0 && low < 0.5 * high)
             low = 0;
     }
-    double step = nice_step(high > low ? high - low : 1);
+    /* 1, 2 or 5 times a power of ten, so that the axis has three to seven steps. */
+    double span = high > low ? high - low : 1, step = power_of_ten(decade(span / 3));
+    step *= span / step > 15 ? 5 : span / step > 6 ? 2 : 1;
     axis->low = floor(low / step + 1e-9) * step;
     axis->high = ceil(high / step - 1e-9) * step;
     if (axis->high <= axis->low)
@@ -98,17 +91,12 @@ static void linear_axis(const chart *c, chart_axis *axis)
 static void log_axis(const chart *c, chart_axis *axis)
 {
     double low = c->low, high = c->high;
-    int first, last;
     if (low == 0 && high == 0)
         find_range(c, &low, &high);
-    first = decade(low);
-    last = decade(high);
-    if (power_of_ten(last) < high * 0.999999)
-        last++;
-    if (last - first > 30)
-        first = last - 30;
-    if (last == first)
-        last++;
+    int first = decade(low), last = decade(high);
+    last += power_of_ten(last) < high * 0.999999;
+    first = last - first > 30 ? last - 30 : first;
+    last += last == first;
     axis->low = power_of_ten(first);
     axis->high = power_of_ten(last);
     for (int i = first; i <= last; i += 1 + (last - first) / 8)
@@ -118,10 +106,7 @@ static void log_axis(const chart *c, chart_axis *axis)
 chart_axis chart_y_axis(const chart *c)
 {
     chart_axis axis = {.log = c->log_y};
-    if (c->log_y)
-        log_axis(c, &axis);
-    else
-        linear_axis(c, &axis);
+    (c->log_y ? log_axis : linear_axis)(c, &axis);
     return axis;
 }
 
@@ -199,24 +184,6 @@ static void put_marks(const chart *c, const chart_axis *axis, picture *p, bool r
     }
 }
 
-/* The value of the tick that falls into a row of the picture, or NULL. */
-static const double *tick_at(const chart_axis *axis, size_t row)
-{
-    for (size_t i = 0; i < axis->n_ticks; i++)
-        if (row_of(chart_height(axis, axis->ticks[i])) == row)
-            return &axis->ticks[i];
-    return NULL;
-}
-
-static void print_tick(const chart_axis *axis, int left, size_t row)
-{
-    const double *tick = tick_at(axis, row);
-    if (tick == NULL)
-        printf("%*s |", left - 2, "");
-    else
-        printf("%*.6g +", left - 2, *tick);
-}
-
 static void print_trimmed(const char *text)
 {
     size_t size = strlen(text);
@@ -235,75 +202,57 @@ static void print_picture(const chart *c, picture *p)
     put_marks(c, &axis, p, true);
     put_marks(c, &axis, p, false);
     for (size_t row = 0; row < ROWS; row++) {
-        print_tick(&axis, p->left, row);
+        size_t tick = 0;
+        while (tick < axis.n_ticks && row_of(chart_height(&axis, axis.ticks[tick])) != row)
+            tick++;
+        if (tick < axis.n_ticks)
+            printf("%*.6g +", p->left - 2, axis.ticks[tick]);
+        else
+            printf("%*s |", p->left - 2, "");
         print_trimmed(p->rows[row]);
     }
-}
-
-/* Writes a text into the middle of the columns of one x. */
-static void centre(char *line, size_t width, size_t j, const char *text)
-{
-    size_t size = strlen(text), room = width - (width > 0);
-    if (size > room)
-        size = room;
-    memcpy(line + j * width + (width - size) / 2, text, size);
-}
-
-/* Prints one line of the table. */
-static void print_row(const chart *c, const picture *p, const char labels[][CHART_LABEL_ROOM])
-{
-    char line[COLUMNS + 1];
-    memset(line, ' ', c->n_x * p->width);
-    line[c->n_x * p->width] = '\0';
-    for (size_t j = 0; j < c->n_x; j++)
-        centre(line, p->width, j, labels[j]);
-    print_trimmed(line);
-}
-
-static void print_rule(const chart *c, const picture *p)
-{
     printf("%*s+", p->left - 1, "");
     for (size_t i = 0; i < c->n_x * p->width; i++)
         putchar('-');
     putchar('\n');
 }
 
-static void print_table(const chart *c, const picture *p)
+/* Prints one line of the table: a text in the middle of the columns of each x. */
+static void print_row(const chart *c, const picture *p, const char labels[][CHART_LABEL_ROOM])
 {
-    char numbers[CHART_MAX_X][CHART_LABEL_ROOM];
-    printf("%*s", p->left, "");
-    print_row(c, p, c->x);
-    for (size_t i = 0; i < c->n_lines; i++) {
-        for (size_t j = 0; j < c->n_x; j++)
-            chart_number(numbers[j], c->lines[i].y[j], c->decimals);
-        printf("  %c %-*s", c->lines[i].mark, p->left - 4, c->lines[i].name);
-        print_row(c, p, (const char(*)[CHART_LABEL_ROOM])numbers);
+    char line[COLUMNS + 1];
+    memset(line, ' ', c->n_x * p->width);
+    line[c->n_x * p->width] = '\0';
+    for (size_t j = 0; j < c->n_x; j++) {
+        size_t size = strlen(labels[j]), room = p->width - (p->width > 0);
+        size = size < room ? size : room;
+        memcpy(line + j * p->width + (p->width - size) / 2, labels[j], size);
     }
+    print_trimmed(line);
 }
 
-/* The widest columns that fit beside the longest name. */
-static picture lay_out(const chart *c)
+void chart_print(const chart *c)
 {
+    char numbers[CHART_MAX_X][CHART_LABEL_ROOM];
     picture p = {.left = 12};
     for (size_t i = 0; i < c->n_lines; i++)
         if (strlen(c->lines[i].name) + 5 > (size_t)p.left)
             p.left = (int)strlen(c->lines[i].name) + 5;
     p.width = (COLUMNS - (size_t)p.left) / (c->n_x > 0 ? c->n_x : 1);
-    if (p.width > MOST_WIDE)
-        p.width = MOST_WIDE;
-    return p;
-}
-
-void chart_print(const chart *c)
-{
-    picture p = lay_out(c);
+    p.width = p.width < MOST_WIDE ? p.width : MOST_WIDE;
     printf("  %s\n", c->title);
     if (!c->table) {
         printf("  %s, by %s\n\n", c->y_label, c->x_label);
         print_picture(c, &p);
-        print_rule(c, &p);
     }
-    print_table(c, &p);
+    printf("%*s", p.left, "");
+    print_row(c, &p, c->x);
+    for (size_t i = 0; i < c->n_lines; i++) {
+        for (size_t j = 0; j < c->n_x; j++)
+            chart_number(numbers[j], c->lines[i].y[j], c->decimals);
+        printf("  %c %-*s", c->lines[i].mark, p.left - 4, c->lines[i].name);
+        print_row(c, &p, (const char(*)[CHART_LABEL_ROOM])numbers);
+    }
     putchar('\n');
 }
 
@@ -321,24 +270,14 @@ static const char *const colours[CHART_N_STYLES] = {
 
 void chart_write_escaped(const char *text, FILE *file)
 {
-    for (; *text != '\0'; text++)
-        switch (*text) {
-        case '&':
-            fputs("&amp;", file);
-            break;
-        case '<':
-            fputs("&lt;", file);
-            break;
-        case '>':
-            fputs("&gt;", file);
-            break;
-        case '"':
-            fputs("&quot;", file);
-            break;
-        default:
+    static const char special[] = "&<>\"", *const escapes[] = {"&amp;", "&lt;", "&gt;", "&quot;"};
+    for (; *text != '\0'; text++) {
+        const char *found = strchr(special, *text);
+        if (found != NULL)
+            fputs(escapes[found - special], file);
+        else
             fputc((unsigned char)*text < ' ' ? '?' : *text, file);
-            break;
-        }
+    }
 }
 
 static void svg_text(FILE *file, double x, double y, const char *more, const char *text)
@@ -408,40 +347,24 @@ static const char *dashes(const chart_series *line)
     return line->mark == '=' ? " stroke-dasharray=\"14 4\"" : " stroke-dasharray=\"4 4\"";
 }
 
-/* Draws the line through the known values, with gaps where a value is missing. */
-static void write_line(const chart *c, const chart_axis *axis, const chart_series *line, FILE *file)
+/* Draws the line through the known values, with gaps where a value is missing, and its marks. */
+static void write_series(const chart *c, const chart_axis *axis, const chart_series *line, FILE *file)
 {
-    bool drawing = false;
-    fputs("<path d=\"", file);
-    for (size_t j = 0; j < c->n_x; j++) {
+    bool drawing = false, connected = !c->apart || line->style == CHART_REFERENCE;
+    if (connected)
+        fputs("<path d=\"", file);
+    for (size_t j = 0; connected && j < c->n_x; j++) {
         double height = chart_height(axis, line->y[j]);
         if (height >= 0)
             fprintf(file, "%s%.1f %.1f ", drawing ? "L" : "M", x_of(c, j), y_of(height));
         drawing = height >= 0;
     }
-    fprintf(file, "\" fill=\"none\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", colours[line->style], dashes(line));
-}
-
-static void write_series(const chart *c, const chart_axis *axis, const chart_series *line, FILE *file)
-{
-    if (!c->apart || line->style == CHART_REFERENCE)
-        write_line(c, axis, line, file);
+    if (connected)
+        fprintf(file, "\" fill=\"none\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", colours[line->style], dashes(line));
     for (size_t j = 0; j < c->n_x; j++) {
         double height = chart_height(axis, line->y[j]);
         if (height >= 0)
             write_mark(file, line->style, x_of(c, j), y_of(height));
-    }
-}
-
-static void write_legend(const chart *c, FILE *file)
-{
-    for (size_t i = 0; i < c->n_lines; i++) {
-        const chart_series *line = &c->lines[i];
-        double y = TOP + 14 + 24 * (double)i;
-        fprintf(file, "<path d=\"M%d %.1f h26\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", RIGHT + 16, y,
-                colours[line->style], dashes(line));
-        write_mark(file, line->style, RIGHT + 29, y);
-        svg_text(file, RIGHT + 50, y + 4, "", line->name);
     }
 }
 
@@ -458,7 +381,14 @@ void chart_write_svg(const chart *c, FILE *file)
     write_axes(c, &axis, file);
     for (size_t i = 0; i < c->n_lines; i++)
         write_series(c, &axis, &c->lines[i], file);
-    write_legend(c, file);
+    for (size_t i = 0; i < c->n_lines; i++) { /* the legend */
+        const chart_series *line = &c->lines[i];
+        double y = TOP + 14 + 24 * (double)i;
+        fprintf(file, "<path d=\"M%d %.1f h26\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", RIGHT + 16, y,
+                colours[line->style], dashes(line));
+        write_mark(file, line->style, RIGHT + 29, y);
+        svg_text(file, RIGHT + 50, y + 4, "", line->name);
+    }
     fputs("</svg>\n", file);
 }
 
@@ -480,14 +410,14 @@ void chart_write_quoted(const char *text, FILE *file)
 
 void chart_write_json(const chart *c, FILE *file)
 {
-    fputs("{\"name\": ", file);
-    chart_write_quoted(c->name, file);
-    fputs(", \"title\": ", file);
-    chart_write_quoted(c->title, file);
-    fputs(", \"x_label\": ", file);
-    chart_write_quoted(c->x_label, file);
-    fputs(", \"y_label\": ", file);
-    chart_write_quoted(c->y_label, file);
+    const char *const members[][2] = {{"{\"name\": ", c->name},
+                                      {", \"title\": ", c->title},
+                                      {", \"x_label\": ", c->x_label},
+                                      {", \"y_label\": ", c->y_label}};
+    for (size_t i = 0; i < 4; i++) {
+        fputs(members[i][0], file);
+        chart_write_quoted(members[i][1], file);
+    }
     fputs(", \"x\": [", file);
     for (size_t j = 0; j < c->n_x; j++) {
         fputs(j > 0 ? ", " : "", file);
@@ -497,15 +427,14 @@ void chart_write_json(const chart *c, FILE *file)
     for (size_t i = 0; i < c->n_lines; i++) {
         fputs(i > 0 ? ", " : "", file);
         chart_write_quoted(c->lines[i].name, file);
-        fputs(": [", file);
         for (size_t j = 0; j < c->n_x; j++) {
-            fputs(j > 0 ? ", " : "", file);
+            fputs(j > 0 ? ", " : ": [", file);
             if (isfinite(c->lines[i].y[j]))
                 fprintf(file, "%.9g", c->lines[i].y[j]);
             else
                 fputs("null", file);
         }
-        fputc(']', file);
+        fputs(c->n_x > 0 ? "]" : ": []", file);
     }
     fputs("}}", file);
 }

@@ -3,7 +3,9 @@
  */
 #include "cli.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "console.h"
@@ -42,19 +44,6 @@ static size_t edit_distance(const char *a, const char *b)
     return row[m];
 }
 
-/* The option named by `text` up to an equals sign; *value is the rest, or NULL. */
-static const cli_option *find_option(const cli *line, const char *text, const char **value)
-{
-    size_t size = strcspn(text, "=");
-    *value = text[size] == '=' ? text + size + 1 : NULL;
-    for (size_t i = 0; i < line->n_options; i++) {
-        const cli_option *option = &line->options[i];
-        if (strlen(option->name) == size && memcmp(option->name, text, size) == 0)
-            return option;
-    }
-    return NULL;
-}
-
 static bool unknown_option(const cli *line, const char *text)
 {
     const char *nearest = "--help";
@@ -69,46 +58,41 @@ static bool unknown_option(const cli *line, const char *text)
     return console_complain("unknown option '%s'; the nearest is '%s', and --help shows all", text, nearest);
 }
 
-static bool within(const cli_option *option, double value)
-{
-    return value >= option->least && (option->most == 0 || value <= option->most);
-}
-
-static bool bad_number(const cli_option *option, const char *found)
-{
-    const char *kind = option->count != NULL ? "a whole number" : "a number";
-    if (option->most == 0)
-        return console_complain("%s expects %s of at least %g, found '%s'", option->name, kind, option->least, found);
-    return console_complain("%s expects %s from %g to %.15g, found '%s'", option->name, kind, option->least,
-                            option->most, found);
-}
-
 /* Stores the value. */
 static bool set_option(const cli_option *option, const char *value)
 {
-    uint64_t count;
-    double real;
+    uint64_t count = 0;
+    double real = 0;
     if (option->text != NULL) {
         *option->text = value;
-    } else if (option->count != NULL) {
-        if (!number_whole(value, &count) || !within(option, (double)count))
-            return bad_number(option, value);
-        *option->count = count;
-    } else {
-        if (!number_real(value, &real) || !within(option, real))
-            return bad_number(option, value);
-        *option->real = real;
+        return true;
     }
+    bool whole = option->count != NULL, done = whole ? number_whole(value, &count) : number_real(value, &real);
+    const char *kind = whole ? "a whole number" : "a number";
+    double number = whole ? (double)count : real;
+    if (!done || number < option->least || (option->most != 0 && number > option->most))
+        return option->most == 0 ? console_complain("%s expects %s of at least %g, found '%s'", option->name, kind,
+                                                    option->least, value)
+                                 : console_complain("%s expects %s from %g to %.15g, found '%s'", option->name, kind,
+                                                    option->least, option->most, value);
+    if (whole)
+        *option->count = count;
+    else
+        *option->real = real;
     return true;
 }
 
 /* Reads the option at argv[*i] and its value, if it takes one; *i ends on the last word used. */
 static bool read_option(const cli *line, int argc, char **argv, int *i)
 {
-    const char *value;
-    const cli_option *option = find_option(line, argv[*i], &value);
-    if (option == NULL)
+    size_t size = strcspn(argv[*i], "="), k = 0;
+    const char *value = argv[*i][size] == '=' ? argv[*i] + size + 1 : NULL;
+    while (k < line->n_options &&
+           !(strlen(line->options[k].name) == size && memcmp(line->options[k].name, argv[*i], size) == 0))
+        k++;
+    if (k == line->n_options)
         return unknown_option(line, argv[*i]);
+    const cli_option *option = &line->options[k];
     if (option->flag != NULL) {
         if (value != NULL)
             return console_complain("%s takes no value, found '%s'", option->name, value);
@@ -182,9 +166,6 @@ int cli_main(cli *line, int argc, char **argv, bool (*run)(ink_context *ctx))
 
 /* ---- numbers ---------------------------------------------------------------------------------------------------- */
 
-#define MAX_DIGITS 15 /* 10^15 < 2^53 */
-#define MAX_POWER 22  /* 10^22 is the last exact power of ten in a double */
-
 bool number_whole(const char *text, uint64_t *value)
 {
     uint64_t sum = 0;
@@ -200,66 +181,17 @@ bool number_whole(const char *text, uint64_t *value)
     return true;
 }
 
-/*
- * A decimal number m * 10^e with an integer m < 2^53 and |e| <= 22 needs one correctly rounded operation on two exact
- * doubles (Clinger 1990). Longer numbers are refused.
- */
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-/* The digits on both sides of the point, as an integer and the power of ten it is to be multiplied by. */
-static const char *read_digits(const char *at, uint64_t *digits, int *power)
-{
-    bool any = false, after_point = false;
-    int n = 0;
-    for (*digits = 0, *power = 0;; at++) {
-        if (*at == '.' && !after_point) {
-            after_point = true;
-            continue;
-        }
-        if (!is_digit(*at))
-            return any ? at : NULL;
-        any = true;
-        *digits = 10 * *digits + (uint64_t)(*at - '0');
-        n += *digits != 0; /* leading zeros do not count */
-        *power -= after_point;
-        if (n > MAX_DIGITS || *power < -MAX_POWER)
-            return NULL;
-    }
-}
-
-/* What follows the e. */
-static const char *read_exponent(const char *at, int *power)
-{
-    bool negative = *at == '-';
-    int exponent = 0;
-    at += *at == '-' || *at == '+';
-    if (!is_digit(*at))
-        return NULL;
-    for (; is_digit(*at); at++) {
-        exponent = 10 * exponent + (*at - '0');
-        if (exponent > 2 * MAX_POWER)
-            return NULL;
-    }
-    *power += negative ? -exponent : exponent;
-    return at;
-}
-
+/* strtod() reads more than the numbers of cli.h, so the rest is refused here. The programs never set a locale. */
 bool number_real(const char *text, double *value)
 {
-    bool negative = *text == '-';
-    const char *at = text + (*text == '-' || *text == '+');
-    uint64_t digits;
-    int power;
-    double scale = 1;
-    at = read_digits(at, &digits, &power);
-    if (at != NULL && (*at == 'e' || *at == 'E'))
-        at = read_exponent(at + 1, &power);
-    if (at == NULL || *at != '\0' || power < -MAX_POWER || power > MAX_POWER)
+    char *end;
+    double number = strtod(text, &end);
+    size_t digits = 0;
+    for (const char *at = text; *at != '\0' && *at != 'e' && *at != 'E'; at++)
+        digits += *at >= '0' && *at <= '9' && (digits > 0 || *at > '0'); /* leading zeros do not count */
+    if (end == text || *end != '\0' || text[strspn(text, "0123456789+-.eE")] != '\0' || digits > 15 ||
+        (number != 0 && !(fabs(number) >= 1e-22 && fabs(number) < 1e23)))
         return false;
-    for (int i = 0; i < (power < 0 ? -power : power); i++)
-        scale *= 10; /* exact */
-    *value = power < 0 ? (double)digits / scale : (double)digits * scale;
-    if (negative)
-        *value = -*value;
+    *value = number;
     return true;
 }

@@ -97,9 +97,8 @@ int cli_main(cli *line, int argc, char **argv, bool (*run)(ink_context *ctx));
 /* Reads a whole number: digits only. False, and *value unchanged, for anything else and above 2^64 - 1. */
 bool number_whole(const char *text, uint64_t *value);
 
-/* Reads a decimal number the same way in every locale: [sign] digits [. digits] [e [sign] digits], with digits on at
-   least one side of the point, at most 15 of them significant, and a size between 1e-22 and 1e22. Within these bounds
-   the result is exactly rounded. */
+/* Reads a decimal number: [sign] digits [. digits] [e [sign] digits], with digits on at least one side of the point, at
+   most 15 of them significant, and zero or a size from 1e-22 to below 1e23. */
 bool number_real(const char *text, double *value);
 
 #endif
