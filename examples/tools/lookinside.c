@@ -67,49 +67,38 @@ static size_t longest(const char *const *labels, size_t n, size_t most)
     return size < most ? size : most;
 }
 
-enum { WIDTH = 80, ROW_LABEL = 13 }; /* "<|endoftext|>" has 13 letters */
-
-/* The panels [first, end) side by side, each value `cell` characters wide. */
-static void print_panels(const heat *h, size_t first, size_t end, size_t cell, int label)
-{
-    static const char ramp[] = " .:-=+*#%@";
-    int width = (int)(h->n_columns * cell);
-    printf("  %*s", label, "");
-    for (size_t p = first; p < end; p++)
-        printf(" %-*.*s", p + 1 < end ? width + 1 : 0, width + 1, h->panels[p]);
-    putchar('\n');
-    for (size_t r = 0; r < h->n_rows; r++) {
-        printf("  %*.*s", label, label, h->rows[r]);
-        for (size_t p = first; p < end; p++) {
-            fputs(" |", stdout);
-            for (size_t c = 0; c < h->n_columns * cell; c++)
-                putchar(ramp[(size_t)(value_at(h, p, r, c / cell) * 9.0F + 0.5F)]);
-        }
-        puts("|");
-    }
-    putchar('\n');
-}
-
 /* Prints to stdout in 80 columns, as many panels side by side as fit. From ' ', 0, to '@', 1. */
 static void heat_print(const heat *h)
 {
+    enum { WIDTH = 80, ROW_LABEL = 13 }; /* "<|endoftext|>" has 13 letters */
+    static const char ramp[] = " .:-=+*#%@";
     int label = (int)longest(h->rows, h->n_rows, ROW_LABEL);
-    size_t room = (size_t)(WIDTH - 2 - label - 1), cell = 2;
-    if (h->n_panels * (2 * h->n_columns + 2) > room)
-        cell = 1;
-    size_t at_once = room / (h->n_columns * cell + 2);
-    at_once = at_once > 0 ? at_once : 1;
+    size_t room = (size_t)(WIDTH - 2 - label - 1);
+    size_t cell = h->n_panels * (2 * h->n_columns + 2) > room ? 1 : 2; /* characters of a value */
+    size_t at_once = room / (h->n_columns * cell + 2), end;
+    int width = (int)(h->n_columns * cell);
     printf("%s\n\n", h->title);
-    for (size_t p = 0; p < h->n_panels; p += at_once)
-        print_panels(h, p, p + at_once < h->n_panels ? p + at_once : h->n_panels, cell, label);
+    for (size_t first = 0; first < h->n_panels; first = end) {
+        end = first + (at_once > 0 ? at_once : 1);
+        end = end < h->n_panels ? end : h->n_panels;
+        printf("  %*s", label, "");
+        for (size_t p = first; p < end; p++)
+            printf(" %-*.*s", p + 1 < end ? width + 1 : 0, width + 1, h->panels[p]);
+        putchar('\n');
+        for (size_t r = 0; r < h->n_rows; r++) {
+            printf("  %*.*s", label, label, h->rows[r]);
+            for (size_t p = first; p < end; p++) {
+                fputs(" |", stdout);
+                for (size_t c = 0; c < h->n_columns * cell; c++)
+                    putchar(ramp[(size_t)(value_at(h, p, r, c / cell) * 9.0F + 0.5F)]);
+            }
+            puts("|");
+        }
+        putchar('\n');
+    }
 }
 
 enum { CELL = 14, GAP = 28, TOP = 56, LETTER = 7, ACROSS = 4, SCALE = 10 };
-
-typedef struct frame {
-    size_t label, head; /* room for the labels of rows and columns */
-    size_t across, width, height;
-} frame;
 
 /* From white over light blue to dark blue: the brightness alone tells the value. */
 static void write_cell(float value, size_t x, size_t y, FILE *file)
@@ -120,6 +109,12 @@ static void write_cell(float value, size_t x, size_t y, FILE *file)
                 CELL, (unsigned)(255 * dark * dark), (unsigned)(255 * dark), (unsigned)(160 + 95 * dark));
 }
 
+static void write_frame(size_t x, size_t y, size_t width, size_t height, FILE *file)
+{
+    fprintf(file, "<rect x=\"%zu\" y=\"%zu\" width=\"%zu\" height=\"%zu\" fill=\"none\" stroke=\"#222222\"/>\n", x, y,
+            width, height);
+}
+
 static void write_label(size_t x, size_t y, const char *more, const char *text, FILE *file)
 {
     fprintf(file, "<text x=\"%zu\" y=\"%zu\" %s>", x, y, more);
@@ -127,58 +122,44 @@ static void write_label(size_t x, size_t y, const char *more, const char *text, 
     fputs("</text>\n", file);
 }
 
-static void write_panel(const heat *h, const frame *g, size_t p, size_t left, size_t top, FILE *file)
-{
-    write_label(left, top - g->head - 6, "font-weight=\"bold\"", h->panels[p], file);
-    for (size_t c = 0; h->columns != NULL && c < h->n_columns; c++) {
-        char turn[80];
-        snprintf(turn, sizeof turn, "transform=\"rotate(-90 %zu %zu)\"", left + c * CELL + CELL - 3, top - 3);
-        write_label(left + c * CELL + CELL - 3, top - 3, turn, h->columns[c], file);
-    }
-    for (size_t r = 0; r < h->n_rows; r++) {
-        if (p % g->across == 0)
-            write_label(left - 6, top + r * CELL + CELL - 3, "text-anchor=\"end\"", h->rows[r], file);
-        for (size_t c = 0; c < h->n_columns; c++)
-            write_cell(value_at(h, p, r, c), left + c * CELL, top + r * CELL, file);
-    }
-    fprintf(file, "<rect x=\"%zu\" y=\"%zu\" width=\"%zu\" height=\"%zu\" fill=\"none\" stroke=\"#222222\"/>\n", left,
-            top, h->n_columns * CELL, h->n_rows * CELL);
-}
-
-/* The scale of colours from 0 to 1, at the bottom. */
-static void write_scale(const frame *g, FILE *file)
-{
-    size_t x = g->label, y = g->height - 28;
-    write_label(x - 6, y + CELL - 3, "text-anchor=\"end\"", "0", file);
-    for (size_t i = 0; i <= SCALE; i++)
-        write_cell((float)i / SCALE, x + i * CELL, y, file);
-    fprintf(file, "<rect x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" fill=\"none\" stroke=\"#222222\"/>\n", x, y,
-            CELL * (SCALE + 1), CELL);
-    write_label(x + (SCALE + 1) * CELL + 6, y + CELL - 3, "", "1", file);
-}
-
 /* Writes a self-contained picture: panels in rows of four, a scale, and its own background. */
 static void heat_write_svg(const heat *h, FILE *file)
 {
-    frame g = {.label = 20 + LETTER * longest(h->rows, h->n_rows, 40),
-               .head = 8 + LETTER * longest(h->columns, h->n_columns, 40),
-               .across = h->n_panels < ACROSS ? h->n_panels : ACROSS};
-    size_t panel_width = h->n_columns * CELL + GAP, panel_height = h->n_rows * CELL + GAP + g.head;
-    size_t down = (h->n_panels + g.across - 1) / g.across;
-    g.width = g.label + g.across * panel_width;
-    g.height = TOP + down * panel_height + 40;
-    if (g.width < 20 + LETTER * 2 * strlen(h->title))
-        g.width = 20 + LETTER * 2 * strlen(h->title);
+    size_t label = 20 + LETTER * longest(h->rows, h->n_rows, 40); /* room for the labels of rows, and of columns */
+    size_t head = 8 + LETTER * longest(h->columns, h->n_columns, 40);
+    size_t across = h->n_panels < ACROSS ? h->n_panels : ACROSS, down = (h->n_panels + across - 1) / across;
+    size_t panel_width = h->n_columns * CELL + GAP, panel_height = h->n_rows * CELL + GAP + head;
+    size_t width = label + across * panel_width, height = TOP + down * panel_height + 40, y = height - 28;
+    if (width < 20 + LETTER * 2 * strlen(h->title))
+        width = 20 + LETTER * 2 * strlen(h->title);
     fprintf(file,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %zu %zu\" width=\"%zu\" height=\"%zu\" "
             "font-family=\"sans-serif\" font-size=\"11\" fill=\"#222222\" role=\"img\">\n<title>",
-            g.width, g.height, g.width, g.height);
+            width, height, width, height);
     chart_write_escaped(h->title, file);
-    fprintf(file, "</title>\n<rect width=\"%zu\" height=\"%zu\" rx=\"8\" fill=\"#ffffff\"/>\n", g.width, g.height);
+    fprintf(file, "</title>\n<rect width=\"%zu\" height=\"%zu\" rx=\"8\" fill=\"#ffffff\"/>\n", width, height);
     write_label(20, 28, "font-size=\"16\" font-weight=\"bold\"", h->title, file);
-    for (size_t p = 0; p < h->n_panels; p++)
-        write_panel(h, &g, p, g.label + p % g.across * panel_width, TOP + g.head + p / g.across * panel_height, file);
-    write_scale(&g, file);
+    for (size_t p = 0; p < h->n_panels; p++) {
+        size_t left = label + p % across * panel_width, top = TOP + head + p / across * panel_height;
+        write_label(left, top - head - 6, "font-weight=\"bold\"", h->panels[p], file);
+        for (size_t c = 0; h->columns != NULL && c < h->n_columns; c++) {
+            char turn[80];
+            snprintf(turn, sizeof turn, "transform=\"rotate(-90 %zu %zu)\"", left + c * CELL + CELL - 3, top - 3);
+            write_label(left + c * CELL + CELL - 3, top - 3, turn, h->columns[c], file);
+        }
+        for (size_t r = 0; r < h->n_rows; r++) {
+            if (p % across == 0)
+                write_label(left - 6, top + r * CELL + CELL - 3, "text-anchor=\"end\"", h->rows[r], file);
+            for (size_t c = 0; c < h->n_columns; c++)
+                write_cell(value_at(h, p, r, c), left + c * CELL, top + r * CELL, file);
+        }
+        write_frame(left, top, h->n_columns * CELL, h->n_rows * CELL, file);
+    }
+    write_label(label - 6, y + CELL - 3, "text-anchor=\"end\"", "0", file); /* the scale, from 0 to 1 */
+    for (size_t i = 0; i <= SCALE; i++)
+        write_cell((float)i / SCALE, label + i * CELL, y, file);
+    write_frame(label, y, CELL * (SCALE + 1), CELL, file);
+    write_label(label + (SCALE + 1) * CELL + 6, y + CELL - 3, "", "1", file);
     fputs("</svg>\n", file);
 }
 
@@ -214,64 +195,43 @@ static bool ends_with(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
-/* The view of that name, or a new one with room for a row of `width` for each token of the text. */
-static view *find_view(traces *s, const char *name, size_t n_heads, size_t width)
-{
-    for (size_t i = 0; i < s->n_views; i++)
-        if (strcmp(s->views[i].name, name) == 0)
-            return &s->views[i];
-    if (s->n_views == MAX_VIEWS || strlen(name) >= NAME)
-        return NULL;
-    view *made = &s->views[s->n_views];
-    made->values = calloc(n_heads * s->n_tokens * width, sizeof *made->values);
-    if (made->values == NULL)
-        return NULL;
-    memcpy(made->name, name, strlen(name) + 1);
-    made->n_heads = n_heads;
-    made->width = width;
-    s->n_views++;
-    return made;
-}
-
-/* [heads, rows, positions]: some rows of the text, and the positions that the last of these rows attends to. */
-static void add_attention(traces *s, const char *name, const ink_tensor *traced)
+/* Adds rows to the view of that name: attention [heads, rows, positions], where each row has room for all tokens of the
+   text, or gates [rows, gates h]. False if there is no room. */
+static bool add_rows(traces *s, const char *name, const ink_tensor *traced, bool is_attention)
 {
     const size_t *dim = traced->shape.dim;
+    size_t n_heads = is_attention ? dim[0] : 1, n = dim[is_attention ? 1 : 0], columns = dim[is_attention ? 2 : 1],
+           i = 0;
     const float *values = traced->data;
-    view *v = find_view(s, name, dim[0], s->n_tokens);
-    if (v == NULL || v->n_rows + dim[1] > s->n_tokens || dim[2] > v->width) {
-        s->full = true;
-        return;
+    while (i < s->n_views && strcmp(s->views[i].name, name) != 0)
+        i++;
+    if (i == MAX_VIEWS || strlen(name) >= NAME)
+        return false;
+    view *v = &s->views[i];
+    if (i == s->n_views) {
+        *v = (view){.n_heads = n_heads, .width = is_attention ? s->n_tokens : columns};
+        memcpy(v->name, name, strlen(name) + 1);
+        v->values = calloc(n_heads * s->n_tokens * v->width, sizeof *v->values);
+        s->n_views++;
     }
-    for (size_t head = 0; head < dim[0]; head++)
-        for (size_t row = 0; row < dim[1]; row++)
-            memcpy(v->values + (head * s->n_tokens + v->n_rows + row) * v->width,
-                   values + (head * dim[1] + row) * dim[2], dim[2] * sizeof *values);
-    v->n_rows += dim[1];
+    if (v->values == NULL || v->n_rows + n > s->n_tokens || columns > v->width)
+        return false;
+    for (size_t head = 0; head < n_heads; head++)
+        for (size_t row = 0; row < n; row++)
+            memcpy(v->values + (head * s->n_tokens + v->n_rows + row) * v->width, values + (head * n + row) * columns,
+                   columns * sizeof *values);
+    v->n_rows += n;
+    return true;
 }
 
-/* [1, gates h]: one step. */
-static void add_gates(traces *s, const char *name, const ink_tensor *traced)
-{
-    size_t width = traced->shape.dim[1];
-    view *v = find_view(s, name, 1, width);
-    if (v == NULL || v->n_rows == s->n_tokens) {
-        s->full = true;
-        return;
-    }
-    memcpy(v->values + v->n_rows++ * width, traced->data, width * sizeof(float));
-}
-
-static void add_value(traces *s, const char *name, const ink_tensor *traced)
+static bool add_value(traces *s, const char *name, const ink_tensor *traced)
 {
     const float *values = traced->data;
     size_t i = 0, n = 1, used = 0;
     while (i < s->n_values && strcmp(s->values[i].name, name) != 0)
         i++;
-    if (i == MAX_VALUES || strlen(name) >= NAME) {
-        s->full = true;
-        return;
-    }
+    if (i == MAX_VALUES || strlen(name) >= NAME)
+        return false;
     value_sum *v = &s->values[i];
     if (i == s->n_values) {
         memcpy(v->name, name, strlen(name) + 1);
@@ -287,16 +247,38 @@ static void add_value(traces *s, const char *name, const ink_tensor *traced)
     }
     v->n += (double)n;
     v->n_calls++;
+    return true;
 }
 
+/* Called by the library with every intermediate value. */
 static void trace_value(void *user, const char *name, const ink_tensor *traced)
 {
     traces *s = user;
-    add_value(s, name, traced);
-    if (ends_with(name, "attn.weights"))
-        add_attention(s, name, traced);
-    else if (ends_with(name, ".gates"))
-        add_gates(s, name, traced);
+    bool is_attention = ends_with(name, "attn.weights");
+    if (!add_value(s, name, traced) ||
+        ((is_attention || ends_with(name, ".gates")) && !add_rows(s, name, traced, is_attention)))
+        s->full = true;
+}
+
+/* Runs the model once: an encoder for its hidden states, any other model for the logits of the last token. */
+static bool run_traced(const language_model *lm, const ink_token *tokens, size_t n, traces *s)
+{
+    ink_context *ctx = lm->ctx;
+    bool is_encoder = ink_model_get_encoder(lm->model) != NULL;
+    float *output = console_memory(is_encoder ? n * lm->info->hidden_size : lm->info->vocab_size, sizeof *output);
+    const ink_text text = {.tokens = tokens, .n_tokens = n, .output = output};
+    ink_state *state = NULL;
+    bool done = output != NULL && (is_encoder || console_ok(ctx, ink_state_create(ctx, lm->model, n, &state)));
+    ink_context_trace(ctx, trace_value, s);
+    done = done && console_ok(ctx, is_encoder ? ink_model_encode(ctx, lm->model, INK_HIDDEN_STATES, &text, 1)
+                                              : ink_model_forward(ctx, lm->model, state, tokens, n, output));
+    ink_context_trace(ctx, NULL, NULL);
+    ink_state_free(state);
+    free(output);
+    if (done && s->full)
+        return console_complain("this model has more values than there is room for: up to %d layers and %d names",
+                                MAX_VIEWS, MAX_VALUES);
+    return done;
 }
 
 /* ---- showing --------------------------------------------------------------------------------------------------- */
@@ -336,20 +318,12 @@ static bool show_map(const heat *map, const char *name)
 
 static bool show_attention(const page *p, const view *v, size_t layer)
 {
-    char title[NAME + 64], names[MAX_PANELS][32];
-    const char *panels[MAX_PANELS];
-    heat map = {.title = title,
-                .n_rows = p->n_tokens,
-                .n_columns = p->n_tokens,
-                .panels = panels,
-                .rows = p->labels,
-                .columns = p->labels,
-                .values = v->values};
+    static const char *const names[MAX_PANELS] = {"head 1",  "head 2",  "head 3",  "head 4",  "head 5",  "head 6",
+                                                  "head 7",  "head 8",  "head 9",  "head 10", "head 11", "head 12",
+                                                  "head 13", "head 14", "head 15", "head 16"};
+    char title[NAME + 64];
+    heat map = {title, 0, p->n_tokens, p->n_tokens, names, p->labels, p->labels, v->values};
     map.n_panels = v->n_heads < MAX_PANELS ? v->n_heads : MAX_PANELS;
-    for (size_t i = 0; i < map.n_panels; i++) {
-        snprintf(names[i], sizeof names[i], "head %zu", i + 1);
-        panels[i] = names[i];
-    }
     snprintf(title, sizeof title, "Layer %zu: attention of each token (row) to the others (columns)", layer);
     return show_map(&map, v->name);
 }
@@ -360,47 +334,34 @@ static int compare_values(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* One gate of one token, [h], in steps: the units at 5 %, 15 %, ... of all, sorted by their values. */
-static void take_steps(const float *gate, size_t h, float *sorted, float *steps)
-{
-    memcpy(sorted, gate, h * sizeof *gate);
-    qsort(sorted, h, sizeof *sorted, compare_values);
-    for (size_t i = 0; i < N_STEPS; i++)
-        steps[i] = sorted[(2 * i + 1) * h / (2 * N_STEPS)];
-}
-
 /* The gates between 0 and 1, and their places among the rows of a cell: r, z, n and i, f, g, o. */
-typedef struct cell_gates {
+static const struct cell_gates {
     const char *kind;
     size_t n_blocks, n_gates;
     size_t block[3];
     const char *names[3];
-} cell_gates;
-
-static const cell_gates cells[] = {
+} cells[] = {
     {"gru", 3, 2, {1, 0}, {"z: kept", "r: looked at"}},
     {"lstm", 4, 3, {1, 0, 3}, {"f: kept", "i: taken in", "o: shown"}},
 };
 
-static bool show_gates(const page *p, const view *v, size_t layer, const cell_gates *cell)
+/* Shows each gate of each token, [h], in steps: the units at 5 %, 15 %, ... of all, sorted by their values. */
+static bool show_gates(const page *p, const view *v, size_t layer, const struct cell_gates *cell)
 {
     size_t h = v->width / cell->n_blocks;
     char title[NAME + 64];
     float *steps = console_memory(cell->n_gates * p->n_tokens * N_STEPS, sizeof *steps);
-    float *sorted = console_memory(h, sizeof *sorted);
-    heat map = {.title = title,
-                .n_panels = cell->n_gates,
-                .n_rows = p->n_tokens,
-                .n_columns = N_STEPS,
-                .panels = cell->names,
-                .rows = p->labels,
-                .values = steps};
+    float *sorted = console_memory(h, sizeof *sorted), *step = steps;
+    const heat map = {title, cell->n_gates, p->n_tokens, N_STEPS, cell->names, p->labels, NULL, steps};
     bool done = steps != NULL && sorted != NULL;
     snprintf(title, sizeof title, "Layer %zu: gates at each token, from the most closed unit to the most open", layer);
     for (size_t g = 0; done && g < cell->n_gates; g++)
-        for (size_t t = 0; t < p->n_tokens; t++)
-            take_steps(v->values + t * v->width + cell->block[g] * h, h, sorted,
-                       steps + (g * p->n_tokens + t) * N_STEPS);
+        for (size_t t = 0; t < p->n_tokens; t++) {
+            memcpy(sorted, v->values + t * v->width + cell->block[g] * h, h * sizeof *sorted);
+            qsort(sorted, h, sizeof *sorted, compare_values);
+            for (size_t i = 0; i < N_STEPS; i++)
+                *step++ = sorted[(2 * i + 1) * h / (2 * N_STEPS)];
+        }
     done = done && show_map(&map, v->name);
     free(steps);
     free(sorted);
@@ -419,73 +380,32 @@ static void show_values(const traces *s)
 
 static bool show_all(const page *p, const traces *s, const char *kind)
 {
-    const cell_gates *cell = NULL;
     bool done = true;
-    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
-        if (strcmp(cells[i].kind, kind) == 0)
-            cell = &cells[i];
     for (size_t i = 0; done && i < s->n_views; i++) {
+        bool is_gates = ends_with(s->views[i].name, ".gates");
         if (asked_layer != 0 && asked_layer != i + 1)
             continue;
-        if (ends_with(s->views[i].name, ".gates") && cell != NULL)
-            done = show_gates(p, &s->views[i], i + 1, cell);
-        else if (!ends_with(s->views[i].name, ".gates"))
+        if (!is_gates)
             done = show_attention(p, &s->views[i], i + 1);
+        for (size_t k = 0; is_gates && k < sizeof cells / sizeof *cells; k++)
+            if (strcmp(cells[k].kind, kind) == 0)
+                done = show_gates(p, &s->views[i], i + 1, &cells[k]);
     }
     return done;
-}
-
-/* ---- running --------------------------------------------------------------------------------------------------- */
-
-/* A model that reads from left to right: computes the logits of the last token. */
-static ink_result run_forward(const language_model *lm, const ink_token *tokens, size_t n)
-{
-    ink_state *state;
-    float *logits = malloc(lm->info->vocab_size * sizeof *logits);
-    ink_result result = ink_state_create(lm->ctx, lm->model, n, &state);
-    if (result == INK_OK)
-        result = ink_model_forward(lm->ctx, lm->model, state, tokens, n, logits);
-    ink_state_free(state);
-    free(logits);
-    return result;
-}
-
-/* A model that sees the whole text at once. */
-static ink_result run_encoder(const language_model *lm, const ink_token *tokens, size_t n)
-{
-    float *rows = malloc(n * lm->info->hidden_size * sizeof *rows);
-    const ink_text text = {.tokens = tokens, .n_tokens = n, .output = rows};
-    ink_result result = ink_model_encode(lm->ctx, lm->model, INK_HIDDEN_STATES, &text, 1);
-    free(rows);
-    return result;
-}
-
-static bool run_traced(const language_model *lm, const ink_token *tokens, size_t n, traces *s)
-{
-    bool is_encoder = ink_model_get_encoder(lm->model) != NULL;
-    ink_context_trace(lm->ctx, trace_value, s);
-    ink_result result = is_encoder ? run_encoder(lm, tokens, n) : run_forward(lm, tokens, n);
-    ink_context_trace(lm->ctx, NULL, NULL);
-    if (console_ok(lm->ctx, result) && s->full)
-        console_complain("this model has more values than there is room for: up to %d layers and %d names", MAX_VIEWS,
-                         MAX_VALUES);
-    return result == INK_OK && !s->full;
 }
 
 static bool show_text(const language_model *lm, traces *s)
 {
     page p = {0};
     ink_token *tokens;
-    bool done;
     if (!lm_prompt(lm, line.arguments[1], &tokens, &p.n_tokens))
         return false;
-    done = p.n_tokens <= MAX_TOKENS ||
-           console_complain("the text has %zu tokens; up to %d can be shown", p.n_tokens, MAX_TOKENS);
-    if (done) {
-        s->n_tokens = p.n_tokens;
+    bool done = p.n_tokens <= MAX_TOKENS ||
+                console_complain("the text has %zu tokens; up to %d can be shown", p.n_tokens, MAX_TOKENS);
+    s->n_tokens = p.n_tokens;
+    done = done && run_traced(lm, tokens, p.n_tokens, s);
+    if (done)
         make_labels(&p, lm, tokens);
-        done = run_traced(lm, tokens, p.n_tokens, s);
-    }
     if (done && asked_layer > s->n_views && s->n_views > 0)
         done = console_complain("there are %zu layers to show, not %llu", s->n_views, (unsigned long long)asked_layer);
     if (done && (values_only || s->n_views == 0))
