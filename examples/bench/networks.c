@@ -51,18 +51,23 @@ static void file_add(model_file *file, const char *name, size_t rows, size_t col
     file->data_size = end;
 }
 
-/* A tensor of a module: "encoder.layer.%zu.output.dense" with its number. */
+/* A module "encoder.layer.%zu.output.dense", with its number: ".weight" [rows, columns], or [rows] if columns is 0, and
+   ".bias" [bias] unless that is 0. */
 typedef struct module_shape {
     const char *name;
-    size_t rows, columns;
+    size_t rows, columns, bias;
 } module_shape;
 
 static void file_add_all(model_file *file, const module_shape *modules, size_t n, size_t number)
 {
-    char name[96];
+    char module[80], name[96];
     for (size_t i = 0; i < n; i++) {
-        snprintf(name, sizeof name, modules[i].name, number);
+        snprintf(module, sizeof module, modules[i].name, number);
+        snprintf(name, sizeof name, "%s.weight", module);
         file_add(file, name, modules[i].rows, modules[i].columns);
+        snprintf(name, sizeof name, "%s.bias", module);
+        if (modules[i].bias != 0)
+            file_add(file, name, modules[i].bias, 0);
     }
 }
 
@@ -130,13 +135,8 @@ static bool load_mlp(ink_context *ctx, ink_mlp **mlp)
 {
     model_file file = {.size = 0};
     ink_weights *weights = NULL;
-    char name[16];
-    for (size_t i = 0; i < N_LAYERS; i++) {
-        snprintf(name, sizeof name, "%zu.weight", 2 * i);
-        file_add(&file, name, mlp_sizes[i + 1], mlp_sizes[i]);
-        snprintf(name, sizeof name, "%zu.bias", 2 * i);
-        file_add(&file, name, mlp_sizes[i + 1], 0);
-    }
+    for (size_t i = 0; i < N_LAYERS; i++)
+        file_add_all(&file, &(module_shape){"%zu", mlp_sizes[i + 1], mlp_sizes[i], mlp_sizes[i + 1]}, 1, 2 * i);
     bool fine = file_open_weights(&file, ctx, &weights) &&
                 console_ok(ctx, ink_mlp_load(ctx, weights, "", INK_RELU, INK_IDENTITY, mlp));
     ink_weights_free(weights);
@@ -380,27 +380,18 @@ static void run_encoder(void *job)
 
 static void make_encoder(model_file *file, size_t n_layers, size_t d)
 {
-    const module_shape front[] = {{"embeddings.word_embeddings.weight", TEXT_TOKENS, d},
-                                  {"embeddings.position_embeddings.weight", TEXT_TOKENS, d},
-                                  {"embeddings.token_type_embeddings.weight", 2, d},
-                                  {"embeddings.LayerNorm.weight", d, 0},
-                                  {"embeddings.LayerNorm.bias", d, 0}};
-    const module_shape layer[] = {{"encoder.layer.%zu.attention.self.query.weight", d, d},
-                                  {"encoder.layer.%zu.attention.self.query.bias", d, 0},
-                                  {"encoder.layer.%zu.attention.self.key.weight", d, d},
-                                  {"encoder.layer.%zu.attention.self.key.bias", d, 0},
-                                  {"encoder.layer.%zu.attention.self.value.weight", d, d},
-                                  {"encoder.layer.%zu.attention.self.value.bias", d, 0},
-                                  {"encoder.layer.%zu.attention.output.dense.weight", d, d},
-                                  {"encoder.layer.%zu.attention.output.dense.bias", d, 0},
-                                  {"encoder.layer.%zu.attention.output.LayerNorm.weight", d, 0},
-                                  {"encoder.layer.%zu.attention.output.LayerNorm.bias", d, 0},
-                                  {"encoder.layer.%zu.intermediate.dense.weight", 4 * d, d},
-                                  {"encoder.layer.%zu.intermediate.dense.bias", 4 * d, 0},
-                                  {"encoder.layer.%zu.output.dense.weight", d, 4 * d},
-                                  {"encoder.layer.%zu.output.dense.bias", d, 0},
-                                  {"encoder.layer.%zu.output.LayerNorm.weight", d, 0},
-                                  {"encoder.layer.%zu.output.LayerNorm.bias", d, 0}};
+    const module_shape front[] = {{"embeddings.word_embeddings", TEXT_TOKENS, d, 0},
+                                  {"embeddings.position_embeddings", TEXT_TOKENS, d, 0},
+                                  {"embeddings.token_type_embeddings", 2, d, 0},
+                                  {"embeddings.LayerNorm", d, 0, d}};
+    const module_shape layer[] = {{"encoder.layer.%zu.attention.self.query", d, d, d},
+                                  {"encoder.layer.%zu.attention.self.key", d, d, d},
+                                  {"encoder.layer.%zu.attention.self.value", d, d, d},
+                                  {"encoder.layer.%zu.attention.output.dense", d, d, d},
+                                  {"encoder.layer.%zu.attention.output.LayerNorm", d, 0, d},
+                                  {"encoder.layer.%zu.intermediate.dense", 4 * d, d, 4 * d},
+                                  {"encoder.layer.%zu.output.dense", d, 4 * d, d},
+                                  {"encoder.layer.%zu.output.LayerNorm", d, 0, d}};
     file_add_all(file, front, sizeof front / sizeof *front, 0);
     for (size_t i = 0; i < n_layers; i++)
         file_add_all(file, layer, sizeof layer / sizeof *layer, i);
@@ -466,26 +457,18 @@ enum {
 
 static bool make_gpt2(model_file *file)
 {
-    static const module_shape ends[] = {{"wte.weight", VOCAB_SIZE, HIDDEN},
-                                        {"wpe.weight", N_POSITIONS, HIDDEN},
-                                        {"ln_f.weight", HIDDEN, 0},
-                                        {"ln_f.bias", HIDDEN, 0}};
-    static const module_shape block[] = {{"h.%zu.ln_1.weight", HIDDEN, 0},
-                                         {"h.%zu.ln_1.bias", HIDDEN, 0},
-                                         {"h.%zu.attn.c_attn.weight", HIDDEN, 3 * HIDDEN},
-                                         {"h.%zu.attn.c_attn.bias", 3 * HIDDEN, 0},
-                                         {"h.%zu.attn.c_proj.weight", HIDDEN, HIDDEN},
-                                         {"h.%zu.attn.c_proj.bias", HIDDEN, 0},
-                                         {"h.%zu.ln_2.weight", HIDDEN, 0},
-                                         {"h.%zu.ln_2.bias", HIDDEN, 0},
-                                         {"h.%zu.mlp.c_fc.weight", HIDDEN, 4 * HIDDEN},
-                                         {"h.%zu.mlp.c_fc.bias", 4 * HIDDEN, 0},
-                                         {"h.%zu.mlp.c_proj.weight", 4 * HIDDEN, HIDDEN},
-                                         {"h.%zu.mlp.c_proj.bias", HIDDEN, 0}};
+    static const module_shape ends[] = {
+        {"wte", VOCAB_SIZE, HIDDEN, 0}, {"wpe", N_POSITIONS, HIDDEN, 0}, {"ln_f", HIDDEN, 0, HIDDEN}};
+    static const module_shape block[] = {{"h.%zu.ln_1", HIDDEN, 0, HIDDEN},
+                                         {"h.%zu.attn.c_attn", HIDDEN, 3 * HIDDEN, 3 * HIDDEN},
+                                         {"h.%zu.attn.c_proj", HIDDEN, HIDDEN, HIDDEN},
+                                         {"h.%zu.ln_2", HIDDEN, 0, HIDDEN},
+                                         {"h.%zu.mlp.c_fc", HIDDEN, 4 * HIDDEN, 4 * HIDDEN},
+                                         {"h.%zu.mlp.c_proj", 4 * HIDDEN, HIDDEN, HIDDEN}};
     file_add_all(file, ends, 2, 0);
     for (size_t i = 0; i < N_BLOCKS; i++)
         file_add_all(file, block, sizeof block / sizeof *block, i);
-    file_add_all(file, ends + 2, 2, 0);
+    file_add_all(file, ends + 2, 1, 0);
     return file_finish(file, "{\"model_type\":\"gpt2\",\"n_positions\":4096}"); /* the rest are defaults */
 }
 
@@ -553,6 +536,7 @@ static bool measure_open(bench *b, const model_file *file)
 typedef struct gpt2_job {
     ink_context *ctx;
     ink_model *model;
+    ink_type type;
     ink_state *states[N_LIST];
     size_t n_states;
     size_t before; /* tokens that each state has seen when the work begins */
@@ -600,76 +584,40 @@ static bool make_states(gpt2_job *job, size_t n_states, size_t before, size_t n_
     return true;
 }
 
-static bool measure_prompt(bench *b, gpt2_job *job, const char *name, size_t n)
+/* Times n_tokens for each of n_states sequences that have seen `before` tokens. */
+static bool measure_work(bench *b, gpt2_job *job, const char *name, size_t n_states, size_t before, size_t n_tokens)
 {
-    double tokens = (double)n, pairs = tokens * (tokens + 1) / 2;
-    double flops = N_BLOCKS * (2.0 * 12 * HIDDEN * HIDDEN * tokens + 4.0 * HIDDEN * pairs);
+    const ink_model_info *info = ink_model_get_info(job->model);
+    double n = (double)n_tokens, weights = (double)info->n_bytes;
+    double bytes = weights - weights / (double)info->n_parameters * N_POSITIONS * HIDDEN +
+                   2.0 * N_BLOCKS * HIDDEN * (double)(before + 1) * sizeof(float);
+    double flops = N_BLOCKS * (2.0 * 12 * HIDDEN * HIDDEN * n + 4.0 * HIDDEN * n * (n + 1) / 2);
+    bool is_list = n_states > 1, is_prompt = n_tokens > 1, fine = true;
+    gpt2_job one = *job;
     if (!bench_wants(b, "shape", name))
         return true;
-    bool fine = make_states(job, 1, 0, n);
+    if (is_list)
+        fine = make_states(&one, 1, before, n_tokens);
+    fine = fine && make_states(job, n_states, before, n_tokens);
     if (fine) {
-        bench_times times = bench_measure(b, &(bench_work){run_gpt2, job, NULL, BENCH_MEMORY});
-        double least =
-            flops / (times.multiply_adds * b->n_threads) + (double)HIDDEN * VOCAB_SIZE * sizeof(float) / times.reads;
+        size_t reads = is_list ? 0 : is_prompt ? BENCH_MEMORY : (size_t)bytes;
+        bench_times times = bench_measure(b, &(bench_work){run_gpt2, job, is_list ? &one : NULL, reads});
+        double tokens = n * (double)n_states, least = is_list ? times.rival : bytes / times.reads;
+        if (is_prompt)
+            least = flops / (times.multiply_adds * b->n_threads) +
+                    (double)HIDDEN * VOCAB_SIZE * sizeof(float) / times.reads;
         bench_report(b, &(bench_line){name,
-                                      "F32",
-                                      {n},
+                                      ink_type_name(job->type),
+                                      {is_list ? n_states : n_tokens},
                                       b->n_threads,
                                       times.seconds,
                                       times.spread,
                                       tokens / times.seconds,
                                       "tokens/s",
                                       least / times.seconds,
-                                      "fma+read"});
-    }
-    free_states(job);
-    return fine;
-}
-
-static bool measure_token(bench *b, gpt2_job *job, const char *type)
-{
-    const ink_model_info *info = ink_model_get_info(job->model);
-    double bytes_each = (double)info->n_bytes / (double)info->n_parameters;
-    double bytes = (double)info->n_bytes - bytes_each * N_POSITIONS * HIDDEN +
-                   2.0 * N_BLOCKS * HIDDEN * (BEFORE + 1) * sizeof(float);
-    if (!bench_wants(b, "shape", "gpt2 token"))
-        return true;
-    bool fine = make_states(job, 1, BEFORE, 1);
-    if (fine) {
-        bench_times times = bench_measure(b, &(bench_work){run_gpt2, job, NULL, (size_t)bytes});
-        bench_report(b, &(bench_line){"gpt2 token",
-                                      type,
-                                      {1},
-                                      b->n_threads,
-                                      times.seconds,
-                                      times.spread,
-                                      1 / times.seconds,
-                                      "tokens/s",
-                                      bytes / times.reads / times.seconds,
-                                      "read"});
-    }
-    free_states(job);
-    return fine;
-}
-
-static bool measure_list(bench *b, gpt2_job *job)
-{
-    gpt2_job one = *job;
-    if (!bench_wants(b, "shape", "gpt2 8 tokens"))
-        return true;
-    bool fine = make_states(&one, 1, BEFORE, 1) && make_states(job, N_LIST, BEFORE, 1);
-    if (fine) {
-        bench_times times = bench_measure(b, &(bench_work){.run = run_gpt2, .job = job, .rival = &one});
-        bench_report(b, &(bench_line){"gpt2 8 tokens",
-                                      "F32",
-                                      {N_LIST},
-                                      b->n_threads,
-                                      times.seconds,
-                                      times.spread,
-                                      N_LIST / times.seconds,
-                                      "tokens/s",
-                                      times.rival / times.seconds,
-                                      "one token"});
+                                      is_list     ? "one token"
+                                      : is_prompt ? "fma+read"
+                                                  : "read"});
     }
     free_states(&one);
     free_states(job);
@@ -694,11 +642,13 @@ static bool measure_gpt2(bench *b, ink_context *ctx)
     bool fine = job.logits != NULL && make_gpt2(&file) && measure_open(b, &file);
     for (size_t i = 0; fine && i < sizeof types / sizeof *types; i++) {
         const ink_model_options options = {.type = types[i], .source = &file.source};
+        job.type = types[i];
         fine = console_ok(ctx, ink_model_open(ctx, "gpt2", &options, &job.model)) &&
-               measure_token(b, &job, ink_type_name(types[i]));
+               measure_work(b, &job, "gpt2 token", 1, BEFORE, 1);
         if (types[i] == INK_F32)
-            fine = fine && measure_list(b, &job) && measure_prompt(b, &job, "gpt2 prompt", PROMPT) &&
-                   (b->quick || measure_prompt(b, &job, "gpt2 long prompt", N_POSITIONS));
+            fine = fine && measure_work(b, &job, "gpt2 8 tokens", N_LIST, BEFORE, 1) &&
+                   measure_work(b, &job, "gpt2 prompt", 1, 0, PROMPT) &&
+                   (b->quick || measure_work(b, &job, "gpt2 long prompt", 1, 0, N_POSITIONS));
         ink_model_free(job.model);
         job.model = NULL;
     }

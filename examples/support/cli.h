@@ -80,6 +80,7 @@ typedef struct cli {
 } cli;
 
 #define CLI_OPTIONS(list) .options = (list), .n_options = sizeof(list) / sizeof *(list)
+#define CLI_ARGUMENTS(least, most, ...) .n_least = (least), .n_most = (most), .names = {__VA_ARGS__}
 
 typedef enum cli_outcome {
     CLI_RUN,  /* go on */

@@ -44,9 +44,7 @@ static cli line = {
     .samples = "  echo \"Where is the ball?\" | chat examples/models/gpt --template zephyr -n 40\n"
                "  echo \"Who is in the garden?\" | chat examples/models/gpt --template zephyr --system Hm. -t 0\n",
     CLI_OPTIONS(options),
-    .names = {"FOLDER"},
-    .n_least = 1,
-    .n_most = 1,
+    CLI_ARGUMENTS(1, 1, "FOLDER"),
 };
 
 /* A conversation. */
@@ -68,19 +66,6 @@ typedef struct talk {
     double read_seconds, write_seconds;
 } talk;
 
-/* "05 Nov 2026", for templates that tell the model the date. */
-static void write_today(char today[16])
-{
-    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    time_t now = time(NULL);
-    const struct tm *day = localtime(&now);
-    today[0] = '\0';
-    if (day != NULL)
-        snprintf(today, 16, "%02d %s %04d", day->tm_mday % 100, months[day->tm_mon % 12],
-                 (day->tm_year + 1900) % 10000);
-}
-
 /* ---- open and close --------------------------------------------------------------------------------------------- */
 
 static bool new_sampler(const talk *t, const ink_token *heard, size_t n_heard, ink_sampler **sampler)
@@ -96,11 +81,14 @@ static bool new_sampler(const talk *t, const ink_token *heard, size_t n_heard, i
 /* Call talk_close() even after a failure. */
 static bool talk_open(talk *t)
 {
-    char today[16];
+    char today[16] = ""; /* "05 Nov 2026", for templates that tell the model the date */
+    time_t now = time(NULL);
+    const struct tm *day = localtime(&now);
     language_model *lm = &t->lm;
     size_t context = lm->info->context_length, wanted = asked_context > 0 ? (size_t)asked_context : USUAL_CONTEXT;
     ink_chat_options chat = {.format = format, .think = think, .date = today};
-    write_today(today);
+    if (day != NULL)
+        strftime(today, sizeof today, "%d %b %Y", day);
     t->sampler_options = sampling_choose(&chosen, lm->model);
     if (asked_context > 0 && context > 0 && wanted > context)
         return console_complain("--context expects at most %zu with this model, found %zu", context, wanted);
@@ -158,16 +146,16 @@ static bool hear(talk *t, const ink_token *tokens, size_t n)
 static bool encode_turn(const talk *t, const char *text, size_t size, ink_conversation *after, ink_token **ids,
                         size_t *n)
 {
-    ink_message messages[2] = {{INK_ROLE_SYSTEM, system_text, system_text != NULL ? strlen(system_text) : 0},
-                               {INK_ROLE_USER, text, size}};
     bool first = t->at.n_messages == 0 && system_text != NULL;
+    const ink_message messages[2] = {{INK_ROLE_SYSTEM, system_text, first ? strlen(system_text) : 0},
+                                     {INK_ROLE_USER, text, size}};
     const ink_message *from = first ? messages : messages + 1;
     size_t n_messages = first ? 2 : 1;
     ink_context *ctx = t->lm.ctx;
     *after = t->at;
     *ids = NULL;
     ink_result result = ink_chat_encode(ctx, t->chat, after, from, n_messages, true, NULL, 0, n);
-    if (result != INK_ERROR_LIMIT && !console_ok(t->lm.ctx, result)) /* without room the call reports the size */
+    if (result != INK_ERROR_LIMIT && !console_ok(ctx, result)) /* without room the call reports the size */
         return false;
     *ids = console_memory(*n, sizeof **ids);
     if (*ids != NULL && console_ok(ctx, ink_chat_encode(ctx, t->chat, after, from, n_messages, true, *ids, *n, n)))
@@ -177,8 +165,7 @@ static bool encode_turn(const talk *t, const char *text, size_t size, ink_conver
     return false;
 }
 
-/* Runs the turn through the model. Ctrl-C takes it back; if the state cannot be rewound, the answer is left out
- * instead. */
+/* Runs the turn through the model. Ctrl-C takes it back, or skips the answer if the state cannot be rewound. */
 static bool read_turn(talk *t, const ink_token *ids, size_t n, bool *taken, bool *stopped)
 {
     size_t before = ink_state_length(t->state);

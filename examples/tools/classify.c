@@ -25,9 +25,7 @@ static cli line = {
     .samples = "  classify tests/fixtures/encoders/bert_text \"the cat is good\" \"the dog is bad\"\n"
                "  printf 'good\\nbad\\n' | classify tests/fixtures/encoders/bert_text -n 1\n",
     CLI_OPTIONS(options),
-    .names = {"FOLDER"},
-    .n_least = 1,
-    .n_most = SIZE_MAX,
+    CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
 };
 
 typedef struct labels {

@@ -34,9 +34,7 @@ static cli line = {
                "\"It was night.\" -n 5\n"
                "  embed tests/fixtures/encoders/sentence \"the cat is good\" \"the dog is bad\"\n",
     CLI_OPTIONS(options),
-    .names = {"FOLDER"},
-    .n_least = 1,
-    .n_most = SIZE_MAX,
+    CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
 };
 
 static bool read_pooling(ink_pooling *pooling)

@@ -26,9 +26,7 @@ static cli line = {
                "[MASK].\"\n"
                "  fill examples/models/bert \"Anna [MASK] the door. The door was open.\" -n 3\n",
     CLI_OPTIONS(options),
-    .names = {"FOLDER", "the text"},
-    .n_least = 2,
-    .n_most = 2,
+    CLI_ARGUMENTS(2, 2, "FOLDER", "the text"),
 };
 
 /* A text with gaps. */

@@ -32,9 +32,7 @@ static cli line = {
     .samples = "  generate examples/models/gpt \"Anna and Tom were in the garden.\"\n"
                "  generate examples/models/lstm \"Anna and Tom\" -n 50 -t 0.7 -p 0.95 --seed 7\n",
     CLI_OPTIONS(options),
-    .names = {"FOLDER", "the prompt"},
-    .n_least = 2,
-    .n_most = 2,
+    CLI_ARGUMENTS(2, 2, "FOLDER", "the prompt"),
 };
 
 /* ---- stopping at a phrase --------------------------------------------------------------------------------------- */

@@ -22,9 +22,7 @@ static cli line = {
     .samples = "  inspect examples/models/gpt\n"
                "  inspect examples/models/gru/model.safetensors\n",
     CLI_OPTIONS(options),
-    .names = {"FILE_OR_FOLDER"},
-    .n_least = 1,
-    .n_most = 1,
+    CLI_ARGUMENTS(1, 1, "FILE_OR_FOLDER"),
 };
 
 static void print_tensors(const ink_weights *weights)

@@ -35,9 +35,7 @@ static cli line = {
                "  lookinside examples/models/lstm \"It was night. Anna laughed. It was still\"\n"
                "  lookinside examples/models/mlp \"Anna and Tom\" --values\n",
     CLI_OPTIONS(options),
-    .names = {"FOLDER", "the text"},
-    .n_least = 2,
-    .n_most = 2,
+    CLI_ARGUMENTS(2, 2, "FOLDER", "the text"),
 };
 
 /* ---- heat maps -------------------------------------------------------------------------------------------------- */

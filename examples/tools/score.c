@@ -40,9 +40,7 @@ static cli line = {
     .samples = "  stories -n 10 --seed 9 | score examples/models/gpt - --paragraphs\n"
                "  score examples/models/lstm README.md --context 64\n",
     CLI_OPTIONS(options),
-    .names = {"FOLDER", "TEXT_FILE"},
-    .n_least = 2,
-    .n_most = 2,
+    CLI_ARGUMENTS(2, 2, "FOLDER", "TEXT_FILE"),
 };
 
 /* One text on its way through a model, and the sums over all texts. */
