@@ -82,6 +82,8 @@ static void read_panels_plain(const float *p, size_t panel)
 #ifdef HAVE_X86
 #define AVX2 __attribute__((target("avx2,fma"), noinline)) static
 #define AVX512 __attribute__((target("avx512f"), noinline)) static
+#define AVX2_INLINE __attribute__((target("avx2,fma"), always_inline)) static inline
+#define AVX512_INLINE __attribute__((target("avx512f"), always_inline)) static inline
 
 static const float first[SUMS] = {0, 12, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
 
@@ -107,44 +109,32 @@ AVX512 void multiply_add_avx512(void)
     sink = _mm512_cvtss_f32(a[0]);
 }
 
-AVX2 void read_avx2(const float *p, size_t n)
+/* Ors n floats into `count` registers: register j reads at j * stride, all of them `step` floats further each time. */
+AVX2_INLINE void read_strides_avx2(const float *p, size_t n, size_t count, size_t stride, size_t step)
 {
     __m256 a[8];
-    UNROLLED for (size_t j = 0; j < 8; j++) a[j] = _mm256_setzero_ps();
-    for (size_t i = 0; i < n; i += 64)
-        UNROLLED for (size_t j = 0; j < 8; j++) a[j] = _mm256_or_ps(a[j], _mm256_load_ps(p + i + 8 * j));
-    UNROLLED for (size_t j = 1; j < 8; j++) a[0] = _mm256_or_ps(a[0], a[j]);
+    UNROLLED for (size_t j = 0; j < count; j++) a[j] = _mm256_setzero_ps();
+    for (size_t i = 0; i < n; i += step)
+        UNROLLED for (size_t j = 0; j < count; j++) a[j] = _mm256_or_ps(a[j], _mm256_load_ps(p + i + j * stride));
+    UNROLLED for (size_t j = 1; j < count; j++) a[0] = _mm256_or_ps(a[0], a[j]);
     sink = _mm256_cvtss_f32(a[0]);
 }
 
-AVX2 void read_panels_avx2(const float *p, size_t panel)
-{
-    __m256 a[4];
-    UNROLLED for (size_t j = 0; j < 4; j++) a[j] = _mm256_setzero_ps();
-    for (size_t i = 0; i < panel; i += 8)
-        UNROLLED for (size_t j = 0; j < 4; j++) a[j] = _mm256_or_ps(a[j], _mm256_load_ps(p + j * panel + i));
-    sink = _mm256_cvtss_f32(_mm256_or_ps(_mm256_or_ps(a[0], a[1]), _mm256_or_ps(a[2], a[3])));
-}
+AVX2 void read_avx2(const float *p, size_t n) { read_strides_avx2(p, n, 8, 8, 64); }
+AVX2 void read_panels_avx2(const float *p, size_t panel) { read_strides_avx2(p, panel, 4, panel, 8); }
 
-AVX512 void read_avx512(const float *p, size_t n)
+AVX512_INLINE void read_strides_avx512(const float *p, size_t n, size_t count, size_t stride, size_t step)
 {
     __m512i a[8];
-    UNROLLED for (size_t j = 0; j < 8; j++) a[j] = _mm512_setzero_si512();
-    for (size_t i = 0; i < n; i += 128)
-        UNROLLED for (size_t j = 0; j < 8; j++) a[j] = _mm512_or_si512(a[j], _mm512_load_si512(p + i + 16 * j));
-    UNROLLED for (size_t j = 1; j < 8; j++) a[0] = _mm512_or_si512(a[0], a[j]);
+    UNROLLED for (size_t j = 0; j < count; j++) a[j] = _mm512_setzero_si512();
+    for (size_t i = 0; i < n; i += step)
+        UNROLLED for (size_t j = 0; j < count; j++) a[j] = _mm512_or_si512(a[j], _mm512_load_si512(p + i + j * stride));
+    UNROLLED for (size_t j = 1; j < count; j++) a[0] = _mm512_or_si512(a[0], a[j]);
     sink = _mm512_cvtss_f32(_mm512_castsi512_ps(a[0]));
 }
 
-AVX512 void read_panels_avx512(const float *p, size_t panel)
-{
-    __m512i a[4];
-    UNROLLED for (size_t j = 0; j < 4; j++) a[j] = _mm512_setzero_si512();
-    for (size_t i = 0; i < panel; i += 16)
-        UNROLLED for (size_t j = 0; j < 4; j++) a[j] = _mm512_or_si512(a[j], _mm512_load_si512(p + j * panel + i));
-    sink = _mm512_cvtss_f32(
-        _mm512_castsi512_ps(_mm512_or_si512(_mm512_or_si512(a[0], a[1]), _mm512_or_si512(a[2], a[3]))));
-}
+AVX512 void read_avx512(const float *p, size_t n) { read_strides_avx512(p, n, 8, 16, 128); }
+AVX512 void read_panels_avx512(const float *p, size_t panel) { read_strides_avx512(p, panel, 4, panel, 16); }
 #endif
 
 /* ---- timing ------------------------------------------------------------------------------------------------------ */

@@ -4,8 +4,9 @@
 #include "bench.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "stats.h"
 
 /* Long enough to be timed, and short enough to fit between two interruptions. */
 #define BATCH_SECONDS 50e-6
@@ -54,19 +55,6 @@ static void measure_ceilings(const bench *b, const bench_work *work, bench_times
         keep_larger(&best->reads, read_once(b, work->bytes));
 }
 
-static int compare_times(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double spread_of(double *samples, size_t n, double best)
-{
-    n = n < MAX_SAMPLES ? n : MAX_SAMPLES;
-    qsort(samples, n, sizeof *samples, compare_times);
-    return samples[n / 2] / best - 1;
-}
-
 bench_times bench_measure(const bench *b, const bench_work *work)
 {
     static double samples[MAX_SAMPLES];
@@ -91,7 +79,9 @@ bench_times bench_measure(const bench *b, const bench_work *work)
     } while (console_seconds() - start < b->seconds);
     for (size_t i = n_samples; i < LEAST_CEILINGS; i++)
         measure_ceilings(b, work, &best);
-    best.spread = spread_of(samples, n_samples, best.seconds);
+    size_t n = n_samples < MAX_SAMPLES ? n_samples : MAX_SAMPLES;
+    stats_sort(samples, n);
+    best.spread = samples[n / 2] / best.seconds - 1;
     return best;
 }
 

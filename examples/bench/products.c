@@ -12,6 +12,7 @@
 #endif
 
 #include "bench.h"
+#include "stats.h"
 
 /* ---- the machine ------------------------------------------------------------------------------------------------- */
 
@@ -264,12 +265,6 @@ static int spin(void *stop)
     return 0;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The sorted times of up to BUSY_PRODUCTS products; returns how many there was time for. */
 static size_t time_products(bench *b, product_job *job, double *seconds)
 {
@@ -281,7 +276,7 @@ static size_t time_products(bench *b, product_job *job, double *seconds)
         seconds[n++] = end - start;
         start = end;
     } while (n < BUSY_PRODUCTS && end - begin < 10 * b->seconds);
-    qsort(seconds, n, sizeof *seconds, compare_doubles);
+    stats_sort(seconds, n);
     return n;
 }
 

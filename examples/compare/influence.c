@@ -90,38 +90,6 @@ static bool ask_family(comparison *c, size_t family, influence *x)
     return true;
 }
 
-static void draw_influence(const influence *x, finding *f)
-{
-    chart *c = finding_chart(f, "influence", "How far back a changed token is felt", "tokens since the change",
-                             "median change of log2 p, bits", 4);
-    c->log_y = true;
-    finding_lines(c);
-    distance_axis(c);
-    for (size_t i = 0; i < N_FAMILIES; i++)
-        for (size_t bin = 0; bin < N_DISTANCES; bin++)
-            c->lines[i].y[bin] = x->median[i][bin];
-}
-
-static void judge_influence(const comparison *c, const influence *x, finding *f)
-{
-    enum { NEAR = 0, MIDDLE = 2, FAR = 4 }; /* bins */
-    const double(*at)[N_DISTANCES] = x->median;
-    finding_note(f, at[MLP][NEAR] > 0 && !x->beyond,
-                 "what lies beyond its window of %zu tokens does not move the MLP at all",
-                 c->models[MLP].info->window_size);
-    finding_note(f, at[RNN][FAR] < at[RNN][NEAR] / 50,
-                 "the RNN feels a token after 65 to 128 others less than a fiftieth as much as after 3 to 8: %.1g of "
-                 "it",
-                 at[RNN][FAR] / at[RNN][NEAR]);
-    finding_note(f, fmin(at[GRU][FAR], at[LSTM][FAR]) > 3 * at[RNN][FAR],
-                 "gates keep a path open: after 65 to 128 tokens GRU %.1g, LSTM %.1g bits, over three times the "
-                 "RNN's %.1g",
-                 at[GRU][FAR], at[LSTM][FAR], at[RNN][FAR]);
-    finding_note(f, at[GPT][FAR] > at[GPT][MIDDLE] / 10,
-                 "the GPT feels it after 65 to 128 others more than a tenth as much as after 17 to 32: %.2f of it",
-                 at[GPT][FAR] / at[GPT][MIDDLE]);
-}
-
 static bool measure_influence(comparison *c, finding *f)
 {
     influence x = {.beyond = false};
@@ -129,8 +97,31 @@ static bool measure_influence(comparison *c, finding *f)
     for (size_t i = 0; done && i < N_FAMILIES; i++)
         done = ask_family(c, i, &x);
     if (done) {
-        draw_influence(&x, f);
-        judge_influence(c, &x, f);
+        chart *picture = finding_chart(f, "influence", "How far back a changed token is felt",
+                                       "tokens since the change", "median change of log2 p, bits", 4);
+        picture->log_y = true;
+        finding_lines(picture);
+        distance_axis(picture);
+        for (size_t i = 0; i < N_FAMILIES; i++)
+            for (size_t bin = 0; bin < N_DISTANCES; bin++)
+                picture->lines[i].y[bin] = x.median[i][bin];
+        enum { NEAR = 0, MIDDLE = 2, FAR = 4 }; /* bins */
+        double(*at)[N_DISTANCES] = x.median;
+        finding_note(f, at[MLP][NEAR] > 0 && !x.beyond,
+                     "what lies beyond its window of %zu tokens does not move the MLP at all",
+                     c->models[MLP].info->window_size);
+        finding_note(
+            f, at[RNN][FAR] < at[RNN][NEAR] / 50,
+            "the RNN feels a token after 65 to 128 others less than a fiftieth as much as after 3 to 8: %.1g of "
+            "it",
+            at[RNN][FAR] / at[RNN][NEAR]);
+        finding_note(f, fmin(at[GRU][FAR], at[LSTM][FAR]) > 3 * at[RNN][FAR],
+                     "gates keep a path open: after 65 to 128 tokens GRU %.1g, LSTM %.1g bits, over three times the "
+                     "RNN's %.1g",
+                     at[GRU][FAR], at[LSTM][FAR], at[RNN][FAR]);
+        finding_note(f, at[GPT][FAR] > at[GPT][MIDDLE] / 10,
+                     "the GPT feels it after 65 to 128 others more than a tenth as much as after 17 to 32: %.2f of it",
+                     at[GPT][FAR] / at[GPT][MIDDLE]);
     }
     for (size_t bin = 0; bin < N_DISTANCES; bin++)
         free(x.moved[bin]);

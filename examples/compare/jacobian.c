@@ -36,33 +36,21 @@ static bool read_transposed(jacobian *j, const ink_weights *weights, const char 
     return done;
 }
 
-static bool has_layer(const ink_weights *weights, size_t layer)
-{
-    char name[64];
-    snprintf(name, sizeof name, "rnn.weight_hh_l%zu", layer);
-    return layer < JACOBIAN_MAX_LAYERS && ink_weights_find(weights, name) != NULL;
-}
-
-static bool read_layers(jacobian *j, const ink_weights *weights)
-{
-    do {
-        size_t layer = j->n_layers;
-        if (!read_transposed(j, weights, "hh", layer, &j->across[layer]) ||
-            (layer > 0 && !read_transposed(j, weights, "ih", layer, &j->upward[layer])))
-            return false;
-        j->n_layers++;
-    } while (has_layer(weights, j->n_layers));
-    return true;
-}
-
 bool jacobian_open(jacobian *j, ink_context *ctx, const char *file)
 {
     ink_weights *weights;
-    bool done;
+    char next[64];
     *j = (jacobian){.ctx = ctx};
-    if (!console_ok(j->ctx, ink_weights_open(ctx, file, &weights)))
+    bool done = console_ok(ctx, ink_weights_open(ctx, file, &weights));
+    if (!done)
         return false;
-    done = read_layers(j, weights);
+    do {
+        size_t layer = j->n_layers;
+        done = read_transposed(j, weights, "hh", layer, &j->across[layer]) &&
+               (layer == 0 || read_transposed(j, weights, "ih", layer, &j->upward[layer]));
+        j->n_layers += done;
+        snprintf(next, sizeof next, "rnn.weight_hh_l%zu", j->n_layers);
+    } while (done && j->n_layers < JACOBIAN_MAX_LAYERS && ink_weights_find(weights, next) != NULL);
     ink_weights_free(weights);
     if (!done)
         return false;

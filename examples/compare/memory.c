@@ -149,15 +149,6 @@ static void check_facts(const comparison *c, const memories *m, finding *f)
                  far.percent);
 }
 
-static void check_places(const memories *m, finding *f)
-{
-    kept gpt = kept_between(m, GPT, FAR, LAST_BIN), gru = kept_between(m, GRU, FAR, LAST_BIN),
-         lstm = kept_between(m, LSTM, FAR, LAST_BIN);
-    finding_note(f, kept_well(&gpt) && gpt.low > fmax(gru.high, lstm.high),
-                 "after 64 tokens only the GPT knows which object is where: %.0f %%; GRU %.0f %%, LSTM %.0f %%",
-                 gpt.percent, gru.percent, lstm.percent);
-}
-
 bool compare_memory(comparison *c, finding *f)
 {
     memories facts = {0}, places = {0};
@@ -167,7 +158,11 @@ bool compare_memory(comparison *c, finding *f)
     draw_memories(&facts, f, "memory-probability", "The probability given to the fact", true);
     draw_memories(&places, f, "memory-places", "Remembering which object is where", false);
     check_facts(c, &facts, f);
-    check_places(&places, f);
+    kept gpt = kept_between(&places, GPT, FAR, LAST_BIN), gru = kept_between(&places, GRU, FAR, LAST_BIN),
+         lstm = kept_between(&places, LSTM, FAR, LAST_BIN);
+    finding_note(f, kept_well(&gpt) && gpt.low > fmax(gru.high, lstm.high),
+                 "after 64 tokens only the GPT knows which object is where: %.0f %%; GRU %.0f %%, LSTM %.0f %%",
+                 gpt.percent, gru.percent, lstm.percent);
     return true;
 }
 
@@ -285,40 +280,6 @@ static bool add_story(comparison *c, const tale *t, moves *m)
     return true;
 }
 
-static void draw_moves(const moves *m, finding *f)
-{
-    chart *c = finding_chart(f, "position", "The same fact, moved back one position at a time",
-                             "tokens since it was told", "share of right answers", 2);
-    c->high = 1;
-    finding_lines(c);
-    double *chance = chart_line(c, "chance", '-', CHART_REFERENCE);
-    for (size_t s = 0; s < N_SHIFTS; s++) {
-        char label[CHART_LABEL_ROOM];
-        snprintf(label, sizeof label, "%zu", m->window - INSIDE + s);
-        chart_x(c, label);
-        chance[s] = stats_mean_of(&m->chance);
-        for (size_t i = 0; i < N_FAMILIES; i++)
-            c->lines[i].y[s] = stats_share_of(&m->right[i][s]);
-    }
-}
-
-static void judge_moves(const moves *m, finding *f)
-{
-    double chance = stats_mean_of(&m->chance);
-    kept in = kept_of(&m->right[MLP][INSIDE], chance), out = kept_of(&m->right[MLP][INSIDE + 1], chance);
-    finding_note(f, kept_well(&in) && kept_little(&out),
-                 "one position decides for the MLP: at %zu tokens it keeps %.0f %% of the fact, at %zu %.0f %%; "
-                 "%.0f %% of its answers turn",
-                 m->window, in.percent, m->window + 1, out.percent, 100 * stats_share_of(&m->changed[MLP]));
-    for (size_t i = GRU; i <= GPT; i++) {
-        in = kept_of(&m->right[i][INSIDE], chance);
-        out = kept_of(&m->right[i][INSIDE + 1], chance);
-        finding_note(f, kept_well(&in) && kept_well(&out),
-                     "the %s hardly notices: %.0f %% and %.0f %%; %.0f %% of its answers turn", families[i].name,
-                     in.percent, out.percent, 100 * stats_share_of(&m->changed[i]));
-    }
-}
-
 static const story_settings short_stories = {
     .sentences = {2, 6}, .facts = {2, 3}, .filler = 50, .echo = 200, .again = 100};
 
@@ -333,8 +294,32 @@ bool compare_position(comparison *c, finding *f)
         if (!tale_tell(&t, &c->models[0], &short_stories, c->seed, i) || !add_story(c, &t, &m))
             return false;
     }
-    draw_moves(&m, f);
-    judge_moves(&m, f);
+    chart *picture = finding_chart(f, "position", "The same fact, moved back one position at a time",
+                                   "tokens since it was told", "share of right answers", 2);
+    picture->high = 1;
+    finding_lines(picture);
+    double *chance = chart_line(picture, "chance", '-', CHART_REFERENCE);
+    for (size_t s = 0; s < N_SHIFTS; s++) {
+        char label[CHART_LABEL_ROOM];
+        snprintf(label, sizeof label, "%zu", m.window - INSIDE + s);
+        chart_x(picture, label);
+        chance[s] = stats_mean_of(&m.chance);
+        for (size_t i = 0; i < N_FAMILIES; i++)
+            picture->lines[i].y[s] = stats_share_of(&m.right[i][s]);
+    }
+    double guessing = stats_mean_of(&m.chance);
+    kept in = kept_of(&m.right[MLP][INSIDE], guessing), out = kept_of(&m.right[MLP][INSIDE + 1], guessing);
+    finding_note(f, kept_well(&in) && kept_little(&out),
+                 "one position decides for the MLP: at %zu tokens it keeps %.0f %% of the fact, at %zu %.0f %%; "
+                 "%.0f %% of its answers turn",
+                 m.window, in.percent, m.window + 1, out.percent, 100 * stats_share_of(&m.changed[MLP]));
+    for (size_t i = GRU; i <= GPT; i++) {
+        in = kept_of(&m.right[i][INSIDE], guessing);
+        out = kept_of(&m.right[i][INSIDE + 1], guessing);
+        finding_note(f, kept_well(&in) && kept_well(&out),
+                     "the %s hardly notices: %.0f %% and %.0f %%; %.0f %% of its answers turn", families[i].name,
+                     in.percent, out.percent, 100 * stats_share_of(&m.changed[i]));
+    }
     return true;
 }
 
@@ -403,22 +388,6 @@ static bool ask_about_switch(comparison *c, presses *x)
     return done;
 }
 
-static void draw_presses(const presses *x, finding *f)
-{
-    static const char *const labels[N_COLUMNS] = {"0", "1", "2", "3", "4", "5", "6", "7", "8-14", "9-15"};
-    chart *c = finding_chart(f, "switch", "Is the lamp on? After n presses nobody comments on",
-                             "presses (8-14: even, 9-15: odd)", "share of right answers", 2);
-    c->high = 1;
-    finding_lines(c);
-    double *chance = chart_line(c, "chance", '-', CHART_REFERENCE);
-    for (size_t j = 0; j < N_COLUMNS; j++) {
-        chart_x(c, labels[j]);
-        chance[j] = 0.5;
-        for (size_t i = 0; i < N_FAMILIES; i++)
-            c->lines[i].y[j] = stats_share_of(&x->right[i][j]);
-    }
-}
-
 /* What a family knows after two or more presses: the worse of even and odd. */
 static stats_range worse(const presses *x, size_t family)
 {
@@ -431,31 +400,37 @@ static double at_worst(const presses *x, size_t family)
     return fmin(stats_share_of(&x->many[family][0]), stats_share_of(&x->many[family][1]));
 }
 
-static void judge_presses(const presses *x, finding *f)
-{
-    size_t best = RNN;
-    for (size_t i = GRU; i <= LSTM; i++)
-        if (at_worst(x, i) > at_worst(x, best))
-            best = i;
-    for (size_t i = RNN; i <= LSTM; i++)
-        finding_note(f, worse(x, i).low > 0.5,
-                     "the %s follows the switch through two or more presses, even and odd: %.2f at worst",
-                     families[i].name, at_worst(x, i));
-    finding_note(f, stats_range_of(&x->right[GPT][0]).low > 0.5 && worse(x, GPT).low <= 0.5,
-                 "the GPT is no better than a guess after two or more presses: %.2f; %.2f where nobody pressed since "
-                 "the last look",
-                 at_worst(x, GPT), stats_share_of(&x->right[GPT][0]));
-    finding_note(f, worse(x, best).low > fmax(0.5, worse(x, GPT).high),
-                 "the %s follows it better than the GPT, %.2f to %.2f", families[best].name, at_worst(x, best),
-                 at_worst(x, GPT));
-}
-
 bool compare_switch(comparison *c, finding *f)
 {
     presses x = {0};
     if (!ask_about_switch(c, &x))
         return false;
-    draw_presses(&x, f);
-    judge_presses(&x, f);
+    static const char *const labels[N_COLUMNS] = {"0", "1", "2", "3", "4", "5", "6", "7", "8-14", "9-15"};
+    chart *picture = finding_chart(f, "switch", "Is the lamp on? After n presses nobody comments on",
+                                   "presses (8-14: even, 9-15: odd)", "share of right answers", 2);
+    picture->high = 1;
+    finding_lines(picture);
+    double *chance = chart_line(picture, "chance", '-', CHART_REFERENCE);
+    for (size_t j = 0; j < N_COLUMNS; j++) {
+        chart_x(picture, labels[j]);
+        chance[j] = 0.5;
+        for (size_t i = 0; i < N_FAMILIES; i++)
+            picture->lines[i].y[j] = stats_share_of(&x.right[i][j]);
+    }
+    size_t best = RNN;
+    for (size_t i = GRU; i <= LSTM; i++)
+        if (at_worst(&x, i) > at_worst(&x, best))
+            best = i;
+    for (size_t i = RNN; i <= LSTM; i++)
+        finding_note(f, worse(&x, i).low > 0.5,
+                     "the %s follows the switch through two or more presses, even and odd: %.2f at worst",
+                     families[i].name, at_worst(&x, i));
+    finding_note(f, stats_range_of(&x.right[GPT][0]).low > 0.5 && worse(&x, GPT).low <= 0.5,
+                 "the GPT is no better than a guess after two or more presses: %.2f; %.2f where nobody pressed since "
+                 "the last look",
+                 at_worst(&x, GPT), stats_share_of(&x.right[GPT][0]));
+    finding_note(f, worse(&x, best).low > fmax(0.5, worse(&x, GPT).high),
+                 "the %s follows it better than the GPT, %.2f to %.2f", families[best].name, at_worst(&x, best),
+                 at_worst(&x, GPT));
     return true;
 }

@@ -53,36 +53,6 @@ static void add_tale(const comparison *c, size_t i, losses *l)
             stats_add(&l->better[a][b], bits[b] - bits[a]);
 }
 
-static void draw_losses(const comparison *c, const losses *l, finding *f)
-{
-    double n = (double)l->n_tokens;
-    chart *picture =
-        finding_chart(f, "learned", "How well each family predicts fresh stories", "family", "bits per token", 3);
-    picture->apart = true;
-    chart *table = finding_chart(f, "learned-numbers", "The same in numbers", "", "", 3);
-    table->table = true;
-    double *model = chart_line(picture, "model", '#', CHART_GPT);
-    double *entropy = chart_line(picture, "entropy", '-', CHART_REFERENCE);
-    double *per_byte = chart_line(table, "bits per byte", ' ', CHART_GPT);
-    double *exact = chart_line(table, "entropy, bits per byte", ' ', CHART_GPT);
-    double *above = chart_line(table, "% above the entropy", ' ', CHART_GPT);
-    double *words = chart_line(table, "word frequencies, bits per token", ' ', CHART_GPT);
-    double *parameters = chart_line(table, "parameters", ' ', CHART_GPT);
-    double *bytes = chart_line(table, "bytes of weights", ' ', CHART_GPT);
-    for (size_t i = 0; i < N_FAMILIES; i++) {
-        chart_x(picture, families[i].name);
-        chart_x(table, families[i].name);
-        model[i] = l->bits[i] / n;
-        entropy[i] = l->entropy / n;
-        words[i] = l->frequencies / n;
-        per_byte[i] = l->bits[i] / (double)l->n_bytes;
-        exact[i] = l->entropy / (double)l->n_bytes;
-        above[i] = 100 * (l->bits[i] / l->entropy - 1);
-        parameters[i] = (double)c->models[i].info->n_parameters;
-        bytes[i] = (double)c->models[i].info->n_bytes;
-    }
-}
-
 /* Family a predicts better than b by more than chance explains, and better than the frequencies of words alone. */
 static void check_better(const losses *l, finding *f, size_t a, size_t b)
 {
@@ -100,7 +70,32 @@ bool compare_learned(comparison *c, finding *f)
         add_tale(c, i, &l);
     if (!count_words(c, &l))
         return false;
-    draw_losses(c, &l, f);
+    double n = (double)l.n_tokens;
+    chart *picture =
+        finding_chart(f, "learned", "How well each family predicts fresh stories", "family", "bits per token", 3);
+    picture->apart = true;
+    chart *table = finding_chart(f, "learned-numbers", "The same in numbers", "", "", 3);
+    table->table = true;
+    double *model = chart_line(picture, "model", '#', CHART_GPT);
+    double *entropy = chart_line(picture, "entropy", '-', CHART_REFERENCE);
+    double *per_byte = chart_line(table, "bits per byte", ' ', CHART_GPT);
+    double *exact = chart_line(table, "entropy, bits per byte", ' ', CHART_GPT);
+    double *above = chart_line(table, "% above the entropy", ' ', CHART_GPT);
+    double *words = chart_line(table, "word frequencies, bits per token", ' ', CHART_GPT);
+    double *parameters = chart_line(table, "parameters", ' ', CHART_GPT);
+    double *bytes = chart_line(table, "bytes of weights", ' ', CHART_GPT);
+    for (size_t i = 0; i < N_FAMILIES; i++) {
+        chart_x(picture, families[i].name);
+        chart_x(table, families[i].name);
+        model[i] = l.bits[i] / n;
+        entropy[i] = l.entropy / n;
+        words[i] = l.frequencies / n;
+        per_byte[i] = l.bits[i] / (double)l.n_bytes;
+        exact[i] = l.entropy / (double)l.n_bytes;
+        above[i] = 100 * (l.bits[i] / l.entropy - 1);
+        parameters[i] = (double)c->models[i].info->n_parameters;
+        bytes[i] = (double)c->models[i].info->n_bytes;
+    }
     check_better(&l, f, RNN, MLP);
     check_better(&l, f, GRU, RNN);
     check_better(&l, f, LSTM, RNN);
@@ -193,42 +188,6 @@ static void find_stop(size_t family, contexts *x)
     x->fell[family] = stats_mean_of(&x->mean[family][LAST_CONTEXT]) < 2.0 / 3 * stats_mean_of(&x->mean[family][0]);
 }
 
-/* The shortest contexts cost so many bits that the rest would be pressed together, so the picture begins with FEW. */
-static void draw_contexts(const contexts *x, finding *f)
-{
-    chart *c =
-        finding_chart(f, "context", "What more context is worth", "tokens of context given", "bits per token", 2);
-    c->low = INFINITY;
-    finding_lines(c);
-    chart_powers(c, N_CONTEXTS);
-    for (size_t k = 0; k < N_CONTEXTS; k++)
-        for (size_t i = 0; i < N_FAMILIES; i++) {
-            double bits = c->lines[i].y[k] = stats_mean_of(&x->mean[i][k]);
-            c->low = k >= FEW ? fmin(c->low, bits) : c->low;
-            c->high = k >= FEW ? fmax(c->high, bits) : c->high;
-        }
-}
-
-static void judge_contexts(const comparison *c, const contexts *x, finding *f)
-{
-    size_t window = c->models[MLP].info->window_size, k = 0;
-    double by[N_FAMILIES]; /* by what share the longest context lowers a curve below its value at 2^k tokens */
-    while (k < LAST_CONTEXT && (size_t)2 << k <= window)
-        k++;
-    for (size_t i = 0; i < N_FAMILIES; i++)
-        by[i] = 1 - stats_mean_of(&x->mean[i][LAST_CONTEXT]) / stats_mean_of(&x->mean[i][k]);
-    finding_note(f, x->fell[MLP] && x->stop[MLP] <= window,
-                 "the MLP's curve stops falling within its window of %zu tokens: at %zu", window, x->stop[MLP]);
-    finding_note(f, x->fell[RNN] && by[RNN] < fmin(by[GRU], by[LSTM]) && fmin(by[GRU], by[LSTM]) >= GAIN,
-                 "from %zu tokens on the RNN's falls by %.0f %%, less than the GRU's, %.0f %%, and the LSTM's, "
-                 "%.0f %%; they stop at %zu, %zu and %zu",
-                 (size_t)1 << k, 100 * fmax(by[RNN], 0), 100 * by[GRU], 100 * by[LSTM], x->stop[RNN], x->stop[GRU],
-                 x->stop[LSTM]);
-    finding_note(f, x->fell[GPT] && x->stop[GPT] > LONG,
-                 "the GPT's falls by %.0f %%, and still falls after %d tokens: it stops at %zu", 100 * by[GPT], LONG,
-                 x->stop[GPT]);
-}
-
 bool compare_context(comparison *c, finding *f)
 {
     contexts x = {.n = 0};
@@ -239,8 +198,34 @@ bool compare_context(comparison *c, finding *f)
         find_stop(i, &x);
     }
     if (done) {
-        draw_contexts(&x, f);
-        judge_contexts(c, &x, f);
+        chart *picture =
+            finding_chart(f, "context", "What more context is worth", "tokens of context given", "bits per token", 2);
+        picture->low = INFINITY;
+        finding_lines(picture);
+        chart_powers(picture, N_CONTEXTS);
+        for (size_t k = 0; k < N_CONTEXTS; k++)
+            for (size_t i = 0; i < N_FAMILIES; i++) {
+                double bits = picture->lines[i].y[k] = stats_mean_of(&x.mean[i][k]);
+                /* The shortest contexts cost so many bits that they would press the rest together. */
+                picture->low = k >= FEW ? fmin(picture->low, bits) : picture->low;
+                picture->high = k >= FEW ? fmax(picture->high, bits) : picture->high;
+            }
+        size_t window = c->models[MLP].info->window_size, k = 0;
+        double by[N_FAMILIES]; /* by what share the longest context lowers a curve below its value at 2^k tokens */
+        while (k < LAST_CONTEXT && (size_t)2 << k <= window)
+            k++;
+        for (size_t i = 0; i < N_FAMILIES; i++)
+            by[i] = 1 - stats_mean_of(&x.mean[i][LAST_CONTEXT]) / stats_mean_of(&x.mean[i][k]);
+        finding_note(f, x.fell[MLP] && x.stop[MLP] <= window,
+                     "the MLP's curve stops falling within its window of %zu tokens: at %zu", window, x.stop[MLP]);
+        finding_note(f, x.fell[RNN] && by[RNN] < fmin(by[GRU], by[LSTM]) && fmin(by[GRU], by[LSTM]) >= GAIN,
+                     "from %zu tokens on the RNN's falls by %.0f %%, less than the GRU's, %.0f %%, and the LSTM's, "
+                     "%.0f %%; they stop at %zu, %zu and %zu",
+                     (size_t)1 << k, 100 * fmax(by[RNN], 0), 100 * by[GRU], 100 * by[LSTM], x.stop[RNN], x.stop[GRU],
+                     x.stop[LSTM]);
+        finding_note(f, x.fell[GPT] && x.stop[GPT] > LONG,
+                     "the GPT's falls by %.0f %%, and still falls after %d tokens: it stops at %zu", 100 * by[GPT],
+                     LONG, x.stop[GPT]);
     }
     free(x.places);
     free(x.questions);

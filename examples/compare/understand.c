@@ -174,46 +174,10 @@ static bool ask_story(asked *a, const tale *t)
 
 /* ---- results ---------------------------------------------------------------------------------------------------- */
 
-static void draw_gaps(const table *found, finding *f)
-{
-    static const char *const names[N_ASKED] = {"BERT", "GPT"};
-    static const char marks[N_ASKED] = {'B', 'T'};
-    chart *c = finding_chart(f, "understand", "Gaps in fresh stories: share filled rightly", "", "", 2);
-    c->table = true;
-    chart_x(c, "fact <");
-    chart_x(c, "fact >");
-    chart_x(c, "place <");
-    chart_x(c, "place >");
-    for (size_t who = 0; who < N_ASKED; who++) {
-        double *y = chart_line(c, names[who], marks[who], CHART_GPT);
-        for (size_t kind = 0; kind < N_KINDS; kind++)
-            for (size_t side = 0; side < N_SIDES; side++)
-                y[2 * kind + side] = stats_share_of(&found->right[kind][who][side]);
-    }
-    double *chance = chart_line(c, "chance", '-', CHART_REFERENCE);
-    for (size_t i = 0; i < 2 * N_KINDS; i++)
-        chance[i] = stats_mean_of(&found->chance[i / 2]);
-}
-
 /* How much one of the two knows of a kind of facts, with the clue on one side. */
 static kept kept_by(const table *found, size_t kind, size_t who, size_t side)
 {
     return kept_of(&found->right[kind][who][side], stats_mean_of(&found->chance[kind]));
-}
-
-static void judge_gaps(const table *found, finding *f)
-{
-    static const char *const names[N_KINDS] = {"a fact", "a place"};
-    for (size_t kind = 0; kind < N_KINDS; kind++) {
-        kept bert = kept_by(found, kind, ASKED_BERT, BEFORE), gpt = kept_by(found, kind, ASKED_GPT, BEFORE);
-        finding_note(f, kept_well(&bert) && kept_well(&gpt),
-                     "if the clue comes before the gap, both know %s: BERT keeps %.0f %%, GPT %.0f %%", names[kind],
-                     bert.percent, gpt.percent);
-        bert = kept_by(found, kind, ASKED_BERT, AFTER);
-        gpt = kept_by(found, kind, ASKED_GPT, AFTER);
-        finding_note(f, kept_well(&bert) && kept_little(&gpt),
-                     "if it comes after the gap, only BERT does: %.0f %%, GPT %.0f %%", bert.percent, gpt.percent);
-    }
 }
 
 static bool open_models(asked *a, ink_context *ctx)
@@ -247,8 +211,34 @@ static bool understand(ink_context *ctx)
             "runs from 0 % (no better than guessing) to 100 % (always right).",
             0);
         putchar('\n');
-        draw_gaps(&a.found, &f);
-        judge_gaps(&a.found, &f);
+        static const char *const names[N_ASKED] = {"BERT", "GPT"};
+        static const char marks[N_ASKED] = {'B', 'T'};
+        chart *picture = finding_chart(&f, "understand", "Gaps in fresh stories: share filled rightly", "", "", 2);
+        picture->table = true;
+        chart_x(picture, "fact <");
+        chart_x(picture, "fact >");
+        chart_x(picture, "place <");
+        chart_x(picture, "place >");
+        for (size_t who = 0; who < N_ASKED; who++) {
+            double *y = chart_line(picture, names[who], marks[who], CHART_GPT);
+            for (size_t kind = 0; kind < N_KINDS; kind++)
+                for (size_t side = 0; side < N_SIDES; side++)
+                    y[2 * kind + side] = stats_share_of(&a.found.right[kind][who][side]);
+        }
+        double *chance = chart_line(picture, "chance", '-', CHART_REFERENCE);
+        for (size_t i = 0; i < 2 * N_KINDS; i++)
+            chance[i] = stats_mean_of(&a.found.chance[i / 2]);
+        static const char *const kinds[N_KINDS] = {"a fact", "a place"};
+        for (size_t kind = 0; kind < N_KINDS; kind++) {
+            kept bert = kept_by(&a.found, kind, ASKED_BERT, BEFORE), gpt = kept_by(&a.found, kind, ASKED_GPT, BEFORE);
+            finding_note(&f, kept_well(&bert) && kept_well(&gpt),
+                         "if the clue comes before the gap, both know %s: BERT keeps %.0f %%, GPT %.0f %%", kinds[kind],
+                         bert.percent, gpt.percent);
+            bert = kept_by(&a.found, kind, ASKED_BERT, AFTER);
+            gpt = kept_by(&a.found, kind, ASKED_GPT, AFTER);
+            finding_note(&f, kept_well(&bert) && kept_little(&gpt),
+                         "if it comes after the gap, only BERT does: %.0f %%, GPT %.0f %%", bert.percent, gpt.percent);
+        }
         finding_print(&f);
     }
     free(t);

@@ -416,17 +416,6 @@ static void say_change(teller *t, fact *state)
 
 /* ---- the story --------------------------------------------------------------------------------------------------- */
 
-static void say_cast(teller *t)
-{
-    t->girl = pick_even(t, 2);
-    for (unsigned i = 0; i < 2; i++) {
-        t->cast[i] = i == t->girl ? pick_word(t, girls, COUNT(girls)) : pick_word(t, boys, COUNT(boys));
-        if (i == 1)
-            put_words(t, "and");
-        put_words(t, t->cast[i]);
-    }
-}
-
 static int changes(const fact *about)
 {
     return about->kind == STORY_DOOR || about->kind == STORY_LAMP || about->kind == STORY_APPLES ||
@@ -475,31 +464,31 @@ static void say_next_of_switch(teller *t)
         say_change(t, lamp);
 }
 
-static void say_opening(teller *t)
-{
-    const story_settings *s = t->settings;
-    say(t, "were in the %s.", NULL);
-    for (unsigned n = 0; !t->lost && one_more(t, n, s->facts); n++)
-        say_new_fact(t, STORY_TIME, STORY_PET);
-    for (unsigned n = 0; !t->lost && one_more(t, n, s->states); n++)
-        say_new_fact(t, STORY_DOOR, STORY_APPLES);
-    for (unsigned n = 0; !t->lost && one_more(t, n, s->objects); n++)
-        say_placing(t);
-}
-
 /* Walks once through the grammar, to the end of a story or until `accept` rejects the text. Fills `out`. */
 static void narrate(const story_settings *settings, const story_source *source, story *out)
 {
     teller t = {.settings = settings, .source = source, .out = out};
     memset(out, 0, sizeof(*out));
     int is_switch = (int)pick_two(&t, 100 - settings->switches, settings->switches);
-    say_cast(&t);
+    t.girl = pick_even(&t, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        t.cast[i] = i == t.girl ? pick_word(&t, girls, COUNT(girls)) : pick_word(&t, boys, COUNT(boys));
+        if (i == 1)
+            put_words(&t, "and");
+        put_words(&t, t.cast[i]);
+    }
     if (is_switch) {
         fact *lamp = new_fact(&t, STORY_SWITCH);
         lamp->value = pick_even(&t, 2);
         say(&t, "found an old lamp. The lamp was %0.", lamp);
     } else {
-        say_opening(&t);
+        say(&t, "were in the %s.", NULL);
+        for (unsigned n = 0; !t.lost && one_more(&t, n, settings->facts); n++)
+            say_new_fact(&t, STORY_TIME, STORY_PET);
+        for (unsigned n = 0; !t.lost && one_more(&t, n, settings->states); n++)
+            say_new_fact(&t, STORY_DOOR, STORY_APPLES);
+        for (unsigned n = 0; !t.lost && one_more(&t, n, settings->objects); n++)
+            say_placing(&t);
     }
     for (unsigned n = 0; !t.lost && out->tokens + END_MARGIN <= STORY_TOKENS && one_more(&t, n, settings->sentences);
          n++) {

@@ -291,24 +291,6 @@ static double x_of(const chart *c, size_t j) { return LEFT + (RIGHT - LEFT) * ((
 
 static double y_of(double height) { return BOTTOM - (BOTTOM - TOP) * height; }
 
-static void write_axes(const chart *c, const chart_axis *axis, FILE *file)
-{
-    char label[CHART_LABEL_ROOM];
-    for (size_t i = 0; i < axis->n_ticks; i++) {
-        double y = y_of(chart_height(axis, axis->ticks[i]));
-        fprintf(file, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#dddddd\"/>\n", LEFT, y, RIGHT, y);
-        snprintf(label, sizeof label, "%.6g", axis->ticks[i]);
-        svg_text(file, LEFT - 8, y + 4, "text-anchor=\"end\"", label);
-    }
-    fprintf(file, "<path d=\"M%d %d V%d H%d\" fill=\"none\" stroke=\"#222222\"/>\n", LEFT, TOP, BOTTOM, RIGHT);
-    for (size_t j = 0; j < c->n_x; j++)
-        svg_text(file, x_of(c, j), BOTTOM + 20, "text-anchor=\"middle\"", c->x[j]);
-    svg_text(file, (LEFT + RIGHT) / 2.0, BOTTOM + 46, "text-anchor=\"middle\"", c->x_label);
-    fprintf(file, "<g transform=\"translate(22 %d) rotate(-90)\">", (TOP + BOTTOM) / 2);
-    svg_text(file, 0, 0, "text-anchor=\"middle\"", c->y_label);
-    fputs("</g>\n", file);
-}
-
 /* A dot, a square, a triangle, a diamond, a ring: one for each style. */
 static void write_mark(FILE *file, chart_style style, double x, double y)
 {
@@ -371,6 +353,7 @@ static void write_series(const chart *c, const chart_axis *axis, const chart_ser
 void chart_write_svg(const chart *c, FILE *file)
 {
     chart_axis axis = chart_y_axis(c);
+    char label[CHART_LABEL_ROOM];
     fprintf(file,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
             "font-family=\"sans-serif\" font-size=\"13\" fill=\"#222222\" role=\"img\">\n<title>",
@@ -378,7 +361,19 @@ void chart_write_svg(const chart *c, FILE *file)
     chart_write_escaped(c->title, file);
     fprintf(file, "</title>\n<rect width=\"%d\" height=\"%d\" rx=\"8\" fill=\"#ffffff\"/>\n", WIDTH, HEIGHT);
     svg_text(file, LEFT, 30, "font-size=\"16\" font-weight=\"bold\"", c->title);
-    write_axes(c, &axis, file);
+    for (size_t i = 0; i < axis.n_ticks; i++) {
+        double y = y_of(chart_height(&axis, axis.ticks[i]));
+        fprintf(file, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#dddddd\"/>\n", LEFT, y, RIGHT, y);
+        snprintf(label, sizeof label, "%.6g", axis.ticks[i]);
+        svg_text(file, LEFT - 8, y + 4, "text-anchor=\"end\"", label);
+    }
+    fprintf(file, "<path d=\"M%d %d V%d H%d\" fill=\"none\" stroke=\"#222222\"/>\n", LEFT, TOP, BOTTOM, RIGHT);
+    for (size_t j = 0; j < c->n_x; j++)
+        svg_text(file, x_of(c, j), BOTTOM + 20, "text-anchor=\"middle\"", c->x[j]);
+    svg_text(file, (LEFT + RIGHT) / 2.0, BOTTOM + 46, "text-anchor=\"middle\"", c->x_label);
+    fprintf(file, "<g transform=\"translate(22 %d) rotate(-90)\">", (TOP + BOTTOM) / 2);
+    svg_text(file, 0, 0, "text-anchor=\"middle\"", c->y_label);
+    fputs("</g>\n", file);
     for (size_t i = 0; i < c->n_lines; i++)
         write_series(c, &axis, &c->lines[i], file);
     for (size_t i = 0; i < c->n_lines; i++) { /* the legend */

@@ -100,10 +100,12 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+void stats_sort(double *values, size_t n) { qsort(values, n, sizeof *values, compare_doubles); }
+
 double stats_median(double *values, size_t n)
 {
     if (n == 0)
         return NAN;
-    qsort(values, n, sizeof *values, compare_doubles);
+    stats_sort(values, n);
     return values[(n - 1) / 2];
 }

@@ -49,6 +49,9 @@ typedef struct stats_range {
 
 stats_range stats_range_of(const stats_share *s);
 
+/* Sorts n values, the lowest first. */
+void stats_sort(double *values, size_t n);
+
 /* Sorts n values and returns the middle one, or the lower of the two in the middle; NaN without values. */
 double stats_median(double *values, size_t n);
 

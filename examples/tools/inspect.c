@@ -102,25 +102,14 @@ static bool inspect_file(ink_context *ctx, const char *path)
     return true;
 }
 
-/* Prints what an encoder gives for a text. */
-static void print_encoder(const ink_model *model)
+/* `state_size` is the size of a state for `capacity` tokens; an encoder has none. */
+static void print_model(const ink_model *model, size_t capacity, size_t state_size)
 {
     static const char *const heads[] = {[INK_TASK_CLASSIFY_TEXT] = "scores of a text",
                                         [INK_TASK_CLASSIFY_TOKENS] = "scores of each token",
                                         [INK_TASK_FILL] = "fillings of masked tokens"};
-    const ink_encoder_info *encoder = ink_model_get_encoder(model);
-    printf("makes        rows of %zu", ink_model_encoding_size(model, INK_HIDDEN_STATES));
-    if (encoder->embedding_size > 0)
-        printf(", embeddings of %zu", encoder->embedding_size);
-    if (encoder->task != INK_TASK_NONE)
-        printf(", %s: %zu", heads[encoder->task], ink_model_encoding_size(model, INK_LOGITS));
-    printf("\n");
-}
-
-/* `state_size` is the size of a state for `capacity` tokens; an encoder has none. */
-static void print_model(const ink_model *model, size_t capacity, size_t state_size)
-{
     const ink_model_info *info = ink_model_get_info(model);
+    const ink_encoder_info *encoder = ink_model_get_encoder(model);
     char a[CONSOLE_ROOM], b[CONSOLE_ROOM], c[CONSOLE_ROOM], name[NAME_ROOM];
     printf("\nkind         %s, %zu layers, width %zu, vocabulary %s\n", info->kind, info->n_layers, info->hidden_size,
            console_count(a, info->vocab_size));
@@ -132,8 +121,14 @@ static void print_model(const ink_model *model, size_t capacity, size_t state_si
         printf("context      unlimited; the last %zu tokens count\n", info->window_size);
     else
         printf("context      unlimited\n");
-    if (ink_model_get_encoder(model) != NULL)
-        print_encoder(model);
+    if (encoder != NULL)
+        printf("makes        rows of %zu", ink_model_encoding_size(model, INK_HIDDEN_STATES));
+    if (encoder != NULL && encoder->embedding_size > 0)
+        printf(", embeddings of %zu", encoder->embedding_size);
+    if (encoder != NULL && encoder->task != INK_TASK_NONE)
+        printf(", %s: %zu", heads[encoder->task], ink_model_encoding_size(model, INK_LOGITS));
+    if (encoder != NULL)
+        putchar('\n');
     else
         printf("state        %s (%s bytes) for %s tokens\n", console_bytes(a, state_size), console_count(b, state_size),
                info->context_length == 0 ? "any number of" : console_count(c, capacity));
