@@ -52,7 +52,7 @@ bench_times bench_measure(const bench *b, const bench_work *work);
 /* A line of the report. Numbers that are 0 and strings that are NULL do not apply. */
 typedef struct bench_line {
     const char *name, *type;
-    size_t sizes[3]; /* m, n, k */
+    size_t m, n, k;
     unsigned threads;
     double seconds, spread; /* of one run */
     double rate;

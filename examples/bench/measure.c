@@ -95,10 +95,11 @@ bool bench_wants(const bench *b, const char *group, const char *name)
 static void report_json(const bench *b, const bench_line *l)
 {
     static const char names[3] = {'m', 'n', 'k'};
+    const size_t sizes[3] = {l->m, l->n, l->k};
     printf("{\"name\": \"%s\", \"kernel\": \"%s\"", l->name, b->kernel);
     for (size_t i = 0; i < 3; i++)
-        if (l->sizes[i] != 0)
-            printf(", \"%c\": %zu", names[i], l->sizes[i]);
+        if (sizes[i] != 0)
+            printf(", \"%c\": %zu", names[i], sizes[i]);
     if (l->type != NULL)
         printf(", \"type\": \"%s\"", l->type);
     printf(", \"threads\": %u", l->threads);
@@ -112,13 +113,14 @@ static void report_json(const bench *b, const bench_line *l)
 
 static void report_text(const bench *b, const bench_line *l)
 {
+    const size_t sizes[3] = {l->m, l->n, l->k};
     if (b->n_lines == 1)
         printf("%-18s %-8s %-4s %5s %5s %5s %12s %8s %10s %-10s %s\n", "", "kernel", "type", "m", "n", "k", "us",
                "spread", "rate", "", "share of the ceiling");
     printf("%-18s %-8s %-4s ", l->name, b->kernel, l->type != NULL ? l->type : "");
     for (size_t i = 0; i < 3; i++) {
-        if (l->sizes[i] != 0)
-            printf("%5zu ", l->sizes[i]);
+        if (sizes[i] != 0)
+            printf("%5zu ", sizes[i]);
         else
             printf("%5s ", "");
     }

@@ -160,16 +160,9 @@ static bool measure_mlp(bench *b, ink_context *ctx)
         bool many = job.m > 1;
         bench_times times = bench_measure(b, &(bench_work){run_mlp, &job, NULL, (size_t)512 << 10});
         double least = many ? 2 * weights * (double)job.m / times.multiply_adds : weights * sizeof(float) / times.reads;
-        bench_report(b, &(bench_line){"mlp 784-256-128-10",
-                                      "F32",
-                                      {job.m},
-                                      b->n_threads,
-                                      times.seconds,
-                                      times.spread,
-                                      1e-3 * (double)job.m / times.seconds,
-                                      "k rows/s",
-                                      least / times.seconds,
-                                      many ? "fma" : "read"});
+        bench_report(b, &(bench_line){"mlp 784-256-128-10", "F32", job.m, 0, 0, b->n_threads, times.seconds,
+                                      times.spread, 1e-3 * (double)job.m / times.seconds, "k rows/s",
+                                      least / times.seconds, many ? "fma" : "read"});
     }
     ink_mlp_free(job.mlp);
     return fine;
@@ -226,16 +219,8 @@ static void measure_cell(bench *b, cell_job *job, const char *name, size_t gates
     bench_times times = bench_measure(b, &(bench_work){is_sequence ? run_sequence : run_step, job, NULL, bytes});
     double step = times.seconds / (double)steps;
     double least = flops / times.multiply_adds + (double)bytes / times.reads;
-    bench_report(b, &(bench_line){name,
-                                  "F32",
-                                  {steps, h, h},
-                                  b->n_threads,
-                                  step,
-                                  times.spread,
-                                  1e-3 / step,
-                                  "k/s",
-                                  least / step,
-                                  is_sequence ? "fma+read" : "read"});
+    bench_report(b, &(bench_line){name, "F32", steps, h, h, b->n_threads, step, times.spread, 1e-3 / step, "k/s",
+                                  least / step, is_sequence ? "fma+read" : "read"});
 }
 
 static bool measure_cells(bench *b, ink_context *ctx)
@@ -307,16 +292,8 @@ static void measure_bundled(bench *b, model_job *job, const char *model, bool is
         bench_measure(b, &(bench_work){is_prompt ? run_prompt : run_tokens, job, NULL, is_prompt ? 0 : (size_t)bytes});
     double token = times.seconds / (is_prompt ? N_PROMPT : N_TOKENS);
     double least = is_prompt ? flops / (times.multiply_adds * b->n_threads) : bytes / times.reads;
-    bench_report(b, &(bench_line){name,
-                                  NULL,
-                                  {is_prompt ? N_PROMPT : 1},
-                                  b->n_threads,
-                                  token,
-                                  times.spread,
-                                  1 / token,
-                                  "tokens/s",
-                                  least / token,
-                                  is_prompt ? "fma" : "read"});
+    bench_report(b, &(bench_line){name, NULL, is_prompt ? N_PROMPT : 1, 0, 0, b->n_threads, token, times.spread,
+                                  1 / token, "tokens/s", least / token, is_prompt ? "fma" : "read"});
 }
 
 /*
@@ -418,16 +395,9 @@ static bool measure_encoder(bench *b, ink_context *ctx, const char *name, size_t
     bool fine = file_finish(&file, config) && console_ok(ctx, ink_model_open(ctx, name, &options, &job.model));
     if (fine) {
         bench_times times = bench_measure(b, &(bench_work){.run = run_encoder, .job = &job});
-        bench_report(b, &(bench_line){name,
-                                      "F32",
-                                      {TEXT_TOKENS},
-                                      b->n_threads,
-                                      times.seconds,
-                                      times.spread,
-                                      TEXT_TOKENS / times.seconds,
-                                      "tokens/s",
-                                      flops / times.seconds / times.multiply_adds / b->n_threads,
-                                      "fma"});
+        bench_report(b, &(bench_line){name, "F32", TEXT_TOKENS, 0, 0, b->n_threads, times.seconds, times.spread,
+                                      TEXT_TOKENS / times.seconds, "tokens/s",
+                                      flops / times.seconds / times.multiply_adds / b->n_threads, "fma"});
     }
     ink_model_free(job.model);
     free(file.bytes);
@@ -513,9 +483,8 @@ static bool measure_open(bench *b, const model_file *file)
             double once = machine_copies(b->memory, b->memory + BENCH_MEMORY / 2, BENCH_MEMORY / 2);
             copy = once > copy ? once : copy;
         }
-        bench_report(
-            b, &(bench_line){
-                   "gpt2 open", "F32", {0}, 2, times.seconds, times.spread, rate / 1e9, "GB/s", rate / copy, "copy"});
+        bench_report(b, &(bench_line){"gpt2 open", "F32", 0, 0, 0, 2, times.seconds, times.spread, rate / 1e9, "GB/s",
+                                      rate / copy, "copy"});
     }
     fine = fine && job.ctx != NULL;
     ink_context_free(job.ctx);
@@ -606,14 +575,8 @@ static bool measure_work(bench *b, gpt2_job *job, const char *name, size_t n_sta
         if (is_prompt)
             least = flops / (times.multiply_adds * b->n_threads) +
                     (double)HIDDEN * VOCAB_SIZE * sizeof(float) / times.reads;
-        bench_report(b, &(bench_line){name,
-                                      ink_type_name(job->type),
-                                      {is_list ? n_states : n_tokens},
-                                      b->n_threads,
-                                      times.seconds,
-                                      times.spread,
-                                      tokens / times.seconds,
-                                      "tokens/s",
+        bench_report(b, &(bench_line){name, ink_type_name(job->type), is_list ? n_states : n_tokens, 0, 0, b->n_threads,
+                                      times.seconds, times.spread, tokens / times.seconds, "tokens/s",
                                       least / times.seconds,
                                       is_list     ? "one token"
                                       : is_prompt ? "fma+read"

@@ -168,15 +168,8 @@ static double measure_product(bench *b, product_job *job, size_t shape, ink_type
     bench_times times = bench_measure(b, &(bench_work){multiply, job, NULL, by_reading ? bytes : 0});
     double rate = (by_reading ? (double)bytes : flops) / times.seconds;
     double ceiling = by_reading ? times.reads : times.multiply_adds * b->n_threads;
-    bench_report(b, &(bench_line){"product",
-                                  ink_type_name(type),
-                                  {job->m, n, k},
-                                  b->n_threads,
-                                  times.seconds,
-                                  times.spread,
-                                  rate / 1e9,
-                                  by_reading ? "GB/s" : "GFLOP/s",
-                                  rate / ceiling,
+    bench_report(b, &(bench_line){"product", ink_type_name(type), job->m, n, k, b->n_threads, times.seconds,
+                                  times.spread, rate / 1e9, by_reading ? "GB/s" : "GFLOP/s", rate / ceiling,
                                   by_reading ? "read" : "fma"});
     return times.seconds;
 }
@@ -215,23 +208,6 @@ static bool measure_shapes(bench *b, const product_data *d)
 
 /* ---- two threads ------------------------------------------------------------------------------------------------- */
 
-static void measure_pair(bench *b, product_job *two, product_job *one, size_t shape)
-{
-    size_t n = shapes[shape].n, k = shapes[shape].k;
-    bench_times times = bench_measure(b, &(bench_work){multiply, two, one, 0});
-    double flops = 2.0 * (double)two->m * (double)n * (double)k;
-    bench_report(b, &(bench_line){"threads",
-                                  "F32",
-                                  {two->m, n, k},
-                                  2,
-                                  times.seconds,
-                                  times.spread,
-                                  flops / times.seconds / 1e9,
-                                  "GFLOP/s",
-                                  times.rival / times.seconds / 2,
-                                  "2 x one thread"});
-}
-
 /* The same work with two threads and with one. Two must never be slower than one, which is half of the ceiling. */
 static bool measure_threads(bench *b, const product_data *d)
 {
@@ -244,7 +220,11 @@ static bool measure_threads(bench *b, const product_data *d)
         two.n_copies = 1;
         for (size_t i = 0; fine && i < N_ROWS; i += 2) {
             one.m = two.m = row_counts[i];
-            measure_pair(b, &two, &one, shape);
+            bench_times times = bench_measure(b, &(bench_work){multiply, &two, &one, 0});
+            double flops = 2.0 * (double)two.m * (double)shapes[shape].n * (double)shapes[shape].k;
+            bench_report(b, &(bench_line){"threads", "F32", two.m, shapes[shape].n, shapes[shape].k, 2, times.seconds,
+                                          times.spread, flops / times.seconds / 1e9, "GFLOP/s",
+                                          times.rival / times.seconds / 2, "2 x one thread"});
         }
         free_copies(&one);
     }
@@ -265,9 +245,14 @@ static int spin(void *stop)
     return 0;
 }
 
-/* The sorted times of up to BUSY_PRODUCTS products; returns how many there was time for. */
-static size_t time_products(bench *b, product_job *job, double *seconds)
+/* While another thread keeps a core busy: the median time, and the time that 99 of 100 products stay below. */
+static void measure_busy(bench *b, product_job *job, unsigned n_threads)
 {
+    static double seconds[BUSY_PRODUCTS];
+    atomic_bool stop = false;
+    thrd_t busy;
+    if (thrd_create(&busy, spin, &stop) != thrd_success)
+        return;
     double begin = console_seconds(), start = begin, end;
     size_t n = 0;
     do {
@@ -277,30 +262,11 @@ static size_t time_products(bench *b, product_job *job, double *seconds)
         start = end;
     } while (n < BUSY_PRODUCTS && end - begin < 10 * b->seconds);
     stats_sort(seconds, n);
-    return n;
-}
-
-/* While another thread keeps a core busy: the median time, and the time that 99 of 100 products stay below. */
-static void measure_busy(bench *b, product_job *job, unsigned n_threads)
-{
-    static double seconds[BUSY_PRODUCTS];
-    atomic_bool stop = false;
-    thrd_t busy;
-    if (thrd_create(&busy, spin, &stop) != thrd_success)
-        return;
-    size_t n = time_products(b, job, seconds);
     atomic_store(&stop, true);
     thrd_join(busy, NULL);
-    bench_report(b, &(bench_line){n_threads == 1 ? "busy, 1 thread" : "busy, 2 threads",
-                                  "F32",
-                                  {job->m, shapes[BUSY_SHAPE].n, shapes[BUSY_SHAPE].k},
-                                  n_threads,
-                                  seconds[n / 2],
-                                  0,
-                                  1e6 * seconds[n * 99 / 100],
-                                  "us 99 %",
-                                  0,
-                                  NULL});
+    bench_report(b, &(bench_line){n_threads == 1 ? "busy, 1 thread" : "busy, 2 threads", "F32", job->m,
+                                  shapes[BUSY_SHAPE].n, shapes[BUSY_SHAPE].k, n_threads, seconds[n / 2], 0,
+                                  1e6 * seconds[n * 99 / 100], "us 99 %", 0, NULL});
 }
 
 static bool measure_both_busy(bench *b, const product_data *d)
@@ -394,16 +360,8 @@ bool bench_math(bench *b)
         if (!bench_wants(b, "math", functions[i].name))
             continue;
         bench_times times = bench_measure(b, &(bench_work){.run = run_math, .job = &job});
-        bench_report(b, &(bench_line){functions[i].name,
-                                      NULL,
-                                      {0, N_FLOATS, 0},
-                                      1,
-                                      times.seconds,
-                                      times.spread,
-                                      times.clock * times.seconds / N_FLOATS,
-                                      "cycles",
-                                      0,
-                                      NULL});
+        bench_report(b, &(bench_line){functions[i].name, NULL, 0, N_FLOATS, 0, 1, times.seconds, times.spread,
+                                      times.clock * times.seconds / N_FLOATS, "cycles", 0, NULL});
     }
     ink_sampler_free(sampler);
     ink_context_free(ctx);

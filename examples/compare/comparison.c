@@ -14,15 +14,6 @@ const model_family families[N_FAMILIES] = {
 
 /* ---- models and stories ---------------------------------------------------------------------------------------- */
 
-static bool open_models(comparison *c)
-{
-    for (size_t f = 0; f < N_FAMILIES; f++)
-        if (!bundled_folder(c->folders[f], families[f].folder) || !lm_open(&c->models[f], c->ctx, c->folders[f]) ||
-            !reader_open(&c->readers[f], &c->models[f]))
-            return false;
-    return true;
-}
-
 /* All models read the tokens of the first model's tokenizer, so these must mean the same to the others. */
 static bool same_tokens(const comparison *c, const tale *t)
 {
@@ -64,8 +55,10 @@ bool comparison_open(comparison *c)
 {
     const story_settings settings = story_settings_default();
     c->ctx = console_context(1, c->kernel);
-    if (c->ctx == NULL || !open_models(c))
-        return false;
+    for (size_t f = 0; f < N_FAMILIES; f++)
+        if (c->ctx == NULL || !bundled_folder(c->folders[f], families[f].folder) ||
+            !lm_open(&c->models[f], c->ctx, c->folders[f]) || !reader_open(&c->readers[f], &c->models[f]))
+            return false;
     question *questions = console_memory(c->n_stories, sizeof *questions);
     c->tales = console_memory(c->n_stories, sizeof *c->tales);
     bool done = questions != NULL && c->tales != NULL;

@@ -55,13 +55,6 @@ static void stopwatch_close(stopwatch *w)
     *w = (stopwatch){0};
 }
 
-/* The state holds `length` tokens again: it is rewound where that is possible, or else copied. */
-static bool go_back(stopwatch *w, size_t length)
-{
-    return ink_state_rewind(w->ctx, w->state, length) == INK_OK ||
-           console_ok(w->ctx, ink_state_copy(w->ctx, w->before, w->state));
-}
-
 /* Seconds for the tokens [first, first + n) with a state that holds the tokens before them; negative after an error
    message. */
 static double best_of(stopwatch *w, size_t first, size_t n, float *logits)
@@ -77,7 +70,9 @@ static double best_of(stopwatch *w, size_t first, size_t n, float *logits)
         if (!console_ok(w->ctx, ink_model_forward(w->ctx, w->lm->model, w->state, w->tokens + first, n, logits)))
             return -1;
         double seconds = console_seconds() - start;
-        if (!go_back(w, first))
+        /* The state goes back: it is rewound where that is possible, or else copied. */
+        if (ink_state_rewind(w->ctx, w->state, first) != INK_OK &&
+            !console_ok(w->ctx, ink_state_copy(w->ctx, w->before, w->state)))
             return -1;
         best = best < 0 || seconds < best ? seconds : best;
     }

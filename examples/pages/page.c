@@ -43,19 +43,6 @@ static cli_outcome read_arguments(const cli *line, const char *const *models, si
     return done ? CLI_RUN : CLI_ERROR;
 }
 
-/* Finds the prompt's ids; an empty prompt becomes the token that begins a text. */
-static bool encode_prompt(page *p, const char *prompt)
-{
-    size_t capacity = strlen(prompt) + 8; /* a token is at least one byte, and a template adds one or two */
-    p->prompt = calloc(capacity, sizeof *p->prompt);
-    if (p->prompt == NULL || ink_tokenizer_encode(p->ctx, p->tokenizer, prompt, strlen(prompt), INK_ENCODE_DEFAULT,
-                                                  p->prompt, capacity, &p->n_prompt) != INK_OK)
-        return false;
-    if (p->n_prompt == 0)
-        p->prompt[p->n_prompt++] = p->end;
-    return true;
-}
-
 static bool open_files(page *p, const char *folder)
 {
     ink_sampler_options sampler = {.temperature = (float)temperature, .seed = seed};
@@ -66,7 +53,16 @@ static bool open_files(page *p, const char *folder)
         return false;
     p->end = ink_tokenizer_find(p->tokenizer, END, sizeof END - 1);
     p->text = malloc(ink_tokenizer_stream_capacity(p->tokenizer));
-    return p->text != NULL && encode_prompt(p, prompt_text);
+    size_t size = strlen(prompt_text),
+           capacity = size + 8; /* a token is at least one byte, and a template adds a few */
+    p->prompt = calloc(capacity, sizeof *p->prompt);
+    if (p->text == NULL || p->prompt == NULL ||
+        ink_tokenizer_encode(p->ctx, p->tokenizer, prompt_text, size, INK_ENCODE_DEFAULT, p->prompt, capacity,
+                             &p->n_prompt) != INK_OK)
+        return false;
+    if (p->n_prompt == 0) /* an empty prompt becomes the token that begins a text */
+        p->prompt[p->n_prompt++] = p->end;
+    return true;
 }
 
 page_outcome page_open(page *p, const char *name, const char *usage, const char *const *models, int argc, char **argv)

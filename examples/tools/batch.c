@@ -120,26 +120,18 @@ bool batch_flush(batch *b)
     return true;
 }
 
-/* At a terminal nobody types the next line before this one is answered. */
-static bool run_lines(batch *b)
+bool batch_run(batch *b, const cli *line)
 {
     lines in = {.stream = stdin};
     lines_outcome outcome = LINES_END;
     bool asked = console_is_asked(), done = true;
-    while (done && (outcome = lines_next(&in)) == LINES_LINE)
+    /* At a terminal nobody types the next line before this one is answered. */
+    while (line->n_arguments == 1 && done && (outcome = lines_next(&in)) == LINES_LINE)
         done = batch_add(b, in.text, in.size) && (!asked || batch_flush(b));
     lines_close(&in);
-    return done && outcome == LINES_END;
-}
-
-bool batch_run(batch *b, const cli *line)
-{
-    if (line->n_arguments == 1 && !run_lines(b))
-        return false;
-    for (size_t i = 1; i < line->n_arguments; i++)
-        if (!batch_add(b, line->all[i], strlen(line->all[i])))
-            return false;
-    return batch_flush(b);
+    for (size_t i = 1; done && i < line->n_arguments; i++)
+        done = batch_add(b, line->all[i], strlen(line->all[i]));
+    return done && outcome == LINES_END && batch_flush(b);
 }
 
 void batch_summarise(const batch *b)

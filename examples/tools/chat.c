@@ -440,42 +440,34 @@ static bool converse(talk *t, lines *in, bool asked)
     }
 }
 
-static void print_greeting(const talk *t, bool asked)
-{
-    const ink_model_info *info = t->lm.info;
-    char parameters[CONSOLE_ROOM], context[CONSOLE_ROOM];
-    console_note("%s, %s parameters, context %s, chat template %s (%s)", info->kind,
-                 console_parameters(parameters, info->n_parameters),
-                 t->capacity > 0 ? console_count(context, t->capacity) : "unlimited", ink_chat_format(t->chat),
-                 format != NULL ? "as you say" : "as the folder says");
-    if (asked)
-        console_note("/reset begins a new conversation, /save FILE and /load FILE keep one, Ctrl-C stops an answer, "
-                     "Ctrl-D ends.");
-}
-
-static void print_summary(const talk *t)
-{
-    char read[CONSOLE_ROOM], written[CONSOLE_ROOM], model[CONSOLE_ROOM], state[CONSOLE_ROOM];
-    size_t state_size = 0;
-    if (t->n_read == 0 || t->read_seconds <= 0)
-        return;
-    ink_state_size(t->lm.ctx, t->lm.model, t->capacity, &state_size);
-    console_note("read: %zu tokens, %s tokens/s; written: %zu tokens, %s tokens/s; memory: %s of weights, %s of state",
-                 t->n_read, console_rate(read, t->n_read, t->read_seconds), t->n_written,
-                 console_rate(written, t->n_written, t->write_seconds), console_bytes(model, t->lm.info->n_bytes),
-                 console_bytes(state, state_size));
-}
-
 static bool chat(ink_context *ctx)
 {
     talk t = {.n_read = 0};
     lines in = {.stream = stdin};
     bool asked = console_is_asked(), done = lm_open(&t.lm, ctx, line.arguments[0]) && talk_open(&t);
     if (done) {
-        print_greeting(&t, asked);
+        const ink_model_info *info = t.lm.info;
+        char parameters[CONSOLE_ROOM], context[CONSOLE_ROOM];
+        console_note("%s, %s parameters, context %s, chat template %s (%s)", info->kind,
+                     console_parameters(parameters, info->n_parameters),
+                     t.capacity > 0 ? console_count(context, t.capacity) : "unlimited", ink_chat_format(t.chat),
+                     format != NULL ? "as you say" : "as the folder says");
+        if (asked)
+            console_note(
+                "/reset begins a new conversation, /save FILE and /load FILE keep one, Ctrl-C stops an answer, "
+                "Ctrl-D ends.");
         console_catch_interrupts();
         done = converse(&t, &in, asked);
-        print_summary(&t);
+        char read[CONSOLE_ROOM], written[CONSOLE_ROOM], model[CONSOLE_ROOM], state[CONSOLE_ROOM];
+        size_t state_size = 0;
+        if (t.n_read > 0)
+            ink_state_size(t.lm.ctx, t.lm.model, t.capacity, &state_size);
+        if (t.n_read > 0)
+            console_note(
+                "read: %zu tokens, %s tokens/s; written: %zu tokens, %s tokens/s; memory: %s of weights, %s of state",
+                t.n_read, console_rate(read, t.n_read, t.read_seconds), t.n_written,
+                console_rate(written, t.n_written, t.write_seconds), console_bytes(model, t.lm.info->n_bytes),
+                console_bytes(state, state_size));
     }
     lines_close(&in);
     talk_close(&t);

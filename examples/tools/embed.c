@@ -120,16 +120,6 @@ static int compare_ranked(const void *a, const void *b)
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
-static bool print_ranking(ranking *r)
-{
-    if (r->n > 0)
-        qsort(r->all, r->n, sizeof *r->all, compare_ranked);
-    for (size_t i = 0; i < r->n && i < n_best; i++)
-        if (!console_print("%7.4f  %s\n", r->all[i].cosine, r->all[i].text))
-            return false;
-    return true;
-}
-
 static bool embed(ink_context *ctx)
 {
     ranking r = {0};
@@ -138,10 +128,12 @@ static bool embed(ink_context *ctx)
     bool done = read_pooling(&pooling) && batch_open(&b, ctx, line.arguments[0], pooling, INK_EMBEDDING, take_row, &r);
     r.width = b.width;
     if (query != NULL)
-        done =
-            done && batch_add(&b, query, strlen(query)) && batch_flush(&b) && batch_run(&b, &line) && print_ranking(&r);
-    else
-        done = done && batch_run(&b, &line);
+        done = done && batch_add(&b, query, strlen(query)) && batch_flush(&b);
+    done = done && batch_run(&b, &line);
+    if (r.n > 0)
+        qsort(r.all, r.n, sizeof *r.all, compare_ranked);
+    for (size_t i = 0; done && i < r.n && i < n_best; i++)
+        done = console_print("%7.4f  %s\n", r.all[i].cosine, r.all[i].text);
     if (done)
         batch_summarise(&b);
     for (size_t i = 0; i < r.n; i++)
