@@ -10,12 +10,10 @@
 #include <sys/mman.h>
 #endif
 
-#include "machine.h"
+#include "bench.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#include "console.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
