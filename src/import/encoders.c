@@ -228,7 +228,8 @@ static ink_result encoder_describe(ink_import *in, encoder_settings *s)
     info->hidden_size = s->hidden;
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
 
-    /* To this length the tokenizer of the folder cuts a text, unless the folder is a sentence encoder's and says more. */
+    /* To this length the tokenizer of the folder cuts a text, unless the folder is a sentence encoder's and says more.
+     */
     ink_tokenizer_config tokenizer;
     size_t most;
     INK_TRY(ink_tokenizer_config_open(in->ctx, config->arena, config->source, &tokenizer));
