@@ -228,8 +228,7 @@ static ink_result encoder_describe(ink_import *in, encoder_settings *s)
     info->hidden_size = s->hidden;
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
 
-    /* To this length the tokenizer of the folder cuts a text, unless the folder is a sentence encoder's and says more.
-     */
+    /* The tokenizer of the folder cuts a text to this length, unless a sentence encoder says otherwise. */
     ink_tokenizer_config tokenizer;
     size_t most;
     INK_TRY(ink_tokenizer_config_open(in->ctx, config->arena, config->source, &tokenizer));
