@@ -31,10 +31,11 @@ static float hard_float(uint64_t *seed)
 
 static void check_fma(const float *a, const float *b, const float *c)
 {
-    vec r = vec_fma(vec_load(a), vec_load(b), vec_load(c));
+    float r[16];
+    reg_store(r, reg_fma(reg_load(a), reg_load(b), reg_load(c)));
     for (size_t i = 0; i < 16; i++)
-        if (!same_float(r.v[i], fmaf(a[i], b[i], c[i])))
-            fail_msg("fma(%a, %a, %a) = %a, expected %a", (double)a[i], (double)b[i], (double)c[i], (double)r.v[i],
+        if (!same_float(r[i], fmaf(a[i], b[i], c[i])))
+            fail_msg("fma(%a, %a, %a) = %a, expected %a", (double)a[i], (double)b[i], (double)c[i], (double)r[i],
                      (double)fmaf(a[i], b[i], c[i]));
 }
 
@@ -130,7 +131,9 @@ static void make_matrix(operands *o, const placing *p, size_t n, size_t k)
 {
     static const ink_allocator allocator = {ink_platform_resize, NULL};
     ink_arena_grow(&o->arena, &allocator);
-    ink_matrix_alloc(&o->arena, &o->matrix, n, k, k + p->k_extra, p->type);
+    size_t k_capacity = k + p->k_extra;
+    void *panels_memory = ink_arena_alloc(&o->arena, ink_matrix_bytes(n, k_capacity, p->type), 1);
+    o->matrix = ink_matrix_over(panels_memory, n, k, k_capacity, p->type);
     assert_false(ink_arena_failed(&o->arena));
     /* Lanes past n and rows past k are left as NaN. */
     size_t lanes = ink_panel_lanes(p->type), panels = ink_panel_count(n, p->type), size = ink_type_bits(p->type) / 8;

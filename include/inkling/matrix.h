@@ -25,19 +25,9 @@
 extern "C" {
 #endif
 
-#define INK_PANEL 16 /* lanes of an F32 panel */
 #define INK_SUM_BLOCK 256
 
-/* Lanes of a panel of that type, INK_F32, INK_BF16 or INK_F16. */
-static inline size_t ink_panel_lanes(ink_type type) { return type == INK_F32 ? INK_PANEL : 2 * INK_PANEL; }
-
-/* Panels of n outputs. */
-static inline size_t ink_panel_count(size_t n, ink_type type)
-{
-    return n / ink_panel_lanes(type) + (n % ink_panel_lanes(type) != 0);
-}
-
-/* A packed matrix. The fields may be read; panels are filled through the functions below. */
+/* A packed matrix. The fields may be read; the panels belong to the functions below. */
 typedef struct ink_matrix {
     size_t n, k;         /* outputs, inputs: W is [n, k] */
     ink_type type;       /* INK_F32; INK_BF16 or INK_F16, widened exactly inside the kernel */

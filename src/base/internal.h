@@ -105,13 +105,6 @@ const char *ink_shape_text(char *buffer, size_t rank, const size_t *dims);
 ink_result ink_require(ink_context *ctx, const char *function, const char *names, const void *const *pointers,
                        size_t n);
 
-/* Without a context there is no place for a sentence. */
-#define INK_REQUIRE_CONTEXT(ctx)                                                                                       \
-    do {                                                                                                               \
-        if ((ctx) == NULL)                                                                                             \
-            return INK_ERROR_ARGUMENT;                                                                                 \
-    } while (0)
-
 /* ---- objects and scratch -------------------------------------------------------------------------------------- */
 
 /*

@@ -120,18 +120,15 @@ ink_result ink_weights_open_files(ink_context *ctx, const ink_source *source, co
 
 ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, const char *name, ink_weights **weights)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, weights);
     *weights = NULL;
-    INK_REQUIRE(ctx, source);
-    INK_REQUIRE(ctx, name);
+    INK_REQUIRE(ctx, source, name);
     return ink_weights_open_files(ctx, source, name, &name, 1, weights);
 }
 
 ink_result ink_weights_open(ink_context *ctx, const char *path, ink_weights **weights)
 {
     const ink_source here = ink_source_folder(NULL);
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, weights);
     *weights = NULL;
     INK_REQUIRE(ctx, path);
@@ -230,10 +227,7 @@ static ink_result weights_switch_to(ink_context *ctx, const ink_weights *weights
 ink_result ink_weights_read_bytes(ink_context *ctx, const ink_weights *weights, const ink_weight *weight,
                                   uint64_t offset, void *out, size_t size)
 {
-    INK_REQUIRE_CONTEXT(ctx);
-    INK_REQUIRE(ctx, weights);
-    INK_REQUIRE(ctx, weight);
-    INK_REQUIRE(ctx, out);
+    INK_REQUIRE(ctx, weights, weight, out);
     if (!weights_own(weights, weight))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the tensor is not one of '%s'", __func__, weights->name);
     if (offset > weight->size || size > weight->size - offset)
@@ -257,10 +251,7 @@ ink_result ink_weights_read(ink_context *ctx, const ink_weights *weights, const 
         double doubles[1024];
     } chunk; /* what is converted at a time */
     size_t count;
-    INK_REQUIRE_CONTEXT(ctx);
-    INK_REQUIRE(ctx, weights);
-    INK_REQUIRE(ctx, weight);
-    INK_REQUIRE(ctx, out);
+    INK_REQUIRE(ctx, weights, weight, out);
     if (!weights_own(weights, weight) || !ink_shape_count(&weight->shape, &count))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the tensor is not one of '%s'", __func__, weights->name);
     if (!ink_type_is_float(weight->type))

@@ -34,9 +34,13 @@ typedef struct ink_architecture {
     const char *const *ignored;
 } ink_architecture;
 
-/* The tables of each importer, [n]. */
-extern const ink_architecture ink_architecture_gpt2;
-extern const ink_architecture ink_architectures_llama[4];   /* llama, mistral, qwen2, qwen3 */
+/* The rows of each importer; a row without a name ends them. */
+extern const ink_architecture ink_gpt2_architectures[];
+extern const ink_architecture ink_llama_architectures[];   /* llama, mistral, qwen2, qwen3 */
+extern const ink_architecture ink_encoder_architectures[]; /* bert, distilbert, roberta */
+extern const ink_architecture ink_own_architectures[];     /* rnn, gru, lstm, mlp */
+
+/* llama, mistral, qwen2, qwen3 */
 extern const ink_architecture ink_architectures_encoder[3]; /* bert, distilbert, roberta */
 extern const ink_architecture ink_architectures_own[4];     /* mlp, rnn, gru, lstm: the project's own */
 

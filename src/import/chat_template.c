@@ -314,7 +314,6 @@ ink_result ink_chat_open(ink_context *ctx, const char *folder, const ink_tokeniz
                          const ink_chat_options *options, ink_chat **chat)
 {
     static const ink_chat_options defaults;
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, chat);
     *chat = NULL;
     INK_REQUIRE(ctx, tokenizer);

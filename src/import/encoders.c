@@ -471,8 +471,9 @@ static ink_result import_encoder(ink_import *in)
 /* Buffers that older files hold as if they were weights. */
 static const char *const encoder_ignored[] = {"embeddings.position_ids", "embeddings.token_type_ids", NULL};
 
-const ink_architecture ink_architectures_encoder[3] = {
+const ink_architecture ink_encoder_architectures[] = {
     {.name = "bert", .import = import_encoder, .variant = &bert, .ignored = encoder_ignored},
     {.name = "distilbert", .import = import_encoder, .variant = &distilbert, .ignored = encoder_ignored},
     {.name = "roberta", .import = import_encoder, .variant = &roberta, .ignored = encoder_ignored},
+    {.name = NULL},
 };

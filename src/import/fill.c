@@ -47,11 +47,11 @@ static void read_chunk(transfer *t, size_t first, unsigned char *buffer)
                                            buffer, ink_size_min(t->chunk_rows, t->n_rows - first) * t->row_bytes);
 }
 
-/* The first row of packing task `task`: the ranges of two tasks do not share a step of the matrix. */
+/* The first row of packing task `task`: the ranges of two tasks do not share rows of one panel. */
 static size_t task_row(const transfer *t, size_t task)
 {
     size_t before = t->row->first + t->first, row = before + t->count * task / N_PACK_TASKS;
-    row -= row % ink_matrix_row_step(t->row->matrix);
+    row -= row % INK_FILL_ROWS;
     return task == N_PACK_TASKS ? t->count : row > before ? row - before : 0;
 }
 
@@ -81,15 +81,15 @@ static ink_result fill_matrix(ink_plan *plan, const ink_plan_row *row)
 {
     ink_arena *scratch = &plan->ctx->scratch;
     ink_arena_mark mark = ink_arena_mark_here(scratch);
-    size_t element_size = ink_type_bits(row->source->type) / 8, step = ink_matrix_row_step(row->matrix);
+    size_t element_size = ink_type_bits(row->source->type) / 8;
     transfer t = {.plan = plan,
                   .row = row,
                   .n_rows = row->source->shape.dim[0],
                   .row_bytes = row->source->shape.dim[1] * element_size,
                   .element_size = element_size};
     t.chunk_rows = ink_size_max(CHUNK_BYTES / t.row_bytes, 1);
-    if (t.chunk_rows > step)
-        t.chunk_rows -= t.chunk_rows % step;
+    if (t.chunk_rows > INK_FILL_ROWS)
+        t.chunk_rows -= t.chunk_rows % INK_FILL_ROWS;
     t.chunk_rows = ink_size_min(t.chunk_rows, t.n_rows);
     t.buffers[0] = ink_arena_alloc(scratch, 2 * t.chunk_rows, t.row_bytes);
     if (ink_arena_failed(scratch))
@@ -124,24 +124,29 @@ static ink_result fill_matrix(ink_plan *plan, const ink_plan_row *row)
  */
 static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
 {
-    ink_dense *dense = fold->dense;
+    ink_matrix *w = &fold->dense->weight;
+    float *bias = fold->dense->bias;
     const ink_kernel *kernel = plan->ctx->kernel;
-    size_t n = dense->weight.n;
-    if (fold->behind) {
-        ink_matrix_scale(&dense->weight, fold->scale, NULL);
-        kernel->multiply_elements(fold->scale, n, dense->bias);
-        kernel->add(fold->shift, n, dense->bias);
-        return INK_OK;
-    }
-    float *sums = ink_alloc_rows(&plan->work, 1, n);
-    if (sums == NULL)
+    float *sums = ink_alloc_rows(&plan->work, 1, w->n), *row = ink_alloc_rows(&plan->work, 1, w->k);
+    float *factors = ink_alloc_rows(&plan->work, 1, w->k);
+    if (ink_arena_failed(&plan->work))
         return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
-    ink_multiply_here(
-        kernel,
-        &(ink_product){
-            .x = fold->shift, .x_stride = dense->weight.k, .m = 1, .w = &dense->weight, .y = sums, .y_stride = n});
-    kernel->add(sums, n, dense->bias);
-    ink_matrix_scale(&dense->weight, NULL, fold->scale);
+    if (fold->behind) {
+        kernel->multiply_elements(fold->scale, w->n, bias);
+        kernel->add(fold->shift, w->n, bias);
+    } else {
+        ink_multiply_here(
+            kernel, &(ink_product){.x = fold->shift, .x_stride = w->k, .m = 1, .w = w, .y = sums, .y_stride = w->n});
+        kernel->add(sums, w->n, bias);
+        memcpy(factors, fold->scale, w->k * sizeof *factors);
+    }
+    for (size_t i = 0; i < w->n; i++) {
+        for (size_t t = 0; fold->behind && t < w->k; t++)
+            factors[t] = fold->scale[i];
+        ink_matrix_read_row(w, i, 0, w->k, row);
+        kernel->multiply_elements(factors, w->k, row);
+        ink_matrix_write_row(w, i, 0, w->k, row);
+    }
     return INK_OK;
 }
 
@@ -151,7 +156,7 @@ static void hand_out(ink_plan *plan, ink_arena *block)
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
         ink_matrix *matrix = row->matrix;
         if (row->begins && matrix != NULL)
-            ink_matrix_alloc(block, matrix, matrix->n, matrix->k, matrix->k, matrix->type);
+            ink_matrix_alloc(block, matrix, matrix->n, matrix->k, matrix->type);
         else if (row->begins)
             *row->vector = ink_alloc_rows(block, 1, row->n_total);
         if (row->source == NULL)

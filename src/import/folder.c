@@ -160,7 +160,6 @@ static ink_result open_shards(ink_context *ctx, ink_arena *arena, const ink_sour
 
 ink_result ink_weights_open_folder(ink_context *ctx, const ink_source *folder, ink_weights **weights)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, weights);
     *weights = NULL;
     INK_REQUIRE(ctx, folder);

@@ -13,36 +13,35 @@
 
 /* ---- architectures ---------------------------------------------------------------------------------------------- */
 
-static const ink_architecture *find_in(const ink_architecture *list, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(name, list[i].name) == 0)
-            return &list[i];
-    return NULL;
-}
+/* Each ends with a row without a name. */
+static const ink_architecture *const families[] = {ink_gpt2_architectures, ink_llama_architectures,
+                                                   ink_encoder_architectures, ink_own_architectures};
+#define N_FAMILIES (sizeof families / sizeof families[0])
 
 static ink_result find_architecture(ink_import *in, const ink_architecture **found)
 {
     const char *name, *file = in->config.document.file;
+    char known[256];
+    size_t used = 0;
     INK_TRY(ink_config_string(&in->config, "model_type", &name));
-    const ink_architecture *a = find_in(&ink_architecture_gpt2, 1, name);
-    a = a != NULL ? a : find_in(ink_architectures_llama, 4, name);
-    a = a != NULL ? a : find_in(ink_architectures_encoder, 3, name);
-    a = a != NULL ? a : find_in(ink_architectures_own, 4, name);
-    *found = a;
+    *found = NULL;
+    for (size_t i = 0; i < N_FAMILIES; i++)
+        for (const ink_architecture *a = families[i]; a->name != NULL; a++) {
+            used += ink_format(known + used, sizeof known - used, used == 0 ? "%s" : ", %s", a->name);
+            if (strcmp(name, a->name) == 0)
+                *found = a;
+        }
     if (name[0] == '\0')
         return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: member 'model_type' is missing: what kind of model is this?",
                         file);
-    if (a == NULL && strncmp(name, "inkling", 7) == 0)
+    if (strncmp(name, "inkling", 7) == 0)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
                         "%s: model_type '%s' is a model family that happens to have the name of this library, and does "
                         "not run here",
                         file, name);
-    if (a == NULL)
-        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: model_type '%s' is none of those that run here: gpt2, llama, mistral, qwen2, qwen3, "
-                        "rnn, gru, lstm, mlp, bert, distilbert, roberta",
-                        file, name);
+    if (*found == NULL)
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: model_type '%s' is none of those that run here: %.250s",
+                        file, name, known);
     /* Quantised weights have names and types of their own; the sentence about these would lead astray. */
     if (ink_config_member(&in->config, "quantization_config") != INK_JSON_NONE)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
@@ -256,10 +255,8 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
     ink_import in = {.ctx = ctx, .config = {.arena = &work}};
     if (options != NULL)
         in.options = *options;
-    ink_type type = in.options.type;
-    if (type != INK_TYPE_NONE && !ink_matrix_holds(type))
-        return ink_fail(ctx, INK_ERROR_ARGUMENT,
-                        "ink_model_open: weights cannot be held as %s, only as F32, BF16 or F16", ink_type_name(type));
+    if (in.options.type != INK_TYPE_NONE)
+        INK_TRY(ink_matrix_check_type(ctx, in.options.type));
     if ((unsigned)in.options.pooling >= INK_N_POOLINGS)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no pooling %d", __func__, (int)in.options.pooling);
     if (in.options.source == NULL)

@@ -200,7 +200,9 @@ ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k,
 {
     const ink_weight *weight = NULL;
     INK_TRY(look_up(plan, name, &(ink_shape){.rank = 2, .dim = {transposed ? k : n, transposed ? n : k}}, &weight));
-    ink_matrix_alloc(&plan->measure, out, n, k, k, ink_matrix_type(plan->type, weight->type));
+    ink_type type = ink_matrix_type(plan->type, weight->type);
+    INK_TRY(ink_matrix_check_type(plan->ctx, type));
+    ink_matrix_alloc(&plan->measure, out, n, k, type);
     return add_row(plan, (ink_plan_row){.source = weight, .matrix = out, .transposed = transposed, .begins = true});
 }
 
@@ -283,7 +285,9 @@ ink_result ink_plan_dense_parts(ink_plan *plan, const ink_plan_part *parts, size
         n_biases += biases[i] != NULL;
     }
     dense->activation = INK_IDENTITY;
-    ink_matrix_alloc(&plan->measure, &dense->weight, out, in, in, ink_matrix_type(plan->type, stored));
+    stored = ink_matrix_type(plan->type, stored);
+    INK_TRY(ink_matrix_check_type(plan->ctx, stored));
+    ink_matrix_alloc(&plan->measure, &dense->weight, out, in, stored);
     for (size_t i = 0, first = 0; i < n_parts; first += parts[i++].out)
         INK_TRY(add_row(
             plan, (ink_plan_row){.source = weights[i], .matrix = &dense->weight, .first = first, .begins = i == 0}));

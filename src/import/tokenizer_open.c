@@ -389,7 +389,6 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
 
 ink_result ink_tokenizer_open_source(ink_context *ctx, const ink_source *source, ink_tokenizer **tokenizer)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, tokenizer);
     *tokenizer = NULL;
     INK_REQUIRE(ctx, source);
@@ -403,7 +402,6 @@ ink_result ink_tokenizer_open_source(ink_context *ctx, const ink_source *source,
 
 ink_result ink_tokenizer_open(ink_context *ctx, const char *folder, ink_tokenizer **tokenizer)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, tokenizer);
     *tokenizer = NULL;
     INK_REQUIRE(ctx, folder);

@@ -83,9 +83,9 @@ static void kv_cache_append(const ink_kernel *kernel, ink_kv_cache *cache, const
         ink_matrix k = ink_kv_cache_keys(cache, j), v = ink_kv_cache_values(cache, j);
         for (size_t i = 0; i < n; i++) {
             size_t position = cache->length + i, at = i * stride + j * cache->head_dim;
-            if (position % ink_matrix_row_step(&k) == 0) { /* rows beside this one must be numbers from now on */
-                ink_matrix step = ink_matrix_view_rows(&k, position, 1);
-                ink_matrix_clear(&step);
+            if (position % INK_FILL_ROWS == 0) { /* the rows beside this one must be numbers from now on */
+                ink_matrix beside = ink_matrix_rows_view(&k, position, 1);
+                ink_matrix_clear(&beside, ink_size_min(INK_FILL_ROWS, cache->capacity - position), cache->head_dim);
             }
             ink_matrix_fill_rows(kernel, &k, position, 1, INK_F32, keys + at);
             ink_matrix_fill_columns(kernel, &v, position, 1, INK_F32, values + at);
@@ -121,7 +121,7 @@ static void attention_scores(void *data, size_t task)
     const ink_attention *a = job->attention;
     size_t head = task * job->heads_per_task;
     ink_matrix all = ink_kv_cache_keys(job->cache, head / (a->n_heads / a->n_kv_heads));
-    ink_matrix keys = ink_matrix_view_rows(&all, job->skip, job->n_positions);
+    ink_matrix keys = ink_matrix_rows_view(&all, job->skip, job->n_positions);
     ink_multiply_here(job->kernel, &(ink_product){.x = job->q + head * a->head_dim,
                                                   .x_stride = job->n_rows == 1 ? a->head_dim : job->q_stride,
                                                   .m = job->n_rows * job->heads_per_task,
@@ -152,7 +152,7 @@ static void attention_sums(void *data, size_t task)
     const ink_attention *a = job->attention;
     size_t head = task * job->heads_per_task;
     ink_matrix all = ink_kv_cache_values(job->cache, head / (a->n_heads / a->n_kv_heads));
-    ink_matrix values = ink_matrix_view_columns(&all, job->skip, job->n_positions);
+    ink_matrix values = ink_matrix_columns_view(&all, job->skip, job->n_positions);
     ink_multiply_here(job->kernel, &(ink_product){.x = job->scores + head * job->n_rows * job->n_positions,
                                                   .x_stride = job->n_positions,
                                                   .m = job->n_rows * job->heads_per_task,

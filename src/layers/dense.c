@@ -45,7 +45,7 @@ static void activate_elements(void *data, size_t task)
     job->kernel->activate(job->activation, job->x + first, count, job->y + first);
 }
 
-static void activate(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y)
+static void run_activation(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y)
 {
     activation_job job = {.kernel = ctx->kernel, .activation = activation, .x = x, .n = n, .y = y};
     size_t n_tasks = n / ACTIVATION_ELEMENTS + (n % ACTIVATION_ELEMENTS != 0);
@@ -54,20 +54,22 @@ static void activate(ink_context *ctx, ink_activation activation, const float *x
 
 ink_result ink_activate(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y)
 {
-    INK_REQUIRE_CONTEXT(ctx);
+    if (ctx == NULL)
+        return INK_ERROR_ARGUMENT;
     INK_TRY(ink_activation_check(ctx, __func__, activation));
     if (n == 0)
         return INK_OK;
     INK_REQUIRE(ctx, x, y);
     ink_float_mode host = ink_float_mode_enter();
-    activate(ctx, activation, x, n, y);
+    run_activation(ctx, activation, x, n, y);
     ink_float_mode_leave(host);
     return INK_OK;
 }
 
 ink_result ink_add(ink_context *ctx, const float *x, size_t n, float *y)
 {
-    INK_REQUIRE_CONTEXT(ctx);
+    if (ctx == NULL)
+        return INK_ERROR_ARGUMENT;
     if (n == 0)
         return INK_OK;
     INK_REQUIRE(ctx, x, y);
@@ -88,13 +90,13 @@ void ink_dense_run(ink_context *ctx, const ink_dense *dense, const float *x, siz
         &(ink_product){
             .x = x, .x_stride = x_stride, .m = n, .w = &dense->weight, .bias = dense->bias, .y = y, .y_stride = out});
     if (dense->activation != INK_IDENTITY)
-        activate(ctx, dense->activation, y, n * out, y);
+        run_activation(ctx, dense->activation, y, n * out, y);
 }
 
 static ink_dense *dense_layout(ink_arena *arena, size_t in, size_t out, bool has_bias, ink_dense *shape)
 {
     ink_dense *dense = ink_arena_alloc(arena, 1, sizeof *dense);
-    ink_matrix_alloc(arena, &shape->weight, out, in, in, INK_F32);
+    ink_matrix_alloc(arena, &shape->weight, out, in, INK_F32);
     shape->bias = has_bias ? ink_alloc_rows(arena, 1, out) : NULL;
     return dense;
 }

@@ -7,7 +7,7 @@ void ink_embedding_run(const ink_embedding *embedding, const ink_token *tokens, 
 {
     size_t size = embedding->table.k;
     for (size_t i = 0; i < n; i++)
-        ink_matrix_copy_row(&embedding->table, (size_t)tokens[i], y + i * size);
+        ink_matrix_read_row(&embedding->table, (size_t)tokens[i], 0, size, y + i * size);
 }
 
 void ink_embedding_free(ink_embedding *embedding) { ink_object_free(embedding); }

@@ -301,8 +301,7 @@ ink_result ink_sampler_pick_with(ink_context *ctx, ink_sampler *sampler, const f
 {
     INK_REQUIRE(ctx, token);
     *token = -1;
-    INK_REQUIRE(ctx, sampler);
-    INK_REQUIRE(ctx, logits);
+    INK_REQUIRE(ctx, sampler, logits);
     if (!(u >= 0.0 && u < 1.0))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: u must be in [0, 1)", __func__);
     ink_float_mode host = ink_float_mode_enter();
@@ -329,9 +328,7 @@ ink_result ink_sampler_pick(ink_context *ctx, ink_sampler *sampler, const float 
 
 ink_result ink_sampler_probabilities(ink_context *ctx, ink_sampler *sampler, const float *logits, float *probabilities)
 {
-    INK_REQUIRE(ctx, sampler);
-    INK_REQUIRE(ctx, logits);
-    INK_REQUIRE(ctx, probabilities);
+    INK_REQUIRE(ctx, sampler, logits, probabilities);
     ink_float_mode host = ink_float_mode_enter();
     ink_result result = weigh(ctx, sampler, logits);
     double sum = result == INK_OK ? sum_of_weights(sampler) : 1;

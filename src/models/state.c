@@ -199,7 +199,7 @@ static void words_get(const words *part, size_t first, size_t count, uint32_t *o
 {
     float values[WORDS_AT_ONCE];
     if (part->plain == NULL)
-        ink_matrix_get(&part->matrix, part->row, first, count, values);
+        ink_matrix_read_row(&part->matrix, part->row, first, count, values);
     memcpy(out, part->plain != NULL ? (const void *)(part->plain + first) : values, count * sizeof *out);
 }
 
@@ -208,7 +208,7 @@ static void words_set(words *part, size_t first, size_t count, const uint32_t *i
     float values[WORDS_AT_ONCE];
     memcpy(part->plain != NULL ? (void *)(part->plain + first) : values, in, count * sizeof *in);
     if (part->plain == NULL)
-        ink_matrix_set(&part->matrix, part->row, first, count, values);
+        ink_matrix_write_row(&part->matrix, part->row, first, count, values);
 }
 
 static size_t count_words(const ink_state *state, size_t length)
@@ -234,10 +234,8 @@ static void state_prepare_parts(ink_state *state, size_t length)
             ink_kv_cache_over(&config->attention[block], state->capacity, (char *)state->kv + block * state->kv_stride);
         for (size_t j = 0; j < cache.n_kv_heads; j++) {
             ink_matrix keys = ink_kv_cache_keys(&cache, j), values = ink_kv_cache_values(&cache, j);
-            ink_matrix used_keys = ink_matrix_view_rows(&keys, 0, length);
-            ink_matrix used_values = ink_matrix_view_columns(&values, 0, length);
-            ink_matrix_clear(&used_keys);
-            ink_matrix_clear(&used_values);
+            ink_matrix_clear(&keys, length, cache.head_dim);
+            ink_matrix_clear(&values, cache.head_dim, length);
         }
     }
 }

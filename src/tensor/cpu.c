@@ -1,9 +1,10 @@
 /*
- * cpu.c - asking an x86 processor and its system (Intel SDM volume 1, section 14.3, "Detection of AVX instructions").
+ * cpu.c - asks an x86 processor and its operating system (Intel SDM volume 1, section 14.3, "Detection of AVX
+ * instructions").
  */
 #include "cpu.h"
 
-#ifdef INK_KERNEL_X86
+#if defined(INK_KERNEL_AVX2) || defined(INK_KERNEL_AVX512)
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
@@ -26,13 +27,13 @@ static registers cpuid(uint32_t leaf)
     __cpuidex(out, (int)leaf, 0);
     r = (registers){(uint32_t)out[0], (uint32_t)out[1], (uint32_t)out[2], (uint32_t)out[3]};
 #else
-    /* 0, with r untouched, if the processor has no such leaf. */
+    /* A processor without this leaf leaves r at 0. */
     (void)__get_cpuid_count(leaf, 0, &r.eax, &r.ebx, &r.ecx, &r.edx);
 #endif
     return r;
 }
 
-/* The low half of XCR0. Only where CPUID says that the system uses XSAVE. */
+/* The low half of XCR0; valid only if CPUID says that the system uses XSAVE. */
 static uint32_t saved_by_system(void)
 {
 #if defined(_MSC_VER) && !defined(__clang__)

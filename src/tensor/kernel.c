@@ -1,14 +1,16 @@
 /*
- * kernel.c - which kernels there are, and which of them this machine can run.
+ * kernel.c - the list of kernels of this build, and the choice of one that this machine supports.
  */
 #include <string.h>
 
 #include "kernel.h"
 
-/* Best first. */
+/* The fastest first. */
 static const ink_kernel *const kernels[] = {
-#ifdef INK_KERNEL_X86
+#ifdef INK_KERNEL_AVX512
     &ink_kernel_avx512,
+#endif
+#ifdef INK_KERNEL_AVX2
     &ink_kernel_avx2,
 #endif
 #ifdef INK_KERNEL_NEON

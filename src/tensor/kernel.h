@@ -1,9 +1,10 @@
 /*
  * kernel.h - the table of functions that do all float arithmetic of the library.
  *
- * One body (kernel_body.h), several instantiations (kernel_portable.c, kernel_avx2.c, kernel_avx512.c, kernel_neon.c),
- * each of which exports one constant table. A context picks its table when it is created. All tables give the same
- * bits; NaNs count as one value. They are called in the float mode that ink_float_mode_enter() sets (platform.h).
+ * kernel_portable.c, kernel_avx2.c, kernel_avx512.c and kernel_neon.c compile one body (kernel_body.h) for one
+ * instruction set each, and export one constant table. A context chooses its table when it is created. All tables give
+ * the same bits; NaNs count as one value. The functions are called in the float mode of ink_float_mode_enter()
+ * (platform.h).
  */
 #ifndef INK_TENSOR_KERNEL_H
 #define INK_TENSOR_KERNEL_H
@@ -12,6 +13,29 @@
 #include <inkling/types.h>
 
 #include "../base/internal.h" /* ink_kernel_find() */
+
+/* A panel is 64 bytes wide, one line of the cache: 16 lanes of F32, or 32 of BF16 or F16. */
+#define INK_PANEL 16
+
+static inline size_t ink_panel_lanes(ink_type type) { return type == INK_F32 ? INK_PANEL : 2 * INK_PANEL; }
+
+/* -DINK_NO_BF16 and -DINK_NO_F16 leave out the products of these types. */
+#ifdef INK_NO_BF16
+#define INK_HAS_BF16 false
+#else
+#define INK_HAS_BF16 true
+#endif
+#ifdef INK_NO_F16
+#define INK_HAS_F16 false
+#else
+#define INK_HAS_F16 true
+#endif
+
+/* Panels of n outputs. */
+static inline size_t ink_panel_count(size_t n, ink_type type)
+{
+    return n / ink_panel_lanes(type) + (n % ink_panel_lanes(type) != 0);
+}
 
 /* y[r][c] = sum over t of x[r][t] w[c][t] + bias[c], r < m, c < w->n; in the order of sums of matrix.h. Strides are in
    elements. y must not overlap x or w. */
@@ -46,12 +70,12 @@ typedef struct ink_kernel {
     void (*add)(const float *x, size_t n, float *y);
     void (*multiply_elements)(const float *x, size_t n, float *y);
 
-    /* y[i] += weight / total x[i], fused; y[i] = the larger of x[i] and y[i]; x / max(|x|, 1e-12) in place. */
+    /* y[i] += weight / total x[i], fused; y[i] = max(x[i], y[i]); x = x / max(|x|, 1e-12). */
     void (*add_share)(const float *x, size_t n, float weight, float total, float *y);
     void (*keep_largest)(const float *x, size_t n, float *y);
     void (*unit_length)(float *x, size_t n);
 
-    /* What an nn.BatchNorm1d does to x is scale x + shift; weight and bias may be NULL. */
+    /* nn.BatchNorm1d computes scale x + shift; weight and bias may be NULL. */
     void (*batch_norm)(const float *mean, const float *variance, const float *weight, const float *bias, size_t n,
                        float eps, float *scale, float *shift);
 
@@ -67,51 +91,50 @@ typedef struct ink_kernel {
     /* One row; y may be x. */
     void (*rms_norm)(const float *x, size_t n, const float *weight, float eps, float *y);
 
-    /* The frequencies w [head_dim / 2] of a checked rope for a sequence of at most `capacity` positions; returns the
-       factor of cos and sin. Those of the angles position * w_m for m < n, position <= INK_ROPE_MAX_LENGTH. One head
-       x [2n], pair (m, n + m) turned by its angle. */
+    /* Rotary positions. Frequencies w [head_dim / 2] of a checked rope, for a sequence of at most `capacity` positions;
+       returns the factor of cos and sin. cos and sin of the angles position * w_m for m < n, times scale, with
+       position <= INK_ROPE_MAX_LENGTH. Rotates the pairs (m, n + m) of one head x [2n] by their angles. */
     float (*rope_frequencies)(const ink_rope *rope, size_t capacity, float *frequencies);
     void (*rope_angles)(const float *frequencies, size_t n, size_t position, float scale, float *cosines, float *sines);
     void (*rope_rotate)(float *x, size_t n, const float *cosines, const float *sines);
 
-    /* One step of one sequence, after the products: gi = W_ih x + b_ih and gh = W_hh h + b_hh, each [gates * h_size];
-       h (and c) are read and replaced. gates [gates * h_size] gets the values of the gates for whoever looks inside,
-       or is NULL; it may be gi. Formulae: recurrent.h. */
+    /* One step of one sequence, after the products gi = W_ih x + b_ih and gh = W_hh h + b_hh, each [gates * h_size].
+       h (and c) are replaced. The values of the gates go to gates [gates * h_size] for a trace, if it is not NULL; it
+       may be gi. Formulae: recurrent.h. */
     void (*rnn_cell)(const float *gi, const float *gh, size_t h_size, bool relu, float *h);
     void (*gru_cell)(const float *gi, const float *gh, size_t h_size, float *h, float *gates);
     void (*lstm_cell)(const float *gi, const float *gh, size_t h_size, float *h, float *c, float *gates);
 
-    /* Widening and rounding between stored types and f32; bf16 and f16 as uint16_t bits. */
+    /* Conversions between stored types and f32; bf16 and f16 are the bits of a uint16_t. */
     void (*from_bf16)(const uint16_t *x, size_t n, float *y);
     void (*from_f16)(const uint16_t *x, size_t n, float *y);
     void (*from_f64)(const double *x, size_t n, float *y);  /* to nearest even */
     void (*to_bf16)(const float *x, size_t n, uint16_t *y); /* to nearest even; NaN stays NaN */
-    void (*to_f16)(const float *x, size_t n, uint16_t *y);  /* the same; from 65,520 on infinite */
+    void (*to_f16)(const float *x, size_t n, uint16_t *y);  /* the same; 65,520 and more become infinite */
 
     /* True if every x[i] is finite. */
     bool (*all_finite)(const float *x, size_t n);
 } ink_kernel;
 
-/* Where the x86 variants are built. Not with gcc for Windows, which aligns the stack to 16 bytes only and then spills
-   wider vectors to it. */
-#if defined(__x86_64__) || defined(_M_X64)
-#if !defined(_WIN32) || !defined(__GNUC__) || defined(__clang__)
-#define INK_KERNEL_X86
+/* The variants of this build; -DINK_NO_AVX2, -DINK_NO_AVX512 and -DINK_NO_NEON leave one out. gcc for Windows aligns
+   the stack to 16 bytes and spills wider vectors to it, so it builds no AVX variant. */
+#if (defined(__x86_64__) || defined(_M_X64)) && (!defined(_WIN32) || !defined(__GNUC__) || defined(__clang__))
+#ifndef INK_NO_AVX2
+#define INK_KERNEL_AVX2
+#endif
+#ifndef INK_NO_AVX512
+#define INK_KERNEL_AVX512
 #endif
 #endif
 
-/* And the NEON one: on aarch64 with little-endian vectors, where lane 0 is the first in memory. */
-#if defined(__AARCH64EL__) && defined(__ARM_NEON)
+/* NEON needs little-endian vectors, where lane 0 is the first in memory. */
+#if defined(__AARCH64EL__) && defined(__ARM_NEON) && !defined(INK_NO_NEON)
 #define INK_KERNEL_NEON
 #endif
 
 extern const ink_kernel ink_kernel_portable;
-#ifdef INK_KERNEL_X86
 extern const ink_kernel ink_kernel_avx2;
 extern const ink_kernel ink_kernel_avx512;
-#endif
-#ifdef INK_KERNEL_NEON
 extern const ink_kernel ink_kernel_neon;
-#endif
 
 #endif

@@ -1,12 +1,12 @@
 /*
  * kernel_avx2.c - the kernel for AVX2 with FMA and F16C.
  *
- * The instructions are switched on for this file's functions only, after the system's headers: any compiler flags will
- * do, and nothing here is inlined into code that other processors run.
+ * This file switches the instructions on for its own functions, after the system's headers. So it compiles with any
+ * flags, and nothing here is inlined into code that other processors run.
  */
 #include "kernel.h"
 
-#ifdef INK_KERNEL_X86
+#ifdef INK_KERNEL_AVX2
 
 #include <immintrin.h>
 #include <string.h>
@@ -30,14 +30,15 @@
 #define KERNEL_NAME "avx2"
 #define KERNEL_SUPPORTED ink_cpu_has_avx2
 
-/* 16 registers of 8 floats: 6 rows x 2, a panel of f32 or half a panel of 16-bit weights, keeps 12 of them for sums,
-   two for the panel's row and one for x. Up to four rows take three panels, three registers at a time: 12 sums. */
+/* 16 registers of 8 floats. 6 rows x 2 registers, a panel of f32 or half a panel of 16-bit weights, keep 12 for sums,
+   two for weights and one for x. Up to four rows take three panels, three registers at a time: 12 sums. */
 #define TILE_ROWS(type) 6
 #define TILE_PANELS(type) 1
 #define TILE_WIDTH(type) 2
 #define FEW_PANELS(type) 3
 #define FEW_WIDTH 3
 #define ONE_PANELS(type) ((type) == INK_F32 ? 4 : 2)
+#define ONE_LOADS_FIRST 0
 #define LAST_WIDTH(type) 2
 
 #include "kernel_body.h"

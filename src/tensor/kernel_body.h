@@ -1,33 +1,39 @@
 /*
- * kernel_body.h - the one body of all kernels, for whoever has defined the primitives of vec.h before:
+ * kernel_body.h - the body of every kernel, and the table of its functions:
  *
  *     kernel_product.h   the matrix product
  *     kernel_math.h      elementary functions and activations
  *     kernel_rows.h      functions over rows, recurrent cells, conversions
  *     kernel_rope.h      rotary positions
  *
- * and their table. The including file sets KERNEL (the table), KERNEL_NAME and KERNEL_SUPPORTED, and the tiles that its
- * registers hold.
+ * Each kernel_*.c defines the primitives of vec.h for its instruction set, sets KERNEL (the name of the table),
+ * KERNEL_NAME, KERNEL_SUPPORTED and the shapes of its tiles, and then includes this file.
  */
 
-/* Lanes of the vec that starts at element i of n. */
-INLINE size_t lanes_from(size_t i, size_t n) { return n - i < 16 ? n - i : 16; }
+/* The elements of a row of n that the vec from element i on holds. */
+INLINE size_t lanes_from(size_t i, size_t n) { return n - i < VEC_LANES ? n - i : VEC_LANES; }
 
-INLINE vec load_lanes(const float *p, size_t lanes) { return lanes == 16 ? vec_load(p) : vec_load_part(p, lanes); }
+INLINE vec load_lanes(const float *p, size_t lanes)
+{
+    return lanes == VEC_LANES ? vec_load(p) : vec_load_part(p, lanes);
+}
 
 INLINE void store_lanes(float *p, size_t lanes, vec a)
 {
-    if (lanes == 16)
+    if (lanes == VEC_LANES)
         vec_store(p, a);
     else
         vec_store_part(p, lanes, a);
 }
 
-#if !defined(REG_LANES)
-#include "vec_whole.h"
-#endif
-
+#if ONE_LOADS_FIRST && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("no-schedule-insns2")
 #include "kernel_product.h"
+#pragma GCC pop_options
+#else
+#include "kernel_product.h"
+#endif
 #include "kernel_math.h"
 #include "kernel_rows.h"
 #include "kernel_rope.h"

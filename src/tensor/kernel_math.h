@@ -1,10 +1,10 @@
 /*
- * kernel_math.h - elementary functions of 16 floats at a time. Part of the kernel body (kernel_body.h).
+ * kernel_math.h - elementary functions of a vec. Part of the kernel body (kernel_body.h).
  *
- * Each reduces its argument to a small interval and evaluates a polynomial there (minimax coefficients from Remez's
- * algorithm for the function and error weight named beside them, rounded to float). exp, log, tanh, sigmoid and erf
- * are within 2 units in the last place over all floats, sin and cos for |x| <= 2^17; tests/test_math.c sweeps them.
- * NaN gives NaN throughout. The selects are arranged so that a NaN argument passes through max, min and less.
+ * Each function reduces its argument to a small interval and evaluates a polynomial there. The coefficients are
+ * minimax, from Remez's algorithm for the function and error weight beside them, rounded to float. exp, log, tanh,
+ * sigmoid and erf are within 2 units in the last place over all floats, sin and cos for |x| <= 2^17; tests/test_math.c
+ * sweeps them. NaN gives NaN: max, min, less and select are arranged so that a NaN argument passes through.
  */
 
 /* c[0] + c[1] x + ... + c[n - 1] x^(n - 1), by Horner's rule; n is a constant. */
@@ -28,7 +28,7 @@ FORMULA vec vec_with_sign(vec x, vec s)
 
 FORMULA vec vec_negative(vec x) { return ivec_floats(ivec_xor(vec_bits(x), ivec_splat(0x80000000))); }
 
-/* Adding 1.5 2^23 rounds to an integer, which is then in the low bits. */
+/* Adding 1.5 2^23 rounds to an integer, and leaves it in the low bits. */
 #define ROUNDER 12582912.0f
 #define ROUNDER_BITS 0x4b400000u
 
@@ -63,7 +63,7 @@ FORMULA exponential reduce_exp(vec x)
 INLINE vec vec_scale(vec a, vec n, ivec integer_n)
 {
     (void)n;
-    ivec half = ivec_shift_right_signed(integer_n, 1), rest = ivec_sub(integer_n, half), bias = ivec_splat(127);
+    ivec half = ivec_shift_signed(integer_n, 1), rest = ivec_sub(integer_n, half), bias = ivec_splat(127);
     vec first = ivec_floats(ivec_shift_left(ivec_add(half, bias), 23));
     vec second = ivec_floats(ivec_shift_left(ivec_add(rest, bias), 23));
     return vec_mul(vec_mul(a, first), second);
@@ -99,7 +99,7 @@ FORMULA vec vec_log(vec x)
     const vec infinity = ivec_floats(ivec_splat(0x7f800000));
     mask subnormal = vec_less(x, vec_splat(0x1p-126f));
     ivec bits = vec_bits(vec_select(subnormal, vec_mul(x, vec_splat(0x1p23f)), x));
-    ivec exponent = ivec_shift_right_signed(ivec_sub(bits, ivec_splat(0x3f3504f3)), 23);
+    ivec exponent = ivec_shift_signed(ivec_sub(bits, ivec_splat(0x3f3504f3)), 23);
     vec f = vec_sub(ivec_floats(ivec_sub(bits, ivec_shift_left(exponent, 23))), vec_splat(1));
     vec e = vec_sub(vec_from_ivec(exponent), vec_select(subnormal, vec_splat(23), vec_splat(0)));
     vec f2 = vec_mul(f, f);
@@ -112,7 +112,7 @@ FORMULA vec vec_log(vec x)
     return vec_select(vec_less(x, infinity), y, x);
 }
 
-/* log(1 + x) for x in [0, 1]: the logarithm of u = fl(1 + x), and what the rounding of u left out. (Kahan) */
+/* log(1 + x) for x in [0, 1]: the logarithm of u = fl(1 + x), plus the rounding error of u divided by u. (Kahan) */
 FORMULA vec vec_log1p_unit(vec x)
 {
     vec u = vec_add(vec_splat(1), x);
@@ -131,8 +131,9 @@ FORMULA vec vec_tanh(vec x)
     return vec_with_sign(vec_select(vec_less(a, vec_splat(0.55f)), small, large), x);
 }
 
-/* 1 / (1 + e^-x), as e / (1 + e) for x < 0 with e = e^-|x|: no overflow, and small results keep their precision. One
-   step of Newton's iteration undoes the roundings of 1 + e and of the quotient, which else made it 2.2 units. */
+/* 1 / (1 + e^-x) with e = e^-|x|; for x < 0 it is e / (1 + e), so nothing overflows and small results keep their
+   precision. One step of Newton's iteration corrects the roundings of 1 + e and of the quotient; without it the error
+   is up to 2.2 units. */
 FORMULA vec vec_sigmoid(vec x)
 {
     const vec one = vec_splat(1);
@@ -168,7 +169,7 @@ FORMULA vec vec_erf(vec x)
  *     sin x      sin r    cos r   -sin r   -cos r            cos x = sin x with n + 1 for n
  *
  * pi / 2 in three floats. For |x| <= 2^17 the first product's difference from x is exact: a multiple of 2^-23 below 1.
- * Beyond that the result is NaN: an angle that large is not an angle any more.
+ * Beyond that the result is NaN.
  */
 FORMULA vec sine_of_quarter(vec x, uint32_t quarters)
 {
@@ -215,7 +216,7 @@ FORMULA vec vec_softplus(vec x)
     return vec_add(vec_max(vec_splat(0), x), vec_log1p_unit(vec_exp(vec_negative(vec_abs(x)))));
 }
 
-/* -infinity replaced by the most negative float, for functions that vanish there but contain x times zero */
+/* max(x, most negative float), for functions that are 0 at -infinity but contain x times 0 */
 FORMULA vec vec_above_infinity(vec x) { return vec_max(ivec_floats(ivec_splat(0xff7fffff)), x); }
 
 FORMULA vec vec_gelu(vec x)
@@ -224,13 +225,13 @@ FORMULA vec vec_gelu(vec x)
     return vec_fma(half, vec_erf(vec_mul(x, vec_splat(0.707106769f))), half);
 }
 
-/* x sigmoid(u), where u has the sign of x: max(x, 0) - |x| q, with q = sigmoid(-|u|) = e / (1 + e), e = e^-|u|. A large
-   result is x less a small correction, rounded once. */
+/* x sigmoid(u) = max(x, 0) - |x| q,   q = sigmoid(-|u|) = e / (1 + e),   e = e^-|u|,   if u has the sign of x. A large
+   result is x minus a small correction, rounded once. */
 FORMULA vec times_sigmoid(vec x, vec u)
 {
     vec e = vec_exp(vec_negative(vec_abs(u)));
     vec q = vec_div(e, vec_add(vec_splat(1), e));
-    vec size = vec_min(ivec_floats(ivec_splat(0x7f7fffff)), vec_abs(x)); /* infinity times 0 is kept out */
+    vec size = vec_min(ivec_floats(ivec_splat(0x7f7fffff)), vec_abs(x)); /* or infinity times 0 */
     return vec_fma(vec_negative(size), q, vec_max(vec_splat(0), x));
 }
 
@@ -245,7 +246,7 @@ FORMULA vec vec_quick_gelu(vec x) { return times_sigmoid(x, vec_mul(vec_splat(1.
 
 FORMULA vec vec_silu(vec x) { return times_sigmoid(x, x); }
 
-/* x tanh(log(1 + e)) = x (e^2 + 2 e) / (e^2 + 2 e + 2),   e = e^x; from x = 20 on it is x */
+/* x tanh(log(1 + e)) = x (e^2 + 2 e) / (e^2 + 2 e + 2),   e = e^x; for x >= 20 it is x */
 FORMULA vec vec_mish(vec x)
 {
     vec e = vec_exp(vec_min(vec_splat(20), x));

@@ -10,25 +10,26 @@
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
-/* Ordering instructions before registers are given out loads all of x first: 6 x 1 then no longer fits. */
+/* Scheduling before register allocation loads all of x first, and then 6 x 1 does not fit the registers. */
 #pragma GCC optimize("fp-contract=off", "no-schedule-insns")
 #endif
 
 #include "vec_neon.h"
 
-static bool supported(void) { return true; }
+static bool neon_supported(void) { return true; }
 
 #define KERNEL ink_kernel_neon
 #define KERNEL_NAME "neon"
-#define KERNEL_SUPPORTED supported
+#define KERNEL_SUPPORTED neon_supported
 
-/* 32 registers: 6 rows x 16 outputs keeps 24 of them for sums, four for the panel's row and one for x. */
+/* 32 registers: 6 rows x 16 outputs keeps 24 of them for sums, four for a row of the panel and one for x. */
 #define TILE_ROWS(type) 6
 #define TILE_PANELS(type) 1
 #define TILE_WIDTH(type) 1
-#define FEW_PANELS(type) 1
+#define FEW_PANELS(type) 0
 #define FEW_WIDTH 1
 #define ONE_PANELS(type) ((type) == INK_F32 ? 4 : 2)
+#define ONE_LOADS_FIRST 0
 #define LAST_WIDTH(type) 1
 
 #include "kernel_body.h"

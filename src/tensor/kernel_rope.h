@@ -1,14 +1,14 @@
 /*
  * kernel_rope.h - rotary positions (rope.h): frequencies, angles, rotation. Part of the kernel body (kernel_body.h).
  *
- * Frequencies are powers of theta. An angle is a frequency times a position of up to 2^17, so a power that is right to
- * a unit in the last place of a float is wanted, more than float arithmetic gives; it is computed in double, by plain
- * additions, multiplications and divisions, which are the same everywhere. Angles are then float products, and cos and
- * sin of them float functions, as in the implementations that the models were trained with.
+ * Frequencies are powers of theta. An angle is a frequency times a position of up to 2^17, so a frequency should be
+ * right to a unit in the last place, which takes more than float arithmetic. It is computed in double, by additions,
+ * multiplications and divisions alone, which give the same bits everywhere. Angles are float products, and cos and sin
+ * float functions, as in the code that trained the models.
  */
 
-/* The nearest whole number, for |x| < 2^51; the one below and the one above. The sum has to become a double: x87
-   registers hold eleven bits more, and nothing would be rounded. */
+/* The nearest whole number, for |x| < 2^51. The sum is volatile so that it becomes a double: x87 registers hold eleven
+   bits more, and nothing would be rounded. */
 INLINE double double_round(double x)
 {
     volatile double shifted = x + 0x1.8p52;
@@ -23,7 +23,8 @@ INLINE double double_floor(double x)
 
 INLINE double double_ceil(double x) { return -double_floor(-x); }
 
-/* e^x = 2^n e^r,  n = round(x / ln 2),  e^r by its Taylor series: 14 terms leave less than 2^-56. For |x| < 700. */
+/* e^x = 2^n e^r,  n = round(x / ln 2),  for |x| < 700. e^r by its Taylor series; after 14 terms the rest is below
+ * 2^-56. */
 static double double_exp(double x)
 {
     double n = double_round(x * 0x1.71547652b82fep0);
@@ -37,17 +38,17 @@ static double double_exp(double x)
     return sum * power;
 }
 
-/* log x, from the float logarithm y by one step of Halley's rule for e^y = x, which triples the digits. */
+/* log x: one step of Halley's rule for e^y = x triples the digits of the float logarithm y. */
 static double double_log(double x)
 {
-    float narrow[16];
+    float narrow[VEC_LANES];
     vec_store(narrow, vec_log(vec_splat((float)x)));
     double y = (double)narrow[0];
     double e = double_exp(y);
     return y + 2 * (x - e) / (x + e);
 }
 
-/* YaRN: the index, among the frequencies, of one that turns `turns` times over the original length. */
+/* YaRN: the index of the frequency that turns `turns` times over the original length. */
 INLINE double yarn_index(const ink_rope *rope, double turns)
 {
     double length = (double)rope->original_length;
@@ -55,8 +56,8 @@ INLINE double yarn_index(const ink_rope *rope, double turns)
            (2 * double_log(rope->theta));
 }
 
-/* A frequency w, number m, stretched as the type of the rope says. */
-static double stretched(const ink_rope *rope, size_t m, double w, double low, double high)
+/* Frequency number m, w, scaled as the type of the rope says. */
+static double scaled_frequency(const ink_rope *rope, size_t m, double w, double low, double high)
 {
     double kept, turns;
     switch (rope->type) {
@@ -79,7 +80,7 @@ static double stretched(const ink_rope *rope, size_t m, double w, double low, do
     return (1 - kept) * (w / rope->factor) + kept * w;
 }
 
-/* w_m = theta^(-2m / head_dim), stretched. Returns what cos and sin are multiplied with. */
+/* w_m = theta^(-2m / head_dim), scaled. Returns the factor of cos and sin. */
 static float rope_frequencies(const ink_rope *rope, size_t capacity, float *frequencies)
 {
     double dim = (double)rope->head_dim;
@@ -99,7 +100,7 @@ static float rope_frequencies(const ink_rope *rope, size_t capacity, float *freq
     }
     for (size_t m = 0; m < rope->head_dim / 2; m++) {
         double w = double_exp(-2 * (double)m / dim * log_theta);
-        frequencies[m] = (float)stretched(rope, m, w, low, high);
+        frequencies[m] = (float)scaled_frequency(rope, m, w, low, high);
     }
     return (float)scale;
 }
@@ -108,7 +109,7 @@ static float rope_frequencies(const ink_rope *rope, size_t capacity, float *freq
 static void rope_angles(const float *frequencies, size_t n, size_t position, float scale, float *cosines, float *sines)
 {
     const vec at = vec_splat((float)position), factor = vec_splat(scale);
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec angle = vec_mul(at, load_lanes(frequencies + i, lanes));
         store_lanes(cosines + i, lanes, vec_mul(factor, vec_cos(angle)));
@@ -116,10 +117,10 @@ static void rope_angles(const float *frequencies, size_t n, size_t position, flo
     }
 }
 
-/* Turns the n pairs (x[m], x[n + m]) of one head. */
+/* Rotates the n pairs (x[m], x[n + m]) of one head by their angles. */
 static void rope_rotate(float *x, size_t n, const float *cosines, const float *sines)
 {
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec a = load_lanes(x + i, lanes), b = load_lanes(x + n + i, lanes);
         vec c = load_lanes(cosines + i, lanes), s = load_lanes(sines + i, lanes);

@@ -2,19 +2,29 @@
  * kernel_rows.h - functions over rows of floats: element by element, softmax, layer norm, and the recurrent cells.
  * Part of the kernel body (kernel_body.h).
  *
- * A row is worked through in vecs of 16 by absolute position; the last one is filled up with zeros that are never
- * stored. Sums are kept per lane and the 16 lanes added by one fixed tree (vec_sum), so a result depends on nothing but
- * the row.
+ * A row is read in vecs from its first element on; zeros fill the last vec and are not stored. A sum has 16 lanes, and
+ * one fixed tree adds these lanes (sum_lanes), so a result depends on nothing but the row.
  */
 
-/* y[i] = f(x[i]); f is a constant, so the call is inlined. y may be x. */
-INLINE void map(vec (*f)(vec), const float *x, size_t n, float *y)
+/* y[i] = f(x[i]); y may be x. f is a constant, so the call is inlined. Elements after the last whole vec are copied to
+   a vec of their own, so one loop, with one copy of f, does them all. */
+FORMULA void map(vec (*f)(vec), const float *x, size_t n, float *y)
 {
-    size_t i = 0;
-    for (; n - i >= 16; i += 16)
-        vec_store(y + i, f(vec_load(x + i)));
-    if (i < n)
-        vec_store_part(y + i, n - i, f(vec_load_part(x + i, n - i)));
+    size_t rest = n % VEC_LANES, end = n - rest;
+    float last[VEC_LANES], *to = y;
+    for (;;) {
+        for (size_t i = 0; i < end; i += VEC_LANES)
+            vec_store(to + i, f(vec_load(x + i)));
+        if (to == last)
+            break;
+        if (rest == 0)
+            return;
+        vec_store(last, vec_load_part(x + end, rest));
+        y += end;
+        x = to = last;
+        end = VEC_LANES;
+    }
+    vec_store_part(y, rest, vec_load(last));
 }
 
 static void rows_exp(const float *x, size_t n, float *y) { map(vec_exp, x, n, y); }
@@ -78,7 +88,7 @@ static void activate(ink_activation activation, const float *x, size_t n, float 
 
 static void add(const float *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         store_lanes(y + i, lanes, vec_add(load_lanes(y + i, lanes), load_lanes(x + i, lanes)));
     }
@@ -86,7 +96,7 @@ static void add(const float *x, size_t n, float *y)
 
 static void multiply_elements(const float *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         store_lanes(y + i, lanes, vec_mul(load_lanes(y + i, lanes), load_lanes(x + i, lanes)));
     }
@@ -96,7 +106,7 @@ static void multiply_elements(const float *x, size_t n, float *y)
 static void add_share(const float *x, size_t n, float weight, float total, float *y)
 {
     const vec share = vec_splat(weight / total);
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         store_lanes(y + i, lanes, vec_fma(share, load_lanes(x + i, lanes), load_lanes(y + i, lanes)));
     }
@@ -105,16 +115,16 @@ static void add_share(const float *x, size_t n, float weight, float total, float
 /* y = max(x, y) */
 static void keep_largest(const float *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         store_lanes(y + i, lanes, vec_max(load_lanes(x + i, lanes), load_lanes(y + i, lanes)));
     }
 }
 
-/* |x| < infinity, which NaN is not either. */
+/* True if |x[i]| < infinity for all i; it is false for NaN. */
 static bool all_finite(const float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         vec v = load_lanes(x + i, lanes_from(i, n));
         if (!mask_all(vec_less(vec_abs(v), ivec_floats(ivec_splat(0x7f800000)))))
             return false;
@@ -124,35 +134,62 @@ static bool all_finite(const float *x, size_t n)
 
 /* ---- sums over a row ------------------------------------------------------------------------------------------ */
 
-/* The lanes from `lanes` on replaced by `fill`. */
+/* a with `fill` in the lanes from `lanes` on. */
 INLINE vec fill_lanes(vec a, size_t lanes, float fill)
 {
-    float v[16];
+    float v[VEC_LANES];
     vec_store(v, vec_splat(fill));
     vec_store_part(v, lanes, a);
     return vec_load(v);
+}
+
+/* A sum of 16 lanes, whatever a vec has: element i of a row is added to lane i % 16. */
+typedef struct sum16 {
+    vec v[16 / VEC_LANES];
+} sum16;
+
+INLINE sum16 sum_zero(void)
+{
+    sum16 sum;
+    for (size_t i = 0; i < 16 / VEC_LANES; i++)
+        sum.v[i] = vec_splat(0);
+    return sum;
+}
+
+/* The vec of the sum that elements i .. i + VEC_LANES - 1 go to. */
+INLINE vec *sum_at(sum16 *sum, size_t i) { return &sum->v[i / VEC_LANES % (16 / VEC_LANES)]; }
+
+/* By one fixed tree: lanes 8 apart, 4 apart, 2 apart, 1 apart. */
+INLINE float sum_lanes(sum16 sum)
+{
+    for (size_t apart = 16 / VEC_LANES / 2; apart > 0; apart /= 2)
+        for (size_t i = 0; i < apart; i++)
+            sum.v[i] = vec_add(sum.v[i], sum.v[i + apart]);
+    return vec_sum(sum.v[0]);
 }
 
 /* softmax(s)_i = e^(s_i - max s) / sum_j e^(s_j - max s),   s = scale x */
 static void softmax(float *x, size_t n, float scale)
 {
     const vec factor = vec_splat(scale);
-    vec largest = ivec_floats(ivec_splat(0xff800000)), sum = vec_splat(0);
-    for (size_t i = 0; i < n; i += 16) {
+    vec largest = ivec_floats(ivec_splat(0xff800000));
+    sum16 sum = sum_zero();
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec s = vec_mul(factor, load_lanes(x + i, lanes));
         store_lanes(x + i, lanes, s);
-        largest = vec_max(largest, lanes == 16 ? s : fill_lanes(s, lanes, x[i]));
+        largest = vec_max(largest, lanes == VEC_LANES ? s : fill_lanes(s, lanes, x[i]));
     }
     const vec top = vec_splat(vec_largest(largest));
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec e = vec_exp(vec_sub(load_lanes(x + i, lanes), top));
         store_lanes(x + i, lanes, e);
-        sum = vec_add(sum, lanes == 16 ? e : fill_lanes(e, lanes, 0));
+        vec *s = sum_at(&sum, i);
+        *s = vec_add(*s, lanes == VEC_LANES ? e : fill_lanes(e, lanes, 0));
     }
-    const vec share = vec_splat(1 / vec_sum(sum));
-    for (size_t i = 0; i < n; i += 16) {
+    const vec share = vec_splat(1 / sum_lanes(sum));
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         store_lanes(x + i, lanes, vec_mul(load_lanes(x + i, lanes), share));
     }
@@ -162,28 +199,28 @@ static void softmax(float *x, size_t n, float scale)
 INLINE float mean_of_powers(const float *x, size_t n, float shift, int power)
 {
     const vec from = vec_splat(shift);
-    vec sum = vec_splat(0);
-    for (size_t i = 0; i < n; i += 16) {
+    sum16 sum = sum_zero();
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
-        vec d = vec_sub(load_lanes(x + i, lanes), from);
-        if (lanes < 16)
+        vec *s = sum_at(&sum, i), d = vec_sub(load_lanes(x + i, lanes), from);
+        if (lanes < VEC_LANES)
             d = fill_lanes(d, lanes, 0);
-        sum = power == 1 ? vec_add(sum, d) : vec_fma(d, d, sum);
+        *s = power == 1 ? vec_add(*s, d) : vec_fma(d, d, *s);
     }
-    return vec_sum(sum) / (float)n;
+    return sum_lanes(sum) / (float)n;
 }
 
 /* x / max(|x|, 1e-12) */
 static void unit_length(float *x, size_t n)
 {
-    vec sum = vec_splat(0);
-    for (size_t i = 0; i < n; i += 16) {
-        vec v = load_lanes(x + i, lanes_from(i, n));
-        sum = vec_fma(v, v, sum);
+    sum16 sum = sum_zero();
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        vec v = load_lanes(x + i, lanes_from(i, n)), *s = sum_at(&sum, i);
+        *s = vec_fma(v, v, *s);
     }
-    float length = float_sqrt(vec_sum(sum));
+    float length = float_sqrt(sum_lanes(sum));
     const vec scale = vec_splat(1 / (length > 1e-12f ? length : 1e-12f));
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         store_lanes(x + i, lanes, vec_mul(load_lanes(x + i, lanes), scale));
     }
@@ -201,13 +238,13 @@ static void batch_norm(const float *mean, const float *variance, const float *we
     }
 }
 
-/* y = (x - mean) / sqrt(var + eps) * weight + bias,   var the mean of (x - mean)^2, in a second pass for precision */
+/* y = (x - mean) / sqrt(var + eps) * weight + bias,   var = mean of (x - mean)^2, from a second pass for precision */
 static void layer_norm(const float *x, size_t n, const float *weight, const float *bias, float eps, float *y)
 {
     float mean = mean_of_powers(x, n, 0, 1);
     float variance = mean_of_powers(x, n, mean, 2);
     const vec shift = vec_splat(mean), scale = vec_splat(inverse_sqrt(variance + eps));
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec normed = vec_mul(vec_sub(load_lanes(x + i, lanes), shift), scale);
         vec b = bias != NULL ? load_lanes(bias + i, lanes) : vec_splat(0);
@@ -219,7 +256,7 @@ static void layer_norm(const float *x, size_t n, const float *weight, const floa
 static void rms_norm(const float *x, size_t n, const float *weight, float eps, float *y)
 {
     const vec scale = vec_splat(inverse_sqrt(mean_of_powers(x, n, 0, 2) + eps));
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec normed = vec_mul(load_lanes(x + i, lanes), scale);
         store_lanes(y + i, lanes, vec_mul(normed, load_lanes(weight + i, lanes)));
@@ -228,7 +265,7 @@ static void rms_norm(const float *x, size_t n, const float *weight, float eps, f
 
 /* ---- cells: one step, after the products gi = W_ih x + b_ih, gh = W_hh h + b_hh (formulae: recurrent.h) ---------- */
 
-/* gi + gh of gate block `gate`. */
+/* gi + gh of gate number `gate`. */
 INLINE vec gate_sum(const float *gi, const float *gh, size_t gate, size_t h_size, size_t i, size_t lanes)
 {
     return vec_add(load_lanes(gi + gate * h_size + i, lanes), load_lanes(gh + gate * h_size + i, lanes));
@@ -237,7 +274,7 @@ INLINE vec gate_sum(const float *gi, const float *gh, size_t gate, size_t h_size
 /* h' = s(gi + gh) */
 static void rnn_cell(const float *gi, const float *gh, size_t h_size, bool relu, float *h)
 {
-    for (size_t i = 0; i < h_size; i += 16) {
+    for (size_t i = 0; i < h_size; i += VEC_LANES) {
         size_t lanes = lanes_from(i, h_size);
         vec sum = gate_sum(gi, gh, 0, h_size, i, lanes);
         store_lanes(h + i, lanes, relu ? vec_relu(sum) : vec_tanh(sum));
@@ -247,7 +284,7 @@ static void rnn_cell(const float *gi, const float *gh, size_t h_size, bool relu,
 /* r = sigma(gi_r + gh_r), z = sigma(gi_z + gh_z), n = tanh(gi_n + r gh_n), h' = (1 - z) n + z h */
 static void gru_cell(const float *gi, const float *gh, size_t h_size, float *h, float *gates)
 {
-    for (size_t i = 0; i < h_size; i += 16) {
+    for (size_t i = 0; i < h_size; i += VEC_LANES) {
         size_t lanes = lanes_from(i, h_size);
         vec r = vec_sigmoid(gate_sum(gi, gh, 0, h_size, i, lanes));
         vec z = vec_sigmoid(gate_sum(gi, gh, 1, h_size, i, lanes));
@@ -265,7 +302,7 @@ static void gru_cell(const float *gi, const float *gh, size_t h_size, float *h, 
 /* i, f, o = sigma(gi + gh), g = tanh(gi_g + gh_g), c' = f c + i g, h' = o tanh(c') */
 static void lstm_cell(const float *gi, const float *gh, size_t h_size, float *h, float *c, float *gates)
 {
-    for (size_t at = 0; at < h_size; at += 16) {
+    for (size_t at = 0; at < h_size; at += VEC_LANES) {
         size_t lanes = lanes_from(at, h_size);
         vec i = vec_sigmoid(gate_sum(gi, gh, 0, h_size, at, lanes));
         vec f = vec_sigmoid(gate_sum(gi, gh, 1, h_size, at, lanes));
@@ -287,8 +324,8 @@ static void lstm_cell(const float *gi, const float *gh, size_t h_size, float *h,
 
 static void from_bf16(const uint16_t *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        uint16_t part[16] = {0};
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        uint16_t part[VEC_LANES] = {0};
         size_t lanes = lanes_from(i, n);
         memcpy(part, x + i, lanes * sizeof *x);
         store_lanes(y + i, lanes, vec_load_bf16(part));
@@ -297,8 +334,8 @@ static void from_bf16(const uint16_t *x, size_t n, float *y)
 
 static void from_f16(const uint16_t *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        uint16_t part[16] = {0};
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        uint16_t part[VEC_LANES] = {0};
         size_t lanes = lanes_from(i, n);
         memcpy(part, x + i, lanes * sizeof *x);
         store_lanes(y + i, lanes, vec_load_f16(part));
@@ -307,21 +344,21 @@ static void from_f16(const uint16_t *x, size_t n, float *y)
 
 static void from_f64(const double *x, size_t n, float *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        double part[16] = {0};
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        double part[VEC_LANES] = {0};
         size_t lanes = lanes_from(i, n);
         memcpy(part, x + i, lanes * sizeof *x);
         store_lanes(y + i, lanes, vec_load_f64(part));
     }
 }
 
-/* To nearest even: adding 0x7fff, and 1 if the bit that stays last is set, carries exactly where that rounds up. A NaN
-   keeps its upper half and is made quiet, so that it cannot become infinity. */
+/* To nearest even: adding 0x7fff, plus 1 if the last bit that stays is set, carries exactly where rounding goes up. A
+   NaN keeps its upper half and is made quiet, so it cannot become infinity. */
 static void to_bf16(const float *x, size_t n, uint16_t *y)
 {
     const vec infinity = ivec_floats(ivec_splat(0x7f800000));
-    for (size_t i = 0; i < n; i += 16) {
-        uint16_t part[16];
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        uint16_t part[VEC_LANES];
         size_t lanes = lanes_from(i, n);
         vec v = load_lanes(x + i, lanes);
         ivec bits = vec_bits(v), upper = ivec_shift_right(bits, 16);
@@ -336,14 +373,14 @@ static void to_bf16(const float *x, size_t n, uint16_t *y)
 }
 
 /*
- * To nearest even. From 2^-14 on as above, with 13 bits to lose, and the exponent's bias becoming 15 instead of 127.
- * Below, f16 is subnormal, a multiple of 2^-24, which is the unit in the last place of 1/2: adding 1/2 rounds to it,
- * and what that adds to the bits of 1/2 is the result. 65,520 and more become infinite, by way of 65,536.
+ * To nearest even. From 2^-14 on it works as above with 13 bits to lose, and the exponent's bias becomes 15 instead of
+ * 127. Smaller numbers are subnormal in f16, multiples of 2^-24. That is the unit in the last place of 1/2, so adding
+ * 1/2 rounds to it, and the sum's bits less those of 1/2 are the result. 65,520 and more round to 65,536: infinity.
  */
 static void to_f16(const float *x, size_t n, uint16_t *y)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        uint16_t part[16];
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        uint16_t part[VEC_LANES];
         size_t lanes = lanes_from(i, n);
         vec v = load_lanes(x + i, lanes), a = vec_min(vec_splat(65536), vec_abs(v)); /* NaN stays */
         ivec bits = vec_bits(a), odd = ivec_and(ivec_shift_right(bits, 13), ivec_splat(1));

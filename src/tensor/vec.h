@@ -1,10 +1,11 @@
 /*
- * vec.h - what every variant of the kernel is written over: a `vec` of 16 floats, an `ivec` of 16 32-bit integers, a
- * `mask` of 16 truth values, and some thirty inline primitives that each variant defines (vec_portable.h is the
- * definition to read; the others give the same bits).
+ * vec.h - common to the instruction sets. Each vec_*.h defines a `vec` of VEC_LANES floats, an `ivec` of as many 32-bit
+ * integers, a `mask` of as many truth values, about thirty inline primitives on them, and the registers `reg` of the
+ * product. All four files list the same primitives in the same order; vec_portable.h is the definition to read, and
+ * the others give the same bits.
  *
- * Every primitive rounds as IEEE 754 says, to nearest even, subnormal numbers included. Fused multiply-adds are
- * written out (vec_fma), and no compiler may make others of separate operations; fast-math may not touch this.
+ * Every primitive rounds as IEEE 754 says, to nearest even, with subnormal numbers. Fused multiply-adds are explicit
+ * (vec_fma); no compiler may fuse separate operations, and fast-math is refused.
  */
 #ifndef INK_TENSOR_VEC_H
 #define INK_TENSOR_VEC_H
@@ -20,8 +21,8 @@
 #error "inkling's results are exact to the bit; it cannot be built with -ffast-math"
 #endif
 
-/* Sanitizers put checks around every access; with everything unrolled and inlined, compilers then take minutes and
-   gigabytes for one kernel. The results are the same without. */
+/* Sanitizers check every access. With everything unrolled and inlined, a compiler would then take minutes and gigabytes
+   for one kernel, so nothing is inlined. The results are the same. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define INK_SANITIZED
 #elif defined(__has_feature)
@@ -32,8 +33,8 @@
 #endif
 
 #if defined(__GNUC__)
-/* FORGET(value): the compiler no longer knows where it came from. STAY_HERE(value): nor may it do what follows from the
-   value at any other place. */
+/* FORGET(value): the compiler no longer knows how the value was computed. STAY_HERE(value): it may not move
+   computations that depend on the value to before this place either. */
 #define PREFETCH(address) __builtin_prefetch((const void *)(address), 0, 2)
 #define FORGET(value) __asm__("" : "+r"(value))
 #define STAY_HERE(value) __asm__ volatile("" : "+r"(value))
@@ -43,8 +44,8 @@
 #define STAY_HERE(value) (void)(value)
 #endif
 
-/* UNROLL: loops over a tile, whose lengths are constants. UNROLL_STEPS: the loop over k, which stays as it is; clang
-   unrolls it otherwise, and then has too few registers. */
+/* UNROLL: for loops over a tile, whose lengths are constants. UNROLL_STEPS: for the loop over k, which must not be
+   unrolled; clang would, and then run out of registers. */
 #if defined(INK_SANITIZED)
 #define INLINE static __attribute__((noinline, unused))
 #define NOINLINE __attribute__((noinline))
@@ -71,5 +72,16 @@
 #define UNROLL
 #define UNROLL_STEPS
 #endif
+
+/* For a vec of four parts v[0] to v[3]: a vec, ivec or mask T from a function of every part; from f of four addresses
+   four elements apart; from the same part four times. */
+#define EACH1(T, f, a) ((T){{f((a).v[0]), f((a).v[1]), f((a).v[2]), f((a).v[3])}})
+#define EACH2(T, f, a, b)                                                                                              \
+    ((T){{f((a).v[0], (b).v[0]), f((a).v[1], (b).v[1]), f((a).v[2], (b).v[2]), f((a).v[3], (b).v[3])}})
+#define EACH3(T, f, a, b, c)                                                                                           \
+    ((T){{f((a).v[0], (b).v[0], (c).v[0]), f((a).v[1], (b).v[1], (c).v[1]), f((a).v[2], (b).v[2], (c).v[2]),           \
+          f((a).v[3], (b).v[3], (c).v[3])}})
+#define EACH_FROM(T, f, p) ((T){{f(p), f((p) + 4), f((p) + 8), f((p) + 12)}})
+#define EACH_SAME(T, x) ((T){{x, x, x, x}})
 
 #endif

@@ -1,13 +1,12 @@
 /*
- * vec_neon.h - the primitives for NEON on aarch64: four registers. What each does: vec_portable.h.
- *
- * The loops over the four unroll; nothing of them is left in the program.
+ * vec_neon.h - the primitives for NEON on aarch64: four registers. vec_portable.h defines each.
  */
 #ifndef INK_TENSOR_VEC_NEON_H
 #define INK_TENSOR_VEC_NEON_H
 
 #include "vec.h"
 
+#define VEC_LANES 16
 #define FORMULA INLINE
 
 typedef struct vec {
@@ -24,14 +23,15 @@ typedef struct mask {
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
-INLINE vec vec_load(const float *p)
+INLINE float32x4_t load_4_f64(const double *p)
 {
-    vec r;
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        r.v[i] = vld1q_f32(p + 4 * i);
-    return r;
+    return vcombine_f32(vcvt_f32_f64(vld1q_f64(p)), vcvt_f32_f64(vld1q_f64(p + 2)));
 }
+
+INLINE vec vec_load(const float *p) { return EACH_FROM(vec, vld1q_f32, p); }
+INLINE vec vec_load_f64(const double *p) { return EACH_FROM(vec, load_4_f64, p); }
+INLINE vec vec_splat(float x) { return EACH_SAME(vec, vdupq_n_f32(x)); }
+INLINE ivec ivec_splat(uint32_t x) { return EACH_SAME(ivec, vdupq_n_u32(x)); }
 
 INLINE void vec_store(float *p, vec a)
 {
@@ -54,140 +54,49 @@ INLINE void vec_store_part(float *p, size_t n, vec a)
     memcpy(p, lanes, n * sizeof *p);
 }
 
-INLINE vec vec_load_bf16(const uint16_t *p)
-{
-    vec r;
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        r.v[i] = vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * i), 16));
-    return r;
-}
-
-INLINE vec vec_load_f16(const uint16_t *p)
-{
-    vec r;
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        r.v[i] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i)));
-    return r;
-}
-
-INLINE vec vec_load_f64(const double *p)
-{
-    vec r;
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        r.v[i] = vcombine_f32(vcvt_f32_f64(vld1q_f64(p + 4 * i)), vcvt_f32_f64(vld1q_f64(p + 4 * i + 2)));
-    return r;
-}
-
-INLINE void ivec_store_low(uint16_t *p, ivec a)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        vst1_u16(p + 4 * i, vmovn_u32(a.v[i]));
-}
-
-INLINE vec vec_splat(float x)
-{
-    float32x4_t v = vdupq_n_f32(x);
-    return (vec){{v, v, v, v}};
-}
-
-INLINE ivec ivec_splat(uint32_t x)
-{
-    uint32x4_t v = vdupq_n_u32(x);
-    return (ivec){{v, v, v, v}};
-}
-
 /* ---- arithmetic ----------------------------------------------------------------------------------------------- */
 
-INLINE vec vec_fma(vec a, vec b, vec c)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        c.v[i] = vfmaq_f32(c.v[i], a.v[i], b.v[i]);
-    return c;
-}
-
-INLINE vec vec_add(vec a, vec b)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = vaddq_f32(a.v[i], b.v[i]);
-    return a;
-}
-
-INLINE vec vec_sub(vec a, vec b)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = vsubq_f32(a.v[i], b.v[i]);
-    return a;
-}
-
-INLINE vec vec_mul(vec a, vec b)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = vmulq_f32(a.v[i], b.v[i]);
-    return a;
-}
-
-INLINE vec vec_div(vec a, vec b)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = vdivq_f32(a.v[i], b.v[i]);
-    return a;
-}
-
-/* Not vmaxq and vminq, which give NaN if either is NaN, and the positive one of two zeros. */
-INLINE vec vec_max(vec a, vec b)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = vbslq_f32(vcgtq_f32(a.v[i], b.v[i]), a.v[i], b.v[i]);
-    return a;
-}
-
-INLINE vec vec_min(vec a, vec b)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = vbslq_f32(vcltq_f32(a.v[i], b.v[i]), a.v[i], b.v[i]);
-    return a;
-}
-
+INLINE vec vec_fma(vec a, vec b, vec c) { return EACH3(vec, vfmaq_f32, c, a, b); }
+INLINE vec vec_add(vec a, vec b) { return EACH2(vec, vaddq_f32, a, b); }
+INLINE vec vec_sub(vec a, vec b) { return EACH2(vec, vsubq_f32, a, b); }
+INLINE vec vec_mul(vec a, vec b) { return EACH2(vec, vmulq_f32, a, b); }
+INLINE vec vec_div(vec a, vec b) { return EACH2(vec, vdivq_f32, a, b); }
 INLINE float float_sqrt(float x) { return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0); }
+
+/* ---- integers ------------------------------------------------------------------------------------------------- */
+
+/* A shift by a negative number goes to the right. */
+INLINE uint32x4_t shift(uint32x4_t a, int n) { return vshlq_u32(a, vdupq_n_s32(n)); }
+INLINE int32x4_t shift_signed(int32x4_t a, int n) { return vshlq_s32(a, vdupq_n_s32(n)); }
+
+#define FROM_WORDS(a) vcvtq_f32_s32(vreinterpretq_s32_u32(a))
+#define SHIFT_LEFT(a) shift(a, n)
+#define SHIFT_RIGHT(a) shift(a, -n)
+#define SHIFT_SIGNED(a) vreinterpretq_u32_s32(shift_signed(vreinterpretq_s32_u32(a), -n))
+
+INLINE ivec vec_bits(vec a) { return EACH1(ivec, vreinterpretq_u32_f32, a); }
+INLINE vec ivec_floats(ivec a) { return EACH1(vec, vreinterpretq_f32_u32, a); }
+INLINE vec vec_from_ivec(ivec a) { return EACH1(vec, FROM_WORDS, a); }
+INLINE ivec ivec_add(ivec a, ivec b) { return EACH2(ivec, vaddq_u32, a, b); }
+INLINE ivec ivec_sub(ivec a, ivec b) { return EACH2(ivec, vsubq_u32, a, b); }
+INLINE ivec ivec_and(ivec a, ivec b) { return EACH2(ivec, vandq_u32, a, b); }
+INLINE ivec ivec_or(ivec a, ivec b) { return EACH2(ivec, vorrq_u32, a, b); }
+INLINE ivec ivec_xor(ivec a, ivec b) { return EACH2(ivec, veorq_u32, a, b); }
+INLINE ivec ivec_shift_left(ivec a, int n) { return EACH1(ivec, SHIFT_LEFT, a); }
+INLINE ivec ivec_shift_right(ivec a, int n) { return EACH1(ivec, SHIFT_RIGHT, a); }
+INLINE ivec ivec_shift_signed(ivec a, int n) { return EACH1(ivec, SHIFT_SIGNED, a); }
 
 /* ---- choosing ------------------------------------------------------------------------------------------------- */
 
-INLINE mask vec_less(vec a, vec b)
-{
-    mask r;
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        r.v[i] = vcltq_f32(a.v[i], b.v[i]);
-    return r;
-}
+/* Not vmaxq and vminq: these return NaN if either is NaN, and the positive one of two zeros. */
+#define LARGER(a, b) vbslq_f32(vcgtq_f32(a, b), a, b)
+#define SMALLER(a, b) vbslq_f32(vcltq_f32(a, b), a, b)
 
-INLINE mask ivec_equal(ivec a, ivec b)
-{
-    mask r;
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        r.v[i] = vceqq_u32(a.v[i], b.v[i]);
-    return r;
-}
-
-INLINE vec vec_select(mask m, vec a, vec b)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = vbslq_f32(m.v[i], a.v[i], b.v[i]);
-    return a;
-}
+INLINE mask vec_less(vec a, vec b) { return EACH2(mask, vcltq_f32, a, b); }
+INLINE mask ivec_equal(ivec a, ivec b) { return EACH2(mask, vceqq_u32, a, b); }
+INLINE vec vec_select(mask m, vec a, vec b) { return EACH3(vec, vbslq_f32, m, a, b); }
+INLINE vec vec_max(vec a, vec b) { return EACH2(vec, LARGER, a, b); }
+INLINE vec vec_min(vec a, vec b) { return EACH2(vec, SMALLER, a, b); }
 
 INLINE bool mask_all(mask m)
 {
@@ -195,92 +104,18 @@ INLINE bool mask_all(mask m)
     return vminvq_u32(all) != 0;
 }
 
-/* ---- integers ------------------------------------------------------------------------------------------------- */
+/* ---- stored types --------------------------------------------------------------------------------------------- */
 
-INLINE ivec vec_bits(vec a)
-{
-    ivec r;
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        r.v[i] = vreinterpretq_u32_f32(a.v[i]);
-    return r;
-}
+INLINE float32x4_t load_4_bf16(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+INLINE float32x4_t load_4_f16(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+INLINE vec vec_load_bf16(const uint16_t *p) { return EACH_FROM(vec, load_4_bf16, p); }
+INLINE vec vec_load_f16(const uint16_t *p) { return EACH_FROM(vec, load_4_f16, p); }
 
-INLINE vec ivec_floats(ivec a)
-{
-    vec r;
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        r.v[i] = vreinterpretq_f32_u32(a.v[i]);
-    return r;
-}
-
-INLINE vec vec_from_ivec(ivec a)
-{
-    vec r;
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        r.v[i] = vcvtq_f32_s32(vreinterpretq_s32_u32(a.v[i]));
-    return r;
-}
-
-INLINE ivec ivec_add(ivec a, ivec b)
+INLINE void ivec_store_low(uint16_t *p, ivec a)
 {
     UNROLL
     for (int i = 0; i < 4; i++)
-        a.v[i] = vaddq_u32(a.v[i], b.v[i]);
-    return a;
-}
-
-INLINE ivec ivec_sub(ivec a, ivec b)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = vsubq_u32(a.v[i], b.v[i]);
-    return a;
-}
-
-INLINE ivec ivec_and(ivec a, ivec b)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = vandq_u32(a.v[i], b.v[i]);
-    return a;
-}
-
-INLINE ivec ivec_or(ivec a, ivec b)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = vorrq_u32(a.v[i], b.v[i]);
-    return a;
-}
-
-INLINE ivec ivec_xor(ivec a, ivec b)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = veorq_u32(a.v[i], b.v[i]);
-    return a;
-}
-
-/* A shift by a negative number goes to the right. */
-INLINE ivec ivec_shift_left(ivec a, int n)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = vshlq_u32(a.v[i], vdupq_n_s32(n));
-    return a;
-}
-
-INLINE ivec ivec_shift_right(ivec a, int n) { return ivec_shift_left(a, -n); }
-
-INLINE ivec ivec_shift_right_signed(ivec a, int n)
-{
-    UNROLL
-    for (int i = 0; i < 4; i++)
-        a.v[i] = vreinterpretq_u32_s32(vshlq_s32(vreinterpretq_s32_u32(a.v[i]), vdupq_n_s32(-n)));
-    return a;
+        vst1_u16(p + 4 * i, vmovn_u32(a.v[i]));
 }
 
 /* ---- across lanes: 8 apart, 4 apart, 2 apart, 1 apart ----------------------------------------------------------- */
@@ -292,7 +127,9 @@ INLINE float vec_sum(vec a)
     return vget_lane_f32(by2, 0) + vget_lane_f32(by2, 1);
 }
 
-/* In any order: only the sign of a zero, and NaN, depend on it, and the softmax this is for does not. */
+/* In any order: only NaN and the sign of a zero depend on it, and the softmax that uses it does not. */
 INLINE float vec_largest(vec a) { return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.v[0], a.v[2]), vmaxq_f32(a.v[1], a.v[3]))); }
+
+#include "vec_whole.h"
 
 #endif

@@ -258,12 +258,9 @@ static ink_result chat_encode(chat_writer *w, const ink_conversation *at, const 
 ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, ink_conversation *at, const ink_message *messages,
                            size_t n_messages, bool answer, ink_token *ids, size_t capacity, size_t *n)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, n);
     *n = 0;
-    INK_REQUIRE(ctx, chat);
-    INK_REQUIRE(ctx, at);
-    INK_REQUIRE(ctx, messages);
+    INK_REQUIRE(ctx, chat, at, messages);
     if (capacity > 0)
         INK_REQUIRE(ctx, ids);
     if (n_messages == 0)

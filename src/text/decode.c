@@ -291,7 +291,6 @@ static ink_result decode(ink_context *ctx, const ink_tokenizer *t, ink_text_stre
 ink_result ink_tokenizer_decode(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_token *ids, size_t n,
                                 char *text, size_t capacity, size_t *size)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, size);
     *size = 0;
     INK_REQUIRE(ctx, tokenizer);
@@ -306,11 +305,9 @@ ink_result ink_tokenizer_decode(ink_context *ctx, const ink_tokenizer *tokenizer
 ink_result ink_tokenizer_stream(ink_context *ctx, const ink_tokenizer *tokenizer, ink_text_stream *stream, ink_token id,
                                 char *text, size_t capacity, size_t *size)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, size);
     *size = 0;
-    INK_REQUIRE(ctx, tokenizer);
-    INK_REQUIRE(ctx, stream);
+    INK_REQUIRE(ctx, tokenizer, stream);
     if (capacity > 0)
         INK_REQUIRE(ctx, text);
     if (stream->n_held > (tokenizer->decoder.byte_level ? 3 : INK_STREAM_HELD))

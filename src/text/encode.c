@@ -227,11 +227,9 @@ static ink_result encode_input(ink_context *ctx, const ink_tokenizer *tokenizer,
 ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_encode_input *input,
                                       ink_token *ids, ink_token *types, size_t capacity, size_t *n)
 {
-    INK_REQUIRE_CONTEXT(ctx);
     INK_REQUIRE(ctx, n);
     *n = 0;
-    INK_REQUIRE(ctx, tokenizer);
-    INK_REQUIRE(ctx, input);
+    INK_REQUIRE(ctx, tokenizer, input);
     const char *text = input->text, *pair = input->pair;
     if (input->size > 0)
         INK_REQUIRE(ctx, text);

@@ -18,6 +18,7 @@ BEGIN {
 
     # Public headers without a .c file of their name.
     place["types"] = "base"
+    place["arena"] = "base"
     place["model"] = "models"
     place["encoder"] = "models"
 
