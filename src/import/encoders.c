@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "architectures.h"
+#include "tokenizer_config.h"
 
 #define MAX_LABELS ((size_t)1 << 20)
 
@@ -227,14 +228,12 @@ static ink_result encoder_describe(ink_import *in, encoder_settings *s)
     info->hidden_size = s->hidden;
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
 
-    /* To this length the tokenizer of the folder cuts a text, unless the folder is a sentence encoder's and says more.
-       The number for no limit is 1e30. */
-    ink_config tokenizer;
-    bool found;
-    double most = 1e30;
-    INK_TRY(ink_config_open_beside(config, "tokenizer_config.json", &tokenizer, &found));
-    INK_TRY(ink_config_number(&tokenizer, "model_max_length", -1e300, 1e300, "from -1e300 to 1e300", &most));
-    model->encoder.max_tokens = most >= 1 && most < (double)info->context_length ? (size_t)most : info->context_length;
+    /* The tokenizer of the folder cuts a text to this length, unless a sentence encoder says otherwise. */
+    ink_tokenizer_config tokenizer;
+    size_t most;
+    INK_TRY(ink_tokenizer_config_open(in->ctx, config->arena, config->source, &tokenizer));
+    INK_TRY(ink_tokenizer_config_max_length(&tokenizer, &most));
+    model->encoder.max_tokens = most >= 1 && most < info->context_length ? most : info->context_length;
 
     model->transformer.n_types = model->encoder.n_types;
     model->transformer.stack.config = (ink_stack_config){
