@@ -16,11 +16,11 @@
 
 #include "vec_neon.h"
 
-static bool supported(void) { return true; }
+static bool neon_supported(void) { return true; }
 
 #define KERNEL ink_kernel_neon
 #define KERNEL_NAME "neon"
-#define KERNEL_SUPPORTED supported
+#define KERNEL_SUPPORTED neon_supported
 
 /* 32 registers: 6 rows x 16 outputs keeps 24 of them for sums, four for a row of the panel and one for x. */
 #define TILE_ROWS(type) 6

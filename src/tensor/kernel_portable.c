@@ -11,11 +11,11 @@
 
 #include "vec_portable.h"
 
-static bool supported(void) { return true; }
+static bool portable_supported(void) { return true; }
 
 #define KERNEL ink_kernel_portable
 #define KERNEL_NAME "portable"
-#define KERNEL_SUPPORTED supported
+#define KERNEL_SUPPORTED portable_supported
 #define TILE_ROWS(type) 2
 #define TILE_PANELS(type) 1
 #define TILE_WIDTH(type) 1

@@ -235,7 +235,7 @@ static void multiply_f16(const ink_product *p, size_t row, size_t row_end, size_
         row_blocks(p, row, row_end, panel, panel_end, INK_F16);
 }
 
-static void multiply(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
+static void kernel_multiply(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
 {
     if (p->w->type == INK_BF16)
         multiply_bf16(p, row, row_end, panel, panel_end);
