@@ -1,8 +1,8 @@
 /*
- * matrix.c - packed matrices: filling panels from rows or columns of any floating-point type, and multiplying.
+ * matrix.c - packed matrices: fills panels from rows or columns of any floating-point type, and multiplies.
  *
- * Filling goes through a small buffer of f32: elements come in as they are stored, at any alignment, are widened or
- * rounded by the kernel, and scattered into the lanes of their panel.
+ * Filling goes through a small buffer of f32. The kernel converts elements, which are stored at any alignment, into the
+ * buffer and from there to the matrix's type; then they are written to the lanes of their panel.
  */
 #include <string.h>
 
@@ -13,7 +13,7 @@
 
 static size_t element_size(ink_type type) { return ink_type_bits(type) / 8; }
 
-/* ---- types ---- */
+/* ---- types ----------------------------------------------------------------------------------------------------- */
 
 ink_type ink_matrix_type(ink_type asked, ink_type stored)
 {
@@ -95,8 +95,8 @@ static void matrix_narrow(const ink_kernel *kernel, ink_type type, const float *
         kernel->to_f16(values, count, out);
 }
 
-/* `count` <= BUFFER values of one row or column: times `one`, if not NULL, and then each times its own of `each`; or
-   the other way round. Products of floats are made by the kernel, as all arithmetic is. */
+/* `count` <= BUFFER values times one factor, or each times its own; a NULL pointer stands for factors of 1. The kernel
+   multiplies, as it does all arithmetic. */
 static void scale_by_one(const ink_kernel *kernel, const float *one, size_t count, float *values)
 {
     float factors[BUFFER];
