@@ -331,10 +331,7 @@ static ink_result encoder_describe_labels(ink_import *in)
                                 document->file, key, n - 1);
             entry = ink_json_next(document, entry);
         }
-        size_t size = strlen(name) + 1;
-        char *text = ink_arena_alloc(own, size, 1);
-        if (text != NULL)
-            labels[id] = memcpy(text, name, size);
+        labels[id] = ink_arena_string(own, name, strlen(name));
     }
     if (ink_arena_failed(own))
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the model has %zu labels", n);

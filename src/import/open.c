@@ -184,10 +184,8 @@ static ink_result list_unused(ink_import *in, const ink_architecture *a)
     model->unused = ink_arena_alloc(in->plan.own, n, sizeof *model->unused);
     for (size_t i = 0; i < ink_weights_count(weights) && !ink_arena_failed(in->plan.own); i++) {
         const char *name = ink_weights_at(weights, i)->name;
-        size_t size = strlen(name) + 1;
-        char *copy = is_unused(in, a, i) ? ink_arena_alloc(in->plan.own, size, 1) : NULL;
-        if (copy != NULL)
-            model->unused[model->info.n_unused++] = memcpy(copy, name, size);
+        if (is_unused(in, a, i))
+            model->unused[model->info.n_unused++] = ink_arena_string(in->plan.own, name, strlen(name));
     }
     if (ink_arena_failed(in->plan.own))
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: %zu tensors without a use", n);
