@@ -26,14 +26,7 @@ INLINE void store_lanes(float *p, size_t lanes, vec a)
         vec_store_part(p, lanes, a);
 }
 
-#if ONE_LOADS_FIRST && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC push_options
-#pragma GCC optimize("no-schedule-insns2")
 #include "kernel_product.h"
-#pragma GCC pop_options
-#else
-#include "kernel_product.h"
-#endif
 #include "kernel_math.h"
 #include "kernel_rows.h"
 #include "kernel_rope.h"
