@@ -164,26 +164,38 @@ typedef struct thing {
     int *numbers;
 } thing;
 
-typedef struct thing_args {
-    ink_context *ctx;
-    size_t n;
-    bool refuse;
-} thing_args;
-
-static ink_result build_thing(void *args, ink_arena *arena, void **object)
+/* Takes a thing with n numbers from an arena. */
+static thing *thing_layout(ink_arena *arena, size_t n, int **numbers)
 {
-    thing_args *wanted = args;
     thing *t = ink_arena_alloc(arena, 1, sizeof *t);
-    int *numbers = ink_arena_alloc(arena, wanted->n, sizeof *numbers);
-    if (wanted->refuse)
-        return ink_fail(wanted->ctx, INK_ERROR_MISMATCH, "no %zu things", wanted->n);
-    if (arena->measuring || arena->failed)
-        return INK_OK;
-    t->numbers = numbers;
-    for (size_t i = 0; i < wanted->n; i++)
+    *numbers = ink_arena_alloc(arena, n, sizeof **numbers);
+    return t;
+}
+
+static ink_result thing_make(ink_context *ctx, size_t n, void *block, size_t size, thing **made)
+{
+    ink_arena measure, arena;
+    int *numbers;
+    *made = NULL;
+    ink_arena_measure(&measure);
+    thing_layout(&measure, n, &numbers);
+    INK_TRY(ink_object_new(ctx, "the thing", &measure, block, size, &arena));
+    *made = thing_layout(&arena, n, &numbers);
+    assert_false(ink_arena_failed(&arena));
+    assert_true(arena.used == arena.size); /* to the byte */
+    (*made)->numbers = numbers;
+    for (size_t i = 0; i < n; i++)
         numbers[i] = (int)i;
-    *object = t;
     return INK_OK;
+}
+
+static size_t thing_size(size_t n)
+{
+    ink_arena measure;
+    int *numbers;
+    ink_arena_measure(&measure);
+    thing_layout(&measure, n, &numbers);
+    return ink_object_size(&measure);
 }
 
 static void objects_are_one_block_of_the_measured_size(void **unused)
@@ -193,33 +205,20 @@ static void objects_are_one_block_of_the_measured_size(void **unused)
     counting_init(&c);
     c.limit = (size_t)1 << 30;
     ink_context *ctx = counting_context(&c, 1);
-    size_t before = c.live_bytes, bytes;
-    thing_args args = {.ctx = ctx, .n = 1000};
-    void *object;
-    assert_ok(ctx, ink_object_measure(ctx, "the thing", build_thing, &args, &bytes));
-    assert_ok(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object));
-    assert_int_equal(((thing *)object)->numbers[999], 999);
-    assert_int_equal(ink_object_bytes(object), bytes);
-    assert_int_equal(c.live_bytes, before + bytes + INK_ALIGNMENT - 1);
-    ink_object_free(object);
+    size_t before = c.live_bytes;
+    thing *made;
+    assert_ok(ctx, thing_make(ctx, 1000, NULL, 0, &made));
+    assert_int_equal(made->numbers[999], 999);
+    assert_int_equal(ink_object_bytes(made), thing_size(1000));
+    assert_int_equal(c.live_bytes, before + thing_size(1000) + INK_ALIGNMENT - 1);
+    ink_object_free(made);
     ink_object_free(NULL);
     assert_int_equal(c.live_bytes, before);
 
-    assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, bytes - 1, &object), INK_ERROR_LIMIT,
-                 "the thing needs");
-    assert_null(object);
-    assert_ok(ctx, ink_object_create(ctx, "the thing", build_thing, &args, bytes, &object));
-    ink_object_free(object);
-
     counting_fail_at(&c, 1);
-    assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object), INK_ERROR_MEMORY, "memory");
-    args.refuse = true;
-    assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object), INK_ERROR_MISMATCH,
-                 "no 1000 things");
-    args = (thing_args){.ctx = ctx, .n = SIZE_MAX / 8};
-    assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object), INK_ERROR_MEMORY, NULL);
-    args.n = SIZE_MAX;
-    assert_fails(ctx, ink_object_create(ctx, "the thing", build_thing, &args, 0, &object), INK_ERROR_LIMIT, "address");
+    assert_fails(ctx, thing_make(ctx, 1000, NULL, 0, &made), INK_ERROR_MEMORY, "out of memory: the thing needs");
+    assert_fails(ctx, thing_make(ctx, SIZE_MAX / 8, NULL, 0, &made), INK_ERROR_MEMORY, NULL);
+    assert_fails(ctx, thing_make(ctx, SIZE_MAX, NULL, 0, &made), INK_ERROR_LIMIT, "address");
     assert_int_equal(c.live_bytes, before);
     ink_context_free(ctx);
     assert_int_equal(c.live_bytes, 0);
@@ -230,19 +229,45 @@ static void objects_live_in_a_callers_block(void **unused)
     (void)unused;
     static _Alignas(INK_ALIGNMENT) unsigned char block[4096];
     ink_context *ctx = test_context(1);
-    thing_args args = {.ctx = ctx, .n = 100};
-    size_t bytes;
-    void *object;
-    assert_ok(ctx, ink_object_measure(ctx, "the thing", build_thing, &args, &bytes));
+    size_t bytes = thing_size(100);
+    thing *made;
     memset(block, 0xa5, sizeof block);
-    assert_ok(ctx, ink_object_create_in(ctx, "the thing", build_thing, &args, block, bytes, &object));
+    assert_ok(ctx, thing_make(ctx, 100, block, bytes, &made));
     assert_int_equal(block[bytes], 0xa5);
-    ink_object_free(object); /* nothing to give back */
-    assert_fails(ctx, ink_object_create_in(ctx, "the thing", build_thing, &args, block, bytes - 1, &object),
-                 INK_ERROR_MEMORY, "are needed");
-    assert_fails(ctx, ink_object_create_in(ctx, "the thing", build_thing, &args, block + 8, sizeof block - 8, &object),
-                 INK_ERROR_ARGUMENT, "multiple of 64");
+    ink_object_free(made); /* nothing to free */
+    assert_fails(ctx, thing_make(ctx, 100, block, bytes - 1, &made), INK_ERROR_MEMORY, "are needed");
+    assert_fails(ctx, thing_make(ctx, 100, block + 8, sizeof block - 8, &made), INK_ERROR_ARGUMENT, "multiple of 64");
     ink_context_free(ctx);
+}
+
+/* An object that grows part by part: its size is the sum of all it holds, the limit counts, and all of it is freed. */
+static void objects_grow_from_parts(void **unused)
+{
+    (void)unused;
+    counting c;
+    counting_init(&c);
+    ink_context *ctx = counting_context(&c, 1);
+    size_t before = c.live_bytes;
+    void *object;
+    ink_arena *parts, block;
+    assert_ok(ctx, ink_object_begin(ctx, "the thing", sizeof(thing), &object, &parts));
+    assert_null(((thing *)object)->numbers);
+    assert_non_null(ink_arena_alloc(parts, 5000, 1));
+    size_t bytes = ink_object_bytes(object);
+    assert_true(bytes > 5000);
+    assert_fails(ctx, ink_object_add_block(ctx, "the thing", object, 1000, bytes + 999, &block), INK_ERROR_LIMIT,
+                 "the thing needs");
+    assert_ok(ctx, ink_object_add_block(ctx, "the thing", object, 1000, bytes + 1000, &block));
+    assert_int_equal(ink_object_bytes(object), bytes + 1000);
+    assert_int_equal(block.size, 1000);
+    assert_true(c.live_bytes - before >= bytes + 1000);
+    ink_object_free(object);
+    assert_int_equal(c.live_bytes, before);
+    counting_fail_at(&c, 1);
+    assert_fails(ctx, ink_object_begin(ctx, "the thing", 8, &object, &parts), INK_ERROR_MEMORY, "the thing needs");
+    assert_null(object);
+    ink_context_free(ctx);
+    assert_int_equal(c.live_bytes, 0);
 }
 
 /* ---- sentences ------------------------------------------------------------------------------------------------ */
@@ -648,6 +673,7 @@ int main(void)
         cmocka_unit_test(failed_growth_leaves_the_arena_usable),
         cmocka_unit_test(objects_are_one_block_of_the_measured_size),
         cmocka_unit_test(objects_live_in_a_callers_block),
+        cmocka_unit_test(objects_grow_from_parts),
         cmocka_unit_test(sentences_show_foreign_text_safely),
         cmocka_unit_test(files_are_read_whole_or_refused),
         cmocka_unit_test(folders_and_memory_are_sources),

@@ -11,9 +11,9 @@
 
 #include <unistd.h>
 
-#include "cli.h"
-#include "number.h"
-#include "stop.h"
+#define main generate_main
+#include "../examples/tools/generate.c"
+#undef main
 
 static void whole_numbers(void **state)
 {
@@ -105,19 +105,18 @@ typedef struct values {
 
 static cli_outcome read_line(values *v, char said[512], int argc, const char *const *argv)
 {
-    const cli_option options[] = {
-        {.name = "--ids", .flag = &v->flag, .help = "a flag"},
-        {.name = "--stop", .value = "TEXT", .text = &v->text, .help = "a text"},
-        {.name = "-n", .value = "COUNT", .count = &v->count, .least = 1, .most = 50, .help = "a count"},
-        {.name = "--seed", .value = "S", .count = &v->seed, .help = "a count without bound"},
-        {.name = "-t", .value = "T", .real = &v->real, .most = 2, .help = "a number"},
+    const cli_option list[] = {
+        CLI_FLAG("--ids", &v->flag, "a flag"),
+        CLI_TEXT("--stop", "TEXT", &v->text, "a text"),
+        CLI_COUNT("-n", "COUNT", &v->count, 1, 50, "a count"),
+        CLI_COUNT("--seed", "S", &v->seed, 0, 0, "a count without bound"),
+        CLI_REAL("-t", "T", &v->real, 2, "a number"),
     };
-    cli line = {.name = "prog",
+    cli prog = {.name = "prog",
                 .usage = "",
                 .about = "",
                 .samples = "",
-                .options = options,
-                .n_options = 5,
+                CLI_OPTIONS(list),
                 .names = {"FOLDER", "TEXT"},
                 .n_least = 1,
                 .n_most = 2};
@@ -131,16 +130,16 @@ static cli_outcome read_line(values *v, char said[512], int argc, const char *co
         words[i] = (char *)argv[i]; /* nobody writes to it */
     fflush(stderr);
     dup2(fileno(file), 2);
-    outcome = cli_read(&line, argc, words);
+    outcome = cli_read(&prog, argc, words);
     fflush(stderr);
     dup2(saved, 2);
     close(saved);
     rewind(file);
     said[fread(said, 1, 511, file)] = '\0';
     fclose(file);
-    v->n_arguments = line.n_arguments;
-    v->first = line.arguments[0];
-    v->second = line.arguments[1];
+    v->n_arguments = prog.n_arguments;
+    v->first = prog.arguments[0];
+    v->second = prog.arguments[1];
     return outcome;
 }
 
@@ -235,7 +234,7 @@ static bool feed(const char *phrase, const char *text, size_t size, char *out)
     return false;
 }
 
-static void spell(char *text, unsigned bits, unsigned length)
+static void write_ab(char *text, unsigned bits, unsigned length)
 {
     for (unsigned i = 0; i < length; i++)
         text[i] = (bits >> i & 1) != 0 ? 'a' : 'b';
@@ -250,11 +249,11 @@ static void stops_before_the_phrase(void **state)
     /* Every phrase of up to 7 letters a, b in every text of 12: strstr() says what is right. */
     for (unsigned length = 0; length <= 7; length++)
         for (unsigned letters = 0; letters < 1U << length; letters++) {
-            spell(phrase, letters, length);
+            write_ab(phrase, letters, length);
             for (unsigned bits = 0; bits < 1U << 12; bits++) {
                 const char *at;
                 bool stopped;
-                spell(text, bits, 12);
+                write_ab(text, bits, 12);
                 at = length > 0 ? strstr(text, phrase) : NULL;
                 stopped = feed(phrase, text, 1 + bits % 5, out);
                 if (stopped != (at != NULL) || strlen(out) != (at != NULL ? (size_t)(at - text) : 12) ||

@@ -57,9 +57,7 @@ static void pages_are_80_columns_wide(void **state)
     assert_int_equal(p.code, 0);
     assert_int_equal(p.err_size, 0);
     assert_int_equal(count_of(p.out, "\n  => "), 8);
-    for (char *line = p.out, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
-        if (end - line > 80 || (end > line && end[-1] == ' '))
-            fail_msg("a line of %d columns: %.*s", (int)(end - line), (int)(end - line), line);
+    fits_80_columns(p.out);
     process_free(&p);
 }
 
@@ -107,14 +105,17 @@ static void pictures_of_the_pages_are_these(void **state)
 
 static void mistakes_are_answered(void **state)
 {
+    static const mistake mistakes[] = {
+        {{COMPARE, "x"}, "one argument too many"},
+        {{COMPARE, "--only", "memories"}, "--only expects names of sections, such as 'learned,context'"},
+        {{COMPARE, "--stories", "1"}, "--stories expects a whole number from 2"},
+        {{"env", "INKLING_MODELS=/none", COMPARE}, "/none/mlp"},
+        {{COMPARE, "--svg", "/none"}, "--svg expects a folder that is there and can be written to, found '/none'"},
+        {{COMPARE, "--svg", COMPARE}, "--svg expects a folder"},
+    };
+
     (void)state;
-    refused(run(COMPARE, "x"), "one argument too many");
-    refused(run(COMPARE, "--only", "memories"), "--only expects names of sections, such as 'learned,context'");
-    refused(run(COMPARE, "--stories", "1"), "--stories expects a whole number from 2");
-    refused(run("env", "INKLING_MODELS=/none", COMPARE), "/none/mlp");
-    refused(run(COMPARE, "--svg", "/none"),
-            "--svg expects a folder that is there and can be written to, found '/none'");
-    refused(run(COMPARE, "--svg", COMPARE), "--svg expects a folder");
+    mistakes_refused(mistakes, sizeof mistakes / sizeof *mistakes);
 }
 
 int main(void)

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "heat.h"
-#include "lm.h"
+#define main lookinside_main
+#include "../examples/tools/lookinside.c"
+#undef main
 #include "programs.h"
 
 #define LOOKINSIDE PROGRAMS "/lookinside"

@@ -9,10 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bundled.h"
 #include "compare.h"
 #include "jacobian.h"
-#include "random.h"
 #include "stats.h"
 
 /* ---- numbers --------------------------------------------------------------------------------------------------- */
@@ -183,7 +181,7 @@ static void pictures_are_well_formed(void **state)
 
 static language_model open_model(ink_context *ctx, const char *name)
 {
-    char folder[BUNDLED_ROOM];
+    char folder[PATH_ROOM];
     language_model lm;
 
     assert_true(bundled_folder(folder, name));
@@ -326,7 +324,7 @@ static void jacobians_are_the_slopes_of_the_states(void **state)
     const char text[] = "Anna and Tom were in the garden. It was night. Anna looked around.";
     ink_context *ctx = test_context(1);
     language_model lm = open_model(ctx, "rnn");
-    char folder[BUNDLED_ROOM], file[BUNDLED_ROOM];
+    char folder[PATH_ROOM], file[PATH_ROOM];
     double norms[40];
     ink_token *tokens;
     size_t n;
@@ -334,7 +332,7 @@ static void jacobians_are_the_slopes_of_the_states(void **state)
     rnn_run r;
 
     (void)state;
-    assert_true(bundled_folder(folder, "rnn") && bundled_join(file, folder, "model.safetensors"));
+    assert_true(bundled_folder(folder, "rnn") && path_join(file, folder, "model.safetensors"));
     assert_true(lm_encode(&lm, text, sizeof text - 1, INK_ENCODE_PLAIN, &tokens, &n) && n > 12 && n < 40);
     assert_true(jacobian_open(&j, ctx, file));
     assert_true(jacobian_follow(&j, lm.model, tokens, n));
@@ -358,14 +356,14 @@ static void small_jacobians_are_kept(void **state)
 {
     ink_context *ctx = test_context(1);
     language_model lm = open_model(ctx, "rnn");
-    char folder[BUNDLED_ROOM], file[BUNDLED_ROOM];
+    char folder[PATH_ROOM], file[PATH_ROOM];
     const story_settings settings = story_settings_default();
     double norms[READER_TOKENS];
     jacobian j;
     tale t;
 
     (void)state;
-    assert_true(bundled_folder(folder, "rnn") && bundled_join(file, folder, "model.safetensors"));
+    assert_true(bundled_folder(folder, "rnn") && path_join(file, folder, "model.safetensors"));
     assert_true(jacobian_open(&j, ctx, file));
     assert_true(tale_tell(&t, &lm, &settings, 1, 0));
     assert_true(jacobian_follow(&j, lm.model, t.tokens, 60));
@@ -381,14 +379,14 @@ static void small_jacobians_are_kept(void **state)
 static void jacobians_want_an_rnn(void **state)
 {
     ink_context *ctx = test_context(1);
-    char folder[BUNDLED_ROOM], file[BUNDLED_ROOM];
+    char folder[PATH_ROOM], file[PATH_ROOM];
     jacobian j;
 
     (void)state;
     for (size_t i = 0; i < N_FAMILIES; i++) {
         if (i == RNN)
             continue;
-        assert_true(bundled_folder(folder, families[i].folder) && bundled_join(file, folder, "model.safetensors"));
+        assert_true(bundled_folder(folder, families[i].folder) && path_join(file, folder, "model.safetensors"));
         assert_false(jacobian_open(&j, ctx, file));
         jacobian_close(&j);
     }

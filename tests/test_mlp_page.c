@@ -2,7 +2,7 @@
  * test_mlp_page.c - the MLP that examples/mlp.c wires by hand is the bundled model, bit for bit.
  */
 #define main page_main
-#include "../examples/mlp.c"
+#include "../examples/pages/mlp.c"
 #undef main
 
 #include "whole.h"

@@ -97,6 +97,9 @@ static const setting settings[] = {
     {"rnn", "hidden_size", "-33", REFUSED, "hidden_size"},
     {"rnn", "hidden_size", ENORMOUS, REFUSED, "hidden_size"},
     {"rnn", "num_layers", "0", REFUSED, "num_layers"},
+    /* A family of models that has this library's name */
+    {"gpt2", "model_type", "\"inkling\"", INK_ERROR_UNSUPPORTED, "happens to have the name of this library"},
+    {"gpt2", "model_type", "\"inkling2\"", INK_ERROR_UNSUPPORTED, "'inkling2'"},
     {"rnn", "num_layers", "1", REFUSED, "has 2 layers, config.json asks for 1"},
     {"rnn", "num_layers", "3", REFUSED, "has 2 layers, config.json asks for 3"},
     {"rnn", "num_layers", ENORMOUS, REFUSED, "num_layers"},

@@ -48,38 +48,41 @@ static void helps(void **state)
 
 static void mistakes_are_answered(void **state)
 {
+    static const mistake mistakes[] = {
+        {{GENERATE}, "FOLDER is missing"},
+        {{GENERATE, MODELS "/gpt"}, "the prompt is missing"},
+        {{GENERATE, MODELS "/gpt", "a", "b"}, "one argument too many: 'b'"},
+        {{GENERATE, MODELS "/gpt", "a", "--temperature", "1"}, "unknown option '--temperature'"},
+        {{GENERATE, MODELS "/gpt", "a", "--repeat-penatly", "1"}, "the nearest is '--repeat-penalty'"},
+        {{GENERATE, MODELS "/gpt", "a", "-n"}, "-n needs a value"},
+        {{GENERATE, MODELS "/gpt", "a", "-n", "ten"}, "-n expects a whole number from 0 to 1000000000, found 'ten'"},
+        {{GENERATE, MODELS "/gpt", "a", "-t", "-1"}, "-t expects a number from 0 to 100, found '-1'"},
+        {{GENERATE, MODELS "/gpt", "a", "-p", "1.5"}, "-p expects a number from 0 to 1, found '1.5'"},
+        {{GENERATE, MODELS "/gpt", "a", "--seed", "x"}, "--seed expects a whole number of at least 0"},
+        {{GENERATE, MODELS "/gpt", "a", "--threads", "0"}, "--threads expects a whole number from 1 to 64"},
+        {{GENERATE, MODELS "/gpt", "a", "--kernel", "mmx"}, "--kernel expects one that this machine can run ("},
+        {{GENERATE, MODELS "/none", "a"}, "none"},
+        {{GENERATE, MODELS "/gpt/config.json", "a"}, "config.json"},
+        {{GENERATE, "", "a"}, "config.json"},
+        {{PROGRAMS "/score", MODELS "/gpt"}, "TEXT_FILE is missing"},
+        {{PROGRAMS "/score", MODELS "/gpt", MODELS "/none.txt"}, "none.txt: cannot be read"},
+        {{PROGRAMS "/score", MODELS "/gpt", MODELS}, "cannot be read"},
+        {{PROGRAMS "/score", MODELS "/gpt", "/dev/null"}, "/dev/null: there is no token to score"},
+        {{PROGRAMS "/score", MODELS "/gpt", MODELS "/gpt/config.json", "--context", "9999"}, "--context expects"},
+        {{PROGRAMS "/inspect"}, "FILE_OR_FOLDER is missing"},
+        {{PROGRAMS "/inspect", MODELS "/none"}, "none"},
+        {{PROGRAMS "/inspect", MODELS "/gpt/config.json"}, "config.json"},
+        {{PROGRAMS "/inspect", MODELS "/gpt", "--context", "300"}, "300 tokens"},
+        {{PROGRAMS "/rnn", "gru", "a", "b"}, "one argument too many: 'b'"},
+        {{PROGRAMS "/rnn", "gruu", "a"}, "before the prompt a name of a model is expected, found 'gruu'"},
+        {{PROGRAMS "/mlp", "--model", MODELS "/none"}, "none/model.safetensors"},
+        {{PROGRAMS "/mlp", "--model", MODELS "/gpt"}, "embedding"},
+        {{PROGRAMS "/first_light", "x"}, "one argument too many: 'x'"},
+        {{"env", "INKLING_MODELS=/none", PROGRAMS "/transformer"}, "/none/gpt/model.safetensors"},
+    };
+
     (void)state;
-    refused(run(GENERATE), "FOLDER is missing");
-    refused(run(GENERATE, MODELS "/gpt"), "the prompt is missing");
-    refused(run(GENERATE, MODELS "/gpt", "a", "b"), "one argument too many: 'b'");
-    refused(run(GENERATE, MODELS "/gpt", "a", "--temperature", "1"), "unknown option '--temperature'");
-    refused(run(GENERATE, MODELS "/gpt", "a", "--repeat-penatly", "1"), "the nearest is '--repeat-penalty'");
-    refused(run(GENERATE, MODELS "/gpt", "a", "-n"), "-n needs a value");
-    refused(run(GENERATE, MODELS "/gpt", "a", "-n", "ten"),
-            "-n expects a whole number from 0 to 1000000000, found 'ten'");
-    refused(run(GENERATE, MODELS "/gpt", "a", "-t", "-1"), "-t expects a number from 0 to 100, found '-1'");
-    refused(run(GENERATE, MODELS "/gpt", "a", "-p", "1.5"), "-p expects a number from 0 to 1, found '1.5'");
-    refused(run(GENERATE, MODELS "/gpt", "a", "--seed", "x"), "--seed expects a whole number of at least 0");
-    refused(run(GENERATE, MODELS "/gpt", "a", "--threads", "0"), "--threads expects a whole number from 1 to 64");
-    refused(run(GENERATE, MODELS "/gpt", "a", "--kernel", "mmx"), "--kernel expects one that this machine can run (");
-    refused(run(GENERATE, MODELS "/none", "a"), "none");
-    refused(run(GENERATE, MODELS "/gpt/config.json", "a"), "config.json");
-    refused(run(GENERATE, "", "a"), "config.json");
-    refused(run(PROGRAMS "/score", MODELS "/gpt"), "TEXT_FILE is missing");
-    refused(run(PROGRAMS "/score", MODELS "/gpt", MODELS "/none.txt"), "none.txt: cannot be read");
-    refused(run(PROGRAMS "/score", MODELS "/gpt", MODELS), "cannot be read");
-    refused(run(PROGRAMS "/score", MODELS "/gpt", "/dev/null"), "/dev/null: there is no token to score");
-    refused(run(PROGRAMS "/score", MODELS "/gpt", MODELS "/gpt/config.json", "--context", "9999"), "--context expects");
-    refused(run(PROGRAMS "/inspect"), "FILE_OR_FOLDER is missing");
-    refused(run(PROGRAMS "/inspect", MODELS "/none"), "none");
-    refused(run(PROGRAMS "/inspect", MODELS "/gpt/config.json"), "config.json");
-    refused(run(PROGRAMS "/inspect", MODELS "/gpt", "--context", "300"), "300 tokens");
-    refused(run(PROGRAMS "/rnn", "gru", "a", "b"), "one argument too many: 'b'");
-    refused(run(PROGRAMS "/rnn", "gruu", "a"), "before the prompt a name of a model is expected, found 'gruu'");
-    refused(run(PROGRAMS "/mlp", "--model", MODELS "/none"), "none/model.safetensors");
-    refused(run(PROGRAMS "/mlp", "--model", MODELS "/gpt"), "embedding");
-    refused(run(PROGRAMS "/first_light", "x"), "one argument too many: 'x'");
-    refused(run("env", "INKLING_MODELS=/none", PROGRAMS "/transformer"), "/none/gpt/model.safetensors");
+    mistakes_refused(mistakes, sizeof mistakes / sizeof *mistakes);
 }
 
 /* Where a good folder was damaged, programs say what is wrong with it. */
@@ -137,21 +140,18 @@ static void inspects(void **state)
         char *path = join_path(folders[i], "model.safetensors");
         char *folder_says = without_commas(output_of(run(PROGRAMS "/inspect", folders[i], "--context", "64")));
         char *file_says = without_commas(output_of(run(PROGRAMS "/inspect", path))), line[256];
-        ink_context *ctx = test_context(1);
+        opened o = open_model(folders[i], INK_POOLING_NONE);
+        const ink_model_info *info = o.info;
         ink_weights *weights = NULL;
-        ink_model *model = NULL;
-        const ink_model_info *info;
         size_t size;
 
-        assert_ok(ctx, ink_weights_open(ctx, path, &weights));
-        assert_ok(ctx, ink_model_open(ctx, folders[i], NULL, &model));
+        assert_ok(o.ctx, ink_weights_open(o.ctx, path, &weights));
         for (size_t k = 0; k < ink_weights_count(weights); k++) {
             assert_non_null(strstr(folder_says, ink_weights_at(weights, k)->name));
             assert_non_null(strstr(file_says, ink_weights_at(weights, k)->name));
         }
         assert_int_equal(count_of(file_says, "BF16"), ink_weights_count(weights));
-        info = ink_model_get_info(model);
-        assert_ok(ctx, ink_state_size(ctx, model, 64, &size));
+        assert_ok(o.ctx, ink_state_size(o.ctx, o.model, 64, &size));
         snprintf(line, sizeof line, "kind         %s, %zu layers", info->kind, info->n_layers);
         assert_non_null(strstr(folder_says, line));
         assert_non_null(strstr(folder_says, i == 4 ? "64 tokens" : "any number of tokens"));
@@ -163,8 +163,7 @@ static void inspects(void **state)
         assert_non_null(strstr(folder_says, line));
         assert_non_null(strstr(file_says, kinds[i]));
         ink_weights_free(weights);
-        ink_model_free(model);
-        ink_context_free(ctx);
+        close_model(&o);
         free(folder_says);
         free(file_says);
         free(path);
@@ -187,7 +186,7 @@ static void inspects_shards(void **state)
 static void first_light(void **state)
 {
     static const char *const titles[] = {"MLP", "RNN", "GRU", "LSTM", "GPT"};
-    char *text = output_of(run(PROGRAMS "/first_light")), *line, *rest, *at = text;
+    char *text = output_of(run(PROGRAMS "/first_light")), *at = text;
 
     (void)state;
     assert_int_equal(count_of(text, "tokens/s"), N_FOLDERS);
@@ -195,8 +194,7 @@ static void first_light(void **state)
         at = strstr(at, titles[i]);
         assert_non_null(at);
     }
-    for (line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
-        assert_true(strlen(line) <= 80);
+    fits_80_columns(text);
     free(text);
 }
 

@@ -27,12 +27,8 @@ static const char *const lines[] = {"Anna and Tom were in the garden.", "  Where
 /* A bundled model with a chat template beside it. */
 static char *make_folder(const char *model)
 {
-    static const char *const names[] = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
-                                        "tokenizer_config.json"};
-    char *folder = fresh_folder();
+    char *folder = copy_of_model(model);
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        copy_file(model, folder, names[i]);
     write_file(folder, "chat_template.jinja", TEMPLATE, sizeof TEMPLATE - 1);
     return folder;
 }
@@ -41,11 +37,8 @@ static char *make_folder(const char *model)
 
 /* A conversation by the library alone. */
 typedef struct talk {
-    ink_context *ctx;
-    ink_model *model;
-    ink_tokenizer *tokenizer;
+    opened o;
     ink_chat *chat;
-    ink_state *state;
     ink_sampler *sampler;
     ink_conversation at;
     float logits[4096];
@@ -56,23 +49,17 @@ static void talk_open(talk *t, const char *folder)
     ink_sampler_options options = {.repeat_penalty = 1.2f};
 
     memset(t, 0, sizeof *t);
-    t->ctx = test_context(1);
-    assert_ok(t->ctx, ink_model_open(t->ctx, folder, NULL, &t->model));
-    assert_ok(t->ctx, ink_tokenizer_open(t->ctx, folder, &t->tokenizer));
-    assert_ok(t->ctx, ink_chat_open(t->ctx, folder, t->tokenizer, NULL, &t->chat));
-    assert_ok(t->ctx, ink_state_create(t->ctx, t->model, 0, &t->state));
-    assert_ok(t->ctx, ink_sampler_create(t->ctx, &options, ink_model_get_info(t->model)->vocab_size, &t->sampler));
-    assert_true(ink_model_get_info(t->model)->vocab_size <= 4096);
+    t->o = open_model(folder, INK_POOLING_NONE);
+    assert_ok(t->o.ctx, ink_chat_open(t->o.ctx, folder, t->o.tokenizer, NULL, &t->chat));
+    assert_ok(t->o.ctx, ink_sampler_create(t->o.ctx, &options, t->o.info->vocab_size, &t->sampler));
+    assert_true(t->o.info->vocab_size <= 4096);
 }
 
 static void talk_close(talk *t)
 {
     ink_sampler_free(t->sampler);
-    ink_state_free(t->state);
     ink_chat_free(t->chat);
-    ink_tokenizer_free(t->tokenizer);
-    ink_model_free(t->model);
-    ink_context_free(t->ctx);
+    close_model(&t->o);
 }
 
 /* A turn of at most n_most tokens: the answer and a newline are added to `said`. */
@@ -81,19 +68,19 @@ static void talk_turn(talk *t, const ink_message *messages, size_t n_messages, s
     ink_token ids[512], answer[64];
     size_t n, n_answer = 0, size = 0, used = strlen(said);
 
-    assert_ok(t->ctx, ink_chat_encode(t->ctx, t->chat, &t->at, messages, n_messages, true, ids, 512, &n));
-    assert_ok(t->ctx, ink_sampler_accept(t->ctx, t->sampler, ids, n));
-    assert_ok(t->ctx, ink_model_forward(t->ctx, t->model, t->state, ids, n, t->logits));
+    assert_ok(t->o.ctx, ink_chat_encode(t->o.ctx, t->chat, &t->at, messages, n_messages, true, ids, 512, &n));
+    assert_ok(t->o.ctx, ink_sampler_accept(t->o.ctx, t->sampler, ids, n));
+    assert_ok(t->o.ctx, ink_model_forward(t->o.ctx, t->o.model, t->o.state, ids, n, t->logits));
     while (n_answer < n_most) {
         ink_token token;
-        assert_ok(t->ctx, ink_sampler_pick(t->ctx, t->sampler, t->logits, &token));
-        if (ink_chat_ends(t->chat, token) || ink_model_stops_at(t->model, token))
+        assert_ok(t->o.ctx, ink_sampler_pick(t->o.ctx, t->sampler, t->logits, &token));
+        if (ink_chat_ends(t->chat, token) || ink_model_stops_at(t->o.model, token))
             break;
         answer[n_answer++] = token;
-        assert_ok(t->ctx, ink_model_forward(t->ctx, t->model, t->state, &token, 1, t->logits));
+        assert_ok(t->o.ctx, ink_model_forward(t->o.ctx, t->o.model, t->o.state, &token, 1, t->logits));
     }
-    assert_ok(t->ctx,
-              ink_tokenizer_decode(t->ctx, t->tokenizer, answer, n_answer, said + used, room - used - 2, &size));
+    assert_ok(t->o.ctx,
+              ink_tokenizer_decode(t->o.ctx, t->o.tokenizer, answer, n_answer, said + used, room - used - 2, &size));
     memcpy(said + used + size, "\n", 2);
 }
 

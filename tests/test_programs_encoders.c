@@ -29,35 +29,17 @@ enum { N_TEXTS = sizeof texts / sizeof *texts };
 
 /* ---- what the library gives ------------------------------------------------------------------------------------- */
 
-typedef struct whole {
-    ink_context *ctx;
-    ink_model *model;
-    ink_tokenizer *tokenizer;
-    const ink_encoder_info *info;
-} whole;
-
-static void whole_open(whole *w, const char *folder, ink_pooling pooling)
+/* n texts as lines, over and over. */
+static void all_texts(char *input, size_t n)
 {
-    ink_model_options options = {.pooling = pooling};
-
-    w->ctx = test_context(1);
-    w->model = NULL;
-    w->tokenizer = NULL;
-    assert_ok(w->ctx, ink_model_open(w->ctx, folder, &options, &w->model));
-    assert_ok(w->ctx, ink_tokenizer_open(w->ctx, folder, &w->tokenizer));
-    w->info = ink_model_get_encoder(w->model);
-    assert_non_null(w->info);
-}
-
-static void whole_close(whole *w)
-{
-    ink_tokenizer_free(w->tokenizer);
-    ink_model_free(w->model);
-    ink_context_free(w->ctx);
+    for (size_t i = 0; i < n; i++) {
+        strcat(input, texts[i % N_TEXTS]);
+        strcat(input, "\n");
+    }
 }
 
 /* The row of one text alone, to be freed. */
-static float *row_of(const whole *w, ink_encoding encoding, const char *text)
+static float *row_of(const opened *w, ink_encoding encoding, const char *text)
 {
     ink_token ids[64];
     size_t size = strlen(text), n;
@@ -66,8 +48,10 @@ static float *row_of(const whole *w, ink_encoding encoding, const char *text)
         text++;
     while (encoding == INK_EMBEDDING && size > 0 && text[size - 1] == ' ')
         size--;
-    ink_encode_input input = {
-        .text = text, .size = size, .flags = INK_ENCODE_DEFAULT, .max_length = w->info->max_tokens};
+    ink_encode_input input = {.text = text,
+                              .size = size,
+                              .flags = INK_ENCODE_DEFAULT,
+                              .max_length = ink_model_get_encoder(w->model)->max_tokens};
     float *row = calloc(ink_model_encoding_size(w->model, encoding), sizeof *row);
     assert_non_null(row);
     assert_ok(w->ctx, ink_tokenizer_encode_input(w->ctx, w->tokenizer, &input, ids, NULL, 64, &n));
@@ -89,13 +73,13 @@ static char *compare_row(char *at, const float *row, size_t width)
     return at + 1;
 }
 
-static void compare_rows(const whole *w, char *said, size_t n)
+static void compare_rows(const opened *w, char *said, size_t n)
 {
     char *at = said;
 
     for (size_t i = 0; i < n; i++) {
         float *row = row_of(w, INK_EMBEDDING, texts[i % N_TEXTS]);
-        at = compare_row(at, row, w->info->embedding_size);
+        at = compare_row(at, row, ink_model_get_encoder(w->model)->embedding_size);
         free(row);
     }
     assert_int_equal(*at, '\0');
@@ -106,26 +90,23 @@ static void embeds(void **state)
 {
     enum { MANY = 700 }; /* more than go through the model at once */
     static char input[MANY * 100];
-    whole w;
+    opened w;
     process p;
 
     (void)state;
-    whole_open(&w, ENCODERS "/sentence", INK_POOLING_NONE);
+    w = open_model(ENCODERS "/sentence", INK_POOLING_NONE);
     compare_rows(&w, output_of(run(EMBED, ENCODERS "/sentence", texts[0], texts[1], texts[2], texts[3])), 4);
-    for (size_t i = 0; i < MANY; i++) {
-        strcat(input, texts[i % N_TEXTS]);
-        strcat(input, "\n");
-    }
+    all_texts(input, MANY);
     p = run_with(input, EMBED, ENCODERS "/sentence");
     assert_non_null(strstr(p.err, ": 700 texts, "));
     assert_non_null(strstr(p.err, " of weights"));
-    assert_non_null(strstr(p.err, "for which the model was made: 100 of the texts)"));
+    assert_non_null(strstr(p.err, "the length the model was made for: 100 of the texts)"));
     compare_rows(&w, output_of(p), MANY);
-    whole_close(&w);
+    close_model(&w);
 
-    whole_open(&w, ENCODERS "/bert_text", INK_POOLING_MAX);
+    w = open_model(ENCODERS "/bert_text", INK_POOLING_MAX);
     compare_rows(&w, output_of(run(EMBED, "--pooling", "max", ENCODERS "/bert_text", texts[0], texts[1])), 2);
-    whole_close(&w);
+    close_model(&w);
 }
 
 /* do_lower_case of a folder whose tokenizer keeps case. */
@@ -178,22 +159,19 @@ static void ranks(void **state)
     char input[1024] = "", *said, *line, *rest;
     double last = 2;
     size_t n = 0;
-    whole w;
+    opened w;
 
     (void)state;
-    whole_open(&w, ENCODERS "/sentence", INK_POOLING_NONE);
+    w = open_model(ENCODERS "/sentence", INK_POOLING_NONE);
     float *query = row_of(&w, INK_EMBEDDING, "the good dog");
-    for (size_t i = 0; i < N_TEXTS; i++) {
-        strcat(input, texts[i]);
-        strcat(input, "\n");
-    }
+    all_texts(input, N_TEXTS);
     said = output_of(run_with(input, EMBED, ENCODERS "/sentence", "--query", "the good dog"));
     for (line = strtok_r(said, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
         char *text;
         double found = strtod(line, &text);
         float *row = row_of(&w, INK_EMBEDDING, text + 2);
         assert_true(found <= last);
-        assert_true(fabs(found - cosine(query, row, w.info->embedding_size)) <= 0.00005001);
+        assert_true(fabs(found - cosine(query, row, ink_model_get_encoder(w.model)->embedding_size)) <= 0.00005001);
         last = found;
         free(row);
         n++;
@@ -204,7 +182,7 @@ static void ranks(void **state)
     assert_string_equal(said, " 1.0000  a dog\n"); /* nothing is nearer than itself */
     free(said);
     free(query);
-    whole_close(&w);
+    close_model(&w);
 }
 
 /* ---- classify --------------------------------------------------------------------------------------------------- */
@@ -212,27 +190,25 @@ static void ranks(void **state)
 static void classifies(void **state)
 {
     char input[1024] = "", *said, *at;
-    whole w;
+    opened w;
 
     (void)state;
-    whole_open(&w, ENCODERS "/bert_text", INK_POOLING_NONE);
-    for (size_t i = 0; i < N_TEXTS; i++) {
-        strcat(input, texts[i]);
-        strcat(input, "\n");
-    }
+    w = open_model(ENCODERS "/bert_text", INK_POOLING_NONE);
+    const ink_encoder_info *info = ink_model_get_encoder(w.model);
+    all_texts(input, N_TEXTS);
     at = said = output_of(run_with(input, CLASSIFY, ENCODERS "/bert_text"));
     for (size_t i = 0; i < N_TEXTS; i++) {
         float *row = row_of(&w, INK_PROBABILITIES, texts[i]);
         double last = 1;
-        for (size_t k = 0; k < w.info->n_labels; k++) {
+        for (size_t k = 0; k < info->n_labels; k++) {
             size_t label = 0;
-            while (strncmp(at, w.info->labels[label], strlen(w.info->labels[label])) != 0)
-                assert_true(++label < w.info->n_labels);
-            double found = strtod(at + strlen(w.info->labels[label]), &at);
+            while (strncmp(at, info->labels[label], strlen(info->labels[label])) != 0)
+                assert_true(++label < info->n_labels);
+            double found = strtod(at + strlen(info->labels[label]), &at);
             assert_true(fabs(found - (double)row[label]) <= 0.00005001);
             assert_true(found <= last);
             last = found;
-            at += k + 1 < w.info->n_labels ? strspn(at, " ") : 0;
+            at += k + 1 < info->n_labels ? strspn(at, " ") : 0;
         }
         assert_int_equal(*at++, '\t');
         assert_memory_equal(at, texts[i], strlen(texts[i]));
@@ -246,15 +222,15 @@ static void classifies(void **state)
     assert_int_equal(count_of(said, "  "), 0);
     assert_non_null(strstr(said, "\ta dog\n"));
     free(said);
-    whole_close(&w);
+    close_model(&w);
 }
 
 /* ---- fill ------------------------------------------------------------------------------------------------------- */
 
 /* The five likeliest tokens of a gap stand there with their probabilities; returns what follows them. */
-static char *compare_gap(const whole *w, char *at, const float *row)
+static char *compare_gap(const opened *w, char *at, const float *row)
 {
-    size_t vocab_size = ink_model_get_info(w->model)->vocab_size;
+    size_t vocab_size = w->info->vocab_size;
     float last = 2;
 
     for (size_t k = 0; k < 5; k++) {
@@ -280,14 +256,14 @@ static char *compare_gap(const whole *w, char *at, const float *row)
 static void fills(void **state)
 {
     static const char text[] = "the [MASK] is not [MASK].";
-    whole w;
+    opened w;
     ink_token ids[64];
     size_t n, positions[2], n_gaps = 0;
     char *said, *at;
 
     (void)state;
-    whole_open(&w, ENCODERS "/bert_fill", INK_POOLING_NONE);
-    size_t vocab_size = ink_model_get_info(w.model)->vocab_size;
+    w = open_model(ENCODERS "/bert_fill", INK_POOLING_NONE);
+    size_t vocab_size = w.info->vocab_size;
     float *rows = calloc(2 * vocab_size, sizeof *rows);
     assert_non_null(rows);
     assert_ok(w.ctx, ink_tokenizer_encode(w.ctx, w.tokenizer, text, strlen(text), INK_ENCODE_DEFAULT, ids, 64, &n));
@@ -306,7 +282,7 @@ static void fills(void **state)
     assert_int_equal(*at, '\0');
     free(said);
     free(rows);
-    whole_close(&w);
+    close_model(&w);
 }
 
 /* ---- inspect ---------------------------------------------------------------------------------------------------- */
@@ -337,20 +313,25 @@ static void mistakes_are_answered(void **state)
     static const char long_text[] = "[MASK] the cat is good the cat is good the cat is good the cat is good the cat is "
                                     "good the cat is good the cat is good the cat is good the cat is good";
 
+    const mistake mistakes[] = {
+        {{EMBED}, "FOLDER is missing"},
+        {{EMBED, MODELS "/gpt", "a"}, "a gpt2 is no encoder; generate continues texts with it"},
+        {{EMBED, ENCODERS "/bert_text", "a"}, "the folder does not say how (modules.json); use --pooling"},
+        {{EMBED, ENCODERS "/bert_text", "a", "--pooling", "median"}, "--pooling expects cls, max, mean,"},
+        {{EMBED, ENCODERS "/none", "a"}, "none"},
+        {{CLASSIFY, ENCODERS "/bert_fill", "a"}, "does not label texts: it needs a head for sequence"},
+        {{CLASSIFY, MODELS "/gpt", "a"}, "a gpt2 is no encoder"},
+        {{FILL, ENCODERS "/bert_fill"}, "the text is missing"},
+        {{FILL, ENCODERS "/bert_fill", "the cat"}, "there is no gap in the text: it is written [MASK]"},
+        {{FILL, ENCODERS "/bert_fill", long_text}, " tokens, and this model was made for "},
+        {{FILL, ENCODERS "/bert_text", "[MASK]"}, "fills no gaps: it needs a head for masked language modelling"},
+        {{FILL, MODELS "/gpt", "[MASK]"}, "a gpt2 is no encoder"},
+        {{PROGRAMS "/generate", ENCODERS "/bert_text", "a"},
+         "a bert is an encoder and continues no texts; use embed, classify or fill"},
+    };
+
     (void)state;
-    refused(run(EMBED), "FOLDER is missing");
-    refused(run(EMBED, MODELS "/gpt", "a"), "a gpt2 is no encoder; generate continues texts with it");
-    refused(run(EMBED, ENCODERS "/bert_text", "a"), "the folder does not say how (modules.json); --pooling does");
-    refused(run(EMBED, ENCODERS "/bert_text", "a", "--pooling", "median"), "--pooling expects cls, max, mean,");
-    refused(run(EMBED, ENCODERS "/none", "a"), "none");
-    refused(run(CLASSIFY, ENCODERS "/bert_fill", "a"), "does not label texts: it needs a head for sequence");
-    refused(run(CLASSIFY, MODELS "/gpt", "a"), "a gpt2 is no encoder");
-    refused(run(FILL, ENCODERS "/bert_fill"), "the text is missing");
-    refused(run(FILL, ENCODERS "/bert_fill", "the cat"), "there is no gap in the text: it is written [MASK]");
-    refused(run(FILL, ENCODERS "/bert_fill", long_text), " tokens, and this model was made for ");
-    refused(run(FILL, ENCODERS "/bert_text", "[MASK]"), "fills no gaps: it needs a head for masked language modelling");
-    refused(run(FILL, MODELS "/gpt", "[MASK]"), "a gpt2 is no encoder");
-    refused(run(PROGRAMS "/generate", ENCODERS "/bert_text", "a"), "a bert is an encoder and continues no texts;");
+    mistakes_refused(mistakes, sizeof mistakes / sizeof *mistakes);
 }
 
 static int set_up(void **state)

@@ -16,39 +16,29 @@
    anew for every token, with the windows as score.c says. */
 static double reference_bits(const char *folder, const char *text, size_t context, size_t *n)
 {
-    ink_context *ctx = test_context(1);
-    ink_model *model = NULL;
-    ink_state *state = NULL;
-    ink_tokenizer *tokenizer = NULL;
+    opened o = open_model(folder, INK_POOLING_NONE);
     ink_token tokens[512] = {0};
-    size_t begin = 0, end = context, vocab_size;
+    size_t begin = 0, end = context, vocab_size = o.info->vocab_size;
     double total = 0;
-    float *logits;
+    float *logits = calloc(vocab_size, sizeof *logits);
 
-    assert_ok(ctx, ink_model_open(ctx, folder, NULL, &model));
-    assert_ok(ctx, ink_tokenizer_open(ctx, folder, &tokenizer));
-    assert_ok(ctx, ink_state_create(ctx, model, 0, &state));
-    assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, text, strlen(text), INK_ENCODE_ADDED, tokens + 1, 511, n));
-    vocab_size = ink_model_get_info(model)->vocab_size;
-    logits = calloc(vocab_size, sizeof *logits);
     assert_non_null(logits);
+    assert_ok(o.ctx,
+              ink_tokenizer_encode(o.ctx, o.tokenizer, text, strlen(text), INK_ENCODE_ADDED, tokens + 1, 511, n));
     for (size_t t = 1; t <= *n; t++) {
         double sum = 0;
         if (t > end) {
             end += context - context / 2;
             begin += context - context / 2;
         }
-        ink_state_reset(state);
-        assert_ok(ctx, ink_model_forward(ctx, model, state, tokens + begin, t - begin, logits));
+        ink_state_reset(o.state);
+        assert_ok(o.ctx, ink_model_forward(o.ctx, o.model, o.state, tokens + begin, t - begin, logits));
         for (size_t j = 0; j < vocab_size; j++)
             sum += exp((double)logits[j] - (double)logits[tokens[t]]);
         total += log2(sum);
     }
     free(logits);
-    ink_state_free(state);
-    ink_tokenizer_free(tokenizer);
-    ink_model_free(model);
-    ink_context_free(ctx);
+    close_model(&o);
     return total / (double)*n;
 }
 

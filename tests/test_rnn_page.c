@@ -2,7 +2,7 @@
  * test_rnn_page.c - the RNN, GRU and LSTM that examples/rnn.c wires by hand are the bundled models, bit for bit.
  */
 #define main page_main
-#include "../examples/rnn.c"
+#include "../examples/pages/rnn.c"
 #undef main
 
 #include "whole.h"

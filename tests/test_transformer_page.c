@@ -2,7 +2,7 @@
  * test_transformer_page.c - the GPT that examples/transformer.c wires by hand is the bundled model, bit for bit.
  */
 #define main page_main
-#include "../examples/transformer.c"
+#include "../examples/pages/transformer.c"
 #undef main
 
 #include "whole.h"

@@ -23,8 +23,7 @@ static void stories_are_understood(void **state)
     (void)state;
     assert_string_equal(out, again);
     assert_non_null(strstr(out, "=> borne out: 4 of 4 hold."));
-    for (char *line = out, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
-        assert_true(end - line <= 80);
+    fits_80_columns(out);
     free(again);
     free(out);
 }
@@ -32,16 +31,13 @@ static void stories_are_understood(void **state)
 /* With the weights of BERT's blocks in each other's place, all of one shape, nothing is understood. */
 static void another_bert_understands_nothing(void **state)
 {
-    static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"};
     char *folder = fresh_folder(), *bert = join_path(folder, "bert"), *gpt = join_path(folder, "gpt"), variable[128];
     size_t size;
 
     (void)state;
     assert_int_equal(mkdir(bert, 0700) | mkdir(gpt, 0700), 0);
-    for (size_t i = 0; i < 4; i++) {
-        copy_file(MODELS "/bert", bert, files[i]);
-        copy_file(MODELS "/gpt", gpt, files[i]);
-    }
+    copy_model(MODELS "/bert", bert);
+    copy_model(MODELS "/gpt", gpt);
     char *weights = read_file(bert, "model.safetensors", &size), *q = weights, *v = weights;
     while ((q = memchr(q, 'q', (size_t)(weights + 8000 - q))) != NULL && memcmp(q, "query.weight", 12) != 0)
         q++;
@@ -63,10 +59,14 @@ static void another_bert_understands_nothing(void **state)
 
 static void mistakes_are_answered(void **state)
 {
+    static const mistake mistakes[] = {
+        {{UNDERSTAND, "a"}, "one argument too many: 'a'"},
+        {{UNDERSTAND, "--stories", "0"}, "--stories expects a whole number from 1"},
+        {{"env", "INKLING_MODELS=/none", UNDERSTAND}, "/none/bert"},
+    };
+
     (void)state;
-    refused(run(UNDERSTAND, "a"), "one argument too many: 'a'");
-    refused(run(UNDERSTAND, "--stories", "0"), "--stories expects a whole number from 1");
-    refused(run("env", "INKLING_MODELS=/none", UNDERSTAND), "/none/bert");
+    mistakes_refused(mistakes, sizeof mistakes / sizeof *mistakes);
 }
 
 int main(void)

@@ -14,7 +14,6 @@
 
 #include "compare.h"
 #include "programs.h"
-#include "random.h"
 
 #define COMPARE PROGRAMS "/compare"
 
@@ -85,15 +84,13 @@ static void shuffle(char *file, const ink_weights *weights, uint64_t *random)
 
 static void copy_shuffled(const char *from, const char *to, uint64_t *random)
 {
-    static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json"};
     ink_context *ctx = test_context(1);
     ink_weights *weights;
     size_t size;
     char *bytes = read_file(from, "model.safetensors", &size), *path = join_path(from, "model.safetensors");
 
     assert_int_equal(mkdir(to, 0700), 0);
-    for (size_t i = 0; i < 3; i++)
-        copy_file(from, to, files[i]);
+    copy_model(from, to);
     assert_ok(ctx, ink_weights_open(ctx, path, &weights));
     shuffle(bytes, weights, random);
     write_file(to, "model.safetensors", bytes, size);

@@ -1,18 +1,24 @@
 /*
- * cli.c - the command line of an example program.
+ * cli.c - the command line of a program.
  */
 #include "cli.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "console.h"
-#include "number.h"
 
 #define MAX_NAME 31 /* bytes of an unknown option that are compared with the known ones */
 
+uint64_t cli_threads = 1;
+const char *cli_kernel;
+
+/* ---- options ---------------------------------------------------------------------------------------------------- */
+
 /*
- * How many letters have to be changed, inserted or deleted to make b of a (Levenshtein 1966):
+ * The number of letters to change, insert or delete to turn a into b (Levenshtein 1966):
  *
  *     d(i, j) = min(d(i-1, j) + 1, d(i, j-1) + 1, d(i-1, j-1) + [a_i != b_j])
  *
@@ -21,7 +27,6 @@
 static size_t edit_distance(const char *a, const char *b)
 {
     size_t row[MAX_NAME + 1], n = strlen(a), m = strlen(b);
-
     n = n < MAX_NAME ? n : MAX_NAME;
     m = m < MAX_NAME ? m : MAX_NAME;
     for (size_t j = 0; j <= m; j++)
@@ -39,25 +44,10 @@ static size_t edit_distance(const char *a, const char *b)
     return row[m];
 }
 
-/* The option that `text` names up to an equals sign; *value is what follows it, or NULL. */
-static const cli_option *find_option(const cli *line, const char *text, const char **value)
-{
-    size_t size = strcspn(text, "=");
-
-    *value = text[size] == '=' ? text + size + 1 : NULL;
-    for (size_t i = 0; i < line->n_options; i++) {
-        const cli_option *option = &line->options[i];
-        if (strlen(option->name) == size && memcmp(option->name, text, size) == 0)
-            return option;
-    }
-    return NULL;
-}
-
-static void unknown_option(const cli *line, const char *text)
+static bool unknown_option(const cli *line, const char *text)
 {
     const char *nearest = "--help";
     size_t least = edit_distance(text, nearest);
-
     for (size_t i = 0; i < line->n_options; i++) {
         size_t distance = edit_distance(text, line->options[i].name);
         if (distance < least) {
@@ -65,73 +55,54 @@ static void unknown_option(const cli *line, const char *text)
             nearest = line->options[i].name;
         }
     }
-    console_complain("unknown option '%s'; the nearest is '%s', and --help shows all", text, nearest);
+    return console_complain("unknown option '%s'; the nearest is '%s', and --help shows all", text, nearest);
 }
 
-static bool within(const cli_option *option, double value)
-{
-    return value >= option->least && (option->most == 0 || value <= option->most);
-}
-
-static void bad_number(const cli_option *option, const char *found)
-{
-    const char *kind = option->count != NULL ? "a whole number" : "a number";
-
-    if (option->most == 0)
-        console_complain("%s expects %s of at least %g, found '%s'", option->name, kind, option->least, found);
-    else
-        console_complain("%s expects %s from %g to %.15g, found '%s'", option->name, kind, option->least, option->most,
-                         found);
-}
-
-/* Puts the value where the option wants it. */
+/* Stores the value. */
 static bool set_option(const cli_option *option, const char *value)
 {
-    uint64_t count;
-    double real;
-
+    uint64_t count = 0;
+    double real = 0;
     if (option->text != NULL) {
         *option->text = value;
-    } else if (option->count != NULL) {
-        if (!number_whole(value, &count) || !within(option, (double)count)) {
-            bad_number(option, value);
-            return false;
-        }
-        *option->count = count;
-    } else {
-        if (!number_real(value, &real) || !within(option, real)) {
-            bad_number(option, value);
-            return false;
-        }
-        *option->real = real;
+        return true;
     }
+    bool whole = option->count != NULL, done = whole ? number_whole(value, &count) : number_real(value, &real);
+    const char *kind = whole ? "a whole number" : "a number";
+    double number = whole ? (double)count : real;
+    if (!done || number < option->least || (option->most != 0 && number > option->most))
+        return option->most == 0 ? console_complain("%s expects %s of at least %g, found '%s'", option->name, kind,
+                                                    option->least, value)
+                                 : console_complain("%s expects %s from %g to %.15g, found '%s'", option->name, kind,
+                                                    option->least, option->most, value);
+    if (whole)
+        *option->count = count;
+    else
+        *option->real = real;
     return true;
 }
 
-/* The option at argv[*i], and its value if it takes one; *i stays on the last word used. */
+/* Reads the option at argv[*i] and its value, if it takes one; *i ends on the last word used. */
 static bool read_option(const cli *line, int argc, char **argv, int *i)
 {
-    const char *value;
-    const cli_option *option = find_option(line, argv[*i], &value);
-
-    if (option == NULL) {
-        unknown_option(line, argv[*i]);
-        return false;
-    }
+    size_t size = strcspn(argv[*i], "="), k = 0;
+    const char *value = argv[*i][size] == '=' ? argv[*i] + size + 1 : NULL;
+    while (k < line->n_options &&
+           !(strlen(line->options[k].name) == size && memcmp(line->options[k].name, argv[*i], size) == 0))
+        k++;
+    if (k == line->n_options)
+        return unknown_option(line, argv[*i]);
+    const cli_option *option = &line->options[k];
     if (option->flag != NULL) {
-        if (value != NULL) {
-            console_complain("%s takes no value, found '%s'", option->name, value);
-            return false;
-        }
+        if (value != NULL)
+            return console_complain("%s takes no value, found '%s'", option->name, value);
         *option->flag = true;
         return true;
     }
     if (value == NULL && *i + 1 < argc)
         value = argv[++*i];
-    if (value == NULL) {
-        console_complain("%s needs a value: %s, %s", option->name, option->value, option->help);
-        return false;
-    }
+    if (value == NULL)
+        return console_complain("%s needs a value: %s, %s", option->name, option->value, option->help);
     return set_option(option, value);
 }
 
@@ -145,26 +116,23 @@ static void print_help(const cli *line)
         printf("%*s%s\n", used < 24 ? 24 - used : 1, "", option->help);
     }
     if (line->n_most > 0)
-        printf("  %-22s%s\n", "--", "what follows is no option, though it begins with a dash");
+        printf("  %-22s%s\n", "--", "what follows are arguments, even if they begin with a dash");
     printf("  %-22s%s\n\nfor example:\n%s", "--help", "this page", line->samples);
 }
 
 static bool add_argument(cli *line, char *text)
 {
-    if (line->n_arguments == line->n_most) {
-        console_complain("one argument too many: '%s' (--help shows how %s is called)", text, line->name);
-        return false;
-    }
+    if (line->n_arguments == line->n_most)
+        return console_complain("one argument too many: '%s' (--help shows how %s is called)", text, line->name);
     if (line->n_arguments < CLI_MAX_ARGUMENTS)
         line->arguments[line->n_arguments] = text;
-    line->all[line->n_arguments++] = text; /* no later than it was read from there */
+    line->all[line->n_arguments++] = text; /* overwrites only what has been read */
     return true;
 }
 
 cli_outcome cli_read(cli *line, int argc, char **argv)
 {
     bool options_ended = false;
-
     console_start(line->name);
     line->all = argv + 1;
     for (int i = 1; i < argc; i++) {
@@ -183,4 +151,47 @@ cli_outcome cli_read(cli *line, int argc, char **argv)
         return CLI_ERROR;
     }
     return CLI_RUN;
+}
+
+int cli_main(cli *line, int argc, char **argv, bool (*run)(ink_context *ctx))
+{
+    cli_outcome outcome = cli_read(line, argc, argv);
+    if (outcome != CLI_RUN)
+        return outcome == CLI_ERROR || !console_finish();
+    ink_context *ctx = console_context(cli_threads, cli_kernel);
+    bool done = ctx != NULL && run(ctx);
+    ink_context_free(ctx);
+    return !(console_finish() && done);
+}
+
+/* ---- numbers ---------------------------------------------------------------------------------------------------- */
+
+bool number_whole(const char *text, uint64_t *value)
+{
+    uint64_t sum = 0;
+    if (*text == '\0')
+        return false;
+    for (; *text != '\0'; text++) {
+        uint64_t digit = (uint64_t)(unsigned char)*text - '0';
+        if (digit > 9 || sum > (UINT64_MAX - digit) / 10)
+            return false;
+        sum = 10 * sum + digit;
+    }
+    *value = sum;
+    return true;
+}
+
+/* strtod() reads more than the numbers of cli.h, so the rest is refused here. The programs never set a locale. */
+bool number_real(const char *text, double *value)
+{
+    char *end;
+    double number = strtod(text, &end);
+    size_t digits = 0;
+    for (const char *at = text; *at != '\0' && *at != 'e' && *at != 'E'; at++)
+        digits += *at >= '0' && *at <= '9' && (digits > 0 || *at > '0'); /* leading zeros do not count */
+    if (end == text || *end != '\0' || text[strspn(text, "0123456789+-.eE")] != '\0' || digits > 15 ||
+        (number != 0 && !(fabs(number) >= 1e-22 && fabs(number) < 1e23)))
+        return false;
+    *value = number;
+    return true;
 }

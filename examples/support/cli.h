@@ -1,17 +1,21 @@
 /*
- * cli.h - the command line of an example program: options anywhere, positional arguments, --help.
+ * cli.h - the command line of a program: options anywhere, positional arguments, --help; and the frame of main().
  *
- *     cli_option options[] = {
- *         {.name = "-n", .value = "COUNT", .count = &n, .most = 1000, .help = "how many tokens (default 200)"},
+ *     static uint64_t n = 200;
+ *     static const cli_option options[] = {
+ *         CLI_COUNT("-n", "COUNT", &n, 0, 1000, "how many tokens (default 200)"),
+ *         CLI_MACHINE,
  *     };
- *     cli line = {.usage = "generate FOLDER \"prompt\" [options]", .options = options, .n_options = 1, ...};
+ *     static cli line = {.name = "generate", .usage = "FOLDER \"prompt\" [options]", CLI_OPTIONS(options), ...};
  *
- *     switch (cli_read(&line, argc, argv)) { ... }
+ *     int main(int argc, char **argv) { return cli_main(&line, argc, argv, generate); }
  *
  * Every mistake is answered with one sentence on stderr: which option, what was expected, what was found.
  */
 #ifndef EXAMPLES_CLI_H
 #define EXAMPLES_CLI_H
+
+#include <inkling.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,13 +28,40 @@ typedef struct cli_option {
     const char *value; /* what the help calls its value; NULL for a flag */
     const char *help;
 
-    /* One of the four is set: what kind of value it is and where it goes. Left alone if the option is not given. */
+    /* One of the four is set; it tells the kind of the value and where it goes. Unchanged if the option is absent. */
     bool *flag;
     const char **text;
     uint64_t *count;
     double *real;
-    double least, most; /* of a count or a real, both allowed; most 0: no bound */
+    double least, most; /* bounds of a count or a real, both included; most 0: no upper bound */
 } cli_option;
+
+#define CLI_FLAG(option, to, about)                                                                                    \
+    {                                                                                                                  \
+        .name = (option), .flag = (to), .help = (about)                                                                \
+    }
+#define CLI_TEXT(option, kind, to, about)                                                                              \
+    {                                                                                                                  \
+        .name = (option), .value = (kind), .text = (to), .help = (about)                                               \
+    }
+#define CLI_COUNT(option, kind, to, from, up_to, about)                                                                \
+    {                                                                                                                  \
+        .name = (option), .value = (kind), .count = (to), .least = (from), .most = (up_to), .help = (about)            \
+    }
+#define CLI_REAL(option, kind, to, up_to, about)                                                                       \
+    {                                                                                                                  \
+        .name = (option), .value = (kind), .real = (to), .most = (up_to), .help = (about)                              \
+    }
+
+/* --threads and --kernel, for the context that cli_main() makes. */
+#define CLI_MACHINE                                                                                                    \
+    CLI_COUNT("--threads", "N", &cli_threads, 1, INK_MAX_THREADS,                                                      \
+              "threads to use (default 1); the result does not depend on it"),                                         \
+        CLI_TEXT("--kernel", "NAME", &cli_kernel,                                                                      \
+                 "portable, avx2, avx512 (default: the best here); the result does not depend on it")
+
+extern uint64_t cli_threads;
+extern const char *cli_kernel;
 
 typedef struct cli {
     const char *name;    /* of the program */
@@ -40,22 +71,35 @@ typedef struct cli {
     const cli_option *options;
     size_t n_options;
     const char *names[CLI_MAX_ARGUMENTS]; /* of the positional arguments, for messages */
-    size_t n_least, n_most;               /* how many of them there may be; SIZE_MAX: any number */
+    size_t n_least, n_most;               /* how many there may be; SIZE_MAX: any number */
 
-    /* Filled in by cli_read(). */
-    const char *arguments[CLI_MAX_ARGUMENTS]; /* the first of them; NULL where there is none */
+    /* Set by cli_read(). */
+    const char *arguments[CLI_MAX_ARGUMENTS]; /* the first positional arguments; NULL where there is none */
     char **all;                               /* [n_arguments] of them, in argv */
     size_t n_arguments;
 } cli;
 
+#define CLI_OPTIONS(list) .options = (list), .n_options = sizeof(list) / sizeof *(list)
+#define CLI_ARGUMENTS(least, most, ...) .n_least = (least), .n_most = (most), .names = {__VA_ARGS__}
+
 typedef enum cli_outcome {
-    CLI_RUN,  /* all is well */
-    CLI_HELP, /* help was asked for and printed: exit 0 */
-    CLI_ERROR /* the sentence is on stderr: exit 1 */
+    CLI_RUN,  /* go on */
+    CLI_HELP, /* help was printed: exit code 0 */
+    CLI_ERROR /* an error message was printed: exit code 1 */
 } cli_outcome;
 
 /* Reads the command line. An option's value follows it, or an equals sign ("--seed=7"); "--" ends the options; "-" is
    an argument like any other; of an option given twice the last counts. */
 cli_outcome cli_read(cli *line, int argc, char **argv);
+
+/* Reads the command line, makes a context, runs the program with it, and returns the exit code of main(). */
+int cli_main(cli *line, int argc, char **argv, bool (*run)(ink_context *ctx));
+
+/* Reads a whole number: digits only. False, and *value unchanged, for anything else and above 2^64 - 1. */
+bool number_whole(const char *text, uint64_t *value);
+
+/* Reads a decimal number: [sign] digits [. digits] [e [sign] digits], with digits on at least one side of the point, at
+   most 15 of them significant, and zero or a size from 1e-22 to below 1e23. */
+bool number_real(const char *text, double *value);
 
 #endif

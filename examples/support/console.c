@@ -1,12 +1,12 @@
 /*
- * console.c - what the example programs say.
+ * console.c - what the programs read and say.
  */
 #include "console.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #if defined(__unix__) || defined(__APPLE__)
@@ -15,9 +15,18 @@
 #endif
 
 static const char *program_name = "example";
-static bool echoed;     /* a text on stderr waits for its newline */
-static int write_error; /* errno of the first write to stdout that failed */
+static bool echoed;     /* text on stderr still lacks its newline */
+static int write_error; /* errno of the first failed write to stdout */
 static volatile sig_atomic_t interrupted;
+
+static bool is_terminal(int descriptor)
+{
+#if defined(__unix__) || defined(__APPLE__)
+    return isatty(descriptor);
+#else
+    return descriptor < 0;
+#endif
+}
 
 void console_start(const char *program)
 {
@@ -27,23 +36,48 @@ void console_start(const char *program)
 #endif
 }
 
-void console_complain(const char *format, ...)
+bool console_complain(const char *format, ...)
 {
     va_list arguments;
-
-    fflush(stdout); /* what was said before comes before */
+    fflush(stdout); /* earlier output comes first */
     fprintf(stderr, "%s%s: ", echoed ? "\n" : "", program_name);
     echoed = false;
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
     fputc('\n', stderr);
+    return false;
+}
+
+bool console_ok(const ink_context *ctx, ink_result result)
+{
+    return result == INK_OK || console_complain("%s", ink_context_error(ctx));
+}
+
+void *console_memory(size_t count, size_t size)
+{
+    void *block = calloc(count > 0 ? count : 1, size > 0 ? size : 1);
+    if (block == NULL)
+        console_complain("there is no memory for %zu x %zu bytes", count, size);
+    return block;
+}
+
+void *console_grow(void *items, size_t *room, size_t n, size_t size)
+{
+    if (n <= *room && items != NULL)
+        return items;
+    n = n > 0 ? n : 1;
+    void *grown = n <= SIZE_MAX / 2 / size ? realloc(items, 2 * n * size) : NULL;
+    if (grown == NULL)
+        console_complain("there is no memory for %zu x %zu bytes", n, size);
+    else
+        *room = 2 * n;
+    return grown;
 }
 
 void console_note(const char *format, ...)
 {
     va_list arguments;
-
     echoed = false;
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
@@ -57,22 +91,12 @@ void console_echo(const char *text)
     echoed = true;
 }
 
-static bool somebody_looks(void)
-{
-#if defined(__unix__) || defined(__APPLE__)
-    return isatty(STDERR_FILENO);
-#else
-    return false;
-#endif
-}
-
 void console_progress(const char *format, ...)
 {
     va_list arguments;
-
-    if (!somebody_looks())
+    if (!is_terminal(2))
         return;
-    fputs("\r\033[K", stderr); /* to the beginning of the line, and clear it */
+    fputs("\r\033[K", stderr); /* back to the start of the line, and clear it */
     va_start(arguments, format);
     echoed = vfprintf(stderr, format, arguments) > 0;
     va_end(arguments);
@@ -82,10 +106,9 @@ void console_progress(const char *format, ...)
 void console_wrap(const char *text, size_t indent)
 {
     size_t column = indent;
-
     for (text += strspn(text, " \n"); *text != '\0'; text += strspn(text, " \n")) {
         size_t size = strcspn(text, " \n");
-        if (text[size] == ' ' && text[size + 1] == '%') /* a number and its sign stay together */
+        if (text[size] == ' ' && text[size + 1] == '%') /* "12 %" stays together */
             size += 2 + strcspn(text + size + 2, " ");
         if (column > indent && column + 1 + size > 78) {
             printf("\n%*s", (int)indent, "");
@@ -100,16 +123,24 @@ void console_wrap(const char *text, size_t indent)
 bool console_write(const char *text, size_t size)
 {
     bool done = fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0;
-
     if (!done && write_error == 0)
         write_error = errno;
     return done;
 }
 
+bool console_print(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (vprintf(format, arguments) < 0 && write_error == 0)
+        write_error = errno;
+    va_end(arguments);
+    return console_write("", 0) && write_error == 0;
+}
+
 bool console_finish(void)
 {
     bool done = console_write("", 0) && !ferror(stdout);
-
 #ifdef EPIPE
     if (write_error == EPIPE)
         return false;
@@ -120,44 +151,21 @@ bool console_finish(void)
     return done;
 }
 
-bool console_takes_pictures(const char *folder)
-{
-#if defined(__unix__) || defined(__APPLE__)
-    struct stat about;
-
-    if (folder == NULL || (stat(folder, &about) == 0 && S_ISDIR(about.st_mode) && access(folder, W_OK) == 0))
-        return true;
-    console_complain("--svg expects a folder that is there and can be written to, found '%s'", folder);
-    return false;
-#else
-    (void)folder;
-    return true;
-#endif
-}
-
-bool console_is_asked(void)
-{
-#if defined(__unix__) || defined(__APPLE__)
-    return isatty(STDIN_FILENO);
-#else
-    return false;
-#endif
-}
+bool console_is_asked(void) { return is_terminal(0); }
 
 static void interrupt(int number)
 {
     (void)number;
     interrupted = 1;
 #ifndef SA_RESTART
-    signal(number, interrupt); /* where a handler is called only once */
+    signal(number, interrupt); /* some systems call a handler only once */
 #endif
 }
 
 void console_catch_interrupts(void)
 {
 #ifdef SA_RESTART
-    struct sigaction action = {.sa_handler = interrupt}; /* without SA_RESTART: a read ends */
-
+    struct sigaction action = {.sa_handler = interrupt}; /* without SA_RESTART, so that a read ends */
     sigaction(SIGINT, &action, NULL);
 #else
     signal(SIGINT, interrupt);
@@ -167,7 +175,6 @@ void console_catch_interrupts(void)
 bool console_interrupted(void)
 {
     bool was = interrupted != 0;
-
     interrupted = 0;
     return was;
 }
@@ -175,8 +182,7 @@ bool console_interrupted(void)
 double console_seconds(void)
 {
     struct timespec now;
-
-    /* The time of day is set and slewed now and then, and as a double it has no room for nanoseconds. */
+    /* The time of day can jump, and as a double it has no room for nanoseconds. */
 #ifdef CLOCK_MONOTONIC
     if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
         return 0;
@@ -190,7 +196,6 @@ double console_seconds(void)
 unsigned console_processors(void)
 {
     long n = 1;
-
 #if defined(_SC_NPROCESSORS_ONLN) && !defined(INK_NO_THREADS)
     n = sysconf(_SC_NPROCESSORS_ONLN);
 #endif
@@ -210,7 +215,6 @@ ink_context *console_context(uint64_t n_threads, const char *kernel)
     ink_context_options options = {.n_threads = (unsigned)n_threads, .kernel = kernel};
     ink_context *ctx;
     char names[128] = "";
-
     if (kernel != NULL && !kernel_is_known(kernel)) {
         for (size_t i = 0; ink_kernel_name(i) != NULL; i++) {
             size_t used = strlen(names);
@@ -225,12 +229,11 @@ ink_context *console_context(uint64_t n_threads, const char *kernel)
     return ctx;
 }
 
-/* n / unit^i with the largest unit below it, three digits of it. */
+/* n in the largest of the units that is below it, with three digits. */
 static const char *scaled(char room[CONSOLE_ROOM], uint64_t n, double unit, const char *const names[5])
 {
     double value = (double)n;
     size_t i = 0;
-
     while (value >= unit && i < 4) {
         value /= unit;
         i++;
@@ -255,7 +258,6 @@ const char *console_count(char room[CONSOLE_ROOM], uint64_t n)
 {
     char digits[CONSOLE_ROOM];
     size_t size = (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)n), used = 0;
-
     for (size_t i = 0; i < size; i++) {
         if (i > 0 && (size - i) % 3 == 0)
             room[used++] = ',';
@@ -265,12 +267,112 @@ const char *console_count(char room[CONSOLE_ROOM], uint64_t n)
     return room;
 }
 
+const char *console_rate(char room[CONSOLE_ROOM], size_t n, double seconds)
+{
+    return n > 0 && seconds > 0 ? console_count(room, (uint64_t)((double)n / seconds)) : "-";
+}
+
 const char *console_harmless(char *room, size_t size, const char *text)
 {
     size_t used = 0;
-
     for (; *text != '\0' && used + 1 < size; text++)
         room[used++] = (unsigned char)*text < ' ' || *text == 127 ? '?' : *text;
     room[used] = '\0';
     return room;
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------ */
+
+bool path_join(char room[PATH_ROOM], const char *folder, const char *file)
+{
+    int size = snprintf(room, PATH_ROOM, "%s/%s", folder, file);
+    return (size >= 0 && size < PATH_ROOM) ||
+           console_complain("the path '%.60s...' is longer than %d bytes", folder, PATH_ROOM - 1);
+}
+
+char *file_read(const char *path, size_t *size)
+{
+    FILE *stream = path == NULL ? stdin : fopen(path, "rb");
+    size_t room = 0;
+    char *bytes = NULL, *grown;
+    *size = 0;
+    do {
+        grown = stream != NULL ? console_grow(bytes, &room, *size + (1 << 16), 1) : NULL;
+        bytes = grown != NULL ? grown : bytes;
+        if (grown != NULL)
+            *size += fread(bytes + *size, 1, room - 1 - *size, stream);
+    } while (grown != NULL && *size == room - 1);
+    if (stream == NULL || ferror(stream)) {
+        console_complain("%s: cannot be read: %s", path == NULL ? "stdin" : path, strerror(errno));
+        grown = NULL;
+    }
+    if (stream != NULL && path != NULL)
+        fclose(stream);
+    if (grown == NULL)
+        free(bytes);
+    else
+        bytes[*size] = '\0';
+    return grown;
+}
+
+FILE *file_create(const char *path)
+{
+    FILE *file = fopen(path, "wb");
+    if (file == NULL)
+        console_complain("%s: cannot be written: %s", path, strerror(errno));
+    return file;
+}
+
+bool file_close(FILE *file, const char *path)
+{
+    bool failed = ferror(file) != 0;
+    return (fclose(file) == 0 && !failed) || console_complain("%s: cannot be written: %s", path, strerror(errno));
+}
+
+bool console_takes_pictures(const char *folder)
+{
+#if defined(__unix__) || defined(__APPLE__)
+    struct stat about;
+    if (folder != NULL && (stat(folder, &about) != 0 || !S_ISDIR(about.st_mode) || access(folder, W_OK) != 0))
+        return console_complain("--svg expects a folder that is there and can be written to, found '%s'", folder);
+#else
+    (void)folder;
+#endif
+    return true;
+}
+
+/* The stream gave no more. */
+static lines_outcome lines_finish(lines *in)
+{
+    if (!ferror(in->stream))
+        return in->size > 0 ? LINES_LINE : LINES_END;
+    clearerr(in->stream);
+    if (console_interrupted())
+        return LINES_INTERRUPTED;
+    console_complain("the next line cannot be read");
+    return LINES_ERROR;
+}
+
+lines_outcome lines_next(lines *in)
+{
+    for (in->size = 0;;) {
+        char *text = console_grow(in->text, &in->room, in->size + 2, 1);
+        if (text == NULL)
+            return LINES_ERROR;
+        in->text = text;
+        int c = getc(in->stream);
+        if (c != EOF && c != '\n')
+            in->text[in->size++] = (char)c;
+        in->text[in->size] = '\0';
+        if (c == EOF)
+            return lines_finish(in);
+        if (c == '\n')
+            return LINES_LINE;
+    }
+}
+
+void lines_close(lines *in)
+{
+    free(in->text);
+    *in = (lines){.stream = in->stream};
 }

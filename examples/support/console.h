@@ -1,5 +1,7 @@
 /*
- * console.h - what the example programs say, and to whom: text to stdout, everything else to stderr.
+ * console.h - what the programs read, and what they say to whom: text goes to stdout, everything else to stderr.
+ *
+ * A function that returns bool answers whether to go on; if not, it has already printed why.
  */
 #ifndef EXAMPLES_CONSOLE_H
 #define EXAMPLES_CONSOLE_H
@@ -9,68 +11,111 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #if defined(__GNUC__)
-#define CONSOLE_FORMAT __attribute__((format(printf, 1, 2)))
+#define CONSOLE_FORMAT(text, first) __attribute__((format(printf, text, first)))
 #else
-#define CONSOLE_FORMAT
+#define CONSOLE_FORMAT(text, first)
 #endif
 
-/* Names the program for its messages. From here on a closed pipe is a failed write instead of the program's end. */
+/* Names the program for its messages. From here on writing to a closed pipe fails instead of ending the program. */
 void console_start(const char *program);
 
-/* "program: sentence", a line on stderr. */
-void console_complain(const char *format, ...) CONSOLE_FORMAT;
+/* Prints "program: sentence" as a line on stderr; returns false. */
+bool console_complain(const char *format, ...) CONSOLE_FORMAT(1, 2);
 
-/* A line on stderr as it is: news, not mistakes. */
-void console_note(const char *format, ...) CONSOLE_FORMAT;
+/* True if a call of the library succeeded; otherwise prints the context's error. */
+bool console_ok(const ink_context *ctx, ink_result result);
 
-/* A text on stderr without a newline: the prompt, in front of what a program writes to stdout. */
+/* Zeroed memory for count items, to be released with free(); NULL after an error message. */
+void *console_memory(size_t count, size_t size);
+
+/* `items` or a larger block, with room for n items in any case. NULL after an error message; `items` is still valid. */
+void *console_grow(void *items, size_t *room, size_t n, size_t size);
+
+/* Prints a line on stderr: news, not a mistake. */
+void console_note(const char *format, ...) CONSOLE_FORMAT(1, 2);
+
+/* Prints text on stderr without a newline: the prompt, which the program's own text on stdout continues. */
 void console_echo(const char *text);
 
-/* What the program is doing now, on a line of stderr that the next one replaces; only for somebody who is looking: if
-   stderr is no terminal, nothing is written. An empty text clears the line. */
-void console_progress(const char *format, ...) CONSOLE_FORMAT;
+/* Shows the current step on a line of stderr that the next call replaces; "" clears it. Prints nothing if stderr is not
+   a terminal. */
+void console_progress(const char *format, ...) CONSOLE_FORMAT(1, 2);
 
-/* Writes bytes to stdout at once. False if they did not get there: the reader has gone, the disk is full. */
+/* Writes to stdout at once. False without a message if the output did not arrive: console_finish() reports it. */
 bool console_write(const char *text, size_t size);
+bool console_print(const char *format, ...) CONSOLE_FORMAT(1, 2);
 
-/* A text to stdout in lines of at most 78 columns, all but the first behind `indent` spaces; there the first begins. */
+/* Prints text to stdout in lines of at most 78 columns. The cursor stands at column `indent`; later lines start there.
+ */
 void console_wrap(const char *text, size_t indent);
 
-/* True if --svg was not given, or names a folder that pictures can be written to, as far as the system tells; else says
-   so. Asked before the work whose pictures they are. */
-bool console_takes_pictures(const char *folder);
-
-/* True if all that was written to stdout has arrived. Called before a program ends. Says what is wrong, unless it is
-   only that nobody reads any more. */
+/* True if everything written to stdout has arrived; called before a program ends. Silent if the reader closed a pipe.
+ */
 bool console_finish(void);
 
-/* True if whoever types into stdin sits at a terminal. */
+/* True if stdin is a terminal. */
 bool console_is_asked(void);
 
-/* From here on Ctrl-C does not end the program: it ends a read from stdin, and is remembered. The second says whether
-   it was pressed, and forgets it. */
+/* From here on Ctrl-C does not end the program. It ends a read from stdin, and console_interrupted() reports it once.
+ */
 void console_catch_interrupts(void);
 bool console_interrupted(void);
 
 /* Seconds since some point in the past. */
 double console_seconds(void);
 
-/* How many processors there are to run threads on, as far as the system tells, at most INK_MAX_THREADS; 1 in a build
-   without threads. */
+/* The number of processors as far as the system tells, at most INK_MAX_THREADS; 1 in a build without threads. */
 unsigned console_processors(void);
 
-/* A context with that many threads and that kernel (NULL: the best of this machine), or NULL with the sentence said. */
+/* A context with this many threads and this kernel (NULL: the best one here); NULL after an error message. */
 ink_context *console_context(uint64_t n_threads, const char *kernel);
 
-/* Numbers as people read them, into the caller's room: "1.26 M", "4.5 KB", "12,345". Returns `room`. */
+/* Numbers for people, written into `room`: "1.26 M", "4.5 KB", "12,345". A rate is n / seconds, or "-". */
 #define CONSOLE_ROOM 32
 const char *console_parameters(char room[CONSOLE_ROOM], uint64_t n);
 const char *console_bytes(char room[CONSOLE_ROOM], uint64_t n);
 const char *console_count(char room[CONSOLE_ROOM], uint64_t n);
+const char *console_rate(char room[CONSOLE_ROOM], size_t n, double seconds);
 
-/* Text from a file made harmless for a terminal: control characters become '?'. Returns `room`, cut to `size`. */
+/* Makes text from a file safe for a terminal: control characters become '?'. Returns `room`, cut to `size`. */
 const char *console_harmless(char *room, size_t size, const char *text);
+
+/* ---- files ------------------------------------------------------------------------------------------------------ */
+
+#define PATH_ROOM 1024
+
+/* Writes "folder/file" into `room`. */
+bool path_join(char room[PATH_ROOM], const char *folder, const char *file);
+
+/* A whole file (NULL: stdin) with a zero byte behind it, to be released with free(); NULL after an error message. */
+char *file_read(const char *path, size_t *size);
+
+/* Opens a file for writing, NULL after an error message; closes it: false, with a message, if a write failed. */
+FILE *file_create(const char *path);
+bool file_close(FILE *file, const char *path);
+
+/* True if `folder` is NULL or a folder that pictures can be written to, as far as the system tells. */
+bool console_takes_pictures(const char *folder);
+
+/* A stream read line by line, whatever the lines hold. Zero-initialise all but the stream. */
+typedef struct lines {
+    FILE *stream;
+    char *text; /* [size] the last line without its newline, with a zero byte behind it */
+    size_t size, room;
+} lines;
+
+typedef enum lines_outcome {
+    LINES_LINE,
+    LINES_END,
+    LINES_INTERRUPTED, /* Ctrl-C; the unfinished line is lost */
+    LINES_ERROR        /* after an error message */
+} lines_outcome;
+
+/* Reads the next line; the last one needs no newline. */
+lines_outcome lines_next(lines *in);
+void lines_close(lines *in);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * lm.c - a language model with its tokenizer, and the loop that continues a text.
+ * lm.c - a model with its tokenizer, and the loop that continues a text.
  */
 #include "lm.h"
 
@@ -7,33 +7,60 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "console.h"
-#include "load.h"
+/* ---- opening ---------------------------------------------------------------------------------------------------- */
 
-/* Says what the library says. */
-static bool ok(const language_model *lm, ink_result result)
+#ifndef EXAMPLES_MODELS
+#define EXAMPLES_MODELS "examples/models"
+#endif
+
+bool bundled_folder(char room[PATH_ROOM], const char *model)
 {
-    if (result != INK_OK)
-        console_complain("%s", ink_context_error(lm->ctx));
-    return result == INK_OK;
+    const char *models = getenv("INKLING_MODELS");
+    return path_join(room, models != NULL && *models != '\0' ? models : EXAMPLES_MODELS, model);
 }
 
-static void *room(size_t count, size_t size)
-{
-    void *block = calloc(count > 0 ? count : 1, size);
+#define PATIENCE 0.5 /* seconds before the bar appears */
+#define PAUSE 0.1    /* seconds between two drawings */
 
-    if (block == NULL)
-        console_complain("there is no memory for %zu x %zu bytes", count, size);
-    return block;
+enum { BAR = 40 };
+
+typedef struct bar {
+    double next; /* time of the next drawing */
+    bool drawn;
+} bar;
+
+/* "[##########                              ]  25 % of 1.26 GB" */
+static bool bar_draw(void *user, uint64_t done, uint64_t total)
+{
+    bar *b = user;
+    char marks[BAR + 1], bytes[CONSOLE_ROOM];
+    double share = total > 0 ? (double)done / (double)total : 1, now = console_seconds();
+    if (now < b->next)
+        return true;
+    for (int i = 0; i < BAR; i++)
+        marks[i] = i < share * BAR ? '#' : ' ';
+    marks[BAR] = '\0';
+    console_progress("[%s] %3.0f %% of %s", marks, 100 * share, console_bytes(bytes, total));
+    b->next = now + PAUSE;
+    b->drawn = true;
+    return true;
 }
 
-static double rate(size_t n, double seconds) { return seconds > 0 ? (double)n / seconds : 0; }
+ink_result lm_load(ink_context *ctx, const char *folder, ink_pooling pooling, ink_model **model)
+{
+    bar b = {.next = console_seconds() + PATIENCE};
+    ink_model_options options = {.pooling = pooling, .progress = bar_draw, .progress_user = &b};
+    ink_result result = ink_model_open(ctx, folder, &options, model);
+    if (b.drawn)
+        console_progress("%s", "");
+    return result;
+}
 
 static bool open_folder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling)
 {
     *lm = (language_model){.ctx = ctx, .folder = folder};
-    if (!ok(lm, load_model(ctx, folder, pooling, &lm->model)) ||
-        !ok(lm, ink_tokenizer_open(ctx, folder, &lm->tokenizer)))
+    if (!console_ok(ctx, lm_load(ctx, folder, pooling, &lm->model)) ||
+        !console_ok(ctx, ink_tokenizer_open(ctx, folder, &lm->tokenizer)))
         return false;
     lm->info = ink_model_get_info(lm->model);
     return true;
@@ -48,21 +75,17 @@ bool lm_open(language_model *lm, ink_context *ctx, const char *folder)
 {
     if (!open_folder(lm, ctx, folder, INK_POOLING_NONE))
         return false;
-    if (ink_model_get_encoder(lm->model) == NULL)
-        return true;
-    console_complain("%s: a %s is an encoder and continues no texts; embed, classify and fill are for it", folder,
-                     lm->info->kind);
-    return false;
+    return ink_model_get_encoder(lm->model) == NULL ||
+           console_complain("%s: a %s is an encoder and continues no texts; use embed, classify or fill", folder,
+                            lm->info->kind);
 }
 
 bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling)
 {
     if (!open_folder(lm, ctx, folder, pooling))
         return false;
-    if (ink_model_get_encoder(lm->model) != NULL)
-        return true;
-    console_complain("%s: a %s is no encoder; generate continues texts with it", folder, lm->info->kind);
-    return false;
+    return ink_model_get_encoder(lm->model) != NULL ||
+           console_complain("%s: a %s is no encoder; generate continues texts with it", folder, lm->info->kind);
 }
 
 void lm_close(language_model *lm)
@@ -72,29 +95,28 @@ void lm_close(language_model *lm)
     *lm = (language_model){0};
 }
 
-/* Folders are about with a tokenizer that has more tokens than its model has rows; most texts have none of them. */
+/* ---- text ------------------------------------------------------------------------------------------------------- */
+
+/* In some folders the tokenizer has more tokens than the model has rows. Most texts contain none of these tokens. */
 static bool has_rows(const language_model *lm, const ink_token *tokens, size_t n)
 {
     size_t i = 0, n_rows = lm->info->vocab_size;
-
     while (i < n && (size_t)tokens[i] < n_rows)
         i++;
-    if (i == n)
-        return true;
-    console_complain("%s: the tokenizer makes token %" PRId32 " of this text, the model has rows for 0 to %zu",
-                     lm->folder, tokens[i], n_rows - 1);
-    return false;
+    return i == n || console_complain("%s: this text contains token %" PRId32 ", but the model has rows for 0 to %zu",
+                                      lm->folder, tokens[i], n_rows - 1);
 }
 
 bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n)
 {
     ink_result result = ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, NULL, 0, n);
-
     *tokens = NULL;
-    if (result != INK_ERROR_LIMIT && !ok(lm, result)) /* the limit of a first call without room is no mistake */
+    if (result != INK_ERROR_LIMIT &&
+        !console_ok(lm->ctx, result)) /* without room the call reports the size as a limit */
         return false;
-    *tokens = room(*n, sizeof **tokens);
-    if (*tokens != NULL && ok(lm, ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, *tokens, *n, n)) &&
+    *tokens = console_memory(*n, sizeof **tokens);
+    if (*tokens != NULL &&
+        console_ok(lm->ctx, ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, *tokens, *n, n)) &&
         has_rows(lm, *tokens, *n))
         return true;
     free(*tokens);
@@ -105,11 +127,10 @@ bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned
 bool lm_prompt(const language_model *lm, const char *text, ink_token **tokens, size_t *n)
 {
     size_t context = lm->info->context_length;
-
     if (!lm_encode(lm, text, strlen(text), INK_ENCODE_DEFAULT, tokens, n))
         return false;
     if (*n == 0 && lm->info->bos_token >= 0) {
-        (*tokens)[0] = lm->info->bos_token; /* lm_encode() always leaves room for one */
+        (*tokens)[0] = lm->info->bos_token; /* lm_encode() leaves room for one */
         *n = 1;
     }
     if (*n > 0 && (context == 0 || *n <= context))
@@ -123,7 +144,47 @@ bool lm_prompt(const language_model *lm, const char *text, ink_token **tokens, s
     return false;
 }
 
-/* What one continuation needs; all of it is taken before the first token. */
+bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token, char *text, size_t capacity,
+              size_t *size)
+{
+    size_t bytes;
+    *size = 0;
+    if (token >= 0 && ink_tokenizer_token(lm->tokenizer, token, &bytes) == NULL)
+        return true;
+    return console_ok(lm->ctx, ink_tokenizer_stream(lm->ctx, lm->tokenizer, stream, token, text, capacity, size));
+}
+
+size_t lm_likeliest(const float *p, size_t n)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++)
+        if (p[i] > p[best])
+            best = i;
+    return best;
+}
+
+/* ---- continuing ------------------------------------------------------------------------------------------------- */
+
+ink_sampler_options sampling_choose(const sampling *s, const ink_model *model)
+{
+    ink_sampler_options chosen;
+    if (!ink_model_sampling(model, &chosen))
+        chosen.temperature = 0.8f;
+    if (s->temperature >= 0)
+        chosen.temperature = (float)s->temperature;
+    if (s->top_k != SAMPLING_UNSET)
+        chosen.top_k = (size_t)s->top_k;
+    if (s->top_p >= 0)
+        chosen.top_p = (float)s->top_p;
+    if (s->min_p >= 0)
+        chosen.min_p = (float)s->min_p;
+    if (s->repeat_penalty >= 0)
+        chosen.repeat_penalty = (float)s->repeat_penalty;
+    chosen.seed = s->seed;
+    return chosen;
+}
+
+/* All that one continuation needs, allocated before the first token. */
 typedef struct lm_run {
     ink_state *state;
     size_t state_size;
@@ -134,25 +195,24 @@ typedef struct lm_run {
     size_t text_capacity;
 } lm_run;
 
-static bool start(const language_model *lm, const lm_request *request, lm_run *run)
+static bool lm_run_start(const language_model *lm, const lm_request *request, lm_run *run)
 {
     size_t context = lm->info->context_length;
     size_t capacity = request->n_prompt + request->n_tokens;
-
     if (context > 0 && capacity > context)
         capacity = context;
     run->text_capacity = ink_tokenizer_stream_capacity(lm->tokenizer);
-    run->text = room(run->text_capacity, 1);
-    run->logits = room(lm->info->vocab_size, sizeof *run->logits);
+    run->text = console_memory(run->text_capacity, 1);
+    run->logits = console_memory(lm->info->vocab_size, sizeof *run->logits);
     return run->text != NULL && run->logits != NULL &&
-           ok(lm, ink_state_size(lm->ctx, lm->model, capacity, &run->state_size)) &&
-           ok(lm, ink_state_create(lm->ctx, lm->model, capacity, &run->state)) &&
-           ok(lm, ink_context_reserve(lm->ctx, lm->model, 1, request->n_prompt, capacity)) &&
-           ok(lm, ink_sampler_create(lm->ctx, &request->sampler, lm->info->vocab_size, &run->sampler)) &&
-           ok(lm, ink_sampler_accept(lm->ctx, run->sampler, request->prompt, request->n_prompt));
+           console_ok(lm->ctx, ink_state_size(lm->ctx, lm->model, capacity, &run->state_size)) &&
+           console_ok(lm->ctx, ink_state_create(lm->ctx, lm->model, capacity, &run->state)) &&
+           console_ok(lm->ctx, ink_context_reserve(lm->ctx, lm->model, 1, request->n_prompt, capacity)) &&
+           console_ok(lm->ctx, ink_sampler_create(lm->ctx, &request->sampler, lm->info->vocab_size, &run->sampler)) &&
+           console_ok(lm->ctx, ink_sampler_accept(lm->ctx, run->sampler, request->prompt, request->n_prompt));
 }
 
-static void finish(lm_run *run)
+static void lm_run_finish(lm_run *run)
 {
     ink_sampler_free(run->sampler);
     ink_state_free(run->state);
@@ -160,23 +220,11 @@ static void finish(lm_run *run)
     free(run->text);
 }
 
-bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token, char *text, size_t capacity,
-              size_t *size)
-{
-    size_t bytes;
-
-    *size = 0;
-    if (token >= 0 && ink_tokenizer_token(lm->tokenizer, token, &bytes) == NULL)
-        return true;
-    return ok(lm, ink_tokenizer_stream(lm->ctx, lm->tokenizer, stream, token, text, capacity, size));
-}
-
-/* What follows is spelled as the middle of a text, with the space before its first word; the prompt's own text is not
-   for the sink. */
+/* Feeds the prompt to the stream without showing its text to the sink. The new text is then spelled as the middle of a
+   text, with the space before its first word. */
 static bool spell_prompt(const language_model *lm, const lm_request *request, lm_run *run)
 {
     size_t size;
-
     for (size_t i = 0; i < request->n_prompt; i++)
         if (!lm_spell(lm, &run->stream, request->prompt[i], run->text, run->text_capacity, &size))
             return false;
@@ -187,24 +235,21 @@ static bool spell_prompt(const language_model *lm, const lm_request *request, lm
 static bool deliver(const language_model *lm, const lm_request *request, lm_run *run, ink_token token, bool *go_on)
 {
     size_t size;
-
     if (!lm_spell(lm, &run->stream, token, run->text, run->text_capacity, &size))
         return false;
     *go_on = request->sink(request->user, token, run->text, size);
     return true;
 }
 
-/* The loop. The logits of the prompt's last token are there. */
+/* The loop. It starts from the logits of the prompt's last token. */
 static bool produce(const language_model *lm, const lm_request *request, lm_run *run, lm_report *report)
 {
     size_t context = lm->info->context_length;
     double begin = console_seconds();
-    size_t n_steps = 0;
     bool go_on = true;
-
     for (report->end = LM_COUNT; report->n_tokens < request->n_tokens;) {
         ink_token token;
-        if (!ok(lm, ink_sampler_pick(lm->ctx, run->sampler, run->logits, &token)))
+        if (!console_ok(lm->ctx, ink_sampler_pick(lm->ctx, run->sampler, run->logits, &token)))
             return false;
         if (ink_model_stops_at(lm->model, token)) {
             report->end = LM_EOS;
@@ -222,26 +267,26 @@ static bool produce(const language_model *lm, const lm_request *request, lm_run 
             report->end = LM_CONTEXT;
             break;
         }
-        if (!ok(lm, ink_model_forward(lm->ctx, lm->model, run->state, &token, 1, run->logits)))
+        if (!console_ok(lm->ctx, ink_model_forward(lm->ctx, lm->model, run->state, &token, 1, run->logits)))
             return false;
-        n_steps++;
+        report->n_steps++;
     }
-    report->rate = rate(n_steps, console_seconds() - begin);
+    report->seconds = console_seconds() - begin;
     return report->end == LM_SINK || deliver(lm, request, run, -1, &go_on);
 }
 
 bool lm_continue(const language_model *lm, const lm_request *request, lm_report *report)
 {
     lm_run run = {0};
-    bool done = start(lm, request, &run) && spell_prompt(lm, request, &run);
-
+    bool done = lm_run_start(lm, request, &run) && spell_prompt(lm, request, &run);
     *report = (lm_report){.state_size = run.state_size};
     if (done) {
         double begin = console_seconds();
-        done = ok(lm, ink_model_forward(lm->ctx, lm->model, run.state, request->prompt, request->n_prompt, run.logits));
-        report->prompt_rate = rate(request->n_prompt, console_seconds() - begin);
+        done = console_ok(
+            lm->ctx, ink_model_forward(lm->ctx, lm->model, run.state, request->prompt, request->n_prompt, run.logits));
+        report->prompt_seconds = console_seconds() - begin;
     }
     done = done && produce(lm, request, &run, report);
-    finish(&run);
+    lm_run_finish(&run);
     return done;
 }

@@ -15,7 +15,7 @@ PIECE = re.compile(r" ?[A-Za-z]+|\.|\n\n?")             # an empty line, or the 
 
 
 def tell(program, seed, count, settings=()):
-    """Stories as dictionaries: text, bits, tokens, facts (examples/support/world.h says what they mean)."""
+    """Stories as dictionaries: text, bits, tokens, facts (examples/stories/world.h says what they mean)."""
     command = [program, "--json", "--seed", str(seed), "-n", str(count), *settings]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:

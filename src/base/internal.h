@@ -107,23 +107,7 @@ ink_result ink_require(ink_context *ctx, const char *function, const char *names
 
 /* ---- objects and scratch -------------------------------------------------------------------------------------- */
 
-/*
- * An object and everything it owns is one block of memory of exactly the size that its builder measured.
- *
- * `build` allocates the object and its parts from the arena, in the same order on both runs. The first run
- * (arena->measuring) validates everything and writes nothing. The second fills the memory in and returns the object,
- * which must be the first thing it allocated.
- */
-typedef ink_result (*ink_build_fn)(void *args, ink_arena *arena, void **object);
-
-/* `max_bytes` 0: no limit. `what` names the object in the message when there is no memory ("the model"). */
-ink_result ink_object_create(ink_context *ctx, const char *what, ink_build_fn build, void *args, uint64_t max_bytes,
-                             void **object);
-ink_result ink_object_measure(ink_context *ctx, const char *what, ink_build_fn build, void *args, size_t *bytes);
-ink_result ink_object_create_in(ink_context *ctx, const char *what, ink_build_fn build, void *args, void *block,
-                                size_t size, void **object);
-
-/* Gives the block back through the allocator it came from. NULL, and an object in a caller's block, need nothing. */
+/* Frees an object and all memory it holds. NULL, and an object in a caller's block, need nothing. */
 void ink_object_free(void *object);
 
 /* Bytes of memory an object holds. */
@@ -133,18 +117,17 @@ size_t ink_object_bytes(const void *object);
 const char *ink_arena_string(ink_arena *arena, const char *text, size_t size);
 
 /*
- * An object of known size: its caller has added up what it takes in a measuring arena, the structure first. It gets an
- * arena over exactly that much memory, and takes the same again. With `block` the memory is the caller's, of
- * block_size bytes; ink_object_size() says how many are needed.
+ * An object whose layout is known: the caller adds up in a measuring arena what it allocates, the structure first, gets
+ * an arena over exactly that much memory, and allocates the same again. `what` names the object in messages ("the
+ * state"). With `block` the memory is the caller's, of block_size bytes; ink_object_size() says how many are needed.
  */
 size_t ink_object_size(const ink_arena *measured);
 ink_result ink_object_new(ink_context *ctx, const char *what, const ink_arena *measured, void *block, size_t block_size,
                           ink_arena *arena);
 
 /*
- * An object whose parts are found out one by one, because they come from a file: `size` bytes of zeros, and an arena of
- * its own for what it comes to hold. One more block of exactly known size may follow; with it the object may hold
- * max_bytes (0: no limit). All of it is freed by ink_object_free().
+ * An object whose parts are found one by one, because they come from a file: `size` bytes of zeros, and an arena of its
+ * own. One more block of exactly known size may follow, if the object then holds at most max_bytes (0: no limit).
  */
 ink_result ink_object_begin(ink_context *ctx, const char *what, size_t size, void **object, ink_arena **arena);
 ink_result ink_object_add_block(ink_context *ctx, const char *what, void *object, size_t size, uint64_t max_bytes,

@@ -300,69 +300,6 @@ ink_result ink_object_add_block(ink_context *ctx, const char *what, void *object
     return INK_OK;
 }
 
-ink_result ink_object_measure(ink_context *ctx, const char *what, ink_build_fn build, void *args, size_t *bytes)
-{
-    ink_arena arena;
-    void *object = NULL;
-    ink_arena_measure(&arena);
-    ink_arena_alloc(&arena, 1, OBJECT_HEADER);
-    INK_TRY(build(args, &arena, &object));
-    if (arena.failed || arena.used > SIZE_MAX - 2 * INK_ALIGNMENT)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "%s needs more memory than this machine can address", what);
-    *bytes = arena.used;
-    return INK_OK;
-}
-
-/* The second run of `build`, over a block of the measured size. */
-static ink_result object_build(ink_context *ctx, const char *what, ink_build_fn build, void *args, void *block,
-                               const object_header *header, void **object)
-{
-    ink_arena arena;
-    void *built = NULL;
-    ink_arena_over(&arena, block, header->bytes);
-    *(object_header *)ink_arena_alloc(&arena, 1, OBJECT_HEADER) = *header;
-    ink_float_mode host = ink_float_mode_enter(); /* weights are rounded, frequencies computed */
-    ink_result result = build(args, &arena, &built);
-    ink_float_mode_leave(host);
-    if (result == INK_OK && arena.failed)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s needs %zu bytes", what, header->bytes);
-    if (result == INK_OK)
-        *object = built;
-    return result;
-}
-
-ink_result ink_object_create(ink_context *ctx, const char *what, ink_build_fn build, void *args, uint64_t max_bytes,
-                             void **object)
-{
-    object_header header = {.allocator = ctx->allocator};
-    *object = NULL;
-    INK_TRY(ink_object_measure(ctx, what, build, args, &header.bytes));
-    if (max_bytes != 0 && header.bytes > max_bytes)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "%s needs %zu bytes, the limit is %llu", what, header.bytes,
-                        (unsigned long long)max_bytes);
-    if (!ink_memory_alloc(&ctx->allocator, header.bytes, &header.memory))
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s needs %zu bytes", what, header.bytes);
-    ink_result result = object_build(ctx, what, build, args, header.memory.start, &header, object);
-    if (result != INK_OK)
-        ink_memory_free(&ctx->allocator, header.memory);
-    return result;
-}
-
-ink_result ink_object_create_in(ink_context *ctx, const char *what, ink_build_fn build, void *args, void *block,
-                                size_t size, void **object)
-{
-    object_header header = {0};
-    *object = NULL;
-    INK_TRY(ink_object_measure(ctx, what, build, args, &header.bytes));
-    if (block == NULL || (uintptr_t)block % INK_ALIGNMENT != 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "the block for %s must start at a multiple of %zu bytes", what,
-                        (size_t)INK_ALIGNMENT);
-    if (size < header.bytes)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "the block for %s has %zu bytes, %zu are needed", what, size,
-                        header.bytes);
-    return object_build(ctx, what, build, args, block, &header, object);
-}
-
 void ink_object_free(void *object)
 {
     if (object == NULL)

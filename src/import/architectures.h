@@ -34,11 +34,11 @@ typedef struct ink_architecture {
     const char *const *ignored;
 } ink_architecture;
 
-/* The architectures of each importer. */
-extern const ink_architecture ink_architecture_gpt2;
-extern const ink_architecture ink_architectures_llama[4];   /* llama, mistral, qwen2, qwen3 */
-extern const ink_architecture ink_architectures_encoder[3]; /* bert, distilbert, roberta */
-extern const ink_architecture ink_architectures_own[4];     /* mlp, rnn, gru, lstm: the project's own */
+/* The architectures of each importer. A row without a name ends the list. */
+extern const ink_architecture ink_gpt2_architectures[];
+extern const ink_architecture ink_llama_architectures[];   /* llama, mistral, qwen2, qwen3 */
+extern const ink_architecture ink_encoder_architectures[]; /* bert, distilbert, roberta */
+extern const ink_architecture ink_own_architectures[];     /* rnn, gru, lstm, mlp: the project's own */
 
 /* Allocates the blocks of the model's stack and their attention, a copy of `attention` for each. stack.config.n_blocks
    becomes n, or the number of tensors of the file plus one if that is less. */

@@ -191,16 +191,6 @@ static ink_result chat_read_template(chat_reader *r)
 
 /* ---- the format ------------------------------------------------------------------------------------------------- */
 
-/* Whether a word is one of a list with spaces between them. */
-static bool is_listed(const char *words, const char *word)
-{
-    size_t size = strlen(word);
-    for (const char *at = size > 0 && words != NULL ? strstr(words, word) : NULL; at != NULL; at = strstr(at + 1, word))
-        if ((at == words || at[-1] == ' ') && (at[size] == '\0' || at[size] == ' '))
-            return true;
-    return false;
-}
-
 static bool has_tokens(const ink_chat_format_row *format, const ink_tokenizer *tokenizer)
 {
     for (size_t i = 0; i < 3 && format->tokens[i] != NULL; i++)
@@ -231,7 +221,7 @@ static ink_result choose_format(chat_reader *r)
         format = ink_chat_format_named(asked);
     for (size_t i = 0; i < N_RECOGNISED && asked == NULL && format == NULL; i++) {
         const ink_chat_format_row *candidate = ink_chat_format_named(recognised[i].format);
-        if (r->file == NULL && is_listed(recognised[i].model_types, model_type) &&
+        if (r->file == NULL && ink_is_listed(recognised[i].model_types, model_type, strlen(model_type)) &&
             has_tokens(candidate, r->draft.tokenizer))
             format = candidate;
         for (size_t k = 0; k < 3 && r->file != NULL && recognised[i].expressions[k] != NULL; k++)

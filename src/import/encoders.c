@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "architectures.h"
+#include "tokenizer_config.h"
 
 #define MAX_LABELS ((size_t)1 << 20)
 
@@ -228,14 +229,12 @@ static ink_result encoder_describe(ink_import *in, encoder_settings *s)
     info->hidden_size = s->hidden;
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
 
-    /* The tokenizer of the folder cuts a text to this length, unless a sentence encoder has its own setting. 1e30 means
-       no limit. */
-    ink_config tokenizer;
-    bool found;
-    double most = 1e30;
-    INK_TRY(ink_config_open_beside(config, "tokenizer_config.json", &tokenizer, &found));
-    INK_TRY(ink_config_number(&tokenizer, "model_max_length", -1e300, 1e300, "from -1e300 to 1e300", &most));
-    model->encoder.max_tokens = most >= 1 && most < (double)info->context_length ? (size_t)most : info->context_length;
+    /* The tokenizer of the folder cuts a text to this length, unless a sentence encoder has its own setting. */
+    ink_tokenizer_config tokenizer;
+    size_t most;
+    INK_TRY(ink_tokenizer_config_open(in->ctx, config->arena, config->source, &tokenizer));
+    INK_TRY(ink_tokenizer_config_max_length(&tokenizer, &most));
+    model->encoder.max_tokens = most >= 1 && most < info->context_length ? most : info->context_length;
 
     model->transformer.n_types = model->encoder.n_types;
     model->transformer.stack.config = (ink_stack_config){
@@ -333,10 +332,7 @@ static ink_result encoder_describe_labels(ink_import *in)
                                 document->file, key, n - 1);
             entry = ink_json_next(document, entry);
         }
-        size_t size = strlen(name) + 1;
-        char *text = ink_arena_alloc(own, size, 1);
-        if (text != NULL)
-            labels[id] = memcpy(text, name, size);
+        labels[id] = ink_arena_string(own, name, strlen(name));
     }
     if (ink_arena_failed(own))
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the model has %zu labels", n);
@@ -473,8 +469,9 @@ static ink_result import_encoder(ink_import *in)
 /* Buffers that older files hold as if they were weights. */
 static const char *const encoder_ignored[] = {"embeddings.position_ids", "embeddings.token_type_ids", NULL};
 
-const ink_architecture ink_architectures_encoder[3] = {
+const ink_architecture ink_encoder_architectures[] = {
     {.name = "bert", .import = import_encoder, .variant = &bert, .ignored = encoder_ignored},
     {.name = "distilbert", .import = import_encoder, .variant = &distilbert, .ignored = encoder_ignored},
     {.name = "roberta", .import = import_encoder, .variant = &roberta, .ignored = encoder_ignored},
+    {.name = NULL},
 };

@@ -109,4 +109,7 @@ static ink_result import_gpt2(ink_import *in)
 /* Old files hold the causal mask as if it were a weight: h.0.attn.bias [1, 1, n, n] and masked_bias []. */
 static const char *const gpt2_ignored[] = {".attn.bias", ".attn.masked_bias", NULL};
 
-const ink_architecture ink_architecture_gpt2 = {.name = "gpt2", .import = import_gpt2, .ignored = gpt2_ignored};
+const ink_architecture ink_gpt2_architectures[] = {
+    {.name = "gpt2", .import = import_gpt2, .ignored = gpt2_ignored},
+    {.name = NULL},
+};

@@ -371,9 +371,10 @@ static ink_result import_llama(ink_import *in)
 /* Old files hold the frequencies of rope like weights. */
 static const char *const llama_ignored[] = {"rotary_emb.inv_freq", NULL};
 
-const ink_architecture ink_architectures_llama[4] = {
+const ink_architecture ink_llama_architectures[] = {
     {.name = "llama", .import = import_llama, .variant = &llama, .ignored = llama_ignored},
     {.name = "mistral", .import = import_llama, .variant = &mistral, .ignored = llama_ignored},
     {.name = "qwen2", .import = import_llama, .variant = &qwen2, .ignored = llama_ignored},
     {.name = "qwen3", .import = import_llama, .variant = &qwen3, .ignored = llama_ignored},
+    {.name = NULL},
 };

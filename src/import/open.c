@@ -13,36 +13,35 @@
 
 /* ---- architectures ---------------------------------------------------------------------------------------------- */
 
-static const ink_architecture *find_in(const ink_architecture *list, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(name, list[i].name) == 0)
-            return &list[i];
-    return NULL;
-}
+/* A row without a name ends each list. */
+static const ink_architecture *const families[] = {ink_gpt2_architectures, ink_llama_architectures,
+                                                   ink_encoder_architectures, ink_own_architectures};
+#define N_FAMILIES (sizeof families / sizeof families[0])
 
 static ink_result find_architecture(ink_import *in, const ink_architecture **found)
 {
     const char *name, *file = in->config.document.file;
+    char known[256];
+    size_t used = 0;
     INK_TRY(ink_config_string(&in->config, "model_type", &name));
-    const ink_architecture *a = find_in(&ink_architecture_gpt2, 1, name);
-    a = a != NULL ? a : find_in(ink_architectures_llama, 4, name);
-    a = a != NULL ? a : find_in(ink_architectures_encoder, 3, name);
-    a = a != NULL ? a : find_in(ink_architectures_own, 4, name);
-    *found = a;
+    *found = NULL;
+    for (size_t i = 0; i < N_FAMILIES; i++)
+        for (const ink_architecture *a = families[i]; a->name != NULL; a++) {
+            used += ink_format(known + used, sizeof known - used, used == 0 ? "%s" : ", %s", a->name);
+            if (strcmp(name, a->name) == 0)
+                *found = a;
+        }
     if (name[0] == '\0')
         return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: member 'model_type' is missing: what kind of model is this?",
                         file);
-    if (a == NULL && strncmp(name, "inkling", 7) == 0)
-        return ink_fail(
-            in->ctx, INK_ERROR_UNSUPPORTED,
-            "%s: model_type '%s' is not supported: this model family only shares its name with this library", file,
-            name);
-    if (a == NULL)
+    if (strncmp(name, "inkling", 7) == 0)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: model_type '%s' is not supported, only gpt2, llama, mistral, qwen2, qwen3, "
-                        "rnn, gru, lstm, mlp, bert, distilbert, roberta",
+                        "%s: model_type '%s' is not supported: this model family only happens to have the name of this "
+                        "library",
                         file, name);
+    if (*found == NULL)
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: model_type '%s' is not supported, only %.250s", file, name,
+                        known);
     /* Quantised weights have other names and types, whose messages would mislead. */
     if (ink_config_member(&in->config, "quantization_config") != INK_JSON_NONE)
         return ink_fail(
@@ -185,10 +184,8 @@ static ink_result list_unused(ink_import *in, const ink_architecture *a)
     model->unused = ink_arena_alloc(in->plan.own, n, sizeof *model->unused);
     for (size_t i = 0; i < ink_weights_count(weights) && !ink_arena_failed(in->plan.own); i++) {
         const char *name = ink_weights_at(weights, i)->name;
-        size_t size = strlen(name) + 1;
-        char *copy = is_unused(in, a, i) ? ink_arena_alloc(in->plan.own, size, 1) : NULL;
-        if (copy != NULL)
-            model->unused[model->info.n_unused++] = memcpy(copy, name, size);
+        if (is_unused(in, a, i))
+            model->unused[model->info.n_unused++] = ink_arena_string(in->plan.own, name, strlen(name));
     }
     if (ink_arena_failed(in->plan.own))
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: %zu tensors without a use", n);

@@ -93,9 +93,10 @@ static ink_result import_window(ink_import *in)
 
 static const ink_cell cells[] = {INK_RNN_TANH, INK_GRU, INK_LSTM};
 
-const ink_architecture ink_architectures_own[4] = {
+const ink_architecture ink_own_architectures[] = {
     {.name = "rnn", .import = import_recurrent, .variant = &cells[0]},
     {.name = "gru", .import = import_recurrent, .variant = &cells[1]},
     {.name = "lstm", .import = import_recurrent, .variant = &cells[2]},
     {.name = "mlp", .import = import_window},
+    {.name = NULL},
 };

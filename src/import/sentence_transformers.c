@@ -53,11 +53,9 @@ static ink_result sentence_describe_texts(ink_import *in)
         INK_TRY(ink_json_expect(in->ctx, &settings.document, prompts, INK_JSON_OBJECT));
         INK_TRY(ink_json_read_string(in->ctx, &settings.document, prompts, name, &prompt));
     }
-    size_t size = strlen(prompt) + 1;
-    char *copy = ink_arena_alloc(in->plan.own, size, 1);
-    if (copy == NULL)
+    info->prompt = ink_arena_string(in->plan.own, prompt, strlen(prompt));
+    if (info->prompt == NULL)
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the prompt of a sentence encoder");
-    info->prompt = memcpy(copy, prompt, size);
     return INK_OK;
 }
 

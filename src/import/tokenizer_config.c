@@ -3,6 +3,8 @@
  */
 #include "tokenizer_config.h"
 
+#include <string.h>
+
 #define TOKENIZER_CONFIG_MAX_BYTES ((size_t)64 << 20)
 
 ink_result ink_tokenizer_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source,
@@ -60,4 +62,15 @@ ink_result ink_tokenizer_config_token(const ink_tokenizer_config *config, ink_co
         INK_TRY(ink_json_require(config->ctx, token->document, node, "content", &node));
     }
     return ink_json_get_string(config->ctx, token->document, node, &token->text, &token->size);
+}
+
+bool ink_is_listed(const char *words, const char *word, size_t size)
+{
+    for (size_t length = 0; size > 0 && words != NULL && *words != '\0'; words += length + (words[length] == ' ')) {
+        for (length = 0; words[length] != ' ' && words[length] != '\0';)
+            length++;
+        if (length == size && memcmp(words, word, size) == 0)
+            return true;
+    }
+    return false;
 }

@@ -43,4 +43,7 @@ typedef struct ink_named_token {
 
 ink_result ink_tokenizer_config_token(const ink_tokenizer_config *config, ink_control which, ink_named_token *token);
 
+/* Whether a word [size] is one of `words`, a list with spaces between them, or NULL. */
+bool ink_is_listed(const char *words, const char *word, size_t size);
+
 #endif

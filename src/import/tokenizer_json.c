@@ -546,25 +546,13 @@ static const place places[] = {{"normalizer", "normalizers", normalizers, read_n
                                {"model", NULL, models, read_model, 0},
                                {"post_processor", "processors", processors, read_processor, 0}};
 
-/* True if the name is a word of the list. */
-static bool members_list(const char *names, const char *name, size_t size)
-{
-    for (size_t length = 0; *names != '\0'; names += length + (names[length] == ' ')) {
-        for (length = 0; names[length] != ' ' && names[length] != '\0';)
-            length++;
-        if (length == size && memcmp(names, name, size) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* INK_ERROR_UNSUPPORTED for a member of an object that is neither "type", among these names, nor null. */
 static ink_result check_component_members(json_reader *r, ink_json node, const char *names)
 {
     for (ink_json i = ink_json_first(r->json, node); i != INK_JSON_NONE; i = ink_json_next(r->json, i)) {
         const ink_json_node *member = &r->json->nodes[i];
-        if (member->kind != INK_JSON_NULL && !members_list("type", member->key, member->key_size) &&
-            !members_list(names, member->key, member->key_size))
+        if (member->kind != INK_JSON_NULL && !ink_is_listed("type", member->key, member->key_size) &&
+            !ink_is_listed(names, member->key, member->key_size))
             return unsupported(r, i, "this member is not known here");
     }
     return INK_OK;

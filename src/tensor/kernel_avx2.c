@@ -38,7 +38,7 @@
 #define FEW_PANELS(type) 3
 #define FEW_WIDTH 3
 #define ONE_PANELS(type) ((type) == INK_F32 ? 4 : 2)
-#define ONE_LOADS_FIRST 0
+#define ONE_LOADS_FIRST(type) false
 #define LAST_WIDTH(type) 2
 
 #include "kernel_body.h"

@@ -26,14 +26,7 @@ INLINE void store_lanes(float *p, size_t lanes, vec a)
         vec_store_part(p, lanes, a);
 }
 
-#if ONE_LOADS_FIRST && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC push_options
-#pragma GCC optimize("no-schedule-insns2")
 #include "kernel_product.h"
-#pragma GCC pop_options
-#else
-#include "kernel_product.h"
-#endif
 #include "kernel_math.h"
 #include "kernel_rows.h"
 #include "kernel_rope.h"
@@ -41,33 +34,33 @@ INLINE void store_lanes(float *p, size_t lanes, vec a)
 const ink_kernel KERNEL = {
     .name = KERNEL_NAME,
     .supported = KERNEL_SUPPORTED,
-    .multiply = multiply,
-    .activate = activate,
-    .exp = rows_exp,
-    .log = rows_log,
-    .erf = rows_erf,
-    .sin = rows_sin,
-    .cos = rows_cos,
-    .add = add,
-    .multiply_elements = multiply_elements,
-    .add_share = add_share,
-    .keep_largest = keep_largest,
-    .unit_length = unit_length,
-    .batch_norm = batch_norm,
-    .inverse_sqrt = inverse_sqrt,
-    .softmax = softmax,
-    .layer_norm = layer_norm,
-    .rms_norm = rms_norm,
-    .rope_frequencies = rope_frequencies,
-    .rope_angles = rope_angles,
-    .rope_rotate = rope_rotate,
-    .rnn_cell = rnn_cell,
-    .gru_cell = gru_cell,
-    .lstm_cell = lstm_cell,
-    .from_bf16 = from_bf16,
-    .from_f16 = from_f16,
-    .from_f64 = from_f64,
-    .to_bf16 = to_bf16,
-    .to_f16 = to_f16,
-    .all_finite = all_finite,
+    .multiply = kernel_multiply,
+    .activate = kernel_activate,
+    .exp = kernel_exp,
+    .log = kernel_log,
+    .erf = kernel_erf,
+    .sin = kernel_sin,
+    .cos = kernel_cos,
+    .add = kernel_add,
+    .multiply_elements = kernel_multiply_elements,
+    .add_share = kernel_add_share,
+    .keep_largest = kernel_keep_largest,
+    .unit_length = kernel_unit_length,
+    .batch_norm = kernel_batch_norm,
+    .inverse_sqrt = kernel_inverse_sqrt,
+    .softmax = kernel_softmax,
+    .layer_norm = kernel_layer_norm,
+    .rms_norm = kernel_rms_norm,
+    .rope_frequencies = kernel_rope_frequencies,
+    .rope_angles = kernel_rope_angles,
+    .rope_rotate = kernel_rope_rotate,
+    .rnn_cell = kernel_rnn_cell,
+    .gru_cell = kernel_gru_cell,
+    .lstm_cell = kernel_lstm_cell,
+    .from_bf16 = kernel_from_bf16,
+    .from_f16 = kernel_from_f16,
+    .from_f64 = kernel_from_f64,
+    .to_bf16 = kernel_to_bf16,
+    .to_f16 = kernel_to_f16,
+    .all_finite = kernel_all_finite,
 };

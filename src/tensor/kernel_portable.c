@@ -22,7 +22,7 @@ static bool portable_supported(void) { return true; }
 #define FEW_PANELS(type) 0
 #define FEW_WIDTH 1
 #define ONE_PANELS(type) 1
-#define ONE_LOADS_FIRST 0
+#define ONE_LOADS_FIRST(type) false
 #define LAST_WIDTH(type) 1
 
 #include "kernel_body.h"

@@ -83,13 +83,15 @@ INLINE void tile(const panel_block *b, size_t row, size_t rows, size_t first, si
                  ink_type type)
 {
     const size_t regs = panel_regs(type), reg_size = REG_LANES * bytes_of(type);
-    const bool aligned = width % regs == 0 || regs % width == 0; /* every tile begins at the same place of a panel */
+    /* Are the registers at the same distances from the first one in every tile of the group? Else each has an address.
+     */
+    const bool uniform = width % regs == 0 || regs % width == 0;
     const float *x = b->x + row * b->x_stride;
     const size_t x_stride = b->x_stride, panel_size = b->panel_size;
-    const char *w = b->w + first / regs * b->panel_size + first % regs * reg_size, *apart[MAX_WIDTH];
+    const char *w = b->w + first / regs * b->panel_size + first % regs * reg_size, *each[MAX_WIDTH];
     UNROLL
     for (size_t i = 0; i < width; i++)
-        apart[i] = b->w + (first + i) / regs * b->panel_size + (first + i) % regs * reg_size;
+        each[i] = b->w + (first + i) / regs * b->panel_size + (first + i) % regs * reg_size;
     const uintptr_t next = (uintptr_t)b->w + (row == 0 ? b->next + first / width * prefetch_panels * b->panel_size : 0);
     reg sum[MAX_TILE];
     UNROLL
@@ -100,7 +102,7 @@ INLINE void tile(const panel_block *b, size_t row, size_t rows, size_t first, si
         UNROLL
         for (size_t i = 0; i < prefetch_panels; i++)
             PREFETCH(next + i * panel_size + PANEL_ROW * t);
-        if (rows == 1 && ONE_LOADS_FIRST) {
+        if (rows == 1 && ONE_LOADS_FIRST(type)) {
             const reg broadcast = reg_splat(x[t]);
             reg weights[MAX_WIDTH];
             UNROLL
@@ -114,17 +116,17 @@ INLINE void tile(const panel_block *b, size_t row, size_t rows, size_t first, si
         UNROLL
         for (size_t i = 0; i < rows * width; i++) {
             const char *at =
-                aligned ? w + i % width / regs * panel_size + i % width % regs * reg_size : apart[i % width];
+                uniform ? w + i % width / regs * panel_size + i % width % regs * reg_size : each[i % width];
             sum[i] = reg_fma(reg_splat(x[i / width * x_stride + t]), load_weights(at + PANEL_ROW * t, type), sum[i]);
         }
     }
     size_t lane = first * REG_LANES, lanes = b->lanes > lane ? b->lanes - lane : 0;
     const float *start = b->start + row * b->start_stride + lane;
     float *y = b->y + row * b->y_stride + lane;
-    FORGET(start); /* or it keeps a pointer to every row of every tile at hand, which costs more than it saves */
+    FORGET(start); /* or compilers keep a pointer to every row of every tile, which costs more than it saves */
     FORGET(y);
     if (lanes < width * REG_LANES && width <= LAST_WIDTH(type)) {
-        STAY_HERE(lanes); /* or masks are made for every tile, also where they are not needed */
+        STAY_HERE(lanes); /* or compilers make masks for every tile, although few need them */
         UNROLL
         for (size_t i = 0; i < rows * width; i++) {
             size_t at = i % width * REG_LANES, rest = lanes > at ? lanes - at : 0;
@@ -221,6 +223,12 @@ static void multiply_f32(const ink_product *p, size_t row, size_t row_end, size_
     row_blocks(p, row, row_end, panel, panel_end, INK_F32);
 }
 
+/* LOADS_STAY_FIRST: or gcc moves the loads of a single row back between its multiplications, which is 5 % slower. */
+#if defined(LOADS_STAY_FIRST) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("no-schedule-insns2")
+#endif
+
 static void multiply_bf16(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
 {
     if (INK_HAS_BF16)
@@ -233,7 +241,11 @@ static void multiply_f16(const ink_product *p, size_t row, size_t row_end, size_
         row_blocks(p, row, row_end, panel, panel_end, INK_F16);
 }
 
-static void multiply(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
+#if defined(LOADS_STAY_FIRST) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
+
+static void kernel_multiply(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
 {
     if (p->w->type == INK_BF16)
         multiply_bf16(p, row, row_end, panel, panel_end);

@@ -81,7 +81,7 @@ static double scaled_frequency(const ink_rope *rope, size_t m, double w, double 
 }
 
 /* w_m = theta^(-2m / head_dim), scaled. Returns the factor of cos and sin. */
-static float rope_frequencies(const ink_rope *rope, size_t capacity, float *frequencies)
+static float kernel_rope_frequencies(const ink_rope *rope, size_t capacity, float *frequencies)
 {
     double dim = (double)rope->head_dim;
     double log_theta = double_log(rope->theta);
@@ -106,7 +106,8 @@ static float rope_frequencies(const ink_rope *rope, size_t capacity, float *freq
 }
 
 /* cos(position w_m) and sin(position w_m), each times scale, for m < n. */
-static void rope_angles(const float *frequencies, size_t n, size_t position, float scale, float *cosines, float *sines)
+static void kernel_rope_angles(const float *frequencies, size_t n, size_t position, float scale, float *cosines,
+                               float *sines)
 {
     const vec at = vec_splat((float)position), factor = vec_splat(scale);
     for (size_t i = 0; i < n; i += VEC_LANES) {
@@ -118,7 +119,7 @@ static void rope_angles(const float *frequencies, size_t n, size_t position, flo
 }
 
 /* Rotates the n pairs (x[m], x[n + m]) of one head by their angles. */
-static void rope_rotate(float *x, size_t n, const float *cosines, const float *sines)
+static void kernel_rope_rotate(float *x, size_t n, const float *cosines, const float *sines)
 {
     for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);

@@ -27,17 +27,17 @@ FORMULA void map(vec (*f)(vec), const float *x, size_t n, float *y)
     vec_store_part(y, rest, vec_load(last));
 }
 
-static void rows_exp(const float *x, size_t n, float *y) { map(vec_exp, x, n, y); }
+static void kernel_exp(const float *x, size_t n, float *y) { map(vec_exp, x, n, y); }
 
-static void rows_log(const float *x, size_t n, float *y) { map(vec_log, x, n, y); }
+static void kernel_log(const float *x, size_t n, float *y) { map(vec_log, x, n, y); }
 
-static void rows_erf(const float *x, size_t n, float *y) { map(vec_erf, x, n, y); }
+static void kernel_erf(const float *x, size_t n, float *y) { map(vec_erf, x, n, y); }
 
-static void rows_sin(const float *x, size_t n, float *y) { map(vec_sin, x, n, y); }
+static void kernel_sin(const float *x, size_t n, float *y) { map(vec_sin, x, n, y); }
 
-static void rows_cos(const float *x, size_t n, float *y) { map(vec_cos, x, n, y); }
+static void kernel_cos(const float *x, size_t n, float *y) { map(vec_cos, x, n, y); }
 
-static void activate(ink_activation activation, const float *x, size_t n, float *y)
+static void kernel_activate(ink_activation activation, const float *x, size_t n, float *y)
 {
     switch (activation) {
     case INK_RELU:
@@ -86,7 +86,7 @@ static void activate(ink_activation activation, const float *x, size_t n, float 
     }
 }
 
-static void add(const float *x, size_t n, float *y)
+static void kernel_add(const float *x, size_t n, float *y)
 {
     for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
@@ -94,7 +94,7 @@ static void add(const float *x, size_t n, float *y)
     }
 }
 
-static void multiply_elements(const float *x, size_t n, float *y)
+static void kernel_multiply_elements(const float *x, size_t n, float *y)
 {
     for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
@@ -103,7 +103,7 @@ static void multiply_elements(const float *x, size_t n, float *y)
 }
 
 /* y += weight / total x */
-static void add_share(const float *x, size_t n, float weight, float total, float *y)
+static void kernel_add_share(const float *x, size_t n, float weight, float total, float *y)
 {
     const vec share = vec_splat(weight / total);
     for (size_t i = 0; i < n; i += VEC_LANES) {
@@ -113,7 +113,7 @@ static void add_share(const float *x, size_t n, float weight, float total, float
 }
 
 /* y = max(x, y) */
-static void keep_largest(const float *x, size_t n, float *y)
+static void kernel_keep_largest(const float *x, size_t n, float *y)
 {
     for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
@@ -122,7 +122,7 @@ static void keep_largest(const float *x, size_t n, float *y)
 }
 
 /* True if |x[i]| < infinity for all i; it is false for NaN. */
-static bool all_finite(const float *x, size_t n)
+static bool kernel_all_finite(const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += VEC_LANES) {
         vec v = load_lanes(x + i, lanes_from(i, n));
@@ -168,8 +168,8 @@ INLINE float sum_lanes(sum16 sum)
     return vec_sum(sum.v[0]);
 }
 
-/* softmax(s)_i = e^(s_i - max s) / sum_j e^(s_j - max s),   s = scale x */
-static void softmax(float *x, size_t n, float scale)
+/* kernel_softmax(s)_i = e^(s_i - max s) / sum_j e^(s_j - max s),   s = scale x */
+static void kernel_softmax(float *x, size_t n, float scale)
 {
     const vec factor = vec_splat(scale);
     vec largest = ivec_floats(ivec_splat(0xff800000));
@@ -211,7 +211,7 @@ INLINE float mean_of_powers(const float *x, size_t n, float shift, int power)
 }
 
 /* x / max(|x|, 1e-12) */
-static void unit_length(float *x, size_t n)
+static void kernel_unit_length(float *x, size_t n)
 {
     sum16 sum = sum_zero();
     for (size_t i = 0; i < n; i += VEC_LANES) {
@@ -226,24 +226,24 @@ static void unit_length(float *x, size_t n)
     }
 }
 
-static float inverse_sqrt(float x) { return 1 / float_sqrt(x); }
+static float kernel_inverse_sqrt(float x) { return 1 / float_sqrt(x); }
 
 /* scale = weight / sqrt(variance + eps), shift = bias - scale mean */
-static void batch_norm(const float *mean, const float *variance, const float *weight, const float *bias, size_t n,
-                       float eps, float *scale, float *shift)
+static void kernel_batch_norm(const float *mean, const float *variance, const float *weight, const float *bias,
+                              size_t n, float eps, float *scale, float *shift)
 {
     for (size_t i = 0; i < n; i++) {
-        scale[i] = inverse_sqrt(variance[i] + eps) * (weight != NULL ? weight[i] : 1);
+        scale[i] = kernel_inverse_sqrt(variance[i] + eps) * (weight != NULL ? weight[i] : 1);
         shift[i] = (bias != NULL ? bias[i] : 0) - scale[i] * mean[i];
     }
 }
 
 /* y = (x - mean) / sqrt(var + eps) * weight + bias,   var = mean of (x - mean)^2, from a second pass for precision */
-static void layer_norm(const float *x, size_t n, const float *weight, const float *bias, float eps, float *y)
+static void kernel_layer_norm(const float *x, size_t n, const float *weight, const float *bias, float eps, float *y)
 {
     float mean = mean_of_powers(x, n, 0, 1);
     float variance = mean_of_powers(x, n, mean, 2);
-    const vec shift = vec_splat(mean), scale = vec_splat(inverse_sqrt(variance + eps));
+    const vec shift = vec_splat(mean), scale = vec_splat(kernel_inverse_sqrt(variance + eps));
     for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec normed = vec_mul(vec_sub(load_lanes(x + i, lanes), shift), scale);
@@ -253,9 +253,9 @@ static void layer_norm(const float *x, size_t n, const float *weight, const floa
 }
 
 /* y = x / sqrt(mean of x^2 + eps) * weight */
-static void rms_norm(const float *x, size_t n, const float *weight, float eps, float *y)
+static void kernel_rms_norm(const float *x, size_t n, const float *weight, float eps, float *y)
 {
-    const vec scale = vec_splat(inverse_sqrt(mean_of_powers(x, n, 0, 2) + eps));
+    const vec scale = vec_splat(kernel_inverse_sqrt(mean_of_powers(x, n, 0, 2) + eps));
     for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
         vec normed = vec_mul(load_lanes(x + i, lanes), scale);
@@ -272,7 +272,7 @@ INLINE vec gate_sum(const float *gi, const float *gh, size_t gate, size_t h_size
 }
 
 /* h' = s(gi + gh) */
-static void rnn_cell(const float *gi, const float *gh, size_t h_size, bool relu, float *h)
+static void kernel_rnn_cell(const float *gi, const float *gh, size_t h_size, bool relu, float *h)
 {
     for (size_t i = 0; i < h_size; i += VEC_LANES) {
         size_t lanes = lanes_from(i, h_size);
@@ -282,7 +282,7 @@ static void rnn_cell(const float *gi, const float *gh, size_t h_size, bool relu,
 }
 
 /* r = sigma(gi_r + gh_r), z = sigma(gi_z + gh_z), n = tanh(gi_n + r gh_n), h' = (1 - z) n + z h */
-static void gru_cell(const float *gi, const float *gh, size_t h_size, float *h, float *gates)
+static void kernel_gru_cell(const float *gi, const float *gh, size_t h_size, float *h, float *gates)
 {
     for (size_t i = 0; i < h_size; i += VEC_LANES) {
         size_t lanes = lanes_from(i, h_size);
@@ -300,7 +300,7 @@ static void gru_cell(const float *gi, const float *gh, size_t h_size, float *h, 
 }
 
 /* i, f, o = sigma(gi + gh), g = tanh(gi_g + gh_g), c' = f c + i g, h' = o tanh(c') */
-static void lstm_cell(const float *gi, const float *gh, size_t h_size, float *h, float *c, float *gates)
+static void kernel_lstm_cell(const float *gi, const float *gh, size_t h_size, float *h, float *c, float *gates)
 {
     for (size_t at = 0; at < h_size; at += VEC_LANES) {
         size_t lanes = lanes_from(at, h_size);
@@ -322,7 +322,7 @@ static void lstm_cell(const float *gi, const float *gh, size_t h_size, float *h,
 
 /* ---- stored types --------------------------------------------------------------------------------------------- */
 
-static void from_bf16(const uint16_t *x, size_t n, float *y)
+static void kernel_from_bf16(const uint16_t *x, size_t n, float *y)
 {
     for (size_t i = 0; i < n; i += VEC_LANES) {
         uint16_t part[VEC_LANES] = {0};
@@ -332,7 +332,7 @@ static void from_bf16(const uint16_t *x, size_t n, float *y)
     }
 }
 
-static void from_f16(const uint16_t *x, size_t n, float *y)
+static void kernel_from_f16(const uint16_t *x, size_t n, float *y)
 {
     for (size_t i = 0; i < n; i += VEC_LANES) {
         uint16_t part[VEC_LANES] = {0};
@@ -342,7 +342,7 @@ static void from_f16(const uint16_t *x, size_t n, float *y)
     }
 }
 
-static void from_f64(const double *x, size_t n, float *y)
+static void kernel_from_f64(const double *x, size_t n, float *y)
 {
     for (size_t i = 0; i < n; i += VEC_LANES) {
         double part[VEC_LANES] = {0};
@@ -354,7 +354,7 @@ static void from_f64(const double *x, size_t n, float *y)
 
 /* To nearest even: adding 0x7fff, plus 1 if the last bit that stays is set, carries exactly where rounding goes up. A
    NaN keeps its upper half and is made quiet, so it cannot become infinity. */
-static void to_bf16(const float *x, size_t n, uint16_t *y)
+static void kernel_to_bf16(const float *x, size_t n, uint16_t *y)
 {
     const vec infinity = ivec_floats(ivec_splat(0x7f800000));
     for (size_t i = 0; i < n; i += VEC_LANES) {
@@ -377,7 +377,7 @@ static void to_bf16(const float *x, size_t n, uint16_t *y)
  * 127. Smaller numbers are subnormal in f16, multiples of 2^-24. That is the unit in the last place of 1/2, so adding
  * 1/2 rounds to it, and the sum's bits less those of 1/2 are the result. 65,520 and more round to 65,536: infinity.
  */
-static void to_f16(const float *x, size_t n, uint16_t *y)
+static void kernel_to_f16(const float *x, size_t n, uint16_t *y)
 {
     for (size_t i = 0; i < n; i += VEC_LANES) {
         uint16_t part[VEC_LANES];

@@ -1,8 +1,8 @@
 /*
- * matrix.c - packed matrices: filling panels from rows or columns of any floating-point type, and multiplying.
+ * matrix.c - packed matrices: fills panels from rows or columns of any floating-point type, and multiplies.
  *
- * Filling goes through a small buffer of f32: elements come in as they are stored, at any alignment, are widened or
- * rounded by the kernel, and scattered into the lanes of their panel.
+ * Filling goes through a small buffer of f32. The kernel converts elements, which are stored at any alignment, into the
+ * buffer and from there to the matrix's type; then they are written to the lanes of their panel.
  */
 #include <string.h>
 
@@ -13,7 +13,7 @@
 
 static size_t element_size(ink_type type) { return ink_type_bits(type) / 8; }
 
-/* ---- types ---- */
+/* ---- types ----------------------------------------------------------------------------------------------------- */
 
 ink_type ink_matrix_type(ink_type asked, ink_type stored)
 {
@@ -60,7 +60,7 @@ void ink_matrix_alloc(ink_arena *arena, ink_matrix *matrix, size_t n, size_t k, 
 }
 
 /* The address of element [row, column]. The next column is the lanes of a panel further on. */
-static void *element_at(const ink_matrix *matrix, size_t row, size_t column)
+static void *matrix_element(const ink_matrix *matrix, size_t row, size_t column)
 {
     size_t lanes = ink_panel_lanes(matrix->type);
     size_t element = row / lanes * matrix->panel_stride + column * lanes + row % lanes;
@@ -71,11 +71,11 @@ void ink_matrix_clear(ink_matrix *matrix, size_t n_rows, size_t n_columns)
 {
     size_t lanes = ink_panel_lanes(matrix->type), size = n_columns * lanes * element_size(matrix->type);
     for (size_t row = 0; row < n_rows; row += lanes)
-        memset(element_at(matrix, row, 0), 0, size);
+        memset(matrix_element(matrix, row, 0), 0, size);
 }
 
 /* `count` <= BUFFER elements of `type` from address `data`, as f32. */
-static void widen(const ink_kernel *kernel, ink_type type, const char *data, size_t count, float *out)
+static void matrix_widen(const ink_kernel *kernel, ink_type type, const char *data, size_t count, float *out)
 {
     union {
         uint16_t u16[BUFFER];
@@ -97,7 +97,7 @@ static void widen(const ink_kernel *kernel, ink_type type, const char *data, siz
         kernel->from_f64(aligned.f64, count, out);
 }
 
-static void narrow(const ink_kernel *kernel, ink_type type, const float *values, size_t count, uint16_t *out)
+static void matrix_narrow(const ink_kernel *kernel, ink_type type, const float *values, size_t count, uint16_t *out)
 {
     if (type == INK_BF16)
         kernel->to_bf16(values, count, out);
@@ -122,14 +122,14 @@ static inline void interleave_halves(uint16_t values[][BUFFER], size_t n_rows, s
 
 /* Columns from .. from + count - 1 of rows row .. row + n_rows - 1, all of one panel. `rows` is the address of the
    first of them. */
-static void fill_block(const ink_kernel *kernel, const ink_matrix *matrix, size_t row, size_t n_rows, size_t from,
-                       size_t count, ink_type type, const char *rows)
+static void matrix_fill_block(const ink_kernel *kernel, const ink_matrix *matrix, size_t row, size_t n_rows,
+                              size_t from, size_t count, ink_type type, const char *rows)
 {
     float values[MOST_LANES][BUFFER];
     uint16_t halves[MOST_LANES][BUFFER];
-    void *to = element_at(matrix, row, from);
+    void *to = matrix_element(matrix, row, from);
     for (size_t i = 0; i < n_rows; i++)
-        widen(kernel, type, rows + (i * matrix->k + from) * element_size(type), count, values[i]);
+        matrix_widen(kernel, type, rows + (i * matrix->k + from) * element_size(type), count, values[i]);
     if (matrix->type == INK_F32) {
         if (n_rows == INK_PANEL)
             interleave_floats(values, INK_PANEL, count, to); /* a constant number unrolls the loop */
@@ -138,7 +138,7 @@ static void fill_block(const ink_kernel *kernel, const ink_matrix *matrix, size_
         return;
     }
     for (size_t i = 0; i < n_rows; i++)
-        narrow(kernel, matrix->type, values[i], count, halves[i]);
+        matrix_narrow(kernel, matrix->type, values[i], count, halves[i]);
     if (n_rows == 2 * INK_PANEL)
         interleave_halves(halves, 2 * INK_PANEL, count, to);
     else
@@ -150,7 +150,7 @@ static void clear_missing_lanes(ink_matrix *matrix)
 {
     size_t lanes = ink_panel_lanes(matrix->type), missing = lanes - 1 - (matrix->n - 1) % lanes;
     for (size_t t = 0; missing != 0 && t < matrix->k; t++)
-        memset(element_at(matrix, matrix->n, t), 0, missing * element_size(matrix->type));
+        memset(matrix_element(matrix, matrix->n, t), 0, missing * element_size(matrix->type));
 }
 
 /* All rows of a panel are filled together, some columns at a time, so each line of the panel is written once. */
@@ -164,7 +164,7 @@ void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t f
     for (size_t row = first, end = first + count; row < end;) {
         size_t in_panel = ink_size_min(lanes - row % lanes, end - row);
         for (size_t t = 0; t < k; t += BUFFER)
-            fill_block(kernel, matrix, row, in_panel, t, ink_size_min(BUFFER, k - t), type, rows);
+            matrix_fill_block(kernel, matrix, row, in_panel, t, ink_size_min(BUFFER, k - t), type, rows);
         row += in_panel;
         rows += in_panel * k * element_size(type);
     }
@@ -181,12 +181,12 @@ void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_
         size_t there = ink_size_min(lanes, matrix->n - row);
         for (size_t t = first; t < first + count; t++, column += column_size) {
             float values[MOST_LANES];
-            float *to = matrix->type == INK_F32 ? element_at(matrix, row, t) : values;
-            widen(kernel, type, column, there, to);
+            float *to = matrix->type == INK_F32 ? matrix_element(matrix, row, t) : values;
+            matrix_widen(kernel, type, column, there, to);
             if (there < lanes)
                 memset(to + there, 0, (lanes - there) * sizeof *to);
             if (matrix->type != INK_F32)
-                narrow(kernel, matrix->type, values, lanes, element_at(matrix, row, t));
+                matrix_narrow(kernel, matrix->type, values, lanes, matrix_element(matrix, row, t));
         }
     }
 }
@@ -196,7 +196,7 @@ void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_
 /* Widening is exact, so any kernel will do. */
 void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, size_t count, float *out)
 {
-    const void *from = element_at(matrix, row, first);
+    const void *from = matrix_element(matrix, row, first);
     if (matrix->type == INK_F32) {
         for (size_t t = 0; t < count; t++)
             out[t] = ((const float *)from)[t * INK_PANEL];
@@ -207,25 +207,25 @@ void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, siz
         size_t n = ink_size_min(BUFFER, count - t);
         for (size_t i = 0; i < n; i++)
             halves[i] = ((const uint16_t *)from)[(t + i) * 2 * INK_PANEL];
-        widen(&ink_kernel_portable, matrix->type, (const char *)halves, n, out + t);
+        matrix_widen(&ink_kernel_portable, matrix->type, (const char *)halves, n, out + t);
     }
 }
 
 void ink_matrix_write_row(ink_matrix *matrix, size_t row, size_t first, size_t count, const float *values)
 {
-    void *to = element_at(matrix, row, first);
+    void *to = matrix_element(matrix, row, first);
     for (size_t t = 0; t < count; t++)
         if (matrix->type == INK_F32)
             ((float *)to)[t * INK_PANEL] = values[t];
         else
-            narrow(&ink_kernel_portable, matrix->type, values + t, 1, (uint16_t *)to + t * 2 * INK_PANEL);
+            matrix_narrow(&ink_kernel_portable, matrix->type, values + t, 1, (uint16_t *)to + t * 2 * INK_PANEL);
 }
 
 ink_matrix ink_matrix_rows_view(const ink_matrix *matrix, size_t first, size_t n)
 {
     ink_matrix view = *matrix;
     view.n = n;
-    view.panels = element_at(matrix, first, 0);
+    view.panels = matrix_element(matrix, first, 0);
     return view;
 }
 
@@ -233,7 +233,7 @@ ink_matrix ink_matrix_columns_view(const ink_matrix *matrix, size_t first, size_
 {
     ink_matrix view = *matrix;
     view.k = k;
-    view.panels = element_at(matrix, 0, first);
+    view.panels = matrix_element(matrix, 0, first);
     return view;
 }
 
@@ -273,7 +273,7 @@ static void multiply_task(void *context, size_t task)
                         part_begin(j->panels, panel + 1, j->panel_parts));
 }
 
-static bool is_small(const ink_product *p)
+static bool product_is_small(const ink_product *p)
 {
     size_t weights, work;
     if (!ink_size_mul(p->w->n, p->w->k, &weights) || !ink_size_mul(weights, p->m, &work))
@@ -287,7 +287,7 @@ void ink_multiply(ink_context *ctx, const ink_product *product)
     size_t threads = ink_workers_count(ctx->workers);
     if (m == 0 || panels == 0)
         return;
-    if (threads <= 1 || is_small(product)) {
+    if (threads <= 1 || product_is_small(product)) {
         ctx->kernel->multiply(product, 0, m, 0, panels);
         return;
     }

@@ -10,7 +10,7 @@
 #include "../base/internal.h"
 #include "kernel.h"
 
-/* ---- types ---- */
+/* ---- types ----------------------------------------------------------------------------------------------------- */
 
 /* The type of a matrix whose elements are stored as `stored`: `asked`, or if that is INK_TYPE_NONE, `stored` where a
    matrix can have it, else INK_F32. */
@@ -19,7 +19,7 @@ ink_type ink_matrix_type(ink_type asked, ink_type stored);
 /* Fails, and names the type, if no matrix has it, or if this build leaves it out. */
 ink_result ink_matrix_check_type(ink_context *ctx, ink_type type);
 
-/* ---- allocating and filling ---- */
+/* ---- allocating and filling -------------------------------------------------------------------------------------- */
 
 /* Bytes of the panels of an [n, k] matrix of a checked type; SIZE_MAX if they cannot fit into memory. k_capacity >= k
    leaves room for k to grow, as that of a value cache does. */
@@ -45,9 +45,9 @@ void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t f
 void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
                              const void *data);
 
-/* ---- reading and writing elements ---- */
+/* ---- reading and writing elements -------------------------------------------------------------------------------- */
 
-/* Columns first .. first + count - 1 of a row, widened to f32; and the same columns replaced, rounded to the type. */
+/* Columns first .. first + count - 1 of a row: read them as f32, or replace them by f32 values rounded to the type. */
 void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, size_t count, float *out);
 void ink_matrix_write_row(ink_matrix *matrix, size_t row, size_t first, size_t count, const float *values);
 
@@ -57,9 +57,10 @@ void ink_matrix_write_row(ink_matrix *matrix, size_t row, size_t first, size_t c
 ink_matrix ink_matrix_rows_view(const ink_matrix *matrix, size_t first, size_t n);
 ink_matrix ink_matrix_columns_view(const ink_matrix *matrix, size_t first, size_t k);
 
-/* ---- multiplying ---- */
+/* ---- multiplying ------------------------------------------------------------------------------------------------- */
 
-/* A product: on the workers of the context where that is faster; on the calling thread. */
+/* A whole product: ink_multiply() shares it with the workers of the context where that is faster, ink_multiply_here()
+   stays on the calling thread. */
 void ink_multiply(ink_context *ctx, const ink_product *product);
 void ink_multiply_here(const ink_kernel *kernel, const ink_product *product);
 

@@ -243,7 +243,12 @@ INLINE void ivec_store_low(uint16_t *p, ivec a)
 
 /* ---- across lanes: 2 apart, 1 apart --------------------------------------------------------------------------- */
 
-INLINE float vec_sum(vec a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
+/* Each sum is assigned before it is used: some compilers keep intermediate results in double (FLT_EVAL_METHOD). */
+INLINE float vec_sum(vec a)
+{
+    float even = a.v[0] + a.v[2], odd = a.v[1] + a.v[3], sum = even + odd;
+    return sum;
+}
 
 INLINE float vec_largest(vec a)
 {

@@ -108,6 +108,15 @@ static uint32_t bpe_rank_at(const ink_bpe *bpe, const bpe_symbol *symbols, uint3
     return ink_bpe_rank(bpe, left->id, symbols[left->next].id);
 }
 
+/* Adds the pair whose left symbol is at `position`, if it can be merged, to a heap; returns the new number of pairs. */
+static size_t bpe_push(const ink_bpe *bpe, const bpe_symbol *symbols, uint32_t position, uint64_t *heap, size_t n_heap)
+{
+    uint32_t rank = bpe_rank_at(bpe, symbols, position);
+    if (rank != INK_NO_RANK)
+        ink_heap_push(heap, n_heap++, INK_KEY(rank, position), NULL);
+    return n_heap;
+}
+
 ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size, ink_ids *out)
 {
     const ink_bpe *bpe = &tokenizer->bpe;
@@ -122,11 +131,12 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, cons
         }
     }
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    bpe_symbol *symbols = ink_arena_alloc(&ctx->scratch, size, sizeof *symbols); /* [n], at most one per byte */
-    uint64_t *heap = ink_arena_alloc(&ctx->scratch, 2 * size, sizeof *heap);     /* [n_heap] INK_KEY(rank, position) */
-    size_t n, n_heap = 0;
-    if (ink_arena_failed(&ctx->scratch))
+    /* [n_heap] INK_KEY(rank, position), and behind it symbols [n], at most one per byte. */
+    uint64_t *heap = ink_arena_alloc(&ctx->scratch, size, 2 * sizeof *heap + sizeof(bpe_symbol));
+    if (heap == NULL)
         return ink_scratch_fail(ctx, mark);
+    bpe_symbol *symbols = (bpe_symbol *)(heap + 2 * size);
+    size_t n, n_heap = 0;
 
     n = bpe->byte_level ? bpe_add_bytes(bpe, word, size, symbols, 0)
                         : bpe_add_characters(tokenizer, word, size, symbols);
@@ -152,12 +162,9 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, cons
         right->id = -1;
         if (left->next != BPE_NOWHERE)
             symbols[left->next].previous = position;
-        const uint32_t changed[] = {left->previous, position}; /* the left symbols of the two new pairs */
-        for (int i = 0; i < 2; i++) {
-            uint32_t new_rank = changed[i] != BPE_NOWHERE ? bpe_rank_at(bpe, symbols, changed[i]) : INK_NO_RANK;
-            if (new_rank != INK_NO_RANK)
-                ink_heap_push(heap, n_heap++, INK_KEY(new_rank, changed[i]), NULL);
-        }
+        if (left->previous != BPE_NOWHERE)
+            n_heap = bpe_push(bpe, symbols, left->previous, heap, n_heap);
+        n_heap = bpe_push(bpe, symbols, position, heap, n_heap);
     }
 
     for (uint32_t i = n > 0 ? 0 : BPE_NOWHERE; i != BPE_NOWHERE; i = symbols[i].next)

@@ -286,20 +286,18 @@ ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, ink_conversat
 
 /* ---- the object ------------------------------------------------------------------------------------------------- */
 
-static ink_result chat_layout(void *args, ink_arena *arena, void **object)
+static ink_chat *chat_layout(ink_arena *arena, const ink_chat *draft)
 {
-    const ink_chat *draft = args;
     size_t date_size = strlen(draft->date) + 1;
     ink_chat *chat = ink_arena_alloc(arena, 1, sizeof *chat);
     char *date = ink_arena_alloc(arena, date_size, 1);
     char *system = ink_arena_alloc(arena, draft->system_size, 1);
-    if (chat == NULL || ink_arena_failed(arena))
-        return INK_OK; /* measuring, or the caller sees that the arena failed */
+    if (chat == NULL)
+        return NULL; /* measuring */
     *chat = *draft;
     chat->date = memcpy(date, draft->date, date_size);
     chat->system = draft->system_size > 0 ? memcpy(system, draft->system, draft->system_size) : NULL;
-    *object = chat;
-    return INK_OK;
+    return chat;
 }
 
 static ink_result chat_lacks(ink_context *ctx, const ink_chat *chat, const char *token)
@@ -327,10 +325,12 @@ ink_result ink_chat_create(ink_context *ctx, const ink_chat *draft, ink_chat **c
         return chat_lacks(ctx, &copy, "BOS");
     if (ends_with_eos && copy.eos < 0)
         return chat_lacks(ctx, &copy, "EOS");
-    void *object = NULL;
-    ink_result result = ink_object_create(ctx, "the chat template", chat_layout, &copy, 0, &object);
-    *chat = object;
-    return result;
+    ink_arena measured, arena;
+    ink_arena_measure(&measured);
+    chat_layout(&measured, &copy);
+    INK_TRY(ink_object_new(ctx, "the chat template", &measured, NULL, 0, &arena));
+    *chat = chat_layout(&arena, &copy);
+    return INK_OK;
 }
 
 void ink_chat_free(ink_chat *chat) { ink_object_free(chat); }

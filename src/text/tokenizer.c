@@ -104,9 +104,9 @@ static void *tokenizer_copy(ink_arena *arena, const void *items, size_t count, s
     return copy;
 }
 
-static ink_result tokenizer_layout(void *args, ink_arena *arena, void **object)
+static ink_tokenizer *tokenizer_layout(ink_arena *arena, const ink_tokenizer *draft)
 {
-    ink_tokenizer t = *(const ink_tokenizer *)args;
+    ink_tokenizer t = *draft;
     ink_tokenizer *tokenizer = ink_arena_alloc(arena, 1, sizeof *tokenizer);
     ink_steps *const rows[] = {&t.normalizer, &t.splitter, &t.decoder.steps};
     ink_index *const indices[] = {&t.vocab.index, &t.bpe.index};
@@ -123,19 +123,19 @@ static ink_result tokenizer_layout(void *args, ink_arena *arena, void **object)
     t.added.tokens = tokenizer_copy(arena, t.added.tokens, t.added.n_tokens, sizeof *t.added.tokens);
     t.template.slots =
         tokenizer_copy(arena, t.template.slots, t.template.n[0] + t.template.n[1], sizeof *t.template.slots);
-    if (tokenizer != NULL && !ink_arena_failed(arena)) {
+    if (tokenizer != NULL)
         *tokenizer = t;
-        *object = tokenizer;
-    }
-    return INK_OK;
+    return tokenizer;
 }
 
 ink_result ink_builder_finish(ink_tokenizer_builder *b, ink_tokenizer **tokenizer)
 {
-    void *object = NULL;
-    ink_result result = ink_object_create(b->ctx, "the tokenizer", tokenizer_layout, &b->draft, 0, &object);
-    *tokenizer = object;
-    return result;
+    ink_arena measured, arena;
+    ink_arena_measure(&measured);
+    tokenizer_layout(&measured, &b->draft);
+    INK_TRY(ink_object_new(b->ctx, "the tokenizer", &measured, NULL, 0, &arena));
+    *tokenizer = tokenizer_layout(&arena, &b->draft);
+    return INK_OK;
 }
 
 void ink_tokenizer_free(ink_tokenizer *tokenizer) { ink_object_free(tokenizer); }

@@ -53,6 +53,19 @@ void refused(process p, const char *words)
     process_free(&p);
 }
 
+void mistakes_refused(const mistake *mistakes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        refused(process_run(NULL, mistakes[i].arguments, NULL), mistakes[i].words);
+}
+
+void fits_80_columns(const char *text)
+{
+    for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1)
+        if (end - text > 80 || (end > text && end[-1] == ' '))
+            fail_msg("a line of %d columns: %.*s", (int)(end - text), (int)(end - text), text);
+}
+
 double number_after(const char *text, const char *words)
 {
     const char *at = strstr(text, words);
@@ -68,6 +81,14 @@ char *fresh_folder(void)
     assert_non_null(path);
     assert_non_null(mkdtemp(path));
     return path;
+}
+
+char *copy_of_model(const char *model)
+{
+    char *folder = fresh_folder();
+
+    copy_model(model, folder);
+    return folder;
 }
 
 void forget(char *folder)
@@ -120,4 +141,39 @@ void copy_file(const char *from, const char *to, const char *name)
 
     write_file(to, name, bytes, size);
     free(bytes);
+}
+
+void copy_model(const char *from, const char *to)
+{
+    static const char *const names[] = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
+                                        "tokenizer_config.json"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = join_path(from, names[i]);
+        struct stat status;
+        if (stat(path, &status) == 0)
+            copy_file(from, to, names[i]);
+        free(path);
+    }
+}
+
+opened open_model(const char *folder, ink_pooling pooling)
+{
+    const ink_model_options options = {.pooling = pooling};
+    opened o = {.ctx = test_context(1)};
+
+    assert_ok(o.ctx, ink_model_open(o.ctx, folder, &options, &o.model));
+    assert_ok(o.ctx, ink_tokenizer_open(o.ctx, folder, &o.tokenizer));
+    o.info = ink_model_get_info(o.model);
+    if (ink_model_get_encoder(o.model) == NULL)
+        assert_ok(o.ctx, ink_state_create(o.ctx, o.model, 0, &o.state));
+    return o;
+}
+
+void close_model(opened *o)
+{
+    ink_state_free(o->state);
+    ink_tokenizer_free(o->tokenizer);
+    ink_model_free(o->model);
+    ink_context_free(o->ctx);
 }

@@ -4,6 +4,8 @@
 #ifndef INK_TESTS_PROGRAMS_H
 #define INK_TESTS_PROGRAMS_H
 
+#include <inkling.h>
+
 #include <stddef.h>
 
 #include "process.h"
@@ -23,12 +25,25 @@ char *output_of(process p);
 /* The program refused: exit code 1, nothing on stdout, one sentence with these words on stderr. */
 void refused(process p, const char *words);
 
+/* Command lines, and the words that refuse each of them. */
+typedef struct mistake {
+    const char *arguments[8]; /* the program first, NULL behind the last */
+    const char *words;
+} mistake;
+
+void mistakes_refused(const mistake *mistakes, size_t n);
+
+/* No line of a text is longer than 80 columns. */
+void fits_80_columns(const char *text);
+
 /* How often a text holds another, and the number that stands behind some words. */
 size_t count_of(const char *text, const char *what);
 double number_after(const char *text, const char *words);
 
-/* A folder for this test's files; removed with everything in it by forget(). */
+/* A folder for this test's files; removed with everything in it by forget(). The second one holds copies of a model's
+   files: its weights, settings and tokenizer, as far as they are there. */
 char *fresh_folder(void);
+char *copy_of_model(const char *model);
 void forget(char *folder);
 
 /* "folder/name", to be freed; whole files, the bytes with a NUL behind them. */
@@ -36,5 +51,18 @@ char *join_path(const char *folder, const char *name);
 char *read_file(const char *folder, const char *name, size_t *size);
 void write_file(const char *folder, const char *name, const char *bytes, size_t size);
 void copy_file(const char *from, const char *to, const char *name);
+void copy_model(const char *from, const char *to);
+
+/* The files of a model as the library opens them, for comparison. */
+typedef struct opened {
+    ink_context *ctx;
+    ink_model *model;
+    ink_tokenizer *tokenizer;
+    const ink_model_info *info;
+    ink_state *state; /* of any length; NULL for an encoder */
+} opened;
+
+opened open_model(const char *folder, ink_pooling pooling);
+void close_model(opened *o);
 
 #endif

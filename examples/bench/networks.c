@@ -1,0 +1,640 @@
+/*
+ * networks.c - networks as shares of what the machine allows: a perceptron, recurrent cells, the bundled models, and
+ * whole models of well-known shapes with random weights.
+ */
+#if defined(__unix__)
+#define _XOPEN_SOURCE 700
+#include <unistd.h>
+#endif
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "lm.h"
+
+/* ---- model files in memory -------------------------------------------------------------------------------------- */
+
+#define WEIGHTS "model.safetensors"
+#define HEADER_ROOM ((size_t)32 << 10)
+
+/* A folder in memory, with small random numbers for weights: networks of any shape without large files in the tree.
+   Must not be moved after file_finish(). */
+typedef struct model_file {
+    char header[HEADER_ROOM];
+    size_t header_length;
+    size_t data_size;
+    unsigned char *bytes; /* [size]: model.safetensors */
+    size_t size;
+    ink_memory_file entries[2];
+    ink_memory_files files;
+    ink_source source;
+} model_file;
+
+/* Text that does not fit is still counted; file_finish() reports it. */
+static void header_append(model_file *file, const char *text, size_t length)
+{
+    if (file->header_length + length <= HEADER_ROOM)
+        memcpy(file->header + file->header_length, text, length);
+    file->header_length += length;
+}
+
+/* Adds an F32 tensor [rows, columns], or [rows] if columns is 0. */
+static void file_add(model_file *file, const char *name, size_t rows, size_t columns)
+{
+    char entry[256], shape[64];
+    size_t begin = file->data_size, end = begin + rows * (columns != 0 ? columns : 1) * sizeof(float);
+    snprintf(shape, sizeof shape, columns != 0 ? "%zu,%zu" : "%zu", rows, columns);
+    int length = snprintf(entry, sizeof entry, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
+                          file->header_length == 0 ? "{" : ",", name, shape, begin, end);
+    header_append(file, entry, (size_t)length);
+    file->data_size = end;
+}
+
+/* A module "encoder.layer.%zu.output.dense", with its number: ".weight" [rows, columns], or [rows] if columns is 0, and
+   ".bias" [bias] unless that is 0. */
+typedef struct module_shape {
+    const char *name;
+    size_t rows, columns, bias;
+} module_shape;
+
+static void file_add_all(model_file *file, const module_shape *modules, size_t n, size_t number)
+{
+    char module[80], name[96];
+    for (size_t i = 0; i < n; i++) {
+        snprintf(module, sizeof module, modules[i].name, number);
+        snprintf(name, sizeof name, "%s.weight", module);
+        file_add(file, name, modules[i].rows, modules[i].columns);
+        snprintf(name, sizeof name, "%s.bias", module);
+        if (modules[i].bias != 0)
+            file_add(file, name, modules[i].bias, 0);
+    }
+}
+
+/* False after an error message. Release file->bytes with free(). `config` is config.json, or NULL. */
+static bool file_finish(model_file *file, const char *config)
+{
+    enum { LENGTH_BYTES = 8 };
+    header_append(file, "}", 1);
+    file->size = LENGTH_BYTES + file->header_length + file->data_size;
+    if (file->header_length > HEADER_ROOM)
+        return console_complain("there is no room for a header of %zu bytes", file->header_length);
+    file->bytes = console_memory(file->size, 1);
+    if (file->bytes == NULL)
+        return false;
+    for (size_t i = 0; i < LENGTH_BYTES; i++)
+        file->bytes[i] = (unsigned char)((uint64_t)file->header_length >> 8 * i);
+    unsigned char *data = file->bytes + LENGTH_BYTES + file->header_length;
+    memcpy(file->bytes + LENGTH_BYTES, file->header, file->header_length);
+    /* Uniform in +- 0.05: the products stay far from subnormal numbers, which are slow on some processors. */
+    uint32_t random = 1;
+    for (size_t i = 0; i < file->data_size; i += sizeof(float)) {
+        random = random * 1664525 + 1013904223;
+        float value = ((float)(random >> 8) * 0x1p-24f - 0.5f) / 10;
+        memcpy(data + i, &value, sizeof value);
+    }
+    file->entries[0] = (ink_memory_file){.name = WEIGHTS, .data = file->bytes, .size = file->size};
+    if (config != NULL)
+        file->entries[1] = (ink_memory_file){.name = "config.json", .data = config, .size = strlen(config)};
+    file->files = (ink_memory_files){.files = file->entries, .n_files = config != NULL ? 2 : 1};
+    file->source = ink_source_memory(&file->files);
+    return true;
+}
+
+/* Releases the file after the weights were opened from it. */
+static bool file_open_weights(model_file *file, ink_context *ctx, ink_weights **weights)
+{
+    return file_finish(file, NULL) && console_ok(ctx, ink_weights_open_source(ctx, &file->source, WEIGHTS, weights));
+}
+
+/* ---- perceptron ------------------------------------------------------------------------------------------------- */
+
+/*
+ * 784-256-128-10. One row is bound by reading the weights from the second-level cache, which holds nearly all of them;
+ * a batch is bound by multiply-adds.
+ */
+enum { N_LAYERS = 3, BATCH = 64 };
+
+static const size_t mlp_sizes[N_LAYERS + 1] = {784, 256, 128, 10};
+
+typedef struct mlp_job {
+    ink_context *ctx;
+    ink_mlp *mlp;
+    const float *x;
+    float *y;
+    size_t m;
+} mlp_job;
+
+static void run_mlp(void *job)
+{
+    const mlp_job *j = job;
+    (void)ink_mlp_forward(j->ctx, j->mlp, j->x, j->m, j->y);
+}
+
+static bool load_mlp(ink_context *ctx, ink_mlp **mlp)
+{
+    model_file file = {.size = 0};
+    ink_weights *weights = NULL;
+    for (size_t i = 0; i < N_LAYERS; i++)
+        file_add_all(&file, &(module_shape){"%zu", mlp_sizes[i + 1], mlp_sizes[i], mlp_sizes[i + 1]}, 1, 2 * i);
+    bool fine = file_open_weights(&file, ctx, &weights) &&
+                console_ok(ctx, ink_mlp_load(ctx, weights, "", INK_RELU, INK_IDENTITY, mlp));
+    ink_weights_free(weights);
+    free(file.bytes);
+    return fine;
+}
+
+static bool measure_mlp(bench *b, ink_context *ctx)
+{
+    static float x[BATCH * 784], y[BATCH * 10];
+    if (!bench_wants(b, "mlp", "mlp 784-256-128-10"))
+        return true;
+    double weights = 0;
+    for (size_t i = 0; i < N_LAYERS; i++)
+        weights += (double)(mlp_sizes[i] * mlp_sizes[i + 1]);
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+        x[i] = (float)(i % 13) / 13 - 0.5f;
+    mlp_job job = {.ctx = ctx, .x = x, .y = y};
+    bool fine = load_mlp(ctx, &job.mlp);
+    for (job.m = 1; fine && job.m <= BATCH; job.m *= BATCH) {
+        bool many = job.m > 1;
+        bench_times times = bench_measure(b, &(bench_work){run_mlp, &job, NULL, (size_t)512 << 10});
+        double least = many ? 2 * weights * (double)job.m / times.multiply_adds : weights * sizeof(float) / times.reads;
+        bench_report(b, &(bench_line){"mlp 784-256-128-10", "F32", job.m, 0, 0, b->n_threads, times.seconds,
+                                      times.spread, 1e-3 * (double)job.m / times.seconds, "k rows/s",
+                                      least / times.seconds, many ? "fma" : "read"});
+    }
+    ink_mlp_free(job.mlp);
+    return fine;
+}
+
+/* ---- recurrent cells -------------------------------------------------------------------------------------------- */
+
+/*
+ *     step        the weights of both sides, G h (in + h), read once
+ *     sequence    per step: the input side 2 G h in at the speed of multiply-adds, the recurrent weights read once
+ */
+enum { N_STEPS = 128 };
+
+typedef struct cell_job {
+    ink_context *ctx;
+    ink_recurrent *recurrent;
+    ink_sequence sequence;
+} cell_job;
+
+static void run_sequence(void *job)
+{
+    const cell_job *c = job;
+    (void)ink_recurrent_forward(c->ctx, c->recurrent, &c->sequence, 1);
+}
+
+static void run_step(void *job)
+{
+    const cell_job *c = job;
+    (void)ink_recurrent_step(c->ctx, c->recurrent, c->sequence.x, c->sequence.state, c->sequence.y);
+}
+
+/* One layer with `gates` gates and in = h. */
+static bool load_cell(ink_context *ctx, ink_cell cell, size_t gates, size_t h, ink_recurrent **recurrent)
+{
+    model_file file = {.size = 0};
+    ink_weights *weights = NULL;
+    file_add(&file, "weight_ih_l0", gates * h, h);
+    file_add(&file, "weight_hh_l0", gates * h, h);
+    file_add(&file, "bias_ih_l0", gates * h, 0);
+    file_add(&file, "bias_hh_l0", gates * h, 0);
+    bool fine = file_open_weights(&file, ctx, &weights) &&
+                console_ok(ctx, ink_recurrent_load(ctx, weights, "", cell, recurrent));
+    ink_weights_free(weights);
+    free(file.bytes);
+    return fine;
+}
+
+static void measure_cell(bench *b, cell_job *job, const char *name, size_t gates, size_t h, bool is_sequence)
+{
+    size_t bytes = (is_sequence ? 1 : 2) * gates * h * h * sizeof(float), steps = is_sequence ? N_STEPS : 1;
+    double flops = is_sequence ? 2.0 * (double)gates * (double)h * (double)h : 0;
+    if (!bench_wants(b, "cell", name))
+        return;
+    bench_times times = bench_measure(b, &(bench_work){is_sequence ? run_sequence : run_step, job, NULL, bytes});
+    double step = times.seconds / (double)steps;
+    double least = flops / times.multiply_adds + (double)bytes / times.reads;
+    bench_report(b, &(bench_line){name, "F32", steps, h, h, b->n_threads, step, times.spread, 1e-3 / step, "k/s",
+                                  least / step, is_sequence ? "fma+read" : "read"});
+}
+
+static bool measure_cells(bench *b, ink_context *ctx)
+{
+    static const struct {
+        const char *sequence, *step;
+        ink_cell cell;
+        size_t gates;
+    } cells[] = {{"rnn sequence", "rnn step", INK_RNN_TANH, 1},
+                 {"gru sequence", "gru step", INK_GRU, 3},
+                 {"lstm sequence", "lstm step", INK_LSTM, 4}};
+    static float x[N_STEPS * 512], y[N_STEPS * 512], state[2 * 512];
+    bool fine = true;
+    for (size_t i = 0; i < 3; i++)
+        for (size_t h = 64; fine && h <= 512; h *= 2) {
+            cell_job job = {.ctx = ctx, .sequence = {.x = x, .y = y, .n_steps = N_STEPS, .state = state}};
+            fine = load_cell(ctx, cells[i].cell, cells[i].gates, h, &job.recurrent);
+            if (fine) {
+                measure_cell(b, &job, cells[i].sequence, cells[i].gates, h, true);
+                measure_cell(b, &job, cells[i].step, cells[i].gates, h, false);
+            }
+            ink_recurrent_free(job.recurrent);
+        }
+    return fine;
+}
+
+/* ---- bundled models --------------------------------------------------------------------------------------------- */
+
+/*
+ * A prompt of 64 tokens with the logits of all of them: two operations per parameter and token. One token after
+ * another: all weights read once for a token. (The embedding of the MLP is counted although it is not an output matrix:
+ * 10 %.)
+ */
+enum { N_PROMPT = 64, N_TOKENS = 16 };
+
+typedef struct model_job {
+    language_model lm;
+    ink_state *state;
+    ink_token tokens[N_PROMPT + N_TOKENS];
+    float *logits;
+} model_job;
+
+static void run_prompt(void *job)
+{
+    const model_job *m = job;
+    const ink_item item = {
+        .state = m->state, .tokens = m->tokens, .n_tokens = N_PROMPT, .logits = m->logits, .n_logits = N_PROMPT};
+    ink_state_reset(m->state);
+    (void)ink_model_forward_list(m->lm.ctx, m->lm.model, &item, 1);
+}
+
+static void run_tokens(void *job)
+{
+    const model_job *m = job;
+    ink_state_reset(m->state);
+    for (size_t i = 0; i < N_TOKENS; i++)
+        (void)ink_model_forward(m->lm.ctx, m->lm.model, m->state, m->tokens + i, 1, m->logits);
+}
+
+static void measure_bundled(bench *b, model_job *job, const char *model, bool is_prompt)
+{
+    const ink_model_info *info = job->lm.info;
+    double flops = 2.0 * (double)info->n_parameters, bytes = (double)info->n_bytes;
+    char name[32];
+    snprintf(name, sizeof name, "%s %s", model, is_prompt ? "prompt" : "token");
+    if (!bench_wants(b, "model", name))
+        return;
+    bench_times times =
+        bench_measure(b, &(bench_work){is_prompt ? run_prompt : run_tokens, job, NULL, is_prompt ? 0 : (size_t)bytes});
+    double token = times.seconds / (is_prompt ? N_PROMPT : N_TOKENS);
+    double least = is_prompt ? flops / (times.multiply_adds * b->n_threads) : bytes / times.reads;
+    bench_report(b, &(bench_line){name, NULL, is_prompt ? N_PROMPT : 1, 0, 0, b->n_threads, token, times.spread,
+                                  1 / token, "tokens/s", least / token, is_prompt ? "fma" : "read"});
+}
+
+/*
+ * Opens a model and repeats a story that it knows. Arbitrary tokens would drive the gates of an LSTM to values whose
+ * products are subnormal numbers, which are a hundred times slower on some processors.
+ */
+static bool open_bundled(model_job *job, ink_context *ctx, const char *folder)
+{
+    static const char text[] = "Anna and Tom were in the garden. It was night and they saw the moon. They had a dog "
+                               "with them. Anna put the ball under the bench.";
+    size_t n = 0;
+    if (!lm_open(&job->lm, ctx, folder) ||
+        !console_ok(ctx, ink_state_create(ctx, job->lm.model, N_PROMPT + N_TOKENS, &job->state)) ||
+        !console_ok(ctx, ink_tokenizer_encode(ctx, job->lm.tokenizer, text, sizeof text - 1, INK_ENCODE_DEFAULT,
+                                              job->tokens, N_PROMPT + N_TOKENS, &n)))
+        return false;
+    for (size_t i = n; i < N_PROMPT + N_TOKENS; i++)
+        job->tokens[i] = job->tokens[i - n];
+    job->logits = console_memory(N_PROMPT * job->lm.info->vocab_size, sizeof *job->logits);
+    return job->logits != NULL;
+}
+
+static bool measure_all_bundled(bench *b, ink_context *ctx)
+{
+    static const char *const names[] = {"mlp", "rnn", "gru", "lstm", "gpt"};
+    bool fine = true;
+    for (size_t i = 0; fine && i < sizeof names / sizeof *names; i++) {
+        model_job job = {.state = NULL};
+        char folder[PATH_ROOM];
+        fine = bundled_folder(folder, names[i]) && open_bundled(&job, ctx, folder);
+        if (fine) {
+            measure_bundled(b, &job, names[i], true);
+            measure_bundled(b, &job, names[i], false);
+        }
+        free(job.logits);
+        ink_state_free(job.state);
+        lm_close(&job.lm);
+    }
+    return fine;
+}
+
+/* ---- encoders --------------------------------------------------------------------------------------------------- */
+
+/*
+ * One text of 128 tokens through MiniLM (6 layers of 384) and BERT base (12 of 768), as shares of the multiply-adds of
+ * their layers and of attention to all tokens. The vocabulary is small, because nothing is multiplied by it.
+ */
+enum { TEXT_TOKENS = 128, MOST_HIDDEN = 768 };
+
+typedef struct encoder_job {
+    ink_context *ctx;
+    ink_model *model;
+    ink_text text;
+} encoder_job;
+
+static void run_encoder(void *job)
+{
+    const encoder_job *j = job;
+    (void)ink_model_encode(j->ctx, j->model, INK_HIDDEN_STATES, &j->text, 1);
+}
+
+static void make_encoder(model_file *file, size_t n_layers, size_t d)
+{
+    const module_shape front[] = {{"embeddings.word_embeddings", TEXT_TOKENS, d, 0},
+                                  {"embeddings.position_embeddings", TEXT_TOKENS, d, 0},
+                                  {"embeddings.token_type_embeddings", 2, d, 0},
+                                  {"embeddings.LayerNorm", d, 0, d}};
+    const module_shape layer[] = {{"encoder.layer.%zu.attention.self.query", d, d, d},
+                                  {"encoder.layer.%zu.attention.self.key", d, d, d},
+                                  {"encoder.layer.%zu.attention.self.value", d, d, d},
+                                  {"encoder.layer.%zu.attention.output.dense", d, d, d},
+                                  {"encoder.layer.%zu.attention.output.LayerNorm", d, 0, d},
+                                  {"encoder.layer.%zu.intermediate.dense", 4 * d, d, 4 * d},
+                                  {"encoder.layer.%zu.output.dense", d, 4 * d, d},
+                                  {"encoder.layer.%zu.output.LayerNorm", d, 0, d}};
+    file_add_all(file, front, sizeof front / sizeof *front, 0);
+    for (size_t i = 0; i < n_layers; i++)
+        file_add_all(file, layer, sizeof layer / sizeof *layer, i);
+}
+
+static bool measure_encoder(bench *b, ink_context *ctx, const char *name, size_t n_layers, size_t hidden)
+{
+    static ink_token tokens[TEXT_TOKENS];
+    static float output[TEXT_TOKENS * MOST_HIDDEN];
+    model_file file = {.size = 0};
+    char config[256];
+    double d = (double)hidden, flops = (double)n_layers * TEXT_TOKENS * (2.0 * 12 * d * d + 4.0 * d * TEXT_TOKENS);
+    const ink_model_options options = {.source = &file.source};
+    encoder_job job = {.ctx = ctx, .text = {.tokens = tokens, .n_tokens = TEXT_TOKENS, .output = output}};
+    if (!bench_wants(b, "shape", name))
+        return true;
+    for (size_t i = 0; i < TEXT_TOKENS; i++)
+        tokens[i] = (ink_token)i;
+    snprintf(config, sizeof config,
+             "{\"model_type\":\"bert\",\"vocab_size\":128,\"max_position_embeddings\":128,\"hidden_size\":%zu,"
+             "\"num_hidden_layers\":%zu,\"num_attention_heads\":12,\"intermediate_size\":%zu}",
+             hidden, n_layers, 4 * hidden);
+    make_encoder(&file, n_layers, hidden);
+    bool fine = file_finish(&file, config) && console_ok(ctx, ink_model_open(ctx, name, &options, &job.model));
+    if (fine) {
+        bench_times times = bench_measure(b, &(bench_work){.run = run_encoder, .job = &job});
+        bench_report(b, &(bench_line){name, "F32", TEXT_TOKENS, 0, 0, b->n_threads, times.seconds, times.spread,
+                                      TEXT_TOKENS / times.seconds, "tokens/s",
+                                      flops / times.seconds / times.multiply_adds / b->n_threads, "fma"});
+    }
+    ink_model_free(job.model);
+    free(file.bytes);
+    return fine;
+}
+
+/* ---- a decoder -------------------------------------------------------------------------------------------------- */
+
+/*
+ * GPT-2 small:
+ *
+ *     open         from a folder in the page cache, as a share of copying memory
+ *     prompt       the multiply-adds of the blocks and of the attention to what each position sees, at peak; and the
+ *                  weights of the last position's logits read once from memory
+ *     token        all weights and the cache of keys and values read once from memory
+ *     8 tokens     one for each of eight sequences in a list, as a share of the time of one alone
+ */
+enum {
+    HIDDEN = 768,
+    N_BLOCKS = 12,
+    VOCAB_SIZE = 50257,
+    N_POSITIONS = 4096,
+    PROMPT = 128,
+    BEFORE = 64, /* tokens before the one that is timed */
+    N_LIST = 8
+};
+
+static bool make_gpt2(model_file *file)
+{
+    static const module_shape ends[] = {
+        {"wte", VOCAB_SIZE, HIDDEN, 0}, {"wpe", N_POSITIONS, HIDDEN, 0}, {"ln_f", HIDDEN, 0, HIDDEN}};
+    static const module_shape block[] = {{"h.%zu.ln_1", HIDDEN, 0, HIDDEN},
+                                         {"h.%zu.attn.c_attn", HIDDEN, 3 * HIDDEN, 3 * HIDDEN},
+                                         {"h.%zu.attn.c_proj", HIDDEN, HIDDEN, HIDDEN},
+                                         {"h.%zu.ln_2", HIDDEN, 0, HIDDEN},
+                                         {"h.%zu.mlp.c_fc", HIDDEN, 4 * HIDDEN, 4 * HIDDEN},
+                                         {"h.%zu.mlp.c_proj", 4 * HIDDEN, HIDDEN, HIDDEN}};
+    file_add_all(file, ends, 2, 0);
+    for (size_t i = 0; i < N_BLOCKS; i++)
+        file_add_all(file, block, sizeof block / sizeof *block, i);
+    file_add_all(file, ends + 2, 1, 0);
+    return file_finish(file, "{\"model_type\":\"gpt2\",\"n_positions\":4096}"); /* the rest are defaults */
+}
+
+#if defined(__unix__)
+typedef struct open_job {
+    ink_context *ctx;
+    const char *folder;
+} open_job;
+
+static void run_open(void *job)
+{
+    const open_job *j = job;
+    ink_model *model = NULL;
+    (void)ink_model_open(j->ctx, j->folder, NULL, &model);
+    ink_model_free(model);
+}
+
+/* The folder is written first, so its bytes are in the page cache. */
+static bool measure_open(bench *b, const model_file *file)
+{
+    char folder[] = "/tmp/inkling-bench-XXXXXX", path[PATH_ROOM];
+    open_job job = {.folder = folder};
+    if (!bench_wants(b, "shape", "gpt2 open"))
+        return true;
+    if (mkdtemp(folder) == NULL)
+        return console_complain("%s: cannot be made", folder);
+    bool fine = true;
+    for (size_t i = 0; fine && i < file->files.n_files; i++) {
+        const ink_memory_file *entry = &file->entries[i];
+        FILE *stream = path_join(path, folder, entry->name) ? file_create(path) : NULL;
+        fine = stream != NULL;
+        if (fine) {
+            fwrite(entry->data, 1, entry->size, stream);
+            fine = file_close(stream, path);
+        }
+    }
+    if (fine && (job.ctx = console_context(2, b->kernel)) != NULL) {
+        double copy = 0;
+        bench_times times = bench_measure(b, &(bench_work){.run = run_open, .job = &job});
+        double rate = (double)file->size / times.seconds;
+        for (size_t i = 0; i < 10; i++) {
+            double once = machine_copies(b->memory, b->memory + BENCH_MEMORY / 2, BENCH_MEMORY / 2);
+            copy = once > copy ? once : copy;
+        }
+        bench_report(b, &(bench_line){"gpt2 open", "F32", 0, 0, 0, 2, times.seconds, times.spread, rate / 1e9, "GB/s",
+                                      rate / copy, "copy"});
+    }
+    fine = fine && job.ctx != NULL;
+    ink_context_free(job.ctx);
+    for (size_t i = 0; i < file->files.n_files; i++)
+        if (path_join(path, folder, file->entries[i].name))
+            unlink(path);
+    rmdir(folder);
+    return fine;
+}
+#else
+static bool measure_open(bench *b, const model_file *file)
+{
+    (void)b, (void)file;
+    return true; /* standard C cannot make a folder */
+}
+#endif
+
+typedef struct gpt2_job {
+    ink_context *ctx;
+    ink_model *model;
+    ink_type type;
+    ink_state *states[N_LIST];
+    size_t n_states;
+    size_t before; /* tokens that each state has seen when the work begins */
+    size_t n_tokens;
+    const ink_token *tokens;
+    float *logits; /* [N_LIST, vocab_size] */
+} gpt2_job;
+
+static void run_gpt2(void *job)
+{
+    const gpt2_job *j = job;
+    ink_item items[N_LIST];
+    for (size_t i = 0; i < j->n_states; i++) {
+        (void)ink_state_rewind(j->ctx, j->states[i], j->before);
+        items[i] = (ink_item){.state = j->states[i],
+                              .tokens = j->tokens,
+                              .n_tokens = j->n_tokens,
+                              .logits = j->logits + i * VOCAB_SIZE,
+                              .n_logits = 1};
+    }
+    (void)ink_model_forward_list(j->ctx, j->model, items, j->n_states);
+}
+
+static void free_states(gpt2_job *job)
+{
+    for (size_t i = 0; i < N_LIST; i++) {
+        ink_state_free(job->states[i]);
+        job->states[i] = NULL;
+    }
+}
+
+/* Makes states that have seen `before` tokens. */
+static bool make_states(gpt2_job *job, size_t n_states, size_t before, size_t n_tokens)
+{
+    job->n_states = n_states;
+    job->before = 0;
+    job->n_tokens = before;
+    for (size_t i = 0; i < n_states; i++)
+        if (!console_ok(job->ctx, ink_state_create(job->ctx, job->model, before + n_tokens, &job->states[i])))
+            return false;
+    if (before > 0)
+        run_gpt2(job);
+    job->before = before;
+    job->n_tokens = n_tokens;
+    return true;
+}
+
+/* Times n_tokens for each of n_states sequences that have seen `before` tokens. */
+static bool measure_work(bench *b, gpt2_job *job, const char *name, size_t n_states, size_t before, size_t n_tokens)
+{
+    const ink_model_info *info = ink_model_get_info(job->model);
+    double n = (double)n_tokens, weights = (double)info->n_bytes;
+    double bytes = weights - weights / (double)info->n_parameters * N_POSITIONS * HIDDEN +
+                   2.0 * N_BLOCKS * HIDDEN * (double)(before + 1) * sizeof(float);
+    double flops = N_BLOCKS * (2.0 * 12 * HIDDEN * HIDDEN * n + 4.0 * HIDDEN * n * (n + 1) / 2);
+    bool is_list = n_states > 1, is_prompt = n_tokens > 1, fine = true;
+    gpt2_job one = *job;
+    if (!bench_wants(b, "shape", name))
+        return true;
+    if (is_list)
+        fine = make_states(&one, 1, before, n_tokens);
+    fine = fine && make_states(job, n_states, before, n_tokens);
+    if (fine) {
+        size_t reads = is_list ? 0 : is_prompt ? BENCH_MEMORY : (size_t)bytes;
+        bench_times times = bench_measure(b, &(bench_work){run_gpt2, job, is_list ? &one : NULL, reads});
+        double tokens = n * (double)n_states, least = is_list ? times.rival : bytes / times.reads;
+        if (is_prompt)
+            least = flops / (times.multiply_adds * b->n_threads) +
+                    (double)HIDDEN * VOCAB_SIZE * sizeof(float) / times.reads;
+        bench_report(b, &(bench_line){name, ink_type_name(job->type), is_list ? n_states : n_tokens, 0, 0, b->n_threads,
+                                      times.seconds, times.spread, tokens / times.seconds, "tokens/s",
+                                      least / times.seconds,
+                                      is_list     ? "one token"
+                                      : is_prompt ? "fma+read"
+                                                  : "read"});
+    }
+    free_states(&one);
+    free_states(job);
+    return fine;
+}
+
+static bool measure_gpt2(bench *b, ink_context *ctx)
+{
+    static const char *const names[] = {"gpt2 open", "gpt2 token", "gpt2 8 tokens", "gpt2 prompt", "gpt2 long prompt"};
+    static const ink_type types[] = {INK_F32, INK_BF16, INK_F16};
+    static ink_token tokens[N_POSITIONS];
+    model_file file = {.size = 0};
+    gpt2_job job = {.ctx = ctx, .tokens = tokens};
+    bool any = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        any = any || bench_wants(b, "shape", names[i]);
+    if (!any)
+        return true;
+    for (size_t i = 0; i < N_POSITIONS; i++)
+        tokens[i] = (ink_token)(i * 7919 % VOCAB_SIZE);
+    job.logits = console_memory(N_LIST * VOCAB_SIZE, sizeof *job.logits);
+    bool fine = job.logits != NULL && make_gpt2(&file) && measure_open(b, &file);
+    for (size_t i = 0; fine && i < sizeof types / sizeof *types; i++) {
+        const ink_model_options options = {.type = types[i], .source = &file.source};
+        job.type = types[i];
+        fine = console_ok(ctx, ink_model_open(ctx, "gpt2", &options, &job.model)) &&
+               measure_work(b, &job, "gpt2 token", 1, BEFORE, 1);
+        if (types[i] == INK_F32)
+            fine = fine && measure_work(b, &job, "gpt2 8 tokens", N_LIST, BEFORE, 1) &&
+                   measure_work(b, &job, "gpt2 prompt", 1, 0, PROMPT) &&
+                   (b->quick || measure_work(b, &job, "gpt2 long prompt", 1, 0, N_POSITIONS));
+        ink_model_free(job.model);
+        job.model = NULL;
+    }
+    free(job.logits);
+    free(file.bytes);
+    return fine;
+}
+
+static bool measure_encoders(bench *b, ink_context *ctx)
+{
+    return measure_encoder(b, ctx, "minilm encoder", 6, 384) && measure_encoder(b, ctx, "bert encoder", 12, 768);
+}
+
+/* Each part starts with a fresh context. */
+bool bench_networks(bench *b)
+{
+    static bool (*const parts[])(bench * b, ink_context * ctx) = {measure_mlp, measure_cells, measure_all_bundled,
+                                                                  measure_encoders, measure_gpt2};
+    bool fine = true;
+    for (size_t i = 0; fine && i < sizeof parts / sizeof *parts; i++) {
+        ink_context *ctx = console_context(b->n_threads, b->kernel);
+        fine = ctx != NULL && parts[i](b, ctx);
+        ink_context_free(ctx);
+    }
+    return fine;
+}

@@ -1,0 +1,193 @@
+/*
+ * compare.c - what MLPs, recurrent networks and Transformers can and cannot do, measured.
+ *
+ * The five bundled models have about the same number of parameters and learned from the same world of stories.
+ * Textbooks make claims about such networks. This program tests the claims on these models, with stories they have not
+ * seen. prediction.c, memory.c, influence.c and cost.c have two or three sections each; compare.h has what they share.
+ *
+ * Nothing is stored and no result is fixed in advance: all numbers are computed here and now, and the verdicts follow
+ * from them. All but the times are the same on every machine, bit for bit (support/stats.h).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare.h"
+
+static const section sections[] = {
+    {"learned", "What they learned", "Each family predicts better than the one before it: MLP, RNN, GRU or LSTM, GPT.",
+     false, compare_learned},
+    {"context", "Context",
+     "An MLP uses what its window holds and an RNN little more. Gates reach further, and attention uses everything.",
+     false, compare_context},
+    {"memory", "Memory over distance",
+     "Recurrent networks lose what was said long ago. Attention finds it at any distance.", false, compare_memory},
+    {"influence", "Influence",
+     "In an RNN the influence of a token vanishes with distance. Gates keep a path open, and attention reaches any "
+     "token.",
+     false, compare_influence},
+    {"parallel", "Parallel or step by step",
+     "A Transformer reads a whole prompt in parallel. A recurrent network has to go step by step.", true,
+     compare_parallel},
+    {"cost", "What a longer text costs",
+     "A step of a recurrent network always costs the same. Attention costs more with every token.", true, compare_cost},
+    {"switch", "The other side",
+     "Recurrence can follow a state whose changes the text does not mention. Attention of fixed depth cannot.", false,
+     compare_switch},
+    {"position", "Fixed input",
+     "What an MLP knows is tied to the positions of its window: it may not recognise the same words one position "
+     "later.",
+     false, compare_position},
+};
+
+enum { N_SECTIONS = sizeof sections / sizeof *sections };
+
+static uint64_t seed = 1, n_stories = 300, n_threads;
+static const char *svg, *only, *kernel;
+static bool json;
+
+static const cli_option options[] = {
+    CLI_COUNT("--seed", "S", &seed, 0, 0,
+              "other stories (default 1); the same seed gives the same figures, but for times"),
+    CLI_COUNT("--stories", "N", &n_stories, 2, 10000, "how many are read (default 300)"),
+    CLI_COUNT("--threads", "N", &n_threads, 1, INK_MAX_THREADS,
+              "the most to time with (default: as many as there are processors)"),
+    CLI_TEXT("--kernel", "NAME", &kernel, "portable, avx2, avx512 (default: the best here); only times depend on it"),
+    CLI_TEXT("--only", "NAMES", &only,
+             "of learned,context,memory,influence,parallel,cost,switch,position: only these sections"),
+    CLI_TEXT("--svg", "FOLDER", &svg, "also write each picture there, as a file of its own"),
+    CLI_FLAG("--json", &json, "everything as one JSON object, for programs"),
+};
+
+static cli line = {
+    .name = "compare",
+    .usage = "[options]",
+    .about = "What MLPs, recurrent networks and Transformers can and cannot do, measured on the bundled models.",
+    .samples = "  compare\n"
+               "  compare --seed 7 --only memory\n"
+               "  compare --svg /tmp\n",
+    CLI_OPTIONS(options),
+};
+
+/* ---- reporting ------------------------------------------------------------------------------------------------- */
+
+static void json_member(const char *name, const char *value)
+{
+    printf("\"%s\": ", name);
+    chart_write_quoted(value, stdout);
+}
+
+static void print_json(const section *part, const finding *f, bool first)
+{
+    fputs(first ? "\n  {" : ",\n  {", stdout);
+    json_member("name", part->name);
+    printf(", \"timed\": %s, ", part->timed ? "true" : "false");
+    json_member("claim", part->claim);
+    fputs(", ", stdout);
+    json_member("verdict", verdict_name(finding_verdict(f)));
+    fputs(",\n   \"checks\": [", stdout);
+    for (size_t i = 0; i < f->n_checks; i++) {
+        printf("%s\n    {\"holds\": %s, ", i > 0 ? "," : "", f->checks[i].holds ? "true" : "false");
+        json_member("text", f->checks[i].text);
+        putchar('}');
+    }
+    fputs("],\n   \"charts\": [", stdout);
+    for (size_t i = 0; i < f->n_charts; i++) {
+        fputs(i > 0 ? ",\n    " : "\n    ", stdout);
+        chart_write_json(&f->charts[i], stdout);
+    }
+    fputs("]}", stdout);
+}
+
+static bool write_pictures(const finding *f)
+{
+    for (size_t i = 0; i < f->n_charts; i++) {
+        char name[CHART_LABEL_ROOM + 16], path[PATH_ROOM];
+        if (f->charts[i].table)
+            continue;
+        snprintf(name, sizeof name, "%s.svg", f->charts[i].name);
+        FILE *file = path_join(path, svg, name) ? file_create(path) : NULL;
+        if (file == NULL)
+            return false;
+        chart_write_svg(&f->charts[i], file);
+        if (!file_close(file, path))
+            return false;
+    }
+    return true;
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------- */
+
+/* True if --only, names with commas between them, lists this section. */
+static bool is_wanted(const section *part)
+{
+    size_t size;
+    for (const char *name = only; name != NULL && *name != '\0'; name += size + (name[size] == ',')) {
+        size = strcspn(name, ",");
+        if (size == strlen(part->name) && memcmp(name, part->name, size) == 0)
+            return true;
+    }
+    return only == NULL;
+}
+
+static bool run_sections(comparison *c, finding *f)
+{
+    char stories[CONSOLE_ROOM];
+    size_t n = 0;
+    if (json)
+        printf("{\"seed\": %llu, \"stories\": %zu, \"sections\": [", (unsigned long long)seed, c->n_stories);
+    else
+        printf("Five families, one world of stories, one tokenizer, about the same size.\n"
+               "Textbook claims, tested on %s unseen stories (seed %llu).\n"
+               "'Kept' runs from 0 %% (no better than guessing) to 100 %% (always right).\n",
+               console_count(stories, n_stories), (unsigned long long)seed);
+    for (size_t i = 0; i < N_SECTIONS; i++) {
+        if (!is_wanted(&sections[i]))
+            continue;
+        *f = (finding){.n_charts = 0};
+        if (!sections[i].measure(c, f))
+            return false;
+        console_progress("%s", "");
+        if (json) {
+            print_json(&sections[i], f, n++ == 0);
+        } else {
+            printf("\n%zu. %s\n\n", i + 1, sections[i].title);
+            console_wrap(sections[i].claim, 0);
+            putchar('\n');
+            finding_print(f);
+        }
+        if (svg != NULL && !write_pictures(f))
+            return false;
+        fflush(stdout);
+    }
+    if (json)
+        puts("]}");
+    return true;
+}
+
+static bool compare(void)
+{
+    comparison c = {.seed = seed,
+                    .n_stories = (size_t)n_stories,
+                    .n_threads = n_threads > 0 ? (unsigned)n_threads : console_processors(),
+                    .kernel = kernel};
+    size_t n_wanted = 0;
+    for (size_t i = 0; i < N_SECTIONS; i++)
+        n_wanted += is_wanted(&sections[i]);
+    if (n_wanted == 0)
+        return console_complain("--only expects names of sections, such as '%s,%s', found '%s'", sections[0].name,
+                                sections[1].name, only);
+    if (!console_takes_pictures(svg))
+        return false;
+    finding *f = console_memory(1, sizeof *f);
+    bool done = f != NULL && comparison_open(&c) && run_sections(&c, f);
+    comparison_close(&c);
+    free(f);
+    return done;
+}
+
+int main(int argc, char **argv)
+{
+    cli_outcome outcome = cli_read(&line, argc, argv);
+    bool done = outcome == CLI_RUN ? compare() : outcome == CLI_HELP;
+    return !(console_finish() && done);
+}

@@ -1,0 +1,98 @@
+/*
+ * world.h - a small world that tells short stories and reads them back.
+ *
+ * A story is the result of a chain of random choices: who is there, what is true, what happens next. Each choice is
+ * among weighted alternatives and soon shows in the text, so the text determines the choices. Two things follow. The
+ * probability of a story is the product of the probabilities of its choices. This gives its exact information content
+ * in bits, the best that a model of the text can reach. And the same program can read a text: it searches for the
+ * choices that tell it.
+ *
+ *     story_settings settings = story_settings_default();
+ *     story tale;
+ *     story_tell(&settings, 7, 0, &tale);              the first story of seed 7
+ *     puts(tale.text);                                 "Anna and Tom were in the garden. It was night. ..."
+ *     story_read(&settings, tale.text, &tale);         1: told by exactly one chain of choices, tale.bits as before
+ *
+ * All decisions are made with integers, so a seed gives the same text on every machine. There is no allocation and no
+ * global state: threads may tell stories at the same time, each into its own `story`.
+ */
+#ifndef EXAMPLES_WORLD_H
+#define EXAMPLES_WORLD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    STORY_TEXT_SIZE = 2048, /* bytes of text with the closing zero; the longest story has about 1,400 */
+    STORY_RECALLS = 96,     /* a story has at most one recall every three tokens */
+    STORY_TOKENS = 250      /* words and punctuation marks of the longest story */
+};
+
+/* The kinds of facts. The first five hold for the whole story, the next three change, a place belongs to one of several
+ * objects, and the switch works a lamp whose changes the story does not mention. */
+typedef enum story_kind {
+    STORY_TIME,
+    STORY_NEWS,
+    STORY_LEADER,
+    STORY_TEAM,
+    STORY_PET,
+    STORY_DOOR,
+    STORY_LAMP,
+    STORY_APPLES,
+    STORY_PLACE,
+    STORY_SWITCH,
+    STORY_KINDS
+} story_kind;
+
+/* The world's settings. Ranges are inclusive and their lengths equally likely; weights are relative to each other. */
+typedef struct story_settings {
+    unsigned sentences[2]; /* sentences between the opening and the closing, at least and at most */
+    unsigned facts[2];     /* facts for the whole story, 0 to 5 */
+    unsigned states[2];    /* states that change, 0 to 3 */
+    unsigned objects[2];   /* objects put somewhere in the opening; up to `objects[1]` later */
+    unsigned filler;       /* weight of a sentence about nothing in particular */
+    unsigned echo;         /* coming back to a fact has the weight echo / (1 + sentences since its last mention) */
+    unsigned again;        /* ... but this one if it was in the sentence before */
+    unsigned change;       /* weight of changing a state */
+    unsigned put;          /* weight of putting one more object somewhere */
+    unsigned switches;     /* stories about the switch, in per cent of all stories */
+} story_settings;
+
+/* A place in the text where the reader can know what comes next, because it was said before. */
+typedef struct story_recall {
+    story_kind kind;
+    const char *key;   /* the object, for STORY_PLACE; otherwise the name of the kind */
+    const char *value; /* the value, in the words of the first statement */
+    size_t said;       /* byte offset of the last words that told the value */
+    size_t at;         /* byte offset of the answer */
+    size_t length;     /* bytes of the answer */
+    unsigned changes;  /* changes since then that were not mentioned */
+    unsigned values;   /* number of values of this kind: a guess is right with probability 1 / values */
+} story_recall;
+
+typedef struct story {
+    char text[STORY_TEXT_SIZE]; /* one paragraph, ASCII, without a newline */
+    size_t length;              /* bytes of text */
+    unsigned tokens;            /* words and punctuation marks */
+    double bits;                /* sum of -log2 of the probability of every choice */
+    unsigned choices;
+    size_t n_recalls;
+    story_recall recalls[STORY_RECALLS];
+} story;
+
+/* Stories of 12 to 34 sentences with two or three facts, one state and one or two objects. */
+story_settings story_settings_default(void);
+
+/* Tells story number `index` of `seed`. Every pair gives an independent story. Returns 0 and leaves `out` empty if the
+ * settings make no sense (a range upside down, more facts than there are, no weight at all), otherwise 1. */
+int story_tell(const story_settings *settings, uint64_t seed, uint64_t index, story *out);
+
+/* Reads `text` and fills `out` with the story it is. Returns the number of chains of choices that tell exactly this
+ * text, counting no further than 2: 1 for every story of the same settings, 0 if the world cannot tell it. Then
+ * `out->length` is how far the text could have been a story. */
+int story_read(const story_settings *settings, const char *text, story *out);
+
+/* "time", "news", ..., "place", "switch". */
+const char *story_kind_name(story_kind kind);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * classify.c - labels for texts, with their probabilities, from a classifier (BERT, DistilBERT, RoBERTa).
+ *
+ * Prints a line for each text, likeliest label first:
+ *
+ *     positive 0.9871  neutral 0.0102  negative 0.0027<TAB>the text
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch.h"
+
+static uint64_t n_best = UINT64_MAX;
+
+static const cli_option options[] = {
+    CLI_COUNT("-n", "COUNT", &n_best, 1, 1e9, "labels to print for a text (default: all)"),
+    CLI_MACHINE,
+};
+
+static cli line = {
+    .name = "classify",
+    .usage = "FOLDER [text ...] [options]",
+    .about = "Prints the labels of each text with their probabilities, likeliest first: a line for each text, or\n"
+             "for each line of stdin if there are no texts.",
+    .samples = "  classify tests/fixtures/encoders/bert_text \"the cat is good\" \"the dog is bad\"\n"
+               "  printf 'good\\nbad\\n' | classify tests/fixtures/encoders/bert_text -n 1\n",
+    CLI_OPTIONS(options),
+    CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
+};
+
+typedef struct labels {
+    const ink_encoder_info *info;
+    float *row; /* [n_labels]; a printed label becomes -1 */
+} labels;
+
+static bool print_labels(void *user, const char *text, size_t size, const float *row)
+{
+    labels *l = user;
+    char name[256];
+    memcpy(l->row, row, l->info->n_labels * sizeof *row);
+    for (size_t i = 0; i < n_best && i < l->info->n_labels; i++) {
+        size_t best = lm_likeliest(l->row, l->info->n_labels);
+        l->row[best] = -1;
+        console_harmless(name, sizeof name, l->info->labels[best]);
+        if (!console_print("%s%s %.4f", i > 0 ? "  " : "", name, (double)row[best]))
+            return false;
+    }
+    return console_write("\t", 1) && console_write(text, size) && console_write("\n", 1);
+}
+
+static bool classify(ink_context *ctx)
+{
+    labels l = {0};
+    batch b;
+    bool done = batch_open(&b, ctx, line.arguments[0], INK_POOLING_NONE, INK_PROBABILITIES, print_labels, &l);
+    l.info = b.info;
+    done = done && (l.row = console_memory(l.info->n_labels, sizeof *l.row)) != NULL && batch_run(&b, &line);
+    if (done)
+        batch_summarise(&b);
+    free(l.row);
+    batch_close(&b);
+    return done;
+}
+
+int main(int argc, char **argv) { return cli_main(&line, argc, argv, classify); }

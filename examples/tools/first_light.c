@@ -1,0 +1,97 @@
+/*
+ * first_light.c - the five bundled language models continue the same prompt, one after the other.
+ *
+ * All have about the same number of parameters and learned from the same kind of stories with the same tokenizer. They
+ * differ in how they remember. The prompt gives them something to remember: two names, the time of day, a pet, a ball.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lm.h"
+
+#define PROMPT                                                                                                         \
+    "Anna and Tom were in the garden. It was night. They had a cat with them. Tom hid the ball behind the tree."
+
+enum { N_TOKENS = 90, INDENT = 4, N_RUNS = 5, TEXT_ROOM = 8192 };
+
+static cli line = {
+    .name = "first_light",
+    .usage = "",
+    .about = "The five bundled language models continue the same prompt.",
+    .samples = "  first_light\n  INKLING_MODELS=examples/models first_light\n",
+};
+
+/* The text so far, with a zero byte behind it. */
+typedef struct paragraph {
+    char text[TEXT_ROOM];
+    size_t size;
+} paragraph;
+
+static bool collect(void *user, ink_token token, const char *text, size_t size)
+{
+    paragraph *out = user;
+    (void)token;
+    if (size >= sizeof out->text - out->size)
+        return false;
+    memcpy(out->text + out->size, text, size);
+    out->size += size;
+    out->text[out->size] = '\0';
+    return true;
+}
+
+static void print_text(const char *text)
+{
+    printf("%*s", INDENT, "");
+    console_wrap(text, INDENT);
+    putchar('\n');
+}
+
+/* A run takes milliseconds, so the best of a few runs counts; the same seed gives the same text every time. */
+static bool continue_prompt(const language_model *lm, const char *title)
+{
+    paragraph out = {.size = 0};
+    lm_request request = {
+        .n_tokens = N_TOKENS, .sampler = {.temperature = 0.8F, .seed = 1}, .sink = collect, .user = &out};
+    lm_report report;
+    ink_token *prompt = NULL;
+    double best = 0;
+    char parameters[CONSOLE_ROOM], rate[CONSOLE_ROOM];
+    bool done = lm_prompt(lm, PROMPT, &prompt, &request.n_prompt);
+    request.prompt = prompt;
+    for (int i = 0; done && i < N_RUNS; i++) {
+        out.size = 0;
+        done = collect(&out, -1, "...", 3) && lm_continue(lm, &request, &report);
+        if (done && report.seconds > 0 && (double)report.n_steps / report.seconds > best)
+            best = (double)report.n_steps / report.seconds;
+    }
+    if (done) {
+        if (report.end == LM_COUNT)
+            collect(&out, -1, " ...", 4);
+        printf("%-32s %10s parameters %15s tokens/s\n", title, console_parameters(parameters, lm->info->n_parameters),
+               console_count(rate, (uint64_t)best));
+        print_text(out.text);
+    }
+    free(prompt);
+    return done;
+}
+
+static bool first_light(ink_context *ctx)
+{
+    static const char *const models[][2] = {{"mlp", "MLP, sees the last 16 tokens"},
+                                            {"rnn", "RNN, tanh"},
+                                            {"gru", "GRU"},
+                                            {"lstm", "LSTM"},
+                                            {"gpt", "GPT, a Transformer"}};
+    bool done = true;
+    printf("One prompt, five models, one thread (%s):\n\n", ink_context_kernel(ctx));
+    print_text(PROMPT);
+    for (size_t i = 0; done && i < sizeof models / sizeof *models; i++) {
+        char folder[PATH_ROOM];
+        language_model lm = {0};
+        done = bundled_folder(folder, models[i][0]) && lm_open(&lm, ctx, folder) && continue_prompt(&lm, models[i][1]);
+        lm_close(&lm);
+    }
+    return done;
+}
+
+int main(int argc, char **argv) { return cli_main(&line, argc, argv, first_light); }

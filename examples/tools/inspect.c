@@ -1,0 +1,178 @@
+/*
+ * inspect.c - what is inside a safetensors file or a model folder.
+ */
+#include <string.h>
+
+#include "lm.h"
+
+enum { NAME_ROOM = 256 };
+
+static uint64_t asked_context;
+
+static const cli_option options[] = {
+    CLI_COUNT("--context", "N", &asked_context, 1, 1e9,
+              "print the size of a state for N tokens (default: the model's context)"),
+};
+
+static cli line = {
+    .name = "inspect",
+    .usage = "FILE_OR_FOLDER [options]",
+    .about = "Lists the tensors of a safetensors file or of a model folder; for a folder also what kind of model it\n"
+             "is and how much memory it needs.",
+    .samples = "  inspect examples/models/gpt\n"
+               "  inspect examples/models/gru/model.safetensors\n",
+    CLI_OPTIONS(options),
+    CLI_ARGUMENTS(1, 1, "FILE_OR_FOLDER"),
+};
+
+static void print_tensors(const ink_weights *weights)
+{
+    char name[NAME_ROOM];
+    size_t width = 0;
+    for (size_t i = 0; i < ink_weights_count(weights); i++) {
+        size_t size = strlen(console_harmless(name, sizeof name, ink_weights_at(weights, i)->name));
+        width = size > width ? size : width;
+    }
+    for (size_t i = 0; i < ink_weights_count(weights); i++) {
+        const ink_weight *w = ink_weights_at(weights, i);
+        printf("%-*s  %-4s  [", (int)width, console_harmless(name, sizeof name, w->name), ink_type_name(w->type));
+        for (size_t d = 0; d < w->shape.rank; d++) /* "[768, 3072]" */
+            printf("%s%zu", d > 0 ? ", " : "", w->shape.dim[d]);
+        putchar(']');
+        if (strcmp(w->file, ink_weights_name(weights)) != 0) /* one of several */
+            printf("  %s", console_harmless(name, sizeof name, w->file));
+        putchar('\n');
+    }
+}
+
+static const ink_weight *find_ending(const ink_weights *weights, const char *ending)
+{
+    for (size_t i = 0; i < ink_weights_count(weights); i++) {
+        const ink_weight *w = ink_weights_at(weights, i);
+        size_t size = strlen(w->name), end = strlen(ending);
+        if (size >= end && strcmp(w->name + size - end, ending) == 0)
+            return w;
+    }
+    return NULL;
+}
+
+/* A file of tensors does not say what it is, but the names of the tensors do. PyTorch's recurrent layers differ in the
+   number of gates: weight_hh_l0 is [gates * hidden_size, hidden_size]. */
+static const char *guess_kind(const ink_weights *weights)
+{
+    static const struct {
+        const char *ending, *kind;
+    } names[] = {
+        {".attn.c_attn.weight", "a GPT-2 Transformer"},
+        {".self_attn.q_proj.weight", "a Transformer of the Llama family"},
+        {".attention.self.query.weight", "a BERT Transformer"},
+        {"in_proj_weight", "nn.MultiheadAttention"},
+        {"0.weight", "an nn.Sequential of dense layers"},
+    };
+    static const char *const gates[] = {"nothing known", "nn.RNN", "nothing known", "nn.GRU", "nn.LSTM"};
+    const ink_weight *recurrent = find_ending(weights, "weight_hh_l0");
+    if (recurrent != NULL && recurrent->shape.rank == 2 && recurrent->shape.dim[1] > 0) {
+        size_t n_gates = recurrent->shape.dim[0] / recurrent->shape.dim[1];
+        return gates[n_gates <= 4 ? n_gates : 0];
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (find_ending(weights, names[i].ending) != NULL)
+            return names[i].kind;
+    return gates[0];
+}
+
+static bool inspect_file(ink_context *ctx, const char *path)
+{
+    char a[CONSOLE_ROOM], b[CONSOLE_ROOM], c[CONSOLE_ROOM];
+    uint64_t n_elements = 0, n_bytes = 0;
+    ink_weights *weights = NULL;
+    if (!console_ok(ctx, ink_weights_open(ctx, path, &weights)))
+        return false;
+    print_tensors(weights);
+    for (size_t i = 0; i < ink_weights_count(weights); i++) {
+        size_t count;
+        if (ink_shape_count(&ink_weights_at(weights, i)->shape, &count))
+            n_elements += count;
+        n_bytes += ink_weights_at(weights, i)->size;
+    }
+    printf("\ntensors      %zu\nelements     %s (%s)\nin the file  %s\n", ink_weights_count(weights),
+           console_count(a, n_elements), console_parameters(b, n_elements), console_bytes(c, n_bytes));
+    printf("looks like   %s\n", guess_kind(weights));
+    ink_weights_free(weights);
+    return true;
+}
+
+/* `state_size` is the size of a state for `capacity` tokens; an encoder has none. */
+static void print_model(const ink_model *model, size_t capacity, size_t state_size)
+{
+    static const char *const heads[] = {[INK_TASK_CLASSIFY_TEXT] = "scores of a text",
+                                        [INK_TASK_CLASSIFY_TOKENS] = "scores of each token",
+                                        [INK_TASK_FILL] = "fillings of masked tokens"};
+    const ink_model_info *info = ink_model_get_info(model);
+    const ink_encoder_info *encoder = ink_model_get_encoder(model);
+    char a[CONSOLE_ROOM], b[CONSOLE_ROOM], c[CONSOLE_ROOM], name[NAME_ROOM];
+    printf("\nkind         %s, %zu layers, width %zu, vocabulary %s\n", info->kind, info->n_layers, info->hidden_size,
+           console_count(a, info->vocab_size));
+    printf("parameters   %s (%s)\n", console_count(a, info->n_parameters), console_parameters(b, info->n_parameters));
+    printf("weights      %s (%s bytes) in memory\n", console_bytes(a, info->n_bytes), console_count(b, info->n_bytes));
+    if (info->context_length > 0)
+        printf("context      %s tokens\n", console_count(a, info->context_length));
+    else if (info->window_size > 0)
+        printf("context      unlimited; the last %zu tokens count\n", info->window_size);
+    else
+        printf("context      unlimited\n");
+    if (encoder != NULL)
+        printf("makes        rows of %zu", ink_model_encoding_size(model, INK_HIDDEN_STATES));
+    if (encoder != NULL && encoder->embedding_size > 0)
+        printf(", embeddings of %zu", encoder->embedding_size);
+    if (encoder != NULL && encoder->task != INK_TASK_NONE)
+        printf(", %s: %zu", heads[encoder->task], ink_model_encoding_size(model, INK_LOGITS));
+    if (encoder != NULL)
+        putchar('\n');
+    else
+        printf("state        %s (%s bytes) for %s tokens\n", console_bytes(a, state_size), console_count(b, state_size),
+               info->context_length == 0 ? "any number of" : console_count(c, capacity));
+    if (info->n_stop_tokens > 0)
+        printf("ends with    token");
+    for (size_t i = 0; i < info->n_stop_tokens; i++)
+        printf("%s %d%s", i > 0 ? "," : "", (int)info->stop_tokens[i], i + 1 < info->n_stop_tokens ? "" : "\n");
+    for (size_t i = 0; i < info->n_unused; i++)
+        printf("unused       %s\n", console_harmless(name, sizeof name, ink_model_unused(model, i)));
+}
+
+/* Opens everything before printing anything: a folder is described whole or refused. */
+static bool inspect_folder(ink_context *ctx, const char *path)
+{
+    ink_model *model = NULL;
+    ink_weights *weights = NULL;
+    ink_source folder = ink_source_folder(path);
+    size_t capacity = 0, state_size = 0;
+    bool done = console_ok(ctx, lm_load(ctx, path, INK_POOLING_NONE, &model)) &&
+                console_ok(ctx, ink_weights_open_folder(ctx, &folder, &weights));
+    if (done) {
+        capacity = asked_context > 0 ? (size_t)asked_context : ink_model_get_info(model)->context_length;
+        done =
+            ink_model_get_encoder(model) != NULL || console_ok(ctx, ink_state_size(ctx, model, capacity, &state_size));
+    }
+    if (done) {
+        print_tensors(weights);
+        print_model(model, capacity, state_size);
+    }
+    ink_weights_free(weights);
+    ink_model_free(model);
+    return done;
+}
+
+static bool inspect(ink_context *ctx)
+{
+    const char *path = line.arguments[0];
+    ink_source source = ink_source_folder(NULL);
+    uint64_t size;
+    void *file;
+    if (source.open(source.user, path, &file, &size) != INK_OK)
+        return inspect_folder(ctx, path);
+    source.close(source.user, file);
+    return inspect_file(ctx, path);
+}
+
+int main(int argc, char **argv) { return cli_main(&line, argc, argv, inspect); }

@@ -1,0 +1,311 @@
+/*
+ * tokenizer_import.c - lists of tokens and merges, as a file spells them, become the vocabulary and the model of the
+ * engine; and BERT's and RoBERTa's rows of steps and templates, which both readers need.
+ */
+#include <string.h>
+
+#include "../text/unicode.h"
+#include "tokenizer_import.h"
+
+/* ---- spellings -------------------------------------------------------------------------------------------------- */
+
+/*
+ * GPT-2's spelling of bytes as printable characters. A file holds text, but a byte-level token is any bytes; so the
+ * file spells each byte as one character: 21-7E, A1-AC and AE-FF as the code point of the same value, the other 68
+ * bytes, in their order, as U+0100, U+0101, ... U+0143. Returns the byte that a character spells, or -1.
+ */
+static int spelled_byte(uint32_t code)
+{
+    if ((code >= 0x21 && code <= 0x7E) || (code >= 0xA1 && code <= 0xFF && code != 0xAD))
+        return (int)code;
+    if (code >= 0x100 && code <= 0x120) /* 00-20 */
+        return (int)(code - 0x100);
+    if (code >= 0x121 && code <= 0x142) /* 7F-A0 */
+        return (int)(code - 0x121 + 0x7F);
+    return code == 0x143 ? 0xAD : -1;
+}
+
+/* The bytes that a spelling [size] stands for, in `out` [size]. A spelling with a character that spells no byte is an
+   added token's and stands for itself: *verbatim. */
+static size_t spelled_bytes(const char *spelling, size_t size, char *out, bool *verbatim)
+{
+    size_t n = 0;
+    *verbatim = false;
+    for (size_t i = 0; i < size;) {
+        uint32_t code;
+        i += ink_utf8_next(spelling + i, size - i, &code);
+        int byte = spelled_byte(code);
+        if (byte < 0) {
+            memcpy(out, spelling, size);
+            *verbatim = true;
+            return size;
+        }
+        out[n++] = (char)byte;
+    }
+    return n;
+}
+
+ink_token ink_import_find(ink_tokenizer_import *im, const char *spelling, size_t size)
+{
+    bool verbatim = false;
+    if (size > im->longest)
+        return -1;
+    if (!im->byte_level)
+        return ink_vocab_find(&im->b.draft.vocab, spelling, size, false);
+    size_t n = spelled_bytes(spelling, size, im->bytes, &verbatim);
+    return ink_vocab_find(&im->b.draft.vocab, im->bytes, n, verbatim);
+}
+
+static void import_token(ink_tokenizer_import *im, ink_token id, const char *spelling, size_t size)
+{
+    bool verbatim = false;
+    if (im->byte_level) {
+        size = spelled_bytes(spelling, size, im->bytes, &verbatim);
+        spelling = im->bytes;
+    }
+    ink_builder_token(&im->b, id, spelling, size)->verbatim = verbatim;
+}
+
+ink_result ink_import_list_tokens(ink_tokenizer_import *im, const ink_json_document *json, ink_json object)
+{
+    INK_TRY(ink_json_expect(im->ctx, json, object, INK_JSON_OBJECT));
+    im->n_tokens = json->nodes[object].n_children;
+    im->tokens = ink_arena_alloc(im->arena, im->n_tokens, sizeof *im->tokens);
+    if (im->tokens == NULL)
+        return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", json->file);
+    ink_json child = ink_json_first(json, object);
+    for (size_t i = 0; i < im->n_tokens; i++, child = ink_json_next(json, child)) {
+        int64_t id = 0;
+        INK_TRY(ink_json_get_int(im->ctx, json, child, 0, INT32_MAX - 1, &id));
+        im->tokens[i] = (ink_spelled_token){json->nodes[child].key, json->nodes[child].key_size, (ink_token)id};
+    }
+    return INK_OK;
+}
+
+static ink_result import_refuse(ink_tokenizer_import *im, const char *list, size_t i, const char *reason)
+{
+    return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: %s[%zu]: %s", im->b.file, list, i, reason);
+}
+
+ink_result ink_import_list_merge(ink_tokenizer_import *im, const char *line, size_t size)
+{
+    ink_spelled_merge *merge = &im->merges[im->n_merges];
+    const char *space = memchr(line, ' ', size);
+    if (space == NULL)
+        return import_refuse(im, "model.merges", im->n_merges, "expected two tokens with a space between them");
+    *merge = (ink_spelled_merge){{line, space + 1}, {(size_t)(space - line), size - (size_t)(space - line) - 1}};
+    if (memchr(space + 1, ' ', merge->size[1]) != NULL)
+        return import_refuse(im, "model.merges", im->n_merges, "expected two tokens, there are two spaces");
+    im->n_merges++;
+    return INK_OK;
+}
+
+/* ---- from the lists to vocabulary, model and added tokens -------------------------------------------------------- */
+
+static ink_result import_vocab(ink_tokenizer_import *im)
+{
+    size_t n_ids = 0, n_bytes = 0, longest = 0;
+    for (size_t i = 0; i < im->n_tokens; i++) {
+        n_ids = ink_size_max(n_ids, (size_t)im->tokens[i].id + 1);
+        im->longest = ink_size_max(im->longest, im->tokens[i].size);
+        n_bytes += im->tokens[i].size; /* no more than the file has */
+    }
+    /* An added token with the flag "normalized" is searched as the normalizer would change it. */
+    for (size_t i = 0; i < im->n_added; i++) {
+        ink_added_pattern *p = &im->added[i];
+        p->text = p->content;
+        p->size = p->content_size;
+        if (p->set == INK_ADDED_NORMALIZED) {
+            ink_arena_mark mark = ink_arena_mark_here(&im->ctx->scratch);
+            ink_result result = ink_normalize(im->ctx, &im->b.draft.normalizer, p->text, p->size, &p->text, &p->size);
+            if (result == INK_OK)
+                p->text = ink_arena_string(im->arena, p->text, p->size);
+            ink_arena_release(&im->ctx->scratch, mark);
+            INK_TRY(result);
+        }
+        if (p->text == NULL)
+            return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", im->b.file);
+        if (ink_size_max(p->size, p->content_size) > INK_ADDED_LONGEST)
+            return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: added token '%.*s' has %zu bytes; the limit is %zu",
+                            im->b.file, (int)ink_size_min(p->content_size, 160), p->content, p->content_size,
+                            (size_t)INK_ADDED_LONGEST);
+        if (p->size == 0)
+            return import_refuse(im, "added_tokens", i, "the normalizer leaves nothing of this token");
+        n_ids = ink_size_max(n_ids, (size_t)p->token.id + 1);
+        longest = ink_size_max(longest, p->size);
+        n_bytes += p->size;
+    }
+    /* Ids are places in an array, so a small file may not name a huge one. Published files have small gaps. */
+    if (n_ids > 8 * (im->n_tokens + im->n_added) + 65536)
+        return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: the largest id, %zu, is far beyond the number of tokens, %zu",
+                        im->b.file, n_ids - 1, im->n_tokens + im->n_added);
+    im->spelling = ink_arena_alloc(im->arena, im->longest, 1);
+    im->bytes = ink_arena_alloc(im->arena, ink_size_max(longest, im->longest), 1);
+    INK_TRY(ink_builder_vocab(&im->b, n_ids, n_bytes)); /* sees that the arena failed, too */
+    for (size_t i = 0; i < im->n_tokens; i++) {
+        const ink_spelled_token *t = &im->tokens[i];
+        if (t->size == 0 || ink_vocab_has(&im->b.draft.vocab, t->id))
+            return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s%.*s: %s", im->where, (int)ink_size_min(t->size, 160),
+                            t->text, t->size == 0 ? "a token of no bytes" : "another token has this id");
+        import_token(im, t->id, t->text, t->size);
+    }
+    return ink_builder_index(&im->b);
+}
+
+/* The tokens of the 256 bytes, and the merges. In a byte-level vocabulary every text can be encoded; others may have
+   tokens <0x00> to <0xFF>. */
+static ink_result import_bpe(ink_tokenizer_import *im)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    ink_bpe *bpe = &im->b.draft.bpe;
+    bpe->byte_level = im->byte_level;
+    for (size_t i = 0; i < 256; i++) {
+        const char byte = (char)i, name[6] = {'<', '0', 'x', digits[i / 16], digits[i % 16], '>'};
+        bpe->byte_id[i] =
+            ink_vocab_find(&im->b.draft.vocab, im->byte_level ? &byte : name, im->byte_level ? 1 : sizeof name, false);
+        if (im->byte_level && bpe->byte_id[i] < 0)
+            return ink_fail(im->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: model.vocab: no token for the byte %zu; a byte-level vocabulary must have all 256",
+                            im->b.file, i);
+    }
+    ink_bpe_merge *merges = ink_arena_alloc(im->arena, im->n_merges, sizeof *merges);
+    if (merges == NULL)
+        return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", im->b.file);
+    for (size_t i = 0; i < im->n_merges; i++) {
+        const ink_spelled_merge *m = &im->merges[i];
+        merges[i].left = ink_import_find(im, m->text[0], m->size[0]);
+        merges[i].right = ink_import_find(im, m->text[1], m->size[1]);
+        if (merges[i].left < 0)
+            return import_refuse(im, "model.merges", i, "the left token is not in the vocabulary");
+        if (merges[i].right < 0)
+            return import_refuse(im, "model.merges", i, "the right token is not in the vocabulary");
+        if (m->size[1] > im->longest - m->size[0])
+            return import_refuse(im, "model.merges", i, "the merged token is not in the vocabulary");
+        memcpy(im->spelling, m->text[0], m->size[0]);
+        memcpy(im->spelling + m->size[0], m->text[1], m->size[1]);
+        merges[i].merged = ink_import_find(im, im->spelling, m->size[0] + m->size[1]);
+        if (merges[i].merged < 0)
+            return import_refuse(im, "model.merges", i, "the merged token is not in the vocabulary");
+    }
+    INK_TRY(ink_builder_merges(&im->b, merges, im->n_merges));
+    for (size_t i = 0; i < im->n_merges; i++) {
+        size_t first = ink_bpe_rank(bpe, merges[i].left, merges[i].right);
+        if (first != i)
+            return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: model.merges[%zu] is the same as model.merges[%zu]",
+                            im->b.file, i, first);
+    }
+    return INK_OK;
+}
+
+ink_result ink_import_tokens(ink_tokenizer_import *im)
+{
+    ink_tokenizer *t = &im->b.draft;
+    INK_TRY(import_vocab(im));
+    if (t->model == INK_MODEL_BPE)
+        INK_TRY(import_bpe(im));
+    else if (t->model == INK_MODEL_WORDPIECE)
+        INK_TRY(ink_builder_wordpiece(&im->b, &im->prefix, im->longest_word));
+
+    /* An added token that the model has keeps the model's id, as in the reference; and as there, the normalised content
+       of the others is decoded. */
+    for (size_t i = 0; i < im->n_added; i++) {
+        ink_added_pattern *p = &im->added[i];
+        ink_token id = ink_import_find(im, p->content, p->content_size);
+        if (id < 0 && ink_vocab_has(&t->vocab, p->token.id))
+            return import_refuse(im, "added_tokens", i, "another token has this id");
+        if (id < 0)
+            import_token(im, p->token.id, p->text, p->size);
+        else
+            p->token.id = id;
+    }
+    INK_TRY(ink_builder_added(&im->b, im->added, im->n_added));
+    for (size_t i = 0; i < im->n_added; i++)
+        if (ink_trie_find(&t->added.trie, INK_ADDED_CONTENT, im->added[i].content, im->added[i].content_size) != i)
+            return import_refuse(im, "added_tokens", i, "another added token has this content");
+    return INK_OK;
+}
+
+/* ---- the template ----------------------------------------------------------------------------------------------- */
+
+ink_result ink_import_slot(ink_tokenizer_import *im, bool pair, ink_token id, ink_token type)
+{
+    ink_template *template = &im->b.draft.template;
+    size_t n = template->n[0] + template->n[1];
+    if (n == im->slot_capacity) {
+        ink_template_slot *slots = ink_arena_alloc(im->arena, 2 * n + 16, sizeof *slots);
+        if (slots == NULL)
+            return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", im->b.file);
+        if (n > 0)
+            memcpy(slots, template->slots, n * sizeof *slots);
+        template->slots = slots;
+        im->slot_capacity = 2 * n + 16;
+    }
+    template->slots[n] = (ink_template_slot){id, type};
+    template->n[pair]++;
+    return INK_OK;
+}
+
+static ink_result import_slots(ink_tokenizer_import *im, bool pair, const ink_template_slot *slots, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        INK_TRY(ink_import_slot(im, pair, slots[i].id, slots[i].type));
+    return INK_OK;
+}
+
+ink_result ink_import_bert_template(ink_tokenizer_import *im, ink_token cls, ink_token sep, bool roberta)
+{
+    const ink_template_slot single[] = {{cls, 0}, {INK_TEMPLATE_A, 0}, {sep, 0}};
+    const ink_template_slot doubled[] = {{sep, 0}},
+                            second[] = {{INK_TEMPLATE_B, roberta ? 0 : 1}, {sep, roberta ? 0 : 1}};
+    INK_TRY(import_slots(im, false, single, 3));
+    INK_TRY(import_slots(im, true, single, 3));
+    INK_TRY(import_slots(im, true, doubled, roberta ? 1 : 0));
+    return import_slots(im, true, second, 2);
+}
+
+/* ---- the steps of BERT (Devlin et al. 2019), as its own code does them ------------------------------------------- */
+
+bool ink_import_bert_normalizer(ink_tokenizer_import *im, bool clean_text, bool chinese, bool strip_accents,
+                                bool lowercase)
+{
+    const bool wanted[] = {clean_text, clean_text, chinese, strip_accents, strip_accents, lowercase};
+    static const ink_step steps[] = {{.normalize = ink_normal_drop, .properties = INK_UNICODE_CONTROL},
+                                     {.normalize = ink_normal_space},
+                                     {.normalize = ink_normal_chinese},
+                                     {.normalize = ink_normal_nfd},
+                                     {.normalize = ink_normal_drop, .properties = INK_UNICODE_ACCENT},
+                                     {.normalize = ink_normal_lowercase}};
+    for (size_t i = 0; i < 6; i++)
+        if (wanted[i] && !ink_builder_step(&im->b.draft.normalizer, INK_NORMAL_STEPS, &steps[i]))
+            return false;
+    return true;
+}
+
+bool ink_import_bert_splitter(ink_tokenizer_import *im)
+{
+    static const ink_step steps[] = {{.match = ink_match_space, .behavior = INK_SPLIT_REMOVED},
+                                     {.match = ink_match_property, .properties = INK_UNICODE_PUNCTUATION}};
+    return ink_builder_step(&im->b.draft.splitter, INK_SPLIT_STEPS, &steps[0]) &&
+           ink_builder_step(&im->b.draft.splitter, INK_SPLIT_STEPS, &steps[1]);
+}
+
+bool ink_import_wordpiece_decoder(ink_tokenizer_import *im, const ink_short_text *prefix, bool cleanup)
+{
+    /* The clean-up of transformers: spaces that English does not write. */
+    static const ink_short_text pairs[][2] = {
+        {{" .", 2}, {".", 1}},   {{" ?", 2}, {"?", 1}},     {{" !", 2}, {"!", 1}},    {{" ,", 2}, {",", 1}},
+        {{" ' ", 3}, {"'", 1}},  {{" n't", 4}, {"n't", 3}}, {{" 'm", 3}, {"'m", 2}},  {{" do not", 7}, {" don't", 6}},
+        {{" 's", 3}, {"'s", 2}}, {{" 've", 4}, {"'ve", 3}}, {{" 're", 4}, {"'re", 3}}};
+    ink_steps *row = &im->b.draft.decoder.steps;
+    ink_step step = {.decode = ink_decode_join, .from = *prefix, .to = {" ", 1}};
+    if (prefix->size == 0)
+        step.to.size = 0; /* every token begins with nothing, so none gains a space */
+    if (!ink_builder_step(row, INK_DECODE_STEPS, &step))
+        return false;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0] && cleanup; i++) {
+        step = (ink_step){.decode = ink_decode_replace, .from = pairs[i][0], .to = pairs[i][1]};
+        if (!ink_builder_step(row, INK_DECODE_STEPS, &step))
+            return false;
+    }
+    return true;
+}
