@@ -13,7 +13,7 @@ uint64_t ink_fingerprint_number(uint64_t hash, uint64_t number)
 }
 
 /* Adds a setting to the fingerprint, also if it has its default value. */
-static void mix(ink_config *config, const char *key, uint64_t value)
+static void add_to_fingerprint(ink_config *config, const char *key, uint64_t value)
 {
     config->fingerprint = ink_hash(config->fingerprint, key, strlen(key));
     config->fingerprint = ink_fingerprint_number(config->fingerprint, value);
@@ -59,7 +59,7 @@ bool ink_config_is_null(const ink_config *config, const char *key)
 ink_result ink_config_element(ink_config *config, ink_json element, size_t max, size_t *value)
 {
     INK_TRY(ink_json_get_size(config->ctx, &config->document, element, 1, max, value));
-    mix(config, "", *value);
+    add_to_fingerprint(config, "", *value);
     return INK_OK;
 }
 
@@ -80,7 +80,7 @@ static ink_result whole_number(ink_config *config, const char *key, size_t min, 
     ink_json node = ink_config_member(config, key);
     if (node != INK_JSON_NONE)
         INK_TRY(ink_json_get_size(config->ctx, &config->document, node, min, max, value));
-    mix(config, key, *value);
+    add_to_fingerprint(config, key, *value);
     return INK_OK;
 }
 
@@ -114,7 +114,7 @@ ink_result ink_config_number(ink_config *config, const char *key, double min, do
             return out_of_range(config, node, key, range);
     }
     memcpy(&bits, &number, sizeof bits);
-    mix(config, key, bits);
+    add_to_fingerprint(config, key, bits);
     *value = number;
     return INK_OK;
 }
@@ -135,7 +135,7 @@ ink_result ink_config_bool(ink_config *config, const char *key, bool *value)
     ink_json node = ink_config_member(config, key);
     if (node != INK_JSON_NONE)
         INK_TRY(ink_json_get_bool(config->ctx, &config->document, node, value));
-    mix(config, key, *value);
+    add_to_fingerprint(config, key, *value);
     return INK_OK;
 }
 
@@ -240,6 +240,6 @@ ink_result ink_config_array(ink_config *config, const char *key, ink_json *array
         return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: %s: expected an array with at least one element",
                         config->document.file, key);
     *n = node->n_children;
-    mix(config, key, *n);
+    add_to_fingerprint(config, key, *n);
     return INK_OK;
 }

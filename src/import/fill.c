@@ -151,7 +151,7 @@ static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
 }
 
 /* Allocates the matrices and vectors in the order of the plan, and zeroes the rows without a tensor. */
-static void hand_out(ink_plan *plan, ink_arena *block)
+static void allocate_destinations(ink_plan *plan, ink_arena *block)
 {
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
         ink_matrix *matrix = row->matrix;
@@ -199,7 +199,7 @@ static ink_result fill_rows(ink_plan *plan)
     return INK_OK;
 }
 
-static ink_result fill(ink_plan *plan, uint64_t max_bytes)
+static ink_result fill_plan(ink_plan *plan, uint64_t max_bytes)
 {
     ink_arena block;
     if (ink_arena_failed(&plan->measure))
@@ -207,7 +207,7 @@ static ink_result fill(ink_plan *plan, uint64_t max_bytes)
     if (ink_arena_failed(plan->own))
         return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
     INK_TRY(ink_object_add_block(plan->ctx, plan->what, plan->object, plan->measure.used, max_bytes, &block));
-    hand_out(plan, &block);
+    allocate_destinations(plan, &block);
     ink_float_mode host = ink_float_mode_enter(); /* weights are rounded */
     ink_result result = fill_rows(plan);
     ink_float_mode_leave(host);
@@ -216,7 +216,7 @@ static ink_result fill(ink_plan *plan, uint64_t max_bytes)
 
 ink_result ink_plan_finish(ink_plan *plan, ink_result planned, uint64_t max_bytes)
 {
-    ink_result result = planned == INK_OK ? fill(plan, max_bytes) : planned;
+    ink_result result = planned == INK_OK ? fill_plan(plan, max_bytes) : planned;
     if (result != INK_OK)
         ink_object_free(plan->object);
     for (size_t i = 0; i < plan->n_owned; i++)

@@ -83,8 +83,8 @@ static void kv_cache_append(const ink_kernel *kernel, ink_kv_cache *cache, const
         for (size_t i = 0; i < n; i++) {
             size_t position = cache->length + i, at = i * stride + j * cache->head_dim;
             if (position % INK_FILL_ROWS == 0) { /* a new panel: products also read the rows after this one */
-                ink_matrix beside = ink_matrix_rows_view(&k, position, 1);
-                ink_matrix_clear(&beside, ink_size_min(INK_FILL_ROWS, cache->capacity - position), cache->head_dim);
+                ink_matrix panel_rows = ink_matrix_rows_view(&k, position, 1);
+                ink_matrix_clear(&panel_rows, ink_size_min(INK_FILL_ROWS, cache->capacity - position), cache->head_dim);
             }
             ink_matrix_fill_rows(kernel, &k, position, 1, INK_F32, keys + at);
             ink_matrix_fill_columns(kernel, &v, position, 1, INK_F32, values + at);

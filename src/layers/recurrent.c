@@ -126,7 +126,7 @@ static void move_states(const sweep *s, bool back)
 }
 
 /* y [m, n] = x [m, k] W^T + b */
-static void product(const sweep *s, const ink_matrix *w, const float *bias, const float *x, size_t m, float *y)
+static void sweep_product(const sweep *s, const ink_matrix *w, const float *bias, const float *x, size_t m, float *y)
 {
     ink_multiply(s->ctx,
                  &(ink_product){.x = x, .x_stride = w->k, .m = m, .w = w, .bias = bias, .y = y, .y_stride = w->n});
@@ -193,16 +193,16 @@ static void run_sweep(sweep *s)
             for (size_t i = 0; !single && i < running; i++)
                 memcpy(scratch->x + (rows + i) * in, input_row(s, &s->chunks[i], end), in * sizeof(float));
         const float *x = single ? input_row(s, s->chunks, begin) : scratch->x;
-        product(s, &w->w_ih, w->b_ih, x, rows, scratch->gi);
+        sweep_product(s, &w->w_ih, w->b_ih, x, rows, scratch->gi);
 
         s->gi = scratch->gi;
         running = s->n_chunks;
         for (s->step = begin; s->step < end; s->step++) {
             running = count_running(s->chunks, running, s->step);
-            product(s, &w->w_hh, w->b_hh, scratch->h, running, scratch->gh);
+            sweep_product(s, &w->w_hh, w->b_hh, scratch->h, running, scratch->gh);
             ink_parallel_for(s->ctx, recurrent_cell, s, running, running * hidden * CELL_WORK);
             if (w->w_hr.n != 0) {
-                product(s, &w->w_hr, NULL, scratch->wide_h, running, scratch->h);
+                sweep_product(s, &w->w_hr, NULL, scratch->wide_h, running, scratch->h);
                 for (size_t i = 0; i < running; i++)
                     put_output(s, i);
             }

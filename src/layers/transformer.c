@@ -124,7 +124,8 @@ static void feed_forward(ink_context *ctx, const ink_stack *stack, size_t i, con
 
 /* ---- the stack -------------------------------------------------------------------------------------------------- */
 
-static void normalise(ink_context *ctx, const ink_norm *norm, const char *name, const float *x, size_t rows, float *y)
+static void norm_and_trace(ink_context *ctx, const ink_norm *norm, const char *name, const float *x, size_t rows,
+                           float *y)
 {
     ink_norm_run(ctx, norm, x, rows, y);
     INK_TRACE(ctx, name, ink_tensor_2d(y, rows, norm->size));
@@ -140,19 +141,19 @@ void ink_stack_run(ink_context *ctx, const ink_stack *stack, const char *name, c
         const ink_block *block = &stack->blocks[i];
         size_t scope = ink_trace_enter(ctx, "%s.%zu.", name, i);
         if (stack->config.norm_place == INK_NORM_BEFORE) {
-            normalise(ctx, &block->norm_1, "norm_1", x, rows, normed);
+            norm_and_trace(ctx, &block->norm_1, "norm_1", x, rows, normed);
             ink_block_attend(ctx, stack, i, scratch, spans, n_spans, normed, rows, update);
             ctx->kernel->add(update, size, x);
-            normalise(ctx, &block->norm_2, "norm_2", x, rows, normed);
+            norm_and_trace(ctx, &block->norm_2, "norm_2", x, rows, normed);
             feed_forward(ctx, stack, i, scratch, normed, rows, update);
             ctx->kernel->add(update, size, x);
         } else {
             ink_block_attend(ctx, stack, i, scratch, spans, n_spans, x, rows, update);
             ctx->kernel->add(update, size, x);
-            normalise(ctx, &block->norm_1, "norm_1", x, rows, x);
+            norm_and_trace(ctx, &block->norm_1, "norm_1", x, rows, x);
             feed_forward(ctx, stack, i, scratch, x, rows, update);
             ctx->kernel->add(update, size, x);
-            normalise(ctx, &block->norm_2, "norm_2", x, rows, x);
+            norm_and_trace(ctx, &block->norm_2, "norm_2", x, rows, x);
         }
         INK_TRACE(ctx, "out", ink_tensor_2d(x, rows, stack->config.hidden_size));
         ink_trace_leave(ctx, scope);
@@ -181,7 +182,7 @@ static void run_whole_sequences(ink_context *ctx, const ink_stack *stack, bool a
         memcpy(y, x, rows * size * sizeof *x);
     ink_stack_run(ctx, stack, "layers", scratch, spans, n_spans, y, rows);
     if (stack->norm.size != 0)
-        normalise(ctx, &stack->norm, "norm", y, rows, y);
+        norm_and_trace(ctx, &stack->norm, "norm", y, rows, y);
 }
 
 /* Runs, or reserves for, both modules. A pass has as many whole sequences as fit into INK_PASS_ROWS rows, or into the

@@ -55,16 +55,16 @@ static ink_result sampler_check_options(ink_context *ctx, const ink_sampler_opti
 
 /* Allocates a sampler and its arrays. */
 static ink_sampler *sampler_layout(ink_arena *arena, const ink_sampler_options *options, size_t vocab_size,
-                                   ink_sampler *parts)
+                                   ink_sampler *fields)
 {
     bool ranks = options->top_k != 0 || uses_top_p(options), seen = penalises(options);
     ink_sampler *sampler = ink_arena_alloc(arena, 1, sizeof *sampler);
-    *parts = (ink_sampler){.options = *options, .vocab_size = vocab_size, .random = options->seed};
-    parts->z = ink_arena_alloc(arena, vocab_size, sizeof *parts->z);
-    parts->weight = ink_arena_alloc(arena, vocab_size, sizeof *parts->weight);
-    parts->rank = ranks ? ink_arena_alloc(arena, vocab_size, sizeof *parts->rank) : NULL;
-    parts->seen = seen ? ink_arena_alloc(arena, vocab_size, sizeof *parts->seen) : NULL;
-    parts->history = seen ? ink_arena_alloc(arena, vocab_size, sizeof *parts->history) : NULL;
+    *fields = (ink_sampler){.options = *options, .vocab_size = vocab_size, .random = options->seed};
+    fields->z = ink_arena_alloc(arena, vocab_size, sizeof *fields->z);
+    fields->weight = ink_arena_alloc(arena, vocab_size, sizeof *fields->weight);
+    fields->rank = ranks ? ink_arena_alloc(arena, vocab_size, sizeof *fields->rank) : NULL;
+    fields->seen = seen ? ink_arena_alloc(arena, vocab_size, sizeof *fields->seen) : NULL;
+    fields->history = seen ? ink_arena_alloc(arena, vocab_size, sizeof *fields->history) : NULL;
     return sampler;
 }
 
@@ -72,18 +72,18 @@ ink_result ink_sampler_create(ink_context *ctx, const ink_sampler_options *optio
                               ink_sampler **sampler)
 {
     ink_arena measure, arena;
-    ink_sampler parts;
+    ink_sampler fields;
     INK_REQUIRE(ctx, sampler);
     *sampler = NULL;
     INK_REQUIRE(ctx, options);
     INK_TRY(sampler_check_options(ctx, options, vocab_size));
     ink_arena_measure(&measure);
-    sampler_layout(&measure, options, vocab_size, &parts);
+    sampler_layout(&measure, options, vocab_size, &fields);
     INK_TRY(ink_object_new(ctx, "the sampler", &measure, NULL, 0, &arena));
-    *sampler = sampler_layout(&arena, options, vocab_size, &parts);
-    **sampler = parts;
-    if (parts.seen != NULL)
-        memset(parts.seen, 0, vocab_size);
+    *sampler = sampler_layout(&arena, options, vocab_size, &fields);
+    **sampler = fields;
+    if (fields.seen != NULL)
+        memset(fields.seen, 0, vocab_size);
     return INK_OK;
 }
 
@@ -91,7 +91,7 @@ void ink_sampler_free(ink_sampler *sampler) { ink_object_free(sampler); }
 
 /* ---- the text so far -------------------------------------------------------------------------------------------- */
 
-static void accept(ink_sampler *s, ink_token token)
+static void sampler_note(ink_sampler *s, ink_token token)
 {
     if (s->seen == NULL || s->seen[token] != 0)
         return;
@@ -110,7 +110,7 @@ ink_result ink_sampler_accept(ink_context *ctx, ink_sampler *sampler, const ink_
                             (long long)tokens[i], sampler->vocab_size - 1);
     }
     for (size_t i = 0; i < n; i++)
-        accept(sampler, tokens[i]);
+        sampler_note(sampler, tokens[i]);
     return INK_OK;
 }
 
@@ -221,7 +221,7 @@ static size_t take_top_p(ink_sampler *s, size_t n, size_t taken, float p)
 }
 
 /* Excludes all but the first `kept` of the ranking. */
-static void keep(ink_sampler *s, size_t n, size_t kept)
+static void keep_ranked(ink_sampler *s, size_t n, size_t kept)
 {
     for (size_t i = 0; i < n - kept; i++)
         s->weight[rank_token(s->rank[i])] = 0.0f;
@@ -233,12 +233,12 @@ static void apply_ranking(ink_sampler *s)
     size_t n = start_ranking(s), taken = 0;
     if (s->options.top_k != 0) {
         taken = take_top_k(s, n, s->options.top_k);
-        keep(s, n, taken);
+        keep_ranked(s, n, taken);
         memmove(s->rank, s->rank + (n - taken), taken * sizeof *s->rank);
         n = taken;
     }
     if (uses_top_p(&s->options))
-        keep(s, n, take_top_p(s, n, taken, s->options.top_p));
+        keep_ranked(s, n, take_top_p(s, n, taken, s->options.top_p));
 }
 
 /* The largest weight is e^0 = 1, so p < min_p max p is weight < min_p. */
@@ -309,7 +309,7 @@ ink_result ink_sampler_pick_with(ink_context *ctx, ink_sampler *sampler, const f
     ink_result result = weigh(ctx, sampler, logits);
     if (result == INK_OK) {
         *token = draw(sampler, u);
-        accept(sampler, *token);
+        sampler_note(sampler, *token);
     }
     ink_float_mode_leave(host);
     return result;

@@ -29,23 +29,23 @@
 /* ---- creating --------------------------------------------------------------------------------------------------- */
 
 /* Allocates a state and its arrays. */
-static ink_state *state_layout(ink_arena *arena, const ink_model *model, size_t capacity, ink_state *parts)
+static ink_state *state_layout(ink_arena *arena, const ink_model *model, size_t capacity, ink_state *fields)
 {
     ink_state *state = ink_arena_alloc(arena, 1, sizeof *state);
-    *parts = (ink_state){.model = model, .capacity = capacity};
+    *fields = (ink_state){.model = model, .capacity = capacity};
     switch (model->network) {
     case INK_NETWORK_TRANSFORMER: {
         const ink_stack_config *config = &model->transformer.stack.config;
-        parts->kv_stride = ink_kv_cache_bytes(&config->attention[0], capacity);
-        parts->kv = ink_arena_alloc(arena, config->n_blocks, parts->kv_stride);
-        parts->frequencies = ink_alloc_rows(arena, 1, config->rope.head_dim / 2);
+        fields->kv_stride = ink_kv_cache_bytes(&config->attention[0], capacity);
+        fields->kv = ink_arena_alloc(arena, config->n_blocks, fields->kv_stride);
+        fields->frequencies = ink_alloc_rows(arena, 1, config->rope.head_dim / 2);
         break;
     }
     case INK_NETWORK_RECURRENT:
-        parts->recurrent = ink_alloc_rows(arena, 1, ink_recurrent_state_size(&model->recurrent));
+        fields->recurrent = ink_alloc_rows(arena, 1, ink_recurrent_state_size(&model->recurrent));
         break;
     case INK_NETWORK_WINDOW:
-        parts->window = ink_arena_alloc(arena, model->window.window_size - 1, sizeof(ink_token));
+        fields->window = ink_arena_alloc(arena, model->window.window_size - 1, sizeof(ink_token));
         break;
     }
     return state;
@@ -55,7 +55,7 @@ static ink_state *state_layout(ink_arena *arena, const ink_model *model, size_t 
 static ink_result state_prepare(ink_context *ctx, const ink_model *model, size_t *capacity, ink_arena *measure)
 {
     size_t most = model->info.context_length;
-    ink_state parts;
+    ink_state fields;
     INK_TRY(ink_model_require_states(ctx, model));
     if (most != 0 && *capacity > most)
         return ink_fail(ctx, INK_ERROR_LIMIT, "a state for %zu tokens: the context of this %s model is %zu tokens long",
@@ -65,7 +65,7 @@ static ink_result state_prepare(ink_context *ctx, const ink_model *model, size_t
     else if (*capacity == 0)
         *capacity = most;
     ink_arena_measure(measure);
-    state_layout(measure, model, *capacity, &parts);
+    state_layout(measure, model, *capacity, &fields);
     if (ink_arena_failed(measure))
         return ink_fail(ctx, INK_ERROR_LIMIT, "the state needs more memory than this machine can address");
     return INK_OK;
@@ -87,11 +87,11 @@ static ink_result state_make(ink_context *ctx, const ink_model *model, size_t ca
                              ink_state **state)
 {
     ink_arena measure, arena;
-    ink_state parts;
+    ink_state fields;
     INK_TRY(state_prepare(ctx, model, &capacity, &measure));
     INK_TRY(ink_object_new(ctx, "the state", &measure, block, size, &arena));
-    ink_state *made = state_layout(&arena, model, capacity, &parts);
-    *made = parts;
+    ink_state *made = state_layout(&arena, model, capacity, &fields);
+    *made = fields;
     if (model->network == INK_NETWORK_TRANSFORMER && model->transformer.stack.config.rope.head_dim != 0) {
         ink_float_mode host = ink_float_mode_enter();
         made->rope_scale =
