@@ -488,9 +488,9 @@ static void test_refused_texts(void **unused)
     text = good, text.types = types;
     refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: type 2 is 2, expected 0 to 1");
     text = good, text.positions = positions, text.n_positions = 2;
-    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: position 3 is wanted, but it has 3 tokens");
+    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: position 3 is requested, but it has 3 tokens");
     text.n_positions = 4;
-    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: 4 positions are wanted");
+    refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: 4 positions are requested");
     text = good, text.n_tokens = 25;
     refuse(&f, INK_LOGITS, text, INK_ERROR_LIMIT, "text 1: it has 25 tokens, but this model allows 24");
     refuse(&f, INK_EMBEDDING, good, INK_ERROR_UNSUPPORTED, "gives no embedding: its folder has no modules.json");

@@ -51,8 +51,8 @@ bool ink_config_is_null(const ink_config *config, const char *key);
 ink_result ink_config_size(ink_config *config, const char *key, size_t max, size_t *value);
 ink_result ink_config_count(ink_config *config, const char *key, size_t max, size_t *value);
 
-/* A number from min to max; a number above 0 and at most 1; a bool; an activation by Hugging Face's name. Without the
- *key value stays. `range` is min and max in words. */
+/* A number from min to max, which `range` gives in words; a number above 0 and at most 1; a bool; an activation by
+   Hugging Face's name. Without the key *value stays. */
 ink_result ink_config_number(ink_config *config, const char *key, double min, double max, const char *range,
                              double *value);
 ink_result ink_config_epsilon(ink_config *config, const char *key, float *value);

@@ -188,7 +188,7 @@ static ink_result list_unused(ink_import *in, const ink_architecture *a)
             model->unused[model->info.n_unused++] = ink_arena_string(in->plan.own, name, strlen(name));
     }
     if (ink_arena_failed(in->plan.own))
-        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: %zu tensors without a use", n);
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the file has %zu unused tensors", n);
     return INK_OK;
 }
 

@@ -39,7 +39,7 @@ static ink_result import_recurrent(ink_import *in)
     INK_TRY(ink_plan_recurrent(&in->plan, "rnn", cell, embedding_size, info->hidden_size, info->n_layers, net));
     if (net->n_directions != 1)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: the network is bidirectional, which cannot predict a next token",
+                        "%s: the network is bidirectional, so it cannot predict the next token",
                         ink_weights_name(in->plan.weights));
     return ink_import_lm_head(in, true);
 }

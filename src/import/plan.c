@@ -454,7 +454,7 @@ static ink_result find_recurrent_sizes(ink_plan *plan, const recurrent_names *fo
         net->hidden_size = net->h_size;
         if (!ink_size_mul(net->h_size, ink_cell_gates(net->cell), &expected) || n != expected)
             return ink_fail(plan->ctx, INK_ERROR_MISMATCH,
-                            "%s: tensor '%s%s' is [%zu, %zu]; for %s with hidden size %zu it would have %zu rows for "
+                            "%s: tensor '%s%s' is [%zu, %zu]; for %s with hidden size %zu it must have %zu rows for "
                             "each unit",
                             file, plan->name, hh, n, net->h_size, ink_cell_name(net->cell), net->h_size,
                             ink_cell_gates(net->cell));

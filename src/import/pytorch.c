@@ -128,7 +128,7 @@ static ink_result find_modules(ink_plan *plan, const char *name, sequential_modu
         bool is_number = digits > 0 && digits <= 9 && !(digits > 1 && rest[0] == '0');
         if (!is_number || rest[digits] != '.' || !is_module_parameter(rest + digits + 1))
             return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
-                            "%s: tensor '%s' belongs to no Linear layer and no BatchNorm1d",
+                            "%s: tensor '%s' belongs neither to a Linear layer nor to a BatchNorm1d",
                             ink_weights_name(plan->weights), tensor);
         numbers[n++] = number;
     }

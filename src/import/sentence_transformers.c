@@ -254,7 +254,7 @@ static ink_result sentence_plan_step(ink_import *in, const sentence_module *m, s
     INK_TRY(module_file(in, m, "model.safetensors", &weights_file));
     INK_TRY(ink_config_open_beside(&in->config, settings_file, &settings, &found));
     if (!found && !step->normalise)
-        return ink_fail(in->ctx, INK_ERROR_NOT_FOUND, "%s cannot be opened: a Dense module has settings",
+        return ink_fail(in->ctx, INK_ERROR_NOT_FOUND, "%s cannot be opened, but a Dense module needs settings",
                         settings_file);
     if (found) {
         INK_TRY(require_word(&settings, "module_input_name", "sentence_embedding"));

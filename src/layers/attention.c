@@ -37,7 +37,7 @@ ink_result ink_attention_check(ink_context *ctx, const ink_attention *attention)
     if (!(attention->scale >= 0) || !ctx->kernel->all_finite(&attention->scale, 1))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: the scale must be finite and not negative");
     if (attention->bidirectional && attention->window != 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: a window of %zu in bidirectional attention",
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: bidirectional attention cannot have a window of %zu",
                         attention->window);
     return INK_OK;
 }
@@ -287,7 +287,7 @@ ink_result ink_attention_forward(ink_context *ctx, const ink_attention *attentio
     INK_TRY(ink_attention_check(ctx, attention));
     if (attention->n_kv_heads != cache->n_kv_heads || attention->head_dim != cache->head_dim)
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
-                        "%s: the cache was made for %zu heads of size %zu, not for %zu of size %zu", __func__,
+                        "%s: the cache was created for %zu heads of size %zu, not for %zu of size %zu", __func__,
                         cache->n_kv_heads, cache->head_dim, attention->n_kv_heads, attention->head_dim);
     if (n == 0)
         return INK_OK;

@@ -461,17 +461,17 @@ static ink_result check_item(ink_context *ctx, const ink_model *model, const ink
     if (item->n_tokens == 0 || item->tokens == NULL)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: there are no tokens to run", i);
     if (item->n_logits > item->n_tokens)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: the logits of %zu tokens are wanted, but it has %zu", i,
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: the logits of %zu tokens are requested, but it has %zu", i,
                         item->n_logits, item->n_tokens);
     if (item->n_logits > 0 && item->logits == NULL)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: logits are wanted, but there is no place for them", i);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: logits are requested, but there is no place for them", i);
     if (item->n_hidden > item->n_tokens)
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
-                        "item %zu: the hidden vectors of %zu tokens are wanted, but it has %zu", i, item->n_hidden,
+                        "item %zu: the hidden vectors of %zu tokens are requested, but it has %zu", i, item->n_hidden,
                         item->n_tokens);
     if (item->n_hidden > 0 && item->hidden == NULL)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "item %zu: hidden vectors are wanted, but there is no place for them",
-                        i);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT,
+                        "item %zu: hidden vectors are requested, but there is no place for them", i);
     if (item->n_tokens > state->capacity - state->length)
         return ink_fail(ctx, INK_ERROR_LIMIT, "item %zu: %zu tokens after %zu do not fit: the state has room for %zu",
                         i, item->n_tokens, state->length, state->capacity);
@@ -567,11 +567,11 @@ static ink_result check_text(ink_context *ctx, const ink_model *model, const ink
     if (text->positions == NULL)
         return INK_OK;
     if (text->n_positions > text->n_tokens)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: %zu positions are wanted, but it has %zu tokens", i,
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: %zu positions are requested, but it has %zu tokens", i,
                         text->n_positions, text->n_tokens);
     for (size_t p = 0; p < text->n_positions; p++)
         if (text->positions[p] >= text->n_tokens)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: position %zu is wanted, but it has %zu tokens", i,
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: position %zu is requested, but it has %zu tokens", i,
                             text->positions[p], text->n_tokens);
     return INK_OK;
 }
