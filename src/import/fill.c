@@ -127,24 +127,27 @@ static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
     ink_matrix *w = &fold->dense->weight;
     float *bias = fold->dense->bias;
     const ink_kernel *kernel = plan->ctx->kernel;
+    const float eps = 1e-5f; /* PyTorch's default; files do not hold it */
+    float *scale = ink_alloc_rows(&plan->work, 1, fold->size), *shift = ink_alloc_rows(&plan->work, 1, fold->size);
     float *sums = ink_alloc_rows(&plan->work, 1, w->n), *row = ink_alloc_rows(&plan->work, 1, w->k);
     float *factors = ink_alloc_rows(&plan->work, 1, w->k);
     if (ink_arena_failed(&plan->work))
         return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+    kernel->batch_norm(fold->values[0], fold->values[1], fold->values[2], fold->values[3], fold->size, eps, scale,
+                       shift);
     if (fold->behind) {
-        kernel->multiply_elements(fold->scale, w->n, bias);
-        kernel->add(fold->shift, w->n, bias);
+        kernel->multiply_elements(scale, w->n, bias);
+        kernel->add(shift, w->n, bias);
     } else {
-        ink_multiply_here(
-            kernel, &(ink_product){.x = fold->shift, .x_stride = w->k, .m = 1, .w = w, .y = sums, .y_stride = w->n});
+        ink_multiply_here(kernel,
+                          &(ink_product){.x = shift, .x_stride = w->k, .m = 1, .w = w, .y = sums, .y_stride = w->n});
         kernel->add(sums, w->n, bias);
-        memcpy(factors, fold->scale, w->k * sizeof *factors);
     }
     for (size_t i = 0; i < w->n; i++) {
         for (size_t t = 0; fold->behind && t < w->k; t++)
-            factors[t] = fold->scale[i];
+            factors[t] = scale[i];
         ink_matrix_read_row(w, i, 0, w->k, row);
-        kernel->multiply_elements(factors, w->k, row);
+        kernel->multiply_elements(fold->behind ? factors : scale, w->k, row);
         ink_matrix_write_row(w, i, 0, w->k, row);
     }
     return INK_OK;

@@ -349,28 +349,20 @@ ink_result ink_plan_norm(ink_plan *plan, const char *module, ink_norm_kind kind,
 ink_result ink_plan_batch_norm(ink_plan *plan, size_t size, bool behind, ink_dense *dense)
 {
     static const char *const names[] = {"running_mean", "running_var", "weight", "bias"};
-    float *values[] = {NULL, NULL, NULL, NULL};
     ink_plan_fold *fold = ink_arena_alloc(&plan->work, 1, sizeof *fold);
+    if (fold == NULL)
+        return plan_no_memory(plan);
+    *fold = (ink_plan_fold){.dense = dense, .behind = behind, .size = size};
     for (size_t i = 0; i < 4; i++) {
         const ink_weight *weight = NULL;
         if (i >= 2 && !ink_plan_has(plan, names[i]))
             continue;
         INK_TRY(look_up(plan, names[i], &(ink_shape){.rank = 1, .dim = {size}}, &weight));
-        values[i] = ink_alloc_rows(&plan->work, 1, size);
-        if (ink_arena_failed(&plan->work))
+        fold->values[i] = ink_alloc_rows(&plan->work, 1, size);
+        if (fold->values[i] == NULL)
             return plan_no_memory(plan);
-        INK_TRY(ink_weights_read(plan->ctx, plan->weights, weight, values[i]));
-        plan->fingerprint = ink_hash_numbers(plan->fingerprint, values[i], size, sizeof(float));
-        plan->bytes_read += weight->size;
+        INK_TRY(add_row(plan, (ink_plan_row){.source = weight, .vector = &fold->values[i], .n = size}));
     }
-    float *scale = ink_alloc_rows(&plan->work, 1, size), *shift = ink_alloc_rows(&plan->work, 1, size);
-    if (ink_arena_failed(&plan->work))
-        return plan_no_memory(plan);
-    const float eps = 1e-5f; /* PyTorch's default; files do not hold it */
-    ink_float_mode host = ink_float_mode_enter();
-    plan->ctx->kernel->batch_norm(values[0], values[1], values[2], values[3], size, eps, scale, shift);
-    ink_float_mode_leave(host);
-    *fold = (ink_plan_fold){.dense = dense, .behind = behind, .scale = scale, .shift = shift};
     *plan->last_fold = fold;
     plan->last_fold = &fold->next;
     return INK_OK;

@@ -41,7 +41,8 @@ typedef struct ink_plan_fold {
     struct ink_plan_fold *next;
     ink_dense *dense;
     bool behind; /* the norm comes after the layer */
-    float *scale, *shift;
+    size_t size;
+    float *values[4]; /* [size], in the plan's work arena: mean, variance, and weight and bias or NULL */
 } ink_plan_fold;
 
 typedef struct ink_plan {

@@ -15,15 +15,11 @@ static ink_result load_dense(ink_context *ctx, const ink_weights *weights, const
 {
     ink_plan plan;
     void *made;
-    INK_REQUIRE(ctx, dense);
-    *dense = NULL;
-    INK_REQUIRE(ctx, weights, name);
     INK_TRY(ink_activation_check(ctx, "ink_dense_load", activation));
     INK_TRY(ink_plan_begin(&plan, ctx, weights, "the dense layer", sizeof **dense, &made));
-    INK_TRY(ink_plan_finish(&plan,
-                            (transposed ? ink_plan_dense_transposed
-                                        : ink_plan_dense)(&plan, name, 0, 0, INK_BIAS_IF_THERE, activation, made),
-                            0));
+    ink_result planned = transposed ? ink_plan_dense_transposed(&plan, name, 0, 0, INK_BIAS_IF_THERE, activation, made)
+                                    : ink_plan_dense(&plan, name, 0, 0, INK_BIAS_IF_THERE, activation, made);
+    INK_TRY(ink_plan_finish(&plan, planned, 0));
     *dense = made;
     return INK_OK;
 }
@@ -31,12 +27,18 @@ static ink_result load_dense(ink_context *ctx, const ink_weights *weights, const
 ink_result ink_dense_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation activation,
                           ink_dense **dense)
 {
+    INK_REQUIRE(ctx, dense);
+    *dense = NULL;
+    INK_REQUIRE(ctx, weights, name);
     return load_dense(ctx, weights, name, false, activation, dense);
 }
 
 ink_result ink_dense_load_transposed(ink_context *ctx, const ink_weights *weights, const char *name,
                                      ink_activation activation, ink_dense **dense)
 {
+    INK_REQUIRE(ctx, dense);
+    *dense = NULL;
+    INK_REQUIRE(ctx, weights, name);
     return load_dense(ctx, weights, name, true, activation, dense);
 }
 

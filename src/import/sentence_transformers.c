@@ -251,7 +251,6 @@ static ink_result sentence_plan_step(ink_import *in, const sentence_module *m, s
                         "\"modules.json\": a module '%s' after the pooling: only Dense and Normalize are supported",
                         m->type);
     INK_TRY(module_file(in, m, INK_CONFIG_FILE, &settings_file));
-    INK_TRY(module_file(in, m, "model.safetensors", &weights_file));
     INK_TRY(ink_config_open_beside(&in->config, settings_file, &settings, &found));
     if (!found && !step->normalise)
         return ink_fail(in->ctx, INK_ERROR_NOT_FOUND, "%s cannot be opened, but a Dense module needs settings",
@@ -260,7 +259,10 @@ static ink_result sentence_plan_step(ink_import *in, const sentence_module *m, s
         INK_TRY(require_word(&settings, "module_input_name", "sentence_embedding"));
         INK_TRY(require_word(&settings, "module_output_name", "sentence_embedding"));
     }
-    return step->normalise ? INK_OK : sentence_plan_dense(in, &settings, weights_file, width, &step->dense);
+    if (step->normalise)
+        return INK_OK;
+    INK_TRY(module_file(in, m, "model.safetensors", &weights_file));
+    return sentence_plan_dense(in, &settings, weights_file, width, &step->dense);
 }
 
 ink_result ink_import_sentence(ink_import *in, bool *found)

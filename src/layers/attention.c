@@ -6,16 +6,16 @@
  *     P = softmax(scale S)    over the positions that a row sees, zero elsewhere
  *     Y = P V                 values of a head: a packed matrix [head_dim, positions]; a token adds a column
  *
- * A prompt runs in row blocks of up to BLOCK_ROWS rows, or fewer if their scores would need more than MAX_SCORES
+ * A prompt runs in query blocks of up to QUERY_ROWS rows, or fewer if their scores would need more than MAX_SCORES
  * floats. All rows of a block are multiplied with all positions that its last row sees. A masked position contributes
- * an exact zero, and the sum is in the order of the positions. So the result does not depend on the row blocks, nor on
- * how the prompt was cut into calls.
+ * an exact zero, and the sum is in the order of the positions. So the result does not depend on the query blocks, nor
+ * on how the prompt was cut into calls.
  */
 #include <string.h>
 
 #include "layers.h"
 
-#define BLOCK_ROWS ((size_t)32)
+#define QUERY_ROWS ((size_t)32)
 #define MAX_SCORES ((size_t)1 << 22)
 
 /* ---- the cache -------------------------------------------------------------------------------------------------- */
@@ -95,8 +95,8 @@ static void kv_cache_append(const ink_kernel *kernel, ink_kv_cache *cache, const
 
 /* ---- attending -------------------------------------------------------------------------------------------------- */
 
-/* One row block. A task computes m rows of scores over one key/value head: all rows of the block for one query head. If
-   the block is a single row, a task computes all query heads of a key/value head instead, so that grouped heads read
+/* One query block. A task computes m rows of scores over one key/value head: all rows of the block for one query head.
+   If the block is a single row, a task computes all query heads of a key/value head instead, so that grouped heads read
    the cache once. */
 typedef struct attention_job {
     const ink_kernel *kernel;
@@ -173,7 +173,7 @@ void ink_attention_alloc_scratch(ink_arena *arena, const ink_attention *attentio
 {
     size_t one_row = SIZE_MAX, all_rows = SIZE_MAX;
     ink_size_mul(attention->n_heads, capacity, &one_row);
-    ink_size_mul(one_row, ink_size_min(rows, BLOCK_ROWS), &all_rows);
+    ink_size_mul(one_row, ink_size_min(rows, QUERY_ROWS), &all_rows);
     scratch->n_scores = ink_size_min(all_rows, ink_size_max(one_row, MAX_SCORES));
     scratch->scores = ink_arena_alloc(arena, scratch->n_scores, sizeof *scratch->scores);
 }
@@ -208,7 +208,7 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
         job.seen = end - job.skip;
 
         size_t room = scratch->n_scores / attention->n_heads;
-        job.n_rows = ink_size_min(BLOCK_ROWS, n - first);
+        job.n_rows = ink_size_min(QUERY_ROWS, n - first);
         while (job.n_rows > 1 && (all ? n : job.seen + job.n_rows - 1) > room / job.n_rows)
             job.n_rows--;
         job.n_positions = all ? n : job.seen + job.n_rows - 1;

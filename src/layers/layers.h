@@ -176,7 +176,7 @@ ink_matrix ink_kv_cache_values(const ink_kv_cache *cache, size_t j);
 ink_result ink_attention_check(ink_context *ctx, const ink_attention *attention);
 
 typedef struct ink_attention_scratch {
-    float *scores;   /* [n_heads, rows of a row block, positions] */
+    float *scores;   /* [n_heads, rows of a query block, positions] */
     size_t n_scores; /* the most of them */
 } ink_attention_scratch;
 

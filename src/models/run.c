@@ -80,6 +80,8 @@ static void run_alloc_scratch(run *r, ink_arena *arena)
     r->parts = ink_arena_alloc(arena, parts, sizeof *r->parts);
     r->x = ink_alloc_rows(arena, rows, hidden);
     r->picked = ink_alloc_rows(arena, rows, hidden);
+    if (model->network == INK_NETWORK_TRANSFORMER || model->head.transform.weight.n != 0)
+        r->more = ink_alloc_rows(arena, rows, hidden);
     r->targets = ink_arena_alloc(arena, rows, sizeof *r->targets);
     if (r->n_items > 1 && model->head.weight != NULL)
         r->scattered = ink_alloc_rows(arena, ink_size_min(rows, SCATTERED_ROWS), model->head.weight->n);
@@ -93,7 +95,6 @@ static void run_alloc_scratch(run *r, ink_arena *arena)
     switch (model->network) {
     case INK_NETWORK_TRANSFORMER: {
         const ink_transformer_net *net = &model->transformer;
-        r->more = ink_alloc_rows(arena, rows, hidden);
         r->ids = ink_arena_alloc(arena, rows, sizeof *r->ids);
         r->spans = ink_arena_alloc(arena, parts, sizeof *r->spans);
         if (model->is_encoder)

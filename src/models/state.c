@@ -213,11 +213,12 @@ static void words_set(words *part, size_t first, size_t count, const uint32_t *i
 
 static size_t count_words(const ink_state *state, size_t length)
 {
+    const ink_stack_config *config = &state->model->transformer.stack.config;
     words part;
-    size_t count = 0;
-    for (size_t i = 0; state_part(state, length, i, &part); i++)
-        count += part.count;
-    return count;
+    if (state->model->network == INK_NETWORK_TRANSFORMER)
+        return config->n_blocks * config->attention->n_kv_heads * 2 * length * config->attention->head_dim;
+    state_part(state, length, 0, &part);
+    return part.count;
 }
 
 /* Prepares a state for the parts of `length` tokens. Products also read the unused rows of the last panels, so these
