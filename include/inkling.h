@@ -1,7 +1,7 @@
 /*
  * inkling.h - multi-layer perceptrons, recurrent networks and Transformers in C, on libc and libm alone.
  *
- * A program includes only this header. An example that continues a text:
+ * This is the only header of inkling that a program needs. An example that continues a text:
  *
  *     #include <inkling.h>
  *     #include <stdio.h>

@@ -15,9 +15,9 @@
  *   - with every kernel, built by gcc or clang at any level of optimisation;
  *   - on every processor that computes as IEEE 754 says: x86-64, aarch64, riscv64, s390x, of either byte order;
  *   - in any float mode of the calling thread. A function that computes sets rounding to nearest, keeps subnormal
- *     numbers and traps nothing, and puts back what it found, flags included; callbacks (progress, readers, looking
- *     inside) run in the library's mode. So a host may flush subnormal numbers, or be built with -ffast-math; the
- *     library itself cannot, and says so.
+ *     numbers and traps nothing, and puts back what it found, flags included; callbacks (progress, readers, the trace)
+ *     run in the library's mode. So a host may flush subnormal numbers, or be built with -ffast-math; the library
+ *     itself cannot, and says so.
  *
  * Outside this promise: sequences with NaN or infinity among their activations (NaNs compare as one class: their bits
  * differ between processors); weights held as another element type, which are other weights; i386 with x87 arithmetic

@@ -31,8 +31,8 @@ static const other_weights others[] = {
      "convert it in Python: import torch, safetensors.torch as s; "
      "s.save_file({k: v.clone().contiguous() for k, v in torch.load('pytorch_model.bin', weights_only=True, "
      "map_location='cpu').items()}, 'model.safetensors')"},
-    {"pytorch_model.bin.index.json", "the model is sharded and must be saved as one safetensors file, in Python with "
-                                     "transformers: model.save_pretrained(folder, max_shard_size='1000GB')"},
+    {"pytorch_model.bin.index.json", "the weights are sharded pickles, which must be saved as safetensors, in Python "
+                                     "with transformers: model.save_pretrained(folder)"},
     {"tf_model.h5", "it is a TensorFlow model, which must be saved as safetensors first"},
     {"flax_model.msgpack", "it is a Flax model, which must be saved as safetensors first"},
     {"model.gguf", "it is a GGUF model, which this library does not read"},
@@ -59,7 +59,8 @@ ink_result ink_folder_explain(ink_context *ctx, const ink_source *source)
     bool config = folder_has(source, "config.json");
     if (!config && !folder_has(source, WEIGHTS_FILE) && !folder_has(source, INDEX_FILE))
         return ink_fail(ctx, INK_ERROR_NOT_FOUND,
-                        "%s: neither " WEIGHTS_FILE " nor config.json can be opened; is the folder there?", folder);
+                        "%s: neither " WEIGHTS_FILE " nor config.json can be opened; is this the folder of a model?",
+                        folder);
     return ink_fail(ctx, INK_ERROR_NOT_FOUND, "%s has no %s", folder, config ? WEIGHTS_FILE : "config.json");
 }
 

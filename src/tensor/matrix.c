@@ -28,10 +28,11 @@ ink_result ink_matrix_check_type(ink_context *ctx, ink_type type)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "weights cannot be held as %s, only as F32, BF16 or F16",
                         ink_type_name(type));
     if ((type == INK_BF16 && !INK_HAS_BF16) || (type == INK_F16 && !INK_HAS_F16))
-        return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
-                        "this library was built without %s matrices: ask for F32, or build it with %s in INKLING_TYPES "
-                        "(without -DINK_NO_%s)",
-                        ink_type_name(type), ink_type_name(type), ink_type_name(type));
+        return ink_fail(
+            ctx, INK_ERROR_UNSUPPORTED,
+            "this library was built without %s matrices: open the model as F32 (ink_model_options.type), or build "
+            "the library with %s in INKLING_TYPES (without -DINK_NO_%s)",
+            ink_type_name(type), ink_type_name(type), ink_type_name(type));
     return INK_OK;
 }
 

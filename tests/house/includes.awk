@@ -19,7 +19,6 @@ BEGIN {
     # Public headers without a .c file of their name.
     place["types"] = "base"
     place["arena"] = "base"
-    place["model"] = "models"
     place["encoder"] = "models"
 
     for (i = 1; i < ARGC; i++) {
