@@ -157,14 +157,16 @@ ink_result ink_require(ink_context *ctx, const char *function, const char *names
 {
     if (ctx == NULL)
         return INK_ERROR_ARGUMENT;
-    for (size_t i = 0; i < n; i++) {
-        const char *comma = strchr(names, ',');
-        size_t length = comma != NULL ? (size_t)(comma - names) : strlen(names);
-        if (pointers[i] == NULL)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: argument '%.*s' is NULL", function, (int)length, names);
-        names += comma != NULL ? length + 2 : length; /* "x, y" */
-    }
-    return INK_OK;
+    size_t i = 0;
+    while (i < n && pointers[i] != NULL)
+        i++;
+    if (i == n)
+        return INK_OK;
+    for (; i > 0; i--) /* "x, y" */
+        names = strchr(names, ',') + 2;
+    const char *end = strchr(names, ',');
+    return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: argument '%.*s' is NULL", function,
+                    (int)(end != NULL ? (size_t)(end - names) : strlen(names)), names);
 }
 
 ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where)

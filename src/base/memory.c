@@ -210,14 +210,22 @@ ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes)
 
 /* ---- objects -------------------------------------------------------------------------------------------------- */
 
-/* A header in front of every object says where its block came from:   | header | object, its parts ... | */
+/* The memory of an object whose parts are found out one by one. */
+typedef struct object_parts {
+    ink_arena arena;
+    ink_memory block; /* the part of known size */
+    size_t block_bytes;
+} object_parts;
+
+/* A header in front of every object says where its memory came from:
+
+       | header | object, all its parts |                of measured size
+       | object_parts | header | object |                part by part            */
 typedef struct object_header {
     ink_allocator allocator; /* resize == NULL: the block is the caller's */
     ink_memory memory;
-    size_t bytes;     /* of `memory`: header and object */
-    ink_arena parts;  /* of an object whose parts are found out one by one: what it took; else empty */
-    ink_memory block; /* and its block of known size */
-    size_t block_bytes;
+    size_t bytes;        /* of `memory` */
+    object_parts *parts; /* NULL: of measured size */
 } object_header;
 
 #define OBJECT_HEADER ROUND_UP(sizeof(object_header))
@@ -230,8 +238,11 @@ static object_header *object_header_of(const void *object)
 size_t ink_object_bytes(const void *object)
 {
     const object_header *header = object_header_of(object);
-    size_t bytes = header->bytes + header->block_bytes;
-    for (const struct ink_arena_block *block = header->parts.first; block != NULL; block = block->next)
+    size_t bytes = header->bytes;
+    if (header->parts == NULL)
+        return bytes;
+    bytes += header->parts->block_bytes;
+    for (const struct ink_arena_block *block = header->parts->arena.first; block != NULL; block = block->next)
         bytes += BLOCK_HEADER + block->capacity;
     return bytes;
 }
@@ -270,16 +281,17 @@ ink_result ink_object_new(ink_context *ctx, const char *what, const ink_arena *m
 ink_result ink_object_begin(ink_context *ctx, const char *what, size_t size, void **object, ink_arena **arena)
 {
     ink_memory memory;
-    size_t bytes = OBJECT_HEADER + size;
+    size_t before = ROUND_UP(sizeof(object_parts)), bytes = before + OBJECT_HEADER + size;
     *object = NULL;
     if (!ink_memory_alloc(&ctx->allocator, bytes, &memory))
         return object_no_memory(ctx, what, bytes);
-    object_header *header = memset(memory.start, 0, bytes);
-    *header = (object_header){.allocator = ctx->allocator, .memory = memory, .bytes = bytes};
-    ink_arena_grow(&header->parts, &ctx->allocator);
-    header->parts.smallest = SMALLEST_OBJECT_BLOCK;
-    *arena = &header->parts;
-    *object = (char *)memory.start + OBJECT_HEADER;
+    object_parts *parts = memset(memory.start, 0, bytes);
+    ink_arena_grow(&parts->arena, &ctx->allocator);
+    parts->arena.smallest = SMALLEST_OBJECT_BLOCK;
+    *arena = &parts->arena;
+    *object = (char *)memory.start + before + OBJECT_HEADER;
+    *object_header_of(*object) =
+        (object_header){.allocator = ctx->allocator, .memory = memory, .bytes = bytes, .parts = parts};
     return INK_OK;
 }
 
@@ -293,10 +305,10 @@ ink_result ink_object_add_block(ink_context *ctx, const char *what, void *object
     if (max_bytes != 0 && bytes > max_bytes)
         return ink_fail(ctx, INK_ERROR_LIMIT, "%s needs %zu bytes, the limit is %llu", what, bytes,
                         (unsigned long long)max_bytes);
-    if (!ink_memory_alloc(&ctx->allocator, size, &header->block))
+    if (!ink_memory_alloc(&ctx->allocator, size, &header->parts->block))
         return object_no_memory(ctx, what, bytes);
-    header->block_bytes = size;
-    ink_arena_over(block, header->block.start, size);
+    header->parts->block_bytes = size;
+    ink_arena_over(block, header->parts->block.start, size);
     return INK_OK;
 }
 
@@ -307,7 +319,9 @@ void ink_object_free(void *object)
     object_header header = *object_header_of(object);
     if (header.allocator.resize == NULL)
         return;
-    ink_arena_free(&header.parts);
-    ink_memory_free(&header.allocator, header.block);
+    if (header.parts != NULL) {
+        ink_arena_free(&header.parts->arena);
+        ink_memory_free(&header.allocator, header.parts->block);
+    }
     ink_memory_free(&header.allocator, header.memory);
 }

@@ -44,8 +44,8 @@ extern const ink_architecture ink_own_architectures[];     /* rnn, gru, lstm, ml
    becomes n, or the number of tensors of the file plus one if that is less. */
 ink_result ink_import_stack(ink_import *in, size_t n, const ink_attention *attention);
 
-/* Plans all blocks, each in the scope `scope` ("h.%zu."). Refuses a file with one more block; `probe` is a module with
-   a weight that every block has, and `key` the setting for the number of blocks, for messages. */
+/* Plans all blocks, each in its own scope, `scope` ("h") and its number. Refuses a file with one more block; `probe` is
+   a module with a weight that every block has, and `key` the setting for the number of blocks, for messages. */
 typedef ink_result (*ink_plan_block_fn)(ink_import *in, const void *settings, size_t i, ink_block *block);
 ink_result ink_import_blocks(ink_import *in, const char *scope, const char *probe, const char *key,
                              ink_plan_block_fn plan_block, const void *settings);

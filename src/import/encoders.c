@@ -62,7 +62,7 @@ static const body_names bert_names = {
     .position = "embeddings.position_embeddings",
     .type = "embeddings.token_type_embeddings",
     .norm = "embeddings.LayerNorm",
-    .block = "encoder.layer.%zu.",
+    .block = "encoder.layer",
     .query = "attention.self.query",
     .key = "attention.self.key",
     .value = "attention.self.value",
@@ -82,7 +82,7 @@ static const body_names distilbert_names = {
     .word = "embeddings.word_embeddings",
     .position = "embeddings.position_embeddings",
     .norm = "embeddings.LayerNorm",
-    .block = "transformer.layer.%zu.",
+    .block = "transformer.layer",
     .query = "attention.q_lin",
     .key = "attention.k_lin",
     .value = "attention.v_lin",
@@ -295,50 +295,6 @@ static ink_result encoder_plan_body(ink_import *in, const encoder_settings *s)
 
 /* ---- the head --------------------------------------------------------------------------------------------------- */
 
-/* The number of labels and their names: id2label {"0": "negative", "1": "positive"}, or else num_labels (default 2)
-   labels named LABEL_0 and so on, as in transformers. */
-static ink_result encoder_describe_labels(ink_import *in)
-{
-    ink_config *config = &in->config;
-    const ink_json_document *document = &config->document;
-    ink_arena *own = in->plan.own;
-    ink_json map = ink_json_member(document, 0, "id2label");
-    size_t n = 2;
-    if (map != INK_JSON_NONE) {
-        INK_TRY(ink_json_expect(in->ctx, document, map, INK_JSON_OBJECT));
-        n = document->nodes[map].n_children;
-    } else {
-        INK_TRY(ink_config_size(config, "num_labels", MAX_LABELS, &n));
-    }
-    if (n == 0)
-        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: id2label is empty, expected at least one label",
-                        document->file);
-    const char **labels = ink_arena_alloc(own, n, sizeof *labels);
-    in->model->encoder.n_labels = n;
-    in->model->encoder.labels = labels;
-    ink_json entry = map != INK_JSON_NONE ? ink_json_first(document, map) : INK_JSON_NONE;
-    for (size_t i = 0; i < n && !ink_arena_failed(own); i++) {
-        char numbered[32];
-        const char *name = numbered;
-        uint64_t id = i;
-        ink_format(numbered, sizeof numbered, "LABEL_%zu", i);
-        if (map != INK_JSON_NONE) {
-            /* n different numbers below n cover 0 .. n - 1, so no label is missing. */
-            const char *key = document->nodes[entry].key;
-            size_t digits = ink_digits(key, strlen(key), &id);
-            INK_TRY(ink_json_get_string(in->ctx, document, entry, &name, NULL));
-            if (digits == 0 || key[digits] != '\0' || (digits > 1 && key[0] == '0') || id >= n)
-                return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: id2label: found '%s', expected the numbers 0 to %zu",
-                                document->file, key, n - 1);
-            entry = ink_json_next(document, entry);
-        }
-        labels[id] = ink_arena_string(own, name, strlen(name));
-    }
-    if (ink_arena_failed(own))
-        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the model has %zu labels", n);
-    return INK_OK;
-}
-
 /* Without problem_type, a single label is a regression, and several labels exclude each other. */
 static ink_result encoder_describe_problem(ink_import *in)
 {
@@ -405,6 +361,52 @@ static ink_result encoder_plan_output(ink_import *in, const head_names *names, s
     return elsewhere ? ink_plan_vector(plan, names->bias, n, &head->bias) : INK_OK;
 }
 
+/* The number of labels and their names: id2label {"0": "negative", "1": "positive"}, or else num_labels (default 2)
+   labels named LABEL_0 and so on, as in transformers. Plans the output first: a file without that many rows must not
+   cost the memory for their names. */
+static ink_result encoder_plan_labels(ink_import *in, const head_names *names)
+{
+    ink_config *config = &in->config;
+    const ink_json_document *document = &config->document;
+    ink_arena *own = in->plan.own;
+    ink_json map = ink_json_member(document, 0, "id2label");
+    size_t n = 2;
+    if (map != INK_JSON_NONE) {
+        INK_TRY(ink_json_expect(in->ctx, document, map, INK_JSON_OBJECT));
+        n = document->nodes[map].n_children;
+    } else {
+        INK_TRY(ink_config_size(config, "num_labels", MAX_LABELS, &n));
+    }
+    if (n == 0)
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: id2label is empty, expected at least one label",
+                        document->file);
+    INK_TRY(encoder_plan_output(in, names, n, false));
+    const char **labels = ink_arena_alloc(own, n, sizeof *labels);
+    in->model->encoder.n_labels = n;
+    in->model->encoder.labels = labels;
+    ink_json entry = map != INK_JSON_NONE ? ink_json_first(document, map) : INK_JSON_NONE;
+    for (size_t i = 0; i < n && !ink_arena_failed(own); i++) {
+        char numbered[32];
+        const char *name = numbered;
+        uint64_t id = i;
+        ink_format(numbered, sizeof numbered, "LABEL_%zu", i);
+        if (map != INK_JSON_NONE) {
+            /* n different numbers below n cover 0 .. n - 1, so no label is missing. */
+            const char *key = document->nodes[entry].key;
+            size_t size = document->nodes[entry].key_size, digits = ink_digits(key, size, &id);
+            INK_TRY(ink_json_get_string(in->ctx, document, entry, &name, NULL));
+            if (digits == 0 || digits != size || (digits > 1 && key[0] == '0') || id >= n)
+                return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: id2label: found '%s', expected the numbers 0 to %zu",
+                                document->file, key, n - 1);
+            entry = ink_json_next(document, entry);
+        }
+        labels[id] = ink_arena_string(own, name, strlen(name));
+    }
+    if (ink_arena_failed(own))
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the model has %zu labels", n);
+    return INK_OK;
+}
+
 static ink_result encoder_plan_head(ink_import *in, const encoder_settings *s, const head_names *names)
 {
     ink_plan *plan = &in->plan;
@@ -430,9 +432,8 @@ static ink_result encoder_plan_head(ink_import *in, const encoder_settings *s, c
         INK_TRY(ink_config_bool(&in->config, "tie_word_embeddings", &tied));
         return encoder_plan_output(in, names, model->info.vocab_size, tied);
     }
-    INK_TRY(encoder_describe_labels(in));
-    INK_TRY(encoder_describe_problem(in));
-    return encoder_plan_output(in, names, model->encoder.n_labels, false);
+    INK_TRY(encoder_plan_labels(in, names));
+    return encoder_describe_problem(in);
 }
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */

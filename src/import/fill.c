@@ -32,7 +32,7 @@ static ink_result fill_progress(ink_plan *plan, size_t bytes)
    into buffers[1]. */
 typedef struct transfer {
     ink_plan *plan;
-    const ink_plan_row *row;
+    ink_plan_row *row;
     size_t n_rows, row_bytes, element_size;
     size_t chunk_rows; /* of a whole chunk */
     unsigned char *buffers[2];
@@ -64,8 +64,8 @@ static void fill_task(void *data, size_t task)
         return;
     }
     if (task == N_PACK_TASKS) {
-        t->plan->fingerprint = ink_hash_numbers(t->plan->fingerprint, t->buffers[0],
-                                                t->count * t->row_bytes / t->element_size, t->element_size);
+        t->row->hash =
+            ink_hash_numbers(t->row->hash, t->buffers[0], t->count * t->row_bytes / t->element_size, t->element_size);
         return;
     }
     const ink_kernel *kernel = t->plan->ctx->kernel;
@@ -77,7 +77,7 @@ static void fill_task(void *data, size_t task)
         ink_matrix_fill_rows(kernel, row->matrix, row->first + t->first + begin, count, row->source->type, rows);
 }
 
-static ink_result fill_matrix(ink_plan *plan, const ink_plan_row *row)
+static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
 {
     ink_arena *scratch = &plan->ctx->scratch;
     ink_arena_mark mark = ink_arena_mark_here(scratch);
@@ -96,8 +96,7 @@ static ink_result fill_matrix(ink_plan *plan, const ink_plan_row *row)
         return ink_scratch_fail(plan->ctx, mark);
     t.buffers[1] = t.buffers[0] + t.chunk_rows * t.row_bytes;
 
-    const uint32_t held_as = row->matrix->type; /* rounding changes the weights, so it changes the fingerprint */
-    plan->fingerprint = ink_hash_numbers(plan->fingerprint, &held_as, 1, sizeof held_as);
+    row->hash = (uint64_t)row->matrix->type; /* rounding changes the weights, so it changes the fingerprint */
     ink_result result = INK_OK;
     read_chunk(&t, 0, t.buffers[0]);
     for (; t.first < t.n_rows && result == INK_OK; t.first += t.count) {
@@ -170,11 +169,11 @@ static void allocate_destinations(ink_plan *plan, ink_arena *block)
 static ink_result fill_rows(ink_plan *plan)
 {
     size_t n = 0;
-    const ink_plan_row **rows = ink_arena_alloc(&plan->work, plan->n_rows, sizeof *rows);
+    ink_plan_row **rows = ink_arena_alloc(&plan->work, plan->n_rows, sizeof *rows);
     uint64_t *order = ink_arena_alloc(&plan->work, plan->n_rows, sizeof *order);
     if (rows == NULL || order == NULL)
         return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
-    for (const ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
+    for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
         if (row->source == NULL)
             continue;
         size_t file = 0, place = (size_t)(row->source - ink_weights_at(row->file, 0));
@@ -187,16 +186,18 @@ static ink_result fill_rows(ink_plan *plan)
     }
     ink_sort(order, n, NULL);
     for (size_t i = 0; i < n; i++) {
-        const ink_plan_row *row = rows[ink_key_index(order[i])];
+        ink_plan_row *row = rows[ink_key_index(order[i])];
         if (row->matrix != NULL) {
             INK_TRY(fill_matrix(plan, row));
             continue;
         }
         float *to = *row->vector + row->first;
         INK_TRY(ink_weights_read(plan->ctx, row->file, row->source, to));
-        plan->fingerprint = ink_hash_numbers(plan->fingerprint, to, row->n, sizeof *to);
+        row->hash = ink_hash_numbers(0, to, row->n, sizeof *to);
         INK_TRY(fill_progress(plan, (size_t)row->source->size));
     }
+    for (const ink_plan_row *row = plan->rows; row != NULL; row = row->next)
+        plan->fingerprint = ink_hash_numbers(plan->fingerprint, &row->hash, 1, sizeof row->hash);
     for (const ink_plan_fold *fold = plan->folds; fold != NULL; fold = fold->next)
         INK_TRY(fold_norm(plan, fold));
     return INK_OK;

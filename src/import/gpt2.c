@@ -100,7 +100,7 @@ static ink_result import_gpt2(ink_import *in)
     size_t scope = ink_plan_enter_module(plan, ink_plan_has(plan, "transformer.wte.weight") ? "transformer" : "");
     INK_TRY(ink_plan_embedding(plan, "wte", model->info.vocab_size, s.hidden, &model->embedding));
     INK_TRY(ink_plan_embedding(plan, "wpe", net->max_positions, s.hidden, &net->positions));
-    INK_TRY(ink_import_blocks(in, "h.%zu.", "ln_1", "n_layer", gpt2_plan_block, &s));
+    INK_TRY(ink_import_blocks(in, "h", "ln_1", "n_layer", gpt2_plan_block, &s));
     INK_TRY(gpt2_plan_norm(plan, "ln_f", &s, &net->stack.norm));
     ink_plan_leave(plan, scope);
     return ink_import_lm_head(in, true);

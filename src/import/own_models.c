@@ -76,14 +76,14 @@ static ink_result import_window(ink_import *in)
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: a model of %zu layers", mlp->n_layers);
     ink_json element = ink_json_first(&config->document, sizes);
     for (size_t i = 0; i < mlp->n_layers; i++, element = ink_json_next(&config->document, element)) {
-        size_t scope = ink_plan_enter(plan, "mlp.%zu.", 2 * i);
+        size_t scope = ink_plan_enter(plan, "mlp", 2 * i);
         INK_TRY(ink_config_element(config, element, INK_MAX_WIDTH, &info->hidden_size));
         INK_TRY(ink_plan_dense(plan, "", info->hidden_size, width, INK_BIAS_IF_THERE, activation, &mlp->layers[i]));
         width = info->hidden_size;
         ink_plan_leave(plan, scope);
     }
     /* Refuses a file with more layers than config.json, because these would be ignored silently. */
-    size_t scope = ink_plan_enter(plan, "mlp.%zu.", 2 * mlp->n_layers);
+    size_t scope = ink_plan_enter(plan, "mlp", 2 * mlp->n_layers);
     if (ink_plan_has(plan, "weight"))
         return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: there is a layer mlp.%zu, %s asks for %zu (hidden_sizes)",
                         ink_weights_name(plan->weights), 2 * mlp->n_layers, plan->expected, mlp->n_layers);

@@ -23,6 +23,7 @@ ink_result ink_plan_begin(ink_plan *plan, ink_context *ctx, const ink_weights *w
     ink_arena_measure(&plan->measure);
     INK_TRY(ink_object_begin(ctx, what, size, &plan->object, &plan->own));
     ink_arena_grow(&plan->work, &ctx->allocator);
+    plan->work.smallest = 4096;
     *object = plan->object;
     return INK_OK;
 }
@@ -61,13 +62,6 @@ static size_t set_scope(ink_plan *plan, size_t length)
     return former;
 }
 
-size_t ink_plan_enter(ink_plan *plan, const char *format, size_t i)
-{
-    size_t former = plan->name_length, room = INK_NAME_SIZE - former;
-    size_t length = ink_format(plan->name + former, room, format, i);
-    return set_scope(plan, length + 1 >= room ? INK_NAME_SIZE : former + length); /* the format may have been cut off */
-}
-
 size_t ink_plan_enter_module(ink_plan *plan, const char *name)
 {
     size_t former = plan->name_length, length = strlen(name);
@@ -78,6 +72,14 @@ size_t ink_plan_enter_module(ink_plan *plan, const char *name)
     memcpy(plan->name + former, name, length);
     plan->name[former + length] = '.';
     return set_scope(plan, former + length + 1);
+}
+
+size_t ink_plan_enter(ink_plan *plan, const char *name, size_t i)
+{
+    size_t former = ink_plan_enter_module(plan, name), at = plan->name_length, room = INK_NAME_SIZE - at;
+    size_t length = ink_format(plan->name + at, room, "%zu.", i);
+    set_scope(plan, length + 1 >= room ? INK_NAME_SIZE : at + length); /* the number may have been cut off */
+    return former;
 }
 
 void ink_plan_leave(ink_plan *plan, size_t length) { set_scope(plan, length); }
@@ -404,8 +406,8 @@ static ink_result find_recurrent_layers(const ink_plan *plan, const char *module
                 strncmp(name, kinds[kind], length) == 0 ? ink_digits(name + length, strlen(name + length), &layer) : 0;
             if (digits == 0)
                 continue;
-            /* A number beyond the number of tensors always leaves a gap before it. */
-            found->n_layers = ink_size_max(found->n_layers, (layer < n_tensors ? (size_t)layer : n_tensors) + 1);
+            /* With a number beyond SIZE_MAX / 4, planning ends at a missing tensor long before it. */
+            found->n_layers = ink_size_max(found->n_layers, layer < SIZE_MAX / 4 ? (size_t)layer + 1 : SIZE_MAX / 4);
             found->projected |= kind == 4;
             if (strcmp(name + length + digits, "_reverse") == 0)
                 found->n_directions = 2;

@@ -34,6 +34,7 @@ typedef struct ink_plan_row {
     bool transposed;
     bool begins; /* the first row of its matrix, or of its vector, which has n_total elements */
     size_t n_total;
+    uint64_t hash; /* of the elements read and the type they are held as */
 } ink_plan_row;
 
 /* A BatchNorm1d to fold into the Linear layer before or after it, once the weights are read. */
@@ -67,7 +68,7 @@ typedef struct ink_plan {
     uint64_t n_parameters; /* elements of all tensors */
     uint64_t bytes_total;  /* of all tensors, in the files */
     uint64_t bytes_read;
-    uint64_t fingerprint; /* of all elements read, the same in either byte order */
+    uint64_t fingerprint; /* of all rows in the order of the plan; the same in either byte order */
     ink_progress_fn progress;
     void *progress_user;
 
@@ -93,9 +94,9 @@ void *ink_plan_array(ink_plan *plan, size_t n, size_t size);
 
 /* ---- names ------------------------------------------------------------------------------------------------------ */
 
-/* Append to the scope a format with one size_t ("h.%zu."), or the name of a module and a dot (nothing for ""). Return
-   the former length of the scope, for ink_plan_leave(). */
-size_t ink_plan_enter(ink_plan *plan, const char *format, size_t i);
+/* Append to the scope a list and a number ("h" and 3: "h.3."), or the name of a module and a dot; a name may be "",
+   which appends nothing. Return the former length of the scope, for ink_plan_leave(). */
+size_t ink_plan_enter(ink_plan *plan, const char *name, size_t i);
 size_t ink_plan_enter_module(ink_plan *plan, const char *name);
 void ink_plan_leave(ink_plan *plan, size_t length);
 

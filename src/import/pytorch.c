@@ -139,7 +139,7 @@ static ink_result find_modules(ink_plan *plan, const char *name, sequential_modu
     for (size_t i = 0; i < n; i++) {
         if (i > 0 && numbers[i] == numbers[i - 1])
             continue;
-        size_t scope = ink_plan_enter(plan, "%zu.", (size_t)numbers[i]);
+        size_t scope = ink_plan_enter(plan, "", (size_t)numbers[i]);
         m[(*n_modules)++] = (sequential_module){(size_t)numbers[i], ink_plan_has(plan, "running_mean")};
         ink_plan_leave(plan, scope);
     }
@@ -164,7 +164,7 @@ static bool norm_is_in_front(const sequential_module *m, size_t n, size_t i)
 
 static ink_result plan_fold(ink_plan *plan, const sequential_module *module, bool behind, ink_dense *layer)
 {
-    size_t scope = ink_plan_enter(plan, "%zu.", module->number);
+    size_t scope = ink_plan_enter(plan, "", module->number);
     INK_TRY(ink_plan_batch_norm(plan, behind ? layer->weight.n : layer->weight.k, behind, layer));
     ink_plan_leave(plan, scope);
     return INK_OK;
@@ -195,7 +195,7 @@ static ink_result plan_sequential(ink_plan *plan, const char *name, ink_activati
         bool last = layer + 1 == mlp->layers + mlp->n_layers;
         if (m[i].is_norm)
             continue;
-        size_t scope = ink_plan_enter(plan, "%zu.", m[i].number);
+        size_t scope = ink_plan_enter(plan, "", m[i].number);
         if (in_front || behind)
             plan->type = INK_F32;
         INK_TRY(ink_plan_dense(plan, "", 0, in, INK_BIAS_IF_THERE, last ? output : hidden, layer));
@@ -313,13 +313,13 @@ static ink_result plan_encoder(ink_plan *plan, const char *name, const ink_trans
     size_t n = 0;
     ink_plan_enter_module(plan, name);
     for (bool more = true; more; n += more) {
-        size_t scope = ink_plan_enter(plan, "layers.%zu.", n);
+        size_t scope = ink_plan_enter(plan, "layers", n);
         more = ink_plan_has(plan, "self_attn.out_proj.weight");
         ink_plan_leave(plan, scope);
     }
     INK_TRY(begin_stack(plan, options, ink_size_max(n, 1), stack));
     for (size_t i = 0; i < stack->config.n_blocks; i++) {
-        size_t scope = ink_plan_enter(plan, n > 0 ? "layers.%zu." : "", i);
+        size_t scope = n > 0 ? ink_plan_enter(plan, "layers", i) : plan->name_length;
         INK_TRY(plan_layer(plan, options, i, stack));
         ink_plan_leave(plan, scope);
         plan->expected = "the layer before it";

@@ -74,18 +74,27 @@ ink_matrix ink_kv_cache_values(const ink_kv_cache *cache, size_t j)
     return ink_matrix_over(cache->values + j * ink_matrix_bytes(n, k, INK_F32), n, k, k, INK_F32);
 }
 
+void ink_kv_cache_begin_panels(ink_kv_cache *cache, size_t from, size_t to)
+{
+    for (size_t j = 0; j < cache->n_kv_heads; j++) {
+        ink_matrix keys = ink_kv_cache_keys(cache, j);
+        size_t first = (from + INK_FILL_ROWS - 1) / INK_FILL_ROWS * INK_FILL_ROWS;
+        for (; first < to; first += INK_FILL_ROWS) {
+            ink_matrix panel = ink_matrix_rows_view(&keys, first, 1);
+            ink_matrix_clear(&panel, ink_size_min(INK_FILL_ROWS, cache->capacity - first), cache->head_dim);
+        }
+    }
+}
+
 /* Appends n positions; the rows of keys and values are `stride` floats apart. */
 static void kv_cache_append(const ink_kernel *kernel, ink_kv_cache *cache, const float *keys, const float *values,
                             size_t stride, size_t n)
 {
+    ink_kv_cache_begin_panels(cache, cache->length, cache->length + n);
     for (size_t j = 0; j < cache->n_kv_heads; j++) {
         ink_matrix k = ink_kv_cache_keys(cache, j), v = ink_kv_cache_values(cache, j);
         for (size_t i = 0; i < n; i++) {
             size_t position = cache->length + i, at = i * stride + j * cache->head_dim;
-            if (position % INK_FILL_ROWS == 0) { /* a new panel: products also read the rows after this one */
-                ink_matrix panel_rows = ink_matrix_rows_view(&k, position, 1);
-                ink_matrix_clear(&panel_rows, ink_size_min(INK_FILL_ROWS, cache->capacity - position), cache->head_dim);
-            }
             ink_matrix_fill_rows(kernel, &k, position, 1, INK_F32, keys + at);
             ink_matrix_fill_columns(kernel, &v, position, 1, INK_F32, values + at);
         }

@@ -109,6 +109,11 @@ static void put_output(const sweep *s, size_t i)
         memcpy(y, s->scratch->h + i * h_size, h_size * sizeof *y);
 }
 
+static void move_row(float *state, float *scratch, size_t n, bool back)
+{
+    memcpy(back ? state : scratch, back ? scratch : state, n * sizeof *state);
+}
+
 /* Copies h and c of this layer and direction from the states of the sequences to the scratch rows, or back. A state is
    h of all layers and directions, followed by c of all of them. */
 static void move_states(const sweep *s, bool back)
@@ -116,12 +121,11 @@ static void move_states(const sweep *s, bool back)
     const ink_recurrent *net = s->net;
     size_t n_rows = net->n_layers * net->n_directions, row = s->layer * net->n_directions + s->direction;
     for (size_t i = 0; i < s->n_chunks; i++) {
-        float *h = s->chunks[i].sequence->state + row * net->h_size;
-        float *c = s->chunks[i].sequence->state + n_rows * net->h_size + row * net->hidden_size;
-        float *own_h = s->scratch->h + i * net->h_size, *own_c = s->scratch->c + i * net->hidden_size;
-        memcpy(back ? h : own_h, back ? own_h : h, net->h_size * sizeof(float));
+        float *state = s->chunks[i].sequence->state;
+        move_row(state + row * net->h_size, s->scratch->h + i * net->h_size, net->h_size, back);
         if (net->cell == INK_LSTM)
-            memcpy(back ? c : own_c, back ? own_c : c, net->hidden_size * sizeof(float));
+            move_row(state + n_rows * net->h_size + row * net->hidden_size, s->scratch->c + i * net->hidden_size,
+                     net->hidden_size, back);
     }
 }
 

@@ -313,6 +313,8 @@ static void run_head(run *r, size_t n)
     }
     if (r->encoding == INK_HIDDEN_STATES)
         put_hidden(r, x, n, hidden);
+    if (r->texts != NULL && r->encoding == INK_HIDDEN_STATES)
+        return;
     if (head->transform.weight.n != 0) {
         ink_dense_run(ctx, &head->transform, x, hidden, n, r->more);
         x = r->more;
@@ -599,7 +601,8 @@ ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encodi
     size_t n_tokens = 0;
     for (size_t i = 0; i < n_texts; i++) {
         INK_TRY(check_text(ctx, model, &texts[i], i));
-        n_tokens += texts[i].n_tokens;
+        if (!ink_size_add(n_tokens, texts[i].n_tokens, &n_tokens))
+            n_tokens = SIZE_MAX;
         r.capacity = ink_size_max(r.capacity, texts[i].n_tokens);
     }
     r.max_rows = ink_size_min(n_tokens, ink_size_max(r.capacity, INK_PASS_ROWS));

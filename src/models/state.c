@@ -221,8 +221,8 @@ static size_t count_words(const ink_state *state, size_t length)
     return part.count;
 }
 
-/* Prepares a state for the parts of `length` tokens. Products also read the unused rows of the last panels, so these
-   are cleared, though no result depends on them. */
+/* Prepares a state for the parts of `length` tokens. Products also read the unused rows of panels, so these are
+   cleared, though no result depends on them. */
 static void state_prepare_parts(ink_state *state, size_t length)
 {
     const ink_model *model = state->model;
@@ -233,9 +233,9 @@ static void state_prepare_parts(ink_state *state, size_t length)
     for (size_t block = 0; block < config->n_blocks; block++) {
         ink_kv_cache cache =
             ink_kv_cache_over(&config->attention[block], state->capacity, (char *)state->kv + block * state->kv_stride);
+        ink_kv_cache_begin_panels(&cache, 0, length);
         for (size_t j = 0; j < cache.n_kv_heads; j++) {
-            ink_matrix keys = ink_kv_cache_keys(&cache, j), values = ink_kv_cache_values(&cache, j);
-            ink_matrix_clear(&keys, length, cache.head_dim);
+            ink_matrix values = ink_kv_cache_values(&cache, j);
             ink_matrix_clear(&values, cache.head_dim, length);
         }
     }
