@@ -291,13 +291,10 @@ static void attention_allocates_nothing_after_reserve(void **unused)
 {
     (void)unused;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
+    ink_context *ctx = counting_begin(&memory, 1);
     const ink_attention attention = HEADS(6, 3, 40);
     const size_t n = 400;
     float *qkv = test_random(n * qkv_width(&attention), 1, 1), *y = test_floats(n * y_width(&attention));
-    ink_context *ctx = ink_context_create(&options);
     ink_kv_cache *cache;
     assert_ok(ctx, ink_kv_cache_create(ctx, &attention, n, &cache));
     assert_ok(ctx, ink_attention_reserve(ctx, &attention, n, n));
@@ -308,7 +305,7 @@ static void attention_allocates_nothing_after_reserve(void **unused)
     ink_context_free(ctx);
 
     /* The scratch does not grow with the square of the length: some rows, not all, times the positions. */
-    ctx = ink_context_create(&options);
+    ctx = counting_context(&memory, 1);
     assert_ok(ctx, ink_kv_cache_rewind(ctx, cache, 0));
     size_t live = memory.live_bytes;
     memory.peak_bytes = live;
@@ -317,19 +314,15 @@ static void attention_allocates_nothing_after_reserve(void **unused)
     ink_context_free(ctx);
 
     /* No memory: a sentence, and the cache as it was. */
-    ctx = ink_context_create(&options);
+    ctx = counting_context(&memory, 1);
     assert_ok(ctx, ink_kv_cache_rewind(ctx, cache, 3));
-    counting_fail_from(&memory, 1);
-    assert_fails(ctx, ink_attention_forward(ctx, &attention, cache, qkv, 50, y), INK_ERROR_MEMORY, NULL);
-    counting_failed(&memory);
+    assert_true(runs_out_of_memory(ctx, &memory, 1, ink_attention_forward(ctx, &attention, cache, qkv, 50, y), NULL));
     assert_int_equal(ink_kv_cache_length(cache), 3);
     ink_kv_cache_free(cache);
-    counting_fail_from(&memory, 1);
-    assert_fails(ctx, ink_kv_cache_create(ctx, &attention, n, &cache), INK_ERROR_MEMORY, "key/value cache");
-    counting_failed(&memory);
+    assert_true(
+        runs_out_of_memory(ctx, &memory, 1, ink_kv_cache_create(ctx, &attention, n, &cache), "key/value cache"));
     assert_null(cache);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     free(qkv);
     free(y);
 }
@@ -340,13 +333,10 @@ static void long_sequences_take_bounded_scratch(void **unused)
 {
     (void)unused;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(2);
-    options.allocator = memory.allocator;
+    ink_context *ctx = counting_begin(&memory, 2);
     const ink_attention attention = HEADS(256, 1, 2);
     const size_t n = 640, capacity = 10000, width = qkv_width(&attention), out = y_width(&attention);
     float *qkv = test_random(n * width, 1, 1), *y = test_floats(n * out);
-    ink_context *ctx = ink_context_create(&options);
     ink_kv_cache *cache;
     assert_ok(ctx, ink_kv_cache_create(ctx, &attention, capacity, &cache));
     size_t before = memory.peak_bytes = memory.live_bytes;
@@ -358,8 +348,7 @@ static void long_sequences_take_bounded_scratch(void **unused)
     assert_ok(ctx, ink_kv_cache_rewind(ctx, cache, n - 40));
     check_pieces(ctx, &attention, cache, qkv, n, 1, y);
     ink_kv_cache_free(cache);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     free(qkv);
     free(y);
 }

@@ -10,13 +10,6 @@
 
 #include "../src/base/internal.h"
 
-static ink_context *counting_context(counting *memory, unsigned n_threads)
-{
-    ink_context_options options = test_options(n_threads);
-    options.allocator = memory->allocator;
-    return ink_context_create(&options);
-}
-
 /* ---- arena ---------------------------------------------------------------------------------------------------- */
 
 static void take_some(ink_arena *arena, void *pieces[4])
@@ -202,11 +195,10 @@ static void objects_are_one_block_of_the_measured_size(void **unused)
 {
     (void)unused;
     counting c;
-    counting_init(&c);
-    c.limit = (size_t)1 << 30;
-    ink_context *ctx = counting_context(&c, 1);
+    ink_context *ctx = counting_begin(&c, 1);
     size_t before = c.live_bytes;
     thing *made;
+    c.limit = (size_t)1 << 30;
     assert_ok(ctx, thing_make(ctx, 1000, NULL, 0, &made));
     assert_int_equal(made->numbers[999], 999);
     assert_int_equal(ink_object_bytes(made), thing_size(1000));
@@ -220,8 +212,7 @@ static void objects_are_one_block_of_the_measured_size(void **unused)
     assert_fails(ctx, thing_make(ctx, SIZE_MAX / 8, NULL, 0, &made), INK_ERROR_MEMORY, NULL);
     assert_fails(ctx, thing_make(ctx, SIZE_MAX, NULL, 0, &made), INK_ERROR_LIMIT, "address");
     assert_int_equal(c.live_bytes, before);
-    ink_context_free(ctx);
-    assert_int_equal(c.live_bytes, 0);
+    counting_end(&c, ctx);
 }
 
 static void objects_live_in_a_callers_block(void **unused)
@@ -245,8 +236,7 @@ static void objects_grow_from_parts(void **unused)
 {
     (void)unused;
     counting c;
-    counting_init(&c);
-    ink_context *ctx = counting_context(&c, 1);
+    ink_context *ctx = counting_begin(&c, 1);
     size_t before = c.live_bytes;
     void *object;
     ink_arena *parts, block;
@@ -266,8 +256,7 @@ static void objects_grow_from_parts(void **unused)
     counting_fail_at(&c, 1);
     assert_fails(ctx, ink_object_begin(ctx, "the thing", 8, &object, &parts), INK_ERROR_MEMORY, "the thing needs");
     assert_null(object);
-    ink_context_free(ctx);
-    assert_int_equal(c.live_bytes, 0);
+    counting_end(&c, ctx);
 }
 
 /* ---- sentences ------------------------------------------------------------------------------------------------ */
@@ -479,9 +468,7 @@ static void contexts_fail_cleanly(void **unused)
 {
     (void)unused;
     counting c;
-    counting_init(&c);
-    ink_context *ctx = counting_context(&c, 3);
-    assert_non_null(ctx);
+    ink_context *ctx = counting_begin(&c, 3);
     assert_int_equal(ink_context_threads(ctx), test_options(3).n_threads);
     assert_string_equal(ink_context_error(ctx), "");
     size_t calls = c.takes;

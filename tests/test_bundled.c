@@ -146,11 +146,7 @@ static void check_reserve(const fixture *f)
     enum { N = 3 };
     size_t n = 80, vocab_size = f->info->vocab_size;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(2);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
-    assert_non_null(ctx);
+    ink_context *ctx = counting_begin(&memory, 2);
     float *logits = malloc(N * n * vocab_size * sizeof *logits);
     ink_item items[N];
     for (size_t i = 0; i < N; i++)
@@ -165,8 +161,7 @@ static void check_reserve(const fixture *f)
     for (size_t i = 0; i < N; i++)
         ink_state_free(items[i].state);
     free(logits);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
 }
 
 static void test_reserve(void **unused)

@@ -273,10 +273,7 @@ static void test_refused(void **unused)
 {
     counting memory;
     (void)unused;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         const setting *s = &refused[i];
         ink_model *model;
@@ -289,8 +286,7 @@ static void test_refused(void **unused)
         assert_null(model);
         assert_true(memory.peak_bytes - before < 1 << 20); /* nothing was taken on the word of the file */
     }
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
 }
 
 /* The logits of the fixture's tokens with one setting changed; NULL with the fixture's own. */

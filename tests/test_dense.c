@@ -265,10 +265,7 @@ static void mlp_allocates_nothing_after_reserve(void **unused)
 {
     (void)unused;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     state_dict dict = {0};
     ink_mlp *mlp;
     state_dict_matrix(&dict, "net.0.weight", 300, 20);
@@ -280,7 +277,7 @@ static void mlp_allocates_nothing_after_reserve(void **unused)
     ink_weights_free(weights);
     ink_context_free(ctx);
 
-    ctx = ink_context_create(&options);
+    ctx = counting_context(&memory, 1);
     assert_ok(ctx, ink_mlp_reserve(ctx, mlp, 400));
     size_t takes = memory.takes;
     assert_ok(ctx, ink_mlp_forward(ctx, mlp, x, 400, y));
@@ -289,10 +286,8 @@ static void mlp_allocates_nothing_after_reserve(void **unused)
     ink_context_free(ctx);
 
     /* Without it the first call takes what it needs, and says so where there is nothing. */
-    ctx = ink_context_create(&options);
-    counting_fail_from(&memory, 1);
-    assert_fails(ctx, ink_mlp_forward(ctx, mlp, x, 400, y), INK_ERROR_MEMORY, "out of memory");
-    assert_true(counting_failed(&memory));
+    ctx = counting_context(&memory, 1);
+    assert_true(runs_out_of_memory(ctx, &memory, 1, ink_mlp_forward(ctx, mlp, x, 400, y), "out of memory"));
     assert_ok(ctx, ink_mlp_forward(ctx, mlp, x, 400, y));
     ink_context_free(ctx);
     ink_mlp_free(mlp);
@@ -307,33 +302,26 @@ static void mlp_allocates_nothing_after_reserve(void **unused)
 static void loading_survives_every_failed_allocation(void **unused)
 {
     (void)unused;
-    counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
     state_dict dict = {0};
     ink_context *ctx = test_context(1);
     state_dict_matrix(&dict, "net.0.weight", 40, 20);
     state_dict_vector(&dict, "net.0.bias", 40);
     ink_weights *weights = state_dict_open(ctx, &dict);
-    for (size_t k = 1;; k++) {
-        ink_context *counted = ink_context_create(&options);
+    bool failed = true;
+    for (size_t k = 1; failed; k++) {
+        counting memory;
+        ink_context *counted = counting_begin(&memory, 1);
         ink_mlp *mlp = (ink_mlp *)&memory;
-        counting_fail_from(&memory, k);
-        ink_result result = ink_mlp_load(counted, weights, "net", INK_RELU, INK_RELU, &mlp);
-        bool failed = counting_failed(&memory);
-        assert_int_equal(result, failed ? INK_ERROR_MEMORY : INK_OK);
+        failed = runs_out_of_memory(counted, &memory, k,
+                                    ink_mlp_load(counted, weights, "net", INK_RELU, INK_RELU, &mlp), NULL);
         assert_int_equal(mlp == NULL, failed);
         ink_mlp_free(mlp);
         counting_fail_at(&memory, k);
-        result = ink_mlp_load(counted, weights, "net", INK_RELU, INK_RELU, &mlp);
+        ink_result result = ink_mlp_load(counted, weights, "net", INK_RELU, INK_RELU, &mlp);
         counting_failed(&memory);
         assert_int_equal(mlp == NULL, result != INK_OK);
         ink_mlp_free(mlp);
-        ink_context_free(counted);
-        assert_int_equal(memory.live_bytes, 0);
-        if (!failed)
-            break;
+        counting_end(&memory, counted);
         assert_true(k < 100);
     }
     ink_weights_free(weights);

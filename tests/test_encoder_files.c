@@ -105,8 +105,7 @@ static void test_settings(void **unused)
         refuse(ctx, &memory, &files.list, settings[i].result, settings[i].words);
         fixture_files_free(&files);
     }
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
 }
 
 /* What config.json may leave out, or say in another way. */
@@ -187,8 +186,7 @@ static void test_missing_tensors(void **unused)
                     strstr(ink_context_error(ctx), "there is no tensor") != NULL);
         fixture_files_free(&files);
     }
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
 }
 
 /* ---- modules of sentence encoders ----------------------------------------------------------------------------- */
@@ -315,8 +313,7 @@ static void test_modules(void **unused)
     }
     for (size_t i = 0; i < N_SENTENCE_FILES; i++)
         free(bytes[i]);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
 }
 
 /* How many ids a text may have, by up to two files beside the model and its modules: 24 positions there are. */
@@ -384,8 +381,7 @@ static void test_out_of_memory(void **unused)
         assert_null(model);
     }
     ink_model_free(model);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
 }
 
 static void test_impossible_options(void **unused)

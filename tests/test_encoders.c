@@ -406,22 +406,13 @@ static void test_out_of_memory(void **unused)
     const ink_text text = {.tokens = tokens, .n_tokens = N, .output = out};
     (void)unused;
     encoder_open(&f, "bert", INK_POOLING_LAST);
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     size_t k = 1;
-    for (;; k++) {
-        counting_fail_from(&memory, k);
-        ink_result result = ink_model_encode(ctx, f.model, INK_EMBEDDING, &text, 1);
-        if (!counting_failed(&memory) || result == INK_OK)
-            break;
-        assert_int_equal(result, INK_ERROR_MEMORY);
-    }
+    while (runs_out_of_memory(ctx, &memory, k, ink_model_encode(ctx, f.model, INK_EMBEDDING, &text, 1), NULL))
+        k++;
     assert_true(k > 1);
     assert_ok(ctx, ink_model_encode(ctx, f.model, INK_EMBEDDING, &text, 1));
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     encoder_close(&f);
 }
 
@@ -432,10 +423,7 @@ static void test_reserve(void **unused)
     counting memory;
     (void)unused;
     encoder_open(&f, "sentence", INK_POOLING_NONE);
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     assert_ok(ctx, ink_model_encode_reserve(ctx, f.model, f.n_texts, f.n_rows, 0));
     size_t takes = memory.takes;
     for (size_t n = 1; n <= f.n_texts; n++)
@@ -449,8 +437,7 @@ static void test_reserve(void **unused)
             free(big);
         }
     assert_int_equal(memory.takes, takes);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     encoder_close(&f);
 }
 

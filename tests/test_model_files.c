@@ -143,11 +143,7 @@ static void test_settings(void **unused)
 {
     counting memory;
     (void)unused;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
-    assert_non_null(ctx);
+    ink_context *ctx = counting_begin(&memory, 1);
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         const setting *s = &settings[i];
         fixture_files files;
@@ -158,8 +154,7 @@ static void test_settings(void **unused)
         assert_true(memory.peak_bytes - peak < 1 << 20); /* nothing was taken on the word of the file */
         fixture_files_free(&files);
     }
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
 }
 
 /* What config.json may leave out, or say in another way. */
@@ -324,10 +319,7 @@ static void test_limit(void **unused)
     (void)unused;
     fixture_open(&f, "gpt2");
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     ink_model_options exact = {.max_bytes = f.info->n_bytes};
     assert_ok(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &exact, &model));
     assert_true(ink_model_get_info(model)->n_bytes == f.info->n_bytes);
@@ -336,8 +328,7 @@ static void test_limit(void **unused)
     memory.peak_bytes = memory.live_bytes;
     assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &exact, &model), INK_ERROR_LIMIT, "the limit is");
     assert_null(model);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     fixture_close(&f);
 }
 
@@ -380,18 +371,13 @@ static void test_failing_memory(void **unused)
         for (bool failed = true; failed; k++) {
             bool all = k % 2 == 1;
             counting memory;
-            counting_init(&memory);
-            ink_context_options options = test_options(1);
-            options.allocator = memory.allocator;
-            ink_context *ctx = ink_context_create(&options);
-            assert_non_null(ctx);
+            ink_context *ctx = counting_begin(&memory, 1);
             (all ? counting_fail_from : counting_fail_at)(&memory, 1 + k / 2);
             ink_result result = open_and_run(ctx, &memory, &files);
             failed = memory.failures > 0;
             assert_true(result == INK_ERROR_MEMORY || (result == INK_OK && (!failed || !all)));
             refused += result != INK_OK;
-            ink_context_free(ctx);
-            assert_int_equal(memory.live_bytes, 0);
+            counting_end(&memory, ctx);
         }
         assert_true(refused > 5);
         fixture_files_free(&files);

@@ -75,11 +75,7 @@ static void begin(run *r, const fixture *f, unsigned n_threads)
 {
     memset(r, 0, sizeof *r);
     r->f = f;
-    counting_init(&r->memory);
-    ink_context_options options = test_options(n_threads);
-    options.allocator = r->memory.allocator;
-    r->ctx = ink_context_create(&options);
-    assert_non_null(r->ctx);
+    r->ctx = counting_begin(&r->memory, n_threads);
     for (size_t i = 0; i < N_ITEMS; i++)
         assert_ok(r->ctx, ink_state_create(r->ctx, f->model, 40, &r->states[i]));
     r->logits = malloc(64 * f->info->vocab_size * sizeof *r->logits);
@@ -91,8 +87,7 @@ static void end(run *r)
     for (size_t i = 0; i < N_ITEMS; i++)
         ink_state_free(r->states[i]);
     free(r->logits);
-    ink_context_free(r->ctx);
-    assert_int_equal(r->memory.live_bytes, 0);
+    counting_end(&r->memory, r->ctx);
 }
 
 /* A list of n_items items of n_tokens tokens, the logits of all of them wanted, each item's at a place of its own. */

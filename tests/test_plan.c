@@ -237,10 +237,7 @@ static void loading_takes_little_more_than_the_weights(void **unused)
 {
     (void)unused;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     stored file;
     void *object;
     store(&file, 1000, 300, INK_F32);
@@ -253,8 +250,7 @@ static void loading_takes_little_more_than_the_weights(void **unused)
     assert_true(ink_object_bytes(object) < (2 * 1008 * 300 + 1000) * sizeof(float) + 1024);
     ink_object_free(object);
     ink_weights_free(weights);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     unstore(&file);
 }
 
@@ -384,10 +380,7 @@ static void progress_is_told_and_can_cancel(void **unused)
 {
     (void)unused;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     stored file;
     void *object;
     store(&file, 2000, 100, INK_F32);
@@ -457,10 +450,7 @@ static void readers_that_fail_leave_nothing_behind(void **unused)
 {
     (void)unused;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     stored file;
     faulty reader;
     void *object;
@@ -497,8 +487,7 @@ static void readers_that_fail_leave_nothing_behind(void **unused)
         }
     ink_weights_free(weights);
     assert_int_equal(reader.open_files, 0);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     unstore(&file);
 }
 

@@ -449,10 +449,7 @@ static void test_pick_allocates_nothing(void **unused)
 {
     (void)unused;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     static float logits[5000], p[5000];
     ink_token token;
     for (size_t i = 0; i < 5000; i++)
@@ -469,8 +466,7 @@ static void test_pick_allocates_nothing(void **unused)
     assert_fails(ctx, ink_sampler_create(ctx, &all, 5000, &sampler), INK_ERROR_MEMORY, "sampler");
     assert_null(sampler);
     counting_failed(&memory);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
 }
 
 int main(void)

@@ -29,11 +29,7 @@ static void set_up(folder *f, const char *index)
 {
     static const float two[] = {1, 2}, four[] = {3, 4, 5, 6};
     memset(f, 0, sizeof *f);
-    counting_init(&f->memory);
-    ink_context_options options = test_options(1);
-    options.allocator = f->memory.allocator;
-    f->ctx = ink_context_create(&options);
-    assert_non_null(f->ctx);
+    f->ctx = counting_begin(&f->memory, 1);
     state_dict_add(&f->dicts[0], "a", INK_F32, 1, (const size_t[]){2}, two);
     state_dict_add(&f->dicts[1], "b", INK_F32, 2, (const size_t[]){2, 2}, four);
     state_dict_add(&f->dicts[1], "c", INK_F32, 1, (const size_t[]){2}, two);
@@ -51,8 +47,7 @@ static void set_up(folder *f, const char *index)
 static void tear_down(folder *f)
 {
     assert_int_equal(f->reader.open_files, 0);
-    ink_context_free(f->ctx);
-    assert_int_equal(f->memory.live_bytes, 0);
+    counting_end(&f->memory, f->ctx);
     for (size_t i = 0; i < 2; i++)
         state_dict_free(&f->dicts[i]);
 }
@@ -215,8 +210,7 @@ static void many_files(void **unused)
     faulty reader;
     ink_weights *weights;
     (void)unused;
-    counting_init(&memory);
-    ink_context *ctx = ink_context_create(&(ink_context_options){.allocator = memory.allocator});
+    ink_context *ctx = counting_begin(&memory, 1);
     state_dict_vector(dicts, "t00000", 1);
     ink_weights_free(state_dict_open(ctx, dicts));
     size_t size = dicts->file_size, used = (size_t)sprintf(index, "{\"weight_map\": {");
@@ -237,8 +231,7 @@ static void many_files(void **unused)
     assert_int_equal(ink_weights_count(weights), N);
     assert_int_equal(reader.open_files, 1);
     ink_weights_free(weights);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     state_dict_free(dicts);
     free(dicts);
     free(files);
@@ -280,15 +273,9 @@ static void every_allocation_fails_once(void **unused)
     ink_weights *weights;
     (void)unused;
     set_up(&f, whole);
-    for (size_t k = 1;; k++) {
-        size_t before = f.memory.live_bytes;
-        counting_fail_from(&f.memory, k);
-        ink_result result = ink_weights_open_folder(f.ctx, &f.reader.source, &weights);
-        if (!counting_failed(&f.memory)) {
-            assert_int_equal(result, INK_OK);
-            break;
-        }
-        assert_int_equal(result, INK_ERROR_MEMORY);
+    size_t before = f.memory.live_bytes, k = 1;
+    for (; runs_out_of_memory(f.ctx, &f.memory, k, ink_weights_open_folder(f.ctx, &f.reader.source, &weights), NULL);
+         k++) {
         assert_null(weights);
         assert_int_equal(f.memory.live_bytes, before);
         assert_int_equal(f.reader.open_files, 0);
@@ -308,10 +295,9 @@ static void loading_reads_each_tensor_once(void **unused)
     counting memory;
     ink_model *model;
     (void)unused;
-    counting_init(&memory);
     fixture_files_read(&files, "mistral");
     faulty_init(&reader, files.files, files.list.n_files);
-    ink_context *ctx = ink_context_create(&(ink_context_options){.allocator = memory.allocator});
+    ink_context *ctx = counting_begin(&memory, 1);
     size_t before = memory.peak_bytes = memory.live_bytes;
     const ink_model_options options = {.source = &reader.source};
     assert_ok(ctx, ink_model_open(ctx, NULL, &options, &model));
@@ -320,8 +306,7 @@ static void loading_reads_each_tensor_once(void **unused)
     size_t n_tensors = 2 * 9 + 3;
     assert_int_equal(reader.reads, 3 + 3 * 2 + n_tensors);
     ink_model_free(model);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     fixture_files_free(&files);
 }
 

@@ -92,11 +92,7 @@ static void test_size(void **unused)
         size_t size;
         ink_state *state;
         fixture_open(&f, fixture_names[i]);
-        counting_init(&memory);
-        ink_context_options options = test_options(1);
-        options.allocator = memory.allocator;
-        ink_context *ctx = ink_context_create(&options);
-        assert_non_null(ctx);
+        ink_context *ctx = counting_begin(&memory, 1);
         size_t before = memory.live_bytes;
         assert_ok(ctx, ink_state_size(ctx, f.model, 20, &size));
         assert_int_equal(memory.live_bytes, before);
@@ -110,8 +106,7 @@ static void test_size(void **unused)
         assert_fails(ctx, ink_state_create(ctx, f.model, 20, &state), INK_ERROR_MEMORY, "the state");
         assert_true(counting_failed(&memory));
         assert_null(state);
-        ink_context_free(ctx);
-        assert_int_equal(memory.live_bytes, 0);
+        counting_end(&memory, ctx);
         fixture_close(&f);
     }
 }

@@ -204,10 +204,7 @@ static void test_null(void **unused)
 static void expect_no_allocation(const char *name)
 {
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, name);
     static char text[20000], back[30000];
     static ink_token ids[40000];
@@ -221,8 +218,7 @@ static void expect_no_allocation(const char *name)
     }
     assert_int_equal(memory.takes, takes);
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
 }
 
 static void test_second_call_allocates_nothing(void **unused)
@@ -238,10 +234,7 @@ static bool try_with_failure(const char *text, size_t size, size_t k, bool all_a
 {
     static char word[300000];
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     ink_tokenizer *tokenizer = NULL;
     size_t n = 0;
     memset(word, 'b', sizeof word);
@@ -259,8 +252,7 @@ static bool try_with_failure(const char *text, size_t size, size_t k, bool all_a
     else
         assert_null(tokenizer);
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     return failed;
 }
 

@@ -201,10 +201,7 @@ static void test_bad_files(void **unused)
 {
     (void)unused;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     size_t size;
     char *text = test_read_tokenizer("plain", ".json", &size);
     size_t live = memory.live_bytes;

@@ -183,10 +183,7 @@ static void nothing_is_allocated_after_a_reservation(void **unused)
 {
     (void)unused;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     ink_weights *file = test_fixture(ctx, FIXTURES "/layers/transformer.safetensors");
     network net = load(ctx, file, &stacks[6]), mha = load(ctx, file, &stacks[0]);
     float *x = test_random(300 * SIZE, 9, 1), *y = test_floats(300 * SIZE);
@@ -204,8 +201,7 @@ static void nothing_is_allocated_after_a_reservation(void **unused)
     unload(net);
     unload(mha);
     ink_weights_free(file);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
 }
 
 static void what_does_not_fit_is_refused(void **unused)
