@@ -10,10 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "counting.h"
-#include "faulty.h"
-#include "fixture.h"
-#include "support/layers.h"
+#include "layers.h"
+#include "settings.h"
 
 static const char *const families[] = {"llama", "llama_bias", "mistral", "qwen2", "qwen3", NULL};
 
@@ -72,13 +70,11 @@ static void look(void *user, const char *name, const ink_tensor *value)
         }
 }
 
-static void check_inside(const char *name)
+static void every_value_inside_is_the_references(const fixture *f)
 {
-    fixture f;
-    inside in = {.fixture = name};
+    inside in = {.fixture = f->name};
     char path[FIXTURE_PATH];
-    fixture_open(&f, name);
-    fixture_reference(name, path);
+    fixture_reference(f->name, path);
     ink_context *other = test_context(1);
     ink_weights *reference = test_fixture(other, path);
     for (size_t i = 0; i < ink_weights_count(reference); i++) {
@@ -86,12 +82,12 @@ static void check_inside(const char *name)
         if (strcmp(w->name, "tokens") != 0 && strcmp(w->name, "greedy") != 0 && strcmp(w->name, "logits") != 0)
             in.values[in.n++] = (expected_value){w->name, test_tensor(other, reference, w->name, NULL), w->shape, 0};
     }
-    assert_int_equal(in.n, 2 + 10 * f.info->n_layers);
-    ink_context_trace(f.ctx, look, &in);
-    ink_state *state = fixture_state(f.ctx, f.model);
-    const ink_item item = test_item(state, f.tokens, f.n_tokens, f.logits, f.n_logits); /* whose norm is shown */
-    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, &item, 1));
-    printf("%-10s largest difference inside %.1e of the largest value\n", name, in.worst);
+    assert_int_equal(in.n, 2 + 10 * f->info->n_layers);
+    ink_context_trace(f->ctx, look, &in);
+    ink_state *state = fixture_state(f->ctx, f->model);
+    const ink_item item = test_item(state, f->tokens, f->n_tokens, f->logits, f->n_logits); /* whose norm is shown */
+    assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, &item, 1));
+    printf("%-10s largest difference inside %.1e of the largest value\n", f->name, in.worst);
     for (size_t i = 0; i < in.n; i++) {
         assert_true(in.values[i].n_seen > 0);
         free(in.values[i].value);
@@ -99,63 +95,18 @@ static void check_inside(const char *name)
     ink_state_free(state);
     ink_weights_free(reference);
     ink_context_free(other);
-    fixture_close(&f);
-}
-
-static void test_inside(void **unused)
-{
-    (void)unused;
-    for (size_t i = 0; families[i] != NULL; i++)
-        check_inside(families[i]);
 }
 
 /* ---- greedy continuation -------------------------------------------------------------------------------------- */
 
-static void check_greedy(const char *name)
+static void transformers_choice_is_ours(const fixture *f)
 {
-    fixture f;
-    char path[FIXTURE_PATH];
-    size_t n;
-    fixture_open(&f, name);
-    fixture_reference(name, path);
-    ink_weights *reference = test_fixture(f.ctx, path);
-    float *greedy = test_tensor(f.ctx, reference, "greedy", &n), *logits = test_floats(f.info->vocab_size);
-    ink_state *state = fixture_state(f.ctx, f.model);
-    assert_int_equal(n, 200);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, f.n_tokens, logits));
-    for (size_t i = 0; i < n; i++) {
-        ink_token best = 0;
-        for (size_t t = 1; t < f.info->vocab_size; t++)
-            best = logits[t] > logits[best] ? (ink_token)t : best;
-        if (best != (ink_token)greedy[i])
-            fail_msg("%s: token %zu of the continuation is %d, expected %d", name, i, (int)best, (int)greedy[i]);
-        assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, &best, 1, logits));
-    }
-    ink_state_free(state);
-    ink_weights_free(reference);
-    free(greedy);
-    free(logits);
-    fixture_close(&f);
-}
-
-static void test_greedy(void **unused)
-{
-    (void)unused;
-    for (size_t i = 0; families[i] != NULL; i++)
-        check_greedy(families[i]);
-    for (size_t i = 0; fixture_variants[i] != NULL; i++)
-        check_greedy(fixture_variants[i]);
+    assert_int_equal(f->n_greedy, 200);
+    fixture_continues(f, f->n_tokens, f->greedy, f->n_greedy);
 }
 
 /* ---- settings ------------------------------------------------------------------------------------------------- */
 
-typedef struct setting {
-    const char *fixture, *key, *value; /* value NULL: the key is taken away */
-    ink_result result;
-    const char *words;
-} setting;
-
-#define ENORMOUS "4611686018427387904" /* 2^62 */
 #define REFUSED INK_ERROR_MISMATCH
 #define UNSUPPORTED INK_ERROR_UNSUPPORTED
 #define LLAMA3                                                                                                         \
@@ -254,62 +205,10 @@ static const setting refused[] = {
      "rope_parameters.full_attention"},
 };
 
-/* Opens a fixture's folder with one setting changed. */
-static ink_result open_changed(ink_context *ctx, const setting *s, ink_model **model)
-{
-    fixture_files files;
-    fixture_files_read(&files, s->fixture);
-    if (s->key != NULL)
-        fixture_files_set(&files, s->key, s->value);
-    const ink_source source = ink_source_memory(&files.list);
-    const ink_model_options options = {.source = &source};
-    *model = (ink_model *)(uintptr_t)1;
-    ink_result result = ink_model_open(ctx, "broken", &options, model);
-    fixture_files_free(&files);
-    return result;
-}
-
 static void test_refused(void **unused)
 {
-    counting memory;
     (void)unused;
-    ink_context *ctx = counting_begin(&memory, 1);
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
-        const setting *s = &refused[i];
-        ink_model *model;
-        size_t before = memory.peak_bytes = memory.live_bytes;
-        ink_result result = open_changed(ctx, s, &model);
-        if (result != s->result || strstr(ink_context_error(ctx), s->words) == NULL ||
-            strlen(ink_context_error(ctx)) > 400)
-            fail_msg("%s with %s %s: %s: %s", s->fixture, s->key, s->value != NULL ? s->value : "taken away",
-                     ink_result_name(result), ink_context_error(ctx));
-        assert_null(model);
-        assert_true(memory.peak_bytes - before < 1 << 20); /* nothing was taken on the word of the file */
-    }
-    counting_end(&memory, ctx);
-}
-
-/* The logits of the fixture's tokens with one setting changed; NULL with the fixture's own. */
-static float *run_changed(const fixture *f, const setting *s)
-{
-    ink_model *model;
-    assert_ok(f->ctx, open_changed(f->ctx, s, &model));
-    float *logits = fixture_run(f->ctx, model, f->tokens, f->n_tokens);
-    ink_model_free(model);
-    return logits;
-}
-
-static void compare_changed(const setting *s, bool same)
-{
-    fixture f;
-    fixture_open(&f, s->fixture);
-    float *expected = run_changed(&f, &(setting){.fixture = s->fixture}), *logits = run_changed(&f, s);
-    size_t size = f.n_tokens * f.info->vocab_size * sizeof *logits;
-    if ((memcmp(logits, expected, size) == 0) != same)
-        fail_msg("%s: %s %s", s->fixture, s->key, same ? "makes a difference" : "makes no difference");
-    free(expected);
-    free(logits);
-    fixture_close(&f);
+    settings_are_refused(refused, sizeof refused / sizeof refused[0]);
 }
 
 /* What may be left out, or said in another way; and what must change the result. */
@@ -356,10 +255,8 @@ static void test_accepted(void **unused)
         {"qwen2.window", "sliding_window", "null", INK_OK, NULL},
     };
     (void)unused;
-    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
-        compare_changed(&same[i], true);
-    for (size_t i = 0; i < sizeof changing / sizeof changing[0]; i++)
-        compare_changed(&changing[i], false);
+    settings_are_compared(same, sizeof same / sizeof same[0], true);
+    settings_are_compared(changing, sizeof changing / sizeof changing[0], false);
 }
 
 /* ---- what a model says ---------------------------------------------------------------------------------------- */
@@ -386,7 +283,7 @@ static void test_context_length(void **unused)
     (void)unused;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ink_model *model;
-        assert_ok(ctx, open_changed(ctx, &cases[i].setting, &model));
+        assert_ok(ctx, setting_open(ctx, &cases[i].setting, &model));
         assert_int_equal(ink_model_get_info(model)->context_length, cases[i].length);
         ink_model_free(model);
     }
@@ -436,10 +333,8 @@ static void test_unused(void **unused)
         assert_non_null(strstr((const char *)bytes + 8, old));
         ink_memory_file two[] = {files.files[0], {"model.safetensors", bytes, size}};
         const ink_memory_files list = {two, 2};
-        const ink_source source = ink_source_memory(&list);
-        const ink_model_options options = {.source = &source};
         ink_model *model;
-        assert_ok(ctx, ink_model_open(ctx, NULL, &options, &model));
+        assert_ok(ctx, fixture_open_files(ctx, NULL, &list, &model));
         assert_int_equal(ink_model_get_info(model)->n_unused, round);
         if (round == 1)
             assert_string_equal(ink_model_unused(model, 0), "model.layers.0.extra");
@@ -466,9 +361,7 @@ static ink_model *open_with(ink_context *ctx, const char *key, const char *value
     three[1] = files.files[1];
     three[2] = (ink_memory_file){"generation_config.json", generation, generation != NULL ? strlen(generation) : 0};
     const ink_memory_files list = {three, generation != NULL ? 3 : 2};
-    const ink_source source = ink_source_memory(&list);
-    const ink_model_options options = {.source = &source};
-    *result = ink_model_open(ctx, NULL, &options, &model);
+    *result = fixture_open_files(ctx, NULL, &list, &model);
     fixture_files_free(&files);
     return model;
 }
@@ -619,60 +512,58 @@ static void keep_norm(void *user, const char *name, const ink_tensor *value)
     kept->n += count;
 }
 
-static void check_hidden(const char *name)
+static void hidden_vectors_are_the_norms(const fixture *f)
 {
-    fixture f;
-    fixture_open(&f, name);
-    size_t n = f.n_tokens, hidden_size = f.info->hidden_size, vocab_size = f.info->vocab_size;
+    size_t n = f->n_tokens, hidden_size = f->info->hidden_size, vocab_size = f->info->vocab_size;
     last_norm kept = {.rows = test_floats(n * hidden_size)};
-    float *whole = fixture_run(f.ctx, f.model, f.tokens, n), *rows = test_floats(n * hidden_size);
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, n), *rows = test_floats(n * hidden_size);
     float *few = test_floats(n * hidden_size), *logits = test_floats(n * vocab_size);
     ink_state *states[3];
     for (size_t i = 0; i < 3; i++)
-        states[i] = fixture_state(f.ctx, f.model);
+        states[i] = fixture_state(f->ctx, f->model);
 
-    ink_context_trace(f.ctx, keep_norm, &kept);
-    const ink_item all = {.state = states[0], .tokens = f.tokens, .n_tokens = n, .hidden = rows, .n_hidden = n};
-    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, &all, 1));
-    ink_context_trace(f.ctx, NULL, NULL);
+    ink_context_trace(f->ctx, keep_norm, &kept);
+    const ink_item all = {.state = states[0], .tokens = f->tokens, .n_tokens = n, .hidden = rows, .n_hidden = n};
+    assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, &all, 1));
+    ink_context_trace(f->ctx, NULL, NULL);
     if (kept.n > 0) {
         assert_int_equal(kept.n, n * hidden_size);
-        test_assert_same_bits(rows, kept.rows, kept.n, name);
+        test_assert_same_bits(rows, kept.rows, kept.n, f->name);
     }
     /* Beside others, in other numbers than the logits, in pieces: the same. */
     ink_state_reset(states[0]);
     memset(few, 0, n * hidden_size * sizeof *few);
     const ink_item list[] = {
         {.state = states[0],
-         .tokens = f.tokens,
+         .tokens = f->tokens,
          .n_tokens = 7,
          .hidden = few,
          .n_hidden = 3,
          .logits = logits,
          .n_logits = 1},
-        {.state = states[1], .tokens = f.tokens, .n_tokens = 30, .logits = logits + 5 * vocab_size, .n_logits = 12},
+        {.state = states[1], .tokens = f->tokens, .n_tokens = 30, .logits = logits + 5 * vocab_size, .n_logits = 12},
         {.state = states[2],
-         .tokens = f.tokens,
+         .tokens = f->tokens,
          .n_tokens = 20,
          .hidden = few + 3 * hidden_size,
          .n_hidden = 5,
          .logits = logits + 20 * vocab_size,
          .n_logits = 20}};
-    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, list, 3));
-    test_assert_same_bits(few, rows + 4 * hidden_size, 3 * hidden_size, name);
-    test_assert_same_bits(few + 3 * hidden_size, rows + 15 * hidden_size, 5 * hidden_size, name);
-    test_assert_same_bits(logits, whole + 6 * vocab_size, vocab_size, name);
-    test_assert_same_bits(logits + 5 * vocab_size, whole + 18 * vocab_size, 12 * vocab_size, name);
-    test_assert_same_bits(logits + 20 * vocab_size, whole, 20 * vocab_size, name);
+    assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, list, 3));
+    test_assert_same_bits(few, rows + 4 * hidden_size, 3 * hidden_size, f->name);
+    test_assert_same_bits(few + 3 * hidden_size, rows + 15 * hidden_size, 5 * hidden_size, f->name);
+    test_assert_same_bits(logits, whole + 6 * vocab_size, vocab_size, f->name);
+    test_assert_same_bits(logits + 5 * vocab_size, whole + 18 * vocab_size, 12 * vocab_size, f->name);
+    test_assert_same_bits(logits + 20 * vocab_size, whole, 20 * vocab_size, f->name);
     for (size_t i = 7; i < n; i++) {
-        const ink_item one = {.state = states[0], .tokens = f.tokens + i, .n_tokens = 1, .hidden = few, .n_hidden = 1};
-        assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, &one, 1));
-        test_assert_same_bits(few, rows + i * hidden_size, hidden_size, name);
+        const ink_item one = {.state = states[0], .tokens = f->tokens + i, .n_tokens = 1, .hidden = few, .n_hidden = 1};
+        assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, &one, 1));
+        test_assert_same_bits(few, rows + i * hidden_size, hidden_size, f->name);
     }
-    ink_item bad = {.state = states[1], .tokens = f.tokens, .n_tokens = 1, .hidden = few, .n_hidden = 2};
-    assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, &bad, 1), INK_ERROR_ARGUMENT, "hidden vectors of 2");
-    bad = (ink_item){.state = states[1], .tokens = f.tokens, .n_tokens = 1, .n_hidden = 1};
-    assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, &bad, 1), INK_ERROR_ARGUMENT, "no place for them");
+    ink_item bad = {.state = states[1], .tokens = f->tokens, .n_tokens = 1, .hidden = few, .n_hidden = 2};
+    assert_fails(f->ctx, ink_model_forward_list(f->ctx, f->model, &bad, 1), INK_ERROR_ARGUMENT, "hidden vectors of 2");
+    bad = (ink_item){.state = states[1], .tokens = f->tokens, .n_tokens = 1, .n_hidden = 1};
+    assert_fails(f->ctx, ink_model_forward_list(f->ctx, f->model, &bad, 1), INK_ERROR_ARGUMENT, "no place for them");
     for (size_t i = 0; i < 3; i++)
         ink_state_free(states[i]);
     free(kept.rows);
@@ -680,14 +571,6 @@ static void check_hidden(const char *name)
     free(rows);
     free(few);
     free(logits);
-    fixture_close(&f);
-}
-
-static void test_hidden(void **unused)
-{
-    (void)unused;
-    for (size_t i = 0; fixture_names[i] != NULL; i++)
-        check_hidden(fixture_names[i]);
 }
 
 /* ---- a rope that depends on the capacity ----------------------------------------------------------------------- */
@@ -726,12 +609,19 @@ static void test_dynamic(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_inside),         cmocka_unit_test(test_greedy),
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_context_length), cmocka_unit_test(test_info),
-        cmocka_unit_test(test_unused),         cmocka_unit_test(test_stop_tokens),
-        cmocka_unit_test(test_sampling),       cmocka_unit_test(test_generation_is_no_arithmetic),
-        cmocka_unit_test(test_hidden),         cmocka_unit_test(test_dynamic),
+        fixture_test_of(families, fixture_open, every_value_inside_is_the_references),
+        fixture_test_of(families, fixture_open, transformers_choice_is_ours),
+        fixture_test_of(fixture_variants, fixture_open, transformers_choice_is_ours),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_context_length),
+        cmocka_unit_test(test_info),
+        cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_stop_tokens),
+        cmocka_unit_test(test_sampling),
+        cmocka_unit_test(test_generation_is_no_arithmetic),
+        fixture_test(hidden_vectors_are_the_norms),
+        cmocka_unit_test(test_dynamic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,16 +10,6 @@
 #include "counting.h"
 #include "encoders.h"
 
-static void each_encoder(void (*test)(encoder_fixture *))
-{
-    for (size_t i = 0; encoder_names[i] != NULL; i++) {
-        encoder_fixture f;
-        encoder_open(&f, encoder_names[i], INK_POOLING_NONE);
-        test(&f);
-        encoder_close(&f);
-    }
-}
-
 /* ---- parity --------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -32,7 +22,7 @@ static const struct {
     {INK_PROBABILITIES, "probabilities", 1e-5, 0},
 };
 
-static void check_parity(encoder_fixture *f)
+static void values_are_the_references(encoder_fixture *f)
 {
     size_t n, expected_n, n_checked = 0;
     for (size_t i = 0; i < sizeof gates / sizeof gates[0]; i++) {
@@ -47,12 +37,6 @@ static void check_parity(encoder_fixture *f)
         n_checked++;
     }
     assert_true(n_checked >= 1);
-}
-
-static void test_parity(void **unused)
-{
-    (void)unused;
-    each_encoder(check_parity);
 }
 
 /* Unit vectors point where the reference's do. */
@@ -153,7 +137,7 @@ static void look(void *user, const char *name, const ink_tensor *value)
         }
 }
 
-static void check_inside(encoder_fixture *f)
+static void every_value_inside_is_the_references(encoder_fixture *f)
 {
     size_t n;
     inside in = {.f = f};
@@ -164,16 +148,10 @@ static void check_inside(encoder_fixture *f)
     ink_context_free(ctx);
 }
 
-static void test_inside(void **unused)
-{
-    (void)unused;
-    each_encoder(check_inside);
-}
-
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
 
 /* Each text alone against all of them together. */
-static void check_alone(encoder_fixture *f)
+static void texts_alone_give_the_bits_of_the_list(encoder_fixture *f)
 {
     for (ink_encoding encoding = 0; encoding < INK_N_ENCODINGS; encoding++) {
         size_t n;
@@ -193,13 +171,7 @@ static void check_alone(encoder_fixture *f)
     }
 }
 
-static void test_alone(void **unused)
-{
-    (void)unused;
-    each_encoder(check_alone);
-}
-
-static void check_variants(encoder_fixture *f)
+static void every_variant_gives_the_same_bits(encoder_fixture *f)
 {
     ink_encoding encoding = ink_model_encoding_size(f->model, INK_PROBABILITIES) != 0 ? INK_PROBABILITIES
                             : f->encoder->embedding_size != 0                         ? INK_EMBEDDING
@@ -214,12 +186,6 @@ static void check_variants(encoder_fixture *f)
         ink_context_free(ctx);
     }
     free(expected);
-}
-
-static void test_variants(void **unused)
-{
-    (void)unused;
-    each_encoder(check_variants);
 }
 
 /* More texts, and longer ones, than a pass has rows: 150 texts of 1 to 150 tokens. */
@@ -256,7 +222,7 @@ static void test_many(void **unused)
 }
 
 /* Only the rows that are wanted, in any order, at any address. */
-static void check_positions(encoder_fixture *f)
+static void only_the_wanted_rows_are_written(encoder_fixture *f)
 {
     static const size_t positions[] = {18, 0, 7, 7};
     ink_encoding encoding = ink_model_encoding_size(f->model, INK_LOGITS) != 0 ? INK_LOGITS : INK_HIDDEN_STATES;
@@ -286,12 +252,6 @@ static void check_positions(encoder_fixture *f)
     assert_true(room[0] == 12345.0F);
     free(room);
     free(all);
-}
-
-static void test_positions(void **unused)
-{
-    (void)unused;
-    each_encoder(check_positions);
 }
 
 /* Types NULL is type 0; another type is another result. */
@@ -530,15 +490,15 @@ static void test_wrong_kind(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parity),
+        encoder_test(values_are_the_references),
         cmocka_unit_test(test_cosine),
         cmocka_unit_test(test_fill_probabilities),
         cmocka_unit_test(test_poolings),
-        cmocka_unit_test(test_inside),
-        cmocka_unit_test(test_alone),
-        cmocka_unit_test(test_variants),
+        encoder_test(every_value_inside_is_the_references),
+        encoder_test(texts_alone_give_the_bits_of_the_list),
+        encoder_test(every_variant_gives_the_same_bits),
         cmocka_unit_test(test_many),
-        cmocka_unit_test(test_positions),
+        encoder_test(only_the_wanted_rows_are_written),
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_padding_token),
         cmocka_unit_test(test_info),

@@ -9,51 +9,18 @@
 
 #include "fixture.h"
 
-static void each_fixture(void (*test)(const fixture *))
-{
-    for (size_t i = 0; fixture_names[i] != NULL; i++) {
-        fixture f;
-        fixture_open(&f, fixture_names[i]);
-        test(&f);
-        fixture_close(&f);
-    }
-}
-
 /* ---- parity --------------------------------------------------------------------------------------------------- */
 
-/* The largest difference, which must be at most `share` of the largest logit (GPT-2), or `absolute`. */
-static void check_parity(const fixture *f)
+/* Relative to the largest logit where there are blocks, and absolute for the other kinds. */
+static void logits_are_the_references(const fixture *f)
 {
-    size_t count = f->n_logits * f->info->vocab_size;
-    float *logits = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
-    const float *last = logits + (f->n_tokens - f->n_logits) * f->info->vocab_size;
-    double largest = 0, difference = 0;
-    for (size_t i = 0; i < count; i++) {
-        assert_true(isfinite(last[i]));
-        largest = fmax(largest, fabs((double)f->logits[i]));
-        difference = fmax(difference, fabs((double)last[i] - (double)f->logits[i]));
-    }
-    double gate = f->info->context_length != 0 ? 2e-5 * largest : 1e-5;
-    printf("%-18s largest logit %8.4f, largest difference %.1e, gate %.1e\n", f->name, largest, difference, gate);
-    assert_true(difference <= gate);
-    free(logits);
-}
-
-static void test_parity(void **unused)
-{
-    (void)unused;
-    each_fixture(check_parity);
-    for (size_t i = 0; fixture_variants[i] != NULL; i++) {
-        fixture f;
-        fixture_open(&f, fixture_variants[i]);
-        check_parity(&f);
-        fixture_close(&f);
-    }
+    double largest, difference = fixture_difference(f, &largest);
+    assert_true(difference <= (f->info->context_length != 0 ? 2e-5 * largest : 1e-5));
 }
 
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
 
-static void check_chunks(const fixture *f)
+static void chunks_of_any_size_give_the_same_bits(const fixture *f)
 {
     static const size_t sizes[] = {1, 2, 3, 7, 13, 16, 31};
     size_t vocab_size = f->info->vocab_size;
@@ -74,16 +41,10 @@ static void check_chunks(const fixture *f)
     free(whole);
 }
 
-static void test_chunks(void **unused)
-{
-    (void)unused;
-    each_fixture(check_chunks);
-}
-
 /* Sequences of many lengths side by side, which start at different places of the tokens; some want all logits, some a
    few, some none. Two rounds, so that the second starts from states of different lengths. */
 #define N_LIST 9
-static void check_list(const fixture *f)
+static void a_list_gives_the_bits_of_each_sequence_alone(const fixture *f)
 {
     size_t vocab_size = f->info->vocab_size;
     size_t n[2][N_LIST];
@@ -116,14 +77,8 @@ static void check_list(const fixture *f)
     }
 }
 
-static void test_list(void **unused)
-{
-    (void)unused;
-    each_fixture(check_list);
-}
-
 /* More sequences than a pass has rows, and more tokens than a pass has rows. */
-static void check_many(const fixture *f)
+static void more_sequences_than_a_pass_has_rows_give_the_same_bits(const fixture *f)
 {
     enum { N = 150 };
     size_t vocab_size = f->info->vocab_size;
@@ -143,39 +98,8 @@ static void check_many(const fixture *f)
     free(logits);
 }
 
-static void test_many(void **unused)
-{
-    (void)unused;
-    each_fixture(check_many);
-}
-
-/* Every kernel of this machine, 1 to 3 threads, on contexts of their own. */
-static void check_kernels_and_threads(const fixture *f)
-{
-    size_t count = f->n_tokens * f->info->vocab_size;
-    float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
-    for (size_t k = 0; ink_kernel_name(k) != NULL; k++)
-        for (unsigned threads = 1; threads <= 3; threads++) {
-            ink_context_options options = test_options(threads);
-            options.kernel = ink_kernel_name(k);
-            ink_context *ctx = ink_context_create(&options);
-            assert_non_null(ctx);
-            float *logits = fixture_run(ctx, f->model, f->tokens, f->n_tokens);
-            assert_same_bits(f->name, ink_kernel_name(k), logits, expected, count);
-            free(logits);
-            ink_context_free(ctx);
-        }
-    free(expected);
-}
-
-static void test_kernels_and_threads(void **unused)
-{
-    (void)unused;
-    each_fixture(check_kernels_and_threads);
-}
-
 /* Logits may lie at any address a float may. */
-static void check_unaligned(const fixture *f)
+static void logits_may_lie_at_any_address(const fixture *f)
 {
     size_t count = f->n_tokens * f->info->vocab_size;
     float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
@@ -191,12 +115,6 @@ static void check_unaligned(const fixture *f)
     }
     free(room);
     free(expected);
-}
-
-static void test_unaligned(void **unused)
-{
-    (void)unused;
-    each_fixture(check_unaligned);
 }
 
 /* ---- what a model says ---------------------------------------------------------------------------------------- */
@@ -455,12 +373,13 @@ static void test_context_window(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parity),
-        cmocka_unit_test(test_chunks),
-        cmocka_unit_test(test_list),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_kernels_and_threads),
-        cmocka_unit_test(test_unaligned),
+        fixture_test(logits_are_the_references),
+        fixture_test_of(fixture_variants, fixture_open, logits_are_the_references),
+        fixture_test(chunks_of_any_size_give_the_same_bits),
+        fixture_test(a_list_gives_the_bits_of_each_sequence_alone),
+        fixture_test(more_sequences_than_a_pass_has_rows_give_the_same_bits),
+        fixture_test(fixture_same_bits_everywhere),
+        fixture_test(logits_may_lie_at_any_address),
         cmocka_unit_test(test_info),
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_look),

@@ -6,19 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "counting.h"
 #include "faulty.h"
-#include "fixture.h"
+#include "settings.h"
 
 /* ---- settings ------------------------------------------------------------------------------------------------- */
 
-typedef struct setting {
-    const char *fixture, *key, *value; /* value NULL: the key is taken away */
-    ink_result result;
-    const char *words; /* of the sentence */
-} setting;
-
-#define ENORMOUS "4611686018427387904" /* 2^62 */
 #define REFUSED INK_ERROR_MISMATCH
 
 static const setting settings[] = {
@@ -130,31 +122,10 @@ static const setting settings[] = {
     {"mlp_tied", "tie_word_embeddings", "false", INK_ERROR_NOT_FOUND, "lm_head.weight"},
 };
 
-static void refuse_files(ink_context *ctx, const fixture_files *files, ink_result result, const char *words)
-{
-    ink_model *model = (ink_model *)(uintptr_t)1;
-    const ink_source source = ink_source_memory(&files->list);
-    const ink_model_options options = {.source = &source};
-    assert_fails(ctx, ink_model_open(ctx, "broken", &options, &model), result, words);
-    assert_null(model);
-}
-
 static void test_settings(void **unused)
 {
-    counting memory;
     (void)unused;
-    ink_context *ctx = counting_begin(&memory, 1);
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
-        const setting *s = &settings[i];
-        fixture_files files;
-        fixture_files_read(&files, s->fixture);
-        fixture_files_set(&files, s->key, s->value);
-        size_t peak = memory.peak_bytes = memory.live_bytes;
-        refuse_files(ctx, &files, s->result, s->words);
-        assert_true(memory.peak_bytes - peak < 1 << 20); /* nothing was taken on the word of the file */
-        fixture_files_free(&files);
-    }
-    counting_end(&memory, ctx);
+    settings_are_refused(settings, sizeof settings / sizeof settings[0]);
 }
 
 /* What config.json may leave out, or say in another way. */
@@ -175,25 +146,7 @@ static void test_accepted_settings(void **unused)
         {"mlp_tied", "hidden_act", NULL, INK_OK, NULL},
     };
     (void)unused;
-    for (size_t i = 0; i < sizeof accepted / sizeof accepted[0]; i++) {
-        fixture f;
-        fixture_files files;
-        ink_model *model;
-        fixture_open(&f, accepted[i].fixture);
-        fixture_files_read(&files, accepted[i].fixture);
-        fixture_files_set(&files, accepted[i].key, accepted[i].value);
-        const ink_source source = ink_source_memory(&files.list);
-        const ink_model_options options = {.source = &source};
-        assert_ok(f.ctx, ink_model_open(f.ctx, NULL, &options, &model));
-        float *expected = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
-        float *logits = fixture_run(f.ctx, model, f.tokens, f.n_tokens);
-        assert_same_bits(f.name, accepted[i].key, logits, expected, f.n_tokens * f.info->vocab_size);
-        free(logits);
-        free(expected);
-        ink_model_free(model);
-        fixture_files_free(&files);
-        fixture_close(&f);
-    }
+    settings_are_compared(accepted, sizeof accepted / sizeof accepted[0], true);
 }
 
 /* Settings that must change what comes out; a setting nobody reads would be the worst of errors. */
@@ -210,26 +163,7 @@ static void test_settings_matter(void **unused)
         {"mlp", "bos_token_id", "4", INK_OK, NULL},
     };
     (void)unused;
-    for (size_t i = 0; i < sizeof changing / sizeof changing[0]; i++) {
-        fixture f;
-        fixture_files files;
-        ink_model *model;
-        fixture_open(&f, changing[i].fixture);
-        fixture_files_read(&files, changing[i].fixture);
-        fixture_files_set(&files, changing[i].key, changing[i].value);
-        const ink_source source = ink_source_memory(&files.list);
-        const ink_model_options options = {.source = &source};
-        assert_ok(f.ctx, ink_model_open(f.ctx, NULL, &options, &model));
-        float *expected = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
-        float *logits = fixture_run(f.ctx, model, f.tokens, f.n_tokens);
-        if (memcmp(logits, expected, f.n_tokens * f.info->vocab_size * sizeof(float)) == 0)
-            fail_msg("%s: %s makes no difference", f.name, changing[i].key);
-        free(logits);
-        free(expected);
-        ink_model_free(model);
-        fixture_files_free(&files);
-        fixture_close(&f);
-    }
+    settings_are_compared(changing, sizeof changing / sizeof changing[0], false);
 }
 
 /* ---- tensors -------------------------------------------------------------------------------------------------- */
@@ -244,23 +178,18 @@ static void test_missing_tensors(void **unused)
         fixture_files files;
         fixture_files_read(&files, fixture_names[i]);
         const ink_source source = ink_source_memory(&files.list);
-        const ink_model_options options = {.source = &source};
         ink_weights *weights;
         ink_model *model;
         assert_ok(ctx, ink_weights_open_folder(ctx, &source, &weights));
         for (size_t t = 0; t < ink_weights_count(weights); t++) {
-            char quoted[128];
             const char *name = ink_weights_at(weights, t)->name;
             bool optional = strcmp(name, "score.weight") == 0 || strstr(name, "0.attn.bias") != NULL ||
                             strstr(name, "masked_bias") != NULL || strcmp(name, "lm_head.bias") == 0 ||
                             (strncmp(name, "mlp.", 4) == 0 && strstr(name, ".bias") != NULL);
-            int length = snprintf(quoted, sizeof quoted, "\"%s\"", name);
-            unsigned char *place = fixture_files_bytes(&files, ink_weights_at(weights, t)->file);
-            while (memcmp(place, quoted, (size_t)length) != 0)
-                place++;
-            place[1] ^= 0x20; /* another letter: upper case */
-            ink_result result = ink_model_open(ctx, NULL, &options, &model);
-            place[1] ^= 0x20;
+            char *quoted = fixture_files_tensor(&files, ink_weights_at(weights, t)->file, name);
+            quoted[1] ^= 0x20; /* another letter: upper case */
+            ink_result result = fixture_open_files(ctx, NULL, &files.list, &model);
+            quoted[1] ^= 0x20;
             if (optional != (result == INK_OK))
                 fail_msg("%s without '%s': %s", fixture_names[i], name, ink_result_name(result));
             ink_model_free(model);
@@ -297,9 +226,7 @@ static void test_folders(void **unused)
     ink_model *model;
     (void)unused;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const ink_source source = ink_source_memory(cases[i].files);
-        const ink_model_options options = {.source = &source};
-        assert_fails(ctx, ink_model_open(ctx, "here", &options, &model), cases[i].result, cases[i].words);
+        assert_fails(ctx, fixture_open_files(ctx, "here", cases[i].files, &model), cases[i].result, cases[i].words);
         assert_null(model);
     }
     assert_fails(ctx, ink_model_open(ctx, "no/such/folder", NULL, &model), INK_ERROR_NOT_FOUND, "no/such/folder");
@@ -337,12 +264,9 @@ static ink_result open_and_run(ink_context *ctx, counting *memory, const fixture
 {
     static float logits[2][67];
     static const ink_token tokens[] = {1, 2, 3, 4, 5};
-    const ink_source source = ink_source_memory(&files->list);
-    const ink_model_options options = {.source = &source};
     ink_model *model = NULL;
     ink_state *state = NULL;
-    ink_result result = ink_model_open(ctx, "", &options, &model);
-    assert_int_equal(model != NULL, result == INK_OK);
+    ink_result result = fixture_open_files(ctx, "", &files->list, &model);
     if (result == INK_OK) {
         result = ink_state_create(ctx, model, 0, &state);
         assert_int_equal(state != NULL, result == INK_OK);

@@ -15,16 +15,6 @@
 #define HAVE_GUARD_PAGES 1
 #endif
 
-static void each_fixture(void (*test)(const fixture *))
-{
-    for (size_t i = 0; fixture_names[i] != NULL; i++) {
-        fixture f;
-        fixture_open(&f, fixture_names[i]);
-        test(&f);
-        fixture_close(&f);
-    }
-}
-
 /* Runs tokens first .. end - 1 and compares the logits of the last of them with those of an undisturbed run. */
 static void run_and_compare(const fixture *f, ink_state *state, size_t first, size_t end, const float *whole,
                             const char *what)
@@ -41,7 +31,7 @@ static void run_and_compare(const fixture *f, ink_state *state, size_t first, si
 
 #ifdef HAVE_GUARD_PAGES
 /* A state whose block ends where memory that may not be touched begins. */
-static void check_guard_page(const fixture *f)
+static void a_state_stays_in_a_block_of_the_exact_size(const fixture *f)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
@@ -75,40 +65,29 @@ static void check_guard_page(const fixture *f)
     free(whole);
 }
 
-static void test_guard_page(void **unused)
-{
-    (void)unused;
-    each_fixture(check_guard_page);
-}
 #endif
 
 /* The size reported is what is taken from the hook, to the byte but for the alignment of the block. */
-static void test_size(void **unused)
+static void the_size_reported_is_taken(const fixture *f)
 {
-    (void)unused;
-    for (size_t i = 0; fixture_names[i] != NULL; i++) {
-        fixture f;
-        counting memory;
-        size_t size;
-        ink_state *state;
-        fixture_open(&f, fixture_names[i]);
-        ink_context *ctx = counting_begin(&memory, 1);
-        size_t before = memory.live_bytes;
-        assert_ok(ctx, ink_state_size(ctx, f.model, 20, &size));
-        assert_int_equal(memory.live_bytes, before);
-        assert_ok(ctx, ink_state_create(ctx, f.model, 20, &state));
-        assert_true(memory.live_bytes - before >= size);
-        assert_true(memory.live_bytes - before < size + INK_ALIGNMENT);
-        ink_state_free(state);
-        assert_int_equal(memory.live_bytes, before);
+    counting memory;
+    size_t size;
+    ink_state *state;
+    ink_context *ctx = counting_begin(&memory, 1);
+    size_t before = memory.live_bytes;
+    assert_ok(ctx, ink_state_size(ctx, f->model, 20, &size));
+    assert_int_equal(memory.live_bytes, before);
+    assert_ok(ctx, ink_state_create(ctx, f->model, 20, &state));
+    assert_true(memory.live_bytes - before >= size);
+    assert_true(memory.live_bytes - before < size + INK_ALIGNMENT);
+    ink_state_free(state);
+    assert_int_equal(memory.live_bytes, before);
 
-        counting_fail_at(&memory, 1);
-        assert_fails(ctx, ink_state_create(ctx, f.model, 20, &state), INK_ERROR_MEMORY, "the state");
-        assert_true(counting_failed(&memory));
-        assert_null(state);
-        counting_end(&memory, ctx);
-        fixture_close(&f);
-    }
+    counting_fail_at(&memory, 1);
+    assert_fails(ctx, ink_state_create(ctx, f->model, 20, &state), INK_ERROR_MEMORY, "the state");
+    assert_true(counting_failed(&memory));
+    assert_null(state);
+    counting_end(&memory, ctx);
 }
 
 static void test_capacity(void **unused)
@@ -137,7 +116,7 @@ static void test_capacity(void **unused)
 
 /* ---- going back ----------------------------------------------------------------------------------------------- */
 
-static void check_reset(const fixture *f)
+static void a_reset_forgets_everything(const fixture *f)
 {
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
     ink_state *state = fixture_state(f->ctx, f->model);
@@ -151,13 +130,7 @@ static void check_reset(const fixture *f)
     free(whole);
 }
 
-static void test_reset(void **unused)
-{
-    (void)unused;
-    each_fixture(check_reset);
-}
-
-static void check_rewind(const fixture *f)
+static void a_rewind_goes_back_or_is_refused(const fixture *f)
 {
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
     ink_state *state = fixture_state(f->ctx, f->model);
@@ -179,15 +152,9 @@ static void check_rewind(const fixture *f)
     free(whole);
 }
 
-static void test_rewind(void **unused)
-{
-    (void)unused;
-    each_fixture(check_rewind);
-}
-
 /* ---- copies --------------------------------------------------------------------------------------------------- */
 
-static void check_copy(const fixture *f)
+static void a_copy_goes_on_as_the_original(const fixture *f)
 {
     static const size_t lengths[] = {0, 1, 15, 16, 17, 32};
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
@@ -212,12 +179,6 @@ static void check_copy(const fixture *f)
     ink_state_free(to);
     ink_state_free(used);
     free(whole);
-}
-
-static void test_copy(void **unused)
-{
-    (void)unused;
-    each_fixture(check_copy);
 }
 
 static void test_copy_refused(void **unused)
@@ -264,7 +225,7 @@ static unsigned char *save(const fixture *f, const ink_state *state, size_t *siz
 }
 
 /* Saved at several lengths, loaded into fresh and into used states of other sizes, at any address. */
-static void check_save(const fixture *f)
+static void what_is_loaded_is_what_was_saved(const fixture *f)
 {
     static const size_t lengths[] = {0, 1, 15, 16, 17, 33};
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
@@ -292,14 +253,8 @@ static void check_save(const fixture *f)
     free(whole);
 }
 
-static void test_save(void **unused)
-{
-    (void)unused;
-    each_fixture(check_save);
-}
-
 /* Every byte changed once, every shorter length, and a few longer ones: refused, and the state is as it was. */
-static void check_damage(const fixture *f)
+static void damaged_bytes_are_refused(const fixture *f)
 {
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
     ink_state *from = fixture_state(f->ctx, f->model), *to = fixture_state(f->ctx, f->model);
@@ -324,12 +279,6 @@ static void check_damage(const fixture *f)
     ink_state_free(from);
     ink_state_free(to);
     free(whole);
-}
-
-static void test_damage(void **unused)
-{
-    (void)unused;
-    each_fixture(check_damage);
 }
 
 static void test_load_refused(void **unused)
@@ -366,9 +315,7 @@ static void test_load_refused(void **unused)
 static ink_result load_changed(const fixture *f, const unsigned char *bytes, size_t size, const fixture_files *files)
 {
     ink_model *model;
-    const ink_source source = ink_source_memory(&files->list);
-    const ink_model_options options = {.source = &source};
-    assert_ok(f->ctx, ink_model_open(f->ctx, NULL, &options, &model));
+    assert_ok(f->ctx, fixture_open_files(f->ctx, NULL, &files->list, &model));
     ink_state *state = fixture_state(f->ctx, model);
     ink_result result = ink_state_load(f->ctx, state, bytes, size);
     ink_state_free(state);
@@ -466,12 +413,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #ifdef HAVE_GUARD_PAGES
-        cmocka_unit_test(test_guard_page),
+        fixture_test(a_state_stays_in_a_block_of_the_exact_size),
 #endif
-        cmocka_unit_test(test_size),        cmocka_unit_test(test_capacity),      cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_rewind),      cmocka_unit_test(test_copy),          cmocka_unit_test(test_copy_refused),
-        cmocka_unit_test(test_save),        cmocka_unit_test(test_damage),        cmocka_unit_test(test_load_refused),
-        cmocka_unit_test(test_fingerprint), cmocka_unit_test(test_window_tokens), cmocka_unit_test(test_arguments),
+        fixture_test(the_size_reported_is_taken),
+        cmocka_unit_test(test_capacity),
+        fixture_test(a_reset_forgets_everything),
+        fixture_test(a_rewind_goes_back_or_is_refused),
+        fixture_test(a_copy_goes_on_as_the_original),
+        cmocka_unit_test(test_copy_refused),
+        fixture_test(what_is_loaded_is_what_was_saved),
+        fixture_test(damaged_bytes_are_refused),
+        cmocka_unit_test(test_load_refused),
+        cmocka_unit_test(test_fingerprint),
+        cmocka_unit_test(test_window_tokens),
+        cmocka_unit_test(test_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

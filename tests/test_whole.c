@@ -38,18 +38,15 @@ typedef struct folder_in_memory {
 /* The file's bytes, at an odd address: nothing may lean on the alignment of what it reads. */
 static unsigned char *read_file(const char *kind, const char *name, size_t *size)
 {
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s/%s", MODELS, kind, name);
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        fail_msg("%s: cannot be opened", path);
-    assert_int_equal(fseek(file, 0, SEEK_END), 0);
-    *size = (size_t)ftell(file);
-    rewind(file);
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s/%s", MODELS, kind);
+    char *bytes = test_read_file(folder, name, size);
+    if (bytes == NULL)
+        fail_msg("%s/%s: cannot be opened", folder, name);
     unsigned char *block = malloc(*size + 1);
     assert_non_null(block);
-    assert_int_equal(fread(block + 1, 1, *size, file), *size);
-    fclose(file);
+    memcpy(block + 1, bytes, *size);
+    free(bytes);
     return block;
 }
 

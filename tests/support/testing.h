@@ -27,6 +27,9 @@ ink_context *test_context(unsigned n_threads);
 /* A sequence of a list whose logits are wanted. */
 ink_item test_item(ink_state *state, const ink_token *tokens, size_t n_tokens, float *logits, size_t n_logits);
 
+/* The bytes of a file, NUL-terminated, to be freed, or NULL if it cannot be opened. */
+char *test_read_file(const char *folder, const char *name, size_t *size);
+
 /* The call succeeded; if not, the test fails with the context's own sentence. */
 #define assert_ok(ctx, call) test_assert_ok((ctx), (call), #call, __FILE__, __LINE__)
 
