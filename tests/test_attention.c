@@ -46,10 +46,8 @@ static float *attend_whole(ink_context *ctx, const ink_attention *attention, con
 
 /* ---- numbers -------------------------------------------------------------------------------------------------- */
 
-static void attention_gives_the_numbers_of_pytorch(void **unused)
+static void attention_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixtures[] = {test_fixture(ctx, FIXTURES "/layers/attention.safetensors"),
                                test_fixture(ctx, FIXTURES "/layers/llama.safetensors")};
     static const struct {
@@ -79,7 +77,6 @@ static void attention_gives_the_numbers_of_pytorch(void **unused)
     }
     ink_weights_free(fixtures[0]);
     ink_weights_free(fixtures[1]);
-    ink_context_free(ctx);
 }
 
 static void check_against_oracle(ink_context *ctx, const ink_attention *attention, size_t n, float spread)
@@ -122,10 +119,8 @@ static void attention_of_every_kind_of_size_is_right(void **unused)
 }
 
 /* Uniform attention over many positions, where one running sum would lose digits; and scores that all but overflow. */
-static void attention_keeps_its_precision(void **unused)
+static void attention_keeps_its_precision(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const ink_attention attention = HEADS(1, 1, 16);
     const size_t n = 1500;
     float *qkv = test_random(n * 48, 1, 1);
@@ -153,14 +148,11 @@ static void attention_keeps_its_precision(void **unused)
         assert_true(isfinite(y[t]));
     free(y);
     free(qkv);
-    ink_context_free(ctx);
 }
 
 /* A row never sees what comes after it: whatever stands there, its result keeps every bit. */
-static void the_future_changes_nothing(void **unused)
+static void the_future_changes_nothing(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const ink_attention attention = HEADS(2, 1, 20);
     const size_t n = 50, width = qkv_width(&attention), out = y_width(&attention);
     float *qkv = test_random(n * width, 4, 1);
@@ -176,14 +168,11 @@ static void the_future_changes_nothing(void **unused)
     }
     free(qkv);
     free(expected);
-    ink_context_free(ctx);
 }
 
 /* Within a window a row forgets what lies before it: whatever stands there, its result keeps every bit. */
-static void what_a_window_passed_changes_nothing(void **unused)
+static void what_a_window_passed_changes_nothing(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const ink_attention attention = WINDOW(2, 1, 12, 20);
     const size_t n = 700, width = qkv_width(&attention), out = y_width(&attention); /* some blocks of a sum */
     float *qkv = test_random(n * width, 4, 1), *expected = attend_whole(ctx, &attention, qkv, n);
@@ -199,7 +188,6 @@ static void what_a_window_passed_changes_nothing(void **unused)
     }
     free(qkv);
     free(expected);
-    ink_context_free(ctx);
 }
 
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
@@ -255,10 +243,8 @@ static void attention_has_the_same_bits_everywhere(void **unused)
 }
 
 /* After going back, what was there leaves no trace, not even an infinity. */
-static void rewinding_leaves_nothing_behind(void **unused)
+static void rewinding_leaves_nothing_behind(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const ink_attention attention = HEADS(4, 2, 10);
     const size_t n = 70, width = qkv_width(&attention), out = y_width(&attention);
     float *qkv = test_random(n * width, 8, 1), *junk = test_floats(n * width), *y = test_floats(n * out);
@@ -282,7 +268,6 @@ static void rewinding_leaves_nothing_behind(void **unused)
     free(junk);
     free(y);
     free(expected);
-    ink_context_free(ctx);
 }
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
@@ -355,9 +340,8 @@ static void long_sequences_take_bounded_scratch(void **unused)
 
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
 
-static void impossible_attention_is_refused(void **unused)
+static void impossible_attention_is_refused(ink_context *ctx)
 {
-    (void)unused;
     static const struct {
         ink_attention attention;
         const char *words;
@@ -375,7 +359,6 @@ static void impossible_attention_is_refused(void **unused)
         {HEADS(4, 4, SIZE_MAX / 8), "memory"},
         {{.n_heads = 1, .n_kv_heads = 1, .head_dim = 8, .window = 5, .bidirectional = true}, "a window of 5"},
     };
-    ink_context *ctx = test_context(1);
     const ink_attention good = HEADS(2, 2, 8);
     ink_kv_cache *cache, *none;
     float qkv[48 * 5] = {0}, y[16 * 5] = {0};
@@ -413,7 +396,6 @@ static void impossible_attention_is_refused(void **unused)
     assert_ok(ctx, ink_attention_forward(ctx, &good, cache, qkv, 1, y));
     ink_kv_cache_free(cache);
     ink_kv_cache_free(NULL);
-    ink_context_free(ctx);
 }
 
 /* ---- looking inside ------------------------------------------------------------------------------------------- */
@@ -489,10 +471,8 @@ static ink_result plan_block(ink_plan *plan, ink_stack *stack)
 
 /* Two sequences, one whole and one behind its first 10 tokens, side by side in one run: PyTorch's numbers, and the
    second the same bits as within the first. */
-static void block_gives_the_numbers_of_pytorch(void **unused)
+static void block_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/attention.safetensors");
     ink_plan plan;
     void *object;
@@ -534,24 +514,23 @@ static void block_gives_the_numbers_of_pytorch(void **unused)
     free(both);
     free(start);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_gives_the_numbers_of_pytorch),
+        context_test(attention_gives_the_numbers_of_pytorch),
         cmocka_unit_test(attention_of_every_kind_of_size_is_right),
-        cmocka_unit_test(attention_keeps_its_precision),
-        cmocka_unit_test(the_future_changes_nothing),
-        cmocka_unit_test(what_a_window_passed_changes_nothing),
+        context_test(attention_keeps_its_precision),
+        context_test(the_future_changes_nothing),
+        context_test(what_a_window_passed_changes_nothing),
         cmocka_unit_test(attention_has_the_same_bits_everywhere),
-        cmocka_unit_test(rewinding_leaves_nothing_behind),
+        context_test(rewinding_leaves_nothing_behind),
         cmocka_unit_test(attention_allocates_nothing_after_reserve),
         cmocka_unit_test(long_sequences_take_bounded_scratch),
-        cmocka_unit_test(impossible_attention_is_refused),
+        context_test(impossible_attention_is_refused),
         cmocka_unit_test(attention_shows_scores_and_weights),
-        cmocka_unit_test(block_gives_the_numbers_of_pytorch),
+        context_test(block_gives_the_numbers_of_pytorch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -616,34 +616,30 @@ static void what_cannot_be_told_apart_is_refused(void **state)
 
 /* Memory ends at every allocation in turn; nothing is lost, and the same call succeeds afterwards. A second message of
    that size allocates nothing. */
-static void memory_runs_out(void **state)
+static void memory_runs_out(ink_context *ctx, counting *memory)
 {
     static const ink_message messages[] = {{INK_ROLE_SYSTEM, "Be brief.", 9}, {INK_ROLE_USER, "Where is it?", 12}};
-    counting memory;
     ink_tokenizer *tokenizer = NULL;
     ink_chat *chat = NULL;
     ink_token ids[MAX_IDS];
     size_t n = 0;
 
-    (void)state;
-    ink_context *ctx = counting_begin(&memory, 1);
     assert_ok(ctx, ink_tokenizer_open(ctx, FIXTURES "/chat/bytes", &tokenizer));
-    for (size_t k = 1; runs_out_of_memory(ctx, &memory, k,
-                                          ink_chat_open(ctx, FIXTURES "/chat/qwen2.5", tokenizer, NULL, &chat), NULL);
+    for (size_t k = 1;
+         runs_out_of_memory(ctx, memory, k, ink_chat_open(ctx, FIXTURES "/chat/qwen2.5", tokenizer, NULL, &chat), NULL);
          k++)
         assert_null(chat);
     ink_conversation at = {0};
-    for (size_t k = 1; runs_out_of_memory(ctx, &memory, k,
-                                          ink_chat_encode(ctx, chat, &at, messages, 2, true, ids, MAX_IDS, &n), NULL);
+    for (size_t k = 1;
+         runs_out_of_memory(ctx, memory, k, ink_chat_encode(ctx, chat, &at, messages, 2, true, ids, MAX_IDS, &n), NULL);
          k++)
         assert_int_equal(at.n_messages, 0);
-    size_t takes = memory.takes;
+    size_t takes = memory->takes;
     at = (ink_conversation){0};
     assert_ok(ctx, ink_chat_encode(ctx, chat, &at, messages, 2, true, ids, MAX_IDS, &n));
-    assert_int_equal(memory.takes, takes);
+    assert_int_equal(memory->takes, takes);
     ink_chat_free(chat);
     ink_tokenizer_free(tokenizer);
-    counting_end(&memory, ctx);
 }
 
 int main(void)
@@ -659,7 +655,7 @@ int main(void)
         cmocka_unit_test(answers_end),
         cmocka_unit_test(orders_that_have_no_place),
         cmocka_unit_test(what_cannot_be_told_apart_is_refused),
-        cmocka_unit_test(memory_runs_out),
+        counted_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

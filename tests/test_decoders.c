@@ -262,7 +262,7 @@ static void test_accepted(void **unused)
 /* ---- what a model says ---------------------------------------------------------------------------------------- */
 
 /* The reach of each type of rope, of which the kernel's is the last word. */
-static void test_context_length(void **unused)
+static void test_context_length(ink_context *ctx)
 {
     static const struct {
         setting setting;
@@ -279,15 +279,12 @@ static void test_context_length(void **unused)
         {{"llama", "max_position_embeddings", "2147483647", INK_OK, NULL}, INK_ROPE_MAX_LENGTH},
         {{"llama.dynamic", "max_position_embeddings", "16777216", INK_OK, NULL}, INK_ROPE_MAX_LENGTH},
     };
-    ink_context *ctx = test_context(1);
-    (void)unused;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ink_model *model;
         assert_ok(ctx, setting_open(ctx, &cases[i].setting, &model));
         assert_int_equal(ink_model_get_info(model)->context_length, cases[i].length);
         ink_model_free(model);
     }
-    ink_context_free(ctx);
 }
 
 static void test_info(void **unused)
@@ -305,12 +302,10 @@ static void test_info(void **unused)
 }
 
 /* A buffer of old files is not worth a word; any other tensor without use is. */
-static void test_unused(void **unused)
+static void test_unused(ink_context *ctx)
 {
     static const char old[] = "\"model.norm.weight\"";
-    ink_context *ctx = test_context(1);
     fixture_files files;
-    (void)unused;
     fixture_files_read(&files, "llama");
     for (size_t round = 0; round < 2; round++) {
         /* The header gets an empty tensor in front, in place of the spaces it ends with and of the tensor's own. */
@@ -342,7 +337,6 @@ static void test_unused(void **unused)
         free(bytes);
     }
     fixture_files_free(&files);
-    ink_context_free(ctx);
 }
 
 /* ---- continuing a text ---------------------------------------------------------------------------------------- */
@@ -367,7 +361,7 @@ static ink_model *open_with(ink_context *ctx, const char *key, const char *value
 }
 
 /* generation_config.json before config.json before the default of the kind. */
-static void test_stop_tokens(void **unused)
+static void test_stop_tokens(ink_context *ctx)
 {
     static const struct {
         const char *config, *generation;
@@ -384,9 +378,7 @@ static void test_stop_tokens(void **unused)
         {"null", NULL, 0, -1, -1},
         {NULL, NULL, 1, 2, 2},
     };
-    ink_context *ctx = test_context(1);
     ink_result result;
-    (void)unused;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ink_model *model = open_with(ctx, "eos_token_id", cases[i].config, cases[i].generation, &result);
         assert_ok(ctx, result);
@@ -403,7 +395,6 @@ static void test_stop_tokens(void **unused)
         }
         ink_model_free(model);
     }
-    ink_context_free(ctx);
 }
 
 static void check_sampling(ink_context *ctx, const char *key, const char *value, const char *generation, bool said,
@@ -422,12 +413,10 @@ static void check_sampling(ink_context *ctx, const char *key, const char *value,
     ink_model_free(model);
 }
 
-static void test_sampling(void **unused)
+static void test_sampling(ink_context *ctx)
 {
     const ink_sampler_options none = {0};
-    ink_context *ctx = test_context(1);
     ink_result result;
-    (void)unused;
     check_sampling(ctx, NULL, NULL, NULL, false, none);
     check_sampling(ctx, NULL, NULL, "{\"temperature\": 0.5}", false, none); /* without do_sample nothing is sampled */
     check_sampling(ctx, NULL, NULL, "{\"do_sample\": false, \"temperature\": 0.5}", true,
@@ -462,7 +451,6 @@ static void test_sampling(void **unused)
         assert_non_null(strstr(ink_context_error(ctx), "generation_config.json"));
         assert_null(model);
     }
-    ink_context_free(ctx);
 }
 
 /* The folder's own file, and what it changes not: saved states go on. */
@@ -614,11 +602,11 @@ int main(void)
         fixture_test_of(fixture_variants, fixture_open, transformers_choice_is_ours),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_context_length),
+        context_test(test_context_length),
         cmocka_unit_test(test_info),
-        cmocka_unit_test(test_unused),
-        cmocka_unit_test(test_stop_tokens),
-        cmocka_unit_test(test_sampling),
+        context_test(test_unused),
+        context_test(test_stop_tokens),
+        context_test(test_sampling),
         cmocka_unit_test(test_generation_is_no_arithmetic),
         fixture_test(hidden_vectors_are_the_norms),
         cmocka_unit_test(test_dynamic),

@@ -48,24 +48,19 @@ static void check_dense_case(ink_context *ctx, const ink_weights *fixture, const
     free(y);
 }
 
-static void dense_gives_the_numbers_of_pytorch(void **unused)
+static void dense_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/dense.safetensors");
     const char *const names[] = {"plain", "no_bias", "wide", "bf16", "f16", "f64"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         check_dense_case(ctx, fixture, names[i], false);
     check_dense_case(ctx, fixture, "conv1d", true);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 /* Every activation has its own name, and its numbers are PyTorch's and the oracle's, alone and behind a product. */
-static void activations_give_the_numbers_of_pytorch(void **unused)
+static void activations_give_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/dense.safetensors");
     size_t n;
     float *x = test_tensor(ctx, fixture, "case.activation.x", &n);
@@ -94,7 +89,6 @@ static void activations_give_the_numbers_of_pytorch(void **unused)
     free(z);
     free(oracle);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 static void check_mlp_case(ink_context *ctx, const ink_weights *fixture, const char *name, ink_activation output,
@@ -129,21 +123,16 @@ static void check_mlp_case(ink_context *ctx, const ink_weights *fixture, const c
 }
 
 /* Layers 0, 3, 6, 8, 10, 12: gaps of any width, and 10 comes after 8, not after 1. */
-static void mlp_gives_the_numbers_of_pytorch(void **unused)
+static void mlp_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/mlp.safetensors");
     check_mlp_case(ctx, fixture, "deep", INK_SOFTPLUS, 6);
     check_mlp_case(ctx, fixture, "single", INK_IDENTITY, 1);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
-static void embedding_gives_the_numbers_of_pytorch(void **unused)
+static void embedding_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/norm.safetensors");
     ink_embedding *table;
     size_t n, n_h;
@@ -187,7 +176,6 @@ static void embedding_gives_the_numbers_of_pytorch(void **unused)
     free(found);
     free(bias);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 /* ---- against the oracle --------------------------------------------------------------------------------------- */
@@ -226,10 +214,9 @@ static void dense_of_every_kind_of_size_is_right(void **unused)
 }
 
 /* Every kernel, 1 to 3 threads, every alignment: one result. */
-static void mlp_has_the_same_bits_everywhere(void **unused)
+static void mlp_has_the_same_bits_everywhere(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1), *other;
+    ink_context *other;
     state_dict dict = {0};
     ink_mlp *mlp;
     const size_t n = 130, in = 100, out = 37;
@@ -256,7 +243,6 @@ static void mlp_has_the_same_bits_everywhere(void **unused)
     state_dict_free(&dict);
     free(x);
     free(expected);
-    ink_context_free(ctx);
 }
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
@@ -299,11 +285,9 @@ static void mlp_allocates_nothing_after_reserve(void **unused)
 
 /* Each allocation failing once, and all from each on: a sentence, no object, nothing left behind. (One failure alone
    may go unnoticed: scratch asks again for less.) */
-static void loading_survives_every_failed_allocation(void **unused)
+static void loading_survives_every_failed_allocation(ink_context *ctx)
 {
-    (void)unused;
     state_dict dict = {0};
-    ink_context *ctx = test_context(1);
     state_dict_matrix(&dict, "net.0.weight", 40, 20);
     state_dict_vector(&dict, "net.0.bias", 40);
     ink_weights *weights = state_dict_open(ctx, &dict);
@@ -326,7 +310,6 @@ static void loading_survives_every_failed_allocation(void **unused)
     }
     ink_weights_free(weights);
     state_dict_free(&dict);
-    ink_context_free(ctx);
 }
 
 /* ---- files that do not fit ------------------------------------------------------------------------------------ */
@@ -341,10 +324,9 @@ typedef struct bad_file {
 
 /* net.0 is [4, 3]; each file adds one tensor to it, or net.0 itself is wrong. */
 /* Folded in front and behind, with and without a bias of the layer, weights of the norm, an activation before it. */
-static void batch_norms_become_part_of_their_neighbours(void **unused)
+static void batch_norms_become_part_of_their_neighbours(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1), *other;
+    ink_context *other;
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/batch_norm.safetensors");
     ink_mlp *mlp = NULL;
     size_t n_x;
@@ -366,12 +348,10 @@ static void batch_norms_become_part_of_their_neighbours(void **unused)
     free(y[0]);
     free(y[1]);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
-static void mlp_refuses_what_does_not_fit(void **unused)
+static void mlp_refuses_what_does_not_fit(ink_context *ctx)
 {
-    (void)unused;
     static const struct {
         bad_file file;
         ink_result result;
@@ -401,7 +381,6 @@ static void mlp_refuses_what_does_not_fit(void **unused)
         {{"integers", "net.2.weight", INK_I64, 2, {5, 4}}, INK_ERROR_UNSUPPORTED, "is of type I64"},
         {{"empty", "net.2.weight", INK_F32, 2, {0, 4}}, INK_ERROR_MISMATCH, "[0, 4], expected at least one element"},
     };
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         state_dict dict = {0};
         ink_mlp *mlp = (ink_mlp *)&dict;
@@ -415,13 +394,10 @@ static void mlp_refuses_what_does_not_fit(void **unused)
         ink_weights_free(weights);
         state_dict_free(&dict);
     }
-    ink_context_free(ctx);
 }
 
-static void loading_names_what_is_missing(void **unused)
+static void loading_names_what_is_missing(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     state_dict dict = {0};
     char long_name[400];
     ink_mlp *mlp;
@@ -444,15 +420,12 @@ static void loading_names_what_is_missing(void **unused)
     ink_dense_free(dense);
     ink_weights_free(weights);
     state_dict_free(&dict);
-    ink_context_free(ctx);
 }
 
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
 
-static void null_arguments_are_refused_by_name(void **unused)
+static void null_arguments_are_refused_by_name(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     state_dict dict = {0};
     ink_mlp *mlp;
     ink_dense *dense;
@@ -507,7 +480,6 @@ static void null_arguments_are_refused_by_name(void **unused)
     ink_embedding_free(NULL);
     ink_weights_free(weights);
     state_dict_free(&dict);
-    ink_context_free(ctx);
 }
 
 /* ---- looking inside ------------------------------------------------------------------------------------------- */
@@ -519,10 +491,8 @@ static void note(void *user, const char *name, const ink_tensor *value)
     snprintf(list + length, 400 - length, "%s[%zu,%zu] ", name, value->shape.dim[0], value->shape.dim[1]);
 }
 
-static void mlp_shows_its_layers(void **unused)
+static void mlp_shows_its_layers(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/mlp.safetensors");
     ink_mlp *mlp;
     char list[400] = "";
@@ -534,25 +504,24 @@ static void mlp_shows_its_layers(void **unused)
     assert_string_equal(list, "layers.0.out[2,3] ");
     ink_mlp_free(mlp);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dense_gives_the_numbers_of_pytorch),
-        cmocka_unit_test(activations_give_the_numbers_of_pytorch),
-        cmocka_unit_test(mlp_gives_the_numbers_of_pytorch),
-        cmocka_unit_test(embedding_gives_the_numbers_of_pytorch),
+        context_test(dense_gives_the_numbers_of_pytorch),
+        context_test(activations_give_the_numbers_of_pytorch),
+        context_test(mlp_gives_the_numbers_of_pytorch),
+        context_test(embedding_gives_the_numbers_of_pytorch),
         cmocka_unit_test(dense_of_every_kind_of_size_is_right),
-        cmocka_unit_test(mlp_has_the_same_bits_everywhere),
+        context_test(mlp_has_the_same_bits_everywhere),
         cmocka_unit_test(mlp_allocates_nothing_after_reserve),
-        cmocka_unit_test(loading_survives_every_failed_allocation),
-        cmocka_unit_test(batch_norms_become_part_of_their_neighbours),
-        cmocka_unit_test(mlp_refuses_what_does_not_fit),
-        cmocka_unit_test(loading_names_what_is_missing),
-        cmocka_unit_test(null_arguments_are_refused_by_name),
-        cmocka_unit_test(mlp_shows_its_layers),
+        context_test(loading_survives_every_failed_allocation),
+        context_test(batch_norms_become_part_of_their_neighbours),
+        context_test(mlp_refuses_what_does_not_fit),
+        context_test(loading_names_what_is_missing),
+        context_test(null_arguments_are_refused_by_name),
+        context_test(mlp_shows_its_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

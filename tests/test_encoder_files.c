@@ -69,7 +69,7 @@ static void test_settings(void **unused)
 }
 
 /* What config.json may leave out, or say in another way. */
-static void test_accepted_settings(void **unused)
+static void test_accepted_settings(ink_context *ctx)
 {
     static const setting accepted[] = {
         {"bert", "layer_norm_eps", NULL, INK_OK, NULL},
@@ -84,20 +84,17 @@ static void test_accepted_settings(void **unused)
         {"distilbert", "sinusoidal_pos_embds", "true", INK_OK, NULL},
         {"bert_fill", "tie_word_embeddings", NULL, INK_OK, NULL},
     };
-    (void)unused;
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof accepted / sizeof accepted[0]; i++) {
         ink_model *model;
         assert_ok(ctx, setting_open(ctx, &accepted[i], &model));
         ink_model_free(model);
     }
-    ink_context_free(ctx);
 }
 
 /* ---- tensors -------------------------------------------------------------------------------------------------- */
 
 /* The last letter of one name becomes another: that tensor is missing, wherever it stands. */
-static void test_missing_tensors(void **unused)
+static void test_missing_tensors(ink_context *ctx, counting *memory)
 {
     static const char *const missing[][2] = {
         {"bert", "embeddings.word_embeddings.weight"},
@@ -120,19 +117,15 @@ static void test_missing_tensors(void **unused)
         {"roberta_fill", "lm_head.layer_norm.weight"},
         {"distilbert_text", "pre_classifier.weight"},
     };
-    counting memory;
-    (void)unused;
-    ink_context *ctx = counting_begin(&memory, 1);
     for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
         fixture_files files;
         fixture_files_read(&files, missing[i][0]);
         fixture_files_tensor(&files, "model.safetensors", missing[i][1])[strlen(missing[i][1])] = '_';
-        refuse_folder(ctx, &memory, missing[i][1], &files.list, INK_ERROR_NOT_FOUND, NULL);
+        refuse_folder(ctx, memory, missing[i][1], &files.list, INK_ERROR_NOT_FOUND, NULL);
         assert_true(strstr(ink_context_error(ctx), "missing") != NULL ||
                     strstr(ink_context_error(ctx), "there is no tensor") != NULL);
         fixture_files_free(&files);
     }
-    counting_end(&memory, ctx);
 }
 
 /* ---- modules of sentence encoders ----------------------------------------------------------------------------- */
@@ -253,25 +246,21 @@ static const struct {
      "module_output_name is 'token_embeddings'"},
 };
 
-static void test_modules(void **unused)
+static void test_modules(ink_context *ctx, counting *memory)
 {
-    counting memory;
-    (void)unused;
-    ink_context *ctx = counting_begin(&memory, 1);
     for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) {
         sentence s;
         sentence_read(&s, modules[i].file);
         assert_int_equal(s.n, N_SENTENCE_FILES - 1);
         sentence_add(&s, modules[i].file, modules[i].content);
         const ink_memory_files list = {s.files, s.n};
-        refuse_folder(ctx, &memory, modules[i].file, &list, modules[i].result, modules[i].words);
+        refuse_folder(ctx, memory, modules[i].file, &list, modules[i].result, modules[i].words);
         sentence_free(&s);
     }
-    counting_end(&memory, ctx);
 }
 
 /* How many ids a text may have, by up to two files beside the model and its modules: 24 positions there are. */
-static void test_longest_text(void **unused)
+static void test_longest_text(ink_context *ctx)
 {
     static const struct {
         const char *file, *content, *other, *other_content;
@@ -289,8 +278,6 @@ static void test_longest_text(void **unused)
         {"tokenizer_config.json", "{\"model_max_length\": 0}", NULL, NULL, 24},
         {"tokenizer_config.json", "{\"model_max_length\": null}", NULL, NULL, 24},
     };
-    (void)unused;
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         sentence s;
         ink_model *model;
@@ -303,28 +290,21 @@ static void test_longest_text(void **unused)
         ink_model_free(model);
         sentence_free(&s);
     }
-    ink_context_free(ctx);
 }
 
 /* Every allocation failing, from the first that can on: a clean error, and nothing left behind. */
-static void test_out_of_memory(void **unused)
+static void test_out_of_memory(ink_context *ctx, counting *memory)
 {
-    counting memory;
     ink_model *model;
-    (void)unused;
-    ink_context *ctx = counting_begin(&memory, 1);
     size_t k = 1;
-    for (; runs_out_of_memory(ctx, &memory, k, ink_model_open(ctx, sentence_folder, NULL, &model), NULL); k++)
+    for (; runs_out_of_memory(ctx, memory, k, ink_model_open(ctx, sentence_folder, NULL, &model), NULL); k++)
         assert_null(model);
     assert_true(k > 3);
     ink_model_free(model);
-    counting_end(&memory, ctx);
 }
 
-static void test_impossible_options(void **unused)
+static void test_impossible_options(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_model *model = (ink_model *)(uintptr_t)1;
     ink_model_options options = {.pooling = INK_N_POOLINGS};
     assert_fails(ctx, ink_model_open(ctx, FIXTURES "/encoders/bert", &options, &model), INK_ERROR_ARGUMENT,
@@ -332,16 +312,15 @@ static void test_impossible_options(void **unused)
     assert_null(model);
     options = (ink_model_options){.max_bytes = 10000};
     assert_fails(ctx, ink_model_open(ctx, FIXTURES "/encoders/bert", &options, &model), INK_ERROR_LIMIT, "the limit");
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),           cmocka_unit_test(test_accepted_settings),
-        cmocka_unit_test(test_missing_tensors),    cmocka_unit_test(test_modules),
-        cmocka_unit_test(test_longest_text),       cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_impossible_options),
+        cmocka_unit_test(test_settings),       context_test(test_accepted_settings),
+        counted_test(test_missing_tensors),    counted_test(test_modules),
+        context_test(test_longest_text),       counted_test(test_out_of_memory),
+        context_test(test_impossible_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -356,36 +356,29 @@ static void test_sentence_info(void **unused)
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
 /* Memory that ends anywhere is a clean error, after which the same call works. */
-static void test_out_of_memory(void **unused)
+static void test_out_of_memory(ink_context *ctx, counting *memory)
 {
     enum { N = 150 };
     encoder_fixture f;
-    counting memory;
     ink_token tokens[N] = {0};
     float out[20];
     const ink_text text = {.tokens = tokens, .n_tokens = N, .output = out};
-    (void)unused;
     encoder_open(&f, "bert", INK_POOLING_LAST);
-    ink_context *ctx = counting_begin(&memory, 1);
     size_t k = 1;
-    while (runs_out_of_memory(ctx, &memory, k, ink_model_encode(ctx, f.model, INK_EMBEDDING, &text, 1), NULL))
+    while (runs_out_of_memory(ctx, memory, k, ink_model_encode(ctx, f.model, INK_EMBEDDING, &text, 1), NULL))
         k++;
     assert_true(k > 1);
     assert_ok(ctx, ink_model_encode(ctx, f.model, INK_EMBEDDING, &text, 1));
-    counting_end(&memory, ctx);
     encoder_close(&f);
 }
 
 /* After a reservation no list within it allocates. */
-static void test_reserve(void **unused)
+static void test_reserve(ink_context *ctx, counting *memory)
 {
     encoder_fixture f;
-    counting memory;
-    (void)unused;
     encoder_open(&f, "sentence", INK_POOLING_NONE);
-    ink_context *ctx = counting_begin(&memory, 1);
     assert_ok(ctx, ink_model_encode_reserve(ctx, f.model, f.n_texts, f.n_rows, 0));
-    size_t takes = memory.takes;
+    size_t takes = memory->takes;
     for (size_t n = 1; n <= f.n_texts; n++)
         for (ink_encoding encoding = 0; encoding < INK_N_ENCODINGS; encoding++) {
             size_t rows = n * 19 * 20;
@@ -396,8 +389,7 @@ static void test_reserve(void **unused)
                 assert_ok(ctx, ink_model_encode(ctx, f.model, encoding, f.texts, n));
             free(big);
         }
-    assert_int_equal(memory.takes, takes);
-    counting_end(&memory, ctx);
+    assert_int_equal(memory->takes, takes);
     encoder_close(&f);
 }
 
@@ -503,8 +495,8 @@ int main(void)
         cmocka_unit_test(test_padding_token),
         cmocka_unit_test(test_info),
         cmocka_unit_test(test_sentence_info),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_reserve),
+        counted_test(test_out_of_memory),
+        counted_test(test_reserve),
         cmocka_unit_test(test_refused_texts),
         cmocka_unit_test(test_wrong_kind),
     };

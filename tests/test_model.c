@@ -183,17 +183,14 @@ static void check_halves(const char *name, ink_type type)
     fixture_close(&f);
 }
 
-static void test_types(void **unused)
+static void test_types(ink_context *ctx)
 {
     const ink_model_options f64 = {.type = INK_F64};
     ink_model *model;
-    ink_context *ctx = test_context(1);
-    (void)unused;
     check_halves("gpt2_bf16", INK_BF16);
     check_halves("gru_f16", INK_F16);
     assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &f64, &model), INK_ERROR_ARGUMENT, "F64");
     assert_null(model);
-    ink_context_free(ctx);
 }
 
 /* ---- looking inside ------------------------------------------------------------------------------------------- */
@@ -381,7 +378,7 @@ int main(void)
         fixture_test(fixture_same_bits_everywhere),
         fixture_test(logits_may_lie_at_any_address),
         cmocka_unit_test(test_info),
-        cmocka_unit_test(test_types),
+        context_test(test_types),
         cmocka_unit_test(test_look),
         cmocka_unit_test(test_look_gpt2),
         cmocka_unit_test(test_refused_items),

@@ -170,10 +170,8 @@ static void test_settings_matter(void **unused)
 
 /* Every tensor a model needs, renamed away, is missed by name (104); every tensor that is not in the file's header the
    way it was is noticed. */
-static void test_missing_tensors(void **unused)
+static void test_missing_tensors(ink_context *ctx)
 {
-    ink_context *ctx = test_context(1);
-    (void)unused;
     for (size_t i = 0; fixture_names[i] != NULL; i++) {
         fixture_files files;
         fixture_files_read(&files, fixture_names[i]);
@@ -197,12 +195,11 @@ static void test_missing_tensors(void **unused)
         ink_weights_free(weights);
         fixture_files_free(&files);
     }
-    ink_context_free(ctx);
 }
 
 /* ---- folders -------------------------------------------------------------------------------------------------- */
 
-static void test_folders(void **unused)
+static void test_folders(ink_context *ctx)
 {
     static const char config[] = "{\"model_type\": \"gpt2\"}";
     static const char pickle[] = "PK\x03\x04";
@@ -222,9 +219,7 @@ static void test_folders(void **unused)
         {&list, INK_ERROR_MISMATCH, "config.json"},
         {&bad, INK_ERROR_CORRUPT, "byte 6"},
     };
-    ink_context *ctx = test_context(1);
     ink_model *model;
-    (void)unused;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_fails(ctx, fixture_open_files(ctx, "here", cases[i].files, &model), cases[i].result, cases[i].words);
         assert_null(model);
@@ -234,28 +229,23 @@ static void test_folders(void **unused)
     assert_fails(ctx, ink_model_open(ctx, NULL, NULL, &model), INK_ERROR_ARGUMENT, "folder");
     assert_fails(ctx, ink_model_open(ctx, "x", NULL, NULL), INK_ERROR_ARGUMENT, "model");
     assert_int_equal(ink_model_open(NULL, "x", NULL, &model), INK_ERROR_ARGUMENT);
-    ink_context_free(ctx);
 }
 
 /* ---- memory and reads that fail ------------------------------------------------------------------------------- */
 
-static void test_limit(void **unused)
+static void test_limit(ink_context *ctx, counting *memory)
 {
     fixture f;
     ink_model *model;
-    (void)unused;
     fixture_open(&f, "gpt2");
-    counting memory;
-    ink_context *ctx = counting_begin(&memory, 1);
     ink_model_options exact = {.max_bytes = f.info->n_bytes};
     assert_ok(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &exact, &model));
     assert_true(ink_model_get_info(model)->n_bytes == f.info->n_bytes);
     ink_model_free(model);
     exact.max_bytes--;
-    memory.peak_bytes = memory.live_bytes;
+    memory->peak_bytes = memory->live_bytes;
     assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &exact, &model), INK_ERROR_LIMIT, "the limit is");
     assert_null(model);
-    counting_end(&memory, ctx);
     fixture_close(&f);
 }
 
@@ -309,13 +299,11 @@ static void test_failing_memory(void **unused)
 }
 
 /* Every read fails once, then every open; short reads are read on. */
-static void test_failing_reads(void **unused)
+static void test_failing_reads(ink_context *ctx)
 {
     fixture_files files;
     faulty reader;
-    (void)unused;
     fixture_files_read(&files, "gpt2_bf16");
-    ink_context *ctx = test_context(1);
     for (size_t kind = 0; kind < 3; kind++) {
         size_t k = 1;
         for (bool failed = true; failed; k++) {
@@ -339,7 +327,6 @@ static void test_failing_reads(void **unused)
     const ink_model_options options = {.source = &reader.source};
     assert_ok(ctx, ink_model_open(ctx, NULL, &options, &model));
     ink_model_free(model);
-    ink_context_free(ctx);
     fixture_files_free(&files);
 }
 
@@ -360,13 +347,11 @@ static bool on_progress(void *user, uint64_t done, uint64_t total)
     return ++p->calls != p->stop_at;
 }
 
-static void test_progress(void **unused)
+static void test_progress(ink_context *ctx)
 {
     progress p = {0};
     ink_model *model;
     const ink_model_options options = {.progress = on_progress, .progress_user = &p};
-    ink_context *ctx = test_context(1);
-    (void)unused;
     assert_ok(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &options, &model));
     assert_true(p.calls > 0);
     assert_true(p.last == p.total);
@@ -379,17 +364,20 @@ static void test_progress(void **unused)
         assert_null(model);
         assert_int_equal(p.calls, stop);
     }
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),        cmocka_unit_test(test_accepted_settings),
-        cmocka_unit_test(test_settings_matter), cmocka_unit_test(test_missing_tensors),
-        cmocka_unit_test(test_folders),         cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_failing_memory),  cmocka_unit_test(test_failing_reads),
-        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_accepted_settings),
+        cmocka_unit_test(test_settings_matter),
+        context_test(test_missing_tensors),
+        context_test(test_folders),
+        counted_test(test_limit),
+        cmocka_unit_test(test_failing_memory),
+        context_test(test_failing_reads),
+        context_test(test_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,10 +13,8 @@
 #define RELATIVE 1.3e-6
 
 /* The fixtures have rows of equal numbers, of zeros, with an offset, of small and of large numbers. */
-static void norm_gives_the_numbers_of_pytorch(void **unused)
+static void norm_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixtures[] = {[INK_LAYER_NORM] = test_fixture(ctx, FIXTURES "/layers/norm.safetensors"),
                                [INK_RMS_NORM] = test_fixture(ctx, FIXTURES "/layers/llama.safetensors")};
     static const struct {
@@ -47,7 +45,6 @@ static void norm_gives_the_numbers_of_pytorch(void **unused)
     }
     ink_weights_free(fixtures[INK_LAYER_NORM]);
     ink_weights_free(fixtures[INK_RMS_NORM]);
-    ink_context_free(ctx);
 }
 
 /* Loads a norm of this size with random weights; what it was made from goes to *weight and *bias. An RMS norm leaves
@@ -145,10 +142,8 @@ static void norm_has_the_same_bits_everywhere(void **unused)
     check_same_bits(INK_RMS_NORM);
 }
 
-static void norm_refuses_what_does_not_fit(void **unused)
+static void norm_refuses_what_does_not_fit(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     state_dict dict = {0};
     ink_norm *norm;
     float x[4] = {0};
@@ -190,16 +185,15 @@ static void norm_refuses_what_does_not_fit(void **unused)
     ink_norm_free(NULL);
     ink_weights_free(weights);
     state_dict_free(&dict);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(norm_gives_the_numbers_of_pytorch),
+        context_test(norm_gives_the_numbers_of_pytorch),
         cmocka_unit_test(norm_of_every_kind_of_row_is_right),
         cmocka_unit_test(norm_has_the_same_bits_everywhere),
-        cmocka_unit_test(norm_refuses_what_does_not_fit),
+        context_test(norm_refuses_what_does_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

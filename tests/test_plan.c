@@ -233,24 +233,20 @@ static void stacked_tensors_arrive_whole_with_threads(void **unused)
 }
 
 /* The memory that loading takes at its height is that of the object and little more. */
-static void loading_takes_little_more_than_the_weights(void **unused)
+static void loading_takes_little_more_than_the_weights(ink_context *ctx, counting *memory)
 {
-    (void)unused;
-    counting memory;
-    ink_context *ctx = counting_begin(&memory, 1);
     stored file;
     void *object;
     store(&file, 1000, 300, INK_F32);
     ink_weights *weights = state_dict_open(ctx, &file.dict);
     build_args args = {.ctx = ctx, .weights = weights, .n = 1000, .k = 300};
-    size_t before = memory.live_bytes;
-    memory.peak_bytes = before;
+    size_t before = memory->live_bytes;
+    memory->peak_bytes = before;
     assert_ok(ctx, load_parts(&args, &object));
-    assert_true(memory.peak_bytes - before < ink_object_bytes(object) + 600 * 1024);
+    assert_true(memory->peak_bytes - before < ink_object_bytes(object) + 600 * 1024);
     assert_true(ink_object_bytes(object) < (2 * 1008 * 300 + 1000) * sizeof(float) + 1024);
     ink_object_free(object);
     ink_weights_free(weights);
-    counting_end(&memory, ctx);
     unstore(&file);
 }
 
@@ -301,12 +297,10 @@ static void check_stack(ink_context *ctx, const size_t *sizes, size_t k, const i
     free(b);
 }
 
-static void stacked_tensors_arrive_whole(void **unused)
+static void stacked_tensors_arrive_whole(ink_context *ctx)
 {
-    (void)unused;
     static const ink_type alike[] = {INK_BF16, INK_BF16, INK_BF16}, mixed[] = {INK_BF16, INK_F32, INK_BF16};
     static const ink_type wide[] = {INK_F64, INK_F64, INK_F64}, halves[] = {INK_F16, INK_F16, INK_F16};
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof part_sizes / sizeof part_sizes[0]; i++)
         for (unsigned biases = 0; biases < 8; biases++) {
             const size_t *sizes = part_sizes[i];
@@ -317,16 +311,13 @@ static void stacked_tensors_arrive_whole(void **unused)
             check_stack(ctx, sizes, 13, mixed, biases, INK_BF16, INK_BF16);
             check_stack(ctx, sizes, 5000, alike, biases, INK_F32, INK_F32); /* several pieces of the file to a part */
         }
-    ink_context_free(ctx);
 }
 
 /* A part that is missing, of another shape, or stored as what cannot be read, by its own name. */
-static void stacked_tensors_are_checked(void **unused)
+static void stacked_tensors_are_checked(ink_context *ctx)
 {
-    (void)unused;
     static const size_t sizes[] = {5, 20, 9}, other[] = {5, 19, 9};
     static const ink_type types[] = {INK_F32, INK_F32, INK_F32};
-    ink_context *ctx = test_context(1);
     float *w = eighths(34 * 13, 1), *b = eighths(34, 3);
     state_dict dict = {0};
     void *object;
@@ -356,7 +347,6 @@ static void stacked_tensors_are_checked(void **unused)
     state_dict_free(&dict);
     free(w);
     free(b);
-    ink_context_free(ctx);
 }
 
 /* ---- progress ------------------------------------------------------------------------------------------------- */
@@ -428,10 +418,8 @@ static void what_was_asked_for_is_marked(void **unused)
 
 /* ---- what can go wrong ---------------------------------------------------------------------------------------- */
 
-static void the_sentence_says_who_asks_for_what(void **unused)
+static void the_sentence_says_who_asks_for_what(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     stored file;
     void *object;
     store(&file, 5, 4, INK_F32);
@@ -442,15 +430,11 @@ static void the_sentence_says_who_asks_for_what(void **unused)
     assert_null(object);
     ink_weights_free(weights);
     unstore(&file);
-    ink_context_free(ctx);
 }
 
 /* Every read failing once, ending early once, giving a byte at a time. */
-static void readers_that_fail_leave_nothing_behind(void **unused)
+static void readers_that_fail_leave_nothing_behind(ink_context *ctx, counting *memory)
 {
-    (void)unused;
-    counting memory;
-    ink_context *ctx = counting_begin(&memory, 1);
     stored file;
     faulty reader;
     void *object;
@@ -467,7 +451,7 @@ static void readers_that_fail_leave_nothing_behind(void **unused)
     ink_object_free(object);
 
     reader.max_read = 0;
-    size_t live = memory.live_bytes;
+    size_t live = memory->live_bytes;
     for (int kind = 0; kind < 3; kind++)
         for (size_t k = 1;; k++) {
             size_t at = reader.reads + k;
@@ -483,19 +467,16 @@ static void readers_that_fail_leave_nothing_behind(void **unused)
             }
             assert_int_equal(result, INK_ERROR_READ);
             assert_null(object);
-            assert_int_equal(memory.live_bytes, live);
+            assert_int_equal(memory->live_bytes, live);
         }
     ink_weights_free(weights);
     assert_int_equal(reader.open_files, 0);
-    counting_end(&memory, ctx);
     unstore(&file);
 }
 
 /* Scopes nest, and one that is too long finds nothing instead of something else. */
-static void scopes_nest_and_may_be_too_long(void **unused)
+static void scopes_nest_and_may_be_too_long(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     state_dict dict = {0};
     char name[300];
     ink_plan plan;
@@ -537,7 +518,6 @@ static void scopes_nest_and_may_be_too_long(void **unused)
     ink_object_free(object);
     ink_weights_free(weights);
     state_dict_free(&dict);
-    ink_context_free(ctx);
 }
 
 int main(void)
@@ -545,14 +525,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matrices_of_every_kind_of_size_arrive_whole),
         cmocka_unit_test(stacked_tensors_arrive_whole_with_threads),
-        cmocka_unit_test(loading_takes_little_more_than_the_weights),
-        cmocka_unit_test(stacked_tensors_arrive_whole),
-        cmocka_unit_test(stacked_tensors_are_checked),
+        counted_test(loading_takes_little_more_than_the_weights),
+        context_test(stacked_tensors_arrive_whole),
+        context_test(stacked_tensors_are_checked),
         cmocka_unit_test(progress_is_told_and_can_cancel),
         cmocka_unit_test(what_was_asked_for_is_marked),
-        cmocka_unit_test(the_sentence_says_who_asks_for_what),
-        cmocka_unit_test(readers_that_fail_leave_nothing_behind),
-        cmocka_unit_test(scopes_nest_and_may_be_too_long),
+        context_test(the_sentence_says_who_asks_for_what),
+        counted_test(readers_that_fail_leave_nothing_behind),
+        context_test(scopes_nest_and_may_be_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

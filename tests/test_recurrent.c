@@ -86,9 +86,8 @@ static void check_case(ink_context *ctx, const ink_weights *fixture, size_t cell
     free(y);
 }
 
-static void recurrence_gives_the_numbers_of_pytorch(void **unused)
+static void recurrence_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
     static const struct {
         const char *module;
         size_t in, h, layers, directions;
@@ -97,7 +96,6 @@ static void recurrence_gives_the_numbers_of_pytorch(void **unused)
                    {"both", 5, 9, 3, 2, {"both.0", "both.1", "both.2"}},
                    {"no_bias", 6, 17, 1, 1, {"no_bias"}},
                    {"cell", 6, 18, 1, 1, {"cell"}}};
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < N_CELLS; i++) {
         ink_weights *fixture = open_cell_fixture(ctx, i);
         for (size_t m = 0; m < sizeof modules / sizeof modules[0]; m++) {
@@ -114,7 +112,6 @@ static void recurrence_gives_the_numbers_of_pytorch(void **unused)
         }
         ink_weights_free(fixture);
     }
-    ink_context_free(ctx);
 }
 
 /* ---- against the oracle --------------------------------------------------------------------------------------- */
@@ -183,10 +180,8 @@ static void check_steps_against_oracle(ink_context *ctx, size_t cell, size_t in,
     ink_recurrent_free(recurrent);
 }
 
-static void steps_of_every_kind_of_size_are_right(void **unused)
+static void steps_of_every_kind_of_size_are_right(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const size_t sizes[] = {1, 2, 15, 16, 17, 40};
     for (size_t cell = 0; cell < N_CELLS; cell++) {
         for (size_t i = 0; i < 6; i++)
@@ -194,7 +189,6 @@ static void steps_of_every_kind_of_size_are_right(void **unused)
                 check_steps_against_oracle(ctx, cell, sizes[i], sizes[j]);
         check_steps_against_oracle(ctx, cell, 300, 270); /* sums of more than one block */
     }
-    ink_context_free(ctx);
 }
 
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
@@ -310,11 +304,10 @@ static void batches_have_the_same_bits_as_sequences_alone(void **unused)
 }
 
 /* A projected LSTM hands on less than it keeps. Numbers, and bits: whole = pieces = steps, alone = beside others. */
-static void projected_lstms_are_right(void **unused)
+static void projected_lstms_are_right(ink_context *ctx)
 {
-    (void)unused;
     const size_t n_steps = 300, lengths[] = {3, 40, 0, 1, 150};
-    ink_context *ctx = test_context(1), *other;
+    ink_context *other;
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/lstm_projected.safetensors");
     ink_recurrent *stacked, *both;
     assert_ok(ctx, ink_recurrent_load(ctx, fixture, "stacked", INK_LSTM, &stacked));
@@ -343,7 +336,6 @@ static void projected_lstms_are_right(void **unused)
     ink_recurrent_free(stacked);
     ink_recurrent_free(both);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 /* More sequences than input rows of one product, and wide enough that their cells are spread over the workers. */
@@ -435,9 +427,8 @@ typedef struct entry {
     size_t shape[2];
 } entry;
 
-static void networks_that_do_not_fit_are_refused(void **unused)
+static void networks_that_do_not_fit_are_refused(ink_context *ctx)
 {
-    (void)unused;
     static const struct {
         ink_cell cell;
         entry entries[6];
@@ -501,7 +492,6 @@ static void networks_that_do_not_fit_are_refused(void **unused)
         {INK_GRU, {{"weight_ih_l0", 1, {12}}, {"weight_hh_l0", 2, {12, 4}}}, INK_ERROR_MISMATCH, "expected a matrix"},
         {INK_GRU, {{"weight_ih_l0", 2, {0, 5}}, {"weight_hh_l0", 2, {0, 0}}}, INK_ERROR_MISMATCH, "at least one"},
     };
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         state_dict dict = {0};
         ink_recurrent *recurrent = (ink_recurrent *)&dict;
@@ -522,16 +512,13 @@ static void networks_that_do_not_fit_are_refused(void **unused)
     assert_fails(ctx, ink_recurrent_load(ctx, fixture, "stacked", INK_GRU, &recurrent), INK_ERROR_UNSUPPORTED,
                  "tensor 'stacked.weight_hr_l0': there is no gru with projections");
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
 
-static void impossible_calls_are_refused(void **unused)
+static void impossible_calls_are_refused(ink_context *ctx)
 {
-    (void)unused;
     const shape one = {2, 3, 1, 1}, both = {2, 3, 2, 2};
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = open_cell_fixture(ctx, 2);
     ink_recurrent *recurrent = make_network(ctx, 2, &one, NULL), *two = make_network(ctx, 2, &both, NULL), *none;
     float x[4] = {1, 2, 3, 4}, y[12] = {0}, state[6] = {0};
@@ -567,7 +554,6 @@ static void impossible_calls_are_refused(void **unused)
     ink_recurrent_free(two);
     ink_recurrent_free(NULL);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 /* ---- looking inside ------------------------------------------------------------------------------------------- */
@@ -637,15 +623,15 @@ static void cells_show_their_gates(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(recurrence_gives_the_numbers_of_pytorch),
-        cmocka_unit_test(steps_of_every_kind_of_size_are_right),
+        context_test(recurrence_gives_the_numbers_of_pytorch),
+        context_test(steps_of_every_kind_of_size_are_right),
         cmocka_unit_test(sequence_and_steps_have_the_same_bits),
-        cmocka_unit_test(projected_lstms_are_right),
+        context_test(projected_lstms_are_right),
         cmocka_unit_test(batches_have_the_same_bits_as_sequences_alone),
         cmocka_unit_test(wide_batches_have_the_same_bits),
         cmocka_unit_test(recurrence_allocates_nothing_after_reserve),
-        cmocka_unit_test(networks_that_do_not_fit_are_refused),
-        cmocka_unit_test(impossible_calls_are_refused),
+        context_test(networks_that_do_not_fit_are_refused),
+        context_test(impossible_calls_are_refused),
         cmocka_unit_test(cells_show_their_gates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

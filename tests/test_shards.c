@@ -199,18 +199,16 @@ static void a_file_that_changes_is_noticed(void **unused)
 }
 
 /* [116] Far more files than a process may have open. */
-static void many_files(void **unused)
+static void many_files(ink_context *ctx, counting *memory)
 {
     enum { N = 20000 };
-    counting memory;
     state_dict *dicts = calloc(1, sizeof *dicts);
     ink_memory_file *files = calloc(N + 1, sizeof *files);
     char *names = malloc((size_t)N * 32), *index = malloc((size_t)N * 64 + 64);
     unsigned char *shards = NULL;
     faulty reader;
     ink_weights *weights;
-    (void)unused;
-    ink_context *ctx = counting_begin(&memory, 1);
+    (void)memory; /* its books must be empty at the end */
     state_dict_vector(dicts, "t00000", 1);
     ink_weights_free(state_dict_open(ctx, dicts));
     size_t size = dicts->file_size, used = (size_t)sprintf(index, "{\"weight_map\": {");
@@ -231,7 +229,6 @@ static void many_files(void **unused)
     assert_int_equal(ink_weights_count(weights), N);
     assert_int_equal(reader.open_files, 1);
     ink_weights_free(weights);
-    counting_end(&memory, ctx);
     state_dict_free(dicts);
     free(dicts);
     free(files);
@@ -243,12 +240,10 @@ static void many_files(void **unused)
 /* ---- what fails ----------------------------------------------------------------------------------------------- */
 
 /* Every read and every open of a whole model in shards. */
-static void every_file_operation_fails_once(void **unused)
+static void every_file_operation_fails_once(ink_context *ctx)
 {
     fixture_files files;
-    (void)unused;
     fixture_files_read(&files, "mistral");
-    ink_context *ctx = test_context(1);
     for (size_t kind = 0; kind < 3; kind++)
         for (size_t k = 1, failed = true; failed; k++) {
             faulty reader;
@@ -263,7 +258,6 @@ static void every_file_operation_fails_once(void **unused)
             assert_int_equal(reader.open_files, 0);
             ink_model_free(model);
         }
-    ink_context_free(ctx);
     fixture_files_free(&files);
 }
 
@@ -288,36 +282,32 @@ static void every_allocation_fails_once(void **unused)
 }
 
 /* Loading takes the model and little else, and reads each byte of each tensor once. */
-static void loading_reads_each_tensor_once(void **unused)
+static void loading_reads_each_tensor_once(ink_context *ctx, counting *memory)
 {
     fixture_files files;
     faulty reader;
-    counting memory;
     ink_model *model;
-    (void)unused;
     fixture_files_read(&files, "mistral");
     faulty_init(&reader, files.files, files.list.n_files);
-    ink_context *ctx = counting_begin(&memory, 1);
-    size_t before = memory.peak_bytes = memory.live_bytes;
+    size_t before = memory->peak_bytes = memory->live_bytes;
     const ink_model_options options = {.source = &reader.source};
     assert_ok(ctx, ink_model_open(ctx, NULL, &options, &model));
-    assert_true(memory.peak_bytes - before < ink_model_get_info(model)->n_bytes + ((size_t)4 << 20));
+    assert_true(memory->peak_bytes - before < ink_model_get_info(model)->n_bytes + ((size_t)4 << 20));
     /* config and generation config, the index, two reads for each header, and one for each tensor */
     size_t n_tensors = 2 * 9 + 3;
     assert_int_equal(reader.reads, 3 + 3 * 2 + n_tensors);
     ink_model_free(model);
-    counting_end(&memory, ctx);
     fixture_files_free(&files);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_table_over_all_files),        cmocka_unit_test(the_index_may_be_short),
-        cmocka_unit_test(wrong_indices_are_refused),       cmocka_unit_test(a_tensor_in_two_files_is_refused),
-        cmocka_unit_test(a_file_that_changes_is_noticed),  cmocka_unit_test(many_files),
-        cmocka_unit_test(every_file_operation_fails_once), cmocka_unit_test(every_allocation_fails_once),
-        cmocka_unit_test(loading_reads_each_tensor_once),
+        cmocka_unit_test(one_table_over_all_files),       cmocka_unit_test(the_index_may_be_short),
+        cmocka_unit_test(wrong_indices_are_refused),      cmocka_unit_test(a_tensor_in_two_files_is_refused),
+        cmocka_unit_test(a_file_that_changes_is_noticed), counted_test(many_files),
+        context_test(every_file_operation_fails_once),    cmocka_unit_test(every_allocation_fails_once),
+        counted_test(loading_reads_each_tensor_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,16 +11,14 @@
 #include "../src/text/engine.h"
 
 /* The engine without any file: a BPE of four tokens, words between spaces. */
-static void test_built_by_calls(void **unused)
+static void test_built_by_calls(ink_context *ctx)
 {
-    (void)unused;
     static const ink_step spaces = {.match = ink_match_space, .behavior = INK_SPLIT_REMOVED};
     static const char *const spelled[] = {"a", "b", "ab", "<e>"};
     static const ink_token expected[] = {2, 0, 3, 1};
     ink_template_slot slots[] = {{INK_TEMPLATE_A, 0}, {INK_TEMPLATE_A, 0}, {INK_TEMPLATE_B, 1}};
     ink_bpe_merge merges[] = {{0, 1, 2}};
     ink_added_pattern end = {"<e>", "<e>", 3, 3, INK_ADDED_RAW, {.id = 3}, true};
-    ink_context *ctx = test_context(1);
     ink_tokenizer_builder b;
     ink_tokenizer *tokenizer = NULL;
     ink_token ids[8];
@@ -49,13 +47,10 @@ static void test_built_by_calls(void **unused)
     assert_int_equal(n, 4);
     assert_memory_equal(text, "abab", 4);
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
-static void test_flags(void **unused)
+static void test_flags(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "template");
     ink_token begin = ink_tokenizer_find(tokenizer, "<s>", 3), end = ink_tokenizer_find(tokenizer, "</s>", 4), ids[16];
     size_t n = 0;
@@ -76,18 +71,15 @@ static void test_flags(void **unused)
     assert_int_equal(n, 0);
     assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, "a", 1, 16, ids, 16, &n), INK_ERROR_ARGUMENT, "flags");
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
 /* Lower case comes behind raw added tokens and before everything else, and bytes that are no text stay. */
-static void test_lower_case(void **unused)
+static void test_lower_case(ink_context *ctx)
 {
     static const char upper[] = "The\xC3\x89\xCE\xA9 <a>\xC4\xB0\xFFZ";
     static const char lower[] = "the\xC3\xA9\xCF\x89 <a>i\xCC\x87\xFFz";
     ink_token ids[32], expected[32];
     size_t n, n_expected;
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "plain");
     for (unsigned flags = 0; flags <= INK_ENCODE_ADDED; flags += INK_ENCODE_ADDED) {
         assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, lower, sizeof lower - 1, flags, expected, 32, &n_expected));
@@ -97,13 +89,10 @@ static void test_lower_case(void **unused)
         assert_memory_equal(ids, expected, n * sizeof *ids);
     }
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
-static void test_room(void **unused)
+static void test_room(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "shuffled");
     const char *text = "zq zq zq";
     ink_token ids[16];
@@ -128,13 +117,10 @@ static void test_room(void **unused)
     assert_ok(ctx, ink_tokenizer_decode(ctx, tokenizer, ids, n, back, 8, &size));
     assert_memory_equal(back, "zq zq zqU", 9);
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
-static void test_tokens(void **unused)
+static void test_tokens(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "plain");
     size_t size = 1, n_ids = ink_tokenizer_vocab_size(tokenizer);
     ink_token pad = ink_tokenizer_find(tokenizer, "<pad>", 5), added = ink_tokenizer_find(tokenizer, "<a>", 3);
@@ -164,13 +150,10 @@ static void test_tokens(void **unused)
     wrong[1] = INT32_MAX;
     assert_fails(ctx, ink_tokenizer_decode(ctx, tokenizer, wrong, 2, text, 8, &size), INK_ERROR_ARGUMENT, "2147483647");
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
-static void test_null(void **unused)
+static void test_null(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *t = test_open_tokenizer(ctx, "shuffled"), *none = NULL;
     ink_text_stream stream = {.n_held = 0};
     ink_token id = 5;
@@ -198,7 +181,6 @@ static void test_null(void **unused)
     assert_int_equal(ink_tokenizer_find(NULL, "a", 1), -1);
     ink_tokenizer_free(NULL);
     ink_tokenizer_free(t);
-    ink_context_free(ctx);
 }
 
 static void expect_no_allocation(const char *name)
@@ -275,10 +257,8 @@ static void test_every_allocation_fails_once(void **unused)
 
 /* ---- pairs ------------------------------------------------------------------------------------------------------ */
 
-static void test_pairs(void **unused)
+static void test_pairs(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *bert = test_open_tokenizer(ctx, "bert");
     ink_token cls = ink_tokenizer_control(bert, INK_CONTROL_CLS), sep = ink_tokenizer_control(bert, INK_CONTROL_SEP);
     ink_token ids[16], types[16];
@@ -316,21 +296,20 @@ static void test_pairs(void **unused)
     assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n), INK_ERROR_ARGUMENT, "pair");
     assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, NULL, ids, types, 16, &n), INK_ERROR_ARGUMENT, "input");
     ink_tokenizer_free(bert);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_built_by_calls),
-        cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_lower_case),
-        cmocka_unit_test(test_room),
-        cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_null),
+        context_test(test_built_by_calls),
+        context_test(test_flags),
+        context_test(test_lower_case),
+        context_test(test_room),
+        context_test(test_tokens),
+        context_test(test_null),
         cmocka_unit_test(test_second_call_allocates_nothing),
         cmocka_unit_test(test_every_allocation_fails_once),
-        cmocka_unit_test(test_pairs),
+        context_test(test_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -216,9 +216,8 @@ static void test_bad_files(void **unused)
 }
 
 /* Changes that make no difference are accepted. */
-static void test_good_files(void **unused)
+static void test_good_files(ink_context *ctx)
 {
-    (void)unused;
     static const bad_file good[] = {
         {"'type':'BPE',", "", INK_OK, NULL},
         {"'version':'1.0',", "", INK_OK, NULL},
@@ -230,7 +229,6 @@ static void test_good_files(void **unused)
         {"'added_tokens':[", "'x':[", INK_OK, NULL},
         {"'!':1,", "'!':1000,", INK_OK, NULL},
     };
-    ink_context *ctx = test_context(1);
     size_t size;
     char *text = test_read_tokenizer("plain", ".json", &size);
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -241,14 +239,11 @@ static void test_good_files(void **unused)
         free(changed);
     }
     free(text);
-    ink_context_free(ctx);
 }
 
 /* Long contents would make the time for a text depend on the file. */
-static void test_long_added_token(void **unused)
+static void test_long_added_token(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     size_t size;
     char *text = test_read_tokenizer("plain", ".json", &size);
     static char added[1400];
@@ -264,14 +259,11 @@ static void test_long_added_token(void **unused)
         free(changed);
     }
     free(text);
-    ink_context_free(ctx);
 }
 
 /* A merge that is there twice, first and last. */
-static void test_duplicate_merge(void **unused)
+static void test_duplicate_merge(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = NULL;
     size_t size;
     char *text = test_read_tokenizer("shuffled", ".json", &size), again[64];
@@ -293,14 +285,11 @@ static void test_duplicate_merge(void **unused)
     free(many);
     free(changed);
     free(text);
-    ink_context_free(ctx);
 }
 
 /* Cut anywhere: refused, never believed. */
-static void test_truncated_files(void **unused)
+static void test_truncated_files(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     size_t size;
     char *text = test_read_tokenizer("shuffled", ".json", &size);
     while (text[size - 1] != '}')
@@ -314,26 +303,21 @@ static void test_truncated_files(void **unused)
         free(cut);
     }
     free(text);
-    ink_context_free(ctx);
 }
 
-static void test_folder(void **unused)
+static void test_folder(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = NULL;
     assert_fails(ctx, ink_tokenizer_open(ctx, FIXTURES "/tokenizer", &tokenizer), INK_ERROR_NOT_FOUND,
                  "tokenizer.json");
     assert_null(tokenizer);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_files),        cmocka_unit_test(test_good_files),
-        cmocka_unit_test(test_long_added_token), cmocka_unit_test(test_duplicate_merge),
-        cmocka_unit_test(test_truncated_files),  cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_bad_files),   context_test(test_good_files),      context_test(test_long_added_token),
+        context_test(test_duplicate_merge), context_test(test_truncated_files), context_test(test_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,23 +157,18 @@ static void expect_form(ink_context *ctx, ink_normal_fn form, const uint32_t *te
     ink_arena_release(&ctx->scratch, mark);
 }
 
-static void test_normal_forms(void **unused)
+static void test_normal_forms(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         expect_form(ctx, ink_normal_nfd, forms[i][0], forms[i][1]);
         expect_form(ctx, ink_normal_nfc, forms[i][0], forms[i][2]);
         expect_form(ctx, ink_normal_nfc, forms[i][1], forms[i][2]);
     }
-    ink_context_free(ctx);
 }
 
 /* The figures of the reference's Unicode: how many code points each form changes. */
-static void test_normal_form_counts(void **unused)
+static void test_normal_form_counts(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const ink_normal_fn normal[2] = {ink_normal_nfd, ink_normal_nfc};
     size_t changed[2] = {0};
     for (uint32_t code = 0; code < 0x110000; code++) {
@@ -188,19 +183,14 @@ static void test_normal_form_counts(void **unused)
     }
     assert_int_equal(changed[0], 13232);
     assert_int_equal(changed[1], 1120);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_split_parity),
-        cmocka_unit_test(test_split_malformed),
-        cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_properties),
-        cmocka_unit_test(test_lower),
-        cmocka_unit_test(test_normal_forms),
-        cmocka_unit_test(test_normal_form_counts),
+        cmocka_unit_test(test_split_parity),   cmocka_unit_test(test_split_malformed), cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_properties),     cmocka_unit_test(test_lower),           context_test(test_normal_forms),
+        context_test(test_normal_form_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,16 +122,13 @@ static size_t open_and_tell(ink_context *ctx, const char *kind, const ink_source
 /* ---- tests ---------------------------------------------------------------------------------------------------- */
 
 /* The suite is run once per kernel, so the kernel must be the one that the run is about. */
-static void the_kernel_is_the_one_asked_for(void **unused)
+static void the_kernel_is_the_one_asked_for(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const char *asked = getenv("INKLING_TEST_KERNEL");
 
     if (asked == NULL || asked[0] == '\0')
         asked = ink_kernel_name(0);
     assert_string_equal(ink_context_kernel(ctx), asked);
-    ink_context_free(ctx);
 }
 
 /* A build without files refuses a folder with a sentence; the same bytes from memory are the same model to the bit. */
@@ -260,7 +257,7 @@ static void the_host_finds_everything_as_it_was(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_kernel_is_the_one_asked_for),
+        context_test(the_kernel_is_the_one_asked_for),
         cmocka_unit_test(memory_and_folder_are_the_same_model),
         cmocka_unit_test_setup_teardown(the_host_finds_everything_as_it_was, catch_streams, give_streams_back),
     };

@@ -130,6 +130,15 @@ void counting_end(counting *memory, ink_context *ctx)
     assert_int_equal(memory->live_bytes, 0);
 }
 
+void counted_test_run(void **state)
+{
+    const counted_check *test = *state;
+    counting memory;
+    ink_context *ctx = counting_begin(&memory, 1);
+    test->check(ctx, &memory);
+    counting_end(&memory, ctx);
+}
+
 void counting_fail_at(counting *memory, size_t k)
 {
     memory->failures = 0;

@@ -45,6 +45,18 @@ ink_context *counting_context(counting *memory, unsigned n_threads);
 /* Frees the context; fails the test if anything else was not given back. */
 void counting_end(counting *memory, ink_context *ctx);
 
+/* A test that gets such a context of one thread and its books, and leaves nothing: a row of the list of tests. */
+#define counted_test(check)                                                                                            \
+    {                                                                                                                  \
+        .name = #check, .test_func = counted_test_run, .initial_state = &(counted_check) { (check) }                   \
+    }
+
+typedef struct counted_check {
+    void (*check)(ink_context *ctx, counting *memory);
+} counted_check;
+
+void counted_test_run(void **state);
+
 /* The k-th request from now on (k >= 1) fails, once. 0: none fails. */
 void counting_fail_at(counting *memory, size_t k);
 

@@ -29,7 +29,7 @@ void encoder_close(encoder_fixture *f);
 /* A test that runs `check` on every encoder: a row of the list of tests. */
 #define encoder_test(check)                                                                                            \
     {                                                                                                                  \
-#check, encoder_test_run, NULL, NULL, &(encoder_check) { (check) }                                             \
+        .name = #check, .test_func = encoder_test_run, .initial_state = &(encoder_check) { (check) }                   \
     }
 
 typedef struct encoder_check {

@@ -41,7 +41,7 @@ void fixture_open_bundled(fixture *f, const char *name);
 /* A test that runs `check` on every one of `names`, opened by `open`: a row of the list of tests. */
 #define fixture_test_of(names, open, check)                                                                            \
     {                                                                                                                  \
-#check, fixture_test_run, NULL, NULL, &(fixture_check) { (names), (open), (check) }                            \
+        .name = #check, .test_func = fixture_test_run, .initial_state = &(fixture_check) { (names), (open), (check) }  \
     }
 #define fixture_test(check) fixture_test_of(fixture_names, fixture_open, check)
 

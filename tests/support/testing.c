@@ -30,6 +30,14 @@ ink_context *test_context(unsigned n_threads)
     return ctx;
 }
 
+void context_test_run(void **state)
+{
+    const context_check *test = *state;
+    ink_context *ctx = test_context(1);
+    test->check(ctx);
+    ink_context_free(ctx);
+}
+
 ink_item test_item(ink_state *state, const ink_token *tokens, size_t n_tokens, float *logits, size_t n_logits)
 {
     return (ink_item){.state = state, .tokens = tokens, .n_tokens = n_tokens, .logits = logits, .n_logits = n_logits};
