@@ -287,18 +287,14 @@ static void test_context_length(ink_context *ctx)
     }
 }
 
-static void test_info(void **unused)
+static void test_info(const fixture *f)
 {
-    fixture f;
-    (void)unused;
-    fixture_open(&f, "qwen3");
-    assert_string_equal(f.info->kind, "qwen3");
-    assert_int_equal(f.info->hidden_size, 24);
-    assert_int_equal(f.info->n_layers, 2);
+    assert_string_equal(f->info->kind, "qwen3");
+    assert_int_equal(f->info->hidden_size, 24);
+    assert_int_equal(f->info->n_layers, 2);
     size_t q = 6 * 14, kv = 2 * 14; /* norms, q k v o, gate up down; embedding, the blocks, norm */
-    assert_int_equal(f.info->n_parameters, 61 * 24 + 2 * (2 * 24 + 2 * 14 + (2 * q + 2 * kv) * 24 + 3 * 40 * 24) + 24);
-    assert_int_equal(f.info->n_unused, 0);
-    fixture_close(&f);
+    assert_int_equal(f->info->n_parameters, 61 * 24 + 2 * (2 * 24 + 2 * 14 + (2 * q + 2 * kv) * 24 + 3 * 40 * 24) + 24);
+    assert_int_equal(f->info->n_unused, 0);
 }
 
 /* A buffer of old files is not worth a word; any other tensor without use is. */
@@ -454,32 +450,28 @@ static void test_sampling(ink_context *ctx)
 }
 
 /* The folder's own file, and what it changes not: saved states go on. */
-static void test_generation_is_no_arithmetic(void **unused)
+static void test_generation_is_no_arithmetic(const fixture *f)
 {
     static const char greedy[] = "{\"do_sample\": false, \"eos_token_id\": 9}";
-    fixture f;
     ink_sampler_options s;
     ink_result result;
     ink_state *from, *to;
     unsigned char bytes[65536];
     size_t size;
-    (void)unused;
-    fixture_open(&f, "llama");
-    assert_int_equal(f.info->n_stop_tokens, 3);
-    assert_true(ink_model_stops_at(f.model, 60));
-    assert_true(ink_model_sampling(f.model, &s));
+    assert_int_equal(f->info->n_stop_tokens, 3);
+    assert_true(ink_model_stops_at(f->model, 60));
+    assert_true(ink_model_sampling(f->model, &s));
     assert_true(s.temperature == 0.6F && s.top_p == 0.9F && s.top_k == 50);
-    ink_model *model = open_with(f.ctx, NULL, NULL, greedy, &result);
-    assert_ok(f.ctx, result);
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 30, &from));
-    assert_ok(f.ctx, ink_state_create(f.ctx, model, 30, &to));
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, from, f.tokens, 20, NULL));
-    assert_ok(f.ctx, ink_state_save(f.ctx, from, bytes, sizeof bytes, &size));
-    assert_ok(f.ctx, ink_state_load(f.ctx, to, bytes, size));
+    ink_model *model = open_with(f->ctx, NULL, NULL, greedy, &result);
+    assert_ok(f->ctx, result);
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 30, &from));
+    assert_ok(f->ctx, ink_state_create(f->ctx, model, 30, &to));
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, from, f->tokens, 20, NULL));
+    assert_ok(f->ctx, ink_state_save(f->ctx, from, bytes, sizeof bytes, &size));
+    assert_ok(f->ctx, ink_state_load(f->ctx, to, bytes, size));
     ink_state_free(from);
     ink_state_free(to);
     ink_model_free(model);
-    fixture_close(&f);
 }
 
 /* ---- hidden vectors ------------------------------------------------------------------------------------------- */
@@ -564,34 +556,30 @@ static void hidden_vectors_are_the_norms(const fixture *f)
 /* ---- a rope that depends on the capacity ----------------------------------------------------------------------- */
 
 /* Within the trained length every capacity is the same; beyond it states of other capacities are other states. */
-static void test_dynamic(void **unused)
+static void test_dynamic(const fixture *f)
 {
-    fixture f;
     ink_state *small, *as_small, *large, *as_large;
     unsigned char bytes[65536];
     size_t size;
-    (void)unused;
-    fixture_open(&f, "llama.dynamic");
-    float *logits = test_floats(2 * f.info->vocab_size);
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 25, &small));
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 32, &as_small));
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 33, &large));
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 33, &as_large));
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, small, f.tokens, 20, logits));
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, large, f.tokens, 20, logits + f.info->vocab_size));
-    assert_memory_not_equal(logits, logits + f.info->vocab_size, f.info->vocab_size * sizeof *logits);
-    assert_ok(f.ctx, ink_state_copy(f.ctx, small, as_small));
-    assert_ok(f.ctx, ink_state_copy(f.ctx, large, as_large));
-    assert_fails(f.ctx, ink_state_copy(f.ctx, small, large), INK_ERROR_MISMATCH, "for 25 tokens and one for 33");
-    assert_ok(f.ctx, ink_state_save(f.ctx, large, bytes, sizeof bytes, &size));
-    assert_ok(f.ctx, ink_state_load(f.ctx, as_large, bytes, size));
-    assert_fails(f.ctx, ink_state_load(f.ctx, small, bytes, size), INK_ERROR_MISMATCH, "another number of tokens");
+    float *logits = test_floats(2 * f->info->vocab_size);
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 25, &small));
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 32, &as_small));
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 33, &large));
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 33, &as_large));
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, small, f->tokens, 20, logits));
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, large, f->tokens, 20, logits + f->info->vocab_size));
+    assert_memory_not_equal(logits, logits + f->info->vocab_size, f->info->vocab_size * sizeof *logits);
+    assert_ok(f->ctx, ink_state_copy(f->ctx, small, as_small));
+    assert_ok(f->ctx, ink_state_copy(f->ctx, large, as_large));
+    assert_fails(f->ctx, ink_state_copy(f->ctx, small, large), INK_ERROR_MISMATCH, "for 25 tokens and one for 33");
+    assert_ok(f->ctx, ink_state_save(f->ctx, large, bytes, sizeof bytes, &size));
+    assert_ok(f->ctx, ink_state_load(f->ctx, as_large, bytes, size));
+    assert_fails(f->ctx, ink_state_load(f->ctx, small, bytes, size), INK_ERROR_MISMATCH, "another number of tokens");
     ink_state_free(small);
     ink_state_free(as_small);
     ink_state_free(large);
     ink_state_free(as_large);
     free(logits);
-    fixture_close(&f);
 }
 
 int main(void)
@@ -603,13 +591,13 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_accepted),
         context_test(test_context_length),
-        cmocka_unit_test(test_info),
+        fixture_test_on("qwen3", test_info),
         context_test(test_unused),
         context_test(test_stop_tokens),
         context_test(test_sampling),
-        cmocka_unit_test(test_generation_is_no_arithmetic),
+        fixture_test_on("llama", test_generation_is_no_arithmetic),
         fixture_test(hidden_vectors_are_the_norms),
-        cmocka_unit_test(test_dynamic),
+        fixture_test_on("llama.dynamic", test_dynamic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

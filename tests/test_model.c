@@ -276,19 +276,15 @@ static void look_at_stream(void *user, const char *name, const ink_tensor *value
     }
 }
 
-static void test_look_gpt2(void **unused)
+static void test_look_gpt2(const fixture *f)
 {
-    fixture f;
     static stream s;
-    (void)unused;
-    fixture_open(&f, "gpt2");
-    ink_state *state = fixture_state(f.ctx, f.model);
-    ink_context_trace(f.ctx, look_at_stream, &s);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, NULL));
+    ink_state *state = fixture_state(f->ctx, f->model);
+    ink_context_trace(f->ctx, look_at_stream, &s);
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 7, NULL));
     assert_int_equal(s.n_blocks, 2);
     assert_int_equal(s.n_scores, 2);
     ink_state_free(state);
-    fixture_close(&f);
 }
 
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
@@ -307,64 +303,57 @@ static void refuse_item(const fixture *f, ink_item item, ink_result result, cons
     ink_state_free(good);
 }
 
-static void test_refused_items(void **unused)
+static void test_refused_items(const fixture *f)
 {
-    fixture f, other;
+    fixture other;
     float logits[53] = {0};
     const ink_token beyond[] = {1, 2, 53}, negative[] = {1, -1, 2}, huge[] = {INT32_MAX}, least[] = {INT32_MIN};
-    (void)unused;
-    fixture_open(&f, "gpt2");
     fixture_open(&other, "gru");
-    ink_state *state = fixture_state(f.ctx, f.model), *foreign = fixture_state(f.ctx, other.model);
-    refuse_item(&f, test_item(NULL, f.tokens, 1, logits, 1), INK_ERROR_ARGUMENT, "item 1: its state is NULL");
-    refuse_item(&f, test_item(foreign, f.tokens, 1, logits, 1), INK_ERROR_ARGUMENT, "another model");
-    refuse_item(&f, test_item(state, NULL, 1, logits, 1), INK_ERROR_ARGUMENT, "no tokens");
-    refuse_item(&f, test_item(state, f.tokens, 0, logits, 0), INK_ERROR_ARGUMENT, "no tokens");
-    refuse_item(&f, test_item(state, f.tokens, 1, logits, 2), INK_ERROR_ARGUMENT, "logits of 2 tokens");
-    refuse_item(&f, test_item(state, f.tokens, 1, NULL, 1), INK_ERROR_ARGUMENT, "no place");
-    refuse_item(&f, test_item(state, beyond, 3, logits, 1), INK_ERROR_ARGUMENT, "token 2 is 53, the vocabulary");
-    refuse_item(&f, test_item(state, negative, 3, logits, 1), INK_ERROR_ARGUMENT, "token 1 is -1");
-    refuse_item(&f, test_item(state, huge, 1, logits, 1), INK_ERROR_ARGUMENT, "2147483647");
-    refuse_item(&f, test_item(state, least, 1, logits, 1), INK_ERROR_ARGUMENT, "-2147483648");
-    refuse_item(&f, test_item(state, f.tokens, SIZE_MAX, logits, 1), INK_ERROR_LIMIT, "room for 48");
+    ink_state *state = fixture_state(f->ctx, f->model), *foreign = fixture_state(f->ctx, other.model);
+    refuse_item(f, test_item(NULL, f->tokens, 1, logits, 1), INK_ERROR_ARGUMENT, "item 1: its state is NULL");
+    refuse_item(f, test_item(foreign, f->tokens, 1, logits, 1), INK_ERROR_ARGUMENT, "another model");
+    refuse_item(f, test_item(state, NULL, 1, logits, 1), INK_ERROR_ARGUMENT, "no tokens");
+    refuse_item(f, test_item(state, f->tokens, 0, logits, 0), INK_ERROR_ARGUMENT, "no tokens");
+    refuse_item(f, test_item(state, f->tokens, 1, logits, 2), INK_ERROR_ARGUMENT, "logits of 2 tokens");
+    refuse_item(f, test_item(state, f->tokens, 1, NULL, 1), INK_ERROR_ARGUMENT, "no place");
+    refuse_item(f, test_item(state, beyond, 3, logits, 1), INK_ERROR_ARGUMENT, "token 2 is 53, the vocabulary");
+    refuse_item(f, test_item(state, negative, 3, logits, 1), INK_ERROR_ARGUMENT, "token 1 is -1");
+    refuse_item(f, test_item(state, huge, 1, logits, 1), INK_ERROR_ARGUMENT, "2147483647");
+    refuse_item(f, test_item(state, least, 1, logits, 1), INK_ERROR_ARGUMENT, "-2147483648");
+    refuse_item(f, test_item(state, f->tokens, SIZE_MAX, logits, 1), INK_ERROR_LIMIT, "room for 48");
 
-    const ink_item twice[] = {test_item(state, f.tokens, 1, NULL, 0), test_item(state, f.tokens, 1, NULL, 0)};
-    assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, twice, 2), INK_ERROR_ARGUMENT, "in the list twice");
-    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, twice, 1));
-    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, NULL, 0));
-    assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, NULL, 1), INK_ERROR_ARGUMENT, "items");
-    assert_fails(f.ctx, ink_model_forward_list(f.ctx, NULL, twice, 1), INK_ERROR_ARGUMENT, "model");
-    assert_fails(f.ctx, ink_model_forward(f.ctx, f.model, NULL, f.tokens, 1, logits), INK_ERROR_ARGUMENT, "state");
-    assert_fails(f.ctx, ink_context_reserve(f.ctx, NULL, 1, 1, 1), INK_ERROR_ARGUMENT, "model");
-    assert_int_equal(ink_model_forward_list(NULL, f.model, twice, 1), INK_ERROR_ARGUMENT);
+    const ink_item twice[] = {test_item(state, f->tokens, 1, NULL, 0), test_item(state, f->tokens, 1, NULL, 0)};
+    assert_fails(f->ctx, ink_model_forward_list(f->ctx, f->model, twice, 2), INK_ERROR_ARGUMENT, "in the list twice");
+    assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, twice, 1));
+    assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, NULL, 0));
+    assert_fails(f->ctx, ink_model_forward_list(f->ctx, f->model, NULL, 1), INK_ERROR_ARGUMENT, "items");
+    assert_fails(f->ctx, ink_model_forward_list(f->ctx, NULL, twice, 1), INK_ERROR_ARGUMENT, "model");
+    assert_fails(f->ctx, ink_model_forward(f->ctx, f->model, NULL, f->tokens, 1, logits), INK_ERROR_ARGUMENT, "state");
+    assert_fails(f->ctx, ink_context_reserve(f->ctx, NULL, 1, 1, 1), INK_ERROR_ARGUMENT, "model");
+    assert_int_equal(ink_model_forward_list(NULL, f->model, twice, 1), INK_ERROR_ARGUMENT);
     ink_state_free(state);
     ink_state_free(foreign);
     fixture_close(&other);
-    fixture_close(&f);
 }
 
 /* Past the context window nothing is written, and what fits still runs. */
-static void test_context_window(void **unused)
+static void test_context_window(const fixture *f)
 {
-    fixture f;
-    (void)unused;
-    fixture_open(&f, "gpt2");
-    size_t vocab_size = f.info->vocab_size;
-    float *whole = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
+    size_t vocab_size = f->info->vocab_size;
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
     float *logits = calloc(vocab_size, sizeof *logits);
-    ink_state *state = fixture_state(f.ctx, f.model);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, f.n_tokens - 1, NULL));
-    assert_fails(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 2, logits), INK_ERROR_LIMIT,
+    ink_state *state = fixture_state(f->ctx, f->model);
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, f->n_tokens - 1, NULL));
+    assert_fails(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 2, logits), INK_ERROR_LIMIT,
                  "2 tokens after the 47 there are");
     for (size_t i = 0; i < vocab_size; i++)
         assert_true(logits[i] == 0);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens + f.n_tokens - 1, 1, logits));
-    assert_same_bits("gpt2", "after a refusal", logits, whole + (f.n_tokens - 1) * vocab_size, vocab_size);
-    assert_fails(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 1, logits), INK_ERROR_LIMIT, "48");
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens + f->n_tokens - 1, 1, logits));
+    assert_same_bits("gpt2", "after a refusal", logits, whole + (f->n_tokens - 1) * vocab_size, vocab_size);
+    assert_fails(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 1, logits), INK_ERROR_LIMIT, "48");
     ink_state_free(state);
     free(logits);
     free(whole);
-    fixture_close(&f);
 }
 
 int main(void)
@@ -380,9 +369,9 @@ int main(void)
         cmocka_unit_test(test_info),
         context_test(test_types),
         cmocka_unit_test(test_look),
-        cmocka_unit_test(test_look_gpt2),
-        cmocka_unit_test(test_refused_items),
-        cmocka_unit_test(test_context_window),
+        fixture_test_on("gpt2", test_look_gpt2),
+        fixture_test_on("gpt2", test_refused_items),
+        fixture_test_on("gpt2", test_context_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

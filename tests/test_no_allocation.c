@@ -133,13 +133,10 @@ static void test_after_reserve(void **unused)
 }
 
 /* Without it the first call takes what it needs and the second nothing: the counting counts. */
-static void test_without_reserve(void **unused)
+static void test_without_reserve(const fixture *f)
 {
-    fixture f;
     run r;
-    (void)unused;
-    fixture_open(&f, "gpt2");
-    begin(&r, &f, 1);
+    begin(&r, f, 1);
     size_t takes = r.memory.takes, mallocs = n_mallocs;
     forward(&r, 3, 10);
     assert_true(r.memory.takes > takes);
@@ -153,31 +150,26 @@ static void test_without_reserve(void **unused)
     assert_int_equal(r.memory.takes, takes);
     assert_int_equal(n_mallocs, mallocs);
     end(&r);
-    fixture_close(&f);
 }
 
 /* A reserve that finds no memory says so, and the context still works. */
-static void test_failing_reserve(void **unused)
+static void test_failing_reserve(const fixture *f)
 {
-    fixture f;
     run r;
-    (void)unused;
-    fixture_open(&f, "gpt2");
-    begin(&r, &f, 1);
+    begin(&r, f, 1);
     counting_fail_at(&r.memory, 1);
-    assert_fails(r.ctx, ink_context_reserve(r.ctx, f.model, N_ITEMS, 50, 40), INK_ERROR_MEMORY, "memory");
+    assert_fails(r.ctx, ink_context_reserve(r.ctx, f->model, N_ITEMS, 50, 40), INK_ERROR_MEMORY, "memory");
     assert_true(counting_failed(&r.memory));
     forward(&r, 2, 8);
     end(&r);
-    fixture_close(&f);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_after_reserve),
-        cmocka_unit_test(test_without_reserve),
-        cmocka_unit_test(test_failing_reserve),
+        fixture_test_on("gpt2", test_without_reserve),
+        fixture_test_on("gpt2", test_failing_reserve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

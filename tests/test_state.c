@@ -181,29 +181,26 @@ static void a_copy_goes_on_as_the_original(const fixture *f)
     free(whole);
 }
 
-static void test_copy_refused(void **unused)
+static void test_copy_refused(const fixture *f)
 {
-    fixture f, other;
+    fixture other;
     ink_state *small;
-    (void)unused;
-    fixture_open(&f, "gpt2");
     fixture_open(&other, "lstm");
-    ink_state *state = fixture_state(f.ctx, f.model), *foreign = fixture_state(f.ctx, other.model);
-    float *whole = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 7, &small));
-    run_and_compare(&f, small, 0, 5, whole, "a small state");
-    run_and_compare(&f, state, 0, 8, whole, "a large state");
-    assert_fails(f.ctx, ink_state_copy(f.ctx, state, small), INK_ERROR_LIMIT, "8 tokens does not fit into one for 7");
-    assert_fails(f.ctx, ink_state_copy(f.ctx, foreign, small), INK_ERROR_ARGUMENT, "different models");
-    assert_fails(f.ctx, ink_state_copy(f.ctx, NULL, small), INK_ERROR_ARGUMENT, "from");
-    assert_fails(f.ctx, ink_state_copy(f.ctx, small, NULL), INK_ERROR_ARGUMENT, "to");
-    run_and_compare(&f, small, 5, 7, whole, "a small state that refused a copy");
+    ink_state *state = fixture_state(f->ctx, f->model), *foreign = fixture_state(f->ctx, other.model);
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 7, &small));
+    run_and_compare(f, small, 0, 5, whole, "a small state");
+    run_and_compare(f, state, 0, 8, whole, "a large state");
+    assert_fails(f->ctx, ink_state_copy(f->ctx, state, small), INK_ERROR_LIMIT, "8 tokens does not fit into one for 7");
+    assert_fails(f->ctx, ink_state_copy(f->ctx, foreign, small), INK_ERROR_ARGUMENT, "different models");
+    assert_fails(f->ctx, ink_state_copy(f->ctx, NULL, small), INK_ERROR_ARGUMENT, "from");
+    assert_fails(f->ctx, ink_state_copy(f->ctx, small, NULL), INK_ERROR_ARGUMENT, "to");
+    run_and_compare(f, small, 5, 7, whole, "a small state that refused a copy");
     ink_state_free(small);
     ink_state_free(state);
     ink_state_free(foreign);
     free(whole);
     fixture_close(&other);
-    fixture_close(&f);
 }
 
 /* ---- saved bytes ---------------------------------------------------------------------------------------------- */
@@ -281,34 +278,31 @@ static void damaged_bytes_are_refused(const fixture *f)
     free(whole);
 }
 
-static void test_load_refused(void **unused)
+static void test_load_refused(const fixture *f)
 {
-    fixture f, other;
+    fixture other;
     ink_state *small;
     size_t size, none;
-    (void)unused;
-    fixture_open(&f, "gpt2");
     fixture_open(&other, "gpt2_bf16");
-    ink_state *state = fixture_state(f.ctx, f.model), *foreign = fixture_state(f.ctx, other.model);
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 7, &small));
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 8, NULL));
-    unsigned char *bytes = save(&f, state, &size);
-    assert_fails(f.ctx, ink_state_load(f.ctx, small, bytes, size), INK_ERROR_LIMIT, "8 tokens, there is room for 7");
-    assert_fails(f.ctx, ink_state_load(f.ctx, foreign, bytes, size), INK_ERROR_MISMATCH, "another model");
-    assert_fails(f.ctx, ink_state_load(f.ctx, NULL, bytes, size), INK_ERROR_ARGUMENT, "state");
-    assert_fails(f.ctx, ink_state_load(f.ctx, state, NULL, size), INK_ERROR_ARGUMENT, "bytes");
-    assert_fails(f.ctx, ink_state_save(f.ctx, state, NULL, 10, &none), INK_ERROR_ARGUMENT, "bytes");
-    assert_fails(f.ctx, ink_state_save(f.ctx, NULL, bytes, 10, &none), INK_ERROR_ARGUMENT, "state");
+    ink_state *state = fixture_state(f->ctx, f->model), *foreign = fixture_state(f->ctx, other.model);
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 7, &small));
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 8, NULL));
+    unsigned char *bytes = save(f, state, &size);
+    assert_fails(f->ctx, ink_state_load(f->ctx, small, bytes, size), INK_ERROR_LIMIT, "8 tokens, there is room for 7");
+    assert_fails(f->ctx, ink_state_load(f->ctx, foreign, bytes, size), INK_ERROR_MISMATCH, "another model");
+    assert_fails(f->ctx, ink_state_load(f->ctx, NULL, bytes, size), INK_ERROR_ARGUMENT, "state");
+    assert_fails(f->ctx, ink_state_load(f->ctx, state, NULL, size), INK_ERROR_ARGUMENT, "bytes");
+    assert_fails(f->ctx, ink_state_save(f->ctx, state, NULL, 10, &none), INK_ERROR_ARGUMENT, "bytes");
+    assert_fails(f->ctx, ink_state_save(f->ctx, NULL, bytes, 10, &none), INK_ERROR_ARGUMENT, "state");
     assert_int_equal(none, 0);
-    assert_fails(f.ctx, ink_state_save(f.ctx, state, bytes, 10, NULL), INK_ERROR_ARGUMENT, "size");
+    assert_fails(f->ctx, ink_state_save(f->ctx, state, bytes, 10, NULL), INK_ERROR_ARGUMENT, "size");
     bytes[8] = 1; /* what version 0.1.0 wrote */
-    assert_fails(f.ctx, ink_state_load(f.ctx, state, bytes, size), INK_ERROR_UNSUPPORTED, "version 1, expected 2");
+    assert_fails(f->ctx, ink_state_load(f->ctx, state, bytes, size), INK_ERROR_UNSUPPORTED, "version 1, expected 2");
     free(bytes);
     ink_state_free(small);
     ink_state_free(state);
     ink_state_free(foreign);
     fixture_close(&other);
-    fixture_close(&f);
 }
 
 /* The model is the same if it is opened again, and another one with other weights or settings. */
@@ -323,90 +317,78 @@ static ink_result load_changed(const fixture *f, const unsigned char *bytes, siz
     return result;
 }
 
-static void test_fingerprint(void **unused)
+static void test_fingerprint(const fixture *f)
 {
-    fixture f;
     fixture_files files;
     size_t size;
-    (void)unused;
-    fixture_open(&f, "gpt2");
     fixture_files_read(&files, "gpt2");
-    ink_state *state = fixture_state(f.ctx, f.model);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 8, NULL));
-    unsigned char *bytes = save(&f, state, &size);
-    assert_int_equal(load_changed(&f, bytes, size, &files), INK_OK);
+    ink_state *state = fixture_state(f->ctx, f->model);
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 8, NULL));
+    unsigned char *bytes = save(f, state, &size);
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_OK);
     fixture_files_set(&files, "eos_token_id", "7"); /* changes no result */
-    assert_int_equal(load_changed(&f, bytes, size, &files), INK_OK);
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_OK);
     fixture_files_set(&files, "layer_norm_epsilon", "1e-6");
-    assert_int_equal(load_changed(&f, bytes, size, &files), INK_ERROR_MISMATCH);
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_ERROR_MISMATCH);
     fixture_files_set(&files, "layer_norm_epsilon", "1e-5");
-    assert_int_equal(load_changed(&f, bytes, size, &files), INK_OK);
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_OK);
     fixture_files_set(&files, "n_head", "4"); /* the same shapes all over */
-    assert_int_equal(load_changed(&f, bytes, size, &files), INK_ERROR_MISMATCH);
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_ERROR_MISMATCH);
     fixture_files_set(&files, "n_head", "3");
     for (size_t i = 1; i <= 50; i++) { /* one bit of one weight, anywhere in the file */
         size_t at = files.weights_size - 4 * (i * files.weights_size / 4 / 60) - 4;
         files.weights[at] ^= 1;
-        assert_int_equal(load_changed(&f, bytes, size, &files), INK_ERROR_MISMATCH);
+        assert_int_equal(load_changed(f, bytes, size, &files), INK_ERROR_MISMATCH);
         files.weights[at] ^= 1;
     }
-    assert_int_equal(load_changed(&f, bytes, size, &files), INK_OK);
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_OK);
     free(bytes);
     ink_state_free(state);
     fixture_files_free(&files);
-    fixture_close(&f);
 }
 
 /* A window of tokens is checked like any tokens: one outside the vocabulary would read outside the table. */
-static void test_window_tokens(void **unused)
+static void test_window_tokens(const fixture *f)
 {
-    fixture f;
     size_t size;
-    (void)unused;
-    fixture_open(&f, "mlp");
-    ink_state *state = fixture_state(f.ctx, f.model);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 8, NULL));
-    unsigned char *bytes = save(&f, state, &size);
+    ink_state *state = fixture_state(f->ctx, f->model);
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 8, NULL));
+    unsigned char *bytes = save(f, state, &size);
     const unsigned char beyond[] = {37, 0, 0, 0};
     memcpy(bytes + size - 4, beyond, 4);
     /* All but the place of the checksum itself. */
     uint64_t checksum = ink_hash(ink_hash(0, bytes, 40), bytes + 48, size - 48);
     for (size_t i = 0; i < 8; i++)
         bytes[40 + i] = (unsigned char)(checksum >> 8 * i);
-    assert_fails(f.ctx, ink_state_load(f.ctx, state, bytes, size), INK_ERROR_CORRUPT, "token 37 is outside");
+    assert_fails(f->ctx, ink_state_load(f->ctx, state, bytes, size), INK_ERROR_CORRUPT, "token 37 is outside");
     free(bytes);
     ink_state_free(state);
-    fixture_close(&f);
 }
 
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
 
-static void test_arguments(void **unused)
+static void test_arguments(const fixture *f)
 {
-    fixture f;
     ink_state *state;
     size_t size;
     _Alignas(INK_ALIGNMENT) static unsigned char block[4096];
-    (void)unused;
-    fixture_open(&f, "mlp");
-    assert_int_equal(ink_state_size(NULL, f.model, 1, &size), INK_ERROR_ARGUMENT);
-    assert_fails(f.ctx, ink_state_size(f.ctx, NULL, 1, &size), INK_ERROR_ARGUMENT, "model");
-    assert_fails(f.ctx, ink_state_size(f.ctx, f.model, 1, NULL), INK_ERROR_ARGUMENT, "bytes");
-    assert_int_equal(ink_state_create(NULL, f.model, 1, &state), INK_ERROR_ARGUMENT);
-    assert_fails(f.ctx, ink_state_create(f.ctx, NULL, 1, &state), INK_ERROR_ARGUMENT, "model");
+    assert_int_equal(ink_state_size(NULL, f->model, 1, &size), INK_ERROR_ARGUMENT);
+    assert_fails(f->ctx, ink_state_size(f->ctx, NULL, 1, &size), INK_ERROR_ARGUMENT, "model");
+    assert_fails(f->ctx, ink_state_size(f->ctx, f->model, 1, NULL), INK_ERROR_ARGUMENT, "bytes");
+    assert_int_equal(ink_state_create(NULL, f->model, 1, &state), INK_ERROR_ARGUMENT);
+    assert_fails(f->ctx, ink_state_create(f->ctx, NULL, 1, &state), INK_ERROR_ARGUMENT, "model");
     assert_null(state);
-    assert_fails(f.ctx, ink_state_create(f.ctx, f.model, 1, NULL), INK_ERROR_ARGUMENT, "state");
-    assert_fails(f.ctx, ink_state_create_in(f.ctx, f.model, 1, NULL, 4096, &state), INK_ERROR_ARGUMENT, "block");
+    assert_fails(f->ctx, ink_state_create(f->ctx, f->model, 1, NULL), INK_ERROR_ARGUMENT, "state");
+    assert_fails(f->ctx, ink_state_create_in(f->ctx, f->model, 1, NULL, 4096, &state), INK_ERROR_ARGUMENT, "block");
     assert_null(state);
-    assert_fails(f.ctx, ink_state_create_in(f.ctx, NULL, 1, block, 4096, &state), INK_ERROR_ARGUMENT, "model");
-    assert_fails(f.ctx, ink_state_create_in(f.ctx, f.model, 1, block, 4096, NULL), INK_ERROR_ARGUMENT, "state");
-    assert_ok(f.ctx, ink_state_create_in(f.ctx, f.model, 1, block, sizeof block, &state));
-    assert_fails(f.ctx, ink_state_rewind(f.ctx, NULL, 1), INK_ERROR_ARGUMENT, "state");
+    assert_fails(f->ctx, ink_state_create_in(f->ctx, NULL, 1, block, 4096, &state), INK_ERROR_ARGUMENT, "model");
+    assert_fails(f->ctx, ink_state_create_in(f->ctx, f->model, 1, block, 4096, NULL), INK_ERROR_ARGUMENT, "state");
+    assert_ok(f->ctx, ink_state_create_in(f->ctx, f->model, 1, block, sizeof block, &state));
+    assert_fails(f->ctx, ink_state_rewind(f->ctx, NULL, 1), INK_ERROR_ARGUMENT, "state");
     assert_int_equal(ink_state_length(NULL), 0);
     ink_state_reset(NULL);
     ink_state_free(NULL);
     ink_state_free(state);
-    fixture_close(&f);
 }
 
 int main(void)
@@ -420,13 +402,13 @@ int main(void)
         fixture_test(a_reset_forgets_everything),
         fixture_test(a_rewind_goes_back_or_is_refused),
         fixture_test(a_copy_goes_on_as_the_original),
-        cmocka_unit_test(test_copy_refused),
+        fixture_test_on("gpt2", test_copy_refused),
         fixture_test(what_is_loaded_is_what_was_saved),
         fixture_test(damaged_bytes_are_refused),
-        cmocka_unit_test(test_load_refused),
-        cmocka_unit_test(test_fingerprint),
-        cmocka_unit_test(test_window_tokens),
-        cmocka_unit_test(test_arguments),
+        fixture_test_on("gpt2", test_load_refused),
+        fixture_test_on("gpt2", test_fingerprint),
+        fixture_test_on("mlp", test_window_tokens),
+        fixture_test_on("mlp", test_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,6 +44,7 @@ void fixture_open_bundled(fixture *f, const char *name);
         .name = #check, .test_func = fixture_test_run, .initial_state = &(fixture_check) { (names), (open), (check) }  \
     }
 #define fixture_test(check) fixture_test_of(fixture_names, fixture_open, check)
+#define fixture_test_on(name, check) fixture_test_of(((const char *const[]){name, NULL}), fixture_open, check)
 
 typedef struct fixture_check {
     const char *const *names; /* NULL ends the list */
