@@ -27,7 +27,7 @@ static void logits_are_the_references(const fixture *f)
 }
 
 /* The 200 tokens that transformers chose greedily, chosen here token by token. */
-static void test_greedy(void **unused)
+static void the_gpt_continues_as_transformers(void **unused)
 {
     fixture f;
     (void)unused;
@@ -98,7 +98,7 @@ static void what_is_reserved_is_enough(const fixture *f)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        bundled_test(logits_are_the_references),    cmocka_unit_test(test_greedy),
+        bundled_test(logits_are_the_references),    cmocka_unit_test(the_gpt_continues_as_transformers),
         bundled_test(fixture_same_bits_everywhere), bundled_test(single_tokens_and_lists_give_the_same_bits),
         bundled_test(what_is_reserved_is_enough),
     };

@@ -205,14 +205,14 @@ static const setting refused[] = {
      "rope_parameters.full_attention"},
 };
 
-static void test_refused(void **unused)
+static void wrong_settings_are_refused(void **unused)
 {
     (void)unused;
     settings_are_refused(refused, sizeof refused / sizeof refused[0]);
 }
 
 /* What may be left out, or said in another way; and what must change the result. */
-static void test_accepted(void **unused)
+static void settings_that_matter_change_the_result_and_others_do_not(void **unused)
 {
     static const setting same[] = {
         {"llama", "head_dim", NULL, INK_OK, NULL},
@@ -262,7 +262,7 @@ static void test_accepted(void **unused)
 /* ---- what a model says ---------------------------------------------------------------------------------------- */
 
 /* The reach of each type of rope, of which the kernel's is the last word. */
-static void test_context_length(ink_context *ctx)
+static void the_reach_of_the_rope_is_the_context_length(ink_context *ctx)
 {
     static const struct {
         setting setting;
@@ -287,7 +287,7 @@ static void test_context_length(ink_context *ctx)
     }
 }
 
-static void test_info(const fixture *f)
+static void a_model_says_what_it_is(const fixture *f)
 {
     assert_string_equal(f->info->kind, "qwen3");
     assert_int_equal(f->info->hidden_size, 24);
@@ -298,7 +298,7 @@ static void test_info(const fixture *f)
 }
 
 /* A buffer of old files is not worth a word; any other tensor without use is. */
-static void test_unused(ink_context *ctx)
+static void tensors_without_use_are_reported(ink_context *ctx)
 {
     static const char old[] = "\"model.norm.weight\"";
     fixture_files files;
@@ -357,7 +357,7 @@ static ink_model *open_with(ink_context *ctx, const char *key, const char *value
 }
 
 /* generation_config.json before config.json before the default of the kind. */
-static void test_stop_tokens(ink_context *ctx)
+static void stop_tokens_come_from_the_nearest_file(ink_context *ctx)
 {
     static const struct {
         const char *config, *generation;
@@ -409,7 +409,7 @@ static void check_sampling(ink_context *ctx, const char *key, const char *value,
     ink_model_free(model);
 }
 
-static void test_sampling(ink_context *ctx)
+static void recommended_sampling_is_read(ink_context *ctx)
 {
     const ink_sampler_options none = {0};
     ink_result result;
@@ -450,7 +450,7 @@ static void test_sampling(ink_context *ctx)
 }
 
 /* The folder's own file, and what it changes not: saved states go on. */
-static void test_generation_is_no_arithmetic(const fixture *f)
+static void generation_settings_change_no_state(const fixture *f)
 {
     static const char greedy[] = "{\"do_sample\": false, \"eos_token_id\": 9}";
     ink_sampler_options s;
@@ -556,7 +556,7 @@ static void hidden_vectors_are_the_norms(const fixture *f)
 /* ---- a rope that depends on the capacity ----------------------------------------------------------------------- */
 
 /* Within the trained length every capacity is the same; beyond it states of other capacities are other states. */
-static void test_dynamic(const fixture *f)
+static void a_dynamic_rope_depends_on_the_capacity(const fixture *f)
 {
     ink_state *small, *as_small, *large, *as_large;
     unsigned char bytes[65536];
@@ -588,16 +588,16 @@ int main(void)
         fixture_test_of(families, fixture_open, every_value_inside_is_the_references),
         fixture_test_of(families, fixture_open, transformers_choice_is_ours),
         fixture_test_of(fixture_variants, fixture_open, transformers_choice_is_ours),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_accepted),
-        context_test(test_context_length),
-        fixture_test_on("qwen3", test_info),
-        context_test(test_unused),
-        context_test(test_stop_tokens),
-        context_test(test_sampling),
-        fixture_test_on("llama", test_generation_is_no_arithmetic),
+        cmocka_unit_test(wrong_settings_are_refused),
+        cmocka_unit_test(settings_that_matter_change_the_result_and_others_do_not),
+        context_test(the_reach_of_the_rope_is_the_context_length),
+        fixture_test_on("qwen3", a_model_says_what_it_is),
+        context_test(tensors_without_use_are_reported),
+        context_test(stop_tokens_come_from_the_nearest_file),
+        context_test(recommended_sampling_is_read),
+        fixture_test_on("llama", generation_settings_change_no_state),
         fixture_test(hidden_vectors_are_the_norms),
-        fixture_test_on("llama.dynamic", test_dynamic),
+        fixture_test_on("llama.dynamic", a_dynamic_rope_depends_on_the_capacity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

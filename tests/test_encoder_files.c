@@ -62,14 +62,14 @@ static const setting settings[] = {
      "problem_type is 'ranking', expected 'single_label_classification'"},
 };
 
-static void test_settings(void **unused)
+static void wrong_settings_are_refused(void **unused)
 {
     (void)unused;
     settings_are_refused(settings, sizeof settings / sizeof settings[0]);
 }
 
 /* What config.json may leave out, or say in another way. */
-static void test_accepted_settings(ink_context *ctx)
+static void settings_may_be_left_out_or_said_in_another_way(ink_context *ctx)
 {
     static const setting accepted[] = {
         {"bert", "layer_norm_eps", NULL, INK_OK, NULL},
@@ -94,7 +94,7 @@ static void test_accepted_settings(ink_context *ctx)
 /* ---- tensors -------------------------------------------------------------------------------------------------- */
 
 /* The last letter of one name becomes another: that tensor is missing, wherever it stands. */
-static void test_missing_tensors(ink_context *ctx, counting *memory)
+static void missing_tensors_are_named(ink_context *ctx, counting *memory)
 {
     static const char *const missing[][2] = {
         {"bert", "embeddings.word_embeddings.weight"},
@@ -246,7 +246,7 @@ static const struct {
      "module_output_name is 'token_embeddings'"},
 };
 
-static void test_modules(ink_context *ctx, counting *memory)
+static void wrong_modules_are_refused(ink_context *ctx, counting *memory)
 {
     for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) {
         sentence s;
@@ -260,7 +260,7 @@ static void test_modules(ink_context *ctx, counting *memory)
 }
 
 /* How many ids a text may have, by up to two files beside the model and its modules: 24 positions there are. */
-static void test_longest_text(ink_context *ctx)
+static void files_say_how_long_a_text_may_be(ink_context *ctx)
 {
     static const struct {
         const char *file, *content, *other, *other_content;
@@ -293,7 +293,7 @@ static void test_longest_text(ink_context *ctx)
 }
 
 /* Every allocation failing, from the first that can on: a clean error, and nothing left behind. */
-static void test_out_of_memory(ink_context *ctx, counting *memory)
+static void opening_survives_memory_that_runs_out(ink_context *ctx, counting *memory)
 {
     ink_model *model;
     size_t k = 1;
@@ -303,7 +303,7 @@ static void test_out_of_memory(ink_context *ctx, counting *memory)
     ink_model_free(model);
 }
 
-static void test_impossible_options(ink_context *ctx)
+static void impossible_options_are_refused(ink_context *ctx)
 {
     ink_model *model = (ink_model *)(uintptr_t)1;
     ink_model_options options = {.pooling = INK_N_POOLINGS};
@@ -317,10 +317,10 @@ static void test_impossible_options(ink_context *ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),       context_test(test_accepted_settings),
-        counted_test(test_missing_tensors),    counted_test(test_modules),
-        context_test(test_longest_text),       counted_test(test_out_of_memory),
-        context_test(test_impossible_options),
+        cmocka_unit_test(wrong_settings_are_refused),   context_test(settings_may_be_left_out_or_said_in_another_way),
+        counted_test(missing_tensors_are_named),        counted_test(wrong_modules_are_refused),
+        context_test(files_say_how_long_a_text_may_be), counted_test(opening_survives_memory_that_runs_out),
+        context_test(impossible_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

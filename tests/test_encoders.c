@@ -40,7 +40,7 @@ static void values_are_the_references(encoder_fixture *f)
 }
 
 /* Unit vectors point where the reference's do. */
-static void test_cosine(void **unused)
+static void unit_vectors_point_where_the_references_do(void **unused)
 {
     static const char *const names[] = {"sentence", "sentence_dense"};
     (void)unused;
@@ -66,7 +66,7 @@ static void test_cosine(void **unused)
 }
 
 /* Fillings: the softmax of the logits, in double precision. */
-static void test_fill_probabilities(void **unused)
+static void filling_probabilities_are_the_softmax(void **unused)
 {
     encoder_fixture f;
     size_t n;
@@ -88,7 +88,7 @@ static void test_fill_probabilities(void **unused)
     encoder_close(&f);
 }
 
-static void test_poolings(void **unused)
+static void poolings_are_computed_from_the_rows(void **unused)
 {
     static const char *const names[INK_N_POOLINGS] = {
         [INK_POOLING_CLS] = "pooling.cls",
@@ -189,7 +189,7 @@ static void every_variant_gives_the_same_bits(encoder_fixture *f)
 }
 
 /* More texts, and longer ones, than a pass has rows: 150 texts of 1 to 150 tokens. */
-static void test_many(void **unused)
+static void more_texts_than_a_pass_has_rows_give_the_same_bits(void **unused)
 {
     enum { N = 150 };
     static ink_text texts[N];
@@ -255,7 +255,7 @@ static void only_the_wanted_rows_are_written(encoder_fixture *f)
 }
 
 /* Types NULL is type 0; another type is another result. */
-static void test_types(void **unused)
+static void types_make_a_difference(void **unused)
 {
     encoder_fixture f;
     ink_token zeros[7] = {0}, ones[7] = {1, 1, 1, 1, 1, 1, 1};
@@ -274,7 +274,7 @@ static void test_types(void **unused)
 }
 
 /* The padding token of RoBERTa has a position of its own and does not count. */
-static void test_padding_token(void **unused)
+static void the_padding_token_has_a_position_of_its_own(void **unused)
 {
     encoder_fixture f;
     size_t n, n_rows;
@@ -298,7 +298,7 @@ static void test_padding_token(void **unused)
 
 /* ---- what a model says of itself ------------------------------------------------------------------------------ */
 
-static void test_info(void **unused)
+static void an_encoder_says_what_it_is(void **unused)
 {
     encoder_fixture f;
     (void)unused;
@@ -332,7 +332,7 @@ static void test_info(void **unused)
     encoder_close(&f);
 }
 
-static void test_sentence_info(void **unused)
+static void a_sentence_encoder_says_what_it_is(void **unused)
 {
     encoder_fixture f;
     (void)unused;
@@ -356,7 +356,7 @@ static void test_sentence_info(void **unused)
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
 /* Memory that ends anywhere is a clean error, after which the same call works. */
-static void test_out_of_memory(ink_context *ctx, counting *memory)
+static void the_same_call_works_after_memory_ran_out(ink_context *ctx, counting *memory)
 {
     enum { N = 150 };
     encoder_fixture f;
@@ -373,7 +373,7 @@ static void test_out_of_memory(ink_context *ctx, counting *memory)
 }
 
 /* After a reservation no list within it allocates. */
-static void test_reserve(ink_context *ctx, counting *memory)
+static void what_is_reserved_is_enough(ink_context *ctx, counting *memory)
 {
     encoder_fixture f;
     encoder_open(&f, "sentence", INK_POOLING_NONE);
@@ -404,7 +404,7 @@ static void refuse(const encoder_fixture *f, ink_encoding encoding, ink_text tex
     assert_true(out[0] == 12345.0F);
 }
 
-static void test_refused_texts(void **unused)
+static void impossible_texts_are_refused(void **unused)
 {
     encoder_fixture f;
     float out[25 * 66];
@@ -446,7 +446,7 @@ static void test_refused_texts(void **unused)
 }
 
 /* Each kind of model says which calls are for it. */
-static void test_wrong_kind(void **unused)
+static void each_kind_names_the_calls_for_it(void **unused)
 {
     encoder_fixture f;
     ink_model *gpt;
@@ -483,22 +483,22 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         encoder_test(values_are_the_references),
-        cmocka_unit_test(test_cosine),
-        cmocka_unit_test(test_fill_probabilities),
-        cmocka_unit_test(test_poolings),
+        cmocka_unit_test(unit_vectors_point_where_the_references_do),
+        cmocka_unit_test(filling_probabilities_are_the_softmax),
+        cmocka_unit_test(poolings_are_computed_from_the_rows),
         encoder_test(every_value_inside_is_the_references),
         encoder_test(texts_alone_give_the_bits_of_the_list),
         encoder_test(every_variant_gives_the_same_bits),
-        cmocka_unit_test(test_many),
+        cmocka_unit_test(more_texts_than_a_pass_has_rows_give_the_same_bits),
         encoder_test(only_the_wanted_rows_are_written),
-        cmocka_unit_test(test_types),
-        cmocka_unit_test(test_padding_token),
-        cmocka_unit_test(test_info),
-        cmocka_unit_test(test_sentence_info),
-        counted_test(test_out_of_memory),
-        counted_test(test_reserve),
-        cmocka_unit_test(test_refused_texts),
-        cmocka_unit_test(test_wrong_kind),
+        cmocka_unit_test(types_make_a_difference),
+        cmocka_unit_test(the_padding_token_has_a_position_of_its_own),
+        cmocka_unit_test(an_encoder_says_what_it_is),
+        cmocka_unit_test(a_sentence_encoder_says_what_it_is),
+        counted_test(the_same_call_works_after_memory_ran_out),
+        counted_test(what_is_reserved_is_enough),
+        cmocka_unit_test(impossible_texts_are_refused),
+        cmocka_unit_test(each_kind_names_the_calls_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

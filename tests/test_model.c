@@ -119,7 +119,7 @@ static void logits_may_lie_at_any_address(const fixture *f)
 
 /* ---- what a model says ---------------------------------------------------------------------------------------- */
 
-static void test_info(void **unused)
+static void a_model_says_what_it_is(void **unused)
 {
     fixture f;
     (void)unused;
@@ -183,7 +183,7 @@ static void check_halves(const char *name, ink_type type)
     fixture_close(&f);
 }
 
-static void test_types(ink_context *ctx)
+static void weights_may_be_held_in_halves(ink_context *ctx)
 {
     const ink_model_options f64 = {.type = INK_F64};
     ink_model *model;
@@ -238,7 +238,7 @@ static void check_look(const char *fixture_name, const char *const *names, const
     fixture_close(&f);
 }
 
-static void test_look(void **unused)
+static void every_value_inside_is_shown_by_name(void **unused)
 {
     static const char *const lstm[] = {"embedding", "rnn.l0.gates", "rnn.l0.h", "rnn.l0.c", "rnn.l1.gates",
                                        "rnn.l1.h",  "rnn.l1.c",     "logits",   NULL};
@@ -276,7 +276,7 @@ static void look_at_stream(void *user, const char *name, const ink_tensor *value
     }
 }
 
-static void test_look_gpt2(const fixture *f)
+static void the_residual_stream_adds_up(const fixture *f)
 {
     static stream s;
     ink_state *state = fixture_state(f->ctx, f->model);
@@ -303,7 +303,7 @@ static void refuse_item(const fixture *f, ink_item item, ink_result result, cons
     ink_state_free(good);
 }
 
-static void test_refused_items(const fixture *f)
+static void a_refused_item_changes_nothing(const fixture *f)
 {
     fixture other;
     float logits[53] = {0};
@@ -337,7 +337,7 @@ static void test_refused_items(const fixture *f)
 }
 
 /* Past the context window nothing is written, and what fits still runs. */
-static void test_context_window(const fixture *f)
+static void past_the_context_window_nothing_is_written(const fixture *f)
 {
     size_t vocab_size = f->info->vocab_size;
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
@@ -366,12 +366,12 @@ int main(void)
         fixture_test(more_sequences_than_a_pass_has_rows_give_the_same_bits),
         fixture_test(fixture_same_bits_everywhere),
         fixture_test(logits_may_lie_at_any_address),
-        cmocka_unit_test(test_info),
-        context_test(test_types),
-        cmocka_unit_test(test_look),
-        fixture_test_on("gpt2", test_look_gpt2),
-        fixture_test_on("gpt2", test_refused_items),
-        fixture_test_on("gpt2", test_context_window),
+        cmocka_unit_test(a_model_says_what_it_is),
+        context_test(weights_may_be_held_in_halves),
+        cmocka_unit_test(every_value_inside_is_shown_by_name),
+        fixture_test_on("gpt2", the_residual_stream_adds_up),
+        fixture_test_on("gpt2", a_refused_item_changes_nothing),
+        fixture_test_on("gpt2", past_the_context_window_nothing_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

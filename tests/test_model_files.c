@@ -122,14 +122,14 @@ static const setting settings[] = {
     {"mlp_tied", "tie_word_embeddings", "false", INK_ERROR_NOT_FOUND, "lm_head.weight"},
 };
 
-static void test_settings(void **unused)
+static void wrong_settings_are_refused(void **unused)
 {
     (void)unused;
     settings_are_refused(settings, sizeof settings / sizeof settings[0]);
 }
 
 /* What config.json may leave out, or say in another way. */
-static void test_accepted_settings(void **unused)
+static void settings_may_be_left_out_or_said_in_another_way(void **unused)
 {
     static const setting accepted[] = {
         {"gpt2", "layer_norm_epsilon", NULL, INK_OK, NULL},
@@ -150,7 +150,7 @@ static void test_accepted_settings(void **unused)
 }
 
 /* Settings that must change what comes out; a setting nobody reads would be the worst of errors. */
-static void test_settings_matter(void **unused)
+static void settings_change_the_result(void **unused)
 {
     static const setting changing[] = {
         {"gpt2", "n_head", "4", INK_OK, NULL},
@@ -170,7 +170,7 @@ static void test_settings_matter(void **unused)
 
 /* Every tensor a model needs, renamed away, is missed by name (104); every tensor that is not in the file's header the
    way it was is noticed. */
-static void test_missing_tensors(ink_context *ctx)
+static void missing_tensors_are_noticed(ink_context *ctx)
 {
     for (size_t i = 0; fixture_names[i] != NULL; i++) {
         fixture_files files;
@@ -199,7 +199,7 @@ static void test_missing_tensors(ink_context *ctx)
 
 /* ---- folders -------------------------------------------------------------------------------------------------- */
 
-static void test_folders(ink_context *ctx)
+static void folders_without_a_model_are_refused(ink_context *ctx)
 {
     static const char config[] = "{\"model_type\": \"gpt2\"}";
     static const char pickle[] = "PK\x03\x04";
@@ -233,7 +233,7 @@ static void test_folders(ink_context *ctx)
 
 /* ---- memory and reads that fail ------------------------------------------------------------------------------- */
 
-static void test_limit(ink_context *ctx, counting *memory)
+static void the_limit_is_exact(ink_context *ctx, counting *memory)
 {
     fixture f;
     ink_model *model;
@@ -275,7 +275,7 @@ static ink_result open_and_run(ink_context *ctx, counting *memory, const fixture
 }
 
 /* Every allocation fails once, alone (an arena may then do with a smaller block) and with all that follow. */
-static void test_failing_memory(void **unused)
+static void every_allocation_fails_once(void **unused)
 {
     (void)unused;
     for (size_t i = 0; fixture_names[i] != NULL; i++) {
@@ -299,7 +299,7 @@ static void test_failing_memory(void **unused)
 }
 
 /* Every read fails once, then every open; short reads are read on. */
-static void test_failing_reads(ink_context *ctx)
+static void every_read_and_open_fails_once(ink_context *ctx)
 {
     fixture_files files;
     faulty reader;
@@ -347,7 +347,7 @@ static bool on_progress(void *user, uint64_t done, uint64_t total)
     return ++p->calls != p->stop_at;
 }
 
-static void test_progress(ink_context *ctx)
+static void progress_is_told_and_can_cancel(ink_context *ctx)
 {
     progress p = {0};
     ink_model *model;
@@ -369,15 +369,15 @@ static void test_progress(ink_context *ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_accepted_settings),
-        cmocka_unit_test(test_settings_matter),
-        context_test(test_missing_tensors),
-        context_test(test_folders),
-        counted_test(test_limit),
-        cmocka_unit_test(test_failing_memory),
-        context_test(test_failing_reads),
-        context_test(test_progress),
+        cmocka_unit_test(wrong_settings_are_refused),
+        cmocka_unit_test(settings_may_be_left_out_or_said_in_another_way),
+        cmocka_unit_test(settings_change_the_result),
+        context_test(missing_tensors_are_noticed),
+        context_test(folders_without_a_model_are_refused),
+        counted_test(the_limit_is_exact),
+        cmocka_unit_test(every_allocation_fails_once),
+        context_test(every_read_and_open_fails_once),
+        context_test(progress_is_told_and_can_cancel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

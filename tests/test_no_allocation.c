@@ -120,7 +120,7 @@ static void check_fixture(const fixture *f, unsigned n_threads)
     end(&r);
 }
 
-static void test_after_reserve(void **unused)
+static void a_forward_pass_after_reserve_allocates_nothing(void **unused)
 {
     (void)unused;
     for (size_t i = 0; fixture_names[i] != NULL; i++) {
@@ -133,7 +133,7 @@ static void test_after_reserve(void **unused)
 }
 
 /* Without it the first call takes what it needs and the second nothing: the counting counts. */
-static void test_without_reserve(const fixture *f)
+static void the_first_pass_takes_and_the_second_does_not(const fixture *f)
 {
     run r;
     begin(&r, f, 1);
@@ -153,7 +153,7 @@ static void test_without_reserve(const fixture *f)
 }
 
 /* A reserve that finds no memory says so, and the context still works. */
-static void test_failing_reserve(const fixture *f)
+static void a_failed_reserve_leaves_the_context_usable(const fixture *f)
 {
     run r;
     begin(&r, f, 1);
@@ -167,9 +167,9 @@ static void test_failing_reserve(const fixture *f)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_after_reserve),
-        fixture_test_on("gpt2", test_without_reserve),
-        fixture_test_on("gpt2", test_failing_reserve),
+        cmocka_unit_test(a_forward_pass_after_reserve_allocates_nothing),
+        fixture_test_on("gpt2", the_first_pass_takes_and_the_second_does_not),
+        fixture_test_on("gpt2", a_failed_reserve_leaves_the_context_usable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

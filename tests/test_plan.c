@@ -366,11 +366,8 @@ static bool log_progress(void *user, uint64_t done, uint64_t total)
     return ++log->calls != log->stop_at;
 }
 
-static void progress_is_told_and_can_cancel(void **unused)
+static void progress_is_told_and_can_cancel(ink_context *ctx, counting *memory)
 {
-    (void)unused;
-    counting memory;
-    ink_context *ctx = counting_begin(&memory, 1);
     stored file;
     void *object;
     store(&file, 2000, 100, INK_F32);
@@ -384,17 +381,16 @@ static void progress_is_told_and_can_cancel(void **unused)
     assert_int_equal(log.total, log.done);
     ink_object_free(object);
 
-    size_t n_calls = log.calls, before = memory.live_bytes;
+    size_t n_calls = log.calls, before = memory->live_bytes;
     for (size_t stop = 1; stop <= n_calls; stop++) {
         log = (progress_log){.stop_at = stop};
         object = &log;
         assert_fails(ctx, load_parts(&args, &object), INK_ERROR_CANCELLED, "cancelled");
         assert_null(object);
         assert_int_equal(log.calls, stop);
-        assert_int_equal(memory.live_bytes, before);
+        assert_int_equal(memory->live_bytes, before);
     }
     ink_weights_free(weights);
-    ink_context_free(ctx);
     unstore(&file);
 }
 
@@ -528,7 +524,7 @@ int main(void)
         counted_test(loading_takes_little_more_than_the_weights),
         context_test(stacked_tensors_arrive_whole),
         context_test(stacked_tensors_are_checked),
-        cmocka_unit_test(progress_is_told_and_can_cancel),
+        counted_test(progress_is_told_and_can_cancel),
         cmocka_unit_test(what_was_asked_for_is_marked),
         context_test(the_sentence_says_who_asks_for_what),
         counted_test(readers_that_fail_leave_nothing_behind),

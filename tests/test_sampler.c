@@ -108,7 +108,7 @@ static void check_case(ink_context *ctx, const test_case *c)
     }
 }
 
-static void test_parity(ink_context *ctx)
+static void probabilities_are_those_of_transformers(ink_context *ctx)
 {
     FILE *file = fopen(FIXTURES "/sampler/cases.txt", "r");
     assert_non_null(file);
@@ -138,7 +138,7 @@ static unsigned long long survivors(ink_context *ctx, ink_sampler_options option
     return set;
 }
 
-static void test_cuts(ink_context *ctx)
+static void cuts_keep_the_right_tokens(ink_context *ctx)
 {
     const float ties[] = {3, 2, 2, 1, 2, 0, 2}, flat[40] = {0};
     /* top-k: all ties with the k-th stay; k beyond the vocabulary is all */
@@ -167,7 +167,7 @@ static void test_cuts(ink_context *ctx)
     assert_int_equal(survivors(ctx, all, flat, 1), 0x1);
 }
 
-static void test_greedy_takes_the_first(ink_context *ctx)
+static void greedy_takes_the_first_of_the_likeliest(ink_context *ctx)
 {
     const float logits[] = {-1, 4, 4, 3, 4}, zeros[] = {-0.0f, 0.0f, -0.0f};
     ink_token token;
@@ -183,7 +183,7 @@ static void test_greedy_takes_the_first(ink_context *ctx)
 
 /* A token is penalised once however often it was seen, positive logits by division, negative ones by the product;
    what was picked counts as seen. */
-static void test_repetition_penalty(ink_context *ctx)
+static void repeated_tokens_are_penalised(ink_context *ctx)
 {
     const float logits[] = {6, 4, 3.5f, -1, -2};
     const ink_token prompt[] = {0, 0, 0, 3};
@@ -203,7 +203,7 @@ static void test_repetition_penalty(ink_context *ctx)
 }
 
 /* The ends of the interval, and a token of probability 0 that u = 0 must not draw. */
-static void test_draw_at_the_ends(ink_context *ctx)
+static void draws_at_the_ends_of_the_interval_are_possible_tokens(ink_context *ctx)
 {
     const float logits[] = {-INFINITY, 0, -INFINITY, 0, -INFINITY};
     ink_token token;
@@ -223,7 +223,7 @@ static void test_draw_at_the_ends(ink_context *ctx)
 
 /* ---- extremes --------------------------------------------------------------------------------------------------- */
 
-static void test_options_are_checked(ink_context *ctx)
+static void options_are_checked(ink_context *ctx)
 {
     static const struct {
         ink_sampler_options options;
@@ -256,7 +256,7 @@ static void test_options_are_checked(ink_context *ctx)
 }
 
 /* From nearly greedy to nearly uniform, over the whole range of floats. */
-static void test_extreme_values(ink_context *ctx)
+static void extreme_values_give_probabilities(ink_context *ctx)
 {
     const float spread[] = {-FLT_MAX, FLT_MAX, 0, FLT_MIN / 4, -0.0f}, close[] = {1, 1.5f, 2, 1.75f, -1};
     assert_int_equal(survivors(ctx, (ink_sampler_options){.temperature = 1}, spread, 5), 0x02);
@@ -267,7 +267,7 @@ static void test_extreme_values(ink_context *ctx)
     assert_int_equal(survivors(ctx, (ink_sampler_options){.temperature = 1e-30f}, spread, 5), 0x02);
 }
 
-static void test_nonfinite_logits(ink_context *ctx)
+static void nonfinite_logits_are_refused(ink_context *ctx)
 {
     const float nan_at_2[] = {1, 2, NAN, 3}, infinite_at_3[] = {1, 2, 3, INFINITY};
     const float nothing[] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY}, one[] = {-INFINITY, -INFINITY, -5, -INFINITY};
@@ -294,7 +294,7 @@ static void test_nonfinite_logits(ink_context *ctx)
     ink_sampler_free(sampler);
 }
 
-static void test_arguments(ink_context *ctx)
+static void missing_arguments_are_refused_by_name(ink_context *ctx)
 {
     const float logits[] = {1, 2, 3};
     float p[3];
@@ -324,7 +324,7 @@ static void test_arguments(ink_context *ctx)
 /* ---- promises --------------------------------------------------------------------------------------------------- */
 
 /* The tokens a seed gives are part of the contract: these must never change, on any machine. */
-static void test_seed_decides(ink_context *ctx)
+static void the_seed_decides(ink_context *ctx)
 {
     static const ink_token expected[] = {45, 20, 3, 48, 6, 17, 10, 39, 12, 47, 20, 39};
     float logits[50];
@@ -354,7 +354,7 @@ static void test_seed_decides(ink_context *ctx)
 }
 
 /* Frequencies of many draws: every token within five standard deviations of what its probability says. */
-static void test_frequencies(ink_context *ctx)
+static void frequencies_follow_the_probabilities(ink_context *ctx)
 {
     enum { N = 20000 };
     const float logits[] = {0, 1, -1, 2, 0.5f, -3};
@@ -375,7 +375,7 @@ static void test_frequencies(ink_context *ctx)
 }
 
 /* A pick that failed has not used up a random number. */
-static void test_failure_changes_nothing(ink_context *ctx)
+static void a_failed_pick_changes_nothing(ink_context *ctx)
 {
     const float flat[64] = {0}, bad[64] = {NAN};
     ink_sampler_options options = {.temperature = 1, .seed = 9};
@@ -391,7 +391,7 @@ static void test_failure_changes_nothing(ink_context *ctx)
     ink_sampler_free(b);
 }
 
-static void test_logits_are_left_alone(ink_context *ctx)
+static void logits_are_left_alone(ink_context *ctx)
 {
     const float logits[] = {1, 2, 3, 4};
     float given[4];
@@ -406,7 +406,7 @@ static void test_logits_are_left_alone(ink_context *ctx)
     ink_sampler_free(sampler);
 }
 
-static void test_pick_allocates_nothing(ink_context *ctx, counting *memory)
+static void a_pick_allocates_nothing(ink_context *ctx, counting *memory)
 {
     static float logits[5000], p[5000];
     ink_token token;
@@ -429,20 +429,20 @@ static void test_pick_allocates_nothing(ink_context *ctx, counting *memory)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        context_test(test_parity),
-        context_test(test_cuts),
-        context_test(test_greedy_takes_the_first),
-        context_test(test_repetition_penalty),
-        context_test(test_draw_at_the_ends),
-        context_test(test_options_are_checked),
-        context_test(test_extreme_values),
-        context_test(test_nonfinite_logits),
-        context_test(test_arguments),
-        context_test(test_seed_decides),
-        context_test(test_frequencies),
-        context_test(test_failure_changes_nothing),
-        context_test(test_logits_are_left_alone),
-        counted_test(test_pick_allocates_nothing),
+        context_test(probabilities_are_those_of_transformers),
+        context_test(cuts_keep_the_right_tokens),
+        context_test(greedy_takes_the_first_of_the_likeliest),
+        context_test(repeated_tokens_are_penalised),
+        context_test(draws_at_the_ends_of_the_interval_are_possible_tokens),
+        context_test(options_are_checked),
+        context_test(extreme_values_give_probabilities),
+        context_test(nonfinite_logits_are_refused),
+        context_test(missing_arguments_are_refused_by_name),
+        context_test(the_seed_decides),
+        context_test(frequencies_follow_the_probabilities),
+        context_test(a_failed_pick_changes_nothing),
+        context_test(logits_are_left_alone),
+        counted_test(a_pick_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

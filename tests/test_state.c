@@ -90,7 +90,7 @@ static void the_size_reported_is_taken(const fixture *f)
     counting_end(&memory, ctx);
 }
 
-static void test_capacity(void **unused)
+static void a_state_has_room_for_what_was_asked(void **unused)
 {
     fixture f;
     size_t all, some;
@@ -181,7 +181,7 @@ static void a_copy_goes_on_as_the_original(const fixture *f)
     free(whole);
 }
 
-static void test_copy_refused(const fixture *f)
+static void a_copy_that_does_not_fit_is_refused(const fixture *f)
 {
     fixture other;
     ink_state *small;
@@ -278,7 +278,7 @@ static void damaged_bytes_are_refused(const fixture *f)
     free(whole);
 }
 
-static void test_load_refused(const fixture *f)
+static void saved_bytes_that_do_not_fit_are_refused(const fixture *f)
 {
     fixture other;
     ink_state *small;
@@ -317,7 +317,7 @@ static ink_result load_changed(const fixture *f, const unsigned char *bytes, siz
     return result;
 }
 
-static void test_fingerprint(const fixture *f)
+static void saved_bytes_belong_to_one_model(const fixture *f)
 {
     fixture_files files;
     size_t size;
@@ -348,7 +348,7 @@ static void test_fingerprint(const fixture *f)
 }
 
 /* A window of tokens is checked like any tokens: one outside the vocabulary would read outside the table. */
-static void test_window_tokens(const fixture *f)
+static void a_saved_window_holds_only_tokens(const fixture *f)
 {
     size_t size;
     ink_state *state = fixture_state(f->ctx, f->model);
@@ -367,7 +367,7 @@ static void test_window_tokens(const fixture *f)
 
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
 
-static void test_arguments(const fixture *f)
+static void missing_arguments_are_refused_by_name(const fixture *f)
 {
     ink_state *state;
     size_t size;
@@ -398,17 +398,17 @@ int main(void)
         fixture_test(a_state_stays_in_a_block_of_the_exact_size),
 #endif
         fixture_test(the_size_reported_is_taken),
-        cmocka_unit_test(test_capacity),
+        cmocka_unit_test(a_state_has_room_for_what_was_asked),
         fixture_test(a_reset_forgets_everything),
         fixture_test(a_rewind_goes_back_or_is_refused),
         fixture_test(a_copy_goes_on_as_the_original),
-        fixture_test_on("gpt2", test_copy_refused),
+        fixture_test_on("gpt2", a_copy_that_does_not_fit_is_refused),
         fixture_test(what_is_loaded_is_what_was_saved),
         fixture_test(damaged_bytes_are_refused),
-        fixture_test_on("gpt2", test_load_refused),
-        fixture_test_on("gpt2", test_fingerprint),
-        fixture_test_on("mlp", test_window_tokens),
-        fixture_test_on("mlp", test_arguments),
+        fixture_test_on("gpt2", saved_bytes_that_do_not_fit_are_refused),
+        fixture_test_on("gpt2", saved_bytes_belong_to_one_model),
+        fixture_test_on("mlp", a_saved_window_holds_only_tokens),
+        fixture_test_on("mlp", missing_arguments_are_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@
 #include "../src/text/engine.h"
 
 /* The engine without any file: a BPE of four tokens, words between spaces. */
-static void test_built_by_calls(ink_context *ctx)
+static void an_engine_built_by_calls_encodes_and_decodes(ink_context *ctx)
 {
     static const ink_step spaces = {.match = ink_match_space, .behavior = INK_SPLIT_REMOVED};
     static const char *const spelled[] = {"a", "b", "ab", "<e>"};
@@ -49,7 +49,7 @@ static void test_built_by_calls(ink_context *ctx)
     ink_tokenizer_free(tokenizer);
 }
 
-static void test_flags(ink_context *ctx)
+static void flags_choose_template_and_added_tokens(ink_context *ctx)
 {
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "template");
     ink_token begin = ink_tokenizer_find(tokenizer, "<s>", 3), end = ink_tokenizer_find(tokenizer, "</s>", 4), ids[16];
@@ -74,7 +74,7 @@ static void test_flags(ink_context *ctx)
 }
 
 /* Lower case comes behind raw added tokens and before everything else, and bytes that are no text stay. */
-static void test_lower_case(ink_context *ctx)
+static void lower_case_comes_behind_added_tokens(ink_context *ctx)
 {
     static const char upper[] = "The\xC3\x89\xCE\xA9 <a>\xC4\xB0\xFFZ";
     static const char lower[] = "the\xC3\xA9\xCF\x89 <a>i\xCC\x87\xFFz";
@@ -91,7 +91,7 @@ static void test_lower_case(ink_context *ctx)
     ink_tokenizer_free(tokenizer);
 }
 
-static void test_room(ink_context *ctx)
+static void nothing_is_written_without_room(ink_context *ctx)
 {
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "shuffled");
     const char *text = "zq zq zq";
@@ -119,7 +119,7 @@ static void test_room(ink_context *ctx)
     ink_tokenizer_free(tokenizer);
 }
 
-static void test_tokens(ink_context *ctx)
+static void tokens_are_found_and_spelled(ink_context *ctx)
 {
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "plain");
     size_t size = 1, n_ids = ink_tokenizer_vocab_size(tokenizer);
@@ -152,7 +152,7 @@ static void test_tokens(ink_context *ctx)
     ink_tokenizer_free(tokenizer);
 }
 
-static void test_null(ink_context *ctx)
+static void missing_arguments_are_refused_by_name(ink_context *ctx)
 {
     ink_tokenizer *t = test_open_tokenizer(ctx, "shuffled"), *none = NULL;
     ink_text_stream stream = {.n_held = 0};
@@ -203,7 +203,7 @@ static void expect_no_allocation(const char *name)
     counting_end(&memory, ctx);
 }
 
-static void test_second_call_allocates_nothing(void **unused)
+static void the_second_call_allocates_nothing(void **unused)
 {
     (void)unused;
     for (size_t i = 0; test_tokenizers[i] != NULL; i++)
@@ -238,7 +238,7 @@ static bool try_with_failure(const char *text, size_t size, size_t k, bool all_a
     return failed;
 }
 
-static void test_every_allocation_fails_once(void **unused)
+static void every_failed_allocation_leaves_it_usable(void **unused)
 {
     (void)unused;
     static const char *const names[] = {"template", "qwen2", "llama2", "bert", "splitters"};
@@ -257,7 +257,7 @@ static void test_every_allocation_fails_once(void **unused)
 
 /* ---- pairs ------------------------------------------------------------------------------------------------------ */
 
-static void test_pairs(ink_context *ctx)
+static void two_texts_share_a_template_and_a_length(ink_context *ctx)
 {
     ink_tokenizer *bert = test_open_tokenizer(ctx, "bert");
     ink_token cls = ink_tokenizer_control(bert, INK_CONTROL_CLS), sep = ink_tokenizer_control(bert, INK_CONTROL_SEP);
@@ -301,15 +301,15 @@ static void test_pairs(ink_context *ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        context_test(test_built_by_calls),
-        context_test(test_flags),
-        context_test(test_lower_case),
-        context_test(test_room),
-        context_test(test_tokens),
-        context_test(test_null),
-        cmocka_unit_test(test_second_call_allocates_nothing),
-        cmocka_unit_test(test_every_allocation_fails_once),
-        context_test(test_pairs),
+        context_test(an_engine_built_by_calls_encodes_and_decodes),
+        context_test(flags_choose_template_and_added_tokens),
+        context_test(lower_case_comes_behind_added_tokens),
+        context_test(nothing_is_written_without_room),
+        context_test(tokens_are_found_and_spelled),
+        context_test(missing_arguments_are_refused_by_name),
+        cmocka_unit_test(the_second_call_allocates_nothing),
+        cmocka_unit_test(every_failed_allocation_leaves_it_usable),
+        context_test(two_texts_share_a_template_and_a_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -197,26 +197,22 @@ static void expect_bad(ink_context *ctx, const char *text, size_t size, const ba
     assert_null(tokenizer);
 }
 
-static void test_bad_files(void **unused)
+static void files_wrong_in_one_place_are_refused(ink_context *ctx, counting *memory)
 {
-    (void)unused;
-    counting memory;
-    ink_context *ctx = counting_begin(&memory, 1);
     size_t size;
     char *text = test_read_tokenizer("plain", ".json", &size);
-    size_t live = memory.live_bytes;
+    size_t live = memory->live_bytes;
     for (size_t i = 0; i < sizeof bad_files / sizeof bad_files[0]; i++) {
         char *bad = replace(text, bad_files[i].from, bad_files[i].to);
         expect_bad(ctx, bad, strlen(bad), &bad_files[i]);
         free(bad);
-        assert_int_equal(memory.live_bytes, live);
+        assert_int_equal(memory->live_bytes, live);
     }
     free(text);
-    ink_context_free(ctx);
 }
 
 /* Changes that make no difference are accepted. */
-static void test_good_files(ink_context *ctx)
+static void changes_that_make_no_difference_are_accepted(ink_context *ctx)
 {
     static const bad_file good[] = {
         {"'type':'BPE',", "", INK_OK, NULL},
@@ -242,7 +238,7 @@ static void test_good_files(ink_context *ctx)
 }
 
 /* Long contents would make the time for a text depend on the file. */
-static void test_long_added_token(ink_context *ctx)
+static void added_tokens_have_a_longest_length(ink_context *ctx)
 {
     size_t size;
     char *text = test_read_tokenizer("plain", ".json", &size);
@@ -262,7 +258,7 @@ static void test_long_added_token(ink_context *ctx)
 }
 
 /* A merge that is there twice, first and last. */
-static void test_duplicate_merge(ink_context *ctx)
+static void a_merge_may_be_there_once(ink_context *ctx)
 {
     ink_tokenizer *tokenizer = NULL;
     size_t size;
@@ -288,7 +284,7 @@ static void test_duplicate_merge(ink_context *ctx)
 }
 
 /* Cut anywhere: refused, never believed. */
-static void test_truncated_files(ink_context *ctx)
+static void every_truncation_is_refused(ink_context *ctx)
 {
     size_t size;
     char *text = test_read_tokenizer("shuffled", ".json", &size);
@@ -305,7 +301,7 @@ static void test_truncated_files(ink_context *ctx)
     free(text);
 }
 
-static void test_folder(ink_context *ctx)
+static void a_folder_without_a_tokenizer_is_refused(ink_context *ctx)
 {
     ink_tokenizer *tokenizer = NULL;
     assert_fails(ctx, ink_tokenizer_open(ctx, FIXTURES "/tokenizer", &tokenizer), INK_ERROR_NOT_FOUND,
@@ -316,8 +312,9 @@ static void test_folder(ink_context *ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_files),   context_test(test_good_files),      context_test(test_long_added_token),
-        context_test(test_duplicate_merge), context_test(test_truncated_files), context_test(test_folder),
+        counted_test(files_wrong_in_one_place_are_refused), context_test(changes_that_make_no_difference_are_accepted),
+        context_test(added_tokens_have_a_longest_length),   context_test(a_merge_may_be_there_once),
+        context_test(every_truncation_is_refused),          context_test(a_folder_without_a_tokenizer_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ static ink_token find(const ink_tokenizer *tokenizer, const char *text)
 /* ---- control tokens --------------------------------------------------------------------------------------------- */
 
 /* Without other files: the template, the model, the padding and the spelling tell. */
-static void test_implied_controls(ink_context *ctx)
+static void controls_follow_from_tokenizer_json(ink_context *ctx)
 {
     ink_tokenizer *bert = test_open_tokenizer(ctx, "bert"), *llama2 = test_open_tokenizer(ctx, "llama2");
     ink_tokenizer *plain = test_open_tokenizer(ctx, "plain");
@@ -55,7 +55,7 @@ static void test_implied_controls(ink_context *ctx)
     ink_tokenizer_free(plain);
 }
 
-static void test_named_controls(ink_context *ctx)
+static void other_files_name_the_controls(ink_context *ctx)
 {
     ink_tokenizer *tokenizer = NULL;
     size_t size;
@@ -76,7 +76,7 @@ static void test_named_controls(ink_context *ctx)
     free(json);
 }
 
-static void test_bad_config(ink_context *ctx)
+static void a_wrong_config_is_refused(ink_context *ctx)
 {
     static const struct {
         const char *text;
@@ -127,7 +127,7 @@ static void expect_ids(ink_context *ctx, const ink_tokenizer *tokenizer, const c
 }
 
 /* The parity of whole folders is in test_tokenizer.c; here is what a file alone decides. */
-static void test_vocab_txt(ink_context *ctx)
+static void a_vocab_txt_alone_is_a_tokenizer(ink_context *ctx)
 {
     static const ink_token uncased[] = {2, 5, 6, 7, 4, 1, 3}, cased[] = {2, 1, 7, 4, 8, 9, 10, 3};
     ink_tokenizer *tokenizer = NULL;
@@ -145,7 +145,7 @@ static void test_vocab_txt(ink_context *ctx)
     ink_tokenizer_free(tokenizer);
 }
 
-static void test_refused_folders(ink_context *ctx)
+static void other_folders_are_refused(ink_context *ctx)
 {
     static const struct {
         const char *files[MAX_FILES][2];
@@ -189,8 +189,9 @@ static void test_refused_folders(ink_context *ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        context_test(test_implied_controls), context_test(test_named_controls),  context_test(test_bad_config),
-        context_test(test_vocab_txt),        context_test(test_refused_folders),
+        context_test(controls_follow_from_tokenizer_json), context_test(other_files_name_the_controls),
+        context_test(a_wrong_config_is_refused),           context_test(a_vocab_txt_alone_is_a_tokenizer),
+        context_test(other_folders_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

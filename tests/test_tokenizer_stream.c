@@ -47,13 +47,13 @@ static void check_stream(ink_context *ctx, const ink_tokenizer *tokenizer, const
     assert_memory_equal(text, c->decoded, total);
 }
 
-static void test_stream_equals_decode(void **unused)
+static void a_stream_gives_the_decoded_text(void **unused)
 {
     (void)unused;
     test_each_case(check_stream);
 }
 
-static void test_stream_without_room(ink_context *ctx)
+static void a_stream_without_room_changes_nothing(ink_context *ctx)
 {
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "plain");
     ink_text_stream stream = {.n_held = 0};
@@ -102,7 +102,7 @@ static const char *const malformed[] = {"\x80",
                                         "<|endoftext|>\xE2<|endoftext|>\x82"};
 
 /* All bytes are kept: the tokens' bytes in a row are the text's. */
-static void test_malformed_is_kept(ink_context *ctx)
+static void bytes_that_are_not_text_are_kept(ink_context *ctx)
 {
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "shuffled");
     for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
@@ -122,7 +122,7 @@ static void test_malformed_is_kept(ink_context *ctx)
 }
 
 /* One U+FFFD for each maximal subpart (Unicode 16, table 3-11 and what stands around it). */
-static void test_decode_replaces(ink_context *ctx)
+static void decoding_replaces_bytes_that_are_not_text(ink_context *ctx)
 {
     static const struct {
         const char *bytes;
@@ -185,7 +185,7 @@ static void expect_decoded(ink_context *ctx, const ink_tokenizer *tokenizer, con
 #define FFFD "\xEF\xBF\xBD"
 
 /* A run is text as a whole or not at all, as in the reference; but no more than INK_STREAM_HELD bytes of it wait. */
-static void test_byte_runs(ink_context *ctx)
+static void runs_of_bytes_are_text_as_a_whole(ink_context *ctx)
 {
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "llama2");
     expect_decoded(ctx, tokenizer, "\xF0\x9F\x98\x80", "\xF0\x9F\x98\x80");
@@ -199,7 +199,7 @@ static void test_byte_runs(ink_context *ctx)
 }
 
 /* Nothing is held back longer than it must be: a run comes out with the token that ends it. */
-static void test_run_ends(ink_context *ctx)
+static void a_run_ends_with_its_last_token(ink_context *ctx)
 {
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "llama2");
     ink_text_stream stream = {.n_held = 0};
@@ -223,7 +223,7 @@ static void test_run_ends(ink_context *ctx)
 }
 
 /* Bytes that are no text, where the model has tokens for bytes: they are kept. Where it has none, they are unknown. */
-static void test_malformed_elsewhere(ink_context *ctx)
+static void bytes_that_are_not_text_reach_other_models(ink_context *ctx)
 {
     ink_tokenizer *llama2 = test_open_tokenizer(ctx, "llama2"), *bert = test_open_tokenizer(ctx, "bert");
     ink_token unk = ink_tokenizer_control(bert, INK_CONTROL_UNK), ids[64], expected[64];
@@ -249,13 +249,13 @@ static void test_malformed_elsewhere(ink_context *ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream_equals_decode),
-        context_test(test_stream_without_room),
-        context_test(test_malformed_is_kept),
-        context_test(test_decode_replaces),
-        context_test(test_byte_runs),
-        context_test(test_run_ends),
-        context_test(test_malformed_elsewhere),
+        cmocka_unit_test(a_stream_gives_the_decoded_text),
+        context_test(a_stream_without_room_changes_nothing),
+        context_test(bytes_that_are_not_text_are_kept),
+        context_test(decoding_replaces_bytes_that_are_not_text),
+        context_test(runs_of_bytes_are_text_as_a_whole),
+        context_test(a_run_ends_with_its_last_token),
+        context_test(bytes_that_are_not_text_reach_other_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
