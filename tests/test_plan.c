@@ -144,7 +144,6 @@ static uint64_t check_size(ink_context *ctx, size_t n, size_t k, ink_type stored
     assert_int_equal(args.bytes_total, (2 * n * k + n) * ink_type_bits(stored_type) / 8);
     assert_int_equal(args.bytes_read, args.bytes_total);
     ink_object_free(object);
-    ink_weights_free(weights);
     unstore(&file);
     return args.fingerprint;
 }
@@ -212,7 +211,6 @@ static void check_stacked(ink_context *ctx, const float *w)
               load_stack(&(stack){ctx, weights, stacked_names, stacked_rows, STACKED_COLUMNS, INK_TYPE_NONE}, &object));
     check_matrix(ctx, &((ink_dense *)object)->weight, w, INK_F32);
     ink_object_free(object);
-    ink_weights_free(weights);
     state_dict_free(&dict);
 }
 
@@ -246,7 +244,6 @@ static void loading_takes_little_more_than_the_weights(ink_context *ctx, countin
     assert_true(memory->peak_bytes - before < ink_object_bytes(object) + 600 * 1024);
     assert_true(ink_object_bytes(object) < (2 * 1008 * 300 + 1000) * sizeof(float) + 1024);
     ink_object_free(object);
-    ink_weights_free(weights);
     unstore(&file);
 }
 
@@ -291,7 +288,6 @@ static void check_stack(ink_context *ctx, const size_t *sizes, size_t k, const i
     if (biases != 0)
         test_assert_same_bits(dense->bias, b, n, "bias");
     ink_object_free(object);
-    ink_weights_free(weights);
     state_dict_free(&dict);
     free(w);
     free(b);
@@ -327,7 +323,6 @@ static void stacked_tensors_are_checked(ink_context *ctx)
     assert_fails(ctx, load_stack(&args, &object), INK_ERROR_MISMATCH,
                  "tensor 'k.weight' is [20, 13], expected [19, 13]");
     assert_null(object);
-    ink_weights_free(weights);
     state_dict_free(&dict);
 
     store_parts(&dict, sizes, 13, types, 0, w, b);
@@ -335,7 +330,6 @@ static void stacked_tensors_are_checked(ink_context *ctx)
     weights = state_dict_open(ctx, &dict);
     args = (stack){ctx, weights, qkv_names, sizes, 13, INK_TYPE_NONE};
     assert_fails(ctx, load_stack(&args, &object), INK_ERROR_MISMATCH, "tensor 'v.bias' is [8], expected [9]");
-    ink_weights_free(weights);
     state_dict_free(&dict);
 
     state_dict_matrix(&dict, "q.weight", 5, 13);
@@ -343,7 +337,6 @@ static void stacked_tensors_are_checked(ink_context *ctx)
     weights = state_dict_open(ctx, &dict);
     args.weights = weights;
     assert_fails(ctx, load_stack(&args, &object), INK_ERROR_UNSUPPORTED, "'k.weight' is of type I64");
-    ink_weights_free(weights);
     state_dict_free(&dict);
     free(w);
     free(b);
@@ -390,7 +383,6 @@ static void progress_is_told_and_can_cancel(ink_context *ctx, counting *memory)
         assert_int_equal(log.calls, stop);
         assert_int_equal(memory->live_bytes, before);
     }
-    ink_weights_free(weights);
     unstore(&file);
 }
 
@@ -407,7 +399,6 @@ static void what_was_asked_for_is_marked(void **unused)
     for (size_t i = 0; i < ink_weights_count(weights); i++)
         assert_int_equal(args.used[i], strcmp(ink_weights_at(weights, i)->name, "unused") != 0);
     ink_object_free(object);
-    ink_weights_free(weights);
     unstore(&file);
     ink_context_free(ctx);
 }
@@ -424,7 +415,6 @@ static void the_sentence_says_who_asks_for_what(ink_context *ctx)
     assert_fails(ctx, load_parts(&args, &object), INK_ERROR_MISMATCH,
                  "model.safetensors: tensor 'h.3.plain' is [5, 4], config.json asks for [5, 3]");
     assert_null(object);
-    ink_weights_free(weights);
     unstore(&file);
 }
 
@@ -436,7 +426,7 @@ static void readers_that_fail_leave_nothing_behind(ink_context *ctx, counting *m
     void *object;
     ink_weights *weights;
     store(&file, 300, 100, INK_BF16);
-    ink_weights_free(state_dict_open(ctx, &file.dict));
+    state_dict_write(&file.dict);
     faulty_init(&reader, &file.dict.entry, 1);
     assert_ok(ctx, ink_weights_open_source(ctx, &reader.source, "model.safetensors", &weights));
     build_args args = {.ctx = ctx, .weights = weights, .n = 300, .k = 100};
@@ -512,7 +502,6 @@ static void scopes_nest_and_may_be_too_long(ink_context *ctx)
     assert_true(ink_plan_has(&plan, "w"));
     assert_ok(ctx, ink_plan_finish(&plan, INK_OK, 0));
     ink_object_free(object);
-    ink_weights_free(weights);
     state_dict_free(&dict);
 }
 

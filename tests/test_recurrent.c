@@ -147,7 +147,6 @@ static ink_recurrent *make_network(ink_context *ctx, size_t cell, const shape *s
         }
     ink_weights *weights = state_dict_open(ctx, &dict);
     assert_ok(ctx, ink_recurrent_load(ctx, weights, "rnn", cells[cell].cell, &recurrent));
-    ink_weights_free(weights);
     state_dict_free(&dict);
     return recurrent;
 }
@@ -504,7 +503,6 @@ static void networks_that_do_not_fit_are_refused(ink_context *ctx)
         assert_fails(ctx, ink_recurrent_load(ctx, weights, "rnn", cases[i].cell, &recurrent), cases[i].result,
                      cases[i].words);
         assert_null(recurrent);
-        ink_weights_free(weights);
         state_dict_free(&dict);
     }
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/lstm_projected.safetensors");
