@@ -59,18 +59,15 @@ static void attention_gives_the_numbers_of_pytorch(ink_context *ctx)
                  {"huge", HEADS(2, 2, 8)},
                  {"window", WINDOW(4, 2, 12, 9)}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char name[64];
         size_t n, n_y;
         const ink_attention *attention = &cases[i].attention;
         ink_weights *fixture = fixtures[attention->window != 0];
-        snprintf(name, sizeof name, "case.%s.qkv", cases[i].name);
-        float *qkv = test_tensor(ctx, fixture, name, &n);
-        snprintf(name, sizeof name, "case.%s.y", cases[i].name);
-        float *expected = test_tensor(ctx, fixture, name, &n_y);
+        float *qkv = test_case_tensor(ctx, fixture, cases[i].name, "qkv", &n);
+        float *expected = test_case_tensor(ctx, fixture, cases[i].name, "y", &n_y);
         n /= qkv_width(attention);
         assert_int_equal(n * y_width(attention), n_y);
         float *y = attend_whole(ctx, attention, qkv, n);
-        test_assert_close(y, expected, n_y, ABSOLUTE, RELATIVE, name);
+        test_assert_close(y, expected, n_y, ABSOLUTE, RELATIVE, cases[i].name);
         free(qkv);
         free(expected);
         free(y);

@@ -26,13 +26,10 @@ static double *widen(const float *x, size_t n)
 
 static void check_dense_case(ink_context *ctx, const ink_weights *fixture, const char *name, bool transposed)
 {
-    char x_name[64], y_name[64];
     size_t n_x, n_y;
     ink_dense *dense;
-    snprintf(x_name, sizeof x_name, "case.%s.x", name);
-    snprintf(y_name, sizeof y_name, "case.%s.y", name);
-    float *x = test_tensor(ctx, fixture, x_name, &n_x);
-    float *expected = test_tensor(ctx, fixture, y_name, &n_y);
+    float *x = test_case_tensor(ctx, fixture, name, "x", &n_x);
+    float *expected = test_case_tensor(ctx, fixture, name, "y", &n_y);
     if (transposed)
         assert_ok(ctx, ink_dense_load_transposed(ctx, fixture, name, INK_IDENTITY, &dense));
     else
@@ -94,13 +91,10 @@ static void activations_give_the_numbers_of_pytorch(ink_context *ctx)
 static void check_mlp_case(ink_context *ctx, const ink_weights *fixture, const char *name, ink_activation output,
                            size_t n_layers)
 {
-    char x_name[64], y_name[64];
     size_t n_x, n_y;
     ink_mlp *mlp;
-    snprintf(x_name, sizeof x_name, "case.%s.x", name);
-    snprintf(y_name, sizeof y_name, "case.%s.y", name);
-    float *x = test_tensor(ctx, fixture, x_name, &n_x);
-    float *expected = test_tensor(ctx, fixture, y_name, &n_y);
+    float *x = test_case_tensor(ctx, fixture, name, "x", &n_x);
+    float *expected = test_case_tensor(ctx, fixture, name, "y", &n_y);
     float *y = test_floats(n_y);
     assert_ok(ctx, ink_mlp_load(ctx, fixture, name, INK_GELU, output, &mlp));
     assert_int_equal(ink_mlp_layers(mlp), n_layers);

@@ -27,18 +27,15 @@ static void norm_gives_the_numbers_of_pytorch(ink_context *ctx)
                  {"rms.one", INK_RMS_NORM, 1e-6f, 1},   {"rms.seven", INK_RMS_NORM, 1e-5f, 7},
                  {"rms.wide", INK_RMS_NORM, 1e-6f, 300}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char name[64];
         size_t n;
         ink_norm *norm;
         ink_weights *fixture = fixtures[cases[i].kind];
-        snprintf(name, sizeof name, "case.%s.x", cases[i].name);
-        float *x = test_tensor(ctx, fixture, name, &n);
-        snprintf(name, sizeof name, "case.%s.y", cases[i].name);
-        float *expected = test_tensor(ctx, fixture, name, NULL);
+        float *x = test_case_tensor(ctx, fixture, cases[i].name, "x", &n);
+        float *expected = test_case_tensor(ctx, fixture, cases[i].name, "y", NULL);
         assert_ok(ctx, ink_norm_load(ctx, fixture, cases[i].name, cases[i].kind, cases[i].eps, &norm));
         assert_int_equal(ink_norm_size(norm), cases[i].size);
         assert_ok(ctx, ink_norm_forward(ctx, norm, x, n / cases[i].size, x)); /* in place */
-        test_assert_close(x, expected, n, ABSOLUTE, RELATIVE, name);
+        test_assert_close(x, expected, n, ABSOLUTE, RELATIVE, cases[i].name);
         ink_norm_free(norm);
         free(x);
         free(expected);

@@ -44,11 +44,12 @@ static ink_weights *open_cell_fixture(ink_context *ctx, size_t i)
     return test_fixture(ctx, path);
 }
 
-static float *case_tensor(ink_context *ctx, const ink_weights *fixture, const char *module, const char *what, size_t *n)
+/* The state a case begins with: zeros if the fixture has none. */
+static float *case_start(ink_context *ctx, const ink_weights *fixture, const char *module, size_t n_state)
 {
     char name[128];
-    snprintf(name, sizeof name, "case.%s.%s", module, what);
-    return ink_weights_find(fixture, name) != NULL ? test_tensor(ctx, fixture, name, n) : NULL;
+    snprintf(name, sizeof name, "case.%s.start", module);
+    return ink_weights_find(fixture, name) != NULL ? test_tensor(ctx, fixture, name, NULL) : zeros(n_state);
 }
 
 /* A relu RNN grows with its inputs, so its tolerance is relative to the largest number of the sequence. */
@@ -64,12 +65,10 @@ static void check_case(ink_context *ctx, const ink_weights *fixture, size_t cell
                        const ink_recurrent *recurrent)
 {
     size_t n_x, n_y, n_state = ink_recurrent_state_size(recurrent), n_end;
-    float *x = case_tensor(ctx, fixture, module, "x", &n_x);
-    float *expected = case_tensor(ctx, fixture, module, "y", &n_y);
-    float *end = case_tensor(ctx, fixture, module, "end", &n_end);
-    float *state = case_tensor(ctx, fixture, module, "start", NULL);
-    if (state == NULL)
-        state = zeros(n_state);
+    float *x = test_case_tensor(ctx, fixture, module, "x", &n_x);
+    float *expected = test_case_tensor(ctx, fixture, module, "y", &n_y);
+    float *end = test_case_tensor(ctx, fixture, module, "end", &n_end);
+    float *state = case_start(ctx, fixture, module, n_state);
     assert_int_equal(n_end, n_state);
     size_t n_steps = n_x / ink_recurrent_in(recurrent);
     assert_int_equal(n_steps * ink_recurrent_out(recurrent), n_y);

@@ -55,15 +55,12 @@ static void rope_gives_the_numbers_of_transformers(ink_context *ctx)
 {
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/llama.safetensors");
     for (size_t i = 0; i < N_CASES; i++) {
-        char name[64];
         size_t n;
-        snprintf(name, sizeof name, "case.%s.x", cases[i].name);
-        float *x = test_tensor(ctx, fixture, name, &n);
-        snprintf(name, sizeof name, "case.%s.y", cases[i].name);
-        float *expected = test_tensor(ctx, fixture, name, NULL);
+        float *x = test_case_tensor(ctx, fixture, cases[i].name, "x", &n);
+        float *expected = test_case_tensor(ctx, fixture, cases[i].name, "y", NULL);
         assert_int_equal(n, 24 * 64);
         assert_ok(ctx, ink_rope_forward(ctx, &cases[i].rope, 0, 24, 1, 64, 24, x));
-        test_assert_close(x, expected, n, 1e-5, 1.3e-6, name);
+        test_assert_close(x, expected, n, 1e-5, 1.3e-6, cases[i].name);
         free(x);
         free(expected);
     }

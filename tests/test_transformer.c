@@ -66,10 +66,8 @@ static void run(ink_context *ctx, network net, const float *x, const size_t *n, 
 
 static float *input_of(ink_context *ctx, const ink_weights *file, const stack *s, const char *which)
 {
-    char name[64];
     size_t n;
-    snprintf(name, sizeof name, "case.%s.%s", s->name, which);
-    float *x = test_tensor(ctx, file, name, &n);
+    float *x = test_case_tensor(ctx, file, s->name, which, &n);
     assert_int_equal(n, N_ROWS * SIZE);
     return x;
 }

@@ -90,6 +90,13 @@ float *test_tensor(ink_context *ctx, const ink_weights *weights, const char *nam
     return x;
 }
 
+float *test_case_tensor(ink_context *ctx, const ink_weights *weights, const char *name, const char *what, size_t *n)
+{
+    char full[128];
+    snprintf(full, sizeof full, "case.%s.%s", name, what);
+    return test_tensor(ctx, weights, full, n);
+}
+
 /* ---- comparing ------------------------------------------------------------------------------------------------ */
 
 void test_assert_close_to_double(const float *actual, const double *expected, size_t n, double absolute,

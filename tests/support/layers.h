@@ -23,6 +23,9 @@ float *test_unaligned(const float *x, size_t n, size_t offset, void **block);
 /* The tensor of a fixture as floats, malloc'ed; its number of elements in *n (n may be NULL). */
 float *test_tensor(ink_context *ctx, const ink_weights *weights, const char *name, size_t *n);
 
+/* The tensor "case.NAME.WHAT" of a fixture: what goes into a case, or what the reference computed. */
+float *test_case_tensor(ink_context *ctx, const ink_weights *weights, const char *name, const char *what, size_t *n);
+
 /* Opens a fixture (FIXTURES "/layers/gru.safetensors"); close with ink_weights_free(). */
 ink_weights *test_fixture(ink_context *ctx, const char *path);
 
