@@ -46,10 +46,8 @@ static float *attend_whole(ink_context *ctx, const ink_attention *attention, con
 
 /* ---- numbers -------------------------------------------------------------------------------------------------- */
 
-static void attention_gives_the_numbers_of_pytorch(void **unused)
+static void attention_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixtures[] = {test_fixture(ctx, FIXTURES "/layers/attention.safetensors"),
                                test_fixture(ctx, FIXTURES "/layers/llama.safetensors")};
     static const struct {
@@ -61,25 +59,21 @@ static void attention_gives_the_numbers_of_pytorch(void **unused)
                  {"huge", HEADS(2, 2, 8)},
                  {"window", WINDOW(4, 2, 12, 9)}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char name[64];
         size_t n, n_y;
         const ink_attention *attention = &cases[i].attention;
         ink_weights *fixture = fixtures[attention->window != 0];
-        snprintf(name, sizeof name, "case.%s.qkv", cases[i].name);
-        float *qkv = test_tensor(ctx, fixture, name, &n);
-        snprintf(name, sizeof name, "case.%s.y", cases[i].name);
-        float *expected = test_tensor(ctx, fixture, name, &n_y);
+        float *qkv = test_case_tensor(ctx, fixture, cases[i].name, "qkv", &n);
+        float *expected = test_case_tensor(ctx, fixture, cases[i].name, "y", &n_y);
         n /= qkv_width(attention);
         assert_int_equal(n * y_width(attention), n_y);
         float *y = attend_whole(ctx, attention, qkv, n);
-        test_assert_close(y, expected, n_y, ABSOLUTE, RELATIVE, name);
+        test_assert_close(y, expected, n_y, ABSOLUTE, RELATIVE, cases[i].name);
         free(qkv);
         free(expected);
         free(y);
     }
     ink_weights_free(fixtures[0]);
     ink_weights_free(fixtures[1]);
-    ink_context_free(ctx);
 }
 
 static void check_against_oracle(ink_context *ctx, const ink_attention *attention, size_t n, float spread)
@@ -122,10 +116,8 @@ static void attention_of_every_kind_of_size_is_right(void **unused)
 }
 
 /* Uniform attention over many positions, where one running sum would lose digits; and scores that all but overflow. */
-static void attention_keeps_its_precision(void **unused)
+static void attention_keeps_its_precision(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const ink_attention attention = HEADS(1, 1, 16);
     const size_t n = 1500;
     float *qkv = test_random(n * 48, 1, 1);
@@ -153,14 +145,11 @@ static void attention_keeps_its_precision(void **unused)
         assert_true(isfinite(y[t]));
     free(y);
     free(qkv);
-    ink_context_free(ctx);
 }
 
 /* A row never sees what comes after it: whatever stands there, its result keeps every bit. */
-static void the_future_changes_nothing(void **unused)
+static void the_future_changes_nothing(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const ink_attention attention = HEADS(2, 1, 20);
     const size_t n = 50, width = qkv_width(&attention), out = y_width(&attention);
     float *qkv = test_random(n * width, 4, 1);
@@ -176,14 +165,11 @@ static void the_future_changes_nothing(void **unused)
     }
     free(qkv);
     free(expected);
-    ink_context_free(ctx);
 }
 
 /* Within a window a row forgets what lies before it: whatever stands there, its result keeps every bit. */
-static void what_a_window_passed_changes_nothing(void **unused)
+static void what_a_window_passed_changes_nothing(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const ink_attention attention = WINDOW(2, 1, 12, 20);
     const size_t n = 700, width = qkv_width(&attention), out = y_width(&attention); /* some blocks of a sum */
     float *qkv = test_random(n * width, 4, 1), *expected = attend_whole(ctx, &attention, qkv, n);
@@ -199,7 +185,6 @@ static void what_a_window_passed_changes_nothing(void **unused)
     }
     free(qkv);
     free(expected);
-    ink_context_free(ctx);
 }
 
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
@@ -255,10 +240,8 @@ static void attention_has_the_same_bits_everywhere(void **unused)
 }
 
 /* After going back, what was there leaves no trace, not even an infinity. */
-static void rewinding_leaves_nothing_behind(void **unused)
+static void rewinding_leaves_nothing_behind(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const ink_attention attention = HEADS(4, 2, 10);
     const size_t n = 70, width = qkv_width(&attention), out = y_width(&attention);
     float *qkv = test_random(n * width, 8, 1), *junk = test_floats(n * width), *y = test_floats(n * out);
@@ -282,7 +265,6 @@ static void rewinding_leaves_nothing_behind(void **unused)
     free(junk);
     free(y);
     free(expected);
-    ink_context_free(ctx);
 }
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
@@ -291,13 +273,10 @@ static void attention_allocates_nothing_after_reserve(void **unused)
 {
     (void)unused;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
+    ink_context *ctx = counting_begin(&memory, 1);
     const ink_attention attention = HEADS(6, 3, 40);
     const size_t n = 400;
     float *qkv = test_random(n * qkv_width(&attention), 1, 1), *y = test_floats(n * y_width(&attention));
-    ink_context *ctx = ink_context_create(&options);
     ink_kv_cache *cache;
     assert_ok(ctx, ink_kv_cache_create(ctx, &attention, n, &cache));
     assert_ok(ctx, ink_attention_reserve(ctx, &attention, n, n));
@@ -308,7 +287,7 @@ static void attention_allocates_nothing_after_reserve(void **unused)
     ink_context_free(ctx);
 
     /* The scratch does not grow with the square of the length: some rows, not all, times the positions. */
-    ctx = ink_context_create(&options);
+    ctx = counting_context(&memory, 1);
     assert_ok(ctx, ink_kv_cache_rewind(ctx, cache, 0));
     size_t live = memory.live_bytes;
     memory.peak_bytes = live;
@@ -317,19 +296,15 @@ static void attention_allocates_nothing_after_reserve(void **unused)
     ink_context_free(ctx);
 
     /* No memory: a sentence, and the cache as it was. */
-    ctx = ink_context_create(&options);
+    ctx = counting_context(&memory, 1);
     assert_ok(ctx, ink_kv_cache_rewind(ctx, cache, 3));
-    counting_fail_from(&memory, 1);
-    assert_fails(ctx, ink_attention_forward(ctx, &attention, cache, qkv, 50, y), INK_ERROR_MEMORY, NULL);
-    counting_failed(&memory);
+    assert_true(runs_out_of_memory(ctx, &memory, 1, ink_attention_forward(ctx, &attention, cache, qkv, 50, y), NULL));
     assert_int_equal(ink_kv_cache_length(cache), 3);
     ink_kv_cache_free(cache);
-    counting_fail_from(&memory, 1);
-    assert_fails(ctx, ink_kv_cache_create(ctx, &attention, n, &cache), INK_ERROR_MEMORY, "key/value cache");
-    counting_failed(&memory);
+    assert_true(
+        runs_out_of_memory(ctx, &memory, 1, ink_kv_cache_create(ctx, &attention, n, &cache), "key/value cache"));
     assert_null(cache);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     free(qkv);
     free(y);
 }
@@ -340,13 +315,10 @@ static void long_sequences_take_bounded_scratch(void **unused)
 {
     (void)unused;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(2);
-    options.allocator = memory.allocator;
+    ink_context *ctx = counting_begin(&memory, 2);
     const ink_attention attention = HEADS(256, 1, 2);
     const size_t n = 640, capacity = 10000, width = qkv_width(&attention), out = y_width(&attention);
     float *qkv = test_random(n * width, 1, 1), *y = test_floats(n * out);
-    ink_context *ctx = ink_context_create(&options);
     ink_kv_cache *cache;
     assert_ok(ctx, ink_kv_cache_create(ctx, &attention, capacity, &cache));
     size_t before = memory.peak_bytes = memory.live_bytes;
@@ -358,17 +330,15 @@ static void long_sequences_take_bounded_scratch(void **unused)
     assert_ok(ctx, ink_kv_cache_rewind(ctx, cache, n - 40));
     check_pieces(ctx, &attention, cache, qkv, n, 1, y);
     ink_kv_cache_free(cache);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     free(qkv);
     free(y);
 }
 
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
 
-static void impossible_attention_is_refused(void **unused)
+static void impossible_attention_is_refused(ink_context *ctx)
 {
-    (void)unused;
     static const struct {
         ink_attention attention;
         const char *words;
@@ -386,7 +356,6 @@ static void impossible_attention_is_refused(void **unused)
         {HEADS(4, 4, SIZE_MAX / 8), "memory"},
         {{.n_heads = 1, .n_kv_heads = 1, .head_dim = 8, .window = 5, .bidirectional = true}, "a window of 5"},
     };
-    ink_context *ctx = test_context(1);
     const ink_attention good = HEADS(2, 2, 8);
     ink_kv_cache *cache, *none;
     float qkv[48 * 5] = {0}, y[16 * 5] = {0};
@@ -424,7 +393,6 @@ static void impossible_attention_is_refused(void **unused)
     assert_ok(ctx, ink_attention_forward(ctx, &good, cache, qkv, 1, y));
     ink_kv_cache_free(cache);
     ink_kv_cache_free(NULL);
-    ink_context_free(ctx);
 }
 
 /* ---- looking inside ------------------------------------------------------------------------------------------- */
@@ -500,10 +468,8 @@ static ink_result plan_block(ink_plan *plan, ink_stack *stack)
 
 /* Two sequences, one whole and one behind its first 10 tokens, side by side in one run: PyTorch's numbers, and the
    second the same bits as within the first. */
-static void block_gives_the_numbers_of_pytorch(void **unused)
+static void block_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/attention.safetensors");
     ink_plan plan;
     void *object;
@@ -545,24 +511,23 @@ static void block_gives_the_numbers_of_pytorch(void **unused)
     free(both);
     free(start);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_gives_the_numbers_of_pytorch),
+        context_test(attention_gives_the_numbers_of_pytorch),
         cmocka_unit_test(attention_of_every_kind_of_size_is_right),
-        cmocka_unit_test(attention_keeps_its_precision),
-        cmocka_unit_test(the_future_changes_nothing),
-        cmocka_unit_test(what_a_window_passed_changes_nothing),
+        context_test(attention_keeps_its_precision),
+        context_test(the_future_changes_nothing),
+        context_test(what_a_window_passed_changes_nothing),
         cmocka_unit_test(attention_has_the_same_bits_everywhere),
-        cmocka_unit_test(rewinding_leaves_nothing_behind),
+        context_test(rewinding_leaves_nothing_behind),
         cmocka_unit_test(attention_allocates_nothing_after_reserve),
         cmocka_unit_test(long_sequences_take_bounded_scratch),
-        cmocka_unit_test(impossible_attention_is_refused),
+        context_test(impossible_attention_is_refused),
         cmocka_unit_test(attention_shows_scores_and_weights),
-        cmocka_unit_test(block_gives_the_numbers_of_pytorch),
+        context_test(block_gives_the_numbers_of_pytorch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,13 +10,6 @@
 
 #include "../src/base/internal.h"
 
-static ink_context *counting_context(counting *memory, unsigned n_threads)
-{
-    ink_context_options options = test_options(n_threads);
-    options.allocator = memory->allocator;
-    return ink_context_create(&options);
-}
-
 /* ---- arena ---------------------------------------------------------------------------------------------------- */
 
 static void take_some(ink_arena *arena, void *pieces[4])
@@ -198,37 +191,29 @@ static size_t thing_size(size_t n)
     return ink_object_size(&measure);
 }
 
-static void objects_are_one_block_of_the_measured_size(void **unused)
+static void objects_are_one_block_of_the_measured_size(ink_context *ctx, counting *c)
 {
-    (void)unused;
-    counting c;
-    counting_init(&c);
-    c.limit = (size_t)1 << 30;
-    ink_context *ctx = counting_context(&c, 1);
-    size_t before = c.live_bytes;
+    size_t before = c->live_bytes;
     thing *made;
+    c->limit = (size_t)1 << 30;
     assert_ok(ctx, thing_make(ctx, 1000, NULL, 0, &made));
     assert_int_equal(made->numbers[999], 999);
     assert_int_equal(ink_object_bytes(made), thing_size(1000));
-    assert_int_equal(c.live_bytes, before + thing_size(1000) + INK_ALIGNMENT - 1);
+    assert_int_equal(c->live_bytes, before + thing_size(1000) + INK_ALIGNMENT - 1);
     ink_object_free(made);
     ink_object_free(NULL);
-    assert_int_equal(c.live_bytes, before);
+    assert_int_equal(c->live_bytes, before);
 
-    counting_fail_at(&c, 1);
+    counting_fail_at(c, 1);
     assert_fails(ctx, thing_make(ctx, 1000, NULL, 0, &made), INK_ERROR_MEMORY, "out of memory: the thing needs");
     assert_fails(ctx, thing_make(ctx, SIZE_MAX / 8, NULL, 0, &made), INK_ERROR_MEMORY, NULL);
     assert_fails(ctx, thing_make(ctx, SIZE_MAX, NULL, 0, &made), INK_ERROR_LIMIT, "address");
-    assert_int_equal(c.live_bytes, before);
-    ink_context_free(ctx);
-    assert_int_equal(c.live_bytes, 0);
+    assert_int_equal(c->live_bytes, before);
 }
 
-static void objects_live_in_a_callers_block(void **unused)
+static void objects_live_in_a_callers_block(ink_context *ctx)
 {
-    (void)unused;
     static _Alignas(INK_ALIGNMENT) unsigned char block[4096];
-    ink_context *ctx = test_context(1);
     size_t bytes = thing_size(100);
     thing *made;
     memset(block, 0xa5, sizeof block);
@@ -237,17 +222,12 @@ static void objects_live_in_a_callers_block(void **unused)
     ink_object_free(made); /* nothing to free */
     assert_fails(ctx, thing_make(ctx, 100, block, bytes - 1, &made), INK_ERROR_MEMORY, "are needed");
     assert_fails(ctx, thing_make(ctx, 100, block + 8, sizeof block - 8, &made), INK_ERROR_ARGUMENT, "multiple of 64");
-    ink_context_free(ctx);
 }
 
 /* An object that grows part by part: its size is the sum of all it holds, the limit counts, and all of it is freed. */
-static void objects_grow_from_parts(void **unused)
+static void objects_grow_from_parts(ink_context *ctx, counting *c)
 {
-    (void)unused;
-    counting c;
-    counting_init(&c);
-    ink_context *ctx = counting_context(&c, 1);
-    size_t before = c.live_bytes;
+    size_t before = c->live_bytes;
     void *object;
     ink_arena *parts, block;
     assert_ok(ctx, ink_object_begin(ctx, "the thing", sizeof(thing), &object, &parts));
@@ -260,14 +240,12 @@ static void objects_grow_from_parts(void **unused)
     assert_ok(ctx, ink_object_add_block(ctx, "the thing", object, 1000, bytes + 1000, &block));
     assert_int_equal(ink_object_bytes(object), bytes + 1000);
     assert_int_equal(block.size, 1000);
-    assert_true(c.live_bytes - before >= bytes + 1000);
+    assert_true(c->live_bytes - before >= bytes + 1000);
     ink_object_free(object);
-    assert_int_equal(c.live_bytes, before);
-    counting_fail_at(&c, 1);
+    assert_int_equal(c->live_bytes, before);
+    counting_fail_at(c, 1);
     assert_fails(ctx, ink_object_begin(ctx, "the thing", 8, &object, &parts), INK_ERROR_MEMORY, "the thing needs");
     assert_null(object);
-    ink_context_free(ctx);
-    assert_int_equal(c.live_bytes, 0);
 }
 
 /* ---- sentences ------------------------------------------------------------------------------------------------ */
@@ -348,10 +326,8 @@ static ink_result read_odd(ink_context *ctx, odd_source *odd, const char **text,
     return result;
 }
 
-static void files_are_read_whole_or_refused(void **unused)
+static void files_are_read_whole_or_refused(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const char *text;
     size_t size;
     assert_ok(ctx, read_odd(ctx, &(odd_source){.text = "hello", .size = 5, .most = 1}, &text, &size, 5));
@@ -369,13 +345,10 @@ static void files_are_read_whole_or_refused(void **unused)
                  INK_ERROR_READ, "failed");
     assert_fails(ctx, read_odd(ctx, &(odd_source){.text = "hello", .size = 6, .most = 9}, &text, &size, 5),
                  INK_ERROR_LIMIT, "6 bytes, at most 5");
-    ink_context_free(ctx);
 }
 
-static void folders_and_memory_are_sources(void **unused)
+static void folders_and_memory_are_sources(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const char *text;
     size_t size;
     ink_source here = ink_source_folder(FIXTURES);
@@ -402,7 +375,6 @@ static void folders_and_memory_are_sources(void **unused)
     assert_ok(ctx, ink_file_read_all(ctx, &memory, "b", 10, &ctx->scratch, &text, &size));
     assert_int_equal(size, 0);
     assert_fails(ctx, ink_file_read_all(ctx, &memory, "c", 10, &ctx->scratch, &text, &size), INK_ERROR_NOT_FOUND, "c");
-    ink_context_free(ctx);
 }
 
 /* ---- workers -------------------------------------------------------------------------------------------------- */
@@ -479,9 +451,7 @@ static void contexts_fail_cleanly(void **unused)
 {
     (void)unused;
     counting c;
-    counting_init(&c);
-    ink_context *ctx = counting_context(&c, 3);
-    assert_non_null(ctx);
+    ink_context *ctx = counting_begin(&c, 3);
     assert_int_equal(ink_context_threads(ctx), test_options(3).n_threads);
     assert_string_equal(ink_context_error(ctx), "");
     size_t calls = c.takes;
@@ -671,12 +641,12 @@ int main(void)
         cmocka_unit_test(growing_arena_keeps_its_blocks),
         cmocka_unit_test(growing_needs_do_not_add_up),
         cmocka_unit_test(failed_growth_leaves_the_arena_usable),
-        cmocka_unit_test(objects_are_one_block_of_the_measured_size),
-        cmocka_unit_test(objects_live_in_a_callers_block),
-        cmocka_unit_test(objects_grow_from_parts),
+        counted_test(objects_are_one_block_of_the_measured_size),
+        context_test(objects_live_in_a_callers_block),
+        counted_test(objects_grow_from_parts),
         cmocka_unit_test(sentences_show_foreign_text_safely),
-        cmocka_unit_test(files_are_read_whole_or_refused),
-        cmocka_unit_test(folders_and_memory_are_sources),
+        context_test(files_are_read_whole_or_refused),
+        context_test(folders_and_memory_are_sources),
         cmocka_unit_test(every_task_runs_once),
         cmocka_unit_test(sleeping_workers_wake_up),
         cmocka_unit_test(contexts_fail_cleanly),

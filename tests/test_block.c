@@ -115,10 +115,8 @@ static void look(void *user, const char *name, const ink_tensor *value)
     p->n_seen++;
 }
 
-static void block_gives_the_numbers_of_pytorch(void **unused)
+static void block_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/llama.safetensors");
     ink_stack *block = load(ctx, fixture);
     float *x = test_tensor(ctx, fixture, "case.block.x", NULL), *y = test_floats((size_t)2 * N * HIDDEN);
@@ -137,15 +135,13 @@ static void block_gives_the_numbers_of_pytorch(void **unused)
     free(heads);
     ink_object_free(block);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
 
-static void block_has_the_same_bits_everywhere(void **unused)
+static void block_has_the_same_bits_everywhere(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1), *other;
+    ink_context *other;
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/llama.safetensors");
     ink_stack *block = load(ctx, fixture);
     float *x = test_tensor(ctx, fixture, "case.block.x", NULL);
@@ -164,14 +160,13 @@ static void block_has_the_same_bits_everywhere(void **unused)
     free(expected);
     ink_object_free(block);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(block_gives_the_numbers_of_pytorch),
-        cmocka_unit_test(block_has_the_same_bits_everywhere),
+        context_test(block_gives_the_numbers_of_pytorch),
+        context_test(block_has_the_same_bits_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,6 @@
  *
  * The references belong to the weights: tests/fixtures/make_models.py --bundled makes them again.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,95 +15,33 @@
 
 static const char *const names[] = {"mlp", "rnn", "gru", "lstm", "gpt", NULL};
 
-static void each_model(void (*test)(const fixture *))
-{
-    for (size_t i = 0; names[i] != NULL; i++) {
-        fixture f;
-        fixture_open_bundled(&f, names[i]);
-        test(&f);
-        fixture_close(&f);
-    }
-}
+#define bundled_test(check) fixture_test_of(names, fixture_open_bundled, check)
 
 /* ---- parity --------------------------------------------------------------------------------------------------- */
 
-static void check_parity(const fixture *f)
+static void logits_are_the_references(const fixture *f)
 {
-    size_t vocab_size = f->info->vocab_size;
-    float *logits = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
-    const float *last = logits + (f->n_tokens - f->n_logits) * vocab_size;
-    double largest = 0, difference = 0;
+    double largest, difference = fixture_difference(f, &largest);
     assert_string_equal(ink_context_error(f->ctx), ""); /* of files that need not be there, too */
-    for (size_t i = 0; i < f->n_logits * vocab_size; i++) {
-        assert_true(isfinite(last[i]));
-        largest = fmax(largest, fabs((double)f->logits[i]));
-        difference = fmax(difference, fabs((double)last[i] - (double)f->logits[i]));
-    }
-    printf("%-5s largest logit %8.4f, largest difference %.1e, gate %.1e\n", f->name, largest, difference,
-           2e-5 * largest);
     assert_true(difference <= 2e-5 * largest);
-    free(logits);
-}
-
-static void test_parity(void **unused)
-{
-    (void)unused;
-    each_model(check_parity);
 }
 
 /* The 200 tokens that transformers chose greedily, chosen here token by token. */
-static void test_greedy(void **unused)
+static void the_gpt_continues_as_transformers(void **unused)
 {
     fixture f;
     (void)unused;
     fixture_open_bundled(&f, "gpt");
-    size_t vocab_size = f.info->vocab_size, n_prompt = f.n_tokens - N_GREEDY;
-    float *logits = malloc(vocab_size * sizeof *logits);
-    ink_state *state = fixture_state(f.ctx, f.model);
     assert_true(f.n_tokens > N_GREEDY);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, n_prompt, logits));
-    for (size_t i = 0; i < N_GREEDY; i++) {
-        ink_token best = 0;
-        for (size_t v = 1; v < vocab_size; v++)
-            if (logits[v] > logits[best])
-                best = (ink_token)v;
-        if (best != f.tokens[n_prompt + i])
-            fail_msg("greedy token %zu is %d, transformers has %d", i, (int)best, (int)f.tokens[n_prompt + i]);
-        assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, &best, 1, logits));
-    }
-    ink_state_free(state);
-    free(logits);
+    size_t n_prompt = f.n_tokens - N_GREEDY;
+    fixture_continues(&f, n_prompt, f.tokens + n_prompt, N_GREEDY);
     fixture_close(&f);
 }
 
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
 
-static void check_threads(const fixture *f)
-{
-    size_t count = f->n_tokens * f->info->vocab_size;
-    float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
-    for (size_t k = 0; ink_kernel_name(k) != NULL; k++)
-        for (unsigned threads = 1; threads <= 3; threads++) {
-            ink_context_options options = test_options(threads);
-            options.kernel = ink_kernel_name(k);
-            ink_context *ctx = ink_context_create(&options);
-            assert_non_null(ctx);
-            float *logits = fixture_run(ctx, f->model, f->tokens, f->n_tokens);
-            assert_same_bits(f->name, ink_kernel_name(k), logits, expected, count);
-            free(logits);
-            ink_context_free(ctx);
-        }
-    free(expected);
-}
-
-static void test_threads(void **unused)
-{
-    (void)unused;
-    each_model(check_threads);
-}
-
 /* One token at a time, and 20 sequences of different lengths at once on two threads. */
-static void check_list(const fixture *f)
+static void single_tokens_and_lists_give_the_same_bits(const fixture *f)
 {
     enum { N = 20 };
     size_t vocab_size = f->info->vocab_size;
@@ -132,25 +69,15 @@ static void check_list(const fixture *f)
     ink_context_free(ctx);
 }
 
-static void test_list(void **unused)
-{
-    (void)unused;
-    each_model(check_list);
-}
-
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
 /* What reserve takes is what full passes need: not a byte is taken afterwards, and nothing is far too large. */
-static void check_reserve(const fixture *f)
+static void what_is_reserved_is_enough(const fixture *f)
 {
     enum { N = 3 };
     size_t n = 80, vocab_size = f->info->vocab_size;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(2);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
-    assert_non_null(ctx);
+    ink_context *ctx = counting_begin(&memory, 2);
     float *logits = malloc(N * n * vocab_size * sizeof *logits);
     ink_item items[N];
     for (size_t i = 0; i < N; i++)
@@ -165,21 +92,15 @@ static void check_reserve(const fixture *f)
     for (size_t i = 0; i < N; i++)
         ink_state_free(items[i].state);
     free(logits);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
-}
-
-static void test_reserve(void **unused)
-{
-    (void)unused;
-    each_model(check_reserve);
+    counting_end(&memory, ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parity), cmocka_unit_test(test_greedy),  cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_list),   cmocka_unit_test(test_reserve),
+        bundled_test(logits_are_the_references),    cmocka_unit_test(the_gpt_continues_as_transformers),
+        bundled_test(fixture_same_bits_everywhere), bundled_test(single_tokens_and_lists_give_the_same_bits),
+        bundled_test(what_is_reserved_is_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -616,51 +616,30 @@ static void what_cannot_be_told_apart_is_refused(void **state)
 
 /* Memory ends at every allocation in turn; nothing is lost, and the same call succeeds afterwards. A second message of
    that size allocates nothing. */
-static void memory_runs_out(void **state)
+static void memory_runs_out(ink_context *ctx, counting *memory)
 {
     static const ink_message messages[] = {{INK_ROLE_SYSTEM, "Be brief.", 9}, {INK_ROLE_USER, "Where is it?", 12}};
-    counting memory;
     ink_tokenizer *tokenizer = NULL;
     ink_chat *chat = NULL;
     ink_token ids[MAX_IDS];
     size_t n = 0;
 
-    (void)state;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
-    assert_non_null(ctx);
     assert_ok(ctx, ink_tokenizer_open(ctx, FIXTURES "/chat/bytes", &tokenizer));
-    for (size_t k = 1;; k++) {
-        counting_fail_from(&memory, k);
-        ink_result result = ink_chat_open(ctx, FIXTURES "/chat/qwen2.5", tokenizer, NULL, &chat);
-        if (!counting_failed(&memory)) {
-            assert_ok(ctx, result);
-            break;
-        }
-        assert_int_equal(result, INK_ERROR_MEMORY);
+    for (size_t k = 1;
+         runs_out_of_memory(ctx, memory, k, ink_chat_open(ctx, FIXTURES "/chat/qwen2.5", tokenizer, NULL, &chat), NULL);
+         k++)
         assert_null(chat);
-    }
-    for (size_t k = 1;; k++) {
-        ink_conversation at = {0};
-        counting_fail_from(&memory, k);
-        ink_result result = ink_chat_encode(ctx, chat, &at, messages, 2, true, ids, MAX_IDS, &n);
-        if (!counting_failed(&memory)) {
-            assert_ok(ctx, result);
-            break;
-        }
-        assert_int_equal(result, INK_ERROR_MEMORY);
-        assert_int_equal(at.n_messages, 0);
-    }
-    size_t takes = memory.takes;
     ink_conversation at = {0};
+    for (size_t k = 1;
+         runs_out_of_memory(ctx, memory, k, ink_chat_encode(ctx, chat, &at, messages, 2, true, ids, MAX_IDS, &n), NULL);
+         k++)
+        assert_int_equal(at.n_messages, 0);
+    size_t takes = memory->takes;
+    at = (ink_conversation){0};
     assert_ok(ctx, ink_chat_encode(ctx, chat, &at, messages, 2, true, ids, MAX_IDS, &n));
-    assert_int_equal(memory.takes, takes);
+    assert_int_equal(memory->takes, takes);
     ink_chat_free(chat);
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
 }
 
 int main(void)
@@ -676,7 +655,7 @@ int main(void)
         cmocka_unit_test(answers_end),
         cmocka_unit_test(orders_that_have_no_place),
         cmocka_unit_test(what_cannot_be_told_apart_is_refused),
-        cmocka_unit_test(memory_runs_out),
+        counted_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,10 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "counting.h"
-#include "faulty.h"
-#include "fixture.h"
-#include "support/layers.h"
+#include "layers.h"
+#include "settings.h"
 
 static const char *const families[] = {"llama", "llama_bias", "mistral", "qwen2", "qwen3", NULL};
 
@@ -72,13 +70,11 @@ static void look(void *user, const char *name, const ink_tensor *value)
         }
 }
 
-static void check_inside(const char *name)
+static void every_value_inside_is_the_references(const fixture *f)
 {
-    fixture f;
-    inside in = {.fixture = name};
+    inside in = {.fixture = f->name};
     char path[FIXTURE_PATH];
-    fixture_open(&f, name);
-    fixture_reference(name, path);
+    fixture_reference(f->name, path);
     ink_context *other = test_context(1);
     ink_weights *reference = test_fixture(other, path);
     for (size_t i = 0; i < ink_weights_count(reference); i++) {
@@ -86,12 +82,12 @@ static void check_inside(const char *name)
         if (strcmp(w->name, "tokens") != 0 && strcmp(w->name, "greedy") != 0 && strcmp(w->name, "logits") != 0)
             in.values[in.n++] = (expected_value){w->name, test_tensor(other, reference, w->name, NULL), w->shape, 0};
     }
-    assert_int_equal(in.n, 2 + 10 * f.info->n_layers);
-    ink_context_trace(f.ctx, look, &in);
-    ink_state *state = fixture_state(f.ctx, f.model);
-    const ink_item item = test_item(state, f.tokens, f.n_tokens, f.logits, f.n_logits); /* whose norm is shown */
-    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, &item, 1));
-    printf("%-10s largest difference inside %.1e of the largest value\n", name, in.worst);
+    assert_int_equal(in.n, 2 + 10 * f->info->n_layers);
+    ink_context_trace(f->ctx, look, &in);
+    ink_state *state = fixture_state(f->ctx, f->model);
+    const ink_item item = test_item(state, f->tokens, f->n_tokens, f->logits, f->n_logits); /* whose norm is shown */
+    assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, &item, 1));
+    printf("%-10s largest difference inside %.1e of the largest value\n", f->name, in.worst);
     for (size_t i = 0; i < in.n; i++) {
         assert_true(in.values[i].n_seen > 0);
         free(in.values[i].value);
@@ -99,63 +95,18 @@ static void check_inside(const char *name)
     ink_state_free(state);
     ink_weights_free(reference);
     ink_context_free(other);
-    fixture_close(&f);
-}
-
-static void test_inside(void **unused)
-{
-    (void)unused;
-    for (size_t i = 0; families[i] != NULL; i++)
-        check_inside(families[i]);
 }
 
 /* ---- greedy continuation -------------------------------------------------------------------------------------- */
 
-static void check_greedy(const char *name)
+static void transformers_choice_is_ours(const fixture *f)
 {
-    fixture f;
-    char path[FIXTURE_PATH];
-    size_t n;
-    fixture_open(&f, name);
-    fixture_reference(name, path);
-    ink_weights *reference = test_fixture(f.ctx, path);
-    float *greedy = test_tensor(f.ctx, reference, "greedy", &n), *logits = test_floats(f.info->vocab_size);
-    ink_state *state = fixture_state(f.ctx, f.model);
-    assert_int_equal(n, 200);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, f.n_tokens, logits));
-    for (size_t i = 0; i < n; i++) {
-        ink_token best = 0;
-        for (size_t t = 1; t < f.info->vocab_size; t++)
-            best = logits[t] > logits[best] ? (ink_token)t : best;
-        if (best != (ink_token)greedy[i])
-            fail_msg("%s: token %zu of the continuation is %d, expected %d", name, i, (int)best, (int)greedy[i]);
-        assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, &best, 1, logits));
-    }
-    ink_state_free(state);
-    ink_weights_free(reference);
-    free(greedy);
-    free(logits);
-    fixture_close(&f);
-}
-
-static void test_greedy(void **unused)
-{
-    (void)unused;
-    for (size_t i = 0; families[i] != NULL; i++)
-        check_greedy(families[i]);
-    for (size_t i = 0; fixture_variants[i] != NULL; i++)
-        check_greedy(fixture_variants[i]);
+    assert_int_equal(f->n_greedy, 200);
+    fixture_continues(f, f->n_tokens, f->greedy, f->n_greedy);
 }
 
 /* ---- settings ------------------------------------------------------------------------------------------------- */
 
-typedef struct setting {
-    const char *fixture, *key, *value; /* value NULL: the key is taken away */
-    ink_result result;
-    const char *words;
-} setting;
-
-#define ENORMOUS "4611686018427387904" /* 2^62 */
 #define REFUSED INK_ERROR_MISMATCH
 #define UNSUPPORTED INK_ERROR_UNSUPPORTED
 #define LLAMA3                                                                                                         \
@@ -254,70 +205,14 @@ static const setting refused[] = {
      "rope_parameters.full_attention"},
 };
 
-/* Opens a fixture's folder with one setting changed. */
-static ink_result open_changed(ink_context *ctx, const setting *s, ink_model **model)
+static void wrong_settings_are_refused(void **unused)
 {
-    fixture_files files;
-    fixture_files_read(&files, s->fixture);
-    if (s->key != NULL)
-        fixture_files_set(&files, s->key, s->value);
-    const ink_source source = ink_source_memory(&files.list);
-    const ink_model_options options = {.source = &source};
-    *model = (ink_model *)(uintptr_t)1;
-    ink_result result = ink_model_open(ctx, "broken", &options, model);
-    fixture_files_free(&files);
-    return result;
-}
-
-static void test_refused(void **unused)
-{
-    counting memory;
     (void)unused;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
-        const setting *s = &refused[i];
-        ink_model *model;
-        size_t before = memory.peak_bytes = memory.live_bytes;
-        ink_result result = open_changed(ctx, s, &model);
-        if (result != s->result || strstr(ink_context_error(ctx), s->words) == NULL ||
-            strlen(ink_context_error(ctx)) > 400)
-            fail_msg("%s with %s %s: %s: %s", s->fixture, s->key, s->value != NULL ? s->value : "taken away",
-                     ink_result_name(result), ink_context_error(ctx));
-        assert_null(model);
-        assert_true(memory.peak_bytes - before < 1 << 20); /* nothing was taken on the word of the file */
-    }
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
-}
-
-/* The logits of the fixture's tokens with one setting changed; NULL with the fixture's own. */
-static float *run_changed(const fixture *f, const setting *s)
-{
-    ink_model *model;
-    assert_ok(f->ctx, open_changed(f->ctx, s, &model));
-    float *logits = fixture_run(f->ctx, model, f->tokens, f->n_tokens);
-    ink_model_free(model);
-    return logits;
-}
-
-static void compare_changed(const setting *s, bool same)
-{
-    fixture f;
-    fixture_open(&f, s->fixture);
-    float *expected = run_changed(&f, &(setting){.fixture = s->fixture}), *logits = run_changed(&f, s);
-    size_t size = f.n_tokens * f.info->vocab_size * sizeof *logits;
-    if ((memcmp(logits, expected, size) == 0) != same)
-        fail_msg("%s: %s %s", s->fixture, s->key, same ? "makes a difference" : "makes no difference");
-    free(expected);
-    free(logits);
-    fixture_close(&f);
+    settings_are_refused(refused, sizeof refused / sizeof refused[0]);
 }
 
 /* What may be left out, or said in another way; and what must change the result. */
-static void test_accepted(void **unused)
+static void settings_that_matter_change_the_result_and_others_do_not(void **unused)
 {
     static const setting same[] = {
         {"llama", "head_dim", NULL, INK_OK, NULL},
@@ -360,16 +255,14 @@ static void test_accepted(void **unused)
         {"qwen2.window", "sliding_window", "null", INK_OK, NULL},
     };
     (void)unused;
-    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
-        compare_changed(&same[i], true);
-    for (size_t i = 0; i < sizeof changing / sizeof changing[0]; i++)
-        compare_changed(&changing[i], false);
+    settings_are_compared(same, sizeof same / sizeof same[0], true);
+    settings_are_compared(changing, sizeof changing / sizeof changing[0], false);
 }
 
 /* ---- what a model says ---------------------------------------------------------------------------------------- */
 
 /* The reach of each type of rope, of which the kernel's is the last word. */
-static void test_context_length(void **unused)
+static void the_reach_of_the_rope_is_the_context_length(ink_context *ctx)
 {
     static const struct {
         setting setting;
@@ -386,38 +279,29 @@ static void test_context_length(void **unused)
         {{"llama", "max_position_embeddings", "2147483647", INK_OK, NULL}, INK_ROPE_MAX_LENGTH},
         {{"llama.dynamic", "max_position_embeddings", "16777216", INK_OK, NULL}, INK_ROPE_MAX_LENGTH},
     };
-    ink_context *ctx = test_context(1);
-    (void)unused;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ink_model *model;
-        assert_ok(ctx, open_changed(ctx, &cases[i].setting, &model));
+        assert_ok(ctx, setting_open(ctx, &cases[i].setting, &model));
         assert_int_equal(ink_model_get_info(model)->context_length, cases[i].length);
         ink_model_free(model);
     }
-    ink_context_free(ctx);
 }
 
-static void test_info(void **unused)
+static void a_model_says_what_it_is(const fixture *f)
 {
-    fixture f;
-    (void)unused;
-    fixture_open(&f, "qwen3");
-    assert_string_equal(f.info->kind, "qwen3");
-    assert_int_equal(f.info->hidden_size, 24);
-    assert_int_equal(f.info->n_layers, 2);
+    assert_string_equal(f->info->kind, "qwen3");
+    assert_int_equal(f->info->hidden_size, 24);
+    assert_int_equal(f->info->n_layers, 2);
     size_t q = 6 * 14, kv = 2 * 14; /* norms, q k v o, gate up down; embedding, the blocks, norm */
-    assert_int_equal(f.info->n_parameters, 61 * 24 + 2 * (2 * 24 + 2 * 14 + (2 * q + 2 * kv) * 24 + 3 * 40 * 24) + 24);
-    assert_int_equal(f.info->n_unused, 0);
-    fixture_close(&f);
+    assert_int_equal(f->info->n_parameters, 61 * 24 + 2 * (2 * 24 + 2 * 14 + (2 * q + 2 * kv) * 24 + 3 * 40 * 24) + 24);
+    assert_int_equal(f->info->n_unused, 0);
 }
 
 /* A buffer of old files is not worth a word; any other tensor without use is. */
-static void test_unused(void **unused)
+static void tensors_without_use_are_reported(ink_context *ctx)
 {
     static const char old[] = "\"model.norm.weight\"";
-    ink_context *ctx = test_context(1);
     fixture_files files;
-    (void)unused;
     fixture_files_read(&files, "llama");
     for (size_t round = 0; round < 2; round++) {
         /* The header gets an empty tensor in front, in place of the spaces it ends with and of the tensor's own. */
@@ -440,10 +324,8 @@ static void test_unused(void **unused)
         assert_non_null(strstr((const char *)bytes + 8, old));
         ink_memory_file two[] = {files.files[0], {"model.safetensors", bytes, size}};
         const ink_memory_files list = {two, 2};
-        const ink_source source = ink_source_memory(&list);
-        const ink_model_options options = {.source = &source};
         ink_model *model;
-        assert_ok(ctx, ink_model_open(ctx, NULL, &options, &model));
+        assert_ok(ctx, fixture_open_files(ctx, NULL, &list, &model));
         assert_int_equal(ink_model_get_info(model)->n_unused, round);
         if (round == 1)
             assert_string_equal(ink_model_unused(model, 0), "model.layers.0.extra");
@@ -451,7 +333,6 @@ static void test_unused(void **unused)
         free(bytes);
     }
     fixture_files_free(&files);
-    ink_context_free(ctx);
 }
 
 /* ---- continuing a text ---------------------------------------------------------------------------------------- */
@@ -470,15 +351,13 @@ static ink_model *open_with(ink_context *ctx, const char *key, const char *value
     three[1] = files.files[1];
     three[2] = (ink_memory_file){"generation_config.json", generation, generation != NULL ? strlen(generation) : 0};
     const ink_memory_files list = {three, generation != NULL ? 3 : 2};
-    const ink_source source = ink_source_memory(&list);
-    const ink_model_options options = {.source = &source};
-    *result = ink_model_open(ctx, NULL, &options, &model);
+    *result = fixture_open_files(ctx, NULL, &list, &model);
     fixture_files_free(&files);
     return model;
 }
 
 /* generation_config.json before config.json before the default of the kind. */
-static void test_stop_tokens(void **unused)
+static void stop_tokens_come_from_the_nearest_file(ink_context *ctx)
 {
     static const struct {
         const char *config, *generation;
@@ -495,9 +374,7 @@ static void test_stop_tokens(void **unused)
         {"null", NULL, 0, -1, -1},
         {NULL, NULL, 1, 2, 2},
     };
-    ink_context *ctx = test_context(1);
     ink_result result;
-    (void)unused;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ink_model *model = open_with(ctx, "eos_token_id", cases[i].config, cases[i].generation, &result);
         assert_ok(ctx, result);
@@ -514,7 +391,6 @@ static void test_stop_tokens(void **unused)
         }
         ink_model_free(model);
     }
-    ink_context_free(ctx);
 }
 
 static void check_sampling(ink_context *ctx, const char *key, const char *value, const char *generation, bool said,
@@ -533,12 +409,10 @@ static void check_sampling(ink_context *ctx, const char *key, const char *value,
     ink_model_free(model);
 }
 
-static void test_sampling(void **unused)
+static void recommended_sampling_is_read(ink_context *ctx)
 {
     const ink_sampler_options none = {0};
-    ink_context *ctx = test_context(1);
     ink_result result;
-    (void)unused;
     check_sampling(ctx, NULL, NULL, NULL, false, none);
     check_sampling(ctx, NULL, NULL, "{\"temperature\": 0.5}", false, none); /* without do_sample nothing is sampled */
     check_sampling(ctx, NULL, NULL, "{\"do_sample\": false, \"temperature\": 0.5}", true,
@@ -573,36 +447,31 @@ static void test_sampling(void **unused)
         assert_non_null(strstr(ink_context_error(ctx), "generation_config.json"));
         assert_null(model);
     }
-    ink_context_free(ctx);
 }
 
 /* The folder's own file, and what it changes not: saved states go on. */
-static void test_generation_is_no_arithmetic(void **unused)
+static void generation_settings_change_no_state(const fixture *f)
 {
     static const char greedy[] = "{\"do_sample\": false, \"eos_token_id\": 9}";
-    fixture f;
     ink_sampler_options s;
     ink_result result;
     ink_state *from, *to;
     unsigned char bytes[65536];
     size_t size;
-    (void)unused;
-    fixture_open(&f, "llama");
-    assert_int_equal(f.info->n_stop_tokens, 3);
-    assert_true(ink_model_stops_at(f.model, 60));
-    assert_true(ink_model_sampling(f.model, &s));
+    assert_int_equal(f->info->n_stop_tokens, 3);
+    assert_true(ink_model_stops_at(f->model, 60));
+    assert_true(ink_model_sampling(f->model, &s));
     assert_true(s.temperature == 0.6F && s.top_p == 0.9F && s.top_k == 50);
-    ink_model *model = open_with(f.ctx, NULL, NULL, greedy, &result);
-    assert_ok(f.ctx, result);
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 30, &from));
-    assert_ok(f.ctx, ink_state_create(f.ctx, model, 30, &to));
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, from, f.tokens, 20, NULL));
-    assert_ok(f.ctx, ink_state_save(f.ctx, from, bytes, sizeof bytes, &size));
-    assert_ok(f.ctx, ink_state_load(f.ctx, to, bytes, size));
+    ink_model *model = open_with(f->ctx, NULL, NULL, greedy, &result);
+    assert_ok(f->ctx, result);
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 30, &from));
+    assert_ok(f->ctx, ink_state_create(f->ctx, model, 30, &to));
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, from, f->tokens, 20, NULL));
+    assert_ok(f->ctx, ink_state_save(f->ctx, from, bytes, sizeof bytes, &size));
+    assert_ok(f->ctx, ink_state_load(f->ctx, to, bytes, size));
     ink_state_free(from);
     ink_state_free(to);
     ink_model_free(model);
-    fixture_close(&f);
 }
 
 /* ---- hidden vectors ------------------------------------------------------------------------------------------- */
@@ -623,60 +492,58 @@ static void keep_norm(void *user, const char *name, const ink_tensor *value)
     kept->n += count;
 }
 
-static void check_hidden(const char *name)
+static void hidden_vectors_are_the_norms(const fixture *f)
 {
-    fixture f;
-    fixture_open(&f, name);
-    size_t n = f.n_tokens, hidden_size = f.info->hidden_size, vocab_size = f.info->vocab_size;
+    size_t n = f->n_tokens, hidden_size = f->info->hidden_size, vocab_size = f->info->vocab_size;
     last_norm kept = {.rows = test_floats(n * hidden_size)};
-    float *whole = fixture_run(f.ctx, f.model, f.tokens, n), *rows = test_floats(n * hidden_size);
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, n), *rows = test_floats(n * hidden_size);
     float *few = test_floats(n * hidden_size), *logits = test_floats(n * vocab_size);
     ink_state *states[3];
     for (size_t i = 0; i < 3; i++)
-        states[i] = fixture_state(f.ctx, f.model);
+        states[i] = fixture_state(f->ctx, f->model);
 
-    ink_context_trace(f.ctx, keep_norm, &kept);
-    const ink_item all = {.state = states[0], .tokens = f.tokens, .n_tokens = n, .hidden = rows, .n_hidden = n};
-    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, &all, 1));
-    ink_context_trace(f.ctx, NULL, NULL);
+    ink_context_trace(f->ctx, keep_norm, &kept);
+    const ink_item all = {.state = states[0], .tokens = f->tokens, .n_tokens = n, .hidden = rows, .n_hidden = n};
+    assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, &all, 1));
+    ink_context_trace(f->ctx, NULL, NULL);
     if (kept.n > 0) {
         assert_int_equal(kept.n, n * hidden_size);
-        test_assert_same_bits(rows, kept.rows, kept.n, name);
+        test_assert_same_bits(rows, kept.rows, kept.n, f->name);
     }
     /* Beside others, in other numbers than the logits, in pieces: the same. */
     ink_state_reset(states[0]);
     memset(few, 0, n * hidden_size * sizeof *few);
     const ink_item list[] = {
         {.state = states[0],
-         .tokens = f.tokens,
+         .tokens = f->tokens,
          .n_tokens = 7,
          .hidden = few,
          .n_hidden = 3,
          .logits = logits,
          .n_logits = 1},
-        {.state = states[1], .tokens = f.tokens, .n_tokens = 30, .logits = logits + 5 * vocab_size, .n_logits = 12},
+        {.state = states[1], .tokens = f->tokens, .n_tokens = 30, .logits = logits + 5 * vocab_size, .n_logits = 12},
         {.state = states[2],
-         .tokens = f.tokens,
+         .tokens = f->tokens,
          .n_tokens = 20,
          .hidden = few + 3 * hidden_size,
          .n_hidden = 5,
          .logits = logits + 20 * vocab_size,
          .n_logits = 20}};
-    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, list, 3));
-    test_assert_same_bits(few, rows + 4 * hidden_size, 3 * hidden_size, name);
-    test_assert_same_bits(few + 3 * hidden_size, rows + 15 * hidden_size, 5 * hidden_size, name);
-    test_assert_same_bits(logits, whole + 6 * vocab_size, vocab_size, name);
-    test_assert_same_bits(logits + 5 * vocab_size, whole + 18 * vocab_size, 12 * vocab_size, name);
-    test_assert_same_bits(logits + 20 * vocab_size, whole, 20 * vocab_size, name);
+    assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, list, 3));
+    test_assert_same_bits(few, rows + 4 * hidden_size, 3 * hidden_size, f->name);
+    test_assert_same_bits(few + 3 * hidden_size, rows + 15 * hidden_size, 5 * hidden_size, f->name);
+    test_assert_same_bits(logits, whole + 6 * vocab_size, vocab_size, f->name);
+    test_assert_same_bits(logits + 5 * vocab_size, whole + 18 * vocab_size, 12 * vocab_size, f->name);
+    test_assert_same_bits(logits + 20 * vocab_size, whole, 20 * vocab_size, f->name);
     for (size_t i = 7; i < n; i++) {
-        const ink_item one = {.state = states[0], .tokens = f.tokens + i, .n_tokens = 1, .hidden = few, .n_hidden = 1};
-        assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, &one, 1));
-        test_assert_same_bits(few, rows + i * hidden_size, hidden_size, name);
+        const ink_item one = {.state = states[0], .tokens = f->tokens + i, .n_tokens = 1, .hidden = few, .n_hidden = 1};
+        assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, &one, 1));
+        test_assert_same_bits(few, rows + i * hidden_size, hidden_size, f->name);
     }
-    ink_item bad = {.state = states[1], .tokens = f.tokens, .n_tokens = 1, .hidden = few, .n_hidden = 2};
-    assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, &bad, 1), INK_ERROR_ARGUMENT, "hidden vectors of 2");
-    bad = (ink_item){.state = states[1], .tokens = f.tokens, .n_tokens = 1, .n_hidden = 1};
-    assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, &bad, 1), INK_ERROR_ARGUMENT, "no place for them");
+    ink_item bad = {.state = states[1], .tokens = f->tokens, .n_tokens = 1, .hidden = few, .n_hidden = 2};
+    assert_fails(f->ctx, ink_model_forward_list(f->ctx, f->model, &bad, 1), INK_ERROR_ARGUMENT, "hidden vectors of 2");
+    bad = (ink_item){.state = states[1], .tokens = f->tokens, .n_tokens = 1, .n_hidden = 1};
+    assert_fails(f->ctx, ink_model_forward_list(f->ctx, f->model, &bad, 1), INK_ERROR_ARGUMENT, "no place for them");
     for (size_t i = 0; i < 3; i++)
         ink_state_free(states[i]);
     free(kept.rows);
@@ -684,58 +551,53 @@ static void check_hidden(const char *name)
     free(rows);
     free(few);
     free(logits);
-    fixture_close(&f);
-}
-
-static void test_hidden(void **unused)
-{
-    (void)unused;
-    for (size_t i = 0; fixture_names[i] != NULL; i++)
-        check_hidden(fixture_names[i]);
 }
 
 /* ---- a rope that depends on the capacity ----------------------------------------------------------------------- */
 
 /* Within the trained length every capacity is the same; beyond it states of other capacities are other states. */
-static void test_dynamic(void **unused)
+static void a_dynamic_rope_depends_on_the_capacity(const fixture *f)
 {
-    fixture f;
     ink_state *small, *as_small, *large, *as_large;
     unsigned char bytes[65536];
     size_t size;
-    (void)unused;
-    fixture_open(&f, "llama.dynamic");
-    float *logits = test_floats(2 * f.info->vocab_size);
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 25, &small));
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 32, &as_small));
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 33, &large));
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 33, &as_large));
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, small, f.tokens, 20, logits));
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, large, f.tokens, 20, logits + f.info->vocab_size));
-    assert_memory_not_equal(logits, logits + f.info->vocab_size, f.info->vocab_size * sizeof *logits);
-    assert_ok(f.ctx, ink_state_copy(f.ctx, small, as_small));
-    assert_ok(f.ctx, ink_state_copy(f.ctx, large, as_large));
-    assert_fails(f.ctx, ink_state_copy(f.ctx, small, large), INK_ERROR_MISMATCH, "for 25 tokens and one for 33");
-    assert_ok(f.ctx, ink_state_save(f.ctx, large, bytes, sizeof bytes, &size));
-    assert_ok(f.ctx, ink_state_load(f.ctx, as_large, bytes, size));
-    assert_fails(f.ctx, ink_state_load(f.ctx, small, bytes, size), INK_ERROR_MISMATCH, "another number of tokens");
+    float *logits = test_floats(2 * f->info->vocab_size);
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 25, &small));
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 32, &as_small));
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 33, &large));
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 33, &as_large));
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, small, f->tokens, 20, logits));
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, large, f->tokens, 20, logits + f->info->vocab_size));
+    assert_memory_not_equal(logits, logits + f->info->vocab_size, f->info->vocab_size * sizeof *logits);
+    assert_ok(f->ctx, ink_state_copy(f->ctx, small, as_small));
+    assert_ok(f->ctx, ink_state_copy(f->ctx, large, as_large));
+    assert_fails(f->ctx, ink_state_copy(f->ctx, small, large), INK_ERROR_MISMATCH, "for 25 tokens and one for 33");
+    assert_ok(f->ctx, ink_state_save(f->ctx, large, bytes, sizeof bytes, &size));
+    assert_ok(f->ctx, ink_state_load(f->ctx, as_large, bytes, size));
+    assert_fails(f->ctx, ink_state_load(f->ctx, small, bytes, size), INK_ERROR_MISMATCH, "another number of tokens");
     ink_state_free(small);
     ink_state_free(as_small);
     ink_state_free(large);
     ink_state_free(as_large);
     free(logits);
-    fixture_close(&f);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_inside),         cmocka_unit_test(test_greedy),
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_context_length), cmocka_unit_test(test_info),
-        cmocka_unit_test(test_unused),         cmocka_unit_test(test_stop_tokens),
-        cmocka_unit_test(test_sampling),       cmocka_unit_test(test_generation_is_no_arithmetic),
-        cmocka_unit_test(test_hidden),         cmocka_unit_test(test_dynamic),
+        fixture_test_of(families, fixture_open, every_value_inside_is_the_references),
+        fixture_test_of(families, fixture_open, transformers_choice_is_ours),
+        fixture_test_of(fixture_variants, fixture_open, transformers_choice_is_ours),
+        cmocka_unit_test(wrong_settings_are_refused),
+        cmocka_unit_test(settings_that_matter_change_the_result_and_others_do_not),
+        context_test(the_reach_of_the_rope_is_the_context_length),
+        fixture_test_on("qwen3", a_model_says_what_it_is),
+        context_test(tensors_without_use_are_reported),
+        context_test(stop_tokens_come_from_the_nearest_file),
+        context_test(recommended_sampling_is_read),
+        fixture_test_on("llama", generation_settings_change_no_state),
+        fixture_test(hidden_vectors_are_the_norms),
+        fixture_test_on("llama.dynamic", a_dynamic_rope_depends_on_the_capacity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

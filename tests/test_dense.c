@@ -26,13 +26,10 @@ static double *widen(const float *x, size_t n)
 
 static void check_dense_case(ink_context *ctx, const ink_weights *fixture, const char *name, bool transposed)
 {
-    char x_name[64], y_name[64];
     size_t n_x, n_y;
     ink_dense *dense;
-    snprintf(x_name, sizeof x_name, "case.%s.x", name);
-    snprintf(y_name, sizeof y_name, "case.%s.y", name);
-    float *x = test_tensor(ctx, fixture, x_name, &n_x);
-    float *expected = test_tensor(ctx, fixture, y_name, &n_y);
+    float *x = test_case_tensor(ctx, fixture, name, "x", &n_x);
+    float *expected = test_case_tensor(ctx, fixture, name, "y", &n_y);
     if (transposed)
         assert_ok(ctx, ink_dense_load_transposed(ctx, fixture, name, INK_IDENTITY, &dense));
     else
@@ -48,24 +45,19 @@ static void check_dense_case(ink_context *ctx, const ink_weights *fixture, const
     free(y);
 }
 
-static void dense_gives_the_numbers_of_pytorch(void **unused)
+static void dense_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/dense.safetensors");
     const char *const names[] = {"plain", "no_bias", "wide", "bf16", "f16", "f64"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         check_dense_case(ctx, fixture, names[i], false);
     check_dense_case(ctx, fixture, "conv1d", true);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 /* Every activation has its own name, and its numbers are PyTorch's and the oracle's, alone and behind a product. */
-static void activations_give_the_numbers_of_pytorch(void **unused)
+static void activations_give_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/dense.safetensors");
     size_t n;
     float *x = test_tensor(ctx, fixture, "case.activation.x", &n);
@@ -94,19 +86,15 @@ static void activations_give_the_numbers_of_pytorch(void **unused)
     free(z);
     free(oracle);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 static void check_mlp_case(ink_context *ctx, const ink_weights *fixture, const char *name, ink_activation output,
                            size_t n_layers)
 {
-    char x_name[64], y_name[64];
     size_t n_x, n_y;
     ink_mlp *mlp;
-    snprintf(x_name, sizeof x_name, "case.%s.x", name);
-    snprintf(y_name, sizeof y_name, "case.%s.y", name);
-    float *x = test_tensor(ctx, fixture, x_name, &n_x);
-    float *expected = test_tensor(ctx, fixture, y_name, &n_y);
+    float *x = test_case_tensor(ctx, fixture, name, "x", &n_x);
+    float *expected = test_case_tensor(ctx, fixture, name, "y", &n_y);
     float *y = test_floats(n_y);
     assert_ok(ctx, ink_mlp_load(ctx, fixture, name, INK_GELU, output, &mlp));
     assert_int_equal(ink_mlp_layers(mlp), n_layers);
@@ -129,21 +117,16 @@ static void check_mlp_case(ink_context *ctx, const ink_weights *fixture, const c
 }
 
 /* Layers 0, 3, 6, 8, 10, 12: gaps of any width, and 10 comes after 8, not after 1. */
-static void mlp_gives_the_numbers_of_pytorch(void **unused)
+static void mlp_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/mlp.safetensors");
     check_mlp_case(ctx, fixture, "deep", INK_SOFTPLUS, 6);
     check_mlp_case(ctx, fixture, "single", INK_IDENTITY, 1);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
-static void embedding_gives_the_numbers_of_pytorch(void **unused)
+static void embedding_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/norm.safetensors");
     ink_embedding *table;
     size_t n, n_h;
@@ -187,7 +170,6 @@ static void embedding_gives_the_numbers_of_pytorch(void **unused)
     free(found);
     free(bias);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 /* ---- against the oracle --------------------------------------------------------------------------------------- */
@@ -226,10 +208,9 @@ static void dense_of_every_kind_of_size_is_right(void **unused)
 }
 
 /* Every kernel, 1 to 3 threads, every alignment: one result. */
-static void mlp_has_the_same_bits_everywhere(void **unused)
+static void mlp_has_the_same_bits_everywhere(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1), *other;
+    ink_context *other;
     state_dict dict = {0};
     ink_mlp *mlp;
     const size_t n = 130, in = 100, out = 37;
@@ -252,11 +233,9 @@ static void mlp_has_the_same_bits_everywhere(void **unused)
         ink_context_free(other);
     }
     ink_mlp_free(mlp);
-    ink_weights_free(weights);
     state_dict_free(&dict);
     free(x);
     free(expected);
-    ink_context_free(ctx);
 }
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
@@ -265,10 +244,7 @@ static void mlp_allocates_nothing_after_reserve(void **unused)
 {
     (void)unused;
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     state_dict dict = {0};
     ink_mlp *mlp;
     state_dict_matrix(&dict, "net.0.weight", 300, 20);
@@ -277,10 +253,10 @@ static void mlp_allocates_nothing_after_reserve(void **unused)
     ink_weights *weights = state_dict_open(ctx, &dict);
     float *x = test_random(400 * 20, 1, 1), *y = test_floats(400 * 3);
     assert_ok(ctx, ink_mlp_load(ctx, weights, "net", INK_RELU, INK_IDENTITY, &mlp));
-    ink_weights_free(weights);
+    state_dict_free(&dict);
     ink_context_free(ctx);
 
-    ctx = ink_context_create(&options);
+    ctx = counting_context(&memory, 1);
     assert_ok(ctx, ink_mlp_reserve(ctx, mlp, 400));
     size_t takes = memory.takes;
     assert_ok(ctx, ink_mlp_forward(ctx, mlp, x, 400, y));
@@ -289,56 +265,42 @@ static void mlp_allocates_nothing_after_reserve(void **unused)
     ink_context_free(ctx);
 
     /* Without it the first call takes what it needs, and says so where there is nothing. */
-    ctx = ink_context_create(&options);
-    counting_fail_from(&memory, 1);
-    assert_fails(ctx, ink_mlp_forward(ctx, mlp, x, 400, y), INK_ERROR_MEMORY, "out of memory");
-    assert_true(counting_failed(&memory));
+    ctx = counting_context(&memory, 1);
+    assert_true(runs_out_of_memory(ctx, &memory, 1, ink_mlp_forward(ctx, mlp, x, 400, y), "out of memory"));
     assert_ok(ctx, ink_mlp_forward(ctx, mlp, x, 400, y));
     ink_context_free(ctx);
     ink_mlp_free(mlp);
     assert_int_equal(memory.live_bytes, 0);
-    state_dict_free(&dict);
     free(x);
     free(y);
 }
 
 /* Each allocation failing once, and all from each on: a sentence, no object, nothing left behind. (One failure alone
    may go unnoticed: scratch asks again for less.) */
-static void loading_survives_every_failed_allocation(void **unused)
+static void loading_survives_every_failed_allocation(ink_context *ctx)
 {
-    (void)unused;
-    counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
     state_dict dict = {0};
-    ink_context *ctx = test_context(1);
     state_dict_matrix(&dict, "net.0.weight", 40, 20);
     state_dict_vector(&dict, "net.0.bias", 40);
     ink_weights *weights = state_dict_open(ctx, &dict);
-    for (size_t k = 1;; k++) {
-        ink_context *counted = ink_context_create(&options);
+    bool failed = true;
+    for (size_t k = 1; failed; k++) {
+        counting memory;
+        ink_context *counted = counting_begin(&memory, 1);
         ink_mlp *mlp = (ink_mlp *)&memory;
-        counting_fail_from(&memory, k);
-        ink_result result = ink_mlp_load(counted, weights, "net", INK_RELU, INK_RELU, &mlp);
-        bool failed = counting_failed(&memory);
-        assert_int_equal(result, failed ? INK_ERROR_MEMORY : INK_OK);
+        failed = runs_out_of_memory(counted, &memory, k,
+                                    ink_mlp_load(counted, weights, "net", INK_RELU, INK_RELU, &mlp), NULL);
         assert_int_equal(mlp == NULL, failed);
         ink_mlp_free(mlp);
         counting_fail_at(&memory, k);
-        result = ink_mlp_load(counted, weights, "net", INK_RELU, INK_RELU, &mlp);
+        ink_result result = ink_mlp_load(counted, weights, "net", INK_RELU, INK_RELU, &mlp);
         counting_failed(&memory);
         assert_int_equal(mlp == NULL, result != INK_OK);
         ink_mlp_free(mlp);
-        ink_context_free(counted);
-        assert_int_equal(memory.live_bytes, 0);
-        if (!failed)
-            break;
+        counting_end(&memory, counted);
         assert_true(k < 100);
     }
-    ink_weights_free(weights);
     state_dict_free(&dict);
-    ink_context_free(ctx);
 }
 
 /* ---- files that do not fit ------------------------------------------------------------------------------------ */
@@ -353,10 +315,9 @@ typedef struct bad_file {
 
 /* net.0 is [4, 3]; each file adds one tensor to it, or net.0 itself is wrong. */
 /* Folded in front and behind, with and without a bias of the layer, weights of the norm, an activation before it. */
-static void batch_norms_become_part_of_their_neighbours(void **unused)
+static void batch_norms_become_part_of_their_neighbours(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1), *other;
+    ink_context *other;
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/batch_norm.safetensors");
     ink_mlp *mlp = NULL;
     size_t n_x;
@@ -378,12 +339,10 @@ static void batch_norms_become_part_of_their_neighbours(void **unused)
     free(y[0]);
     free(y[1]);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
-static void mlp_refuses_what_does_not_fit(void **unused)
+static void mlp_refuses_what_does_not_fit(ink_context *ctx)
 {
-    (void)unused;
     static const struct {
         bad_file file;
         ink_result result;
@@ -413,7 +372,6 @@ static void mlp_refuses_what_does_not_fit(void **unused)
         {{"integers", "net.2.weight", INK_I64, 2, {5, 4}}, INK_ERROR_UNSUPPORTED, "is of type I64"},
         {{"empty", "net.2.weight", INK_F32, 2, {0, 4}}, INK_ERROR_MISMATCH, "[0, 4], expected at least one element"},
     };
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         state_dict dict = {0};
         ink_mlp *mlp = (ink_mlp *)&dict;
@@ -424,16 +382,12 @@ static void mlp_refuses_what_does_not_fit(void **unused)
         assert_fails(ctx, ink_mlp_load(ctx, weights, "net", INK_RELU, INK_IDENTITY, &mlp), cases[i].result,
                      cases[i].words);
         assert_null(mlp);
-        ink_weights_free(weights);
         state_dict_free(&dict);
     }
-    ink_context_free(ctx);
 }
 
-static void loading_names_what_is_missing(void **unused)
+static void loading_names_what_is_missing(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     state_dict dict = {0};
     char long_name[400];
     ink_mlp *mlp;
@@ -454,17 +408,13 @@ static void loading_names_what_is_missing(void **unused)
     assert_fails(ctx, ink_embedding_load(ctx, weights, "fd", &embedding), INK_ERROR_NOT_FOUND, "'fd.weight'");
     assert_ok(ctx, ink_dense_load(ctx, weights, "fc", INK_RELU, &dense));
     ink_dense_free(dense);
-    ink_weights_free(weights);
     state_dict_free(&dict);
-    ink_context_free(ctx);
 }
 
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
 
-static void null_arguments_are_refused_by_name(void **unused)
+static void null_arguments_are_refused_by_name(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     state_dict dict = {0};
     ink_mlp *mlp;
     ink_dense *dense;
@@ -517,9 +467,7 @@ static void null_arguments_are_refused_by_name(void **unused)
     ink_mlp_free(NULL);
     ink_dense_free(NULL);
     ink_embedding_free(NULL);
-    ink_weights_free(weights);
     state_dict_free(&dict);
-    ink_context_free(ctx);
 }
 
 /* ---- looking inside ------------------------------------------------------------------------------------------- */
@@ -531,10 +479,8 @@ static void note(void *user, const char *name, const ink_tensor *value)
     snprintf(list + length, 400 - length, "%s[%zu,%zu] ", name, value->shape.dim[0], value->shape.dim[1]);
 }
 
-static void mlp_shows_its_layers(void **unused)
+static void mlp_shows_its_layers(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/mlp.safetensors");
     ink_mlp *mlp;
     char list[400] = "";
@@ -546,25 +492,24 @@ static void mlp_shows_its_layers(void **unused)
     assert_string_equal(list, "layers.0.out[2,3] ");
     ink_mlp_free(mlp);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dense_gives_the_numbers_of_pytorch),
-        cmocka_unit_test(activations_give_the_numbers_of_pytorch),
-        cmocka_unit_test(mlp_gives_the_numbers_of_pytorch),
-        cmocka_unit_test(embedding_gives_the_numbers_of_pytorch),
+        context_test(dense_gives_the_numbers_of_pytorch),
+        context_test(activations_give_the_numbers_of_pytorch),
+        context_test(mlp_gives_the_numbers_of_pytorch),
+        context_test(embedding_gives_the_numbers_of_pytorch),
         cmocka_unit_test(dense_of_every_kind_of_size_is_right),
-        cmocka_unit_test(mlp_has_the_same_bits_everywhere),
+        context_test(mlp_has_the_same_bits_everywhere),
         cmocka_unit_test(mlp_allocates_nothing_after_reserve),
-        cmocka_unit_test(loading_survives_every_failed_allocation),
-        cmocka_unit_test(batch_norms_become_part_of_their_neighbours),
-        cmocka_unit_test(mlp_refuses_what_does_not_fit),
-        cmocka_unit_test(loading_names_what_is_missing),
-        cmocka_unit_test(null_arguments_are_refused_by_name),
-        cmocka_unit_test(mlp_shows_its_layers),
+        context_test(loading_survives_every_failed_allocation),
+        context_test(batch_norms_become_part_of_their_neighbours),
+        context_test(mlp_refuses_what_does_not_fit),
+        context_test(loading_names_what_is_missing),
+        context_test(null_arguments_are_refused_by_name),
+        context_test(mlp_shows_its_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

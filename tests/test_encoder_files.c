@@ -2,45 +2,16 @@
  * test_encoder_files.c - folders of encoders that are not what they should be: each is refused with a sentence, before
  * memory is taken on the word of a file, and with nothing left behind.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "counting.h"
-#include "fixture.h"
+#include "settings.h"
 
-#define PATH_SIZE 1024
-#define MAX_FILES 12
-
-static ink_context *counted_context(counting *memory)
-{
-    counting_init(memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory->allocator;
-    ink_context *ctx = ink_context_create(&options);
-    assert_non_null(ctx);
-    return ctx;
-}
-
-static void refuse(ink_context *ctx, counting *memory, const ink_memory_files *files, ink_result result,
-                   const char *words)
-{
-    ink_model *model = (ink_model *)(uintptr_t)1;
-    const ink_source source = ink_source_memory(files);
-    const ink_model_options options = {.source = &source};
-    size_t peak = memory->peak_bytes = memory->live_bytes;
-    assert_fails(ctx, ink_model_open(ctx, "broken", &options, &model), result, words);
-    assert_null(model);
-    assert_true(memory->peak_bytes - peak < 1 << 20);
-}
+#define MAX_FILES 13
 
 /* ---- config.json ---------------------------------------------------------------------------------------------- */
 
-static const struct {
-    const char *fixture, *key, *value;
-    ink_result result;
-    const char *words;
-} settings[] = {
+static const setting settings[] = {
     {"bert", "hidden_size", "0", INK_ERROR_MISMATCH, "hidden_size: expected an integer from 1"},
     {"bert", "hidden_size", "-20", INK_ERROR_MISMATCH, "hidden_size: expected an integer"},
     {"bert", "hidden_size", "20.5", INK_ERROR_MISMATCH, "hidden_size: expected an integer"},
@@ -91,62 +62,39 @@ static const struct {
      "problem_type is 'ranking', expected 'single_label_classification'"},
 };
 
-static void test_settings(void **unused)
+static void wrong_settings_are_refused(void **unused)
 {
-    counting memory;
     (void)unused;
-    ink_context *ctx = counted_context(&memory);
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
-        char name[64];
-        fixture_files files;
-        snprintf(name, sizeof name, "../encoders/%s", settings[i].fixture);
-        fixture_files_read(&files, name);
-        fixture_files_set(&files, settings[i].key, settings[i].value);
-        refuse(ctx, &memory, &files.list, settings[i].result, settings[i].words);
-        fixture_files_free(&files);
-    }
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    settings_are_refused(settings, sizeof settings / sizeof settings[0]);
 }
 
 /* What config.json may leave out, or say in another way. */
-static void test_accepted_settings(void **unused)
+static void settings_may_be_left_out_or_said_in_another_way(ink_context *ctx)
 {
-    static const char *const accepted[][3] = {
-        {"bert", "layer_norm_eps", NULL},
-        {"bert", "position_embedding_type", "\"absolute\""},
-        {"bert", "hidden_act", NULL},
-        {"bert", "architectures", "null"},
-        {"bert", "architectures", "[]"},
-        {"bert", "pad_token_id", "null"},
-        {"roberta", "pad_token_id", "null"},
-        {"roberta_text", "problem_type", "null"},
-        {"roberta_text", "id2label", "null"},
-        {"distilbert", "sinusoidal_pos_embds", "true"},
-        {"bert_fill", "tie_word_embeddings", NULL},
+    static const setting accepted[] = {
+        {"bert", "layer_norm_eps", NULL, INK_OK, NULL},
+        {"bert", "position_embedding_type", "\"absolute\"", INK_OK, NULL},
+        {"bert", "hidden_act", NULL, INK_OK, NULL},
+        {"bert", "architectures", "null", INK_OK, NULL},
+        {"bert", "architectures", "[]", INK_OK, NULL},
+        {"bert", "pad_token_id", "null", INK_OK, NULL},
+        {"roberta", "pad_token_id", "null", INK_OK, NULL},
+        {"roberta_text", "problem_type", "null", INK_OK, NULL},
+        {"roberta_text", "id2label", "null", INK_OK, NULL},
+        {"distilbert", "sinusoidal_pos_embds", "true", INK_OK, NULL},
+        {"bert_fill", "tie_word_embeddings", NULL, INK_OK, NULL},
     };
-    (void)unused;
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof accepted / sizeof accepted[0]; i++) {
-        char name[64];
-        fixture_files files;
         ink_model *model;
-        snprintf(name, sizeof name, "../encoders/%s", accepted[i][0]);
-        fixture_files_read(&files, name);
-        fixture_files_set(&files, accepted[i][1], accepted[i][2]);
-        const ink_source source = ink_source_memory(&files.list);
-        const ink_model_options options = {.source = &source};
-        assert_ok(ctx, ink_model_open(ctx, NULL, &options, &model));
+        assert_ok(ctx, setting_open(ctx, &accepted[i], &model));
         ink_model_free(model);
-        fixture_files_free(&files);
     }
-    ink_context_free(ctx);
 }
 
 /* ---- tensors -------------------------------------------------------------------------------------------------- */
 
 /* The last letter of one name becomes another: that tensor is missing, wherever it stands. */
-static void test_missing_tensors(void **unused)
+static void missing_tensors_are_named(ink_context *ctx, counting *memory)
 {
     static const char *const missing[][2] = {
         {"bert", "embeddings.word_embeddings.weight"},
@@ -169,26 +117,15 @@ static void test_missing_tensors(void **unused)
         {"roberta_fill", "lm_head.layer_norm.weight"},
         {"distilbert_text", "pre_classifier.weight"},
     };
-    counting memory;
-    (void)unused;
-    ink_context *ctx = counted_context(&memory);
     for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
-        char name[64], quoted[96];
         fixture_files files;
-        snprintf(name, sizeof name, "../encoders/%s", missing[i][0]);
-        snprintf(quoted, sizeof quoted, "\"%s\"", missing[i][1]);
-        fixture_files_read(&files, name);
-        size_t length = strlen(quoted), at = 8;
-        while (memcmp(files.weights + at, quoted, length) != 0)
-            assert_true(++at + length < files.weights_size);
-        files.weights[at + length - 2] = '_';
-        refuse(ctx, &memory, &files.list, INK_ERROR_NOT_FOUND, NULL);
+        fixture_files_read(&files, missing[i][0]);
+        fixture_files_tensor(&files, "model.safetensors", missing[i][1])[strlen(missing[i][1])] = '_';
+        refuse_folder(ctx, memory, missing[i][1], &files.list, INK_ERROR_NOT_FOUND, NULL);
         assert_true(strstr(ink_context_error(ctx), "missing") != NULL ||
                     strstr(ink_context_error(ctx), "there is no tensor") != NULL);
         fixture_files_free(&files);
     }
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
 }
 
 /* ---- modules of sentence encoders ----------------------------------------------------------------------------- */
@@ -208,18 +145,39 @@ static const char *const sentence_files[] = {
 };
 #define N_SENTENCE_FILES (sizeof sentence_files / sizeof sentence_files[0])
 
-static void *read_whole(const char *file, size_t *size)
+static const char sentence_folder[] = FIXTURES "/encoders/sentence_dense";
+
+/* The folder of the sentence encoder in memory. */
+typedef struct sentence {
+    char *bytes[N_SENTENCE_FILES];
+    ink_memory_file files[MAX_FILES];
+    size_t n;
+} sentence;
+
+/* All its files but the one named `without`. */
+static void sentence_read(sentence *s, const char *without)
 {
-    char path[PATH_SIZE];
-    snprintf(path, sizeof path, FIXTURES "/encoders/sentence_dense/%s", file);
-    FILE *in = fopen(path, "rb");
-    assert_non_null(in);
-    char *bytes = malloc(1 << 16);
-    assert_non_null(bytes);
-    *size = fread(bytes, 1, 1 << 16, in);
-    assert_true(*size > 0 && *size < 1 << 16);
-    fclose(in);
-    return bytes;
+    size_t size;
+    s->n = 0;
+    for (size_t i = 0; i < N_SENTENCE_FILES; i++) {
+        s->bytes[i] = test_read_file(sentence_folder, sentence_files[i], &size);
+        assert_non_null(s->bytes[i]);
+        if (strcmp(sentence_files[i], without) != 0)
+            s->files[s->n++] = (ink_memory_file){sentence_files[i], s->bytes[i], size};
+    }
+}
+
+/* A further file; not if `content` is NULL. */
+static void sentence_add(sentence *s, const char *file, const char *content)
+{
+    if (content != NULL)
+        s->files[s->n++] = (ink_memory_file){file, content, strlen(content)};
+}
+
+static void sentence_free(sentence *s)
+{
+    for (size_t i = 0; i < N_SENTENCE_FILES; i++)
+        free(s->bytes[i]);
 }
 
 #define MODULE(type, path) "{\"type\": \"x." type "\", \"path\": \"" path "\"}"
@@ -288,39 +246,21 @@ static const struct {
      "module_output_name is 'token_embeddings'"},
 };
 
-static void test_modules(void **unused)
+static void wrong_modules_are_refused(ink_context *ctx, counting *memory)
 {
-    counting memory;
-    void *bytes[N_SENTENCE_FILES];
-    size_t sizes[N_SENTENCE_FILES];
-    (void)unused;
-    ink_context *ctx = counted_context(&memory);
-    for (size_t i = 0; i < N_SENTENCE_FILES; i++)
-        bytes[i] = read_whole(sentence_files[i], &sizes[i]);
     for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) {
-        ink_memory_file files[MAX_FILES];
-        size_t n = 0, changed = 0;
-        for (size_t k = 0; k < N_SENTENCE_FILES; k++) {
-            const char *content = modules[i].content;
-            bool here = strcmp(sentence_files[k], modules[i].file) == 0;
-            changed += here;
-            if (!here)
-                files[n++] = (ink_memory_file){sentence_files[k], bytes[k], sizes[k]};
-            else if (content != NULL)
-                files[n++] = (ink_memory_file){sentence_files[k], content, strlen(content)};
-        }
-        assert_int_equal(changed, 1);
-        const ink_memory_files list = {files, n};
-        refuse(ctx, &memory, &list, modules[i].result, modules[i].words);
+        sentence s;
+        sentence_read(&s, modules[i].file);
+        assert_int_equal(s.n, N_SENTENCE_FILES - 1);
+        sentence_add(&s, modules[i].file, modules[i].content);
+        const ink_memory_files list = {s.files, s.n};
+        refuse_folder(ctx, memory, modules[i].file, &list, modules[i].result, modules[i].words);
+        sentence_free(&s);
     }
-    for (size_t i = 0; i < N_SENTENCE_FILES; i++)
-        free(bytes[i]);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
 }
 
 /* How many ids a text may have, by up to two files beside the model and its modules: 24 positions there are. */
-static void test_longest_text(void **unused)
+static void files_say_how_long_a_text_may_be(ink_context *ctx)
 {
     static const struct {
         const char *file, *content, *other, *other_content;
@@ -338,60 +278,33 @@ static void test_longest_text(void **unused)
         {"tokenizer_config.json", "{\"model_max_length\": 0}", NULL, NULL, 24},
         {"tokenizer_config.json", "{\"model_max_length\": null}", NULL, NULL, 24},
     };
-    (void)unused;
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        ink_memory_file files[MAX_FILES + 1];
-        void *bytes[N_SENTENCE_FILES];
-        size_t n = 0, size;
-        for (size_t k = 0; k < N_SENTENCE_FILES; k++) {
-            bytes[k] = read_whole(sentence_files[k], &size);
-            if (strcmp(sentence_files[k], "sentence_bert_config.json") != 0)
-                files[n++] = (ink_memory_file){sentence_files[k], bytes[k], size};
-        }
-        files[n++] = (ink_memory_file){cases[i].file, cases[i].content, strlen(cases[i].content)};
-        if (cases[i].other != NULL)
-            files[n++] = (ink_memory_file){cases[i].other, cases[i].other_content, strlen(cases[i].other_content)};
-        const ink_memory_files list = {files, n};
-        const ink_source source = ink_source_memory(&list);
-        const ink_model_options options = {.source = &source};
+        sentence s;
         ink_model *model;
-        assert_ok(ctx, ink_model_open(ctx, NULL, &options, &model));
+        sentence_read(&s, "sentence_bert_config.json");
+        sentence_add(&s, cases[i].file, cases[i].content);
+        sentence_add(&s, cases[i].other, cases[i].other_content);
+        const ink_memory_files list = {s.files, s.n};
+        assert_ok(ctx, fixture_open_files(ctx, NULL, &list, &model));
         assert_int_equal(ink_model_get_encoder(model)->max_tokens, cases[i].max_tokens);
         ink_model_free(model);
-        for (size_t k = 0; k < N_SENTENCE_FILES; k++)
-            free(bytes[k]);
+        sentence_free(&s);
     }
-    ink_context_free(ctx);
 }
 
 /* Every allocation failing, from the first that can on: a clean error, and nothing left behind. */
-static void test_out_of_memory(void **unused)
+static void opening_survives_memory_that_runs_out(ink_context *ctx, counting *memory)
 {
-    counting memory;
     ink_model *model;
-    (void)unused;
-    ink_context *ctx = counted_context(&memory);
-    for (size_t k = 1;; k++) {
-        counting_fail_from(&memory, k);
-        ink_result result = ink_model_open(ctx, FIXTURES "/encoders/sentence_dense", NULL, &model);
-        if (!counting_failed(&memory)) {
-            assert_int_equal(result, INK_OK);
-            assert_true(k > 3);
-            break;
-        }
-        assert_int_equal(result, INK_ERROR_MEMORY);
+    size_t k = 1;
+    for (; runs_out_of_memory(ctx, memory, k, ink_model_open(ctx, sentence_folder, NULL, &model), NULL); k++)
         assert_null(model);
-    }
+    assert_true(k > 3);
     ink_model_free(model);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
 }
 
-static void test_impossible_options(void **unused)
+static void impossible_options_are_refused(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_model *model = (ink_model *)(uintptr_t)1;
     ink_model_options options = {.pooling = INK_N_POOLINGS};
     assert_fails(ctx, ink_model_open(ctx, FIXTURES "/encoders/bert", &options, &model), INK_ERROR_ARGUMENT,
@@ -399,16 +312,15 @@ static void test_impossible_options(void **unused)
     assert_null(model);
     options = (ink_model_options){.max_bytes = 10000};
     assert_fails(ctx, ink_model_open(ctx, FIXTURES "/encoders/bert", &options, &model), INK_ERROR_LIMIT, "the limit");
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),           cmocka_unit_test(test_accepted_settings),
-        cmocka_unit_test(test_missing_tensors),    cmocka_unit_test(test_modules),
-        cmocka_unit_test(test_longest_text),       cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_impossible_options),
+        cmocka_unit_test(wrong_settings_are_refused),   context_test(settings_may_be_left_out_or_said_in_another_way),
+        counted_test(missing_tensors_are_named),        counted_test(wrong_modules_are_refused),
+        context_test(files_say_how_long_a_text_may_be), counted_test(opening_survives_memory_that_runs_out),
+        context_test(impossible_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,16 +10,6 @@
 #include "counting.h"
 #include "encoders.h"
 
-static void each_encoder(void (*test)(encoder_fixture *))
-{
-    for (size_t i = 0; encoder_names[i] != NULL; i++) {
-        encoder_fixture f;
-        encoder_open(&f, encoder_names[i], INK_POOLING_NONE);
-        test(&f);
-        encoder_close(&f);
-    }
-}
-
 /* ---- parity --------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -32,7 +22,7 @@ static const struct {
     {INK_PROBABILITIES, "probabilities", 1e-5, 0},
 };
 
-static void check_parity(encoder_fixture *f)
+static void values_are_the_references(encoder_fixture *f)
 {
     size_t n, expected_n, n_checked = 0;
     for (size_t i = 0; i < sizeof gates / sizeof gates[0]; i++) {
@@ -49,14 +39,8 @@ static void check_parity(encoder_fixture *f)
     assert_true(n_checked >= 1);
 }
 
-static void test_parity(void **unused)
-{
-    (void)unused;
-    each_encoder(check_parity);
-}
-
 /* Unit vectors point where the reference's do. */
-static void test_cosine(void **unused)
+static void unit_vectors_point_where_the_references_do(void **unused)
 {
     static const char *const names[] = {"sentence", "sentence_dense"};
     (void)unused;
@@ -82,7 +66,7 @@ static void test_cosine(void **unused)
 }
 
 /* Fillings: the softmax of the logits, in double precision. */
-static void test_fill_probabilities(void **unused)
+static void filling_probabilities_are_the_softmax(void **unused)
 {
     encoder_fixture f;
     size_t n;
@@ -104,7 +88,7 @@ static void test_fill_probabilities(void **unused)
     encoder_close(&f);
 }
 
-static void test_poolings(void **unused)
+static void poolings_are_computed_from_the_rows(void **unused)
 {
     static const char *const names[INK_N_POOLINGS] = {
         [INK_POOLING_CLS] = "pooling.cls",
@@ -153,7 +137,7 @@ static void look(void *user, const char *name, const ink_tensor *value)
         }
 }
 
-static void check_inside(encoder_fixture *f)
+static void every_value_inside_is_the_references(encoder_fixture *f)
 {
     size_t n;
     inside in = {.f = f};
@@ -164,16 +148,10 @@ static void check_inside(encoder_fixture *f)
     ink_context_free(ctx);
 }
 
-static void test_inside(void **unused)
-{
-    (void)unused;
-    each_encoder(check_inside);
-}
-
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
 
 /* Each text alone against all of them together. */
-static void check_alone(encoder_fixture *f)
+static void texts_alone_give_the_bits_of_the_list(encoder_fixture *f)
 {
     for (ink_encoding encoding = 0; encoding < INK_N_ENCODINGS; encoding++) {
         size_t n;
@@ -193,13 +171,7 @@ static void check_alone(encoder_fixture *f)
     }
 }
 
-static void test_alone(void **unused)
-{
-    (void)unused;
-    each_encoder(check_alone);
-}
-
-static void check_variants(encoder_fixture *f)
+static void every_variant_gives_the_same_bits(encoder_fixture *f)
 {
     ink_encoding encoding = ink_model_encoding_size(f->model, INK_PROBABILITIES) != 0 ? INK_PROBABILITIES
                             : f->encoder->embedding_size != 0                         ? INK_EMBEDDING
@@ -216,14 +188,8 @@ static void check_variants(encoder_fixture *f)
     free(expected);
 }
 
-static void test_variants(void **unused)
-{
-    (void)unused;
-    each_encoder(check_variants);
-}
-
 /* More texts, and longer ones, than a pass has rows: 150 texts of 1 to 150 tokens. */
-static void test_many(void **unused)
+static void more_texts_than_a_pass_has_rows_give_the_same_bits(void **unused)
 {
     enum { N = 150 };
     static ink_text texts[N];
@@ -256,7 +222,7 @@ static void test_many(void **unused)
 }
 
 /* Only the rows that are wanted, in any order, at any address. */
-static void check_positions(encoder_fixture *f)
+static void only_the_wanted_rows_are_written(encoder_fixture *f)
 {
     static const size_t positions[] = {18, 0, 7, 7};
     ink_encoding encoding = ink_model_encoding_size(f->model, INK_LOGITS) != 0 ? INK_LOGITS : INK_HIDDEN_STATES;
@@ -288,14 +254,8 @@ static void check_positions(encoder_fixture *f)
     free(all);
 }
 
-static void test_positions(void **unused)
-{
-    (void)unused;
-    each_encoder(check_positions);
-}
-
 /* Types NULL is type 0; another type is another result. */
-static void test_types(void **unused)
+static void types_make_a_difference(void **unused)
 {
     encoder_fixture f;
     ink_token zeros[7] = {0}, ones[7] = {1, 1, 1, 1, 1, 1, 1};
@@ -314,7 +274,7 @@ static void test_types(void **unused)
 }
 
 /* The padding token of RoBERTa has a position of its own and does not count. */
-static void test_padding_token(void **unused)
+static void the_padding_token_has_a_position_of_its_own(void **unused)
 {
     encoder_fixture f;
     size_t n, n_rows;
@@ -338,7 +298,7 @@ static void test_padding_token(void **unused)
 
 /* ---- what a model says of itself ------------------------------------------------------------------------------ */
 
-static void test_info(void **unused)
+static void an_encoder_says_what_it_is(void **unused)
 {
     encoder_fixture f;
     (void)unused;
@@ -372,7 +332,7 @@ static void test_info(void **unused)
     encoder_close(&f);
 }
 
-static void test_sentence_info(void **unused)
+static void a_sentence_encoder_says_what_it_is(void **unused)
 {
     encoder_fixture f;
     (void)unused;
@@ -396,48 +356,29 @@ static void test_sentence_info(void **unused)
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
 /* Memory that ends anywhere is a clean error, after which the same call works. */
-static void test_out_of_memory(void **unused)
+static void the_same_call_works_after_memory_ran_out(ink_context *ctx, counting *memory)
 {
     enum { N = 150 };
     encoder_fixture f;
-    counting memory;
     ink_token tokens[N] = {0};
     float out[20];
     const ink_text text = {.tokens = tokens, .n_tokens = N, .output = out};
-    (void)unused;
     encoder_open(&f, "bert", INK_POOLING_LAST);
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
     size_t k = 1;
-    for (;; k++) {
-        counting_fail_from(&memory, k);
-        ink_result result = ink_model_encode(ctx, f.model, INK_EMBEDDING, &text, 1);
-        if (!counting_failed(&memory) || result == INK_OK)
-            break;
-        assert_int_equal(result, INK_ERROR_MEMORY);
-    }
+    while (runs_out_of_memory(ctx, memory, k, ink_model_encode(ctx, f.model, INK_EMBEDDING, &text, 1), NULL))
+        k++;
     assert_true(k > 1);
     assert_ok(ctx, ink_model_encode(ctx, f.model, INK_EMBEDDING, &text, 1));
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
     encoder_close(&f);
 }
 
 /* After a reservation no list within it allocates. */
-static void test_reserve(void **unused)
+static void what_is_reserved_is_enough(ink_context *ctx, counting *memory)
 {
     encoder_fixture f;
-    counting memory;
-    (void)unused;
     encoder_open(&f, "sentence", INK_POOLING_NONE);
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
     assert_ok(ctx, ink_model_encode_reserve(ctx, f.model, f.n_texts, f.n_rows, 0));
-    size_t takes = memory.takes;
+    size_t takes = memory->takes;
     for (size_t n = 1; n <= f.n_texts; n++)
         for (ink_encoding encoding = 0; encoding < INK_N_ENCODINGS; encoding++) {
             size_t rows = n * 19 * 20;
@@ -448,9 +389,7 @@ static void test_reserve(void **unused)
                 assert_ok(ctx, ink_model_encode(ctx, f.model, encoding, f.texts, n));
             free(big);
         }
-    assert_int_equal(memory.takes, takes);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    assert_int_equal(memory->takes, takes);
     encoder_close(&f);
 }
 
@@ -465,7 +404,7 @@ static void refuse(const encoder_fixture *f, ink_encoding encoding, ink_text tex
     assert_true(out[0] == 12345.0F);
 }
 
-static void test_refused_texts(void **unused)
+static void impossible_texts_are_refused(void **unused)
 {
     encoder_fixture f;
     float out[25 * 66];
@@ -507,7 +446,7 @@ static void test_refused_texts(void **unused)
 }
 
 /* Each kind of model says which calls are for it. */
-static void test_wrong_kind(void **unused)
+static void each_kind_names_the_calls_for_it(void **unused)
 {
     encoder_fixture f;
     ink_model *gpt;
@@ -543,23 +482,23 @@ static void test_wrong_kind(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parity),
-        cmocka_unit_test(test_cosine),
-        cmocka_unit_test(test_fill_probabilities),
-        cmocka_unit_test(test_poolings),
-        cmocka_unit_test(test_inside),
-        cmocka_unit_test(test_alone),
-        cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_positions),
-        cmocka_unit_test(test_types),
-        cmocka_unit_test(test_padding_token),
-        cmocka_unit_test(test_info),
-        cmocka_unit_test(test_sentence_info),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_reserve),
-        cmocka_unit_test(test_refused_texts),
-        cmocka_unit_test(test_wrong_kind),
+        encoder_test(values_are_the_references),
+        cmocka_unit_test(unit_vectors_point_where_the_references_do),
+        cmocka_unit_test(filling_probabilities_are_the_softmax),
+        cmocka_unit_test(poolings_are_computed_from_the_rows),
+        encoder_test(every_value_inside_is_the_references),
+        encoder_test(texts_alone_give_the_bits_of_the_list),
+        encoder_test(every_variant_gives_the_same_bits),
+        cmocka_unit_test(more_texts_than_a_pass_has_rows_give_the_same_bits),
+        encoder_test(only_the_wanted_rows_are_written),
+        cmocka_unit_test(types_make_a_difference),
+        cmocka_unit_test(the_padding_token_has_a_position_of_its_own),
+        cmocka_unit_test(an_encoder_says_what_it_is),
+        cmocka_unit_test(a_sentence_encoder_says_what_it_is),
+        counted_test(the_same_call_works_after_memory_ran_out),
+        counted_test(what_is_reserved_is_enough),
+        cmocka_unit_test(impossible_texts_are_refused),
+        cmocka_unit_test(each_kind_names_the_calls_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

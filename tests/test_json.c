@@ -21,20 +21,13 @@ typedef struct bench {
     counting memory;
     ink_context *ctx;
     ink_arena arena;
-    size_t at_rest; /* live bytes when the arena is empty */
 } bench;
 
 static int set_up(void **state)
 {
-    bench *b = calloc(1, sizeof *b);
-    ink_context_options options = test_options(1);
-    counting_init(&b->memory);
-    options.allocator = b->memory.allocator;
-    b->ctx = ink_context_create(&options);
-    assert_non_null(b->ctx);
+    bench *b = *state = calloc(1, sizeof *b);
+    b->ctx = counting_begin(&b->memory, 1);
     ink_arena_grow(&b->arena, &b->ctx->allocator);
-    b->at_rest = b->memory.live_bytes;
-    *state = b;
     return 0;
 }
 
@@ -42,9 +35,8 @@ static int tear_down(void **state)
 {
     bench *b = *state;
     ink_arena_free(&b->arena);
-    assert_int_equal(b->memory.live_bytes, b->at_rest);
-    ink_context_free(b->ctx);
-    assert_int_equal(b->memory.live_bytes, 0);
+    assert_int_equal(b->memory.live_bytes, b->memory.at_rest);
+    counting_end(&b->memory, b->ctx);
     free(b);
     return 0;
 }
@@ -797,24 +789,17 @@ static void long_and_hostile_text_in_messages(void **state)
 static void every_allocation_fails_once(void **state)
 {
     bench *b = *state;
-    size_t size, failed = 0;
+    ink_json_document document = {0};
+    size_t size, k = 1;
     char *text = many_keys(3000, SIZE_MAX, &size);
-    for (size_t k = 1;; k++) {
-        ink_json_document document = {0};
-        ink_arena_free(&b->arena);
-        counting_fail_from(&b->memory, k);
-        ink_result result = parse_bytes(b, text, size, &document);
-        if (!counting_failed(&b->memory)) {
-            assert_ok(b->ctx, result);
-            break;
-        }
-        failed++;
-        assert_fails(b->ctx, result, INK_ERROR_MEMORY, "out of memory: t.json has");
+    for (;
+         runs_out_of_memory(b->ctx, &b->memory, k, parse_bytes(b, text, size, &document), "out of memory: t.json has");
+         k++) {
         assert_null(document.nodes);
         ink_arena_free(&b->arena);
-        assert_int_equal(b->memory.live_bytes, b->at_rest);
+        assert_int_equal(b->memory.live_bytes, b->memory.at_rest);
     }
-    assert_true(failed >= 2);
+    assert_true(k > 2);
     free(text);
 }
 
@@ -836,7 +821,7 @@ static void memory_is_bounded_by_the_text(void **state)
         assert_ok(b->ctx, parse_bytes(b, text, size, &document));
         /* An empty container is counted once too often. */
         size_t most = (document.n_nodes + n) * sizeof(ink_json_node) + size + document.n_nodes + n + 1024;
-        assert_true(b->memory.peak_bytes - b->at_rest <= most);
+        assert_true(b->memory.peak_bytes - b->memory.at_rest <= most);
         free(text);
     }
 }

@@ -323,19 +323,17 @@ static void nothing_beyond_the_end(void **unused)
 }
 
 /* Rounding errors stay those of sums in blocks: the worst of many long sums against double precision. */
-static void long_sums_are_accurate(void **unused)
+static void long_sums_are_accurate(ink_context *ctx)
 {
     const size_t n = 64, k = 4096;
     float *w = take(n * k), *x = take(k), *y = take(n);
     double *exact = malloc(n * sizeof *exact);
     uint64_t seed = 5;
-    (void)unused;
     random_floats(&seed, n * k, w);
     for (size_t t = 0; t < k; t++)
         x[t] = 1.0f / 4096;
     const oracle_product product = {1, n, k, x, w, NULL};
     oracle_matmul(&product, exact);
-    ink_context *ctx = test_context(1);
     const ink_tensor tensor = ink_tensor_2d(w, n, k);
     ink_matrix *matrix;
     assert_ok(ctx, ink_matrix_create(ctx, &tensor, INK_F32, &matrix));
@@ -343,7 +341,6 @@ static void long_sums_are_accurate(void **unused)
     for (size_t j = 0; j < n; j++)
         assert_true(fabs((double)y[j] - exact[j]) <= 3e-8);
     ink_matrix_free(matrix);
-    ink_context_free(ctx);
     free(w), free(x), free(y), free(exact);
 }
 
@@ -358,7 +355,7 @@ int main(void)
         cmocka_unit_test(every_alignment),
         cmocka_unit_test(parts_make_the_whole),
         cmocka_unit_test(nothing_beyond_the_end),
-        cmocka_unit_test(long_sums_are_accurate),
+        context_test(long_sums_are_accurate),
     };
     for (size_t i = 0; i < 7 && ink_kernel_name(i) != NULL; i++)
         variants[i] = ink_kernel_find(ink_kernel_name(i));

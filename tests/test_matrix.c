@@ -86,11 +86,9 @@ static ink_tensor stored(char *buffer, ink_type type, size_t rows, size_t column
 
 static const ink_type sources[] = {INK_F32, INK_BF16, INK_F16, INK_F64};
 
-static void matrices_of_every_type(void **unused)
+static void matrices_of_every_type(ink_context *ctx)
 {
     static char buffer[70 * 150 * 8 + 1];
-    ink_context *ctx = test_context(1);
-    (void)unused;
     for (size_t s = 0; s < 4; s++)
         for (size_t n = 0; n < 70; n += 1 + n / 4)
             for (size_t k = 0; k < 150; k += 1 + k / 2)
@@ -112,18 +110,15 @@ static void matrices_of_every_type(void **unused)
                     }
                     ink_matrix_free(matrix);
                 }
-    ink_context_free(ctx);
 }
 
 /* The layout is part of the contract: lane l of panel p is output 16 p + l, with 16-bit types 32 p + l, and the lanes
    past n are zero. */
-static void the_layout_is_the_promised_one(void **unused)
+static void the_layout_is_the_promised_one(ink_context *ctx)
 {
     static char buffer[35 * 5 * 4 + 1];
-    ink_context *ctx = test_context(1);
     ink_tensor tensor = stored(buffer, INK_F32, 35, 5);
     ink_matrix *matrix;
-    (void)unused;
     assert_ok(ctx, ink_matrix_create(ctx, &tensor, INK_F32, &matrix));
     assert_int_equal(matrix->panel_stride, 16 * 5);
     const float *panels = matrix->panels;
@@ -148,10 +143,9 @@ static void the_layout_is_the_promised_one(void **unused)
                 assert_int_equal(halves[p * matrix->panel_stride + t * 32 + l], bits >> 16);
             }
     ink_matrix_free(matrix);
-    ink_context_free(ctx);
 }
 
-static void rounding_is_to_nearest_even(void **unused)
+static void rounding_is_to_nearest_even(ink_context *ctx)
 {
     /* 1 + 1/256, 1 + 3/256, just above a middle; the same for f16 with 1/2048, and what f16 cannot hold. */
     static const struct {
@@ -161,8 +155,6 @@ static void rounding_is_to_nearest_even(void **unused)
                  {INK_F16, {0x1.002p0f, 0x1.006p0f, 0x1.003p0f, -0x1.002p0f}, {1.0f, 0x1.008p0f, 0x1.004p0f, -1.0f}},
                  {INK_F16, {65519.0f, 65520.0f, -1e6f, 0x1.8p-24f}, {65504.0f, INFINITY, -INFINITY, 0x1p-23f}}};
     float row[4];
-    ink_context *ctx = test_context(1);
-    (void)unused;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const ink_tensor tensor = ink_tensor_2d(cases[i].x, 1, 4);
         ink_matrix *matrix;
@@ -171,7 +163,6 @@ static void rounding_is_to_nearest_even(void **unused)
         assert_memory_equal(row, cases[i].expected, sizeof row);
         ink_matrix_free(matrix);
     }
-    ink_context_free(ctx);
 }
 
 /* ---- filling ----------------------------------------------------------------------------------------------------- */
@@ -191,11 +182,9 @@ static void grown_make(ink_context *ctx, grown *g, size_t n, size_t k, size_t k_
 }
 
 /* The same matrix from its rows and from its columns, in pieces, is the same to the byte, zero lanes included. */
-static void columns_and_rows_make_the_same_matrix(void **unused)
+static void columns_and_rows_make_the_same_matrix(ink_context *ctx)
 {
     static char by_rows[40 * 70 * 8 + 1], by_columns[40 * 70 * 8 + 1];
-    ink_context *ctx = test_context(1);
-    (void)unused;
     for (size_t n = 1; n < 40; n += 3)
         for (size_t k = 1; k <= 70; k += 23)
             for (size_t s = 0; s < 4; s++)
@@ -222,18 +211,15 @@ static void columns_and_rows_make_the_same_matrix(void **unused)
                     ink_arena_free(&a.arena);
                     ink_arena_free(&b.arena);
                 }
-    ink_context_free(ctx);
 }
 
 /* A matrix that grows by a row or by a column at a time, as the caches of attention do, multiplies at every length as
    a matrix of that size does. */
-static void growing_matrices_multiply(void **unused)
+static void growing_matrices_multiply(ink_context *ctx)
 {
     float data[40 * 40], x[40], y[40], expected[40], column[40];
     uint64_t seed = 11;
-    ink_context *ctx = test_context(1);
     grown keys, values;
-    (void)unused;
     random_floats(&seed, 40 * 40, data);
     random_floats(&seed, 40, x);
     grown_make(ctx, &keys, 40, 40, 40, INK_F32);
@@ -259,15 +245,12 @@ static void growing_matrices_multiply(void **unused)
     }
     ink_arena_free(&keys.arena);
     ink_arena_free(&values.arena);
-    ink_context_free(ctx);
 }
 
-static void clearing_makes_zeros(void **unused)
+static void clearing_makes_zeros(ink_context *ctx)
 {
-    ink_context *ctx = test_context(1);
     grown g;
     float row[9];
-    (void)unused;
     grown_make(ctx, &g, 70, 9, 12, INK_BF16);
     ink_matrix_clear(&g.matrix, 20, 5);
     for (size_t i = 0; i < 70; i++) {
@@ -279,16 +262,13 @@ static void clearing_makes_zeros(void **unused)
                 assert_true(isnan(row[t])); /* beyond the panels of these rows, and beyond these columns */
     }
     ink_arena_free(&g.arena);
-    ink_context_free(ctx);
 }
 
 /* What is written to a part of a row is read from it, rounded to the type, and nothing beside it changes. */
-static void rows_are_read_and_written(void **unused)
+static void rows_are_read_and_written(ink_context *ctx)
 {
     static char buffer[40 * 70 * 4 + 1];
     float values[70], out[70];
-    ink_context *ctx = test_context(1);
-    (void)unused;
     for (size_t t = 0; t < 70; t++)
         values[t] = (float)t / 4 - 3;
     for (int type = INK_F32; type <= INK_F16; type++) {
@@ -304,18 +284,15 @@ static void rows_are_read_and_written(void **unused)
         }
         ink_arena_free(&g.arena);
     }
-    ink_context_free(ctx);
 }
 
 /* A view multiplies as a matrix of those rows, or of those columns, does. */
-static void views_multiply(void **unused)
+static void views_multiply(ink_context *ctx)
 {
     enum { SIZE = 2 * INK_SUM_BLOCK + 40 };
     static float w[SIZE * SIZE], x[SIZE], y[SIZE], expected[SIZE], part[SIZE * SIZE];
-    ink_context *ctx = test_context(1);
     uint64_t seed = 13;
     grown g;
-    (void)unused;
     random_floats(&seed, SIZE * SIZE, w);
     random_floats(&seed, SIZE, x);
     grown_make(ctx, &g, SIZE, SIZE, SIZE, INK_F32);
@@ -339,7 +316,6 @@ static void views_multiply(void **unused)
             assert_memory_equal(y, expected, sizeof y);
         }
     ink_arena_free(&g.arena);
-    ink_context_free(ctx);
 }
 
 /* A size that overflows fails the arena; nothing wraps around. */
@@ -397,14 +373,12 @@ static void any_number_of_threads(void **unused)
 }
 
 /* Weights held as bf16 or f16 give the bits of the same values held as f32. */
-static void halves_are_their_values(void **unused)
+static void halves_are_their_values(ink_context *ctx)
 {
     enum { M = 7, N = 83, K = 300 };
     static float w[N * K], x[M * K], y[M * N], expected[M * N], row[K];
     static const ink_type types[] = {INK_BF16, INK_F16};
     uint64_t seed = 14;
-    ink_context *ctx = test_context(1);
-    (void)unused;
     random_floats(&seed, M * K, x);
     for (size_t i = 0; i < 2; i++) {
         const ink_tensor tensor = ink_tensor_2d(w, N, K);
@@ -425,7 +399,6 @@ static void halves_are_their_values(void **unused)
         ink_matrix_free(narrow);
         ink_matrix_free(wide);
     }
-    ink_context_free(ctx);
 }
 
 static void close_to_double_precision(void **unused)
@@ -450,14 +423,12 @@ static void close_to_double_precision(void **unused)
     ink_context_free(ctx);
 }
 
-static void bad_arguments_are_refused(void **unused)
+static void bad_arguments_are_refused(ink_context *ctx)
 {
     const float data[6] = {0};
     float out[6];
-    ink_context *ctx = test_context(1);
     ink_tensor good = ink_tensor_2d(data, 2, 3), flat = ink_tensor_1d(data, 6), whole = good, nowhere = good;
     ink_matrix *matrix = (ink_matrix *)out;
-    (void)unused;
     whole.type = INK_I32;
     nowhere.data = NULL;
     assert_int_equal(ink_matrix_create(NULL, &good, INK_F32, &matrix), INK_ERROR_ARGUMENT);
@@ -477,7 +448,6 @@ static void bad_arguments_are_refused(void **unused)
     assert_ok(ctx, ink_matrix_multiply(ctx, matrix, NULL, NULL, 0, NULL));
     ink_matrix_free(matrix);
     ink_matrix_free(NULL);
-    ink_context_free(ctx);
 }
 
 int main(void)
@@ -486,19 +456,19 @@ int main(void)
         cmocka_unit_test(types_have_names_and_sizes),
         cmocka_unit_test(shapes_are_counted),
         cmocka_unit_test(views_describe_arrays),
-        cmocka_unit_test(matrices_of_every_type),
-        cmocka_unit_test(the_layout_is_the_promised_one),
-        cmocka_unit_test(rounding_is_to_nearest_even),
-        cmocka_unit_test(columns_and_rows_make_the_same_matrix),
-        cmocka_unit_test(growing_matrices_multiply),
-        cmocka_unit_test(clearing_makes_zeros),
-        cmocka_unit_test(rows_are_read_and_written),
-        cmocka_unit_test(views_multiply),
+        context_test(matrices_of_every_type),
+        context_test(the_layout_is_the_promised_one),
+        context_test(rounding_is_to_nearest_even),
+        context_test(columns_and_rows_make_the_same_matrix),
+        context_test(growing_matrices_multiply),
+        context_test(clearing_makes_zeros),
+        context_test(rows_are_read_and_written),
+        context_test(views_multiply),
         cmocka_unit_test(sizes_that_overflow_fail),
         cmocka_unit_test(any_number_of_threads),
-        cmocka_unit_test(halves_are_their_values),
+        context_test(halves_are_their_values),
         cmocka_unit_test(close_to_double_precision),
-        cmocka_unit_test(bad_arguments_are_refused),
+        context_test(bad_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,51 +9,18 @@
 
 #include "fixture.h"
 
-static void each_fixture(void (*test)(const fixture *))
-{
-    for (size_t i = 0; fixture_names[i] != NULL; i++) {
-        fixture f;
-        fixture_open(&f, fixture_names[i]);
-        test(&f);
-        fixture_close(&f);
-    }
-}
-
 /* ---- parity --------------------------------------------------------------------------------------------------- */
 
-/* The largest difference, which must be at most `share` of the largest logit (GPT-2), or `absolute`. */
-static void check_parity(const fixture *f)
+/* Relative to the largest logit where there are blocks, and absolute for the other kinds. */
+static void logits_are_the_references(const fixture *f)
 {
-    size_t count = f->n_logits * f->info->vocab_size;
-    float *logits = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
-    const float *last = logits + (f->n_tokens - f->n_logits) * f->info->vocab_size;
-    double largest = 0, difference = 0;
-    for (size_t i = 0; i < count; i++) {
-        assert_true(isfinite(last[i]));
-        largest = fmax(largest, fabs((double)f->logits[i]));
-        difference = fmax(difference, fabs((double)last[i] - (double)f->logits[i]));
-    }
-    double gate = f->info->context_length != 0 ? 2e-5 * largest : 1e-5;
-    printf("%-18s largest logit %8.4f, largest difference %.1e, gate %.1e\n", f->name, largest, difference, gate);
-    assert_true(difference <= gate);
-    free(logits);
-}
-
-static void test_parity(void **unused)
-{
-    (void)unused;
-    each_fixture(check_parity);
-    for (size_t i = 0; fixture_variants[i] != NULL; i++) {
-        fixture f;
-        fixture_open(&f, fixture_variants[i]);
-        check_parity(&f);
-        fixture_close(&f);
-    }
+    double largest, difference = fixture_difference(f, &largest);
+    assert_true(difference <= (f->info->context_length != 0 ? 2e-5 * largest : 1e-5));
 }
 
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
 
-static void check_chunks(const fixture *f)
+static void chunks_of_any_size_give_the_same_bits(const fixture *f)
 {
     static const size_t sizes[] = {1, 2, 3, 7, 13, 16, 31};
     size_t vocab_size = f->info->vocab_size;
@@ -74,16 +41,10 @@ static void check_chunks(const fixture *f)
     free(whole);
 }
 
-static void test_chunks(void **unused)
-{
-    (void)unused;
-    each_fixture(check_chunks);
-}
-
 /* Sequences of many lengths side by side, which start at different places of the tokens; some want all logits, some a
    few, some none. Two rounds, so that the second starts from states of different lengths. */
 #define N_LIST 9
-static void check_list(const fixture *f)
+static void a_list_gives_the_bits_of_each_sequence_alone(const fixture *f)
 {
     size_t vocab_size = f->info->vocab_size;
     size_t n[2][N_LIST];
@@ -116,14 +77,8 @@ static void check_list(const fixture *f)
     }
 }
 
-static void test_list(void **unused)
-{
-    (void)unused;
-    each_fixture(check_list);
-}
-
 /* More sequences than a pass has rows, and more tokens than a pass has rows. */
-static void check_many(const fixture *f)
+static void more_sequences_than_a_pass_has_rows_give_the_same_bits(const fixture *f)
 {
     enum { N = 150 };
     size_t vocab_size = f->info->vocab_size;
@@ -143,39 +98,8 @@ static void check_many(const fixture *f)
     free(logits);
 }
 
-static void test_many(void **unused)
-{
-    (void)unused;
-    each_fixture(check_many);
-}
-
-/* Every kernel of this machine, 1 to 3 threads, on contexts of their own. */
-static void check_kernels_and_threads(const fixture *f)
-{
-    size_t count = f->n_tokens * f->info->vocab_size;
-    float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
-    for (size_t k = 0; ink_kernel_name(k) != NULL; k++)
-        for (unsigned threads = 1; threads <= 3; threads++) {
-            ink_context_options options = test_options(threads);
-            options.kernel = ink_kernel_name(k);
-            ink_context *ctx = ink_context_create(&options);
-            assert_non_null(ctx);
-            float *logits = fixture_run(ctx, f->model, f->tokens, f->n_tokens);
-            assert_same_bits(f->name, ink_kernel_name(k), logits, expected, count);
-            free(logits);
-            ink_context_free(ctx);
-        }
-    free(expected);
-}
-
-static void test_kernels_and_threads(void **unused)
-{
-    (void)unused;
-    each_fixture(check_kernels_and_threads);
-}
-
 /* Logits may lie at any address a float may. */
-static void check_unaligned(const fixture *f)
+static void logits_may_lie_at_any_address(const fixture *f)
 {
     size_t count = f->n_tokens * f->info->vocab_size;
     float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
@@ -193,15 +117,9 @@ static void check_unaligned(const fixture *f)
     free(expected);
 }
 
-static void test_unaligned(void **unused)
-{
-    (void)unused;
-    each_fixture(check_unaligned);
-}
-
 /* ---- what a model says ---------------------------------------------------------------------------------------- */
 
-static void test_info(void **unused)
+static void a_model_says_what_it_is(void **unused)
 {
     fixture f;
     (void)unused;
@@ -265,17 +183,14 @@ static void check_halves(const char *name, ink_type type)
     fixture_close(&f);
 }
 
-static void test_types(void **unused)
+static void weights_may_be_held_in_halves(ink_context *ctx)
 {
     const ink_model_options f64 = {.type = INK_F64};
     ink_model *model;
-    ink_context *ctx = test_context(1);
-    (void)unused;
     check_halves("gpt2_bf16", INK_BF16);
     check_halves("gru_f16", INK_F16);
     assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &f64, &model), INK_ERROR_ARGUMENT, "F64");
     assert_null(model);
-    ink_context_free(ctx);
 }
 
 /* ---- looking inside ------------------------------------------------------------------------------------------- */
@@ -323,7 +238,7 @@ static void check_look(const char *fixture_name, const char *const *names, const
     fixture_close(&f);
 }
 
-static void test_look(void **unused)
+static void every_value_inside_is_shown_by_name(void **unused)
 {
     static const char *const lstm[] = {"embedding", "rnn.l0.gates", "rnn.l0.h", "rnn.l0.c", "rnn.l1.gates",
                                        "rnn.l1.h",  "rnn.l1.c",     "logits",   NULL};
@@ -361,19 +276,15 @@ static void look_at_stream(void *user, const char *name, const ink_tensor *value
     }
 }
 
-static void test_look_gpt2(void **unused)
+static void the_residual_stream_adds_up(const fixture *f)
 {
-    fixture f;
     static stream s;
-    (void)unused;
-    fixture_open(&f, "gpt2");
-    ink_state *state = fixture_state(f.ctx, f.model);
-    ink_context_trace(f.ctx, look_at_stream, &s);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 7, NULL));
+    ink_state *state = fixture_state(f->ctx, f->model);
+    ink_context_trace(f->ctx, look_at_stream, &s);
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 7, NULL));
     assert_int_equal(s.n_blocks, 2);
     assert_int_equal(s.n_scores, 2);
     ink_state_free(state);
-    fixture_close(&f);
 }
 
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
@@ -392,81 +303,75 @@ static void refuse_item(const fixture *f, ink_item item, ink_result result, cons
     ink_state_free(good);
 }
 
-static void test_refused_items(void **unused)
+static void a_refused_item_changes_nothing(const fixture *f)
 {
-    fixture f, other;
+    fixture other;
     float logits[53] = {0};
     const ink_token beyond[] = {1, 2, 53}, negative[] = {1, -1, 2}, huge[] = {INT32_MAX}, least[] = {INT32_MIN};
-    (void)unused;
-    fixture_open(&f, "gpt2");
     fixture_open(&other, "gru");
-    ink_state *state = fixture_state(f.ctx, f.model), *foreign = fixture_state(f.ctx, other.model);
-    refuse_item(&f, test_item(NULL, f.tokens, 1, logits, 1), INK_ERROR_ARGUMENT, "item 1: its state is NULL");
-    refuse_item(&f, test_item(foreign, f.tokens, 1, logits, 1), INK_ERROR_ARGUMENT, "another model");
-    refuse_item(&f, test_item(state, NULL, 1, logits, 1), INK_ERROR_ARGUMENT, "no tokens");
-    refuse_item(&f, test_item(state, f.tokens, 0, logits, 0), INK_ERROR_ARGUMENT, "no tokens");
-    refuse_item(&f, test_item(state, f.tokens, 1, logits, 2), INK_ERROR_ARGUMENT, "logits of 2 tokens");
-    refuse_item(&f, test_item(state, f.tokens, 1, NULL, 1), INK_ERROR_ARGUMENT, "no place");
-    refuse_item(&f, test_item(state, beyond, 3, logits, 1), INK_ERROR_ARGUMENT, "token 2 is 53, but the vocabulary");
-    refuse_item(&f, test_item(state, negative, 3, logits, 1), INK_ERROR_ARGUMENT, "token 1 is -1");
-    refuse_item(&f, test_item(state, huge, 1, logits, 1), INK_ERROR_ARGUMENT, "2147483647");
-    refuse_item(&f, test_item(state, least, 1, logits, 1), INK_ERROR_ARGUMENT, "-2147483648");
-    refuse_item(&f, test_item(state, f.tokens, SIZE_MAX, logits, 1), INK_ERROR_LIMIT, "room for 48");
+    ink_state *state = fixture_state(f->ctx, f->model), *foreign = fixture_state(f->ctx, other.model);
+    refuse_item(f, test_item(NULL, f->tokens, 1, logits, 1), INK_ERROR_ARGUMENT, "item 1: its state is NULL");
+    refuse_item(f, test_item(foreign, f->tokens, 1, logits, 1), INK_ERROR_ARGUMENT, "another model");
+    refuse_item(f, test_item(state, NULL, 1, logits, 1), INK_ERROR_ARGUMENT, "no tokens");
+    refuse_item(f, test_item(state, f->tokens, 0, logits, 0), INK_ERROR_ARGUMENT, "no tokens");
+    refuse_item(f, test_item(state, f->tokens, 1, logits, 2), INK_ERROR_ARGUMENT, "logits of 2 tokens");
+    refuse_item(f, test_item(state, f->tokens, 1, NULL, 1), INK_ERROR_ARGUMENT, "no place");
+    refuse_item(f, test_item(state, beyond, 3, logits, 1), INK_ERROR_ARGUMENT, "token 2 is 53, but the vocabulary");
+    refuse_item(f, test_item(state, negative, 3, logits, 1), INK_ERROR_ARGUMENT, "token 1 is -1");
+    refuse_item(f, test_item(state, huge, 1, logits, 1), INK_ERROR_ARGUMENT, "2147483647");
+    refuse_item(f, test_item(state, least, 1, logits, 1), INK_ERROR_ARGUMENT, "-2147483648");
+    refuse_item(f, test_item(state, f->tokens, SIZE_MAX, logits, 1), INK_ERROR_LIMIT, "room for 48");
 
-    const ink_item twice[] = {test_item(state, f.tokens, 1, NULL, 0), test_item(state, f.tokens, 1, NULL, 0)};
-    assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, twice, 2), INK_ERROR_ARGUMENT, "in the list twice");
-    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, twice, 1));
-    assert_ok(f.ctx, ink_model_forward_list(f.ctx, f.model, NULL, 0));
-    assert_fails(f.ctx, ink_model_forward_list(f.ctx, f.model, NULL, 1), INK_ERROR_ARGUMENT, "items");
-    assert_fails(f.ctx, ink_model_forward_list(f.ctx, NULL, twice, 1), INK_ERROR_ARGUMENT, "model");
-    assert_fails(f.ctx, ink_model_forward(f.ctx, f.model, NULL, f.tokens, 1, logits), INK_ERROR_ARGUMENT, "state");
-    assert_fails(f.ctx, ink_context_reserve(f.ctx, NULL, 1, 1, 1), INK_ERROR_ARGUMENT, "model");
-    assert_int_equal(ink_model_forward_list(NULL, f.model, twice, 1), INK_ERROR_ARGUMENT);
+    const ink_item twice[] = {test_item(state, f->tokens, 1, NULL, 0), test_item(state, f->tokens, 1, NULL, 0)};
+    assert_fails(f->ctx, ink_model_forward_list(f->ctx, f->model, twice, 2), INK_ERROR_ARGUMENT, "in the list twice");
+    assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, twice, 1));
+    assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, NULL, 0));
+    assert_fails(f->ctx, ink_model_forward_list(f->ctx, f->model, NULL, 1), INK_ERROR_ARGUMENT, "items");
+    assert_fails(f->ctx, ink_model_forward_list(f->ctx, NULL, twice, 1), INK_ERROR_ARGUMENT, "model");
+    assert_fails(f->ctx, ink_model_forward(f->ctx, f->model, NULL, f->tokens, 1, logits), INK_ERROR_ARGUMENT, "state");
+    assert_fails(f->ctx, ink_context_reserve(f->ctx, NULL, 1, 1, 1), INK_ERROR_ARGUMENT, "model");
+    assert_int_equal(ink_model_forward_list(NULL, f->model, twice, 1), INK_ERROR_ARGUMENT);
     ink_state_free(state);
     ink_state_free(foreign);
     fixture_close(&other);
-    fixture_close(&f);
 }
 
 /* Past the context window nothing is written, and what fits still runs. */
-static void test_context_window(void **unused)
+static void past_the_context_window_nothing_is_written(const fixture *f)
 {
-    fixture f;
-    (void)unused;
-    fixture_open(&f, "gpt2");
-    size_t vocab_size = f.info->vocab_size;
-    float *whole = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
+    size_t vocab_size = f->info->vocab_size;
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
     float *logits = calloc(vocab_size, sizeof *logits);
-    ink_state *state = fixture_state(f.ctx, f.model);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, f.n_tokens - 1, NULL));
-    assert_fails(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 2, logits), INK_ERROR_LIMIT,
+    ink_state *state = fixture_state(f->ctx, f->model);
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, f->n_tokens - 1, NULL));
+    assert_fails(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 2, logits), INK_ERROR_LIMIT,
                  "2 tokens after 47 do not fit");
     for (size_t i = 0; i < vocab_size; i++)
         assert_true(logits[i] == 0);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens + f.n_tokens - 1, 1, logits));
-    assert_same_bits("gpt2", "after a refusal", logits, whole + (f.n_tokens - 1) * vocab_size, vocab_size);
-    assert_fails(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 1, logits), INK_ERROR_LIMIT, "48");
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens + f->n_tokens - 1, 1, logits));
+    assert_same_bits("gpt2", "after a refusal", logits, whole + (f->n_tokens - 1) * vocab_size, vocab_size);
+    assert_fails(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 1, logits), INK_ERROR_LIMIT, "48");
     ink_state_free(state);
     free(logits);
     free(whole);
-    fixture_close(&f);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parity),
-        cmocka_unit_test(test_chunks),
-        cmocka_unit_test(test_list),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_kernels_and_threads),
-        cmocka_unit_test(test_unaligned),
-        cmocka_unit_test(test_info),
-        cmocka_unit_test(test_types),
-        cmocka_unit_test(test_look),
-        cmocka_unit_test(test_look_gpt2),
-        cmocka_unit_test(test_refused_items),
-        cmocka_unit_test(test_context_window),
+        fixture_test(logits_are_the_references),
+        fixture_test_of(fixture_variants, fixture_open, logits_are_the_references),
+        fixture_test(chunks_of_any_size_give_the_same_bits),
+        fixture_test(a_list_gives_the_bits_of_each_sequence_alone),
+        fixture_test(more_sequences_than_a_pass_has_rows_give_the_same_bits),
+        fixture_test(fixture_same_bits_everywhere),
+        fixture_test(logits_may_lie_at_any_address),
+        cmocka_unit_test(a_model_says_what_it_is),
+        context_test(weights_may_be_held_in_halves),
+        cmocka_unit_test(every_value_inside_is_shown_by_name),
+        fixture_test_on("gpt2", the_residual_stream_adds_up),
+        fixture_test_on("gpt2", a_refused_item_changes_nothing),
+        fixture_test_on("gpt2", past_the_context_window_nothing_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

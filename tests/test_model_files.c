@@ -6,19 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "counting.h"
 #include "faulty.h"
-#include "fixture.h"
+#include "settings.h"
 
 /* ---- settings ------------------------------------------------------------------------------------------------- */
 
-typedef struct setting {
-    const char *fixture, *key, *value; /* value NULL: the key is taken away */
-    ink_result result;
-    const char *words; /* of the sentence */
-} setting;
-
-#define ENORMOUS "4611686018427387904" /* 2^62 */
 #define REFUSED INK_ERROR_MISMATCH
 
 static const setting settings[] = {
@@ -130,40 +122,14 @@ static const setting settings[] = {
     {"mlp_tied", "tie_word_embeddings", "false", INK_ERROR_NOT_FOUND, "lm_head.weight"},
 };
 
-static void refuse_files(ink_context *ctx, const fixture_files *files, ink_result result, const char *words)
+static void wrong_settings_are_refused(void **unused)
 {
-    ink_model *model = (ink_model *)(uintptr_t)1;
-    const ink_source source = ink_source_memory(&files->list);
-    const ink_model_options options = {.source = &source};
-    assert_fails(ctx, ink_model_open(ctx, "broken", &options, &model), result, words);
-    assert_null(model);
-}
-
-static void test_settings(void **unused)
-{
-    counting memory;
     (void)unused;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
-    assert_non_null(ctx);
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
-        const setting *s = &settings[i];
-        fixture_files files;
-        fixture_files_read(&files, s->fixture);
-        fixture_files_set(&files, s->key, s->value);
-        size_t peak = memory.peak_bytes = memory.live_bytes;
-        refuse_files(ctx, &files, s->result, s->words);
-        assert_true(memory.peak_bytes - peak < 1 << 20); /* nothing was taken on the word of the file */
-        fixture_files_free(&files);
-    }
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    settings_are_refused(settings, sizeof settings / sizeof settings[0]);
 }
 
 /* What config.json may leave out, or say in another way. */
-static void test_accepted_settings(void **unused)
+static void settings_may_be_left_out_or_said_in_another_way(void **unused)
 {
     static const setting accepted[] = {
         {"gpt2", "layer_norm_epsilon", NULL, INK_OK, NULL},
@@ -180,29 +146,11 @@ static void test_accepted_settings(void **unused)
         {"mlp_tied", "hidden_act", NULL, INK_OK, NULL},
     };
     (void)unused;
-    for (size_t i = 0; i < sizeof accepted / sizeof accepted[0]; i++) {
-        fixture f;
-        fixture_files files;
-        ink_model *model;
-        fixture_open(&f, accepted[i].fixture);
-        fixture_files_read(&files, accepted[i].fixture);
-        fixture_files_set(&files, accepted[i].key, accepted[i].value);
-        const ink_source source = ink_source_memory(&files.list);
-        const ink_model_options options = {.source = &source};
-        assert_ok(f.ctx, ink_model_open(f.ctx, NULL, &options, &model));
-        float *expected = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
-        float *logits = fixture_run(f.ctx, model, f.tokens, f.n_tokens);
-        assert_same_bits(f.name, accepted[i].key, logits, expected, f.n_tokens * f.info->vocab_size);
-        free(logits);
-        free(expected);
-        ink_model_free(model);
-        fixture_files_free(&files);
-        fixture_close(&f);
-    }
+    settings_are_compared(accepted, sizeof accepted / sizeof accepted[0], true);
 }
 
 /* Settings that must change what comes out; a setting nobody reads would be the worst of errors. */
-static void test_settings_matter(void **unused)
+static void settings_change_the_result(void **unused)
 {
     static const setting changing[] = {
         {"gpt2", "n_head", "4", INK_OK, NULL},
@@ -215,57 +163,31 @@ static void test_settings_matter(void **unused)
         {"mlp", "bos_token_id", "4", INK_OK, NULL},
     };
     (void)unused;
-    for (size_t i = 0; i < sizeof changing / sizeof changing[0]; i++) {
-        fixture f;
-        fixture_files files;
-        ink_model *model;
-        fixture_open(&f, changing[i].fixture);
-        fixture_files_read(&files, changing[i].fixture);
-        fixture_files_set(&files, changing[i].key, changing[i].value);
-        const ink_source source = ink_source_memory(&files.list);
-        const ink_model_options options = {.source = &source};
-        assert_ok(f.ctx, ink_model_open(f.ctx, NULL, &options, &model));
-        float *expected = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
-        float *logits = fixture_run(f.ctx, model, f.tokens, f.n_tokens);
-        if (memcmp(logits, expected, f.n_tokens * f.info->vocab_size * sizeof(float)) == 0)
-            fail_msg("%s: %s makes no difference", f.name, changing[i].key);
-        free(logits);
-        free(expected);
-        ink_model_free(model);
-        fixture_files_free(&files);
-        fixture_close(&f);
-    }
+    settings_are_compared(changing, sizeof changing / sizeof changing[0], false);
 }
 
 /* ---- tensors -------------------------------------------------------------------------------------------------- */
 
 /* Every tensor a model needs, renamed away, is missed by name (104); every tensor that is not in the file's header the
    way it was is noticed. */
-static void test_missing_tensors(void **unused)
+static void missing_tensors_are_noticed(ink_context *ctx)
 {
-    ink_context *ctx = test_context(1);
-    (void)unused;
     for (size_t i = 0; fixture_names[i] != NULL; i++) {
         fixture_files files;
         fixture_files_read(&files, fixture_names[i]);
         const ink_source source = ink_source_memory(&files.list);
-        const ink_model_options options = {.source = &source};
         ink_weights *weights;
         ink_model *model;
         assert_ok(ctx, ink_weights_open_folder(ctx, &source, &weights));
         for (size_t t = 0; t < ink_weights_count(weights); t++) {
-            char quoted[128];
             const char *name = ink_weights_at(weights, t)->name;
             bool optional = strcmp(name, "score.weight") == 0 || strstr(name, "0.attn.bias") != NULL ||
                             strstr(name, "masked_bias") != NULL || strcmp(name, "lm_head.bias") == 0 ||
                             (strncmp(name, "mlp.", 4) == 0 && strstr(name, ".bias") != NULL);
-            int length = snprintf(quoted, sizeof quoted, "\"%s\"", name);
-            unsigned char *place = fixture_files_bytes(&files, ink_weights_at(weights, t)->file);
-            while (memcmp(place, quoted, (size_t)length) != 0)
-                place++;
-            place[1] ^= 0x20; /* another letter: upper case */
-            ink_result result = ink_model_open(ctx, NULL, &options, &model);
-            place[1] ^= 0x20;
+            char *quoted = fixture_files_tensor(&files, ink_weights_at(weights, t)->file, name);
+            quoted[1] ^= 0x20; /* another letter: upper case */
+            ink_result result = fixture_open_files(ctx, NULL, &files.list, &model);
+            quoted[1] ^= 0x20;
             if (optional != (result == INK_OK))
                 fail_msg("%s without '%s': %s", fixture_names[i], name, ink_result_name(result));
             ink_model_free(model);
@@ -273,12 +195,11 @@ static void test_missing_tensors(void **unused)
         ink_weights_free(weights);
         fixture_files_free(&files);
     }
-    ink_context_free(ctx);
 }
 
 /* ---- folders -------------------------------------------------------------------------------------------------- */
 
-static void test_folders(void **unused)
+static void folders_without_a_model_are_refused(ink_context *ctx)
 {
     static const char config[] = "{\"model_type\": \"gpt2\"}";
     static const char pickle[] = "PK\x03\x04";
@@ -298,13 +219,9 @@ static void test_folders(void **unused)
         {&list, INK_ERROR_MISMATCH, "config.json"},
         {&bad, INK_ERROR_CORRUPT, "byte 6"},
     };
-    ink_context *ctx = test_context(1);
     ink_model *model;
-    (void)unused;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const ink_source source = ink_source_memory(cases[i].files);
-        const ink_model_options options = {.source = &source};
-        assert_fails(ctx, ink_model_open(ctx, "here", &options, &model), cases[i].result, cases[i].words);
+        assert_fails(ctx, fixture_open_files(ctx, "here", cases[i].files, &model), cases[i].result, cases[i].words);
         assert_null(model);
     }
     assert_fails(ctx, ink_model_open(ctx, "no/such/folder", NULL, &model), INK_ERROR_NOT_FOUND, "no/such/folder");
@@ -312,32 +229,23 @@ static void test_folders(void **unused)
     assert_fails(ctx, ink_model_open(ctx, NULL, NULL, &model), INK_ERROR_ARGUMENT, "folder");
     assert_fails(ctx, ink_model_open(ctx, "x", NULL, NULL), INK_ERROR_ARGUMENT, "model");
     assert_int_equal(ink_model_open(NULL, "x", NULL, &model), INK_ERROR_ARGUMENT);
-    ink_context_free(ctx);
 }
 
 /* ---- memory and reads that fail ------------------------------------------------------------------------------- */
 
-static void test_limit(void **unused)
+static void the_limit_is_exact(ink_context *ctx, counting *memory)
 {
     fixture f;
     ink_model *model;
-    (void)unused;
     fixture_open(&f, "gpt2");
-    counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
     ink_model_options exact = {.max_bytes = f.info->n_bytes};
     assert_ok(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &exact, &model));
     assert_true(ink_model_get_info(model)->n_bytes == f.info->n_bytes);
     ink_model_free(model);
     exact.max_bytes--;
-    memory.peak_bytes = memory.live_bytes;
+    memory->peak_bytes = memory->live_bytes;
     assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &exact, &model), INK_ERROR_LIMIT, "the limit is");
     assert_null(model);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
     fixture_close(&f);
 }
 
@@ -346,12 +254,9 @@ static ink_result open_and_run(ink_context *ctx, counting *memory, const fixture
 {
     static float logits[2][67];
     static const ink_token tokens[] = {1, 2, 3, 4, 5};
-    const ink_source source = ink_source_memory(&files->list);
-    const ink_model_options options = {.source = &source};
     ink_model *model = NULL;
     ink_state *state = NULL;
-    ink_result result = ink_model_open(ctx, "", &options, &model);
-    assert_int_equal(model != NULL, result == INK_OK);
+    ink_result result = fixture_open_files(ctx, "", &files->list, &model);
     if (result == INK_OK) {
         result = ink_state_create(ctx, model, 0, &state);
         assert_int_equal(state != NULL, result == INK_OK);
@@ -370,7 +275,7 @@ static ink_result open_and_run(ink_context *ctx, counting *memory, const fixture
 }
 
 /* Every allocation fails once, alone (an arena may then do with a smaller block) and with all that follow. */
-static void test_failing_memory(void **unused)
+static void every_allocation_fails_once(void **unused)
 {
     (void)unused;
     for (size_t i = 0; fixture_names[i] != NULL; i++) {
@@ -380,18 +285,13 @@ static void test_failing_memory(void **unused)
         for (bool failed = true; failed; k++) {
             bool all = k % 2 == 1;
             counting memory;
-            counting_init(&memory);
-            ink_context_options options = test_options(1);
-            options.allocator = memory.allocator;
-            ink_context *ctx = ink_context_create(&options);
-            assert_non_null(ctx);
+            ink_context *ctx = counting_begin(&memory, 1);
             (all ? counting_fail_from : counting_fail_at)(&memory, 1 + k / 2);
             ink_result result = open_and_run(ctx, &memory, &files);
             failed = memory.failures > 0;
             assert_true(result == INK_ERROR_MEMORY || (result == INK_OK && (!failed || !all)));
             refused += result != INK_OK;
-            ink_context_free(ctx);
-            assert_int_equal(memory.live_bytes, 0);
+            counting_end(&memory, ctx);
         }
         assert_true(refused > 5);
         fixture_files_free(&files);
@@ -399,13 +299,11 @@ static void test_failing_memory(void **unused)
 }
 
 /* Every read fails once, then every open; short reads are read on. */
-static void test_failing_reads(void **unused)
+static void every_read_and_open_fails_once(ink_context *ctx)
 {
     fixture_files files;
     faulty reader;
-    (void)unused;
     fixture_files_read(&files, "gpt2_bf16");
-    ink_context *ctx = test_context(1);
     for (size_t kind = 0; kind < 3; kind++) {
         size_t k = 1;
         for (bool failed = true; failed; k++) {
@@ -429,7 +327,6 @@ static void test_failing_reads(void **unused)
     const ink_model_options options = {.source = &reader.source};
     assert_ok(ctx, ink_model_open(ctx, NULL, &options, &model));
     ink_model_free(model);
-    ink_context_free(ctx);
     fixture_files_free(&files);
 }
 
@@ -450,13 +347,11 @@ static bool on_progress(void *user, uint64_t done, uint64_t total)
     return ++p->calls != p->stop_at;
 }
 
-static void test_progress(void **unused)
+static void progress_is_told_and_can_cancel(ink_context *ctx)
 {
     progress p = {0};
     ink_model *model;
     const ink_model_options options = {.progress = on_progress, .progress_user = &p};
-    ink_context *ctx = test_context(1);
-    (void)unused;
     assert_ok(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &options, &model));
     assert_true(p.calls > 0);
     assert_true(p.last == p.total);
@@ -469,17 +364,20 @@ static void test_progress(void **unused)
         assert_null(model);
         assert_int_equal(p.calls, stop);
     }
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),        cmocka_unit_test(test_accepted_settings),
-        cmocka_unit_test(test_settings_matter), cmocka_unit_test(test_missing_tensors),
-        cmocka_unit_test(test_folders),         cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_failing_memory),  cmocka_unit_test(test_failing_reads),
-        cmocka_unit_test(test_progress),
+        cmocka_unit_test(wrong_settings_are_refused),
+        cmocka_unit_test(settings_may_be_left_out_or_said_in_another_way),
+        cmocka_unit_test(settings_change_the_result),
+        context_test(missing_tensors_are_noticed),
+        context_test(folders_without_a_model_are_refused),
+        counted_test(the_limit_is_exact),
+        cmocka_unit_test(every_allocation_fails_once),
+        context_test(every_read_and_open_fails_once),
+        context_test(progress_is_told_and_can_cancel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

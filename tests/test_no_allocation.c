@@ -75,11 +75,7 @@ static void begin(run *r, const fixture *f, unsigned n_threads)
 {
     memset(r, 0, sizeof *r);
     r->f = f;
-    counting_init(&r->memory);
-    ink_context_options options = test_options(n_threads);
-    options.allocator = r->memory.allocator;
-    r->ctx = ink_context_create(&options);
-    assert_non_null(r->ctx);
+    r->ctx = counting_begin(&r->memory, n_threads);
     for (size_t i = 0; i < N_ITEMS; i++)
         assert_ok(r->ctx, ink_state_create(r->ctx, f->model, 40, &r->states[i]));
     r->logits = malloc(64 * f->info->vocab_size * sizeof *r->logits);
@@ -91,8 +87,7 @@ static void end(run *r)
     for (size_t i = 0; i < N_ITEMS; i++)
         ink_state_free(r->states[i]);
     free(r->logits);
-    ink_context_free(r->ctx);
-    assert_int_equal(r->memory.live_bytes, 0);
+    counting_end(&r->memory, r->ctx);
 }
 
 /* A list of n_items items of n_tokens tokens, the logits of all of them wanted, each item's at a place of its own. */
@@ -125,26 +120,17 @@ static void check_fixture(const fixture *f, unsigned n_threads)
     end(&r);
 }
 
-static void test_after_reserve(void **unused)
+static void a_forward_pass_after_reserve_allocates_nothing(const fixture *f)
 {
-    (void)unused;
-    for (size_t i = 0; fixture_names[i] != NULL; i++) {
-        fixture f;
-        fixture_open(&f, fixture_names[i]);
-        check_fixture(&f, 1);
-        check_fixture(&f, 2);
-        fixture_close(&f);
-    }
+    check_fixture(f, 1);
+    check_fixture(f, 2);
 }
 
 /* Without it the first call takes what it needs and the second nothing: the counting counts. */
-static void test_without_reserve(void **unused)
+static void the_first_pass_takes_and_the_second_does_not(const fixture *f)
 {
-    fixture f;
     run r;
-    (void)unused;
-    fixture_open(&f, "gpt2");
-    begin(&r, &f, 1);
+    begin(&r, f, 1);
     size_t takes = r.memory.takes, mallocs = n_mallocs;
     forward(&r, 3, 10);
     assert_true(r.memory.takes > takes);
@@ -158,31 +144,26 @@ static void test_without_reserve(void **unused)
     assert_int_equal(r.memory.takes, takes);
     assert_int_equal(n_mallocs, mallocs);
     end(&r);
-    fixture_close(&f);
 }
 
 /* A reserve that finds no memory says so, and the context still works. */
-static void test_failing_reserve(void **unused)
+static void a_failed_reserve_leaves_the_context_usable(const fixture *f)
 {
-    fixture f;
     run r;
-    (void)unused;
-    fixture_open(&f, "gpt2");
-    begin(&r, &f, 1);
+    begin(&r, f, 1);
     counting_fail_at(&r.memory, 1);
-    assert_fails(r.ctx, ink_context_reserve(r.ctx, f.model, N_ITEMS, 50, 40), INK_ERROR_MEMORY, "memory");
+    assert_fails(r.ctx, ink_context_reserve(r.ctx, f->model, N_ITEMS, 50, 40), INK_ERROR_MEMORY, "memory");
     assert_true(counting_failed(&r.memory));
     forward(&r, 2, 8);
     end(&r);
-    fixture_close(&f);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_after_reserve),
-        cmocka_unit_test(test_without_reserve),
-        cmocka_unit_test(test_failing_reserve),
+        fixture_test(a_forward_pass_after_reserve_allocates_nothing),
+        fixture_test_on("gpt2", the_first_pass_takes_and_the_second_does_not),
+        fixture_test_on("gpt2", a_failed_reserve_leaves_the_context_usable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,10 +13,8 @@
 #define RELATIVE 1.3e-6
 
 /* The fixtures have rows of equal numbers, of zeros, with an offset, of small and of large numbers. */
-static void norm_gives_the_numbers_of_pytorch(void **unused)
+static void norm_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixtures[] = {[INK_LAYER_NORM] = test_fixture(ctx, FIXTURES "/layers/norm.safetensors"),
                                [INK_RMS_NORM] = test_fixture(ctx, FIXTURES "/layers/llama.safetensors")};
     static const struct {
@@ -29,25 +27,21 @@ static void norm_gives_the_numbers_of_pytorch(void **unused)
                  {"rms.one", INK_RMS_NORM, 1e-6f, 1},   {"rms.seven", INK_RMS_NORM, 1e-5f, 7},
                  {"rms.wide", INK_RMS_NORM, 1e-6f, 300}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char name[64];
         size_t n;
         ink_norm *norm;
         ink_weights *fixture = fixtures[cases[i].kind];
-        snprintf(name, sizeof name, "case.%s.x", cases[i].name);
-        float *x = test_tensor(ctx, fixture, name, &n);
-        snprintf(name, sizeof name, "case.%s.y", cases[i].name);
-        float *expected = test_tensor(ctx, fixture, name, NULL);
+        float *x = test_case_tensor(ctx, fixture, cases[i].name, "x", &n);
+        float *expected = test_case_tensor(ctx, fixture, cases[i].name, "y", NULL);
         assert_ok(ctx, ink_norm_load(ctx, fixture, cases[i].name, cases[i].kind, cases[i].eps, &norm));
         assert_int_equal(ink_norm_size(norm), cases[i].size);
         assert_ok(ctx, ink_norm_forward(ctx, norm, x, n / cases[i].size, x)); /* in place */
-        test_assert_close(x, expected, n, ABSOLUTE, RELATIVE, name);
+        test_assert_close(x, expected, n, ABSOLUTE, RELATIVE, cases[i].name);
         ink_norm_free(norm);
         free(x);
         free(expected);
     }
     ink_weights_free(fixtures[INK_LAYER_NORM]);
     ink_weights_free(fixtures[INK_RMS_NORM]);
-    ink_context_free(ctx);
 }
 
 /* Loads a norm of this size with random weights; what it was made from goes to *weight and *bias. An RMS norm leaves
@@ -62,7 +56,6 @@ static ink_norm *make_norm(ink_context *ctx, ink_norm_kind kind, size_t size, fl
     state_dict_add(&dict, "ln.bias", INK_F32, 1, &size, *bias);
     ink_weights *weights = state_dict_open(ctx, &dict);
     assert_ok(ctx, ink_norm_load(ctx, weights, "ln", kind, eps, &norm));
-    ink_weights_free(weights);
     state_dict_free(&dict);
     return norm;
 }
@@ -145,10 +138,8 @@ static void norm_has_the_same_bits_everywhere(void **unused)
     check_same_bits(INK_RMS_NORM);
 }
 
-static void norm_refuses_what_does_not_fit(void **unused)
+static void norm_refuses_what_does_not_fit(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     state_dict dict = {0};
     ink_norm *norm;
     float x[4] = {0};
@@ -188,18 +179,16 @@ static void norm_refuses_what_does_not_fit(void **unused)
     assert_ok(ctx, ink_norm_forward(ctx, norm, NULL, 0, NULL));
     ink_norm_free(norm);
     ink_norm_free(NULL);
-    ink_weights_free(weights);
     state_dict_free(&dict);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(norm_gives_the_numbers_of_pytorch),
+        context_test(norm_gives_the_numbers_of_pytorch),
         cmocka_unit_test(norm_of_every_kind_of_row_is_right),
         cmocka_unit_test(norm_has_the_same_bits_everywhere),
-        cmocka_unit_test(norm_refuses_what_does_not_fit),
+        context_test(norm_refuses_what_does_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

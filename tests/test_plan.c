@@ -144,7 +144,6 @@ static uint64_t check_size(ink_context *ctx, size_t n, size_t k, ink_type stored
     assert_int_equal(args.bytes_total, (2 * n * k + n) * ink_type_bits(stored_type) / 8);
     assert_int_equal(args.bytes_read, args.bytes_total);
     ink_object_free(object);
-    ink_weights_free(weights);
     unstore(&file);
     return args.fingerprint;
 }
@@ -212,7 +211,6 @@ static void check_stacked(ink_context *ctx, const float *w)
               load_stack(&(stack){ctx, weights, stacked_names, stacked_rows, STACKED_COLUMNS, INK_TYPE_NONE}, &object));
     check_matrix(ctx, &((ink_dense *)object)->weight, w, INK_F32);
     ink_object_free(object);
-    ink_weights_free(weights);
     state_dict_free(&dict);
 }
 
@@ -233,28 +231,19 @@ static void stacked_tensors_arrive_whole_with_threads(void **unused)
 }
 
 /* The memory that loading takes at its height is that of the object and little more. */
-static void loading_takes_little_more_than_the_weights(void **unused)
+static void loading_takes_little_more_than_the_weights(ink_context *ctx, counting *memory)
 {
-    (void)unused;
-    counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
     stored file;
     void *object;
     store(&file, 1000, 300, INK_F32);
     ink_weights *weights = state_dict_open(ctx, &file.dict);
     build_args args = {.ctx = ctx, .weights = weights, .n = 1000, .k = 300};
-    size_t before = memory.live_bytes;
-    memory.peak_bytes = before;
+    size_t before = memory->live_bytes;
+    memory->peak_bytes = before;
     assert_ok(ctx, load_parts(&args, &object));
-    assert_true(memory.peak_bytes - before < ink_object_bytes(object) + 600 * 1024);
+    assert_true(memory->peak_bytes - before < ink_object_bytes(object) + 600 * 1024);
     assert_true(ink_object_bytes(object) < (2 * 1008 * 300 + 1000) * sizeof(float) + 1024);
     ink_object_free(object);
-    ink_weights_free(weights);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
     unstore(&file);
 }
 
@@ -299,18 +288,15 @@ static void check_stack(ink_context *ctx, const size_t *sizes, size_t k, const i
     if (biases != 0)
         test_assert_same_bits(dense->bias, b, n, "bias");
     ink_object_free(object);
-    ink_weights_free(weights);
     state_dict_free(&dict);
     free(w);
     free(b);
 }
 
-static void stacked_tensors_arrive_whole(void **unused)
+static void stacked_tensors_arrive_whole(ink_context *ctx)
 {
-    (void)unused;
     static const ink_type alike[] = {INK_BF16, INK_BF16, INK_BF16}, mixed[] = {INK_BF16, INK_F32, INK_BF16};
     static const ink_type wide[] = {INK_F64, INK_F64, INK_F64}, halves[] = {INK_F16, INK_F16, INK_F16};
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof part_sizes / sizeof part_sizes[0]; i++)
         for (unsigned biases = 0; biases < 8; biases++) {
             const size_t *sizes = part_sizes[i];
@@ -321,16 +307,13 @@ static void stacked_tensors_arrive_whole(void **unused)
             check_stack(ctx, sizes, 13, mixed, biases, INK_BF16, INK_BF16);
             check_stack(ctx, sizes, 5000, alike, biases, INK_F32, INK_F32); /* several pieces of the file to a part */
         }
-    ink_context_free(ctx);
 }
 
 /* A part that is missing, of another shape, or stored as what cannot be read, by its own name. */
-static void stacked_tensors_are_checked(void **unused)
+static void stacked_tensors_are_checked(ink_context *ctx)
 {
-    (void)unused;
     static const size_t sizes[] = {5, 20, 9}, other[] = {5, 19, 9};
     static const ink_type types[] = {INK_F32, INK_F32, INK_F32};
-    ink_context *ctx = test_context(1);
     float *w = eighths(34 * 13, 1), *b = eighths(34, 3);
     state_dict dict = {0};
     void *object;
@@ -340,7 +323,6 @@ static void stacked_tensors_are_checked(void **unused)
     assert_fails(ctx, load_stack(&args, &object), INK_ERROR_MISMATCH,
                  "tensor 'k.weight' is [20, 13], expected [19, 13]");
     assert_null(object);
-    ink_weights_free(weights);
     state_dict_free(&dict);
 
     store_parts(&dict, sizes, 13, types, 0, w, b);
@@ -348,7 +330,6 @@ static void stacked_tensors_are_checked(void **unused)
     weights = state_dict_open(ctx, &dict);
     args = (stack){ctx, weights, qkv_names, sizes, 13, INK_TYPE_NONE};
     assert_fails(ctx, load_stack(&args, &object), INK_ERROR_MISMATCH, "tensor 'v.bias' is [8], expected [9]");
-    ink_weights_free(weights);
     state_dict_free(&dict);
 
     state_dict_matrix(&dict, "q.weight", 5, 13);
@@ -356,11 +337,9 @@ static void stacked_tensors_are_checked(void **unused)
     weights = state_dict_open(ctx, &dict);
     args.weights = weights;
     assert_fails(ctx, load_stack(&args, &object), INK_ERROR_UNSUPPORTED, "'k.weight' is of type I64");
-    ink_weights_free(weights);
     state_dict_free(&dict);
     free(w);
     free(b);
-    ink_context_free(ctx);
 }
 
 /* ---- progress ------------------------------------------------------------------------------------------------- */
@@ -380,14 +359,8 @@ static bool log_progress(void *user, uint64_t done, uint64_t total)
     return ++log->calls != log->stop_at;
 }
 
-static void progress_is_told_and_can_cancel(void **unused)
+static void progress_is_told_and_can_cancel(ink_context *ctx, counting *memory)
 {
-    (void)unused;
-    counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
     stored file;
     void *object;
     store(&file, 2000, 100, INK_F32);
@@ -401,17 +374,15 @@ static void progress_is_told_and_can_cancel(void **unused)
     assert_int_equal(log.total, log.done);
     ink_object_free(object);
 
-    size_t n_calls = log.calls, before = memory.live_bytes;
+    size_t n_calls = log.calls, before = memory->live_bytes;
     for (size_t stop = 1; stop <= n_calls; stop++) {
         log = (progress_log){.stop_at = stop};
         object = &log;
         assert_fails(ctx, load_parts(&args, &object), INK_ERROR_CANCELLED, "cancelled");
         assert_null(object);
         assert_int_equal(log.calls, stop);
-        assert_int_equal(memory.live_bytes, before);
+        assert_int_equal(memory->live_bytes, before);
     }
-    ink_weights_free(weights);
-    ink_context_free(ctx);
     unstore(&file);
 }
 
@@ -428,17 +399,14 @@ static void what_was_asked_for_is_marked(void **unused)
     for (size_t i = 0; i < ink_weights_count(weights); i++)
         assert_int_equal(args.used[i], strcmp(ink_weights_at(weights, i)->name, "unused") != 0);
     ink_object_free(object);
-    ink_weights_free(weights);
     unstore(&file);
     ink_context_free(ctx);
 }
 
 /* ---- what can go wrong ---------------------------------------------------------------------------------------- */
 
-static void the_sentence_says_who_asks_for_what(void **unused)
+static void the_sentence_says_who_asks_for_what(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     stored file;
     void *object;
     store(&file, 5, 4, INK_F32);
@@ -447,26 +415,18 @@ static void the_sentence_says_who_asks_for_what(void **unused)
     assert_fails(ctx, load_parts(&args, &object), INK_ERROR_MISMATCH,
                  "model.safetensors: tensor 'h.3.plain' is [5, 4], config.json asks for [5, 3]");
     assert_null(object);
-    ink_weights_free(weights);
     unstore(&file);
-    ink_context_free(ctx);
 }
 
 /* Every read failing once, ending early once, giving a byte at a time. */
-static void readers_that_fail_leave_nothing_behind(void **unused)
+static void readers_that_fail_leave_nothing_behind(ink_context *ctx, counting *memory)
 {
-    (void)unused;
-    counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
     stored file;
     faulty reader;
     void *object;
     ink_weights *weights;
     store(&file, 300, 100, INK_BF16);
-    ink_weights_free(state_dict_open(ctx, &file.dict));
+    state_dict_write(&file.dict);
     faulty_init(&reader, &file.dict.entry, 1);
     assert_ok(ctx, ink_weights_open_source(ctx, &reader.source, "model.safetensors", &weights));
     build_args args = {.ctx = ctx, .weights = weights, .n = 300, .k = 100};
@@ -477,7 +437,7 @@ static void readers_that_fail_leave_nothing_behind(void **unused)
     ink_object_free(object);
 
     reader.max_read = 0;
-    size_t live = memory.live_bytes;
+    size_t live = memory->live_bytes;
     for (int kind = 0; kind < 3; kind++)
         for (size_t k = 1;; k++) {
             size_t at = reader.reads + k;
@@ -493,20 +453,16 @@ static void readers_that_fail_leave_nothing_behind(void **unused)
             }
             assert_int_equal(result, INK_ERROR_READ);
             assert_null(object);
-            assert_int_equal(memory.live_bytes, live);
+            assert_int_equal(memory->live_bytes, live);
         }
     ink_weights_free(weights);
     assert_int_equal(reader.open_files, 0);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
     unstore(&file);
 }
 
 /* Scopes nest, and one that is too long finds nothing instead of something else. */
-static void scopes_nest_and_may_be_too_long(void **unused)
+static void scopes_nest_and_may_be_too_long(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     state_dict dict = {0};
     char name[300];
     ink_plan plan;
@@ -546,9 +502,7 @@ static void scopes_nest_and_may_be_too_long(void **unused)
     assert_true(ink_plan_has(&plan, "w"));
     assert_ok(ctx, ink_plan_finish(&plan, INK_OK, 0));
     ink_object_free(object);
-    ink_weights_free(weights);
     state_dict_free(&dict);
-    ink_context_free(ctx);
 }
 
 int main(void)
@@ -556,14 +510,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matrices_of_every_kind_of_size_arrive_whole),
         cmocka_unit_test(stacked_tensors_arrive_whole_with_threads),
-        cmocka_unit_test(loading_takes_little_more_than_the_weights),
-        cmocka_unit_test(stacked_tensors_arrive_whole),
-        cmocka_unit_test(stacked_tensors_are_checked),
-        cmocka_unit_test(progress_is_told_and_can_cancel),
+        counted_test(loading_takes_little_more_than_the_weights),
+        context_test(stacked_tensors_arrive_whole),
+        context_test(stacked_tensors_are_checked),
+        counted_test(progress_is_told_and_can_cancel),
         cmocka_unit_test(what_was_asked_for_is_marked),
-        cmocka_unit_test(the_sentence_says_who_asks_for_what),
-        cmocka_unit_test(readers_that_fail_leave_nothing_behind),
-        cmocka_unit_test(scopes_nest_and_may_be_too_long),
+        context_test(the_sentence_says_who_asks_for_what),
+        counted_test(readers_that_fail_leave_nothing_behind),
+        context_test(scopes_nest_and_may_be_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,11 +44,12 @@ static ink_weights *open_cell_fixture(ink_context *ctx, size_t i)
     return test_fixture(ctx, path);
 }
 
-static float *case_tensor(ink_context *ctx, const ink_weights *fixture, const char *module, const char *what, size_t *n)
+/* The state a case begins with: zeros if the fixture has none. */
+static float *case_start(ink_context *ctx, const ink_weights *fixture, const char *module, size_t n_state)
 {
     char name[128];
-    snprintf(name, sizeof name, "case.%s.%s", module, what);
-    return ink_weights_find(fixture, name) != NULL ? test_tensor(ctx, fixture, name, n) : NULL;
+    snprintf(name, sizeof name, "case.%s.start", module);
+    return ink_weights_find(fixture, name) != NULL ? test_tensor(ctx, fixture, name, NULL) : zeros(n_state);
 }
 
 /* A relu RNN grows with its inputs, so its tolerance is relative to the largest number of the sequence. */
@@ -64,12 +65,10 @@ static void check_case(ink_context *ctx, const ink_weights *fixture, size_t cell
                        const ink_recurrent *recurrent)
 {
     size_t n_x, n_y, n_state = ink_recurrent_state_size(recurrent), n_end;
-    float *x = case_tensor(ctx, fixture, module, "x", &n_x);
-    float *expected = case_tensor(ctx, fixture, module, "y", &n_y);
-    float *end = case_tensor(ctx, fixture, module, "end", &n_end);
-    float *state = case_tensor(ctx, fixture, module, "start", NULL);
-    if (state == NULL)
-        state = zeros(n_state);
+    float *x = test_case_tensor(ctx, fixture, module, "x", &n_x);
+    float *expected = test_case_tensor(ctx, fixture, module, "y", &n_y);
+    float *end = test_case_tensor(ctx, fixture, module, "end", &n_end);
+    float *state = case_start(ctx, fixture, module, n_state);
     assert_int_equal(n_end, n_state);
     size_t n_steps = n_x / ink_recurrent_in(recurrent);
     assert_int_equal(n_steps * ink_recurrent_out(recurrent), n_y);
@@ -86,9 +85,8 @@ static void check_case(ink_context *ctx, const ink_weights *fixture, size_t cell
     free(y);
 }
 
-static void recurrence_gives_the_numbers_of_pytorch(void **unused)
+static void recurrence_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
-    (void)unused;
     static const struct {
         const char *module;
         size_t in, h, layers, directions;
@@ -97,7 +95,6 @@ static void recurrence_gives_the_numbers_of_pytorch(void **unused)
                    {"both", 5, 9, 3, 2, {"both.0", "both.1", "both.2"}},
                    {"no_bias", 6, 17, 1, 1, {"no_bias"}},
                    {"cell", 6, 18, 1, 1, {"cell"}}};
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < N_CELLS; i++) {
         ink_weights *fixture = open_cell_fixture(ctx, i);
         for (size_t m = 0; m < sizeof modules / sizeof modules[0]; m++) {
@@ -114,7 +111,6 @@ static void recurrence_gives_the_numbers_of_pytorch(void **unused)
         }
         ink_weights_free(fixture);
     }
-    ink_context_free(ctx);
 }
 
 /* ---- against the oracle --------------------------------------------------------------------------------------- */
@@ -150,7 +146,6 @@ static ink_recurrent *make_network(ink_context *ctx, size_t cell, const shape *s
         }
     ink_weights *weights = state_dict_open(ctx, &dict);
     assert_ok(ctx, ink_recurrent_load(ctx, weights, "rnn", cells[cell].cell, &recurrent));
-    ink_weights_free(weights);
     state_dict_free(&dict);
     return recurrent;
 }
@@ -183,10 +178,8 @@ static void check_steps_against_oracle(ink_context *ctx, size_t cell, size_t in,
     ink_recurrent_free(recurrent);
 }
 
-static void steps_of_every_kind_of_size_are_right(void **unused)
+static void steps_of_every_kind_of_size_are_right(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const size_t sizes[] = {1, 2, 15, 16, 17, 40};
     for (size_t cell = 0; cell < N_CELLS; cell++) {
         for (size_t i = 0; i < 6; i++)
@@ -194,7 +187,6 @@ static void steps_of_every_kind_of_size_are_right(void **unused)
                 check_steps_against_oracle(ctx, cell, sizes[i], sizes[j]);
         check_steps_against_oracle(ctx, cell, 300, 270); /* sums of more than one block */
     }
-    ink_context_free(ctx);
 }
 
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
@@ -310,11 +302,10 @@ static void batches_have_the_same_bits_as_sequences_alone(void **unused)
 }
 
 /* A projected LSTM hands on less than it keeps. Numbers, and bits: whole = pieces = steps, alone = beside others. */
-static void projected_lstms_are_right(void **unused)
+static void projected_lstms_are_right(ink_context *ctx)
 {
-    (void)unused;
     const size_t n_steps = 300, lengths[] = {3, 40, 0, 1, 150};
-    ink_context *ctx = test_context(1), *other;
+    ink_context *other;
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/lstm_projected.safetensors");
     ink_recurrent *stacked, *both;
     assert_ok(ctx, ink_recurrent_load(ctx, fixture, "stacked", INK_LSTM, &stacked));
@@ -343,7 +334,6 @@ static void projected_lstms_are_right(void **unused)
     ink_recurrent_free(stacked);
     ink_recurrent_free(both);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 /* More sequences than input rows of one product, and wide enough that their cells are spread over the workers. */
@@ -377,11 +367,10 @@ static void wide_batches_have_the_same_bits(void **unused)
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
-static void check_reserve(counting *memory, const ink_recurrent *recurrent, size_t n, size_t n_steps)
+static void check_reserve(const ink_recurrent *recurrent, size_t n, size_t n_steps)
 {
-    ink_context_options options = test_options(1);
-    options.allocator = memory->allocator;
-    ink_context *ctx = ink_context_create(&options);
+    counting memory;
+    ink_context *ctx = counting_begin(&memory, 1);
     size_t n_state = ink_recurrent_state_size(recurrent);
     float *x = test_random(n * n_steps * ink_recurrent_in(recurrent), 1, 1);
     float *y = test_floats(n * n_steps * ink_recurrent_out(recurrent)), *states = zeros(n * n_state);
@@ -392,23 +381,21 @@ static void check_reserve(counting *memory, const ink_recurrent *recurrent, size
                                       .n_steps = n_steps - i,
                                       .state = states + i * n_state};
     assert_ok(ctx, ink_recurrent_reserve(ctx, recurrent, n, n * n_steps));
-    size_t takes = memory->takes;
+    size_t takes = memory.takes;
     assert_ok(ctx, ink_recurrent_forward(ctx, recurrent, sequences, n));
     assert_ok(ctx, ink_recurrent_forward(ctx, recurrent, sequences, 1));
     if (ink_recurrent_directions(recurrent) == 1)
         assert_ok(ctx, ink_recurrent_step(ctx, recurrent, x, states, y));
-    assert_int_equal(memory->takes, takes);
-    ink_context_free(ctx);
+    assert_int_equal(memory.takes, takes);
+    counting_end(&memory, ctx);
 
     /* Without memory: a sentence, and no state has changed. */
-    ctx = ink_context_create(&options);
+    ctx = counting_begin(&memory, 1);
     memset(states, 0, n * n_state * sizeof *states);
-    counting_fail_from(memory, 1);
-    assert_fails(ctx, ink_recurrent_forward(ctx, recurrent, sequences, n), INK_ERROR_MEMORY, NULL);
-    counting_failed(memory);
+    assert_true(runs_out_of_memory(ctx, &memory, 1, ink_recurrent_forward(ctx, recurrent, sequences, n), NULL));
     for (size_t i = 0; i < n * n_state; i++)
         assert_true(states[i] == 0);
-    ink_context_free(ctx);
+    counting_end(&memory, ctx);
     free(x);
     free(y);
     free(states);
@@ -419,18 +406,15 @@ static void recurrence_allocates_nothing_after_reserve(void **unused)
 {
     (void)unused;
     static const shape shapes[] = {{5, 100, 3, 1}, {5, 100, 3, 2}};
-    counting memory;
-    counting_init(&memory);
     for (size_t cell = 0; cell < N_CELLS; cell++)
         for (size_t i = 0; i < 2; i++) {
             ink_context *ctx = test_context(1);
             ink_recurrent *recurrent = make_network(ctx, cell, &shapes[i], NULL);
             ink_context_free(ctx);
-            check_reserve(&memory, recurrent, 1, 30);
-            check_reserve(&memory, recurrent, 9, 60);
+            check_reserve(recurrent, 1, 30);
+            check_reserve(recurrent, 9, 60);
             ink_recurrent_free(recurrent);
         }
-    assert_int_equal(memory.live_bytes, 0);
 }
 
 /* ---- files that do not fit ------------------------------------------------------------------------------------ */
@@ -441,9 +425,8 @@ typedef struct entry {
     size_t shape[2];
 } entry;
 
-static void networks_that_do_not_fit_are_refused(void **unused)
+static void networks_that_do_not_fit_are_refused(ink_context *ctx)
 {
-    (void)unused;
     static const struct {
         ink_cell cell;
         entry entries[6];
@@ -507,7 +490,6 @@ static void networks_that_do_not_fit_are_refused(void **unused)
         {INK_GRU, {{"weight_ih_l0", 1, {12}}, {"weight_hh_l0", 2, {12, 4}}}, INK_ERROR_MISMATCH, "expected a matrix"},
         {INK_GRU, {{"weight_ih_l0", 2, {0, 5}}, {"weight_hh_l0", 2, {0, 0}}}, INK_ERROR_MISMATCH, "at least one"},
     };
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         state_dict dict = {0};
         ink_recurrent *recurrent = (ink_recurrent *)&dict;
@@ -520,7 +502,6 @@ static void networks_that_do_not_fit_are_refused(void **unused)
         assert_fails(ctx, ink_recurrent_load(ctx, weights, "rnn", cases[i].cell, &recurrent), cases[i].result,
                      cases[i].words);
         assert_null(recurrent);
-        ink_weights_free(weights);
         state_dict_free(&dict);
     }
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/lstm_projected.safetensors");
@@ -528,16 +509,13 @@ static void networks_that_do_not_fit_are_refused(void **unused)
     assert_fails(ctx, ink_recurrent_load(ctx, fixture, "stacked", INK_GRU, &recurrent), INK_ERROR_UNSUPPORTED,
                  "tensor 'stacked.weight_hr_l0': a projection in a gru is not supported");
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
 
-static void impossible_calls_are_refused(void **unused)
+static void impossible_calls_are_refused(ink_context *ctx)
 {
-    (void)unused;
     const shape one = {2, 3, 1, 1}, both = {2, 3, 2, 2};
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = open_cell_fixture(ctx, 2);
     ink_recurrent *recurrent = make_network(ctx, 2, &one, NULL), *two = make_network(ctx, 2, &both, NULL), *none;
     float x[4] = {1, 2, 3, 4}, y[12] = {0}, state[6] = {0};
@@ -573,7 +551,6 @@ static void impossible_calls_are_refused(void **unused)
     ink_recurrent_free(two);
     ink_recurrent_free(NULL);
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 /* ---- looking inside ------------------------------------------------------------------------------------------- */
@@ -643,15 +620,15 @@ static void cells_show_their_gates(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(recurrence_gives_the_numbers_of_pytorch),
-        cmocka_unit_test(steps_of_every_kind_of_size_are_right),
+        context_test(recurrence_gives_the_numbers_of_pytorch),
+        context_test(steps_of_every_kind_of_size_are_right),
         cmocka_unit_test(sequence_and_steps_have_the_same_bits),
-        cmocka_unit_test(projected_lstms_are_right),
+        context_test(projected_lstms_are_right),
         cmocka_unit_test(batches_have_the_same_bits_as_sequences_alone),
         cmocka_unit_test(wide_batches_have_the_same_bits),
         cmocka_unit_test(recurrence_allocates_nothing_after_reserve),
-        cmocka_unit_test(networks_that_do_not_fit_are_refused),
-        cmocka_unit_test(impossible_calls_are_refused),
+        context_test(networks_that_do_not_fit_are_refused),
+        context_test(impossible_calls_are_refused),
         cmocka_unit_test(cells_show_their_gates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,43 +51,34 @@ static const struct {
 };
 #define N_CASES (sizeof cases / sizeof cases[0])
 
-static void rope_gives_the_numbers_of_transformers(void **unused)
+static void rope_gives_the_numbers_of_transformers(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/llama.safetensors");
     for (size_t i = 0; i < N_CASES; i++) {
-        char name[64];
         size_t n;
-        snprintf(name, sizeof name, "case.%s.x", cases[i].name);
-        float *x = test_tensor(ctx, fixture, name, &n);
-        snprintf(name, sizeof name, "case.%s.y", cases[i].name);
-        float *expected = test_tensor(ctx, fixture, name, NULL);
+        float *x = test_case_tensor(ctx, fixture, cases[i].name, "x", &n);
+        float *expected = test_case_tensor(ctx, fixture, cases[i].name, "y", NULL);
         assert_int_equal(n, 24 * 64);
         assert_ok(ctx, ink_rope_forward(ctx, &cases[i].rope, 0, 24, 1, 64, 24, x));
-        test_assert_close(x, expected, n, 1e-5, 1.3e-6, name);
+        test_assert_close(x, expected, n, 1e-5, 1.3e-6, cases[i].name);
         free(x);
         free(expected);
     }
     ink_weights_free(fixture);
-    ink_context_free(ctx);
 }
 
 /* Computed from the formula in double, for theta 500000, factor 32, 1 and 4 turns over 8192 positions. */
-static void llama3_frequencies_are_the_known_ones(void **unused)
+static void llama3_frequencies_are_the_known_ones(ink_context *ctx)
 {
     static const struct {
         size_t m;
         double w;
     } known[] = {{0, 1.000000e+00},  {14, 3.211446e-03}, {15, 1.290548e-03}, {16, 4.295568e-04},
                  {17, 9.708288e-05}, {18, 1.946164e-05}, {31, 9.418307e-08}};
-    ink_context *ctx = test_context(1);
     float w[32];
-    (void)unused;
     assert_true(ctx->kernel->rope_frequencies(&cases[3].rope, 100, w) == 1.0F);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         assert_true(fabs((double)w[known[i].m] - known[i].w) <= 6e-7 * known[i].w);
-    ink_context_free(ctx);
 }
 
 /* A rope of some type for heads of any size, with settings that put frequencies into every band. */
@@ -119,13 +110,11 @@ static void check_row(ink_context *ctx, const ink_rope *rope, size_t position, s
     free(expected);
 }
 
-static void rope_of_every_type_and_size_is_right(void **unused)
+static void rope_of_every_type_and_size_is_right(ink_context *ctx)
 {
     static const size_t dims[] = {2, 4, 6, 30, 32, 34, 64, 80, 128, 256};
     static const double thetas[] = {1.5, 100, 10000, 500000, 1e6, 1e9};
     static const size_t positions[] = {0, 1, 2, 17, 299, 300, 4095, 99999, INK_ROPE_MAX_LENGTH - 1};
-    ink_context *ctx = test_context(1);
-    (void)unused;
     for (int type = INK_ROPE_PLAIN; type < INK_ROPE_N_TYPES; type++)
         for (size_t d = type == INK_ROPE_DYNAMIC; d < sizeof dims / sizeof dims[0]; d++)
             for (size_t t = 0; t < sizeof thetas / sizeof thetas[0]; t++)
@@ -133,17 +122,14 @@ static void rope_of_every_type_and_size_is_right(void **unused)
                     const ink_rope rope = any_rope((ink_rope_type)type, dims[d], thetas[t]);
                     check_row(ctx, &rope, positions[p], p % 2 == 0 ? 200 : INK_ROPE_MAX_LENGTH);
                 }
-    ink_context_free(ctx);
 }
 
 /* To the last place of a float, of which most are the nearest. */
-static void frequencies_are_exact(void **unused)
+static void frequencies_are_exact(ink_context *ctx)
 {
-    ink_context *ctx = test_context(1);
     double head[256] = {0}, exact[128];
     float w[128];
     size_t n = 0, n_nearest = 0;
-    (void)unused;
     for (int type = INK_ROPE_PLAIN; type < INK_ROPE_N_TYPES; type++)
         for (double theta = 2; theta < 1e9; theta *= 7.3) {
             const ink_rope rope = any_rope((ink_rope_type)type, 256, theta);
@@ -155,15 +141,12 @@ static void frequencies_are_exact(void **unused)
             }
         }
     assert_true(n - n_nearest < n / 1000);
-    ink_context_free(ctx);
 }
 
 /* What the turning is for: the product of a query and a key depends on how far apart they are. */
-static void scores_depend_on_the_distance(void **unused)
+static void scores_depend_on_the_distance(ink_context *ctx)
 {
     const ink_rope rope = {.head_dim = 32, .theta = 10000};
-    ink_context *ctx = test_context(1);
-    (void)unused;
     for (size_t distance = 0; distance < 50; distance += 7) {
         double scores[2] = {0};
         for (size_t i = 0; i < 2; i++) {
@@ -177,16 +160,14 @@ static void scores_depend_on_the_distance(void **unused)
         }
         assert_true(fabs(scores[0] - scores[1]) < 1e-3);
     }
-    ink_context_free(ctx);
 }
 
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
 
-static void rope_has_the_same_bits_everywhere(void **unused)
+static void rope_has_the_same_bits_everywhere(ink_context *ctx)
 {
     enum { N = 300, HEADS = 33, DIM = 66, STRIDE = HEADS * DIM + 5 };
-    ink_context *ctx = test_context(1), *other;
-    (void)unused;
+    ink_context *other;
     for (int type = INK_ROPE_PLAIN; type < INK_ROPE_N_TYPES; type++) {
         const ink_rope rope = any_rope((ink_rope_type)type, DIM, 10000);
         float *x = test_random((size_t)N * STRIDE, 3, 1), *expected = test_floats((size_t)N * STRIDE);
@@ -207,16 +188,13 @@ static void rope_has_the_same_bits_everywhere(void **unused)
         free(x);
         free(expected);
     }
-    ink_context_free(ctx);
 }
 
 /* Heads are turned, what lies behind them in a row is not. */
-static void only_heads_are_turned(void **unused)
+static void only_heads_are_turned(ink_context *ctx)
 {
     const ink_rope rope = {.head_dim = 6, .theta = 100};
-    ink_context *ctx = test_context(1);
     float *x = test_random(5 * 20, 1, 1), *before = test_random(5 * 20, 1, 1);
-    (void)unused;
     assert_ok(ctx, ink_rope_forward(ctx, &rope, 9, 100, 2, 20, 5, x));
     for (size_t row = 0; row < 5; row++) {
         assert_memory_not_equal(x + row * 20, before + row * 20, 12 * sizeof *x);
@@ -228,14 +206,11 @@ static void only_heads_are_turned(void **unused)
     test_assert_same_bits(x, before, 1, "position 0");
     free(x);
     free(before);
-    ink_context_free(ctx);
 }
 
 /* The capacity counts for dynamic alone, and there only beyond the trained length. */
-static void only_dynamic_looks_at_the_capacity(void **unused)
+static void only_dynamic_looks_at_the_capacity(ink_context *ctx)
 {
-    ink_context *ctx = test_context(1);
-    (void)unused;
     for (int type = INK_ROPE_PLAIN; type < INK_ROPE_N_TYPES; type++) {
         const ink_rope rope = any_rope((ink_rope_type)type, 16, 1000);
         float *a = test_random(16, 1, 1), *b = test_random(16, 1, 1), *c = test_random(16, 1, 1);
@@ -248,12 +223,11 @@ static void only_dynamic_looks_at_the_capacity(void **unused)
         free(b);
         free(c);
     }
-    ink_context_free(ctx);
 }
 
 /* ---- the contract --------------------------------------------------------------------------------------------- */
 
-static void impossible_ropes_are_refused(void **unused)
+static void impossible_ropes_are_refused(ink_context *ctx)
 {
     const ink_rope llama3 = any_rope(INK_ROPE_LLAMA3, 8, 100), yarn = any_rope(INK_ROPE_YARN, 8, 100);
     struct {
@@ -279,9 +253,7 @@ static void impossible_ropes_are_refused(void **unused)
         {yarn, "attention_factor"},
         {yarn, "original length"},
     };
-    ink_context *ctx = test_context(1);
     float x[8] = {1, 2, 3, 4, 5, 6, 7, 8}, same[8];
-    (void)unused;
     bad[12].rope.low_freq_factor = 0;
     bad[13].rope.low_freq_factor = 12;
     bad[14].rope.beta_slow = 0;
@@ -308,47 +280,36 @@ static void impossible_ropes_are_refused(void **unused)
     assert_string_equal(ink_rope_type_name(INK_ROPE_YARN), "yarn");
     assert_string_equal(ink_rope_type_name(INK_ROPE_N_TYPES), "unknown");
     assert_string_equal(ink_rope_type_name((ink_rope_type)-1), "unknown");
-    ink_context_free(ctx);
 }
 
 /* Scratch does not grow with the rows, and no memory is a sentence. */
-static void rope_takes_little_memory(void **unused)
+static void rope_takes_little_memory(ink_context *ctx, counting *memory)
 {
     const ink_rope rope = {.head_dim = 64, .theta = 10000};
-    counting memory;
-    (void)unused;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
     float *x = test_random(5000 * 64, 1, 1);
-    counting_fail_from(&memory, 1);
-    assert_fails(ctx, ink_rope_forward(ctx, &rope, 0, 5000, 1, 64, 5000, x), INK_ERROR_MEMORY, NULL);
-    counting_failed(&memory);
-    size_t before = memory.peak_bytes = memory.live_bytes;
+    assert_true(runs_out_of_memory(ctx, memory, 1, ink_rope_forward(ctx, &rope, 0, 5000, 1, 64, 5000, x), NULL));
+    size_t before = memory->peak_bytes = memory->live_bytes;
     assert_ok(ctx, ink_rope_forward(ctx, &rope, 0, 5000, 1, 64, 5000, x));
-    assert_true(memory.peak_bytes - before < 128 * 1024);
-    size_t takes = memory.takes;
+    assert_true(memory->peak_bytes - before < 128 * 1024);
+    size_t takes = memory->takes;
     assert_ok(ctx, ink_rope_forward(ctx, &rope, 0, 5000, 1, 64, 5000, x));
-    assert_int_equal(memory.takes, takes);
+    assert_int_equal(memory->takes, takes);
     free(x);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rope_gives_the_numbers_of_transformers),
-        cmocka_unit_test(llama3_frequencies_are_the_known_ones),
-        cmocka_unit_test(rope_of_every_type_and_size_is_right),
-        cmocka_unit_test(frequencies_are_exact),
-        cmocka_unit_test(scores_depend_on_the_distance),
-        cmocka_unit_test(rope_has_the_same_bits_everywhere),
-        cmocka_unit_test(only_heads_are_turned),
-        cmocka_unit_test(only_dynamic_looks_at_the_capacity),
-        cmocka_unit_test(impossible_ropes_are_refused),
-        cmocka_unit_test(rope_takes_little_memory),
+        context_test(rope_gives_the_numbers_of_transformers),
+        context_test(llama3_frequencies_are_the_known_ones),
+        context_test(rope_of_every_type_and_size_is_right),
+        context_test(frequencies_are_exact),
+        context_test(scores_depend_on_the_distance),
+        context_test(rope_has_the_same_bits_everywhere),
+        context_test(only_heads_are_turned),
+        context_test(only_dynamic_looks_at_the_capacity),
+        context_test(impossible_ropes_are_refused),
+        counted_test(rope_takes_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,10 +108,8 @@ static void check_case(ink_context *ctx, const test_case *c)
     }
 }
 
-static void test_parity(void **unused)
+static void probabilities_are_those_of_transformers(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     FILE *file = fopen(FIXTURES "/sampler/cases.txt", "r");
     assert_non_null(file);
     size_t n = 0;
@@ -119,7 +117,6 @@ static void test_parity(void **unused)
         check_case(ctx, &c);
     assert_int_equal(n, 160);
     fclose(file);
-    ink_context_free(ctx);
 }
 
 /* ---- steps one at a time ---------------------------------------------------------------------------------------- */
@@ -141,10 +138,8 @@ static unsigned long long survivors(ink_context *ctx, ink_sampler_options option
     return set;
 }
 
-static void test_cuts(void **unused)
+static void cuts_keep_the_right_tokens(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const float ties[] = {3, 2, 2, 1, 2, 0, 2}, flat[40] = {0};
     /* top-k: all ties with the k-th stay; k beyond the vocabulary is all */
     assert_int_equal(survivors(ctx, (ink_sampler_options){.temperature = 1, .top_k = 1}, ties, 7), 0x01);
@@ -170,13 +165,10 @@ static void test_cuts(void **unused)
     /* all at once on one token */
     ink_sampler_options all = {.temperature = 0.5f, .top_k = 3, .top_p = 0.5f, .min_p = 0.5f, .repeat_penalty = 2};
     assert_int_equal(survivors(ctx, all, flat, 1), 0x1);
-    ink_context_free(ctx);
 }
 
-static void test_greedy_takes_the_first(void **unused)
+static void greedy_takes_the_first_of_the_likeliest(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const float logits[] = {-1, 4, 4, 3, 4}, zeros[] = {-0.0f, 0.0f, -0.0f};
     ink_token token;
     ink_sampler *sampler = create(ctx, &(ink_sampler_options){.top_k = 3, .top_p = 0.5f}, 5);
@@ -187,15 +179,12 @@ static void test_greedy_takes_the_first(void **unused)
     assert_ok(ctx, ink_sampler_pick(ctx, sampler, zeros, &token));
     assert_int_equal(token, 0);
     ink_sampler_free(sampler);
-    ink_context_free(ctx);
 }
 
 /* A token is penalised once however often it was seen, positive logits by division, negative ones by the product;
    what was picked counts as seen. */
-static void test_repetition_penalty(void **unused)
+static void repeated_tokens_are_penalised(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const float logits[] = {6, 4, 3.5f, -1, -2};
     const ink_token prompt[] = {0, 0, 0, 3};
     ink_token token;
@@ -211,14 +200,11 @@ static void test_repetition_penalty(void **unused)
     assert_ok(ctx, ink_sampler_pick(ctx, sampler, negative, &token)); /* -2 became -4 */
     assert_int_equal(token, 4);
     ink_sampler_free(sampler);
-    ink_context_free(ctx);
 }
 
 /* The ends of the interval, and a token of probability 0 that u = 0 must not draw. */
-static void test_draw_at_the_ends(void **unused)
+static void draws_at_the_ends_of_the_interval_are_possible_tokens(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const float logits[] = {-INFINITY, 0, -INFINITY, 0, -INFINITY};
     ink_token token;
     ink_sampler *sampler = create(ctx, &(ink_sampler_options){.temperature = 1}, 5);
@@ -233,14 +219,12 @@ static void test_draw_at_the_ends(void **unused)
     assert_fails(ctx, ink_sampler_pick_with(ctx, sampler, logits, NAN, &token), INK_ERROR_ARGUMENT, "u must");
     assert_int_equal(token, -1);
     ink_sampler_free(sampler);
-    ink_context_free(ctx);
 }
 
 /* ---- extremes --------------------------------------------------------------------------------------------------- */
 
-static void test_options_are_checked(void **unused)
+static void options_are_checked(ink_context *ctx)
 {
-    (void)unused;
     static const struct {
         ink_sampler_options options;
         const char *words;
@@ -259,7 +243,6 @@ static void test_options_are_checked(void **unused)
         {{.repeat_penalty = NAN}, "repeat_penalty"},
         {{.repeat_penalty = INFINITY}, "repeat_penalty"},
     };
-    ink_context *ctx = test_context(1);
     ink_sampler *sampler = NULL;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_fails(ctx, ink_sampler_create(ctx, &bad[i].options, 5, &sampler), INK_ERROR_ARGUMENT, bad[i].words);
@@ -270,14 +253,11 @@ static void test_options_are_checked(void **unused)
     assert_fails(ctx, ink_sampler_create(ctx, &good, SIZE_MAX, &sampler), INK_ERROR_ARGUMENT, "vocabulary");
     assert_fails(ctx, ink_sampler_create(ctx, NULL, 5, &sampler), INK_ERROR_ARGUMENT, "options");
     assert_fails(ctx, ink_sampler_create(ctx, &good, 5, NULL), INK_ERROR_ARGUMENT, "sampler");
-    ink_context_free(ctx);
 }
 
 /* From nearly greedy to nearly uniform, over the whole range of floats. */
-static void test_extreme_values(void **unused)
+static void extreme_values_give_probabilities(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const float spread[] = {-FLT_MAX, FLT_MAX, 0, FLT_MIN / 4, -0.0f}, close[] = {1, 1.5f, 2, 1.75f, -1};
     assert_int_equal(survivors(ctx, (ink_sampler_options){.temperature = 1}, spread, 5), 0x02);
     assert_int_equal(survivors(ctx, (ink_sampler_options){.temperature = FLT_MAX}, close, 5), 0x1F);
@@ -285,13 +265,10 @@ static void test_extreme_values(void **unused)
     assert_int_equal(survivors(ctx, (ink_sampler_options){.temperature = FLT_MIN, .top_k = 4, .top_p = 0.9f}, close, 5),
                      0x04);
     assert_int_equal(survivors(ctx, (ink_sampler_options){.temperature = 1e-30f}, spread, 5), 0x02);
-    ink_context_free(ctx);
 }
 
-static void test_nonfinite_logits(void **unused)
+static void nonfinite_logits_are_refused(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const float nan_at_2[] = {1, 2, NAN, 3}, infinite_at_3[] = {1, 2, 3, INFINITY};
     const float nothing[] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY}, one[] = {-INFINITY, -INFINITY, -5, -INFINITY};
     for (int greedy = 0; greedy < 2; greedy++) {
@@ -315,13 +292,10 @@ static void test_nonfinite_logits(void **unused)
     assert_ok(ctx, ink_sampler_accept(ctx, sampler, &seen, 1));
     assert_fails(ctx, ink_sampler_pick(ctx, sampler, large, &token), INK_ERROR_NONFINITE, "token 0 is +inf");
     ink_sampler_free(sampler);
-    ink_context_free(ctx);
 }
 
-static void test_arguments(void **unused)
+static void missing_arguments_are_refused_by_name(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const float logits[] = {1, 2, 3};
     float p[3];
     ink_token token, good_then_bad[] = {0, 3};
@@ -345,16 +319,13 @@ static void test_arguments(void **unused)
     assert_int_equal(token, 2);
     ink_sampler_free(sampler);
     ink_sampler_free(NULL);
-    ink_context_free(ctx);
 }
 
 /* ---- promises --------------------------------------------------------------------------------------------------- */
 
 /* The tokens a seed gives are part of the contract: these must never change, on any machine. */
-static void test_seed_decides(void **unused)
+static void the_seed_decides(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     static const ink_token expected[] = {45, 20, 3, 48, 6, 17, 10, 39, 12, 47, 20, 39};
     float logits[50];
     ink_token first[200], token;
@@ -380,15 +351,12 @@ static void test_seed_decides(void **unused)
     for (size_t i = 0; i < 12; i++)
         assert_int_equal(first[i], expected[i]);
     assert_in_range(n_same, 0, 60); /* of 400: another seed gives other tokens */
-    ink_context_free(ctx);
 }
 
 /* Frequencies of many draws: every token within five standard deviations of what its probability says. */
-static void test_frequencies(void **unused)
+static void frequencies_follow_the_probabilities(ink_context *ctx)
 {
-    (void)unused;
     enum { N = 20000 };
-    ink_context *ctx = test_context(1);
     const float logits[] = {0, 1, -1, 2, 0.5f, -3};
     float p[6];
     size_t count[6] = {0};
@@ -404,14 +372,11 @@ static void test_frequencies(void **unused)
         assert_true(fabs((double)count[i] - expected) < 5 * sqrt(expected));
     }
     ink_sampler_free(sampler);
-    ink_context_free(ctx);
 }
 
 /* A pick that failed has not used up a random number. */
-static void test_failure_changes_nothing(void **unused)
+static void a_failed_pick_changes_nothing(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const float flat[64] = {0}, bad[64] = {NAN};
     ink_sampler_options options = {.temperature = 1, .seed = 9};
     ink_sampler *a = create(ctx, &options, 64), *b = create(ctx, &options, 64);
@@ -424,13 +389,10 @@ static void test_failure_changes_nothing(void **unused)
     }
     ink_sampler_free(a);
     ink_sampler_free(b);
-    ink_context_free(ctx);
 }
 
-static void test_logits_are_left_alone(void **unused)
+static void logits_are_left_alone(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const float logits[] = {1, 2, 3, 4};
     float given[4];
     ink_token token;
@@ -442,54 +404,45 @@ static void test_logits_are_left_alone(void **unused)
         assert_memory_equal(given, logits, sizeof given);
     }
     ink_sampler_free(sampler);
-    ink_context_free(ctx);
 }
 
-static void test_pick_allocates_nothing(void **unused)
+static void a_pick_allocates_nothing(ink_context *ctx, counting *memory)
 {
-    (void)unused;
-    counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
     static float logits[5000], p[5000];
     ink_token token;
     for (size_t i = 0; i < 5000; i++)
         logits[i] = (float)(i * 7919 % 5000) * 1e-3f;
     ink_sampler_options all = {.temperature = 0.9f, .top_k = 300, .top_p = 0.9f, .min_p = 0.01f, .repeat_penalty = 2};
     ink_sampler *sampler = create(ctx, &all, 5000);
-    size_t takes = memory.takes;
+    size_t takes = memory->takes;
     for (int i = 0; i < 20; i++)
         assert_ok(ctx, ink_sampler_pick(ctx, sampler, logits, &token));
     assert_ok(ctx, ink_sampler_probabilities(ctx, sampler, logits, p));
-    assert_int_equal(memory.takes, takes);
+    assert_int_equal(memory->takes, takes);
     ink_sampler_free(sampler);
-    counting_fail_at(&memory, 1);
+    counting_fail_at(memory, 1);
     assert_fails(ctx, ink_sampler_create(ctx, &all, 5000, &sampler), INK_ERROR_MEMORY, "sampler");
     assert_null(sampler);
-    counting_failed(&memory);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_failed(memory);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parity),
-        cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_greedy_takes_the_first),
-        cmocka_unit_test(test_repetition_penalty),
-        cmocka_unit_test(test_draw_at_the_ends),
-        cmocka_unit_test(test_options_are_checked),
-        cmocka_unit_test(test_extreme_values),
-        cmocka_unit_test(test_nonfinite_logits),
-        cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_seed_decides),
-        cmocka_unit_test(test_frequencies),
-        cmocka_unit_test(test_failure_changes_nothing),
-        cmocka_unit_test(test_logits_are_left_alone),
-        cmocka_unit_test(test_pick_allocates_nothing),
+        context_test(probabilities_are_those_of_transformers),
+        context_test(cuts_keep_the_right_tokens),
+        context_test(greedy_takes_the_first_of_the_likeliest),
+        context_test(repeated_tokens_are_penalised),
+        context_test(draws_at_the_ends_of_the_interval_are_possible_tokens),
+        context_test(options_are_checked),
+        context_test(extreme_values_give_probabilities),
+        context_test(nonfinite_logits_are_refused),
+        context_test(missing_arguments_are_refused_by_name),
+        context_test(the_seed_decides),
+        context_test(frequencies_follow_the_probabilities),
+        context_test(a_failed_pick_changes_nothing),
+        context_test(logits_are_left_alone),
+        counted_test(a_pick_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,16 +29,12 @@ static void set_up(folder *f, const char *index)
 {
     static const float two[] = {1, 2}, four[] = {3, 4, 5, 6};
     memset(f, 0, sizeof *f);
-    counting_init(&f->memory);
-    ink_context_options options = test_options(1);
-    options.allocator = f->memory.allocator;
-    f->ctx = ink_context_create(&options);
-    assert_non_null(f->ctx);
+    f->ctx = counting_begin(&f->memory, 1);
     state_dict_add(&f->dicts[0], "a", INK_F32, 1, (const size_t[]){2}, two);
     state_dict_add(&f->dicts[1], "b", INK_F32, 2, (const size_t[]){2, 2}, four);
     state_dict_add(&f->dicts[1], "c", INK_F32, 1, (const size_t[]){2}, two);
     for (size_t i = 0; i < 2; i++)
-        ink_weights_free(state_dict_open(f->ctx, &f->dicts[i]));
+        state_dict_write(&f->dicts[i]);
     f->files[0] = (ink_memory_file){"config.json", "{}", 2};
     f->files[1] = (ink_memory_file){"one.safetensors", f->dicts[0].file, f->dicts[0].file_size};
     f->files[2] = (ink_memory_file){"two.safetensors", f->dicts[1].file, f->dicts[1].file_size};
@@ -51,8 +47,7 @@ static void set_up(folder *f, const char *index)
 static void tear_down(folder *f)
 {
     assert_int_equal(f->reader.open_files, 0);
-    ink_context_free(f->ctx);
-    assert_int_equal(f->memory.live_bytes, 0);
+    counting_end(&f->memory, f->ctx);
     for (size_t i = 0; i < 2; i++)
         state_dict_free(&f->dicts[i]);
 }
@@ -204,21 +199,18 @@ static void a_file_that_changes_is_noticed(void **unused)
 }
 
 /* [116] Far more files than a process may have open. */
-static void many_files(void **unused)
+static void many_files(ink_context *ctx, counting *memory)
 {
     enum { N = 20000 };
-    counting memory;
     state_dict *dicts = calloc(1, sizeof *dicts);
     ink_memory_file *files = calloc(N + 1, sizeof *files);
     char *names = malloc((size_t)N * 32), *index = malloc((size_t)N * 64 + 64);
     unsigned char *shards = NULL;
     faulty reader;
     ink_weights *weights;
-    (void)unused;
-    counting_init(&memory);
-    ink_context *ctx = ink_context_create(&(ink_context_options){.allocator = memory.allocator});
+    (void)memory; /* its books must be empty at the end */
     state_dict_vector(dicts, "t00000", 1);
-    ink_weights_free(state_dict_open(ctx, dicts));
+    state_dict_write(dicts);
     size_t size = dicts->file_size, used = (size_t)sprintf(index, "{\"weight_map\": {");
     shards = malloc(N * size);
     for (size_t i = 0; i < N; i++) {
@@ -237,8 +229,6 @@ static void many_files(void **unused)
     assert_int_equal(ink_weights_count(weights), N);
     assert_int_equal(reader.open_files, 1);
     ink_weights_free(weights);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
     state_dict_free(dicts);
     free(dicts);
     free(files);
@@ -250,12 +240,10 @@ static void many_files(void **unused)
 /* ---- what fails ----------------------------------------------------------------------------------------------- */
 
 /* Every read and every open of a whole model in shards. */
-static void every_file_operation_fails_once(void **unused)
+static void every_file_operation_fails_once(ink_context *ctx)
 {
     fixture_files files;
-    (void)unused;
     fixture_files_read(&files, "mistral");
-    ink_context *ctx = test_context(1);
     for (size_t kind = 0; kind < 3; kind++)
         for (size_t k = 1, failed = true; failed; k++) {
             faulty reader;
@@ -270,7 +258,6 @@ static void every_file_operation_fails_once(void **unused)
             assert_int_equal(reader.open_files, 0);
             ink_model_free(model);
         }
-    ink_context_free(ctx);
     fixture_files_free(&files);
 }
 
@@ -280,15 +267,9 @@ static void every_allocation_fails_once(void **unused)
     ink_weights *weights;
     (void)unused;
     set_up(&f, whole);
-    for (size_t k = 1;; k++) {
-        size_t before = f.memory.live_bytes;
-        counting_fail_from(&f.memory, k);
-        ink_result result = ink_weights_open_folder(f.ctx, &f.reader.source, &weights);
-        if (!counting_failed(&f.memory)) {
-            assert_int_equal(result, INK_OK);
-            break;
-        }
-        assert_int_equal(result, INK_ERROR_MEMORY);
+    size_t before = f.memory.live_bytes, k = 1;
+    for (; runs_out_of_memory(f.ctx, &f.memory, k, ink_weights_open_folder(f.ctx, &f.reader.source, &weights), NULL);
+         k++) {
         assert_null(weights);
         assert_int_equal(f.memory.live_bytes, before);
         assert_int_equal(f.reader.open_files, 0);
@@ -301,38 +282,32 @@ static void every_allocation_fails_once(void **unused)
 }
 
 /* Loading takes the model and little else, and reads each byte of each tensor once. */
-static void loading_reads_each_tensor_once(void **unused)
+static void loading_reads_each_tensor_once(ink_context *ctx, counting *memory)
 {
     fixture_files files;
     faulty reader;
-    counting memory;
     ink_model *model;
-    (void)unused;
-    counting_init(&memory);
     fixture_files_read(&files, "mistral");
     faulty_init(&reader, files.files, files.list.n_files);
-    ink_context *ctx = ink_context_create(&(ink_context_options){.allocator = memory.allocator});
-    size_t before = memory.peak_bytes = memory.live_bytes;
+    size_t before = memory->peak_bytes = memory->live_bytes;
     const ink_model_options options = {.source = &reader.source};
     assert_ok(ctx, ink_model_open(ctx, NULL, &options, &model));
-    assert_true(memory.peak_bytes - before < ink_model_get_info(model)->n_bytes + ((size_t)4 << 20));
+    assert_true(memory->peak_bytes - before < ink_model_get_info(model)->n_bytes + ((size_t)4 << 20));
     /* config and generation config, the index, two reads for each header, and one for each tensor */
     size_t n_tensors = 2 * 9 + 3;
     assert_int_equal(reader.reads, 3 + 3 * 2 + n_tensors);
     ink_model_free(model);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
     fixture_files_free(&files);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_table_over_all_files),        cmocka_unit_test(the_index_may_be_short),
-        cmocka_unit_test(wrong_indices_are_refused),       cmocka_unit_test(a_tensor_in_two_files_is_refused),
-        cmocka_unit_test(a_file_that_changes_is_noticed),  cmocka_unit_test(many_files),
-        cmocka_unit_test(every_file_operation_fails_once), cmocka_unit_test(every_allocation_fails_once),
-        cmocka_unit_test(loading_reads_each_tensor_once),
+        cmocka_unit_test(one_table_over_all_files),       cmocka_unit_test(the_index_may_be_short),
+        cmocka_unit_test(wrong_indices_are_refused),      cmocka_unit_test(a_tensor_in_two_files_is_refused),
+        cmocka_unit_test(a_file_that_changes_is_noticed), counted_test(many_files),
+        context_test(every_file_operation_fails_once),    cmocka_unit_test(every_allocation_fails_once),
+        counted_test(loading_reads_each_tensor_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

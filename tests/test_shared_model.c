@@ -49,7 +49,7 @@ static void *use_model(void *argument)
     return NULL;
 }
 
-static void test_shared(void **unused)
+static void threads_that_share_a_model_get_what_one_gets(void **unused)
 {
     (void)unused;
     for (size_t i = 0; fixture_names[i] != NULL; i++) {
@@ -70,7 +70,7 @@ static void test_shared(void **unused)
     }
 }
 #else
-static void test_shared(void **unused)
+static void threads_that_share_a_model_get_what_one_gets(void **unused)
 {
     (void)unused;
     skip();
@@ -79,6 +79,6 @@ static void test_shared(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shared)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_that_share_a_model_get_what_one_gets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

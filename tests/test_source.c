@@ -18,7 +18,6 @@
 typedef struct bench {
     counting memory;
     ink_context *ctx;
-    size_t at_rest;
     size_t open_files; /* of this process */
     char folder[64];
     char path[200];
@@ -39,24 +38,18 @@ static size_t count_open_files(void)
 
 static int set_up(void **state)
 {
-    bench *b = calloc(1, sizeof *b);
-    ink_context_options options = test_options(1);
-    counting_init(&b->memory);
-    options.allocator = b->memory.allocator;
-    b->ctx = ink_context_create(&options);
-    assert_non_null(b->ctx);
-    b->at_rest = b->memory.live_bytes;
+    bench *b = *state = calloc(1, sizeof *b);
+    b->ctx = counting_begin(&b->memory, 1);
     strcpy(b->folder, "/tmp/inkling-test-XXXXXX");
     assert_non_null(mkdtemp(b->folder));
     b->open_files = count_open_files();
-    *state = b;
     return 0;
 }
 
 static int tear_down(void **state)
 {
     bench *b = *state;
-    assert_int_equal(b->memory.live_bytes, b->at_rest);
+    assert_int_equal(b->memory.live_bytes, b->memory.at_rest);
     assert_int_equal(count_open_files(), b->open_files);
     ink_context_free(b->ctx);
     assert_int_equal(rmdir(b->folder), 0); /* each test removes its files */
@@ -90,7 +83,7 @@ static ink_result try_open(bench *b, const char *path)
     ink_result result = ink_weights_open(b->ctx, path, &weights);
     assert_int_equal(errno, 12345); /* [150] */
     assert_null(weights);
-    assert_int_equal(b->memory.live_bytes, b->at_rest);
+    assert_int_equal(b->memory.live_bytes, b->memory.at_rest);
     assert_int_equal(count_open_files(), b->open_files);
     return result;
 }

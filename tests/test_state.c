@@ -15,16 +15,6 @@
 #define HAVE_GUARD_PAGES 1
 #endif
 
-static void each_fixture(void (*test)(const fixture *))
-{
-    for (size_t i = 0; fixture_names[i] != NULL; i++) {
-        fixture f;
-        fixture_open(&f, fixture_names[i]);
-        test(&f);
-        fixture_close(&f);
-    }
-}
-
 /* Runs tokens first .. end - 1 and compares the logits of the last of them with those of an undisturbed run. */
 static void run_and_compare(const fixture *f, ink_state *state, size_t first, size_t end, const float *whole,
                             const char *what)
@@ -41,7 +31,7 @@ static void run_and_compare(const fixture *f, ink_state *state, size_t first, si
 
 #ifdef HAVE_GUARD_PAGES
 /* A state whose block ends where memory that may not be touched begins. */
-static void check_guard_page(const fixture *f)
+static void a_state_stays_in_a_block_of_the_exact_size(const fixture *f)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
@@ -75,48 +65,32 @@ static void check_guard_page(const fixture *f)
     free(whole);
 }
 
-static void test_guard_page(void **unused)
-{
-    (void)unused;
-    each_fixture(check_guard_page);
-}
 #endif
 
 /* The size reported is what is taken from the hook, to the byte but for the alignment of the block. */
-static void test_size(void **unused)
+static void the_size_reported_is_taken(const fixture *f)
 {
-    (void)unused;
-    for (size_t i = 0; fixture_names[i] != NULL; i++) {
-        fixture f;
-        counting memory;
-        size_t size;
-        ink_state *state;
-        fixture_open(&f, fixture_names[i]);
-        counting_init(&memory);
-        ink_context_options options = test_options(1);
-        options.allocator = memory.allocator;
-        ink_context *ctx = ink_context_create(&options);
-        assert_non_null(ctx);
-        size_t before = memory.live_bytes;
-        assert_ok(ctx, ink_state_size(ctx, f.model, 20, &size));
-        assert_int_equal(memory.live_bytes, before);
-        assert_ok(ctx, ink_state_create(ctx, f.model, 20, &state));
-        assert_true(memory.live_bytes - before >= size);
-        assert_true(memory.live_bytes - before < size + INK_ALIGNMENT);
-        ink_state_free(state);
-        assert_int_equal(memory.live_bytes, before);
+    counting memory;
+    size_t size;
+    ink_state *state;
+    ink_context *ctx = counting_begin(&memory, 1);
+    size_t before = memory.live_bytes;
+    assert_ok(ctx, ink_state_size(ctx, f->model, 20, &size));
+    assert_int_equal(memory.live_bytes, before);
+    assert_ok(ctx, ink_state_create(ctx, f->model, 20, &state));
+    assert_true(memory.live_bytes - before >= size);
+    assert_true(memory.live_bytes - before < size + INK_ALIGNMENT);
+    ink_state_free(state);
+    assert_int_equal(memory.live_bytes, before);
 
-        counting_fail_at(&memory, 1);
-        assert_fails(ctx, ink_state_create(ctx, f.model, 20, &state), INK_ERROR_MEMORY, "the state");
-        assert_true(counting_failed(&memory));
-        assert_null(state);
-        ink_context_free(ctx);
-        assert_int_equal(memory.live_bytes, 0);
-        fixture_close(&f);
-    }
+    counting_fail_at(&memory, 1);
+    assert_fails(ctx, ink_state_create(ctx, f->model, 20, &state), INK_ERROR_MEMORY, "the state");
+    assert_true(counting_failed(&memory));
+    assert_null(state);
+    counting_end(&memory, ctx);
 }
 
-static void test_capacity(void **unused)
+static void a_state_has_room_for_what_was_asked(void **unused)
 {
     fixture f;
     size_t all, some;
@@ -142,7 +116,7 @@ static void test_capacity(void **unused)
 
 /* ---- going back ----------------------------------------------------------------------------------------------- */
 
-static void check_reset(const fixture *f)
+static void a_reset_forgets_everything(const fixture *f)
 {
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
     ink_state *state = fixture_state(f->ctx, f->model);
@@ -156,13 +130,7 @@ static void check_reset(const fixture *f)
     free(whole);
 }
 
-static void test_reset(void **unused)
-{
-    (void)unused;
-    each_fixture(check_reset);
-}
-
-static void check_rewind(const fixture *f)
+static void a_rewind_goes_back_or_is_refused(const fixture *f)
 {
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
     ink_state *state = fixture_state(f->ctx, f->model);
@@ -184,15 +152,9 @@ static void check_rewind(const fixture *f)
     free(whole);
 }
 
-static void test_rewind(void **unused)
-{
-    (void)unused;
-    each_fixture(check_rewind);
-}
-
 /* ---- copies --------------------------------------------------------------------------------------------------- */
 
-static void check_copy(const fixture *f)
+static void a_copy_goes_on_as_the_original(const fixture *f)
 {
     static const size_t lengths[] = {0, 1, 15, 16, 17, 32};
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
@@ -219,35 +181,26 @@ static void check_copy(const fixture *f)
     free(whole);
 }
 
-static void test_copy(void **unused)
+static void a_copy_that_does_not_fit_is_refused(const fixture *f)
 {
-    (void)unused;
-    each_fixture(check_copy);
-}
-
-static void test_copy_refused(void **unused)
-{
-    fixture f, other;
+    fixture other;
     ink_state *small;
-    (void)unused;
-    fixture_open(&f, "gpt2");
     fixture_open(&other, "lstm");
-    ink_state *state = fixture_state(f.ctx, f.model), *foreign = fixture_state(f.ctx, other.model);
-    float *whole = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 7, &small));
-    run_and_compare(&f, small, 0, 5, whole, "a small state");
-    run_and_compare(&f, state, 0, 8, whole, "a large state");
-    assert_fails(f.ctx, ink_state_copy(f.ctx, state, small), INK_ERROR_LIMIT, "8 tokens does not fit into one for 7");
-    assert_fails(f.ctx, ink_state_copy(f.ctx, foreign, small), INK_ERROR_ARGUMENT, "different models");
-    assert_fails(f.ctx, ink_state_copy(f.ctx, NULL, small), INK_ERROR_ARGUMENT, "from");
-    assert_fails(f.ctx, ink_state_copy(f.ctx, small, NULL), INK_ERROR_ARGUMENT, "to");
-    run_and_compare(&f, small, 5, 7, whole, "a small state that refused a copy");
+    ink_state *state = fixture_state(f->ctx, f->model), *foreign = fixture_state(f->ctx, other.model);
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 7, &small));
+    run_and_compare(f, small, 0, 5, whole, "a small state");
+    run_and_compare(f, state, 0, 8, whole, "a large state");
+    assert_fails(f->ctx, ink_state_copy(f->ctx, state, small), INK_ERROR_LIMIT, "8 tokens does not fit into one for 7");
+    assert_fails(f->ctx, ink_state_copy(f->ctx, foreign, small), INK_ERROR_ARGUMENT, "different models");
+    assert_fails(f->ctx, ink_state_copy(f->ctx, NULL, small), INK_ERROR_ARGUMENT, "from");
+    assert_fails(f->ctx, ink_state_copy(f->ctx, small, NULL), INK_ERROR_ARGUMENT, "to");
+    run_and_compare(f, small, 5, 7, whole, "a small state that refused a copy");
     ink_state_free(small);
     ink_state_free(state);
     ink_state_free(foreign);
     free(whole);
     fixture_close(&other);
-    fixture_close(&f);
 }
 
 /* ---- saved bytes ---------------------------------------------------------------------------------------------- */
@@ -269,7 +222,7 @@ static unsigned char *save(const fixture *f, const ink_state *state, size_t *siz
 }
 
 /* Saved at several lengths, loaded into fresh and into used states of other sizes, at any address. */
-static void check_save(const fixture *f)
+static void what_is_loaded_is_what_was_saved(const fixture *f)
 {
     static const size_t lengths[] = {0, 1, 15, 16, 17, 33};
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
@@ -297,14 +250,8 @@ static void check_save(const fixture *f)
     free(whole);
 }
 
-static void test_save(void **unused)
-{
-    (void)unused;
-    each_fixture(check_save);
-}
-
 /* Every byte changed once, every shorter length, and a few longer ones: refused, and the state is as it was. */
-static void check_damage(const fixture *f)
+static void damaged_bytes_are_refused(const fixture *f)
 {
     float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
     ink_state *from = fixture_state(f->ctx, f->model), *to = fixture_state(f->ctx, f->model);
@@ -331,50 +278,39 @@ static void check_damage(const fixture *f)
     free(whole);
 }
 
-static void test_damage(void **unused)
+static void saved_bytes_that_do_not_fit_are_refused(const fixture *f)
 {
-    (void)unused;
-    each_fixture(check_damage);
-}
-
-static void test_load_refused(void **unused)
-{
-    fixture f, other;
+    fixture other;
     ink_state *small;
     size_t size, none;
-    (void)unused;
-    fixture_open(&f, "gpt2");
     fixture_open(&other, "gpt2_bf16");
-    ink_state *state = fixture_state(f.ctx, f.model), *foreign = fixture_state(f.ctx, other.model);
-    assert_ok(f.ctx, ink_state_create(f.ctx, f.model, 7, &small));
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 8, NULL));
-    unsigned char *bytes = save(&f, state, &size);
-    assert_fails(f.ctx, ink_state_load(f.ctx, small, bytes, size), INK_ERROR_LIMIT,
+    ink_state *state = fixture_state(f->ctx, f->model), *foreign = fixture_state(f->ctx, other.model);
+    assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 7, &small));
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 8, NULL));
+    unsigned char *bytes = save(f, state, &size);
+    assert_fails(f->ctx, ink_state_load(f->ctx, small, bytes, size), INK_ERROR_LIMIT,
                  "8 tokens, but there is room for 7");
-    assert_fails(f.ctx, ink_state_load(f.ctx, foreign, bytes, size), INK_ERROR_MISMATCH, "another model");
-    assert_fails(f.ctx, ink_state_load(f.ctx, NULL, bytes, size), INK_ERROR_ARGUMENT, "state");
-    assert_fails(f.ctx, ink_state_load(f.ctx, state, NULL, size), INK_ERROR_ARGUMENT, "bytes");
-    assert_fails(f.ctx, ink_state_save(f.ctx, state, NULL, 10, &none), INK_ERROR_ARGUMENT, "bytes");
-    assert_fails(f.ctx, ink_state_save(f.ctx, NULL, bytes, 10, &none), INK_ERROR_ARGUMENT, "state");
+    assert_fails(f->ctx, ink_state_load(f->ctx, foreign, bytes, size), INK_ERROR_MISMATCH, "another model");
+    assert_fails(f->ctx, ink_state_load(f->ctx, NULL, bytes, size), INK_ERROR_ARGUMENT, "state");
+    assert_fails(f->ctx, ink_state_load(f->ctx, state, NULL, size), INK_ERROR_ARGUMENT, "bytes");
+    assert_fails(f->ctx, ink_state_save(f->ctx, state, NULL, 10, &none), INK_ERROR_ARGUMENT, "bytes");
+    assert_fails(f->ctx, ink_state_save(f->ctx, NULL, bytes, 10, &none), INK_ERROR_ARGUMENT, "state");
     assert_int_equal(none, 0);
-    assert_fails(f.ctx, ink_state_save(f.ctx, state, bytes, 10, NULL), INK_ERROR_ARGUMENT, "size");
+    assert_fails(f->ctx, ink_state_save(f->ctx, state, bytes, 10, NULL), INK_ERROR_ARGUMENT, "size");
     bytes[8] = 1; /* what version 0.1.0 wrote */
-    assert_fails(f.ctx, ink_state_load(f.ctx, state, bytes, size), INK_ERROR_UNSUPPORTED, "version 1, expected 2");
+    assert_fails(f->ctx, ink_state_load(f->ctx, state, bytes, size), INK_ERROR_UNSUPPORTED, "version 1, expected 2");
     free(bytes);
     ink_state_free(small);
     ink_state_free(state);
     ink_state_free(foreign);
     fixture_close(&other);
-    fixture_close(&f);
 }
 
 /* The model is the same if it is opened again, and another one with other weights or settings. */
 static ink_result load_changed(const fixture *f, const unsigned char *bytes, size_t size, const fixture_files *files)
 {
     ink_model *model;
-    const ink_source source = ink_source_memory(&files->list);
-    const ink_model_options options = {.source = &source};
-    assert_ok(f->ctx, ink_model_open(f->ctx, NULL, &options, &model));
+    assert_ok(f->ctx, fixture_open_files(f->ctx, NULL, &files->list, &model));
     ink_state *state = fixture_state(f->ctx, model);
     ink_result result = ink_state_load(f->ctx, state, bytes, size);
     ink_state_free(state);
@@ -382,102 +318,98 @@ static ink_result load_changed(const fixture *f, const unsigned char *bytes, siz
     return result;
 }
 
-static void test_fingerprint(void **unused)
+static void saved_bytes_belong_to_one_model(const fixture *f)
 {
-    fixture f;
     fixture_files files;
     size_t size;
-    (void)unused;
-    fixture_open(&f, "gpt2");
     fixture_files_read(&files, "gpt2");
-    ink_state *state = fixture_state(f.ctx, f.model);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 8, NULL));
-    unsigned char *bytes = save(&f, state, &size);
-    assert_int_equal(load_changed(&f, bytes, size, &files), INK_OK);
+    ink_state *state = fixture_state(f->ctx, f->model);
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 8, NULL));
+    unsigned char *bytes = save(f, state, &size);
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_OK);
     fixture_files_set(&files, "eos_token_id", "7"); /* changes no result */
-    assert_int_equal(load_changed(&f, bytes, size, &files), INK_OK);
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_OK);
     fixture_files_set(&files, "layer_norm_epsilon", "1e-6");
-    assert_int_equal(load_changed(&f, bytes, size, &files), INK_ERROR_MISMATCH);
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_ERROR_MISMATCH);
     fixture_files_set(&files, "layer_norm_epsilon", "1e-5");
-    assert_int_equal(load_changed(&f, bytes, size, &files), INK_OK);
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_OK);
     fixture_files_set(&files, "n_head", "4"); /* the same shapes all over */
-    assert_int_equal(load_changed(&f, bytes, size, &files), INK_ERROR_MISMATCH);
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_ERROR_MISMATCH);
     fixture_files_set(&files, "n_head", "3");
     for (size_t i = 1; i <= 50; i++) { /* one bit of one weight, anywhere in the file */
         size_t at = files.weights_size - 4 * (i * files.weights_size / 4 / 60) - 4;
         files.weights[at] ^= 1;
-        assert_int_equal(load_changed(&f, bytes, size, &files), INK_ERROR_MISMATCH);
+        assert_int_equal(load_changed(f, bytes, size, &files), INK_ERROR_MISMATCH);
         files.weights[at] ^= 1;
     }
-    assert_int_equal(load_changed(&f, bytes, size, &files), INK_OK);
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_OK);
     free(bytes);
     ink_state_free(state);
     fixture_files_free(&files);
-    fixture_close(&f);
 }
 
 /* A window of tokens is checked like any tokens: one outside the vocabulary would read outside the table. */
-static void test_window_tokens(void **unused)
+static void a_saved_window_holds_only_tokens(const fixture *f)
 {
-    fixture f;
     size_t size;
-    (void)unused;
-    fixture_open(&f, "mlp");
-    ink_state *state = fixture_state(f.ctx, f.model);
-    assert_ok(f.ctx, ink_model_forward(f.ctx, f.model, state, f.tokens, 8, NULL));
-    unsigned char *bytes = save(&f, state, &size);
+    ink_state *state = fixture_state(f->ctx, f->model);
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 8, NULL));
+    unsigned char *bytes = save(f, state, &size);
     const unsigned char beyond[] = {37, 0, 0, 0};
     memcpy(bytes + size - 4, beyond, 4);
     /* All but the place of the checksum itself. */
     uint64_t checksum = ink_hash(ink_hash(0, bytes, 40), bytes + 48, size - 48);
     for (size_t i = 0; i < 8; i++)
         bytes[40 + i] = (unsigned char)(checksum >> 8 * i);
-    assert_fails(f.ctx, ink_state_load(f.ctx, state, bytes, size), INK_ERROR_CORRUPT, "token 37 is outside");
+    assert_fails(f->ctx, ink_state_load(f->ctx, state, bytes, size), INK_ERROR_CORRUPT, "token 37 is outside");
     free(bytes);
     ink_state_free(state);
-    fixture_close(&f);
 }
 
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
 
-static void test_arguments(void **unused)
+static void missing_arguments_are_refused_by_name(const fixture *f)
 {
-    fixture f;
     ink_state *state;
     size_t size;
     _Alignas(INK_ALIGNMENT) static unsigned char block[4096];
-    (void)unused;
-    fixture_open(&f, "mlp");
-    assert_int_equal(ink_state_size(NULL, f.model, 1, &size), INK_ERROR_ARGUMENT);
-    assert_fails(f.ctx, ink_state_size(f.ctx, NULL, 1, &size), INK_ERROR_ARGUMENT, "model");
-    assert_fails(f.ctx, ink_state_size(f.ctx, f.model, 1, NULL), INK_ERROR_ARGUMENT, "bytes");
-    assert_int_equal(ink_state_create(NULL, f.model, 1, &state), INK_ERROR_ARGUMENT);
-    assert_fails(f.ctx, ink_state_create(f.ctx, NULL, 1, &state), INK_ERROR_ARGUMENT, "model");
+    assert_int_equal(ink_state_size(NULL, f->model, 1, &size), INK_ERROR_ARGUMENT);
+    assert_fails(f->ctx, ink_state_size(f->ctx, NULL, 1, &size), INK_ERROR_ARGUMENT, "model");
+    assert_fails(f->ctx, ink_state_size(f->ctx, f->model, 1, NULL), INK_ERROR_ARGUMENT, "bytes");
+    assert_int_equal(ink_state_create(NULL, f->model, 1, &state), INK_ERROR_ARGUMENT);
+    assert_fails(f->ctx, ink_state_create(f->ctx, NULL, 1, &state), INK_ERROR_ARGUMENT, "model");
     assert_null(state);
-    assert_fails(f.ctx, ink_state_create(f.ctx, f.model, 1, NULL), INK_ERROR_ARGUMENT, "state");
-    assert_fails(f.ctx, ink_state_create_in(f.ctx, f.model, 1, NULL, 4096, &state), INK_ERROR_ARGUMENT, "block");
+    assert_fails(f->ctx, ink_state_create(f->ctx, f->model, 1, NULL), INK_ERROR_ARGUMENT, "state");
+    assert_fails(f->ctx, ink_state_create_in(f->ctx, f->model, 1, NULL, 4096, &state), INK_ERROR_ARGUMENT, "block");
     assert_null(state);
-    assert_fails(f.ctx, ink_state_create_in(f.ctx, NULL, 1, block, 4096, &state), INK_ERROR_ARGUMENT, "model");
-    assert_fails(f.ctx, ink_state_create_in(f.ctx, f.model, 1, block, 4096, NULL), INK_ERROR_ARGUMENT, "state");
-    assert_ok(f.ctx, ink_state_create_in(f.ctx, f.model, 1, block, sizeof block, &state));
-    assert_fails(f.ctx, ink_state_rewind(f.ctx, NULL, 1), INK_ERROR_ARGUMENT, "state");
+    assert_fails(f->ctx, ink_state_create_in(f->ctx, NULL, 1, block, 4096, &state), INK_ERROR_ARGUMENT, "model");
+    assert_fails(f->ctx, ink_state_create_in(f->ctx, f->model, 1, block, 4096, NULL), INK_ERROR_ARGUMENT, "state");
+    assert_ok(f->ctx, ink_state_create_in(f->ctx, f->model, 1, block, sizeof block, &state));
+    assert_fails(f->ctx, ink_state_rewind(f->ctx, NULL, 1), INK_ERROR_ARGUMENT, "state");
     assert_int_equal(ink_state_length(NULL), 0);
     ink_state_reset(NULL);
     ink_state_free(NULL);
     ink_state_free(state);
-    fixture_close(&f);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #ifdef HAVE_GUARD_PAGES
-        cmocka_unit_test(test_guard_page),
+        fixture_test(a_state_stays_in_a_block_of_the_exact_size),
 #endif
-        cmocka_unit_test(test_size),        cmocka_unit_test(test_capacity),      cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_rewind),      cmocka_unit_test(test_copy),          cmocka_unit_test(test_copy_refused),
-        cmocka_unit_test(test_save),        cmocka_unit_test(test_damage),        cmocka_unit_test(test_load_refused),
-        cmocka_unit_test(test_fingerprint), cmocka_unit_test(test_window_tokens), cmocka_unit_test(test_arguments),
+        fixture_test(the_size_reported_is_taken),
+        cmocka_unit_test(a_state_has_room_for_what_was_asked),
+        fixture_test(a_reset_forgets_everything),
+        fixture_test(a_rewind_goes_back_or_is_refused),
+        fixture_test(a_copy_goes_on_as_the_original),
+        fixture_test_on("gpt2", a_copy_that_does_not_fit_is_refused),
+        fixture_test(what_is_loaded_is_what_was_saved),
+        fixture_test(damaged_bytes_are_refused),
+        fixture_test_on("gpt2", saved_bytes_that_do_not_fit_are_refused),
+        fixture_test_on("gpt2", saved_bytes_belong_to_one_model),
+        fixture_test_on("mlp", a_saved_window_holds_only_tokens),
+        fixture_test_on("mlp", missing_arguments_are_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@ static void check_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const
     assert_memory_equal(ids, c->ids, n * sizeof *ids);
 }
 
-static void test_encode_parity(void **unused)
+static void ids_are_the_references(void **unused)
 {
     (void)unused;
     test_each_case(check_encode);
@@ -35,7 +35,7 @@ static void check_decode(ink_context *ctx, const ink_tokenizer *tokenizer, const
     assert_memory_equal(text, c->decoded, size);
 }
 
-static void test_decode_parity(void **unused)
+static void decoded_text_is_the_references(void **unused)
 {
     (void)unused;
     test_each_case(check_decode);
@@ -63,7 +63,7 @@ static void check_pair(ink_context *ctx, const ink_tokenizer *tokenizer, char *l
     assert_memory_equal(types, expected_types, n * sizeof *types);
 }
 
-static void test_pair_parity(void **unused)
+static void pairs_are_the_references(void **unused)
 {
     (void)unused;
     for (size_t i = 0; test_tokenizers[i] != NULL; i++)
@@ -101,7 +101,7 @@ static void check_long_line(ink_context *ctx, const ink_tokenizer *tokenizer, ch
     free(text);
 }
 
-static void test_long_words(void **unused)
+static void very_long_words_are_encoded(void **unused)
 {
     (void)unused;
     for (size_t i = 0; test_tokenizers[i] != NULL; i++) {
@@ -113,10 +113,10 @@ static void test_long_words(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_encode_parity),
-        cmocka_unit_test(test_decode_parity),
-        cmocka_unit_test(test_pair_parity),
-        cmocka_unit_test(test_long_words),
+        cmocka_unit_test(ids_are_the_references),
+        cmocka_unit_test(decoded_text_is_the_references),
+        cmocka_unit_test(pairs_are_the_references),
+        cmocka_unit_test(very_long_words_are_encoded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,16 +11,14 @@
 #include "../src/text/engine.h"
 
 /* The engine without any file: a BPE of four tokens, words between spaces. */
-static void test_built_by_calls(void **unused)
+static void an_engine_built_by_calls_encodes_and_decodes(ink_context *ctx)
 {
-    (void)unused;
     static const ink_step spaces = {.match = ink_match_space, .behavior = INK_SPLIT_REMOVED};
     static const char *const spelled[] = {"a", "b", "ab", "<e>"};
     static const ink_token expected[] = {2, 0, 3, 1};
     ink_template_slot slots[] = {{INK_TEMPLATE_A, 0}, {INK_TEMPLATE_A, 0}, {INK_TEMPLATE_B, 1}};
     ink_bpe_merge merges[] = {{0, 1, 2}};
     ink_added_pattern end = {"<e>", "<e>", 3, 3, INK_ADDED_RAW, {.id = 3}, true};
-    ink_context *ctx = test_context(1);
     ink_tokenizer_builder b;
     ink_tokenizer *tokenizer = NULL;
     ink_token ids[8];
@@ -49,13 +47,10 @@ static void test_built_by_calls(void **unused)
     assert_int_equal(n, 4);
     assert_memory_equal(text, "abab", 4);
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
-static void test_flags(void **unused)
+static void flags_choose_template_and_added_tokens(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "template");
     ink_token begin = ink_tokenizer_find(tokenizer, "<s>", 3), end = ink_tokenizer_find(tokenizer, "</s>", 4), ids[16];
     size_t n = 0;
@@ -76,18 +71,15 @@ static void test_flags(void **unused)
     assert_int_equal(n, 0);
     assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, "a", 1, 16, ids, 16, &n), INK_ERROR_ARGUMENT, "flags");
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
 /* Lower case comes behind raw added tokens and before everything else, and bytes that are no text stay. */
-static void test_lower_case(void **unused)
+static void lower_case_comes_behind_added_tokens(ink_context *ctx)
 {
     static const char upper[] = "The\xC3\x89\xCE\xA9 <a>\xC4\xB0\xFFZ";
     static const char lower[] = "the\xC3\xA9\xCF\x89 <a>i\xCC\x87\xFFz";
     ink_token ids[32], expected[32];
     size_t n, n_expected;
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "plain");
     for (unsigned flags = 0; flags <= INK_ENCODE_ADDED; flags += INK_ENCODE_ADDED) {
         assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, lower, sizeof lower - 1, flags, expected, 32, &n_expected));
@@ -97,13 +89,10 @@ static void test_lower_case(void **unused)
         assert_memory_equal(ids, expected, n * sizeof *ids);
     }
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
-static void test_room(void **unused)
+static void nothing_is_written_without_room(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "shuffled");
     const char *text = "zq zq zq";
     ink_token ids[16];
@@ -128,13 +117,10 @@ static void test_room(void **unused)
     assert_ok(ctx, ink_tokenizer_decode(ctx, tokenizer, ids, n, back, 8, &size));
     assert_memory_equal(back, "zq zq zqU", 9);
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
-static void test_tokens(void **unused)
+static void tokens_are_found_and_spelled(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "plain");
     size_t size = 1, n_ids = ink_tokenizer_vocab_size(tokenizer);
     ink_token pad = ink_tokenizer_find(tokenizer, "<pad>", 5), added = ink_tokenizer_find(tokenizer, "<a>", 3);
@@ -164,13 +150,10 @@ static void test_tokens(void **unused)
     wrong[1] = INT32_MAX;
     assert_fails(ctx, ink_tokenizer_decode(ctx, tokenizer, wrong, 2, text, 8, &size), INK_ERROR_ARGUMENT, "2147483647");
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
-static void test_null(void **unused)
+static void missing_arguments_are_refused_by_name(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *t = test_open_tokenizer(ctx, "shuffled"), *none = NULL;
     ink_text_stream stream = {.n_held = 0};
     ink_token id = 5;
@@ -198,16 +181,12 @@ static void test_null(void **unused)
     assert_int_equal(ink_tokenizer_find(NULL, "a", 1), -1);
     ink_tokenizer_free(NULL);
     ink_tokenizer_free(t);
-    ink_context_free(ctx);
 }
 
 static void expect_no_allocation(const char *name)
 {
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, name);
     static char text[20000], back[30000];
     static ink_token ids[40000];
@@ -221,11 +200,10 @@ static void expect_no_allocation(const char *name)
     }
     assert_int_equal(memory.takes, takes);
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
 }
 
-static void test_second_call_allocates_nothing(void **unused)
+static void the_second_call_allocates_nothing(void **unused)
 {
     (void)unused;
     for (size_t i = 0; test_tokenizers[i] != NULL; i++)
@@ -238,10 +216,7 @@ static bool try_with_failure(const char *text, size_t size, size_t k, bool all_a
 {
     static char word[300000];
     counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
+    ink_context *ctx = counting_begin(&memory, 1);
     ink_tokenizer *tokenizer = NULL;
     size_t n = 0;
     memset(word, 'b', sizeof word);
@@ -259,12 +234,11 @@ static bool try_with_failure(const char *text, size_t size, size_t k, bool all_a
     else
         assert_null(tokenizer);
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
+    counting_end(&memory, ctx);
     return failed;
 }
 
-static void test_every_allocation_fails_once(void **unused)
+static void every_failed_allocation_leaves_it_usable(void **unused)
 {
     (void)unused;
     static const char *const names[] = {"template", "qwen2", "llama2", "bert", "splitters"};
@@ -283,10 +257,8 @@ static void test_every_allocation_fails_once(void **unused)
 
 /* ---- pairs ------------------------------------------------------------------------------------------------------ */
 
-static void test_pairs(void **unused)
+static void two_texts_share_a_template_and_a_length(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *bert = test_open_tokenizer(ctx, "bert");
     ink_token cls = ink_tokenizer_control(bert, INK_CONTROL_CLS), sep = ink_tokenizer_control(bert, INK_CONTROL_SEP);
     ink_token ids[16], types[16];
@@ -324,21 +296,20 @@ static void test_pairs(void **unused)
     assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n), INK_ERROR_ARGUMENT, "pair");
     assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, NULL, ids, types, 16, &n), INK_ERROR_ARGUMENT, "input");
     ink_tokenizer_free(bert);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_built_by_calls),
-        cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_lower_case),
-        cmocka_unit_test(test_room),
-        cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_null),
-        cmocka_unit_test(test_second_call_allocates_nothing),
-        cmocka_unit_test(test_every_allocation_fails_once),
-        cmocka_unit_test(test_pairs),
+        context_test(an_engine_built_by_calls_encodes_and_decodes),
+        context_test(flags_choose_template_and_added_tokens),
+        context_test(lower_case_comes_behind_added_tokens),
+        context_test(nothing_is_written_without_room),
+        context_test(tokens_are_found_and_spelled),
+        context_test(missing_arguments_are_refused_by_name),
+        cmocka_unit_test(the_second_call_allocates_nothing),
+        cmocka_unit_test(every_failed_allocation_leaves_it_usable),
+        context_test(two_texts_share_a_template_and_a_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

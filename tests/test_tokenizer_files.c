@@ -197,31 +197,23 @@ static void expect_bad(ink_context *ctx, const char *text, size_t size, const ba
     assert_null(tokenizer);
 }
 
-static void test_bad_files(void **unused)
+static void files_wrong_in_one_place_are_refused(ink_context *ctx, counting *memory)
 {
-    (void)unused;
-    counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
     size_t size;
     char *text = test_read_tokenizer("plain", ".json", &size);
-    size_t live = memory.live_bytes;
+    size_t live = memory->live_bytes;
     for (size_t i = 0; i < sizeof bad_files / sizeof bad_files[0]; i++) {
         char *bad = replace(text, bad_files[i].from, bad_files[i].to);
         expect_bad(ctx, bad, strlen(bad), &bad_files[i]);
         free(bad);
-        assert_int_equal(memory.live_bytes, live);
+        assert_int_equal(memory->live_bytes, live);
     }
     free(text);
-    ink_context_free(ctx);
 }
 
 /* Changes that make no difference are accepted. */
-static void test_good_files(void **unused)
+static void changes_that_make_no_difference_are_accepted(ink_context *ctx)
 {
-    (void)unused;
     static const bad_file good[] = {
         {"'type':'BPE',", "", INK_OK, NULL},
         {"'version':'1.0',", "", INK_OK, NULL},
@@ -233,7 +225,6 @@ static void test_good_files(void **unused)
         {"'added_tokens':[", "'x':[", INK_OK, NULL},
         {"'!':1,", "'!':1000,", INK_OK, NULL},
     };
-    ink_context *ctx = test_context(1);
     size_t size;
     char *text = test_read_tokenizer("plain", ".json", &size);
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -244,14 +235,11 @@ static void test_good_files(void **unused)
         free(changed);
     }
     free(text);
-    ink_context_free(ctx);
 }
 
 /* Long contents would make the time for a text depend on the file. */
-static void test_long_added_token(void **unused)
+static void added_tokens_have_a_longest_length(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     size_t size;
     char *text = test_read_tokenizer("plain", ".json", &size);
     static char added[1400];
@@ -267,14 +255,11 @@ static void test_long_added_token(void **unused)
         free(changed);
     }
     free(text);
-    ink_context_free(ctx);
 }
 
 /* A merge that is there twice, first and last. */
-static void test_duplicate_merge(void **unused)
+static void a_merge_may_be_there_once(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = NULL;
     size_t size;
     char *text = test_read_tokenizer("shuffled", ".json", &size), again[64];
@@ -296,14 +281,11 @@ static void test_duplicate_merge(void **unused)
     free(many);
     free(changed);
     free(text);
-    ink_context_free(ctx);
 }
 
 /* Cut anywhere: refused, never believed. */
-static void test_truncated_files(void **unused)
+static void every_truncation_is_refused(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     size_t size;
     char *text = test_read_tokenizer("shuffled", ".json", &size);
     while (text[size - 1] != '}')
@@ -317,26 +299,22 @@ static void test_truncated_files(void **unused)
         free(cut);
     }
     free(text);
-    ink_context_free(ctx);
 }
 
-static void test_folder(void **unused)
+static void a_folder_without_a_tokenizer_is_refused(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = NULL;
     assert_fails(ctx, ink_tokenizer_open(ctx, FIXTURES "/tokenizer", &tokenizer), INK_ERROR_NOT_FOUND,
                  "tokenizer.json");
     assert_null(tokenizer);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_files),        cmocka_unit_test(test_good_files),
-        cmocka_unit_test(test_long_added_token), cmocka_unit_test(test_duplicate_merge),
-        cmocka_unit_test(test_truncated_files),  cmocka_unit_test(test_folder),
+        counted_test(files_wrong_in_one_place_are_refused), context_test(changes_that_make_no_difference_are_accepted),
+        context_test(added_tokens_have_a_longest_length),   context_test(a_merge_may_be_there_once),
+        context_test(every_truncation_is_refused),          context_test(a_folder_without_a_tokenizer_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

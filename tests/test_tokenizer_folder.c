@@ -28,10 +28,8 @@ static ink_token find(const ink_tokenizer *tokenizer, const char *text)
 /* ---- control tokens --------------------------------------------------------------------------------------------- */
 
 /* Without other files: the template, the model, the padding and the spelling tell. */
-static void test_implied_controls(void **unused)
+static void controls_follow_from_tokenizer_json(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *bert = test_open_tokenizer(ctx, "bert"), *llama2 = test_open_tokenizer(ctx, "llama2");
     ink_tokenizer *plain = test_open_tokenizer(ctx, "plain");
     assert_int_equal(ink_tokenizer_control(bert, INK_CONTROL_CLS), find(bert, "[CLS]"));
@@ -55,13 +53,10 @@ static void test_implied_controls(void **unused)
     ink_tokenizer_free(bert);
     ink_tokenizer_free(llama2);
     ink_tokenizer_free(plain);
-    ink_context_free(ctx);
 }
 
-static void test_named_controls(void **unused)
+static void other_files_name_the_controls(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = NULL;
     size_t size;
     char *json = test_read_tokenizer("bert", ".json", &size);
@@ -79,12 +74,10 @@ static void test_named_controls(void **unused)
     assert_int_equal(ink_tokenizer_max_length(tokenizer), 512);
     ink_tokenizer_free(tokenizer);
     free(json);
-    ink_context_free(ctx);
 }
 
-static void test_bad_config(void **unused)
+static void a_wrong_config_is_refused(ink_context *ctx)
 {
-    (void)unused;
     static const struct {
         const char *text;
         ink_result result;
@@ -102,7 +95,6 @@ static void test_bad_config(void **unused)
         {"{\"model_max_length\": null}", INK_OK, NULL, SIZE_MAX},
         {"{\"model_max_length\": 0}", INK_OK, NULL, 0},
     };
-    ink_context *ctx = test_context(1);
     size_t size;
     char *json = test_read_tokenizer("bert", ".json", &size);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -118,7 +110,6 @@ static void test_bad_config(void **unused)
         ink_tokenizer_free(tokenizer);
     }
     free(json);
-    ink_context_free(ctx);
 }
 
 /* ---- without tokenizer.json ------------------------------------------------------------------------------------- */
@@ -136,11 +127,9 @@ static void expect_ids(ink_context *ctx, const ink_tokenizer *tokenizer, const c
 }
 
 /* The parity of whole folders is in test_tokenizer.c; here is what a file alone decides. */
-static void test_vocab_txt(void **unused)
+static void a_vocab_txt_alone_is_a_tokenizer(ink_context *ctx)
 {
-    (void)unused;
     static const ink_token uncased[] = {2, 5, 6, 7, 4, 1, 3}, cased[] = {2, 1, 7, 4, 8, 9, 10, 3};
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = NULL;
     const char *const files[][2] = {{"vocab.txt", WORDS}, {NULL, NULL}};
     assert_ok(ctx, open_files(ctx, files, &tokenizer));
@@ -154,12 +143,10 @@ static void test_vocab_txt(void **unused)
     expect_ids(ctx, tokenizer, "HELLOs world [MASK] \xC3\xA9t\xC3\xA9\"\\", cased, 8);
     assert_true(ink_tokenizer_is_special(tokenizer, 4));
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
-static void test_refused_folders(void **unused)
+static void other_folders_are_refused(ink_context *ctx)
 {
-    (void)unused;
     static const struct {
         const char *files[MAX_FILES][2];
         ink_result result;
@@ -192,21 +179,19 @@ static void test_refused_folders(void **unused)
         {{{"vocab.txt", ""}, {NULL, NULL}}, INK_ERROR_MISMATCH, "[CLS]"},
         {{{"vocab.txt", "[PAD]\n\n"}, {NULL, NULL}}, INK_ERROR_MISMATCH, "[CLS]"},
     };
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ink_tokenizer *tokenizer = (ink_tokenizer *)(void *)ctx;
         assert_fails(ctx, open_files(ctx, cases[i].files, &tokenizer), cases[i].result, cases[i].words);
         assert_null(tokenizer);
     }
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_implied_controls), cmocka_unit_test(test_named_controls),
-        cmocka_unit_test(test_bad_config),       cmocka_unit_test(test_vocab_txt),
-        cmocka_unit_test(test_refused_folders),
+        context_test(controls_follow_from_tokenizer_json), context_test(other_files_name_the_controls),
+        context_test(a_wrong_config_is_refused),           context_test(a_vocab_txt_alone_is_a_tokenizer),
+        context_test(other_folders_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

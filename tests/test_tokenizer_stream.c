@@ -47,16 +47,14 @@ static void check_stream(ink_context *ctx, const ink_tokenizer *tokenizer, const
     assert_memory_equal(text, c->decoded, total);
 }
 
-static void test_stream_equals_decode(void **unused)
+static void a_stream_gives_the_decoded_text(void **unused)
 {
     (void)unused;
     test_each_case(check_stream);
 }
 
-static void test_stream_without_room(void **unused)
+static void a_stream_without_room_changes_nothing(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "plain");
     ink_text_stream stream = {.n_held = 0};
     char text[16] = "untouched";
@@ -75,7 +73,6 @@ static void test_stream_without_room(void **unused)
     stream.n_held = 4;
     assert_fails(ctx, ink_tokenizer_stream(ctx, tokenizer, &stream, letter, text, 16, &size), INK_ERROR_ARGUMENT, NULL);
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
 /* After Kuhn's UTF-8 stress test: stray continuations, cut sequences, impossible bytes, overlong forms, surrogates,
@@ -105,10 +102,8 @@ static const char *const malformed[] = {"\x80",
                                         "<|endoftext|>\xE2<|endoftext|>\x82"};
 
 /* All bytes are kept: the tokens' bytes in a row are the text's. */
-static void test_malformed_is_kept(void **unused)
+static void bytes_that_are_not_text_are_kept(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "shuffled");
     for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
         ink_token ids[64];
@@ -124,13 +119,11 @@ static void test_malformed_is_kept(void **unused)
         assert_int_equal(total, size);
     }
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
 /* One U+FFFD for each maximal subpart (Unicode 16, table 3-11 and what stands around it). */
-static void test_decode_replaces(void **unused)
+static void decoding_replaces_bytes_that_are_not_text(ink_context *ctx)
 {
-    (void)unused;
     static const struct {
         const char *bytes;
         size_t n_replacements;
@@ -143,7 +136,6 @@ static void test_decode_replaces(void **unused)
                  {"\xE1\x80\xE2\xF0\x91", 3},
                  {"\xFF", 1},
                  {"\xF1\x80\x80\xC2\xC3", 3}};
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "shuffled");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ink_token ids[8];
@@ -157,7 +149,6 @@ static void test_decode_replaces(void **unused)
             assert_memory_equal(text + k, "\xEF\xBF\xBD", 3);
     }
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
 /* ---- runs of byte tokens ---------------------------------------------------------------------------------------- */
@@ -194,10 +185,8 @@ static void expect_decoded(ink_context *ctx, const ink_tokenizer *tokenizer, con
 #define FFFD "\xEF\xBF\xBD"
 
 /* A run is text as a whole or not at all, as in the reference; but no more than INK_STREAM_HELD bytes of it wait. */
-static void test_byte_runs(void **unused)
+static void runs_of_bytes_are_text_as_a_whole(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "llama2");
     expect_decoded(ctx, tokenizer, "\xF0\x9F\x98\x80", "\xF0\x9F\x98\x80");
     expect_decoded(ctx, tokenizer, "\xC3\xA9\xC3", FFFD FFFD FFFD);
@@ -207,14 +196,11 @@ static void test_byte_runs(void **unused)
                    "\xC3\xA9" E_ACUTE_32 "\xE2\x82\xAC" E_ACUTE_32);
     expect_decoded(ctx, tokenizer, E_ACUTE_32 "\xFF", E_ACUTE_32 FFFD); /* the first 64 bytes are out by then */
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
 /* Nothing is held back longer than it must be: a run comes out with the token that ends it. */
-static void test_run_ends(void **unused)
+static void a_run_ends_with_its_last_token(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "llama2");
     ink_text_stream stream = {.n_held = 0};
     ink_token ids[8], letter = ink_tokenizer_find(tokenizer, "a", 1);
@@ -234,14 +220,11 @@ static void test_run_ends(void **unused)
     assert_fails(ctx, ink_tokenizer_stream(ctx, tokenizer, &stream, letter, text, sizeof text, &size),
                  INK_ERROR_ARGUMENT, "zero-initialised");
     ink_tokenizer_free(tokenizer);
-    ink_context_free(ctx);
 }
 
 /* Bytes that are no text, where the model has tokens for bytes: they are kept. Where it has none, they are unknown. */
-static void test_malformed_elsewhere(void **unused)
+static void bytes_that_are_not_text_reach_other_models(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_tokenizer *llama2 = test_open_tokenizer(ctx, "llama2"), *bert = test_open_tokenizer(ctx, "bert");
     ink_token unk = ink_tokenizer_control(bert, INK_CONTROL_UNK), ids[64], expected[64];
     for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
@@ -261,19 +244,18 @@ static void test_malformed_elsewhere(void **unused)
     }
     ink_tokenizer_free(llama2);
     ink_tokenizer_free(bert);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream_equals_decode),
-        cmocka_unit_test(test_stream_without_room),
-        cmocka_unit_test(test_malformed_is_kept),
-        cmocka_unit_test(test_decode_replaces),
-        cmocka_unit_test(test_byte_runs),
-        cmocka_unit_test(test_run_ends),
-        cmocka_unit_test(test_malformed_elsewhere),
+        cmocka_unit_test(a_stream_gives_the_decoded_text),
+        context_test(a_stream_without_room_changes_nothing),
+        context_test(bytes_that_are_not_text_are_kept),
+        context_test(decoding_replaces_bytes_that_are_not_text),
+        context_test(runs_of_bytes_are_text_as_a_whole),
+        context_test(a_run_ends_with_its_last_token),
+        context_test(bytes_that_are_not_text_reach_other_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,10 +66,8 @@ static void run(ink_context *ctx, network net, const float *x, const size_t *n, 
 
 static float *input_of(ink_context *ctx, const ink_weights *file, const stack *s, const char *which)
 {
-    char name[64];
     size_t n;
-    snprintf(name, sizeof name, "case.%s.%s", s->name, which);
-    float *x = test_tensor(ctx, file, name, &n);
+    float *x = test_case_tensor(ctx, file, s->name, which, &n);
     assert_int_equal(n, N_ROWS * SIZE);
     return x;
 }
@@ -160,10 +158,8 @@ static void every_variant_gives_the_same_bits(void **unused)
 }
 
 /* With a causal mask a row does not know what comes after it; without, it does. */
-static void a_causal_mask_hides_what_follows(void **unused)
+static void a_causal_mask_hides_what_follows(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *file = test_fixture(ctx, FIXTURES "/layers/transformer.safetensors");
     for (size_t i = 0; i < 2; i++) {
         const size_t five = 5, nine = 9;
@@ -176,42 +172,31 @@ static void a_causal_mask_hides_what_follows(void **unused)
         unload(net);
     }
     ink_weights_free(file);
-    ink_context_free(ctx);
 }
 
-static void nothing_is_allocated_after_a_reservation(void **unused)
+static void nothing_is_allocated_after_a_reservation(ink_context *ctx, counting *memory)
 {
-    (void)unused;
-    counting memory;
-    counting_init(&memory);
-    ink_context_options options = test_options(1);
-    options.allocator = memory.allocator;
-    ink_context *ctx = ink_context_create(&options);
     ink_weights *file = test_fixture(ctx, FIXTURES "/layers/transformer.safetensors");
     network net = load(ctx, file, &stacks[6]), mha = load(ctx, file, &stacks[0]);
     float *x = test_random(300 * SIZE, 9, 1), *y = test_floats(300 * SIZE);
     const size_t many[] = {7, 90, 200, 3};
     assert_ok(ctx, ink_transformer_reserve(ctx, net.transformer, 4, 300, 200));
     assert_ok(ctx, ink_mha_reserve(ctx, mha.mha, 4, 300, 200));
-    size_t takes = memory.takes;
+    size_t takes = memory->takes;
     for (size_t n = 1; n <= 4; n++) {
         run(ctx, net, x, many, n, y);
         run(ctx, mha, x, many, n, y);
     }
-    assert_int_equal(memory.takes, takes);
+    assert_int_equal(memory->takes, takes);
     free(x);
     free(y);
     unload(net);
     unload(mha);
     ink_weights_free(file);
-    ink_context_free(ctx);
-    assert_int_equal(memory.live_bytes, 0);
 }
 
-static void what_does_not_fit_is_refused(void **unused)
+static void what_does_not_fit_is_refused(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_weights *file = test_fixture(ctx, FIXTURES "/layers/transformer.safetensors");
     ink_mha *mha = (ink_mha *)(uintptr_t)1;
     ink_transformer *net = (ink_transformer *)(uintptr_t)1;
@@ -249,14 +234,11 @@ static void what_does_not_fit_is_refused(void **unused)
     assert_ok(ctx, ink_transformer_forward(ctx, good.transformer, NULL, NULL, 0, NULL));
     unload(good);
     ink_weights_free(file);
-    ink_context_free(ctx);
 }
 
 /* Layers of one stack share their scratch memory, so they must be of one size. */
-static void layers_of_different_sizes_are_refused(void **unused)
+static void layers_of_different_sizes_are_refused(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     ink_transformer *net;
     state_dict dict = {0};
     for (size_t i = 0; i < 2; i++) {
@@ -277,9 +259,7 @@ static void layers_of_different_sizes_are_refused(void **unused)
     const ink_transformer_options options = {.n_heads = 2, .activation = INK_RELU};
     assert_fails(ctx, ink_transformer_load(ctx, file, "net", &options, &net), INK_ERROR_MISMATCH,
                  "tensor 'net.layers.1.linear1.weight' is [7, 8], the layer before it asks for [6, 8]");
-    ink_weights_free(file);
     state_dict_free(&dict);
-    ink_context_free(ctx);
 }
 
 int main(void)
@@ -288,10 +268,10 @@ int main(void)
         cmocka_unit_test(numbers_are_those_of_pytorch),
         cmocka_unit_test(a_sequence_does_not_depend_on_the_others),
         cmocka_unit_test(every_variant_gives_the_same_bits),
-        cmocka_unit_test(a_causal_mask_hides_what_follows),
-        cmocka_unit_test(nothing_is_allocated_after_a_reservation),
-        cmocka_unit_test(what_does_not_fit_is_refused),
-        cmocka_unit_test(layers_of_different_sizes_are_refused),
+        context_test(a_causal_mask_hides_what_follows),
+        counted_test(nothing_is_allocated_after_a_reservation),
+        context_test(what_does_not_fit_is_refused),
+        context_test(layers_of_different_sizes_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

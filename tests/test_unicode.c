@@ -26,7 +26,7 @@ static void check_split_line(ink_match_fn match, char *line)
 }
 
 /* The words themselves: ids alone do not show a cut where nothing could have been merged. */
-static void test_split_parity(void **unused)
+static void words_are_cut_as_the_reference_cuts(void **unused)
 {
     (void)unused;
     static const struct {
@@ -44,7 +44,7 @@ static void test_split_parity(void **unused)
 }
 
 /* Bytes that are not UTF-8 are of the class of punctuation. */
-static void test_split_malformed(void **unused)
+static void bytes_that_are_not_utf8_count_as_punctuation(void **unused)
 {
     (void)unused;
     assert_int_equal(ink_match_gpt2(NULL, "!\xFF\xC3!x", 5), 4);
@@ -54,7 +54,7 @@ static void test_split_malformed(void **unused)
 }
 
 /* Unicode 16: 141,028 letters, 1,911 numbers, 25 code points of white space. */
-static void test_classes(void **unused)
+static void classes_have_the_known_sizes(void **unused)
 {
     (void)unused;
     static const uint32_t spaces[] = {0x9,    0xA,    0xB,    0xC,    0xD,    0x20,   0x85,   0xA0,   0x1680,
@@ -85,7 +85,7 @@ static size_t count_with(unsigned property)
     return n;
 }
 
-static void test_properties(void **unused)
+static void properties_of_code_points_are_right(void **unused)
 {
     (void)unused;
     assert_int_equal(count_with(INK_UNICODE_PUNCTUATION), 726); /* BERT's old table */
@@ -101,7 +101,7 @@ static void test_properties(void **unused)
     assert_false(ink_unicode_is_chinese(0x2B820) || ink_unicode_is_chinese(0x3042));
 }
 
-static void test_lower(void **unused)
+static void lower_case_is_right(void **unused)
 {
     (void)unused;
     static const uint32_t pairs[][2] = {{'A', 'a'},         {'z', 'z'},          {0xC9, 0xE9},       {0x130, 'i'},
@@ -157,23 +157,18 @@ static void expect_form(ink_context *ctx, ink_normal_fn form, const uint32_t *te
     ink_arena_release(&ctx->scratch, mark);
 }
 
-static void test_normal_forms(void **unused)
+static void normal_forms_are_right(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         expect_form(ctx, ink_normal_nfd, forms[i][0], forms[i][1]);
         expect_form(ctx, ink_normal_nfc, forms[i][0], forms[i][2]);
         expect_form(ctx, ink_normal_nfc, forms[i][1], forms[i][2]);
     }
-    ink_context_free(ctx);
 }
 
 /* The figures of the reference's Unicode: how many code points each form changes. */
-static void test_normal_form_counts(void **unused)
+static void normal_forms_change_as_many_as_the_references(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const ink_normal_fn normal[2] = {ink_normal_nfd, ink_normal_nfc};
     size_t changed[2] = {0};
     for (uint32_t code = 0; code < 0x110000; code++) {
@@ -188,19 +183,18 @@ static void test_normal_form_counts(void **unused)
     }
     assert_int_equal(changed[0], 13232);
     assert_int_equal(changed[1], 1120);
-    ink_context_free(ctx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_split_parity),
-        cmocka_unit_test(test_split_malformed),
-        cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_properties),
-        cmocka_unit_test(test_lower),
-        cmocka_unit_test(test_normal_forms),
-        cmocka_unit_test(test_normal_form_counts),
+        cmocka_unit_test(words_are_cut_as_the_reference_cuts),
+        cmocka_unit_test(bytes_that_are_not_utf8_count_as_punctuation),
+        cmocka_unit_test(classes_have_the_known_sizes),
+        cmocka_unit_test(properties_of_code_points_are_right),
+        cmocka_unit_test(lower_case_is_right),
+        context_test(normal_forms_are_right),
+        context_test(normal_forms_change_as_many_as_the_references),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

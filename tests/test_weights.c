@@ -15,31 +15,23 @@
 typedef struct bench {
     counting memory;
     ink_context *ctx;
-    size_t at_rest; /* live bytes when no weights are open */
     ink_memory_file file;
     faulty files;
 } bench;
 
 static int set_up(void **state)
 {
-    bench *b = calloc(1, sizeof *b);
-    ink_context_options options = test_options(1);
-    counting_init(&b->memory);
-    options.allocator = b->memory.allocator;
-    b->ctx = ink_context_create(&options);
-    assert_non_null(b->ctx);
-    b->at_rest = b->memory.live_bytes;
-    *state = b;
+    bench *b = *state = calloc(1, sizeof *b);
+    b->ctx = counting_begin(&b->memory, 1);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     bench *b = *state;
-    assert_int_equal(b->memory.live_bytes, b->at_rest);
+    assert_int_equal(b->memory.live_bytes, b->memory.at_rest);
     assert_int_equal(b->files.open_files, 0);
-    ink_context_free(b->ctx);
-    assert_int_equal(b->memory.live_bytes, 0);
+    counting_end(&b->memory, b->ctx);
     free(b);
     return 0;
 }
@@ -85,7 +77,7 @@ static ink_result open_served(bench *b, ink_weights **weights)
     if (result != INK_OK) {
         assert_null(*weights);
         assert_int_equal(b->files.open_files, 0);
-        assert_int_equal(b->memory.live_bytes, b->at_rest);
+        assert_int_equal(b->memory.live_bytes, b->memory.at_rest);
         assert_true(strncmp(ink_context_error(b->ctx), name, strlen(name)) == 0 || result == INK_ERROR_MEMORY);
     }
     return result;
@@ -791,21 +783,13 @@ static void every_allocation_fails_once(void **state)
     bench *b = *state;
     char *header = many_tensors(2000);
     bytes file = make_file(header, 1);
-    size_t failed = 0;
+    ink_weights *weights;
+    size_t k = 1;
     serve(b, file);
-    for (size_t k = 1;; k++) {
-        ink_weights *weights;
-        counting_fail_from(&b->memory, k);
-        ink_result result = open_served(b, &weights);
-        if (!counting_failed(&b->memory)) {
-            assert_ok(b->ctx, result);
-            ink_weights_free(weights);
-            break;
-        }
-        failed++;
-        assert_fails(b->ctx, result, INK_ERROR_MEMORY, "out of memory");
-    }
-    assert_true(failed >= 4);
+    while (runs_out_of_memory(b->ctx, &b->memory, k, open_served(b, &weights), "out of memory"))
+        k++;
+    assert_true(k > 4);
+    ink_weights_free(weights);
     free(header);
     free(file.at);
 }
@@ -815,13 +799,10 @@ static void weights_outlive_their_context(void **state)
 {
     bench *b = *state;
     counting memory;
-    ink_context_options options = test_options(1);
     bytes file = make_file(sample, 33);
     ink_weights *weights;
     serve(b, file);
-    counting_init(&memory);
-    options.allocator = memory.allocator;
-    ink_context *brief = ink_context_create(&options);
+    ink_context *brief = counting_begin(&memory, 1);
     ink_source source = b->files.source;
     char copy[sizeof name];
     memcpy(copy, name, sizeof name);

@@ -38,18 +38,15 @@ typedef struct folder_in_memory {
 /* The file's bytes, at an odd address: nothing may lean on the alignment of what it reads. */
 static unsigned char *read_file(const char *kind, const char *name, size_t *size)
 {
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s/%s", MODELS, kind, name);
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        fail_msg("%s: cannot be opened", path);
-    assert_int_equal(fseek(file, 0, SEEK_END), 0);
-    *size = (size_t)ftell(file);
-    rewind(file);
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s/%s", MODELS, kind);
+    char *bytes = test_read_file(folder, name, size);
+    if (bytes == NULL)
+        fail_msg("%s/%s: cannot be opened", folder, name);
     unsigned char *block = malloc(*size + 1);
     assert_non_null(block);
-    assert_int_equal(fread(block + 1, 1, *size, file), *size);
-    fclose(file);
+    memcpy(block + 1, bytes, *size);
+    free(bytes);
     return block;
 }
 
@@ -125,16 +122,13 @@ static size_t open_and_tell(ink_context *ctx, const char *kind, const ink_source
 /* ---- tests ---------------------------------------------------------------------------------------------------- */
 
 /* The suite is run once per kernel, so the kernel must be the one that the run is about. */
-static void the_kernel_is_the_one_asked_for(void **unused)
+static void the_kernel_is_the_one_asked_for(ink_context *ctx)
 {
-    (void)unused;
-    ink_context *ctx = test_context(1);
     const char *asked = getenv("INKLING_TEST_KERNEL");
 
     if (asked == NULL || asked[0] == '\0')
         asked = ink_kernel_name(0);
     assert_string_equal(ink_context_kernel(ctx), asked);
-    ink_context_free(ctx);
 }
 
 /* A build without files refuses a folder with a sentence; the same bytes from memory are the same model to the bit. */
@@ -263,7 +257,7 @@ static void the_host_finds_everything_as_it_was(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_kernel_is_the_one_asked_for),
+        context_test(the_kernel_is_the_one_asked_for),
         cmocka_unit_test(memory_and_folder_are_the_same_model),
         cmocka_unit_test_setup_teardown(the_host_finds_everything_as_it_was, catch_streams, give_streams_back),
     };

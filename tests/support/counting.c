@@ -108,6 +108,37 @@ void counting_init(counting *memory)
     counting_fail_at(memory, 0);
 }
 
+ink_context *counting_begin(counting *memory, unsigned n_threads)
+{
+    counting_init(memory);
+    ink_context *ctx = counting_context(memory, n_threads);
+    assert_non_null(ctx);
+    memory->at_rest = memory->live_bytes;
+    return ctx;
+}
+
+ink_context *counting_context(counting *memory, unsigned n_threads)
+{
+    ink_context_options options = test_options(n_threads);
+    options.allocator = memory->allocator;
+    return ink_context_create(&options);
+}
+
+void counting_end(counting *memory, ink_context *ctx)
+{
+    ink_context_free(ctx);
+    assert_int_equal(memory->live_bytes, 0);
+}
+
+void counted_test_run(void **state)
+{
+    const counted_check *test = *state;
+    counting memory;
+    ink_context *ctx = counting_begin(&memory, 1);
+    test->check(ctx, &memory);
+    counting_end(&memory, ctx);
+}
+
 void counting_fail_at(counting *memory, size_t k)
 {
     memory->failures = 0;
@@ -126,5 +157,17 @@ bool counting_failed(counting *memory)
     bool failed = memory->failures != 0;
 
     counting_fail_at(memory, 0);
+    return failed;
+}
+
+bool counting_ran_out(const ink_context *ctx, counting *memory, ink_result result, const char *words, const char *call,
+                      const char *file, int line)
+{
+    bool failed = counting_failed(memory);
+
+    if (failed)
+        test_assert_fails(ctx, result, INK_ERROR_MEMORY, words, call, file, line);
+    else
+        test_assert_ok(ctx, result, call, file, line);
     return failed;
 }

@@ -63,6 +63,17 @@ void encoder_close(encoder_fixture *f)
     ink_context_free(f->ctx);
 }
 
+void encoder_test_run(void **state)
+{
+    const encoder_check *test = *state;
+    for (size_t i = 0; encoder_names[i] != NULL; i++) {
+        encoder_fixture f;
+        encoder_open(&f, encoder_names[i], INK_POOLING_NONE);
+        test->check(&f);
+        encoder_close(&f);
+    }
+}
+
 size_t encoder_output_size(const encoder_fixture *f, ink_encoding encoding, const ink_text *text)
 {
     bool of_text = encoding == INK_POOLED || encoding == INK_EMBEDDING ||

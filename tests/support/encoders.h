@@ -26,6 +26,18 @@ extern const char *const encoder_names[];
 void encoder_open(encoder_fixture *f, const char *name, ink_pooling pooling);
 void encoder_close(encoder_fixture *f);
 
+/* A test that runs `check` on every encoder: a row of the list of tests. */
+#define encoder_test(check)                                                                                            \
+    {                                                                                                                  \
+        .name = #check, .test_func = encoder_test_run, .initial_state = &(encoder_check) { (check) }                   \
+    }
+
+typedef struct encoder_check {
+    void (*check)(encoder_fixture *f);
+} encoder_check;
+
+void encoder_test_run(void **state);
+
 /* Floats of an encoding of a text. */
 size_t encoder_output_size(const encoder_fixture *f, ink_encoding encoding, const ink_text *text);
 

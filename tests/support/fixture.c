@@ -1,11 +1,13 @@
 /*
  * fixture.c - opening the models that tests run.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fixture.h"
+#include "layers.h"
 
 const char *const fixture_names[] = {"gpt2",       "gpt2_bf16", "rnn",      "rnn_relu", "gru",
                                      "lstm",       "mlp",       "mlp_tied", "gru_f16",  "llama",
@@ -15,30 +17,25 @@ const char *const fixture_variants[] = {
     "llama.linear", "llama.dynamic", "llama.llama3", "llama.yarn",  "llama.yarn_factor",
     "llama.old",    "mistral.full",  "qwen2.window", "qwen2.types", NULL};
 
-static float *read_tensor(ink_context *ctx, const ink_weights *file, const char *name, size_t *rows)
+static ink_token *read_tokens(ink_context *ctx, const ink_weights *file, const char *name, size_t *n)
 {
-    size_t count;
-    const ink_weight *weight = ink_weights_find(file, name);
-    assert_non_null(weight);
-    assert_true(ink_shape_count(&weight->shape, &count));
-    float *out = malloc(count * sizeof *out);
-    assert_non_null(out);
-    assert_ok(ctx, ink_weights_read(ctx, file, weight, out));
-    *rows = weight->shape.dim[0];
-    return out;
+    float *ids = test_tensor(ctx, file, name, n);
+    ink_token *tokens = malloc(*n * sizeof *tokens);
+    assert_non_null(tokens);
+    for (size_t i = 0; i < *n; i++)
+        tokens[i] = (ink_token)ids[i];
+    free(ids);
+    return tokens;
 }
 
 static void read_reference(fixture *f, const char *path)
 {
-    ink_weights *file;
-    assert_ok(f->ctx, ink_weights_open(f->ctx, path, &file));
-    float *ids = read_tensor(f->ctx, file, "tokens", &f->n_tokens);
-    f->logits = read_tensor(f->ctx, file, "logits", &f->n_logits);
-    f->tokens = malloc(f->n_tokens * sizeof *f->tokens);
-    assert_non_null(f->tokens);
-    for (size_t i = 0; i < f->n_tokens; i++)
-        f->tokens[i] = (ink_token)ids[i];
-    free(ids);
+    ink_weights *file = test_fixture(f->ctx, path);
+    f->tokens = read_tokens(f->ctx, file, "tokens", &f->n_tokens);
+    f->logits = test_tensor(f->ctx, file, "logits", &f->n_logits);
+    f->n_logits /= f->info->vocab_size;
+    if (ink_weights_find(file, "greedy") != NULL)
+        f->greedy = read_tokens(f->ctx, file, "greedy", &f->n_greedy);
     ink_weights_free(file);
 }
 
@@ -90,28 +87,23 @@ void fixture_close(fixture *f)
 {
     free(f->tokens);
     free(f->logits);
+    free(f->greedy);
     ink_model_free(f->model);
     ink_context_free(f->ctx);
 }
 
-/* ---- files in memory ------------------------------------------------------------------------------------------ */
-
-/* NULL if there is no such file. */
-static unsigned char *read_file(const char *path, size_t *size)
+void fixture_test_run(void **state)
 {
-    FILE *in = fopen(path, "rb");
-    if (in == NULL)
-        return NULL;
-    assert_int_equal(fseek(in, 0, SEEK_END), 0);
-    *size = (size_t)ftell(in);
-    rewind(in);
-    unsigned char *bytes = malloc(*size + 1);
-    assert_non_null(bytes);
-    assert_int_equal(fread(bytes, 1, *size, in), *size);
-    bytes[*size] = '\0';
-    fclose(in);
-    return bytes;
+    const fixture_check *test = *state;
+    for (size_t i = 0; test->names[i] != NULL; i++) {
+        fixture f;
+        test->open(&f, test->names[i]);
+        test->check(&f);
+        fixture_close(&f);
+    }
 }
+
+/* ---- files in memory ------------------------------------------------------------------------------------------ */
 
 static void point_to_files(fixture_files *files)
 {
@@ -129,19 +121,20 @@ void fixture_files_read(fixture_files *files, const char *name)
                                         "model-00003-of-00003.safetensors",
                                         "model.safetensors.index.json",
                                         "generation_config.json"};
-    const char *slash = strrchr(name, '/'); /* "../encoders/bert" is beside the models */
-    const char *dot = strchr(slash != NULL ? slash : name, '.');
-    int length = (int)(dot != NULL ? dot - name : (ptrdiff_t)strlen(name));
-    char path[FIXTURE_PATH];
+    static const char *const kinds[] = {"models", "encoders"};
+    const char *dot = strchr(name, '.');
+    char folder[FIXTURE_PATH], config[64];
     size_t size;
     memset(files, 0, sizeof *files);
-    snprintf(path, sizeof path, FIXTURES "/models/%.*s/config%s.json", length, name, dot != NULL ? dot : "");
-    files->config = (char *)read_file(path, &size);
+    snprintf(config, sizeof config, "config%s.json", dot != NULL ? dot : "");
+    for (size_t i = 0; i < 2 && files->config == NULL; i++) {
+        snprintf(folder, sizeof folder, FIXTURES "/%s/%.*s", kinds[i], (int)strcspn(name, "."), name);
+        files->config = test_read_file(folder, config, &size);
+    }
     assert_non_null(files->config);
     files->list.n_files = 1;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        snprintf(path, sizeof path, FIXTURES "/models/%.*s/%s", length, name, names[i]);
-        unsigned char *bytes = read_file(path, &size);
+        char *bytes = test_read_file(folder, names[i], &size);
         if (bytes != NULL)
             files->files[files->list.n_files++] = (ink_memory_file){names[i], bytes, size};
     }
@@ -155,12 +148,37 @@ void fixture_files_free(fixture_files *files)
         free((void *)(uintptr_t)files->files[i].data);
 }
 
+ink_result fixture_open_files(ink_context *ctx, const char *name, const ink_memory_files *files, ink_model **model)
+{
+    const ink_source source = ink_source_memory(files);
+    const ink_model_options options = {.source = &source};
+    *model = (ink_model *)(uintptr_t)1; /* must be overwritten in any case */
+    ink_result result = ink_model_open(ctx, name, &options, model);
+    assert_int_equal(*model == NULL, result != INK_OK);
+    return result;
+}
+
 unsigned char *fixture_files_bytes(const fixture_files *files, const char *name)
 {
     for (size_t i = 0; i < files->list.n_files; i++)
         if (strcmp(files->files[i].name, name) == 0)
             return (unsigned char *)(uintptr_t)files->files[i].data;
     fail_msg("the fixture has no file %s", name);
+    return NULL;
+}
+
+char *fixture_files_tensor(const fixture_files *files, const char *file, const char *tensor)
+{
+    char quoted[128];
+    size_t length = (size_t)snprintf(quoted, sizeof quoted, "\"%s\"", tensor), size = 0;
+    char *bytes = (char *)fixture_files_bytes(files, file);
+    for (size_t i = 0; i < files->list.n_files; i++)
+        if (strcmp(files->files[i].name, file) == 0)
+            size = files->files[i].size;
+    for (size_t at = 8; at + length <= size; at++)
+        if (memcmp(bytes + at, quoted, length) == 0)
+            return bytes + at;
+    fail_msg("%s has no tensor %s", file, quoted);
     return NULL;
 }
 
@@ -213,6 +231,55 @@ float *fixture_run(ink_context *ctx, const ink_model *model, const ink_token *to
     assert_ok(ctx, ink_model_forward_list(ctx, model, &item, 1));
     ink_state_free(state);
     return logits;
+}
+
+double fixture_difference(const fixture *f, double *largest)
+{
+    float *logits = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    const float *last = logits + (f->n_tokens - f->n_logits) * f->info->vocab_size;
+    double difference = 0;
+    *largest = 0;
+    for (size_t i = 0; i < f->n_logits * f->info->vocab_size; i++) {
+        assert_true(isfinite(last[i]));
+        *largest = fmax(*largest, fabs((double)f->logits[i]));
+        difference = fmax(difference, fabs((double)last[i] - (double)f->logits[i]));
+    }
+    printf("%-18s largest logit %8.4f, largest difference %.1e\n", f->name, *largest, difference);
+    free(logits);
+    return difference;
+}
+
+void fixture_continues(const fixture *f, size_t n_prompt, const ink_token *chosen, size_t n)
+{
+    size_t vocab_size = f->info->vocab_size;
+    float *logits = test_floats(vocab_size);
+    ink_state *state = fixture_state(f->ctx, f->model);
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, n_prompt, logits));
+    for (size_t i = 0; i < n; i++) {
+        ink_token best = 0;
+        for (size_t v = 1; v < vocab_size; v++)
+            if (logits[v] > logits[best])
+                best = (ink_token)v;
+        if (best != chosen[i])
+            fail_msg("%s: token %zu of the continuation is %d, expected %d", f->name, i, (int)best, (int)chosen[i]);
+        assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, &best, 1, logits));
+    }
+    ink_state_free(state);
+    free(logits);
+}
+
+void fixture_same_bits_everywhere(const fixture *f)
+{
+    size_t count = f->n_tokens * f->info->vocab_size;
+    float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    ink_context *other;
+    for (size_t i = 0; (other = test_variant(i)) != NULL; i++) {
+        float *logits = fixture_run(other, f->model, f->tokens, f->n_tokens);
+        assert_same_bits(f->name, ink_context_kernel(other), logits, expected, count);
+        free(logits);
+        ink_context_free(other);
+    }
+    free(expected);
 }
 
 void assert_same_bits(const char *name, const char *what, const float *a, const float *b, size_t n)

@@ -90,6 +90,13 @@ float *test_tensor(ink_context *ctx, const ink_weights *weights, const char *nam
     return x;
 }
 
+float *test_case_tensor(ink_context *ctx, const ink_weights *weights, const char *name, const char *what, size_t *n)
+{
+    char full[128];
+    snprintf(full, sizeof full, "case.%s.%s", name, what);
+    return test_tensor(ctx, weights, full, n);
+}
+
 /* ---- comparing ------------------------------------------------------------------------------------------------ */
 
 void test_assert_close_to_double(const float *actual, const double *expected, size_t n, double absolute,
@@ -187,11 +194,10 @@ void state_dict_matrix(state_dict *dict, const char *name, size_t rows, size_t c
     state_dict_add(dict, name, INK_F32, 2, (const size_t[]){rows, columns}, NULL);
 }
 
-ink_weights *state_dict_open(ink_context *ctx, state_dict *dict)
+void state_dict_write(state_dict *dict)
 {
     unsigned char length[8] = {0};
     void *file = NULL;
-    ink_weights *weights;
     for (size_t i = 0; i < sizeof length; i++)
         length[i] = (unsigned char)((uint64_t)(dict->header_size + 2) >> (8 * i));
     append(&file, &dict->file_size, length, sizeof length);
@@ -202,13 +208,19 @@ ink_weights *state_dict_open(ink_context *ctx, state_dict *dict)
     dict->file = file;
     dict->entry = (ink_memory_file){.name = "model.safetensors", .data = dict->file, .size = dict->file_size};
     dict->files = (ink_memory_files){.files = &dict->entry, .n_files = 1};
-    ink_source source = ink_source_memory(&dict->files);
-    assert_ok(ctx, ink_weights_open_source(ctx, &source, "model.safetensors", &weights));
-    return weights;
+}
+
+ink_weights *state_dict_open(ink_context *ctx, state_dict *dict)
+{
+    state_dict_write(dict);
+    const ink_source source = ink_source_memory(&dict->files);
+    assert_ok(ctx, ink_weights_open_source(ctx, &source, "model.safetensors", &dict->weights));
+    return dict->weights;
 }
 
 void state_dict_free(state_dict *dict)
 {
+    ink_weights_free(dict->weights);
     free(dict->header);
     free(dict->data);
     free(dict->file);

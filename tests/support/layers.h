@@ -23,6 +23,9 @@ float *test_unaligned(const float *x, size_t n, size_t offset, void **block);
 /* The tensor of a fixture as floats, malloc'ed; its number of elements in *n (n may be NULL). */
 float *test_tensor(ink_context *ctx, const ink_weights *weights, const char *name, size_t *n);
 
+/* The tensor "case.NAME.WHAT" of a fixture: what goes into a case, or what the reference computed. */
+float *test_case_tensor(ink_context *ctx, const ink_weights *weights, const char *name, const char *what, size_t *n);
+
 /* Opens a fixture (FIXTURES "/layers/gru.safetensors"); close with ink_weights_free(). */
 ink_weights *test_fixture(ink_context *ctx, const char *path);
 
@@ -45,7 +48,6 @@ ink_context *test_variant(size_t i);
  *     state_dict_add(&dict, "net.0.weight", INK_F32, 2, (size_t[]){3, 4}, weights);
  *     ink_weights *file = state_dict_open(ctx, &dict);
  *     ...
- *     ink_weights_free(file);
  *     state_dict_free(&dict);
  */
 typedef struct state_dict {
@@ -57,6 +59,7 @@ typedef struct state_dict {
     size_t file_size;
     ink_memory_file entry;
     ink_memory_files files;
+    ink_weights *weights;
 } state_dict;
 
 /* `data` NULL: random F32 numbers, or zero bytes for other types. Types are F32, BF16, F16, F64, I64. */
@@ -67,7 +70,10 @@ void state_dict_add(state_dict *dict, const char *name, ink_type type, size_t ra
 void state_dict_vector(state_dict *dict, const char *name, size_t n);
 void state_dict_matrix(state_dict *dict, const char *name, size_t rows, size_t columns);
 
-/* Opens it as "model.safetensors"; once, and nothing may be added afterwards. */
+/* Makes the file, "model.safetensors"; once, and nothing may be added afterwards. */
+void state_dict_write(state_dict *dict);
+
+/* Makes it and opens it. state_dict_free() frees the weights, too. */
 ink_weights *state_dict_open(ink_context *ctx, state_dict *dict);
 void state_dict_free(state_dict *dict);
 

@@ -108,18 +108,9 @@ char *join_path(const char *folder, const char *name)
 
 char *read_file(const char *folder, const char *name, size_t *size)
 {
-    char *path = join_path(folder, name), *bytes;
-    FILE *file = fopen(path, "rb");
-    struct stat status;
+    char *bytes = test_read_file(folder, name, size);
 
-    assert_non_null(file);
-    assert_int_equal(fstat(fileno(file), &status), 0);
-    *size = (size_t)status.st_size;
-    bytes = calloc(*size + 1, 1);
     assert_non_null(bytes);
-    assert_int_equal(fread(bytes, 1, *size, file), *size);
-    fclose(file);
-    free(path);
     return bytes;
 }
 

@@ -1,6 +1,7 @@
 /* testing.c - see testing.h. */
 #include "testing.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,9 +30,35 @@ ink_context *test_context(unsigned n_threads)
     return ctx;
 }
 
+void context_test_run(void **state)
+{
+    const context_check *test = *state;
+    ink_context *ctx = test_context(1);
+    test->check(ctx);
+    ink_context_free(ctx);
+}
+
 ink_item test_item(ink_state *state, const ink_token *tokens, size_t n_tokens, float *logits, size_t n_logits)
 {
     return (ink_item){.state = state, .tokens = tokens, .n_tokens = n_tokens, .logits = logits, .n_logits = n_logits};
+}
+
+char *test_read_file(const char *folder, const char *name, size_t *size)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *in = fopen(path, "rb");
+    if (in == NULL)
+        return NULL;
+    assert_int_equal(fseek(in, 0, SEEK_END), 0);
+    *size = (size_t)ftell(in);
+    rewind(in);
+    char *bytes = malloc(*size + 1);
+    assert_non_null(bytes);
+    assert_int_equal(fread(bytes, 1, *size, in), *size);
+    bytes[*size] = '\0';
+    fclose(in);
+    return bytes;
 }
 
 void test_assert_ok(const ink_context *ctx, ink_result result, const char *call, const char *file, int line)

@@ -24,8 +24,23 @@ ink_context_options test_options(unsigned n_threads);
 /* A context with these options. Fails the test if it cannot be made. Free with ink_context_free(). */
 ink_context *test_context(unsigned n_threads);
 
+/* A test that gets a context of one thread, which is freed behind it: a row of the list of tests. */
+#define context_test(check)                                                                                            \
+    {                                                                                                                  \
+        .name = #check, .test_func = context_test_run, .initial_state = &(context_check) { (check) }                   \
+    }
+
+typedef struct context_check {
+    void (*check)(ink_context *ctx);
+} context_check;
+
+void context_test_run(void **state);
+
 /* A sequence of a list whose logits are wanted. */
 ink_item test_item(ink_state *state, const ink_token *tokens, size_t n_tokens, float *logits, size_t n_logits);
+
+/* The bytes of a file, NUL-terminated, to be freed, or NULL if it cannot be opened. */
+char *test_read_file(const char *folder, const char *name, size_t *size);
 
 /* The call succeeded; if not, the test fails with the context's own sentence. */
 #define assert_ok(ctx, call) test_assert_ok((ctx), (call), #call, __FILE__, __LINE__)

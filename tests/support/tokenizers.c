@@ -14,15 +14,11 @@ const char *const test_tokenizers[] = {"plain",       "template",    "shuffled",
 
 char *test_read_tokenizer(const char *name, const char *ending, size_t *size)
 {
-    char path[512];
-    snprintf(path, sizeof path, "%s/tokenizer/%s%s", FIXTURES, name, ending);
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        fail_msg("%s is missing", path);
-    char *text = malloc(1 << 20);
-    *size = fread(text, 1, (1 << 20) - 1, file);
-    text[*size] = '\0';
-    fclose(file);
+    char file[512];
+    snprintf(file, sizeof file, "%s%s", name, ending);
+    char *text = test_read_file(FIXTURES "/tokenizer", file, size);
+    if (text == NULL)
+        fail_msg("%s is missing", file);
     return text;
 }
 
