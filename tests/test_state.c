@@ -1,6 +1,7 @@
 /*
  * test_state.c - what changes while a sequence runs: exact sizes, the caller's memory, going back, copies, saved bytes.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "fixture.h"
 
 #include "../src/base/bytes.h"
+#include "../src/models/networks.h"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <sys/mman.h>
@@ -181,6 +183,32 @@ static void a_copy_goes_on_as_the_original(const fixture *f)
     free(whole);
 }
 
+/* Products read panels whole, so a copy also clears the rows of its last panels that hold no key yet. */
+static void a_copy_leaves_no_row_unwritten(const fixture *f)
+{
+    size_t size;
+    ink_state *from = fixture_state(f->ctx, f->model), *to;
+    assert_ok(f->ctx, ink_state_size(f->ctx, f->model, 40, &size));
+    unsigned char *memory = malloc(size + INK_ALIGNMENT), *block = memory;
+    block += (INK_ALIGNMENT - (uintptr_t)memory % INK_ALIGNMENT) % INK_ALIGNMENT;
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, from, f->tokens, 5, NULL));
+    memset(block, 0xFF, size); /* NaNs */
+    assert_ok(f->ctx, ink_state_create_in(f->ctx, f->model, 40, block, size, &to));
+    assert_ok(f->ctx, ink_state_copy(f->ctx, from, to));
+    ink_kv_cache cache = ink_kv_cache_over(f->model->transformer.stack.config.attention, 40, to->kv);
+    for (size_t head = 0; head < cache.n_kv_heads; head++)
+        for (size_t row = 5; row < INK_FILL_ROWS; row++) {
+            float key[64];
+            ink_matrix keys = ink_kv_cache_keys(&cache, head);
+            ink_matrix_read_row(&keys, row, 0, cache.head_dim, key);
+            for (size_t i = 0; i < cache.head_dim; i++)
+                assert_true(key[i] == 0);
+        }
+    ink_state_free(from);
+    ink_state_free(to);
+    free(memory);
+}
+
 static void a_copy_that_does_not_fit_is_refused(const fixture *f)
 {
     fixture other;
@@ -348,6 +376,45 @@ static void saved_bytes_belong_to_one_model(const fixture *f)
     fixture_files_free(&files);
 }
 
+/* Where the data of a tensor begins, and its name in the header. */
+static unsigned char *tensor_data(const fixture_files *files, const char *tensor, char **name)
+{
+    size_t first = 0;
+    *name = fixture_files_tensor(files, "model.safetensors", tensor);
+    assert_int_equal(sscanf(strstr(*name, "\"data_offsets\""), "\"data_offsets\":[%zu", &first), 1);
+    return files->weights + 8 + ink_get_le(files->weights, 8) + first;
+}
+
+static void exchange(void *a, void *b, size_t size)
+{
+    unsigned char kept[256];
+    assert_true(size <= sizeof kept);
+    memcpy(kept, a, size);
+    memcpy(a, b, size);
+    memcpy(b, kept, size);
+}
+
+/* Two tensors of one shape that have each other's values are another model; two that lie in another order are not. */
+static void saved_bytes_belong_to_weights_in_any_order(const fixture *f)
+{
+    fixture_files files;
+    size_t size;
+    char *names[2];
+    fixture_files_read(&files, "gpt2");
+    ink_state *state = fixture_state(f->ctx, f->model);
+    assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, f->tokens, 8, NULL));
+    unsigned char *bytes = save(f, state, &size);
+    unsigned char *a = tensor_data(&files, "transformer.h.0.ln_1.weight", &names[0]);
+    unsigned char *b = tensor_data(&files, "transformer.h.0.ln_2.weight", &names[1]);
+    exchange(a, b, f->info->hidden_size * sizeof(float));
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_ERROR_MISMATCH);
+    exchange(names[0], names[1], strlen("\"transformer.h.0.ln_1.weight"));
+    assert_int_equal(load_changed(f, bytes, size, &files), INK_OK);
+    free(bytes);
+    ink_state_free(state);
+    fixture_files_free(&files);
+}
+
 /* A window of tokens is checked like any tokens: one outside the vocabulary would read outside the table. */
 static void a_saved_window_holds_only_tokens(const fixture *f)
 {
@@ -403,11 +470,13 @@ int main(void)
         fixture_test(a_reset_forgets_everything),
         fixture_test(a_rewind_goes_back_or_is_refused),
         fixture_test(a_copy_goes_on_as_the_original),
+        fixture_test_on("gpt2", a_copy_leaves_no_row_unwritten),
         fixture_test_on("gpt2", a_copy_that_does_not_fit_is_refused),
         fixture_test(what_is_loaded_is_what_was_saved),
         fixture_test(damaged_bytes_are_refused),
         fixture_test_on("gpt2", saved_bytes_that_do_not_fit_are_refused),
         fixture_test_on("gpt2", saved_bytes_belong_to_one_model),
+        fixture_test_on("gpt2", saved_bytes_belong_to_weights_in_any_order),
         fixture_test_on("mlp", a_saved_window_holds_only_tokens),
         fixture_test_on("mlp", missing_arguments_are_refused_by_name),
     };
