@@ -28,7 +28,7 @@ static ink_result plan_block(ink_plan *plan, ink_stack *stack)
                                        .hidden_size = HIDDEN,
                                        .inner_size = INNER,
                                        .attention = &attention,
-                                       .activation = INK_SILU,
+                                       .gate_activation = INK_SILU,
                                        .gated = true,
                                        .rope = rope};
     ink_plan_enter_module(plan, "block");

@@ -40,10 +40,6 @@ extern const ink_architecture ink_llama_architectures[];   /* llama, mistral, qw
 extern const ink_architecture ink_encoder_architectures[]; /* bert, distilbert, roberta */
 extern const ink_architecture ink_own_architectures[];     /* rnn, gru, lstm, mlp: the project's own */
 
-/* Allocates the blocks of the model's stack and their attention, a copy of `attention` for each. stack.config.n_blocks
-   becomes n, or the number of tensors of the file plus one if that is less. */
-ink_result ink_import_stack(ink_import *in, size_t n, const ink_attention *attention);
-
 /* Plans all blocks, each in its own scope, `scope` ("h") and its number. Refuses a file with one more block; `probe` is
    a module with a weight that every block has, and `key` the setting for the number of blocks, for messages. */
 typedef ink_result (*ink_plan_block_fn)(ink_import *in, const void *settings, size_t i, ink_block *block);

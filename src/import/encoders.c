@@ -237,12 +237,11 @@ static ink_result encoder_describe(ink_import *in, encoder_settings *s)
     model->encoder.max_tokens = most >= 1 && most < info->context_length ? most : info->context_length;
 
     model->transformer.n_types = model->encoder.n_types;
-    model->transformer.stack.config = (ink_stack_config){
-        .hidden_size = s->hidden, .inner_size = s->inner, .norm_place = INK_NORM_AFTER, .activation = s->activation};
-    return ink_import_stack(
-        in, info->n_layers,
-        &(ink_attention){
-            .n_heads = n_heads, .n_kv_heads = n_heads, .head_dim = s->hidden / n_heads, .bidirectional = true});
+    model->transformer.stack.config =
+        (ink_stack_config){.hidden_size = s->hidden, .inner_size = s->inner, .norm_place = INK_NORM_AFTER};
+    const ink_attention attention = {
+        .n_heads = n_heads, .n_kv_heads = n_heads, .head_dim = s->hidden / n_heads, .bidirectional = true};
+    return ink_plan_stack(&in->plan, info->n_layers, &attention, &model->transformer.stack);
 }
 
 /* ---- the body --------------------------------------------------------------------------------------------------- */

@@ -52,8 +52,9 @@ static ink_result gpt2_describe(ink_import *in, gpt2_settings *s)
     model->transformer.stack.config =
         (ink_stack_config){.hidden_size = s->hidden, .inner_size = s->inner, .norm_place = INK_NORM_BEFORE};
     size_t head_dim = s->hidden / n_heads;
-    INK_TRY(ink_import_stack(in, info->n_layers,
-                             &(ink_attention){.n_heads = n_heads, .n_kv_heads = n_heads, .head_dim = head_dim}));
+    INK_TRY(ink_plan_stack(&in->plan, info->n_layers,
+                           &(ink_attention){.n_heads = n_heads, .n_kv_heads = n_heads, .head_dim = head_dim},
+                           &in->model->transformer.stack));
     /* By default the scores are divided by sqrt(head_dim). With scale_attn_by_inverse_layer_idx they are also divided
        by the number i of the block: 1 / (sqrt(head_dim) i) = 1 / sqrt(head_dim i^2). */
     for (size_t i = 0; i < model->transformer.stack.config.n_blocks; i++) {

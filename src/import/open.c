@@ -27,9 +27,9 @@ static ink_result find_architecture(ink_import *in, const ink_architecture **fou
     *found = NULL;
     for (size_t i = 0; i < N_FAMILIES; i++)
         for (const ink_architecture *a = families[i]; a->name != NULL; a++) {
-            used += ink_format(known + used, sizeof known - used, used == 0 ? "%s" : ", %s", a->name);
             if (strcmp(name, a->name) == 0)
                 *found = a;
+            used += ink_format(known + used, sizeof known - used, "%s%s", used == 0 ? "" : ", ", a->name);
         }
     if (name[0] == '\0')
         return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: member 'model_type' is missing: what kind of model is this?",
@@ -51,21 +51,6 @@ static ink_result find_architecture(ink_import *in, const ink_architecture **fou
 }
 
 /* ---- shared by the importers ------------------------------------------------------------------------------------ */
-
-ink_result ink_import_stack(ink_import *in, size_t n, const ink_attention *attention)
-{
-    ink_stack *stack = &in->model->transformer.stack;
-    /* A wrong config.json must not allocate much: with more blocks than tensors, planning ends at a missing tensor. */
-    n = ink_size_min(n, ink_weights_count(in->plan.weights) + 1);
-    stack->config.n_blocks = n;
-    stack->config.attention = ink_arena_alloc(in->plan.own, n, sizeof *attention);
-    stack->blocks = ink_plan_array(&in->plan, n, sizeof *stack->blocks);
-    if (stack->config.attention == NULL || stack->blocks == NULL)
-        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: a model of %zu blocks", n);
-    for (size_t i = 0; i < n; i++)
-        stack->config.attention[i] = *attention;
-    return INK_OK;
-}
 
 ink_result ink_import_blocks(ink_import *in, const char *scope, const char *probe, const char *key,
                              ink_plan_block_fn plan_block, const void *settings)

@@ -46,6 +46,19 @@ void *ink_plan_array(ink_plan *plan, size_t n, size_t size)
     return array != NULL ? memset(array, 0, n * size) : NULL;
 }
 
+ink_result ink_plan_stack(ink_plan *plan, size_t n, const ink_attention *attention, ink_stack *stack)
+{
+    n = ink_size_min(n, ink_weights_count(plan->weights) + 1);
+    stack->config.n_blocks = n;
+    stack->config.attention = ink_plan_array(plan, n, sizeof *attention);
+    stack->blocks = ink_plan_array(plan, n, sizeof *stack->blocks);
+    if (stack->config.attention == NULL || stack->blocks == NULL)
+        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+    for (size_t i = 0; i < n; i++)
+        stack->config.attention[i] = *attention;
+    return INK_OK;
+}
+
 static ink_result plan_no_memory(ink_plan *plan)
 {
     return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);

@@ -92,6 +92,9 @@ ink_result ink_plan_use(ink_plan *plan, ink_weights *weights);
    tensor before the last one. NULL if there is no memory. */
 void *ink_plan_array(ink_plan *plan, size_t n, size_t size);
 
+/* Allocates the n blocks of a stack in the same way, each with this attention; config.n_blocks may be less than n. */
+ink_result ink_plan_stack(ink_plan *plan, size_t n, const ink_attention *attention, ink_stack *stack);
+
 /* ---- names ------------------------------------------------------------------------------------------------------ */
 
 /* Append to the scope a list and a number ("h" and 3: "h.3."), or the name of a module and a dot; a name may be "",

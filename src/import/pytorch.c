@@ -237,21 +237,13 @@ static float transformer_eps(const ink_transformer_options *options)
     return options->eps != 0 ? options->eps : 1e-5f;
 }
 
-/* Allocates a stack of n blocks. */
+/* Begins a stack of n blocks. */
 static ink_result begin_stack(ink_plan *plan, const ink_transformer_options *options, size_t n, ink_stack *stack)
 {
-    ink_attention *attention = ink_arena_alloc(plan->own, n, sizeof *attention);
-    stack->blocks = ink_plan_array(plan, n, sizeof *stack->blocks);
-    if (attention == NULL || stack->blocks == NULL)
-        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
-    for (size_t i = 0; i < n; i++)
-        attention[i] = (ink_attention){
-            .n_heads = options->n_heads, .n_kv_heads = options->n_heads, .bidirectional = !options->causal};
-    stack->config = (ink_stack_config){.n_blocks = n,
-                                       .attention = attention,
-                                       .norm_place = options->norm_first ? INK_NORM_BEFORE : INK_NORM_AFTER,
-                                       .activation = options->activation};
-    return INK_OK;
+    const ink_attention attention = {
+        .n_heads = options->n_heads, .n_kv_heads = options->n_heads, .bidirectional = !options->causal};
+    stack->config.norm_place = options->norm_first ? INK_NORM_BEFORE : INK_NORM_AFTER;
+    return ink_plan_stack(plan, n, &attention, stack);
 }
 
 /* Plans the attention of block i. The first block sets the size. */

@@ -202,9 +202,9 @@ typedef struct ink_stack_config {
     size_t hidden_size, inner_size;
     ink_attention *attention; /* [n_blocks]; head counts and head_dim are the same in all */
     ink_norm_place norm_place;
-    ink_activation activation; /* of the feed-forward network, or of its gate */
-    bool gated;                /* W_down (s(W_gate x) * W_up x) */
-    ink_rope rope;             /* of queries and keys; head_dim 0: no rope */
+    ink_activation gate_activation; /* of a gated feed-forward network; that of others is a part of block->up */
+    bool gated;                     /* W_down (s(W_gate x) * W_up x) */
+    ink_rope rope;                  /* of queries and keys; head_dim 0: no rope */
 } ink_stack_config;
 
 typedef struct ink_block {

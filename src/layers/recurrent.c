@@ -192,10 +192,13 @@ static void run_sweep(sweep *s)
            single sequence already lie in this order. */
         bool single = s->n_chunks == 1 && s->direction == 0;
         size_t rows = 0, running = count_running(s->chunks, s->n_chunks, begin);
-        for (end = begin; running > 0 && rows + running <= scratch->max_rows;
-             rows += running, running = count_running(s->chunks, running, ++end))
+        end = begin;
+        while (running > 0 && rows + running <= scratch->max_rows) {
             for (size_t i = 0; !single && i < running; i++)
                 memcpy(scratch->x + (rows + i) * in, input_row(s, &s->chunks[i], end), in * sizeof(float));
+            rows += running;
+            running = count_running(s->chunks, running, ++end);
+        }
         const float *x = single ? input_row(s, s->chunks, begin) : scratch->x;
         sweep_product(s, &w->w_ih, w->b_ih, x, rows, scratch->gi);
 

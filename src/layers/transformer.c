@@ -114,7 +114,7 @@ static void feed_forward(ink_context *ctx, const ink_stack *stack, size_t i, con
     float *inner = scratch->inner;
     ink_dense_run(ctx, &block->up, x, block->up.weight.k, rows, inner);
     if (stack->config.gated) {
-        gate_job job = {ctx->kernel, stack->config.activation, inner, width / 2};
+        gate_job job = {ctx->kernel, stack->config.gate_activation, inner, width / 2};
         ink_parallel_for(ctx, gate_row, &job, rows, rows * width * GATE_WORK);
     }
     INK_TRACE(ctx, "mlp.up", ink_tensor_2d(inner, rows, width));

@@ -44,8 +44,8 @@ typedef struct run {
     ink_context *ctx;
     const ink_model *model;
     const ink_item *sequences; /* [n_items], or */
-    const ink_text *texts;     /* [n_items], with this encoding */
-    ink_encoding encoding;
+    const ink_text *texts;     /* [n_items] */
+    ink_encoding encoding;     /* of texts; sequences have INK_HIDDEN_STATES, for their `hidden` */
     size_t n_items;
     size_t max_rows; /* of a pass */
     size_t capacity; /* of the largest state, or the number of tokens of the longest text */
@@ -492,7 +492,7 @@ ink_result ink_model_forward_list(ink_context *ctx, const ink_model *model, cons
         return INK_OK;
     INK_TRY(ink_model_require_states(ctx, model));
     INK_REQUIRE(ctx, items);
-    run r = {.ctx = ctx, .model = model, .sequences = items, .n_items = n_items};
+    run r = {.ctx = ctx, .model = model, .sequences = items, .encoding = INK_HIDDEN_STATES, .n_items = n_items};
     for (size_t i = 0; i < n_items; i++) {
         INK_TRY(check_item(ctx, model, &items[i], i));
         r.max_rows += ink_size_min(items[i].n_tokens, INK_PASS_ROWS - r.max_rows);
