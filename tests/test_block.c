@@ -141,19 +141,18 @@ static void block_gives_the_numbers_of_pytorch(ink_context *ctx)
 
 static void block_has_the_same_bits_everywhere(ink_context *ctx)
 {
-    ink_context *other;
+    ink_context *other = NULL;
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/llama.safetensors");
     ink_stack *block = load(ctx, fixture);
     float *x = test_tensor(ctx, fixture, "case.block.x", NULL);
     float *expected = test_floats((size_t)2 * N * HIDDEN), *y = test_floats((size_t)2 * N * HIDDEN);
     run_in_pieces(ctx, block, N, x, expected);
-    for (size_t i = 0; (other = test_variant(i)) != NULL; i++) {
+    for (size_t i = 0; (other = test_variant(other, i)) != NULL; i++) {
         static const size_t pieces[] = {1, 2, 7, 16, 31, N};
         for (size_t p = 0; p < sizeof pieces / sizeof pieces[0]; p++) {
             run_in_pieces(other, block, pieces[p], x, y);
             test_assert_same_bits(y, expected, (size_t)2 * N * HIDDEN, ink_context_kernel(other));
         }
-        ink_context_free(other);
     }
     free(x);
     free(y);

@@ -210,7 +210,7 @@ static void dense_of_every_kind_of_size_is_right(void **unused)
 /* Every kernel, 1 to 3 threads, every alignment: one result. */
 static void mlp_has_the_same_bits_everywhere(ink_context *ctx)
 {
-    ink_context *other;
+    ink_context *other = NULL;
     state_dict dict = {0};
     ink_mlp *mlp;
     const size_t n = 130, in = 100, out = 37;
@@ -222,7 +222,7 @@ static void mlp_has_the_same_bits_everywhere(ink_context *ctx)
     assert_ok(ctx, ink_mlp_load(ctx, weights, "", INK_GELU_TANH, INK_IDENTITY, &mlp));
     float *x = test_random(n * in, 5, 1), *expected = test_floats(n * out);
     assert_ok(ctx, ink_mlp_forward(ctx, mlp, x, n, expected));
-    for (size_t i = 0; (other = test_variant(i)) != NULL; i++) {
+    for (size_t i = 0; (other = test_variant(other, i)) != NULL; i++) {
         void *x_block, *y_block;
         float *x_here = test_unaligned(x, n * in, i % 15 + 1, &x_block);
         float *y_here = test_unaligned(x, n * out, (i + 7) % 15 + 1, &y_block);
@@ -230,7 +230,6 @@ static void mlp_has_the_same_bits_everywhere(ink_context *ctx)
         test_assert_same_bits(y_here, expected, n * out, ink_context_kernel(other));
         free(x_block);
         free(y_block);
-        ink_context_free(other);
     }
     ink_mlp_free(mlp);
     state_dict_free(&dict);
@@ -305,19 +304,10 @@ static void loading_survives_every_failed_allocation(ink_context *ctx)
 
 /* ---- files that do not fit ------------------------------------------------------------------------------------ */
 
-typedef struct bad_file {
-    const char *what;
-    const char *name;
-    ink_type type;
-    size_t rank;
-    size_t shape[3];
-} bad_file;
-
-/* net.0 is [4, 3]; each file adds one tensor to it, or net.0 itself is wrong. */
 /* Folded in front and behind, with and without a bias of the layer, weights of the norm, an activation before it. */
 static void batch_norms_become_part_of_their_neighbours(ink_context *ctx)
 {
-    ink_context *other;
+    ink_context *other = NULL;
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/batch_norm.safetensors");
     ink_mlp *mlp = NULL;
     size_t n_x;
@@ -328,12 +318,11 @@ static void batch_norms_become_part_of_their_neighbours(ink_context *ctx)
 
     float *x = test_tensor(ctx, fixture, "case.net.x", &n_x), *y[2] = {test_floats(9 * 5), test_floats(9 * 5)};
     assert_int_equal(n_x, 9 * 7);
-    for (size_t i = 0; (other = test_variant(i)) != NULL; i++) { /* read by each kernel, too */
+    for (size_t i = 0; (other = test_variant(other, i)) != NULL; i++) { /* read by each kernel, too */
         assert_ok(other, ink_mlp_load(other, fixture, "net", INK_GELU, INK_IDENTITY, &mlp));
         assert_ok(other, ink_mlp_forward(other, mlp, x, 9, y[i > 0]));
         test_assert_same_bits(y[i > 0], y[0], 9 * 5, "folded norms");
         ink_mlp_free(mlp);
-        ink_context_free(other);
     }
     free(x);
     free(y[0]);
@@ -341,6 +330,15 @@ static void batch_norms_become_part_of_their_neighbours(ink_context *ctx)
     ink_weights_free(fixture);
 }
 
+typedef struct bad_file {
+    const char *what;
+    const char *name;
+    ink_type type;
+    size_t rank;
+    size_t shape[3];
+} bad_file;
+
+/* net.0 is [4, 3]; each file adds one tensor to it. */
 static void mlp_refuses_what_does_not_fit(ink_context *ctx)
 {
     static const struct {

@@ -3,7 +3,6 @@
  * into lists, what they say about themselves, and what they refuse.
  */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,13 +176,12 @@ static void every_variant_gives_the_same_bits(encoder_fixture *f)
                             : f->encoder->embedding_size != 0                         ? INK_EMBEDDING
                                                                                       : INK_HIDDEN_STATES;
     size_t n;
-    ink_context *ctx;
+    ink_context *ctx = NULL;
     float *expected = encoder_run(f->ctx, f, encoding, &n);
-    for (size_t i = 0; (ctx = test_variant(i)) != NULL; i++) {
+    for (size_t i = 0; (ctx = test_variant(ctx, i)) != NULL; i++) {
         float *out = encoder_run(ctx, f, encoding, &n);
         test_assert_same_bits(out, expected, n, f->name);
         free(out);
-        ink_context_free(ctx);
     }
     free(expected);
 }

@@ -2,8 +2,6 @@
  * test_model_files.c - opening model folders that are broken, in every way their settings and tensors can be, and
  * memory and files that fail. The numbers are those of the checklist of bad inputs, part E and I.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "faulty.h"

@@ -139,13 +139,12 @@ static void a_sequence_does_not_depend_on_the_others(void **unused)
 static void check_variants(ink_context *ctx, const ink_weights *file, const stack *s, network net, const float *x)
 {
     float *expected = test_floats(N_ROWS * SIZE), *y = test_floats(N_ROWS * SIZE);
-    ink_context *other;
+    ink_context *other = NULL;
     (void)file;
     run(ctx, net, x, lengths, N_SEQUENCES, expected);
-    for (size_t i = 0; (other = test_variant(i)) != NULL; i++) {
+    for (size_t i = 0; (other = test_variant(other, i)) != NULL; i++) {
         run(other, net, x, lengths, N_SEQUENCES, y);
         test_assert_same_bits(y, expected, N_ROWS * SIZE, s->name);
-        ink_context_free(other);
     }
     free(expected);
     free(y);

@@ -272,12 +272,11 @@ void fixture_same_bits_everywhere(const fixture *f)
 {
     size_t count = f->n_tokens * f->info->vocab_size;
     float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
-    ink_context *other;
-    for (size_t i = 0; (other = test_variant(i)) != NULL; i++) {
+    ink_context *other = NULL;
+    for (size_t i = 0; (other = test_variant(other, i)) != NULL; i++) {
         float *logits = fixture_run(other, f->model, f->tokens, f->n_tokens);
         assert_same_bits(f->name, ink_context_kernel(other), logits, expected, count);
         free(logits);
-        ink_context_free(other);
     }
     free(expected);
 }

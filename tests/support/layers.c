@@ -56,8 +56,9 @@ float *test_unaligned(const float *x, size_t n, size_t offset, void **block)
     return copy;
 }
 
-ink_context *test_variant(size_t i)
+ink_context *test_variant(ink_context *before, size_t i)
 {
+    ink_context_free(before);
     ink_context_options options = test_options((unsigned)(i % 3 + 1));
     options.kernel = ink_kernel_name(i / 3);
     if (options.kernel == NULL)
