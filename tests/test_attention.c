@@ -450,10 +450,8 @@ static ink_result plan_block(ink_plan *plan, ink_stack *stack)
 {
     const ink_bias_rule any = INK_BIAS_IF_THERE;
     ink_block *block = stack->blocks = ink_plan_array(plan, 1, sizeof *block);
-    stack->config = (ink_stack_config){.n_blocks = 1,
-                                       .hidden_size = 48,
-                                       .inner_size = 100,
-                                       .attention = &block_attention};
+    stack->config =
+        (ink_stack_config){.n_blocks = 1, .hidden_size = 48, .inner_size = 100, .attention = &block_attention};
     ink_plan_enter_module(plan, "block");
     INK_TRY(ink_plan_norm(plan, "norm_1", INK_LAYER_NORM, 48, 1e-5f, any, &block->norm_1));
     INK_TRY(ink_plan_dense(plan, "qkv", 144, 48, any, INK_IDENTITY, &block->qkv));

@@ -146,7 +146,7 @@ ink_result ink_object_add_block(ink_context *ctx, const char *what, void *object
  */
 typedef struct ink_call {
     ink_context *ctx;
-    ink_arena *arena; /* take scratch from here */
+    ink_arena *arena; /* allocate scratch here; may point to `measure`, so an ink_call is not copied */
     ink_arena measure;
     ink_arena_mark mark;
     ink_float_mode host;

@@ -129,7 +129,6 @@ static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
     const float eps = 1e-5f; /* PyTorch's default; files do not hold it */
     float *scale = ink_alloc_rows(&plan->work, 1, fold->size), *shift = ink_alloc_rows(&plan->work, 1, fold->size);
     float *sums = ink_alloc_rows(&plan->work, 1, w->n), *row = ink_alloc_rows(&plan->work, 1, w->k);
-    float *factors = ink_alloc_rows(&plan->work, 1, w->k);
     if (ink_arena_failed(&plan->work))
         return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
     kernel->batch_norm(fold->values[0], fold->values[1], fold->values[2], fold->values[3], fold->size, eps, scale,
@@ -143,10 +142,9 @@ static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
         kernel->add(sums, w->n, bias);
     }
     for (size_t i = 0; i < w->n; i++) {
-        for (size_t t = 0; fold->behind && t < w->k; t++)
-            factors[t] = scale[i];
         ink_matrix_read_row(w, i, 0, w->k, row);
-        kernel->multiply_elements(fold->behind ? factors : scale, w->k, row);
+        for (size_t t = 0; t < w->k; t++)
+            row[t] *= fold->behind ? scale[i] : scale[t];
         ink_matrix_write_row(w, i, 0, w->k, row);
     }
     return INK_OK;

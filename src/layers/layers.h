@@ -245,7 +245,8 @@ typedef struct ink_stack_scratch {
 void ink_stack_alloc_scratch(ink_arena *arena, const ink_stack_config *config, size_t capacity, size_t rows,
                              ink_stack_scratch *scratch);
 
-/* y [rows, hidden_size] = W_o attention(W_qkv x) of block i. The spans cover all rows. */
+/* y [rows, hidden_size] = W_o attention(W_qkv x) of block i. The spans cover all rows. y may be x, which is read first
+   and whole. */
 void ink_block_attend(ink_context *ctx, const ink_stack *stack, size_t i, const ink_stack_scratch *scratch,
                       const ink_span *spans, size_t n_spans, const float *x, size_t rows, float *y);
 

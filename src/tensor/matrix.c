@@ -214,12 +214,9 @@ void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, siz
 
 void ink_matrix_write_row(ink_matrix *matrix, size_t row, size_t first, size_t count, const float *values)
 {
-    void *to = matrix_element(matrix, row, first);
+    float *to = matrix_element(matrix, row, first);
     for (size_t t = 0; t < count; t++)
-        if (matrix->type == INK_F32)
-            ((float *)to)[t * INK_PANEL] = values[t];
-        else
-            matrix_narrow(&ink_kernel_portable, matrix->type, values + t, 1, (uint16_t *)to + t * 2 * INK_PANEL);
+        to[t * INK_PANEL] = values[t];
 }
 
 ink_matrix ink_matrix_rows_view(const ink_matrix *matrix, size_t first, size_t n)

@@ -47,7 +47,7 @@ void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_
 
 /* ---- reading and writing elements -------------------------------------------------------------------------------- */
 
-/* Columns first .. first + count - 1 of a row: read them as f32, or replace them by f32 values rounded to the type. */
+/* Columns first .. first + count - 1 of a row: read them as f32; replace them, in a matrix of type F32. */
 void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, size_t count, float *out);
 void ink_matrix_write_row(ink_matrix *matrix, size_t row, size_t first, size_t count, const float *values);
 
