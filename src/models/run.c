@@ -18,11 +18,16 @@
 /* If the destinations of logits do not lie side by side, this many rows are computed at a time and then copied. */
 #define SCATTERED_ROWS ((size_t)16)
 
-/* A sequence or a text of the call. */
+/* A sequence or a text of the call, with the destinations of its results: rows of `hidden` for its last n_hidden tokens
+   and of `logits` for its last n_logits tokens, or for the tokens at `positions`. */
 typedef struct run_item {
-    ink_state *state; /* NULL: a text of an encoder */
+    ink_state *state; /* NULL: a text of an encoder, which is not cut */
     const ink_token *tokens, *types;
     size_t n_tokens, done;
+    float *hidden, *logits; /* NULL: not requested */
+    size_t n_hidden, n_logits;
+    const size_t *positions; /* NULL: the last tokens */
+    size_t n_positions;
 } run_item;
 
 /* The next `count` tokens of an item: rows first .. first + count - 1 of the pass. */
@@ -35,7 +40,7 @@ typedef struct run_part {
 
 /* The destinations of the results of a picked row; NULL: not requested. */
 typedef struct row_target {
-    float *hidden; /* [hidden_size]; of an encoder the row of any encoding but logits */
+    float *hidden; /* [hidden_size]; for INK_POOLED and INK_EMBEDDING the vector of the text */
     float *logits; /* [vocab_size or labels] */
 } row_target;
 
@@ -45,7 +50,7 @@ typedef struct run {
     const ink_model *model;
     const ink_item *sequences; /* [n_items], or */
     const ink_text *texts;     /* [n_items] */
-    ink_encoding encoding;     /* of texts; sequences have INK_HIDDEN_STATES, for their `hidden` */
+    ink_encoding encoding;     /* of texts; sequences have INK_HIDDEN_STATES, and perhaps logits too */
     size_t n_items;
     size_t max_rows; /* of a pass */
     size_t capacity; /* of the largest state, or the number of tokens of the longest text */
@@ -218,31 +223,22 @@ static void pick_row(run *r, size_t row, row_target target, size_t *n)
 /* Picks the requested rows of the pass; returns their number. */
 static size_t pick_rows(run *r)
 {
-    size_t hidden = r->model->info.hidden_size, vocab = r->model->info.vocab_size, n = 0;
-    bool per_text = r->encoding == INK_POOLED || r->encoding == INK_EMBEDDING ||
-                    (r->encoding != INK_HIDDEN_STATES && r->model->encoder.task == INK_TASK_CLASSIFY_TEXT);
-    bool is_logits = r->encoding == INK_LOGITS || r->encoding == INK_PROBABILITIES;
-    size_t width = r->texts != NULL ? ink_model_encoding_size(r->model, r->encoding) : 0;
+    const ink_model *model = r->model;
+    size_t hidden = model->info.hidden_size, width = model->head.weight != NULL ? model->head.weight->n : 0, n = 0;
     for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
-        if (r->texts != NULL) {
-            const ink_text *text = &r->texts[part->item];
-            size_t count = per_text ? 1 : text->positions != NULL ? text->n_positions : text->n_tokens;
-            for (size_t p = 0; p < count; p++) {
-                float *to = text->output + p * width;
-                pick_row(r, part->first + (per_text || text->positions == NULL ? p : text->positions[p]),
-                         (row_target){.hidden = is_logits ? NULL : to, .logits = is_logits ? to : NULL}, &n);
-            }
-            continue;
-        }
-        const ink_item *item = &r->sequences[part->item];
-        size_t done = r->items[part->item].done;
-        for (size_t i = 0; i < part->count; i++) {
-            size_t left = item->n_tokens - (done + i); /* this token and all after it */
+        const run_item *item = &r->items[part->item];
+        for (size_t p = 0; p < item->n_positions; p++)
+            pick_row(r, part->first + item->positions[p],
+                     (row_target){.hidden = item->hidden != NULL ? item->hidden + p * hidden : NULL,
+                                  .logits = item->logits != NULL ? item->logits + p * width : NULL},
+                     &n);
+        for (size_t i = 0; item->positions == NULL && i < part->count; i++) {
+            size_t left = item->n_tokens - (item->done + i); /* this token and all after it */
             row_target target = {0};
             if (left <= item->n_hidden)
                 target.hidden = item->hidden + (item->n_hidden - left) * hidden;
             if (left <= item->n_logits)
-                target.logits = item->logits + (item->n_logits - left) * vocab;
+                target.logits = item->logits + (item->n_logits - left) * width;
             if (target.hidden != NULL || target.logits != NULL)
                 pick_row(r, part->first + i, target, &n);
         }
@@ -311,19 +307,22 @@ static void run_head(run *r, size_t n)
         ink_norm_run(ctx, &model->transformer.stack.norm, x, n, x);
         INK_TRACE(ctx, "norm_f", ink_tensor_2d(x, n, hidden));
     }
-    if (r->encoding == INK_HIDDEN_STATES)
+    bool wants_logits = false, pooled = r->encoding == INK_POOLED;
+    for (size_t i = 0; i < n; i++)
+        wants_logits |= r->targets[i].logits != NULL;
+    if (!pooled)
         put_hidden(r, x, n, hidden);
-    if (r->texts != NULL && r->encoding == INK_HIDDEN_STATES)
+    if (!pooled && !wants_logits)
         return;
     if (head->transform.weight.n != 0) {
         ink_dense_run(ctx, &head->transform, x, hidden, n, r->more);
         x = r->more;
         INK_TRACE(ctx, "head.transform", ink_tensor_2d(x, n, hidden));
     }
-    if (r->encoding == INK_POOLED)
+    if (pooled) {
         put_hidden(r, x, n, hidden);
-    if (r->texts != NULL && r->encoding != INK_LOGITS && r->encoding != INK_PROBABILITIES)
         return;
+    }
     if (head->norm.size != 0) {
         ink_norm_run(ctx, &head->norm, x, n, x);
         INK_TRACE(ctx, "norm_f", ink_tensor_2d(x, n, hidden));
@@ -385,6 +384,40 @@ static void run_sentence(run *r)
     put_hidden(r, y, r->n_parts, width);
 }
 
+/* ---- items ------------------------------------------------------------------------------------------------------ */
+
+static run_item item_of_sequence(const ink_item *item)
+{
+    return (run_item){.state = item->state,
+                      .tokens = item->tokens,
+                      .n_tokens = item->n_tokens,
+                      .hidden = item->n_hidden > 0 ? item->hidden : NULL,
+                      .n_hidden = item->n_hidden,
+                      .logits = item->n_logits > 0 ? item->logits : NULL,
+                      .n_logits = item->n_logits};
+}
+
+static run_item item_of_text(const run *r, const ink_text *text)
+{
+    static const size_t first_row = 0; /* stands for the text where the result is one vector */
+    bool is_logits = r->encoding == INK_LOGITS || r->encoding == INK_PROBABILITIES;
+    run_item item = {.tokens = text->tokens,
+                     .types = text->types,
+                     .n_tokens = text->n_tokens,
+                     .hidden = is_logits ? NULL : text->output,
+                     .n_hidden = is_logits ? 0 : text->n_tokens,
+                     .logits = is_logits ? text->output : NULL,
+                     .n_logits = is_logits ? text->n_tokens : 0,
+                     .positions = text->positions,
+                     .n_positions = text->positions != NULL ? text->n_positions : 0};
+    if (r->encoding == INK_POOLED || r->encoding == INK_EMBEDDING ||
+        (is_logits && r->model->encoder.task == INK_TASK_CLASSIFY_TEXT)) {
+        item.positions = &first_row;
+        item.n_positions = 1;
+    }
+    return item;
+}
+
 /* ---- passes ----------------------------------------------------------------------------------------------------- */
 
 /* Plans the next pass: a part of every item with tokens left, in equal shares; or as many whole texts as fit. Returns
@@ -400,9 +433,10 @@ static bool plan_pass(run *r)
         size_t left = item->n_tokens - item->done, room = r->max_rows - r->rows;
         if (left == 0)
             continue;
-        if (r->texts != NULL && left > room)
+        bool whole = item->state == NULL;
+        if (whole && left > room)
             break;
-        size_t count = r->texts != NULL ? left : ink_size_min((room + waiting - 1) / waiting, left);
+        size_t count = whole ? left : ink_size_min((room + waiting - 1) / waiting, left);
         r->parts[r->n_parts++] = (run_part){.item = i,
                                             .state = item->state,
                                             .tokens = item->tokens + item->done,
@@ -425,12 +459,7 @@ static ink_result run_list(run *r, bool reserve)
         return ink_call_end(&call);
 
     for (size_t i = 0; i < r->n_items; i++)
-        if (r->texts != NULL)
-            r->items[i] =
-                (run_item){.tokens = r->texts[i].tokens, .types = r->texts[i].types, .n_tokens = r->texts[i].n_tokens};
-        else
-            r->items[i] = (run_item){
-                .state = r->sequences[i].state, .tokens = r->sequences[i].tokens, .n_tokens = r->sequences[i].n_tokens};
+        r->items[i] = r->texts != NULL ? item_of_text(r, &r->texts[i]) : item_of_sequence(&r->sequences[i]);
     while (plan_pass(r)) {
         if (r->model->network == INK_NETWORK_TRANSFORMER)
             run_transformer(r);
