@@ -235,30 +235,42 @@ static void what_does_not_fit_is_refused(ink_context *ctx)
     ink_weights_free(file);
 }
 
-/* Layers of one stack share their scratch memory, so they must be of one size. */
-static void layers_of_different_sizes_are_refused(ink_context *ctx)
+/* Adds net.layers.`number` of width 8 to a file. */
+static void add_layer(state_dict *dict, size_t number, size_t inner)
 {
-    ink_transformer *net;
-    state_dict dict = {0};
-    for (size_t i = 0; i < 2; i++) {
-        static const char *const matrices[] = {"self_attn.in_proj_weight", "self_attn.out_proj.weight",
-                                               "linear1.weight", "linear2.weight"};
-        const size_t inner = 6 + i, shapes[4][2] = {{24, 8}, {8, 8}, {inner, 8}, {8, inner}};
-        char name[64];
-        for (size_t m = 0; m < 4; m++) {
-            snprintf(name, sizeof name, "net.layers.%zu.%s", i, matrices[m]);
-            state_dict_matrix(&dict, name, shapes[m][0], shapes[m][1]);
-        }
-        snprintf(name, sizeof name, "net.layers.%zu.norm1.weight", i);
-        state_dict_vector(&dict, name, 8);
-        snprintf(name, sizeof name, "net.layers.%zu.norm2.weight", i);
-        state_dict_vector(&dict, name, 8);
+    static const char *const matrices[] = {"self_attn.in_proj_weight", "self_attn.out_proj.weight", "linear1.weight",
+                                           "linear2.weight"};
+    const size_t shapes[4][2] = {{24, 8}, {8, 8}, {inner, 8}, {8, inner}};
+    char name[64];
+    for (size_t m = 0; m < 4; m++) {
+        snprintf(name, sizeof name, "net.layers.%zu.%s", number, matrices[m]);
+        state_dict_matrix(dict, name, shapes[m][0], shapes[m][1]);
     }
-    ink_weights *file = state_dict_open(ctx, &dict);
+    for (int norm = 1; norm <= 2; norm++) {
+        snprintf(name, sizeof name, "net.layers.%zu.norm%d.weight", number, norm);
+        state_dict_vector(dict, name, 8);
+    }
+}
+
+/* Layers of one stack share their scratch memory, so they must be of one size; and none may be missing. */
+static void layers_that_do_not_fit_each_other_are_refused(ink_context *ctx)
+{
     const ink_transformer_options options = {.n_heads = 2, .activation = INK_RELU};
+    ink_transformer *net;
+    state_dict other = {0}, gap = {0};
+    add_layer(&other, 0, 6);
+    add_layer(&other, 1, 7);
+    ink_weights *file = state_dict_open(ctx, &other);
     assert_fails(ctx, ink_transformer_load(ctx, file, "net", &options, &net), INK_ERROR_MISMATCH,
                  "tensor 'net.layers.1.linear1.weight' is [7, 8], the layer before it asks for [6, 8]");
-    state_dict_free(&dict);
+    state_dict_free(&other);
+
+    add_layer(&gap, 0, 6);
+    add_layer(&gap, 2, 6);
+    file = state_dict_open(ctx, &gap);
+    assert_fails(ctx, ink_transformer_load(ctx, file, "net", &options, &net), INK_ERROR_MISMATCH,
+                 "'net.layers.1.self_attn.out_proj.weight' is missing");
+    state_dict_free(&gap);
 }
 
 int main(void)
@@ -270,7 +282,7 @@ int main(void)
         context_test(a_causal_mask_hides_what_follows),
         counted_test(nothing_is_allocated_after_a_reservation),
         context_test(what_does_not_fit_is_refused),
-        context_test(layers_of_different_sizes_are_refused),
+        context_test(layers_that_do_not_fit_each_other_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -298,6 +298,24 @@ static ink_result plan_layer(ink_plan *plan, const ink_transformer_options *opti
     return ink_plan_norm(plan, "norm2", INK_LAYER_NORM, size, eps, INK_BIAS_IF_THERE, &block->norm_2);
 }
 
+/* INK_ERROR_MISMATCH if the scope has a tensor of a layer behind the first n, which would be left out silently. */
+static ink_result check_no_later_layer(ink_plan *plan, size_t n)
+{
+    static const char list[] = "layers.";
+    for (size_t i = 0; i < ink_weights_count(plan->weights); i++) {
+        const char *name = ink_weights_at(plan->weights, i)->name, *rest = name + plan->name_length;
+        uint64_t number;
+        if (strncmp(name, plan->name, plan->name_length) != 0 || strncmp(rest, list, sizeof list - 1) != 0)
+            continue;
+        rest += sizeof list - 1;
+        if (ink_digits(rest, strlen(rest), &number) > 0 && number >= n)
+            return ink_fail(plan->ctx, INK_ERROR_MISMATCH,
+                            "%s: there is a tensor '%s', but '%slayers.%zu.self_attn.out_proj.weight' is missing",
+                            ink_weights_name(plan->weights), name, plan->name, n);
+    }
+    return INK_OK;
+}
+
 /* Plans an nn.TransformerEncoder: layers.0, layers.1, ..., and perhaps a norm; or a single layer. */
 static ink_result plan_encoder(ink_plan *plan, const char *name, const ink_transformer_options *options,
                                ink_stack *stack)
@@ -309,6 +327,8 @@ static ink_result plan_encoder(ink_plan *plan, const char *name, const ink_trans
         more = ink_plan_has(plan, "self_attn.out_proj.weight");
         ink_plan_leave(plan, scope);
     }
+    if (n > 0)
+        INK_TRY(check_no_later_layer(plan, n));
     INK_TRY(begin_stack(plan, options, ink_size_max(n, 1), stack));
     for (size_t i = 0; i < stack->config.n_blocks; i++) {
         size_t scope = n > 0 ? ink_plan_enter(plan, "layers", i) : plan->name_length;
