@@ -196,6 +196,7 @@ static void answers_mistakes(void **state)
         {{"prog", "a", "--ids=3"}, "prog: --ids takes no value, found '3'\n"},
         {{"prog", "a", "--sed", "3"}, "prog: unknown option '--sed'; the nearest is '--seed', and --help shows all\n"},
         {{"prog", "a", "--stpo"}, "prog: unknown option '--stpo'; the nearest is '--stop', and --help shows all\n"},
+        {{"prog", "a", "--quantize"}, "prog: unknown option '--quantize'; --help shows all\n"},
         {{"prog", "a", "-N", "3"}, "prog: unknown option '-N'; the nearest is '-n', and --help shows all\n"},
     };
 

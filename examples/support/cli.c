@@ -55,6 +55,8 @@ static bool unknown_option(const cli *line, const char *text)
             nearest = line->options[i].name;
         }
     }
+    if (least > 3) /* not a slip of the keyboard */
+        return console_complain("unknown option '%s'; --help shows all", text);
     return console_complain("unknown option '%s'; the nearest is '%s', and --help shows all", text, nearest);
 }
 
