@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "../tensor/kernel.h"
+#include "../tensor/packed.h"
 #include "safetensors.h"
 
 /* One of the files; `size` is its size when its header was read. */
@@ -246,10 +246,7 @@ ink_result ink_weights_read_bytes(ink_context *ctx, const ink_weights *weights, 
 
 ink_result ink_weights_read(ink_context *ctx, const ink_weights *weights, const ink_weight *weight, float *out)
 {
-    union {
-        uint16_t halves[4096];
-        double doubles[1024];
-    } chunk; /* what is converted at a time */
+    unsigned char chunk[8192]; /* what is converted at a time */
     size_t count;
     INK_REQUIRE(ctx, weights, weight, out);
     if (!weights_own(weights, weight) || !ink_shape_count(&weight->shape, &count))
@@ -263,14 +260,9 @@ ink_result ink_weights_read(ink_context *ctx, const ink_weights *weights, const 
     size_t width = ink_type_bits(weight->type) / 8, most = sizeof chunk / width;
     for (size_t i = 0; i < count; i += most) {
         size_t n = ink_size_min(count - i, most);
-        INK_TRY(ink_weights_read_bytes(ctx, weights, weight, (uint64_t)i * width, &chunk, n * width));
+        INK_TRY(ink_weights_read_bytes(ctx, weights, weight, (uint64_t)i * width, chunk, n * width));
         ink_float_mode host = ink_float_mode_enter();
-        if (weight->type == INK_BF16)
-            ctx->kernel->from_bf16(chunk.halves, n, out + i);
-        else if (weight->type == INK_F16)
-            ctx->kernel->from_f16(chunk.halves, n, out + i);
-        else
-            ctx->kernel->from_f64(chunk.doubles, n, out + i);
+        ink_widen(ctx->kernel, weight->type, chunk, n, out + i);
         ink_float_mode_leave(host);
     }
     return INK_OK;

@@ -75,27 +75,27 @@ void ink_matrix_clear(ink_matrix *matrix, size_t n_rows, size_t n_columns)
         memset(matrix_element(matrix, row, 0), 0, size);
 }
 
-/* `count` <= BUFFER elements of `type` from address `data`, as f32. */
-static void matrix_widen(const ink_kernel *kernel, ink_type type, const char *data, size_t count, float *out)
+void ink_widen(const ink_kernel *kernel, ink_type type, const void *data, size_t count, float *out)
 {
     union {
         uint16_t u16[BUFFER];
         double f64[BUFFER];
     } aligned;
-    if (type == INK_F32) {
-        if (count == INK_PANEL)
-            memcpy(out, data, INK_PANEL * sizeof *out); /* a constant size needs no call */
+    if (type == INK_F32 && count == INK_PANEL)
+        memcpy(out, data, INK_PANEL * sizeof *out); /* a constant size needs no call */
+    else if (type == INK_F32)
+        memcpy(out, data, count * sizeof *out);
+    size_t width = element_size(type);
+    for (size_t i = 0; type != INK_F32 && i < count; i += BUFFER) {
+        size_t n = ink_size_min(BUFFER, count - i);
+        memcpy(&aligned, (const char *)data + i * width, n * width);
+        if (type == INK_BF16)
+            kernel->from_bf16(aligned.u16, n, out + i);
+        else if (type == INK_F16)
+            kernel->from_f16(aligned.u16, n, out + i);
         else
-            memcpy(out, data, count * sizeof *out);
-        return;
+            kernel->from_f64(aligned.f64, n, out + i);
     }
-    memcpy(&aligned, data, count * element_size(type));
-    if (type == INK_BF16)
-        kernel->from_bf16(aligned.u16, count, out);
-    else if (type == INK_F16)
-        kernel->from_f16(aligned.u16, count, out);
-    else
-        kernel->from_f64(aligned.f64, count, out);
 }
 
 static void matrix_narrow(const ink_kernel *kernel, ink_type type, const float *values, size_t count, uint16_t *out)
@@ -130,7 +130,7 @@ static void matrix_fill_block(const ink_kernel *kernel, const ink_matrix *matrix
     uint16_t halves[MOST_LANES][BUFFER];
     void *to = matrix_element(matrix, row, from);
     for (size_t i = 0; i < n_rows; i++)
-        matrix_widen(kernel, type, rows + (i * matrix->k + from) * element_size(type), count, values[i]);
+        ink_widen(kernel, type, rows + (i * matrix->k + from) * element_size(type), count, values[i]);
     if (matrix->type == INK_F32) {
         if (n_rows == INK_PANEL)
             interleave_floats(values, INK_PANEL, count, to); /* a constant number unrolls the loop */
@@ -183,7 +183,7 @@ void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_
         for (size_t t = first; t < first + count; t++, column += column_size) {
             float values[MOST_LANES];
             float *to = matrix->type == INK_F32 ? matrix_element(matrix, row, t) : values;
-            matrix_widen(kernel, type, column, there, to);
+            ink_widen(kernel, type, column, there, to);
             if (there < lanes)
                 memset(to + there, 0, (lanes - there) * sizeof *to);
             if (matrix->type != INK_F32)
@@ -208,7 +208,7 @@ void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, siz
         size_t n = ink_size_min(BUFFER, count - t);
         for (size_t i = 0; i < n; i++)
             halves[i] = ((const uint16_t *)from)[(t + i) * 2 * INK_PANEL];
-        matrix_widen(&ink_kernel_portable, matrix->type, (const char *)halves, n, out + t);
+        ink_widen(&ink_kernel_portable, matrix->type, halves, n, out + t);
     }
 }
 

@@ -19,6 +19,9 @@ ink_type ink_matrix_type(ink_type asked, ink_type stored);
 /* Fails, and names the type, if no matrix has it, or if this build leaves it out. */
 ink_result ink_matrix_check_type(ink_context *ctx, ink_type type);
 
+/* Converts `count` elements of type F32, BF16, F16 or F64 (host byte order, any alignment) to f32. */
+void ink_widen(const ink_kernel *kernel, ink_type type, const void *data, size_t count, float *out);
+
 /* ---- allocating and filling -------------------------------------------------------------------------------------- */
 
 /* Bytes of the panels of an [n, k] matrix of a checked type; SIZE_MAX if they cannot fit into memory. k_capacity >= k
