@@ -252,12 +252,13 @@ static void add_layer(state_dict *dict, size_t number, size_t inner)
     }
 }
 
-/* Layers of one stack share their scratch memory, so they must be of one size; and none may be missing. */
+/* Layers of one stack share their scratch memory, so they must be of one size; none may be missing, and none may have
+   its weights twice. */
 static void layers_that_do_not_fit_each_other_are_refused(ink_context *ctx)
 {
     const ink_transformer_options options = {.n_heads = 2, .activation = INK_RELU};
     ink_transformer *net;
-    state_dict other = {0}, gap = {0};
+    state_dict other = {0}, gap = {0}, both = {0};
     add_layer(&other, 0, 6);
     add_layer(&other, 1, 7);
     ink_weights *file = state_dict_open(ctx, &other);
@@ -271,6 +272,13 @@ static void layers_that_do_not_fit_each_other_are_refused(ink_context *ctx)
     assert_fails(ctx, ink_transformer_load(ctx, file, "net", &options, &net), INK_ERROR_MISMATCH,
                  "'net.layers.1.self_attn.out_proj.weight' is missing");
     state_dict_free(&gap);
+
+    add_layer(&both, 0, 6);
+    state_dict_matrix(&both, "net.layers.0.self_attn.q_proj_weight", 8, 8);
+    file = state_dict_open(ctx, &both);
+    assert_fails(ctx, ink_transformer_load(ctx, file, "net", &options, &net), INK_ERROR_MISMATCH,
+                 "'net.layers.0.self_attn.' has both in_proj_weight and q_proj_weight");
+    state_dict_free(&both);
 }
 
 int main(void)

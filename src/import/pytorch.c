@@ -101,13 +101,12 @@ typedef struct sequential_module {
    pass, because the plan refuses them with a better message. */
 static bool is_module_parameter(const char *name)
 {
-    static const char *const whole[] = {"bias", "running_mean", "running_var", "num_batches_tracked"};
-    if (strncmp(name, "weight", 6) == 0 || strncmp(name, "parametrizations.", 17) == 0)
-        return true;
-    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
-        if (strcmp(name, whole[i]) == 0)
-            return true;
-    return false;
+    static const char *const names[] = {"weight",   "bias",     "running_mean", "running_var", "num_batches_tracked",
+                                        "weight_g", "weight_v", "weight_u",     "weight_orig"};
+    bool found = strncmp(name, "parametrizations.", 17) == 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        found |= strcmp(name, names[i]) == 0;
+    return found;
 }
 
 /* Lists the modules of the nn.Sequential in the current scope, in the order of their numbers. Refuses other tensors in
@@ -269,6 +268,10 @@ static ink_result plan_attention(ink_plan *plan, const char *name, const ink_tra
     stack->config.attention[i].head_dim = size / options->n_heads;
     const ink_plan_part parts[] = {
         {"", size, "q_proj_weight"}, {"", size, "k_proj_weight"}, {"", size, "v_proj_weight"}};
+    if (ink_plan_has(plan, parts[0].weight) && ink_plan_has(plan, "in_proj_weight"))
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH,
+                        "%s: attention '%s' has both in_proj_weight and q_proj_weight, expected one of them", file,
+                        plan->name);
     if (ink_plan_has(plan, parts[0].weight))
         INK_TRY(ink_plan_dense_parts(plan, parts, 3, size, &block->qkv));
     else
