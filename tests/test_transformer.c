@@ -258,7 +258,7 @@ static void layers_that_do_not_fit_each_other_are_refused(ink_context *ctx)
 {
     const ink_transformer_options options = {.n_heads = 2, .activation = INK_RELU};
     ink_transformer *net;
-    state_dict other = {0}, gap = {0}, both = {0};
+    state_dict other = {0}, both = {0};
     add_layer(&other, 0, 6);
     add_layer(&other, 1, 7);
     ink_weights *file = state_dict_open(ctx, &other);
@@ -266,18 +266,22 @@ static void layers_that_do_not_fit_each_other_are_refused(ink_context *ctx)
                  "tensor 'net.layers.1.linear1.weight' is [7, 8], the layer before it asks for [6, 8]");
     state_dict_free(&other);
 
-    add_layer(&gap, 0, 6);
-    add_layer(&gap, 2, 6);
-    file = state_dict_open(ctx, &gap);
-    assert_fails(ctx, ink_transformer_load(ctx, file, "net", &options, &net), INK_ERROR_MISMATCH,
-                 "'net.layers.1.self_attn.out_proj.weight' is missing");
-    state_dict_free(&gap);
+    for (size_t first = 0; first < 2; first++) { /* layer 1 is missing, then layer 0 */
+        state_dict gap = {0};
+        char words[64];
+        add_layer(&gap, first, 6);
+        add_layer(&gap, 2, 6);
+        snprintf(words, sizeof words, "'net.layers.%zu.self_attn.out_proj.weight' is missing", 1 - first);
+        file = state_dict_open(ctx, &gap);
+        assert_fails(ctx, ink_transformer_load(ctx, file, "net", &options, &net), INK_ERROR_MISMATCH, words);
+        state_dict_free(&gap);
+    }
 
     add_layer(&both, 0, 6);
-    state_dict_matrix(&both, "net.layers.0.self_attn.q_proj_weight", 8, 8);
+    state_dict_matrix(&both, "net.layers.0.self_attn.k_proj_weight", 8, 8);
     file = state_dict_open(ctx, &both);
     assert_fails(ctx, ink_transformer_load(ctx, file, "net", &options, &net), INK_ERROR_MISMATCH,
-                 "'net.layers.0.self_attn.' has both in_proj_weight and q_proj_weight");
+                 "both 'net.layers.0.self_attn.in_proj_weight' and 'net.layers.0.self_attn.k_proj_weight'");
     state_dict_free(&both);
 }
 

@@ -1,5 +1,5 @@
 /*
- * memory.c - arenas, and objects that live in one block of exactly their size.
+ * memory.c - arenas, and objects: of measured size in one block, or made part by part.
  *
  * An arena measures, or hands out one block, or a chain of blocks that grows. A growing arena keeps its blocks in the
  * order in which they were first used. It allocates from the `current` one; those after it are free, and are used again

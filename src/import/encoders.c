@@ -395,8 +395,9 @@ static ink_result encoder_plan_labels(ink_import *in, const head_names *names)
             size_t size = document->nodes[entry].key_size, digits = ink_digits(key, size, &id);
             INK_TRY(ink_json_get_string(in->ctx, document, entry, &name, NULL));
             if (digits == 0 || digits != size || (digits > 1 && key[0] == '0') || id >= n)
-                return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: id2label: found '%s', expected the numbers 0 to %zu",
-                                document->file, key, n - 1);
+                return ink_fail(in->ctx, INK_ERROR_MISMATCH,
+                                "%s: id2label: found '%.*s', expected the numbers 0 to %zu", document->file, (int)size,
+                                key, n - 1);
             entry = ink_json_next(document, entry);
         }
         labels[id] = ink_arena_string(own, name, strlen(name));

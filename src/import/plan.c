@@ -23,7 +23,7 @@ ink_result ink_plan_begin(ink_plan *plan, ink_context *ctx, const ink_weights *w
     ink_arena_measure(&plan->measure);
     INK_TRY(ink_object_begin(ctx, what, size, &plan->object, &plan->own));
     ink_arena_grow(&plan->work, &ctx->allocator);
-    plan->work.smallest = 4096;
+    plan->work.smallest = 4096; /* most plans are small */
     *object = plan->object;
     return INK_OK;
 }
@@ -46,6 +46,11 @@ void *ink_plan_array(ink_plan *plan, size_t n, size_t size)
     return array != NULL ? memset(array, 0, n * size) : NULL;
 }
 
+static ink_result plan_no_memory(ink_plan *plan)
+{
+    return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+}
+
 ink_result ink_plan_stack(ink_plan *plan, size_t n, const ink_attention *attention, ink_stack *stack)
 {
     n = ink_size_min(n, ink_weights_count(plan->weights) + 1);
@@ -53,15 +58,10 @@ ink_result ink_plan_stack(ink_plan *plan, size_t n, const ink_attention *attenti
     stack->config.attention = ink_plan_array(plan, n, sizeof *attention);
     stack->blocks = ink_plan_array(plan, n, sizeof *stack->blocks);
     if (stack->config.attention == NULL || stack->blocks == NULL)
-        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+        return plan_no_memory(plan);
     for (size_t i = 0; i < n; i++)
         stack->config.attention[i] = *attention;
     return INK_OK;
-}
-
-static ink_result plan_no_memory(ink_plan *plan)
-{
-    return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------ */

@@ -97,8 +97,8 @@ ink_result ink_plan_stack(ink_plan *plan, size_t n, const ink_attention *attenti
 
 /* ---- names ------------------------------------------------------------------------------------------------------ */
 
-/* Append to the scope a list and a number ("h" and 3: "h.3."), or the name of a module and a dot; a name may be "",
-   which appends nothing. Return the former length of the scope, for ink_plan_leave(). */
+/* Append to the scope a list and a number ("h" and 3: "h.3."; "" and 3: "3."), or the name of a module and a dot
+   (nothing for ""). Return the former length of the scope, for ink_plan_leave(). */
 size_t ink_plan_enter(ink_plan *plan, const char *name, size_t i);
 size_t ink_plan_enter_module(ink_plan *plan, const char *name);
 void ink_plan_leave(ink_plan *plan, size_t length);

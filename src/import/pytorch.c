@@ -97,15 +97,20 @@ typedef struct sequential_module {
     bool is_norm;
 } sequential_module;
 
-/* Whether a tensor of an nn.Sequential belongs to a Linear layer or a BatchNorm1d. Factors of a weight ("weight_g")
-   pass, because the plan refuses them with a better message. */
+/* What torch.nn.utils stores instead of a weight; the plan says how to fold it. */
+static const char *const factors[] = {"weight_g",    "weight_v",    "weight_u",
+                                      "weight_orig", "weight_mask", "parametrizations.weight.original0"};
+#define N_FACTORS (sizeof factors / sizeof factors[0])
+
+/* Whether a tensor of an nn.Sequential belongs to a Linear layer or a BatchNorm1d. */
 static bool is_module_parameter(const char *name)
 {
-    static const char *const names[] = {"weight",   "bias",     "running_mean", "running_var", "num_batches_tracked",
-                                        "weight_g", "weight_v", "weight_u",     "weight_orig"};
+    static const char *const whole[] = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"};
     bool found = strncmp(name, "parametrizations.", 17) == 0;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        found |= strcmp(name, names[i]) == 0;
+    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
+        found |= strcmp(name, whole[i]) == 0;
+    for (size_t i = 0; i < N_FACTORS; i++)
+        found |= strcmp(name, factors[i]) == 0;
     return found;
 }
 
@@ -119,10 +124,11 @@ static ink_result find_modules(ink_plan *plan, const char *name, sequential_modu
     if (ink_arena_failed(&plan->work))
         return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
     for (size_t i = 0; i < n_tensors; i++) {
-        const char *tensor = ink_weights_at(plan->weights, i)->name, *rest = tensor + plan->name_length;
+        const char *tensor = ink_weights_at(plan->weights, i)->name;
         uint64_t number;
         if (strncmp(tensor, plan->name, plan->name_length) != 0)
             continue;
+        const char *rest = tensor + plan->name_length;
         size_t digits = ink_digits(rest, strlen(rest), &number);
         if (plan->name_length == 0 && digits == 0)
             continue;
@@ -140,6 +146,11 @@ static ink_result find_modules(ink_plan *plan, const char *name, sequential_modu
             continue;
         size_t scope = ink_plan_enter(plan, "", (size_t)numbers[i]);
         m[(*n_modules)++] = (sequential_module){(size_t)numbers[i], ink_plan_has(plan, "running_mean")};
+        for (size_t f = 0; f < N_FACTORS; f++)
+            if (ink_plan_has(plan, "weight") && ink_plan_has(plan, factors[f]))
+                return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                                "%s: there are both '%sweight' and '%s%s', expected one of them",
+                                ink_weights_name(plan->weights), plan->name, plan->name, factors[f]);
         ink_plan_leave(plan, scope);
     }
     if (n == 0)
@@ -173,7 +184,7 @@ static ink_result plan_sequential(ink_plan *plan, const char *name, ink_activati
                                   ink_mlp *mlp)
 {
     sequential_module *m;
-    size_t n, in = 0;
+    size_t n = 0, in = 0;
     ink_plan_enter_module(plan, name);
     INK_TRY(find_modules(plan, name, &m, &n));
     for (size_t i = 0; i < n; i++)
@@ -268,10 +279,11 @@ static ink_result plan_attention(ink_plan *plan, const char *name, const ink_tra
     stack->config.attention[i].head_dim = size / options->n_heads;
     const ink_plan_part parts[] = {
         {"", size, "q_proj_weight"}, {"", size, "k_proj_weight"}, {"", size, "v_proj_weight"}};
-    if (ink_plan_has(plan, parts[0].weight) && ink_plan_has(plan, "in_proj_weight"))
-        return ink_fail(plan->ctx, INK_ERROR_MISMATCH,
-                        "%s: attention '%s' has both in_proj_weight and q_proj_weight, expected one of them", file,
-                        plan->name);
+    for (size_t part = 0; part < 3; part++)
+        if (ink_plan_has(plan, parts[part].weight) && ink_plan_has(plan, "in_proj_weight"))
+            return ink_fail(plan->ctx, INK_ERROR_MISMATCH,
+                            "%s: there are both '%sin_proj_weight' and '%s%s', expected one of them", file, plan->name,
+                            plan->name, parts[part].weight);
     if (ink_plan_has(plan, parts[0].weight))
         INK_TRY(ink_plan_dense_parts(plan, parts, 3, size, &block->qkv));
     else
@@ -301,17 +313,19 @@ static ink_result plan_layer(ink_plan *plan, const ink_transformer_options *opti
     return ink_plan_norm(plan, "norm2", INK_LAYER_NORM, size, eps, INK_BIAS_IF_THERE, &block->norm_2);
 }
 
-/* INK_ERROR_MISMATCH if the scope has a tensor of a layer behind the first n, which would be left out silently. */
+/* INK_ERROR_MISMATCH if the scope has attention of a layer behind the first n, which would be left out silently. */
 static ink_result check_no_later_layer(ink_plan *plan, size_t n)
 {
-    static const char list[] = "layers.";
-    for (size_t i = 0; i < ink_weights_count(plan->weights); i++) {
-        const char *name = ink_weights_at(plan->weights, i)->name, *rest = name + plan->name_length;
+    static const char list[] = "layers.", attention[] = ".self_attn.";
+    for (size_t i = 0; i < ink_weights_count(plan->weights) && plan->name_length < INK_NAME_SIZE; i++) {
+        const char *name = ink_weights_at(plan->weights, i)->name;
         uint64_t number;
-        if (strncmp(name, plan->name, plan->name_length) != 0 || strncmp(rest, list, sizeof list - 1) != 0)
+        if (strncmp(name, plan->name, plan->name_length) != 0 ||
+            strncmp(name + plan->name_length, list, sizeof list - 1) != 0)
             continue;
-        rest += sizeof list - 1;
-        if (ink_digits(rest, strlen(rest), &number) > 0 && number >= n)
+        const char *rest = name + plan->name_length + sizeof list - 1;
+        size_t digits = ink_digits(rest, strlen(rest), &number);
+        if (digits > 0 && strncmp(rest + digits, attention, sizeof attention - 1) == 0 && number >= n)
             return ink_fail(plan->ctx, INK_ERROR_MISMATCH,
                             "%s: there is a tensor '%s', but '%slayers.%zu.self_attn.out_proj.weight' is missing",
                             ink_weights_name(plan->weights), name, plan->name, n);
@@ -330,8 +344,7 @@ static ink_result plan_encoder(ink_plan *plan, const char *name, const ink_trans
         more = ink_plan_has(plan, "self_attn.out_proj.weight");
         ink_plan_leave(plan, scope);
     }
-    if (n > 0)
-        INK_TRY(check_no_later_layer(plan, n));
+    INK_TRY(check_no_later_layer(plan, n));
     INK_TRY(begin_stack(plan, options, ink_size_max(n, 1), stack));
     for (size_t i = 0; i < stack->config.n_blocks; i++) {
         size_t scope = n > 0 ? ink_plan_enter(plan, "layers", i) : plan->name_length;

@@ -74,7 +74,7 @@ ink_matrix ink_kv_cache_values(const ink_kv_cache *cache, size_t j)
     return ink_matrix_over(cache->values + j * ink_matrix_bytes(n, k, INK_F32), n, k, k, INK_F32);
 }
 
-void ink_kv_cache_begin_panels(ink_kv_cache *cache, size_t from, size_t to)
+void ink_kv_cache_begin_panels(const ink_kv_cache *cache, size_t from, size_t to)
 {
     for (size_t j = 0; j < cache->n_kv_heads; j++) {
         ink_matrix keys = ink_kv_cache_keys(cache, j);

@@ -172,9 +172,9 @@ ink_kv_cache ink_kv_cache_over(const ink_attention *attention, size_t capacity, 
 ink_matrix ink_kv_cache_keys(const ink_kv_cache *cache, size_t j);
 ink_matrix ink_kv_cache_values(const ink_kv_cache *cache, size_t j);
 
-/* Clears the panels of keys that begin at positions from .. to - 1, before keys are written to these positions:
-   products also read the rows of a panel that hold no key yet. */
-void ink_kv_cache_begin_panels(ink_kv_cache *cache, size_t from, size_t to);
+/* Clears the keys in groups of INK_FILL_ROWS positions: each group that begins at one of the positions from .. to - 1,
+   whole. Called before keys are written there, because products also read rows of a panel that hold no key yet. */
+void ink_kv_cache_begin_panels(const ink_kv_cache *cache, size_t from, size_t to);
 
 /* INK_ERROR_ARGUMENT if head counts, head_dim, scale and window do not make an attention (attention.h). */
 ink_result ink_attention_check(ink_context *ctx, const ink_attention *attention);

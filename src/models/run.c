@@ -227,12 +227,15 @@ static size_t pick_rows(run *r)
     size_t hidden = model->info.hidden_size, width = model->head.weight != NULL ? model->head.weight->n : 0, n = 0;
     for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
         const run_item *item = &r->items[part->item];
-        for (size_t p = 0; p < item->n_positions; p++)
-            pick_row(r, part->first + item->positions[p],
-                     (row_target){.hidden = item->hidden != NULL ? item->hidden + p * hidden : NULL,
-                                  .logits = item->logits != NULL ? item->logits + p * width : NULL},
-                     &n);
-        for (size_t i = 0; item->positions == NULL && i < part->count; i++) {
+        if (item->positions != NULL) {
+            for (size_t p = 0; p < item->n_positions; p++)
+                pick_row(r, part->first + item->positions[p],
+                         (row_target){.hidden = item->hidden != NULL ? item->hidden + p * hidden : NULL,
+                                      .logits = item->logits != NULL ? item->logits + p * width : NULL},
+                         &n);
+            continue;
+        }
+        for (size_t i = 0; i < part->count; i++) {
             size_t left = item->n_tokens - (item->done + i); /* this token and all after it */
             row_target target = {0};
             if (left <= item->n_hidden)
@@ -409,7 +412,7 @@ static run_item item_of_text(const run *r, const ink_text *text)
                      .logits = is_logits ? text->output : NULL,
                      .n_logits = is_logits ? text->n_tokens : 0,
                      .positions = text->positions,
-                     .n_positions = text->positions != NULL ? text->n_positions : 0};
+                     .n_positions = text->n_positions};
     if (r->encoding == INK_POOLED || r->encoding == INK_EMBEDDING ||
         (is_logits && r->model->encoder.task == INK_TASK_CLASSIFY_TEXT)) {
         item.positions = &first_row;

@@ -30,8 +30,8 @@ ink_result ink_matrix_check_type(ink_context *ctx, ink_type type)
     if ((type == INK_BF16 && !INK_HAS_BF16) || (type == INK_F16 && !INK_HAS_F16))
         return ink_fail(
             ctx, INK_ERROR_UNSUPPORTED,
-            "this library was built without %s matrices: open the model as F32 (ink_model_options.type), or build "
-            "the library with %s in INKLING_TYPES (without -DINK_NO_%s)",
+            "this library was built without %s matrices: build it with %s in INKLING_TYPES (without -DINK_NO_%s); a "
+            "model can be opened as F32 (ink_model_options.type)",
             ink_type_name(type), ink_type_name(type), ink_type_name(type));
     return INK_OK;
 }
@@ -81,12 +81,15 @@ void ink_widen(const ink_kernel *kernel, ink_type type, const void *data, size_t
         uint16_t u16[BUFFER];
         double f64[BUFFER];
     } aligned;
-    if (type == INK_F32 && count == INK_PANEL)
-        memcpy(out, data, INK_PANEL * sizeof *out); /* a constant size needs no call */
-    else if (type == INK_F32)
-        memcpy(out, data, count * sizeof *out);
+    if (type == INK_F32) {
+        if (count == INK_PANEL)
+            memcpy(out, data, INK_PANEL * sizeof *out); /* a constant size needs no call */
+        else
+            memcpy(out, data, count * sizeof *out);
+        return;
+    }
     size_t width = element_size(type);
-    for (size_t i = 0; type != INK_F32 && i < count; i += BUFFER) {
+    for (size_t i = 0; i < count; i += BUFFER) {
         size_t n = ink_size_min(BUFFER, count - i);
         memcpy(&aligned, (const char *)data + i * width, n * width);
         if (type == INK_BF16)
