@@ -153,16 +153,11 @@ size_t ink_trace_enter(ink_context *ctx, const char *format, ...)
     return before;
 }
 
-ink_result ink_require(ink_context *ctx, const char *function, const char *names, const void *const *pointers, size_t n)
+ink_result ink_fail_null(ink_context *ctx, const char *function, const char *names, size_t i)
 {
     if (ctx == NULL)
         return INK_ERROR_ARGUMENT;
-    size_t i = 0;
-    while (i < n && pointers[i] != NULL)
-        i++;
-    if (i == n)
-        return INK_OK;
-    for (; i > 0; i--) /* "x, y" */
+    for (; i > 1; i--) /* "x, y" */
         names = strchr(names, ',') + 2;
     const char *end = strchr(names, ',');
     return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: argument '%.*s' is NULL", function,

@@ -95,15 +95,27 @@ const char *ink_shape_text(char *buffer, size_t rank, const size_t *dims);
             return ink_try_result;                                                                                     \
     } while (0)
 
+/* The index of the first NULL, or n. Inline, because every public call comes here. */
+static inline size_t ink_first_null(const void *const *pointers, size_t n)
+{
+    size_t i = 0;
+    while (i < n && pointers[i] != NULL)
+        i++;
+    return i;
+}
+
 /* Public entry points start with this: the context, and the pointers they need. The sentence names the one that is
    NULL; without a context there is nowhere to write it. */
 #define INK_REQUIRE(ctx, ...)                                                                                          \
     do {                                                                                                               \
-        const void *const ink_pointers[] = {__VA_ARGS__};                                                              \
-        INK_TRY(ink_require((ctx), __func__, #__VA_ARGS__, ink_pointers, sizeof ink_pointers / sizeof *ink_pointers)); \
+        const void *const ink_pointers[] = {(ctx), __VA_ARGS__};                                                       \
+        size_t ink_null = ink_first_null(ink_pointers, sizeof ink_pointers / sizeof *ink_pointers);                    \
+        if (ink_null < sizeof ink_pointers / sizeof *ink_pointers)                                                     \
+            return ink_fail_null((ctx), __func__, #__VA_ARGS__, ink_null);                                             \
     } while (0)
-ink_result ink_require(ink_context *ctx, const char *function, const char *names, const void *const *pointers,
-                       size_t n);
+
+/* INK_ERROR_ARGUMENT: the i-th of `names` ("x, y"), from 1, is NULL; 0 is the context. */
+ink_result ink_fail_null(ink_context *ctx, const char *function, const char *names, size_t i);
 
 /* ---- objects and scratch -------------------------------------------------------------------------------------- */
 
