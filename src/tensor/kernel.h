@@ -34,7 +34,8 @@ static inline size_t ink_panel_lanes(ink_type type) { return type == INK_F32 ? I
 /* Panels of n outputs. */
 static inline size_t ink_panel_count(size_t n, ink_type type)
 {
-    return n / ink_panel_lanes(type) + (n % ink_panel_lanes(type) != 0);
+    size_t whole = n / INK_PANEL + (n % INK_PANEL != 0);
+    return type == INK_F32 ? whole : whole / 2 + whole % 2;
 }
 
 /* y[r][c] = sum over t of x[r][t] w[c][t] + bias[c], r < m, c < w->n; in the order of sums of matrix.h. Strides are in
