@@ -204,7 +204,7 @@ static void check_product(const placing *p, size_t m, size_t n, size_t k)
                                      .y_stride = n + p->y_pad};
         for (size_t at = 0; at < m * (n + p->y_pad) + 64; at++)
             o.y_block[at] = NAN;
-        variants[v]->multiply(&product, 0, m, 0, ink_panel_count(n, p->type));
+        variants[v]->multiply[p->type](&product, 0, m, 0, ink_panel_count(n, p->type));
         check_result(variants[v], &o, p, m, n, k);
     }
     free_operands(&o);
@@ -280,8 +280,8 @@ static void check_parts(ink_type type)
                 o.y_block[at] = NAN;
             for (size_t row = 0; row < m; row += 11 * part)
                 for (size_t panel = 0; panel < panels; panel += part)
-                    variants[v]->multiply(&product, row, row + 11 * part < m ? row + 11 * part : m, panel,
-                                          panel + part < panels ? panel + part : panels);
+                    variants[v]->multiply[p.type](&product, row, row + 11 * part < m ? row + 11 * part : m, panel,
+                                                  panel + part < panels ? panel + part : panels);
             check_result(variants[v], &o, &p, m, n, k);
         }
     }
@@ -312,7 +312,7 @@ static void nothing_beyond_the_end(void **unused)
         for (size_t v = 0; variants[v] != NULL; v++) {
             const ink_product product = {
                 .x = x, .x_stride = k, .m = m, .w = &o.matrix, .bias = bias, .y = y, .y_stride = n};
-            variants[v]->multiply(&product, 0, m, 0, ink_panel_count(n, p.type));
+            variants[v]->multiply[p.type](&product, 0, m, 0, ink_panel_count(n, p.type));
             assert_memory_equal(y, o.exact, m * n * 4);
         }
         guarded_free(x, m * k * 4);

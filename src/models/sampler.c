@@ -125,16 +125,6 @@ static uint32_t float_bits(float x)
 
 #define INFINITY_BITS 0x7F800000u
 
-/* z = z < 0 ? z r : z / r for each token seen (Keskar et al. 2019, section 4.1). */
-static void penalise(ink_sampler *s)
-{
-    float r = s->options.repeat_penalty;
-    for (size_t i = 0; i < s->n_history; i++) {
-        float *z = &s->z[s->history[i]];
-        *z = *z < 0.0f ? *z * r : *z / r;
-    }
-}
-
 /* Finds the first of the largest logits. */
 static ink_result find_largest(ink_context *ctx, const ink_sampler *s, size_t *largest)
 {
@@ -154,13 +144,6 @@ static ink_result find_largest(ink_context *ctx, const ink_sampler *s, size_t *l
     return INK_OK;
 }
 
-/* z = (z - max z) / t. The shift, which does not change the softmax, keeps small temperatures from overflowing. */
-static void apply_temperature(ink_sampler *s, float largest)
-{
-    for (size_t i = 0; i < s->vocab_size; i++)
-        s->z[i] = (s->z[i] - largest) / s->options.temperature;
-}
-
 static double sum_of_weights(const ink_sampler *s)
 {
     double sum = 0.0;
@@ -176,17 +159,6 @@ static double sum_of_weights(const ink_sampler *s)
 static uint64_t rank_key(float z, size_t id) { return (uint64_t)(float_bits(z) & 0x7FFFFFFFu) << 32 | (uint32_t)id; }
 
 static size_t rank_token(uint64_t key) { return (uint32_t)key; }
-
-/* Makes a heap of all tokens whose weight is not 0; returns their number. */
-static size_t start_ranking(ink_sampler *s)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s->vocab_size; i++)
-        if (s->weight[i] != 0.0f)
-            s->rank[n++] = rank_key(s->z[i], i);
-    ink_heap_make(s->rank, n, NULL);
-    return n;
-}
 
 /* Pops the k largest, and the ties with the k-th, off a heap of n; returns their number. They end up at the end of
    rank [n], the largest last. */
@@ -227,10 +199,14 @@ static void keep_ranked(ink_sampler *s, size_t n, size_t kept)
         s->weight[rank_token(s->rank[i])] = 0.0f;
 }
 
-/* Top-k, then top-p on the softmax of the tokens that are left. */
+/* Top-k, then top-p on the softmax of the tokens that are left. A heap ranks the tokens whose weight is not 0. */
 static void apply_ranking(ink_sampler *s)
 {
-    size_t n = start_ranking(s), taken = 0;
+    size_t n = 0, taken = 0;
+    for (size_t i = 0; i < s->vocab_size; i++)
+        if (s->weight[i] != 0.0f)
+            s->rank[n++] = rank_key(s->z[i], i);
+    ink_heap_make(s->rank, n, NULL);
     if (s->options.top_k != 0) {
         taken = take_top_k(s, n, s->options.top_k);
         keep_ranked(s, n, taken);
@@ -241,31 +217,38 @@ static void apply_ranking(ink_sampler *s)
         keep_ranked(s, n, take_top_p(s, n, taken, s->options.top_p));
 }
 
-/* The largest weight is e^0 = 1, so p < min_p max p is weight < min_p. */
-static void apply_min_p(ink_sampler *s)
-{
-    for (size_t i = 0; i < s->vocab_size; i++)
-        if (s->weight[i] < s->options.min_p)
-            s->weight[i] = 0.0f;
-}
-
-/* Computes the weights. Greedy: 1 for one token, 0 for the others. */
+/*
+ * Computes the weights, which are 1 for one token and 0 for all others if the temperature is 0:
+ *
+ *     penalty        z = z < 0 ? z r : z / r for each token seen (Keskar et al. 2019, section 4.1)
+ *     temperature    w = exp((z - max z) / t); the shift changes no probability and keeps a small t from overflowing
+ *     top-k, top-p   keep the largest
+ *     min-p          p < min_p max p is w < min_p, because the largest weight is e^0 = 1
+ */
 static ink_result weigh(ink_context *ctx, ink_sampler *s, const float *logits)
 {
+    const ink_sampler_options *options = &s->options;
     size_t largest;
     memcpy(s->z, logits, s->vocab_size * sizeof *s->z);
-    penalise(s);
+    for (size_t i = 0; i < s->n_history; i++) {
+        float *z = &s->z[s->history[i]];
+        *z = *z < 0.0f ? *z * options->repeat_penalty : *z / options->repeat_penalty;
+    }
     INK_TRY(find_largest(ctx, s, &largest));
-    if (s->options.temperature == 0.0f) {
+    if (options->temperature == 0.0f) {
         memset(s->weight, 0, s->vocab_size * sizeof *s->weight);
         s->weight[largest] = 1.0f;
         return INK_OK;
     }
-    apply_temperature(s, s->z[largest]);
+    float z_max = s->z[largest];
+    for (size_t i = 0; i < s->vocab_size; i++)
+        s->z[i] = (s->z[i] - z_max) / options->temperature;
     ctx->kernel->exp(s->z, s->vocab_size, s->weight);
     if (s->rank != NULL)
         apply_ranking(s);
-    apply_min_p(s);
+    for (size_t i = 0; i < s->vocab_size; i++)
+        if (s->weight[i] < options->min_p)
+            s->weight[i] = 0.0f;
     return INK_OK;
 }
 

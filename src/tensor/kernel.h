@@ -50,12 +50,14 @@ typedef struct ink_product {
     size_t y_stride;
 } ink_product;
 
+typedef void ink_multiply_fn(const ink_product *product, size_t row, size_t row_end, size_t panel, size_t panel_end);
+
 typedef struct ink_kernel {
     const char *name;
     bool (*supported)(void); /* by this machine and its operating system */
 
-    /* The part of a product with rows [row, row_end) and panels [panel, panel_end). */
-    void (*multiply)(const ink_product *product, size_t row, size_t row_end, size_t panel, size_t panel_end);
+    /* By the type of w: the part of a product with rows [row, row_end) and panels [panel, panel_end). */
+    ink_multiply_fn *multiply[INK_F16 + 1];
 
     /* y[i] = f(x[i]); y may be x. exp, log, erf, tanh and sigmoid are within 2 units in the last place everywhere,
        sin and cos for |x| <= 2^17, beyond which they are NaN; gelu, gelu_tanh and silu within 1e-7 max(1, |x|), the

@@ -34,7 +34,7 @@ INLINE void store_lanes(float *p, size_t lanes, vec a)
 const ink_kernel KERNEL = {
     .name = KERNEL_NAME,
     .supported = KERNEL_SUPPORTED,
-    .multiply = kernel_multiply,
+    .multiply = {[INK_F32] = multiply_f32, [INK_BF16] = multiply_bf16, [INK_F16] = multiply_f16},
     .activate = kernel_activate,
     .exp = kernel_exp,
     .log = kernel_log,

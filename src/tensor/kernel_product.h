@@ -244,13 +244,3 @@ static void multiply_f16(const ink_product *p, size_t row, size_t row_end, size_
 #if defined(LOADS_STAY_FIRST) && defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options
 #endif
-
-static void kernel_multiply(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
-{
-    if (p->w->type == INK_BF16)
-        multiply_bf16(p, row, row_end, panel, panel_end);
-    else if (p->w->type == INK_F16)
-        multiply_f16(p, row, row_end, panel, panel_end);
-    else
-        multiply_f32(p, row, row_end, panel, panel_end);
-}

@@ -269,9 +269,9 @@ static void multiply_task(void *context, size_t task)
 {
     const multiply_job *j = context;
     size_t row = task / j->panel_parts, panel = task % j->panel_parts;
-    j->kernel->multiply(j->product, part_begin(j->product->m, row, j->row_parts),
-                        part_begin(j->product->m, row + 1, j->row_parts), part_begin(j->panels, panel, j->panel_parts),
-                        part_begin(j->panels, panel + 1, j->panel_parts));
+    j->kernel->multiply[j->product->w->type](
+        j->product, part_begin(j->product->m, row, j->row_parts), part_begin(j->product->m, row + 1, j->row_parts),
+        part_begin(j->panels, panel, j->panel_parts), part_begin(j->panels, panel + 1, j->panel_parts));
 }
 
 static bool product_is_small(const ink_product *p)
@@ -289,7 +289,7 @@ void ink_multiply(ink_context *ctx, const ink_product *product)
     if (m == 0 || panels == 0)
         return;
     if (threads <= 1 || product_is_small(product)) {
-        ctx->kernel->multiply(product, 0, m, 0, panels);
+        ctx->kernel->multiply[product->w->type](product, 0, m, 0, panels);
         return;
     }
     /* Panels are divided first: each thread then reads its own weights once. Rows are divided too if there are fewer
@@ -303,7 +303,7 @@ void ink_multiply(ink_context *ctx, const ink_product *product)
 
 void ink_multiply_here(const ink_kernel *kernel, const ink_product *product)
 {
-    kernel->multiply(product, 0, product->m, 0, ink_panel_count(product->w->n, product->w->type));
+    kernel->multiply[product->w->type](product, 0, product->m, 0, ink_panel_count(product->w->n, product->w->type));
 }
 
 /* ---- the public face ------------------------------------------------------------------------------------------- */
