@@ -157,7 +157,6 @@ static const setting refused[] = {
     {"llama", "model_type", "\"qwen2\"", INK_ERROR_NOT_FOUND, "q_proj.bias"},
     {"llama", "model_type", "\"qwen3\"", INK_ERROR_NOT_FOUND, "self_attn.q_norm.weight"},
     {"qwen2", "model_type", "\"llama\"", REFUSED, "q_proj.bias', config.json asks for none"},
-    {"llama", "bos_token_id", "61", REFUSED, "bos_token_id"},
     {"llama", "quantization_config", "{\"quant_method\": \"gptq\"}", UNSUPPORTED, "quantization_config"},
     /* windows */
     {"mistral", "sliding_window", "0", REFUSED, "sliding_window"},
@@ -371,6 +370,9 @@ static void stop_tokens_come_from_the_nearest_file(ink_context *ctx)
         {"7", "{\"do_sample\": true}", 1, 7, 7},
         {"7", "{\"eos_token_id\": null}", 0, -1, -1},
         {"7", "{\"eos_token_id\": []}", 0, -1, -1},
+        {"7", "{\"eos_token_id\": 61}", 0, -1, -1}, /* ids that the vocabulary lacks are only noted */
+        {"7", "{\"eos_token_id\": [1, -1]}", 1, 1, 1},
+        {"61", NULL, 0, -1, -1},
         {"null", NULL, 0, -1, -1},
         {NULL, NULL, 1, 2, 2},
     };
@@ -431,8 +433,7 @@ static void recommended_sampling_is_read(ink_context *ctx)
     check_sampling(ctx, "do_sample", "true", "{\"do_sample\": false}", true,
                    (ink_sampler_options){.repeat_penalty = 1});
 
-    static const char *const bad[] = {"{\"eos_token_id\": 61}",
-                                      "{\"eos_token_id\": [1, -1]}",
+    static const char *const bad[] = {"{\"eos_token_id\": [1, {}]}",
                                       "{\"do_sample\": 1}",
                                       "{\"do_sample\": true, \"temperature\": -1}",
                                       "{\"do_sample\": true, \"top_p\": 1.5}",

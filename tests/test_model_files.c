@@ -2,6 +2,7 @@
  * test_model_files.c - opening model folders that are broken, in every way their settings and tensors can be, and
  * memory and files that fail. The numbers are those of the checklist of bad inputs, part E and I.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "faulty.h"
@@ -70,10 +71,9 @@ static const setting settings[] = {
     {"gpt2", "add_cross_attention", "true", INK_ERROR_UNSUPPORTED, "add_cross_attention"},
     {"gpt2", "tie_word_embeddings", "false", INK_ERROR_NOT_FOUND, "lm_head.weight"}, /* 102 */
     {"gpt2", "tie_word_embeddings", "0", REFUSED, "tie_word_embeddings"},
-    {"gpt2", "bos_token_id", "53", REFUSED, "bos_token_id"},
-    {"gpt2", "eos_token_id", "-1", REFUSED, "eos_token_id"},
-    {"gpt2", "eos_token_id", "[1, 53]", REFUSED, "eos_token_id[1]"},
+    {"gpt2", "bos_token_id", "\"1\"", REFUSED, "bos_token_id"},
     {"gpt2", "eos_token_id", "\"1\"", REFUSED, "eos_token_id"},
+    {"gpt2", "eos_token_id", "[1, true]", REFUSED, "eos_token_id[1]"},
     /* recurrent */
     {"rnn", "vocab_size", NULL, REFUSED, "'vocab_size' is missing"},
     {"rnn", "embedding_size", NULL, REFUSED, "'embedding_size' is missing"},
@@ -116,7 +116,7 @@ static const setting settings[] = {
     {"mlp", "window_size", ENORMOUS, REFUSED, "window_size"},
     {"mlp", "hidden_act", "\"elu\"", INK_ERROR_UNSUPPORTED, "'elu'"},
     {"mlp", "bos_token_id", NULL, REFUSED, "'bos_token_id' is missing"},
-    {"mlp", "bos_token_id", "37", REFUSED, "bos_token_id"},
+    {"mlp", "bos_token_id", "37", REFUSED, "'bos_token_id' is missing from the vocabulary: it fills the window"},
     {"mlp_tied", "tie_word_embeddings", "false", INK_ERROR_NOT_FOUND, "lm_head.weight"},
 };
 
@@ -137,6 +137,9 @@ static void settings_may_be_left_out_or_said_in_another_way(void **unused)
         {"gpt2", "scale_attn_weights", NULL, INK_OK, NULL},
         {"gpt2", "eos_token_id", "[0, 7]", INK_OK, NULL},
         {"gpt2", "n_ctx", "\"whatever\"", INK_OK, NULL},
+        {"gpt2", "bos_token_id", "50256", INK_OK, NULL},
+        {"gpt2", "eos_token_id", "-1", INK_OK, NULL},
+        {"rnn", "bos_token_id", "38", INK_OK, NULL},
         {"gpt2_bf16", "tie_word_embeddings", "true", INK_OK, NULL}, /* the stored matrix is used all the same */
         {"gpt2_bf16", "tie_word_embeddings", NULL, INK_OK, NULL},
         {"rnn", "nonlinearity", NULL, INK_OK, NULL},
@@ -162,6 +165,63 @@ static void settings_change_the_result(void **unused)
     };
     (void)unused;
     settings_are_compared(changing, sizeof changing / sizeof changing[0], false);
+}
+
+/* ---- notes ---------------------------------------------------------------------------------------------------- */
+
+/* Ids of tokens that no result depends on. transformers opens these folders too. */
+static void ids_that_the_vocabulary_lacks_are_noted(ink_context *ctx)
+{
+    static const struct {
+        setting setting;
+        ink_token bos, eos; /* of the model */
+        size_t n_stops;
+        const char *note; /* NULL: none */
+    } cases[] = {
+        {{"gpt2", "bos_token_id", "53", INK_OK, NULL}, -1, 0, 1, "bos_token_id is 53, but the vocabulary has 53"},
+        {{"gpt2", "bos_token_id", "-1", INK_OK, NULL}, -1, 0, 1, "bos_token_id is -1, but the vocabulary has 53"},
+        {{"gpt2", "bos_token_id", "[60, 7]", INK_OK, NULL}, 7, 0, 1, "bos_token_id[0] is 60"},
+        {{"gpt2", "bos_token_id", "null", INK_OK, NULL}, -1, 0, 1, NULL},
+        {{"gpt2", "bos_token_id", NULL, INK_OK, NULL}, -1, 0, 1, NULL}, /* 50256 of GPT2Config */
+        {{"gpt2", "eos_token_id", "50256", INK_OK, NULL}, 0, -1, 0, "eos_token_id is 50256"},
+        {{"gpt2", "eos_token_id", "-1", INK_OK, NULL}, 0, -1, 0, "config.json: eos_token_id is -1"},
+        {{"gpt2", "eos_token_id", ENORMOUS, INK_OK, NULL}, 0, -1, 0, "eos_token_id is " ENORMOUS},
+        {{"gpt2", "eos_token_id", "[1, 53]", INK_OK, NULL}, 0, 1, 1, "eos_token_id[1] is 53"},
+        {{"gpt2", "eos_token_id", "[-1, 52, 0]", INK_OK, NULL}, 0, 52, 2, "eos_token_id[0] is -1"},
+        {{"gpt2", "eos_token_id", "[]", INK_OK, NULL}, 0, -1, 0, NULL},
+        {{"gpt2", "eos_token_id", NULL, INK_OK, NULL}, 0, -1, 0, NULL},
+        {{"rnn", "eos_token_id", "38", INK_OK, NULL}, 0, -1, 0, "eos_token_id is 38"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ink_model *model;
+        assert_ok(ctx, setting_open(ctx, &cases[i].setting, &model));
+        const ink_model_info *info = ink_model_get_info(model);
+        assert_int_equal(info->bos_token, cases[i].bos);
+        assert_int_equal(info->eos_token, cases[i].eos);
+        assert_int_equal(info->n_stop_tokens, cases[i].n_stops);
+        assert_int_equal(info->n_notes, cases[i].note != NULL);
+        assert_null(ink_model_note(model, info->n_notes));
+        if (cases[i].note != NULL && strstr(ink_model_note(model, 0), cases[i].note) == NULL)
+            fail_msg("the note is '%s'", ink_model_note(model, 0));
+        ink_model_free(model);
+    }
+    assert_null(ink_model_note(NULL, 0));
+}
+
+/* A long list costs a bounded number of notes; the last one says so. */
+static void there_are_at_most_32_notes(ink_context *ctx)
+{
+    char ids[1200] = "[60";
+    ink_model *model;
+    for (size_t i = 61; i < 200; i++)
+        snprintf(ids + strlen(ids), sizeof ids - strlen(ids), ", %zu", i);
+    strcat(ids, "]");
+    const setting s = {"gpt2", "eos_token_id", ids, INK_OK, NULL};
+    assert_ok(ctx, setting_open(ctx, &s, &model));
+    assert_int_equal(ink_model_get_info(model)->n_notes, 32);
+    assert_non_null(strstr(ink_model_note(model, 30), "eos_token_id[30] is 90"));
+    assert_string_equal(ink_model_note(model, 31), "there are more notes than are kept");
+    ink_model_free(model);
 }
 
 /* ---- tensors -------------------------------------------------------------------------------------------------- */
@@ -370,6 +430,8 @@ int main(void)
         cmocka_unit_test(wrong_settings_are_refused),
         cmocka_unit_test(settings_may_be_left_out_or_said_in_another_way),
         cmocka_unit_test(settings_change_the_result),
+        context_test(ids_that_the_vocabulary_lacks_are_noted),
+        context_test(there_are_at_most_32_notes),
         context_test(missing_tensors_are_noticed),
         context_test(folders_without_a_model_are_refused),
         counted_test(the_limit_is_exact),

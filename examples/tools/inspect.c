@@ -138,6 +138,8 @@ static void print_model(const ink_model *model, size_t capacity, size_t state_si
         printf("%s %d%s", i > 0 ? "," : "", (int)info->stop_tokens[i], i + 1 < info->n_stop_tokens ? "" : "\n");
     for (size_t i = 0; i < info->n_unused; i++)
         printf("unused       %s\n", console_harmless(name, sizeof name, ink_model_unused(model, i)));
+    for (size_t i = 0; i < info->n_notes; i++)
+        printf("note         %s\n", ink_model_note(model, i));
 }
 
 /* Opens everything before printing anything: a folder is described whole or refused. */

@@ -108,7 +108,8 @@ typedef struct ink_model_info {
     uint64_t n_parameters;        /* a tied output matrix counts once */
     uint64_t n_bytes;             /* memory the model holds */
     size_t n_unused;              /* tensors of the file that the model does not use */
-    ink_token bos_token;          /* -1: config.json names none */
+    size_t n_notes;               /* things in the folder that were ignored because no result depends on them */
+    ink_token bos_token;          /* -1: config.json names none that the vocabulary has */
     ink_token eos_token;          /* the first of the stop tokens; -1: none */
     const ink_token *stop_tokens; /* [n_stop_tokens]: each of them ends a text */
     size_t n_stop_tokens;
@@ -120,8 +121,12 @@ const ink_model_info *ink_model_get_info(const ink_model *model);
 /* The name of the i-th unused tensor, i < n_unused. */
 const char *ink_model_unused(const ink_model *model, size_t i);
 
+/* The i-th note, i < n_notes, a sentence in English: "config.json: bos_token_id is 50256, but the vocabulary has 65
+   tokens: ignored". There are at most 32; with more, the last one says so. */
+const char *ink_model_note(const ink_model *model, size_t i);
+
 /* True for a stop token. The stop tokens are eos_token_id of generation_config.json, else of config.json, else the
-   default of the architecture. */
+   default of the architecture. Ids that the vocabulary lacks are left out, with a note. */
 bool ink_model_stops_at(const ink_model *model, ink_token token);
 
 /* Fills *options with the sampling settings recommended in generation_config.json (or config.json); fields that are

@@ -69,8 +69,11 @@ static void sentence_put_escaped(sentence *out, const char *text, size_t size, s
     }
 }
 
-static void sentence_put_list(sentence *out, const char *format, va_list list)
+size_t ink_format_list(char *buffer, size_t size, const char *format, va_list list)
 {
+    sentence place = {.buffer = buffer, .size = size}, *out = &place;
+    if (size == 0)
+        return 0;
     for (; *format != '\0'; format++) {
         size_t longs = 0;
         uint64_t limit = TEXT_LIMIT;
@@ -115,26 +118,23 @@ static void sentence_put_list(sentence *out, const char *format, va_list list)
         }
     }
     out->buffer[out->used] = '\0';
+    return out->used;
 }
 
 size_t ink_format(char *buffer, size_t size, const char *format, ...)
 {
-    sentence out = {.buffer = buffer, .size = size};
     va_list list;
-    if (size == 0)
-        return 0;
     va_start(list, format);
-    sentence_put_list(&out, format, list);
+    size_t used = ink_format_list(buffer, size, format, list);
     va_end(list);
-    return out.used;
+    return used;
 }
 
 ink_result ink_fail(ink_context *ctx, ink_result result, const char *format, ...)
 {
-    sentence out = {.buffer = ctx->error, .size = sizeof ctx->error};
     va_list list;
     va_start(list, format);
-    sentence_put_list(&out, format, list);
+    ink_format_list(ctx->error, sizeof ctx->error, format, list);
     va_end(list);
     return result;
 }
@@ -142,14 +142,13 @@ ink_result ink_fail(ink_context *ctx, ink_result result, const char *format, ...
 size_t ink_trace_enter(ink_context *ctx, const char *format, ...)
 {
     size_t before = ctx->trace_scope_length;
-    sentence out = {.buffer = ctx->trace_scope + before, .size = sizeof ctx->trace_scope - before};
     va_list list;
     if (ctx->trace == NULL)
         return before;
     va_start(list, format);
-    sentence_put_list(&out, format, list);
+    ctx->trace_scope_length +=
+        ink_format_list(ctx->trace_scope + before, sizeof ctx->trace_scope - before, format, list);
     va_end(list);
-    ctx->trace_scope_length += out.used;
     return before;
 }
 

@@ -4,6 +4,8 @@
 #ifndef INK_BASE_INTERNAL_H
 #define INK_BASE_INTERNAL_H
 
+#include <stdarg.h>
+
 #include <inkling/arena.h>
 #include <inkling/context.h>
 #include <inkling/source.h>
@@ -82,6 +84,7 @@ bool ink_is_missing(ink_context *ctx, ink_result result);
 
 /* The same formats into a buffer, always NUL-terminated, cut at its end. Returns the length written. */
 size_t ink_format(char *buffer, size_t size, const char *format, ...) INK_PRINTF(3, 4);
+size_t ink_format_list(char *buffer, size_t size, const char *format, va_list list) INK_PRINTF(3, 0);
 
 #define INK_SHAPE_TEXT ((size_t)192) /* bytes of the longest shape as text */
 #define INK_SHAPE(shape) ink_shape_text((char[INK_SHAPE_TEXT]){0}, (shape)->rank, (shape)->dim)

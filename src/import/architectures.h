@@ -21,6 +21,7 @@ typedef struct ink_import {
     const ink_source *source; /* the folder */
     const void *variant;      /* the architecture's own data */
     ink_model_options options;
+    ink_notes notes;
     ink_config config; /* config.json */
     ink_plan plan;     /* for the weights of the folder */
     ink_model *model;  /* zeroed, but info.bos_token and info.eos_token are -1 */

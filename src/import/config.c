@@ -19,19 +19,19 @@ static void add_to_fingerprint(ink_config *config, const char *key, uint64_t val
     config->fingerprint = ink_fingerprint_number(config->fingerprint, value);
 }
 
-ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *file,
-                           ink_config *config)
+ink_result ink_config_open(const ink_config *folder, const char *file, ink_config *config)
 {
-    *config = (ink_config){.ctx = ctx, .source = source, .arena = arena};
-    INK_TRY(ink_json_open(ctx, arena, source, file, MAX_CONFIG_BYTES, &config->document));
+    *config =
+        (ink_config){.ctx = folder->ctx, .source = folder->source, .arena = folder->arena, .notes = folder->notes};
+    INK_TRY(ink_json_open(config->ctx, config->arena, config->source, file, MAX_CONFIG_BYTES, &config->document));
     if (config->document.nodes[0].kind != INK_JSON_OBJECT)
-        return ink_fail(ctx, INK_ERROR_MISMATCH, "%s: expected an object of settings", config->document.file);
+        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: expected an object of settings", config->document.file);
     return INK_OK;
 }
 
-ink_result ink_config_open_beside(const ink_config *config, const char *file, ink_config *settings, bool *found)
+ink_result ink_config_open_optional(const ink_config *folder, const char *file, ink_config *config, bool *found)
 {
-    ink_result result = ink_config_open(config->ctx, config->arena, config->source, file, settings);
+    ink_result result = ink_config_open(folder, file, config);
     *found = result == INK_OK;
     return ink_is_missing(config->ctx, result) ? INK_OK : result;
 }
@@ -198,7 +198,25 @@ ink_result ink_config_activation(ink_config *config, const char *key, ink_activa
                     config->document.file, key, name);
 }
 
-ink_result ink_config_tokens(const ink_config *config, const char *key, size_t vocab_size, ink_token *values, size_t *n)
+/* The token of a node; -1, and a note, if the vocabulary lacks it. */
+static ink_result read_token(const ink_config *config, ink_json node, size_t vocab_size, ink_token *token)
+{
+    char path[160];
+    int64_t id;
+    *token = -1;
+    INK_TRY(ink_json_get_int(config->ctx, &config->document, node, INT64_MIN, INT64_MAX, &id));
+    if (id >= 0 && (uint64_t)id < vocab_size) {
+        *token = (ink_token)id;
+        return INK_OK;
+    }
+    ink_json_path(&config->document, node, path, sizeof path);
+    ink_note(config->notes, "%s: %s is %lld, but the vocabulary has %zu tokens: ignored", config->document.file, path,
+             (long long)id, vocab_size);
+    return INK_OK;
+}
+
+ink_result ink_config_tokens(const ink_config *config, const char *key, size_t vocab_size, ink_arena *arena,
+                             const ink_token **values, size_t *n)
 {
     const ink_json_document *document = &config->document;
     ink_json node = ink_config_member(config, key);
@@ -206,27 +224,27 @@ ink_result ink_config_tokens(const ink_config *config, const char *key, size_t v
     if (node == INK_JSON_NONE)
         return INK_OK;
     bool list = document->nodes[node].kind == INK_JSON_ARRAY;
-    ink_json id = list ? ink_json_first(document, node) : node;
-    while (id != INK_JSON_NONE) {
-        int64_t number;
-        INK_TRY(ink_json_get_int(config->ctx, document, id, 0, (int64_t)vocab_size - 1, &number));
-        if (values != NULL)
-            values[*n] = (ink_token)number;
-        ++*n;
-        id = list ? ink_json_next(document, id) : INK_JSON_NONE;
+    ink_token *tokens = ink_arena_alloc(arena, list ? document->nodes[node].n_children : 1, sizeof *tokens);
+    if (tokens == NULL)
+        return ink_fail(config->ctx, INK_ERROR_MEMORY, "out of memory: %s: %s", document->file, key);
+    *values = tokens;
+    for (ink_json id = list ? ink_json_first(document, node) : node; id != INK_JSON_NONE;
+         id = list ? ink_json_next(document, id) : INK_JSON_NONE) {
+        INK_TRY(read_token(config, id, vocab_size, &tokens[*n]));
+        *n += tokens[*n] >= 0;
     }
     return INK_OK;
 }
 
 ink_result ink_config_token(const ink_config *config, const char *key, size_t vocab_size, ink_token *value)
 {
-    ink_json node = ink_config_member(config, key);
-    int64_t number = *value >= 0 && (size_t)*value < vocab_size && !ink_config_is_null(config, key) ? *value : -1;
-    if (node != INK_JSON_NONE && config->document.nodes[node].kind == INK_JSON_ARRAY)
-        node = ink_json_first(&config->document, node);
-    if (node != INK_JSON_NONE)
-        INK_TRY(ink_json_get_int(config->ctx, &config->document, node, 0, (int64_t)vocab_size - 1, &number));
-    *value = (ink_token)number;
+    const ink_token *tokens;
+    size_t n;
+    if (*value < 0 || (size_t)*value >= vocab_size || ink_config_has(config, key))
+        *value = -1;
+    INK_TRY(ink_config_tokens(config, key, vocab_size, config->arena, &tokens, &n));
+    if (n > 0)
+        *value = tokens[0];
     return INK_OK;
 }
 

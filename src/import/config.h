@@ -3,7 +3,8 @@
  *
  * The caller names a setting by its key and gives its range and its default, if there is one. null counts as absent. A
  * value out of range is refused; the message names the file, the path, the range and the value. Every setting that is
- * read also goes into `fingerprint`, so models with different settings have different fingerprints.
+ * read also goes into `fingerprint`, so models with different settings have different fingerprints. Ids of tokens do
+ * not, because most results need none: an id that the vocabulary lacks is noted and ignored.
  */
 #ifndef INK_IMPORT_CONFIG_H
 #define INK_IMPORT_CONFIG_H
@@ -12,6 +13,7 @@
 
 #include "../base/bytes.h"
 #include "../formats/json.h"
+#include "notes.h"
 
 #define INK_CONFIG_FILE "config.json"
 #define INK_GENERATION_FILE "generation_config.json"
@@ -26,17 +28,16 @@ typedef struct ink_config {
     ink_context *ctx;
     const ink_source *source;   /* the folder, for importers that read more of its files */
     ink_arena *arena;           /* growing; also for the importers, until the model is open */
+    ink_notes *notes;           /* of the model */
     ink_json_document document; /* without nodes if the file is missing: then all settings are absent */
     ink_json object;            /* where settings are looked up: 0, the root, or an object in it */
     uint64_t fingerprint;
 } ink_config;
 
-/* Reads a file of a source. The memory of the document comes from `arena` (growing). */
-ink_result ink_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *file,
-                           ink_config *config);
-
-/* Reads another file of the folder of `config`. If it is missing, *found is false and all settings are absent. */
-ink_result ink_config_open_beside(const ink_config *config, const char *file, ink_config *settings, bool *found);
+/* Reads a file of a folder, which is given by the first four fields; folder may be config. _optional: if the file is
+   missing, *found is false and all settings are absent. */
+ink_result ink_config_open(const ink_config *folder, const char *file, ink_config *config);
+ink_result ink_config_open_optional(const ink_config *folder, const char *file, ink_config *config, bool *found);
 
 /* The value of a key; INK_JSON_NONE if it is absent or null. */
 ink_json ink_config_member(const ink_config *config, const char *key);
@@ -65,13 +66,14 @@ ink_result ink_config_refuse(ink_config *config, const char *key);
 /* A string; "" without the key. Lives as long as the document. */
 ink_result ink_config_string(ink_config *config, const char *key, const char **value);
 
-/* A token id below vocab_size, or the first one of an array; -1 for null. Without the key *value stays if it is below
-   vocab_size, else it becomes -1. Not part of the fingerprint. */
-ink_result ink_config_token(const ink_config *config, const char *key, size_t vocab_size, ink_token *value);
+/* The ids of an array, or a single id: those in the vocabulary, as *values [*n] in `arena`. The others are noted.
+   Without the key *n is 0. */
+ink_result ink_config_tokens(const ink_config *config, const char *key, size_t vocab_size, ink_arena *arena,
+                             const ink_token **values, size_t *n);
 
-/* All ids of an array, or a single id, into values [*n]; NULL to count only. *n is 0 without the key. */
-ink_result ink_config_tokens(const ink_config *config, const char *key, size_t vocab_size, ink_token *values,
-                             size_t *n);
+/* The first of them, -1 if there is none or for null. Without the key *value stays if it is in the vocabulary, else it
+   becomes -1. */
+ink_result ink_config_token(const ink_config *config, const char *key, size_t vocab_size, ink_token *value);
 
 /* A required array with at least one element; and the whole number from 1 to max, or the string, in an element. */
 ink_result ink_config_array(ink_config *config, const char *key, ink_json *array, size_t *n);

@@ -176,7 +176,7 @@ static ink_result encoder_describe_positions(ink_import *in, const encoder_varia
 {
     ink_config *config = &in->config;
     ink_transformer_net *net = &in->model->transformer;
-    ink_token padding = 1;
+    int64_t padding = ink_config_is_null(config, "pad_token_id") ? -1 : 1;
     const char *type;
     INK_TRY(ink_config_string(config, "position_embedding_type", &type));
     if (type[0] != '\0' && strcmp(type, "absolute") != 0)
@@ -187,8 +187,9 @@ static ink_result encoder_describe_positions(ink_import *in, const encoder_varia
     INK_TRY(ink_config_refuse(config, "add_cross_attention"));
     net->max_positions = 512;
     INK_TRY(ink_config_size(config, "max_position_embeddings", INK_MAX_IDS, &net->max_positions));
-    INK_TRY(ink_config_token(config, "pad_token_id", in->model->info.vocab_size, &padding));
-    net->padding = variant->skips_padding ? padding : -1;
+    INK_TRY(ink_json_read_int(in->ctx, &config->document, 0, "pad_token_id", -1,
+                              (int64_t)in->model->info.vocab_size - 1, &padding));
+    net->padding = variant->skips_padding ? (ink_token)padding : -1;
     net->first_position = net->padding >= 0 ? (size_t)padding + 1 : 0;
     if (net->first_position >= net->max_positions)
         return ink_fail(in->ctx, INK_ERROR_MISMATCH,

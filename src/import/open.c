@@ -112,20 +112,15 @@ static ink_result describe_generation(ink_import *in, ink_config *generation)
     ink_model *model = in->model;
     ink_model_info *info = &model->info;
     const ink_config *file = ink_config_has(generation, key) ? generation : &in->config;
-    ink_token usual = info->eos_token;
-    size_t n;
-    INK_TRY(ink_config_tokens(file, key, info->vocab_size, NULL, &n));
-    bool silent = !ink_config_has(file, key) && usual >= 0 && (size_t)usual < info->vocab_size;
-    ink_token *stops = ink_arena_alloc(in->plan.own, silent ? 1 : n, sizeof *stops);
-    if (stops == NULL)
-        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the model has %zu stop tokens", n);
-    if (silent)
-        stops[0] = usual;
-    else
-        INK_TRY(ink_config_tokens(file, key, info->vocab_size, stops, &n));
-    info->stop_tokens = stops;
-    info->n_stop_tokens = silent ? 1 : n;
-    info->eos_token = info->n_stop_tokens > 0 ? stops[0] : -1;
+    ink_token *usual = ink_arena_alloc(in->plan.own, 1, sizeof *usual);
+    if (usual == NULL)
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the stop tokens of the model");
+    *usual = info->eos_token;
+    info->stop_tokens = usual;
+    info->n_stop_tokens = *usual >= 0 && (size_t)*usual < info->vocab_size;
+    if (ink_config_has(file, key))
+        INK_TRY(ink_config_tokens(file, key, info->vocab_size, in->plan.own, &info->stop_tokens, &info->n_stop_tokens));
+    info->eos_token = info->n_stop_tokens > 0 ? info->stop_tokens[0] : -1;
 
     ink_sampler_options *s = &model->sampling;
     bool samples = false,
@@ -198,7 +193,15 @@ static ink_result describe_and_plan(ink_import *in, const ink_architecture *a, i
     INK_TRY(a->import(in));
     model->info.n_parameters = plan->n_parameters;
     INK_TRY(list_unused(in, a));
-    return describe_generation(in, generation);
+    INK_TRY(describe_generation(in, generation));
+
+    size_t n = in->notes.n;
+    model->info.n_notes = n;
+    model->notes = ink_arena_alloc(plan->own, n, sizeof *model->notes);
+    if (model->notes == NULL)
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the model has %zu notes", n);
+    memcpy(model->notes, in->notes.texts, n * sizeof *model->notes);
+    return INK_OK;
 }
 
 static ink_result open_model(ink_import *in, ink_model **model)
@@ -209,10 +212,10 @@ static ink_result open_model(ink_import *in, ink_model **model)
     ink_weights *weights;
     void *object;
     bool found;
-    ink_result result = ink_config_open(ctx, in->config.arena, in->source, INK_CONFIG_FILE, &in->config);
+    ink_result result = ink_config_open(&in->config, INK_CONFIG_FILE, &in->config);
     if (result != INK_OK)
         return result == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, in->source) : result;
-    INK_TRY(ink_config_open_beside(&in->config, INK_GENERATION_FILE, &generation, &found));
+    INK_TRY(ink_config_open_optional(&in->config, INK_GENERATION_FILE, &generation, &found));
     INK_TRY(find_architecture(in, &a));
     in->variant = a->variant;
     INK_TRY(ink_weights_open_folder(ctx, in->source, &weights));
@@ -220,6 +223,7 @@ static ink_result open_model(ink_import *in, ink_model **model)
     result = ink_plan_begin(&in->plan, ctx, weights, "the model", sizeof **model, &object);
     if (result == INK_OK) {
         in->model = object;
+        in->notes.arena = in->plan.own;
         result = ink_plan_finish(&in->plan, describe_and_plan(in, a, &generation), in->options.max_bytes);
     }
     ink_weights_free(weights);
@@ -235,7 +239,7 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
     ink_arena work; /* settings, until the model is open */
     INK_REQUIRE(ctx, model);
     *model = NULL;
-    ink_import in = {.ctx = ctx, .config = {.arena = &work}};
+    ink_import in = {.ctx = ctx};
     if (options != NULL)
         in.options = *options;
     if (in.options.type != INK_TYPE_NONE)
@@ -248,6 +252,7 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
     if (folder != NULL)
         source.name = folder;
     in.source = &source;
+    in.config = (ink_config){.ctx = ctx, .source = &source, .arena = &work, .notes = &in.notes};
 
     ink_arena_grow(&work, &ctx->allocator);
     ink_float_mode host = ink_float_mode_enter(); /* also for reading the numbers of config.json */

@@ -61,8 +61,9 @@ static ink_result import_window(ink_import *in)
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
     if (info->bos_token < 0)
         return ink_fail(in->ctx, INK_ERROR_MISMATCH,
-                        "%s: member 'bos_token_id' is missing: it fills the window before the first token",
-                        config->document.file);
+                        "%s: member 'bos_token_id' is missing%s: it fills the window before the first token",
+                        config->document.file,
+                        ink_config_member(config, "bos_token_id") != INK_JSON_NONE ? " from the vocabulary" : "");
     INK_TRY(ink_config_activation(config, "hidden_act", &activation));
     INK_TRY(ink_config_array(config, "hidden_sizes", &sizes, &mlp->n_layers));
 

@@ -34,7 +34,7 @@ static ink_result sentence_describe_texts(ink_import *in)
     ink_config settings;
     bool found = false;
     for (size_t i = 0; !found && i < sizeof names / sizeof names[0]; i++)
-        INK_TRY(ink_config_open_beside(&in->config, names[i], &settings, &found));
+        INK_TRY(ink_config_open_optional(&in->config, names[i], &settings, &found));
     if (found) {
         INK_TRY(require_word(&settings, "transformer_task", "feature-extraction"));
         INK_TRY(require_word(&settings, "module_output_name", "token_embeddings"));
@@ -44,7 +44,7 @@ static ink_result sentence_describe_texts(ink_import *in)
     }
 
     const char *name, *prompt = "";
-    INK_TRY(ink_config_open_beside(&in->config, "config_sentence_transformers.json", &settings, &found));
+    INK_TRY(ink_config_open_optional(&in->config, "config_sentence_transformers.json", &settings, &found));
     if (!found)
         return INK_OK;
     INK_TRY(ink_config_string(&settings, "default_prompt_name", &name));
@@ -251,7 +251,7 @@ static ink_result sentence_plan_step(ink_import *in, const sentence_module *m, s
                         "\"modules.json\": a module '%s' after the pooling: only Dense and Normalize are supported",
                         m->type);
     INK_TRY(module_file(in, m, INK_CONFIG_FILE, &settings_file));
-    INK_TRY(ink_config_open_beside(&in->config, settings_file, &settings, &found));
+    INK_TRY(ink_config_open_optional(&in->config, settings_file, &settings, &found));
     if (!found && !step->normalise)
         return ink_fail(in->ctx, INK_ERROR_NOT_FOUND, "%s cannot be opened, but a Dense module needs settings",
                         settings_file);
@@ -296,7 +296,7 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
                         "%s: expected a Transformer in the folder itself (path \"\"), then a Pooling", document.file);
     INK_TRY(module_file(in, &pooling, INK_CONFIG_FILE, &file));
-    INK_TRY(ink_config_open(in->ctx, in->config.arena, in->source, file, &settings));
+    INK_TRY(ink_config_open(&in->config, file, &settings));
     INK_TRY(sentence_describe_pooling(in, &settings, &width));
 
     sentence->n_steps = n - 2;

@@ -13,6 +13,11 @@ const char *ink_model_unused(const ink_model *model, size_t i)
     return model != NULL && i < model->info.n_unused ? model->unused[i] : NULL;
 }
 
+const char *ink_model_note(const ink_model *model, size_t i)
+{
+    return model != NULL && i < model->info.n_notes ? model->notes[i] : NULL;
+}
+
 bool ink_model_stops_at(const ink_model *model, ink_token token)
 {
     for (size_t i = 0; i < model->info.n_stop_tokens; i++)
