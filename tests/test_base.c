@@ -321,7 +321,7 @@ static void odd_close(void *user, void *file)
 static ink_result read_odd(ink_context *ctx, odd_source *odd, const char **text, size_t *size, size_t max)
 {
     ink_source source = {.user = odd, .open = odd_open, .read = odd_read, .close = odd_close};
-    ink_result result = ink_file_read_all(ctx, &source, "odd", max, &ctx->scratch, text, size);
+    ink_result result = ink_file_read_all(ctx, &source, "odd", (ink_limit){"most", max}, &ctx->scratch, text, size);
     assert_int_equal(odd->n_open, 0);
     return result;
 }
@@ -344,7 +344,7 @@ static void files_are_read_whole_or_refused(ink_context *ctx)
                  read_odd(ctx, &(odd_source){.text = "hello", .size = 5, .most = 9, .too_much = true}, &text, &size, 5),
                  INK_ERROR_READ, "failed");
     assert_fails(ctx, read_odd(ctx, &(odd_source){.text = "hello", .size = 6, .most = 9}, &text, &size, 5),
-                 INK_ERROR_LIMIT, "6 bytes, at most 5");
+                 INK_ERROR_LIMIT, "odd: this needs 6 bytes, the limit is 5 (most of ink_limits)");
 }
 
 static void folders_and_memory_are_sources(ink_context *ctx)
@@ -352,29 +352,33 @@ static void folders_and_memory_are_sources(ink_context *ctx)
     const char *text;
     size_t size;
     ink_source here = ink_source_folder(FIXTURES);
-    assert_fails(ctx, ink_file_read_all(ctx, &here, "missing.json", 100, &ctx->scratch, &text, &size),
+    assert_fails(ctx,
+                 ink_file_read_all(ctx, &here, "missing.json", (ink_limit){"most", 100}, &ctx->scratch, &text, &size),
                  INK_ERROR_NOT_FOUND, "missing.json: no such file");
     ink_source above = ink_source_folder(FIXTURES "/..");
-    assert_fails(ctx, ink_file_read_all(ctx, &above, "fixtures", 100, &ctx->scratch, &text, &size), INK_ERROR_READ,
-                 "not a regular file");
+    assert_fails(ctx, ink_file_read_all(ctx, &above, "fixtures", (ink_limit){"most", 100}, &ctx->scratch, &text, &size),
+                 INK_ERROR_READ, "not a regular file");
     ink_source nothing = ink_source_folder(NULL);
-    assert_fails(ctx, ink_file_read_all(ctx, &nothing, "/dev/zero", 100, &ctx->scratch, &text, &size), INK_ERROR_READ,
-                 "/dev/zero");
-    assert_ok(ctx, ink_file_read_all(ctx, &above, "CMakeLists.txt", 1 << 20, &ctx->scratch, &text, &size));
+    assert_fails(ctx,
+                 ink_file_read_all(ctx, &nothing, "/dev/zero", (ink_limit){"most", 100}, &ctx->scratch, &text, &size),
+                 INK_ERROR_READ, "/dev/zero");
+    assert_ok(ctx, ink_file_read_all(ctx, &above, "CMakeLists.txt", (ink_limit){"most", 1 << 20}, &ctx->scratch, &text,
+                                     &size));
     assert_int_equal(strlen(text), size);
 
     ink_source empty = {.name = "nowhere"};
-    assert_fails(ctx, ink_file_read_all(ctx, &empty, "a", 100, &ctx->scratch, &text, &size), INK_ERROR_ARGUMENT,
-                 "nowhere/a: the source has no function");
+    assert_fails(ctx, ink_file_read_all(ctx, &empty, "a", (ink_limit){"most", 100}, &ctx->scratch, &text, &size),
+                 INK_ERROR_ARGUMENT, "nowhere/a: the source has no function");
 
     ink_memory_file files[] = {{"a", "first", 5}, {"b", NULL, 0}};
     ink_memory_files all = {files, 2};
     ink_source memory = ink_source_memory(&all);
-    assert_ok(ctx, ink_file_read_all(ctx, &memory, "a", 10, &ctx->scratch, &text, &size));
+    assert_ok(ctx, ink_file_read_all(ctx, &memory, "a", (ink_limit){"most", 10}, &ctx->scratch, &text, &size));
     assert_string_equal(text, "first");
-    assert_ok(ctx, ink_file_read_all(ctx, &memory, "b", 10, &ctx->scratch, &text, &size));
+    assert_ok(ctx, ink_file_read_all(ctx, &memory, "b", (ink_limit){"most", 10}, &ctx->scratch, &text, &size));
     assert_int_equal(size, 0);
-    assert_fails(ctx, ink_file_read_all(ctx, &memory, "c", 10, &ctx->scratch, &text, &size), INK_ERROR_NOT_FOUND, "c");
+    assert_fails(ctx, ink_file_read_all(ctx, &memory, "c", (ink_limit){"most", 10}, &ctx->scratch, &text, &size),
+                 INK_ERROR_NOT_FOUND, "c");
 }
 
 /* ---- workers -------------------------------------------------------------------------------------------------- */

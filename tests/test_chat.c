@@ -63,7 +63,8 @@ static void folder_open(folder *f, const char *name, const ink_chat_options *opt
     ink_arena_grow(&f->arena, &f->ctx->allocator);
     snprintf(f->shared.rest_path, sizeof f->shared.rest_path, FIXTURES "/chat/%s", name);
     f->shared.rest = f->source = ink_source_folder(f->shared.rest_path);
-    assert_ok(f->ctx, ink_json_open(f->ctx, &f->arena, &f->source, "cases.json", 1 << 20, &f->json));
+    assert_ok(f->ctx,
+              ink_json_open(f->ctx, &f->arena, &f->source, "cases.json", INK_LIMIT(f->ctx, settings_bytes), &f->json));
     snprintf(f->shared.tokenizer_path, sizeof f->shared.tokenizer_path, FIXTURES "/chat/%s",
              f->json.nodes[member(f, 0, "tokenizer")].string);
     f->shared.tokenizer = ink_source_folder(f->shared.tokenizer_path);

@@ -48,7 +48,8 @@ static ink_result parse_bytes(bench *b, const char *text, size_t size, ink_json_
     char *copy = malloc(size > 0 ? size : 1);
     memcpy(copy, text, size);
     ink_arena_free(&b->arena);
-    ink_result result = ink_json_parse(b->ctx, &b->arena, "t.json", copy, size, 0, document);
+    ink_result result =
+        ink_json_parse(b->ctx, &b->arena, "t.json", copy, size, 0, INK_LIMIT(b->ctx, table_bytes), document);
     memset(copy, '#', size);
     free(copy);
     return result;
@@ -838,14 +839,16 @@ static void large_texts(void **state)
     memset(spaces, ' ', size);
     double start = seconds();
     ink_arena_free(&b->arena);
-    assert_fails(b->ctx, ink_json_parse(b->ctx, &b->arena, "t.json", spaces, size, 0, &document), INK_ERROR_CORRUPT,
-                 "byte 100000000: expected a value");
+    assert_fails(
+        b->ctx, ink_json_parse(b->ctx, &b->arena, "t.json", spaces, size, 0, INK_LIMIT(b->ctx, table_bytes), &document),
+        INK_ERROR_CORRUPT, "byte 100000000: expected a value");
     print_message("100 MB of spaces: %.2f s\n", seconds() - start);
     free(spaces);
 
     char *keys = many_keys(200000, SIZE_MAX, &size);
     start = seconds();
-    assert_ok(b->ctx, ink_json_parse(b->ctx, &b->arena, "t.json", keys, size, 0, &document));
+    assert_ok(b->ctx,
+              ink_json_parse(b->ctx, &b->arena, "t.json", keys, size, 0, INK_LIMIT(b->ctx, table_bytes), &document));
     print_message("200,000 keys, %.1f MB: %.3f s\n", (double)size / 1e6, seconds() - start);
     assert_int_equal(document.n_nodes, 200001);
     free(keys);
@@ -856,7 +859,9 @@ static void texts_beyond_the_limit(void **state)
     bench *b = *state;
     ink_json_document document;
     /* Refused by its length alone: the text is not looked at. */
-    assert_fails(b->ctx, ink_json_parse(b->ctx, &b->arena, "t.json", "1", INK_JSON_MAX_BYTES + 1, 0, &document),
+    assert_fails(b->ctx,
+                 ink_json_parse(b->ctx, &b->arena, "t.json", "1", INK_JSON_MAX_BYTES + 1, 0,
+                                INK_LIMIT(b->ctx, table_bytes), &document),
                  INK_ERROR_LIMIT, "t.json: the JSON text has 1073741825 bytes, at most 1073741824");
 }
 
@@ -869,22 +874,25 @@ static void opens_files_of_a_source(void **state)
     faulty files;
     ink_json_document d;
     faulty_init(&files, &file, 1);
-    assert_ok(b->ctx, ink_json_open(b->ctx, &b->arena, &files.source, "config.json", 1000, &d));
+    assert_ok(b->ctx, ink_json_open(b->ctx, &b->arena, &files.source, "config.json", (ink_limit){"most", 10000}, &d));
     assert_string_equal(d.file, "config.json");
-    assert_fails(b->ctx, ink_json_open(b->ctx, &b->arena, &files.source, "config.json", sizeof config - 2, &d),
-                 INK_ERROR_LIMIT, "config.json: ");
-    assert_fails(b->ctx, ink_json_open(b->ctx, &b->arena, &files.source, "other.json", 1000, &d), INK_ERROR_NOT_FOUND,
-                 "other.json: no such file");
+    assert_fails(
+        b->ctx,
+        ink_json_open(b->ctx, &b->arena, &files.source, "config.json", (ink_limit){"most", sizeof config - 2}, &d),
+        INK_ERROR_LIMIT, "config.json: ");
+    assert_fails(b->ctx, ink_json_open(b->ctx, &b->arena, &files.source, "other.json", (ink_limit){"most", 10000}, &d),
+                 INK_ERROR_NOT_FOUND, "other.json: no such file");
     files.max_read = 1;
     files.reads = 0;
-    assert_ok(b->ctx, ink_json_open(b->ctx, &b->arena, &files.source, "config.json", 1000, &d));
+    assert_ok(b->ctx, ink_json_open(b->ctx, &b->arena, &files.source, "config.json", (ink_limit){"most", 10000}, &d));
     size_t reads = files.reads;
     assert_true(reads >= sizeof config - 1);
     for (size_t k = 1; k <= reads; k += 7) {
         files.reads = 0;
         files.fail_read = k;
-        assert_fails(b->ctx, ink_json_open(b->ctx, &b->arena, &files.source, "config.json", 1000, &d), INK_ERROR_READ,
-                     "config.json: ");
+        assert_fails(b->ctx,
+                     ink_json_open(b->ctx, &b->arena, &files.source, "config.json", (ink_limit){"most", 10000}, &d),
+                     INK_ERROR_READ, "config.json: ");
     }
     assert_int_equal(files.open_files, 0);
 }

@@ -79,12 +79,30 @@ typedef struct ink_allocator {
     void *user;
 } ink_allocator;
 
+/*
+ * Limits on what other people's files and texts may cost. A member that is 0 has its default. A call that would go
+ * beyond a limit answers INK_ERROR_LIMIT before it takes the memory, and the sentence names the member. The memory of a
+ * model's weights has a limit of its own: max_bytes in ink_model_options.
+ */
+typedef struct ink_limits {
+    uint64_t settings_bytes; /* memory for reading one file of settings: config.json and the files beside it,
+                                tokenizer_config.json, a chat template. A file takes twice its size and 56 bytes for
+                                each value in it. Default 32 MB */
+    uint64_t table_bytes; /* the same for one long table: tokenizer.json, vocab.json, vocab.txt, merges.txt, the index
+                             of shards, the header of a safetensors file. Default 256 MB */
+    uint64_t state_bytes; /* of a state that ink_state_create() makes. Default 4 GB */
+    uint64_t text_growth; /* a normalizer may make so many characters of each byte of a text, and 1024 more.
+                             Default 32 */
+    uint64_t token_bytes; /* of text that a decoder may make of one token. Default 64 KB */
+} ink_limits;
+
 /* Zero-initialise and set what differs: {0} means malloc, no worker threads, the best kernel of this machine. */
 typedef struct ink_context_options {
     ink_allocator allocator; /* resize == NULL: malloc and free */
     unsigned n_threads;      /* threads a call may use, the caller's own included; 0 and 1: no worker threads; at most
                                 INK_MAX_THREADS */
     const char *kernel;      /* "portable", "avx2", "avx512", "neon"; NULL: the best of this machine and its system */
+    ink_limits limits;
 } ink_context_options;
 
 #define INK_MAX_THREADS 64
@@ -105,6 +123,9 @@ const char *ink_context_error(const ink_context *ctx);
 /* The kernel this context uses ("avx512"), and the number of threads a call may use (at least 1). */
 const char *ink_context_kernel(const ink_context *ctx);
 unsigned ink_context_threads(const ink_context *ctx);
+
+/* The limits of this context, with their defaults filled in. */
+const ink_limits *ink_context_limits(const ink_context *ctx);
 
 /* The name of the i-th kernel that this machine can run, best first; NULL after the last. For tests and timings. */
 const char *ink_kernel_name(size_t i);

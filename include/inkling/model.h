@@ -81,8 +81,9 @@ typedef enum ink_pooling {
 typedef struct ink_model_options {
     ink_type type;            /* of the packed weights: INK_F32, INK_BF16 or INK_F16, rounded as in matrix.h;
                                  INK_TYPE_NONE: as stored, F64 as F32 */
-    uint64_t max_bytes;       /* a larger model is refused (INK_ERROR_LIMIT) before its memory is allocated; 0: no
-                                 limit. The header of the file, at most 100 MB, is read before this check. */
+    uint64_t max_bytes;       /* a larger model is refused (INK_ERROR_LIMIT) before the memory for its weights is
+                                 allocated; 0: no limit. The files of settings and the headers of weights are read
+                                 before this check, within the ink_limits of the context. */
     const ink_source *source; /* where the files are; NULL: the folder `folder` on disk */
     ink_pooling pooling;      /* for an encoder without modules.json (encoder.h) */
     ink_progress_fn progress;

@@ -28,6 +28,12 @@ const char *ink_result_name(ink_result result)
     return (size_t)result < sizeof names / sizeof names[0] ? names[result] : "unknown result";
 }
 
+static void set_default(uint64_t *limit, uint64_t usual)
+{
+    if (*limit == 0)
+        *limit = usual;
+}
+
 ink_context *ink_context_create(const ink_context_options *options)
 {
     ink_context_options chosen = {0};
@@ -35,6 +41,11 @@ ink_context *ink_context_create(const ink_context_options *options)
         chosen = *options;
     if (chosen.allocator.resize == NULL)
         chosen.allocator.resize = ink_platform_resize;
+    set_default(&chosen.limits.settings_bytes, (uint64_t)32 << 20);
+    set_default(&chosen.limits.table_bytes, (uint64_t)256 << 20);
+    set_default(&chosen.limits.state_bytes, (uint64_t)4 << 30);
+    set_default(&chosen.limits.text_growth, 32);
+    set_default(&chosen.limits.token_bytes, (uint64_t)64 << 10);
     const struct ink_kernel *kernel = ink_kernel_find(chosen.kernel);
     if (kernel == NULL || chosen.n_threads > INK_MAX_THREADS)
         return NULL;
@@ -43,7 +54,7 @@ ink_context *ink_context_create(const ink_context_options *options)
     if (!ink_memory_alloc(&chosen.allocator, sizeof(ink_context), &memory))
         return NULL;
     ink_context *ctx = memory.start;
-    *ctx = (ink_context){.memory = memory, .allocator = chosen.allocator, .kernel = kernel};
+    *ctx = (ink_context){.memory = memory, .allocator = chosen.allocator, .limits = chosen.limits, .kernel = kernel};
     ink_arena_grow(&ctx->scratch, &ctx->allocator);
     if (chosen.n_threads > 1) {
         ctx->workers = ink_workers_create(&ctx->allocator, chosen.n_threads);
@@ -68,6 +79,8 @@ void ink_context_free(ink_context *ctx)
 const char *ink_context_error(const ink_context *ctx) { return ctx != NULL ? ctx->error : "there is no context"; }
 
 unsigned ink_context_threads(const ink_context *ctx) { return ink_workers_count(ctx->workers); }
+
+const ink_limits *ink_context_limits(const ink_context *ctx) { return &ctx->limits; }
 
 /* ---- calls ---------------------------------------------------------------------------------------------------- */
 

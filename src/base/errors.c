@@ -163,6 +163,14 @@ ink_result ink_fail_null(ink_context *ctx, const char *function, const char *nam
                     (int)(end != NULL ? (size_t)(end - names) : strlen(names)), names);
 }
 
+ink_result ink_limit_check(ink_context *ctx, const char *what, uint64_t needed, ink_limit limit)
+{
+    if (needed <= limit.most)
+        return INK_OK;
+    return ink_fail(ctx, INK_ERROR_LIMIT, "%s: this needs %llu bytes, the limit is %llu (%s of ink_limits)", what,
+                    (unsigned long long)needed, (unsigned long long)limit.most, limit.name);
+}
+
 ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where)
 {
     char former[INK_ERROR_SIZE];

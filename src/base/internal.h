@@ -37,6 +37,7 @@ void ink_memory_free(const ink_allocator *allocator, ink_memory memory);
 struct ink_context {
     ink_allocator allocator;
     ink_memory memory; /* of this structure */
+    ink_limits limits; /* with defaults filled in */
     const struct ink_kernel *kernel;
     ink_workers *workers; /* NULL: everything runs on the calling thread */
     ink_arena scratch;    /* growing; a function that allocates from it releases to its own mark */
@@ -74,6 +75,16 @@ struct ink_context {
  * string: "%s", INK_SHAPE(&shape) gives [768, 3072].
  */
 ink_result ink_fail(ink_context *ctx, ink_result result, const char *format, ...) INK_PRINTF(3, 4);
+
+/* A member of ink_limits: INK_LIMIT(ctx, settings_bytes). */
+typedef struct ink_limit {
+    const char *name;
+    uint64_t most;
+} ink_limit;
+#define INK_LIMIT(ctx, member) ((ink_limit){#member, (ctx)->limits.member})
+
+/* INK_ERROR_LIMIT, with a sentence, if `needed` is beyond the limit: "config.json: this needs 40000000 bytes, ..." */
+ink_result ink_limit_check(ink_context *ctx, const char *what, uint64_t needed, ink_limit limit);
 
 /* Writes `where` and ": " in front of the sentence of a failure, and returns `result`. */
 ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where);
@@ -216,8 +227,8 @@ ink_result ink_file_open(ink_context *ctx, const ink_source *source, const char 
 ink_result ink_file_read(ink_context *ctx, const ink_file *file, uint64_t offset, void *buffer, size_t size);
 void ink_file_close(ink_file *file);
 
-/* Reads a whole file (at most max_bytes, else INK_ERROR_LIMIT) into memory from `arena`. */
-ink_result ink_file_read_all(ink_context *ctx, const ink_source *source, const char *name, size_t max_bytes,
+/* Reads a whole file, of a size within the limit, into memory from `arena`. */
+ink_result ink_file_read_all(ink_context *ctx, const ink_source *source, const char *name, ink_limit limit,
                              ink_arena *arena, const char **text, size_t *size);
 
 #endif

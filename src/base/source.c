@@ -131,21 +131,21 @@ void ink_file_close(ink_file *file)
     file->source = NULL;
 }
 
-ink_result ink_file_read_all(ink_context *ctx, const ink_source *source, const char *name, size_t max_bytes,
+ink_result ink_file_read_all(ink_context *ctx, const ink_source *source, const char *name, ink_limit limit,
                              ink_arena *arena, const char **text, size_t *size)
 {
     ink_file file;
-    ink_result result = INK_OK;
     char *bytes = NULL;
     INK_TRY(ink_file_open(ctx, source, name, &file));
-    if (file.size > ink_size_min(max_bytes, SIZE_MAX - 1))
-        result = ink_fail(ctx, INK_ERROR_LIMIT, "%s: the file has %llu bytes, at most %zu are read", name,
-                          (unsigned long long)file.size, ink_size_min(max_bytes, SIZE_MAX - 1));
-    else if ((bytes = ink_arena_alloc(arena, (size_t)file.size + 1, 1)) == NULL)
-        result =
-            ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s has %llu bytes", name, (unsigned long long)file.size);
-    else
-        result = ink_file_read(ctx, &file, 0, bytes, (size_t)file.size);
+    ink_result result = ink_limit_check(ctx, name, file.size, limit);
+    if (result == INK_OK) {
+        bytes = file.size < SIZE_MAX ? ink_arena_alloc(arena, (size_t)file.size + 1, 1) : NULL;
+        if (bytes == NULL)
+            result = ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s has %llu bytes", name,
+                              (unsigned long long)file.size);
+        else
+            result = ink_file_read(ctx, &file, 0, bytes, (size_t)file.size);
+    }
     ink_file_close(&file);
     if (result != INK_OK)
         return result;

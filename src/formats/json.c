@@ -335,7 +335,7 @@ static void json_count(const char *text, size_t size, size_t *n_nodes, size_t *n
 }
 
 ink_result ink_json_parse(ink_context *ctx, ink_arena *arena, const char *file, const char *text, size_t size,
-                          size_t origin, ink_json_document *document)
+                          size_t origin, ink_limit limit, ink_json_document *document)
 {
     json_parser p = {.ctx = ctx, .file = file, .text = text, .size = size, .origin = origin, .open = INK_JSON_NONE};
     size_t n_nodes, n_bytes, n_all;
@@ -343,6 +343,8 @@ ink_result ink_json_parse(ink_context *ctx, ink_arena *arena, const char *file, 
         return ink_fail(ctx, INK_ERROR_LIMIT, "%s: the JSON text has %zu bytes, at most %zu are read", file, size,
                         INK_JSON_MAX_BYTES);
     json_count(text, size, &n_nodes, &n_bytes);
+    INK_TRY(
+        ink_limit_check(ctx, file, (uint64_t)n_nodes * (sizeof *p.nodes + sizeof(uint64_t)) + n_bytes + size, limit));
     if (ink_size_mul(n_nodes, sizeof *p.nodes, &n_all) && ink_size_add(n_all, n_bytes, &n_all))
         p.nodes = ink_arena_alloc(arena, n_all, 1);
     if (p.nodes == NULL)
@@ -361,15 +363,15 @@ ink_result ink_json_parse(ink_context *ctx, ink_arena *arena, const char *file, 
 }
 
 ink_result ink_json_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *name,
-                         size_t max_bytes, ink_json_document *document)
+                         ink_limit limit, ink_json_document *document)
 {
     ink_arena work;
     const char *text = NULL;
-    size_t size = 0, most = ink_size_min(max_bytes, INK_JSON_MAX_BYTES);
+    size_t size = 0;
     ink_arena_grow(&work, &ctx->allocator);
-    ink_result result = ink_file_read_all(ctx, source, name, most, &work, &text, &size);
+    ink_result result = ink_file_read_all(ctx, source, name, limit, &work, &text, &size);
     if (result == INK_OK)
-        result = ink_json_parse(ctx, arena, name, text, size, 0, document);
+        result = ink_json_parse(ctx, arena, name, text, size, 0, limit, document);
     ink_arena_free(&work);
     return result;
 }

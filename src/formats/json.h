@@ -3,8 +3,9 @@
  *
  * A text is parsed whole into an array of nodes in document order; a container knows its number of children and
  * where it ends, so that walking needs no tree of pointers. Strings and keys are unescaped and NUL-terminated UTF-8
- * with an explicit length. Memory is counted before it is taken: at most sizeof(ink_json_node) for each value and a
- * byte for each byte of the text. Limits: depth INK_JSON_MAX_DEPTH, text INK_JSON_MAX_BYTES. Refused: anything
+ * with an explicit length. Memory is counted before it is taken: sizeof(ink_json_node) and the 8 bytes of a sort for
+ * each value, and a byte for each byte of the text. The sum of these and the text itself is held against a limit of the
+ * context. The depth is at most INK_JSON_MAX_DEPTH, the text at most INK_JSON_MAX_BYTES. Refused: anything
  * RFC 8259 does not allow (NaN and Infinity by name), duplicate keys, strings that are not valid UTF-8, lone
  * surrogates.
  */
@@ -50,14 +51,14 @@ typedef struct ink_json_document {
 
 /* Parses `size` bytes. Memory comes from `arena` (growing) and holds copies of all strings, so that `text` may go
    afterwards; `file` is kept, not copied. `origin` is where in the file the text begins, for messages. On failure
-   the document is untouched. INK_ERROR_CORRUPT with file and byte offset; INK_ERROR_LIMIT for depth and length;
-   INK_ERROR_MEMORY. */
+   the document is untouched. INK_ERROR_CORRUPT with file and byte offset; INK_ERROR_LIMIT for depth, length and
+   memory; INK_ERROR_MEMORY. */
 ink_result ink_json_parse(ink_context *ctx, ink_arena *arena, const char *file, const char *text, size_t size,
-                          size_t origin, ink_json_document *document);
+                          size_t origin, ink_limit limit, ink_json_document *document);
 
-/* Reads and parses a file of a source, of at most max_bytes (INK_ERROR_LIMIT). `name` is kept, not copied. */
+/* Reads and parses a file of a source. `name` is kept, not copied. */
 ink_result ink_json_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *name,
-                         size_t max_bytes, ink_json_document *document);
+                         ink_limit limit, ink_json_document *document);
 
 /* Walking: the first child of a container, then the next of a child; INK_JSON_NONE at the end. */
 ink_json ink_json_first(const ink_json_document *document, ink_json container);

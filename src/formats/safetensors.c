@@ -98,11 +98,13 @@ static ink_result st_read_header(st_header *h)
                         file->name, (unsigned long long)length, (unsigned long long)file->size - LENGTH_BYTES);
     h->size = (size_t)length;
 
+    const ink_limit limit = INK_LIMIT(h->ctx, table_bytes);
+    INK_TRY(ink_limit_check(h->ctx, file->name, h->size, limit));
     char *text = ink_arena_alloc(h->work, h->size, 1);
     if (text == NULL)
         return st_fail_memory(h);
     INK_TRY(ink_file_read(h->ctx, file, LENGTH_BYTES, text, h->size));
-    INK_TRY(ink_json_parse(h->ctx, h->strings, file->name, text, h->size, LENGTH_BYTES, &h->document));
+    INK_TRY(ink_json_parse(h->ctx, h->strings, file->name, text, h->size, LENGTH_BYTES, limit, &h->document));
     return st_corrupt(ink_json_expect(h->ctx, &h->document, 0, INK_JSON_OBJECT));
 }
 

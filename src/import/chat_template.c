@@ -16,7 +16,6 @@
 #include "tokenizer_config.h"
 
 #define CHAT_JINJA "chat_template.jinja"
-#define CHAT_MAX_BYTES ((size_t)64 << 20)
 #define CHAT_OLD_DATE "26 Jul 2024" /* the date that templates themselves have if nobody tells them */
 
 /* How the templates of a format are recognised. */
@@ -173,7 +172,8 @@ static ink_result chat_read_template(chat_reader *r)
     const char *text = "";
     size_t size = 0, room;
     INK_TRY(ink_tokenizer_config_open(r->ctx, r->arena, r->source, &config));
-    ink_result result = ink_file_read_all(r->ctx, r->source, CHAT_JINJA, CHAT_MAX_BYTES, r->arena, &text, &size);
+    ink_result result =
+        ink_file_read_all(r->ctx, r->source, CHAT_JINJA, INK_LIMIT(r->ctx, settings_bytes), r->arena, &text, &size);
     ink_json node = ink_tokenizer_config_member(&config, "chat_template");
     if (!ink_is_missing(r->ctx, result)) {
         INK_TRY(result);
@@ -211,7 +211,8 @@ static ink_result choose_format(chat_reader *r)
         used += ink_format(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", ink_chat_format_name(i));
     if (asked == NULL && r->file == NULL) {
         ink_json_document config = {0};
-        ink_result result = ink_json_open(r->ctx, r->arena, r->source, "config.json", CHAT_MAX_BYTES, &config);
+        ink_result result =
+            ink_json_open(r->ctx, r->arena, r->source, "config.json", INK_LIMIT(r->ctx, settings_bytes), &config);
         if (result == INK_OK)
             result = ink_json_read_string(r->ctx, &config, 0, "model_type", &model_type);
         if (!ink_is_missing(r->ctx, result))

@@ -5,8 +5,6 @@
 
 #include "config.h"
 
-#define MAX_CONFIG_BYTES ((size_t)16 << 20)
-
 uint64_t ink_fingerprint_number(uint64_t hash, uint64_t number)
 {
     return ink_hash_numbers(hash, &number, 1, sizeof number);
@@ -23,7 +21,8 @@ ink_result ink_config_open(const ink_config *folder, const char *file, ink_confi
 {
     *config =
         (ink_config){.ctx = folder->ctx, .source = folder->source, .arena = folder->arena, .notes = folder->notes};
-    INK_TRY(ink_json_open(config->ctx, config->arena, config->source, file, MAX_CONFIG_BYTES, &config->document));
+    INK_TRY(ink_json_open(config->ctx, config->arena, config->source, file, INK_LIMIT(config->ctx, settings_bytes),
+                          &config->document));
     if (config->document.nodes[0].kind != INK_JSON_OBJECT)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: expected an object of settings", config->document.file);
     return INK_OK;

@@ -15,7 +15,6 @@
 
 #define WEIGHTS_FILE "model.safetensors"
 #define INDEX_FILE "model.safetensors.index.json"
-#define MAX_INDEX_BYTES ((size_t)64 << 20)
 
 /* ---- weights in other formats --------------------------------------------------------------------------------- */
 
@@ -85,7 +84,7 @@ static ink_result read_index(ink_context *ctx, ink_arena *arena, const ink_sourc
 {
     ink_json_document document;
     ink_json map;
-    INK_TRY(ink_json_open(ctx, arena, source, INDEX_FILE, MAX_INDEX_BYTES, &document));
+    INK_TRY(ink_json_open(ctx, arena, source, INDEX_FILE, INK_LIMIT(ctx, table_bytes), &document));
     INK_TRY(ink_json_require(ctx, &document, 0, "weight_map", &map));
     INK_TRY(ink_json_expect(ctx, &document, map, INK_JSON_OBJECT));
     *n = 0;

@@ -8,7 +8,6 @@
 
 #include "architectures.h"
 
-#define MAX_FILE_BYTES ((size_t)1 << 20)
 #define MAX_MODULES 64
 
 /* ---- texts ------------------------------------------------------------------------------------------------------ */
@@ -272,7 +271,8 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
     ink_config settings;
     const char *file;
     size_t width = in->model->info.hidden_size;
-    ink_result result = ink_json_open(in->ctx, in->config.arena, in->source, "modules.json", MAX_FILE_BYTES, &document);
+    ink_result result = ink_json_open(in->ctx, in->config.arena, in->source, "modules.json",
+                                      INK_LIMIT(in->ctx, settings_bytes), &document);
     *found = result == INK_OK;
     if (!*found)
         return ink_is_missing(in->ctx, result) ? INK_OK : result;

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define TOKENIZER_CONFIG_MAX_BYTES ((size_t)64 << 20)
-
 ink_result ink_tokenizer_config_open(ink_context *ctx, ink_arena *arena, const ink_source *source,
                                      ink_tokenizer_config *config)
 {
@@ -14,7 +12,7 @@ ink_result ink_tokenizer_config_open(ink_context *ctx, ink_arena *arena, const i
     ink_json_document *const documents[] = {&config->settings, &config->map};
     *config = (ink_tokenizer_config){.ctx = ctx};
     for (int i = 0; i < 2; i++) {
-        ink_result result = ink_json_open(ctx, arena, source, names[i], TOKENIZER_CONFIG_MAX_BYTES, documents[i]);
+        ink_result result = ink_json_open(ctx, arena, source, names[i], INK_LIMIT(ctx, settings_bytes), documents[i]);
         if (ink_is_missing(ctx, result))
             continue;
         INK_TRY(result);

@@ -10,8 +10,6 @@
 #include "../text/engine.h"
 #include "tokenizer_config.h"
 
-#define INK_TOKENIZER_MAX_BYTES ((size_t)256 << 20)
-
 typedef struct ink_spelled_token {
     const char *text; /* [size] */
     size_t size;

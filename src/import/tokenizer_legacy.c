@@ -23,9 +23,10 @@ static ink_result legacy_lines(legacy *l, const char *name, const char **text, s
                                void **items)
 {
     size_t n = 1;
-    INK_TRY(ink_file_read_all(l->ctx, l->im->source, name, INK_TOKENIZER_MAX_BYTES, l->im->arena, text, size));
+    INK_TRY(ink_file_read_all(l->ctx, l->im->source, name, INK_LIMIT(l->ctx, table_bytes), l->im->arena, text, size));
     for (size_t i = 0; i < *size; i++)
         n += (*text)[i] == '\n';
+    INK_TRY(ink_limit_check(l->ctx, name, (uint64_t)n * item_size + *size, INK_LIMIT(l->ctx, table_bytes)));
     *items = ink_arena_alloc(l->im->arena, n, item_size);
     return *items != NULL ? INK_OK : ink_fail(l->ctx, INK_ERROR_MEMORY, "out of memory: %s", name);
 }
@@ -78,7 +79,7 @@ static ink_result read_vocab_json(legacy *l)
     ink_json_document ids;
     void *items;
     l->im->where = "vocab.json: ";
-    INK_TRY(ink_json_open(l->ctx, l->im->arena, l->im->source, "vocab.json", INK_TOKENIZER_MAX_BYTES, &ids));
+    INK_TRY(ink_json_open(l->ctx, l->im->arena, l->im->source, "vocab.json", INK_LIMIT(l->ctx, table_bytes), &ids));
     INK_TRY(ink_import_list_tokens(l->im, &ids, 0));
     bool as_roberta =
         ink_json_member(&ids, 0, "<s>") != INK_JSON_NONE && ink_json_member(&ids, 0, "</s>") != INK_JSON_NONE;

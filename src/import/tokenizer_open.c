@@ -62,7 +62,8 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
     ink_tokenizer *draft = &im->b.draft;
     ink_json_document json = {0};
     INK_TRY(ink_tokenizer_config_open(im->ctx, im->arena, im->source, &im->config));
-    ink_result result = ink_json_open(im->ctx, im->arena, im->source, "tokenizer.json", INK_TOKENIZER_MAX_BYTES, &json);
+    ink_result result =
+        ink_json_open(im->ctx, im->arena, im->source, "tokenizer.json", INK_LIMIT(im->ctx, table_bytes), &json);
     bool legacy = ink_is_missing(im->ctx, result);
     if (!legacy)
         INK_TRY(result);
@@ -79,7 +80,8 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
         INK_TRY(ink_import_slot(im, true, INK_TEMPLATE_B, 1));
     }
     if (!ink_decode_room(&draft->decoder.steps, draft->vocab.longest, &draft->decoder.room))
-        return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: decoder: it makes tokens too long", im->b.file);
+        draft->decoder.room = SIZE_MAX;
+    INK_TRY(ink_limit_check(im->ctx, "the decoder", draft->decoder.room, INK_LIMIT(im->ctx, token_bytes)));
     INK_TRY(import_controls(im));
     INK_TRY(ink_tokenizer_config_max_length(&im->config, &draft->max_length));
     return ink_builder_finish(&im->b, tokenizer);

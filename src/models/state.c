@@ -89,6 +89,8 @@ static ink_result state_make(ink_context *ctx, const ink_model *model, size_t ca
     ink_arena measure, arena;
     ink_state fields;
     INK_TRY(state_prepare(ctx, model, &capacity, &measure));
+    if (block == NULL)
+        INK_TRY(ink_limit_check(ctx, "the state", ink_object_size(&measure), INK_LIMIT(ctx, state_bytes)));
     INK_TRY(ink_object_new(ctx, "the state", &measure, block, size, &arena));
     ink_state *made = state_layout(&arena, model, capacity, &fields);
     *made = fields;

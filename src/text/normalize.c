@@ -5,6 +5,8 @@
 #include "engine.h"
 #include "unicode.h"
 
+#define NORMAL_EXTRA 1024 /* characters that any text may become (ink_limits) */
+
 /* Room for n codes in scratch memory. */
 static ink_result codes_alloc(ink_context *ctx, size_t n, ink_codes *codes)
 {
@@ -67,8 +69,13 @@ ink_result ink_normalize(ink_context *ctx, const ink_steps *steps, const char *t
         return INK_OK;
     ink_codes codes;
     INK_TRY(codes_read(ctx, text, size, &codes));
-    for (size_t i = 0; i < steps->n; i++)
+    for (size_t i = 0; i < steps->n; i++) {
         INK_TRY(steps->step[i].normalize(ctx, &steps->step[i], &codes));
+        if (codes.n > NORMAL_EXTRA && (codes.n - NORMAL_EXTRA - 1) / ctx->limits.text_growth >= size)
+            return ink_fail(ctx, INK_ERROR_LIMIT,
+                            "the normalizer makes %zu characters of %zu bytes (text_growth of ink_limits)", codes.n,
+                            size);
+    }
     return codes_write(ctx, &codes, out, out_size);
 }
 

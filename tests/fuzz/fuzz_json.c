@@ -44,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ink_arena arena;
     ink_json_document document;
     ink_arena_grow(&arena, &ctx->allocator);
-    if (ink_json_parse(ctx, &arena, "fuzz", (const char *)data, size, 0, &document) == INK_OK)
+    if (ink_json_parse(ctx, &arena, "fuzz", (const char *)data, size, 0, INK_LIMIT(ctx, table_bytes), &document) ==
+        INK_OK)
         for (ink_json i = 0; i < document.n_nodes && i < 2000; i++)
             check_node(ctx, &document, i);
     else

@@ -1,0 +1,281 @@
+/*
+ * test_limits.c - what other people's files and texts may cost: every limit of ink_limits, its default, its sentence,
+ * and that nothing was taken before it is refused.
+ */
+#include "counting.h"
+#include "fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MB ((size_t)1 << 20)
+
+/* A context with limits on counted memory. */
+static ink_context *limited(counting *memory, const ink_limits *limits)
+{
+    ink_context_options options = test_options(1);
+    counting_init(memory);
+    options.allocator = memory->allocator;
+    options.limits = *limits;
+    ink_context *ctx = ink_context_create(&options);
+    assert_non_null(ctx);
+    memory->at_rest = memory->peak_bytes = memory->live_bytes;
+    return ctx;
+}
+
+static void limits_have_defaults(ink_context *ctx)
+{
+    const ink_limits *limits = ink_context_limits(ctx);
+    assert_int_equal(limits->settings_bytes, 32 * MB);
+    assert_int_equal(limits->table_bytes, 256 * MB);
+    assert_int_equal(limits->state_bytes, 4096 * MB);
+    assert_int_equal(limits->text_growth, 32);
+    assert_int_equal(limits->token_bytes, 65536);
+    ink_context_options options = test_options(1);
+    options.limits.table_bytes = 7;
+    ink_context *other = ink_context_create(&options);
+    assert_int_equal(ink_context_limits(other)->table_bytes, 7);
+    assert_int_equal(ink_context_limits(other)->settings_bytes, 32 * MB);
+    ink_context_free(other);
+}
+
+/* Opens everything in a folder, up to the first failure. */
+static ink_result open_all(ink_context *ctx, const ink_memory_files *files)
+{
+    ink_model *model = NULL;
+    ink_tokenizer *tokenizer = NULL;
+    ink_chat *chat = NULL;
+    ink_source source = ink_source_memory(files);
+    ink_result result = ink_tokenizer_open_source(ctx, &source, &tokenizer);
+    if (result == INK_OK)
+        result = ink_chat_open(ctx, "folder", tokenizer, &(ink_chat_options){.source = &source}, &chat);
+    if (result == INK_OK || result == INK_ERROR_NOT_FOUND)
+        result = ink_model_open(ctx, "folder", &(ink_model_options){.source = &source}, &model);
+    ink_chat_free(chat);
+    ink_tokenizer_free(tokenizer);
+    ink_model_free(model);
+    return result;
+}
+
+#define WORDS "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0},\"unk_token\":\"a\"}}"
+#define TEXT_FILE(name, text)                                                                                          \
+    {                                                                                                                  \
+        name, text, sizeof text - 1                                                                                    \
+    }
+
+/* A file that claims a size is refused by that size; it is not read (there are no bytes to read), and no memory is
+   taken for it. */
+static void a_file_too_large_is_not_read(void **state)
+{
+    static const struct {
+        const char *name, *limit;
+        ink_memory_file beside[2];
+    } rows[] = {
+        {"tokenizer_config.json", "settings_bytes", {TEXT_FILE("tokenizer.json", WORDS)}},
+        {"special_tokens_map.json", "settings_bytes", {TEXT_FILE("tokenizer.json", WORDS)}},
+        {"tokenizer.json", "table_bytes", {{0}}},
+        {"vocab.txt", "table_bytes", {TEXT_FILE("tokenizer_config.json", "{\"tokenizer_class\":\"BertTokenizer\"}")}},
+        {"vocab.json", "table_bytes", {TEXT_FILE("merges.txt", "a b\n")}},
+        {"merges.txt", "table_bytes", {TEXT_FILE("vocab.json", "{\"a\":0}")}},
+        {"chat_template.jinja", "settings_bytes", {TEXT_FILE("tokenizer.json", WORDS)}},
+        {"config.json", "settings_bytes", {TEXT_FILE("tokenizer.json", WORDS)}},
+        {"generation_config.json",
+         "settings_bytes",
+         {TEXT_FILE("tokenizer.json", WORDS), TEXT_FILE("config.json", "{\"model_type\":\"gpt2\"}")}},
+        {"model.safetensors.index.json",
+         "table_bytes",
+         {TEXT_FILE("tokenizer.json", WORDS), TEXT_FILE("config.json", "{\"model_type\":\"gpt2\"}")}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        counting memory;
+        ink_context *ctx = limited(&memory, &(ink_limits){0});
+        size_t most = strcmp(rows[i].limit, "settings_bytes") == 0 ? 32 * MB : 256 * MB;
+        ink_memory_file files[3] = {{rows[i].name, NULL, most + 1}};
+        size_t n = 1;
+        for (size_t k = 0; k < 2 && rows[i].beside[k].name != NULL; k++)
+            files[n++] = rows[i].beside[k];
+        char words[128];
+        snprintf(words, sizeof words, "%s: this needs %zu bytes, the limit is %zu (%s of ink_limits)", rows[i].name,
+                 most + 1, most, rows[i].limit);
+        test_assert_fails(ctx, open_all(ctx, &(ink_memory_files){files, n}), INK_ERROR_LIMIT, words, rows[i].name,
+                          __FILE__, __LINE__);
+        assert_true(memory.peak_bytes - memory.at_rest < MB);
+        counting_end(&memory, ctx);
+    }
+}
+
+/* Repeats `unit` between `head` and `tail`. */
+static char *repeated(const char *head, const char *unit, size_t n, const char *tail, size_t *size)
+{
+    size_t at = strlen(head), length = strlen(unit);
+    char *text = malloc(at + n * length + strlen(tail) + 1);
+    memcpy(text, head, at);
+    for (size_t i = 0; i < n; i++, at += length)
+        memcpy(text + at, unit, length);
+    strcpy(text + at, tail);
+    *size = at + strlen(tail);
+    return text;
+}
+
+/* The values of a JSON text are counted before memory is taken for them: what is refused has cost the text alone. */
+static void values_are_counted_first(void **state)
+{
+    static const char *const units[] = {"0,", ",", "[],", "{},", "\"\","};
+    (void)state;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        counting memory;
+        ink_context *ctx = limited(&memory, &(ink_limits){0});
+        size_t size;
+        ink_model *model;
+        ink_tokenizer *tokenizer;
+        ink_weights *weights;
+        char *text = repeated("{\"a\":[", units[i], 16 * MB / strlen(units[i]), "0]}", &size);
+        ink_memory_file files[] = {{"config.json", text, size}, {"tokenizer.json", text, size}, {"w", NULL, 0}};
+        ink_source source = ink_source_memory(&(ink_memory_files){files, 3});
+
+        assert_fails(ctx, ink_model_open(ctx, "f", &(ink_model_options){.source = &source, .max_bytes = MB}, &model),
+                     INK_ERROR_LIMIT, "settings_bytes");
+        assert_true(memory.peak_bytes - memory.at_rest < size + MB);
+        assert_fails(ctx, ink_tokenizer_open_source(ctx, &source, &tokenizer), INK_ERROR_LIMIT, "table_bytes");
+        assert_true(memory.peak_bytes - memory.at_rest < size + MB);
+
+        char *header = malloc(8 + size);
+        memset(header, 0, 8);
+        for (size_t b = 0; b < 4; b++)
+            header[b] = (char)(size >> 8 * b);
+        memcpy(header + 8, text, size);
+        files[2] = (ink_memory_file){"w", header, 8 + size};
+        assert_fails(ctx, ink_weights_open_source(ctx, &source, "w", &weights), INK_ERROR_LIMIT, "table_bytes");
+        assert_true(memory.peak_bytes - memory.at_rest < size + MB);
+        free(header);
+        free(text);
+        counting_end(&memory, ctx);
+    }
+}
+
+/* Lines of a vocabulary are counted first, too. */
+static void lines_are_counted_first(void **state)
+{
+    counting memory;
+    ink_tokenizer *tokenizer;
+    (void)state;
+    ink_context *ctx = limited(&memory, &(ink_limits){0});
+    size_t size;
+    char *text = repeated("", "\n", 16 * MB, "a\n", &size);
+    ink_memory_file file = {"vocab.txt", text, size};
+    ink_source source = ink_source_memory(&(ink_memory_files){&file, 1});
+    assert_fails(ctx, ink_tokenizer_open_source(ctx, &source, &tokenizer), INK_ERROR_LIMIT, "table_bytes");
+    assert_true(memory.peak_bytes - memory.at_rest < size + MB);
+    free(text);
+    counting_end(&memory, ctx);
+}
+
+/* Each limit can be lower than its default, and a program that needs more can raise it. */
+static void a_limit_is_the_callers(void **state)
+{
+    static const struct {
+        ink_limits limits;
+        const char *words;
+    } rows[] = {
+        {{.settings_bytes = 100}, "config.json: this needs "},
+        {{.table_bytes = 100}, "model.safetensors: this needs "},
+        {{.state_bytes = 1000}, "the state: this needs "},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        counting memory;
+        fixture_files files;
+        ink_model *model = NULL;
+        ink_state *made = NULL;
+        ink_context *ctx = limited(&memory, &rows[i].limits), *free_ctx = counting_context(&memory, 1);
+        fixture_files_read(&files, "gpt2");
+        ink_result result = fixture_open_files(ctx, "gpt2", &files.list, &model);
+        if (result == INK_OK)
+            result = ink_state_create(ctx, model, 0, &made);
+        test_assert_fails(ctx, result, INK_ERROR_LIMIT, rows[i].words, "limited", __FILE__, __LINE__);
+        assert_null(made);
+        if (model == NULL)
+            assert_ok(free_ctx, fixture_open_files(free_ctx, "gpt2", &files.list, &model));
+        assert_ok(free_ctx, ink_state_create(free_ctx, model, 0, &made));
+        ink_state_free(made);
+
+        /* A block of the caller's has the size that the caller gave it. */
+        size_t size;
+        assert_ok(ctx, ink_state_size(ctx, model, 0, &size));
+        void *block = aligned_alloc(INK_ALIGNMENT, (size + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT);
+        assert_ok(ctx, ink_state_create_in(ctx, model, 0, block, size, &made));
+        ink_state_free(made);
+        free(block);
+        ink_model_free(model);
+        fixture_files_free(&files);
+        ink_context_free(free_ctx);
+        counting_end(&memory, ctx);
+    }
+}
+
+/* {"normalizer": an "a" becomes 16, "decoder": the same} */
+#define GROWS(step)                                                                                                    \
+    "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0},\"unk_token\":\"a\"},\"" step                              \
+    "\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaaaaaaaaaaaaaa\"}}"
+
+static void a_text_may_grow_so_much(void **state)
+{
+    (void)state;
+    for (uint64_t growth = 15; growth <= 16; growth++) {
+        counting memory;
+        ink_tokenizer *tokenizer;
+        static const ink_memory_file file = TEXT_FILE("tokenizer.json", GROWS("normalizer"));
+        char *text = malloc(MB);
+        ink_token ids[1];
+        size_t n;
+        ink_context *ctx = limited(&memory, &(ink_limits){.text_growth = growth});
+        ink_source source = ink_source_memory(&(ink_memory_files){&file, 1});
+        memset(text, 'a', MB);
+        assert_ok(ctx, ink_tokenizer_open_source(ctx, &source, &tokenizer));
+        for (size_t size = 1; size <= MB; size = size == 1 ? MB : size + 1) {
+            ink_result result = ink_tokenizer_encode(ctx, tokenizer, text, size, INK_ENCODE_PLAIN, ids, 1, &n);
+            if (size == 1 || growth == 16)
+                assert_ok(ctx, result);
+            else
+                assert_fails(ctx, result, INK_ERROR_LIMIT, "text_growth of ink_limits");
+        }
+        ink_tokenizer_free(tokenizer);
+        free(text);
+        counting_end(&memory, ctx);
+    }
+}
+
+static void a_token_may_become_so_much_text(void **state)
+{
+    (void)state;
+    for (uint64_t most = 15; most <= 16; most++) {
+        counting memory;
+        ink_tokenizer *tokenizer;
+        static const ink_memory_file file = TEXT_FILE("tokenizer.json", GROWS("decoder"));
+        ink_context *ctx = limited(&memory, &(ink_limits){.token_bytes = most});
+        ink_source source = ink_source_memory(&(ink_memory_files){&file, 1});
+        ink_result result = ink_tokenizer_open_source(ctx, &source, &tokenizer);
+        if (most == 16)
+            assert_ok(ctx, result);
+        else
+            assert_fails(ctx, result, INK_ERROR_LIMIT, "this needs 16 bytes, the limit is 15 (token_bytes");
+        ink_tokenizer_free(tokenizer);
+        counting_end(&memory, ctx);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        context_test(limits_have_defaults),
+        cmocka_unit_test(a_file_too_large_is_not_read),
+        cmocka_unit_test(values_are_counted_first),
+        cmocka_unit_test(lines_are_counted_first),
+        cmocka_unit_test(a_limit_is_the_callers),
+        cmocka_unit_test(a_text_may_grow_so_much),
+        cmocka_unit_test(a_token_may_become_so_much_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
