@@ -49,9 +49,9 @@
  *         return 0;
  *     }
  *
- * Reading order: context, types, arena, source (the base); tensor, matrix (the one product); dense, embedding, norm,
- * recurrent, rope, attention, transformer (layers); weights, pytorch (layers from files); model, encoder (whole
- * models); tokenizer, sampler, chat (text).
+ * Reading order: context, types, arena, source (the base); tensor, matrix (the one product); functions, dense,
+ * embedding, norm, recurrent, rope, attention, transformer (layers); weights, pytorch (layers from files); model,
+ * encoder (whole models); tokenizer, sampler, chat (text).
  */
 #ifndef INKLING_H
 #define INKLING_H
@@ -62,6 +62,7 @@
 #include <inkling/source.h>
 #include <inkling/tensor.h>
 #include <inkling/matrix.h>
+#include <inkling/functions.h>
 #include <inkling/dense.h>
 #include <inkling/embedding.h>
 #include <inkling/norm.h>

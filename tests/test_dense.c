@@ -2,6 +2,7 @@
  * test_dense.c - dense layers, MLPs and embeddings: PyTorch's numbers, the double-precision oracle, the same bits
  * everywhere, and files that do not fit.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,15 +89,107 @@ static void activations_give_the_numbers_of_pytorch(ink_context *ctx)
     ink_weights_free(fixture);
 }
 
-static void check_mlp_case(ink_context *ctx, const ink_weights *fixture, const char *name, ink_activation output,
-                           size_t n_layers)
+/* Parameters that are not the default: PyTorch's numbers and the oracle's, at all lengths that do not fill a vector. */
+static void activations_take_their_parameter(ink_context *ctx)
+{
+    static const struct {
+        ink_activation activation;
+        float a;
+        const char *name;
+    } cases[] = {
+        {INK_LEAKY_RELU, 0.2f, "leaky_relu_0.2"},
+        {INK_LEAKY_RELU, 0, "leaky_relu_0"},
+        {INK_ELU, 0.5f, "elu_0.5"},
+        {INK_ELU, -2, "elu_-2"},
+        {INK_SOFTPLUS, 3, "softplus_3"},
+        {INK_HARD_SIGMOID, 0.2f, "hard_sigmoid_0.2"},
+    };
+    ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/activations.safetensors");
+    size_t n;
+    float *x = test_case_tensor(ctx, fixture, "activation", "x", &n);
+    float *y = test_floats(n), *z = test_floats(n);
+    double *oracle = malloc(n * sizeof *oracle);
+    assert_non_null(oracle);
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        const ink_activation activation = ink_activation_with(cases[c].activation, cases[c].a);
+        float *expected = test_case_tensor(ctx, fixture, "activation", cases[c].name, NULL);
+        ink_context *other = NULL;
+        assert_string_equal(ink_activation_name(activation), ink_activation_name(cases[c].activation));
+        assert_ok(ctx, ink_activate(ctx, activation, x, n, y));
+        test_assert_close(y, expected, n, ABSOLUTE, RELATIVE, cases[c].name);
+        for (size_t i = 0; i < n; i++)
+            oracle[i] = oracle_activation_with(cases[c].activation, (double)cases[c].a, x[i]);
+        test_assert_close_to_double(y, oracle, n, 1e-6, RELATIVE, cases[c].name);
+        for (size_t v = 0; (other = test_variant(other, v)) != NULL; v++)
+            for (size_t length = n - 33; length <= n; length++) {
+                memset(z, 0, n * sizeof *z);
+                assert_ok(other, ink_activate(other, activation, x, length, z));
+                test_assert_same_bits(z, y, length, cases[c].name);
+                assert_true(length == n || z[length] == 0);
+            }
+        free(expected);
+    }
+    free(x);
+    free(y);
+    free(z);
+    free(oracle);
+    ink_weights_free(fixture);
+}
+
+/* The default given as a parameter has the bits of the default. */
+static void a_default_parameter_may_be_given(ink_context *ctx)
+{
+    static const struct {
+        ink_activation activation;
+        float a;
+    } defaults[] = {{INK_LEAKY_RELU, 0.01f}, {INK_ELU, 1}, {INK_SOFTPLUS, 1}, {INK_HARD_SIGMOID, 1.0f / 6}};
+    float *x = test_random(500, 1, 4), y[500], z[500];
+    for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
+        assert_ok(ctx, ink_activate(ctx, defaults[i].activation, x, 500, y));
+        assert_ok(ctx, ink_activate(ctx, ink_activation_with(defaults[i].activation, defaults[i].a), x, 500, z));
+        test_assert_same_bits(z, y, 500, ink_activation_name(defaults[i].activation));
+    }
+    free(x);
+}
+
+/* A value that is no activation with a parameter is refused by every function that takes one. */
+static void wrong_parameters_are_refused(ink_context *ctx)
+{
+    static const struct {
+        ink_activation activation;
+        float a;
+        const char *words;
+    } cases[] = {
+        {INK_RELU, 0.2f, "the activation relu has no parameter"},
+        {INK_IDENTITY, 0, "the activation identity has no parameter"},
+        {INK_LEAKY_RELU, NAN, "the parameter of the activation leaky_relu must be finite"},
+        {INK_ELU, INFINITY, "the parameter of the activation elu must be finite"},
+        {INK_SOFTPLUS, 0, "the parameter of the activation softplus must be finite and above 0"},
+        {INK_HARD_SIGMOID, -0.2f, "the parameter of the activation hard_sigmoid must be finite and above 0"},
+        {99, 1, "there is no activation 99"},
+    };
+    const float x[2] = {1, 2};
+    float y[2] = {0};
+    ink_dense *dense;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ink_activation activation = ink_activation_with(cases[i].activation, cases[i].a);
+        assert_fails(ctx, ink_activate(ctx, activation, x, 2, y), INK_ERROR_ARGUMENT, cases[i].words);
+        assert_fails(ctx, ink_dense_create(ctx, x, NULL, 2, 1, activation, &dense), INK_ERROR_ARGUMENT, cases[i].words);
+    }
+    assert_fails(ctx, ink_activate(ctx, (ink_activation)1 << 32, x, 2, y), INK_ERROR_ARGUMENT, "no parameter");
+    assert_fails(ctx, ink_activate(ctx, ~(ink_activation)0, x, 2, y), INK_ERROR_ARGUMENT, "no activation");
+    assert_true(y[0] == 0 && y[1] == 0);
+}
+
+static void check_mlp_case(ink_context *ctx, const ink_weights *fixture, const char *name, ink_activation hidden,
+                           ink_activation output, size_t n_layers)
 {
     size_t n_x, n_y;
     ink_mlp *mlp;
     float *x = test_case_tensor(ctx, fixture, name, "x", &n_x);
     float *expected = test_case_tensor(ctx, fixture, name, "y", &n_y);
     float *y = test_floats(n_y);
-    assert_ok(ctx, ink_mlp_load(ctx, fixture, name, INK_GELU, output, &mlp));
+    assert_ok(ctx, ink_mlp_load(ctx, fixture, name, hidden, output, &mlp));
     assert_int_equal(ink_mlp_layers(mlp), n_layers);
     size_t n = n_x / ink_mlp_in(mlp);
     assert_int_equal(n * ink_mlp_out(mlp), n_y);
@@ -120,8 +213,12 @@ static void check_mlp_case(ink_context *ctx, const ink_weights *fixture, const c
 static void mlp_gives_the_numbers_of_pytorch(ink_context *ctx)
 {
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/mlp.safetensors");
-    check_mlp_case(ctx, fixture, "deep", INK_SOFTPLUS, 6);
-    check_mlp_case(ctx, fixture, "single", INK_IDENTITY, 1);
+    check_mlp_case(ctx, fixture, "deep", INK_GELU, INK_SOFTPLUS, 6);
+    check_mlp_case(ctx, fixture, "single", INK_GELU, INK_IDENTITY, 1);
+    ink_weights_free(fixture);
+    fixture = test_fixture(ctx, FIXTURES "/layers/activations.safetensors");
+    check_mlp_case(ctx, fixture, "net", ink_activation_with(INK_LEAKY_RELU, 0.2f), ink_activation_with(INK_ELU, 0.5f),
+                   3);
     ink_weights_free(fixture);
 }
 
@@ -311,7 +408,7 @@ static void batch_norms_become_part_of_their_neighbours(ink_context *ctx)
     ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/batch_norm.safetensors");
     ink_mlp *mlp = NULL;
     size_t n_x;
-    check_mlp_case(ctx, fixture, "net", INK_IDENTITY, 4);
+    check_mlp_case(ctx, fixture, "net", INK_GELU, INK_IDENTITY, 4);
     assert_fails(ctx, ink_mlp_load(ctx, fixture, "apart", INK_RELU, INK_IDENTITY, &mlp), INK_ERROR_UNSUPPORTED,
                  "the BatchNorm1d 'apart.2' is neither");
     assert_null(mlp);
@@ -503,6 +600,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         context_test(dense_gives_the_numbers_of_pytorch),
         context_test(activations_give_the_numbers_of_pytorch),
+        context_test(activations_take_their_parameter),
+        context_test(a_default_parameter_may_be_given),
+        context_test(wrong_parameters_are_refused),
         context_test(mlp_gives_the_numbers_of_pytorch),
         context_test(embedding_gives_the_numbers_of_pytorch),
         cmocka_unit_test(dense_of_every_kind_of_size_is_right),

@@ -3,6 +3,7 @@
  * memory and files that fail. The numbers are those of the checklist of bad inputs, part E and I.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "faulty.h"
@@ -115,6 +116,7 @@ static const setting settings[] = {
     {"mlp", "window_size", "1290556", REFUSED, "window_size"}, /* times 13 is beyond 2^24 */
     {"mlp", "window_size", ENORMOUS, REFUSED, "window_size"},
     {"mlp", "hidden_act", "\"elu\"", INK_ERROR_UNSUPPORTED, "'elu'"},
+    {"mlp", "hidden_act", "\"leaky_relu\", \"negative_slope\": 1e9", REFUSED, "negative_slope: expected a number from"},
     {"mlp", "bos_token_id", NULL, REFUSED, "'bos_token_id' is missing"},
     {"mlp", "bos_token_id", "37", REFUSED, "'bos_token_id' is missing from the vocabulary: it fills the window"},
     {"mlp_tied", "tie_word_embeddings", "false", INK_ERROR_NOT_FOUND, "lm_head.weight"},
@@ -222,6 +224,37 @@ static void there_are_at_most_32_notes(ink_context *ctx)
     assert_non_null(strstr(ink_model_note(model, 30), "eos_token_id[30] is 90"));
     assert_string_equal(ink_model_note(model, 31), "there are more notes than are kept");
     ink_model_free(model);
+}
+
+/* A leaky relu of slope 1 is the identity, one of slope 0 the relu. 0.2 is something else than the default. */
+static void the_slope_of_a_leaky_relu_is_read(ink_context *ctx)
+{
+    static const struct {
+        const char *value, *other;
+        bool same;
+    } pairs[] = {{"\"leaky_relu\", \"negative_slope\": 1", "\"linear\"", true},
+                 {"\"leaky_relu\", \"negative_slope\": 0", "\"relu\"", true},
+                 {"\"leaky_relu\", \"negative_slope\": 0.01", "\"leaky_relu\"", true},
+                 {"\"leaky_relu\", \"negative_slope\": 0.2", "\"leaky_relu\"", false}};
+    fixture f;
+    fixture_open(&f, "mlp");
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        const setting pair[] = {{"mlp", "hidden_act", pairs[i].value, INK_OK, NULL},
+                                {"mlp", "hidden_act", pairs[i].other, INK_OK, NULL}};
+        ink_model *models[2];
+        float *logits[2];
+        for (size_t m = 0; m < 2; m++) {
+            assert_ok(ctx, setting_open(ctx, &pair[m], &models[m]));
+            logits[m] = fixture_run(ctx, models[m], f.tokens, f.n_tokens);
+        }
+        size_t size = f.n_tokens * f.info->vocab_size * sizeof(float);
+        assert_int_equal(memcmp(logits[0], logits[1], size) == 0, pairs[i].same);
+        for (size_t m = 0; m < 2; m++) {
+            free(logits[m]);
+            ink_model_free(models[m]);
+        }
+    }
+    fixture_close(&f);
 }
 
 /* ---- tensors -------------------------------------------------------------------------------------------------- */
@@ -430,6 +463,7 @@ int main(void)
         cmocka_unit_test(wrong_settings_are_refused),
         cmocka_unit_test(settings_may_be_left_out_or_said_in_another_way),
         cmocka_unit_test(settings_change_the_result),
+        context_test(the_slope_of_a_leaky_relu_is_read),
         context_test(ids_that_the_vocabulary_lacks_are_noted),
         context_test(there_are_at_most_32_notes),
         context_test(missing_tensors_are_noticed),

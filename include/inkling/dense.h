@@ -7,18 +7,11 @@
 #ifndef INKLING_DENSE_H
 #define INKLING_DENSE_H
 
-#include <inkling/types.h>
+#include <inkling/functions.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* y[i] = s(x[i]) for i < n. y may be x, but may not overlap it otherwise. If n is 0, here and below, nothing is read or
-   written and the arrays may be NULL. */
-ink_result ink_activate(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y);
-
-/* y[i] += x[i] for i < n: the residual connection. */
-ink_result ink_add(ink_context *ctx, const float *x, size_t n, float *y);
 
 typedef struct ink_dense ink_dense;
 

@@ -22,6 +22,7 @@
  *   rnn, gru, lstm    vocab_size V, embedding_size E, hidden_size H, num_layers, nonlinearity (rnn: "tanh" or "relu")
  *                     embedding.weight [V, E], rnn.weight_ih_l0 ... (nn.RNN, nn.GRU, nn.LSTM)
  *   mlp               vocab_size V, embedding_size E, window_size W, hidden_sizes [H1, ...], hidden_act, bos_token_id
+ *                     negative_slope (hidden_act "leaky_relu": its slope below 0, or 0.01)
  *                     embedding.weight [V, E], mlp.0.weight [H1, W E], mlp.2.weight [H2, H1] ... and their biases, the
  *                     activation after each
  *   both              tie_word_embeddings, bos_token_id, eos_token_id; lm_head.weight [V, H], or none if it is tied to

@@ -39,7 +39,8 @@ ink_result ink_dense_load_transposed(ink_context *ctx, const ink_weights *weight
 
 /*
  * The Linear layers of an nn.Sequential: `name`.0, `name`.2, ... in the order of their numbers. Activations and dropout
- * leave gaps in the numbers, of any width. The activation `hidden` follows every layer but the last, `output` the last.
+ * leave gaps in the numbers, of any width. The activation `hidden` follows every layer but the last, `output` the last;
+ * ink_activation_with(INK_LEAKY_RELU, 0.2f) is nn.LeakyReLU(0.2).
  * An nn.BatchNorm1d (with eps 1e-5) directly after or before a Linear layer is folded into it; the weights of that
  * layer become F32. INK_ERROR_UNSUPPORTED for any other BatchNorm1d, because an activation may lie in between, and for
  * other modules with parameters. INK_ERROR_NOT_FOUND if there is no layer.

@@ -13,26 +13,33 @@ extern "C" {
 /* A token id. Every function refuses negative ids and ids outside the vocabulary. */
 typedef int32_t ink_token;
 
-/* s(x). Definitions and default parameters are PyTorch's. */
-typedef enum ink_activation {
+/* s(x), with its parameter: one of the numbers below, whose parameter is PyTorch's default, or a value of
+   ink_activation_with(). Store and pass it as it is. */
+typedef uint64_t ink_activation;
+enum {
     INK_IDENTITY = 0,
     INK_RELU,       /* max(0, x) */
-    INK_LEAKY_RELU, /* x for x > 0, else 0.01 x */
-    INK_ELU,        /* x for x > 0, else e^x - 1 */
+    INK_LEAKY_RELU, /* x for x > 0, else a x; a = 0.01 (negative_slope) */
+    INK_ELU,        /* x for x > 0, else a (e^x - 1); a = 1 (alpha) */
     INK_TANH,
     INK_SIGMOID,      /* 1 / (1 + e^-x) */
-    INK_SOFTPLUS,     /* log(1 + e^x) */
+    INK_SOFTPLUS,     /* log(1 + e^(a x)) / a; a = 1 (beta) */
     INK_GELU,         /* x / 2 (1 + erf(x / sqrt 2)) */
     INK_GELU_TANH,    /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), Hugging Face's gelu_new */
     INK_QUICK_GELU,   /* x sigmoid(1.702 x) */
     INK_SILU,         /* x sigmoid(x) */
     INK_MISH,         /* x tanh(softplus(x)) */
-    INK_HARD_SIGMOID, /* clip(x / 6 + 1 / 2, 0, 1) */
-    INK_HARD_SWISH,   /* x hard_sigmoid(x) */
+    INK_HARD_SIGMOID, /* clip(a x + 1 / 2, 0, 1); a = 1 / 6, as in Keras 3; Keras 2 and ONNX: a = 0.2 */
+    INK_HARD_SWISH,   /* x clip(x / 6 + 1 / 2, 0, 1) */
     INK_N_ACTIVATIONS
-} ink_activation;
+};
 
-/* "relu", "gelu_tanh", ...; "unknown" for other numbers. Static strings. */
+/* The activation with the parameter a: ink_activation_with(INK_LEAKY_RELU, 0.2f) is nn.LeakyReLU(0.2). Functions refuse
+   the value with INK_ERROR_ARGUMENT if a is not finite, if the a of softplus or hard sigmoid is not above 0, or if the
+   activation has no parameter. */
+ink_activation ink_activation_with(ink_activation activation, float a);
+
+/* "relu", "gelu_tanh", ..., without the parameter; "unknown" for other numbers. Static strings. */
 const char *ink_activation_name(ink_activation activation);
 
 /* LayerNorm or RMSNorm (norm.h). */

@@ -53,6 +53,7 @@ static ink_result import_window(ink_import *in)
     ink_model_info *info = &model->info;
     ink_mlp *mlp = &model->window.mlp;
     ink_activation activation = INK_TANH;
+    double slope = 0.01;
     size_t embedding_size = 0, width;
     ink_json sizes;
     INK_TRY(ink_config_size(config, "vocab_size", INK_MAX_IDS, &info->vocab_size));
@@ -65,6 +66,10 @@ static ink_result import_window(ink_import *in)
                         config->document.file,
                         ink_config_member(config, "bos_token_id") != INK_JSON_NONE ? " from the vocabulary" : "");
     INK_TRY(ink_config_activation(config, "hidden_act", &activation));
+    if (activation == INK_LEAKY_RELU) {
+        INK_TRY(ink_config_number(config, "negative_slope", -1e6, 1e6, "from -1e6 to 1e6", &slope));
+        activation = ink_activation_with(activation, (float)slope);
+    }
     INK_TRY(ink_config_array(config, "hidden_sizes", &sizes, &mlp->n_layers));
 
     model->network = INK_NETWORK_WINDOW;

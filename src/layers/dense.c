@@ -7,78 +7,6 @@
 
 #include "layers.h"
 
-/* The elements of one task, and the approximate number of float operations for one element. */
-#define ACTIVATION_ELEMENTS ((size_t)4096)
-#define ACTIVATION_WORK ((size_t)24)
-
-/* ---- element-wise functions ------------------------------------------------------------------------------------- */
-
-const char *ink_activation_name(ink_activation activation)
-{
-    static const char *const names[INK_N_ACTIVATIONS] = {
-        "identity", "relu",      "leaky_relu", "elu",  "tanh", "sigmoid",      "softplus",
-        "gelu",     "gelu_tanh", "quick_gelu", "silu", "mish", "hard_sigmoid", "hard_swish",
-    };
-    return (unsigned)activation < INK_N_ACTIVATIONS ? names[activation] : "unknown";
-}
-
-ink_result ink_activation_check(ink_context *ctx, const char *function, ink_activation activation)
-{
-    if ((unsigned)activation >= INK_N_ACTIVATIONS)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no activation %d", function, (int)activation);
-    return INK_OK;
-}
-
-typedef struct activation_job {
-    const ink_kernel *kernel;
-    ink_activation activation;
-    const float *x;
-    size_t n;
-    float *y;
-} activation_job;
-
-static void activate_elements(void *data, size_t task)
-{
-    const activation_job *job = data;
-    size_t first = task * ACTIVATION_ELEMENTS;
-    size_t count = ink_size_min(ACTIVATION_ELEMENTS, job->n - first);
-    job->kernel->activate(job->activation, job->x + first, count, job->y + first);
-}
-
-static void run_activation(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y)
-{
-    activation_job job = {.kernel = ctx->kernel, .activation = activation, .x = x, .n = n, .y = y};
-    size_t n_tasks = n / ACTIVATION_ELEMENTS + (n % ACTIVATION_ELEMENTS != 0);
-    ink_parallel_for(ctx, activate_elements, &job, n_tasks, n * ACTIVATION_WORK);
-}
-
-ink_result ink_activate(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y)
-{
-    if (ctx == NULL)
-        return INK_ERROR_ARGUMENT;
-    INK_TRY(ink_activation_check(ctx, __func__, activation));
-    if (n == 0)
-        return INK_OK;
-    INK_REQUIRE(ctx, x, y);
-    ink_float_mode host = ink_float_mode_enter();
-    run_activation(ctx, activation, x, n, y);
-    ink_float_mode_leave(host);
-    return INK_OK;
-}
-
-ink_result ink_add(ink_context *ctx, const float *x, size_t n, float *y)
-{
-    if (ctx == NULL)
-        return INK_ERROR_ARGUMENT;
-    if (n == 0)
-        return INK_OK;
-    INK_REQUIRE(ctx, x, y);
-    ink_float_mode host = ink_float_mode_enter();
-    ctx->kernel->add(x, n, y);
-    ink_float_mode_leave(host);
-    return INK_OK;
-}
-
 /* ---- the dense layer -------------------------------------------------------------------------------------------- */
 
 /* y = s(x W^T + b) */
@@ -90,7 +18,7 @@ void ink_dense_run(ink_context *ctx, const ink_dense *dense, const float *x, siz
         &(ink_product){
             .x = x, .x_stride = x_stride, .m = n, .w = &dense->weight, .bias = dense->bias, .y = y, .y_stride = out});
     if (dense->activation != INK_IDENTITY)
-        run_activation(ctx, dense->activation, y, n * out, y);
+        ink_activate_run(ctx, dense->activation, y, n * out, y);
 }
 
 static ink_dense *dense_layout(ink_arena *arena, size_t in, size_t out, bool has_bias, ink_dense *shape)

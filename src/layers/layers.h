@@ -30,10 +30,15 @@ static inline void ink_parallel_for(ink_context *ctx, ink_task_fn fn, void *job,
     ink_workers_run(work < (size_t)1 << 20 ? NULL : ctx->workers, fn, job, n_tasks);
 }
 
-/* ---- dense.c: y = s(x W^T + b) --------------------------------------------------------------------------------- */
+/* ---- functions.c ------------------------------------------------------------------------------------------------ */
 
-/* INK_ERROR_ARGUMENT if the number is not an activation; the message names `function`. */
+/* INK_ERROR_ARGUMENT if it is not an activation or its parameter is out of range; the message names `function`. */
 ink_result ink_activation_check(ink_context *ctx, const char *function, ink_activation activation);
+
+/* As ink_activate(), inside a call. */
+void ink_activate_run(ink_context *ctx, ink_activation activation, const float *x, size_t n, float *y);
+
+/* ---- dense.c: y = s(x W^T + b) --------------------------------------------------------------------------------- */
 
 struct ink_dense {
     ink_matrix weight; /* [out, in] */

@@ -12,6 +12,8 @@
 #include <inkling/matrix.h>
 #include <inkling/types.h>
 
+#include <string.h>
+
 #include "../base/internal.h" /* ink_kernel_find() */
 
 /* A panel is 64 bytes wide, one line of the cache: 16 lanes of F32, or 32 of BF16 or F16. */
@@ -36,6 +38,27 @@ static inline size_t ink_panel_count(size_t n, ink_type type)
 {
     size_t whole = n / INK_PANEL + (n % INK_PANEL != 0);
     return type == INK_F32 ? whole : whole / 2 + whole % 2;
+}
+
+/* The lower half of an ink_activation is the number of its function. If it has a parameter of its own,
+   INK_OWN_PARAMETER is set in that half, and the bits of the parameter are the upper half. */
+#define INK_OWN_PARAMETER ((uint32_t)1 << 31)
+
+static inline uint32_t ink_activation_function(ink_activation activation)
+{
+    return (uint32_t)activation & ~INK_OWN_PARAMETER;
+}
+
+/* The parameter, or the default of the function; 0: the function has none. */
+static inline float ink_activation_parameter(ink_activation activation)
+{
+    static const float defaults[INK_N_ACTIVATIONS] = {
+        [INK_LEAKY_RELU] = 0.01f, [INK_ELU] = 1, [INK_SOFTPLUS] = 1, [INK_HARD_SIGMOID] = 1.0f / 6};
+    uint32_t bits = (uint32_t)(activation >> 32);
+    float parameter = defaults[ink_activation_function(activation)];
+    if ((activation & INK_OWN_PARAMETER) != 0)
+        memcpy(&parameter, &bits, sizeof parameter);
+    return parameter;
 }
 
 /* y[r][c] = sum over t of x[r][t] w[c][t] + bias[c], r < m, c < w->n; in the order of sums of matrix.h. Strides are in

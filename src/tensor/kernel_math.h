@@ -197,23 +197,25 @@ FORMULA vec vec_sin(vec x) { return sine_of_quarter(x, 0); }
 
 FORMULA vec vec_cos(vec x) { return sine_of_quarter(x, 1); }
 
-/* ---- activations (definitions: dense.h) ----------------------------------------------------------------------- */
+/* ---- activations (definitions: types.h) ----------------------------------------------------------------------- */
 
 FORMULA vec vec_identity(vec x) { return x; }
 
 FORMULA vec vec_relu(vec x) { return vec_max(vec_splat(0), x); }
 
-FORMULA vec vec_leaky_relu(vec x) { return vec_select(vec_less(vec_splat(0), x), x, vec_mul(vec_splat(0.01f), x)); }
+FORMULA vec vec_leaky_relu(vec x, vec slope) { return vec_select(vec_less(vec_splat(0), x), x, vec_mul(slope, x)); }
 
-FORMULA vec vec_elu(vec x)
+FORMULA vec vec_elu(vec x, vec alpha)
 {
-    return vec_select(vec_less(vec_splat(0), x), x, vec_expm1_negative(vec_min(vec_splat(0), x)));
+    vec below = vec_mul(alpha, vec_expm1_negative(vec_min(vec_splat(0), x)));
+    return vec_select(vec_less(vec_splat(0), x), x, below);
 }
 
-/* log(1 + e^x) = max(x, 0) + log(1 + e^-|x|) */
-FORMULA vec vec_softplus(vec x)
+/* log(1 + e^u) / beta,   log(1 + e^u) = max(u, 0) + log(1 + e^-|u|),   u = beta x */
+FORMULA vec vec_softplus(vec x, vec beta)
 {
-    return vec_add(vec_max(vec_splat(0), x), vec_log1p_unit(vec_exp(vec_negative(vec_abs(x)))));
+    vec u = vec_mul(beta, x);
+    return vec_div(vec_add(vec_max(vec_splat(0), u), vec_log1p_unit(vec_exp(vec_negative(vec_abs(u))))), beta);
 }
 
 /* max(x, most negative float), for functions that are 0 at -infinity but contain x times 0 */
@@ -254,10 +256,11 @@ FORMULA vec vec_mish(vec x)
     return vec_mul(vec_above_infinity(x), vec_div(s, vec_add(s, vec_splat(2))));
 }
 
-FORMULA vec vec_hard_sigmoid(vec x)
+/* It rises from 0 to 1 while x goes from -width / 2 to width / 2. */
+FORMULA vec vec_hard_sigmoid(vec x, vec width)
 {
-    vec clipped = vec_min(vec_splat(6), vec_max(vec_splat(0), vec_add(x, vec_splat(3))));
-    return vec_div(clipped, vec_splat(6));
+    vec risen = vec_fma(vec_splat(0.5f), width, x);
+    return vec_div(vec_min(width, vec_max(vec_splat(0), risen)), width);
 }
 
-FORMULA vec vec_hard_swish(vec x) { return vec_mul(vec_above_infinity(x), vec_hard_sigmoid(x)); }
+FORMULA vec vec_hard_swish(vec x) { return vec_mul(vec_above_infinity(x), vec_hard_sigmoid(x, vec_splat(6))); }

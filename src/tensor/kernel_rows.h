@@ -27,6 +27,16 @@ FORMULA void map(vec (*f)(vec), const float *x, size_t n, float *y)
     vec_store_part(y, rest, vec_load(last));
 }
 
+/* y[i] = f(x[i], a); y may be x. */
+FORMULA void map_with(vec (*f)(vec, vec), float a, const float *x, size_t n, float *y)
+{
+    const vec parameter = vec_splat(a);
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        size_t lanes = lanes_from(i, n);
+        store_lanes(y + i, lanes, f(load_lanes(x + i, lanes), parameter));
+    }
+}
+
 static void kernel_exp(const float *x, size_t n, float *y) { map(vec_exp, x, n, y); }
 
 static void kernel_log(const float *x, size_t n, float *y) { map(vec_log, x, n, y); }
@@ -39,15 +49,16 @@ static void kernel_cos(const float *x, size_t n, float *y) { map(vec_cos, x, n, 
 
 static void kernel_activate(ink_activation activation, const float *x, size_t n, float *y)
 {
-    switch (activation) {
+    float a = ink_activation_parameter(activation);
+    switch (ink_activation_function(activation)) {
     case INK_RELU:
         map(vec_relu, x, n, y);
         break;
     case INK_LEAKY_RELU:
-        map(vec_leaky_relu, x, n, y);
+        map_with(vec_leaky_relu, a, x, n, y);
         break;
     case INK_ELU:
-        map(vec_elu, x, n, y);
+        map_with(vec_elu, a, x, n, y);
         break;
     case INK_TANH:
         map(vec_tanh, x, n, y);
@@ -56,7 +67,7 @@ static void kernel_activate(ink_activation activation, const float *x, size_t n,
         map(vec_sigmoid, x, n, y);
         break;
     case INK_SOFTPLUS:
-        map(vec_softplus, x, n, y);
+        map_with(vec_softplus, a, x, n, y);
         break;
     case INK_GELU:
         map(vec_gelu, x, n, y);
@@ -74,13 +85,12 @@ static void kernel_activate(ink_activation activation, const float *x, size_t n,
         map(vec_mish, x, n, y);
         break;
     case INK_HARD_SIGMOID:
-        map(vec_hard_sigmoid, x, n, y);
+        map_with(vec_hard_sigmoid, 1 / a, x, n, y);
         break;
     case INK_HARD_SWISH:
         map(vec_hard_swish, x, n, y);
         break;
-    case INK_IDENTITY:
-    case INK_N_ACTIVATIONS:
+    default:
         map(vec_identity, x, n, y);
         break;
     }

@@ -8,6 +8,20 @@ static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
 static double softplus(double x) { return x > 30 ? x : log1p(exp(x)); }
 
+double oracle_activation_with(ink_activation activation, double a, double x)
+{
+    switch (activation) {
+    case INK_LEAKY_RELU:
+        return x > 0 ? x : a * x;
+    case INK_ELU:
+        return x > 0 ? x : a * expm1(x);
+    case INK_SOFTPLUS:
+        return softplus(a * x) / a;
+    default:
+        return fmin(fmax(a * x + 0.5, 0), 1);
+    }
+}
+
 double oracle_activation(ink_activation activation, double x)
 {
     const double pi = acos(-1);
@@ -15,15 +29,14 @@ double oracle_activation(ink_activation activation, double x)
     case INK_RELU:
         return x > 0 ? x : 0;
     case INK_LEAKY_RELU:
-        return x > 0 ? x : 0.01 * x;
+        return oracle_activation_with(activation, 0.01, x);
     case INK_ELU:
-        return x > 0 ? x : expm1(x);
+    case INK_SOFTPLUS:
+        return oracle_activation_with(activation, 1, x);
     case INK_TANH:
         return tanh(x);
     case INK_SIGMOID:
         return sigmoid(x);
-    case INK_SOFTPLUS:
-        return softplus(x);
     case INK_GELU:
         return x / 2 * erfc(-x / sqrt(2));
     case INK_GELU_TANH:
@@ -35,14 +48,12 @@ double oracle_activation(ink_activation activation, double x)
     case INK_MISH:
         return x * tanh(softplus(x));
     case INK_HARD_SIGMOID:
-        return fmin(fmax(x / 6 + 0.5, 0), 1);
+        return oracle_activation_with(activation, 1.0 / 6, x);
     case INK_HARD_SWISH:
-        return x * fmin(fmax(x / 6 + 0.5, 0), 1);
-    case INK_IDENTITY:
-    case INK_N_ACTIVATIONS:
-        break;
+        return x * oracle_activation_with(INK_HARD_SIGMOID, 1.0 / 6, x);
+    default:
+        return x;
     }
-    return x;
 }
 
 void oracle_dense(const float *w, const float *b, size_t in, size_t out, ink_activation activation, const double *x,

@@ -10,6 +10,9 @@
 
 double oracle_activation(ink_activation activation, double x);
 
+/* INK_LEAKY_RELU, INK_ELU, INK_SOFTPLUS or INK_HARD_SIGMOID with the parameter a. */
+double oracle_activation_with(ink_activation activation, double a, double x);
+
 /* y [n, out] = s(x [n, in] W^T + b); b may be NULL. */
 void oracle_dense(const float *w, const float *b, size_t in, size_t out, ink_activation activation, const double *x,
                   size_t n, double *y);
