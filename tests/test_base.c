@@ -264,6 +264,9 @@ static void sentences_show_foreign_text_safely(void **unused)
     ink_format(out, sizeof out, "%s", "\xed\x95\x9c \xe2\x80\xae \xc0\x80 \xed\xa0\x80 \xf0\x9f\x98\x80 \xc2\x85 \xff");
     assert_string_equal(out,
                         "\xed\x95\x9c \\xe2\\x80\\xae \\xc0\\x80 \\xed\\xa0\\x80 \xf0\x9f\x98\x80 \\xc2\\x85 \\xff");
+    /* U+061C, U+00AD, U+E0041 and U+FE0F turn text around or are seen by nobody; U+E1000 is a character like any. */
+    ink_format(out, sizeof out, "%s", "\xd8\x9c \xc2\xad \xf3\xa0\x81\x81 \xef\xb8\x8f \xf3\xa1\x80\x80");
+    assert_string_equal(out, "\\xd8\\x9c \\xc2\\xad \\xf3\\xa0\\x81\\x81 \\xef\\xb8\\x8f \xf3\xa1\x80\x80");
     ink_format(out, sizeof out, "%.*s", (int)((size_t)3), "\xf0\x9f\x98"); /* cut short */
     assert_string_equal(out, "\\xf0\\x9f\\x98");
     char *longest = malloc(100001);

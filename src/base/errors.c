@@ -38,13 +38,19 @@ static void sentence_put_number(sentence *out, uint64_t value)
     sentence_put(out, digits + i, sizeof digits - i);
 }
 
-/* True for a character that may be shown as it is: no control character, and none that reorders or hides text. */
+/* True for a character that may be shown as it is: no control character, none that reorders text, and none that nobody
+   sees, which is what Unicode calls Default_Ignorable_Code_Point. */
 static bool is_printable(uint32_t code)
 {
-    bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
-    bool hidden = (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
-                  (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
-    return !control && !hidden && code < INK_UTF8_INVALID;
+    static const uint32_t hidden[][2] = {
+        {0, 0x1f},        {0x7f, 0x9f},       {0xad, 0xad},       {0x34f, 0x34f},     {0x61c, 0x61c},
+        {0x115f, 0x1160}, {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},   {0x2028, 0x202e},
+        {0x2060, 0x206f}, {0x3164, 0x3164},   {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},
+        {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff}, {INK_UTF8_INVALID, UINT32_MAX}};
+    size_t i = 0;
+    while (code > hidden[i][1])
+        i++;
+    return code < hidden[i][0];
 }
 
 /* At most `limit` bytes of text [size]; bytes that may not be shown become \xNN. */
