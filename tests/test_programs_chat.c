@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,7 +136,7 @@ static const char *last_line(char *text)
 /* What chat says to a last line after these others: greedy, with the penalty that needs to know all tokens so far. */
 static char *say(const char *folder, const char *input)
 {
-    return output_of(run_with(input, CHAT, folder, "-t", "0", "-n", "24", "--repeat-penalty", "1.3"));
+    return output_of(run_with(input, CHAT, folder, "-t", "0", "-n", "24", "--repeat-penalty", "1.3", "--commands"));
 }
 
 static void conversations_are_kept_in_files(void **state)
@@ -193,7 +194,7 @@ static void what_cannot_be_done_is_said(void **state)
     (void)state;
     snprintf(input, sizeof input,
              "Anna\n/save %s\n/sav x\n/save\n/load /none/x\n/save /none/x\n/load %s/config.json\n Tom\n", path, folder);
-    p = run_with(input, CHAT, folder, "-n", "5");
+    p = run_with(input, CHAT, folder, "-n", "5", "--commands");
     assert_int_equal(p.code, 0);
     assert_int_equal(count_of(p.out, "\n"), 2);
     assert_non_null(strstr(p.err, "'/sav x' is none of the commands: /reset, /save FILE, /load FILE"));
@@ -210,26 +211,129 @@ static void what_cannot_be_done_is_said(void **state)
         write_file(folder, "talk", bytes, size);
         bytes[at] ^= 0x40;
         snprintf(input, sizeof input, "/load %s\nTom\n", path);
-        p = run_with(input, CHAT, folder, "-n", "2");
+        p = run_with(input, CHAT, folder, "-n", "2", "--commands");
         assert_int_equal(p.code, 0);
         assert_int_equal(count_of(p.out, "\n"), 1);
         assert_null(strstr(p.err, "of a conversation from"));
         process_free(&p);
     }
     write_file(folder, "talk", bytes, size - 1);
-    p = run_with(input, CHAT, folder, "-n", "2");
+    p = run_with(input, CHAT, folder, "-n", "2", "--commands");
     assert_non_null(strstr(p.err, "talk: the file is damaged"));
     process_free(&p);
 
     /* Of another model, and of another format. */
     write_file(folder, "talk", bytes, size);
-    p = run_with(input, CHAT, MODELS "/gru", "--template", "zephyr", "-n", "2");
+    p = run_with(input, CHAT, MODELS "/gru", "--template", "zephyr", "-n", "2", "--commands");
     assert_int_equal(p.code, 0);
     assert_null(strstr(p.err, "of a conversation from"));
     process_free(&p);
-    p = run_with(input, CHAT, MODELS "/gpt", "--template", "llama-2", "-n", "2");
+    p = run_with(input, CHAT, MODELS "/gpt", "--template", "llama-2", "-n", "2", "--commands");
     assert_int_equal(p.code, 0);
     assert_non_null(strstr(p.err, "talk: the conversation is in the chat format zephyr, this one in llama-2"));
+    process_free(&p);
+    free(bytes);
+    free(path);
+    forget(folder);
+}
+
+/* Whoever pipes other people's text into chat writes and reads no files in their name, unless the user says so. */
+static void a_pipe_names_no_files(void **state)
+{
+    char *folder = make_folder(MODELS "/gpt"), *path = join_path(folder, "talk"), *fifo = join_path(folder, "fifo"),
+         input[1024];
+
+    (void)state;
+    snprintf(input, sizeof input, "Anna\n/save %s\n/load %s\n/save\nTom\n", path, path);
+    process p = run_with(input, CHAT, folder, "-n", "5");
+    assert_int_equal(p.code, 0);
+    assert_int_equal(count_of(p.out, "\n"), 2);
+    assert_int_equal(count_of(p.err, "(from a pipe, /save and /load are obeyed with --commands only)"), 3);
+    assert_int_equal(access(path, F_OK), -1);
+    process_free(&p);
+
+    /* A pipe without another end, a folder and a device are no files: nothing waits for ever. */
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    snprintf(input, sizeof input, "/load %s\n/save %s\n/load %s\n/save /dev/tty\n/load /dev/zero\n", fifo, fifo,
+             folder);
+    p = run_with(input, CHAT, folder, "--commands");
+    assert_int_equal(p.code, 0);
+    assert_true(count_of(p.err, ": is no file, but a folder, a pipe or a device") >= 4);
+    process_free(&p);
+    free(fifo);
+    free(path);
+    forget(folder);
+}
+
+/* FNV-1a over all before it, as chat.c writes it. */
+static void sum_anew(char *bytes, size_t size)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i + 8 < size; i++)
+        h = (h ^ (unsigned char)bytes[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < 8; i++)
+        bytes[size - 8 + i] = (char)(h >> 8 * i);
+}
+
+/* Of a file whose sum is right every number is held against the others. */
+static void a_conversation_agrees_with_itself(void **state)
+{
+    enum { MESSAGES = 32, LAST = 40, ANSWERING = 48, TOKENS = 56, FIRST_ID = 72 }; /* places in the file */
+    char *folder = make_folder(MODELS "/gpt"), *path = join_path(folder, "talk"), *bytes, input[1024];
+    size_t size;
+    static const struct {
+        size_t at;
+        uint64_t value;
+        const char *words;
+    } changes[] = {
+        {MESSAGES, 4, NULL}, /* as it is: two of the user and two of the model */
+        {MESSAGES, 0, "contradicts itself: 0 messages of "},
+        {MESSAGES, 1, "contradicts itself: 1 messages of "},
+        {MESSAGES, 1000, "contradicts itself: 1000 messages of "},
+        {MESSAGES, UINT64_MAX, "contradicts itself: 18446744073709551615 messages of "},
+        {LAST, 0, "the last from speaker 0"},
+        {LAST, 1, "the last from speaker 1"},
+        {LAST, 3, "the last from speaker 3"},
+        {ANSWERING, 0, "contradicts itself: "},
+        {ANSWERING, 2, "contradicts itself: "},
+        {FIRST_ID, UINT32_MAX, "token"},
+        {FIRST_ID, 1 << 20, "token"},
+    };
+
+    (void)state;
+    snprintf(input, sizeof input, "Anna\nTom\n/save %s\n", path);
+    process p = run_with(input, CHAT, folder, "-n", "5", "--commands");
+    process_free(&p);
+    snprintf(input, sizeof input, "/load %s\nTom\n", path);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        bytes = read_file(folder, "talk", &size);
+        for (size_t k = 0; k < (changes[i].at == FIRST_ID ? 4U : 8U); k++)
+            bytes[changes[i].at + k] = (char)(changes[i].value >> 8 * k);
+        sum_anew(bytes, size);
+        char *changed = join_path(folder, "changed");
+        write_file(folder, "changed", bytes, size);
+        snprintf(input, sizeof input, "/load %s\nTom\n", changed);
+        p = run_with(input, CHAT, folder, "-n", "2", "--commands");
+        assert_int_equal(p.code, 0);
+        assert_int_equal(count_of(p.out, "\n"), 1);
+        assert_int_equal(count_of(p.err, "of a conversation from"), changes[i].words == NULL);
+        if (changes[i].words != NULL && strstr(p.err, changes[i].words) == NULL)
+            fail_msg("change %zu: '%s' is not in '%s'", i, changes[i].words, p.err);
+        process_free(&p);
+        free(changed);
+        free(bytes);
+    }
+    /* One token fewer than the state has. */
+    bytes = read_file(folder, "talk", &size);
+    bytes[TOKENS]--;
+    memmove(bytes + FIRST_ID, bytes + FIRST_ID + 4, size - FIRST_ID - 4);
+    sum_anew(bytes, size - 4);
+    write_file(folder, "talk", bytes, size - 4);
+    snprintf(input, sizeof input, "/load %s\nTom\n", path);
+    p = run_with(input, CHAT, folder, "-n", "2", "--commands");
+    assert_non_null(strstr(p.err, "contradicts itself: it lists "));
+    assert_null(strstr(p.err, "of a conversation from"));
     process_free(&p);
     free(bytes);
     free(path);
@@ -469,6 +573,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_the_models),  cmocka_unit_test(conversations_are_kept_in_files),
         cmocka_unit_test(a_reset_begins_anew),     cmocka_unit_test(what_cannot_be_done_is_said),
+        cmocka_unit_test(a_pipe_names_no_files),   cmocka_unit_test(a_conversation_agrees_with_itself),
         cmocka_unit_test(mistakes_are_answered),   cmocka_unit_test(the_context_ends),
         cmocka_unit_test(ctrl_c_stops_the_answer), cmocka_unit_test(at_a_terminal),
     };

@@ -129,7 +129,7 @@ bool page_print(page *p, ink_token token)
     p->unsaid = NULL;
     return ink_tokenizer_stream(p->ctx, p->tokenizer, &p->stream, token, p->text,
                                 ink_tokenizer_stream_capacity(p->tokenizer), &size) == INK_OK &&
-           console_write(p->text, size);
+           console_say(p->text, size);
 }
 
 int page_close(page *p, page_outcome outcome)

@@ -132,22 +132,26 @@ static bool tell_stories(void)
 
 static bool read_stories(void)
 {
-    char text[2 * STORY_TEXT_SIZE];
+    lines in = {.stream = stdin};
+    lines_outcome outcome;
     story s;
-    int n = 0, strange = 0;
-    while (fgets(text, sizeof text, stdin)) {
-        text[strcspn(text, "\n")] = '\0';
-        if (text[0] == '\0')
+    size_t n = 0, strange = 0;
+    while ((outcome = lines_next(&in)) == LINES_LINE) {
+        if (in.size == 0)
             continue;
-        int found = story_read(&settings, text, &s);
+        int found = story_read(&settings, in.text, &s);
         n++;
         strange += found != 1;
-        if (found == 1)
-            printf("%d: %.4f bits\n", n, s.bits);
-        else
-            printf("%d: %s after '%.*s'\n", n, found ? "ambiguous" : "not a story of this world", (int)s.length, text);
+        if (found == 1) {
+            printf("%zu: %.4f bits\n", n, s.bits);
+        } else {
+            printf("%zu: %s after '", n, found ? "ambiguous" : "not a story of this world");
+            console_say(in.text, s.length);
+            puts("'");
+        }
     }
-    return strange == 0;
+    lines_close(&in);
+    return outcome == LINES_END && strange == 0;
 }
 
 int main(int argc, char **argv)

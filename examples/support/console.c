@@ -12,21 +12,135 @@
 #if defined(__unix__) || defined(__APPLE__)
 #include <sys/stat.h>
 #include <unistd.h>
+#elif defined(_WIN32)
+#include <io.h>
 #endif
 
 static const char *program_name = "example";
-static bool echoed;     /* text on stderr still lacks its newline */
-static int write_error; /* errno of the first failed write to stdout */
+static bool echoed;         /* text on stderr still lacks its newline */
+static int progress_length; /* columns that console_progress() has filled */
+static int write_error;     /* errno of the first failed write to stdout */
 static volatile sig_atomic_t interrupted;
 
 static bool is_terminal(int descriptor)
 {
 #if defined(__unix__) || defined(__APPLE__)
     return isatty(descriptor);
+#elif defined(_WIN32)
+    return _isatty(descriptor) != 0;
 #else
     return descriptor < 0;
 #endif
 }
+
+/* ---- characters that steer a terminal --------------------------------------------------------------------------- */
+
+/* The next character of text [size] and its length; of bytes that are no UTF-8 one, as U+DC00 + its value. */
+static size_t next_character(const char *text, size_t size, uint32_t *code)
+{
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000}; /* of that many bytes */
+    const unsigned char *at = (const unsigned char *)text;
+    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc0 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf8 ? 4 : 0;
+    bool valid = length > 0 && length <= size;
+    *code = length > 1 ? at[0] & (0x7fu >> length) : at[0];
+    for (size_t i = 1; valid && i < length; i++) {
+        valid = (at[i] & 0xc0) == 0x80;
+        *code = *code << 6 | (at[i] & 0x3fu);
+    }
+    if (valid && *code >= least[length] && *code < 0x110000 && (*code < 0xd800 || *code > 0xdfff))
+        return length;
+    *code = 0xdc00u + at[0];
+    return 1;
+}
+
+typedef struct code_range {
+    uint32_t first, last;
+} code_range;
+
+static bool is_in(const code_range *ranges, size_t n, uint32_t code)
+{
+    size_t i = 0;
+    while (i < n && !(code >= ranges[i].first && code <= ranges[i].last))
+        i++;
+    return i < n;
+}
+
+/* A terminal obeys control characters, those of C1 (U+009B is ESC [) as well. The bidirectional ones and the separators
+   of lines change the order in which text is shown. The last range are the bytes that are no UTF-8. */
+static bool steers(uint32_t code)
+{
+    static const code_range ranges[] = {{0, 0x1f},        {0x7f, 0x9f},     {0x61c, 0x61c},  {0x200e, 0x200f},
+                                        {0x2028, 0x202e}, {0x2066, 0x2069}, {0xd800, 0xdfff}};
+    return is_in(ranges, sizeof ranges / sizeof *ranges, code);
+}
+
+/* Characters that nobody sees: Unicode's Default_Ignorable_Code_Point, and the marks of annotations. */
+static bool hides(uint32_t code)
+{
+    static const code_range ranges[] = {{0xad, 0xad},       {0x34f, 0x34f},     {0x115f, 0x1160},  {0x17b4, 0x17b5},
+                                        {0x180b, 0x180f},   {0x200b, 0x200d},   {0x2060, 0x206f},  {0x3164, 0x3164},
+                                        {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},  {0xfff0, 0xfffb},
+                                        {0xe0000, 0xe0fff}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}};
+    return is_in(ranges, sizeof ranges / sizeof *ranges, code);
+}
+
+enum { SHOWN = 16 }; /* four bytes, each as \xNN */
+
+/* Writes the next character of text [size] as a terminal may get it. Returns its length. A name loses all that does not
+   show; running text keeps newlines, tabs, and what scripts and emoji join their characters with. */
+static size_t show_character(const char *text, size_t size, bool is_name, char shown[SHOWN], size_t *n_shown)
+{
+    uint32_t code;
+    size_t length = next_character(text, size, &code);
+    bool escaped = is_name ? steers(code) || hides(code) : steers(code) && code != '\n' && code != '\t';
+    *n_shown = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        const char escape[4] = {'\\', 'x', "0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]};
+        memcpy(shown + *n_shown, escaped ? escape : text + i, escaped ? sizeof escape : 1);
+        *n_shown += escaped ? sizeof escape : 1;
+    }
+    return length;
+}
+
+const char *console_harmless(char *room, size_t size, const char *text)
+{
+    char shown[SHOWN];
+    size_t used = 0, left = strlen(text), n_shown;
+    for (size_t length; left > 0; text += length, left -= length) {
+        length = show_character(text, left, true, shown, &n_shown);
+        if (used + n_shown >= size)
+            break;
+        memcpy(room + used, shown, n_shown);
+        used += n_shown;
+    }
+    room[used] = '\0';
+    return room;
+}
+
+/* False if a write failed. */
+static bool write_shown(FILE *to, const char *text, size_t size)
+{
+    char shown[SHOWN];
+    size_t n_shown;
+    bool done = true;
+    for (size_t length; size > 0; text += length, size -= length) {
+        length = show_character(text, size, false, shown, &n_shown);
+        done = fwrite(shown, 1, n_shown, to) == n_shown && done;
+    }
+    return done;
+}
+
+/* Prints a sentence on stderr; names in it cannot steer a terminal. Returns its length. */
+static int write_sentence(const char *format, va_list arguments)
+{
+    char text[4096];
+    int size = vsnprintf(text, sizeof text, format, arguments);
+    write_shown(stderr, text, strlen(text));
+    return size;
+}
+
+/* ---- saying ----------------------------------------------------------------------------------------------------- */
 
 void console_start(const char *program)
 {
@@ -43,7 +157,7 @@ bool console_complain(const char *format, ...)
     fprintf(stderr, "%s%s: ", echoed ? "\n" : "", program_name);
     echoed = false;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    write_sentence(format, arguments);
     va_end(arguments);
     fputc('\n', stderr);
     return false;
@@ -80,14 +194,17 @@ void console_note(const char *format, ...)
     va_list arguments;
     echoed = false;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    write_sentence(format, arguments);
     va_end(arguments);
     fputc('\n', stderr);
 }
 
 void console_echo(const char *text)
 {
-    fputs(text, stderr);
+    if (is_terminal(2))
+        write_shown(stderr, text, strlen(text));
+    else
+        fputs(text, stderr);
     echoed = true;
 }
 
@@ -96,10 +213,11 @@ void console_progress(const char *format, ...)
     va_list arguments;
     if (!is_terminal(2))
         return;
-    fputs("\r\033[K", stderr); /* back to the start of the line, and clear it */
+    fprintf(stderr, "\r%*s\r", progress_length, ""); /* not every terminal has a command to clear a line */
     va_start(arguments, format);
-    echoed = vfprintf(stderr, format, arguments) > 0;
+    progress_length = write_sentence(format, arguments);
     va_end(arguments);
+    echoed = progress_length > 0;
     fflush(stderr);
 }
 
@@ -114,7 +232,10 @@ void console_wrap(const char *text, size_t indent)
             printf("\n%*s", (int)indent, "");
             column = indent;
         }
-        column += (size_t)printf("%s%.*s", column > indent ? " " : "", (int)size, text);
+        if (column > indent)
+            column += (size_t)printf(" ");
+        console_say(text, size);
+        column += size;
         text += size;
     }
     putchar('\n');
@@ -126,6 +247,13 @@ bool console_write(const char *text, size_t size)
     if (!done && write_error == 0)
         write_error = errno;
     return done;
+}
+
+bool console_say(const char *text, size_t size)
+{
+    if (!is_terminal(1))
+        return console_write(text, size);
+    return write_shown(stdout, text, size) && console_write("", 0);
 }
 
 bool console_print(const char *format, ...)
@@ -272,15 +400,6 @@ const char *console_rate(char room[CONSOLE_ROOM], size_t n, double seconds)
     return n > 0 && seconds > 0 ? console_count(room, (uint64_t)((double)n / seconds)) : "-";
 }
 
-const char *console_harmless(char *room, size_t size, const char *text)
-{
-    size_t used = 0;
-    for (; *text != '\0' && used + 1 < size; text++)
-        room[used++] = (unsigned char)*text < ' ' || *text == 127 ? '?' : *text;
-    room[used] = '\0';
-    return room;
-}
-
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
 bool path_join(char room[PATH_ROOM], const char *folder, const char *file)
@@ -313,6 +432,30 @@ char *file_read(const char *path, size_t *size)
     else
         bytes[*size] = '\0';
     return grown;
+}
+
+char *text_read(const char *path, size_t *size)
+{
+    char *text = file_read(path, size);
+    size_t n = 0;
+    for (size_t i = 0; text != NULL && i < *size; i++)
+        if (text[i] != '\r' || text[i + 1] != '\n')
+            text[n++] = text[i];
+    if (text != NULL)
+        text[ *size = n] = '\0';
+    return text;
+}
+
+bool file_is_plain(const char *path)
+{
+#if defined(__unix__) || defined(__APPLE__)
+    struct stat about;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
+        return console_complain("%s: is no file, but a folder, a pipe or a device", path);
+#else
+    (void)path;
+#endif
+    return true;
 }
 
 FILE *file_create(const char *path)
@@ -366,8 +509,11 @@ lines_outcome lines_next(lines *in)
         in->text[in->size] = '\0';
         if (c == EOF)
             return lines_finish(in);
-        if (c == '\n')
+        if (c == '\n') {
+            if (in->size > 0 && in->text[in->size - 1] == '\r')
+                in->text[--in->size] = '\0';
             return LINES_LINE;
+        }
     }
 }
 

@@ -48,6 +48,10 @@ void console_progress(const char *format, ...) CONSOLE_FORMAT(1, 2);
 bool console_write(const char *text, size_t size);
 bool console_print(const char *format, ...) CONSOLE_FORMAT(1, 2);
 
+/* The same for text of others: what a model says, or lines of stdin. If stdout is a terminal, bytes that would steer it
+   become \xNN, all but newlines and tabs. A pipe or a file gets the text as it is. */
+bool console_say(const char *text, size_t size);
+
 /* Prints text to stdout in lines of at most 78 columns. The cursor stands at column `indent`; later lines start there.
  */
 void console_wrap(const char *text, size_t indent);
@@ -80,7 +84,8 @@ const char *console_bytes(char room[CONSOLE_ROOM], uint64_t n);
 const char *console_count(char room[CONSOLE_ROOM], uint64_t n);
 const char *console_rate(char room[CONSOLE_ROOM], size_t n, double seconds);
 
-/* Makes text from a file safe for a terminal: control characters become '?'. Returns `room`, cut to `size`. */
+/* A name from a file (a label, a tensor, a token) as it may be shown anywhere: bytes of control characters, of those
+   that change the order of text, and of those that nobody sees become \xNN. Returns `room`, cut to `size`. */
 const char *console_harmless(char *room, size_t size, const char *text);
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
@@ -90,8 +95,13 @@ const char *console_harmless(char *room, size_t size, const char *text);
 /* Writes "folder/file" into `room`. */
 bool path_join(char room[PATH_ROOM], const char *folder, const char *file);
 
-/* A whole file (NULL: stdin) with a zero byte behind it, to be released with free(); NULL after an error message. */
+/* A whole file (NULL: stdin) with a zero byte behind it, to be released with free(); NULL after an error message. In a
+   text each "\r\n" becomes "\n", as in lines_next(). */
 char *file_read(const char *path, size_t *size);
+char *text_read(const char *path, size_t *size);
+
+/* False, with a message, if something is there that is no plain file: opening a pipe may wait for ever. */
+bool file_is_plain(const char *path);
 
 /* Opens a file for writing, NULL after an error message; closes it: false, with a message, if a write failed. */
 FILE *file_create(const char *path);
@@ -103,7 +113,7 @@ bool console_takes_pictures(const char *folder);
 /* A stream read line by line, whatever the lines hold. Zero-initialise all but the stream. */
 typedef struct lines {
     FILE *stream;
-    char *text; /* [size] the last line without its newline, with a zero byte behind it */
+    char *text; /* [size] the last line without its end, "\n" or "\r\n", with a zero byte behind it */
     size_t size, room;
 } lines;
 

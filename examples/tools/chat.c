@@ -18,7 +18,7 @@ enum { CHUNK = 128, USUAL_CONTEXT = 4096 };
 
 static const char *system_text, *format;
 static uint64_t asked_context;
-static bool think;
+static bool think, commands;
 static sampling chosen = SAMPLING_DEFAULTS;
 
 static const cli_option options[] = {
@@ -27,6 +27,7 @@ static const cli_option options[] = {
     CLI_COUNT("--context", "N", &asked_context, 1, 1e9,
               "tokens in a conversation (default: the model's context, at most 4096)"),
     CLI_FLAG("--think", &think, "lets a model that can (Qwen3) think before it answers"),
+    CLI_FLAG("--commands", &commands, "obeys /save and /load even if stdin is no terminal"),
     SAMPLING_OPTIONS(&chosen),
     CLI_MACHINE,
 };
@@ -40,7 +41,9 @@ static cli line = {
              "  /reset       begins a new conversation\n"
              "  /save FILE   saves this one in a file\n"
              "  /load FILE   continues one from a file\n\n"
-             "Ctrl-C stops the answer, Ctrl-D ends the program. With a pipe as stdin it answers line by line.",
+             "Ctrl-C stops the answer, Ctrl-D ends the program. With a pipe as stdin it answers line by line, and\n"
+             "touches no files for what comes out of it: /save and /load need --commands then. What the model\n"
+             "says cannot steer a terminal; a pipe or a file gets it as it is.",
     .samples = "  echo \"Where is the ball?\" | chat examples/models/gpt --template zephyr -n 40\n"
                "  echo \"Who is in the garden?\" | chat examples/models/gpt --template zephyr --system Hm. -t 0\n",
     CLI_OPTIONS(options),
@@ -193,7 +196,7 @@ static bool read_turn(talk *t, const ink_token *ids, size_t n, bool *taken, bool
 static bool print_answer(talk *t, ink_text_stream *stream, ink_token token)
 {
     size_t size;
-    return lm_spell(&t->lm, stream, token, t->text, t->text_room, &size) && console_write(t->text, size);
+    return lm_spell(&t->lm, stream, token, t->text, t->text_room, &size) && console_say(t->text, size);
 }
 
 static bool is_full(const talk *t) { return t->capacity > 0 && ink_state_length(t->state) == t->capacity; }
@@ -326,7 +329,7 @@ static void talk_save(const talk *t, const char *path)
 {
     size_t size;
     unsigned char *bytes = write_bytes(t, &size);
-    FILE *file = bytes != NULL ? file_create(path) : NULL;
+    FILE *file = bytes != NULL && file_is_plain(path) ? file_create(path) : NULL;
     char room[CONSOLE_ROOM];
     if (file != NULL) {
         fwrite(bytes, 1, size, file);
@@ -336,7 +339,8 @@ static void talk_save(const talk *t, const char *path)
     free(bytes);
 }
 
-/* True if talk_save() can have written these bytes, for this chat format. */
+/* True if talk_save() can have written these bytes, for this chat format. A conversation is saved before its first turn
+   or behind an answer: every turn has a message of the user and one of the model, and at least one token. */
 static bool check_bytes(const talk *t, const char *path, const unsigned char *bytes, size_t size,
                         uint64_t numbers[N_NUMBERS])
 {
@@ -351,28 +355,43 @@ static bool check_bytes(const talk *t, const char *path, const unsigned char *by
         numbers[i] = get_bytes(bytes + 2 * HEAD + 8 * i, 8);
     uint64_t sum = sum_of(bytes, size - SUM);
     size -= FIXED + SUM;
-    if (sum != get_bytes(bytes + FIXED + size, SUM) || numbers[1] > INK_ROLE_ASSISTANT || numbers[2] > 1 ||
-        numbers[3] > size / 4 || numbers[4] != size - 4 * numbers[3])
+    if (sum != get_bytes(bytes + FIXED + size, SUM) || numbers[3] > size / 4 || numbers[4] != size - 4 * numbers[3])
         return console_complain("%s: the file is damaged", path);
-    return true;
+    bool begun = numbers[0] > 1 && numbers[0] / 2 <= numbers[3] && numbers[1] == INK_ROLE_ASSISTANT && numbers[2] == 1;
+    bool empty = numbers[0] == 0 && numbers[1] == 0 && numbers[2] == 0 && numbers[3] == 0;
+    return begun || empty ||
+           console_complain("%s: the file contradicts itself: %llu messages of %llu tokens, the last from speaker %llu",
+                            path, (unsigned long long)numbers[0], (unsigned long long)numbers[3],
+                            (unsigned long long)numbers[1]);
 }
 
-static bool restore(talk *t, const unsigned char *bytes, const uint64_t numbers[N_NUMBERS])
+/* Nothing is taken over before all of it is checked. */
+static bool restore(talk *t, const char *path, const unsigned char *bytes, const uint64_t numbers[N_NUMBERS])
 {
+    ink_context *ctx = t->lm.ctx;
     size_t n = (size_t)numbers[3], state_size = (size_t)numbers[4];
     ink_sampler *sampler = NULL;
+    ink_state *state = NULL;
     ink_token *tokens = console_memory(n, sizeof *tokens);
     for (size_t i = 0; tokens != NULL && i < n; i++)
         tokens[i] = (ink_token)(int32_t)get_bytes(bytes + FIXED + 4 * i, 4);
-    if (tokens == NULL || !new_sampler(t, tokens, n, &sampler) ||
-        !console_ok(t->lm.ctx, ink_state_load(t->lm.ctx, t->state, bytes + FIXED + 4 * n, state_size))) {
+    bool done = tokens != NULL && new_sampler(t, tokens, n, &sampler) &&
+                console_ok(ctx, ink_state_create(ctx, t->lm.model, t->capacity, &state)) &&
+                console_ok(ctx, ink_state_load(ctx, state, bytes + FIXED + 4 * n, state_size)) &&
+                (ink_state_length(state) == n ||
+                 console_complain("%s: the file contradicts itself: it lists %zu tokens, and its state holds %zu", path,
+                                  n, ink_state_length(state)));
+    if (!done) {
         ink_sampler_free(sampler);
+        ink_state_free(state);
         free(tokens);
         return false;
     }
     ink_sampler_free(t->sampler);
+    ink_state_free(t->state);
     free(t->heard);
     t->sampler = sampler;
+    t->state = state;
     t->heard = tokens;
     t->n_heard = t->heard_room = n;
     t->at = (ink_conversation){(size_t)numbers[0], (ink_role)numbers[1], numbers[2] != 0};
@@ -384,9 +403,9 @@ static void talk_load(talk *t, const char *path)
 {
     size_t size = 0;
     uint64_t numbers[N_NUMBERS] = {0};
-    char *file = file_read(path, &size);
+    char *file = file_is_plain(path) ? file_read(path, &size) : NULL;
     const unsigned char *bytes = (const unsigned char *)file;
-    if (bytes != NULL && check_bytes(t, path, bytes, size, numbers) && restore(t, bytes, numbers))
+    if (bytes != NULL && check_bytes(t, path, bytes, size, numbers) && restore(t, path, bytes, numbers))
         console_note("(%zu tokens of a conversation from %s)", ink_state_length(t->state), path);
     free(file);
 }
@@ -402,13 +421,16 @@ static const char *argument_of(const char *text, const char *command)
     return text + size + strspn(text + size, " ");
 }
 
-static bool obey(talk *t, const char *command)
+/* A pipe may carry the words of strangers, and they shall not name files of the user. */
+static bool obey(talk *t, const char *command, bool may_touch_files)
 {
     const char *save = argument_of(command, "/save"), *load = argument_of(command, "/load");
     char shown[64];
     if (argument_of(command, "/reset") != NULL)
         return talk_reset(t);
-    if (save != NULL && *save != '\0')
+    if ((save != NULL || load != NULL) && !may_touch_files)
+        console_note("(from a pipe, /save and /load are obeyed with --commands only)");
+    else if (save != NULL && *save != '\0')
         talk_save(t, save);
     else if (load != NULL && *load != '\0')
         talk_load(t, load);
@@ -434,7 +456,8 @@ static bool converse(talk *t, lines *in, bool asked)
                 return true;
             continue;
         case LINES_LINE:
-            if (in->text[0] == '/' ? !obey(t, in->text) : in->size > 0 && !talk_say(t, in->text, in->size))
+            if (in->text[0] == '/' ? !obey(t, in->text, asked || commands)
+                                   : in->size > 0 && !talk_say(t, in->text, in->size))
                 return false;
         }
     }

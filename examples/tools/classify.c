@@ -45,7 +45,7 @@ static bool print_labels(void *user, const char *text, size_t size, const float 
         if (!console_print("%s%s %.4f", i > 0 ? "  " : "", name, (double)row[best]))
             return false;
     }
-    return console_write("\t", 1) && console_write(text, size) && console_write("\n", 1);
+    return console_write("\t", 1) && console_say(text, size) && console_write("\n", 1);
 }
 
 static bool classify(ink_context *ctx)

@@ -51,7 +51,8 @@ static bool read_pooling(ink_pooling *pooling)
 
 /* A text and its cosine with the query. */
 typedef struct ranked {
-    char *text;
+    char *text; /* [size] */
+    size_t size;
     double cosine;
     size_t place; /* in the input: of texts with equal cosines the earlier one comes first */
 } ranked;
@@ -100,14 +101,14 @@ static bool take_row(void *user, const char *text, size_t size, const float *row
     if (size == 0) /* an empty line is no answer */
         return true;
     ranked *all = console_grow(r->all, &r->room, r->n + 1, sizeof *all);
-    char *copy = console_memory(size + 1, 1);
+    char *copy = console_memory(size, 1);
     r->all = all != NULL ? all : r->all;
     if (all == NULL || copy == NULL) {
         free(copy);
         return false;
     }
     memcpy(copy, text, size);
-    r->all[r->n] = (ranked){.text = copy, .cosine = cosine(r->query, row, r->width), .place = r->n};
+    r->all[r->n] = (ranked){.text = copy, .size = size, .cosine = cosine(r->query, row, r->width), .place = r->n};
     r->n++;
     return true;
 }
@@ -133,7 +134,8 @@ static bool embed(ink_context *ctx)
     if (r.n > 0)
         qsort(r.all, r.n, sizeof *r.all, compare_ranked);
     for (size_t i = 0; done && i < r.n && i < n_best; i++)
-        done = console_print("%7.4f  %s\n", r.all[i].cosine, r.all[i].text);
+        done = console_print("%7.4f  ", r.all[i].cosine) && console_say(r.all[i].text, r.all[i].size) &&
+               console_write("\n", 1);
     if (done)
         batch_summarise(&b);
     for (size_t i = 0; i < r.n; i++)

@@ -108,9 +108,9 @@ static bool printer_take(void *user, ink_token token, const char *piece, size_t 
     size_t n;
     bool stopped = stop_feed(&out->stop, piece, size, out->text, &n);
     if (!ids) {
-        out->broken = !console_write(out->text, n);
+        out->broken = !console_say(out->text, n);
         if (token < 0 && !stopped) /* the text is over, so the held text is no stop text */
-            out->broken = out->broken || !console_write(out->stop.phrase, out->stop.held);
+            out->broken = out->broken || !console_say(out->stop.phrase, out->stop.held);
     } else if (token >= 0 && !stopped) {
         out->broken = !console_print("%s%" PRId32, out->n_ids++ > 0 ? " " : "", token);
     }

@@ -36,7 +36,7 @@ static cli line = {
     .name = "score",
     .usage = "FOLDER TEXT_FILE [options]",
     .about = "Prints how many bits per token and per byte a text costs under a model.\n"
-             "TEXT_FILE may be - for stdin.",
+             "TEXT_FILE may be - for stdin. A line may end with \\r\\n; it counts as \\n.",
     .samples = "  stories -n 10 --seed 9 | score examples/models/gpt - --paragraphs\n"
                "  score examples/models/lstm README.md --context 64\n",
     CLI_OPTIONS(options),
@@ -197,7 +197,7 @@ static bool score(ink_context *ctx)
     char *text = NULL;
     size_t size;
     bool done =
-        lm_open(&s.lm, ctx, line.arguments[0]) && (text = file_read(path, &size)) != NULL && score_all(&s, text, size);
+        lm_open(&s.lm, ctx, line.arguments[0]) && (text = text_read(path, &size)) != NULL && score_all(&s, text, size);
     free(s.logits);
     free(s.tokens);
     free(text);

@@ -17,6 +17,10 @@ typedef struct process {
    folder `folder` (NULL: this one), with `input` as its stdin (NULL: none). Fails the test if it cannot be started.
    Give back with process_free(). */
 process process_run(const char *folder, const char *const *arguments, const char *input);
+
+/* The same with a terminal as its stdout; newlines come as the program wrote them. Skips the test where there are no
+   terminals. */
+process process_run_at_terminal(const char *const *arguments, const char *input);
 void process_free(process *p);
 
 #endif

@@ -16,6 +16,9 @@
 /* The same with `input` as its stdin. */
 #define run_with(input, ...) process_run(NULL, (const char *const[]){__VA_ARGS__, NULL}, input)
 
+/* The same with a terminal as its stdout. */
+#define run_at_terminal(input, ...) process_run_at_terminal((const char *const[]){__VA_ARGS__, NULL}, input)
+
 /* Puts the folder of the programs into PATH, for the invocations that helps show. 0, as cmocka's set-up wants it. */
 int find_programs(const char *folder);
 

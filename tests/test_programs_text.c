@@ -1,0 +1,215 @@
+/*
+ * test_programs_text.c - text on its way into the programs and out of them: ends of lines, and characters that steer a
+ * terminal.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "testing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "console.h"
+#include "programs.h"
+
+#define GENERATE PROGRAMS "/generate"
+#define CHAT PROGRAMS "/chat"
+#define CLASSIFY PROGRAMS "/classify"
+#define EMBED PROGRAMS "/embed"
+#define SCORE PROGRAMS "/score"
+#define ENCODERS FIXTURES "/encoders"
+
+/* ---- ends of lines ---------------------------------------------------------------------------------------------- */
+
+static void lines_end_in_two_ways(void **state)
+{
+    static const char text[] = "one\r\n\r\ntwo\rand\n\rthree\r\r\nfour\r";
+    static const char *const expected[] = {"one", "", "two\rand", "\rthree\r", "four\r"};
+    lines in = {.stream = tmpfile()};
+
+    (void)state;
+    assert_non_null(in.stream);
+    fputs(text, in.stream);
+    rewind(in.stream);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        assert_int_equal(lines_next(&in), LINES_LINE);
+        assert_string_equal(in.text, expected[i]);
+        assert_int_equal(in.size, strlen(expected[i]));
+    }
+    assert_int_equal(lines_next(&in), LINES_END);
+    fclose(in.stream);
+    lines_close(&in);
+
+    char *folder = fresh_folder(), *path = join_path(folder, "text");
+    size_t size;
+    write_file(folder, "text", text, sizeof text - 1);
+    char *whole = text_read(path, &size);
+    assert_non_null(whole);
+    assert_string_equal(whole, "one\n\ntwo\rand\n\rthree\r\nfour\r");
+    assert_int_equal(size, strlen(whole));
+    free(whole);
+    free(path);
+    forget(folder);
+}
+
+/* The same lines with the ends of another system: every program that reads lines says the same. */
+static void programs_read_both(void **state)
+{
+    static const char *const programs[][4] = {{CLASSIFY, ENCODERS "/bert_text"},
+                                              {EMBED, ENCODERS "/sentence"},
+                                              {EMBED, ENCODERS "/sentence", "--query", "a good dog"},
+                                              {SCORE, MODELS "/gpt", "-"},
+                                              {SCORE, MODELS "/lstm", "-", "--paragraphs"},
+                                              {PROGRAMS "/stories", "--read"}};
+    static const char unix_text[] = "Anna was in the garden.\n\nthe dog is good\nTom laughed.\n\n\nbad\n";
+    char dos_text[2 * sizeof unix_text] = "", *to = dos_text;
+
+    (void)state;
+    for (const char *at = unix_text; *at != '\0'; at++) {
+        if (*at == '\n')
+            *to++ = '\r';
+        *to++ = *at;
+    }
+    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+        const char *const arguments[] = {programs[i][0], programs[i][1], programs[i][2], programs[i][3], NULL};
+        process one = process_run(NULL, arguments, unix_text), other = process_run(NULL, arguments, dos_text);
+        assert_int_equal(one.code, other.code);
+        assert_true(one.out_size > 0);
+        assert_string_equal(one.out, other.out);
+        process_free(&one);
+        process_free(&other);
+    }
+    process p = run_with("Anna\r\n/reset\r\nAnna\r\n", CHAT, MODELS "/gpt", "--template", "zephyr", "-n", "9");
+    char *again = strchr(p.out, '\n');
+    assert_non_null(again);
+    assert_int_equal(again + 1 - p.out, p.out + p.out_size - (again + 1));
+    assert_memory_equal(p.out, again + 1, (size_t)(again + 1 - p.out)); /* the reset was obeyed */
+    assert_null(strstr(p.err, "none of the commands"));
+    process_free(&p);
+}
+
+/* ---- characters that steer a terminal --------------------------------------------------------------------------- */
+
+static void names_show_every_byte(void **state)
+{
+    static const char *const names[][2] = {
+        {"layer.0.weight", "layer.0.weight"},
+        {"\xc3\xa9t\xc3\xa9 \xed\x95\x9c \xf0\x9f\x98\x80", "\xc3\xa9t\xc3\xa9 \xed\x95\x9c \xf0\x9f\x98\x80"},
+        {"a\x1b]0;x\x07", "a\\x1b]0;x\\x07"},
+        {"a\tb\nc\rd\x7f", "a\\x09b\\x0ac\\x0dd\\x7f"},
+        {"\xc2\x9b"
+         "31m",
+         "\\xc2\\x9b31m"},
+        {"\xe2\x80\xae.txt", "\\xe2\\x80\\xae.txt"}, /* U+202E */
+        {"\xd8\x9c\xe2\x81\xa6", "\\xd8\\x9c\\xe2\\x81\\xa6"},
+        {"\xe2\x80\x8b\xef\xbb\xbf\xc2\xad", "\\xe2\\x80\\x8b\\xef\\xbb\\xbf\\xc2\\xad"},
+        {"\xf3\xa0\x81\x81", "\\xf3\\xa0\\x81\\x81"},         /* U+E0041, a tag */
+        {"\x9b\xff\xc2", "\\x9b\\xff\\xc2"},                  /* no UTF-8 */
+        {"\xc0\x9b\xed\xa0\x80", "\\xc0\\x9b\\xed\\xa0\\x80"} /* nor are these */
+    };
+    char room[64], small[8];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_string_equal(console_harmless(room, sizeof room, names[i][0]), names[i][1]);
+    assert_string_equal(console_harmless(small, sizeof small,
+                                         "abc\x1b"
+                                         "d"),
+                        "abc\\x1b");
+    assert_string_equal(console_harmless(small, sizeof small, "abcd\x1b"), "abcd"); /* no half escape */
+    assert_string_equal(console_harmless(small, sizeof small, "abcdef\xc3\xa9"), "abcdef");
+}
+
+/* A bundled model whose every token begins a command to the terminal. */
+static char *make_hostile(void)
+{
+    char *folder = copy_of_model(MODELS "/gpt"), *json = calloc(1, 1 << 20), *at = json;
+    ink_context *ctx = test_context(1);
+    ink_model *model = NULL;
+
+    assert_non_null(json);
+    assert_ok(ctx, ink_model_open(ctx, MODELS "/gpt", NULL, &model));
+    at += sprintf(at, "{\"added_tokens\":[{\"id\":0,\"content\":\"<|endoftext|>\",\"special\":true,"
+                      "\"normalized\":false,\"lstrip\":false,\"rstrip\":false,\"single_word\":false}],"
+                      "\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"<|endoftext|>\",\"vocab\":{");
+    for (size_t i = 0; i < ink_model_get_info(model)->vocab_size; i++)
+        at += i == 0 ? sprintf(at, "\"<|endoftext|>\":0")
+                     : sprintf(at, ",\"\\u001b]52;%zu\\u0007\\u009b2J\\u202e\\r\\u00e9\\u200d\\t\\n\":%zu", i, i);
+    strcpy(at, "}}}");
+    write_file(folder, "tokenizer.json", json, strlen(json));
+    write_file(folder, "tokenizer_config.json", "{\"eos_token\": \"<|endoftext|>\"}", 30);
+    write_file(folder, "generation_config.json", "{}", 2);
+    ink_model_free(model);
+    ink_context_free(ctx);
+    free(json);
+    return folder;
+}
+
+/* A pipe gets what the model says; a terminal gets it without its commands. */
+static void models_do_not_steer_a_terminal(void **state)
+{
+    static const char *const raw = "\x07\xc2\x9b"
+                                   "2J\xe2\x80\xae\r\xc3\xa9\xe2\x80\x8d\t\n",
+                             *const shown = "\\x07\\xc2\\x9b2J\\xe2\\x80\\xae\\x0d\xc3\xa9\xe2\x80\x8d\t\n";
+    char *folder = make_hostile();
+
+    (void)state;
+    for (int chats = 0; chats < 2; chats++)
+        for (int at_terminal = 0; at_terminal < 2; at_terminal++) {
+            const char *const talk[] = {CHAT, folder, "--template", "zephyr", "-n", "5", NULL};
+            const char *const write[] = {GENERATE, folder, "", "-n", "5", NULL};
+            const char *const *arguments = chats ? talk : write;
+            process p =
+                at_terminal ? process_run_at_terminal(arguments, "Anna\n") : process_run(NULL, arguments, "Anna\n");
+            assert_int_equal(p.code, 0);
+            assert_int_equal(count_of(p.out, raw), at_terminal ? 0 : 5);
+            assert_int_equal(count_of(p.out, shown), at_terminal ? 5 : 0);
+            assert_int_equal(count_of(p.out, "\x1b"), at_terminal ? 0 : 5);
+            process_free(&p);
+        }
+    forget(folder);
+}
+
+/* Labels are shown so everywhere, and lines of stdin at a terminal. */
+static void files_and_lines_do_not_either(void **state)
+{
+    static const char *const files[] = {"model.safetensors", "tokenizer.json", "tokenizer_config.json"};
+    char *folder = fresh_folder(), *config, *label;
+    size_t size;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        copy_file(ENCODERS "/bert_text", folder, files[i]);
+    config = read_file(ENCODERS "/bert_text", "config.json", &size);
+    label = strstr(config, "\"neutral\"");
+    assert_non_null(label);
+    memcpy(label, "\"\\u009b7\"", 9);
+    write_file(folder, "config.json", config, size);
+    for (int at_terminal = 0; at_terminal < 2; at_terminal++) {
+        const char *const arguments[] = {CLASSIFY, folder, NULL};
+        const char *text = "a\x1b[31m dog\n";
+        process p = at_terminal ? process_run_at_terminal(arguments, text) : process_run(NULL, arguments, text);
+        assert_int_equal(p.code, 0);
+        assert_non_null(strstr(p.out, "\\xc2\\x9b7 "));
+        assert_non_null(strstr(p.out, at_terminal ? "\ta\\x1b[31m dog\n" : "\ta\x1b[31m dog\n"));
+        process_free(&p);
+    }
+    /* What stands in a sentence on stderr. */
+    process p = run(CLASSIFY, ENCODERS "/bert_text", "--\x1b[31m");
+    assert_int_equal(p.code, 1);
+    assert_non_null(strstr(p.err, "unknown option '--\\x1b[31m'"));
+    process_free(&p);
+    free(config);
+    forget(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_end_in_two_ways),         cmocka_unit_test(programs_read_both),
+        cmocka_unit_test(names_show_every_byte),         cmocka_unit_test(models_do_not_steer_a_terminal),
+        cmocka_unit_test(files_and_lines_do_not_either),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
