@@ -10,6 +10,10 @@
 
 #include "../src/base/internal.h"
 
+/* These call functions inside the library, which leave the sentence of an earlier failure: only the result counts. */
+#undef assert_ok
+#define assert_ok(ctx, call) assert_int_equal((call), INK_OK)
+
 /* ---- arena ---------------------------------------------------------------------------------------------------- */
 
 static void take_some(ink_arena *arena, void *pieces[4])

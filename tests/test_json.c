@@ -16,6 +16,10 @@
 #include "../src/formats/json.h"
 #include "../src/base/bytes.h"
 
+/* These call functions inside the library, which leave the sentence of an earlier failure: only the result counts. */
+#undef assert_ok
+#define assert_ok(ctx, call) assert_int_equal((call), INK_OK)
+
 /* What every test works with: a context and an arena whose memory is counted. */
 typedef struct bench {
     counting memory;
@@ -797,6 +801,7 @@ static void every_allocation_fails_once(void **state)
          runs_out_of_memory(b->ctx, &b->memory, k, parse_bytes(b, text, size, &document), "out of memory: t.json has");
          k++) {
         assert_null(document.nodes);
+        ink_error_clear(b->ctx); /* as a public call does at its start */
         ink_arena_free(&b->arena);
         assert_int_equal(b->memory.live_bytes, b->memory.at_rest);
     }

@@ -3,11 +3,14 @@
  * and that nothing was taken before it is refused.
  */
 #include "counting.h"
+#include "encoders.h"
+#include "faulty.h"
 #include "fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define MB ((size_t)1 << 20)
 
@@ -216,6 +219,7 @@ static void a_limit_is_the_callers(void **state)
 }
 
 /* {"normalizer": an "a" becomes 16, "decoder": the same} */
+#define LONGER "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaaaaaaaaaaaaaa\"}"
 #define GROWS(step)                                                                                                    \
     "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0},\"unk_token\":\"a\"},\"" step                              \
     "\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaaaaaaaaaaaaaa\"}}"
@@ -266,6 +270,191 @@ static void a_token_may_become_so_much_text(void **state)
     }
 }
 
+/* ---- small files ------------------------------------------------------------------------------------------------- */
+
+static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
+
+typedef ink_result (*open_fn)(ink_context *ctx, const ink_memory_files *files);
+
+static ink_result open_model(ink_context *ctx, const ink_memory_files *files)
+{
+    ink_model *model;
+    ink_result result = fixture_open_files(ctx, "changed", files, &model);
+    ink_model_free(model);
+    return result;
+}
+
+static ink_result open_tokenizer(ink_context *ctx, const ink_memory_files *files)
+{
+    ink_tokenizer *tokenizer;
+    ink_source source = ink_source_memory(files);
+    ink_result result = ink_tokenizer_open_source(ctx, &source, &tokenizer);
+    ink_tokenizer_free(tokenizer);
+    return result;
+}
+
+/* What a call takes at its peak, and its processor time. */
+typedef struct cost {
+    size_t bytes;
+    double seconds;
+} cost;
+
+static cost cost_of(ink_context *ctx, counting *memory, open_fn open, const ink_memory_files *files)
+{
+    size_t before = memory->peak_bytes = memory->live_bytes;
+    double start = seconds();
+    (void)open(ctx, files);
+    return (cost){memory->peak_bytes - before, seconds() - start};
+}
+
+/* Every number of the file, replaced by others one at a time: opening takes at most 1 MB and 50 ms more than with the
+   number that stands there. */
+static void change_numbers(ink_context *ctx, counting *memory, const char *what, open_fn open, ink_memory_files *files,
+                           size_t f)
+{
+    static const char *const numbers[] = {"0",        "1",       "2",         "63",         "64",        "1000",
+                                          "4095",     "65535",   "65536",     "1048576",    "16777216",  "131071",
+                                          "33554432", "2000000", "268435456", "2147483646", "4294967295"};
+    ink_memory_file *file = (ink_memory_file *)(uintptr_t)&files->files[f], original = *file;
+    const char *text = original.data;
+    cost usual = cost_of(ctx, memory, open, files);
+    for (size_t i = 0; i < original.size; i++) {
+        size_t n = 0;
+        while (i + n < original.size && text[i + n] >= '0' && text[i + n] <= '9')
+            n++;
+        if (n == 0 || strchr(" [,:", text[i - 1]) == NULL || strchr(" ],}\n\r", text[i + n]) == NULL) {
+            i += n;
+            continue;
+        }
+        for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++) {
+            char *changed = malloc(original.size + 32);
+            size_t size = (size_t)sprintf(changed, "%.*s%s", (int)i, text, numbers[k]);
+            memcpy(changed + size, text + i + n, original.size - i - n);
+            file->data = changed;
+            file->size = size + original.size - i - n;
+            cost now = cost_of(ctx, memory, open, files);
+            if (now.bytes > usual.bytes + MB || now.seconds > usual.seconds + 0.05)
+                fail_msg("%s: %s for %.*s: %zu bytes and %.3f s, %zu and %.3f without\n", what, numbers[k],
+                         (int)(n + 40), text + (i > 40 ? i - 40 : 0), now.bytes, now.seconds, usual.bytes,
+                         usual.seconds);
+            free(changed);
+        }
+        i += n;
+    }
+    *file = original;
+}
+
+static void no_number_makes_a_small_file_expensive(ink_context *ctx, counting *memory)
+{
+    for (size_t list = 0; list < 2; list++)
+        for (const char *const *name = list == 0 ? fixture_names : encoder_names; *name != NULL; name++) {
+            fixture_files files;
+            fixture_files_read(&files, *name);
+            for (size_t f = 0; f < files.list.n_files; f++)
+                if (strstr(files.list.files[f].name, ".json") != NULL)
+                    change_numbers(ctx, memory, *name, open_model, &files.list, f);
+            fixture_files_free(&files);
+        }
+    static const char *const tokenizers[] = {
+        WORDS, "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0,\"b\":1},\"unk_token\":\"a\",\"continuing_"
+               "subword_prefix\":"
+               "\"##\",\"max_input_chars_per_word\":100},\"normalizer\":{\"type\":\"Strip\",\"strip_left\":true,"
+               "\"strip_right\":true},\"decoder\":{\"type\":\"Strip\",\"content\":\"a\",\"start\":1,\"stop\":0},"
+               "\"added_tokens\":[{\"id\":3,\"content\":\"c\",\"special\":true,\"normalized\":false,\"lstrip\":false,"
+               "\"rstrip\":false,\"single_word\":false}],\"padding\":{\"strategy\":{\"Fixed\": 8},\"pad_id\":0,"
+               "\"pad_type_id\":0,\"pad_token\":\"a\"},\"truncation\":{\"max_length\":4,\"stride\":2}}"};
+    for (size_t i = 0; i < sizeof tokenizers / sizeof tokenizers[0]; i++) {
+        ink_memory_file file = {"tokenizer.json", tokenizers[i], strlen(tokenizers[i])};
+        ink_memory_files files = {&file, 1};
+        test_assert_ok(ctx, open_tokenizer(ctx, &files), tokenizers[i], __FILE__, __LINE__);
+        change_numbers(ctx, memory, "tokenizer.json", open_tokenizer, &files, 0);
+    }
+}
+
+/* ---- scratch ----------------------------------------------------------------------------------------------------- */
+
+/* What a context holds after a call that failed is what it held before, to the byte, whether that was nothing or what
+   ink_context_reserve() took; and then what was reserved is still there. */
+static void scratch_of_a_failed_call_is_given_back(ink_context *ctx, counting *memory)
+{
+    enum { SIZE = 1 << 18 };
+    static const ink_memory_file grows = TEXT_FILE("tokenizer.json", GROWS("normalizer"));
+    static const ink_memory_file endless =
+        TEXT_FILE("tokenizer.json",
+                  "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0},\"unk_token\":\"a\"},\"added_tokens\":[{"
+                  "\"id\":1,\"content\":\"a\",\"normalized\":true,\"special\":false,\"lstrip\":false,\"rstrip\":"
+                  "false,\"single_word\":false}],\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[" //
+                  LONGER "," LONGER "," LONGER "]}}");
+    fixture_files files;
+    faulty reader;
+    ink_model *model, *broken;
+    ink_state *state;
+    ink_tokenizer *tokenizer, *refused;
+    ink_source source = ink_source_memory(&(ink_memory_files){&grows, 1});
+    ink_source bad = ink_source_memory(&(ink_memory_files){&endless, 1});
+    const ink_token tokens[3] = {1, 2, 3};
+    char *text = malloc(SIZE), small[8];
+    ink_token *ids = malloc(SIZE * sizeof *ids);
+    size_t n, takes;
+
+    memset(text, 'a', SIZE);
+    memset(ids, 0, SIZE * sizeof *ids);
+    assert_ok(ctx, ink_tokenizer_open_source(ctx, &source, &tokenizer));
+    fixture_files_read(&files, "gpt2");
+    assert_ok(ctx, fixture_open_files(ctx, "gpt2", &files.list, &model));
+    float *logits = malloc(ink_model_get_info(model)->vocab_size * sizeof *logits);
+    assert_ok(ctx, ink_state_create(ctx, model, 8, &state));
+    for (int reserved = 0; reserved < 2; reserved++) {
+        if (reserved)
+            assert_ok(ctx, ink_context_reserve(ctx, model, 1, 3, 8));
+        size_t before = memory->live_bytes;
+        assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, text, SIZE, INK_ENCODE_PLAIN, ids, 0, &n),
+                     INK_ERROR_LIMIT, "there is room for 0");
+        assert_int_equal(memory->live_bytes, before);
+        assert_fails(ctx, ink_tokenizer_decode(ctx, tokenizer, ids, SIZE, small, sizeof small, &n), INK_ERROR_LIMIT,
+                     "there is room for 8");
+        assert_int_equal(memory->live_bytes, before);
+        assert_fails(ctx, ink_tokenizer_open_source(ctx, &bad, &refused), INK_ERROR_LIMIT, NULL);
+        assert_int_equal(memory->live_bytes, before);
+
+        /* The third read of the weights fails: the buffer for a chunk is scratch. */
+        faulty_init(&reader, files.list.files, files.list.n_files);
+        for (size_t k = 1; k < 12; k++) {
+            reader.reads = 0;
+            reader.fail_read = k;
+            ink_result result = ink_model_open(ctx, "f", &(ink_model_options){.source = &reader.source}, &broken);
+            assert_int_equal(result, INK_ERROR_READ);
+            assert_int_equal(memory->live_bytes, before);
+        }
+        /* Every request of a call fails in turn, one at a time or with all after it. */
+        for (size_t k = 1; k < 20; k++) {
+            counting_fail_at(memory, k);
+            ink_result result = ink_tokenizer_encode(ctx, tokenizer, text, SIZE, INK_ENCODE_PLAIN, ids, 0, &n);
+            if (!counting_failed(memory))
+                break;
+            assert_true(result == INK_ERROR_MEMORY || result == INK_ERROR_LIMIT);
+            assert_true(memory->live_bytes <= before);
+        }
+        ink_state_reset(state);
+        if (reserved) {
+            assert_ok(ctx, ink_context_reserve(ctx, model, 1, 3, 8));
+            before = memory->live_bytes;
+            assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, text, SIZE, INK_ENCODE_PLAIN, ids, 0, &n),
+                         INK_ERROR_LIMIT, "there is room for 0");
+            takes = memory->takes;
+            assert_ok(ctx, ink_model_forward(ctx, model, state, tokens, 3, logits));
+            assert_int_equal(memory->takes, takes);
+        }
+    }
+    free(logits);
+    free(ids);
+    free(text);
+    ink_state_free(state);
+    ink_tokenizer_free(tokenizer);
+    ink_model_free(model);
+    fixture_files_free(&files);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +465,8 @@ int main(void)
         cmocka_unit_test(a_limit_is_the_callers),
         cmocka_unit_test(a_text_may_grow_so_much),
         cmocka_unit_test(a_token_may_become_so_much_text),
+        counted_test(scratch_of_a_failed_call_is_given_back),
+        counted_test(no_number_makes_a_small_file_expensive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ typedef struct ink_arena {
     size_t used;                   /* bytes of it that are allocated; while measuring, the sum so far */
     ink_allocator allocator;       /* growing: where blocks come from; resize is NULL for the others */
     size_t smallest;               /* growing: bytes of a block, at least */
+    size_t held;                   /* growing: bytes of all its blocks */
     struct ink_arena_block *first; /* growing: its blocks, in the order they are used */
     struct ink_arena_block *current;
     bool measuring;
@@ -41,6 +42,7 @@ typedef struct ink_arena {
 typedef struct ink_arena_mark {
     struct ink_arena_block *block;
     size_t used;
+    size_t held; /* when the mark was made */
 } ink_arena_mark;
 
 /* A measuring arena. Nothing to free. */

@@ -45,8 +45,8 @@ extern "C" {
 const char *ink_version(void);
 
 /* Every function that can fail returns one of these. After anything but INK_OK, ink_context_error() says what failed,
-   where, what was expected and what was found. The objects of the call are then as they were, and output handles are
-   NULL. */
+   where, what was expected and what was found. The objects of the call are then as they were, output handles are NULL,
+   and the context holds no more scratch memory than before. */
 typedef enum ink_result {
     INK_OK = 0,
     INK_ERROR_ARGUMENT,    /* the caller passed something that the contract excludes: NULL, an unknown token id */
@@ -116,8 +116,8 @@ ink_context *ink_context_create(const ink_context_options *options);
 /* Stops the worker threads and frees all memory of the context. Objects made through it live on. NULL is fine. */
 void ink_context_free(ink_context *ctx);
 
-/* The last error of this context as one sentence without a newline; "" when there was none, or an object has been made
-   since. Valid until the next call with this context. */
+/* Why the last call with this context failed, as one sentence without a newline; "" if it succeeded. Calls that return
+   no ink_result leave it as it is. Valid until the next call with this context. */
 const char *ink_context_error(const ink_context *ctx);
 
 /* The kernel this context uses ("avx512"), and the number of threads a call may use (at least 1). */

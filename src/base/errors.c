@@ -193,7 +193,7 @@ bool ink_is_missing(ink_context *ctx, ink_result result)
 {
     if (result != INK_ERROR_NOT_FOUND)
         return false;
-    ctx->error[0] = '\0';
+    ink_error_clear(ctx);
     return true;
 }
 

@@ -89,8 +89,10 @@ ink_result ink_limit_check(ink_context *ctx, const char *what, uint64_t needed, 
 /* Writes `where` and ": " in front of the sentence of a failure, and returns `result`. */
 ink_result ink_fail_in(ink_context *ctx, ink_result result, const char *where);
 
-/* True if `result` says that a file is missing, for files that need not be there. Removes the sentence about it, so
-   that a call that succeeds in the end leaves none. */
+/* Removes the sentence of a failure that does not make the whole call fail: a call that succeeds leaves none. */
+static inline void ink_error_clear(ink_context *ctx) { ctx->error[0] = '\0'; }
+
+/* True if `result` says that a file is missing, for files that need not be there. Removes the sentence about it. */
 bool ink_is_missing(ink_context *ctx, ink_result result);
 
 /* The same formats into a buffer, always NUL-terminated, cut at its end. Returns the length written. */
@@ -119,13 +121,15 @@ static inline size_t ink_first_null(const void *const *pointers, size_t n)
 }
 
 /* Public entry points start with this: the context, and the pointers they need. The sentence names the one that is
-   NULL; without a context there is nowhere to write it. */
+   NULL; without a context there is nowhere to write it. It removes the sentence of the call before, so a call that
+   succeeds leaves none. */
 #define INK_REQUIRE(ctx, ...)                                                                                          \
     do {                                                                                                               \
         const void *const ink_pointers[] = {(ctx), __VA_ARGS__};                                                       \
         size_t ink_null = ink_first_null(ink_pointers, sizeof ink_pointers / sizeof *ink_pointers);                    \
         if (ink_null < sizeof ink_pointers / sizeof *ink_pointers)                                                     \
             return ink_fail_null((ctx), __func__, #__VA_ARGS__, ink_null);                                             \
+        ink_error_clear(ctx);                                                                                          \
     } while (0)
 
 /* INK_ERROR_ARGUMENT: the i-th of `names` ("x, y"), from 1, is NULL; 0 is the context. */
@@ -183,7 +187,11 @@ void ink_call_begin(ink_call *call, ink_context *ctx, bool reserve);
 bool ink_call_ready(ink_call *call);
 ink_result ink_call_end(ink_call *call);
 
-/* Gives scratch back to `mark` after a take that failed: INK_ERROR_MEMORY. */
+/* Releases scratch to `mark` and returns the result. After a failure the context also gives back what it grew since the
+   mark: it holds as much as before, in one block. */
+ink_result ink_scratch_end(ink_context *ctx, ink_arena_mark mark, ink_result result);
+
+/* The same after an allocation that failed: INK_ERROR_MEMORY. */
 ink_result ink_scratch_fail(ink_context *ctx, ink_arena_mark mark);
 
 /* Makes sure that there are `bytes` of scratch (the sum of a measuring arena); the reserve functions call it. */

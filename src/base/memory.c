@@ -73,7 +73,7 @@ static void arena_enter_block(ink_arena *arena, struct ink_arena_block *block, s
     arena->used = used;
 }
 
-static struct ink_arena_block *arena_new_block(const ink_arena *arena, size_t capacity)
+static struct ink_arena_block *arena_new_block(ink_arena *arena, size_t capacity)
 {
     size_t size;
     ink_memory memory;
@@ -81,13 +81,15 @@ static struct ink_arena_block *arena_new_block(const ink_arena *arena, size_t ca
         return NULL;
     struct ink_arena_block *block = memory.start;
     *block = (struct ink_arena_block){.memory = memory, .capacity = capacity};
+    arena->held += capacity;
     return block;
 }
 
-static void arena_free_blocks(const ink_arena *arena, struct ink_arena_block *block)
+static void arena_free_blocks(ink_arena *arena, struct ink_arena_block *block)
 {
     while (block != NULL) {
         struct ink_arena_block *next = block->next;
+        arena->held -= block->capacity;
         ink_memory_free(&arena->allocator, block->memory);
         block = next;
     }
@@ -177,7 +179,8 @@ bool ink_arena_reserve(ink_arena *arena, size_t size)
 ink_arena_mark ink_arena_mark_here(const ink_arena *arena)
 {
     /* The beginning is NULL whichever block is the first: a larger one may replace it. */
-    return (ink_arena_mark){.block = arena_is_empty(arena) ? NULL : arena->current, .used = arena->used};
+    return (ink_arena_mark){
+        .block = arena_is_empty(arena) ? NULL : arena->current, .used = arena->used, .held = arena->held};
 }
 
 void ink_arena_release(ink_arena *arena, ink_arena_mark mark)
@@ -193,10 +196,21 @@ bool ink_arena_failed(const ink_arena *arena) { return arena->failed; }
 
 /* ---- scratch -------------------------------------------------------------------------------------------------- */
 
+ink_result ink_scratch_end(ink_context *ctx, ink_arena_mark mark, ink_result result)
+{
+    ink_arena *scratch = &ctx->scratch;
+    ink_arena_release(scratch, mark);
+    if (result != INK_OK && scratch->held != mark.held && arena_is_empty(scratch)) {
+        ink_arena_free(scratch);
+        if (mark.held > 0)
+            (void)ink_arena_reserve(scratch, mark.held);
+    }
+    return result;
+}
+
 ink_result ink_scratch_fail(ink_context *ctx, ink_arena_mark mark)
 {
-    ink_arena_release(&ctx->scratch, mark);
-    return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory for scratch");
+    return ink_scratch_end(ctx, mark, ink_fail(ctx, INK_ERROR_MEMORY, "out of memory for scratch"));
 }
 
 ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes)

@@ -109,8 +109,7 @@ static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
         t.buffers[1] = packed;
         result = fill_progress(plan, t.count * t.row_bytes);
     }
-    ink_arena_release(scratch, mark);
-    return result;
+    return ink_scratch_end(plan->ctx, mark, result);
 }
 
 /* ---- the plan --------------------------------------------------------------------------------------------------- */

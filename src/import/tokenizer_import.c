@@ -120,8 +120,7 @@ static ink_result import_vocab(ink_tokenizer_import *im)
             ink_result result = ink_normalize(im->ctx, &im->b.draft.normalizer, p->text, p->size, &p->text, &p->size);
             if (result == INK_OK)
                 p->text = ink_arena_string(im->arena, p->text, p->size);
-            ink_arena_release(&im->ctx->scratch, mark);
-            INK_TRY(result);
+            INK_TRY(ink_scratch_end(im->ctx, mark, result));
         }
         if (p->text == NULL)
             return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", im->b.file);
@@ -136,7 +135,7 @@ static ink_result import_vocab(ink_tokenizer_import *im)
         n_bytes += p->size;
     }
     /* Ids are places in an array, so a small file may not name a huge one. Published files have small gaps. */
-    if (n_ids > 8 * (im->n_tokens + im->n_added) + 65536)
+    if (n_ids > 8 * (im->n_tokens + im->n_added) + 8192)
         return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: the largest id, %zu, is far beyond the number of tokens, %zu",
                         im->b.file, n_ids - 1, im->n_tokens + im->n_added);
     im->spelling = ink_arena_alloc(im->arena, im->longest, 1);

@@ -312,7 +312,7 @@ static bool legacy_has(const ink_tokenizer_import *im, const char *name)
     ink_result result = ink_file_open(im->ctx, im->source, name, &file);
     if (result == INK_OK)
         ink_file_close(&file);
-    ink_is_missing(im->ctx, result); /* forgets the sentence about it */
+    ink_error_clear(im->ctx);
     return result == INK_OK;
 }
 

@@ -280,8 +280,7 @@ ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, ink_conversat
         memcpy(ids, w.ids, *n * sizeof *ids);
         *at = after;
     }
-    ink_arena_release(&ctx->scratch, mark);
-    return result;
+    return ink_scratch_end(ctx, mark, result);
 }
 
 /* ---- the object ------------------------------------------------------------------------------------------------- */

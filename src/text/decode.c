@@ -282,10 +282,10 @@ static ink_result decode(ink_context *ctx, const ink_tokenizer *t, ink_text_stre
     *size = decode_ids(&d, &copy, t, ids, n, flush, NULL, 0);
     if (*size <= capacity)
         decode_ids(&d, stream, t, ids, n, flush, text, capacity);
-    ink_arena_release(&ctx->scratch, mark);
+    ink_result result = INK_OK;
     if (*size > capacity)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "the text is %zu bytes long, there is room for %zu", *size, capacity);
-    return INK_OK;
+        result = ink_fail(ctx, INK_ERROR_LIMIT, "the text is %zu bytes long, there is room for %zu", *size, capacity);
+    return ink_scratch_end(ctx, mark, result);
 }
 
 ink_result ink_tokenizer_decode(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_token *ids, size_t n,

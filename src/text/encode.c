@@ -256,7 +256,7 @@ ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tok
             types[at + k] = slots[i].type;
         at += count;
     }
-    ink_arena_release(&ctx->scratch, mark);
+    (void)ink_scratch_end(ctx, mark, result);
     *n = result == INK_OK || result == INK_ERROR_LIMIT ? total : 0;
     return result;
 }

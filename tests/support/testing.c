@@ -63,7 +63,7 @@ char *test_read_file(const char *folder, const char *name, size_t *size)
 
 void test_assert_ok(const ink_context *ctx, ink_result result, const char *call, const char *file, int line)
 {
-    if (result == INK_OK)
+    if (result == INK_OK && ink_context_error(ctx)[0] == '\0')
         return;
     print_error("%s\n    %s: \"%s\"\n", call, ink_result_name(result), ink_context_error(ctx));
     _fail(file, line);

@@ -42,7 +42,7 @@ ink_item test_item(ink_state *state, const ink_token *tokens, size_t n_tokens, f
 /* The bytes of a file, NUL-terminated, to be freed, or NULL if it cannot be opened. */
 char *test_read_file(const char *folder, const char *name, size_t *size);
 
-/* The call succeeded; if not, the test fails with the context's own sentence. */
+/* The call succeeded and left no sentence; if not, the test fails with the context's own sentence. */
 #define assert_ok(ctx, call) test_assert_ok((ctx), (call), #call, __FILE__, __LINE__)
 
 /* The call failed with this result, and its sentence contains `words` (NULL: any sentence, but there is one). */
