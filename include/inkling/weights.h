@@ -8,6 +8,20 @@
  *
  * Opening reads and checks the whole header: syntax, names, types, shapes, offsets, the length of the file. Tensors are
  * read when asked for.
+ *
+ * Two conventions of the software that writes such files change the names:
+ *
+ *   - Aliases. The format cannot store a tensor that several modules share, so safetensors.torch.save_model() stores it
+ *     once and notes its other names in __metadata__: {"net.4.weight": "net.2.weight"}. (huggingface_hub notes them
+ *     under "metadata" of the index where it writes shards.) Such a name is an entry of the table like any other, with
+ *     alias_of set; so layers that share weights are all there. A note is an alias if its key is not the name of a
+ *     tensor and its value is the name of a tensor, or of another alias. Any other note ({"format": "pt"}) stays a
+ *     note, as does one whose chain of names leads nowhere or back to itself. INK_ERROR_CORRUPT if two files of one
+ *     model note different tensors for one name.
+ *   - Prefixes. If every name begins with the prefix of a wrapper, it is removed: "module." (nn.DataParallel,
+ *     DistributedDataParallel), "_orig_mod." (torch.compile), "base_model.model." (PEFT), "_fsdp_wrapped_module.",
+ *     "_checkpoint_wrapped_module.", up to eight of them one after the other. Functions that take the name of a tensor
+ *     or a module accept it with the prefix, too.
  */
 #ifndef INKLING_WEIGHTS_H
 #define INKLING_WEIGHTS_H
@@ -26,9 +40,10 @@ typedef struct ink_weight {
     const char *name;
     ink_type type;
     ink_shape shape;
-    const char *file; /* the name of the file it is in; lives as long as the ink_weights */
-    uint64_t offset;  /* of its first byte in that file */
-    uint64_t size;    /* bytes */
+    const char *file;     /* the name of the file it is in; lives as long as the ink_weights */
+    uint64_t offset;      /* of its first byte in that file */
+    uint64_t size;        /* bytes */
+    const char *alias_of; /* NULL; of an alias: the name of the tensor whose bytes these are */
 } ink_weight;
 
 /* Opens and checks the file at `path`, or the file `name` of a source (the source is copied; its `user` must outlive
@@ -48,12 +63,16 @@ ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, c
 ink_result ink_weights_open_folder(ink_context *ctx, const ink_source *folder, ink_weights **weights);
 void ink_weights_free(ink_weights *weights);
 
-/* The tensors file by file, in the order of their bytes; NULL from i = ink_weights_count() on. */
+/* The tensors file by file, in the order of their bytes, each followed by its aliases; NULL from i =
+   ink_weights_count() on. */
 size_t ink_weights_count(const ink_weights *weights);
 const ink_weight *ink_weights_at(const ink_weights *weights, size_t i);
 
-/* The tensor of that name, or NULL. */
+/* The tensor or alias of that name, or NULL. */
 const ink_weight *ink_weights_find(const ink_weights *weights, const char *name);
+
+/* The prefix that was removed from all names ("_orig_mod."), or "". */
+const char *ink_weights_prefix(const ink_weights *weights);
 
 /* The name of the file for messages; and the value of a __metadata__ key, or NULL. */
 const char *ink_weights_name(const ink_weights *weights);

@@ -33,9 +33,17 @@ ink_result ink_safetensors_read(ink_context *ctx, const ink_file *file, ink_aren
                                 ink_safetensors *table);
 
 /* Opens the n >= 1 files `names` of a source as one; messages call the whole `name`. The tensors come in the order of
-   the files. Source and names are copied. INK_ERROR_CORRUPT for a tensor that is in two of the files, and the errors of
-   ink_weights_open_source(). */
+   the files. `notes` are metadata from elsewhere (an index). Source, names and notes are copied. INK_ERROR_CORRUPT for
+   a tensor that is in two of the files, and the errors of ink_weights_open_source(). */
 ink_result ink_weights_open_files(ink_context *ctx, const ink_source *source, const char *name,
-                                  const char *const *names, size_t n, ink_weights **weights);
+                                  const char *const *names, size_t n, const ink_safetensors_note *notes, size_t n_notes,
+                                  ink_weights **weights);
+
+/* The scope "net." of a module for `scope` "_orig_mod.net.", if all names of the file lost that prefix and it is not
+   the name of a module, too; or else `scope`. */
+const char *ink_weights_module(const ink_weights *weights, const char *scope);
+
+/* The tensor that an alias stands for; any other tensor itself. */
+const ink_weight *ink_weights_stored(const ink_weights *weights, const ink_weight *weight);
 
 #endif

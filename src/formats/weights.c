@@ -1,12 +1,15 @@
 /*
  * weights.c - open safetensors files: their tensors in order and by name, and reading them.
  *
- * Weights in several files (shards) are one table too. One file is open at a time: the last one that was read.
+ * Weights in several files (shards) are one table too. One file is open at a time: the last one that was read. A name
+ * that exists only in the notes of a file is an entry of the table like any other, with the place of its tensor.
  */
 #include <string.h>
 
 #include "../tensor/packed.h"
 #include "safetensors.h"
+
+#define MAX_WRAPPERS 8 /* around each other */
 
 /* One of the files; `size` is its size when its header was read. */
 typedef struct weights_file {
@@ -25,7 +28,8 @@ struct ink_weights {
     size_t n_tensors;
     ink_safetensors_note *metadata; /* [n_metadata] */
     size_t n_metadata;
-    ink_file *open; /* the file that is open; its source and name are the weights' own copies */
+    const char *prefix; /* that all names had in the files */
+    ink_file *open;     /* the file that is open; its source and name are the weights' own copies */
 };
 
 /* ---- opening -------------------------------------------------------------------------------------------------- */
@@ -43,16 +47,122 @@ static ink_result weights_fail_memory(ink_context *ctx, const char *name)
     return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the table of tensors of %s", name);
 }
 
+static void sort_names(ink_weights *weights, size_t n)
+{
+    weights->n_tensors = n;
+    for (size_t i = 0; i < n; i++)
+        weights->by_name[i] = weights_name_key(weights->tensors[i].name, i);
+    ink_sort(weights->by_name, n, &(ink_ties){compare_names, weights->tensors});
+}
+
+/*
+ * Finds the aliases. safetensors cannot store a tensor twice, so save_model() of its Python library stores a shared
+ * tensor once and notes the other names in __metadata__: {"net.4.weight": "net.2.weight"}. A note is an alias if its
+ * value is the name of a tensor, or of an alias, and its key is none of a tensor. All other notes are notes.
+ * aliases [*n_aliases] gets INK_KEY(index of the tensor, index of the note), sorted.
+ */
+static ink_result find_aliases(ink_context *ctx, const ink_weights *weights, ink_arena *work, uint64_t **aliases,
+                               size_t *n_aliases)
+{
+    size_t n = weights->n_metadata, *chain = ink_arena_alloc(work, n, sizeof *chain);
+    const ink_weight **targets = ink_arena_alloc(work, n, sizeof *targets), *former = NULL;
+    bool *visited = ink_arena_alloc(work, n, sizeof *visited);
+    ink_weight *note = ink_arena_alloc(work, n, sizeof *note);
+    ink_weights notes = {.prefix = "", .tensors = note, .by_name = ink_arena_alloc(work, n, sizeof *notes.by_name)};
+    *aliases = ink_arena_alloc(work, n, sizeof **aliases);
+    if (ink_arena_failed(work))
+        return weights_fail_memory(ctx, weights->name);
+    for (size_t i = 0; i < n; i++) {
+        note[i] = (ink_weight){.name = weights->metadata[i].key, .alias_of = weights->metadata[i].value};
+        targets[i] = NULL;
+        visited[i] = false;
+    }
+    sort_names(&notes, n);
+
+    /* Follows each chain once: to a tensor, to a note whose end is known, to nothing, or back into itself. */
+    for (size_t i = 0; i < n; i++) {
+        const ink_weight *at = &note[i], *target = NULL;
+        size_t length = 0;
+        while (at != NULL && target == NULL && !visited[at - note]) {
+            const char *value = at->alias_of;
+            visited[at - note] = true;
+            chain[length++] = (size_t)(at - note);
+            target = ink_weights_find(weights, value);
+            at = ink_weights_find(&notes, value);
+        }
+        if (target == NULL && at != NULL)
+            target = targets[at - note];
+        while (length > 0)
+            targets[chain[--length]] = target;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const ink_weight *next = &note[ink_key_index(notes.by_name[i])], *target = targets[next - note];
+        if (target == NULL || ink_weights_find(weights, next->name) != NULL)
+            continue;
+        bool again = former != NULL && strcmp(former->name, next->name) == 0;
+        if (again && targets[former - note] != target)
+            return ink_fail(ctx, INK_ERROR_CORRUPT,
+                            "%s: __metadata__ says that tensor '%s' is '%s', and that it is '%s'", weights->name,
+                            next->name, targets[former - note]->name, target->name);
+        if (!again)
+            (*aliases)[(*n_aliases)++] = INK_KEY(target - weights->tensors, next - note);
+        former = next;
+    }
+    ink_sort(*aliases, *n_aliases, NULL);
+    return INK_OK;
+}
+
+/* The length of what a wrapper of modules puts in front of the names of its module; 0 if `name` begins with no such. */
+static size_t wrapper_length(const char *name)
+{
+    static const char *const wrappers[] = {
+        "module.",                     /* nn.DataParallel, DistributedDataParallel */
+        "_orig_mod.",                  /* torch.compile */
+        "base_model.model.",           /* PEFT */
+        "_fsdp_wrapped_module.",       /* FullyShardedDataParallel */
+        "_checkpoint_wrapped_module.", /* activation checkpointing */
+    };
+    for (size_t i = 0; i < sizeof wrappers / sizeof wrappers[0]; i++)
+        if (strncmp(name, wrappers[i], strlen(wrappers[i])) == 0)
+            return strlen(wrappers[i]);
+    return 0;
+}
+
+/* Removes the wrappers that every name begins with. */
+static ink_result strip_wrappers(ink_context *ctx, ink_weights *weights)
+{
+    size_t length = 0, more = weights->n_tensors > 0;
+    for (size_t depth = 0; depth < MAX_WRAPPERS && more > 0; depth++, length += more) {
+        const char *first = weights->tensors[0].name + length;
+        more = wrapper_length(first);
+        for (size_t i = 0; i < weights->n_tensors && more > 0; i++) {
+            const char *name = weights->tensors[i].name + length;
+            if (strncmp(name, first, more) != 0 || name[more] == '\0')
+                more = 0;
+        }
+    }
+    weights->prefix = ink_arena_string(&weights->arena, length > 0 ? weights->tensors[0].name : "", length);
+    if (weights->prefix == NULL)
+        return weights_fail_memory(ctx, weights->name);
+    for (size_t i = 0; i < weights->n_tensors; i++) {
+        weights->tensors[i].name += length;
+        if (weights->tensors[i].alias_of != NULL)
+            weights->tensors[i].alias_of += length;
+    }
+    return INK_OK;
+}
+
 /* Reads all headers, one file open at a time, the last of which stays open; then joins their tables. The tables are in
    `work`, what stays is in weights->arena. */
-static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const char *const *names, ink_arena *work)
+static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const char *const *names,
+                               const ink_safetensors_note *notes, size_t n_notes, ink_arena *work)
 {
     ink_arena *arena = &weights->arena;
     ink_safetensors *tables = ink_arena_alloc(work, weights->n_files, sizeof *tables);
     weights->files = ink_arena_alloc(arena, weights->n_files, sizeof *weights->files);
     if (tables == NULL || ink_arena_failed(arena))
         return weights_fail_memory(ctx, weights->name);
-    size_t n_tensors = 0, n_metadata = 0;
+    size_t n_tensors = 0, n_metadata = n_notes;
     for (size_t f = 0; f < weights->n_files; f++) {
         const char *name = ink_arena_string(arena, names[f], strlen(names[f]));
         if (name == NULL)
@@ -68,19 +178,21 @@ static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const cha
     weights->tensors = ink_arena_alloc(arena, n_tensors, sizeof *weights->tensors);
     weights->by_name = ink_arena_alloc(arena, n_tensors, sizeof *weights->by_name);
     weights->metadata = ink_arena_alloc(arena, n_metadata, sizeof *weights->metadata);
+    for (size_t i = 0; i < n_notes && !ink_arena_failed(arena); i++)
+        weights->metadata[weights->n_metadata++] =
+            (ink_safetensors_note){ink_arena_string(arena, notes[i].key, strlen(notes[i].key)),
+                                   ink_arena_string(arena, notes[i].value, strlen(notes[i].value))};
     if (ink_arena_failed(arena))
         return weights_fail_memory(ctx, weights->name);
     for (size_t f = 0; f < weights->n_files; f++) {
         for (size_t i = 0; i < tables[f].n_tensors; i++) {
-            size_t n = weights->n_tensors++;
-            weights->tensors[n] = tables[f].tensors[i];
-            weights->tensors[n].file = weights->files[f].name;
-            weights->by_name[n] = weights_name_key(weights->tensors[n].name, n);
+            weights->tensors[weights->n_tensors] = tables[f].tensors[i];
+            weights->tensors[weights->n_tensors++].file = weights->files[f].name;
         }
         for (size_t i = 0; i < tables[f].n_metadata; i++)
             weights->metadata[weights->n_metadata++] = tables[f].metadata[i];
     }
-    ink_sort(weights->by_name, n_tensors, &(ink_ties){compare_names, weights->tensors});
+    sort_names(weights, n_tensors);
 
     /* A tensor that two files hold has no meaning, even if they agree. */
     for (size_t i = 1; i < n_tensors; i++) {
@@ -90,11 +202,36 @@ static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const cha
             return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: tensor '%s' is in two of the files, '%s' and '%s'",
                             weights->name, a->name, a->file, b->file);
     }
+
+    /* A new table, with the aliases of each tensor behind it. */
+    uint64_t *aliases;
+    size_t n_aliases = 0, n = 0;
+    INK_TRY(find_aliases(ctx, weights, work, &aliases, &n_aliases));
+    if (n_aliases > 0) {
+        ink_weight *tensors = ink_arena_alloc(arena, n_tensors + n_aliases, sizeof *tensors);
+        weights->by_name = ink_arena_alloc(arena, n_tensors + n_aliases, sizeof *weights->by_name);
+        if (ink_arena_failed(arena))
+            return weights_fail_memory(ctx, weights->name);
+        for (size_t i = 0, a = 0; i < n_tensors; i++) {
+            tensors[n++] = weights->tensors[i];
+            for (; a < n_aliases && aliases[a] >> 32 == i; a++, n++) {
+                tensors[n] = weights->tensors[i];
+                tensors[n].name = weights->metadata[ink_key_index(aliases[a])].key;
+                tensors[n].alias_of = weights->tensors[i].name;
+            }
+        }
+        weights->tensors = tensors;
+        weights->n_tensors = n;
+    }
+    INK_TRY(strip_wrappers(ctx, weights));
+    if (n_aliases > 0 || weights->prefix[0] != '\0')
+        sort_names(weights, weights->n_tensors);
     return INK_OK;
 }
 
 ink_result ink_weights_open_files(ink_context *ctx, const ink_source *source, const char *name,
-                                  const char *const *names, size_t n, ink_weights **weights)
+                                  const char *const *names, size_t n, const ink_safetensors_note *notes, size_t n_notes,
+                                  ink_weights **weights)
 {
     ink_arena arena, work;
     *weights = NULL;
@@ -107,9 +244,10 @@ ink_result ink_weights_open_files(ink_context *ctx, const ink_source *source, co
         return weights_fail_memory(ctx, name);
     }
     *open = (ink_file){0};
-    *opened = (ink_weights){.arena = arena, .source = *source, .name = name_copy, .n_files = n, .open = open};
+    *opened =
+        (ink_weights){.arena = arena, .source = *source, .name = name_copy, .prefix = "", .n_files = n, .open = open};
     ink_arena_grow(&work, &ctx->allocator);
-    ink_result result = weights_fill(ctx, opened, names, &work);
+    ink_result result = weights_fill(ctx, opened, names, notes, n_notes, &work);
     ink_arena_free(&work);
     if (result == INK_OK)
         *weights = opened;
@@ -123,7 +261,7 @@ ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, c
     INK_REQUIRE(ctx, weights);
     *weights = NULL;
     INK_REQUIRE(ctx, source, name);
-    return ink_weights_open_files(ctx, source, name, &name, 1, weights);
+    return ink_weights_open_files(ctx, source, name, &name, 1, NULL, 0, weights);
 }
 
 ink_result ink_weights_open(ink_context *ctx, const char *path, ink_weights **weights)
@@ -153,23 +291,55 @@ const ink_weight *ink_weights_at(const ink_weights *weights, size_t i)
     return i < ink_weights_count(weights) ? &weights->tensors[i] : NULL;
 }
 
-const ink_weight *ink_weights_find(const ink_weights *weights, const char *name)
+/* What is left of a name after as much of the prefix as it begins with, from some wrapper on: "module.net" after
+   "_orig_mod.module.", and after "module.". NULL if it begins with none of it. */
+static const char *after_prefix(const ink_weights *weights, const char *name)
 {
-    size_t low = 0, high = name != NULL ? ink_weights_count(weights) : 0;
-    uint64_t hash = name != NULL ? weights_name_key(name, 0) >> 32 : 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        uint64_t key = weights->by_name[middle];
-        const ink_weight *weight = &weights->tensors[ink_key_index(key)];
-        int order = key >> 32 != hash ? (key >> 32 < hash ? -1 : 1) : strcmp(weight->name, name);
-        if (order == 0)
-            return weight;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
+    for (const char *p = weights->prefix; *p != '\0'; p += wrapper_length(p)) {
+        size_t length = strlen(p);
+        if (strncmp(name, p, length) == 0)
+            return name + length;
     }
     return NULL;
+}
+
+const ink_weight *ink_weights_find(const ink_weights *weights, const char *name)
+{
+    if (weights == NULL || name == NULL)
+        return NULL;
+    for (const char *inner = after_prefix(weights, name); name != NULL; name = inner, inner = NULL) {
+        size_t low = 0, high = weights->n_tensors;
+        uint64_t hash = weights_name_key(name, 0) >> 32;
+        while (low < high) {
+            size_t middle = low + (high - low) / 2;
+            uint64_t key = weights->by_name[middle];
+            const ink_weight *weight = &weights->tensors[ink_key_index(key)];
+            int order = key >> 32 != hash ? (key >> 32 < hash ? -1 : 1) : strcmp(weight->name, name);
+            if (order == 0)
+                return weight;
+            if (order < 0)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+    }
+    return NULL;
+}
+
+const char *ink_weights_module(const ink_weights *weights, const char *scope)
+{
+    const char *inner = after_prefix(weights, scope);
+    for (size_t i = 0; i < weights->n_tensors && inner != NULL; i++)
+        if (strncmp(weights->tensors[i].name, scope, strlen(scope)) == 0)
+            return scope;
+    return inner != NULL ? inner : scope;
+}
+
+const char *ink_weights_prefix(const ink_weights *weights) { return weights != NULL ? weights->prefix : ""; }
+
+const ink_weight *ink_weights_stored(const ink_weights *weights, const ink_weight *weight)
+{
+    return weight->alias_of != NULL ? ink_weights_find(weights, weight->alias_of) : weight;
 }
 
 const char *ink_weights_name(const ink_weights *weights) { return weights != NULL ? weights->name : ""; }

@@ -47,6 +47,10 @@ typedef ink_result (*ink_plan_block_fn)(ink_import *in, const void *settings, si
 ink_result ink_import_blocks(ink_import *in, const char *scope, const char *probe, const char *key,
                              ink_plan_block_fn plan_block, const void *settings);
 
+/* Plans model->embedding from the module in the current scope. If it is missing and tie_word_embeddings, whose default
+   is `tied`, is true, it is the tensor `output` of the file ("lm_head.weight"), the other name of the same. */
+ink_result ink_import_embedding(ink_import *in, const char *module, const char *output, bool tied, size_t size);
+
 /* Plans lm_head. A stored lm_head.weight is always used, because frameworks leave it out if it is the embedding.
    Without one the setting tie_word_embeddings, whose default is `tied`, must be true, or the file is incomplete. info
    and embedding must be set. */

@@ -149,17 +149,76 @@ static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
     return INK_OK;
 }
 
-/* Allocates the matrices and vectors in the order of the plan, and zeroes the rows without a tensor. */
+/* What a row of a plan puts where. */
+typedef struct row_facts {
+    uint64_t place, file, first, n, k, type, kind; /* kind: bits for a matrix, transposed; and the last of these rows */
+} row_facts;
+
+/* The rows of two matrices or vectors, in the order of the plan, from a and from b on. */
+static int compare_destinations(const void *user, size_t a, size_t b)
+{
+    const row_facts *facts = user;
+    int order;
+    do
+        order = memcmp(&facts[a], &facts[b], sizeof *facts);
+    while (order == 0 && (facts[a++].kind & 1) == (facts[b++].kind & 1) && (facts[a - 1].kind & 1) == 0);
+    return order;
+}
+
+/* Finds matrices and vectors with the same contents: modules that share tensors share their packed form, too. Otherwise
+   a small file with many names for its tensors would become a large model. */
+static ink_result share_destinations(ink_plan *plan)
+{
+    size_t n = 0, i = 0, leader = 0;
+    ink_plan_row **rows = ink_arena_alloc(&plan->work, plan->n_rows, sizeof *rows);
+    uint64_t *order = ink_arena_alloc(&plan->work, plan->n_rows, sizeof *order);
+    row_facts *facts = ink_arena_alloc(&plan->work, plan->n_rows, sizeof *facts);
+    if (ink_arena_failed(&plan->work))
+        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+    for (ink_plan_row *row = plan->rows; row != NULL; row = row->next, i++) {
+        const ink_plan_row *next = row->next;
+        const ink_matrix *m = row->matrix;
+        bool last = next == NULL || next->begins || next->matrix != m || next->vector != row->vector;
+        rows[i] = row;
+        facts[i] = (row_facts){.first = row->first,
+                               .n = m != NULL ? m->n : row->n,
+                               .k = m != NULL ? m->k : row->n_total,
+                               .type = m != NULL ? m->type : INK_TYPE_NONE,
+                               .kind = (m != NULL) * 4U + row->transposed * 2U + last};
+        if (row->source != NULL) {
+            facts[i].place = row->source->offset;
+            facts[i].file = (uintptr_t)row->source->file;
+        }
+        if (row->begins && !row->alone)
+            order[n++] = INK_KEY(facts[i].place, i);
+    }
+    ink_sort(order, n, &(ink_ties){compare_destinations, facts});
+    for (i = 1; i < n; i++) {
+        size_t a = ink_key_index(order[leader]), b = ink_key_index(order[i]);
+        leader = compare_destinations(facts, a, b) == 0 ? leader : i;
+        for (bool more = leader != i; more; more = (facts[b++].kind & 1) == 0) {
+            rows[b]->same = rows[a++];
+            plan->bytes_total -= rows[b]->source != NULL ? rows[b]->source->size : 0;
+        }
+    }
+    return INK_OK;
+}
+
+/* Allocates the matrices and vectors in the order of the plan, or only measures them. */
 static void allocate_destinations(ink_plan *plan, ink_arena *block)
 {
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
         ink_matrix *matrix = row->matrix;
-        if (row->begins && matrix != NULL)
+        if (row->begins && row->same == NULL && matrix != NULL)
             ink_matrix_alloc(block, matrix, matrix->n, matrix->k, matrix->type);
-        else if (row->begins)
+        else if (row->begins && row->same == NULL)
             *row->vector = ink_alloc_rows(block, 1, row->n_total);
-        if (row->source == NULL)
-            memset(*row->vector + row->first, 0, row->n * sizeof(float));
+    }
+    for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
+        if (row->begins && row->same != NULL && row->matrix != NULL)
+            *row->matrix = *row->same->matrix;
+        else if (row->begins && row->same != NULL)
+            *row->vector = *row->same->vector;
     }
 }
 
@@ -171,7 +230,9 @@ static ink_result fill_rows(ink_plan *plan)
     if (rows == NULL || order == NULL)
         return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
-        if (row->source == NULL)
+        if (row->source == NULL && row->same == NULL)
+            memset(*row->vector + row->first, 0, row->n * sizeof(float));
+        if (row->source == NULL || row->same != NULL)
             continue;
         size_t file = 0, place = (size_t)(row->source - ink_weights_at(row->file, 0));
         while (plan->files[file] != row->file)
@@ -193,8 +254,10 @@ static ink_result fill_rows(ink_plan *plan)
         row->hash = ink_hash_numbers(0, to, row->n, sizeof *to);
         INK_TRY(fill_progress(plan, (size_t)row->source->size));
     }
-    for (const ink_plan_row *row = plan->rows; row != NULL; row = row->next)
+    for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
+        row->hash = row->same != NULL ? row->same->hash : row->hash;
         plan->fingerprint = ink_hash_numbers(plan->fingerprint, &row->hash, 1, sizeof row->hash);
+    }
     for (const ink_plan_fold *fold = plan->folds; fold != NULL; fold = fold->next)
         INK_TRY(fold_norm(plan, fold));
     return INK_OK;
@@ -202,12 +265,15 @@ static ink_result fill_rows(ink_plan *plan)
 
 static ink_result fill_plan(ink_plan *plan, uint64_t max_bytes)
 {
-    ink_arena block;
-    if (ink_arena_failed(&plan->measure))
+    ink_arena block, measure;
+    INK_TRY(share_destinations(plan));
+    ink_arena_measure(&measure);
+    allocate_destinations(plan, &measure);
+    if (ink_arena_failed(&measure))
         return ink_fail(plan->ctx, INK_ERROR_LIMIT, "%s needs more memory than this machine can address", plan->what);
     if (ink_arena_failed(plan->own))
         return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
-    INK_TRY(ink_object_add_block(plan->ctx, plan->what, plan->object, plan->measure.used, max_bytes, &block));
+    INK_TRY(ink_object_add_block(plan->ctx, plan->what, plan->object, measure.used, max_bytes, &block));
     allocate_destinations(plan, &block);
     ink_float_mode host = ink_float_mode_enter(); /* weights are rounded */
     ink_result result = fill_rows(plan);

@@ -78,15 +78,36 @@ static int compare_shards(const void *user, size_t a, size_t b)
     return order != 0 ? order : a < b ? -1 : a > b;
 }
 
-/* Reads the index into entries [*n]. */
+/* The strings under "metadata" of the index: huggingface_hub notes aliases there, as save_model() does in a file. */
+static ink_result read_index_notes(ink_context *ctx, ink_arena *arena, const ink_json_document *document,
+                                   ink_safetensors_note **notes, size_t *n)
+{
+    ink_json metadata = ink_json_member(document, 0, "metadata");
+    bool there = metadata != INK_JSON_NONE && document->nodes[metadata].kind == INK_JSON_OBJECT;
+    *n = 0;
+    *notes = ink_arena_alloc(arena, there ? document->nodes[metadata].n_children : 0, sizeof **notes);
+    if (*notes == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the metadata of " INDEX_FILE);
+    for (ink_json e = there ? ink_json_first(document, metadata) : INK_JSON_NONE; e != INK_JSON_NONE;
+         e = ink_json_next(document, e)) {
+        const ink_json_node *node = &document->nodes[e];
+        bool plain = strlen(node->key) == node->key_size;
+        if (plain && node->kind == INK_JSON_STRING && strlen(node->string) == node->string_size)
+            (*notes)[(*n)++] = (ink_safetensors_note){node->key, node->string};
+    }
+    return INK_OK;
+}
+
+/* Reads the index into entries [*n], and its metadata into notes [*n_notes]. */
 static ink_result read_index(ink_context *ctx, ink_arena *arena, const ink_source *source, shard_entry **entries,
-                             size_t *n)
+                             size_t *n, ink_safetensors_note **notes, size_t *n_notes)
 {
     ink_json_document document;
     ink_json map;
     INK_TRY(ink_json_open(ctx, arena, source, INDEX_FILE, INK_LIMIT(ctx, table_bytes), &document));
     INK_TRY(ink_json_require(ctx, &document, 0, "weight_map", &map));
     INK_TRY(ink_json_expect(ctx, &document, map, INK_JSON_OBJECT));
+    INK_TRY(read_index_notes(ctx, arena, &document, notes, n_notes));
     *n = 0;
     *entries = ink_arena_alloc(arena, document.nodes[map].n_children, sizeof **entries);
     if (*entries == NULL)
@@ -125,8 +146,9 @@ static ink_result check_index(ink_context *ctx, const shard_entry *entries, size
 static ink_result open_shards(ink_context *ctx, ink_arena *arena, const ink_source *source, ink_weights **weights)
 {
     shard_entry *entries;
-    size_t n, n_files = 0;
-    INK_TRY(read_index(ctx, arena, source, &entries, &n));
+    ink_safetensors_note *notes;
+    size_t n, n_notes, n_files = 0;
+    INK_TRY(read_index(ctx, arena, source, &entries, &n, &notes, &n_notes));
     uint64_t *order = ink_arena_alloc(arena, n, sizeof *order);
     const char **files = ink_arena_alloc(arena, n, sizeof *files);
     if (ink_arena_failed(arena))
@@ -145,7 +167,7 @@ static ink_result open_shards(ink_context *ctx, ink_arena *arena, const ink_sour
     for (size_t i = 0; i < n_files; i++)
         files[i] = entries[order[i]].file;
 
-    ink_result result = ink_weights_open_files(ctx, source, INDEX_FILE, files, n_files, weights);
+    ink_result result = ink_weights_open_files(ctx, source, INDEX_FILE, files, n_files, notes, n_notes, weights);
     if (result == INK_ERROR_NOT_FOUND)
         return ink_fail_in(ctx, result, INDEX_FILE);
     INK_TRY(result);

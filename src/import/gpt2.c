@@ -98,8 +98,8 @@ static ink_result import_gpt2(ink_import *in)
     ink_transformer_net *net = &model->transformer;
     gpt2_settings s;
     INK_TRY(gpt2_describe(in, &s));
-    size_t scope = ink_plan_enter_module(plan, ink_plan_has(plan, "transformer.wte.weight") ? "transformer" : "");
-    INK_TRY(ink_plan_embedding(plan, "wte", model->info.vocab_size, s.hidden, &model->embedding));
+    size_t scope = ink_plan_enter_module(plan, ink_plan_has(plan, "transformer.wpe.weight") ? "transformer" : "");
+    INK_TRY(ink_import_embedding(in, "wte", "lm_head.weight", true, s.hidden));
     INK_TRY(ink_plan_embedding(plan, "wpe", net->max_positions, s.hidden, &net->positions));
     INK_TRY(ink_import_blocks(in, "h", "ln_1", "n_layer", gpt2_plan_block, &s));
     INK_TRY(gpt2_plan_norm(plan, "ln_f", &s, &net->stack.norm));

@@ -359,8 +359,8 @@ static ink_result import_llama(ink_import *in)
     ink_model *model = in->model;
     llama_settings s;
     INK_TRY(llama_describe(in, &s));
-    size_t scope = ink_plan_enter_module(plan, ink_plan_has(plan, "model.embed_tokens.weight") ? "model" : "");
-    INK_TRY(ink_plan_embedding(plan, "embed_tokens", model->info.vocab_size, s.hidden, &model->embedding));
+    size_t scope = ink_plan_enter_module(plan, ink_plan_has(plan, "model.norm.weight") ? "model" : "");
+    INK_TRY(ink_import_embedding(in, "embed_tokens", "lm_head.weight", false, s.hidden));
     INK_TRY(ink_import_blocks(in, "layers", "input_layernorm", "num_hidden_layers", llama_plan_block, &s));
     INK_TRY(ink_plan_norm(plan, "norm", INK_RMS_NORM, s.hidden, s.epsilon, INK_BIAS_IF_THERE,
                           &model->transformer.stack.norm));

@@ -8,6 +8,7 @@
 #include <float.h>
 #include <string.h>
 
+#include "../formats/safetensors.h"
 #include "folder.h"
 #include "architectures.h"
 
@@ -70,6 +71,22 @@ ink_result ink_import_blocks(ink_import *in, const char *scope, const char *prob
     ink_plan_leave(plan, module);
     ink_plan_leave(plan, before);
     return INK_OK;
+}
+
+ink_result ink_import_embedding(ink_import *in, const char *module, const char *output, bool tied, size_t size)
+{
+    ink_plan *plan = &in->plan;
+    ink_model *model = in->model;
+    size_t scope = plan->name_length;
+    bool instead = !ink_plan_has_in(plan, module, "weight") && ink_weights_find(plan->weights, output) != NULL;
+    if (instead)
+        INK_TRY(ink_config_bool(&in->config, "tie_word_embeddings", &tied));
+    if (!instead || !tied)
+        return ink_plan_embedding(plan, module, model->info.vocab_size, size, &model->embedding);
+    plan->name_length = 0;
+    ink_result result = ink_plan_matrix(plan, output, model->info.vocab_size, size, false, &model->embedding.table);
+    plan->name_length = scope;
+    return result;
 }
 
 ink_result ink_import_lm_head(ink_import *in, bool tied)
@@ -143,14 +160,17 @@ static ink_result describe_generation(ink_import *in, ink_config *generation)
 
 /* ---- unused tensors --------------------------------------------------------------------------------------------- */
 
+/* A tensor with several names is used if one of them is. */
 static bool is_unused(const ink_import *in, const ink_architecture *a, size_t i)
 {
-    const char *name = ink_weights_at(in->plan.files[0], i)->name;
+    const ink_weights *weights = in->plan.files[0];
+    const ink_weight *first = ink_weights_at(weights, 0), *weight = &first[i];
+    const char *name = weight->name;
     size_t length = strlen(name);
     for (const char *const *end = a->ignored; end != NULL && *end != NULL; end++)
         if (length >= strlen(*end) && strcmp(name + length - strlen(*end), *end) == 0)
             return false;
-    return !in->plan.used[i];
+    return !in->plan.used[ink_weights_stored(weights, weight) - first];
 }
 
 /* Copies the names into the model, which outlives the file. */

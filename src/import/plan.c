@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../base/bytes.h"
+#include "../formats/safetensors.h"
 #include "plan.h"
 
 #define MAX_PARTS 4
@@ -20,7 +21,6 @@ ink_result ink_plan_begin(ink_plan *plan, ink_context *ctx, const ink_weights *w
     plan->type = INK_TYPE_NONE;
     plan->last_row = &plan->rows;
     plan->last_fold = &plan->folds;
-    ink_arena_measure(&plan->measure);
     INK_TRY(ink_object_begin(ctx, what, size, &plan->object, &plan->own));
     ink_arena_grow(&plan->work, &ctx->allocator);
     plan->work.smallest = 4096; /* most plans are small */
@@ -83,8 +83,11 @@ size_t ink_plan_enter_module(ink_plan *plan, const char *name)
     if (length + 1 >= INK_NAME_SIZE - former)
         return set_scope(plan, INK_NAME_SIZE);
     memcpy(plan->name + former, name, length);
-    plan->name[former + length] = '.';
-    return set_scope(plan, former + length + 1);
+    memcpy(plan->name + former + length, ".", 2);
+    const char *scope = former == 0 ? ink_weights_module(plan->weights, plan->name) : plan->name;
+    size_t skipped = (size_t)(scope - plan->name);
+    memmove(plan->name, scope, former + length + 2 - skipped);
+    return set_scope(plan, former + length + 1 - skipped);
 }
 
 size_t ink_plan_enter(ink_plan *plan, const char *name, size_t i)
@@ -188,9 +191,13 @@ static ink_result look_up(ink_plan *plan, const char *name, const ink_shape *sha
     if (!ink_shape_count(shape, &n_elements) || n_elements == 0)
         return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, expected at least one element",
                         weight->file, weight->name, INK_SHAPE(shape));
-    if (plan->used != NULL && plan->weights == plan->files[0])
-        plan->used[weight - ink_weights_at(plan->weights, 0)] = true;
-    plan->n_parameters += n_elements;
+    bool *used = plan->used != NULL && plan->weights == plan->files[0]
+                     ? &plan->used[ink_weights_stored(plan->weights, weight) - ink_weights_at(plan->weights, 0)]
+                     : NULL;
+    if (used == NULL || !*used)
+        plan->n_parameters += n_elements;
+    if (used != NULL)
+        *used = true;
     plan->bytes_total += weight->size;
     *out = weight;
     return INK_OK;
@@ -204,6 +211,7 @@ static ink_result add_row(ink_plan *plan, ink_plan_row row)
     if (added == NULL)
         return plan_no_memory(plan);
     row.file = plan->weights;
+    row.alone = plan->folds_next;
     *added = row;
     *plan->last_row = added;
     plan->last_row = &added->next;
@@ -217,7 +225,7 @@ ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k,
     INK_TRY(look_up(plan, name, &(ink_shape){.rank = 2, .dim = {transposed ? k : n, transposed ? n : k}}, &weight));
     ink_type type = ink_matrix_type(plan->type, weight->type);
     INK_TRY(ink_matrix_check_type(plan->ctx, type));
-    ink_matrix_alloc(&plan->measure, out, n, k, type);
+    *out = ink_matrix_over(NULL, n, k, k, type);
     return add_row(plan, (ink_plan_row){.source = weight, .matrix = out, .transposed = transposed, .begins = true});
 }
 
@@ -225,7 +233,6 @@ ink_result ink_plan_vector(ink_plan *plan, const char *name, size_t n, float **o
 {
     const ink_weight *weight = NULL;
     INK_TRY(look_up(plan, name, &(ink_shape){.rank = 1, .dim = {n}}, &weight));
-    ink_arena_alloc(&plan->measure, n, sizeof **out);
     return add_row(plan, (ink_plan_row){.source = weight, .vector = out, .n = n, .n_total = n, .begins = true});
 }
 
@@ -236,7 +243,6 @@ ink_result ink_plan_optional_vector(ink_plan *plan, const char *name, size_t n, 
 
 ink_result ink_plan_zeros(ink_plan *plan, size_t n, float **out)
 {
-    ink_arena_alloc(&plan->measure, n, sizeof **out);
     return add_row(plan, (ink_plan_row){.vector = out, .n = n, .n_total = n, .begins = true});
 }
 
@@ -302,13 +308,12 @@ ink_result ink_plan_dense_parts(ink_plan *plan, const ink_plan_part *parts, size
     dense->activation = INK_IDENTITY;
     stored = ink_matrix_type(plan->type, stored);
     INK_TRY(ink_matrix_check_type(plan->ctx, stored));
-    ink_matrix_alloc(&plan->measure, &dense->weight, out, in, stored);
+    dense->weight = ink_matrix_over(NULL, out, in, in, stored);
     for (size_t i = 0, first = 0; i < n_parts; first += parts[i++].out)
         INK_TRY(add_row(
             plan, (ink_plan_row){.source = weights[i], .matrix = &dense->weight, .first = first, .begins = i == 0}));
     if (n_biases == 0)
         return INK_OK;
-    ink_arena_alloc(&plan->measure, out, sizeof *dense->bias);
     for (size_t i = 0, first = 0; i < n_parts; first += parts[i++].out)
         INK_TRY(add_row(plan, (ink_plan_row){.source = biases[i],
                                              .vector = &dense->bias,

@@ -4,7 +4,8 @@
  * An importer walks the weights of a network once and adds a row for each: the tensor with its name and expected shape,
  * and the matrix or vector it becomes. Adding a row finds and checks the tensor; from then on the matrix has its shape
  * and type. When all rows are added, the plan knows the exact size of the weights. ink_plan_finish() allocates their
- * memory and reads every tensor once, in the order of the file:
+ * memory and reads every tensor once, in the order of the file. Matrices and vectors with the same contents, because
+ * their tensors are aliases of the same, share memory:
  *
  *     ink_plan plan;
  *     ink_dense *made;
@@ -25,7 +26,7 @@
 #define INK_PLAN_FILES 66
 
 typedef struct ink_plan_row {
-    struct ink_plan_row *next;
+    struct ink_plan_row *next, *same; /* same: a row with the same bytes for another object, which share their memory */
     const ink_weights *file;
     const ink_weight *source; /* NULL: zeros */
     ink_matrix *matrix;       /* the destination: rows of this matrix from `first` on, or all of it if transposed; or */
@@ -33,6 +34,7 @@ typedef struct ink_plan_row {
     size_t first, n;
     bool transposed;
     bool begins; /* the first row of its matrix, or of its vector, which has n_total elements */
+    bool alone;  /* folding changes the values, so nothing shares them */
     size_t n_total;
     uint64_t hash; /* of the elements read and the type they are held as */
 } ink_plan_row;
@@ -59,14 +61,15 @@ typedef struct ink_plan {
     size_t n_owned;
     ink_type type;        /* of packed matrices: INK_F32, INK_BF16, INK_F16; INK_TYPE_NONE: as stored */
     const char *expected; /* the origin of the expected shapes, for messages: "config.json"; NULL: another tensor */
-    bool *used;           /* [ink_weights_count]: the tensors of the first file that the plan uses; or NULL */
+    bool *used;           /* [ink_weights_count]: the tensors of the first file that the plan uses, by whichever of
+                             their names; or NULL */
+    bool folds_next;      /* set while rows are added whose values will be folded */
 
     ink_plan_row *rows, **last_row;
     size_t n_rows;
     ink_plan_fold *folds, **last_fold;
-    ink_arena measure;     /* adds up the memory of matrices and vectors */
-    uint64_t n_parameters; /* elements of all tensors */
-    uint64_t bytes_total;  /* of all tensors, in the files */
+    uint64_t n_parameters; /* elements of all tensors; with `used`, those of a tensor with several names count once */
+    uint64_t bytes_total;  /* to read */
     uint64_t bytes_read;
     uint64_t fingerprint; /* of all rows in the order of the plan; the same in either byte order */
     ink_progress_fn progress;

@@ -206,12 +206,14 @@ static ink_result plan_sequential(ink_plan *plan, const char *name, ink_activati
         if (m[i].is_norm)
             continue;
         size_t scope = ink_plan_enter(plan, "", m[i].number);
-        if (in_front || behind)
+        plan->folds_next = in_front || behind;
+        if (plan->folds_next)
             plan->type = INK_F32;
         INK_TRY(ink_plan_dense(plan, "", 0, in, INK_BIAS_IF_THERE, last ? output : hidden, layer));
         if ((in_front || behind) && !ink_plan_has(plan, "bias"))
             INK_TRY(ink_plan_zeros(plan, layer->weight.n, &layer->bias));
         plan->type = INK_TYPE_NONE;
+        plan->folds_next = false;
         ink_plan_leave(plan, scope);
         if (in_front)
             INK_TRY(plan_fold(plan, &m[i - 1], false, layer));

@@ -1,0 +1,306 @@
+/*
+ * test_names.c - tensors whose names in the file are not those of their modules: names that exist only in the notes of
+ * a file because modules share a tensor, and prefixes of wrappers. Fixtures: make_names.py.
+ */
+#include "testing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "counting.h"
+#include "layers.h"
+
+#define NAMES FIXTURES "/names/"
+
+/* ---- modules ---------------------------------------------------------------------------------------------------- */
+
+/* Opens a file of the fixtures, and what PyTorch computed with it. */
+typedef struct named_case {
+    ink_weights *file, *reference;
+    float *x, *y, *out;
+    size_t n_x, n_y;
+} named_case;
+
+static void case_open(ink_context *ctx, const char *name, named_case *c)
+{
+    char path[256];
+    snprintf(path, sizeof path, NAMES "%s.safetensors", name);
+    c->file = test_fixture(ctx, path);
+    c->reference = test_fixture(ctx, NAMES "reference.safetensors");
+    c->x = test_case_tensor(ctx, c->reference, name, "x", &c->n_x);
+    c->y = test_case_tensor(ctx, c->reference, name, "y", &c->n_y);
+    c->out = test_floats(c->n_y);
+}
+
+static void case_close(named_case *c, const char *name)
+{
+    test_assert_close(c->out, c->y, c->n_y, 2e-6, 2e-5, name);
+    ink_weights_free(c->file);
+    ink_weights_free(c->reference);
+    free(c->x);
+    free(c->y);
+    free(c->out);
+}
+
+static void check_mlp(ink_context *ctx, const char *name, const char *module, ink_activation hidden, size_t n_layers)
+{
+    named_case c;
+    ink_mlp *mlp;
+    case_open(ctx, name, &c);
+    assert_ok(ctx, ink_mlp_load(ctx, c.file, module, hidden, INK_IDENTITY, &mlp));
+    assert_int_equal(ink_mlp_layers(mlp), n_layers);
+    assert_ok(ctx, ink_mlp_forward(ctx, mlp, c.x, c.n_x / ink_mlp_in(mlp), c.out));
+    ink_mlp_free(mlp);
+    case_close(&c, name);
+}
+
+static void shared_linear_layers_are_all_there(ink_context *ctx)
+{
+    check_mlp(ctx, "shared_sequential", "net", INK_TANH, 5);
+}
+
+/* The same Linear layer, folded with two norms. */
+static void a_shared_layer_is_folded_twice(ink_context *ctx) { check_mlp(ctx, "shared_norm", "net", INK_RELU, 2); }
+
+static void shared_encoder_layers_are_all_there(ink_context *ctx)
+{
+    named_case c;
+    ink_transformer *encoder;
+    const ink_transformer_options options = {.n_heads = 2, .activation = INK_RELU};
+    case_open(ctx, "shared_encoder", &c);
+    assert_ok(ctx, ink_transformer_load(ctx, c.file, "net", &options, &encoder));
+    assert_int_equal(ink_transformer_layers(encoder), 3);
+    size_t length = c.n_x / ink_transformer_size(encoder);
+    assert_ok(ctx, ink_transformer_forward(ctx, encoder, c.x, &length, 1, c.out));
+    ink_transformer_free(encoder);
+    case_close(&c, "shared_encoder");
+}
+
+static void shared_recurrent_layers_are_all_there(ink_context *ctx)
+{
+    named_case c;
+    ink_recurrent *gru;
+    case_open(ctx, "shared_gru", &c);
+    assert_ok(ctx, ink_recurrent_load(ctx, c.file, "net", INK_GRU, &gru));
+    assert_int_equal(ink_recurrent_layers(gru), 3);
+    float *state = calloc(ink_recurrent_state_size(gru), sizeof *state);
+    ink_sequence sequence = {.x = c.x, .y = c.out, .n_steps = c.n_x / ink_recurrent_in(gru), .state = state};
+    assert_ok(ctx, ink_recurrent_forward(ctx, gru, &sequence, 1));
+    free(state);
+    ink_recurrent_free(gru);
+    case_close(&c, "shared_gru");
+}
+
+/* ---- tied models ------------------------------------------------------------------------------------------------ */
+
+/* Whichever name is kept, the model is the tied one: its logits, its parameters counted once, no tensor unused, and no
+   second matrix in memory. */
+static void tied_models_open_by_either_name(ink_context *ctx)
+{
+    static const struct {
+        const char *name;
+        uint64_t n_parameters;
+        size_t like; /* the row with the same network, which must take the same memory */
+    } folders[] = {
+        {"gpt2_keeps_lm_head", 40 * 12 + 16 * 12 + 2 * 1884 + 24, 0},
+        {"gpt2_keeps_wte", 40 * 12 + 16 * 12 + 2 * 1884 + 24, 0},
+        {"gpt2_untold", 40 * 12 + 16 * 12 + 2 * 1884 + 24, 0},
+        {"llama_keeps_lm_head", 40 * 12 + 2 * 1320 + 12, 3},
+        {"llama_keeps_embed", 40 * 12 + 2 * 1320 + 12, 3},
+        {"llama_shards", 40 * 12 + 2 * 1320 + 12, 3},
+        {"llama_one_block", 40 * 12 + 1320 + 12, 5},
+        {"roberta_keeps_decoder", 40 * 12 + 18 * 12 + 12 + 24 + 2 * (4 * 156 + 24 + 260 + 252 + 24) + 156 + 24 + 40, 7},
+    };
+    ink_weights *reference = test_fixture(ctx, NAMES "reference.safetensors");
+    uint64_t bytes[8];
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        const char *name = folders[i].name;
+        char path[256];
+        ink_model *model;
+        ink_token tokens[16];
+        size_t n, n_logits;
+        snprintf(path, sizeof path, NAMES "%s", name);
+        assert_ok(ctx, ink_model_open(ctx, path, NULL, &model));
+        const ink_model_info *info = ink_model_get_info(model);
+        float *x = test_case_tensor(ctx, reference, name, "x", &n);
+        float *y = test_case_tensor(ctx, reference, name, "y", &n_logits), *out = test_floats(n_logits);
+        for (size_t t = 0; t < n; t++)
+            tokens[t] = (ink_token)x[t];
+        if (ink_model_get_encoder(model) != NULL) {
+            ink_text text = {.tokens = tokens, .n_tokens = n, .output = out};
+            assert_ok(ctx, ink_model_encode(ctx, model, INK_LOGITS, &text, 1));
+        } else {
+            ink_state *state;
+            assert_ok(ctx, ink_state_create(ctx, model, n, &state));
+            const ink_item item = test_item(state, tokens, n, out, n);
+            assert_ok(ctx, ink_model_forward_list(ctx, model, &item, 1));
+            ink_state_free(state);
+        }
+        test_assert_close(out, y, n_logits, 1e-5, 1e-4, name);
+        assert_int_equal(info->n_parameters, folders[i].n_parameters);
+        assert_int_equal(info->n_unused, 0);
+        bytes[i] = info->n_bytes;
+        assert_true(i == 6 ? bytes[i] < bytes[5] : folders[i].like == i || bytes[i] == bytes[folders[i].like]);
+
+        ink_model *again; /* the exact size is enough, and a byte less is not */
+        ink_model_options options = {.max_bytes = bytes[i]};
+        ink_model_free(model);
+        assert_ok(ctx, ink_model_open(ctx, path, &options, &again));
+        ink_model_free(again);
+        options.max_bytes--;
+        assert_fails(ctx, ink_model_open(ctx, path, &options, &again), INK_ERROR_LIMIT, NULL);
+        free(x);
+        free(y);
+        free(out);
+    }
+    ink_weights_free(reference);
+}
+
+/* ---- notes that are aliases, and notes that are none ------------------------------------------------------------ */
+
+#define TENSOR(name, begin, end) "\"" name "\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[" #begin "," #end "]}"
+
+typedef struct text_file {
+    unsigned char bytes[1024];
+    ink_memory_file entries[4];
+    ink_memory_files files;
+} text_file;
+
+/* A file of this header and bytes 0, 1, 2 ... */
+static ink_memory_file file_of(const char *name, unsigned char *bytes, const char *header, size_t n_data)
+{
+    size_t length = strlen(header);
+    for (size_t i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)((uint64_t)length >> 8 * i);
+    memcpy(bytes + 8, header, length);
+    for (size_t i = 0; i < n_data; i++)
+        bytes[8 + length + i] = (unsigned char)i;
+    return (ink_memory_file){name, bytes, 8 + length + n_data};
+}
+
+static ink_weights *open_header(ink_context *ctx, text_file *f, const char *header, size_t n_data)
+{
+    ink_weights *weights;
+    f->entries[0] = file_of("m.safetensors", f->bytes, header, n_data);
+    f->files = (ink_memory_files){f->entries, 1};
+    ink_source source = ink_source_memory(&f->files);
+    assert_ok(ctx, ink_weights_open_source(ctx, &source, "m.safetensors", &weights));
+    return weights;
+}
+
+static void assert_entry(ink_context *ctx, const ink_weights *weights, const char *name, const char *alias_of, int byte)
+{
+    unsigned char bytes[2];
+    const ink_weight *w = ink_weights_find(weights, name);
+    if (w == NULL)
+        fail_msg("%s is missing", name);
+    else if (alias_of == NULL)
+        assert_null(w->alias_of);
+    else
+        assert_string_equal(w->alias_of, alias_of);
+    assert_ok(ctx, ink_weights_read_bytes(ctx, weights, w, 0, bytes, 2));
+    assert_int_equal(bytes[0], byte);
+}
+
+static void only_notes_about_tensors_are_aliases(ink_context *ctx)
+{
+    text_file f;
+    ink_weights *weights = open_header(
+        ctx, &f,
+        "{\"__metadata__\":{\"format\":\"pt\",\"z\":\"y\",\"y\":\"a\",\"c\":\"b\",\"b\":\"a\","
+        "\"ring\":\"gnir\",\"gnir\":\"ring\",\"self\":\"self\",\"tail\":\"ring\",\"nothing\":\"void\"}," TENSOR(
+            "a", 0, 2) "," TENSOR("b", 2, 4) "}",
+        4);
+    static const char *const order[] = {"a", "y", "z", "b", "c"};
+    assert_entry(ctx, weights, "a", NULL, 0);
+    assert_entry(ctx, weights, "b", NULL, 2); /* the file has it, whatever a note says */
+    assert_entry(ctx, weights, "c", "b", 2);
+    assert_entry(ctx, weights, "y", "a", 0);
+    assert_entry(ctx, weights, "z", "a", 0); /* through y */
+    assert_int_equal(ink_weights_count(weights), 5);
+    for (size_t i = 0; i < 5; i++) { /* an alias comes behind its tensor */
+        const char *name = ink_weights_at(weights, i)->name;
+        assert_true(i == 1 || i == 2 ? name[0] == 'y' || name[0] == 'z' : strcmp(name, order[i]) == 0);
+    }
+    assert_null(ink_weights_find(weights, "format"));
+    assert_null(ink_weights_find(weights, "ring"));
+    assert_null(ink_weights_find(weights, "tail"));
+    assert_null(ink_weights_find(weights, "self"));
+    assert_null(ink_weights_find(weights, "nothing"));
+    assert_string_equal(ink_weights_metadata(weights, "format"), "pt");
+    assert_string_equal(ink_weights_metadata(weights, "z"), "y");
+    ink_weights_free(weights);
+}
+
+/* A note in one file may mean a tensor of another; two files must not disagree. */
+static void shards_share_their_notes(ink_context *ctx)
+{
+    static const char index[] = "{\"weight_map\":{\"a\":\"1\",\"b\":\"2\"}}";
+    unsigned char first[256], second[256];
+    ink_memory_file entries[] = {
+        {"model.safetensors.index.json", index, sizeof index - 1},
+        file_of("1", first, "{\"__metadata__\":{\"c\":\"b\"}," TENSOR("a", 0, 2) "}", 2),
+        file_of("2", second, "{\"__metadata__\":{\"c\":\"b\",\"d\":\"c\"}," TENSOR("b", 0, 2) "}", 2),
+    };
+    ink_memory_files files = {entries, 3};
+    ink_source source = ink_source_memory(&files);
+    ink_weights *weights;
+    assert_ok(ctx, ink_weights_open_folder(ctx, &source, &weights));
+    assert_int_equal(ink_weights_count(weights), 4);
+    assert_entry(ctx, weights, "c", "b", 0);
+    assert_entry(ctx, weights, "d", "b", 0);
+    assert_string_equal(ink_weights_find(weights, "c")->file, "2");
+    ink_weights_free(weights);
+
+    entries[2] = file_of("2", second, "{\"__metadata__\":{\"c\":\"a\"}," TENSOR("b", 0, 2) "}", 2);
+    assert_fails(ctx, ink_weights_open_folder(ctx, &source, &weights), INK_ERROR_CORRUPT,
+                 "__metadata__ says that tensor 'c' is");
+    assert_null(weights);
+}
+
+/* Many names for one large tensor do not make a large network. */
+static void names_cost_no_weights(ink_context *ctx, counting *memory)
+{
+    enum { N = 2000, SIZE = 64 };
+    char *header = malloc(N * 64 + 200);
+    size_t used = (size_t)sprintf(header, "{\"__metadata__\":{\"format\":\"pt\"");
+    for (size_t i = 1; i < N; i++)
+        used += (size_t)sprintf(header + used, ",\"%zu.weight\":\"0.weight\"", i);
+    sprintf(header + used, "},\"0.weight\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[0,%d]}}", SIZE, SIZE,
+            4 * SIZE * SIZE);
+    unsigned char *bytes = malloc(8 + strlen(header) + 4 * SIZE * SIZE);
+    ink_memory_file entry = file_of("m", bytes, header, 4 * SIZE * SIZE);
+    ink_memory_files files = {&entry, 1};
+    ink_source source = ink_source_memory(&files);
+    ink_weights *weights;
+    ink_mlp *mlp;
+    assert_ok(ctx, ink_weights_open_source(ctx, &source, "m", &weights));
+    size_t before = memory->live_bytes;
+    assert_ok(ctx, ink_mlp_load(ctx, weights, "", INK_RELU, INK_IDENTITY, &mlp));
+    assert_int_equal(ink_mlp_layers(mlp), N);
+    assert_true(memory->live_bytes - before < 2 * 4 * SIZE * SIZE + N * 200 + 300000);
+    ink_mlp_free(mlp);
+    ink_weights_free(weights);
+    for (size_t k = 1;
+         k < 40 && runs_out_of_memory(ctx, memory, k, ink_weights_open_source(ctx, &source, "m", &weights), "m"); k++)
+        assert_null(weights);
+    ink_weights_free(weights);
+    free(bytes);
+    free(header);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        context_test(shared_linear_layers_are_all_there),
+        context_test(a_shared_layer_is_folded_twice),
+        context_test(shared_encoder_layers_are_all_there),
+        context_test(shared_recurrent_layers_are_all_there),
+        context_test(tied_models_open_by_either_name),
+        context_test(only_notes_about_tensors_are_aliases),
+        context_test(shards_share_their_notes),
+        counted_test(names_cost_no_weights),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
