@@ -49,7 +49,7 @@
  *         return 0;
  *     }
  *
- * Reading order: context, types, arena, source (the base); tensor, matrix (the one product); functions, dense,
+ * Reading order: context, types, arena, source (the base); tensor, matrix (the one product); functions, dense, conv,
  * embedding, norm, recurrent, rope, attention, transformer (layers); weights, pytorch (layers from files); model,
  * encoder (whole models); tokenizer, sampler, chat (text).
  */
@@ -64,6 +64,7 @@
 #include <inkling/matrix.h>
 #include <inkling/functions.h>
 #include <inkling/dense.h>
+#include <inkling/conv.h>
 #include <inkling/embedding.h>
 #include <inkling/norm.h>
 #include <inkling/recurrent.h>

@@ -19,6 +19,7 @@
 #ifndef INKLING_PYTORCH_H
 #define INKLING_PYTORCH_H
 
+#include <inkling/conv.h>
 #include <inkling/dense.h>
 #include <inkling/embedding.h>
 #include <inkling/norm.h>
@@ -47,6 +48,15 @@ ink_result ink_dense_load_transposed(ink_context *ctx, const ink_weights *weight
  */
 ink_result ink_mlp_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation hidden,
                         ink_activation output, ink_mlp **mlp);
+
+/*
+ * nn.Conv1d: `name`.weight [out, in / groups, kernel_size] and, if the file has it, `name`.bias [out]. The file does
+ * not hold stride, padding, dilation and groups, so the caller gives them; NULL: PyTorch's defaults. The padding is of
+ * zeros: for another padding_mode, pad x and give none. The weights of a depthwise convolution become F32.
+ * INK_ERROR_UNSUPPORTED for groups other than 1 and one for each channel.
+ */
+ink_result ink_conv1d_load(ink_context *ctx, const ink_weights *weights, const char *name,
+                           const ink_conv1d_options *options, ink_conv1d **conv);
 
 /* nn.Embedding: `name`.weight [vocab_size, size]. */
 ink_result ink_embedding_load(ink_context *ctx, const ink_weights *weights, const char *name,

@@ -36,15 +36,28 @@ typedef struct transfer {
     size_t n_rows, row_bytes, element_size;
     size_t chunk_rows; /* of a whole chunk */
     unsigned char *buffers[2];
+    unsigned char *one_row; /* room for a row of a convolution */
     size_t first, count;
     ink_result result; /* of reading */
 } transfer;
 
+/* to[c][r] = from[r][c], of elements of `size` bytes. */
+static void transpose(const void *from, size_t rows, size_t columns, size_t size, void *to)
+{
+    for (size_t i = 0; i < rows * columns; i++)
+        memcpy((char *)to + (i % columns * rows + i / columns) * size, (const char *)from + i * size, size);
+}
+
 static void read_chunk(transfer *t, size_t first, unsigned char *buffer)
 {
-    if (first < t->n_rows)
+    size_t rows = first < t->n_rows ? ink_size_min(t->chunk_rows, t->n_rows - first) : 0, taps = t->row->taps;
+    if (rows != 0)
         t->result = ink_weights_read_bytes(t->plan->ctx, t->row->file, t->row->source, (uint64_t)first * t->row_bytes,
-                                           buffer, ink_size_min(t->chunk_rows, t->n_rows - first) * t->row_bytes);
+                                           buffer, rows * t->row_bytes);
+    for (size_t r = 0; taps > 1 && r < rows; r++, buffer += t->row_bytes) {
+        memcpy(t->one_row, buffer, t->row_bytes);
+        transpose(t->one_row, t->row->matrix->k / taps, taps, t->element_size, buffer);
+    }
 }
 
 /* The first row of packing task `task`: a multiple of INK_FILL_ROWS, so that tasks can run at once (packed.h). */
@@ -85,16 +98,17 @@ static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
     transfer t = {.plan = plan,
                   .row = row,
                   .n_rows = row->source->shape.dim[0],
-                  .row_bytes = row->source->shape.dim[1] * element_size,
+                  .row_bytes = (size_t)(row->source->size / row->source->shape.dim[0]),
                   .element_size = element_size};
     t.chunk_rows = ink_size_max(CHUNK_BYTES / t.row_bytes, 1);
     if (t.chunk_rows > INK_FILL_ROWS)
         t.chunk_rows -= t.chunk_rows % INK_FILL_ROWS;
     t.chunk_rows = ink_size_min(t.chunk_rows, t.n_rows);
-    t.buffers[0] = ink_arena_alloc(scratch, 2 * t.chunk_rows, t.row_bytes);
+    t.buffers[0] = ink_arena_alloc(scratch, 2 * t.chunk_rows + (row->taps != 0), t.row_bytes);
     if (ink_arena_failed(scratch))
         return ink_scratch_fail(plan->ctx, mark);
     t.buffers[1] = t.buffers[0] + t.chunk_rows * t.row_bytes;
+    t.one_row = t.buffers[1] + t.chunk_rows * t.row_bytes;
 
     row->hash = (uint64_t)row->matrix->type; /* rounding changes the weights, so it changes the fingerprint */
     ink_result result = INK_OK;
@@ -249,8 +263,12 @@ static ink_result fill_rows(ink_plan *plan)
             INK_TRY(fill_matrix(plan, row));
             continue;
         }
-        float *to = *row->vector + row->first;
-        INK_TRY(ink_weights_read(plan->ctx, row->file, row->source, to));
+        float *to = *row->vector + row->first, *stored = to;
+        if (row->taps > 1 && (stored = ink_alloc_rows(&plan->work, 1, row->n)) == NULL)
+            return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+        INK_TRY(ink_weights_read(plan->ctx, row->file, row->source, stored));
+        if (stored != to)
+            transpose(stored, row->n / row->taps, row->taps, sizeof *to, to);
         row->hash = ink_hash_numbers(0, to, row->n, sizeof *to);
         INK_TRY(fill_progress(plan, (size_t)row->source->size));
     }

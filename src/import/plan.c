@@ -289,6 +289,47 @@ ink_result ink_plan_dense_transposed(ink_plan *plan, const char *module, size_t 
     return plan_dense(plan, module, out, in, true, bias, activation, dense);
 }
 
+ink_result ink_plan_conv1d(ink_plan *plan, const char *module, size_t in, const ink_conv1d_options *options,
+                           ink_conv1d *conv)
+{
+    size_t scope = ink_plan_enter_module(plan, module), groups = options != NULL ? options->groups : 0;
+    const ink_weight *weight = ink_plan_find(plan, "weight");
+    groups = ink_size_max(groups, 1);
+    if (weight == NULL)
+        return fail_missing(plan, "weight");
+    const size_t *dim = weight->shape.dim;
+    if (weight->shape.rank != 3)
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH,
+                        "%s: tensor '%s' is %s, expected the weight [out, in / groups, kernel_size] of an nn.Conv1d",
+                        weight->file, weight->name, INK_SHAPE(&weight->shape));
+    ink_shape shape = {.rank = 3, .dim = {dim[0], in != 0 ? in / groups : dim[1], dim[2]}};
+    INK_TRY(look_up(plan, "weight", &shape, &weight));
+    if (in == 0 && !ink_size_mul(dim[1], groups, &in))
+        in = dim[1];
+    ink_result described = ink_conv1d_describe(plan->ctx, in, dim[0], dim[2], options, conv);
+    if (described != INK_OK)
+        return ink_fail_in(plan->ctx, described, weight->name);
+    if (conv->groups != 1) {
+        INK_TRY(add_row(plan, (ink_plan_row){.source = weight,
+                                             .vector = &conv->taps,
+                                             .n = dim[0] * dim[2],
+                                             .n_total = dim[0] * dim[2],
+                                             .taps = dim[2],
+                                             .begins = true}));
+        if (!ink_plan_has(plan, "bias"))
+            INK_TRY(ink_plan_zeros(plan, dim[0], &conv->dense.bias));
+    } else {
+        ink_type type = ink_matrix_type(plan->type, weight->type);
+        INK_TRY(ink_matrix_check_type(plan->ctx, type));
+        conv->dense.weight = ink_matrix_over(NULL, dim[0], dim[1] * dim[2], dim[1] * dim[2], type);
+        INK_TRY(add_row(
+            plan, (ink_plan_row){.source = weight, .matrix = &conv->dense.weight, .taps = dim[2], .begins = true}));
+    }
+    INK_TRY(ink_plan_optional_vector(plan, "bias", dim[0], &conv->dense.bias));
+    ink_plan_leave(plan, scope);
+    return INK_OK;
+}
+
 ink_result ink_plan_dense_parts(ink_plan *plan, const ink_plan_part *parts, size_t n_parts, size_t in, ink_dense *dense)
 {
     const ink_weight *weights[MAX_PARTS], *biases[MAX_PARTS] = {NULL};

@@ -33,6 +33,7 @@ typedef struct ink_plan_row {
     float **vector;           /* n elements of this vector from `first` on */
     size_t first, n;
     bool transposed;
+    size_t taps; /* of a convolution: a row [in, taps], or a vector [out, taps], is transposed; 0: no convolution */
     bool begins; /* the first row of its matrix, or of its vector, which has n_total elements */
     bool alone;  /* folding changes the values, so nothing shares them */
     size_t n_total;
@@ -142,6 +143,10 @@ ink_result ink_plan_embedding(ink_plan *plan, const char *module, size_t vocab_s
                               ink_embedding *embedding);
 ink_result ink_plan_norm(ink_plan *plan, const char *module, ink_norm_kind kind, size_t size, float eps,
                          ink_bias_rule bias, ink_norm *norm);
+
+/* nn.Conv1d: weight [out, in / groups, kernel_size]. in 0: as in the file. `options` may be NULL. */
+ink_result ink_plan_conv1d(ink_plan *plan, const char *module, size_t in, const ink_conv1d_options *options,
+                           ink_conv1d *conv);
 
 /* Up to four Linear layers with the same input as one layer, their outputs one after the other (queries, keys, values).
    If only some have a bias, the others get zeros. */

@@ -42,6 +42,20 @@ ink_result ink_dense_load_transposed(ink_context *ctx, const ink_weights *weight
     return load_dense(ctx, weights, name, true, activation, dense);
 }
 
+ink_result ink_conv1d_load(ink_context *ctx, const ink_weights *weights, const char *name,
+                           const ink_conv1d_options *options, ink_conv1d **conv)
+{
+    ink_plan plan;
+    void *made;
+    INK_REQUIRE(ctx, conv);
+    *conv = NULL;
+    INK_REQUIRE(ctx, weights, name);
+    INK_TRY(ink_plan_begin(&plan, ctx, weights, "the convolution", sizeof **conv, &made));
+    INK_TRY(ink_plan_finish(&plan, ink_plan_conv1d(&plan, name, 0, options, made), 0));
+    *conv = made;
+    return INK_OK;
+}
+
 ink_result ink_embedding_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_embedding **embedding)
 {
     ink_plan plan;

@@ -9,6 +9,7 @@
 #define INK_LAYERS_LAYERS_H
 
 #include <inkling/attention.h>
+#include <inkling/conv.h>
 #include <inkling/dense.h>
 #include <inkling/embedding.h>
 #include <inkling/norm.h>
@@ -62,6 +63,24 @@ typedef struct ink_mlp_scratch {
 void ink_mlp_alloc_scratch(ink_arena *arena, const ink_mlp *mlp, size_t rows, ink_mlp_scratch *scratch);
 void ink_mlp_run(ink_context *ctx, const ink_mlp *mlp, const ink_mlp_scratch *scratch, const float *x, size_t n,
                  float *y);
+
+/* ---- conv.c ----------------------------------------------------------------------------------------------------- */
+
+struct ink_conv1d {
+    ink_dense dense; /* weight [out, kernel_size in], taps outside, channels inside; depthwise: only bias, activation */
+    float *taps;     /* [kernel_size, out] of a depthwise convolution, or NULL */
+    size_t in, out, kernel_size, stride, dilation, groups;
+    size_t padding_left, padding_right;
+};
+
+/* Checks the settings and sets all members but the weights. */
+ink_result ink_conv1d_describe(ink_context *ctx, size_t in, size_t out, size_t kernel_size,
+                               const ink_conv1d_options *options, ink_conv1d *conv);
+
+/* As ink_conv1d_forward(), with a checked state. Scratch for up to n rows. */
+float *ink_conv1d_alloc_scratch(ink_arena *arena, const ink_conv1d *conv, size_t n);
+void ink_conv1d_run(ink_context *ctx, const ink_conv1d *conv, float *scratch, float *state, const float *x, size_t n,
+                    bool last, float *y);
 
 /* ---- embedding.c ------------------------------------------------------------------------------------------------ */
 

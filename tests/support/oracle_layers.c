@@ -68,6 +68,29 @@ void oracle_dense(const float *w, const float *b, size_t in, size_t out, ink_act
         }
 }
 
+size_t oracle_conv1d(const float *w, const float *b, size_t in, size_t out, size_t kernel,
+                     const ink_conv1d_options *options, const double *x, size_t n, double *y)
+{
+    size_t stride = options->stride > 0 ? options->stride : 1, dilation = options->dilation > 0 ? options->dilation : 1;
+    size_t groups = options->groups > 0 ? options->groups : 1, left = options->padding_left;
+    size_t padded = left + n + options->padding_right, window = (kernel - 1) * dilation + 1;
+    size_t length = padded >= window ? (padded - window) / stride + 1 : 0;
+    for (size_t t = 0; y != NULL && t < length; t++)
+        for (size_t o = 0; o < out; o++) {
+            size_t group = o / (out / groups);
+            double sum = b != NULL ? b[o] : 0;
+            for (size_t c = 0; c < in / groups; c++)
+                for (size_t j = 0; j < kernel; j++) {
+                    size_t row = t * stride + j * dilation;
+                    if (row >= left && row < left + n)
+                        sum +=
+                            w[(o * (in / groups) + c) * kernel + j] * x[(row - left) * in + group * (in / groups) + c];
+                }
+            y[t * out + o] = oracle_activation(options->activation, sum);
+        }
+    return length;
+}
+
 void oracle_norm(const float *weight, const float *bias, size_t size, double eps, const double *x, double *y)
 {
     double mean = 0, variance = 0;

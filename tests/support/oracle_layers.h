@@ -17,6 +17,11 @@ double oracle_activation_with(ink_activation activation, double a, double x);
 void oracle_dense(const float *w, const float *b, size_t in, size_t out, ink_activation activation, const double *x,
                   size_t n, double *y);
 
+/* y [length, out] from x [n, in], w [out, in / groups, kernel_size]; b may be NULL. Returns the length. With y NULL it
+   does nothing else. */
+size_t oracle_conv1d(const float *w, const float *b, size_t in, size_t out, size_t kernel,
+                     const ink_conv1d_options *options, const double *x, size_t n, double *y);
+
 /* y [size] from x [size]; bias may be NULL. */
 void oracle_norm(const float *weight, const float *bias, size_t size, double eps, const double *x, double *y);
 
