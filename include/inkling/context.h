@@ -6,7 +6,8 @@
  * once. The library has no writable globals.
  *
  * Functions that return an ink_result answer NULL for an argument they need with INK_ERROR_ARGUMENT. Functions that
- * only say something about an object (a size, a name) want a valid object. Every _free takes NULL.
+ * only say something about an object (a size, a name) want a valid object. Every _free takes NULL. Built at -O2 or
+ * above, a call needs at most 16 KB of stack.
  *
  * The same bits. The result for a sequence is the same to the last bit
  *

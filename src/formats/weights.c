@@ -416,7 +416,7 @@ ink_result ink_weights_read_bytes(ink_context *ctx, const ink_weights *weights, 
 
 ink_result ink_weights_read(ink_context *ctx, const ink_weights *weights, const ink_weight *weight, float *out)
 {
-    unsigned char chunk[8192]; /* what is converted at a time */
+    unsigned char chunk[4096]; /* what is converted at a time */
     size_t count;
     INK_REQUIRE(ctx, weights, weight, out);
     if (!weights_own(weights, weight) || !ink_shape_count(&weight->shape, &count))

@@ -94,8 +94,15 @@ ink_result ink_tokenizer_open_source(ink_context *ctx, const ink_source *source,
     INK_REQUIRE(ctx, source);
     ink_arena arena;
     ink_arena_grow(&arena, &ctx->allocator);
-    ink_tokenizer_import im = {.ctx = ctx, .arena = &arena, .source = source, .pad = -1};
-    ink_result result = import_tokenizer(&im, tokenizer);
+    ink_tokenizer_import *im = ink_arena_alloc(&arena, 1, sizeof *im); /* 8 KB, too large for the stack */
+    if (im == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: opening a tokenizer");
+    memset(im, 0, sizeof *im);
+    im->ctx = ctx;
+    im->arena = &arena;
+    im->source = source;
+    im->pad = -1;
+    ink_result result = import_tokenizer(im, tokenizer);
     ink_arena_free(&arena);
     return result;
 }

@@ -129,24 +129,28 @@ static inline void interleave_halves(uint16_t values[][BUFFER], size_t n_rows, s
 static void matrix_fill_block(const ink_kernel *kernel, const ink_matrix *matrix, size_t row, size_t n_rows,
                               size_t from, size_t count, ink_type type, const char *rows)
 {
-    float values[MOST_LANES][BUFFER];
-    uint16_t halves[MOST_LANES][BUFFER];
+    union {
+        float floats[INK_PANEL][BUFFER];
+        uint16_t halves[2 * INK_PANEL][BUFFER];
+    } values;
     void *to = matrix_element(matrix, row, from);
-    for (size_t i = 0; i < n_rows; i++)
-        ink_widen(kernel, type, rows + (i * matrix->k + from) * element_size(type), count, values[i]);
-    if (matrix->type == INK_F32) {
-        if (n_rows == INK_PANEL)
-            interleave_floats(values, INK_PANEL, count, to); /* a constant number unrolls the loop */
-        else
-            interleave_floats(values, n_rows, count, to);
-        return;
+    bool wide = matrix->type == INK_F32;
+    for (size_t i = 0; i < n_rows; i++) {
+        float widened[BUFFER];
+        ink_widen(kernel, type, rows + (i * matrix->k + from) * element_size(type), count,
+                  wide ? values.floats[i] : widened);
+        if (!wide)
+            matrix_narrow(kernel, matrix->type, widened, count, values.halves[i]);
     }
-    for (size_t i = 0; i < n_rows; i++)
-        matrix_narrow(kernel, matrix->type, values[i], count, halves[i]);
-    if (n_rows == 2 * INK_PANEL)
-        interleave_halves(halves, 2 * INK_PANEL, count, to);
+    /* A constant number of rows unrolls the loop. */
+    if (wide && n_rows == INK_PANEL)
+        interleave_floats(values.floats, INK_PANEL, count, to);
+    else if (wide)
+        interleave_floats(values.floats, n_rows, count, to);
+    else if (n_rows == 2 * INK_PANEL)
+        interleave_halves(values.halves, 2 * INK_PANEL, count, to);
     else
-        interleave_halves(halves, n_rows, count, to);
+        interleave_halves(values.halves, n_rows, count, to);
 }
 
 /* The lanes behind the last row, in its panel. */

@@ -95,36 +95,40 @@ ink_result ink_builder_added(ink_tokenizer_builder *b, const ink_added_pattern *
     return INK_OK;
 }
 
-/* Lays the parts of the draft out one after the other, and copies them where the arena has memory. */
-static void *tokenizer_copy(ink_arena *arena, const void *items, size_t count, size_t size)
+/* A copy of a part; the part itself while the arena measures. */
+static void *tokenizer_copy(ink_arena *arena, void *items, size_t count, size_t size)
 {
     void *copy = ink_arena_alloc(arena, count, size);
-    if (copy != NULL && count != 0)
+    if (copy == NULL)
+        return items;
+    if (count != 0)
         memcpy(copy, items, count * size);
     return copy;
 }
 
-static ink_tokenizer *tokenizer_layout(ink_arena *arena, const ink_tokenizer *draft)
+/* Lays the parts of the draft out one after the other, and copies them where the arena has memory. */
+static ink_tokenizer *tokenizer_layout(ink_arena *arena, ink_tokenizer *draft)
 {
-    ink_tokenizer t = *draft;
-    ink_tokenizer *tokenizer = ink_arena_alloc(arena, 1, sizeof *tokenizer);
-    ink_steps *const rows[] = {&t.normalizer, &t.splitter, &t.decoder.steps};
-    ink_index *const indices[] = {&t.vocab.index, &t.bpe.index};
-    ink_trie *const tries[] = {&t.added.trie, &t.wordpiece.trie};
+    ink_tokenizer *tokenizer = ink_arena_alloc(arena, 1, sizeof *tokenizer), *t = draft;
+    if (tokenizer != NULL) {
+        *tokenizer = *draft;
+        t = tokenizer;
+    }
+    ink_steps *const rows[] = {&t->normalizer, &t->splitter, &t->decoder.steps};
+    ink_index *const indices[] = {&t->vocab.index, &t->bpe.index};
+    ink_trie *const tries[] = {&t->added.trie, &t->wordpiece.trie};
     for (size_t i = 0; i < 3; i++)
         rows[i]->step = tokenizer_copy(arena, rows[i]->step, rows[i]->n, sizeof *rows[i]->step);
     for (size_t i = 0; i < 2; i++) {
         indices[i]->slots = tokenizer_copy(arena, indices[i]->slots, indices[i]->n_slots, sizeof *indices[i]->slots);
         tries[i]->nodes = tokenizer_copy(arena, tries[i]->nodes, tries[i]->n_nodes, sizeof *tries[i]->nodes);
     }
-    t.vocab.pool = tokenizer_copy(arena, t.vocab.pool, t.vocab.pool_size, 1);
-    t.vocab.tokens = tokenizer_copy(arena, t.vocab.tokens, t.vocab.n_ids, sizeof *t.vocab.tokens);
-    t.bpe.merges = tokenizer_copy(arena, t.bpe.merges, t.bpe.n_merges, sizeof *t.bpe.merges);
-    t.added.tokens = tokenizer_copy(arena, t.added.tokens, t.added.n_tokens, sizeof *t.added.tokens);
-    t.template.slots =
-        tokenizer_copy(arena, t.template.slots, t.template.n[0] + t.template.n[1], sizeof *t.template.slots);
-    if (tokenizer != NULL)
-        *tokenizer = t;
+    t->vocab.pool = tokenizer_copy(arena, t->vocab.pool, t->vocab.pool_size, 1);
+    t->vocab.tokens = tokenizer_copy(arena, t->vocab.tokens, t->vocab.n_ids, sizeof *t->vocab.tokens);
+    t->bpe.merges = tokenizer_copy(arena, t->bpe.merges, t->bpe.n_merges, sizeof *t->bpe.merges);
+    t->added.tokens = tokenizer_copy(arena, t->added.tokens, t->added.n_tokens, sizeof *t->added.tokens);
+    t->template.slots =
+        tokenizer_copy(arena, t->template.slots, t->template.n[0] + t->template.n[1], sizeof *t->template.slots);
     return tokenizer;
 }
 
