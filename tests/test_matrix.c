@@ -49,6 +49,12 @@ static void shapes_are_counted(void **unused)
     assert_true(ink_shape_equal(&usual, &usual));
     assert_false(ink_shape_equal(&usual, &empty));
     assert_false(ink_shape_equal(&huge, &empty));
+    const size_t ranks[] = {9, 40, SIZE_MAX}; /* there are 8 dims; what lies behind them is not read */
+    for (size_t i = 0; i < 3; i++) {
+        const ink_shape none = {ranks[i], {1, 1, 1, 1, 1, 1, 1, 1}};
+        assert_false(ink_shape_count(&none, &count));
+        assert_false(ink_shape_equal(&none, &none));
+    }
 }
 
 static void views_describe_arrays(void **unused)
@@ -438,6 +444,10 @@ static void bad_arguments_are_refused(ink_context *ctx)
     assert_fails(ctx, ink_matrix_create(ctx, NULL, INK_F32, &matrix), INK_ERROR_ARGUMENT, "'w'");
     assert_null(matrix);
     assert_fails(ctx, ink_matrix_create(ctx, &flat, INK_F32, &matrix), INK_ERROR_ARGUMENT, "[6]");
+    flat.shape.rank = 9;
+    assert_fails(ctx, ink_matrix_create(ctx, &flat, INK_F32, &matrix), INK_ERROR_ARGUMENT, "not [9 dimensions]");
+    flat.shape.rank = SIZE_MAX;
+    assert_fails(ctx, ink_matrix_create(ctx, &flat, INK_F32, &matrix), INK_ERROR_ARGUMENT, "dimensions]");
     assert_fails(ctx, ink_matrix_create(ctx, &whole, INK_F32, &matrix), INK_ERROR_UNSUPPORTED, "I32");
     assert_fails(ctx, ink_matrix_create(ctx, &nowhere, INK_F32, &matrix), INK_ERROR_ARGUMENT, "data");
     assert_fails(ctx, ink_matrix_create(ctx, &good, INK_F64, &matrix), INK_ERROR_ARGUMENT, "F64");

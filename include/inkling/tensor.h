@@ -56,7 +56,8 @@ typedef struct ink_shape {
     size_t dim[INK_MAX_RANK];
 } ink_shape;
 
-/* Number of elements in *count; false if it does not fit size_t, also where a zero dimension hides an overflow. */
+/* Number of elements in *count; false if it does not fit size_t, also where a zero dimension hides an overflow. With a
+   rank above INK_MAX_RANK it is no shape: it has no count and equals no other. */
 bool ink_shape_count(const ink_shape *shape, size_t *count);
 bool ink_shape_equal(const ink_shape *a, const ink_shape *b);
 

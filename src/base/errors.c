@@ -197,8 +197,12 @@ bool ink_is_missing(ink_context *ctx, ink_result result)
     return true;
 }
 
-const char *ink_shape_text(char *buffer, size_t rank, const size_t *dims)
+const char *ink_shape_text(char *buffer, size_t rank, const size_t *dims, size_t max_rank)
 {
+    if (rank > max_rank) {
+        ink_format(buffer, INK_SHAPE_TEXT, "[%zu dimensions]", rank);
+        return buffer;
+    }
     size_t used = ink_format(buffer, INK_SHAPE_TEXT, "[");
     for (size_t i = 0; i < rank; i++)
         used += ink_format(buffer + used, INK_SHAPE_TEXT - used, i == 0 ? "%zu" : ", %zu", dims[i]);

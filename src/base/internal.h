@@ -100,8 +100,9 @@ size_t ink_format(char *buffer, size_t size, const char *format, ...) INK_PRINTF
 size_t ink_format_list(char *buffer, size_t size, const char *format, va_list list) INK_PRINTF(3, 0);
 
 #define INK_SHAPE_TEXT ((size_t)192) /* bytes of the longest shape as text */
-#define INK_SHAPE(shape) ink_shape_text((char[INK_SHAPE_TEXT]){0}, (shape)->rank, (shape)->dim)
-const char *ink_shape_text(char *buffer, size_t rank, const size_t *dims);
+#define INK_SHAPE(shape)                                                                                               \
+    ink_shape_text((char[INK_SHAPE_TEXT]){0}, (shape)->rank, (shape)->dim, sizeof(shape)->dim / sizeof(size_t))
+const char *ink_shape_text(char *buffer, size_t rank, const size_t *dims, size_t max_rank);
 
 /* Returns the failure of a call to the caller. */
 #define INK_TRY(call)                                                                                                  \

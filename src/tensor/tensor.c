@@ -52,6 +52,8 @@ bool ink_shape_count(const ink_shape *shape, size_t *count)
 {
     size_t product = 1;
     bool empty = false;
+    if (shape->rank > INK_MAX_RANK)
+        return false;
     /* A zero is left out of the product, so that it cannot hide an overflow of the others. */
     for (size_t i = 0; i < shape->rank; i++) {
         if (shape->dim[i] == 0)
@@ -65,7 +67,7 @@ bool ink_shape_count(const ink_shape *shape, size_t *count)
 
 bool ink_shape_equal(const ink_shape *a, const ink_shape *b)
 {
-    if (a->rank != b->rank)
+    if (a->rank != b->rank || a->rank > INK_MAX_RANK)
         return false;
     for (size_t i = 0; i < a->rank; i++)
         if (a->dim[i] != b->dim[i])
