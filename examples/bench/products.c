@@ -338,7 +338,7 @@ static void run_math(void *job)
     else if (j->name[0] == 'e')
         j->kernel->exp(j->x, N_FLOATS, j->y);
     else
-        j->kernel->softmax(j->y, N_FLOATS, 1); /* in place, so it works on the shares that it left */
+        j->kernel->softmax(j->y, N_FLOATS, 1, false); /* in place, so it works on the shares that it left */
 }
 
 bool bench_math(bench *b)

@@ -83,7 +83,7 @@ static bool find_guesses(reader *r, const question *q, float *logits)
         if (!console_ok(r->lm->ctx, ink_sampler_probabilities(r->lm->ctx, r->softmax, logits, logits)))
             return false;
         float p = logits[q->tokens[q->n - q->n_asked + i]];
-        q->guesses[i] = (guess){p, p >= logits[lm_likeliest(logits, vocab_size)]};
+        q->guesses[i] = (guess){p, p >= logits[ink_argmax(logits, vocab_size)]};
     }
     return true;
 }

@@ -110,7 +110,7 @@ static bool ask_bert(const language_model *bert, const tale *t, const gap *g, fi
         return false;
     *right = f->n_gaps == g->n;
     for (size_t i = 0; *right && i < g->n; i++)
-        *right = (ink_token)lm_likeliest(f->p + i * vocab_size, vocab_size) == t->tokens[g->first + i];
+        *right = (ink_token)ink_argmax(f->p + i * vocab_size, vocab_size) == t->tokens[g->first + i];
     return true;
 }
 

@@ -154,15 +154,6 @@ bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token
     return console_ok(lm->ctx, ink_tokenizer_stream(lm->ctx, lm->tokenizer, stream, token, text, capacity, size));
 }
 
-size_t lm_likeliest(const float *p, size_t n)
-{
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        if (p[i] > p[best])
-            best = i;
-    return best;
-}
-
 /* ---- continuing ------------------------------------------------------------------------------------------------- */
 
 ink_sampler_options sampling_choose(const sampling *s, const ink_model *model)

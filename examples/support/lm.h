@@ -53,9 +53,6 @@ bool lm_prompt(const language_model *lm, const char *text, ink_token **tokens, s
 bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token, char *text, size_t capacity,
               size_t *size);
 
-/* The index of the largest of n >= 1 numbers, the first one if several are equal. */
-size_t lm_likeliest(const float *p, size_t n);
-
 /* ---- continuing ------------------------------------------------------------------------------------------------- */
 
 /* The options of programs that write text. Start from SAMPLING_DEFAULTS: a negative number or SAMPLING_UNSET means that

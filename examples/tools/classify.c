@@ -39,7 +39,7 @@ static bool print_labels(void *user, const char *text, size_t size, const float 
     char name[256];
     memcpy(l->row, row, l->info->n_labels * sizeof *row);
     for (size_t i = 0; i < n_best && i < l->info->n_labels; i++) {
-        size_t best = lm_likeliest(l->row, l->info->n_labels);
+        size_t best = ink_argmax(l->row, l->info->n_labels);
         l->row[best] = -1;
         console_harmless(name, sizeof name, l->info->labels[best]);
         if (!console_print("%s%s %.4f", i > 0 ? "  " : "", name, (double)row[best]))

@@ -106,7 +106,7 @@ static bool print_token(const language_model *lm, ink_token token, float probabi
 static bool print_gap(const language_model *lm, float *row)
 {
     for (size_t i = 0; i < n_best && i < lm->info->vocab_size; i++) {
-        size_t best = lm_likeliest(row, lm->info->vocab_size);
+        size_t best = ink_argmax(row, lm->info->vocab_size);
         if (!print_token(lm, (ink_token)best, row[best]))
             return false;
         row[best] = -1;

@@ -82,7 +82,7 @@ static bool encode_text(scoring *s, const char *text, size_t size)
 
 static double bits_of(const float *z, size_t n, ink_token token)
 {
-    double m = z[lm_likeliest(z, n)], sum = 0;
+    double m = z[ink_argmax(z, n)], sum = 0;
     for (size_t j = 0; j < n; j++)
         sum += exp(z[j] - m);
     return (m - z[token] + log(sum)) / log(2);

@@ -149,7 +149,7 @@ static void attention_weights(void *data, size_t task)
         size_t end = job->attention->bidirectional ? n : job->seen + i % job->n_rows;
         size_t begin = window != 0 && end > window ? end - window : 0;
         memset(row, 0, begin * sizeof *row);
-        job->kernel->softmax(row + begin, end - begin, job->scale);
+        job->kernel->softmax(row + begin, end - begin, job->scale, false);
         memset(row + end, 0, (n - end) * sizeof *row);
     }
 }

@@ -333,7 +333,7 @@ static void run_head(run *r, size_t n)
     run_output(r, x, n);
     for (size_t i = 0; r->encoding == INK_PROBABILITIES && i < n; i++)
         if (model->encoder.problem == INK_SINGLE_LABEL)
-            ctx->kernel->softmax(r->targets[i].logits, head->weight->n, 1);
+            ctx->kernel->softmax(r->targets[i].logits, head->weight->n, 1, false);
         else if (model->encoder.problem == INK_MULTI_LABEL)
             ctx->kernel->activate(INK_SIGMOID, r->targets[i].logits, head->weight->n, r->targets[i].logits);
 }

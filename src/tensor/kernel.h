@@ -108,8 +108,8 @@ typedef struct ink_kernel {
     /* 1 / sqrt(x), both steps rounded. */
     float (*inverse_sqrt)(float x);
 
-    /* x = softmax(scale * x) in place, over n >= 1 elements. */
-    void (*softmax)(float *x, size_t n, float scale);
+    /* x = softmax(scale * x), or its logarithm, in place, over n >= 1 elements. */
+    void (*softmax)(float *x, size_t n, float scale, bool logarithm);
 
     /* One row; weight [n], bias [n] or NULL; y may be x. */
     void (*layer_norm)(const float *x, size_t n, const float *weight, const float *bias, float eps, float *y);

@@ -178,10 +178,12 @@ INLINE float sum_lanes(sum16 sum)
     return vec_sum(sum.v[0]);
 }
 
-/* kernel_softmax(s)_i = e^(s_i - max s) / sum_j e^(s_j - max s),   s = scale x */
-static void kernel_softmax(float *x, size_t n, float scale)
+/* softmax(s)_i = e^d_i / sum_j e^d_j,   log softmax(s)_i = d_i - log sum_j e^d_j,   d = s - max s,   s = scale x. The
+   logarithm costs the loops no branch. */
+static void kernel_softmax(float *x, size_t n, float scale, bool logarithm)
 {
     const vec factor = vec_splat(scale);
+    const mask keeps_d = vec_less(vec_splat(0), vec_splat(logarithm ? 1 : 0));
     vec largest = ivec_floats(ivec_splat(0xff800000));
     sum16 sum = sum_zero();
     for (size_t i = 0; i < n; i += VEC_LANES) {
@@ -193,15 +195,18 @@ static void kernel_softmax(float *x, size_t n, float scale)
     const vec top = vec_splat(vec_largest(largest));
     for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
-        vec e = vec_exp(vec_sub(load_lanes(x + i, lanes), top));
-        store_lanes(x + i, lanes, e);
+        vec d = vec_sub(load_lanes(x + i, lanes), top), e = vec_exp(d);
+        store_lanes(x + i, lanes, vec_select(keeps_d, d, e));
         vec *s = sum_at(&sum, i);
         *s = vec_add(*s, lanes == VEC_LANES ? e : fill_lanes(e, lanes, 0));
     }
-    const vec share = vec_splat(1 / sum_lanes(sum));
+    float total = sum_lanes(sum);
+    if (logarithm)
+        kernel_log(&total, 1, &total);
+    const vec share = vec_splat(logarithm ? 1 : 1 / total), shift = vec_splat(logarithm ? -total : -0.0f);
     for (size_t i = 0; i < n; i += VEC_LANES) {
         size_t lanes = lanes_from(i, n);
-        store_lanes(x + i, lanes, vec_mul(load_lanes(x + i, lanes), share));
+        store_lanes(x + i, lanes, vec_fma(load_lanes(x + i, lanes), share, shift));
     }
 }
 
