@@ -13,6 +13,52 @@
 
 #define NAMES FIXTURES "/names/"
 
+/* ---- files made on the spot ------------------------------------------------------------------------------------- */
+
+#define TENSOR(name, begin, end) "\"" name "\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[" #begin "," #end "]}"
+
+typedef struct text_file {
+    unsigned char bytes[1024];
+    ink_memory_file entries[4];
+    ink_memory_files files;
+} text_file;
+
+/* A file of this header and bytes 0, 1, 2 ... */
+static ink_memory_file file_of(const char *name, unsigned char *bytes, const char *header, size_t n_data)
+{
+    size_t length = strlen(header);
+    for (size_t i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)((uint64_t)length >> 8 * i);
+    memcpy(bytes + 8, header, length);
+    for (size_t i = 0; i < n_data; i++)
+        bytes[8 + length + i] = (unsigned char)i;
+    return (ink_memory_file){name, bytes, 8 + length + n_data};
+}
+
+static ink_weights *open_header(ink_context *ctx, text_file *f, const char *header, size_t n_data)
+{
+    ink_weights *weights;
+    f->entries[0] = file_of("m.safetensors", f->bytes, header, n_data);
+    f->files = (ink_memory_files){f->entries, 1};
+    ink_source source = ink_source_memory(&f->files);
+    assert_ok(ctx, ink_weights_open_source(ctx, &source, "m.safetensors", &weights));
+    return weights;
+}
+
+static void assert_entry(ink_context *ctx, const ink_weights *weights, const char *name, const char *alias_of, int byte)
+{
+    unsigned char bytes[2];
+    const ink_weight *w = ink_weights_find(weights, name);
+    if (w == NULL)
+        fail_msg("%s is missing", name);
+    else if (alias_of == NULL)
+        assert_null(w->alias_of);
+    else
+        assert_string_equal(w->alias_of, alias_of);
+    assert_ok(ctx, ink_weights_read_bytes(ctx, weights, w, 0, bytes, 2));
+    assert_int_equal(bytes[0], byte);
+}
+
 /* ---- modules ---------------------------------------------------------------------------------------------------- */
 
 /* Opens a file of the fixtures, and what PyTorch computed with it. */
@@ -63,33 +109,164 @@ static void shared_linear_layers_are_all_there(ink_context *ctx)
 /* The same Linear layer, folded with two norms. */
 static void a_shared_layer_is_folded_twice(ink_context *ctx) { check_mlp(ctx, "shared_norm", "net", INK_RELU, 2); }
 
-static void shared_encoder_layers_are_all_there(ink_context *ctx)
+static void check_encoder(ink_context *ctx, const char *name, size_t n_layers)
 {
     named_case c;
     ink_transformer *encoder;
     const ink_transformer_options options = {.n_heads = 2, .activation = INK_RELU};
-    case_open(ctx, "shared_encoder", &c);
+    case_open(ctx, name, &c);
     assert_ok(ctx, ink_transformer_load(ctx, c.file, "net", &options, &encoder));
-    assert_int_equal(ink_transformer_layers(encoder), 3);
+    assert_int_equal(ink_transformer_layers(encoder), n_layers);
     size_t length = c.n_x / ink_transformer_size(encoder);
     assert_ok(ctx, ink_transformer_forward(ctx, encoder, c.x, &length, 1, c.out));
     ink_transformer_free(encoder);
-    case_close(&c, "shared_encoder");
+    case_close(&c, name);
 }
 
-static void shared_recurrent_layers_are_all_there(ink_context *ctx)
+static void check_gru(ink_context *ctx, const char *name, size_t n_layers)
 {
     named_case c;
     ink_recurrent *gru;
-    case_open(ctx, "shared_gru", &c);
+    case_open(ctx, name, &c);
     assert_ok(ctx, ink_recurrent_load(ctx, c.file, "net", INK_GRU, &gru));
-    assert_int_equal(ink_recurrent_layers(gru), 3);
+    assert_int_equal(ink_recurrent_layers(gru), n_layers);
     float *state = calloc(ink_recurrent_state_size(gru), sizeof *state);
     ink_sequence sequence = {.x = c.x, .y = c.out, .n_steps = c.n_x / ink_recurrent_in(gru), .state = state};
     assert_ok(ctx, ink_recurrent_forward(ctx, gru, &sequence, 1));
     free(state);
     ink_recurrent_free(gru);
-    case_close(&c, "shared_gru");
+    case_close(&c, name);
+}
+
+static void shared_encoder_layers_are_all_there(ink_context *ctx) { check_encoder(ctx, "shared_encoder", 3); }
+static void shared_recurrent_layers_are_all_there(ink_context *ctx) { check_gru(ctx, "shared_gru", 3); }
+
+/* ---- wrapped modules -------------------------------------------------------------------------------------------- */
+
+static void prefixes_of_wrappers_are_no_part_of_a_name(ink_context *ctx)
+{
+    static const struct {
+        const char *name, *prefix, *module;
+    } files[] = {
+        {"wrapped_parallel", "module.", "module.net"},
+        {"wrapped_compiled", "_orig_mod.", "_orig_mod.net"},
+        {"wrapped_both", "module._orig_mod.", "module._orig_mod.net"},
+        {"wrapped_both", "module._orig_mod.", "_orig_mod.net"},
+        {"wrapped_twice", "_orig_mod.module.", "_orig_mod.module.net"},
+        {"wrapped_peft", "base_model.model.", "base_model.model.net"},
+        {"wrapped_averaged", "module.", "module.net"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[256], full[256];
+        snprintf(path, sizeof path, NAMES "%s.safetensors", files[i].name);
+        ink_weights *weights = test_fixture(ctx, path);
+        assert_string_equal(ink_weights_prefix(weights), files[i].prefix);
+        const ink_weight *w = ink_weights_find(weights, "net.2.bias");
+        snprintf(full, sizeof full, "%s.2.bias", files[i].module);
+        assert_non_null(w);
+        assert_ptr_equal(w, ink_weights_find(weights, full));
+        assert_string_equal(w->name, "net.2.bias");
+        assert_null(ink_weights_find(weights, "module.module.net.2.bias"));
+        ink_weights_free(weights);
+        check_mlp(ctx, files[i].name, "net", INK_RELU, 2);
+        check_mlp(ctx, files[i].name, files[i].module, INK_RELU, 2);
+    }
+}
+
+/* A module that is really called so, a name that is all prefix, and names that only some have. */
+static void other_names_keep_their_prefix(ink_context *ctx)
+{
+    text_file f;
+    ink_weights *weights =
+        open_header(ctx, &f, "{" TENSOR("module.module.a", 0, 2) "," TENSOR("module.b", 2, 4) "}", 4);
+    assert_string_equal(ink_weights_prefix(weights), "module.");
+    assert_entry(ctx, weights, "module.a", NULL, 0);
+    assert_entry(ctx, weights, "module.module.a", NULL, 0);
+    assert_entry(ctx, weights, "b", NULL, 2);
+    ink_weights_free(weights);
+    weights = open_header(ctx, &f, "{" TENSOR("module.a", 0, 2) "," TENSOR("modules.b", 2, 4) "}", 4);
+    assert_string_equal(ink_weights_prefix(weights), "");
+    assert_entry(ctx, weights, "module.a", NULL, 0);
+    ink_weights_free(weights);
+    weights = open_header(ctx, &f, "{" TENSOR("module.", 0, 2) "}", 2);
+    assert_entry(ctx, weights, "module.", NULL, 0);
+    ink_weights_free(weights);
+    weights = open_header(ctx, &f, "{\"__metadata__\":{\"module.z\":\"module.a\"}," TENSOR("module.a", 0, 2) "}", 2);
+    assert_entry(ctx, weights, "z", "a", 0);
+    assert_entry(ctx, weights, "module.z", "a", 0);
+    ink_weights_free(weights);
+}
+
+/* ---- weights in parts ------------------------------------------------------------------------------------------- */
+
+static void normalised_weights_are_computed(ink_context *ctx)
+{
+    check_mlp(ctx, "normalised", "net", INK_TANH, 4);
+    check_mlp(ctx, "normalised_bf16", "net", INK_TANH, 4);
+    check_gru(ctx, "normalised_gru", 2);
+    check_encoder(ctx, "normalised_encoder", 1);
+    named_case c;
+    ink_embedding *embedding;
+    ink_token tokens[9];
+    case_open(ctx, "normalised_embedding", &c);
+    for (size_t i = 0; i < 9; i++)
+        tokens[i] = (ink_token)i;
+    assert_ok(ctx, ink_embedding_load(ctx, c.file, "net", &embedding));
+    assert_ok(ctx, ink_embedding_forward(ctx, embedding, tokens, 9, c.out));
+    ink_embedding_free(embedding);
+    case_close(&c, "normalised_embedding");
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = i == 0 ? "normalised_conv" : "normalised_conv_spectral";
+        ink_conv1d *conv;
+        case_open(ctx, name, &c);
+        assert_ok(ctx, ink_conv1d_load(ctx, c.file, "net", NULL, &conv));
+        assert_ok(ctx, ink_conv1d_forward(ctx, conv, NULL, c.x, c.n_x / 3, true, c.out));
+        ink_conv1d_free(conv);
+        case_close(&c, name);
+    }
+}
+
+/* Other forms are refused by name, by whichever loader, and never half used. */
+static void other_forms_are_named(ink_context *ctx)
+{
+    static const struct {
+        struct {
+            const char *name;
+            size_t rows, columns; /* 0: a vector */
+        } tensors[4];
+        const char *words;
+    } forms[] = {
+        {{{"0.weight_orig", 4, 3}, {"0.weight_mask", 4, 3}}, "'0.weight_orig' is a pruned weight"},
+        {{{"0.parametrizations.weight.original", 4, 3}}, "'0.parametrizations.weight.original' is a parametrization"},
+        {{{"0.parametrizations.weight.original0", 4, 3}}, "'0.parametrizations.weight.original0' is a parametrization"},
+        {{{"0.base_layer.weight", 4, 3}, {"0.lora_A.default.weight", 2, 3}}, "LoRA"},
+        {{{"0.lora_A.weight", 2, 3}, {"0.lora_B.weight", 4, 2}}, "LoRA"},
+        {{{"0.weight_g", 4, 1}}, "instead of tensor '0.weight' there is '0.weight_g'"},
+        {{{"0.weight_orig", 4, 3}, {"0.weight_u", 4, 0}}, "instead of tensor '0.weight' there is '0.weight_orig'"},
+        {{{"0.weight_v", 4, 3}, {"0.weight_g", 1, 3}}, "'0.weight_g' is [1, 3], expected 4 elements"},
+        {{{"0.weight_orig", 4, 3}, {"0.weight_u", 3, 0}, {"0.weight_v", 4, 0}}, "'0.weight_u' is [3], expected 4"},
+        {{{"0.weight_v", 4, 3}, {"0.weight_g", 4, 1}, {"0.weight", 4, 3}}, "both '0.weight' and '0.weight_v'"},
+        {{{"0.weight", 4, 3}, {"0.parametrizations.weight.original0", 4, 1}},
+         "both '0.weight' and '0.parametrizations"},
+        {{{"0.weight", 4, 3}, {"0.parametrizations.bias.original", 4, 0}}, "'0.parametrizations.bias.original' is a"},
+        {{{"0.weight", 4, 3}, {"0.bias_v", 4, 0}, {"0.bias_g", 4, 0}}, "'0.bias_v': weight_norm"},
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        state_dict dict = {0};
+        ink_dense *dense;
+        ink_mlp *mlp;
+        for (size_t t = 0; t < 4 && forms[i].tensors[t].name != NULL; t++)
+            if (forms[i].tensors[t].columns != 0)
+                state_dict_matrix(&dict, forms[i].tensors[t].name, forms[i].tensors[t].rows,
+                                  forms[i].tensors[t].columns);
+            else
+                state_dict_vector(&dict, forms[i].tensors[t].name, forms[i].tensors[t].rows);
+        ink_weights *weights = state_dict_open(ctx, &dict);
+        assert_fails(ctx, ink_dense_load(ctx, weights, "0", INK_RELU, &dense), INK_ERROR_UNSUPPORTED, forms[i].words);
+        assert_fails(ctx, ink_mlp_load(ctx, weights, "", INK_RELU, INK_RELU, &mlp), INK_ERROR_UNSUPPORTED,
+                     forms[i].words);
+        state_dict_free(&dict);
+    }
 }
 
 /* ---- tied models ------------------------------------------------------------------------------------------------ */
@@ -158,50 +335,6 @@ static void tied_models_open_by_either_name(ink_context *ctx)
 }
 
 /* ---- notes that are aliases, and notes that are none ------------------------------------------------------------ */
-
-#define TENSOR(name, begin, end) "\"" name "\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[" #begin "," #end "]}"
-
-typedef struct text_file {
-    unsigned char bytes[1024];
-    ink_memory_file entries[4];
-    ink_memory_files files;
-} text_file;
-
-/* A file of this header and bytes 0, 1, 2 ... */
-static ink_memory_file file_of(const char *name, unsigned char *bytes, const char *header, size_t n_data)
-{
-    size_t length = strlen(header);
-    for (size_t i = 0; i < 8; i++)
-        bytes[i] = (unsigned char)((uint64_t)length >> 8 * i);
-    memcpy(bytes + 8, header, length);
-    for (size_t i = 0; i < n_data; i++)
-        bytes[8 + length + i] = (unsigned char)i;
-    return (ink_memory_file){name, bytes, 8 + length + n_data};
-}
-
-static ink_weights *open_header(ink_context *ctx, text_file *f, const char *header, size_t n_data)
-{
-    ink_weights *weights;
-    f->entries[0] = file_of("m.safetensors", f->bytes, header, n_data);
-    f->files = (ink_memory_files){f->entries, 1};
-    ink_source source = ink_source_memory(&f->files);
-    assert_ok(ctx, ink_weights_open_source(ctx, &source, "m.safetensors", &weights));
-    return weights;
-}
-
-static void assert_entry(ink_context *ctx, const ink_weights *weights, const char *name, const char *alias_of, int byte)
-{
-    unsigned char bytes[2];
-    const ink_weight *w = ink_weights_find(weights, name);
-    if (w == NULL)
-        fail_msg("%s is missing", name);
-    else if (alias_of == NULL)
-        assert_null(w->alias_of);
-    else
-        assert_string_equal(w->alias_of, alias_of);
-    assert_ok(ctx, ink_weights_read_bytes(ctx, weights, w, 0, bytes, 2));
-    assert_int_equal(bytes[0], byte);
-}
 
 static void only_notes_about_tensors_are_aliases(ink_context *ctx)
 {
@@ -299,6 +432,10 @@ int main(void)
         context_test(shared_recurrent_layers_are_all_there),
         context_test(tied_models_open_by_either_name),
         context_test(only_notes_about_tensors_are_aliases),
+        context_test(prefixes_of_wrappers_are_no_part_of_a_name),
+        context_test(other_names_keep_their_prefix),
+        context_test(normalised_weights_are_computed),
+        context_test(other_forms_are_named),
         context_test(shards_share_their_notes),
         counted_test(names_cost_no_weights),
     };

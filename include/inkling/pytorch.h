@@ -11,6 +11,11 @@
  * root of the file. The names and shapes of all tensors are checked before their memory is allocated. The packed
  * weights stay F32, BF16 or F16 as they are stored; F64 becomes F32.
  *
+ * A matrix under torch.nn.utils.weight_norm or spectral_norm (both also in torch.nn.utils.parametrizations) is computed
+ * from its parts, as in evaluation mode, and becomes F32; the norm must be along the first dimension, which is the
+ * default. Pruned weights, other parametrizations and layers with a LoRA adapter are INK_ERROR_UNSUPPORTED, with a
+ * sentence that says how to merge them before saving.
+ *
  * Errors of all functions: INK_ERROR_NOT_FOUND for a missing parameter, INK_ERROR_MISMATCH for shapes that do not fit
  * together, INK_ERROR_UNSUPPORTED for integer types and for the cases named below, INK_ERROR_READ, INK_ERROR_MEMORY,
  * INK_ERROR_LIMIT. A layer is immutable once loaded and may be used through many contexts at once. The caller frees it

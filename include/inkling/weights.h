@@ -20,8 +20,9 @@
  *     model note different tensors for one name.
  *   - Prefixes. If every name begins with the prefix of a wrapper, it is removed: "module." (nn.DataParallel,
  *     DistributedDataParallel), "_orig_mod." (torch.compile), "base_model.model." (PEFT), "_fsdp_wrapped_module.",
- *     "_checkpoint_wrapped_module.", up to eight of them one after the other. Functions that take the name of a tensor
- *     or a module accept it with the prefix, too.
+ *     "_checkpoint_wrapped_module.", up to eight of them one after the other. The counter "n_averaged" of an
+ *     AveragedModel may stand beside them. Functions that take the name of a tensor or a module accept it with the
+ *     prefix, too.
  */
 #ifndef INKLING_WEIGHTS_H
 #define INKLING_WEIGHTS_H

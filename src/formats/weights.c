@@ -112,7 +112,8 @@ static ink_result find_aliases(ink_context *ctx, const ink_weights *weights, ink
     return INK_OK;
 }
 
-/* The length of what a wrapper of modules puts in front of the names of its module; 0 if `name` begins with no such. */
+/* The length of what a wrapper of modules puts in front of the names of its module, which tells the wrapper; 0 if
+   `name` begins with no such. */
 static size_t wrapper_length(const char *name)
 {
     static const char *const wrappers[] = {
@@ -128,26 +129,33 @@ static size_t wrapper_length(const char *name)
     return 0;
 }
 
-/* Removes the wrappers that every name begins with. */
+/* Removes the wrappers that every name begins with, but for the counter of a swa_utils.AveragedModel. */
 static ink_result strip_wrappers(ink_context *ctx, ink_weights *weights)
 {
-    size_t length = 0, more = weights->n_tensors > 0;
+    static const char counter[] = "n_averaged";
+    size_t length = 0, more = weights->n_tensors > 0, last = 0;
     for (size_t depth = 0; depth < MAX_WRAPPERS && more > 0; depth++, length += more) {
-        const char *first = weights->tensors[0].name + length;
-        more = wrapper_length(first);
-        for (size_t i = 0; i < weights->n_tensors && more > 0; i++) {
-            const char *name = weights->tensors[i].name + length;
-            if (strncmp(name, first, more) != 0 || name[more] == '\0')
+        more = 0;
+        for (size_t i = 0; i < weights->n_tensors; i++) {
+            const char *name = weights->tensors[i].name;
+            if (strcmp(name, counter) == 0)
+                continue;
+            size_t size = wrapper_length(name + length);
+            if (size == 0 || name[length + size] == '\0' || (more != 0 && size != more)) {
                 more = 0;
+                break;
+            }
+            more = size;
+            last = i;
         }
     }
-    weights->prefix = ink_arena_string(&weights->arena, length > 0 ? weights->tensors[0].name : "", length);
+    weights->prefix = ink_arena_string(&weights->arena, length > 0 ? weights->tensors[last].name : "", length);
     if (weights->prefix == NULL)
         return weights_fail_memory(ctx, weights->name);
-    for (size_t i = 0; i < weights->n_tensors; i++) {
-        weights->tensors[i].name += length;
-        if (weights->tensors[i].alias_of != NULL)
-            weights->tensors[i].alias_of += length;
+    for (size_t i = 0; i < weights->n_tensors && length > 0; i++) {
+        ink_weight *weight = &weights->tensors[i];
+        weight->name += strcmp(weight->name, counter) != 0 ? length : 0;
+        weight->alias_of += weight->alias_of != NULL && strcmp(weight->alias_of, counter) != 0 ? length : 0;
     }
     return INK_OK;
 }

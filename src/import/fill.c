@@ -139,6 +139,7 @@ static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
     ink_matrix *w = &fold->dense->weight;
     float *bias = fold->dense->bias;
     const ink_kernel *kernel = plan->ctx->kernel;
+    const bool behind = fold->kind == INK_FOLD_NORM_BEHIND;
     const float eps = 1e-5f; /* PyTorch's default; files do not hold it */
     float *scale = ink_alloc_rows(&plan->work, 1, fold->size), *shift = ink_alloc_rows(&plan->work, 1, fold->size);
     float *sums = ink_alloc_rows(&plan->work, 1, w->n), *row = ink_alloc_rows(&plan->work, 1, w->k);
@@ -146,7 +147,7 @@ static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
         return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
     kernel->batch_norm(fold->values[0], fold->values[1], fold->values[2], fold->values[3], fold->size, eps, scale,
                        shift);
-    if (fold->behind) {
+    if (behind) {
         kernel->multiply_elements(scale, w->n, bias);
         kernel->add(shift, w->n, bias);
     } else {
@@ -157,8 +158,38 @@ static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
     for (size_t i = 0; i < w->n; i++) {
         ink_matrix_read_row(w, i, 0, w->k, row);
         for (size_t t = 0; t < w->k; t++)
-            row[t] *= fold->behind ? scale[i] : scale[t];
+            row[t] *= behind ? scale[i] : scale[t];
         ink_matrix_write_row(w, i, 0, w->k, row);
+    }
+    return INK_OK;
+}
+
+/*
+ * Computes the weight that torch.nn.utils stores in parts, in evaluation mode:
+ *
+ *     weight_norm       w_i = g_i v_i / |v_i| for each row i              (Salimans, Kingma 2016)
+ *     spectral_norm     W = V / sigma,  sigma = u^T V v                   (Miyato et al. 2018)
+ */
+static ink_result fold_weight(ink_plan *plan, const ink_plan_fold *fold)
+{
+    ink_matrix *w = fold->matrix, u;
+    const ink_kernel *kernel = plan->ctx->kernel;
+    float *row = ink_alloc_rows(&plan->work, 1, w->k), *sums = ink_alloc_rows(&plan->work, 1, w->n), sigma = 1;
+    ink_matrix_alloc(&plan->work, &u, 1, fold->n, INK_F32);
+    if (ink_arena_failed(&plan->work))
+        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+    if (fold->kind == INK_FOLD_SPECTRAL_NORM) {
+        ink_matrix_fill_rows(kernel, &u, 0, 1, INK_F32, fold->values[0]);
+        ink_multiply_here(kernel, &(ink_product){.x = fold->values[1], .m = 1, .w = w, .y = sums});
+        ink_multiply_here(kernel, &(ink_product){.x = sums + fold->first, .m = 1, .w = &u, .y = &sigma});
+    }
+    for (size_t i = 0; i < fold->n; i++) {
+        ink_matrix_read_row(w, fold->first + i, 0, w->k, row);
+        if (fold->kind == INK_FOLD_WEIGHT_NORM)
+            kernel->unit_length(row, w->k);
+        for (size_t t = 0; t < w->k; t++)
+            row[t] = fold->kind == INK_FOLD_WEIGHT_NORM ? row[t] * fold->values[0][i] : row[t] / sigma;
+        ink_matrix_write_row(w, fold->first + i, 0, w->k, row);
     }
     return INK_OK;
 }
@@ -277,7 +308,7 @@ static ink_result fill_rows(ink_plan *plan)
         plan->fingerprint = ink_hash_numbers(plan->fingerprint, &row->hash, 1, sizeof row->hash);
     }
     for (const ink_plan_fold *fold = plan->folds; fold != NULL; fold = fold->next)
-        INK_TRY(fold_norm(plan, fold));
+        INK_TRY(fold->dense != NULL ? fold_norm(plan, fold) : fold_weight(plan, fold));
     return INK_OK;
 }
 

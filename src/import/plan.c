@@ -7,8 +7,6 @@
 #include "../formats/safetensors.h"
 #include "plan.h"
 
-#define MAX_PARTS 4
-
 /* ---- beginning and ending --------------------------------------------------------------------------------------- */
 
 ink_result ink_plan_begin(ink_plan *plan, ink_context *ctx, const ink_weights *weights, const char *what, size_t size,
@@ -112,14 +110,85 @@ static bool full_name(const ink_plan *plan, const char *name, const char *suffix
     return true;
 }
 
-static const ink_weight *find_suffixed(const ink_plan *plan, const char *name, const char *suffix)
+#define PARAMETRIZATIONS "parametrizations."
+#define PARAMETRIZED                                                                                                   \
+    "a parametrization that is not supported: fold it into the weight before saving "                                  \
+    "(torch.nn.utils.parametrize.remove_parametrizations)"
+#define ADAPTED "a layer with a LoRA adapter: merge it into the weight before saving (merge_and_unload() of PEFT)"
+
+/* What torch.nn.utils and others store instead of a weight. `before` stands before the last component of its name. The
+   tensor of its shape has `end` behind the name; it is used only if all factors are there. */
+static const struct weight_form {
+    const char *before, *end, *factors[2];
+    const char *refusal; /* NULL: it is folded */
+    ink_plan_fold_kind fold;
+} forms[] = {
+    {"", "_v", {"_g"}, NULL, INK_FOLD_WEIGHT_NORM},
+    {PARAMETRIZATIONS, ".original1", {".original0"}, NULL, INK_FOLD_WEIGHT_NORM},
+    {"", "_orig", {"_u", "_v"}, NULL, INK_FOLD_SPECTRAL_NORM},
+    {PARAMETRIZATIONS, ".original", {".0._u", ".0._v"}, NULL, INK_FOLD_SPECTRAL_NORM},
+    {"", "_orig", {"_mask"}, "a pruned weight: make it permanent before saving (torch.nn.utils.prune.remove)", 0},
+    {PARAMETRIZATIONS, ".original", {NULL}, PARAMETRIZED, 0},
+    {PARAMETRIZATIONS, ".original0", {NULL}, PARAMETRIZED, 0},
+    {"base_layer.", "", {NULL}, ADAPTED, 0},
+    {"lora_A.", "", {NULL}, ADAPTED, 0},
+    {"lora_A.default.", "", {NULL}, ADAPTED, 0},
+};
+#define N_FORMS (sizeof forms / sizeof forms[0])
+
+/* scope + name with `before` before its last component and `end` behind it, or NULL. */
+static const ink_weight *find_form(const ink_plan *plan, const char *name, const char *before, const char *end)
 {
     char full[INK_NAME_SIZE];
-    return full_name(plan, name, suffix, full) ? ink_weights_find(plan->weights, full) : NULL;
+    size_t head = strlen(name), size = strlen(before);
+    while (head > 0 && name[head - 1] != '.')
+        head--;
+    head += plan->name_length;
+    if (!full_name(plan, name, end, full) || strlen(full) + size >= INK_NAME_SIZE)
+        return NULL;
+    memmove(full + head + size, full + head, strlen(full + head) + 1);
+    memcpy(full + head, before, size);
+    return ink_weights_find(plan->weights, full);
 }
 
-const ink_weight *ink_plan_find(const ink_plan *plan, const char *name) { return find_suffixed(plan, name, ""); }
+/* The tensor scope + name, or else the one that is stored for it in *form. */
+static const ink_weight *find_weight(const ink_plan *plan, const char *name, const struct weight_form **form)
+{
+    const ink_weight *weight = find_form(plan, name, "", "");
+    *form = NULL;
+    for (const struct weight_form *f = forms; weight == NULL && f < forms + N_FORMS; f++) {
+        const ink_weight *found = find_form(plan, name, f->before, f->end);
+        for (size_t i = 0; i < 2 && f->factors[i] != NULL && found != NULL; i++)
+            if (find_form(plan, name, f->before, f->factors[i]) == NULL)
+                found = NULL;
+        weight = found;
+        *form = f;
+    }
+    return weight;
+}
+
+const ink_weight *ink_plan_find(const ink_plan *plan, const char *name)
+{
+    const struct weight_form *form;
+    return find_weight(plan, name, &form);
+}
+
 bool ink_plan_has(const ink_plan *plan, const char *name) { return ink_plan_find(plan, name) != NULL; }
+
+bool ink_plan_is_parameter(const char *name, const char *parameter)
+{
+    size_t size = strlen(parameter);
+    if (strncmp(name, PARAMETRIZATIONS, strlen(PARAMETRIZATIONS)) == 0 || strncmp(name, "base_layer.", 11) == 0 ||
+        strncmp(name, "lora_", 5) == 0)
+        return true;
+    if (strncmp(name, parameter, size) != 0)
+        return false;
+    bool found = name[size] == '\0';
+    for (size_t f = 0; f < N_FORMS; f++)
+        if (forms[f].before[0] == '\0')
+            found |= strcmp(name + size, forms[f].end) == 0 || strcmp(name + size, forms[f].factors[0]) == 0;
+    return found;
+}
 
 bool ink_plan_has_in(ink_plan *plan, const char *module, const char *name)
 {
@@ -131,28 +200,24 @@ bool ink_plan_has_in(ink_plan *plan, const char *module, const char *name)
 
 /* ---- checks ----------------------------------------------------------------------------------------------------- */
 
-/* Reports a missing tensor. Weight and spectral normalisation store factors of the tensor instead. */
 static ink_result fail_missing(const ink_plan *plan, const char *name)
 {
-    static const char *const factors[] = {"_g", "_v", "_orig"};
     const char *file = ink_weights_name(plan->weights);
-    char full[INK_NAME_SIZE], other[INK_NAME_SIZE];
+    char full[INK_NAME_SIZE];
     if (!full_name(plan, name, "", full))
         return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: the name of a requested tensor is longer than %d bytes",
                         file, INK_NAME_SIZE - 1);
-    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++)
-        if (find_suffixed(plan, name, factors[i]) != NULL)
+    for (const struct weight_form *f = forms; f < forms + N_FORMS; f++) {
+        const ink_weight *part = find_form(plan, name, f->before, f->end);
+        if (part == NULL && f->factors[0] != NULL)
+            part = find_form(plan, name, f->before, f->factors[0]);
+        if (part != NULL)
             return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
-                            "%s: instead of tensor '%s' there is '%s%s': fold the normalisation of the weight into it "
-                            "before saving (torch.nn.utils.remove_weight_norm, remove_spectral_norm)",
-                            file, full, full, factors[i]);
-    memcpy(other, plan->name, plan->name_length);
-    ink_format(other + plan->name_length, sizeof other - plan->name_length, "parametrizations.%s.original0", name);
-    if (ink_weights_find(plan->weights, other) != NULL)
-        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: tensor '%s' is stored as a parametrization: fold it into the weight before saving "
-                        "(torch.nn.utils.parametrize.remove_parametrizations)",
-                        file, full);
+                            "%s: instead of tensor '%s' there is '%s', but not all that belongs to it: fold the "
+                            "normalisation of the weight into it before saving (torch.nn.utils.remove_weight_norm, "
+                            "remove_spectral_norm, parametrize.remove_parametrizations)",
+                            file, full, part->name);
+    }
     return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: tensor '%s' is missing", file, full);
 }
 
@@ -173,24 +238,17 @@ ink_result ink_plan_matrix_shape(ink_plan *plan, const char *name, bool transpos
     return INK_OK;
 }
 
-/* Finds the tensor scope + name, checks its shape and type, and counts it as used. */
-static ink_result look_up(ink_plan *plan, const char *name, const ink_shape *shape, const ink_weight **out)
+/* Checks the type of a tensor and counts it as used. */
+static ink_result use_weight(ink_plan *plan, const ink_weight *weight)
 {
-    const ink_weight *weight = ink_plan_find(plan, name);
     size_t n_elements;
-    if (weight == NULL)
-        return fail_missing(plan, name);
-    if (!ink_shape_equal(&weight->shape, shape))
-        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, %s%s %s", weight->file, weight->name,
-                        INK_SHAPE(&weight->shape), plan->expected != NULL ? plan->expected : "expected",
-                        plan->expected != NULL ? " asks for" : "", INK_SHAPE(shape));
     if (!ink_type_is_float(weight->type))
         return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
                         "%s: tensor '%s' is of type %s, expected F32, BF16, F16 or F64", weight->file, weight->name,
                         ink_type_name(weight->type));
-    if (!ink_shape_count(shape, &n_elements) || n_elements == 0)
+    if (!ink_shape_count(&weight->shape, &n_elements) || n_elements == 0)
         return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, expected at least one element",
-                        weight->file, weight->name, INK_SHAPE(shape));
+                        weight->file, weight->name, INK_SHAPE(&weight->shape));
     bool *used = plan->used != NULL && plan->weights == plan->files[0]
                      ? &plan->used[ink_weights_stored(plan->weights, weight) - ink_weights_at(plan->weights, 0)]
                      : NULL;
@@ -199,11 +257,8 @@ static ink_result look_up(ink_plan *plan, const char *name, const ink_shape *sha
     if (used != NULL)
         *used = true;
     plan->bytes_total += weight->size;
-    *out = weight;
     return INK_OK;
 }
-
-/* ---- rows ------------------------------------------------------------------------------------------------------- */
 
 static ink_result add_row(ink_plan *plan, ink_plan_row row)
 {
@@ -212,12 +267,100 @@ static ink_result add_row(ink_plan *plan, ink_plan_row row)
         return plan_no_memory(plan);
     row.file = plan->weights;
     row.alone = plan->folds_next;
+    for (size_t i = 0; i < plan->n_waiting; i++) {
+        ink_plan_fold *fold = plan->waiting[i];
+        if (fold->source != row.source)
+            continue;
+        if (row.matrix == NULL || row.transposed)
+            return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: tensor '%s': weight_norm and spectral_norm are supported only for matrices [out, in]",
+                            row.source->file, row.source->name);
+        *row.matrix = ink_matrix_over(NULL, row.matrix->n, row.matrix->k, row.matrix->k, INK_F32);
+        fold->matrix = row.matrix;
+        fold->first = row.first;
+        row.alone = true;
+        plan->waiting[i] = plan->waiting[--plan->n_waiting];
+        break;
+    }
     *added = row;
     *plan->last_row = added;
     plan->last_row = &added->next;
     plan->n_rows++;
     return INK_OK;
 }
+
+static ink_result add_fold(ink_plan *plan, ink_plan_fold fold, ink_plan_fold **added)
+{
+    *added = ink_arena_alloc(&plan->work, 1, sizeof **added);
+    if (*added == NULL)
+        return plan_no_memory(plan);
+    **added = fold;
+    *plan->last_fold = *added;
+    plan->last_fold = &(*added)->next;
+    return INK_OK;
+}
+
+/* Plans value i [n] of a fold. */
+static ink_result add_fold_row(ink_plan *plan, ink_plan_fold *fold, size_t i, const ink_weight *weight, size_t n,
+                               size_t taps)
+{
+    fold->values[i] = ink_alloc_rows(&plan->work, 1, n);
+    if (fold->values[i] == NULL)
+        return plan_no_memory(plan);
+    return add_row(plan, (ink_plan_row){.source = weight, .vector = &fold->values[i], .n = n, .taps = taps});
+}
+
+/* Finds the tensor scope + name, checks its shape and type, and counts it as used. If it is stored in another form,
+   plans the fold, which waits for the row of its matrix. */
+static ink_result look_up(ink_plan *plan, const char *name, const ink_shape *shape, const ink_weight **out)
+{
+    const struct weight_form *form;
+    const ink_weight *weight = *out = find_weight(plan, name, &form), *other = NULL;
+    if (weight == NULL)
+        return fail_missing(plan, name);
+    if (form != NULL && form->refusal != NULL)
+        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s' is %s", weight->file, weight->name,
+                        form->refusal);
+    if (!ink_shape_equal(&weight->shape, shape))
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, %s%s %s", weight->file, weight->name,
+                        INK_SHAPE(&weight->shape), plan->expected != NULL ? plan->expected : "expected",
+                        plan->expected != NULL ? " asks for" : "", INK_SHAPE(shape));
+    INK_TRY(use_weight(plan, weight));
+    if (form == NULL) {
+        for (const struct weight_form *f = forms; shape->rank > 1 && f < forms + N_FORMS && other == NULL; f++) {
+            other = find_form(plan, name, f->before, f->end);
+            if (other == weight || other == NULL)
+                other = f->factors[0] != NULL ? find_form(plan, name, f->before, f->factors[0]) : NULL;
+        }
+        if (other != NULL)
+            return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED, "%s: there are both '%s' and '%s', expected one of them",
+                            weight->file, weight->name, other->name);
+        return INK_OK;
+    }
+
+    ink_plan_fold *fold;
+    size_t n = weight->shape.dim[0], n_elements = 0;
+    ink_shape_count(shape, &n_elements);
+    INK_TRY(add_fold(plan, (ink_plan_fold){.kind = form->fold, .source = weight, .n = n}, &fold));
+    for (size_t i = 0; i < 2 && form->factors[i] != NULL; i++) {
+        const ink_weight *factor = find_form(plan, name, form->before, form->factors[i]);
+        size_t expected = i == 0 ? n : n_elements / n, count = 0;
+        if (!ink_shape_count(&factor->shape, &count) || count != expected || factor->shape.rank == 0 ||
+            factor->shape.dim[0] != expected)
+            return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: tensor '%s' is %s, expected %zu elements: weight_norm and spectral_norm are supported "
+                            "only along the first dimension (dim=0)",
+                            factor->file, factor->name, INK_SHAPE(&factor->shape), expected);
+        size_t taps = i == 1 && shape->rank == 3 ? shape->dim[2] : 0; /* v lies like a row of its matrix */
+        INK_TRY(use_weight(plan, factor));
+        INK_TRY(add_fold_row(plan, fold, i, factor, expected, taps));
+    }
+    if (plan->n_waiting < INK_PLAN_PARTS)
+        plan->waiting[plan->n_waiting++] = fold;
+    return INK_OK;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------- */
 
 ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k, bool transposed, ink_matrix *out)
 {
@@ -332,7 +475,7 @@ ink_result ink_plan_conv1d(ink_plan *plan, const char *module, size_t in, const 
 
 ink_result ink_plan_dense_parts(ink_plan *plan, const ink_plan_part *parts, size_t n_parts, size_t in, ink_dense *dense)
 {
-    const ink_weight *weights[MAX_PARTS], *biases[MAX_PARTS] = {NULL};
+    const ink_weight *weights[INK_PLAN_PARTS], *biases[INK_PLAN_PARTS] = {NULL};
     ink_type stored = INK_TYPE_NONE; /* the type of all parts if they have the same, else F32 */
     size_t out = 0, n_biases = 0;
     for (size_t i = 0; i < n_parts; i++) {
@@ -410,22 +553,16 @@ ink_result ink_plan_norm(ink_plan *plan, const char *module, ink_norm_kind kind,
 ink_result ink_plan_batch_norm(ink_plan *plan, size_t size, bool behind, ink_dense *dense)
 {
     static const char *const names[] = {"running_mean", "running_var", "weight", "bias"};
-    ink_plan_fold *fold = ink_arena_alloc(&plan->work, 1, sizeof *fold);
-    if (fold == NULL)
-        return plan_no_memory(plan);
-    *fold = (ink_plan_fold){.dense = dense, .behind = behind, .size = size};
+    ink_plan_fold *fold;
+    const ink_plan_fold_kind kind = behind ? INK_FOLD_NORM_BEHIND : INK_FOLD_NORM_IN_FRONT;
+    INK_TRY(add_fold(plan, (ink_plan_fold){.kind = kind, .dense = dense, .size = size}, &fold));
     for (size_t i = 0; i < 4; i++) {
         const ink_weight *weight = NULL;
         if (i >= 2 && !ink_plan_has(plan, names[i]))
             continue;
         INK_TRY(look_up(plan, names[i], &(ink_shape){.rank = 1, .dim = {size}}, &weight));
-        fold->values[i] = ink_alloc_rows(&plan->work, 1, size);
-        if (fold->values[i] == NULL)
-            return plan_no_memory(plan);
-        INK_TRY(add_row(plan, (ink_plan_row){.source = weight, .vector = &fold->values[i], .n = size}));
+        INK_TRY(add_fold_row(plan, fold, i, weight, size, 0));
     }
-    *plan->last_fold = fold;
-    plan->last_fold = &fold->next;
     return INK_OK;
 }
 
@@ -458,6 +595,8 @@ static ink_result find_recurrent_layers(const ink_plan *plan, const char *module
         if (strncmp(name, plan->name, plan->name_length) != 0)
             continue;
         name += plan->name_length;
+        if (strncmp(name, PARAMETRIZATIONS, strlen(PARAMETRIZATIONS)) == 0)
+            name += strlen(PARAMETRIZATIONS);
         for (size_t kind = 0; kind < sizeof kinds / sizeof kinds[0]; kind++) {
             size_t length = strlen(kinds[kind]);
             uint64_t layer = 0;
@@ -468,7 +607,7 @@ static ink_result find_recurrent_layers(const ink_plan *plan, const char *module
             /* With a number beyond SIZE_MAX / 4, planning ends at a missing tensor long before it. */
             found->n_layers = ink_size_max(found->n_layers, layer < SIZE_MAX / 4 ? (size_t)layer + 1 : SIZE_MAX / 4);
             found->projected |= kind == 4;
-            if (strcmp(name + length + digits, "_reverse") == 0)
+            if (strncmp(name + length + digits, "_reverse", 8) == 0)
                 found->n_directions = 2;
         }
     }

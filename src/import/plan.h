@@ -40,14 +40,27 @@ typedef struct ink_plan_row {
     uint64_t hash; /* of the elements read and the type they are held as */
 } ink_plan_row;
 
-/* A BatchNorm1d to fold into the Linear layer before or after it, once the weights are read. */
+/* A change of a matrix once the weights are read: a BatchNorm1d is folded into the Linear layer before or after it, or
+   a weight gets the norm that torch.nn.utils stores apart from it. */
+typedef enum ink_plan_fold_kind {
+    INK_FOLD_NORM_BEHIND, /* values: mean, variance, and weight and bias or NULL; each [size] */
+    INK_FOLD_NORM_IN_FRONT,
+    INK_FOLD_WEIGHT_NORM,  /* rows first .. first + n - 1; values: g [n] */
+    INK_FOLD_SPECTRAL_NORM /* values: u [n], v [k] */
+} ink_plan_fold_kind;
+
 typedef struct ink_plan_fold {
     struct ink_plan_fold *next;
-    ink_dense *dense;
-    bool behind; /* the norm comes after the layer */
+    ink_plan_fold_kind kind;
+    ink_dense *dense; /* of a BatchNorm1d */
     size_t size;
-    float *values[4]; /* [size], in the plan's work arena: mean, variance, and weight and bias or NULL */
+    const ink_weight *source; /* of a weight */
+    ink_matrix *matrix;
+    size_t first, n;
+    float *values[4]; /* in the plan's work arena */
 } ink_plan_fold;
+
+#define INK_PLAN_PARTS 4 /* the most tensors that become one matrix */
 
 typedef struct ink_plan {
     ink_context *ctx;
@@ -69,6 +82,8 @@ typedef struct ink_plan {
     ink_plan_row *rows, **last_row;
     size_t n_rows;
     ink_plan_fold *folds, **last_fold;
+    ink_plan_fold *waiting[INK_PLAN_PARTS]; /* for the row of their matrix */
+    size_t n_waiting;
     uint64_t n_parameters; /* elements of all tensors; with `used`, those of a tensor with several names count once */
     uint64_t bytes_total;  /* to read */
     uint64_t bytes_read;
@@ -107,10 +122,20 @@ size_t ink_plan_enter(ink_plan *plan, const char *name, size_t i);
 size_t ink_plan_enter_module(ink_plan *plan, const char *name);
 void ink_plan_leave(ink_plan *plan, size_t length);
 
-/* Whether the file has scope + name; that tensor, or NULL; whether it has scope + module + "." + name. */
+/*
+ * Whether the file has scope + name; that tensor, or NULL; whether it has scope + module + "." + name.
+ *
+ * torch.nn.utils stores other tensors instead of a weight: weight_g and weight_v for weight_norm, weight_orig, weight_u
+ * and weight_v for spectral_norm, and the newer forms of both under "parametrizations". The file then counts as having
+ * the weight: the tensor is the one with its shape, and adding a row for a matrix plans the norm, too. Other forms
+ * (pruning, LoRA, other parametrizations) count as there and are refused by name when a row is added.
+ */
 bool ink_plan_has(const ink_plan *plan, const char *name);
 const ink_weight *ink_plan_find(const ink_plan *plan, const char *name);
 bool ink_plan_has_in(ink_plan *plan, const char *module, const char *name);
+
+/* Whether `name`, relative to a module, is this parameter of it, or one of the tensors that are stored instead. */
+bool ink_plan_is_parameter(const char *name, const char *parameter);
 
 /* The shape [n, k] of the matrix scope + name, which is stored as [k, n] if `transposed`. INK_ERROR_NOT_FOUND if it is
    missing, INK_ERROR_MISMATCH unless it has two dimensions of at least 1. */

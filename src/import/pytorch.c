@@ -111,20 +111,13 @@ typedef struct sequential_module {
     bool is_norm;
 } sequential_module;
 
-/* What torch.nn.utils stores instead of a weight; the plan says how to fold it. */
-static const char *const factors[] = {"weight_g",    "weight_v",    "weight_u",
-                                      "weight_orig", "weight_mask", "parametrizations.weight.original0"};
-#define N_FACTORS (sizeof factors / sizeof factors[0])
-
 /* Whether a tensor of an nn.Sequential belongs to a Linear layer or a BatchNorm1d. */
 static bool is_module_parameter(const char *name)
 {
-    static const char *const whole[] = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"};
-    bool found = strncmp(name, "parametrizations.", 17) == 0;
-    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
-        found |= strcmp(name, whole[i]) == 0;
-    for (size_t i = 0; i < N_FACTORS; i++)
-        found |= strcmp(name, factors[i]) == 0;
+    static const char *const buffers[] = {"running_mean", "running_var", "num_batches_tracked"};
+    bool found = ink_plan_is_parameter(name, "weight") || ink_plan_is_parameter(name, "bias");
+    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
+        found |= strcmp(name, buffers[i]) == 0;
     return found;
 }
 
@@ -160,11 +153,6 @@ static ink_result find_modules(ink_plan *plan, const char *name, sequential_modu
             continue;
         size_t scope = ink_plan_enter(plan, "", (size_t)numbers[i]);
         m[(*n_modules)++] = (sequential_module){(size_t)numbers[i], ink_plan_has(plan, "running_mean")};
-        for (size_t f = 0; f < N_FACTORS; f++)
-            if (ink_plan_has(plan, "weight") && ink_plan_has(plan, factors[f]))
-                return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
-                                "%s: there are both '%sweight' and '%s%s', expected one of them",
-                                ink_weights_name(plan->weights), plan->name, plan->name, factors[f]);
         ink_plan_leave(plan, scope);
     }
     if (n == 0)
