@@ -872,6 +872,35 @@ static void texts_beyond_the_limit(void **state)
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
+/* In a file the last of equal keys counts; those before it do not exist. */
+static void the_last_of_equal_keys_counts_in_files(void **state)
+{
+    static const char text[] = "{\"a\":{\"x\":1,\"y\":2},\"b\":1,\"a\":[1],\"c\":{\"\":1,\"z\":2,\"\":3},"
+                               "\"b\":null,\"\\u0061\":{\"k\":7,\"k\":8,\"k\":9}}";
+    static const char *const keys[] = {"c", "b", "a"};
+    bench *b = *state;
+    ink_memory_file file = {.name = "config.json", .data = text, .size = sizeof text - 1};
+    ink_memory_files files = {&file, 1};
+    ink_source source = ink_source_memory(&files);
+    ink_json_document d;
+    size_t value = 0, n = 0;
+    ink_arena_free(&b->arena);
+    assert_ok(b->ctx, ink_json_open(b->ctx, &b->arena, &source, "config.json", (ink_limit){"most", 10000}, &d));
+    assert_int_equal(d.nodes[0].n_children, 3);
+    for (ink_json i = ink_json_first(&d, 0); i != INK_JSON_NONE; i = ink_json_next(&d, i), n++)
+        assert_string_equal(d.nodes[i].key, keys[n]);
+    assert_int_equal(n, 3);
+    assert_int_equal(ink_json_member(&d, 0, "b"), INK_JSON_NONE); /* null */
+    ink_json a = ink_json_member(&d, 0, "a"), c = ink_json_member(&d, 0, "c");
+    assert_int_equal(d.nodes[a].n_children, 1);
+    assert_ok(b->ctx, ink_json_read_size(b->ctx, &d, a, "k", 0, 10, &value));
+    assert_int_equal(value, 9);
+    assert_int_equal(d.nodes[c].n_children, 2);
+    assert_ok(b->ctx, ink_json_read_size(b->ctx, &d, c, "", 0, 10, &value));
+    assert_int_equal(value, 3);
+    assert_int_equal(ink_json_next(&d, ink_json_next(&d, ink_json_first(&d, c))), INK_JSON_NONE);
+}
+
 static void opens_files_of_a_source(void **state)
 {
     bench *b = *state;
@@ -928,6 +957,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(large_texts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(texts_beyond_the_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(opens_files_of_a_source, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_last_of_equal_keys_counts_in_files, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

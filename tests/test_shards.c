@@ -143,8 +143,8 @@ static void wrong_indices_are_refused(void **unused)
         {"{\"weight_map\": {}}", INK_ERROR_MISMATCH, "names no tensor"},
         {"{\"weight_map\": []}", INK_ERROR_MISMATCH, "weight_map: expected an object"},
         {"{\"metadata\": {}}", INK_ERROR_MISMATCH, "'weight_map' is missing"},
-        {"{\"weight_map\": {" ENTRY("a", "one.safetensors") ", " ENTRY("a", "two.safetensors") "}}", INK_ERROR_CORRUPT,
-         "'a'"},
+        {"{\"weight_map\": {" ENTRY("a", "one.safetensors") ", " ENTRY("a", "two.safetensors") "}}", INK_ERROR_MISMATCH,
+         "tensor 'a' should be in 'two.safetensors', which does not have it"}, /* the last one counts */
         {"[]", INK_ERROR_MISMATCH, "expected an object"},
         {"", INK_ERROR_CORRUPT, INDEX},
     };

@@ -85,9 +85,10 @@ enum {
 /*
  * Encodes `size` bytes of UTF-8; NULs are text like any other. If the model has tokens for bytes (byte-level BPE,
  * byte_fallback), a byte that is not UTF-8 is encoded as this byte. Otherwise each sequence that one U+FFFD would
- * replace is one unknown character. *n is always set to the number of ids. If that is more than `capacity`, nothing is
- * written and the result is INK_ERROR_LIMIT; `ids` may be NULL if capacity is 0. Encode text from users without
- * INK_ENCODE_ADDED, or they can write control tokens.
+ * replace is one unknown character. What the vocabulary does not know becomes the unknown token of the model, or
+ * nothing if the model has none; INK_ERROR_MISMATCH if it names one that is not in its vocabulary. *n is always set to
+ * the number of ids. If that is more than `capacity`, nothing is written and the result is INK_ERROR_LIMIT; `ids` may
+ * be NULL if capacity is 0. Encode text from users without INK_ENCODE_ADDED, or they can write control tokens.
  */
 ink_result ink_tokenizer_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *text, size_t size,
                                 unsigned flags, ink_token *ids, size_t capacity, size_t *n);
@@ -115,8 +116,9 @@ typedef struct ink_encode_input {
 ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_encode_input *input,
                                       ink_token *ids, ink_token *types, size_t capacity, size_t *n);
 
-/* The text of ids without special tokens. Bytes that are not UTF-8 become U+FFFD as in Hugging Face's decode(). *size
-   is always set to the length in bytes (no NUL is written); INK_ERROR_LIMIT as above. */
+/* The text of ids without special tokens. An id without a token gives nothing, as in Hugging Face's decode(): models
+   often have more ids than their tokenizer. A negative id is INK_ERROR_ARGUMENT. Bytes that are not UTF-8 become U+FFFD
+   as there. *size is always set to the length in bytes (no NUL is written); INK_ERROR_LIMIT as above. */
 ink_result ink_tokenizer_decode(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_token *ids, size_t n,
                                 char *text, size_t capacity, size_t *size);
 
@@ -137,8 +139,9 @@ typedef struct ink_text_stream {
     bool broken;     /* the current run of byte tokens is not UTF-8 */
 } ink_text_stream;
 
-/* `text` gets up to `capacity` bytes and *size their number; ink_tokenizer_stream_capacity() always suffices. id -1
-   flushes: the held bytes come out, as U+FFFD if they are not UTF-8. */
+/* `text` gets up to `capacity` bytes and *size their number; ink_tokenizer_stream_capacity() always suffices. An id
+   without a token gives nothing. id -1 flushes: the held bytes come out, as U+FFFD if they are not UTF-8. Other
+   negative ids are INK_ERROR_ARGUMENT. */
 ink_result ink_tokenizer_stream(ink_context *ctx, const ink_tokenizer *tokenizer, ink_text_stream *stream, ink_token id,
                                 char *text, size_t capacity, size_t *size);
 size_t ink_tokenizer_stream_capacity(const ink_tokenizer *tokenizer);

@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* A token id. Every function refuses negative ids and ids outside the vocabulary. */
+/* A token id. Every function refuses negative ids, and all but decoding refuse ids outside the vocabulary. */
 typedef int32_t ink_token;
 
 /* s(x), with its parameter: one of the numbers below, whose parameter is PyTorch's default, or a value of

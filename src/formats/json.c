@@ -268,39 +268,50 @@ static ink_result json_read_text(json_parser *p)
 
 /* ---- duplicate keys ------------------------------------------------------------------------------------------- */
 
+static bool same_keys(const ink_json_node *a, const ink_json_node *b)
+{
+    return a->key_size == b->key_size && memcmp(a->key, b->key, a->key_size) == 0;
+}
+
+/* Equal keys in the order of the text. */
 static int compare_keys(const void *user, size_t a, size_t b)
 {
     const ink_json_node *nodes = user;
     size_t a_size = nodes[a].key_size, b_size = nodes[b].key_size;
     int order = memcmp(nodes[a].key, nodes[b].key, ink_size_min(a_size, b_size));
-    return order != 0 ? order : a_size < b_size ? -1 : a_size > b_size;
+    return order != 0 ? order : a_size != b_size ? (a_size < b_size ? -1 : 1) : a < b ? -1 : a > b;
 }
 
-/* Sorts the keys of each object, so that equal ones are neighbours. */
-static ink_result json_check_keys(const json_parser *p, const ink_json_document *document, ink_arena *arena)
+/* Sorts the keys of each object, so that equal ones are neighbours. Then a key that is there twice is refused; or the
+   last one stays, and those before it lose their key, which hides them from walking. */
+static ink_result json_check_keys(const json_parser *p, bool last_wins, ink_arena *arena)
 {
-    const ink_json_node *nodes = document->nodes;
+    ink_json_node *nodes = p->nodes;
+    const ink_json_document document = {.file = p->file, .nodes = nodes, .n_nodes = p->n_nodes};
     size_t most = 0;
-    for (size_t i = 0; i < document->n_nodes; i++)
+    for (size_t i = 0; i < p->n_nodes; i++)
         if (nodes[i].kind == INK_JSON_OBJECT)
             most = ink_size_max(most, nodes[i].n_children);
     uint64_t *keys = ink_arena_alloc(arena, most, sizeof *keys);
     if (keys == NULL)
         return ink_fail(p->ctx, INK_ERROR_MEMORY, "out of memory: %s has an object with %zu keys", p->file, most);
-    for (ink_json object = 0; object < document->n_nodes; object++) {
+    for (ink_json object = 0; object < p->n_nodes; object++) {
         if (nodes[object].kind != INK_JSON_OBJECT)
             continue;
         size_t n = 0;
-        for (ink_json i = ink_json_first(document, object); i != INK_JSON_NONE; i = ink_json_next(document, i))
+        for (ink_json i = ink_json_first(&document, object); i != INK_JSON_NONE; i = ink_json_next(&document, i))
             keys[n++] = INK_KEY(ink_hash(0, nodes[i].key, nodes[i].key_size), i);
         ink_sort(keys, n, &(ink_ties){compare_keys, nodes});
         for (size_t i = 1; i < n; i++) {
-            size_t a = ink_key_index(keys[i - 1]), b = ink_key_index(keys[i]);
-            const ink_json_node *first = &nodes[ink_size_min(a, b)], *second = &nodes[ink_size_max(a, b)];
-            if (compare_keys(nodes, a, b) == 0)
+            ink_json_node *first = &nodes[ink_key_index(keys[i - 1])], *second = &nodes[ink_key_index(keys[i])];
+            if (!same_keys(first, second))
+                continue;
+            if (!last_wins)
                 return ink_fail(
                     p->ctx, INK_ERROR_CORRUPT, "%s: byte %zu: the key '%.*s' was there already, at byte %zu", p->file,
                     p->origin + second->offset, (int)second->key_size, second->key, p->origin + first->offset);
+            first->key = NULL;
+            nodes[object].n_children--;
         }
     }
     return INK_OK;
@@ -334,64 +345,76 @@ static void json_count(const char *text, size_t size, size_t *n_nodes, size_t *n
     *n_bytes = bytes + nodes;
 }
 
+static ink_result json_parse(json_parser *p, ink_arena *arena, ink_limit limit, bool last_wins,
+                             ink_json_document *document)
+{
+    size_t n_nodes, n_bytes, n_all;
+    p->open = INK_JSON_NONE;
+    if (p->size > INK_JSON_MAX_BYTES)
+        return ink_fail(p->ctx, INK_ERROR_LIMIT, "%s: the JSON text has %zu bytes, at most %zu are read", p->file,
+                        p->size, INK_JSON_MAX_BYTES);
+    json_count(p->text, p->size, &n_nodes, &n_bytes);
+    INK_TRY(ink_limit_check(p->ctx, p->file,
+                            (uint64_t)n_nodes * (sizeof *p->nodes + sizeof(uint64_t)) + n_bytes + p->size, limit));
+    if (ink_size_mul(n_nodes, sizeof *p->nodes, &n_all) && ink_size_add(n_all, n_bytes, &n_all))
+        p->nodes = ink_arena_alloc(arena, n_all, 1);
+    if (p->nodes == NULL)
+        return ink_fail(p->ctx, INK_ERROR_MEMORY, "out of memory: %s has %zu values", p->file, n_nodes);
+    p->strings = (char *)(p->nodes + n_nodes);
+    INK_TRY(json_read_text(p));
+
+    ink_arena work;
+    ink_arena_grow(&work, &p->ctx->allocator);
+    ink_result result = json_check_keys(p, last_wins, &work);
+    ink_arena_free(&work);
+    if (result == INK_OK)
+        *document = (ink_json_document){.file = p->file, .nodes = p->nodes, .n_nodes = p->n_nodes};
+    return result;
+}
+
 ink_result ink_json_parse(ink_context *ctx, ink_arena *arena, const char *file, const char *text, size_t size,
                           size_t origin, ink_limit limit, ink_json_document *document)
 {
-    json_parser p = {.ctx = ctx, .file = file, .text = text, .size = size, .origin = origin, .open = INK_JSON_NONE};
-    size_t n_nodes, n_bytes, n_all;
-    if (size > INK_JSON_MAX_BYTES)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: the JSON text has %zu bytes, at most %zu are read", file, size,
-                        INK_JSON_MAX_BYTES);
-    json_count(text, size, &n_nodes, &n_bytes);
-    INK_TRY(
-        ink_limit_check(ctx, file, (uint64_t)n_nodes * (sizeof *p.nodes + sizeof(uint64_t)) + n_bytes + size, limit));
-    if (ink_size_mul(n_nodes, sizeof *p.nodes, &n_all) && ink_size_add(n_all, n_bytes, &n_all))
-        p.nodes = ink_arena_alloc(arena, n_all, 1);
-    if (p.nodes == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s has %zu values", file, n_nodes);
-    p.strings = (char *)(p.nodes + n_nodes);
-    INK_TRY(json_read_text(&p));
-
-    const ink_json_document parsed = {.file = file, .nodes = p.nodes, .n_nodes = p.n_nodes};
-    ink_arena work;
-    ink_arena_grow(&work, &ctx->allocator);
-    ink_result result = json_check_keys(&p, &parsed, &work);
-    ink_arena_free(&work);
-    if (result == INK_OK)
-        *document = parsed;
-    return result;
+    json_parser p = {.ctx = ctx, .file = file, .text = text, .size = size, .origin = origin};
+    return json_parse(&p, arena, limit, false, document);
 }
 
 ink_result ink_json_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *name,
                          ink_limit limit, ink_json_document *document)
 {
+    json_parser p = {.ctx = ctx, .file = name};
     ink_arena work;
-    const char *text = NULL;
-    size_t size = 0;
     ink_arena_grow(&work, &ctx->allocator);
-    ink_result result = ink_file_read_all(ctx, source, name, limit, &work, &text, &size);
+    ink_result result = ink_file_read_all(ctx, source, name, limit, &work, &p.text, &p.size);
     if (result == INK_OK)
-        result = ink_json_parse(ctx, arena, name, text, size, 0, limit, document);
+        result = json_parse(&p, arena, limit, true, document);
     ink_arena_free(&work);
     return result;
 }
 
 /* ---- walking -------------------------------------------------------------------------------------------------- */
 
+/* The child at `i`, or the first one after it that no later key hides. */
+static ink_json json_visible(const ink_json_document *document, ink_json container, ink_json i)
+{
+    const ink_json_node *nodes = document->nodes;
+    while (i < nodes[container].next && nodes[container].kind == INK_JSON_OBJECT && nodes[i].key == NULL)
+        i = nodes[i].next;
+    return i < nodes[container].next ? i : INK_JSON_NONE;
+}
+
 ink_json ink_json_first(const ink_json_document *document, ink_json container)
 {
     if (container == INK_JSON_NONE || document->nodes[container].n_children == 0)
         return INK_JSON_NONE;
-    return container + 1;
+    return json_visible(document, container, container + 1);
 }
 
 ink_json ink_json_next(const ink_json_document *document, ink_json child)
 {
     if (child == INK_JSON_NONE || document->nodes[child].parent == INK_JSON_NONE)
         return INK_JSON_NONE;
-    ink_json next = document->nodes[child].next;
-    ink_json end = document->nodes[document->nodes[child].parent].next;
-    return next < end ? next : INK_JSON_NONE;
+    return json_visible(document, document->nodes[child].parent, document->nodes[child].next);
 }
 
 ink_json ink_json_member(const ink_json_document *document, ink_json object, const char *key)

@@ -6,8 +6,11 @@
  * with an explicit length. Memory is counted before it is taken: sizeof(ink_json_node) and the 8 bytes of a sort for
  * each value, and a byte for each byte of the text. The sum of these and the text itself is held against a limit of the
  * context. The depth is at most INK_JSON_MAX_DEPTH, the text at most INK_JSON_MAX_BYTES. Refused: anything
- * RFC 8259 does not allow (NaN and Infinity by name), duplicate keys, strings that are not valid UTF-8, lone
- * surrogates.
+ * RFC 8259 does not allow (NaN and Infinity by name), strings that are not valid UTF-8, lone surrogates.
+ *
+ * A key that an object has twice: in the header of a safetensors file (ink_json_parse) it is refused, because two
+ * tensors would have one name. In all other files (ink_json_open) the last one counts and the others do not exist, as
+ * in the readers of the reference, Python's json and the maps of Rust's serde_json.
  */
 #ifndef INK_FORMATS_JSON_H
 #define INK_FORMATS_JSON_H
@@ -32,7 +35,7 @@ typedef uint32_t ink_json;
 #define INK_JSON_NONE UINT32_MAX
 
 typedef struct ink_json_node {
-    const char *key;    /* in an object: unescaped, NUL-terminated; else NULL */
+    const char *key;    /* in an object: unescaped, NUL-terminated, NULL if a later member has it; else NULL */
     const char *string; /* of a string: unescaped, NUL-terminated; of a number: its spelling; else NULL */
     uint32_t key_size;  /* bytes, without the NUL */
     uint32_t string_size;
@@ -51,12 +54,12 @@ typedef struct ink_json_document {
 
 /* Parses `size` bytes. Memory comes from `arena` (growing) and holds copies of all strings, so that `text` may go
    afterwards; `file` is kept, not copied. `origin` is where in the file the text begins, for messages. On failure
-   the document is untouched. INK_ERROR_CORRUPT with file and byte offset; INK_ERROR_LIMIT for depth, length and
-   memory; INK_ERROR_MEMORY. */
+   the document is untouched. INK_ERROR_CORRUPT with file and byte offset, also for a key that is there twice;
+   INK_ERROR_LIMIT for depth, length and memory; INK_ERROR_MEMORY. */
 ink_result ink_json_parse(ink_context *ctx, ink_arena *arena, const char *file, const char *text, size_t size,
                           size_t origin, ink_limit limit, ink_json_document *document);
 
-/* Reads and parses a file of a source. `name` is kept, not copied. */
+/* Reads and parses a file of a source. `name` is kept, not copied. Of a key that is there twice the last one counts. */
 ink_result ink_json_open(ink_context *ctx, ink_arena *arena, const ink_source *source, const char *name,
                          ink_limit limit, ink_json_document *document);
 

@@ -9,24 +9,9 @@
 
 /* ---- spellings -------------------------------------------------------------------------------------------------- */
 
-/*
- * GPT-2's spelling of bytes as printable characters. A file holds text, but a byte-level token is any bytes; so the
- * file spells each byte as one character: 21-7E, A1-AC and AE-FF as the code point of the same value, the other 68
- * bytes, in their order, as U+0100, U+0101, ... U+0143. Returns the byte that a character spells, or -1.
- */
-static int spelled_byte(uint32_t code)
-{
-    if ((code >= 0x21 && code <= 0x7E) || (code >= 0xA1 && code <= 0xFF && code != 0xAD))
-        return (int)code;
-    if (code >= 0x100 && code <= 0x120) /* 00-20 */
-        return (int)(code - 0x100);
-    if (code >= 0x121 && code <= 0x142) /* 7F-A0 */
-        return (int)(code - 0x121 + 0x7F);
-    return code == 0x143 ? 0xAD : -1;
-}
-
-/* The bytes that a spelling [size] stands for, in `out` [size]. A spelling with a character that spells no byte is an
-   added token's and stands for itself: *verbatim. */
+/* A file holds text, but a byte-level token is any bytes, so the file spells each byte as one character. These are the
+   bytes that a spelling [size] stands for, in `out` [size]. A spelling with a character that spells no byte is an added
+   token's and stands for itself: *verbatim. */
 static size_t spelled_bytes(const char *spelling, size_t size, char *out, bool *verbatim)
 {
     size_t n = 0;
@@ -34,7 +19,7 @@ static size_t spelled_bytes(const char *spelling, size_t size, char *out, bool *
     for (size_t i = 0; i < size;) {
         uint32_t code;
         i += ink_utf8_next(spelling + i, size - i, &code);
-        int byte = spelled_byte(code);
+        int byte = ink_spelled_byte(code);
         if (byte < 0) {
             memcpy(out, spelling, size);
             *verbatim = true;
@@ -140,18 +125,21 @@ static ink_result import_vocab(ink_tokenizer_import *im)
                         im->b.file, n_ids - 1, im->n_tokens + im->n_added);
     im->spelling = ink_arena_alloc(im->arena, im->longest, 1);
     im->bytes = ink_arena_alloc(im->arena, ink_size_max(longest, im->longest), 1);
-    INK_TRY(ink_builder_vocab(&im->b, n_ids, n_bytes)); /* sees that the arena failed, too */
+    bool *seen = ink_arena_alloc(im->arena, n_ids, sizeof *seen);
+    if (seen == NULL)
+        return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", im->b.file);
+    memset(seen, 0, n_ids * sizeof *seen);
     for (size_t i = 0; i < im->n_tokens; i++) {
-        const ink_spelled_token *t = &im->tokens[i];
-        if (t->size == 0 || ink_vocab_has(&im->b.draft.vocab, t->id))
-            return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s%.*s: %s", im->where, (int)ink_size_min(t->size, 160),
-                            t->text, t->size == 0 ? "a token of no bytes" : "another token has this id");
-        import_token(im, t->id, t->text, t->size);
+        im->b.n_others += seen[im->tokens[i].id];
+        seen[im->tokens[i].id] = true;
     }
+    INK_TRY(ink_builder_vocab(&im->b, n_ids, n_bytes));
+    for (size_t i = 0; i < im->n_tokens; i++)
+        import_token(im, im->tokens[i].id, im->tokens[i].text, im->tokens[i].size);
     return ink_builder_index(&im->b);
 }
 
-/* The tokens of the 256 bytes, and the merges. In a byte-level vocabulary every text can be encoded; others may have
+/* The tokens of the 256 bytes, of which some or all may be missing, and the merges. Vocabularies of characters may have
    tokens <0x00> to <0xFF>. */
 static ink_result import_bpe(ink_tokenizer_import *im)
 {
@@ -162,10 +150,6 @@ static ink_result import_bpe(ink_tokenizer_import *im)
         const char byte = (char)i, name[6] = {'<', '0', 'x', digits[i / 16], digits[i % 16], '>'};
         bpe->byte_id[i] =
             ink_vocab_find(&im->b.draft.vocab, im->byte_level ? &byte : name, im->byte_level ? 1 : sizeof name, false);
-        if (im->byte_level && bpe->byte_id[i] < 0)
-            return ink_fail(im->ctx, INK_ERROR_UNSUPPORTED,
-                            "%s: model.vocab: no token for the byte %zu; a byte-level vocabulary must have all 256",
-                            im->b.file, i);
     }
     ink_bpe_merge *merges = ink_arena_alloc(im->arena, im->n_merges, sizeof *merges);
     if (merges == NULL)
@@ -186,14 +170,7 @@ static ink_result import_bpe(ink_tokenizer_import *im)
         if (merges[i].merged < 0)
             return import_refuse(im, "model.merges", i, "the merged token is not in the vocabulary");
     }
-    INK_TRY(ink_builder_merges(&im->b, merges, im->n_merges));
-    for (size_t i = 0; i < im->n_merges; i++) {
-        size_t first = ink_bpe_rank(bpe, merges[i].left, merges[i].right);
-        if (first != i)
-            return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: model.merges[%zu] is the same as model.merges[%zu]",
-                            im->b.file, i, first);
-    }
-    return INK_OK;
+    return ink_builder_merges(&im->b, merges, im->n_merges);
 }
 
 ink_result ink_import_tokens(ink_tokenizer_import *im)

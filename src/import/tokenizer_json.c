@@ -66,13 +66,6 @@ static ink_result read_member(json_reader *r, ink_json node, const char *key, in
     return ink_json_expect(r->ctx, r->json, *member, kind);
 }
 
-/* A string with at least one byte. */
-static ink_result read_token_text(json_reader *r, ink_json node, const char **text, size_t *size)
-{
-    INK_TRY(ink_json_get_string(r->ctx, r->json, node, text, size));
-    return *size != 0 ? INK_OK : refuse_node(r, INK_ERROR_CORRUPT, node, "a token of no bytes");
-}
-
 /* A member that is a bool, and `otherwise` if it is absent or null. */
 static ink_result read_flag(json_reader *r, ink_json node, const char *key, bool otherwise, bool *flag)
 {
@@ -398,8 +391,9 @@ static ink_result read_merges(json_reader *r, ink_json model)
         if (entry->n_children != 2)
             return refuse_node(r, INK_ERROR_CORRUPT, i, "expected an array of two strings");
         ink_json left = ink_json_first(r->json, i);
-        INK_TRY(read_token_text(r, left, &merge->text[0], &merge->size[0]));
-        INK_TRY(read_token_text(r, ink_json_next(r->json, left), &merge->text[1], &merge->size[1]));
+        ink_json right = ink_json_next(r->json, left);
+        INK_TRY(ink_json_get_string(r->ctx, r->json, left, &merge->text[0], &merge->size[0]));
+        INK_TRY(ink_json_get_string(r->ctx, r->json, right, &merge->text[1], &merge->size[1]));
         im->n_merges++;
     }
     return INK_OK;
@@ -424,8 +418,7 @@ static ink_result read_model(json_reader *r, ink_json model, const char *type, i
     INK_TRY(ink_import_list_tokens(im, r->json, vocab));
     if (r->t->model != INK_MODEL_BPE)
         im->unk = r->t->model == INK_MODEL_WORDPIECE ? "[UNK]" : "<unk>";
-    if (!im->byte_level) /* else it never applies: there is a token for each byte */
-        INK_TRY(ink_json_read_string(r->ctx, r->json, model, "unk_token", &im->unk));
+    INK_TRY(ink_json_read_string(r->ctx, r->json, model, "unk_token", &im->unk));
     if (r->t->model != INK_MODEL_BPE) {
         im->prefix = (ink_short_text){"##", 2};
         im->longest_word = 100;
@@ -487,7 +480,7 @@ static ink_result read_slot(json_reader *r, ink_json special_tokens, bool pair, 
     INK_TRY(ink_json_expect(r->ctx, r->json, inner, INK_JSON_OBJECT));
     INK_TRY(ink_json_read_int(r->ctx, r->json, inner, "type_id", 0, INT32_MAX - 1, &type));
     INK_TRY(ink_json_require(r->ctx, r->json, inner, "id", &name));
-    INK_TRY(read_token_text(r, name, &text, &size));
+    INK_TRY(ink_json_get_string(r->ctx, r->json, name, &text, &size));
     if (inner == sequence) {
         if (size != 1 || (text[0] != 'A' && text[0] != 'B'))
             return unsupported(r, name, "a text is called A or B");
@@ -633,7 +626,9 @@ static ink_result read_added_tokens(json_reader *r)
         INK_TRY(ink_json_require(r->ctx, r->json, node, "id", &member));
         INK_TRY(ink_json_get_int(r->ctx, r->json, member, 0, INT32_MAX - 1, &id));
         INK_TRY(ink_json_require(r->ctx, r->json, node, "content", &member));
-        INK_TRY(read_token_text(r, member, &p->content, &p->content_size));
+        INK_TRY(ink_json_get_string(r->ctx, r->json, member, &p->content, &p->content_size));
+        if (p->content_size == 0)
+            return refuse_node(r, INK_ERROR_CORRUPT, member, "a token of no bytes");
         INK_TRY(check_component_members(r, node, "id content single_word lstrip rstrip normalized special"));
         for (size_t k = 0; k < 5; k++) {
             INK_TRY(ink_json_require(r->ctx, r->json, node, flags[k], &member));
@@ -664,16 +659,18 @@ ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_do
     INK_TRY(read_added_tokens(&r));
     for (size_t i = 0; i < 4; i++)
         INK_TRY(read_place(&r, i));
-    if (r.t->decoder.byte_level != im->byte_level)
+    if (r.t->decoder.byte_level && !im->byte_level)
         return ink_fail(im->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: decoder: ByteLevel is supported with the pre-tokenizer ByteLevel, and only with it",
-                        json->file);
+                        "%s: decoder: ByteLevel is supported with the pre-tokenizer ByteLevel only", json->file);
+    r.t->decoder.spells_bytes = im->byte_level && !r.t->decoder.byte_level;
     if (member_of(&r, 0, "decoder") == INK_JSON_NONE)
         ink_builder_step(&r.t->decoder.steps, INK_DECODE_STEPS, &spaces);
     INK_TRY(read_place(&r, 4));
     padding = member_of(&r, 0, "padding");
-    if (padding != INK_JSON_NONE)
+    if (padding != INK_JSON_NONE) {
+        INK_TRY(ink_json_expect(im->ctx, json, padding, INK_JSON_OBJECT));
         INK_TRY(ink_json_read_int(im->ctx, json, padding, "pad_id", 0, INT32_MAX, &pad));
+    }
     im->pad = (ink_token)pad;
     return INK_OK;
 }

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "../text/unicode.h"
 #include "tokenizer_import.h"
 
 typedef enum legacy_kind { LEGACY_BERT, LEGACY_GPT2, LEGACY_ROBERTA, LEGACY_QWEN2 } legacy_kind;
@@ -47,7 +48,8 @@ static bool legacy_line(const char **text, size_t *size, const char **line, size
     return true;
 }
 
-/* A token per line; its id is the number of the line. An id whose line is empty has no token. */
+/* A token per line; its id is the number of the line. White space at the end of a line is none of the token, so a blank
+   line is the token of no bytes. Of equal lines the last one counts. */
 static ink_result read_vocab_txt(legacy *l)
 {
     const char *text, *line;
@@ -58,15 +60,17 @@ static ink_result read_vocab_txt(legacy *l)
     INK_TRY(legacy_lines(l, "vocab.txt", &text, &size, sizeof *l->im->tokens, &items));
     l->im->tokens = items;
     for (ink_token id = 0; legacy_line(&text, &size, &line, &length); id++) {
+        size_t end = 0;
         for (size_t i = 0; i < length;) {
             uint32_t code;
             i += ink_utf8_next(line + i, length - i, &code);
             if (code >= INK_UTF8_INVALID)
                 return ink_fail(l->ctx, INK_ERROR_CORRUPT, "vocab.txt: line %lld is not valid UTF-8",
                                 (long long)id + 1);
+            if (ink_unicode_class_of(code) != INK_UNICODE_SPACE)
+                end = i;
         }
-        if (length > 0)
-            l->im->tokens[l->im->n_tokens++] = (ink_spelled_token){line, length, id};
+        l->im->tokens[l->im->n_tokens++] = (ink_spelled_token){line, end, id};
     }
     return INK_OK;
 }
@@ -141,10 +145,10 @@ static ink_result control_of(legacy *l, ink_control which, ink_named_token *toke
     return INK_OK;
 }
 
-/* The id of a listed token, or -1. */
+/* The id of a listed token, or -1; of equal tokens the last counts. */
 static ink_token listed_id(const legacy *l, const char *text, size_t size)
 {
-    for (size_t i = 0; i < l->im->n_tokens; i++)
+    for (size_t i = l->im->n_tokens; i-- > 0;)
         if (l->im->tokens[i].size == size && memcmp(l->im->tokens[i].text, text, size) == 0)
             return l->im->tokens[i].id;
     return -1;
@@ -230,6 +234,8 @@ static ink_result read_added(legacy *l)
 {
     ink_tokenizer_import *im = l->im;
     ink_json all = ink_tokenizer_config_member(&im->config, "added_tokens_decoder");
+    if (all != INK_JSON_NONE)
+        INK_TRY(ink_json_expect(l->ctx, &im->config.settings, all, INK_JSON_OBJECT));
     size_t most = all != INK_JSON_NONE ? im->config.settings.nodes[all].n_children : INK_N_CONTROLS;
     im->added = ink_arena_alloc(im->arena, most, sizeof *im->added);
     if (im->added == NULL)
@@ -259,12 +265,6 @@ static ink_result read_bert_family(legacy *l)
     ink_import_wordpiece_decoder(im, &im->prefix, true);
     INK_TRY(read_added(l));
     INK_TRY(ink_import_tokens(im));
-    for (size_t i = 0; i < im->n_tokens; i++) {
-        ink_token first = ink_import_find(im, im->tokens[i].text, im->tokens[i].size);
-        if (first != im->tokens[i].id)
-            return ink_fail(l->ctx, INK_ERROR_CORRUPT, "vocab.txt: lines %lld and %lld are the same token",
-                            (long long)first + 1, (long long)im->tokens[i].id + 1);
-    }
     INK_TRY(template_id(l, INK_CONTROL_CLS, &cls));
     INK_TRY(template_id(l, INK_CONTROL_SEP, &sep));
     return ink_import_bert_template(im, cls, sep, false);

@@ -69,17 +69,20 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
         INK_TRY(result);
     INK_TRY(legacy ? ink_import_tokenizer_legacy(im) : ink_import_tokenizer_json(im, &json));
     if (im->unk != NULL) {
+        ink_short_text *name = &draft->unk_name;
         draft->unk = ink_import_find(im, im->unk, strlen(im->unk));
         if (draft->unk < 0)
-            return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: model.unk_token: '%s' is not in the vocabulary",
-                            im->b.file, im->unk);
+            draft->unk = INK_UNK_MISSING;
+        name->size = ink_size_min(strlen(im->unk), sizeof name->bytes);
+        memcpy(name->bytes, im->unk, name->size);
     }
     if (draft->template.n[0] == 0) {
         INK_TRY(ink_import_slot(im, false, INK_TEMPLATE_A, 0));
         INK_TRY(ink_import_slot(im, true, INK_TEMPLATE_A, 0));
         INK_TRY(ink_import_slot(im, true, INK_TEMPLATE_B, 1));
     }
-    if (!ink_decode_room(&draft->decoder.steps, draft->vocab.longest, &draft->decoder.room))
+    size_t longest = (draft->decoder.spells_bytes ? 2 : 1) * draft->vocab.longest; /* a byte is spelled as 2 at most */
+    if (!ink_decode_room(&draft->decoder.steps, longest, &draft->decoder.room))
         draft->decoder.room = SIZE_MAX;
     INK_TRY(ink_limit_check(im->ctx, "the decoder", draft->decoder.room, INK_LIMIT(im->ctx, token_bytes)));
     INK_TRY(import_controls(im));

@@ -7,7 +7,7 @@
  * The symbols are a doubly linked list over the characters of the word. A heap holds (rank, position of the left
  * symbol) of every pair that can be merged, so a word of a million letters costs a million small steps, not a million
  * scans. A merge changes the pairs on its left and right, and both are pushed anew. The heap still holds their old
- * entries; when one comes up, the pair at its position has another rank, and the entry is ignored.
+ * entries; when one comes up, the pair at its position makes another token, and the entry is ignored.
  */
 #include "engine.h"
 
@@ -35,11 +35,18 @@ static bool bpe_hash_merge(const void *items, uint32_t i, uint64_t seed, uint64_
     return true;
 }
 
+static bool bpe_equal_merges(const void *items, uint32_t i, uint32_t k)
+{
+    const ink_bpe_merge *merge = items;
+    return merge[i].left == merge[k].left && merge[i].right == merge[k].right;
+}
+
 ink_result ink_builder_merges(ink_tokenizer_builder *b, ink_bpe_merge *merges, size_t n)
 {
     b->draft.bpe.merges = merges;
     b->draft.bpe.n_merges = n;
-    return ink_index_build(b->ctx, b->arena, b->file, "merges", bpe_hash_merge, merges, n, &b->draft.bpe.index);
+    return ink_index_build(b->ctx, b->arena, b->file, "merges", bpe_hash_merge, bpe_equal_merges, merges, n,
+                           &b->draft.bpe.index);
 }
 
 uint32_t ink_bpe_rank(const ink_bpe *bpe, ink_token left, ink_token right)
@@ -68,23 +75,27 @@ static size_t bpe_add_bytes(const ink_bpe *bpe, const char *bytes, size_t size, 
     return n + size;
 }
 
-/* Writes the symbols of the characters of a word and returns their number. As in the reference an unknown character
-   waits for a known one, or for the end, because another unknown may follow that it is fused with; characters that
-   become bytes pass it by. */
-static size_t bpe_add_characters(const ink_tokenizer *t, const char *word, size_t size, bpe_symbol *symbols)
+/* Writes the symbols of the characters of a word, or of its bytes, and returns their number; SIZE_MAX: one is unknown,
+   and so is the unknown token. As in the reference an unknown character waits for a known one, or for the end, because
+   another unknown may follow that it is fused with; characters that become bytes pass it by. */
+static size_t bpe_add_symbols(const ink_tokenizer *t, const char *word, size_t size, bpe_symbol *symbols)
 {
+    const bool bytes = t->bpe.byte_level;
     size_t n = 0;
     bool waiting = false;
     for (size_t i = 0, length; i < size; i += length) {
         uint32_t code;
-        length = ink_utf8_next(word + i, size - i, &code);
-        ink_token id = ink_vocab_find(&t->vocab, word + i, length, false);
+        length = bytes ? 1 : ink_utf8_next(word + i, size - i, &code);
+        ink_token id =
+            bytes ? t->bpe.byte_id[(unsigned char)word[i]] : ink_vocab_find(&t->vocab, word + i, length, false);
         if (id < 0) {
             size_t before = n;
-            if (t->bpe.byte_fallback)
+            if (t->bpe.byte_fallback && !bytes)
                 n = bpe_add_bytes(&t->bpe, word + i, length, symbols, n);
-            if (n > before || t->unk < 0)
+            if (n > before || t->unk == INK_UNK_NONE)
                 continue;
+            if (t->unk == INK_UNK_MISSING)
+                return SIZE_MAX;
         }
         if (waiting && !(id < 0 && t->bpe.fuse_unk))
             symbols[n++].id = t->unk;
@@ -138,8 +149,11 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, cons
     bpe_symbol *symbols = (bpe_symbol *)(heap + 2 * size);
     size_t n, n_heap = 0;
 
-    n = bpe->byte_level ? bpe_add_bytes(bpe, word, size, symbols, 0)
-                        : bpe_add_characters(tokenizer, word, size, symbols);
+    n = bpe_add_symbols(tokenizer, word, size, symbols);
+    if (n == SIZE_MAX) {
+        ink_arena_release(&ctx->scratch, mark);
+        return ink_unknown_fail(ctx, tokenizer, word, size);
+    }
     for (uint32_t i = 0; i < n; i++) {
         symbols[i].previous = i > 0 ? i - 1 : BPE_NOWHERE;
         symbols[i].next = i + 1 < n ? i + 1 : BPE_NOWHERE;
@@ -154,7 +168,8 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, cons
     while (n_heap > 0) {
         uint64_t key = ink_heap_pop(heap, n_heap--, NULL);
         uint32_t rank = (uint32_t)(key >> 32), position = (uint32_t)ink_key_index(key);
-        if (bpe_rank_at(bpe, symbols, position) != rank)
+        uint32_t now = bpe_rank_at(bpe, symbols, position);
+        if (now == INK_NO_RANK || bpe->merges[now].merged != bpe->merges[rank].merged)
             continue;
         bpe_symbol *left = &symbols[position], *right = &symbols[left->next];
         left->id = bpe->merges[rank].merged;

@@ -61,6 +61,26 @@ size_t ink_decode_join(const ink_step *step, bool first, const char *token, size
     return decode_copy(out, decode_copy(out, 0, step->to.bytes, step->to.size), token, size);
 }
 
+uint32_t ink_spell_byte(unsigned char byte)
+{
+    if (byte < 0x21)
+        return 0x100u + byte;
+    if (byte >= 0x7F && byte <= 0xA0)
+        return 0x121u + byte - 0x7F;
+    return byte == 0xAD ? 0x143u : byte;
+}
+
+int ink_spelled_byte(uint32_t code)
+{
+    if ((code >= 0x21 && code <= 0x7E) || (code >= 0xA1 && code <= 0xFF && code != 0xAD))
+        return (int)code;
+    if (code >= 0x100 && code <= 0x120) /* 00-20 */
+        return (int)(code - 0x100);
+    if (code >= 0x121 && code <= 0x142) /* 7F-A0 */
+        return (int)(code - 0x121 + 0x7F);
+    return code == 0x143 ? 0xAD : -1;
+}
+
 bool ink_decode_room(const ink_steps *steps, size_t longest, size_t *room)
 {
     *room = longest;
@@ -226,12 +246,19 @@ static void decode_run(decoding *d, int byte)
     decode_put(d, text, run.size);
 }
 
-static void decode_token(decoding *d, const char *token, size_t size)
+static void decode_token(decoding *d, const char *token, size_t size, bool verbatim)
 {
     const ink_steps *steps = &d->decoder->steps;
     if (d->decoder->byte_level) {
         decode_bytes(d->stream, token, size, &d->out);
         return;
+    }
+    if (d->decoder->spells_bytes && !verbatim) {
+        size_t n = 0;
+        for (size_t i = 0; i < size; i++)
+            n += ink_utf8_put(d->room[1] + n, ink_spell_byte((unsigned char)token[i]));
+        token = d->room[1];
+        size = n;
     }
     for (size_t i = 0; i < steps->n; i++) {
         char *room = d->room[i % 2];
@@ -251,9 +278,11 @@ static size_t decode_ids(decoding *d, ink_text_stream *stream, const ink_tokeniz
 {
     d->stream = stream;
     d->out = (ink_text_sink){.text = text, .capacity = capacity};
-    for (size_t i = 0; i < n; i++)
-        if (!t->vocab.tokens[ids[i]].special)
-            decode_token(d, ink_vocab_bytes(&t->vocab, ids[i]), t->vocab.tokens[ids[i]].size);
+    for (size_t i = 0; i < n; i++) {
+        const ink_vocab_token *token = ink_vocab_has(&t->vocab, ids[i]) ? &t->vocab.tokens[ids[i]] : NULL;
+        if (token != NULL && !token->special)
+            decode_token(d, t->vocab.pool + token->offset, token->size, token->verbatim);
+    }
     if (flush && !t->decoder.byte_level)
         decode_run(d, -1);
     if (flush && stream->n_held > 0) {
@@ -269,9 +298,8 @@ static ink_result decode(ink_context *ctx, const ink_tokenizer *t, ink_text_stre
                          size_t n, bool flush, char *text, size_t capacity, size_t *size)
 {
     for (size_t i = 0; i < n; i++)
-        if (!ink_vocab_has(&t->vocab, ids[i]))
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "id %lld is no token; the vocabulary has ids from 0 to %zu",
-                            (long long)ids[i], t->vocab.n_ids - 1);
+        if (ids[i] < 0)
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "id %lld is no token; ids begin at 0", (long long)ids[i]);
     decoding d = {.decoder = &t->decoder};
     ink_text_stream copy = *stream;
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);

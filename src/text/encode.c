@@ -80,6 +80,14 @@ static ink_result ids_reserve(ink_context *ctx, ink_ids *out, size_t more)
     return INK_OK;
 }
 
+ink_result ink_unknown_fail(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size)
+{
+    const ink_short_text *name = &tokenizer->unk_name;
+    return ink_fail(ctx, INK_ERROR_MISMATCH,
+                    "'%.*s' is not in the vocabulary, nor is '%.*s', which the model names as its unknown token",
+                    (int)ink_size_min(size, 100), word, (int)name->size, name->bytes);
+}
+
 static ink_result encode_words(ink_context *ctx, const ink_tokenizer *t, const char *text, size_t size, bool at_start,
                                ink_ids *out)
 {
@@ -95,9 +103,11 @@ static ink_result encode_words(ink_context *ctx, const ink_tokenizer *t, const c
         if (t->model == INK_MODEL_BPE) {
             INK_TRY(ink_bpe_encode(ctx, t, word, word_size, out));
         } else if (t->model == INK_MODEL_WORDPIECE) {
-            ink_wordpiece_encode(t, word, word_size, out);
+            INK_TRY(ink_wordpiece_encode(ctx, t, word, word_size, out));
         } else {
             ink_token id = ink_vocab_find(&t->vocab, word, word_size, false);
+            if (id < 0 && t->unk < 0)
+                return ink_unknown_fail(ctx, t, word, word_size);
             ink_ids_add(out, id >= 0 ? id : t->unk);
         }
     }

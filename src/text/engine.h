@@ -77,10 +77,14 @@ typedef struct ink_index {
 /* The hash of items[i]; false if the index leaves this item out. */
 typedef bool (*ink_index_hash_fn)(const void *items, uint32_t i, uint64_t seed, uint64_t *hash);
 
-/* Indexes items 0 .. n - 1; of equal items the first is found first. `what` and `file` are for the message.
-   INK_ERROR_MEMORY, INK_ERROR_LIMIT. */
+/* Whether two items are equal. */
+typedef bool (*ink_index_equal_fn)(const void *items, uint32_t i, uint32_t k);
+
+/* Indexes items 0 .. n - 1; of equal items the last is found. `what` and `file` are for the message. INK_ERROR_MEMORY,
+   INK_ERROR_LIMIT. */
 ink_result ink_index_build(ink_context *ctx, ink_arena *arena, const char *file, const char *what,
-                           ink_index_hash_fn hash, const void *items, size_t n, ink_index *index);
+                           ink_index_hash_fn hash, ink_index_equal_fn equal, const void *items, size_t n,
+                           ink_index *index);
 
 /* A lookup compares the items in slot 0, 1, ... of the hash until one is equal or INK_INDEX_EMPTY is met. */
 static inline uint32_t ink_index_slot(const ink_index *index, uint64_t hash, size_t probe)
@@ -119,10 +123,12 @@ uint32_t ink_trie_find(const ink_trie *trie, unsigned set, const char *string, s
 /* The value of the longest string of the set that text [size] begins with, and its length; or INK_TRIE_NONE. */
 uint32_t ink_trie_longest(const ink_trie *trie, unsigned set, const char *text, size_t size, size_t *length);
 
-/* The vocabulary: the bytes of all tokens in one pool, ids as places in it, and an index from bytes to ids. */
+/* The vocabulary: the bytes of all tokens in one pool, ids as places in it, and an index from bytes to ids. Several
+   tokens may have one id: text becomes this id by any of them, and the id becomes the last one. */
 typedef struct ink_vocab_token {
     uint32_t offset; /* of its first byte in the pool */
-    uint32_t size;   /* in bytes; 0: no token has this id */
+    uint32_t size;   /* in bytes; may be 0 */
+    bool known;      /* false: no token has this id */
     bool verbatim;   /* in a vocabulary of bytes: its characters stand for themselves, and no text reaches it */
     bool special;    /* a control token, left out when decoding */
 } ink_vocab_token;
@@ -130,21 +136,31 @@ typedef struct ink_vocab_token {
 typedef struct ink_vocab {
     char *pool; /* [pool_size] */
     size_t pool_size;
-    ink_vocab_token *tokens; /* [n_ids] */
-    size_t n_ids;
-    size_t longest; /* bytes of the longest token */
+    ink_vocab_token *tokens; /* [first_other + n_others]: by id, then the others, whose id a later token has */
+    size_t n_ids, first_other, n_others;
+    ink_token *id_of_other; /* [n_others] */
+    size_t longest;         /* bytes of the longest token */
     ink_index index;
 } ink_vocab;
 
 static inline bool ink_vocab_has(const ink_vocab *vocab, ink_token id)
 {
-    return id >= 0 && (size_t)id < vocab->n_ids && vocab->tokens[id].size != 0;
+    return id >= 0 && (size_t)id < vocab->n_ids && vocab->tokens[id].known;
 }
 
 static inline const char *ink_vocab_bytes(const ink_vocab *vocab, ink_token id)
 {
     return vocab->pool + vocab->tokens[id].offset;
 }
+
+/* The id of tokens[i]. */
+static inline ink_token ink_vocab_id(const ink_vocab *vocab, size_t i)
+{
+    return i < vocab->first_other ? (ink_token)i : vocab->id_of_other[i - vocab->first_other];
+}
+
+/* Tells the index, if there is one, that tokens[from] is going to be tokens[to]. */
+void ink_vocab_moves(ink_vocab *vocab, uint32_t from, uint32_t to);
 
 /* The token of the model with exactly these bytes, or -1. */
 ink_token ink_vocab_find(const ink_vocab *vocab, const char *bytes, size_t size, bool verbatim);
@@ -262,9 +278,15 @@ size_t ink_decode_strip(const ink_step *step, bool first, const char *token, siz
 size_t ink_decode_drop(const ink_step *step, bool first, const char *token, size_t size, char *out);
 size_t ink_decode_join(const ink_step *step, bool first, const char *token, size_t size, char *out);
 
+/* GPT-2's spelling of bytes as printable characters: 21-7E, A1-AC and AE-FF as the code point of the same value, the
+   other 68 bytes, in their order, as U+0100, U+0101, ... U+0143. Back: -1 for a character that spells no byte. */
+uint32_t ink_spell_byte(unsigned char byte);
+int ink_spelled_byte(uint32_t code);
+
 typedef struct ink_decoder {
     ink_steps steps;
     bool byte_level;      /* tokens are bytes in a row, and there are no steps */
+    bool spells_bytes;    /* tokens are bytes, and the steps get the spelling of bytes that ink_spell_byte() gives */
     bool byte_fallback;   /* tokens <0x00> to <0xFF> are bytes */
     ink_short_text strip; /* the whole text loses this at its beginning, */
     size_t strip_most;    /* so often at most */
@@ -318,7 +340,8 @@ typedef struct ink_bpe_merge {
 
 /* Byte-pair encoding (bpe.c). A character missing from the vocabulary becomes (1) the byte tokens <0x00>..<0xFF> of its
    UTF-8 bytes if byte_fallback is set and all of them exist; otherwise (2) the unknown token, with adjacent unknowns
-   merged if fuse_unk; or (3) nothing if there is no unknown token. */
+   merged if fuse_unk; or (3) nothing if there is no unknown token. A byte missing from a byte-level vocabulary becomes
+   (2) or (3). */
 typedef struct ink_bpe {
     ink_bpe_merge *merges; /* [n_merges] */
     size_t n_merges;
@@ -360,6 +383,9 @@ typedef struct ink_template {
 
 #define INK_N_CONTROLS (INK_CONTROL_MASK + 1)
 
+#define INK_UNK_NONE (-1)    /* the model has no unknown token */
+#define INK_UNK_MISSING (-2) /* it names one that its vocabulary lacks: a text with an unknown word is an error */
+
 struct ink_tokenizer {
     ink_vocab vocab;
     ink_added added;
@@ -367,7 +393,8 @@ struct ink_tokenizer {
     ink_text_model model;
     ink_bpe bpe;
     ink_wordpiece wordpiece;
-    ink_token unk; /* the unknown token of the model, -1 if it has none */
+    ink_token unk;           /* the unknown token of the model, or INK_UNK_NONE, INK_UNK_MISSING */
+    ink_short_text unk_name; /* as the model names it, at most so many bytes */
     ink_template template;
     ink_decoder decoder;
     ink_token controls[INK_N_CONTROLS];
@@ -377,7 +404,11 @@ struct ink_tokenizer {
 /* The ids of a word of any bytes, in O(size log size). Scratch memory of the context is taken and released. */
 ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
                           ink_ids *out);
-void ink_wordpiece_encode(const ink_tokenizer *tokenizer, const char *word, size_t size, ink_ids *out);
+ink_result ink_wordpiece_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
+                                ink_ids *out);
+
+/* encode.c. INK_ERROR_MISMATCH: the word is unknown, and the tokenizer's unk is INK_UNK_MISSING. */
+ink_result ink_unknown_fail(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size);
 
 /*
  * Building. All memory comes from the caller's growing arena; ink_builder_finish() then copies the parts into one
@@ -397,6 +428,7 @@ typedef struct ink_tokenizer_builder {
     ink_context *ctx;
     ink_arena *arena;
     const char *file; /* for messages */
+    size_t n_others;  /* room for tokens with an id that another token has; set before ink_builder_vocab() */
     ink_tokenizer draft;
 } ink_tokenizer_builder;
 
@@ -414,13 +446,16 @@ ink_result ink_builder_start(ink_tokenizer_builder *b, ink_context *ctx, ink_are
 /* Adds a copy of the step to a row of the draft; false if the row has `most` of them. */
 bool ink_builder_step(ink_steps *row, size_t most, const ink_step *step);
 
+/* Room for tokens with ids below n_ids, and n_bytes of all. */
 ink_result ink_builder_vocab(ink_tokenizer_builder *b, size_t n_ids, size_t n_bytes);
 
-/* Gives `id` < n_ids, which no token has yet, a token of `size` >= 1 bytes. */
+/* Gives `id` < n_ids a token of `size` bytes. A token that has the id already becomes one of the others. */
 ink_vocab_token *ink_builder_token(ink_tokenizer_builder *b, ink_token id, const char *bytes, size_t size);
+
+/* Of equal tokens the last keeps its id; the others' ids have no token. */
 ink_result ink_builder_index(ink_tokenizer_builder *b);
 
-/* `merges` [n] are kept until the end. Of equal merges the first is found. */
+/* `merges` [n] are kept until the end. Of merges of the same pair the last counts. */
 ink_result ink_builder_merges(ink_tokenizer_builder *b, ink_bpe_merge *merges, size_t n);
 
 /* Of the tokens put so far; those that continue a word begin with `prefix`. */

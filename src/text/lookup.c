@@ -7,8 +7,10 @@
 
 #define INDEX_SEEDS 16
 
-/* Puts every item into the first free slot of its hash; false if one is further away than a lookup looks. */
-static bool index_fill(ink_index *index, ink_index_hash_fn hash_of, const void *items, size_t n)
+/* Puts every item into the first free slot of its hash, or into that of its equal; false if one is further away than a
+   lookup looks. */
+static bool index_fill(ink_index *index, ink_index_hash_fn hash_of, ink_index_equal_fn equal, const void *items,
+                       size_t n)
 {
     memset(index->slots, 0xFF, index->n_slots * sizeof *index->slots);
     for (uint32_t i = 0; i < n; i++) {
@@ -16,8 +18,9 @@ static bool index_fill(ink_index *index, ink_index_hash_fn hash_of, const void *
         if (!hash_of(items, i, index->seed, &hash))
             continue;
         size_t probe = 0;
-        while (probe < INK_INDEX_PROBES && ink_index_slot(index, hash, probe) != INK_INDEX_EMPTY)
-            probe++;
+        for (uint32_t k; probe < INK_INDEX_PROBES; probe++)
+            if ((k = ink_index_slot(index, hash, probe)) == INK_INDEX_EMPTY || equal(items, k, i))
+                break;
         if (probe == INK_INDEX_PROBES)
             return false;
         index->slots[((size_t)hash + probe) & (index->n_slots - 1)] = i;
@@ -26,7 +29,8 @@ static bool index_fill(ink_index *index, ink_index_hash_fn hash_of, const void *
 }
 
 ink_result ink_index_build(ink_context *ctx, ink_arena *arena, const char *file, const char *what,
-                           ink_index_hash_fn hash, const void *items, size_t n, ink_index *index)
+                           ink_index_hash_fn hash, ink_index_equal_fn equal, const void *items, size_t n,
+                           ink_index *index)
 {
     if (n > UINT32_MAX / 4)
         return ink_fail(ctx, INK_ERROR_LIMIT, "%s: %zu %s are more than are supported", file, n, what);
@@ -38,10 +42,10 @@ ink_result ink_index_build(ink_context *ctx, ink_arena *arena, const char *file,
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the index of %zu %s", n, what);
     for (uint64_t attempt = 1; attempt <= INDEX_SEEDS; attempt++) {
         index->seed = ink_hash_mix(attempt);
-        if (index_fill(index, hash, items, n))
+        if (index_fill(index, hash, equal, items, n))
             return INK_OK;
     }
-    return ink_fail(ctx, INK_ERROR_LIMIT, "%s: too many of the %zu %s have the same hash or are equal", file, n, what);
+    return ink_fail(ctx, INK_ERROR_LIMIT, "%s: too many of the %zu %s have the same hash", file, n, what);
 }
 
 /* ---- the vocabulary --------------------------------------------------------------------------------------------- */
@@ -56,13 +60,40 @@ static bool vocab_hash_token(const void *items, uint32_t i, uint64_t seed, uint6
     const ink_vocab *vocab = items;
     const ink_vocab_token *token = &vocab->tokens[i];
     *hash = vocab_hash(vocab->pool + token->offset, token->size, token->verbatim, seed);
-    return token->size != 0;
+    return token->known;
+}
+
+static bool vocab_equal_tokens(const void *items, uint32_t i, uint32_t k)
+{
+    const ink_vocab *vocab = items;
+    const ink_vocab_token *a = &vocab->tokens[i], *b = &vocab->tokens[k];
+    return a->size == b->size && a->verbatim == b->verbatim &&
+           memcmp(vocab->pool + a->offset, vocab->pool + b->offset, a->size) == 0;
 }
 
 ink_result ink_builder_index(ink_tokenizer_builder *b)
 {
     ink_vocab *vocab = &b->draft.vocab;
-    return ink_index_build(b->ctx, b->arena, b->file, "tokens", vocab_hash_token, vocab, vocab->n_ids, &vocab->index);
+    INK_TRY(ink_index_build(b->ctx, b->arena, b->file, "tokens", vocab_hash_token, vocab_equal_tokens, vocab,
+                            vocab->first_other + vocab->n_others, &vocab->index));
+    for (size_t id = 0; id < vocab->n_ids; id++) {
+        ink_vocab_token *t = &vocab->tokens[id];
+        if (t->known && ink_vocab_find(vocab, vocab->pool + t->offset, t->size, t->verbatim) != (ink_token)id)
+            t->known = false;
+    }
+    return INK_OK;
+}
+
+void ink_vocab_moves(ink_vocab *vocab, uint32_t from, uint32_t to)
+{
+    uint64_t hash;
+    if (vocab->index.slots == NULL || !vocab_hash_token(vocab, from, vocab->index.seed, &hash))
+        return;
+    for (size_t probe = 0; probe < INK_INDEX_PROBES; probe++) {
+        uint32_t *slot = &vocab->index.slots[((size_t)hash + probe) & (vocab->index.n_slots - 1)];
+        if (*slot == from)
+            *slot = to;
+    }
 }
 
 ink_token ink_vocab_find(const ink_vocab *vocab, const char *bytes, size_t size, bool verbatim)
@@ -74,7 +105,7 @@ ink_token ink_vocab_find(const ink_vocab *vocab, const char *bytes, size_t size,
             break;
         const ink_vocab_token *token = &vocab->tokens[id];
         if (token->size == size && token->verbatim == verbatim && memcmp(vocab->pool + token->offset, bytes, size) == 0)
-            return (ink_token)id;
+            return ink_vocab_id(vocab, id);
     }
     return -1;
 }

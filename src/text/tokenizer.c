@@ -13,7 +13,7 @@ static ink_result builder_no_memory(const ink_tokenizer_builder *b)
 ink_result ink_builder_start(ink_tokenizer_builder *b, ink_context *ctx, ink_arena *arena, const char *file)
 {
     ink_step *steps = ink_arena_alloc(arena, INK_NORMAL_STEPS + INK_SPLIT_STEPS + INK_DECODE_STEPS, sizeof *steps);
-    *b = (ink_tokenizer_builder){.ctx = ctx, .arena = arena, .file = file, .draft.unk = -1};
+    *b = (ink_tokenizer_builder){.ctx = ctx, .arena = arena, .file = file, .draft.unk = INK_UNK_NONE};
     if (steps == NULL)
         return builder_no_memory(b);
     b->draft.normalizer.step = steps;
@@ -36,20 +36,27 @@ bool ink_builder_step(ink_steps *row, size_t most, const ink_step *step)
 ink_result ink_builder_vocab(ink_tokenizer_builder *b, size_t n_ids, size_t n_bytes)
 {
     ink_vocab *vocab = &b->draft.vocab;
-    vocab->n_ids = n_ids;
+    vocab->n_ids = vocab->first_other = n_ids;
     vocab->pool = ink_arena_alloc(b->arena, n_bytes, 1);
-    vocab->tokens = ink_arena_alloc(b->arena, n_ids, sizeof *vocab->tokens);
+    vocab->tokens = ink_arena_alloc(b->arena, n_ids + b->n_others, sizeof *vocab->tokens);
+    vocab->id_of_other = ink_arena_alloc(b->arena, b->n_others, sizeof *vocab->id_of_other);
     if (ink_arena_failed(b->arena))
         return ink_fail(b->ctx, INK_ERROR_MEMORY, "out of memory: a vocabulary of %zu tokens", n_ids);
-    memset(vocab->tokens, 0, n_ids * sizeof *vocab->tokens);
+    memset(vocab->tokens, 0, (n_ids + b->n_others) * sizeof *vocab->tokens);
     return INK_OK;
 }
 
 ink_vocab_token *ink_builder_token(ink_tokenizer_builder *b, ink_token id, const char *bytes, size_t size)
 {
     ink_vocab *vocab = &b->draft.vocab;
-    memcpy(vocab->pool + vocab->pool_size, bytes, size);
-    vocab->tokens[id] = (ink_vocab_token){.offset = (uint32_t)vocab->pool_size, .size = (uint32_t)size};
+    if (size > 0)
+        memcpy(vocab->pool + vocab->pool_size, bytes, size);
+    if (vocab->tokens[id].known) {
+        ink_vocab_moves(vocab, (uint32_t)id, (uint32_t)(vocab->first_other + vocab->n_others));
+        vocab->id_of_other[vocab->n_others] = id;
+        vocab->tokens[vocab->first_other + vocab->n_others++] = vocab->tokens[id];
+    }
+    vocab->tokens[id] = (ink_vocab_token){.offset = (uint32_t)vocab->pool_size, .size = (uint32_t)size, .known = true};
     vocab->pool_size += size;
     vocab->longest = ink_size_max(vocab->longest, size);
     return &vocab->tokens[id];
@@ -61,10 +68,11 @@ ink_result ink_builder_wordpiece(ink_tokenizer_builder *b, const ink_short_text 
     ink_trie *trie = &b->draft.wordpiece.trie;
     b->draft.wordpiece.longest = longest;
     INK_TRY(ink_trie_start(b->ctx, b->arena, 2 * vocab->pool_size, trie));
-    for (uint32_t id = 0; id < vocab->n_ids; id++) {
-        const char *bytes = vocab->pool + vocab->tokens[id].offset;
-        size_t size = vocab->tokens[id].size;
-        if (size == 0)
+    for (size_t i = 0; i < vocab->first_other + vocab->n_others; i++) {
+        const char *bytes = vocab->pool + vocab->tokens[i].offset;
+        size_t size = vocab->tokens[i].size;
+        uint32_t id = (uint32_t)ink_vocab_id(vocab, i);
+        if (!vocab->tokens[i].known || size == 0)
             continue;
         ink_trie_put(trie, INK_WORDPIECE_HEAD, bytes, size, id);
         if (size > prefix->size && ink_text_starts(prefix, bytes, size))
@@ -124,7 +132,9 @@ static ink_tokenizer *tokenizer_layout(ink_arena *arena, ink_tokenizer *draft)
         tries[i]->nodes = tokenizer_copy(arena, tries[i]->nodes, tries[i]->n_nodes, sizeof *tries[i]->nodes);
     }
     t->vocab.pool = tokenizer_copy(arena, t->vocab.pool, t->vocab.pool_size, 1);
-    t->vocab.tokens = tokenizer_copy(arena, t->vocab.tokens, t->vocab.n_ids, sizeof *t->vocab.tokens);
+    t->vocab.tokens =
+        tokenizer_copy(arena, t->vocab.tokens, t->vocab.first_other + t->vocab.n_others, sizeof *t->vocab.tokens);
+    t->vocab.id_of_other = tokenizer_copy(arena, t->vocab.id_of_other, t->vocab.n_others, sizeof *t->vocab.id_of_other);
     t->bpe.merges = tokenizer_copy(arena, t->bpe.merges, t->bpe.n_merges, sizeof *t->bpe.merges);
     t->added.tokens = tokenizer_copy(arena, t->added.tokens, t->added.n_tokens, sizeof *t->added.tokens);
     t->template.slots =
@@ -153,7 +163,7 @@ size_t ink_tokenizer_vocab_size(const ink_tokenizer *tokenizer)
 
 ink_token ink_tokenizer_find(const ink_tokenizer *tokenizer, const char *text, size_t size)
 {
-    if (tokenizer == NULL || text == NULL || size == 0)
+    if (tokenizer == NULL || text == NULL)
         return -1;
     uint32_t i = ink_trie_find(&tokenizer->added.trie, INK_ADDED_CONTENT, text, size);
     return i != INK_TRIE_NONE ? tokenizer->added.tokens[i].id : ink_vocab_find(&tokenizer->vocab, text, size, false);

@@ -9,7 +9,8 @@
  */
 #include "engine.h"
 
-void ink_wordpiece_encode(const ink_tokenizer *tokenizer, const char *word, size_t size, ink_ids *out)
+ink_result ink_wordpiece_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
+                                ink_ids *out)
 {
     const ink_wordpiece *wordpiece = &tokenizer->wordpiece;
     size_t before = out->n, n_characters = 0, length = 0;
@@ -23,8 +24,11 @@ void ink_wordpiece_encode(const ink_tokenizer *tokenizer, const char *word, size
         id = ink_trie_longest(&wordpiece->trie, set, word + i, size - i, &length);
         ink_ids_add(out, (ink_token)id);
     }
-    if (id == INK_TRIE_NONE) {
-        out->n = before;
-        ink_ids_add(out, tokenizer->unk);
-    }
+    if (id != INK_TRIE_NONE)
+        return INK_OK;
+    if (tokenizer->unk < 0)
+        return ink_unknown_fail(ctx, tokenizer, word, size);
+    out->n = before;
+    ink_ids_add(out, tokenizer->unk);
+    return INK_OK;
 }
