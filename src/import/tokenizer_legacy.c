@@ -90,6 +90,7 @@ static ink_result read_vocab_json(legacy *l)
     l->kind = as_roberta ? LEGACY_ROBERTA : LEGACY_GPT2;
     INK_TRY(legacy_lines(l, "merges.txt", &text, &size, sizeof *l->im->merges, &items));
     l->im->merges = items;
+    l->im->b.file = "merges.txt"; /* for messages, until the builder starts */
     while (legacy_line(&text, &size, &line, &length))
         if (length > 0 && (length < 8 || memcmp(line, "#version", 8) != 0))
             INK_TRY(ink_import_list_merge(l->im, line, length));

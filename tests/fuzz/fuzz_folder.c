@@ -1,0 +1,241 @@
+/*
+ * fuzz_folder.c - any folder of files (fuzz.h): its tokenizer, its chat template, its model and the PyTorch modules in
+ * its weights. Each opens or is refused with a sentence. What opens runs, and gives the same bits alone and beside
+ * others. A small folder costs little, and nothing is left when all is freed.
+ */
+#include "fuzz.h"
+
+#define MODEL_BYTES ((uint64_t)4 << 20)
+#define MOST_TOKENS ((size_t)9)
+
+/* What opening may take beside the objects that it makes: reading a file of n bytes takes a multiple of n. */
+#define SMALL_FOLDER ((size_t)1024)
+#define SMALL_PEAK ((size_t)1 << 20)
+
+static void check_refused(ink_context *ctx, const void *object)
+{
+    check(object == NULL && ink_context_error(ctx)[0] != '\0');
+}
+
+/* ---- text ------------------------------------------------------------------------------------------------------- */
+
+static void run_tokenizer(ink_context *ctx, const ink_tokenizer *tokenizer)
+{
+    static const char text[] = "Hello, w\xc3\xb6rld <s> [MASK]\t\xe4\xb8\xad 123\xff the  end";
+    for (unsigned flags = 0; flags < 16; flags += 3) {
+        size_t n = 0, again = 0, size = 0, piece = 0, sum = 0;
+        if (ink_tokenizer_encode(ctx, tokenizer, text, sizeof text - 1, flags, NULL, 0, &n) == INK_OK)
+            check(n == 0);
+        ink_token *ids = malloc((n + 1) * sizeof *ids);
+        if (ink_tokenizer_encode(ctx, tokenizer, text, sizeof text - 1, flags, ids, n, &again) != INK_OK) {
+            free(ids); /* an unknown word, and no token for it */
+            continue;
+        }
+        check(again == n);
+        ink_tokenizer_decode(ctx, tokenizer, ids, n, NULL, 0, &size);
+        size_t capacity = ink_tokenizer_stream_capacity(tokenizer);
+        char *whole = malloc(size + 1), *part = malloc(capacity + 1);
+        ink_text_stream stream = {.n_held = 0};
+        check(ink_tokenizer_decode(ctx, tokenizer, ids, n, whole, size, &size) == INK_OK);
+        for (size_t i = 0; i <= n; i++, sum += piece) {
+            check(ink_tokenizer_stream(ctx, tokenizer, &stream, i < n ? ids[i] : -1, part, capacity, &piece) == INK_OK);
+            check(piece <= size - sum && memcmp(part, whole + sum, piece) == 0);
+        }
+        check(sum == size);
+        free(part);
+        free(whole);
+        free(ids);
+    }
+}
+
+static void run_chat(ink_context *ctx, const ink_chat *chat)
+{
+    const ink_message messages[] = {
+        {INK_ROLE_USER, "Hello", 5}, {INK_ROLE_ASSISTANT, "yes", 3}, {INK_ROLE_USER, "<s></s>", 7}};
+    ink_conversation at = {0};
+    ink_token ids[256];
+    size_t n = 0;
+    ink_chat_encode(ctx, chat, &at, messages, 3, true, ids, 256, &n);
+}
+
+/* ---- models ----------------------------------------------------------------------------------------------------- */
+
+static void run_encoder(ink_context *ctx, const ink_model *model)
+{
+    const ink_model_info *info = ink_model_get_info(model);
+    ink_token tokens[MOST_TOKENS];
+    for (size_t i = 0; i < MOST_TOKENS; i++)
+        tokens[i] = (ink_token)(i * 5 % info->vocab_size);
+    size_t n = info->context_length < MOST_TOKENS ? info->context_length : MOST_TOKENS;
+    for (int encoding = 0; encoding < INK_N_ENCODINGS; encoding++) {
+        size_t width = ink_model_encoding_size(model, (ink_encoding)encoding), size = width * (n + 1);
+        if (width == 0)
+            continue;
+        float *both = calloc(2 * size, sizeof *both), *alone = calloc(size, sizeof *alone);
+        const ink_text texts[] = {{.tokens = tokens, .n_tokens = n, .output = both},
+                                  {.tokens = tokens + n - 1, .n_tokens = 1, .output = both + size}};
+        ink_text one = texts[1];
+        one.output = alone;
+        ink_result first = ink_model_encode(ctx, model, (ink_encoding)encoding, texts, 2);
+        ink_result second = ink_model_encode(ctx, model, (ink_encoding)encoding, &one, 1);
+        check(first == INK_OK || first == INK_ERROR_NONFINITE);
+        if (first == INK_OK && second == INK_OK)
+            check(memcmp(both + size, alone, width * sizeof *alone) == 0);
+        free(both);
+        free(alone);
+    }
+}
+
+static void run_decoder(ink_context *ctx, const ink_model *model)
+{
+    const ink_model_info *info = ink_model_get_info(model);
+    ink_sampler_options options;
+    ink_sampler *sampler;
+    ink_state *state, *other;
+    ink_token tokens[MOST_TOKENS];
+    size_t bytes = 0, saved = 0, v = info->vocab_size, most = info->context_length;
+    size_t n = most != 0 && most < MOST_TOKENS ? most : MOST_TOKENS;
+    for (size_t i = 0; i < n; i++)
+        tokens[i] = (ink_token)(i * 5 % v);
+    ink_model_sampling(model, &options);
+    check(ink_sampler_create(ctx, &options, v, &sampler) == INK_OK);
+    ink_sampler_free(sampler);
+    if (ink_state_size(ctx, model, n, &bytes) != INK_OK || bytes > MODEL_BYTES)
+        return;
+    check(ink_state_create(ctx, model, n, &state) == INK_OK && ink_state_create(ctx, model, n, &other) == INK_OK);
+    float *logits = calloc(2 * v, sizeof *logits);
+    check(ink_model_forward(ctx, model, state, tokens, n, logits) == INK_OK);
+    for (size_t i = 0; i < n; i++)
+        check(ink_model_forward(ctx, model, other, tokens + i, 1, logits + v) == INK_OK);
+    bool finite = true;
+    for (size_t i = 0; i < 2 * v; i++)
+        finite = finite && logits[i] - logits[i] == 0;
+    check(!finite || memcmp(logits, logits + v, v * sizeof *logits) == 0);
+    ink_state_save(ctx, state, NULL, 0, &saved);
+    void *block = malloc(saved);
+    check(ink_state_save(ctx, state, block, saved, &saved) == INK_OK);
+    check(ink_state_load(ctx, other, block, saved) == INK_OK && ink_state_length(other) == n);
+    free(block);
+    free(logits);
+    ink_state_free(state);
+    ink_state_free(other);
+}
+
+static void run_model(ink_context *ctx, const ink_model *model)
+{
+    const ink_model_info *info = ink_model_get_info(model);
+    check(info->vocab_size > 0 && info->n_bytes <= MODEL_BYTES);
+    for (size_t i = 0; i < info->n_unused; i++)
+        check(ink_model_unused(model, i) != NULL);
+    if (ink_model_get_encoder(model) != NULL)
+        run_encoder(ctx, model);
+    else
+        run_decoder(ctx, model);
+}
+
+/* ---- modules ---------------------------------------------------------------------------------------------------- */
+
+#define ROWS ((size_t)3)
+
+static void load_modules(ink_context *ctx, const ink_weights *file, const char *name)
+{
+    const ink_transformer_options options = {.n_heads = 2};
+    const size_t lengths[] = {1, ROWS - 1};
+    ink_dense *dense;
+    ink_mlp *mlp;
+    ink_norm *norm;
+    ink_mha *mha;
+    ink_transformer *transformer;
+    ink_recurrent *recurrent;
+    static float x[ROWS * 4096], y[ROWS * 4096], state[8 * 4096];
+    if (ink_dense_load(ctx, file, name, INK_GELU, &dense) != INK_OK)
+        check_refused(ctx, dense);
+    else if (ink_dense_in(dense) <= 4096 && ink_dense_out(dense) <= 4096)
+        check(ink_dense_forward(ctx, dense, x, ROWS, y) == INK_OK);
+    if (ink_mlp_load(ctx, file, name, INK_RELU, INK_TANH, &mlp) != INK_OK)
+        check_refused(ctx, mlp);
+    else if (ink_mlp_in(mlp) <= 4096 && ink_mlp_out(mlp) <= 4096)
+        check(ink_mlp_forward(ctx, mlp, x, ROWS, y) == INK_OK);
+    if (ink_norm_load(ctx, file, name, INK_LAYER_NORM, 1e-5f, &norm) != INK_OK)
+        check_refused(ctx, norm);
+    if (ink_mha_load(ctx, file, name, &options, &mha) != INK_OK)
+        check_refused(ctx, mha);
+    else if (ink_mha_size(mha) <= 4096)
+        check(ink_mha_forward(ctx, mha, x, lengths, 2, y) == INK_OK);
+    if (ink_transformer_load(ctx, file, name, &options, &transformer) != INK_OK)
+        check_refused(ctx, transformer);
+    else if (ink_transformer_size(transformer) <= 4096)
+        check(ink_transformer_forward(ctx, transformer, x, lengths, 2, y) == INK_OK);
+    for (int cell = 0; cell <= INK_LSTM; cell++) {
+        if (ink_recurrent_load(ctx, file, name, (ink_cell)cell, &recurrent) != INK_OK) {
+            check_refused(ctx, recurrent);
+        } else if (ink_recurrent_in(recurrent) <= 4096 && ink_recurrent_out(recurrent) <= 4096 &&
+                   ink_recurrent_state_size(recurrent) <= 8 * 4096) {
+            memset(state, 0, sizeof state);
+            ink_sequence sequence = {.x = x, .y = y, .n_steps = ROWS, .state = state};
+            check(ink_recurrent_forward(ctx, recurrent, &sequence, 1) == INK_OK);
+        }
+        ink_recurrent_free(recurrent);
+    }
+    ink_dense_free(dense);
+    ink_mlp_free(mlp);
+    ink_norm_free(norm);
+    ink_mha_free(mha);
+    ink_transformer_free(transformer);
+}
+
+/* Every loader for the module of the first tensors, and for the modules around it: "a.0.weight": "a.0", "a", "". */
+static void run_weights(ink_context *ctx, const ink_weights *file)
+{
+    for (size_t i = 0; i < ink_weights_count(file) && i < 3; i++) {
+        char name[256] = "";
+        strncat(name, ink_weights_at(file, i)->name, sizeof name - 1);
+        for (char *dot = name; dot != NULL && name[0] != '\0';) {
+            dot = strrchr(name, '.');
+            (dot != NULL ? dot : name)[0] = '\0';
+            load_modules(ctx, file, name);
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_memory memory;
+    fuzz_folder folder;
+    ink_context *ctx = fuzz_context(&memory);
+    ink_source source = unpack_folder(&folder, data, size);
+    ink_model_options options = {
+        .source = &source, .max_bytes = MODEL_BYTES, .type = size % 2 != 0 ? INK_F32 : INK_TYPE_NONE};
+    ink_chat_options chat_options = {.source = &source};
+    ink_tokenizer *tokenizer;
+    ink_model *model;
+    ink_weights *file;
+    ink_chat *chat = NULL;
+    size_t before = memory.live;
+
+    if (ink_tokenizer_open_source(ctx, &source, &tokenizer) != INK_OK)
+        check_refused(ctx, tokenizer);
+    else if (ink_chat_open(ctx, NULL, tokenizer, &chat_options, &chat) != INK_OK)
+        check_refused(ctx, chat);
+    if (ink_model_open(ctx, NULL, &options, &model) != INK_OK)
+        check_refused(ctx, model);
+    check(size >= SMALL_FOLDER ||
+          memory.peak - before <= SMALL_PEAK + (model != NULL ? ink_model_get_info(model)->n_bytes : 0));
+
+    if (tokenizer != NULL)
+        run_tokenizer(ctx, tokenizer);
+    if (chat != NULL)
+        run_chat(ctx, chat);
+    if (model != NULL)
+        run_model(ctx, model);
+    ink_chat_free(chat);
+    ink_tokenizer_free(tokenizer);
+    ink_model_free(model);
+    if (ink_weights_open_folder(ctx, &source, &file) == INK_OK)
+        run_weights(ctx, file);
+    ink_weights_free(file);
+    ink_context_free(ctx);
+    check(memory.live == 0);
+    free_folder(&folder);
+    return 0;
+}
