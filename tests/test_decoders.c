@@ -6,6 +6,7 @@
  * with these fixtures beside the others in test_model.c, test_state.c, test_no_allocation.c and test_model_files.c.
  */
 #include <math.h>
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -432,12 +433,12 @@ static void recommended_sampling_is_read(ink_context *ctx)
                    (ink_sampler_options){.temperature = 1, .top_k = 50, .top_p = 1, .repeat_penalty = 1});
     check_sampling(ctx, "do_sample", "true", "{\"do_sample\": false}", true,
                    (ink_sampler_options){.repeat_penalty = 1});
+    check_sampling(ctx, "do_sample", "true", "{\"top_p\": 0.5}", false, none); /* one file, not a mixture of two */
 
     static const char *const bad[] = {"{\"eos_token_id\": [1, {}]}",
-                                      "{\"do_sample\": 1}",
-                                      "{\"do_sample\": true, \"temperature\": -1}",
-                                      "{\"do_sample\": true, \"top_p\": 1.5}",
-                                      "{\"do_sample\": true, \"top_k\": -1}",
+                                      "{\"do_sample\": \"true\"}",
+                                      "{\"do_sample\": true, \"top_k\": 2.5}",
+                                      "{\"top_p\": \"0.9\"}",
                                       "{\"do_sample\": true, \"temperature\": \"1\"}",
                                       "[]",
                                       "{",
@@ -448,6 +449,99 @@ static void recommended_sampling_is_read(ink_context *ctx)
         assert_non_null(strstr(ink_context_error(ctx), "generation_config.json"));
         assert_null(model);
     }
+}
+
+/* What a file says and what the options mean: 0 is "nothing" in the one and "off" in the others. transformers opens all
+   of these, and refuses to generate with the `refused` ones, with temperature 0 and with top_k -1. */
+static void sampling_means_what_it_means_in_the_file(ink_context *ctx)
+{
+    static const ink_sampler_options usual = {.temperature = 1, .top_k = 50, .top_p = 1, .repeat_penalty = 1};
+    static const struct {
+        const char *generation, *note;
+        ink_sampler_options options;
+        bool refused; /* by the sampler */
+    } cases[] = {
+        {"\"top_p\": 0.0", NULL, {1, 50, FLT_MIN, 0, 1, 0}, false},
+        {"\"top_p\": 0", NULL, {1, 50, FLT_MIN, 0, 1, 0}, false},
+        {"\"top_p\": 1e-300", NULL, {1, 50, FLT_MIN, 0, 1, 0}, false},
+        {"\"top_p\": 1.1", "top_p is 1.1, expected a number from 0 to 1", {1, 50, 1, 0, 1, 0}, false},
+        {"\"top_p\": -0.1", "top_p is -0.1", {1, 50, -0.1F, 0, 1, 0}, true},
+        {"\"top_p\": null", NULL, {1, 50, 1, 0, 1, 0}, false},
+        {"\"top_k\": 0", NULL, {1, 0, 1, 0, 1, 0}, false},
+        {"\"top_k\": -1", "top_k is -1, expected 0 or more", {1, 0, 1, 0, 1, 0}, false},
+        {"\"top_k\": null", NULL, {1, 50, 1, 0, 1, 0}, false},
+        {"\"top_k\": 4294967297", NULL, {1, (size_t)4294967297, 1, 0, 1, 0}, false},
+        {"\"min_p\": 0.0", NULL, {1, 50, 1, 0, 1, 0}, false},
+        {"\"min_p\": 1", NULL, {1, 50, 1, 1, 1, 0}, false},
+        {"\"min_p\": 1.1", "min_p is 1.1", {1, 50, 1, 1.1F, 1, 0}, true},
+        {"\"min_p\": -1", "min_p is -1", {1, 50, 1, -1, 1, 0}, true},
+        {"\"temperature\": 0.0", "temperature is 0.0, expected a number above 0", {0, 0, 0, 0, 1, 0}, false},
+        {"\"temperature\": -1", "temperature is -1", {-1, 50, 1, 0, 1, 0}, true},
+        {"\"temperature\": 1e300", "temperature is 1e300", {FLT_MAX, 50, 1, 0, 1, 0}, false},
+        {"\"repetition_penalty\": 0", "repetition_penalty is 0", {1, 50, 1, 0, -1, 0}, true},
+        {"\"repetition_penalty\": 0.0", "repetition_penalty is 0.0", {1, 50, 1, 0, -1, 0}, true},
+        {"\"repetition_penalty\": -2", "repetition_penalty is -2", {1, 50, 1, 0, -2, 0}, true},
+        {"\"repetition_penalty\": 1e7", NULL, {1, 50, 1, 0, 1e7F, 0}, false},
+        {"\"do_sample\": 1", "do_sample is 1, expected true or false", {1, 50, 1, 0, 1, 0}, false},
+        {"\"do_sample\": 2.0", "do_sample is 2.0", {1, 50, 1, 0, 1, 0}, false},
+        {"\"do_sample\": 0", "do_sample is 0", {0, 0, 0, 0, 1, 0}, false},
+        {"\"num_beams\": 3", "num_beams is not supported", {1, 50, 1, 0, 1, 0}, false},
+        {"\"num_beams\": 1, \"typical_p\": 1.0, \"no_repeat_ngram_size\": 0, \"bad_words_ids\": null", NULL, usual,
+         false},
+        {"\"suppress_tokens\": [], \"renormalize_logits\": true", NULL, {1, 50, 1, 0, 1, 0}, false},
+        {"\"typical_p\": 0.2", "typical_p", {1, 50, 1, 0, 1, 0}, false},
+        {"\"bad_words_ids\": [[3]]", "bad_words_ids", {1, 50, 1, 0, 1, 0}, false},
+        {"\"forced_eos_token_id\": 0", "forced_eos_token_id", {1, 50, 1, 0, 1, 0}, false},
+        {"\"sequence_bias\": [[[3], -9.0]]", "sequence_bias", {1, 50, 1, 0, 1, 0}, false},
+        {"\"watermarking_config\": {\"bias\": 3.0}", "watermarking_config", {1, 50, 1, 0, 1, 0}, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char generation[256];
+        ink_sampler_options s;
+        ink_sampler *sampler;
+        ink_result result;
+        const ink_sampler_options *expected = &cases[i].options;
+        bool says = strstr(cases[i].generation, "do_sample") != NULL; /* of equal keys the file may have one */
+        snprintf(generation, sizeof generation, "{%s%s}", says ? "" : "\"do_sample\": true, ", cases[i].generation);
+        ink_model *model = open_with(ctx, NULL, NULL, generation, &result);
+        assert_ok(ctx, result);
+        assert_true(ink_model_sampling(model, &s));
+        if (s.temperature != expected->temperature || s.top_k != expected->top_k || s.top_p != expected->top_p ||
+            s.min_p != expected->min_p || s.repeat_penalty != expected->repeat_penalty)
+            fail_msg("%s: %g %zu %g %g %g", generation, (double)s.temperature, s.top_k, (double)s.top_p,
+                     (double)s.min_p, (double)s.repeat_penalty);
+        assert_int_equal(ink_model_get_info(model)->n_notes, cases[i].note != NULL);
+        if (cases[i].note != NULL && strstr(ink_model_note(model, 0), cases[i].note) == NULL)
+            fail_msg("%s: the note is '%s'", generation, ink_model_note(model, 0));
+        result = ink_sampler_create(ctx, &s, 61, &sampler);
+        assert_int_equal(result, cases[i].refused ? INK_ERROR_ARGUMENT : INK_OK);
+        ink_sampler_free(sampler);
+        ink_model_free(model);
+    }
+    /* Without do_sample they are noted all the same. */
+    ink_result result;
+    ink_model *model = open_with(ctx, NULL, NULL, "{\"top_k\": -1, \"top_p\": 1.1, \"do_sample\": null}", &result);
+    assert_ok(ctx, result);
+    assert_int_equal(ink_model_get_info(model)->n_notes, 2);
+    ink_model_free(model);
+}
+
+/* The least top_p keeps one token, the likeliest. */
+static void top_p_0_is_the_likeliest_token(ink_context *ctx)
+{
+    static const float logits[4] = {1, 3, 2.5F, 3};
+    float p[4];
+    ink_result result;
+    ink_sampler_options s;
+    ink_sampler *sampler;
+    ink_model *model = open_with(ctx, NULL, NULL, "{\"do_sample\": true, \"top_p\": 0.0}", &result);
+    assert_ok(ctx, result);
+    assert_true(ink_model_sampling(model, &s));
+    assert_ok(ctx, ink_sampler_create(ctx, &s, 4, &sampler));
+    assert_ok(ctx, ink_sampler_probabilities(ctx, sampler, logits, p));
+    assert_true(p[0] == 0 && p[1] == 1 && p[2] == 0 && p[3] == 0);
+    ink_sampler_free(sampler);
+    ink_model_free(model);
 }
 
 /* The folder's own file, and what it changes not: saved states go on. */
@@ -596,6 +690,8 @@ int main(void)
         context_test(tensors_without_use_are_reported),
         context_test(stop_tokens_come_from_the_nearest_file),
         context_test(recommended_sampling_is_read),
+        context_test(sampling_means_what_it_means_in_the_file),
+        context_test(top_p_0_is_the_likeliest_token),
         fixture_test_on("llama", generation_settings_change_no_state),
         fixture_test(hidden_vectors_are_the_norms),
         fixture_test_on("llama.dynamic", a_dynamic_rope_depends_on_the_capacity),

@@ -56,6 +56,9 @@ ink_result ink_import_embedding(ink_import *in, const char *module, const char *
    and embedding must be set. */
 ink_result ink_import_lm_head(ink_import *in, bool tied);
 
+/* Reads the stop tokens and the sampling settings. On entry info->eos_token is the default of the architecture. */
+ink_result ink_import_generation(ink_import *in);
+
 /* Imports modules.json (sentence-transformers) if the folder has one: *found. Sets model->sentence and the fields of
    model->encoder about texts. */
 ink_result ink_import_sentence(ink_import *in, bool *found);

@@ -1,5 +1,5 @@
 /*
- * config.h - the settings in a model folder's config.json and generation_config.json.
+ * config.h - the settings in the JSON files of a model folder.
  *
  * The caller names a setting by its key and gives its range and its default, if there is one. null counts as absent. A
  * value out of range is refused; the message names the file, the path, the range and the value. Every setting that is
@@ -16,7 +16,6 @@
 #include "notes.h"
 
 #define INK_CONFIG_FILE "config.json"
-#define INK_GENERATION_FILE "generation_config.json"
 
 /* The largest counts allowed in a config.json. A width stays far from overflow when it is multiplied by a small number;
    ids and positions are int32_t. */

@@ -5,7 +5,6 @@
  * the plan is filled. So every setting and every tensor is checked before memory for weights is allocated, and a model
  * opens whole or not at all.
  */
-#include <float.h>
 #include <string.h>
 
 #include "../formats/safetensors.h"
@@ -110,54 +109,6 @@ ink_result ink_import_lm_head(ink_import *in, bool tied)
     return INK_OK;
 }
 
-/* ---- stop tokens and sampling ----------------------------------------------------------------------------------- */
-
-static ink_result read_float(ink_config *file, const char *key, double max, const char *range, float *value)
-{
-    double number = (double)*value;
-    INK_TRY(ink_config_number(file, key, 0, max, range, &number));
-    *value = (float)number;
-    return INK_OK;
-}
-
-/* Reads the stop tokens and the sampling settings from generation_config.json or, in older folders, config.json. The
-   first wins. Absent settings get the defaults of Hugging Face's GenerationConfig. On entry info->eos_token is the
-   default of the architecture. */
-static ink_result describe_generation(ink_import *in, ink_config *generation)
-{
-    const char *key = "eos_token_id";
-    ink_model *model = in->model;
-    ink_model_info *info = &model->info;
-    const ink_config *file = ink_config_has(generation, key) ? generation : &in->config;
-    ink_token *usual = ink_arena_alloc(in->plan.own, 1, sizeof *usual);
-    if (usual == NULL)
-        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the stop tokens of the model");
-    *usual = info->eos_token;
-    info->stop_tokens = usual;
-    info->n_stop_tokens = *usual >= 0 && (size_t)*usual < info->vocab_size;
-    if (ink_config_has(file, key))
-        INK_TRY(ink_config_tokens(file, key, info->vocab_size, in->plan.own, &info->stop_tokens, &info->n_stop_tokens));
-    info->eos_token = info->n_stop_tokens > 0 ? info->stop_tokens[0] : -1;
-
-    ink_sampler_options *s = &model->sampling;
-    bool samples = false,
-         here = ink_config_has(generation, "do_sample") || ink_config_has(generation, "repetition_penalty");
-    ink_config *settings = here ? generation : &in->config;
-    model->advises_sampling = ink_config_has(settings, "do_sample") || ink_config_has(settings, "repetition_penalty");
-    if (!model->advises_sampling)
-        return INK_OK;
-    *s = (ink_sampler_options){.temperature = 1, .top_k = 50, .top_p = 1, .repeat_penalty = 1};
-    INK_TRY(ink_config_bool(settings, "do_sample", &samples));
-    INK_TRY(read_float(settings, "temperature", 1e6, "from 0 to 1e6", &s->temperature));
-    INK_TRY(ink_config_count(settings, "top_k", INK_MAX_IDS, &s->top_k));
-    INK_TRY(read_float(settings, "top_p", 1, "from 0 to 1", &s->top_p));
-    INK_TRY(read_float(settings, "min_p", 1, "from 0 to 1", &s->min_p));
-    INK_TRY(read_float(settings, "repetition_penalty", 1e6, "from 0 to 1e6", &s->repeat_penalty));
-    if (s->temperature < FLT_MIN || !samples)
-        *s = (ink_sampler_options){.repeat_penalty = s->repeat_penalty};
-    return INK_OK;
-}
-
 /* ---- unused tensors --------------------------------------------------------------------------------------------- */
 
 /* A tensor with several names is used if one of them is. */
@@ -194,7 +145,7 @@ static ink_result list_unused(ink_import *in, const ink_architecture *a)
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
-static ink_result describe_and_plan(ink_import *in, const ink_architecture *a, ink_config *generation)
+static ink_result describe_and_plan(ink_import *in, const ink_architecture *a)
 {
     ink_plan *plan = &in->plan;
     ink_model *model = in->model;
@@ -213,7 +164,7 @@ static ink_result describe_and_plan(ink_import *in, const ink_architecture *a, i
     INK_TRY(a->import(in));
     model->info.n_parameters = plan->n_parameters;
     INK_TRY(list_unused(in, a));
-    INK_TRY(describe_generation(in, generation));
+    INK_TRY(ink_import_generation(in));
 
     size_t n = in->notes.n;
     model->info.n_notes = n;
@@ -228,14 +179,11 @@ static ink_result open_model(ink_import *in, ink_model **model)
 {
     ink_context *ctx = in->ctx;
     const ink_architecture *a;
-    ink_config generation;
     ink_weights *weights;
     void *object;
-    bool found;
     ink_result result = ink_config_open(&in->config, INK_CONFIG_FILE, &in->config);
     if (result != INK_OK)
         return result == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, in->source) : result;
-    INK_TRY(ink_config_open_optional(&in->config, INK_GENERATION_FILE, &generation, &found));
     INK_TRY(find_architecture(in, &a));
     in->variant = a->variant;
     INK_TRY(ink_weights_open_folder(ctx, in->source, &weights));
@@ -244,7 +192,7 @@ static ink_result open_model(ink_import *in, ink_model **model)
     if (result == INK_OK) {
         in->model = object;
         in->notes.arena = in->plan.own;
-        result = ink_plan_finish(&in->plan, describe_and_plan(in, a, &generation), in->options.max_bytes);
+        result = ink_plan_finish(&in->plan, describe_and_plan(in, a), in->options.max_bytes);
     }
     ink_weights_free(weights);
     INK_TRY(result);
