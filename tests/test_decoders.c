@@ -158,6 +158,17 @@ static const setting refused[] = {
     {"llama", "model_type", "\"qwen2\"", INK_ERROR_NOT_FOUND, "q_proj.bias"},
     {"llama", "model_type", "\"qwen3\"", INK_ERROR_NOT_FOUND, "self_attn.q_norm.weight"},
     {"qwen2", "model_type", "\"llama\"", REFUSED, "q_proj.bias', config.json asks for none"},
+    /* a class with another head */
+    {"llama", "architectures", "[\"LlamaForQuestionAnswering\"]", UNSUPPORTED,
+     "architectures: 'LlamaForQuestionAnswering' is not supported, only GPT2LMHeadModel, ...ForCausalLM"},
+    {"llama", "architectures", "[\"LlamaForRewardModel\", \"LlamaForCausalLM\"]", UNSUPPORTED, "'LlamaForRewardModel'"},
+    {"llama", "architectures", "[\"Llama\"]", UNSUPPORTED, "'Llama'"},
+    {"llama", "architectures", "[\"BertModel\"]", UNSUPPORTED, "'BertModel'"},
+    {"llama", "architectures", "[7]", REFUSED, "architectures[0]: expected a string"},
+    {"llama", "architectures", "[\"LlamaForSequenceClassification\"]", INK_ERROR_NOT_FOUND,
+     "'score.weight' is missing"},
+    {"llama", "architectures", "[\"LlamaForTokenClassification\"]", INK_ERROR_NOT_FOUND, "'score.bias' is missing"},
+    {"qwen2", "architectures", "\"Qwen2ForQuestionAnswering\"", UNSUPPORTED, "'Qwen2ForQuestionAnswering'"},
     {"llama", "quantization_config", "{\"quant_method\": \"gptq\"}", UNSUPPORTED, "quantization_config"},
     /* windows */
     {"mistral", "sliding_window", "0", REFUSED, "sliding_window"},

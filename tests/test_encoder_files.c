@@ -54,7 +54,15 @@ static const setting settings[] = {
      "id2label: found '2', expected the n"},
     {"roberta_text", "id2label", "{\"0\": \"a\", \"01\": \"b\"}", INK_ERROR_MISMATCH, "id2label: found '01'"},
     {"roberta_text", "id2label", "{\"0\": \"a\", \"x\": \"b\"}", INK_ERROR_MISMATCH, "id2label: found 'x'"},
-    {"roberta_text", "id2label", "{\"0\": \"a\", \"1\": 2}", INK_ERROR_MISMATCH, "id2label.1: expected a string"},
+    {"roberta_text", "id2label", "{\"0\": \"a\", \"1\": [2]}", INK_ERROR_MISMATCH, "id2label.1: expected a string"},
+    {"llama_text", "id2label", "{\"0\": \"a\"}", INK_ERROR_MISMATCH,
+     "'score.weight' is [2, 20], config.json asks for [1"},
+    {"llama_text", "pad_token_id", "\"9\"", INK_ERROR_MISMATCH, "pad_token_id: expected an integer"},
+    {"qwen2_tokens", "token_classification_bias", "true", INK_ERROR_NOT_FOUND, "'score.bias' is missing"},
+    {"llama_tokens", "token_classification_bias", "false", INK_ERROR_MISMATCH,
+     "'score.bias', config.json asks for none"},
+    {"llama_tokens", "architectures", "[\"LlamaForSequenceClassification\"]", INK_ERROR_MISMATCH,
+     "'score.bias', config.json asks for none"},
     {"roberta_text", "num_labels", "3", INK_ERROR_MISMATCH,
      "'classifier.out_proj.bias' is [2], config.json asks for [3]"},
     {"roberta_text", "num_labels", "1048576", INK_ERROR_MISMATCH,
@@ -90,6 +98,27 @@ static void settings_may_be_left_out_or_said_in_another_way(ink_context *ctx)
     for (size_t i = 0; i < sizeof accepted / sizeof accepted[0]; i++) {
         ink_model *model;
         assert_ok(ctx, setting_open(ctx, &accepted[i], &model));
+        ink_model_free(model);
+    }
+}
+
+/* Labels that are no strings are shown as Python shows them. */
+static void labels_may_be_plain_values(ink_context *ctx)
+{
+    static const struct {
+        const char *map, *labels[2];
+    } cases[] = {
+        {"{\"0\": 0, \"1\": 1}", {"0", "1"}},
+        {"{\"1\": -7, \"0\": 0.5}", {"0.5", "-7"}},
+        {"{\"0\": false, \"1\": true}", {"False", "True"}},
+        {"{\"0\": \"no\", \"1\": null}", {"no", "None"}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const setting s = {"roberta_text", "id2label", cases[i].map, INK_OK, NULL};
+        ink_model *model;
+        assert_ok(ctx, setting_open(ctx, &s, &model));
+        for (size_t j = 0; j < 2; j++)
+            assert_string_equal(ink_model_get_encoder(model)->labels[j], cases[i].labels[j]);
         ink_model_free(model);
     }
 }
@@ -320,9 +349,13 @@ static void impossible_options_are_refused(ink_context *ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wrong_settings_are_refused),   context_test(settings_may_be_left_out_or_said_in_another_way),
-        counted_test(missing_tensors_are_named),        counted_test(wrong_modules_are_refused),
-        context_test(files_say_how_long_a_text_may_be), counted_test(opening_survives_memory_that_runs_out),
+        cmocka_unit_test(wrong_settings_are_refused),
+        context_test(settings_may_be_left_out_or_said_in_another_way),
+        context_test(labels_may_be_plain_values),
+        counted_test(missing_tensors_are_named),
+        counted_test(wrong_modules_are_refused),
+        context_test(files_say_how_long_a_text_may_be),
+        counted_test(opening_survives_memory_that_runs_out),
         context_test(impossible_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,6 +87,28 @@ static void filling_probabilities_are_the_softmax(void **unused)
     encoder_close(&f);
 }
 
+/* The score of a text is that of its last token that is not padding: of the first text the fifth of seven, of the
+   second, which is only padding, the first. */
+static void padding_has_no_score(void **unused)
+{
+    static const char *const names[] = {"gpt2_text", "llama_text", "mistral_text", "qwen3_text"};
+    (void)unused;
+    for (size_t k = 0; k < 4; k++) {
+        encoder_fixture f;
+        size_t n;
+        encoder_open(&f, names[k], INK_POOLING_NONE);
+        float shorter[4], *out = encoder_run(f.ctx, &f, INK_LOGITS, &n);
+        ink_text text = f.texts[0];
+        assert_int_equal(text.tokens[6], 9);
+        text.n_tokens = 5;
+        text.output = shorter;
+        assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_LOGITS, &text, 1));
+        test_assert_same_bits(shorter, out, f.encoder->n_labels, names[k]);
+        free(out);
+        encoder_close(&f);
+    }
+}
+
 static void poolings_are_computed_from_the_rows(void **unused)
 {
     static const char *const names[INK_N_POOLINGS] = {
@@ -122,9 +144,10 @@ typedef struct inside {
 
 static void look(void *user, const char *name, const ink_tensor *value)
 {
-    static const char *const pairs[][2] = {
-        {"embedding", "embedding_rows"}, {"h.0.out", "h.0"}, {"h.1.out", "hidden_states"}};
     inside *in = user;
+    bool is_bert = strstr(in->f->info->kind, "bert") != NULL; /* the others have a norm after the last block */
+    const char *const pairs[][2] = {
+        {"embedding", "embedding_rows"}, {"h.0.out", "h.0"}, {is_bert ? "h.1.out" : "norm_f", "hidden_states"}};
     for (size_t i = 0; i < 3; i++)
         if (strcmp(name, pairs[i][0]) == 0) {
             size_t n;
@@ -324,6 +347,19 @@ static void an_encoder_says_what_it_is(void **unused)
     encoder_open(&f, "bert_score", INK_POOLING_NONE);
     assert_int_equal(f.encoder->problem, INK_REGRESSION);
     encoder_close(&f);
+    encoder_open(&f, "mistral_text", INK_POOLING_NONE);
+    assert_string_equal(f.info->kind, "mistral");
+    assert_int_equal(f.encoder->task, INK_TASK_CLASSIFY_TEXT);
+    assert_int_equal(f.encoder->problem, INK_MULTI_LABEL);
+    assert_int_equal(f.encoder->n_labels, 4);
+    assert_int_equal(f.encoder->max_tokens, 24);
+    assert_int_equal(f.encoder->n_types, 0);
+    assert_int_equal(f.info->n_unused + f.info->n_notes, 0);
+    encoder_close(&f);
+    encoder_open(&f, "llama_tokens", INK_POOLING_NONE);
+    assert_int_equal(f.encoder->task, INK_TASK_CLASSIFY_TOKENS);
+    assert_int_equal(f.info->context_length, 32); /* stretched */
+    encoder_close(&f);
     encoder_open(&f, "bert_old", INK_POOLING_NONE);
     assert_int_equal(f.encoder->task, INK_TASK_FILL);
     assert_int_equal(f.info->n_unused, 4); /* the pooler and the second head of pre-training */
@@ -483,6 +519,7 @@ int main(void)
         encoder_test(values_are_the_references),
         cmocka_unit_test(unit_vectors_point_where_the_references_do),
         cmocka_unit_test(filling_probabilities_are_the_softmax),
+        cmocka_unit_test(padding_has_no_score),
         cmocka_unit_test(poolings_are_computed_from_the_rows),
         encoder_test(every_value_inside_is_the_references),
         encoder_test(texts_alone_give_the_bits_of_the_list),

@@ -75,6 +75,11 @@ static const setting settings[] = {
     {"gpt2", "bos_token_id", "\"1\"", REFUSED, "bos_token_id"},
     {"gpt2", "eos_token_id", "\"1\"", REFUSED, "eos_token_id"},
     {"gpt2", "eos_token_id", "[1, true]", REFUSED, "eos_token_id[1]"},
+    {"gpt2", "architectures", "[\"GPT2DoubleHeadsModel\"]", INK_ERROR_UNSUPPORTED,
+     "architectures: 'GPT2DoubleHeadsModel' is not supported, only GPT2LMHeadModel"},
+    {"gpt2", "architectures", "[\"GPT2ForQuestionAnswering\"]", INK_ERROR_UNSUPPORTED, "'GPT2ForQuestionAnswering'"},
+    {"gpt2", "architectures", "[\"GPT2ForTokenClassification\"]", INK_ERROR_NOT_FOUND, "'classifier.bias' is missing"},
+    {"gpt2", "architectures", "{}", REFUSED, "architectures: expected a string"},
     /* recurrent */
     {"rnn", "vocab_size", NULL, REFUSED, "'vocab_size' is missing"},
     {"rnn", "embedding_size", NULL, REFUSED, "'embedding_size' is missing"},
@@ -140,6 +145,10 @@ static void settings_may_be_left_out_or_said_in_another_way(void **unused)
         {"gpt2", "eos_token_id", "[0, 7]", INK_OK, NULL},
         {"gpt2", "n_ctx", "\"whatever\"", INK_OK, NULL},
         {"gpt2", "bos_token_id", "50256", INK_OK, NULL},
+        {"gpt2", "architectures", "null", INK_OK, NULL},
+        {"gpt2", "architectures", "[]", INK_OK, NULL},
+        {"gpt2", "architectures", "[\"GPT2Model\"]", INK_OK, NULL},
+        {"gpt2", "architectures", "\"GPT2LMHeadModel\"", INK_OK, NULL},
         {"gpt2", "eos_token_id", "-1", INK_OK, NULL},
         {"rnn", "bos_token_id", "38", INK_OK, NULL},
         {"gpt2_bf16", "tie_word_embeddings", "true", INK_OK, NULL}, /* the stored matrix is used all the same */

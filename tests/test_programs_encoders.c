@@ -187,16 +187,13 @@ static void ranks(void **state)
 
 /* ---- classify --------------------------------------------------------------------------------------------------- */
 
-static void classifies(void **state)
+static void classify_is_the_library(const char *folder)
 {
     char input[1024] = "", *said, *at;
-    opened w;
-
-    (void)state;
-    w = open_model(ENCODERS "/bert_text", INK_POOLING_NONE);
+    opened w = open_model(folder, INK_POOLING_NONE);
     const ink_encoder_info *info = ink_model_get_encoder(w.model);
     all_texts(input, N_TEXTS);
-    at = said = output_of(run_with(input, CLASSIFY, ENCODERS "/bert_text"));
+    at = said = output_of(run_with(input, CLASSIFY, folder));
     for (size_t i = 0; i < N_TEXTS; i++) {
         float *row = row_of(&w, INK_PROBABILITIES, texts[i]);
         double last = 1;
@@ -218,11 +215,18 @@ static void classifies(void **state)
     }
     assert_int_equal(*at, '\0');
     free(said);
-    said = output_of(run(CLASSIFY, ENCODERS "/bert_text", "a dog", "-n", "1"));
+    close_model(&w);
+}
+
+static void classifies(void **state)
+{
+    (void)state;
+    classify_is_the_library(ENCODERS "/bert_text");
+    classify_is_the_library(ENCODERS "/llama_text"); /* a decoder with the head of a classifier */
+    char *said = output_of(run(CLASSIFY, ENCODERS "/bert_text", "a dog", "-n", "1"));
     assert_int_equal(count_of(said, "  "), 0);
     assert_non_null(strstr(said, "\ta dog\n"));
     free(said);
-    close_model(&w);
 }
 
 /* ---- fill ------------------------------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /*
- * classify.c - labels for texts, with their probabilities, from a classifier (BERT, DistilBERT, RoBERTa).
+ * classify.c - labels for texts, with their probabilities, from a classifier (BERT, DistilBERT, RoBERTa, GPT-2, Llama
+ * ...).
  *
  * Prints a line for each text, likeliest label first:
  *

@@ -1,8 +1,10 @@
 /*
- * encoder.h - texts to vectors: BERT, DistilBERT, RoBERTa, and the sentence encoders built on them.
+ * encoder.h - texts to vectors: BERT, DistilBERT, RoBERTa, the sentence encoders built on them, and GPT-2 and the Llama
+ * family as classifiers.
  *
- * An encoder is opened like every model (model.h). It reads a whole text at once, in both directions, so it has no
- * state. A text becomes one of these:
+ * An encoder is opened like every model (model.h). It reads a whole text at once, so it has no state. BERT and its kin
+ * read it in both directions. GPT-2 and the Llama family read it from left to right, so the score of a text is that of
+ * its last token, or of the last one whose id is not pad_token_id. A text becomes one of these:
  *
  *   hidden states    a row for each token                            every encoder
  *   pooled           tanh(W h_0 + b) of the first token's row        BertModel, RobertaModel with a pooler
@@ -12,7 +14,8 @@
  *                    one row of vocabulary scores for each token     ...ForMaskedLM, BertForPreTraining
  *   probabilities    the same after the softmax, or the sigmoid
  *
- * The class under `architectures` in config.json names the head; without a class there is no head. A folder with
+ * The class under `architectures` in config.json names the head; without a class BERT has no head, and GPT-2 and the
+ * Llama family are language models, which run through model.h. A folder with
  * modules.json is a sentence encoder and runs the modules in it: the pooling (all modes), Dense and Normalize. Without
  * modules.json the folder does not say how rows become one vector; the caller can choose a pooling in
  * ink_model_options.

@@ -15,7 +15,8 @@
  *   mlp               the embeddings of the last window_size tokens side by side, dense layers, logits = lm_head h
  *                     (Bengio et al. 2003); before the first token the window holds bos_token_id
  *   bert, distilbert, encoders: they read a whole text at once, need no state, and run through encoder.h instead of the
- *   roberta           functions below
+ *   roberta           functions below; so do GPT-2 and the Llama family with the head of a classifier
+ *                     (GPT2ForSequenceClassification, LlamaForTokenClassification, ...)
  *
  * The models rnn, gru, lstm and mlp have these settings and tensors; the tensors are the state_dict of PyTorch modules:
  *
@@ -135,8 +136,8 @@ bool ink_model_stops_at(const ink_model *model, ink_token token);
    config.json. Absent fields get Hugging Face's defaults, and seed is 0. Returns false, and greedy options, if the file
    recommends none (has neither do_sample nor repetition_penalty). 0 means "nothing" in the file, as in transformers,
    and "off" in the options, so top_p 0 (only the likeliest token) becomes FLT_MIN. A number out of range is noted:
-   top_p above 1 and top_k below 0 keep all tokens, temperature 0 is greedy, and ink_sampler_create() refuses the others,
-   as transformers does. Rules that the sampler lacks (num_beams, no_repeat_ngram_size, ...) are noted. */
+   top_p above 1 and top_k below 0 keep all tokens, temperature 0 is greedy, and ink_sampler_create() refuses the
+   others, as transformers does. Rules that the sampler lacks (num_beams, no_repeat_ngram_size, ...) are noted. */
 bool ink_model_sampling(const ink_model *model, ink_sampler_options *options);
 
 /*

@@ -22,9 +22,10 @@ typedef struct ink_import {
     const void *variant;      /* the architecture's own data */
     ink_model_options options;
     ink_notes notes;
-    ink_config config; /* config.json */
-    ink_plan plan;     /* for the weights of the folder */
-    ink_model *model;  /* zeroed, but info.bos_token and info.eos_token are -1 */
+    ink_config config;     /* config.json */
+    ink_config generation; /* generation_config.json; all settings are absent if there is no such file */
+    ink_plan plan;         /* for the weights of the folder */
+    ink_model *model;      /* zeroed, but info.bos_token and info.eos_token are -1 */
 } ink_import;
 
 typedef struct ink_architecture {
@@ -51,10 +52,26 @@ ink_result ink_import_blocks(ink_import *in, const char *scope, const char *prob
    is `tied`, is true, it is the tensor `output` of the file ("lm_head.weight"), the other name of the same. */
 ink_result ink_import_embedding(ink_import *in, const char *module, const char *output, bool tied, size_t size);
 
+/* The first class under `architectures`; "" if there is none. */
+ink_result ink_import_class(ink_import *in, const char **class);
+
+/* The task of a decoder's class: INK_TASK_NONE for a language model, for the bare model and without a class.
+   INK_ERROR_UNSUPPORTED for a class with another head. */
+ink_result ink_import_decoder_task(ink_import *in, ink_task *task);
+
 /* Plans lm_head. A stored lm_head.weight is always used, because frameworks leave it out if it is the embedding.
    Without one the setting tie_word_embeddings, whose default is `tied`, must be true, or the file is incomplete. info
    and embedding must be set. */
 ink_result ink_import_lm_head(ink_import *in, bool tied);
+
+/* Makes a model that reads whole texts. The tokenizer's settings give the length at which to cut them; info must be
+   set. */
+ink_result ink_import_texts(ink_import *in);
+
+/* Plans a classifier: a module with a row for each label, the labels, and how logits become probabilities. _decoder: of
+   a model whose last token has seen the whole text. */
+ink_result ink_import_classifier(ink_import *in, const char *module, ink_task task, bool has_bias);
+ink_result ink_import_decoder_classifier(ink_import *in, const char *module, ink_task task, bool has_bias);
 
 /* Reads the stop tokens and the sampling settings. On entry info->eos_token is the default of the architecture. */
 ink_result ink_import_generation(ink_import *in);

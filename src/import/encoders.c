@@ -12,9 +12,6 @@
 #include <string.h>
 
 #include "architectures.h"
-#include "tokenizer_config.h"
-
-#define MAX_LABELS ((size_t)1 << 20)
 
 /* ---- names ------------------------------------------------------------------------------------------------------ */
 
@@ -210,8 +207,6 @@ static ink_result encoder_describe(ink_import *in, encoder_settings *s)
     *s = (encoder_settings){.names = names, .hidden = 768, .inner = 3072, .activation = INK_GELU, .epsilon = 1e-12f};
     info->vocab_size = variant->default_vocab_size;
     info->n_layers = variant->default_layers;
-    model->is_encoder = true;
-    model->encoder.prompt = "";
     model->encoder.n_types = names->type != NULL ? 2 : 0;
     INK_TRY(ink_config_size(config, "vocab_size", INK_MAX_IDS, &info->vocab_size));
     INK_TRY(ink_config_size(config, names->n_layers, INK_MAX_LAYERS, &info->n_layers));
@@ -230,13 +225,7 @@ static ink_result encoder_describe(ink_import *in, encoder_settings *s)
     info->hidden_size = s->hidden;
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
 
-    /* The tokenizer of the folder cuts a text to this length, unless a sentence encoder has its own setting. */
-    ink_tokenizer_config tokenizer;
-    size_t most;
-    INK_TRY(ink_tokenizer_config_open(in->ctx, config->arena, config->source, &tokenizer));
-    INK_TRY(ink_tokenizer_config_max_length(&tokenizer, &most));
-    model->encoder.max_tokens = most >= 1 && most < info->context_length ? most : info->context_length;
-
+    INK_TRY(ink_import_texts(in));
     model->transformer.n_types = model->encoder.n_types;
     model->transformer.stack.config =
         (ink_stack_config){.hidden_size = s->hidden, .inner_size = s->inner, .norm_place = INK_NORM_AFTER};
@@ -295,42 +284,15 @@ static ink_result encoder_plan_body(ink_import *in, const encoder_settings *s)
 
 /* ---- the head --------------------------------------------------------------------------------------------------- */
 
-/* Without problem_type, a single label is a regression, and several labels exclude each other. */
-static ink_result encoder_describe_problem(ink_import *in)
-{
-    static const char *const names[] = {"single_label_classification", "multi_label_classification", "regression"};
-    ink_encoder_info *info = &in->model->encoder;
-    const char *name;
-    INK_TRY(ink_config_string(&in->config, "problem_type", &name));
-    info->problem = info->n_labels == 1 ? INK_REGRESSION : INK_SINGLE_LABEL;
-    if (info->task != INK_TASK_CLASSIFY_TEXT) { /* transformers uses problem_type only for whole texts */
-        info->problem = INK_SINGLE_LABEL;
-    } else if (name[0] != '\0') {
-        size_t i = 0;
-        while (i < 3 && strcmp(name, names[i]) != 0)
-            i++;
-        if (i == 3)
-            return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: problem_type is '%s', expected '%s', '%s' or '%s'",
-                            in->config.document.file, name, names[0], names[1], names[2]);
-        info->problem = (ink_problem)i;
-    }
-    return INK_OK;
-}
-
-/* Finds the head of the first class under `architectures`; without a class, that of the bare model. */
+/* Finds the head of the folder's class; without a class, that of the bare model. */
 static ink_result encoder_find_head(ink_import *in, const head_names **head)
 {
     const encoder_variant *variant = in->variant;
-    const ink_json_document *document = &in->config.document;
-    ink_json list = ink_json_member(document, 0, "architectures");
     const char *class;
     *head = &variant->heads[0];
-    if (list == INK_JSON_NONE)
+    INK_TRY(ink_import_class(in, &class));
+    if (class[0] == '\0')
         return INK_OK;
-    INK_TRY(ink_json_expect(in->ctx, document, list, INK_JSON_ARRAY));
-    if (document->nodes[list].n_children == 0)
-        return INK_OK;
-    INK_TRY(ink_json_get_string(in->ctx, document, ink_json_first(document, list), &class, NULL));
     for (size_t i = 0; i < 4; i++)
         for (size_t j = 0; j < 2 && variant->heads[i].architectures[j] != NULL; j++)
             if (strcmp(variant->heads[i].architectures[j], class) == 0) {
@@ -340,16 +302,17 @@ static ink_result encoder_find_head(ink_import *in, const head_names **head)
     return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
                     "%s: architectures: '%s' is not supported, only %s and the classes ...ForMaskedLM, "
                     "...ForSequenceClassification and ...ForTokenClassification",
-                    document->file, class, variant->heads[0].architectures[0]);
+                    in->config.document.file, class, variant->heads[0].architectures[0]);
 }
 
-/* Plans W and b of n outputs. A file with tied W has b only under its other name. */
-static ink_result encoder_plan_output(ink_import *in, const head_names *names, size_t n, bool tied)
+/* Plans W and b of a masked LM. A file with tied W has b only under its other name. */
+static ink_result encoder_plan_output(ink_import *in, const head_names *names)
 {
     ink_plan *plan = &in->plan;
     ink_head *head = &in->model->head;
-    size_t scope = ink_plan_enter_module(plan, names->out);
-    bool elsewhere = names->bias != NULL && !ink_plan_has(plan, "bias");
+    size_t scope = ink_plan_enter_module(plan, names->out), n = in->model->info.vocab_size;
+    bool elsewhere = names->bias != NULL && !ink_plan_has(plan, "bias"), tied = true;
+    INK_TRY(ink_config_bool(&in->config, "tie_word_embeddings", &tied));
     if (!elsewhere)
         INK_TRY(ink_plan_vector(plan, "bias", n, &head->bias));
     head->weight = &in->model->embedding.table;
@@ -359,53 +322,6 @@ static ink_result encoder_plan_output(ink_import *in, const head_names *names, s
     }
     ink_plan_leave(plan, scope);
     return elsewhere ? ink_plan_vector(plan, names->bias, n, &head->bias) : INK_OK;
-}
-
-/* The number of labels and their names: id2label {"0": "negative", "1": "positive"}, or else num_labels (default 2)
-   labels named LABEL_0 and so on, as in transformers. Plans the output first: a file without that many rows must not
-   cost the memory for their names. */
-static ink_result encoder_plan_labels(ink_import *in, const head_names *names)
-{
-    ink_config *config = &in->config;
-    const ink_json_document *document = &config->document;
-    ink_arena *own = in->plan.own;
-    ink_json map = ink_json_member(document, 0, "id2label");
-    size_t n = 2;
-    if (map != INK_JSON_NONE) {
-        INK_TRY(ink_json_expect(in->ctx, document, map, INK_JSON_OBJECT));
-        n = document->nodes[map].n_children;
-    } else {
-        INK_TRY(ink_config_size(config, "num_labels", MAX_LABELS, &n));
-    }
-    if (n == 0)
-        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: id2label is empty, expected at least one label",
-                        document->file);
-    INK_TRY(encoder_plan_output(in, names, n, false));
-    const char **labels = ink_arena_alloc(own, n, sizeof *labels);
-    in->model->encoder.n_labels = n;
-    in->model->encoder.labels = labels;
-    ink_json entry = map != INK_JSON_NONE ? ink_json_first(document, map) : INK_JSON_NONE;
-    for (size_t i = 0; i < n && !ink_arena_failed(own); i++) {
-        char numbered[32];
-        const char *name = numbered;
-        uint64_t id = i;
-        ink_format(numbered, sizeof numbered, "LABEL_%zu", i);
-        if (map != INK_JSON_NONE) {
-            /* n different numbers below n cover 0 .. n - 1, so no label is missing. */
-            const char *key = document->nodes[entry].key;
-            size_t size = document->nodes[entry].key_size, digits = ink_digits(key, size, &id);
-            INK_TRY(ink_json_get_string(in->ctx, document, entry, &name, NULL));
-            if (digits == 0 || digits != size || (digits > 1 && key[0] == '0') || id >= n)
-                return ink_fail(in->ctx, INK_ERROR_MISMATCH,
-                                "%s: id2label: found '%.*s', expected the numbers 0 to %zu", document->file, (int)size,
-                                key, n - 1);
-            entry = ink_json_next(document, entry);
-        }
-        labels[id] = ink_arena_string(own, name, strlen(name));
-    }
-    if (ink_arena_failed(own))
-        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the model has %zu labels", n);
-    return INK_OK;
 }
 
 static ink_result encoder_plan_head(ink_import *in, const encoder_settings *s, const head_names *names)
@@ -428,13 +344,9 @@ static ink_result encoder_plan_head(ink_import *in, const encoder_settings *s, c
         INK_TRY(encoder_plan_norm(plan, names->norm, s, &head->norm));
     if (names->task == INK_TASK_NONE)
         return INK_OK;
-    if (names->task == INK_TASK_FILL) {
-        bool tied = true;
-        INK_TRY(ink_config_bool(&in->config, "tie_word_embeddings", &tied));
-        return encoder_plan_output(in, names, model->info.vocab_size, tied);
-    }
-    INK_TRY(encoder_plan_labels(in, names));
-    return encoder_describe_problem(in);
+    if (names->task == INK_TASK_FILL)
+        return encoder_plan_output(in, names);
+    return ink_import_classifier(in, names->out, names->task, true);
 }
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */

@@ -8,8 +8,6 @@
 
 #include "architectures.h"
 
-#define GENERATION_FILE "generation_config.json"
-
 /* Reads a number of the sampling settings. One out of range is noted and passed on: transformers opens the folder, too,
    and refuses to sample. */
 static ink_result read_sampling_number(const ink_config *file, const char *key, double min, double max,
@@ -145,9 +143,7 @@ static ink_result describe_stop_tokens(ink_import *in, const ink_config *generat
 
 ink_result ink_import_generation(ink_import *in)
 {
-    ink_config generation;
-    bool found;
-    INK_TRY(ink_config_open_optional(&in->config, GENERATION_FILE, &generation, &found));
-    INK_TRY(describe_stop_tokens(in, &generation));
-    return in->model->is_encoder ? INK_OK : describe_sampling(in, found ? &generation : &in->config);
+    bool found = in->generation.document.n_nodes != 0;
+    INK_TRY(describe_stop_tokens(in, &in->generation));
+    return in->model->is_encoder ? INK_OK : describe_sampling(in, found ? &in->generation : &in->config);
 }

@@ -6,6 +6,8 @@
  *                       x = x + c_proj(gelu(c_fc(ln_2(x))))
  *     logits = ln_f(x) lm_head^T                        lm_head is wte, unless the file has one
  *
+ * GPT2ForSequenceClassification and GPT2ForTokenClassification have score or classifier in place of lm_head (heads.c).
+ *
  * The matrices of the blocks are stored [in, out] (Conv1D). All linear layers and norms have a bias.
  */
 #include "architectures.h"
@@ -97,6 +99,8 @@ static ink_result import_gpt2(ink_import *in)
     ink_model *model = in->model;
     ink_transformer_net *net = &model->transformer;
     gpt2_settings s;
+    ink_task task;
+    INK_TRY(ink_import_decoder_task(in, &task));
     INK_TRY(gpt2_describe(in, &s));
     size_t scope = ink_plan_enter_module(plan, ink_plan_has(plan, "transformer.wpe.weight") ? "transformer" : "");
     INK_TRY(ink_import_embedding(in, "wte", "lm_head.weight", true, s.hidden));
@@ -104,6 +108,10 @@ static ink_result import_gpt2(ink_import *in)
     INK_TRY(ink_import_blocks(in, "h", "ln_1", "n_layer", gpt2_plan_block, &s));
     INK_TRY(gpt2_plan_norm(plan, "ln_f", &s, &net->stack.norm));
     ink_plan_leave(plan, scope);
+    if (task == INK_TASK_CLASSIFY_TEXT)
+        return ink_import_decoder_classifier(in, "score", task, false);
+    if (task == INK_TASK_CLASSIFY_TOKENS)
+        return ink_import_decoder_classifier(in, "classifier", task, true);
     return ink_import_lm_head(in, true);
 }
 

@@ -1,6 +1,7 @@
 /*
  * llama.c - the Llama family: llama (Touvron et al. 2023), mistral, qwen2 and qwen3, as saved by Hugging Face's
- * LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM.
+ * LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM, and by their classes
+ * ...ForSequenceClassification and ...ForTokenClassification, which have score in place of lm_head (heads.c).
  *
  *     x = embed_tokens[token]
  *     for each block:   x = x + o_proj(attention(q_proj, k_proj, v_proj of input_layernorm(x)))
@@ -358,6 +359,8 @@ static ink_result import_llama(ink_import *in)
     ink_plan *plan = &in->plan;
     ink_model *model = in->model;
     llama_settings s;
+    ink_task task;
+    INK_TRY(ink_import_decoder_task(in, &task));
     INK_TRY(llama_describe(in, &s));
     size_t scope = ink_plan_enter_module(plan, ink_plan_has(plan, "model.norm.weight") ? "model" : "");
     INK_TRY(ink_import_embedding(in, "embed_tokens", "lm_head.weight", false, s.hidden));
@@ -365,7 +368,12 @@ static ink_result import_llama(ink_import *in)
     INK_TRY(ink_plan_norm(plan, "norm", INK_RMS_NORM, s.hidden, s.epsilon, INK_BIAS_IF_THERE,
                           &model->transformer.stack.norm));
     ink_plan_leave(plan, scope);
-    return ink_import_lm_head(in, false);
+    if (task == INK_TASK_NONE)
+        return ink_import_lm_head(in, false);
+    bool has_bias = task == INK_TASK_CLASSIFY_TOKENS;
+    if (has_bias)
+        INK_TRY(ink_config_bool(&in->config, "token_classification_bias", &has_bias));
+    return ink_import_decoder_classifier(in, "score", task, has_bias);
 }
 
 /* Old files hold the frequencies of rope like weights. */

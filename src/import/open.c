@@ -50,7 +50,7 @@ static ink_result find_architecture(ink_import *in, const ink_architecture **fou
     return INK_OK;
 }
 
-/* ---- shared by the importers ------------------------------------------------------------------------------------ */
+/* ---- blocks ----------------------------------------------------------------------------------------------------- */
 
 ink_result ink_import_blocks(ink_import *in, const char *scope, const char *probe, const char *key,
                              ink_plan_block_fn plan_block, const void *settings)
@@ -69,43 +69,6 @@ ink_result ink_import_blocks(ink_import *in, const char *scope, const char *prob
                         ink_weights_name(plan->weights), plan->name, plan->expected, n, key);
     ink_plan_leave(plan, module);
     ink_plan_leave(plan, before);
-    return INK_OK;
-}
-
-ink_result ink_import_embedding(ink_import *in, const char *module, const char *output, bool tied, size_t size)
-{
-    ink_plan *plan = &in->plan;
-    ink_model *model = in->model;
-    size_t scope = plan->name_length;
-    bool instead = !ink_plan_has_in(plan, module, "weight") && ink_weights_find(plan->weights, output) != NULL;
-    if (instead)
-        INK_TRY(ink_config_bool(&in->config, "tie_word_embeddings", &tied));
-    if (!instead || !tied)
-        return ink_plan_embedding(plan, module, model->info.vocab_size, size, &model->embedding);
-    plan->name_length = 0;
-    ink_result result = ink_plan_matrix(plan, output, model->info.vocab_size, size, false, &model->embedding.table);
-    plan->name_length = scope;
-    return result;
-}
-
-ink_result ink_import_lm_head(ink_import *in, bool tied)
-{
-    ink_plan *plan = &in->plan;
-    ink_model *model = in->model;
-    ink_head *head = &model->head;
-    size_t vocab_size = model->info.vocab_size, hidden_size = model->info.hidden_size;
-    INK_TRY(ink_config_bool(&in->config, "tie_word_embeddings", &tied));
-    INK_TRY(ink_plan_optional_vector(plan, "lm_head.bias", vocab_size, &head->bias));
-    if (!tied || ink_plan_has(plan, "lm_head.weight")) {
-        head->weight = &head->own;
-        return ink_plan_matrix(plan, "lm_head.weight", vocab_size, hidden_size, false, &head->own);
-    }
-    if (model->embedding.table.k != hidden_size)
-        return ink_fail(in->ctx, INK_ERROR_MISMATCH,
-                        "%s: there is no 'lm_head.weight', and the embedding of size %zu cannot replace it: the hidden "
-                        "vectors have size %zu",
-                        ink_weights_name(plan->weights), model->embedding.table.k, hidden_size);
-    head->weight = &model->embedding.table;
     return INK_OK;
 }
 
@@ -181,9 +144,11 @@ static ink_result open_model(ink_import *in, ink_model **model)
     const ink_architecture *a;
     ink_weights *weights;
     void *object;
+    bool found;
     ink_result result = ink_config_open(&in->config, INK_CONFIG_FILE, &in->config);
     if (result != INK_OK)
         return result == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, in->source) : result;
+    INK_TRY(ink_config_open_optional(&in->config, "generation_config.json", &in->generation, &found));
     INK_TRY(find_architecture(in, &a));
     in->variant = a->variant;
     INK_TRY(ink_weights_open_folder(ctx, in->source, &weights));

@@ -57,6 +57,8 @@ typedef struct ink_head {
     const ink_matrix *weight; /* W [n_outputs, hidden_size]: the embedding's table or `own`; NULL: no logits */
     float *bias;              /* b [n_outputs] or NULL */
     ink_matrix own;
+    bool at_last; /* the logits of a text are those of its last token whose id is not `padding`; else of its first */
+    ink_token padding; /* -1: none */
 } ink_head;
 
 /* A step after the pooling: a dense layer, or division by the length of the vector. */
@@ -77,7 +79,7 @@ typedef struct ink_sentence {
 
 struct ink_model {
     ink_model_info info;
-    bool is_encoder;          /* reads whole texts, has no states (encoder.h) */
+    bool is_encoder;          /* reads whole texts, has no states (encoder.h); it may be a decoder with a classifier */
     ink_encoder_info encoder; /* only if is_encoder */
     ink_embedding embedding;  /* [vocab_size, embedding size] */
     ink_network network;      /* which of the next three is used */

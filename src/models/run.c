@@ -65,9 +65,10 @@ typedef struct run {
     float *scattered;    /* [SCATTERED_ROWS, n_outputs] */
     float *vectors[2];   /* [parts, widest]: pooled vectors, alternating */
 
-    ink_token *ids;  /* transformer: [max_rows] positions, then types */
-    ink_span *spans; /* [parts] */
-    void *kv;        /* encoder: the cache for the keys and values of one text, used by all in turn */
+    ink_token *ids;     /* transformer: [max_rows] positions, then types */
+    ink_span *spans;    /* [parts] */
+    void *kv;           /* encoder: the cache for the keys and values of one text, used by all in turn */
+    float *frequencies; /* encoder under rope: [head_dim / 2], those of one text */
     ink_stack_scratch stack;
     ink_sequence *steps; /* recurrent: [parts] */
     float *embedded;     /* [max_rows, embedding size], window: [max_rows, window_size * embedding size] */
@@ -102,6 +103,8 @@ static void run_alloc_scratch(run *r, ink_arena *arena)
         const ink_transformer_net *net = &model->transformer;
         r->ids = ink_arena_alloc(arena, rows, sizeof *r->ids);
         r->spans = ink_arena_alloc(arena, parts, sizeof *r->spans);
+        if (model->is_encoder && net->stack.config.rope.head_dim != 0)
+            r->frequencies = ink_alloc_rows(arena, 1, net->stack.config.rope.head_dim / 2);
         if (model->is_encoder)
             r->kv = ink_arena_alloc(arena, ink_kv_cache_bytes(&net->stack.config.attention[0], r->capacity), 1);
         ink_stack_alloc_scratch(arena, &net->stack.config, r->capacity, rows, &r->stack);
@@ -135,9 +138,13 @@ static void run_transformer(run *r)
         ink_embedding_run(&r->model->embedding, part->tokens, part->count, r->x + part->first * hidden);
         for (size_t t = 0; t < part->count; t++)
             r->ids[part->first + t] = net->padding >= 0 && part->tokens[t] == net->padding ? net->padding : next++;
-        if (net->stack.config.rope.head_dim != 0)
-            ink_angles_fill(ctx->kernel, part->state->frequencies, part->state->rope_scale, before, part->first,
+        if (net->stack.config.rope.head_dim != 0) {
+            bool text = part->state == NULL;
+            float scale = text ? ctx->kernel->rope_frequencies(&net->stack.config.rope, part->count, r->frequencies)
+                               : part->state->rope_scale;
+            ink_angles_fill(ctx->kernel, text ? r->frequencies : part->state->frequencies, scale, before, part->first,
                             part->count, &r->stack.angles);
+        }
     }
     if (net->max_positions != 0) {
         ink_embedding_run(&net->positions, r->ids, r->rows, r->more);
@@ -403,6 +410,7 @@ static run_item item_of_sequence(const ink_item *item)
 static run_item item_of_text(const run *r, const ink_text *text)
 {
     static const size_t first_row = 0; /* stands for the text where the result is one vector */
+    const ink_head *head = &r->model->head;
     bool is_logits = r->encoding == INK_LOGITS || r->encoding == INK_PROBABILITIES;
     run_item item = {.tokens = text->tokens,
                      .types = text->types,
@@ -413,8 +421,14 @@ static run_item item_of_text(const run *r, const ink_text *text)
                      .n_logits = is_logits ? text->n_tokens : 0,
                      .positions = text->positions,
                      .n_positions = text->n_positions};
-    if (r->encoding == INK_POOLED || r->encoding == INK_EMBEDDING ||
-        (is_logits && r->model->encoder.task == INK_TASK_CLASSIFY_TEXT)) {
+    bool of_text = r->encoding == INK_POOLED || r->encoding == INK_EMBEDDING ||
+                   (is_logits && r->model->encoder.task == INK_TASK_CLASSIFY_TEXT);
+    if (of_text && head->at_last) { /* no token sees those after it, so what follows the last one is not run */
+        while (item.n_tokens > 1 && text->tokens[item.n_tokens - 1] == head->padding)
+            item.n_tokens--;
+        item.n_logits = 1;
+        item.positions = NULL;
+    } else if (of_text) {
         item.positions = &first_row;
         item.n_positions = 1;
     }
