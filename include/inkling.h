@@ -50,8 +50,8 @@
  *     }
  *
  * Reading order: context, types, arena, source (the base); tensor, matrix (the one product); functions, dense, conv,
- * embedding, norm, recurrent, rope, attention, transformer (layers); weights, pytorch (layers from files); model,
- * encoder (whole models); tokenizer, sampler, chat (text).
+ * embedding, norm, recurrent, rope, attention, transformer, sequential (layers); weights, pytorch (layers from files);
+ * model, encoder (whole models); tokenizer, sampler, chat (text).
  */
 #ifndef INKLING_H
 #define INKLING_H
@@ -71,6 +71,7 @@
 #include <inkling/rope.h>
 #include <inkling/attention.h>
 #include <inkling/transformer.h>
+#include <inkling/sequential.h>
 #include <inkling/weights.h>
 #include <inkling/pytorch.h>
 #include <inkling/model.h>

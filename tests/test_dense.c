@@ -432,7 +432,7 @@ typedef struct bad_file {
     const char *name;
     ink_type type;
     size_t rank;
-    size_t shape[3];
+    size_t shape[4];
 } bad_file;
 
 /* net.0 is [4, 3]; each file adds one tensor to it. */
@@ -449,8 +449,23 @@ static void mlp_refuses_what_does_not_fit(ink_context *ctx)
         {{"bias size", "net.0.bias", INK_F32, 1, {3}}, INK_ERROR_MISMATCH, "'net.0.bias' is [3], expected [4]"},
         {{"bias rank", "net.0.bias", INK_F32, 2, {4, 1}}, INK_ERROR_MISMATCH, "'net.0.bias' is [4, 1], expected [4]"},
         {{"bias alone", "net.7.bias", INK_F32, 1, {4}}, INK_ERROR_NOT_FOUND, "'net.7.weight' is missing"},
-        {{"a norm", "net.1.weight", INK_F32, 1, {4}}, INK_ERROR_MISMATCH, "'net.1.weight' is [4], expected a matrix"},
-        {{"a convolution", "net.1.weight", INK_F32, 3, {2, 2, 3}}, INK_ERROR_MISMATCH, "expected a matrix"},
+        {{"a norm", "net.1.weight", INK_F32, 1, {4}},
+         INK_ERROR_UNSUPPORTED,
+         "'net.1.weight' is [4], expected a matrix; it is of an nn.PReLU, nn.RMSNorm or nn.LayerNorm, and the file "
+         "does "
+         "not say which: list the modules for ink_sequential_load()"},
+        {{"a slope", "net.1.weight", INK_F32, 1, {1}},
+         INK_ERROR_UNSUPPORTED,
+         "'net.1.weight' is [1], expected a matrix; it is of an nn.PReLU"},
+        {{"a convolution", "net.1.weight", INK_F32, 3, {2, 2, 3}},
+         INK_ERROR_UNSUPPORTED,
+         "expected a matrix; it is of an nn.Conv1d, and the file does not say its stride"},
+        {{"a convolution of kernel size 1", "net.1.weight", INK_F32, 3, {2, 4, 1}},
+         INK_ERROR_UNSUPPORTED,
+         "nn.Linear and nn.Conv1d in one nn.Sequential work along different dimensions"},
+        {{"a convolution of images", "net.1.weight", INK_F32, 4, {2, 4, 3, 3}},
+         INK_ERROR_UNSUPPORTED,
+         "'net.1.weight' is [2, 4, 3, 3], and nn.Linear"},
         {{"half a norm", "net.1.running_mean", INK_F32, 1, {4}}, INK_ERROR_NOT_FOUND, "'net.1.running_var' is miss"},
         {{"a norm of others", "net.1.running_mean", INK_F32, 1, {3}}, INK_ERROR_MISMATCH, "1.running_mean' is [3]"},
         {{"a norm alone", "net.7.running_mean", INK_F32, 1, {4}},

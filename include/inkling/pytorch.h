@@ -29,6 +29,7 @@
 #include <inkling/embedding.h>
 #include <inkling/norm.h>
 #include <inkling/recurrent.h>
+#include <inkling/sequential.h>
 #include <inkling/transformer.h>
 #include <inkling/weights.h>
 
@@ -36,7 +37,8 @@
 extern "C" {
 #endif
 
-/* nn.Linear: `name`.weight [out, in], and `name`.bias [out] if the file has it. The _transposed form is Hugging Face's
+/* nn.Linear: `name`.weight [out, in], and `name`.bias [out] if the file has it; or a convolution of kernel size 1 and
+   one group, [out, in, 1], which is a dense layer of each row. The _transposed form is Hugging Face's
    Conv1D (GPT-2), whose weight is [in, out]. */
 ink_result ink_dense_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation activation,
                           ink_dense **dense);
@@ -46,13 +48,23 @@ ink_result ink_dense_load_transposed(ink_context *ctx, const ink_weights *weight
 /*
  * The Linear layers of an nn.Sequential: `name`.0, `name`.2, ... in the order of their numbers. Activations and dropout
  * leave gaps in the numbers, of any width. The activation `hidden` follows every layer but the last, `output` the last;
- * ink_activation_with(INK_LEAKY_RELU, 0.2f) is nn.LeakyReLU(0.2).
+ * ink_activation_with(INK_LEAKY_RELU, 0.2f) is nn.LeakyReLU(0.2). All layers may also be convolutions of kernel size 1.
  * An nn.BatchNorm1d (with eps 1e-5) directly after or before a Linear layer is folded into it; the weights of that
  * layer become F32. INK_ERROR_UNSUPPORTED for any other BatchNorm1d, because an activation may lie in between, and for
- * other modules with parameters. INK_ERROR_NOT_FOUND if there is no layer.
+ * other modules with parameters: their tensors do not tell what they are, so ink_sequential_load() has a list of them.
+ * INK_ERROR_NOT_FOUND if there is no layer.
  */
 ink_result ink_mlp_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_activation hidden,
                         ink_activation output, ink_mlp **mlp);
+
+/*
+ * An nn.Sequential whose modules the caller lists (sequential.h): all n_modules of them, module i being `name`.i, those
+ * without tensors too. INK_ERROR_UNSUPPORTED if a tensor belongs to no module of the list, and for nn.Linear, LayerNorm
+ * and RMSNorm beside an nn.Conv1d: PyTorch then applies them along time. INK_ERROR_ARGUMENT for a kind, an activation
+ * or an eps that is out of range, and if no module tells how many channels there are.
+ */
+ink_result ink_sequential_load(ink_context *ctx, const ink_weights *weights, const char *name,
+                               const ink_module *modules, size_t n_modules, ink_sequential **net);
 
 /*
  * nn.Conv1d: `name`.weight [out, in / groups, kernel_size] and, if the file has it, `name`.bias [out]. The file does

@@ -221,13 +221,22 @@ static ink_result fail_missing(const ink_plan *plan, const char *name)
     return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: tensor '%s' is missing", file, full);
 }
 
+/* [n, k, 1, ...]: a matrix, where convolutions are accepted. */
+static bool is_pointwise(const ink_plan *plan, const ink_shape *shape)
+{
+    bool pointwise = plan->pointwise && shape->rank > 2;
+    for (size_t i = 2; i < shape->rank; i++)
+        pointwise = pointwise && shape->dim[i] == 1;
+    return pointwise;
+}
+
 ink_result ink_plan_matrix_shape(ink_plan *plan, const char *name, bool transposed, size_t *n, size_t *k)
 {
     const ink_weight *weight = ink_plan_find(plan, name);
     if (weight == NULL)
         return fail_missing(plan, name);
     const size_t *dim = weight->shape.dim;
-    if (weight->shape.rank != 2)
+    if (weight->shape.rank != 2 && !is_pointwise(plan, &weight->shape))
         return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, expected a matrix", weight->file,
                         weight->name, INK_SHAPE(&weight->shape));
     if (dim[0] == 0 || dim[1] == 0)
@@ -364,8 +373,11 @@ static ink_result look_up(ink_plan *plan, const char *name, const ink_shape *sha
 
 ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k, bool transposed, ink_matrix *out)
 {
-    const ink_weight *weight = NULL;
-    INK_TRY(look_up(plan, name, &(ink_shape){.rank = 2, .dim = {transposed ? k : n, transposed ? n : k}}, &weight));
+    const ink_weight *weight = ink_plan_find(plan, name);
+    ink_shape shape = {.rank = 2, .dim = {transposed ? k : n, transposed ? n : k}};
+    while (weight != NULL && is_pointwise(plan, &weight->shape) && shape.rank < weight->shape.rank)
+        shape.dim[shape.rank++] = 1;
+    INK_TRY(look_up(plan, name, &shape, &weight));
     ink_type type = ink_matrix_type(plan->type, weight->type);
     INK_TRY(ink_matrix_check_type(plan->ctx, type));
     *out = ink_matrix_over(NULL, n, k, k, type);

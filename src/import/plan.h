@@ -77,6 +77,7 @@ typedef struct ink_plan {
     const char *expected; /* the origin of the expected shapes, for messages: "config.json"; NULL: another tensor */
     bool *used;           /* [ink_weights_count]: the tensors of the first file that the plan uses, by whichever of
                              their names; or NULL */
+    bool pointwise;       /* a convolution with kernel size 1, [n, k, 1], is a matrix [n, k] */
     bool folds_next;      /* set while rows are added whose values will be folded */
 
     ink_plan_row *rows, **last_row;

@@ -17,6 +17,7 @@ static ink_result load_dense(ink_context *ctx, const ink_weights *weights, const
     void *made;
     INK_TRY(ink_activation_check(ctx, "ink_dense_load", activation));
     INK_TRY(ink_plan_begin(&plan, ctx, weights, "the dense layer", sizeof **dense, &made));
+    plan.pointwise = !transposed;
     ink_result planned = transposed ? ink_plan_dense_transposed(&plan, name, 0, 0, INK_BIAS_IF_THERE, activation, made)
                                     : ink_plan_dense(&plan, name, 0, 0, INK_BIAS_IF_THERE, activation, made);
     INK_TRY(ink_plan_finish(&plan, planned, 0));
@@ -182,11 +183,40 @@ static ink_result plan_fold(ink_plan *plan, const sequential_module *module, boo
     return INK_OK;
 }
 
+/* Refuses a module that is not an nn.Linear or a convolution with kernel size 1, in the current scope. `rank` is that
+   of the first weight, or 0: PyTorch applies nn.Linear and nn.Conv1d along different dimensions. */
+static ink_result check_is_dense(ink_plan *plan, size_t *rank)
+{
+    const ink_weight *weight = ink_plan_find(plan, "weight");
+    const char *problem = NULL;
+    if (weight == NULL)
+        return INK_OK;
+    const ink_shape *shape = &weight->shape;
+    if (shape->rank == 1 && ink_plan_has(plan, "bias"))
+        problem =
+            "expected a matrix; it is of an nn.LayerNorm, nn.GroupNorm or nn.InstanceNorm1d, and the file does not "
+            "say which (only the first is supported)";
+    else if (shape->rank == 1)
+        problem =
+            "expected a matrix; it is of an nn.PReLU, nn.RMSNorm or nn.LayerNorm, and the file does not say which";
+    else if (shape->rank == 3 && shape->dim[2] > 1)
+        problem =
+            "expected a matrix; it is of an nn.Conv1d, and the file does not say its stride, padding and dilation";
+    else if (*rank != 0 && shape->rank != *rank)
+        problem = "and nn.Linear and nn.Conv1d in one nn.Sequential work along different dimensions";
+    if (problem != NULL)
+        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: tensor '%s' is %s, %s: list the modules for ink_sequential_load()", weight->file,
+                        weight->name, INK_SHAPE(shape), problem);
+    *rank = shape->rank;
+    return INK_OK;
+}
+
 static ink_result plan_sequential(ink_plan *plan, const char *name, ink_activation hidden, ink_activation output,
                                   ink_mlp *mlp)
 {
     sequential_module *m;
-    size_t n = 0, in = 0;
+    size_t n = 0, in = 0, rank = 0;
     ink_plan_enter_module(plan, name);
     INK_TRY(find_modules(plan, name, &m, &n));
     for (size_t i = 0; i < n; i++)
@@ -211,6 +241,7 @@ static ink_result plan_sequential(ink_plan *plan, const char *name, ink_activati
         plan->folds_next = in_front || behind;
         if (plan->folds_next)
             plan->type = INK_F32;
+        INK_TRY(check_is_dense(plan, &rank));
         INK_TRY(ink_plan_dense(plan, "", 0, in, INK_BIAS_IF_THERE, last ? output : hidden, layer));
         if ((in_front || behind) && !ink_plan_has(plan, "bias"))
             INK_TRY(ink_plan_zeros(plan, layer->weight.n, &layer->bias));
@@ -239,8 +270,171 @@ ink_result ink_mlp_load(ink_context *ctx, const ink_weights *weights, const char
     INK_TRY(ink_activation_check(ctx, __func__, hidden));
     INK_TRY(ink_activation_check(ctx, __func__, output));
     INK_TRY(ink_plan_begin(&plan, ctx, weights, "the MLP", sizeof **mlp, &made));
+    plan.pointwise = true;
     INK_TRY(ink_plan_finish(&plan, plan_sequential(&plan, name, hidden, output, made), 0));
     *mlp = made;
+    return INK_OK;
+}
+
+/* ---- nn.Sequential by a list of its modules --------------------------------------------------------------------- */
+
+/* Whether a module has a tensor of this name. */
+static bool module_has(ink_module_kind kind, const char *name)
+{
+    static const char *const of_norm[] = {"running_mean", "running_var", "num_batches_tracked"};
+    if (ink_plan_is_parameter(name, "weight"))
+        return kind >= INK_MODULE_LINEAR;
+    if (strcmp(name, "bias") == 0)
+        return kind >= INK_MODULE_LINEAR && kind < INK_MODULE_RMS_NORM;
+    for (size_t i = 0; i < 3; i++)
+        if (kind == INK_MODULE_BATCH_NORM && strcmp(name, of_norm[i]) == 0)
+            return true;
+    return false;
+}
+
+static ink_result check_modules(ink_plan *plan, const ink_module *modules, size_t n)
+{
+    bool has_conv = false;
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned)modules[i].kind >= INK_N_MODULES)
+            return ink_fail(plan->ctx, INK_ERROR_ARGUMENT, "modules[%zu]: there is no kind %d", i,
+                            (int)modules[i].kind);
+        if (!(modules[i].eps >= 0) || !plan->ctx->kernel->all_finite(&modules[i].eps, 1))
+            return ink_fail(plan->ctx, INK_ERROR_ARGUMENT, "modules[%zu]: eps must be finite and not negative", i);
+        INK_TRY(ink_activation_check(plan->ctx, "ink_module", modules[i].activation));
+        has_conv = has_conv || modules[i].kind == INK_MODULE_CONV1D;
+    }
+    for (size_t i = 0; has_conv && i < n; i++)
+        if (modules[i].kind == INK_MODULE_LINEAR || modules[i].kind == INK_MODULE_LAYER_NORM ||
+            modules[i].kind == INK_MODULE_RMS_NORM)
+            return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                            "modules[%zu]: beside an nn.Conv1d, whose rows are channels, PyTorch applies nn.Linear and "
+                            "norms along time, which is not supported",
+                            i);
+    for (size_t i = 0; i < ink_weights_count(plan->weights) && plan->name_length < INK_NAME_SIZE; i++) {
+        const char *tensor = ink_weights_at(plan->weights, i)->name, *rest = tensor + plan->name_length;
+        uint64_t number = 0;
+        if (strncmp(tensor, plan->name, plan->name_length) != 0)
+            continue;
+        size_t digits = ink_digits(rest, strlen(rest), &number);
+        if (plan->name_length == 0 && digits == 0) /* of another module of the file */
+            continue;
+        if (digits == 0 || (digits > 1 && rest[0] == '0') || rest[digits] != '.' || number >= n ||
+            !module_has(modules[number].kind, rest + digits + 1))
+            return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: tensor '%s' belongs to none of the %zu modules of the list",
+                            ink_weights_name(plan->weights), tensor, n);
+    }
+    return INK_OK;
+}
+
+/* Plans a module in the current scope; the layer before it has `in` channels, 0: any number. */
+static ink_result plan_module(ink_plan *plan, const ink_module *module, size_t in, ink_layer *layer)
+{
+    ink_norm *norm = &layer->norm;
+    const ink_weight *first = ink_plan_find(plan, module->kind == INK_MODULE_BATCH_NORM ? "running_mean" : "weight");
+    size_t size = first != NULL && first->shape.rank == 1 ? first->shape.dim[0] : 0;
+    bool rms = module->kind == INK_MODULE_RMS_NORM;
+    float eps = module->eps != 0 ? module->eps : rms ? 0x1p-23f : 1e-5f;
+    layer->out = in;
+    switch (module->kind) {
+    case INK_MODULE_LINEAR:
+        INK_TRY(ink_plan_dense(plan, "", 0, in, INK_BIAS_IF_THERE, INK_IDENTITY, &layer->conv.dense));
+        layer->conv.in = layer->conv.dense.weight.k;
+        layer->out = layer->conv.dense.weight.n;
+        break;
+    case INK_MODULE_CONV1D:
+        INK_TRY(ink_plan_conv1d(plan, "", in, &module->conv, &layer->conv));
+        layer->out = layer->conv.out;
+        break;
+    case INK_MODULE_LAYER_NORM:
+    case INK_MODULE_RMS_NORM:
+        INK_TRY(ink_plan_norm(plan, "", rms ? INK_RMS_NORM : INK_LAYER_NORM, in, eps, INK_BIAS_IF_THERE, norm));
+        layer->out = norm->size;
+        break;
+    case INK_MODULE_BATCH_NORM:
+        *norm = (ink_norm){.size = in != 0 ? in : size, .eps = eps};
+        plan->folds_next = true;
+        INK_TRY(ink_plan_vector(plan, "running_mean", norm->size, &norm->bias));
+        INK_TRY(ink_plan_vector(plan, "running_var", norm->size, &norm->weight));
+        INK_TRY(ink_plan_optional_vector(plan, "weight", norm->size, &layer->affine[0]));
+        INK_TRY(ink_plan_optional_vector(plan, "bias", norm->size, &layer->affine[1]));
+        plan->folds_next = false;
+        layer->out = norm->size;
+        break;
+    case INK_MODULE_PRELU:
+        norm->size = in == 0 || size == 1 ? size : in;
+        INK_TRY(ink_plan_vector(plan, "weight", norm->size, &norm->weight));
+        if (norm->size > 1)
+            layer->out = norm->size;
+        break;
+    case INK_MODULE_ACTIVATION:
+    case INK_MODULE_NONE:
+    case INK_N_MODULES:
+        break;
+    }
+    return INK_OK;
+}
+
+static ink_result plan_modules(ink_plan *plan, const char *name, const ink_module *modules, size_t n,
+                               ink_sequential *net)
+{
+    ink_plan_enter_module(plan, name);
+    INK_TRY(check_modules(plan, modules, n));
+    net->layers = ink_arena_alloc(plan->own, ink_size_max(n, 1), sizeof *net->layers);
+    if (net->layers == NULL)
+        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+    memset(net->layers, 0, n * sizeof *net->layers);
+    for (size_t i = 0, out = 0; i < n; i++) {
+        ink_layer *layer = &net->layers[net->n_layers], *before = net->n_layers > 0 ? layer - 1 : NULL;
+        *layer = (ink_layer){.kind = modules[i].kind, .number = i, .activation = modules[i].activation};
+        if (layer->kind == INK_MODULE_NONE)
+            continue;
+        if (layer->kind == INK_MODULE_ACTIVATION && before != NULL && before->out != 0 &&
+            (before->kind == INK_MODULE_LINEAR || before->kind == INK_MODULE_CONV1D) &&
+            before->conv.dense.activation == INK_IDENTITY) {
+            before->conv.dense.activation = layer->activation; /* one pass over the rows less */
+            continue;
+        }
+        size_t scope = ink_plan_enter(plan, "", i);
+        INK_TRY(plan_module(plan, &modules[i], out, layer));
+        ink_plan_leave(plan, scope);
+        bool is_dense = layer->kind == INK_MODULE_LINEAR || layer->kind == INK_MODULE_CONV1D;
+        if (net->in == 0)
+            net->in = is_dense ? layer->conv.in : layer->out;
+        out = layer->out;
+        if (out != 0)
+            plan->expected = "the module before it";
+        net->n_layers++;
+    }
+    if (net->in == 0)
+        return ink_fail(plan->ctx, INK_ERROR_ARGUMENT, "%s: none of the %zu modules has a number of channels",
+                        ink_weights_name(plan->weights), n);
+    for (size_t i = 0; i < net->n_layers && net->layers[i].out == 0; i++)
+        net->layers[i].out = net->in;
+    return INK_OK;
+}
+
+ink_result ink_sequential_load(ink_context *ctx, const ink_weights *weights, const char *name,
+                               const ink_module *modules, size_t n_modules, ink_sequential **net)
+{
+    ink_plan plan;
+    void *object;
+    INK_REQUIRE(ctx, net);
+    *net = NULL;
+    INK_REQUIRE(ctx, weights, name, modules);
+    INK_TRY(ink_plan_begin(&plan, ctx, weights, "the network", sizeof **net, &object));
+    ink_sequential *made = object;
+    INK_TRY(ink_plan_finish(&plan, plan_modules(&plan, name, modules, n_modules, made), 0));
+    ink_float_mode host = ink_float_mode_enter();
+    for (size_t i = 0; i < made->n_layers; i++) {
+        const ink_norm *norm = &made->layers[i].norm;
+        if (made->layers[i].kind == INK_MODULE_BATCH_NORM) /* mean and variance become shift and scale */
+            ctx->kernel->batch_norm(norm->bias, norm->weight, made->layers[i].affine[0], made->layers[i].affine[1],
+                                    norm->size, norm->eps, norm->weight, norm->bias);
+    }
+    ink_float_mode_leave(host);
+    *net = made;
     return INK_OK;
 }
 

@@ -128,11 +128,17 @@ static void depthwise_row(void *data, size_t row)
         job->kernel->add(window + j * out, out, y);
 }
 
-float *ink_conv1d_alloc_scratch(ink_arena *arena, const ink_conv1d *conv, size_t n)
+size_t ink_conv1d_most_rows(const ink_conv1d *conv, size_t n)
 {
-    size_t windows = n;
-    ink_size_add(n, conv_most_held(conv) + conv->padding_right, &windows);
-    return ink_alloc_rows(arena, ink_size_min(windows, gathered_windows(conv)), conv->kernel_size * gathered_row(conv));
+    ink_size_add(n, conv_most_held(conv) + conv->padding_right, &n);
+    return n / conv->stride + 1;
+}
+
+size_t ink_conv1d_scratch(const ink_conv1d *conv, size_t n)
+{
+    size_t windows = ink_size_min(ink_conv1d_most_rows(conv, n), gathered_windows(conv)), size = SIZE_MAX;
+    ink_size_mul(windows, conv->kernel_size * gathered_row(conv), &size);
+    return size;
 }
 
 void ink_conv1d_run(ink_context *ctx, const ink_conv1d *conv, float *scratch, float *state, const float *x, size_t n,
@@ -246,10 +252,19 @@ size_t ink_conv1d_out(const ink_conv1d *conv) { return conv->out; }
 size_t ink_conv1d_kernel_size(const ink_conv1d *conv) { return conv->kernel_size; }
 size_t ink_conv1d_state_size(const ink_conv1d *conv) { return 1 + conv_most_held(conv) * conv->in; }
 
-size_t ink_conv1d_length(const ink_conv1d *conv, const float *state, size_t n, bool last)
+bool ink_conv1d_rows(const ink_conv1d *conv, const float *state, size_t n, bool last, size_t *length)
 {
     conv_rows rows;
-    return conv_begin(conv, state, NULL, n, last, &rows) ? rows.length : 0;
+    bool fits = conv_begin(conv, state, NULL, n, last, &rows);
+    *length = fits ? rows.length : 0;
+    return fits;
+}
+
+size_t ink_conv1d_length(const ink_conv1d *conv, const float *state, size_t n, bool last)
+{
+    size_t length;
+    ink_conv1d_rows(conv, state, n, last, &length);
+    return length;
 }
 
 static ink_result conv_call(ink_context *ctx, const ink_conv1d *conv, float *state, const float *x, size_t n, bool last,
@@ -257,7 +272,7 @@ static ink_result conv_call(ink_context *ctx, const ink_conv1d *conv, float *sta
 {
     ink_call call;
     ink_call_begin(&call, ctx, reserve);
-    float *scratch = ink_conv1d_alloc_scratch(call.arena, conv, n);
+    float *scratch = ink_alloc_rows(call.arena, 1, ink_conv1d_scratch(conv, n));
     if (ink_call_ready(&call))
         ink_conv1d_run(ctx, conv, scratch, state, x, n, last, y);
     return ink_call_end(&call);
@@ -266,18 +281,18 @@ static ink_result conv_call(ink_context *ctx, const ink_conv1d *conv, float *sta
 ink_result ink_conv1d_forward(ink_context *ctx, const ink_conv1d *conv, float *state, const float *x, size_t n,
                               bool last, float *y)
 {
-    conv_rows rows;
+    size_t length;
     INK_REQUIRE(ctx, conv);
     if (n > SIZE_MAX / 8 / conv->in)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %zu rows are more than memory can hold", __func__, n);
-    if (!conv_begin(conv, state, x, n, last, &rows))
+    if (!ink_conv1d_rows(conv, state, n, last, &length))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the state is not one of this convolution", __func__);
-    if (state == NULL && rows.length == 0 && n != 0)
+    if (state == NULL && length == 0 && n != 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %zu rows and their padding are shorter than a window of %zu rows",
                         __func__, n, (conv->kernel_size - 1) * conv->dilation + 1);
     if (n != 0)
         INK_REQUIRE(ctx, x);
-    if (rows.length != 0)
+    if (length != 0)
         INK_REQUIRE(ctx, y);
     return conv_call(ctx, conv, state, x, n, last, y, false);
 }

@@ -15,6 +15,7 @@
 #include <inkling/norm.h>
 #include <inkling/recurrent.h>
 #include <inkling/rope.h>
+#include <inkling/sequential.h>
 #include <inkling/transformer.h>
 
 #include "../base/internal.h"
@@ -77,8 +78,13 @@ struct ink_conv1d {
 ink_result ink_conv1d_describe(ink_context *ctx, size_t in, size_t out, size_t kernel_size,
                                const ink_conv1d_options *options, ink_conv1d *conv);
 
-/* As ink_conv1d_forward(), with a checked state. Scratch for up to n rows. */
-float *ink_conv1d_alloc_scratch(ink_arena *arena, const ink_conv1d *conv, size_t n);
+/* Whether the state is one of the convolution, and the rows of y for n rows of x; the most rows of y there can be; the
+   floats of scratch. */
+bool ink_conv1d_rows(const ink_conv1d *conv, const float *state, size_t n, bool last, size_t *length);
+size_t ink_conv1d_most_rows(const ink_conv1d *conv, size_t n);
+size_t ink_conv1d_scratch(const ink_conv1d *conv, size_t n);
+
+/* As ink_conv1d_forward(), with a checked state. */
 void ink_conv1d_run(ink_context *ctx, const ink_conv1d *conv, float *scratch, float *state, const float *x, size_t n,
                     bool last, float *y);
 
@@ -104,6 +110,23 @@ struct ink_norm {
 /* y [n, size] from x [n, size]; y may be x. _rows runs on this thread, _run on all threads. */
 void ink_norm_rows(const ink_kernel *kernel, const ink_norm *norm, const float *x, size_t n, float *y);
 void ink_norm_run(ink_context *ctx, const ink_norm *norm, const float *x, size_t n, float *y);
+
+/* ---- sequential.c ----------------------------------------------------------------------------------------------- */
+
+typedef struct ink_layer {
+    ink_module_kind kind;
+    size_t number; /* of its module */
+    size_t out;
+    ink_conv1d conv;  /* INK_MODULE_CONV1D; of INK_MODULE_LINEAR only its dense layer and `in` */
+    ink_norm norm;    /* the norms; PReLU: weight [size] are the slopes; BatchNorm: scale and shift */
+    float *affine[2]; /* BatchNorm: its weight and bias or NULL, which are a part of scale and shift */
+    ink_activation activation;
+} ink_layer;
+
+struct ink_sequential {
+    size_t in, n_layers;
+    ink_layer *layers; /* [n_layers] */
+};
 
 /* ---- recurrent.c ------------------------------------------------------------------------------------------------ */
 
