@@ -148,7 +148,7 @@ static size_t length_of(const uint32_t *codes)
 static void expect_form(ink_context *ctx, ink_normal_fn form, const uint32_t *text, const uint32_t *expected)
 {
     uint32_t copy[8];
-    ink_codes codes = {copy, length_of(text)};
+    ink_codes codes = {.at = copy, .n = length_of(text), .most = 32};
     memcpy(copy, text, sizeof copy);
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
     assert_ok(ctx, form(ctx, NULL, &codes));
@@ -174,7 +174,7 @@ static void normal_forms_change_as_many_as_the_references(ink_context *ctx)
     for (uint32_t code = 0; code < 0x110000; code++) {
         for (int i = 0; i < 2; i++) {
             uint32_t one = code;
-            ink_codes codes = {&one, 1};
+            ink_codes codes = {.at = &one, .n = 1, .most = 4};
             ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
             assert_ok(ctx, normal[i](ctx, NULL, &codes));
             changed[i] += codes.n != 1 || codes.at[0] != code;

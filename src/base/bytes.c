@@ -1,5 +1,5 @@
 /*
- * bytes.c - digits, the hash, and heapsort.
+ * bytes.c - digits, UTF-8, the hash, and heapsort.
  */
 #include "bytes.h"
 
@@ -14,6 +14,47 @@ size_t ink_digits(const char *text, size_t size, uint64_t *value)
         *value = *value <= (UINT64_MAX - digit) / 10 ? *value * 10 + digit : UINT64_MAX;
     }
     return n;
+}
+
+/* ---- UTF-8 ---------------------------------------------------------------------------------------------------- */
+
+size_t ink_utf8_long(const char *s, size_t n, uint32_t *code)
+{
+    unsigned char lead = (unsigned char)s[0];
+    size_t length = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    if (length == 0) {
+        *code = INK_UTF8_INVALID;
+        return 1;
+    }
+    /* The second byte has a narrower range after these four: no overlong forms, no surrogates, nothing past 10FFFF. */
+    unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    uint32_t value = lead & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if (i == n) {
+            *code = INK_UTF8_CUT;
+            return i;
+        }
+        unsigned char byte = (unsigned char)s[i];
+        if (byte < low || byte > high) {
+            *code = INK_UTF8_INVALID;
+            return i;
+        }
+        value = value << 6 | (byte & 0x3Fu);
+        low = 0x80;
+        high = 0xBF;
+    }
+    *code = value;
+    return length;
+}
+
+size_t ink_utf8_last(const char *s, size_t n, uint32_t *code)
+{
+    for (size_t length = 1; length <= 4 && length <= n; length++)
+        if (ink_utf8_next(s + n - length, length, code) == length && *code < INK_UTF8_INVALID)
+            return length;
+    *code = INK_UTF8_INVALID;
+    return 1;
 }
 
 /* ---- hash ----------------------------------------------------------------------------------------------------- */

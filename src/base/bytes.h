@@ -74,34 +74,12 @@ size_t ink_digits(const char *text, size_t size, uint64_t *value);
  * is that of the "maximal subpart": the bytes that one U+FFFD replaces in WHATWG's decoder and in Rust's
  * from_utf8_lossy.
  */
+size_t ink_utf8_long(const char *s, size_t n, uint32_t *code); /* for a first byte that is not ASCII */
+
 static inline size_t ink_utf8_next(const char *s, size_t n, uint32_t *code)
 {
-    unsigned char lead = (unsigned char)s[0];
-    size_t length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
-    if (length < 2) {
-        *code = length == 1 ? lead : INK_UTF8_INVALID;
-        return 1;
-    }
-    /* The second byte has a narrower range after these four: no overlong forms, no surrogates, nothing past 10FFFF. */
-    unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-    unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-    uint32_t value = lead & (0x7Fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if (i == n) {
-            *code = INK_UTF8_CUT;
-            return i;
-        }
-        unsigned char byte = (unsigned char)s[i];
-        if (byte < low || byte > high) {
-            *code = INK_UTF8_INVALID;
-            return i;
-        }
-        value = value << 6 | (byte & 0x3Fu);
-        low = 0x80;
-        high = 0xBF;
-    }
-    *code = value;
-    return length;
+    *code = (unsigned char)s[0];
+    return *code < 0x80 ? 1 : ink_utf8_long(s, n, code);
 }
 
 /* Writes a code point below 110000 to `out`, which has room for 4 bytes, and returns its length. */
@@ -119,14 +97,7 @@ static inline size_t ink_utf8_put(char *out, uint32_t code)
 }
 
 /* The code point that ends exactly where s [n] ends, n >= 1, and its length; INK_UTF8_INVALID and 1 if none does. */
-static inline size_t ink_utf8_last(const char *s, size_t n, uint32_t *code)
-{
-    for (size_t length = 1; length <= 4 && length <= n; length++)
-        if (ink_utf8_next(s + n - length, length, code) == length && *code < INK_UTF8_INVALID)
-            return length;
-    *code = INK_UTF8_INVALID;
-    return 1;
-}
+size_t ink_utf8_last(const char *s, size_t n, uint32_t *code);
 
 /* ---- hash ----------------------------------------------------------------------------------------------------- */
 

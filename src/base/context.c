@@ -56,6 +56,7 @@ ink_context *ink_context_create(const ink_context_options *options)
     ink_context *ctx = memory.start;
     *ctx = (ink_context){.memory = memory, .allocator = chosen.allocator, .limits = chosen.limits, .kernel = kernel};
     ink_arena_grow(&ctx->scratch, &ctx->allocator);
+    ink_arena_grow(&ctx->gathered, &ctx->allocator);
     if (chosen.n_threads > 1) {
         ctx->workers = ink_workers_create(&ctx->allocator, chosen.n_threads);
         if (ctx->workers == NULL) {
@@ -73,6 +74,7 @@ void ink_context_free(ink_context *ctx)
     ink_allocator allocator = ctx->allocator;
     ink_workers_free(ctx->workers);
     ink_arena_free(&ctx->scratch);
+    ink_arena_free(&ctx->gathered);
     ink_memory_free(&allocator, ctx->memory);
 }
 

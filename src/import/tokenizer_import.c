@@ -100,17 +100,23 @@ static ink_result import_vocab(ink_tokenizer_import *im)
         ink_added_pattern *p = &im->added[i];
         p->text = p->content;
         p->size = p->content_size;
-        if (p->set == INK_ADDED_NORMALIZED) {
+        if (p->set == INK_ADDED_NORMALIZED && p->size <= INK_ADDED_LONGEST) {
             ink_arena_mark mark = ink_arena_mark_here(&im->ctx->scratch);
-            ink_result result = ink_normalize(im->ctx, &im->b.draft.normalizer, p->text, p->size, &p->text, &p->size);
+            ink_result result = ink_normalize(im->ctx, &im->b.draft.normalizer, p->text, p->size, INK_ADDED_LONGEST,
+                                              &p->text, &p->size);
             if (result == INK_OK)
                 p->text = ink_arena_string(im->arena, p->text, p->size);
-            INK_TRY(ink_scratch_end(im->ctx, mark, result));
+            (void)ink_scratch_end(im->ctx, mark, result);
+            if (result == INK_ERROR_LIMIT)
+                p->size = INK_ADDED_LONGEST + 1;
+            else
+                INK_TRY(result);
         }
         if (p->text == NULL)
             return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", im->b.file);
-        if (ink_size_max(p->size, p->content_size) > INK_ADDED_LONGEST)
-            return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: added token '%.*s' has %zu bytes; the limit is %zu",
+        if (p->size > INK_ADDED_LONGEST)
+            return ink_fail(im->ctx, INK_ERROR_LIMIT,
+                            "%s: added token '%.*s' has %zu bytes, more than %zu as it is or when it is normalised",
                             im->b.file, (int)ink_size_min(p->content_size, 160), p->content, p->content_size,
                             (size_t)INK_ADDED_LONGEST);
         if (p->size == 0)
@@ -207,6 +213,9 @@ ink_result ink_import_slot(ink_tokenizer_import *im, bool pair, ink_token id, in
 {
     ink_template *template = &im->b.draft.template;
     size_t n = template->n[0] + template->n[1];
+    if (template->n[pair] == INK_TEMPLATE_LONGEST)
+        return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: the template puts more than %zu tokens around a text",
+                        im->b.file, (size_t)INK_TEMPLATE_LONGEST);
     if (n == im->slot_capacity) {
         ink_template_slot *slots = ink_arena_alloc(im->arena, 2 * n + 16, sizeof *slots);
         if (slots == NULL)

@@ -520,6 +520,8 @@ static ink_result read_processor(json_reader *r, ink_json node, const char *type
     for (int pair = 0; pair < 2; pair++) {
         size_t n_texts[2] = {0};
         INK_TRY(read_member(r, node, pair ? "pair" : "single", INK_JSON_ARRAY, &member));
+        if (r->json->nodes[member].n_children > INK_TEMPLATE_LONGEST) /* each is looked for among the special tokens */
+            return refuse_node(r, INK_ERROR_LIMIT, member, "a template of more than the 256 pieces supported");
         for (ink_json i = ink_json_first(r->json, member); i != INK_JSON_NONE; i = ink_json_next(r->json, i))
             INK_TRY(read_slot(r, special_tokens, pair, i, n_texts));
         if (n_texts[0] != 1 || n_texts[1] != (pair ? 1 : 0))
@@ -636,7 +638,8 @@ static ink_result read_added_tokens(json_reader *r)
         }
         p->special = values[0];
         p->set = values[1] ? INK_ADDED_NORMALIZED : INK_ADDED_RAW;
-        p->token = (ink_added_token){(ink_token)id, values[2], values[3], values[4]};
+        p->token = (ink_added_token){
+            .id = (ink_token)id, .left_strip = values[2], .right_strip = values[3], .single_word = values[4]};
     }
     return INK_OK;
 }

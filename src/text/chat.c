@@ -74,31 +74,35 @@ static ink_result chat_put_token(chat_writer *w, ink_token id)
 
 /* ---- texts of the format ---------------------------------------------------------------------------------------- */
 
-/* The first added token in a text, of either set. */
-static bool chat_next_added(const ink_added *added, const char *at, size_t size, ink_added_match *match)
+/* The first added token in a text, of either set; match->id is -1 if there is none. */
+static ink_result chat_next_added(ink_context *ctx, const ink_added *added, const char *at, size_t size,
+                                  ink_added_walk *match)
 {
-    ink_added_match normalized = {0};
-    bool raw = ink_added_next(added, INK_ADDED_RAW, at, size, match);
-    if (!ink_added_next(added, INK_ADDED_NORMALIZED, at, size, &normalized))
-        return raw;
-    if (!raw || normalized.start < match->start)
-        *match = normalized;
-    return true;
+    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
+    ink_added_walk walk[2];
+    bool found[2];
+    for (int set = INK_ADDED_RAW; set <= INK_ADDED_NORMALIZED; set++) {
+        INK_TRY(ink_added_start(ctx, added, (ink_added_set)set, at, size, &walk[set]));
+        found[set] = ink_added_next(&walk[set]);
+    }
+    *match = walk[found[1] && (!found[0] || walk[1].start < walk[0].start)];
+    if (!found[0] && !found[1])
+        match->id = -1;
+    ink_arena_release(&ctx->scratch, mark);
+    return INK_OK;
 }
 
 /* A text whose added tokens are recognised. */
 static ink_result chat_put_tokens(chat_writer *w, const char *at, size_t size)
 {
-    ink_added_match match = {0};
-    while (chat_next_added(&w->chat->tokenizer->added, at, size, &match)) {
-        ink_text_put(&w->run, at, match.start);
+    ink_added_walk match;
+    for (;; at += match.stop, size -= match.stop) {
+        INK_TRY(chat_next_added(w->ctx, &w->chat->tokenizer->added, at, size, &match));
+        ink_text_put(&w->run, at, match.id >= 0 ? match.start : size);
+        if (match.id < 0)
+            return INK_OK;
         INK_TRY(chat_put_token(w, match.id));
-        at += match.stop;
-        size -= match.stop;
-        match = (ink_added_match){0};
     }
-    ink_text_put(&w->run, at, size);
-    return INK_OK;
 }
 
 /* A text of the format, with {bos} and {eos} in it. */

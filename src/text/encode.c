@@ -22,18 +22,36 @@ static size_t space_after(const char *text, size_t size, size_t place)
     return length > 0 && ink_unicode_class_of(code) == INK_UNICODE_SPACE ? length : 0;
 }
 
-/* From each place that starts like a token, a walk down the trie. As in the reference, a single_word match that is
-   refused still uses up its bytes, and white space that a token includes on its right is still searched for tokens. */
-bool ink_added_next(const ink_added *added, ink_added_set set, const char *text, size_t size, ink_added_match *match)
+#define ADDED_WINDOW 1024 /* places that are looked up at once */
+
+ink_result ink_added_start(ink_context *ctx, const ink_added *added, ink_added_set set, const char *text, size_t size,
+                           ink_added_walk *walk)
 {
-    size_t done = match->stop; /* the text before it belongs to the match before */
-    for (size_t i = match->scanned; i < size; i++) {
-        size_t length = 0, space;
-        uint32_t found = ink_trie_longest(&added->trie, set, text + i, size - i, &length);
-        if (found == INK_TRIE_NONE)
+    *walk = (ink_added_walk){.added = added, .set = set, .text = text, .size = size};
+    walk->room = ink_size_min(size, ADDED_WINDOW);
+    walk->window = ink_arena_alloc(&ctx->scratch, walk->room, sizeof *walk->window);
+    return walk->window != NULL ? INK_OK : ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: added tokens in a text");
+}
+
+/* As in the reference, a single_word match that is refused still uses up its bytes, and white space that a token
+   includes on its right is still searched for tokens; one that would include the white space on its left loses what the
+   token before has included. */
+bool ink_added_next(ink_added_walk *w)
+{
+    const char *text = w->text;
+    size_t done = w->stop, size = w->size, space; /* the text before `done` belongs to the token before */
+    for (size_t i = w->scanned; i < size; i++) {
+        if (i >= w->to) {
+            w->from = i;
+            w->to = i + ink_size_min(w->room, size - i);
+            size_t reach = ink_size_min(w->added->longest, size - w->to);
+            ink_trie_starts(&w->added->trie, w->set, text, w->to + reach, i, w->to, w->window);
+        }
+        const ink_trie_node *found = &w->added->trie.nodes[w->window[i - w->from]];
+        if (found->value == INK_TRIE_NONE)
             continue;
-        const ink_added_token *token = &added->tokens[found];
-        size_t start = i, stop = i + length;
+        const ink_added_token *token = &w->added->tokens[found->value];
+        size_t start = i, stop = i + found->length;
         uint32_t left = 0, right = 0; /* the neighbours */
         if (start > 0)
             ink_utf8_last(text, start, &left);
@@ -41,19 +59,31 @@ bool ink_added_next(const ink_added *added, ink_added_set set, const char *text,
             ink_utf8_next(text + stop, size - stop, &right);
         if (token->single_word && ((start > 0 && ink_unicode_has(left, INK_UNICODE_WORD)) ||
                                    (stop < size && ink_unicode_has(right, INK_UNICODE_WORD)))) {
-            i += length - 1;
+            i = stop - 1;
             continue;
         }
-        match->id = token->id;
-        match->scanned = stop;
+        w->scanned = stop;
+        if (token->left_strip && start < done)
+            start = done;
         while (token->left_strip && start > done && (space = space_before(text, start)) != 0 && start - space >= done)
             start -= space;
-        while (token->right_strip && (space = space_after(text, size, stop)) != 0)
-            stop += space;
-        match->start = start;
-        match->stop = stop;
+        if (token->right_strip) {
+            /* A run of white space is walked once for all tokens in it. */
+            w->space_end = ink_size_max(w->space_end, stop);
+            while ((space = space_after(text, size, w->space_end)) != 0)
+                w->space_end += space;
+            stop = w->space_end;
+        }
+        if (start >= stop) { /* the token before has it all */
+            i = w->scanned - 1;
+            continue;
+        }
+        w->id = token->id;
+        w->start = start;
+        w->stop = stop;
         return true;
     }
+    w->scanned = size;
     return false;
 }
 
@@ -70,7 +100,7 @@ static ink_result ids_reserve(ink_context *ctx, ink_ids *out, size_t more)
         return INK_OK;
     if (ink_size_mul(ink_size_max(needed, 256), 2, &doubled))
         doubled = ink_size_min(doubled, out->wanted);
-    ink_token *ids = ink_arena_alloc(&ctx->scratch, doubled, sizeof *ids);
+    ink_token *ids = ink_arena_alloc(&ctx->gathered, doubled, sizeof *ids);
     if (ids == NULL)
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: room for %zu ids", doubled);
     if (out->n > 0)
@@ -88,6 +118,13 @@ ink_result ink_unknown_fail(ink_context *ctx, const ink_tokenizer *tokenizer, co
                     (int)ink_size_min(size, 100), word, (int)name->size, name->bytes);
 }
 
+static ink_result put_added(ink_context *ctx, ink_ids *out, ink_token id)
+{
+    INK_TRY(ids_reserve(ctx, out, 1));
+    ink_ids_add(out, id);
+    return INK_OK;
+}
+
 static ink_result encode_words(ink_context *ctx, const ink_tokenizer *t, const char *text, size_t size, bool at_start,
                                ink_ids *out)
 {
@@ -99,7 +136,8 @@ static ink_result encode_words(ink_context *ctx, const ink_tokenizer *t, const c
         INK_TRY(ink_split_next(ctx, &split, &word, &word_size));
         if (word_size == 0)
             return INK_OK;
-        INK_TRY(ids_reserve(ctx, out, word_size)); /* no model makes more ids than there are bytes */
+        /* No model makes more ids than there are bytes. */
+        INK_TRY(ids_reserve(ctx, out, t->model == INK_MODEL_WORDLEVEL ? 1 : word_size));
         if (t->model == INK_MODEL_BPE) {
             INK_TRY(ink_bpe_encode(ctx, t, word, word_size, out));
         } else if (t->model == INK_MODEL_WORDPIECE) {
@@ -115,14 +153,11 @@ static ink_result encode_words(ink_context *ctx, const ink_tokenizer *t, const c
 
 /* Walks a text from added token to added token of one set. */
 typedef struct segment_walk {
-    const ink_added *added; /* NULL: the text is one segment */
-    ink_added_set set;
-    const char *text;
-    size_t size;
+    ink_added_walk tokens;
+    bool plain;    /* the text is one segment */
     bool at_start; /* the text is the beginning of the whole text */
     size_t done;
     bool ended;
-    ink_added_match match;
 } segment_walk;
 
 /* The text before an added token, which may be empty, and the token's id; -1 after the last. */
@@ -133,56 +168,58 @@ typedef struct segment {
     ink_token id;
 } segment;
 
+static ink_result segment_start(ink_context *ctx, const ink_added *added, ink_added_set set, unsigned flags,
+                                const segment *text, segment_walk *w)
+{
+    *w = (segment_walk){.plain = (flags & INK_ENCODE_ADDED) == 0, .at_start = text->at_start};
+    w->tokens = (ink_added_walk){.text = text->text, .size = text->size};
+    return w->plain ? INK_OK : ink_added_start(ctx, added, set, text->text, text->size, &w->tokens);
+}
+
 static bool segment_next(segment_walk *w, segment *s)
 {
     if (w->ended)
         return false;
-    bool found = w->added != NULL && ink_added_next(w->added, w->set, w->text, w->size, &w->match);
-    size_t stop = found ? w->match.start : w->size;
-    *s = (segment){.text = w->text + w->done,
+    bool found = !w->plain && ink_added_next(&w->tokens);
+    size_t stop = found ? w->tokens.start : w->tokens.size;
+    *s = (segment){.text = w->tokens.text + w->done,
                    .size = w->done < stop ? stop - w->done : 0,
                    .at_start = w->at_start && w->done == 0,
-                   .id = found ? w->match.id : -1};
-    w->done = w->match.stop;
+                   .id = found ? w->tokens.id : -1};
+    w->done = w->tokens.stop;
     w->ended = !found;
     return true;
 }
 
-/* Between raw added tokens the text is normalised; between normalised ones it is encoded word by word. */
+/* Between raw added tokens the text is normalised; between normalised ones it is encoded word by word. Scratch memory
+   is given back behind each segment. */
 static ink_result encode_text(ink_context *ctx, const ink_tokenizer *t, const char *text, size_t size, unsigned flags,
                               ink_ids *out)
 {
     ink_step lowercase_step = {.normalize = ink_normal_lowercase};
     const ink_steps lowercase = {&lowercase_step, 1};
-    segment raw, normalized;
-    segment_walk raw_walk = {.added = (flags & INK_ENCODE_ADDED) != 0 ? &t->added : NULL,
-                             .set = INK_ADDED_RAW,
-                             .text = text,
-                             .size = size,
-                             .at_start = (flags & INK_ENCODE_CONTINUE) == 0};
+    segment raw = {text, size, (flags & INK_ENCODE_CONTINUE) == 0, -1}, normalized;
+    segment_walk raw_walk, walk;
+    INK_TRY(segment_start(ctx, &t->added, INK_ADDED_RAW, flags, &raw, &raw_walk));
+    const ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
     while (segment_next(&raw_walk, &raw)) {
         if (raw.size > 0) {
             if ((flags & INK_ENCODE_LOWER) != 0)
-                INK_TRY(ink_normalize(ctx, &lowercase, raw.text, raw.size, &raw.text, &raw.size));
-            INK_TRY(ink_normalize(ctx, &t->normalizer, raw.text, raw.size, &raw.text, &raw.size));
-            segment_walk walk = {.added = raw_walk.added,
-                                 .set = INK_ADDED_NORMALIZED,
-                                 .text = raw.text,
-                                 .size = raw.size,
-                                 .at_start = raw.at_start};
+                INK_TRY(ink_normalize(ctx, &lowercase, raw.text, raw.size, 0, &raw.text, &raw.size));
+            INK_TRY(ink_normalize(ctx, &t->normalizer, raw.text, raw.size, 0, &raw.text, &raw.size));
+            INK_TRY(segment_start(ctx, &t->added, INK_ADDED_NORMALIZED, flags, &raw, &walk));
+            const ink_arena_mark words = ink_arena_mark_here(&ctx->scratch);
             while (segment_next(&walk, &normalized)) {
                 if (normalized.size > 0)
                     INK_TRY(encode_words(ctx, t, normalized.text, normalized.size, normalized.at_start, out));
-                if (normalized.id >= 0) {
-                    INK_TRY(ids_reserve(ctx, out, 1));
-                    ink_ids_add(out, normalized.id);
-                }
+                ink_arena_release(&ctx->scratch, words);
+                if (normalized.id >= 0)
+                    INK_TRY(put_added(ctx, out, normalized.id));
             }
+            ink_arena_release(&ctx->scratch, mark);
         }
-        if (raw.id >= 0) {
-            INK_TRY(ids_reserve(ctx, out, 1));
-            ink_ids_add(out, raw.id);
-        }
+        if (raw.id >= 0)
+            INK_TRY(put_added(ctx, out, raw.id));
     }
     return INK_OK;
 }
@@ -205,7 +242,8 @@ static void template_truncate(size_t length[2], size_t room)
     length[longer] = room - room / 2;
 }
 
-/* The ids of the input in scratch memory: those of text i and how many of them are used; *n with the control tokens. */
+/* The ids of the input in gathered memory: those of text i and how many of them are used; *n with the control tokens.
+ */
 static ink_result encode_input(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_encode_input *input,
                                size_t capacity, ink_ids texts[2], size_t length[2], size_t *n)
 {
@@ -252,7 +290,7 @@ ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tok
 
     ink_ids texts[2] = {{.n = 0}, {.n = 0}};
     size_t length[2], total = 0;
-    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
+    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch), ids_mark = ink_arena_mark_here(&ctx->gathered);
     ink_result result = encode_input(ctx, tokenizer, input, capacity, texts, length, &total);
     const ink_template *template = &tokenizer->template;
     const ink_template_slot *slots = template->slots + (pair != NULL ? template->n[0] : 0);
@@ -267,6 +305,9 @@ ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tok
         at += count;
     }
     (void)ink_scratch_end(ctx, mark, result);
+    ink_arena_release(&ctx->gathered, ids_mark);
+    if (result != INK_OK)
+        ink_arena_free(&ctx->gathered);
     *n = result == INK_OK || result == INK_ERROR_LIMIT ? total : 0;
     return result;
 }

@@ -44,8 +44,9 @@ static inline void ink_text_put(ink_text_sink *out, const char *bytes, size_t si
     out->size += size;
 }
 
-/* The ids of a text in scratch memory: counts them all, keeps the first `wanted`. Scratch memory is released last
-   first, so the encoder makes room before it encodes a word, and the model only fills it. */
+/* The ids of a text: counts them all, keeps the first `wanted`. They are in the context's gathered memory, because
+   scratch memory is released piece by piece. The encoder makes room before it encodes a word, and the model fills it.
+ */
 typedef struct ink_ids {
     ink_token *ids; /* [capacity] */
     size_t capacity, wanted, n;
@@ -93,29 +94,45 @@ static inline uint32_t ink_index_slot(const ink_index *index, uint64_t hash, siz
 }
 
 /*
- * A trie of bytes finds the longest of many strings at a place in a text. The children of a node are a linked list;
- * node 0 stands for none. One trie holds several sets of strings; each set begins with a table of first bytes.
+ * A trie of bytes finds the longest of many strings, at one place in a text or at every place. One trie holds several
+ * sets of strings, each below a root of its own. The children of a node are a tree again: the k-th bit of a byte says
+ * in which half of the k-th child's siblings it is, so a child is found in nine steps at most. Node 0 stands for none.
+ *
+ * To find the longest string at every place of a text, a set holds its strings backward, and the text is read from its
+ * end (Aho and Corasick 1975). The node reached is the longest beginning of the text after this place that is the end
+ * of a string; where no byte continues it, `fail` leads to the next shorter one. So n bytes cost O(n), however long the
+ * strings are. A walk from each place would cost n times the longest string.
  */
 #define INK_TRIE_SETS 3
 #define INK_TRIE_NONE UINT32_MAX
 
 typedef struct ink_trie_node {
-    uint32_t child, sibling;
-    uint32_t value; /* of the string that ends here, or INK_TRIE_NONE */
+    uint32_t child;
+    uint32_t sibling[2];
+    uint32_t fail;
+    uint32_t value;  /* of the string that ends here; in a linked set else of the longest one that ends so; or NONE */
+    uint32_t length; /* of this string */
     char byte;
 } ink_trie_node;
 
 typedef struct ink_trie {
     ink_trie_node *nodes; /* [n_nodes] */
     size_t n_nodes;
-    uint32_t first[INK_TRIE_SETS][256]; /* the node of a first byte */
 } ink_trie;
 
 /* Starts an empty trie with room for strings of `bytes` bytes in all. INK_ERROR_LIMIT, INK_ERROR_MEMORY. */
 ink_result ink_trie_start(ink_context *ctx, ink_arena *arena, size_t bytes, ink_trie *trie);
 
-/* Adds a string [size], size >= 1. If the set has it already, it keeps the value it has. */
-void ink_trie_put(ink_trie *trie, unsigned set, const char *string, size_t size, uint32_t value);
+/* Adds a string [size], size >= 1, as it is or backward. If the set has it already, it keeps the value it has. */
+void ink_trie_put(ink_trie *trie, unsigned set, const char *string, size_t size, bool backward, uint32_t value);
+
+/* Completes a set of backward strings; `arena` lends memory. INK_ERROR_MEMORY. */
+ink_result ink_trie_link(ink_context *ctx, ink_arena *arena, ink_trie *trie, unsigned set);
+
+/* Of a linked set: found[i - from] is the node with the longest string that text [size] has at i, or one without a
+   value, for from <= i < to. The text behind `to` is read, too: as far as the longest string reaches is enough. */
+void ink_trie_starts(const ink_trie *trie, unsigned set, const char *text, size_t size, size_t from, size_t to,
+                     uint32_t *found);
 
 /* The value of exactly this string, or INK_TRIE_NONE. */
 uint32_t ink_trie_find(const ink_trie *trie, unsigned set, const char *string, size_t size);
@@ -180,6 +197,10 @@ typedef struct ink_step ink_step;
 typedef struct ink_codes {
     uint32_t *at; /* [n] */
     size_t n;
+    uint32_t *room; /* [capacity], in which they are */
+    size_t capacity;
+    size_t most; /* no step makes more of them, */
+    size_t size; /* from a text of so many bytes */
 } ink_codes;
 
 /* A step of a normalizer changes the codes in place, or replaces them by others in the context's scratch memory. */
@@ -231,9 +252,11 @@ typedef struct ink_steps {
     size_t n;
 } ink_steps;
 
-/* normalize.c. Normalises text [size] in scratch memory that the caller releases. Without steps *out is the text. */
-ink_result ink_normalize(ink_context *ctx, const ink_steps *steps, const char *text, size_t size, const char **out,
-                         size_t *out_size);
+/* normalize.c. Normalises text [size] in scratch memory that the caller releases. Without steps *out is the text. No
+   step makes more than `most` code points of it; 0: as many as the context's text_growth allows. INK_ERROR_LIMIT before
+   memory is taken for more. */
+ink_result ink_normalize(ink_context *ctx, const ink_steps *steps, const char *text, size_t size, size_t most,
+                         const char **out, size_t *out_size);
 
 ink_result ink_normal_drop(ink_context *ctx, const ink_step *step, ink_codes *codes);    /* by properties */
 ink_result ink_normal_space(ink_context *ctx, const ink_step *step, ink_codes *codes);   /* white space: U+0020 */
@@ -261,12 +284,14 @@ typedef struct ink_split {
     struct {
         const char *text;
         size_t size;
+        ink_arena_mark mark; /* scratch memory goes back to it when the text is used up */
     } level[INK_SPLIT_STEPS + 1];
     size_t depth; /* of the level that is being cut */
 } ink_split;
 
 /* Starts the walk over a text; `at_start` says that it is the beginning of the whole text. Then each call gives the
-   next word; *size is 0 at the end. Both take scratch memory that the caller releases. */
+   next word, which stays until the next call; *size is 0 at the end. Both take scratch memory that the caller releases,
+   at most for one text of each level. */
 ink_result ink_split_start(ink_context *ctx, const ink_steps *steps, const char *text, size_t size, bool at_start,
                            ink_split *split);
 ink_result ink_split_next(ink_context *ctx, ink_split *split, const char **word, size_t *size);
@@ -306,7 +331,7 @@ bool ink_decode_room(const ink_steps *steps, size_t longest, size_t *room);
  */
 typedef enum ink_added_set { INK_ADDED_RAW, INK_ADDED_NORMALIZED, INK_ADDED_CONTENT } ink_added_set;
 
-#define INK_ADDED_LONGEST 1024 /* bytes of a content: bounds the time for a text */
+#define INK_ADDED_LONGEST 1024 /* bytes of a content, and code points that any step of a normalizer makes of it */
 
 typedef struct ink_added_token {
     ink_token id;
@@ -318,18 +343,30 @@ typedef struct ink_added_token {
 typedef struct ink_added {
     ink_added_token *tokens; /* [n_tokens] */
     size_t n_tokens;
-    ink_trie trie; /* of indices in tokens */
+    ink_trie trie;  /* of indices in tokens; RAW and NORMALIZED are backward and linked */
+    size_t longest; /* bytes of the longest text that is searched for */
 } ink_added;
 
-/* One match: text[start .. stop) is the token and the white space it includes. Zero-initialise to begin. */
-typedef struct ink_added_match {
+/* Walks over a text from token to token. text[start .. stop) is one and the white space it includes. */
+typedef struct ink_added_walk {
+    const ink_added *added;
+    ink_added_set set;
+    const char *text; /* [size] */
+    size_t size;
     size_t start, stop;
-    size_t scanned; /* the search goes on from here */
     ink_token id;
-} ink_added_match;
 
-/* Goes to the next match in text [size]; false if there is none. */
-bool ink_added_next(const ink_added *added, ink_added_set set, const char *text, size_t size, ink_added_match *match);
+    size_t scanned;   /* the search goes on from here */
+    size_t space_end; /* text between the last right_strip and here is white space */
+    uint32_t *window; /* [room] the nodes of the longest tokens at the places from `from` to `to` */
+    size_t room, from, to;
+} ink_added_walk;
+
+/* Starts a walk, with scratch memory that the caller releases. Then each call goes to the next token; false if there is
+   none. A whole walk costs O(size). */
+ink_result ink_added_start(ink_context *ctx, const ink_added *added, ink_added_set set, const char *text, size_t size,
+                           ink_added_walk *walk);
+bool ink_added_next(ink_added_walk *walk);
 
 typedef enum ink_text_model { INK_MODEL_BPE, INK_MODEL_WORDPIECE, INK_MODEL_WORDLEVEL } ink_text_model;
 
@@ -361,12 +398,13 @@ uint32_t ink_bpe_rank(const ink_bpe *bpe, ink_token left, ink_token right);
 typedef enum ink_wordpiece_set { INK_WORDPIECE_HEAD, INK_WORDPIECE_REST } ink_wordpiece_set;
 
 typedef struct ink_wordpiece {
-    ink_trie trie;  /* of ids: HEAD has all tokens; REST has those with the prefix, without it */
+    ink_trie trie;  /* of ids: HEAD has all tokens; REST has those with the prefix, without it, backward and linked */
     size_t longest; /* characters: a longer word is unknown */
 } ink_wordpiece;
 
 /* The template: control tokens around a text or a pair of texts, such as BOS, or CLS and SEP. */
-#define INK_TEMPLATE_A (-1) /* the texts, in place of an id */
+#define INK_TEMPLATE_LONGEST 256 /* slots for a single text, or for a pair */
+#define INK_TEMPLATE_A (-1)      /* the texts, in place of an id */
 #define INK_TEMPLATE_B (-2)
 
 typedef struct ink_template_slot {
@@ -401,7 +439,8 @@ struct ink_tokenizer {
     size_t max_length;
 };
 
-/* The ids of a word of any bytes, in O(size log size). Scratch memory of the context is taken and released. */
+/* The ids of a word of any bytes, in O(size log size), with WordPiece in O(size). Scratch memory of the context is
+   taken and released. */
 ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
                           ink_ids *out);
 ink_result ink_wordpiece_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,

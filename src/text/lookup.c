@@ -112,61 +112,108 @@ ink_token ink_vocab_find(const ink_vocab *vocab, const char *bytes, size_t size,
 
 /* ---- the trie --------------------------------------------------------------------------------------------------- */
 
+#define TRIE_ROOT(set) (1 + (set))
+
 ink_result ink_trie_start(ink_context *ctx, ink_arena *arena, size_t bytes, ink_trie *trie)
 {
-    memset(trie, 0, sizeof *trie);
-    if (bytes >= INK_TRIE_NONE)
+    const ink_trie_node empty = {.value = INK_TRIE_NONE};
+    if (bytes > INK_TRIE_NONE - 2 * INK_TRIE_SETS)
         return ink_fail(ctx, INK_ERROR_LIMIT, "tokens of %zu bytes in all are more than are supported", bytes);
-    trie->nodes = ink_arena_alloc(arena, bytes + 1, sizeof *trie->nodes);
+    trie->n_nodes = TRIE_ROOT(INK_TRIE_SETS);
+    trie->nodes = ink_arena_alloc(arena, trie->n_nodes + bytes, sizeof *trie->nodes);
     if (trie->nodes == NULL)
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: tokens of %zu bytes", bytes);
-    trie->nodes[0] = (ink_trie_node){.value = INK_TRIE_NONE};
-    trie->n_nodes = 1;
+    for (size_t i = 0; i < trie->n_nodes; i++)
+        trie->nodes[i] = empty;
     return INK_OK;
 }
 
-/* The node of `byte` in a list of siblings, or 0. */
-static uint32_t trie_sibling(const ink_trie *trie, uint32_t node, char byte)
+/* Where the number of the child with that byte is, or would be. */
+static uint32_t *trie_child(const ink_trie *trie, uint32_t node, char byte)
 {
-    while (node != 0 && trie->nodes[node].byte != byte)
-        node = trie->nodes[node].sibling;
-    return node;
+    uint32_t *child = &trie->nodes[node].child;
+    for (unsigned bit = 0; *child != 0 && trie->nodes[*child].byte != byte; bit++)
+        child = &trie->nodes[*child].sibling[(unsigned char)byte >> bit & 1];
+    return child;
 }
 
-void ink_trie_put(ink_trie *trie, unsigned set, const char *string, size_t size, uint32_t value)
+void ink_trie_put(ink_trie *trie, unsigned set, const char *string, size_t size, bool backward, uint32_t value)
 {
-    uint32_t *list = &trie->first[set][(unsigned char)string[0]], node = 0;
+    uint32_t node = TRIE_ROOT(set);
     for (size_t i = 0; i < size; i++) {
-        node = trie_sibling(trie, *list, string[i]);
-        if (node == 0) {
-            node = (uint32_t)trie->n_nodes++;
-            trie->nodes[node] = (ink_trie_node){.sibling = *list, .value = INK_TRIE_NONE, .byte = string[i]};
-            *list = node;
+        char byte = string[backward ? size - 1 - i : i];
+        uint32_t *child = trie_child(trie, node, byte);
+        if (*child == 0) {
+            *child = (uint32_t)trie->n_nodes++;
+            trie->nodes[*child] = (ink_trie_node){.value = INK_TRIE_NONE, .byte = byte};
         }
-        list = &trie->nodes[node].child;
+        node = *child;
     }
     if (trie->nodes[node].value == INK_TRIE_NONE)
         trie->nodes[node].value = value;
+    trie->nodes[node].length = (uint32_t)size;
+}
+
+/* Goes through the nodes from the root outward, because `fail` leads to a node nearer to the root. */
+ink_result ink_trie_link(ink_context *ctx, ink_arena *arena, ink_trie *trie, unsigned set)
+{
+    ink_trie_node *nodes = trie->nodes;
+    ink_arena_mark mark = ink_arena_mark_here(arena);
+    uint32_t *queue = ink_arena_alloc(arena, trie->n_nodes, sizeof *queue);
+    size_t n = 0, next = 0;
+    if (queue == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %zu bytes of tokens", trie->n_nodes);
+    queue[n++] = TRIE_ROOT(set);
+    for (size_t i = 0; i < n; i++) {
+        const ink_trie_node *parent = &nodes[queue[i]];
+        if (parent->child != 0)
+            queue[n++] = parent->child;
+        for (next = ink_size_max(next, i + 1); next < n; next++) { /* the children, and none of an earlier node's */
+            ink_trie_node *node = &nodes[queue[next]];
+            uint32_t fail = parent->fail, child = 0;
+            for (int half = 0; half < 2; half++)
+                if (node->sibling[half] != 0)
+                    queue[n++] = node->sibling[half];
+            while (fail != 0 && (child = *trie_child(trie, fail, node->byte)) == 0)
+                fail = nodes[fail].fail;
+            node->fail = child != 0 ? child : TRIE_ROOT(set);
+            if (node->value == INK_TRIE_NONE) {
+                node->value = nodes[node->fail].value;
+                node->length = nodes[node->fail].length;
+            }
+        }
+    }
+    ink_arena_release(arena, mark);
+    return INK_OK;
+}
+
+void ink_trie_starts(const ink_trie *trie, unsigned set, const char *text, size_t size, size_t from, size_t to,
+                     uint32_t *found)
+{
+    uint32_t node = TRIE_ROOT(set), child;
+    for (size_t i = size; i-- > from;) {
+        while ((child = *trie_child(trie, node, text[i])) == 0 && node != TRIE_ROOT(set))
+            node = trie->nodes[node].fail;
+        node = child != 0 ? child : node;
+        if (i < to)
+            found[i - from] = node;
+    }
 }
 
 uint32_t ink_trie_find(const ink_trie *trie, unsigned set, const char *string, size_t size)
 {
-    uint32_t node = size > 0 ? trie->first[set][(unsigned char)string[0]] : 0;
-    for (size_t i = 1; i < size && node != 0; i++)
-        node = trie_sibling(trie, trie->nodes[node].child, string[i]);
-    return trie->nodes[node].value; /* node 0 has none */
+    size_t length = 0;
+    uint32_t value = ink_trie_longest(trie, set, string, size, &length);
+    return length == size ? value : INK_TRIE_NONE;
 }
 
 uint32_t ink_trie_longest(const ink_trie *trie, unsigned set, const char *text, size_t size, size_t *length)
 {
-    uint32_t longest = INK_TRIE_NONE;
-    uint32_t node = size > 0 ? trie->first[set][(unsigned char)text[0]] : 0;
-    for (size_t i = 1; node != 0; i++) {
+    uint32_t longest = INK_TRIE_NONE, node = TRIE_ROOT(set);
+    for (size_t i = 0; i < size && (node = *trie_child(trie, node, text[i])) != 0; i++)
         if (trie->nodes[node].value != INK_TRIE_NONE) {
             longest = trie->nodes[node].value;
-            *length = i;
+            *length = i + 1;
         }
-        node = i < size ? trie_sibling(trie, trie->nodes[node].child, text[i]) : 0;
-    }
     return longest;
 }

@@ -7,13 +7,17 @@
 
 #define NORMAL_EXTRA 1024 /* characters that any text may become (ink_limits) */
 
-/* Room for n codes in scratch memory. */
-static ink_result codes_alloc(ink_context *ctx, size_t n, ink_codes *codes)
+/* Room for n codes in scratch memory, in place of those of `before`. */
+static ink_result codes_alloc(ink_context *ctx, size_t n, const ink_codes *before, ink_codes *codes)
 {
+    if (n > before->most)
+        return ink_fail(ctx, INK_ERROR_LIMIT,
+                        "the normalizer makes %zu characters of %zu bytes (text_growth of ink_limits)", n,
+                        before->size);
     uint32_t *at = ink_arena_alloc(&ctx->scratch, n, sizeof *at);
     if (at == NULL)
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %zu code points", n);
-    *codes = (ink_codes){at, n};
+    *codes = (ink_codes){at, n, at, n, before->most, before->size};
     return INK_OK;
 }
 
@@ -21,7 +25,7 @@ static ink_result codes_alloc(ink_context *ctx, size_t n, ink_codes *codes)
 
 static ink_result codes_read(ink_context *ctx, const char *text, size_t size, ink_codes *codes)
 {
-    INK_TRY(codes_alloc(ctx, size, codes));
+    INK_TRY(codes_alloc(ctx, size, codes, codes));
     codes->n = 0;
     for (size_t i = 0; i < size;) {
         uint32_t code;
@@ -60,21 +64,29 @@ static ink_result codes_write(ink_context *ctx, const ink_codes *codes, const ch
     return INK_OK;
 }
 
-ink_result ink_normalize(ink_context *ctx, const ink_steps *steps, const char *text, size_t size, const char **out,
-                         size_t *out_size)
+ink_result ink_normalize(ink_context *ctx, const ink_steps *steps, const char *text, size_t size, size_t most,
+                         const char **out, size_t *out_size)
 {
     *out = text;
     *out_size = size;
     if (steps->n == 0)
         return INK_OK;
-    ink_codes codes;
+    if (most == 0 && (!ink_size_mul(size, ink_size_min(ctx->limits.text_growth, SIZE_MAX), &most) ||
+                      !ink_size_add(most, NORMAL_EXTRA, &most)))
+        most = SIZE_MAX;
+    ink_codes codes = {.most = most, .size = size};
     INK_TRY(codes_read(ctx, text, size, &codes));
     for (size_t i = 0; i < steps->n; i++) {
+        ink_codes before = codes;
+        ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
         INK_TRY(steps->step[i].normalize(ctx, &steps->step[i], &codes));
-        if (codes.n > NORMAL_EXTRA && (codes.n - NORMAL_EXTRA - 1) / ctx->limits.text_growth >= size)
-            return ink_fail(ctx, INK_ERROR_LIMIT,
-                            "the normalizer makes %zu characters of %zu bytes (text_growth of ink_limits)", codes.n,
-                            size);
+        if (codes.room != before.room && codes.n <= before.capacity) { /* they move back, so that two rooms suffice */
+            codes.at = memcpy(before.room, codes.at, codes.n * sizeof *codes.at);
+            codes.room = before.room;
+            codes.capacity = before.capacity;
+        }
+        if (codes.room == before.room)
+            ink_arena_release(&ctx->scratch, mark);
     }
     return codes_write(ctx, &codes, out, out_size);
 }
@@ -111,7 +123,7 @@ ink_result ink_normal_chinese(ink_context *ctx, const ink_step *step, ink_codes 
         n_chinese += ink_unicode_is_chinese(codes->at[i]);
     if (n_chinese == 0)
         return INK_OK;
-    INK_TRY(codes_alloc(ctx, codes->n + 2 * n_chinese, &spaced));
+    INK_TRY(codes_alloc(ctx, codes->n + 2 * n_chinese, codes, &spaced));
     for (size_t i = 0; i < codes->n; i++) {
         bool chinese = ink_unicode_is_chinese(codes->at[i]);
         if (chinese)
@@ -131,7 +143,7 @@ ink_result ink_normal_lowercase(ink_context *ctx, const ink_step *step, ink_code
     (void)step;
     for (size_t i = 0; i < codes->n; i++)
         n_dotted += codes->at[i] == 0x130;
-    INK_TRY(codes_alloc(ctx, codes->n + n_dotted, &lower));
+    INK_TRY(codes_alloc(ctx, codes->n + n_dotted, codes, &lower));
     for (size_t i = 0; i < codes->n; i++) {
         lower.at[n++] = ink_unicode_lower(codes->at[i]);
         if (codes->at[i] == 0x130) /* capital I with a dot: the dot goes on as a mark */
@@ -169,7 +181,7 @@ ink_result ink_normal_prepend(ink_context *ctx, const ink_step *step, ink_codes 
     ink_codes longer;
     if (codes->n == 0)
         return INK_OK;
-    INK_TRY(codes_alloc(ctx, codes->n + n_to, &longer));
+    INK_TRY(codes_alloc(ctx, codes->n + n_to, codes, &longer));
     memcpy(longer.at, to, n_to * sizeof *to);
     memcpy(longer.at + n_to, codes->at, codes->n * sizeof *codes->at);
     *codes = longer;
@@ -185,7 +197,7 @@ ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes 
 {
     uint32_t from[INK_SHORT_TEXT], to[INK_SHORT_TEXT];
     size_t n_from = codes_of(&step->from, from), n_to = codes_of(&step->to, to), n = 0, n_found = 0, room;
-    ink_codes changed = {NULL, 0};
+    ink_codes changed;
     for (size_t i = 0; i < codes->n; i++) {
         if (codes_start(codes, i, from, n_from)) {
             n_found++;
@@ -194,9 +206,9 @@ ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes 
     }
     if (n_found == 0)
         return INK_OK;
-    if (!ink_size_mul(n_found, n_to, &room) || !ink_size_add(room, codes->n, &room))
-        return ink_fail(ctx, INK_ERROR_LIMIT, "a text of %zu code points is too long to be normalised", codes->n);
-    INK_TRY(codes_alloc(ctx, room, &changed));
+    if (!ink_size_mul(n_found, n_to, &room) || !ink_size_add(room, codes->n - n_found * n_from, &room))
+        room = SIZE_MAX;
+    INK_TRY(codes_alloc(ctx, room, codes, &changed));
     for (size_t i = 0; i < codes->n; i++) {
         if (!codes_start(codes, i, from, n_from)) {
             changed.at[n++] = codes->at[i];
@@ -206,7 +218,7 @@ ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes 
         n += n_to;
         i += n_from - 1;
     }
-    *codes = (ink_codes){changed.at, n};
+    *codes = changed;
     return INK_OK;
 }
 
@@ -270,12 +282,12 @@ static size_t form_marks(const uint32_t *codes, size_t n, bool *ordered)
 
 static ink_result form_order(ink_context *ctx, ink_codes *codes)
 {
-    ink_codes room = {NULL, 0};
+    ink_codes room = {.at = NULL};
     for (size_t i = 0; i < codes->n;) {
         bool ordered;
         size_t n = form_marks(codes->at + i, codes->n - i, &ordered);
         if (!ordered && room.at == NULL)
-            INK_TRY(codes_alloc(ctx, codes->n, &room));
+            INK_TRY(codes_alloc(ctx, codes->n, codes, &room));
         if (!ordered)
             form_order_run(codes->at + i, room.at, n);
         i += n > 0 ? n : 1;
@@ -301,7 +313,7 @@ ink_result ink_normal_nfd(ink_context *ctx, const ink_step *step, ink_codes *cod
         return INK_OK;
     for (size_t i = 0; i < codes->n; i++)
         n += form_decompose(codes->at[i], one);
-    INK_TRY(codes_alloc(ctx, n, &long_form));
+    INK_TRY(codes_alloc(ctx, n, codes, &long_form));
     n = 0;
     for (size_t i = 0; i < codes->n; i++) {
         size_t length = form_decompose(codes->at[i], one);

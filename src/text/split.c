@@ -63,6 +63,7 @@ static ink_result split_enter(ink_context *ctx, ink_split *split, size_t i, cons
     split->depth = i;
     split->level[i].text = text;
     split->level[i].size = size;
+    split->level[i].mark = ink_arena_mark_here(&ctx->scratch);
     if (n_spaces == 0 && !prefixed)
         return INK_OK;
     if (!ink_size_mul(n_spaces, space->size, &room) || !ink_size_add(room, size + INK_SHORT_TEXT, &room))
@@ -108,7 +109,7 @@ ink_result ink_split_next(ink_context *ctx, ink_split *split, const char **word,
         split->level[depth].text = text + *size;
         split->level[depth].size = left - *size;
         if (left == 0 && depth > 0)
-            split->depth--;
+            ink_arena_release(&ctx->scratch, split->level[split->depth--].mark);
         else if (left == 0 || (kept && depth + 1 >= n))
             return INK_OK;
         else if (kept)

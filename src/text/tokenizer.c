@@ -74,11 +74,11 @@ ink_result ink_builder_wordpiece(ink_tokenizer_builder *b, const ink_short_text 
         uint32_t id = (uint32_t)ink_vocab_id(vocab, i);
         if (!vocab->tokens[i].known || size == 0)
             continue;
-        ink_trie_put(trie, INK_WORDPIECE_HEAD, bytes, size, id);
+        ink_trie_put(trie, INK_WORDPIECE_HEAD, bytes, size, false, id);
         if (size > prefix->size && ink_text_starts(prefix, bytes, size))
-            ink_trie_put(trie, INK_WORDPIECE_REST, bytes + prefix->size, size - prefix->size, id);
+            ink_trie_put(trie, INK_WORDPIECE_REST, bytes + prefix->size, size - prefix->size, true, id);
     }
-    return INK_OK;
+    return ink_trie_link(b->ctx, b->arena, trie, INK_WORDPIECE_REST);
 }
 
 ink_result ink_builder_added(ink_tokenizer_builder *b, const ink_added_pattern *patterns, size_t n)
@@ -94,13 +94,15 @@ ink_result ink_builder_added(ink_tokenizer_builder *b, const ink_added_pattern *
     for (size_t i = 0; i < n; i++) {
         const ink_added_pattern *p = &patterns[i];
         added->tokens[i] = p->token;
+        added->longest = ink_size_max(added->longest, p->size);
         if (p->special)
             b->draft.vocab.tokens[p->token.id].special = true;
-        ink_trie_put(&added->trie, INK_ADDED_CONTENT, p->content, p->content_size, (uint32_t)i);
-        ink_trie_put(&added->trie, p->set, p->text, p->size, (uint32_t)i);
+        ink_trie_put(&added->trie, INK_ADDED_CONTENT, p->content, p->content_size, false, (uint32_t)i);
+        ink_trie_put(&added->trie, p->set, p->text, p->size, true, (uint32_t)i);
     }
     added->n_tokens = n;
-    return INK_OK;
+    INK_TRY(ink_trie_link(b->ctx, b->arena, &added->trie, INK_ADDED_RAW));
+    return ink_trie_link(b->ctx, b->arena, &added->trie, INK_ADDED_NORMALIZED);
 }
 
 /* A copy of a part; the part itself while the arena measures. */

@@ -4,8 +4,8 @@
  *     A word is cut from its head into the longest tokens that exist; all but the first are written with a prefix, ##.
  *     A word that cannot be cut up to its end is unknown as a whole.
  *
- * Each token costs one walk down a trie. Walks may overlap, so a word costs at most its length times the length of the
- * longest token. The limit on the length of a word bounds both.
+ * The first token is found by a walk down a trie. If it is not the whole word, the longest token at every other place
+ * is found by one more way over the word (ink_trie_starts). So a word costs its length, however long the tokens are.
  */
 #include "engine.h"
 
@@ -14,18 +14,29 @@ ink_result ink_wordpiece_encode(ink_context *ctx, const ink_tokenizer *tokenizer
 {
     const ink_wordpiece *wordpiece = &tokenizer->wordpiece;
     size_t before = out->n, n_characters = 0, length = 0;
-    uint32_t code, id = 0;
+    uint32_t code, id = INK_TRIE_NONE;
     for (size_t i = 0; i < size && n_characters <= wordpiece->longest; n_characters++)
         i += ink_utf8_next(word + i, size - i, &code);
-    if (n_characters > wordpiece->longest)
-        id = INK_TRIE_NONE;
-    for (size_t i = 0; i < size && id != INK_TRIE_NONE; i += length) {
-        unsigned set = i == 0 ? INK_WORDPIECE_HEAD : INK_WORDPIECE_REST;
-        id = ink_trie_longest(&wordpiece->trie, set, word + i, size - i, &length);
-        ink_ids_add(out, (ink_token)id);
+    if (n_characters <= wordpiece->longest)
+        id = ink_trie_longest(&wordpiece->trie, INK_WORDPIECE_HEAD, word, size, &length);
+    if (id != INK_TRIE_NONE && length < size) {
+        ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
+        uint32_t *rest = ink_arena_alloc(&ctx->scratch, size - length, sizeof *rest);
+        if (rest == NULL)
+            return ink_scratch_fail(ctx, mark);
+        ink_trie_starts(&wordpiece->trie, INK_WORDPIECE_REST, word, size, length, size, rest);
+        for (size_t i = length; i < size && id != INK_TRIE_NONE;) {
+            ink_ids_add(out, (ink_token)id);
+            const ink_trie_node *piece = &wordpiece->trie.nodes[rest[i - length]];
+            id = piece->value;
+            i += piece->length;
+        }
+        ink_arena_release(&ctx->scratch, mark);
     }
-    if (id != INK_TRIE_NONE)
+    if (id != INK_TRIE_NONE) {
+        ink_ids_add(out, (ink_token)id);
         return INK_OK;
+    }
     if (tokenizer->unk < 0)
         return ink_unknown_fail(ctx, tokenizer, word, size);
     out->n = before;
