@@ -144,7 +144,7 @@ static const setting refused[] = {
     {"llama", "num_hidden_layers", ENORMOUS, REFUSED, "num_hidden_layers"},
     {"llama", "max_position_embeddings", "0", REFUSED, "max_position_embeddings"},
     {"llama", "max_position_embeddings", "-256", REFUSED, "found -256"},
-    {"llama", "rms_norm_eps", "0", REFUSED, "rms_norm_eps"}, /* 98 */
+    {"llama", "rms_norm_eps", "-1e-6", REFUSED, "rms_norm_eps"}, /* 98 */
     {"llama", "rms_norm_eps", "2", REFUSED, "found 2"},
     {"llama", "hidden_act", "\"wavelet\"", UNSUPPORTED, "wavelet"}, /* 99 */
     {"llama", "tie_word_embeddings", "1", REFUSED, "tie_word_embeddings"},
@@ -193,6 +193,10 @@ static const setting refused[] = {
     {"llama.old", "rope_scaling", "7", REFUSED, "rope_scaling: expected an object"},
     {"llama.old", "rope_scaling", "{\"type\": \"linear\"}", REFUSED, "rope of type linear: member 'factor' is missing"},
     {"llama.old", "rope_scaling", "{\"type\": \"linear\", \"factor\": 0}", REFUSED, "factor"},
+    {"llama.old", "rope_scaling", "{\"type\": \"linear\", \"factor\": null}", REFUSED, "member 'factor' is missing"},
+    {"llama", "rope_parameters", "{" ROPE "\"yarn\"}", REFUSED, "rope of type yarn: member 'factor' is missing"},
+    {"llama", "rope_parameters", "{" ROPE "\"yarn\", \"factor\": null, \"original_max_position_embeddings\": 512}",
+     REFUSED, "factor"},
     {"llama.old", "rope_scaling", "{\"type\": \"linear\", \"factor\": 1e7}", REFUSED, "factor"},
     {"llama.old", "rope_scaling", "{\"type\": \"su\", \"factor\": 2}", UNSUPPORTED, "rope_type 'su'"}, /* 96 */
     {"llama.old", "rope_scaling", "{\"rope_type\": \"longrope\", \"long_factor\": [1]}", UNSUPPORTED,
@@ -241,6 +245,7 @@ static void settings_that_matter_change_the_result_and_others_do_not(void **unus
          "{" LLAMA3 ", \"original_max_position_embeddings\": 32}, \"original_max_position_embeddings\": 64", INK_OK,
          NULL},
         {"llama.old", "rope_scaling", "{\"rope_type\": \"linear\", \"type\": \"yarn\", \"factor\": 3}", INK_OK, NULL},
+        {"llama.yarn", "factor", "null", INK_OK, NULL}, /* 256 / 64 */
         {"mistral", "sliding_window", "7", INK_OK, NULL},
         {"mistral", "layer_types", "[\"sliding_attention\", \"sliding_attention\"]", INK_OK, NULL},
         {"qwen2", "max_window_layers", "0", INK_OK, NULL}, /* without use_sliding_window */

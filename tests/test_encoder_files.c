@@ -38,7 +38,10 @@ static const setting settings[] = {
      "position_embedding_type is 'relative_key', but only 'absolute' is supported"},
     {"bert", "is_decoder", "true", INK_ERROR_UNSUPPORTED, "is_decoder"},
     {"bert", "add_cross_attention", "true", INK_ERROR_UNSUPPORTED, "add_cross_attention"},
-    {"bert", "layer_norm_eps", "0", INK_ERROR_MISMATCH, "layer_norm_eps: expected a number above 0"},
+    {"bert", "layer_norm_eps", "-1e-12", INK_ERROR_MISMATCH, "layer_norm_eps: expected a number from 0 to 1"},
+    {"distilbert", "hidden_size", "24", INK_ERROR_MISMATCH, "is [66, 20], config.json asks for [66, 24]"},
+    {"distilbert", "num_attention_heads", "3", INK_ERROR_MISMATCH, "a multiple of 3 heads (num_attention_heads)"},
+    {"distilbert", "num_hidden_layers", "1", INK_ERROR_MISMATCH, "asks for 1 blocks (num_hidden_layers)"},
     {"bert", "pad_token_id", "66", INK_ERROR_MISMATCH, "pad_token_id"},
     {"bert", "architectures", "[\"BertForQuestionAnswering\"]", INK_ERROR_UNSUPPORTED,
      "architectures: 'BertForQuestionAnswering' is not supported, only BertModel and the classes"},
@@ -84,6 +87,8 @@ static void settings_may_be_left_out_or_said_in_another_way(ink_context *ctx)
 {
     static const setting accepted[] = {
         {"bert", "layer_norm_eps", NULL, INK_OK, NULL},
+        {"bert", "layer_norm_eps", "0", INK_OK, NULL},
+        {"distilbert", "hidden_size", "20", INK_OK, NULL},
         {"bert", "position_embedding_type", "\"absolute\"", INK_OK, NULL},
         {"bert", "hidden_act", NULL, INK_OK, NULL},
         {"bert", "architectures", "null", INK_OK, NULL},
@@ -238,6 +243,9 @@ static const struct {
     {"modules.json", "[" MODULE("Transformer", "") ", " MODULE("Pooling", "a\\\\b") "]", INK_ERROR_MISMATCH,
      "plain name"},
     {"modules.json", "[" MODULE("Transformer", "") ", " MODULE("Pooling", "c:") "]", INK_ERROR_MISMATCH, "plain name"},
+    {"modules.json", "[" MODULE("Transformer", "") ", " MODULE("Pooling", "") "]", INK_ERROR_MISMATCH,
+     "path '' is not the plain name of a folder"},
+    {"modules.json", "[" BEGINNING ", " MODULE("Dense", "") "]", INK_ERROR_MISMATCH, "path '' is not"},
     {"modules.json", "[" MODULE("Transformer", "") ", " MODULE("Pooling", "nowhere") "]", INK_ERROR_NOT_FOUND,
      "nowhere/config.json"},
     {"modules.json", "[" BEGINNING ", " MODULE("LayerNorm", "2_Dense") "]", INK_ERROR_UNSUPPORTED,
@@ -249,6 +257,12 @@ static const struct {
      "transformer_task is 'fill-mask', but only 'feature-extraction' is supported"},
     {"sentence_bert_config.json", "{\"max_seq_length\": 0}", INK_ERROR_MISMATCH, "max_seq_length: expected"},
     {"sentence_bert_config.json", "{\"do_lower_case\": 1}", INK_ERROR_MISMATCH, "do_lower_case: expected"},
+    {"config_sentence_transformers.json", "{\"default_prompt_name\": \"a\", \"prompts\": {\"b\": \"x\"}}",
+     INK_ERROR_MISMATCH, "default_prompt_name is 'a', but prompts has no such prompt"},
+    {"config_sentence_transformers.json", "{\"default_prompt_name\": \"\"}", INK_ERROR_MISMATCH,
+     "default_prompt_name is '', but prompts has no such prompt"},
+    {"sentence_bert_config.json", "{\"transformer_task\": \"sequence-classification\"}", INK_ERROR_UNSUPPORTED,
+     "modules after the Transformer of a classifier"},
     {"config_sentence_transformers.json", "{\"default_prompt_name\": \"a\", \"prompts\": 3}", INK_ERROR_MISMATCH,
      "prompts: expected an object"},
     {"1_Pooling/config.json", "{\"embedding_dimension\": 21}", INK_ERROR_MISMATCH,
@@ -308,6 +322,8 @@ static void files_say_how_long_a_text_may_be(ink_context *ctx)
          20},
         {"tokenizer_config.json", "{\"model_max_length\": 1000000000000000019884624838656}", NULL, NULL, 24},
         {"tokenizer_config.json", "{\"model_max_length\": 0}", NULL, NULL, 24},
+        {"tokenizer_config.json", "{\"model_max_length\": -5}", NULL, NULL, 24},
+        {"tokenizer_config.json", "{\"model_max_length\": 5.5}", NULL, NULL, 24},
         {"tokenizer_config.json", "{\"model_max_length\": null}", NULL, NULL, 24},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -319,8 +335,58 @@ static void files_say_how_long_a_text_may_be(ink_context *ctx)
         const ink_memory_files list = {s.files, s.n};
         assert_ok(ctx, fixture_open_files(ctx, NULL, &list, &model));
         assert_int_equal(ink_model_get_encoder(model)->max_tokens, cases[i].max_tokens);
+        bool noted = strstr(cases[i].content, "-5") != NULL || strstr(cases[i].content, "5.5") != NULL;
+        assert_int_equal(ink_model_get_info(model)->n_notes, noted);
+        if (noted)
+            assert_non_null(strstr(ink_model_note(model, 0), "tokenizer_config.json: model_max_length is "));
         ink_model_free(model);
         sentence_free(&s);
+    }
+}
+
+/* config.json and weights of a CrossEncoder with these settings beside them. */
+static void cross_encoders_have_an_activation(ink_context *ctx)
+{
+    static const struct {
+        const char *settings;
+        ink_result result;
+        ink_problem problem;
+        const char *words;
+    } cases[] = {
+        {"{\"model_type\": \"CrossEncoder\", \"activation_fn\": \"torch.nn.modules.linear.Identity\"}", INK_OK,
+         INK_REGRESSION, NULL},
+        {"{\"model_type\": \"CrossEncoder\", \"activation_fn\": \"torch.nn.modules.activation.Sigmoid\"}", INK_OK,
+         INK_MULTI_LABEL, NULL},
+        {"{\"model_type\": \"CrossEncoder\"}", INK_OK, INK_REGRESSION, NULL}, /* the default for three labels */
+        {"{\"model_type\": \"SentenceTransformer\", \"activation_fn\": 3}", INK_OK, INK_SINGLE_LABEL, NULL},
+        {"{\"model_type\": \"CrossEncoder\", \"activation_fn\": \"torch.nn.modules.activation.Tanh\"}",
+         INK_ERROR_UNSUPPORTED, 0, "activation_fn: 'torch.nn.modules.activation.Tanh' is not supported, only Identity"},
+        {"{\"model_type\": \"CrossEncoder\", \"activation_fn\": 3}", INK_ERROR_MISMATCH, 0, "activation_fn: expected"},
+        {"{\"model_type\": \"CrossEncoder\", \"default_prompt_name\": \"query\"}", INK_ERROR_UNSUPPORTED, 0,
+         "a CrossEncoder with a prompt"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        static const char *const names[] = {"config.json", "model.safetensors", "modules.json",
+                                            "sentence_bert_config.json"};
+        char *bytes[4];
+        ink_memory_file files[5];
+        ink_model *model;
+        for (size_t j = 0; j < 4; j++) {
+            size_t size;
+            bytes[j] = test_read_file(FIXTURES "/encoders/cross", names[j], &size);
+            files[j] = (ink_memory_file){names[j], bytes[j], size};
+        }
+        files[4] = (ink_memory_file){"config_sentence_transformers.json", cases[i].settings, strlen(cases[i].settings)};
+        ink_result result = fixture_open_files(ctx, NULL, &(ink_memory_files){files, 5}, &model);
+        if (cases[i].result == INK_OK) {
+            assert_ok(ctx, result);
+            assert_int_equal(ink_model_get_encoder(model)->problem, cases[i].problem);
+        } else {
+            assert_fails(ctx, result, cases[i].result, cases[i].words);
+        }
+        ink_model_free(model);
+        for (size_t j = 0; j < 4; j++)
+            free(bytes[j]);
     }
 }
 
@@ -349,13 +415,10 @@ static void impossible_options_are_refused(ink_context *ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wrong_settings_are_refused),
-        context_test(settings_may_be_left_out_or_said_in_another_way),
-        context_test(labels_may_be_plain_values),
-        counted_test(missing_tensors_are_named),
-        counted_test(wrong_modules_are_refused),
-        context_test(files_say_how_long_a_text_may_be),
-        counted_test(opening_survives_memory_that_runs_out),
+        cmocka_unit_test(wrong_settings_are_refused),    context_test(settings_may_be_left_out_or_said_in_another_way),
+        context_test(labels_may_be_plain_values),        counted_test(missing_tensors_are_named),
+        counted_test(wrong_modules_are_refused),         context_test(files_say_how_long_a_text_may_be),
+        context_test(cross_encoders_have_an_activation), counted_test(opening_survives_memory_that_runs_out),
         context_test(impossible_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -360,6 +360,14 @@ static void an_encoder_says_what_it_is(void **unused)
     assert_int_equal(f.encoder->task, INK_TASK_CLASSIFY_TOKENS);
     assert_int_equal(f.info->context_length, 32); /* stretched */
     encoder_close(&f);
+    encoder_open(&f, "cross", INK_POOLING_NONE); /* CrossEncoder.predict() gives the logits of several labels, */
+    assert_int_equal(f.encoder->task, INK_TASK_CLASSIFY_TEXT);
+    assert_int_equal(f.encoder->problem, INK_REGRESSION);
+    assert_int_equal(f.encoder->embedding_size, 0);
+    encoder_close(&f);
+    encoder_open(&f, "cross_score", INK_POOLING_NONE); /* and the sigmoid of one */
+    assert_int_equal(f.encoder->problem, INK_MULTI_LABEL);
+    encoder_close(&f);
     encoder_open(&f, "bert_old", INK_POOLING_NONE);
     assert_int_equal(f.encoder->task, INK_TASK_FILL);
     assert_int_equal(f.info->n_unused, 4); /* the pooler and the second head of pre-training */

@@ -80,4 +80,8 @@ ink_result ink_import_generation(ink_import *in);
    model->encoder about texts. */
 ink_result ink_import_sentence(ink_import *in, bool *found);
 
+/* For a classifier of texts: if the folder is a CrossEncoder of sentence-transformers, its activation_fn makes the
+   probabilities. */
+ink_result ink_import_cross_encoder(ink_import *in);
+
 #endif

@@ -55,6 +55,11 @@ bool ink_config_is_null(const ink_config *config, const char *key)
     return false;
 }
 
+const char *ink_config_key(const ink_config *config, const char *common, const char *own)
+{
+    return ink_config_member(config, common) != INK_JSON_NONE ? common : own;
+}
+
 ink_result ink_config_element(ink_config *config, ink_json element, size_t max, size_t *value)
 {
     INK_TRY(ink_json_get_size(config->ctx, &config->document, element, 1, max, value));
@@ -95,12 +100,6 @@ ink_result ink_config_count(ink_config *config, const char *key, size_t max, siz
     return whole_number(config, key, 0, max, value);
 }
 
-static ink_result out_of_range(const ink_config *config, ink_json node, const char *key, const char *range)
-{
-    return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: %s: expected a number %s, found %s", config->document.file,
-                    key, range, config->document.nodes[node].string);
-}
-
 ink_result ink_config_number(ink_config *config, const char *key, double min, double max, const char *range,
                              double *value)
 {
@@ -110,7 +109,8 @@ ink_result ink_config_number(ink_config *config, const char *key, double min, do
     if (node != INK_JSON_NONE) {
         INK_TRY(ink_json_get_float(config->ctx, &config->document, node, &number));
         if (!(number >= min) || !(number <= max))
-            return out_of_range(config, node, key, range);
+            return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: %s: expected a number %s, found %s",
+                            config->document.file, key, range, config->document.nodes[node].string);
     }
     memcpy(&bits, &number, sizeof bits);
     add_to_fingerprint(config, key, bits);
@@ -120,11 +120,8 @@ ink_result ink_config_number(ink_config *config, const char *key, double min, do
 
 ink_result ink_config_epsilon(ink_config *config, const char *key, float *value)
 {
-    const char *range = "above 0 and at most 1";
     double number = (double)*value;
-    INK_TRY(ink_config_number(config, key, 0, 1, range, &number));
-    if (!((float)number > 0))
-        return out_of_range(config, ink_config_member(config, key), key, range);
+    INK_TRY(ink_config_number(config, key, 0, 1, "from 0 to 1", &number));
     *value = (float)number;
     return INK_OK;
 }

@@ -46,12 +46,16 @@ ink_json ink_config_member(const ink_config *config, const char *key);
 bool ink_config_has(const ink_config *config, const char *key);
 bool ink_config_is_null(const ink_config *config, const char *key);
 
+/* The key to read where a setting has two: a family's own name ("n_embd") and the one that most families have
+   ("hidden_size"). The common one wins, as in transformers (attribute_map). */
+const char *ink_config_key(const ink_config *config, const char *common, const char *own);
+
 /* _size: a whole number from 1 to max. Without the key *value stays, or INK_ERROR_MISMATCH if it is 0. _count: a whole
    number from 0 to max. Without the key *value stays. */
 ink_result ink_config_size(ink_config *config, const char *key, size_t max, size_t *value);
 ink_result ink_config_count(ink_config *config, const char *key, size_t max, size_t *value);
 
-/* A number from min to max, which `range` gives in words; a number above 0 and at most 1; a bool; an activation by
+/* A number from min to max, which `range` gives in words; a number from 0 to 1; a bool; an activation by
    Hugging Face's name. Without the key *value stays. */
 ink_result ink_config_number(ink_config *config, const char *key, double min, double max, const char *range,
                              double *value);

@@ -162,7 +162,8 @@ static const encoder_variant roberta = {
 
 typedef struct encoder_settings {
     const body_names *names;
-    const char *prefix; /* of the body in this file, or "" */
+    const char *n_layers; /* the key */
+    const char *prefix;   /* of the body in this file, or "" */
     size_t hidden, inner;
     ink_activation activation;
     float epsilon;
@@ -203,15 +204,18 @@ static ink_result encoder_describe(ink_import *in, encoder_settings *s)
     ink_config *config = &in->config;
     ink_model *model = in->model;
     ink_model_info *info = &model->info;
+    const char *hidden_key = ink_config_key(config, "hidden_size", names->hidden_size);
+    const char *heads_key = ink_config_key(config, "num_attention_heads", names->n_heads);
     size_t n_heads = 12;
     *s = (encoder_settings){.names = names, .hidden = 768, .inner = 3072, .activation = INK_GELU, .epsilon = 1e-12f};
     info->vocab_size = variant->default_vocab_size;
     info->n_layers = variant->default_layers;
     model->encoder.n_types = names->type != NULL ? 2 : 0;
     INK_TRY(ink_config_size(config, "vocab_size", INK_MAX_IDS, &info->vocab_size));
-    INK_TRY(ink_config_size(config, names->n_layers, INK_MAX_LAYERS, &info->n_layers));
-    INK_TRY(ink_config_size(config, names->hidden_size, INK_MAX_WIDTH, &s->hidden));
-    INK_TRY(ink_config_size(config, names->n_heads, INK_MAX_WIDTH, &n_heads));
+    s->n_layers = ink_config_key(config, "num_hidden_layers", names->n_layers);
+    INK_TRY(ink_config_size(config, s->n_layers, INK_MAX_LAYERS, &info->n_layers));
+    INK_TRY(ink_config_size(config, hidden_key, INK_MAX_WIDTH, &s->hidden));
+    INK_TRY(ink_config_size(config, heads_key, INK_MAX_WIDTH, &n_heads));
     INK_TRY(ink_config_size(config, names->inner_size, INK_MAX_WIDTH, &s->inner));
     INK_TRY(ink_config_activation(config, names->activation, &s->activation));
     if (names->epsilon != NULL)
@@ -221,7 +225,7 @@ static ink_result encoder_describe(ink_import *in, encoder_settings *s)
     INK_TRY(encoder_describe_positions(in, variant));
     if (s->hidden % n_heads != 0)
         return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: %s is %zu, which is not a multiple of %zu heads (%s)",
-                        config->document.file, names->hidden_size, s->hidden, n_heads, names->n_heads);
+                        config->document.file, hidden_key, s->hidden, n_heads, heads_key);
     info->hidden_size = s->hidden;
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
 
@@ -279,7 +283,7 @@ static ink_result encoder_plan_body(ink_import *in, const encoder_settings *s)
     if (names->type != NULL)
         INK_TRY(ink_plan_embedding(plan, names->type, net->n_types, s->hidden, &net->types));
     INK_TRY(encoder_plan_norm(plan, names->norm, s, &net->embedding_norm));
-    return ink_import_blocks(in, names->block, names->query, names->n_layers, encoder_plan_block, s);
+    return ink_import_blocks(in, names->block, names->query, s->n_layers, encoder_plan_block, s);
 }
 
 /* ---- the head --------------------------------------------------------------------------------------------------- */

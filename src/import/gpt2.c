@@ -13,6 +13,7 @@
 #include "architectures.h"
 
 typedef struct gpt2_settings {
+    const char *n_layers; /* the key */
     size_t hidden, inner;
     float epsilon;
     ink_activation activation;
@@ -26,15 +27,21 @@ static ink_result gpt2_describe(ink_import *in, gpt2_settings *s)
     ink_model_info *info = &model->info;
     size_t n_heads = 12;
     bool scale_scores = true, scale_by_layer = false;
-    *s = (gpt2_settings){.hidden = 768, .epsilon = 1e-5f, .activation = INK_GELU_TANH};
+    const char *hidden = ink_config_key(config, "hidden_size", "n_embd");
+    const char *heads = ink_config_key(config, "num_attention_heads", "n_head");
+    *s = (gpt2_settings){.n_layers = ink_config_key(config, "num_hidden_layers", "n_layer"),
+                         .hidden = 768,
+                         .epsilon = 1e-5f,
+                         .activation = INK_GELU_TANH};
     info->vocab_size = 50257;
     info->context_length = 1024;
     info->n_layers = 12;
     INK_TRY(ink_config_size(config, "vocab_size", INK_MAX_IDS, &info->vocab_size));
-    INK_TRY(ink_config_size(config, "n_positions", INK_MAX_IDS, &info->context_length));
-    INK_TRY(ink_config_size(config, "n_layer", INK_MAX_LAYERS, &info->n_layers));
-    INK_TRY(ink_config_size(config, "n_embd", INK_MAX_WIDTH, &s->hidden));
-    INK_TRY(ink_config_size(config, "n_head", INK_MAX_WIDTH, &n_heads));
+    INK_TRY(ink_config_size(config, ink_config_key(config, "max_position_embeddings", "n_positions"), INK_MAX_IDS,
+                            &info->context_length));
+    INK_TRY(ink_config_size(config, s->n_layers, INK_MAX_LAYERS, &info->n_layers));
+    INK_TRY(ink_config_size(config, hidden, INK_MAX_WIDTH, &s->hidden));
+    INK_TRY(ink_config_size(config, heads, INK_MAX_WIDTH, &n_heads));
     s->inner = 4 * s->hidden;
     INK_TRY(ink_config_size(config, "n_inner", INK_MAX_WIDTH, &s->inner));
     INK_TRY(ink_config_epsilon(config, "layer_norm_epsilon", &s->epsilon));
@@ -43,8 +50,8 @@ static ink_result gpt2_describe(ink_import *in, gpt2_settings *s)
     INK_TRY(ink_config_bool(config, "scale_attn_by_inverse_layer_idx", &scale_by_layer));
     INK_TRY(ink_config_refuse(config, "add_cross_attention"));
     if (s->hidden % n_heads != 0)
-        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: n_embd is %zu, which is not a multiple of %zu heads (n_head)",
-                        config->document.file, s->hidden, n_heads);
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: %s is %zu, which is not a multiple of %zu heads (%s)",
+                        config->document.file, hidden, s->hidden, n_heads, heads);
     info->hidden_size = s->hidden;
     info->bos_token = info->eos_token = 50256;
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
@@ -105,7 +112,7 @@ static ink_result import_gpt2(ink_import *in)
     size_t scope = ink_plan_enter_module(plan, ink_plan_has(plan, "transformer.wpe.weight") ? "transformer" : "");
     INK_TRY(ink_import_embedding(in, "wte", "lm_head.weight", true, s.hidden));
     INK_TRY(ink_plan_embedding(plan, "wpe", net->max_positions, s.hidden, &net->positions));
-    INK_TRY(ink_import_blocks(in, "h", "ln_1", "n_layer", gpt2_plan_block, &s));
+    INK_TRY(ink_import_blocks(in, "h", "ln_1", s.n_layers, gpt2_plan_block, &s));
     INK_TRY(gpt2_plan_norm(plan, "ln_f", &s, &net->stack.norm));
     ink_plan_leave(plan, scope);
     if (task == INK_TASK_CLASSIFY_TEXT)

@@ -108,7 +108,7 @@ ink_result ink_import_texts(ink_import *in)
     in->model->is_encoder = true;
     info->prompt = "";
     INK_TRY(ink_tokenizer_config_open(in->ctx, in->config.arena, in->config.source, &tokenizer));
-    INK_TRY(ink_tokenizer_config_max_length(&tokenizer, &most));
+    INK_TRY(ink_tokenizer_config_max_length(&tokenizer, &in->notes, &most));
     info->max_tokens = most >= 1 && most < length ? most : length;
     return INK_OK;
 }
@@ -132,7 +132,7 @@ static ink_result describe_problem(ink_import *in)
                             in->config.document.file, name, names[0], names[1], names[2]);
         info->problem = (ink_problem)i;
     }
-    return INK_OK;
+    return info->task == INK_TASK_CLASSIFY_TEXT ? ink_import_cross_encoder(in) : INK_OK;
 }
 
 /* The text of a label. Labels may be numbers or other plain values of JSON; these are shown as Python shows them. */

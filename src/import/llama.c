@@ -127,7 +127,7 @@ static ink_result rope_refuse(ink_config *config)
     return INK_OK;
 }
 
-static ink_result rope_describe_type(ink_config *config, ink_config *inner, ink_rope *rope)
+static ink_result rope_describe_type(ink_config *config, ink_config *inner, size_t n_positions, ink_rope *rope)
 {
     const char *name;
     int type = INK_ROPE_PLAIN;
@@ -148,7 +148,8 @@ static ink_result rope_describe_type(ink_config *config, ink_config *inner, ink_
         return INK_OK;
 
     const char *range = "from 1e-6 to 1e6";
-    if (!ink_config_has(inner, "factor"))
+    bool derived = rope->type == INK_ROPE_YARN && ink_config_is_null(inner, "factor");
+    if (!derived && ink_config_member(inner, "factor") == INK_JSON_NONE)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: rope of type %s: member 'factor' is missing",
                         config->document.file, ink_rope_type_name(rope->type));
     INK_TRY(ink_config_number(inner, "factor", 1, 1e6, "from 1 to 1e6", &rope->factor));
@@ -157,6 +158,8 @@ static ink_result rope_describe_type(ink_config *config, ink_config *inner, ink_
         INK_TRY(
             ink_config_size(ink_config_has(config, key) ? config : inner, key, INK_MAX_IDS, &rope->original_length));
     }
+    if (derived) /* null: what takes the original length to that of the model */
+        rope->factor = (double)n_positions / (double)rope->original_length;
     if (rope->type == INK_ROPE_LLAMA3) {
         INK_TRY(ink_config_number(inner, "low_freq_factor", 1e-6, 1e6, range, &rope->low_freq_factor));
         INK_TRY(ink_config_number(inner, "high_freq_factor", 1e-6, 1e6, range, &rope->high_freq_factor));
@@ -188,7 +191,7 @@ static ink_result rope_describe(ink_config *config, size_t head_dim, ink_model *
         inner.object = ink_config_member(config, "rope_parameters");
     if (inner.object != INK_JSON_NONE) {
         INK_TRY(ink_json_expect(config->ctx, &config->document, inner.object, INK_JSON_OBJECT));
-        INK_TRY(rope_describe_type(config, &inner, rope));
+        INK_TRY(rope_describe_type(config, &inner, n_positions, rope));
     }
     INK_TRY(ink_config_check(config, ink_rope_check(config->ctx, rope)));
 

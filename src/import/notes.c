@@ -9,6 +9,8 @@ void ink_note(ink_notes *notes, const char *format, ...)
 {
     char text[INK_ERROR_SIZE];
     va_list list;
+    if (notes == NULL)
+        return;
     va_start(list, format);
     size_t size = ink_format_list(text, sizeof text, format, list);
     va_end(list);

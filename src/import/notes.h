@@ -18,8 +18,8 @@ typedef struct ink_notes {
     size_t n;
 } ink_notes;
 
-/* Adds a note, with the formats of ink_fail(). A note that is there already is not added again. If there is no memory
-   the arena has failed, which the caller checks at its end. */
+/* Adds a note, with the formats of ink_fail(); notes may be NULL. A note that is there already is not added again. If
+   there is no memory the arena has failed, which the caller checks at its end. */
 void ink_note(ink_notes *notes, const char *format, ...) INK_PRINTF(2, 3);
 
 #endif

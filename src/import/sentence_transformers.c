@@ -2,13 +2,15 @@
  * sentence_transformers.c - the modules of a sentence-transformers folder (Reimers, Gurevych 2019).
  *
  * modules.json lists the modules in order: a Transformer, which is the model in the folder itself, a Pooling, and any
- * number of Dense and Normalize. Each of the others has its own folder for config.json and weights.
+ * number of Dense and Normalize. Each of the others has its own folder for config.json and weights. A CrossEncoder has
+ * the Transformer alone, with the head of a classifier.
  */
 #include <string.h>
 
 #include "architectures.h"
 
 #define MAX_MODULES 64
+#define SETTINGS_FILE "config_sentence_transformers.json"
 
 /* ---- texts ------------------------------------------------------------------------------------------------------ */
 
@@ -23,35 +25,51 @@ static ink_result require_word(ink_config *settings, const char *key, const char
     return INK_OK;
 }
 
-/* Reads the length at which texts are cut, whether they are lower-cased, and their prompt. The first file is named
-   after the kind of Transformer; its max_seq_length overrides the length of the tokenizer. */
-static ink_result sentence_describe_texts(ink_import *in)
+/* Reads what the Transformer is for, the length at which texts are cut, and whether they are lower-cased. The file is
+   named after the kind of Transformer; its max_seq_length overrides the length of the tokenizer. */
+static ink_result sentence_describe_texts(ink_import *in, bool *classifies)
 {
     static const char *const names[] = {"sentence_bert_config.json", "sentence_roberta_config.json",
                                         "sentence_distilbert_config.json"};
     ink_encoder_info *info = &in->model->encoder;
     ink_config settings;
     bool found = false;
+    *classifies = false;
     for (size_t i = 0; !found && i < sizeof names / sizeof names[0]; i++)
         INK_TRY(ink_config_open_optional(&in->config, names[i], &settings, &found));
-    if (found) {
-        INK_TRY(require_word(&settings, "transformer_task", "feature-extraction"));
-        INK_TRY(require_word(&settings, "module_output_name", "token_embeddings"));
-        INK_TRY(ink_config_bool(&settings, "do_lower_case", &info->lower_case));
-        INK_TRY(ink_config_size(&settings, "max_seq_length", SIZE_MAX, &info->max_tokens));
-        info->max_tokens = ink_size_min(info->max_tokens, in->model->info.context_length);
-    }
-
-    const char *name, *prompt = "";
-    INK_TRY(ink_config_open_optional(&in->config, "config_sentence_transformers.json", &settings, &found));
     if (!found)
         return INK_OK;
-    INK_TRY(ink_config_string(&settings, "default_prompt_name", &name));
-    ink_json prompts = ink_json_member(&settings.document, 0, "prompts");
-    if (name[0] != '\0' && prompts != INK_JSON_NONE) {
-        INK_TRY(ink_json_expect(in->ctx, &settings.document, prompts, INK_JSON_OBJECT));
-        INK_TRY(ink_json_read_string(in->ctx, &settings.document, prompts, name, &prompt));
-    }
+    const char *task;
+    INK_TRY(ink_config_string(&settings, "transformer_task", &task));
+    *classifies = strcmp(task, "sequence-classification") == 0;
+    if (!*classifies)
+        INK_TRY(require_word(&settings, "transformer_task", "feature-extraction"));
+    INK_TRY(require_word(&settings, "module_output_name", *classifies ? "scores" : "token_embeddings"));
+    INK_TRY(ink_config_bool(&settings, "do_lower_case", &info->lower_case));
+    INK_TRY(ink_config_size(&settings, "max_seq_length", SIZE_MAX, &info->max_tokens));
+    info->max_tokens = ink_size_min(info->max_tokens, in->model->info.context_length);
+    return INK_OK;
+}
+
+/* Reads the prompt in front of every text. The prompts "query" and "document" exist in every folder; they are empty
+   unless it says otherwise. */
+static ink_result sentence_describe_prompt(ink_import *in, ink_config *settings)
+{
+    const ink_json_document *document = &settings->document;
+    ink_encoder_info *info = &in->model->encoder;
+    const char *name, *prompt = "";
+    ink_json prompts = ink_config_member(settings, "prompts");
+    if (prompts != INK_JSON_NONE)
+        INK_TRY(ink_json_expect(in->ctx, document, prompts, INK_JSON_OBJECT));
+    INK_TRY(ink_config_string(settings, "default_prompt_name", &name));
+    if (ink_config_member(settings, "default_prompt_name") == INK_JSON_NONE)
+        return INK_OK;
+    ink_json named = prompts != INK_JSON_NONE ? ink_json_member(document, prompts, name) : INK_JSON_NONE;
+    if (named != INK_JSON_NONE)
+        INK_TRY(ink_json_get_string(in->ctx, document, named, &prompt, NULL));
+    else if (strcmp(name, "query") != 0 && strcmp(name, "document") != 0)
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: default_prompt_name is '%s', but prompts has no such prompt",
+                        document->file, name);
     info->prompt = ink_arena_string(in->plan.own, prompt, strlen(prompt));
     if (info->prompt == NULL)
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the prompt of a sentence encoder");
@@ -224,7 +242,7 @@ static ink_result read_module(ink_import *in, const ink_json_document *document,
 static ink_result module_file(ink_import *in, const sentence_module *m, const char *file, const char **name)
 {
     size_t size = strlen(m->path) + 1 + strlen(file) + 1;
-    if (m->path[0] == '.' || strpbrk(m->path, "/\\:") != NULL)
+    if (m->path[0] == '\0' || m->path[0] == '.' || strpbrk(m->path, "/\\:") != NULL)
         return ink_fail(in->ctx, INK_ERROR_MISMATCH,
                         "\"modules.json\": path '%s' is not the plain name of a folder in the model's folder", m->path);
     char *joined = ink_arena_alloc(in->config.arena, size, 1);
@@ -281,20 +299,34 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
     size_t n = document.nodes[0].n_children;
     if (n > MAX_MODULES)
         return ink_fail(in->ctx, INK_ERROR_LIMIT, "%s: there are more than %d modules", document.file, MAX_MODULES);
-    INK_TRY(sentence_describe_texts(in));
+    bool classifies, has_settings;
+    INK_TRY(sentence_describe_texts(in, &classifies));
 
     ink_json node = ink_json_first(&document, 0);
     sentence_module transformer = {"", ""}, pooling = {"", ""}, m;
-    if (n >= 2) {
+    if (n >= 1)
         INK_TRY(read_module(in, &document, node, &transformer));
+    if (n >= 2) {
         node = ink_json_next(&document, node);
         INK_TRY(read_module(in, &document, node, &pooling));
         node = ink_json_next(&document, node);
     }
-    if (strcmp(transformer.type, "Transformer") != 0 || transformer.path[0] != '\0' ||
-        strcmp(pooling.type, "Pooling") != 0)
+    bool is_there = strcmp(transformer.type, "Transformer") == 0 && transformer.path[0] == '\0';
+    if (is_there && classifies && n == 1) { /* a CrossEncoder, which is a classifier like any other */
+        *found = false;
+        return INK_OK;
+    }
+    if (!is_there || strcmp(pooling.type, "Pooling") != 0)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
                         "%s: expected a Transformer in the folder itself (path \"\"), then a Pooling", document.file);
+    if (classifies)
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: modules after the Transformer of a classifier are not "
+                        "supported",
+                        document.file);
+    INK_TRY(ink_config_open_optional(&in->config, SETTINGS_FILE, &settings, &has_settings));
+    if (has_settings)
+        INK_TRY(sentence_describe_prompt(in, &settings));
     INK_TRY(module_file(in, &pooling, INK_CONFIG_FILE, &file));
     INK_TRY(ink_config_open(&in->config, file, &settings));
     INK_TRY(sentence_describe_pooling(in, &settings, &width));
@@ -310,4 +342,39 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
     }
     in->model->encoder.embedding_size = width;
     return INK_OK;
+}
+
+ink_result ink_import_cross_encoder(ink_import *in)
+{
+    static const struct {
+        const char *class;
+        ink_problem problem;
+    } known[] = {{"Identity", INK_REGRESSION}, {"Sigmoid", INK_MULTI_LABEL}};
+    ink_config settings;
+    const char *model_type, *path, *prompt;
+    bool found;
+    INK_TRY(ink_config_open_optional(&in->config, SETTINGS_FILE, &settings, &found));
+    if (!found)
+        return INK_OK;
+    INK_TRY(ink_config_string(&settings, "model_type", &model_type));
+    if (strcmp(model_type, "CrossEncoder") != 0)
+        return INK_OK;
+    INK_TRY(ink_config_string(&settings, "activation_fn", &path));
+    INK_TRY(ink_config_string(&settings, "default_prompt_name", &prompt));
+    if (prompt[0] != '\0')
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: default_prompt_name: a CrossEncoder with a prompt is not "
+                        "supported",
+                        settings.document.file);
+    in->model->encoder.problem = in->model->encoder.n_labels == 1 ? INK_MULTI_LABEL : INK_REGRESSION;
+    if (path[0] == '\0')
+        return INK_OK;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(last_component(path), known[i].class) == 0) {
+            in->model->encoder.problem = known[i].problem;
+            return INK_OK;
+        }
+    return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                    "%s: activation_fn: '%s' is not supported, only Identity and Sigmoid", settings.document.file,
+                    path);
 }

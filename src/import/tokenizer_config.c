@@ -31,12 +31,18 @@ ink_result ink_tokenizer_config_bool(const ink_tokenizer_config *config, const c
     return config->settings.n_nodes != 0 ? ink_json_read_bool(config->ctx, &config->settings, 0, key, value) : INK_OK;
 }
 
-ink_result ink_tokenizer_config_max_length(const ink_tokenizer_config *config, size_t *max_length)
+ink_result ink_tokenizer_config_max_length(const ink_tokenizer_config *config, ink_notes *notes, size_t *max_length)
 {
-    double length = -1.0; /* transformers writes 1e30 for no limit */
-    if (config->settings.n_nodes != 0)
-        INK_TRY(ink_json_read_float(config->ctx, &config->settings, 0, "model_max_length", &length));
+    const char *key = "model_max_length";
+    ink_json node = ink_tokenizer_config_member(config, key);
+    double length = 1e30; /* what transformers writes for no limit */
+    if (node != INK_JSON_NONE)
+        INK_TRY(ink_json_get_float(config->ctx, &config->settings, node, &length));
     *max_length = length >= 0.0 && length < 9007199254740992.0 ? (size_t)length : SIZE_MAX;
+    if (length < 0.0 || (*max_length != SIZE_MAX && (double)*max_length != length))
+        ink_note(notes, "%s: %s is %s: ignored", config->settings.file, key, config->settings.nodes[node].string);
+    if (length != (double)*max_length)
+        *max_length = SIZE_MAX;
     return INK_OK;
 }
 

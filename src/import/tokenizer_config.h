@@ -9,6 +9,7 @@
 #include <inkling/tokenizer.h>
 
 #include "../formats/json.h"
+#include "notes.h"
 
 #define INK_TOKENIZER_CONFIG_FILE "tokenizer_config.json"
 
@@ -28,8 +29,8 @@ ink_json ink_tokenizer_config_member(const ink_tokenizer_config *config, const c
 /* A bool of tokenizer_config.json; without the key *value is as it was. */
 ink_result ink_tokenizer_config_bool(const ink_tokenizer_config *config, const char *key, bool *value);
 
-/* model_max_length; SIZE_MAX if there is no limit. */
-ink_result ink_tokenizer_config_max_length(const ink_tokenizer_config *config, size_t *max_length);
+/* model_max_length; SIZE_MAX if there is no limit. A number that is no length is noted and is no limit. */
+ink_result ink_tokenizer_config_max_length(const ink_tokenizer_config *config, ink_notes *notes, size_t *max_length);
 
 /* A control token as the first of the two files that names it does. It may be a text, or an object with flags,
    {"content": "<mask>", "lstrip": true}. */

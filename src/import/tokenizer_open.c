@@ -86,7 +86,7 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
         draft->decoder.room = SIZE_MAX;
     INK_TRY(ink_limit_check(im->ctx, "the decoder", draft->decoder.room, INK_LIMIT(im->ctx, token_bytes)));
     INK_TRY(import_controls(im));
-    INK_TRY(ink_tokenizer_config_max_length(&im->config, &draft->max_length));
+    INK_TRY(ink_tokenizer_config_max_length(&im->config, NULL, &draft->max_length));
     return ink_builder_finish(&im->b, tokenizer);
 }
 

@@ -13,9 +13,9 @@ const char *const fixture_names[] = {"gpt2",       "gpt2_bf16", "rnn",      "rnn
                                      "lstm",       "mlp",       "mlp_tied", "gru_f16",  "llama",
                                      "llama_bias", "mistral",   "qwen2",    "qwen3",    NULL};
 
-const char *const fixture_variants[] = {
-    "llama.linear", "llama.dynamic", "llama.llama3", "llama.yarn",  "llama.yarn_factor",
-    "llama.old",    "mistral.full",  "qwen2.window", "qwen2.types", NULL};
+const char *const fixture_variants[] = {"llama.linear",      "llama.dynamic", "llama.llama3",    "llama.yarn",
+                                        "llama.yarn_factor", "llama.eps",     "llama.yarn_null", "llama.old",
+                                        "mistral.full",      "qwen2.window",  "qwen2.types",     NULL};
 
 static ink_token *read_tokens(ink_context *ctx, const ink_weights *file, const char *name, size_t *n)
 {
