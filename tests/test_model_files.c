@@ -188,6 +188,7 @@ static void settings_may_be_left_out_or_said_in_another_way(void **unused)
         {"gpt2_bf16", "tie_word_embeddings", NULL, INK_OK, NULL},
         {"rnn", "nonlinearity", NULL, INK_OK, NULL},
         {"rnn", "bos_token_id", "null", INK_OK, NULL},
+        {"gru", "reset_after", "true", INK_OK, NULL},
         {"mlp_tied", "hidden_act", NULL, INK_OK, NULL},
     };
     (void)unused;
@@ -206,6 +207,7 @@ static void settings_change_the_result(void **unused)
         {"gpt2", "scale_attn_weights", "false", INK_OK, NULL},
         {"gpt2", "scale_attn_by_inverse_layer_idx", "true", INK_OK, NULL},
         {"rnn", "nonlinearity", "\"relu\"", INK_OK, NULL},
+        {"gru", "reset_after", "false", INK_OK, NULL},
         {"mlp", "hidden_act", "\"relu\"", INK_OK, NULL},
         {"mlp", "bos_token_id", "4", INK_OK, NULL},
     };

@@ -18,7 +18,12 @@ static const struct {
     ink_cell cell;
     const char *name;
     size_t gates;
-} cells[] = {{INK_RNN_TANH, "rnn_tanh", 1}, {INK_RNN_RELU, "rnn_relu", 1}, {INK_GRU, "gru", 3}, {INK_LSTM, "lstm", 4}};
+} cells[] = {{INK_RNN_TANH, "rnn_tanh", 1},
+             {INK_RNN_RELU, "rnn_relu", 1},
+             {INK_GRU, "gru", 3},
+             {INK_LSTM, "lstm", 4},
+             {INK_GRU_RESET_BEFORE, "gru_reset_before", 3},
+             {INK_RNN_IDENTITY, "rnn_identity", 1}};
 #define N_CELLS (sizeof cells / sizeof cells[0])
 
 static float *zeros(size_t n)
@@ -52,13 +57,15 @@ static float *case_start(ink_context *ctx, const ink_weights *fixture, const cha
     return ink_weights_find(fixture, name) != NULL ? test_tensor(ctx, fixture, name, NULL) : zeros(n_state);
 }
 
-/* A relu RNN grows with its inputs, so its tolerance is relative to the largest number of the sequence. */
+/* A relu RNN and one without a nonlinearity grow with their inputs, so their tolerance is relative to the largest
+ * number of the sequence. */
 static double tolerance(size_t cell, const float *y, size_t n)
 {
     double largest = 1;
     for (size_t i = 0; i < n; i++)
         largest = y[i] > largest ? y[i] : largest;
-    return cells[cell].cell == INK_RNN_RELU ? ABSOLUTE * largest : ABSOLUTE;
+    bool grows = cells[cell].cell == INK_RNN_RELU || cells[cell].cell == INK_RNN_IDENTITY;
+    return grows ? ABSOLUTE * largest : ABSOLUTE;
 }
 
 static void check_case(ink_context *ctx, const ink_weights *fixture, size_t cell, const char *module,
@@ -300,6 +307,50 @@ static void batches_have_the_same_bits_as_sequences_alone(void **unused)
         }
 }
 
+/* Panels of BF16 are wider, so the rows of the candidate begin elsewhere in them: the same weights, the same bits. */
+static void stored_types_have_the_bits_of_their_numbers(ink_context *ctx)
+{
+    const size_t in = 7, n_steps = 9;
+    for (size_t cell = 0; cell < N_CELLS; cell++)
+        for (size_t h = 1; h < 80; h += 13) {
+            ink_recurrent *networks[2];
+            float *x = test_random(n_steps * in, 3, 1), *y[2], *end[2], *start = zeros(2 * h);
+            for (size_t narrow = 0; narrow < 2; narrow++) {
+                static const char *const names[] = {"weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"};
+                state_dict dict = {0};
+                for (size_t i = 0; i < 4; i++) {
+                    const size_t dims[] = {cells[cell].gates * h, i == 0 ? in : i == 1 ? h : 1};
+                    float *wide = test_random(dims[0] * dims[1], i + 1, 0.5f);
+                    uint16_t *halves = malloc(dims[0] * dims[1] * sizeof *halves);
+                    assert_non_null(halves);
+                    for (size_t e = 0; e < dims[0] * dims[1]; e++) {
+                        uint32_t bits;
+                        memcpy(&bits, &wide[e], 4);
+                        bits &= 0xffff0000;
+                        halves[e] = (uint16_t)(bits >> 16);
+                        memcpy(&wide[e], &bits, 4);
+                    }
+                    const void *data = narrow ? (const void *)halves : wide;
+                    state_dict_add(&dict, names[i], narrow ? INK_BF16 : INK_F32, i < 2 ? 2 : 1, dims, data);
+                    free(wide);
+                    free(halves);
+                }
+                ink_weights *weights = state_dict_open(ctx, &dict);
+                assert_ok(ctx, ink_recurrent_load(ctx, weights, "", cells[cell].cell, &networks[narrow]));
+                run_alone(ctx, networks[narrow], x, n_steps, start, &y[narrow], &end[narrow]);
+                ink_recurrent_free(networks[narrow]);
+                state_dict_free(&dict);
+            }
+            test_assert_same_bits(y[1], y[0], n_steps * h, cells[cell].name);
+            for (size_t i = 0; i < 2; i++) {
+                free(y[i]);
+                free(end[i]);
+            }
+            free(x);
+            free(start);
+        }
+}
+
 /* A projected LSTM hands on less than it keeps. Numbers, and bits: whole = pieces = steps, alone = beside others. */
 static void projected_lstms_are_right(ink_context *ctx)
 {
@@ -427,7 +478,7 @@ static void networks_that_do_not_fit_are_refused(ink_context *ctx)
 {
     static const struct {
         ink_cell cell;
-        entry entries[6];
+        entry entries[9];
         ink_result result;
         const char *words;
     } cases[] = {
@@ -484,6 +535,92 @@ static void networks_that_do_not_fit_are_refused(ink_context *ctx)
          {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0_g", 2, {12, 1}}},
          INK_ERROR_UNSUPPORTED,
          "remove_weight_norm"},
+        /* Biases in one layer and direction and not in another. */
+        {INK_GRU,
+         {{"weight_ih_l0", 2, {12, 5}},
+          {"weight_hh_l0", 2, {12, 4}},
+          {"bias_ih_l0", 1, {12}},
+          {"bias_hh_l0", 1, {12}},
+          {"weight_ih_l0_reverse", 2, {12, 5}},
+          {"weight_hh_l0_reverse", 2, {12, 4}}},
+         INK_ERROR_NOT_FOUND,
+         "'rnn.bias_ih_l0_reverse' is missing"},
+        {INK_GRU,
+         {{"weight_ih_l0", 2, {12, 5}},
+          {"weight_hh_l0", 2, {12, 4}},
+          {"weight_ih_l0_reverse", 2, {12, 5}},
+          {"weight_hh_l0_reverse", 2, {12, 4}},
+          {"bias_ih_l0_reverse", 1, {12}},
+          {"bias_hh_l0_reverse", 1, {12}}},
+         INK_ERROR_NOT_FOUND,
+         "'rnn.bias_ih_l0' is missing"},
+        {INK_GRU,
+         {{"weight_ih_l0", 2, {12, 5}},
+          {"weight_hh_l0", 2, {12, 4}},
+          {"bias_ih_l0", 1, {12}},
+          {"bias_hh_l0", 1, {12}},
+          {"weight_ih_l0_reverse", 2, {12, 5}},
+          {"weight_hh_l0_reverse", 2, {12, 4}},
+          {"bias_ih_l0_reverse", 1, {12}}},
+         INK_ERROR_NOT_FOUND,
+         "'rnn.bias_hh_l0_reverse' is missing"},
+        {INK_GRU,
+         {{"weight_ih_l0", 2, {12, 5}},
+          {"weight_hh_l0", 2, {12, 4}},
+          {"bias_ih_l0", 1, {12}},
+          {"bias_hh_l0", 1, {12}},
+          {"weight_ih_l1", 2, {12, 4}},
+          {"weight_hh_l1", 2, {12, 4}}},
+         INK_ERROR_NOT_FOUND,
+         "'rnn.bias_ih_l1' is missing"},
+        {INK_GRU,
+         {{"weight_ih_l0", 2, {12, 5}},
+          {"weight_hh_l0", 2, {12, 4}},
+          {"weight_ih_l1", 2, {12, 4}},
+          {"weight_hh_l1", 2, {12, 4}},
+          {"bias_ih_l1", 1, {12}},
+          {"bias_hh_l1", 1, {12}}},
+         INK_ERROR_NOT_FOUND,
+         "'rnn.bias_ih_l0' is missing"},
+        {INK_GRU,
+         {{"weight_ih", 2, {12, 5}}, {"weight_hh", 2, {12, 4}}, {"bias_ih", 1, {12}}},
+         INK_ERROR_NOT_FOUND,
+         "'rnn.bias_hh' is missing"},
+        /* A projection in one layer only. */
+        {INK_LSTM,
+         {{"weight_ih_l0", 2, {16, 5}},
+          {"weight_hh_l0", 2, {16, 2}},
+          {"weight_hr_l0", 2, {2, 4}},
+          {"weight_ih_l1", 2, {16, 2}},
+          {"weight_hh_l1", 2, {16, 2}}},
+         INK_ERROR_NOT_FOUND,
+         "'rnn.weight_hr_l1' is missing"},
+        /* Tensors of other cells: peepholes, norms, a projection of Paddle, factors and copies of a weight. */
+        {INK_LSTM,
+         {{"weight_ih_l0", 2, {16, 5}}, {"weight_hh_l0", 2, {16, 4}}, {"weight_ci", 1, {4}}},
+         INK_ERROR_UNSUPPORTED,
+         "tensor 'rnn.weight_ci' is no parameter of an nn.RNN, nn.GRU or nn.LSTM"},
+        {INK_LSTM,
+         {{"weight_ih_l0", 2, {16, 5}}, {"weight_hh_l0", 2, {16, 4}}, {"norm.weight", 1, {4}}},
+         INK_ERROR_UNSUPPORTED,
+         "'rnn.norm.weight' is no parameter"},
+        {INK_LSTM,
+         {{"weight_ih_l0", 2, {16, 5}}, {"weight_hh_l0", 2, {16, 4}}, {"weight_ho_l0", 2, {4, 2}}},
+         INK_ERROR_UNSUPPORTED,
+         "'rnn.weight_ho_l0' is no parameter"},
+        {INK_GRU,
+         {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}, {"weight_hh_l0_raw", 2, {12, 4}}},
+         INK_ERROR_UNSUPPORTED,
+         "'rnn.weight_hh_l0_raw' is no parameter"},
+        {INK_GRU,
+         {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}, {"weight_hh_l0_g", 2, {12, 1}}},
+         INK_ERROR_UNSUPPORTED,
+         "there are both 'rnn.weight_hh_l0' and 'rnn.weight_hh_l0_g'"},
+        /* A cell beside layers. */
+        {INK_GRU,
+         {{"weight_ih_l0", 2, {12, 5}}, {"weight_hh_l0", 2, {12, 4}}, {"weight_ih", 2, {12, 5}}},
+         INK_ERROR_UNSUPPORTED,
+         "'rnn.weight_ih' is no parameter"},
         {INK_GRU, {{"weight_ih_l999999999", 2, {12, 5}}}, INK_ERROR_NOT_FOUND, "missing"},
         {INK_GRU, {{"weight_ih_l0", 1, {12}}, {"weight_hh_l0", 2, {12, 4}}}, INK_ERROR_MISMATCH, "expected a matrix"},
         {INK_GRU, {{"weight_ih_l0", 2, {0, 5}}, {"weight_hh_l0", 2, {0, 0}}}, INK_ERROR_MISMATCH, "at least one"},
@@ -491,7 +628,7 @@ static void networks_that_do_not_fit_are_refused(ink_context *ctx)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         state_dict dict = {0};
         ink_recurrent *recurrent = (ink_recurrent *)&dict;
-        for (size_t e = 0; e < 6 && cases[i].entries[e].name != NULL; e++) {
+        for (size_t e = 0; e < 9 && cases[i].entries[e].name != NULL; e++) {
             char name[64];
             snprintf(name, sizeof name, "rnn.%s", cases[i].entries[e].name);
             state_dict_add(&dict, name, INK_F32, cases[i].entries[e].rank, cases[i].entries[e].shape, NULL);
@@ -509,6 +646,27 @@ static void networks_that_do_not_fit_are_refused(ink_context *ctx)
     ink_weights_free(fixture);
 }
 
+/* Other modules may follow a network that is the root of its file; its own tensors have no dot. */
+static void networks_at_the_root_of_a_file_are_found(ink_context *ctx)
+{
+    for (size_t bad = 0; bad < 2; bad++) {
+        state_dict dict = {0};
+        ink_recurrent *recurrent;
+        state_dict_matrix(&dict, "weight_ih_l0", 12, 5);
+        state_dict_matrix(&dict, "weight_hh_l0", 12, 4);
+        state_dict_matrix(&dict, "fc.weight", 3, 4);
+        if (bad)
+            state_dict_vector(&dict, "h0", 4);
+        ink_weights *weights = state_dict_open(ctx, &dict);
+        if (bad)
+            assert_fails(ctx, ink_recurrent_load(ctx, weights, "", INK_GRU, &recurrent), INK_ERROR_UNSUPPORTED, "'h0'");
+        else
+            assert_ok(ctx, ink_recurrent_load(ctx, weights, "", INK_GRU, &recurrent));
+        ink_recurrent_free(recurrent);
+        state_dict_free(&dict);
+    }
+}
+
 /* ---- misuse --------------------------------------------------------------------------------------------------- */
 
 static void impossible_calls_are_refused(ink_context *ctx)
@@ -524,7 +682,7 @@ static void impossible_calls_are_refused(ink_context *ctx)
     assert_fails(ctx, ink_recurrent_load(ctx, NULL, "cell", INK_GRU, &none), INK_ERROR_ARGUMENT, "'weights'");
     assert_fails(ctx, ink_recurrent_load(ctx, fixture, NULL, INK_GRU, &none), INK_ERROR_ARGUMENT, "'name'");
     assert_fails(ctx, ink_recurrent_load(ctx, fixture, "cell", INK_GRU, NULL), INK_ERROR_ARGUMENT, "'recurrent'");
-    assert_fails(ctx, ink_recurrent_load(ctx, fixture, "cell", INK_N_CELLS, &none), INK_ERROR_ARGUMENT, "cell 4");
+    assert_fails(ctx, ink_recurrent_load(ctx, fixture, "cell", INK_N_CELLS, &none), INK_ERROR_ARGUMENT, "cell 6");
     assert_fails(ctx, ink_recurrent_forward(ctx, NULL, &good, 1), INK_ERROR_ARGUMENT, "'recurrent'");
     assert_fails(ctx, ink_recurrent_forward(ctx, recurrent, NULL, 1), INK_ERROR_ARGUMENT, "'sequences'");
     assert_fails(ctx, ink_recurrent_forward(ctx, recurrent, list, 2), INK_ERROR_ARGUMENT, "sequences[1].x");
@@ -577,7 +735,8 @@ static void cells_show_their_gates(void **unused)
 {
     (void)unused;
     const shape s = {2, 5, 1, 1};
-    for (size_t cell = 2; cell < N_CELLS; cell++) {
+    for (size_t cell = 2; cell < 5; cell++) {
+        bool gru = cells[cell].cell != INK_LSTM;
         ink_context *ctx = test_context(1);
         ink_recurrent *recurrent = make_network(ctx, cell, &s, NULL);
         cell_view view = {.ctx = ctx};
@@ -592,11 +751,10 @@ static void cells_show_their_gates(void **unused)
         ink_context_trace(ctx, keep, &view);
         assert_ok(ctx, ink_recurrent_step(ctx, recurrent, x, state, y));
         ink_context_trace(ctx, NULL, NULL);
-        assert_string_equal(view.names,
-                            cell == 2 ? "l0.gates[1,15] l0.h[1,5] " : "l0.gates[1,20] l0.h[1,5] l0.c[1,5] ");
+        assert_string_equal(view.names, gru ? "l0.gates[1,15] l0.h[1,5] " : "l0.gates[1,20] l0.h[1,5] l0.c[1,5] ");
         for (size_t i = 0; i < 5; i++) {
             const float *g = view.gates + i;
-            if (cell == 2) {
+            if (gru) {
                 expected_h[i] = (1 - (double)g[5]) * g[10] + (double)g[5] * expected_h[i];
             } else {
                 expected_c[i] = (double)g[5] * expected_c[i] + (double)g[0] * g[10];
@@ -606,7 +764,7 @@ static void cells_show_their_gates(void **unused)
         memcpy(hidden, state, sizeof hidden);
         test_assert_close_to_double(hidden, expected_h, 5, 1e-6, 0, "h from its gates");
         test_assert_same_bits(view.h, state, 5, "the h that is shown");
-        if (cell == 3) {
+        if (!gru) {
             test_assert_close_to_double(state + 5, expected_c, 5, 1e-6, 0, "c from its gates");
             test_assert_same_bits(view.c, state + 5, 5, "the c that is shown");
         }
@@ -622,10 +780,12 @@ int main(void)
         context_test(steps_of_every_kind_of_size_are_right),
         cmocka_unit_test(sequence_and_steps_have_the_same_bits),
         context_test(projected_lstms_are_right),
+        context_test(stored_types_have_the_bits_of_their_numbers),
         cmocka_unit_test(batches_have_the_same_bits_as_sequences_alone),
         cmocka_unit_test(wide_batches_have_the_same_bits),
         cmocka_unit_test(recurrence_allocates_nothing_after_reserve),
         context_test(networks_that_do_not_fit_are_refused),
+        context_test(networks_at_the_root_of_a_file_are_found),
         context_test(impossible_calls_are_refused),
         cmocka_unit_test(cells_show_their_gates),
     };

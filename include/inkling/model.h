@@ -20,7 +20,8 @@
  *
  * The models rnn, gru, lstm and mlp have these settings and tensors; the tensors are the state_dict of PyTorch modules:
  *
- *   rnn, gru, lstm    vocab_size V, embedding_size E, hidden_size H, num_layers, nonlinearity (rnn: "tanh" or "relu")
+ *   rnn, gru, lstm    vocab_size V, embedding_size E, hidden_size H, num_layers, nonlinearity (rnn: "tanh" or "relu"),
+ *                     reset_after (gru: true, or false for the GRU that resets before the product, recurrent.h)
  *                     embedding.weight [V, E], rnn.weight_ih_l0 ... (nn.RNN, nn.GRU, nn.LSTM)
  *   mlp               vocab_size V, embedding_size E, window_size W, hidden_sizes [H1, ...], hidden_act, bos_token_id
  *                     negative_slope (hidden_act "leaky_relu": its slope below 0, or 0.01)

@@ -85,11 +85,13 @@ ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const cha
                          ink_norm **norm);
 
 /*
- * nn.RNN, nn.GRU, nn.LSTM: `name`.weight_ih_l0 [G h, in], weight_hh_l0 [G h, h], bias_ih_l0, bias_hh_l0 [G h] (both or
- * neither), weight_hr_l0 [proj, h] of an LSTM with proj_size, whose weight_hh_l0 is [G h, proj]; _l1 ..., and the same
- * with the suffix _reverse. Or one nn.RNNCell, GRUCell, LSTMCell without a layer suffix. Gate blocks are stacked r, z,
- * n and i, f, g, o. The names tell the numbers of layers and directions. The file does not say which nonlinearity an
- * nn.RNN has, so the caller does. INK_ERROR_UNSUPPORTED for a projection in a network other than an LSTM.
+ * nn.RNN, nn.GRU, nn.LSTM: `name`.weight_ih_l0 [G h, in], weight_hh_l0 [G h, h], bias_ih_l0, bias_hh_l0 [G h] (in all
+ * layers and directions or in none), weight_hr_l0 [proj, h] of an LSTM with proj_size, whose weight_hh_l0 is [G h,
+ * proj]; _l1 ..., and the same with the suffix _reverse. Or one nn.RNNCell, GRUCell, LSTMCell without a layer suffix.
+ * Gate blocks are stacked r, z, n and i, f, g, o. The names tell the numbers of layers and directions. The file does
+ * not say which nonlinearity an nn.RNN has, nor which GRU it holds (recurrent.h), so the caller does.
+ * INK_ERROR_UNSUPPORTED for a projection in a network other than an LSTM, and for any other tensor under `name`, such
+ * as a peephole.
  */
 ink_result ink_recurrent_load(ink_context *ctx, const ink_weights *weights, const char *name, ink_cell cell,
                               ink_recurrent **recurrent);

@@ -3,10 +3,11 @@
  *
  * x is the input of a step, h and c the state; * multiplies elements, sigma is the logistic function:
  *
- *   RNN    h' = s(W_ih x + b_ih + W_hh h + b_hh)                      s = tanh or relu          (Elman 1990)
+ *   RNN    h' = s(W_ih x + b_ih + W_hh h + b_hh)                      s = tanh, relu or none    (Elman 1990)
  *   GRU    r  = sigma(W_ir x + b_ir + W_hr h + b_hr)                  reset gate                (Cho et al. 2014)
  *          z  = sigma(W_iz x + b_iz + W_hz h + b_hz)                  update gate
- *          n  = tanh(W_in x + b_in + r * (W_hn h + b_hn))             candidate
+ *          n  = tanh(W_in x + b_in + r * (W_hn h + b_hn))             candidate of INK_GRU
+ *          n  = tanh(W_in x + b_in + W_hn (r * h) + b_hn)             candidate of INK_GRU_RESET_BEFORE
  *          h' = (1 - z) * n + z * h
  *   LSTM   i, f, o = sigma(W_i. x + b_i. + W_h. h + b_h.)             input, forget, output gates
  *          g  = tanh(W_ig x + b_ig + W_hg h + b_hg)                   (Hochreiter, Schmidhuber 1997; Gers 2000)
@@ -20,6 +21,31 @@
  *     ink_sequence prompt = {.x = x, .y = y, .n_steps = 100, .state = state};
  *     ink_recurrent_forward(ctx, gru, &prompt, 1);                              (100 steps at once)
  *     ink_recurrent_step(ctx, gru, next_x, state, next_y);                      (and one more)
+ *
+ * Other frameworks. A matrix has G blocks of hidden_size rows, one for each gate, in PyTorch's order. This table has
+ * the order of others, and the GRU that they write:
+ *
+ *                                GRU                              LSTM       matrices     biases
+ *   PyTorch, cuDNN               INK_GRU                 r z n    i f g o    [G h, in]    two
+ *   Paddle 2, 3                  INK_GRU                 r z c    i f c o    [G h, in]    two
+ *   Keras from 2.3 on            INK_GRU                 z r h    i f c o    [in, G h]    one; of a GRU [2, 3 h]
+ *     reset_after=False          INK_GRU_RESET_BEFORE    z r h               [in, G h]    one
+ *   Keras before 2.3 (*)         INK_GRU_RESET_BEFORE    z r h    i f c o    [in, G h]    one
+ *   ONNX                         INK_GRU_RESET_BEFORE    z r h    i o f c    [G h, in]    two, side by side
+ *     linear_before_reset = 1    INK_GRU                 z r h               [G h, in]    two, side by side
+ *
+ * To load such weights, write them to a safetensors file under PyTorch's names (pytorch.h): put the blocks in order,
+ * transpose [in, G h], and add a second bias of zeros where there is one. No file tells the two GRUs apart, so the
+ * caller does. All of the table mix z * h + (1 - z) * n. Chung et al. 2014 and the GRU of Paddle 1 (origin_mode=False)
+ * mix (1 - z) * h + z * n: negate the rows of z in both matrices and biases, because sigma(-a) = 1 - sigma(a). An RNN
+ * has one block; its s is tanh by default in all of them.
+ *
+ * Not supported, and not to be seen in a file: gates other than sigma, candidates other than tanh, coupled gates
+ * (ONNX's input_forget), clipped cells (clip). (*) The gates of Keras before 2.3 and of tf.keras in TensorFlow 1 are
+ * hard sigmoids, clip(0.2 x + 0.5, 0, 1), unless recurrent_activation was set. Peepholes and norms inside a cell are
+ * tensors, so ink_recurrent_load() refuses them by name. ONNX's sequence_lens are the n_steps of the sequences of a
+ * batch; initial_h and initial_c are their states. As there, the reverse direction begins at the last step of each
+ * sequence. The rows of y after it, which ONNX sets to zero, do not exist here.
  *
  * A network is immutable once loaded and may be used through many contexts at once. Only one call at a time may use a
  * state.
@@ -60,7 +86,7 @@ typedef struct ink_sequence {
 /* Runs sequences of any lengths side by side. Each result is bit-identical to running the sequence alone and, in one
    direction, to running it step by step or in chunks. y may not overlap x. Zero steps leave the state as it is. No two
    sequences may share a state. INK_ERROR_ARGUMENT, INK_ERROR_MEMORY.
-   Traces, at every step of layer 0 (and so on), "l0.gates" [running, gates h] (GRU: r, z, n; LSTM: i, f, g, o), "l0.h"
+   Traces, at every step of layer 0 (and so on), "l0.gates" [running, gates h] (GRUs: r, z, n; LSTM: i, f, g, o), "l0.h"
    [running, h], and for the LSTM "l0.c". The rows are the sequences that still run, longest first. The names in the
    reverse direction are "l0_reverse.gates" and so on. */
 ink_result ink_recurrent_forward(ink_context *ctx, const ink_recurrent *recurrent, const ink_sequence *sequences,

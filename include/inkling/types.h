@@ -45,10 +45,20 @@ const char *ink_activation_name(ink_activation activation);
 /* LayerNorm or RMSNorm (norm.h). */
 typedef enum ink_norm_kind { INK_LAYER_NORM = 0, INK_RMS_NORM, INK_N_NORMS } ink_norm_kind;
 
-/* The cells of recurrent.h. */
-typedef enum ink_cell { INK_RNN_TANH, INK_RNN_RELU, INK_GRU, INK_LSTM, INK_N_CELLS } ink_cell;
+/* The cells of recurrent.h. Names of tensors do not tell INK_GRU and INK_GRU_RESET_BEFORE apart. */
+typedef enum ink_cell {
+    INK_RNN_TANH,
+    INK_RNN_RELU,
+    INK_GRU, /* the reset gate follows the recurrent product: PyTorch, cuDNN, Keras 3 */
+    INK_LSTM,
+    INK_GRU_RESET_BEFORE, /* the reset gate comes before the product: Cho et al. 2014, ONNX's default, Keras before 2.3
+                           */
+    INK_RNN_IDENTITY,     /* without a nonlinearity */
+    INK_N_CELLS
+} ink_cell;
 
-/* "rnn_tanh", "rnn_relu", "gru", "lstm"; "unknown" for other numbers. Static strings. */
+/* "rnn_tanh", "rnn_relu", "gru", "lstm", "gru_reset_before", "rnn_identity"; "unknown" for other numbers. Static
+   strings. */
 const char *ink_cell_name(ink_cell cell);
 
 /* The ways to stretch rotary positions; rope.h has the formulae. */

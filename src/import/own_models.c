@@ -19,6 +19,7 @@ static ink_result import_recurrent(ink_import *in)
     ink_cell cell = *(const ink_cell *)in->variant;
     const char *name = "";
     size_t embedding_size = 0;
+    bool reset_after = true;
     if (cell == INK_RNN_TANH)
         INK_TRY(ink_config_string(config, "nonlinearity", &name));
     if (name[0] != '\0' && strcmp(name, "tanh") != 0 && strcmp(name, "relu") != 0)
@@ -26,6 +27,10 @@ static ink_result import_recurrent(ink_import *in)
                         config->document.file, name);
     if (strcmp(name, "relu") == 0)
         cell = INK_RNN_RELU;
+    if (cell == INK_GRU) {
+        INK_TRY(ink_config_bool(config, "reset_after", &reset_after));
+        cell = reset_after ? INK_GRU : INK_GRU_RESET_BEFORE;
+    }
     info->n_layers = 1;
     INK_TRY(ink_config_size(config, "vocab_size", INK_MAX_IDS, &info->vocab_size));
     INK_TRY(ink_config_size(config, "embedding_size", INK_MAX_WIDTH, &embedding_size));

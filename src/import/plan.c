@@ -581,10 +581,10 @@ ink_result ink_plan_batch_norm(ink_plan *plan, size_t size, bool behind, ink_den
 /* ---- recurrent layers ------------------------------------------------------------------------------------------- */
 
 /* The parameters of PyTorch's classes are weight_ih_l0, weight_ih_l0_reverse, weight_ih_l1 ..., or weight_ih in a
-   cell. */
+   cell. If one layer and direction has biases or a projection, all have. */
 typedef struct recurrent_names {
     size_t n_layers, n_directions;
-    bool is_cell, projected;
+    bool is_cell, projected, has_bias;
 } recurrent_names;
 
 static const char *parameter_name(const recurrent_names *found, const char *kind, size_t i, char *name, size_t size)
@@ -596,40 +596,61 @@ static const char *parameter_name(const recurrent_names *found, const char *kind
 }
 
 /* Finds the layers and directions in the current scope. The highest number decides how many layers there are, so a gap
-   shows up as a missing tensor. */
+   shows up as a missing tensor. Refuses other tensors in the scope (peepholes, norms, the factors of a weight beside
+   it), because they would change the result. In the scope "" other modules may follow. */
 static ink_result find_recurrent_layers(const ink_plan *plan, const char *module, recurrent_names *found)
 {
-    static const char *const kinds[] = {"weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l", "weight_hr_l"};
-    size_t n_tensors = ink_weights_count(plan->weights);
+    static const char *const kinds[] = {"weight_ih", "weight_hh", "weight_hr", "bias_ih", "bias_hh"};
+    size_t n_tensors = ink_weights_count(plan->weights), n_kinds = sizeof kinds / sizeof kinds[0];
+    const char *other = NULL, *of_cell = NULL;
     *found = (recurrent_names){.n_directions = 1};
     for (size_t i = 0; i < n_tensors && plan->name_length < INK_NAME_SIZE; i++) {
-        const char *name = ink_weights_at(plan->weights, i)->name;
-        if (strncmp(name, plan->name, plan->name_length) != 0)
+        const char *tensor = ink_weights_at(plan->weights, i)->name, *name = tensor + plan->name_length;
+        char parameter[48];
+        uint64_t layer = 0;
+        size_t kind = 0;
+        if (strncmp(tensor, plan->name, plan->name_length) != 0)
             continue;
-        name += plan->name_length;
-        if (strncmp(name, PARAMETRIZATIONS, strlen(PARAMETRIZATIONS)) == 0)
-            name += strlen(PARAMETRIZATIONS);
-        for (size_t kind = 0; kind < sizeof kinds / sizeof kinds[0]; kind++) {
-            size_t length = strlen(kinds[kind]);
-            uint64_t layer = 0;
-            size_t digits =
-                strncmp(name, kinds[kind], length) == 0 ? ink_digits(name + length, strlen(name + length), &layer) : 0;
-            if (digits == 0)
-                continue;
+        bool parametrized = strncmp(name, PARAMETRIZATIONS, strlen(PARAMETRIZATIONS)) == 0;
+        name += parametrized ? strlen(PARAMETRIZATIONS) : 0;
+        while (kind < n_kinds && strncmp(name, kinds[kind], strlen(kinds[kind])) != 0)
+            kind++;
+        if (kind == n_kinds) {
+            if (plan->name_length != 0 || strchr(name, '.') == NULL)
+                other = tensor;
+            continue;
+        }
+        const char *rest = name + strlen(kinds[kind]);
+        size_t digits = strncmp(rest, "_l", 2) == 0 ? ink_digits(rest + 2, strlen(rest + 2), &layer) : 0;
+        if (digits == 0) {
+            of_cell = tensor;
+        } else {
+            rest += 2 + digits;
             /* With a number beyond SIZE_MAX / 4, planning ends at a missing tensor long before it. */
             found->n_layers = ink_size_max(found->n_layers, layer < SIZE_MAX / 4 ? (size_t)layer + 1 : SIZE_MAX / 4);
-            found->projected |= kind == 4;
-            if (strncmp(name + length + digits, "_reverse", 8) == 0)
+            if (strncmp(rest, "_reverse", 8) == 0) {
                 found->n_directions = 2;
+                rest += 8;
+            }
         }
+        found->projected |= kind == 2;
+        found->has_bias |= kind > 2;
+        ink_format(parameter, sizeof parameter, "%.*s", (int)ink_size_min((size_t)(rest - name), 47), name);
+        if (!parametrized && !ink_plan_is_parameter(name, parameter))
+            other = tensor;
     }
-    if (found->n_layers > 0)
-        return INK_OK;
-    if (!ink_plan_has(plan, "weight_ih"))
+    if (found->n_layers == 0 && of_cell == NULL)
         return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: module '%s' has no tensor weight_ih_l0 or weight_ih",
                         ink_weights_name(plan->weights), module);
-    found->n_layers = 1;
-    found->is_cell = true;
+    if (found->n_layers > 0 && of_cell != NULL)
+        other = of_cell;
+    if (other != NULL)
+        return ink_fail(
+            plan->ctx, INK_ERROR_UNSUPPORTED,
+            "%s: tensor '%s' is no parameter of an nn.RNN, nn.GRU or nn.LSTM: other cells are not supported",
+            ink_weights_name(plan->weights), other);
+    found->is_cell = found->n_layers == 0;
+    found->n_layers = ink_size_max(found->n_layers, 1);
     return INK_OK;
 }
 
@@ -705,7 +726,7 @@ ink_result ink_plan_recurrent(ink_plan *plan, const char *module, ink_cell cell,
         INK_TRY(ink_plan_matrix(plan, w_hh, rows, net->h_size, false, &layer->w_hh));
         if (net->h_size != net->hidden_size)
             INK_TRY(ink_plan_matrix(plan, w_hr, net->h_size, net->hidden_size, false, &layer->w_hr));
-        if (ink_plan_has(plan, b_ih) || ink_plan_has(plan, b_hh)) { /* both or neither */
+        if (found.has_bias) { /* all or none */
             INK_TRY(ink_plan_vector(plan, b_ih, rows, &layer->b_ih));
             INK_TRY(ink_plan_vector(plan, b_hh, rows, &layer->b_hh));
         }

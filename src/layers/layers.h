@@ -168,6 +168,7 @@ typedef struct ink_recurrent_scratch {
     float *h;          /* [n_sequences, h_size] h of all sequences */
     float *c;          /* [n_sequences, hidden_size] c of all sequences; only for an LSTM */
     float *wide_h;     /* [n_sequences, hidden_size] h before its projection; without a projection the same as h */
+    float *reset_h;    /* [n_sequences, hidden_size] r * h; only for INK_GRU_RESET_BEFORE */
     float *between[2]; /* [rows of all chunks, out] the output of one layer, the input of the next */
 } ink_recurrent_scratch;
 

@@ -8,7 +8,8 @@
  *     gi = W_ih X + b_ih                 X: the inputs of many steps
  *     for each step:
  *         gh = W_hh H + b_hh             H: the states of the running sequences
- *         h, c = cell(gi, gh, h, c)      recurrent_cell() below, row by row
+ *         h, c = cell(gi, gh, h, c)      recurrent_cell() below, row by row; a GRU that resets before the product
+ *                                        multiplies by the rows of W_hh in two parts, with reset_state() between them
  *         H = W_hr H                     only for an LSTM with a projection
  *
  * The sequences are sorted by length, so the running ones are always the first rows of H. Inputs are gathered in the
@@ -28,14 +29,14 @@
 
 const char *ink_cell_name(ink_cell cell)
 {
-    static const char *const names[INK_N_CELLS] = {"rnn_tanh", "rnn_relu", "gru", "lstm"};
+    static const char *const names[INK_N_CELLS] = {"rnn_tanh", "rnn_relu",         "gru",
+                                                   "lstm",     "gru_reset_before", "rnn_identity"};
     return (unsigned)cell < INK_N_CELLS ? names[cell] : "unknown";
 }
 
 size_t ink_cell_gates(ink_cell cell)
 {
-    static const size_t gates[INK_N_CELLS] = {[INK_RNN_TANH] = 1, [INK_RNN_RELU] = 1, [INK_GRU] = 3, [INK_LSTM] = 4};
-    return gates[cell];
+    return cell == INK_LSTM ? 4 : cell == INK_GRU || cell == INK_GRU_RESET_BEFORE ? 3 : 1;
 }
 
 void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *net, size_t n_sequences, size_t n_steps,
@@ -51,6 +52,7 @@ void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *net, siz
     scratch->gh = ink_alloc_rows(arena, n_sequences, gates);
     scratch->h = ink_alloc_rows(arena, n_sequences, net->h_size);
     scratch->wide_h = net->h_size != h ? ink_alloc_rows(arena, n_sequences, h) : scratch->h;
+    scratch->reset_h = net->cell == INK_GRU_RESET_BEFORE ? ink_alloc_rows(arena, n_sequences, h) : NULL;
     scratch->c = net->cell == INK_LSTM ? ink_alloc_rows(arena, n_sequences, h) : NULL;
     size_t chunk_rows = net->n_directions == 1 ? scratch->max_rows : n_steps;
     for (size_t i = 0; i < 2; i++)
@@ -129,11 +131,47 @@ static void move_states(const sweep *s, bool back)
     }
 }
 
-/* y [m, n] = x [m, k] W^T + b */
-static void sweep_product(const sweep *s, const ink_matrix *w, const float *bias, const float *x, size_t m, float *y)
+/* y [m, n] = x [m, k] W^T + b, in rows of y_stride floats */
+static void sweep_product(const sweep *s, const ink_matrix *w, const float *bias, const float *x, size_t m, float *y,
+                          size_t y_stride)
 {
     ink_multiply(s->ctx,
-                 &(ink_product){.x = x, .x_stride = w->k, .m = m, .w = w, .bias = bias, .y = y, .y_stride = w->n});
+                 &(ink_product){.x = x, .x_stride = w->k, .m = m, .w = w, .bias = bias, .y = y, .y_stride = y_stride});
+}
+
+/* The beginning of a step of a GRU that resets h before the product with W_hn:
+       r = sigma(gi_r + gh_r),  z = sigma(gi_z + gh_z)      in place of gi
+       reset_h = r * h */
+static void reset_state(void *data, size_t i)
+{
+    const sweep *s = data;
+    const ink_kernel *kernel = s->ctx->kernel;
+    size_t size = s->net->hidden_size;
+    float *gates = s->gi + i * 3 * size, *reset_h = s->scratch->reset_h + i * size;
+    kernel->add(s->scratch->gh + i * 3 * size, 2 * size, gates);
+    kernel->activate(INK_SIGMOID, gates, 2 * size, gates);
+    memcpy(reset_h, s->scratch->h + i * size, size * sizeof *reset_h);
+    kernel->multiply_elements(gates, size, reset_h);
+}
+
+/* gh [m, G hidden_size] = W_hh h + b_hh */
+static void recurrent_product(sweep *s, size_t m)
+{
+    const ink_matrix *w = &s->weights->w_hh;
+    const float *bias = s->weights->b_hh;
+    float *gh = s->scratch->gh;
+    if (s->net->cell != INK_GRU_RESET_BEFORE) {
+        sweep_product(s, w, bias, s->scratch->h, m, gh, w->n);
+        return;
+    }
+    /* The rows of W_hn begin within a panel. The second product also computes the rows before them in this panel, which
+       the gates no longer need. */
+    size_t n_gates = 2 * s->net->hidden_size, first = n_gates - n_gates % INK_FILL_ROWS;
+    const ink_matrix w_gates = ink_matrix_rows_view(w, 0, n_gates);
+    const ink_matrix w_candidate = ink_matrix_rows_view(w, first, w->n - first);
+    sweep_product(s, &w_gates, bias, s->scratch->h, m, gh, w->n);
+    ink_parallel_for(s->ctx, reset_state, s, m, m * s->net->hidden_size * CELL_WORK);
+    sweep_product(s, &w_candidate, bias != NULL ? bias + first : NULL, s->scratch->reset_h, m, gh + first, w->n);
 }
 
 /* One step of sequence i, after the products gi = W_ih x + b_ih and gh = W_hh h + b_hh. Both hold the gates one after
@@ -161,6 +199,19 @@ static void recurrent_cell(void *data, size_t i)
         /* i = sigma(gi_i + gh_i),  f = sigma(gi_f + gh_f),  g = tanh(gi_g + gh_g),  o = sigma(gi_o + gh_o)
            c' = f * c + i * g,  h' = o * tanh(c') */
         kernel->lstm_cell(gi, gh, size, h, s->scratch->c + i * size, gates);
+        break;
+    case INK_GRU_RESET_BEFORE:
+        /* n = tanh(gi_n + gh_n),  h' = n + z * (h - n), which is (1 - z) * n + z * h */
+        kernel->add(gh + 2 * size, size, gi + 2 * size);
+        kernel->activate(INK_TANH, gi + 2 * size, size, gi + 2 * size);
+        kernel->add_share(gi + 2 * size, size, -1, 1, h);
+        kernel->multiply_elements(gi + size, size, h);
+        kernel->add(gi + 2 * size, size, h);
+        break;
+    case INK_RNN_IDENTITY:
+        /* h' = gi + gh */
+        memcpy(h, gi, size * sizeof *h);
+        kernel->add(gh, size, h);
         break;
     case INK_N_CELLS:
         break;
@@ -200,16 +251,16 @@ static void run_sweep(sweep *s)
             running = count_running(s->chunks, running, ++end);
         }
         const float *x = single ? input_row(s, s->chunks, begin) : scratch->x;
-        sweep_product(s, &w->w_ih, w->b_ih, x, rows, scratch->gi);
+        sweep_product(s, &w->w_ih, w->b_ih, x, rows, scratch->gi, w->w_ih.n);
 
         s->gi = scratch->gi;
         running = s->n_chunks;
         for (s->step = begin; s->step < end; s->step++) {
             running = count_running(s->chunks, running, s->step);
-            sweep_product(s, &w->w_hh, w->b_hh, scratch->h, running, scratch->gh);
+            recurrent_product(s, running);
             ink_parallel_for(s->ctx, recurrent_cell, s, running, running * hidden * CELL_WORK);
             if (w->w_hr.n != 0) {
-                sweep_product(s, &w->w_hr, NULL, scratch->wide_h, running, scratch->h);
+                sweep_product(s, &w->w_hr, NULL, scratch->wide_h, running, scratch->h, w->w_hr.n);
                 for (size_t i = 0; i < running; i++)
                     put_output(s, i);
             }

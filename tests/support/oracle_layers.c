@@ -179,9 +179,17 @@ void oracle_step(const oracle_cell *cell, const double *x, double *h, double *c)
     double *next = malloc(n * sizeof *next);
     if (next == NULL)
         abort();
+    bool reset_before = cell->cell == INK_GRU_RESET_BEFORE;
+    double *reset = malloc(n * sizeof *reset);
+    if (reset == NULL)
+        abort();
+    for (size_t i = 0; i < n; i++)
+        reset[i] = reset_before ? h[i] * sigmoid(row_sum(cell->w_ih, cell->b_ih, i, cell->in, x) +
+                                                 row_sum(cell->w_hh, cell->b_hh, i, n, h))
+                                : 0;
     for (size_t i = 0; i < n; i++) {
         double gi[4] = {0}, gh[4] = {0};
-        size_t gates = cell->cell == INK_LSTM ? 4 : cell->cell == INK_GRU ? 3 : 1;
+        size_t gates = cell->cell == INK_LSTM ? 4 : cell->cell == INK_GRU || reset_before ? 3 : 1;
         for (size_t gate = 0; gate < gates; gate++) {
             gi[gate] = row_sum(cell->w_ih, cell->b_ih, gate * n + i, cell->in, x);
             gh[gate] = row_sum(cell->w_hh, cell->b_hh, gate * n + i, n, h);
@@ -189,6 +197,11 @@ void oracle_step(const oracle_cell *cell, const double *x, double *h, double *c)
         if (cell->cell == INK_GRU) {
             double r = sigmoid(gi[0] + gh[0]), z = sigmoid(gi[1] + gh[1]);
             next[i] = (1 - z) * tanh(gi[2] + r * gh[2]) + z * h[i];
+        } else if (reset_before) {
+            double z = sigmoid(gi[1] + gh[1]), a = row_sum(cell->w_hh, cell->b_hh, 2 * n + i, n, reset);
+            next[i] = (1 - z) * tanh(gi[2] + a) + z * h[i];
+        } else if (cell->cell == INK_RNN_IDENTITY) {
+            next[i] = gi[0] + gh[0];
         } else if (cell->cell == INK_LSTM) {
             c[i] = sigmoid(gi[1] + gh[1]) * c[i] + sigmoid(gi[0] + gh[0]) * tanh(gi[2] + gh[2]);
             next[i] = sigmoid(gi[3] + gh[3]) * tanh(c[i]);
@@ -198,6 +211,7 @@ void oracle_step(const oracle_cell *cell, const double *x, double *h, double *c)
     }
     for (size_t i = 0; i < n; i++)
         h[i] = next[i];
+    free(reset);
     free(next);
 }
 
