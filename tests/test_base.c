@@ -475,6 +475,34 @@ static void contexts_fail_cleanly(void **unused)
     }
     assert_null(ink_context_create(&(ink_context_options){.kernel = "abacus"}));
     assert_null(ink_context_create(&(ink_context_options){.n_threads = INK_MAX_THREADS + 1}));
+
+    /* With room for a sentence, it says why; without, or with too little, it fails as well. */
+    char why[64] = "x";
+    ink_context_options options = {.kernel = "abacus", .error = why, .error_size = sizeof why};
+    assert_null(ink_context_create(&options));
+    assert_non_null(strstr(why, "'abacus' is unknown"));
+    assert_true(strlen(why) < sizeof why);
+    options = (ink_context_options){.n_threads = INK_MAX_THREADS + 1, .error = why, .error_size = sizeof why};
+    assert_null(ink_context_create(&options));
+    assert_string_equal(why, "n_threads is 65, expected at most 64");
+    options.error_size = 1;
+    assert_null(ink_context_create(&options));
+    assert_string_equal(why, "");
+    options = test_options(3);
+    options.error = why;
+    options.error_size = sizeof why;
+    for (size_t k = 1; k <= calls; k++) {
+        counting_fail_at(&c, k);
+        options.allocator = c.allocator;
+        assert_null(ink_context_create(&options));
+        assert_non_null(strstr(why, k == 1 ? "out of memory" : "threads cannot be started"));
+        assert_int_equal(c.live_bytes, 0);
+    }
+    counting_fail_at(&c, 0);
+    ctx = ink_context_create(&options);
+    assert_non_null(ctx);
+    assert_string_equal(why, "");
+    ink_context_free(ctx);
     assert_string_equal(ink_context_error(NULL), "there is no context");
     assert_string_equal(ink_result_name(INK_ERROR_MISMATCH), "INK_ERROR_MISMATCH");
     assert_string_equal(ink_result_name((ink_result)99), "unknown result");

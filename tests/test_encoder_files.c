@@ -305,6 +305,36 @@ static void wrong_modules_are_refused(ink_context *ctx, counting *memory)
     }
 }
 
+/* Folders of old versions: weights as pickles, the model in a folder of its own. The sentence says what to do. */
+static void old_sentence_folders_are_explained(ink_context *ctx, counting *memory)
+{
+    static const struct {
+        const char *without, *file, *content, *words;
+    } cases[] = {
+        {"2_Dense/model.safetensors", "2_Dense/pytorch_model.bin", "PK\3\4",
+         "has no 2_Dense/model.safetensors but 2_Dense/pytorch_model.bin: convert it in Python: import torch, "
+         "safetensors.torch as s; d = torch.load('2_Dense/pytorch_model.bin'"},
+        {"2_Dense/model.safetensors", "2_Dense/pytorch_model.bin", "version https://git-lfs", "a git-lfs pointer"},
+        {"config.json", "0_Transformer/config.json", "{}", "move what is in '0_Transformer' into the folder itself"},
+        {"config.json", "0_BERT/config.json", "{}", "move what is in '0_BERT' into the folder itself"},
+        {"modules.json", "modules.json",
+         "[" MODULE("Transformer", "0_Transformer") ", " MODULE("Pooling", "1_Pooling") "]",
+         "then a Pooling; move what is in '0_Transformer' into the folder itself"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sentence s;
+        sentence_read(&s, cases[i].without);
+        sentence_add(&s, cases[i].file, cases[i].content);
+        for (size_t root = 0; root < 2; root++) { /* a config.json of the root may tell only a version */
+            const ink_memory_files list = {s.files, s.n};
+            refuse_folder(ctx, memory, cases[i].file, &list, INK_ERROR_UNSUPPORTED, cases[i].words);
+            if (strcmp(cases[i].without, "config.json") == 0 && root == 0)
+                sentence_add(&s, "config.json", "{\"__version__\": \"0.2.0\"}");
+        }
+        sentence_free(&s);
+    }
+}
+
 /* How many ids a text may have, by up to two files beside the model and its modules: 24 positions there are. */
 static void files_say_how_long_a_text_may_be(ink_context *ctx)
 {
@@ -415,11 +445,11 @@ static void impossible_options_are_refused(ink_context *ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wrong_settings_are_refused),    context_test(settings_may_be_left_out_or_said_in_another_way),
-        context_test(labels_may_be_plain_values),        counted_test(missing_tensors_are_named),
-        counted_test(wrong_modules_are_refused),         context_test(files_say_how_long_a_text_may_be),
-        context_test(cross_encoders_have_an_activation), counted_test(opening_survives_memory_that_runs_out),
-        context_test(impossible_options_are_refused),
+        cmocka_unit_test(wrong_settings_are_refused),     context_test(settings_may_be_left_out_or_said_in_another_way),
+        context_test(labels_may_be_plain_values),         counted_test(missing_tensors_are_named),
+        counted_test(wrong_modules_are_refused),          context_test(files_say_how_long_a_text_may_be),
+        context_test(cross_encoders_have_an_activation),  counted_test(opening_survives_memory_that_runs_out),
+        counted_test(old_sentence_folders_are_explained), context_test(impossible_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,6 +236,22 @@ static void other_formats_are_named(void **state)
         {"\223NUMPY\1\0v\0", 10, "a NumPy array"},
         {"{\"model_type\":\"gpt2\"}", 21, "a JSON text"},
         {"{}", 2, "at least 8 bytes"},
+        {"\200\2}q\0(X\3\0\0\0", 11, "a Python pickle; load it"},
+        {"\200\3ccollections\nOrderedDict", 24, "a Python pickle; load it"},
+        {"\200\5\225\20\0\0\0\0", 8, "a Python pickle; load it"},
+        {"(dp0\nS'a'\np1", 12, "a Python pickle; load it"},
+        {"ccollections\nOrderedDict\n", 25, "a Python pickle; load it"},
+        {"\10\7\22\7pytorch\32\0052.1.0", 18, "an ONNX model"},
+        {"\10\10\22\0132onnx-exampl", 16, "an ONNX model"},
+        {"\10\3:\202\1\12\10\12\1x", 10, "an ONNX model"},
+        {"\10\12\22\0:\1\2\3", 8, "an ONNX model"},
+        {"\34\0\0\0TFL3\0\0", 10, "a TensorFlow Lite model"},
+        {"\201\246params\202", 9, "a Flax model"},
+        {"\3757zXZ\0\0\4", 8, "compressed by xz"},
+        {"(\265/\375\4X\1\0", 8, "compressed by zstd"},
+        {"tjgg\3\0\0\0\0", 9, "a GGML file"},
+        {"PK\3\4\0\0\10\10\0\0", 10, "torch.load(open('m.safetensors', 'rb'), weights_only=True"},
+        {"}q\0X\1\0\0\0aq\1", 10, "a Python pickle; load it"},
     };
     bench *b = *state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -829,8 +845,15 @@ static void folders_without_weights(void **state)
         const char *words;
     } cases[] = {
         {"pytorch_model.bin", INK_ERROR_UNSUPPORTED,
-         "convert it in Python: import torch, safetensors.torch as s; s.save_file({k: v.clone().contiguous() for k, v "
-         "in torch.load('pytorch_model.bin', weights_only=True, map_location='cpu').items()}, 'model.safetensors')"},
+         "tiny has no model.safetensors but pytorch_model.bin: convert it in Python: import torch, safetensors.torch "
+         "as "
+         "s; d = torch.load('pytorch_model.bin', weights_only=True, map_location='cpu'); n = {}; a = {k: "
+         "n.setdefault((v.data_ptr(), v.shape, v.stride()), k) for k, v in d.items()}; s.save_file({k: "
+         "d[k].clone().contiguous() for k in n.values()}, 'model.safetensors', {**{k: o for k, o in a.items() if k != "
+         "o}, 'format': 'pt'})"},
+        {"model.pt", INK_ERROR_UNSUPPORTED, "torch.load('model.pt', weights_only=True"},
+        {"onnx/model.onnx", INK_ERROR_UNSUPPORTED, "an ONNX model"},
+        {"adapter_model.safetensors", INK_ERROR_UNSUPPORTED, "an adapter of PEFT"},
         {"pytorch_model.bin.index.json", INK_ERROR_UNSUPPORTED, "sharded"},
         {"model.safetensors.index.json", INK_ERROR_CORRUPT, "model.safetensors.index.json"},
         {"tf_model.h5", INK_ERROR_UNSUPPORTED, "a TensorFlow model"},

@@ -340,7 +340,9 @@ static bool kernel_is_known(const char *kernel)
 
 ink_context *console_context(uint64_t n_threads, const char *kernel)
 {
-    ink_context_options options = {.n_threads = (unsigned)n_threads, .kernel = kernel};
+    char why[256];
+    ink_context_options options = {
+        .n_threads = (unsigned)n_threads, .kernel = kernel, .error = why, .error_size = sizeof why};
     ink_context *ctx;
     char names[128] = "";
     if (kernel != NULL && !kernel_is_known(kernel)) {
@@ -353,7 +355,7 @@ ink_context *console_context(uint64_t n_threads, const char *kernel)
     }
     ctx = ink_context_create(&options);
     if (ctx == NULL)
-        console_complain("there is not enough memory, or the system does not start %u threads", options.n_threads);
+        console_complain("%s", why);
     return ctx;
 }
 

@@ -104,6 +104,9 @@ typedef struct ink_context_options {
                                 INK_MAX_THREADS */
     const char *kernel;      /* "portable", "avx2", "avx512", "neon"; NULL: the best of this machine and its system */
     ink_limits limits;
+    char *error; /* [error_size], or NULL: where ink_context_create() writes why it failed, as one sentence; "" if it
+                    did not. There is no context yet to ask. */
+    size_t error_size;
 } ink_context_options;
 
 #define INK_MAX_THREADS 64
@@ -111,7 +114,12 @@ typedef struct ink_context_options {
 typedef struct ink_context ink_context;
 
 /* Makes a context; options may be NULL. Returns NULL if there is no memory, a thread does not start, n_threads is
-   beyond INK_MAX_THREADS, or the named kernel is unknown or not supported here. Free with ink_context_free(). */
+   beyond INK_MAX_THREADS, or the named kernel is unknown or not supported here; options->error says which. Free with
+   ink_context_free().
+
+       char why[256];
+       ink_context *ctx = ink_context_create(&(ink_context_options){.n_threads = 4, .error = why, .error_size = 256});
+ */
 ink_context *ink_context_create(const ink_context_options *options);
 
 /* Stops the worker threads and frees all memory of the context. Objects made through it live on. NULL is fine. */

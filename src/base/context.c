@@ -46,13 +46,25 @@ ink_context *ink_context_create(const ink_context_options *options)
     set_default(&chosen.limits.state_bytes, (uint64_t)4 << 30);
     set_default(&chosen.limits.text_growth, 32);
     set_default(&chosen.limits.token_bytes, (uint64_t)64 << 10);
+    char *error = chosen.error;
+    size_t error_size = error != NULL ? chosen.error_size : 0;
+    ink_format(error, error_size, "%s", "");
     const struct ink_kernel *kernel = ink_kernel_find(chosen.kernel);
-    if (kernel == NULL || chosen.n_threads > INK_MAX_THREADS)
+    if (kernel == NULL) {
+        ink_format(error, error_size, "kernel '%s' is unknown, or not supported by this build or machine",
+                   chosen.kernel);
         return NULL;
+    }
+    if (chosen.n_threads > INK_MAX_THREADS) {
+        ink_format(error, error_size, "n_threads is %u, expected at most %d", chosen.n_threads, INK_MAX_THREADS);
+        return NULL;
+    }
 
     ink_memory memory;
-    if (!ink_memory_alloc(&chosen.allocator, sizeof(ink_context), &memory))
+    if (!ink_memory_alloc(&chosen.allocator, sizeof(ink_context), &memory)) {
+        ink_format(error, error_size, "out of memory: a context has %zu bytes", sizeof(ink_context));
         return NULL;
+    }
     ink_context *ctx = memory.start;
     *ctx = (ink_context){.memory = memory, .allocator = chosen.allocator, .limits = chosen.limits, .kernel = kernel};
     ink_arena_grow(&ctx->scratch, &ctx->allocator);
@@ -60,6 +72,10 @@ ink_context *ink_context_create(const ink_context_options *options)
     if (chosen.n_threads > 1) {
         ctx->workers = ink_workers_create(&ctx->allocator, chosen.n_threads);
         if (ctx->workers == NULL) {
+            ink_format(error, error_size,
+                       "%u threads cannot be started: there is no memory, the system refuses, or this "
+                       "library was built without threads",
+                       chosen.n_threads);
             ink_context_free(ctx);
             return NULL;
         }

@@ -31,7 +31,7 @@ typedef struct ink_memory {
 bool ink_memory_alloc(const ink_allocator *allocator, size_t size, ink_memory *memory);
 void ink_memory_free(const ink_allocator *allocator, ink_memory memory);
 
-#define INK_ERROR_SIZE 512
+#define INK_ERROR_SIZE 768
 #define INK_TRACE_SCOPE_SIZE 128
 
 struct ink_context {

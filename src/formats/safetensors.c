@@ -37,40 +37,64 @@ typedef struct other_kind {
     const char *magic;
     size_t size;
     const char *what;
+    bool is_torch;
 } other_kind;
 
 /* The first bytes of the files that people have instead of a safetensors file, and what to do about them. */
 static const other_kind other_kinds[] = {
-    {"PK\003\004", 4, "a zip archive, as torch.save writes it; load it in Python and save it as safetensors"},
-    {"\200\002\212\n", 4, "a Python pickle, as torch.save writes it; load it in Python and save it as safetensors"},
-    {"\200\002}q", 4, "a Python pickle; load it in Python and save it as safetensors"},
-    {"\200\004\225", 3, "a Python pickle; load it in Python and save it as safetensors"},
-    {"GGUF", 4, "a GGUF file, which this library does not read"},
-    {"\037\213\010", 3, "compressed by gzip; decompress it first"},
-    {"version https://git-lfs", 23, "a git-lfs pointer: the file itself was not downloaded (git lfs pull)"},
-    {"\211HDF", 4, "an HDF5 file, as Keras writes it, which this library does not read"},
-    {"\223NUMPY", 6, "a NumPy array, which this library does not read"},
-    {"<!", 2, "an HTML page, perhaps the error message of a download"},
-    {"<h", 2, "an HTML page, perhaps the error message of a download"},
-    {"<H", 2, "an HTML page, perhaps the error message of a download"},
-    {"<?xml", 5, "an XML page, perhaps the error message of a download"},
-    {"{\"", 2, "a JSON text"},
-    {"{\n", 2, "a JSON text"},
-    {"{ ", 2, "a JSON text"},
+    {"PK\003\004", 4, "a zip archive, as torch.save writes it", true},
+    {"\200\002\212\n", 4, "a Python pickle, as torch.save wrote it at first", true},
+    {"GGUF", 4, "a GGUF file, which this library does not read", false},
+    {"tjgg", 4, "a GGML file, which this library does not read", false},
+    {"lmgg", 4, "a GGML file, which this library does not read", false},
+    {"\037\213\010", 3, "compressed by gzip; decompress it first", false},
+    {"\375"
+     "7zXZ",
+     5, "compressed by xz; decompress it first", false},
+    {"(\265/\375", 4, "compressed by zstd; decompress it first", false},
+    {"BZh", 3, "compressed by bzip2; decompress it first", false},
+    {"version https://git-lfs", 23, "a git-lfs pointer: the file itself was not downloaded (git lfs pull)", false},
+    {"\211HDF", 4, "an HDF5 file, as Keras writes it, which this library does not read", false},
+    {"\223NUMPY", 6, "a NumPy array, which this library does not read", false},
+    {"<!", 2, "an HTML page, perhaps the error message of a download", false},
+    {"<h", 2, "an HTML page, perhaps the error message of a download", false},
+    {"<H", 2, "an HTML page, perhaps the error message of a download", false},
+    {"<?xml", 5, "an XML page, perhaps the error message of a download", false},
+    {"{\"", 2, "a JSON text", false},
+    {"{\n", 2, "a JSON text", false},
+    {"{ ", 2, "a JSON text", false},
 };
 
-#define MAGIC_BYTES 64
-
-/* "this is not a safetensors file but ..."; NULL if it may be one, or nobody knows. A safetensors file begins with the
-   length of its header, at most 100,000,000, so bytes 4 to 7 are zero, and the header begins with '{' or a space. Some
-   of the beginnings above can be such a length; then the header decides. */
-static const char *find_other_kind(const unsigned char *bytes, size_t size)
+/* A safetensors file begins with the length of its header, at most 100,000,000, so bytes 4 to 7 are zero, and the
+   header begins with '{' or a space. Some of the beginnings above can be such a length; then the header decides. */
+const char *ink_other_kind(const unsigned char *bytes, size_t size, bool *is_torch)
 {
+    static const char pickle[] = "a Python pickle; load it in Python and save its tensors as safetensors";
+    *is_torch = false;
     if (size > LENGTH_BYTES && memcmp(bytes + 4, "\0\0\0", 4) == 0 && memchr("{ \t\r\n", bytes[8], 5) != NULL)
         return NULL;
-    for (size_t i = 0; i < sizeof other_kinds / sizeof other_kinds[0]; i++)
-        if (size >= other_kinds[i].size && memcmp(bytes, other_kinds[i].magic, other_kinds[i].size) == 0)
-            return other_kinds[i].what;
+    for (size_t i = 0; i < sizeof other_kinds / sizeof other_kinds[0]; i++) {
+        const other_kind *kind = &other_kinds[i];
+        if (size < kind->size || memcmp(bytes, kind->magic, kind->size) != 0)
+            continue;
+        *is_torch = kind->is_torch;
+        return kind->what;
+    }
+    if (size < 8)
+        return NULL;
+    /* Pickles of protocol 2 to 5; a dict or an OrderedDict of protocol 0 or 1. */
+    if ((bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5) || memcmp(bytes, "(dp", 3) == 0 ||
+        memcmp(bytes, "}q", 3) == 0 || memcmp(bytes, "ccollect", 8) == 0 || memcmp(bytes, "ccopy_re", 8) == 0)
+        return pickle;
+    if (memcmp(bytes + 4, "TFL3", 4) == 0)
+        return "a TensorFlow Lite model, which this library does not read";
+    if (memcmp(bytes + 1, "\246params", 7) == 0)
+        return "a Flax model, which this library does not read";
+    /* ONNX is a ModelProto of protobuf: field 1, ir_version, is a small number; then comes the name of its producer
+       (2), or a later field. */
+    if (bytes[0] == 0x08 && bytes[1] >= 1 && bytes[1] <= 32 &&
+        ((bytes[2] == 0x12 && (bytes[3] == 0 || bytes[4] >= ' ')) || bytes[2] == 0x3a || bytes[2] == 0x42))
+        return "an ONNX model, which this library does not read";
     return NULL;
 }
 
@@ -78,10 +102,19 @@ static const char *find_other_kind(const unsigned char *bytes, size_t size)
 static ink_result st_read_header(st_header *h)
 {
     const ink_file *file = h->file;
-    unsigned char head[MAGIC_BYTES] = {0};
+    unsigned char head[INK_HEAD_BYTES] = {0};
     size_t n_head = file->size < sizeof head ? (size_t)file->size : sizeof head;
     INK_TRY(ink_file_read(h->ctx, file, 0, head, n_head));
-    const char *other = find_other_kind(head, n_head);
+    bool is_torch;
+    const char *other = ink_other_kind(head, n_head, &is_torch), *ending = ".safetensors";
+    if (is_torch) {
+        size_t n = strlen(file->name), e = strlen(ending);
+        if (n >= e && strcmp(file->name + n - e, ending) == 0)
+            return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: this is not a safetensors file but %s; " INK_CONVERT,
+                            file->name, other, INK_CONVERT_OPEN(file->name), file->name, "");
+        return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: this is not a safetensors file but %s; " INK_CONVERT,
+                        file->name, other, INK_CONVERT_PATH(file->name), file->name, ending);
+    }
     if (other != NULL)
         return ink_fail(h->ctx, INK_ERROR_CORRUPT, "%s: this is not a safetensors file but %.300s", file->name, other);
     if (file->size < LENGTH_BYTES)

@@ -27,6 +27,25 @@ typedef struct ink_safetensors {
     size_t n_metadata;
 } ink_safetensors;
 
+/* What the first bytes of a file say it is if not safetensors: "a GGUF file, which ..."; NULL if it may be safetensors
+   or nobody knows. *is_torch: torch.load() reads it. INK_HEAD_BYTES are enough. */
+#define INK_HEAD_BYTES 64
+const char *ink_other_kind(const unsigned char *bytes, size_t size, bool *is_torch);
+
+/* The arguments for the file of INK_CONVERT. */
+#define INK_CONVERT_OPEN(name) "open(", (name), ", 'rb')"
+#define INK_CONVERT_PATH(name) "", (name), ""
+
+/* A line of Python that converts a state_dict, for messages. Tensors that share memory become one tensor and notes, as
+   those of save_model(). The arguments: INK_CONVERT_PATH, or INK_CONVERT_OPEN because torch.load() takes a path that
+   ends in
+   ".safetensors" for such a file; the new file and its ending. */
+#define INK_CONVERT                                                                                                    \
+    "convert it in Python: import torch, safetensors.torch as s; d = torch.load(%s'%s'%s, weights_only=True, "         \
+    "map_location='cpu'); n = {}; a = {k: n.setdefault((v.data_ptr(), v.shape, v.stride()), k) for k, v in "           \
+    "d.items()}; s.save_file({k: d[k].clone().contiguous() for k in n.values()}, '%s%s', {**{k: o for k, o in "        \
+    "a.items() if k != o}, 'format': 'pt'})"
+
 /* Reads and checks the header of an open file. The strings lie in `strings`, the table in `work` (growing arenas).
    Errors: ink_weights_open(). */
 ink_result ink_safetensors_read(ink_context *ctx, const ink_file *file, ink_arena *strings, ink_arena *work,

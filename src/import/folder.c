@@ -15,25 +15,31 @@
 
 #define WEIGHTS_FILE "model.safetensors"
 #define INDEX_FILE "model.safetensors.index.json"
+#define MAX_PATH_BYTES 256 /* room for the path of a file in messages */
 
 /* ---- weights in other formats --------------------------------------------------------------------------------- */
 
-typedef struct other_weights {
-    const char *name;
-    const char *what;
-} other_weights;
-
-/* safetensors cannot store tensors that share memory (clone() separates them) or are transposed (contiguous() packs
-   them). */
-static const other_weights others[] = {
-    {"pytorch_model.bin",
-     "convert it in Python: import torch, safetensors.torch as s; "
-     "s.save_file({k: v.clone().contiguous() for k, v in torch.load('pytorch_model.bin', weights_only=True, "
-     "map_location='cpu').items()}, 'model.safetensors')"},
+/* What else a folder may have, and what it is if not a state_dict of torch.save(). The content of a file decides first.
+ */
+static const struct {
+    const char *name, *what;
+} others[] = {
+    {"pytorch_model.bin", NULL},
     {"pytorch_model.bin.index.json", "the weights are sharded pickles, which must be saved as safetensors, in Python "
                                      "with transformers: model.save_pretrained(folder)"},
+    {"model.pt", NULL},
+    {"model.pth", NULL},
+    {"model.bin", NULL},
+    {"pytorch_model.pt", NULL},
+    {"consolidated.00.pth", NULL},
+    {"adapter_model.safetensors", "it is an adapter of PEFT, which must be merged into its model before saving "
+                                  "(merge_and_unload())"},
+    {"adapter_model.bin", "it is an adapter of PEFT, which must be merged into its model before saving "
+                          "(merge_and_unload())"},
     {"tf_model.h5", "it is a TensorFlow model, which must be saved as safetensors first"},
     {"flax_model.msgpack", "it is a Flax model, which must be saved as safetensors first"},
+    {"model.onnx", "it is an ONNX model, which this library does not read"},
+    {"onnx/model.onnx", "it is an ONNX model, which this library does not read"},
     {"model.gguf", "it is a GGUF model, which this library does not read"},
     {"ggml-model.gguf", "it is a GGUF model, which this library does not read"},
 };
@@ -48,19 +54,52 @@ static bool folder_has(const ink_source *source, const char *name)
     return true;
 }
 
-ink_result ink_folder_explain(ink_context *ctx, const ink_source *source)
+ink_result ink_folder_check_layout(ink_context *ctx, const ink_source *source)
+{
+    static const char *const configs[] = {"0_Transformer/config.json", "0_BERT/config.json", "0_RoBERTa/config.json",
+                                          "0_DistilBERT/config.json"};
+    for (size_t i = 0; i < sizeof configs / sizeof configs[0]; i++)
+        if (folder_has(source, configs[i]))
+            return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
+                            "%s is a folder of an old sentence-transformers: move what is in '%.*s' into the folder "
+                            "itself, and make its path \"\" in modules.json",
+                            source->name != NULL ? source->name : "the model",
+                            (int)(strchr(configs[i], '/') - configs[i]), configs[i]);
+    return INK_OK;
+}
+
+ink_result ink_folder_explain(ink_context *ctx, const ink_source *source, const char *module)
 {
     const char *folder = source->name != NULL ? source->name : "the model";
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (folder_has(source, others[i].name))
-            return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%s has no " WEIGHTS_FILE " but %s: %.300s", folder,
-                            others[i].name, others[i].what);
-    bool config = folder_has(source, "config.json");
+    char name[MAX_PATH_BYTES], weights[MAX_PATH_BYTES];
+    const char *slash = module[0] != '\0' ? "/" : "";
+    ink_format(weights, sizeof weights, "%s%s" WEIGHTS_FILE, module, slash);
+    if (module[0] == '\0')
+        INK_TRY(ink_folder_check_layout(ctx, source));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        unsigned char head[INK_HEAD_BYTES];
+        ink_file file;
+        bool is_torch = false;
+        const char *kind = NULL;
+        ink_format(name, sizeof name, "%s%s%s", module, slash, others[i].name);
+        if (ink_file_open(ctx, source, name, &file) != INK_OK)
+            continue;
+        size_t size = file.size < sizeof head ? (size_t)file.size : sizeof head;
+        if (ink_file_read(ctx, &file, 0, head, size) == INK_OK)
+            kind = ink_other_kind(head, size, &is_torch);
+        ink_file_close(&file);
+        if (others[i].what == NULL && (is_torch || kind == NULL))
+            return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%s has no %s but %s: " INK_CONVERT, folder, weights, name,
+                            INK_CONVERT_PATH(name), weights, "");
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%s has no %s but %s: %s%.300s", folder, weights, name,
+                        others[i].what == NULL ? "it is " : "", others[i].what == NULL ? kind : others[i].what);
+    }
+    bool config = module[0] != '\0' || folder_has(source, "config.json");
     if (!config && !folder_has(source, WEIGHTS_FILE) && !folder_has(source, INDEX_FILE))
         return ink_fail(ctx, INK_ERROR_NOT_FOUND,
                         "%s: neither " WEIGHTS_FILE " nor config.json can be opened; is this the folder of a model?",
                         folder);
-    return ink_fail(ctx, INK_ERROR_NOT_FOUND, "%s has no %s", folder, config ? WEIGHTS_FILE : "config.json");
+    return ink_fail(ctx, INK_ERROR_NOT_FOUND, "%s has no %s", folder, config ? weights : "config.json");
 }
 
 /* ---- shards --------------------------------------------------------------------------------------------------- */
@@ -188,7 +227,7 @@ ink_result ink_weights_open_folder(ink_context *ctx, const ink_source *folder, i
     if (!ink_is_missing(ctx, result))
         return result;
     if (!folder_has(folder, INDEX_FILE))
-        return ink_folder_explain(ctx, folder);
+        return ink_folder_explain(ctx, folder, "");
     ink_arena arena;
     ink_arena_grow(&arena, &ctx->allocator);
     result = open_shards(ctx, &arena, folder, weights);

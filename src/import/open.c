@@ -32,6 +32,8 @@ static ink_result find_architecture(ink_import *in, const ink_architecture **fou
             used += ink_format(known + used, sizeof known - used, "%s%s", used == 0 ? "" : ", ", a->name);
         }
     if (name[0] == '\0')
+        INK_TRY(ink_folder_check_layout(in->ctx, in->source));
+    if (name[0] == '\0')
         return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: member 'model_type' is missing: what kind of model is this?",
                         file);
     if (strncmp(name, "inkling", 7) == 0)
@@ -147,7 +149,7 @@ static ink_result open_model(ink_import *in, ink_model **model)
     bool found;
     ink_result result = ink_config_open(&in->config, INK_CONFIG_FILE, &in->config);
     if (result != INK_OK)
-        return result == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, in->source) : result;
+        return result == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, in->source, "") : result;
     INK_TRY(ink_config_open_optional(&in->config, "generation_config.json", &in->generation, &found));
     INK_TRY(find_architecture(in, &a));
     in->variant = a->variant;

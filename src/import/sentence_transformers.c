@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "architectures.h"
+#include "folder.h"
 
 #define MAX_MODULES 64
 #define SETTINGS_FILE "config_sentence_transformers.json"
@@ -179,9 +180,9 @@ static const char *last_component(const char *path)
     return last;
 }
 
-/* Plans linear.weight and perhaps linear.bias, from the file of the module. */
-static ink_result sentence_plan_dense(ink_import *in, ink_config *settings, const char *weights_file, size_t *width,
-                                      ink_dense *dense)
+/* Plans linear.weight and perhaps linear.bias, from the file of the module, whose folder is `module`. */
+static ink_result sentence_plan_dense(ink_import *in, ink_config *settings, const char *module,
+                                      const char *weights_file, size_t *width, ink_dense *dense)
 {
     static const struct {
         const char *class;
@@ -208,7 +209,9 @@ static ink_result sentence_plan_dense(ink_import *in, ink_config *settings, cons
     if (from != *width)
         return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: in_features is %zu, but the vector before it has %zu",
                         settings->document.file, from, *width);
-    INK_TRY(ink_weights_open_source(in->ctx, in->source, weights_file, &weights));
+    ink_result result = ink_weights_open_source(in->ctx, in->source, weights_file, &weights);
+    if (result != INK_OK)
+        return result == INK_ERROR_NOT_FOUND ? ink_folder_explain(in->ctx, in->source, module) : result;
     const ink_weights *before = in->plan.weights;
     INK_TRY(ink_plan_use(&in->plan, weights));
     if (ink_weights_count(weights) != (bias ? 2U : 1U))
@@ -279,7 +282,7 @@ static ink_result sentence_plan_step(ink_import *in, const sentence_module *m, s
     if (step->normalise)
         return INK_OK;
     INK_TRY(module_file(in, m, "model.safetensors", &weights_file));
-    return sentence_plan_dense(in, &settings, weights_file, width, &step->dense);
+    return sentence_plan_dense(in, &settings, m->path, weights_file, width, &step->dense);
 }
 
 ink_result ink_import_sentence(ink_import *in, bool *found)
@@ -318,7 +321,9 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
     }
     if (!is_there || strcmp(pooling.type, "Pooling") != 0)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: expected a Transformer in the folder itself (path \"\"), then a Pooling", document.file);
+                        "%s: expected a Transformer in the folder itself (path \"\"), then a Pooling%s%s%s",
+                        document.file, transformer.path[0] != '\0' ? "; move what is in '" : "", transformer.path,
+                        transformer.path[0] != '\0' ? "' into the folder itself" : "");
     if (classifies)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
                         "%s: modules after the Transformer of a classifier are not "

@@ -27,7 +27,7 @@ void refuse_folder(ink_context *ctx, counting *memory, const char *what, const i
     ink_model *model;
     size_t before = memory->peak_bytes = memory->live_bytes;
     test_assert_fails(ctx, fixture_open_files(ctx, "broken", files, &model), result, words, what, __FILE__, __LINE__);
-    assert_true(strlen(ink_context_error(ctx)) <= 400);
+    assert_true(strlen(ink_context_error(ctx)) <= 500);
     assert_null(model);
     assert_true(memory->peak_bytes - before < 1 << 20);
 }
