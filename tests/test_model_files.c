@@ -320,7 +320,9 @@ static void missing_tensors_are_noticed(ink_context *ctx)
             const char *name = ink_weights_at(weights, t)->name;
             bool optional = strcmp(name, "score.weight") == 0 || strstr(name, "0.attn.bias") != NULL ||
                             strstr(name, "masked_bias") != NULL || strcmp(name, "lm_head.bias") == 0 ||
-                            (strncmp(name, "mlp.", 4) == 0 && strstr(name, ".bias") != NULL);
+                            (strncmp(name, "mlp.", 4) == 0 && strstr(name, ".bias") != NULL) ||
+                            strcmp(name, "embedding.weight") == 0 || strcmp(name, "encoder.weight") == 0 ||
+                            strcmp(name, "C.weight") == 0; /* an embedding may have any name */
             char *quoted = fixture_files_tensor(&files, ink_weights_at(weights, t)->file, name);
             quoted[1] ^= 0x20; /* another letter: upper case */
             ink_result result = fixture_open_files(ctx, NULL, &files.list, &model);
@@ -330,6 +332,166 @@ static void missing_tensors_are_noticed(ink_context *ctx)
             ink_model_free(model);
         }
         ink_weights_free(weights);
+        fixture_files_free(&files);
+    }
+}
+
+/* ---- names of modules ------------------------------------------------------------------------------------------- */
+
+/* The files with other names: in the header of the weights `from` becomes `to` wherever a name begins so. With `extra`
+   a tensor of that name and shape follows. */
+static void rename_tensors(fixture_files *files, const char *const (*names)[2], size_t n, const char *extra,
+                           size_t rows, size_t columns)
+{
+    unsigned char *old = fixture_files_bytes(files, "model.safetensors");
+    size_t header = 0, size = 0, i = 1, more = extra != NULL ? rows * columns * sizeof(float) : 0;
+    while (strcmp(files->files[i].name, "model.safetensors") != 0)
+        i++;
+    for (size_t byte = 0; byte < 8; byte++)
+        header |= (size_t)old[byte] << 8 * byte;
+    size_t data = files->files[i].size - 8 - header;
+    char *text = calloc(1, 4 * header + 512);
+    assert_non_null(text);
+    for (size_t at = 8; at < 8 + header;) {
+        size_t k = 0;
+        for (; k < n; k++)
+            if (old[at] == '"' && strncmp((char *)old + at + 1, names[k][0], strlen(names[k][0])) == 0)
+                break;
+        if (k < n) {
+            size += (size_t)sprintf(text + size, "\"%s", names[k][1]);
+            at += 1 + strlen(names[k][0]);
+        } else {
+            text[size++] = (char)old[at++];
+        }
+    }
+    if (extra != NULL) {
+        while (text[size - 1] != '}')
+            size--;
+        size += (size_t)sprintf(text + size - 1,
+                                ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%zu,%zu],\"data_offsets\":[%zu,%zu]}}", extra,
+                                rows, columns, data, data + more) -
+                1;
+    }
+    while (size % 8 != 0)
+        text[size++] = ' ';
+    unsigned char *bytes = calloc(1, 8 + size + data + more);
+    assert_non_null(bytes);
+    for (size_t byte = 0; byte < 8; byte++)
+        bytes[byte] = (unsigned char)(size >> 8 * byte);
+    memcpy(bytes + 8, text, size);
+    memcpy(bytes + 8 + size, old + 8 + header, data);
+    free(text);
+    free(old);
+    files->files[i].data = bytes;
+    files->files[i].size = 8 + size + data + more;
+    if (files->weights == old)
+        files->weights = bytes;
+}
+
+static void modules_may_have_any_names(void **unused)
+{
+    static const struct {
+        const char *fixture, *names[4][2], *modules;
+    } cases[] = {
+        {"rnn", {{"embedding.", "encoder."}, {"lm_head.", "decoder."}}, NULL},
+        {"gru", {{"embedding.", "model.tok."}, {"rnn.", "model.core.0."}, {"lm_head.", "out."}}, NULL},
+        {"lstm", {{"embedding.", "a."}, {"rnn.", ""}, {"lm_head.", "b."}}, NULL},
+        {"rnn_relu", {{"embedding.", "wte."}, {"rnn.", "net."}}, NULL},
+        {"mlp", {{"embedding.", "C."}, {"mlp.0.", "fc1."}, {"mlp.2.", "fc2."}, {"lm_head.", "out."}}, NULL},
+        {"mlp", {{"embedding.", "C."}, {"mlp.0.", "net.0."}, {"mlp.2.", "net.2."}, {"lm_head.", "net.4."}}, NULL},
+        {"mlp", {{"mlp.2.", "last."}}, NULL},
+        {"mlp_tied", {{"embedding.", "words."}, {"mlp.0.", "hidden."}}, NULL},
+        {"gru", {{"rnn.", "a.b."}}, "{\"rnn\": \"a.b\"}"},
+        {"mlp", {{"mlp.0.", "x."}, {"mlp.2.", "y."}}, "{\"mlp.0\": \"x\", \"mlp.2\": \"y\"}"},
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fixture f;
+        fixture_files files;
+        ink_model *model;
+        size_t n = 0;
+        while (n < 4 && cases[i].names[n][0] != NULL)
+            n++;
+        fixture_open(&f, cases[i].fixture);
+        fixture_files_read(&files, cases[i].fixture);
+        rename_tensors(&files, cases[i].names, n, NULL, 0, 0);
+        if (cases[i].modules != NULL)
+            fixture_files_set(&files, "modules", cases[i].modules);
+        assert_ok(f.ctx, fixture_open_files(f.ctx, "named", &files.list, &model));
+        float *expected = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
+        float *logits = fixture_run(f.ctx, model, f.tokens, f.n_tokens);
+        assert_memory_equal(logits, expected, f.n_tokens * f.info->vocab_size * sizeof *logits);
+        free(logits);
+        free(expected);
+        ink_model_free(model);
+        fixture_files_free(&files);
+        fixture_close(&f);
+    }
+}
+
+static void modules_that_are_not_clear_are_named(ink_context *ctx)
+{
+    static const struct {
+        const char *fixture, *names[3][2], *extra;
+        size_t rows, columns;
+        const char *modules;
+        ink_result result;
+        const char *words;
+    } cases[] = {
+        {"rnn",
+         {{"embedding.", "a."}},
+         "b.weight",
+         37,
+         20,
+         NULL,
+         REFUSED,
+         "which module is 'embedding': 'a', 'b'? Say it in config.json: \"modules\": {\"embedding\": ...}"},
+        {"rnn", {{"lm_head.", "a."}}, "b.weight", 37, 33, NULL, REFUSED, "which module is 'lm_head': 'a', 'b'?"},
+        {"rnn", {{"rnn.", "a."}}, "b.weight_hh_l0", 33, 33, NULL, REFUSED, "which module is 'rnn': 'a', 'b'?"},
+        {"mlp", {{"mlp.2.", "a."}}, "b.weight", 27, 34, NULL, REFUSED, "which module is 'mlp.2': 'a', 'b'?"},
+        {"gru_named",
+         {{"decoder.weight", "other.weight"}},
+         NULL,
+         0,
+         0,
+         NULL,
+         REFUSED,
+         "which module is 'embedding': 'other', 'encoder'?"},
+        {"mlp_named", {{"net.4.", "fourth."}}, NULL, 0, 0, NULL, REFUSED, "which module is 'mlp.0': "},
+        /* a tensor that no module needs */
+        {"rnn",
+         {{"embedding.", "a."}},
+         "norm.weight",
+         33,
+         1,
+         NULL,
+         INK_ERROR_UNSUPPORTED,
+         "tensor 'norm.weight' is no part of a model of kind rnn"},
+        {"mlp", {{"mlp.2.", "a."}}, "mlp.7.weight", 5, 5, NULL, INK_ERROR_UNSUPPORTED, "'mlp.7.weight' is no part"},
+        {"rnn", {{"rnn.weight_hh_l1", "x"}}, NULL, 0, 0, NULL, INK_ERROR_NOT_FOUND, "'rnn.weight_hh_l1' is missing"},
+        {"gru", {{"rnn.", "x."}, {"x.weight_hh_l0", "y"}}, NULL, 0, 0, "[]", REFUSED, "modules: expected an object"},
+        {"gru",
+         {{NULL, NULL}},
+         NULL,
+         0,
+         0,
+         "{\"gru\": \"x\"}",
+         REFUSED,
+         "modules: there is no module 'gru', only embedding"},
+        {"gru", {{NULL, NULL}}, NULL, 0, 0, "{\"rnn\": 3}", REFUSED, "modules.rnn: expected a string"},
+        {"gru", {{NULL, NULL}}, NULL, 0, 0, "{\"rnn\": \"x\"}", INK_ERROR_NOT_FOUND, "module 'x' has no tensor"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fixture_files files;
+        ink_model *model;
+        size_t n = 0;
+        while (n < 3 && cases[i].names[n][0] != NULL)
+            n++;
+        fixture_files_read(&files, cases[i].fixture);
+        rename_tensors(&files, cases[i].names, n, cases[i].extra, cases[i].rows, cases[i].columns);
+        if (cases[i].modules != NULL)
+            fixture_files_set(&files, "modules", cases[i].modules);
+        assert_fails(ctx, fixture_open_files(ctx, "named", &files.list, &model), cases[i].result, cases[i].words);
         fixture_files_free(&files);
     }
 }
@@ -514,6 +676,8 @@ int main(void)
         context_test(ids_that_the_vocabulary_lacks_are_noted),
         context_test(there_are_at_most_32_notes),
         context_test(missing_tensors_are_noticed),
+        cmocka_unit_test(modules_may_have_any_names),
+        context_test(modules_that_are_not_clear_are_named),
         context_test(folders_without_a_model_are_refused),
         counted_test(the_limit_is_exact),
         cmocka_unit_test(every_allocation_fails_once),

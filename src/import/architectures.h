@@ -59,10 +59,10 @@ ink_result ink_import_class(ink_import *in, const char **class);
    INK_ERROR_UNSUPPORTED for a class with another head. */
 ink_result ink_import_decoder_task(ink_import *in, ink_task *task);
 
-/* Plans lm_head. A stored lm_head.weight is always used, because frameworks leave it out if it is the embedding.
-   Without one the setting tie_word_embeddings, whose default is `tied`, must be true, or the file is incomplete. info
-   and embedding must be set. */
-ink_result ink_import_lm_head(ink_import *in, bool tied);
+/* Plans the output, a module such as "lm_head". A stored weight is always used, because frameworks leave it out if it
+   is the embedding. Without one the setting tie_word_embeddings, whose default is `tied`, must be true, or the file is
+   incomplete. info and embedding must be set. */
+ink_result ink_import_lm_head(ink_import *in, const char *module, bool tied);
 
 /* Makes a model that reads whole texts. The tokenizer's settings give the length at which to cut them; info must be
    set. */

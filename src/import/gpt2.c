@@ -119,7 +119,7 @@ static ink_result import_gpt2(ink_import *in)
         return ink_import_decoder_classifier(in, "score", task, false);
     if (task == INK_TASK_CLASSIFY_TOKENS)
         return ink_import_decoder_classifier(in, "classifier", task, true);
-    return ink_import_lm_head(in, true);
+    return ink_import_lm_head(in, "lm_head", true);
 }
 
 /* Old files hold the causal mask as if it were a weight: h.0.attn.bias [1, 1, n, n] and masked_bias []. */

@@ -77,24 +77,27 @@ ink_result ink_import_embedding(ink_import *in, const char *module, const char *
     return result;
 }
 
-ink_result ink_import_lm_head(ink_import *in, bool tied)
+ink_result ink_import_lm_head(ink_import *in, const char *module, bool tied)
 {
     ink_plan *plan = &in->plan;
     ink_model *model = in->model;
     ink_head *head = &model->head;
     size_t vocab_size = model->info.vocab_size, hidden_size = model->info.hidden_size;
+    size_t scope = ink_plan_enter_module(plan, module);
     INK_TRY(ink_config_bool(&in->config, "tie_word_embeddings", &tied));
-    INK_TRY(ink_plan_optional_vector(plan, "lm_head.bias", vocab_size, &head->bias));
-    if (!tied || ink_plan_has(plan, "lm_head.weight")) {
+    INK_TRY(ink_plan_optional_vector(plan, "bias", vocab_size, &head->bias));
+    if (!tied || ink_plan_has(plan, "weight")) {
         head->weight = &head->own;
-        return ink_plan_matrix(plan, "lm_head.weight", vocab_size, hidden_size, false, &head->own);
-    }
-    if (model->embedding.table.k != hidden_size)
+        INK_TRY(ink_plan_matrix(plan, "weight", vocab_size, hidden_size, false, &head->own));
+    } else if (model->embedding.table.k != hidden_size) {
         return ink_fail(in->ctx, INK_ERROR_MISMATCH,
-                        "%s: there is no 'lm_head.weight', and the embedding of size %zu cannot replace it: the hidden "
+                        "%s: there is no '%s.weight', and the embedding of size %zu cannot replace it: the hidden "
                         "vectors have size %zu",
-                        ink_weights_name(plan->weights), model->embedding.table.k, hidden_size);
-    head->weight = &model->embedding.table;
+                        ink_weights_name(plan->weights), module, model->embedding.table.k, hidden_size);
+    } else {
+        head->weight = &model->embedding.table;
+    }
+    ink_plan_leave(plan, scope);
     return INK_OK;
 }
 

@@ -372,7 +372,7 @@ static ink_result import_llama(ink_import *in)
                           &model->transformer.stack.norm));
     ink_plan_leave(plan, scope);
     if (task == INK_TASK_NONE)
-        return ink_import_lm_head(in, false);
+        return ink_import_lm_head(in, "lm_head", false);
     bool has_bias = task == INK_TASK_CLASSIFY_TOKENS;
     if (has_bias)
         INK_TRY(ink_config_bool(&in->config, "token_classification_bias", &has_bias));

@@ -5,11 +5,196 @@
  *     mlp               h = s(W_L ... s(W_1 x_t + b_1) ... + b_L),  logits = lm_head h + b    (Bengio et al. 2003)
  *                       x_t = (e(w_{t-W+1}), ..., e(w_t)): the embeddings of the last W tokens, oldest first
  *
- * Settings and tensors are listed in inkling/model.h.
+ * Settings and tensors are listed in inkling/model.h. The modules may have any names, because these are chosen by
+ * whoever wrote the model: those that do not have the usual ones are found by the shapes of their weights.
  */
 #include <string.h>
 
+#include "../formats/safetensors.h"
 #include "architectures.h"
+
+/* ---- modules ---------------------------------------------------------------------------------------------------- */
+
+#define MAX_FOUND 64 /* modules of a model that are found by shape, and candidates for one of them */
+
+/* A module that the model needs. */
+typedef struct wanted_module {
+    const char *usual;         /* its usual name, "embedding" */
+    const char *parameters[2]; /* a tensor by which it is known: "weight"; perhaps another name of it */
+    size_t rows, columns;      /* the shape of that tensor; 0: any */
+    const char *name;          /* the result: the name in the file */
+    const ink_weight *tensor;  /* of a module that was found */
+} wanted_module;
+
+typedef struct candidates {
+    const char *names[MAX_FOUND];
+    const ink_weight *tensors[MAX_FOUND];
+    size_t n;
+} candidates;
+
+/* Finds the modules with such a tensor that are none of `taken` [n_taken]. The first of these is the embedding: a layer
+   that shares its tensor is a tied output, and none that must be found. */
+static ink_result find_candidates(ink_import *in, const wanted_module *wanted, const char *parameter,
+                                  const wanted_module *taken, size_t n_taken, candidates *found)
+{
+    const ink_weights *weights = in->plan.weights;
+    size_t end = strlen(parameter);
+    found->n = 0;
+    for (size_t i = 0; i < ink_weights_count(weights) && found->n < MAX_FOUND; i++) {
+        const ink_weight *weight = ink_weights_at(weights, i), *stored = ink_weights_stored(weights, weight);
+        const size_t *dim = weight->shape.dim;
+        size_t length = strlen(weight->name), before = length - ink_size_min(length, end);
+        bool fits = weight->shape.rank == 2 && (wanted->rows == 0 || dim[0] == wanted->rows) &&
+                    (wanted->columns == 0 || dim[1] == wanted->columns);
+        if (!fits || strcmp(weight->name + before, parameter) != 0 || (before > 0 && weight->name[before - 1] != '.'))
+            continue;
+        const char *name = ink_arena_string(in->config.arena, weight->name, before - (before > 0));
+        if (name == NULL)
+            return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: finding the modules of the model");
+        bool is_taken = n_taken > 0 && stored == taken[0].tensor;
+        for (size_t j = 0; j < n_taken; j++)
+            is_taken |= taken[j].name != NULL && strcmp(taken[j].name, name) == 0;
+        if (is_taken)
+            continue;
+        found->names[found->n] = name;
+        found->tensors[found->n++] = stored;
+    }
+    return INK_OK;
+}
+
+/* An embedding and the layer behind the last one may have the same shape. Keeps the candidates for the embedding: those
+   without a bias; if these are several, those with "emb" in their names; of two names of one tensor the first. */
+static void keep_embeddings(ink_import *in, candidates *found)
+{
+    for (int rule = 0; rule < 3 && found->n > 1; rule++) {
+        size_t n = 0;
+        for (size_t i = 0; i < found->n; i++) {
+            bool keeps = rule == 0   ? !ink_plan_has_in(&in->plan, found->names[i], "bias")
+                         : rule == 1 ? strstr(found->names[i], "emb") != NULL
+                                     : n == 0 || found->tensors[i] != found->tensors[0];
+            if (!keeps)
+                continue;
+            found->names[n] = found->names[i];
+            found->tensors[n++] = found->tensors[i];
+        }
+        found->n = n > 0 ? n : found->n;
+    }
+}
+
+/* The candidate with the smallest number in its name, if the names differ in nothing but their last number ("fc1",
+   "fc2", or "net.0", "net.2"); otherwise found->n. */
+static size_t first_by_number(const candidates *found)
+{
+    size_t first = 0, prefix = 0, suffix = 0;
+    uint64_t smallest = UINT64_MAX;
+    for (size_t i = 0; i < found->n; i++) {
+        const char *name = found->names[i];
+        uint64_t number;
+        size_t end = strlen(name), begin, rest = 0;
+        for (; end > 0 && (name[end - 1] < '0' || name[end - 1] > '9'); end--)
+            rest++;
+        for (begin = end; begin > 0 && name[begin - 1] >= '0' && name[begin - 1] <= '9';)
+            begin--;
+        if (ink_digits(name + begin, end - begin, &number) == 0)
+            return found->n;
+        if (i > 0 && (begin != prefix || rest != suffix || memcmp(name, found->names[0], prefix) != 0 ||
+                      strcmp(name + end, found->names[0] + strlen(found->names[0]) - suffix) != 0))
+            return found->n;
+        prefix = begin;
+        suffix = rest;
+        if (number < smallest) {
+            smallest = number;
+            first = i;
+        }
+    }
+    return first;
+}
+
+/* Finds the names of the modules [n], of which the first is the embedding: those that `modules` of config.json gives
+   ({"rnn": "encoder.lstm"}), then the usual names, then by shape. Modules of one shape, which are layers of an MLP, are
+   in the order of the numbers in their names. A module that is not found keeps its usual name, and planning says what
+   is missing. */
+static ink_result find_modules(ink_import *in, wanted_module *modules, size_t n, bool *searched)
+{
+    const ink_json_document *document = &in->config.document;
+    ink_json given = ink_config_member(&in->config, "modules");
+    candidates found;
+    *searched = false;
+    if (given != INK_JSON_NONE)
+        INK_TRY(ink_json_expect(in->ctx, document, given, INK_JSON_OBJECT));
+    ink_json key = given != INK_JSON_NONE ? ink_json_first(document, given) : INK_JSON_NONE;
+    for (; key != INK_JSON_NONE && n <= MAX_FOUND; key = ink_json_next(document, key)) {
+        size_t i = 0;
+        while (i < n && strcmp(document->nodes[key].key, modules[i].usual) != 0)
+            i++;
+        if (i == n)
+            return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: modules: there is no module '%s', only %s, %s, ..., %s",
+                            document->file, document->nodes[key].key, modules[0].usual, modules[1].usual,
+                            modules[n - 1].usual);
+    }
+    for (size_t i = 0; i < n; i++) {
+        wanted_module *m = &modules[i];
+        if (given != INK_JSON_NONE)
+            INK_TRY(ink_json_read_string(in->ctx, document, given, m->usual, &m->name));
+        for (size_t j = 0; j < 2 && m->name == NULL && m->parameters[j] != NULL; j++)
+            if (ink_plan_has_in(&in->plan, m->usual, m->parameters[j]))
+                m->name = m->usual;
+    }
+    for (size_t i = 0; i < n; i++) {
+        wanted_module *m = &modules[i];
+        size_t same = 0;
+        if (m->name != NULL)
+            continue;
+        m->name = m->usual;
+        if (n > MAX_FOUND)
+            continue;
+        for (size_t j = i; j < n; j++) /* the module itself, and those like it that are not found yet */
+            same += (j == i || modules[j].name == NULL) && modules[j].rows == m->rows &&
+                    modules[j].columns == m->columns && strcmp(modules[j].parameters[0], m->parameters[0]) == 0;
+        INK_TRY(find_candidates(in, m, m->parameters[0], modules, n, &found));
+        if (found.n == 0 && m->parameters[1] != NULL)
+            INK_TRY(find_candidates(in, m, m->parameters[1], modules, n, &found));
+        if (i == 0) {
+            keep_embeddings(in, &found);
+            same = 1;
+        }
+        if (found.n == 0)
+            continue;
+        size_t first = found.n == 1 ? 0 : found.n == same ? first_by_number(&found) : found.n;
+        if (first == found.n) {
+            char list[300];
+            size_t used = 0;
+            for (size_t j = 0; j < found.n; j++)
+                used += ink_format(list + used, sizeof list - used, "%s'%s'", j == 0 ? "" : ", ", found.names[j]);
+            return ink_fail(in->ctx, INK_ERROR_MISMATCH,
+                            "%s: which module is '%s': %.300s? Say it in %s: \"modules\": {\"%s\": ...}",
+                            ink_weights_name(in->plan.weights), m->usual, list, document->file, m->usual);
+        }
+        m->name = found.names[first];
+        m->tensor = found.tensors[first];
+        *searched = true;
+    }
+    return INK_OK;
+}
+
+/* A model whose modules were found by shape must use all tensors of its file, because others may be parts of the
+   network that would be left out silently. */
+static ink_result require_all_used(ink_import *in)
+{
+    const ink_weights *weights = in->plan.weights;
+    for (size_t i = 0; i < ink_weights_count(weights); i++) {
+        const ink_weight *weight = ink_weights_at(weights, i);
+        if (!in->plan.used[ink_weights_stored(weights, weight) - ink_weights_at(weights, 0)])
+            return ink_fail(
+                in->ctx, INK_ERROR_UNSUPPORTED,
+                "%s: tensor '%s' is no part of a model of kind %s: its modules are found by their shapes, so "
+                "all tensors must belong to it",
+                ink_weights_name(weights), weight->name, in->model->info.kind);
+    }
+    return INK_OK;
+}
+
+/* ---- models ----------------------------------------------------------------------------------------------------- */
 
 static ink_result import_recurrent(ink_import *in)
 {
@@ -40,13 +225,21 @@ static ink_result import_recurrent(ink_import *in)
 
     ink_recurrent *net = &model->recurrent;
     model->network = INK_NETWORK_RECURRENT;
-    INK_TRY(ink_plan_embedding(&in->plan, "embedding", info->vocab_size, embedding_size, &model->embedding));
-    INK_TRY(ink_plan_recurrent(&in->plan, "rnn", cell, embedding_size, info->hidden_size, info->n_layers, net));
+    wanted_module modules[] = {
+        {.usual = "embedding", .parameters = {"weight"}, .rows = info->vocab_size, .columns = embedding_size},
+        {.usual = "rnn", .parameters = {"weight_hh_l0", "weight_hh"}},
+        {.usual = "lm_head", .parameters = {"weight"}, .rows = info->vocab_size, .columns = info->hidden_size}};
+    bool searched;
+    INK_TRY(find_modules(in, modules, 3, &searched));
+    INK_TRY(ink_plan_embedding(&in->plan, modules[0].name, info->vocab_size, embedding_size, &model->embedding));
+    INK_TRY(
+        ink_plan_recurrent(&in->plan, modules[1].name, cell, embedding_size, info->hidden_size, info->n_layers, net));
     if (net->n_directions != 1)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
                         "%s: the network is bidirectional, so it cannot predict the next token",
                         ink_weights_name(in->plan.weights));
-    return ink_import_lm_head(in, true);
+    INK_TRY(ink_import_lm_head(in, modules[2].name, true));
+    return searched ? require_all_used(in) : INK_OK;
 }
 
 /* Layers mlp.0, mlp.2, ...: one for each element of hidden_sizes, each followed by the activation. */
@@ -81,17 +274,34 @@ static ink_result import_window(ink_import *in)
     model->window.window_size = info->window_size;
     info->n_layers = mlp->n_layers;
     width = info->window_size * embedding_size;
-    INK_TRY(ink_plan_embedding(plan, "embedding", info->vocab_size, embedding_size, &model->embedding));
     mlp->layers = ink_plan_array(plan, mlp->n_layers, sizeof *mlp->layers);
-    if (mlp->layers == NULL)
+    /* With more layers than tensors, planning ends at a missing tensor. */
+    size_t n = ink_size_min(mlp->n_layers, ink_weights_count(plan->weights) + 1);
+    wanted_module *modules = ink_arena_alloc(config->arena, n + 2, sizeof *modules);
+    if (mlp->layers == NULL || modules == NULL)
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: a model of %zu layers", mlp->n_layers);
+    memset(modules, 0, (n + 2) * sizeof *modules);
+    modules[0] = (wanted_module){"embedding", {"weight"}, info->vocab_size, embedding_size, NULL, NULL};
     ink_json element = ink_json_first(&config->document, sizes);
     for (size_t i = 0; i < mlp->n_layers; i++, element = ink_json_next(&config->document, element)) {
-        size_t scope = ink_plan_enter(plan, "mlp", 2 * i);
+        char usual[32];
         INK_TRY(ink_config_element(config, element, INK_MAX_WIDTH, &info->hidden_size));
-        INK_TRY(ink_plan_dense(plan, "", info->hidden_size, width, INK_BIAS_IF_THERE, activation, &mlp->layers[i]));
+        size_t length = ink_format(usual, sizeof usual, "mlp.%zu", 2 * i);
+        if (i < n)
+            modules[1 + i] = (wanted_module){
+                ink_arena_string(config->arena, usual, length), {"weight"}, info->hidden_size, width, NULL, NULL};
         width = info->hidden_size;
-        ink_plan_leave(plan, scope);
+    }
+    modules[1 + n] = (wanted_module){"lm_head", {"weight"}, info->vocab_size, width, NULL, NULL};
+    if (ink_arena_failed(config->arena))
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: a model of %zu layers", mlp->n_layers);
+
+    bool searched;
+    INK_TRY(find_modules(in, modules, n + 2, &searched));
+    INK_TRY(ink_plan_embedding(plan, modules[0].name, info->vocab_size, embedding_size, &model->embedding));
+    for (size_t i = 0; i < n; i++) {
+        const wanted_module *m = &modules[1 + i];
+        INK_TRY(ink_plan_dense(plan, m->name, m->rows, m->columns, INK_BIAS_IF_THERE, activation, &mlp->layers[i]));
     }
     /* Refuses a file with more layers than config.json, because these would be ignored silently. */
     size_t scope = ink_plan_enter(plan, "mlp", 2 * mlp->n_layers);
@@ -99,7 +309,8 @@ static ink_result import_window(ink_import *in)
         return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: there is a layer mlp.%zu, %s asks for %zu (hidden_sizes)",
                         ink_weights_name(plan->weights), 2 * mlp->n_layers, plan->expected, mlp->n_layers);
     ink_plan_leave(plan, scope);
-    return ink_import_lm_head(in, true);
+    INK_TRY(ink_import_lm_head(in, modules[1 + n].name, true));
+    return searched ? require_all_used(in) : INK_OK;
 }
 
 static const ink_cell cells[] = {INK_RNN_TANH, INK_GRU, INK_LSTM};

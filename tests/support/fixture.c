@@ -9,9 +9,9 @@
 #include "fixture.h"
 #include "layers.h"
 
-const char *const fixture_names[] = {"gpt2",       "gpt2_bf16", "rnn",      "rnn_relu", "gru",
-                                     "lstm",       "mlp",       "mlp_tied", "gru_f16",  "llama",
-                                     "llama_bias", "mistral",   "qwen2",    "qwen3",    NULL};
+const char *const fixture_names[] = {"gpt2",  "gpt2_bf16", "rnn",       "rnn_relu",  "gru",        "lstm",
+                                     "mlp",   "mlp_tied",  "gru_f16",   "llama",     "llama_bias", "mistral",
+                                     "qwen2", "qwen3",     "gru_named", "mlp_named", NULL};
 
 const char *const fixture_variants[] = {"llama.linear",      "llama.dynamic", "llama.llama3",    "llama.yarn",
                                         "llama.yarn_factor", "llama.eps",     "llama.yarn_null", "llama.old",
