@@ -8,6 +8,7 @@
 
 #include "counting.h"
 #include "encoders.h"
+#include "fixture.h"
 
 /* ---- parity --------------------------------------------------------------------------------------------------- */
 
@@ -435,6 +436,70 @@ static void what_is_reserved_is_enough(ink_context *ctx, counting *memory)
     encoder_close(&f);
 }
 
+/* ---- values that are not finite ------------------------------------------------------------------------------- */
+
+/* Opens a fixture in which element `i` of a tensor of F32 has these bits. */
+static ink_model *open_damaged(ink_context *ctx, const char *name, const char *tensor, size_t i, uint32_t bits)
+{
+    fixture_files files;
+    ink_weights *weights;
+    ink_model *model;
+    fixture_files_read(&files, name);
+    const ink_source source = ink_source_memory(&files.list);
+    assert_ok(ctx, ink_weights_open_folder(ctx, &source, &weights));
+    const ink_weight *weight = ink_weights_find(weights, tensor);
+    assert_non_null(weight);
+    assert_int_equal(weight->type, INK_F32);
+    unsigned char *at = fixture_files_bytes(&files, "model.safetensors") + weight->offset + 4 * i;
+    for (size_t byte = 0; byte < 4; byte++)
+        at[byte] = (unsigned char)(bits >> 8 * byte);
+    ink_weights_free(weights);
+    assert_ok(ctx, fixture_open_files(ctx, "damaged", &files.list, &model));
+    fixture_files_free(&files);
+    return model;
+}
+
+/* Damaged weights never come out as a vector, a label or a probability, in whatever place they are. A text that does
+   not meet them is not hurt. */
+static void values_that_are_not_finite_are_reported(ink_context *ctx)
+{
+    enum { NOT_A_NUMBER = 0x7FC00000, INFINITE = 0x7F800000, HUGE_NUMBER = 0x7F61B1E6 /* 3e38 */ };
+    static const struct {
+        const char *fixture, *tensor;
+        size_t i;
+        uint32_t bits;
+        bool both; /* texts meet it */
+    } cases[] = {
+        {"bert_text", "bert.embeddings.word_embeddings.weight", 7 * 20, NOT_A_NUMBER, false},
+        {"bert_text", "bert.embeddings.word_embeddings.weight", 7 * 20, INFINITE, false},
+        {"bert_text", "bert.encoder.layer.1.output.LayerNorm.weight", 3, NOT_A_NUMBER, true},
+        {"bert_text", "bert.encoder.layer.0.attention.self.query.bias", 0, NOT_A_NUMBER, true},
+        {"bert_text", "bert.embeddings.LayerNorm.weight", 5, HUGE_NUMBER, true},
+        {"bert_text", "classifier.bias", 2, NOT_A_NUMBER, true},
+        {"bert_text", "classifier.bias", 2, INFINITE, true},
+        {"bert", "encoder.layer.0.intermediate.dense.bias", 1, INFINITE, true},
+        {"sentence", "embeddings.LayerNorm.bias", 4, NOT_A_NUMBER, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ink_model *model = open_damaged(ctx, cases[i].fixture, cases[i].tensor, cases[i].i, cases[i].bits);
+        const ink_token good[] = {5, 6, 8}, bad[] = {5, 7, 8};
+        for (ink_encoding encoding = 0; encoding < INK_N_ENCODINGS; encoding++) {
+            float out[2][3 * 66];
+            const ink_text texts[] = {{.tokens = good, .n_tokens = 3, .output = out[0]},
+                                      {.tokens = bad, .n_tokens = 3, .output = out[1]}};
+            bool hidden = encoding == INK_HIDDEN_STATES && strncmp(cases[i].tensor, "classifier", 10) == 0;
+            if (ink_model_encoding_size(model, encoding) == 0 || hidden)
+                continue;
+            ink_result result = ink_model_encode(ctx, model, encoding, texts, 2);
+            assert_fails(ctx, result, INK_ERROR_NONFINITE,
+                         cases[i].both ? "text 0: " : "text 1: the model computes a NaN");
+            assert_int_equal(ink_model_encode(ctx, model, encoding, texts, 1),
+                             cases[i].both ? INK_ERROR_NONFINITE : INK_OK);
+        }
+        ink_model_free(model);
+    }
+}
+
 /* ---- what is refused ------------------------------------------------------------------------------------------ */
 
 static void refuse(const encoder_fixture *f, ink_encoding encoding, ink_text text, ink_result result, const char *words)
@@ -540,6 +605,7 @@ int main(void)
         cmocka_unit_test(a_sentence_encoder_says_what_it_is),
         counted_test(the_same_call_works_after_memory_ran_out),
         counted_test(what_is_reserved_is_enough),
+        context_test(values_that_are_not_finite_are_reported),
         cmocka_unit_test(impossible_texts_are_refused),
         cmocka_unit_test(each_kind_names_the_calls_for_it),
     };

@@ -196,7 +196,7 @@ static void classify_is_the_library(const char *folder)
     at = said = output_of(run_with(input, CLASSIFY, folder));
     for (size_t i = 0; i < N_TEXTS; i++) {
         float *row = row_of(&w, INK_PROBABILITIES, texts[i]);
-        double last = 1;
+        double last = INFINITY; /* the scores of a CrossEncoder are no probabilities */
         for (size_t k = 0; k < info->n_labels; k++) {
             size_t label = 0;
             while (strncmp(at, info->labels[label], strlen(info->labels[label])) != 0)
@@ -222,6 +222,7 @@ static void classifies(void **state)
 {
     (void)state;
     classify_is_the_library(ENCODERS "/bert_text");
+    classify_is_the_library(ENCODERS "/cross");
     classify_is_the_library(ENCODERS "/llama_text"); /* a decoder with the head of a classifier */
     char *said = output_of(run(CLASSIFY, ENCODERS "/bert_text", "a dog", "-n", "1"));
     assert_int_equal(count_of(said, "  "), 0);
@@ -312,6 +313,28 @@ static void inspects(void **state)
 
 /* ---- mistakes --------------------------------------------------------------------------------------------------- */
 
+/* Weights that are damaged give an error, not a label, a vector or a filling. */
+static void numbers_that_are_none_are_not_printed(void **state)
+{
+    static const char *const cases[][5] = {{CLASSIFY, ENCODERS "/bert_text", "a dog"},
+                                           {EMBED, ENCODERS "/bert_text", "a dog", "--pooling", "max"},
+                                           {FILL, ENCODERS "/bert_fill", "a [MASK]"}};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        char *folder = copy_of_model(cases[i][1]);
+        size_t size;
+        char *weights = read_file(folder, "model.safetensors", &size);
+        size_t header = (size_t)(unsigned char)weights[0] | (size_t)(unsigned char)weights[1] << 8;
+        memset(weights + 8 + header, 0xFF, size - 8 - header); /* a NaN in every type */
+        write_file(folder, "model.safetensors", weights, size);
+        const mistake damaged = {{cases[i][0], folder, cases[i][2], cases[i][3], cases[i][4]},
+                                 "text 0: the model computes a NaN or an infinity"};
+        mistakes_refused(&damaged, 1);
+        free(weights);
+        forget(folder);
+    }
+}
+
 static void mistakes_are_answered(void **state)
 {
     static const char long_text[] = "[MASK] the cat is good the cat is good the cat is good the cat is good the cat is "
@@ -353,6 +376,7 @@ int main(void)
         cmocka_unit_test(classifies),
         cmocka_unit_test(fills),
         cmocka_unit_test(inspects),
+        cmocka_unit_test(numbers_that_are_none_are_not_printed),
         cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

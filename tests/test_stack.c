@@ -218,9 +218,9 @@ static void measure_model(stage *s)
     MEASURE(s, model_open);
     MEASURE(s, model_open_bf16);
     const ink_model_info *info = ink_model_get_info(s->model);
-    if (strcmp(info->kind, "mlp") == 0)
+    if (ink_weights_find(s->weights, "mlp.0.weight") != NULL)
         MEASURE(s, mlp);
-    if (strcmp(info->kind, "gru") == 0)
+    if (strcmp(info->kind, "gru") == 0 && ink_weights_find(s->weights, "rnn.weight_ih_l0") != NULL)
         MEASURE(s, recurrent_load);
     s->n_floats = info->vocab_size;
     s->floats = calloc(s->n_floats + 8 * info->hidden_size, sizeof *s->floats);

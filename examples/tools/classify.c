@@ -6,6 +6,7 @@
  *
  *     positive 0.9871  neutral 0.0102  negative 0.0027<TAB>the text
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +32,7 @@ static cli line = {
 
 typedef struct labels {
     const ink_encoder_info *info;
-    float *row; /* [n_labels]; a printed label becomes -1 */
+    float *row; /* [n_labels]; a printed label becomes -infinity: a CrossEncoder has scores of any size */
 } labels;
 
 static bool print_labels(void *user, const char *text, size_t size, const float *row)
@@ -41,7 +42,7 @@ static bool print_labels(void *user, const char *text, size_t size, const float 
     memcpy(l->row, row, l->info->n_labels * sizeof *row);
     for (size_t i = 0; i < n_best && i < l->info->n_labels; i++) {
         size_t best = ink_argmax(l->row, l->info->n_labels);
-        l->row[best] = -1;
+        l->row[best] = -INFINITY;
         console_harmless(name, sizeof name, l->info->labels[best]);
         if (!console_print("%s%s %.4f", i > 0 ? "  " : "", name, (double)row[best]))
             return false;

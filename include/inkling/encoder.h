@@ -104,8 +104,9 @@ typedef struct ink_text {
 
 /* Encodes many texts together. Everything is checked before anything is written: INK_ERROR_UNSUPPORTED if the model
    does not have this encoding or is not an encoder; INK_ERROR_ARGUMENT for a text without tokens, and for ids, types
-   and positions out of range; INK_ERROR_LIMIT for a text that is too long; INK_ERROR_MEMORY. Outputs may not
-   overlap. */
+   and positions out of range; INK_ERROR_LIMIT for a text that is too long; INK_ERROR_MEMORY. Outputs may not overlap.
+   After INK_ERROR_NONFINITE they are written, but what the model computes for the text that is named has a NaN or an
+   infinity: its weights are damaged, or too large. */
 ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encoding encoding, const ink_text *texts,
                             size_t n_texts);
 

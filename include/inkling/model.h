@@ -30,9 +30,9 @@
  *   both              tie_word_embeddings, bos_token_id, eos_token_id; lm_head.weight [V, H], or none if it is tied to
  *                     the embedding (H = E then); lm_head.bias [V] or none
  *
- * Their modules may have other names. `modules` in config.json gives them: {"rnn": "encoder.lstm", "lm_head": "out"}, the
- * usual names being embedding, rnn, mlp.0, mlp.2, ... and lm_head. A module under neither name is found by the shape of
- * its weight, if only one fits; layers of an mlp with the same shape are taken in the order of the numbers in their
+ * Their modules may have other names. `modules` in config.json gives them, {"rnn": "encoder.lstm", "lm_head": "out"},
+ * for the usual names embedding, rnn, mlp.0, mlp.2, ... and lm_head. A module under neither name is found by the shape
+ * of its weight, if only one fits; layers of an mlp with the same shape are taken in the order of the numbers in their
  * names. Then the model must use all tensors of the file. INK_ERROR_MISMATCH names the modules if several fit.
  *
  * A stored lm_head.weight is always used, whatever tie_word_embeddings says. Without one the head is tied, unless that

@@ -114,7 +114,7 @@ static size_t first_by_number(const candidates *found)
    ({"rnn": "encoder.lstm"}), then the usual names, then by shape. Modules of one shape, which are layers of an MLP, are
    in the order of the numbers in their names. A module that is not found keeps its usual name, and planning says what
    is missing. */
-static ink_result find_modules(ink_import *in, wanted_module *modules, size_t n, bool *searched)
+static ink_result find_wanted(ink_import *in, wanted_module *modules, size_t n, bool *searched)
 {
     const ink_json_document *document = &in->config.document;
     ink_json given = ink_config_member(&in->config, "modules");
@@ -230,7 +230,7 @@ static ink_result import_recurrent(ink_import *in)
         {.usual = "rnn", .parameters = {"weight_hh_l0", "weight_hh"}},
         {.usual = "lm_head", .parameters = {"weight"}, .rows = info->vocab_size, .columns = info->hidden_size}};
     bool searched;
-    INK_TRY(find_modules(in, modules, 3, &searched));
+    INK_TRY(find_wanted(in, modules, 3, &searched));
     INK_TRY(ink_plan_embedding(&in->plan, modules[0].name, info->vocab_size, embedding_size, &model->embedding));
     INK_TRY(
         ink_plan_recurrent(&in->plan, modules[1].name, cell, embedding_size, info->hidden_size, info->n_layers, net));
@@ -297,7 +297,7 @@ static ink_result import_window(ink_import *in)
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: a model of %zu layers", mlp->n_layers);
 
     bool searched;
-    INK_TRY(find_modules(in, modules, n + 2, &searched));
+    INK_TRY(find_wanted(in, modules, n + 2, &searched));
     INK_TRY(ink_plan_embedding(plan, modules[0].name, info->vocab_size, embedding_size, &model->embedding));
     for (size_t i = 0; i < n; i++) {
         const wanted_module *m = &modules[1 + i];

@@ -52,8 +52,9 @@ typedef struct run {
     const ink_text *texts;     /* [n_items] */
     ink_encoding encoding;     /* of texts; sequences have INK_HIDDEN_STATES, and perhaps logits too */
     size_t n_items;
-    size_t max_rows; /* of a pass */
-    size_t capacity; /* of the largest state, or the number of tokens of the longest text */
+    size_t nonfinite; /* the first text with a NaN or an infinity; SIZE_MAX: none */
+    size_t max_rows;  /* of a pass */
+    size_t capacity;  /* of the largest state, or the number of tokens of the longest text */
 
     run_item *items; /* [n_items] */
     run_part *parts; /* [min(n_items, max_rows)] of this pass */
@@ -466,6 +467,16 @@ static bool plan_pass(run *r)
     return r->rows > 0;
 }
 
+/* Notes the first text of the pass with a row that is not finite. Behind the rows a NaN may disappear: in a maximum, in
+   a sigmoid, or in a row that is not requested. */
+static void note_nonfinite(run *r)
+{
+    size_t hidden = r->model->info.hidden_size;
+    for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++)
+        if (!r->ctx->kernel->all_finite(r->x + part->first * hidden, part->count * hidden))
+            r->nonfinite = ink_size_min(r->nonfinite, part->item);
+}
+
 /* Runs the checked list of r, or only allocates the scratch memory for such lists. */
 static ink_result run_list(run *r, bool reserve)
 {
@@ -475,6 +486,7 @@ static ink_result run_list(run *r, bool reserve)
     if (!ink_call_ready(&call))
         return ink_call_end(&call);
 
+    r->nonfinite = SIZE_MAX;
     for (size_t i = 0; i < r->n_items; i++)
         r->items[i] = r->texts != NULL ? item_of_text(r, &r->texts[i]) : item_of_sequence(&r->sequences[i]);
     while (plan_pass(r)) {
@@ -484,6 +496,8 @@ static ink_result run_list(run *r, bool reserve)
             run_recurrent(r);
         else
             run_window(r);
+        if (r->texts != NULL)
+            note_nonfinite(r);
 
         size_t picked = pick_rows(r);
         if (r->encoding == INK_EMBEDDING)
@@ -496,7 +510,17 @@ static ink_result run_list(run *r, bool reserve)
                 part->state->length += part->count;
         }
     }
-    return ink_call_end(&call);
+    for (size_t i = 0; i < r->n_items && r->texts != NULL; i++) {
+        const run_item *item = &r->items[i];
+        size_t rows = item->positions != NULL ? item->n_positions : item->n_hidden + item->n_logits;
+        if (!r->ctx->kernel->all_finite(r->texts[i].output, rows * ink_model_encoding_size(r->model, r->encoding)))
+            r->nonfinite = ink_size_min(r->nonfinite, i);
+    }
+    INK_TRY(ink_call_end(&call));
+    if (r->nonfinite != SIZE_MAX)
+        return ink_fail(r->ctx, INK_ERROR_NONFINITE, "text %zu: the model computes a NaN or an infinity for it",
+                        r->nonfinite);
+    return INK_OK;
 }
 
 /* ---- sequences with states -------------------------------------------------------------------------------------- */
