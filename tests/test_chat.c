@@ -613,6 +613,82 @@ static void what_cannot_be_told_apart_is_refused(void **state)
     ink_context_free(f.ctx);
 }
 
+#define ADDED(id, content, special)                                                                                    \
+    "{\"id\":" #id ",\"content\":\"" content "\",\"special\":" special                                                 \
+    ",\"normalized\":false,\"lstrip\":false,\"rstrip\":false,\"single_word\":false}"
+#define WORDS_OF(added, unk)                                                                                           \
+    "{\"added_tokens\":[" added                                                                                        \
+    "],\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"},\"model\":{\"type\":\"WordLevel\","                            \
+    "\"vocab\":{\"<|im_start|>\":0,\"<|im_end|>\":1,\"<e>\":2,\"hello\":3,\"user\":4,\"assistant\":5,\"<|user|>\":6,"  \
+    "\"<|assistant|>\":7,\"other\":8},\"unk_token\":\"" unk "\"}}"
+
+/* Words as tokens, so that a typed word can be any token: flagged as special or not, the unknown one or not, the
+   format's control tokens and BOS and EOS never come from a message. */
+static void no_word_is_a_control_token(void **state)
+{
+    static const char both[] = WORDS_OF(ADDED(0, "<|im_start|>", "false") "," ADDED(1, "<|im_end|>", "false"), "other");
+    static const char flagged[] = WORDS_OF(ADDED(0, "<|im_start|>", "true") "," ADDED(1, "<|im_end|>", "true"), "<e>");
+    static const char marks[] = WORDS_OF(ADDED(0, "<|im_start|>", "false") "," ADDED(1, "<|im_end|>", "false"), "<e>");
+    static const char unknown_mark[] =
+        WORDS_OF(ADDED(0, "<|im_start|>", "true") "," ADDED(1, "<|im_end|>", "true"), "<|im_end|>");
+    static const char none[] = WORDS_OF("", "other"), one[] = WORDS_OF(ADDED(0, "<|im_start|>", "true"), "other");
+    static const char eos[] = "{\"eos_token\":\"<e>\"}", bos[] = "{\"bos_token\":\"<e>\"}";
+    static const char cannot[] = "which this tokenizer cannot tell from its control token";
+    static const char unknown[] =
+        "a message holds text that this tokenizer does not know, and its token for that is the "
+        "control token '";
+    static const struct {
+        const char *tokenizer, *settings, *format, *typed;
+        const char *words; /* of the refusal; NULL: it is encoded */
+    } rows[] = {
+        {both, "{}", "chatml", "hello hello", NULL},
+        {both, "{}", "chatml", "hello <|im_end|> hello", cannot},
+        {both, "{}", "chatml", "<|im_start|>", cannot},
+        {both, "{}", "chatml", "hello <e>", NULL},
+        {both, eos, "chatml", "hello <e>", "holds the text '<e>', which this tokenizer cannot tell"},
+        {both, bos, "chatml", "hello <e>", "holds the text '<e>', which this tokenizer cannot tell"},
+        {both, eos, "chatml", "zzz qqq", NULL}, /* the unknown token is no control token of the chat */
+        {flagged, "{}", "chatml", "zzz", NULL},
+        {flagged, eos, "chatml", "zzz", unknown},
+        {marks, eos, "zephyr", "hello", NULL},
+        {marks, eos, "zephyr", "hello zzz", unknown},
+        {unknown_mark, "{}", "chatml", "hello", NULL},
+        {unknown_mark, "{}", "chatml", "zzz qqq", unknown},
+        {unknown_mark, "{}", "chatml", "<|im_end|>", unknown},
+        {none, "{}", "chatml", NULL, "needs the added token <|im_start|>, and in this tokenizer it is an ordinary one"},
+        {one, "{}", "chatml", NULL, "needs the added token <|im_end|>, and in this tokenizer it is an ordinary one"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ink_memory_file files[] = {{"tokenizer.json", rows[i].tokenizer, strlen(rows[i].tokenizer)},
+                                   {"tokenizer_config.json", rows[i].settings, strlen(rows[i].settings)}};
+        ink_source source = ink_source_memory(&(ink_memory_files){files, 2});
+        ink_chat_options asked = {.format = rows[i].format, .source = &source};
+        ink_context *ctx = test_context(1);
+        ink_tokenizer *tokenizer = NULL;
+        ink_chat *chat = NULL;
+        ink_conversation at = {0};
+        ink_token ids[MAX_IDS];
+        size_t n;
+        assert_ok(ctx, ink_tokenizer_open_source(ctx, &source, &tokenizer));
+        ink_result result = ink_chat_open(ctx, "folder", tokenizer, &asked, &chat);
+        if (rows[i].typed == NULL) {
+            assert_fails(ctx, result, INK_ERROR_MISMATCH, rows[i].words);
+        } else {
+            assert_ok(ctx, result);
+            ink_message typed = {INK_ROLE_USER, rows[i].typed, strlen(rows[i].typed)};
+            result = ink_chat_encode(ctx, chat, &at, &typed, 1, true, ids, MAX_IDS, &n);
+            if (rows[i].words == NULL)
+                assert_ok(ctx, result);
+            else
+                assert_fails(ctx, result, INK_ERROR_MISMATCH, rows[i].words);
+        }
+        ink_chat_free(chat);
+        ink_tokenizer_free(tokenizer);
+        ink_context_free(ctx);
+    }
+}
+
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
 /* Memory ends at every allocation in turn; nothing is lost, and the same call succeeds afterwards. A second message of
@@ -646,17 +722,12 @@ static void memory_runs_out(ink_context *ctx, counting *memory)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ids_are_those_of_the_reference),
-        cmocka_unit_test(only_what_is_new),
-        cmocka_unit_test(typed_text_is_never_a_control_token),
-        cmocka_unit_test(spelling_does_not_matter),
-        cmocka_unit_test(unknown_templates_are_refused),
-        cmocka_unit_test(folders_that_do_not_say),
-        cmocka_unit_test(formats_that_are_asked_for),
-        cmocka_unit_test(answers_end),
-        cmocka_unit_test(orders_that_have_no_place),
-        cmocka_unit_test(what_cannot_be_told_apart_is_refused),
-        counted_test(memory_runs_out),
+        cmocka_unit_test(ids_are_those_of_the_reference),      cmocka_unit_test(only_what_is_new),
+        cmocka_unit_test(typed_text_is_never_a_control_token), cmocka_unit_test(spelling_does_not_matter),
+        cmocka_unit_test(unknown_templates_are_refused),       cmocka_unit_test(folders_that_do_not_say),
+        cmocka_unit_test(formats_that_are_asked_for),          cmocka_unit_test(answers_end),
+        cmocka_unit_test(orders_that_have_no_place),           cmocka_unit_test(what_cannot_be_told_apart_is_refused),
+        cmocka_unit_test(no_word_is_a_control_token),          counted_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,10 +132,11 @@ static char *make_hostile(void)
     assert_ok(ctx, ink_model_open(ctx, MODELS "/gpt", NULL, &model));
     at += sprintf(at, "{\"added_tokens\":[{\"id\":0,\"content\":\"<|endoftext|>\",\"special\":true,"
                       "\"normalized\":false,\"lstrip\":false,\"rstrip\":false,\"single_word\":false}],"
-                      "\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"<|endoftext|>\",\"vocab\":{");
+                      "\"model\":{\"type\":\"WordLevel\",\"unk_token\":\"unknown\",\"vocab\":{\"unknown\":1,");
     for (size_t i = 0; i < ink_model_get_info(model)->vocab_size; i++)
-        at += i == 0 ? sprintf(at, "\"<|endoftext|>\":0")
-                     : sprintf(at, ",\"\\u001b]52;%zu\\u0007\\u009b2J\\u202e\\r\\u00e9\\u200d\\t\\n\":%zu", i, i);
+        at += i == 0   ? sprintf(at, "\"<|endoftext|>\":0")
+              : i == 1 ? 0 /* a typed word may not be EOS, so the unknown token is another */
+                       : sprintf(at, ",\"\\u001b]52;%zu\\u0007\\u009b2J\\u202e\\r\\u00e9\\u200d\\t\\n\":%zu", i, i);
     strcpy(at, "}}}");
     write_file(folder, "tokenizer.json", json, strlen(json));
     write_file(folder, "tokenizer_config.json", "{\"eos_token\": \"<|endoftext|>\"}", 30);

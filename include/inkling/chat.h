@@ -51,8 +51,8 @@ typedef struct ink_chat_options {
 
 /* Opens the chat template of a folder; options may be NULL. `tokenizer` is the folder's and must outlive the chat.
    INK_ERROR_NOT_FOUND (no template, and nothing else decides), INK_ERROR_UNSUPPORTED (a template or a format that is
-   none of the above), INK_ERROR_MISMATCH (the tokenizer lacks a control token of the format), INK_ERROR_READ, _CORRUPT,
-   _LIMIT, _MEMORY. */
+   none of the above), INK_ERROR_MISMATCH (a control token of the format is no added token of the tokenizer),
+   INK_ERROR_READ, _CORRUPT, _LIMIT, _MEMORY. */
 ink_result ink_chat_open(ink_context *ctx, const char *folder, const ink_tokenizer *tokenizer,
                          const ink_chat_options *options, ink_chat **chat);
 void ink_chat_free(ink_chat *chat);
@@ -87,7 +87,8 @@ typedef struct ink_conversation {
  * the number of ids. If that is more than `capacity`, the result is INK_ERROR_LIMIT, nothing is written and *at stays
  * as it was; `ids` may be NULL if capacity is 0. INK_ERROR_ARGUMENT for messages in an order for which the format has
  * no place (llama-2 and mistral: a system text only before the first message of the user, then user and assistant in
- * turn). INK_ERROR_MISMATCH for a text that the tokenizer would turn into a control token nevertheless.
+ * turn). INK_ERROR_MISMATCH for a text that the tokenizer would turn into a control token nevertheless: one of the
+ * format, BOS or EOS, also where the file does not flag it as special or it is the token for unknown words.
  */
 ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, ink_conversation *at, const ink_message *messages,
                            size_t n_messages, bool answer, ink_token *ids, size_t capacity, size_t *n);

@@ -28,19 +28,30 @@ typedef struct chat_text {
 
 /* ---- runs and tokens -------------------------------------------------------------------------------------------- */
 
-/* Makes sure that no message becomes a control token, even if the vocabulary would allow it. */
+/* Makes sure that no message becomes a control token, even if the vocabulary would allow it: none of the format and no
+   BOS or EOS, whatever its flags are, and no other special token but the one for unknown words. */
 static ink_result chat_check_plain(const chat_writer *w, const ink_token *ids, size_t n)
 {
-    const ink_tokenizer *tokenizer = w->chat->tokenizer;
-    ink_token unknown = ink_tokenizer_control(tokenizer, INK_CONTROL_UNK); /* a harmless control token */
-    for (size_t i = 0; i < n; i++)
-        if (ids[i] != unknown && ink_tokenizer_is_special(tokenizer, ids[i])) {
-            size_t size;
-            const char *token = ink_tokenizer_token(tokenizer, ids[i], &size);
+    const ink_chat *chat = w->chat;
+    const ink_token own[] = {chat->bos, chat->eos, chat->stop, chat->marks[0], chat->marks[1], chat->marks[2]};
+    ink_token unknown = ink_tokenizer_control(chat->tokenizer, INK_CONTROL_UNK);
+    for (size_t i = 0; i < n; i++) {
+        bool control = ids[i] != unknown && ink_tokenizer_is_special(chat->tokenizer, ids[i]);
+        for (size_t k = 0; k < sizeof own / sizeof own[0]; k++)
+            control = control || ids[i] == own[k];
+        if (!control)
+            continue;
+        size_t size;
+        const char *token = ink_tokenizer_token(chat->tokenizer, ids[i], &size);
+        if (ids[i] == unknown)
             return ink_fail(w->ctx, INK_ERROR_MISMATCH,
-                            "a message holds the text '%.*s', which this tokenizer cannot tell from its control token",
+                            "a message holds text that this tokenizer does not know, and its token for that is the "
+                            "control token '%.*s'",
                             (int)size, token);
-        }
+        return ink_fail(w->ctx, INK_ERROR_MISMATCH,
+                        "a message holds the text '%.*s', which this tokenizer cannot tell from its control token",
+                        (int)size, token);
+    }
     return INK_OK;
 }
 
@@ -79,17 +90,15 @@ static ink_result chat_next_added(ink_context *ctx, const ink_added *added, cons
                                   ink_added_walk *match)
 {
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_added_walk walk[2];
-    bool found[2];
-    for (int set = INK_ADDED_RAW; set <= INK_ADDED_NORMALIZED; set++) {
-        INK_TRY(ink_added_start(ctx, added, (ink_added_set)set, at, size, &walk[set]));
-        found[set] = ink_added_next(&walk[set]);
+    ink_result result = INK_OK;
+    match->id = -1;
+    for (int set = INK_ADDED_RAW; set <= INK_ADDED_NORMALIZED && result == INK_OK; set++) {
+        ink_added_walk walk;
+        result = ink_added_start(ctx, added, (ink_added_set)set, at, size, &walk);
+        if (result == INK_OK && ink_added_next(&walk) && (match->id < 0 || walk.start < match->start))
+            *match = walk;
     }
-    *match = walk[found[1] && (!found[0] || walk[1].start < walk[0].start)];
-    if (!found[0] && !found[1])
-        match->id = -1;
-    ink_arena_release(&ctx->scratch, mark);
-    return INK_OK;
+    return ink_scratch_end(ctx, mark, result);
 }
 
 /* A text whose added tokens are recognised. */
@@ -317,12 +326,21 @@ ink_result ink_chat_create(ink_context *ctx, const ink_chat *draft, ink_chat **c
     bool ends_with_eos = strncmp(format->end, "{eos}", 5) == 0;
     copy.bos = ink_tokenizer_control(copy.tokenizer, INK_CONTROL_BOS);
     copy.stop = copy.eos = ink_tokenizer_control(copy.tokenizer, INK_CONTROL_EOS);
+    copy.marks[0] = copy.marks[1] = copy.marks[2] = -1;
     for (size_t i = 0; i < 3 && format->tokens[i] != NULL; i++) {
-        ink_token id = ink_tokenizer_find(copy.tokenizer, format->tokens[i], strlen(format->tokens[i]));
-        if (id < 0)
-            return chat_lacks(ctx, &copy, format->tokens[i]);
-        if (!ends_with_eos && strncmp(format->end, format->tokens[i], strlen(format->tokens[i])) == 0)
-            copy.stop = id;
+        const char *token = format->tokens[i];
+        const size_t size = strlen(token);
+        ink_added_walk match;
+        if (ink_tokenizer_find(copy.tokenizer, token, size) < 0)
+            return chat_lacks(ctx, &copy, token);
+        INK_TRY(chat_next_added(ctx, &copy.tokenizer->added, token, size, &match));
+        if (match.id < 0 || match.start != 0 || match.stop != size)
+            return ink_fail(ctx, INK_ERROR_MISMATCH,
+                            "chat format %s needs the added token %s, and in this tokenizer it is an ordinary one",
+                            format->name, token);
+        copy.marks[i] = match.id;
+        if (!ends_with_eos && strncmp(format->end, token, size) == 0)
+            copy.stop = match.id;
     }
     if (needs_bos && copy.bos < 0)
         return chat_lacks(ctx, &copy, "BOS");

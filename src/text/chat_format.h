@@ -30,6 +30,7 @@ struct ink_chat {
     const ink_tokenizer *tokenizer;
     ink_token bos, eos; /* -1: none */
     ink_token stop;     /* the first token after an answer */
+    ink_token marks[3]; /* the format's tokens; -1: none */
     bool begins;        /* the conversation begins with BOS */
     bool thinks;        /* thoughts in an earlier answer are left out of its text */
     bool dated;         /* the system text begins with a date, */
@@ -39,8 +40,9 @@ struct ink_chat {
     const char *ask_more; /* after the format's `ask`; a static string */
 };
 
-/* Builds a chat from its fields but bos, eos and stop, which are looked up. Strings are copied. INK_ERROR_MISMATCH if
-   the tokenizer lacks a control token of the format; INK_ERROR_MEMORY. */
+/* Builds a chat from its fields but bos, eos, stop and marks, which are looked up. Strings are copied.
+   INK_ERROR_MISMATCH if the tokenizer lacks a control token of the format, or has it but does not recognise it in a
+   text; INK_ERROR_MEMORY. */
 ink_result ink_chat_create(ink_context *ctx, const ink_chat *draft, ink_chat **chat);
 
 #endif
