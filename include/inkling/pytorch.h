@@ -70,7 +70,8 @@ ink_result ink_sequential_load(ink_context *ctx, const ink_weights *weights, con
  * nn.Conv1d: `name`.weight [out, in / groups, kernel_size] and, if the file has it, `name`.bias [out]. The file does
  * not hold stride, padding, dilation and groups, so the caller gives them; NULL: PyTorch's defaults. The padding is of
  * zeros: for another padding_mode, pad x and give none. The weights of a depthwise convolution become F32.
- * INK_ERROR_UNSUPPORTED for groups other than 1 and one for each channel.
+ * INK_ERROR_UNSUPPORTED for groups other than 1 and one for each channel. nn.ConvTranspose1d, whose tensors have the
+ * same names, is another network and is not supported.
  */
 ink_result ink_conv1d_load(ink_context *ctx, const ink_weights *weights, const char *name,
                            const ink_conv1d_options *options, ink_conv1d **conv);

@@ -27,7 +27,8 @@ static void prelu_rows(const ink_kernel *kernel, const ink_norm *slopes, const f
 /* nn.BatchNorm1d after training: y = scale * x + shift */
 static void scale_rows(const ink_kernel *kernel, const ink_norm *norm, const float *x, size_t n, float *y)
 {
-    memcpy(y, x, n * norm->size * sizeof *y);
+    if (n != 0)
+        memcpy(y, x, n * norm->size * sizeof *y);
     for (size_t row = 0; row < n; row++, y += norm->size) {
         kernel->multiply_elements(norm->weight, norm->size, y);
         kernel->add(norm->bias, norm->size, y);
@@ -137,7 +138,8 @@ static bool sequential_length(const ink_sequential *net, const float *state, siz
             continue;
         fits = fits && ink_conv1d_rows(conv, state, n, last, &n);
         empty = empty || n == 0;
-        state += state != NULL ? ink_conv1d_state_size(conv) : 0;
+        if (state != NULL)
+            state += ink_conv1d_state_size(conv);
     }
     *length = fits && !(state == NULL && empty) ? n : 0;
     return fits;

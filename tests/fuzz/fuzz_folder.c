@@ -137,6 +137,54 @@ static void run_model(ink_context *ctx, const ink_model *model)
 
 #define ROWS ((size_t)3)
 
+/* What opens runs, whole and in two chunks, with the same bits. */
+static void load_over_time(ink_context *ctx, const ink_weights *file, const char *name)
+{
+    static const ink_conv1d_options settings[] = {
+        {0}, {.groups = 4, .stride = 2, .padding_left = 1, .padding_right = 2}, {.dilation = 2, .padding_left = 9}};
+    static const ink_module lists[][4] = {{{.kind = INK_MODULE_LINEAR},
+                                           {.kind = INK_MODULE_LAYER_NORM},
+                                           {.kind = INK_MODULE_NONE},
+                                           {.kind = INK_MODULE_BATCH_NORM}},
+                                          {{.kind = INK_MODULE_CONV1D, .conv = {.stride = 2, .padding_right = 3}},
+                                           {.kind = INK_MODULE_PRELU},
+                                           {.kind = INK_MODULE_ACTIVATION, .activation = INK_ELU},
+                                           {.kind = INK_MODULE_CONV1D}},
+                                          {{.kind = INK_MODULE_RMS_NORM},
+                                           {.kind = INK_MODULE_LINEAR},
+                                           {.kind = INK_MODULE_PRELU},
+                                           {.kind = INK_MODULE_LINEAR}}};
+    static float x[ROWS * 4096], y[2][16 * 4096], state[8 * 4096];
+    for (size_t i = 0; i < 3; i++) {
+        ink_conv1d *conv;
+        ink_sequential *net;
+        if (ink_conv1d_load(ctx, file, name, &settings[i], &conv) != INK_OK) {
+            check_refused(ctx, conv);
+        } else if (ink_conv1d_in(conv) <= 4096 && ink_conv1d_out(conv) <= 4096 &&
+                   ink_conv1d_state_size(conv) <= 8 * 4096) {
+            size_t out = ink_conv1d_out(conv), length = ink_conv1d_length(conv, NULL, ROWS, true);
+            memset(state, 0, sizeof state);
+            size_t first = ink_conv1d_length(conv, state, 1, false);
+            check(length <= 16 && first <= length);
+            if (length > 0)
+                check(ink_conv1d_forward(ctx, conv, NULL, x, ROWS, true, y[0]) == INK_OK);
+            check(ink_conv1d_forward(ctx, conv, state, x, 1, false, y[1]) == INK_OK);
+            check(ink_conv1d_length(conv, state, ROWS - 1, true) == length - first);
+            check(ink_conv1d_forward(ctx, conv, state, x + ink_conv1d_in(conv), ROWS - 1, true, y[1] + first * out) ==
+                  INK_OK);
+            for (size_t j = 0; j < length * out; j++)
+                check(memcmp(&y[0][j], &y[1][j], sizeof(float)) == 0 || (y[0][j] != y[0][j] && y[1][j] != y[1][j]));
+        }
+        if (ink_sequential_load(ctx, file, name, lists[i], 4, &net) != INK_OK)
+            check_refused(ctx, net);
+        else if (ink_sequential_in(net) <= 4096 && ink_sequential_out(net) <= 4096 &&
+                 ink_sequential_length(net, NULL, ROWS, true) > 0)
+            check(ink_sequential_forward(ctx, net, NULL, x, ROWS, true, y[0]) == INK_OK);
+        ink_conv1d_free(conv);
+        ink_sequential_free(net);
+    }
+}
+
 static void load_modules(ink_context *ctx, const ink_weights *file, const char *name)
 {
     const ink_transformer_options options = {.n_heads = 2};
@@ -194,6 +242,7 @@ static void run_weights(ink_context *ctx, const ink_weights *file)
             dot = strrchr(name, '.');
             (dot != NULL ? dot : name)[0] = '\0';
             load_modules(ctx, file, name);
+            load_over_time(ctx, file, name);
         }
     }
 }
