@@ -62,6 +62,26 @@ static void rows_have_the_softmax_of_pytorch(ink_context *ctx)
     ink_weights_free(fixture);
 }
 
+/* Nothing is likelier than infinity, and nothing is likely at all where everything is impossible. */
+static void rows_with_infinities_become_nan(void **unused)
+{
+    (void)unused;
+    ink_context *ctx = NULL;
+    row_function *const functions[] = {ink_softmax, ink_log_softmax};
+    for (size_t v = 0; (ctx = test_variant(ctx, v)) != NULL; v++)
+        for (size_t f = 0; f < 2; f++)
+            for (size_t size = 1; size < 40; size++) {
+                float x[2 * 40], y[2 * 40];
+                for (size_t i = 0; i < size; i++) {
+                    x[i] = i == size / 2 ? INFINITY : (float)i;
+                    x[size + i] = -INFINITY;
+                }
+                assert_ok(ctx, functions[f](ctx, x, 2, size, y));
+                for (size_t i = 0; i < 2 * size; i++)
+                    assert_true(isnan(y[i]));
+            }
+}
+
 /* Wide enough that the workers share the rows. */
 static void many_rows_have_the_bits_of_one(void **unused)
 {
@@ -156,9 +176,9 @@ static void null_arrays_are_refused_by_name(ink_context *ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        context_test(rows_have_the_softmax_of_pytorch), cmocka_unit_test(many_rows_have_the_bits_of_one),
-        context_test(argmax_is_that_of_pytorch),        cmocka_unit_test(sums_and_products_are_rounded_once),
-        context_test(null_arrays_are_refused_by_name),
+        context_test(rows_have_the_softmax_of_pytorch),       cmocka_unit_test(rows_with_infinities_become_nan),
+        cmocka_unit_test(many_rows_have_the_bits_of_one),     context_test(argmax_is_that_of_pytorch),
+        cmocka_unit_test(sums_and_products_are_rounded_once), context_test(null_arrays_are_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -231,10 +231,11 @@ static bool measure_cells(bench *b, ink_context *ctx)
         size_t gates;
     } cells[] = {{"rnn sequence", "rnn step", INK_RNN_TANH, 1},
                  {"gru sequence", "gru step", INK_GRU, 3},
+                 {"gru before sequence", "gru before step", INK_GRU_RESET_BEFORE, 3},
                  {"lstm sequence", "lstm step", INK_LSTM, 4}};
     static float x[N_STEPS * 512], y[N_STEPS * 512], state[2 * 512];
     bool fine = true;
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
         for (size_t h = 64; fine && h <= 512; h *= 2) {
             cell_job job = {.ctx = ctx, .sequence = {.x = x, .y = y, .n_steps = N_STEPS, .state = state}};
             fine = load_cell(ctx, cells[i].cell, cells[i].gates, h, &job.recurrent);

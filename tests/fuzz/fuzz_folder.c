@@ -214,7 +214,7 @@ static void load_modules(ink_context *ctx, const ink_weights *file, const char *
         check_refused(ctx, transformer);
     else if (ink_transformer_size(transformer) <= 4096)
         check(ink_transformer_forward(ctx, transformer, x, lengths, 2, y) == INK_OK);
-    for (int cell = 0; cell <= INK_LSTM; cell++) {
+    for (int cell = 0; cell < INK_N_CELLS; cell++) {
         if (ink_recurrent_load(ctx, file, name, (ink_cell)cell, &recurrent) != INK_OK) {
             check_refused(ctx, recurrent);
         } else if (ink_recurrent_in(recurrent) <= 4096 && ink_recurrent_out(recurrent) <= 4096 &&
