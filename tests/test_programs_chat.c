@@ -393,7 +393,7 @@ static char *make_endless(void)
     char *folder = make_folder(MODELS "/lstm"), *config, *at;
     size_t size;
 
-    static const char settings[] = "{\"eos_token\": \"\\u0001\"}", none[] = "{}";
+    static const char settings[] = "{\"eos_token\": \"\\u0101\"}", none[] = "{}"; /* how the byte 01 is spelled */
     write_file(folder, "tokenizer_config.json", settings, sizeof settings - 1);
     write_file(folder, "generation_config.json", none, sizeof none - 1);
     config = read_file(folder, "config.json", &size);

@@ -177,10 +177,7 @@ static const bad_file bad_files[] = {
     {"'added_tokens':[", "'added_tokens':[{'content':'<x>'},", INK_ERROR_MISMATCH, "'id' is missing"},
     {"'added_tokens':[", "'added_tokens':[{'id':900},", INK_ERROR_MISMATCH, "'content' is missing"},
     {"'added_tokens':[", "'added_tokens':[{'id':900,'content':'<x>'},", INK_ERROR_MISMATCH, "'special' is missing"},
-    {"'added_tokens':[", "'added_tokens':[{'id':900,'content':''},", CORRUPT, "no bytes"},
     {"'added_tokens':[", "'added_tokens':[{'id':900,'content':7},", INK_ERROR_MISMATCH, "content"},
-    {"'added_tokens':[", "'added_tokens':[{'id':1,'content':'<x>'" FLAGS, CORRUPT, "another token has this id"},
-    {"'added_tokens':[", "'added_tokens':[{'id':900,'content':'<a>'" FLAGS, CORRUPT, "this content"},
     {"'added_tokens':[", "'added_tokens':[{'id':900,'content':'<x>','special':false,'normalized':false,'lstrip':1},",
      INK_ERROR_MISMATCH, "lstrip"},
 };
@@ -226,6 +223,9 @@ static void changes_that_make_no_difference_are_accepted(ink_context *ctx)
         {"'!':1,", "'!':1,'':1000,", INK_OK, NULL},
         {"'!':1,", "'!':1,'!':1000,", INK_OK, NULL},
         {"'unk_token':null", "'unk_token':'<nowhere>'", INK_OK, NULL},
+        {"'added_tokens':[", "'added_tokens':[{'id':900,'content':''" FLAGS, INK_OK, NULL},
+        {"'added_tokens':[", "'added_tokens':[{'id':1,'content':'<x>'" FLAGS, INK_OK, NULL},
+        {"'added_tokens':[", "'added_tokens':[{'id':900,'content':'<a>'" FLAGS, INK_OK, NULL},
     };
     size_t size;
     char *text = test_read_tokenizer("plain", ".json", &size);

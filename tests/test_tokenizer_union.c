@@ -84,10 +84,14 @@ static void check_folders(ink_context *ctx, const char *name, size_t least)
 
 static void odd_files_are_read_as_by_the_library(ink_context *ctx) { check_folders(ctx, "library.json", 50); }
 
+/* In all of them several files name tokens, or settings that override tokenizer.json. */
+static void folders_are_read_as_by_transformers(ink_context *ctx) { check_folders(ctx, "folders.json", 200); }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         context_test(odd_files_are_read_as_by_the_library),
+        context_test(folders_are_read_as_by_transformers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

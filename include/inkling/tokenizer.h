@@ -25,9 +25,12 @@ extern "C" {
 typedef struct ink_tokenizer ink_tokenizer;
 
 /* Opens the tokenizer of a folder, or of a source. It reads tokenizer.json; or, if there is none, vocab.json with
-   merges.txt (byte-level BPE as in GPT-2 and RoBERTa) or vocab.txt (BERT's WordPiece), and then tokenizer_config.json
-   decides what these files leave open. INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (with byte offset or JSON
-   path), INK_ERROR_UNSUPPORTED (a component that does not run here, by name), INK_ERROR_LIMIT, INK_ERROR_MEMORY. */
+   merges.txt (byte-level BPE as in GPT-2, RoBERTa and Qwen2) or vocab.txt (BERT's WordPiece), and then
+   tokenizer_config.json decides what these files leave open. Tokens that tokenizer_config.json, special_tokens_map.json
+   and added_tokens.json name are added, as transformers does it (src/import/README.md), so the vocabulary may be larger
+   than the model's. INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (with byte offset or JSON path),
+   INK_ERROR_MISMATCH (a member of the wrong kind, by name), INK_ERROR_UNSUPPORTED (a component that does not run here,
+   by name), INK_ERROR_LIMIT, INK_ERROR_MEMORY. */
 ink_result ink_tokenizer_open(ink_context *ctx, const char *folder, ink_tokenizer **tokenizer);
 ink_result ink_tokenizer_open_source(ink_context *ctx, const ink_source *source, ink_tokenizer **tokenizer);
 void ink_tokenizer_free(ink_tokenizer *tokenizer);
@@ -57,7 +60,8 @@ typedef enum ink_control {
 } ink_control;
 
 /* Returns the id of a control token, or -1. Looked up in this order:
-   1. tokenizer_config.json ("bos_token", ...), then special_tokens_map.json;
+   1. special_tokens_map.json ("bos_token", ...), if tokenizer_config.json has no added_tokens_decoder, then
+      tokenizer_config.json, then the tokenizer's class (the class of BERT has [CLS], [SEP], ...);
    2. the model's unk_token (UNK), padding.pad_id (PAD);
    3. the template: the first token before the text is BOS and CLS, the first after it EOS and SEP;
    4. PAD, MASK: a special token spelled [PAD], <pad>, [MASK] or <mask>. */

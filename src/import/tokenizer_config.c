@@ -1,5 +1,5 @@
 /*
- * tokenizer_config.c - reads tokenizer_config.json and special_tokens_map.json.
+ * tokenizer_config.c - reads tokenizer_config.json and special_tokens_map.json, and the class that a tokenizer is of.
  */
 #include "tokenizer_config.h"
 
@@ -46,23 +46,82 @@ ink_result ink_tokenizer_config_max_length(const ink_tokenizer_config *config, i
     return INK_OK;
 }
 
+ink_result ink_tokenizer_config_class(ink_tokenizer_config *config, ink_arena *arena, const ink_source *source)
+{
+    static const struct {
+        const char *name, *model_types;
+        ink_tokenizer_class class;
+    } classes[] = {{"BertTokenizer", "bert distilbert electra", INK_CLASS_BERT},
+                   {"DistilBertTokenizer", NULL, INK_CLASS_BERT},
+                   {"ElectraTokenizer", NULL, INK_CLASS_BERT},
+                   {"GPT2Tokenizer", "gpt2", INK_CLASS_GPT2},
+                   {"RobertaTokenizer", "roberta bart", INK_CLASS_ROBERTA},
+                   {"BartTokenizer", NULL, INK_CLASS_ROBERTA},
+                   {"Qwen2Tokenizer", "qwen2 qwen3", INK_CLASS_QWEN2},
+                   {"LlamaTokenizer", NULL, INK_CLASS_LLAMA}};
+    ink_json_document model = {.file = ""};
+    const char *name = NULL, *type = "";
+    ink_result result =
+        ink_json_open(config->ctx, arena, source, "config.json", INK_LIMIT(config->ctx, settings_bytes), &model);
+    bool missing = ink_is_missing(config->ctx, result);
+    INK_TRY(missing ? INK_OK : result);
+    if (config->settings.n_nodes != 0)
+        INK_TRY(ink_json_read_string(config->ctx, &config->settings, 0, "tokenizer_class", &name));
+    if (!missing && name == NULL)
+        INK_TRY(ink_json_read_string(config->ctx, &model, 0, "tokenizer_class", &name));
+    if (!missing)
+        INK_TRY(ink_json_read_string(config->ctx, &model, 0, "model_type", &type));
+    bool by_type = name == NULL || strcmp(type, "qwen2") == 0; /* whose folders name any class */
+    config->class_name = name;
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        size_t length = strlen(classes[i].name); /* "GPT2Tokenizer" or "GPT2TokenizerFast" */
+        if (by_type ? ink_is_listed(classes[i].model_types, type, strlen(type))
+                    : strncmp(name, classes[i].name, length) == 0 &&
+                          (name[length] == '\0' || strcmp(name + length, "Fast") == 0))
+            config->class = classes[i].class;
+    }
+    return INK_OK;
+}
+
+bool ink_tokenizer_config_has_map(const ink_tokenizer_config *config)
+{
+    return config->map.n_nodes != 0 && ink_tokenizer_config_member(config, "added_tokens_decoder") == INK_JSON_NONE;
+}
+
 ink_result ink_tokenizer_config_token(const ink_tokenizer_config *config, ink_control which, ink_named_token *token)
 {
     static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                        "pad_token", "cls_token", "mask_token"};
-    const ink_json_document *const documents[] = {&config->settings, &config->map};
-    ink_json node = INK_JSON_NONE;
-    *token = (ink_named_token){.key = keys[which], .object = INK_JSON_NONE};
-    for (int i = 0; i < 2 && node == INK_JSON_NONE; i++) {
+    static const char *const of_class[][INK_N_CONTROLS] = {
+        [INK_CLASS_NONE] = {NULL},
+        [INK_CLASS_BERT] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
+        [INK_CLASS_GPT2] = {"<|endoftext|>", "<|endoftext|>", "<|endoftext|>"},
+        [INK_CLASS_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+        [INK_CLASS_QWEN2] = {NULL, "<|endoftext|>", "<|endoftext|>", NULL, "<|endoftext|>"},
+        [INK_CLASS_LLAMA] = {"<s>", "</s>", "<unk>"},
+    };
+    const ink_json_document *const documents[] = {&config->map, &config->settings};
+    const char *default_text = of_class[config->class][which];
+    *token = (ink_named_token){.key = keys[which], .node = INK_JSON_NONE};
+    for (int i = ink_tokenizer_config_has_map(config) ? 0 : 1; i < 2 && token->node == INK_JSON_NONE; i++) {
         token->document = documents[i];
-        if (documents[i]->n_nodes != 0)
-            node = ink_json_member(documents[i], 0, keys[which]);
+        ink_json node = documents[i]->n_nodes != 0 ? ink_json_first(documents[i], 0) : INK_JSON_NONE;
+        while (node != INK_JSON_NONE && strcmp(documents[i]->nodes[node].key, keys[which]) != 0)
+            node = ink_json_next(documents[i], node);
+        token->node = node;
     }
-    if (node == INK_JSON_NONE)
+    if (token->node == INK_JSON_NONE) {
+        token->text = default_text;
+        token->size = default_text != NULL ? strlen(default_text) : 0;
         return INK_OK;
+    }
+    ink_json node = token->node;
+    if (token->document->nodes[node].kind == INK_JSON_NULL) { /* there is no such token, whatever the class says */
+        token->node = INK_JSON_NONE;
+        return INK_OK;
+    }
     if (token->document->nodes[node].kind != INK_JSON_STRING) {
         INK_TRY(ink_json_expect(config->ctx, token->document, node, INK_JSON_OBJECT));
-        token->object = node;
         INK_TRY(ink_json_require(config->ctx, token->document, node, "content", &node));
     }
     return ink_json_get_string(config->ctx, token->document, node, &token->text, &token->size);

@@ -6,17 +6,29 @@
 #ifndef INK_IMPORT_TOKENIZER_CONFIG_H
 #define INK_IMPORT_TOKENIZER_CONFIG_H
 
-#include <inkling/tokenizer.h>
-
 #include "../formats/json.h"
+#include "../text/engine.h"
 #include "notes.h"
 
 #define INK_TOKENIZER_CONFIG_FILE "tokenizer_config.json"
+
+/* The classes of transformers that bring control tokens of their own, whatever the files say. They make their tokenizer
+   anew of the vocabulary that they find; the others take tokenizer.json as it is. */
+typedef enum ink_tokenizer_class {
+    INK_CLASS_NONE,
+    INK_CLASS_BERT,
+    INK_CLASS_GPT2,
+    INK_CLASS_ROBERTA,
+    INK_CLASS_QWEN2,
+    INK_CLASS_LLAMA
+} ink_tokenizer_class;
 
 typedef struct ink_tokenizer_config {
     ink_context *ctx;
     ink_json_document settings; /* tokenizer_config.json; without nodes if there is none */
     ink_json_document map;      /* special_tokens_map.json; likewise */
+    ink_tokenizer_class class;
+    const char *class_name; /* as a file names it; NULL: none does */
 } ink_tokenizer_config;
 
 /* Reads both files, with memory from `arena` (growing). */
@@ -32,14 +44,20 @@ ink_result ink_tokenizer_config_bool(const ink_tokenizer_config *config, const c
 /* model_max_length; SIZE_MAX if there is no limit. A number that is no length is noted and is no limit. */
 ink_result ink_tokenizer_config_max_length(const ink_tokenizer_config *config, ink_notes *notes, size_t *max_length);
 
-/* A control token as the first of the two files that names it does. It may be a text, or an object with flags,
-   {"content": "<mask>", "lstrip": true}. */
+/* Finds the class of the tokenizer: tokenizer_config.json names it, or config.json does, or its model_type tells. */
+ink_result ink_tokenizer_config_class(ink_tokenizer_config *config, ink_arena *arena, const ink_source *source);
+
+/* Whether special_tokens_map.json counts. It is from a time before added_tokens_decoder. */
+bool ink_tokenizer_config_has_map(const ink_tokenizer_config *config);
+
+/* A control token as special_tokens_map.json names it, if that counts, or else tokenizer_config.json, or else the
+   class. It may be a text, or an object with flags, {"content": "<mask>", "lstrip": true}. */
 typedef struct ink_named_token {
     const char *key;  /* "mask_token" */
-    const char *text; /* [size]; NULL: neither file names it */
+    const char *text; /* [size]; NULL: nobody names it */
     size_t size;
-    const ink_json_document *document; /* the object with the flags */
-    ink_json object;                   /* INK_JSON_NONE: there is none */
+    const ink_json_document *document; /* of the node */
+    ink_json node;                     /* INK_JSON_NONE: the class names it, or nobody does */
 } ink_named_token;
 
 ink_result ink_tokenizer_config_token(const ink_tokenizer_config *config, ink_control which, ink_named_token *token);

@@ -95,6 +95,10 @@ static ink_result import_vocab(ink_tokenizer_import *im)
         im->longest = ink_size_max(im->longest, im->tokens[i].size);
         n_bytes += im->tokens[i].size; /* no more than the file has */
     }
+    /* Ids are places in an array, so a small file may not name a huge one. Published files have small gaps. */
+    if (n_ids > 8 * (im->n_tokens + im->n_added) + 8192)
+        return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: the largest id, %zu, is far beyond the number of tokens, %zu",
+                        im->b.file, n_ids - 1, im->n_tokens + im->n_added);
     /* An added token with the flag "normalized" is searched as the normalizer would change it. */
     for (size_t i = 0; i < im->n_added; i++) {
         ink_added_pattern *p = &im->added[i];
@@ -119,16 +123,10 @@ static ink_result import_vocab(ink_tokenizer_import *im)
                             "%s: added token '%.*s' has %zu bytes, more than %zu as it is or when it is normalised",
                             im->b.file, (int)ink_size_min(p->content_size, 160), p->content, p->content_size,
                             (size_t)INK_ADDED_LONGEST);
-        if (p->size == 0)
-            return import_refuse(im, "added_tokens", i, "the normalizer leaves nothing of this token");
-        n_ids = ink_size_max(n_ids, (size_t)p->token.id + 1);
         longest = ink_size_max(longest, p->size);
         n_bytes += p->size;
     }
-    /* Ids are places in an array, so a small file may not name a huge one. Published files have small gaps. */
-    if (n_ids > 8 * (im->n_tokens + im->n_added) + 8192)
-        return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: the largest id, %zu, is far beyond the number of tokens, %zu",
-                        im->b.file, n_ids - 1, im->n_tokens + im->n_added);
+    size_t room = ink_size_max(n_ids, im->n_tokens) + im->n_added;
     im->spelling = ink_arena_alloc(im->arena, im->longest, 1);
     im->bytes = ink_arena_alloc(im->arena, ink_size_max(longest, im->longest), 1);
     bool *seen = ink_arena_alloc(im->arena, n_ids, sizeof *seen);
@@ -139,7 +137,9 @@ static ink_result import_vocab(ink_tokenizer_import *im)
         im->b.n_others += seen[im->tokens[i].id];
         seen[im->tokens[i].id] = true;
     }
-    INK_TRY(ink_builder_vocab(&im->b, n_ids, n_bytes));
+    im->b.n_others += im->n_added;
+    INK_TRY(ink_builder_vocab(&im->b, room, n_bytes));
+    im->b.draft.vocab.n_ids = n_ids;
     for (size_t i = 0; i < im->n_tokens; i++)
         import_token(im, im->tokens[i].id, im->tokens[i].text, im->tokens[i].size);
     return ink_builder_index(&im->b);
@@ -179,32 +179,52 @@ static ink_result import_bpe(ink_tokenizer_import *im)
     return ink_builder_merges(&im->b, merges, im->n_merges);
 }
 
-ink_result ink_import_tokens(ink_tokenizer_import *im)
+/* The ids of the added tokens. One that the model has keeps the model's id. As in the reference, the others are
+   numbered behind the words of the model, of which there may be more or fewer than ids, and behind the tokens that were
+   added before; of two with one id the later one counts; and the normalised content is decoded. */
+static ink_result import_added(ink_tokenizer_import *im)
 {
-    ink_tokenizer *t = &im->b.draft;
-    INK_TRY(import_vocab(im));
-    if (t->model == INK_MODEL_BPE)
-        INK_TRY(import_bpe(im));
-    else if (t->model == INK_MODEL_WORDPIECE)
-        INK_TRY(ink_builder_wordpiece(&im->b, &im->prefix, im->longest_word));
-
-    /* An added token that the model has keeps the model's id, as in the reference; and as there, the normalised content
-       of the others is decoded. */
+    ink_vocab *vocab = &im->b.draft.vocab;
+    size_t n_words = vocab->n_others, next, largest = 0;
+    uint32_t *with_id = ink_arena_alloc(im->arena, vocab->first_other, sizeof *with_id);
+    if (with_id == NULL)
+        return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", im->b.file);
+    memset(with_id, 0xFF, vocab->first_other * sizeof *with_id);
+    for (size_t i = 0; i < vocab->n_ids; i++)
+        n_words += vocab->tokens[i].known;
+    next = n_words;
     for (size_t i = 0; i < im->n_added; i++) {
         ink_added_pattern *p = &im->added[i];
         ink_token id = ink_import_find(im, p->content, p->content_size);
-        if (id < 0 && ink_vocab_has(&t->vocab, p->token.id))
-            return import_refuse(im, "added_tokens", i, "another token has this id");
-        if (id < 0)
+        bool changed = p->size != p->content_size || memcmp(p->text, p->content, p->size) != 0;
+        if (i == im->n_first && i > 0)
+            next = largest >= n_words || n_words == 0 ? largest + 1 : n_words;
+        p->token.id = id >= 0 ? id : (ink_token)next++;
+        p->special &= !changed; /* the reference looks for the decoded text among the special tokens */
+        largest = ink_size_max(largest, (size_t)p->token.id);
+        uint32_t *other = &with_id[p->token.id];
+        if (id < 0 || changed || *other != UINT32_MAX)
             import_token(im, p->token.id, p->text, p->size);
-        else
-            p->token.id = id;
+        if (*other != UINT32_MAX) {
+            im->added[*other].size = 0; /* no text has it */
+            im->added[*other].special = false;
+        }
+        *other = (uint32_t)i;
     }
-    INK_TRY(ink_builder_added(&im->b, im->added, im->n_added));
-    for (size_t i = 0; i < im->n_added; i++)
-        if (ink_trie_find(&t->added.trie, INK_ADDED_CONTENT, im->added[i].content, im->added[i].content_size) != i)
-            return import_refuse(im, "added_tokens", i, "another added token has this content");
-    return INK_OK;
+    if (im->n_added > 0)
+        vocab->n_ids = ink_size_max(vocab->n_ids, largest + 1);
+    return ink_builder_added(&im->b, im->added, im->n_added);
+}
+
+ink_result ink_import_tokens(ink_tokenizer_import *im)
+{
+    INK_TRY(ink_import_added(im));
+    INK_TRY(import_vocab(im));
+    if (im->b.draft.model == INK_MODEL_BPE)
+        INK_TRY(import_bpe(im));
+    else if (im->b.draft.model == INK_MODEL_WORDPIECE)
+        INK_TRY(ink_builder_wordpiece(&im->b, &im->prefix, im->longest_word));
+    return import_added(im);
 }
 
 /* ---- the template ----------------------------------------------------------------------------------------------- */

@@ -2,12 +2,12 @@
  * tokenizer_import.h - how tokenizer.json and the older files become calls of the engine's builder.
  *
  * A reader adds the steps to the draft of the builder, and lists tokens, merges and added tokens as its file spells
- * them. ink_import_tokens() makes the vocabulary and the model of these lists. Then the reader adds the template.
+ * them. ink_import_tokens() makes the vocabulary and the model of these lists, with the added tokens of all files of
+ * the folder. Then the reader adds the template.
  */
 #ifndef INK_IMPORT_TOKENIZER_IMPORT_H
 #define INK_IMPORT_TOKENIZER_IMPORT_H
 
-#include "../text/engine.h"
 #include "tokenizer_config.h"
 
 typedef struct ink_spelled_token {
@@ -29,16 +29,17 @@ typedef struct ink_tokenizer_import {
     ink_tokenizer_builder b;
 
     bool byte_level;           /* tokens are spelled byte by byte (ink_import_find) */
-    const char *where;         /* begins messages about a token: "tokenizer.json: model.vocab." */
     ink_spelled_token *tokens; /* [n_tokens] the vocabulary of the model */
     size_t n_tokens;
     ink_spelled_merge *merges; /* [n_merges] of BPE */
     size_t n_merges;
-    ink_short_text prefix;    /* of WordPiece's tokens inside a word, */
-    size_t longest_word;      /* and the characters of a word that it encodes */
-    const char *unk;          /* the unknown token; NULL: there is none */
-    ink_added_pattern *added; /* [n_added] with contents, flags and ids as in the file */
-    size_t n_added;
+    ink_short_text prefix;     /* of WordPiece's tokens inside a word, */
+    size_t longest_word;       /* and the characters of a word that it encodes */
+    const char *unk;           /* the unknown token; NULL: there is none */
+    ink_added_pattern *listed; /* [n_listed] added tokens of tokenizer.json: contents, flags and ids as in the file */
+    size_t n_listed;
+    ink_added_pattern *added; /* [n_added] of all files; [n_first] of them were added before the others */
+    size_t n_added, n_first;
     ink_token pad; /* the padding token that tokenizer.json names; -1: none */
 
     size_t longest;         /* bytes of the longest spelling in the vocabulary */
@@ -56,7 +57,10 @@ ink_result ink_import_list_tokens(ink_tokenizer_import *im, const ink_json_docum
 /* Lists a merge that is written as "left right". INK_ERROR_CORRUPT. */
 ink_result ink_import_list_merge(ink_tokenizer_import *im, const char *line, size_t size);
 
-/* Makes vocabulary, model and added tokens of the lists; the steps are there. */
+/* Collects the added tokens of the folder (tokenizer_added.c); their ids are still open. */
+ink_result ink_import_added(ink_tokenizer_import *im);
+
+/* Makes vocabulary, model and added tokens of the lists and the other files; the steps are there. */
 ink_result ink_import_tokens(ink_tokenizer_import *im);
 
 /* The token of the vocabulary with that spelling, or -1; after ink_import_tokens(). */
@@ -67,6 +71,12 @@ ink_result ink_import_slot(ink_tokenizer_import *im, bool pair, ink_token id, in
 
 /* The templates of BERT, [CLS] A [SEP] B [SEP], and RoBERTa, <s> A </s></s> B </s>, which has one token type. */
 ink_result ink_import_bert_template(ink_tokenizer_import *im, ink_token cls, ink_token sep, bool roberta);
+
+/* The tokenizer that the class of BERT makes of the listed tokens and of tokenizer_config.json. */
+ink_result ink_import_bert(ink_tokenizer_import *im);
+
+/* The template of RoBERTa's class, with the tokens that the files name. */
+ink_result ink_import_roberta_template(ink_tokenizer_import *im);
 
 /* BERT's rows of steps; false if a row has no room for them. */
 bool ink_import_bert_normalizer(ink_tokenizer_import *im, bool clean_text, bool chinese, bool strip_accents,

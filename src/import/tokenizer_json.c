@@ -614,13 +614,13 @@ static ink_result read_added_tokens(json_reader *r)
     if (added == INK_JSON_NONE)
         return INK_OK;
     INK_TRY(ink_json_expect(r->ctx, r->json, added, INK_JSON_ARRAY));
-    r->im->n_added = r->json->nodes[added].n_children;
-    r->im->added = ink_arena_alloc(r->im->arena, r->im->n_added, sizeof *r->im->added);
-    if (r->im->added == NULL)
-        return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %zu added tokens", r->im->n_added);
+    r->im->n_listed = r->json->nodes[added].n_children;
+    r->im->listed = ink_arena_alloc(r->im->arena, r->im->n_listed, sizeof *r->im->listed);
+    if (r->im->listed == NULL)
+        return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %zu added tokens", r->im->n_listed);
     ink_json node = ink_json_first(r->json, added);
-    for (size_t i = 0; i < r->im->n_added; i++, node = ink_json_next(r->json, node)) {
-        ink_added_pattern *p = &r->im->added[i];
+    for (size_t i = 0; i < r->im->n_listed; i++, node = ink_json_next(r->json, node)) {
+        ink_added_pattern *p = &r->im->listed[i];
         int64_t id = 0;
         bool values[5] = {0};
         *p = (ink_added_pattern){.content = NULL};
@@ -629,8 +629,6 @@ static ink_result read_added_tokens(json_reader *r)
         INK_TRY(ink_json_get_int(r->ctx, r->json, member, 0, INT32_MAX - 1, &id));
         INK_TRY(ink_json_require(r->ctx, r->json, node, "content", &member));
         INK_TRY(ink_json_get_string(r->ctx, r->json, member, &p->content, &p->content_size));
-        if (p->content_size == 0)
-            return refuse_node(r, INK_ERROR_CORRUPT, member, "a token of no bytes");
         INK_TRY(check_component_members(r, node, "id content single_word lstrip rstrip normalized special"));
         for (size_t k = 0; k < 5; k++) {
             INK_TRY(ink_json_require(r->ctx, r->json, node, flags[k], &member));
@@ -644,13 +642,43 @@ static ink_result read_added_tokens(json_reader *r)
     return INK_OK;
 }
 
+/* "padding": {"pad_id": 0, ...}, of which only the id is of use. */
+static ink_result read_padding(json_reader *r)
+{
+    ink_json padding = member_of(r, 0, "padding");
+    int64_t pad = -1;
+    if (padding == INK_JSON_NONE)
+        return INK_OK;
+    INK_TRY(ink_json_expect(r->ctx, r->json, padding, INK_JSON_OBJECT));
+    INK_TRY(ink_json_read_int(r->ctx, r->json, padding, "pad_id", 0, INT32_MAX, &pad));
+    r->im->pad = (ink_token)pad;
+    return INK_OK;
+}
+
+/* What the class decides beside its control tokens: GPT-2's and RoBERTa's read add_prefix_space in
+   tokenizer_config.json, RoBERTa's has its own template, BERT's decides all (ink_import_bert), and transformers does
+   not take Llama's for a byte-level file. */
+static ink_result follow_class(json_reader *r)
+{
+    ink_tokenizer_config *config = &r->im->config;
+    ink_steps *splitter = &r->t->splitter;
+    bool prefix = false;
+    if (config->class == INK_CLASS_LLAMA && r->im->byte_level)
+        config->class = INK_CLASS_NONE;
+    if (config->class != INK_CLASS_GPT2 && config->class != INK_CLASS_ROBERTA)
+        return INK_OK;
+    INK_TRY(ink_tokenizer_config_bool(config, "add_prefix_space", &prefix));
+    if (r->im->byte_level && splitter->n == 1 && splitter->step[0].match == ink_match_gpt2)
+        splitter->step[0].scheme = prefix ? INK_PREFIX_ALWAYS : INK_PREFIX_NEVER;
+    return INK_OK;
+}
+
 ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_document *json)
 {
     static const ink_step spaces = {.decode = ink_decode_join, .to = {" ", 1}};
     json_reader r = {.im = im, .ctx = im->ctx, .t = &im->b.draft, .json = json};
-    const char *version = "1.0";
-    ink_json model, padding;
-    int64_t pad = -1;
+    const char *version = "1.0", *type = "";
+    ink_json model;
     INK_TRY(ink_json_expect(im->ctx, json, 0, INK_JSON_OBJECT));
     INK_TRY(ink_json_read_string(im->ctx, json, 0, "version", &version));
     if (strcmp(version, "1.0") != 0)
@@ -658,9 +686,19 @@ ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_do
                         version);
     INK_TRY(ink_json_require(im->ctx, json, 0, "model", &model));
     INK_TRY(ink_builder_start(&im->b, im->ctx, im->arena, json->file));
-    im->where = "tokenizer.json: model.vocab.";
     INK_TRY(read_added_tokens(&r));
-    for (size_t i = 0; i < 4; i++)
+    INK_TRY(read_padding(&r));
+    INK_TRY(read_component_type(&r, model, &type));
+    if (im->config.class == INK_CLASS_BERT && strcmp(type, "WordPiece") == 0) {
+        ink_json vocab;
+        INK_TRY(ink_json_require(im->ctx, json, model, "vocab", &vocab));
+        INK_TRY(ink_import_list_tokens(im, json, vocab));
+        return ink_import_bert(im);
+    }
+    for (size_t i = 0; i < 2; i++)
+        INK_TRY(read_place(&r, i));
+    INK_TRY(follow_class(&r));
+    for (size_t i = 2; i < 4; i++)
         INK_TRY(read_place(&r, i));
     if (r.t->decoder.byte_level && !im->byte_level)
         return ink_fail(im->ctx, INK_ERROR_UNSUPPORTED,
@@ -668,12 +706,5 @@ ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_do
     r.t->decoder.spells_bytes = im->byte_level && !r.t->decoder.byte_level;
     if (member_of(&r, 0, "decoder") == INK_JSON_NONE)
         ink_builder_step(&r.t->decoder.steps, INK_DECODE_STEPS, &spaces);
-    INK_TRY(read_place(&r, 4));
-    padding = member_of(&r, 0, "padding");
-    if (padding != INK_JSON_NONE) {
-        INK_TRY(ink_json_expect(im->ctx, json, padding, INK_JSON_OBJECT));
-        INK_TRY(ink_json_read_int(im->ctx, json, padding, "pad_id", 0, INT32_MAX, &pad));
-    }
-    im->pad = (ink_token)pad;
-    return INK_OK;
+    return im->config.class == INK_CLASS_ROBERTA ? ink_import_roberta_template(im) : read_place(&r, 4);
 }

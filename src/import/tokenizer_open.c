@@ -67,6 +67,7 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
     bool legacy = ink_is_missing(im->ctx, result);
     if (!legacy)
         INK_TRY(result);
+    INK_TRY(ink_tokenizer_config_class(&im->config, im->arena, im->source));
     INK_TRY(legacy ? ink_import_tokenizer_legacy(im) : ink_import_tokenizer_json(im, &json));
     if (im->unk != NULL) {
         ink_short_text *name = &draft->unk_name;

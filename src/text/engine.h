@@ -471,7 +471,8 @@ typedef struct ink_tokenizer_builder {
     ink_tokenizer draft;
 } ink_tokenizer_builder;
 
-/* An added token, and the text that encoding searches: the content, or the normalised content. */
+/* An added token, and the text that encoding searches: the content, or the normalised content; if that is empty, no
+   text has the token. */
 typedef struct ink_added_pattern {
     const char *content, *text;
     size_t content_size, size;

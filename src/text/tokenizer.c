@@ -98,7 +98,8 @@ ink_result ink_builder_added(ink_tokenizer_builder *b, const ink_added_pattern *
         if (p->special)
             b->draft.vocab.tokens[p->token.id].special = true;
         ink_trie_put(&added->trie, INK_ADDED_CONTENT, p->content, p->content_size, false, (uint32_t)i);
-        ink_trie_put(&added->trie, p->set, p->text, p->size, true, (uint32_t)i);
+        if (p->size > 0) /* else no text has it */
+            ink_trie_put(&added->trie, p->set, p->text, p->size, true, (uint32_t)i);
     }
     added->n_tokens = n;
     INK_TRY(ink_trie_link(b->ctx, b->arena, &added->trie, INK_ADDED_RAW));
