@@ -1,7 +1,9 @@
 /*
  * test_shared_model.c - one model, many threads: each with a context and a state of its own, all at once, and each gets
- * what a thread alone gets. Meant to be run under the thread sanitizer as well.
+ * what a thread alone gets; and a child of fork() that uses what its parent had. Meant to be run under the thread
+ * sanitizer as well.
  */
+#define _DEFAULT_SOURCE /* usleep */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +11,9 @@
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define N_THREADS 4
 #define N_ROUNDS 5
@@ -69,7 +74,57 @@ static void threads_that_share_a_model_get_what_one_gets(void **unused)
         fixture_close(&f);
     }
 }
+
+/* The child of a process with worker threads: it runs a model through its parent's context, frees everything and ends,
+   all within ten seconds. The parent goes on with its own. */
+static void a_child_of_fork_uses_and_frees_what_its_parent_had(void **unused)
+{
+    enum { N_CHILDREN = 8 };
+    fixture f;
+    (void)unused;
+#if defined(__SANITIZE_THREAD__)
+    skip(); /* the thread sanitizer starts no threads after a fork */
+#endif
+    fixture_open_bundled(&f, "gpt");
+    size_t size = f.n_tokens * f.info->vocab_size * sizeof(float);
+    float *expected = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
+    ink_context *ctx = test_context(3);
+    for (int i = 0; i < N_CHILDREN; i++) {
+        if (i % 2 == 1)
+            free(fixture_run(ctx, f.model, f.tokens, f.n_tokens)); /* the threads still spin; otherwise they sleep */
+        else
+            usleep(2000);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            alarm(10);
+            float *logits = fixture_run(ctx, f.model, f.tokens, f.n_tokens);
+            int wrong = memcmp(logits, expected, size) != 0;
+            ink_context_free(ctx);
+            ink_model_free(f.model);
+            ctx = test_context(2);
+            ink_context_free(ctx);
+            _exit(wrong);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_false(WIFSIGNALED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+    float *logits = fixture_run(ctx, f.model, f.tokens, f.n_tokens);
+    assert_memory_equal(logits, expected, size);
+    free(logits);
+    free(expected);
+    ink_context_free(ctx);
+    fixture_close(&f);
+}
 #else
+static void a_child_of_fork_uses_and_frees_what_its_parent_had(void **unused)
+{
+    (void)unused;
+    skip();
+}
+
 static void threads_that_share_a_model_get_what_one_gets(void **unused)
 {
     (void)unused;
@@ -79,6 +134,7 @@ static void threads_that_share_a_model_get_what_one_gets(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_that_share_a_model_get_what_one_gets)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_that_share_a_model_get_what_one_gets),
+                                       cmocka_unit_test(a_child_of_fork_uses_and_frees_what_its_parent_had)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,6 +122,11 @@ typedef struct ink_context ink_context;
  */
 ink_context *ink_context_create(const ink_context_options *options);
 
+/* A child of fork() has the contexts and objects of its parent that were in no call at that moment. It may use and free
+   them, as far as its C library lets it take memory. The worker threads stay behind: there its calls run on the calling
+   thread, with the same bits. Files that objects hold open (ink_weights) are read at offsets of their own, so parent
+   and child do not disturb each other. */
+
 /* Stops the worker threads and frees all memory of the context. Objects made through it live on. NULL is fine. */
 void ink_context_free(ink_context *ctx);
 

@@ -198,6 +198,7 @@ void ink_float_mode_leave(ink_float_mode host) { (void)fesetenv(&host.environmen
 
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 struct ink_thread {
     pthread_t id;
@@ -270,6 +271,8 @@ void ink_sleep_wake_all(ink_sleep *sleep)
 size_t ink_thread_bytes(void) { return sizeof(ink_thread); }
 
 size_t ink_sleep_bytes(void) { return sizeof(ink_sleep); }
+
+long ink_process_id(void) { return (long)getpid(); }
 
 void ink_platform_pause(void)
 {

@@ -37,6 +37,9 @@ void ink_sleep_destroy(ink_sleep *sleep);
 void ink_sleep_until(ink_sleep *sleep, bool (*ready)(void *), void *argument);
 void ink_sleep_wake_all(ink_sleep *sleep);
 
+/* The number of this process. A child of fork() has another one, and none of its parent's other threads. */
+long ink_process_id(void);
+
 /* A hint to the processor that this is a spin loop. */
 void ink_platform_pause(void);
 #endif

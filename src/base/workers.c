@@ -5,6 +5,9 @@
  * only then reads fn and job. Both stay as they are until the task is done, because the caller publishes nothing else
  * before `unfinished` is zero. So a thread that wakes late finds either nothing or a valid task.
  *
+ * A child of fork() has none of the threads, and a lock that one of them held stays locked in it. So a child neither
+ * wakes nor joins anybody: it runs all tasks itself.
+ *
  * A thread waits by spinning for a bounded number of turns (a spinning worker answers in 0.1 us), and then sleeps
  * (20 us, but on a busy machine it holds no processor).
  */
@@ -27,6 +30,7 @@ struct ink_workers {
     ink_sleep *sleep;
     unsigned n_threads; /* the caller's included */
     unsigned n_started;
+    long process;           /* the threads are in */
     unsigned char *threads; /* [n_threads - 1] of ink_thread_bytes() */
     ink_memory memory;      /* all of this */
     const ink_allocator *allocator;
@@ -99,6 +103,7 @@ ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threa
     w->threads = (unsigned char *)memory.start + sizeof *w;
     w->sleep = (void *)(w->threads + threads_size);
     w->n_threads = n_threads;
+    w->process = ink_process_id();
     w->memory = memory;
     w->allocator = allocator;
     atomic_init(&w->remaining, 0);
@@ -122,11 +127,13 @@ void ink_workers_free(ink_workers *workers)
 {
     if (workers == NULL)
         return;
-    atomic_store(&workers->stopping, true);
-    workers_wake(workers);
-    for (unsigned i = 0; i < workers->n_started; i++)
-        ink_thread_join(workers_thread(workers, i));
-    ink_sleep_destroy(workers->sleep);
+    if (workers->process == ink_process_id()) {
+        atomic_store(&workers->stopping, true);
+        workers_wake(workers);
+        for (unsigned i = 0; i < workers->n_started; i++)
+            ink_thread_join(workers_thread(workers, i));
+        ink_sleep_destroy(workers->sleep);
+    }
     ink_memory_free(workers->allocator, workers->memory);
 }
 
@@ -149,7 +156,7 @@ unsigned ink_workers_count(const ink_workers *workers) { return (void)workers, 1
 void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks)
 {
 #if !defined(INK_NO_THREADS)
-    if (workers != NULL && n_tasks > 1) {
+    if (workers != NULL && n_tasks > 1 && workers->process == ink_process_id()) {
         workers->fn = fn;
         workers->job = job;
         atomic_store(&workers->unfinished, n_tasks);
