@@ -531,16 +531,14 @@ static void ctrl_c_stops_the_answer(void **state)
 /* Somebody at a terminal is asked; there Ctrl-C clears a line that was begun, and Ctrl-D ends. */
 static void at_a_terminal(void **state)
 {
+    int master, terminal = process_terminal(&master);
     char *folder = make_endless(), *said;
-    int master = posix_openpt(O_RDWR | O_NOCTTY);
     size_t n = 0;
 
     (void)state;
-    assert_true(master >= 0);
-    assert_int_equal(grantpt(master), 0);
-    assert_int_equal(unlockpt(master), 0);
     assert_true(fcntl(master, F_SETFD, FD_CLOEXEC) == 0);
     child c = start(folder, ptsname(master), -1);
+    close(terminal);
     wait_for_prompt(&c, &n, master, "");
     tell(master, "Anna\n");
     hear(&c, 100);

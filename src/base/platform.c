@@ -200,6 +200,23 @@ void ink_float_mode_leave(ink_float_mode host) { (void)fesetenv(&host.environmen
 #include <signal.h>
 #include <unistd.h>
 
+/* Before version 2.34 glibc had its threads in a library of their own, which a plain compiler line does not link. The
+   functions that only this library has are weak there: without it they are NULL, the program links, and no thread
+   starts. INK_WEAK_THREADS does the same elsewhere. */
+#if defined(__GLIBC__)
+#if !__GLIBC_PREREQ(2, 34)
+#define INK_WEAK_THREADS
+#endif
+#endif
+#if defined(INK_WEAK_THREADS)
+#pragma weak pthread_create
+#pragma weak pthread_join
+#pragma weak pthread_sigmask
+static bool there_are_threads(void) { return pthread_create != NULL && pthread_sigmask != NULL; }
+#else
+static bool there_are_threads(void) { return true; }
+#endif
+
 struct ink_thread {
     pthread_t id;
     void (*run)(void *);
@@ -228,7 +245,7 @@ bool ink_thread_start(ink_thread *thread, void (*run)(void *), void *argument)
     sigfillset(&all);
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
         sigdelset(&all, kept[i]);
-    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
+    if (!there_are_threads() || pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
         return false;
     bool started = pthread_create(&thread->id, NULL, thread_main, thread) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -134,7 +134,7 @@ void ink_file_close(ink_file *file)
 ink_result ink_file_read_all(ink_context *ctx, const ink_source *source, const char *name, ink_limit limit,
                              ink_arena *arena, const char **text, size_t *size)
 {
-    ink_file file;
+    ink_file file = {0};
     char *bytes = NULL;
     INK_TRY(ink_file_open(ctx, source, name, &file));
     ink_result result = ink_limit_check(ctx, name, file.size, limit);

@@ -17,7 +17,9 @@
 
 #include "kernel.h"
 
-#ifdef __FAST_MATH__
+/* Compilers that reorder sums or leave out zeros and NaNs say so by these. */
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0) ||                           \
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
 #error "inkling's results are exact to the bit; it cannot be built with -ffast-math"
 #endif
 

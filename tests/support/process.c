@@ -87,19 +87,28 @@ process process_run(const char *folder, const char *const *arguments, const char
     return p;
 }
 
+int process_terminal(int *master)
+{
+    int terminal = -1;
+    *master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (*master >= 0 && grantpt(*master) == 0 && unlockpt(*master) == 0)
+        terminal = open(ptsname(*master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (terminal < 0) {
+        print_message("no terminal: is /dev/pts there?\n");
+        skip();
+    }
+    return terminal;
+}
+
 process process_run_at_terminal(const char *const *arguments, const char *input)
 {
+    int master, terminal = process_terminal(&master);
     FILE *files[2] = {scratch(input), scratch(NULL)};
     process p = {.out = calloc(1, 1)};
-    int master = posix_openpt(O_RDWR | O_NOCTTY), terminal = -1;
     struct termios as_it_is;
     char bytes[4096];
     ssize_t got;
 
-    if (master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0)
-        terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
-    if (terminal < 0)
-        skip();
     assert_int_equal(tcgetattr(terminal, &as_it_is), 0);
     as_it_is.c_oflag &= ~(tcflag_t)OPOST;
     assert_int_equal(tcsetattr(terminal, TCSANOW, &as_it_is), 0);

@@ -18,8 +18,10 @@ typedef struct process {
    Give back with process_free(). */
 process process_run(const char *folder, const char *const *arguments, const char *input);
 
-/* The same with a terminal as its stdout; newlines come as the program wrote them. Skips the test where there are no
-   terminals. */
+/* A terminal and its master end, both to be closed. Skips the test where there are no terminals (no /dev/pts). */
+int process_terminal(int *master);
+
+/* As process_run(), with a terminal as its stdout; newlines come as the program wrote them. */
 process process_run_at_terminal(const char *const *arguments, const char *input);
 void process_free(process *p);
 
