@@ -391,6 +391,11 @@ static void a_sentence_encoder_says_what_it_is(void **unused)
     assert_int_equal(f.encoder->max_tokens, 24);
     assert_string_equal(f.encoder->prompt, "the good ");
     encoder_close(&f);
+    encoder_open(&f, "sentence_qwen3", INK_POOLING_NONE); /* a decoder */
+    assert_int_equal(f.encoder->task, INK_TASK_NONE);
+    assert_int_equal(f.encoder->embedding_size, 20);
+    assert_int_equal(f.encoder->max_tokens, 24);
+    encoder_close(&f);
     encoder_open(&f, "sentence_flags", INK_POOLING_NONE);
     assert_int_equal(f.encoder->embedding_size, 120);
     encoder_close(&f);

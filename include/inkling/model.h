@@ -16,7 +16,7 @@
  *                     (Bengio et al. 2003); before the first token the window holds bos_token_id
  *   bert, distilbert, encoders: they read a whole text at once, need no state, and run through encoder.h instead of the
  *   roberta           functions below; so do GPT-2 and the Llama family with the head of a classifier
- *                     (GPT2ForSequenceClassification, LlamaForTokenClassification, ...)
+ *                     (GPT2ForSequenceClassification, LlamaForTokenClassification, ...) or with modules.json
  *
  * The models rnn, gru, lstm and mlp have these settings and tensors; the tensors are the state_dict of PyTorch modules:
  *

@@ -68,10 +68,13 @@ ink_result ink_import_lm_head(ink_import *in, const char *module, bool tied);
    set. */
 ink_result ink_import_texts(ink_import *in);
 
-/* Plans a classifier: a module with a row for each label, the labels, and how logits become probabilities. _decoder: of
-   a model whose last token has seen the whole text. */
+/* Plans a classifier: a module with a row for each label, the labels, and how logits become probabilities. */
 ink_result ink_import_classifier(ink_import *in, const char *module, ink_task task, bool has_bias);
-ink_result ink_import_decoder_classifier(ink_import *in, const char *module, ink_task task, bool has_bias);
+
+/* Plans the head of a decoder for the task of its class. For INK_TASK_NONE it is lm_head, or the modules of
+   sentence-transformers. For the others it is a classifier, the module `module`, whose last token has seen the whole
+   text. */
+ink_result ink_import_decoder_head(ink_import *in, ink_task task, bool tied, const char *module, bool has_bias);
 
 /* Reads the stop tokens and the sampling settings. On entry info->eos_token is the default of the architecture. */
 ink_result ink_import_generation(ink_import *in);

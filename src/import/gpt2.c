@@ -115,11 +115,8 @@ static ink_result import_gpt2(ink_import *in)
     INK_TRY(ink_import_blocks(in, "h", "ln_1", s.n_layers, gpt2_plan_block, &s));
     INK_TRY(gpt2_plan_norm(plan, "ln_f", &s, &net->stack.norm));
     ink_plan_leave(plan, scope);
-    if (task == INK_TASK_CLASSIFY_TEXT)
-        return ink_import_decoder_classifier(in, "score", task, false);
-    if (task == INK_TASK_CLASSIFY_TOKENS)
-        return ink_import_decoder_classifier(in, "classifier", task, true);
-    return ink_import_lm_head(in, "lm_head", true);
+    bool of_tokens = task == INK_TASK_CLASSIFY_TOKENS;
+    return ink_import_decoder_head(in, task, true, of_tokens ? "classifier" : "score", of_tokens);
 }
 
 /* Old files hold the causal mask as if it were a weight: h.0.attn.bias [1, 1, n, n] and masked_bias []. */

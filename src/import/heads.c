@@ -215,10 +215,16 @@ ink_result ink_import_classifier(ink_import *in, const char *module, ink_task ta
     return describe_problem(in);
 }
 
-ink_result ink_import_decoder_classifier(ink_import *in, const char *module, ink_task task, bool has_bias)
+ink_result ink_import_decoder_head(ink_import *in, ink_task task, bool tied, const char *module, bool has_bias)
 {
     ink_model *model = in->model;
     ink_head *head = &model->head;
+    if (task == INK_TASK_NONE) {
+        bool found;
+        INK_TRY(ink_import_sentence(in, &found));
+        model->is_encoder = found;
+        return found ? INK_OK : ink_import_lm_head(in, "lm_head", tied);
+    }
     head->at_last = true;
     head->padding = -1;
     INK_TRY(ink_import_texts(in));

@@ -371,12 +371,10 @@ static ink_result import_llama(ink_import *in)
     INK_TRY(ink_plan_norm(plan, "norm", INK_RMS_NORM, s.hidden, s.epsilon, INK_BIAS_IF_THERE,
                           &model->transformer.stack.norm));
     ink_plan_leave(plan, scope);
-    if (task == INK_TASK_NONE)
-        return ink_import_lm_head(in, "lm_head", false);
     bool has_bias = task == INK_TASK_CLASSIFY_TOKENS;
     if (has_bias)
         INK_TRY(ink_config_bool(&in->config, "token_classification_bias", &has_bias));
-    return ink_import_decoder_classifier(in, "score", task, has_bias);
+    return ink_import_decoder_head(in, task, false, "score", has_bias);
 }
 
 /* Old files hold the frequencies of rope like weights. */

@@ -303,6 +303,8 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
     if (n > MAX_MODULES)
         return ink_fail(in->ctx, INK_ERROR_LIMIT, "%s: there are more than %d modules", document.file, MAX_MODULES);
     bool classifies, has_settings;
+    if (!in->model->is_encoder)
+        INK_TRY(ink_import_texts(in)); /* a decoder */
     INK_TRY(sentence_describe_texts(in, &classifies));
 
     ink_json node = ink_json_first(&document, 0);

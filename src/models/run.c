@@ -304,6 +304,16 @@ static void run_output(run *r, const float *x, size_t n)
     }
 }
 
+/* The norm behind the last block, if the network has one. */
+static void run_last_norm(run *r, float *x, size_t n)
+{
+    const ink_norm *norm = &r->model->transformer.stack.norm;
+    if (norm->size == 0)
+        return;
+    ink_norm_run(r->ctx, norm, x, n, x);
+    INK_TRACE(r->ctx, "norm_f", ink_tensor_2d(x, n, norm->size));
+}
+
 /* hidden = norm(x);   logits = W norm(s(W_t hidden + b_t)) + b;   probabilities = softmax(logits) or sigma(logits) */
 static void run_head(run *r, size_t n)
 {
@@ -314,10 +324,7 @@ static void run_head(run *r, size_t n)
     float *x = r->picked;
     if (n == 0)
         return;
-    if (model->network == INK_NETWORK_TRANSFORMER && model->transformer.stack.norm.size != 0) {
-        ink_norm_run(ctx, &model->transformer.stack.norm, x, n, x);
-        INK_TRACE(ctx, "norm_f", ink_tensor_2d(x, n, hidden));
-    }
+    run_last_norm(r, x, n);
     bool wants_logits = false, pooled = r->encoding == INK_POOLED;
     for (size_t i = 0; i < n; i++)
         wants_logits |= r->targets[i].logits != NULL;
@@ -374,6 +381,7 @@ static void run_sentence(run *r)
     const ink_sentence *sentence = &r->model->sentence;
     size_t hidden = r->model->info.hidden_size, width = sentence->n_modes * hidden;
     float *y = r->vectors[0], *next = r->vectors[1];
+    run_last_norm(r, r->x, r->rows);
     for (size_t i = 0; i < r->n_parts; i++)
         for (size_t mode = 0; mode < sentence->n_modes; mode++)
             pool_rows(r->ctx->kernel, sentence->modes[mode], r->x + r->parts[i].first * hidden, r->parts[i].count,

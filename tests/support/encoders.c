@@ -10,14 +10,11 @@
 #define PATH_SIZE 1024
 
 const char *const encoder_names[] = {
-    "bert",         "bert_old",        "bert_fill",       "bert_fill_untied",
-    "bert_text",    "bert_multi",      "bert_score",      "bert_tokens",
-    "distilbert",   "distilbert_fill", "distilbert_text", "distilbert_tokens",
-    "roberta",      "roberta_fill",    "roberta_text",    "roberta_tokens",
-    "sentence",     "sentence_dense",  "sentence_flags",  "gpt2_text",
-    "gpt2_tokens",  "llama_text",      "llama_tokens",    "mistral_text",
-    "qwen2_tokens", "qwen3_text",      "cross",           "cross_score",
-    NULL,
+    "bert",           "bert_old",     "bert_fill",    "bert_fill_untied", "bert_text",       "bert_multi",
+    "bert_score",     "bert_tokens",  "distilbert",   "distilbert_fill",  "distilbert_text", "distilbert_tokens",
+    "roberta",        "roberta_fill", "roberta_text", "roberta_tokens",   "sentence",        "sentence_dense",
+    "sentence_flags", "gpt2_text",    "gpt2_tokens",  "llama_text",       "llama_tokens",    "mistral_text",
+    "qwen2_tokens",   "qwen3_text",   "cross",        "cross_score",      "sentence_qwen3",  NULL,
 };
 
 static void read_texts(encoder_fixture *f)
