@@ -77,8 +77,8 @@ static run_of open_run(const char *folder, const char *text, seen *s)
 {
     run_of r = {.ctx = test_context(1)};
 
-    assert_true(lm_open(&r.lm, r.ctx, folder));
-    assert_true(lm_prompt(&r.lm, text, &r.tokens, &r.n));
+    assert_true(lm_open(&r.lm, r.ctx, folder, LM_TOKENIZER));
+    assert_true(lm_prompt(&r.lm, text, false, &r.tokens, &r.n));
     assert_ok(r.ctx, ink_state_create(r.ctx, r.lm.model, r.n, &r.state));
     ink_context_trace(r.ctx, look, s);
     return r;

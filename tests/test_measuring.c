@@ -185,7 +185,7 @@ static language_model open_model(ink_context *ctx, const char *name)
     language_model lm;
 
     assert_true(bundled_folder(folder, name));
-    assert_true(lm_open(&lm, ctx, folder));
+    assert_true(lm_open(&lm, ctx, folder, LM_TOKENIZER));
     return lm;
 }
 

@@ -19,7 +19,7 @@ enum { N_FOLDERS = 5 };
 
 static void helps(void **state)
 {
-    static const char *const names[] = {"generate", "chat", "embed", "classify",    "fill",        "score",
+    static const char *const names[] = {"generate", "chat", "embed", "classify",    "tag",         "fill",      "score",
                                         "inspect",  "mlp",  "rnn",   "transformer", "first_light", "lookinside"};
 
     (void)state;

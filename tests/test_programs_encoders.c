@@ -1,6 +1,6 @@
 /*
- * test_programs_encoders.c - embed, classify and fill from end to end, beside what the library gives for each text
- * alone; and inspect on encoders.
+ * test_programs_encoders.c - embed, classify, tag and fill from end to end, beside what the library gives for each text
+ * alone and what transformers and sentence-transformers say; and inspect on encoders.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -16,7 +16,9 @@
 #define EMBED PROGRAMS "/embed"
 #define CLASSIFY PROGRAMS "/classify"
 #define FILL PROGRAMS "/fill"
+#define TAG PROGRAMS "/tag"
 #define ENCODERS FIXTURES "/encoders"
+#define CASES FIXTURES "/programs"
 
 static const char *const texts[] = {"the cat is good.",
                                     "a dog",
@@ -44,10 +46,6 @@ static float *row_of(const opened *w, ink_encoding encoding, const char *text)
     ink_token ids[64];
     size_t size = strlen(text), n;
 
-    for (; encoding == INK_EMBEDDING && size > 0 && *text == ' '; size--)
-        text++;
-    while (encoding == INK_EMBEDDING && size > 0 && text[size - 1] == ' ')
-        size--;
     ink_encode_input input = {.text = text,
                               .size = size,
                               .flags = INK_ENCODE_DEFAULT,
@@ -178,6 +176,12 @@ static void ranks(void **state)
     free(said);
     free(query);
     close_model(&w);
+    /* The folder's prompt goes in front of every text, and is not printed. */
+    said = output_of(run_with("the cat\n\na dog\n", EMBED, ENCODERS "/sentence_dense", "--query", "a dog"));
+    assert_non_null(strstr(said, "  the cat\n"));
+    assert_memory_equal(said, " 1.0000  a dog\n", 15);
+    assert_int_equal(count_of(said, "\n"), 2);
+    free(said);
 }
 
 /* ---- classify --------------------------------------------------------------------------------------------------- */
@@ -285,6 +289,188 @@ static void fills(void **state)
     close_model(&w);
 }
 
+/* ---- beside transformers ---------------------------------------------------------------------------------------- */
+
+/* Two outputs say the same, numbers to four digits behind the point. */
+static void compare_said(const char *name, const char *found, const char *expected)
+{
+    for (const char *a = found, *b = expected; *a != '\0' || *b != '\0';) {
+        bool number = (*a >= '0' && *a <= '9') || (*a == '-' && a[1] >= '0' && a[1] <= '9');
+        double x = number ? strtod(a, (char **)&a) : 0, y = number ? strtod(b, (char **)&b) : 0;
+        if (number && fabs(x - y) <= 0.0000601)
+            continue;
+        if (number || *a++ != *b++)
+            fail_msg("%s: found\n%.60s\nexpected\n%.60s", name, a, b);
+    }
+}
+
+/* The program with NAME.txt as its stdin prints NAME.said (make_programs.py). */
+static void compare_case(const char *name, const char *program, const char *folder, const char *option)
+{
+    char *txt = calloc(1, 64), *said = calloc(1, 64), *input, *expected;
+    size_t size;
+
+    sprintf(txt, "%s.txt", name);
+    sprintf(said, "%s.said", name);
+    input = read_file(CASES, txt, &size);
+    expected = read_file(CASES, said, &size);
+    char *found = output_of(run_with(input, program, folder, option));
+    compare_said(name, found, expected);
+    free(found);
+    free(expected);
+    free(input);
+    free(said);
+    free(txt);
+}
+
+static void the_reference_says_the_same(void **state)
+{
+    (void)state;
+    compare_case("pairs", CLASSIFY, ENCODERS "/bert_text", "--pair");
+    compare_case("spaces", EMBED, CASES "/spaces", NULL);
+    compare_case("tagger", TAG, CASES "/tagger", NULL);
+    compare_case("tagger_all", TAG, CASES "/tagger", "--all");
+    compare_case("tagger_bytes", TAG, CASES "/tagger_bytes", NULL);
+    compare_case("tagger_bytes_all", TAG, CASES "/tagger_bytes", "--all");
+}
+
+/* Arguments are pairs in twos, or with a tab. */
+static void pairs_are_arguments_too(void **state)
+{
+    char *lines = output_of(run_with("a cat\tis bad\n\tgood\n", CLASSIFY, ENCODERS "/bert_text", "--pair"));
+    char *twos = output_of(run(CLASSIFY, ENCODERS "/bert_text", "--pair", "a cat", "is bad", "\tgood"));
+
+    (void)state;
+    assert_string_equal(lines, twos);
+    free(lines);
+    free(twos);
+    /* The second text counts, and where it begins. */
+    char *one = output_of(run(CLASSIFY, ENCODERS "/bert_text", "a cat is bad", "-n", "1"));
+    char *two = output_of(run(CLASSIFY, ENCODERS "/bert_text", "--pair", "a cat", "is bad", "-n", "1"));
+    assert_int_not_equal(strncmp(one, two, strcspn(one, "\t")), 0);
+    free(one);
+    free(two);
+}
+
+/* The types that the template gives a single text reach the model, if the tokenizer's class hands them on. */
+static void types_of_a_single_text_count(void **state)
+{
+    static const char settings[] = "{\"tokenizer_class\": \"PreTrainedTokenizerFast\"",
+                      with[] = ", \"model_input_names\": [\"input_ids\", \"token_type_ids\"]}";
+    char *folder = fresh_folder(), *json, config[256];
+    size_t size;
+
+    (void)state;
+    copy_file(ENCODERS "/bert_text", folder, "config.json");
+    copy_file(ENCODERS "/bert_text", folder, "model.safetensors");
+    for (char type = '1'; type <= '7'; type = (char)(type + 6)) {
+        json = read_file(ENCODERS "/bert_text", "tokenizer.json", &size);
+        for (char *at = json; (at = strstr(at, "\"type_id\": 0")) != NULL; at++)
+            at[11] = type;
+        write_file(folder, "tokenizer.json", json, size);
+        free(json);
+        for (int handed_on = 0; handed_on < 2; handed_on++) {
+            snprintf(config, sizeof config, "%s%s", settings, handed_on ? with : "}");
+            write_file(folder, "tokenizer_config.json", config, strlen(config));
+            if (type == '1' || !handed_on)
+                compare_case(handed_on ? "types" : "no_types", CLASSIFY, folder, NULL);
+            else
+                refused(run(CLASSIFY, folder, "a dog"), "type");
+        }
+    }
+    forget(folder);
+}
+
+/* ---- ids instead of text ---------------------------------------------------------------------------------------- */
+
+/* The ids of a text with its template, as --ids-in takes them. */
+static void write_ids(const char *folder, const char *text, char out[512])
+{
+    ink_context *ctx = test_context(1);
+    ink_tokenizer *tokenizer = NULL;
+    ink_token ids[64];
+    size_t n;
+
+    assert_ok(ctx, ink_tokenizer_open(ctx, folder, &tokenizer));
+    assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, text, strlen(text), INK_ENCODE_DEFAULT, ids, 64, &n));
+    for (size_t i = 0; i < n; i++)
+        out += sprintf(out, "%s%d", i > 0 ? "  " : " ", (int)ids[i]);
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+}
+
+/* A copy of a folder's model, without its tokenizer. */
+static char *without_tokenizer(const char *from)
+{
+    char *folder = fresh_folder();
+
+    copy_file(from, folder, "config.json");
+    copy_file(from, folder, "model.safetensors");
+    return folder;
+}
+
+/* Programs print the same for the ids of a text as for the text, but for the text itself. */
+static void ids_stand_for_texts(void **state)
+{
+    static const struct {
+        const char *program, *folder, *options[2];
+    } cases[] = {{CLASSIFY, ENCODERS "/bert_text", {NULL}},
+                 {EMBED, ENCODERS "/bert_text", {"--pooling", "mean"}},
+                 {TAG, CASES "/tagger", {"--all"}}};
+    static const char text[] = "the cat is not good.";
+    char ids[512];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *folder = without_tokenizer(cases[i].folder);
+        write_ids(cases[i].folder, text, ids);
+        char *of_text =
+            output_of(run(cases[i].program, cases[i].folder, text, cases[i].options[0], cases[i].options[1]));
+        const char *const arguments[] = {cases[i].program,    folder, "--ids-in", ids, cases[i].options[0],
+                                         cases[i].options[1], NULL};
+        char *of_ids = output_of(process_run(NULL, arguments, NULL));
+        if (i < 2) {
+            assert_memory_equal(of_ids, of_text, strcspn(of_text, "\t\n"));
+        } else { /* here [CLS] and [SEP] are tokens like any */
+            double score = number_after(of_text, "\t");
+            char shown[32];
+            snprintf(shown, sizeof shown, "\t%.4f\t", score);
+            assert_true(count_of(of_ids, "\n") >= count_of(of_text, "\n"));
+        }
+        free(of_ids);
+        free(of_text);
+        forget(folder);
+    }
+    /* A pair: the ids of the second text have type 1. */
+    char *of_text = output_of(run(CLASSIFY, ENCODERS "/bert_text", "--pair", "a cat", "good"));
+    char first[512], second[512];
+    write_ids(ENCODERS "/bert_text", "a cat", first);
+    write_ids(ENCODERS "/bert_text", "good", second);
+    char *folder = without_tokenizer(ENCODERS "/bert_text"), *rest = strchr(second + 2, ' '); /* behind [CLS] */
+    char *of_ids = output_of(run(CLASSIFY, folder, "--pair", "--ids-in", first, rest));
+    assert_memory_equal(of_ids, of_text, strcspn(of_text, "\t"));
+    free(of_ids);
+    free(of_text);
+    forget(folder);
+
+    /* Gaps are ids, and so are the fillings. */
+    opened w = open_model(ENCODERS "/bert_fill", INK_POOLING_NONE);
+    char mask[16];
+    snprintf(mask, sizeof mask, "%d", (int)ink_tokenizer_control(w.tokenizer, INK_CONTROL_MASK));
+    write_ids(ENCODERS "/bert_fill", "the [MASK] is good", ids);
+    folder = without_tokenizer(ENCODERS "/bert_fill");
+    of_text = output_of(run(FILL, ENCODERS "/bert_fill", "the [MASK] is good", "-n", "1"));
+    of_ids = output_of(run(FILL, folder, "--ids-in", ids, "--mask", mask, "-n", "1"));
+    size_t size;
+    const char *name = ink_tokenizer_token(w.tokenizer, (ink_token)atoi(of_ids + 8), &size);
+    assert_memory_equal(of_ids, of_text, 8);
+    assert_memory_equal(of_text + 8, name, size);
+    free(of_ids);
+    free(of_text);
+    close_model(&w);
+    forget(folder);
+}
+
 /* ---- inspect ---------------------------------------------------------------------------------------------------- */
 
 static void inspects(void **state)
@@ -348,8 +534,19 @@ static void mistakes_are_answered(void **state)
         {{FILL, ENCODERS "/bert_fill", long_text}, " tokens, and this model was made for "},
         {{FILL, ENCODERS "/bert_text", "[MASK]"}, "fills no gaps: it needs a head for masked language modelling"},
         {{FILL, MODELS "/gpt", "[MASK]"}, "a gpt2 is no encoder"},
+        {{FILL, ENCODERS "/bert_fill", "--ids-in", "2 3"}, "--ids-in needs --mask: which id is a gap"},
+        {{FILL, ENCODERS "/bert_fill", "--ids-in", "2 3", "--mask", "4"}, "no gap in the text: it is written 4"},
+        {{CLASSIFY, ENCODERS "/bert_text", "--pair", "a"}, "--pair expects the second text behind 'a'"},
+        {{CLASSIFY, ENCODERS "/bert_text", "--pair", "a\tb\tc"}, "found more than one tab"},
+        {{CLASSIFY, ENCODERS "/bert_text", "--ids-in", "2 -3"}, "--ids-in expects whole numbers with spaces between"},
+        {{CLASSIFY, ENCODERS "/bert_text", "--ids-in", "4 66"},
+         "contains token 66, but the model has rows for 0 to 65"},
+        {{CLASSIFY, ENCODERS "/bert_text", "--ids-in", " "}, "a text lists no ids"},
+        {{TAG, ENCODERS "/bert_text", "a"}, "labels no tokens: it needs a head for token classification"},
+        {{TAG, MODELS "/gpt", "a"}, "a gpt2 is no encoder"},
+        {{TAG, CASES "/tagger", "--ids-in", "two"}, "found 'two'"},
         {{PROGRAMS "/generate", ENCODERS "/bert_text", "a"},
-         "a bert is an encoder and continues no texts; use embed, classify or fill"},
+         "a bert is an encoder and continues no texts; use embed, classify, tag or fill"},
     };
 
     (void)state;
@@ -370,6 +567,10 @@ int main(void)
         cmocka_unit_test(ranks),
         cmocka_unit_test(classifies),
         cmocka_unit_test(fills),
+        cmocka_unit_test(the_reference_says_the_same),
+        cmocka_unit_test(pairs_are_arguments_too),
+        cmocka_unit_test(types_of_a_single_text_count),
+        cmocka_unit_test(ids_stand_for_texts),
         cmocka_unit_test(inspects),
         cmocka_unit_test(numbers_that_are_none_are_not_printed),
         cmocka_unit_test(mistakes_are_answered),

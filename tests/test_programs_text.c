@@ -1,6 +1,6 @@
 /*
- * test_programs_text.c - text on its way into the programs and out of them: ends of lines, and characters that steer a
- * terminal.
+ * test_programs_text.c - text on its way into the programs and out of them: ends of lines, ids instead of text, and
+ * characters that steer a terminal.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -87,6 +87,60 @@ static void programs_read_both(void **state)
     assert_memory_equal(p.out, again + 1, (size_t)(again + 1 - p.out)); /* the reset was obeyed */
     assert_null(strstr(p.err, "none of the commands"));
     process_free(&p);
+}
+
+/* ---- ids instead of text ---------------------------------------------------------------------------------------- */
+
+/* A folder without a tokenizer continues and scores ids, and says the same as for the text they stand for. */
+static void ids_stand_for_texts(void **state)
+{
+    static const char text[] = "Anna and Tom were in the garden.";
+    static const char *const models[] = {MODELS "/gpt", MODELS "/lstm", MODELS "/mlp"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        char *folder = fresh_folder(), ids[512], *at = ids;
+        ink_token tokens[64];
+        size_t n;
+        opened o = open_model(models[i], INK_POOLING_NONE);
+        copy_file(models[i], folder, "config.json");
+        copy_file(models[i], folder, "model.safetensors");
+        copy_file(models[i], folder, "generation_config.json");
+        assert_ok(o.ctx,
+                  ink_tokenizer_encode(o.ctx, o.tokenizer, text, sizeof text - 1, INK_ENCODE_DEFAULT, tokens, 64, &n));
+        for (size_t k = 0; k < n; k++)
+            at += sprintf(at, k % 2 == 0 ? "%d \t" : "%d\r\n", (int)tokens[k]);
+        char *of_text = output_of(run(GENERATE, models[i], text, "--ids", "-n", "20"));
+        char *of_ids = output_of(run(GENERATE, folder, ids, "--ids-in", "--ids", "-n", "20"));
+        char *as_text = output_of(run(GENERATE, models[i], ids, "--ids-in", "-n", "20"));
+        char *whole = output_of(run(GENERATE, models[i], text, "-n", "20"));
+        assert_string_equal(of_ids, of_text);
+        assert_string_equal(as_text, whole);
+        refused(run(GENERATE, folder, ids, "--ids-in"), "tokenizer.json");
+        char *scored = output_of(run_with(text, SCORE, models[i], "-"));
+        char *scored_ids = output_of(run_with(ids, SCORE, folder, "-", "--ids-in"));
+        assert_true(number_after(scored, "bits per token") == number_after(scored_ids, "bits per token"));
+        assert_true(number_after(scored, "tokens scored") == number_after(scored_ids, "tokens scored"));
+        assert_null(strstr(scored_ids, "byte"));
+        free(scored_ids);
+        free(scored);
+        free(whole);
+        free(as_text);
+        free(of_ids);
+        free(of_text);
+        close_model(&o);
+        forget(folder);
+    }
+    static const mistake mistakes[] = {
+        {{GENERATE, MODELS "/gpt", "1 2 x", "--ids-in"},
+         "--ids-in expects whole numbers with spaces between them, found 'x'"},
+        {{GENERATE, MODELS "/gpt", "1,2", "--ids-in"}, "found '1,2'"},
+        {{GENERATE, MODELS "/gpt", "1 99999999999", "--ids-in"}, "found '99999999999'"},
+        {{GENERATE, MODELS "/gpt", "1 9999999", "--ids-in"}, "token 9999999, but the model has rows for 0 to "},
+        {{GENERATE, MODELS "/gpt", " ", "--ids-in"}, "the prompt lists no ids"},
+        {{GENERATE, MODELS "/gpt", "1", "--ids-in", "--ids", "--stop", "x"}, "--stop is a text"},
+    };
+    mistakes_refused(mistakes, sizeof mistakes / sizeof *mistakes);
 }
 
 /* ---- characters that steer a terminal --------------------------------------------------------------------------- */
@@ -208,8 +262,11 @@ static void files_and_lines_do_not_either(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_end_in_two_ways),         cmocka_unit_test(programs_read_both),
-        cmocka_unit_test(names_show_every_byte),         cmocka_unit_test(models_do_not_steer_a_terminal),
+        cmocka_unit_test(lines_end_in_two_ways),
+        cmocka_unit_test(programs_read_both),
+        cmocka_unit_test(ids_stand_for_texts),
+        cmocka_unit_test(names_show_every_byte),
+        cmocka_unit_test(models_do_not_steer_a_terminal),
         cmocka_unit_test(files_and_lines_do_not_either),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -306,7 +306,7 @@ static bool open_bundled(model_job *job, ink_context *ctx, const char *folder)
     static const char text[] = "Anna and Tom were in the garden. It was night and they saw the moon. They had a dog "
                                "with them. Anna put the ball under the bench.";
     size_t n = 0;
-    if (!lm_open(&job->lm, ctx, folder) ||
+    if (!lm_open(&job->lm, ctx, folder, LM_TOKENIZER) ||
         !console_ok(ctx, ink_state_create(ctx, job->lm.model, N_PROMPT + N_TOKENS, &job->state)) ||
         !console_ok(ctx, ink_tokenizer_encode(ctx, job->lm.tokenizer, text, sizeof text - 1, INK_ENCODE_DEFAULT,
                                               job->tokens, N_PROMPT + N_TOKENS, &n)))

@@ -162,7 +162,7 @@ bool comparison_open(comparison *c)
     c->ctx = console_context(1, c->kernel);
     for (size_t f = 0; f < N_FAMILIES; f++)
         if (c->ctx == NULL || !bundled_folder(c->folders[f], families[f].folder) ||
-            !lm_open(&c->models[f], c->ctx, c->folders[f]) || !reader_open(&c->readers[f], &c->models[f]))
+            !lm_open(&c->models[f], c->ctx, c->folders[f], LM_TOKENIZER) || !reader_open(&c->readers[f], &c->models[f]))
             return false;
     question *questions = console_memory(c->n_stories, sizeof *questions);
     c->tales = console_memory(c->n_stories, sizeof *c->tales);

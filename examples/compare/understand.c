@@ -184,8 +184,8 @@ static bool open_models(asked *a, ink_context *ctx)
 {
     language_model *bert = &a->models[ASKED_BERT], *gpt = &a->models[ASKED_GPT];
     char *of_bert = a->folders[ASKED_BERT], *of_gpt = a->folders[ASKED_GPT];
-    if (!bundled_folder(of_bert, "bert") || !lm_open_encoder(bert, ctx, of_bert, INK_POOLING_NONE) ||
-        !bundled_folder(of_gpt, "gpt") || !lm_open(gpt, ctx, of_gpt) || !reader_open(&a->gpt, gpt))
+    if (!bundled_folder(of_bert, "bert") || !lm_open_encoder(bert, ctx, of_bert, INK_POOLING_NONE, LM_TOKENIZER) ||
+        !bundled_folder(of_gpt, "gpt") || !lm_open(gpt, ctx, of_gpt, LM_TOKENIZER) || !reader_open(&a->gpt, gpt))
         return false;
     a->bert.p = console_memory(MAX_GAPS * bert->info->vocab_size, sizeof *a->bert.p);
     return a->bert.p != NULL;

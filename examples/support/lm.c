@@ -4,6 +4,7 @@
 #include "lm.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,11 +57,11 @@ ink_result lm_load(ink_context *ctx, const char *folder, ink_pooling pooling, in
     return result;
 }
 
-static bool open_folder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling)
+static bool open_folder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling, lm_text text)
 {
     *lm = (language_model){.ctx = ctx, .folder = folder};
     if (!console_ok(ctx, lm_load(ctx, folder, pooling, &lm->model)) ||
-        !console_ok(ctx, ink_tokenizer_open(ctx, folder, &lm->tokenizer)))
+        (text == LM_TOKENIZER && !console_ok(ctx, ink_tokenizer_open(ctx, folder, &lm->tokenizer))))
         return false;
     lm->info = ink_model_get_info(lm->model);
     return true;
@@ -68,21 +69,21 @@ static bool open_folder(language_model *lm, ink_context *ctx, const char *folder
 
 bool lm_open_any(language_model *lm, ink_context *ctx, const char *folder)
 {
-    return open_folder(lm, ctx, folder, INK_POOLING_NONE);
+    return open_folder(lm, ctx, folder, INK_POOLING_NONE, LM_TOKENIZER);
 }
 
-bool lm_open(language_model *lm, ink_context *ctx, const char *folder)
+bool lm_open(language_model *lm, ink_context *ctx, const char *folder, lm_text text)
 {
-    if (!open_folder(lm, ctx, folder, INK_POOLING_NONE))
+    if (!open_folder(lm, ctx, folder, INK_POOLING_NONE, text))
         return false;
     return ink_model_get_encoder(lm->model) == NULL ||
-           console_complain("%s: a %s is an encoder and continues no texts; use embed, classify or fill", folder,
+           console_complain("%s: a %s is an encoder and continues no texts; use embed, classify, tag or fill", folder,
                             lm->info->kind);
 }
 
-bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling)
+bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling, lm_text text)
 {
-    if (!open_folder(lm, ctx, folder, pooling))
+    if (!open_folder(lm, ctx, folder, pooling, text))
         return false;
     return ink_model_get_encoder(lm->model) != NULL ||
            console_complain("%s: a %s is no encoder; generate continues texts with it", folder, lm->info->kind);
@@ -107,35 +108,90 @@ static bool has_rows(const language_model *lm, const ink_token *tokens, size_t n
                                       lm->folder, tokens[i], n_rows - 1);
 }
 
-bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n)
+bool lm_encode_types(const language_model *lm, const ink_encode_input *input, ink_token **tokens, ink_token **types,
+                     size_t *n)
 {
-    ink_result result = ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, NULL, 0, n);
-    *tokens = NULL;
-    if (result != INK_ERROR_LIMIT &&
-        !console_ok(lm->ctx, result)) /* without room the call reports the size as a limit */
+    ink_result result = ink_tokenizer_encode_input(lm->ctx, lm->tokenizer, input, NULL, NULL, 0, n);
+    *tokens = *types = NULL;
+    if (result != INK_ERROR_LIMIT && !console_ok(lm->ctx, result)) /* without room the call reports the size */
         return false;
     *tokens = console_memory(*n, sizeof **tokens);
-    if (*tokens != NULL &&
-        console_ok(lm->ctx, ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, flags, *tokens, *n, n)) &&
+    *types = console_memory(*n, sizeof **types);
+    if (*tokens != NULL && *types != NULL &&
+        console_ok(lm->ctx, ink_tokenizer_encode_input(lm->ctx, lm->tokenizer, input, *tokens, *types, *n, n)) &&
         has_rows(lm, *tokens, *n))
+        return true;
+    free(*tokens);
+    free(*types);
+    *tokens = *types = NULL;
+    return false;
+}
+
+bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n)
+{
+    const ink_encode_input input = {.text = text, .size = size, .flags = flags};
+    ink_token *types;
+    bool done = lm_encode_types(lm, &input, tokens, &types, n);
+    free(types);
+    return done;
+}
+
+bool lm_read_ids(const language_model *lm, const char *text, size_t size, ink_token **tokens, size_t *n)
+{
+    static const char space[] = " \t\r\n\v\f";
+    char word[16];
+    uint64_t id;
+    *n = 0;
+    *tokens = console_memory(size / 2 + 1, sizeof **tokens); /* an id takes two characters, but for the last */
+    for (size_t i = 0; *tokens != NULL && i < size;) {
+        size_t length = 0;
+        if (memchr(space, text[i], sizeof space - 1) != NULL) {
+            i++;
+            continue;
+        }
+        while (i + length < size && memchr(space, text[i + length], sizeof space - 1) == NULL)
+            length++;
+        snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), text + i);
+        if (length >= sizeof word || !number_whole(word, &id) || id > INT32_MAX) {
+            console_complain("--ids-in expects whole numbers with spaces between them, found '%s'", word);
+            free(*tokens);
+            *tokens = NULL;
+        } else {
+            (*tokens)[(*n)++] = (ink_token)id;
+        }
+        i += length;
+    }
+    if (*tokens != NULL && has_rows(lm, *tokens, *n))
         return true;
     free(*tokens);
     *tokens = NULL;
     return false;
 }
 
-bool lm_prompt(const language_model *lm, const char *text, ink_token **tokens, size_t *n)
+/* RoBERTa has one row of types, and its tokenizers give none. */
+bool lm_has_types(const language_model *lm)
+{
+    const ink_encoder_info *encoder = ink_model_get_encoder(lm->model);
+    return encoder != NULL &&
+           (encoder->n_types > 1 || (encoder->n_types == 1 && strcmp(lm->info->kind, "bert") == 0)) &&
+           (lm->tokenizer == NULL || ink_tokenizer_gives_types(lm->tokenizer));
+}
+
+bool lm_prompt(const language_model *lm, const char *text, bool as_ids, ink_token **tokens, size_t *n)
 {
     size_t context = lm->info->context_length;
-    if (!lm_encode(lm, text, strlen(text), INK_ENCODE_DEFAULT, tokens, n))
+    if (!(as_ids ? lm_read_ids(lm, text, strlen(text), tokens, n)
+                 : lm_encode(lm, text, strlen(text), INK_ENCODE_DEFAULT, tokens, n)))
         return false;
-    if (*n == 0 && lm->info->bos_token >= 0) {
+    if (*n == 0 && !as_ids && lm->info->bos_token >= 0) {
         (*tokens)[0] = lm->info->bos_token; /* lm_encode() leaves room for one */
         *n = 1;
     }
     if (*n > 0 && (context == 0 || *n <= context))
         return true;
-    if (*n == 0)
+    if (*n == 0 && as_ids)
+        console_complain("the prompt lists no ids");
+    else if (*n == 0)
         console_complain("the prompt is empty, and this model has no token that begins a text");
     else
         console_complain("the prompt has %zu tokens, and the context of this model holds %zu", *n, context);
@@ -149,7 +205,7 @@ bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token
 {
     size_t bytes;
     *size = 0;
-    if (token >= 0 && ink_tokenizer_token(lm->tokenizer, token, &bytes) == NULL)
+    if (lm->tokenizer == NULL || (token >= 0 && ink_tokenizer_token(lm->tokenizer, token, &bytes) == NULL))
         return true;
     return console_ok(lm->ctx, ink_tokenizer_stream(lm->ctx, lm->tokenizer, stream, token, text, capacity, size));
 }
@@ -192,7 +248,7 @@ static bool lm_run_start(const language_model *lm, const lm_request *request, lm
     size_t capacity = request->n_prompt + request->n_tokens;
     if (context > 0 && capacity > context)
         capacity = context;
-    run->text_capacity = ink_tokenizer_stream_capacity(lm->tokenizer);
+    run->text_capacity = lm->tokenizer != NULL ? ink_tokenizer_stream_capacity(lm->tokenizer) : 0;
     run->text = console_memory(run->text_capacity, 1);
     run->logits = console_memory(lm->info->vocab_size, sizeof *run->logits);
     return run->text != NULL && run->logits != NULL &&

@@ -27,15 +27,18 @@ typedef struct language_model {
     ink_context *ctx;   /* owned by the caller */
     const char *folder; /* the caller's; must live as long as the model */
     ink_model *model;
-    ink_tokenizer *tokenizer;
+    ink_tokenizer *tokenizer; /* NULL after LM_NO_TOKENIZER */
     const ink_model_info *info;
 } language_model;
+
+/* What becomes of texts. Without a tokenizer a program takes ids and gives ids, and the folder needs none. */
+typedef enum lm_text { LM_TOKENIZER, LM_NO_TOKENIZER } lm_text;
 
 /* Opens a model of any kind, one that continues texts, or an encoder. `pooling` is for folders that do not say how the
    rows of a text become one vector. Call lm_close() even after a failure. */
 bool lm_open_any(language_model *lm, ink_context *ctx, const char *folder);
-bool lm_open(language_model *lm, ink_context *ctx, const char *folder);
-bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling);
+bool lm_open(language_model *lm, ink_context *ctx, const char *folder, lm_text text);
+bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling, lm_text text);
 void lm_close(language_model *lm);
 
 /* ---- text ------------------------------------------------------------------------------------------------------- */
@@ -44,12 +47,24 @@ void lm_close(language_model *lm);
    has no row for an id. */
 bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n);
 
+/* The same for an encoder: of a text or a pair, with the types of the tokens beside the ids, also to be released. */
+bool lm_encode_types(const language_model *lm, const ink_encode_input *input, ink_token **tokens, ink_token **types,
+                     size_t *n);
+
+/* The ids that a text lists as whole numbers with white space between them, to be released with free(). Such a list is
+   taken as it is: nothing is put in front of it or behind it. */
+#define LM_IDS_IN(to) CLI_FLAG("--ids-in", to, "takes token ids, with spaces between them, instead of text")
+bool lm_read_ids(const language_model *lm, const char *text, size_t size, ink_token **tokens, size_t *n);
+
+/* True if the model gets the types of tokens that its tokenizer gives: which of two texts a token belongs to. */
+bool lm_has_types(const language_model *lm);
+
 /* The ids of a prompt with the tokenizer's template. An empty prompt becomes the token that begins a text, if the model
-   has one. A prompt without tokens, or longer than the context, is a mistake. */
-bool lm_prompt(const language_model *lm, const char *text, ink_token **tokens, size_t *n);
+   has one. With `as_ids` it is a list of ids. A prompt without tokens, or longer than the context, is a mistake. */
+bool lm_prompt(const language_model *lm, const char *text, bool as_ids, ink_token **tokens, size_t *n);
 
 /* The text that is complete with this token, as ink_tokenizer_stream() gives it. An id without a token has no text:
-   models often have more rows than their tokenizer has tokens. */
+   models often have more rows than their tokenizer has tokens. Without a tokenizer nothing has a text. */
 bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token, char *text, size_t capacity,
               size_t *size);
 

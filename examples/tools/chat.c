@@ -467,7 +467,7 @@ static bool chat(ink_context *ctx)
 {
     talk t = {.n_read = 0};
     lines in = {.stream = stdin};
-    bool asked = console_is_asked(), done = lm_open(&t.lm, ctx, line.arguments[0]) && talk_open(&t);
+    bool asked = console_is_asked(), done = lm_open(&t.lm, ctx, line.arguments[0], LM_TOKENIZER) && talk_open(&t);
     if (done) {
         const ink_model_info *info = t.lm.info;
         char parameters[CONSOLE_ROOM], context[CONSOLE_ROOM];

@@ -5,6 +5,8 @@
  * Prints a line for each text, likeliest label first:
  *
  *     positive 0.9871  neutral 0.0102  negative 0.0027<TAB>the text
+ *
+ * With --pair the model sees two texts together (does the second follow from the first?), and both are printed.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -13,9 +15,12 @@
 #include "batch.h"
 
 static uint64_t n_best = UINT64_MAX;
+static batch_form form;
 
 static const cli_option options[] = {
     CLI_COUNT("-n", "COUNT", &n_best, 1, 1e9, "labels to print for a text (default: all)"),
+    CLI_FLAG("--pair", &form.pairs, "labels pairs of texts: the arguments in twos, or lines with a tab"),
+    LM_IDS_IN(&form.as_ids),
     CLI_MACHINE,
 };
 
@@ -23,9 +28,12 @@ static cli line = {
     .name = "classify",
     .usage = "FOLDER [text ...] [options]",
     .about = "Prints the labels of each text with their probabilities, likeliest first: a line for each text, or\n"
-             "for each line of stdin if there are no texts.",
+             "for each line of stdin if there are no texts. With --pair a line has two texts with a tab between\n"
+             "them. With --ids-in a text lists all of its ids, those of [CLS] and [SEP] too.",
     .samples = "  classify tests/fixtures/encoders/bert_text \"the cat is good\" \"the dog is bad\"\n"
-               "  printf 'good\\nbad\\n' | classify tests/fixtures/encoders/bert_text -n 1\n",
+               "  printf 'good\\nbad\\n' | classify tests/fixtures/encoders/bert_text -n 1\n"
+               "  classify tests/fixtures/encoders/bert_text --pair \"the cat is good\" \"the dog is bad\"\n"
+               "  classify tests/fixtures/encoders/bert_text --ids-in \"2 5 7 9 3\"\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
 };
@@ -35,7 +43,7 @@ typedef struct labels {
     float *row; /* [n_labels]; a printed label becomes -infinity: a CrossEncoder has scores of any size */
 } labels;
 
-static bool print_labels(void *user, const char *text, size_t size, const float *row)
+static bool print_labels(void *user, const batch_input *in, const float *row)
 {
     labels *l = user;
     char name[256];
@@ -47,14 +55,16 @@ static bool print_labels(void *user, const char *text, size_t size, const float 
         if (!console_print("%s%s %.4f", i > 0 ? "  " : "", name, (double)row[best]))
             return false;
     }
-    return console_write("\t", 1) && console_say(text, size) && console_write("\n", 1);
+    return console_write("\t", 1) && console_say(in->text, in->size) &&
+           (in->pair == NULL || (console_write("\t", 1) && console_say(in->pair, in->pair_size))) &&
+           console_write("\n", 1);
 }
 
 static bool classify(ink_context *ctx)
 {
     labels l = {0};
     batch b;
-    bool done = batch_open(&b, ctx, line.arguments[0], INK_POOLING_NONE, INK_PROBABILITIES, print_labels, &l);
+    bool done = batch_open(&b, ctx, line.arguments[0], form, INK_POOLING_NONE, INK_PROBABILITIES, print_labels, &l);
     l.info = b.info;
     done = done && (l.row = console_memory(l.info->n_labels, sizeof *l.row)) != NULL && batch_run(&b, &line);
     if (done)

@@ -16,12 +16,14 @@
 
 static const char *query, *pooling_name;
 static uint64_t n_best = UINT64_MAX;
+static batch_form form;
 
 static const cli_option options[] = {
     CLI_TEXT("--query", "TEXT", &query, "print the texts closest in meaning to this one, with their cosines"),
     CLI_COUNT("-n", "COUNT", &n_best, 0, 1e9, "with --query: how many to print (default: all)"),
     CLI_TEXT("--pooling", "NAME", &pooling_name,
              "cls, max, mean, mean_sqrt, weighted_mean or last, for folders that do not say how"),
+    LM_IDS_IN(&form.as_ids),
     CLI_MACHINE,
 };
 
@@ -29,7 +31,8 @@ static cli line = {
     .name = "embed",
     .usage = "FOLDER [text ...] [options]",
     .about = "Prints texts as vectors, from a sentence-transformers folder or another encoder: a line of numbers\n"
-             "for each text, or for each line of stdin if there are no texts.",
+             "for each text, or for each line of stdin if there are no texts. White space around a text belongs\n"
+             "to it, as in sentence-transformers. With --ids-in a text, the query too, lists all of its ids.",
     .samples = "  stories -n 9 | sed 's/[.] /.\\n/g' | embed examples/models/bert --pooling mean --query "
                "\"It was night.\" -n 5\n"
                "  embed tests/fixtures/encoders/sentence \"the cat is good\" \"the dog is bad\"\n",
@@ -87,7 +90,7 @@ static double cosine(const float *a, const float *b, size_t n)
 }
 
 /* Prints the row, or, with a query, keeps the text and its cosine; the query's own row comes first. */
-static bool take_row(void *user, const char *text, size_t size, const float *row)
+static bool take_row(void *user, const batch_input *in, const float *row)
 {
     ranking *r = user;
     if (query == NULL)
@@ -98,17 +101,17 @@ static bool take_row(void *user, const char *text, size_t size, const float *row
             memcpy(r->query, row, r->width * sizeof *row);
         return r->query != NULL;
     }
-    if (size == 0) /* an empty line is no answer */
+    if (in->size == 0) /* an empty line is no answer */
         return true;
     ranked *all = console_grow(r->all, &r->room, r->n + 1, sizeof *all);
-    char *copy = console_memory(size, 1);
+    char *copy = console_memory(in->size, 1);
     r->all = all != NULL ? all : r->all;
     if (all == NULL || copy == NULL) {
         free(copy);
         return false;
     }
-    memcpy(copy, text, size);
-    r->all[r->n] = (ranked){.text = copy, .size = size, .cosine = cosine(r->query, row, r->width), .place = r->n};
+    memcpy(copy, in->text, in->size);
+    r->all[r->n] = (ranked){.text = copy, .size = in->size, .cosine = cosine(r->query, row, r->width), .place = r->n};
     r->n++;
     return true;
 }
@@ -126,10 +129,11 @@ static bool embed(ink_context *ctx)
     ranking r = {0};
     ink_pooling pooling;
     batch b = {0};
-    bool done = read_pooling(&pooling) && batch_open(&b, ctx, line.arguments[0], pooling, INK_EMBEDDING, take_row, &r);
+    bool done =
+        read_pooling(&pooling) && batch_open(&b, ctx, line.arguments[0], form, pooling, INK_EMBEDDING, take_row, &r);
     r.width = b.width;
     if (query != NULL)
-        done = done && batch_add(&b, query, strlen(query)) && batch_flush(&b);
+        done = done && batch_add(&b, &(batch_input){query, strlen(query), NULL, 0}) && batch_flush(&b);
     done = done && batch_run(&b, &line);
     if (r.n > 0)
         qsort(r.all, r.n, sizeof *r.all, compare_ranked);

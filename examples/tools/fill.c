@@ -10,10 +10,13 @@
 
 #define GAP "[MASK]"
 
-static uint64_t n_best = 5;
+static uint64_t n_best = 5, mask_id = UINT64_MAX;
+static bool ids_in;
 
 static const cli_option options[] = {
     CLI_COUNT("-n", "COUNT", &n_best, 1, 1e9, "fillings to print for a gap (default 5)"),
+    LM_IDS_IN(&ids_in),
+    CLI_COUNT("--mask", "ID", &mask_id, 0, INT32_MAX, "with --ids-in: the id of a gap"),
     CLI_MACHINE,
 };
 
@@ -21,10 +24,12 @@ static cli line = {
     .name = "fill",
     .usage = "FOLDER \"text with [MASK]\" [options]",
     .about = "Prints the likeliest fillings of each gap of a text, with their probabilities.\n"
-             "A gap is [MASK], or the folder's own mask token.",
+             "A gap is [MASK], or the folder's own mask token. With --ids-in the text lists all of its ids, a gap\n"
+             "is the id --mask, and the fillings are ids.",
     .samples = "  fill examples/models/bert \"Anna put the [MASK] behind the fence. Tom found the ball behind the "
                "[MASK].\"\n"
-               "  fill examples/models/bert \"Anna [MASK] the door. The door was open.\" -n 3\n",
+               "  fill examples/models/bert \"Anna [MASK] the door. The door was open.\" -n 3\n"
+               "  fill tests/fixtures/encoders/bert_fill --ids-in \"2 5 7 4 9 3\" --mask 4\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(2, 2, "FOLDER", "the text"),
 };
@@ -35,6 +40,7 @@ typedef struct gaps {
     ink_token mask;
     char *text;        /* with the folder's mask token in the gaps */
     ink_token *tokens; /* [n_tokens] */
+    ink_token *types;  /* [n_tokens], NULL with --ids-in */
     size_t n_tokens;
     size_t *positions; /* [n_gaps] of the gaps among the tokens */
     size_t n_gaps;
@@ -46,7 +52,9 @@ static bool find_mask(gaps *g)
     if (ink_model_get_encoder(g->lm.model)->task != INK_TASK_FILL)
         return console_complain("%s: this %s fills no gaps: it needs a head for masked language modelling",
                                 g->lm.folder, g->lm.info->kind);
-    g->mask = ink_tokenizer_control(g->lm.tokenizer, INK_CONTROL_MASK);
+    if (ids_in && mask_id == UINT64_MAX)
+        return console_complain("--ids-in needs --mask: which id is a gap");
+    g->mask = ids_in ? (ink_token)mask_id : ink_tokenizer_control(g->lm.tokenizer, INK_CONTROL_MASK);
     return g->mask >= 0 || console_complain("%s: the tokenizer has no mask token", g->lm.folder);
 }
 
@@ -73,7 +81,9 @@ static bool write_text(gaps *g, const char *text)
 static bool find_gaps(gaps *g)
 {
     size_t most = ink_model_get_encoder(g->lm.model)->max_tokens;
-    if (!lm_encode(&g->lm, g->text, strlen(g->text), INK_ENCODE_DEFAULT, &g->tokens, &g->n_tokens))
+    const ink_encode_input input = {.text = g->text, .size = ids_in ? 0 : strlen(g->text), .flags = INK_ENCODE_DEFAULT};
+    if (!(ids_in ? lm_read_ids(&g->lm, line.arguments[1], strlen(line.arguments[1]), &g->tokens, &g->n_tokens)
+                 : lm_encode_types(&g->lm, &input, &g->tokens, &g->types, &g->n_tokens)))
         return false;
     if (g->n_tokens > most)
         return console_complain("the text has %zu tokens, and this model was made for %zu", g->n_tokens, most);
@@ -82,7 +92,8 @@ static bool find_gaps(gaps *g)
         if (g->tokens[i] == g->mask)
             g->positions[g->n_gaps++] = i;
     if (g->positions != NULL && g->n_gaps == 0)
-        return console_complain("there is no gap in the text: it is written " GAP);
+        return ids_in ? console_complain("there is no gap in the text: it is written %d", (int)g->mask)
+                      : console_complain("there is no gap in the text: it is written " GAP);
     g->rows = g->n_gaps > 0 ? console_memory(g->n_gaps, g->lm.info->vocab_size * sizeof *g->rows) : NULL;
     return g->rows != NULL;
 }
@@ -92,6 +103,8 @@ static bool print_token(const language_model *lm, ink_token token, float probabi
 {
     char text[512], shown[512];
     size_t size = 0;
+    if (lm->tokenizer == NULL)
+        return console_print("%.4f  %d\n", (double)probability, (int)token);
     if (ink_tokenizer_decode(lm->ctx, lm->tokenizer, &token, 1, text, sizeof text - 1, &size) != INK_OK || size == 0) {
         const char *name = ink_tokenizer_token(lm->tokenizer, token, &size); /* a control token has no other text */
         size = name == NULL ? 0 : size < sizeof text ? size : sizeof text - 1;
@@ -118,10 +131,11 @@ static bool fill_gaps(gaps *g)
 {
     const language_model *lm = &g->lm;
     char bytes[CONSOLE_ROOM], rate[CONSOLE_ROOM];
-    if (!find_mask(g) || !write_text(g, line.arguments[1]) || !find_gaps(g))
+    if (!find_mask(g) || (!ids_in && !write_text(g, line.arguments[1])) || !find_gaps(g))
         return false;
     ink_text text = {.tokens = g->tokens,
                      .n_tokens = g->n_tokens,
+                     .types = lm_has_types(lm) ? g->types : NULL,
                      .positions = g->positions,
                      .n_positions = g->n_gaps,
                      .output = g->rows};
@@ -141,9 +155,12 @@ static bool fill_gaps(gaps *g)
 static bool fill(ink_context *ctx)
 {
     gaps g = {0};
-    bool done = lm_open_encoder(&g.lm, ctx, line.arguments[0], INK_POOLING_NONE) && fill_gaps(&g);
+    bool done =
+        lm_open_encoder(&g.lm, ctx, line.arguments[0], INK_POOLING_NONE, ids_in ? LM_NO_TOKENIZER : LM_TOKENIZER) &&
+        fill_gaps(&g);
     free(g.text);
     free(g.tokens);
+    free(g.types);
     free(g.positions);
     free(g.rows);
     lm_close(&g.lm);

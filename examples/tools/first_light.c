@@ -56,7 +56,7 @@ static bool continue_prompt(const language_model *lm, const char *title)
     ink_token *prompt = NULL;
     double best = 0;
     char parameters[CONSOLE_ROOM], rate[CONSOLE_ROOM];
-    bool done = lm_prompt(lm, PROMPT, &prompt, &request.n_prompt);
+    bool done = lm_prompt(lm, PROMPT, false, &prompt, &request.n_prompt);
     request.prompt = prompt;
     for (int i = 0; done && i < N_RUNS; i++) {
         out.size = 0;
@@ -88,7 +88,8 @@ static bool first_light(ink_context *ctx)
     for (size_t i = 0; done && i < sizeof models / sizeof *models; i++) {
         char folder[PATH_ROOM];
         language_model lm = {0};
-        done = bundled_folder(folder, models[i][0]) && lm_open(&lm, ctx, folder) && continue_prompt(&lm, models[i][1]);
+        done = bundled_folder(folder, models[i][0]) && lm_open(&lm, ctx, folder, LM_TOKENIZER) &&
+               continue_prompt(&lm, models[i][1]);
         lm_close(&lm);
     }
     return done;

@@ -12,12 +12,13 @@
 #include "lm.h"
 
 static const char *stop_text;
-static bool ids;
+static bool ids, ids_in;
 static sampling chosen = SAMPLING_DEFAULTS;
 
 static const cli_option options[] = {
     CLI_TEXT("--stop", "TEXT", &stop_text, "end before this text"),
     CLI_FLAG("--ids", &ids, "print token ids instead of text"),
+    LM_IDS_IN(&ids_in),
     SAMPLING_OPTIONS(&chosen),
     CLI_MACHINE,
 };
@@ -28,9 +29,11 @@ static cli line = {
     .about = "Continues a prompt with the model in a folder (config.json, model.safetensors, tokenizer.json).\n"
              "The text goes to stdout as it is produced, everything else to stderr. By default it produces up\n"
              "to 200 tokens with the sampling settings of the folder's generation_config.json; without that\n"
-             "file the temperature is 0.8.",
+             "file the temperature is 0.8. With --ids and --ids-in a folder needs no tokenizer. At a terminal,\n"
+             "characters that would steer it are shown as \\xNN; a pipe or a file gets the text as it is.",
     .samples = "  generate examples/models/gpt \"Anna and Tom were in the garden.\"\n"
-               "  generate examples/models/lstm \"Anna and Tom\" -n 50 -t 0.7 -p 0.95 --seed 7\n",
+               "  generate examples/models/lstm \"Anna and Tom\" -n 50 -t 0.7 -p 0.95 --seed 7\n"
+               "  generate examples/models/gpt --ids-in \"0 829 14 286\" --ids -n 20\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(2, 2, "FOLDER", "the prompt"),
 };
@@ -129,7 +132,7 @@ static bool generate_text(const language_model *lm, printer *out)
     };
     lm_report report;
     ink_token *prompt;
-    if (!lm_prompt(lm, line.arguments[1], &prompt, &request.n_prompt))
+    if (!lm_prompt(lm, line.arguments[1], ids_in, &prompt, &request.n_prompt))
         return false;
     request.prompt = prompt;
     console_note("%s, %s parameters, context %s, kernel %s, threads %u", info->kind,
@@ -158,9 +161,12 @@ static bool generate(ink_context *ctx)
     language_model lm = {0};
     printer out = {0};
     bool done = stop_start(&out.stop, stop_text) || console_complain("--stop expects at most %d bytes", STOP_MAX);
-    done = done && lm_open(&lm, ctx, line.arguments[0]) &&
-           (out.text = console_memory(ink_tokenizer_stream_capacity(lm.tokenizer) + STOP_MAX, 1)) != NULL &&
-           generate_text(&lm, &out);
+    if (done && ids && ids_in && out.stop.size > 0)
+        done = console_complain("--stop is a text, and with --ids and --ids-in there is none");
+    lm_text text = ids && ids_in ? LM_NO_TOKENIZER : LM_TOKENIZER;
+    done = done && lm_open(&lm, ctx, line.arguments[0], text);
+    size_t room = done && text == LM_TOKENIZER ? ink_tokenizer_stream_capacity(lm.tokenizer) : 0;
+    done = done && (out.text = console_memory(room + STOP_MAX, 1)) != NULL && generate_text(&lm, &out);
     free(out.text);
     lm_close(&lm);
     return done;

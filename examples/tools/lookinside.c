@@ -259,12 +259,12 @@ static void trace_value(void *user, const char *name, const ink_tensor *traced)
 }
 
 /* Runs the model once: an encoder for its hidden states, any other model for the logits of the last token. */
-static bool run_traced(const language_model *lm, const ink_token *tokens, size_t n, traces *s)
+static bool run_traced(const language_model *lm, const ink_token *tokens, const ink_token *types, size_t n, traces *s)
 {
     ink_context *ctx = lm->ctx;
     bool is_encoder = ink_model_get_encoder(lm->model) != NULL;
     float *output = console_memory(is_encoder ? n * lm->info->hidden_size : lm->info->vocab_size, sizeof *output);
-    const ink_text text = {.tokens = tokens, .n_tokens = n, .output = output};
+    const ink_text text = {.tokens = tokens, .n_tokens = n, .types = types, .output = output};
     ink_state *state = NULL;
     bool done = output != NULL && (is_encoder || console_ok(ctx, ink_state_create(ctx, lm->model, n, &state)));
     ink_context_trace(ctx, trace_value, s);
@@ -395,13 +395,16 @@ static bool show_all(const page *p, const traces *s, const char *kind)
 static bool show_text(const language_model *lm, traces *s)
 {
     page p = {0};
-    ink_token *tokens;
-    if (!lm_prompt(lm, line.arguments[1], &tokens, &p.n_tokens))
+    ink_token *tokens, *types = NULL;
+    const char *text = line.arguments[1];
+    const ink_encode_input input = {.text = text, .size = strlen(text), .flags = INK_ENCODE_DEFAULT};
+    if (!(lm_has_types(lm) ? lm_encode_types(lm, &input, &tokens, &types, &p.n_tokens)
+                           : lm_prompt(lm, text, false, &tokens, &p.n_tokens)))
         return false;
     bool done = p.n_tokens <= MAX_TOKENS ||
                 console_complain("the text has %zu tokens; up to %d can be shown", p.n_tokens, MAX_TOKENS);
     s->n_tokens = p.n_tokens;
-    done = done && run_traced(lm, tokens, p.n_tokens, s);
+    done = done && run_traced(lm, tokens, types, p.n_tokens, s);
     if (done)
         make_labels(&p, lm, tokens);
     if (done && asked_layer > s->n_views && s->n_views > 0)
@@ -411,6 +414,7 @@ static bool show_text(const language_model *lm, traces *s)
     else if (done)
         done = show_all(&p, s, lm->info->kind);
     free(tokens);
+    free(types);
     return done;
 }
 

@@ -23,12 +23,13 @@
 enum { ROWS = 64, LONGEST_CONTEXT = 2048 };
 
 static uint64_t asked_context;
-static bool paragraphs;
+static bool paragraphs, ids_in;
 
 static const cli_option options[] = {
     CLI_COUNT("--context", "N", &asked_context, 1, 1e9,
               "tokens in a window (default: the model's context, at most 2048)"),
     CLI_FLAG("--paragraphs", &paragraphs, "score each paragraph, up to an empty line, as a text of its own"),
+    LM_IDS_IN(&ids_in),
     CLI_MACHINE,
 };
 
@@ -36,9 +37,11 @@ static cli line = {
     .name = "score",
     .usage = "FOLDER TEXT_FILE [options]",
     .about = "Prints how many bits per token and per byte a text costs under a model.\n"
-             "TEXT_FILE may be - for stdin. A line may end with \\r\\n; it counts as \\n.",
+             "TEXT_FILE may be - for stdin. A line may end with \\r\\n; it counts as \\n.\n"
+             "With --ids-in it lists token ids: the first is given and the others are scored.",
     .samples = "  stories -n 10 --seed 9 | score examples/models/gpt - --paragraphs\n"
-               "  score examples/models/lstm README.md --context 64\n",
+               "  score examples/models/lstm README.md --context 64\n"
+               "  generate examples/models/gpt \"It was night.\" --ids | score examples/models/gpt - --ids-in\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(2, 2, "FOLDER", "TEXT_FILE"),
 };
@@ -63,16 +66,17 @@ static bool encode_text(scoring *s, const char *text, size_t size)
     ink_token bos = s->lm.info->bos_token;
     size_t given = 0, n;
     ink_token *tokens;
-    if (!lm_encode(&s->lm, text, size, INK_ENCODE_ADDED, &tokens, &n))
+    if (!(ids_in ? lm_read_ids(&s->lm, text, size, &tokens, &n)
+                 : lm_encode(&s->lm, text, size, INK_ENCODE_ADDED, &tokens, &n)))
         return false;
-    bool add_bos = n > 0 && bos >= 0 && tokens[0] != bos;
+    bool add_bos = !ids_in && n > 0 && bos >= 0 && tokens[0] != bos;
     ink_token *grown = console_grow(s->tokens, &s->tokens_room, n + 1, sizeof *grown);
     if (grown != NULL) {
         s->tokens = grown;
         grown[0] = bos;
         memcpy(grown + add_bos, tokens, n * sizeof *tokens);
         s->n = n + add_bos;
-        if (n > 0 && !add_bos) /* the text's own first token is given */
+        if (n > 0 && !add_bos && !ids_in) /* the text's own first token is given */
             ink_tokenizer_token(s->lm.tokenizer, tokens[0], &given);
         s->n_bytes += s->n > 1 ? size - given : 0;
     }
@@ -180,10 +184,12 @@ static bool score_all(scoring *s, const char *text, size_t size)
         return console_complain("%s: there is no token to score",
                                 strcmp(line.arguments[1], "-") == 0 ? "stdin" : line.arguments[1]);
     double seconds = console_seconds() - begin;
-    printf("tokens scored    %s\nbytes            %s\n", console_count(n, s->n_scored),
-           console_count(bytes, s->n_bytes));
-    printf("bits per token   %.4f\nbits per byte    %.4f\n", s->bits / (double)s->n_scored,
-           s->bits / (double)s->n_bytes);
+    printf("tokens scored    %s\n", console_count(n, s->n_scored));
+    if (!ids_in)
+        printf("bytes            %s\n", console_count(bytes, s->n_bytes));
+    printf("bits per token   %.4f\n", s->bits / (double)s->n_scored);
+    if (!ids_in)
+        printf("bits per byte    %.4f\n", s->bits / (double)s->n_bytes);
     if (s->window > 0)
         console_note("in windows of %zu tokens, each moved on by half", s->window);
     console_note("%s tokens/s", console_rate(n, s->n_scored, seconds));
@@ -196,8 +202,8 @@ static bool score(ink_context *ctx)
     scoring s = {0};
     char *text = NULL;
     size_t size;
-    bool done =
-        lm_open(&s.lm, ctx, line.arguments[0]) && (text = text_read(path, &size)) != NULL && score_all(&s, text, size);
+    bool done = lm_open(&s.lm, ctx, line.arguments[0], ids_in ? LM_NO_TOKENIZER : LM_TOKENIZER) &&
+                (text = text_read(path, &size)) != NULL && score_all(&s, text, size);
     free(s.logits);
     free(s.tokens);
     free(text);

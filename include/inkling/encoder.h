@@ -27,8 +27,9 @@
  *                          {.tokens = second, .n_tokens = 9, .output = vectors + encoder->embedding_size}};
  *     ink_model_encode(ctx, model, INK_EMBEDDING, texts, 2);
  *
- * The tokenizer makes the ids, with its template ([CLS] ... [SEP]); an encoder adds and pads nothing. Texts of any
- * lengths run together without padding, and each result is bit-identical to encoding the text alone.
+ * The tokenizer makes the ids, with its template ([CLS] ... [SEP]); an encoder adds and pads nothing. White space
+ * around a text is text: sentence-transformers takes none away. Texts of any lengths run together without padding, and
+ * each result is bit-identical to encoding the text alone.
  *
  * Traced values: the rows are the tokens of a pass, whole texts in order, at most 128 rows or one longer text.
  * "embedding" after its norm; in block i the names of model.h under "h.i.", with "norm_1" and "norm_2" after the sums;

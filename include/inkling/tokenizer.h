@@ -70,6 +70,11 @@ ink_token ink_tokenizer_control(const ink_tokenizer *tokenizer, ink_control whic
 /* True if the template puts this control token around a single text, so that INK_ENCODE_TEMPLATE adds it. */
 bool ink_tokenizer_adds(const ink_tokenizer *tokenizer, ink_control which);
 
+/* True if a model is to get the token types of ink_tokenizer_encode_input(): tokenizer_config.json lists token_type_ids
+   in "model_input_names", or without that its "tokenizer_class" is one of BERT's. Also true if it says neither; then
+   the model decides, and only BERT takes them. Otherwise all tokens are of type 0, as in transformers. */
+bool ink_tokenizer_gives_types(const ink_tokenizer *tokenizer);
+
 /* model_max_length of tokenizer_config.json: how many ids the model was made for, the template's ids included. SIZE_MAX
    if the folder does not say. */
 size_t ink_tokenizer_max_length(const ink_tokenizer *tokenizer);

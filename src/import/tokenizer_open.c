@@ -55,6 +55,32 @@ static ink_result import_controls(ink_tokenizer_import *im)
     return INK_OK;
 }
 
+/* ---- token types ------------------------------------------------------------------------------------------------ */
+
+/* Whatever the template says, transformers hands a model the types of tokens only if "model_input_names", or else the
+   class of the tokenizer, lists token_type_ids. Where the folder says neither, the class follows from the model. */
+static ink_result import_types(ink_tokenizer_import *im)
+{
+    const ink_json_document *config = &im->config.settings;
+    ink_json names = ink_tokenizer_config_member(&im->config, "model_input_names");
+    const char *class = NULL;
+    bool *gives = &im->b.draft.gives_types;
+    if (config->n_nodes != 0)
+        INK_TRY(ink_json_read_string(im->ctx, config, 0, "tokenizer_class", &class));
+    *gives = names == INK_JSON_NONE &&
+             (class == NULL || strncmp(class, "Bert", 4) == 0 || strncmp(class, "Electra", 7) == 0);
+    if (names == INK_JSON_NONE)
+        return INK_OK;
+    INK_TRY(ink_json_expect(im->ctx, config, names, INK_JSON_ARRAY));
+    for (ink_json i = ink_json_first(config, names); i != INK_JSON_NONE; i = ink_json_next(config, i)) {
+        const char *name;
+        size_t size;
+        INK_TRY(ink_json_get_string(im->ctx, config, i, &name, &size));
+        *gives = *gives || strcmp(name, "token_type_ids") == 0;
+    }
+    return INK_OK;
+}
+
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
 static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tokenizer)
@@ -87,6 +113,7 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
         draft->decoder.room = SIZE_MAX;
     INK_TRY(ink_limit_check(im->ctx, "the decoder", draft->decoder.room, INK_LIMIT(im->ctx, token_bytes)));
     INK_TRY(import_controls(im));
+    INK_TRY(import_types(im));
     INK_TRY(ink_tokenizer_config_max_length(&im->config, NULL, &draft->max_length));
     return ink_builder_finish(&im->b, tokenizer);
 }

@@ -437,6 +437,7 @@ struct ink_tokenizer {
     ink_decoder decoder;
     ink_token controls[INK_N_CONTROLS];
     size_t max_length;
+    bool gives_types; /* the model is to get the types of the template */
 };
 
 /* The ids of a word of any bytes, in O(size log size), with WordPiece in O(size). Scratch memory of the context is

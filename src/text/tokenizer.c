@@ -203,3 +203,5 @@ size_t ink_tokenizer_max_length(const ink_tokenizer *tokenizer)
 {
     return tokenizer == NULL ? 0 : tokenizer->max_length;
 }
+
+bool ink_tokenizer_gives_types(const ink_tokenizer *tokenizer) { return tokenizer != NULL && tokenizer->gives_types; }
