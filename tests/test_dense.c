@@ -459,7 +459,7 @@ static void mlp_refuses_what_does_not_fit(ink_context *ctx)
          "'net.1.weight' is [1], expected a matrix; it is of an nn.PReLU"},
         {{"a convolution", "net.1.weight", INK_F32, 3, {2, 2, 3}},
          INK_ERROR_UNSUPPORTED,
-         "expected a matrix; it is of an nn.Conv1d, and the file does not say its stride"},
+         "expected a matrix; it is of an nn.Conv1d or nn.ConvTranspose1d, and the file does not say which"},
         {{"a convolution of kernel size 1", "net.1.weight", INK_F32, 3, {2, 4, 1}},
          INK_ERROR_UNSUPPORTED,
          "nn.Linear and nn.Conv1d in one nn.Sequential work along different dimensions"},

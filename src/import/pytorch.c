@@ -201,7 +201,8 @@ static ink_result check_is_dense(ink_plan *plan, size_t *rank)
             "expected a matrix; it is of an nn.PReLU, nn.RMSNorm or nn.LayerNorm, and the file does not say which";
     else if (shape->rank == 3 && shape->dim[2] > 1)
         problem =
-            "expected a matrix; it is of an nn.Conv1d, and the file does not say its stride, padding and dilation";
+            "expected a matrix; it is of an nn.Conv1d or nn.ConvTranspose1d, and the file does not say which, nor the "
+            "stride, padding and dilation";
     else if (*rank != 0 && shape->rank != *rank)
         problem = "and nn.Linear and nn.Conv1d in one nn.Sequential work along different dimensions";
     if (problem != NULL)

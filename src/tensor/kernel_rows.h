@@ -249,7 +249,8 @@ static void kernel_batch_norm(const float *mean, const float *variance, const fl
 {
     for (size_t i = 0; i < n; i++) {
         scale[i] = kernel_inverse_sqrt(variance[i] + eps) * (weight != NULL ? weight[i] : 1);
-        shift[i] = (bias != NULL ? bias[i] : 0) - scale[i] * mean[i];
+        float moved = scale[i] * mean[i]; /* assigned, because some compilers keep a product in double */
+        shift[i] = (bias != NULL ? bias[i] : 0) - moved;
     }
 }
 
