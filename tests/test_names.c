@@ -269,6 +269,150 @@ static void other_forms_are_named(ink_context *ctx)
     }
 }
 
+/* ---- modules by guess ------------------------------------------------------------------------------------------- */
+
+/* Makes a suggested call, and fails the test unless it succeeds. */
+static void make_call(ink_context *ctx, const ink_weights *file, const char *call)
+{
+    const ink_transformer_options options = {.n_heads = 1};
+    char loader[32], name[128] = "", rest[64];
+    if (sscanf(call, "ink_%31[a-z0-9_](ctx, file, \"%127[^\"]\", %63[^)])", loader, name, rest) != 3)
+        assert_int_equal(sscanf(call, "ink_%31[a-z0-9_](ctx, file, \"\", %63[^)])", loader, rest), 2);
+    if (strcmp(loader, "dense_load") == 0) {
+        ink_dense *dense;
+        assert_ok(ctx, ink_dense_load(ctx, file, name, INK_IDENTITY, &dense));
+        ink_dense_free(dense);
+    } else if (strcmp(loader, "mlp_load") == 0) {
+        ink_mlp *mlp;
+        assert_ok(ctx, ink_mlp_load(ctx, file, name, INK_RELU, INK_IDENTITY, &mlp));
+        ink_mlp_free(mlp);
+    } else if (strcmp(loader, "conv1d_load") == 0) {
+        ink_conv1d *conv;
+        assert_ok(ctx, ink_conv1d_load(ctx, file, name, NULL, &conv));
+        ink_conv1d_free(conv);
+    } else if (strcmp(loader, "embedding_load") == 0) {
+        ink_embedding *embedding;
+        assert_ok(ctx, ink_embedding_load(ctx, file, name, &embedding));
+        ink_embedding_free(embedding);
+    } else if (strcmp(loader, "norm_load") == 0) {
+        ink_norm *norm;
+        bool rms = strncmp(rest, "INK_RMS_NORM", 12) == 0;
+        assert_ok(ctx, ink_norm_load(ctx, file, name, rms ? INK_RMS_NORM : INK_LAYER_NORM, 1e-5f, &norm));
+        ink_norm_free(norm);
+    } else if (strcmp(loader, "recurrent_load") == 0) {
+        ink_recurrent *net;
+        ink_cell cell = strncmp(rest, "INK_GRU", 7) == 0    ? INK_GRU
+                        : strncmp(rest, "INK_LSTM", 8) == 0 ? INK_LSTM
+                                                            : INK_RNN_TANH;
+        assert_ok(ctx, ink_recurrent_load(ctx, file, name, cell, &net));
+        ink_recurrent_free(net);
+    } else if (strcmp(loader, "mha_load") == 0) {
+        ink_mha *mha;
+        assert_ok(ctx, ink_mha_load(ctx, file, name, &options, &mha));
+        ink_mha_free(mha);
+    } else if (strcmp(loader, "transformer_load") == 0) {
+        ink_transformer *net;
+        assert_ok(ctx, ink_transformer_load(ctx, file, name, &options, &net));
+        ink_transformer_free(net);
+    } else {
+        assert_string_equal(loader, "sequential_load"); /* its list is the caller's */
+    }
+}
+
+/* Every suggestion loads, and each kind of module is found. */
+static void suggested_calls_load(ink_context *ctx)
+{
+    static const struct {
+        const char *path;
+        size_t n;
+        const char *call; /* one of them */
+    } files[] = {
+        {"layers/dense", 7, "ink_dense_load(ctx, file, \"plain\", INK_IDENTITY, &dense);"},
+        {"layers/mlp", 2, "ink_mlp_load(ctx, file, \"deep\", INK_RELU, INK_IDENTITY, &mlp);"},
+        {"layers/norm", 5, "ink_norm_load(ctx, file, \"seven\", INK_LAYER_NORM, 1e-5f, &norm);"},
+        {"layers/llama", 14, "ink_norm_load(ctx, file, \"rms.one\", INK_RMS_NORM, 1e-5f, &norm);"},
+        {"layers/conv", 14, "ink_conv1d_load(ctx, file, \"wide\", &options, &conv);"},
+        {"layers/rnn_tanh", 4, "ink_recurrent_load(ctx, file, \"cell\", INK_RNN_TANH, &net);"},
+        {"layers/gru", 4, "ink_recurrent_load(ctx, file, \"both\", INK_GRU, &net);"},
+        {"layers/lstm", 5, "ink_recurrent_load(ctx, file, \"projected\", INK_LSTM, &net);"},
+        {"layers/transformer", 10, "ink_transformer_load(ctx, file, \"stack\", &options, &encoder);"},
+        {"layers/transformer", 10, "ink_mha_load(ctx, file, \"mha_split\", &options, &mha);"},
+        {"layers/sequential", 6, "ink_sequential_load(ctx, file, \"norms\", modules, n_modules, &net);"},
+        {"layers/batch_norm", 2, "ink_mlp_load(ctx, file, \"net\", INK_RELU, INK_IDENTITY, &mlp);"},
+        {"layers/sequential", 6,
+         "ink_sequential_load(ctx, file, \"first\", modules, n_modules, &net); /* nn.Sequential */"},
+        {"names/shared_encoder", 1, "ink_transformer_load(ctx, file, \"net\", &options, &encoder);"},
+        {"names/normalised", 1, "ink_mlp_load(ctx, file, \"net\", INK_RELU, INK_IDENTITY, &mlp);"},
+        {"names/normalised_gru", 1, "ink_recurrent_load(ctx, file, \"net\", INK_GRU, &net);"},
+        {"names/wrapped_both", 1, "ink_mlp_load(ctx, file, \"net\", INK_RELU, INK_IDENTITY, &mlp);"},
+        {"names/reference", 0, NULL},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[256], call[256];
+        size_t n = 0, found = 0;
+        snprintf(path, sizeof path, FIXTURES "/%s.safetensors", files[i].path);
+        ink_weights *weights = test_fixture(ctx, path);
+        for (size_t at = 0; ink_weights_suggest(weights, &at, call, sizeof call); n++) {
+            make_call(ctx, weights, call);
+            found += files[i].call != NULL && strncmp(call, files[i].call, strlen(files[i].call)) == 0;
+        }
+        assert_string_equal(call, "");
+        if (n != files[i].n)
+            fail_msg("%s: %zu calls", files[i].path, n);
+        assert_int_equal(found, files[i].call != NULL);
+        ink_weights_free(weights);
+    }
+}
+
+/* A module that is not there: which there are. */
+static void a_wrong_name_is_answered_with_the_modules(ink_context *ctx)
+{
+    const ink_transformer_options options = {.n_heads = 1};
+    state_dict dict = {0};
+    ink_dense *dense;
+    ink_mlp *mlp;
+    ink_embedding *embedding;
+    ink_norm *norm;
+    ink_recurrent *net;
+    ink_mha *mha;
+    ink_transformer *encoder;
+    state_dict_matrix(&dict, "emb.weight", 9, 4);
+    state_dict_matrix(&dict, "rnn.weight_ih_l0", 15, 4);
+    state_dict_matrix(&dict, "rnn.weight_hh_l0", 15, 5);
+    state_dict_matrix(&dict, "rnn.weight_ih_l1", 15, 5);
+    state_dict_matrix(&dict, "head.0.weight", 6, 5);
+    state_dict_matrix(&dict, "head.2.weight", 9, 6);
+    state_dict_matrix(&dict, "fc.weight", 3, 3);
+    state_dict_vector(&dict, "fc.bias", 3);
+    for (size_t i = 0; i < 9; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "norms.a%zu.weight", i);
+        state_dict_vector(&dict, name, 4);
+    }
+    ink_weights *file = state_dict_open(ctx, &dict);
+    assert_fails(ctx, ink_dense_load(ctx, file, "f", INK_RELU, &dense), INK_ERROR_NOT_FOUND,
+                 "tensor 'f.weight' is missing; the file has nn.Linear 'head.0', nn.Linear 'head.2', nn.Linear 'fc'");
+    assert_fails(ctx, ink_mlp_load(ctx, file, "net", INK_RELU, INK_RELU, &mlp), INK_ERROR_NOT_FOUND,
+                 "; the file has nn.Sequential of Linear layers 'head'");
+    assert_fails(ctx, ink_embedding_load(ctx, file, "e", &embedding), INK_ERROR_NOT_FOUND,
+                 "; the file has nn.Embedding 'emb', nn.Linear 'head.2', nn.Linear 'fc'");
+    assert_fails(ctx, ink_recurrent_load(ctx, file, "gru", INK_GRU, &net), INK_ERROR_NOT_FOUND,
+                 "; the file has nn.GRU 'rnn'");
+    assert_fails(ctx, ink_norm_load(ctx, file, "norms", INK_RMS_NORM, 0, &norm), INK_ERROR_NOT_FOUND,
+                 "nn.RMSNorm 'norms.a0', nn.RMSNorm 'norms.a1', nn.RMSNorm 'norms.a2', nn.RMSNorm 'norms.a3', "
+                 "nn.RMSNorm 'norms.a4', nn.RMSNorm 'norms.a5', ...");
+    assert_fails(
+        ctx, ink_mha_load(ctx, file, "attn", &options, &mha), INK_ERROR_NOT_FOUND, /* no such module */
+        "; the file has nn.Embedding 'emb', nn.GRU 'rnn', nn.Sequential of Linear layers 'head', nn.Linear 'fc'");
+    assert_fails(ctx, ink_transformer_load(ctx, file, "", &options, &encoder), INK_ERROR_NOT_FOUND, "nn.GRU 'rnn'");
+
+    /* The module is there, and something in it is missing. */
+    assert_fails(ctx, ink_recurrent_load(ctx, file, "rnn", INK_GRU, &net), INK_ERROR_NOT_FOUND,
+                 "tensor 'rnn.weight_hh_l1' is missing");
+    assert_null(strstr(ink_context_error(ctx), "the file has"));
+    state_dict_free(&dict);
+}
+
 /* ---- tied models ------------------------------------------------------------------------------------------------ */
 
 /* Whichever name is kept, the model is the tied one: its logits, its parameters counted once, no tensor unused, and no
@@ -436,6 +580,8 @@ int main(void)
         context_test(other_names_keep_their_prefix),
         context_test(normalised_weights_are_computed),
         context_test(other_forms_are_named),
+        context_test(suggested_calls_load),
+        context_test(a_wrong_name_is_answered_with_the_modules),
         context_test(shards_share_their_notes),
         counted_test(names_cost_no_weights),
     };

@@ -39,26 +39,17 @@ static void print_tensors(const ink_weights *weights)
         for (size_t d = 0; d < w->shape.rank; d++) /* "[768, 3072]" */
             printf("%s%zu", d > 0 ? ", " : "", w->shape.dim[d]);
         putchar(']');
+        if (w->alias_of != NULL)
+            printf("  = %s", console_harmless(name, sizeof name, w->alias_of));
         if (strcmp(w->file, ink_weights_name(weights)) != 0) /* one of several */
             printf("  %s", console_harmless(name, sizeof name, w->file));
         putchar('\n');
     }
 }
 
-static const ink_weight *find_ending(const ink_weights *weights, const char *ending)
-{
-    for (size_t i = 0; i < ink_weights_count(weights); i++) {
-        const ink_weight *w = ink_weights_at(weights, i);
-        size_t size = strlen(w->name), end = strlen(ending);
-        if (size >= end && strcmp(w->name + size - end, ending) == 0)
-            return w;
-    }
-    return NULL;
-}
-
-/* A file of tensors does not say what it is, but the names of the tensors do. PyTorch's recurrent layers differ in the
-   number of gates: weight_hh_l0 is [gates * hidden_size, hidden_size]. */
-static const char *guess_kind(const ink_weights *weights)
+/* A file of tensors does not say what it is, but the names of the tensors do: a model whose folder can be opened, or
+   modules, with the calls that load them. */
+static void print_guesses(const ink_weights *weights)
 {
     static const struct {
         const char *ending, *kind;
@@ -66,19 +57,25 @@ static const char *guess_kind(const ink_weights *weights)
         {".attn.c_attn.weight", "a GPT-2 Transformer"},
         {".self_attn.q_proj.weight", "a Transformer of the Llama family"},
         {".attention.self.query.weight", "a BERT Transformer"},
-        {"in_proj_weight", "nn.MultiheadAttention"},
-        {"0.weight", "an nn.Sequential of dense layers"},
+        {".attention.q_lin.weight", "a DistilBERT Transformer"},
     };
-    static const char *const gates[] = {"nothing known", "nn.RNN", "nothing known", "nn.GRU", "nn.LSTM"};
-    const ink_weight *recurrent = find_ending(weights, "weight_hh_l0");
-    if (recurrent != NULL && recurrent->shape.rank == 2 && recurrent->shape.dim[1] > 0) {
-        size_t n_gates = recurrent->shape.dim[0] / recurrent->shape.dim[1];
-        return gates[n_gates <= 4 ? n_gates : 0];
+    char call[2 * NAME_ROOM], shown[4 * NAME_ROOM];
+    for (size_t i = 0; i < ink_weights_count(weights); i++) {
+        const char *name = ink_weights_at(weights, i)->name;
+        size_t size = strlen(name);
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+            size_t end = strlen(names[k].ending);
+            if (size < end || strcmp(name + size - end, names[k].ending) != 0)
+                continue;
+            printf("looks like   %s: ink_model_open() opens its folder\n", names[k].kind);
+            return;
+        }
     }
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (find_ending(weights, names[i].ending) != NULL)
-            return names[i].kind;
-    return gates[0];
+    size_t n = 0;
+    for (size_t at = 0; ink_weights_suggest(weights, &at, call, sizeof call); n++)
+        printf("%s%s\n", n == 0 ? "load with    " : "             ", console_harmless(shown, sizeof shown, call));
+    if (n == 0)
+        printf("looks like   nothing known\n");
 }
 
 static bool inspect_file(ink_context *ctx, const char *path)
@@ -90,14 +87,17 @@ static bool inspect_file(ink_context *ctx, const char *path)
         return false;
     print_tensors(weights);
     for (size_t i = 0; i < ink_weights_count(weights); i++) {
+        const ink_weight *w = ink_weights_at(weights, i);
         size_t count;
-        if (ink_shape_count(&ink_weights_at(weights, i)->shape, &count))
+        if (w->alias_of == NULL && ink_shape_count(&w->shape, &count))
             n_elements += count;
-        n_bytes += ink_weights_at(weights, i)->size;
+        n_bytes += w->alias_of == NULL ? w->size : 0;
     }
     printf("\ntensors      %zu\nelements     %s (%s)\nin the file  %s\n", ink_weights_count(weights),
            console_count(a, n_elements), console_parameters(b, n_elements), console_bytes(c, n_bytes));
-    printf("looks like   %s\n", guess_kind(weights));
+    if (ink_weights_prefix(weights)[0] != '\0')
+        printf("prefix       %s (left out above)\n", console_harmless(a, sizeof a, ink_weights_prefix(weights)));
+    print_guesses(weights);
     ink_weights_free(weights);
     return true;
 }

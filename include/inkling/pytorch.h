@@ -16,7 +16,8 @@
  * default. Pruned weights, other parametrizations and layers with a LoRA adapter are INK_ERROR_UNSUPPORTED, with a
  * sentence that says how to merge them before saving.
  *
- * Errors of all functions: INK_ERROR_NOT_FOUND for a missing parameter, INK_ERROR_MISMATCH for shapes that do not fit
+ * Errors of all functions: INK_ERROR_NOT_FOUND for a missing parameter (if no module has the name, the sentence says
+ * which modules there are), INK_ERROR_MISMATCH for shapes that do not fit
  * together, INK_ERROR_UNSUPPORTED for integer types and for the cases named below, INK_ERROR_READ, INK_ERROR_MEMORY,
  * INK_ERROR_LIMIT. A layer is immutable once loaded and may be used through many contexts at once. The caller frees it
  * (ink_dense_free() and so on).
@@ -123,6 +124,20 @@ ink_result ink_mha_load(ink_context *ctx, const ink_weights *weights, const char
  */
 ink_result ink_transformer_load(ink_context *ctx, const ink_weights *weights, const char *name,
                                 const ink_transformer_options *options, ink_transformer **transformer);
+
+/*
+ * What a file seems to hold: writes the C call that loads the next module, and its class as a comment, into call
+ * [size], NUL-terminated and cut at its end, or "" and returns false when there is no further one. *at is 0 at first.
+ *
+ *     char call[256];
+ *     for (size_t at = 0; ink_weights_suggest(file, &at, call, sizeof call);)
+ *         puts(call);                                 (ink_recurrent_load(ctx, file, "rnn", INK_GRU, &net); ...)
+ *
+ * It is a guess from names and shapes. What a file does not hold stands in the call as PyTorch's default or as a
+ * variable to fill in: activations, eps, the heads of attention (`options`), the modules of an nn.Sequential with other
+ * layers than Linear (`modules`). A module inside another that has a loader is not named.
+ */
+bool ink_weights_suggest(const ink_weights *weights, size_t *at, char *call, size_t size);
 
 #ifdef __cplusplus
 }

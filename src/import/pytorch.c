@@ -6,7 +6,17 @@
 #include <string.h>
 
 #include "../base/bytes.h"
+#include "modules.h"
 #include "plan.h"
+
+/* Ends the plan of a module. If there is no such module, the sentence says which there are. */
+static ink_result finish_module(ink_plan *plan, ink_result planned, ink_loader loader, const char *name)
+{
+    ink_context *ctx = plan->ctx;
+    const ink_weights *weights = plan->weights;
+    ink_result result = ink_plan_finish(plan, planned, 0);
+    return planned == INK_ERROR_NOT_FOUND ? ink_modules_explain(ctx, weights, loader, name) : result;
+}
 
 /* ---- nn.Linear, nn.Embedding, nn.LayerNorm, nn.RNN, nn.GRU, nn.LSTM --------------------------------------------- */
 
@@ -20,7 +30,7 @@ static ink_result load_dense(ink_context *ctx, const ink_weights *weights, const
     plan.pointwise = !transposed;
     ink_result planned = transposed ? ink_plan_dense_transposed(&plan, name, 0, 0, INK_BIAS_IF_THERE, activation, made)
                                     : ink_plan_dense(&plan, name, 0, 0, INK_BIAS_IF_THERE, activation, made);
-    INK_TRY(ink_plan_finish(&plan, planned, 0));
+    INK_TRY(finish_module(&plan, planned, INK_LOAD_DENSE, name));
     *dense = made;
     return INK_OK;
 }
@@ -52,7 +62,7 @@ ink_result ink_conv1d_load(ink_context *ctx, const ink_weights *weights, const c
     *conv = NULL;
     INK_REQUIRE(ctx, weights, name);
     INK_TRY(ink_plan_begin(&plan, ctx, weights, "the convolution", sizeof **conv, &made));
-    INK_TRY(ink_plan_finish(&plan, ink_plan_conv1d(&plan, name, 0, options, made), 0));
+    INK_TRY(finish_module(&plan, ink_plan_conv1d(&plan, name, 0, options, made), INK_LOAD_CONV1D, name));
     *conv = made;
     return INK_OK;
 }
@@ -65,7 +75,7 @@ ink_result ink_embedding_load(ink_context *ctx, const ink_weights *weights, cons
     *embedding = NULL;
     INK_REQUIRE(ctx, weights, name);
     INK_TRY(ink_plan_begin(&plan, ctx, weights, "the embedding", sizeof **embedding, &made));
-    INK_TRY(ink_plan_finish(&plan, ink_plan_embedding(&plan, name, 0, 0, made), 0));
+    INK_TRY(finish_module(&plan, ink_plan_embedding(&plan, name, 0, 0, made), INK_LOAD_EMBEDDING, name));
     *embedding = made;
     return INK_OK;
 }
@@ -83,7 +93,8 @@ ink_result ink_norm_load(ink_context *ctx, const ink_weights *weights, const cha
     if (!(eps >= 0) || !ctx->kernel->all_finite(&eps, 1))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: eps must be finite and not negative", __func__);
     INK_TRY(ink_plan_begin(&plan, ctx, weights, "the norm", sizeof **norm, &made));
-    INK_TRY(ink_plan_finish(&plan, ink_plan_norm(&plan, name, kind, 0, eps, INK_BIAS_IF_THERE, made), 0));
+    INK_TRY(
+        finish_module(&plan, ink_plan_norm(&plan, name, kind, 0, eps, INK_BIAS_IF_THERE, made), INK_LOAD_NORM, name));
     *norm = made;
     return INK_OK;
 }
@@ -99,7 +110,7 @@ ink_result ink_recurrent_load(ink_context *ctx, const ink_weights *weights, cons
     if ((unsigned)cell >= INK_N_CELLS)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no cell %d", __func__, (int)cell);
     INK_TRY(ink_plan_begin(&plan, ctx, weights, "the recurrent network", sizeof **recurrent, &made));
-    INK_TRY(ink_plan_finish(&plan, ink_plan_recurrent(&plan, name, cell, 0, 0, 0, made), 0));
+    INK_TRY(finish_module(&plan, ink_plan_recurrent(&plan, name, cell, 0, 0, 0, made), INK_LOAD_RECURRENT, name));
     *recurrent = made;
     return INK_OK;
 }
@@ -272,7 +283,7 @@ ink_result ink_mlp_load(ink_context *ctx, const ink_weights *weights, const char
     INK_TRY(ink_activation_check(ctx, __func__, output));
     INK_TRY(ink_plan_begin(&plan, ctx, weights, "the MLP", sizeof **mlp, &made));
     plan.pointwise = true;
-    INK_TRY(ink_plan_finish(&plan, plan_sequential(&plan, name, hidden, output, made), 0));
+    INK_TRY(finish_module(&plan, plan_sequential(&plan, name, hidden, output, made), INK_LOAD_MLP, name));
     *mlp = made;
     return INK_OK;
 }
@@ -426,7 +437,7 @@ ink_result ink_sequential_load(ink_context *ctx, const ink_weights *weights, con
     INK_REQUIRE(ctx, weights, name, modules);
     INK_TRY(ink_plan_begin(&plan, ctx, weights, "the network", sizeof **net, &object));
     ink_sequential *made = object;
-    INK_TRY(ink_plan_finish(&plan, plan_modules(&plan, name, modules, n_modules, made), 0));
+    INK_TRY(finish_module(&plan, plan_modules(&plan, name, modules, n_modules, made), INK_LOAD_SEQUENTIAL, name));
     ink_float_mode host = ink_float_mode_enter();
     for (size_t i = 0; i < made->n_layers; i++) {
         const ink_norm *norm = &made->layers[i].norm;
@@ -580,7 +591,7 @@ ink_result ink_mha_load(ink_context *ctx, const ink_weights *weights, const char
     ink_result planned = begin_stack(&plan, options, 1, &made->stack);
     if (planned == INK_OK)
         planned = plan_attention(&plan, name, options, 0, &made->stack);
-    INK_TRY(ink_plan_finish(&plan, planned, 0));
+    INK_TRY(finish_module(&plan, planned, INK_LOAD_MHA, name));
     *mha = made;
     return INK_OK;
 }
@@ -596,7 +607,7 @@ ink_result ink_transformer_load(ink_context *ctx, const ink_weights *weights, co
     INK_TRY(check_transformer_options(ctx, options));
     INK_TRY(ink_plan_begin(&plan, ctx, weights, "the Transformer", sizeof **transformer, &object));
     ink_transformer *made = object;
-    INK_TRY(ink_plan_finish(&plan, plan_encoder(&plan, name, options, &made->stack), 0));
+    INK_TRY(finish_module(&plan, plan_encoder(&plan, name, options, &made->stack), INK_LOAD_TRANSFORMER, name));
     *transformer = made;
     return INK_OK;
 }
