@@ -422,22 +422,112 @@ static void expect_format(folder *f, const char *settings, const char *jinja, co
     ink_chat_free(chat);
 }
 
-/* The same program, otherwise spelled. */
+/* The templates of a list that make_chat.py writes. */
+static ink_json open_list(folder *f, const char *name, const char **text, ink_json previous)
+{
+    if (previous == INK_JSON_NONE) {
+        const ink_source chats = ink_source_folder(FIXTURES "/chat");
+        ink_source source = chats;
+        assert_ok(f->ctx, ink_json_open(f->ctx, &f->arena, &source, name, INK_LIMIT(f->ctx, settings_bytes), &f->json));
+    }
+    ink_json node = previous == INK_JSON_NONE ? ink_json_first(&f->json, 0) : ink_json_next(&f->json, previous);
+    if (node != INK_JSON_NONE)
+        *text = f->json.nodes[member(f, node, "template")].string;
+    return node;
+}
+
+static size_t encode_all(folder *f, const ink_chat *chat, const ink_message *messages, size_t n_messages,
+                         ink_token ids[MAX_IDS])
+{
+    ink_conversation at = {0};
+    size_t n = 0;
+    assert_ok(f->ctx, ink_chat_encode(f->ctx, chat, &at, messages, n_messages, true, ids, MAX_IDS, &n));
+    return n;
+}
+
+/* The same program, otherwise spelled, writes the same ids. A system text of its own is read whatever is in it. */
 static void spelling_does_not_matter(void **state)
 {
-    static const char *const same[] = {
-        "{{'<|im_start|>'+message.role+'\\n'+message.content+'<|im_end|>\\n'}}",
-        "{{-\t\"<|im_start|>\"  + message[\"role\"] + \"\\n\" + message['content'] + \"<|im_end|>\" + '\\n' -}}",
-        "{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}",
-        "it's {% set x = \"it's\" %}{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}",
-        "{{'<|im_start|>' + message['role'] + '\\n' + message['content']}}{{ '<|im_end|>' + '\\n'}}",
-    };
+    static const char own[] = "It's \"{{\" and \\.\n\nRhyme.", other[] = "Other words";
+    const char *text = NULL;
+    folder list;
+    size_t n_templates = 0, n_own = 0;
+
+    (void)state;
+    folder_open(&list, "chatml", NULL);
+    for (ink_json i = INK_JSON_NONE; (i = open_list(&list, "spelled.json", &text, i)) != INK_JSON_NONE;) {
+        const char *like = list.json.nodes[member(&list, i, "like")].string;
+        ink_message messages[] = {{INK_ROLE_SYSTEM, "Be brief.", 9}, {INK_ROLE_USER, " Where is it?\n", 14}};
+        size_t first = strcmp(like, "mistral-v0") == 0, n, n_expected;
+        ink_token ids[MAX_IDS], expected[MAX_IDS];
+        ink_chat *chat = NULL;
+        folder f;
+        folder_open(&f, like, NULL);
+        assert_ok(f.ctx, open_memory(&f, NULL, text, NULL, NULL, &chat));
+        assert_string_equal(ink_chat_format(chat), ink_chat_format(f.chat));
+        n = encode_all(&f, chat, messages + first, 2 - first, ids);
+        n_expected = encode_all(&f, f.chat, messages + first, 2 - first, expected);
+        assert_int_equal(n, n_expected);
+        assert_memory_equal(ids, expected, n * sizeof *ids);
+        if (strncmp(like, "qwen2", 5) == 0) { /* its own system text is what somebody may write there */
+            bool first_list = strcmp(like, "qwen2") == 0;
+            messages[0].text = first_list ? own : other;
+            messages[0].size = strlen(messages[0].text);
+            n = encode_all(&f, chat, messages + 1, 1, ids);
+            n_expected = encode_all(&f, f.chat, messages, 2, expected);
+            assert_int_equal(n, n_expected);
+            assert_memory_equal(ids, expected, n * sizeof *ids);
+            n_own++;
+        }
+        ink_chat_free(chat);
+        folder_close(&f);
+        n_templates++;
+    }
+    assert_true(n_templates >= 11);
+    assert_int_equal(n_own, 2);
+    folder_close(&list);
+}
+
+/* Templates that share the user's line with a known one, and write something else (make_chat.py has compared them). */
+static void templates_that_only_look_alike_are_refused(void **state)
+{
+    const char *text = NULL;
+    folder f;
+    size_t n = 0;
+
+    (void)state;
+    folder_open(&f, "chatml", NULL);
+    for (ink_json i = INK_JSON_NONE; (i = open_list(&f, "refused.json", &text, i)) != INK_JSON_NONE; n++) {
+        ink_chat *chat = (ink_chat *)&f;
+        test_assert_fails(f.ctx, open_memory(&f, NULL, text, NULL, NULL, &chat), INK_ERROR_UNSUPPORTED,
+                          "the chat template ", text, __FILE__, __LINE__);
+        assert_null(chat);
+    }
+    assert_true(n >= 40);
+    folder_close(&f);
+}
+
+/* A megabyte of what a template is searched for. With a search that starts again at each place it takes minutes. */
+static void long_templates_are_read_once(void **state)
+{
+    static const char *const units[] = {
+        "<|im_start|>system\\n", "{{'<|im_start|>system\\n'}}", "{{'a'+", "['a']", "{#", "{% ", " \n", "a ",
+        "{{message['aaaaaaaa']"};
     folder f;
 
     (void)state;
     folder_open(&f, "chatml", NULL);
-    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
-        expect_format(&f, NULL, same[i], NULL, "chatml");
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        for (int in_string = 0; in_string < 2; in_string++) {
+            size_t length = strlen(units[i]), n = (1 << 20) / length;
+            char *text = malloc(n * length + 64), *at = text + sprintf(text, "%s", in_string ? "{{ '" : "");
+            ink_chat *chat = NULL;
+            for (size_t k = 0; k < n; k++, at += length)
+                memcpy(at, units[i], length);
+            strcpy(at, "{% for message in messages %}");
+            assert_fails(f.ctx, open_memory(&f, NULL, text, NULL, NULL, &chat), INK_ERROR_UNSUPPORTED, "none of the");
+            free(text);
+        }
     folder_close(&f);
 }
 
@@ -465,15 +555,20 @@ static void unknown_templates_are_refused(void **state)
         assert_fails(f.ctx, open_memory(&f, NULL, others[i], "{\"model_type\": \"qwen2\"}", NULL, &chat),
                      INK_ERROR_UNSUPPORTED,
                      "chat_template.jinja: the chat template writes messages in none of the formats that are known "
-                     "here: chatml, llama-3, llama-2, mistral-v0, mistral-v1, mistral-v3, zephyr");
+                     "here: chatml, llama-3, llama-2, mistral-v0, mistral-v1, mistral-v3, zephyr (its fingerprint is ");
         assert_null(chat);
     }
     folder_close(&f);
 }
 
+#define CHATML(newline)                                                                                                \
+    "{% for message in messages %}{{ '<|im_start|>' + message.role + '" newline                                        \
+    "' + message.content + '<|im_end|>" newline                                                                        \
+    "' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant" newline "' }}{% endif %}"
+
 static void folders_that_do_not_say(void **state)
 {
-    static const char chatml[] = "{{ '<|im_start|>' + message.role + '\\\\n' + message.content + '<|im_end|>\\\\n' }}";
+    static const char chatml[] = CHATML("\\\\n"), jinja[] = CHATML("\\n");
     char room[512];
     folder f;
     ink_chat *chat = NULL;
@@ -489,8 +584,7 @@ static void folders_that_do_not_say(void **state)
                  "model_type 'mistral' does not say");
     /* A file of its own counts more than the settings. */
     expect_format(&f, settings_with(room, sizeof room, chatml), NULL, NULL, "chatml");
-    expect_format(&f, settings_with(room, sizeof room, "nothing"),
-                  "{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}", NULL, "chatml");
+    expect_format(&f, settings_with(room, sizeof room, "nothing"), jinja, NULL, "chatml");
     assert_fails(f.ctx, open_memory(&f, settings_with(room, sizeof room, chatml), "nothing", NULL, NULL, &chat),
                  INK_ERROR_UNSUPPORTED, "chat_template.jinja: the chat template");
     assert_fails(
@@ -722,12 +816,20 @@ static void memory_runs_out(ink_context *ctx, counting *memory)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ids_are_those_of_the_reference),      cmocka_unit_test(only_what_is_new),
-        cmocka_unit_test(typed_text_is_never_a_control_token), cmocka_unit_test(spelling_does_not_matter),
-        cmocka_unit_test(unknown_templates_are_refused),       cmocka_unit_test(folders_that_do_not_say),
-        cmocka_unit_test(formats_that_are_asked_for),          cmocka_unit_test(answers_end),
-        cmocka_unit_test(orders_that_have_no_place),           cmocka_unit_test(what_cannot_be_told_apart_is_refused),
-        cmocka_unit_test(no_word_is_a_control_token),          counted_test(memory_runs_out),
+        cmocka_unit_test(ids_are_those_of_the_reference),
+        cmocka_unit_test(only_what_is_new),
+        cmocka_unit_test(typed_text_is_never_a_control_token),
+        cmocka_unit_test(spelling_does_not_matter),
+        cmocka_unit_test(templates_that_only_look_alike_are_refused),
+        cmocka_unit_test(long_templates_are_read_once),
+        cmocka_unit_test(unknown_templates_are_refused),
+        cmocka_unit_test(folders_that_do_not_say),
+        cmocka_unit_test(formats_that_are_asked_for),
+        cmocka_unit_test(answers_end),
+        cmocka_unit_test(orders_that_have_no_place),
+        cmocka_unit_test(what_cannot_be_told_apart_is_refused),
+        cmocka_unit_test(no_word_is_a_control_token),
+        counted_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,13 @@
 #include "programs.h"
 
 #define CHAT PROGRAMS "/chat"
-#define TEMPLATE "{{'<|user|>\\n' + message['content'] + eos_token}}"
+/* That of zephyr. */
+#define TEMPLATE                                                                                                       \
+    "{% for message in messages %}\n{% if message['role'] == 'user' %}\n"                                              \
+    "{{ '<|user|>\n' + message['content'] + eos_token }}\n{% elif message['role'] == 'system' %}\n"                    \
+    "{{ '<|system|>\n' + message['content'] + eos_token }}\n{% elif message['role'] == 'assistant' %}\n"               \
+    "{{ '<|assistant|>\n' + message['content'] + eos_token }}\n{% endif %}\n"                                          \
+    "{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}"
 
 static const char *const lines[] = {"Anna and Tom were in the garden.", "  Where is the ball?", "The door was open."};
 

@@ -3,14 +3,14 @@
  *
  * For such a model a conversation is one text in which control tokens mark who speaks. The folder says which ones, in
  * `chat_template`, a Jinja program in tokenizer_config.json or in chat_template.jinja. Programs are not run here. A
- * template is recognised by the expression in it that writes a user's message; any other is refused. The formats, where
- * m is a message and a the answer (bos and eos are the folder's own tokens):
+ * template is recognised as a whole, however it is spelled; any other is refused. The formats, where m is a message and
+ * a the answer (bos and eos are the folder's own tokens):
  *
  *   chatml        <|im_start|>user\n m <|im_end|>\n<|im_start|>assistant\n a <|im_end|>\n       (Qwen, SmolLM2)
  *   llama-3       bos <|start_header_id|>user<|end_header_id|>\n\n m <|eot_id|> ... a <|eot_id|>
  *   llama-2       bos [INST] m [/INST] a eos bos [INST] ...
  *   mistral-v0    bos [INST] m [/INST]a eos [INST] ...     in -v1 with a space before [INST] and a, in -v3 none before
- *                                                          [/INST]
+ *                                                          [/INST]; -v0 has no system text
  *   zephyr        <|user|>\n m eos \n<|assistant|>\n a eos \n                                   (TinyLlama)
  *
  * Control tokens are written as ids, and messages are encoded as plain text, so no message can write a control token,
@@ -86,9 +86,10 @@ typedef struct ink_conversation {
  * the format has one, and the system text of the template, if the first message is no system text. *n is always set to
  * the number of ids. If that is more than `capacity`, the result is INK_ERROR_LIMIT, nothing is written and *at stays
  * as it was; `ids` may be NULL if capacity is 0. INK_ERROR_ARGUMENT for messages in an order for which the format has
- * no place (llama-2 and mistral: a system text only before the first message of the user, then user and assistant in
- * turn). INK_ERROR_MISMATCH for a text that the tokenizer would turn into a control token nevertheless: one of the
- * format, BOS or EOS, also where the file does not flag it as special or it is the token for unknown words.
+ * no place (llama-2 and mistral: a system text only before the first message of the user, and none in mistral-v0, then
+ * user and assistant in turn). INK_ERROR_MISMATCH for a text that the tokenizer would turn into a control token
+ * nevertheless: one of the format, BOS or EOS, also where the file does not flag it as special or it is the token for
+ * unknown words.
  */
 ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, ink_conversation *at, const ink_message *messages,
                            size_t n_messages, bool answer, ink_token *ids, size_t capacity, size_t *n);

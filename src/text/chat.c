@@ -231,6 +231,9 @@ static ink_result chat_follow(ink_context *ctx, const ink_chat *chat, ink_conver
         bool fits = message->role == INK_ROLE_SYSTEM ? begins && user_next
                     : message->role == INK_ROLE_USER ? begins || at->last != INK_ROLE_USER
                                                      : !begins && at->last == INK_ROLE_USER;
+        if (chat->format->before[message->role] == NULL)
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "chat format %s has no place for a message of the %s",
+                            chat->format->name, names[message->role]);
         if (chat->format->joins && !fits)
             return ink_fail(ctx, INK_ERROR_ARGUMENT,
                             "chat format %s has no place for a message of the %s here: a system text comes before the "
@@ -346,6 +349,12 @@ ink_result ink_chat_create(ink_context *ctx, const ink_chat *draft, ink_chat **c
         return chat_lacks(ctx, &copy, "BOS");
     if (ends_with_eos && copy.eos < 0)
         return chat_lacks(ctx, &copy, "EOS");
+    ink_added_walk token;
+    INK_TRY(chat_next_added(ctx, &copy.tokenizer->added, copy.system, copy.system_size, &token));
+    if (token.id >= 0)
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
+                        "the chat template has the added token '%.*s' in its system text, which is not supported",
+                        (int)(token.stop - token.start), copy.system + token.start);
     ink_arena measured, arena;
     ink_arena_measure(&measured);
     chat_layout(&measured, &copy);

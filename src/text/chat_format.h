@@ -13,7 +13,7 @@
 typedef struct ink_chat_format_row {
     const char *name;
     const char *tokens[3]; /* the tokenizer must have these */
-    const char *before[3]; /* a message, by role: before its text */
+    const char *before[3]; /* a message, by role: before its text; NULL: there is no such message */
     const char *after[3];  /* and after it */
     const char *ask;       /* comes before an answer of the model */
     const char *end;       /* closes it */

@@ -36,7 +36,7 @@ static const ink_chat_format_row formats[] = {
     },
     {
         .name = "mistral-v0",
-        .before = {"", "[INST] ", ""},
+        .before = {NULL, "[INST] ", ""},
         .after = {"\n\n", " [/INST]", "{eos}"},
         .ask = "",
         .end = "{eos}",
