@@ -72,6 +72,10 @@ static const setting settings[] = {
      "'classifier.out_proj.bias' is [2], config.json asks for [1048576]"},
     {"roberta_text", "id2label", "{\"0\": \"a\", \"1\\u0000x\": \"b\"}", INK_ERROR_MISMATCH, "id2label: found '1"},
     {"roberta_text", "num_labels", "0", INK_ERROR_MISMATCH, "num_labels: expected"},
+    {"bert_score", "sentence_transformers", "{\"activation_fn\": \"torch.nn.modules.activation.Tanh\"}",
+     INK_ERROR_UNSUPPORTED, "activation_fn: 'torch.nn.modules.activation.Tanh' is not supported"},
+    {"bert_score", "sentence_transformers", "{\"activation_fn\": 3}", INK_ERROR_MISMATCH,
+     "activation_fn: expected a string"},
     {"roberta_text", "problem_type", "\"ranking\"", INK_ERROR_UNSUPPORTED,
      "problem_type is 'ranking', expected 'single_label_classification'"},
 };
@@ -374,6 +378,34 @@ static void files_say_how_long_a_text_may_be(ink_context *ctx)
     }
 }
 
+/* The probabilities of a CrossEncoder as older versions wrote it. */
+static void old_cross_encoders_have_an_activation(ink_context *ctx)
+{
+    static const struct {
+        setting setting;
+        ink_problem problem;
+    } cases[] = {
+        {{"bert_score", "sentence_transformers", "{\"activation_fn\": \"torch.nn.modules.activation.Sigmoid\"}", INK_OK,
+          NULL},
+         INK_MULTI_LABEL},
+        {{"bert_score", "sentence_transformers", "{\"activation_fn\": \"torch.nn.modules.linear.Identity\"}", INK_OK,
+          NULL},
+         INK_REGRESSION},
+        {{"bert_score", "sentence_transformers", "{\"version\": \"5.0\"}", INK_OK, NULL}, INK_REGRESSION},
+        {{"bert_multi", "sbert_ce_default_activation_function", "\"torch.nn.modules.linear.Identity\"", INK_OK, NULL},
+         INK_REGRESSION},
+        {{"llama_text", "sentence_transformers", "{\"activation_fn\": \"torch.nn.modules.linear.Identity\"}", INK_OK,
+          NULL},
+         INK_REGRESSION},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ink_model *model;
+        assert_ok(ctx, setting_open(ctx, &cases[i].setting, &model));
+        assert_int_equal(ink_model_get_encoder(model)->problem, cases[i].problem);
+        ink_model_free(model);
+    }
+}
+
 /* config.json and weights of a CrossEncoder with these settings beside them. */
 static void cross_encoders_have_an_activation(ink_context *ctx)
 {
@@ -445,11 +477,17 @@ static void impossible_options_are_refused(ink_context *ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wrong_settings_are_refused),     context_test(settings_may_be_left_out_or_said_in_another_way),
-        context_test(labels_may_be_plain_values),         counted_test(missing_tensors_are_named),
-        counted_test(wrong_modules_are_refused),          context_test(files_say_how_long_a_text_may_be),
-        context_test(cross_encoders_have_an_activation),  counted_test(opening_survives_memory_that_runs_out),
-        counted_test(old_sentence_folders_are_explained), context_test(impossible_options_are_refused),
+        cmocka_unit_test(wrong_settings_are_refused),
+        context_test(settings_may_be_left_out_or_said_in_another_way),
+        context_test(labels_may_be_plain_values),
+        counted_test(missing_tensors_are_named),
+        counted_test(wrong_modules_are_refused),
+        context_test(files_say_how_long_a_text_may_be),
+        context_test(cross_encoders_have_an_activation),
+        context_test(old_cross_encoders_have_an_activation),
+        counted_test(opening_survives_memory_that_runs_out),
+        counted_test(old_sentence_folders_are_explained),
+        context_test(impossible_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

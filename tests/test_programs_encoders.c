@@ -481,6 +481,7 @@ static void inspects(void **state)
         {ENCODERS "/roberta_tokens", "makes        rows of 20, scores of each token: 4\n"},
         {ENCODERS "/bert_fill", "makes        rows of 20, fillings of masked tokens: 66\n"},
         {ENCODERS "/sentence_dense", "makes        rows of 20, embeddings of 18\n"},
+        {ENCODERS "/llama_tokens", "makes        rows of 20, scores of each token: 5\n"},
     };
 
     (void)state;
@@ -490,6 +491,20 @@ static void inspects(void **state)
         assert_null(strstr(out, "state  "));
         free(out);
     }
+
+    /* What was ignored in a folder. */
+    char *folder = copy_of_model(ENCODERS "/bert_text");
+    size_t size;
+    char *config = read_file(folder, "config.json", &size), *at = strstr(config, "\"bos_token_id\": null");
+    assert_non_null(at);
+    memcpy(at + 16, "99  ", 4);
+    write_file(folder, "config.json", config, size);
+    free(config);
+    char *out = output_of(run(PROGRAMS "/inspect", folder));
+    assert_non_null(
+        strstr(out, "\nnote         config.json: bos_token_id is 99, but the vocabulary has 66 tokens: ignored\n"));
+    free(out);
+    forget(folder);
 }
 
 /* ---- mistakes --------------------------------------------------------------------------------------------------- */

@@ -351,37 +351,42 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
     return INK_OK;
 }
 
+/* The class of its activation stands in the settings of sentence-transformers, or in config.json before version 6. */
 ink_result ink_import_cross_encoder(ink_import *in)
 {
     static const struct {
         const char *class;
         ink_problem problem;
     } known[] = {{"Identity", INK_REGRESSION}, {"Sigmoid", INK_MULTI_LABEL}};
-    ink_config settings;
-    const char *model_type, *path, *prompt;
+    ink_encoder_info *info = &in->model->encoder;
+    ink_config settings, old = in->config;
+    const char *model_type = "", *path = "", *prompt = "", *key = "activation_fn";
     bool found;
     INK_TRY(ink_config_open_optional(&in->config, SETTINGS_FILE, &settings, &found));
-    if (!found)
-        return INK_OK;
-    INK_TRY(ink_config_string(&settings, "model_type", &model_type));
-    if (strcmp(model_type, "CrossEncoder") != 0)
-        return INK_OK;
-    INK_TRY(ink_config_string(&settings, "activation_fn", &path));
-    INK_TRY(ink_config_string(&settings, "default_prompt_name", &prompt));
+    if (found)
+        INK_TRY(ink_config_string(&settings, "model_type", &model_type));
+    if (strcmp(model_type, "CrossEncoder") == 0) {
+        INK_TRY(ink_config_string(&settings, key, &path));
+        INK_TRY(ink_config_string(&settings, "default_prompt_name", &prompt));
+        info->problem = info->n_labels == 1 ? INK_MULTI_LABEL : INK_REGRESSION;
+    }
+    old.object = ink_config_member(&in->config, "sentence_transformers");
+    if (path[0] == '\0' && old.object != INK_JSON_NONE)
+        INK_TRY(ink_config_string(&old, key, &path));
+    if (path[0] == '\0')
+        INK_TRY(ink_config_string(&in->config, "sbert_ce_default_activation_function", &path));
     if (prompt[0] != '\0')
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: default_prompt_name: a CrossEncoder with a prompt is not "
-                        "supported",
+                        "%s: default_prompt_name: a CrossEncoder with a prompt is not supported",
                         settings.document.file);
-    in->model->encoder.problem = in->model->encoder.n_labels == 1 ? INK_MULTI_LABEL : INK_REGRESSION;
     if (path[0] == '\0')
         return INK_OK;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(last_component(path), known[i].class) == 0) {
-            in->model->encoder.problem = known[i].problem;
+            info->problem = known[i].problem;
             return INK_OK;
         }
     return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                    "%s: activation_fn: '%s' is not supported, only Identity and Sigmoid", settings.document.file,
+                    "%s: activation_fn: '%s' is not supported, only Identity and Sigmoid", in->config.document.file,
                     path);
 }
