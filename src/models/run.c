@@ -42,6 +42,7 @@ typedef struct run_part {
 typedef struct row_target {
     float *hidden; /* [hidden_size]; for INK_POOLED and INK_EMBEDDING the vector of the text */
     float *logits; /* [vocab_size or labels] */
+    size_t item;
 } row_target;
 
 /* A call: its arguments and its scratch memory. */
@@ -239,13 +240,14 @@ static size_t pick_rows(run *r)
             for (size_t p = 0; p < item->n_positions; p++)
                 pick_row(r, part->first + item->positions[p],
                          (row_target){.hidden = item->hidden != NULL ? item->hidden + p * hidden : NULL,
-                                      .logits = item->logits != NULL ? item->logits + p * width : NULL},
+                                      .logits = item->logits != NULL ? item->logits + p * width : NULL,
+                                      .item = part->item},
                          &n);
             continue;
         }
         for (size_t i = 0; i < part->count; i++) {
             size_t left = item->n_tokens - (item->done + i); /* this token and all after it */
-            row_target target = {0};
+            row_target target = {.item = part->item};
             if (left <= item->n_hidden)
                 target.hidden = item->hidden + (item->n_hidden - left) * hidden;
             if (left <= item->n_logits)
@@ -304,6 +306,14 @@ static void run_output(run *r, const float *x, size_t n)
     }
 }
 
+/* Remembers the first text with a value that is not finite. It is looked for in the rows, in logits and in the results,
+   because a tanh, a sigmoid or a maximum behind them may hide it. */
+static void note_nonfinite(run *r, size_t item, const float *x, size_t n)
+{
+    if (!r->ctx->kernel->all_finite(x, n))
+        r->nonfinite = ink_size_min(r->nonfinite, item);
+}
+
 /* The norm behind the last block, if the network has one. */
 static void run_last_norm(run *r, float *x, size_t n)
 {
@@ -346,11 +356,14 @@ static void run_head(run *r, size_t n)
         INK_TRACE(ctx, "norm_f", ink_tensor_2d(x, n, hidden));
     }
     run_output(r, x, n);
-    for (size_t i = 0; r->encoding == INK_PROBABILITIES && i < n; i++)
+    for (size_t i = 0; r->encoding == INK_PROBABILITIES && i < n; i++) {
+        float *row = r->targets[i].logits;
+        note_nonfinite(r, r->targets[i].item, row, head->weight->n);
         if (model->encoder.problem == INK_SINGLE_LABEL)
-            ctx->kernel->softmax(r->targets[i].logits, head->weight->n, 1, false);
+            ctx->kernel->softmax(row, head->weight->n, 1, false);
         else if (model->encoder.problem == INK_MULTI_LABEL)
-            ctx->kernel->activate(INK_SIGMOID, r->targets[i].logits, head->weight->n, r->targets[i].logits);
+            ctx->kernel->activate(INK_SIGMOID, row, head->weight->n, row);
+    }
 }
 
 /* Pools the n rows h_1 .. h_n of a text into one vector y [size] (Reimers, Gurevych 2019):
@@ -475,20 +488,11 @@ static bool plan_pass(run *r)
     return r->rows > 0;
 }
 
-/* Notes the first text of the pass with a row that is not finite. Behind the rows a NaN may disappear: in a maximum, in
-   a sigmoid, or in a row that is not requested. */
-static void note_nonfinite(run *r)
-{
-    size_t hidden = r->model->info.hidden_size;
-    for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++)
-        if (!r->ctx->kernel->all_finite(r->x + part->first * hidden, part->count * hidden))
-            r->nonfinite = ink_size_min(r->nonfinite, part->item);
-}
-
 /* Runs the checked list of r, or only allocates the scratch memory for such lists. */
 static ink_result run_list(run *r, bool reserve)
 {
     ink_call call;
+    size_t hidden = r->model->info.hidden_size;
     ink_call_begin(&call, r->ctx, reserve);
     run_alloc_scratch(r, call.arena);
     if (!ink_call_ready(&call))
@@ -504,8 +508,8 @@ static ink_result run_list(run *r, bool reserve)
             run_recurrent(r);
         else
             run_window(r);
-        if (r->texts != NULL)
-            note_nonfinite(r);
+        for (size_t i = 0; i < r->n_parts && r->texts != NULL; i++)
+            note_nonfinite(r, r->parts[i].item, r->x + r->parts[i].first * hidden, r->parts[i].count * hidden);
 
         size_t picked = pick_rows(r);
         if (r->encoding == INK_EMBEDDING)
@@ -521,8 +525,7 @@ static ink_result run_list(run *r, bool reserve)
     for (size_t i = 0; i < r->n_items && r->texts != NULL; i++) {
         const run_item *item = &r->items[i];
         size_t rows = item->positions != NULL ? item->n_positions : item->n_hidden + item->n_logits;
-        if (!r->ctx->kernel->all_finite(r->texts[i].output, rows * ink_model_encoding_size(r->model, r->encoding)))
-            r->nonfinite = ink_size_min(r->nonfinite, i);
+        note_nonfinite(r, i, r->texts[i].output, rows * ink_model_encoding_size(r->model, r->encoding));
     }
     INK_TRY(ink_call_end(&call));
     if (r->nonfinite != SIZE_MAX)
