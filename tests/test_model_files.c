@@ -429,6 +429,24 @@ static void modules_may_have_any_names(void **unused)
     }
 }
 
+/* Tied in the settings: another tensor of that shape is not the output. */
+static void a_tied_output_is_not_looked_for(const fixture *f)
+{
+    fixture_files files;
+    ink_model *model;
+    fixture_files_read(&files, f->name);
+    rename_tensors(&files, NULL, 0, "other.weight", 41, 19);
+    assert_ok(f->ctx, fixture_open_files(f->ctx, "tied", &files.list, &model));
+    assert_int_equal(ink_model_get_info(model)->n_unused, 1);
+    float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    float *logits = fixture_run(f->ctx, model, f->tokens, f->n_tokens);
+    assert_memory_equal(logits, expected, f->n_tokens * f->info->vocab_size * sizeof *logits);
+    free(logits);
+    free(expected);
+    ink_model_free(model);
+    fixture_files_free(&files);
+}
+
 static void modules_that_are_not_clear_are_named(ink_context *ctx)
 {
     static const struct {
@@ -677,6 +695,7 @@ int main(void)
         context_test(there_are_at_most_32_notes),
         context_test(missing_tensors_are_noticed),
         cmocka_unit_test(modules_may_have_any_names),
+        fixture_test_on("rnn_relu", a_tied_output_is_not_looked_for),
         context_test(modules_that_are_not_clear_are_named),
         context_test(folders_without_a_model_are_refused),
         counted_test(the_limit_is_exact),

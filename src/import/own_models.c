@@ -110,7 +110,8 @@ static size_t first_by_number(const candidates *found)
     return first;
 }
 
-/* Finds the names of the modules [n], of which the first is the embedding: those that `modules` of config.json gives
+/* Finds the names of the modules [n], of which the first is the embedding and the last the output: those that `modules`
+   of config.json gives
    ({"rnn": "encoder.lstm"}), then the usual names, then by shape. Modules of one shape, which are layers of an MLP, are
    in the order of the numbers in their names. A module that is not found keeps its usual name, and planning says what
    is missing. */
@@ -119,7 +120,9 @@ static ink_result find_wanted(ink_import *in, wanted_module *modules, size_t n, 
     const ink_json_document *document = &in->config.document;
     ink_json given = ink_config_member(&in->config, "modules");
     candidates found;
+    bool tied = false;
     *searched = false;
+    INK_TRY(ink_json_read_bool(in->ctx, document, 0, "tie_word_embeddings", &tied));
     if (given != INK_JSON_NONE)
         INK_TRY(ink_json_expect(in->ctx, document, given, INK_JSON_OBJECT));
     ink_json key = given != INK_JSON_NONE ? ink_json_first(document, given) : INK_JSON_NONE;
@@ -140,6 +143,8 @@ static ink_result find_wanted(ink_import *in, wanted_module *modules, size_t n, 
             if (ink_plan_has_in(&in->plan, m->usual, m->parameters[j]))
                 m->name = m->usual;
     }
+    if (tied && modules[n - 1].name == NULL) /* the settings say that there is no output */
+        modules[n - 1].name = modules[n - 1].usual;
     for (size_t i = 0; i < n; i++) {
         wanted_module *m = &modules[i];
         size_t same = 0;
