@@ -260,6 +260,7 @@ static const char *const lenient[][2] = {
     {"config.json", "tie_word_embeddings"},
     {"config_sentence_transformers.json", "model_type"},
     {"generation_config.json", "bos_token_id"},
+    {"generation_config.json", "do_sample"},
     {"generation_config.json", "eos_token_id"},
     {"model.safetensors.index.json", "metadata"},
     {"modules.json", "name"},
