@@ -278,6 +278,11 @@ static void sentences_show_foreign_text_safely(void **unused)
     longest[100000] = '\0';
     assert_int_equal(ink_format(out, sizeof out, "%s", longest), 163);
     assert_string_equal(out + 160, "...");
+    /* The limit is on what is shown: no text pushes out what was expected and found. */
+    memset(longest, '\x01', 100000);
+    assert_int_equal(ink_format(out, sizeof out, "%s: expected %s", longest, longest),
+                     163 + strlen(": expected ") + 163);
+    assert_memory_equal(out + 156, "\\x01...: expected \\x01", 22);
     free(longest);
     char small[8];
     assert_int_equal(ink_format(small, sizeof small, "%s", "0123456789"), 7);

@@ -7,7 +7,7 @@
 
 #include "internal.h"
 
-#define TEXT_LIMIT 160 /* bytes of a text that are shown, unless a precision asks for more */
+#define TEXT_LIMIT 160 /* bytes of a text as it is shown, unless a precision asks for more */
 
 typedef struct sentence {
     char *buffer;
@@ -53,12 +53,13 @@ static bool is_printable(uint32_t code)
     return code < hidden[i][0];
 }
 
-/* At most `limit` bytes of text [size]; bytes that may not be shown become \xNN. */
+/* Text [size]; bytes that may not be shown become \xNN. What is shown has `limit` bytes or a few more, so that no text
+   pushes the rest of a sentence out. */
 static void sentence_put_escaped(sentence *out, const char *text, size_t size, size_t limit)
 {
     static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < size;) {
-        if (i >= limit) {
+    for (size_t i = 0, shown = 0; i < size;) {
+        if (shown >= limit) {
             sentence_put(out, "...", 3);
             return;
         }
@@ -67,10 +68,12 @@ static void sentence_put_escaped(sentence *out, const char *text, size_t size, s
         if (is_printable(code)) {
             sentence_put(out, text + i, length);
             i += length;
+            shown += length;
         } else {
             unsigned char byte = (unsigned char)text[i++];
             const char escape[4] = {'\\', 'x', hex[byte >> 4], hex[byte & 15]};
             sentence_put(out, escape, sizeof escape);
+            shown += sizeof escape;
         }
     }
 }

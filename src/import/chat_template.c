@@ -126,9 +126,9 @@ static const char *canon_string(canonical *c, const char *at, const char *stop, 
 /* ['name'] at the end of the output becomes .name. */
 static void canon_member(canonical *c)
 {
-    char *end = c->out, *name = end - 2;
     if (!canon_ends(c, "']"))
         return;
+    char *end = c->out, *name = end - 2;
     while (name > c->begin && is_name(name[-1]))
         name--;
     if (name - c->begin < 3 || name[-1] != '\'' || name[-2] != '[' || !(is_name(name[-3]) || name[-3] == ']'))
@@ -432,7 +432,7 @@ static ink_result choose_format(chat_reader *r)
     return ink_fail(r->ctx, INK_ERROR_NOT_FOUND,
                     "%s has no chat template (" CHAT_JINJA ", or chat_template in " INK_TOKENIZER_CONFIG_FILE
                     "), and model_type '%s' does not say which of these it speaks: %s",
-                    r->source->name != NULL ? r->source->name : "", model_type, list);
+                    r->source->name != NULL ? r->source->name : "the folder", model_type, list);
 }
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */

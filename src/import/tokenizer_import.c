@@ -72,15 +72,23 @@ static ink_result import_refuse(ink_tokenizer_import *im, const char *list, size
     return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: %s[%zu]: %s", im->b.file, list, i, reason);
 }
 
-ink_result ink_import_list_merge(ink_tokenizer_import *im, const char *line, size_t size)
+static ink_result merge_refuse(ink_tokenizer_import *im, const ink_spelled_merge *merge, const char *reason)
+{
+    if (merge->line == 0)
+        return import_refuse(im, "model.merges", (size_t)(merge - im->merges), reason);
+    return ink_fail(im->ctx, INK_ERROR_CORRUPT, "merges.txt: line %zu: %s", merge->line, reason);
+}
+
+ink_result ink_import_list_merge(ink_tokenizer_import *im, size_t line, const char *text, size_t size)
 {
     ink_spelled_merge *merge = &im->merges[im->n_merges];
-    const char *space = memchr(line, ' ', size);
+    const char *space = memchr(text, ' ', size);
+    const size_t left = space != NULL ? (size_t)(space - text) : size;
+    *merge = (ink_spelled_merge){{text, text + left + 1}, {left, size - ink_size_min(left + 1, size)}, line};
     if (space == NULL)
-        return import_refuse(im, "model.merges", im->n_merges, "expected two tokens with a space between them");
-    *merge = (ink_spelled_merge){{line, space + 1}, {(size_t)(space - line), size - (size_t)(space - line) - 1}};
+        return merge_refuse(im, merge, "expected two tokens with a space between them");
     if (memchr(space + 1, ' ', merge->size[1]) != NULL)
-        return import_refuse(im, "model.merges", im->n_merges, "expected two tokens, there are two spaces");
+        return merge_refuse(im, merge, "expected two tokens, there are two spaces");
     im->n_merges++;
     return INK_OK;
 }
@@ -165,16 +173,16 @@ static ink_result import_bpe(ink_tokenizer_import *im)
         merges[i].left = ink_import_find(im, m->text[0], m->size[0]);
         merges[i].right = ink_import_find(im, m->text[1], m->size[1]);
         if (merges[i].left < 0)
-            return import_refuse(im, "model.merges", i, "the left token is not in the vocabulary");
+            return merge_refuse(im, m, "the left token is not in the vocabulary");
         if (merges[i].right < 0)
-            return import_refuse(im, "model.merges", i, "the right token is not in the vocabulary");
+            return merge_refuse(im, m, "the right token is not in the vocabulary");
         if (m->size[1] > im->longest - m->size[0])
-            return import_refuse(im, "model.merges", i, "the merged token is not in the vocabulary");
+            return merge_refuse(im, m, "the merged token is not in the vocabulary");
         memcpy(im->spelling, m->text[0], m->size[0]);
         memcpy(im->spelling + m->size[0], m->text[1], m->size[1]);
         merges[i].merged = ink_import_find(im, im->spelling, m->size[0] + m->size[1]);
         if (merges[i].merged < 0)
-            return import_refuse(im, "model.merges", i, "the merged token is not in the vocabulary");
+            return merge_refuse(im, m, "the merged token is not in the vocabulary");
     }
     return ink_builder_merges(&im->b, merges, im->n_merges);
 }

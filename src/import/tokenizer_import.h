@@ -19,6 +19,7 @@ typedef struct ink_spelled_token {
 typedef struct ink_spelled_merge {
     const char *text[2]; /* the left and the right token */
     size_t size[2];
+    size_t line; /* of merges.txt; 0: it is in tokenizer.json */
 } ink_spelled_merge;
 
 typedef struct ink_tokenizer_import {
@@ -54,8 +55,8 @@ ink_result ink_import_tokenizer_legacy(ink_tokenizer_import *im);
 /* Lists the members of an object, {"the": 5, ...}, as the tokens of the vocabulary. */
 ink_result ink_import_list_tokens(ink_tokenizer_import *im, const ink_json_document *json, ink_json object);
 
-/* Lists a merge that is written as "left right". INK_ERROR_CORRUPT. */
-ink_result ink_import_list_merge(ink_tokenizer_import *im, const char *line, size_t size);
+/* Lists a merge that is written as "left right" in that line of merges.txt, or 0. INK_ERROR_CORRUPT. */
+ink_result ink_import_list_merge(ink_tokenizer_import *im, size_t line, const char *text, size_t size);
 
 /* Collects the added tokens of the folder (tokenizer_added.c); their ids are still open. */
 ink_result ink_import_added(ink_tokenizer_import *im);

@@ -384,13 +384,14 @@ static ink_result read_merges(json_reader *r, ink_json model)
         const ink_json_node *entry = &r->json->nodes[i];
         ink_spelled_merge *merge = &im->merges[im->n_merges];
         if (entry->kind == INK_JSON_STRING) {
-            INK_TRY(ink_import_list_merge(im, entry->string, entry->string_size));
+            INK_TRY(ink_import_list_merge(im, 0, entry->string, entry->string_size));
             continue;
         }
         INK_TRY(ink_json_expect(r->ctx, r->json, i, INK_JSON_ARRAY));
         if (entry->n_children != 2)
             return refuse_node(r, INK_ERROR_CORRUPT, i, "expected an array of two strings");
         ink_json left = ink_json_first(r->json, i);
+        merge->line = 0;
         ink_json right = ink_json_next(r->json, left);
         INK_TRY(ink_json_get_string(r->ctx, r->json, left, &merge->text[0], &merge->size[0]));
         INK_TRY(ink_json_get_string(r->ctx, r->json, right, &merge->text[1], &merge->size[1]));

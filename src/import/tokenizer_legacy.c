@@ -95,10 +95,9 @@ static ink_result read_vocab_json(ink_tokenizer_import *im)
     INK_TRY(check_class(im, false, as_roberta ? INK_CLASS_ROBERTA : INK_CLASS_GPT2));
     INK_TRY(legacy_lines(im, "merges.txt", &text, &size, sizeof *im->merges, &items));
     im->merges = items;
-    im->b.file = "merges.txt"; /* for messages, until the builder starts */
-    while (legacy_line(&text, &size, &line, &length))
+    for (size_t n = 1; legacy_line(&text, &size, &line, &length); n++)
         if (length > 0 && (length < 8 || memcmp(line, "#version", 8) != 0))
-            INK_TRY(ink_import_list_merge(im, line, length));
+            INK_TRY(ink_import_list_merge(im, n, line, length));
     return INK_OK;
 }
 
