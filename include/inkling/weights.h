@@ -17,7 +17,8 @@
  *     alias_of set; so layers that share weights are all there. A note is an alias if its key is not the name of a
  *     tensor and its value is the name of a tensor, or of another alias. Any other note ({"format": "pt"}) stays a
  *     note, as does one whose chain of names leads nowhere or back to itself. INK_ERROR_CORRUPT if two files of one
- *     model note different tensors for one name.
+ *     model note different tensors for one name. A note does not say whether the name meant a part or the transpose of
+ *     the tensor; an alias is the whole.
  *   - Prefixes. If every name begins with the prefix of a wrapper, it is removed: "module." (nn.DataParallel,
  *     DistributedDataParallel), "_orig_mod." (torch.compile), "base_model.model." (PEFT), "_fsdp_wrapped_module.",
  *     "_checkpoint_wrapped_module.", up to eight of them one after the other. The counter "n_averaged" of an

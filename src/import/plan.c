@@ -218,7 +218,17 @@ static ink_result fail_missing(const ink_plan *plan, const char *name)
                             "remove_spectral_norm, parametrize.remove_parametrizations)",
                             file, full, part->name);
     }
-    return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: tensor '%s' is missing", file, full);
+    /* Perhaps the module only has another prefix. */
+    const char *similar = NULL;
+    for (size_t i = 0; i < ink_weights_count(plan->weights) && strchr(full, '.') != NULL && similar == NULL; i++) {
+        const char *other = ink_weights_at(plan->weights, i)->name;
+        size_t size = strlen(full), n = strlen(other);
+        if (n > size && other[n - size - 1] == '.' && strcmp(other + n - size, full) == 0)
+            similar = other;
+    }
+    return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: tensor '%s' is missing%s%s%s", file, full,
+                    similar != NULL ? ", but there is '" : "", similar != NULL ? similar : "",
+                    similar != NULL ? "'" : "");
 }
 
 /* [n, k, 1, ...]: a matrix, where convolutions are accepted. */
