@@ -135,6 +135,32 @@ static void wrong_settings_are_refused(void **unused)
     settings_are_refused(settings, sizeof settings / sizeof settings[0]);
 }
 
+/* The table of the page for users: every value in it is refused, in a sentence with the setting's name. */
+static void what_the_page_refuses_is_refused(ink_context *ctx)
+{
+    size_t size, n = 0;
+    char *page = test_read_file(SOURCE_DIR "/src/import", "README.md", &size);
+    assert_non_null(page);
+    const char *line = strstr(page, "### Refused by name");
+    assert_non_null(line);
+    while ((line = strchr(line, '\n')) != NULL && strncmp(++line, "## ", 3) != 0) {
+        char cells[2][64], value[128];
+        int at = 0;
+        if (sscanf(line, "| `%63[^`]` | `%63[^`]` | %n", cells[0], cells[1], &at) != 2 || at == 0)
+            continue;
+        for (int length; sscanf(line + at, "`%127[^`]`%n", value, &length) == 1; n++) {
+            const setting s = {cells[0], cells[1], value, INK_ERROR_UNSUPPORTED, NULL};
+            const char *inner = strcmp(cells[1], "rope_scaling") == 0 ? "" : cells[1];
+            ink_model *model;
+            test_assert_fails(ctx, setting_open(ctx, &s, &model), s.result, inner, value, __FILE__, __LINE__);
+            at += length;
+            at += (int)strspn(line + at, ", ");
+        }
+    }
+    assert_true(n >= 30);
+    free(page);
+}
+
 /* What config.json may leave out, or say in another way. */
 static const char *const common_names[][4] = {
     {"gpt2", "n_embd", "hidden_size", "24"},
@@ -687,6 +713,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_settings_are_refused),
+        context_test(what_the_page_refuses_is_refused),
         cmocka_unit_test(settings_may_have_their_common_names),
         cmocka_unit_test(settings_may_be_left_out_or_said_in_another_way),
         cmocka_unit_test(settings_change_the_result),
