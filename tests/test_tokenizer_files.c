@@ -172,6 +172,8 @@ static const bad_file bad_files[] = {
     {"'merges':[", "'merges':[['!',1],", INK_ERROR_MISMATCH, "model.merges[0][1]"},
     {"'merges':[", "'merges':[7,", INK_ERROR_MISMATCH, "model.merges[0]"},
     {"'merges':[", "'merges':{},'x':[", INK_ERROR_MISMATCH, "model.merges"},
+    {"'byte_fallback':false,'ignore_merges':false,'vocab':{'<|endoftext|>':0,'!':1,",
+     "'byte_fallback':true,'vocab':{'<0x21>':1,", UNSUPPORTED, "model.byte_fallback: not supported"},
     {"'added_tokens':[", "'added_tokens':{},'x':[", INK_ERROR_MISMATCH, "added_tokens"},
     {"'added_tokens':[", "'added_tokens':[7,", INK_ERROR_MISMATCH, "added_tokens[0]"},
     {"'added_tokens':[", "'added_tokens':[{'content':'<x>'},", INK_ERROR_MISMATCH, "'id' is missing"},

@@ -212,6 +212,7 @@ static void every_member_is_asked_for_its_kind(ink_context *ctx)
         {"pad_token", "oxxoxxxxxx"},
         {"unk_token", "oxxoxxxxxx"},
         {"image_token", "oooooooooo"},
+        {"split_special_tokens", "ooxxxxxxxx"},
         {"do_lower_case", "ooxxxxxxxx"},
         {"strip_accents", "ooxxxxxxxx"},
         {"tokenize_chinese_chars", "ooxxxxxxxx"},

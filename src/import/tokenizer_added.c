@@ -192,17 +192,22 @@ static bool is_own_name(const ink_json_node *member)
                           member->key_size);
 }
 
+#define OWN_NAMES 256 /* control tokens with names of their own; each is looked for in the other file */
+
 /* Of a name that both files have, a text of tokenizer_config.json counts, or else special_tokens_map.json. */
 static ink_result read_own_names(added_list *l, const ink_json_document *file, const ink_json_document *other, bool map)
 {
     ink_json i = file->n_nodes != 0 ? ink_json_first(file, 0) : INK_JSON_NONE;
-    for (; i != INK_JSON_NONE; i = ink_json_next(file, i)) {
+    for (size_t n = 0; i != INK_JSON_NONE; i = ink_json_next(file, i)) {
         const ink_json_node *member = &file->nodes[i];
-        ink_json twin =
-            is_own_name(member) && other->n_nodes != 0 ? ink_json_member(other, 0, member->key) : INK_JSON_NONE;
         bool text = member->kind == INK_JSON_STRING;
-        bool counts = twin == INK_JSON_NONE || (map ? other->nodes[twin].kind != INK_JSON_STRING : text);
-        if (is_own_name(member) && counts && (map || text || ink_json_member(file, i, "__type") != INK_JSON_NONE))
+        if (!is_own_name(member) || (!map && !text && ink_json_member(file, i, "__type") == INK_JSON_NONE))
+            continue;
+        if (n++ == OWN_NAMES)
+            return ink_fail(l->ctx, INK_ERROR_LIMIT, "%s: more than %zu tokens have names of their own", file->file,
+                            (size_t)OWN_NAMES);
+        ink_json twin = other->n_nodes != 0 ? ink_json_member(other, 0, member->key) : INK_JSON_NONE;
+        if (twin == INK_JSON_NONE || (map ? other->nodes[twin].kind != INK_JSON_STRING : text))
             INK_TRY(read_named(l, file, i, map, ADDED_CONTROL));
     }
     return INK_OK;

@@ -165,6 +165,21 @@ static ink_result import_bpe(ink_tokenizer_import *im)
         bpe->byte_id[i] =
             ink_vocab_find(&im->b.draft.vocab, im->byte_level ? &byte : name, im->byte_level ? 1 : sizeof name, false);
     }
+    /* The reference would spell a byte that is missing in characters, and these in tokens of bytes. */
+    for (unsigned i = 0; i < 256 && im->byte_level && bpe->byte_fallback; i++) {
+        char name[] = "<0x00>", bytes[4];
+        size_t n = ink_utf8_put(bytes, ink_spell_byte((unsigned char)i)), k = 0;
+        for (; k < n && bpe->byte_id[i] < 0; k++) {
+            name[3] = digits[(unsigned char)bytes[k] / 16];
+            name[4] = digits[(unsigned char)bytes[k] % 16];
+            if (ink_vocab_find(&im->b.draft.vocab, name, 6, false) < 0)
+                break;
+        }
+        if (k == n)
+            return ink_fail(im->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: model.byte_fallback: not supported for a byte-level vocabulary that lacks bytes",
+                            im->b.file);
+    }
     ink_bpe_merge *merges = ink_arena_alloc(im->arena, im->n_merges, sizeof *merges);
     if (merges == NULL)
         return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", im->b.file);
@@ -194,7 +209,9 @@ static ink_result import_added(ink_tokenizer_import *im)
 {
     ink_vocab *vocab = &im->b.draft.vocab;
     size_t n_words = vocab->n_others, next, largest = 0;
+    bool split_special = false;
     uint32_t *with_id = ink_arena_alloc(im->arena, vocab->first_other, sizeof *with_id);
+    INK_TRY(ink_tokenizer_config_bool(&im->config, "split_special_tokens", &split_special));
     if (with_id == NULL)
         return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", im->b.file);
     memset(with_id, 0xFF, vocab->first_other * sizeof *with_id);
@@ -208,6 +225,7 @@ static ink_result import_added(ink_tokenizer_import *im)
         if (i == im->n_first && i > 0)
             next = largest >= n_words || n_words == 0 ? largest + 1 : n_words;
         p->token.id = id >= 0 ? id : (ink_token)next++;
+        p->token.as_text = split_special && p->special;
         p->special &= !changed; /* the reference looks for the decoded text among the special tokens */
         largest = ink_size_max(largest, (size_t)p->token.id);
         uint32_t *other = &with_id[p->token.id];

@@ -689,6 +689,9 @@ ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_do
     INK_TRY(ink_builder_start(&im->b, im->ctx, im->arena, json->file));
     INK_TRY(read_added_tokens(&r));
     INK_TRY(read_padding(&r));
+    for (size_t i = 0; i < 5; i++) /* whatever is read of them: each is an object */
+        if (member_of(&r, 0, places[i].name) != INK_JSON_NONE)
+            INK_TRY(read_component_type(&r, member_of(&r, 0, places[i].name), &type));
     INK_TRY(read_component_type(&r, model, &type));
     if (im->config.class == INK_CLASS_BERT && strcmp(type, "WordPiece") == 0) {
         ink_json vocab;

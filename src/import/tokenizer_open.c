@@ -11,7 +11,7 @@
 
 static void set_control(ink_tokenizer *t, ink_control which, ink_token id)
 {
-    if (t->controls[which] < 0)
+    if (t->controls[which] < 0 && id >= 0)
         t->controls[which] = id;
 }
 

@@ -33,9 +33,9 @@ ink_result ink_added_start(ink_context *ctx, const ink_added *added, ink_added_s
     return walk->window != NULL ? INK_OK : ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: added tokens in a text");
 }
 
-/* As in the reference, a single_word match that is refused still uses up its bytes, and white space that a token
-   includes on its right is still searched for tokens; one that would include the white space on its left loses what the
-   token before has included. */
+/* As in the reference, a match that is left in the text, because of single_word for instance, still uses up its bytes,
+   and white space that a token includes on its right is still searched for tokens; one that would include the white
+   space on its left loses what the token before has included. */
 bool ink_added_next(ink_added_walk *w)
 {
     const char *text = w->text;
@@ -57,8 +57,9 @@ bool ink_added_next(ink_added_walk *w)
             ink_utf8_last(text, start, &left);
         if (stop < size)
             ink_utf8_next(text + stop, size - stop, &right);
-        if (token->single_word && ((start > 0 && ink_unicode_has(left, INK_UNICODE_WORD)) ||
-                                   (stop < size && ink_unicode_has(right, INK_UNICODE_WORD)))) {
+        bool in_word = (start > 0 && ink_unicode_has(left, INK_UNICODE_WORD)) ||
+                       (stop < size && ink_unicode_has(right, INK_UNICODE_WORD));
+        if (token->as_text || (token->single_word && in_word)) {
             i = stop - 1;
             continue;
         }

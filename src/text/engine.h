@@ -338,6 +338,7 @@ typedef struct ink_added_token {
     bool left_strip;  /* includes the white space before it */
     bool right_strip; /* and after it */
     bool single_word; /* only where no word character is beside it */
+    bool as_text;     /* is found, and left in the text */
 } ink_added_token;
 
 typedef struct ink_added {
