@@ -98,23 +98,36 @@ static bool begins_with(tagging *t, const char *text, size_t size, const ink_tok
     return same;
 }
 
+/* The bytes of the character at the head. */
+static size_t character(const char *text, size_t size)
+{
+    size_t n = 1;
+    while (n < size && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n++;
+    return n;
+}
+
 static void place_stretch(tagging *t, const char *text, size_t size, const ink_token *ids, size_t n, place *places)
 {
-    for (size_t done = 0, i = 0; done < size && i < n;) {
-        size_t k = done, head = 0, rest = 0;
-        do {
-            k++;
-            while (k < size && ((unsigned char)text[k] & 0xc0) == 0x80) /* not within a character */
-                k++;
-        } while (!(begins_with(t, text + done, k - done, ids + i, n - i, &head) && head > 0 &&
-                   begins_with(t, text + k, size - k, ids + i + head, n - i - head, &rest) && head + rest == n - i) &&
-                 k < size);
-        for (; done < k && is_space(text[done]);)
-            done++;
-        if (head == 1)
-            places[i] = (place){text + done, k - done};
-        i += head > 0 ? head : n;
-        done = k;
+    ink_token unknown = ink_tokenizer_control(t->lm.tokenizer, INK_CONTROL_UNK);
+    for (size_t i = 0; size > 0 && i < n;) {
+        size_t k = character(text, size), head, rest;
+        if (begins_with(t, text, k, ids, 0, &head)) { /* white space, and marks that the normalizer drops */
+            text += k;
+            size -= k;
+            continue;
+        }
+        while (!(begins_with(t, text, k, ids + i, n - i, &head) &&
+                 begins_with(t, text + k, size - k, ids + i + head, n - i - head, &rest) && head + rest == n - i)) {
+            if (k == size)
+                return;
+            k += character(text + k, size - k);
+        }
+        if (head == 1 && ids[i] == unknown)
+            places[i] = (place){text, k};
+        i += head;
+        text += k;
+        size -= k;
     }
 }
 
