@@ -133,8 +133,9 @@ static bool measure_influence(comparison *c, finding *f)
 
 /* ---- from the inside ------------------------------------------------------------------------------------------- */
 
-enum { N_STEPS = 8, MOST_STEPS = 128, N_FOLLOWED = 3 }; /* 1, 2, 4 .. 128 steps back, in three stories */
+enum { N_STEPS = 8, MOST_STEPS = 128, N_FOLLOWED = 21 }; /* 1, 2, 4 .. 128 steps back, in at most so many stories */
 
+/* Stories differ by a factor of a thousand, so it takes many of them before the median says something of the RNN. */
 static bool follow_stories(comparison *c, jacobian *j, double norms[MOST_STEPS][N_FOLLOWED], size_t *n)
 {
     double one[MOST_STEPS];
@@ -174,8 +175,9 @@ static bool measure_gradient(comparison *c, finding *f)
     for (size_t i = 0; i < N_STEPS; i++)
         y[i] = median[((size_t)1 << i) - 1];
     finding_note(f, median[63] < median[0] / 100,
-                 "the RNN's gradient vanishes: of a change of its state %.2g arrives after 1 step, %.1g after 64",
-                 median[0], median[63]);
+                 "the RNN's gradient vanishes: of a change of its state %.2g arrives after 1 step, %.1g after 64, the "
+                 "median of %zu stories",
+                 median[0], median[63], n);
     return true;
 }
 
