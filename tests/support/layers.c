@@ -183,6 +183,17 @@ void state_dict_add(state_dict *dict, const char *name, ink_type type, size_t ra
     append(&all, &dict->data_size, data, bytes);
     dict->data = all;
     free(own);
+
+    /* The file has its lowest byte first, whatever this machine has. */
+    const uint16_t one = 1;
+    size_t width = bytes / (count > 0 ? count : 1);
+    for (size_t i = 0; i < count && *(const unsigned char *)&one == 0; i++)
+        for (size_t b = 0; b < width / 2; b++) {
+            unsigned char *low = (unsigned char *)all + dict->data_size - bytes + i * width + b;
+            unsigned char *high = low + width - 1 - 2 * b, byte = *low;
+            *low = *high;
+            *high = byte;
+        }
 }
 
 void state_dict_vector(state_dict *dict, const char *name, size_t n)
