@@ -11,7 +11,7 @@
  * fingerprint is taken, and read, so a model is told nothing that its own template would not say.
  *
  * To add a template: open a folder with it, take the fingerprint from the sentence that refuses it, add a row, and
- * compare its ids with those of transformers (tests/fixtures/make_chat.py).
+ * compare its ids with those of transformers (make_chat.py --check in tests/fixtures).
  */
 #include <string.h>
 
