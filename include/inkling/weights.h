@@ -76,7 +76,8 @@ const ink_weight *ink_weights_find(const ink_weights *weights, const char *name)
 /* The prefix that was removed from all names ("_orig_mod."), or "". */
 const char *ink_weights_prefix(const ink_weights *weights);
 
-/* The name of the file for messages; and the value of a __metadata__ key, or NULL. */
+/* The name of the file for messages; and the value of a __metadata__ key, or NULL. Of weights in several files, the
+   strings under "metadata" of the index come first. */
 const char *ink_weights_name(const ink_weights *weights);
 const char *ink_weights_metadata(const ink_weights *weights, const char *key);
 
