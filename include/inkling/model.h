@@ -151,6 +151,8 @@ bool ink_model_sampling(const ink_model *model, ink_sampler_options *options);
  * the context length of the model. The state of a recurrent model or an MLP ignores it: its size is fixed and its
  * length unlimited. A state belongs to one model, which must outlive it, and is used by one call at a time.
  * INK_ERROR_LIMIT for a capacity beyond the context length, INK_ERROR_UNSUPPORTED for an encoder, INK_ERROR_MEMORY.
+ * The context length is what a folder says, and a state for it can be larger than the machine: ink_state_create()
+ * answers INK_ERROR_LIMIT for more than state_bytes of ink_limits (4 GB), a block of the caller's has no such limit.
  */
 ink_result ink_state_size(ink_context *ctx, const ink_model *model, size_t capacity, size_t *bytes);
 ink_result ink_state_create(ink_context *ctx, const ink_model *model, size_t capacity, ink_state **state);
