@@ -256,7 +256,7 @@ static void growth_is_refused_before_it_costs(ink_context *ctx, counting *memory
             for (size_t i = 0; i < n_steps; i++)
                 made *= 16;
             ink_result result = ink_tokenizer_encode(ctx, tokenizer, text, size, 0, ids, 4, &n);
-            if (made <= 32.0 * (double)size + 1024) {
+            if (made <= 8.0 * (double)size + 1024) {
                 assert_int_equal(result, INK_OK);
                 live = memory->live_bytes;
             } else {

@@ -93,7 +93,7 @@ typedef struct ink_limits {
                              of shards, the header of a safetensors file. Default 256 MB */
     uint64_t state_bytes; /* of a state that ink_state_create() makes. Default 4 GB */
     uint64_t text_growth; /* a normalizer may make so many characters of each byte of a text, and 1024 more.
-                             Default 32 */
+                             Default 8 */
     uint64_t token_bytes; /* of text that a decoder may make of one token. Default 64 KB */
 } ink_limits;
 

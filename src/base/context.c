@@ -44,7 +44,7 @@ ink_context *ink_context_create(const ink_context_options *options)
     set_default(&chosen.limits.settings_bytes, (uint64_t)32 << 20);
     set_default(&chosen.limits.table_bytes, (uint64_t)256 << 20);
     set_default(&chosen.limits.state_bytes, (uint64_t)4 << 30);
-    set_default(&chosen.limits.text_growth, 32);
+    set_default(&chosen.limits.text_growth, 8);
     set_default(&chosen.limits.token_bytes, (uint64_t)64 << 10);
     char *error = chosen.error;
     size_t error_size = error != NULL ? chosen.error_size : 0;
