@@ -449,6 +449,7 @@ static size_t encode_all(folder *f, const ink_chat *chat, const ink_message *mes
 static void spelling_does_not_matter(void **state)
 {
     static const char own[] = "It's \"{{\" and \\.\n\nRhyme.", other[] = "Other words";
+    static const char settings[] = "{\"bos_token\": \"(the tokenizer's)\", \"eos_token\": \"(the tokenizer's)\"}";
     const char *text = NULL;
     folder list;
     size_t n_templates = 0, n_own = 0;
@@ -463,7 +464,7 @@ static void spelling_does_not_matter(void **state)
         ink_chat *chat = NULL;
         folder f;
         folder_open(&f, like, NULL);
-        assert_ok(f.ctx, open_memory(&f, NULL, text, NULL, NULL, &chat));
+        assert_ok(f.ctx, open_memory(&f, settings, text, NULL, NULL, &chat));
         assert_string_equal(ink_chat_format(chat), ink_chat_format(f.chat));
         n = encode_all(&f, chat, messages + first, 2 - first, ids);
         n_expected = encode_all(&f, f.chat, messages + first, 2 - first, expected);
@@ -566,9 +567,12 @@ static void unknown_templates_are_refused(void **state)
     "' + message.content + '<|im_end|>" newline                                                                        \
     "' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant" newline "' }}{% endif %}"
 
+#define BOS_CHATML "{{ bos_token }}" CHATML("\\n")
+
 static void folders_that_do_not_say(void **state)
 {
     static const char chatml[] = CHATML("\\\\n"), jinja[] = CHATML("\\n");
+    static const char *const no_bos[] = {NULL, "{\"bos_token\": null}", "{\"bos_token\": \"\"}"};
     char room[512];
     folder f;
     ink_chat *chat = NULL;
@@ -582,6 +586,12 @@ static void folders_that_do_not_say(void **state)
                  "model_type 'gpt2' does not say which of these it speaks: chatml, ");
     assert_fails(f.ctx, open_memory(&f, "{}", NULL, "{\"model_type\": \"mistral\"}", NULL, &chat), INK_ERROR_NOT_FOUND,
                  "model_type 'mistral' does not say");
+    /* The template writes the BOS of the settings, and not one that only the tokenizer has: its own template has one.
+     */
+    expect_format(&f, "{\"bos_token\": \"<|begin_of_text|>\"}", BOS_CHATML, NULL, "chatml");
+    for (size_t i = 0; i < 3; i++)
+        assert_fails(f.ctx, open_memory(&f, no_bos[i], BOS_CHATML, NULL, NULL, &chat), INK_ERROR_MISMATCH,
+                     "chat format chatml needs the token BOS");
     /* A file of its own counts more than the settings. */
     expect_format(&f, settings_with(room, sizeof room, chatml), NULL, NULL, "chatml");
     expect_format(&f, settings_with(room, sizeof room, "nothing"), jinja, NULL, "chatml");

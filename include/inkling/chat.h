@@ -51,7 +51,8 @@ typedef struct ink_chat_options {
 
 /* Opens the chat template of a folder; options may be NULL. `tokenizer` is the folder's and must outlive the chat.
    INK_ERROR_NOT_FOUND (no template, and nothing else decides), INK_ERROR_UNSUPPORTED (a template or a format that is
-   none of the above), INK_ERROR_MISMATCH (a control token of the format is no added token of the tokenizer),
+   none of the above), INK_ERROR_MISMATCH (a control token of the format is no added token of the tokenizer, or the
+   template writes bos_token or eos_token and no file beside the tokenizer names it),
    INK_ERROR_READ, _CORRUPT, _LIMIT, _MEMORY. */
 ink_result ink_chat_open(ink_context *ctx, const char *folder, const ink_tokenizer *tokenizer,
                          const ink_chat_options *options, ink_chat **chat);

@@ -113,8 +113,6 @@ static const char *canon_string(canonical *c, const char *at, const char *stop, 
     for (; at < stop && (quote == '\0' || *at != quote); at++) {
         bool escaped = quote != '\0' && *at == '\\' && at + 1 < stop;
         char is = escaped ? *++at : *at;
-        if (is == '\r' && !escaped)
-            continue; /* Jinja reads \r\n as \n */
         if (escaped ? is != '"' : is == '\\' || is == '\n' || is == '\'')
             *c->out++ = '\\';
         *c->out++ = is == '\n' && !escaped ? 'n' : is;
@@ -190,7 +188,8 @@ static const char *canon_tag(canonical *c, const char *at, const char *stop, boo
             at++;
             continue;
         }
-        if (blank && is_name(*at) && is_name(c->out[-1]))
+        /* Without the blank they would be one name, one operator or the end of the tag. */
+        if (blank && (is_name(*at) ? is_name(c->out[-1]) : strchr("=}", *at) != NULL && strchr("=!<>%}", c->out[-1])))
             *c->out++ = ' ';
         blank = false;
         if (*at == '\'' || *at == '"') {
@@ -241,9 +240,12 @@ static void canonicalise(const char *at, size_t size, char *begin)
             break;
         at = tag + 2;
         if (tag[1] == '#') {
+            const char *comment = at += at < stop && (*at == '-' || *at == '+');
             while (at < stop && !(*at == '#' && stop - at > 1 && at[1] == '}'))
                 at++;
-            cuts = at[-1] == '-';
+            cuts = at > comment && at[-1] == '-';
+            if (at == stop || comment[-1] == '+' || (at > comment && at[-1] == '+'))
+                canon_put(&c, "{#"); /* without an end; or + keeps the white space around it */
             at = at < stop ? at + 2 : stop;
         } else {
             at = canon_tag(&c, at, stop, &cuts);
@@ -260,7 +262,8 @@ static void canonicalise(const char *at, size_t size, char *begin)
 #define SYSTEM_AFTER "<|im_end|>\\n"
 #define SYSTEM_CUT '\1'
 
-/* The first text between the two in one string; NULL: there is none. Looks at every byte once. */
+/* The first text between the two in one string; NULL: there is none, or it has an escape that is not read here. Looks
+   at every byte once. */
 static const char *find_system(const char *form, size_t *size)
 {
     for (const char *at = strstr(form, SYSTEM_BEFORE), *end; at != NULL; at = strstr(end, SYSTEM_BEFORE)) {
@@ -270,6 +273,8 @@ static const char *find_system(const char *form, size_t *size)
                 *size = (size_t)(end - at);
                 return at;
             }
+            if (*end == '\\' && (end[1] == '\0' || strchr("nt\\'", end[1]) == NULL))
+                return NULL; /* \u2019, \r */
         }
     }
     return NULL;
@@ -363,14 +368,27 @@ static ink_result chat_read_template(chat_reader *r)
     }
     if (r->file == NULL)
         return INK_OK;
+    if (r->options->format == NULL) {
+        ink_named_token bos, eos;
+        INK_TRY(ink_tokenizer_config_class(&config, r->arena, r->source));
+        INK_TRY(ink_tokenizer_config_token(&config, INK_CONTROL_BOS, &bos));
+        INK_TRY(ink_tokenizer_config_token(&config, INK_CONTROL_EOS, &eos));
+        r->draft.no_bos = bos.size == 0;
+        r->draft.no_eos = eos.size == 0;
+    }
     char *form = ink_size_mul(size, 4, &room) && ink_size_add(room, 16, &room) ? chat_alloc(r, room) : NULL;
     char *system = form != NULL ? chat_alloc(r, room) : NULL;
     if (system == NULL)
         return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: the chat template");
-    for (size_t i = 0; i < size; i++)
+    /* Jinja reads \r\n and \r as \n. */
+    size_t n = 0;
+    for (size_t i = 0; i < size; i++) {
         if (text[i] == '\0' || text[i] == SYSTEM_CUT)
-            size = 0; /* no template that is known */
-    canonicalise(text, size, form);
+            size = n = 0; /* no template that is known */
+        else if (text[i] != '\n' || i == 0 || text[i - 1] != '\r')
+            system[n++] = text[i] == '\r' ? '\n' : text[i];
+    }
+    canonicalise(system, n, form);
     r->draft.system = system;
     r->draft.system_size = cut_system(form, system);
     r->fingerprint = ink_hash(0, form, strlen(form));

@@ -27,6 +27,7 @@ ink_result ink_import_class(ink_import *in, const char **class)
 /* transformers goes by model_type, so the class of another family is as good as its own. */
 ink_result ink_import_decoder_task(ink_import *in, ink_task *task)
 {
+    static const char *const others[] = {"score.weight", "classifier.weight", "qa_outputs.weight"};
     static const char *const families[] = {"GPT2", "Llama", "Mistral", "Qwen2", "Qwen3"};
     static const struct {
         const char *head;
@@ -41,6 +42,12 @@ ink_result ink_import_decoder_task(ink_import *in, ink_task *task)
     const char *class;
     *task = INK_TASK_NONE;
     INK_TRY(ink_import_class(in, &class));
+    bool decides = class[0] != '\0' || ink_weights_find(in->plan.weights, "lm_head.weight") != NULL;
+    for (size_t i = 0; !decides && i < sizeof others / sizeof others[0]; i++)
+        if (ink_weights_find(in->plan.weights, others[i]) != NULL)
+            return ink_fail(in->ctx, INK_ERROR_MISMATCH,
+                            "%s: '%s' belongs to the head of a classifier, but architectures in %s names no class",
+                            ink_weights_name(in->plan.weights), others[i], in->config.document.file);
     if (class[0] == '\0')
         return INK_OK;
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {

@@ -345,9 +345,9 @@ ink_result ink_chat_create(ink_context *ctx, const ink_chat *draft, ink_chat **c
         if (!ends_with_eos && strncmp(format->end, token, size) == 0)
             copy.stop = match.id;
     }
-    if (needs_bos && copy.bos < 0)
+    if (needs_bos && (copy.bos < 0 || copy.no_bos))
         return chat_lacks(ctx, &copy, "BOS");
-    if (ends_with_eos && copy.eos < 0)
+    if (ends_with_eos && (copy.eos < 0 || copy.no_eos))
         return chat_lacks(ctx, &copy, "EOS");
     ink_added_walk token;
     INK_TRY(chat_next_added(ctx, &copy.tokenizer->added, copy.system, copy.system_size, &token));

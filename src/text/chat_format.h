@@ -32,6 +32,8 @@ struct ink_chat {
     ink_token stop;     /* the first token after an answer */
     ink_token marks[3]; /* the format's tokens; -1: none */
     bool begins;        /* the conversation begins with BOS */
+    bool no_bos;        /* the template is told of no BOS, whatever the tokenizer has; */
+    bool no_eos;        /* likewise */
     bool thinks;        /* thoughts in an earlier answer are left out of its text */
     bool dated;         /* the system text begins with a date, */
     const char *date;   /* this one */
