@@ -436,9 +436,11 @@ static void tied_models_open_by_either_name(ink_context *ctx)
         {"llama_wrapped", 40 * 12 + 2 * 1320 + 12, 3},
         {"llama_one_block", 40 * 12 + 1320 + 12, 5},
         {"roberta_keeps_decoder", 40 * 12 + 18 * 12 + 12 + 24 + 2 * (4 * 156 + 24 + 260 + 252 + 24) + 156 + 24 + 40, 9},
+        {"gru_tied", 40 * 6 + 3 * 6 * 14 + 40, 10},
+        {"gru_tied_output", 40 * 6 + 3 * 6 * 14 + 40, 10},
     };
     ink_weights *reference = test_fixture(ctx, NAMES "reference.safetensors");
-    uint64_t bytes[10];
+    uint64_t bytes[12];
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         const char *name = folders[i].name;
         char path[256];

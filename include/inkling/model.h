@@ -33,7 +33,8 @@
  * Their modules may have other names. `modules` in config.json gives them, {"rnn": "encoder.lstm", "lm_head": "out"},
  * for the usual names embedding, rnn, mlp.0, mlp.2, ... and lm_head. A module under neither name is found by the shape
  * of its weight, if only one fits; layers of an mlp with the same shape are taken in the order of the numbers in their
- * names. Then the model must use all tensors of the file. INK_ERROR_MISMATCH names the modules if several fit.
+ * names, and a layer that shares the tensor of the embedding is the output. Then the model must use all tensors of the
+ * file. INK_ERROR_MISMATCH names the modules if several fit.
  *
  * A stored lm_head.weight is always used, whatever tie_word_embeddings says. Without one the head is tied, unless that
  * setting is false (its default for llama, mistral, qwen2 and qwen3).

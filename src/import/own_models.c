@@ -32,8 +32,8 @@ typedef struct candidates {
     size_t n;
 } candidates;
 
-/* Finds the modules with such a tensor that are none of `taken` [n_taken]. The first of these is the embedding: a layer
-   that shares its tensor is a tied output, and none that must be found. */
+/* Finds the modules with such a tensor that are none of `taken` [n_taken]. The first of these is the embedding: only
+   the last of them, the output, may share its tensor. */
 static ink_result find_candidates(ink_import *in, const wanted_module *wanted, const char *parameter,
                                   const wanted_module *taken, size_t n_taken, candidates *found)
 {
@@ -51,7 +51,7 @@ static ink_result find_candidates(ink_import *in, const wanted_module *wanted, c
         const char *name = ink_arena_string(in->config.arena, weight->name, before - (before > 0));
         if (name == NULL)
             return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: finding the modules of the model");
-        bool is_taken = n_taken > 0 && stored == taken[0].tensor;
+        bool is_taken = stored == taken[0].tensor && wanted != &taken[n_taken - 1];
         for (size_t j = 0; j < n_taken; j++)
             is_taken |= taken[j].name != NULL && strcmp(taken[j].name, name) == 0;
         if (is_taken)
@@ -79,6 +79,19 @@ static void keep_embeddings(ink_import *in, candidates *found)
         }
         found->n = n > 0 ? n : found->n;
     }
+}
+
+/* Keeps the candidates for the output that share the tensor of the embedding, if there are any; if the settings say
+   that the output is tied, no others. */
+static void keep_tied(candidates *found, const ink_weight *embedding, bool tied)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < found->n; i++)
+        if (found->tensors[i] == embedding) {
+            found->tensors[n] = embedding;
+            found->names[n++] = found->names[i];
+        }
+    found->n = n > 0 || tied ? n : found->n;
 }
 
 /* The candidate with the smallest number in its name, if the names differ in nothing but their last number ("fc1",
@@ -111,10 +124,9 @@ static size_t first_by_number(const candidates *found)
 }
 
 /* Finds the names of the modules [n], of which the first is the embedding and the last the output: those that `modules`
-   of config.json gives
-   ({"rnn": "encoder.lstm"}), then the usual names, then by shape. Modules of one shape, which are layers of an MLP, are
-   in the order of the numbers in their names. A module that is not found keeps its usual name, and planning says what
-   is missing. */
+   of config.json gives ({"rnn": "encoder.lstm"}), then the usual names, then by shape. Modules of one shape, which are
+   layers of an MLP, are in the order of the numbers in their names. A module that is not found keeps its usual name,
+   and planning says what is missing. */
 static ink_result find_wanted(ink_import *in, wanted_module *modules, size_t n, bool *searched)
 {
     const ink_json_document *document = &in->config.document;
@@ -143,8 +155,12 @@ static ink_result find_wanted(ink_import *in, wanted_module *modules, size_t n, 
             if (ink_plan_has_in(&in->plan, m->usual, m->parameters[j]))
                 m->name = m->usual;
     }
-    if (tied && modules[n - 1].name == NULL) /* the settings say that there is no output */
-        modules[n - 1].name = modules[n - 1].usual;
+    if (modules[0].name != NULL) {
+        size_t scope = ink_plan_enter_module(&in->plan, modules[0].name);
+        const ink_weight *table = ink_plan_find(&in->plan, "weight");
+        modules[0].tensor = table != NULL ? ink_weights_stored(in->plan.weights, table) : NULL;
+        ink_plan_leave(&in->plan, scope);
+    }
     for (size_t i = 0; i < n; i++) {
         wanted_module *m = &modules[i];
         size_t same = 0;
@@ -163,6 +179,8 @@ static ink_result find_wanted(ink_import *in, wanted_module *modules, size_t n, 
             keep_embeddings(in, &found);
             same = 1;
         }
+        if (i == n - 1)
+            keep_tied(&found, modules[0].tensor, tied);
         if (found.n == 0)
             continue;
         size_t first = found.n == 1 ? 0 : found.n == same ? first_by_number(&found) : found.n;
