@@ -471,7 +471,6 @@ static void recommended_sampling_is_read(ink_context *ctx)
    of these, and refuses to generate with the `refused` ones, with temperature 0 and with top_k -1. */
 static void sampling_means_what_it_means_in_the_file(ink_context *ctx)
 {
-    static const ink_sampler_options usual = {.temperature = 1, .top_k = 50, .top_p = 1, .repeat_penalty = 1};
     static const struct {
         const char *generation, *note;
         ink_sampler_options options;
@@ -502,7 +501,9 @@ static void sampling_means_what_it_means_in_the_file(ink_context *ctx)
         {"\"do_sample\": 2.0", "do_sample is 2.0", {1, 50, 1, 0, 1, 0}, false},
         {"\"do_sample\": 0", "do_sample is 0", {0, 0, 0, 0, 1, 0}, false},
         {"\"num_beams\": 3", "num_beams is not supported", {1, 50, 1, 0, 1, 0}, false},
-        {"\"num_beams\": 1, \"typical_p\": 1.0, \"no_repeat_ngram_size\": 0, \"bad_words_ids\": null", NULL, usual,
+        {"\"num_beams\": 1, \"typical_p\": 1.0, \"no_repeat_ngram_size\": 0, \"bad_words_ids\": null",
+         NULL,
+         {1, 50, 1, 0, 1, 0},
          false},
         {"\"suppress_tokens\": [], \"renormalize_logits\": true", NULL, {1, 50, 1, 0, 1, 0}, false},
         {"\"typical_p\": 0.2", "typical_p", {1, 50, 1, 0, 1, 0}, false},

@@ -282,6 +282,64 @@ static void close_recurrent(subject *s)
 
 static const family recurrent = {open_recurrent, begin_recurrent, run_recurrent, run_recurrent_beside, close_recurrent};
 
+/* Causal, so that n rows of x give n rows of y. */
+static void open_conv(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
+{
+    ink_conv1d *conv;
+    require(ctx, s->name, ink_conv1d_load(ctx, file, module, &s->conv, &conv));
+    s->object = conv;
+    s->in = ink_conv1d_in(conv);
+    s->out = ink_conv1d_out(conv);
+    s->state = take(ink_conv1d_state_size(conv));
+}
+
+static void begin_conv(subject *s, ink_context *ctx)
+{
+    (void)ctx;
+    memset(s->state, 0, ink_conv1d_state_size(s->object) * sizeof(float));
+}
+
+static void run_conv(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    require(ctx, s->name, ink_conv1d_forward(ctx, s->object, s->state, x, n, false, y));
+}
+
+static void close_conv(subject *s)
+{
+    ink_conv1d_free(s->object);
+    free(s->state);
+}
+
+static const family conv = {open_conv, begin_conv, run_conv, NULL, close_conv};
+
+static void open_sequential(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
+{
+    static const ink_module modules[] = {{.kind = INK_MODULE_LINEAR},
+                                         {.kind = INK_MODULE_LAYER_NORM},
+                                         {INK_MODULE_ACTIVATION, .activation = INK_RELU},
+                                         {.kind = INK_MODULE_NONE},
+                                         {.kind = INK_MODULE_LINEAR},
+                                         {.kind = INK_MODULE_RMS_NORM},
+                                         {.kind = INK_MODULE_PRELU},
+                                         {.kind = INK_MODULE_LINEAR},
+                                         {.kind = INK_MODULE_PRELU},
+                                         {.kind = INK_MODULE_BATCH_NORM}};
+    ink_sequential *net;
+    require(ctx, s->name, ink_sequential_load(ctx, file, module, modules, sizeof modules / sizeof modules[0], &net));
+    s->object = net;
+    s->in = ink_sequential_in(net);
+    s->out = ink_sequential_out(net);
+}
+
+static void run_sequential(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
+{
+    require(ctx, s->name, ink_sequential_forward(ctx, s->object, NULL, x, n, true, y));
+}
+
+static void close_sequential(subject *s) { ink_sequential_free(s->object); }
+
+static const family sequential = {open_sequential, NULL, run_sequential, NULL, close_sequential};
+
 static void open_attention(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
 {
     (void)file, (void)module;
@@ -409,6 +467,7 @@ static const struct {
     ink_attention attention;
     ink_rope rope;
     ink_transformer_options transformer;
+    ink_conv1d_options conv;
 } layers[] = {
     {"dense plain", &dense, "dense", .module = "plain"},
     {"dense no_bias", &dense, "dense", .module = "no_bias"},
@@ -441,6 +500,13 @@ static const struct {
     {"lstm", &recurrent, "lstm", .module = "stacked", .setting = INK_LSTM},
     {"gru both ways", &recurrent, "gru", .module = "both", .rows = "both.0", .setting = INK_GRU},
     {"lstm both ways", &recurrent, "lstm", .module = "both", .rows = "both.0", .setting = INK_LSTM},
+    {"gru reset before", &recurrent, "gru_reset_before", .module = "stacked", .setting = INK_GRU_RESET_BEFORE},
+    {"rnn identity", &recurrent, "rnn_identity", .module = "stacked", .setting = INK_RNN_IDENTITY},
+    {"conv", &conv, "conv", .module = "wide", .no_reference = true, .conv = {.padding_left = 8}},
+    {"conv dilated", &conv, "conv", .module = "same", .no_reference = true, .conv = {.dilation = 2, .padding_left = 6}},
+    {"conv depthwise", &conv, "conv", .module = "depthwise", .no_reference = true,
+     .conv = {.groups = 19, .padding_left = 4}},
+    {"sequential", &sequential, "sequential", .module = "norms"},
     {"attention", &attention, "attention", .rows = "plain", .x = "qkv",
      .attention = {.n_heads = 4, .n_kv_heads = 4, .head_dim = 24}},
     {"attention grouped", &attention, "attention", .rows = "grouped", .x = "qkv",
@@ -494,6 +560,10 @@ static const struct {
     {"tests/fixtures/encoders/roberta_tokens", "logits", INK_LOGITS},
     {"tests/fixtures/encoders/sentence", "embedding", INK_EMBEDDING},
     {"tests/fixtures/encoders/sentence_dense", "embedding", INK_EMBEDDING},
+    {"tests/fixtures/encoders/sentence_qwen3", "embedding", INK_EMBEDDING},
+    {"tests/fixtures/encoders/gpt2_text", "logits", INK_LOGITS},
+    {"tests/fixtures/encoders/llama_tokens", "logits", INK_LOGITS},
+    {"tests/fixtures/encoders/cross", "probabilities", INK_PROBABILITIES},
     {"examples/models/bert", NULL, INK_LOGITS},
 };
 
@@ -527,6 +597,7 @@ static void open_layer(subject *s, ink_context *ctx, const char *root, size_t i)
     s->attention = layers[i].attention;
     s->rope = layers[i].rope;
     s->transformer = layers[i].transformer;
+    s->conv = layers[i].conv;
     s->x = read_case(ctx, file, rows, layers[i].x != NULL ? layers[i].x : "x", &n_x);
     if (s->x == NULL)
         give_up(NULL, s->name);

@@ -24,6 +24,7 @@ typedef struct subject {
     ink_attention attention; /* settings and objects, for whichever family uses them */
     ink_rope rope;
     ink_transformer_options transformer;
+    ink_conv1d_options conv;
     size_t lengths[8]; /* of the texts or sequences that the rows are made of */
     size_t n_texts;
     int setting;
