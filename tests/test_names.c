@@ -364,6 +364,36 @@ static void suggested_calls_load(ink_context *ctx)
     }
 }
 
+/* An nn.Sequential with modules that are no layers is not suggested as one of Linear layers, but module by module. */
+static void other_sequentials_are_taken_apart(ink_context *ctx)
+{
+    static const struct {
+        const char *other, *call; /* the call for the module beside 0 */
+        size_t rows, columns;
+    } cases[] = {
+        {"net.1.weight_hh_l0", "ink_recurrent_load(ctx, file, \"net.1\", INK_LSTM, &net); /* nn.LSTM */", 12, 3},
+        {"net.2.weight_hh", "ink_recurrent_load(ctx, file, \"net.2\", INK_GRU, &net); /* nn.GRU */", 12, 4},
+        {"net.1.0.weight",
+         "ink_mlp_load(ctx, file, \"net.1\", INK_RELU, INK_IDENTITY, &mlp); "
+         "/* nn.Sequential of Linear layers */",
+         3, 4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        state_dict dict = {0};
+        char call[256];
+        size_t at = 0;
+        state_dict_matrix(&dict, "net.0.weight", 4, 5);
+        state_dict_matrix(&dict, cases[i].other, cases[i].rows, cases[i].columns);
+        ink_weights *file = state_dict_open(ctx, &dict);
+        assert_true(ink_weights_suggest(file, &at, call, sizeof call));
+        assert_string_equal(call, "ink_dense_load(ctx, file, \"net.0\", INK_IDENTITY, &dense); /* nn.Linear */");
+        assert_true(ink_weights_suggest(file, &at, call, sizeof call));
+        assert_string_equal(call, cases[i].call);
+        assert_false(ink_weights_suggest(file, &at, call, sizeof call));
+        state_dict_free(&dict);
+    }
+}
+
 /* A module that is not there: which there are. */
 static void a_wrong_name_is_answered_with_the_modules(ink_context *ctx)
 {
@@ -396,6 +426,9 @@ static void a_wrong_name_is_answered_with_the_modules(ink_context *ctx)
                  "tensor 'a3.weight' is missing, but there is 'norms.a3.weight'; the file has nn.RMSNorm");
     assert_fails(ctx, ink_mlp_load(ctx, file, "net", INK_RELU, INK_RELU, &mlp), INK_ERROR_NOT_FOUND,
                  "; the file has nn.Sequential of Linear layers 'head'");
+    /* a module, but no nn.Sequential */
+    assert_fails(ctx, ink_mlp_load(ctx, file, "fc", INK_RELU, INK_RELU, &mlp), INK_ERROR_NOT_FOUND,
+                 "module 'fc' has no tensor NUMBER.weight; the file has nn.Sequential of Linear layers 'head'");
     assert_fails(ctx, ink_embedding_load(ctx, file, "e", &embedding), INK_ERROR_NOT_FOUND,
                  "; the file has nn.Embedding 'emb', nn.Linear 'head.2', nn.Linear 'fc'");
     assert_fails(ctx, ink_recurrent_load(ctx, file, "gru", INK_GRU, &net), INK_ERROR_NOT_FOUND,
@@ -587,6 +620,7 @@ int main(void)
         context_test(normalised_weights_are_computed),
         context_test(other_forms_are_named),
         context_test(suggested_calls_load),
+        context_test(other_sequentials_are_taken_apart),
         context_test(a_wrong_name_is_answered_with_the_modules),
         context_test(shards_share_their_notes),
         counted_test(names_cost_no_weights),

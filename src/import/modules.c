@@ -75,9 +75,12 @@ static const ink_weight *find_in(ink_plan *plan, size_t length, const char *name
 }
 
 /* Looks at the nn.Sequential in the first `length` bytes of the scope. Returns its loader if the sizes of its layers
-   fit, or INK_N_LOADERS; *first is the weight of its first layer. */
+   fit, or INK_N_LOADERS, also if there are modules in it that are no layers; *first is the weight of its first layer.
+ */
 static ink_loader look_at_sequential(ink_plan *plan, size_t length, const ink_weight **first)
 {
+    static const char *const no_layers[] = {"weight_hh_l0", "weight_hh", "in_proj_weight", "self_attn.out_proj.weight",
+                                            "0.weight"};
     ink_loader loader = INK_LOAD_MLP;
     size_t n_layers = 0, width = 0, before = 0; /* before: the rank of the weight of the module before */
     *first = NULL;
@@ -87,6 +90,11 @@ static ink_loader look_at_sequential(ink_plan *plan, size_t length, const ink_we
         const ink_weight *weight = find_in(plan, length, name);
         gap = weight == NULL ? gap + 1 : 0;
         before = weight != NULL ? before : 0;
+        for (size_t i = 0; weight == NULL && i < sizeof no_layers / sizeof *no_layers; i++) {
+            ink_format(name, sizeof name, "%zu.%s", number, no_layers[i]);
+            if (find_in(plan, length, name) != NULL)
+                return INK_N_LOADERS;
+        }
         if (weight == NULL)
             continue;
         const size_t *dim = weight->shape.dim, rank = weight->shape.rank, in = rank > 1 ? dim[1] : dim[0];

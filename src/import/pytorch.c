@@ -134,12 +134,15 @@ static bool is_module_parameter(const char *name)
 }
 
 /* Lists the modules of the nn.Sequential in the current scope, in the order of their numbers. Refuses other tensors in
-   it, because they would change the result. If `name` is "", the file may also hold tensors of other modules. */
+   it, because they would change the result. If `name` is "", the file may also hold tensors of other modules. Without
+   any number, `name` is another module and not an nn.Sequential. */
 static ink_result find_modules(ink_plan *plan, const char *name, sequential_module **modules, size_t *n_modules)
 {
     size_t n = 0, n_tensors = plan->name_length < INK_NAME_SIZE ? ink_weights_count(plan->weights) : 0;
     uint64_t *numbers = ink_arena_alloc(&plan->work, n_tensors, sizeof *numbers);
     sequential_module *m = *modules = ink_arena_alloc(&plan->work, n_tensors, sizeof *m);
+    const char *other = NULL;
+    bool numbered = false;
     if (ink_arena_failed(&plan->work))
         return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
     for (size_t i = 0; i < n_tensors; i++) {
@@ -152,12 +155,19 @@ static ink_result find_modules(ink_plan *plan, const char *name, sequential_modu
         if (plan->name_length == 0 && digits == 0)
             continue;
         bool is_number = digits > 0 && digits <= 9 && !(digits > 1 && rest[0] == '0');
-        if (!is_number || rest[digits] != '.' || !is_module_parameter(rest + digits + 1))
-            return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
-                            "%s: tensor '%s' belongs neither to a Linear layer nor to a BatchNorm1d",
-                            ink_weights_name(plan->weights), tensor);
-        numbers[n++] = number;
+        numbered |= digits > 0;
+        if (is_number && rest[digits] == '.' && is_module_parameter(rest + digits + 1))
+            numbers[n++] = number;
+        else if (other == NULL)
+            other = tensor;
     }
+    if (!numbered)
+        return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: module '%s' has no tensor NUMBER.weight",
+                        ink_weights_name(plan->weights), name);
+    if (other != NULL)
+        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: tensor '%s' belongs neither to a Linear layer nor to a BatchNorm1d",
+                        ink_weights_name(plan->weights), other);
     ink_sort(numbers, n, NULL);
     *n_modules = 0;
     for (size_t i = 0; i < n; i++) {
@@ -167,9 +177,6 @@ static ink_result find_modules(ink_plan *plan, const char *name, sequential_modu
         m[(*n_modules)++] = (sequential_module){(size_t)numbers[i], ink_plan_has(plan, "running_mean")};
         ink_plan_leave(plan, scope);
     }
-    if (n == 0)
-        return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: module '%s' has no tensor NUMBER.weight",
-                        ink_weights_name(plan->weights), name);
     return INK_OK;
 }
 
