@@ -656,21 +656,23 @@ static ink_result read_padding(json_reader *r)
     return INK_OK;
 }
 
-/* What the class decides beside its control tokens: GPT-2's and RoBERTa's read add_prefix_space in
+/* What the class decides beside its control tokens: GPT-2's, RoBERTa's and Qwen2's read add_prefix_space in
    tokenizer_config.json, RoBERTa's has its own template, BERT's decides all (ink_import_bert), and transformers does
    not take Llama's for a byte-level file. */
 static ink_result follow_class(json_reader *r)
 {
     ink_tokenizer_config *config = &r->im->config;
     ink_steps *splitter = &r->t->splitter;
-    bool prefix = false;
+    bool prefix = false, qwen2 = config->class == INK_CLASS_QWEN2;
+    size_t last = qwen2 ? 1 : 0; /* Qwen2's splits before ByteLevel */
     if (config->class == INK_CLASS_LLAMA && r->im->byte_level)
         config->class = INK_CLASS_NONE;
-    if (config->class != INK_CLASS_GPT2 && config->class != INK_CLASS_ROBERTA)
+    if (!qwen2 && config->class != INK_CLASS_GPT2 && config->class != INK_CLASS_ROBERTA)
         return INK_OK;
     INK_TRY(ink_tokenizer_config_bool(config, "add_prefix_space", &prefix));
-    if (r->im->byte_level && splitter->n == 1 && splitter->step[0].match == ink_match_gpt2)
-        splitter->step[0].scheme = prefix ? INK_PREFIX_ALWAYS : INK_PREFIX_NEVER;
+    if (r->im->byte_level && splitter->n == last + 1 &&
+        splitter->step[last].match == (qwen2 ? ink_match_nothing : ink_match_gpt2))
+        splitter->step[last].scheme = prefix ? INK_PREFIX_ALWAYS : INK_PREFIX_NEVER;
     return INK_OK;
 }
 
