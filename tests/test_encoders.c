@@ -345,8 +345,8 @@ static void an_encoder_says_what_it_is(void **unused)
     assert_int_equal(f.encoder->problem, INK_MULTI_LABEL);
     assert_int_equal(f.encoder->n_labels, 17);
     encoder_close(&f);
-    encoder_open(&f, "bert_score", INK_POOLING_NONE);
-    assert_int_equal(f.encoder->problem, INK_REGRESSION);
+    encoder_open(&f, "bert_score", INK_POOLING_NONE); /* one label, and no problem_type */
+    assert_int_equal(f.encoder->problem, INK_MULTI_LABEL);
     encoder_close(&f);
     encoder_open(&f, "mistral_text", INK_POOLING_NONE);
     assert_string_equal(f.info->kind, "mistral");

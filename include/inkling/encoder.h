@@ -62,12 +62,13 @@ typedef enum ink_task {
     INK_TASK_FILL /* masked tokens */
 } ink_task;
 
-/* How logits become probabilities: `problem_type` of config.json, or the default of transformers; for a CrossEncoder of
-   sentence-transformers its activation_fn, by default the sigmoid of a single label and the logits of several. */
+/* How logits become probabilities: `problem_type` of config.json, or the default of transformers' pipeline; for a
+   CrossEncoder of sentence-transformers its activation_fn, by default the sigmoid of a single label and the logits of
+   several. */
 typedef enum ink_problem {
     INK_SINGLE_LABEL, /* softmax over the labels, or over the vocabulary */
-    INK_MULTI_LABEL,  /* sigmoid of each */
-    INK_REGRESSION    /* the logits themselves; also a classifier with one label */
+    INK_MULTI_LABEL,  /* sigmoid of each; also a classifier with one label and no problem_type */
+    INK_REGRESSION    /* the logits themselves */
 } ink_problem;
 
 typedef struct ink_encoder_info {

@@ -123,14 +123,15 @@ ink_result ink_import_texts(ink_import *in)
     return INK_OK;
 }
 
-/* Without problem_type, a single label is a regression, and several labels exclude each other. */
+/* Without problem_type, a single label has a probability of its own, and several labels exclude each other: the
+   text-classification pipeline of transformers. */
 static ink_result describe_problem(ink_import *in)
 {
     static const char *const names[] = {"single_label_classification", "multi_label_classification", "regression"};
     ink_encoder_info *info = &in->model->encoder;
     const char *name;
     INK_TRY(ink_config_string(&in->config, "problem_type", &name));
-    info->problem = info->n_labels == 1 ? INK_REGRESSION : INK_SINGLE_LABEL;
+    info->problem = info->n_labels == 1 ? INK_MULTI_LABEL : INK_SINGLE_LABEL;
     if (info->task != INK_TASK_CLASSIFY_TEXT) { /* transformers uses problem_type only for whole texts */
         info->problem = INK_SINGLE_LABEL;
     } else if (name[0] != '\0') {

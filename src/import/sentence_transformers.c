@@ -365,12 +365,13 @@ ink_result ink_import_cross_encoder(ink_import *in)
     INK_TRY(ink_config_open_optional(&in->config, SETTINGS_FILE, &settings, &found));
     if (found)
         INK_TRY(ink_config_string(&settings, "model_type", &model_type));
+    old.object = ink_config_member(&in->config, "sentence_transformers");
     if (strcmp(model_type, "CrossEncoder") == 0) {
         INK_TRY(ink_config_string(&settings, key, &path));
         INK_TRY(ink_config_string(&settings, "default_prompt_name", &prompt));
-        info->problem = info->n_labels == 1 ? INK_MULTI_LABEL : INK_REGRESSION;
     }
-    old.object = ink_config_member(&in->config, "sentence_transformers");
+    if (strcmp(model_type, "CrossEncoder") == 0 || old.object != INK_JSON_NONE)
+        info->problem = info->n_labels == 1 ? INK_MULTI_LABEL : INK_REGRESSION;
     if (path[0] == '\0' && old.object != INK_JSON_NONE)
         INK_TRY(ink_config_string(&old, key, &path));
     if (path[0] == '\0')
