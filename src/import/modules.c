@@ -100,12 +100,17 @@ static ink_loader look_at_sequential(ink_plan *plan, size_t length, const ink_we
         const size_t *dim = weight->shape.dim, rank = weight->shape.rank, in = rank > 1 ? dim[1] : dim[0];
         if (rank < 1 || rank > 3 || (width != 0 && in != width && (rank == 2 || in != 1)))
             return INK_N_LOADERS; /* 1: a PReLU, a depthwise convolution */
-        ink_format(name, sizeof name, "%zu.running_mean", number);
-        bool is_batch_norm = rank == 1 && find_in(plan, length, name) != NULL;
-        ink_format(name, sizeof name, "%zu.weight", number + 1);
-        const ink_weight *next = find_in(plan, length, name);
-        bool beside = before == 2 || (next != NULL && next->shape.rank == 2);
-        if (rank == 3 || (rank == 1 && !(is_batch_norm && beside)))
+        if (rank == 1 && n_layers == 0 && number > MAX_GAP)
+            return INK_N_LOADERS;  /* a list of vectors */
+        bool is_layer = rank == 2; /* of an MLP; a BatchNorm1d beside one is folded into it */
+        if (rank == 1) {
+            ink_format(name, sizeof name, "%zu.running_mean", number);
+            bool is_batch_norm = find_in(plan, length, name) != NULL;
+            ink_format(name, sizeof name, "%zu.weight", number + 1);
+            const ink_weight *next = is_batch_norm ? find_in(plan, length, name) : NULL;
+            is_layer = is_batch_norm && (before == 2 || (next != NULL && next->shape.rank == 2));
+        }
+        if (!is_layer)
             loader = INK_LOAD_SEQUENTIAL;
         before = rank;
         *first = *first != NULL ? *first : weight;
