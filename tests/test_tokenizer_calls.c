@@ -4,6 +4,7 @@
 #include "tokenizers.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "counting.h"
@@ -320,6 +321,53 @@ static void two_texts_share_a_template_and_a_length(ink_context *ctx)
     ink_tokenizer_free(bert);
 }
 
+/* Which side of a text is cut: truncation_side of tokenizer_config.json, or else the direction in tokenizer.json. The
+   ids are those of transformers. */
+static void a_text_is_cut_at_the_side_that_the_folder_says(ink_context *ctx)
+{
+    static const struct {
+        const char *direction, *config;
+        bool left;
+    } cases[] = {
+        {"Right", "{}", false},
+        {"Left", "{}", true},
+        {"Left", "{\"truncation_side\": \"right\"}", false},
+        {"Right", "{\"truncation_side\": \"left\"}", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[600];
+        snprintf(json, sizeof json,
+                 "{\"version\":\"1.0\",\"added_tokens\":[],\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"},"
+                 "\"truncation\":{\"direction\":\"%s\",\"max_length\":3,\"strategy\":\"LongestFirst\",\"stride\":0},"
+                 "\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\"e\":4},"
+                 "\"unk_token\":\"a\"}}",
+                 cases[i].direction);
+        ink_memory_file files[] = {{"tokenizer.json", json, strlen(json)},
+                                   {"tokenizer_config.json", cases[i].config, strlen(cases[i].config)}};
+        ink_memory_files list = {files, 2};
+        ink_source source = ink_source_memory(&list);
+        ink_tokenizer *tokenizer;
+        ink_token ids[8];
+        size_t n;
+        static const ink_token alone[2][2] = {{1, 2}, {3, 4}}, pairs[2][3] = {{1, 2, 0}, {3, 4, 0}};
+        ink_encode_input input = {.text = "b c d e", .size = 7, .flags = INK_ENCODE_DEFAULT, .max_length = 2};
+        assert_ok(ctx, ink_tokenizer_open_source(ctx, &source, &tokenizer));
+        assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, 8, &n));
+        assert_int_equal(n, 2);
+        assert_memory_equal(ids, alone[cases[i].left], sizeof alone[0]);
+        input.pair = "a";
+        input.pair_size = 1;
+        input.max_length = 3;
+        assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, 3, &n));
+        assert_int_equal(n, 3);
+        assert_memory_equal(ids, pairs[cases[i].left], sizeof pairs[0]);
+        input.max_length = 0; /* whole */
+        assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, 8, &n));
+        assert_true(n == 5 && ids[0] == 1 && ids[4] == 0);
+        ink_tokenizer_free(tokenizer);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +381,7 @@ int main(void)
         cmocka_unit_test(the_second_call_allocates_nothing),
         cmocka_unit_test(every_failed_allocation_leaves_it_usable),
         context_test(two_texts_share_a_template_and_a_length),
+        context_test(a_text_is_cut_at_the_side_that_the_folder_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,6 +97,7 @@ static void a_wrong_config_is_refused(ink_context *ctx)
         {"{\"model_max_length\": -2}", INK_OK, NULL, SIZE_MAX},
         {"{\"model_max_length\": null}", INK_OK, NULL, SIZE_MAX},
         {"{\"model_max_length\": 0}", INK_OK, NULL, 0},
+        {"{\"truncation_side\": \"Left\"}", INK_ERROR_UNSUPPORTED, "truncation_side is 'Left', expected 'left'", 0},
     };
     size_t size;
     char *json = test_read_tokenizer("bert", ".json", &size);

@@ -7,8 +7,9 @@
  *     ids  -> tokens -> the decoder's text
  *
  * src/import/README.md lists the steps that run here. A file that asks for any other is refused by name, with its JSON
- * path. Its `truncation` and `padding` are ignored, as in transformers, because the caller decides how long a text may
- * be. There is no regular expression engine and no recursion; a text of n bytes costs O(n log n).
+ * path. Its `truncation` and `padding` are ignored, as in transformers, but for the side at which a text is cut,
+ * because the caller decides how long a text may be. There is no regular expression engine and no recursion; a text of
+ * n bytes costs O(n log n).
  *
  * A tokenizer is immutable and may be used through many contexts at once.
  */
@@ -113,10 +114,10 @@ typedef struct ink_encode_input {
 } ink_encode_input;
 
 /*
- * The general case of ink_tokenizer_encode(). A text that is too long for max_length loses ids at its end; of a pair
- * the longer text is cut first ("longest_first"). The template stays whole; INK_ERROR_LIMIT if it has no room. `types`
- * [capacity], or NULL, gets for each id the row of the token-type embedding, which tells the two texts of a pair apart:
- * 0 and 1 for BERT.
+ * The general case of ink_tokenizer_encode(). A text that is too long for max_length loses ids at its end, or, if
+ * the folder says so (truncation_side), at its beginning; of a pair the longer text is cut first ("longest_first"). The
+ * template stays whole; INK_ERROR_LIMIT if it has no room. `types` [capacity], or NULL, gets for each id the row of the
+ * token-type embedding, which tells the two texts of a pair apart: 0 and 1 for BERT.
  *
  *     ink_encode_input input = {.text = question, .size = strlen(question), .pair = passage,
  *                               .pair_size = strlen(passage), .flags = INK_ENCODE_DEFAULT, .max_length = 512};

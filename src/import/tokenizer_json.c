@@ -643,11 +643,17 @@ static ink_result read_added_tokens(json_reader *r)
     return INK_OK;
 }
 
-/* "padding": {"pad_id": 0, ...}, of which only the id is of use. */
+/* "truncation": {"direction": "Left", ...} and "padding": {"pad_id": 0, ...}, of which nothing else is of use. */
 static ink_result read_padding(json_reader *r)
 {
-    ink_json padding = member_of(r, 0, "padding");
+    ink_json padding = member_of(r, 0, "padding"), truncation = member_of(r, 0, "truncation");
+    const char *direction = "Right";
     int64_t pad = -1;
+    if (truncation != INK_JSON_NONE) {
+        INK_TRY(ink_json_expect(r->ctx, r->json, truncation, INK_JSON_OBJECT));
+        INK_TRY(ink_json_read_string(r->ctx, r->json, truncation, "direction", &direction));
+    }
+    r->t->cuts_left = strcmp(direction, "Left") == 0;
     if (padding == INK_JSON_NONE)
         return INK_OK;
     INK_TRY(ink_json_expect(r->ctx, r->json, padding, INK_JSON_OBJECT));

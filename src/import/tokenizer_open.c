@@ -87,6 +87,7 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
 {
     ink_tokenizer *draft = &im->b.draft;
     ink_json_document json = {0};
+    const char *side = NULL;
     INK_TRY(ink_tokenizer_config_open(im->ctx, im->arena, im->source, &im->config));
     ink_result result =
         ink_json_open(im->ctx, im->arena, im->source, "tokenizer.json", INK_LIMIT(im->ctx, table_bytes), &json);
@@ -115,6 +116,13 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
     INK_TRY(import_controls(im));
     INK_TRY(import_types(im));
     INK_TRY(ink_tokenizer_config_max_length(&im->config, NULL, &draft->max_length));
+    if (im->config.settings.n_nodes != 0)
+        INK_TRY(ink_json_read_string(im->ctx, &im->config.settings, 0, "truncation_side", &side));
+    if (side != NULL && strcmp(side, "left") != 0 && strcmp(side, "right") != 0)
+        return ink_fail(im->ctx, INK_ERROR_UNSUPPORTED, "%s: truncation_side is '%s', expected 'left' or 'right'",
+                        im->config.settings.file, side);
+    if (side != NULL) /* or else what tokenizer.json says */
+        draft->cuts_left = side[0] == 'l';
     return ink_builder_finish(&im->b, tokenizer);
 }
 

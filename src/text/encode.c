@@ -256,7 +256,7 @@ static ink_result encode_input(ink_context *ctx, const ink_tokenizer *tokenizer,
         if (input->max_length < extra)
             return ink_fail(ctx, INK_ERROR_LIMIT, "max_length is %zu, the template alone has %zu tokens",
                             input->max_length, extra);
-        wanted = ink_size_min(wanted, input->max_length);
+        wanted = tokenizer->cuts_left ? SIZE_MAX : ink_size_min(wanted, input->max_length);
     }
     texts[0].wanted = texts[1].wanted = wanted;
     INK_TRY(encode_text(ctx, tokenizer, input->text, input->size, input->flags, &texts[0]));
@@ -299,8 +299,9 @@ ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tok
         bool is_text = slots[i].id < 0;
         size_t which = slots[i].id == INK_TEMPLATE_B ? 1 : 0;
         size_t count = is_text ? length[which] : (input->flags & INK_ENCODE_TEMPLATE) != 0 ? 1 : 0;
+        size_t skipped = input->max_length != 0 && tokenizer->cuts_left ? texts[which].n - length[which] : 0;
         if (count > 0)
-            memcpy(ids + at, is_text ? texts[which].ids : &slots[i].id, count * sizeof *ids);
+            memcpy(ids + at, is_text ? texts[which].ids + skipped : &slots[i].id, count * sizeof *ids);
         for (size_t k = 0; k < count && types != NULL; k++)
             types[at + k] = slots[i].type;
         at += count;

@@ -438,6 +438,7 @@ struct ink_tokenizer {
     ink_decoder decoder;
     ink_token controls[INK_N_CONTROLS];
     size_t max_length;
+    bool cuts_left;   /* a text that is too long loses ids at its beginning */
     bool gives_types; /* the model is to get the types of the template */
 };
 
