@@ -285,11 +285,11 @@ static bool same_content(const added_entry *entries, uint64_t a, uint64_t b)
 }
 
 /* What becomes of the entries keys[0 .. n - 1], which have one content: the first of them gets the flags, the others
-   lose their content. A control or extra token changes nothing that other files list; of two of them the later one
-   counts, unless both are plain texts. */
+   lose their content. A control or extra token changes nothing that other files list; of several of them the last one
+   counts, but a plain text only if it is the first plain text. */
 static void added_settle(added_entry *entries, const uint64_t *keys, size_t n)
 {
-    bool control = false, makes_special = false;
+    bool control = false, makes_special = false, text = false;
     added_entry *first = &entries[ink_key_index(keys[0])];
     for (size_t i = 0; i < n; i++) {
         const added_entry *e = &entries[ink_key_index(keys[i])];
@@ -307,13 +307,14 @@ static void added_settle(added_entry *entries, const uint64_t *keys, size_t n)
             t->special = true;
         if (e->normalized_unset)
             t->set = t->special ? INK_ADDED_RAW : INK_ADDED_NORMALIZED;
+        bool named = e->origin == ADDED_CONTROL || e->origin == ADDED_EXTRA;
+        bool counts = !named || (first->origin >= ADDED_CONTROL && (e->is_object || !text));
+        text |= named && !e->is_object;
         if (i == 0)
             continue;
-        if ((e->origin != ADDED_CONTROL && e->origin != ADDED_EXTRA) ||
-            (first->origin >= ADDED_CONTROL && (e->is_object || first->is_object))) {
+        if (counts) {
             t->special |= first->token.special; /* once special, always special */
             first->token = *t;
-            first->is_object = e->is_object;
         }
         t->content_size = 0;
     }
