@@ -167,9 +167,11 @@ static int compare_ids(const void *user, size_t a, size_t b)
 static void sort_by_id(added_list *l, size_t first)
 {
     size_t n = l->n - first, left = 0;
+    if (n == 0)
+        return;
     added_entry *sorted = ink_arena_alloc(l->im->arena, n, sizeof *sorted), *entries = l->entries + first;
     uint64_t *keys = ink_arena_alloc(l->im->arena, n, sizeof *keys);
-    if (n == 0 || ink_arena_failed(l->im->arena))
+    if (ink_arena_failed(l->im->arena))
         return;
     for (size_t i = 0; i < n; i++)
         keys[i] = INK_KEY(0, i);
