@@ -79,7 +79,7 @@ static ink_tensor stored(char *buffer, ink_type type, size_t rows, size_t column
     for (size_t i = 0; i < rows * columns; i++) {
         float f32 = eighth(i);
         double f64 = (double)f32;
-        uint16_t bf16 = bf16_of(f32), f16 = f16_of(f32);
+        uint16_t bf16 = bf16_of(f32), f16 = type == INK_F16 ? f16_of(f32) : 0;
         size_t size = ink_type_bits(type) / 8;
         const void *from = type == INK_F32    ? (void *)&f32
                            : type == INK_F64  ? (void *)&f64

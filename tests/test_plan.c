@@ -65,7 +65,7 @@ static void *as_type(const float *x, size_t count, ink_type type)
     assert_non_null(out);
     for (size_t i = 0; i < count; i++) {
         double wide = x[i];
-        uint16_t bf16 = bf16_of(x[i]), f16 = f16_of(x[i]);
+        uint16_t bf16 = bf16_of(x[i]), f16 = type == INK_F16 ? f16_of(x[i]) : 0;
         const void *from = type == INK_F32 ? (const void *)&x[i] : type == INK_F64 ? (const void *)&wide : &bf16;
         memcpy(out + i * size, type == INK_F16 ? &f16 : from, size);
     }
