@@ -2,6 +2,7 @@
  * test_encoder_files.c - folders of encoders that are not what they should be: each is refused with a sentence, before
  * memory is taken on the word of a file, and with nothing left behind.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -470,6 +471,45 @@ static void opening_survives_memory_that_runs_out(ink_context *ctx, counting *me
     ink_model_free(model);
 }
 
+/* 200,000 members that nobody asks for, in each file of settings: work that grows with their square takes minutes, and
+   ctest ends the test. */
+static void many_settings_cost_no_more_than_their_number(ink_context *ctx)
+{
+    enum { MEMBERS = 200000, ROOM = MEMBERS * 32 };
+    for (size_t i = 0; i < N_SENTENCE_FILES; i++) {
+        sentence s;
+        ink_model *model = NULL;
+        sentence_read(&s, "");
+        if (strcmp(sentence_files[i], "1_Pooling/config.json") == 0) { /* the old spelling has a member for each mode */
+            static const char flags[] =
+                "{\"pooling_mode_cls_token\": true, \"pooling_mode_max_tokens\": true,"
+                "\"pooling_mode_mean_tokens\": true, \"pooling_mode_mean_sqrt_len_tokens\": true,"
+                "\"pooling_mode_weightedmean_tokens\": true, \"pooling_mode_lasttoken\": true}";
+            s.bytes[i] = realloc(s.bytes[i], sizeof flags);
+            assert_non_null(s.bytes[i]);
+            memcpy(s.bytes[i], flags, sizeof flags);
+        }
+        const char *end = strrchr(s.bytes[i], '}');
+        if (s.bytes[i][0] == '{' && end != NULL) {
+            size_t size = (size_t)(end - s.bytes[i]);
+            char *many = malloc(size + ROOM), *to = many + size;
+            bool empty = strchr(s.bytes[i], ':') == NULL;
+            assert_non_null(many);
+            memcpy(many, s.bytes[i], size);
+            for (int k = 0; k < MEMBERS; k++)
+                to += sprintf(to, "%s\"pooling_mode_%d\":false", k == 0 && empty ? "" : ",", k);
+            *to++ = '}';
+            s.files[i] = (ink_memory_file){sentence_files[i], many, (size_t)(to - many)};
+            ink_memory_files files = {s.files, s.n};
+            ink_source source = ink_source_memory(&files);
+            assert_ok(ctx, ink_model_open(ctx, NULL, &(ink_model_options){.source = &source}, &model));
+            ink_model_free(model);
+            free(many);
+        }
+        sentence_free(&s);
+    }
+}
+
 static void impossible_options_are_refused(ink_context *ctx)
 {
     ink_model *model = (ink_model *)(uintptr_t)1;
@@ -494,6 +534,7 @@ int main(void)
         context_test(old_cross_encoders_have_an_activation),
         counted_test(opening_survives_memory_that_runs_out),
         counted_test(old_sentence_folders_are_explained),
+        context_test(many_settings_cost_no_more_than_their_number),
         context_test(impossible_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

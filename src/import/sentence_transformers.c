@@ -118,16 +118,17 @@ static ink_result sentence_read_named_modes(ink_config *settings, ink_json named
     return INK_OK;
 }
 
-/* "pooling_mode_mean_tokens": true, and so on; the modes have the order of the table. */
+/* "pooling_mode_mean_tokens": true, and so on; the modes have the order of the table. An unknown mode may be false. */
 static ink_result sentence_read_flagged_modes(ink_config *settings, ink_sentence *sentence)
 {
     const ink_json_document *document = &settings->document;
     for (ink_json node = ink_json_first(document, 0); node != INK_JSON_NONE; node = ink_json_next(document, node)) {
         const char *key = document->nodes[node].key;
+        bool off = document->nodes[node].kind == INK_JSON_FALSE || document->nodes[node].kind == INK_JSON_NULL;
         size_t i = 0;
         while (i < N_MODES && strcmp(key, pooling_modes[i].key) != 0)
             i++;
-        if (i == N_MODES && strncmp(key, "pooling_mode_", 13) == 0)
+        if (i == N_MODES && !off && strncmp(key, "pooling_mode_", 13) == 0)
             INK_TRY(ink_config_refuse(settings, key));
     }
     for (size_t i = 0; i < N_MODES; i++) {
