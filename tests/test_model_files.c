@@ -169,12 +169,24 @@ static const char *const common_names[][4] = {
     {"gpt2", "n_positions", "max_position_embeddings", "48"},
 };
 
+/* The folder of these files opens, and gives the bits of the fixture. */
+static void assert_same_logits(const fixture *f, const fixture_files *files)
+{
+    ink_model *model;
+    assert_ok(f->ctx, fixture_open_files(f->ctx, "changed", &files->list, &model));
+    float *expected = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    float *logits = fixture_run(f->ctx, model, f->tokens, f->n_tokens);
+    assert_memory_equal(logits, expected, f->n_tokens * f->info->vocab_size * sizeof *logits);
+    free(logits);
+    free(expected);
+    ink_model_free(model);
+}
+
 /* The names that most families have for these settings, in place of GPT-2's own or beside them (attribute_map). */
 static void settings_may_have_their_common_names(void **unused)
 {
     fixture f;
     fixture_files files;
-    ink_model *model;
     (void)unused;
     fixture_open(&f, "gpt2");
     fixture_files_read(&files, "gpt2");
@@ -182,13 +194,7 @@ static void settings_may_have_their_common_names(void **unused)
         fixture_files_set(&files, common_names[i][2], common_names[i][3]);
         fixture_files_set(&files, common_names[i][1], i % 2 == 0 ? NULL : "7");
     }
-    assert_ok(f.ctx, fixture_open_files(f.ctx, "common", &files.list, &model));
-    float *expected = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
-    float *logits = fixture_run(f.ctx, model, f.tokens, f.n_tokens);
-    assert_memory_equal(logits, expected, f.n_tokens * f.info->vocab_size * sizeof *logits);
-    free(logits);
-    free(expected);
-    ink_model_free(model);
+    assert_same_logits(&f, &files);
     fixture_files_free(&files);
     fixture_close(&f);
 }
@@ -434,7 +440,6 @@ static void modules_may_have_any_names(void **unused)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         fixture f;
         fixture_files files;
-        ink_model *model;
         size_t n = 0;
         while (n < 4 && cases[i].names[n][0] != NULL)
             n++;
@@ -443,13 +448,7 @@ static void modules_may_have_any_names(void **unused)
         rename_tensors(&files, cases[i].names, n, NULL, 0, 0);
         if (cases[i].modules != NULL)
             fixture_files_set(&files, "modules", cases[i].modules);
-        assert_ok(f.ctx, fixture_open_files(f.ctx, "named", &files.list, &model));
-        float *expected = fixture_run(f.ctx, f.model, f.tokens, f.n_tokens);
-        float *logits = fixture_run(f.ctx, model, f.tokens, f.n_tokens);
-        assert_memory_equal(logits, expected, f.n_tokens * f.info->vocab_size * sizeof *logits);
-        free(logits);
-        free(expected);
-        ink_model_free(model);
+        assert_same_logits(&f, &files);
         fixture_files_free(&files);
         fixture_close(&f);
     }
