@@ -300,6 +300,31 @@ static void loading_reads_each_tensor_once(ink_context *ctx, counting *memory)
     fixture_files_free(&files);
 }
 
+/* An index that is there and may not be read. */
+static ink_result open_forbidden(void *user, const char *name, void **file, uint64_t *size)
+{
+    (void)user, (void)file, (void)size;
+    return strcmp(name, "model.safetensors.index.json") == 0 ? INK_ERROR_READ : INK_ERROR_NOT_FOUND;
+}
+
+static ink_result read_nothing(void *user, void *file, uint64_t offset, void *buffer, size_t size, size_t *got)
+{
+    (void)user, (void)file, (void)offset, (void)buffer, (void)size;
+    *got = 0;
+    return INK_ERROR_READ;
+}
+
+static void close_nothing(void *user, void *file) { (void)user, (void)file; }
+
+static void an_index_that_may_not_be_read_is_named(ink_context *ctx)
+{
+    const ink_source forbidden = {.open = open_forbidden, .read = read_nothing, .close = close_nothing};
+    ink_weights *weights;
+    assert_fails(ctx, ink_weights_open_folder(ctx, &forbidden, &weights), INK_ERROR_READ,
+                 "model.safetensors.index.json");
+    assert_null(weights);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,7 +332,7 @@ int main(void)
         cmocka_unit_test(wrong_indices_are_refused),      cmocka_unit_test(a_tensor_in_two_files_is_refused),
         cmocka_unit_test(a_file_that_changes_is_noticed), counted_test(many_files),
         context_test(every_file_operation_fails_once),    cmocka_unit_test(every_allocation_fails_once),
-        counted_test(loading_reads_each_tensor_once),
+        counted_test(loading_reads_each_tensor_once),     context_test(an_index_that_may_not_be_read_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,10 +48,10 @@ static bool folder_has(const ink_source *source, const char *name)
 {
     void *file = NULL;
     uint64_t size = 0;
-    if (source->open(source->user, name, &file, &size) != INK_OK)
-        return false;
-    source->close(source->user, file);
-    return true;
+    ink_result result = source->open(source->user, name, &file, &size);
+    if (result == INK_OK)
+        source->close(source->user, file);
+    return result == INK_OK || result == INK_ERROR_READ; /* it is there, but may not be read */
 }
 
 ink_result ink_folder_check_layout(ink_context *ctx, const ink_source *source)
