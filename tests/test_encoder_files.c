@@ -44,8 +44,12 @@ static const setting settings[] = {
     {"distilbert", "num_attention_heads", "3", INK_ERROR_MISMATCH, "a multiple of 3 heads (num_attention_heads)"},
     {"distilbert", "num_hidden_layers", "1", INK_ERROR_MISMATCH, "asks for 1 blocks (num_hidden_layers)"},
     {"bert", "pad_token_id", "66", INK_ERROR_MISMATCH, "pad_token_id"},
-    {"bert", "architectures", "[\"BertForQuestionAnswering\"]", INK_ERROR_UNSUPPORTED,
-     "architectures: 'BertForQuestionAnswering' is not supported, only BertModel and the classes"},
+    {"bert", "architectures", "[\"BertForMultipleChoice\"]", INK_ERROR_UNSUPPORTED,
+     "architectures: 'BertForMultipleChoice' is not supported, only BertModel and the classes"},
+    {"bert", "architectures", "[\"BertForQuestionAnswering\"]", INK_ERROR_NOT_FOUND, "'qa_outputs.bias' is missing"},
+    {"bert_tokens", "architectures", "[\"BertForQuestionAnswering\"]", INK_ERROR_NOT_FOUND, "'qa_outputs.bias'"},
+    {"distilbert", "architectures", "[\"DistilBertForPreTraining\"]", INK_ERROR_UNSUPPORTED,
+     "'DistilBertForPreTraining' is not supported, only DistilBertModel"},
     {"gpt2_text", "architectures", "null", INK_ERROR_MISMATCH,
      "'score.weight' belongs to the head of a classifier, but architectures in config.json names no class"},
     {"gpt2_tokens", "architectures", "[]", INK_ERROR_MISMATCH, "'classifier.weight' belongs to the head"},
@@ -102,6 +106,9 @@ static void settings_may_be_left_out_or_said_in_another_way(ink_context *ctx)
         {"bert", "hidden_act", NULL, INK_OK, NULL},
         {"bert", "architectures", "null", INK_OK, NULL},
         {"bert", "architectures", "[]", INK_OK, NULL},
+        {"bert", "architectures", "[\"RobertaModel\"]", INK_OK, NULL},
+        {"bert_answer", "architectures", "\"DistilBertForQuestionAnswering\"", INK_OK, NULL},
+        {"bert_answer", "id2label", "{\"0\": \"a\", \"1\": \"b\", \"2\": \"c\"}", INK_OK, NULL},
         {"bert", "pad_token_id", "null", INK_OK, NULL},
         {"roberta", "pad_token_id", "null", INK_OK, NULL},
         {"roberta_text", "problem_type", "null", INK_OK, NULL},
@@ -162,6 +169,8 @@ static void missing_tensors_are_named(ink_context *ctx, counting *memory)
         {"bert_tokens", "classifier.bias"},
         {"roberta_fill", "lm_head.layer_norm.weight"},
         {"distilbert_text", "pre_classifier.weight"},
+        {"distilbert_answer", "qa_outputs.weight"},
+        {"roberta_answer", "qa_outputs.bias"},
     };
     for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
         fixture_files files;

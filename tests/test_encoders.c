@@ -369,6 +369,12 @@ static void an_encoder_says_what_it_is(void **unused)
     encoder_open(&f, "cross_score", INK_POOLING_NONE); /* and the sigmoid of one */
     assert_int_equal(f.encoder->problem, INK_MULTI_LABEL);
     encoder_close(&f);
+    encoder_open(&f, "bert_answer", INK_POOLING_NONE);
+    assert_int_equal(f.encoder->task, INK_TASK_ANSWER);
+    assert_int_equal(f.encoder->n_labels, 0);
+    assert_int_equal(ink_model_encoding_size(f.model, INK_LOGITS), 2);
+    assert_int_equal(ink_model_encoding_size(f.model, INK_PROBABILITIES), 0);
+    encoder_close(&f);
     encoder_open(&f, "bert_old", INK_POOLING_NONE);
     assert_int_equal(f.encoder->task, INK_TASK_FILL);
     assert_int_equal(f.info->n_unused, 4); /* the pooler and the second head of pre-training */
@@ -558,6 +564,10 @@ static void impossible_texts_are_refused(void **unused)
     refuse(&f, INK_HIDDEN_STATES, text, INK_ERROR_ARGUMENT, "text 1: type 1 is 1, expected 0 to 0");
     refuse(&f, INK_LOGITS, good, INK_ERROR_UNSUPPORTED, "this distilbert model has no head for logits");
     refuse(&f, INK_PROBABILITIES, good, INK_ERROR_UNSUPPORTED, "has no head for probabilities");
+    encoder_close(&f);
+    encoder_open(&f, "bert_answer", INK_POOLING_NONE);
+    refuse(&f, INK_PROBABILITIES, good, INK_ERROR_UNSUPPORTED,
+           "this bert model gives logits for the start and the end of an answer");
     encoder_close(&f);
 }
 

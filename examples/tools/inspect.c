@@ -107,7 +107,8 @@ static void print_model(const ink_model *model, size_t capacity, size_t state_si
 {
     static const char *const heads[] = {[INK_TASK_CLASSIFY_TEXT] = "scores of a text",
                                         [INK_TASK_CLASSIFY_TOKENS] = "scores of each token",
-                                        [INK_TASK_FILL] = "fillings of masked tokens"};
+                                        [INK_TASK_FILL] = "fillings of masked tokens",
+                                        [INK_TASK_ANSWER] = "scores that an answer starts and ends at each token"};
     const ink_model_info *info = ink_model_get_info(model);
     const ink_encoder_info *encoder = ink_model_get_encoder(model);
     char a[CONSOLE_ROOM], b[CONSOLE_ROOM], c[CONSOLE_ROOM], name[NAME_ROOM];

@@ -12,7 +12,9 @@
  *   logits           one row of label scores for the text            ...ForSequenceClassification
  *                    one row of label scores for each token          ...ForTokenClassification
  *                    one row of vocabulary scores for each token     ...ForMaskedLM, BertForPreTraining
- *   probabilities    the same after the softmax, or the sigmoid
+ *                    two scores for each token, that an answer       ...ForQuestionAnswering of BERT and its kin
+ *                    starts and that it ends there
+ *   probabilities    the same after the softmax, or the sigmoid; not of answers
  *
  * The class under `architectures` in config.json names the head; without a class BERT has no head, and GPT-2 and the
  * Llama family are language models, which run through model.h. A folder with
@@ -49,8 +51,8 @@ typedef enum ink_encoding {
     INK_HIDDEN_STATES, /* [positions, hidden_size] */
     INK_POOLED,        /* [hidden_size] */
     INK_EMBEDDING,     /* [embedding_size] */
-    INK_LOGITS,        /* [n_labels]; or [positions, n_labels]; or [positions, vocab_size] */
-    INK_PROBABILITIES, /* as INK_LOGITS */
+    INK_LOGITS,        /* [n_labels]; or [positions, n_labels]; or [positions, vocab_size]; or [positions, 2] */
+    INK_PROBABILITIES, /* as INK_LOGITS; INK_ERROR_UNSUPPORTED for INK_TASK_ANSWER */
     INK_N_ENCODINGS
 } ink_encoding;
 
@@ -59,7 +61,10 @@ typedef enum ink_task {
     INK_TASK_NONE,
     INK_TASK_CLASSIFY_TEXT,
     INK_TASK_CLASSIFY_TOKENS,
-    INK_TASK_FILL /* masked tokens */
+    INK_TASK_FILL,  /* masked tokens */
+    INK_TASK_ANSWER /* logits [positions, 2]: the answer starts at this token; it ends with this token. The probability
+                       of an answer is that of its start times that of its end, each a softmax over the tokens where an
+                       answer may lie, which only the caller knows. */
 } ink_task;
 
 /* How logits become probabilities: `problem_type` of config.json, or the default of transformers' pipeline; for a

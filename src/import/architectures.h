@@ -68,7 +68,8 @@ ink_result ink_import_lm_head(ink_import *in, const char *module, bool tied);
    set. */
 ink_result ink_import_texts(ink_import *in);
 
-/* Plans a classifier: a module with a row for each label, the labels, and how logits become probabilities. */
+/* Plans a classifier: a module with a row for each label, the labels, and how logits become probabilities. For
+   INK_TASK_ANSWER the module has two rows and no labels. */
 ink_result ink_import_classifier(ink_import *in, const char *module, ink_task task, bool has_bias);
 
 /* Plans the head of a decoder for the task of its class. For INK_TASK_NONE it is lm_head, or the modules of

@@ -18,9 +18,10 @@
 /* In the table of a head: the activation of the model. */
 #define ACTIVATION_OF_MODEL INK_N_ACTIVATIONS
 
-/* A head, and the classes (`architectures` in config.json) that have it. NULL: the head lacks this module. */
+/* A head, and the classes (`architectures` in config.json) that have it: the ends of their names, behind that of the
+   family. NULL: the head lacks this module. */
 typedef struct head_names {
-    const char *architectures[2];
+    const char *classes[2];
     ink_task task;
     bool in_body;              /* the transform has the prefix of the body, and the bare model may lack it */
     const char *transform;     /* W_t */
@@ -39,13 +40,15 @@ typedef struct body_names {
     const char *block, *query, *key, *value, *out, *norm_1, *up, *down, *norm_2;
 } body_names;
 
+#define N_HEADS 5
 typedef struct encoder_variant {
     const body_names *names;
     const char *prefix; /* of the body, in files of models with a head */
+    const char *class;  /* the beginning of the names of its classes */
     size_t default_layers, default_vocab_size;
-    bool skips_padding;  /* the position of a token is pad_token_id + the number of tokens up to it that are not padding
-                          */
-    head_names heads[4]; /* the first is that of the bare model */
+    bool skips_padding;        /* the position of a token is pad_token_id + the number of tokens up to it that are not
+                                  padding */
+    head_names heads[N_HEADS]; /* the first is that of the bare model */
 } encoder_variant;
 
 static const body_names bert_names = {
@@ -93,69 +96,71 @@ static const body_names distilbert_names = {
 static const encoder_variant bert = {
     .names = &bert_names,
     .prefix = "bert",
+    .class = "Bert",
     .default_layers = 12,
     .default_vocab_size = 30522,
-    .heads = {{.architectures = {"BertModel"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
-              {.architectures = {"BertForMaskedLM", "BertForPreTraining"},
+    .heads = {{.classes = {"Model"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
+              {.classes = {"ForMaskedLM", "ForPreTraining"},
                .task = INK_TASK_FILL,
                .transform = "cls.predictions.transform.dense",
                .activation = ACTIVATION_OF_MODEL,
                .norm = "cls.predictions.transform.LayerNorm",
                .out = "cls.predictions.decoder",
                .bias = "cls.predictions.bias"},
-              {.architectures = {"BertForSequenceClassification"},
+              {.classes = {"ForSequenceClassification"},
                .task = INK_TASK_CLASSIFY_TEXT,
                .in_body = true,
                .transform = "pooler.dense",
                .activation = INK_TANH,
                .out = "classifier"},
-              {.architectures = {"BertForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"}},
+              {.classes = {"ForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"},
+              {.classes = {"ForQuestionAnswering"}, .task = INK_TASK_ANSWER, .out = "qa_outputs"}},
 };
 
 static const encoder_variant distilbert = {
     .names = &distilbert_names,
     .prefix = "distilbert",
+    .class = "DistilBert",
     .default_layers = 6,
     .default_vocab_size = 30522,
-    .heads = {{.architectures = {"DistilBertModel"}},
-              {.architectures = {"DistilBertForMaskedLM"},
+    .heads = {{.classes = {"Model"}},
+              {.classes = {"ForMaskedLM"},
                .task = INK_TASK_FILL,
                .transform = "vocab_transform",
                .activation = ACTIVATION_OF_MODEL,
                .norm = "vocab_layer_norm",
                .out = "vocab_projector"},
-              {.architectures = {"DistilBertForSequenceClassification"},
+              {.classes = {"ForSequenceClassification"},
                .task = INK_TASK_CLASSIFY_TEXT,
                .transform = "pre_classifier",
                .activation = INK_RELU,
                .out = "classifier"},
-              {.architectures = {"DistilBertForTokenClassification"},
-               .task = INK_TASK_CLASSIFY_TOKENS,
-               .out = "classifier"}},
+              {.classes = {"ForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"},
+              {.classes = {"ForQuestionAnswering"}, .task = INK_TASK_ANSWER, .out = "qa_outputs"}},
 };
 
 static const encoder_variant roberta = {
     .names = &bert_names,
     .prefix = "roberta",
+    .class = "Roberta",
     .default_layers = 12,
     .default_vocab_size = 50265,
     .skips_padding = true,
-    .heads = {{.architectures = {"RobertaModel"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
-              {.architectures = {"RobertaForMaskedLM"},
+    .heads = {{.classes = {"Model"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
+              {.classes = {"ForMaskedLM"},
                .task = INK_TASK_FILL,
                .transform = "lm_head.dense",
                .activation = INK_GELU,
                .norm = "lm_head.layer_norm",
                .out = "lm_head.decoder",
                .bias = "lm_head.bias"},
-              {.architectures = {"RobertaForSequenceClassification"},
+              {.classes = {"ForSequenceClassification"},
                .task = INK_TASK_CLASSIFY_TEXT,
                .transform = "classifier.dense",
                .activation = INK_TANH,
                .out = "classifier.out_proj"},
-              {.architectures = {"RobertaForTokenClassification"},
-               .task = INK_TASK_CLASSIFY_TOKENS,
-               .out = "classifier"}},
+              {.classes = {"ForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"},
+              {.classes = {"ForQuestionAnswering"}, .task = INK_TASK_ANSWER, .out = "qa_outputs"}},
 };
 
 /* ---- settings --------------------------------------------------------------------------------------------------- */
@@ -288,7 +293,10 @@ static ink_result encoder_plan_body(ink_import *in, const encoder_settings *s)
 
 /* ---- the head --------------------------------------------------------------------------------------------------- */
 
-/* Finds the head of the folder's class; without a class, that of the bare model. */
+static const encoder_variant *const variants[] = {&bert, &distilbert, &roberta};
+
+/* Finds the head of the folder's class; without a class, that of the bare model. transformers goes by model_type, so
+   the class of another family is as good as its own. */
 static ink_result encoder_find_head(ink_import *in, const head_names **head)
 {
     const encoder_variant *variant = in->variant;
@@ -297,16 +305,21 @@ static ink_result encoder_find_head(ink_import *in, const head_names **head)
     INK_TRY(ink_import_class(in, &class));
     if (class[0] == '\0')
         return INK_OK;
-    for (size_t i = 0; i < 4; i++)
-        for (size_t j = 0; j < 2 && variant->heads[i].architectures[j] != NULL; j++)
-            if (strcmp(variant->heads[i].architectures[j], class) == 0) {
-                *head = &variant->heads[i];
-                return INK_OK;
-            }
+    for (size_t v = 0; v < sizeof variants / sizeof variants[0]; v++) {
+        size_t length = strlen(variants[v]->class);
+        if (strncmp(class, variants[v]->class, length) != 0)
+            continue;
+        for (size_t i = 0; i < N_HEADS; i++)
+            for (size_t j = 0; j < 2 && variant->heads[i].classes[j] != NULL; j++)
+                if (strcmp(variant->heads[i].classes[j], class + length) == 0) {
+                    *head = &variant->heads[i];
+                    return INK_OK;
+                }
+    }
     return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
-                    "%s: architectures: '%s' is not supported, only %s and the classes ...ForMaskedLM, "
-                    "...ForSequenceClassification and ...ForTokenClassification",
-                    in->config.document.file, class, variant->heads[0].architectures[0]);
+                    "%s: architectures: '%s' is not supported, only %sModel and the classes ...ForMaskedLM, "
+                    "...ForSequenceClassification, ...ForTokenClassification and ...ForQuestionAnswering",
+                    in->config.document.file, class, variant->class);
 }
 
 /* Plans W and b of a masked LM. A file with tied W has b only under its other name. */

@@ -169,8 +169,8 @@ static ink_result label_text(ink_import *in, ink_json entry, const char **text)
 }
 
 /* The labels are id2label {"0": "negative", "1": "positive"}, or else num_labels (default 2) labels named LABEL_0 and
-   so on, as in transformers. The output is planned first: a file without that many rows must not cost the memory for
-   their names. */
+   so on, as in transformers. Answers have two outputs, the start and the end, and no labels. The output is planned
+   first: a file without that many rows must not cost the memory for their names. */
 ink_result ink_import_classifier(ink_import *in, const char *module, ink_task task, bool has_bias)
 {
     ink_plan *plan = &in->plan;
@@ -180,7 +180,9 @@ ink_result ink_import_classifier(ink_import *in, const char *module, ink_task ta
     ink_arena *own = plan->own;
     ink_json map = ink_json_member(document, 0, "id2label");
     size_t n = 2;
-    if (map != INK_JSON_NONE) {
+    if (task == INK_TASK_ANSWER) {
+        map = INK_JSON_NONE;
+    } else if (map != INK_JSON_NONE) {
         INK_TRY(ink_json_expect(in->ctx, document, map, INK_JSON_OBJECT));
         n = document->nodes[map].n_children;
     } else {
@@ -194,9 +196,11 @@ ink_result ink_import_classifier(ink_import *in, const char *module, ink_task ta
     INK_TRY(ink_plan_matrix(plan, "weight", n, in->model->info.hidden_size, false, &head->own));
     ink_plan_leave(plan, scope);
     head->weight = &head->own;
+    in->model->encoder.task = task;
+    if (task == INK_TASK_ANSWER)
+        return INK_OK;
 
     const char **labels = ink_arena_alloc(own, n, sizeof *labels);
-    in->model->encoder.task = task;
     in->model->encoder.n_labels = n;
     in->model->encoder.labels = labels;
     ink_json entry = map != INK_JSON_NONE ? ink_json_first(document, map) : INK_JSON_NONE;

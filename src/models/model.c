@@ -49,7 +49,9 @@ size_t ink_model_encoding_size(const ink_model *model, ink_encoding encoding)
     case INK_EMBEDDING:
         return model->encoder.embedding_size;
     case INK_LOGITS:
-    case INK_PROBABILITIES:
+    case INK_PROBABILITIES: /* those of answers need pairs of rows (tasks.h) */
+        if (encoding == INK_PROBABILITIES && model->encoder.task == INK_TASK_ANSWER)
+            return 0;
         return model->head.weight != NULL ? model->head.weight->n : 0;
     case INK_N_ENCODINGS:
         break;

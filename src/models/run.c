@@ -674,7 +674,10 @@ ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encodi
     if ((unsigned)encoding >= INK_N_ENCODINGS)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_model_encode: there is no encoding %d", (int)encoding);
     if (ink_model_encoding_size(model, encoding) == 0)
-        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "this %s model %s", model->info.kind, missing[encoding]);
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "this %s model %s", model->info.kind,
+                        model->encoder.task == INK_TASK_ANSWER && encoding == INK_PROBABILITIES
+                            ? "gives logits for the start and the end of an answer, whose probability is that of both"
+                            : missing[encoding]);
     if (n_texts == 0)
         return INK_OK;
     INK_REQUIRE(ctx, texts);
