@@ -152,6 +152,8 @@ ink_result ink_plan_zeros(ink_plan *plan, size_t n, float **out);
 /* A packed matrix [n, k], which is stored as [n, k], or as [k, n] if `transposed`. */
 ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k, bool transposed, ink_matrix *out);
 
+/* ---- layers (plan_layers.c) ------------------------------------------------------------------------------------- */
+
 /* Whether a module has a bias. */
 typedef enum ink_bias_rule {
     INK_BIAS_IF_THERE,
@@ -191,5 +193,23 @@ ink_result ink_plan_batch_norm(ink_plan *plan, size_t size, bool behind, ink_den
 /* The recurrent layers and directions of a module. in, hidden_size, n_layers 0: as in the file. */
 ink_result ink_plan_recurrent(ink_plan *plan, const char *module, ink_cell cell, size_t in, size_t hidden_size,
                               size_t n_layers, ink_recurrent *recurrent);
+
+/* ---- what both files of the plan share -------------------------------------------------------------------------- */
+
+#define INK_PLAN_PARAMETRIZATIONS "parametrizations."
+
+/* Finds the tensor scope + name, checks its shape and type, and counts it as used. If it is stored in another form,
+   plans the fold, which waits for the row of its matrix. */
+ink_result ink_plan_look_up(ink_plan *plan, const char *name, const ink_shape *shape, const ink_weight **out);
+
+/* Adds a row, or a fold; and a row for value i [n] of a fold. */
+ink_result ink_plan_add_row(ink_plan *plan, ink_plan_row row);
+ink_result ink_plan_add_fold(ink_plan *plan, ink_plan_fold fold, ink_plan_fold **added);
+ink_result ink_plan_add_fold_row(ink_plan *plan, ink_plan_fold *fold, size_t i, const ink_weight *weight, size_t n,
+                                 size_t taps);
+
+/* The errors for a tensor that is not there, and for memory that ends. */
+ink_result ink_plan_fail_missing(const ink_plan *plan, const char *name);
+ink_result ink_plan_no_memory(ink_plan *plan);
 
 #endif
