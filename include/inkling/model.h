@@ -15,8 +15,9 @@
  *   mlp               the embeddings of the last window_size tokens side by side, dense layers, logits = lm_head h
  *                     (Bengio et al. 2003); before the first token the window holds bos_token_id
  *   bert, distilbert, encoders: they read a whole text at once, need no state, and run through encoder.h instead of the
- *   roberta           functions below; so do GPT-2 and the Llama family with the head of a classifier
- *                     (GPT2ForSequenceClassification, LlamaForTokenClassification, ...) or with modules.json
+ *   roberta,          functions below; so do GPT-2 and the Llama family with the head of a classifier
+ *   xlm-roberta,      (GPT2ForSequenceClassification, LlamaForTokenClassification, ...) or with modules.json
+ *   camembert
  *
  * The models rnn, gru, lstm and mlp have these settings and tensors; the tensors are the state_dict of PyTorch modules:
  *

@@ -39,7 +39,7 @@ typedef struct ink_architecture {
 /* The architectures of each importer. A row without a name ends the list. */
 extern const ink_architecture ink_gpt2_architectures[];
 extern const ink_architecture ink_llama_architectures[];   /* llama, mistral, qwen2, qwen3 */
-extern const ink_architecture ink_encoder_architectures[]; /* bert, distilbert, roberta */
+extern const ink_architecture ink_encoder_architectures[]; /* bert and its kin */
 extern const ink_architecture ink_own_architectures[];     /* rnn, gru, lstm, mlp: the project's own */
 
 /* Plans all blocks, each in its own scope, `scope` ("h") and its number. Refuses a file with one more block; `probe` is

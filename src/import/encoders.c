@@ -1,6 +1,6 @@
 /*
- * encoders.c - BERT (Devlin et al. 2018), DistilBERT (Sanh et al. 2019) and RoBERTa (Liu et al. 2019), as saved by
- * Hugging Face's classes. They are one network:
+ * encoders.c - BERT (Devlin et al. 2018), DistilBERT (Sanh et al. 2019), RoBERTa (Liu et al. 2019), XLM-RoBERTa
+ * (Conneau et al. 2019) and CamemBERT (Martin et al. 2019), as saved by Hugging Face's classes. They are one network:
  *
  *     x = norm(word[token] + position[p] + type[s])
  *     for each block:   x = norm_1(x + W_o attention(W_qkv x))        every row sees all rows of its text
@@ -46,9 +46,9 @@ typedef struct encoder_variant {
     const char *prefix; /* of the body, in files of models with a head */
     const char *class;  /* the beginning of the names of its classes */
     size_t default_layers, default_vocab_size;
-    bool skips_padding;        /* the position of a token is pad_token_id + the number of tokens up to it that are not
-                                  padding */
-    head_names heads[N_HEADS]; /* the first is that of the bare model */
+    bool skips_padding;      /* the position of a token is pad_token_id + the number of tokens up to it that are not
+                                padding */
+    const head_names *heads; /* [N_HEADS]: the first is that of the bare model */
 } encoder_variant;
 
 static const body_names bert_names = {
@@ -93,75 +93,96 @@ static const body_names distilbert_names = {
     .norm_2 = "output_layer_norm",
 };
 
-static const encoder_variant bert = {
-    .names = &bert_names,
-    .prefix = "bert",
-    .class = "Bert",
-    .default_layers = 12,
-    .default_vocab_size = 30522,
-    .heads = {{.classes = {"Model"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
-              {.classes = {"ForMaskedLM", "ForPreTraining"},
-               .task = INK_TASK_FILL,
-               .transform = "cls.predictions.transform.dense",
-               .activation = ACTIVATION_OF_MODEL,
-               .norm = "cls.predictions.transform.LayerNorm",
-               .out = "cls.predictions.decoder",
-               .bias = "cls.predictions.bias"},
-              {.classes = {"ForSequenceClassification"},
-               .task = INK_TASK_CLASSIFY_TEXT,
-               .in_body = true,
-               .transform = "pooler.dense",
-               .activation = INK_TANH,
-               .out = "classifier"},
-              {.classes = {"ForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"},
-              {.classes = {"ForQuestionAnswering"}, .task = INK_TASK_ANSWER, .out = "qa_outputs"}},
-};
+static const head_names bert_heads[N_HEADS] = {
+    {.classes = {"Model"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
+    {.classes = {"ForMaskedLM", "ForPreTraining"},
+     .task = INK_TASK_FILL,
+     .transform = "cls.predictions.transform.dense",
+     .activation = ACTIVATION_OF_MODEL,
+     .norm = "cls.predictions.transform.LayerNorm",
+     .out = "cls.predictions.decoder",
+     .bias = "cls.predictions.bias"},
+    {.classes = {"ForSequenceClassification"},
+     .task = INK_TASK_CLASSIFY_TEXT,
+     .in_body = true,
+     .transform = "pooler.dense",
+     .activation = INK_TANH,
+     .out = "classifier"},
+    {.classes = {"ForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"},
+    {.classes = {"ForQuestionAnswering"}, .task = INK_TASK_ANSWER, .out = "qa_outputs"}};
 
-static const encoder_variant distilbert = {
-    .names = &distilbert_names,
-    .prefix = "distilbert",
-    .class = "DistilBert",
-    .default_layers = 6,
-    .default_vocab_size = 30522,
-    .heads = {{.classes = {"Model"}},
-              {.classes = {"ForMaskedLM"},
-               .task = INK_TASK_FILL,
-               .transform = "vocab_transform",
-               .activation = ACTIVATION_OF_MODEL,
-               .norm = "vocab_layer_norm",
-               .out = "vocab_projector"},
-              {.classes = {"ForSequenceClassification"},
-               .task = INK_TASK_CLASSIFY_TEXT,
-               .transform = "pre_classifier",
-               .activation = INK_RELU,
-               .out = "classifier"},
-              {.classes = {"ForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"},
-              {.classes = {"ForQuestionAnswering"}, .task = INK_TASK_ANSWER, .out = "qa_outputs"}},
-};
+static const head_names distilbert_heads[N_HEADS] = {
+    {.classes = {"Model"}},
+    {.classes = {"ForMaskedLM"},
+     .task = INK_TASK_FILL,
+     .transform = "vocab_transform",
+     .activation = ACTIVATION_OF_MODEL,
+     .norm = "vocab_layer_norm",
+     .out = "vocab_projector"},
+    {.classes = {"ForSequenceClassification"},
+     .task = INK_TASK_CLASSIFY_TEXT,
+     .transform = "pre_classifier",
+     .activation = INK_RELU,
+     .out = "classifier"},
+    {.classes = {"ForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"},
+    {.classes = {"ForQuestionAnswering"}, .task = INK_TASK_ANSWER, .out = "qa_outputs"}};
 
-static const encoder_variant roberta = {
-    .names = &bert_names,
-    .prefix = "roberta",
-    .class = "Roberta",
-    .default_layers = 12,
-    .default_vocab_size = 50265,
-    .skips_padding = true,
-    .heads = {{.classes = {"Model"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
-              {.classes = {"ForMaskedLM"},
-               .task = INK_TASK_FILL,
-               .transform = "lm_head.dense",
-               .activation = INK_GELU,
-               .norm = "lm_head.layer_norm",
-               .out = "lm_head.decoder",
-               .bias = "lm_head.bias"},
-              {.classes = {"ForSequenceClassification"},
-               .task = INK_TASK_CLASSIFY_TEXT,
-               .transform = "classifier.dense",
-               .activation = INK_TANH,
-               .out = "classifier.out_proj"},
-              {.classes = {"ForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"},
-              {.classes = {"ForQuestionAnswering"}, .task = INK_TASK_ANSWER, .out = "qa_outputs"}},
-};
+/* Also those of XLM-RoBERTa and CamemBERT. */
+static const head_names roberta_heads[N_HEADS] = {
+    {.classes = {"Model"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
+    {.classes = {"ForMaskedLM"},
+     .task = INK_TASK_FILL,
+     .transform = "lm_head.dense",
+     .activation = INK_GELU,
+     .norm = "lm_head.layer_norm",
+     .out = "lm_head.decoder",
+     .bias = "lm_head.bias"},
+    {.classes = {"ForSequenceClassification"},
+     .task = INK_TASK_CLASSIFY_TEXT,
+     .transform = "classifier.dense",
+     .activation = INK_TANH,
+     .out = "classifier.out_proj"},
+    {.classes = {"ForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"},
+    {.classes = {"ForQuestionAnswering"}, .task = INK_TASK_ANSWER, .out = "qa_outputs"}};
+
+static const encoder_variant bert = {.names = &bert_names,
+                                     .prefix = "bert",
+                                     .class = "Bert",
+                                     .default_layers = 12,
+                                     .default_vocab_size = 30522,
+                                     .heads = bert_heads};
+
+static const encoder_variant distilbert = {.names = &distilbert_names,
+                                           .prefix = "distilbert",
+                                           .class = "DistilBert",
+                                           .default_layers = 6,
+                                           .default_vocab_size = 30522,
+                                           .heads = distilbert_heads};
+
+static const encoder_variant roberta = {.names = &bert_names,
+                                        .prefix = "roberta",
+                                        .class = "Roberta",
+                                        .default_layers = 12,
+                                        .default_vocab_size = 50265,
+                                        .skips_padding = true,
+                                        .heads = roberta_heads};
+
+/* RoBERTa with other vocabularies. */
+static const encoder_variant xlm_roberta = {.names = &bert_names,
+                                            .prefix = "roberta",
+                                            .class = "XLMRoberta",
+                                            .default_layers = 12,
+                                            .default_vocab_size = 30522,
+                                            .skips_padding = true,
+                                            .heads = roberta_heads};
+
+static const encoder_variant camembert = {.names = &bert_names,
+                                          .prefix = "roberta",
+                                          .class = "Camembert",
+                                          .default_layers = 12,
+                                          .default_vocab_size = 30522,
+                                          .skips_padding = true,
+                                          .heads = roberta_heads};
 
 /* ---- settings --------------------------------------------------------------------------------------------------- */
 
@@ -293,8 +314,6 @@ static ink_result encoder_plan_body(ink_import *in, const encoder_settings *s)
 
 /* ---- the head --------------------------------------------------------------------------------------------------- */
 
-static const encoder_variant *const variants[] = {&bert, &distilbert, &roberta};
-
 /* Finds the head of the folder's class; without a class, that of the bare model. transformers goes by model_type, so
    the class of another family is as good as its own. */
 static ink_result encoder_find_head(ink_import *in, const head_names **head)
@@ -305,9 +324,10 @@ static ink_result encoder_find_head(ink_import *in, const head_names **head)
     INK_TRY(ink_import_class(in, &class));
     if (class[0] == '\0')
         return INK_OK;
-    for (size_t v = 0; v < sizeof variants / sizeof variants[0]; v++) {
-        size_t length = strlen(variants[v]->class);
-        if (strncmp(class, variants[v]->class, length) != 0)
+    for (const ink_architecture *a = ink_encoder_architectures; a->name != NULL; a++) {
+        const char *family = ((const encoder_variant *)a->variant)->class;
+        size_t length = strlen(family);
+        if (strncmp(class, family, length) != 0)
             continue;
         for (size_t i = 0; i < N_HEADS; i++)
             for (size_t j = 0; j < 2 && variant->heads[i].classes[j] != NULL; j++)
@@ -404,5 +424,7 @@ const ink_architecture ink_encoder_architectures[] = {
     {.name = "bert", .import = import_encoder, .variant = &bert, .ignored = encoder_ignored},
     {.name = "distilbert", .import = import_encoder, .variant = &distilbert, .ignored = encoder_ignored},
     {.name = "roberta", .import = import_encoder, .variant = &roberta, .ignored = encoder_ignored},
+    {.name = "xlm-roberta", .import = import_encoder, .variant = &xlm_roberta, .ignored = encoder_ignored},
+    {.name = "camembert", .import = import_encoder, .variant = &camembert, .ignored = encoder_ignored},
     {.name = NULL},
 };

@@ -42,6 +42,16 @@ const char *const encoder_names[] = {
     "bert_answer",
     "distilbert_answer",
     "roberta_answer",
+    "xlm_roberta",
+    "xlm_roberta_fill",
+    "xlm_roberta_text",
+    "xlm_roberta_tokens",
+    "xlm_roberta_answer",
+    "camembert",
+    "camembert_fill",
+    "camembert_text",
+    "camembert_tokens",
+    "camembert_answer",
     NULL,
 };
 
