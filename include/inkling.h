@@ -51,7 +51,7 @@
  *
  * Reading order: context, types, arena, source (the base); tensor, matrix (the one product); functions, dense, conv,
  * embedding, norm, recurrent, rope, attention, transformer, sequential (layers); weights, pytorch (layers from files);
- * model, encoder (whole models); tokenizer, sampler, chat (text).
+ * model, encoder (whole models); tokenizer, sampler, chat (text); tasks (answers, ranks).
  */
 #ifndef INKLING_H
 #define INKLING_H
@@ -79,5 +79,6 @@
 #include <inkling/tokenizer.h>
 #include <inkling/sampler.h>
 #include <inkling/chat.h>
+#include <inkling/tasks.h>
 
 #endif

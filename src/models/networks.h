@@ -112,7 +112,12 @@ struct ink_state {
     ink_token *window; /* [window_size - 1]: the last tokens, oldest first */
 };
 
-/* INK_ERROR_UNSUPPORTED if the model is an encoder. */
+/* INK_ERROR_UNSUPPORTED if the model is an encoder, or if it is none. */
 ink_result ink_model_require_states(ink_context *ctx, const ink_model *model);
+ink_result ink_model_require_encoder(ink_context *ctx, const ink_model *model);
+
+/* INK_ERROR_ARGUMENT if one of the n ids of text i, its tokens or types (`what`), is not below `end`. */
+ink_result ink_model_check_ids(ink_context *ctx, size_t i, const char *what, const ink_token *ids, size_t n,
+                               size_t end);
 
 #endif

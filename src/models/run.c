@@ -619,7 +619,7 @@ ink_result ink_context_reserve(ink_context *ctx, const ink_model *model, size_t 
 
 /* ---- texts of encoders ------------------------------------------------------------------------------------------ */
 
-static ink_result require_encoder(ink_context *ctx, const ink_model *model)
+ink_result ink_model_require_encoder(ink_context *ctx, const ink_model *model)
 {
     if (!model->is_encoder)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
@@ -627,7 +627,7 @@ static ink_result require_encoder(ink_context *ctx, const ink_model *model)
     return INK_OK;
 }
 
-static ink_result check_ids(ink_context *ctx, size_t i, const char *what, const ink_token *ids, size_t n, size_t end)
+ink_result ink_model_check_ids(ink_context *ctx, size_t i, const char *what, const ink_token *ids, size_t n, size_t end)
 {
     for (size_t t = 0; t < n; t++)
         if (ids[t] < 0 || (size_t)ids[t] >= end)
@@ -645,9 +645,10 @@ static ink_result check_text(ink_context *ctx, const ink_model *model, const ink
                         text->n_tokens, model->info.context_length);
     if (text->output == NULL)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: there is no place for its output", i);
-    INK_TRY(check_ids(ctx, i, "token", text->tokens, text->n_tokens, model->info.vocab_size));
+    INK_TRY(ink_model_check_ids(ctx, i, "token", text->tokens, text->n_tokens, model->info.vocab_size));
     if (text->types != NULL)
-        INK_TRY(check_ids(ctx, i, "type", text->types, text->n_tokens, ink_size_max(model->encoder.n_types, 1)));
+        INK_TRY(
+            ink_model_check_ids(ctx, i, "type", text->types, text->n_tokens, ink_size_max(model->encoder.n_types, 1)));
     if (text->positions == NULL)
         return INK_OK;
     if (text->n_positions > text->n_tokens)
@@ -670,7 +671,7 @@ ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encodi
         [INK_PROBABILITIES] = "has no head for probabilities",
     };
     INK_REQUIRE(ctx, model);
-    INK_TRY(require_encoder(ctx, model));
+    INK_TRY(ink_model_require_encoder(ctx, model));
     if ((unsigned)encoding >= INK_N_ENCODINGS)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_model_encode: there is no encoding %d", (int)encoding);
     if (ink_model_encoding_size(model, encoding) == 0)
@@ -697,7 +698,7 @@ ink_result ink_model_encode_reserve(ink_context *ctx, const ink_model *model, si
                                     size_t max_tokens)
 {
     INK_REQUIRE(ctx, model);
-    INK_TRY(require_encoder(ctx, model));
+    INK_TRY(ink_model_require_encoder(ctx, model));
     if (max_tokens == 0 || max_tokens > model->info.context_length)
         max_tokens = model->info.context_length;
     size_t longest = ink_size_min(max_tokens, n_tokens);

@@ -14,7 +14,8 @@ BEGIN {
     below["models"] = " base tensor layers models "
     below["text"] = " base text "
     below["formats"] = " base tensor formats "
-    below["import"] = " base tensor layers models text formats import "
+    below["tasks"] = " base tensor layers models text tasks "
+    below["import"] = " base tensor layers models text tasks formats import "
 
     # Public headers without a .c file of their name.
     place["types"] = "base"
