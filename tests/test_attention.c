@@ -16,6 +16,10 @@
     {                                                                                                                  \
         .n_heads = (heads), .n_kv_heads = (kv_heads), .head_dim = (size), .window = (seen)                             \
     }
+#define BOTH_SIDES(heads, kv_heads, size, seen)                                                                        \
+    {                                                                                                                  \
+        .n_heads = (heads), .n_kv_heads = (kv_heads), .head_dim = (size), .window = (seen), .bidirectional = true      \
+    }
 #define SCALED(heads, kv_heads, size, factor)                                                                          \
     {                                                                                                                  \
         .n_heads = (heads), .n_kv_heads = (kv_heads), .head_dim = (size), .scale = (factor)                            \
@@ -83,7 +87,7 @@ static void check_against_oracle(ink_context *ctx, const ink_attention *attentio
     for (size_t i = 0; i < n_qkv; i++)
         wide[i] = qkv[i];
     float *y = attend_whole(ctx, attention, qkv, n);
-    oracle_attention(attention, wide, n, expected);
+    oracle_attention(attention, NULL, wide, n, expected);
     test_assert_close_to_double(y, expected, n_y, ABSOLUTE, RELATIVE, "attention");
     free(qkv);
     free(wide);
@@ -95,19 +99,12 @@ static void attention_of_every_kind_of_size_is_right(void **unused)
 {
     (void)unused;
     ink_context *ctx = test_context(2);
-    static const ink_attention attentions[] = {HEADS(1, 1, 1),
-                                               HEADS(2, 1, 15),
-                                               SCALED(4, 2, 17, 0.5f),
-                                               HEADS(3, 3, 33),
-                                               HEADS(8, 1, 16),
-                                               HEADS(5, 5, 64),
-                                               WINDOW(4, 2, 10, 1),
-                                               WINDOW(2, 2, 9, 7),
-                                               WINDOW(3, 1, 16, 32),
-                                               WINDOW(2, 1, 8, 200),
-                                               WINDOW(2, 1, 8, SIZE_MAX),
-                                               {.n_heads = 4, .n_kv_heads = 2, .head_dim = 10, .bidirectional = true}};
-    static const size_t lengths[] = {1, 2, 15, 16, 17, 31, 32, 33, 64, 65, 270};
+    static const ink_attention attentions[] = {
+        HEADS(1, 1, 1),          HEADS(2, 1, 15),        SCALED(4, 2, 17, 0.5f),    HEADS(3, 3, 33),
+        HEADS(8, 1, 16),         HEADS(5, 5, 64),        WINDOW(4, 2, 10, 1),       WINDOW(2, 2, 9, 7),
+        WINDOW(3, 1, 16, 32),    WINDOW(2, 1, 8, 200),   WINDOW(2, 1, 8, SIZE_MAX), BOTH_SIDES(4, 2, 10, 0),
+        BOTH_SIDES(4, 2, 10, 1), BOTH_SIDES(3, 1, 9, 5), BOTH_SIDES(2, 2, 16, 33),  BOTH_SIDES(2, 1, 8, SIZE_MAX)};
+    static const size_t lengths[] = {1, 2, 15, 16, 17, 31, 32, 33, 64, 65, 270, 600};
     for (size_t i = 0; i < sizeof attentions / sizeof attentions[0]; i++)
         for (size_t j = 0; j < sizeof lengths / sizeof lengths[0]; j++)
             check_against_oracle(ctx, &attentions[i], lengths[j], 1);
@@ -186,6 +183,45 @@ static void what_a_window_passed_changes_nothing(ink_context *ctx)
     free(expected);
 }
 
+/* The products of a windowed layer cover the window of each query block and at most the rest of two sum blocks. */
+static void count_scores(void *user, const char *name, const ink_tensor *value)
+{
+    size_t *n_scores = user, rows = value->shape.dim[1], positions = value->shape.dim[2];
+    if (strcmp(name, "attn.scores") != 0)
+        return;
+    assert_true(positions <= rows + 2 * 19 + 256);
+    *n_scores += rows * positions;
+}
+
+/* A window on both sides: what is out of reach of a row, on either side, changes no bit of it, and costs nothing. */
+static void what_is_outside_a_window_changes_nothing(ink_context *ctx)
+{
+    const ink_attention attention = BOTH_SIDES(2, 1, 12, 20);
+    const size_t n = 1400, width = qkv_width(&attention), out = y_width(&attention);
+    float *qkv = test_random(n * width, 4, 1), *expected = attend_whole(ctx, &attention, qkv, n);
+    for (size_t changed = 0; changed < n; changed += 167) {
+        float *other = test_random(n * width, 100 + changed, 50);
+        memcpy(other, qkv, changed * width * sizeof *qkv);
+        memcpy(other + (changed + 1) * width, qkv + (changed + 1) * width, (n - changed - 1) * width * sizeof *qkv);
+        float *y = attend_whole(ctx, &attention, other, n);
+        for (size_t row = 0; row < n; row++) {
+            bool sees = row < changed + 20 && changed < row + 20;
+            assert_int_equal(memcmp(y + row * out, expected + row * out, out * sizeof *y) != 0, sees);
+        }
+        free(other);
+        free(y);
+    }
+    size_t n_scores = 0;
+    ink_context_trace(ctx, count_scores, &n_scores);
+    float *y = attend_whole(ctx, &attention, qkv, n);
+    ink_context_trace(ctx, NULL, NULL);
+    test_assert_same_bits(y, expected, n * out, "looking changes nothing");
+    assert_true(n_scores > n * 39 && n_scores < n * (32 + 2 * 19 + 256));
+    free(y);
+    free(qkv);
+    free(expected);
+}
+
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
 
 /* Feeds rows in pieces of `piece` rows (0: 1, 2, 3, ... rows) and compares with `expected`. */
@@ -214,8 +250,9 @@ static void attention_has_the_same_bits_everywhere(void **unused)
 {
     (void)unused;
     /* The second is large enough that single tokens, too, are spread over the workers. */
-    static const ink_attention attentions[] = {HEADS(4, 2, 24), HEADS(4, 2, 256), HEADS(3, 1, 7), WINDOW(3, 1, 7, 5),
-                                               WINDOW(4, 2, 24, 260)};
+    static const ink_attention attentions[] = {HEADS(4, 2, 24),        HEADS(4, 2, 256),      HEADS(3, 1, 7),
+                                               WINDOW(3, 1, 7, 5),     WINDOW(4, 2, 24, 260), BOTH_SIDES(3, 1, 7, 5),
+                                               BOTH_SIDES(4, 2, 24, 0)};
     const size_t n = 300; /* past one block of a sum, and for the windows blocks that are left out */
     for (size_t a = 0; a < sizeof attentions / sizeof attentions[0]; a++) {
         const ink_attention *attention = &attentions[a];
@@ -224,7 +261,7 @@ static void attention_has_the_same_bits_everywhere(void **unused)
         float *expected = attend_whole(ctx, attention, qkv, n);
         for (size_t i = 0; (other = test_variant(other, i)) != NULL; i++) {
             const size_t pieces[] = {n, 1, 0, 33};
-            for (size_t p = 0; p < sizeof pieces / sizeof pieces[0]; p++) {
+            for (size_t p = 0; p < (attention->bidirectional ? 1 : sizeof pieces / sizeof pieces[0]); p++) {
                 ink_kv_cache *cache;
                 assert_ok(other, ink_kv_cache_create(other, attention, n + 5 * p, &cache));
                 check_pieces(other, attention, cache, qkv, n, pieces[p], expected);
@@ -341,18 +378,12 @@ static void impossible_attention_is_refused(ink_context *ctx)
         ink_attention attention;
         const char *words;
     } cases[] = {
-        {HEADS(0, 1, 8), "n_heads 0"},
-        {HEADS(1, 0, 8), "n_kv_heads 0"},
-        {HEADS(1, 1, 0), "head_dim 0"},
-        {HEADS(6, 4, 8), "not a multiple"},
-        {HEADS(2, 4, 8), "not a multiple"},
-        {SCALED(1, 1, 8, -1), "scale"},
-        {SCALED(1, 1, 8, NAN), "scale"},
-        {SCALED(1, 1, 8, INFINITY), "scale"},
-        {HEADS(SIZE_MAX, 1, 8), "memory"},
-        {HEADS(SIZE_MAX, SIZE_MAX, 1), "memory"},
+        {HEADS(0, 1, 8), "n_heads 0"},         {HEADS(1, 0, 8), "n_kv_heads 0"},
+        {HEADS(1, 1, 0), "head_dim 0"},        {HEADS(6, 4, 8), "not a multiple"},
+        {HEADS(2, 4, 8), "not a multiple"},    {SCALED(1, 1, 8, -1), "scale"},
+        {SCALED(1, 1, 8, NAN), "scale"},       {SCALED(1, 1, 8, INFINITY), "scale"},
+        {HEADS(SIZE_MAX, 1, 8), "memory"},     {HEADS(SIZE_MAX, SIZE_MAX, 1), "memory"},
         {HEADS(4, 4, SIZE_MAX / 8), "memory"},
-        {{.n_heads = 1, .n_kv_heads = 1, .head_dim = 8, .window = 5, .bidirectional = true}, "a window of 5"},
     };
     const ink_attention good = HEADS(2, 2, 8);
     ink_kv_cache *cache, *none;
@@ -516,6 +547,7 @@ int main(void)
         context_test(attention_keeps_its_precision),
         context_test(the_future_changes_nothing),
         context_test(what_a_window_passed_changes_nothing),
+        context_test(what_is_outside_a_window_changes_nothing),
         cmocka_unit_test(attention_has_the_same_bits_everywhere),
         context_test(rewinding_leaves_nothing_behind),
         cmocka_unit_test(attention_allocates_nothing_after_reserve),

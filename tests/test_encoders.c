@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../src/models/networks.h"
 #include "counting.h"
 #include "encoders.h"
 #include "fixture.h"
+#include "oracle_layers.h"
 
 /* ---- parity --------------------------------------------------------------------------------------------------- */
 
@@ -132,6 +134,48 @@ static void poolings_are_computed_from_the_rows(void **unused)
         test_assert_close(out, expected, n, 1e-5, 0, names[pooling]);
         free(out);
         free(expected);
+        encoder_close(&f);
+    }
+}
+
+/* A classifier of texts may score the first row, the last, or what the rows have in common. */
+static void a_classifier_scores_the_pooled_rows(void **unused)
+{
+    static const ink_pooling poolings[] = {INK_POOLING_NONE, INK_POOLING_CLS, INK_POOLING_LAST, INK_POOLING_MEAN,
+                                           INK_POOLING_MAX};
+    (void)unused;
+    for (size_t p = 0; p < sizeof poolings / sizeof poolings[0]; p++) {
+        encoder_fixture f;
+        size_t n, n_rows;
+        encoder_open(&f, "llama_text", INK_POOLING_NONE);
+        size_t hidden = f.info->hidden_size, labels = f.encoder->n_labels, row = 0;
+        ink_weights *file;
+        assert_ok(f.ctx, ink_weights_open(f.ctx, FIXTURES "/encoders/llama_text/model.safetensors", &file));
+        float *score = test_tensor(f.ctx, file, "score.weight", NULL);
+        float *rows = encoder_run(f.ctx, &f, INK_HIDDEN_STATES, &n_rows);
+        f.model->head.pooling = poolings[p];
+        f.model->head.padding = -1; /* the last token counts, whatever it is */
+        float *out = encoder_run(f.ctx, &f, INK_LOGITS, &n);
+        assert_int_equal(n, f.n_texts * labels);
+        for (size_t i = 0; i < f.n_texts; row += f.texts[i++].n_tokens) {
+            double pooled[64], expected[8];
+            size_t count = f.texts[i].n_tokens;
+            for (size_t j = 0; j < hidden; j++) {
+                const float *column = rows + row * hidden + j;
+                pooled[j] = poolings[p] == INK_POOLING_LAST ? column[(count - 1) * hidden] : column[0];
+                for (size_t t = 1; t < count && poolings[p] == INK_POOLING_MAX; t++)
+                    pooled[j] = fmax(pooled[j], column[t * hidden]);
+                for (size_t t = 1; t < count && poolings[p] == INK_POOLING_MEAN; t++)
+                    pooled[j] += column[t * hidden];
+                pooled[j] /= poolings[p] == INK_POOLING_MEAN ? (double)count : 1;
+            }
+            oracle_dense(score, NULL, hidden, labels, INK_IDENTITY, pooled, 1, expected);
+            test_assert_close_to_double(out + i * labels, expected, labels, 1e-5, 1e-5, "logits");
+        }
+        free(out);
+        free(rows);
+        free(score);
+        ink_weights_free(file);
         encoder_close(&f);
     }
 }
@@ -613,6 +657,7 @@ int main(void)
         cmocka_unit_test(filling_probabilities_are_the_softmax),
         cmocka_unit_test(padding_has_no_score),
         cmocka_unit_test(poolings_are_computed_from_the_rows),
+        cmocka_unit_test(a_classifier_scores_the_pooled_rows),
         encoder_test(every_value_inside_is_the_references),
         encoder_test(texts_alone_give_the_bits_of_the_list),
         encoder_test(every_variant_gives_the_same_bits),

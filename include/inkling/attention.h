@@ -4,8 +4,9 @@
  *     head_i = softmax(Q_i K_i^T / sqrt(head_dim)) V_i
  *
  *   causal          row t sees the positions 0 .. t
- *   with a window   row t sees the positions t - window + 1 .. t                      (Beltagy et al. 2020)
  *   bidirectional   every row sees all positions; a call is a whole sequence
+ *   with a window   only those at a distance below it                                  (Beltagy et al. 2020):
+ *                   t - window + 1 .. t, and bidirectional t - window + 1 .. t + window - 1
  *
  * Both products run in the library's one kernel. The keys of a head are a packed matrix [positions, head_dim] and the
  * values a packed matrix [head_dim, positions]; a token adds a row to the first and a column to the second. A masked
@@ -37,16 +38,16 @@ typedef struct ink_attention {
     size_t n_kv_heads;
     size_t head_dim;
     float scale;        /* of the scores; 0 means 1 / sqrt(head_dim) */
-    size_t window;      /* positions a row sees, including its own; 0: all up to its own */
-    bool bidirectional; /* every row sees all positions; window must be 0 */
+    size_t window;      /* row t sees position s only if |t - s| < window; 0: no window */
+    bool bidirectional; /* rows also see the positions after their own */
 } ink_attention;
 
 /* The keys and values of one layer of one sequence: room for `capacity` positions, `length` of them filled. */
 typedef struct ink_kv_cache ink_kv_cache;
 
 /* Creates an empty cache; free it with ink_kv_cache_free(). INK_ERROR_ARGUMENT if the capacity or a count is 0, if
-   n_heads is not a multiple of n_kv_heads, if scale is negative or not finite, or if bidirectional attention has a
-   window; INK_ERROR_MEMORY, INK_ERROR_LIMIT. */
+   n_heads is not a multiple of n_kv_heads, or if scale is negative or not finite; INK_ERROR_MEMORY,
+   INK_ERROR_LIMIT. */
 ink_result ink_kv_cache_create(ink_context *ctx, const ink_attention *attention, size_t capacity, ink_kv_cache **cache);
 void ink_kv_cache_free(ink_kv_cache *cache);
 
@@ -65,7 +66,7 @@ ink_result ink_kv_cache_rewind(ink_context *ctx, ink_kv_cache *cache, size_t len
  * for n more; INK_ERROR_MEMORY. n may be 0.
  *
  * Traces "attn.scores" (Q K^T before scale and mask) and "attn.weights" (after the softmax), both [n_heads, rows,
- * positions], for some rows of the call at a time and the positions that the last of these rows sees.
+ * positions], for some rows of the call at a time and the positions that these rows see.
  */
 ink_result ink_attention_forward(ink_context *ctx, const ink_attention *attention, ink_kv_cache *cache,
                                  const float *qkv, size_t n, float *y);

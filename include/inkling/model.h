@@ -53,7 +53,8 @@
  *                     with queries and keys normalised and rotated), "h.i.attn.scores" and "h.i.attn.weights"
  *                     (each [heads, rows, positions], one call for at most 32 rows of a sequence), "h.i.attn.heads",
  *                     "h.i.attn.out", "h.i.norm_2", "h.i.mlp.up" (gated: each row is
- *                     s(W_gate x) * W_up x followed by W_up x), "h.i.mlp.down", "h.i.out"
+ *                     s(W_gate x) * W_up x followed by W_up x), "h.i.mlp.down", "h.i.out"; where the outputs of
+ *                     attention and MLP are normalised, "h.i.out_norm_1" and "h.i.out_norm_2"
  *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates" (gru: r, z, n; lstm: i, f, g, o; after
  *                     their activations), "rnn.li.h", and "rnn.li.c" for the lstm
  *   mlp               "embedding" (the windows); "mlp.layers.i.out"

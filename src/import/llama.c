@@ -319,7 +319,7 @@ static ink_result llama_describe(ink_import *in, llama_settings *s)
     INK_TRY(ink_plan_stack(&in->plan, info->n_layers, &s->attention, &in->model->transformer.stack));
     INK_TRY(llama_describe_windows(config, f, info->n_layers, stack));
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
-    return rope_describe(config, s->attention.head_dim, model, &stack->rope);
+    return rope_describe(config, s->attention.head_dim, model, &stack->ropes[0]);
 }
 
 /* ---- tensors ---------------------------------------------------------------------------------------------------- */

@@ -3,13 +3,14 @@
  * (Vaswani et al. 2017, section 3.2).
  *
  *     S = Q K^T               keys of a head: a packed matrix [positions, head_dim]; a token adds a row
- *     P = softmax(scale S)    over the positions that a row sees, zero elsewhere
+ *     P = softmax(scale S)    over the positions that a row sees, zero elsewhere; or softmax(scale S + B) with a bias
+ *                             for each head and distance
  *     Y = P V                 values of a head: a packed matrix [head_dim, positions]; a token adds a column
  *
  * A prompt runs in query blocks of up to QUERY_ROWS rows, or fewer if their scores would need more than MAX_SCORES
- * floats. All rows of a block are multiplied with all positions that its last row sees. A masked position contributes
- * an exact zero, and the sum is in the order of the positions. So the result does not depend on the query blocks, nor
- * on how the prompt was cut into calls.
+ * floats. All rows of a block are multiplied with all positions that one of its rows sees. A masked position
+ * contributes an exact zero, and the sum is in the order of the positions. So the result does not depend on the query
+ * blocks, nor on how the prompt was cut into calls.
  */
 #include <string.h>
 
@@ -36,9 +37,6 @@ ink_result ink_attention_check(ink_context *ctx, const ink_attention *attention)
                         attention->n_heads, attention->head_dim);
     if (!(attention->scale >= 0) || !ctx->kernel->all_finite(&attention->scale, 1))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: the scale must be finite and not negative");
-    if (attention->bidirectional && attention->window != 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "attention: bidirectional attention cannot have a window of %zu",
-                        attention->window);
     return INK_OK;
 }
 
@@ -112,14 +110,17 @@ typedef struct attention_job {
     const ink_attention *attention;
     const ink_kv_cache *cache;
     float scale;
-    const float *q; /* the queries of the first row */
-    float *scores;  /* [n_heads, n_rows, n_positions] */
-    float *y;       /* the result of the first row */
+    const float *q;    /* the queries of the first row */
+    float *scores;     /* [n_heads, n_rows, n_positions] */
+    const float *bias; /* [n_heads, 2 bias_reach] or NULL, as in ink_attention_scratch */
+    size_t bias_reach;
+    float *y; /* the result of the first row */
     size_t q_stride, y_stride;
     size_t n_rows;
     size_t skip;        /* no row of the block sees an earlier position; a multiple of INK_SUM_BLOCK */
     size_t n_positions; /* from `skip` to the last position that a row sees */
-    size_t seen;        /* positions from `skip` on that the first row sees; every later row sees one more */
+    size_t own;         /* the position of the first row, from `skip` on; each row is one further */
+    size_t after;       /* positions after its own that a row sees, if there are so many */
     size_t heads_per_task;
 } attention_job;
 
@@ -139,16 +140,21 @@ static void attention_scores(void *data, size_t task)
                                                   .y_stride = job->n_positions});
 }
 
-/* P = softmax(scale S) over the positions that each row sees, zero elsewhere. */
+/* P = softmax(scale S + B) = softmax(scale (S + B / scale)) over the positions that each row sees, zero elsewhere. */
 static void attention_weights(void *data, size_t task)
 {
     const attention_job *job = data;
     size_t n = job->n_positions, window = job->attention->window, m = job->n_rows * job->heads_per_task;
     float *row = job->scores + task * m * n;
     for (size_t i = 0; i < m; i++, row += n) {
-        size_t end = job->attention->bidirectional ? n : job->seen + i % job->n_rows;
-        size_t begin = window != 0 && end > window ? end - window : 0;
+        size_t own = job->own + i % job->n_rows, head = task * job->heads_per_task + i / job->n_rows;
+        size_t begin = window != 0 && own >= window ? own - window + 1 : 0;
+        size_t end = ink_size_min(own + job->after + 1, n);
         memset(row, 0, begin * sizeof *row);
+        if (job->bias != NULL) {
+            const float *same = job->bias + (2 * head + 1) * job->bias_reach; /* of the row's own position */
+            job->kernel->add_share(same - (own - begin), end - begin, 1, job->scale, row + begin);
+        }
         job->kernel->softmax(row + begin, end - begin, job->scale, false);
         memset(row + end, 0, (n - end) * sizeof *row);
     }
@@ -185,6 +191,7 @@ void ink_attention_alloc_scratch(ink_arena *arena, const ink_attention *attentio
     ink_size_mul(one_row, ink_size_min(rows, QUERY_ROWS), &all_rows);
     scratch->n_scores = ink_size_min(all_rows, ink_size_max(one_row, MAX_SCORES));
     scratch->scores = ink_arena_alloc(arena, scratch->n_scores, sizeof *scratch->scores);
+    scratch->bias = NULL;
 }
 
 void ink_attention_run(ink_context *ctx, const ink_attention *attention, const ink_attention_scratch *scratch,
@@ -193,10 +200,9 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
     size_t q_width = attention->n_heads * attention->head_dim;
     size_t kv_width = attention->n_kv_heads * attention->head_dim;
     size_t width = q_width + 2 * kv_width;
-    bool all = attention->bidirectional;
-    if (all)
+    if (attention->bidirectional)
         cache->length = 0;
-    size_t before = cache->length;
+    size_t before = cache->length, window = attention->window;
     kv_cache_append(ctx->kernel, cache, qkv + q_width, qkv + q_width + kv_width, width, n);
 
     attention_job job = {.kernel = ctx->kernel,
@@ -204,23 +210,26 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
                          .cache = cache,
                          .scale = attention->scale,
                          .scores = scratch->scores,
+                         .bias = scratch->bias,
+                         .bias_reach = scratch->bias_reach,
                          .q_stride = width,
                          .y_stride = q_width};
     if (job.scale == 0)
         job.scale = ctx->kernel->inverse_sqrt((float)attention->head_dim);
+    if (attention->bidirectional)
+        job.after = window != 0 ? ink_size_min(window - 1, n) : n;
 
     for (size_t first = 0; first < n; first += job.n_rows) {
         /* Skips whole sum blocks before the window of the first row: they are zero for this row and all later ones. */
-        size_t end = before + first + 1;
-        size_t unseen = attention->window != 0 && end > attention->window ? end - attention->window : 0;
+        size_t own = before + first, unseen = window != 0 && own >= window ? own - window + 1 : 0;
         job.skip = unseen - unseen % INK_SUM_BLOCK;
-        job.seen = end - job.skip;
+        job.own = own - job.skip;
 
-        size_t room = scratch->n_scores / attention->n_heads;
+        size_t room = scratch->n_scores / attention->n_heads, positions = cache->length - job.skip;
         job.n_rows = ink_size_min(QUERY_ROWS, n - first);
-        while (job.n_rows > 1 && (all ? n : job.seen + job.n_rows - 1) > room / job.n_rows)
+        while (job.n_rows > 1 && ink_size_min(job.own + job.n_rows + job.after, positions) > room / job.n_rows)
             job.n_rows--;
-        job.n_positions = all ? n : job.seen + job.n_rows - 1;
+        job.n_positions = ink_size_min(job.own + job.n_rows + job.after, positions);
         job.heads_per_task = job.n_rows == 1 ? attention->n_heads / attention->n_kv_heads : 1;
         job.q = qkv + first * width;
         job.y = y + first * q_width;

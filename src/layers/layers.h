@@ -228,11 +228,14 @@ void ink_kv_cache_begin_panels(const ink_kv_cache *cache, size_t from, size_t to
 ink_result ink_attention_check(ink_context *ctx, const ink_attention *attention);
 
 typedef struct ink_attention_scratch {
-    float *scores;   /* [n_heads, rows of a query block, positions] */
-    size_t n_scores; /* the most of them */
+    float *scores;     /* [n_heads, rows of a query block, positions] */
+    size_t n_scores;   /* the most of them */
+    float *bias;       /* [n_heads, 2 bias_reach]: in column bias_reach + s - t what is added to the scaled score of
+                          query t and key s; set by the caller; NULL: none */
+    size_t bias_reach; /* positions */
 } ink_attention_scratch;
 
-/* For calls with up to `rows` tokens over caches of up to `capacity` positions. */
+/* Without a bias. For calls with up to `rows` tokens over caches of up to `capacity` positions. */
 void ink_attention_alloc_scratch(ink_arena *arena, const ink_attention *attention, size_t capacity, size_t rows,
                                  ink_attention_scratch *scratch);
 
@@ -245,30 +248,40 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
 /* The place of the norms of a block: before attention and feed-forward network, or after the residual sums. */
 typedef enum ink_norm_place { INK_NORM_BEFORE, INK_NORM_AFTER } ink_norm_place;
 
+/* The most ropes in a stack: for blocks that see far, and for those with a window. */
+#define INK_STACK_ROPES 2
+
 typedef struct ink_stack_config {
     size_t n_blocks;
     size_t hidden_size, inner_size;
     ink_attention *attention; /* [n_blocks]; head counts and head_dim are the same in all */
     ink_norm_place norm_place;
-    ink_activation gate_activation; /* of a gated feed-forward network; that of others is a part of block->up */
-    bool gated;                     /* W_down (s(W_gate x) * W_up x) */
-    ink_rope rope;                  /* of queries and keys; head_dim 0: no rope */
+    ink_activation gate_activation;  /* of a gated feed-forward network; that of others is a part of block->up */
+    bool gated;                      /* W_down (s(W_gate x) * W_up x) */
+    ink_rope ropes[INK_STACK_ROPES]; /* of queries and keys; head_dim 0: no rope */
+    size_t n_buckets;                /* of the position bias; 0: no position bias; at least 4, at most 256 */
+    size_t max_distance;             /* from here on all positions share a bucket; above n_buckets / 2 */
 } ink_stack_config;
 
+/* Every norm may be absent: size 0. */
 typedef struct ink_block {
+    size_t rope;             /* the one of config.ropes that it uses */
     ink_norm norm_1;         /* [hidden_size] */
     ink_dense qkv;           /* [(n_heads + 2 n_kv_heads) head_dim, hidden_size] */
     ink_norm q_norm, k_norm; /* of each head, [head_dim]; size 0: none */
     ink_dense out;           /* [hidden_size, n_heads head_dim] */
+    ink_norm out_norm_1;     /* [hidden_size]: of the output of attention, before it is added */
     ink_norm norm_2;         /* [hidden_size] */
     ink_dense up;            /* [inner_size, hidden_size]; gated: [2 inner_size, hidden_size], W_gate over W_up */
     ink_dense down;          /* [hidden_size, inner_size] */
+    ink_norm out_norm_2;     /* [hidden_size]: of the output of the feed-forward network */
 } ink_block;
 
 typedef struct ink_stack {
     ink_stack_config config;
-    ink_block *blocks; /* [n_blocks] */
-    ink_norm norm;     /* after the last block; size 0: none */
+    ink_block *blocks;           /* [n_blocks] */
+    ink_embedding position_bias; /* [n_buckets or more, n_heads], shared by all blocks */
+    ink_norm norm;               /* after the last block; size 0: none */
 } ink_stack;
 
 /* Rows first .. first + count - 1 of a pass: the next tokens of a sequence, or a whole sequence. */
@@ -281,17 +294,29 @@ typedef struct ink_span {
 } ink_span;
 
 typedef struct ink_stack_scratch {
-    float *normed;     /* [rows, hidden_size] */
-    float *qkv;        /* [rows, (n_heads + 2 n_kv_heads) head_dim] */
-    float *attended;   /* [rows, n_heads head_dim] */
-    float *inner;      /* [rows, inner_size]; gated: [rows, 2 inner_size] */
-    ink_angles angles; /* of the rows, set by the caller; unused without rope */
+    float *normed;                      /* [rows, hidden_size] */
+    float *qkv;                         /* [rows, (n_heads + 2 n_kv_heads) head_dim] */
+    float *attended;                    /* [rows, n_heads head_dim] */
+    float *inner;                       /* [rows, inner_size]; gated: [rows, 2 inner_size] */
+    ink_angles angles[INK_STACK_ROPES]; /* of the rows, set by ink_stack_fill_angles(); unused without rope */
+    float *biases;                      /* [n_heads]: a row of the position bias */
     ink_attention_scratch attention;
 } ink_stack_scratch;
 
 /* For passes of up to `rows` rows and caches of up to `capacity` positions. */
 void ink_stack_alloc_scratch(ink_arena *arena, const ink_stack_config *config, size_t capacity, size_t rows,
                              ink_stack_scratch *scratch);
+
+/* The number of frequencies of all ropes of a stack. Sets them, and the scale of each rope, for sequences of at most
+   `capacity` positions. */
+size_t ink_stack_frequencies(const ink_stack_config *config);
+void ink_stack_fill_frequencies(const ink_kernel *kernel, const ink_stack_config *config, size_t capacity,
+                                float *frequencies, float scales[INK_STACK_ROPES]);
+
+/* Sets the angles of rows first .. first + count - 1, which are at the positions from `position` on. */
+void ink_stack_fill_angles(const ink_kernel *kernel, const ink_stack_config *config, const float *frequencies,
+                           const float scales[INK_STACK_ROPES], size_t position, size_t first, size_t count,
+                           const ink_stack_scratch *scratch);
 
 /* y [rows, hidden_size] = W_o attention(W_qkv x) of block i. The spans cover all rows. y may be x, which is read first
    and whole. */

@@ -9,7 +9,10 @@
  *
  *     ffn(x) = W_down s(W_up x)      or, gated (Shazeer 2020),      W_down (s(W_gate x) * W_up x)
  *
- * Between W_qkv and attention, queries and keys may be normalised head by head (Qwen3) and rotated (rope.h).
+ * In either form the outputs of W_o and W_down may also be normalised before they are added (Gemma 3), and a norm may
+ * be absent: OLMo 2 has no others than these, and the first block of ModernBERT has no norm_1. Between W_qkv and
+ * attention, queries and keys may be normalised head by head (Qwen3) and rotated (rope.h). The scores may get a bias
+ * that depends on the distance of the positions.
  */
 #include <string.h>
 
@@ -29,9 +32,84 @@ void ink_stack_alloc_scratch(ink_arena *arena, const ink_stack_config *config, s
     scratch->qkv = ink_alloc_rows(arena, rows, q_width + 2 * kv_width);
     scratch->attended = ink_alloc_rows(arena, rows, q_width);
     scratch->inner = ink_alloc_rows(arena, rows, config->gated ? 2 * config->inner_size : config->inner_size);
-    if (config->rope.head_dim != 0)
-        ink_angles_alloc(arena, &config->rope, rows, &scratch->angles);
+    for (size_t i = 0; i < INK_STACK_ROPES; i++)
+        if (config->ropes[i].head_dim != 0)
+            ink_angles_alloc(arena, &config->ropes[i], rows, &scratch->angles[i]);
     ink_attention_alloc_scratch(arena, attention, capacity, rows, &scratch->attention);
+    if (config->n_buckets != 0) {
+        scratch->biases = ink_alloc_rows(arena, 1, attention->n_heads);
+        scratch->attention.bias = ink_alloc_rows(arena, 2 * attention->n_heads, capacity);
+        scratch->attention.bias_reach = capacity;
+    }
+}
+
+/* ---- positions -------------------------------------------------------------------------------------------------- */
+
+size_t ink_stack_frequencies(const ink_stack_config *config)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < INK_STACK_ROPES; i++)
+        n += config->ropes[i].head_dim / 2;
+    return n;
+}
+
+void ink_stack_fill_frequencies(const ink_kernel *kernel, const ink_stack_config *config, size_t capacity,
+                                float *frequencies, float scales[INK_STACK_ROPES])
+{
+    for (size_t i = 0; i < INK_STACK_ROPES; frequencies += config->ropes[i++].head_dim / 2)
+        if (config->ropes[i].head_dim != 0)
+            scales[i] = kernel->rope_frequencies(&config->ropes[i], capacity, frequencies);
+}
+
+void ink_stack_fill_angles(const ink_kernel *kernel, const ink_stack_config *config, const float *frequencies,
+                           const float scales[INK_STACK_ROPES], size_t position, size_t first, size_t count,
+                           const ink_stack_scratch *scratch)
+{
+    for (size_t i = 0; i < INK_STACK_ROPES; frequencies += config->ropes[i++].head_dim / 2)
+        if (config->ropes[i].head_dim != 0)
+            ink_angles_fill(kernel, frequencies, scales[i], position, first, count, &scratch->angles[i]);
+}
+
+/*
+ * The bucket of a key at `distance` from its query, of n buckets with `exact` = n / 2 (Raffel et al. 2020,
+ * section 2.1):
+ *
+ *     distance                                                                         if distance < exact
+ *     exact + floor(log(distance / exact) / log(max_distance / exact) (n - exact))     else, at most n - 1
+ *
+ * The floor is the largest k with (max_distance / exact)^k <= (distance / exact)^(n - exact). Products are exact where
+ * the two are equal, so the bucket does not depend on a logarithm's last bit.
+ */
+static size_t distance_bucket(size_t distance, size_t n, size_t max_distance)
+{
+    size_t exact = n / 2, bucket = exact;
+    double power = 1, ratio = (double)distance / (double)exact, step = (double)max_distance / (double)exact;
+    if (distance < exact)
+        return distance;
+    for (size_t i = exact; i < n; i++)
+        power *= ratio;
+    for (double next = step; bucket + 1 < n && next <= power; next *= step)
+        bucket++;
+    return bucket;
+}
+
+/* The biases of all heads for the distances below `longest`. Bidirectional attention has half of the buckets for keys
+   behind the query; causal attention does not see them. */
+static void fill_position_bias(const ink_stack *stack, size_t longest, const ink_stack_scratch *scratch)
+{
+    const ink_stack_config *config = &stack->config;
+    bool both = config->attention[0].bidirectional;
+    size_t n = both ? config->n_buckets / 2 : config->n_buckets, reach = scratch->attention.bias_reach;
+    for (size_t distance = 0; distance < longest; distance++) {
+        size_t bucket = distance_bucket(distance, n, config->max_distance);
+        for (size_t behind = 0; behind < 1 + (size_t)both; behind++) {
+            ink_token row = (ink_token)(distance != 0 ? bucket + behind * n : bucket);
+            float *to = scratch->attention.bias + (behind ? reach + distance : reach - distance);
+            ink_embedding_run(&stack->position_bias, &row, 1, scratch->biases);
+            for (size_t head = 0; head < config->attention[0].n_heads; head++)
+                to[2 * head * reach] = scratch->biases[head];
+        }
+    }
 }
 
 /* ---- attention -------------------------------------------------------------------------------------------------- */
@@ -66,7 +144,7 @@ void ink_block_attend(ink_context *ctx, const ink_stack *stack, size_t i, const 
     const ink_block *block = &stack->blocks[i];
     const ink_attention *attention = &stack->config.attention[i];
     size_t qkv_width = block->qkv.weight.n, q_width = block->out.weight.k;
-    const ink_angles *angles = stack->config.rope.head_dim != 0 ? &scratch->angles : NULL;
+    const ink_angles *angles = stack->config.ropes[block->rope].head_dim != 0 ? &scratch->angles[block->rope] : NULL;
     float *qkv = scratch->qkv, *attended = scratch->attended;
 
     ink_dense_run(ctx, &block->qkv, x, block->qkv.weight.k, rows, qkv);
@@ -124,11 +202,15 @@ static void feed_forward(ink_context *ctx, const ink_stack *stack, size_t i, con
 
 /* ---- the stack -------------------------------------------------------------------------------------------------- */
 
-static void norm_and_trace(ink_context *ctx, const ink_norm *norm, const char *name, const float *x, size_t rows,
-                           float *y)
+/* Returns y = norm(x), or x if there is no such norm. */
+static const float *norm_and_trace(ink_context *ctx, const ink_norm *norm, const char *name, const float *x,
+                                   size_t rows, float *y)
 {
+    if (norm->size == 0)
+        return x;
     ink_norm_run(ctx, norm, x, rows, y);
     INK_TRACE(ctx, name, ink_tensor_2d(y, rows, norm->size));
+    return y;
 }
 
 void ink_stack_run(ink_context *ctx, const ink_stack *stack, const char *name, const ink_stack_scratch *scratch,
@@ -137,24 +219,28 @@ void ink_stack_run(ink_context *ctx, const ink_stack *stack, const char *name, c
     size_t size = rows * stack->config.hidden_size;
     float *normed = scratch->normed;
     float *update = normed; /* added to x, when the normed rows are no longer needed */
+    bool before = stack->config.norm_place == INK_NORM_BEFORE;
+    if (stack->config.n_buckets != 0) {
+        size_t longest = 0;
+        for (const ink_span *span = spans; span < spans + n_spans; span++)
+            longest = ink_size_max(longest, span->before + span->count);
+        fill_position_bias(stack, longest, scratch);
+    }
     for (size_t i = 0; i < stack->config.n_blocks; i++) {
         const ink_block *block = &stack->blocks[i];
         size_t scope = ink_trace_enter(ctx, "%s.%zu.", name, i);
-        if (stack->config.norm_place == INK_NORM_BEFORE) {
-            norm_and_trace(ctx, &block->norm_1, "norm_1", x, rows, normed);
-            ink_block_attend(ctx, stack, i, scratch, spans, n_spans, normed, rows, update);
-            ctx->kernel->add(update, size, x);
-            norm_and_trace(ctx, &block->norm_2, "norm_2", x, rows, normed);
-            feed_forward(ctx, stack, i, scratch, normed, rows, update);
-            ctx->kernel->add(update, size, x);
-        } else {
-            ink_block_attend(ctx, stack, i, scratch, spans, n_spans, x, rows, update);
-            ctx->kernel->add(update, size, x);
+        const float *in = before ? norm_and_trace(ctx, &block->norm_1, "norm_1", x, rows, normed) : x;
+        ink_block_attend(ctx, stack, i, scratch, spans, n_spans, in, rows, update);
+        norm_and_trace(ctx, &block->out_norm_1, "out_norm_1", update, rows, update);
+        ctx->kernel->add(update, size, x);
+        if (!before)
             norm_and_trace(ctx, &block->norm_1, "norm_1", x, rows, x);
-            feed_forward(ctx, stack, i, scratch, x, rows, update);
-            ctx->kernel->add(update, size, x);
+        in = before ? norm_and_trace(ctx, &block->norm_2, "norm_2", x, rows, normed) : x;
+        feed_forward(ctx, stack, i, scratch, in, rows, update);
+        norm_and_trace(ctx, &block->out_norm_2, "out_norm_2", update, rows, update);
+        ctx->kernel->add(update, size, x);
+        if (!before)
             norm_and_trace(ctx, &block->norm_2, "norm_2", x, rows, x);
-        }
         INK_TRACE(ctx, "out", ink_tensor_2d(x, rows, stack->config.hidden_size));
         ink_trace_leave(ctx, scope);
     }
@@ -181,8 +267,7 @@ static void run_whole_sequences(ink_context *ctx, const ink_stack *stack, bool a
     if (y != x)
         memcpy(y, x, rows * size * sizeof *x);
     ink_stack_run(ctx, stack, "layers", scratch, spans, n_spans, y, rows);
-    if (stack->norm.size != 0)
-        norm_and_trace(ctx, &stack->norm, "norm", y, rows, y);
+    norm_and_trace(ctx, &stack->norm, "norm", y, rows, y);
 }
 
 /* Runs, or reserves for, both modules. A pass has as many whole sequences as fit into INK_PASS_ROWS rows, or into the

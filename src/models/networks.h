@@ -24,7 +24,7 @@
 typedef enum ink_network { INK_NETWORK_TRANSFORMER, INK_NETWORK_RECURRENT, INK_NETWORK_WINDOW } ink_network;
 
 /*
- *     x = token[w] (+ position[p]) (+ type[s]),  and norm(x) if there is an embedding norm
+ *     x = scale token[w] (+ position[p]) (+ type[s]),  and norm(x) if there is an embedding norm
  *     x = the stack's blocks (x);  hidden = the stack's norm(x), if it has one
  */
 typedef struct ink_transformer_net {
@@ -32,6 +32,7 @@ typedef struct ink_transformer_net {
     size_t first_position; /* the position of the first token */
     ink_token padding;     /* a token with this id has this position and is not counted (RoBERTa); -1: none */
     size_t n_types;        /* token types; 0: none */
+    float token_scale;     /* 0: 1 */
 
     ink_embedding positions; /* [max_positions, hidden_size] */
     ink_embedding types;     /* [n_types, hidden_size] */
@@ -57,8 +58,9 @@ typedef struct ink_head {
     const ink_matrix *weight; /* W [n_outputs, hidden_size]: the embedding's table or `own`; NULL: no logits */
     float *bias;              /* b [n_outputs] or NULL */
     ink_matrix own;
-    bool at_last; /* the logits of a text are those of its last token whose id is not `padding`; else of its first */
-    ink_token padding; /* -1: none */
+    ink_pooling pooling; /* for results of whole texts, what becomes `hidden`; NONE: the first row; LAST: the row of the
+                            last token whose id is not `padding` */
+    ink_token padding;   /* -1: none */
 } ink_head;
 
 /* A step after the pooling: a dense layer, or division by the length of the vector. */
@@ -106,8 +108,8 @@ struct ink_state {
 
     void *kv; /* transformer: the caches of all blocks (ink_kv_cache_over), kv_stride bytes apart */
     size_t kv_stride;
-    float *frequencies; /* [head_dim / 2], under rope */
-    float rope_scale;
+    float *frequencies; /* [ink_stack_frequencies()], under rope */
+    float rope_scales[INK_STACK_ROPES];
     float *recurrent;  /* [ink_recurrent_state_size] */
     ink_token *window; /* [window_size - 1]: the last tokens, oldest first */
 };

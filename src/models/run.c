@@ -8,7 +8,7 @@
  * not depend on how it is cut. Each pass is
  *
  *     network    tokens -> x [rows, hidden_size]
- *     pick       copy the requested rows of x side by side
+ *     pick       copy the requested rows of x side by side, or the mean of the rows of a text
  *     head       hidden = norm(x);   logits = W norm(s(W_t hidden + b_t)) + b;   or the pooled rows of a text
  */
 #include <string.h>
@@ -52,6 +52,8 @@ typedef struct run {
     const ink_item *sequences; /* [n_items], or */
     const ink_text *texts;     /* [n_items] */
     ink_encoding encoding;     /* of texts; sequences have INK_HIDDEN_STATES, and perhaps logits too */
+    bool of_text;              /* the result of a text is one vector */
+    bool pools;                /* which is computed from all of its rows, not from the first or the last */
     size_t n_items;
     size_t nonfinite; /* the first text with a NaN or an infinity; SIZE_MAX: none */
     size_t max_rows;  /* of a pass */
@@ -70,7 +72,7 @@ typedef struct run {
     ink_token *ids;     /* transformer: [max_rows] positions, then types */
     ink_span *spans;    /* [parts] */
     void *kv;           /* encoder: the cache for the keys and values of one text, used by all in turn */
-    float *frequencies; /* encoder under rope: [head_dim / 2], those of one text */
+    float *frequencies; /* encoder under rope: [ink_stack_frequencies()], those of one text */
     ink_stack_scratch stack;
     ink_sequence *steps; /* recurrent: [parts] */
     float *embedded;     /* [max_rows, embedding size], window: [max_rows, window_size * embedding size] */
@@ -105,8 +107,8 @@ static void run_alloc_scratch(run *r, ink_arena *arena)
         const ink_transformer_net *net = &model->transformer;
         r->ids = ink_arena_alloc(arena, rows, sizeof *r->ids);
         r->spans = ink_arena_alloc(arena, parts, sizeof *r->spans);
-        if (model->is_encoder && net->stack.config.rope.head_dim != 0)
-            r->frequencies = ink_alloc_rows(arena, 1, net->stack.config.rope.head_dim / 2);
+        if (model->is_encoder)
+            r->frequencies = ink_alloc_rows(arena, 1, ink_stack_frequencies(&net->stack.config));
         if (model->is_encoder)
             r->kv = ink_arena_alloc(arena, ink_kv_cache_bytes(&net->stack.config.attention[0], r->capacity), 1);
         ink_stack_alloc_scratch(arena, &net->stack.config, r->capacity, rows, &r->stack);
@@ -133,20 +135,28 @@ static void run_transformer(run *r)
     const ink_transformer_net *net = &r->model->transformer;
     size_t hidden = r->model->info.hidden_size, size = r->rows * hidden;
 
-    /* x = token[w] (+ position[p]) (+ type[s]) */
+    /* x = scale token[w] (+ position[p]) (+ type[s]) */
     for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
         size_t before = part->state != NULL ? part->state->length : 0;
         ink_token next = (ink_token)(net->first_position + before);
         ink_embedding_run(&r->model->embedding, part->tokens, part->count, r->x + part->first * hidden);
         for (size_t t = 0; t < part->count; t++)
             r->ids[part->first + t] = net->padding >= 0 && part->tokens[t] == net->padding ? net->padding : next++;
-        if (net->stack.config.rope.head_dim != 0) {
-            bool text = part->state == NULL;
-            float scale = text ? ctx->kernel->rope_frequencies(&net->stack.config.rope, part->count, r->frequencies)
-                               : part->state->rope_scale;
-            ink_angles_fill(ctx->kernel, text ? r->frequencies : part->state->frequencies, scale, before, part->first,
-                            part->count, &r->stack.angles);
+        const ink_stack_config *stack = &net->stack.config;
+        float scales[INK_STACK_ROPES];
+        const float *frequencies = r->frequencies, *with = scales;
+        if (part->state == NULL) {
+            ink_stack_fill_frequencies(ctx->kernel, stack, part->count, r->frequencies, scales);
+        } else {
+            frequencies = part->state->frequencies;
+            with = part->state->rope_scales;
         }
+        ink_stack_fill_angles(ctx->kernel, stack, frequencies, with, before, part->first, part->count, &r->stack);
+    }
+    if (net->token_scale != 0) {
+        memcpy(r->more, r->x, size * sizeof *r->x);
+        memset(r->x, 0, size * sizeof *r->x);
+        ctx->kernel->add_share(r->more, size, net->token_scale, 1, r->x);
     }
     if (net->max_positions != 0) {
         ink_embedding_run(&net->positions, r->ids, r->rows, r->more);
@@ -221,6 +231,37 @@ static void run_window(run *r)
 
 /* ---- heads ------------------------------------------------------------------------------------------------------ */
 
+/* The norm behind the last block, if the network has one. */
+static void run_last_norm(run *r, float *x, size_t n)
+{
+    const ink_norm *norm = &r->model->transformer.stack.norm;
+    if (norm->size == 0)
+        return;
+    ink_norm_run(r->ctx, norm, x, n, x);
+    INK_TRACE(r->ctx, "norm_f", ink_tensor_2d(x, n, norm->size));
+}
+
+/* Pools the n rows h_1 .. h_n of a text into one vector y [size] (Reimers, Gurevych 2019):
+       cls h_1;  max;  mean sum h_t / n;  mean_sqrt_len_tokens sum h_t / sqrt(n);  weightedmean sum t h_t / sum t;
+       lasttoken h_n */
+static void pool_rows(const ink_kernel *kernel, ink_pooling mode, const float *h, size_t n, size_t size, float *y)
+{
+    bool is_sum = mode == INK_POOLING_MEAN || mode == INK_POOLING_MEAN_SQRT || mode == INK_POOLING_WEIGHTED_MEAN;
+    if (is_sum)
+        memset(y, 0, size * sizeof *y);
+    else
+        memcpy(y, mode == INK_POOLING_LAST ? h + (n - 1) * size : h, size * sizeof *y);
+    for (size_t t = 0; t < n; t++, h += size)
+        if (mode == INK_POOLING_MAX)
+            kernel->keep_largest(h, size, y);
+        else if (mode == INK_POOLING_MEAN)
+            kernel->add_share(h, size, 1, (float)n, y);
+        else if (mode == INK_POOLING_MEAN_SQRT)
+            kernel->add_share(h, size, kernel->inverse_sqrt((float)n), 1, y);
+        else if (mode == INK_POOLING_WEIGHTED_MEAN)
+            kernel->add_share(h, size, (float)(t + 1), (float)(n * (n + 1) / 2), y);
+}
+
 /* Appends row `row` of x to the picked rows. */
 static void pick_row(run *r, size_t row, row_target target, size_t *n)
 {
@@ -234,6 +275,8 @@ static size_t pick_rows(run *r)
 {
     const ink_model *model = r->model;
     size_t hidden = model->info.hidden_size, width = model->head.weight != NULL ? model->head.weight->n : 0, n = 0;
+    if (r->pools)
+        run_last_norm(r, r->x, r->rows);
     for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
         const run_item *item = &r->items[part->item];
         if (item->positions != NULL) {
@@ -243,6 +286,9 @@ static size_t pick_rows(run *r)
                                       .logits = item->logits != NULL ? item->logits + p * width : NULL,
                                       .item = part->item},
                          &n);
+            if (r->pools)
+                pool_rows(r->ctx->kernel, model->head.pooling, r->x + part->first * hidden, part->count, hidden,
+                          r->picked + (n - 1) * hidden);
             continue;
         }
         for (size_t i = 0; i < part->count; i++) {
@@ -314,16 +360,6 @@ static void note_nonfinite(run *r, size_t item, const float *x, size_t n)
         r->nonfinite = ink_size_min(r->nonfinite, item);
 }
 
-/* The norm behind the last block, if the network has one. */
-static void run_last_norm(run *r, float *x, size_t n)
-{
-    const ink_norm *norm = &r->model->transformer.stack.norm;
-    if (norm->size == 0)
-        return;
-    ink_norm_run(r->ctx, norm, x, n, x);
-    INK_TRACE(r->ctx, "norm_f", ink_tensor_2d(x, n, norm->size));
-}
-
 /* hidden = norm(x);   logits = W norm(s(W_t hidden + b_t)) + b;   probabilities = softmax(logits) or sigma(logits) */
 static void run_head(run *r, size_t n)
 {
@@ -334,7 +370,8 @@ static void run_head(run *r, size_t n)
     float *x = r->picked;
     if (n == 0)
         return;
-    run_last_norm(r, x, n);
+    if (!r->pools)
+        run_last_norm(r, x, n);
     bool wants_logits = false, pooled = r->encoding == INK_POOLED;
     for (size_t i = 0; i < n; i++)
         wants_logits |= r->targets[i].logits != NULL;
@@ -364,27 +401,6 @@ static void run_head(run *r, size_t n)
         else if (model->encoder.problem == INK_MULTI_LABEL)
             ctx->kernel->activate(INK_SIGMOID, row, head->weight->n, row);
     }
-}
-
-/* Pools the n rows h_1 .. h_n of a text into one vector y [size] (Reimers, Gurevych 2019):
-       cls h_1;  max;  mean sum h_t / n;  mean_sqrt_len_tokens sum h_t / sqrt(n);  weightedmean sum t h_t / sum t;
-       lasttoken h_n */
-static void pool_rows(const ink_kernel *kernel, ink_pooling mode, const float *h, size_t n, size_t size, float *y)
-{
-    bool is_sum = mode == INK_POOLING_MEAN || mode == INK_POOLING_MEAN_SQRT || mode == INK_POOLING_WEIGHTED_MEAN;
-    if (is_sum)
-        memset(y, 0, size * sizeof *y);
-    else
-        memcpy(y, mode == INK_POOLING_LAST ? h + (n - 1) * size : h, size * sizeof *y);
-    for (size_t t = 0; t < n; t++, h += size)
-        if (mode == INK_POOLING_MAX)
-            kernel->keep_largest(h, size, y);
-        else if (mode == INK_POOLING_MEAN)
-            kernel->add_share(h, size, 1, (float)n, y);
-        else if (mode == INK_POOLING_MEAN_SQRT)
-            kernel->add_share(h, size, kernel->inverse_sqrt((float)n), 1, y);
-        else if (mode == INK_POOLING_WEIGHTED_MEAN)
-            kernel->add_share(h, size, (float)(t + 1), (float)(n * (n + 1) / 2), y);
 }
 
 /* Computes the embeddings of the texts of the pass: pooled vectors of all modes side by side, then s(W v + b) or
@@ -443,14 +459,13 @@ static run_item item_of_text(const run *r, const ink_text *text)
                      .n_logits = is_logits ? text->n_tokens : 0,
                      .positions = text->positions,
                      .n_positions = text->n_positions};
-    bool of_text = r->encoding == INK_POOLED || r->encoding == INK_EMBEDDING ||
-                   (is_logits && r->model->encoder.task == INK_TASK_CLASSIFY_TEXT);
-    if (of_text && head->at_last) { /* no token sees those after it, so what follows the last one is not run */
+    if (r->of_text &&
+        head->pooling == INK_POOLING_LAST) { /* no token sees those after it, so what follows the last one is not run */
         while (item.n_tokens > 1 && text->tokens[item.n_tokens - 1] == head->padding)
             item.n_tokens--;
         item.n_logits = 1;
         item.positions = NULL;
-    } else if (of_text) {
+    } else if (r->of_text) {
         item.positions = &first_row;
         item.n_positions = 1;
     }
@@ -498,6 +513,12 @@ static ink_result run_list(run *r, bool reserve)
     if (!ink_call_ready(&call))
         return ink_call_end(&call);
 
+    ink_pooling pooling = r->model->head.pooling;
+    bool is_logits = r->encoding == INK_LOGITS || r->encoding == INK_PROBABILITIES;
+    r->of_text = r->encoding == INK_POOLED || r->encoding == INK_EMBEDDING ||
+                 (is_logits && r->model->encoder.task == INK_TASK_CLASSIFY_TEXT);
+    r->pools = r->of_text && r->encoding != INK_EMBEDDING && pooling != INK_POOLING_NONE &&
+               pooling != INK_POOLING_CLS && pooling != INK_POOLING_LAST;
     r->nonfinite = SIZE_MAX;
     for (size_t i = 0; i < r->n_items; i++)
         r->items[i] = r->texts != NULL ? item_of_text(r, &r->texts[i]) : item_of_sequence(&r->sequences[i]);

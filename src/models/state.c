@@ -38,7 +38,7 @@ static ink_state *state_layout(ink_arena *arena, const ink_model *model, size_t 
         const ink_stack_config *config = &model->transformer.stack.config;
         fields->kv_stride = ink_kv_cache_bytes(&config->attention[0], capacity);
         fields->kv = ink_arena_alloc(arena, config->n_blocks, fields->kv_stride);
-        fields->frequencies = ink_alloc_rows(arena, 1, config->rope.head_dim / 2);
+        fields->frequencies = ink_alloc_rows(arena, 1, ink_stack_frequencies(config));
         break;
     }
     case INK_NETWORK_RECURRENT:
@@ -94,10 +94,10 @@ static ink_result state_make(ink_context *ctx, const ink_model *model, size_t ca
     INK_TRY(ink_object_new(ctx, "the state", &measure, block, size, &arena));
     ink_state *made = state_layout(&arena, model, capacity, &fields);
     *made = fields;
-    if (model->network == INK_NETWORK_TRANSFORMER && model->transformer.stack.config.rope.head_dim != 0) {
+    if (model->network == INK_NETWORK_TRANSFORMER) {
         ink_float_mode host = ink_float_mode_enter();
-        made->rope_scale =
-            ctx->kernel->rope_frequencies(&model->transformer.stack.config.rope, capacity, made->frequencies);
+        ink_stack_fill_frequencies(ctx->kernel, &model->transformer.stack.config, capacity, made->frequencies,
+                                   made->rope_scales);
         ink_float_mode_leave(host);
     }
     ink_state_reset(made);

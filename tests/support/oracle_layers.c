@@ -215,15 +215,15 @@ void oracle_step(const oracle_cell *cell, const double *x, double *h, double *c)
     free(next);
 }
 
-/* One query q over the keys and values of positions 0 .. n - 1, which lie `stride` apart. */
-static void attend(const double *q, const double *keys, const double *values, size_t stride, size_t n, size_t size,
-                   double scale, double *y)
+/* One query q over the keys and values of positions 0 .. n - 1, which lie `stride` apart; bias [n] or NULL. */
+static void attend(const double *q, const double *keys, const double *values, const double *bias, size_t stride,
+                   size_t n, size_t size, double scale, double *y)
 {
     double *p = malloc(n * sizeof *p), largest = -INFINITY, total = 0;
     if (p == NULL)
         abort();
     for (size_t s = 0; s < n; s++) {
-        p[s] = 0;
+        p[s] = bias != NULL ? bias[s] : 0;
         for (size_t t = 0; t < size; t++)
             p[s] += scale * q[t] * keys[s * stride + t];
         largest = fmax(largest, p[s]);
@@ -238,7 +238,17 @@ static void attend(const double *q, const double *keys, const double *values, si
     free(p);
 }
 
-void oracle_attention(const ink_attention *attention, const double *qkv, size_t n, double *y)
+size_t oracle_bucket(long relative, size_t n_buckets, size_t max_distance, bool bidirectional)
+{
+    size_t n = bidirectional ? n_buckets / 2 : n_buckets, exact = n / 2, first = bidirectional && relative > 0 ? n : 0;
+    long distance = bidirectional ? labs(relative) : relative < 0 ? -relative : 0;
+    if (distance < (long)exact)
+        return first + (size_t)distance;
+    double steps = log((double)distance / (double)exact) / log((double)max_distance / (double)exact);
+    return first + (size_t)fmin((double)(n - 1), (double)exact + floor(steps * (double)(n - exact) + 1e-9));
+}
+
+void oracle_attention(const ink_attention *attention, const double *bias, const double *qkv, size_t n, double *y)
 {
     size_t size = attention->head_dim;
     size_t per_kv = attention->n_heads / attention->n_kv_heads;
@@ -248,9 +258,12 @@ void oracle_attention(const ink_attention *attention, const double *qkv, size_t 
         for (size_t head = 0; head < attention->n_heads; head++) {
             const double *keys = qkv + (attention->n_heads + head / per_kv) * size;
             const double *values = keys + attention->n_kv_heads * size;
-            size_t end = attention->bidirectional ? n : row + 1;
-            size_t begin = attention->window != 0 && end > attention->window ? end - attention->window : 0;
-            attend(qkv + row * stride + head * size, keys + begin * stride, values + begin * stride, stride,
-                   end - begin, size, scale, y + (row * attention->n_heads + head) * size);
+            size_t window = attention->window != 0 && attention->window < n ? attention->window : n;
+            size_t begin = row + 1 > window ? row + 1 - window : 0;
+            size_t end = attention->bidirectional ? row + window : row + 1;
+            end = end < n ? end : n;
+            attend(qkv + row * stride + head * size, keys + begin * stride, values + begin * stride,
+                   bias != NULL ? bias + (head * n + row) * n + begin : NULL, stride, end - begin, size, scale,
+                   y + (row * attention->n_heads + head) * size);
         }
 }

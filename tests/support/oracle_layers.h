@@ -40,7 +40,11 @@ typedef struct oracle_cell {
 } oracle_cell;
 void oracle_step(const oracle_cell *cell, const double *x, double *h, double *c);
 
-/* Attention of n rows of queries, keys and values to y [n, n_heads head_dim]: causal, within a window, or to all. */
-void oracle_attention(const ink_attention *attention, const double *qkv, size_t n, double *y);
+/* The bucket of a position bias for a key `relative` positions behind its query. */
+size_t oracle_bucket(long relative, size_t n_buckets, size_t max_distance, bool bidirectional);
+
+/* Attention of n rows of queries, keys and values to y [n, n_heads head_dim]: causal or to all, perhaps within a
+   window. bias [n_heads, n, n] is added to the scaled scores of a row; NULL: none. */
+void oracle_attention(const ink_attention *attention, const double *bias, const double *qkv, size_t n, double *y);
 
 #endif
