@@ -52,7 +52,7 @@ static float *row_of(const opened *w, ink_encoding encoding, const char *text)
                               .max_length = ink_model_get_encoder(w->model)->max_tokens};
     float *row = calloc(ink_model_encoding_size(w->model, encoding), sizeof *row);
     assert_non_null(row);
-    assert_ok(w->ctx, ink_tokenizer_encode_input(w->ctx, w->tokenizer, &input, ids, NULL, 64, &n));
+    assert_ok(w->ctx, ink_tokenizer_encode_input(w->ctx, w->tokenizer, &input, ids, NULL, NULL, 64, &n));
     ink_text one = {.tokens = ids, .n_tokens = n, .output = row};
     assert_ok(w->ctx, ink_model_encode(w->ctx, w->model, encoding, &one, 1));
     return row;

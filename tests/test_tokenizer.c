@@ -1,6 +1,6 @@
 /*
  * test_tokenizer.c - every family of tokenizers against Hugging Face's library (fixtures/make_tokenizer.py): ids,
- * decoded text, pairs within a length, and very long words.
+ * decoded text, pairs within a length with the places of their tokens, and very long words.
  */
 #include "tokenizers.h"
 
@@ -41,14 +41,34 @@ static void decoded_text_is_the_references(void **unused)
     test_each_case(check_decode);
 }
 
-/* A pair of texts, or "=" for the second, within a length: ids and token types. */
+/* Places as the fixtures spell them: text:start:stop:word, "~" behind one that continues a word, "-" of the template.
+ */
+static const char *spell_places(const ink_place *places, size_t n)
+{
+    static char spelled[1 << 18];
+    size_t used = (size_t)snprintf(spelled, sizeof spelled, n == 0 ? "-" : "");
+    for (size_t i = 0; i < n; i++) {
+        const ink_place *p = &places[i];
+        const char *comma = i > 0 ? "," : "";
+        used += (size_t)(p->text < 0 ? snprintf(spelled + used, sizeof spelled - used, "%s-", comma)
+                                     : snprintf(spelled + used, sizeof spelled - used, "%s%d:%zu:%zu:%zu%s", comma,
+                                                p->text, p->start, p->stop, p->word, p->continues ? "~" : ""));
+        assert_true(used < sizeof spelled);
+        if (p->text < 0)
+            assert_true(p->start == 0 && p->stop == 0 && p->word == SIZE_MAX && !p->continues);
+    }
+    return spelled;
+}
+
+/* A pair of texts, or "=" for the second, within a length: ids, token types and places. */
 static void check_pair(ink_context *ctx, const ink_tokenizer *tokenizer, char *line)
 {
     static char text[TEST_TEXT_MAX], pair[TEST_TEXT_MAX];
     static ink_token ids[TEST_TEXT_MAX], types[TEST_TEXT_MAX], expected[TEST_TEXT_MAX], expected_types[TEST_TEXT_MAX];
     const char *first = strtok(line, " "), *second = strtok(NULL, " "), *length = strtok(NULL, " ");
-    const char *id_list = strtok(NULL, " "), *type_list = strtok(NULL, " ");
-    assert_non_null(type_list);
+    const char *id_list = strtok(NULL, " "), *type_list = strtok(NULL, " "), *place_list = strtok(NULL, " ");
+    static ink_place places[TEST_TEXT_MAX];
+    assert_non_null(place_list);
     size_t n = 0, n_expected = test_parse_ids(id_list, expected);
     assert_int_equal(test_parse_ids(type_list, expected_types), n_expected);
     ink_encode_input input = {.text = text, .size = test_parse_bytes(first, text), .flags = INK_ENCODE_DEFAULT};
@@ -57,10 +77,11 @@ static void check_pair(ink_context *ctx, const ink_tokenizer *tokenizer, char *l
         input.pair = pair;
         input.pair_size = test_parse_bytes(second, pair);
     }
-    assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, types, n_expected, &n));
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, types, places, n_expected, &n));
     assert_int_equal(n, n_expected);
     assert_memory_equal(ids, expected, n * sizeof *ids);
     assert_memory_equal(types, expected_types, n * sizeof *types);
+    assert_string_equal(spell_places(places, n), place_list);
 }
 
 static void pairs_are_the_references(void **unused)

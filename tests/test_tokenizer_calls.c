@@ -92,6 +92,65 @@ static void lower_case_comes_behind_added_tokens(ink_context *ctx)
     ink_tokenizer_free(tokenizer);
 }
 
+/* tokenizers 0.23.3 gives the same where the text is UTF-8, with Lowercase() for INK_ENCODE_LOWER. */
+static void places_are_bytes_of_the_input(ink_context *ctx)
+{
+    static const struct {
+        const char *tokenizer, *text;
+        unsigned flags;
+        ink_place places[10];
+        size_t n;
+    } cases[] = {
+        {"llama3",
+         "X\xC4\xB0 <|end|>Y", /* a capital I with a dot becomes two characters */
+         INK_ENCODE_DEFAULT | INK_ENCODE_LOWER,
+         {{-1, false, 0, 0, SIZE_MAX},
+          {0, false, 0, 1, 0},
+          {0, true, 1, 3, 0},
+          {0, true, 1, 3, 1},
+          {0, true, 1, 3, 1},
+          {0, false, 3, 4, 2},
+          {0, false, 4, 11, 3},
+          {0, true, 11, 12, 4}},
+         8},
+        {"bert",
+         "me\xCC\x81ro \xE4\xBD\xA0\xEF\xBF\xBD\x01na", /* an accent, an ideograph, and what is dropped */
+         INK_ENCODE_DEFAULT,
+         {{-1, false, 0, 0, SIZE_MAX},
+          {0, false, 0, 2, 0},
+          {0, true, 4, 5, 0},
+          {0, true, 5, 6, 0},
+          {0, false, 7, 10, 1},
+          {0, false, 14, 15, 2},
+          {0, true, 15, 16, 2},
+          {-1, false, 0, 0, SIZE_MAX}},
+         8},
+        {"llama3",
+         "a\xFF\xE2\x82",
+         0,
+         {{0, false, 0, 1, 0}, {0, true, 1, 2, 1}, {0, true, 2, 3, 1}, {0, true, 3, 4, 1}},
+         4},
+        {"bert", "\xFF \xE2\x82 a", 0, {{0, false, 0, 1, 0}, {0, false, 2, 4, 1}, {0, false, 5, 6, 2}}, 3},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ink_tokenizer *tokenizer = test_open_tokenizer(ctx, cases[i].tokenizer);
+        const ink_encode_input input = {.text = cases[i].text, .size = strlen(cases[i].text), .flags = cases[i].flags};
+        ink_token ids[16];
+        ink_place places[16];
+        size_t n = 0;
+        assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, places, 16, &n));
+        assert_int_equal(n, cases[i].n);
+        for (size_t k = 0; k < n; k++) {
+            const ink_place *place = &places[k], *expected = &cases[i].places[k];
+            print_message("%s %zu: %zu to %zu\n", cases[i].tokenizer, k, place->start, place->stop);
+            assert_true(place->text == expected->text && place->continues == expected->continues);
+            assert_true(place->start == expected->start && place->stop == expected->stop);
+            assert_true(place->word == expected->word);
+        }
+        ink_tokenizer_free(tokenizer);
+    }
+}
+
 static void nothing_is_written_without_room(ink_context *ctx)
 {
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "shuffled");
@@ -103,6 +162,11 @@ static void nothing_is_written_without_room(ink_context *ctx)
                  "room for 0");
     assert_true(needed >= 5);
     memset(ids, 0x55, sizeof ids);
+    const ink_encode_input input = {.text = text, .size = 8};
+    ink_place place = {.word = 7};
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, &place, 1, &n), INK_ERROR_LIMIT,
+                 "tokens");
+    assert_int_equal(place.word, 7);
     assert_fails(ctx, ink_tokenizer_encode(ctx, tokenizer, text, 8, 0, ids, needed - 1, &n), INK_ERROR_LIMIT, "tokens");
     assert_int_equal(n, needed);
     for (size_t i = 0; i < 16; i++)
@@ -212,7 +276,9 @@ static void expect_no_allocation(const char *name)
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, name);
     static char text[20000], back[30000];
     static ink_token ids[40000];
-    size_t n = 0, size = 0, takes = 0;
+    static ink_place places[40000];
+    const ink_encode_input input = {.text = text, .size = sizeof text, .flags = INK_ENCODE_DEFAULT};
+    size_t n = 0, size = 0, takes = 0, plain = 0;
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = i < 8000 ? 'm' : "ab cd, don't  1234\n<s>"[i % 22];
     for (int run = 0; run < 2; run++) {
@@ -221,6 +287,13 @@ static void expect_no_allocation(const char *name)
         assert_ok(ctx, ink_tokenizer_decode(ctx, tokenizer, ids, n, back, sizeof back, &size));
     }
     assert_int_equal(memory.takes, takes);
+    plain = memory.live_bytes;
+    for (int run = 0; run < 2; run++) {
+        takes = memory.takes;
+        assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, places, 40000, &n));
+    }
+    assert_int_equal(memory.takes, takes);
+    assert_true(memory.live_bytes > plain); /* memory for places is taken when they are asked for */
     ink_tokenizer_free(tokenizer);
     counting_end(&memory, ctx);
 }
@@ -240,13 +313,17 @@ static bool try_with_failure(const char *text, size_t size, size_t k, bool all_a
     counting memory;
     ink_context *ctx = counting_begin(&memory, 1);
     ink_tokenizer *tokenizer = NULL;
+    const ink_encode_input input = {.text = word, .size = sizeof word};
+    ink_token id;
+    ink_place place;
     size_t n = 0;
-    memset(word, 'b', sizeof word);
+    for (size_t i = 0; i < sizeof word; i++)
+        word[i] = i < 200000 ? 'b' : "b\xC3\x89 "[i % 4]; /* a word, and something to normalise and to split */
     (all_after ? counting_fail_from : counting_fail_at)(&memory, k);
     ink_result opened = test_open_text(ctx, text, size, &tokenizer);
     ink_result encoded = opened;
     if (opened == INK_OK)
-        encoded = ink_tokenizer_encode(ctx, tokenizer, word, sizeof word, 0, NULL, 0, &n);
+        encoded = ink_tokenizer_encode_input(ctx, tokenizer, &input, &id, NULL, &place, 1, &n);
     /* The last request gives the context the scratch it had before; without it the call fails as it would have. */
     bool last = memory.takes == memory.fail_from, failed = counting_failed(&memory);
     assert_true(encoded == INK_ERROR_MEMORY || encoded == INK_ERROR_LIMIT); /* LIMIT: no room for ids, as asked */
@@ -287,37 +364,40 @@ static void two_texts_share_a_template_and_a_length(ink_context *ctx)
     ink_token ids[16], types[16];
     ink_encode_input input = {.text = "a b c", .size = 5, .pair = "d", .pair_size = 1, .flags = INK_ENCODE_DEFAULT};
     size_t n = 0;
-    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n));
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, NULL, 16, &n));
     assert_int_equal(n, 7);
     static const ink_token expected_types[] = {0, 0, 0, 0, 0, 1, 1};
     assert_memory_equal(types, expected_types, sizeof expected_types);
     assert_true(ids[0] == cls && ids[4] == sep && ids[6] == sep);
 
     input.max_length = 5;
-    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, NULL, 5, &n));
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, NULL, NULL, 5, &n));
     assert_int_equal(n, 5);
     assert_true(ids[0] == cls && ids[2] == sep && ids[4] == sep);
     input.max_length = 3; /* the template alone */
-    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, NULL, 3, &n));
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, NULL, NULL, 3, &n));
     assert_int_equal(n, 3);
     input.max_length = 2;
-    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n), INK_ERROR_LIMIT,
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, NULL, 16, &n), INK_ERROR_LIMIT,
                  "the template alone has 3");
     input.max_length = 6; /* longer than there is room for: nothing is written */
     memset(ids, 0x55, sizeof ids);
-    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 5, &n), INK_ERROR_LIMIT, "room for 5");
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, NULL, 5, &n), INK_ERROR_LIMIT,
+                 "room for 5");
     assert_int_equal(n, 6);
     assert_int_equal(ids[0], 0x55555555);
 
     input = (ink_encode_input){.text = "a", .size = 1, .pair = "", .pair_size = 0, .flags = INK_ENCODE_ADDED};
-    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n));
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, NULL, 16, &n));
     assert_int_equal(n, 1);
     input.flags = INK_ENCODE_TEMPLATE; /* an empty second text is a text */
-    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n));
+    assert_ok(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, NULL, 16, &n));
     assert_int_equal(n, 4);
     input = (ink_encode_input){.text = "a", .size = 1, .pair_size = 3};
-    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, 16, &n), INK_ERROR_ARGUMENT, "pair");
-    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, NULL, ids, types, 16, &n), INK_ERROR_ARGUMENT, "input");
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, &input, ids, types, NULL, 16, &n), INK_ERROR_ARGUMENT,
+                 "pair");
+    assert_fails(ctx, ink_tokenizer_encode_input(ctx, bert, NULL, ids, types, NULL, 16, &n), INK_ERROR_ARGUMENT,
+                 "input");
     ink_tokenizer_free(bert);
 }
 
@@ -352,17 +432,17 @@ static void a_text_is_cut_at_the_side_that_the_folder_says(ink_context *ctx)
         static const ink_token alone[2][2] = {{1, 2}, {3, 4}}, pairs[2][3] = {{1, 2, 0}, {3, 4, 0}};
         ink_encode_input input = {.text = "b c d e", .size = 7, .flags = INK_ENCODE_DEFAULT, .max_length = 2};
         assert_ok(ctx, ink_tokenizer_open_source(ctx, &source, &tokenizer));
-        assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, 8, &n));
+        assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, NULL, 8, &n));
         assert_int_equal(n, 2);
         assert_memory_equal(ids, alone[cases[i].left], sizeof alone[0]);
         input.pair = "a";
         input.pair_size = 1;
         input.max_length = 3;
-        assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, 3, &n));
+        assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, NULL, 3, &n));
         assert_int_equal(n, 3);
         assert_memory_equal(ids, pairs[cases[i].left], sizeof pairs[0]);
         input.max_length = 0; /* whole */
-        assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, 8, &n));
+        assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, NULL, 8, &n));
         assert_true(n == 5 && ids[0] == 1 && ids[4] == 0);
         ink_tokenizer_free(tokenizer);
     }
@@ -374,6 +454,7 @@ int main(void)
         context_test(an_engine_built_by_calls_encodes_and_decodes),
         context_test(flags_choose_template_and_added_tokens),
         context_test(lower_case_comes_behind_added_tokens),
+        context_test(places_are_bytes_of_the_input),
         context_test(nothing_is_written_without_room),
         context_test(tokens_are_found_and_spelled),
         context_test(ids_without_a_token_give_nothing),

@@ -111,14 +111,14 @@ static bool has_rows(const language_model *lm, const ink_token *tokens, size_t n
 bool lm_encode_types(const language_model *lm, const ink_encode_input *input, ink_token **tokens, ink_token **types,
                      size_t *n)
 {
-    ink_result result = ink_tokenizer_encode_input(lm->ctx, lm->tokenizer, input, NULL, NULL, 0, n);
+    ink_result result = ink_tokenizer_encode_input(lm->ctx, lm->tokenizer, input, NULL, NULL, NULL, 0, n);
     *tokens = *types = NULL;
     if (result != INK_ERROR_LIMIT && !console_ok(lm->ctx, result)) /* without room the call reports the size */
         return false;
     *tokens = console_memory(*n, sizeof **tokens);
     *types = console_memory(*n, sizeof **types);
     if (*tokens != NULL && *types != NULL &&
-        console_ok(lm->ctx, ink_tokenizer_encode_input(lm->ctx, lm->tokenizer, input, *tokens, *types, *n, n)) &&
+        console_ok(lm->ctx, ink_tokenizer_encode_input(lm->ctx, lm->tokenizer, input, *tokens, *types, NULL, *n, n)) &&
         has_rows(lm, *tokens, *n))
         return true;
     free(*tokens);

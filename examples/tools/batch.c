@@ -80,7 +80,7 @@ static ink_result encode_text(batch *b, batch_text *t, size_t max_length, size_t
                               .flags = INK_ENCODE_DEFAULT | (b->info->lower_case ? INK_ENCODE_LOWER : 0),
                               .max_length = max_length};
     return ink_tokenizer_encode_input(b->lm.ctx, b->lm.tokenizer, &input, capacity > 0 ? b->tokens + t->tokens : NULL,
-                                      capacity > 0 ? b->types + t->tokens : NULL, capacity, &t->n_tokens);
+                                      capacity > 0 ? b->types + t->tokens : NULL, NULL, capacity, &t->n_tokens);
 }
 
 /* Stores the ids and their types, cut to the length the model was made for. */

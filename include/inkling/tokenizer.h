@@ -119,12 +119,23 @@ typedef struct ink_encode_input {
  * template stays whole; INK_ERROR_LIMIT if it has no room. `types` [capacity], or NULL, gets for each id the row of the
  * token-type embedding, which tells the two texts of a pair apart: 0 and 1 for BERT.
  *
+ * `places` [capacity], or NULL, gets for each id its place in the text (types.h): what encode() of Hugging Face's
+ * tokenizers gives as offsets and word_ids, in bytes instead of characters. A place is that of the characters a token
+ * was made of, however they were normalised; several tokens may share a character, and all of them have its place. A
+ * byte that is not UTF-8 is a character here. An added token has the white space it includes. A space that a token
+ * begins or ends with is in its place, unless the post-processor says trim_offsets (RoBERTa). `continues` follows the
+ * token classification pipeline of transformers: a model with a prefix for the rest of a word (WordPiece's ##) spells
+ * such a token longer than the text; with other models no space stands before the token or at its beginning; the
+ * unknown token never continues. Places cost about 100 bytes of scratch memory for each byte of text; without them
+ * nothing is computed for them.
+ *
  *     ink_encode_input input = {.text = question, .size = strlen(question), .pair = passage,
  *                               .pair_size = strlen(passage), .flags = INK_ENCODE_DEFAULT, .max_length = 512};
- *     ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, types, 512, &n);
+ *     ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, types, places, 512, &n);
+ *     printf("%.*s\n", (int)(places[7].stop - places[7].start), passage + places[7].start);
  */
 ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_encode_input *input,
-                                      ink_token *ids, ink_token *types, size_t capacity, size_t *n);
+                                      ink_token *ids, ink_token *types, ink_place *places, size_t capacity, size_t *n);
 
 /* The text of ids without special tokens. An id without a token gives nothing, as in Hugging Face's decode(): models
    often have more ids than their tokenizer. A negative id is INK_ERROR_ARGUMENT. Bytes that are not UTF-8 become U+FFFD

@@ -13,6 +13,15 @@ extern "C" {
 /* A token id. Every function refuses negative ids, and all but decoding refuse ids outside the vocabulary. */
 typedef int32_t ink_token;
 
+/* The place of a token in the text it was made of (tokenizer.h). start = stop for a token of nothing but spaces that
+   are not part of a place. */
+typedef struct ink_place {
+    int text;       /* 0: the text, 1: the pair; -1: a token of the template, which has no place (start = stop = 0) */
+    bool continues; /* it goes on with the word of the token before it */
+    size_t start, stop; /* bytes [start, stop) of this text: whole characters */
+    size_t word;        /* the number of its word in this text; SIZE_MAX: none, a token of the template */
+} ink_place;
+
 /* s(x), with its parameter: one of the numbers below, whose parameter is PyTorch's default, or a value of
    ink_activation_with(). Store and pass it as it is. */
 typedef uint64_t ink_activation;

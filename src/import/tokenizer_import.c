@@ -114,10 +114,12 @@ static ink_result import_vocab(ink_tokenizer_import *im)
         p->size = p->content_size;
         if (p->set == INK_ADDED_NORMALIZED && p->size <= INK_ADDED_LONGEST) {
             ink_arena_mark mark = ink_arena_mark_here(&im->ctx->scratch);
-            ink_result result = ink_normalize(im->ctx, &im->b.draft.normalizer, p->text, p->size, INK_ADDED_LONGEST,
-                                              &p->text, &p->size);
-            if (result == INK_OK)
-                p->text = ink_arena_string(im->arena, p->text, p->size);
+            ink_view view = {p->text, p->size, NULL};
+            ink_result result = ink_normalize(im->ctx, &im->b.draft.normalizer, INK_ADDED_LONGEST, &view);
+            if (result == INK_OK) {
+                p->text = ink_arena_string(im->arena, view.text, view.size);
+                p->size = view.size;
+            }
             (void)ink_scratch_end(im->ctx, mark, result);
             if (result == INK_ERROR_LIMIT)
                 p->size = INK_ADDED_LONGEST + 1;

@@ -451,7 +451,7 @@ static ink_result read_model(json_reader *r, ink_json model, const char *type, i
 
 static const component processors[] = {
     {"BertProcessing", "sep cls", {.properties = 0}},
-    {"ByteLevel", "add_prefix_space trim_offsets use_regex", {.properties = 0}}, /* does not concern ids */
+    {"ByteLevel", "add_prefix_space trim_offsets use_regex", {.properties = 0}}, /* concerns places alone */
     {"RobertaProcessing", "sep cls trim_offsets add_prefix_space", {.properties = 0}},
     {"TemplateProcessing", "single pair special_tokens", {.properties = 0}},
     {0}};
@@ -505,6 +505,10 @@ static ink_result read_processor(json_reader *r, ink_json node, const char *type
     ink_token id[2] = {0};
     ink_json special_tokens, member;
     (void)step;
+    if (strcmp(type, "ByteLevel") == 0 || strcmp(type, "RobertaProcessing") == 0) {
+        INK_TRY(read_flag(r, node, "trim_offsets", true, &r->t->trims_places));
+        INK_TRY(read_flag(r, node, "add_prefix_space", true, &r->t->keeps_prefix));
+    }
     if (strcmp(type, "ByteLevel") == 0)
         return INK_OK;
     if (r->t->template.n[0] != 0)

@@ -140,6 +140,9 @@ ink_result ink_import_bert(ink_tokenizer_import *im)
 ink_result ink_import_roberta_template(ink_tokenizer_import *im)
 {
     ink_token cls, sep;
+    im->b.draft.trims_places = true;
+    INK_TRY(ink_tokenizer_config_bool(&im->config, "trim_offsets", &im->b.draft.trims_places));
+    INK_TRY(ink_tokenizer_config_bool(&im->config, "add_prefix_space", &im->b.draft.keeps_prefix));
     INK_TRY(template_id(im, INK_CONTROL_CLS, &cls));
     INK_TRY(template_id(im, INK_CONTROL_SEP, &sep));
     return ink_import_bert_template(im, cls, sep, true);

@@ -64,25 +64,37 @@ uint32_t ink_bpe_rank(const ink_bpe *bpe, ink_token left, ink_token right)
 
 /* ---- the first symbols of a word -------------------------------------------------------------------------------- */
 
+/* Appends a symbol. If ends is not NULL, ends[n] is where it ends, in bytes of all symbols. */
+static size_t bpe_add_symbol(bpe_symbol *symbols, uint32_t *ends, size_t n, ink_token id, size_t size)
+{
+    symbols[n].id = id;
+    if (ends != NULL)
+        ends[n] = (uint32_t)size + (n > 0 ? ends[n - 1] : 0);
+    return n + 1;
+}
+
 /* Appends the tokens of the bytes of a character to symbols [n] and returns their new number; n if one is missing. */
-static size_t bpe_add_bytes(const ink_bpe *bpe, const char *bytes, size_t size, bpe_symbol *symbols, size_t n)
+static size_t bpe_add_bytes(const ink_bpe *bpe, const char *bytes, size_t size, bpe_symbol *symbols, uint32_t *ends,
+                            size_t n)
 {
     for (size_t i = 0; i < size; i++) {
-        symbols[n + i].id = bpe->byte_id[(unsigned char)bytes[i]];
-        if (symbols[n + i].id < 0)
+        ink_token id = bpe->byte_id[(unsigned char)bytes[i]];
+        if (id < 0)
             return n;
+        bpe_add_symbol(symbols, ends, n + i, id, 1);
     }
     return n + size;
 }
 
 /* Writes the symbols of the characters of a word, or of its bytes, and returns their number; SIZE_MAX: one is unknown,
    and so is the unknown token. As in the reference an unknown character waits for a known one, or for the end, because
-   another unknown may follow that it is fused with; characters that become bytes pass it by. */
-static size_t bpe_add_symbols(const ink_tokenizer *t, const char *word, size_t size, bpe_symbol *symbols)
+   another unknown may follow that it is fused with; characters that become bytes pass it by. A character that becomes
+   nothing has no place there: the symbols after it move up. */
+static size_t bpe_add_symbols(const ink_tokenizer *t, const char *word, size_t size, bpe_symbol *symbols,
+                              uint32_t *ends)
 {
     const bool bytes = t->bpe.byte_level;
-    size_t n = 0;
-    bool waiting = false;
+    size_t n = 0, waiting = 0; /* bytes of the unknown that waits */
     for (size_t i = 0, length; i < size; i += length) {
         uint32_t code;
         length = bytes ? 1 : ink_utf8_next(word + i, size - i, &code);
@@ -91,21 +103,22 @@ static size_t bpe_add_symbols(const ink_tokenizer *t, const char *word, size_t s
         if (id < 0) {
             size_t before = n;
             if (t->bpe.byte_fallback && !bytes)
-                n = bpe_add_bytes(&t->bpe, word + i, length, symbols, n);
+                n = bpe_add_bytes(&t->bpe, word + i, length, symbols, ends, n);
             if (n > before || t->unk == INK_UNK_NONE)
                 continue;
             if (t->unk == INK_UNK_MISSING)
                 return SIZE_MAX;
         }
-        if (waiting && !(id < 0 && t->bpe.fuse_unk))
-            symbols[n++].id = t->unk;
-        waiting = id < 0;
+        if (waiting > 0 && !(id < 0 && t->bpe.fuse_unk)) {
+            n = bpe_add_symbol(symbols, ends, n, t->unk, waiting);
+            waiting = 0;
+        }
         if (id >= 0)
-            symbols[n++].id = id;
+            n = bpe_add_symbol(symbols, ends, n, id, length);
+        else
+            waiting += length;
     }
-    if (waiting)
-        symbols[n++].id = t->unk;
-    return n;
+    return waiting > 0 ? bpe_add_symbol(symbols, ends, n, t->unk, waiting) : n;
 }
 
 /* ---- merging ---------------------------------------------------------------------------------------------------- */
@@ -137,7 +150,7 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, cons
     if (bpe->ignore_merges) {
         ink_token id = ink_vocab_find(&tokenizer->vocab, word, size, false);
         if (id >= 0) {
-            ink_ids_add(out, id);
+            ink_ids_add(out, id, size);
             return INK_OK;
         }
     }
@@ -147,9 +160,12 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, cons
     if (heap == NULL)
         return ink_scratch_fail(ctx, mark);
     bpe_symbol *symbols = (bpe_symbol *)(heap + 2 * size);
+    uint32_t *ends = NULL; /* of the symbols as they were at first, if places are asked for */
     size_t n, n_heap = 0;
+    if (out->word != NULL && (ends = ink_arena_alloc(&ctx->scratch, size, sizeof *ends)) == NULL)
+        return ink_scratch_fail(ctx, mark);
 
-    n = bpe_add_symbols(tokenizer, word, size, symbols);
+    n = bpe_add_symbols(tokenizer, word, size, symbols, ends);
     if (n == SIZE_MAX) {
         ink_arena_release(&ctx->scratch, mark);
         return ink_unknown_fail(ctx, tokenizer, word, size);
@@ -182,8 +198,10 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, cons
         n_heap = bpe_push(bpe, symbols, position, heap, n_heap);
     }
 
-    for (uint32_t i = n > 0 ? 0 : BPE_NOWHERE; i != BPE_NOWHERE; i = symbols[i].next)
-        ink_ids_add(out, symbols[i].id);
+    for (uint32_t i = n > 0 ? 0 : BPE_NOWHERE; i != BPE_NOWHERE; i = symbols[i].next) {
+        size_t end = symbols[i].next != BPE_NOWHERE ? symbols[i].next : n;
+        ink_ids_add(out, symbols[i].id, ends != NULL ? ends[end - 1] - out->done : 1);
+    }
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;
 }

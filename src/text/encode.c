@@ -102,11 +102,17 @@ static ink_result ids_reserve(ink_context *ctx, ink_ids *out, size_t more)
     if (ink_size_mul(ink_size_max(needed, 256), 2, &doubled))
         doubled = ink_size_min(doubled, out->wanted);
     ink_token *ids = ink_arena_alloc(&ctx->gathered, doubled, sizeof *ids);
-    if (ids == NULL)
+    ink_id_origin *origins = NULL;
+    if (ids != NULL && out->placed)
+        origins = ink_arena_alloc(&ctx->gathered, doubled, sizeof *origins);
+    if (ids == NULL || (origins == NULL && out->placed))
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: room for %zu ids", doubled);
     if (out->n > 0)
         memcpy(ids, out->ids, ink_size_min(out->n, out->capacity) * sizeof *ids);
+    if (out->n > 0 && origins != NULL)
+        memcpy(origins, out->origins, ink_size_min(out->n, out->capacity) * sizeof *origins);
     out->ids = ids;
+    out->origins = origins;
     out->capacity = doubled;
     return INK_OK;
 }
@@ -119,52 +125,58 @@ ink_result ink_unknown_fail(ink_context *ctx, const ink_tokenizer *tokenizer, co
                     (int)ink_size_min(size, 100), word, (int)name->size, name->bytes);
 }
 
-static ink_result put_added(ink_context *ctx, ink_ids *out, ink_token id)
+/* The ids that a model makes of a word, or the id of an added token. */
+static ink_result encode_word(ink_context *ctx, const ink_tokenizer *t, const ink_view *word, ink_token added,
+                              ink_ids *out)
 {
-    INK_TRY(ids_reserve(ctx, out, 1));
-    ink_ids_add(out, id);
+    const bool whole = added >= 0 || t->model == INK_MODEL_WORDLEVEL;
+    const size_t first = out->n;
+    INK_TRY(ids_reserve(ctx, out, whole ? 1 : word->size)); /* no model makes more ids than there are bytes */
+    out->word = word->origin;
+    out->done = 0;
+    if (whole) {
+        ink_token id = added >= 0 ? added : ink_vocab_find(&t->vocab, word->text, word->size, false);
+        if (id < 0 && t->unk < 0)
+            return ink_unknown_fail(ctx, t, word->text, word->size);
+        ink_ids_add(out, id >= 0 ? id : t->unk, word->size);
+    } else if (t->model == INK_MODEL_BPE) {
+        INK_TRY(ink_bpe_encode(ctx, t, word->text, word->size, out));
+    } else {
+        INK_TRY(ink_wordpiece_encode(ctx, t, word->text, word->size, out));
+    }
+    if (added >= 0 && out->word != NULL && first < out->capacity)
+        out->origins[first].added = true;
+    out->n_words++;
     return INK_OK;
 }
 
-static ink_result encode_words(ink_context *ctx, const ink_tokenizer *t, const char *text, size_t size, bool at_start,
+static ink_result encode_words(ink_context *ctx, const ink_tokenizer *t, const ink_view *text, bool at_start,
                                ink_ids *out)
 {
     ink_split split;
-    const char *word;
-    size_t word_size;
-    INK_TRY(ink_split_start(ctx, &t->splitter, text, size, at_start, &split));
+    ink_view word;
+    INK_TRY(ink_split_start(ctx, &t->splitter, text, at_start, &split));
     for (;;) {
-        INK_TRY(ink_split_next(ctx, &split, &word, &word_size));
-        if (word_size == 0)
+        INK_TRY(ink_split_next(ctx, &split, &word));
+        if (word.size == 0)
             return INK_OK;
-        /* No model makes more ids than there are bytes. */
-        INK_TRY(ids_reserve(ctx, out, t->model == INK_MODEL_WORDLEVEL ? 1 : word_size));
-        if (t->model == INK_MODEL_BPE) {
-            INK_TRY(ink_bpe_encode(ctx, t, word, word_size, out));
-        } else if (t->model == INK_MODEL_WORDPIECE) {
-            INK_TRY(ink_wordpiece_encode(ctx, t, word, word_size, out));
-        } else {
-            ink_token id = ink_vocab_find(&t->vocab, word, word_size, false);
-            if (id < 0 && t->unk < 0)
-                return ink_unknown_fail(ctx, t, word, word_size);
-            ink_ids_add(out, id >= 0 ? id : t->unk);
-        }
+        INK_TRY(encode_word(ctx, t, &word, -1, out));
     }
 }
 
 /* Walks a text from added token to added token of one set. */
 typedef struct segment_walk {
     ink_added_walk tokens;
+    ink_view whole;
     bool plain;    /* the text is one segment */
     bool at_start; /* the text is the beginning of the whole text */
     size_t done;
     bool ended;
 } segment_walk;
 
-/* The text before an added token, which may be empty, and the token's id; -1 after the last. */
+/* The text before an added token, which may be empty, the token's text, and its id; -1 after the last. */
 typedef struct segment {
-    const char *text;
-    size_t size;
+    ink_view view, token;
     bool at_start;
     ink_token id;
 } segment;
@@ -172,9 +184,10 @@ typedef struct segment {
 static ink_result segment_start(ink_context *ctx, const ink_added *added, ink_added_set set, unsigned flags,
                                 const segment *text, segment_walk *w)
 {
-    *w = (segment_walk){.plain = (flags & INK_ENCODE_ADDED) == 0, .at_start = text->at_start};
-    w->tokens = (ink_added_walk){.text = text->text, .size = text->size};
-    return w->plain ? INK_OK : ink_added_start(ctx, added, set, text->text, text->size, &w->tokens);
+    const ink_view *view = &text->view;
+    *w = (segment_walk){.whole = *view, .plain = (flags & INK_ENCODE_ADDED) == 0, .at_start = text->at_start};
+    w->tokens = (ink_added_walk){.text = view->text, .size = view->size};
+    return w->plain ? INK_OK : ink_added_start(ctx, added, set, view->text, view->size, &w->tokens);
 }
 
 static bool segment_next(segment_walk *w, segment *s)
@@ -183,13 +196,30 @@ static bool segment_next(segment_walk *w, segment *s)
         return false;
     bool found = !w->plain && ink_added_next(&w->tokens);
     size_t stop = found ? w->tokens.start : w->tokens.size;
-    *s = (segment){.text = w->tokens.text + w->done,
-                   .size = w->done < stop ? stop - w->done : 0,
+    *s = (segment){.view = ink_view_part(&w->whole, w->done, w->done < stop ? stop - w->done : 0),
                    .at_start = w->at_start && w->done == 0,
                    .id = found ? w->tokens.id : -1};
+    if (found)
+        s->token = ink_view_part(&w->whole, stop, w->tokens.stop - stop);
     w->done = w->tokens.stop;
     w->ended = !found;
     return true;
+}
+
+/* Where each byte of an input comes from: its character, or itself if it belongs to none. */
+static ink_result view_start(ink_context *ctx, ink_view *view)
+{
+    ink_range *origin = ink_arena_alloc(&ctx->scratch, view->size, sizeof *origin);
+    if (origin == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the places of a text of %zu bytes", view->size);
+    view->origin = origin;
+    for (size_t i = 0, length; i < view->size; i += length) {
+        uint32_t code;
+        length = ink_utf8_next(view->text + i, view->size - i, &code);
+        for (size_t k = i; k < i + length; k++)
+            origin[k] = code < INK_UTF8_INVALID ? (ink_range){i, i + length} : (ink_range){k, k + 1};
+    }
+    return INK_OK;
 }
 
 /* Between raw added tokens the text is normalised; between normalised ones it is encoded word by word. Scratch memory
@@ -199,30 +229,106 @@ static ink_result encode_text(ink_context *ctx, const ink_tokenizer *t, const ch
 {
     ink_step lowercase_step = {.normalize = ink_normal_lowercase};
     const ink_steps lowercase = {&lowercase_step, 1};
-    segment raw = {text, size, (flags & INK_ENCODE_CONTINUE) == 0, -1}, normalized;
+    segment raw = {.view = {text, size, NULL}, .at_start = (flags & INK_ENCODE_CONTINUE) == 0, .id = -1}, normalized;
     segment_walk raw_walk, walk;
+    if (out->placed)
+        INK_TRY(view_start(ctx, &raw.view));
     INK_TRY(segment_start(ctx, &t->added, INK_ADDED_RAW, flags, &raw, &raw_walk));
     const ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
     while (segment_next(&raw_walk, &raw)) {
-        if (raw.size > 0) {
+        if (raw.view.size > 0) {
             if ((flags & INK_ENCODE_LOWER) != 0)
-                INK_TRY(ink_normalize(ctx, &lowercase, raw.text, raw.size, 0, &raw.text, &raw.size));
-            INK_TRY(ink_normalize(ctx, &t->normalizer, raw.text, raw.size, 0, &raw.text, &raw.size));
+                INK_TRY(ink_normalize(ctx, &lowercase, 0, &raw.view));
+            INK_TRY(ink_normalize(ctx, &t->normalizer, 0, &raw.view));
             INK_TRY(segment_start(ctx, &t->added, INK_ADDED_NORMALIZED, flags, &raw, &walk));
             const ink_arena_mark words = ink_arena_mark_here(&ctx->scratch);
             while (segment_next(&walk, &normalized)) {
-                if (normalized.size > 0)
-                    INK_TRY(encode_words(ctx, t, normalized.text, normalized.size, normalized.at_start, out));
+                if (normalized.view.size > 0)
+                    INK_TRY(encode_words(ctx, t, &normalized.view, normalized.at_start, out));
                 ink_arena_release(&ctx->scratch, words);
                 if (normalized.id >= 0)
-                    INK_TRY(put_added(ctx, out, normalized.id));
+                    INK_TRY(encode_word(ctx, t, &normalized.token, normalized.id, out));
             }
             ink_arena_release(&ctx->scratch, mark);
         }
         if (raw.id >= 0)
-            INK_TRY(put_added(ctx, out, raw.id));
+            INK_TRY(encode_word(ctx, t, &raw.token, raw.id, out));
     }
     return INK_OK;
+}
+
+/* ---- places ----------------------------------------------------------------------------------------------------- */
+
+/* How many white space characters text [size] begins or ends with. In the spelling of bytes U+0120 is the space. */
+static size_t spaces_at(const char *text, size_t size, bool at_end, bool byte_level)
+{
+    size_t n = 0;
+    for (uint32_t code; size > 0; n++) {
+        size_t length = at_end ? ink_utf8_last(text, size, &code) : ink_utf8_next(text, size, &code);
+        if (byte_level ? code != ' ' : code != 0x120 && ink_unicode_class_of(code) != INK_UNICODE_SPACE)
+            break;
+        text += at_end ? 0 : length;
+        size -= length;
+    }
+    return n;
+}
+
+/* Takes the white space of a token off the ends of its place, a character of the text for each, as process_offsets() of
+   the reference does it. */
+static void place_trim(const ink_tokenizer *t, const char *text, size_t size, ink_token id, bool added, bool first,
+                       ink_place *place)
+{
+    const ink_vocab_token *token = &t->vocab.tokens[id];
+    const char *spelled = added ? text + place->start : ink_vocab_bytes(&t->vocab, id);
+    size_t n = added ? place->stop - place->start : token->size, stop = place->stop;
+    bool byte_level = !added && t->bpe.byte_level && !token->verbatim;
+    size_t before = spaces_at(spelled, n, false, byte_level), after = spaces_at(spelled, n, true, byte_level);
+    uint32_t code;
+    if (before == 1 && t->keeps_prefix && (first || place->start == 0))
+        before = 0;
+    for (; before > 0 && place->start < stop; before--)
+        place->start += ink_utf8_next(text + place->start, size - place->start, &code);
+    for (; after > 0 && stop > 0; after--)
+        stop -= ink_utf8_last(text, stop, &code);
+    if (after == 0)
+        place->stop = ink_size_max(stop, place->start);
+}
+
+static size_t place_characters(const char *text, size_t size)
+{
+    size_t n = 0;
+    uint32_t code;
+    for (size_t i = 0; i < size; n++)
+        i += ink_utf8_next(text + i, size - i, &code);
+    return n;
+}
+
+/* True if the token goes on with the word before it: the rule of the pipelines of transformers. */
+static bool place_continues(const ink_tokenizer *t, const char *text, size_t size, ink_token id, const ink_place *place)
+{
+    const size_t start = place->start;
+    if (id == t->controls[INK_CONTROL_UNK])
+        return false;
+    if (!t->marks_rest)
+        return start > 0 && text[start - 1] != ' ' && (start == size || text[start] != ' ');
+    return place_characters(ink_vocab_bytes(&t->vocab, id), t->vocab.tokens[id].size) !=
+           place_characters(text + start, place->stop - start);
+}
+
+/* The places of `count` ids of text `which` from id `from`. */
+static void places_put(const ink_tokenizer *t, const ink_encode_input *input, int which, const ink_ids *ids,
+                       size_t from, size_t count, ink_place *places)
+{
+    const char *text = which == 0 ? input->text : input->pair;
+    const size_t size = which == 0 ? input->size : input->pair_size;
+    for (size_t i = 0; i < count; i++) {
+        const ink_id_origin *origin = &ids->origins[from + i];
+        places[i] =
+            (ink_place){.text = which, .start = origin->range.start, .stop = origin->range.stop, .word = origin->word};
+        if (t->trims_places)
+            place_trim(t, text, size, ids->ids[from + i], origin->added, i == 0, &places[i]);
+        places[i].continues = place_continues(t, text, size, ids->ids[from + i], &places[i]);
+    }
 }
 
 /* ---- a text or a pair, and the template ------------------------------------------------------------------------- */
@@ -274,7 +380,7 @@ static ink_result encode_input(ink_context *ctx, const ink_tokenizer *tokenizer,
 }
 
 ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tokenizer, const ink_encode_input *input,
-                                      ink_token *ids, ink_token *types, size_t capacity, size_t *n)
+                                      ink_token *ids, ink_token *types, ink_place *places, size_t capacity, size_t *n)
 {
     INK_REQUIRE(ctx, n);
     *n = 0;
@@ -289,7 +395,7 @@ ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tok
     if ((input->flags & ~(unsigned)(INK_ENCODE_DEFAULT | INK_ENCODE_CONTINUE | INK_ENCODE_LOWER)) != 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: unknown flags %zu", __func__, (size_t)input->flags);
 
-    ink_ids texts[2] = {{.n = 0}, {.n = 0}};
+    ink_ids texts[2] = {{.placed = places != NULL && capacity > 0}, {.placed = places != NULL && capacity > 0}};
     size_t length[2], total = 0;
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch), ids_mark = ink_arena_mark_here(&ctx->gathered);
     ink_result result = encode_input(ctx, tokenizer, input, capacity, texts, length, &total);
@@ -304,6 +410,10 @@ ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tok
             memcpy(ids + at, is_text ? texts[which].ids + skipped : &slots[i].id, count * sizeof *ids);
         for (size_t k = 0; k < count && types != NULL; k++)
             types[at + k] = slots[i].type;
+        if (places != NULL && is_text)
+            places_put(tokenizer, input, (int)which, &texts[which], skipped, count, places + at);
+        else if (places != NULL && count > 0)
+            places[at] = (ink_place){.text = -1, .word = SIZE_MAX};
         at += count;
     }
     (void)ink_scratch_end(ctx, mark, result);
@@ -318,5 +428,5 @@ ink_result ink_tokenizer_encode(ink_context *ctx, const ink_tokenizer *tokenizer
                                 unsigned flags, ink_token *ids, size_t capacity, size_t *n)
 {
     ink_encode_input input = {.text = text, .size = size, .flags = flags};
-    return ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, capacity, n);
+    return ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, NULL, capacity, n);
 }

@@ -44,18 +44,59 @@ static inline void ink_text_put(ink_text_sink *out, const char *bytes, size_t si
     out->size += size;
 }
 
+/*
+ * Places of tokens. Only if the caller asks for them, every text on its way from the input to the model has an array
+ * beside it that says which bytes of the input each of its bytes was made of: whole characters, or a byte that belongs
+ * to none. Each step carries the array along by the rules of NormalizedString in Hugging Face's tokenizers:
+ *
+ *     a character that takes the place of another has its range, and one that is inserted that of the one before it;
+ *     a composed character has the range of the first of those that it takes the place of
+ */
+typedef struct ink_range {
+    size_t start, stop;
+} ink_range;
+
+typedef struct ink_view {
+    const char *text; /* [size] */
+    size_t size;
+    const ink_range *origin; /* [size]; NULL: nobody asks */
+} ink_view;
+
+/* `size` bytes of a view from the byte `start`. */
+static inline ink_view ink_view_part(const ink_view *view, size_t start, size_t size)
+{
+    return (ink_view){view->text + start, size, view->origin != NULL ? view->origin + start : NULL};
+}
+
+/* Where an id comes from. */
+typedef struct ink_id_origin {
+    ink_range range;
+    size_t word;
+    bool added; /* it is an added token */
+} ink_id_origin;
+
 /* The ids of a text: counts them all, keeps the first `wanted`. They are in the context's gathered memory, because
    scratch memory is released piece by piece. The encoder makes room before it encodes a word, and the model fills it.
  */
 typedef struct ink_ids {
     ink_token *ids; /* [capacity] */
     size_t capacity, wanted, n;
+    bool placed;            /* places are asked for */
+    ink_id_origin *origins; /* [capacity], if they are */
+    const ink_range *word;  /* of the word that is being encoded, if they are, or NULL */
+    size_t n_words, done;   /* the words before it, and how many of its bytes have ids */
 } ink_ids;
 
-static inline void ink_ids_add(ink_ids *out, ink_token id)
+/* Adds an id for the next `size` bytes of the word, size >= 1. */
+static inline void ink_ids_add(ink_ids *out, ink_token id, size_t size)
 {
-    if (out->n < out->capacity)
+    if (out->n < out->capacity) {
         out->ids[out->n] = id;
+        if (out->word != NULL)
+            out->origins[out->n] = (ink_id_origin){
+                {out->word[out->done].start, out->word[out->done + size - 1].stop}, out->n_words, false};
+    }
+    out->done += size;
     out->n++;
 }
 
@@ -195,9 +236,11 @@ typedef struct ink_step ink_step;
 #define INK_CODE_BYTE 0x110000u
 
 typedef struct ink_codes {
-    uint32_t *at; /* [n] */
+    uint32_t *at;      /* [n] */
+    ink_range *origin; /* [n] of each code; NULL: nobody asks */
     size_t n;
-    uint32_t *room; /* [capacity], in which they are */
+    uint32_t *room;         /* [capacity], in which they are, */
+    ink_range *origin_room; /* and their origins */
     size_t capacity;
     size_t most; /* no step makes more of them, */
     size_t size; /* from a text of so many bytes */
@@ -252,11 +295,10 @@ typedef struct ink_steps {
     size_t n;
 } ink_steps;
 
-/* normalize.c. Normalises text [size] in scratch memory that the caller releases. Without steps *out is the text. No
-   step makes more than `most` code points of it; 0: as many as the context's text_growth allows. INK_ERROR_LIMIT before
+/* normalize.c. Normalises a text in scratch memory that the caller releases. Without steps the view stays. No step
+   makes more than `most` code points of it; 0: as many as the context's text_growth allows. INK_ERROR_LIMIT before
    memory is taken for more. */
-ink_result ink_normalize(ink_context *ctx, const ink_steps *steps, const char *text, size_t size, size_t most,
-                         const char **out, size_t *out_size);
+ink_result ink_normalize(ink_context *ctx, const ink_steps *steps, size_t most, ink_view *view);
 
 ink_result ink_normal_drop(ink_context *ctx, const ink_step *step, ink_codes *codes);    /* by properties */
 ink_result ink_normal_space(ink_context *ctx, const ink_step *step, ink_codes *codes);   /* white space: U+0020 */
@@ -282,19 +324,18 @@ size_t ink_match_nothing(const ink_step *step, const char *text, size_t size);  
 typedef struct ink_split {
     const ink_steps *steps;
     struct {
-        const char *text;
-        size_t size;
+        ink_view rest;
         ink_arena_mark mark; /* scratch memory goes back to it when the text is used up */
     } level[INK_SPLIT_STEPS + 1];
     size_t depth; /* of the level that is being cut */
 } ink_split;
 
 /* Starts the walk over a text; `at_start` says that it is the beginning of the whole text. Then each call gives the
-   next word, which stays until the next call; *size is 0 at the end. Both take scratch memory that the caller releases,
-   at most for one text of each level. */
-ink_result ink_split_start(ink_context *ctx, const ink_steps *steps, const char *text, size_t size, bool at_start,
+   next word, which stays until the next call; its size is 0 at the end. Both take scratch memory that the caller
+   releases, at most for one text of each level. */
+ink_result ink_split_start(ink_context *ctx, const ink_steps *steps, const ink_view *text, bool at_start,
                            ink_split *split);
-ink_result ink_split_next(ink_context *ctx, ink_split *split, const char **word, size_t *size);
+ink_result ink_split_next(ink_context *ctx, ink_split *split, ink_view *word);
 
 /* decode.c. Every `from` becomes `to`; `from` is stripped; the first token loses every `from`; all other tokens lose
    the prefix `from` or gain the prefix `to`. */
@@ -438,8 +479,11 @@ struct ink_tokenizer {
     ink_decoder decoder;
     ink_token controls[INK_N_CONTROLS];
     size_t max_length;
-    bool cuts_left;   /* a text that is too long loses ids at its beginning */
-    bool gives_types; /* the model is to get the types of the template */
+    bool cuts_left;    /* a text that is too long loses ids at its beginning */
+    bool gives_types;  /* the model is to get the types of the template */
+    bool marks_rest;   /* tokens that continue a word are spelled with a prefix */
+    bool trims_places; /* the place of a token has no white space at its ends, */
+    bool keeps_prefix; /* but for one space at the beginning of the text */
 };
 
 /* The ids of a word of any bytes, in O(size log size), with WordPiece in O(size). Scratch memory of the context is

@@ -15,27 +15,44 @@ static ink_result codes_alloc(ink_context *ctx, size_t n, const ink_codes *befor
                         "the normalizer makes %zu characters of %zu bytes (text_growth of ink_limits)", n,
                         before->size);
     uint32_t *at = ink_arena_alloc(&ctx->scratch, n, sizeof *at);
-    if (at == NULL)
+    ink_range *origin = NULL;
+    if (at != NULL && before->origin != NULL)
+        origin = ink_arena_alloc(&ctx->scratch, n, sizeof *origin);
+    if (at == NULL || (origin == NULL && before->origin != NULL))
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %zu code points", n);
-    *codes = (ink_codes){at, n, at, n, before->most, before->size};
+    *codes = (ink_codes){at, origin, n, at, origin, n, before->most, before->size};
     return INK_OK;
+}
+
+/* Writes code n of `codes` in the place of code i of `before`; what is inserted comes behind the code it belongs to. */
+static inline void codes_set(ink_codes *codes, size_t n, uint32_t code, const ink_codes *before, size_t i)
+{
+    codes->at[n] = code;
+    if (codes->origin != NULL)
+        codes->origin[n] = before->origin[i];
 }
 
 /* ---- to code points and back ------------------------------------------------------------------------------------ */
 
-static ink_result codes_read(ink_context *ctx, const char *text, size_t size, ink_codes *codes)
+static ink_result codes_read(ink_context *ctx, const ink_view *view, ink_codes *codes)
 {
-    INK_TRY(codes_alloc(ctx, size, codes, codes));
-    codes->n = 0;
-    for (size_t i = 0; i < size;) {
+    ink_range none = {0, 0};
+    ink_codes nothing = *codes;
+    nothing.origin = view->origin != NULL ? &none : NULL; /* whether there is one */
+    INK_TRY(codes_alloc(ctx, view->size, &nothing, codes));
+    size_t n = 0;
+    for (size_t i = 0; i < view->size;) {
         uint32_t code;
-        size_t length = ink_utf8_next(text + i, size - i, &code);
-        if (code < INK_UTF8_INVALID)
-            codes->at[codes->n++] = code;
-        for (size_t k = 0; k < length && code >= INK_UTF8_INVALID; k++)
-            codes->at[codes->n++] = INK_CODE_BYTE + (unsigned char)text[i + k];
-        i += length;
+        size_t length = ink_utf8_next(view->text + i, view->size - i, &code), end = i + length;
+        bool valid = code < INK_UTF8_INVALID;
+        for (size_t k = valid ? end - 1 : i; k < end; k++, n++) {
+            codes->at[n] = valid ? code : INK_CODE_BYTE + (unsigned char)view->text[k];
+            if (codes->origin != NULL)
+                codes->origin[n] = view->origin[k];
+        }
+        i = end;
     }
+    codes->n = n;
     return INK_OK;
 }
 
@@ -48,47 +65,53 @@ static size_t codes_put(char *out, uint32_t code)
     return 1;
 }
 
-static ink_result codes_write(ink_context *ctx, const ink_codes *codes, const char **out, size_t *out_size)
+static ink_result codes_write(ink_context *ctx, const ink_codes *codes, ink_view *view)
 {
     char one[4];
-    size_t size = 0;
+    size_t size = 0, done = 0;
     for (size_t i = 0; i < codes->n; i++)
         size += codes_put(one, codes->at[i]);
     char *text = ink_arena_alloc(&ctx->scratch, size + sizeof one, 1);
-    if (text == NULL)
+    ink_range *origin = NULL;
+    if (text != NULL && codes->origin != NULL)
+        origin = ink_arena_alloc(&ctx->scratch, size, sizeof *origin);
+    if (text == NULL || (origin == NULL && codes->origin != NULL))
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %zu bytes", size);
-    *out = text;
-    *out_size = size;
-    for (size_t i = 0; i < codes->n; i++)
-        text += codes_put(text, codes->at[i]);
+    for (size_t i = 0; i < codes->n; i++) {
+        size_t length = codes_put(text + done, codes->at[i]);
+        for (size_t k = 0; k < length && origin != NULL; k++)
+            origin[done + k] = codes->origin[i];
+        done += length;
+    }
+    *view = (ink_view){text, size, origin};
     return INK_OK;
 }
 
-ink_result ink_normalize(ink_context *ctx, const ink_steps *steps, const char *text, size_t size, size_t most,
-                         const char **out, size_t *out_size)
+ink_result ink_normalize(ink_context *ctx, const ink_steps *steps, size_t most, ink_view *view)
 {
-    *out = text;
-    *out_size = size;
     if (steps->n == 0)
         return INK_OK;
-    if (most == 0 && (!ink_size_mul(size, ink_size_min(ctx->limits.text_growth, SIZE_MAX), &most) ||
+    if (most == 0 && (!ink_size_mul(view->size, ink_size_min(ctx->limits.text_growth, SIZE_MAX), &most) ||
                       !ink_size_add(most, NORMAL_EXTRA, &most)))
         most = SIZE_MAX;
-    ink_codes codes = {.most = most, .size = size};
-    INK_TRY(codes_read(ctx, text, size, &codes));
+    ink_codes codes = {.most = most, .size = view->size};
+    INK_TRY(codes_read(ctx, view, &codes));
     for (size_t i = 0; i < steps->n; i++) {
         ink_codes before = codes;
         ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
         INK_TRY(steps->step[i].normalize(ctx, &steps->step[i], &codes));
         if (codes.room != before.room && codes.n <= before.capacity) { /* they move back, so that two rooms suffice */
             codes.at = memcpy(before.room, codes.at, codes.n * sizeof *codes.at);
+            if (codes.origin != NULL)
+                codes.origin = memcpy(before.origin_room, codes.origin, codes.n * sizeof *codes.origin);
             codes.room = before.room;
+            codes.origin_room = before.origin_room;
             codes.capacity = before.capacity;
         }
         if (codes.room == before.room)
             ink_arena_release(&ctx->scratch, mark);
     }
-    return codes_write(ctx, &codes, out, out_size);
+    return codes_write(ctx, &codes, view);
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------ */
@@ -99,7 +122,7 @@ ink_result ink_normal_drop(ink_context *ctx, const ink_step *step, ink_codes *co
     (void)ctx;
     for (size_t i = 0; i < codes->n; i++)
         if (!ink_unicode_has(codes->at[i], step->properties))
-            codes->at[n++] = codes->at[i];
+            codes_set(codes, n++, codes->at[i], codes, i);
     codes->n = n;
     return INK_OK;
 }
@@ -127,10 +150,10 @@ ink_result ink_normal_chinese(ink_context *ctx, const ink_step *step, ink_codes 
     for (size_t i = 0; i < codes->n; i++) {
         bool chinese = ink_unicode_is_chinese(codes->at[i]);
         if (chinese)
-            spaced.at[n++] = ' ';
-        spaced.at[n++] = codes->at[i];
+            codes_set(&spaced, n++, ' ', codes, i);
+        codes_set(&spaced, n++, codes->at[i], codes, i);
         if (chinese)
-            spaced.at[n++] = ' ';
+            codes_set(&spaced, n++, ' ', codes, i);
     }
     *codes = spaced;
     return INK_OK;
@@ -145,9 +168,9 @@ ink_result ink_normal_lowercase(ink_context *ctx, const ink_step *step, ink_code
         n_dotted += codes->at[i] == 0x130;
     INK_TRY(codes_alloc(ctx, codes->n + n_dotted, codes, &lower));
     for (size_t i = 0; i < codes->n; i++) {
-        lower.at[n++] = ink_unicode_lower(codes->at[i]);
+        codes_set(&lower, n++, ink_unicode_lower(codes->at[i]), codes, i);
         if (codes->at[i] == 0x130) /* capital I with a dot: the dot goes on as a mark */
-            lower.at[n++] = 0x307;
+            codes_set(&lower, n++, 0x307, codes, i);
     }
     *codes = lower;
     return INK_OK;
@@ -159,9 +182,12 @@ ink_result ink_normal_strip(ink_context *ctx, const ink_step *step, ink_codes *c
     for (size_t i = 0; i < step->stop && codes->n > 0; i++, codes->n--)
         if (ink_unicode_class_of(codes->at[codes->n - 1]) != INK_UNICODE_SPACE)
             break;
-    for (size_t i = 0; i < step->start && codes->n > 0; i++, codes->at++, codes->n--)
+    for (size_t i = 0; i < step->start && codes->n > 0; i++, codes->at++, codes->n--) {
         if (ink_unicode_class_of(codes->at[0]) != INK_UNICODE_SPACE)
             break;
+        if (codes->origin != NULL)
+            codes->origin++;
+    }
     return INK_OK;
 }
 
@@ -182,8 +208,8 @@ ink_result ink_normal_prepend(ink_context *ctx, const ink_step *step, ink_codes 
     if (codes->n == 0)
         return INK_OK;
     INK_TRY(codes_alloc(ctx, codes->n + n_to, codes, &longer));
-    memcpy(longer.at, to, n_to * sizeof *to);
-    memcpy(longer.at + n_to, codes->at, codes->n * sizeof *codes->at);
+    for (size_t i = 0; i < longer.n; i++)
+        codes_set(&longer, i, i < n_to ? to[i] : codes->at[i - n_to], codes, i < n_to ? 0 : i - n_to);
     *codes = longer;
     return INK_OK;
 }
@@ -211,12 +237,12 @@ ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes 
     INK_TRY(codes_alloc(ctx, room, codes, &changed));
     for (size_t i = 0; i < codes->n; i++) {
         if (!codes_start(codes, i, from, n_from)) {
-            changed.at[n++] = codes->at[i];
+            codes_set(&changed, n++, codes->at[i], codes, i);
             continue;
         }
-        memcpy(changed.at + n, to, n_to * sizeof *to);
-        n += n_to;
         i += n_from - 1;
+        for (size_t k = 0; k < n_to; k++)
+            codes_set(&changed, n++, to[k], codes, i);
     }
     *codes = changed;
     return INK_OK;
@@ -231,6 +257,10 @@ ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes 
  *          of the same class stands between them.
  *
  * A run of marks is ordered by counting, so a million marks on one letter cost no more than a million letters.
+ *
+ * While a form is made, origin[n].start is how many codes of the text code n takes the place of: 1 for the first of a
+ * decomposition, 0 for the others, the sum for a composite. Then they are counted off in order, as in the reference,
+ * whatever was reordered or composed.
  */
 #define FORM_LONGEST 4       /* code points that one decomposes into, at most */
 #define FORM_UNAFFECTED 0xC0 /* no text below it changes */
@@ -251,20 +281,21 @@ static size_t form_decompose(uint32_t code, uint32_t out[FORM_LONGEST])
     return n;
 }
 
-/* Orders a run of marks by class, with room for as many, counting how many of each class there are. */
-static void form_order_run(uint32_t *marks, uint32_t *room, size_t n)
+/* Orders a run of n marks from `first` by class, with room for as many, counting how many of each class there are. */
+static void form_order_run(ink_codes *codes, size_t first, size_t n, ink_codes *room)
 {
     size_t place[256] = {0}, sum = 0;
     for (size_t i = 0; i < n; i++)
-        place[ink_unicode_combining(marks[i])]++;
+        place[ink_unicode_combining(codes->at[first + i])]++;
     for (size_t class = 0; class < 256; class ++) {
         size_t count = place[class];
         place[class] = sum;
         sum += count;
     }
+    for (size_t i = first; i < first + n; i++)
+        codes_set(room, place[ink_unicode_combining(codes->at[i])]++, codes->at[i], codes, i);
     for (size_t i = 0; i < n; i++)
-        room[place[ink_unicode_combining(marks[i])]++] = marks[i];
-    memcpy(marks, room, n * sizeof *marks);
+        codes_set(codes, first + i, room->at[i], room, i);
 }
 
 /* The length of the run of marks at the head; *ordered is false if their order has to change. */
@@ -289,7 +320,7 @@ static ink_result form_order(ink_context *ctx, ink_codes *codes)
         if (!ordered && room.at == NULL)
             INK_TRY(codes_alloc(ctx, codes->n, codes, &room));
         if (!ordered)
-            form_order_run(codes->at + i, room.at, n);
+            form_order_run(codes, i, n, &room);
         i += n > 0 ? n : 1;
     }
     return INK_OK;
@@ -301,27 +332,6 @@ static bool form_affects(const ink_codes *codes)
         if (codes->at[i] >= FORM_UNAFFECTED && codes->at[i] < INK_CODE_BYTE)
             return true;
     return false;
-}
-
-ink_result ink_normal_nfd(ink_context *ctx, const ink_step *step, ink_codes *codes)
-{
-    uint32_t one[FORM_LONGEST];
-    ink_codes long_form;
-    size_t n = 0;
-    (void)step;
-    if (!form_affects(codes))
-        return INK_OK;
-    for (size_t i = 0; i < codes->n; i++)
-        n += form_decompose(codes->at[i], one);
-    INK_TRY(codes_alloc(ctx, n, codes, &long_form));
-    n = 0;
-    for (size_t i = 0; i < codes->n; i++) {
-        size_t length = form_decompose(codes->at[i], one);
-        memcpy(long_form.at + n, one, length * sizeof *one);
-        n += length;
-    }
-    *codes = long_form;
-    return form_order(ctx, codes);
 }
 
 /* Composes in place: the output is never longer than the input. */
@@ -336,19 +346,55 @@ static void form_compose(ink_codes *codes)
         uint32_t composite = blocked ? 0 : ink_unicode_compose(codes->at[starter], code);
         if (composite != 0) {
             codes->at[starter] = composite;
+            if (codes->origin != NULL)
+                codes->origin[starter].start += codes->origin[i].start;
             continue;
         }
         if (class == 0)
             starter = n;
         last = class;
-        codes->at[n++] = code;
+        codes_set(codes, n++, code, codes, i);
     }
     codes->n = n;
 }
 
+static ink_result form_make(ink_context *ctx, bool composed, ink_codes *codes)
+{
+    uint32_t one[FORM_LONGEST];
+    const ink_codes before = *codes;
+    size_t n = 0, done = 0;
+    if (!form_affects(codes))
+        return INK_OK;
+    for (size_t i = 0; i < before.n; i++)
+        n += form_decompose(before.at[i], one);
+    INK_TRY(codes_alloc(ctx, n, &before, codes));
+    n = 0;
+    for (size_t i = 0; i < before.n; i++) {
+        size_t length = form_decompose(before.at[i], one);
+        memcpy(codes->at + n, one, length * sizeof *one);
+        for (size_t k = 0; k < length && codes->origin != NULL; k++)
+            codes->origin[n + k].start = k == 0;
+        n += length;
+    }
+    INK_TRY(form_order(ctx, codes));
+    if (composed)
+        form_compose(codes);
+    for (size_t i = 0; i < codes->n && codes->origin != NULL; i++) {
+        size_t replaced = codes->origin[i].start;
+        codes->origin[i] = before.origin[replaced > 0 || done == 0 ? done : done - 1];
+        done += replaced;
+    }
+    return INK_OK;
+}
+
+ink_result ink_normal_nfd(ink_context *ctx, const ink_step *step, ink_codes *codes)
+{
+    (void)step;
+    return form_make(ctx, false, codes);
+}
+
 ink_result ink_normal_nfc(ink_context *ctx, const ink_step *step, ink_codes *codes)
 {
-    INK_TRY(ink_normal_nfd(ctx, step, codes));
-    form_compose(codes);
-    return INK_OK;
+    (void)step;
+    return form_make(ctx, true, codes);
 }

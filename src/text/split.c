@@ -49,27 +49,29 @@ static size_t split_word(const ink_step *step, const char *text, size_t size, bo
 
 /* Makes a text the text of level `i`: each U+0020 in it becomes the step's `to`, if it has one, and the step's prefix
    is put in front as the scheme says. */
-static ink_result split_enter(ink_context *ctx, ink_split *split, size_t i, const char *text, size_t size,
-                              bool at_start)
+static ink_result split_enter(ink_context *ctx, ink_split *split, size_t i, const ink_view *whole, bool at_start)
 {
     const ink_step *step = &split->steps->step[i];
     const ink_short_text *space = &step->to, *prefix = &step->prefix;
-    size_t n_spaces = 0, room, n = 0;
+    const char *text = whole->text;
+    size_t size = whole->size, n_spaces = 0, room, n = 0;
     for (size_t k = 0; k < size && space->size != 0; k++)
         n_spaces += text[k] == ' ';
     bool starts = ink_text_starts(prefix, text, size) ||
                   (n_spaces != 0 && text[0] == ' ' && ink_text_starts(prefix, space->bytes, space->size));
     bool prefixed = !starts && (step->scheme == INK_PREFIX_ALWAYS || (step->scheme == INK_PREFIX_FIRST && at_start));
     split->depth = i;
-    split->level[i].text = text;
-    split->level[i].size = size;
+    split->level[i].rest = *whole;
     split->level[i].mark = ink_arena_mark_here(&ctx->scratch);
     if (n_spaces == 0 && !prefixed)
         return INK_OK;
     if (!ink_size_mul(n_spaces, space->size, &room) || !ink_size_add(room, size + INK_SHORT_TEXT, &room))
         return ink_fail(ctx, INK_ERROR_LIMIT, "a text of %zu bytes is too long to be split", size);
     char *changed = ink_arena_alloc(&ctx->scratch, room, 1);
-    if (changed == NULL)
+    ink_range *origin = NULL;
+    if (changed != NULL && whole->origin != NULL)
+        origin = ink_arena_alloc(&ctx->scratch, room, sizeof *origin);
+    if (changed == NULL || (origin == NULL && whole->origin != NULL))
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %zu bytes", size);
     if (prefixed) {
         memcpy(changed, prefix->bytes, prefix->size);
@@ -80,39 +82,40 @@ static ink_result split_enter(ink_context *ctx, ink_split *split, size_t i, cons
         memcpy(changed + n, replaced ? space->bytes : text + k, replaced ? space->size : 1);
         n += replaced ? space->size : 1;
     }
-    split->level[i].text = changed;
-    split->level[i].size = n;
+    for (size_t k = size, end = n; k-- > 0 && origin != NULL;) /* from the end: the prefix goes with the first byte */
+        for (size_t first = k == 0 ? 0 : end - (n_spaces != 0 && text[k] == ' ' ? space->size : 1); end > first;)
+            origin[--end] = whole->origin[k];
+    split->level[i].rest = (ink_view){changed, n, origin};
     return INK_OK;
 }
 
-ink_result ink_split_start(ink_context *ctx, const ink_steps *steps, const char *text, size_t size, bool at_start,
+ink_result ink_split_start(ink_context *ctx, const ink_steps *steps, const ink_view *text, bool at_start,
                            ink_split *split)
 {
     split->steps = steps;
     if (steps->n > 0)
-        return split_enter(ctx, split, 0, text, size, at_start);
+        return split_enter(ctx, split, 0, text, at_start);
     split->depth = 0;
-    split->level[0].text = text;
-    split->level[0].size = size;
+    split->level[0].rest = *text;
     return INK_OK;
 }
 
-ink_result ink_split_next(ink_context *ctx, ink_split *split, const char **word, size_t *size)
+ink_result ink_split_next(ink_context *ctx, ink_split *split, ink_view *word)
 {
     const size_t n = split->steps->n;
     for (;;) {
-        const size_t depth = split->depth, left = split->level[depth].size;
-        const char *text = split->level[depth].text;
+        const size_t depth = split->depth;
+        const ink_view rest = split->level[depth].rest;
         bool kept = true;
-        *word = text;
-        *size = left > 0 && n > 0 ? split_word(&split->steps->step[depth], text, left, &kept) : left;
-        split->level[depth].text = text + *size;
-        split->level[depth].size = left - *size;
-        if (left == 0 && depth > 0)
+        size_t size =
+            rest.size > 0 && n > 0 ? split_word(&split->steps->step[depth], rest.text, rest.size, &kept) : rest.size;
+        *word = ink_view_part(&rest, 0, size);
+        split->level[depth].rest = ink_view_part(&rest, size, rest.size - size);
+        if (rest.size == 0 && depth > 0)
             ink_arena_release(&ctx->scratch, split->level[split->depth--].mark);
-        else if (left == 0 || (kept && depth + 1 >= n))
+        else if (rest.size == 0 || (kept && depth + 1 >= n))
             return INK_OK;
         else if (kept)
-            INK_TRY(split_enter(ctx, split, depth + 1, *word, *size, false));
+            INK_TRY(split_enter(ctx, split, depth + 1, word, false));
     }
 }

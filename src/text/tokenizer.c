@@ -67,6 +67,7 @@ ink_result ink_builder_wordpiece(ink_tokenizer_builder *b, const ink_short_text 
     const ink_vocab *vocab = &b->draft.vocab;
     ink_trie *trie = &b->draft.wordpiece.trie;
     b->draft.wordpiece.longest = longest;
+    b->draft.marks_rest = prefix->size > 0;
     INK_TRY(ink_trie_start(b->ctx, b->arena, 2 * vocab->pool_size, trie));
     for (size_t i = 0; i < vocab->first_other + vocab->n_others; i++) {
         const char *bytes = vocab->pool + vocab->tokens[i].offset;

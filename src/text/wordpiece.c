@@ -26,20 +26,19 @@ ink_result ink_wordpiece_encode(ink_context *ctx, const ink_tokenizer *tokenizer
             return ink_scratch_fail(ctx, mark);
         ink_trie_starts(&wordpiece->trie, INK_WORDPIECE_REST, word, size, length, size, rest);
         for (size_t i = length; i < size && id != INK_TRIE_NONE;) {
-            ink_ids_add(out, (ink_token)id);
+            ink_ids_add(out, (ink_token)id, i - out->done);
             const ink_trie_node *piece = &wordpiece->trie.nodes[rest[i - length]];
             id = piece->value;
             i += piece->length;
         }
         ink_arena_release(&ctx->scratch, mark);
     }
-    if (id != INK_TRIE_NONE) {
-        ink_ids_add(out, (ink_token)id);
-        return INK_OK;
-    }
-    if (tokenizer->unk < 0)
+    if (id == INK_TRIE_NONE && tokenizer->unk < 0)
         return ink_unknown_fail(ctx, tokenizer, word, size);
-    out->n = before;
-    ink_ids_add(out, tokenizer->unk);
+    if (id == INK_TRIE_NONE) {
+        out->n = before;
+        out->done = 0;
+    }
+    ink_ids_add(out, id != INK_TRIE_NONE ? (ink_token)id : tokenizer->unk, size - out->done);
     return INK_OK;
 }

@@ -58,18 +58,22 @@ static bool is_byte_level(const ink_tokenizer *tokenizer)
     return true;
 }
 
-/* The text beside itself, within a length: no longer than that, and the types are there for each id. */
+/* The text beside itself, within a length: no longer than that, and each id has a type and a place in its
+   text. */
 static void check_pair(ink_context *ctx, const ink_tokenizer *tokenizer, const char *text, size_t size)
 {
     ink_token ids[16], types[16];
+    ink_place places[16];
     size_t n = 0;
     ink_encode_input input = {
         .text = text, .size = size, .pair = text, .pair_size = size / 2, .flags = INK_ENCODE_DEFAULT, .max_length = 16};
-    if (ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, types, 16, &n) != INK_OK)
+    if (ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, types, places, 16, &n) != INK_OK)
         return; /* the template is longer */
     check(n <= 16);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         check(ink_tokenizer_token(tokenizer, ids[i], NULL) != NULL && types[i] >= 0);
+        check(places[i].start <= places[i].stop && places[i].stop <= (places[i].text == 1 ? size / 2 : size));
+    }
 }
 
 static void check_text(ink_context *ctx, const ink_tokenizer *tokenizer, bool changes, const char *text, size_t size,
