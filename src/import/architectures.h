@@ -52,6 +52,24 @@ ink_result ink_import_blocks(ink_import *in, const char *scope, const char *prob
    is `tied`, is true, it is the tensor `output` of the file ("lm_head.weight"), the other name of the same. */
 ink_result ink_import_embedding(ink_import *in, const char *module, const char *output, bool tied, size_t size);
 
+/* The names of the settings of a rope. */
+typedef struct ink_rope_names {
+    const char *layers; /* the object in rope_parameters where windowed blocks have another: "full_attention"; NULL: it
+                           is rope_parameters itself */
+    const char *theta;  /* the key of theta outside of rope_parameters */
+    double default_theta;
+    bool scaled; /* rope_scaling is for this rope */
+} ink_rope_names;
+
+/* Reads n ropes, for heads of size head_dim, into stack.config.ropes. info.context_length must be set; the type of the
+   first rope may stretch it. */
+ink_result ink_import_ropes(ink_import *in, const ink_rope_names *names, size_t n, size_t head_dim);
+
+/* If the setting layer_types is there, gives the blocks that slide this window, and the others none. must_agree:
+   refuses a block whose window, set before, would change. */
+ink_result ink_import_layer_types(ink_config *config, size_t n_layers, size_t window, bool must_agree,
+                                  ink_stack_config *stack);
+
 /* The first class under `architectures`; "" if there is none. */
 ink_result ink_import_class(ink_import *in, const char **class);
 

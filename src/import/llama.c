@@ -70,142 +70,6 @@ typedef struct llama_settings {
     ink_bias_rule qkv_bias, out_bias, mlp_bias;
 } llama_settings;
 
-/* ---- rope ------------------------------------------------------------------------------------------------------- */
-
-/*
- * The settings of rope have two forms:
- *
- *     "rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3", "factor": 32.0, ...}       until transformers 4
- *     "rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", "factor": 32.0, ...}    from transformers 5
- *
- * An older name of rope_type is "type". Every member can change the result, so an unknown one is refused.
- */
-static ink_result rope_check_members(const ink_config *inner)
-{
-    static const char *const known[] = {
-        "rope_type",
-        "type",
-        "rope_theta",
-        "factor",
-        "original_max_position_embeddings",
-        "low_freq_factor",
-        "high_freq_factor", /* llama3 */
-        "beta_fast",
-        "beta_slow",
-        "attention_factor",
-        "truncate", /* yarn */
-        "partial_rotary_factor",
-        "finetuned", /* whether the weights were trained with this rope; changes nothing */
-    };
-    const ink_json_document *document = &inner->document;
-    for (ink_json i = ink_json_first(document, inner->object); i != INK_JSON_NONE; i = ink_json_next(document, i)) {
-        const ink_json_node *node = &document->nodes[i];
-        size_t k = 0;
-        while (k < sizeof known / sizeof known[0] && strcmp(node->key, known[k]) != 0)
-            k++;
-        if (k == sizeof known / sizeof known[0] && node->kind != INK_JSON_NULL)
-            return ink_fail(inner->ctx, INK_ERROR_UNSUPPORTED, "%s: %s.%s: rope with this setting is not supported",
-                            document->file, document->nodes[inner->object].key, node->key);
-    }
-    return INK_OK;
-}
-
-/* Refuses settings that would change the result and are not supported. */
-static ink_result rope_refuse(ink_config *config)
-{
-    double partial = 1;
-    bool truncate = true;
-    INK_TRY(ink_config_number(config, "partial_rotary_factor", 0, 1, "from 0 to 1", &partial));
-    INK_TRY(ink_config_bool(config, "truncate", &truncate));
-    if (partial < 1)
-        return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: partial_rotary_factor: only whole heads (1) are supported", config->document.file);
-    if (!truncate)
-        return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: truncate: rope of type yarn is only supported with whole indices (true)",
-                        config->document.file);
-    return INK_OK;
-}
-
-static ink_result rope_describe_type(ink_config *config, ink_config *inner, size_t n_positions, ink_rope *rope)
-{
-    const char *name;
-    int type = INK_ROPE_PLAIN;
-    INK_TRY(ink_config_string(inner, ink_config_has(inner, "rope_type") ? "rope_type" : "type", &name));
-    if (name[0] != '\0' && strcmp(name, "default") != 0)
-        while (++type < INK_ROPE_N_TYPES && strcmp(name, ink_rope_type_name((ink_rope_type)type)) != 0)
-            continue;
-    if (type == INK_ROPE_N_TYPES)
-        return ink_fail(inner->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: rope_type '%s' is not supported, only default, linear, dynamic, llama3, yarn",
-                        inner->document.file, name);
-    rope->type = (ink_rope_type)type;
-    INK_TRY(rope_check_members(inner));
-    INK_TRY(rope_refuse(inner));
-    INK_TRY(ink_config_number(inner, "rope_theta", 1, 1e30, "above 1 and at most 1e30", &rope->theta));
-    config->fingerprint = inner->fingerprint;
-    if (rope->type == INK_ROPE_PLAIN)
-        return INK_OK;
-
-    const char *range = "from 1e-6 to 1e6";
-    bool derived = rope->type == INK_ROPE_YARN && ink_config_is_null(inner, "factor");
-    if (!derived && ink_config_member(inner, "factor") == INK_JSON_NONE)
-        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: rope of type %s: member 'factor' is missing",
-                        config->document.file, ink_rope_type_name(rope->type));
-    INK_TRY(ink_config_number(inner, "factor", 1, 1e6, "from 1 to 1e6", &rope->factor));
-    if (rope->type == INK_ROPE_LLAMA3 || rope->type == INK_ROPE_YARN) {
-        const char *key = "original_max_position_embeddings"; /* next to the object or in it */
-        INK_TRY(
-            ink_config_size(ink_config_has(config, key) ? config : inner, key, INK_MAX_IDS, &rope->original_length));
-    }
-    if (derived) /* null: what takes the original length to that of the model */
-        rope->factor = (double)n_positions / (double)rope->original_length;
-    if (rope->type == INK_ROPE_LLAMA3) {
-        INK_TRY(ink_config_number(inner, "low_freq_factor", 1e-6, 1e6, range, &rope->low_freq_factor));
-        INK_TRY(ink_config_number(inner, "high_freq_factor", 1e-6, 1e6, range, &rope->high_freq_factor));
-    }
-    if (rope->type == INK_ROPE_YARN) {
-        rope->beta_fast = 32;
-        rope->beta_slow = 1;
-        INK_TRY(ink_config_number(inner, "beta_fast", 1e-6, 1e6, range, &rope->beta_fast));
-        INK_TRY(ink_config_number(inner, "beta_slow", 1e-6, 1e6, range, &rope->beta_slow));
-        if (ink_config_member(inner, "attention_factor") != INK_JSON_NONE)
-            INK_TRY(ink_config_number(inner, "attention_factor", 1e-6, 1e6, range, &rope->attention_factor));
-    }
-    config->fingerprint = ink_fingerprint_number(config->fingerprint, inner->fingerprint);
-    return INK_OK;
-}
-
-/* Under dynamic and yarn the context length is the stretched length. If both objects are there, rope_scaling is used,
-   as in transformers. */
-static ink_result rope_describe(ink_config *config, size_t head_dim, ink_model *model, ink_rope *rope)
-{
-    size_t n_positions = model->info.context_length;
-    ink_config inner = *config;
-    *rope = (ink_rope){.head_dim = head_dim, .theta = 10000, .original_length = n_positions};
-    INK_TRY(rope_refuse(config));
-    INK_TRY(ink_config_number(config, "rope_theta", 1, 1e30, "above 1 and at most 1e30", &rope->theta));
-    inner.fingerprint = config->fingerprint;
-    inner.object = ink_config_member(config, "rope_scaling");
-    if (inner.object == INK_JSON_NONE)
-        inner.object = ink_config_member(config, "rope_parameters");
-    if (inner.object != INK_JSON_NONE) {
-        INK_TRY(ink_json_expect(config->ctx, &config->document, inner.object, INK_JSON_OBJECT));
-        INK_TRY(rope_describe_type(config, &inner, n_positions, rope));
-    }
-    INK_TRY(ink_config_check(config, ink_rope_check(config->ctx, rope)));
-
-    double length = (double)n_positions;
-    if (rope->type == INK_ROPE_DYNAMIC || rope->type == INK_ROPE_YARN) {
-        double stretched = rope->factor * (double)rope->original_length;
-        length = stretched > length ? stretched : length;
-    }
-    model->info.context_length = length < (double)INK_ROPE_MAX_LENGTH ? (size_t)length : INK_ROPE_MAX_LENGTH;
-    if (rope->type == INK_ROPE_DYNAMIC)
-        model->own_capacity_from = n_positions;
-    return INK_OK;
-}
-
 /* ---- settings --------------------------------------------------------------------------------------------------- */
 
 static ink_result llama_describe_heads(ink_config *config, llama_settings *s)
@@ -234,8 +98,7 @@ static ink_result llama_describe_heads(ink_config *config, llama_settings *s)
 static ink_result llama_describe_windows(ink_config *config, const llama_family *family, size_t n_layers,
                                          ink_stack_config *stack)
 {
-    static const char *const kinds[] = {"full_attention", "sliding_attention"};
-    size_t window = 0, first_window = 0, n;
+    size_t window = 0, first_window = 0;
     bool used = family->windows;
     if (family->windows_by_layer)
         INK_TRY(ink_config_bool(config, "use_sliding_window", &used));
@@ -247,35 +110,9 @@ static ink_result llama_describe_windows(ink_config *config, const llama_family 
             INK_TRY(ink_config_count(config, "max_window_layers", INK_MAX_LAYERS, &first_window));
         }
     }
-    ink_json types, type = INK_JSON_NONE;
-    if (ink_config_member(config, "layer_types") != INK_JSON_NONE) {
-        INK_TRY(ink_config_array(config, "layer_types", &types, &n));
-        if (n != n_layers)
-            return ink_fail(config->ctx, INK_ERROR_MISMATCH,
-                            "%s: layer_types has %zu elements, but num_hidden_layers is %zu", config->document.file, n,
-                            n_layers);
-        type = ink_json_first(&config->document, types);
-    }
-    for (size_t i = 0; i < stack->n_blocks; i++) {
-        bool slides = window != 0 && i >= first_window;
-        if (type != INK_JSON_NONE) {
-            const char *name;
-            INK_TRY(ink_config_element_string(config, type, &name));
-            type = ink_json_next(&config->document, type);
-            bool wanted = strcmp(name, kinds[1]) == 0;
-            if (!wanted && strcmp(name, kinds[0]) != 0)
-                return ink_fail(config->ctx, INK_ERROR_UNSUPPORTED,
-                                "%s: layer_types[%zu]: expected '%s' or '%s', found '%s'", config->document.file, i,
-                                kinds[0], kinds[1], name);
-            if (wanted != slides && (window == 0 || !family->windows_by_layer))
-                return ink_fail(config->ctx, INK_ERROR_MISMATCH,
-                                "%s: layer_types[%zu] is '%s', but the other settings make it '%s'",
-                                config->document.file, i, kinds[wanted], kinds[slides]);
-            slides = wanted;
-        }
-        stack->attention[i].window = slides ? window : 0;
-    }
-    return INK_OK;
+    for (size_t i = first_window; i < stack->n_blocks; i++)
+        stack->attention[i].window = window;
+    return ink_import_layer_types(config, n_layers, window, window == 0 || !family->windows_by_layer, stack);
 }
 
 static ink_result llama_describe(ink_import *in, llama_settings *s)
@@ -319,7 +156,8 @@ static ink_result llama_describe(ink_import *in, llama_settings *s)
     INK_TRY(ink_plan_stack(&in->plan, info->n_layers, &s->attention, &in->model->transformer.stack));
     INK_TRY(llama_describe_windows(config, f, info->n_layers, stack));
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
-    return rope_describe(config, s->attention.head_dim, model, &stack->ropes[0]);
+    return ink_import_ropes(in, &(ink_rope_names){.theta = "rope_theta", .default_theta = 10000, .scaled = true}, 1,
+                            s->attention.head_dim);
 }
 
 /* ---- tensors ---------------------------------------------------------------------------------------------------- */
