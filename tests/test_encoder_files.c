@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layers.h"
 #include "settings.h"
 
 #define MAX_FILES 13
@@ -356,6 +357,92 @@ static void old_sentence_folders_are_explained(ink_context *ctx, counting *memor
     }
 }
 
+/* ---- static embeddings ---------------------------------------------------------------------------------------- */
+
+static const char static_modules[] = "[" MODULE("StaticEmbedding", "") "]";
+static const char model2vec_config[] = "{\"model_type\": \"model2vec\", \"normalize\": true}";
+
+/* A table of 6 rows of 4, under `table`, and perhaps two vectors beside it. */
+static const struct {
+    const char *file, *content; /* config.json or modules.json */
+    const char *table;
+    ink_type table_type;
+    size_t table_rank;
+    ink_type mapping_type; /* INK_TYPE_NONE: there is none */
+    size_t n_mapping;
+    int64_t mapping;  /* its last element; the others are 5 */
+    size_t n_weights; /* 0: there are none */
+    ink_result result;
+    const char *words;
+} statics[] = {
+    {"modules.json", static_modules, "embedding.weight", INK_F32, 2, INK_TYPE_NONE, 0, 0, 0, INK_OK, NULL},
+    {"modules.json", static_modules, "embeddings", INK_F16, 2, INK_I64, 9, 0, 9, INK_OK, NULL},
+    {"config.json", model2vec_config, "embeddings", INK_F64, 2, INK_I64, 3, 5, 0, INK_OK, NULL},
+    {"config.json", model2vec_config, "embedding.weight", INK_BF16, 2, INK_TYPE_NONE, 0, 0, 6, INK_OK, NULL},
+    {"config.json", model2vec_config, "table", INK_F32, 2, INK_TYPE_NONE, 0, 0, 0, INK_ERROR_NOT_FOUND,
+     "tensor 'embedding.weight' is missing"},
+    {"config.json", model2vec_config, "embeddings", INK_F32, 1, INK_TYPE_NONE, 0, 0, 0, INK_ERROR_MISMATCH,
+     "tensor 'embeddings' is [24], expected a matrix"},
+    {"config.json", model2vec_config, "embeddings", INK_I64, 2, INK_TYPE_NONE, 0, 0, 0, INK_ERROR_UNSUPPORTED,
+     "tensor 'embeddings' is of type I64, expected F32, BF16, F16 or F64"},
+    {"config.json", model2vec_config, "embeddings", INK_F32, 2, INK_I64, 9, 6, 0, INK_ERROR_MISMATCH,
+     "tensor 'mapping': element 8 is 6, expected 0 to 5"},
+    {"config.json", model2vec_config, "embeddings", INK_F32, 2, INK_I64, 9, -1, 0, INK_ERROR_MISMATCH,
+     "tensor 'mapping': element 8 is -1, expected 0 to 5"},
+    {"config.json", model2vec_config, "embeddings", INK_F32, 2, INK_I64, 9, INT64_MIN, 0, INK_ERROR_MISMATCH,
+     "tensor 'mapping': element 8 is -9223372036854775808"},
+    {"config.json", model2vec_config, "embeddings", INK_F32, 2, INK_I64, 9, (int64_t)1 << 32, 0, INK_ERROR_MISMATCH,
+     "tensor 'mapping': element 8 is 4294967296"},
+    {"config.json", model2vec_config, "embeddings", INK_F32, 2, INK_F64, 9, 0, 0, INK_ERROR_MISMATCH,
+     "tensor 'mapping' is [9] of type F64, expected a vector of I64"},
+    {"config.json", model2vec_config, "embeddings", INK_F32, 2, INK_I64, 9, 0, 6, INK_ERROR_MISMATCH,
+     "tensor 'weights' is [6]"},
+    {"config.json", model2vec_config, "embeddings", INK_F32, 2, INK_TYPE_NONE, 0, 0, 5, INK_ERROR_MISMATCH,
+     "tensor 'weights' is [5]"},
+    {"config.json", "{\"model_type\": \"model2vec\", \"normalize\": 3}", "embeddings", INK_F32, 2, INK_TYPE_NONE, 0, 0,
+     0, INK_ERROR_MISMATCH, "normalize: expected"},
+    {"modules.json", "[" MODULE("StaticEmbedding", "../x") "]", "embedding.weight", INK_F32, 2, INK_TYPE_NONE, 0, 0, 0,
+     INK_ERROR_NOT_FOUND, "has no config.json"},
+    {"modules.json", "[" MODULE("StaticEmbedding", "0_StaticEmbedding") "]", "embedding.weight", INK_F32, 2,
+     INK_TYPE_NONE, 0, 0, 0, INK_ERROR_MISMATCH, "is '0_StaticEmbedding', but there is model.safetensors"},
+    {"modules.json", "[" MODULE("StaticEmbedding", "") ", " MODULE("Pooling", "1_Pooling") "]", "embedding.weight",
+     INK_F32, 2, INK_TYPE_NONE, 0, 0, 0, INK_ERROR_UNSUPPORTED, "a module 'Pooling' after the pooling"},
+};
+
+static void static_embeddings_are_checked(ink_context *ctx, counting *memory)
+{
+    for (size_t i = 0; i < sizeof statics / sizeof statics[0]; i++) {
+        state_dict dict = {0};
+        const double ones[24] = {0};
+        int64_t mapping[9] = {5, 5, 5, 5, 5, 5, 5, 5, 5};
+        const size_t two[2] = {6, 4}, one[1] = {24};
+        if (statics[i].n_mapping != 0)
+            mapping[statics[i].n_mapping - 1] = statics[i].mapping;
+        state_dict_add(&dict, statics[i].table, statics[i].table_type, statics[i].table_rank,
+                       statics[i].table_rank == 2 ? two : one, ones);
+        if (statics[i].n_mapping != 0)
+            state_dict_add(&dict, "mapping", statics[i].mapping_type, 1, &statics[i].n_mapping, mapping);
+        if (statics[i].n_weights != 0)
+            state_dict_vector(&dict, "weights", statics[i].n_weights);
+        state_dict_write(&dict);
+        const ink_memory_file files[] = {dict.entry, {statics[i].file, statics[i].content, strlen(statics[i].content)}};
+        const ink_memory_files list = {files, 2};
+        if (statics[i].result == INK_OK) {
+            ink_model *model;
+            const ink_token tokens[] = {0, 1, 2};
+            float out[4];
+            const ink_text text = {.tokens = tokens, .n_tokens = 3, .output = out};
+            assert_ok(ctx, fixture_open_files(ctx, "static", &list, &model));
+            assert_int_equal(ink_model_get_info(model)->vocab_size, statics[i].n_mapping ? statics[i].n_mapping : 6);
+            assert_ok(ctx, ink_model_encode(ctx, model, INK_EMBEDDING, &text, 1));
+            ink_model_free(model);
+        } else {
+            refuse_folder(ctx, memory, statics[i].words, &list, statics[i].result, statics[i].words);
+        }
+        state_dict_free(&dict);
+    }
+}
+
 /* How many ids a text may have, by up to two files beside the model and its modules: 24 positions there are. */
 static void files_say_how_long_a_text_may_be(ink_context *ctx)
 {
@@ -541,6 +628,7 @@ int main(void)
         context_test(labels_may_be_plain_values),
         counted_test(missing_tensors_are_named),
         counted_test(wrong_modules_are_refused),
+        counted_test(static_embeddings_are_checked),
         context_test(files_say_how_long_a_text_may_be),
         context_test(cross_encoders_have_an_activation),
         context_test(old_cross_encoders_have_an_activation),

@@ -112,6 +112,44 @@ static void padding_has_no_score(void **unused)
     }
 }
 
+/* A text without tokens, and one of more tokens than a pass has rows, in a list whose texts begin in the middle of a
+   pass. The sums of 1000 floats of either side differ by their order. */
+static void static_embeddings_take_texts_of_any_length(void **unused)
+{
+    enum { LONG = 1000, N = 8 };
+    static const char *const names[] = {"static", "static_folder", "model2vec", "model2vec_quantized"};
+    static ink_token tokens[LONG];
+    (void)unused;
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        encoder_fixture f;
+        encoder_open(&f, names[k], INK_POOLING_NONE);
+        size_t size = f.encoder->embedding_size;
+        float *expected = test_tensor(f.ctx, f.reference, "long.embedding", NULL);
+        float *empty = test_tensor(f.ctx, f.reference, "empty.embedding", NULL);
+        for (size_t i = 0; i < LONG; i++)
+            tokens[i] = (ink_token)(7 * i % f.info->vocab_size);
+        const size_t lengths[N] = {0, LONG, 100, LONG, 0, 0, LONG, 0};
+        ink_text texts[N];
+        float *out = test_floats(N * size);
+        for (size_t i = 0; i < N; i++)
+            texts[i] =
+                (ink_text){.tokens = lengths[i] == 0 ? NULL : tokens, .n_tokens = lengths[i], .output = out + i * size};
+        assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_EMBEDDING, texts, N));
+        for (size_t i = 0; i < N; i++)
+            if (lengths[i] != 100)
+                test_assert_close(texts[i].output, lengths[i] == 0 ? empty : expected, size, 1e-6, 1e-6, names[k]);
+        test_assert_same_bits(texts[1].output, texts[6].output, size, "begun in the middle of a pass");
+        assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_EMBEDDING, texts + 4, 1)); /* nothing but an empty text */
+        test_assert_close(texts[4].output, empty, size, 1e-6, 0, names[k]);
+        assert_fails(f.ctx, ink_model_encode(f.ctx, f.model, INK_HIDDEN_STATES, texts + 4, 1), INK_ERROR_ARGUMENT,
+                     "there are no tokens");
+        free(out);
+        free(expected);
+        free(empty);
+        encoder_close(&f);
+    }
+}
+
 static void poolings_are_computed_from_the_rows(void **unused)
 {
     static const char *const names[INK_N_POOLINGS] = {
@@ -208,6 +246,8 @@ static void every_value_inside_is_the_references(encoder_fixture *f)
 {
     size_t n;
     inside in = {.f = f};
+    if (f->info->n_layers == 0)
+        return; /* static embeddings */
     ink_context *ctx = test_context(1);
     ink_context_trace(ctx, look, &in);
     free(encoder_run(ctx, f, INK_HIDDEN_STATES, &n));
@@ -449,6 +489,21 @@ static void a_sentence_encoder_says_what_it_is(void **unused)
     encoder_open(&f, "sentence_flags", INK_POOLING_NONE);
     assert_int_equal(f.encoder->embedding_size, 120);
     encoder_close(&f);
+    encoder_open(&f, "static_folder", INK_POOLING_CLS);
+    assert_string_equal(f.info->kind, "static");
+    assert_int_equal(f.info->n_layers, 0);
+    assert_int_equal(f.info->context_length, 0);
+    assert_int_equal(f.encoder->embedding_size, 16);
+    assert_int_equal(f.encoder->max_tokens, 12); /* where tokenizer.json cuts */
+    assert_true(f.encoder->without_template);
+    assert_string_equal(f.encoder->prompt, "the ");
+    encoder_close(&f);
+    encoder_open(&f, "model2vec_quantized", INK_POOLING_NONE);
+    assert_string_equal(f.info->kind, "model2vec");
+    assert_int_equal(f.info->vocab_size, 66);
+    assert_int_equal(f.info->n_unused, 0);
+    assert_true(f.encoder->max_tokens == SIZE_MAX);
+    encoder_close(&f);
 }
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
@@ -656,6 +711,7 @@ int main(void)
         cmocka_unit_test(unit_vectors_point_where_the_references_do),
         cmocka_unit_test(filling_probabilities_are_the_softmax),
         cmocka_unit_test(padding_has_no_score),
+        cmocka_unit_test(static_embeddings_take_texts_of_any_length),
         cmocka_unit_test(poolings_are_computed_from_the_rows),
         cmocka_unit_test(a_classifier_scores_the_pooled_rows),
         encoder_test(every_value_inside_is_the_references),

@@ -349,6 +349,8 @@ static void no_number_makes_a_small_file_expensive(ink_context *ctx, counting *m
     for (size_t list = 0; list < 2; list++)
         for (const char *const *name = list == 0 ? fixture_names : encoder_names; *name != NULL; name++) {
             fixture_files files;
+            if (strncmp(*name, "static", 6) == 0)
+                continue; /* without config.json */
             fixture_files_read(&files, *name);
             for (size_t f = 0; f < files.list.n_files; f++)
                 if (strstr(files.list.files[f].name, ".json") != NULL)

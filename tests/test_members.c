@@ -44,6 +44,11 @@ static const struct {
      {"config.json", "model.safetensors", "modules.json", "sentence_bert_config.json",
       "config_sentence_transformers.json", "tokenizer.json", "tokenizer_config.json", "1_Pooling/config.json",
       "2_Dense/config.json", "2_Dense/model.safetensors", "3_Dense/config.json", "3_Dense/model.safetensors"}},
+    {"encoders/static_folder",
+     {"modules.json", "config_sentence_transformers.json", "0_StaticEmbedding/model.safetensors",
+      "0_StaticEmbedding/tokenizer.json", "1_Dense/config.json", "1_Dense/model.safetensors"}},
+    {"encoders/model2vec_quantized", {"config.json", "model.safetensors", "modules.json", "tokenizer.json"}},
+    {"encoders/model2vec", {"config.json", "model.safetensors", "tokenizer.json"}},
     {"tokenizer/legacy_bert", {"vocab.txt", "tokenizer_config.json", "special_tokens_map.json"}},
     {"tokenizer/legacy_gpt2", {"vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"}},
     {"tokenizer/legacy_qwen2", {"vocab.json", "merges.txt", "tokenizer_config.json", "added_tokens.json"}},
@@ -135,8 +140,9 @@ static bool open_folder(ink_context *ctx, const folder *f, const char *what)
     ink_chat *chat = NULL;
     bool all = true, has_config = false, has_tokenizer = false;
     for (size_t i = 0; i < f->list.n_files; i++) {
-        has_config = has_config || strcmp(f->files[i].name, "config.json") == 0;
-        has_tokenizer = has_tokenizer || strncmp(f->files[i].name, "tokenizer.json", 14) == 0 ||
+        has_config =
+            has_config || strcmp(f->files[i].name, "config.json") == 0 || strcmp(f->files[i].name, "modules.json") == 0;
+        has_tokenizer = has_tokenizer || strstr(f->files[i].name, "tokenizer.json") != NULL ||
                         strncmp(f->files[i].name, "vocab.", 6) == 0;
     }
     if (has_config && ink_model_open(ctx, NULL, &options, &model) != INK_OK) {

@@ -328,6 +328,9 @@ static void the_reference_says_the_same(void **state)
     (void)state;
     compare_case("pairs", CLASSIFY, ENCODERS "/bert_text", "--pair");
     compare_case("spaces", EMBED, CASES "/spaces", NULL);
+    compare_case("static", EMBED, ENCODERS "/static", NULL);
+    compare_case("static_folder", EMBED, ENCODERS "/static_folder", NULL);
+    compare_case("model2vec_quantized", EMBED, ENCODERS "/model2vec_quantized", NULL);
     compare_case("tagger", TAG, CASES "/tagger", NULL);
     compare_case("tagger_all", TAG, CASES "/tagger", "--all");
     compare_case("tagger_bytes", TAG, CASES "/tagger_bytes", NULL);
@@ -479,6 +482,8 @@ static void inspects(void **state)
         {ENCODERS "/bert", "makes        rows of 20\n"},
         {ENCODERS "/bert_text", "makes        rows of 20, scores of a text: 3\n"},
         {ENCODERS "/roberta_tokens", "makes        rows of 20, scores of each token: 4\n"},
+        {ENCODERS "/static", "makes        rows of 20, embeddings of 20\n"},
+        {ENCODERS "/static_folder", "kind         static, 0 layers, width 20, vocabulary 66\n"},
         {ENCODERS "/roberta_answer",
          "makes        rows of 20, scores that an answer starts and ends at each token: 2\n"},
         {ENCODERS "/bert_fill", "makes        rows of 20, fillings of masked tokens: 66\n"},

@@ -77,7 +77,8 @@ static ink_result encode_text(batch *b, batch_text *t, size_t max_length, size_t
                               .size = t->prompt + t->size,
                               .pair = t->is_pair ? text + t->prompt + t->size : NULL,
                               .pair_size = t->pair_size,
-                              .flags = INK_ENCODE_DEFAULT | (b->info->lower_case ? INK_ENCODE_LOWER : 0),
+                              .flags = INK_ENCODE_ADDED | (b->info->lower_case ? INK_ENCODE_LOWER : 0) |
+                                       (b->info->without_template ? 0 : INK_ENCODE_TEMPLATE),
                               .max_length = max_length};
     return ink_tokenizer_encode_input(b->lm.ctx, b->lm.tokenizer, &input, capacity > 0 ? b->tokens + t->tokens : NULL,
                                       capacity > 0 ? b->types + t->tokens : NULL, NULL, capacity, &t->n_tokens);

@@ -1,6 +1,6 @@
 /*
  * encoder.h - texts to vectors: BERT, DistilBERT, RoBERTa, XLM-RoBERTa, CamemBERT; GPT-2 and the Llama family as
- * classifiers; and the sentence encoders built on all of them.
+ * classifiers; the sentence encoders built on all of them; static embeddings.
  *
  * An encoder is opened like every model (model.h). It reads a whole text at once, so it has no state. BERT and its kin
  * read it in both directions. GPT-2 and the Llama family read it from left to right, so the score of a text is that of
@@ -81,7 +81,8 @@ typedef struct ink_encoder_info {
     size_t max_tokens;     /* the recommended length at which to cut a text, in ids, the template included:
                               max_seq_length of sentence_bert_config.json, or model_max_length of
                               tokenizer_config.json, at most context_length (model.h); longer texts than
-                              context_length are refused */
+                              context_length are refused. Of static embeddings the truncation of tokenizer.json, or
+                              SIZE_MAX. */
     size_t n_types;        /* rows of the token-type embedding; 0: there is none, and types must be 0 */
     size_t embedding_size; /* 0: neither the folder nor the options name a pooling */
     bool has_pooled;
@@ -89,6 +90,7 @@ typedef struct ink_encoder_info {
     size_t n_labels;           /* of a classifier, else 0 */
     const char *const *labels; /* [n_labels]: id2label, or "LABEL_0", ... */
     bool lower_case;           /* encode texts with INK_ENCODE_LOWER (do_lower_case) */
+    bool without_template;     /* encode texts without INK_ENCODE_TEMPLATE (static embeddings) */
     const char *prompt;        /* put this in front of every text (default_prompt_name); "" for most */
 } ink_encoder_info;
 
@@ -101,7 +103,7 @@ size_t ink_model_encoding_size(const ink_model *model, ink_encoding encoding);
 /* One text of a list. */
 typedef struct ink_text {
     const ink_token *tokens; /* [n_tokens] */
-    size_t n_tokens;         /* 1 to context_length */
+    size_t n_tokens;         /* 1 to context_length; the embedding of static embeddings has 0 tokens or more */
     const ink_token *types;  /* [n_tokens]: rows of the token-type embedding; NULL: all 0 */
     const size_t *positions; /* [n_positions]: of encodings with a row for each token, the rows to return, in any order;
                                 NULL: all n_tokens */

@@ -18,6 +18,8 @@
  *   roberta,          functions below; so do GPT-2 and the Llama family with the head of a classifier
  *   xlm-roberta,      (GPT2ForSequenceClassification, LlamaForTokenClassification, ...) or with modules.json
  *   camembert
+ *   model2vec         an encoder without layers: a vector for each token, and their mean (encoder.h). A folder without
+ *                     config.json whose modules.json begins with a StaticEmbedding is one, too; its kind is "static"
  *
  * The models rnn, gru, lstm and mlp have these settings and tensors; the tensors are the state_dict of PyTorch modules:
  *
@@ -113,7 +115,7 @@ typedef struct ink_model_info {
     size_t vocab_size;
     size_t context_length; /* the most positions a state can hold: max_position_embeddings, or the length to which
                               dynamic and yarn stretch it; at most INK_ROPE_MAX_LENGTH under rope; 0: no limit
-                              (recurrent, and MLP) */
+                              (recurrent, MLP and static) */
     size_t window_size;    /* the number of tokens a result depends on; 0: all */
     size_t hidden_size;
     size_t n_layers;

@@ -29,7 +29,8 @@ typedef struct ink_tokenizer ink_tokenizer;
    merges.txt (byte-level BPE as in GPT-2, RoBERTa and Qwen2) or vocab.txt (BERT's WordPiece), and then
    tokenizer_config.json decides what these files leave open. Tokens that tokenizer_config.json, special_tokens_map.json
    and added_tokens.json name are added, as transformers does it (src/import/README.md), so the vocabulary may be larger
-   than the model's. INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (with byte offset or JSON path),
+   than the model's. Of static embeddings (encoder.h) tokenizer.json is all, which may lie in a folder of its own.
+   INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (with byte offset or JSON path),
    INK_ERROR_MISMATCH (a member of the wrong kind, by name), INK_ERROR_UNSUPPORTED (a component that does not run here,
    by name), INK_ERROR_LIMIT, INK_ERROR_MEMORY. */
 ink_result ink_tokenizer_open(ink_context *ctx, const char *folder, ink_tokenizer **tokenizer);

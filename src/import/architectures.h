@@ -40,7 +40,11 @@ typedef struct ink_architecture {
 extern const ink_architecture ink_gpt2_architectures[];
 extern const ink_architecture ink_llama_architectures[];   /* llama, mistral, qwen2, qwen3 */
 extern const ink_architecture ink_encoder_architectures[]; /* bert and its kin */
+extern const ink_architecture ink_static_architectures[];  /* model2vec */
 extern const ink_architecture ink_own_architectures[];     /* rnn, gru, lstm, mlp: the project's own */
+
+/* That of a folder without config.json whose modules.json begins with a StaticEmbedding. */
+extern const ink_architecture ink_static_embedding;
 
 /* Plans all blocks, each in its own scope, `scope` ("h") and its number. Refuses a file with one more block; `probe` is
    a module with a weight that every block has, and `key` the setting for the number of blocks, for messages. */

@@ -226,11 +226,22 @@ ink_result ink_weights_open_folder(ink_context *ctx, const ink_source *folder, i
     ink_result result = ink_weights_open_source(ctx, folder, WEIGHTS_FILE, weights);
     if (!ink_is_missing(ctx, result))
         return result;
-    if (!folder_has(folder, INDEX_FILE))
-        return ink_folder_explain(ctx, folder, "");
     ink_arena arena;
+    ink_static_folder embedding;
+    bool is_static = false;
     ink_arena_grow(&arena, &ctx->allocator);
-    result = open_shards(ctx, &arena, folder, weights);
+    if (folder_has(folder, INDEX_FILE)) {
+        result = open_shards(ctx, &arena, folder, weights);
+    } else {
+        char name[sizeof embedding.path + sizeof WEIGHTS_FILE];
+        result = ink_static_folder_open(ctx, &arena, folder, &embedding, &is_static);
+        bool inside = result == INK_OK && is_static && embedding.path[0] != '\0';
+        ink_format(name, sizeof name, "%s/" WEIGHTS_FILE, embedding.path);
+        if (inside)
+            result = ink_weights_open_source(ctx, folder, name, weights);
+        if (result == INK_OK ? !inside : ink_is_missing(ctx, result))
+            result = ink_folder_explain(ctx, folder, embedding.path);
+    }
     ink_arena_free(&arena);
     return result;
 }

@@ -1,5 +1,5 @@
 /*
- * folder.h - the message for a model folder that lacks its files.
+ * folder.h - model folders that lack files: the message, and those that need no more.
  */
 #ifndef INK_IMPORT_FOLDER_H
 #define INK_IMPORT_FOLDER_H
@@ -14,5 +14,20 @@ ink_result ink_folder_explain(ink_context *ctx, const ink_source *source, const 
 /* INK_ERROR_UNSUPPORTED if the model lies in a folder of this folder, as old versions of sentence-transformers saved it
    ("0_Transformer"). */
 ink_result ink_folder_check_layout(ink_context *ctx, const ink_source *source);
+
+/* ---- static_embedding.c ----------------------------------------------------------------------------------------- */
+
+/* Where the files of a StaticEmbedding lie. */
+typedef struct ink_static_folder {
+    ink_source whole;
+    ink_source tokenizer; /* has tokenizer.json alone: the reference reads no other file for the tokenizer */
+    char path[128];       /* of weights and tokenizer: "", or the name of a folder in the folder */
+} ink_static_folder;
+
+/* *found: modules.json begins with a StaticEmbedding of sentence-transformers, or there is none and config.json is that
+   of model2vec. Other folders, broken ones too, are not found; INK_ERROR_MEMORY, INK_ERROR_READ. The folder may not
+   move while its sources are used. */
+ink_result ink_static_folder_open(ink_context *ctx, ink_arena *arena, const ink_source *source,
+                                  ink_static_folder *folder, bool *found);
 
 #endif

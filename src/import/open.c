@@ -15,7 +15,8 @@
 
 /* A row without a name ends each list. */
 static const ink_architecture *const families[] = {ink_gpt2_architectures, ink_llama_architectures,
-                                                   ink_encoder_architectures, ink_own_architectures};
+                                                   ink_encoder_architectures, ink_static_architectures,
+                                                   ink_own_architectures};
 #define N_FAMILIES (sizeof families / sizeof families[0])
 
 static ink_result find_architecture(ink_import *in, const ink_architecture **found)
@@ -148,10 +149,17 @@ static ink_result open_model(ink_import *in, ink_model **model)
     void *object;
     bool found;
     ink_result result = ink_config_open(&in->config, INK_CONFIG_FILE, &in->config);
-    if (result != INK_OK)
-        return result == INK_ERROR_NOT_FOUND ? ink_folder_explain(ctx, in->source, "") : result;
+    if (ink_is_missing(ctx, result)) {
+        ink_static_folder folder;
+        INK_TRY(ink_static_folder_open(ctx, in->config.arena, in->source, &folder, &found));
+        if (!found)
+            return ink_folder_explain(ctx, in->source, "");
+        a = &ink_static_embedding;
+    } else {
+        INK_TRY(result);
+        INK_TRY(find_architecture(in, &a));
+    }
     INK_TRY(ink_config_open_optional(&in->config, "generation_config.json", &in->generation, &found));
-    INK_TRY(find_architecture(in, &a));
     in->variant = a->variant;
     INK_TRY(ink_weights_open_folder(ctx, in->source, &weights));
 

@@ -257,6 +257,14 @@ ink_result ink_plan_matrix_shape(ink_plan *plan, const char *name, bool transpos
     return INK_OK;
 }
 
+/* Where the plan notes that it uses a tensor; NULL if nobody asks. */
+static bool *used_flag(const ink_plan *plan, const ink_weight *weight)
+{
+    return plan->used != NULL && plan->weights == plan->files[0]
+               ? &plan->used[ink_weights_stored(plan->weights, weight) - ink_weights_at(plan->weights, 0)]
+               : NULL;
+}
+
 /* Checks the type of a tensor and counts it as used. */
 static ink_result use_weight(ink_plan *plan, const ink_weight *weight)
 {
@@ -268,9 +276,7 @@ static ink_result use_weight(ink_plan *plan, const ink_weight *weight)
     if (!ink_shape_count(&weight->shape, &n_elements) || n_elements == 0)
         return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, expected at least one element",
                         weight->file, weight->name, INK_SHAPE(&weight->shape));
-    bool *used = plan->used != NULL && plan->weights == plan->files[0]
-                     ? &plan->used[ink_weights_stored(plan->weights, weight) - ink_weights_at(plan->weights, 0)]
-                     : NULL;
+    bool *used = used_flag(plan, weight);
     if (used == NULL || !*used)
         plan->n_parameters += n_elements;
     if (used != NULL)
@@ -408,4 +414,34 @@ ink_result ink_plan_optional_vector(ink_plan *plan, const char *name, size_t n, 
 ink_result ink_plan_zeros(ink_plan *plan, size_t n, float **out)
 {
     return ink_plan_add_row(plan, (ink_plan_row){.vector = out, .n = n, .n_total = n, .begins = true});
+}
+
+ink_result ink_plan_ids(ink_plan *plan, const char *name, size_t end, const ink_token **ids, size_t *n)
+{
+    const ink_weight *weight = find_form(plan, name, "", "");
+    if (weight == NULL)
+        return INK_OK;
+    if ((weight->type != INK_I32 && weight->type != INK_I64) || weight->shape.rank != 1 || weight->shape.dim[0] == 0)
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s of type %s, expected a vector of I64",
+                        weight->file, weight->name, INK_SHAPE(&weight->shape), ink_type_name(weight->type));
+    size_t count = weight->shape.dim[0];
+    const bool is_long = weight->type == INK_I64;
+    void *numbers = ink_arena_alloc(&plan->work, count, is_long ? 8 : 4);
+    ink_token *to = ink_arena_alloc(plan->own, count, sizeof *to);
+    if (numbers == NULL || to == NULL)
+        return ink_plan_no_memory(plan);
+    INK_TRY(ink_weights_read_bytes(plan->ctx, plan->weights, weight, 0, numbers, (size_t)weight->size));
+    for (size_t i = 0; i < count; i++) {
+        int64_t id = is_long ? ((const int64_t *)numbers)[i] : ((const int32_t *)numbers)[i];
+        if (id < 0 || (uint64_t)id >= end)
+            return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s': element %zu is %lld, expected 0 to %zu",
+                            weight->file, weight->name, i, (long long)id, end - 1);
+        to[i] = (ink_token)id;
+    }
+    bool *used = used_flag(plan, weight);
+    if (used != NULL)
+        *used = true;
+    *ids = to;
+    *n = count;
+    return INK_OK;
 }

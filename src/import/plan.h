@@ -152,6 +152,10 @@ ink_result ink_plan_zeros(ink_plan *plan, size_t n, float **out);
 /* A packed matrix [n, k], which is stored as [n, k], or as [k, n] if `transposed`. */
 ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k, bool transposed, ink_matrix *out);
 
+/* A vector of ids from 0 to end - 1 (I64 or I32), which is read at once and lives as long as the object. Without such a
+   tensor *ids and *n stay. */
+ink_result ink_plan_ids(ink_plan *plan, const char *name, size_t end, const ink_token **ids, size_t *n);
+
 /* ---- layers (plan_layers.c) ------------------------------------------------------------------------------------- */
 
 /* Whether a module has a bias. */

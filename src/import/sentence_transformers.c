@@ -1,9 +1,9 @@
 /*
  * sentence_transformers.c - the modules of a sentence-transformers folder (Reimers, Gurevych 2019).
  *
- * modules.json lists the modules in order: a Transformer, which is the model in the folder itself, a Pooling, and any
- * number of Dense and Normalize. Each of the others has its own folder for config.json and weights. A CrossEncoder has
- * the Transformer alone, with the head of a classifier.
+ * modules.json lists the modules in order: a Transformer, which is the model in the folder itself, and a Pooling, or a
+ * StaticEmbedding (static_embedding.c); then any number of Dense and Normalize. Each of the others has its own folder
+ * for config.json and weights. A CrossEncoder has the Transformer alone, with the head of a classifier.
  */
 #include <string.h>
 
@@ -303,30 +303,34 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
     size_t n = document.nodes[0].n_children;
     if (n > MAX_MODULES)
         return ink_fail(in->ctx, INK_ERROR_LIMIT, "%s: there are more than %d modules", document.file, MAX_MODULES);
-    bool classifies, has_settings;
+    bool classifies = false, has_settings, is_static = in->model->transformer.stack.config.n_blocks == 0;
     if (!in->model->is_encoder)
         INK_TRY(ink_import_texts(in)); /* a decoder */
-    INK_TRY(sentence_describe_texts(in, &classifies));
+    if (!is_static)
+        INK_TRY(sentence_describe_texts(in, &classifies));
 
     ink_json node = ink_json_first(&document, 0);
-    sentence_module transformer = {"", ""}, pooling = {"", ""}, m;
+    sentence_module first = {"", ""}, pooling = {"", ""}, m;
+    size_t n_before = is_static ? 1 : 2; /* the steps */
     if (n >= 1)
-        INK_TRY(read_module(in, &document, node, &transformer));
-    if (n >= 2) {
+        INK_TRY(read_module(in, &document, node, &first));
+    if (n >= 2 && !is_static) {
         node = ink_json_next(&document, node);
         INK_TRY(read_module(in, &document, node, &pooling));
-        node = ink_json_next(&document, node);
     }
-    bool is_there = strcmp(transformer.type, "Transformer") == 0 && transformer.path[0] == '\0';
+    bool is_there = strcmp(first.type, "Transformer") == 0 && first.path[0] == '\0';
     if (is_there && classifies && n == 1) { /* a CrossEncoder, which is a classifier like any other */
         *found = false;
         return INK_OK;
     }
-    if (!is_there || strcmp(pooling.type, "Pooling") != 0)
+    if (is_static && strcmp(first.type, "StaticEmbedding") != 0)
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: expected a StaticEmbedding first, found '%s'",
+                        document.file, first.type);
+    if (!is_static && (!is_there || strcmp(pooling.type, "Pooling") != 0))
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
                         "%s: expected a Transformer in the folder itself (path \"\"), then a Pooling%s%s%s",
-                        document.file, transformer.path[0] != '\0' ? "; move what is in '" : "", transformer.path,
-                        transformer.path[0] != '\0' ? "' into the folder itself" : "");
+                        document.file, first.path[0] != '\0' ? "; move what is in '" : "", first.path,
+                        first.path[0] != '\0' ? "' into the folder itself" : "");
     if (classifies)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
                         "%s: modules after the Transformer of a classifier are not "
@@ -335,16 +339,21 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
     INK_TRY(ink_config_open_optional(&in->config, SETTINGS_FILE, &settings, &has_settings));
     if (has_settings)
         INK_TRY(sentence_describe_prompt(in, &settings));
-    INK_TRY(module_file(in, &pooling, INK_CONFIG_FILE, &file));
-    INK_TRY(ink_config_open(&in->config, file, &settings));
-    INK_TRY(sentence_describe_pooling(in, &settings, &width));
+    if (is_static) {
+        sentence->modes[sentence->n_modes++] = INK_POOLING_MEAN;
+    } else {
+        INK_TRY(module_file(in, &pooling, INK_CONFIG_FILE, &file));
+        INK_TRY(ink_config_open(&in->config, file, &settings));
+        INK_TRY(sentence_describe_pooling(in, &settings, &width));
+    }
 
-    sentence->n_steps = n - 2;
-    sentence->steps = ink_arena_alloc(in->plan.own, n - 2, sizeof *sentence->steps);
+    size_t n_steps = sentence->n_steps = n - n_before;
+    sentence->steps = ink_arena_alloc(in->plan.own, n_steps, sizeof *sentence->steps);
     if (sentence->steps == NULL)
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: reading the modules of a sentence encoder");
-    memset(sentence->steps, 0, (n - 2) * sizeof *sentence->steps);
-    for (size_t i = 0; i < n - 2; i++, node = ink_json_next(&document, node)) {
+    memset(sentence->steps, 0, n_steps * sizeof *sentence->steps);
+    for (size_t i = 0; i < n_steps; i++) {
+        node = ink_json_next(&document, node);
         INK_TRY(read_module(in, &document, node, &m));
         INK_TRY(sentence_plan_step(in, &m, &width, &sentence->steps[i]));
     }

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "folder.h"
 #include "tokenizer_import.h"
 
 /* ---- control tokens --------------------------------------------------------------------------------------------- */
@@ -141,7 +142,13 @@ ink_result ink_tokenizer_open_source(ink_context *ctx, const ink_source *source,
     im->arena = &arena;
     im->source = source;
     im->pad = -1;
-    ink_result result = import_tokenizer(im, tokenizer);
+    ink_static_folder folder;
+    bool is_static;
+    ink_result result = ink_static_folder_open(ctx, &arena, source, &folder, &is_static);
+    if (result == INK_OK && is_static)
+        im->source = &folder.tokenizer;
+    if (result == INK_OK)
+        result = import_tokenizer(im, tokenizer);
     ink_arena_free(&arena);
     return result;
 }

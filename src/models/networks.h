@@ -24,15 +24,18 @@
 typedef enum ink_network { INK_NETWORK_TRANSFORMER, INK_NETWORK_RECURRENT, INK_NETWORK_WINDOW } ink_network;
 
 /*
- *     x = scale token[w] (+ position[p]) (+ type[s]),  and norm(x) if there is an embedding norm
+ *     x = scale token[w] (+ position[p]) (+ type[s]),  and norm(x) if there is an embedding norm;
+ *         or of static embeddings, which have no blocks, weight[w] token[row[w]]
  *     x = the stack's blocks (x);  hidden = the stack's norm(x), if it has one
  */
 typedef struct ink_transformer_net {
-    size_t max_positions;  /* learned positions; 0: none */
-    size_t first_position; /* the position of the first token */
-    ink_token padding;     /* a token with this id has this position and is not counted (RoBERTa); -1: none */
-    size_t n_types;        /* token types; 0: none */
-    float token_scale;     /* 0: 1 */
+    size_t max_positions;        /* learned positions; 0: none */
+    size_t first_position;       /* the position of the first token */
+    ink_token padding;           /* a token with this id has this position and is not counted (RoBERTa); -1: none */
+    size_t n_types;              /* token types; 0: none */
+    float token_scale;           /* 0: 1 */
+    const ink_token *token_rows; /* [vocab_size] rows of the embedding, which may have fewer; NULL: its own for each */
+    float *token_weights;        /* [vocab_size] or NULL: all 1 */
 
     ink_embedding positions; /* [max_positions, hidden_size] */
     ink_embedding types;     /* [n_types, hidden_size] */

@@ -3,9 +3,9 @@
  *
  * A call first checks all arguments, then allocates its scratch memory; after that nothing can fail. It runs in passes
  * of at most INK_PASS_ROWS rows; a row is a token. A pass has the next tokens of every unfinished sequence, in equal
- * shares, or as many whole texts as fit. So scratch memory does not grow with the prompt, products have many rows, and
- * recurrent networks run many sequences per step. The shares only affect speed, because the result of a sequence does
- * not depend on how it is cut. Each pass is
+ * shares, or as many whole texts as fit; a mean of static embeddings may begin in one pass and end in another. So
+ * scratch memory does not grow with the prompt, products have many rows, and recurrent networks run many sequences per
+ * step. The shares only affect speed, because the result of a sequence does not depend on how it is cut. Each pass is
  *
  *     network    tokens -> x [rows, hidden_size]
  *     pick       copy the requested rows of x side by side, or the mean of the rows of a text
@@ -28,6 +28,7 @@ typedef struct run_item {
     size_t n_hidden, n_logits;
     const size_t *positions; /* NULL: the last tokens */
     size_t n_positions;
+    bool empty; /* a text without tokens, which has not run yet */
 } run_item;
 
 /* The next `count` tokens of an item: rows first .. first + count - 1 of the pass. */
@@ -54,6 +55,7 @@ typedef struct run {
     ink_encoding encoding;     /* of texts; sequences have INK_HIDDEN_STATES, and perhaps logits too */
     bool of_text;              /* the result of a text is one vector */
     bool pools;                /* which is computed from all of its rows, not from the first or the last */
+    bool cuts;                 /* texts are cut, because no row sees another one and only their mean is wanted */
     size_t n_items;
     size_t nonfinite; /* the first text with a NaN or an infinity; SIZE_MAX: none */
     size_t max_rows;  /* of a pass */
@@ -68,6 +70,7 @@ typedef struct run {
     row_target *targets; /* [max_rows] */
     float *scattered;    /* [SCATTERED_ROWS, n_outputs] */
     float *vectors[2];   /* [parts, widest]: pooled vectors, alternating */
+    float *begun;        /* [n_modes, hidden_size]: the part of a mean that the next pass completes */
 
     ink_token *ids;     /* transformer: [max_rows] positions, then types */
     ink_span *spans;    /* [parts] */
@@ -101,12 +104,15 @@ static void run_alloc_scratch(run *r, ink_arena *arena)
             widest = ink_size_max(widest, model->sentence.steps[i].dense.weight.n);
         r->vectors[0] = ink_alloc_rows(arena, parts, widest);
         r->vectors[1] = ink_alloc_rows(arena, parts, widest);
+        r->begun = ink_alloc_rows(arena, 1, model->sentence.n_modes * hidden);
     }
     switch (model->network) {
     case INK_NETWORK_TRANSFORMER: {
         const ink_transformer_net *net = &model->transformer;
         r->ids = ink_arena_alloc(arena, rows, sizeof *r->ids);
         r->spans = ink_arena_alloc(arena, parts, sizeof *r->spans);
+        if (net->stack.config.n_blocks == 0)
+            break;
         if (model->is_encoder)
             r->frequencies = ink_alloc_rows(arena, 1, ink_stack_frequencies(&net->stack.config));
         if (model->is_encoder)
@@ -138,8 +144,11 @@ static void run_transformer(run *r)
     /* x = scale token[w] (+ position[p]) (+ type[s]) */
     for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
         size_t before = part->state != NULL ? part->state->length : 0;
-        ink_token next = (ink_token)(net->first_position + before);
-        ink_embedding_run(&r->model->embedding, part->tokens, part->count, r->x + part->first * hidden);
+        ink_token next = (ink_token)(net->first_position + before), *ids = r->ids + part->first;
+        for (size_t t = 0; net->token_rows != NULL && t < part->count; t++)
+            ids[t] = net->token_rows[part->tokens[t]];
+        ink_embedding_run(&r->model->embedding, net->token_rows != NULL ? ids : part->tokens, part->count,
+                          r->x + part->first * hidden);
         for (size_t t = 0; t < part->count; t++)
             r->ids[part->first + t] = net->padding >= 0 && part->tokens[t] == net->padding ? net->padding : next++;
         const ink_stack_config *stack = &net->stack.config;
@@ -153,10 +162,14 @@ static void run_transformer(run *r)
         }
         ink_stack_fill_angles(ctx->kernel, stack, frequencies, with, before, part->first, part->count, &r->stack);
     }
-    if (net->token_scale != 0) {
+    if (net->token_scale != 0 || net->token_weights != NULL) {
         memcpy(r->more, r->x, size * sizeof *r->x);
         memset(r->x, 0, size * sizeof *r->x);
-        ctx->kernel->add_share(r->more, size, net->token_scale, 1, r->x);
+        for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++)
+            for (size_t t = 0, row = part->first * hidden; t < part->count; t++, row += hidden) {
+                float scale = net->token_weights != NULL ? net->token_weights[part->tokens[t]] : net->token_scale;
+                ctx->kernel->add_share(r->more + row, hidden, scale, 1, r->x + row);
+            }
     }
     if (net->max_positions != 0) {
         ink_embedding_run(&net->positions, r->ids, r->rows, r->more);
@@ -243,19 +256,22 @@ static void run_last_norm(run *r, float *x, size_t n)
 
 /* Pools the n rows h_1 .. h_n of a text into one vector y [size] (Reimers, Gurevych 2019):
        cls h_1;  max;  mean sum h_t / n;  mean_sqrt_len_tokens sum h_t / sqrt(n);  weightedmean sum t h_t / sum t;
-       lasttoken h_n */
-static void pool_rows(const ink_kernel *kernel, ink_pooling mode, const float *h, size_t n, size_t size, float *y)
+       lasttoken h_n
+   For a mean of `total` rows, of which these are not the first, `begun` [size] is the sum so far, else NULL. A mean of
+   no rows is 0. */
+static void pool_rows(const ink_kernel *kernel, ink_pooling mode, const float *h, size_t n, size_t total,
+                      const float *begun, size_t size, float *y)
 {
     bool is_sum = mode == INK_POOLING_MEAN || mode == INK_POOLING_MEAN_SQRT || mode == INK_POOLING_WEIGHTED_MEAN;
-    if (is_sum)
+    if (is_sum && begun == NULL)
         memset(y, 0, size * sizeof *y);
     else
-        memcpy(y, mode == INK_POOLING_LAST ? h + (n - 1) * size : h, size * sizeof *y);
+        memcpy(y, begun != NULL ? begun : mode == INK_POOLING_LAST ? h + (n - 1) * size : h, size * sizeof *y);
     for (size_t t = 0; t < n; t++, h += size)
         if (mode == INK_POOLING_MAX)
             kernel->keep_largest(h, size, y);
         else if (mode == INK_POOLING_MEAN)
-            kernel->add_share(h, size, 1, (float)n, y);
+            kernel->add_share(h, size, 1, (float)total, y);
         else if (mode == INK_POOLING_MEAN_SQRT)
             kernel->add_share(h, size, kernel->inverse_sqrt((float)n), 1, y);
         else if (mode == INK_POOLING_WEIGHTED_MEAN)
@@ -287,8 +303,8 @@ static size_t pick_rows(run *r)
                                       .item = part->item},
                          &n);
             if (r->pools)
-                pool_rows(r->ctx->kernel, model->head.pooling, r->x + part->first * hidden, part->count, hidden,
-                          r->picked + (n - 1) * hidden);
+                pool_rows(r->ctx->kernel, model->head.pooling, r->x + part->first * hidden, part->count, part->count,
+                          NULL, hidden, r->picked + (n - 1) * hidden);
             continue;
         }
         for (size_t i = 0; i < part->count; i++) {
@@ -411,10 +427,16 @@ static void run_sentence(run *r)
     size_t hidden = r->model->info.hidden_size, width = sentence->n_modes * hidden;
     float *y = r->vectors[0], *next = r->vectors[1];
     run_last_norm(r, r->x, r->rows);
-    for (size_t i = 0; i < r->n_parts; i++)
+    for (size_t i = 0; i < r->n_parts; i++) {
+        const run_part *part = &r->parts[i];
+        const run_item *item = &r->items[part->item];
+        const float *begun = item->done != 0 ? r->begun : NULL;
         for (size_t mode = 0; mode < sentence->n_modes; mode++)
-            pool_rows(r->ctx->kernel, sentence->modes[mode], r->x + r->parts[i].first * hidden, r->parts[i].count,
-                      hidden, y + i * width + mode * hidden);
+            pool_rows(r->ctx->kernel, sentence->modes[mode], r->x + part->first * hidden, part->count, item->n_tokens,
+                      begun, hidden, y + i * width + mode * hidden);
+        if (item->done + part->count < item->n_tokens)
+            memcpy(r->begun, y + i * width, width * sizeof *y);
+    }
     INK_TRACE(r->ctx, "pooled", ink_tensor_2d(y, r->n_parts, width));
 
     for (size_t s = 0; s < sentence->n_steps; s++) {
@@ -448,9 +470,10 @@ static run_item item_of_sequence(const ink_item *item)
 static run_item item_of_text(const run *r, const ink_text *text)
 {
     static const size_t first_row = 0; /* stands for the text where the result is one vector */
+    static const ink_token nothing = 0;
     const ink_head *head = &r->model->head;
     bool is_logits = r->encoding == INK_LOGITS || r->encoding == INK_PROBABILITIES;
-    run_item item = {.tokens = text->tokens,
+    run_item item = {.tokens = text->n_tokens != 0 ? text->tokens : &nothing,
                      .types = text->types,
                      .n_tokens = text->n_tokens,
                      .hidden = is_logits ? NULL : text->output,
@@ -458,7 +481,8 @@ static run_item item_of_text(const run *r, const ink_text *text)
                      .logits = is_logits ? text->output : NULL,
                      .n_logits = is_logits ? text->n_tokens : 0,
                      .positions = text->positions,
-                     .n_positions = text->n_positions};
+                     .n_positions = text->n_positions,
+                     .empty = text->n_tokens == 0};
     if (r->of_text &&
         head->pooling == INK_POOLING_LAST) { /* no token sees those after it, so what follows the last one is not run */
         while (item.n_tokens > 1 && text->tokens[item.n_tokens - 1] == head->padding)
@@ -474,23 +498,24 @@ static run_item item_of_text(const run *r, const ink_text *text)
 
 /* ---- passes ----------------------------------------------------------------------------------------------------- */
 
-/* Plans the next pass: a part of every item with tokens left, in equal shares; or as many whole texts as fit. Returns
-   false if no tokens are left. */
+/* Plans the next pass: a part of every item with tokens left, in equal shares; or as many texts as fit, whole or, if
+   they may be cut, one after the other. Returns false if nothing is left. */
 static bool plan_pass(run *r)
 {
     size_t waiting = 0;
     r->n_parts = r->rows = 0;
     for (size_t i = 0; i < r->n_items; i++)
         waiting += r->items[i].done < r->items[i].n_tokens;
-    for (size_t i = 0; i < r->n_items && r->rows < r->max_rows; i++) {
+    size_t most = ink_size_min(r->n_items, r->max_rows);
+    for (size_t i = 0; i < r->n_items && r->rows < r->max_rows && r->n_parts < most; i++) {
         const run_item *item = &r->items[i];
         size_t left = item->n_tokens - item->done, room = r->max_rows - r->rows;
-        if (left == 0)
+        if (left == 0 && !item->empty)
             continue;
-        bool whole = item->state == NULL;
-        if (whole && left > room)
+        bool is_text = item->state == NULL;
+        if (is_text && left > room && !r->cuts)
             break;
-        size_t count = whole ? left : ink_size_min((room + waiting - 1) / waiting, left);
+        size_t count = ink_size_min(is_text ? room : (room + waiting - 1) / waiting, left);
         r->parts[r->n_parts++] = (run_part){.item = i,
                                             .state = item->state,
                                             .tokens = item->tokens + item->done,
@@ -500,7 +525,7 @@ static bool plan_pass(run *r)
         r->rows += count;
         waiting--;
     }
-    return r->rows > 0;
+    return r->n_parts > 0;
 }
 
 /* Runs the checked list of r, or only allocates the scratch memory for such lists. */
@@ -539,6 +564,7 @@ static ink_result run_list(run *r, bool reserve)
             run_head(r, picked);
         for (const run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
             r->items[part->item].done += part->count;
+            r->items[part->item].empty = false;
             if (part->state != NULL)
                 part->state->length += part->count;
         }
@@ -657,11 +683,18 @@ ink_result ink_model_check_ids(ink_context *ctx, size_t i, const char *what, con
     return INK_OK;
 }
 
-static ink_result check_text(ink_context *ctx, const ink_model *model, const ink_text *text, size_t i)
+static size_t longest_text(const ink_model *model)
 {
-    if (text->n_tokens == 0 || text->tokens == NULL)
+    return model->info.context_length != 0 ? model->info.context_length : SIZE_MAX;
+}
+
+static ink_result check_text(ink_context *ctx, const ink_model *model, ink_encoding encoding, const ink_text *text,
+                             size_t i)
+{
+    bool may_be_empty = model->transformer.stack.config.n_blocks == 0 && encoding == INK_EMBEDDING;
+    if (text->n_tokens == 0 ? !may_be_empty : text->tokens == NULL)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: there are no tokens to encode", i);
-    if (text->n_tokens > model->info.context_length)
+    if (text->n_tokens > longest_text(model))
         return ink_fail(ctx, INK_ERROR_LIMIT, "text %zu: it has %zu tokens, but this model allows %zu", i,
                         text->n_tokens, model->info.context_length);
     if (text->output == NULL)
@@ -706,12 +739,13 @@ ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encodi
     run r = {.ctx = ctx, .model = model, .texts = texts, .encoding = encoding, .n_items = n_texts};
     size_t n_tokens = 0;
     for (size_t i = 0; i < n_texts; i++) {
-        INK_TRY(check_text(ctx, model, &texts[i], i));
+        INK_TRY(check_text(ctx, model, encoding, &texts[i], i));
         if (!ink_size_add(n_tokens, texts[i].n_tokens, &n_tokens))
             n_tokens = SIZE_MAX;
         r.capacity = ink_size_max(r.capacity, texts[i].n_tokens);
     }
-    r.max_rows = ink_size_min(n_tokens, ink_size_max(r.capacity, INK_PASS_ROWS));
+    r.cuts = model->transformer.stack.config.n_blocks == 0 && encoding == INK_EMBEDDING;
+    r.max_rows = ink_size_min(ink_size_max(n_tokens, 1), ink_size_max(r.cuts ? 0 : r.capacity, INK_PASS_ROWS));
     return run_list(&r, false);
 }
 
@@ -720,13 +754,13 @@ ink_result ink_model_encode_reserve(ink_context *ctx, const ink_model *model, si
 {
     INK_REQUIRE(ctx, model);
     INK_TRY(ink_model_require_encoder(ctx, model));
-    if (max_tokens == 0 || max_tokens > model->info.context_length)
-        max_tokens = model->info.context_length;
+    if (max_tokens == 0 || max_tokens > longest_text(model))
+        max_tokens = longest_text(model);
     size_t longest = ink_size_min(max_tokens, n_tokens);
     run r = {.ctx = ctx,
              .model = model,
              .n_items = n_texts,
-             .max_rows = ink_size_min(n_tokens, ink_size_max(longest, INK_PASS_ROWS)),
+             .max_rows = ink_size_min(ink_size_max(n_tokens, 1), ink_size_max(longest, INK_PASS_ROWS)),
              .capacity = longest};
     return run_list(&r, true);
 }

@@ -52,6 +52,10 @@ const char *const encoder_names[] = {
     "camembert_text",
     "camembert_tokens",
     "camembert_answer",
+    "static",
+    "static_folder",
+    "model2vec",
+    "model2vec_quantized",
     NULL,
 };
 
