@@ -64,7 +64,7 @@ typedef enum ink_task {
     INK_TASK_FILL,  /* masked tokens */
     INK_TASK_ANSWER /* logits [positions, 2]: the answer starts at this token; it ends with this token. The probability
                        of an answer is that of its start times that of its end, each a softmax over the tokens where an
-                       answer may lie, which only the caller knows. */
+                       answer may lie: ink_model_answer() of tasks.h. */
 } ink_task;
 
 /* How logits become probabilities: `problem_type` of config.json, or the default of transformers' pipeline; for a
