@@ -155,25 +155,30 @@ static ink_result import_vocab(ink_tokenizer_import *im)
     return ink_builder_index(&im->b);
 }
 
-/* The tokens of the 256 bytes, of which some or all may be missing, and the merges. Vocabularies of characters may have
-   tokens <0x00> to <0xFF>. */
-static ink_result import_bpe(ink_tokenizer_import *im)
+static const char hexadecimal[] = "0123456789ABCDEF";
+
+/* The tokens of the 256 bytes, of which some or all may be missing. Vocabularies of characters may have tokens <0x00>
+   to <0xFF>. */
+static void import_bytes(ink_tokenizer_import *im)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    ink_bpe *bpe = &im->b.draft.bpe;
-    bpe->byte_level = im->byte_level;
     for (size_t i = 0; i < 256; i++) {
-        const char byte = (char)i, name[6] = {'<', '0', 'x', digits[i / 16], digits[i % 16], '>'};
-        bpe->byte_id[i] =
+        const char byte = (char)i, name[6] = {'<', '0', 'x', hexadecimal[i / 16], hexadecimal[i % 16], '>'};
+        im->b.draft.bytes.id[i] =
             ink_vocab_find(&im->b.draft.vocab, im->byte_level ? &byte : name, im->byte_level ? 1 : sizeof name, false);
     }
+}
+
+static ink_result import_bpe(ink_tokenizer_import *im)
+{
+    const ink_bytes *tokens = &im->b.draft.bytes;
+    im->b.draft.bpe.byte_level = im->byte_level;
     /* The reference would spell a byte that is missing in characters, and these in tokens of bytes. */
-    for (unsigned i = 0; i < 256 && im->byte_level && bpe->byte_fallback; i++) {
+    for (unsigned i = 0; i < 256 && im->byte_level && tokens->fallback; i++) {
         char name[] = "<0x00>", bytes[4];
         size_t n = ink_utf8_put(bytes, ink_spell_byte((unsigned char)i)), k = 0;
-        for (; k < n && bpe->byte_id[i] < 0; k++) {
-            name[3] = digits[(unsigned char)bytes[k] / 16];
-            name[4] = digits[(unsigned char)bytes[k] % 16];
+        for (; k < n && tokens->id[i] < 0; k++) {
+            name[3] = hexadecimal[(unsigned char)bytes[k] / 16];
+            name[4] = hexadecimal[(unsigned char)bytes[k] % 16];
             if (ink_vocab_find(&im->b.draft.vocab, name, 6, false) < 0)
                 break;
         }
@@ -248,8 +253,11 @@ ink_result ink_import_tokens(ink_tokenizer_import *im)
 {
     INK_TRY(ink_import_added(im));
     INK_TRY(import_vocab(im));
+    import_bytes(im);
     if (im->b.draft.model == INK_MODEL_BPE)
         INK_TRY(import_bpe(im));
+    else if (im->b.draft.model == INK_MODEL_UNIGRAM)
+        INK_TRY(ink_builder_unigram(&im->b, im->scores, im->n_tokens));
     else if (im->b.draft.model == INK_MODEL_WORDPIECE)
         INK_TRY(ink_builder_wordpiece(&im->b, &im->prefix, im->longest_word));
     return import_added(im);

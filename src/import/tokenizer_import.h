@@ -32,6 +32,7 @@ typedef struct ink_tokenizer_import {
     bool byte_level;           /* tokens are spelled byte by byte (ink_import_find) */
     ink_spelled_token *tokens; /* [n_tokens] the vocabulary of the model */
     size_t n_tokens;
+    double *scores;            /* [n_tokens] of Unigram, by id */
     ink_spelled_merge *merges; /* [n_merges] of BPE */
     size_t n_merges;
     ink_short_text prefix;     /* of WordPiece's tokens inside a word, */

@@ -6,6 +6,8 @@
  * becomes, which the function completes from the members. A component or a member without a row is refused by name,
  * because leaving it out would give other ids. Truncation and padding are up to the caller and are not read.
  */
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "../text/unicode.h"
@@ -367,6 +369,7 @@ static const component models[] = {
     {"BPE",
      "vocab merges unk_token dropout continuing_subword_prefix end_of_word_suffix fuse_unk byte_fallback ignore_merges",
      {.properties = 0}},
+    {"Unigram", "vocab unk_id byte_fallback", {.properties = 0}},
     {"WordLevel", "vocab unk_token", {.properties = 0}},
     {"WordPiece", "vocab unk_token continuing_subword_prefix max_input_chars_per_word", {.properties = 0}},
     {0}};
@@ -400,6 +403,85 @@ static ink_result read_merges(json_reader *r, ink_json model)
     return INK_OK;
 }
 
+/* The double that the reference's reader (serde_json) makes of a spelling; it is off by a unit in the last place for
+   one number in seven, and that decides between cuts of nearly equal sums. It reads as many digits as fit 64 bits and
+   then multiplies or divides by powers of ten. Classes that make their tokenizer anew read the numbers in Python,
+   exactly. */
+static double rough_decimal(const char *text)
+{
+    uint64_t digits = 0, exponent = 0;
+    int64_t power = 0;
+    bool negative = *text == '-', full = false, minus = false;
+    text += negative;
+    for (bool fraction = false; (*text >= '0' && *text <= '9') || *text == '.'; text++) {
+        const unsigned digit = (unsigned char)*text - '0';
+        if (*text == '.') {
+            fraction = true;
+            full = false;
+        } else if (full || digits > (UINT64_MAX - digit) / 10) {
+            full = true;
+            power += !fraction;
+        } else {
+            digits = 10 * digits + digit;
+            power -= fraction;
+        }
+    }
+    if (*text != '\0') { /* e or E */
+        minus = text[1] == '-';
+        text += text[1] == '-' || text[1] == '+' ? 2 : 1;
+        ink_digits(text, strlen(text), &exponent);
+        exponent = exponent < INT32_MAX ? exponent : INT32_MAX;
+        power += minus ? -(int64_t)exponent : (int64_t)exponent;
+    }
+    double value = (double)digits;
+    for (; power < -308 && value != 0; power += 308)
+        value /= 1e308;
+    if (value != 0 && power <= 308) {
+        char spelling[8] = "1e";
+        const double ten =
+            ink_decimal(spelling, ink_format(spelling, sizeof spelling, "1e%d", power < 0 ? (int)-power : (int)power));
+        value = power < 0 ? value / ten : value * ten;
+    } else if (value != 0) {
+        value = INFINITY;
+    }
+    return negative ? -value : value;
+}
+
+/* "vocab": [["<unk>", 0.0], ["a", -2.5], ...], by id. */
+static ink_result read_pieces(json_reader *r, ink_json model)
+{
+    ink_tokenizer_import *im = r->im;
+    ink_json vocab;
+    int64_t unk = -1;
+    INK_TRY(read_member(r, model, "vocab", INK_JSON_ARRAY, &vocab));
+    im->n_tokens = r->json->nodes[vocab].n_children;
+    if (im->n_tokens == 0)
+        return refuse_node(r, INK_ERROR_CORRUPT, vocab, "there are no pieces");
+    im->tokens = ink_arena_alloc(im->arena, im->n_tokens, sizeof *im->tokens);
+    im->scores = ink_arena_alloc(im->arena, im->n_tokens, sizeof *im->scores);
+    if (ink_arena_failed(im->arena))
+        return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %s", r->json->file);
+    ink_json node = ink_json_first(r->json, vocab);
+    for (size_t i = 0; i < im->n_tokens; i++, node = ink_json_next(r->json, node)) {
+        ink_spelled_token *token = &im->tokens[i];
+        INK_TRY(ink_json_expect(r->ctx, r->json, node, INK_JSON_ARRAY));
+        if (r->json->nodes[node].n_children != 2)
+            return refuse_node(r, INK_ERROR_CORRUPT, node, "expected a piece and its score");
+        const ink_json piece = ink_json_first(r->json, node), score = ink_json_next(r->json, piece);
+        token->id = (ink_token)i;
+        INK_TRY(ink_json_get_string(r->ctx, r->json, piece, &token->text, &token->size));
+        INK_TRY(ink_json_get_float(r->ctx, r->json, score, &im->scores[i]));
+        if (im->config.class == INK_CLASS_NONE)
+            im->scores[i] = rough_decimal(r->json->nodes[score].string);
+        if (!(im->scores[i] > -DBL_MAX && im->scores[i] < DBL_MAX))
+            return refuse_node(r, INK_ERROR_CORRUPT, score, "a score that is too large for a double");
+    }
+    INK_TRY(ink_json_read_int(r->ctx, r->json, model, "unk_id", 0, (int64_t)im->n_tokens - 1, &unk));
+    r->t->unk = (ink_token)unk; /* or INK_UNK_NONE */
+    INK_TRY(read_flag(r, model, "byte_fallback", false, &r->t->bytes.fallback));
+    return ink_import_tokens(im);
+}
+
 #define LONGEST_WORD 1024 /* characters; published files say 100. Keeps the time for a text in bounds */
 
 static ink_result read_model(json_reader *r, ink_json model, const char *type, ink_step *step)
@@ -412,9 +494,12 @@ static ink_result read_model(json_reader *r, ink_json model, const char *type, i
     (void)step;
     r->t->model = strcmp(type, "BPE") == 0         ? INK_MODEL_BPE
                   : strcmp(type, "WordPiece") == 0 ? INK_MODEL_WORDPIECE
+                  : strcmp(type, "Unigram") == 0   ? INK_MODEL_UNIGRAM
                                                    : INK_MODEL_WORDLEVEL;
     if (r->t->model != INK_MODEL_BPE && im->byte_level)
         return unsupported(r, model, "after ByteLevel only the model BPE is supported");
+    if (r->t->model == INK_MODEL_UNIGRAM)
+        return read_pieces(r, model);
     INK_TRY(ink_json_require(r->ctx, r->json, model, "vocab", &vocab));
     INK_TRY(ink_import_list_tokens(im, r->json, vocab));
     if (r->t->model != INK_MODEL_BPE)
@@ -430,7 +515,7 @@ static ink_result read_model(json_reader *r, ink_json model, const char *type, i
         return ink_import_tokens(im);
     }
     INK_TRY(read_flag(r, model, "ignore_merges", false, &bpe->ignore_merges));
-    INK_TRY(read_flag(r, model, "byte_fallback", false, &bpe->byte_fallback));
+    INK_TRY(read_flag(r, model, "byte_fallback", false, &r->t->bytes.fallback));
     INK_TRY(read_flag(r, model, "fuse_unk", false, &bpe->fuse_unk));
     for (int i = 0; i < 2; i++) { /* marks at the seams of words belong to other kinds of BPE */
         ink_json mark = member_of(r, model, marks[i]);

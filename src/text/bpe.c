@@ -74,11 +74,11 @@ static size_t bpe_add_symbol(bpe_symbol *symbols, uint32_t *ends, size_t n, ink_
 }
 
 /* Appends the tokens of the bytes of a character to symbols [n] and returns their new number; n if one is missing. */
-static size_t bpe_add_bytes(const ink_bpe *bpe, const char *bytes, size_t size, bpe_symbol *symbols, uint32_t *ends,
-                            size_t n)
+static size_t bpe_add_bytes(const ink_bytes *tokens, const char *bytes, size_t size, bpe_symbol *symbols,
+                            uint32_t *ends, size_t n)
 {
     for (size_t i = 0; i < size; i++) {
-        ink_token id = bpe->byte_id[(unsigned char)bytes[i]];
+        ink_token id = tokens->id[(unsigned char)bytes[i]];
         if (id < 0)
             return n;
         bpe_add_symbol(symbols, ends, n + i, id, 1);
@@ -98,12 +98,11 @@ static size_t bpe_add_symbols(const ink_tokenizer *t, const char *word, size_t s
     for (size_t i = 0, length; i < size; i += length) {
         uint32_t code;
         length = bytes ? 1 : ink_utf8_next(word + i, size - i, &code);
-        ink_token id =
-            bytes ? t->bpe.byte_id[(unsigned char)word[i]] : ink_vocab_find(&t->vocab, word + i, length, false);
+        ink_token id = bytes ? t->bytes.id[(unsigned char)word[i]] : ink_vocab_find(&t->vocab, word + i, length, false);
         if (id < 0) {
             size_t before = n;
-            if (t->bpe.byte_fallback && !bytes)
-                n = bpe_add_bytes(&t->bpe, word + i, length, symbols, ends, n);
+            if (t->bytes.fallback && !bytes)
+                n = bpe_add_bytes(&t->bytes, word + i, length, symbols, ends, n);
             if (n > before || t->unk == INK_UNK_NONE)
                 continue;
             if (t->unk == INK_UNK_MISSING)

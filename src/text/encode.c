@@ -120,6 +120,10 @@ static ink_result ids_reserve(ink_context *ctx, ink_ids *out, size_t more)
 ink_result ink_unknown_fail(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size)
 {
     const ink_short_text *name = &tokenizer->unk_name;
+    if (name->size == 0)
+        return ink_fail(ctx, INK_ERROR_MISMATCH,
+                        "'%.*s' is not in the vocabulary, and the model names no unknown token",
+                        (int)ink_size_min(size, 100), word);
     return ink_fail(ctx, INK_ERROR_MISMATCH,
                     "'%.*s' is not in the vocabulary, nor is '%.*s', which the model names as its unknown token",
                     (int)ink_size_min(size, 100), word, (int)name->size, name->bytes);
@@ -141,6 +145,8 @@ static ink_result encode_word(ink_context *ctx, const ink_tokenizer *t, const in
         ink_ids_add(out, id >= 0 ? id : t->unk, word->size);
     } else if (t->model == INK_MODEL_BPE) {
         INK_TRY(ink_bpe_encode(ctx, t, word->text, word->size, out));
+    } else if (t->model == INK_MODEL_UNIGRAM) {
+        INK_TRY(ink_unigram_encode(ctx, t, word->text, word->size, out));
     } else {
         INK_TRY(ink_wordpiece_encode(ctx, t, word->text, word->size, out));
     }

@@ -142,10 +142,12 @@ static inline uint32_t ink_index_slot(const ink_index *index, uint64_t hash, siz
  * To find the longest string at every place of a text, a set holds its strings backward, and the text is read from its
  * end (Aho and Corasick 1975). The node reached is the longest beginning of the text after this place that is the end
  * of a string; where no byte continues it, `fail` leads to the next shorter one. So n bytes cost O(n), however long the
- * strings are. A walk from each place would cost n times the longest string.
+ * strings are. A walk from each place would cost n times the longest string. In the same way a set of forward strings
+ * finds the longest string that ends at every place.
  */
 #define INK_TRIE_SETS 3
 #define INK_TRIE_NONE UINT32_MAX
+#define INK_TRIE_ROOT(set) (1 + (set))
 
 typedef struct ink_trie_node {
     uint32_t child;
@@ -167,11 +169,15 @@ ink_result ink_trie_start(ink_context *ctx, ink_arena *arena, size_t bytes, ink_
 /* Adds a string [size], size >= 1, as it is or backward. If the set has it already, it keeps the value it has. */
 void ink_trie_put(ink_trie *trie, unsigned set, const char *string, size_t size, bool backward, uint32_t value);
 
-/* Completes a set of backward strings; `arena` lends memory. INK_ERROR_MEMORY. */
+/* Completes a set, so that it can be read along a text; `arena` lends memory. INK_ERROR_MEMORY. */
 ink_result ink_trie_link(ink_context *ctx, ink_arena *arena, ink_trie *trie, unsigned set);
 
-/* Of a linked set: found[i - from] is the node with the longest string that text [size] has at i, or one without a
-   value, for from <= i < to. The text behind `to` is read, too: as far as the longest string reaches is enough. */
+/* Of a linked set: the node after one more byte of a text; the first one is INK_TRIE_ROOT(set). */
+uint32_t ink_trie_step(const ink_trie *trie, unsigned set, uint32_t node, char byte);
+
+/* Of a linked set of backward strings: found[i - from] is the node with the longest string that text [size] has at i,
+   or one without a value, for from <= i < to. The text behind `to` is read, too: as far as the longest string reaches
+   is enough. */
 void ink_trie_starts(const ink_trie *trie, unsigned set, const char *text, size_t size, size_t from, size_t to,
                      uint32_t *found);
 
@@ -410,25 +416,34 @@ ink_result ink_added_start(ink_context *ctx, const ink_added *added, ink_added_s
                            ink_added_walk *walk);
 bool ink_added_next(ink_added_walk *walk);
 
-typedef enum ink_text_model { INK_MODEL_BPE, INK_MODEL_WORDPIECE, INK_MODEL_WORDLEVEL } ink_text_model;
+typedef enum ink_text_model {
+    INK_MODEL_BPE,
+    INK_MODEL_WORDPIECE,
+    INK_MODEL_WORDLEVEL,
+    INK_MODEL_UNIGRAM
+} ink_text_model;
 
 /* A pair of tokens that becomes one; its rank is its place in the list of merges. */
 typedef struct ink_bpe_merge {
     ink_token left, right, merged;
 } ink_bpe_merge;
 
-/* Byte-pair encoding (bpe.c). A character missing from the vocabulary becomes (1) the byte tokens <0x00>..<0xFF> of its
-   UTF-8 bytes if byte_fallback is set and all of them exist; otherwise (2) the unknown token, with adjacent unknowns
-   merged if fuse_unk; or (3) nothing if there is no unknown token. A byte missing from a byte-level vocabulary becomes
-   (2) or (3). */
+/* The tokens of the 256 bytes, of BPE and Unigram. */
+typedef struct ink_bytes {
+    bool fallback;     /* what the vocabulary lacks becomes the tokens <0x00>..<0xFF> of its bytes, if all exist */
+    ink_token id[256]; /* -1 for those that do not exist */
+} ink_bytes;
+
+/* Byte-pair encoding (bpe.c). A character missing from the vocabulary becomes (1) its bytes if they may stand for it;
+   otherwise (2) the unknown token, with adjacent unknowns merged if fuse_unk; or (3) nothing if there is no unknown
+   token. A byte missing from a byte-level vocabulary becomes (2) or (3). */
 typedef struct ink_bpe {
     ink_bpe_merge *merges; /* [n_merges] */
     size_t n_merges;
     ink_index index;
     bool byte_level; /* a word starts as bytes; else as characters */
-    bool byte_fallback, fuse_unk;
-    bool ignore_merges;     /* a word that is a token as a whole is that token, whatever the merges make of it */
-    ink_token byte_id[256]; /* the tokens of bytes, -1 for those that do not exist */
+    bool fuse_unk;
+    bool ignore_merges; /* a word that is a token as a whole is that token, whatever the merges make of it */
 } ink_bpe;
 
 #define INK_NO_RANK UINT32_MAX
@@ -443,6 +458,22 @@ typedef struct ink_wordpiece {
     ink_trie trie;  /* of ids: HEAD has all tokens; REST has those with the prefix, without it, backward and linked */
     size_t longest; /* characters: a longer word is unknown */
 } ink_wordpiece;
+
+/* Unigram (unigram.c). */
+#define INK_UNIGRAM_NESTED 128 /* pieces of which each is the end of the next longer one, at most */
+
+typedef struct ink_unigram_piece {
+    double score;     /* the logarithm of its probability */
+    uint32_t shorter; /* the id of the longest piece that this one ends with, or INK_TRIE_NONE */
+    uint32_t size;    /* in bytes */
+} ink_unigram_piece;
+
+typedef struct ink_unigram {
+    ink_trie trie;             /* one linked set of ids, forward */
+    ink_unigram_piece *pieces; /* [n_pieces], by id */
+    size_t n_pieces;
+    double unknown; /* the score of a character that is no piece */
+} ink_unigram;
 
 /* The template: control tokens around a text or a pair of texts, such as BOS, or CLS and SEP. */
 #define INK_TEMPLATE_LONGEST 256 /* slots for a single text, or for a pair */
@@ -471,8 +502,10 @@ struct ink_tokenizer {
     ink_added added;
     ink_steps normalizer, splitter;
     ink_text_model model;
+    ink_bytes bytes;
     ink_bpe bpe;
     ink_wordpiece wordpiece;
+    ink_unigram unigram;
     ink_token unk;           /* the unknown token of the model, or INK_UNK_NONE, INK_UNK_MISSING */
     ink_short_text unk_name; /* as the model names it, at most so many bytes */
     ink_template template;
@@ -486,14 +519,17 @@ struct ink_tokenizer {
     bool keeps_prefix; /* but for one space at the beginning of the text */
 };
 
-/* The ids of a word of any bytes, in O(size log size), with WordPiece in O(size). Scratch memory of the context is
-   taken and released. */
+/* The ids of a word of any bytes, in O(size log size), with WordPiece and Unigram in O(size). Scratch memory of the
+   context is taken and released. */
 ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
                           ink_ids *out);
 ink_result ink_wordpiece_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
                                 ink_ids *out);
 
-/* encode.c. INK_ERROR_MISMATCH: the word is unknown, and the tokenizer's unk is INK_UNK_MISSING. */
+ink_result ink_unigram_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
+                              ink_ids *out);
+
+/* encode.c. INK_ERROR_MISMATCH: the word is unknown, and there is no unknown token. */
 ink_result ink_unknown_fail(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size);
 
 /*
@@ -505,7 +541,7 @@ ink_result ink_unknown_fail(ink_context *ctx, const ink_tokenizer *tokenizer, co
  *     ink_builder_vocab(&b, n_ids, n_bytes);                            room for all tokens
  *     ink_builder_token(&b, id, bytes, size);                           each token of the model
  *     ink_builder_index(&b);                                            now they can be found
- *     ink_builder_merges(&b, merges, n);                                or ink_builder_wordpiece()
+ *     ink_builder_merges(&b, merges, n);                                or ink_builder_wordpiece(), _unigram()
  *     ink_builder_token(&b, id, bytes, size);                           added tokens that the model does not have
  *     ink_builder_added(&b, patterns, n);
  *     ink_builder_finish(&b, &tokenizer);
@@ -539,7 +575,7 @@ ink_result ink_builder_vocab(ink_tokenizer_builder *b, size_t n_ids, size_t n_by
 /* Gives `id` < n_ids a token of `size` bytes. A token that has the id already becomes one of the others. */
 ink_vocab_token *ink_builder_token(ink_tokenizer_builder *b, ink_token id, const char *bytes, size_t size);
 
-/* Of equal tokens the last keeps its id; the others' ids have no token. */
+/* Of equal tokens the last keeps its id; the others' ids have no token, but with Unigram they are decoded. */
 ink_result ink_builder_index(ink_tokenizer_builder *b);
 
 /* `merges` [n] are kept until the end. Of merges of the same pair the last counts. */
@@ -547,6 +583,10 @@ ink_result ink_builder_merges(ink_tokenizer_builder *b, ink_bpe_merge *merges, s
 
 /* Of the tokens put so far; those that continue a word begin with `prefix`. */
 ink_result ink_builder_wordpiece(ink_tokenizer_builder *b, const ink_short_text *prefix, size_t longest);
+
+/* Of the tokens put so far: scores[id] for each id < n. INK_ERROR_LIMIT: more than INK_UNIGRAM_NESTED pieces are ends
+   of each other. */
+ink_result ink_builder_unigram(ink_tokenizer_builder *b, const double *scores, size_t n);
 
 /* Tokens with the ids of the patterns exist. Of equal contents or texts the first is found. */
 ink_result ink_builder_added(ink_tokenizer_builder *b, const ink_added_pattern *patterns, size_t n);

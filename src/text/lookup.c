@@ -76,7 +76,7 @@ ink_result ink_builder_index(ink_tokenizer_builder *b)
     ink_vocab *vocab = &b->draft.vocab;
     INK_TRY(ink_index_build(b->ctx, b->arena, b->file, "tokens", vocab_hash_token, vocab_equal_tokens, vocab,
                             vocab->first_other + vocab->n_others, &vocab->index));
-    for (size_t id = 0; id < vocab->n_ids; id++) {
+    for (size_t id = 0; id < vocab->n_ids && b->draft.model != INK_MODEL_UNIGRAM; id++) {
         ink_vocab_token *t = &vocab->tokens[id];
         if (t->known && ink_vocab_find(vocab, vocab->pool + t->offset, t->size, t->verbatim) != (ink_token)id)
             t->known = false;
@@ -112,14 +112,12 @@ ink_token ink_vocab_find(const ink_vocab *vocab, const char *bytes, size_t size,
 
 /* ---- the trie --------------------------------------------------------------------------------------------------- */
 
-#define TRIE_ROOT(set) (1 + (set))
-
 ink_result ink_trie_start(ink_context *ctx, ink_arena *arena, size_t bytes, ink_trie *trie)
 {
     const ink_trie_node empty = {.value = INK_TRIE_NONE};
     if (bytes > INK_TRIE_NONE - 2 * INK_TRIE_SETS)
         return ink_fail(ctx, INK_ERROR_LIMIT, "tokens of %zu bytes in all are more than are supported", bytes);
-    trie->n_nodes = TRIE_ROOT(INK_TRIE_SETS);
+    trie->n_nodes = INK_TRIE_ROOT(INK_TRIE_SETS);
     trie->nodes = ink_arena_alloc(arena, trie->n_nodes + bytes, sizeof *trie->nodes);
     if (trie->nodes == NULL)
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: tokens of %zu bytes", bytes);
@@ -139,7 +137,7 @@ static uint32_t *trie_child(const ink_trie *trie, uint32_t node, char byte)
 
 void ink_trie_put(ink_trie *trie, unsigned set, const char *string, size_t size, bool backward, uint32_t value)
 {
-    uint32_t node = TRIE_ROOT(set);
+    uint32_t node = INK_TRIE_ROOT(set);
     for (size_t i = 0; i < size; i++) {
         char byte = string[backward ? size - 1 - i : i];
         uint32_t *child = trie_child(trie, node, byte);
@@ -163,7 +161,7 @@ ink_result ink_trie_link(ink_context *ctx, ink_arena *arena, ink_trie *trie, uns
     size_t n = 0, next = 0;
     if (queue == NULL)
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %zu bytes of tokens", trie->n_nodes);
-    queue[n++] = TRIE_ROOT(set);
+    queue[n++] = INK_TRIE_ROOT(set);
     for (size_t i = 0; i < n; i++) {
         const ink_trie_node *parent = &nodes[queue[i]];
         if (parent->child != 0)
@@ -176,7 +174,7 @@ ink_result ink_trie_link(ink_context *ctx, ink_arena *arena, ink_trie *trie, uns
                     queue[n++] = node->sibling[half];
             while (fail != 0 && (child = *trie_child(trie, fail, node->byte)) == 0)
                 fail = nodes[fail].fail;
-            node->fail = child != 0 ? child : TRIE_ROOT(set);
+            node->fail = child != 0 ? child : INK_TRIE_ROOT(set);
             if (node->value == INK_TRIE_NONE) {
                 node->value = nodes[node->fail].value;
                 node->length = nodes[node->fail].length;
@@ -187,14 +185,20 @@ ink_result ink_trie_link(ink_context *ctx, ink_arena *arena, ink_trie *trie, uns
     return INK_OK;
 }
 
+uint32_t ink_trie_step(const ink_trie *trie, unsigned set, uint32_t node, char byte)
+{
+    uint32_t child;
+    while ((child = *trie_child(trie, node, byte)) == 0 && node != INK_TRIE_ROOT(set))
+        node = trie->nodes[node].fail;
+    return child != 0 ? child : node;
+}
+
 void ink_trie_starts(const ink_trie *trie, unsigned set, const char *text, size_t size, size_t from, size_t to,
                      uint32_t *found)
 {
-    uint32_t node = TRIE_ROOT(set), child;
+    uint32_t node = INK_TRIE_ROOT(set);
     for (size_t i = size; i-- > from;) {
-        while ((child = *trie_child(trie, node, text[i])) == 0 && node != TRIE_ROOT(set))
-            node = trie->nodes[node].fail;
-        node = child != 0 ? child : node;
+        node = ink_trie_step(trie, set, node, text[i]);
         if (i < to)
             found[i - from] = node;
     }
@@ -209,7 +213,7 @@ uint32_t ink_trie_find(const ink_trie *trie, unsigned set, const char *string, s
 
 uint32_t ink_trie_longest(const ink_trie *trie, unsigned set, const char *text, size_t size, size_t *length)
 {
-    uint32_t longest = INK_TRIE_NONE, node = TRIE_ROOT(set);
+    uint32_t longest = INK_TRIE_NONE, node = INK_TRIE_ROOT(set);
     for (size_t i = 0; i < size && (node = *trie_child(trie, node, text[i])) != 0; i++)
         if (trie->nodes[node].value != INK_TRIE_NONE) {
             longest = trie->nodes[node].value;

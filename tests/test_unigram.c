@@ -1,0 +1,168 @@
+/*
+ * test_unigram.c - Unigram at its edges: the cuts of Hugging Face's library where sums are equal, where there is no
+ * unknown token, and where pieces are there twice; files that are refused; what hostile vocabularies may cost.
+ */
+#include "counting.h"
+#include "tokenizers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MB ((size_t)1 << 20)
+
+/* Opens a tokenizer.json whose model has these members; ' stands for ". */
+static ink_result open_model(ink_context *ctx, const char *members, ink_tokenizer **tokenizer)
+{
+    size_t room = strlen(members) + 64;
+    char *text = malloc(room);
+    snprintf(text, room, "{'model':{'type':'Unigram',%s}}", members);
+    for (char *c = text; *c != '\0'; c++)
+        *c = *c == '\'' ? '"' : *c;
+    ink_result result = test_open_text(ctx, text, strlen(text), tokenizer);
+    free(text);
+    return result;
+}
+
+static void cuts_are_the_references(ink_context *ctx)
+{
+    static const char letters[] = "'unk_id':0,'vocab':[['<unk>',0],['a',0],['b',0],['c',0],['d',0],['cd',1],['ab',2],"
+                                  "['abc',5],['abcd',10]]";
+    static const char ties[] = "'unk_id':0,'vocab':[['<unk>',0],['a',-1],['aa',-2],['aaa',-3]]";
+    static const char twice[] = "'unk_id':0,'vocab':[['<unk>',0],['a',-1],['b',-2],['a',-3],['ab',-5]]";
+    static const char likely[] = "'unk_id':0,'vocab':[['<unk>',40],['a',40],['xy',41]]";
+    static const char bytes[] =
+        "'byte_fallback':true,'unk_id':3,'vocab':[['a',-1],['<0x78>',-1],['<0x79>',-2],['<unk>',0]]";
+    static const char no_unknown[] = "'unk_id':null,'vocab':[['ab',-1],['b',-1],['cc',-9]]";
+    static const struct {
+        const char *model, *text;
+        ink_token ids[5]; /* -1 ends them; -2: the reference fails, too */
+    } rows[] = {
+        {letters, "abcdacdxx", {8, 1, 5, 0, -1}},
+        {letters, "xyz", {0, -1}},
+        {letters, "a<unk>xx<unk>b", {1, 0, 2, -1}},
+        {ties, "aaaa", {1, 3, -1}},
+        {ties, "aaaaa", {2, 3, -1}},
+        {twice, "ab", {4, -1}},
+        {twice, "a", {3, -1}},
+        {likely, "xy", {2, -1}}, /* the unknown characters x and y are fused, and then they are a piece */
+        {likely, "xxy", {0, -1}},
+        {bytes, "xay", {1, 0, 2, -1}},
+        {bytes, "xyz", {3, -1}},
+        {bytes, "xy", {1, 2, -1}},
+        {no_unknown, "bb", {1, 1, -1}},
+        {no_unknown, "ab", {-2}}, /* the a alone is unknown, although no cut needs it */
+        {no_unknown, "", {-1}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ink_tokenizer *tokenizer = NULL;
+        ink_token ids[8];
+        size_t n = 0;
+        assert_ok(ctx, open_model(ctx, rows[i].model, &tokenizer));
+        ink_result result = ink_tokenizer_encode(ctx, tokenizer, rows[i].text, strlen(rows[i].text), 0, ids, 8, &n);
+        if (rows[i].ids[0] == -2) {
+            assert_fails(ctx, result, INK_ERROR_MISMATCH,
+                         "'a' is not in the vocabulary, and the model names no unknown");
+        } else {
+            assert_ok(ctx, result);
+            assert_int_equal(rows[i].ids[n], -1);
+            assert_memory_equal(ids, rows[i].ids, n * sizeof *ids);
+        }
+        ink_tokenizer_free(tokenizer);
+    }
+}
+
+static void wrong_files_are_refused(ink_context *ctx, counting *memory)
+{
+    static const struct {
+        const char *model;
+        ink_result result;
+        const char *words;
+    } rows[] = {
+        {"'unk_id':0", INK_ERROR_MISMATCH, "member 'vocab' is missing"},
+        {"'vocab':{'a':0}", INK_ERROR_MISMATCH, "model.vocab: expected an array"},
+        {"'vocab':[]", INK_ERROR_CORRUPT, "model.vocab: there are no pieces"},
+        {"'vocab':['a']", INK_ERROR_MISMATCH, "model.vocab[0]: expected an array"},
+        {"'vocab':[['a',-1],['b']]", INK_ERROR_CORRUPT, "model.vocab[1]: expected a piece and its score"},
+        {"'vocab':[['a',-1],['b',1,2]]", INK_ERROR_CORRUPT, "model.vocab[1]: expected a piece and its score"},
+        {"'vocab':[[7,-1]]", INK_ERROR_MISMATCH, "model.vocab[0][0]: expected a string"},
+        {"'vocab':[['a','-1']]", INK_ERROR_MISMATCH, "model.vocab[0][1]: expected a number"},
+        {"'vocab':[['a',NaN]]", INK_ERROR_CORRUPT, "NaN and Infinity are not JSON"},
+        {"'vocab':[['a',-Infinity]]", INK_ERROR_CORRUPT, "byte 41: NaN and Infinity are not JSON"},
+        {"'vocab':[['a',0],['b',1e999]]", INK_ERROR_CORRUPT, "model.vocab[1][1]: a score that is too large"},
+        {"'vocab':[['a',-2e308]]", INK_ERROR_CORRUPT, "model.vocab[0][1]: a score that is too large"},
+        {"'unk_id':1,'vocab':[['a',-1]]", INK_ERROR_MISMATCH, "model.unk_id: expected an integer from 0 to 0"},
+        {"'unk_id':'a','vocab':[['a',-1]]", INK_ERROR_MISMATCH, "model.unk_id"},
+        {"'byte_fallback':1,'vocab':[['a',-1]]", INK_ERROR_MISMATCH, "model.byte_fallback"},
+        {"'alpha':0.1,'vocab':[['a',-1]]", INK_ERROR_UNSUPPORTED, "model.alpha: this member is not known here"},
+    };
+    size_t live = memory->live_bytes;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ink_tokenizer *tokenizer = (ink_tokenizer *)(void *)ctx;
+        assert_fails(ctx, open_model(ctx, rows[i].model, &tokenizer), rows[i].result, rows[i].words);
+        assert_null(tokenizer);
+        assert_int_equal(memory->live_bytes, live);
+    }
+}
+
+/* A vocabulary of <unk> and runs of a, from `from` to `to` letters, each followed by `end`. */
+static char *runs(size_t from, size_t to, const char *end)
+{
+    char *model = malloc((to - from + 1) * (to + 32) + 64),
+         *at = model + sprintf(model, "'unk_id':0,'vocab':[['<unk>',0]");
+    for (size_t size = from; size <= to; size++) {
+        at += sprintf(at, ",['");
+        memset(at, 'a', size);
+        at += (size_t)sprintf(at + size, "%s',-%zu.25]", end, size) + size;
+    }
+    sprintf(at, "]");
+    return model;
+}
+
+/* All pieces that are ends of each other are looked at in each place of a text, so there is a limit to them; there is
+   none to the length of a piece. */
+static void a_megabyte_costs_no_more_than_its_length(ink_context *ctx)
+{
+    static const struct {
+        size_t from, to;
+        const char *end;
+        size_t n; /* ids of a megabyte of a */
+        ink_token first, last;
+    } rows[] = {
+        {1, 128, "", MB / 128, 128, 128}, {1, 1, "", MB, 1, 1}, {20000, 20000, "b", 1, 0, 0}, {500, 560, "b", 1, 0, 0}};
+    ink_token *ids = malloc(MB * sizeof *ids);
+    char *text = malloc(MB);
+    memset(text, 'a', MB);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ink_tokenizer *tokenizer = NULL;
+        size_t n = 0;
+        char *model = runs(rows[i].from, rows[i].to, rows[i].end);
+        assert_ok(ctx, open_model(ctx, model, &tokenizer));
+        clock_t start = clock();
+        assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, text, MB, 0, ids, MB, &n));
+        print_message("%zu to %zu: %.2f s\n", rows[i].from, rows[i].to, (double)(clock() - start) / CLOCKS_PER_SEC);
+        assert_int_equal(n, rows[i].n);
+        assert_int_equal(ids[0], rows[i].first);
+        assert_int_equal(ids[n - 1], rows[i].last);
+        ink_tokenizer_free(tokenizer);
+        free(model);
+    }
+    ink_tokenizer *none = NULL;
+    char *model = runs(1, 129, "");
+    assert_fails(ctx, open_model(ctx, model, &none), INK_ERROR_LIMIT,
+                 "more than 128 pieces of the vocabulary are ends of each other, as of 'aaa");
+    free(model);
+    free(text);
+    free(ids);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        context_test(cuts_are_the_references),
+        counted_test(wrong_files_are_refused),
+        context_test(a_megabyte_costs_no_more_than_its_length),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
