@@ -44,9 +44,9 @@ static void values_are_the_references(encoder_fixture *f)
 /* Unit vectors point where the reference's do. */
 static void unit_vectors_point_where_the_references_do(void **unused)
 {
-    static const char *const names[] = {"sentence", "sentence_dense"};
+    static const char *const names[] = {"sentence", "sentence_dense", "sentence_gemma3"};
     (void)unused;
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
         encoder_fixture f;
         size_t n;
         encoder_open(&f, names[k], INK_POOLING_NONE);
@@ -94,9 +94,9 @@ static void filling_probabilities_are_the_softmax(void **unused)
    second, which is only padding, the first. */
 static void padding_has_no_score(void **unused)
 {
-    static const char *const names[] = {"gpt2_text", "llama_text", "mistral_text", "qwen3_text"};
+    static const char *const names[] = {"gpt2_text", "llama_text", "mistral_text", "qwen3_text", "gemma3_text"};
     (void)unused;
-    for (size_t k = 0; k < 4; k++) {
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
         encoder_fixture f;
         size_t n;
         encoder_open(&f, names[k], INK_POOLING_NONE);
@@ -504,6 +504,51 @@ static void a_sentence_encoder_says_what_it_is(void **unused)
     assert_int_equal(f.info->n_unused, 0);
     assert_true(f.encoder->max_tokens == SIZE_MAX);
     encoder_close(&f);
+    encoder_open(&f, "sentence_gemma3", INK_POOLING_NONE); /* bidirectional */
+    assert_int_equal(f.encoder->embedding_size, 20);
+    assert_int_equal(f.encoder->max_tokens, 16);
+    encoder_close(&f);
+}
+
+/* Without modules.json a bidirectional model is an encoder all the same, with the pooling of the options, but no
+   language model; and one that is not bidirectional is one. */
+static void a_bidirectional_model_reads_whole_texts(void **unused)
+{
+    encoder_fixture f;
+    fixture_files files;
+    ink_model *model;
+    size_t n;
+    (void)unused;
+    encoder_open(&f, "sentence_gemma3", INK_POOLING_NONE);
+    fixture_files_read(&files, "sentence_gemma3"); /* the settings and the weights alone */
+    const ink_source source = ink_source_memory(&files.list);
+    const ink_model_options options = {.source = &source, .pooling = INK_POOLING_MEAN};
+    float *rows = encoder_run(f.ctx, &f, INK_HIDDEN_STATES, &n), mean[20], row[20 * 19];
+    assert_ok(f.ctx, ink_model_open(f.ctx, NULL, &options, &model));
+    assert_int_equal(ink_model_get_encoder(model)->embedding_size, 20);
+    ink_text text = f.texts[0];
+    text.output = row;
+    assert_ok(f.ctx, ink_model_encode(f.ctx, model, INK_HIDDEN_STATES, &text, 1));
+    test_assert_same_bits(row, rows, text.n_tokens * 20, "the rows of the same network");
+    text.output = mean;
+    assert_ok(f.ctx, ink_model_encode(f.ctx, model, INK_EMBEDDING, &text, 1));
+    for (size_t j = 0; j < 20; j++) {
+        double sum = 0;
+        for (size_t t = 0; t < text.n_tokens; t++)
+            sum += (double)row[t * 20 + j] / (double)text.n_tokens;
+        assert_true(fabs(sum - (double)mean[j]) < 1e-5);
+    }
+    ink_model_free(model);
+    fixture_files_set(&files, "architectures", "[\"Gemma3ForCausalLM\"]");
+    assert_int_equal(fixture_open_files(f.ctx, "sentence_gemma3", &files.list, &model), INK_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(ink_context_error(f.ctx), "use_bidirectional_attention"));
+    fixture_files_set(&files, "use_bidirectional_attention", "false");
+    assert_ok(f.ctx, fixture_open_files(f.ctx, "sentence_gemma3", &files.list, &model));
+    assert_null(ink_model_get_encoder(model));
+    ink_model_free(model);
+    fixture_files_free(&files);
+    free(rows);
+    encoder_close(&f);
 }
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
@@ -723,6 +768,7 @@ int main(void)
         cmocka_unit_test(the_padding_token_has_a_position_of_its_own),
         cmocka_unit_test(an_encoder_says_what_it_is),
         cmocka_unit_test(a_sentence_encoder_says_what_it_is),
+        cmocka_unit_test(a_bidirectional_model_reads_whole_texts),
         counted_test(the_same_call_works_after_memory_ran_out),
         counted_test(what_is_reserved_is_enough),
         context_test(values_that_are_not_finite_are_reported),

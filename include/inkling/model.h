@@ -10,7 +10,9 @@
  *
  *   gpt2              Radford et al. 2019, as saved by Hugging Face's GPT2LMHeadModel
  *   llama, mistral,   Touvron et al. 2023 and its successors, as saved by LlamaForCausalLM, MistralForCausalLM,
- *   qwen2, qwen3      Qwen2ForCausalLM and Qwen3ForCausalLM
+ *   qwen2, qwen3,     Qwen2ForCausalLM, Qwen3ForCausalLM, SmolLM3ForCausalLM and Gemma3ForCausalLM; a gemma3_text that
+ *   smollm3,          is bidirectional (EmbeddingGemma) is an encoder
+ *   gemma3_text
  *   rnn, gru, lstm    h_t = cell(e(w_t), h_{t-1}), logits = lm_head h_t
  *   mlp               the embeddings of the last window_size tokens side by side, dense layers, logits = lm_head h
  *                     (Bengio et al. 2003); before the first token the window holds bos_token_id

@@ -38,7 +38,7 @@ typedef struct ink_architecture {
 
 /* The architectures of each importer. A row without a name ends the list. */
 extern const ink_architecture ink_gpt2_architectures[];
-extern const ink_architecture ink_llama_architectures[];   /* llama, mistral, qwen2, qwen3 */
+extern const ink_architecture ink_llama_architectures[];   /* llama and its kin */
 extern const ink_architecture ink_encoder_architectures[]; /* bert and its kin */
 extern const ink_architecture ink_static_architectures[];  /* model2vec */
 extern const ink_architecture ink_own_architectures[];     /* rnn, gru, lstm, mlp: the project's own */
@@ -103,7 +103,7 @@ ink_result ink_import_decoder_head(ink_import *in, ink_task task, bool tied, con
 ink_result ink_import_generation(ink_import *in);
 
 /* Imports modules.json (sentence-transformers) if the folder has one: *found. Sets model->sentence and the fields of
-   model->encoder about texts. */
+   model->encoder about texts. Without it, an encoder has the pooling of the caller's options. */
 ink_result ink_import_sentence(ink_import *in, bool *found);
 
 /* For a classifier of texts: if the folder is a CrossEncoder of sentence-transformers, its activation_fn makes the

@@ -392,7 +392,6 @@ static ink_result import_encoder(ink_import *in)
 {
     const encoder_variant *variant = in->variant;
     ink_plan *plan = &in->plan;
-    ink_model *model = in->model;
     encoder_settings s;
     INK_TRY(encoder_describe(in, &s));
 
@@ -407,13 +406,8 @@ static ink_result import_encoder(ink_import *in)
     const head_names *head = &variant->heads[0];
     bool is_sentence_encoder;
     INK_TRY(ink_import_sentence(in, &is_sentence_encoder));
-    if (!is_sentence_encoder) {
+    if (!is_sentence_encoder)
         INK_TRY(encoder_find_head(in, &head));
-        if (in->options.pooling != INK_POOLING_NONE) { /* only the caller says how rows become one vector */
-            model->sentence = (ink_sentence){.n_modes = 1, .modes = {in->options.pooling}};
-            model->encoder.embedding_size = s.hidden;
-        }
-    }
     return encoder_plan_head(in, &s, head);
 }
 

@@ -301,6 +301,8 @@ static ink_result fill_rows(ink_plan *plan)
         if (stored != to)
             transpose(stored, row->n / row->taps, row->taps, sizeof *to, to);
         row->hash = ink_hash_numbers(0, to, row->n, sizeof *to);
+        for (size_t j = 0; row->offset != 0 && j < row->n; j++)
+            to[j] += row->offset;
         INK_TRY(fill_progress(plan, (size_t)row->source->size));
     }
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {

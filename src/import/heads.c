@@ -28,7 +28,8 @@ ink_result ink_import_class(ink_import *in, const char **class)
 ink_result ink_import_decoder_task(ink_import *in, ink_task *task)
 {
     static const char *const others[] = {"score.weight", "classifier.weight", "qa_outputs.weight"};
-    static const char *const families[] = {"GPT2", "Llama", "Mistral", "Qwen2", "Qwen3"};
+    static const char *const families[] = {"GPT2",  "Llama",   "Mistral",    "Qwen2",
+                                           "Qwen3", "SmolLM3", "Gemma3Text", "Gemma3"};
     static const struct {
         const char *head;
         ink_task task;
@@ -62,7 +63,8 @@ ink_result ink_import_decoder_task(ink_import *in, ink_task *task)
     }
     return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
                     "%s: architectures: '%s' is not supported, only GPT2LMHeadModel, ...ForCausalLM, ...Model, "
-                    "...ForSequenceClassification and ...ForTokenClassification of GPT2, Llama, Mistral, Qwen2, Qwen3",
+                    "...ForSequenceClassification and ...ForTokenClassification of GPT2, Llama, Mistral, Qwen2, Qwen3, "
+                    "SmolLM3, Gemma3, Gemma3Text",
                     in->config.document.file, class);
 }
 

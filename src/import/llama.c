@@ -1,31 +1,55 @@
 /*
- * llama.c - the Llama family: llama (Touvron et al. 2023), mistral, qwen2 and qwen3, as saved by Hugging Face's
- * LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM, and by their classes
- * ...ForSequenceClassification and ...ForTokenClassification, which have score in place of lm_head (heads.c).
+ * llama.c - the Llama family: llama (Touvron et al. 2023), mistral, qwen2, qwen3, smollm3 and gemma3_text, as saved by
+ * Hugging Face's LlamaForCausalLM, MistralForCausalLM and so on, and by their classes ...ForSequenceClassification and
+ * ...ForTokenClassification, which have score in place of lm_head (heads.c).
  *
  *     x = embed_tokens[token]
  *     for each block:   x = x + o_proj(attention(q_proj, k_proj, v_proj of input_layernorm(x)))
  *                       x = x + down_proj(silu(gate_proj(y)) * up_proj(y))         y = post_attention_layernorm(x)
  *     logits = norm(x) lm_head^T
  *
- * Norms are RMS norms, and positions are encoded by rope. The table of families holds the differences.
+ * Norms are RMS norms, and positions are encoded by rope. The table of families holds the differences. Gemma 3 (Gemma
+ * Team 2025) has most of them:
+ *
+ *     x = sqrt(hidden_size) embed_tokens[token]
+ *     for each block:   x = x + post_attention_layernorm(o_proj(attention(... of input_layernorm(x))))
+ *                       x = x + post_feedforward_layernorm(mlp(pre_feedforward_layernorm(x)))
+ *
+ * Its norms multiply by 1 + weight, its blocks with a window have a rope of their own, and it may be bidirectional
+ * (EmbeddingGemma).
  */
 #include <string.h>
 
 #include "architectures.h"
 
+/* The blocks with a window, if layer_types does not say it. */
+typedef enum llama_windows {
+    NO_WINDOWS,       /* and there is no such setting */
+    ALL_BLOCKS,       /* if sliding_window is not null */
+    BLOCKS_FROM,      /* with use_sliding_window: those from max_window_layers on */
+    BLOCKS_NO_ROPE,   /* with use_sliding_window: those without rope */
+    BLOCKS_BUT_EVERY, /* all but every sliding_window_pattern-th */
+} llama_windows;
+
 typedef struct llama_family {
     size_t vocab_size, hidden_size, inner_size, n_positions; /* the defaults of the config class, as all below */
-    size_t n_kv_heads;                                       /* 0: n_heads */
-    size_t head_dim;                                         /* 0: hidden_size / heads */
+    size_t n_layers, n_heads;
+    size_t n_kv_heads; /* 0: n_heads */
+    size_t head_dim;   /* 0: hidden_size / heads */
+    double theta;
     ink_token bos_token, eos_token;
-    bool qkv_bias;                  /* q, k and v always have a bias, o never */
-    bool attention_bias, mlp_bias;  /* there is such a setting: q, k, v and o have a bias; the MLP has biases */
-    bool head_norms;                /* queries and keys are normalised */
-    bool windows, windows_by_layer; /* sliding_window; use_sliding_window, max_window_layers, layer_types */
+    bool tied;
+    bool qkv_bias;                 /* q, k and v always have a bias, o never */
+    bool attention_bias, mlp_bias; /* there is such a setting: q, k, v and o have a bias; the MLP has biases */
+    bool head_norms;               /* queries and keys are normalised */
+    llama_windows windows;
+    bool gemma; /* all that the head of this file says of Gemma 3, and its settings */
 } llama_family;
 
 static const llama_family llama = {.vocab_size = 32000,
+                                   .n_layers = 32,
+                                   .n_heads = 32,
+                                   .theta = 10000,
                                    .hidden_size = 4096,
                                    .inner_size = 11008,
                                    .n_positions = 2048,
@@ -34,14 +58,20 @@ static const llama_family llama = {.vocab_size = 32000,
                                    .attention_bias = true,
                                    .mlp_bias = true};
 static const llama_family mistral = {.vocab_size = 32000,
+                                     .n_layers = 32,
+                                     .n_heads = 32,
+                                     .theta = 10000,
                                      .hidden_size = 4096,
                                      .inner_size = 14336,
                                      .n_positions = 131072,
                                      .n_kv_heads = 8,
                                      .bos_token = 1,
                                      .eos_token = 2,
-                                     .windows = true};
+                                     .windows = ALL_BLOCKS};
 static const llama_family qwen2 = {.vocab_size = 151936,
+                                   .n_layers = 32,
+                                   .n_heads = 32,
+                                   .theta = 10000,
                                    .hidden_size = 4096,
                                    .inner_size = 22016,
                                    .n_positions = 32768,
@@ -49,8 +79,11 @@ static const llama_family qwen2 = {.vocab_size = 151936,
                                    .bos_token = -1,
                                    .eos_token = -1,
                                    .qkv_bias = true,
-                                   .windows_by_layer = true};
+                                   .windows = BLOCKS_FROM};
 static const llama_family qwen3 = {.vocab_size = 151936,
+                                   .n_layers = 32,
+                                   .n_heads = 32,
+                                   .theta = 10000,
                                    .hidden_size = 4096,
                                    .inner_size = 22016,
                                    .n_positions = 32768,
@@ -60,7 +93,37 @@ static const llama_family qwen3 = {.vocab_size = 151936,
                                    .eos_token = -1,
                                    .attention_bias = true,
                                    .head_norms = true,
-                                   .windows_by_layer = true};
+                                   .windows = BLOCKS_FROM};
+static const llama_family smollm3 = {.vocab_size = 128256,
+                                     .n_layers = 36,
+                                     .n_heads = 16,
+                                     .theta = 2e6,
+                                     .hidden_size = 2048,
+                                     .inner_size = 11008,
+                                     .n_positions = 32768,
+                                     .n_kv_heads = 4,
+                                     .bos_token = 128000,
+                                     .eos_token = 128001,
+                                     .tied = true,
+                                     .attention_bias = true,
+                                     .mlp_bias = true,
+                                     .windows = BLOCKS_NO_ROPE};
+static const llama_family gemma3 = {.vocab_size = 262208,
+                                    .n_layers = 26,
+                                    .n_heads = 8,
+                                    .theta = 1e6,
+                                    .hidden_size = 2304,
+                                    .inner_size = 9216,
+                                    .n_positions = 131072,
+                                    .n_kv_heads = 4,
+                                    .head_dim = 256,
+                                    .bos_token = 2,
+                                    .eos_token = 1,
+                                    .tied = true,
+                                    .attention_bias = true,
+                                    .head_norms = true,
+                                    .windows = BLOCKS_BUT_EVERY,
+                                    .gemma = true};
 
 typedef struct llama_settings {
     const llama_family *family;
@@ -76,7 +139,7 @@ static ink_result llama_describe_heads(ink_config *config, llama_settings *s)
 {
     const llama_family *family = s->family;
     ink_attention *attention = &s->attention;
-    attention->n_heads = 32;
+    attention->n_heads = family->n_heads;
     INK_TRY(ink_config_size(config, "num_attention_heads", INK_MAX_WIDTH, &attention->n_heads));
     bool as_heads = family->n_kv_heads == 0 || ink_config_is_null(config, "num_key_value_heads");
     attention->n_kv_heads = as_heads ? attention->n_heads : family->n_kv_heads;
@@ -93,26 +156,90 @@ static ink_result llama_describe_heads(ink_config *config, llama_settings *s)
     return ink_config_check(config, ink_attention_check(config->ctx, attention));
 }
 
-/* Sets the window of each block. If sliding_window is null there is no window; if it is absent the window is 4096. For
-   families without windows by layer, layer_types must agree with the other settings. */
-static ink_result llama_describe_windows(ink_config *config, const llama_family *family, size_t n_layers,
-                                         ink_stack_config *stack)
+/* SmolLM3: a block whose element in no_rope_layers is 0 has no rope: it uses the second, which turns nothing. Without
+   the list it is every no_rope_layer_interval-th block. */
+static ink_result llama_describe_no_rope(ink_config *config, ink_stack *stack)
 {
-    size_t window = 0, first_window = 0;
-    bool used = family->windows;
-    if (family->windows_by_layer)
+    size_t interval = 4, n = 0;
+    ink_json list = INK_JSON_NONE, element = INK_JSON_NONE;
+    if (ink_config_member(config, "no_rope_layers") != INK_JSON_NONE) {
+        INK_TRY(ink_config_array(config, "no_rope_layers", &list, &n));
+        element = ink_json_first(&config->document, list);
+    } else {
+        INK_TRY(ink_config_size(config, "no_rope_layer_interval", INK_MAX_LAYERS, &interval));
+    }
+    for (size_t i = 0; i < stack->config.n_blocks; i++) {
+        int64_t turns = (i + 1) % interval != 0;
+        if (list != INK_JSON_NONE && i >= n)
+            return ink_fail(config->ctx, INK_ERROR_MISMATCH,
+                            "%s: no_rope_layers has %zu elements, fewer than there are blocks", config->document.file,
+                            n);
+        if (list != INK_JSON_NONE) {
+            INK_TRY(ink_json_get_int(config->ctx, &config->document, element, 0, 1, &turns));
+            element = ink_json_next(&config->document, element);
+        }
+        stack->blocks[i].rope = turns ? 0 : 1;
+        config->fingerprint = ink_fingerprint_number(config->fingerprint, (uint64_t)turns);
+    }
+    return INK_OK;
+}
+
+/* Sets the window of each block. Where only sliding_window decides about windows, layer_types must agree with it. */
+static ink_result llama_describe_windows(ink_config *config, const llama_family *family, size_t n_layers,
+                                         ink_stack *stack)
+{
+    ink_attention *attention = stack->config.attention;
+    llama_windows rule = family->windows;
+    size_t window = 0, first = 0, every = 6;
+    bool used = rule == ALL_BLOCKS || rule == BLOCKS_BUT_EVERY;
+    if (rule == BLOCKS_FROM || rule == BLOCKS_NO_ROPE)
         INK_TRY(ink_config_bool(config, "use_sliding_window", &used));
-    if (used && !ink_config_is_null(config, "sliding_window")) {
+    if (rule == BLOCKS_NO_ROPE) {
+        if (ink_config_member(config, "sliding_window") != INK_JSON_NONE)
+            INK_TRY(ink_config_size(config, "sliding_window", INK_MAX_IDS, &window));
+    } else if (used && !ink_config_is_null(config, "sliding_window")) {
         window = 4096;
         INK_TRY(ink_config_size(config, "sliding_window", INK_MAX_IDS, &window));
-        if (family->windows_by_layer) {
-            first_window = 28;
-            INK_TRY(ink_config_count(config, "max_window_layers", INK_MAX_LAYERS, &first_window));
-        }
     }
-    for (size_t i = first_window; i < stack->n_blocks; i++)
-        stack->attention[i].window = window;
-    return ink_import_layer_types(config, n_layers, window, window == 0 || !family->windows_by_layer, stack);
+    if (rule == BLOCKS_FROM && window != 0) {
+        first = 28;
+        INK_TRY(ink_config_count(config, "max_window_layers", INK_MAX_LAYERS, &first));
+    }
+    if (rule == BLOCKS_BUT_EVERY)
+        INK_TRY(ink_config_size(config, "sliding_window_pattern", INK_MAX_LAYERS, &every));
+    bool decided = rule == NO_WINDOWS || rule == ALL_BLOCKS;
+    if (rule == BLOCKS_BUT_EVERY && window == 0 && ink_config_member(config, "layer_types") == INK_JSON_NONE)
+        return ink_fail(config->ctx, INK_ERROR_MISMATCH,
+                        "%s: sliding_window is null, and layer_types does not say that all blocks do without",
+                        config->document.file);
+    if (family->gemma && attention[0].bidirectional && window != 0)
+        window = window / 2 + 1; /* half of it on either side, and the row itself */
+    for (size_t i = first; i < stack->config.n_blocks; i++) {
+        bool slides = rule == BLOCKS_NO_ROPE ? used && stack->blocks[i].rope != 0
+                                             : rule != BLOCKS_BUT_EVERY || (i + 1) % every != 0;
+        attention[i].window = slides ? window : 0;
+    }
+    INK_TRY(ink_import_layer_types(config, n_layers, window, window == 0 || decided, &stack->config));
+    for (size_t i = 0; family->gemma && i < stack->config.n_blocks; i++)
+        stack->blocks[i].rope = attention[i].window != 0;
+    return INK_OK;
+}
+
+/* The settings that only Gemma has. */
+static ink_result gemma_describe(ink_import *in, llama_settings *s)
+{
+    static const char *const caps[] = {"attn_logit_softcapping", "final_logit_softcapping"};
+    ink_config *config = &in->config;
+    double scalar = 256;
+    INK_TRY(ink_config_number(config, "query_pre_attn_scalar", 1e-6, 1e12, "from 1e-6 to 1e12", &scalar));
+    s->attention.scale = in->ctx->kernel->inverse_sqrt((float)scalar);
+    INK_TRY(ink_config_bool(config, "use_bidirectional_attention", &s->attention.bidirectional));
+    for (size_t i = 0; i < 2; i++)
+        if (ink_config_member(config, caps[i]) != INK_JSON_NONE)
+            return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: %s: only null is supported, as Gemma 3 has it",
+                            config->document.file, caps[i]);
+    in->plan.norm_offset = 1;
+    return INK_OK;
 }
 
 static ink_result llama_describe(ink_import *in, llama_settings *s)
@@ -121,12 +248,12 @@ static ink_result llama_describe(ink_import *in, llama_settings *s)
     ink_config *config = &in->config;
     ink_model *model = in->model;
     ink_model_info *info = &model->info;
-    ink_activation activation = INK_SILU;
+    ink_activation activation = f->gemma ? INK_GELU_TANH : INK_SILU;
     bool out_bias = false, mlp_bias = false;
     *s = (llama_settings){.family = f, .hidden = f->hidden_size, .inner = f->inner_size, .epsilon = 1e-6f};
     info->vocab_size = f->vocab_size;
     info->context_length = f->n_positions;
-    info->n_layers = 32;
+    info->n_layers = f->n_layers;
     info->bos_token = f->bos_token;
     info->eos_token = f->eos_token;
     INK_TRY(ink_config_size(config, "vocab_size", INK_MAX_IDS, &info->vocab_size));
@@ -136,7 +263,9 @@ static ink_result llama_describe(ink_import *in, llama_settings *s)
     INK_TRY(ink_config_size(config, "intermediate_size", INK_MAX_WIDTH, &s->inner));
     INK_TRY(llama_describe_heads(config, s));
     INK_TRY(ink_config_epsilon(config, "rms_norm_eps", &s->epsilon));
-    INK_TRY(ink_config_activation(config, "hidden_act", &activation));
+    INK_TRY(ink_config_activation(config, f->gemma ? "hidden_activation" : "hidden_act", &activation));
+    if (f->gemma)
+        INK_TRY(gemma_describe(in, s));
     if (f->attention_bias)
         INK_TRY(ink_config_bool(config, "attention_bias", &out_bias));
     if (f->mlp_bias)
@@ -154,18 +283,33 @@ static ink_result llama_describe(ink_import *in, llama_settings *s)
                                 .gate_activation = activation,
                                 .gated = true};
     INK_TRY(ink_plan_stack(&in->plan, info->n_layers, &s->attention, &in->model->transformer.stack));
-    INK_TRY(llama_describe_windows(config, f, info->n_layers, stack));
+    if (f->windows == BLOCKS_NO_ROPE)
+        INK_TRY(llama_describe_no_rope(config, &model->transformer.stack));
+    INK_TRY(llama_describe_windows(config, f, info->n_layers, &model->transformer.stack));
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
-    return ink_import_ropes(in, &(ink_rope_names){.theta = "rope_theta", .default_theta = 10000, .scaled = true}, 1,
+    if (f->gemma) {
+        static const ink_rope_names ropes[] = {
+            {.layers = "full_attention", .theta = "rope_theta", .default_theta = 1e6, .scaled = true},
+            {.layers = "sliding_attention", .theta = "rope_local_base_freq", .default_theta = 10000}};
+        return ink_import_ropes(in, ropes, 2, s->attention.head_dim);
+    }
+    return ink_import_ropes(in, &(ink_rope_names){.theta = "rope_theta", .default_theta = f->theta, .scaled = true}, 1,
                             s->attention.head_dim);
 }
 
 /* ---- tensors ---------------------------------------------------------------------------------------------------- */
 
+static ink_result llama_plan_norm(ink_plan *plan, const char *module, size_t size, const llama_settings *s,
+                                  ink_norm *norm)
+{
+    return ink_plan_norm(plan, module, INK_RMS_NORM, size, s->epsilon, INK_BIAS_IF_THERE, norm);
+}
+
 static ink_result llama_plan_block(ink_import *in, const void *settings, size_t i, ink_block *block)
 {
     const llama_settings *s = settings;
     ink_plan *plan = &in->plan;
+    bool gemma = s->family->gemma;
     size_t hidden = s->hidden, head_dim = s->attention.head_dim;
     size_t q = s->attention.n_heads * head_dim, kv = s->attention.n_kv_heads * head_dim;
     const ink_plan_part qkv[] = {{.module = "self_attn.q_proj", .out = q},
@@ -174,24 +318,55 @@ static ink_result llama_plan_block(ink_import *in, const void *settings, size_t 
     const ink_plan_part up[] = {{.module = "mlp.gate_proj", .out = s->inner},
                                 {.module = "mlp.up_proj", .out = s->inner}};
     (void)i; /* all blocks are alike */
-    INK_TRY(
-        ink_plan_norm(plan, "input_layernorm", INK_RMS_NORM, hidden, s->epsilon, INK_BIAS_IF_THERE, &block->norm_1));
+    INK_TRY(llama_plan_norm(plan, "input_layernorm", hidden, s, &block->norm_1));
     for (size_t part = 0; part < 3; part++)
         INK_TRY(ink_plan_check_bias(plan, qkv[part].module, s->qkv_bias));
     INK_TRY(ink_plan_dense_parts(plan, qkv, 3, hidden, &block->qkv));
     INK_TRY(ink_plan_dense(plan, "self_attn.o_proj", hidden, q, s->out_bias, INK_IDENTITY, &block->out));
     if (s->family->head_norms) {
-        INK_TRY(ink_plan_norm(plan, "self_attn.q_norm", INK_RMS_NORM, head_dim, s->epsilon, INK_BIAS_IF_THERE,
-                              &block->q_norm));
-        INK_TRY(ink_plan_norm(plan, "self_attn.k_norm", INK_RMS_NORM, head_dim, s->epsilon, INK_BIAS_IF_THERE,
-                              &block->k_norm));
+        INK_TRY(llama_plan_norm(plan, "self_attn.q_norm", head_dim, s, &block->q_norm));
+        INK_TRY(llama_plan_norm(plan, "self_attn.k_norm", head_dim, s, &block->k_norm));
     }
-    INK_TRY(ink_plan_norm(plan, "post_attention_layernorm", INK_RMS_NORM, hidden, s->epsilon, INK_BIAS_IF_THERE,
-                          &block->norm_2));
+    INK_TRY(llama_plan_norm(plan, "post_attention_layernorm", hidden, s, gemma ? &block->out_norm_1 : &block->norm_2));
+    if (gemma) {
+        INK_TRY(llama_plan_norm(plan, "pre_feedforward_layernorm", hidden, s, &block->norm_2));
+        INK_TRY(llama_plan_norm(plan, "post_feedforward_layernorm", hidden, s, &block->out_norm_2));
+    }
     for (size_t part = 0; part < 2; part++)
         INK_TRY(ink_plan_check_bias(plan, up[part].module, s->mlp_bias));
     INK_TRY(ink_plan_dense_parts(plan, up, 2, hidden, &block->up));
     return ink_plan_dense(plan, "mlp.down_proj", hidden, s->inner, s->mlp_bias, INK_IDENTITY, &block->down);
+}
+
+/* sqrt(hidden_size), rounded to the type in which the embedding is stored: the reference computes in that type. */
+static float gemma_token_scale(const ink_kernel *kernel, size_t hidden, ink_type type)
+{
+    /* bits that a float has and the type has not */
+    unsigned dropped = type == INK_BF16 ? 16 : type == INK_F16 ? 13 : 0;
+    double root = 1 / (double)kernel->inverse_sqrt((float)hidden);
+    float scale = (float)((root + (double)hidden / root) / 2); /* a step of Newton's makes the last bit right */
+    uint32_t bits;
+    memcpy(&bits, &scale, sizeof bits);
+    if (dropped != 0)
+        bits += (UINT32_C(1) << (dropped - 1)) - 1 + (bits >> dropped & 1);
+    bits = bits >> dropped << dropped;
+    memcpy(&scale, &bits, sizeof scale);
+    return scale;
+}
+
+/* A bidirectional model sees what comes after a token, so it continues no text: it reads texts whole. */
+static ink_result gemma_import_encoder(ink_import *in)
+{
+    const char *class;
+    bool found;
+    INK_TRY(ink_import_class(in, &class));
+    if (strstr(class, "ForCausalLM") != NULL)
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: use_bidirectional_attention: a language model with this setting is not supported, only a "
+                        "model that reads whole texts",
+                        in->config.document.file);
+    INK_TRY(ink_import_texts(in));
+    return ink_import_sentence(in, &found);
 }
 
 /* Files of the bare model lack the prefix "model.". */
@@ -199,20 +374,28 @@ static ink_result import_llama(ink_import *in)
 {
     ink_plan *plan = &in->plan;
     ink_model *model = in->model;
+    ink_transformer_net *net = &model->transformer;
     llama_settings s;
     ink_task task;
     INK_TRY(ink_import_decoder_task(in, &task));
     INK_TRY(llama_describe(in, &s));
     size_t scope = ink_plan_enter_module(plan, ink_plan_has(plan, "model.norm.weight") ? "model" : "");
-    INK_TRY(ink_import_embedding(in, "embed_tokens", "lm_head.weight", false, s.hidden));
+    INK_TRY(ink_import_embedding(in, "embed_tokens", "lm_head.weight", s.family->tied, s.hidden));
+    if (s.family->gemma) {
+        const ink_weight *table = ink_plan_find(plan, "embed_tokens.weight");
+        if (table == NULL)
+            table = ink_weights_find(plan->weights, "lm_head.weight");
+        net->token_scale = gemma_token_scale(in->ctx->kernel, s.hidden, table->type);
+    }
     INK_TRY(ink_import_blocks(in, "layers", "input_layernorm", "num_hidden_layers", llama_plan_block, &s));
-    INK_TRY(ink_plan_norm(plan, "norm", INK_RMS_NORM, s.hidden, s.epsilon, INK_BIAS_IF_THERE,
-                          &model->transformer.stack.norm));
+    INK_TRY(llama_plan_norm(plan, "norm", s.hidden, &s, &net->stack.norm));
     ink_plan_leave(plan, scope);
+    if (s.attention.bidirectional && task == INK_TASK_NONE)
+        return gemma_import_encoder(in);
     bool has_bias = task == INK_TASK_CLASSIFY_TOKENS;
     if (has_bias)
         INK_TRY(ink_config_bool(&in->config, "token_classification_bias", &has_bias));
-    return ink_import_decoder_head(in, task, false, "score", has_bias);
+    return ink_import_decoder_head(in, task, s.family->tied, "score", has_bias);
 }
 
 /* Old files hold the frequencies of rope like weights. */
@@ -223,5 +406,7 @@ const ink_architecture ink_llama_architectures[] = {
     {.name = "mistral", .import = import_llama, .variant = &mistral, .ignored = llama_ignored},
     {.name = "qwen2", .import = import_llama, .variant = &qwen2, .ignored = llama_ignored},
     {.name = "qwen3", .import = import_llama, .variant = &qwen3, .ignored = llama_ignored},
+    {.name = "smollm3", .import = import_llama, .variant = &smollm3, .ignored = llama_ignored},
+    {.name = "gemma3_text", .import = import_llama, .variant = &gemma3, .ignored = llama_ignored},
     {.name = NULL},
 };

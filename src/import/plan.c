@@ -291,7 +291,7 @@ ink_result ink_plan_add_row(ink_plan *plan, ink_plan_row row)
     if (added == NULL)
         return ink_plan_no_memory(plan);
     row.file = plan->weights;
-    row.alone = plan->folds_next;
+    row.alone = plan->folds_next || row.offset != 0;
     for (size_t i = 0; i < plan->n_waiting; i++) {
         ink_plan_fold *fold = plan->waiting[i];
         if (fold->source != row.source)

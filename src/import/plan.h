@@ -33,9 +33,10 @@ typedef struct ink_plan_row {
     float **vector;           /* n elements of this vector from `first` on */
     size_t first, n;
     bool transposed;
-    size_t taps; /* of a convolution: a row [in, taps], or a vector [out, taps], is transposed; 0: no convolution */
-    bool begins; /* the first row of its matrix, or of its vector, which has n_total elements */
-    bool alone;  /* folding changes the values, so nothing shares them */
+    size_t taps;  /* of a convolution: a row [in, taps], or a vector [out, taps], is transposed; 0: no convolution */
+    bool begins;  /* the first row of its matrix, or of its vector, which has n_total elements */
+    bool alone;   /* folding or the offset changes the values, so nothing shares them */
+    float offset; /* added to the elements of a vector */
     size_t n_total;
     uint64_t hash; /* of the elements read and the type they are held as */
 } ink_plan_row;
@@ -79,6 +80,7 @@ typedef struct ink_plan {
                              their names; or NULL */
     bool pointwise;       /* a convolution with kernel size 1, [n, k, 1], is a matrix [n, k] */
     bool folds_next;      /* set while rows are added whose values will be folded */
+    float norm_offset;    /* added to the weights of norms */
 
     ink_plan_row *rows, **last_row;
     size_t n_rows;

@@ -153,7 +153,13 @@ ink_result ink_plan_norm(ink_plan *plan, const char *module, ink_norm_kind kind,
     if (!old)
         INK_TRY(ink_plan_check_bias(plan, "", bias));
     *norm = (ink_norm){.kind = kind, .size = size != 0 ? size : found->shape.dim[0], .eps = eps};
-    INK_TRY(ink_plan_vector(plan, weight, norm->size, &norm->weight));
+    INK_TRY(ink_plan_look_up(plan, weight, &(ink_shape){.rank = 1, .dim = {norm->size}}, &found));
+    INK_TRY(ink_plan_add_row(plan, (ink_plan_row){.source = found,
+                                                  .vector = &norm->weight,
+                                                  .n = norm->size,
+                                                  .n_total = norm->size,
+                                                  .begins = true,
+                                                  .offset = plan->norm_offset}));
     if (kind == INK_LAYER_NORM && old)
         INK_TRY(ink_plan_vector(plan, "beta", norm->size, &norm->bias));
     else if (kind == INK_LAYER_NORM)

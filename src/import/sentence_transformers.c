@@ -286,6 +286,15 @@ static ink_result sentence_plan_step(ink_import *in, const sentence_module *m, s
     return sentence_plan_dense(in, &settings, m->path, weights_file, width, &step->dense);
 }
 
+/* Without modules only the caller says how rows become one vector. */
+static void caller_pools(ink_import *in)
+{
+    if (!in->model->is_encoder || in->options.pooling == INK_POOLING_NONE)
+        return;
+    in->model->sentence = (ink_sentence){.n_modes = 1, .modes = {in->options.pooling}};
+    in->model->encoder.embedding_size = in->model->info.hidden_size;
+}
+
 ink_result ink_import_sentence(ink_import *in, bool *found)
 {
     ink_sentence *sentence = &in->model->sentence;
@@ -296,8 +305,10 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
     ink_result result = ink_json_open(in->ctx, in->config.arena, in->source, "modules.json",
                                       INK_LIMIT(in->ctx, settings_bytes), &document);
     *found = result == INK_OK;
-    if (!*found)
+    if (!*found) {
+        caller_pools(in);
         return ink_is_missing(in->ctx, result) ? INK_OK : result;
+    }
 
     INK_TRY(ink_json_expect(in->ctx, &document, 0, INK_JSON_ARRAY));
     size_t n = document.nodes[0].n_children;
@@ -321,6 +332,7 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
     bool is_there = strcmp(first.type, "Transformer") == 0 && first.path[0] == '\0';
     if (is_there && classifies && n == 1) { /* a CrossEncoder, which is a classifier like any other */
         *found = false;
+        caller_pools(in);
         return INK_OK;
     }
     if (is_static && strcmp(first.type, "StaticEmbedding") != 0)

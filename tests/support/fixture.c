@@ -9,13 +9,29 @@
 #include "fixture.h"
 #include "layers.h"
 
-const char *const fixture_names[] = {"gpt2",  "gpt2_bf16", "rnn",       "rnn_relu",  "gru",        "lstm",
-                                     "mlp",   "mlp_tied",  "gru_f16",   "llama",     "llama_bias", "mistral",
-                                     "qwen2", "qwen3",     "gru_named", "mlp_named", NULL};
+const char *const fixture_names[] = {"gpt2",      "gpt2_bf16", "rnn",     "rnn_relu",   "gru",        "lstm",  "mlp",
+                                     "mlp_tied",  "gru_f16",   "llama",   "llama_bias", "mistral",    "qwen2", "qwen3",
+                                     "gru_named", "mlp_named", "smollm3", "gemma3",     "gemma3_f32", NULL};
 
-const char *const fixture_variants[] = {"llama.linear",      "llama.dynamic", "llama.llama3",    "llama.yarn",
-                                        "llama.yarn_factor", "llama.eps",     "llama.yarn_null", "llama.old",
-                                        "mistral.full",      "qwen2.window",  "qwen2.types",     NULL};
+const char *const fixture_variants[] = {"llama.linear",
+                                        "llama.dynamic",
+                                        "llama.llama3",
+                                        "llama.yarn",
+                                        "llama.yarn_factor",
+                                        "llama.eps",
+                                        "llama.yarn_null",
+                                        "llama.old",
+                                        "mistral.full",
+                                        "qwen2.window",
+                                        "qwen2.types",
+                                        "smollm3.interval",
+                                        "smollm3.window",
+                                        "smollm3.types",
+                                        "smollm3.yarn",
+                                        "gemma3.old",
+                                        "gemma3.linear",
+                                        "gemma3.defaults",
+                                        NULL};
 
 static ink_token *read_tokens(ink_context *ctx, const ink_weights *file, const char *name, size_t *n)
 {
@@ -182,12 +198,20 @@ char *fixture_files_tensor(const fixture_files *files, const char *file, const c
     return NULL;
 }
 
-/* The end of a value in json.dump's indented output: the end of its line, or of its array or flat object. */
+/* The end of a value in json.dump's indented output: the end of its line, or of its array or object, whose strings have
+   no brackets. */
 static const char *value_end(const char *value)
 {
-    const char *end = *value == '['   ? strchr(value, ']') + 1
-                      : *value == '{' ? strchr(value, '}') + 1
-                                      : strpbrk(value, ",\n");
+    const char *end = value;
+    if (*value != '[' && *value != '{')
+        end = strpbrk(value, ",\n");
+    for (size_t depth = 0; *value == '[' || *value == '{'; end++) {
+        depth += *end == '[' || *end == '{';
+        depth -= *end == ']' || *end == '}';
+        if (depth == 0)
+            return end + 1;
+        assert_true(*end != '\0');
+    }
     assert_non_null(end);
     return end;
 }
