@@ -1,6 +1,6 @@
 /*
- * test_programs_encoders.c - embed, classify, tag and fill from end to end, beside what the library gives for each text
- * alone and what transformers and sentence-transformers say; and inspect on encoders.
+ * test_programs_encoders.c - embed, classify, answer, tag and fill from end to end, beside what the library gives for
+ * each text alone and what transformers and sentence-transformers say; and inspect on encoders.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -17,8 +17,10 @@
 #define CLASSIFY PROGRAMS "/classify"
 #define FILL PROGRAMS "/fill"
 #define TAG PROGRAMS "/tag"
+#define ANSWER PROGRAMS "/answer"
 #define ENCODERS FIXTURES "/encoders"
 #define CASES FIXTURES "/programs"
+#define ANSWERS FIXTURES "/answers"
 
 static const char *const texts[] = {"the cat is good.",
                                     "a dog",
@@ -304,29 +306,35 @@ static void compare_said(const char *name, const char *found, const char *expect
     }
 }
 
-/* The program with NAME.txt as its stdin prints NAME.said (make_programs.py). */
-static void compare_case(const char *name, const char *program, const char *folder, const char *option)
+/* With the file TXT of a folder as its stdin a program prints the file SAID. */
+static void compare_files(const char *folder, const char *txt, const char *said, const char *const *arguments)
 {
-    char *txt = calloc(1, 64), *said = calloc(1, 64), *input, *expected;
     size_t size;
-
-    sprintf(txt, "%s.txt", name);
-    sprintf(said, "%s.said", name);
-    input = read_file(CASES, txt, &size);
-    expected = read_file(CASES, said, &size);
-    char *found = output_of(run_with(input, program, folder, option));
-    compare_said(name, found, expected);
+    char *input = read_file(folder, txt, &size), *expected = read_file(folder, said, &size);
+    char *found = output_of(process_run(NULL, arguments, input));
+    compare_said(said, found, expected);
     free(found);
     free(expected);
     free(input);
-    free(said);
-    free(txt);
+}
+
+/* The program with NAME.txt as its stdin prints NAME.said (make_programs.py). */
+static void compare_case(const char *name, const char *program, const char *folder, const char *option)
+{
+    char txt[64], said[64];
+    const char *const arguments[] = {program, folder, option, NULL};
+    snprintf(txt, sizeof txt, "%s.txt", name);
+    snprintf(said, sizeof said, "%s.said", name);
+    compare_files(CASES, txt, said, arguments);
 }
 
 static void the_reference_says_the_same(void **state)
 {
     (void)state;
     compare_case("pairs", CLASSIFY, ENCODERS "/bert_text", "--pair");
+    compare_case("marco_pairs", CLASSIFY, CASES "/marco", "--pair");
+    compare_case("bge_pairs", CLASSIFY, CASES "/bge", "--pair");
+    compare_case("cross_pairs", CLASSIFY, ENCODERS "/cross", "--pair");
     compare_case("spaces", EMBED, CASES "/spaces", NULL);
     compare_case("static", EMBED, ENCODERS "/static", NULL);
     compare_case("static_folder", EMBED, ENCODERS "/static_folder", NULL);
@@ -335,6 +343,54 @@ static void the_reference_says_the_same(void **state)
     compare_case("tagger_all", TAG, CASES "/tagger", "--all");
     compare_case("tagger_bytes", TAG, CASES "/tagger_bytes", NULL);
     compare_case("tagger_bytes_all", TAG, CASES "/tagger_bytes", "--all");
+}
+
+/* The closest texts, in the order of a cross-encoder. */
+static void reranks(void **state)
+{
+    const char *const arguments[] = {
+        EMBED, ENCODERS "/sentence", "--query", "the good dog", "--rerank", CASES "/marco", "--hits", "6", NULL};
+    (void)state;
+    compare_files(CASES, "rerank.txt", "rerank.said", arguments);
+    char *first = output_of(run_with("the , is , is , not\n. . dog\n", EMBED, ENCODERS "/sentence", "--query",
+                                     "the good dog", "--rerank", CASES "/marco", "-n", "1"));
+    assert_string_equal(first, "-0.4713  the , is , is , not\n");
+    free(first);
+    free(output_of(run_with("", EMBED, ENCODERS "/sentence", "--query", "a", "--rerank", CASES "/marco")));
+}
+
+/* Answers of transformers' pipeline; questions are arguments or lines, the text is a file or stdin. */
+static void answers(void **state)
+{
+    static const char folder[] = ANSWERS "/roberta", story[] = ANSWERS "/story.text";
+    const char *const plain[] = {ANSWER, folder, "--context", story, NULL};
+    const char *const options[] = {ANSWER,         folder, "--context", story, "--best",   "3",  "--impossible",
+                                   "--max-answer", "4",    "--stride",  "7",   "--window", "40", NULL};
+    size_t size;
+    (void)state;
+    compare_files(ANSWERS, "questions.txt", "plain.said", plain);
+    compare_files(ANSWERS, "questions.txt", "options.said", options);
+    char *text = read_file(ANSWERS, "story.text", &size);
+    char *of_lines =
+        output_of(run_with("water? co-op\n\u039f\u0394\u039f\u03a3 of!\n", ANSWER, folder, "--context", story));
+    char *of_arguments = output_of(run_with(text, ANSWER, folder, "--context", "-", "water? co-op",
+                                            "\u039f\u0394\u039f\u03a3 of!", "--threads", "2"));
+    assert_string_equal(of_lines, of_arguments);
+    free(of_arguments);
+    free(of_lines);
+    free(text);
+    /* An answer is one line, wherever the text breaks its lines, and its place counts every byte of the file. */
+    char *one = output_of(run_with("the\r\n\tcat", ANSWER, folder, "--context", "-", "who", "--best", "99"));
+    assert_non_null(strstr(one, "\t0\t9\tthe   cat\n"));
+    free(one);
+    /* Many questions at once. */
+    char *many = calloc(1, 150 * 8 + 1);
+    for (size_t i = 0; i < 150; i++)
+        sprintf(many + 8 * i, "who %03zu\n", i);
+    char *said = output_of(run_with(many, ANSWER, folder, "--context", story));
+    assert_int_equal(count_of(said, "\n"), 150 + 149);
+    free(said);
+    free(many);
 }
 
 /* Arguments are pairs in twos, or with a tab. */
@@ -569,8 +625,27 @@ static void mistakes_are_answered(void **state)
         {{TAG, ENCODERS "/bert_answer", "a"}, "labels no tokens: it needs a head for token classification"},
         {{TAG, MODELS "/gpt", "a"}, "a gpt2 is no encoder"},
         {{TAG, CASES "/tagger", "--ids-in", "two"}, "found 'two'"},
+        {{EMBED, ENCODERS "/sentence", "a", "--rerank", CASES "/marco"}, "--rerank needs --query"},
+        {{EMBED, ENCODERS "/sentence", "1", "--query", "2", "--ids-in", "--rerank", CASES "/marco"},
+         "--rerank needs texts, not --ids-in"},
+        {{EMBED, ENCODERS "/sentence", "a", "--query", "b", "--rerank", ENCODERS "/cross"},
+         "this bert gives 3 scores, but texts are ranked by one"},
+        {{EMBED, ENCODERS "/sentence", "a", "--query", "b", "--rerank", ENCODERS "/sentence"}, "does not label texts"},
+        {{ANSWER}, "FOLDER is missing"},
+        {{ANSWER, ANSWERS "/bert", "who"}, "--context is missing: the file with the text that has the answers"},
+        {{ANSWER, ANSWERS "/bert", "--context", "-"}, "the question is missing: stdin is the text"},
+        {{ANSWER, ANSWERS "/bert", "--context", "/none", "who"}, "/none: cannot be read"},
+        {{ANSWER, ANSWERS "/bert", "--context", "/dev/null", "who"}, "/dev/null: there is nothing to read in it"},
+        {{ANSWER, ANSWERS "/bert", "--context", ANSWERS "/story.text", ""}, "a question is empty"},
+        {{ANSWER, ANSWERS "/bert", "--context", ANSWERS "/story.text", "who", "--window", "73"},
+         "a window of 73 tokens is too long: this model allows 72"},
+        {{ANSWER, ANSWERS "/bert", "--context", ANSWERS "/story.text", long_text, "--window", "30"},
+         "leaves no room for the passage in a window of 30"},
+        {{ANSWER, ENCODERS "/bert_text", "--context", ANSWERS "/story.text", "who"},
+         "this bert answers no questions: it needs a head for question answering"},
+        {{ANSWER, MODELS "/gpt", "--context", ANSWERS "/story.text", "who"}, "a gpt2 is no encoder"},
         {{PROGRAMS "/generate", ENCODERS "/bert_text", "a"},
-         "a bert is an encoder and continues no texts; use embed, classify, tag or fill"},
+         "a bert is an encoder and continues no texts; use embed, classify, answer, tag or fill"},
     };
 
     (void)state;
@@ -592,6 +667,8 @@ int main(void)
         cmocka_unit_test(classifies),
         cmocka_unit_test(fills),
         cmocka_unit_test(the_reference_says_the_same),
+        cmocka_unit_test(reranks),
+        cmocka_unit_test(answers),
         cmocka_unit_test(pairs_are_arguments_too),
         cmocka_unit_test(types_of_a_single_text_count),
         cmocka_unit_test(ids_stand_for_texts),

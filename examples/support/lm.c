@@ -77,8 +77,8 @@ bool lm_open(language_model *lm, ink_context *ctx, const char *folder, lm_text t
     if (!open_folder(lm, ctx, folder, INK_POOLING_NONE, text))
         return false;
     return ink_model_get_encoder(lm->model) == NULL ||
-           console_complain("%s: a %s is an encoder and continues no texts; use embed, classify, tag or fill", folder,
-                            lm->info->kind);
+           console_complain("%s: a %s is an encoder and continues no texts; use embed, classify, answer, tag or fill",
+                            folder, lm->info->kind);
 }
 
 bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling, lm_text text)
@@ -108,32 +108,38 @@ static bool has_rows(const language_model *lm, const ink_token *tokens, size_t n
                                       lm->folder, tokens[i], n_rows - 1);
 }
 
-bool lm_encode_types(const language_model *lm, const ink_encode_input *input, ink_token **tokens, ink_token **types,
-                     size_t *n)
+bool lm_encode_input(const language_model *lm, const ink_encode_input *input, ink_token **tokens, ink_token **types,
+                     ink_place **places, size_t *n)
 {
     ink_result result = ink_tokenizer_encode_input(lm->ctx, lm->tokenizer, input, NULL, NULL, NULL, 0, n);
-    *tokens = *types = NULL;
-    if (result != INK_ERROR_LIMIT && !console_ok(lm->ctx, result)) /* without room the call reports the size */
-        return false;
-    *tokens = console_memory(*n, sizeof **tokens);
-    *types = console_memory(*n, sizeof **types);
-    if (*tokens != NULL && *types != NULL &&
-        console_ok(lm->ctx, ink_tokenizer_encode_input(lm->ctx, lm->tokenizer, input, *tokens, *types, NULL, *n, n)) &&
-        has_rows(lm, *tokens, *n))
-        return true;
-    free(*tokens);
-    free(*types);
-    *tokens = *types = NULL;
-    return false;
+    bool full = result == INK_ERROR_LIMIT; /* without room the call reports the size */
+    ink_token *own_types = NULL;
+    ink_place *own_places = NULL;
+    *tokens = NULL;
+    bool done = (full || console_ok(lm->ctx, result)) && (*tokens = console_memory(*n, sizeof **tokens)) != NULL &&
+                (types == NULL || (own_types = console_memory(*n, sizeof *own_types)) != NULL) &&
+                (places == NULL || (own_places = console_memory(*n, sizeof *own_places)) != NULL) &&
+                console_ok(lm->ctx, ink_tokenizer_encode_input(lm->ctx, lm->tokenizer, input, *tokens, own_types,
+                                                               own_places, *n, n)) &&
+                has_rows(lm, *tokens, *n);
+    if (!done) {
+        free(*tokens);
+        free(own_types);
+        free(own_places);
+        *tokens = own_types = NULL;
+        own_places = NULL;
+    }
+    if (types != NULL)
+        *types = own_types;
+    if (places != NULL)
+        *places = own_places;
+    return done;
 }
 
 bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n)
 {
     const ink_encode_input input = {.text = text, .size = size, .flags = flags};
-    ink_token *types;
-    bool done = lm_encode_types(lm, &input, tokens, &types, n);
-    free(types);
-    return done;
+    return lm_encode_input(lm, &input, tokens, NULL, NULL, n);
 }
 
 bool lm_read_ids(const language_model *lm, const char *text, size_t size, ink_token **tokens, size_t *n)

@@ -47,9 +47,10 @@ void lm_close(language_model *lm);
    has no row for an id. */
 bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n);
 
-/* The same for an encoder: of a text or a pair, with the types of the tokens beside the ids, also to be released. */
-bool lm_encode_types(const language_model *lm, const ink_encode_input *input, ink_token **tokens, ink_token **types,
-                     size_t *n);
+/* The same of a text or a pair, with the types of the tokens and their places beside the ids (NULL: not wanted), also
+   to be released. */
+bool lm_encode_input(const language_model *lm, const ink_encode_input *input, ink_token **tokens, ink_token **types,
+                     ink_place **places, size_t *n);
 
 /* The ids that a text lists as whole numbers with white space between them, to be released with free(). Such a list is
    taken as it is: nothing is put in front of it or behind it. */

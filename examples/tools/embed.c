@@ -6,7 +6,8 @@
  *     cos(a, b) = a . b / (|a| |b|)
  *
  * Without a query each text becomes a line of numbers on stdout. With one, the lines of stdin are printed in the order
- * of their cosine with it, like a grep that looks for meaning.
+ * of their cosine with it, like a grep that looks for meaning. A cross-encoder reads the query and a text together. It
+ * judges better, but has to read every pair; so it gets the closest texts only, and ranks these again (--rerank).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -14,13 +15,16 @@
 
 #include "batch.h"
 
-static const char *query, *pooling_name;
-static uint64_t n_best = UINT64_MAX;
+static const char *query, *pooling_name, *rerank_folder;
+static uint64_t n_best = UINT64_MAX, n_hits = 100;
 static batch_form form;
 
 static const cli_option options[] = {
     CLI_TEXT("--query", "TEXT", &query, "print the texts closest in meaning to this one, with their cosines"),
     CLI_COUNT("-n", "COUNT", &n_best, 0, 1e9, "with --query: how many to print (default: all)"),
+    CLI_TEXT("--rerank", "FOLDER", &rerank_folder,
+             "with --query: rank the closest texts again with this cross-encoder"),
+    CLI_COUNT("--hits", "COUNT", &n_hits, 1, 1e9, "with --rerank: how many of the closest texts (default 100)"),
     CLI_TEXT("--pooling", "NAME", &pooling_name,
              "cls, max, mean, mean_sqrt, weighted_mean or last, for folders that do not say how"),
     LM_IDS_IN(&form.as_ids),
@@ -32,10 +36,14 @@ static cli line = {
     .usage = "FOLDER [text ...] [options]",
     .about = "Prints texts as vectors, from a sentence-transformers folder or another encoder: a line of numbers\n"
              "for each text, or for each line of stdin if there are no texts. White space around a text belongs\n"
-             "to it, as in sentence-transformers. With --ids-in a text, the query too, lists all of its ids.",
-    .samples = "  stories -n 9 | sed 's/[.] /.\\n/g' | embed examples/models/bert --pooling mean --query "
-               "\"It was night.\" -n 5\n"
-               "  embed tests/fixtures/encoders/sentence \"the cat is good\" \"the dog is bad\"\n",
+             "to it, as in sentence-transformers. With --ids-in a text, the query too, lists all of its ids. With\n"
+             "--rerank the score in front of a text is that of the cross-encoder.",
+    .samples =
+        "  stories -n 9 | sed 's/[.] /.\\n/g' | embed examples/models/bert --pooling mean --query "
+        "\"It was night.\" -n 5\n"
+        "  embed tests/fixtures/encoders/sentence \"the cat is good\" \"the dog is bad\"\n"
+        "  embed tests/fixtures/encoders/sentence --query \"a dog\" --rerank tests/fixtures/programs/marco \"a cat\" "
+        "\"the dog\"\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
 };
@@ -52,12 +60,12 @@ static bool read_pooling(ink_pooling *pooling)
                             pooling_name);
 }
 
-/* A text and its cosine with the query. */
+/* A text and its score: the cosine with the query, or what the cross-encoder says. */
 typedef struct ranked {
     char *text; /* [size] */
     size_t size;
-    double cosine;
-    size_t place; /* in the input: of texts with equal cosines the earlier one comes first */
+    double score;
+    size_t place; /* of texts with equal scores the earlier one comes first */
 } ranked;
 
 typedef struct ranking {
@@ -65,6 +73,7 @@ typedef struct ranking {
     float *query; /* [width]; NULL until it is known */
     ranked *all;  /* [n] */
     size_t n, room;
+    size_t n_again; /* texts that the cross-encoder has scored */
 } ranking;
 
 /* Nine digits tell any two floats apart. */
@@ -111,7 +120,7 @@ static bool take_row(void *user, const batch_input *in, const float *row)
         return false;
     }
     memcpy(copy, in->text, in->size);
-    r->all[r->n] = (ranked){.text = copy, .size = in->size, .cosine = cosine(r->query, row, r->width), .place = r->n};
+    r->all[r->n] = (ranked){.text = copy, .size = in->size, .score = cosine(r->query, row, r->width), .place = r->n};
     r->n++;
     return true;
 }
@@ -119,33 +128,73 @@ static bool take_row(void *user, const batch_input *in, const float *row)
 static int compare_ranked(const void *a, const void *b)
 {
     const ranked *x = a, *y = b;
-    if (x->cosine != y->cosine)
-        return x->cosine > y->cosine ? -1 : 1;
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
     return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static bool take_score(void *user, const batch_input *in, const float *row)
+{
+    ranking *r = user;
+    (void)in; /* the pairs come back in their order */
+    r->all[r->n_again].score = (double)row[0];
+    r->all[r->n_again].place = r->n_again;
+    r->n_again++;
+    return true;
+}
+
+/* Opens the cross-encoder, before there is anything to rank. */
+static bool open_reranker(batch *b, ink_context *ctx, ranking *r)
+{
+    const batch_form pairs = {.pairs = true};
+    if (query == NULL || form.as_ids)
+        return console_complain(query == NULL ? "--rerank needs --query" : "--rerank needs texts, not --ids-in");
+    return batch_open(b, ctx, rerank_folder, pairs, INK_POOLING_NONE, INK_PROBABILITIES, take_score, r) &&
+           (b->width == 1 || console_complain("%s: this %s gives %zu scores, but texts are ranked by one",
+                                              rerank_folder, b->lm.info->kind, b->width));
+}
+
+/* Keeps the closest texts, which come first, and ranks them by the cross-encoder. */
+static bool rerank(batch *b, ranking *r)
+{
+    size_t n = r->n < n_hits ? r->n : (size_t)n_hits;
+    bool done = true;
+    while (r->n > n)
+        free(r->all[--r->n].text);
+    for (size_t i = 0; done && i < n; i++)
+        done = batch_add(b, &(batch_input){query, strlen(query), r->all[i].text, r->all[i].size});
+    done = done && batch_flush(b);
+    if (n > 0)
+        qsort(r->all, n, sizeof *r->all, compare_ranked);
+    return done;
 }
 
 static bool embed(ink_context *ctx)
 {
     ranking r = {0};
     ink_pooling pooling;
-    batch b = {0};
-    bool done =
-        read_pooling(&pooling) && batch_open(&b, ctx, line.arguments[0], form, pooling, INK_EMBEDDING, take_row, &r);
+    batch b = {0}, reranker = {0};
+    bool done = (rerank_folder == NULL || open_reranker(&reranker, ctx, &r)) && read_pooling(&pooling) &&
+                batch_open(&b, ctx, line.arguments[0], form, pooling, INK_EMBEDDING, take_row, &r);
     r.width = b.width;
     if (query != NULL)
         done = done && batch_add(&b, &(batch_input){query, strlen(query), NULL, 0}) && batch_flush(&b);
     done = done && batch_run(&b, &line);
     if (r.n > 0)
         qsort(r.all, r.n, sizeof *r.all, compare_ranked);
+    done = done && (rerank_folder == NULL || rerank(&reranker, &r));
     for (size_t i = 0; done && i < r.n && i < n_best; i++)
-        done = console_print("%7.4f  ", r.all[i].cosine) && console_say(r.all[i].text, r.all[i].size) &&
+        done = console_print("%7.4f  ", r.all[i].score) && console_say(r.all[i].text, r.all[i].size) &&
                console_write("\n", 1);
     if (done)
         batch_summarise(&b);
+    if (done && rerank_folder != NULL)
+        batch_summarise(&reranker);
     for (size_t i = 0; i < r.n; i++)
         free(r.all[i].text);
     free(r.all);
     free(r.query);
+    batch_close(&reranker);
     batch_close(&b);
     return done;
 }

@@ -83,7 +83,7 @@ static bool find_gaps(gaps *g)
     size_t most = ink_model_get_encoder(g->lm.model)->max_tokens;
     const ink_encode_input input = {.text = g->text, .size = ids_in ? 0 : strlen(g->text), .flags = INK_ENCODE_DEFAULT};
     if (!(ids_in ? lm_read_ids(&g->lm, line.arguments[1], strlen(line.arguments[1]), &g->tokens, &g->n_tokens)
-                 : lm_encode_types(&g->lm, &input, &g->tokens, &g->types, &g->n_tokens)))
+                 : lm_encode_input(&g->lm, &input, &g->tokens, &g->types, NULL, &g->n_tokens)))
         return false;
     if (g->n_tokens > most)
         return console_complain("the text has %zu tokens, and this model was made for %zu", g->n_tokens, most);

@@ -398,7 +398,7 @@ static bool show_text(const language_model *lm, traces *s)
     ink_token *tokens, *types = NULL;
     const char *text = line.arguments[1];
     const ink_encode_input input = {.text = text, .size = strlen(text), .flags = INK_ENCODE_DEFAULT};
-    if (!(lm_has_types(lm) ? lm_encode_types(lm, &input, &tokens, &types, &p.n_tokens)
+    if (!(lm_has_types(lm) ? lm_encode_input(lm, &input, &tokens, &types, NULL, &p.n_tokens)
                            : lm_prompt(lm, text, false, &tokens, &p.n_tokens)))
         return false;
     bool done = p.n_tokens <= MAX_TOKENS ||

@@ -191,14 +191,14 @@ static bool read_text(tagging *t, const char *text, size_t size)
         t->end = t->n;
         return done && (t->n > 0 || console_complain("--ids-in: a text lists no ids"));
     }
-    if (!lm_encode_types(&t->lm, &input, &t->tokens, &t->types, &t->n))
+    if (!lm_encode_input(&t->lm, &input, &t->tokens, &t->types, NULL, &t->n))
         return false;
     if (t->n > most) {
         free(t->tokens);
         free(t->types);
         input.max_length = most;
         t->n_cut++;
-        if (!lm_encode_types(&t->lm, &input, &t->tokens, &t->types, &t->n))
+        if (!lm_encode_input(&t->lm, &input, &t->tokens, &t->types, NULL, &t->n))
             return false;
     }
     return find_own(t, text, size);
