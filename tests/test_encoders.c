@@ -150,6 +150,31 @@ static void static_embeddings_take_texts_of_any_length(void **unused)
     }
 }
 
+/* A text longer than the last bucket of distances, and longer than a pass has rows. */
+static void long_texts_are_the_references(void **unused)
+{
+    enum { LONG = 150 };
+    static const char *const names[] = {"mpnet", "modernbert"};
+    ink_token tokens[LONG];
+    (void)unused;
+    for (size_t i = 0; i < LONG; i++)
+        tokens[i] = (ink_token)(5 + 7 * i % 60);
+    for (size_t k = 0; k < 2; k++) {
+        encoder_fixture f;
+        size_t n;
+        encoder_open(&f, names[k], INK_POOLING_NONE);
+        float *expected = test_tensor(f.ctx, f.reference, "long.hidden_states", &n);
+        float *rows = test_floats(n);
+        const ink_text text = {.tokens = tokens, .n_tokens = LONG, .output = rows};
+        assert_int_equal(n, LONG * f.info->hidden_size);
+        assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_HIDDEN_STATES, &text, 1));
+        test_assert_close(rows, expected, n, 2e-5, 1e-5, names[k]);
+        free(expected);
+        free(rows);
+        encoder_close(&f);
+    }
+}
+
 static void poolings_are_computed_from_the_rows(void **unused)
 {
     static const char *const names[INK_N_POOLINGS] = {
@@ -228,9 +253,12 @@ typedef struct inside {
 static void look(void *user, const char *name, const ink_tensor *value)
 {
     inside *in = user;
-    bool is_bert = strstr(in->f->info->kind, "bert") != NULL; /* the others have a norm after the last block */
+    const char *kind = in->f->info->kind;
+    bool has_norm = strstr(kind, "bert") == NULL && strcmp(kind, "mpnet") != 0; /* after the last block */
     const char *const pairs[][2] = {
-        {"embedding", "embedding_rows"}, {"h.0.out", "h.0"}, {is_bert ? "h.1.out" : "norm_f", "hidden_states"}};
+        {"embedding", "embedding_rows"},
+        {"h.0.out", "h.0"},
+        {has_norm || strcmp(kind, "modernbert") == 0 ? "norm_f" : "h.1.out", "hidden_states"}};
     for (size_t i = 0; i < 3; i++)
         if (strcmp(name, pairs[i][0]) == 0) {
             size_t n;
@@ -379,27 +407,30 @@ static void types_make_a_difference(void **unused)
     encoder_close(&f);
 }
 
-/* The padding token of RoBERTa has a position of its own and does not count. */
+/* The padding token of RoBERTa and MPNet has a position of its own and does not count. */
 static void the_padding_token_has_a_position_of_its_own(void **unused)
 {
-    encoder_fixture f;
-    size_t n, n_rows;
-    ink_token tokens[16];
+    static const char *const names[] = {"roberta", "mpnet"};
     (void)unused;
-    encoder_open(&f, "roberta", INK_POOLING_NONE);
-    assert_int_equal(f.info->context_length, 22); /* 24 positions, of which the first two are no token's */
-    float *ids = test_tensor(f.ctx, f.reference, "padded.tokens", &n);
-    float *expected = test_tensor(f.ctx, f.reference, "padded.hidden_states", &n_rows);
-    float *rows = test_floats(n_rows);
-    for (size_t i = 0; i < n; i++)
-        tokens[i] = (ink_token)ids[i];
-    const ink_text text = {.tokens = tokens, .n_tokens = n, .output = rows};
-    assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_HIDDEN_STATES, &text, 1));
-    test_assert_close(rows, expected, n_rows, 1e-5, 1e-5, "a text with padding tokens");
-    free(ids);
-    free(expected);
-    free(rows);
-    encoder_close(&f);
+    for (size_t k = 0; k < 2; k++) {
+        encoder_fixture f;
+        size_t n, n_rows;
+        ink_token tokens[16];
+        encoder_open(&f, names[k], INK_POOLING_NONE);
+        assert_int_equal(f.info->context_length, k == 0 ? 22 : 158); /* the first two positions are no token's */
+        float *ids = test_tensor(f.ctx, f.reference, "padded.tokens", &n);
+        float *expected = test_tensor(f.ctx, f.reference, "padded.hidden_states", &n_rows);
+        float *rows = test_floats(n_rows);
+        for (size_t i = 0; i < n; i++)
+            tokens[i] = (ink_token)ids[i];
+        const ink_text text = {.tokens = tokens, .n_tokens = n, .output = rows};
+        assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_HIDDEN_STATES, &text, 1));
+        test_assert_close(rows, expected, n_rows, 1e-5, 1e-5, "a text with padding tokens");
+        free(ids);
+        free(expected);
+        free(rows);
+        encoder_close(&f);
+    }
 }
 
 /* ---- what a model says of itself ------------------------------------------------------------------------------ */
@@ -757,6 +788,7 @@ int main(void)
         cmocka_unit_test(filling_probabilities_are_the_softmax),
         cmocka_unit_test(padding_has_no_score),
         cmocka_unit_test(static_embeddings_take_texts_of_any_length),
+        cmocka_unit_test(long_texts_are_the_references),
         cmocka_unit_test(poolings_are_computed_from_the_rows),
         cmocka_unit_test(a_classifier_scores_the_pooled_rows),
         encoder_test(every_value_inside_is_the_references),

@@ -40,6 +40,8 @@ static const struct {
     {"encoders/bert_fill", {"config.json", "model.safetensors", "tokenizer.json", "special_tokens_map.json"}},
     {"encoders/roberta_tokens", {"config.json", "model.safetensors"}},
     {"encoders/distilbert", {"config.json", "model.safetensors"}},
+    {"encoders/mpnet", {"config.json", "model.safetensors"}},
+    {"encoders/modernbert_text", {"config.json", "model.safetensors"}},
     {"encoders/sentence_dense",
      {"config.json", "model.safetensors", "modules.json", "sentence_bert_config.json",
       "config_sentence_transformers.json", "tokenizer.json", "tokenizer_config.json", "1_Pooling/config.json",

@@ -339,6 +339,8 @@ static void the_reference_says_the_same(void **state)
     compare_case("static", EMBED, ENCODERS "/static", NULL);
     compare_case("static_folder", EMBED, ENCODERS "/static_folder", NULL);
     compare_case("model2vec_quantized", EMBED, ENCODERS "/model2vec_quantized", NULL);
+    compare_case("sentence_mpnet", EMBED, ENCODERS "/sentence_mpnet", NULL);
+    compare_case("sentence_modernbert", EMBED, ENCODERS "/sentence_modernbert", NULL);
     compare_case("tagger", TAG, CASES "/tagger", NULL);
     compare_case("tagger_all", TAG, CASES "/tagger", "--all");
     compare_case("tagger_bytes", TAG, CASES "/tagger_bytes", NULL);

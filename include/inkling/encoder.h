@@ -1,6 +1,6 @@
 /*
- * encoder.h - texts to vectors: BERT, DistilBERT, RoBERTa, XLM-RoBERTa, CamemBERT; GPT-2 and the Llama family as
- * classifiers; EmbeddingGemma; the sentence encoders built on all of them; static embeddings.
+ * encoder.h - texts to vectors: BERT, DistilBERT, RoBERTa, XLM-RoBERTa, CamemBERT, MPNet, ModernBERT; GPT-2 and the
+ * Llama family as classifiers; EmbeddingGemma; the sentence encoders built on all of them; static embeddings.
  *
  * An encoder is opened like every model (model.h). It reads a whole text at once, so it has no state. BERT and its kin
  * read it in both directions. GPT-2 and the Llama family read it from left to right, so the score of a text is that of

@@ -19,7 +19,8 @@
  *   bert, distilbert, encoders: they read a whole text at once, need no state, and run through encoder.h instead of the
  *   roberta,          functions below; so do GPT-2 and the Llama family with the head of a classifier
  *   xlm-roberta,      (GPT2ForSequenceClassification, LlamaForTokenClassification, ...) or with modules.json
- *   camembert
+ *   camembert, mpnet,
+ *   modernbert
  *   model2vec         an encoder without layers: a vector for each token, and their mean (encoder.h). A folder without
  *                     config.json whose modules.json begins with a StaticEmbedding is one, too; its kind is "static"
  *

@@ -567,6 +567,9 @@ static const struct {
     {"tests/fixtures/encoders/gpt2_text", "logits", INK_LOGITS},
     {"tests/fixtures/encoders/llama_tokens", "logits", INK_LOGITS},
     {"tests/fixtures/encoders/cross", "probabilities", INK_PROBABILITIES},
+    {"tests/fixtures/encoders/mpnet_tokens", "logits", INK_LOGITS},
+    {"tests/fixtures/encoders/modernbert_mean", "probabilities", INK_PROBABILITIES},
+    {"tests/fixtures/encoders/model2vec_quantized", "embedding", INK_EMBEDDING},
     {"examples/models/bert", NULL, INK_LOGITS},
 };
 
