@@ -33,10 +33,11 @@ PRODUCTS = [  # m, k, n
 ]
 PERCEPTRON, BATCHES = (784, 256, 128, 10), (1, 64)
 CELLS, WIDTHS = ("rnn", "gru", "lstm"), (64, 128, 256, 512)
-ENCODERS = {  # layers, width, heads, width of the feed-forward network
-    "minilm": (6, 384, 12, 1536), "bert": (12, 768, 12, 3072),
+ENCODERS = {  # layers, width, heads, width of the feed-forward network, a bias of the scores
+    "minilm": (6, 384, 12, 1536, False), "bert": (12, 768, 12, 3072, False), "mpnet": (12, 768, 12, 3072, True),
 }
 TOKENS = 128  # of an encoder's text, as in the bench
+TEXTS, LONGEST = 64, 32  # short texts of 8 to 32 tokens, 20 on average; peers compute them padded to the longest
 
 
 def product_name(m, k, n):
@@ -53,6 +54,10 @@ def sequence_name(cell, h):
 
 def encoder_name(kind):
     return f"encoder of {kind}'s shape, {TOKENS} tokens"
+
+
+def texts_name(kind):
+    return f"encoder of {kind}'s shape, {TEXTS} texts of 8 to {LONGEST} tokens"
 
 
 # ---- ours ------------------------------------------------------------------------------------------------------------
@@ -76,7 +81,8 @@ def ours(bench):
     for line in run_bench(bench, "--only", "sequence"):
         times[sequence_name(line["name"].split()[0], line["n"])] = line["seconds"]
     for line in run_bench(bench, "--only", "encoder"):
-        times[encoder_name(line["name"].split()[0])] = line["seconds"]
+        kind = line["name"].split()[0]
+        times[texts_name(kind) if line["name"].endswith("x64") else encoder_name(kind)] = line["seconds"]
     return times
 
 
@@ -125,14 +131,16 @@ def pytorch():
         x = torch.rand(STEPS, 1, h)
         return lambda: net(x)
 
-    def encoder(layers, width, heads, feed_forward):
+    def encoder(texts, tokens, layers, width, heads, feed_forward, bias):
         layer = torch.nn.TransformerEncoderLayer(width, heads, feed_forward, activation="gelu", batch_first=True)
-        net, x = torch.nn.TransformerEncoder(layer, layers).eval(), torch.rand(1, TOKENS, width)
-        return lambda: net(x)
+        net, x = torch.nn.TransformerEncoder(layer, layers).eval(), torch.rand(texts, tokens, width)
+        mask = torch.rand(tokens, tokens) if bias else None
+        return lambda: net(x, mask)
 
     calls = {product_name(*shape): product(*shape) for shape in PRODUCTS}
     calls |= {perceptron_name(batch): perceptron(batch) for batch in BATCHES}
-    calls |= {encoder_name(kind): encoder(*sizes) for kind, sizes in ENCODERS.items()}
+    calls |= {encoder_name(kind): encoder(1, TOKENS, *sizes) for kind, sizes in ENCODERS.items()}
+    calls |= {texts_name(kind): encoder(TEXTS, LONGEST, *sizes) for kind, sizes in ENCODERS.items()}
     return calls | {sequence_name(cell, h): sequence(cell, h) for cell in CELLS for h in WIDTHS}
 
 
@@ -175,7 +183,7 @@ def onnxruntime():
         weights = {"w": random(1, gates * h, h), "r": random(1, gates * h, h), "b": random(1, 2 * gates * h)}
         return session([node], weights, random(STEPS, 1, h))
 
-    def encoder(layers, width, heads, feed_forward):
+    def encoder(texts, tokens, layers, width, heads, feed_forward, bias):
         nodes, weights = [], {"heads": np.array([0, 0, heads, width // heads]), "rows": np.array([0, 0, width]),
                               "root": np.array(np.sqrt(width / heads), np.float32)}
 
@@ -196,18 +204,20 @@ def onnxruntime():
         def norm(x, y):
             return apply("LayerNormalization", apply("Add", x, y), weight(width), weight(width), axis=-1)
 
-        x = "x"
+        x, places = "x", weight(1, heads, tokens, tokens) if bias else None
         for _ in range(layers):
             q, k, v = split(x, (0, 2, 1, 3)), split(x, (0, 2, 3, 1)), split(x, (0, 2, 1, 3))
-            shares = apply("Softmax", apply("Div", apply("MatMul", q, k), "root"), axis=-1)
+            scores = apply("Div", apply("MatMul", q, k), "root")
+            shares = apply("Softmax", apply("Add", scores, places) if bias else scores, axis=-1)
             seen = apply("Reshape", apply("Transpose", apply("MatMul", shares, v), perm=(0, 2, 1, 3)), "rows")
             x = norm(x, linear(seen, width, width))
             x = norm(x, linear(apply("Gelu", linear(x, width, feed_forward)), feed_forward, width))
-        return session(nodes, weights, random(1, TOKENS, width))
+        return session(nodes, weights, random(texts, tokens, width))
 
     calls = {product_name(m, k, n): chain((k, n), m) for m, k, n in PRODUCTS}
     calls |= {perceptron_name(batch): chain(PERCEPTRON, batch) for batch in BATCHES}
-    calls |= {encoder_name(kind): encoder(*sizes) for kind, sizes in ENCODERS.items()}
+    calls |= {encoder_name(kind): encoder(1, TOKENS, *sizes) for kind, sizes in ENCODERS.items()}
+    calls |= {texts_name(kind): encoder(TEXTS, LONGEST, *sizes) for kind, sizes in ENCODERS.items()}
     return calls | {sequence_name(cell, h): sequence(cell, h) for cell in CELLS for h in WIDTHS}
 
 
@@ -259,6 +269,7 @@ def show(peers, best):
     print("|---|---" + "|---" * len(peers) + "|")
     names = [product_name(*shape) for shape in PRODUCTS] + [perceptron_name(batch) for batch in BATCHES]
     names += [sequence_name(cell, h) for cell in CELLS for h in WIDTHS] + [encoder_name(kind) for kind in ENCODERS]
+    names += [texts_name(kind) for kind in ENCODERS]
     for name in names:
         us = best["inkling", name]
         ratios = [f"{best[peer, name] / us:.2f}" if (peer, name) in best else "" for peer in peers]

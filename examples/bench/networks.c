@@ -339,65 +339,99 @@ static bool measure_all_bundled(bench *b, ink_context *ctx)
 /* ---- encoders --------------------------------------------------------------------------------------------------- */
 
 /*
- * One text of 128 tokens through MiniLM (6 layers of 384) and BERT base (12 of 768), as shares of the multiply-adds of
- * their layers and of attention to all tokens. The vocabulary is small, because nothing is multiplied by it.
+ * One text of 128 tokens, and 64 short texts in one call, through MiniLM (6 layers of 384), BERT base and MPNet base
+ * (12 of 768; MPNet adds a bias to the scores of attention), as shares of the multiply-adds of their layers and of
+ * attention to all tokens of a text. The vocabulary is small, because nothing is multiplied by it.
  */
-enum { TEXT_TOKENS = 128, MOST_HIDDEN = 768 };
+enum { TEXT_TOKENS = 128, N_TEXTS = 64, SHORTEST = 8, LONGEST = 32, MOST_HIDDEN = 768 };
+
+typedef struct encoder_shape {
+    const char *name, *model_type;
+    size_t n_layers, hidden, n_heads;
+    const char *attention[5]; /* the modules of queries, keys, values, outputs and the norm */
+} encoder_shape;
 
 typedef struct encoder_job {
     ink_context *ctx;
     ink_model *model;
-    ink_text text;
+    ink_text texts[N_TEXTS];
+    size_t n_texts;
 } encoder_job;
 
 static void run_encoder(void *job)
 {
     const encoder_job *j = job;
-    (void)ink_model_encode(j->ctx, j->model, INK_HIDDEN_STATES, &j->text, 1);
+    (void)ink_model_encode(j->ctx, j->model, INK_HIDDEN_STATES, j->texts, j->n_texts);
 }
 
-static void make_encoder(model_file *file, size_t n_layers, size_t d)
+static void make_encoder(model_file *file, const encoder_shape *shape)
 {
+    const size_t d = shape->hidden, positions = TEXT_TOKENS + 2;
     const module_shape front[] = {{"embeddings.word_embeddings", TEXT_TOKENS, d, 0},
-                                  {"embeddings.position_embeddings", TEXT_TOKENS, d, 0},
-                                  {"embeddings.token_type_embeddings", 2, d, 0},
-                                  {"embeddings.LayerNorm", d, 0, d}};
-    const module_shape layer[] = {{"encoder.layer.%zu.attention.self.query", d, d, d},
-                                  {"encoder.layer.%zu.attention.self.key", d, d, d},
-                                  {"encoder.layer.%zu.attention.self.value", d, d, d},
-                                  {"encoder.layer.%zu.attention.output.dense", d, d, d},
-                                  {"encoder.layer.%zu.attention.output.LayerNorm", d, 0, d},
-                                  {"encoder.layer.%zu.intermediate.dense", 4 * d, d, 4 * d},
-                                  {"encoder.layer.%zu.output.dense", d, 4 * d, d},
-                                  {"encoder.layer.%zu.output.LayerNorm", d, 0, d}};
+                                  {"embeddings.position_embeddings", positions, d, 0},
+                                  {"embeddings.LayerNorm", d, 0, d},
+                                  {"embeddings.token_type_embeddings", 2, d, 0},               /* of BERT */
+                                  {"encoder.relative_attention_bias", 32, shape->n_heads, 0}}; /* of MPNet */
+    const module_shape layer[] = {
+        {shape->attention[0], d, d, d},
+        {shape->attention[1], d, d, d},
+        {shape->attention[2], d, d, d},
+        {shape->attention[3], d, d, d},
+        {shape->attention[4], d, 0, d},
+        {"encoder.layer.%zu.intermediate.dense", 4 * d, d, 4 * d},
+        {"encoder.layer.%zu.output.dense", d, 4 * d, d},
+        {"encoder.layer.%zu.output.LayerNorm", d, 0, d},
+    };
     file_add_all(file, front, sizeof front / sizeof *front, 0);
-    for (size_t i = 0; i < n_layers; i++)
+    for (size_t i = 0; i < shape->n_layers; i++)
         file_add_all(file, layer, sizeof layer / sizeof *layer, i);
 }
 
-static bool measure_encoder(bench *b, ink_context *ctx, const char *name, size_t n_layers, size_t hidden)
+/* Sets n texts of the job: one of 128 tokens, or many of 8 to 32 tokens. Returns the float operations for them. */
+static double encoder_texts(encoder_job *job, const encoder_shape *shape, size_t n, size_t *n_tokens)
 {
     static ink_token tokens[TEXT_TOKENS];
-    static float output[TEXT_TOKENS * MOST_HIDDEN];
-    model_file file = {.size = 0};
-    char config[256];
-    double d = (double)hidden, flops = (double)n_layers * TEXT_TOKENS * (2.0 * 12 * d * d + 4.0 * d * TEXT_TOKENS);
-    const ink_model_options options = {.source = &file.source};
-    encoder_job job = {.ctx = ctx, .text = {.tokens = tokens, .n_tokens = TEXT_TOKENS, .output = output}};
-    if (!bench_wants(b, "shape", name))
-        return true;
+    static float output[N_TEXTS * LONGEST * MOST_HIDDEN];
+    const double d = (double)shape->hidden;
+    double flops = 0;
     for (size_t i = 0; i < TEXT_TOKENS; i++)
         tokens[i] = (ink_token)i;
+    job->n_texts = n;
+    *n_tokens = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t length = n == 1 ? TEXT_TOKENS : SHORTEST + i * 7 % (LONGEST - SHORTEST + 1);
+        job->texts[i] = (ink_text){.tokens = tokens, .n_tokens = length, .output = output + *n_tokens * shape->hidden};
+        *n_tokens += length;
+        flops += (double)shape->n_layers * (double)length * (2.0 * 12 * d * d + 4.0 * d * (double)length);
+    }
+    return flops;
+}
+
+static bool measure_encoder(bench *b, ink_context *ctx, const encoder_shape *shape)
+{
+    model_file file = {.size = 0};
+    char config[320], names[2][32];
+    const ink_model_options options = {.source = &file.source};
+    encoder_job job = {.ctx = ctx};
+    snprintf(names[0], sizeof names[0], "%s encoder", shape->name);
+    snprintf(names[1], sizeof names[1], "%s encoder x64", shape->name);
+    if (!bench_wants(b, "shape", names[0]) && !bench_wants(b, "shape", names[1]))
+        return true;
     snprintf(config, sizeof config,
-             "{\"model_type\":\"bert\",\"vocab_size\":128,\"max_position_embeddings\":128,\"hidden_size\":%zu,"
-             "\"num_hidden_layers\":%zu,\"num_attention_heads\":12,\"intermediate_size\":%zu}",
-             hidden, n_layers, 4 * hidden);
-    make_encoder(&file, n_layers, hidden);
-    bool fine = file_finish(&file, config) && console_ok(ctx, ink_model_open(ctx, name, &options, &job.model));
-    if (fine) {
+             "{\"model_type\":\"%s\",\"vocab_size\":%d,\"max_position_embeddings\":%d,\"hidden_size\":%zu,"
+             "\"num_hidden_layers\":%zu,\"num_attention_heads\":%zu,\"intermediate_size\":%zu}",
+             shape->model_type, TEXT_TOKENS, TEXT_TOKENS + 2, shape->hidden, shape->n_layers, shape->n_heads,
+             4 * shape->hidden);
+    make_encoder(&file, shape);
+    bool fine = file_finish(&file, config) && console_ok(ctx, ink_model_open(ctx, shape->name, &options, &job.model));
+    for (size_t i = 0; fine && i < 2; i++) {
+        size_t n_tokens;
+        double flops = encoder_texts(&job, shape, i == 0 ? 1 : N_TEXTS, &n_tokens);
+        if (!bench_wants(b, "shape", names[i]))
+            continue;
         bench_times times = bench_measure(b, &(bench_work){.run = run_encoder, .job = &job});
-        bench_report(b, &(bench_line){name, "F32", TEXT_TOKENS, 0, 0, b->n_threads, times.seconds, times.spread,
-                                      TEXT_TOKENS / times.seconds, "tokens/s",
+        bench_report(b, &(bench_line){names[i], "F32", n_tokens, 0, 0, b->n_threads, times.seconds, times.spread,
+                                      (double)n_tokens / times.seconds, "tokens/s",
                                       flops / times.seconds / times.multiply_adds / b->n_threads, "fma"});
     }
     ink_model_free(job.model);
@@ -621,9 +655,36 @@ static bool measure_gpt2(bench *b, ink_context *ctx)
     return fine;
 }
 
+#define BERT_LAYER "encoder.layer.%zu.attention."
+
 static bool measure_encoders(bench *b, ink_context *ctx)
 {
-    return measure_encoder(b, ctx, "minilm encoder", 6, 384) && measure_encoder(b, ctx, "bert encoder", 12, 768);
+    static const encoder_shape shapes[] = {
+        {"minilm",
+         "bert",
+         6,
+         384,
+         12,
+         {BERT_LAYER "self.query", BERT_LAYER "self.key", BERT_LAYER "self.value", BERT_LAYER "output.dense",
+          BERT_LAYER "output.LayerNorm"}},
+        {"bert",
+         "bert",
+         12,
+         768,
+         12,
+         {BERT_LAYER "self.query", BERT_LAYER "self.key", BERT_LAYER "self.value", BERT_LAYER "output.dense",
+          BERT_LAYER "output.LayerNorm"}},
+        {"mpnet",
+         "mpnet",
+         12,
+         768,
+         12,
+         {BERT_LAYER "attn.q", BERT_LAYER "attn.k", BERT_LAYER "attn.v", BERT_LAYER "attn.o", BERT_LAYER "LayerNorm"}},
+    };
+    bool fine = true;
+    for (size_t i = 0; fine && i < sizeof shapes / sizeof *shapes; i++)
+        fine = measure_encoder(b, ctx, &shapes[i]);
+    return fine;
 }
 
 /* Each part starts with a fresh context. */
