@@ -14,9 +14,10 @@
 enum { MAX_MESSAGES = 8, MAX_IDS = 1024 };
 
 static const char *const folders[] = {
-    "chatml",    "qwen2",         "qwen2.5",      "qwen3",         "smollm2",      "llama-3",
-    "llama-3.1", "llama-3.2",     "llama-2",      "mistral-v0",    "mistral-v1",   "mistral-v3",
-    "zephyr",    "bytes-llama-2", "bytes-zephyr", "first-llama-2", "first-zephyr", "bytes-mistral-v1",
+    "chatml",        "qwen2",        "qwen2.5",          "qwen3",         "smollm2",
+    "llama-3",       "llama-3.1",    "llama-3.2",        "llama-2",       "mistral-v0",
+    "mistral-v1",    "mistral-v3",   "zephyr",           "bytes-llama-2", "bytes-zephyr",
+    "first-llama-2", "first-zephyr", "bytes-mistral-v1", "gemma",
 };
 enum { N_FOLDERS = sizeof folders / sizeof *folders };
 
@@ -553,10 +554,10 @@ static void unknown_templates_are_refused(void **state)
     folder_open(&f, "chatml", NULL);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         ink_chat *chat = (ink_chat *)&f;
-        assert_fails(f.ctx, open_memory(&f, NULL, others[i], "{\"model_type\": \"qwen2\"}", NULL, &chat),
-                     INK_ERROR_UNSUPPORTED,
-                     "chat_template.jinja: the chat template writes messages in none of the formats that are known "
-                     "here: chatml, llama-3, llama-2, mistral-v0, mistral-v1, mistral-v3, zephyr (its fingerprint is ");
+        assert_fails(
+            f.ctx, open_memory(&f, NULL, others[i], "{\"model_type\": \"qwen2\"}", NULL, &chat), INK_ERROR_UNSUPPORTED,
+            "chat_template.jinja: the chat template writes messages in none of the formats that are known "
+            "here: chatml, llama-3, llama-2, mistral-v0, mistral-v1, mistral-v3, gemma, zephyr (its fingerprint is ");
         assert_null(chat);
     }
     folder_close(&f);
@@ -628,9 +629,9 @@ static void formats_that_are_asked_for(void **state)
     asked.format = "morse";
     assert_fails(f.ctx, open_memory(&f, NULL, NULL, NULL, &asked, &chat), INK_ERROR_UNSUPPORTED,
                  "chat format 'morse' is none of those there are: chatml, llama-3");
-    for (size_t i = 0; i < 7; i++)
+    for (size_t i = 0; i < 8; i++)
         assert_non_null(ink_chat_format_name(i));
-    assert_null(ink_chat_format_name(7));
+    assert_null(ink_chat_format_name(8));
     folder_close(&f);
 
     open_treacherous(&f, "{}"); /* a tokenizer without control tokens of its own */

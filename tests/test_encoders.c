@@ -529,6 +529,11 @@ static void a_sentence_encoder_says_what_it_is(void **unused)
     assert_true(f.encoder->without_template);
     assert_string_equal(f.encoder->prompt, "the ");
     encoder_close(&f);
+    encoder_open(&f, "model2vec", INK_POOLING_CLS); /* is the mean, whatever the options say */
+    assert_int_equal(f.encoder->embedding_size, f.info->hidden_size);
+    assert_true(ink_model_encoding_size(f.model, INK_EMBEDDING) == f.info->hidden_size);
+    values_are_the_references(&f);
+    encoder_close(&f);
     encoder_open(&f, "model2vec_quantized", INK_POOLING_NONE);
     assert_string_equal(f.info->kind, "model2vec");
     assert_int_equal(f.info->vocab_size, 66);

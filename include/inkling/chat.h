@@ -11,6 +11,7 @@
  *   llama-2       bos [INST] m [/INST] a eos bos [INST] ...
  *   mistral-v0    bos [INST] m [/INST]a eos [INST] ...     in -v1 with a space before [INST] and a, in -v3 none before
  *                                                          [/INST]; -v0 has no system text
+ *   gemma         bos <start_of_turn>user\n m <end_of_turn>\n<start_of_turn>model\n a <end_of_turn>\n    (Gemma 3)
  *   zephyr        <|user|>\n m eos \n<|assistant|>\n a eos \n                                   (TinyLlama)
  *
  * Control tokens are written as ids, and messages are encoded as plain text, so no message can write a control token,

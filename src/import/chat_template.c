@@ -64,13 +64,16 @@ static const struct {
     {UINT64_C(17506331565627857717), "mistral-v1", 0},         /* Mistral 0.2 as published later */
     {UINT64_C(11778915435201908649), "mistral-v3", 0},         /* Mistral 0.3 without its tools */
     {UINT64_C(15922692518492619121), "mistral-v3", 0},         /* Mistral 0.3, Large 2407 */
+    {UINT64_C(12302192584520944689), "gemma", 0},              /* Gemma 3 without its pictures and checks */
+    {UINT64_C(6974082447019282898), "gemma", 0},               /* Gemma 3 */
     {UINT64_C(13469825341784692421), "zephyr", 0},             /* Zephyr, TinyLlama */
 };
 
 /* The formats of models whose folder has no template, if the tokenizer has the format's tokens. */
 static const struct {
     const char *format, *model_types;
-} usual[] = {{"chatml", "qwen2 qwen3 llama"}, {"llama-3", "llama"}, {"mistral-v3", "mistral"}};
+} usual[] = {
+    {"chatml", "qwen2 qwen3 llama"}, {"llama-3", "llama"}, {"mistral-v3", "mistral"}, {"gemma", "gemma3_text"}};
 
 /* ---- the form without differences of spelling ------------------------------------------------------------------- */
 

@@ -142,7 +142,7 @@ static ink_result import_static(ink_import *in)
     if (found) /* modules.json says more than config.json */
         return INK_OK;
     model->encoder.embedding_size = info->hidden_size;
-    model->sentence.modes[model->sentence.n_modes++] = INK_POOLING_MEAN;
+    model->sentence = (ink_sentence){.n_modes = 1, .modes = {INK_POOLING_MEAN}};
     model->sentence.steps = ink_arena_alloc(plan->own, 1, sizeof *model->sentence.steps);
     if (model->sentence.steps == NULL)
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: reading the modules of a sentence encoder");

@@ -177,7 +177,7 @@ static ink_result chat_put_message(chat_writer *w, const ink_message *message, b
     if (role == INK_ROLE_ASSISTANT && w->chat->thinks)
         t = chat_after_thoughts(t);
     if (format->trims && !joined)
-        t = chat_trim(t, !(after_system && format->joins), true);
+        t = chat_trim(t, !(after_system && format->joins) || format->trims_joined, true);
     if (joined)
         INK_TRY(chat_put_format(w, format->before[INK_ROLE_USER]));
     if (!(format->joins && after_system))

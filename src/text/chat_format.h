@@ -19,6 +19,7 @@ typedef struct ink_chat_format_row {
     const char *end;       /* closes it */
     bool begins;           /* the conversation begins with {bos} */
     bool trims;            /* white space around a text is left out */
+    bool trims_joined;     /* also between a system text and the user's first message */
     bool joins;            /* a system text is part of the user's first message, and speakers take turns */
 } ink_chat_format_row;
 

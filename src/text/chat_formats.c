@@ -63,6 +63,18 @@ static const ink_chat_format_row formats[] = {
         .joins = true,
     },
     {
+        .name = "gemma",
+        .tokens = {"<start_of_turn>", "<end_of_turn>"},
+        .before = {"", "<start_of_turn>user\n", "<start_of_turn>model\n"},
+        .after = {"\n\n", "<end_of_turn>\n", "<end_of_turn>\n"},
+        .ask = "<start_of_turn>model\n",
+        .end = "<end_of_turn>\n",
+        .begins = true,
+        .trims = true,
+        .trims_joined = true,
+        .joins = true,
+    },
+    {
         .name = "zephyr",
         .before = {"<|system|>\n", "<|user|>\n", "<|assistant|>\n"},
         .after = {"{eos}\n", "{eos}\n", "{eos}\n"},
