@@ -51,7 +51,7 @@
  *
  * Reading order: context, types, arena, source (the base); tensor, matrix (the one product); functions, dense, conv,
  * embedding, norm, recurrent, rope, attention, transformer, sequential (layers); weights, pytorch (layers from files);
- * model, encoder (whole models); tokenizer, sampler, chat (text); tasks (answers, ranks).
+ * model, encoder (whole models); tokenizer, sampler, chat (text); tasks (answers, ranks, tags).
  */
 #ifndef INKLING_H
 #define INKLING_H

@@ -318,14 +318,20 @@ static void compare_files(const char *folder, const char *txt, const char *said,
     free(input);
 }
 
-/* The program with NAME.txt as its stdin prints NAME.said (make_programs.py). */
-static void compare_case(const char *name, const char *program, const char *folder, const char *option)
+/* The program with NAME + ENDING.txt as its stdin prints NAME + ENDING.said (make_programs.py). */
+static void compare_case_with(const char *name, const char *ending, const char *program, const char *folder,
+                              const char *const options[4])
 {
     char txt[64], said[64];
-    const char *const arguments[] = {program, folder, option, NULL};
-    snprintf(txt, sizeof txt, "%s.txt", name);
-    snprintf(said, sizeof said, "%s.said", name);
+    const char *const arguments[] = {program, folder, options[0], options[1], options[2], options[3], NULL};
+    snprintf(txt, sizeof txt, "%s%s.txt", name, ending);
+    snprintf(said, sizeof said, "%s%s.said", name, ending);
     compare_files(CASES, txt, said, arguments);
+}
+
+static void compare_case(const char *name, const char *program, const char *folder, const char *option)
+{
+    compare_case_with(name, "", program, folder, (const char *[4]){option});
 }
 
 static void the_reference_says_the_same(void **state)
@@ -341,10 +347,31 @@ static void the_reference_says_the_same(void **state)
     compare_case("model2vec_quantized", EMBED, ENCODERS "/model2vec_quantized", NULL);
     compare_case("sentence_mpnet", EMBED, ENCODERS "/sentence_mpnet", NULL);
     compare_case("sentence_modernbert", EMBED, ENCODERS "/sentence_modernbert", NULL);
-    compare_case("tagger", TAG, CASES "/tagger", NULL);
-    compare_case("tagger_all", TAG, CASES "/tagger", "--all");
-    compare_case("tagger_bytes", TAG, CASES "/tagger_bytes", NULL);
-    compare_case("tagger_bytes_all", TAG, CASES "/tagger_bytes", "--all");
+}
+
+/* Words of a WordPiece model, of one whose tokens are bytes, and of Unigram, by every rule; and long texts in windows.
+ */
+static void tags_are_the_references(void **state)
+{
+    static const struct {
+        const char *ending, *options[4];
+    } cases[] = {
+        {"", {NULL}},
+        {"_all", {"--all"}},
+        {"_none", {"--aggregation", "none"}},
+        {"_first", {"--aggregation", "first"}},
+        {"_average", {"--aggregation", "average"}},
+        {"_max", {"--aggregation", "max", "--all"}},
+        {"_long", {"--stride", "7"}},
+        {"_long_max", {"--stride", "20", "--aggregation=max"}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        compare_case_with("tagger", cases[i].ending, TAG, CASES "/tagger", cases[i].options);
+        compare_case_with("tagger_bytes", cases[i].ending, TAG, CASES "/tagger_bytes", cases[i].options);
+        compare_case_with("tagger_pieces", cases[i].ending, TAG, CASES "/tagger_pieces", cases[i].options);
+    }
 }
 
 /* The closest texts, in the order of a cross-encoder. */
@@ -646,6 +673,9 @@ static void mistakes_are_answered(void **state)
         {{ANSWER, ENCODERS "/bert_text", "--context", ANSWERS "/story.text", "who"},
          "this bert answers no questions: it needs a head for question answering"},
         {{ANSWER, MODELS "/gpt", "--context", ANSWERS "/story.text", "who"}, "a gpt2 is no encoder"},
+        {{TAG, CASES "/tagger", "a", "--aggregation", "mean"}, "none, simple, first, average or max, found 'mean'"},
+        {{TAG, CASES "/tagger_bytes", long_text, "--stride", "62"},
+         "a window has room for 62 tokens of the text, and cannot share 62"},
         {{PROGRAMS "/generate", ENCODERS "/bert_text", "a"},
          "a bert is an encoder and continues no texts; use embed, classify, answer, tag or fill"},
     };
@@ -671,6 +701,7 @@ int main(void)
         cmocka_unit_test(the_reference_says_the_same),
         cmocka_unit_test(reranks),
         cmocka_unit_test(answers),
+        cmocka_unit_test(tags_are_the_references),
         cmocka_unit_test(pairs_are_arguments_too),
         cmocka_unit_test(types_of_a_single_text_count),
         cmocka_unit_test(ids_stand_for_texts),

@@ -1,6 +1,6 @@
 /*
  * test_tasks.c - what encoders are used for: answers as transformers' pipeline finds them, texts ranked by a
- * cross-encoder.
+ * cross-encoder, tags at the edges. (test_programs_encoders has the tags of transformers' pipeline.)
  */
 #include <inttypes.h>
 #include <math.h>
@@ -36,13 +36,13 @@ typedef struct answer_fixture {
     size_t n;
 } answer_fixture;
 
-/* Encodes a pair; release_passage() frees it. */
+/* Encodes a text (with `text` NULL), or a pair; release_passage() frees it. */
 static ink_passage encode_passage(const answer_fixture *f, const char *question, const char *text)
 {
     const ink_encode_input input = {.text = question,
                                     .size = strlen(question),
                                     .pair = text,
-                                    .pair_size = strlen(text),
+                                    .pair_size = text != NULL ? strlen(text) : 0,
                                     .flags = INK_ENCODE_DEFAULT};
     size_t room = input.size + input.pair_size + 8, n;
     ink_token *tokens = calloc(room, sizeof *tokens), *types = calloc(room, sizeof *types);
@@ -51,8 +51,12 @@ static ink_passage encode_passage(const answer_fixture *f, const char *question,
     assert_ok(f->ctx, ink_tokenizer_encode_input(f->ctx, f->tokenizer, &input, tokens, types, places, room, &n));
     if (ink_model_get_encoder(f->model)->n_types < 2)
         memset(types, 0, n * sizeof *types);
-    return (ink_passage){
-        .tokens = tokens, .types = types, .places = places, .n_tokens = n, .text = text, .size = input.pair_size};
+    return (ink_passage){.tokens = tokens,
+                         .types = types,
+                         .places = places,
+                         .n_tokens = n,
+                         .text = text != NULL ? text : question,
+                         .size = text != NULL ? input.pair_size : input.size};
 }
 
 static void release_passage(const ink_passage *p)
@@ -419,14 +423,179 @@ static void ranks_with_little_memory(ink_context *ctx, counting *memory)
     encoder_close(&f);
 }
 
+/* ---- tags ------------------------------------------------------------------------------------------------------- */
+
+enum { N_TAGGED = 5, MOST_TAGS = 256 };
+
+typedef struct tag_fixture {
+    ink_context *ctx;
+    answer_fixture of; /* the model and the tokenizer */
+    ink_passage texts[N_TAGGED];
+    size_t n_tokens;
+} tag_fixture;
+
+static tag_fixture open_tagger(ink_context *ctx)
+{
+    static const char *const texts[N_TAGGED] = {"the cat is good", "", "A doggy: (is) not caf\xC3\xA9 bad",
+                                                "the the the dog cat is not good-bad a Cats a dog", "x\xFF y"};
+    tag_fixture f = {.ctx = ctx, .of = {.ctx = ctx}};
+    assert_ok(ctx, ink_model_open(ctx, FIXTURES "/programs/tagger", NULL, &f.of.model));
+    assert_ok(ctx, ink_tokenizer_open(ctx, FIXTURES "/programs/tagger", &f.of.tokenizer));
+    for (size_t i = 0; i < N_TAGGED; i++) {
+        f.texts[i] = encode_passage(&f.of, texts[i], NULL);
+        f.n_tokens += f.texts[i].n_tokens;
+    }
+    return f;
+}
+
+static void close_tagger(tag_fixture *f)
+{
+    for (size_t i = 0; i < N_TAGGED; i++)
+        release_passage(&f->texts[i]);
+    ink_tokenizer_free(f->of.tokenizer);
+    ink_model_free(f->of.model);
+}
+
+/* Tags of texts together are those of each alone, whole and in windows. */
+static void texts_may_be_tagged_together(ink_context *ctx)
+{
+    tag_fixture f = open_tagger(ctx);
+    for (int rule = 0; rule < INK_N_AGGREGATIONS; rule++)
+        for (size_t window = 0; window < 12; window += 6) {
+            ink_tag_options options = {
+                .aggregation = (ink_aggregation)rule, .max_tokens = window, .keep_outside = true};
+            ink_tag tags[MOST_TAGS], alone[MOST_TAGS];
+            size_t n[N_TAGGED], n_alone, done = 0;
+            assert_ok(ctx, ink_model_tag(ctx, f.of.model, f.texts, N_TAGGED, &options, tags, f.n_tokens, n));
+            for (size_t i = 0; i < N_TAGGED; done += n[i++]) {
+                assert_ok(ctx, ink_model_tag(ctx, f.of.model, &f.texts[i], 1, &options, alone, MOST_TAGS, &n_alone));
+                assert_int_equal(n_alone, n[i]);
+                assert_true(n_alone <= f.texts[i].n_tokens);
+                for (size_t k = 0; k < n_alone; k++) {
+                    const ink_tag *a = &tags[done + k], *b = &alone[k];
+                    assert_true(a->label == b->label && a->score == b->score && a->start == b->start &&
+                                a->stop == b->stop && a->name == b->name);
+                    assert_true(a->start <= a->stop && a->stop <= f.texts[i].size);
+                }
+            }
+            assert_int_equal(n[1], 0); /* [CLS] and [SEP] are no words */
+        }
+    close_tagger(&f);
+}
+
+/* Without aggregation each token of a text in windows has one tag: the better of those that its windows give it. */
+static void tokens_in_windows_have_one_tag(ink_context *ctx)
+{
+    tag_fixture f = open_tagger(ctx);
+    const ink_passage *p = &f.texts[3];
+    const ink_tag_options options = {.max_tokens = 8, .stride = 4, .keep_outside = true};
+    ink_tag tags[MOST_TAGS], part[MOST_TAGS];
+    size_t n, n_part, n_own = p->n_tokens - 2, n_better = 0;
+    assert_ok(ctx, ink_model_tag(ctx, f.of.model, p, 1, &options, tags, MOST_TAGS, &n));
+    assert_int_equal(n, n_own);
+    for (size_t i = 0; i < n; i++)
+        assert_true(tags[i].start == p->places[i + 1].start && tags[i].stop == p->places[i + 1].stop);
+    ink_token ids[8];
+    ink_place places[8];
+    for (size_t first = 0; first + 6 <= n_own; first += 2) { /* the windows by hand: 6 tokens each, 2 new ones */
+        ids[0] = p->tokens[0];
+        ids[7] = p->tokens[p->n_tokens - 1];
+        places[0] = p->places[0];
+        places[7] = p->places[p->n_tokens - 1];
+        memcpy(ids + 1, p->tokens + 1 + first, 6 * sizeof *ids);
+        memcpy(places + 1, p->places + 1 + first, 6 * sizeof *places);
+        const ink_passage window = {.tokens = ids, .places = places, .n_tokens = 8, .text = p->text, .size = p->size};
+        assert_ok(ctx, ink_model_tag(ctx, f.of.model, &window, 1, &options, part, MOST_TAGS, &n_part));
+        assert_int_equal(n_part, 6);
+        for (size_t i = 0; i < 6; i++) {
+            assert_true(tags[first + i].score >= part[i].score);
+            n_better += tags[first + i].score > part[i].score;
+        }
+    }
+    assert_true(n_better > 0);
+    close_tagger(&f);
+}
+
+static void refuses_to_tag(ink_context *ctx)
+{
+    tag_fixture f = open_tagger(ctx);
+    ink_model *model = NULL;
+    ink_tag tags[MOST_TAGS];
+    size_t n[N_TAGGED];
+    ink_tag_options all = {.keep_outside = true}, options = {.aggregation = INK_N_AGGREGATIONS};
+    assert_fails(ctx, ink_model_tag(ctx, f.of.model, f.texts, 1, &options, tags, MOST_TAGS, n), INK_ERROR_ARGUMENT,
+                 "no aggregation 5");
+    options = (ink_tag_options){.max_tokens = 65};
+    assert_fails(ctx, ink_model_tag(ctx, f.of.model, f.texts, 1, &options, tags, MOST_TAGS, n), INK_ERROR_LIMIT,
+                 "a window of 65 tokens is too long: this model allows 64");
+    options = (ink_tag_options){.max_tokens = 5, .stride = 3};
+    assert_fails(ctx, ink_model_tag(ctx, f.of.model, &f.texts[3], 1, &options, tags, MOST_TAGS, n), INK_ERROR_LIMIT,
+                 "text 0: a window has room for 3 tokens of the text, and cannot share 3");
+    options = (ink_tag_options){.max_tokens = 2};
+    assert_fails(ctx, ink_model_tag(ctx, f.of.model, f.texts, 1, &options, tags, MOST_TAGS, n), INK_ERROR_LIMIT,
+                 "leaves no room for the text in a window of 2");
+    memset(tags, 0, sizeof tags);
+    assert_fails(ctx, ink_model_tag(ctx, f.of.model, f.texts, 3, &all, tags, 3, n), INK_ERROR_LIMIT,
+                 "there is room for 3");
+    assert_true(n[0] == 4 && n[1] == 0 && n[2] == f.texts[2].n_tokens - 2);
+    assert_true(tags[2].stop == 10 && tags[3].name == NULL); /* as many as there is room for */
+
+    ink_place *places = (ink_place *)(uintptr_t)f.texts[0].places;
+    places[2].stop = f.texts[0].size + 1;
+    assert_fails(ctx, ink_model_tag(ctx, f.of.model, f.texts, 1, &all, tags, MOST_TAGS, n), INK_ERROR_ARGUMENT,
+                 "text 0: token 2 is at 4 to 16, but the text has 15 bytes");
+    places[2] = (ink_place){.text = -1};
+    assert_fails(ctx, ink_model_tag(ctx, f.of.model, f.texts, 1, &all, tags, MOST_TAGS, n), INK_ERROR_ARGUMENT,
+                 "text 0: token 3 does not follow the other tokens of the text");
+    ink_passage none = {.n_tokens = 0};
+    assert_fails(ctx, ink_model_tag(ctx, f.of.model, &none, 1, &all, tags, MOST_TAGS, n), INK_ERROR_ARGUMENT,
+                 "no tokens");
+    assert_fails(ctx, ink_model_tag(ctx, f.of.model, f.texts, 1, &all, NULL, 1, n), INK_ERROR_ARGUMENT, "'tags'");
+    assert_ok(ctx, ink_model_tag(ctx, f.of.model, NULL, 0, NULL, NULL, 0, NULL));
+    assert_ok(ctx, ink_model_open(ctx, FIXTURES "/encoders/bert_text", NULL, &model));
+    assert_fails(ctx, ink_model_tag(ctx, model, f.texts, 1, &all, tags, MOST_TAGS, n), INK_ERROR_UNSUPPORTED,
+                 "labels no tokens: it needs a head for token classification");
+    ink_model_free(model);
+    close_tagger(&f);
+}
+
+/* Every request for memory may fail, and a second call makes none. */
+static void tags_with_little_memory(ink_context *ctx, counting *memory)
+{
+    ink_context *other = test_context(1);
+    tag_fixture f = open_tagger(other);
+    const ink_tag_options options = {.max_tokens = 6};
+    ink_tag tags[MOST_TAGS];
+    size_t n[N_TAGGED], k = 1;
+    while (runs_out_of_memory(ctx, memory, k,
+                              ink_model_tag(ctx, f.of.model, f.texts, N_TAGGED, &options, tags, MOST_TAGS, n),
+                              "out of memory"))
+        k++;
+    assert_true(k > 2);
+    size_t takes = memory->takes;
+    assert_ok(ctx, ink_model_tag(ctx, f.of.model, f.texts, N_TAGGED, &options, tags, MOST_TAGS, n));
+    assert_int_equal(memory->takes, takes);
+    close_tagger(&f);
+    ink_context_free(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        context_test(answers_are_the_references),   cmocka_unit_test(questions_may_be_asked_together),
-        context_test(questions_at_the_edge),        context_test(refuses_to_answer),
-        context_test(all_answers_may_be_asked_for), context_test(damaged_weights_are_named),
-        counted_test(answers_with_little_memory),   cmocka_unit_test(ranks_by_score),
-        cmocka_unit_test(refuses_to_rank),          counted_test(ranks_with_little_memory),
+        context_test(answers_are_the_references),
+        cmocka_unit_test(questions_may_be_asked_together),
+        context_test(questions_at_the_edge),
+        context_test(refuses_to_answer),
+        context_test(all_answers_may_be_asked_for),
+        context_test(damaged_weights_are_named),
+        counted_test(answers_with_little_memory),
+        cmocka_unit_test(ranks_by_score),
+        cmocka_unit_test(refuses_to_rank),
+        counted_test(ranks_with_little_memory),
+        context_test(texts_may_be_tagged_together),
+        context_test(tokens_in_windows_have_one_tag),
+        context_test(refuses_to_tag),
+        counted_test(tags_with_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,17 @@
 /*
- * tasks.h - what an encoder is used for: answers from a text, the best of many texts.
+ * tasks.h - what an encoder is used for: answers from a text, the best of many texts, the words of a text with labels.
  *
  * Each of these runs the model (encoder.h) over texts that the tokenizer has encoded, and turns its rows into a result.
  * Places in a text come from ink_tokenizer_encode_input(), so a result is a range of bytes of the text it was found in.
  *
- *     ink_encode_input input = {.text = question, .size = n, .pair = text, .pair_size = m, .flags =
- * INK_ENCODE_DEFAULT}; ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, types, places, capacity, &n_ids);
- *     ink_passage passage = {.tokens = ids, .types = types, .places = places, .n_tokens = n_ids, .text = text, .size =
- * m}; ink_answer best; ink_model_answer(ctx, model, &passage, 1, NULL, &best, &n_answers); if (n_answers > 0)
+ *     ink_encode_input input = {.text = question, .size = n, .pair = text, .pair_size = m,
+ *                               .flags = INK_ENCODE_DEFAULT};
+ *     ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, types, places, capacity, &n_ids);
+ *     ink_passage passage = {.tokens = ids, .types = types, .places = places, .n_tokens = n_ids,
+ *                            .text = text, .size = m};
+ *     ink_answer best;
+ *     ink_model_answer(ctx, model, &passage, 1, NULL, &best, &n_answers);
+ *     if (n_answers > 0)
  *         printf("%.*s\n", (int)(best.stop - best.start), text + best.start);
  *
  * Memory is the context's scratch: a second call with texts of the same size allocates nothing.
@@ -22,17 +26,21 @@
 extern "C" {
 #endif
 
-/* ---- answers ---------------------------------------------------------------------------------------------------- */
-
-/* A question and the text that may have its answer, encoded as a pair, with the template and without max_length. */
+/* A text encoded with the template and without max_length; or a question and the text that may have its answer, encoded
+   as a pair. It may have any length: one that is too long for the model is cut into windows that overlap, and windows
+   of all texts run together, with as little memory as a few of them need. */
 typedef struct ink_passage {
     const ink_token *tokens; /* [n_tokens] */
     const ink_token *types;  /* [n_tokens]; NULL: all 0 */
     const ink_place *places; /* [n_tokens] */
     size_t n_tokens;
-    const char *text; /* [size] bytes: the second text of the pair */
+    const char *text; /* [size] bytes: the text; of a pair the second one */
     size_t size;
 } ink_passage;
+
+#define INK_NO_STRIDE SIZE_MAX
+
+/* ---- answers ---------------------------------------------------------------------------------------------------- */
 
 typedef struct ink_answer_options {
     size_t n_best;            /* the most answers to each question; 0: 1 */
@@ -43,8 +51,6 @@ typedef struct ink_answer_options {
     size_t max_answer_tokens; /* 0: 15 */
     bool may_be_impossible;   /* "there is no answer" competes with the answers; its place is 0 .. 0 */
 } ink_answer_options;
-
-#define INK_NO_STRIDE SIZE_MAX
 
 typedef struct ink_answer {
     float score;
@@ -91,6 +97,52 @@ ink_result ink_model_answer(ink_context *ctx, const ink_model *model, const ink_
  */
 ink_result ink_model_rank(ink_context *ctx, const ink_model *model, const ink_text *texts, size_t n_texts,
                           size_t *order, float *scores);
+
+/* ---- tags ------------------------------------------------------------------------------------------------------- */
+
+/* What becomes a word, and whose label it gets. */
+typedef enum ink_aggregation {
+    INK_AGGREGATE_NONE,   /* each token, with its label as it is */
+    INK_AGGREGATE_SIMPLE, /* neighbours whose labels differ only in B- and I-, up to the next B- */
+    INK_AGGREGATE_FIRST, /* the same of whole words (ink_place.continues), which have the label of their first token, */
+    INK_AGGREGATE_AVERAGE, /* or the likeliest label by the mean of their tokens' probabilities, */
+    INK_AGGREGATE_MAX,     /* or the label of the token that is surest of its own */
+    INK_N_AGGREGATIONS
+} ink_aggregation;
+
+typedef struct ink_tag_options {
+    ink_aggregation aggregation;
+    size_t max_tokens; /* of a window, the template included; 0: the model's max_tokens (encoder.h) */
+    size_t stride;     /* the tokens that two neighbouring windows share; 0: 128, or half of max_tokens if that is less;
+                          INK_NO_STRIDE: none */
+    bool keep_outside; /* words labelled O, "outside", are tags, too */
+} ink_tag_options;
+
+typedef struct ink_tag {
+    size_t label;     /* in ink_encoder_info.labels: that of the first token or word */
+    const char *name; /* of it; of a group without "B-", "I-" or what else stands before the first "-". Lives as long as
+                         the model */
+    float score;      /* its probability; of a group the mean over its tokens, or words */
+    size_t start, stop; /* bytes [start, stop) of the text */
+} ink_tag;
+
+/*
+ * The words of texts that have a label: what the token-classification pipeline of transformers 5.24 finds, in the order
+ * of the text. n_tags [n_texts]; tags [capacity]: those of text 0, then those of text 1, ... There are at most as many
+ * as tokens. Probabilities are the softmax over the labels.
+ *
+ * Each window of a long text is tagged alone. Where windows overlap, of two tags that overlap the longer one stays, in
+ * characters, and of equal ones the better one. (The pipeline gives a tag of white space alone, which has no place,
+ * once for each window. Without aggregation it cuts a long text instead; here each token gets its best tag.)
+ *
+ * `options` may be NULL: no aggregation. Only the tokens of the first text of a pair have tags. INK_ERROR_UNSUPPORTED
+ * if the model labels no tokens (...ForTokenClassification); INK_ERROR_ARGUMENT for ids out of range, and places that
+ * are not in the text or in more than one stretch of tokens; INK_ERROR_LIMIT for windows and strides that are too
+ * large, and if there are more tags than `capacity`: as many are written, and n_tags are right; INK_ERROR_MEMORY. After
+ * INK_ERROR_NONFINITE the tags of the texts before the one that is named are written.
+ */
+ink_result ink_model_tag(ink_context *ctx, const ink_model *model, const ink_passage *texts, size_t n_texts,
+                         const ink_tag_options *options, ink_tag *tags, size_t capacity, size_t *n_tags);
 
 #ifdef __cplusplus
 }

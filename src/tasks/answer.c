@@ -7,30 +7,11 @@
  */
 #include <string.h>
 
-#include <inkling/tasks.h>
-
-#include "../models/networks.h"
 #include "../text/unicode.h"
-
-/* So many windows, or so many tokens of windows, run together: enough to fill the passes of the engine. */
-#define RUN_WINDOWS ((size_t)64)
-#define RUN_TOKENS ((size_t)4096)
+#include "windows.h"
 
 /* The logit of a token that is in no answer. */
 #define MASKED (-10000.0f)
-
-/* The passage is the tokens [first, first + count) of its text. A window has `room` of them, and begins `step` of them
-   behind the one before. */
-typedef struct passage_cut {
-    size_t first, count, room, step, n_windows;
-} passage_cut;
-
-/* The tokens [skipped, skipped + count) of a passage, with those around the passage. */
-typedef struct answer_window {
-    size_t passage;
-    passage_cut cut;
-    size_t skipped, count;
-} answer_window;
 
 /* Of a window: its tokens start .. stop; of a passage: the bytes [start, stop). */
 typedef struct answer_span {
@@ -40,21 +21,11 @@ typedef struct answer_span {
 
 /* A call: its arguments and its scratch memory. */
 typedef struct answering {
-    ink_context *ctx;
-    const ink_model *model;
-    const ink_passage *passages;
+    ink_windows windows;
     ink_answer_options options; /* with defaults filled in */
     ink_answer *answers;
     size_t *n_answers;
 
-    size_t capacity;        /* tokens of the windows that run together */
-    ink_text *texts;        /* [RUN_WINDOWS] that wait, and */
-    answer_window *windows; /* where they are from */
-    size_t n_windows, n_tokens;
-    ink_token *tokens, *types; /* [capacity] */
-    float *logits;             /* [capacity, 2] */
-
-    size_t longest;     /* tokens of a window */
     float *start, *end; /* [longest] of one window: logits, then probabilities */
     bool *allowed;      /* [longest] the token may be in an answer */
     size_t most_kept;   /* spans of a window */
@@ -65,83 +36,6 @@ typedef struct answering {
     uint64_t *keys;             /* [max(most_kept, most_spans)] */
     float null_score;
 } answering;
-
-/* ---- windows ---------------------------------------------------------------------------------------------------- */
-
-/* Checks passage i and finds its windows. */
-static ink_result cut_passage(const answering *a, size_t i, passage_cut *cut)
-{
-    ink_context *ctx = a->ctx;
-    const ink_passage *p = &a->passages[i];
-    size_t n = p->n_tokens, most = a->options.max_tokens, stride = a->options.stride;
-    if (n == 0 || p->tokens == NULL || p->places == NULL)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: there are no tokens, or no places of tokens", i);
-    if (p->text == NULL && p->size > 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "text %zu: the bytes of the passage are NULL", i);
-    INK_TRY(ink_model_check_ids(ctx, i, "token", p->tokens, n, a->model->info.vocab_size));
-    if (p->types != NULL)
-        INK_TRY(ink_model_check_ids(ctx, i, "type", p->types, n, ink_size_max(a->model->encoder.n_types, 1)));
-    *cut = (passage_cut){.first = n, .n_windows = 1};
-    for (size_t t = 0; t < n; t++) {
-        const ink_place *place = &p->places[t];
-        if (place->text != 1)
-            continue;
-        if (place->start > place->stop || place->stop > p->size)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT,
-                            "text %zu: token %zu is at %zu to %zu, but the passage has %zu bytes", i, t, place->start,
-                            place->stop, p->size);
-        cut->first = ink_size_min(cut->first, t);
-        if (t != cut->first + cut->count)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT,
-                            "text %zu: token %zu does not follow the other tokens of the passage", i, t);
-        cut->count++;
-    }
-    size_t others = n - cut->count;
-    cut->room = cut->step = cut->count;
-    if (n <= most)
-        return INK_OK;
-    if (others >= most)
-        return ink_fail(ctx, INK_ERROR_LIMIT,
-                        "text %zu: the question and the template have %zu tokens, which leaves no room for the passage "
-                        "in a window of %zu",
-                        i, others, most);
-    cut->room = most - others;
-    if (stride == 0) {
-        stride = ink_size_min(128, most / 2);
-        if (stride >= cut->room)
-            stride = cut->room / 2;
-    } else if (stride == INK_NO_STRIDE) {
-        stride = 0;
-    }
-    if (stride >= cut->room)
-        return ink_fail(ctx, INK_ERROR_LIMIT,
-                        "text %zu: a window has room for %zu tokens of the passage, and cannot share %zu with the next",
-                        i, cut->room, stride);
-    cut->step = cut->room - stride;
-    cut->n_windows = 1 + (cut->count - cut->room + cut->step - 1) / cut->step;
-    return INK_OK;
-}
-
-/* Puts a window with those that wait. */
-static void add_window(answering *a, const answer_window *w)
-{
-    const ink_passage *p = &a->passages[w->passage];
-    size_t first = w->cut.first, behind = first + w->cut.count, n = a->n_tokens;
-    const size_t parts[3][2] = {
-        {0, first}, {first + w->skipped, w->count}, {ink_size_min(behind, p->n_tokens), p->n_tokens - behind}};
-    for (size_t k = 0; k < 3; k++) {
-        memcpy(a->tokens + n, p->tokens + parts[k][0], parts[k][1] * sizeof *a->tokens);
-        if (p->types != NULL)
-            memcpy(a->types + n, p->types + parts[k][0], parts[k][1] * sizeof *a->types);
-        n += parts[k][1];
-    }
-    a->texts[a->n_windows] = (ink_text){.tokens = a->tokens + a->n_tokens,
-                                        .n_tokens = n - a->n_tokens,
-                                        .types = p->types != NULL ? a->types + a->n_tokens : NULL,
-                                        .output = a->logits + 2 * a->n_tokens};
-    a->windows[a->n_windows++] = *w;
-    a->n_tokens = n;
-}
 
 /* ---- the spans of a window -------------------------------------------------------------------------------------- */
 
@@ -185,14 +79,14 @@ static size_t find_spans(answering *a, size_t n)
 }
 
 /* The place of token t of a window. */
-static const ink_place *place_of(const ink_passage *p, const answer_window *w, size_t t)
+static const ink_place *place_of(const ink_passage *p, const ink_window *w, size_t t)
 {
     size_t first = w->cut.first;
     return &p->places[t < first ? t : t < first + w->count ? t + w->skipped : t + w->cut.count - w->count];
 }
 
 /* The bytes of a word of the passage, as far as it is in the window; false if it is not. */
-static bool find_word(const ink_passage *p, const answer_window *w, size_t word, size_t *start, size_t *stop)
+static bool find_word(const ink_passage *p, const ink_window *w, size_t word, size_t *start, size_t *stop)
 {
     bool found = false;
     for (size_t t = w->cut.first; t < w->cut.first + w->count && word != SIZE_MAX; t++) {
@@ -207,18 +101,18 @@ static bool find_word(const ink_passage *p, const answer_window *w, size_t word,
 }
 
 /* Adds the best spans of a window, as bytes, to those of its passage. */
-static void score_window(answering *a, const ink_text *text, const answer_window *w)
+static void score_window(answering *a, const ink_window *w)
 {
-    const ink_passage *p = &a->passages[w->passage];
-    size_t n = text->n_tokens, first = w->cut.first;
+    const ink_passage *p = &a->windows.passages[w->passage];
+    const ink_kernel *kernel = a->windows.ctx->kernel;
+    size_t n = w->n_tokens, first = w->cut.first;
     for (size_t t = 0; t < n; t++) {
-        a->allowed[t] =
-            (t >= first && t < first + w->count) || (p->places[0].text < 0 && text->tokens[t] == text->tokens[0]);
-        a->start[t] = a->allowed[t] ? text->output[2 * t] : MASKED;
-        a->end[t] = a->allowed[t] ? text->output[2 * t + 1] : MASKED;
+        a->allowed[t] = (t >= first && t < first + w->count) || (p->places[0].text < 0 && w->tokens[t] == w->tokens[0]);
+        a->start[t] = a->allowed[t] ? w->logits[2 * t] : MASKED;
+        a->end[t] = a->allowed[t] ? w->logits[2 * t + 1] : MASKED;
     }
-    a->ctx->kernel->softmax(a->start, n, 1, false);
-    a->ctx->kernel->softmax(a->end, n, 1, false);
+    kernel->softmax(a->start, n, 1, false);
+    kernel->softmax(a->end, n, 1, false);
     float null_score = a->start[0] * a->end[0];
     a->null_score = null_score < a->null_score ? null_score : a->null_score;
     a->start[0] = a->end[0] = 0;
@@ -291,7 +185,7 @@ static int compare_scores(const void *user, size_t a, size_t b)
 /* Spans with the same words become one answer; writes the best answers to question i. */
 static void write_answers(answering *a, size_t i)
 {
-    const passage_spans p = {a->passages[i].text, a->spans};
+    const passage_spans p = {a->windows.passages[i].text, a->spans};
     const ink_ties by_words = {compare_words_then_order, &p}, by_score = {compare_scores, &p};
     size_t n = 0;
     for (size_t k = 0; k < a->n_spans; k++) {
@@ -327,41 +221,12 @@ static void write_answers(answering *a, size_t i)
 
 /* ---- the call --------------------------------------------------------------------------------------------------- */
 
-/* Runs the windows that wait, and ends the passages that end with one of them. */
-static ink_result run_windows(answering *a)
+static void take_answers(void *user, const ink_window *w)
 {
-    ink_result result = ink_model_encode(a->ctx, a->model, INK_LOGITS, a->texts, a->n_windows);
-    if (result != INK_OK && result != INK_ERROR_NONFINITE)
-        return result;
-    for (size_t k = 0; k < a->n_windows; k++) {
-        const answer_window *w = &a->windows[k];
-        if (result != INK_OK &&
-            (k + 1 == a->n_windows || !a->ctx->kernel->all_finite(a->texts[k].output, 2 * a->texts[k].n_tokens)))
-            return ink_fail(a->ctx, result, "text %zu: the model computes a NaN or an infinity for it", w->passage);
-        score_window(a, &a->texts[k], w);
-        if (w->skipped + w->count == w->cut.count)
-            write_answers(a, w->passage);
-    }
-    a->n_windows = a->n_tokens = 0;
-    return INK_OK;
-}
-
-static ink_result run_passages(answering *a, size_t n_passages)
-{
-    a->null_score = 1e6f;
-    for (size_t i = 0; i < n_passages; i++) {
-        answer_window w = {.passage = i};
-        INK_TRY(cut_passage(a, i, &w.cut));
-        for (size_t k = 0; k < w.cut.n_windows; k++) {
-            w.skipped = k * w.cut.step;
-            w.count = ink_size_min(w.cut.room, w.cut.count - w.skipped);
-            size_t n = a->passages[i].n_tokens - w.cut.count + w.count;
-            if (a->n_windows == RUN_WINDOWS || n > a->capacity - a->n_tokens)
-                INK_TRY(run_windows(a));
-            add_window(a, &w);
-        }
-    }
-    return run_windows(a);
+    answering *a = user;
+    score_window(a, w);
+    if (ink_window_is_last(w))
+        write_answers(a, w->passage);
 }
 
 ink_result ink_model_answer(ink_context *ctx, const ink_model *model, const ink_passage *passages, size_t n_passages,
@@ -375,28 +240,27 @@ ink_result ink_model_answer(ink_context *ctx, const ink_model *model, const ink_
     if (n_passages == 0)
         return INK_OK;
     INK_REQUIRE(ctx, passages, answers, n_answers);
-    answering a = {.ctx = ctx, .model = model, .passages = passages, .answers = answers, .n_answers = n_answers};
+    answering a = {.answers = answers, .n_answers = n_answers, .null_score = 1e6f};
     ink_answer_options *o = &a.options;
     if (options != NULL)
         *o = *options;
     o->n_best = ink_size_max(o->n_best, 1);
     o->max_answer_tokens = o->max_answer_tokens != 0 ? o->max_answer_tokens : 15;
     o->max_tokens = o->max_tokens != 0 ? o->max_tokens : ink_size_min(384, model->encoder.max_tokens);
-    if (o->max_tokens > model->info.context_length)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "a window of %zu tokens is too long: this model allows %zu",
-                        o->max_tokens, model->info.context_length);
-
-    size_t most_windows = 1;
-    for (size_t i = 0; i < n_passages; i++) {
-        passage_cut cut;
-        INK_TRY(cut_passage(&a, i, &cut));
-        a.longest = ink_size_max(a.longest, passages[i].n_tokens - cut.count + cut.room);
-        most_windows = ink_size_max(most_windows, cut.n_windows);
-    }
-    a.capacity = ink_size_max(a.longest, RUN_TOKENS);
+    a.windows = (ink_windows){.ctx = ctx,
+                              .model = model,
+                              .passages = passages,
+                              .n_passages = n_passages,
+                              .text = 1,
+                              .name = "passage",
+                              .max_tokens = o->max_tokens,
+                              .stride = o->stride,
+                              .take = take_answers,
+                              .user = &a};
+    INK_TRY(ink_windows_check(&a.windows));
+    const size_t longest = a.windows.longest, most_windows = a.windows.most;
     a.most_kept = SIZE_MAX;
-    if (ink_size_mul(a.longest, ink_size_min(a.longest, o->max_answer_tokens), &a.most_kept) &&
-        o->n_best < a.most_kept / 2)
+    if (ink_size_mul(longest, ink_size_min(longest, o->max_answer_tokens), &a.most_kept) && o->n_best < a.most_kept / 2)
         a.most_kept = ink_size_min(a.most_kept, 2 * o->n_best + 10);
     if (a.most_kept >= UINT32_MAX / most_windows)
         return ink_fail(ctx, INK_ERROR_LIMIT, "%zu spans in each of %zu windows are more than can be ranked",
@@ -406,19 +270,15 @@ ink_result ink_model_answer(ink_context *ctx, const ink_model *model, const ink_
     ink_call call;
     ink_result result = INK_OK;
     ink_call_begin(&call, ctx, false);
-    a.texts = ink_arena_alloc(call.arena, RUN_WINDOWS, sizeof *a.texts);
-    a.windows = ink_arena_alloc(call.arena, RUN_WINDOWS, sizeof *a.windows);
-    a.tokens = ink_arena_alloc(call.arena, a.capacity, sizeof *a.tokens);
-    a.types = ink_arena_alloc(call.arena, a.capacity, sizeof *a.types);
-    a.logits = ink_alloc_rows(call.arena, a.capacity, 2);
-    a.start = ink_alloc_rows(call.arena, a.longest, 1);
-    a.end = ink_alloc_rows(call.arena, a.longest, 1);
-    a.allowed = ink_arena_alloc(call.arena, a.longest, sizeof *a.allowed);
+    ink_windows_alloc(&a.windows, call.arena);
+    a.start = ink_alloc_rows(call.arena, longest, 1);
+    a.end = ink_alloc_rows(call.arena, longest, 1);
+    a.allowed = ink_arena_alloc(call.arena, longest, sizeof *a.allowed);
     a.kept = ink_arena_alloc(call.arena, a.most_kept, sizeof *a.kept);
     a.spans = ink_arena_alloc(call.arena, a.most_spans, sizeof *a.spans);
     a.keys = ink_arena_alloc(call.arena, a.most_spans, sizeof *a.keys);
     if (ink_call_ready(&call))
-        result = run_passages(&a, n_passages);
+        result = ink_windows_run(&a.windows);
     INK_TRY(ink_call_end(&call));
     return result == INK_ERROR_MEMORY ? ink_scratch_end(ctx, call.mark, result) : result;
 }
