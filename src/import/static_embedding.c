@@ -123,7 +123,8 @@ static ink_result import_static(ink_import *in)
     size_t rows, n_ids = 0;
     bool found, normalise = false;
     INK_TRY(ink_plan_matrix_shape(plan, name, false, &rows, &info->hidden_size));
-    INK_TRY(ink_plan_matrix(plan, name, rows, info->hidden_size, false, &model->embedding.table));
+    INK_TRY(ink_plan_matrix(plan, name, info->hidden_size, rows, true, &model->embedding.table));
+    model->embedding.columns = true;
     INK_TRY(ink_plan_ids(plan, "mapping", rows, &net->token_rows, &n_ids));
     in->config.fingerprint = ink_hash_numbers(in->config.fingerprint, net->token_rows, n_ids, sizeof *net->token_rows);
     info->vocab_size = net->token_rows != NULL ? n_ids : rows;

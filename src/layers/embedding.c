@@ -5,9 +5,13 @@
 
 void ink_embedding_run(const ink_embedding *embedding, const ink_token *tokens, size_t n, float *y)
 {
-    size_t size = embedding->table.k;
+    const ink_matrix *table = &embedding->table;
+    size_t size = embedding->columns ? table->n : table->k;
     for (size_t i = 0; i < n; i++)
-        ink_matrix_read_row(&embedding->table, (size_t)tokens[i], 0, size, y + i * size);
+        if (embedding->columns)
+            ink_matrix_read_column(table, (size_t)tokens[i], y + i * size);
+        else
+            ink_matrix_read_row(table, (size_t)tokens[i], 0, size, y + i * size);
 }
 
 void ink_embedding_free(ink_embedding *embedding) { ink_object_free(embedding); }

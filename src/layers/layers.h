@@ -91,7 +91,8 @@ void ink_conv1d_run(ink_context *ctx, const ink_conv1d *conv, float *scratch, fl
 /* ---- embedding.c ------------------------------------------------------------------------------------------------ */
 
 struct ink_embedding {
-    ink_matrix table; /* [vocab_size, size] */
+    ink_matrix table; /* [vocab_size, size], or */
+    bool columns;     /* [size, vocab_size]: if nothing is multiplied with it, its vectors are read in fewer lines */
 };
 
 /* y [n, size] from tokens [n]. */

@@ -219,6 +219,14 @@ void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, siz
     }
 }
 
+void ink_matrix_read_column(const ink_matrix *matrix, size_t column, float *out)
+{
+    size_t lanes = ink_panel_lanes(matrix->type);
+    for (size_t row = 0; row < matrix->n; row += lanes)
+        ink_widen(&ink_kernel_portable, matrix->type, matrix_element(matrix, row, column),
+                  ink_size_min(lanes, matrix->n - row), out + row);
+}
+
 void ink_matrix_write_row(ink_matrix *matrix, size_t row, size_t first, size_t count, const float *values)
 {
     float *to = matrix_element(matrix, row, first);

@@ -50,8 +50,10 @@ void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_
 
 /* ---- reading and writing elements -------------------------------------------------------------------------------- */
 
-/* Columns first .. first + count - 1 of a row: read them as f32; replace them, in a matrix of type F32. */
+/* Columns first .. first + count - 1 of a row: read them as f32; replace them, in a matrix of type F32. A column is
+   [n], and is read in far fewer lines of memory than a row. */
 void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, size_t count, float *out);
+void ink_matrix_read_column(const ink_matrix *matrix, size_t column, float *out);
 void ink_matrix_write_row(ink_matrix *matrix, size_t row, size_t first, size_t count, const float *values);
 
 /* ---- views: rows first .. first + n - 1, or columns first .. first + k - 1, of a matrix ---- */
