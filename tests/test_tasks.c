@@ -15,7 +15,7 @@
 /* ---- questions with their answers ------------------------------------------------------------------------------- */
 
 #define ANSWERS FIXTURES "/answers"
-static const char *const answer_names[] = {"bert", "distilbert", "roberta", "xlm_roberta"};
+static const char *const answer_names[] = {"bert", "distilbert", "roberta", "xlm_roberta", "mpnet", "modernbert"};
 enum { N_ANSWER_NAMES = sizeof answer_names / sizeof *answer_names, MOST_ANSWERS = 32, MOST_QUESTIONS = 64 };
 
 /* A question of a fixture (make_answers.py), encoded, with its settings and the reference's answers. */
