@@ -362,6 +362,7 @@ static void the_reach_of_the_rope_is_the_context_length(ink_context *ctx)
         {{"llama.yarn", "max_position_embeddings", "300", INK_OK, NULL}, 300},
         {{"smollm3.yarn", "max_position_embeddings", "100", INK_OK, NULL}, 256},
         {{"gemma3.old", NULL, NULL, INK_OK, NULL}, 256},
+        {{"gemma3.dynamic", NULL, NULL, INK_OK, NULL}, 256},
         {{"llama", "max_position_embeddings", "2147483647", INK_OK, NULL}, INK_ROPE_MAX_LENGTH},
         {{"llama.dynamic", "max_position_embeddings", "16777216", INK_OK, NULL}, INK_ROPE_MAX_LENGTH},
     };
@@ -782,6 +783,7 @@ int main(void)
         fixture_test_on("llama", generation_settings_change_no_state),
         fixture_test(hidden_vectors_are_the_norms),
         fixture_test_on("llama.dynamic", a_dynamic_rope_depends_on_the_capacity),
+        fixture_test_on("gemma3.dynamic", a_dynamic_rope_depends_on_the_capacity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

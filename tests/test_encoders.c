@@ -175,6 +175,35 @@ static void long_texts_are_the_references(void **unused)
     }
 }
 
+/* Without pad_token_id it is that of the family: none for Llama, 0 for Gemma 3, whatever ends the text. */
+static void padding_has_the_default_of_the_family(ink_context *ctx)
+{
+    static const struct {
+        const char *name, *value;
+        bool pads; /* a 0 at the end is padding */
+    } cases[] = {{"gemma3_text", NULL, true},
+                 {"gemma3_text", "null", false},
+                 {"gemma3_text", "7", false},
+                 {"llama_text", NULL, false},
+                 {"llama_text", "0", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        static const ink_token tokens[] = {5, 6, 0};
+        fixture_files files;
+        ink_model *model;
+        float longer[8], shorter[8];
+        fixture_files_read(&files, cases[i].name);
+        fixture_files_set(&files, "pad_token_id", cases[i].value);
+        assert_ok(ctx, fixture_open_files(ctx, cases[i].name, &files.list, &model));
+        const ink_text texts[] = {{.tokens = tokens, .n_tokens = 3, .output = longer},
+                                  {.tokens = tokens, .n_tokens = 2, .output = shorter}};
+        assert_ok(ctx, ink_model_encode(ctx, model, INK_LOGITS, texts, 2));
+        size_t size = ink_model_encoding_size(model, INK_LOGITS) * sizeof *longer;
+        assert_int_equal(memcmp(longer, shorter, size) == 0, cases[i].pads);
+        ink_model_free(model);
+        fixture_files_free(&files);
+    }
+}
+
 static void poolings_are_computed_from_the_rows(void **unused)
 {
     static const char *const names[INK_N_POOLINGS] = {
@@ -794,6 +823,7 @@ int main(void)
         cmocka_unit_test(padding_has_no_score),
         cmocka_unit_test(static_embeddings_take_texts_of_any_length),
         cmocka_unit_test(long_texts_are_the_references),
+        context_test(padding_has_the_default_of_the_family),
         cmocka_unit_test(poolings_are_computed_from_the_rows),
         cmocka_unit_test(a_classifier_scores_the_pooled_rows),
         encoder_test(every_value_inside_is_the_references),

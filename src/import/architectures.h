@@ -96,7 +96,7 @@ ink_result ink_import_classifier(ink_import *in, const char *module, ink_task ta
 
 /* Plans the head of a decoder for the task of its class. For INK_TASK_NONE it is lm_head, or the modules of
    sentence-transformers. For the others it is a classifier, the module `module`, whose last token has seen the whole
-   text. */
+   text. On entry model->head.padding is the default of pad_token_id. */
 ink_result ink_import_decoder_head(ink_import *in, ink_task task, bool tied, const char *module, bool has_bias);
 
 /* Reads the stop tokens and the sampling settings. On entry info->eos_token is the default of the architecture. */

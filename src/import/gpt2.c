@@ -57,7 +57,7 @@ static ink_result gpt2_describe(ink_import *in, gpt2_settings *s)
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
 
     model->transformer.max_positions = info->context_length;
-    model->transformer.padding = -1;
+    model->transformer.padding = model->head.padding = -1;
     model->transformer.stack.config =
         (ink_stack_config){.hidden_size = s->hidden, .inner_size = s->inner, .norm_place = INK_NORM_BEFORE};
     size_t head_dim = s->hidden / n_heads;

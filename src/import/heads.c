@@ -240,7 +240,6 @@ ink_result ink_import_decoder_head(ink_import *in, ink_task task, bool tied, con
         return found ? INK_OK : ink_import_lm_head(in, "lm_head", tied);
     }
     head->pooling = INK_POOLING_LAST;
-    head->padding = -1;
     INK_TRY(ink_import_texts(in));
     INK_TRY(ink_config_token(&in->config, "pad_token_id", model->info.vocab_size, &head->padding));
     return ink_import_classifier(in, module, task, has_bias);

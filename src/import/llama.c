@@ -37,7 +37,7 @@ typedef struct llama_family {
     size_t n_kv_heads; /* 0: n_heads */
     size_t head_dim;   /* 0: hidden_size / heads */
     double theta;
-    ink_token bos_token, eos_token;
+    ink_token bos_token, eos_token, pad_token;
     bool tied;
     bool qkv_bias;                 /* q, k and v always have a bias, o never */
     bool attention_bias, mlp_bias; /* there is such a setting: q, k, v and o have a bias; the MLP has biases */
@@ -55,6 +55,7 @@ static const llama_family llama = {.vocab_size = 32000,
                                    .n_positions = 2048,
                                    .bos_token = 1,
                                    .eos_token = 2,
+                                   .pad_token = -1,
                                    .attention_bias = true,
                                    .mlp_bias = true};
 static const llama_family mistral = {.vocab_size = 32000,
@@ -67,6 +68,7 @@ static const llama_family mistral = {.vocab_size = 32000,
                                      .n_kv_heads = 8,
                                      .bos_token = 1,
                                      .eos_token = 2,
+                                     .pad_token = -1,
                                      .windows = ALL_BLOCKS};
 static const llama_family qwen2 = {.vocab_size = 151936,
                                    .n_layers = 32,
@@ -78,6 +80,7 @@ static const llama_family qwen2 = {.vocab_size = 151936,
                                    .n_kv_heads = 32,
                                    .bos_token = -1,
                                    .eos_token = -1,
+                                   .pad_token = -1,
                                    .qkv_bias = true,
                                    .windows = BLOCKS_FROM};
 static const llama_family qwen3 = {.vocab_size = 151936,
@@ -91,6 +94,7 @@ static const llama_family qwen3 = {.vocab_size = 151936,
                                    .head_dim = 128,
                                    .bos_token = -1,
                                    .eos_token = -1,
+                                   .pad_token = -1,
                                    .attention_bias = true,
                                    .head_norms = true,
                                    .windows = BLOCKS_FROM};
@@ -104,6 +108,7 @@ static const llama_family smollm3 = {.vocab_size = 128256,
                                      .n_kv_heads = 4,
                                      .bos_token = 128000,
                                      .eos_token = 128001,
+                                     .pad_token = 128004,
                                      .tied = true,
                                      .attention_bias = true,
                                      .mlp_bias = true,
@@ -119,6 +124,7 @@ static const llama_family gemma3 = {.vocab_size = 262208,
                                     .head_dim = 256,
                                     .bos_token = 2,
                                     .eos_token = 1,
+                                    .pad_token = 0,
                                     .tied = true,
                                     .attention_bias = true,
                                     .head_norms = true,
@@ -277,6 +283,7 @@ static ink_result llama_describe(ink_import *in, llama_settings *s)
 
     ink_stack_config *stack = &model->transformer.stack.config;
     model->transformer.padding = -1;
+    model->head.padding = f->pad_token;
     *stack = (ink_stack_config){.hidden_size = s->hidden,
                                 .inner_size = s->inner,
                                 .norm_place = INK_NORM_BEFORE,

@@ -13,25 +13,11 @@ const char *const fixture_names[] = {"gpt2",      "gpt2_bf16", "rnn",     "rnn_r
                                      "mlp_tied",  "gru_f16",   "llama",   "llama_bias", "mistral",    "qwen2", "qwen3",
                                      "gru_named", "mlp_named", "smollm3", "gemma3",     "gemma3_f32", NULL};
 
-const char *const fixture_variants[] = {"llama.linear",
-                                        "llama.dynamic",
-                                        "llama.llama3",
-                                        "llama.yarn",
-                                        "llama.yarn_factor",
-                                        "llama.eps",
-                                        "llama.yarn_null",
-                                        "llama.old",
-                                        "mistral.full",
-                                        "qwen2.window",
-                                        "qwen2.types",
-                                        "smollm3.interval",
-                                        "smollm3.window",
-                                        "smollm3.types",
-                                        "smollm3.yarn",
-                                        "gemma3.old",
-                                        "gemma3.linear",
-                                        "gemma3.defaults",
-                                        NULL};
+const char *const fixture_variants[] = {"llama.linear",      "llama.dynamic",   "llama.llama3",    "llama.yarn",
+                                        "llama.yarn_factor", "llama.eps",       "llama.yarn_null", "llama.old",
+                                        "mistral.full",      "qwen2.window",    "qwen2.types",     "smollm3.interval",
+                                        "smollm3.window",    "smollm3.types",   "smollm3.yarn",    "gemma3.old",
+                                        "gemma3.linear",     "gemma3.defaults", "gemma3.dynamic",  NULL};
 
 static ink_token *read_tokens(ink_context *ctx, const ink_weights *file, const char *name, size_t *n)
 {
