@@ -347,6 +347,9 @@ static void the_reference_says_the_same(void **state)
     compare_case("model2vec_quantized", EMBED, ENCODERS "/model2vec_quantized", NULL);
     compare_case("sentence_mpnet", EMBED, ENCODERS "/sentence_mpnet", NULL);
     compare_case("sentence_modernbert", EMBED, ENCODERS "/sentence_modernbert", NULL);
+    compare_case("xlm_text", CLASSIFY, CASES "/xlm_text", NULL);
+    compare_case("xlm_pairs", CLASSIFY, CASES "/xlm_text", "--pair");
+    compare_case("xlm_sentence", EMBED, CASES "/xlm_sentence", NULL);
 }
 
 /* Words of a WordPiece model, of one whose tokens are bytes, and of Unigram, by every rule; and long texts in windows.
