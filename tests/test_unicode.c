@@ -166,23 +166,68 @@ static void normal_forms_are_right(ink_context *ctx)
     }
 }
 
-/* The figures of the reference's Unicode: how many code points each form changes. */
-static void normal_forms_change_as_many_as_the_references(ink_context *ctx)
+/* How many code points the reference changes, and the FNV-1a sum of what it makes of all of them in order. */
+static void normal_forms_are_the_references(ink_context *ctx)
 {
-    const ink_normal_fn normal[2] = {ink_normal_nfd, ink_normal_nfc};
-    size_t changed[2] = {0};
-    for (uint32_t code = 0; code < 0x110000; code++) {
-        for (int i = 0; i < 2; i++) {
+    static const struct {
+        ink_normal_fn form;
+        size_t changed;
+        uint32_t sum;
+    } rows[] = {{ink_normal_nfd, 13232, 0xC9C3D5C1},
+                {ink_normal_nfc, 1120, 0x2EB1933F},
+                {ink_normal_nfkd, 16894, 0x1E620C06},
+                {ink_normal_nfkc, 4794, 0xEAAF84EB}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        size_t changed = 0;
+        uint32_t sum = 2166136261u;
+        for (uint32_t code = 0; code < 0x110000; code += code == 0xD7FF ? 0x801 : 1) {
             uint32_t one = code;
-            ink_codes codes = {.at = &one, .n = 1, .most = 4};
+            ink_codes codes = {.at = &one, .n = 1, .most = INK_UNICODE_COMPATIBLE};
             ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-            assert_ok(ctx, normal[i](ctx, NULL, &codes));
-            changed[i] += codes.n != 1 || codes.at[0] != code;
+            assert_ok(ctx, rows[i].form(ctx, NULL, &codes));
+            changed += codes.n != 1 || codes.at[0] != code;
+            for (size_t k = 0; k < codes.n; k++)
+                sum = (sum ^ codes.at[k]) * 16777619u;
             ink_arena_release(&ctx->scratch, mark);
         }
+        assert_int_equal(changed, rows[i].changed);
+        assert_int_equal(sum, rows[i].sum);
     }
-    assert_int_equal(changed[0], 13232);
-    assert_int_equal(changed[1], 1120);
+}
+
+/* Zero-terminated code points and how many of them the first grapheme cluster has: UAX 29, table 1c and its rules. */
+static void clusters_are_right(void **unused)
+{
+    static const struct {
+        uint32_t codes[8];
+        size_t n;
+    } rows[] = {
+        {{'a', 'b'}, 1},
+        {{'\r', '\n', 'a'}, 2},
+        {{'\n', '\r'}, 1},
+        {{'a', 0x301, 0x302, 'b'}, 3},
+        {{0x301, 0x302, 'b'}, 2},
+        {{'\n', 0x301}, 1},
+        {{'a', 0x200B, 0x301}, 1},
+        {{0x600, 'a', 'b'}, 2}, /* prepended */
+        {{0x600, '\n'}, 1},
+        {{0x915, 0x903, 0x915}, 2}, /* a spacing mark */
+        {{0x1100, 0x1100, 0x1161, 0x11A8, 0x11A8, 0x1161}, 5},
+        {{0xAC00, 0x11A8, 0x1161}, 2},
+        {{0xAC01, 0x1161}, 1},
+        {{0xAC01, 0x11A8, 0xAC00}, 2},
+        {{0x915, 0x94D, 0x915, 'a'}, 3}, /* linked consonants */
+        {{0x915, 0x94D, 0x200D, 0x915, 'a'}, 4},
+        {{0x915, 0x200C, 0x94D, 0x915}, 3},
+        {{0x915, 0x915}, 1},
+        {{0x1F468, 0x200D, 0x1F469, 0x1F3FD, 0x200D, 0x2764, 0xFE0F}, 7}, /* a family */
+        {{0x1F468, 0x200D, 0x200D, 0x1F469}, 3},
+        {{'a', 0x200D, 0x1F469}, 2},
+        {{0x110041, 0x301}, 2}, /* a byte */
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(ink_unicode_cluster(rows[i].codes, length_of(rows[i].codes)), rows[i].n);
 }
 
 int main(void)
@@ -194,7 +239,8 @@ int main(void)
         cmocka_unit_test(properties_of_code_points_are_right),
         cmocka_unit_test(lower_case_is_right),
         context_test(normal_forms_are_right),
-        context_test(normal_forms_change_as_many_as_the_references),
+        context_test(normal_forms_are_the_references),
+        cmocka_unit_test(clusters_are_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /*
  * test_unigram.c - Unigram at its edges: the cuts of Hugging Face's library where sums are equal, where there is no
- * unknown token, and where pieces are there twice; files that are refused; what hostile vocabularies may cost.
+ * unknown token, and where pieces are there twice; files and charsmaps that are refused; what hostile vocabularies may
+ * cost.
  */
 #include "counting.h"
 #include "tokenizers.h"
@@ -106,6 +107,94 @@ static void wrong_files_are_refused(ink_context *ctx, counting *memory)
     }
 }
 
+/* A charsmap in which a becomes bc. The root's children are at 0x100, the end of a at 0x180. */
+#define N_UNITS 512
+#define TEXTS "\xC3\xA9\0bc" /* of 6 bytes with its NUL; bc is at 3 */
+
+static void put_number(unsigned char *at, uint32_t number)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (unsigned char)(number >> 8 * i);
+}
+
+static size_t make_charsmap(unsigned char *map)
+{
+    memset(map, 0, 4 + 4 * N_UNITS);
+    put_number(map, 4 * N_UNITS);
+    put_number(map + 4, 0x100 << 10);
+    put_number(map + 4 + 4 * 0x161, (0x161 ^ 0x180) << 10 | 1 << 8 | 'a');
+    put_number(map + 4 + 4 * 0x180, 1u << 31 | 3);
+    memcpy(map + 4 + 4 * N_UNITS, TEXTS, 6);
+    return 4 + 4 * N_UNITS + 6;
+}
+
+static ink_result open_charsmap(ink_context *ctx, const unsigned char *map, size_t size, ink_tokenizer **tokenizer)
+{
+    static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static char text[4096];
+    int n = sprintf(text, "{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"");
+    for (size_t i = 0; i < size; i += 3) {
+        uint32_t bits = (uint32_t)map[i] << 16;
+        bits |= i + 1 < size ? (uint32_t)map[i + 1] << 8 : 0;
+        bits |= i + 2 < size ? map[i + 2] : 0u;
+        for (size_t k = 0; k < 4; k++)
+            text[n++] = i + k <= size ? base64[bits >> (18 - 6 * k) & 63] : '=';
+    }
+    sprintf(text + n, "\"},\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",-1],[\"b\",-1],[\"c\",-1]]}}");
+    return test_open_text(ctx, text, strlen(text), tokenizer);
+}
+
+static void charsmaps_are_checked(ink_context *ctx, counting *memory)
+{
+    static const struct {
+        size_t place; /* of a number that is changed; SIZE_MAX: none is */
+        uint32_t number;
+        size_t size; /* 0: as it is */
+        const char *words;
+    } rows[] = {
+        {SIZE_MAX, 0, 3, "normalizer.precompiled_charsmap: a trie of 0 bytes in a charsmap of 3"},
+        {0, 4 * N_UNITS + 8, 0, "a trie of 2056 bytes in a charsmap of 2058"},
+        {0, 0xFFFFFFFF, 0, "a trie of 4294967295 bytes"},
+        {0, 0, 4, "unit 0 of the trie is missing"},
+        {0, 4 * 0x180, 0, "not valid UTF-8"},
+        {4, 0x200 << 10, 0, "unit 0 of the trie leads outside"},
+        {4 + 4 * 0x161, 0x7FFFu << 10 | 1 << 9 | 'a', 0, "unit 353 of the trie leads outside"},
+        {4 + 4 * 0x161, 0x61 << 10 | 'a', 0, "unit 353 of the trie leads in a circle"},
+        {4 + 4 * 0x180, 1u << 31 | 7, 0, "unit 384 of the trie has a value that is no place in the texts"},
+        {4 + 4 * 0x180, 1u << 31 | 1, 0, "unit 384 of the trie has a value that is no place in the texts"},
+        {4 + 4 * N_UNITS, 0x80808080, 0, "the texts of the charsmap are not valid UTF-8"},
+    };
+    unsigned char map[4 + 4 * N_UNITS + 6];
+    ink_tokenizer *tokenizer = NULL;
+    ink_token ids[4];
+    size_t n = 0, size = make_charsmap(map), live = memory->live_bytes;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        make_charsmap(map);
+        if (rows[i].place != SIZE_MAX)
+            put_number(map + rows[i].place, rows[i].number);
+        assert_fails(ctx, open_charsmap(ctx, map, rows[i].size > 0 ? rows[i].size : size, &tokenizer),
+                     INK_ERROR_CORRUPT, rows[i].words);
+        assert_int_equal(memory->live_bytes, live);
+    }
+    static const char *const bad[] = {"A",    "AA",   "AAA",  "AA=A",     "=AAA",
+                                      "AAB=", "AB==", "AA A", "AA==AAAA", "AAA\xC3\xA9"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[256];
+        snprintf(text, sizeof text,
+                 "{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"%s\"},\"model\":{\"type\":"
+                 "\"Unigram\",\"vocab\":[[\"a\",-1]]}}",
+                 bad[i]);
+        assert_fails(ctx, test_open_text(ctx, text, strlen(text), &tokenizer), INK_ERROR_CORRUPT,
+                     "normalizer.precompiled_charsmap: this is not base64");
+    }
+    make_charsmap(map);
+    assert_ok(ctx, open_charsmap(ctx, map, size, &tokenizer));
+    assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, "ab", 2, 0, ids, 4, &n));
+    assert_int_equal(n, 3);
+    assert_true(ids[0] == 1 && ids[1] == 2 && ids[2] == 1);
+    ink_tokenizer_free(tokenizer);
+}
+
 /* A vocabulary of <unk> and runs of a, from `from` to `to` letters, each followed by `end`. */
 static char *runs(size_t from, size_t to, const char *end)
 {
@@ -162,6 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         context_test(cuts_are_the_references),
         counted_test(wrong_files_are_refused),
+        counted_test(charsmaps_are_checked),
         context_test(a_megabyte_costs_no_more_than_its_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,7 +114,7 @@ static ink_result import_vocab(ink_tokenizer_import *im)
         p->size = p->content_size;
         if (p->set == INK_ADDED_NORMALIZED && p->size <= INK_ADDED_LONGEST) {
             ink_arena_mark mark = ink_arena_mark_here(&im->ctx->scratch);
-            ink_view view = {p->text, p->size, NULL};
+            ink_view view = {.text = p->text, .size = p->size};
             ink_result result = ink_normalize(im->ctx, &im->b.draft.normalizer, INK_ADDED_LONGEST, &view);
             if (result == INK_OK) {
                 p->text = ink_arena_string(im->arena, view.text, view.size);

@@ -127,14 +127,73 @@ static ink_result read_choice(json_reader *r, ink_json node, const char *key, co
     return name == NULL ? INK_OK : unsupported(r, member_of(r, node, key), reason);
 }
 
-/* "Replace" of normalizers and decoders. */
-static ink_result read_replace(json_reader *r, ink_json node, ink_step *step)
+/* "Replace" of normalizers and decoders. A normalizer may have the regular expressions that transformers writes for
+   SentencePiece's treatment of spaces: runs of spaces, spaces at both ends, a U+2581 at the head. */
+static ink_result read_replace(json_reader *r, ink_json node, bool normalizer, ink_step *step)
 {
+    static const struct {
+        const char *regex;
+        ink_step step;
+    } spaces[] = {
+        {" {2,}", {.normalize = ink_normal_replace, .from = {" ", 1}, .start = 2}},
+        {"\\A +| +\\z", {.normalize = ink_normal_strip, .from = {" ", 1}, .start = SIZE_MAX, .stop = SIZE_MAX}},
+        {"\\A\xE2\x96\x81", {.normalize = ink_normal_replace, .from = {"\xE2\x96\x81", 3}, .stop = 1}}};
     const char *regex;
     INK_TRY(read_pattern(r, node, &step->from, &regex));
-    if (regex != NULL)
-        return unsupported(r, member_of(r, node, "pattern"), "a regular expression is not supported here; a String is");
-    return read_short(r, node, "content", &step->to);
+    INK_TRY(read_short(r, node, "content", &step->to));
+    for (size_t i = 0; i < 3 && regex != NULL && normalizer; i++)
+        if (strcmp(regex, spaces[i].regex) == 0 && (i != 1 || step->to.size == 0)) {
+            const ink_short_text to = step->to;
+            *step = spaces[i].step;
+            step->to = to;
+            regex = NULL;
+        }
+    return regex == NULL
+               ? INK_OK
+               : unsupported(r, member_of(r, node, "pattern"),
+                             normalizer ? "this regular expression is not supported here; ' {2,}' and a String are"
+                                        : "a regular expression is not supported here; a String is");
+}
+
+/* The six bits that a character of base64 stands for (RFC 4648, section 4), or 64. */
+static unsigned base64_bits(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (unsigned)(c - 'A');
+    if (c >= 'a' && c <= 'z')
+        return (unsigned)(c - 'a') + 26;
+    if (c >= '0' && c <= '9')
+        return (unsigned)(c - '0') + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : 64;
+}
+
+/* "precompiled_charsmap": "8AkAAAEE...", in base64 with its padding. */
+static ink_result read_charsmap(json_reader *r, ink_json node)
+{
+    ink_json member;
+    const char *text = NULL;
+    size_t size = 0, n = 0;
+    char path[128];
+    INK_TRY(ink_json_require(r->ctx, r->json, node, "precompiled_charsmap", &member));
+    INK_TRY(ink_json_get_string(r->ctx, r->json, member, &text, &size));
+    if (r->t->charsmap.n_units > 0)
+        return unsupported(r, node, "a second Precompiled is not supported");
+    char *bytes = ink_arena_alloc(r->im->arena, size, 1);
+    if (bytes == NULL)
+        return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %s", r->json->file);
+    for (size_t i = 0, k; i < size; i += 4) {
+        uint32_t bits = 0;
+        for (k = 0; k < 4 && i + k < size && base64_bits(text[i + k]) < 64; k++)
+            bits |= (uint32_t)base64_bits(text[i + k]) << (18 - 6 * k);
+        const bool padded = size - i == 4 && k >= 2 && text[i + 3] == '=' && text[i + 2 + (k == 3)] == '=' &&
+                            (bits & (k == 2 ? 0xFFFFu : 0xFFu)) == 0;
+        if (k < 4 && !padded)
+            return refuse_node(r, INK_ERROR_CORRUPT, member, "this is not base64");
+        for (size_t byte = 0; byte + 1 < k; byte++)
+            bytes[n++] = (char)(bits >> (16 - 8 * byte) & 0xFF);
+    }
+    ink_json_path(r->json, member, path, sizeof path);
+    return ink_builder_charsmap(&r->im->b, path, bytes, n);
 }
 
 /* ---- "normalizer" ----------------------------------------------------------------------------------------------- */
@@ -167,6 +226,10 @@ static const component normalizers[] = {
     {"Lowercase", "", {.normalize = ink_normal_lowercase}},
     {"NFC", "", {.normalize = ink_normal_nfc}},
     {"NFD", "", {.normalize = ink_normal_nfd}},
+    {"NFKC", "", {.normalize = ink_normal_nfkc}},
+    {"NFKD", "", {.normalize = ink_normal_nfkd}},
+    {"Nmt", "", {.normalize = ink_normal_nmt}},
+    {"Precompiled", "precompiled_charsmap", {.normalize = ink_normal_charsmap}},
     {"Prepend", "prepend", {.normalize = ink_normal_prepend}},
     {"Replace", "pattern content", {.normalize = ink_normal_replace}},
     {"Strip", "strip_left strip_right", {.normalize = ink_normal_strip}},
@@ -192,7 +255,10 @@ static ink_result read_normalizer(json_reader *r, ink_json node, const char *typ
     } else if (strcmp(type, "Prepend") == 0) {
         INK_TRY(read_short(r, node, "prepend", &step->to));
     } else if (strcmp(type, "Replace") == 0) {
-        INK_TRY(read_replace(r, node, step));
+        INK_TRY(read_replace(r, node, true, step));
+    } else if (strcmp(type, "Precompiled") == 0) {
+        INK_TRY(read_charsmap(r, node));
+        step->map = &r->t->charsmap;
     }
     INK_TRY(check_characters(r, node, &step->from));
     INK_TRY(check_characters(r, node, &step->to));
@@ -227,18 +293,6 @@ static const struct {
               "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
               ink_match_qwen2}};
 
-/* The scheme "first" depends on where a text began before it was normalised, so nothing may be taken away before it. */
-static bool keeps_beginning(const ink_tokenizer *t)
-{
-    for (size_t i = 0; i < t->normalizer.n; i++) {
-        const ink_step *step = &t->normalizer.step[i];
-        if (step->normalize == ink_normal_drop || step->normalize == ink_normal_strip ||
-            (step->normalize == ink_normal_replace && step->to.size == 0))
-            return false;
-    }
-    return t->splitter.n == 0;
-}
-
 static ink_result read_splitter(json_reader *r, ink_json node, const char *type, ink_step *step)
 {
     static const char *const behaviors[] = {"Isolated", "Removed", "Contiguous", "MergedWithPrevious",
@@ -270,13 +324,13 @@ static ink_result read_splitter(json_reader *r, ink_json node, const char *type,
         /* SentencePiece's spelling of spaces (Kudo and Richardson 2018): words begin with U+2581. */
         INK_TRY(read_character(r, node, "replacement", &step->from));
         INK_TRY(read_choice(r, node, "prepend_scheme", schemes, 3, "not one of always, first, never", &scheme));
+        if (!add_prefix_space && scheme != INK_PREFIX_NEVER)
+            return unsupported(r, node, "add_prefix_space is false and prepend_scheme is not never");
         INK_TRY(read_flag(r, node, "split", true, &flag));
         step->match = flag ? ink_match_string : ink_match_nothing;
         step->to = step->prefix = step->from;
         step->scheme = (ink_prefix_scheme)scheme;
-        if (step->scheme == INK_PREFIX_FIRST && !keeps_beginning(r->t))
-            return unsupported(r, member_of(r, node, "prepend_scheme"),
-                               "first is supported as the first step, and where nothing was taken away before it");
+        r->t->tracks_start |= scheme == INK_PREFIX_FIRST && r->t->normalizer.n > 0;
     } else if (strcmp(type, "Split") == 0) {
         const char *regex;
         INK_TRY(read_flag(r, node, "invert", false, &step->invert));
@@ -343,7 +397,7 @@ static ink_result read_decoder(json_reader *r, ink_json node, const char *type, 
         return INK_OK;
     }
     if (strcmp(type, "Replace") == 0) {
-        INK_TRY(read_replace(r, node, step));
+        INK_TRY(read_replace(r, node, false, step));
     } else if (strcmp(type, "Metaspace") == 0) {
         const char *scheme = "always";
         INK_TRY(read_character(r, node, "replacement", &step->from));

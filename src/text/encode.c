@@ -136,7 +136,7 @@ static ink_result encode_word(ink_context *ctx, const ink_tokenizer *t, const in
     const bool whole = added >= 0 || t->model == INK_MODEL_WORDLEVEL;
     const size_t first = out->n;
     INK_TRY(ids_reserve(ctx, out, whole ? 1 : word->size)); /* no model makes more ids than there are bytes */
-    out->word = word->origin;
+    out->word = out->placed ? word->origin : NULL;
     out->done = 0;
     if (whole) {
         ink_token id = added >= 0 ? added : ink_vocab_find(&t->vocab, word->text, word->size, false);
@@ -235,9 +235,10 @@ static ink_result encode_text(ink_context *ctx, const ink_tokenizer *t, const ch
 {
     ink_step lowercase_step = {.normalize = ink_normal_lowercase};
     const ink_steps lowercase = {&lowercase_step, 1};
-    segment raw = {.view = {text, size, NULL}, .at_start = (flags & INK_ENCODE_CONTINUE) == 0, .id = -1}, normalized;
+    segment raw = {.view = {.text = text, .size = size}, .at_start = (flags & INK_ENCODE_CONTINUE) == 0, .id = -1},
+            normalized;
     segment_walk raw_walk, walk;
-    if (out->placed)
+    if (out->placed || t->tracks_start)
         INK_TRY(view_start(ctx, &raw.view));
     INK_TRY(segment_start(ctx, &t->added, INK_ADDED_RAW, flags, &raw, &raw_walk));
     const ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);

@@ -252,6 +252,21 @@ typedef struct ink_codes {
     size_t size; /* from a text of so many bytes */
 } ink_codes;
 
+/* charsmap.c. SentencePiece's rules of normalisation: strings and what each becomes. A trie of bytes in Darts' double
+   array (Yata 2007) finds the string; its value is the place of the replacement in `texts`, which a NUL ends.
+
+       from the node at `place` the byte c leads to place' = (place ^ offset of its unit) ^ c, if the label there is c
+ */
+typedef struct ink_charsmap {
+    uint32_t *units; /* [n_units] */
+    size_t n_units;
+    char *texts; /* [n_texts] UTF-8 */
+    size_t n_texts;
+} ink_charsmap;
+
+/* What the shortest string of the map that text [size] begins with becomes; NULL if there is none. */
+const char *ink_charsmap_find(const ink_charsmap *map, const char *text, size_t size, size_t *replaced_size);
+
 /* A step of a normalizer changes the codes in place, or replaces them by others in the context's scratch memory. */
 typedef ink_result (*ink_normal_fn)(ink_context *ctx, const ink_step *step, ink_codes *codes);
 
@@ -275,7 +290,7 @@ typedef enum ink_split_behavior {
 /* Before a step splits a text, it may put a prefix in front of it. */
 typedef enum ink_prefix_scheme {
     INK_PREFIX_NEVER,
-    INK_PREFIX_FIRST, /* only at the beginning of the whole text; for the first step of a row */
+    INK_PREFIX_FIRST, /* only at the beginning of the whole text */
     INK_PREFIX_ALWAYS
 } ink_prefix_scheme;
 
@@ -287,7 +302,9 @@ struct ink_step {
     };
     ink_short_text from, to; /* every `from` becomes `to`; of a splitter `from` matches, and each U+0020 becomes `to` */
     unsigned properties;     /* code points with one of these (unicode.h) are dropped, or match */
-    size_t start, stop;      /* strip: so many characters at most at the start and at the end */
+    size_t start, stop;      /* strip: so many characters at most at the start and at the end; replace: a run of at
+                                least `start` times `from`, only at the head of the text if `stop` is 1 */
+    const ink_charsmap *map; /* of ink_normal_charsmap */
 
     /* Of a splitter only: */
     ink_split_behavior behavior;
@@ -310,11 +327,15 @@ ink_result ink_normal_drop(ink_context *ctx, const ink_step *step, ink_codes *co
 ink_result ink_normal_space(ink_context *ctx, const ink_step *step, ink_codes *codes);   /* white space: U+0020 */
 ink_result ink_normal_chinese(ink_context *ctx, const ink_step *step, ink_codes *codes); /* spaces around them */
 ink_result ink_normal_lowercase(ink_context *ctx, const ink_step *step, ink_codes *codes);
-ink_result ink_normal_strip(ink_context *ctx, const ink_step *step, ink_codes *codes);   /* white space */
+ink_result ink_normal_nmt(ink_context *ctx, const ink_step *step, ink_codes *codes); /* controls go, more are spaces */
+ink_result ink_normal_strip(ink_context *ctx, const ink_step *step, ink_codes *codes);   /* white space, or `from` */
 ink_result ink_normal_prepend(ink_context *ctx, const ink_step *step, ink_codes *codes); /* `to`; not to nothing */
 ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes *codes);
 ink_result ink_normal_nfd(ink_context *ctx, const ink_step *step, ink_codes *codes);
 ink_result ink_normal_nfc(ink_context *ctx, const ink_step *step, ink_codes *codes);
+ink_result ink_normal_nfkd(ink_context *ctx, const ink_step *step, ink_codes *codes);
+ink_result ink_normal_nfkc(ink_context *ctx, const ink_step *step, ink_codes *codes);
+ink_result ink_normal_charsmap(ink_context *ctx, const ink_step *step, ink_codes *codes); /* `map` */
 
 /* rules.c. The first three cut every text into a row of matches. */
 size_t ink_match_gpt2(const ink_step *step, const char *text, size_t size);
@@ -332,8 +353,10 @@ typedef struct ink_split {
     struct {
         ink_view rest;
         ink_arena_mark mark; /* scratch memory goes back to it when the text is used up */
+        bool at_start;       /* the rest is the beginning of the whole text, if there are no origins to tell */
     } level[INK_SPLIT_STEPS + 1];
     size_t depth; /* of the level that is being cut */
+    bool begins;  /* what comes from the byte 0 of the input is the beginning of the whole text */
 } ink_split;
 
 /* Starts the walk over a text; `at_start` says that it is the beginning of the whole text. Then each call gives the
@@ -501,6 +524,8 @@ struct ink_tokenizer {
     ink_vocab vocab;
     ink_added added;
     ink_steps normalizer, splitter;
+    bool tracks_start; /* texts need origins, because the splitter asks where a text began before it was normalised */
+    ink_charsmap charsmap;
     ink_text_model model;
     ink_bytes bytes;
     ink_bpe bpe;
@@ -574,6 +599,11 @@ ink_result ink_builder_vocab(ink_tokenizer_builder *b, size_t n_ids, size_t n_by
 
 /* Gives `id` < n_ids a token of `size` bytes. A token that has the id already becomes one of the others. */
 ink_vocab_token *ink_builder_token(ink_tokenizer_builder *b, ink_token id, const char *bytes, size_t size);
+
+/* Takes over the bytes of a charsmap: the size of the trie in bytes, its units, and the texts; all numbers are 32 bits,
+   lowest byte first. The step that uses it has `map` = &b->draft.charsmap. Everything that a lookup can reach is
+   checked. INK_ERROR_CORRUPT with `where` and the place of the unit; INK_ERROR_MEMORY. */
+ink_result ink_builder_charsmap(ink_tokenizer_builder *b, const char *where, const char *bytes, size_t size);
 
 /* Of equal tokens the last keeps its id; the others' ids have no token, but with Unigram they are decoded. */
 ink_result ink_builder_index(ink_tokenizer_builder *b);

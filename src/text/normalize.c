@@ -32,6 +32,18 @@ static inline void codes_set(ink_codes *codes, size_t n, uint32_t code, const in
         codes->origin[n] = before->origin[i];
 }
 
+/* Where origin[i].start is how many codes of `before` code i takes the place of, they are counted off in order: code i
+   gets the origin of the first of them, and one that takes the place of none that of the last before. */
+static void codes_count_off(ink_codes *codes, const ink_codes *before)
+{
+    size_t done = 0;
+    for (size_t i = 0; i < codes->n && codes->origin != NULL; i++) {
+        size_t replaced = codes->origin[i].start;
+        codes->origin[i] = before->origin[replaced > 0 || done == 0 ? done : done - 1];
+        done += replaced;
+    }
+}
+
 /* ---- to code points and back ------------------------------------------------------------------------------------ */
 
 static ink_result codes_read(ink_context *ctx, const ink_view *view, ink_codes *codes)
@@ -176,14 +188,41 @@ ink_result ink_normal_lowercase(ink_context *ctx, const ink_step *step, ink_code
     return INK_OK;
 }
 
+/* The rules of neural machine translation in SentencePiece, as the reference has them. */
+ink_result ink_normal_nmt(ink_context *ctx, const ink_step *step, ink_codes *codes)
+{
+    size_t n = 0;
+    (void)ctx;
+    (void)step;
+    for (size_t i = 0; i < codes->n; i++) {
+        uint32_t code = codes->at[i];
+        if ((code > 0 && code < 9) || code == 0xB || (code > 0xD && code < 0x20) || code == 0x7F || code == 0x8F ||
+            code == 0x9F) {
+            continue;
+        }
+        if ((code >= 9 && code <= 0xD) || code == 0x1680 || (code >= 0x200B && code <= 0x200F) || code == 0x2028 ||
+            code == 0x2029 || code == 0x2581 || code == 0xFEFF || code == 0xFFFD)
+            code = ' ';
+        codes_set(codes, n++, code, codes, i);
+    }
+    codes->n = n;
+    return INK_OK;
+}
+
+static bool strips(const ink_step *step, uint32_t code)
+{
+    return step->from.size > 0 ? code == (unsigned char)step->from.bytes[0]
+                               : ink_unicode_class_of(code) == INK_UNICODE_SPACE;
+}
+
 ink_result ink_normal_strip(ink_context *ctx, const ink_step *step, ink_codes *codes)
 {
     (void)ctx;
     for (size_t i = 0; i < step->stop && codes->n > 0; i++, codes->n--)
-        if (ink_unicode_class_of(codes->at[codes->n - 1]) != INK_UNICODE_SPACE)
+        if (!strips(step, codes->at[codes->n - 1]))
             break;
     for (size_t i = 0; i < step->start && codes->n > 0; i++, codes->at++, codes->n--) {
-        if (ink_unicode_class_of(codes->at[0]) != INK_UNICODE_SPACE)
+        if (!strips(step, codes->at[0]))
             break;
         if (codes->origin != NULL)
             codes->origin++;
@@ -219,28 +258,43 @@ static bool codes_start(const ink_codes *codes, size_t i, const uint32_t *head, 
     return n_head <= codes->n - i && memcmp(head, codes->at + i, n_head * sizeof *head) == 0;
 }
 
+/* The length of the match of a step that replaces, whose `from` is from [n_from], at code i, or 0. */
+static size_t codes_match(const ink_step *step, const ink_codes *codes, size_t i, const uint32_t *from, size_t n_from)
+{
+    size_t n = 0;
+    if (step->stop == 1 && i > 0)
+        return 0;
+    while (codes_start(codes, i + n, from, n_from)) {
+        n += n_from;
+        if (step->start == 0)
+            break;
+    }
+    return n >= step->start * n_from ? n : 0;
+}
+
 ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes *codes)
 {
     uint32_t from[INK_SHORT_TEXT], to[INK_SHORT_TEXT];
-    size_t n_from = codes_of(&step->from, from), n_to = codes_of(&step->to, to), n = 0, n_found = 0, room;
+    size_t n_from = codes_of(&step->from, from), n_to = codes_of(&step->to, to), n = 0, n_found = 0, room, length;
+    size_t n_replaced = 0;
     ink_codes changed;
-    for (size_t i = 0; i < codes->n; i++) {
-        if (codes_start(codes, i, from, n_from)) {
-            n_found++;
-            i += n_from - 1;
-        }
+    for (size_t i = 0; i<codes->n; i += length> 0 ? length : 1) {
+        length = codes_match(step, codes, i, from, n_from);
+        n_found += length > 0;
+        n_replaced += length;
     }
     if (n_found == 0)
         return INK_OK;
-    if (!ink_size_mul(n_found, n_to, &room) || !ink_size_add(room, codes->n - n_found * n_from, &room))
+    if (!ink_size_mul(n_found, n_to, &room) || !ink_size_add(room, codes->n - n_replaced, &room))
         room = SIZE_MAX;
     INK_TRY(codes_alloc(ctx, room, codes, &changed));
     for (size_t i = 0; i < codes->n; i++) {
-        if (!codes_start(codes, i, from, n_from)) {
+        length = codes_match(step, codes, i, from, n_from);
+        if (length == 0) {
             codes_set(&changed, n++, codes->at[i], codes, i);
             continue;
         }
-        i += n_from - 1;
+        i += length - 1;
         for (size_t k = 0; k < n_to; k++)
             codes_set(&changed, n++, to[k], codes, i);
     }
@@ -248,13 +302,79 @@ ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes 
     return INK_OK;
 }
 
-/* ---- NFD and NFC (Unicode 16, section 3.11) ---------------------------------------------------------------------- */
+/* ---- SentencePiece's precompiled rules --------------------------------------------------------------------------- */
+
+/* Writes what becomes of the codes to `out`, or counts it only; *changed if anything does. As in the reference, and not
+   as in SentencePiece: a grapheme cluster of less than 6 bytes as a whole becomes the replacement of the shortest
+   string that it begins with; other clusters are replaced character by character. */
+static size_t charsmap_pass(const ink_charsmap *map, const ink_codes *codes, ink_codes *out, bool *changed)
+{
+    size_t n = 0;
+    for (size_t i = 0, end = 0, count; i < codes->n; i += count) {
+        char spelled[8];
+        const char *to = NULL;
+        size_t size = 0, to_size = 0, n_to = 0;
+        count = 1;
+        if (i == end) {
+            end = i + ink_unicode_cluster(codes->at + i, codes->n - i);
+            for (size_t k = i; k < end && size < 6; k++)
+                size += codes_put(spelled, codes->at[k]);
+            count = size < 6 ? end - i : 1;
+        }
+        for (bool whole = count > 1;; whole = false) {
+            size = 0;
+            for (size_t k = i; k < i + count; k++)
+                size += codes_put(spelled + size, codes->at[k]);
+            to = ink_charsmap_find(map, spelled, size, &to_size);
+            if (to != NULL || !whole)
+                break;
+            count = 1;
+        }
+        if (to == NULL) {
+            if (out != NULL)
+                codes_set(out, n, codes->at[i], codes, i);
+            if (out != NULL && out->origin != NULL)
+                out->origin[n].start = 1;
+            n++;
+            continue;
+        }
+        *changed = true;
+        for (size_t k = 0; k < to_size; n++, n_to++) {
+            uint32_t code;
+            k += ink_utf8_next(to + k, to_size - k, &code);
+            if (out != NULL)
+                out->at[n] = code;
+            if (out != NULL && out->origin != NULL)
+                out->origin[n].start = n_to < count;
+        }
+        if (out != NULL && out->origin != NULL && n_to < count && n > 0) /* the last one takes the place of the rest */
+            out->origin[n - 1].start += count - n_to;
+    }
+    return n;
+}
+
+ink_result ink_normal_charsmap(ink_context *ctx, const ink_step *step, ink_codes *codes)
+{
+    const ink_codes before = *codes;
+    bool changed = false;
+    size_t n = charsmap_pass(step->map, &before, NULL, &changed);
+    if (!changed)
+        return INK_OK;
+    INK_TRY(codes_alloc(ctx, n, &before, codes));
+    charsmap_pass(step->map, &before, codes, &changed);
+    codes_count_off(codes, &before);
+    return INK_OK;
+}
+
+/* ---- NFD, NFC, NFKD, NFKC (Unicode 16, section 3.11) --------------------------------------------------------------
+ */
 
 /*
  *     NFD: every code point is decomposed as far as it goes, then each run of marks is ordered by combining class;
  *          marks of the same class keep their order.
  *     NFC: NFD, then each mark is composed with the starter before it, if the two have a primary composite and no mark
  *          of the same class stands between them.
+ *     NFKD, NFKC: the same, and what is compatible with something simpler becomes that: a ligature its letters.
  *
  * A run of marks is ordered by counting, so a million marks on one letter cost no more than a million letters.
  *
@@ -262,14 +382,19 @@ ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes 
  * decomposition, 0 for the others, the sum for a composite. Then they are counted off in order, as in the reference,
  * whatever was reordered or composed.
  */
-#define FORM_LONGEST 4       /* code points that one decomposes into, at most */
-#define FORM_UNAFFECTED 0xC0 /* no text below it changes */
+#define FORM_LONGEST 4       /* code points that one decomposes into, at most, */
+#define FORM_UNAFFECTED 0xA0 /* no text below it changes */
 
 /* Writes the full decomposition of a code and returns its length. Steps take one code off the end at a time. */
-static size_t form_decompose(uint32_t code, uint32_t out[FORM_LONGEST])
+static size_t form_decompose(uint32_t code, bool compatible, uint32_t out[INK_UNICODE_COMPATIBLE])
 {
     uint32_t ends[FORM_LONGEST], pair[2];
-    size_t n_ends = 0, n = 0;
+    const uint16_t *to;
+    size_t n_ends = 0, n = compatible ? ink_unicode_compatible(code, &to) : 0;
+    for (size_t i = 0; i < n; i++)
+        out[i] = to[i];
+    if (n > 0)
+        return n;
     while (n_ends < FORM_LONGEST - 1 && ink_unicode_decompose(code, pair)) {
         code = pair[0];
         if (pair[1] != 0)
@@ -358,19 +483,19 @@ static void form_compose(ink_codes *codes)
     codes->n = n;
 }
 
-static ink_result form_make(ink_context *ctx, bool composed, ink_codes *codes)
+static ink_result form_make(ink_context *ctx, bool compatible, bool composed, ink_codes *codes)
 {
-    uint32_t one[FORM_LONGEST];
+    uint32_t one[INK_UNICODE_COMPATIBLE];
     const ink_codes before = *codes;
-    size_t n = 0, done = 0;
+    size_t n = 0;
     if (!form_affects(codes))
         return INK_OK;
     for (size_t i = 0; i < before.n; i++)
-        n += form_decompose(before.at[i], one);
+        n += form_decompose(before.at[i], compatible, one);
     INK_TRY(codes_alloc(ctx, n, &before, codes));
     n = 0;
     for (size_t i = 0; i < before.n; i++) {
-        size_t length = form_decompose(before.at[i], one);
+        size_t length = form_decompose(before.at[i], compatible, one);
         memcpy(codes->at + n, one, length * sizeof *one);
         for (size_t k = 0; k < length && codes->origin != NULL; k++)
             codes->origin[n + k].start = k == 0;
@@ -379,22 +504,30 @@ static ink_result form_make(ink_context *ctx, bool composed, ink_codes *codes)
     INK_TRY(form_order(ctx, codes));
     if (composed)
         form_compose(codes);
-    for (size_t i = 0; i < codes->n && codes->origin != NULL; i++) {
-        size_t replaced = codes->origin[i].start;
-        codes->origin[i] = before.origin[replaced > 0 || done == 0 ? done : done - 1];
-        done += replaced;
-    }
+    codes_count_off(codes, &before);
     return INK_OK;
 }
 
 ink_result ink_normal_nfd(ink_context *ctx, const ink_step *step, ink_codes *codes)
 {
     (void)step;
-    return form_make(ctx, false, codes);
+    return form_make(ctx, false, false, codes);
 }
 
 ink_result ink_normal_nfc(ink_context *ctx, const ink_step *step, ink_codes *codes)
 {
     (void)step;
-    return form_make(ctx, true, codes);
+    return form_make(ctx, false, true, codes);
+}
+
+ink_result ink_normal_nfkd(ink_context *ctx, const ink_step *step, ink_codes *codes)
+{
+    (void)step;
+    return form_make(ctx, true, false, codes);
+}
+
+ink_result ink_normal_nfkc(ink_context *ctx, const ink_step *step, ink_codes *codes)
+{
+    (void)step;
+    return form_make(ctx, true, true, codes);
 }

@@ -54,15 +54,18 @@ static ink_result split_enter(ink_context *ctx, ink_split *split, size_t i, cons
     const ink_step *step = &split->steps->step[i];
     const ink_short_text *space = &step->to, *prefix = &step->prefix;
     const char *text = whole->text;
+    const bool begins =
+        whole->origin != NULL && whole->size > 0 ? split->begins && whole->origin[0].start == 0 : at_start;
     size_t size = whole->size, n_spaces = 0, room, n = 0;
     for (size_t k = 0; k < size && space->size != 0; k++)
         n_spaces += text[k] == ' ';
     bool starts = ink_text_starts(prefix, text, size) ||
                   (n_spaces != 0 && text[0] == ' ' && ink_text_starts(prefix, space->bytes, space->size));
-    bool prefixed = !starts && (step->scheme == INK_PREFIX_ALWAYS || (step->scheme == INK_PREFIX_FIRST && at_start));
+    bool prefixed = !starts && (step->scheme == INK_PREFIX_ALWAYS || (step->scheme == INK_PREFIX_FIRST && begins));
     split->depth = i;
     split->level[i].rest = *whole;
     split->level[i].mark = ink_arena_mark_here(&ctx->scratch);
+    split->level[i].at_start = at_start;
     if (n_spaces == 0 && !prefixed)
         return INK_OK;
     if (!ink_size_mul(n_spaces, space->size, &room) || !ink_size_add(room, size + INK_SHORT_TEXT, &room))
@@ -85,7 +88,7 @@ static ink_result split_enter(ink_context *ctx, ink_split *split, size_t i, cons
     for (size_t k = size, end = n; k-- > 0 && origin != NULL;) /* from the end: the prefix goes with the first byte */
         for (size_t first = k == 0 ? 0 : end - (n_spaces != 0 && text[k] == ' ' ? space->size : 1); end > first;)
             origin[--end] = whole->origin[k];
-    split->level[i].rest = (ink_view){changed, n, origin};
+    split->level[i].rest = (ink_view){.text = changed, .size = n, .origin = origin};
     return INK_OK;
 }
 
@@ -93,10 +96,12 @@ ink_result ink_split_start(ink_context *ctx, const ink_steps *steps, const ink_v
                            ink_split *split)
 {
     split->steps = steps;
+    split->begins = at_start;
     if (steps->n > 0)
         return split_enter(ctx, split, 0, text, at_start);
     split->depth = 0;
     split->level[0].rest = *text;
+    split->level[0].at_start = false;
     return INK_OK;
 }
 
@@ -106,7 +111,8 @@ ink_result ink_split_next(ink_context *ctx, ink_split *split, ink_view *word)
     for (;;) {
         const size_t depth = split->depth;
         const ink_view rest = split->level[depth].rest;
-        bool kept = true;
+        bool kept = true, at_start = split->level[depth].at_start;
+        split->level[depth].at_start = false;
         size_t size =
             rest.size > 0 && n > 0 ? split_word(&split->steps->step[depth], rest.text, rest.size, &kept) : rest.size;
         *word = ink_view_part(&rest, 0, size);
@@ -116,6 +122,6 @@ ink_result ink_split_next(ink_context *ctx, ink_split *split, ink_view *word)
         else if (rest.size == 0 || (kept && depth + 1 >= n))
             return INK_OK;
         else if (kept)
-            INK_TRY(split_enter(ctx, split, depth + 1, word, false));
+            INK_TRY(split_enter(ctx, split, depth + 1, word, at_start));
     }
 }

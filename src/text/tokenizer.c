@@ -129,6 +129,8 @@ static ink_tokenizer *tokenizer_layout(ink_arena *arena, ink_tokenizer *draft)
     ink_steps *const rows[] = {&t->normalizer, &t->splitter, &t->decoder.steps};
     ink_index *const indices[] = {&t->vocab.index, &t->bpe.index};
     ink_trie *const tries[] = {&t->added.trie, &t->wordpiece.trie, &t->unigram.trie};
+    t->charsmap.units = tokenizer_copy(arena, t->charsmap.units, t->charsmap.n_units, sizeof *t->charsmap.units);
+    t->charsmap.texts = tokenizer_copy(arena, t->charsmap.texts, t->charsmap.n_texts, 1);
     for (size_t i = 0; i < 3; i++)
         rows[i]->step = tokenizer_copy(arena, rows[i]->step, rows[i]->n, sizeof *rows[i]->step);
     for (size_t i = 0; i < 3; i++)
@@ -136,6 +138,8 @@ static ink_tokenizer *tokenizer_layout(ink_arena *arena, ink_tokenizer *draft)
     for (size_t i = 0; i < 2; i++)
         indices[i]->slots = tokenizer_copy(arena, indices[i]->slots, indices[i]->n_slots, sizeof *indices[i]->slots);
     t->unigram.pieces = tokenizer_copy(arena, t->unigram.pieces, t->unigram.n_pieces, sizeof *t->unigram.pieces);
+    for (size_t i = 0; i < t->normalizer.n; i++)
+        t->normalizer.step[i].map = &t->charsmap;
     t->vocab.pool = tokenizer_copy(arena, t->vocab.pool, t->vocab.pool_size, 1);
     t->vocab.tokens =
         tokenizer_copy(arena, t->vocab.tokens, t->vocab.first_other + t->vocab.n_others, sizeof *t->vocab.tokens);

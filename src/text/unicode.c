@@ -7,25 +7,25 @@
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
-/* The value of the run that `code` is in; runs are (first code point << 8 | value), the first of them starts at 0. */
-static unsigned value_in(const uint32_t *runs, size_t n, uint32_t code)
+/* The value of the run that `code` is in; runs are (first code point << shift | value), the first starts at 0. */
+static unsigned value_in(const uint32_t *runs, size_t n, unsigned shift, uint32_t code)
 {
     size_t low = 0, high = n; /* run `low` starts at or before code, run `high` after it */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (runs[middle] >> 8 <= code)
+        if (runs[middle] >> shift <= code)
             low = middle;
         else
             high = middle;
     }
-    return runs[low] & 0xFF;
+    return runs[low] & ((1u << shift) - 1);
 }
 
 static unsigned properties(uint32_t code)
 {
     if (code < 128)
         return unicode_ascii[code];
-    return code > 0x10FFFF ? INK_UNICODE_OTHER : value_in(unicode_runs, COUNT(unicode_runs), code);
+    return code > 0x10FFFF ? INK_UNICODE_OTHER : value_in(unicode_runs, COUNT(unicode_runs), 11, code) & 0xFF;
 }
 
 ink_unicode_class ink_unicode_class_of(uint32_t code) { return (ink_unicode_class)(properties(code) & 3); }
@@ -62,7 +62,7 @@ uint32_t ink_unicode_lower(uint32_t code)
 
 unsigned ink_unicode_combining(uint32_t code)
 {
-    return code < 0x300 || code > 0x10FFFF ? 0 : value_in(unicode_classes, COUNT(unicode_classes), code);
+    return code < 0x300 || code > 0x10FFFF ? 0 : value_in(unicode_classes, COUNT(unicode_classes), 8, code);
 }
 
 /* ---- canonical decomposition and composition -------------------------------------------------------------------- */
@@ -129,4 +129,85 @@ uint32_t ink_unicode_compose(uint32_t first, uint32_t second)
     }
     size_t found = unicode_composed[low];
     return first <= LOW_21 && pair_of(found) == wanted ? (uint32_t)(unicode_pairs[found] >> 42) : 0;
+}
+
+size_t ink_unicode_compatible(uint32_t code, const uint16_t **to)
+{
+    size_t low = 0, high = COUNT(unicode_compatible_runs);
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (unicode_compatible_runs[middle] >> 30 <= code)
+            low = middle;
+        else
+            high = middle;
+    }
+    const uint64_t run = unicode_compatible_runs[low];
+    const uint32_t i = code - (uint32_t)(run >> 30); /* huge if it is before the first run */
+    const uint32_t number = (uint32_t)(run >> 18) & 0xFFF, length = (uint32_t)(run >> 13) & 31;
+    if (i >= number)
+        return 0;
+    *to = unicode_compatible + (run & 0x1FFF) + i * length;
+    return length;
+}
+
+/* ---- grapheme clusters (UAX 29, section 3.1.1) ------------------------------------------------------------------- */
+
+/* The values that unicode_tables.py gives, then those that are arithmetic. */
+typedef enum unicode_break {
+    BREAK_OTHER,
+    BREAK_CONTROL,
+    BREAK_EXTEND, /* and the joiner U+200D */
+    BREAK_SPACING,
+    BREAK_PREPEND,
+    BREAK_PICTOGRAPH,
+    BREAK_CONSONANT, /* of the scripts whose consonants are linked, */
+    BREAK_LINKER,    /* and the marks that link them, which also extend */
+    BREAK_L,         /* Hangul: leading consonants, vowels, trailing consonants, */
+    BREAK_V,
+    BREAK_T,
+    BREAK_LV, /* and syllables */
+    BREAK_LVT
+} unicode_break;
+
+#define JOINER 0x200D
+#define NON_JOINER 0x200C
+
+static unicode_break break_of(uint32_t code)
+{
+    if (code - HANGUL < N_HANGUL)
+        return (code - HANGUL) % N_TRAILING == 0 ? BREAK_LV : BREAK_LVT;
+    if (code >= LEADING && code < 0x1200)
+        return code < 0x1160 ? BREAK_L : code <= TRAILING ? BREAK_V : BREAK_T;
+    if (code >= 0xA960 && code < 0xA97D)
+        return BREAK_L;
+    if (code >= 0xD7B0 && code < 0xD7FC)
+        return code < 0xD7C7 ? BREAK_V : code >= 0xD7CB ? BREAK_T : BREAK_OTHER;
+    return code > 0x10FFFF ? BREAK_OTHER : (unicode_break)(value_in(unicode_runs, COUNT(unicode_runs), 11, code) >> 8);
+}
+
+size_t ink_unicode_cluster(const uint32_t *codes, size_t n)
+{
+    unicode_break last = BREAK_OTHER;
+    bool pictograph = false, joined = false, consonant = false, linked = false; /* rules 11 and 9c */
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t code = codes[i];
+        const unicode_break next = break_of(code);
+        const bool extends = next == BREAK_EXTEND || next == BREAK_LINKER;
+        if (i > 0) {
+            bool whole = last != BREAK_CONTROL && next != BREAK_CONTROL &&
+                         (extends || next == BREAK_SPACING || last == BREAK_PREPEND ||
+                          (last == BREAK_L && (next == BREAK_L || next == BREAK_V || next >= BREAK_LV)) ||
+                          ((last == BREAK_V || last == BREAK_LV) && (next == BREAK_V || next == BREAK_T)) ||
+                          ((last == BREAK_T || last == BREAK_LVT) && next == BREAK_T) ||
+                          (joined && next == BREAK_PICTOGRAPH) || (linked && next == BREAK_CONSONANT));
+            if (!whole && !(codes[i - 1] == '\r' && code == '\n'))
+                return i;
+        }
+        joined = pictograph && code == JOINER;
+        pictograph = next == BREAK_PICTOGRAPH || (pictograph && extends && code != JOINER);
+        linked = consonant && (next == BREAK_LINKER || (linked && extends && code != NON_JOINER));
+        consonant = next == BREAK_CONSONANT || (consonant && extends && code != NON_JOINER);
+        last = next;
+    }
+    return n;
 }

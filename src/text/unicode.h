@@ -49,4 +49,13 @@ bool ink_unicode_decompose(uint32_t code, uint32_t pair[2]);
 /* The primary composite of two code points, or 0. */
 uint32_t ink_unicode_compose(uint32_t first, uint32_t second);
 
+/* The full compatibility decomposition of a code point that has one (Unicode 16, section 3.7): its length, at most
+   INK_UNICODE_COMPATIBLE, and the code points, which are ordered; 0 if NFKD makes the same of it as NFD. */
+#define INK_UNICODE_COMPATIBLE 18
+size_t ink_unicode_compatible(uint32_t code, const uint16_t **to);
+
+/* How many code points the extended grapheme cluster at the head of codes [n], n >= 1, has. Flags, pairs of regional
+   indicators, count as two. */
+size_t ink_unicode_cluster(const uint32_t *codes, size_t n);
+
 #endif

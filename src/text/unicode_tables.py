@@ -2,10 +2,12 @@
 
 Everything is asked of the Hugging Face tokenizers library, code point by code point, because its ids are what ours
 have to equal, and its parts follow different versions of Unicode: the splitting patterns (\\p{L}, \\p{N}, \\s), the
-normal forms (NFD, NFC), Rust's own characters (lower case, numeric, \\w) and BERT's old tables (punctuation, marks).
+normal forms (NFD, NFC, NFKD), Rust's own characters (lower case, numeric, \\w), BERT's old tables (punctuation, marks) and
+the grapheme clusters of Precompiled.
 
     python3 src/text/unicode_tables.py > src/text/unicode_tables.h        (needs: pip install tokenizers)
 """
+import struct
 import unicodedata  # only for one known mark of each combining class
 
 import tokenizers
@@ -80,6 +82,59 @@ def find_properties():
     return properties
 
 
+# ---- grapheme clusters ----------------------------------------------------------------------------------------------
+
+BREAK_OTHER, CONTROL_BREAK, EXTEND, SPACING, PREPEND, PICTOGRAPH, CONSONANT, LINKER = range(8)
+
+
+def make_probe():
+    """A charsmap that turns every character into Y. Precompiled puts one Y for each grapheme cluster of less than 6 bytes,
+    and one for each character of a longer one, so the number of Ys tells where clusters end."""
+    units, n_blocks, bases = {}, 3, {b"": 2 << 8}  # block 0: the root, 1: the values, 2: first bytes
+    units[0] = (2 << 8 >> 8) << 10 | 1 << 9
+    for k in range(256):
+        units[1 << 8 | k] = 1 << 31
+    for code in CODES[1:]:
+        spelled = chr(code).encode()
+        for i, byte in enumerate(spelled):
+            place = bases[spelled[:i]] ^ byte
+            last = i + 1 == len(spelled)
+            base = 1 << 8 if last else bases.get(spelled[:i + 1])
+            if base is None:
+                base, n_blocks = n_blocks << 8 | (place & 255), n_blocks + 1
+                bases[spelled[:i + 1]] = base
+            base = base & ~255 | place & 255
+            units[place] = ((place ^ base) >> 8) << 10 | 1 << 9 | last << 8 | byte
+    table = struct.pack("<%dI" % (n_blocks << 8), *(units.get(k, 1 << 31) for k in range(n_blocks << 8)))
+    return normalizers.Precompiled(struct.pack("<I", len(table)) + table + b"Y\0")
+
+
+def find_breaks():
+    """The classes of code points of which clusters are made, Hangul and regional indicators left out: those are
+    arithmetic, these never matter (two of them are longer than 5 bytes)."""
+    probe, mark, joiner, sign = make_probe(), 0x301, 0x200D, 0xA9  # a pictograph of 2 bytes
+    classes = [BREAK_OTHER] * 0x110000
+    classes[0] = CONTROL_BREAK
+
+    def count(*codes):
+        return len(probe.normalize_str("".join(map(chr, codes))))
+
+    for code in CODES[1:]:
+        if count(0x61, code) == 1:
+            extends = code == joiner or count(sign, code, joiner, sign, mark) == 5
+            links = count(0x915, code, 0x915, mark) == 4
+            classes[code] = LINKER if links else EXTEND if extends else SPACING
+        elif count(code, 0x61) == 1:
+            classes[code] = PREPEND
+        elif count(code, mark) == 2 and len(chr(code).encode()) < 4 or count(code, mark, mark) == 2:
+            classes[code] = CONTROL_BREAK
+        elif count(code, joiner, sign, mark) == 4:
+            classes[code] = PICTOGRAPH
+        elif count(code, 0x94D, 0x915, mark) == 4:
+            classes[code] = CONSONANT
+    return classes
+
+
 # ---- mappings -------------------------------------------------------------------------------------------------------
 
 def find_lower():
@@ -113,6 +168,29 @@ def find_decompositions():
         first = ord(head) if len(head) == 1 else by_text[head] if head else ord(text)
         pairs[code] = (first, ord(text[-1]) if head else 0)
     return pairs, composes
+
+
+def find_compatible():
+    """Runs (first code point, number, length of each, all texts) of consecutive code points whose NFKD is another than
+    their NFD, and a pool that has the texts of every run somewhere."""
+    others = [c for c in CODES if c != 10 and not 0xAC00 <= c < 0xD7A4]
+    canonical = normalize_each(normalizers.NFD(), "\n", others)
+    runs, pool = [], ""
+    for code, text in normalize_each(normalizers.NFKD(), "\n", others).items():
+        if text == canonical[code]:
+            continue
+        run = runs[-1] if runs else None
+        # a run that begins anew with an alphabet is more often found in others
+        if run and run[0] + run[1] == code and run[2] == len(text) and text not in "Aa\u0391\u03B10":
+            run[1] += 1
+            run[3] += text
+        else:
+            runs.append([code, 1, len(text), text])
+    for run in sorted(runs, key=lambda run: -len(run[3])):
+        if run[3] not in pool:
+            shared = max(k for k in range(min(len(run[3]), 40) + 1) if pool.endswith(run[3][:k]))
+            pool += run[3][shared:]
+    return runs, pool
 
 
 def find_classes():
@@ -170,16 +248,25 @@ def main():
 
 /* Properties: bits 0 and 1 are the ink_unicode_class, the others the ink_unicode_property. */""" % tokenizers.__version__)
     print_table("uint8_t unicode_ascii", ["0x%02X" % properties[c] for c in range(128)])
-    print("\n/* A run of code points with the same properties is (first code point << 8 | properties); it ends before the\n"
-          "   next. */")
-    print_table("uint32_t unicode_runs", runs_of(properties, 8))
-    print("\n/* The same with the canonical combining class in place of the properties. */")
+    breaks = find_breaks()
+    both = [a << 8 | b for a, b in zip(breaks, properties)]
+    print("\n/* A run of code points with the same properties is (first code point << 11 | ink_unicode_break << 8 |\n"
+          "   properties); it ends before the next. */")
+    print_table("uint32_t unicode_runs", runs_of(both, 11))
+    print("\n/* The same of (first code point << 8 | canonical combining class). */")
     print_table("uint32_t unicode_classes", runs_of([classes.get(c, 0) for c in range(0x110000)], 8))
     print("\n/* Canonical decompositions by one step, in order: code point << 42 | first << 21 | second; second is 0 where\n"
           "   the decomposition is one code point. Hangul syllables are not among them. */")
     print_table("uint64_t unicode_pairs", ["0x%X" % (c << 42 | pairs[c][0] << 21 | pairs[c][1]) for c in codes])
     print("\n/* Places in unicode_pairs of those that compose again, ordered by first and second. */")
     print_table("uint16_t unicode_composed", [str(i) for _, i in composed])
+    runs, pool = find_compatible()
+    print("\n/* Compatibility decompositions, as far as they go, of consecutive code points: first << 30 | number << 18 |\n"
+          "   length of each << 13 | place of the first in unicode_compatible. */")
+    print_table("uint64_t unicode_compatible_runs",
+                ["0x%X" % (first << 30 | n << 18 | length << 13 | pool.index(text)) for first, n, length, text in runs])
+    assert len(pool) < 1 << 13 and max(run[1] for run in runs) < 1 << 12
+    print_table("uint16_t unicode_compatible", ["0x%X" % ord(c) for c in pool])
     print("""
 /* Every stride-th code point from first to last has its lower case delta away. */
 typedef struct unicode_case {
