@@ -483,8 +483,7 @@ static run_item item_of_text(const run *r, const ink_text *text)
                      .positions = text->positions,
                      .n_positions = text->n_positions,
                      .empty = text->n_tokens == 0};
-    if (r->of_text &&
-        head->pooling == INK_POOLING_LAST) { /* no token sees those after it, so what follows the last one is not run */
+    if (r->of_text && head->pooling == INK_POOLING_LAST) { /* padding is no part of the text, so it is not run */
         while (item.n_tokens > 1 && text->tokens[item.n_tokens - 1] == head->padding)
             item.n_tokens--;
         item.n_logits = 1;
