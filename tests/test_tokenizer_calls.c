@@ -151,6 +151,43 @@ static void places_are_bytes_of_the_input(ink_context *ctx)
     }
 }
 
+/* Added tokens, and what Unigram does not know, are spelled as they are in the normalised text, whose white space is
+   taken off the place: a character of the input for each (tokenizers 0.23.3). */
+static void places_lose_their_white_space(ink_context *ctx)
+{
+    static const char json[] =
+        "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":3,\"content\":\"<m>\",\"special\":false,\"normalized\":true,"
+        "\"lstrip\":true,\"rstrip\":true,\"single_word\":false}],\"normalizer\":{\"type\":\"Replace\","
+        "\"pattern\":{\"String\":\"_\"},\"content\":\"  \"},\"post_processor\":{\"type\":\"ByteLevel\","
+        "\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true},\"model\":{\"type\":\"Unigram\",\"unk_"
+        "id\":0,"
+        "\"vocab\":[[\"<unk>\",0],[\"a\",-1],[\" a\",-2]],\"byte_fallback\":false}}";
+    static const struct {
+        const char *text;
+        ink_token ids[3];
+        size_t places[3][2], n;
+    } cases[] = {
+        {" a \tb_ca", {2, 0, 1}, {{1, 2}, {4, 7}, {7, 8}}, 3},
+        {"_<m>  a <m>_", {3, 1, 3}, {{2, 4}, {6, 7}, {8, 10}}, 3},
+        {"\xC3\xA9_a", {0, 2}, {{0, 2}, {3, 4}}, 2},
+    };
+    ink_tokenizer *tokenizer = NULL;
+    assert_ok(ctx, test_open_text(ctx, json, sizeof json - 1, &tokenizer));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const ink_encode_input input = {
+            .text = cases[i].text, .size = strlen(cases[i].text), .flags = INK_ENCODE_DEFAULT};
+        ink_token ids[8];
+        ink_place places[8];
+        size_t n;
+        assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, places, 8, &n));
+        assert_int_equal(n, cases[i].n);
+        assert_memory_equal(ids, cases[i].ids, n * sizeof *ids);
+        for (size_t k = 0; k < n; k++)
+            assert_true(places[k].start == cases[i].places[k][0] && places[k].stop == cases[i].places[k][1]);
+    }
+    ink_tokenizer_free(tokenizer);
+}
+
 static void nothing_is_written_without_room(ink_context *ctx)
 {
     ink_tokenizer *tokenizer = test_open_tokenizer(ctx, "shuffled");
@@ -455,6 +492,7 @@ int main(void)
         context_test(flags_choose_template_and_added_tokens),
         context_test(lower_case_comes_behind_added_tokens),
         context_test(places_are_bytes_of_the_input),
+        context_test(places_lose_their_white_space),
         context_test(nothing_is_written_without_room),
         context_test(tokens_are_found_and_spelled),
         context_test(ids_without_a_token_give_nothing),

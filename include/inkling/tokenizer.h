@@ -100,6 +100,7 @@ enum {
  * nothing if the model has none; INK_ERROR_MISMATCH if it names one that is not in its vocabulary. *n is always set to
  * the number of ids. If that is more than `capacity`, nothing is written and the result is INK_ERROR_LIMIT; `ids` may
  * be NULL if capacity is 0. Encode text from users without INK_ENCODE_ADDED, or they can write control tokens.
+ * ink_tokenizer_encode_input() also tells where in the text each token is.
  */
 ink_result ink_tokenizer_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *text, size_t size,
                                 unsigned flags, ink_token *ids, size_t capacity, size_t *n);

@@ -129,12 +129,34 @@ ink_result ink_unknown_fail(ink_context *ctx, const ink_tokenizer *tokenizer, co
                     (int)ink_size_min(size, 100), word, (int)name->size, name->bytes);
 }
 
+/* How many white space characters text [size] begins or ends with. In the spelling of bytes U+0120 is the space. */
+static size_t spaces_at(const char *text, size_t size, bool at_end, bool byte_level)
+{
+    size_t n = 0;
+    for (uint32_t code; size > 0; n++) {
+        size_t length = at_end ? ink_utf8_last(text, size, &code) : ink_utf8_next(text, size, &code);
+        if (byte_level ? code != ' ' : code != 0x120 && ink_unicode_class_of(code) != INK_UNICODE_SPACE)
+            break;
+        text += at_end ? 0 : length;
+        size -= length;
+    }
+    return n;
+}
+
+void ink_ids_written(ink_ids *out, const char *text, size_t size)
+{
+    if (out->word == NULL || out->n > out->capacity)
+        return;
+    out->origins[out->n - 1].written = true;
+    for (int at_end = 0; at_end < 2; at_end++)
+        out->origins[out->n - 1].spaces[at_end] = spaces_at(text, size, at_end, false);
+}
+
 /* The ids that a model makes of a word, or the id of an added token. */
 static ink_result encode_word(ink_context *ctx, const ink_tokenizer *t, const ink_view *word, ink_token added,
                               ink_ids *out)
 {
     const bool whole = added >= 0 || t->model == INK_MODEL_WORDLEVEL;
-    const size_t first = out->n;
     INK_TRY(ids_reserve(ctx, out, whole ? 1 : word->size)); /* no model makes more ids than there are bytes */
     out->word = out->placed ? word->origin : NULL;
     out->done = 0;
@@ -150,8 +172,8 @@ static ink_result encode_word(ink_context *ctx, const ink_tokenizer *t, const in
     } else {
         INK_TRY(ink_wordpiece_encode(ctx, t, word->text, word->size, out));
     }
-    if (added >= 0 && out->word != NULL && first < out->capacity)
-        out->origins[first].added = true;
+    if (added >= 0)
+        ink_ids_written(out, word->text, word->size);
     out->n_words++;
     return INK_OK;
 }
@@ -266,30 +288,17 @@ static ink_result encode_text(ink_context *ctx, const ink_tokenizer *t, const ch
 
 /* ---- places ----------------------------------------------------------------------------------------------------- */
 
-/* How many white space characters text [size] begins or ends with. In the spelling of bytes U+0120 is the space. */
-static size_t spaces_at(const char *text, size_t size, bool at_end, bool byte_level)
-{
-    size_t n = 0;
-    for (uint32_t code; size > 0; n++) {
-        size_t length = at_end ? ink_utf8_last(text, size, &code) : ink_utf8_next(text, size, &code);
-        if (byte_level ? code != ' ' : code != 0x120 && ink_unicode_class_of(code) != INK_UNICODE_SPACE)
-            break;
-        text += at_end ? 0 : length;
-        size -= length;
-    }
-    return n;
-}
-
 /* Takes the white space of a token off the ends of its place, a character of the text for each, as process_offsets() of
    the reference does it. */
-static void place_trim(const ink_tokenizer *t, const char *text, size_t size, ink_token id, bool added, bool first,
-                       ink_place *place)
+static void place_trim(const ink_tokenizer *t, const char *text, size_t size, ink_token id, const ink_id_origin *origin,
+                       bool first, ink_place *place)
 {
     const ink_vocab_token *token = &t->vocab.tokens[id];
-    const char *spelled = added ? text + place->start : ink_vocab_bytes(&t->vocab, id);
-    size_t n = added ? place->stop - place->start : token->size, stop = place->stop;
-    bool byte_level = !added && t->bpe.byte_level && !token->verbatim;
-    size_t before = spaces_at(spelled, n, false, byte_level), after = spaces_at(spelled, n, true, byte_level);
+    const char *spelled = ink_vocab_bytes(&t->vocab, id);
+    bool byte_level = t->bpe.byte_level && !token->verbatim;
+    size_t stop = place->stop;
+    size_t before = origin->written ? origin->spaces[0] : spaces_at(spelled, token->size, false, byte_level);
+    size_t after = origin->written ? origin->spaces[1] : spaces_at(spelled, token->size, true, byte_level);
     uint32_t code;
     if (before == 1 && t->keeps_prefix && (first || place->start == 0))
         before = 0;
@@ -333,7 +342,7 @@ static void places_put(const ink_tokenizer *t, const ink_encode_input *input, in
         places[i] =
             (ink_place){.text = which, .start = origin->range.start, .stop = origin->range.stop, .word = origin->word};
         if (t->trims_places)
-            place_trim(t, text, size, ids->ids[from + i], origin->added, i == 0, &places[i]);
+            place_trim(t, text, size, ids->ids[from + i], origin, i == 0, &places[i]);
         places[i].continues = place_continues(t, text, size, ids->ids[from + i], &places[i]);
     }
 }

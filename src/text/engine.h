@@ -72,7 +72,8 @@ static inline ink_view ink_view_part(const ink_view *view, size_t start, size_t 
 typedef struct ink_id_origin {
     ink_range range;
     size_t word;
-    bool added; /* it is an added token */
+    bool written;     /* it is spelled as it is written, not as in the vocabulary, */
+    size_t spaces[2]; /* with so much white space at its beginning and end */
 } ink_id_origin;
 
 /* The ids of a text: counts them all, keeps the first `wanted`. They are in the context's gathered memory, because
@@ -94,11 +95,14 @@ static inline void ink_ids_add(ink_ids *out, ink_token id, size_t size)
         out->ids[out->n] = id;
         if (out->word != NULL)
             out->origins[out->n] = (ink_id_origin){
-                {out->word[out->done].start, out->word[out->done + size - 1].stop}, out->n_words, false};
+                .range = {out->word[out->done].start, out->word[out->done + size - 1].stop}, .word = out->n_words};
     }
     out->done += size;
     out->n++;
 }
+
+/* encode.c. The last id is spelled as this text: an added token, or what Unigram does not know. */
+void ink_ids_written(ink_ids *out, const char *text, size_t size);
 
 /* ---- lookup.c: a hash index, a trie, the vocabulary ------------------------------------------------------------- */
 

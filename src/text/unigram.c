@@ -82,6 +82,8 @@ static void unigram_put(const ink_tokenizer *t, const char *piece, size_t size, 
         id = id >= 0 ? id : t->unk;
     }
     ink_ids_add(out, id, size);
+    if (unknown)
+        ink_ids_written(out, piece, size);
 }
 
 ink_result ink_unigram_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
