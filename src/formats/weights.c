@@ -155,7 +155,8 @@ static ink_result strip_wrappers(ink_context *ctx, ink_weights *weights)
     for (size_t i = 0; i < weights->n_tensors && length > 0; i++) {
         ink_weight *weight = &weights->tensors[i];
         weight->name += strcmp(weight->name, counter) != 0 ? length : 0;
-        weight->alias_of += weight->alias_of != NULL && strcmp(weight->alias_of, counter) != 0 ? length : 0;
+        if (weight->alias_of != NULL && strcmp(weight->alias_of, counter) != 0)
+            weight->alias_of += length;
     }
     return INK_OK;
 }

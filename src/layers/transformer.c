@@ -56,18 +56,22 @@ size_t ink_stack_frequencies(const ink_stack_config *config)
 void ink_stack_fill_frequencies(const ink_kernel *kernel, const ink_stack_config *config, size_t capacity,
                                 float *frequencies, float scales[INK_STACK_ROPES])
 {
-    for (size_t i = 0; i < INK_STACK_ROPES; frequencies += config->ropes[i++].head_dim / 2)
-        if (config->ropes[i].head_dim != 0)
+    for (size_t i = 0; i < INK_STACK_ROPES; i++)
+        if (config->ropes[i].head_dim != 0) {
             scales[i] = kernel->rope_frequencies(&config->ropes[i], capacity, frequencies);
+            frequencies += config->ropes[i].head_dim / 2;
+        }
 }
 
 void ink_stack_fill_angles(const ink_kernel *kernel, const ink_stack_config *config, const float *frequencies,
                            const float scales[INK_STACK_ROPES], size_t position, size_t first, size_t count,
                            const ink_stack_scratch *scratch)
 {
-    for (size_t i = 0; i < INK_STACK_ROPES; frequencies += config->ropes[i++].head_dim / 2)
-        if (config->ropes[i].head_dim != 0)
+    for (size_t i = 0; i < INK_STACK_ROPES; i++)
+        if (config->ropes[i].head_dim != 0) {
             ink_angles_fill(kernel, frequencies, scales[i], position, first, count, &scratch->angles[i]);
+            frequencies += config->ropes[i].head_dim / 2;
+        }
 }
 
 /*

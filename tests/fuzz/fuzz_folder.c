@@ -60,13 +60,19 @@ static void run_chat(ink_context *ctx, const ink_chat *chat)
 
 /* ---- models ----------------------------------------------------------------------------------------------------- */
 
+/* As many tokens as a text may have here: a context length of 0 is no limit. */
+static size_t some_tokens(const ink_model_info *info)
+{
+    return info->context_length != 0 && info->context_length < MOST_TOKENS ? info->context_length : MOST_TOKENS;
+}
+
 static void run_encoder(ink_context *ctx, const ink_model *model)
 {
     const ink_model_info *info = ink_model_get_info(model);
     ink_token tokens[MOST_TOKENS];
     for (size_t i = 0; i < MOST_TOKENS; i++)
         tokens[i] = (ink_token)(i * 5 % info->vocab_size);
-    size_t n = info->context_length < MOST_TOKENS ? info->context_length : MOST_TOKENS;
+    size_t n = some_tokens(info);
     for (int encoding = 0; encoding < INK_N_ENCODINGS; encoding++) {
         size_t width = ink_model_encoding_size(model, (ink_encoding)encoding), size = width * (n + 1);
         if (width == 0)
@@ -86,6 +92,44 @@ static void run_encoder(ink_context *ctx, const ink_model *model)
     }
 }
 
+/* Answers, tags and ranks, of tokens that each have a byte of a text. */
+static void run_tasks(ink_context *ctx, const ink_model *model)
+{
+    static const char text[] = "aB c\xff\xc3 D";
+    const ink_model_info *info = ink_model_get_info(model);
+    size_t n = some_tokens(info), found, order[2];
+    size_t window = n > 4 ? 4 : 0;
+    ink_token tokens[MOST_TOKENS];
+    ink_place places[MOST_TOKENS];
+    float scores[2];
+    for (int pair = 0; pair < 2; pair++) {
+        for (size_t i = 0; i < n; i++) {
+            tokens[i] = (ink_token)(i * 5 % info->vocab_size);
+            places[i] = (ink_place){.text = i > 0 ? pair : -1, .word = i > 0 ? i / 2 : SIZE_MAX};
+            places[i].start = i > 0 ? i - 1 : 0;
+            places[i].stop = i;
+        }
+        places[0].stop = 0;
+        const ink_passage passage = {
+            .tokens = tokens, .places = places, .n_tokens = n, .text = text, .size = sizeof text - 1};
+        ink_answer answers[3];
+        ink_tag tags[MOST_TOKENS];
+        const ink_answer_options o = {.n_best = 3, .max_tokens = window, .stride = 1, .may_be_impossible = true};
+        if (ink_model_answer(ctx, model, &passage, 1, &o, answers, &found) == INK_OK)
+            for (size_t i = 0; i < found; i++)
+                check(answers[i].start <= answers[i].stop && answers[i].stop < sizeof text && answers[i].score >= 0);
+        for (int kind = 0; kind < INK_N_AGGREGATIONS; kind++) {
+            const ink_tag_options t = {.aggregation = (ink_aggregation)kind, .max_tokens = window, .stride = 1};
+            if (ink_model_tag(ctx, model, &passage, 1, &t, tags, MOST_TOKENS, &found) == INK_OK)
+                for (size_t i = 0; i < found; i++)
+                    check(tags[i].start <= tags[i].stop && tags[i].stop < sizeof text && tags[i].score >= 0);
+        }
+    }
+    const ink_text texts[] = {{.tokens = tokens, .n_tokens = n}, {.tokens = tokens, .n_tokens = 1}};
+    if (ink_model_rank(ctx, model, texts, 2, order, scores) == INK_OK)
+        check(order[0] + order[1] == 1 && scores[order[0]] >= scores[order[1]]);
+}
+
 static void run_decoder(ink_context *ctx, const ink_model *model)
 {
     const ink_model_info *info = ink_model_get_info(model);
@@ -93,8 +137,7 @@ static void run_decoder(ink_context *ctx, const ink_model *model)
     ink_sampler *sampler;
     ink_state *state, *other;
     ink_token tokens[MOST_TOKENS];
-    size_t bytes = 0, saved = 0, v = info->vocab_size, most = info->context_length;
-    size_t n = most != 0 && most < MOST_TOKENS ? most : MOST_TOKENS;
+    size_t bytes = 0, saved = 0, v = info->vocab_size, n = some_tokens(info);
     for (size_t i = 0; i < n; i++)
         tokens[i] = (ink_token)(i * 5 % v);
     ink_model_sampling(model, &options);
@@ -127,10 +170,12 @@ static void run_model(ink_context *ctx, const ink_model *model)
     check(info->vocab_size > 0 && info->n_bytes <= MODEL_BYTES);
     for (size_t i = 0; i < info->n_unused; i++)
         check(ink_model_unused(model, i) != NULL);
-    if (ink_model_get_encoder(model) != NULL)
+    if (ink_model_get_encoder(model) != NULL) {
         run_encoder(ctx, model);
-    else
+        run_tasks(ctx, model);
+    } else {
         run_decoder(ctx, model);
+    }
 }
 
 /* ---- modules ---------------------------------------------------------------------------------------------------- */
