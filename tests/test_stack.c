@@ -121,6 +121,28 @@ static void call_encode_model(stage *s)
     s->result = ink_model_encode(s->ctx, s->model, INK_HIDDEN_STATES, &text, 1);
 }
 
+/* The task that this encoder was made for. */
+static void call_tasks(stage *s)
+{
+    const ink_token tokens[8] = {1, 2, 3, 4, 5, 6, 7, 0};
+    ink_place places[8];
+    size_t n, order[1];
+    float score;
+    ink_answer answer;
+    ink_tag tags[8];
+    ink_task task = ink_model_get_encoder(s->model)->task;
+    for (size_t i = 0; i < 8; i++)
+        places[i] = (ink_place){.text = task == INK_TASK_ANSWER, .start = i, .stop = i + 1, .word = i};
+    const ink_passage passage = {.tokens = tokens, .places = places, .n_tokens = 8, .text = "12345678", .size = 8};
+    const ink_text text = {.tokens = tokens, .n_tokens = 8};
+    if (task == INK_TASK_ANSWER)
+        s->result = ink_model_answer(s->ctx, s->model, &passage, 1, NULL, &answer, &n);
+    else if (task == INK_TASK_CLASSIFY_TOKENS)
+        s->result = ink_model_tag(s->ctx, s->model, &passage, 1, NULL, tags, 8, &n);
+    else if (task == INK_TASK_CLASSIFY_TEXT && ink_model_get_encoder(s->model)->n_labels == 1)
+        s->result = ink_model_rank(s->ctx, s->model, &text, 1, order, &score);
+}
+
 static void call_weights_open(stage *s)
 {
     ink_source source = ink_source_folder(s->folder);
@@ -226,6 +248,7 @@ static void measure_model(stage *s)
     s->floats = calloc(s->n_floats + 8 * info->hidden_size, sizeof *s->floats);
     if (ink_model_get_encoder(s->model) != NULL) {
         MEASURE(s, encode_model);
+        MEASURE(s, tasks);
     } else {
         MEASURE(s, state_create);
         MEASURE(s, reserve);
