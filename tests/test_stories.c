@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "world.h"
@@ -27,7 +28,7 @@ static story_settings with_range(unsigned low, unsigned high)
 /* Opening and closing only, everything else switched off. */
 static story_settings bare(unsigned switches)
 {
-    const story_settings s = {{0, 0}, {0, 0}, {0, 0}, {0, 0}, 1, 1, 1, 1, 0, switches};
+    const story_settings s = {{0, 0}, {0, 0}, {0, 0}, {0, 0}, 1, 1, 1, 1, 0, switches, 0};
 
     return s;
 }
@@ -49,6 +50,13 @@ static void assert_same_story(const story *a, const story *b)
         assert_int_equal(a->recalls[i].at, b->recalls[i].at);
         assert_int_equal(a->recalls[i].changes, b->recalls[i].changes);
     }
+    assert_int_equal(a->n_sentences, b->n_sentences);
+    assert_int_equal(a->n_names, b->n_names);
+    for (i = 0; i < a->n_names; i++)
+        assert_int_equal(a->names[i].at, b->names[i].at);
+    assert_int_equal(a->n_answers, b->n_answers);
+    for (i = 0; i < a->n_answers; i++)
+        assert_int_equal(a->answers[i].at, b->answers[i].at);
 }
 
 static void the_text_determines_the_choices(void **state)
@@ -60,7 +68,8 @@ static void the_text_determines_the_choices(void **state)
 
     (void)state;
     for (r = 0; r < 3; r++) {
-        const story_settings s = with_range(ranges[r][0], ranges[r][1]);
+        story_settings s = with_range(ranges[r][0], ranges[r][1]);
+        s.move = r == 1 ? 40 : 0;
         for (seed = 1; seed <= 40; seed++) {
             assert_int_equal(story_tell(&s, seed, r, &told), 1);
             assert_int_equal(story_read(&s, told.text, &read), 1);
@@ -183,6 +192,82 @@ static void answers_stand_where_they_are_said_to(void **state)
     assert_int_equal(kinds_seen, (1u << STORY_KINDS) - 1);
 }
 
+static int is_at(const story *s, size_t at, size_t length, const char *const *words)
+{
+    for (; *words != NULL; words++)
+        if (strlen(*words) == length && memcmp(s->text + at, *words, length) == 0)
+            return 1;
+    return 0;
+}
+
+/* Where the object was put or seen last, found in the text alone: " the ball " and what follows, up to a full stop. */
+static const char *last_place(const story *s, const char *object, const char **first)
+{
+    char words[32];
+    const char *at = s->text, *last = NULL;
+    snprintf(words, sizeof words, " the %s ", object);
+    *first = strstr(at, words) + strlen(words);
+    while ((at = strstr(at, words)) != NULL)
+        last = at += strlen(words);
+    return last;
+}
+
+/* Sentences cover the text, moods follow from a few words, names are names, and an answer is the last that was said,
+ * also when objects are moved. */
+static void labels_stand_where_they_are_said_to(void **state)
+{
+    static const char *const glad[] = {"happy", "proud", "good", "glad", NULL};
+    static const char *const sad[] = {"sad", "afraid", "bad", "upset", NULL};
+    static const char *const prepositions[] = {"in", "on", "up", "under", "behind", NULL};
+    static const char *const leader[] = {"leader", NULL};
+    story_settings s = story_settings_default();
+    unsigned moved = 0, moods = 0, entities = 0;
+    story told;
+
+    (void)state;
+    s.move = 40;
+    s.objects[1] = 3;
+    for (uint64_t index = 0; index < 300; index++) {
+        size_t at = 0;
+        story_tell(&s, 31, index, &told);
+        for (size_t i = 0; i < told.n_sentences; at += told.sentences[i++].length + 1) {
+            const story_sentence *one = &told.sentences[i];
+            int mood = 0;
+            assert_int_equal(one->at, at);
+            assert_int_equal(told.text[at + one->length - 1], '.');
+            for (size_t word = at, end; word < at + one->length - 1; word = end + 1) {
+                end = word + strcspn(told.text + word, " .");
+                mood = is_at(&told, word, end - word, glad) ? 1 : is_at(&told, word, end - word, sad) ? -1 : mood;
+            }
+            assert_int_equal(one->mood, mood);
+            moods |= 1u << (mood + 1);
+        }
+        assert_int_equal(at, told.length + 1);
+        for (size_t i = 0; i < told.n_names; i++) {
+            const story_name *name = &told.names[i];
+            const size_t first = strcspn(told.text + name->at, " .");
+            entities |= 1u << name->entity;
+            assert_true(name->at == 0 || told.text[name->at - 1] == ' ');
+            assert_true(strchr(" .", told.text[name->at + name->length]) != NULL);
+            assert_int_equal(is_at(&told, name->at, first, prepositions), name->entity == STORY_A_PLACE);
+            assert_int_equal(told.text[name->at] < 'a', name->entity == STORY_A_PERSON);
+            assert_true(name->entity == STORY_A_PLACE || first == name->length);
+        }
+        for (size_t i = 0; i < told.n_answers; i++) {
+            const story_answer *a = &told.answers[i];
+            if (a->kind == STORY_PLACE) {
+                const char *first;
+                assert_true(told.text + a->at == last_place(&told, a->key, &first));
+                assert_true(told.text[a->who] < 'a' && a->who < a->at);
+                moved += memcmp(first, told.text + a->at, a->length) != 0;
+            } else if (a->kind == STORY_LEADER) {
+                assert_true(is_at(&told, a->at + a->length + sizeof " was the", 6, leader));
+            }
+        }
+    }
+    assert_true(moved > 100 && moods == 7 && entities == 7);
+}
+
 /* Is the lamp on, as a listener works it out who knows its first state and counts the presses? */
 static int lamp_is_on(const char *text, size_t length)
 {
@@ -268,6 +353,7 @@ int main(void)
         cmocka_unit_test(a_story_ends_where_it_ends),
         cmocka_unit_test(bits_are_the_logarithm_of_the_probability),
         cmocka_unit_test(answers_stand_where_they_are_said_to),
+        cmocka_unit_test(labels_stand_where_they_are_said_to),
         cmocka_unit_test(the_switch_is_pressed_unseen),
         cmocka_unit_test(a_seed_means_the_same_text_everywhere),
         cmocka_unit_test(senseless_settings_are_refused),

@@ -5,7 +5,9 @@
  *     stories --read [SETTING ...] < stories.txt
  *
  * Plain output is one story a paragraph, separated by empty lines. --bits prints the bits in front of each story and
- * the total at the end. --json prints one object a line, with the places that return to an earlier value. --read takes
+ * the total at the end. --json prints one object a line: the places that return to an earlier value, and labels for
+ * classifiers and taggers, namely the kind and mood of each sentence, the names in it, and questions with the places of
+ * their answers. All of them follow from the choices that told the story. --read takes
  * stories in the plain form and reports for each whether this world can tell it, and in how many bits; the exit code is
  * 1 if it cannot tell one of them.
  */
@@ -17,7 +19,7 @@
 
 #define MOST 10000 /* of any setting */
 
-enum { N_RANGES = 4, N_WEIGHTS = 6 };
+enum { N_RANGES = 4, N_WEIGHTS = 7 };
 
 static story_settings settings;
 static uint64_t seed = 1, count = 10, weights[N_WEIGHTS];
@@ -35,10 +37,11 @@ static const cli_option options[] = {
     CLI_COUNT("--change", "W", &weights[3], 0, MOST, "weight of changing a state"),
     CLI_COUNT("--put", "W", &weights[4], 0, MOST, "weight of one more object"),
     CLI_COUNT("--switches", "PERCENT", &weights[5], 0, 100, "stories of the switch"),
+    CLI_COUNT("--move", "W", &weights[6], 0, MOST, "weight of putting an object elsewhere"),
     CLI_COUNT("-n", "COUNT", &count, 0, 0, "how many stories (default 10)"),
     CLI_COUNT("--seed", "S", &seed, 0, 0, "another seed tells other stories (default 1)"),
     CLI_FLAG("--bits", &with_bits, "the exact information content of each story, and of all"),
-    CLI_FLAG("--json", &as_json, "one object a line, with the places where a fact returns"),
+    CLI_FLAG("--json", &as_json, "one object a line, with what is known about the text"),
     CLI_FLAG("--read", &reads, "read stories from stdin: can this world tell them?"),
 };
 
@@ -74,7 +77,8 @@ static cli_outcome read_line(int argc, char **argv)
 {
     story_settings *s = &settings;
     unsigned *const in_ranges[N_RANGES] = {s->sentences, s->facts, s->states, s->objects};
-    unsigned *const in_weights[N_WEIGHTS] = {&s->filler, &s->echo, &s->again, &s->change, &s->put, &s->switches};
+    unsigned *const in_weights[N_WEIGHTS] = {&s->filler, &s->echo,     &s->again, &s->change,
+                                             &s->put,    &s->switches, &s->move};
     settings = story_settings_default();
     for (size_t i = 0; i < N_WEIGHTS; i++)
         weights[i] = *in_weights[i];
@@ -91,9 +95,42 @@ static cli_outcome read_line(int argc, char **argv)
     return outcome;
 }
 
+/* What may be asked about the facts that are no places. */
+static const char *const questions[STORY_KINDS] = {
+    "Is it day or night?",    "Is the news good or bad?",           "Who is the leader?",
+    "Which team are they?",   "Which animal is with them?",         "Is the door open or closed?",
+    "Is the lamp on or off?", "How many apples are in the basket?", "",
+    "Is the lamp on or off?",
+};
+
+/* The answer, and the beginning of the question. */
+static void begin_question(const char *kind, const char *key, size_t at, size_t length)
+{
+    printf("{\"kind\":\"%s\",\"key\":\"%s\",\"at\":%zu,\"length\":%zu,\"question\":\"", kind, key, at, length);
+}
+
+/* Where is it, who put it there, and, if nothing else is there, what is there? */
+static void print_questions_of_place(const story *s, const story_answer *a)
+{
+    const size_t the = sizeof "the " - 1, before = the + strlen(a->key) + 1; /* "the ball behind the shed" */
+    unsigned there = 0;
+    begin_question("where", a->key, a->at, a->length);
+    printf("Where is the %s?\"},", a->key);
+    begin_question("who", a->key, a->who, a->who_length);
+    printf("Who put the %s %.*s?\"}", a->key, (int)a->length, s->text + a->at);
+    for (size_t i = 0; i < s->n_answers; i++)
+        there += s->answers[i].length == a->length && !memcmp(s->text + s->answers[i].at, s->text + a->at, a->length);
+    if (there == 1) {
+        putchar(',');
+        begin_question("what", a->key, a->at - before, before - 1);
+        printf("What is %.*s?\"}", (int)a->length, s->text + a->at);
+    }
+}
+
 /* The text consists of ASCII letters, spaces and full stops, so JSON needs no escapes. */
 static void print_json(const story *s)
 {
+    static const char *const entities[] = {"person", "thing", "place"};
     printf("{\"text\":\"%s\",\"bits\":%.6f,\"tokens\":%u,\"facts\":[", s->text, s->bits, s->tokens);
     for (size_t i = 0; i < s->n_recalls; i++) {
         const story_recall *r = &s->recalls[i];
@@ -101,6 +138,31 @@ static void print_json(const story *s)
                "\"changes\":%u,\"chance\":%.6f}",
                i ? "," : "", story_kind_name(r->kind), r->key, r->value, r->said, r->at, r->length, r->changes,
                1.0 / r->values);
+    }
+    printf("],\"sentences\":[");
+    for (size_t i = 0; i < s->n_sentences; i++)
+        printf("%s{\"at\":%zu,\"length\":%zu,\"kind\":\"%s\",\"mood\":%d}", i ? "," : "", s->sentences[i].at,
+               s->sentences[i].length, story_kind_name(s->sentences[i].kind), s->sentences[i].mood);
+    printf("],\"names\":[");
+    for (size_t i = 0; i < s->n_names; i++)
+        printf("%s{\"entity\":\"%s\",\"at\":%zu,\"length\":%zu}", i ? "," : "", entities[s->names[i].entity],
+               s->names[i].at, s->names[i].length);
+    printf("],\"questions\":[");
+    for (size_t i = 0; i < s->n_answers; i++) {
+        const story_answer *a = &s->answers[i];
+        if (i > 0)
+            putchar(',');
+        if (a->kind == STORY_PLACE) {
+            print_questions_of_place(s, a);
+        } else {
+            begin_question(story_kind_name(a->kind), a->key, a->at, a->length);
+            printf("%s\"}", questions[a->kind]);
+        }
+    }
+    if (s->n_names > 2 && s->names[2].at < s->sentences[0].length && s->names[2].entity == STORY_A_PLACE) {
+        printf("%s", s->n_answers > 0 ? "," : "");
+        begin_question("scene", "scene", s->names[2].at, s->names[2].length);
+        printf("Where were they?\"}");
     }
     puts("]}");
 }

@@ -34,20 +34,22 @@ static const char *const animal_acts[] = {"slept", "sat", "waited", "rested", "h
 static const char *const airs[] = {"wind", "sky", "grass", "air", "water", "road"};
 static const char *const air_ways[] = {"soft", "cool", "bright", "calm", "clear", "fresh"};
 static const char *const feelings[] = {"happy", "sad", "tired", "proud", "hungry", "cold", "afraid", "bored"};
-static const char *const together[] = {"sang a song",       "told stories",   "played a game", "ran up the hill",
-                                       "drew a picture",    "climbed a rock", "built a tower", "danced in a circle",
-                                       "sat on the ground", "made a fire"};
+static const int feeling_moods[] = {1, -1, 0, 1, 0, 0, -1, 0};
+static const char *const together[] = {"sang a song",        "told stories",   "played a game",  "ran #up the hill",
+                                       "drew a @picture",    "climbed a rock", "built a @tower", "danced in a circle",
+                                       "sat #on the ground", "made a fire"};
 static const char *const alone[] = {
-    "looked around",   "picked some flowers", "read %h letter", "drank some water",     "waved at the birds",
-    "washed %h hands", "wrote %h name",       "laughed",        "listened to the wind", "yawned",
-    "ate %h bread",    "hummed a tune"};
+    "looked around",   "picked some @flowers", "read %h @letter", "drank some water",     "waved at the birds",
+    "washed %h hands", "wrote %h name",        "laughed",         "listened to the wind", "yawned",
+    "ate %h @bread",   "hummed a tune"};
 static const char *const closings[] = {"Then they went home.", "In the end they said goodbye.",
                                        "At last it was time to go home.", "Later they told everybody about it."};
 
 /* In a sentence, %0 to %2 stand for the value of the fact it is about, in one of its forms, and
  * %p person  %h "her" or "his", that person's  %L person who leads  %s scene  %o new object  %k the fact's
  * object  %a adjective  %n animal  %v its act  %A what is around  %w how it is  %f feeling  %t act of all
- * %i act of one  %P placing verb  %F finding verb  %u "apple" or "apples". */
+ * %i act of one  %P placing verb  %F finding verb  %u "apple" or "apples".
+ * The word or slot after @ names a thing; from # to the end of the pattern or sentence is a place. */
 typedef struct kind_words {
     const char *name;
     unsigned values;
@@ -84,8 +86,8 @@ static const kind_words kinds[STORY_PLACE] = {
      3,
      {{"red", "", ""}, {"blue", "", ""}, {"green", "", ""}},
      "They were the %0 team",
-     "and had a %0 flag",
-     {"They waved the %0 flag.", "%p put on a %0 cap.", "They cheered for the %0 team."},
+     "and had a %0 @flag",
+     {"They waved the %0 @flag.", "%p put on a %0 @cap.", "They cheered for the %0 team."},
      3},
     {"pet",
      4,
@@ -97,23 +99,23 @@ static const kind_words kinds[STORY_PLACE] = {
     {"door",
      2,
      {{"open", "opened", ""}, {"closed", "closed", ""}},
-     "The door was %0",
+     "The @door was %0",
      NULL,
-     {"The door was still %0.", "They saw that the door was %0.", NULL},
+     {"The @door was still %0.", "They saw that the @door was %0.", NULL},
      2},
     {"lamp",
      2,
      {{"on", "", ""}, {"off", "", ""}},
-     "The lamp was %0",
+     "The @lamp was %0",
      NULL,
-     {"The lamp was still %0.", "They saw that the lamp was %0.", NULL},
+     {"The @lamp was still %0.", "They saw that the @lamp was %0.", NULL},
      2},
     {"apples",
      6,
      {{"no", "", ""}, {"one", "", ""}, {"two", "", ""}, {"three", "", ""}, {"four", "", ""}, {"five", "", ""}},
-     "The basket held %0 %u",
+     "The @basket held %0 @%u",
      NULL,
-     {"Now the basket held %0 %u.", "They counted and found %0 %u.", NULL},
+     {"Now the @basket held %0 @%u.", "They counted and found %0 @%u.", NULL},
      2},
 };
 
@@ -142,10 +144,12 @@ typedef struct fact {
     story_kind kind;
     unsigned object; /* index of the object, for STORY_PLACE */
     unsigned value;
-    int told;         /* the present value was said, or can be worked out */
-    size_t said;      /* byte offset of the last mention */
-    unsigned changes; /* unmentioned changes since then */
-    unsigned age;     /* sentences since then */
+    int told;                   /* the present value was said, or can be worked out */
+    size_t said;                /* byte offset of the last mention */
+    unsigned changes;           /* unmentioned changes since then */
+    unsigned age;               /* sentences since then */
+    size_t named, named_length; /* the last words that say the value by its name */
+    size_t who, who_length;     /* the person who put the object there */
 } fact;
 
 typedef struct teller {
@@ -156,6 +160,7 @@ typedef struct teller {
     const char *cast[2];
     unsigned girl;   /* index of the girl in `cast` */
     unsigned person; /* index of the person named last */
+    int mood;        /* of this sentence */
     unsigned n_facts;
     fact facts[MAX_FACTS];
     unsigned n_objects;
@@ -220,6 +225,11 @@ static void put_words(teller *t, const char *words)
         t->lost = 1;
 }
 
+static const char *key_of(const fact *f)
+{
+    return f->kind == STORY_PLACE ? objects[f->object] : story_kind_name(f->kind);
+}
+
 /* Says the value of a fact in the given words. If it was told before, the reader can know them: that is a recall. */
 static void put_value(teller *t, fact *about, const char *words, const char *value, unsigned values)
 {
@@ -228,15 +238,39 @@ static void put_value(teller *t, fact *about, const char *words, const char *val
     if (t->lost)
         return;
     if (about->told && out->n_recalls < STORY_RECALLS) {
-        const char *key = about->kind == STORY_PLACE ? objects[about->object] : story_kind_name(about->kind);
         out->recalls[out->n_recalls++] =
-            (story_recall){about->kind, key, value, about->said, at, strlen(words), about->changes, values};
+            (story_recall){about->kind, key_of(about), value, about->said, at, strlen(words), about->changes, values};
     }
     put_words(t, words);
     about->told = 1;
     about->said = at;
     about->changes = 0;
     about->age = 0;
+}
+
+static void add_name(teller *t, story_entity entity, size_t at)
+{
+    if (!t->lost && t->out->n_names < STORY_NAMES)
+        t->out->names[t->out->n_names++] = (story_name){entity, at, t->out->length - at};
+}
+
+static void put_person(teller *t, unsigned who)
+{
+    const size_t at = t->out->length + (t->out->length > 0);
+    put_words(t, t->cast[who]);
+    add_name(t, STORY_A_PERSON, at);
+}
+
+static void end_sentence(teller *t, const fact *about)
+{
+    story *out = t->out;
+    const story_sentence *before = &out->sentences[out->n_sentences - (out->n_sentences > 0)];
+    const size_t at = out->n_sentences > 0 ? before->at + before->length + 1 : 0;
+    put_words(t, ".");
+    if (!t->lost && out->n_sentences < STORY_SENTENCES)
+        out->sentences[out->n_sentences++] =
+            (story_sentence){at, out->length - at, about ? about->kind : STORY_KINDS, t->mood};
+    t->mood = 0;
 }
 
 /* ---- sentences --------------------------------------------------------------------------------------------------- */
@@ -260,18 +294,30 @@ static void put_leader(teller *t, fact *about)
     const unsigned who = pick_even(t, 2);
     about->value = who == t->girl ? 0 : 1;
     put_value(t, about, t->cast[who], kinds[STORY_LEADER].forms[about->value][0], 2);
+    about->named = about->said;
+    about->named_length = strlen(t->cast[who]);
+    add_name(t, STORY_A_PERSON, about->said);
 }
 
-/* Says the value of a fact. The place of an object is decided here, at its first mention. */
+/* Says the value of a fact. The place of an object is decided here, when it is put there. */
 static void put_form(teller *t, fact *about, unsigned form)
 {
+    const char *said;
     if (about->kind == STORY_PLACE) {
         if (!about->told)
             about->value = pick_even(t, COUNT(places));
-        put_value(t, about, places[about->value], places[about->value], COUNT(places));
+        said = places[about->value];
+        put_value(t, about, said, said, COUNT(places));
     } else {
         const kind_words *words = &kinds[about->kind == STORY_SWITCH ? STORY_LAMP : about->kind];
-        put_value(t, about, words->forms[about->value][form], words->forms[about->value][0], words->values);
+        said = words->forms[about->value][form];
+        put_value(t, about, said, words->forms[about->value][0], words->values);
+        if (about->kind == STORY_NEWS)
+            t->mood = about->value ? -1 : 1;
+    }
+    if (about->kind == STORY_DOOR || (form == 0 && about->kind != STORY_LEADER)) {
+        about->named = about->said;
+        about->named_length = strlen(said);
     }
 }
 
@@ -286,19 +332,23 @@ static const struct slot_words {
     {'s', COUNT(scenes), scenes},     {'a', COUNT(adjectives), adjectives},
     {'n', COUNT(animals), animals},   {'v', COUNT(animal_acts), animal_acts},
     {'A', COUNT(airs), airs},         {'w', COUNT(air_ways), air_ways},
-    {'f', COUNT(feelings), feelings}, {'t', COUNT(together), together},
-    {'P', COUNT(placings), placings}, {'F', COUNT(findings), findings},
+    {'f', COUNT(feelings), feelings}, {'P', COUNT(placings), placings},
+    {'F', COUNT(findings), findings},
 };
 
 static void put_slot(teller *t, char slot, fact *about)
 {
     for (unsigned i = 0; i < COUNT(slots); i++)
-        if (slots[i].slot == slot)
-            put_words(t, pick_word(t, slots[i].words, slots[i].n));
+        if (slots[i].slot == slot) {
+            const unsigned choice = pick_even(t, slots[i].n);
+            put_words(t, slots[i].words[choice]);
+            if (slot == 'f')
+                t->mood = feeling_moods[choice];
+        }
     if (slot >= '0' && slot <= '2')
         put_form(t, about, (unsigned)(slot - '0'));
     else if (slot == 'p')
-        put_words(t, t->cast[t->person = pick_even(t, 2)]);
+        put_person(t, t->person = pick_even(t, 2));
     else if (slot == 'h')
         put_words(t, t->person == t->girl ? "her" : "his");
     else if (slot == 'L')
@@ -307,6 +357,8 @@ static void put_slot(teller *t, char slot, fact *about)
         put_object(t, about);
     else if (slot == 'k')
         put_words(t, objects[about->object]);
+    else if (slot == 't')
+        say(t, pick_word(t, together, COUNT(together)), NULL);
     else if (slot == 'i')
         say(t, pick_word(t, alone, COUNT(alone)), NULL);
     else if (slot == 'u')
@@ -316,11 +368,17 @@ static void put_slot(teller *t, char slot, fact *about)
 /* Says a sentence or a part of one and fills its slots. `about` may be NULL if no slot needs it. */
 static void say(teller *t, const char *pattern, fact *about)
 {
-    char word[32];
-    size_t n = 0;
+    char word[32], mark = ' ';
+    size_t n = 0, named = 0;
     for (; !t->lost; pattern++) {
         const char c = *pattern;
         const int ends = c == '\0' || c == ' ' || c == '.' || c == '%';
+        const size_t before = t->out->length;
+        if (c == '@' || c == '#') {
+            mark = c;
+            named = before + 1;
+            continue;
+        }
         if (!ends && n + 1 < sizeof(word))
             word[n++] = c;
         if (ends && n > 0) {
@@ -328,10 +386,14 @@ static void say(teller *t, const char *pattern, fact *about)
             put_words(t, word);
             n = 0;
         }
-        if (c == '.')
-            put_words(t, ".");
         if (c == '%')
             put_slot(t, *++pattern, about);
+        if (mark == '@' ? t->out->length > before : mark == '#' && (c == '.' || c == '\0')) {
+            add_name(t, mark == '@' ? STORY_A_THING : STORY_A_PLACE, named);
+            mark = ' ';
+        }
+        if (c == '.')
+            end_sentence(t, about);
         if (c == '\0')
             return;
     }
@@ -367,22 +429,26 @@ static void say_new_fact(teller *t, story_kind first, story_kind last)
     say(t, kinds[made->kind].first, made);
     if (kinds[made->kind].tail && pick_even(t, 2))
         say(t, kinds[made->kind].tail, made);
-    say(t, ".", NULL);
+    say(t, ".", made);
 }
 
-static void say_placing(teller *t)
+/* Puts an object somewhere, a new one (NULL) or one that was put somewhere before. */
+static void say_placing(teller *t, fact *moved)
 {
-    fact *made = new_fact(t, STORY_PLACE);
-    t->n_objects++;
-    say(t, "%p %P the %o %0.", made);
+    fact *put = moved ? moved : new_fact(t, STORY_PLACE);
+    t->n_objects += moved == NULL;
+    put->who = t->out->length + 1;
+    put->told = 0;
+    say(t, moved ? "%p %P the @%k #%0." : "%p %P the @%o #%0.", put);
+    put->who_length = strlen(t->cast[t->person]);
 }
 
 static void say_echo(teller *t, fact *about)
 {
     if (about->kind == STORY_PLACE)
-        say(t, "%p %F the %k %0.", about);
+        say(t, "%p %F the @%k #%0.", about);
     else if (about->kind == STORY_SWITCH)
-        say(t, "Now the lamp was %0.", about);
+        say(t, "Now the @lamp was %0.", about);
     else
         say(t, kinds[about->kind].echoes[pick_even(t, kinds[about->kind].n_echoes)], about);
 }
@@ -392,10 +458,10 @@ static void say_apple_change(teller *t, fact *apples)
     const unsigned added = pick_two(t, apples->value > 0, apples->value < 5);
     apples->value += added ? 1u : ~0u;
     apples->changes++;
-    say(t, added ? "%p added an apple" : "%p took an apple", apples);
+    say(t, added ? "%p added an @apple" : "%p took an @apple", apples);
     if (pick_two(t, 1, 2))
-        say(t, added ? "and made it %0 %u" : "and left %0 %u", apples);
-    say(t, ".", NULL);
+        say(t, added ? "and made it %0 @%u" : "and left %0 @%u", apples);
+    say(t, ".", apples);
 }
 
 static void say_change(teller *t, fact *state)
@@ -404,13 +470,17 @@ static void say_change(teller *t, fact *state)
         say_apple_change(t, state);
         return;
     }
+    if (state->kind == STORY_PLACE) {
+        say_placing(t, state);
+        return;
+    }
     state->value = !state->value;
     if (state->kind == STORY_SWITCH) {
         state->changes++;
-        say(t, "%p pressed the switch.", NULL);
+        say(t, "%p pressed the @switch.", state);
     } else {
         state->told = 0; /* the words below tell it anew */
-        say(t, state->kind == STORY_DOOR ? "%p %1 the door." : "%p turned the lamp %0.", state);
+        say(t, state->kind == STORY_DOOR ? "%p %1 the @door." : "%p turned the @lamp %0.", state);
     }
 }
 
@@ -433,14 +503,14 @@ static void say_next(teller *t, int first)
     weights[1] = !first && t->n_objects < s->objects[1] ? s->put : 0;
     for (unsigned i = 0; i < n; i++) {
         weights[2 + i] = t->facts[i].age ? s->echo / (1 + t->facts[i].age) : s->again;
-        weights[2 + n + i] = changes(&t->facts[i]) ? s->change : 0;
+        weights[2 + n + i] = changes(&t->facts[i]) ? s->change : t->facts[i].kind == STORY_PLACE ? s->move : 0;
         t->facts[i].age++;
     }
     unsigned choice = pick(t, weights, 2 + 2 * n);
     if (choice == 0)
         say_filler(t);
     else if (choice == 1)
-        say_placing(t);
+        say_placing(t, NULL);
     else if (choice < 2 + n)
         say_echo(t, &t->facts[choice - 2]);
     else
@@ -475,20 +545,20 @@ static void narrate(const story_settings *settings, const story_source *source, 
         t.cast[i] = i == t.girl ? pick_word(&t, girls, COUNT(girls)) : pick_word(&t, boys, COUNT(boys));
         if (i == 1)
             put_words(&t, "and");
-        put_words(&t, t.cast[i]);
+        put_person(&t, i);
     }
     if (is_switch) {
         fact *lamp = new_fact(&t, STORY_SWITCH);
         lamp->value = pick_even(&t, 2);
-        say(&t, "found an old lamp. The lamp was %0.", lamp);
+        say(&t, "found an old @lamp. The @lamp was %0.", lamp);
     } else {
-        say(&t, "were in the %s.", NULL);
+        say(&t, "were #in the %s.", NULL);
         for (unsigned n = 0; !t.lost && one_more(&t, n, settings->facts); n++)
             say_new_fact(&t, STORY_TIME, STORY_PET);
         for (unsigned n = 0; !t.lost && one_more(&t, n, settings->states); n++)
             say_new_fact(&t, STORY_DOOR, STORY_APPLES);
         for (unsigned n = 0; !t.lost && one_more(&t, n, settings->objects); n++)
-            say_placing(&t);
+            say_placing(&t, NULL);
     }
     for (unsigned n = 0; !t.lost && out->tokens + END_MARGIN <= STORY_TOKENS && one_more(&t, n, settings->sentences);
          n++) {
@@ -498,11 +568,17 @@ static void narrate(const story_settings *settings, const story_source *source, 
             say_next(&t, n == 0);
     }
     say(&t, pick_word(&t, closings, COUNT(closings)), NULL);
+    for (unsigned i = 0; i < t.n_facts && out->n_answers < STORY_ANSWERS; i++) {
+        const fact *f = &t.facts[i];
+        if (f->told && f->changes == 0)
+            out->answers[out->n_answers++] =
+                (story_answer){f->kind, key_of(f), f->named, f->named_length, f->who, f->who_length};
+    }
 }
 
 story_settings story_settings_default(void)
 {
-    return (story_settings){{12, 34}, {2, 3}, {1, 1}, {1, 2}, 150, 100, 30, 30, 10, 8};
+    return (story_settings){{12, 34}, {2, 3}, {1, 1}, {1, 2}, 150, 100, 30, 30, 10, 8, 0};
 }
 
 static int is_sensible(const story_settings *s)
@@ -510,7 +586,7 @@ static int is_sensible(const story_settings *s)
     return s->sentences[0] <= s->sentences[1] && s->sentences[1] <= STORY_TOKENS && s->facts[0] <= s->facts[1] &&
            s->facts[1] <= 5 && s->states[0] <= s->states[1] && s->states[1] <= 3 && s->objects[0] <= s->objects[1] &&
            s->objects[1] <= COUNT(objects) && s->filler > 0 && s->filler <= 10000 && s->echo <= 10000 &&
-           s->again <= 10000 && s->change <= 10000 && s->put <= 10000 && s->switches <= 100;
+           s->again <= 10000 && s->change <= 10000 && s->put <= 10000 && s->switches <= 100 && s->move <= 10000;
 }
 
 /* ---- telling ----------------------------------------------------------------------------------------------------- */

@@ -25,7 +25,10 @@
 enum {
     STORY_TEXT_SIZE = 2048, /* bytes of text with the closing zero; the longest story has about 1,400 */
     STORY_RECALLS = 96,     /* a story has at most one recall every three tokens */
-    STORY_TOKENS = 250      /* words and punctuation marks of the longest story */
+    STORY_SENTENCES = 96,   /* the shortest sentence has three tokens */
+    STORY_NAMES = 128,      /* no sentence has more names than half of its tokens */
+    STORY_ANSWERS = 24,
+    STORY_TOKENS = 250 /* words and punctuation marks of the longest story */
 };
 
 /* The kinds of facts. The first five hold for the whole story, the next three change, a place belongs to one of several
@@ -56,6 +59,7 @@ typedef struct story_settings {
     unsigned change;       /* weight of changing a state */
     unsigned put;          /* weight of putting one more object somewhere */
     unsigned switches;     /* stories about the switch, in per cent of all stories */
+    unsigned move;         /* weight of putting an object elsewhere; 0: it stays, as in the stories of the models */
 } story_settings;
 
 /* A place in the text where the reader can know what comes next, because it was said before. */
@@ -70,6 +74,29 @@ typedef struct story_recall {
     unsigned values;   /* number of values of this kind: a guess is right with probability 1 / values */
 } story_recall;
 
+/* The labels of a story: they follow from the choices, and nothing is read from the text. */
+typedef struct story_sentence {
+    size_t at, length; /* bytes, with the full stop */
+    story_kind kind;   /* of the fact it is about; STORY_KINDS: about none */
+    int mood;          /* 1: good news, happy, proud; -1: bad news, sad, afraid; otherwise 0 */
+} story_sentence;
+
+typedef enum story_entity { STORY_A_PERSON, STORY_A_THING, STORY_A_PLACE } story_entity;
+
+/* A person's name, a thing without its article, a place with its preposition. */
+typedef struct story_name {
+    story_entity entity;
+    size_t at, length;
+} story_name;
+
+/* A fact whose value in the end was said in the text. */
+typedef struct story_answer {
+    story_kind kind;
+    const char *key;        /* as in a recall */
+    size_t at, length;      /* the last words that say the value by its name (day, but not sun), or the leader's name */
+    size_t who, who_length; /* the person who put the object there; length 0: not of this kind */
+} story_answer;
+
 typedef struct story {
     char text[STORY_TEXT_SIZE]; /* one paragraph, ASCII, without a newline */
     size_t length;              /* bytes of text */
@@ -78,6 +105,10 @@ typedef struct story {
     unsigned choices;
     size_t n_recalls;
     story_recall recalls[STORY_RECALLS];
+    size_t n_sentences, n_names, n_answers;
+    story_sentence sentences[STORY_SENTENCES];
+    story_name names[STORY_NAMES];
+    story_answer answers[STORY_ANSWERS];
 } story;
 
 /* Stories of 12 to 34 sentences with two or three facts, one state and one or two objects. */
