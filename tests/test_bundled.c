@@ -4,10 +4,12 @@
  *
  * The references belong to the weights: tests/fixtures/make_models.py --bundled makes them again.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "counting.h"
+#include "encoders.h"
 #include "fixture.h"
 
 #define N_GREEDY 200
@@ -35,6 +37,39 @@ static void the_gpt_continues_as_transformers(void **unused)
     size_t n_prompt = f.n_tokens - N_GREEDY;
     fixture_continues(&f, n_prompt, f.tokens + n_prompt, N_GREEDY);
     fixture_close(&f);
+}
+
+/* The small encoders say of whole texts what transformers says, to the last digit that counts. */
+static void the_small_encoders_give_the_references_logits(void **unused)
+{
+    static const char *const encoders[] = {"mood", "kind", "grammar", "tag", "answer"};
+    static const struct {
+        ink_encoding encoding;
+        const char *name;
+    } outputs[] = {{INK_LOGITS, "logits"}, {INK_PROBABILITIES, "probabilities"}};
+    (void)unused;
+    for (size_t i = 0; i < 5; i++) {
+        encoder_fixture f;
+        size_t n, expected_n;
+        encoder_open_bundled(&f, encoders[i]);
+        assert_string_equal(ink_context_error(f.ctx), "");
+        for (size_t k = 0; k < 2; k++) {
+            if (ink_weights_find(f.reference, outputs[k].name) == NULL)
+                continue; /* an answer's probability is one of a pair of tokens */
+            float *expected = test_tensor(f.ctx, f.reference, outputs[k].name, &expected_n);
+            float *out = encoder_run(f.ctx, &f, outputs[k].encoding, &n);
+            assert_int_equal(n, expected_n);
+            double largest = 0, difference = 0;
+            for (size_t j = 0; j < n; j++) {
+                largest = fmax(largest, fabs((double)expected[j]));
+                difference = fmax(difference, fabs((double)out[j] - (double)expected[j]));
+            }
+            assert_true(difference <= 2e-5 * largest);
+            free(out);
+            free(expected);
+        }
+        encoder_close(&f);
+    }
 }
 
 /* ---- the same bits -------------------------------------------------------------------------------------------- */
@@ -97,8 +132,11 @@ static void what_is_reserved_is_enough(const fixture *f)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        bundled_test(logits_are_the_references),    cmocka_unit_test(the_gpt_continues_as_transformers),
-        bundled_test(fixture_same_bits_everywhere), bundled_test(single_tokens_and_lists_give_the_same_bits),
+        bundled_test(logits_are_the_references),
+        cmocka_unit_test(the_gpt_continues_as_transformers),
+        cmocka_unit_test(the_small_encoders_give_the_references_logits),
+        bundled_test(fixture_same_bits_everywhere),
+        bundled_test(single_tokens_and_lists_give_the_same_bits),
         bundled_test(what_is_reserved_is_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

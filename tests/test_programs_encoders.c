@@ -626,6 +626,51 @@ static void numbers_that_are_none_are_not_printed(void **state)
     }
 }
 
+/* What the bundled classifiers, the tagger and the model that answers are for: texts that no training has seen. */
+static void the_bundled_encoders_understand(void **state)
+{
+    static const char story[] =
+        "Anna and Tom were in the garden. They were the blue team. The door was open. Anna put the "
+        "ball behind the shed. Tom hid the key in the box. Tom closed the door. Anna left the ball "
+        "on the roof.";
+    static const struct {
+        const char *program, *folder, *text, *said;
+    } cases[] = {
+        {CLASSIFY, MODELS "/mood", "Anna was happy.", "positive "},
+        {CLASSIFY, MODELS "/mood", "They had some bad news and felt upset.", "negative "},
+        {CLASSIFY, MODELS "/mood", "Tom was happy. Anna was sad.", "neutral "},
+        {CLASSIFY, MODELS "/kind", "Tom closed the door. The door was still closed.", "door "},
+        {CLASSIFY, MODELS "/kind", "Anna found the ball on the roof. Tom saw the key in the box.", "place "},
+        {CLASSIFY, MODELS "/kind", "Ben and Mia had a dog with them. Ben fed the dog.", "pet "},
+        {CLASSIFY, MODELS "/grammar", story, "grammatical "},
+        {CLASSIFY, MODELS "/grammar", "Anna and Tom were in the garden. The was door open.", "shuffled "},
+        {TAG, MODELS "/tag", "Anna hid the coin under the bench.", "PERSON"},
+        {TAG, MODELS "/tag", "Anna hid the coin under the bench.", "\tunder the bench\n"},
+        {ANSWER, MODELS "/answer", "Where is the ball?", "\ton the roof\n"},
+        {ANSWER, MODELS "/answer", "Where is the key?", "\tin the box\n"},
+        {ANSWER, MODELS "/answer", "Who put the key in the box?", "\tTom\n"},
+        {ANSWER, MODELS "/answer", "What is on the roof?", "\tthe ball\n"},
+        {ANSWER, MODELS "/answer", "Which team are they?", "\tblue\n"},
+    };
+    char *folder = fresh_folder(), *file = join_path(folder, "story.txt");
+    (void)state;
+    write_file(folder, "story.txt", story, sizeof story - 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const bool asks = strcmp(cases[i].program, ANSWER) == 0;
+        char *out = output_of(run(cases[i].program, cases[i].folder, cases[i].text, asks ? "--context" : NULL, file));
+        if (asks || strcmp(cases[i].program, TAG) == 0)
+            assert_non_null(strstr(out, cases[i].said));
+        else
+            assert_memory_equal(out, cases[i].said, strlen(cases[i].said));
+        free(out);
+    }
+    char *out = output_of(run(ANSWER, MODELS "/answer", "Where is the kite?", "--context", file, "--impossible"));
+    assert_non_null(strstr(out, "\t0\t0\t\n")); /* of which the story says nothing */
+    free(out);
+    free(file);
+    forget(folder);
+}
+
 static void mistakes_are_answered(void **state)
 {
     static const char long_text[] = "[MASK] the cat is good the cat is good the cat is good the cat is good the cat is "
@@ -710,6 +755,7 @@ int main(void)
         cmocka_unit_test(ids_stand_for_texts),
         cmocka_unit_test(inspects),
         cmocka_unit_test(numbers_that_are_none_are_not_printed),
+        cmocka_unit_test(the_bundled_encoders_understand),
         cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

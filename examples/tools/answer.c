@@ -41,8 +41,10 @@ static cli line = {
         "line stands between two of them. The score is the probability of the answer; if the same answer is\n"
         "found more than once, the sum.",
     .samples =
-        "  answer tests/fixtures/answers/bert --context README.md \"where is the house?\"\n"
-        "  stories -n 1 | answer tests/fixtures/answers/roberta --context - \"Who was in the house?\" --best 3\n",
+        "  stories -n 1 --seed 7 | answer examples/models/answer --context - \"Where is the kite?\"\n"
+        "  stories -n 1 --seed 7 | answer examples/models/answer --context - \"Who put the kite under the table?\" "
+        "--best 3\n"
+        "  stories -n 1 --seed 7 | answer examples/models/answer --context - \"Where is the ball?\" --impossible\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
 };

@@ -30,8 +30,9 @@ static cli line = {
     .about = "Prints the labels of each text with their probabilities, likeliest first: a line for each text, or\n"
              "for each line of stdin if there are no texts. With --pair a line has two texts with a tab between\n"
              "them. With --ids-in a text lists all of its ids, those of [CLS] and [SEP] too.",
-    .samples = "  classify tests/fixtures/encoders/bert_text \"the cat is good\" \"the dog is bad\"\n"
-               "  printf 'good\\nbad\\n' | classify tests/fixtures/encoders/bert_text -n 1\n"
+    .samples = "  classify examples/models/mood \"Anna was happy.\" \"They had some bad news.\"\n"
+               "  stories -n 3 | grep . | classify examples/models/kind -n 2\n"
+               "  printf 'The door was open.\\nThe was door open.\\n' | classify examples/models/grammar -n 1\n"
                "  classify tests/fixtures/encoders/bert_text --pair \"the cat is good\" \"the dog is bad\"\n"
                "  classify tests/fixtures/encoders/bert_text --ids-in \"2 5 7 9 3\"\n",
     CLI_OPTIONS(options),

@@ -34,8 +34,8 @@ static cli line = {
              "first byte of the word in the text, the byte behind it, and the word. The texts are arguments or the\n"
              "lines of stdin; an empty line stands between two of them. A text that is too long for the model runs\n"
              "in windows that overlap. With --ids-in a text lists all of its ids, and the words are ids.",
-    .samples = "  tag tests/fixtures/programs/tagger \"the cat is good. the dog is not\"\n"
-               "  printf 'a good cat\\na bad dog\\n' | tag tests/fixtures/programs/tagger --all\n"
+    .samples = "  tag examples/models/tag \"Anna hid the coin under the bench.\"\n"
+               "  printf 'Tom yawned.\\nThe door was open.\\n' | tag examples/models/tag --all\n"
                "  tag tests/fixtures/programs/tagger \"the doggy is good-bad\" --aggregation first\n"
                "  tag tests/fixtures/programs/tagger --ids-in \"2 5 7 9 3\"\n",
     CLI_OPTIONS(options),

@@ -168,22 +168,71 @@ class Gpt(nn.Module):
         return F.linear(self.ln_f(y), self.wte.weight)
 
 
-class Bert(BertForMaskedLM):
+def start_bert(model, std=.1):
     """BERT, as transformers has it, with the start values of the GPT; the fourth head looks at the next token."""
+    for p in model.parameters():
+        if p.dim() > 1:
+            nn.init.normal_(p, std=std)
+    sinusoids(model.bert.embeddings.position_embeddings.weight, std)
+    nn.init.zeros_(model.bert.embeddings.token_type_embeddings.weight)
+    for number, layer in enumerate(model.bert.encoder.layer):
+        start_attention(*attention_of(layer), layer.attention.output.dense.weight.data.T, std)
+        if number == 0:
+            look_back(*attention_of(layer)[:2], model.config.num_attention_heads, (1, 2, 3, -1))
+        nn.init.normal_(layer.output.dense.weight, std=std / 2)
 
-    def start(self, std=.1):
-        for p in self.parameters():
-            if p.dim() > 1:
-                nn.init.normal_(p, std=std)
-        sinusoids(self.bert.embeddings.position_embeddings.weight, std)
-        nn.init.zeros_(self.bert.embeddings.token_type_embeddings.weight)
-        for number, layer in enumerate(self.bert.encoder.layer):
-            linears = layer.attention.self
-            query, key, value = (p.weight.data.T for p in (linears.query, linears.key, linears.value))
-            start_attention(query, key, value, layer.attention.output.dense.weight.data.T, std)
-            if number == 0:
-                look_back(query, key, self.config.num_attention_heads, (1, 2, 3, -1))
-            nn.init.normal_(layer.output.dense.weight, std=std / 2)
+
+def attention_of(layer):
+    """Query, key and value weights, [in, out]."""
+    linears = layer.attention.self
+    return tuple(p.weight.data.T for p in (linears.query, linears.key, linears.value))
+
+
+def start_small(model, looks, spare=(), like=.2, gain=4.):
+    """For a BERT of 64 numbers, in which words would drown the positions: these begin in coordinates of their own, and
+    so does what `spare` names. `looks` says for each layer how far back each of its heads looks; empty: like attends
+    to like; None: to everything alike."""
+    start_bert(model)
+    embeddings, d = model.bert.embeddings, model.config.hidden_size
+    own = [f + half for f in range(0, d // 4, 2) for half in (0, d // 2)] + list(spare)     # look_back reads the first
+    embeddings.word_embeddings.weight.data[:, own] = 0
+    embeddings.position_embeddings.weight.data[:, list(spare)] = 0
+    for distances, layer in zip(looks, model.bert.encoder.layer):
+        query, key, _ = attention_of(layer)
+        layer.attention.output.dense.weight.data.T[:, own] = layer.output.dense.weight.data.T[:, own] = 0
+        if distances:
+            look_back(query, key, model.config.num_attention_heads, distances, gain)
+        else:
+            nn.init.normal_(query, std=like)
+            query[own] = 0                  # whether words are equal does not depend on where they stand
+            key.copy_(query)
+            query *= distances is not None
+
+
+def start_grammar(model):
+    """Its first layer looks at the neighbours of each word; [CLS] sees all of them alike."""
+    start_small(model, ((1, 2, -1, -2), None))
+
+
+def start_answers(model, flag=.5):
+    """For a BERT that finds in a text what a question asks about. In its first layer equal words look at each other,
+    and note whether one of them stands in the question; the heads of the second look 1 and 3 words back and ahead for
+    a word of which this is so. Without this start it guesses among the places of a text for millions of tokens."""
+    heads, d = model.config.num_attention_heads, model.config.hidden_size
+    asked, found, *seen = range(1, 2 * (heads + 2), 2)      # in the question; an equal word is; a word seen is
+    start_small(model, ((), (1, 3, -1, -3), ()), (asked, found, *seen))
+    model.bert.embeddings.token_type_embeddings.weight.data[:2, asked] = torch.tensor([.4, -.4])
+    first, second, _ = model.bert.encoder.layer
+    for head, at in enumerate(range(0, d, d // heads)):
+        for layer, read, write, gain in ((first, asked, found, flag), (second, found, seen[head], 2)):
+            value, out = attention_of(layer)[2], layer.attention.output.dense.weight.data.T
+            value[:, at] = out[at] = 0
+            value[read, at], out[at, write] = gain, 1
+    first.attention.output.dense.bias.data[found] = 3. * heads * flag       # zero where no equal word is asked about
+
+
+class Bert(BertForMaskedLM):
+    start = start_bert
 
     def forward(self, x):
         return super().forward(x, attention_mask=(x != self.config.pad_token_id).long()).logits

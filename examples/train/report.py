@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import data
+import tasks
 import train
 from evaluate import BINS, PRESSES, STATIC
 
@@ -214,10 +215,75 @@ def seeds(all_runs):
                   f"{'; '.join(missed)}.\n")
 
 
+def right(cell):
+    return "-" if cell["n"] < 10 else f"{cell['right']:.3f} ({cell['n']})"
+
+
+def side_by_side(first, columns):
+    """A table of one row: names, and right answers with how many were asked."""
+    head(first, *columns)
+    row("", *[right(c) for c in columns.values()])
+    print()
+
+
+def understanding(found):
+    """The small BERTs of tasks.py: {task: results}."""
+    print("\n## Small BERTs that understand stories\n\nEvery label comes from the generator (`stories --json`). Stories: "
+          f"`{tasks.WORLD}`\n")
+    for name, phases in (("mood, kind, grammar, tag", tasks.PHASES), ("answer", tasks.ANSWER_PHASES)):
+        print(f"- {name}, share of the tokens: "
+              + "; ".join(f"{100 * part:.0f} % `{o.replace(tasks.WORLD, '...')}`" for part, o in phases))
+    print(f"\nA text is a whole story (two in ten), or 1 to 6 (five in ten) or 1 to 16 of its sentences. In {100 * tasks.RENAMED:.0f} % "
+          "of the\ntexts half of the people and things have invented names. Measured on fresh stories of the last kind. The "
+          "minutes are\nthose of a core shared with other work. In brackets: how many were asked.\n")
+    head("model", "parameters", "rate", "tokens", "minutes", "right", "a guess", "with invented names")
+    guess = {"mood": "1/3", "kind": "1/10", "grammar": "1/2"}
+    for task, r in found.items():
+        row(task, r["parameters"], r["rate"], f"{r['tokens'] / 1e6:.0f} M", f"{r['minutes']:.0f}", right(r["all"]),
+            guess.get(task, "-"), right(r["renamed"]))
+    if "mood" in found:
+        print("\n**mood**: whether more sentences are glad (good news, happy, proud) or sad (bad news, sad, afraid); neutral "
+              "if as many\nare one as the other. By the difference, and by the sentences of the text:\n")
+        side_by_side("difference", found["mood"]["margin"])
+        side_by_side("sentences", found["mood"]["sentences"])
+    if "kind" in found:
+        print("**kind**: the kind of fact that most sentences are about. Texts without a clear winner are left out.\n")
+        side_by_side("kind", found["kind"]["labels"])
+        side_by_side("sentences", found["kind"]["sentences"])
+    if "grammar" in found:
+        print("**grammar**: shuffled texts have sentences with their words in another order (in three of ten two neighbours "
+              "changed\nplaces), the full stop at its place; in half of them it is one sentence. By the number of shuffled "
+              "sentences:\n")
+        side_by_side("shuffled", found["grammar"]["shuffled"])
+        side_by_side("sentences", found["grammar"]["sentences"])
+    if "tag" in found:
+        print("**tag**: whole names, first and last word right. Right above are texts without a mistake.\n")
+        head("entity", "names", "precision", "recall", "F1")
+        for entity, c in found["tag"]["names"].items():
+            row(entity, c["n"], *[f"{c[k]:.4f}" for k in ("precision", "recall", "f1")])
+        print()
+        side_by_side("sentences", found["tag"]["sentences"])
+    if "answer" in found:
+        a = found["answer"]
+        print(f"**answer**: the same words as the generator's answer. At the very place where it was said last: {right(a['same place'])}; F1 "
+              f"of the tokens:\n{a['f1']:.3f}. A guess among the places that a text names is right in {a['bag']:.2f} of the "
+              "questions `where`. None: the text has no answer.\n")
+        side_by_side("question", a["kinds"])
+        print("By the distance in tokens from the beginning of the input (all questions with an answer; `where` alone), "
+              "and `where` by\nhow often the text says that the object was put somewhere: the last place counts.\n")
+        side_by_side("distance", a["distance"])
+        side_by_side("distance, where", a["distance of where"])
+        side_by_side("put", a["moves"])
+
+
 def main():
     out = Path(sys.argv[1])
+    found = {task: json.loads((out / f"{task}.json").read_text()) for task in tasks.RECIPES
+             if (out / f"{task}.json").exists()}
     all_runs = [read(Path(p)) for p in sys.argv[1:]]
     runs, bert = all_runs[0]
+    if not runs:        # a folder of the small BERTs alone: their section
+        return understanding(found)
     print("# Log of the run that made the bundled models\n\nWritten by report.py from the results of train.py. All "
           "figures are of the weights as shipped, rounded to bfloat16.\n")
     settings(runs, bert)
@@ -229,6 +295,8 @@ def main():
     gaps(runs, bert)
     trials([json.loads(p.read_text()) for p in out.glob("rates/*.json")])
     seeds(all_runs)
+    if found:
+        understanding(found)
     samples(runs)
 
 

@@ -13,6 +13,7 @@ from torch import nn
 import data
 import evaluate
 import families
+import tasks
 
 RATES = {"mlp": 4e-3, "rnn": 5e-4, "gru": 2e-3, "lstm": 2e-3, "gpt": 2e-3, "bert": 1e-3}
 WARM, FLAT, FLOOR = 100, .5, .01    # steps of warm-up, constant to a share of the tokens, then half a cosine to a floor
@@ -23,15 +24,17 @@ def learning_rate(step, share):
     return min(1, (step + 1) / WARM) * (FLOOR + (1 - FLOOR) * fall)
 
 
-def next_token(model, rows, lengths):
+def next_token(model, batch):
     """The loss of every token, told those before it."""
+    rows, lengths = batch
     beyond = torch.arange(rows.shape[1] - 1, device=rows.device) >= lengths
     targets = rows[:, 1:].masked_fill(beyond, -100)
     return F.cross_entropy(model(rows[:, :-1]).flatten(0, 1), targets.flatten())
 
 
-def masked(model, rows, lengths):
+def masked(model, batch):
     """The loss of masked words, told those around them. Stories differ in how many; a gap may be longer than a word."""
+    rows, lengths = batch
     rows = rows[:, :256]
     at = torch.arange(rows.shape[1], device=rows.device)
     pad, cls, sep, mask = range(model.config.pad_token_id, model.config.pad_token_id + 4)
@@ -55,6 +58,35 @@ def quick(model, stories, encoder):
     return f"{r['bits_per_token']:.3f} (+{100 * r['above']:.1f} %) {near_far} | {lamp}"
 
 
+def fit(model, steps, loss_of, rate, look, every):
+    """AdamW over the steps, each (share of the tokens read so far, batch); `look` says how the model is doing. Returns
+    the number of steps and the minutes they took."""
+    parameters = list(model.parameters())
+    optimizer = torch.optim.AdamW([{"params": [p for p in parameters if p.dim() > 1], "weight_decay": .01},
+                                   {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.}],
+                                  lr=1., betas=(.9, .98), fused=parameters[0].is_cuda)
+    started = time.monotonic()
+    looking = step = 0
+    for share, batch in steps:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * learning_rate(step, share)
+        loss = loss_of(model, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.)
+        optimizer.step()
+        step += 1
+        if step % every == 0:
+            since = time.monotonic()
+            model.eval()
+            print(f"{rate:g} step {step} {since - started - looking:.0f}s {share:.2f} {look(model)}", flush=True)
+            model.train()
+            looking += time.monotonic() - since
+    if parameters[0].is_cuda:
+        torch.cuda.synchronize()
+    return step, (time.monotonic() - started - looking) / 60
+
+
 def train(args, family, folder, rate):
     corpus = data.Corpus.cached(args.stories, args.out / "tokenizer", args.tokens, args.seed,
                                 args.out / f"stories-{args.tokens:g}-{args.seed}.npz").to(args.device)
@@ -65,40 +97,40 @@ def train(args, family, folder, rate):
     if hasattr(model, "start"):
         model.start()
     model.to(args.device)
-    loss_of = masked if family == "bert" else next_token
-    parameters = list(model.parameters())
-    optimizer = torch.optim.AdamW([{"params": [p for p in parameters if p.dim() > 1], "weight_decay": .01},
-                                   {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.}],
-                                  lr=1., betas=(.9, .98), fused=args.device == "cuda")
     check = evaluate.fresh(args.stories, 999001, 100)
-    n_parameters, n_steps = sum(p.numel() for p in parameters), len(corpus.steps)
+    n_parameters, n_steps = sum(p.numel() for p in model.parameters()), len(corpus.steps)
     print(f"{family}: {n_parameters} parameters, rate {rate:g}, seed {args.seed}, {n_steps} steps", flush=True)
-    started = time.monotonic()
-    looking = seen = 0
-    for step in range(n_steps):
-        rows, lengths = corpus.rows(step)
-        seen += rows.shape[0] * (rows.shape[1] - 1)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * learning_rate(step, step / n_steps)
-        loss = loss_of(model, rows, lengths)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.)
-        optimizer.step()
-        if (step + 1) % args.every == 0:
-            since = time.monotonic()
-            model.eval()
-            print(f"{family} {rate:g} {args.seed} step {step + 1} {since - started - looking:.0f}s "
-                  f"{quick(model, check, encoder)}", flush=True)
-            model.train()
-            looking += time.monotonic() - since
-    if args.device == "cuda":
-        torch.cuda.synchronize()
-    minutes = (time.monotonic() - started - looking) / 60
+    steps = ((step / n_steps, corpus.rows(step)) for step in range(n_steps))
+    _, minutes = fit(model, steps, masked if family == "bert" else next_token, rate,
+                     lambda model: quick(model, check, encoder), args.every)
     families.save(model.eval(), c, folder)
     tokens = int(sum(corpus.lengths[first:last].sum() for first, last, _ in corpus.steps.tolist()))
     return {"family": family, "parameters": n_parameters, "rate": rate, "seed": args.seed, "tokens": tokens,
             "steps": n_steps, "minutes": minutes, "device": args.device}
+
+
+def train_task(args, task, folder):
+    """One of the small BERTs of tasks.py, which have a tokenizer and a recipe of their own."""
+    rate, size, tokens = tasks.RECIPES[task]
+    rate, tokens = args.rate or rate, args.tokens or tokens
+    tasks.tokenizer(args.stories, folder)
+    torch.manual_seed(args.seed)
+    c = tasks.config(task, tasks.Words(folder).size)
+    model = tasks.build(c)
+    {"answer": families.start_answers, "grammar": families.start_grammar}.get(task, families.start_bert)(model)
+    n_parameters = sum(p.numel() for p in model.parameters())
+    print(f"{task}: {n_parameters} parameters, rate {rate:g}, seed {args.seed}, {tokens:g} tokens", flush=True)
+
+    def look(model):
+        families.save(model, c, folder)
+        r = tasks.evaluate(task, model, args.stories, folder, 555001, 500)
+        return " ".join(f"{k} {v['right']:.2f}," for k, v in [("all", r["all"]), *r.get("kinds", {}).items()])
+
+    steps, minutes = fit(model, tasks.steps(task, args.stories, folder, args.seed, tokens, size), tasks.loss, rate,
+                         look, args.every)
+    families.save(model.eval(), c, folder)
+    return {"task": task, "parameters": n_parameters, "rate": rate, "seed": args.seed, "tokens": tokens,
+            "steps": steps, "minutes": minutes}
 
 
 def copy_tokenizer(source, folder):
@@ -118,12 +150,13 @@ def take_tokenizer(args):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("families", nargs="*", default=["mlp", "rnn", "gru", "lstm", "gpt", "bert"])
+    parser.add_argument("families", nargs="*", default=["mlp", "rnn", "gru", "lstm", "gpt", "bert"],
+                        help=f"and {', '.join(tasks.RECIPES)}")
     parser.add_argument("--stories", default="build/examples/stories", help="the generator's program")
     parser.add_argument("--out", type=Path, default=Path("examples/models"))
     parser.add_argument("--tokenizer", action="store_true", help="learn a tokenizer instead of taking the bundled one")
     parser.add_argument("--corpus", action="store_true", help="only tell and encode the stories")
-    parser.add_argument("--tokens", type=float, default=8e6)
+    parser.add_argument("--tokens", type=float, help="8e6 if not given; the tasks have their own")
     parser.add_argument("--rate", type=float, help="learning rate instead of the family's own")
     parser.add_argument("--evaluate", action="store_true", help="only evaluate what was trained")
     parser.add_argument("--trial", action="store_true", help="only try a learning rate: results go to OUT/rates")
@@ -134,6 +167,17 @@ def main():
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("high")
     args.out.mkdir(parents=True, exist_ok=True)
+    for task in [name for name in args.families if name in tasks.RECIPES]:
+        args.families.remove(task)
+        folder, file = args.out / task, args.out / f"{task}.json"
+        if not args.evaluate:
+            file.write_text(json.dumps(train_task(args, task, folder), indent=1) + "\n")
+        result = json.loads(file.read_text()) | tasks.evaluate(task, tasks.load(folder), args.stories, folder)
+        file.write_text(json.dumps(result, indent=1) + "\n")
+        print(json.dumps(result), flush=True)
+    if not args.families:
+        return
+    args.tokens = args.tokens or 8e6
     take_tokenizer(args)
     if args.corpus:
         data.Corpus.cached(args.stories, args.out / "tokenizer", args.tokens, args.seed,

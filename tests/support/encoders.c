@@ -97,21 +97,35 @@ static void read_texts(encoder_fixture *f)
     free(types);
 }
 
-void encoder_open(encoder_fixture *f, const char *name, ink_pooling pooling)
+static void open_files(encoder_fixture *f, const char *name, const char *folder, const char *reference,
+                       ink_pooling pooling)
 {
-    char path[PATH_SIZE];
     const ink_model_options options = {.pooling = pooling};
     memset(f, 0, sizeof *f);
     f->name = name;
     f->ctx = test_context(1);
-    snprintf(path, sizeof path, FIXTURES "/encoders/%s", name);
-    assert_ok(f->ctx, ink_model_open(f->ctx, path, &options, &f->model));
+    assert_ok(f->ctx, ink_model_open(f->ctx, folder, &options, &f->model));
     f->info = ink_model_get_info(f->model);
     f->encoder = ink_model_get_encoder(f->model);
     assert_non_null(f->encoder);
-    snprintf(path, sizeof path, FIXTURES "/encoders/%s/reference.safetensors", name);
-    assert_ok(f->ctx, ink_weights_open(f->ctx, path, &f->reference));
+    assert_ok(f->ctx, ink_weights_open(f->ctx, reference, &f->reference));
     read_texts(f);
+}
+
+void encoder_open(encoder_fixture *f, const char *name, ink_pooling pooling)
+{
+    char folder[PATH_SIZE], reference[PATH_SIZE];
+    snprintf(folder, sizeof folder, FIXTURES "/encoders/%s", name);
+    snprintf(reference, sizeof reference, FIXTURES "/encoders/%s/reference.safetensors", name);
+    open_files(f, name, folder, reference, pooling);
+}
+
+void encoder_open_bundled(encoder_fixture *f, const char *name)
+{
+    char folder[PATH_SIZE], reference[PATH_SIZE];
+    snprintf(folder, sizeof folder, MODELS "/%s", name);
+    snprintf(reference, sizeof reference, FIXTURES "/bundled/%s.safetensors", name);
+    open_files(f, name, folder, reference, INK_POOLING_NONE);
 }
 
 void encoder_close(encoder_fixture *f)

@@ -24,6 +24,7 @@ extern const char *const encoder_names[];
 
 /* Opens a folder and its reference; fails the test if that does not work. `pooling` as in ink_model_options. */
 void encoder_open(encoder_fixture *f, const char *name, ink_pooling pooling);
+void encoder_open_bundled(encoder_fixture *f, const char *name); /* one of examples/models */
 void encoder_close(encoder_fixture *f);
 
 /* A test that runs `check` on every encoder: a row of the list of tests. */
