@@ -168,7 +168,8 @@ static void long_texts_are_the_references(void **unused)
         const ink_text text = {.tokens = tokens, .n_tokens = LONG, .output = rows};
         assert_int_equal(n, LONG * f.info->hidden_size);
         assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_HIDDEN_STATES, &text, 1));
-        test_assert_close(rows, expected, n, 2e-5, 1e-5, names[k]);
+        /* ModernBERT's float32 and float64 in transformers are 1.6e-5 apart here. */
+        test_assert_close(rows, expected, n, 3e-5, 1e-5, names[k]);
         free(expected);
         free(rows);
         encoder_close(&f);
@@ -293,7 +294,7 @@ static void look(void *user, const char *name, const ink_tensor *value)
             size_t n;
             float *expected = test_tensor(in->f->ctx, in->f->reference, pairs[i][1], &n);
             assert_int_equal(value->shape.dim[0] * value->shape.dim[1], n);
-            test_assert_close(value->data, expected, n, 1e-5, 1e-5, name);
+            test_assert_close(value->data, expected, n, 2e-5, 1e-5, name);
             free(expected);
             in->n_seen++;
         }

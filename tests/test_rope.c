@@ -3,6 +3,7 @@
  * the same bits however the rows come in, and the contract of the call.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,6 +122,31 @@ static void rope_of_every_type_and_size_is_right(ink_context *ctx)
                     const ink_rope rope = any_rope((ink_rope_type)type, dims[d], thetas[t]);
                     check_row(ctx, &rope, positions[p], p % 2 == 0 ? 200 : INK_ROPE_MAX_LENGTH);
                 }
+}
+
+/* At a large position the last bit of a frequency shows, so nearly all are the very floats of transformers. */
+static void frequencies_are_those_of_transformers(ink_context *ctx)
+{
+    static const double thetas[] = {100, 1e4, 160000, 5e5, 1e6, 5e6};
+    static const size_t dims[] = {6, 10, 32, 64, 80, 96, 128, 256};
+    ink_weights *fixture = test_fixture(ctx, FIXTURES "/layers/frequencies.safetensors");
+    size_t n = 0, n_same = 0;
+    for (size_t t = 0; t < sizeof thetas / sizeof thetas[0]; t++)
+        for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++) {
+            char name[64];
+            float w[128];
+            snprintf(name, sizeof name, "%g.%zu", thetas[t], dims[d]);
+            float *expected = test_case_tensor(ctx, fixture, "frequencies", name, NULL);
+            const ink_rope rope = {.head_dim = dims[d], .theta = thetas[t]};
+            ctx->kernel->rope_frequencies(&rope, 1000, w);
+            for (size_t m = 0; m < dims[d] / 2; m++, n++) {
+                assert_true(ulps_between(w[m], (double)expected[m]) <= 2);
+                n_same += w[m] == expected[m];
+            }
+            free(expected);
+        }
+    assert_true(n - n_same <= n / 50);
+    ink_weights_free(fixture);
 }
 
 /* To the last place of a float, of which most are the nearest. */
@@ -301,6 +327,7 @@ int main(void)
         context_test(rope_gives_the_numbers_of_transformers),
         context_test(llama3_frequencies_are_the_known_ones),
         context_test(rope_of_every_type_and_size_is_right),
+        context_test(frequencies_are_those_of_transformers),
         context_test(frequencies_are_exact),
         context_test(scores_depend_on_the_distance),
         context_test(rope_has_the_same_bits_everywhere),

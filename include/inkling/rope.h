@@ -1,7 +1,7 @@
 /*
  * rope.h - rotary position embedding (Su et al. 2021), in the rotate-half layout of Hugging Face's files.
  *
- *     w_m = theta^(-2m / head_dim)                 m = 0 .. head_dim / 2 - 1; h = head_dim / 2
+ *     w_m = 1 / theta^(2m / head_dim)              m = 0 .. head_dim / 2 - 1; h = head_dim / 2
  *     x'[m]     = x[m] cos(p w_m) - x[m + h] sin(p w_m)
  *     x'[m + h] = x[m + h] cos(p w_m) + x[m] sin(p w_m)
  *
@@ -14,6 +14,8 @@
  *             interpolated linearly in the number of turns                            (Llama 3.1)
  *   yarn      w below the index with beta_fast turns over M, w / factor above the index with beta_slow turns; in
  *             between interpolated linearly; cos and sin times attention_factor       (Peng et al. 2023)
+ *
+ * Each step to w_m is rounded to float, as in transformers: at large positions the last bit of a frequency shows.
  *
  * The n of `dynamic` is the capacity of the state, which is fixed when the state is created. If n were the current
  * length, the angles of earlier tokens would change while the sequence grows.

@@ -2,9 +2,9 @@
  * kernel_rope.h - rotary positions (rope.h): frequencies, angles, rotation. Part of the kernel body (kernel_body.h).
  *
  * Frequencies are powers of theta. An angle is a frequency times a position of up to 2^17, so a frequency should be
- * right to a unit in the last place, which takes more than float arithmetic. It is computed in double, by additions,
- * multiplications and divisions alone, which give the same bits everywhere. Angles are float products, and cos and sin
- * float functions, as in the code that trained the models.
+ * the very float that the model was trained with, which takes more than float arithmetic. Powers are computed in
+ * double, by additions, multiplications and divisions alone, which give the same bits everywhere. Angles are float
+ * products, and cos and sin float functions, as in the code that trained the models.
  */
 
 /* The nearest whole number, for |x| < 2^51. The sum is volatile so that it becomes a double: x87 registers hold eleven
@@ -80,7 +80,10 @@ static double scaled_frequency(const ink_rope *rope, size_t m, double w, double 
     return (1 - kept) * (w / rope->factor) + kept * w;
 }
 
-/* w_m = theta^(-2m / head_dim), scaled. Returns the factor of cos and sin. */
+/* w_m = 1 / theta^(2m / head_dim), scaled. Returns the factor of cos and sin.
+
+   Exponent, power and reciprocal are rounded to float, because the code that trained the models rounds them. A
+   frequency that is off by one unit in the last place turns the token at position 2,000 by 1e-4. */
 static float kernel_rope_frequencies(const ink_rope *rope, size_t capacity, float *frequencies)
 {
     double dim = (double)rope->head_dim;
@@ -99,8 +102,10 @@ static float kernel_rope_frequencies(const ink_rope *rope, size_t capacity, floa
         scale = rope->attention_factor > 0 ? rope->attention_factor : 0.1 * double_log(rope->factor) + 1;
     }
     for (size_t m = 0; m < rope->head_dim / 2; m++) {
-        double w = double_exp(-2 * (double)m / dim * log_theta);
-        frequencies[m] = (float)scaled_frequency(rope, m, w, low, high);
+        float exponent = (float)(2 * (double)m / dim);
+        float power = (float)double_exp((double)exponent * log_theta);
+        float w = 1 / power;
+        frequencies[m] = (float)scaled_frequency(rope, m, (double)w, low, high);
     }
     return (float)scale;
 }

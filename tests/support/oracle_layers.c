@@ -153,7 +153,8 @@ void oracle_rope(const ink_rope *rope, size_t position, size_t capacity, double 
     if (rope->type == INK_ROPE_YARN)
         scale = rope->attention_factor != 0 ? rope->attention_factor : 0.1 * log(rope->factor) + 1;
     for (size_t m = 0; m < half; m++) {
-        double w = stretch(rope, m, pow(theta, -2 * (double)m / d));
+        float power = (float)pow(theta, (double)(float)(2 * (double)m / d));
+        double w = stretch(rope, m, (double)(1 / power));
         double angle = (double)((float)position * (float)w), a = head[m], b = head[half + m];
         head[m] = scale * (a * cos(angle) - b * sin(angle));
         head[half + m] = scale * (b * cos(angle) + a * sin(angle));

@@ -28,8 +28,9 @@ void oracle_norm(const float *weight, const float *bias, size_t size, double eps
 /* The same for the RMS norm. */
 void oracle_rms_norm(const float *weight, size_t size, double eps, const double *x, double *y);
 
-/* Turns one head in place. Frequencies and angles are rounded to float, as in the library; all else is double.
-   `frequencies` [head_dim / 2] gets the frequencies before they are rounded, or is NULL. */
+/* Turns one head in place. The steps to a frequency, 1 / theta^(2m / d), and angles are rounded to float, as in the
+   library; all else is double. `frequencies` [head_dim / 2] gets the frequencies before the last rounding, or is NULL.
+ */
 void oracle_rope(const ink_rope *rope, size_t position, size_t capacity, double *head, double *frequencies);
 
 /* One step: h [h] and, for the LSTM, c [h] from x [in]. Biases may be NULL. */
