@@ -111,10 +111,10 @@ static void run_alloc_scratch(run *r, ink_arena *arena)
         const ink_transformer_net *net = &model->transformer;
         r->ids = ink_arena_alloc(arena, rows, sizeof *r->ids);
         r->spans = ink_arena_alloc(arena, parts, sizeof *r->spans);
-        if (net->stack.config.n_blocks == 0)
-            break;
         if (model->is_encoder)
             r->frequencies = ink_alloc_rows(arena, 1, ink_stack_frequencies(&net->stack.config));
+        if (net->stack.config.n_blocks == 0)
+            break;
         if (model->is_encoder)
             r->kv = ink_arena_alloc(arena, ink_kv_cache_bytes(&net->stack.config.attention[0], r->capacity), 1);
         ink_stack_alloc_scratch(arena, &net->stack.config, r->capacity, rows, &r->stack);
