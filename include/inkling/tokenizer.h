@@ -127,9 +127,9 @@ typedef struct ink_encode_input {
  * byte that is not UTF-8 is a character here. An added token has the white space it includes. A space that a token
  * begins or ends with is in its place, unless the post-processor says trim_offsets (RoBERTa). `continues` follows the
  * token classification pipeline of transformers: a model with a prefix for the rest of a word (WordPiece's ##) spells
- * such a token longer than the text; with other models no space stands before the token or at its beginning; the
- * unknown token never continues. Places cost about 100 bytes of scratch memory for each byte of text; without them
- * nothing is computed for them.
+ * such a token longer than the text; with other models no space stands before the token or at its beginning. The
+ * unknown token never continues if tokenizer_config.json, special_tokens_map.json or the class names it. Places cost
+ * about 100 bytes of scratch memory for each byte of text; without them nothing is computed for them.
  *
  *     ink_encode_input input = {.text = question, .size = strlen(question), .pair = passage,
  *                               .pair_size = strlen(passage), .flags = INK_ENCODE_DEFAULT, .max_length = 512};

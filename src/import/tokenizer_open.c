@@ -35,6 +35,7 @@ static ink_result import_controls(ink_tokenizer_import *im)
         INK_TRY(ink_tokenizer_config_token(&im->config, (ink_control)i, &token));
         t->controls[i] = ink_tokenizer_find(t, token.text, token.size);
     }
+    t->named_unk = t->controls[INK_CONTROL_UNK];
     while (slots[text].id >= 0)
         text++;
     if (text > 0) {

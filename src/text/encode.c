@@ -323,7 +323,7 @@ static size_t place_characters(const char *text, size_t size)
 static bool place_continues(const ink_tokenizer *t, const char *text, size_t size, ink_token id, const ink_place *place)
 {
     const size_t start = place->start;
-    if (id == t->controls[INK_CONTROL_UNK])
+    if (id == t->named_unk)
         return false;
     if (!t->marks_rest)
         return start > 0 && text[start - 1] != ' ' && (start == size || text[start] != ' ');

@@ -541,11 +541,12 @@ struct ink_tokenizer {
     ink_decoder decoder;
     ink_token controls[INK_N_CONTROLS];
     size_t max_length;
-    bool cuts_left;    /* a text that is too long loses ids at its beginning */
-    bool gives_types;  /* the model is to get the types of the template */
-    bool marks_rest;   /* tokens that continue a word are spelled with a prefix */
-    bool trims_places; /* the place of a token has no white space at its ends, */
-    bool keeps_prefix; /* but for one space at the beginning of the text */
+    bool cuts_left;      /* a text that is too long loses ids at its beginning */
+    bool gives_types;    /* the model is to get the types of the template */
+    ink_token named_unk; /* the unknown token, if it is named outside of the model: it never continues a word; or -1 */
+    bool marks_rest;     /* tokens that continue a word are spelled with a prefix */
+    bool trims_places;   /* the place of a token has no white space at its ends, */
+    bool keeps_prefix;   /* but for one space at the beginning of the text */
 };
 
 /* The ids of a word of any bytes, in O(size log size), with WordPiece and Unigram in O(size). Scratch memory of the

@@ -20,6 +20,7 @@ ink_result ink_builder_start(ink_tokenizer_builder *b, ink_context *ctx, ink_are
     b->draft.splitter.step = steps + INK_NORMAL_STEPS;
     b->draft.decoder.steps.step = steps + INK_NORMAL_STEPS + INK_SPLIT_STEPS;
     b->draft.max_length = SIZE_MAX;
+    b->draft.named_unk = -1;
     for (size_t i = 0; i < INK_N_CONTROLS; i++)
         b->draft.controls[i] = -1;
     return INK_OK;
