@@ -106,7 +106,7 @@ static void score_window(answering *a, const ink_window *w)
     const ink_passage *p = &a->windows.passages[w->passage];
     const ink_kernel *kernel = a->windows.ctx->kernel;
     size_t n = w->n_tokens, first = w->cut.first;
-    for (size_t t = 0; t < n; t++) {
+    for (size_t t = 0; t < n; t++) { /* the passage and [CLS], wherever it is written */
         a->allowed[t] = (t >= first && t < first + w->count) || (p->places[0].text < 0 && w->tokens[t] == w->tokens[0]);
         a->start[t] = a->allowed[t] ? w->logits[2 * t] : MASKED;
         a->end[t] = a->allowed[t] ? w->logits[2 * t + 1] : MASKED;
