@@ -639,22 +639,25 @@ static void the_same_call_works_after_memory_ran_out(ink_context *ctx, counting 
 /* After a reservation no list within it allocates. */
 static void what_is_reserved_is_enough(ink_context *ctx, counting *memory)
 {
-    encoder_fixture f;
-    encoder_open(&f, "sentence", INK_POOLING_NONE);
-    assert_ok(ctx, ink_model_encode_reserve(ctx, f.model, f.n_texts, f.n_rows, 0));
-    size_t takes = memory->takes;
-    for (size_t n = 1; n <= f.n_texts; n++)
-        for (ink_encoding encoding = 0; encoding < INK_N_ENCODINGS; encoding++) {
-            size_t rows = n * 19 * 20;
-            float *big = test_floats(rows);
-            for (size_t i = 0; i < n; i++)
-                f.texts[i].output = big + i * 19 * 20;
-            if (ink_model_encoding_size(f.model, encoding) != 0)
-                assert_ok(ctx, ink_model_encode(ctx, f.model, encoding, f.texts, n));
-            free(big);
-        }
-    assert_int_equal(memory->takes, takes);
-    encoder_close(&f);
+    static const char *const names[] = {"sentence", "sentence_mpnet", "sentence_modernbert", "static"};
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        encoder_fixture f;
+        encoder_open(&f, names[k], INK_POOLING_NONE);
+        assert_ok(ctx, ink_model_encode_reserve(ctx, f.model, f.n_texts, f.n_rows, 0));
+        size_t takes = memory->takes;
+        for (size_t n = 1; n <= f.n_texts; n++)
+            for (ink_encoding encoding = 0; encoding < INK_N_ENCODINGS; encoding++) {
+                size_t rows = n * 19 * 20;
+                float *big = test_floats(rows);
+                for (size_t i = 0; i < n; i++)
+                    f.texts[i].output = big + i * 19 * 20;
+                if (ink_model_encoding_size(f.model, encoding) != 0)
+                    assert_ok(ctx, ink_model_encode(ctx, f.model, encoding, f.texts, n));
+                free(big);
+            }
+        assert_int_equal(memory->takes, takes);
+        encoder_close(&f);
+    }
 }
 
 /* ---- values that are not finite ------------------------------------------------------------------------------- */

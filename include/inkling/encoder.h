@@ -8,7 +8,7 @@
  *
  *   hidden states    a row for each token                            every encoder
  *   pooled           tanh(W h_0 + b) of the first token's row        BertModel, RobertaModel with a pooler
- *   embedding        a vector for the text                           sentence-transformers folders
+ *   embedding        a vector for the text                           sentence-transformers folders, model2vec
  *   logits           one row of label scores for the text            ...ForSequenceClassification
  *                    one row of label scores for each token          ...ForTokenClassification
  *                    one row of vocabulary scores for each token     ...ForMaskedLM, BertForPreTraining
