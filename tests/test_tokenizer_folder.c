@@ -157,7 +157,7 @@ static void other_folders_are_refused(ink_context *ctx)
         const char *words;
     } cases[] = {
         {{{"config.json", "{}"}, {NULL, NULL}}, INK_ERROR_NOT_FOUND, "no tokenizer.json, no vocab.json"},
-        {{{"tokenizer.model", "x"}, {NULL, NULL}}, INK_ERROR_UNSUPPORTED, "save_pretrained"},
+        {{{"tokenizer.model", "x"}, {NULL, NULL}}, INK_ERROR_CORRUPT, "tokenizer.model: byte 1: a number"},
         {{{"vocab.json", "{\"a\": 0}"}, {NULL, NULL}}, INK_ERROR_NOT_FOUND, "merges.txt"},
         {{{"vocab.json", "{\"a\" 0}"}, {"merges.txt", ""}, {NULL, NULL}}, INK_ERROR_CORRUPT, "vocab.json"},
         {{{"vocab.json", "[]"}, {"merges.txt", ""}, {NULL, NULL}}, INK_ERROR_MISMATCH, "vocab.json"},

@@ -26,8 +26,9 @@ extern "C" {
 typedef struct ink_tokenizer ink_tokenizer;
 
 /* Opens the tokenizer of a folder, or of a source. It reads tokenizer.json; or, if there is none, vocab.json with
-   merges.txt (byte-level BPE as in GPT-2, RoBERTa and Qwen2) or vocab.txt (BERT's WordPiece), and then
-   tokenizer_config.json decides what these files leave open. Tokens that tokenizer_config.json, special_tokens_map.json
+   merges.txt (byte-level BPE as in GPT-2, RoBERTa and Qwen2), vocab.txt (BERT's WordPiece) or a model file of
+   SentencePiece (sentencepiece.bpe.model, spiece.model, tokenizer.model), and then tokenizer_config.json decides what
+   these files leave open. Tokens that tokenizer_config.json, special_tokens_map.json
    and added_tokens.json name are added, as transformers does it (src/import/README.md), so the vocabulary may be larger
    than the model's. Of static embeddings (encoder.h) tokenizer.json is all, which may lie in a folder of its own.
    INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (with byte offset or JSON path),

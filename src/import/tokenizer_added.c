@@ -233,6 +233,9 @@ static ink_result read_special(added_list *l)
             INK_TRY(read_named(l, named.document, named.node, named.document == &config->map, ADDED_CONTROL));
         else if (named.size > 0)
             added_push(l, ADDED_CONTROL, named.text, named.size)->token.special = true;
+        if (i == INK_CONTROL_MASK && config->class == INK_CLASS_CAMEMBERT && l->n > 0 &&
+            !l->entries[l->n - 1].is_object)
+            l->entries[l->n - 1].token.token.left_strip = true; /* as its class has it */
     }
     if (extra != INK_JSON_NONE && settings->nodes[extra].kind != INK_JSON_OBJECT)
         INK_TRY(ink_json_expect(l->ctx, settings, extra, INK_JSON_ARRAY));
@@ -333,6 +336,11 @@ ink_result ink_import_added(ink_tokenizer_import *im)
     sort_by_id(&l, n_listed);
     const size_t n_listed_anywhere = l.n;
     INK_TRY(read_special(&l));
+    for (size_t i = 0; i < im->n_extra; i++) {
+        added_entry *e = added_push(&l, ADDED_EXTRA, im->extra[i].content, im->extra[i].content_size);
+        e->token.special = im->extra[i].special;
+        e->is_object = true;
+    }
     const size_t n_once = l.n;
     for (size_t i = n_listed_anywhere; im->config.class == INK_CLASS_QWEN2 && i < n_once; i++) {
         const ink_added_pattern *t = &l.entries[i].token;

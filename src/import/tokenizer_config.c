@@ -58,7 +58,11 @@ ink_result ink_tokenizer_config_class(ink_tokenizer_config *config, ink_arena *a
                    {"RobertaTokenizer", "roberta bart", INK_CLASS_ROBERTA},
                    {"BartTokenizer", NULL, INK_CLASS_ROBERTA},
                    {"Qwen2Tokenizer", "qwen2 qwen3", INK_CLASS_QWEN2},
-                   {"LlamaTokenizer", NULL, INK_CLASS_LLAMA}};
+                   {"LlamaTokenizer", NULL, INK_CLASS_LLAMA},
+                   {"XLMRobertaTokenizer", "xlm-roberta", INK_CLASS_XLM_ROBERTA},
+                   {"CamembertTokenizer", "camembert", INK_CLASS_CAMEMBERT},
+                   {"T5Tokenizer", "t5 mt5", INK_CLASS_T5},
+                   {"GemmaTokenizer", "gemma gemma2 gemma3 gemma3_text", INK_CLASS_GEMMA}};
     ink_json_document model = {.file = ""};
     const char *name = NULL, *type = "";
     ink_result result =
@@ -73,6 +77,7 @@ ink_result ink_tokenizer_config_class(ink_tokenizer_config *config, ink_arena *a
         INK_TRY(ink_json_read_string(config->ctx, &model, 0, "model_type", &type));
     bool by_type = name == NULL || strcmp(type, "qwen2") == 0; /* whose folders name any class */
     config->class_name = name;
+    config->model_type = *type != '\0' ? type : NULL;
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
         size_t length = strlen(classes[i].name); /* "GPT2Tokenizer" or "GPT2TokenizerFast" */
         if (by_type ? ink_is_listed(classes[i].model_types, type, strlen(type))
@@ -99,9 +104,14 @@ ink_result ink_tokenizer_config_token(const ink_tokenizer_config *config, ink_co
         [INK_CLASS_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
         [INK_CLASS_QWEN2] = {NULL, "<|endoftext|>", "<|endoftext|>", NULL, "<|endoftext|>"},
         [INK_CLASS_LLAMA] = {"<s>", "</s>", "<unk>"},
+        [INK_CLASS_XLM_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+        [INK_CLASS_CAMEMBERT] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+        [INK_CLASS_T5] = {NULL, "</s>", "<unk>", NULL, "<pad>"},
+        [INK_CLASS_GEMMA] = {"<bos>", "<eos>", "<unk>", NULL, "<pad>", NULL, "<mask>"},
     };
     const ink_json_document *const documents[] = {&config->map, &config->settings};
-    const char *default_text = of_class[config->class][which];
+    const char *default_text =
+        config->defaults[which] != NULL ? config->defaults[which] : of_class[config->class][which];
     *token = (ink_named_token){.key = keys[which], .node = INK_JSON_NONE};
     for (int i = ink_tokenizer_config_has_map(config) ? 0 : 1; i < 2 && token->node == INK_JSON_NONE; i++) {
         token->document = documents[i];

@@ -20,7 +20,11 @@ typedef enum ink_tokenizer_class {
     INK_CLASS_GPT2,
     INK_CLASS_ROBERTA,
     INK_CLASS_QWEN2,
-    INK_CLASS_LLAMA
+    INK_CLASS_LLAMA,
+    INK_CLASS_XLM_ROBERTA,
+    INK_CLASS_CAMEMBERT,
+    INK_CLASS_T5,
+    INK_CLASS_GEMMA
 } ink_tokenizer_class;
 
 typedef struct ink_tokenizer_config {
@@ -28,7 +32,9 @@ typedef struct ink_tokenizer_config {
     ink_json_document settings; /* tokenizer_config.json; without nodes if there is none */
     ink_json_document map;      /* special_tokens_map.json; likewise */
     ink_tokenizer_class class;
-    const char *class_name; /* as a file names it; NULL: none does */
+    const char *class_name;               /* as a file names it; NULL: none does */
+    const char *model_type;               /* of config.json; NULL: it does not say */
+    const char *defaults[INK_N_CONTROLS]; /* control tokens that a model file names, where there is no class */
 } ink_tokenizer_config;
 
 /* Reads both files, with memory from `arena` (growing). */

@@ -254,6 +254,7 @@ ink_result ink_import_tokens(ink_tokenizer_import *im)
     INK_TRY(ink_import_added(im));
     INK_TRY(import_vocab(im));
     import_bytes(im);
+    INK_TRY(ink_import_spm_merges(im));
     if (im->b.draft.model == INK_MODEL_BPE)
         INK_TRY(import_bpe(im));
     else if (im->b.draft.model == INK_MODEL_UNIGRAM)

@@ -47,11 +47,25 @@ typedef struct ink_tokenizer_import {
     size_t longest;         /* bytes of the longest spelling in the vocabulary */
     char *spelling, *bytes; /* [longest], room to look one up */
     size_t slot_capacity;   /* of the template */
+
+    struct ink_sentencepiece *spm; /* the model that merges are made of; NULL: they are listed */
+    ink_added_pattern *extra; /* [n_extra] tokens that the SentencePiece model or the class adds: content, special */
+    size_t n_extra;
 } ink_tokenizer_import;
 
 /* The two readers. */
 ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_document *json);
 ink_result ink_import_tokenizer_legacy(ink_tokenizer_import *im);
+
+/* The reader of a SentencePiece model, and the merges of its pieces, if that is what they are made of. */
+ink_result ink_import_spm(ink_tokenizer_import *im, const char *file);
+ink_result ink_import_spm_merges(ink_tokenizer_import *im);
+
+/* The id of a control token that the template needs; the other files have added it if the vocabulary lacks it. */
+ink_result ink_import_template_id(ink_tokenizer_import *im, ink_control which, ink_token *id);
+
+/* BOS A EOS, and for a pair BOS A EOS BOS B EOS, where BOS and EOS are there if the settings want them. */
+ink_result ink_import_bos_eos(ink_tokenizer_import *im);
 
 /* Lists the members of an object, {"the": 5, ...}, as the tokens of the vocabulary. */
 ink_result ink_import_list_tokens(ink_tokenizer_import *im, const ink_json_document *json, ink_json object);

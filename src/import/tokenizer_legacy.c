@@ -103,8 +103,7 @@ static ink_result read_vocab_json(ink_tokenizer_import *im)
 
 /* ---- the two kinds ---------------------------------------------------------------------------------------------- */
 
-/* The id of a control token that the template needs; the other files have added it if the vocabulary lacks it. */
-static ink_result template_id(ink_tokenizer_import *im, ink_control which, ink_token *id)
+ink_result ink_import_template_id(ink_tokenizer_import *im, ink_control which, ink_token *id)
 {
     ink_named_token token;
     INK_TRY(ink_tokenizer_config_token(&im->config, which, &token));
@@ -132,8 +131,8 @@ ink_result ink_import_bert(ink_tokenizer_import *im)
     ink_import_bert_splitter(im);
     ink_import_wordpiece_decoder(im, &im->prefix, true);
     INK_TRY(ink_import_tokens(im));
-    INK_TRY(template_id(im, INK_CONTROL_CLS, &cls));
-    INK_TRY(template_id(im, INK_CONTROL_SEP, &sep));
+    INK_TRY(ink_import_template_id(im, INK_CONTROL_CLS, &cls));
+    INK_TRY(ink_import_template_id(im, INK_CONTROL_SEP, &sep));
     return ink_import_bert_template(im, cls, sep, false);
 }
 
@@ -143,13 +142,12 @@ ink_result ink_import_roberta_template(ink_tokenizer_import *im)
     im->b.draft.trims_places = true;
     INK_TRY(ink_tokenizer_config_bool(&im->config, "trim_offsets", &im->b.draft.trims_places));
     INK_TRY(ink_tokenizer_config_bool(&im->config, "add_prefix_space", &im->b.draft.keeps_prefix));
-    INK_TRY(template_id(im, INK_CONTROL_CLS, &cls));
-    INK_TRY(template_id(im, INK_CONTROL_SEP, &sep));
+    INK_TRY(ink_import_template_id(im, INK_CONTROL_CLS, &cls));
+    INK_TRY(ink_import_template_id(im, INK_CONTROL_SEP, &sep));
     return ink_import_bert_template(im, cls, sep, true);
 }
 
-/* BOS A EOS, and for a pair BOS A EOS BOS B EOS, where BOS and EOS are there if the settings want them. */
-static ink_result import_bos_eos(ink_tokenizer_import *im)
+ink_result ink_import_bos_eos(ink_tokenizer_import *im)
 {
     static const char *const keys[] = {"add_bos_token", "add_eos_token"};
     static const ink_control controls[] = {INK_CONTROL_BOS, INK_CONTROL_EOS};
@@ -189,7 +187,7 @@ static ink_result read_bpe_family(ink_tokenizer_import *im)
     t->model = INK_MODEL_BPE;
     t->decoder.byte_level = im->byte_level = true;
     INK_TRY(ink_import_tokens(im));
-    return im->config.class == INK_CLASS_ROBERTA ? ink_import_roberta_template(im) : import_bos_eos(im);
+    return im->config.class == INK_CLASS_ROBERTA ? ink_import_roberta_template(im) : ink_import_bos_eos(im);
 }
 
 /* ---- all together ----------------------------------------------------------------------------------------------- */
@@ -206,19 +204,21 @@ static bool legacy_has(const ink_tokenizer_import *im, const char *name)
 
 ink_result ink_import_tokenizer_legacy(ink_tokenizer_import *im)
 {
+    static const char *const models[] = {"sentencepiece.bpe.model", "spiece.model", "tokenizer.model"};
     const char *folder = im->source->name != NULL ? im->source->name : "the model";
     if (legacy_has(im, "vocab.json"))
         INK_TRY(read_vocab_json(im));
     else if (legacy_has(im, "vocab.txt"))
         INK_TRY(read_vocab_txt(im));
-    else if (legacy_has(im, "tokenizer.model"))
-        return ink_fail(im->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s has tokenizer.model, which is not read, and no tokenizer.json, which is; transformers "
-                        "writes it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
-                        folder);
-    else
-        return ink_fail(im->ctx, INK_ERROR_NOT_FOUND,
-                        "%s has no tokenizer.json, no vocab.json with merges.txt and no vocab.txt", folder);
+    for (size_t i = 0; i < 3 && im->tokens == NULL; i++)
+        if (legacy_has(im, models[i]))
+            return ink_import_spm(im, models[i]);
+    if (im->tokens == NULL)
+        return ink_fail(
+            im->ctx, INK_ERROR_NOT_FOUND,
+            "%s has no tokenizer.json, no vocab.json with merges.txt and no vocab.txt, nor tokenizer.model, "
+            "spiece.model or sentencepiece.bpe.model",
+            folder);
     bool bert = im->config.class == INK_CLASS_BERT;
     INK_TRY(ink_builder_start(&im->b, im->ctx, im->arena, bert ? "vocab.txt" : "vocab.json with merges.txt"));
     return bert ? ink_import_bert(im) : read_bpe_family(im);

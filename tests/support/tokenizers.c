@@ -8,10 +8,11 @@
 #include <string.h>
 
 const char *const test_tokenizers[] = {
-    "plain",     "template",    "shuffled",    "bundled",        "llama3",       "qwen2",   "smollm",
-    "roberta",   "llama2",      "mistral",     "metaspace",      "bert",         "cased",   "wordlevel",
-    "splitters", "legacy_bert", "legacy_gpt2", "legacy_roberta", "legacy_qwen2", "unigram", "unigram_bytes",
-    "xlmr",      "t5",          "albert",      "korean",         "gemma",        NULL};
+    "plain",     "template",     "shuffled",     "bundled",        "llama3",         "qwen2",       "smollm",
+    "roberta",   "llama2",       "mistral",      "metaspace",      "bert",           "cased",       "wordlevel",
+    "splitters", "legacy_bert",  "legacy_gpt2",  "legacy_roberta", "legacy_qwen2",   "unigram",     "unigram_bytes",
+    "xlmr",      "t5",           "albert",       "korean",         "gemma",          "legacy_xlmr", "legacy_camembert",
+    "legacy_t5", "legacy_llama", "legacy_gemma", "legacy_bpe",     "legacy_unigram", NULL};
 
 char *test_read_tokenizer(const char *name, const char *ending, size_t *size)
 {

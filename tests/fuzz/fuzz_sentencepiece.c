@@ -1,0 +1,52 @@
+/*
+ * fuzz_sentencepiece.c - a byte that chooses the class, and a model file of SentencePiece: refused or opened; then a
+ * text is encoded, and its ids are decoded.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <inkling.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const classes[] = {"XLMRobertaTokenizer", "CamembertTokenizer", "T5Tokenizer",
+                                          "LlamaTokenizer",      "GemmaTokenizer",     "PreTrainedTokenizerFast"};
+    static const char text[] =
+        "aba  \xED\x95\x9C\xEA\xB5\xAD e\xCC\x81 <s> \xEF\xAC\x81\xE2\x84\xA2 \xF0\x9F\x98\x80 \xC3";
+    char settings[128];
+    if (size == 0)
+        return 0;
+    snprintf(settings, sizeof settings, "{\"tokenizer_class\":\"%s\",\"legacy\":%s}", classes[data[0] % 6],
+             data[0] & 8 ? "true" : "false");
+    ink_memory_file list[] = {{"tokenizer.model", data + 1, size - 1},
+                              {"tokenizer_config.json", settings, strlen(settings)}};
+    ink_memory_files files = {list, 2};
+    ink_source source = ink_source_memory(&files);
+    ink_context *ctx = ink_context_create(NULL);
+    ink_tokenizer *tokenizer = NULL;
+    if (ink_tokenizer_open_source(ctx, &source, &tokenizer) == INK_OK) {
+        ink_token ids[1024];
+        char decoded[1 << 14];
+        size_t n = 0, length = 0;
+        if (ink_tokenizer_encode(ctx, tokenizer, text, sizeof text - 1, INK_ENCODE_DEFAULT, ids, 1024, &n) == INK_OK)
+            for (size_t i = 0; i < n; i++)
+                check(ink_tokenizer_token(tokenizer, ids[i], NULL) != NULL);
+        else
+            n = 0;
+        ink_tokenizer_decode(ctx, tokenizer, ids, n, decoded, sizeof decoded, &length);
+    } else {
+        check(tokenizer == NULL && ink_context_error(ctx)[0] != '\0');
+    }
+    ink_tokenizer_free(tokenizer);
+    ink_context_free(ctx);
+    return 0;
+}
