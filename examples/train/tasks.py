@@ -28,7 +28,7 @@ LABELS = {
 }
 # For each task: learning rate, tokens a step, tokens in all.
 RECIPES = {"mood": (1e-3, 2000, 6e6), "kind": (1e-3, 2000, 2e6), "grammar": (1e-3, 2000, 8e6),
-           "tag": (1e-3, 2000, 2e6), "answer": (1e-3, 2000, 12e6)}
+           "tag": (1e-3, 2000, 6e6), "answer": (1e-3, 2000, 12e6)}
 # The stories: (share of the tokens, settings). The last one is what a model is measured on.
 WORLD = "--facts 1:3 --states 0:1 --objects 1:3 --move 40 --put 20"
 PHASES = [(.25, WORLD + " --sentences 0:4 --filler 60"), (.25, WORLD + " --sentences 3:12 --filler 100"),
