@@ -33,6 +33,10 @@ static void cuts_are_the_references(ink_context *ctx)
     static const char ties[] = "'unk_id':0,'vocab':[['<unk>',0],['a',-1],['aa',-2],['aaa',-3]]";
     static const char twice[] = "'unk_id':0,'vocab':[['<unk>',0],['a',-1],['b',-2],['a',-3],['ab',-5]]";
     static const char likely[] = "'unk_id':0,'vocab':[['<unk>',40],['a',40],['xy',41]]";
+    /* a + b is ab, but not as the reference reads these numbers */
+    static const char rough[] = "'unk_id':0,'vocab':[['<unk>',0],['a',-8.261595726013184],['b',-7.204071044921875],"
+                                "['ab',-15.465666770935059]]";
+    static const char exact[] = "'unk_id':0,'vocab':[['<unk>',0],['a',-8.25],['b',-7.125],['ab',-15.375]]";
     static const char bytes[] =
         "'byte_fallback':true,'unk_id':3,'vocab':[['a',-1],['<0x78>',-1],['<0x79>',-2],['<unk>',0]]";
     static const char no_unknown[] = "'unk_id':null,'vocab':[['ab',-1],['b',-1],['cc',-9]]";
@@ -49,6 +53,8 @@ static void cuts_are_the_references(ink_context *ctx)
         {twice, "a", {3, -1}},
         {likely, "xy", {2, -1}}, /* the unknown characters x and y are fused, and then they are a piece */
         {likely, "xxy", {0, -1}},
+        {rough, "ab", {1, 2, -1}},
+        {exact, "ab", {3, -1}},
         {bytes, "xay", {1, 0, 2, -1}},
         {bytes, "xyz", {3, -1}},
         {bytes, "xy", {1, 2, -1}},
