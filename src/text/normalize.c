@@ -278,7 +278,7 @@ ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes 
     size_t n_from = codes_of(&step->from, from), n_to = codes_of(&step->to, to), n = 0, n_found = 0, room, length;
     size_t n_replaced = 0;
     ink_codes changed;
-    for (size_t i = 0; i<codes->n; i += length> 0 ? length : 1) {
+    for (size_t i = 0; i < codes->n; i += ink_size_max(length, 1)) {
         length = codes_match(step, codes, i, from, n_from);
         n_found += length > 0;
         n_replaced += length;
@@ -366,8 +366,7 @@ ink_result ink_normal_charsmap(ink_context *ctx, const ink_step *step, ink_codes
     return INK_OK;
 }
 
-/* ---- NFD, NFC, NFKD, NFKC (Unicode 16, section 3.11) --------------------------------------------------------------
- */
+/* ---- normal forms (Unicode 16, section 3.11) -------------------------------------------------------------------- */
 
 /*
  *     NFD: every code point is decomposed as far as it goes, then each run of marks is ordered by combining class;
