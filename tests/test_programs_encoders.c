@@ -422,6 +422,15 @@ static void answers(void **state)
     char *said = output_of(run_with(many, ANSWER, folder, "--context", story));
     assert_int_equal(count_of(said, "\n"), 150 + 149);
     free(said);
+    /* A question that is too long is named by its number among all questions. */
+    char longer[150 * 8 + 400] = "";
+    strcat(longer, many);
+    for (size_t i = 0; i < 90; i++)
+        strcat(longer, "who ");
+    process too_long = run_with(longer, ANSWER, folder, "--context", story);
+    assert_int_equal(too_long.code, 1);
+    assert_non_null(strstr(too_long.err, "text 151: the template, and what else is beside the passage, has "));
+    process_free(&too_long);
     free(many);
 }
 
@@ -619,7 +628,7 @@ static void numbers_that_are_none_are_not_printed(void **state)
         memset(weights + 8 + header, 0xFF, size - 8 - header); /* a NaN in every type */
         write_file(folder, "model.safetensors", weights, size);
         const mistake damaged = {{cases[i][0], folder, cases[i][2], cases[i][3], cases[i][4]},
-                                 "text 0: the model computes a NaN or an infinity"};
+                                 "text 1: the model computes a NaN or an infinity"};
         mistakes_refused(&damaged, 1);
         free(weights);
         forget(folder);
@@ -713,7 +722,7 @@ static void mistakes_are_answered(void **state)
         {{ANSWER, ANSWERS "/bert", "--context", "-"}, "the question is missing: stdin is the text"},
         {{ANSWER, ANSWERS "/bert", "--context", "/none", "who"}, "/none: cannot be read"},
         {{ANSWER, ANSWERS "/bert", "--context", "/dev/null", "who"}, "/dev/null: there is nothing to read in it"},
-        {{ANSWER, ANSWERS "/bert", "--context", ANSWERS "/story.text", ""}, "a question is empty"},
+        {{ANSWER, ANSWERS "/bert", "--context", ANSWERS "/story.text", "who", ""}, "question 2 is empty"},
         {{ANSWER, ANSWERS "/bert", "--context", ANSWERS "/story.text", "who", "--window", "73"},
          "a window of 73 tokens is too long: this model allows 72"},
         {{ANSWER, ANSWERS "/bert", "--context", ANSWERS "/story.text", long_text, "--window", "30"},

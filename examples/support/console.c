@@ -168,6 +168,16 @@ bool console_ok(const ink_context *ctx, ink_result result)
     return result == INK_OK || console_complain("%s", ink_context_error(ctx));
 }
 
+bool console_ok_list(const ink_context *ctx, ink_result result, const size_t *numbers)
+{
+    const char *error = result != INK_OK ? ink_context_error(ctx) : "";
+    size_t i;
+    int length = 0;
+    if (sscanf(error, "text %zu:%n", &i, &length) == 1 && length > 0)
+        return console_complain("text %zu:%s", numbers[i], error + length);
+    return console_ok(ctx, result);
+}
+
 void *console_memory(size_t count, size_t size)
 {
     void *block = calloc(count > 0 ? count : 1, size > 0 ? size : 1);

@@ -28,6 +28,10 @@ bool console_complain(const char *format, ...) CONSOLE_FORMAT(1, 2);
 /* True if a call of the library succeeded; otherwise prints the context's error. */
 bool console_ok(const ink_context *ctx, ink_result result);
 
+/* The same for a call with a list of texts, whose error begins with "text 6: ". The library counts from 0 in each list;
+   the printed sentence has the number that the text has for the user: numbers[6]. */
+bool console_ok_list(const ink_context *ctx, ink_result result, const size_t *numbers);
+
 /* Zeroed memory for count items, to be released with free(); NULL after an error message. */
 void *console_memory(size_t count, size_t size);
 

@@ -106,10 +106,13 @@ static bool ask(asking *a)
                                                                         : (size_t)stride,
                                        .max_answer_tokens = (size_t)max_answer,
                                        .may_be_impossible = impossible};
-    size_t n_answers[TOGETHER];
+    size_t n_answers[TOGETHER], numbers[TOGETHER];
     double begin = console_seconds();
-    bool done = console_ok(a->lm.ctx,
-                           ink_model_answer(a->lm.ctx, a->lm.model, a->passages, a->n, &wanted, a->answers, n_answers));
+    for (size_t i = 0; i < a->n; i++)
+        numbers[i] = a->n_asked + i + 1;
+    bool done = console_ok_list(
+        a->lm.ctx, ink_model_answer(a->lm.ctx, a->lm.model, a->passages, a->n, &wanted, a->answers, n_answers),
+        numbers);
     a->seconds += console_seconds() - begin;
     for (size_t i = 0; i < a->n; i++) {
         done = done && (a->n_asked == 0 || console_write("\n", 1));
@@ -131,7 +134,7 @@ static bool add_question(asking *a, const char *question, size_t size)
         .text = question, .size = size, .pair = a->text, .pair_size = a->size, .flags = INK_ENCODE_DEFAULT};
     size_t i = a->n, n, first = 0;
     if (size == 0)
-        return console_complain("a question is empty");
+        return console_complain("question %zu is empty", a->n_asked + i + 1);
     if (!lm_encode_input(&a->lm, &input, &a->tokens[i], &a->types[i], &a->places[i], &n))
         return false;
     a->passages[i] = (ink_passage){.tokens = a->tokens[i],

@@ -134,15 +134,19 @@ bool batch_add(batch *b, const batch_input *in)
 bool batch_flush(batch *b)
 {
     ink_text texts[BATCH_TEXTS];
+    size_t numbers[BATCH_TEXTS];
     double begin = console_seconds();
     bool has_types = lm_has_types(&b->lm);
-    for (size_t i = 0; i < b->n_waiting; i++)
+    for (size_t i = 0; i < b->n_waiting; i++) {
+        numbers[i] = b->n_texts - b->n_waiting + i + 1;
         texts[i] = (ink_text){.tokens = b->tokens + b->waiting[i].tokens,
                               .n_tokens = b->waiting[i].n_tokens,
                               .types = has_types ? b->types + b->waiting[i].tokens : NULL,
                               .output = b->rows + i * b->width};
+    }
     if (b->n_waiting > 0 &&
-        !console_ok(b->lm.ctx, ink_model_encode(b->lm.ctx, b->lm.model, b->encoding, texts, b->n_waiting)))
+        !console_ok_list(b->lm.ctx, ink_model_encode(b->lm.ctx, b->lm.model, b->encoding, texts, b->n_waiting),
+                         numbers))
         return false;
     b->seconds += console_seconds() - begin;
     for (size_t i = 0; i < b->n_waiting; i++) {

@@ -140,7 +140,7 @@ static bool fill_gaps(gaps *g)
                      .n_positions = g->n_gaps,
                      .output = g->rows};
     double begin = console_seconds();
-    if (!console_ok(lm->ctx, ink_model_encode(lm->ctx, lm->model, INK_PROBABILITIES, &text, 1)))
+    if (!console_ok_list(lm->ctx, ink_model_encode(lm->ctx, lm->model, INK_PROBABILITIES, &text, 1), &(size_t){1}))
         return false;
     double seconds = console_seconds() - begin;
     for (size_t i = 0; i < g->n_gaps; i++)

@@ -98,20 +98,24 @@ static bool flush(tagging *t)
 {
     const language_model *lm = &t->lm;
     ink_passage texts[WAITING] = {{0}};
-    size_t n_tags[WAITING], n_texts = 0;
+    size_t n_tags[WAITING], numbers[WAITING], n_texts = 0;
     double begin = console_seconds();
     ink_tag *tags = console_memory(t->n_tokens, sizeof *tags), *tag = tags;
     bool done = tags != NULL;
     for (size_t i = 0; i < t->n_waiting; i++)
-        if (t->waiting[i].n > 0) /* a text without tokens has no words */
+        if (t->waiting[i].n > 0) { /* a text without tokens has no words */
+            numbers[n_texts] = t->n_texts + i + 1;
             texts[n_texts++] = (ink_passage){.tokens = t->waiting[i].tokens,
                                              .types = lm_has_types(lm) ? t->waiting[i].types : NULL,
                                              .places = t->waiting[i].places,
                                              .n_tokens = t->waiting[i].n,
                                              .text = t->waiting[i].text,
                                              .size = t->waiting[i].size};
-    done = done && console_ok(lm->ctx, ink_model_tag(lm->ctx, lm->model, texts, n_texts, &t->options, tags, t->n_tokens,
-                                                     n_tags));
+        }
+    done = done &&
+           console_ok_list(lm->ctx,
+                           ink_model_tag(lm->ctx, lm->model, texts, n_texts, &t->options, tags, t->n_tokens, n_tags),
+                           numbers);
     t->seconds += console_seconds() - begin;
     for (size_t i = 0, k = 0; i < t->n_waiting; i++) {
         done = done && (t->n_texts == 0 || console_write("\n", 1));
