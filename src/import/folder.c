@@ -68,6 +68,14 @@ ink_result ink_folder_check_layout(ink_context *ctx, const ink_source *source)
     return INK_OK;
 }
 
+ink_result ink_folder_check_path(ink_context *ctx, const char *path)
+{
+    if (path[0] != '\0' && path[0] != '.' && strlen(path) < INK_MODULE_PATH && strpbrk(path, "/\\:") == NULL)
+        return INK_OK;
+    return ink_fail(ctx, INK_ERROR_MISMATCH,
+                    "\"modules.json\": path '%s' is not the plain name of a folder in the model's folder", path);
+}
+
 ink_result ink_folder_explain(ink_context *ctx, const ink_source *source, const char *module)
 {
     const char *folder = source->name != NULL ? source->name : "the model";

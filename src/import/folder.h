@@ -15,18 +15,24 @@ ink_result ink_folder_explain(ink_context *ctx, const ink_source *source, const 
    ("0_Transformer"). */
 ink_result ink_folder_check_layout(ink_context *ctx, const ink_source *source);
 
+/* Room for the path of a module, with its NUL. */
+#define INK_MODULE_PATH 128
+
+/* Refuses the path of a module in modules.json that is not the plain name of a folder. */
+ink_result ink_folder_check_path(ink_context *ctx, const char *path);
+
 /* ---- static_embedding.c ----------------------------------------------------------------------------------------- */
 
 /* Where the files of a StaticEmbedding lie. */
 typedef struct ink_static_folder {
     ink_source whole;
-    ink_source tokenizer; /* has tokenizer.json alone: the reference reads no other file for the tokenizer */
-    char path[128];       /* of weights and tokenizer: "", or the name of a folder in the folder */
+    ink_source tokenizer;       /* has tokenizer.json alone: the reference reads no other file for the tokenizer */
+    char path[INK_MODULE_PATH]; /* of weights and tokenizer: "", or the name of a folder in the folder */
 } ink_static_folder;
 
 /* *found: modules.json begins with a StaticEmbedding of sentence-transformers, or there is none and config.json is that
-   of model2vec. Other folders, broken ones too, are not found; INK_ERROR_MEMORY, INK_ERROR_READ. The folder may not
-   move while its sources are used. */
+   of model2vec. Other folders, broken ones too, are not found; INK_ERROR_MISMATCH for a path that leads elsewhere,
+   INK_ERROR_MEMORY, INK_ERROR_READ. The folder may not move while its sources are used. */
 ink_result ink_static_folder_open(ink_context *ctx, ink_arena *arena, const ink_source *source,
                                   ink_static_folder *folder, bool *found);
 

@@ -246,9 +246,7 @@ static ink_result read_module(ink_import *in, const ink_json_document *document,
 static ink_result module_file(ink_import *in, const sentence_module *m, const char *file, const char **name)
 {
     size_t size = strlen(m->path) + 1 + strlen(file) + 1;
-    if (m->path[0] == '\0' || m->path[0] == '.' || strpbrk(m->path, "/\\:") != NULL)
-        return ink_fail(in->ctx, INK_ERROR_MISMATCH,
-                        "\"modules.json\": path '%s' is not the plain name of a folder in the model's folder", m->path);
+    INK_TRY(ink_folder_check_path(in->ctx, m->path));
     char *joined = ink_arena_alloc(in->config.arena, size, 1);
     if (joined == NULL)
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: reading the modules of a sentence encoder");

@@ -72,10 +72,11 @@ ink_result ink_static_folder_open(ink_context *ctx, ink_arena *arena, const ink_
         ink_json first = ink_json_first(&document, 0);
         const char *type = string_in(&document, first, "type"), *path = string_in(&document, first, "path");
         size_t length = strlen(type), size = strlen("StaticEmbedding");
-        *found = length >= size && strcmp(type + length - size, "StaticEmbedding") == 0 &&
-                 strlen(path) < sizeof folder->path && strpbrk(path, "/\\:") == NULL && strcmp(path, "..") != 0;
-        if (*found && strcmp(path, ".") != 0)
-            memcpy(folder->path, path, strlen(path));
+        *found = length >= size && strcmp(type + length - size, "StaticEmbedding") == 0;
+        if (!*found || path[0] == '\0' || strcmp(path, ".") == 0)
+            return INK_OK;
+        INK_TRY(ink_folder_check_path(ctx, path));
+        memcpy(folder->path, path, strlen(path));
         return INK_OK;
     }
     INK_TRY(open_settings(ctx, arena, source, INK_CONFIG_FILE, &document));
