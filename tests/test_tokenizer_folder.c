@@ -149,6 +149,60 @@ static void a_vocab_txt_alone_is_a_tokenizer(ink_context *ctx)
     ink_tokenizer_free(tokenizer);
 }
 
+/* Of several files transformers takes tokenizer.model, or else that of the class; it does not ask the class of
+   Mistral's folders. The ids are those of AutoTokenizer. */
+static void the_class_decides_which_file_is_read(ink_context *ctx)
+{
+    static const struct {
+        bool general; /* tokenizer.model is there */
+        const char *class_name, *model;
+        size_t vocab_size;
+        ink_token ids[10];
+    } cases[] = {
+        {false, "XLMRobertaTokenizer", "", 352, {0, 12, 151, 63, 105, 334, 12, 211, 2}},
+        {false, "CamembertTokenizer", "", 355, {5, 15, 154, 66, 108, 337, 15, 214, 6}},
+        {false, "T5Tokenizer", "", 400, {3, 152, 57, 106, 283, 3, 226, 1}},
+        {false, "BertTokenizer", "", 11, {2, 5, 1, 3}},
+        {true, "XLMRobertaTokenizer", "", 502, {0, 445, 3, 451, 487, 487, 467, 445, 446, 2}},
+        {true, "T5Tokenizer", "", 601, {444, 2, 450, 486, 486, 466, 444, 445, 2}},
+        {true, "LlamaTokenizer", "", 500, {444, 107, 450, 486, 486, 466, 444, 444, 444, 445}},
+        {true, "LlamaTokenizer", "mistral", 500, {444, 107, 450, 486, 486, 466, 444, 444, 445}},
+        {true, "PreTrainedTokenizerFast", "", 500, {444, 107, 450, 486, 486, 466, 444, 444, 445}},
+    };
+    static const char *const names[] = {"legacy_xlmr/sentencepiece.bpe.model", "legacy_t5/spiece.model",
+                                        "legacy_bpe/tokenizer.model"};
+    ink_memory_file files[6] = {[3] = {"vocab.txt", WORDS, sizeof WORDS - 1}};
+    for (size_t i = 0; i < 3; i++) {
+        files[i].name = strchr(names[i], '/') + 1;
+        files[i].data = test_read_tokenizer(names[i], "", &files[i].size);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char config[80], model[80];
+        const ink_memory_file general = files[2];
+        size_t n = 0;
+        ink_tokenizer *tokenizer = NULL;
+        snprintf(config, sizeof config, "{\"tokenizer_class\": \"%s\"}", cases[i].class_name);
+        snprintf(model, sizeof model, "{\"model_type\": \"%s\"}", cases[i].model);
+        files[4] = (ink_memory_file){"tokenizer_config.json", config, strlen(config)};
+        files[5] = (ink_memory_file){"config.json", model, strlen(model)};
+        if (!cases[i].general)
+            files[2].name = "other.model";
+        ink_source source = ink_source_memory(&(ink_memory_files){files, 6});
+        assert_ok(ctx, ink_tokenizer_open_source(ctx, &source, &tokenizer));
+        files[2] = general;
+        assert_int_equal(ink_tokenizer_vocab_size(tokenizer), cases[i].vocab_size);
+        while (n < 10 && (cases[i].ids[n] != 0 || n == 0))
+            n++;
+        expect_ids(ctx, tokenizer,
+                   "hello  \xE2\x96\x81"
+                   "a",
+                   cases[i].ids, n);
+        ink_tokenizer_free(tokenizer);
+    }
+    for (size_t i = 0; i < 3; i++)
+        free((void *)(uintptr_t)files[i].data);
+}
+
 static void other_folders_are_refused(ink_context *ctx)
 {
     static const struct {
@@ -266,6 +320,7 @@ int main(void)
         context_test(other_files_name_the_controls),
         context_test(a_wrong_config_is_refused),
         context_test(a_vocab_txt_alone_is_a_tokenizer),
+        context_test(the_class_decides_which_file_is_read),
         context_test(other_folders_are_refused),
         context_test(every_member_is_asked_for_its_kind),
         context_test(added_tokens_json_is_asked_for_its_kind),

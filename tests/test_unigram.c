@@ -80,6 +80,30 @@ static void cuts_are_the_references(ink_context *ctx)
     }
 }
 
+/* A piece that is there twice has two ids. The reference asks its content whether it is special. */
+static void equal_pieces_are_special_together(ink_context *ctx)
+{
+    static const char file[] =
+        "{\"added_tokens\":[{\"id\":3,\"content\":\"<s>\",\"special\":true,\"normalized\":true,\"lstrip\":false,"
+        "\"rstrip\":false,\"single_word\":false}],%s\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":"
+        "[[\"<unk>\",0],[\"<s>\",0],[\"a\",-1],[\"<s>\",0]]}}";
+    static const struct {
+        const char *normalizer, *decoded;
+    } rows[] = {{"", "a"}, {"\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"_\"},", "a _<s>"}};
+    for (size_t i = 0; i < 2; i++) {
+        static const ink_token ids[] = {1, 2, 3};
+        char text[512], out[32];
+        size_t size = 0;
+        ink_tokenizer *tokenizer = NULL;
+        snprintf(text, sizeof text, file, rows[i].normalizer);
+        assert_ok(ctx, test_open_text(ctx, text, strlen(text), &tokenizer));
+        assert_ok(ctx, ink_tokenizer_decode(ctx, tokenizer, ids, 3, out, sizeof out, &size));
+        assert_int_equal(size, strlen(rows[i].decoded));
+        assert_memory_equal(out, rows[i].decoded, size);
+        ink_tokenizer_free(tokenizer);
+    }
+}
+
 static void wrong_files_are_refused(ink_context *ctx, counting *memory)
 {
     static const struct {
@@ -256,6 +280,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         context_test(cuts_are_the_references),
+        context_test(equal_pieces_are_special_together),
         counted_test(wrong_files_are_refused),
         counted_test(charsmaps_are_checked),
         context_test(a_megabyte_costs_no_more_than_its_length),

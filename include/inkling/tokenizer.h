@@ -27,9 +27,9 @@ typedef struct ink_tokenizer ink_tokenizer;
 
 /* Opens the tokenizer of a folder, or of a source. It reads tokenizer.json; or, if there is none, vocab.json with
    merges.txt (byte-level BPE as in GPT-2, RoBERTa and Qwen2), vocab.txt (BERT's WordPiece) or a model file of
-   SentencePiece (sentencepiece.bpe.model, spiece.model, tokenizer.model), and then tokenizer_config.json decides what
-   these files leave open. Tokens that tokenizer_config.json, special_tokens_map.json
-   and added_tokens.json name are added, as transformers does it (src/import/README.md), so the vocabulary may be larger
+   SentencePiece (tokenizer.model, sentencepiece.bpe.model, spiece.model), and then tokenizer_config.json decides what
+   these files leave open, and which of several counts. Tokens that tokenizer_config.json, special_tokens_map.json and
+   added_tokens.json name are added, as transformers does it (src/import/README.md), so the vocabulary may be larger
    than the model's. Of static embeddings (encoder.h) tokenizer.json is all, which may lie in a folder of its own.
    INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (with byte offset or JSON path),
    INK_ERROR_MISMATCH (a member of the wrong kind, by name), INK_ERROR_UNSUPPORTED (a component that does not run here,

@@ -75,8 +75,9 @@ ink_result ink_tokenizer_config_class(ink_tokenizer_config *config, ink_arena *a
         INK_TRY(ink_json_read_string(config->ctx, &model, 0, "tokenizer_class", &name));
     if (!missing)
         INK_TRY(ink_json_read_string(config->ctx, &model, 0, "model_type", &type));
-    bool by_type = name == NULL || strcmp(type, "qwen2") == 0; /* whose folders name any class */
-    config->class_name = name;
+    /* Folders of these models name any class, and transformers does not ask them. */
+    bool by_type = name == NULL || ink_is_listed("qwen2 mistral mixtral modernbert umt5", type, strlen(type));
+    config->class_name = by_type ? NULL : name;
     config->model_type = *type != '\0' ? type : NULL;
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
         size_t length = strlen(classes[i].name); /* "GPT2Tokenizer" or "GPT2TokenizerFast" */

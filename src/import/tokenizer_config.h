@@ -32,7 +32,7 @@ typedef struct ink_tokenizer_config {
     ink_json_document settings; /* tokenizer_config.json; without nodes if there is none */
     ink_json_document map;      /* special_tokens_map.json; likewise */
     ink_tokenizer_class class;
-    const char *class_name;               /* as a file names it; NULL: none does */
+    const char *class_name;               /* as a file names it; NULL: none does, or it does not count */
     const char *model_type;               /* of config.json; NULL: it does not say */
     const char *defaults[INK_N_CONTROLS]; /* control tokens that a model file names, where there is no class */
 } ink_tokenizer_config;

@@ -233,7 +233,6 @@ static ink_result import_added(ink_tokenizer_import *im)
             next = largest >= n_words || n_words == 0 ? largest + 1 : n_words;
         p->token.id = id >= 0 ? id : (ink_token)next++;
         p->token.as_text = split_special && p->special;
-        p->special &= !changed; /* the reference looks for the decoded text among the special tokens */
         largest = ink_size_max(largest, (size_t)p->token.id);
         uint32_t *other = &with_id[p->token.id];
         if (id < 0 || changed || *other != UINT32_MAX)

@@ -202,24 +202,32 @@ static bool legacy_has(const ink_tokenizer_import *im, const char *name)
     return result == INK_OK;
 }
 
+/* As in transformers, the class has a file of its own, before which tokenizer.model counts if the class is one of
+   SentencePiece or none. Where that is missing, the file that is there tells. */
 ink_result ink_import_tokenizer_legacy(ink_tokenizer_import *im)
 {
-    static const char *const models[] = {"sentencepiece.bpe.model", "spiece.model", "tokenizer.model"};
-    const char *folder = im->source->name != NULL ? im->source->name : "the model";
-    if (legacy_has(im, "vocab.json"))
-        INK_TRY(read_vocab_json(im));
-    else if (legacy_has(im, "vocab.txt"))
-        INK_TRY(read_vocab_txt(im));
-    for (size_t i = 0; i < 3 && im->tokens == NULL; i++)
-        if (legacy_has(im, models[i]))
-            return ink_import_spm(im, models[i]);
-    if (im->tokens == NULL)
+    static const char json[] = "vocab.json", txt[] = "vocab.txt", pieces[] = "sentencepiece.bpe.model",
+                      t5[] = "spiece.model", any[] = "tokenizer.model";
+    static const char *const of_class[] = {
+        [INK_CLASS_NONE] = any,           [INK_CLASS_BERT] = txt,         [INK_CLASS_GPT2] = json,
+        [INK_CLASS_ROBERTA] = json,       [INK_CLASS_QWEN2] = json,       [INK_CLASS_LLAMA] = any,
+        [INK_CLASS_XLM_ROBERTA] = pieces, [INK_CLASS_CAMEMBERT] = pieces, [INK_CLASS_T5] = t5,
+        [INK_CLASS_GEMMA] = any};
+    const char *own = of_class[im->config.class], *folder = im->source->name != NULL ? im->source->name : "the model";
+    const char *const files[] = {own == json || own == txt ? own : any, own, json, txt, pieces, t5, any};
+    size_t i = 0;
+    while (i < 7 && !legacy_has(im, files[i]))
+        i++;
+    if (i == 7)
         return ink_fail(
             im->ctx, INK_ERROR_NOT_FOUND,
             "%s has no tokenizer.json, no vocab.json with merges.txt and no vocab.txt, nor tokenizer.model, "
             "spiece.model or sentencepiece.bpe.model",
             folder);
+    if (files[i] != json && files[i] != txt)
+        return ink_import_spm(im, files[i]);
+    INK_TRY(files[i] == json ? read_vocab_json(im) : read_vocab_txt(im));
     bool bert = im->config.class == INK_CLASS_BERT;
-    INK_TRY(ink_builder_start(&im->b, im->ctx, im->arena, bert ? "vocab.txt" : "vocab.json with merges.txt"));
+    INK_TRY(ink_builder_start(&im->b, im->ctx, im->arena, bert ? txt : "vocab.json with merges.txt"));
     return bert ? ink_import_bert(im) : read_bpe_family(im);
 }

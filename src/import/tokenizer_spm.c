@@ -227,8 +227,9 @@ static ink_result spm_check_class(ink_tokenizer_import *im, const ink_sentencepi
     static const char none[] = "TokenizersBackend PreTrainedTokenizerFast PreTrainedTokenizer";
     const ink_tokenizer_config *config = &im->config;
     const char *name = config->class_name != NULL ? config->class_name : config->model_type;
-    bool known =
-        name == NULL || ink_is_listed(config->class_name != NULL ? none : "llama mistral mixtral", name, strlen(name));
+    bool known = name == NULL ||
+                 ink_is_listed(config->class_name != NULL ? none : "llama mistral mixtral smollm3 modernbert umt5",
+                               name, strlen(name));
     for (const spm_class *c = spm_classes; c->class != INK_CLASS_NONE; c++)
         if (c->class == config->class)
             return INK_OK;

@@ -591,7 +591,7 @@ typedef struct ink_added_pattern {
     size_t content_size, size;
     ink_added_set set;
     ink_added_token token;
-    bool special; /* decoding leaves it out */
+    bool special; /* decoding leaves it out, if that would give the content and not the normalised content */
 } ink_added_pattern;
 
 ink_result ink_builder_start(ink_tokenizer_builder *b, ink_context *ctx, ink_arena *arena, const char *file);

@@ -97,13 +97,19 @@ ink_result ink_builder_added(ink_tokenizer_builder *b, const ink_added_pattern *
         const ink_added_pattern *p = &patterns[i];
         added->tokens[i] = p->token;
         added->longest = ink_size_max(added->longest, p->size);
-        if (p->special)
+        if (p->special && p->size == p->content_size && memcmp(p->text, p->content, p->size) == 0)
             b->draft.vocab.tokens[p->token.id].special = true;
         ink_trie_put(&added->trie, INK_ADDED_CONTENT, p->content, p->content_size, false, (uint32_t)i);
         if (p->size > 0) /* else no text has it */
             ink_trie_put(&added->trie, p->set, p->text, p->size, true, (uint32_t)i);
     }
     added->n_tokens = n;
+    /* Pieces of Unigram may be equal; all that are spelled like a special token are special. */
+    for (size_t id = 0; id < b->draft.vocab.n_ids && b->draft.model == INK_MODEL_UNIGRAM; id++) {
+        ink_vocab_token *token = &b->draft.vocab.tokens[id];
+        uint32_t i = ink_trie_find(&added->trie, INK_ADDED_CONTENT, b->draft.vocab.pool + token->offset, token->size);
+        token->special |= i != INK_TRIE_NONE && patterns[i].special;
+    }
     INK_TRY(ink_trie_link(b->ctx, b->arena, &added->trie, INK_ADDED_RAW));
     return ink_trie_link(b->ctx, b->arena, &added->trie, INK_ADDED_NORMALIZED);
 }
