@@ -81,6 +81,7 @@ static void a_file_too_large_is_not_read(void **state)
         {"vocab.txt", "table_bytes", {TEXT_FILE("tokenizer_config.json", "{\"tokenizer_class\":\"BertTokenizer\"}")}},
         {"vocab.json", "table_bytes", {TEXT_FILE("merges.txt", "a b\n")}},
         {"merges.txt", "table_bytes", {TEXT_FILE("vocab.json", "{\"a\":0}")}},
+        {"tokenizer.model", "table_bytes", {{0}}},
         {"chat_template.jinja", "settings_bytes", {TEXT_FILE("tokenizer.json", WORDS)}},
         {"config.json", "settings_bytes", {TEXT_FILE("tokenizer.json", WORDS)}},
         {"generation_config.json",

@@ -175,6 +175,32 @@ static void other_classes_are_refused_by_name(ink_context *ctx)
     }
 }
 
+/* A piece of n bytes may have n - 1 merges, so a file has more of them than bytes: a, aa, ... up to 60 bytes have
+   1,770, which is beyond a small limit. */
+static void merges_are_counted_first(ink_context *ctx)
+{
+    const uint64_t limits[] = {1 << 14, 0};
+    char run[60];
+    bytes model = {.size = 0};
+    memset(run, 'a', sizeof run);
+    put_piece(&model, "<unk>", 5, 0, 2);
+    for (size_t i = 1; i <= sizeof run; i++)
+        put_piece(&model, run, i, -(float)i, 1);
+    put_field(&model, 2, "\x18\x02", 2); /* BPE */
+    (void)ctx;
+    for (int i = 0; i < 2; i++) {
+        ink_context *limited = ink_context_create(&(ink_context_options){.limits = {.table_bytes = limits[i]}});
+        ink_tokenizer *tokenizer = NULL;
+        ink_result result = open_model(limited, &model, "{}", &tokenizer);
+        if (i == 0)
+            assert_fails(limited, result, INK_ERROR_LIMIT, "(table_bytes of ink_limits)");
+        else
+            assert_ok(limited, result);
+        ink_tokenizer_free(tokenizer);
+        ink_context_free(limited);
+    }
+}
+
 static void memory_may_end_anywhere(ink_context *ctx, counting *memory)
 {
     ink_tokenizer *tokenizer = NULL;
@@ -187,9 +213,9 @@ static void memory_may_end_anywhere(ink_context *ctx, counting *memory)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        counted_test(wrong_files_are_refused), context_test(every_truncation_is_refused_or_shorter),
-        context_test(what_does_no_harm_opens), context_test(other_classes_are_refused_by_name),
-        counted_test(memory_may_end_anywhere),
+        counted_test(wrong_files_are_refused),  context_test(every_truncation_is_refused_or_shorter),
+        context_test(what_does_no_harm_opens),  context_test(other_classes_are_refused_by_name),
+        context_test(merges_are_counted_first), counted_test(memory_may_end_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,6 +133,8 @@ static ink_result spm_merges(ink_tokenizer_import *im, const ink_sentencepiece *
                     im->merges[n] = (ink_spelled_merge){{t->text, t->text + cut}, {cut, t->size - cut}, 0};
                 n++;
             }
+            INK_TRY(ink_limit_check(im->ctx, im->b.file, (uint64_t)n * sizeof *im->merges,
+                                    INK_LIMIT(im->ctx, table_bytes))); /* long pieces have many merges */
         }
         im->n_merges = n;
         if (pass == 0 && (im->merges = ink_arena_alloc(im->arena, n, sizeof *im->merges)) == NULL)
