@@ -150,6 +150,28 @@ static void settings_may_be_left_out_or_said_in_another_way(ink_context *ctx)
     }
 }
 
+/* sliding_window of ModernBERT is half of local_attention, which is 7 here, and wins. */
+static void a_window_has_two_names(ink_context *ctx)
+{
+    static const setting cases[] = {{"modernbert", "local_attention", "3", INK_OK, NULL},
+                                    {"modernbert", "sliding_window", "1", INK_OK, NULL},
+                                    {"modernbert", "sliding_window", "3", INK_OK, NULL},
+                                    {"modernbert", "use_cache", "true", INK_OK, NULL}};
+    static const ink_token tokens[] = {5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    float rows[4][12 * 64] = {{0}};
+    for (size_t i = 0; i < 4; i++) {
+        ink_model *model;
+        assert_ok(ctx, setting_open(ctx, &cases[i], &model));
+        assert_true(ink_model_encoding_size(model, INK_HIDDEN_STATES) <= 64);
+        const ink_text text = {.tokens = tokens, .n_tokens = 12, .output = rows[i]};
+        assert_ok(ctx, ink_model_encode(ctx, model, INK_HIDDEN_STATES, &text, 1));
+        ink_model_free(model);
+    }
+    assert_memory_equal(rows[0], rows[1], sizeof rows[0]);
+    assert_memory_equal(rows[2], rows[3], sizeof rows[2]);
+    assert_memory_not_equal(rows[1], rows[2], sizeof rows[1]);
+}
+
 /* Labels that are no strings are shown as Python shows them. */
 static void labels_may_be_plain_values(ink_context *ctx)
 {
@@ -656,6 +678,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_settings_are_refused),
         context_test(settings_may_be_left_out_or_said_in_another_way),
+        context_test(a_window_has_two_names),
         context_test(labels_may_be_plain_values),
         counted_test(missing_tensors_are_named),
         counted_test(wrong_modules_are_refused),

@@ -92,7 +92,8 @@ static ink_result describe_flag(ink_config *config, const char *key, bool has, i
 }
 
 /* What ModernBERT alone has: flags for its biases, windows and ropes by layer, and the pooling of its classifier. Every
-   global_attn_every_n_layers-th block sees the whole text, the others local_attention / 2 tokens on each side. */
+   global_attn_every_n_layers-th block sees the whole text, the others local_attention / 2 tokens on each side, or
+   sliding_window, the reference's other name for this half, which wins. */
 static ink_result encoder_describe_modern(ink_import *in, encoder_settings *s)
 {
     static const ink_rope_names ropes[] = {
@@ -100,7 +101,7 @@ static ink_result encoder_describe_modern(ink_import *in, encoder_settings *s)
         {.layers = "sliding_attention", .theta = "local_rope_theta", .default_theta = 10000, .scaled = true}};
     ink_config *config = &in->config;
     ink_stack *stack = &in->model->transformer.stack;
-    size_t local = 128, every = 3, n_layers = in->model->info.n_layers;
+    size_t local = 128, side, every = 3, n_layers = in->model->info.n_layers;
     const char *pooling;
     INK_TRY(describe_flag(config, "norm_bias", false, &s->norm_bias));
     INK_TRY(describe_flag(config, "attention_bias", false, &s->attention_bias));
@@ -114,13 +115,15 @@ static ink_result encoder_describe_modern(ink_import *in, encoder_settings *s)
                         config->document.file, pooling);
     in->model->head.pooling = strcmp(pooling, "mean") == 0 ? INK_POOLING_MEAN : INK_POOLING_NONE;
     INK_TRY(ink_config_count(config, "local_attention", INK_MAX_IDS, &local));
+    side = local / 2;
+    INK_TRY(ink_config_count(config, "sliding_window", INK_MAX_IDS, &side));
     INK_TRY(ink_config_size(config, "global_attn_every_n_layers", INK_MAX_LAYERS, &every));
     stack->config.gated = true;
     stack->config.gate_activation = s->activation;
     stack->config.norm_place = INK_NORM_BEFORE;
     for (size_t i = 0; i < stack->config.n_blocks; i++)
-        stack->config.attention[i].window = i % every != 0 ? local / 2 + 1 : 0;
-    INK_TRY(ink_import_layer_types(config, n_layers, local / 2 + 1, false, &stack->config));
+        stack->config.attention[i].window = i % every != 0 ? side + 1 : 0;
+    INK_TRY(ink_import_layer_types(config, n_layers, side + 1, false, &stack->config));
     for (size_t i = 0; i < stack->config.n_blocks; i++)
         stack->blocks[i].rope = stack->config.attention[i].window != 0;
     INK_TRY(ink_import_ropes(in, ropes, 2, stack->config.attention[0].head_dim));
