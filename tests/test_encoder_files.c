@@ -535,6 +535,39 @@ static void files_say_how_long_a_text_may_be(ink_context *ctx)
     }
 }
 
+/* truncate_dim of config_sentence_transformers.json leaves the first columns of an embedding. */
+static void embeddings_are_cut(ink_context *ctx)
+{
+    static const struct {
+        const char *settings;
+        size_t size;
+    } cases[] = {
+        {"{}", 0}, {"{\"truncate_dim\": null}", 0}, {"{\"truncate_dim\": 900}", 0}, {"{\"truncate_dim\": 5}", 5}};
+    static const ink_token tokens[] = {2, 5, 6, 3};
+    float rows[2][2 * 64] = {{0}}, (*whole)[2 * 64] = &rows[0];
+    size_t size = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sentence s;
+        ink_model *model;
+        sentence_read(&s, "config_sentence_transformers.json");
+        sentence_add(&s, "config_sentence_transformers.json", cases[i].settings);
+        const ink_memory_files list = {s.files, s.n};
+        assert_ok(ctx, fixture_open_files(ctx, NULL, &list, &model));
+        size_t own = ink_model_get_encoder(model)->embedding_size;
+        size = i == 0 ? own : size;
+        assert_true(size > 5 && size <= 64);
+        assert_int_equal(own, cases[i].size != 0 ? cases[i].size : size);
+        float *row = rows[i != 0];
+        const ink_text texts[] = {{.tokens = tokens, .n_tokens = 4, .output = row},
+                                  {.tokens = tokens, .n_tokens = 3, .output = row + own}};
+        assert_ok(ctx, ink_model_encode(ctx, model, INK_EMBEDDING, texts, 2));
+        for (size_t k = 0; k < 2; k++)
+            assert_memory_equal(row + k * own, *whole + k * size, own * sizeof *row);
+        ink_model_free(model);
+        sentence_free(&s);
+    }
+}
+
 /* The probabilities of a CrossEncoder as older versions wrote it. */
 static void old_cross_encoders_have_an_activation(ink_context *ctx)
 {
@@ -684,6 +717,7 @@ int main(void)
         counted_test(wrong_modules_are_refused),
         counted_test(static_embeddings_are_checked),
         context_test(files_say_how_long_a_text_may_be),
+        context_test(embeddings_are_cut),
         context_test(cross_encoders_have_an_activation),
         context_test(old_cross_encoders_have_an_activation),
         counted_test(opening_survives_memory_that_runs_out),

@@ -320,7 +320,7 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
 
     ink_json node = ink_json_first(&document, 0);
     sentence_module first = {"", ""}, pooling = {"", ""}, m;
-    size_t n_before = is_static ? 1 : 2; /* the steps */
+    size_t n_before = is_static ? 1 : 2, cut = SIZE_MAX; /* the steps, and the columns that are left in the end */
     if (n >= 1)
         INK_TRY(read_module(in, &document, node, &first));
     if (n >= 2 && !is_static) {
@@ -347,8 +347,10 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
                         "supported",
                         document.file);
     INK_TRY(ink_config_open_optional(&in->config, SETTINGS_FILE, &settings, &has_settings));
-    if (has_settings)
+    if (has_settings) {
         INK_TRY(sentence_describe_prompt(in, &settings));
+        INK_TRY(ink_config_size(&settings, "truncate_dim", INK_MAX_IDS, &cut));
+    }
     if (is_static) {
         sentence->modes[sentence->n_modes++] = INK_POOLING_MEAN;
     } else {
@@ -367,7 +369,7 @@ ink_result ink_import_sentence(ink_import *in, bool *found)
         INK_TRY(read_module(in, &document, node, &m));
         INK_TRY(sentence_plan_step(in, &m, &width, &sentence->steps[i]));
     }
-    in->model->encoder.embedding_size = width;
+    in->model->encoder.embedding_size = ink_size_min(width, cut);
     return INK_OK;
 }
 

@@ -321,11 +321,12 @@ static size_t pick_rows(run *r)
     return n;
 }
 
-static void put_hidden(const run *r, const float *rows, size_t n, size_t width)
+/* Copies the first `width` columns of rows that are `stride` floats apart. */
+static void put_hidden(const run *r, const float *rows, size_t n, size_t stride, size_t width)
 {
     for (size_t i = 0; i < n; i++)
         if (r->targets[i].hidden != NULL)
-            memcpy(r->targets[i].hidden, rows + i * width, width * sizeof *rows);
+            memcpy(r->targets[i].hidden, rows + i * stride, width * sizeof *rows);
 }
 
 /* logits = x W^T + b */
@@ -392,7 +393,7 @@ static void run_head(run *r, size_t n)
     for (size_t i = 0; i < n; i++)
         wants_logits |= r->targets[i].logits != NULL;
     if (!pooled)
-        put_hidden(r, x, n, hidden);
+        put_hidden(r, x, n, hidden, hidden);
     if (!pooled && !wants_logits)
         return;
     if (head->transform.weight.n != 0) {
@@ -401,7 +402,7 @@ static void run_head(run *r, size_t n)
         INK_TRACE(ctx, "head.transform", ink_tensor_2d(x, n, hidden));
     }
     if (pooled) {
-        put_hidden(r, x, n, hidden);
+        put_hidden(r, x, n, hidden, hidden);
         return;
     }
     if (head->norm.size != 0) {
@@ -420,7 +421,7 @@ static void run_head(run *r, size_t n)
 }
 
 /* Computes the embeddings of the texts of the pass: pooled vectors of all modes side by side, then s(W v + b) or
-   v / max(|v|, 1e-12) for each step. */
+   v / max(|v|, 1e-12) for each step. The first embedding_size columns are the result. */
 static void run_sentence(run *r)
 {
     const ink_sentence *sentence = &r->model->sentence;
@@ -451,7 +452,7 @@ static void run_sentence(run *r)
         y = done;
         width = step->dense.weight.n;
     }
-    put_hidden(r, y, r->n_parts, width);
+    put_hidden(r, y, r->n_parts, width, r->model->encoder.embedding_size);
 }
 
 /* ---- items ------------------------------------------------------------------------------------------------------ */
