@@ -175,6 +175,46 @@ static void other_classes_are_refused_by_name(ink_context *ctx)
     }
 }
 
+/* Control pieces are added tokens, unless the settings list extra tokens. Where no class is named, a space is put
+   before the text behind an added token, whatever its flags are. The ids are those of AutoTokenizer. */
+static void settings_decide_about_added_tokens(ink_context *ctx)
+{
+    static const struct {
+        const char *settings, *text;
+        ink_token ids[6];
+        size_t n;
+    } rows[] = {
+        {"\"tokenizer_class\":\"LlamaTokenizer\"", "a<c>", {5, 1, 3}, 3},
+        {"\"tokenizer_class\":\"LlamaTokenizer\",\"extra_special_tokens\":[\"<x>\"]", "a<c>", {5, 1, 4}, 3},
+        {"\"tokenizer_class\":\"LlamaTokenizer\",\"extra_special_tokens\":[]", "a<c>", {5, 1, 4}, 3},
+        {"\"tokenizer_class\":\"LlamaTokenizer\",\"additional_special_tokens\":[\"<x>\"]", "a<c>", {5, 1, 4}, 3},
+        {"\"tokenizer_class\":\"LlamaTokenizer\",\"extra_special_tokens\":{\"x_token\":\"<x>\"}", "a<c>", {5, 1, 3}, 3},
+        {"\"added_tokens_decoder\":{\"3\":{\"content\":\"<c>\",\"special\":true,\"normalized\":true}}",
+         "a<c>b",
+         {5, 1, 3, 5, 2},
+         5},
+    };
+    bytes model = {.size = 0};
+    put_pieces(&model);
+    put_piece(&model, "<c>", 3, 0, 3);
+    put_piece(&model, "c", 1, -3, 1);
+    put_piece(&model, "\xE2\x96\x81", 3, -4, 1);
+    put_field(&model, 2, "\x18\x02", 2); /* BPE */
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ink_tokenizer *tokenizer = NULL;
+        ink_token ids[8];
+        char settings[256];
+        size_t n = 0;
+        snprintf(settings, sizeof settings, "{%s,\"add_bos_token\":false}", rows[i].settings);
+        assert_ok(ctx, open_model(ctx, &model, settings, &tokenizer));
+        assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, rows[i].text, strlen(rows[i].text), INK_ENCODE_DEFAULT, ids,
+                                            8, &n));
+        assert_int_equal(n, rows[i].n);
+        assert_memory_equal(ids, rows[i].ids, n * sizeof *ids);
+        ink_tokenizer_free(tokenizer);
+    }
+}
+
 /* A piece of n bytes may have n - 1 merges, so a file has more of them than bytes: a, aa, ... up to 60 bytes have
    1,770, which is beyond a small limit. */
 static void merges_are_counted_first(ink_context *ctx)
@@ -213,9 +253,13 @@ static void memory_may_end_anywhere(ink_context *ctx, counting *memory)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        counted_test(wrong_files_are_refused),  context_test(every_truncation_is_refused_or_shorter),
-        context_test(what_does_no_harm_opens),  context_test(other_classes_are_refused_by_name),
-        context_test(merges_are_counted_first), counted_test(memory_may_end_anywhere),
+        counted_test(wrong_files_are_refused),
+        context_test(every_truncation_is_refused_or_shorter),
+        context_test(what_does_no_harm_opens),
+        context_test(other_classes_are_refused_by_name),
+        context_test(settings_decide_about_added_tokens),
+        context_test(merges_are_counted_first),
+        counted_test(memory_may_end_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -336,7 +336,14 @@ ink_result ink_import_added(ink_tokenizer_import *im)
     sort_by_id(&l, n_listed);
     const size_t n_listed_anywhere = l.n;
     INK_TRY(read_special(&l));
-    for (size_t i = 0; i < im->n_extra; i++) {
+    /* A list of extra tokens in the settings, even an empty one, takes the place of the model's. */
+    const ink_json_node *nodes = im->config.settings.nodes;
+    ink_json extra = ink_tokenizer_config_member(&im->config, "extra_special_tokens");
+    ink_json older = ink_tokenizer_config_member(&im->config, "additional_special_tokens");
+    bool named = extra != INK_JSON_NONE && nodes[extra].kind == INK_JSON_OBJECT;
+    bool listed =
+        (extra != INK_JSON_NONE && !named) || (older != INK_JSON_NONE && (!named || nodes[extra].n_children == 0));
+    for (size_t i = 0; i < im->n_extra && !listed; i++) {
         added_entry *e = added_push(&l, ADDED_EXTRA, im->extra[i].content, im->extra[i].content_size);
         e->token.special = im->extra[i].special;
         e->is_object = true;
@@ -361,6 +368,8 @@ ink_result ink_import_added(ink_tokenizer_import *im)
     }
     im->n_added = im->n_first = 0;
     for (size_t i = 0; i < l.n; i++) {
+        if (im->added_raw && (l.entries[i].origin == ADDED_DECODER || l.entries[i].origin == ADDED_LEGACY))
+            l.entries[i].token.set = INK_ADDED_RAW;
         if (l.entries[i].token.content_size > 0)
             im->added[im->n_added++] = l.entries[i].token;
         if (i + 1 == n_listed)

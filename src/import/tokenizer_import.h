@@ -51,6 +51,7 @@ typedef struct ink_tokenizer_import {
     struct ink_sentencepiece *spm; /* the model that merges are made of; NULL: they are listed */
     ink_added_pattern *extra; /* [n_extra] tokens that the SentencePiece model or the class adds: content, special */
     size_t n_extra;
+    bool added_raw; /* tokens of added_tokens_decoder are cut out of the raw text, whatever their flag says */
 } ink_tokenizer_import;
 
 /* The two readers. */

@@ -273,6 +273,8 @@ ink_result ink_import_spm(ink_tokenizer_import *im, const char *file)
         im->config.defaults[INK_CONTROL_EOS] = spm_name(im, model->eos_id, &model->eos_piece);
         im->config.defaults[INK_CONTROL_UNK] = spm_name(im, model->unk_id, &model->unk_piece);
     }
+    /* So that the text behind each of them gets a space, too. */
+    im->added_raw = class == INK_CLASS_NONE && model->add_dummy_prefix != 0;
     INK_TRY(spm_list(im, model, c));
     INK_TRY(spm_steps(im, model));
     const bool fairseq = class == INK_CLASS_XLM_ROBERTA || class == INK_CLASS_CAMEMBERT;
