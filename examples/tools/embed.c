@@ -16,7 +16,7 @@
 #include "batch.h"
 
 static const char *query, *pooling_name, *rerank_folder;
-static uint64_t n_best = UINT64_MAX, n_hits = 100;
+static uint64_t n_best = UINT64_MAX, n_hits;
 static batch_form form;
 
 static const cli_option options[] = {
@@ -143,12 +143,25 @@ static bool take_score(void *user, const batch_input *in, const float *row)
     return true;
 }
 
+/* Each of these options has a meaning only beside another one. */
+static bool check_options(void)
+{
+    const char *alone = query != NULL           ? NULL
+                        : rerank_folder != NULL ? "--rerank"
+                        : n_hits != 0           ? "--hits"
+                        : n_best != UINT64_MAX  ? "-n"
+                                                : NULL;
+    if (alone != NULL)
+        return console_complain("%s needs --query", alone);
+    return n_hits == 0 || rerank_folder != NULL || console_complain("--hits needs --rerank");
+}
+
 /* Opens the cross-encoder, before there is anything to rank. */
 static bool open_reranker(batch *b, ink_context *ctx, ranking *r)
 {
     const batch_form pairs = {.pairs = true};
-    if (query == NULL || form.as_ids)
-        return console_complain(query == NULL ? "--rerank needs --query" : "--rerank needs texts, not --ids-in");
+    if (form.as_ids)
+        return console_complain("--rerank needs texts, not --ids-in");
     return batch_open(b, ctx, rerank_folder, pairs, INK_POOLING_NONE, INK_PROBABILITIES, take_score, r) &&
            (b->width == 1 || console_complain("%s: this %s gives %zu scores, but texts are ranked by one",
                                               rerank_folder, b->lm.info->kind, b->width));
@@ -157,7 +170,7 @@ static bool open_reranker(batch *b, ink_context *ctx, ranking *r)
 /* Keeps the closest texts, which come first, and ranks them by the cross-encoder. */
 static bool rerank(batch *b, ranking *r)
 {
-    size_t n = r->n < n_hits ? r->n : (size_t)n_hits;
+    size_t most = n_hits != 0 ? (size_t)n_hits : 100, n = r->n < most ? r->n : most;
     bool done = true;
     while (r->n > n)
         free(r->all[--r->n].text);
@@ -174,7 +187,8 @@ static bool embed(ink_context *ctx)
     ranking r = {0};
     ink_pooling pooling;
     batch b = {0}, reranker = {0};
-    bool done = (rerank_folder == NULL || open_reranker(&reranker, ctx, &r)) && read_pooling(&pooling) &&
+    bool done = check_options() && (rerank_folder == NULL || open_reranker(&reranker, ctx, &r)) &&
+                read_pooling(&pooling) &&
                 batch_open(&b, ctx, line.arguments[0], form, pooling, INK_EMBEDDING, take_row, &r);
     r.width = b.width;
     if (query != NULL)
