@@ -175,6 +175,21 @@ static void other_classes_are_refused_by_name(ink_context *ctx)
     }
 }
 
+/* The reference renames the piece, and other ids follow. */
+static void a_renamed_piece_is_refused(ink_context *ctx)
+{
+    bytes model = {.size = 0};
+    ink_tokenizer *tokenizer = NULL;
+    put_pieces(&model);
+    put_field(&model, 2, "\x18\x02", 2); /* BPE */
+    const char *same = "{\"added_tokens_decoder\":{\"1\":{\"content\":\"a\"},\"9\":{\"content\":\"x\"}}}";
+    assert_ok(ctx, open_model(ctx, &model, same, &tokenizer));
+    ink_tokenizer_free(tokenizer);
+    tokenizer = NULL;
+    const char *other = "{\"added_tokens_decoder\":{\"1\":{\"content\":\"<x>\"}}}";
+    assert_fails(ctx, open_model(ctx, &model, other, &tokenizer), INK_ERROR_UNSUPPORTED, "1 is '<x>'");
+}
+
 /* Control pieces are added tokens, unless the settings list extra tokens. Where no class is named, a space is put
    before the text behind an added token, whatever its flags are. The ids are those of AutoTokenizer. */
 static void settings_decide_about_added_tokens(ink_context *ctx)
@@ -253,13 +268,10 @@ static void memory_may_end_anywhere(ink_context *ctx, counting *memory)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        counted_test(wrong_files_are_refused),
-        context_test(every_truncation_is_refused_or_shorter),
-        context_test(what_does_no_harm_opens),
-        context_test(other_classes_are_refused_by_name),
-        context_test(settings_decide_about_added_tokens),
-        context_test(merges_are_counted_first),
-        counted_test(memory_may_end_anywhere),
+        counted_test(wrong_files_are_refused),    context_test(every_truncation_is_refused_or_shorter),
+        context_test(what_does_no_harm_opens),    context_test(other_classes_are_refused_by_name),
+        context_test(a_renamed_piece_is_refused), context_test(settings_decide_about_added_tokens),
+        context_test(merges_are_counted_first),   counted_test(memory_may_end_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

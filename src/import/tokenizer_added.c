@@ -325,6 +325,26 @@ static void added_settle(added_entry *entries, const uint64_t *keys, size_t n)
     }
 }
 
+/* Without a class the reference gives the pieces of a SentencePiece model of type BPE the names that the entries from
+   `first` on have for their ids. Here pieces keep their names. */
+static ink_result refuse_renamed(const added_list *l, size_t first)
+{
+    const ink_tokenizer_import *im = l->im;
+    for (size_t i = first; i < l->n && im->spm != NULL && im->config.class == INK_CLASS_NONE; i++) {
+        const added_entry *e = &l->entries[i];
+        if (e->id < 0 || (uint64_t)e->id >= im->n_tokens)
+            continue;
+        const ink_spelled_token *piece = &im->tokens[e->id];
+        if (piece->size != e->token.content_size || memcmp(piece->text, e->token.content, piece->size) != 0)
+            return ink_fail(l->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: added_tokens_decoder: %lld is '%.*s', but in %s this piece is '%.*s', and pieces "
+                            "cannot be renamed without a tokenizer_class",
+                            im->config.settings.file, (long long)e->id, (int)ink_size_min(e->token.content_size, 100),
+                            e->token.content, im->b.file, (int)ink_size_min(piece->size, 100), piece->text);
+    }
+    return INK_OK;
+}
+
 ink_result ink_import_added(ink_tokenizer_import *im)
 {
     added_list l = {.im = im, .ctx = im->ctx};
@@ -334,6 +354,7 @@ ink_result ink_import_added(ink_tokenizer_import *im)
     const size_t n_listed = l.n;
     INK_TRY(decoder != INK_JSON_NONE ? read_added_decoder(&l, &im->config.settings, decoder) : read_added_json(&l));
     sort_by_id(&l, n_listed);
+    INK_TRY(refuse_renamed(&l, n_listed));
     const size_t n_listed_anywhere = l.n;
     INK_TRY(read_special(&l));
     /* A list of extra tokens in the settings, even an empty one, takes the place of the model's. */
