@@ -405,8 +405,8 @@ static void answers(void **state)
     char *text = read_file(ANSWERS, "story.text", &size);
     char *of_lines =
         output_of(run_with("water? co-op\n\u039f\u0394\u039f\u03a3 of!\n", ANSWER, folder, "--context", story));
-    char *of_arguments = output_of(run_with(text, ANSWER, folder, "--context", "-", "water? co-op",
-                                            "\u039f\u0394\u039f\u03a3 of!", "--threads", "2"));
+    char *of_arguments =
+        output_of(run_with(text, ANSWER, folder, "--context", "-", "water? co-op", "\u039f\u0394\u039f\u03a3 of!"));
     assert_string_equal(of_lines, of_arguments);
     free(of_arguments);
     free(of_lines);
