@@ -51,7 +51,7 @@
  *
  * Reading order: context, types, arena, source (the base); tensor, matrix (the one product); functions, dense, conv,
  * embedding, norm, recurrent, rope, attention, transformer, sequential (layers); weights, pytorch (layers from files);
- * model, encoder (whole models); tokenizer, sampler, chat (text); tasks (answers, ranks, tags).
+ * model, encoder, encoder_decoder (whole models); tokenizer, sampler, chat (text); tasks (answers, ranks, tags).
  */
 #ifndef INKLING_H
 #define INKLING_H
@@ -76,6 +76,7 @@
 #include <inkling/pytorch.h>
 #include <inkling/model.h>
 #include <inkling/encoder.h>
+#include <inkling/encoder_decoder.h>
 #include <inkling/tokenizer.h>
 #include <inkling/sampler.h>
 #include <inkling/chat.h>

@@ -84,9 +84,8 @@ void ink_kv_cache_begin_panels(const ink_kv_cache *cache, size_t from, size_t to
     }
 }
 
-/* Appends n positions; the rows of keys and values are `stride` floats apart. */
-static void kv_cache_append(const ink_kernel *kernel, ink_kv_cache *cache, const float *keys, const float *values,
-                            size_t stride, size_t n)
+void ink_kv_cache_append(const ink_kernel *kernel, ink_kv_cache *cache, const float *keys, const float *values,
+                         size_t stride, size_t n)
 {
     ink_kv_cache_begin_panels(cache, cache->length, cache->length + n);
     for (size_t j = 0; j < cache->n_kv_heads; j++) {
@@ -194,17 +193,11 @@ void ink_attention_alloc_scratch(ink_arena *arena, const ink_attention *attentio
     scratch->bias = NULL;
 }
 
-void ink_attention_run(ink_context *ctx, const ink_attention *attention, const ink_attention_scratch *scratch,
-                       ink_kv_cache *cache, const float *qkv, size_t n, float *y)
+void ink_attention_attend(ink_context *ctx, const ink_attention *attention, const ink_attention_scratch *scratch,
+                          const ink_kv_cache *cache, size_t before, const char *name, const float *q, size_t q_stride,
+                          size_t n, float *y)
 {
-    size_t q_width = attention->n_heads * attention->head_dim;
-    size_t kv_width = attention->n_kv_heads * attention->head_dim;
-    size_t width = q_width + 2 * kv_width;
-    if (attention->bidirectional)
-        cache->length = 0;
-    size_t before = cache->length, window = attention->window;
-    kv_cache_append(ctx->kernel, cache, qkv + q_width, qkv + q_width + kv_width, width, n);
-
+    size_t width = attention->n_heads * attention->head_dim, window = attention->window;
     attention_job job = {.kernel = ctx->kernel,
                          .attention = attention,
                          .cache = cache,
@@ -212,12 +205,12 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
                          .scores = scratch->scores,
                          .bias = scratch->bias,
                          .bias_reach = scratch->bias_reach,
-                         .q_stride = width,
-                         .y_stride = q_width};
+                         .q_stride = q_stride,
+                         .y_stride = width};
     if (job.scale == 0)
         job.scale = ctx->kernel->inverse_sqrt((float)attention->head_dim);
     if (attention->bidirectional)
-        job.after = window != 0 ? ink_size_min(window - 1, n) : n;
+        job.after = window != 0 ? ink_size_min(window - 1, cache->length) : cache->length;
 
     for (size_t first = 0; first < n; first += job.n_rows) {
         /* Skips whole sum blocks before the window of the first row: they are zero for this row and all later ones. */
@@ -231,8 +224,8 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
             job.n_rows--;
         job.n_positions = ink_size_min(job.own + job.n_rows + job.after, positions);
         job.heads_per_task = job.n_rows == 1 ? attention->n_heads / attention->n_kv_heads : 1;
-        job.q = qkv + first * width;
-        job.y = y + first * q_width;
+        job.q = q + first * q_stride;
+        job.y = y + first * width;
 
         size_t n_tasks = attention->n_heads / job.heads_per_task;
         size_t work = 4 * attention->n_heads * job.n_rows * job.n_positions * attention->head_dim;
@@ -243,12 +236,27 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
         const ink_tensor scores = {.type = INK_F32,
                                    .shape = {.rank = 3, .dim = {attention->n_heads, job.n_rows, job.n_positions}},
                                    .data = job.scores};
+        size_t scope = ink_trace_enter(ctx, "%s.", name);
         ink_parallel_for(ctx, attention_scores, &job, n_tasks, work);
-        ink_trace_call(ctx, "attn.scores", &scores);
+        ink_trace_call(ctx, "scores", &scores);
         ink_parallel_for(ctx, attention_weights, &job, n_tasks, work);
-        ink_trace_call(ctx, "attn.weights", &scores);
+        ink_trace_call(ctx, "weights", &scores);
         ink_parallel_for(ctx, attention_sums, &job, n_tasks, work);
+        ink_trace_leave(ctx, scope);
     }
+}
+
+void ink_attention_run(ink_context *ctx, const ink_attention *attention, const ink_attention_scratch *scratch,
+                       ink_kv_cache *cache, const float *qkv, size_t n, float *y)
+{
+    size_t q_width = attention->n_heads * attention->head_dim;
+    size_t kv_width = attention->n_kv_heads * attention->head_dim;
+    size_t width = q_width + 2 * kv_width;
+    if (attention->bidirectional)
+        cache->length = 0;
+    size_t before = cache->length;
+    ink_kv_cache_append(ctx->kernel, cache, qkv + q_width, qkv + q_width + kv_width, width, n);
+    ink_attention_attend(ctx, attention, scratch, cache, before, "attn", qkv, width, n, y);
 }
 
 /* ---- public functions ------------------------------------------------------------------------------------------- */

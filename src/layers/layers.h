@@ -225,6 +225,11 @@ ink_matrix ink_kv_cache_values(const ink_kv_cache *cache, size_t j);
    whole. Called before keys are written there, because products also read rows of a panel that hold no key yet. */
 void ink_kv_cache_begin_panels(const ink_kv_cache *cache, size_t from, size_t to);
 
+/* Appends n positions, for which there is room; the rows of keys and of values, each [n_kv_heads head_dim], are
+   `stride` floats apart. */
+void ink_kv_cache_append(const ink_kernel *kernel, ink_kv_cache *cache, const float *keys, const float *values,
+                         size_t stride, size_t n);
+
 /* INK_ERROR_ARGUMENT if head counts, head_dim, scale and window do not make an attention (attention.h). */
 ink_result ink_attention_check(ink_context *ctx, const ink_attention *attention);
 
@@ -239,6 +244,13 @@ typedef struct ink_attention_scratch {
 /* Without a bias. For calls with up to `rows` tokens over caches of up to `capacity` positions. */
 void ink_attention_alloc_scratch(ink_arena *arena, const ink_attention *attention, size_t capacity, size_t rows,
                                  ink_attention_scratch *scratch);
+
+/* y [n, n_heads head_dim] from n rows of queries, q_stride floats apart, over the filled positions of the cache. Row t
+   is at position before + t; bidirectional attention without a window sees all positions from anywhere. Traces
+   "`name`.scores" and "`name`.weights". */
+void ink_attention_attend(ink_context *ctx, const ink_attention *attention, const ink_attention_scratch *scratch,
+                          const ink_kv_cache *cache, size_t before, const char *name, const float *q, size_t q_stride,
+                          size_t n, float *y);
 
 /* Appends n tokens and attends, as ink_attention_forward(). The cache has room for them. */
 void ink_attention_run(ink_context *ctx, const ink_attention *attention, const ink_attention_scratch *scratch,
@@ -262,6 +274,8 @@ typedef struct ink_stack_config {
     ink_rope ropes[INK_STACK_ROPES]; /* of queries and keys; head_dim 0: no rope */
     size_t n_buckets;                /* of the position bias; 0: no position bias; at least 4, at most 256 */
     size_t max_distance;             /* from here on all positions share a bucket; above n_buckets / 2 */
+    ink_attention cross;             /* of all blocks, to every row of a source; n_heads 0: none */
+    size_t source_size;              /* of the rows of a source */
 } ink_stack_config;
 
 /* Every norm may be absent: size 0. */
@@ -272,6 +286,10 @@ typedef struct ink_block {
     ink_norm q_norm, k_norm; /* of each head, [head_dim]; size 0: none */
     ink_dense out;           /* [hidden_size, n_heads head_dim] */
     ink_norm out_norm_1;     /* [hidden_size]: of the output of attention, before it is added */
+    ink_norm norm_cross;     /* [hidden_size]; this and the next three: only with cross attention */
+    ink_dense cross_q;       /* [n_heads head_dim, hidden_size] */
+    ink_dense cross_kv;      /* [2 n_kv_heads head_dim, source_size], of the rows of the source: keys over values */
+    ink_dense cross_out;     /* [hidden_size, n_heads head_dim] */
     ink_norm norm_2;         /* [hidden_size] */
     ink_dense up;            /* [inner_size, hidden_size]; gated: [2 inner_size, hidden_size], W_gate over W_up */
     ink_dense down;          /* [hidden_size, inner_size] */
@@ -292,11 +310,14 @@ typedef struct ink_span {
     size_t capacity;  /* of each cache, in positions */
     size_t before;    /* positions that are filled */
     size_t first, count;
+
+    void *cross; /* the source's keys and values, which are only read: the cache of block 0, and so on as above */
+    size_t cross_stride, cross_capacity, cross_length;
 } ink_span;
 
 typedef struct ink_stack_scratch {
     float *normed;                      /* [rows, hidden_size] */
-    float *qkv;                         /* [rows, (n_heads + 2 n_kv_heads) head_dim] */
+    float *qkv;                         /* [rows, (n_heads + 2 n_kv_heads) head_dim], or the queries to the source */
     float *attended;                    /* [rows, n_heads head_dim] */
     float *inner;                       /* [rows, inner_size]; gated: [rows, 2 inner_size] */
     ink_angles angles[INK_STACK_ROPES]; /* of the rows, set by ink_stack_fill_angles(); unused without rope */
@@ -304,7 +325,7 @@ typedef struct ink_stack_scratch {
     ink_attention_scratch attention;
 } ink_stack_scratch;
 
-/* For passes of up to `rows` rows and caches of up to `capacity` positions. */
+/* For passes of up to `rows` rows and caches, also those of sources, of up to `capacity` positions. */
 void ink_stack_alloc_scratch(ink_arena *arena, const ink_stack_config *config, size_t capacity, size_t rows,
                              ink_stack_scratch *scratch);
 
@@ -324,7 +345,8 @@ void ink_stack_fill_angles(const ink_kernel *kernel, const ink_stack_config *con
 void ink_block_attend(ink_context *ctx, const ink_stack *stack, size_t i, const ink_stack_scratch *scratch,
                       const ink_span *spans, size_t n_spans, const float *x, size_t rows, float *y);
 
-/* Runs x [rows, hidden_size] through all blocks, in place. Traces values under `name`.0., `name`.1., ... */
+/* Runs x [rows, hidden_size] through all blocks, in place. Traces values under `name`.0., `name`.1., ... Neighbouring
+   spans of one source are multiplied with its keys and values together. */
 void ink_stack_run(ink_context *ctx, const ink_stack *stack, const char *name, const ink_stack_scratch *scratch,
                    const ink_span *spans, size_t n_spans, float *x, size_t rows);
 

@@ -5,7 +5,11 @@
  * after the sums (Vaswani et al. 2017; BERT):
  *
  *     x = x + W_o attention(W_qkv norm_1(x))             x = norm_1(x + W_o attention(W_qkv x))
+ *     x = x + W_o attention(W_q norm_c(x), source)       x = norm_c(x + W_o attention(W_q x, source))
  *     x = x + ffn(norm_2(x))                             x = norm_2(x + ffn(x))
+ *
+ * The second line is the cross attention of a decoder, from its rows to all rows of a source (Vaswani et al. 2017,
+ * section 3.2.3); other blocks have none. The keys and values of a source are in caches that were filled before.
  *
  *     ffn(x) = W_down s(W_up x)      or, gated (Shazeer 2020),      W_down (s(W_gate x) * W_up x)
  *
@@ -28,14 +32,17 @@ void ink_stack_alloc_scratch(ink_arena *arena, const ink_stack_config *config, s
     const ink_attention *attention = &config->attention[0];
     size_t q_width = attention->n_heads * attention->head_dim;
     size_t kv_width = attention->n_kv_heads * attention->head_dim;
+    size_t cross_width = config->cross.n_heads * config->cross.head_dim;
+    ink_attention most_heads = *attention;
+    most_heads.n_heads = ink_size_max(attention->n_heads, config->cross.n_heads);
     scratch->normed = ink_alloc_rows(arena, rows, config->hidden_size);
-    scratch->qkv = ink_alloc_rows(arena, rows, q_width + 2 * kv_width);
-    scratch->attended = ink_alloc_rows(arena, rows, q_width);
+    scratch->qkv = ink_alloc_rows(arena, rows, ink_size_max(q_width + 2 * kv_width, cross_width));
+    scratch->attended = ink_alloc_rows(arena, rows, ink_size_max(q_width, cross_width));
     scratch->inner = ink_alloc_rows(arena, rows, config->gated ? 2 * config->inner_size : config->inner_size);
     for (size_t i = 0; i < INK_STACK_ROPES; i++)
         if (config->ropes[i].head_dim != 0)
             ink_angles_alloc(arena, &config->ropes[i], rows, &scratch->angles[i]);
-    ink_attention_alloc_scratch(arena, attention, capacity, rows, &scratch->attention);
+    ink_attention_alloc_scratch(arena, &most_heads, capacity, rows, &scratch->attention);
     if (config->n_buckets != 0) {
         scratch->biases = ink_alloc_rows(arena, 1, attention->n_heads);
         scratch->attention.bias = ink_alloc_rows(arena, 2 * attention->n_heads, capacity);
@@ -169,6 +176,36 @@ void ink_block_attend(ink_context *ctx, const ink_stack *stack, size_t i, const 
     INK_TRACE(ctx, "attn.out", ink_tensor_2d(y, rows, block->out.weight.n));
 }
 
+/* y [rows, hidden_size] = W_o attention(W_q x) of block i, over the keys and values of the sources: no mask, no
+   positions. y may be x. */
+static void attend_to_sources(ink_context *ctx, const ink_stack *stack, size_t i, const ink_stack_scratch *scratch,
+                              const ink_span *spans, size_t n_spans, const float *x, size_t rows, float *y)
+{
+    const ink_block *block = &stack->blocks[i];
+    ink_attention attention = stack->config.cross;
+    ink_attention_scratch unbiased = scratch->attention;
+    size_t width = block->cross_q.weight.n;
+    float *queries = scratch->qkv, *attended = scratch->attended;
+    attention.bidirectional = true;
+    unbiased.bias = NULL;
+
+    ink_dense_run(ctx, &block->cross_q, x, block->cross_q.weight.k, rows, queries);
+    INK_TRACE(ctx, "cross.q", ink_tensor_2d(queries, rows, width));
+    for (const ink_span *span = spans, *end = spans + n_spans, *next; span < end; span = next) {
+        size_t first = span->first, count = 0;
+        for (next = span; next < end && next->cross == span->cross; next++)
+            count += next->count;
+        ink_kv_cache cache =
+            ink_kv_cache_over(&attention, span->cross_capacity, (char *)span->cross + i * span->cross_stride);
+        cache.length = span->cross_length;
+        ink_attention_attend(ctx, &attention, &unbiased, &cache, 0, "cross", queries + first * width, width, count,
+                             attended + first * width);
+    }
+    INK_TRACE(ctx, "cross.heads", ink_tensor_2d(attended, rows, width));
+    ink_dense_run(ctx, &block->cross_out, attended, width, rows, y);
+    INK_TRACE(ctx, "cross.out", ink_tensor_2d(y, rows, block->cross_out.weight.n));
+}
+
 /* ---- the feed-forward network ----------------------------------------------------------------------------------- */
 
 typedef struct gate_job {
@@ -239,6 +276,13 @@ void ink_stack_run(ink_context *ctx, const ink_stack *stack, const char *name, c
         ctx->kernel->add(update, size, x);
         if (!before)
             norm_and_trace(ctx, &block->norm_1, "norm_1", x, rows, x);
+        if (stack->config.cross.n_heads != 0) {
+            in = before ? norm_and_trace(ctx, &block->norm_cross, "norm_cross", x, rows, normed) : x;
+            attend_to_sources(ctx, stack, i, scratch, spans, n_spans, in, rows, update);
+            ctx->kernel->add(update, size, x);
+            if (!before)
+                norm_and_trace(ctx, &block->norm_cross, "norm_cross", x, rows, x);
+        }
         in = before ? norm_and_trace(ctx, &block->norm_2, "norm_2", x, rows, normed) : x;
         feed_forward(ctx, stack, i, scratch, in, rows, update);
         norm_and_trace(ctx, &block->out_norm_2, "out_norm_2", update, rows, update);

@@ -2,7 +2,7 @@
  * networks.h - a model as structs: its network, its head, and the state of a sequence.
  *
  * An importer (src/import) fills these structs, and run.c reads nothing else. All models are built on one of three
- * networks:
+ * networks, and an encoder-decoder on two: one reads the source, the other, which attends to it, writes.
  *
  *     transformer    GPT-2, Llama, BERT ...: a stack of blocks over embeddings and positions
  *     recurrent      RNN, GRU, LSTM: h_t = cell(e(w_t), h_{t-1})                            (Mikolov et al. 2010)
@@ -15,6 +15,7 @@
 #define INK_MODELS_NETWORKS_H
 
 #include <inkling/encoder.h>
+#include <inkling/encoder_decoder.h>
 #include <inkling/model.h>
 
 #include "../layers/layers.h"
@@ -49,17 +50,32 @@ typedef struct ink_window_net {
     ink_mlp mlp; /* from window_size * embedding size to hidden_size */
 } ink_window_net;
 
+/*
+ * The half of an encoder-decoder that reads the source (Sutskever et al. 2014; Bahdanau et al. 2014; Vaswani et al.
+ * 2017). Its rows, after the norm of the stack, are the output of the encoder; encoder_decoder.c keeps what the decoder
+ * needs of them. The decoder is the network of the model; its blocks have cross attention.
+ */
+typedef struct ink_source_net {
+    ink_network network;            /* which of the last two is used */
+    const ink_embedding *embedding; /* of the source: the decoder's, or `own`; NULL: the model has no encoder, and the
+                                       caller gives its rows */
+    ink_embedding own;              /* [source_vocab_size, embedding size] */
+    ink_transformer_net transformer;
+    ink_recurrent recurrent;
+} ink_source_net;
+
 /* ---- heads ------------------------------------------------------------------------------------------------------ */
 
 /*
- * logits = W norm(s(W_t hidden + b_t)) + b. Most language models have only W, some also b, and W is often the table of
- * the embedding (Press, Wolf 2017). The pooler of BERT is a head that ends after s.
+ * logits = W (scale norm(s(W_t hidden + b_t))) + b. Most language models have only W, some also b, and W is often the
+ * table of the embedding (Press, Wolf 2017). The pooler of BERT is a head that ends after s.
  */
 typedef struct ink_head {
     ink_dense transform;      /* W_t [hidden_size, hidden_size], b_t and s; weight.n 0: none */
     ink_norm norm;            /* size 0: none */
     const ink_matrix *weight; /* W [n_outputs, hidden_size]: the embedding's table or `own`; NULL: no logits */
     float *bias;              /* b [n_outputs] or NULL */
+    float scale;              /* 0: 1 */
     ink_matrix own;
     ink_pooling pooling; /* for results of whole texts, what becomes `hidden`; NONE: the first row; LAST: the row of the
                             last token whose id is not `padding` */
@@ -86,8 +102,11 @@ struct ink_model {
     ink_model_info info;
     bool is_encoder;          /* reads whole texts, has no states (encoder.h); it may be a decoder with a classifier */
     ink_encoder_info encoder; /* only if is_encoder */
-    ink_embedding embedding;  /* [vocab_size, embedding size] */
-    ink_network network;      /* which of the next three is used */
+    bool is_encoder_decoder;  /* its states continue from a source (encoder_decoder.h) */
+    ink_encoder_decoder_info encoder_decoder;
+    ink_source_net source;
+    ink_embedding embedding; /* [vocab_size, embedding size] */
+    ink_network network;     /* which of the next three is used */
     ink_transformer_net transformer;
     ink_recurrent recurrent;
     ink_window_net window;
@@ -103,11 +122,26 @@ struct ink_model {
     ink_sampler_options sampling;
 };
 
+/* What is kept of a source. It belongs to the decoder: `network` below is the model's. */
+struct ink_encoded {
+    const ink_model *model;
+    size_t capacity; /* rows */
+    size_t length;   /* rows of the source; 0: nothing is encoded */
+    bool listed;     /* already met while a list is checked */
+    uint64_t hash;   /* of the tokens of the source, or of the rows that the caller gave */
+
+    void *kv; /* transformer: the keys and values of cross attention of all blocks, kv_stride bytes apart */
+    size_t kv_stride;
+};
+
 struct ink_state {
     const ink_model *model;
     size_t capacity; /* tokens; SIZE_MAX: no limit */
     size_t length;   /* tokens seen */
     bool listed;     /* already met while a list is checked */
+
+    const ink_encoded *source; /* of an encoder-decoder; NULL: none yet */
+    uint64_t source_hash;      /* of the source when the state began */
 
     void *kv; /* transformer: the caches of all blocks (ink_kv_cache_over), kv_stride bytes apart */
     size_t kv_stride;
@@ -117,12 +151,16 @@ struct ink_state {
     ink_token *window; /* [window_size - 1]: the last tokens, oldest first */
 };
 
-/* INK_ERROR_UNSUPPORTED if the model is an encoder, or if it is none. */
+/* Copies `from` into `to`, as ink_state_copy(), but the positions before `first` are already the same in both. */
+ink_result ink_state_copy_from(ink_context *ctx, const ink_state *from, ink_state *to, size_t first);
+
+/* INK_ERROR_UNSUPPORTED if the model is an encoder; if it is none; if it is no encoder-decoder. */
 ink_result ink_model_require_states(ink_context *ctx, const ink_model *model);
 ink_result ink_model_require_encoder(ink_context *ctx, const ink_model *model);
+ink_result ink_model_require_source(ink_context *ctx, const ink_model *model);
 
-/* INK_ERROR_ARGUMENT if one of the n ids of text i, its tokens or types (`what`), is not below `end`. */
-ink_result ink_model_check_ids(ink_context *ctx, size_t i, const char *what, const ink_token *ids, size_t n,
-                               size_t end);
+/* INK_ERROR_ARGUMENT if one of the n ids of item i ("text"), its tokens or types (`what`), is not below `end`. */
+ink_result ink_model_check_ids(ink_context *ctx, const char *item, size_t i, const char *what, const ink_token *ids,
+                               size_t n, size_t end);
 
 #endif

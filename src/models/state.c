@@ -1,12 +1,13 @@
 /*
  * state.c - the state of a sequence: creating, rewinding, copying, saving and loading it.
  *
- * A state is a list of parts, and a part is a list of 32-bit words (state_part() below). Copying and serializing walk
- * over the parts. A serialized state is
+ * A state is a list of parts, and a part is a list of 32-bit words (state_part() below). Serializing walks over the
+ * parts. A serialized state is
  *
  *     "INKSTATE"      8 bytes
  *     version         u64
- *     fingerprint     u64    of the model: settings and weights; under a dynamic rope also of the capacity
+ *     fingerprint     u64    of the model: settings and weights; under a dynamic rope also of the capacity; and of the
+ *                            source of an encoder-decoder
  *     length          u64    number of tokens
  *     words           u64    number of words
  *     checksum        u64    of all other bytes
@@ -60,7 +61,10 @@ static ink_result state_prepare(ink_context *ctx, const ink_model *model, size_t
     if (most != 0 && *capacity > most)
         return ink_fail(ctx, INK_ERROR_LIMIT, "a state for %zu tokens: the context of this %s model is %zu tokens long",
                         *capacity, model->info.kind, most);
-    if (most == 0)
+    if (most == 0 && model->network == INK_NETWORK_TRANSFORMER && *capacity == 0)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "a state of this %s model may have any length: name a capacity",
+                        model->info.kind);
+    if (most == 0 && model->network != INK_NETWORK_TRANSFORMER)
         *capacity = SIZE_MAX;
     else if (*capacity == 0)
         *capacity = most;
@@ -128,7 +132,7 @@ void ink_state_free(ink_state *state) { ink_object_free(state); }
 
 size_t ink_state_length(const ink_state *state) { return state != NULL ? state->length : 0; }
 
-/* A key/value cache is overwritten before it is read, so only its length is reset. */
+/* A key/value cache is overwritten before it is read, so only its length is reset. The source stays. */
 void ink_state_reset(ink_state *state)
 {
     if (state == NULL)
@@ -140,6 +144,21 @@ void ink_state_reset(ink_state *state)
     if (model->network == INK_NETWORK_WINDOW)
         for (size_t i = 0; i + 1 < model->window.window_size; i++)
             state->window[i] = model->info.bos_token;
+}
+
+ink_result ink_state_begin(ink_context *ctx, ink_state *state, const ink_encoded *encoded)
+{
+    INK_REQUIRE(ctx, state, encoded);
+    INK_TRY(ink_model_require_source(ctx, state->model));
+    if (encoded->model != state->model)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the state and the source are of different models", __func__);
+    if (encoded->length == 0)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: no source is encoded here: call ink_model_encode_sources()",
+                        __func__);
+    state->source = encoded;
+    state->source_hash = encoded->hash;
+    ink_state_reset(state);
+    return INK_OK;
 }
 
 ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length)
@@ -223,7 +242,7 @@ static size_t count_words(const ink_state *state, size_t length)
     return part.count;
 }
 
-/* Prepares a state for the parts of `length` tokens. Products also read the unused rows of panels, so these are
+/* Prepares a state to load the parts of `length` tokens. Products also read the unused rows of panels, so these are
    cleared, though no result depends on them. */
 static void state_prepare_parts(ink_state *state, size_t length)
 {
@@ -257,10 +276,21 @@ static uint64_t state_identity(const ink_state *state)
     return ink_hash(model->fingerprint, capacity, sizeof capacity);
 }
 
+/* The identity of a saved state is also that of its source. */
+static uint64_t saved_identity(const ink_state *state)
+{
+    uint64_t identity = state_identity(state);
+    return state->source != NULL ? ink_hash_numbers(identity, &state->source_hash, 1, sizeof identity) : identity;
+}
+
 ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to)
 {
-    uint32_t buffer[WORDS_AT_ONCE];
-    words a, b;
+    return ink_state_copy_from(ctx, from, to, 0);
+}
+
+/* Keys and values lie in panels, in which consecutive positions are consecutive bytes. */
+ink_result ink_state_copy_from(ink_context *ctx, const ink_state *from, ink_state *to, size_t first)
+{
     INK_REQUIRE(ctx, from, to);
     if (from == to)
         return INK_OK;
@@ -273,13 +303,29 @@ ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to
     if (from->length > to->capacity)
         return ink_fail(ctx, INK_ERROR_LIMIT, "a state of %zu tokens does not fit into one for %zu", from->length,
                         to->capacity);
-    state_prepare_parts(to, from->length);
-    for (size_t i = 0; state_part(from, from->length, i, &a) && state_part(to, from->length, i, &b); i++)
-        for (size_t at = 0; at < a.count; at += WORDS_AT_ONCE) {
-            size_t count = ink_size_min(WORDS_AT_ONCE, a.count - at);
-            words_get(&a, at, count, buffer);
-            words_set(&b, at, count, buffer);
+    to->length = from->length;
+    to->source = from->source;
+    to->source_hash = from->source_hash;
+    if (from->model->network != INK_NETWORK_TRANSFORMER) {
+        words a, b;
+        state_part(from, from->length, 0, &a);
+        state_part(to, from->length, 0, &b);
+        memcpy(b.plain, a.plain, a.count * sizeof *a.plain);
+        return INK_OK;
+    }
+    const ink_stack_config *config = &from->model->transformer.stack.config;
+    for (size_t block = 0; block < config->n_blocks && first < from->length; block++) {
+        const ink_attention *attention = &config->attention[block];
+        ink_kv_cache a = ink_kv_cache_over(attention, from->capacity, (char *)from->kv + block * from->kv_stride);
+        ink_kv_cache b = ink_kv_cache_over(attention, to->capacity, (char *)to->kv + block * to->kv_stride);
+        ink_kv_cache_begin_panels(&b, first, from->length);
+        for (size_t j = 0; j < attention->n_kv_heads; j++) {
+            ink_matrix keys = ink_kv_cache_keys(&a, j), values = ink_kv_cache_values(&a, j);
+            ink_matrix to_keys = ink_kv_cache_keys(&b, j), to_values = ink_kv_cache_values(&b, j);
+            ink_matrix_copy_rows(&keys, &to_keys, first, from->length);
+            ink_matrix_copy_columns(&values, &to_values, first, from->length);
         }
+    }
     return INK_OK;
 }
 
@@ -306,7 +352,7 @@ ink_result ink_state_save(ink_context *ctx, const ink_state *state, void *bytes,
         return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state needs %zu bytes, but there is room for %zu", *size,
                         capacity);
 
-    const uint64_t numbers[N_NUMBERS - 1] = {VERSION, state_identity(state), state->length, n_words};
+    const uint64_t numbers[N_NUMBERS - 1] = {VERSION, saved_identity(state), state->length, n_words};
     memcpy(out, MAGIC, MAGIC_SIZE);
     for (size_t i = 0; i < N_NUMBERS - 1; i++)
         ink_put_le(out + MAGIC_SIZE + 8 * i, 8, numbers[i]);
@@ -334,10 +380,11 @@ static ink_result check_saved(ink_context *ctx, const ink_state *state, const un
     if (version != VERSION)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "saved state: version %llu, expected %d",
                         (unsigned long long)version, VERSION);
-    if (fingerprint != state_identity(state))
-        return ink_fail(ctx, INK_ERROR_MISMATCH, "the saved state is of another model than this %s%s",
+    if (fingerprint != saved_identity(state))
+        return ink_fail(ctx, INK_ERROR_MISMATCH, "the saved state is of another model than this %s%s%s",
                         state->model->info.kind,
-                        state->model->own_capacity_from != 0 ? ", or for another number of tokens" : "");
+                        state->model->own_capacity_from != 0 ? ", or for another number of tokens" : "",
+                        state->model->is_encoder_decoder ? ", or began with another source" : "");
     if (tokens > state->capacity)
         return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state has %llu tokens, but there is room for %zu",
                         (unsigned long long)tokens, state->capacity);

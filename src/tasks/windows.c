@@ -22,9 +22,9 @@ static ink_result cut_passage(const ink_windows *w, size_t i, ink_window_cut *cu
     if (p->size > UINT32_MAX)
         return ink_fail(ctx, INK_ERROR_LIMIT, "text %zu: the %s has %zu bytes, more than are supported", i, w->name,
                         p->size);
-    INK_TRY(ink_model_check_ids(ctx, i, "token", p->tokens, n, w->model->info.vocab_size));
+    INK_TRY(ink_model_check_ids(ctx, "text", i, "token", p->tokens, n, w->model->info.vocab_size));
     if (p->types != NULL)
-        INK_TRY(ink_model_check_ids(ctx, i, "type", p->types, n, ink_size_max(w->model->encoder.n_types, 1)));
+        INK_TRY(ink_model_check_ids(ctx, "text", i, "type", p->types, n, ink_size_max(w->model->encoder.n_types, 1)));
     *cut = (ink_window_cut){.first = n, .n_windows = 1};
     for (size_t t = 0; t < n; t++) {
         const ink_place *place = &p->places[t];

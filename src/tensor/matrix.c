@@ -234,6 +234,20 @@ void ink_matrix_write_row(ink_matrix *matrix, size_t row, size_t first, size_t c
         to[t * INK_PANEL] = values[t];
 }
 
+void ink_matrix_copy_rows(const ink_matrix *from, ink_matrix *to, size_t first, size_t end)
+{
+    size_t lanes = ink_panel_lanes(from->type), size = lanes * from->k * element_size(from->type);
+    for (size_t row = first - first % lanes; row < end; row += lanes)
+        memcpy(matrix_element(to, row, 0), matrix_element(from, row, 0), size);
+}
+
+void ink_matrix_copy_columns(const ink_matrix *from, ink_matrix *to, size_t first, size_t end)
+{
+    size_t lanes = ink_panel_lanes(from->type), size = (end - first) * lanes * element_size(from->type);
+    for (size_t row = 0; row < from->n; row += lanes)
+        memcpy(matrix_element(to, row, first), matrix_element(from, row, first), size);
+}
+
 ink_matrix ink_matrix_rows_view(const ink_matrix *matrix, size_t first, size_t n)
 {
     ink_matrix view = *matrix;

@@ -56,6 +56,11 @@ void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, siz
 void ink_matrix_read_column(const ink_matrix *matrix, size_t column, float *out);
 void ink_matrix_write_row(ink_matrix *matrix, size_t row, size_t first, size_t count, const float *values);
 
+/* Copy rows or columns first .. end - 1 to a matrix of the same type and with rows, or columns, of the same length.
+   Rows in the same panels come along. */
+void ink_matrix_copy_rows(const ink_matrix *from, ink_matrix *to, size_t first, size_t end);
+void ink_matrix_copy_columns(const ink_matrix *from, ink_matrix *to, size_t first, size_t end);
+
 /* ---- views: rows first .. first + n - 1, or columns first .. first + k - 1, of a matrix ---- */
 
 /* first is a multiple of INK_FILL_ROWS; of columns, of INK_SUM_BLOCK, so that the order of sums stays the same. */

@@ -20,7 +20,6 @@ BEGIN {
     # Public headers without a .c file of their name.
     place["types"] = "base"
     place["arena"] = "base"
-    place["encoder"] = "models"
 
     for (i = 1; i < ARGC; i++) {
         file = ARGV[i]
