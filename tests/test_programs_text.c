@@ -1,6 +1,6 @@
 /*
- * test_programs_text.c - text on its way into the programs and out of them: ends of lines, ids instead of text, and
- * characters that steer a terminal.
+ * test_programs_text.c - text on its way into the programs and out of them: ends of lines, stories in two languages,
+ * ids instead of text, and characters that steer a terminal.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -18,6 +18,7 @@
 #define CLASSIFY PROGRAMS "/classify"
 #define EMBED PROGRAMS "/embed"
 #define SCORE PROGRAMS "/score"
+#define STORIES PROGRAMS "/stories"
 #define ENCODERS FIXTURES "/encoders"
 
 /* ---- ends of lines ---------------------------------------------------------------------------------------------- */
@@ -61,7 +62,7 @@ static void programs_read_both(void **state)
                                               {EMBED, ENCODERS "/sentence", "--query", "a good dog"},
                                               {SCORE, MODELS "/gpt", "-"},
                                               {SCORE, MODELS "/lstm", "-", "--paragraphs"},
-                                              {PROGRAMS "/stories", "--read"}};
+                                              {STORIES, "--read"}};
     static const char unix_text[] = "Anna was in the garden.\n\nthe dog is good\nTom laughed.\n\n\nbad\n";
     char dos_text[2 * sizeof unix_text] = "", *to = dos_text;
 
@@ -87,6 +88,52 @@ static void programs_read_both(void **state)
     assert_memory_equal(p.out, again + 1, (size_t)(again + 1 - p.out)); /* the reset was obeyed */
     assert_null(strstr(p.err, "none of the commands"));
     process_free(&p);
+}
+
+/* ---- stories in two languages ------------------------------------------------------------------------------------ */
+
+/* Pairs are the sentences of the stories and their translations, as lines and as JSON; and stories in Sori can be read.
+ */
+static void stories_come_in_two_languages(void **state)
+{
+    static const mistake mistakes[] = {
+        {{STORIES, "--pairs", "--bits"}, "--pairs goes with --json, not with --bits, --read or --sori"},
+        {{STORIES, "--join", "1:2"}, "--join needs --pairs"},
+        {{STORIES, "--pairs", "--join", "0:2"}, "--join expects at least 1 sentence"},
+        {{STORIES, "--pairs", "--join", "3"}, "--join expects LOW:HIGH"},
+        {{STORIES, "--json", "--sori"}, "--json describes the English text"}};
+    char *english = output_of(run(STORIES, "-n", "3", "--sentences", "3:3"));
+    char *sori = output_of(run(STORIES, "-n", "3", "--sentences", "3:3", "--sori"));
+    char *pairs = output_of(run(STORIES, "-n", "3", "--sentences", "3:3", "--pairs"));
+    char *json = output_of(run(STORIES, "-n", "3", "--sentences", "3:3", "--pairs", "--json"));
+    const char *in_english = english, *in_sori = sori, *in_json = json;
+
+    (void)state;
+    for (char *line = strtok(pairs, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        char *translation = strchr(line, '\t');
+        assert_non_null(translation);
+        *translation++ = '\0';
+        in_english = strstr(in_english, line);
+        in_sori = strstr(in_sori, translation);
+        assert_true(in_english != NULL && in_sori != NULL);
+        in_english += strlen(line);
+        in_sori += strlen(translation);
+        in_json = strstr(in_json, line);
+        assert_non_null(in_json);
+        in_json = strstr(in_json, translation);
+        assert_non_null(in_json);
+    }
+    process p = run_with(sori, STORIES, "--read", "--sori", "--sentences", "3:3");
+    process q = run_with(english, STORIES, "--read", "--sentences", "3:3");
+    assert_int_equal(p.code, 0);
+    assert_string_equal(p.out, q.out); /* the same choices, the same bits */
+    process_free(&p);
+    process_free(&q);
+    mistakes_refused(mistakes, sizeof mistakes / sizeof *mistakes);
+    free(english);
+    free(sori);
+    free(pairs);
+    free(json);
 }
 
 /* ---- ids instead of text ---------------------------------------------------------------------------------------- */
@@ -262,11 +309,9 @@ static void files_and_lines_do_not_either(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_end_in_two_ways),
-        cmocka_unit_test(programs_read_both),
-        cmocka_unit_test(ids_stand_for_texts),
-        cmocka_unit_test(names_show_every_byte),
-        cmocka_unit_test(models_do_not_steer_a_terminal),
+        cmocka_unit_test(lines_end_in_two_ways),         cmocka_unit_test(programs_read_both),
+        cmocka_unit_test(stories_come_in_two_languages), cmocka_unit_test(ids_stand_for_texts),
+        cmocka_unit_test(names_show_every_byte),         cmocka_unit_test(models_do_not_steer_a_terminal),
         cmocka_unit_test(files_and_lines_do_not_either),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

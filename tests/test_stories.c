@@ -12,6 +12,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "world.h"
@@ -72,7 +73,7 @@ static void the_text_determines_the_choices(void **state)
         s.move = r == 1 ? 40 : 0;
         for (seed = 1; seed <= 40; seed++) {
             assert_int_equal(story_tell(&s, seed, r, &told), 1);
-            assert_int_equal(story_read(&s, told.text, &read), 1);
+            assert_int_equal(story_read(&s, STORY_ENGLISH, told.text, &read), 1);
             assert_same_story(&told, &read);
         }
     }
@@ -119,11 +120,11 @@ static void an_altered_story_is_not_read(void **state)
             if (!change_answer(&changed, &told.recalls[i]))
                 continue;
             altered++;
-            assert_int_equal(story_read(&s, changed.text, &read), 0);
+            assert_int_equal(story_read(&s, STORY_ENGLISH, changed.text, &read), 0);
             assert_in_range(read.length, told.recalls[i].at - 1, told.length);
         }
         told.text[told.length - 1] = '\0';
-        assert_int_equal(story_read(&s, told.text, &read), 0);
+        assert_int_equal(story_read(&s, STORY_ENGLISH, told.text, &read), 0);
     }
     assert_true(altered > 40);
 }
@@ -135,12 +136,12 @@ static void a_story_ends_where_it_ends(void **state)
 
     (void)state;
     story_tell(&s, 5, 0, &told);
-    assert_int_equal(story_read(&s, told.text, &read), 1);
+    assert_int_equal(story_read(&s, STORY_ENGLISH, told.text, &read), 1);
     strcat(told.text, " Then they went home.");
-    assert_int_equal(story_read(&s, told.text, &read), 0);
+    assert_int_equal(story_read(&s, STORY_ENGLISH, told.text, &read), 0);
     assert_int_equal(read.length, told.length);
-    assert_int_equal(story_read(&s, "", &read), 0);
-    assert_int_equal(story_read(&s, "Once upon a time.", &read), 0);
+    assert_int_equal(story_read(&s, STORY_ENGLISH, "", &read), 0);
+    assert_int_equal(story_read(&s, STORY_ENGLISH, "Once upon a time.", &read), 0);
 }
 
 static void bits_are_the_logarithm_of_the_probability(void **state)
@@ -306,11 +307,190 @@ static void the_switch_is_pressed_unseen(void **state)
     assert_true(many > looks / 100);
 }
 
+/* ---- Sori -------------------------------------------------------------------------------------------------------- */
+
+/* Every kind of sentence, and the forms of every particle. */
+static void sentences_are_translated(void **state)
+{
+    static const char *const expected[][2] = {
+        {"Lily and Tom were in the field.", "rilli wa tom i deulpan e isseotda."},
+        {"Ella and Noah were in the garden.", "ella wa noa ga jeongwon e isseotda."},
+        {"It was night and they saw the moon.", "bam ieotgo geudeul i dal eul bwatda."},
+        {"It was day.", "nat ieotda."},
+        {"They had some bad news and felt upset.", "geudeul ege nappeun sosik i isseotgo geudeul i soksanghaetda."},
+        {"They asked the leader if she was well.", "geudeul i daejang ege geunyeo ga jal inneunji mureotda."},
+        {"Everybody followed him.", "modu ga geu reul ttaratda."},
+        {"They had a cat with them and fed the cat.",
+         "geudeul ege goyangi ga isseotgo goyangi ege meogi reul jueotda."},
+        {"Tom played with the dog.", "tom i gae wa noratda."},
+        {"They saw that the door was open.", "geudeul i mun i yeollyeo inneun geot eul bwatda."},
+        {"Mia closed the door.", "mia ga mun eul dadatda."},
+        {"Tom turned the lamp off.", "tom i deungbul eul kkeojyeo itge haetda."},
+        {"Mia took an apple and left two apples.", "mia ga sagwa reul gajyeogatgo sagwa reul du gae namgyeotda."},
+        {"They counted and found no apples.", "geudeul i sagwa reul yeong gae seeotda."},
+        {"Mia put the ball behind the fence.", "mia ga ultari dwi e gong eul dueotda."},
+        {"Tom found the hat in the box.", "tom i sangja an eseo moja reul chajatda."},
+        {"Tom met a small frog.", "tom eun jageun gaeguri reul mannatda."},
+        {"Mia washed her hands.", "mia neun geunyeo ui son eul ssiseotda."},
+        {"The children made a fire.", "aideul eun bul eul piwotda."},
+        {"Mia pressed the switch.", "mia ga seuwichi reul nulleotda."},
+        {"At last it was time to go home.", "deudieo jip e gal sigan ieotda."},
+    };
+    enum { N = sizeof expected / sizeof expected[0] };
+    story_settings s = story_settings_default();
+    unsigned seen[N] = {0};
+    story told;
+
+    (void)state;
+    s.facts[1] = 5;
+    s.states[1] = 3;
+    s.move = 40;
+    for (uint64_t index = 0; index < 6000; index++) {
+        story_tell(&s, 3, index, &told);
+        for (size_t i = 0; i < told.n_sentences; i++)
+            for (size_t k = 0; k < N; k++) {
+                const story_sentence *one = &told.sentences[i];
+                if (one->length != strlen(expected[k][0]) ||
+                    memcmp(told.text + one->at, expected[k][0], one->length) != 0)
+                    continue;
+                assert_int_equal(one->sori_length, strlen(expected[k][1]));
+                assert_memory_equal(told.sori + one->sori_at, expected[k][1], one->sori_length);
+                seen[k]++;
+            }
+    }
+    for (size_t k = 0; k < N; k++)
+        if (seen[k] == 0)
+            fail_msg("never told: %s", expected[k][0]);
+}
+
+static int compare_texts(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* Whether two lines "one<tab>other" of the sorted n have the same beginning, but not the same end. */
+static int is_ambiguous(char **lines, size_t n)
+{
+    qsort(lines, n, sizeof *lines, compare_texts);
+    for (size_t i = 1; i < n; i++) {
+        const size_t length = strcspn(lines[i], "\t") + 1;
+        if (strncmp(lines[i], lines[i - 1], length) == 0 && strcmp(lines[i], lines[i - 1]) != 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* No English sentence of 30,000 has two translations, and no translation two originals. Joined ones neither. */
+static void translation_is_one_to_one(void **state)
+{
+    enum { MOST = 40000, STORIES = 1500 };
+    static const char particles[][2][5] = {{"i", "ga"}, {"eun", "neun"}, {"eul", "reul"}, {"gwa", "wa"}};
+    char **there = calloc(MOST, sizeof *there), **back = calloc(MOST, sizeof *back);
+    story_settings s = story_settings_default();
+    story_pair pair;
+    story told;
+    size_t n = 0, checked = 0;
+
+    (void)state;
+    assert_true(there != NULL && back != NULL);
+    s.facts[1] = 5;
+    s.states[1] = 3;
+    s.move = 40;
+    for (uint64_t index = 0; index < STORIES; index++) {
+        story_tell(&s, 41, index, &told);
+        for (size_t i = 0, count; i < told.n_sentences && n < MOST; i += count, n++) {
+            const size_t left = told.n_sentences - i;
+            count = 1 + index % 4;
+            count = count < left ? count : left;
+            story_join(&told, i, count, index ^ i, &pair);
+            assert_int_equal(pair.length, strlen(pair.text));
+            assert_int_equal(pair.sori_length, strlen(pair.sori));
+            const size_t size = pair.length + pair.sori_length + 2;
+            there[n] = malloc(size);
+            back[n] = malloc(size);
+            assert_true(there[n] != NULL && back[n] != NULL);
+            snprintf(there[n], size, "%s\t%s", pair.text, pair.sori);
+            snprintf(back[n], size, "%s\t%s", pair.sori, pair.text);
+            for (char *word = strtok(pair.sori, " ."), last = 0; word != NULL; word = strtok(NULL, " .")) {
+                const int vowel = strchr("aeiou", last) != NULL;
+                for (size_t k = 0; k < 4; k++)
+                    if (strcmp(word, particles[k][0]) == 0 || strcmp(word, particles[k][1]) == 0) {
+                        assert_string_equal(word, particles[k][vowel]);
+                        checked++;
+                    }
+                last = word[strlen(word) - 1];
+            }
+        }
+    }
+    assert_true(n > 10000 && n < MOST && checked > 2 * n);
+    assert_false(is_ambiguous(there, n));
+    assert_false(is_ambiguous(back, n));
+    for (size_t i = 0; i < n; i++) {
+        free(there[i]);
+        free(back[i]);
+    }
+    free(there);
+    free(back);
+}
+
+/* A story in Sori is read back to the same choices: nothing is lost in translation. */
+static void sori_determines_the_choices_too(void **state)
+{
+    story_settings s = with_range(2, 5);
+    story told, read;
+
+    (void)state;
+    s.move = 20;
+    s.switches = 20;
+    for (uint64_t index = 0; index < 12; index++) {
+        story_tell(&s, 5, index, &told);
+        assert_int_equal(story_read(&s, STORY_SORI, told.sori, &read), 1);
+        assert_same_story(&told, &read);
+        assert_string_equal(told.sori, read.sori);
+        assert_int_equal(story_read(&s, STORY_SORI, told.text, &read), 0);
+        told.sori[told.sori_length - 2] = 'o';
+        assert_int_equal(story_read(&s, STORY_SORI, told.sori, &read), 0);
+    }
+}
+
+/* The joints of a story are in both languages, and the reason is said first. */
+static void sentences_are_joined(void **state)
+{
+    const story_settings s = with_range(4, 10);
+    story_pair all, pair;
+    story told;
+    unsigned reasons = 0;
+
+    (void)state;
+    for (uint64_t index = 0; index < 300; index++) {
+        story_tell(&s, 6, index, &told);
+        story_join(&told, 1, 3, index, &pair);
+        unsigned words = 1;
+        for (const char *at = pair.text; *at != '\0'; at++)
+            words += *at == ' ' ? 1 : 0;
+        assert_int_equal(pair.words, words + 1);
+        assert_int_equal(pair.text[0], told.text[told.sentences[1].at]);
+        const char *reason = strstr(pair.text, " because ");
+        const char *reason_sori = strstr(pair.sori, "gi ttaemune ");
+        assert_int_equal(reason != NULL, reason_sori != NULL);
+        if (reason != NULL) { /* the translation ends as that of the clause before "because" does */
+            size_t before = 1, length;
+            while (told.sentences[1].at + (size_t)(reason - pair.text) >
+                   told.sentences[before].at + told.sentences[before].length + 4 * before)
+                before++;
+            length = told.sentences[before].sori_length;
+            assert_memory_equal(pair.sori + pair.sori_length - length, told.sori + told.sentences[before].sori_at,
+                                length);
+            reasons++;
+        }
+        story_join(&told, 0, told.n_sentences, index, &all);
+        assert_true(all.length < STORY_TEXT_SIZE && all.sori_length < STORY_TEXT_SIZE);
+    }
+    assert_in_range(reasons, 110, 190);
+}
+
 /* The generator is part of the training recipe: another text for the same seed would be another recipe. */
 static void a_seed_means_the_same_text_everywhere(void **state)
 {
     const story_settings s = story_settings_default();
-    uint64_t hash = UINT64_C(0xcbf29ce484222325), index;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325), sori = hash, index;
     story told;
     size_t i;
 
@@ -319,8 +499,11 @@ static void a_seed_means_the_same_text_everywhere(void **state)
         story_tell(&s, 1, index, &told);
         for (i = 0; i < told.length; i++)
             hash = (hash ^ (unsigned char)told.text[i]) * UINT64_C(0x100000001b3);
+        for (i = 0; i < told.sori_length; i++)
+            sori = (sori ^ (unsigned char)told.sori[i]) * UINT64_C(0x100000001b3);
     }
     assert_true(hash == UINT64_C(0x4696d43392ff437f));
+    assert_true(sori == UINT64_C(0xd0ec65d5727b30c0));
 }
 
 static void senseless_settings_are_refused(void **state)
@@ -340,7 +523,7 @@ static void senseless_settings_are_refused(void **state)
     s = story_settings_default();
     s.switches = 101;
     assert_int_equal(story_tell(&s, 1, 0, &told), 0);
-    assert_int_equal(story_read(&s, "Anna", &told), 0);
+    assert_int_equal(story_read(&s, STORY_ENGLISH, "Anna", &told), 0);
     s.switches = 100;
     assert_int_equal(story_tell(&s, 1, 0, &told), 1);
 }
@@ -355,6 +538,10 @@ int main(void)
         cmocka_unit_test(answers_stand_where_they_are_said_to),
         cmocka_unit_test(labels_stand_where_they_are_said_to),
         cmocka_unit_test(the_switch_is_pressed_unseen),
+        cmocka_unit_test(sentences_are_translated),
+        cmocka_unit_test(translation_is_one_to_one),
+        cmocka_unit_test(sori_determines_the_choices_too),
+        cmocka_unit_test(sentences_are_joined),
         cmocka_unit_test(a_seed_means_the_same_text_everywhere),
         cmocka_unit_test(senseless_settings_are_refused),
     };

@@ -2,19 +2,22 @@
  * stories.c - tells short stories of a small world, with the exact information content of each.
  *
  *     stories [--seed S] [-n COUNT] [--bits | --json] [SETTING LOW:HIGH | SETTING N]...
- *     stories --read [SETTING ...] < stories.txt
+ *     stories --pairs [--join LOW:HIGH] [--json] [SETTING ...]
+ *     stories --read [--sori] [SETTING ...] < stories.txt
  *
  * Plain output is one story a paragraph, separated by empty lines. --bits prints the bits in front of each story and
  * the total at the end. --json prints one object a line: the places that return to an earlier value, and labels for
  * classifiers and taggers, namely the kind and mood of each sentence, the names in it, and questions with the places of
- * their answers. All of them follow from the choices that told the story. --read takes
- * stories in the plain form and reports for each whether this world can tell it, and in how many bits; the exit code is
- * 1 if it cannot tell one of them.
+ * their answers. All of them follow from the choices that told the story. --pairs prints the sentences of the stories,
+ * a tab, and their translations into Sori, a small language in which the verb comes last; --join makes one sentence of
+ * several. --read takes stories in the plain form and reports for each whether this world can tell it, and in how many
+ * bits; the exit code is 1 if it cannot tell one of them. --sori prints or reads stories in Sori.
  */
 #include <string.h>
 
 #include "cli.h"
 #include "console.h"
+#include "stats.h"
 #include "world.h"
 
 #define MOST 10000 /* of any setting */
@@ -24,7 +27,9 @@ enum { N_RANGES = 4, N_WEIGHTS = 7 };
 static story_settings settings;
 static uint64_t seed = 1, count = 10, weights[N_WEIGHTS];
 static const char *ranges[N_RANGES];
-static bool with_bits, as_json, reads;
+static const char *joined;
+static unsigned join[2] = {1, 1};
+static bool with_bits, as_json, reads, pairs, in_sori;
 
 static const cli_option options[] = {
     CLI_TEXT("--sentences", "LOW:HIGH", &ranges[0], "between opening and closing"),
@@ -42,6 +47,9 @@ static const cli_option options[] = {
     CLI_COUNT("--seed", "S", &seed, 0, 0, "another seed tells other stories (default 1)"),
     CLI_FLAG("--bits", &with_bits, "the exact information content of each story, and of all"),
     CLI_FLAG("--json", &as_json, "one object a line, with what is known about the text"),
+    CLI_FLAG("--pairs", &pairs, "sentences and their translations, one pair a line"),
+    CLI_TEXT("--join", "LOW:HIGH", &joined, "so many sentences of a story become one (default 1:1)"),
+    CLI_FLAG("--sori", &in_sori, "the language is Sori: the verb comes last"),
     CLI_FLAG("--read", &reads, "read stories from stdin: can this world tell them?"),
 };
 
@@ -50,7 +58,8 @@ static cli line = {
     .usage = "[options]",
     .about = "Tells short stories of a small world whose entropy is known exactly.",
     .samples = "  stories -n 3 --seed 7 --bits\n"
-               "  stories -n 100 | stories --read\n",
+               "  stories -n 100 | stories --read\n"
+               "  stories -n 2 --pairs --join 1:4\n",
     CLI_OPTIONS(options),
 };
 
@@ -88,8 +97,22 @@ static cli_outcome read_line(int argc, char **argv)
             outcome = CLI_ERROR;
     for (size_t i = 0; i < N_WEIGHTS; i++)
         *in_weights[i] = (unsigned)weights[i];
+    if (outcome == CLI_RUN && joined != NULL && !parse_range("--join", joined, join))
+        outcome = CLI_ERROR;
     if (outcome == CLI_RUN && with_bits + as_json + reads > 1) {
         console_complain("only one of --bits, --json and --read at a time");
+        outcome = CLI_ERROR;
+    }
+    if (outcome == CLI_RUN && pairs && (with_bits || reads || in_sori)) {
+        console_complain("--pairs goes with --json, not with --bits, --read or --sori");
+        outcome = CLI_ERROR;
+    }
+    if (outcome == CLI_RUN && joined != NULL && (!pairs || join[0] == 0)) {
+        console_complain(pairs ? "--join expects at least 1 sentence" : "--join needs --pairs");
+        outcome = CLI_ERROR;
+    }
+    if (outcome == CLI_RUN && in_sori && as_json) {
+        console_complain("--json describes the English text; --sori does not go with it");
         outcome = CLI_ERROR;
     }
     return outcome;
@@ -167,6 +190,23 @@ static void print_json(const story *s)
     puts("]}");
 }
 
+/* All sentences of the story in their order, so many at a time as the seed chooses. */
+static void print_pairs(const story *s, uint64_t index)
+{
+    story_pair pair;
+    uint64_t random = seed ^ (index << 32);
+    for (size_t i = 0, n; i < s->n_sentences; i += n) {
+        n = join[0] + (size_t)random_below(&random, join[1] - join[0] + 1);
+        n = n < s->n_sentences - i ? n : s->n_sentences - i;
+        story_join(s, i, n, random_next(&random), &pair);
+        if (as_json)
+            printf("{\"english\":\"%s\",\"sori\":\"%s\",\"words\":%u,\"sentences\":%zu}\n", pair.text, pair.sori,
+                   pair.words, n);
+        else
+            printf("%s\t%s\n", pair.text, pair.sori);
+    }
+}
+
 static bool tell_stories(void)
 {
     story s;
@@ -176,7 +216,11 @@ static bool tell_stories(void)
         if (!story_tell(&settings, seed, i, &s))
             return console_complain("no story can be told with these settings (too many facts, or no weight at all)");
         bits += s.bits;
-        bytes += s.length;
+        bytes += in_sori ? s.sori_length : s.length;
+        if (pairs) {
+            print_pairs(&s, i);
+            continue;
+        }
         if (as_json) {
             print_json(&s);
             continue;
@@ -185,7 +229,7 @@ static bool tell_stories(void)
             putchar('\n');
         if (with_bits)
             printf("[%.4f bits] ", s.bits);
-        puts(s.text);
+        puts(in_sori ? s.sori : s.text);
     }
     if (with_bits && count > 0)
         printf("\n[%.4f bits in all, %.4f a story, %.4f a byte]\n", bits, bits / (double)count, bits / (double)bytes);
@@ -201,7 +245,7 @@ static bool read_stories(void)
     while ((outcome = lines_next(&in)) == LINES_LINE) {
         if (in.size == 0)
             continue;
-        int found = story_read(&settings, in.text, &s);
+        int found = story_read(&settings, in_sori ? STORY_SORI : STORY_ENGLISH, in.text, &s);
         n++;
         strange += found != 1;
         if (found == 1) {

@@ -4,6 +4,9 @@
  * The grammar is one program (`narrate`) that asks a source for every decision and hands it every word. With a source
  * that draws random numbers it tells a story; with a source that searches it reads one. Every choice is made right
  * before the words that show it. This rule makes a text readable: keep it when the grammar grows.
+ *
+ * Each pattern stands beside its translation. `fill` fills the slots of the English one, and so makes the choices; then
+ * `translate` fills the slots of the other one with the words that were chosen.
  */
 #include "world.h"
 
@@ -15,107 +18,155 @@
 
 #define COUNT(list) ((unsigned)(sizeof(list) / sizeof((list)[0])))
 
-static const char *const girls[] = {"Anna", "Lily",  "Mia",  "Emma", "Rosa", "Nora",
-                                    "Ella", "Clara", "Ruby", "Ida",  "Lucy", "Kate"};
-static const char *const boys[] = {"Tom",  "Ben",   "Max",  "Sam",  "Leo",  "Jack",
-                                   "Finn", "Oscar", "Hugo", "Paul", "Noah", "Adam"};
-static const char *const scenes[] = {"garden", "park", "forest", "village", "meadow", "yard", "field", "orchard"};
-static const char *const objects[] = {"ball", "kite",  "book", "drum", "doll", "hat",  "key",  "map",
-                                      "cup",  "spoon", "coat", "boat", "bell", "rope", "coin", "scarf"};
-static const char *const places[] = {"in the box",      "in the barrel",   "in the bag",       "in the barn",
-                                     "under the bench", "under the table", "under the bridge", "under the bush",
-                                     "behind the shed", "behind the tree", "behind the fence", "behind the well",
-                                     "on the wall",     "on the chair",    "on the roof",      "on the cart"};
-static const char *const placings[] = {"put", "hid", "left"};
-static const char *const findings[] = {"saw", "found"};
-static const char *const adjectives[] = {"small", "big", "fat", "funny", "shy", "quiet", "lazy", "clever"};
-static const char *const animals[] = {"hen", "frog", "mouse", "rabbit", "goat", "horse", "fox", "squirrel"};
-static const char *const animal_acts[] = {"slept", "sat", "waited", "rested", "hopped", "ran"};
-static const char *const airs[] = {"wind", "sky", "grass", "air", "water", "road"};
-static const char *const air_ways[] = {"soft", "cool", "bright", "calm", "clear", "fresh"};
-static const char *const feelings[] = {"happy", "sad", "tired", "proud", "hungry", "cold", "afraid", "bored"};
+/* A word or a pattern in both languages. Sori has no capital letters. */
+typedef struct phrase {
+    const char *english, *sori;
+} phrase;
+
+static const phrase girls[] = {{"Anna", "anna"}, {"Lily", "rilli"}, {"Mia", "mia"},   {"Emma", "ema"},
+                               {"Rosa", "rosa"}, {"Nora", "nora"},  {"Ella", "ella"}, {"Clara", "keullara"},
+                               {"Ruby", "rubi"}, {"Ida", "aida"},   {"Lucy", "rusi"}, {"Kate", "keiteu"}};
+static const phrase boys[] = {{"Tom", "tom"},    {"Ben", "ben"},   {"Max", "maekseu"}, {"Sam", "saem"},
+                              {"Leo", "rio"},    {"Jack", "jaek"}, {"Finn", "pin"},    {"Oscar", "oseuka"},
+                              {"Hugo", "hyugo"}, {"Paul", "pol"},  {"Noah", "noa"},    {"Adam", "adam"}};
+static const phrase scenes[] = {{"garden", "jeongwon"}, {"park", "gongwon"},    {"forest", "sup"},
+                                {"village", "maeul"},   {"meadow", "chowon"},   {"yard", "madang"},
+                                {"field", "deulpan"},   {"orchard", "gwasuwon"}};
+static const phrase objects[] = {
+    {"ball", "gong"},     {"kite", "yeon"},      {"book", "chaek"},    {"drum", "buk"},
+    {"doll", "inhyeong"}, {"hat", "moja"},       {"key", "yeolsoe"},   {"map", "jido"},
+    {"cup", "keop"},      {"spoon", "sutgarak"}, {"coat", "oetu"},     {"boat", "bae"},
+    {"bell", "jong"},     {"rope", "batjul"},    {"coin", "dongjeon"}, {"scarf", "mokdori"}};
+static const phrase places[] = {
+    {"in the box", "sangja an"},      {"in the barrel", "tong an"},       {"in the bag", "gabang an"},
+    {"in the barn", "heotgan an"},    {"under the bench", "benchi mit"},  {"under the table", "takja mit"},
+    {"under the bridge", "dari mit"}, {"under the bush", "deombul mit"},  {"behind the shed", "changgo dwi"},
+    {"behind the tree", "namu dwi"},  {"behind the fence", "ultari dwi"}, {"behind the well", "umul dwi"},
+    {"on the wall", "byeok wi"},      {"on the chair", "uija wi"},        {"on the roof", "jibung wi"},
+    {"on the cart", "sure wi"}};
+static const phrase placings[] = {{"put", "dueotda"}, {"hid", "sumgyeotda"}, {"left", "namgyeotda"}};
+static const phrase findings[] = {{"saw", "bwatda"}, {"found", "chajatda"}};
+static const phrase adjectives[] = {{"small", "jageun"},  {"big", "keun"},         {"fat", "ttungttunghan"},
+                                    {"funny", "utgin"},   {"shy", "sujubeun"},     {"quiet", "joyonghan"},
+                                    {"lazy", "geeureun"}, {"clever", "yeongnihan"}};
+static const phrase animals[] = {{"hen", "amtak"},   {"frog", "gaeguri"}, {"mouse", "jwi"}, {"rabbit", "tokki"},
+                                 {"goat", "yeomso"}, {"horse", "mal"},    {"fox", "yeou"},  {"squirrel", "daramjwi"}};
+static const phrase animal_acts[] = {{"slept", "jatda"},     {"sat", "anjatda"},      {"waited", "gidaryeotda"},
+                                     {"rested", "swieotda"}, {"hopped", "ttwieotda"}, {"ran", "dallyeotda"}};
+static const phrase airs[] = {{"wind", "baram"}, {"sky", "haneul"}, {"grass", "pul"},
+                              {"air", "gonggi"}, {"water", "mul"},  {"road", "gil"}};
+static const phrase air_ways[] = {{"soft", "budeureowotda"}, {"cool", "siwonhaetda"}, {"bright", "balgatda"},
+                                  {"calm", "goyohaetda"},    {"clear", "malgatda"},   {"fresh", "sangkwaehaetda"}};
+static const phrase feelings[] = {{"happy", "haengbokhaetda"}, {"sad", "seulpeotda"},    {"tired", "pigonhaetda"},
+                                  {"proud", "ppudeuthaetda"},  {"hungry", "baegopatda"}, {"cold", "chuwotda"},
+                                  {"afraid", "museowotda"},    {"bored", "simsimhaetda"}};
 static const int feeling_moods[] = {1, -1, 0, 1, 0, 0, -1, 0};
-static const char *const together[] = {"sang a song",        "told stories",   "played a game",  "ran #up the hill",
-                                       "drew a @picture",    "climbed a rock", "built a @tower", "danced in a circle",
-                                       "sat #on the ground", "made a fire"};
-static const char *const alone[] = {
-    "looked around",   "picked some @flowers", "read %h @letter", "drank some water",     "waved at the birds",
-    "washed %h hands", "wrote %h name",        "laughed",         "listened to the wind", "yawned",
-    "ate %h @bread",   "hummed a tune"};
-static const char *const closings[] = {"Then they went home.", "In the end they said goodbye.",
-                                       "At last it was time to go home.", "Later they told everybody about it."};
+static const phrase together[] = {
+    {"sang a song", "norae eul/reul bulleotda"},       {"told stories", "iyagi eul/reul haetda"},
+    {"played a game", "nori eul/reul haetda"},         {"ran #up the hill", "eondeok wi e dallyeogatda"},
+    {"drew a @picture", "geurim eul/reul geuryeotda"}, {"climbed a rock", "bawi e ollatda"},
+    {"built a @tower", "tap eul/reul ssahatda"},       {"danced in a circle", "dunggeulge chumchueotda"},
+    {"sat #on the ground", "ttang wi e anjatda"},      {"made a fire", "bul eul/reul piwotda"}};
+static const phrase alone[] = {
+    {"looked around", "jubyeon eul/reul dulleobwatda"},         {"picked some @flowers", "kkot eul/reul ttatda"},
+    {"read %h @letter", "%h ui pyeonji eul/reul ilgeotda"},     {"drank some water", "mul eul/reul masyeotda"},
+    {"waved at the birds", "saedeul ege soneul heundeureotda"}, {"washed %h hands", "%h ui son eul/reul ssiseotda"},
+    {"wrote %h name", "%h ui ireum eul/reul sseotda"},          {"laughed", "useotda"},
+    {"listened to the wind", "baram sori eul/reul deureotda"},  {"yawned", "hapumhaetda"},
+    {"ate %h @bread", "%h ui ppang eul/reul meogeotda"},        {"hummed a tune", "gokjo eul/reul heungeolgeoryeotda"}};
+static const phrase closings[] = {
+    {"Then they went home.", "geurigo geudeul eun/neun jip e gatda."},
+    {"In the end they said goodbye.", "machimnae geudeul eun/neun jakbyeol insa eul/reul haetda."},
+    {"At last it was time to go home.", "deudieo jip e gal sigan ieotda/yeotda."},
+    {"Later they told everybody about it.", "najunge geudeul eun/neun modu ege geugeot eul/reul malhaetda."}};
 
 /* In a sentence, %0 to %2 stand for the value of the fact it is about, in one of its forms, and
  * %p person  %h "her" or "his", that person's  %L person who leads  %s scene  %o new object  %k the fact's
  * object  %a adjective  %n animal  %v its act  %A what is around  %w how it is  %f feeling  %t act of all
- * %i act of one  %P placing verb  %F finding verb  %u "apple" or "apples".
- * The word or slot after @ names a thing; from # to the end of the pattern or sentence is a place. */
+ * %i act of one  %P placing verb  %F finding verb  %u "apple" or "apples"  %x %y the two whom the story is about.
+ * The word or slot after @ names a thing; from # to the end of the pattern or sentence is a place.
+ *
+ * The pattern in Sori has the same slots in another order: who, where, what, and the verb last. Particles follow their
+ * word and have two forms, after a consonant and after a vowel: "gong eul", "moja reul". */
 typedef struct kind_words {
     const char *name;
     unsigned values;
-    const char *forms[6][3];
-    const char *first;     /* says the fact, without the full stop */
-    const char *tail;      /* may follow at once, and already depends on it; NULL: never */
-    const char *echoes[3]; /* come back to it later */
+    phrase forms[6][3];
+    phrase first;     /* says the fact, without the full stop */
+    phrase tail;      /* may follow at once, and already depends on it; NULL: never */
+    phrase echoes[3]; /* come back to it later */
     unsigned n_echoes;
 } kind_words;
 
 static const kind_words kinds[STORY_PLACE] = {
     {"time",
      2,
-     {{"day", "sun", ""}, {"night", "moon", ""}},
-     "It was %0",
-     "and they saw the %1",
-     {"It was still %0.", "They looked up at the %1.", "Above them was the %1."},
+     {{{"day", "nat"}, {"sun", "hae"}}, {{"night", "bam"}, {"moon", "dal"}}},
+     {"It was %0", "%0 ieotda/yeotda"},
+     {"and they saw the %1", "geudeul i/ga %1 eul/reul bwatda"},
+     {{"It was still %0.", "ajik %0 ieotda/yeotda."},
+      {"They looked up at the %1.", "geudeul i/ga %1 eul/reul ollyeodabwatda."},
+      {"Above them was the %1.", "geudeul wi e %1 i/ga isseotda."}},
      3},
     {"news",
      2,
-     {{"good", "glad", ""}, {"bad", "upset", ""}},
-     "They had some %0 news",
-     "and felt %1",
-     {"%p thought about the %0 news.", "It was such %0 news.", "%p felt %1 about the news."},
+     {{{"good", "joeun"}, {"glad", "gippeotda"}}, {{"bad", "nappeun"}, {"upset", "soksanghaetda"}}},
+     {"They had some %0 news", "geudeul ege %0 sosik i/ga isseotda"},
+     {"and felt %1", "geudeul i/ga %1"},
+     {{"%p thought about the %0 news.", "%p i/ga %0 sosik eul/reul saenggakhaetda."},
+      {"It was such %0 news.", "jeongmal %0 sosik ieotda/yeotda."},
+      {"%p felt %1 about the news.", "%p i/ga sosik e %1."}},
      3},
     {"leader",
      2,
-     {{"she", "her", "her"}, {"he", "him", "his"}},
-     "%L was the leader",
-     "and lost %2 way",
-     {"The leader lost %2 way.", "They asked the leader if %0 was well.", "Everybody followed %1."},
+     {{{"she", "geunyeo"}, {"her", "geunyeo"}, {"her", "geunyeo"}}, {{"he", "geu"}, {"him", "geu"}, {"his", "geu"}}},
+     {"%L was the leader", "%L i/ga daejang ieotda/yeotda"},
+     {"and lost %2 way", "%2 ui gil eul/reul ireotda"},
+     {{"The leader lost %2 way.", "daejang i/ga %2 ui gil eul/reul ireotda."},
+      {"They asked the leader if %0 was well.", "geudeul i/ga daejang ege %0 i/ga jal inneunji mureotda."},
+      {"Everybody followed %1.", "modu i/ga %1 eul/reul ttaratda."}},
      3},
     {"team",
      3,
-     {{"red", "", ""}, {"blue", "", ""}, {"green", "", ""}},
-     "They were the %0 team",
-     "and had a %0 @flag",
-     {"They waved the %0 @flag.", "%p put on a %0 @cap.", "They cheered for the %0 team."},
+     {{{"red", "ppalgan"}}, {{"blue", "paran"}}, {{"green", "chorok"}}},
+     {"They were the %0 team", "geudeul i/ga %0 tim ieotda/yeotda"},
+     {"and had a %0 @flag", "geudeul ege %0 gitbal i/ga isseotda"},
+     {{"They waved the %0 @flag.", "geudeul i/ga %0 gitbal eul/reul heundeureotda."},
+      {"%p put on a %0 @cap.", "%p i/ga %0 kaep eul/reul sseotda."},
+      {"They cheered for the %0 team.", "geudeul i/ga %0 tim eul/reul eungwonhaetda."}},
      3},
     {"pet",
      4,
-     {{"dog", "", ""}, {"cat", "", ""}, {"pig", "", ""}, {"duck", "", ""}},
-     "They had a %0 with them",
-     "and fed the %0",
-     {"%p fed the %0.", "They called their %0.", "%p played with the %0."},
+     {{{"dog", "gae"}}, {{"cat", "goyangi"}}, {{"pig", "dwaeji"}}, {{"duck", "ori"}}},
+     {"They had a %0 with them", "geudeul ege %0 i/ga isseotda"},
+     {"and fed the %0", "%0 ege meogi eul/reul jueotda"},
+     {{"%p fed the %0.", "%p i/ga %0 ege meogi eul/reul jueotda."},
+      {"They called their %0.", "geudeul i/ga geudeul ui %0 eul/reul bulleotda."},
+      {"%p played with the %0.", "%p i/ga %0 gwa/wa noratda."}},
      3},
     {"door",
      2,
-     {{"open", "opened", ""}, {"closed", "closed", ""}},
-     "The @door was %0",
-     NULL,
-     {"The @door was still %0.", "They saw that the @door was %0.", NULL},
+     {{{"open", "yeollyeo"}, {"opened", "yeoreotda"}}, {{"closed", "dachyeo"}, {"closed", "dadatda"}}},
+     {"The @door was %0", "mun i/ga %0 isseotda"},
+     {NULL, NULL},
+     {{"The @door was still %0.", "mun i/ga ajik %0 isseotda."},
+      {"They saw that the @door was %0.", "geudeul i/ga mun i/ga %0 inneun geot eul/reul bwatda."}},
      2},
     {"lamp",
      2,
-     {{"on", "", ""}, {"off", "", ""}},
-     "The @lamp was %0",
-     NULL,
-     {"The @lamp was still %0.", "They saw that the @lamp was %0.", NULL},
+     {{{"on", "kyeojyeo"}}, {{"off", "kkeojyeo"}}},
+     {"The @lamp was %0", "deungbul i/ga %0 isseotda"},
+     {NULL, NULL},
+     {{"The @lamp was still %0.", "deungbul i/ga ajik %0 isseotda."},
+      {"They saw that the @lamp was %0.", "geudeul i/ga deungbul i/ga %0 inneun geot eul/reul bwatda."}},
      2},
     {"apples",
      6,
-     {{"no", "", ""}, {"one", "", ""}, {"two", "", ""}, {"three", "", ""}, {"four", "", ""}, {"five", "", ""}},
-     "The @basket held %0 @%u",
-     NULL,
-     {"Now the @basket held %0 @%u.", "They counted and found %0 @%u.", NULL},
+     {{{"no", "yeong"}}, {{"one", "han"}}, {{"two", "du"}}, {{"three", "se"}}, {{"four", "ne"}}, {{"five", "daseot"}}},
+     {"The @basket held %0 @%u", "baguni e sagwa i/ga %0 gae isseotda"},
+     {NULL, NULL},
+     {{"Now the @basket held %0 @%u.", "ije baguni e sagwa i/ga %0 gae isseotda."},
+      {"They counted and found %0 @%u.", "geudeul i/ga sagwa eul/reul %0 gae seeotda."}},
      2},
 };
 
@@ -131,11 +182,12 @@ const char *story_kind_name(story_kind kind)
 /* ---- the teller ------------------------------------------------------------------------------------------------- */
 
 /* Makes the decisions. `pick` returns the index of one of `n` alternatives, never one of weight zero. `accept` (NULL:
- * everything is welcome) sees the text after each word and may reject it. */
+ * everything is welcome) sees the text after each word, or the translation after each sentence, and may reject it. */
 typedef struct story_source {
     unsigned (*pick)(void *user, const unsigned *weights, unsigned n);
     int (*accept)(void *user, const char *text, size_t length);
     void *user;
+    int reads_sori; /* `accept` sees the translation */
 } story_source;
 
 enum { MAX_FACTS = 24, MAX_PICK = 16, END_MARGIN = 24 };
@@ -157,10 +209,11 @@ typedef struct teller {
     const story_source *source;
     story *out;
     int lost; /* the text differs from the given one: do nothing more */
-    const char *cast[2];
-    unsigned girl;   /* index of the girl in `cast` */
-    unsigned person; /* index of the person named last */
-    int mood;        /* of this sentence */
+    phrase cast[2];
+    const char *sori['z' + 1]; /* the words in each slot; they may have slots, too */
+    unsigned girl;             /* index of the girl in `cast` */
+    unsigned person;           /* index of the person named last */
+    int mood;                  /* of this sentence */
     unsigned n_facts;
     fact facts[MAX_FACTS];
     unsigned n_objects;
@@ -221,13 +274,20 @@ static void put_words(teller *t, const char *words)
         put_char(t, ' ');
     while (*words && !t->lost)
         put_char(t, *words++);
-    if (t->source->accept && !t->lost && !t->source->accept(t->source->user, t->out->text, t->out->length))
+    if (t->source->accept && !t->source->reads_sori && !t->lost &&
+        !t->source->accept(t->source->user, t->out->text, t->out->length))
         t->lost = 1;
+}
+
+static void put_slot_words(teller *t, char slot, phrase words)
+{
+    put_words(t, words.english);
+    t->sori[(int)slot] = words.sori;
 }
 
 static const char *key_of(const fact *f)
 {
-    return f->kind == STORY_PLACE ? objects[f->object] : story_kind_name(f->kind);
+    return f->kind == STORY_PLACE ? objects[f->object].english : story_kind_name(f->kind);
 }
 
 /* Says the value of a fact in the given words. If it was told before, the reader can know them: that is a recall. */
@@ -254,10 +314,10 @@ static void add_name(teller *t, story_entity entity, size_t at)
         t->out->names[t->out->n_names++] = (story_name){entity, at, t->out->length - at};
 }
 
-static void put_person(teller *t, unsigned who)
+static void put_person(teller *t, char slot, unsigned who)
 {
     const size_t at = t->out->length + (t->out->length > 0);
-    put_words(t, t->cast[who]);
+    put_slot_words(t, slot, t->cast[who]);
     add_name(t, STORY_A_PERSON, at);
 }
 
@@ -269,13 +329,13 @@ static void end_sentence(teller *t, const fact *about)
     put_words(t, ".");
     if (!t->lost && out->n_sentences < STORY_SENTENCES)
         out->sentences[out->n_sentences++] =
-            (story_sentence){at, out->length - at, about ? about->kind : STORY_KINDS, t->mood};
+            (story_sentence){at, out->length - at, 0, 0, about ? about->kind : STORY_KINDS, t->mood};
     t->mood = 0;
 }
 
 /* ---- sentences --------------------------------------------------------------------------------------------------- */
 
-static const char *pick_word(teller *t, const char *const *list, unsigned n) { return list[pick_even(t, n)]; }
+static phrase pick_word(teller *t, const phrase *list, unsigned n) { return list[pick_even(t, n)]; }
 
 static void put_object(teller *t, fact *about)
 {
@@ -286,48 +346,50 @@ static void put_object(teller *t, fact *about)
         if (t->facts[i].kind == STORY_PLACE && &t->facts[i] != about)
             weights[t->facts[i].object] = 0;
     about->object = pick(t, weights, COUNT(objects));
-    put_words(t, objects[about->object]);
+    put_slot_words(t, 'o', objects[about->object]);
 }
 
 static void put_leader(teller *t, fact *about)
 {
     const unsigned who = pick_even(t, 2);
     about->value = who == t->girl ? 0 : 1;
-    put_value(t, about, t->cast[who], kinds[STORY_LEADER].forms[about->value][0], 2);
+    put_value(t, about, t->cast[who].english, kinds[STORY_LEADER].forms[about->value][0].english, 2);
+    t->sori['L'] = t->cast[who].sori;
     about->named = about->said;
-    about->named_length = strlen(t->cast[who]);
+    about->named_length = strlen(t->cast[who].english);
     add_name(t, STORY_A_PERSON, about->said);
 }
 
 /* Says the value of a fact. The place of an object is decided here, when it is put there. */
 static void put_form(teller *t, fact *about, unsigned form)
 {
-    const char *said;
+    phrase said;
     if (about->kind == STORY_PLACE) {
         if (!about->told)
             about->value = pick_even(t, COUNT(places));
         said = places[about->value];
-        put_value(t, about, said, said, COUNT(places));
+        put_value(t, about, said.english, said.english, COUNT(places));
     } else {
         const kind_words *words = &kinds[about->kind == STORY_SWITCH ? STORY_LAMP : about->kind];
         said = words->forms[about->value][form];
-        put_value(t, about, said, words->forms[about->value][0], words->values);
+        put_value(t, about, said.english, words->forms[about->value][0].english, words->values);
         if (about->kind == STORY_NEWS)
             t->mood = about->value ? -1 : 1;
     }
+    t->sori['0' + form] = said.sori;
     if (about->kind == STORY_DOOR || (form == 0 && about->kind != STORY_LEADER)) {
         about->named = about->said;
-        about->named_length = strlen(said);
+        about->named_length = strlen(said.english);
     }
 }
 
-static void say(teller *t, const char *pattern, fact *about);
+static void fill(teller *t, const char *pattern, fact *about);
 
 /* Slots that any word of a list may fill. */
 static const struct slot_words {
     char slot;
     unsigned n;
-    const char *const *words;
+    const phrase *words;
 } slots[] = {
     {'s', COUNT(scenes), scenes},     {'a', COUNT(adjectives), adjectives},
     {'n', COUNT(animals), animals},   {'v', COUNT(animal_acts), animal_acts},
@@ -338,35 +400,40 @@ static const struct slot_words {
 
 static void put_slot(teller *t, char slot, fact *about)
 {
+    static const phrase hers[] = {{"his", "geu"}, {"her", "geunyeo"}}, apples[] = {{"apples", ""}, {"apple", ""}};
     for (unsigned i = 0; i < COUNT(slots); i++)
         if (slots[i].slot == slot) {
             const unsigned choice = pick_even(t, slots[i].n);
-            put_words(t, slots[i].words[choice]);
+            put_slot_words(t, slot, slots[i].words[choice]);
             if (slot == 'f')
                 t->mood = feeling_moods[choice];
         }
     if (slot >= '0' && slot <= '2')
         put_form(t, about, (unsigned)(slot - '0'));
     else if (slot == 'p')
-        put_person(t, t->person = pick_even(t, 2));
-    else if (slot == 'h')
-        put_words(t, t->person == t->girl ? "her" : "his");
+        put_person(t, slot, t->person = pick_even(t, 2));
+    else if (slot == 'x' || slot == 'y') {
+        const unsigned i = slot == 'y';
+        t->cast[i] = i == t->girl ? pick_word(t, girls, COUNT(girls)) : pick_word(t, boys, COUNT(boys));
+        put_person(t, slot, i);
+    } else if (slot == 'h')
+        put_slot_words(t, slot, hers[t->person == t->girl]);
     else if (slot == 'L')
         put_leader(t, about);
     else if (slot == 'o')
         put_object(t, about);
     else if (slot == 'k')
-        put_words(t, objects[about->object]);
-    else if (slot == 't')
-        say(t, pick_word(t, together, COUNT(together)), NULL);
-    else if (slot == 'i')
-        say(t, pick_word(t, alone, COUNT(alone)), NULL);
-    else if (slot == 'u')
-        put_words(t, about->value == 1 ? "apple" : "apples");
+        put_slot_words(t, slot, objects[about->object]);
+    else if (slot == 't' || slot == 'i') {
+        const phrase act = slot == 't' ? pick_word(t, together, COUNT(together)) : pick_word(t, alone, COUNT(alone));
+        fill(t, act.english, NULL);
+        t->sori[(int)slot] = act.sori;
+    } else if (slot == 'u')
+        put_slot_words(t, slot, apples[about->value == 1]);
 }
 
-/* Says a sentence or a part of one and fills its slots. `about` may be NULL if no slot needs it. */
-static void say(teller *t, const char *pattern, fact *about)
+/* Says a sentence or a part of one in English and fills its slots. `about` may be NULL if no slot needs it. */
+static void fill(teller *t, const char *pattern, fact *about)
 {
     char word[32], mark = ' ';
     size_t n = 0, named = 0;
@@ -399,13 +466,82 @@ static void say(teller *t, const char *pattern, fact *about)
     }
 }
 
+/* Returns the new length. */
+static size_t append(char *text, size_t length, const char *words, size_t n)
+{
+    memcpy(text + length, words, n);
+    text[length + n] = '\0';
+    return length + n;
+}
+
+/* Replaces the ending of a verb: "bwatda" and "go" become "bwatgo". Every pattern in Sori ends with such a verb. */
+static size_t put_ending(char *text, size_t length, const char *ending)
+{
+    const size_t n = strlen(ending);
+    length -= sizeof "da" - 1;
+    memcpy(text + length, ending, n + 1);
+    return length + n;
+}
+
+/* Adds a pattern in Sori, its slots filled with the words of the English one. A particle gets the form that fits. */
+static void translate(teller *t, const char *pattern)
+{
+    story *out = t->out;
+    for (size_t n; !t->lost && *pattern; pattern += n) {
+        const char *word = pattern, *particle;
+        const char last = out->sori_length > 0 ? out->sori[out->sori_length - 1] : '.';
+        n = *word == '%' ? 2 : *word == ' ' || *word == '.' ? 1 : strcspn(word, " .");
+        size_t length = n;
+        if (*word == '%') {
+            translate(t, t->sori[(int)word[1]]);
+            continue;
+        }
+        if (*word == ' ')
+            continue;
+        if ((particle = memchr(word, '/', n)) != NULL) {
+            const int after_vowel = strchr("aeiou", last) != NULL;
+            length = after_vowel ? n - (size_t)(particle - word) - 1 : (size_t)(particle - word);
+            word = after_vowel ? particle + 1 : word;
+        }
+        if (out->sori_length + length + 2 > STORY_TEXT_SIZE) {
+            t->lost = 1;
+            return;
+        }
+        if (*word != '.' && out->sori_length > 0)
+            out->sori_length = append(out->sori, out->sori_length, " ", 1);
+        out->sori_length = append(out->sori, out->sori_length, word, length);
+        if (*word == '.' && out->n_sentences > 0) {
+            story_sentence *ended = &out->sentences[out->n_sentences - 1];
+            const size_t before = out->n_sentences > 1 ? ended[-1].sori_at + ended[-1].sori_length + 1 : 0;
+            ended->sori_at = before;
+            ended->sori_length = out->sori_length - before;
+            if (t->source->reads_sori && !t->source->accept(t->source->user, out->sori, out->sori_length))
+                t->lost = 1;
+        }
+    }
+}
+
+/* Says a sentence or a part of one in both languages. A second part makes the verb of the first one go on. */
+static void say(teller *t, phrase pattern, fact *about)
+{
+    story *out = t->out;
+    fill(t, pattern.english, about);
+    if (!t->lost && *pattern.sori != '.' && out->sori_length > 0 && out->sori[out->sori_length - 1] != '.')
+        out->sori_length = put_ending(out->sori, out->sori_length, "go");
+    translate(t, pattern.sori);
+}
+
 static void say_filler(teller *t)
 {
-    static const char *const patterns[] = {"A %a %n %v.",      "The %A was %w.", "%p was %f.",
-                                           "The children %t.", "%p %i.",         "%p met a %a %n."};
+    static const phrase patterns[] = {
+        {"A %a %n %v.", "%a %n i/ga %v."}, {"The %A was %w.", "%A i/ga %w."},
+        {"%p was %f.", "%p eun/neun %f."}, {"The children %t.", "aideul eun/neun %t."},
+        {"%p %i.", "%p eun/neun %i."},     {"%p met a %a %n.", "%p eun/neun %a %n eul/reul mannatda."}};
     static const unsigned weights[] = {2, 1, 2, 2, 3, 1};
     say(t, patterns[pick(t, weights, COUNT(patterns))], NULL);
 }
+
+static const phrase full_stop = {".", "."};
 
 static fact *new_fact(teller *t, story_kind kind)
 {
@@ -427,9 +563,9 @@ static void say_new_fact(teller *t, story_kind first, story_kind last)
     if (made->kind != STORY_LEADER)
         made->value = pick_even(t, kinds[made->kind].values);
     say(t, kinds[made->kind].first, made);
-    if (kinds[made->kind].tail && pick_even(t, 2))
+    if (kinds[made->kind].tail.english && pick_even(t, 2))
         say(t, kinds[made->kind].tail, made);
-    say(t, ".", made);
+    say(t, full_stop, made);
 }
 
 /* Puts an object somewhere, a new one (NULL) or one that was put somewhere before. */
@@ -439,16 +575,19 @@ static void say_placing(teller *t, fact *moved)
     t->n_objects += moved == NULL;
     put->who = t->out->length + 1;
     put->told = 0;
-    say(t, moved ? "%p %P the @%k #%0." : "%p %P the @%o #%0.", put);
-    put->who_length = strlen(t->cast[t->person]);
+    say(t,
+        moved ? (phrase){"%p %P the @%k #%0.", "%p i/ga %0 e %k eul/reul %P."}
+              : (phrase){"%p %P the @%o #%0.", "%p i/ga %0 e %o eul/reul %P."},
+        put);
+    put->who_length = strlen(t->cast[t->person].english);
 }
 
 static void say_echo(teller *t, fact *about)
 {
     if (about->kind == STORY_PLACE)
-        say(t, "%p %F the @%k #%0.", about);
+        say(t, (phrase){"%p %F the @%k #%0.", "%p i/ga %0 eseo %k eul/reul %F."}, about);
     else if (about->kind == STORY_SWITCH)
-        say(t, "Now the @lamp was %0.", about);
+        say(t, (phrase){"Now the @lamp was %0.", "ije deungbul i/ga %0 isseotda."}, about);
     else
         say(t, kinds[about->kind].echoes[pick_even(t, kinds[about->kind].n_echoes)], about);
 }
@@ -458,10 +597,16 @@ static void say_apple_change(teller *t, fact *apples)
     const unsigned added = pick_two(t, apples->value > 0, apples->value < 5);
     apples->value += added ? 1u : ~0u;
     apples->changes++;
-    say(t, added ? "%p added an @apple" : "%p took an @apple", apples);
+    say(t,
+        added ? (phrase){"%p added an @apple", "%p i/ga sagwa eul/reul deohaetda"}
+              : (phrase){"%p took an @apple", "%p i/ga sagwa eul/reul gajyeogatda"},
+        apples);
     if (pick_two(t, 1, 2))
-        say(t, added ? "and made it %0 @%u" : "and left %0 @%u", apples);
-    say(t, ".", apples);
+        say(t,
+            added ? (phrase){"and made it %0 @%u", "sagwa eul/reul %0 gae mandeureotda"}
+                  : (phrase){"and left %0 @%u", "sagwa eul/reul %0 gae namgyeotda"},
+            apples);
+    say(t, full_stop, apples);
 }
 
 static void say_change(teller *t, fact *state)
@@ -477,10 +622,14 @@ static void say_change(teller *t, fact *state)
     state->value = !state->value;
     if (state->kind == STORY_SWITCH) {
         state->changes++;
-        say(t, "%p pressed the @switch.", state);
+        say(t, (phrase){"%p pressed the @switch.", "%p i/ga seuwichi eul/reul nulleotda."}, state);
     } else {
         state->told = 0; /* the words below tell it anew */
-        say(t, state->kind == STORY_DOOR ? "%p %1 the @door." : "%p turned the @lamp %0.", state);
+        say(t,
+            state->kind == STORY_DOOR
+                ? (phrase){"%p %1 the @door.", "%p i/ga mun eul/reul %1."}
+                : (phrase){"%p turned the @lamp %0.", "%p i/ga deungbul eul/reul %0 itge haetda."},
+            state);
     }
 }
 
@@ -541,18 +690,14 @@ static void narrate(const story_settings *settings, const story_source *source, 
     memset(out, 0, sizeof(*out));
     int is_switch = (int)pick_two(&t, 100 - settings->switches, settings->switches);
     t.girl = pick_even(&t, 2);
-    for (unsigned i = 0; i < 2; i++) {
-        t.cast[i] = i == t.girl ? pick_word(&t, girls, COUNT(girls)) : pick_word(&t, boys, COUNT(boys));
-        if (i == 1)
-            put_words(&t, "and");
-        put_person(&t, i);
-    }
     if (is_switch) {
         fact *lamp = new_fact(&t, STORY_SWITCH);
+        say(&t, (phrase){"%x and %y found an old @lamp.", "%x gwa/wa %y i/ga nalgeun deungbul eul/reul chajatda."},
+            lamp);
         lamp->value = pick_even(&t, 2);
-        say(&t, "found an old @lamp. The @lamp was %0.", lamp);
+        say(&t, (phrase){"The @lamp was %0.", "deungbul i/ga %0 isseotda."}, lamp);
     } else {
-        say(&t, "were #in the %s.", NULL);
+        say(&t, (phrase){"%x and %y were #in the %s.", "%x gwa/wa %y i/ga %s e isseotda."}, NULL);
         for (unsigned n = 0; !t.lost && one_more(&t, n, settings->facts); n++)
             say_new_fact(&t, STORY_TIME, STORY_PET);
         for (unsigned n = 0; !t.lost && one_more(&t, n, settings->states); n++)
@@ -684,10 +829,10 @@ static int turn_back(search *s)
     return 0;
 }
 
-int story_read(const story_settings *settings, const char *text, story *out)
+int story_read(const story_settings *settings, story_language language, const char *text, story *out)
 {
     search s = {.text = text, .length = strlen(text)};
-    const story_source walk = {pick_searched, accept_same, &s};
+    const story_source walk = {pick_searched, accept_same, &s, language == STORY_SORI};
     story tried;
     int found = 0;
     memset(out, 0, sizeof(*out));
@@ -696,10 +841,54 @@ int story_read(const story_settings *settings, const char *text, story *out)
     do {
         s.depth = 0;
         narrate(settings, &walk, &tried);
-        if (tried.length == s.length && memcmp(tried.text, text, s.length) == 0 && found++ == 0)
+        const char *said = language == STORY_SORI ? tried.sori : tried.text;
+        if (strlen(said) == s.length && memcmp(said, text, s.length) == 0 && found++ == 0)
             *out = tried;
     } while (found < 2 && turn_back(&s));
     if (!found)
         out->length = s.reached;
     return found;
+}
+
+/* ---- pairs of sentences ------------------------------------------------------------------------------------------ */
+
+void story_join(const story *told, size_t first, size_t n, uint64_t seed, story_pair *out)
+{
+    static const phrase joints[] = {{" and ", "go"}, {" but ", "jiman"}, {" because ", "gi ttaemune"}};
+    unsigned char joint[STORY_SENTENCES] = {0}; /* between sentence i and the one before it */
+    size_t because = 0;                         /* the first sentence of the reason; 0: there is none */
+    uint64_t state = seed;
+    memset(out, 0, sizeof *out);
+    for (size_t i = 1; i < n; i++)
+        joint[i] = random_below(&state, 4) == 0;
+    if (n > 1 && random_below(&state, 2))
+        because = 1 + (size_t)random_below(&state, n - 1);
+    joint[because] = 2;
+    for (size_t i = 0; i < n; i++) {
+        const story_sentence *s = &told->sentences[first + i];
+        int begins_with_name = i == 0;
+        for (size_t k = 0; k < told->n_names; k++)
+            begins_with_name |= told->names[k].at == s->at;
+        if (i > 0)
+            out->length = append(out->text, out->length, joints[joint[i]].english, strlen(joints[joint[i]].english));
+        const size_t at = out->length;
+        out->length = append(out->text, at, told->text + s->at, s->length - 1);
+        if (!begins_with_name)
+            out->text[at] = (char)(out->text[at] - 'A' + 'a');
+    }
+    for (size_t i = 0; i < n; i++) {
+        const size_t which = (because + i) % n;
+        const story_sentence *s = &told->sentences[first + which];
+        if (i > 0)
+            out->sori_length = append(out->sori, out->sori_length, " ", 1);
+        out->sori_length = append(out->sori, out->sori_length, told->sori + s->sori_at, s->sori_length - 1);
+        if (i + 1 < n)
+            out->sori_length =
+                put_ending(out->sori, out->sori_length, joints[which + 1 == n ? 2 : joint[which + 1]].sori);
+    }
+    out->length = append(out->text, out->length, ".", 1);
+    out->sori_length = append(out->sori, out->sori_length, ".", 1);
+    out->words = 1;
+    for (size_t i = 0; i < out->length; i++)
+        out->words += out->text[i] == ' ' || out->text[i] == '.';
 }

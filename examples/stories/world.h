@@ -11,7 +11,11 @@
  *     story tale;
  *     story_tell(&settings, 7, 0, &tale);              the first story of seed 7
  *     puts(tale.text);                                 "Anna and Tom were in the garden. It was night. ..."
- *     story_read(&settings, tale.text, &tale);         1: told by exactly one chain of choices, tale.bits as before
+ *     puts(tale.sori);                                 "anna wa tom i jeongwon e isseotda. bam ieotda. ..."
+ *     story_read(&settings, STORY_ENGLISH, tale.text, &tale);   1: told by exactly one chain of choices, as before
+ *
+ * The same choices tell the story in a second language, Sori: romanised Korean words, the verb at the end, particles
+ * after their words. So every sentence has an exact translation.
  *
  * All decisions are made with integers, so a seed gives the same text on every machine. There is no allocation and no
  * global state: threads may tell stories at the same time, each into its own `story`.
@@ -23,7 +27,7 @@
 #include <stdint.h>
 
 enum {
-    STORY_TEXT_SIZE = 2048, /* bytes of text with the closing zero; the longest story has about 1,400 */
+    STORY_TEXT_SIZE = 3072, /* bytes with the closing zero; the longest story has about 1,400, and 2,000 in Sori */
     STORY_RECALLS = 96,     /* a story has at most one recall every three tokens */
     STORY_SENTENCES = 96,   /* the shortest sentence has three tokens */
     STORY_NAMES = 128,      /* no sentence has more names than half of its tokens */
@@ -76,9 +80,10 @@ typedef struct story_recall {
 
 /* The labels of a story: they follow from the choices, and nothing is read from the text. */
 typedef struct story_sentence {
-    size_t at, length; /* bytes, with the full stop */
-    story_kind kind;   /* of the fact it is about; STORY_KINDS: about none */
-    int mood;          /* 1: good news, happy, proud; -1: bad news, sad, afraid; otherwise 0 */
+    size_t at, length;           /* bytes, with the full stop */
+    size_t sori_at, sori_length; /* of its translation */
+    story_kind kind;             /* of the fact it is about; STORY_KINDS: about none */
+    int mood;                    /* 1: good news, happy, proud; -1: bad news, sad, afraid; otherwise 0 */
 } story_sentence;
 
 typedef enum story_entity { STORY_A_PERSON, STORY_A_THING, STORY_A_PLACE } story_entity;
@@ -109,7 +114,18 @@ typedef struct story {
     story_sentence sentences[STORY_SENTENCES];
     story_name names[STORY_NAMES];
     story_answer answers[STORY_ANSWERS];
+    char sori[STORY_TEXT_SIZE]; /* the same story in the other language, told by the same choices */
+    size_t sori_length;
 } story;
+
+typedef enum story_language { STORY_ENGLISH, STORY_SORI } story_language;
+
+/* A sentence, or several joined to one, and its translation. */
+typedef struct story_pair {
+    char text[STORY_TEXT_SIZE], sori[STORY_TEXT_SIZE];
+    size_t length, sori_length;
+    unsigned words; /* of `text`; the full stop counts as one */
+} story_pair;
 
 /* Stories of 12 to 34 sentences with two or three facts, one state and one or two objects. */
 story_settings story_settings_default(void);
@@ -120,8 +136,16 @@ int story_tell(const story_settings *settings, uint64_t seed, uint64_t index, st
 
 /* Reads `text` and fills `out` with the story it is. Returns the number of chains of choices that tell exactly this
  * text, counting no further than 2: 1 for every story of the same settings, 0 if the world cannot tell it. Then
- * `out->length` is how far the text could have been a story. */
-int story_read(const story_settings *settings, const char *text, story *out);
+ * `out->length` is how many bytes of the text could have been a story. Sori is compared sentence by sentence, because
+ * its words come in another order than the choices; so it takes longer, and more so the longer the story is. */
+int story_read(const story_settings *settings, story_language language, const char *text, story *out);
+
+/* Joins `n` sentences of a story, from `first` on, with "and", "but" and at most one "because", which `seed` chooses.
+ * In Sori a joint is the ending of the verb before it, and the clause with the reason comes first:
+ *     Mia laughed and Tom yawned because it was night.
+ *     bam ieotgi ttaemune mia neun useotgo tom eun hapumhaetda.
+ * Every English sentence has one translation, and every sentence in Sori has one English original. */
+void story_join(const story *told, size_t first, size_t n, uint64_t seed, story_pair *out);
 
 /* "time", "news", ..., "place", "switch". */
 const char *story_kind_name(story_kind kind);
