@@ -1,7 +1,7 @@
 /*
  * stories.c - tells short stories of a small world, with the exact information content of each.
  *
- *     stories [--seed S] [-n COUNT] [--bits | --json] [SETTING LOW:HIGH | SETTING N]...
+ *     stories [--seed S] [-n COUNT] [--bits | --json | --talk] [SETTING LOW:HIGH | SETTING N]...
  *     stories --pairs [--join LOW:HIGH] [--json] [SETTING ...]
  *     stories --read [--sori] [SETTING ...] < stories.txt
  *
@@ -10,15 +10,17 @@
  * classifiers and taggers, namely the kind and mood of each sentence, the names in it, and questions with the places of
  * their answers. All of them follow from the choices that told the story. --pairs prints the sentences of the stories,
  * a tab, and their translations into Sori, a small language in which the verb comes last; --join makes one sentence of
- * several. --read takes stories in the plain form and reports for each whether this world can tell it, and in how many
- * bits; the exit code is 1 if it cannot tell one of them. --sori prints or reads stories in Sori.
+ * several. --talk prints conversations about the stories (talk.h), one a line: for each turn what the user says, the
+ * right answer, and what kind of question it is. --read takes stories in the plain form and reports for each whether
+ * this world can tell it, and in how many bits; the exit code is 1 if it cannot tell one of them. --sori prints or
+ * reads stories in Sori.
  */
 #include <string.h>
 
 #include "cli.h"
 #include "console.h"
 #include "stats.h"
-#include "world.h"
+#include "talk.h"
 
 #define MOST 10000 /* of any setting */
 
@@ -29,7 +31,7 @@ static uint64_t seed = 1, count = 10, weights[N_WEIGHTS];
 static const char *ranges[N_RANGES];
 static const char *joined;
 static unsigned join[2] = {1, 1};
-static bool with_bits, as_json, reads, pairs, in_sori;
+static bool with_bits, as_json, reads, pairs, in_sori, talks;
 
 static const cli_option options[] = {
     CLI_TEXT("--sentences", "LOW:HIGH", &ranges[0], "between opening and closing"),
@@ -50,6 +52,7 @@ static const cli_option options[] = {
     CLI_FLAG("--pairs", &pairs, "sentences and their translations, one pair a line"),
     CLI_TEXT("--join", "LOW:HIGH", &joined, "so many sentences of a story become one (default 1:1)"),
     CLI_FLAG("--sori", &in_sori, "the language is Sori: the verb comes last"),
+    CLI_FLAG("--talk", &talks, "conversations about the stories, one object a line"),
     CLI_FLAG("--read", &reads, "read stories from stdin: can this world tell them?"),
 };
 
@@ -59,7 +62,8 @@ static cli line = {
     .about = "Tells short stories of a small world whose entropy is known exactly.",
     .samples = "  stories -n 3 --seed 7 --bits\n"
                "  stories -n 100 | stories --read\n"
-               "  stories -n 2 --pairs --join 1:4\n",
+               "  stories -n 2 --pairs --join 1:4\n"
+               "  stories -n 1 --talk --move 40\n",
     CLI_OPTIONS(options),
 };
 
@@ -109,6 +113,10 @@ static cli_outcome read_line(int argc, char **argv)
     }
     if (outcome == CLI_RUN && joined != NULL && (!pairs || join[0] == 0)) {
         console_complain(pairs ? "--join expects at least 1 sentence" : "--join needs --pairs");
+        outcome = CLI_ERROR;
+    }
+    if (outcome == CLI_RUN && talks && (with_bits || as_json || reads || pairs || in_sori)) {
+        console_complain("--talk goes with the settings of the stories only");
         outcome = CLI_ERROR;
     }
     if (outcome == CLI_RUN && in_sori && as_json) {
@@ -207,6 +215,18 @@ static void print_pairs(const story *s, uint64_t index)
     }
 }
 
+/* The conversation about a story that can be told. Its texts need no escapes either. */
+static void print_talk(uint64_t index)
+{
+    talk t;
+    talk_tell(&settings, seed, index, &t);
+    printf("{\"turns\":[");
+    for (size_t i = 0; i < t.n_turns; i++)
+        printf("%s{\"kind\":\"%s\",\"distance\":%u,\"said\":\"%s\",\"answer\":\"%s\"}", i ? "," : "", t.turns[i].kind,
+               t.turns[i].distance, t.turns[i].said, t.turns[i].answer);
+    puts("]}");
+}
+
 static bool tell_stories(void)
 {
     story s;
@@ -219,6 +239,10 @@ static bool tell_stories(void)
         bytes += in_sori ? s.sori_length : s.length;
         if (pairs) {
             print_pairs(&s, i);
+            continue;
+        }
+        if (talks) {
+            print_talk(i);
             continue;
         }
         if (as_json) {
