@@ -2,7 +2,8 @@
  * test_block.c - the Transformer block with all that Llama, Mistral and Qwen3 do to it: RMS norms, grouped heads that
  * are normalised and rotated, a window, a gated feed-forward layer, biases on some of the stacked tensors only.
  *
- * Then stacks of blocks with what other models do: norms of outputs, absent norms, two ropes, windows, a position bias.
+ * Then stacks of blocks with what other models do: norms of outputs, absent norms, two ropes, windows, a position bias,
+ * cross attention to a source.
  *
  * The block with norms that GPT-2 has is in test_attention.c; whole models of all of them in test_decoders.c.
  */
@@ -171,6 +172,7 @@ static void block_has_the_same_bits_everywhere(ink_context *ctx)
 
 enum { BLOCKS = 4, SIZE = 12, S_HEADS = 4, S_KV = 2, S_DIM = 6, S_INNER = 20, ROWS = 300 };
 enum { S_QKV = (S_HEADS + 2 * S_KV) * S_DIM, BUCKETS = 32, MAX_DISTANCE = 128 };
+enum { SOURCE_ROWS = 290, SOURCE_SIZE = 9, CROSS = 40 }; /* CROSS: n_heads head_dim, and 2 n_kv_heads head_dim */
 
 enum { PRE = 1, POST = 2, OUT = 4, NOT_FIRST = 8 }; /* which norms there are; NOT_FIRST: block 0 has no norm_1 */
 
@@ -183,6 +185,7 @@ typedef struct stack_case {
     ink_rope ropes[INK_STACK_ROPES];
     size_t windows[BLOCKS], rope[BLOCKS];
     float scale;
+    ink_attention cross;
 } stack_case;
 
 #define ROPE(base)                                                                                                     \
@@ -191,10 +194,20 @@ typedef struct stack_case {
     }
 
 static const stack_case stack_cases[] = {
-    {"gemma 3", PRE | OUT, INK_RMS_NORM, true, false, 0, {ROPE(1e4), ROPE(10)}, {7, 20, 0, 7}, {1, 1, 0, 1}, 0.3f},
-    {"embeddinggemma", PRE | OUT, INK_RMS_NORM, true, true, 0, {ROPE(1e4), ROPE(10)}, {7, 20, 0, 7}, {1, 1, 0, 1}, 0},
-    {"smollm3", PRE, INK_RMS_NORM, true, false, 0, {ROPE(1e3)}, {0, 0, 40, 0}, {0, 0, 1, 0}, 0},
-    {"olmo 2", OUT, INK_RMS_NORM, true, false, 0, {ROPE(1e3)}, {0}, {0}, 0},
+    {"gemma 3", PRE | OUT, INK_RMS_NORM, true, false, 0, {ROPE(1e4), ROPE(10)}, {7, 20, 0, 7}, {1, 1, 0, 1}, 0.3f, {0}},
+    {"embeddinggemma",
+     PRE | OUT,
+     INK_RMS_NORM,
+     true,
+     true,
+     0,
+     {ROPE(1e4), ROPE(10)},
+     {7, 20, 0, 7},
+     {1, 1, 0, 1},
+     0,
+     {0}},
+    {"smollm3", PRE, INK_RMS_NORM, true, false, 0, {ROPE(1e3)}, {0, 0, 40, 0}, {0, 0, 1, 0}, 0, {0}},
+    {"olmo 2", OUT, INK_RMS_NORM, true, false, 0, {ROPE(1e3)}, {0}, {0}, 0, {0}},
     {"modernbert",
      PRE | NOT_FIRST,
      INK_LAYER_NORM,
@@ -204,16 +217,30 @@ static const stack_case stack_cases[] = {
      {ROPE(1e4), ROPE(10)},
      {0, 9, 9, 0},
      {0, 1, 1, 0},
-     0},
-    {"mpnet", POST, INK_LAYER_NORM, false, true, BUCKETS, {{0}}, {0}, {0}, 0},
-    {"t5 decoder", PRE, INK_RMS_NORM, false, false, BUCKETS, {{0}}, {0}, {0}, 1},
-    {"everything", POST | OUT, INK_LAYER_NORM, true, true, BUCKETS, {{0}, ROPE(50)}, {30, 0, 1, 300}, {1, 0, 1, 0}, 2},
+     0,
+     {0}},
+    {"mpnet", POST, INK_LAYER_NORM, false, true, BUCKETS, {{0}}, {0}, {0}, 0, {0}},
+    {"t5 decoder", PRE, INK_RMS_NORM, false, false, BUCKETS, {{0}}, {0}, {0}, 1, {4, 2, 10, 0.2f, 0, false}},
+    {"bart decoder", POST, INK_LAYER_NORM, false, false, 0, {{0}}, {0}, {0}, 0, {2, 1, 20, 0, 0, false}},
+    {"m2m100 decoder", PRE, INK_LAYER_NORM, false, false, 0, {{0}}, {0}, {0}, 0, {8, 4, 5, 0, 0, false}},
+    {"everything",
+     POST | OUT,
+     INK_LAYER_NORM,
+     true,
+     true,
+     BUCKETS,
+     {{0}, ROPE(50)},
+     {30, 0, 1, 300},
+     {1, 0, 1, 0},
+     2,
+     {0}},
 };
 
 static const char *norm_of(const stack_case *c, size_t i, size_t which)
 {
-    static const char *const names[] = {"norm_1", "norm_2", "out_1", "out_2"};
-    bool there = which >= 2 ? c->norms & OUT : c->norms & (PRE | POST) && !(c->norms & NOT_FIRST && i + which == 0);
+    static const char *const names[] = {"norm_1", "norm_2", "out_1", "out_2", "norm_cross"};
+    bool there = which == 2 || which == 3 ? c->norms & OUT
+                                          : c->norms & (PRE | POST) && !(c->norms & NOT_FIRST && i + which == 0);
     return there ? names[which] : NULL;
 }
 
@@ -232,7 +259,9 @@ static ink_result plan_stack(ink_plan *plan, ink_stack *stack, const stack_case 
                                        .gated = c->gated,
                                        .ropes = {c->ropes[0], c->ropes[1]},
                                        .n_buckets = c->n_buckets,
-                                       .max_distance = MAX_DISTANCE};
+                                       .max_distance = MAX_DISTANCE,
+                                       .cross = c->cross,
+                                       .source_size = SOURCE_SIZE};
     INK_TRY(ink_plan_stack(plan, BLOCKS, &a, stack));
     if (c->n_buckets != 0)
         INK_TRY(ink_plan_embedding(plan, "position_bias", BUCKETS, S_HEADS, &stack->position_bias));
@@ -250,6 +279,12 @@ static ink_result plan_stack(ink_plan *plan, ink_stack *stack, const stack_case 
         INK_TRY(c->gated ? ink_plan_dense(plan, "up", 2 * S_INNER, SIZE, any, INK_IDENTITY, &b->up)
                          : ink_plan_dense(plan, "half", S_INNER, SIZE, any, INK_GELU_TANH, &b->up));
         INK_TRY(ink_plan_dense(plan, "down", SIZE, S_INNER, any, INK_IDENTITY, &b->down));
+        if (c->cross.n_heads != 0) {
+            INK_TRY(ink_plan_norm(plan, "norm_cross", c->kind, SIZE, 1e-5f, any, &b->norm_cross));
+            INK_TRY(ink_plan_dense(plan, "cross_q", CROSS, SIZE, any, INK_IDENTITY, &b->cross_q));
+            INK_TRY(ink_plan_dense(plan, "cross_kv", CROSS, SOURCE_SIZE, any, INK_IDENTITY, &b->cross_kv));
+            INK_TRY(ink_plan_dense(plan, "cross_o", SIZE, CROSS, any, INK_IDENTITY, &b->cross_out));
+        }
         ink_plan_leave(plan, scope);
     }
     return INK_OK;
@@ -279,16 +314,17 @@ static void oracle_rows_norm(ink_context *ctx, const ink_weights *w, const stack
 }
 
 static void oracle_linear(ink_context *ctx, const ink_weights *w, size_t i, const char *name, size_t in, size_t out,
-                          const double *x, double *y)
+                          const double *x, size_t rows, double *y)
 {
     float *weight = test_tensor(ctx, w, in_block(i, name), NULL);
-    oracle_dense(weight, NULL, in, out, INK_IDENTITY, x, ROWS, y);
+    oracle_dense(weight, NULL, in, out, INK_IDENTITY, x, rows, y);
     free(weight);
 }
 
 /* The stack again in double precision, block by block. */
-static void oracle_stack(ink_context *ctx, const ink_weights *w, const stack_case *c, double *x)
+static void oracle_stack(ink_context *ctx, const ink_weights *w, const stack_case *c, const double *source, double *x)
 {
+    static double queries[ROWS * CROSS], kv[SOURCE_ROWS * CROSS], seen[ROWS * CROSS];
     static double qkv[ROWS * S_QKV], heads[ROWS * S_HEADS * S_DIM], inner[ROWS * 2 * S_INNER], y[ROWS * SIZE];
     static double bias[S_HEADS * ROWS * ROWS];
     float *table = c->n_buckets != 0 ? test_tensor(ctx, w, "position_bias.weight", NULL) : NULL;
@@ -304,27 +340,37 @@ static void oracle_stack(ink_context *ctx, const ink_weights *w, const stack_cas
                                  .scale = c->scale,
                                  .window = c->windows[i],
                                  .bidirectional = c->bidirectional};
-        for (size_t part = 0; part < 2; part++) {
+        static const size_t parts[] = {0, 4, 1};
+        for (size_t p = 0; p < 3; p++) {
+            size_t part = parts[p];
+            if (part == 4 && c->cross.n_heads == 0)
+                continue;
             memcpy(y, x, sizeof y);
             if (!(c->norms & POST))
                 oracle_rows_norm(ctx, w, c, i, part, y);
-            if (part == 0) {
-                oracle_linear(ctx, w, i, "qkv.weight", SIZE, S_QKV, y, qkv);
+            if (part == 4) {
+                oracle_linear(ctx, w, i, "cross_q.weight", SIZE, CROSS, y, ROWS, queries);
+                oracle_linear(ctx, w, i, "cross_kv.weight", SOURCE_SIZE, CROSS, source, SOURCE_ROWS, kv);
+                oracle_cross_attention(&c->cross, queries, ROWS, kv, SOURCE_ROWS, seen);
+                oracle_linear(ctx, w, i, "cross_o.weight", CROSS, SIZE, seen, ROWS, y);
+            } else if (part == 0) {
+                oracle_linear(ctx, w, i, "qkv.weight", SIZE, S_QKV, y, ROWS, qkv);
                 for (size_t row = 0; row < ROWS; row++)
                     for (size_t head = 0; head < S_HEADS + S_KV && c->ropes[c->rope[i]].head_dim != 0; head++)
                         oracle_rope(&c->ropes[c->rope[i]], row, ROWS, qkv + row * S_QKV + head * S_DIM, NULL);
                 oracle_attention(&a, table != NULL ? bias : NULL, qkv, ROWS, heads);
-                oracle_linear(ctx, w, i, "o.weight", S_HEADS * S_DIM, SIZE, heads, y);
+                oracle_linear(ctx, w, i, "o.weight", S_HEADS * S_DIM, SIZE, heads, ROWS, y);
             } else {
                 size_t width = c->gated ? 2 * S_INNER : S_INNER;
-                oracle_linear(ctx, w, i, c->gated ? "up.weight" : "half.weight", SIZE, width, y, inner);
+                oracle_linear(ctx, w, i, c->gated ? "up.weight" : "half.weight", SIZE, width, y, ROWS, inner);
                 for (size_t row = 0; row < ROWS; row++) /* row `row` is read at or behind where it is written */
                     for (size_t j = 0; j < S_INNER; j++)
                         inner[row * S_INNER + j] = oracle_activation(INK_GELU_TANH, inner[row * width + j]) *
                                                    (c->gated ? inner[row * width + S_INNER + j] : 1);
-                oracle_linear(ctx, w, i, "down.weight", S_INNER, SIZE, inner, y);
+                oracle_linear(ctx, w, i, "down.weight", S_INNER, SIZE, inner, ROWS, y);
             }
-            oracle_rows_norm(ctx, w, c, i, 2 + part, y);
+            if (part != 4)
+                oracle_rows_norm(ctx, w, c, i, 2 + part, y);
             for (size_t j = 0; j < ROWS * SIZE; j++)
                 x[j] += y[j];
             if (c->norms & POST)
@@ -334,8 +380,28 @@ static void oracle_stack(ink_context *ctx, const ink_weights *w, const stack_cas
     free(table);
 }
 
-static void run_stack(ink_context *ctx, const ink_stack *stack, size_t piece, float *x)
+/* The caches of cross attention of all blocks, `piece` rows of the source at a time. */
+static void *keep_source(ink_context *ctx, const ink_stack *stack, size_t piece, const float *source)
 {
+    const ink_attention *cross = &stack->config.cross;
+    size_t stride = ink_kv_cache_bytes(cross, SOURCE_ROWS);
+    char *memory = test_aligned(BLOCKS * stride);
+    float *kv = test_floats(SOURCE_ROWS * CROSS);
+    for (size_t i = 0; i < BLOCKS && cross->n_heads != 0; i++) {
+        ink_kv_cache cache = ink_kv_cache_over(cross, SOURCE_ROWS, memory + i * stride);
+        ink_dense_run(ctx, &stack->blocks[i].cross_kv, source, SOURCE_SIZE, SOURCE_ROWS, kv);
+        for (size_t done = 0, count; done < SOURCE_ROWS; done += count) {
+            count = piece < SOURCE_ROWS - done ? piece : SOURCE_ROWS - done;
+            ink_kv_cache_append(ctx->kernel, &cache, kv + done * CROSS, kv + done * CROSS + CROSS / 2, CROSS, count);
+        }
+    }
+    free(kv);
+    return memory;
+}
+
+static void run_stack(ink_context *ctx, const ink_stack *stack, size_t piece, const float *source, float *x)
+{
+    void *kept = keep_source(ctx, stack, piece, source);
     ink_stack_scratch scratch;
     float scales[INK_STACK_ROPES];
     size_t stride = ink_kv_cache_bytes(&stack->config.attention[0], ROWS);
@@ -347,11 +413,20 @@ static void run_stack(ink_context *ctx, const ink_stack *stack, size_t piece, fl
     ink_stack_fill_frequencies(ctx->kernel, &stack->config, ROWS, frequencies, scales);
     for (size_t done = 0; done < ROWS; done += piece) {
         size_t count = piece < ROWS - done ? piece : ROWS - done;
-        const ink_span span = {.kv = kv, .kv_stride = stride, .capacity = ROWS, .before = done, .count = count};
+        const ink_span span = {.kv = kv,
+                               .kv_stride = stride,
+                               .capacity = ROWS,
+                               .before = done,
+                               .count = count,
+                               .cross = kept,
+                               .cross_stride = ink_kv_cache_bytes(&stack->config.cross, SOURCE_ROWS),
+                               .cross_capacity = SOURCE_ROWS,
+                               .cross_length = SOURCE_ROWS};
         ink_stack_fill_angles(ctx->kernel, &stack->config, frequencies, scales, done, 0, count, &scratch);
         ink_stack_run(ctx, stack, "h", &scratch, &span, 1, x + done * SIZE, count);
     }
     ink_arena_release(&ctx->scratch, mark);
+    free(kept);
     free(kv);
 }
 
@@ -372,9 +447,18 @@ static void stacks_of_every_kind_are_right(ink_context *ctx)
         state_dict_matrix(&dict, in_block(i, "half.weight"), S_INNER, SIZE);
         state_dict_matrix(&dict, in_block(i, "down.weight"), SIZE, S_INNER);
     }
+    for (size_t i = 0; i < BLOCKS; i++) {
+        state_dict_vector(&dict, in_block(i, "norm_cross.weight"), SIZE);
+        state_dict_matrix(&dict, in_block(i, "cross_q.weight"), CROSS, SIZE);
+        state_dict_matrix(&dict, in_block(i, "cross_kv.weight"), CROSS, SOURCE_SIZE);
+        state_dict_matrix(&dict, in_block(i, "cross_o.weight"), SIZE, CROSS);
+    }
     ink_weights *weights = state_dict_open(ctx, &dict);
     float *x = test_random((size_t)ROWS * SIZE, 1, 1), *whole = test_floats((size_t)ROWS * SIZE);
-    float *y = test_floats((size_t)ROWS * SIZE);
+    float *y = test_floats((size_t)ROWS * SIZE), *source = test_random((size_t)SOURCE_ROWS * SOURCE_SIZE, 2, 1);
+    static double exact_source[SOURCE_ROWS * SOURCE_SIZE];
+    for (size_t j = 0; j < (size_t)SOURCE_ROWS * SOURCE_SIZE; j++)
+        exact_source[j] = source[j];
     for (size_t n = 0; n < sizeof stack_cases / sizeof stack_cases[0]; n++) {
         const stack_case *c = &stack_cases[n];
         ink_plan plan;
@@ -384,15 +468,15 @@ static void stacks_of_every_kind_are_right(ink_context *ctx)
         assert_ok(ctx, ink_plan_finish(&plan, plan_stack(&plan, object, c), 0));
         for (size_t j = 0; j < (size_t)ROWS * SIZE; j++)
             expected[j] = x[j];
-        oracle_stack(ctx, weights, c, expected);
+        oracle_stack(ctx, weights, c, exact_source, expected);
         memcpy(whole, x, (size_t)ROWS * SIZE * sizeof *x);
-        run_stack(ctx, object, ROWS, whole);
+        run_stack(ctx, object, ROWS, source, whole);
         test_assert_close_to_double(whole, expected, (size_t)ROWS * SIZE, 5e-5, 1e-5, c->name);
         for (size_t i = 0; (other = test_variant(other, i)) != NULL; i++) {
             static const size_t pieces[] = {ROWS, 1, 33};
             for (size_t p = 0; p < (c->bidirectional ? 1 : 3); p++) {
                 memcpy(y, x, (size_t)ROWS * SIZE * sizeof *x);
-                run_stack(other, object, pieces[p], y);
+                run_stack(other, object, pieces[p], source, y);
                 test_assert_same_bits(y, whole, (size_t)ROWS * SIZE, c->name);
             }
         }
@@ -401,6 +485,7 @@ static void stacks_of_every_kind_are_right(ink_context *ctx)
     free(x);
     free(y);
     free(whole);
+    free(source);
     state_dict_free(&dict);
 }
 

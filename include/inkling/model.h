@@ -42,6 +42,8 @@
  * names, and a layer that shares the tensor of the embedding is the output. Then the model must use all tensors of the
  * file. INK_ERROR_MISMATCH names the modules if several fit.
  *
+ * A model that reads a source text and writes another (encoder_decoder.h) has states, too; they begin with a source.
+ *
  * A stored lm_head.weight is always used, whatever tie_word_embeddings says. Without one the head is tied, unless that
  * setting is false (its default for llama, mistral, qwen2 and qwen3).
  *
@@ -60,6 +62,9 @@
  *                     "h.i.attn.out", "h.i.norm_2", "h.i.mlp.up" (gated: each row is
  *                     s(W_gate x) * W_up x followed by W_up x), "h.i.mlp.down", "h.i.out"; where the outputs of
  *                     attention and MLP are normalised, "h.i.out_norm_1" and "h.i.out_norm_2"
+ *   with a source     after "h.i.attn.out", "h.i.norm_cross", "h.i.cross.q", "h.i.cross.scores" and
+ *                     "h.i.cross.weights" (each [heads, rows, positions of the source], one call for at most 32 rows of
+ *                     neighbouring items of one source), "h.i.cross.heads", "h.i.cross.out"
  *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates" (gru: r, z, n; lstm: i, f, g, o; after
  *                     their activations), "rnn.li.h", and "rnn.li.c" for the lstm
  *   mlp               "embedding" (the windows); "mlp.layers.i.out"
@@ -156,7 +161,8 @@ bool ink_model_sampling(const ink_model *model, ink_sampler_options *options);
 
 /*
  * States. `capacity` is the largest number of tokens of the sequence, which sets the size of the key/value caches; 0:
- * the context length of the model. The state of a recurrent model or an MLP ignores it: its size is fixed and its
+ * the context length of the model, or INK_ERROR_ARGUMENT if it has none. The state of a recurrent model or an MLP
+ * ignores it: its size is fixed and its
  * length unlimited. A state belongs to one model, which must outlive it, and is used by one call at a time.
  * INK_ERROR_LIMIT for a capacity beyond the context length, INK_ERROR_UNSUPPORTED for an encoder, INK_ERROR_MEMORY.
  * The context length is what a folder says, and a state for it can be larger than the machine: ink_state_create()
@@ -174,7 +180,7 @@ void ink_state_free(ink_state *state);
 /* The number of tokens the state has seen. */
 size_t ink_state_length(const ink_state *state);
 
-/* Back to the beginning of a sequence. */
+/* Back to the beginning of a sequence; a state that began with a source keeps it. */
 void ink_state_reset(ink_state *state);
 
 /* Forgets all but the first `length` tokens. A recurrent state or a window can only go back to 0 tokens

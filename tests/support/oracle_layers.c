@@ -268,3 +268,15 @@ void oracle_attention(const ink_attention *attention, const double *bias, const 
                    y + (row * attention->n_heads + head) * size);
         }
 }
+
+void oracle_cross_attention(const ink_attention *attention, const double *q, size_t n, const double *kv,
+                            size_t n_source, double *y)
+{
+    size_t size = attention->head_dim, per_kv = attention->n_heads / attention->n_kv_heads;
+    size_t width = attention->n_kv_heads * size;
+    double scale = attention->scale != 0 ? attention->scale : 1 / sqrt((double)size);
+    for (size_t i = 0; i < n * attention->n_heads; i++) {
+        const double *keys = kv + i % attention->n_heads / per_kv * size;
+        attend(q + i * size, keys, keys + width, NULL, 2 * width, n_source, size, scale, y + i * size);
+    }
+}

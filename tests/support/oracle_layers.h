@@ -48,4 +48,9 @@ size_t oracle_bucket(long relative, size_t n_buckets, size_t max_distance, bool 
    window. bias [n_heads, n, n] is added to the scaled scores of a row; NULL: none. */
 void oracle_attention(const ink_attention *attention, const double *bias, const double *qkv, size_t n, double *y);
 
+/* Attention of n rows of queries [n, n_heads head_dim] to all n_source rows of keys and values [n_source, 2 n_kv_heads
+   head_dim]. */
+void oracle_cross_attention(const ink_attention *attention, const double *q, size_t n, const double *kv,
+                            size_t n_source, double *y);
+
 #endif
