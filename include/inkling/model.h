@@ -162,11 +162,11 @@ bool ink_model_sampling(const ink_model *model, ink_sampler_options *options);
 /*
  * States. `capacity` is the largest number of tokens of the sequence, which sets the size of the key/value caches; 0:
  * the context length of the model, or INK_ERROR_ARGUMENT if it has none. The state of a recurrent model or an MLP
- * ignores it: its size is fixed and its
- * length unlimited. A state belongs to one model, which must outlive it, and is used by one call at a time.
- * INK_ERROR_LIMIT for a capacity beyond the context length, INK_ERROR_UNSUPPORTED for an encoder, INK_ERROR_MEMORY.
- * The context length is what a folder says, and a state for it can be larger than the machine: ink_state_create()
- * answers INK_ERROR_LIMIT for more than state_bytes of ink_limits (4 GB), a block of the caller's has no such limit.
+ * ignores it: its size is fixed and its length unlimited. A state belongs to one model, which must outlive it, and is
+ * used by one call at a time. INK_ERROR_LIMIT for a capacity beyond the context length, INK_ERROR_UNSUPPORTED for an
+ * encoder, INK_ERROR_MEMORY. The context length is what a folder says, and a state for it can be larger than the
+ * machine: ink_state_create() answers INK_ERROR_LIMIT for more than state_bytes of ink_limits (4 GB), a block of the
+ * caller's has no such limit.
  */
 ink_result ink_state_size(ink_context *ctx, const ink_model *model, size_t capacity, size_t *bytes);
 ink_result ink_state_create(ink_context *ctx, const ink_model *model, size_t capacity, ink_state **state);
