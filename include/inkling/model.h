@@ -21,6 +21,12 @@
  *   xlm-roberta,      (GPT2ForSequenceClassification, LlamaForTokenClassification, ...) or with modules.json
  *   camembert, mpnet,
  *   modernbert
+ *   bart, marian,     encoder-decoders: they read a source and write another text (encoder_decoder.h), as saved by
+ *   m2m_100, mbart,   BartForConditionalGeneration, MarianMTModel and so on. t5, mt5 and umt5 have no limit of length,
+ *   pegasus,          so a capacity must be given for their states and sources. whisper is the decoder alone, over rows
+ *   blenderbot, t5,   of an encoder that ran elsewhere
+ *   mt5, umt5,
+ *   whisper
  *   model2vec         an encoder without layers: a vector for each token, and their mean (encoder.h). A folder without
  *                     config.json whose modules.json begins with a StaticEmbedding is one, too; its kind is "static"
  *
@@ -123,7 +129,7 @@ typedef struct ink_model_info {
     size_t vocab_size;
     size_t context_length; /* the most positions a state can hold: max_position_embeddings, or the length to which
                               dynamic and yarn stretch it; at most INK_ROPE_MAX_LENGTH under rope; 0: no limit
-                              (recurrent, MLP and static) */
+                              (recurrent, MLP, static and T5) */
     size_t window_size;    /* the number of tokens a result depends on; 0: all */
     size_t hidden_size;
     size_t n_layers;

@@ -38,23 +38,40 @@ typedef struct ink_architecture {
 
 /* The architectures of each importer. A row without a name ends the list. */
 extern const ink_architecture ink_gpt2_architectures[];
-extern const ink_architecture ink_llama_architectures[];   /* llama and its kin */
-extern const ink_architecture ink_encoder_architectures[]; /* bert and its kin */
-extern const ink_architecture ink_static_architectures[];  /* model2vec */
-extern const ink_architecture ink_own_architectures[];     /* rnn, gru, lstm, mlp: the project's own */
+extern const ink_architecture ink_llama_architectures[];           /* llama and its kin */
+extern const ink_architecture ink_encoder_architectures[];         /* bert and its kin */
+extern const ink_architecture ink_static_architectures[];          /* model2vec */
+extern const ink_architecture ink_encoder_decoder_architectures[]; /* bart, t5 and their kin */
+extern const ink_architecture ink_own_architectures[];             /* rnn, gru, lstm, mlp: the project's own */
 
 /* That of a folder without config.json whose modules.json begins with a StaticEmbedding. */
 extern const ink_architecture ink_static_embedding;
 
-/* Plans all blocks, each in its own scope, `scope` ("h") and its number. Refuses a file with one more block; `probe` is
-   a module with a weight that every block has, and `key` the setting for the number of blocks, for messages. */
+/* Plans all blocks of a stack, each in its own scope, `scope` ("h") and its number. Refuses a file with one more block;
+   `probe` is a module with a weight that every block has, and `key` the setting for the number of blocks, for messages.
+ */
 typedef ink_result (*ink_plan_block_fn)(ink_import *in, const void *settings, size_t i, ink_block *block);
-ink_result ink_import_blocks(ink_import *in, const char *scope, const char *probe, const char *key,
+ink_result ink_import_blocks(ink_import *in, ink_stack *stack, const char *scope, const char *probe, const char *key,
                              ink_plan_block_fn plan_block, const void *settings);
 
 /* Plans model->embedding from the module in the current scope. If it is missing and tie_word_embeddings, whose default
    is `tied`, is true, it is the tensor `output` of the file ("lm_head.weight"), the other name of the same. */
 ink_result ink_import_embedding(ink_import *in, const char *module, const char *output, bool tied, size_t size);
+
+/* sqrt(n), rounded once. */
+float ink_import_root(const ink_kernel *kernel, size_t n);
+
+/* Sinusoids (Vaswani et al. 2017, section 3.5): a table of positions that no file holds. The sines of a row stand
+   before the cosines. The more positions, the more memory a small file takes, so there are at most 16,384. */
+#define INK_MAX_SINUSOIDS ((size_t)16384)
+typedef struct ink_sinusoids {
+    size_t size;        /* of a row */
+    bool tensor2tensor; /* frequencies and angles are those of tensor2tensor and fairseq, which M2M100 uses */
+    size_t padding;     /* then this row is 0 */
+} ink_sinusoids;
+
+/* Row `row` of the table: an ink_plan_compute_fn, whose settings are ink_sinusoids. */
+void ink_sinusoids_row(const ink_kernel *kernel, const void *settings, size_t row, float *room, float *values);
 
 /* The names of the settings of a rope. */
 typedef struct ink_rope_names {

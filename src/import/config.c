@@ -183,8 +183,12 @@ ink_result ink_config_activation(ink_config *config, const char *key, ink_activa
 {
     const char *name;
     INK_TRY(ink_config_string(config, key, &name));
-    if (name[0] == '\0')
-        return INK_OK;
+    return name[0] != '\0' ? ink_config_activation_named(config, key, name, value) : INK_OK;
+}
+
+ink_result ink_config_activation_named(const ink_config *config, const char *key, const char *name,
+                                       ink_activation *value)
+{
     for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
         if (strcmp(name, activations[i].name) == 0) {
             *value = activations[i].activation;

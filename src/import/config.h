@@ -63,6 +63,10 @@ ink_result ink_config_epsilon(ink_config *config, const char *key, float *value)
 ink_result ink_config_bool(ink_config *config, const char *key, bool *value);
 ink_result ink_config_activation(ink_config *config, const char *key, ink_activation *value);
 
+/* The activation of this name, which stands under `key`, or a part of what stands there. */
+ink_result ink_config_activation_named(const ink_config *config, const char *key, const char *name,
+                                       ink_activation *value);
+
 /* INK_ERROR_UNSUPPORTED if the setting is true. */
 ink_result ink_config_refuse(ink_config *config, const char *key);
 

@@ -243,7 +243,7 @@ static ink_result encoder_plan_body(ink_import *in, const encoder_settings *s)
     if (names->bias != NULL)
         INK_TRY(ink_plan_embedding(plan, names->bias, s->n_biases, stack->config.attention[0].n_heads,
                                    &stack->position_bias));
-    INK_TRY(ink_import_blocks(in, names->block, names->qkv != NULL ? names->qkv : names->query, s->n_layers,
+    INK_TRY(ink_import_blocks(in, stack, names->block, names->qkv != NULL ? names->qkv : names->query, s->n_layers,
                               encoder_plan_block, s));
     return names->last_norm != NULL ? encoder_plan_norm(plan, names->last_norm, s, &stack->norm) : INK_OK;
 }

@@ -126,6 +126,20 @@ static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
     return ink_scratch_end(plan->ctx, mark, result);
 }
 
+/* A matrix that is computed row by row. The settings are a part of the fingerprint, so its rows need not be. */
+static ink_result compute_matrix(ink_plan *plan, const ink_plan_row *row)
+{
+    const ink_kernel *kernel = plan->ctx->kernel;
+    float *values = ink_alloc_rows(&plan->work, 2, row->matrix->k);
+    if (values == NULL)
+        return ink_plan_no_memory(plan);
+    for (size_t i = 0; i < row->matrix->n; i++) {
+        row->compute(kernel, row->settings, i, values + row->matrix->k, values);
+        ink_matrix_fill_rows(kernel, row->matrix, i, 1, INK_F32, values);
+    }
+    return INK_OK;
+}
+
 /* ---- the plan --------------------------------------------------------------------------------------------------- */
 
 /*
@@ -230,6 +244,7 @@ static ink_result share_destinations(ink_plan *plan)
                                .k = m != NULL ? m->k : row->n_total,
                                .type = m != NULL ? m->type : INK_TYPE_NONE,
                                .kind = (m != NULL) * 4U + row->transposed * 2U + last};
+        facts[i].file = (uintptr_t)row->settings;
         if (row->source != NULL) {
             facts[i].place = row->source->offset;
             facts[i].file = (uintptr_t)row->source->file;
@@ -275,7 +290,9 @@ static ink_result fill_rows(ink_plan *plan)
     if (rows == NULL || order == NULL)
         return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
-        if (row->source == NULL && row->same == NULL)
+        if (row->compute != NULL && row->same == NULL)
+            INK_TRY(compute_matrix(plan, row));
+        else if (row->source == NULL && row->same == NULL)
             memset(*row->vector + row->first, 0, row->n * sizeof(float));
         if (row->source == NULL || row->same != NULL)
             continue;

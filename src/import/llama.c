@@ -350,8 +350,7 @@ static float gemma_token_scale(const ink_kernel *kernel, size_t hidden, ink_type
 {
     /* bits that a float has and the type has not */
     unsigned dropped = type == INK_BF16 ? 16 : type == INK_F16 ? 13 : 0;
-    double root = 1 / (double)kernel->inverse_sqrt((float)hidden);
-    float scale = (float)((root + (double)hidden / root) / 2); /* a step of Newton's makes the last bit right */
+    float scale = ink_import_root(kernel, hidden);
     uint32_t bits;
     memcpy(&bits, &scale, sizeof bits);
     if (dropped != 0)
@@ -394,7 +393,7 @@ static ink_result import_llama(ink_import *in)
             table = ink_weights_find(plan->weights, "lm_head.weight");
         net->token_scale = gemma_token_scale(in->ctx->kernel, s.hidden, table->type);
     }
-    INK_TRY(ink_import_blocks(in, "layers", "input_layernorm", "num_hidden_layers", llama_plan_block, &s));
+    INK_TRY(ink_import_blocks(in, &net->stack, "layers", "input_layernorm", "num_hidden_layers", llama_plan_block, &s));
     INK_TRY(llama_plan_norm(plan, "norm", s.hidden, &s, &net->stack.norm));
     ink_plan_leave(plan, scope);
     if (s.attention.bidirectional && task == INK_TASK_NONE)

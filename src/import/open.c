@@ -14,15 +14,15 @@
 /* ---- architectures ---------------------------------------------------------------------------------------------- */
 
 /* A row without a name ends each list. */
-static const ink_architecture *const families[] = {ink_gpt2_architectures, ink_llama_architectures,
-                                                   ink_encoder_architectures, ink_static_architectures,
-                                                   ink_own_architectures};
+static const ink_architecture *const families[] = {
+    ink_gpt2_architectures,   ink_llama_architectures,           ink_encoder_architectures,
+    ink_static_architectures, ink_encoder_decoder_architectures, ink_own_architectures};
 #define N_FAMILIES (sizeof families / sizeof families[0])
 
 static ink_result find_architecture(ink_import *in, const ink_architecture **found)
 {
     const char *name, *file = in->config.document.file;
-    char known[256];
+    char known[512];
     size_t used = 0;
     INK_TRY(ink_config_string(&in->config, "model_type", &name));
     *found = NULL;
@@ -43,7 +43,7 @@ static ink_result find_architecture(ink_import *in, const ink_architecture **fou
                         "library",
                         file, name);
     if (*found == NULL)
-        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: model_type '%s' is not supported, only %.250s", file, name,
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: model_type '%s' is not supported, only %.500s", file, name,
                         known);
     /* Quantised weights have other names and types, whose messages would mislead. */
     if (ink_config_member(&in->config, "quantization_config") != INK_JSON_NONE)
@@ -55,11 +55,10 @@ static ink_result find_architecture(ink_import *in, const ink_architecture **fou
 
 /* ---- blocks ----------------------------------------------------------------------------------------------------- */
 
-ink_result ink_import_blocks(ink_import *in, const char *scope, const char *probe, const char *key,
+ink_result ink_import_blocks(ink_import *in, ink_stack *stack, const char *scope, const char *probe, const char *key,
                              ink_plan_block_fn plan_block, const void *settings)
 {
     ink_plan *plan = &in->plan;
-    ink_stack *stack = &in->model->transformer.stack;
     size_t n = stack->config.n_blocks;
     for (size_t i = 0; i < n; i++) {
         size_t before = ink_plan_enter(plan, scope, i);

@@ -416,6 +416,14 @@ ink_result ink_plan_zeros(ink_plan *plan, size_t n, float **out)
     return ink_plan_add_row(plan, (ink_plan_row){.vector = out, .n = n, .n_total = n, .begins = true});
 }
 
+ink_result ink_plan_computed(ink_plan *plan, size_t n, size_t k, ink_plan_compute_fn compute, const void *settings,
+                             ink_matrix *out)
+{
+    *out = ink_matrix_over(NULL, n, k, k, INK_F32);
+    return ink_plan_add_row(plan,
+                            (ink_plan_row){.compute = compute, .settings = settings, .matrix = out, .begins = true});
+}
+
 ink_result ink_plan_ids(ink_plan *plan, const char *name, size_t end, const ink_token **ids, size_t *n)
 {
     const ink_weight *weight = find_form(plan, name, "", "");

@@ -25,12 +25,18 @@
 /* The most files of weights in a plan: the model's, and those of the modules of sentence-transformers. */
 #define INK_PLAN_FILES 66
 
+/* Computes a row of a matrix that no file holds: values [k]. There is room [k] for what comes in between. */
+typedef void (*ink_plan_compute_fn)(const ink_kernel *kernel, const void *settings, size_t row, float *room,
+                                    float *values);
+
 typedef struct ink_plan_row {
     struct ink_plan_row *next, *same; /* same: a row with the same bytes for another object, which share their memory */
     const ink_weights *file;
-    const ink_weight *source; /* NULL: zeros */
-    ink_matrix *matrix;       /* the destination: rows of this matrix from `first` on, or all of it if transposed; or */
-    float **vector;           /* n elements of this vector from `first` on */
+    const ink_weight *source; /* NULL: zeros, or computed */
+    ink_plan_compute_fn compute;
+    const void *settings; /* of compute; those of another matrix are others */
+    ink_matrix *matrix;   /* the destination: rows of this matrix from `first` on, or all of it if transposed; or */
+    float **vector;       /* n elements of this vector from `first` on */
     size_t first, n;
     bool transposed;
     size_t taps;  /* of a convolution: a row [in, taps], or a vector [out, taps], is transposed; 0: no convolution */
@@ -153,6 +159,10 @@ ink_result ink_plan_zeros(ink_plan *plan, size_t n, float **out);
 
 /* A packed matrix [n, k], which is stored as [n, k], or as [k, n] if `transposed`. */
 ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k, bool transposed, ink_matrix *out);
+
+/* A packed matrix [n, k] of F32 that is computed from settings, which must live as long as the plan. */
+ink_result ink_plan_computed(ink_plan *plan, size_t n, size_t k, ink_plan_compute_fn compute, const void *settings,
+                             ink_matrix *out);
 
 /* A vector of ids from 0 to end - 1 (I64 or I32), which is read at once and lives as long as the object. Without such a
    tensor *ids and *n stay. */

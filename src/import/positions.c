@@ -1,6 +1,6 @@
 /*
- * positions.c - how the blocks of a network see positions, in settings that several importers share: rope, and which
- * blocks have a window.
+ * positions.c - how the blocks of a network see positions, in settings that several importers share: rope, which blocks
+ * have a window, and tables of sinusoids.
  */
 #include <string.h>
 
@@ -205,4 +205,61 @@ ink_result ink_import_layer_types(ink_config *config, size_t n_layers, size_t wi
         stack->attention[i].window = wanted ? window : 0;
     }
     return INK_OK;
+}
+
+/* ---- sinusoids -------------------------------------------------------------------------------------------------- */
+
+float ink_import_root(const ink_kernel *kernel, size_t n)
+{
+    double root = 1 / (double)kernel->inverse_sqrt((float)n);
+    return (float)((root + (double)n / root) / 2); /* a step of Newton's makes the last bit right */
+}
+
+/* e^x by a series for x / 1024. What is added here and below is never a product, so no compiler makes a fused
+   multiply-add of it, and the bits are the same everywhere. */
+static double exponential(double x)
+{
+    double sum = 1, term = 1;
+    for (int i = 1; i < 12; i++) {
+        term = term * (x / 1024) / i;
+        sum += term;
+    }
+    for (int i = 0; i < 10; i++)
+        sum *= sum;
+    return sum;
+}
+
+/*
+ * p at position t of a row of d:
+ *
+ *     Marian           p_m = sin(t w_m),  p_(s+m) = cos(t w_m),   w_m = 10000^(-2 m / d),        s = d / 2, rounded up
+ *     tensor2tensor    the same with                              w_m = 10000^(-m / (s - 1)),    s = d / 2, rounded
+ * down
+ *
+ * Marian computes in double precision. tensor2tensor rounds the exponent, its power and the angle to float, which is
+ * seen far from the beginning. An angle is brought below pi in double precision, so its sine is right at any position.
+ */
+void ink_sinusoids_row(const ink_kernel *kernel, const void *settings, size_t row, float *room, float *values)
+{
+    const ink_sinusoids *s = settings;
+    const double log_10000 = 9.210340371976184, circle = 6.283185307179586;
+    size_t half = s->size / 2, n = s->tensor2tensor ? half : s->size - half;
+    memset(values, 0, s->size * sizeof *values);
+    if (s->tensor2tensor && row == s->padding)
+        return;
+    for (size_t m = 0; m < n; m++) {
+        double angle;
+        if (s->tensor2tensor) {
+            float exponent = (float)m * -(float)(log_10000 / (double)(half - 1));
+            float frequency = (float)exponential((double)exponent);
+            angle = (double)((float)row * frequency);
+        } else {
+            angle = (double)row / exponential(log_10000 * (double)(2 * m) / (double)s->size);
+        }
+        double turns = angle / circle;
+        turns -= (double)(int64_t)(turns + 0.5);
+        room[m] = (float)(turns * circle);
+    }
+    kernel->rope_angles(room, n, 1, 1, room, values);
+    memcpy(values + n, room, (s->tensor2tensor ? half : s->size - n) * sizeof *values);
 }

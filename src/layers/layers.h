@@ -294,12 +294,13 @@ typedef struct ink_block {
     ink_dense up;            /* [inner_size, hidden_size]; gated: [2 inner_size, hidden_size], W_gate over W_up */
     ink_dense down;          /* [hidden_size, inner_size] */
     ink_norm out_norm_2;     /* [hidden_size]: of the output of the feed-forward network */
+    ink_embedding own_bias;  /* [n_buckets, n_heads]: a position bias of this block alone; table.n 0: none */
 } ink_block;
 
 typedef struct ink_stack {
     ink_stack_config config;
     ink_block *blocks;           /* [n_blocks] */
-    ink_embedding position_bias; /* [n_buckets or more, n_heads], shared by all blocks */
+    ink_embedding position_bias; /* [n_buckets or more, n_heads], of all blocks; table.n 0: none */
     ink_norm norm;               /* after the last block; size 0: none */
 } ink_stack;
 

@@ -106,9 +106,9 @@ static size_t distance_bucket(size_t distance, size_t n, size_t max_distance)
 
 /* The biases of all heads for the distances below `longest`. Bidirectional attention has half of the buckets for keys
    behind the query; causal attention does not see them. */
-static void fill_position_bias(const ink_stack *stack, size_t longest, const ink_stack_scratch *scratch)
+static void fill_position_bias(const ink_stack_config *config, const ink_embedding *position_bias, size_t longest,
+                               const ink_stack_scratch *scratch)
 {
-    const ink_stack_config *config = &stack->config;
     bool both = config->attention[0].bidirectional;
     size_t n = both ? config->n_buckets / 2 : config->n_buckets, reach = scratch->attention.bias_reach;
     for (size_t distance = 0; distance < longest; distance++) {
@@ -116,7 +116,7 @@ static void fill_position_bias(const ink_stack *stack, size_t longest, const ink
         for (size_t behind = 0; behind < 1 + (size_t)both; behind++) {
             ink_token row = (ink_token)(distance != 0 ? bucket + behind * n : bucket);
             float *to = scratch->attention.bias + (behind ? reach + distance : reach - distance);
-            ink_embedding_run(&stack->position_bias, &row, 1, scratch->biases);
+            ink_embedding_run(position_bias, &row, 1, scratch->biases);
             for (size_t head = 0; head < config->attention[0].n_heads; head++)
                 to[2 * head * reach] = scratch->biases[head];
         }
@@ -261,15 +261,16 @@ void ink_stack_run(ink_context *ctx, const ink_stack *stack, const char *name, c
     float *normed = scratch->normed;
     float *update = normed; /* added to x, when the normed rows are no longer needed */
     bool before = stack->config.norm_place == INK_NORM_BEFORE;
-    if (stack->config.n_buckets != 0) {
-        size_t longest = 0;
-        for (const ink_span *span = spans; span < spans + n_spans; span++)
-            longest = ink_size_max(longest, span->before + span->count);
-        fill_position_bias(stack, longest, scratch);
-    }
+    size_t longest = 0;
+    for (const ink_span *span = spans; span < spans + n_spans; span++)
+        longest = ink_size_max(longest, span->before + span->count);
+    if (stack->position_bias.table.n != 0)
+        fill_position_bias(&stack->config, &stack->position_bias, longest, scratch);
     for (size_t i = 0; i < stack->config.n_blocks; i++) {
         const ink_block *block = &stack->blocks[i];
         size_t scope = ink_trace_enter(ctx, "%s.%zu.", name, i);
+        if (block->own_bias.table.n != 0)
+            fill_position_bias(&stack->config, &block->own_bias, longest, scratch);
         const float *in = before ? norm_and_trace(ctx, &block->norm_1, "norm_1", x, rows, normed) : x;
         ink_block_attend(ctx, stack, i, scratch, spans, n_spans, in, rows, update);
         norm_and_trace(ctx, &block->out_norm_1, "out_norm_1", update, rows, update);

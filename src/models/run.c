@@ -73,8 +73,11 @@ static void run_transformer(ink_run *r)
             ids[t] = net->token_rows[part->tokens[t]];
         ink_embedding_run(r->embedding, net->token_rows != NULL ? ids : part->tokens, part->count,
                           r->x + part->first * hidden);
-        for (size_t t = 0; t < part->count; t++)
-            r->ids[part->first + t] = net->padding >= 0 && part->tokens[t] == net->padding ? net->padding : next++;
+        for (size_t t = 0; t < part->count; t++) {
+            bool padding = net->padding >= 0 && part->tokens[t] == net->padding;
+            r->ids[part->first + t] = padding ? net->padding : next;
+            next += !padding || part->state != NULL; /* a state counts it, as it does when it comes alone */
+        }
         const ink_stack_config *stack = &net->stack.config;
         float scales[INK_STACK_ROPES];
         const float *frequencies = r->frequencies, *with = scales;
