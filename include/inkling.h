@@ -51,7 +51,8 @@
  *
  * Reading order: context, types, arena, source (the base); tensor, matrix (the one product); functions, dense, conv,
  * embedding, norm, recurrent, rope, attention, transformer, sequential (layers); weights, pytorch (layers from files);
- * model, encoder, encoder_decoder (whole models); tokenizer, sampler, chat (text); tasks (answers, ranks, tags).
+ * model, encoder, encoder_decoder (whole models); tokenizer, sampler, chat, generate (text); tasks (answers, ranks,
+ * tags).
  */
 #ifndef INKLING_H
 #define INKLING_H
@@ -80,6 +81,7 @@
 #include <inkling/tokenizer.h>
 #include <inkling/sampler.h>
 #include <inkling/chat.h>
+#include <inkling/generate.h>
 #include <inkling/tasks.h>
 
 #endif

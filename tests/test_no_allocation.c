@@ -126,6 +126,37 @@ static void a_forward_pass_after_reserve_allocates_nothing(const fixture *f)
     check_fixture(f, 2);
 }
 
+/* Generators allocate when they are created: greedy, with all that sampling needs, beams; fresh states and given ones.
+ */
+static void a_generator_allocates_nothing_when_it_runs(const fixture *f)
+{
+    static const ink_generate_options ways[] = {
+        {.n_requests = N_ITEMS, .bring_states = true, .max_tokens = 12, .capacity = 40},
+        {.n_requests = 3,
+         .n_results = 2,
+         .max_tokens = 12,
+         .capacity = 40,
+         .sampler = {.temperature = 1, .top_k = 9, .top_p = 0.9f, .repeat_penalty = 1.2f}},
+        {.n_requests = 2, .n_beams = 4, .n_results = 2, .max_tokens = 12, .capacity = 40, .no_repeat_ngram_size = 2},
+    };
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+        run r;
+        ink_request requests[N_ITEMS];
+        ink_generator *generator;
+        begin(&r, f, 1 + w % 2);
+        assert_ok(r.ctx, ink_generator_create(r.ctx, f->model, &ways[w], &generator));
+        size_t takes = r.memory.takes, mallocs = n_mallocs;
+        for (size_t i = 0; i < ways[w].n_requests; i++)
+            requests[i] = (ink_request){
+                .state = ways[w].bring_states ? r.states[i] : NULL, .tokens = f->tokens, .n_tokens = 10 - i};
+        assert_ok(r.ctx, ink_generate(r.ctx, generator, requests, ways[w].n_requests));
+        assert_int_equal(r.memory.takes, takes);
+        assert_int_equal(n_mallocs, mallocs);
+        ink_generator_free(generator);
+        end(&r);
+    }
+}
+
 /* Without it the first call takes what it needs and the second nothing: the counting counts. */
 static void the_first_pass_takes_and_the_second_does_not(const fixture *f)
 {
@@ -162,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         fixture_test(a_forward_pass_after_reserve_allocates_nothing),
+        fixture_test(a_generator_allocates_nothing_when_it_runs),
         fixture_test_on("gpt2", the_first_pass_takes_and_the_second_does_not),
         fixture_test_on("gpt2", a_failed_reserve_leaves_the_context_usable),
     };

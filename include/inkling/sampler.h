@@ -41,6 +41,9 @@ void ink_sampler_free(ink_sampler *sampler);
    vocabulary, with none of them noted. */
 ink_result ink_sampler_accept(ink_context *ctx, ink_sampler *sampler, const ink_token *tokens, size_t n);
 
+/* Forgets all tokens that were noted, and begins again with the seed. */
+void ink_sampler_reset(ink_sampler *sampler);
+
 /* Draws the next token from logits [vocab_size], which are not changed, and notes it. A logit of -infinity excludes its
    token. INK_ERROR_NONFINITE if a logit is NaN or +infinity, also after the penalty, or if all are -infinity. After a
    failure *token is -1 and the sampler is unchanged. Allocates nothing. */

@@ -1,6 +1,6 @@
 /*
  * bytes.h - small tools for numbers and text as bytes: sizes that may overflow, little-endian numbers, decimal digits,
- * UTF-8, a hash, a heap and a sort.
+ * UTF-8, a hash, random numbers, a heap and a sort.
  */
 #ifndef INK_BASE_BYTES_H
 #define INK_BASE_BYTES_H
@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* ---- sizes ---------------------------------------------------------------------------------------------------- */
 
@@ -117,6 +118,17 @@ uint64_t ink_hash(uint64_t seed, const void *bytes, size_t size);
    little-endian bytes of these numbers. */
 uint64_t ink_hash_numbers(uint64_t seed, const void *numbers, size_t n, size_t width);
 
+/* ---- random numbers ------------------------------------------------------------------------------------------- */
+
+/* The next number in [0, 1) of SplitMix64 (Steele, Lea, Flood 2014), which works well from every seed. */
+static inline double ink_random(uint64_t *state)
+{
+    uint64_t x = *state += 0x9E3779B97F4A7C15u;
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+    return (double)((x ^ x >> 31) >> 11) * 0x1p-53;
+}
+
 /* ---- heap and sort -------------------------------------------------------------------------------------------- */
 
 /*
@@ -133,6 +145,15 @@ typedef struct ink_ties {
 #define INK_KEY(order, index) ((uint64_t)(order) << 32 | (uint32_t)(index))
 
 static inline size_t ink_key_index(uint64_t key) { return (uint32_t)key; }
+
+/* A number that is not NaN as an order, the largest first; -0 and 0 are equal. */
+static inline uint32_t ink_key_descending(float x)
+{
+    uint32_t bits;
+    x += 0.0f;
+    memcpy(&bits, &x, sizeof bits);
+    return bits >> 31 != 0 ? bits : ~bits & 0x7fffffffu;
+}
 
 static inline bool ink_key_less(uint64_t a, uint64_t b, const ink_ties *ties)
 {

@@ -163,4 +163,7 @@ ink_result ink_model_require_source(ink_context *ctx, const ink_model *model);
 ink_result ink_model_check_ids(ink_context *ctx, const char *item, size_t i, const char *what, const ink_token *ids,
                                size_t n, size_t end);
 
+/* The repetition penalty on logits [vocab_size] in place, for the tokens that the sampler has noted. */
+void ink_sampler_penalise(const ink_sampler *sampler, float *logits);
+
 #endif

@@ -9,9 +9,10 @@
 #include <float.h>
 #include <string.h>
 
+#include "../base/bytes.h"
 #include "../base/internal.h"
 #include "../tensor/kernel.h"
-#include "../base/bytes.h"
+#include "networks.h"
 
 struct ink_sampler {
     ink_sampler_options options;
@@ -112,6 +113,25 @@ ink_result ink_sampler_accept(ink_context *ctx, ink_sampler *sampler, const ink_
     for (size_t i = 0; i < n; i++)
         sampler_note(sampler, tokens[i]);
     return INK_OK;
+}
+
+void ink_sampler_reset(ink_sampler *sampler)
+{
+    if (sampler == NULL)
+        return;
+    for (size_t i = 0; i < sampler->n_history; i++)
+        sampler->seen[sampler->history[i]] = 0;
+    sampler->n_history = 0;
+    sampler->random = sampler->options.seed;
+}
+
+void ink_sampler_penalise(const ink_sampler *s, float *z)
+{
+    float r = s->options.repeat_penalty;
+    for (size_t i = 0; i < s->n_history; i++) {
+        float *seen = &z[s->history[i]];
+        *seen = *seen < 0.0f ? *seen * r : *seen / r;
+    }
 }
 
 /* ---- the steps -------------------------------------------------------------------------------------------------- */
@@ -230,10 +250,7 @@ static ink_result weigh(ink_context *ctx, ink_sampler *s, const float *logits)
     const ink_sampler_options *options = &s->options;
     size_t largest;
     memcpy(s->z, logits, s->vocab_size * sizeof *s->z);
-    for (size_t i = 0; i < s->n_history; i++) {
-        float *z = &s->z[s->history[i]];
-        *z = *z < 0.0f ? *z * options->repeat_penalty : *z / options->repeat_penalty;
-    }
+    ink_sampler_penalise(s, s->z);
     INK_TRY(find_largest(ctx, s, &largest));
     if (options->temperature == 0.0f) {
         memset(s->weight, 0, s->vocab_size * sizeof *s->weight);
@@ -271,15 +288,6 @@ static ink_token draw(const ink_sampler *s, double u)
 
 /* ---- picking ---------------------------------------------------------------------------------------------------- */
 
-/* SplitMix64 (Steele, Lea, Flood 2014): works well from every seed. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t x = *state += 0x9E3779B97F4A7C15u;
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-    return x ^ x >> 31;
-}
-
 ink_result ink_sampler_pick_with(ink_context *ctx, ink_sampler *sampler, const float *logits, double u,
                                  ink_token *token)
 {
@@ -304,7 +312,7 @@ ink_result ink_sampler_pick(ink_context *ctx, ink_sampler *sampler, const float 
     *token = -1;
     INK_REQUIRE(ctx, sampler);
     uint64_t random = sampler->random;
-    double u = (double)(next_random(&random) >> 11) * 0x1p-53;
+    double u = ink_random(&random);
     INK_TRY(ink_sampler_pick_with(ctx, sampler, logits, u, token));
     sampler->random = random;
     return INK_OK;

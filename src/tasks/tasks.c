@@ -1,22 +1,11 @@
 /*
  * tasks.c - what an encoder is used for (tasks.h): the best of many texts.
  */
-#include <string.h>
-
 #include <inkling/tasks.h>
 
 #include "../models/networks.h"
 
 /* ---- ranking ---------------------------------------------------------------------------------------------------- */
-
-/* Numbers without NaN as bits in descending order; -0 and 0 are equal. */
-static uint32_t descending_bits(float x)
-{
-    uint32_t bits;
-    x += 0.0f;
-    memcpy(&bits, &x, sizeof bits);
-    return bits >> 31 != 0 ? bits : ~bits & 0x7fffffffu;
-}
 
 ink_result ink_model_rank(ink_context *ctx, const ink_model *model, const ink_text *texts, size_t n_texts,
                           size_t *order, float *scores)
@@ -47,7 +36,7 @@ ink_result ink_model_rank(ink_context *ctx, const ink_model *model, const ink_te
         }
         result = ink_model_encode(ctx, model, INK_PROBABILITIES, own, n_texts);
         for (size_t i = 0; i < n_texts && result == INK_OK; i++)
-            keys[i] = INK_KEY(descending_bits(scores[i]), i);
+            keys[i] = INK_KEY(ink_key_descending(scores[i]), i);
         if (result == INK_OK)
             ink_sort(keys, n_texts, NULL);
         for (size_t i = 0; i < n_texts && result == INK_OK; i++)

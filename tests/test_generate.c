@@ -1,0 +1,757 @@
+/*
+ * test_generate.c - continuing texts: the tokens and scores of transformers' generate() under all its rules
+ * (fixtures/make_generation.py), many requests at once, states that go on, text, stop texts, mistakes.
+ *
+ *     test_generate FILE      compares the cases of another file, and prints what differs
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "counting.h"
+#include "fixture.h"
+
+/* ---- the cases of the reference --------------------------------------------------------------------------------- */
+
+#define MOST_TOKENS 2048
+#define MOST_LISTS 64
+
+typedef struct reference_case {
+    char folder[64], settings[8192];
+    ink_generate_options options;
+    ink_token prompt[64];
+    size_t n_prompt;
+    ink_token results[16][256];
+    size_t lengths[16], n_results;
+    float scores[16];
+
+    ink_token tokens[MOST_TOKENS]; /* all lists of the options point into this */
+    size_t n_tokens;
+    ink_token_list banned[MOST_LISTS];
+} reference_case;
+
+/* The tokens of "1,2,3" up to the end or a semicolon; *text is set behind them. */
+static ink_token_list read_list(reference_case *c, const char **text)
+{
+    ink_token_list list = {.tokens = &c->tokens[c->n_tokens]};
+    while (**text >= '0' && **text <= '9') {
+        char *end;
+        assert_true(c->n_tokens < MOST_TOKENS);
+        c->tokens[c->n_tokens++] = (ink_token)strtol(*text, &end, 10);
+        list.n_tokens++;
+        *text = *end == ',' ? end + 1 : end;
+    }
+    return list;
+}
+
+static void read_setting(reference_case *c, const char *key, const char *value)
+{
+    ink_generate_options *o = &c->options;
+    const struct {
+        const char *key;
+        size_t *number;
+        ink_token_list *list;
+    } known[] = {
+        {"n_beams", &o->n_beams, NULL},
+        {"n_results", &o->n_results, NULL},
+        {"max_tokens", &o->max_tokens, NULL},
+        {"max_length", &o->max_length, NULL},
+        {"min_tokens", &o->min_tokens, NULL},
+        {"min_length", &o->min_length, NULL},
+        {"no_repeat_ngram_size", &o->no_repeat_ngram_size, NULL},
+        {"encoder_no_repeat_ngram_size", &o->encoder_no_repeat_ngram_size, NULL},
+        {"stop_tokens", NULL, &o->stop_tokens},
+        {"suppressed", NULL, &o->suppressed},
+        {"begin_suppressed", NULL, &o->begin_suppressed},
+        {"forced_bos", NULL, &o->forced_bos},
+        {"forced_eos", NULL, &o->forced_eos},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(key, known[i].key) == 0) {
+            if (known[i].number != NULL)
+                *known[i].number = (size_t)strtoul(value, NULL, 10);
+            else
+                *known[i].list = read_list(c, &value);
+            return;
+        }
+    if (strcmp(key, "length_penalty") == 0) {
+        o->length_penalty = strtof(value, NULL);
+    } else if (strcmp(key, "early_stopping") == 0) {
+        o->early_stopping = (ink_early_stopping)strtol(value, NULL, 10);
+    } else if (strcmp(key, "renormalise") == 0) {
+        o->renormalise = *value == '1';
+    } else if (strcmp(key, "repeat_penalty") == 0) {
+        o->sampler.repeat_penalty = strtof(value, NULL);
+    } else if (strcmp(key, "banned") == 0) {
+        o->banned = c->banned;
+        for (; *value != '\0'; value += *value == ';') {
+            assert_true(o->n_banned < MOST_LISTS);
+            c->banned[o->n_banned++] = read_list(c, &value);
+        }
+    } else {
+        fail_msg("an unknown setting: %s", key);
+    }
+}
+
+static bool read_case(FILE *file, reference_case *c)
+{
+    char *line = malloc(1 << 16), *end;
+    assert_non_null(line);
+    memset(c, 0, sizeof *c);
+    if (fgets(line, 1 << 16, file) == NULL) {
+        free(line);
+        return false;
+    }
+    line[strcspn(line, "\n")] = '\0';
+    snprintf(c->settings, sizeof c->settings, "%s", line);
+    for (char *word = strtok(line, " "); word != NULL; word = strtok(NULL, " ")) {
+        char *equals = strchr(word, '=');
+        if (equals == NULL) {
+            snprintf(c->folder, sizeof c->folder, "%s/%s", strcmp(word, "gpt") == 0 ? MODELS : FIXTURES "/models",
+                     word);
+            continue;
+        }
+        *equals = '\0';
+        read_setting(c, word, equals + 1);
+    }
+    assert_non_null(fgets(line, 1 << 16, file));
+    for (long token = strtol(line, &end, 10); end != line; token = strtol(line, &end, 10)) {
+        c->prompt[c->n_prompt++] = (ink_token)token;
+        memmove(line, end, strlen(end) + 1);
+    }
+    assert_non_null(fgets(line, 1 << 16, file));
+    c->n_results = (size_t)strtoul(line, NULL, 10);
+    for (size_t r = 0; r < c->n_results; r++) {
+        assert_non_null(fgets(line, 1 << 16, file));
+        char *at = line;
+        c->scores[r] = strtof(at, &at);
+        for (long token = strtol(at, &end, 10); end != at; token = strtol(at = end, &end, 10))
+            c->results[r][c->lengths[r]++] = (ink_token)token;
+    }
+    free(line);
+    return true;
+}
+
+/* The models of the cases stay open, because there are few and they are small. */
+typedef struct open_models {
+    char folders[8][64];
+    ink_model *models[8];
+    size_t n;
+} open_models;
+
+static ink_model *model_of(ink_context *ctx, open_models *all, const char *folder)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (strcmp(all->folders[i], folder) == 0)
+            return all->models[i];
+    assert_true(all->n < 8);
+    snprintf(all->folders[all->n], sizeof all->folders[0], "%s", folder);
+    assert_ok(ctx, ink_model_open(ctx, folder, NULL, &all->models[all->n]));
+    return all->models[all->n++];
+}
+
+/* True if a result is that of the reference, and its score within 1e-4, or 1e-6 of its size. */
+static bool same_result(const reference_case *c, size_t r, const ink_generated *result)
+{
+    size_t n = result->n_tokens + (result->stop_token >= 0);
+    if (n != c->lengths[r] || !(fabsf(result->score - c->scores[r]) <= 1e-4f + 1e-6f * fabsf(c->scores[r])))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (c->results[r][i] != (i < result->n_tokens ? result->tokens[i] : result->stop_token))
+            return false;
+    return true;
+}
+
+static void print_results(const reference_case *c, const ink_request *request)
+{
+    printf("%s\n  %zu results, expected %zu\n", c->settings, request->n_results, c->n_results);
+    for (size_t r = 0; r < c->n_results || r < request->n_results; r++) {
+        if (r < request->n_results && r < c->n_results && same_result(c, r, &request->results[r]))
+            continue;
+        if (r < request->n_results) {
+            printf("  got      %.9g:", (double)request->results[r].score);
+            for (size_t i = 0; i < request->results[r].n_tokens; i++)
+                printf(" %d", (int)request->results[r].tokens[i]);
+            printf(" stop %d\n", (int)request->results[r].stop_token);
+        }
+        if (r < c->n_results) {
+            printf("  expected %.9g:", (double)c->scores[r]);
+            for (size_t i = 0; i < c->lengths[r]; i++)
+                printf(" %d", (int)c->results[r][i]);
+            printf("\n");
+        }
+    }
+}
+
+/* Returns how many of the cases differ. */
+static size_t compare_cases(ink_context *ctx, const char *path, size_t *n)
+{
+    FILE *file = fopen(path, "r");
+    reference_case *c = malloc(sizeof *c);
+    open_models all = {.n = 0};
+    size_t n_wrong = 0;
+    assert_non_null(file);
+    assert_non_null(c);
+    for (*n = 0; read_case(file, c); ++*n) {
+        ink_model *model = model_of(ctx, &all, c->folder);
+        ink_generator *generator;
+        ink_request request = {.tokens = c->prompt, .n_tokens = c->n_prompt};
+        assert_ok(ctx, ink_generator_create(ctx, model, &c->options, &generator));
+        assert_ok(ctx, ink_generate(ctx, generator, &request, 1));
+        bool same = request.n_results == c->n_results;
+        for (size_t r = 0; same && r < c->n_results; r++)
+            same = same_result(c, r, &request.results[r]);
+        if (!same)
+            print_results(c, &request);
+        n_wrong += !same;
+        ink_generator_free(generator);
+    }
+    for (size_t i = 0; i < all.n; i++)
+        ink_model_free(all.models[i]);
+    fclose(file);
+    free(c);
+    return n_wrong;
+}
+
+static void the_tokens_and_scores_are_transformers(ink_context *ctx)
+{
+    size_t n, n_wrong = compare_cases(ctx, FIXTURES "/generation/cases.txt", &n);
+    assert_int_equal(n_wrong, 0);
+    assert_true(n >= 80);
+}
+
+/* ---- the bundled model ------------------------------------------------------------------------------------------ */
+
+typedef struct bundled {
+    ink_context *ctx;
+    ink_model *model;
+    ink_tokenizer *tokenizer;
+    ink_token prompts[4][32];
+    size_t lengths[4];
+} bundled;
+
+static void bundled_open(bundled *b, ink_context *ctx)
+{
+    static const char *const texts[4] = {"Anna and Tom were in the garden. Tom hid the ball", "Anna",
+                                         "It was night. Mia", "The cat was in the kitchen. Ben opened the door."};
+    *b = (bundled){.ctx = ctx};
+    assert_ok(ctx, ink_model_open(ctx, MODELS "/gpt", NULL, &b->model));
+    assert_ok(ctx, ink_tokenizer_open(ctx, MODELS "/gpt", &b->tokenizer));
+    for (size_t i = 0; i < 4; i++)
+        assert_ok(ctx, ink_tokenizer_encode(ctx, b->tokenizer, texts[i], strlen(texts[i]), INK_ENCODE_DEFAULT,
+                                            b->prompts[i], 32, &b->lengths[i]));
+}
+
+static void bundled_close(bundled *b)
+{
+    ink_tokenizer_free(b->tokenizer);
+    ink_model_free(b->model);
+}
+
+static ink_request request_of(const bundled *b, size_t i)
+{
+    return (ink_request){.tokens = b->prompts[i % 4], .n_tokens = b->lengths[i % 4], .seed = i / 4};
+}
+
+static ink_generator *generator_of(const bundled *b, const ink_generate_options *options)
+{
+    ink_generator *generator;
+    assert_ok(b->ctx, ink_generator_create(b->ctx, b->model, options, &generator));
+    return generator;
+}
+
+static void assert_same_results(const ink_request *a, const ink_request *b)
+{
+    assert_int_equal(a->n_results, b->n_results);
+    for (size_t r = 0; r < a->n_results; r++) {
+        const ink_generated *x = &a->results[r], *y = &b->results[r];
+        assert_int_equal(x->n_tokens, y->n_tokens);
+        assert_memory_equal(x->tokens, y->tokens, x->n_tokens * sizeof *x->tokens);
+        assert_int_equal(x->stop_token, y->stop_token);
+        assert_int_equal(x->end, y->end);
+        assert_memory_equal(&x->score, &y->score, sizeof x->score);
+    }
+}
+
+/* Ways to generate: greedy, one and three results by sampling, beams. */
+static const ink_generate_options ways[] = {
+    {.max_tokens = 40},
+    {.max_tokens = 40, .sampler = {.temperature = 0.9f, .top_k = 30, .repeat_penalty = 1.1f, .seed = 3}},
+    {.max_tokens = 30, .sampler = {.temperature = 1, .seed = 5}, .n_results = 3},
+    {.max_tokens = 30, .n_beams = 4, .n_results = 2, .no_repeat_ngram_size = 3},
+    {.max_length = 30, .n_beams = 3, .early_stopping = INK_STOP_EARLY, .length_penalty = 2},
+};
+
+#define N_WAYS (sizeof ways / sizeof *ways)
+
+/* Requests of different lengths end at different times; each result is that of the request alone. */
+static void a_list_gives_what_each_gives_alone(ink_context *ctx)
+{
+    bundled b;
+    bundled_open(&b, ctx);
+    for (size_t w = 0; w < N_WAYS; w++) {
+        ink_generate_options together = ways[w];
+        together.n_requests = 8;
+        ink_generator *list = generator_of(&b, &together), *one = generator_of(&b, &ways[w]);
+        ink_request requests[8];
+        for (size_t i = 0; i < 8; i++)
+            requests[i] = request_of(&b, i);
+        assert_ok(ctx, ink_generate(ctx, list, requests, 8));
+        for (size_t i = 0; i < 8; i++) {
+            ink_request alone = request_of(&b, i);
+            assert_ok(ctx, ink_generate(ctx, one, &alone, 1));
+            assert_same_results(&alone, &requests[i]);
+        }
+        ink_generator_free(list);
+        ink_generator_free(one);
+    }
+    bundled_close(&b);
+}
+
+/* Sampling is a loop over ink_sampler_pick(). The second result, another seed and the same seed again. */
+static void samples_are_those_of_the_sampler(ink_context *ctx)
+{
+    bundled b;
+    bundled_open(&b, ctx);
+    const ink_generate_options *o = &ways[1];
+    ink_generate_options two = *o;
+    two.n_results = 2;
+    ink_generator *generator = generator_of(&b, &two);
+    ink_request request = request_of(&b, 0), other = request;
+    assert_ok(ctx, ink_generate(ctx, generator, &request, 1));
+    ink_token first[2][40];
+    size_t n[2];
+    for (size_t r = 0; r < 2; r++)
+        memcpy(first[r], request.results[r].tokens, (n[r] = request.results[r].n_tokens) * sizeof(ink_token));
+    assert_true(n[0] != n[1] || memcmp(first[0], first[1], n[0] * sizeof(ink_token)) != 0);
+    other.seed = 1;
+    assert_ok(ctx, ink_generate(ctx, generator, &other, 1));
+    assert_true(other.results[0].n_tokens != n[0] ||
+                memcmp(other.results[0].tokens, first[0], n[0] * sizeof(ink_token)) != 0);
+    assert_ok(ctx, ink_generate(ctx, generator, &request, 1));
+    assert_memory_equal(request.results[1].tokens, first[1], n[1] * sizeof(ink_token));
+
+    size_t vocab_size = ink_model_get_info(b.model)->vocab_size, n_next = request.n_tokens;
+    float *logits = malloc(vocab_size * sizeof *logits);
+    const ink_token *next = request.tokens;
+    ink_token token;
+    ink_state *state;
+    ink_sampler *sampler;
+    assert_ok(ctx, ink_state_create(ctx, b.model, 0, &state));
+    assert_ok(ctx, ink_sampler_create(ctx, &o->sampler, vocab_size, &sampler));
+    assert_ok(ctx, ink_sampler_accept(ctx, sampler, request.tokens, request.n_tokens));
+    for (size_t i = 0; i < n[0]; i++, next = &token, n_next = 1) {
+        assert_ok(ctx, ink_model_forward(ctx, b.model, state, next, n_next, logits));
+        assert_ok(ctx, ink_sampler_pick(ctx, sampler, logits, &token));
+        assert_int_equal(token, first[0][i]);
+    }
+    ink_sampler_free(sampler);
+    ink_state_free(state);
+    free(logits);
+    ink_generator_free(generator);
+    bundled_close(&b);
+}
+
+/* Twenty tokens and then twenty more in the same state are forty at once; the state has seen all but the last, or all
+   where a stop token ended the text. Other tokens may stand between. */
+static void a_state_goes_on(ink_context *ctx)
+{
+    bundled b;
+    bundled_open(&b, ctx);
+    ink_generate_options half = {.max_tokens = 20, .bring_states = true}, whole = {.max_tokens = 40};
+    ink_generator *halves = generator_of(&b, &half), *wholes = generator_of(&b, &whole);
+    ink_request all = request_of(&b, 0), part = all, turn;
+    ink_token tokens[128];
+    ink_state *state;
+    assert_ok(ctx, ink_state_create(ctx, b.model, 100, &state));
+    assert_fails(ctx, ink_generate(ctx, halves, &part, 1), INK_ERROR_ARGUMENT, "request 0: bring_states is set");
+    part.state = state;
+    memcpy(tokens, part.tokens, part.n_tokens * sizeof *tokens);
+    part.tokens = tokens;
+    assert_ok(ctx, ink_generate(ctx, wholes, &all, 1));
+    for (size_t i = 0; i < 2; i++) {
+        assert_ok(ctx, ink_generate(ctx, halves, &part, 1));
+        assert_int_equal(part.results[0].n_tokens, 20);
+        assert_int_equal(part.results[0].end, INK_END_LENGTH);
+        memcpy(tokens + part.n_tokens, part.results[0].tokens, 20 * sizeof *tokens);
+        part.n_tokens += 20;
+        assert_int_equal(ink_state_length(state), part.n_tokens - 1);
+    }
+    assert_memory_equal(tokens + all.n_tokens, all.results[0].tokens, 40 * sizeof *tokens);
+    ink_generator_free(halves);
+    half.stop_tokens = (ink_token_list){&tokens[all.n_tokens + 9], 1};
+    halves = generator_of(&b, &half);
+    ink_state_reset(state);
+    turn = (ink_request){.state = state, .tokens = tokens, .n_tokens = all.n_tokens};
+    assert_ok(ctx, ink_generate(ctx, halves, &turn, 1));
+    assert_int_equal(turn.results[0].end, INK_END_STOP_TOKEN);
+    assert_int_equal(turn.results[0].stop_token, tokens[all.n_tokens + 9]);
+    assert_int_equal(ink_state_length(state), all.n_tokens + turn.results[0].n_tokens);
+    turn.n_tokens += turn.results[0].n_tokens;
+    assert_fails(ctx, ink_generate(ctx, halves, &turn, 1), INK_ERROR_ARGUMENT, "request 0: there is nothing to run");
+    ink_generator_free(halves);
+
+    /* After beams the state has seen the tokens of the request. */
+    ink_generate_options beams = ways[3];
+    beams.bring_states = true;
+    ink_generator *search = generator_of(&b, &beams), *fresh = generator_of(&b, &ways[3]);
+    ink_request own = all;
+    ink_state_reset(state);
+    own.state = state;
+    assert_ok(ctx, ink_generate(ctx, search, &own, 1));
+    assert_int_equal(ink_state_length(state), own.n_tokens);
+    assert_ok(ctx, ink_generate(ctx, fresh, &all, 1));
+    assert_same_results(&own, &all);
+    ink_generator_free(search);
+    ink_generator_free(fresh);
+    ink_generator_free(wholes);
+    ink_state_free(state);
+    bundled_close(&b);
+}
+
+/* A full state ends a text: the last token needs no room. */
+static void a_full_state_ends_a_text(ink_context *ctx)
+{
+    bundled b;
+    bundled_open(&b, ctx);
+    ink_generate_options options = {.capacity = 24, .n_results = 2, .sampler = {.temperature = 1}};
+    for (size_t n_beams = 1; n_beams <= 3; n_beams += 2) {
+        options.n_beams = n_beams;
+        options.sampler.temperature = n_beams == 1;
+        options.stop_tokens = (ink_token_list){b.prompts[0], 0};
+        ink_generator *generator = generator_of(&b, &options);
+        ink_request request = request_of(&b, 2);
+        assert_ok(ctx, ink_generate(ctx, generator, &request, 1));
+        for (size_t r = 0; r < 2; r++) {
+            assert_int_equal(request.results[r].n_tokens, 24 - request.n_tokens + 1);
+            assert_int_equal(request.results[r].end, INK_END_LENGTH);
+        }
+        ink_generator_free(generator);
+    }
+    bundled_close(&b);
+}
+
+/* ---- text ------------------------------------------------------------------------------------------------------- */
+
+typedef struct listener {
+    char text[4][2048];
+    size_t size[4], n_tokens[4], n_last[4], n_searches;
+    size_t end_at; /* returns false for this request from the third token on; SIZE_MAX: never */
+    size_t n_after;
+} listener;
+
+static bool listen(void *user, const ink_generate_step *step)
+{
+    listener *l = user;
+    if (step->searches) {
+        l->n_searches++;
+        return l->end_at != step->request || l->n_searches < 10;
+    }
+    size_t i = step->request + step->result;
+    memcpy(l->text[i] + l->size[i], step->text, step->size);
+    l->size[i] += step->size;
+    l->n_last[i] += step->is_last;
+    if (step->token >= 0)
+        assert_int_equal(step->n_tokens, ++l->n_tokens[i]);
+    if (l->end_at != step->request)
+        return true;
+    l->n_after += l->n_tokens[i] > 3;
+    return l->n_tokens[i] < 3;
+}
+
+/* The text of all of the new tokens, as the tokenizer decodes them behind the prompt. */
+static size_t text_behind(const bundled *b, const ink_request *request, const ink_generated *result, char *text)
+{
+    ink_token all[128];
+    size_t n = request->n_tokens, before, size;
+    memcpy(all, request->tokens, n * sizeof *all);
+    memcpy(all + n, result->tokens, result->n_tokens * sizeof *all);
+    assert_ok(b->ctx, ink_tokenizer_decode(b->ctx, b->tokenizer, all, n, text, 2048, &before));
+    assert_ok(b->ctx, ink_tokenizer_decode(b->ctx, b->tokenizer, all, n + result->n_tokens, text, 2048, &size));
+    memmove(text, text + before, size - before);
+    return size - before;
+}
+
+static void the_callback_gets_the_text(ink_context *ctx)
+{
+    bundled b;
+    char text[2048];
+    bundled_open(&b, ctx);
+    for (size_t w = 0; w < N_WAYS; w++) {
+        listener l = {.end_at = SIZE_MAX};
+        ink_generate_options o = ways[w];
+        o.tokenizer = b.tokenizer;
+        o.callback = listen;
+        o.user = &l;
+        ink_generator *generator = generator_of(&b, &o);
+        ink_request request = request_of(&b, 0);
+        assert_ok(ctx, ink_generate(ctx, generator, &request, 1));
+        for (size_t r = 0; r < request.n_results; r++) {
+            assert_int_equal(l.size[r], text_behind(&b, &request, &request.results[r], text));
+            assert_memory_equal(l.text[r], text, l.size[r]);
+            assert_int_equal(l.n_tokens[r], request.results[r].n_tokens);
+            assert_int_equal(l.n_last[r], 1);
+        }
+        assert_true((l.n_searches > 0) == (o.n_beams > 1));
+        ink_generator_free(generator);
+    }
+    bundled_close(&b);
+}
+
+/* A stop text may begin and end in the middle of a token; of several the first to be complete counts, and of those the
+   longest. What might have become one is given out when it has not. */
+static void stop_texts_end_a_text(ink_context *ctx)
+{
+    static const ink_stop_text lists[][2] = {
+        {{"all", 3}, {"", 0}},     /* in " ball" or " wall" */
+        {{"e ", 2}, {"the", 3}},   /* over two tokens */
+        {{"the b", 5}, {"he", 2}}, /* the second is complete first */
+        {{"e", 1}, {"he", 2}},     /* complete at once: the longer one */
+        {{"e\x01", 2}, {"~", 1}},  /* held back and never complete */
+    };
+    bundled b;
+    char text[2048];
+    bundled_open(&b, ctx);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        for (size_t w = 0; w < 2; w++) {
+            listener l = {.end_at = SIZE_MAX};
+            ink_generate_options plain = ways[w], o = plain;
+            o.tokenizer = b.tokenizer;
+            o.callback = listen;
+            o.user = &l;
+            o.stop_texts = lists[i];
+            o.n_stop_texts = lists[i][1].size > 0 ? 2 : 1;
+            ink_generator *with = generator_of(&b, &o), *without = generator_of(&b, &plain);
+            ink_request request = request_of(&b, 3), whole = request;
+            assert_ok(ctx, ink_generate(ctx, with, &request, 1));
+            assert_ok(ctx, ink_generate(ctx, without, &whole, 1));
+            size_t size = text_behind(&b, &whole, &whole.results[0], text), end = size;
+            for (size_t at = 1; at <= size && end == size; at++)
+                for (size_t k = 0; k < o.n_stop_texts; k++) {
+                    const ink_stop_text *stop = &lists[i][k];
+                    if (stop->size <= at && memcmp(text + at - stop->size, stop->text, stop->size) == 0 &&
+                        at - stop->size < end)
+                        end = at - stop->size;
+                }
+            assert_int_equal(l.size[0], end);
+            assert_memory_equal(l.text[0], text, end);
+            assert_int_equal(l.n_last[0], 1);
+            assert_int_equal(request.results[0].end, end < size ? INK_END_STOP_TEXT : whole.results[0].end);
+            ink_generator_free(with);
+            ink_generator_free(without);
+        }
+    bundled_close(&b);
+}
+
+/* The callback ends one request of three; the others are as without it. A search that is ended gives what it has. */
+static void a_callback_ends_a_request(ink_context *ctx)
+{
+    bundled b;
+    bundled_open(&b, ctx);
+    listener l = {.end_at = 1};
+    ink_generate_options o = ways[1];
+    o.n_requests = 3;
+    ink_generator *quiet = generator_of(&b, &o);
+    o.callback = listen;
+    o.user = &l;
+    ink_generator *generator = generator_of(&b, &o);
+    ink_request requests[3], expected[3];
+    for (size_t i = 0; i < 3; i++)
+        requests[i] = expected[i] = request_of(&b, i);
+    assert_ok(ctx, ink_generate(ctx, generator, requests, 3));
+    assert_ok(ctx, ink_generate(ctx, quiet, expected, 3));
+    assert_same_results(&requests[0], &expected[0]);
+    assert_same_results(&requests[2], &expected[2]);
+    assert_int_equal(requests[1].results[0].n_tokens, 3);
+    assert_int_equal(requests[1].results[0].end, INK_END_CALLBACK);
+    assert_int_equal(l.n_after, 0);
+    ink_generator_free(quiet);
+    ink_generator_free(generator);
+
+    o = ways[3];
+    o.callback = listen;
+    o.user = &l;
+    l = (listener){.end_at = 0};
+    generator = generator_of(&b, &o);
+    assert_ok(ctx, ink_generate(ctx, generator, requests, 1));
+    assert_int_equal(l.n_searches, 10);
+    assert_int_equal(requests[0].n_results, 2);
+    for (size_t r = 0; r < 2; r++)
+        assert_true(requests[0].results[r].n_tokens <= 10 && requests[0].results[r].n_tokens > 0);
+    ink_generator_free(generator);
+    bundled_close(&b);
+}
+
+/* ---- mistakes --------------------------------------------------------------------------------------------------- */
+
+static void wrong_options_are_named(ink_context *ctx)
+{
+    static const ink_token_list empty[1] = {{NULL, 0}};
+    static const ink_token wrong[1] = {852};
+    static const ink_stop_text stop[1] = {{"a", 1}};
+    const struct {
+        ink_generate_options options;
+        ink_result result;
+        const char *words;
+    } cases[] = {
+        {{.n_results = 2}, INK_ERROR_ARGUMENT, "2 results need beams or a temperature"},
+        {{.n_beams = 2, .n_results = 3}, INK_ERROR_ARGUMENT, "3 results of 2 beams"},
+        {{.n_beams = 2, .sampler = {.temperature = 1}}, INK_ERROR_UNSUPPORTED, "beams are searched, not sampled"},
+        {{.sampler = {.temperature = -1}}, INK_ERROR_ARGUMENT, "temperature"},
+        {{.length_penalty = 17}, INK_ERROR_ARGUMENT, "length_penalty"},
+        {{.length_penalty = NAN}, INK_ERROR_ARGUMENT, "length_penalty"},
+        {{.early_stopping = (ink_early_stopping)7}, INK_ERROR_ARGUMENT, "no early_stopping 7"},
+        {{.capacity = 257}, INK_ERROR_LIMIT, "257 tokens: the context of this gpt2 model is 256"},
+        {{.banned = empty, .n_banned = 1}, INK_ERROR_ARGUMENT, "banned sequence 0 is empty"},
+        {{.suppressed = {wrong, 1}}, INK_ERROR_ARGUMENT, "token 0 of suppressed is 852, expected 0 to 851"},
+        {{.forced_bos = {NULL, 1}}, INK_ERROR_ARGUMENT, "token 0 of forced_bos"},
+        {{.stop_texts = stop, .n_stop_texts = 1}, INK_ERROR_ARGUMENT, "stop text 0 needs the tokenizer"},
+        {{.stop_texts = stop, .n_stop_texts = 1, .n_beams = 2}, INK_ERROR_UNSUPPORTED, "no stop texts"},
+        {{.n_requests = SIZE_MAX, .n_beams = 2}, INK_ERROR_LIMIT, "requests"},
+    };
+    bundled b;
+    ink_generator *generator;
+    ink_model *other;
+    bundled_open(&b, ctx);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_fails(ctx, ink_generator_create(ctx, b.model, &cases[i].options, &generator), cases[i].result,
+                     cases[i].words);
+        assert_null(generator);
+    }
+    const ink_generate_options none = {0};
+    assert_ok(ctx, ink_model_open(ctx, MODELS "/gru", NULL, &other));
+    assert_fails(ctx, ink_generator_create(ctx, other, &none, &generator), INK_ERROR_ARGUMENT,
+                 "max_tokens must not be 0");
+    ink_model_free(other);
+    assert_ok(ctx, ink_model_open(ctx, MODELS "/bert", NULL, &other));
+    assert_fails(ctx, ink_generator_create(ctx, other, &none, &generator), INK_ERROR_UNSUPPORTED, "encoder");
+    ink_model_free(other);
+    assert_fails(ctx, ink_generator_create(ctx, NULL, &none, &generator), INK_ERROR_ARGUMENT, "model");
+    ink_generator_free(NULL);
+    bundled_close(&b);
+}
+
+static void wrong_requests_are_named(ink_context *ctx)
+{
+    static const ink_token wrong[2] = {1, 852};
+    ink_generate_options options = {.capacity = 30, .max_length = 20};
+    bundled b;
+    ink_model *other;
+    ink_state *of_other, *large;
+    bundled_open(&b, ctx);
+    assert_ok(ctx, ink_model_open(ctx, MODELS "/gru", NULL, &other));
+    assert_ok(ctx, ink_state_create(ctx, other, 0, &of_other));
+    assert_ok(ctx, ink_state_create(ctx, b.model, 31, &large));
+    const struct {
+        ink_request request;
+        ink_result result;
+        const char *words;
+    } cases[] = {
+        {{.tokens = wrong}, INK_ERROR_ARGUMENT, "request 1: there are no tokens"},
+        {{.n_tokens = 1}, INK_ERROR_ARGUMENT, "request 1: there are no tokens"},
+        {{.tokens = wrong, .n_tokens = 2}, INK_ERROR_ARGUMENT, "request 1: token 1 is 852"},
+        {{.tokens = wrong, .n_tokens = 1, .state = of_other}, INK_ERROR_ARGUMENT, "another model"},
+        {{.tokens = wrong, .n_tokens = 1, .state = large}, INK_ERROR_LIMIT, "its state is for 31 tokens"},
+        {{.tokens = b.prompts[0], .n_tokens = 31}, INK_ERROR_LIMIT, "31 tokens do not fit: there is room for 30"},
+        {{.tokens = b.prompts[0], .n_tokens = 20}, INK_ERROR_ARGUMENT, "20 tokens, and max_length is 20"},
+    };
+    options.n_requests = 2;
+    ink_generator *generator = generator_of(&b, &options);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ink_request requests[2] = {request_of(&b, 1), cases[i].request};
+        assert_fails(ctx, ink_generate(ctx, generator, requests, 2), cases[i].result, cases[i].words);
+    }
+    assert_fails(ctx, ink_generate(ctx, generator, NULL, 1), INK_ERROR_ARGUMENT, "requests");
+    ink_request requests[3] = {{0}};
+    assert_fails(ctx, ink_generate(ctx, generator, requests, 3), INK_ERROR_LIMIT, "3 requests: the generator was made");
+    assert_ok(ctx, ink_generate(ctx, generator, NULL, 0));
+    ink_generator_free(generator);
+    ink_state_free(of_other);
+    ink_state_free(large);
+    ink_model_free(other);
+    bundled_close(&b);
+}
+
+/* Rules that leave no token: transformers would choose token 0. */
+static void rules_that_leave_nothing_are_a_mistake(ink_context *ctx)
+{
+    ink_token all[852];
+    bundled b;
+    bundled_open(&b, ctx);
+    for (size_t i = 0; i < 852; i++)
+        all[i] = (ink_token)i;
+    for (size_t w = 0; w < N_WAYS; w++) {
+        ink_generate_options o = ways[w];
+        o.suppressed = (ink_token_list){all, 852};
+        o.renormalise = true;
+        ink_generator *generator = generator_of(&b, &o);
+        ink_request request = request_of(&b, 0);
+        assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_NONFINITE,
+                     "request 0: the rules of the generator exclude all 852 tokens behind 0 new ones");
+        ink_generator_free(generator);
+    }
+    bundled_close(&b);
+}
+
+static void nan_is_named(ink_context *ctx)
+{
+    fixture_files files;
+    ink_model *model;
+    fixture_files_read(&files, "gpt2");
+    memset(files.weights + files.weights_size - 64 * sizeof(float), 0xff, 64 * sizeof(float));
+    assert_ok(ctx, fixture_open_files(ctx, "gpt2", &files.list, &model));
+    for (size_t w = 0; w < N_WAYS; w++) {
+        static const ink_token token = 1;
+        ink_generator *generator;
+        ink_generate_options o = ways[w];
+        o.max_tokens = o.max_length = 10;
+        ink_request request = {.tokens = &token, .n_tokens = 1};
+        assert_ok(ctx, ink_generator_create(ctx, model, &o, &generator));
+        assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_NONFINITE, "request 0: ");
+        ink_generator_free(generator);
+    }
+    ink_model_free(model);
+    fixture_files_free(&files);
+}
+
+static void failing_memory_leaves_nothing(ink_context *ctx, counting *memory)
+{
+    bundled b;
+    ink_generator *generator = NULL;
+    bundled_open(&b, ctx);
+    for (size_t k = 1;
+         runs_out_of_memory(ctx, memory, k, ink_generator_create(ctx, b.model, &ways[3], &generator), "out of memory");
+         k++)
+        assert_null(generator);
+    ink_generator_free(generator);
+    bundled_close(&b);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        context_test(the_tokens_and_scores_are_transformers),
+        context_test(a_list_gives_what_each_gives_alone),
+        context_test(samples_are_those_of_the_sampler),
+        context_test(a_state_goes_on),
+        context_test(a_full_state_ends_a_text),
+        context_test(the_callback_gets_the_text),
+        context_test(stop_texts_end_a_text),
+        context_test(a_callback_ends_a_request),
+        context_test(wrong_options_are_named),
+        context_test(wrong_requests_are_named),
+        context_test(rules_that_leave_nothing_are_a_mistake),
+        context_test(nan_is_named),
+        counted_test(failing_memory_leaves_nothing),
+    };
+    if (argc == 2) {
+        size_t n;
+        ink_context *ctx = test_context(1);
+        size_t n_wrong = compare_cases(ctx, argv[1], &n);
+        printf("%zu of %zu cases differ\n", n_wrong, n);
+        ink_context_free(ctx);
+        return n_wrong != 0;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
