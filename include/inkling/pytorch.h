@@ -119,8 +119,8 @@ ink_result ink_mha_load(ink_context *ctx, const ink_weights *weights, const char
 
 /*
  * A stack of nn.TransformerEncoderLayer: `name`.layers.0.self_attn ... as above, linear1 and linear2, norm1 and norm2;
- * layers.1 and so on; `name`.norm if the file has it. Or a single layer: `name`.self_attn ... INK_ERROR_UNSUPPORTED for
- * decoder layers, which also attend to a memory (multihead_attn).
+ * layers.1 and so on; `name`.norm if the file has it. Or of nn.TransformerDecoderLayer, which also have multihead_attn,
+ * with a memory of any size if its projections are stored apart, and norm3. Or a single layer: `name`.self_attn ...
  */
 ink_result ink_transformer_load(ink_context *ctx, const ink_weights *weights, const char *name,
                                 const ink_transformer_options *options, ink_transformer **transformer);

@@ -52,8 +52,9 @@ static void read_chunk(transfer *t, size_t first, unsigned char *buffer)
 {
     size_t rows = first < t->n_rows ? ink_size_min(t->chunk_rows, t->n_rows - first) : 0, taps = t->row->taps;
     if (rows != 0)
-        t->result = ink_weights_read_bytes(t->plan->ctx, t->row->file, t->row->source, (uint64_t)first * t->row_bytes,
-                                           buffer, rows * t->row_bytes);
+        t->result =
+            ink_weights_read_bytes(t->plan->ctx, t->row->file, t->row->source,
+                                   (uint64_t)(t->row->from + first) * t->row_bytes, buffer, rows * t->row_bytes);
     for (size_t r = 0; taps > 1 && r < rows; r++, buffer += t->row_bytes) {
         memcpy(t->one_row, buffer, t->row_bytes);
         transpose(t->one_row, t->row->matrix->k / taps, taps, t->element_size, buffer);
@@ -97,7 +98,7 @@ static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
     size_t element_size = ink_type_bits(row->source->type) / 8;
     transfer t = {.plan = plan,
                   .row = row,
-                  .n_rows = row->source->shape.dim[0],
+                  .n_rows = row->count != 0 ? row->count : row->source->shape.dim[0],
                   .row_bytes = (size_t)(row->source->size / row->source->shape.dim[0]),
                   .element_size = element_size};
     t.chunk_rows = ink_size_max(CHUNK_BYTES / t.row_bytes, 1);
@@ -208,9 +209,9 @@ static ink_result fold_weight(ink_plan *plan, const ink_plan_fold *fold)
     return INK_OK;
 }
 
-/* What a row of a plan puts where. */
+/* What a row of a plan puts where. kind: bits for a matrix, transposed; and the last of these rows. */
 typedef struct row_facts {
-    uint64_t place, file, first, n, k, type, kind; /* kind: bits for a matrix, transposed; and the last of these rows */
+    uint64_t place, file, from, first, n, k, type, kind;
 } row_facts;
 
 /* The rows of two matrices or vectors, in the order of the plan, from a and from b on. */
@@ -239,7 +240,8 @@ static ink_result share_destinations(ink_plan *plan)
         const ink_matrix *m = row->matrix;
         bool last = next == NULL || next->begins || next->matrix != m || next->vector != row->vector;
         rows[i] = row;
-        facts[i] = (row_facts){.first = row->first,
+        facts[i] = (row_facts){.from = row->from,
+                               .first = row->first,
                                .n = m != NULL ? m->n : row->n,
                                .k = m != NULL ? m->k : row->n_total,
                                .type = m != NULL ? m->type : INK_TYPE_NONE,
@@ -258,7 +260,7 @@ static ink_result share_destinations(ink_plan *plan)
         leader = compare_destinations(facts, a, b) == 0 ? leader : i;
         for (bool more = leader != i; more; more = (facts[b++].kind & 1) == 0) {
             rows[b]->same = rows[a++];
-            plan->bytes_total -= rows[b]->source != NULL ? rows[b]->source->size : 0;
+            plan->bytes_total -= rows[b]->source != NULL ? ink_plan_row_bytes(rows[b]) : 0;
         }
     }
     return INK_OK;
@@ -312,15 +314,19 @@ static ink_result fill_rows(ink_plan *plan)
             continue;
         }
         float *to = *row->vector + row->first, *stored = to;
-        if (row->taps > 1 && (stored = ink_alloc_rows(&plan->work, 1, row->n)) == NULL)
+        size_t n_stored = 0;
+        ink_shape_count(&row->source->shape, &n_stored);
+        if ((row->taps > 1 || n_stored != row->n) && (stored = ink_alloc_rows(&plan->work, 1, n_stored)) == NULL)
             return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
         INK_TRY(ink_weights_read(plan->ctx, row->file, row->source, stored));
-        if (stored != to)
+        if (row->taps > 1)
             transpose(stored, row->n / row->taps, row->taps, sizeof *to, to);
+        else if (stored != to)
+            memcpy(to, stored + row->from, row->n * sizeof *to);
         row->hash = ink_hash_numbers(0, to, row->n, sizeof *to);
         for (size_t j = 0; row->offset != 0 && j < row->n; j++)
             to[j] += row->offset;
-        INK_TRY(fill_progress(plan, (size_t)row->source->size));
+        INK_TRY(fill_progress(plan, (size_t)ink_plan_row_bytes(row)));
     }
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
         row->hash = row->same != NULL ? row->same->hash : row->hash;

@@ -34,7 +34,7 @@ static const struct {
     [INK_LOAD_NORM] = {"norm", "ink_norm_load(ctx, file, \"", ", 1e-5f, &norm)"},
     [INK_LOAD_RECURRENT] = {"recurrent network", "ink_recurrent_load(ctx, file, \"", ", &net)"},
     [INK_LOAD_MHA] = {"nn.MultiheadAttention", "ink_mha_load(ctx, file, \"", "\", &options, &mha)"},
-    [INK_LOAD_TRANSFORMER] = {"nn.TransformerEncoder", "ink_transformer_load(ctx, file, \"", "\", &options, &encoder)"},
+    [INK_LOAD_TRANSFORMER] = {"nn.TransformerEncoder", "ink_transformer_load(ctx, file, \"", ")"},
 };
 
 typedef struct guess {
@@ -161,11 +161,15 @@ static bool guess_module(ink_plan *plan, const ink_weight *key, guess *g)
         if (!one_size || ink_plan_has(plan, "bias_k"))
             return false;
         g->loader = INK_LOAD_MHA;
-        bool is_layer = part_is(scope, last, end, "self_attn") && find_in(plan, last, "linear1.weight") != NULL;
-        if (is_layer && find_in(plan, last, "multihead_attn.out_proj.weight") == NULL) {
+        bool in_layer = find_in(plan, last, "linear1.weight") != NULL;
+        g->inside = in_layer && part_is(scope, last, end, "multihead_attn");
+        if (in_layer && part_is(scope, last, end, "self_attn")) {
             size_t list = last_part(scope, parent);
             bool listed = is_number(scope, parent, last) && part_is(scope, list, parent, "layers");
             g->loader = INK_LOAD_TRANSFORMER;
+            bool is_decoder = find_in(plan, last, "multihead_attn.out_proj.weight") != NULL;
+            g->type = is_decoder ? "nn.TransformerDecoder" : NULL;
+            g->word = is_decoder ? "\", &options, &decoder" : "\", &options, &encoder";
             g->length = listed ? list : last;
             g->inside = listed && !part_is(scope, parent, last, "0");
         }

@@ -296,9 +296,10 @@ ink_result ink_plan_add_row(ink_plan *plan, ink_plan_row row)
         ink_plan_fold *fold = plan->waiting[i];
         if (fold->source != row.source)
             continue;
-        if (row.matrix == NULL || row.transposed)
+        if (row.matrix == NULL || row.transposed || row.count != 0)
             return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
-                            "%s: tensor '%s': weight_norm and spectral_norm are supported only for matrices [out, in]",
+                            "%s: tensor '%s': weight_norm and spectral_norm are supported only for matrices [out, in] "
+                            "that are used whole",
                             row.source->file, row.source->name);
         *row.matrix = ink_matrix_over(NULL, row.matrix->n, row.matrix->k, row.matrix->k, INK_F32);
         fold->matrix = row.matrix;
@@ -409,6 +410,41 @@ ink_result ink_plan_vector(ink_plan *plan, const char *name, size_t n, float **o
 ink_result ink_plan_optional_vector(ink_plan *plan, const char *name, size_t n, float **out)
 {
     return ink_plan_has(plan, name) ? ink_plan_vector(plan, name, n, out) : INK_OK;
+}
+
+uint64_t ink_plan_row_bytes(const ink_plan_row *row)
+{
+    return row->count != 0 ? row->source->size / row->source->shape.dim[0] * row->count : row->source->size;
+}
+
+/* Adds a row for a part of a tensor, which was counted whole. */
+static ink_result add_part(ink_plan *plan, ink_plan_row row)
+{
+    plan->bytes_total -= row.source->size - ink_plan_row_bytes(&row);
+    return ink_plan_add_row(plan, row);
+}
+
+ink_result ink_plan_matrix_rows(ink_plan *plan, const char *name, size_t total, size_t k, size_t first, size_t n,
+                                ink_matrix *out)
+{
+    const ink_weight *weight;
+    INK_TRY(ink_plan_look_up(plan, name, &(ink_shape){.rank = 2, .dim = {total, k}}, &weight));
+    ink_type type = ink_matrix_type(plan->type, weight->type);
+    INK_TRY(ink_matrix_check_type(plan->ctx, type));
+    *out = ink_matrix_over(NULL, n, k, k, type);
+    return add_part(plan, (ink_plan_row){.source = weight, .matrix = out, .from = first, .count = n, .begins = true});
+}
+
+ink_result ink_plan_optional_vector_part(ink_plan *plan, const char *name, size_t total, size_t first, size_t n,
+                                         float **out)
+{
+    const ink_weight *weight;
+    if (!ink_plan_has(plan, name))
+        return INK_OK;
+    INK_TRY(ink_plan_look_up(plan, name, &(ink_shape){.rank = 1, .dim = {total}}, &weight));
+    return add_part(
+        plan, (ink_plan_row){
+                  .source = weight, .vector = out, .n = n, .n_total = n, .from = first, .count = n, .begins = true});
 }
 
 ink_result ink_plan_zeros(ink_plan *plan, size_t n, float **out)

@@ -38,6 +38,7 @@ typedef struct ink_plan_row {
     ink_matrix *matrix;   /* the destination: rows of this matrix from `first` on, or all of it if transposed; or */
     float **vector;       /* n elements of this vector from `first` on */
     size_t first, n;
+    size_t from, count; /* only rows (of a vector: elements) from .. from + count - 1 of the tensor; count 0: all */
     bool transposed;
     size_t taps;  /* of a convolution: a row [in, taps], or a vector [out, taps], is transposed; 0: no convolution */
     bool begins;  /* the first row of its matrix, or of its vector, which has n_total elements */
@@ -163,6 +164,16 @@ ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k,
 /* A packed matrix [n, k] of F32 that is computed from settings, which must live as long as the plan. */
 ink_result ink_plan_computed(ink_plan *plan, size_t n, size_t k, ink_plan_compute_fn compute, const void *settings,
                              ink_matrix *out);
+
+/* Rows first .. first + n - 1 of a matrix that is stored as [total, k]; the same elements of a vector [total], which
+   may be missing. */
+ink_result ink_plan_matrix_rows(ink_plan *plan, const char *name, size_t total, size_t k, size_t first, size_t n,
+                                ink_matrix *out);
+ink_result ink_plan_optional_vector_part(ink_plan *plan, const char *name, size_t total, size_t first, size_t n,
+                                         float **out);
+
+/* The bytes of its file that a row reads. */
+uint64_t ink_plan_row_bytes(const ink_plan_row *row);
 
 /* A vector of ids from 0 to end - 1 (I64 or I32), which is read at once and lives as long as the object. Without such a
    tensor *ids and *n stay. */

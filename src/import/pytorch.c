@@ -457,7 +457,7 @@ ink_result ink_sequential_load(ink_context *ctx, const ink_weights *weights, con
     return INK_OK;
 }
 
-/* ---- nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder ----------------------------------- */
+/* ---- nn.MultiheadAttention, nn.TransformerEncoder, nn.TransformerDecoder ---------------------------------------- */
 
 static float transformer_eps(const ink_transformer_options *options)
 {
@@ -473,9 +473,9 @@ static ink_result begin_stack(ink_plan *plan, const ink_transformer_options *opt
     return ink_plan_stack(plan, n, &attention, stack);
 }
 
-/* Plans the attention of block i. The first block sets the size. */
-static ink_result plan_attention(ink_plan *plan, const char *name, const ink_transformer_options *options, size_t i,
-                                 ink_stack *stack)
+/* Plans the attention of block i, to its own rows or, `cross`, to those of a memory. The first block sets the sizes. */
+static ink_result plan_attention(ink_plan *plan, const char *name, const ink_transformer_options *options, bool cross,
+                                 size_t i, ink_stack *stack)
 {
     ink_block *block = &stack->blocks[i];
     size_t file_size, columns, size = stack->config.hidden_size, scope = ink_plan_enter_module(plan, name);
@@ -493,7 +493,10 @@ static ink_result plan_attention(ink_plan *plan, const char *name, const ink_tra
     if (ink_plan_has(plan, "bias_k"))
         return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
                         "%s: tensor '%sbias_k': attention with add_bias_kv is not supported", file, plan->name);
-    stack->config.attention[i].head_dim = size / options->n_heads;
+    ink_attention *attention = cross ? &stack->config.cross : &stack->config.attention[i];
+    ink_dense *out = cross ? &block->cross_out : &block->out;
+    *attention =
+        (ink_attention){options->n_heads, options->n_heads, size / options->n_heads, 0, 0, attention->bidirectional};
     const ink_plan_part parts[] = {
         {"", size, "q_proj_weight"}, {"", size, "k_proj_weight"}, {"", size, "v_proj_weight"}};
     for (size_t part = 0; part < 3; part++)
@@ -501,33 +504,57 @@ static ink_result plan_attention(ink_plan *plan, const char *name, const ink_tra
             return ink_fail(plan->ctx, INK_ERROR_MISMATCH,
                             "%s: there are both '%sin_proj_weight' and '%s%s', expected one of them", file, plan->name,
                             plan->name, parts[part].weight);
-    if (ink_plan_has(plan, parts[0].weight))
+    bool split = ink_plan_has(plan, parts[0].weight);
+    size_t source = stack->config.source_size;
+    if (cross && source == 0)
+        source = size;
+    if (cross && split && stack->config.source_size == 0)
+        INK_TRY(ink_plan_matrix_shape(plan, parts[1].weight, false, &columns, &source));
+    if (cross && split) {
+        INK_TRY(ink_plan_matrix(plan, parts[0].weight, size, size, false, &block->cross_q.weight));
+        INK_TRY(ink_plan_dense_parts(plan, parts + 1, 2, source, &block->cross_kv));
+    } else if (cross) {
+        INK_TRY(ink_plan_matrix_rows(plan, "in_proj_weight", 3 * size, source, 0, size, &block->cross_q.weight));
+        INK_TRY(
+            ink_plan_matrix_rows(plan, "in_proj_weight", 3 * size, source, size, 2 * size, &block->cross_kv.weight));
+    } else if (split) {
         INK_TRY(ink_plan_dense_parts(plan, parts, 3, size, &block->qkv));
-    else
+    } else {
         INK_TRY(ink_plan_matrix(plan, "in_proj_weight", 3 * size, size, false, &block->qkv.weight));
-    INK_TRY(ink_plan_optional_vector(plan, "in_proj_bias", 3 * size, &block->qkv.bias));
-    INK_TRY(ink_plan_dense(plan, "out_proj", size, size, INK_BIAS_IF_THERE, INK_IDENTITY, &block->out));
+    }
+    if (cross) {
+        stack->config.source_size = source;
+        INK_TRY(ink_plan_optional_vector_part(plan, "in_proj_bias", 3 * size, 0, size, &block->cross_q.bias));
+        INK_TRY(ink_plan_optional_vector_part(plan, "in_proj_bias", 3 * size, size, 2 * size, &block->cross_kv.bias));
+    } else {
+        INK_TRY(ink_plan_optional_vector(plan, "in_proj_bias", 3 * size, &block->qkv.bias));
+    }
+    INK_TRY(ink_plan_dense(plan, "out_proj", size, size, INK_BIAS_IF_THERE, INK_IDENTITY, out));
     ink_plan_leave(plan, scope);
     return INK_OK;
 }
 
-/* Plans an nn.TransformerEncoderLayer in the current scope. */
+/* Plans an nn.TransformerEncoderLayer, or an nn.TransformerDecoderLayer, in the current scope. */
 static ink_result plan_layer(ink_plan *plan, const ink_transformer_options *options, size_t i, ink_stack *stack)
 {
     ink_block *block = &stack->blocks[i];
     float eps = transformer_eps(options);
-    if (ink_plan_has(plan, "multihead_attn.out_proj.weight"))
-        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: tensor '%smultihead_attn.out_proj.weight': decoder layers, which attend to a memory, are "
-                        "not supported",
-                        ink_weights_name(plan->weights), plan->name);
-    INK_TRY(plan_attention(plan, "self_attn", options, i, stack));
+    bool cross = ink_plan_has(plan, "multihead_attn.out_proj.weight");
+    if (i > 0 && cross != (stack->config.cross.n_heads != 0))
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: layer '%s' attends to %s, the layer before it to %s",
+                        ink_weights_name(plan->weights), plan->name, cross ? "a memory" : "no memory",
+                        cross ? "none" : "one");
+    INK_TRY(plan_attention(plan, "self_attn", options, false, i, stack));
+    if (cross)
+        INK_TRY(plan_attention(plan, "multihead_attn", options, true, i, stack));
     size_t size = stack->config.hidden_size, inner = stack->config.inner_size;
     INK_TRY(ink_plan_norm(plan, "norm1", INK_LAYER_NORM, size, eps, INK_BIAS_IF_THERE, &block->norm_1));
     INK_TRY(ink_plan_dense(plan, "linear1", inner, size, INK_BIAS_IF_THERE, options->activation, &block->up));
     stack->config.inner_size = inner = block->up.weight.n;
     INK_TRY(ink_plan_dense(plan, "linear2", size, inner, INK_BIAS_IF_THERE, INK_IDENTITY, &block->down));
-    return ink_plan_norm(plan, "norm2", INK_LAYER_NORM, size, eps, INK_BIAS_IF_THERE, &block->norm_2);
+    if (cross)
+        INK_TRY(ink_plan_norm(plan, "norm2", INK_LAYER_NORM, size, eps, INK_BIAS_IF_THERE, &block->norm_cross));
+    return ink_plan_norm(plan, cross ? "norm3" : "norm2", INK_LAYER_NORM, size, eps, INK_BIAS_IF_THERE, &block->norm_2);
 }
 
 /* INK_ERROR_MISMATCH if the scope has attention of a layer behind the first n, which would be left out silently. */
@@ -550,9 +577,10 @@ static ink_result check_no_later_layer(ink_plan *plan, size_t n)
     return INK_OK;
 }
 
-/* Plans an nn.TransformerEncoder: layers.0, layers.1, ..., and perhaps a norm; or a single layer. */
-static ink_result plan_encoder(ink_plan *plan, const char *name, const ink_transformer_options *options,
-                               ink_stack *stack)
+/* Plans an nn.TransformerEncoder or nn.TransformerDecoder: layers.0, layers.1, ..., and perhaps a norm; or a single
+ * layer. */
+static ink_result plan_transformer(ink_plan *plan, const char *name, const ink_transformer_options *options,
+                                   ink_stack *stack)
 {
     size_t n = 0;
     ink_plan_enter_module(plan, name);
@@ -597,7 +625,7 @@ ink_result ink_mha_load(ink_context *ctx, const ink_weights *weights, const char
     ink_mha *made = object;
     ink_result planned = begin_stack(&plan, options, 1, &made->stack);
     if (planned == INK_OK)
-        planned = plan_attention(&plan, name, options, 0, &made->stack);
+        planned = plan_attention(&plan, name, options, false, 0, &made->stack);
     INK_TRY(finish_module(&plan, planned, INK_LOAD_MHA, name));
     *mha = made;
     return INK_OK;
@@ -614,7 +642,7 @@ ink_result ink_transformer_load(ink_context *ctx, const ink_weights *weights, co
     INK_TRY(check_transformer_options(ctx, options));
     INK_TRY(ink_plan_begin(&plan, ctx, weights, "the Transformer", sizeof **transformer, &object));
     ink_transformer *made = object;
-    INK_TRY(finish_module(&plan, plan_encoder(&plan, name, options, &made->stack), INK_LOAD_TRANSFORMER, name));
+    INK_TRY(finish_module(&plan, plan_transformer(&plan, name, options, &made->stack), INK_LOAD_TRANSFORMER, name));
     *transformer = made;
     return INK_OK;
 }

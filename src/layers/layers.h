@@ -351,7 +351,13 @@ void ink_block_attend(ink_context *ctx, const ink_stack *stack, size_t i, const 
 void ink_stack_run(ink_context *ctx, const ink_stack *stack, const char *name, const ink_stack_scratch *scratch,
                    const ink_span *spans, size_t n_spans, float *x, size_t rows);
 
-/* PyTorch's modules: the attention of block 0 alone, and a whole encoder. */
+/* Appends rows of sources to their keys and values for all blocks: rows first .. first + count - 1 of s [rows,
+   source_size] to those of each span (`cross` and the fields behind it). Traces "cross.kv" under `name`.0., ...
+   projected [rows, 2 n_kv_heads head_dim] is scratch. */
+void ink_stack_append_sources(ink_context *ctx, const ink_stack *stack, const char *name, float *projected,
+                              const ink_span *spans, size_t n_spans, const float *s, size_t rows);
+
+/* PyTorch's modules: the attention of block 0 alone, and a whole encoder or decoder. */
 struct ink_mha {
     ink_stack stack;
 };

@@ -1,5 +1,5 @@
 /*
- * transformer.c - the Transformer block, a stack of blocks, and PyTorch's encoder layers over whole sequences.
+ * transformer.c - the Transformer block, a stack of blocks, and PyTorch's layers over whole sequences.
  *
  * The norms of a block come before attention and feed-forward network (Radford et al. 2019, section 2.3; Llama) or
  * after the sums (Vaswani et al. 2017; BERT):
@@ -295,6 +295,27 @@ void ink_stack_run(ink_context *ctx, const ink_stack *stack, const char *name, c
     }
 }
 
+void ink_stack_append_sources(ink_context *ctx, const ink_stack *stack, const char *name, float *projected,
+                              const ink_span *spans, size_t n_spans, const float *s, size_t rows)
+{
+    const ink_attention *cross = &stack->config.cross;
+    size_t width = cross->n_kv_heads * cross->head_dim;
+    for (size_t i = 0; i < stack->config.n_blocks; i++) {
+        const ink_dense *kv = &stack->blocks[i].cross_kv;
+        size_t scope = ink_trace_enter(ctx, "%s.%zu.", name, i);
+        ink_dense_run(ctx, kv, s, kv->weight.k, rows, projected);
+        INK_TRACE(ctx, "cross.kv", ink_tensor_2d(projected, rows, 2 * width));
+        ink_trace_leave(ctx, scope);
+        for (const ink_span *span = spans; span < spans + n_spans; span++) {
+            const float *keys = projected + span->first * 2 * width;
+            ink_kv_cache cache =
+                ink_kv_cache_over(cross, span->cross_capacity, (char *)span->cross + i * span->cross_stride);
+            cache.length = span->cross_length;
+            ink_kv_cache_append(ctx->kernel, &cache, keys, keys + width, 2 * width, span->count);
+        }
+    }
+}
+
 /* ---- PyTorch's layers: whole sequences -------------------------------------------------------------------------- */
 
 void ink_mha_free(ink_mha *mha) { ink_object_free(mha); }
@@ -302,58 +323,105 @@ void ink_transformer_free(ink_transformer *transformer) { ink_object_free(transf
 size_t ink_mha_size(const ink_mha *mha) { return mha->stack.config.hidden_size; }
 size_t ink_transformer_size(const ink_transformer *transformer) { return transformer->stack.config.hidden_size; }
 size_t ink_transformer_layers(const ink_transformer *transformer) { return transformer->stack.config.n_blocks; }
+size_t ink_transformer_memory_size(const ink_transformer *transformer) { return transformer->stack.config.source_size; }
 
-/* One pass from x to y [rows, size]: the stack and its norm, or the attention of block 0 alone. */
-static void run_whole_sequences(ink_context *ctx, const ink_stack *stack, bool attention_alone,
-                                const ink_stack_scratch *scratch, const ink_span *spans, size_t n_spans, const float *x,
-                                size_t rows, float *y)
+/* Whole sequences side by side: those that run through the layers, and the memories of a decoder. */
+typedef struct row_list {
+    const float *rows;
+    const size_t *lengths; /* [n_sequences] */
+    size_t n_rows, longest;
+} row_list;
+
+/* A call of one of the modules. */
+typedef struct stack_call {
+    const ink_stack *stack;
+    bool attention_alone; /* the attention of block 0 alone */
+    size_t n_sequences;
+    row_list x, memory; /* memory: without a row, not there */
+    float *y;
+} stack_call;
+
+/* The most rows of a pass: as many whole sequences as fit into INK_PASS_ROWS rows, or one longer sequence. */
+static size_t most_rows(const row_list *list)
 {
-    size_t size = stack->config.hidden_size;
-    if (attention_alone) {
-        ink_block_attend(ctx, stack, 0, scratch, spans, n_spans, x, rows, y);
-        return;
-    }
-    if (y != x)
-        memcpy(y, x, rows * size * sizeof *x);
-    ink_stack_run(ctx, stack, "layers", scratch, spans, n_spans, y, rows);
-    norm_and_trace(ctx, &stack->norm, "norm", y, rows, y);
+    return ink_size_min(list->n_rows, ink_size_max(list->longest, INK_PASS_ROWS));
 }
 
-/* Runs, or reserves for, both modules. A pass has as many whole sequences as fit into INK_PASS_ROWS rows, or into the
-   rows of the longest sequence if these are more. */
-static ink_result stack_call(ink_context *ctx, const ink_stack *stack, bool attention_alone, size_t n_sequences,
-                             size_t n_rows, size_t longest, const float *x, const size_t *lengths, float *y,
-                             bool reserve)
+/* Runs, or reserves for, all modules. A pass has as many whole sequences as fit, with their memories. */
+static ink_result run_stack_call(ink_context *ctx, const stack_call *c, bool reserve)
 {
-    size_t size = stack->config.hidden_size, max_rows = ink_size_min(n_rows, ink_size_max(longest, INK_PASS_ROWS));
+    const ink_stack *stack = c->stack;
+    const ink_stack_config *config = &stack->config;
+    const ink_attention *cross = &config->cross;
+    size_t size = config->hidden_size, max_rows = most_rows(&c->x), max_memory = most_rows(&c->memory);
+    size_t most = ink_size_min(c->n_sequences, max_rows), kept_rows = SIZE_MAX, kept = SIZE_MAX;
     ink_stack_scratch scratch;
     ink_call call;
     ink_call_begin(&call, ctx, reserve);
-    ink_span *spans = ink_arena_alloc(call.arena, ink_size_min(n_sequences, max_rows), sizeof *spans);
-    void *kv = ink_arena_alloc(call.arena, ink_kv_cache_bytes(&stack->config.attention[0], longest), 1);
-    ink_stack_alloc_scratch(call.arena, &stack->config, longest, max_rows, &scratch);
-    if (ink_call_ready(&call))
-        for (size_t i = 0; i < n_sequences;) {
-            size_t n = 0, rows = 0;
-            for (; i < n_sequences && lengths[i] <= max_rows - rows; rows += lengths[i++])
-                spans[n++] = (ink_span){.kv = kv, .capacity = longest, .first = rows, .count = lengths[i]};
-            run_whole_sequences(ctx, stack, attention_alone, &scratch, spans, n, x, rows, y);
-            x += rows * size;
-            y += rows * size;
+    ink_span *spans = ink_arena_alloc(call.arena, most, sizeof *spans);
+    void *kv = ink_arena_alloc(call.arena, ink_kv_cache_bytes(&config->attention[0], c->x.longest), 1);
+    ink_stack_alloc_scratch(call.arena, config, ink_size_max(c->x.longest, c->memory.longest), max_rows, &scratch);
+    char *caches = NULL;
+    float *projected = NULL;
+    if (max_memory != 0) { /* each memory of a pass begins with a panel of its own */
+        if (ink_size_mul(most, INK_PANEL, &kept_rows) && ink_size_add(kept_rows, max_memory, &kept_rows))
+            kept = ink_kv_cache_bytes(cross, kept_rows);
+        caches = ink_arena_alloc(call.arena, config->n_blocks, kept);
+        projected = ink_alloc_rows(call.arena, max_memory, 2 * cross->n_kv_heads * cross->head_dim);
+    }
+    if (!ink_call_ready(&call))
+        return ink_call_end(&call);
+
+    const float *x = c->x.rows, *memory = c->memory.rows;
+    float *y = c->y;
+    for (size_t i = 0; i < c->n_sequences;) {
+        size_t n = 0, rows = 0, memory_rows = 0, first = i;
+        char *cache = caches;
+        for (; i < c->n_sequences && c->x.lengths[i] <= max_rows - rows; rows += c->x.lengths[i++]) {
+            size_t length = max_memory != 0 ? c->memory.lengths[i] : 0;
+            if (length > max_memory - memory_rows)
+                break;
+            spans[n] = (ink_span){.kv = kv, .capacity = c->x.longest, .first = memory_rows, .count = length};
+            if (length != 0) {
+                spans[n].cross = cache;
+                spans[n].cross_stride = ink_kv_cache_bytes(cross, length);
+                spans[n].cross_capacity = length;
+                cache += config->n_blocks * spans[n].cross_stride;
+            }
+            memory_rows += length;
+            n++;
         }
+        if (memory_rows != 0) {
+            ink_stack_append_sources(ctx, stack, "layers", projected, spans, n, memory, memory_rows);
+            memory += memory_rows * config->source_size;
+        }
+        for (size_t j = 0, at = 0; j < n; at += c->x.lengths[first + j++]) {
+            spans[j].cross_length = spans[j].count;
+            spans[j].first = at;
+            spans[j].count = c->x.lengths[first + j];
+        }
+        if (c->attention_alone) {
+            ink_block_attend(ctx, stack, 0, &scratch, spans, n, x, rows, y);
+        } else {
+            if (y != x)
+                memcpy(y, x, rows * size * sizeof *x);
+            ink_stack_run(ctx, stack, "layers", &scratch, spans, n, y, rows);
+            norm_and_trace(ctx, &stack->norm, "norm", y, rows, y);
+        }
+        x += rows * size;
+        y += rows * size;
+    }
     return ink_call_end(&call);
 }
 
-static ink_result stack_forward(ink_context *ctx, const char *function, const ink_stack *stack, bool attention_alone,
-                                const float *x, const size_t *lengths, size_t n_sequences, float *y)
+static ink_result count_rows(ink_context *ctx, const char *function, const char *what, size_t n, row_list *list)
 {
-    size_t n_rows = 0, longest = 0;
-    for (size_t i = 0; i < n_sequences; i++) {
-        if (lengths[i] == 0 || !ink_size_add(n_rows, lengths[i], &n_rows))
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: sequence %zu has %zu rows", function, i, lengths[i]);
-        longest = ink_size_max(longest, lengths[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (list->lengths[i] == 0 || !ink_size_add(list->n_rows, list->lengths[i], &list->n_rows))
+            return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %s %zu has %zu rows", function, what, i, list->lengths[i]);
+        list->longest = ink_size_max(list->longest, list->lengths[i]);
     }
-    return stack_call(ctx, stack, attention_alone, n_sequences, n_rows, longest, x, lengths, y, false);
+    return INK_OK;
 }
 
 ink_result ink_mha_forward(ink_context *ctx, const ink_mha *mha, const float *x, const size_t *lengths,
@@ -363,30 +431,75 @@ ink_result ink_mha_forward(ink_context *ctx, const ink_mha *mha, const float *x,
     if (n_sequences == 0)
         return INK_OK;
     INK_REQUIRE(ctx, x, lengths, y);
-    return stack_forward(ctx, __func__, &mha->stack, true, x, lengths, n_sequences, y);
+    stack_call c = {&mha->stack, true, n_sequences, {.rows = x, .lengths = lengths}, {0}, y};
+    INK_TRY(count_rows(ctx, __func__, "sequence", n_sequences, &c.x));
+    return run_stack_call(ctx, &c, false);
+}
+
+/* Whether the module takes a memory must fit the call. */
+static ink_result check_memory(ink_context *ctx, const char *function, const ink_transformer *transformer, bool given)
+{
+    if (given == (ink_transformer_memory_size(transformer) != 0))
+        return INK_OK;
+    return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %s", function,
+                    given ? "an encoder attends to no memory: use ink_transformer_forward()"
+                          : "a decoder attends to a memory: use ink_transformer_decode()");
 }
 
 ink_result ink_transformer_forward(ink_context *ctx, const ink_transformer *transformer, const float *x,
                                    const size_t *lengths, size_t n_sequences, float *y)
 {
     INK_REQUIRE(ctx, transformer);
+    INK_TRY(check_memory(ctx, __func__, transformer, false));
     if (n_sequences == 0)
         return INK_OK;
     INK_REQUIRE(ctx, x, lengths, y);
-    return stack_forward(ctx, __func__, &transformer->stack, false, x, lengths, n_sequences, y);
+    stack_call c = {&transformer->stack, false, n_sequences, {.rows = x, .lengths = lengths}, {0}, y};
+    INK_TRY(count_rows(ctx, __func__, "sequence", n_sequences, &c.x));
+    return run_stack_call(ctx, &c, false);
+}
+
+ink_result ink_transformer_decode(ink_context *ctx, const ink_transformer *transformer, const float *x,
+                                  const size_t *lengths, const float *memory, const size_t *memory_lengths,
+                                  size_t n_sequences, float *y)
+{
+    INK_REQUIRE(ctx, transformer);
+    INK_TRY(check_memory(ctx, __func__, transformer, true));
+    if (n_sequences == 0)
+        return INK_OK;
+    INK_REQUIRE(ctx, x, lengths, memory, memory_lengths, y);
+    stack_call c = {&transformer->stack,
+                    false,
+                    n_sequences,
+                    {.rows = x, .lengths = lengths},
+                    {.rows = memory, .lengths = memory_lengths},
+                    y};
+    INK_TRY(count_rows(ctx, __func__, "sequence", n_sequences, &c.x));
+    INK_TRY(count_rows(ctx, __func__, "memory", n_sequences, &c.memory));
+    return run_stack_call(ctx, &c, false);
 }
 
 ink_result ink_mha_reserve(ink_context *ctx, const ink_mha *mha, size_t n_sequences, size_t n_rows, size_t longest)
 {
     INK_REQUIRE(ctx, mha);
-    longest = ink_size_min(longest, n_rows);
-    return stack_call(ctx, &mha->stack, true, n_sequences, n_rows, longest, NULL, NULL, NULL, true);
+    const row_list x = {.n_rows = n_rows, .longest = ink_size_min(longest, n_rows)};
+    return run_stack_call(ctx, &(stack_call){&mha->stack, true, n_sequences, x, {0}, NULL}, true);
 }
 
 ink_result ink_transformer_reserve(ink_context *ctx, const ink_transformer *transformer, size_t n_sequences,
                                    size_t n_rows, size_t longest)
 {
     INK_REQUIRE(ctx, transformer);
-    longest = ink_size_min(longest, n_rows);
-    return stack_call(ctx, &transformer->stack, false, n_sequences, n_rows, longest, NULL, NULL, NULL, true);
+    const row_list x = {.n_rows = n_rows, .longest = ink_size_min(longest, n_rows)};
+    return run_stack_call(ctx, &(stack_call){&transformer->stack, false, n_sequences, x, {0}, NULL}, true);
+}
+
+ink_result ink_transformer_decode_reserve(ink_context *ctx, const ink_transformer *transformer, size_t n_sequences,
+                                          size_t n_rows, size_t longest, size_t n_memory_rows, size_t longest_memory)
+{
+    INK_REQUIRE(ctx, transformer);
+    INK_TRY(check_memory(ctx, __func__, transformer, true));
+    const row_list x = {.n_rows = n_rows, .longest = ink_size_min(longest, n_rows)};
+    const row_list memory = {.n_rows = n_memory_rows, .longest = ink_size_min(longest_memory, n_memory_rows)};
+    return run_stack_call(ctx, &(stack_call){&transformer->stack, false, n_sequences, x, memory, NULL}, true);
 }

@@ -113,31 +113,21 @@ void ink_encoded_alloc_scratch(ink_run *r, ink_arena *arena)
     r->projected = ink_alloc_rows(arena, r->max_rows, 2 * cross->n_kv_heads * cross->head_dim);
 }
 
-/* Appends the rows of some sources, side by side in s [n, source_size], to the keys and values of all blocks. `parts`
-   says whose they are. */
+/* Appends the rows of some sources, side by side in s [n, source_size]; `parts` says whose they are. */
 static void append_rows(ink_run *r, const float *s, size_t n, const ink_run_part *parts, size_t n_parts)
 {
-    ink_context *ctx = r->ctx;
-    const ink_stack *stack = &r->model->transformer.stack;
-    const ink_attention *cross = &stack->config.cross;
-    size_t width = cross->n_kv_heads * cross->head_dim;
-    for (size_t i = 0; i < stack->config.n_blocks; i++) {
-        const ink_dense *kv = &stack->blocks[i].cross_kv;
-        size_t scope = ink_trace_enter(ctx, "h.%zu.", i);
-        ink_dense_run(ctx, kv, s, kv->weight.k, n, r->projected);
-        INK_TRACE(ctx, "cross.kv", ink_tensor_2d(r->projected, n, 2 * width));
-        ink_trace_leave(ctx, scope);
-        for (const ink_run_part *part = parts; part < parts + n_parts; part++) {
-            ink_encoded *encoded = r->sources[part->item].encoded;
-            const float *keys = r->projected + part->first * 2 * width;
-            ink_kv_cache cache =
-                ink_kv_cache_over(cross, encoded->capacity, (char *)encoded->kv + i * encoded->kv_stride);
-            cache.length = encoded->length;
-            ink_kv_cache_append(ctx->kernel, &cache, keys, keys + width, 2 * width, part->count);
-        }
+    for (size_t i = 0; i < n_parts; i++) {
+        const ink_encoded *encoded = r->sources[parts[i].item].encoded;
+        r->spans[i] = (ink_span){.first = parts[i].first,
+                                 .count = parts[i].count,
+                                 .cross = encoded->kv,
+                                 .cross_stride = encoded->kv_stride,
+                                 .cross_capacity = encoded->capacity,
+                                 .cross_length = encoded->length};
     }
-    for (const ink_run_part *part = parts; part < parts + n_parts; part++)
-        r->sources[part->item].encoded->length += part->count;
+    ink_stack_append_sources(r->ctx, &r->model->transformer.stack, "h", r->projected, r->spans, n_parts, s, n);
+    for (size_t i = 0; i < n_parts; i++)
+        r->sources[parts[i].item].encoded->length += parts[i].count;
 }
 
 ink_run_item ink_run_item_of_source(const ink_run *r, const ink_source_item *source)
