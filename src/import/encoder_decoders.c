@@ -225,10 +225,12 @@ typedef struct s2s_half {
     ink_activation activation;
     ink_bias_rule bias, key_bias;
     bool own_biases; /* by distance */
+    bool computed;   /* positions are sinusoids that the file lacks */
 } s2s_half;
 
 typedef struct s2s_settings {
     const s2s_family *family;
+    const char *prefix; /* of both halves */
     const char *output; /* the tensor W */
     bool own_tables;    /* the halves have different words */
     s2s_half half[2];
@@ -333,7 +335,7 @@ static ink_result s2s_describe_halves(ink_import *in, s2s_settings *s)
     return INK_OK;
 }
 
-/* Rows of a table, or sinusoids. */
+/* Rows of a table, or sinusoids. Those that a file holds are used as they are, because they were rounded. */
 static ink_result s2s_describe_positions(ink_import *in, s2s_settings *s)
 {
     ink_config *config = &in->config;
@@ -346,10 +348,18 @@ static ink_result s2s_describe_positions(ink_import *in, s2s_settings *s)
         INK_TRY(ink_config_size(config, "max_target_positions", INK_MAX_IDS, &n[1]));
     } else if (family->positions != DISTANCES) {
         INK_TRY(ink_config_size(config, "max_position_embeddings", INK_MAX_IDS, &n[1]));
+        for (s2s_half *half = s->half; half < s->half + 2; half++) {
+            size_t scope = ink_plan_enter_module(&in->plan, s->prefix);
+            bool stored = ink_plan_has(&in->plan, half->decodes ? "decoder.embed_positions.weight"
+                                                                : "encoder.embed_positions.weight");
+            ink_plan_leave(&in->plan, scope);
+            half->computed = family->positions == SINUSOIDS_PADDED || (family->positions == SINUSOIDS && !stored);
+            if (half->computed)
+                n[1] = ink_size_min(n[1], INK_MAX_SINUSOIDS);
+        }
         n[0] = n[1];
     }
     if (family->positions == SINUSOIDS_PADDED) {
-        n[0] = n[1] = ink_size_min(n[1], INK_MAX_SINUSOIDS);
         INK_TRY(ink_json_read_int(in->ctx, &config->document, 0, "pad_token_id", -1, (int64_t)n[1] + 1, &padding));
         if (padding < 0 || hidden < 4)
             return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
@@ -457,7 +467,11 @@ static ink_result s2s_describe(ink_import *in, s2s_settings *s)
     size_t *source_size = &model->encoder_decoder.source_vocab_size;
     bool shared = true, scaled = family->scaled;
     ink_activation activation = strcmp(family->activation, "relu") == 0 ? INK_RELU : INK_GELU;
-    *s = (s2s_settings){.family = family, .output = family->no_encoder ? "proj_out.weight" : "lm_head.weight"};
+    /* Files of the bare model lack the prefix. */
+    bool prefixed = family->layout == &bart_layout && ink_plan_has(&in->plan, "model.decoder.layers.0.fc1.weight");
+    *s = (s2s_settings){.family = family,
+                        .prefix = prefixed ? "model" : "",
+                        .output = family->no_encoder ? "proj_out.weight" : "lm_head.weight"};
     INK_TRY(s2s_check_class(in));
     *source_size = family->vocab_size;
     INK_TRY(ink_config_size(config, "vocab_size", INK_MAX_IDS, source_size));
@@ -543,15 +557,14 @@ static ink_result s2s_plan_block(ink_import *in, const void *settings, size_t i,
     return INK_OK;
 }
 
-/* All but the table of words. Sinusoids that a file holds are used as they are, because they were rounded. */
+/* All but the table of words. */
 static ink_result s2s_plan_half(ink_import *in, const s2s_settings *s, const s2s_half *half)
 {
     ink_plan *plan = &in->plan;
     const s2s_family *family = s->family;
     ink_transformer_net *net = half->net;
     size_t scope = ink_plan_enter_module(plan, half->decodes ? "decoder" : "encoder");
-    bool stored = ink_plan_has_in(plan, "embed_positions", "weight");
-    if (family->positions == SINUSOIDS_PADDED || (family->positions == SINUSOIDS && !stored))
+    if (half->computed)
         INK_TRY(ink_plan_computed(plan, net->max_positions, half->hidden_size, ink_sinusoids_row, &s->sinusoids,
                                   &net->positions.table));
     else if (net->max_positions != 0)
@@ -623,8 +636,7 @@ static ink_result import_encoder_decoder(ink_import *in)
     INK_TRY(s2s_describe(in, s));
     model->is_encoder_decoder = true;
     model->head.padding = -1;
-    bool prefixed = family->layout == &bart_layout && ink_plan_has(plan, "model.decoder.layers.0.fc1.weight");
-    size_t scope = ink_plan_enter_module(plan, prefixed ? "model" : ""); /* files of the bare model lack it */
+    size_t scope = ink_plan_enter_module(plan, s->prefix);
     INK_TRY(s2s_plan_table(in, s, &s->half[1], model->info.vocab_size, &model->embedding));
     INK_TRY(s2s_plan_half(in, s, &s->half[1]));
     if (!family->no_encoder) {
