@@ -11,7 +11,7 @@
 
 enum { MOST = 256, NAME = 64 };
 
-/* The folders of fixtures/models and fixtures/encoders. */
+/* The folders of fixtures/models, fixtures/encoders and fixtures/seq2seq. */
 static struct {
     char name[NAME], type[NAME], class[NAME];
 } folders[MOST];
@@ -140,6 +140,7 @@ static void every_family_of_the_page_opens(ink_context *ctx)
     ink_model *model;
     read_folders("models");
     read_folders("encoders");
+    read_folders("seq2seq");
     assert_true(n_folders > 40 && n_folders < MOST);
     assert_int_equal(setting_open(ctx, &none, &model), none.result);
     snprintf(known, sizeof known, "%s,", strstr(ink_context_error(ctx), "only ") + 4); /* " gpt2, llama, mlp," */

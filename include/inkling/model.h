@@ -16,6 +16,8 @@
  *   rnn, gru, lstm    h_t = cell(e(w_t), h_{t-1}), logits = lm_head h_t
  *   mlp               the embeddings of the last window_size tokens side by side, dense layers, logits = lm_head h
  *                     (Bengio et al. 2003); before the first token the window holds bos_token_id
+ *   seq2seq           a recurrent encoder-decoder with or without attention (Sutskever et al. 2014; Cho et al. 2014;
+ *                     Bahdanau et al. 2014); it reads a source through encoder_decoder.h
  *   bert, distilbert, encoders: they read a whole text at once, need no state, and run through encoder.h instead of the
  *   roberta,          functions below; so do GPT-2 and the Llama family with the head of a classifier
  *   xlm-roberta,      (GPT2ForSequenceClassification, LlamaForTokenClassification, ...) or with modules.json
@@ -42,11 +44,44 @@
  *   both              tie_word_embeddings, bos_token_id, eos_token_id; lm_head.weight [V, H], or none if it is tied to
  *                     the embedding (H = E then); lm_head.bias [V] or none
  *
- * Their modules may have other names. `modules` in config.json gives them, {"rnn": "encoder.lstm", "lm_head": "out"},
- * for the usual names embedding, rnn, mlp.0, mlp.2, ... and lm_head. A module under neither name is found by the shape
- * of its weight, if only one fits; layers of an mlp with the same shape are taken in the order of the numbers in their
- * names, and a layer that shares the tensor of the embedding is the output. Then the model must use all tensors of the
- * file. INK_ERROR_MISMATCH names the modules if several fit.
+ * The modules of these, and of seq2seq below, may have other names. `modules` in config.json gives them, {"rnn":
+ * "encoder.lstm", "lm_head": "out"}, for the usual names embedding, rnn, mlp.0, mlp.2, ... and lm_head. A module under
+ * neither name is found by the shape of its weight, if only one fits; layers of an mlp with the same shape are taken in
+ * the order of the numbers in their names, and a layer that shares the tensor of the embedding is the output. Then the
+ * model must use all tensors of the file. INK_ERROR_MISMATCH names the modules if several fit.
+ *
+ * seq2seq. The encoder reads the source w'_1 .. w'_S, the decoder begins with its last state:
+ *
+ *     k_s = encoder(e'(w'_s))                                               [h; h_reverse] if it is bidirectional
+ *     h_0 = the last h of the encoder, or s(bridge it)                      s = bridge_act
+ *     h_t = decoder([e(w_t); c_t], h_{t-1})                                 rnn_input
+ *     c_t = sum over s of a_s k_s,   a = softmax over s of score tanh(query h_{t-1} + key k_s)
+ *     logits = lm_head [h_t; c_t; e(w_t)]                                   lm_head_input
+ *
+ *   settings          cell ("rnn", "gru", "lstm", with nonlinearity and reset_after), vocab_size V, source_vocab_size
+ *                     (else V), embedding_size E, hidden_size H, num_layers; encoder_embedding_size,
+ *                     encoder_hidden_size K and encoder_num_layers (else those of the decoder); bidirectional (the
+ *                     encoder), decoder_start_token_id, eos_token_id, tie_word_embeddings
+ *   attention         "none" (there is no c_t), "final" (c_t is always the last h of the encoder's last layer),
+ *                     "additive", with attention_size A (else H); the scores of Luong et al. 2015 are refused by name
+ *   bridge_act        "tanh" unless it says another activation of hidden_act's, such as "linear"
+ *   decoder_embedding_act   of e(w_t), "relu" in PyTorch's translation tutorial; none unless it says one
+ *   rnn_input         what the decoder sees, in the order of its columns: ["embedding", "context"] unless it says
+ *                     ["context", "embedding"]
+ *   lm_head_input     the same of the output, of "hidden", "context" and "embedding"; without it the columns of
+ *                     lm_head.weight say whether it is h, [h; c] or [h; c; e]
+ *   tensors           encoder.embedding.weight, encoder.rnn.weight_ih_l0 ..., decoder.embedding.weight [V, E],
+ *                     decoder.rnn.weight_ih_l0 ..., lm_head.weight and .bias; attention.query.weight [A, H],
+ *                     attention.key.weight [A, K or 2 K], attention.score.weight [1, A] with or without biases, or in
+ *                     place of the first two attention.query_key.weight, for [h; k] side by side
+ *   bridge            bridge.weight [H, K or 2 K], for each layer the same; with K columns after a bidirectional
+ *                     encoder it sees h_reverse only. bridge_cell is that of c of an lstm; without it `bridge` is for
+ *                     both. Without `bridge` the state goes over as it is, [h; h_reverse] side by side. The decoder
+ *                     has as many layers as the encoder, or one, which continues from the last.
+ *
+ * Bridges and attention.query_key have their usual names or those in `modules`: they are not found by their shapes. A
+ * seq2seq model must use all tensors of its file. info.hidden_size is that of the row that lm_head sees, and its hidden
+ * vectors are these rows.
  *
  * A model that reads a source text and writes another (encoder_decoder.h) has states, too; they begin with a source.
  *
@@ -74,6 +109,8 @@
  *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates" (gru: r, z, n; lstm: i, f, g, o; after
  *                     their activations), "rnn.li.h", and "rnn.li.c" for the lstm
  *   mlp               "embedding" (the windows); "mlp.layers.i.out"
+ *   seq2seq           as rnn; before each step with additive attention "attn.weights" [1, 1, source], for each sequence
+ *                     that still runs; those of the encoder behind "encoder."
  *   all               for the requested rows: "norm_f" if there is a final norm, then "logits"
  */
 #ifndef INKLING_MODEL_H

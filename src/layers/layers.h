@@ -256,6 +256,52 @@ void ink_attention_attend(ink_context *ctx, const ink_attention *attention, cons
 void ink_attention_run(ink_context *ctx, const ink_attention *attention, const ink_attention_scratch *scratch,
                        ink_kv_cache *cache, const float *qkv, size_t n, float *y);
 
+/* ---- additive.c ------------------------------------------------------------------------------------------------- */
+
+typedef struct ink_additive {
+    size_t row_size; /* of the rows of a source */
+    ink_dense query; /* W_a [size, query size] */
+    ink_dense key;   /* U_a [size, row_size]; or [W_a, U_a] side by side, and `query` is empty (weight.n 0) */
+    ink_dense score; /* v [1, size] */
+} ink_additive;
+
+/* The rows of a source, in memory that the caller owns. */
+typedef struct ink_additive_source {
+    size_t capacity, length;
+    float *keys;       /* [capacity, size]: U_a k_s */
+    ink_matrix values; /* [row_size, capacity]: row s of the source is column s */
+} ink_additive_source;
+
+/* A query h [query size] to a source, and the place of its context vector [row_size]. */
+typedef struct ink_additive_item {
+    const ink_additive_source *source;
+    const float *h;
+    float *context;
+} ink_additive_item;
+
+typedef struct ink_additive_scratch {
+    size_t capacity; /* of the sources */
+    float *h;        /* [n_queries, query size] */
+    float *queries;  /* [n_queries, size]: W_a h */
+    float *hidden;   /* [n_queries, rows of a source at a time, size] */
+    float *weights;  /* [n_queries, capacity] */
+} ink_additive_scratch;
+
+/* Allocates an empty source; sets its n <= capacity rows [n, row_size]. padded [min(n, INK_PASS_ROWS), query size +
+   row_size] is scratch; NULL if W_a and U_a are apart. */
+void ink_additive_alloc_source(ink_arena *arena, const ink_additive *additive, size_t capacity,
+                               ink_additive_source *source);
+void ink_additive_set_source(ink_context *ctx, const ink_additive *additive, float *padded, const float *rows, size_t n,
+                             ink_additive_source *source);
+
+/* For up to n_queries queries to sources of up to `capacity` rows. */
+void ink_additive_alloc_scratch(ink_arena *arena, const ink_additive *additive, size_t n_queries, size_t capacity,
+                                ink_additive_scratch *scratch);
+
+/* The context vectors of n queries. Traces "attn.weights" [1, 1, length] for each of them. */
+void ink_additive_run(ink_context *ctx, const ink_additive *additive, const ink_additive_scratch *scratch,
+                      const ink_additive_item *items, size_t n);
+
 /* ---- transformer.c ---------------------------------------------------------------------------------------------- */
 
 /* The place of the norms of a block: before attention and feed-forward network, or after the residual sums. */

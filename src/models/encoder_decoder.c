@@ -1,10 +1,16 @@
 /*
  * encoder_decoder.c - sources of an encoder-decoder (encoder_decoder.h): how a source text is encoded, and what is kept
- * of it.
+ * of it. With transformers:
  *
  *     encoder    tokens of the source -> rows s [n, source_size], all of which see each other         (run.c)
  *     keep       K_i = W_k s,  V_i = W_v s  for each block i of the decoder, into a key/value cache   (here)
  *     decoder    each block attends to K_i and V_i, from as many states as there are                  (run.c)
+ *
+ * With recurrent networks:
+ *
+ *     encoder    tokens of the source -> rows s [n, source_size], and the last state                  (run.c)
+ *     keep       h_0, the last state, perhaps across a bridge; U_a s and s for additive attention     (here)
+ *     decoder    begins with h_0; in each step W_a h_{t-1} meets all U_a s                            (run.c)
  *
  * So the work for the source is done once, however many tokens and beams are written.
  */
@@ -16,6 +22,17 @@
 const ink_encoder_decoder_info *ink_model_get_encoder_decoder(const ink_model *model)
 {
     return model != NULL && model->is_encoder_decoder ? &model->encoder_decoder : NULL;
+}
+
+size_t ink_step_row_size(const ink_model *model, const ink_step_row *row)
+{
+    const size_t sizes[] = {[INK_STEP_HIDDEN] = model->recurrent.h_size,
+                            [INK_STEP_EMBEDDING] = model->embedding.table.k,
+                            [INK_STEP_CONTEXT] = model->encoder_decoder.source_size};
+    size_t size = 0;
+    for (size_t i = 0; i < row->n; i++)
+        size += sizes[row->parts[i]];
+    return size;
 }
 
 ink_result ink_model_require_source(ink_context *ctx, const ink_model *model)
@@ -33,6 +50,14 @@ static ink_encoded *encoded_layout(ink_arena *arena, const ink_model *model, siz
     ink_encoded *encoded = ink_arena_alloc(arena, 1, sizeof *encoded);
     const ink_stack_config *config = &model->transformer.stack.config;
     *fields = (ink_encoded){.model = model, .capacity = capacity};
+    if (model->network == INK_NETWORK_RECURRENT) {
+        fields->first_state = ink_alloc_rows(arena, 1, ink_recurrent_state_size(&model->recurrent));
+        if (model->decoder.context == INK_CONTEXT_FINAL)
+            fields->last = ink_alloc_rows(arena, 1, model->encoder_decoder.source_size);
+        if (model->decoder.context == INK_CONTEXT_ADDITIVE)
+            ink_additive_alloc_source(arena, &model->decoder.attention, capacity, &fields->rows);
+        return encoded;
+    }
     fields->kv_stride = ink_kv_cache_bytes(&config->cross, capacity);
     fields->kv = ink_arena_alloc(arena, config->n_blocks, fields->kv_stride);
     return encoded;
@@ -48,6 +73,8 @@ static ink_result encoded_prepare(ink_context *ctx, const ink_model *model, size
                         model->info.kind, most);
     if (*capacity == 0)
         *capacity = most;
+    if (model->network == INK_NETWORK_RECURRENT && model->decoder.context != INK_CONTEXT_ADDITIVE)
+        *capacity = SIZE_MAX; /* of a source of any length the same is kept */
     if (*capacity == 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
                         "a source of this %s model may have any length: say how many tokens there is to be room for",
@@ -110,7 +137,49 @@ size_t ink_encoded_length(const ink_encoded *encoded) { return encoded != NULL ?
 void ink_encoded_alloc_scratch(ink_run *r, ink_arena *arena)
 {
     const ink_attention *cross = &r->model->transformer.stack.config.cross;
-    r->projected = ink_alloc_rows(arena, r->max_rows, 2 * cross->n_kv_heads * cross->head_dim);
+    size_t width = 2 * cross->n_kv_heads * cross->head_dim, rows = r->max_rows;
+    if (r->model->network == INK_NETWORK_RECURRENT) {
+        width = r->model->decoder.attention.key.weight.k;
+        rows = ink_size_min(rows, INK_PASS_ROWS);
+    }
+    r->projected = ink_alloc_rows(arena, rows, width);
+}
+
+/* The first h of each layer of the decoder from the last h of the same layer of the encoder, or of its last layer if
+   the decoder has only one; the same with c. */
+static void cross_bridge(ink_run *r, const float *last, float *first)
+{
+    const ink_recurrent *encoder = &r->model->source.recurrent, *decoder = &r->model->recurrent;
+    size_t width = encoder->n_directions * encoder->h_size, skip = encoder->n_layers - decoder->n_layers;
+    for (size_t i = 0; i < (decoder->cell == INK_LSTM ? 2u : 1u); i++) {
+        const ink_dense *bridge = &r->model->source.bridge[r->model->source.bridge[i].weight.n != 0 ? i : 0];
+        for (size_t layer = 0; layer < decoder->n_layers; layer++, first += decoder->h_size) {
+            const float *h = last + (i * encoder->n_layers + skip + layer) * width;
+            if (bridge->weight.n == 0)
+                memcpy(first, h, width * sizeof *first);
+            else
+                ink_dense_run(r->ctx, bridge, h + width - bridge->weight.k, width, 1, first);
+        }
+    }
+}
+
+/* Keeps the recurrent sources of a pass. */
+static void keep_recurrent(ink_run *r)
+{
+    const ink_recurrent *encoder = r->recurrent;
+    size_t size = ink_recurrent_state_size(encoder), width = r->hidden_size;
+    for (size_t i = 0; i < r->n_parts; i++) {
+        const ink_run_part *part = &r->parts[i];
+        ink_encoded *encoded = r->sources[part->item].encoded;
+        const float *last = r->states + i * size;
+        cross_bridge(r, last, encoded->first_state);
+        if (encoded->last != NULL)
+            memcpy(encoded->last, last + (encoder->n_layers - 1) * width, width * sizeof *last);
+        if (r->model->decoder.context == INK_CONTEXT_ADDITIVE)
+            ink_additive_set_source(r->ctx, &r->model->decoder.attention, r->projected, r->x + part->first * width,
+                                    part->count, &encoded->rows);
+        encoded->length = part->count;
+    }
 }
 
 /* Appends the rows of some sources, side by side in s [n, source_size]; `parts` says whose they are. */
@@ -150,7 +219,10 @@ void ink_encoded_keep(ink_run *r)
         if (r->sources[part->item].hidden != NULL)
             memcpy(r->sources[part->item].hidden, rows, part->count * size * sizeof *rows);
     }
-    append_rows(r, r->x, r->rows, r->parts, r->n_parts);
+    if (r->network == INK_NETWORK_RECURRENT)
+        keep_recurrent(r);
+    else
+        append_rows(r, r->x, r->rows, r->parts, r->n_parts);
 }
 
 void ink_encoded_keep_given(ink_run *r)
@@ -187,6 +259,11 @@ static ink_result check_source(ink_context *ctx, const ink_model *model, const i
     if (source->n_tokens > encoded->capacity)
         return ink_fail(ctx, INK_ERROR_LIMIT, "source %zu: it has %zu tokens, but its ink_encoded has room for %zu", i,
                         source->n_tokens, encoded->capacity);
+    if (source->rows != NULL && model->network == INK_NETWORK_RECURRENT)
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
+                        "source %zu: it has rows, but the decoder of this %s model also begins with the last state of "
+                        "its encoder, so it takes tokens",
+                        i, model->info.kind);
     if (source->rows == NULL && model->source.embedding == NULL)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
                         "source %zu: this %s model has no encoder of its own, so it takes rows instead of tokens", i,

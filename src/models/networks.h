@@ -61,8 +61,39 @@ typedef struct ink_source_net {
                                        caller gives its rows */
     ink_embedding own;              /* [source_vocab_size, embedding size] */
     ink_transformer_net transformer;
-    ink_recurrent recurrent;
+    ink_recurrent recurrent; /* may be bidirectional */
+    ink_dense bridge[2];     /* recurrent: from the last h, and from the last c, of a layer to the first ones of the
+                                decoder; weight.n 0: h as it is; c has the bridge of h. It sees [h; h_reverse], or only
+                                h_reverse if it has fewer columns. */
 } ink_source_net;
+
+/* The parts of a row of a recurrent decoder: h_t, e(w_t) and the context c_t. */
+typedef enum ink_step_part { INK_STEP_HIDDEN, INK_STEP_EMBEDDING, INK_STEP_CONTEXT } ink_step_part;
+
+typedef struct ink_step_row {
+    size_t n;
+    ink_step_part parts[3]; /* [n], side by side */
+} ink_step_row;
+
+/* Where c_t comes from: there is none; it is always the last h of the encoder; additive attention finds it. */
+typedef enum ink_context_vector { INK_CONTEXT_NONE, INK_CONTEXT_FINAL, INK_CONTEXT_ADDITIVE } ink_context_vector;
+
+/*
+ * What the decoder of a recurrent encoder-decoder sees besides its state:
+ *
+ *     Sutskever et al. 2014    h_t = cell(e(w_t), h_{t-1})             logits = W h_t + b
+ *     Cho et al. 2014          h_t = cell([e(w_t); c], h_{t-1})        logits = W [e(w_t); h_t; c] + b
+ *     Bahdanau et al. 2014     h_t = cell([e(w_t); c_t], h_{t-1})      logits = W [h_t; c_t; e(w_t)] + b
+ *
+ * h_0 is the last state of the encoder, perhaps across a bridge. The cell is `recurrent` of the model, and the row
+ * that W sees is the one of info.hidden_size floats.
+ */
+typedef struct ink_recurrent_decoder {
+    ink_context_vector context;
+    ink_step_row input, output;
+    ink_activation embedding_activation; /* of e(w_t) */
+    ink_additive attention;              /* of INK_CONTEXT_ADDITIVE */
+} ink_recurrent_decoder;
 
 /* ---- heads ------------------------------------------------------------------------------------------------------ */
 
@@ -109,6 +140,7 @@ struct ink_model {
     ink_network network;     /* which of the next three is used */
     ink_transformer_net transformer;
     ink_recurrent recurrent;
+    ink_recurrent_decoder decoder; /* if the network is recurrent and continues from a source */
     ink_window_net window;
     ink_head head;
     ink_sentence sentence;
@@ -132,6 +164,9 @@ struct ink_encoded {
 
     void *kv; /* transformer: the keys and values of cross attention of all blocks, kv_stride bytes apart */
     size_t kv_stride;
+    float *first_state;       /* recurrent: [ink_recurrent_state_size], in which a state begins */
+    float *last;              /* INK_CONTEXT_FINAL: [source_size], the last h of the encoder */
+    ink_additive_source rows; /* INK_CONTEXT_ADDITIVE */
 };
 
 struct ink_state {
@@ -153,6 +188,9 @@ struct ink_state {
 
 /* Copies `from` into `to`, as ink_state_copy(), but the positions before `first` are already the same in both. */
 ink_result ink_state_copy_from(ink_context *ctx, const ink_state *from, ink_state *to, size_t first);
+
+/* The floats of a row of a recurrent decoder. */
+size_t ink_step_row_size(const ink_model *model, const ink_step_row *row);
 
 /* INK_ERROR_UNSUPPORTED if the model is an encoder; if it is none; if it is no encoder-decoder. */
 ink_result ink_model_require_states(ink_context *ctx, const ink_model *model);

@@ -44,6 +44,18 @@ static void run_alloc_scratch(ink_run *r, ink_arena *arena)
         r->steps = ink_arena_alloc(arena, parts, sizeof *r->steps);
         r->embedded = ink_alloc_rows(arena, rows, r->embedding->table.k);
         ink_recurrent_alloc_scratch(arena, r->recurrent, parts, rows, &r->recurrent_scratch);
+        if (whole)
+            r->states = ink_alloc_rows(arena, parts, ink_recurrent_state_size(r->recurrent));
+        if (r->decoder->context != INK_CONTEXT_NONE)
+            r->contexts = ink_alloc_rows(arena, rows, model->encoder_decoder.source_size);
+        if (r->decoder->input.n > 1)
+            r->inputs = ink_alloc_rows(arena, rows, r->recurrent->in);
+        if (r->decoder->output.n > 1)
+            r->outputs = ink_alloc_rows(arena, rows, r->recurrent->h_size);
+        if (r->decoder->context == INK_CONTEXT_ADDITIVE) {
+            r->attending = ink_arena_alloc(arena, parts, sizeof *r->attending);
+            ink_additive_alloc_scratch(arena, &r->decoder->attention, parts, r->capacity, &r->additive);
+        }
         break;
     case INK_NETWORK_WINDOW:
         r->line = ink_arena_alloc(arena, model->window.window_size - 1 + rows, sizeof *r->line);
@@ -135,24 +147,73 @@ static void run_transformer(ink_run *r)
     ink_stack_run(ctx, &net->stack, "h", &r->stack, r->spans, r->n_parts, r->x, r->rows);
 }
 
-/* h_t = cell(e(w_t), h_{t-1}) */
+/* Rows first .. first + count - 1 of y: the parts of a row side by side. */
+static void join_parts(const ink_run *r, const ink_step_row *row, size_t first, size_t count, float *y)
+{
+    for (size_t t = first; t < first + count; t++)
+        for (size_t i = 0; i < row->n; i++) {
+            size_t size = ink_step_row_size(r->model, &(ink_step_row){.n = 1, .parts = {row->parts[i]}});
+            const float *rows = row->parts[i] == INK_STEP_HIDDEN      ? r->outputs
+                                : row->parts[i] == INK_STEP_EMBEDDING ? r->embedded
+                                                                      : r->contexts;
+            memcpy(y, rows + t * size, size * sizeof *y);
+            y += size;
+        }
+}
+
+/* h_t = cell(x_t, h_{t-1}), and the row is y_t. In a language model or an encoder x_t = e(w_t) and y_t = h_t. In a
+   decoder x_t = [e(w_t); c_t] and y_t = [h_t; c_t; e(w_t)], or some of these parts. With attention c_t depends on
+   h_{t-1}, so it runs step by step. */
 static void run_recurrent(ink_run *r)
 {
     ink_context *ctx = r->ctx;
-    size_t width = r->embedding->table.k;
-    for (size_t i = 0; i < r->n_parts; i++) {
-        const ink_run_part *part = &r->parts[i];
-        float *embedded = r->embedded + part->first * width;
-        ink_embedding_run(r->embedding, part->tokens, part->count, embedded);
-        r->steps[i] = (ink_sequence){.x = embedded,
-                                     .y = r->x + part->first * r->hidden_size,
-                                     .n_steps = part->count,
-                                     .state = part->state->recurrent};
+    const ink_recurrent *net = r->recurrent;
+    const ink_recurrent_decoder *decoder = r->decoder;
+    size_t embedding = r->embedding->table.k, context = r->model->encoder_decoder.source_size;
+    size_t state_size = ink_recurrent_state_size(net), out = net->h_size * net->n_directions, n_steps = 1;
+    bool attends = decoder->context == INK_CONTEXT_ADDITIVE;
+    float *x = r->inputs != NULL ? r->inputs : r->embedded, *y = r->outputs != NULL ? r->outputs : r->x;
+    for (const ink_run_part *part = r->parts; part < r->parts + r->n_parts; part++) {
+        ink_embedding_run(r->embedding, part->tokens, part->count, r->embedded + part->first * embedding);
+        for (size_t t = 0; decoder->context == INK_CONTEXT_FINAL && t < part->count; t++)
+            memcpy(r->contexts + (part->first + t) * context, part->state->source->last, context * sizeof(float));
+        if (attends)
+            n_steps = ink_size_max(n_steps, part->count);
     }
-    INK_TRACE(ctx, "embedding", ink_tensor_2d(r->embedded, r->rows, width));
-    size_t scope = ink_trace_enter(ctx, "rnn.");
-    ink_recurrent_run(ctx, r->recurrent, &r->recurrent_scratch, r->steps, r->n_parts);
-    ink_trace_leave(ctx, scope);
+    if (decoder->embedding_activation != INK_IDENTITY)
+        ink_activate_run(ctx, decoder->embedding_activation, r->embedded, r->rows * embedding, r->embedded);
+    if (r->states != NULL)
+        memset(r->states, 0, r->n_parts * state_size * sizeof *r->states);
+    INK_TRACE(ctx, "embedding", ink_tensor_2d(r->embedded, r->rows, embedding));
+
+    for (size_t t = 0; t < n_steps; t++) {
+        size_t n = 0;
+        for (size_t i = 0; i < r->n_parts; i++) {
+            const ink_run_part *part = &r->parts[i];
+            if (t >= part->count)
+                continue;
+            size_t row = part->first + t;
+            float *state = part->state != NULL ? part->state->recurrent : r->states + i * state_size;
+            r->steps[n] = (ink_sequence){
+                .x = x + row * net->in, .y = y + row * out, .n_steps = attends ? 1 : part->count, .state = state};
+            if (attends)
+                r->attending[n] = (ink_additive_item){.source = &part->state->source->rows,
+                                                      .h = state + (net->n_layers - 1) * net->h_size,
+                                                      .context = r->contexts + row * context};
+            n++;
+        }
+        if (attends)
+            ink_additive_run(ctx, &decoder->attention, &r->additive, r->attending, n);
+        for (size_t i = 0; i < n && r->inputs != NULL; i++) {
+            size_t row = (size_t)(r->steps[i].x - x) / net->in;
+            join_parts(r, &decoder->input, row, r->steps[i].n_steps, x + row * net->in);
+        }
+        size_t scope = ink_trace_enter(ctx, "rnn.");
+        ink_recurrent_run(ctx, net, &r->recurrent_scratch, r->steps, n);
+        ink_trace_leave(ctx, scope);
+    }
+    if (r->outputs != NULL)
+        join_parts(r, &decoder->output, 0, r->rows, r->x);
 }
 
 /* h = MLP(e(w_{t-W+1}), ..., e(w_t)). Token i of a part sees line[i] .. line[i + W - 1]. The last W - 1 tokens of the
@@ -231,6 +292,8 @@ void ink_run_note_nonfinite(ink_run *r, size_t item, const float *x, size_t n)
 
 ink_result ink_run_list(ink_run *r, bool reserve)
 {
+    static const ink_recurrent_decoder alone = {.input = {.n = 1, .parts = {INK_STEP_EMBEDDING}},
+                                                .output = {.n = 1, .parts = {INK_STEP_HIDDEN}}};
     const ink_model *model = r->model;
     const ink_source_net *source = &model->source;
     bool reads = r->kind == INK_RUN_SOURCES;
@@ -238,6 +301,7 @@ ink_result ink_run_list(ink_run *r, bool reserve)
     r->embedding = reads ? source->embedding : &model->embedding;
     r->transformer = reads ? &source->transformer : &model->transformer;
     r->recurrent = reads ? &source->recurrent : &model->recurrent;
+    r->decoder = reads || !model->is_encoder_decoder ? &alone : &model->decoder;
     r->hidden_size = reads ? model->encoder_decoder.source_size : model->info.hidden_size;
 
     ink_call call;
@@ -335,7 +399,8 @@ ink_result ink_model_forward_list(ink_context *ctx, const ink_model *model, cons
     for (size_t i = 0; i < n_items; i++) {
         INK_TRY(check_item(ctx, model, &items[i], i));
         r.max_rows += ink_size_min(items[i].n_tokens, INK_PASS_ROWS - r.max_rows);
-        r.capacity = ink_size_max(r.capacity, items[i].state->capacity);
+        if (model->network == INK_NETWORK_TRANSFORMER) /* other states may be unlimited */
+            r.capacity = ink_size_max(r.capacity, items[i].state->capacity);
         if (items[i].state->source != NULL)
             r.capacity = ink_size_max(r.capacity, items[i].state->source->capacity);
     }
@@ -371,7 +436,7 @@ ink_result ink_context_reserve(ink_context *ctx, const ink_model *model, size_t 
         most = most == 0 || source == 0 ? 0 : ink_size_max(most, source);
     if (most != 0 && (capacity == 0 || capacity > most))
         capacity = most;
-    if (capacity == 0 && model->network == INK_NETWORK_TRANSFORMER)
+    if (capacity == 0 && (model->network == INK_NETWORK_TRANSFORMER || model->decoder.context == INK_CONTEXT_ADDITIVE))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: this %s model has no longest text: name a capacity", __func__,
                         model->info.kind);
     ink_run r = {.ctx = ctx,

@@ -80,6 +80,11 @@ typedef struct ink_run {
     ink_stack_scratch stack;
     ink_sequence *steps; /* recurrent: [parts] */
     float *embedded;     /* [max_rows, embedding size], window: [max_rows, window_size * embedding size] */
+    const ink_recurrent_decoder *decoder; /* recurrent: what a row sees */
+    float *inputs, *outputs, *contexts;   /* recurrent: [max_rows, size of x_t, of h, of c_t], where rows have parts */
+    float *states;                        /* sources: [parts, ink_recurrent_state_size()] */
+    ink_additive_item *attending;         /* additive attention: [parts] */
+    ink_additive_scratch additive;
     ink_recurrent_scratch recurrent_scratch;
     ink_token *line; /* window: [window_size - 1 + max_rows]: the window, then the tokens of a part */
     ink_mlp_scratch mlp;
@@ -93,7 +98,8 @@ typedef struct ink_run {
     float *begun;            /* [n_modes, hidden_size]: the part of a mean that the next pass completes */
 
     /* encoder_decoder.c */
-    float *projected; /* [max_rows, 2 n_kv_heads head_dim]: keys and values of one block */
+    float *projected; /* [max_rows, 2 n_kv_heads head_dim]: keys and values of one block; or rows of a source behind
+                         zeros, for ink_additive_set_source() */
 } ink_run;
 
 /* Runs the checked list of r, or only allocates the scratch memory for such lists. */

@@ -132,15 +132,19 @@ void ink_state_free(ink_state *state) { ink_object_free(state); }
 
 size_t ink_state_length(const ink_state *state) { return state != NULL ? state->length : 0; }
 
-/* A key/value cache is overwritten before it is read, so only its length is reset. The source stays. */
+/* A key/value cache is overwritten before it is read, so only its length is reset. The source stays, and a recurrent
+   state begins with it again. */
 void ink_state_reset(ink_state *state)
 {
     if (state == NULL)
         return;
     const ink_model *model = state->model;
     state->length = 0;
-    if (model->network == INK_NETWORK_RECURRENT)
-        memset(state->recurrent, 0, ink_recurrent_state_size(&model->recurrent) * sizeof *state->recurrent);
+    size_t recurrent = ink_recurrent_state_size(&model->recurrent) * sizeof *state->recurrent;
+    if (model->network == INK_NETWORK_RECURRENT && state->source != NULL)
+        memcpy(state->recurrent, state->source->first_state, recurrent);
+    else if (model->network == INK_NETWORK_RECURRENT)
+        memset(state->recurrent, 0, recurrent);
     if (model->network == INK_NETWORK_WINDOW)
         for (size_t i = 0; i + 1 < model->window.window_size; i++)
             state->window[i] = model->info.bos_token;

@@ -372,13 +372,20 @@ static ink_state *new_state(subject *s, ink_context *ctx)
     ink_state *state;
     size_t capacity = ink_model_get_info(s->object)->context_length;
     require(ctx, s->name, ink_state_create(ctx, s->object, capacity != 0 ? capacity : 1, &state));
+    if (s->source != NULL && ink_encoded_length(s->encoded) > 0)
+        require(ctx, s->name, ink_state_begin(ctx, state, s->encoded));
     return state;
 }
 
 static void begin_model(subject *s, ink_context *ctx)
 {
-    (void)ctx;
-    ink_state_reset(s->state);
+    const ink_source_item item = {.encoded = s->encoded, .tokens = s->source, .n_tokens = s->n_source};
+    if (s->source == NULL) {
+        ink_state_reset(s->state);
+        return;
+    }
+    require(ctx, s->name, ink_model_encode_sources(ctx, s->object, &item, 1));
+    require(ctx, s->name, ink_state_begin(ctx, s->state, s->encoded));
 }
 
 static void run_model(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
@@ -405,6 +412,8 @@ static void run_model_beside(subject *s, ink_context *ctx, size_t n_others, cons
 
 static void close_model(subject *s)
 {
+    ink_encoded_free(s->encoded);
+    free(s->source);
     ink_state_free(s->state);
     ink_model_free(s->object);
 }
@@ -521,7 +530,8 @@ static const struct {
      .transformer = {.n_heads = 3, .activation = INK_GELU, .norm_first = true, .causal = true}},
 };
 
-/* Model folders, with the file of their tokens and of the logits that follow the last of these. */
+/* Model folders, with the file of their tokens and of the logits that follow the last of these, and of the source of an
+   encoder-decoder. */
 static const struct {
     const char *folder, *reference;
 } models[] = {
@@ -541,6 +551,10 @@ static const struct {
     {"tests/fixtures/models/qwen3", "tests/fixtures/models/qwen3/reference"},
     {"tests/fixtures/models/smollm3", "tests/fixtures/models/smollm3/reference"},
     {"tests/fixtures/models/gemma3", "tests/fixtures/models/gemma3/reference"},
+    {"tests/fixtures/seq2seq/cho", "tests/fixtures/seq2seq/cho/reference"},
+    {"tests/fixtures/seq2seq/bahdanau", "tests/fixtures/seq2seq/bahdanau/reference"},
+    {"tests/fixtures/seq2seq/bridge", "tests/fixtures/seq2seq/bridge/reference"},
+    {"tests/fixtures/seq2seq/bridges", "tests/fixtures/seq2seq/bridges/reference"},
     {"examples/models/mlp", "tests/fixtures/bundled/mlp"},
     {"examples/models/rnn", "tests/fixtures/bundled/rnn"},
     {"examples/models/gru", "tests/fixtures/bundled/gru"},
@@ -650,6 +664,11 @@ static void open_model(subject *s, ink_context *ctx, const char *root, size_t i,
     ink_weights *file = open_file(ctx, root, "", models[i].reference);
     open_folder(s, ctx, root, models[i].folder, type);
     s->family = &model;
+    if (ink_model_get_encoder_decoder(s->object) != NULL) {
+        s->source = (void *)read_tensor(ctx, file, "source", &s->n_source);
+        to_tokens(s->source, s->n_source);
+        require(ctx, s->name, ink_encoded_create(ctx, s->object, s->n_source, &s->encoded));
+    }
     s->state = new_state(s, ctx);
     s->in = 1;
     s->out = ink_model_get_info(s->object)->vocab_size;

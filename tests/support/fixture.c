@@ -123,13 +123,13 @@ void fixture_files_read(fixture_files *files, const char *name)
                                         "model-00003-of-00003.safetensors",
                                         "model.safetensors.index.json",
                                         "generation_config.json"};
-    static const char *const kinds[] = {"models", "encoders"};
+    static const char *const kinds[] = {"models", "encoders", "seq2seq"};
     const char *dot = strchr(name, '.');
     char folder[FIXTURE_PATH], config[64];
     size_t size;
     memset(files, 0, sizeof *files);
     snprintf(config, sizeof config, "config%s.json", dot != NULL ? dot : "");
-    for (size_t i = 0; i < 2 && files->config == NULL; i++) {
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && files->config == NULL; i++) {
         snprintf(folder, sizeof folder, FIXTURES "/%s/%.*s", kinds[i], (int)strcspn(name, "."), name);
         files->config = test_read_file(folder, config, &size);
     }

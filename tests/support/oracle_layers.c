@@ -239,6 +239,29 @@ static void attend(const double *q, const double *keys, const double *values, co
     free(p);
 }
 
+void oracle_attend_additively(const oracle_additive *additive, const double *h, const double *k, size_t n,
+                              double *weights, double *context)
+{
+    size_t row_size = additive->row_size;
+    double total = 0, largest = -INFINITY;
+    for (size_t s = 0; s < n; s++) {
+        weights[s] = 0;
+        for (size_t i = 0; i < additive->size; i++)
+            weights[s] += additive->v[i] * tanh(row_sum(additive->w_a, additive->b_a, i, additive->in, h) +
+                                                row_sum(additive->u_a, additive->b_u, i, row_size, k + s * row_size));
+        largest = fmax(largest, weights[s]);
+    }
+    for (size_t s = 0; s < n; s++)
+        total += weights[s] = exp(weights[s] - largest);
+    for (size_t i = 0; i < row_size; i++)
+        context[i] = 0;
+    for (size_t s = 0; s < n; s++) {
+        weights[s] /= total;
+        for (size_t i = 0; i < row_size; i++)
+            context[i] += weights[s] * k[s * row_size + i];
+    }
+}
+
 size_t oracle_bucket(long relative, size_t n_buckets, size_t max_distance, bool bidirectional)
 {
     size_t n = bidirectional ? n_buckets / 2 : n_buckets, exact = n / 2, first = bidirectional && relative > 0 ? n : 0;

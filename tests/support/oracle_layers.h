@@ -41,6 +41,15 @@ typedef struct oracle_cell {
 } oracle_cell;
 void oracle_step(const oracle_cell *cell, const double *x, double *h, double *c);
 
+/* Additive attention of a query h [in] to n rows k [n, row_size]: weights [n] and the context [row_size]. w_a [size,
+   in], u_a [size, row_size], v [size]; the biases b_a [size] and b_u [size] may be NULL. */
+typedef struct oracle_additive {
+    size_t size, in, row_size;
+    const float *w_a, *b_a, *u_a, *b_u, *v;
+} oracle_additive;
+void oracle_attend_additively(const oracle_additive *additive, const double *h, const double *k, size_t n,
+                              double *weights, double *context);
+
 /* The bucket of a position bias for a key `relative` positions behind its query. */
 size_t oracle_bucket(long relative, size_t n_buckets, size_t max_distance, bool bidirectional);
 
