@@ -146,19 +146,19 @@ static uint32_t float_bits(float x)
 #define INFINITY_BITS 0x7F800000u
 
 /* Finds the first of the largest logits. */
-static ink_result find_largest(ink_context *ctx, const ink_sampler *s, size_t *largest)
+static ink_result find_largest(ink_context *ctx, const ink_sampler *s, const float *z, size_t *largest)
 {
     *largest = 0;
     for (size_t i = 0; i < s->vocab_size; i++) {
-        uint32_t bits = float_bits(s->z[i]);
+        uint32_t bits = float_bits(z[i]);
         if ((bits & 0x7FFFFFFFu) > INFINITY_BITS)
             return ink_fail(ctx, INK_ERROR_NONFINITE, "the logit of token %zu is NaN", i);
         if (bits == INFINITY_BITS)
             return ink_fail(ctx, INK_ERROR_NONFINITE, "the logit of token %zu is +infinity", i);
-        if (s->z[i] > s->z[*largest])
+        if (z[i] > z[*largest])
             *largest = i;
     }
-    if ((float_bits(s->z[*largest]) & 0x7FFFFFFFu) == INFINITY_BITS)
+    if ((float_bits(z[*largest]) & 0x7FFFFFFFu) == INFINITY_BITS)
         return ink_fail(ctx, INK_ERROR_NONFINITE, "the logits of all %zu tokens, from token 0 on, are -infinity",
                         s->vocab_size);
     return INK_OK;
@@ -238,28 +238,29 @@ static void apply_ranking(ink_sampler *s)
 }
 
 /*
- * Computes the weights, which are 1 for one token and 0 for all others if the temperature is 0:
+ * Finds the largest logit, and computes the weights. At a temperature of 0, when that token has all the weight, they
+ * are not written:
  *
  *     penalty        z = z < 0 ? z r : z / r for each token seen (Keskar et al. 2019, section 4.1)
  *     temperature    w = exp((z - max z) / t); the shift changes no probability and keeps a small t from overflowing
  *     top-k, top-p   keep the largest
  *     min-p          p < min_p max p is w < min_p, because the largest weight is e^0 = 1
  */
-static ink_result weigh(ink_context *ctx, ink_sampler *s, const float *logits)
+static ink_result weigh(ink_context *ctx, ink_sampler *s, const float *logits, size_t *largest)
 {
     const ink_sampler_options *options = &s->options;
-    size_t largest;
-    memcpy(s->z, logits, s->vocab_size * sizeof *s->z);
-    ink_sampler_penalise(s, s->z);
-    INK_TRY(find_largest(ctx, s, &largest));
-    if (options->temperature == 0.0f) {
-        memset(s->weight, 0, s->vocab_size * sizeof *s->weight);
-        s->weight[largest] = 1.0f;
-        return INK_OK;
+    const float *z = logits;
+    if (s->n_history > 0) {
+        memcpy(s->z, logits, s->vocab_size * sizeof *s->z);
+        ink_sampler_penalise(s, s->z);
+        z = s->z;
     }
-    float z_max = s->z[largest];
+    INK_TRY(find_largest(ctx, s, z, largest));
+    if (options->temperature == 0.0f)
+        return INK_OK;
+    float z_max = z[*largest];
     for (size_t i = 0; i < s->vocab_size; i++)
-        s->z[i] = (s->z[i] - z_max) / options->temperature;
+        s->z[i] = (z[i] - z_max) / options->temperature;
     ctx->kernel->exp(s->z, s->vocab_size, s->weight);
     if (s->rank != NULL)
         apply_ranking(s);
@@ -297,9 +298,10 @@ ink_result ink_sampler_pick_with(ink_context *ctx, ink_sampler *sampler, const f
     if (!(u >= 0.0 && u < 1.0))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: u must be in [0, 1)", __func__);
     ink_float_mode host = ink_float_mode_enter();
-    ink_result result = weigh(ctx, sampler, logits);
+    size_t largest;
+    ink_result result = weigh(ctx, sampler, logits, &largest);
     if (result == INK_OK) {
-        *token = draw(sampler, u);
+        *token = sampler->options.temperature == 0.0f ? (ink_token)largest : draw(sampler, u);
         sampler_note(sampler, *token);
     }
     ink_float_mode_leave(host);
@@ -322,10 +324,12 @@ ink_result ink_sampler_probabilities(ink_context *ctx, ink_sampler *sampler, con
 {
     INK_REQUIRE(ctx, sampler, logits, probabilities);
     ink_float_mode host = ink_float_mode_enter();
-    ink_result result = weigh(ctx, sampler, logits);
-    double sum = result == INK_OK ? sum_of_weights(sampler) : 1;
+    bool greedy = sampler->options.temperature == 0.0f;
+    size_t largest;
+    ink_result result = weigh(ctx, sampler, logits, &largest);
+    double sum = result == INK_OK && !greedy ? sum_of_weights(sampler) : 1;
     for (size_t i = 0; result == INK_OK && i < sampler->vocab_size; i++)
-        probabilities[i] = (float)((double)sampler->weight[i] / sum);
+        probabilities[i] = greedy ? i == largest : (float)((double)sampler->weight[i] / sum);
     ink_float_mode_leave(host);
     return result;
 }

@@ -44,27 +44,47 @@ static float length_factor(const ink_kernel *kernel, size_t length, float penalt
     return x;
 }
 
-/* The candidates of a step, the best first. */
-static void find_beam_candidates(ink_generator *g, const ink_run_of_request *run)
+enum { GROUP = 256, LANES = 32 };
+
+/* The largest of n <= GROUP numbers, n >= 1. */
+static float largest_of(const ink_kernel *kernel, const float *x, size_t n)
+{
+    float lanes[LANES];
+    size_t width = ink_size_min(n, LANES);
+    memcpy(lanes, x, width * sizeof *x);
+    for (size_t i = width; i < n; i += LANES)
+        kernel->keep_largest(x + i, ink_size_min(LANES, n - i), lanes);
+    for (size_t i = 1; i < width; i++)
+        lanes[0] = lanes[i] > lanes[0] ? lanes[i] : lanes[0];
+    return lanes[0];
+}
+
+/* The candidates of a step, the best first. A group of tokens is left out if the largest of them is no candidate. */
+static void find_beam_candidates(const ink_kernel *kernel, ink_generator *g, const ink_run_of_request *run)
 {
     size_t vocab_size = g->model->info.vocab_size, n = 0, most = g->n_candidates;
     float least = 0; /* the sum of the worst of `most` candidates */
     for (size_t b = 0; b < g->options.n_beams; b++) {
         const float *log_p = run->logits + (run->shared ? 0 : b) * vocab_size;
         float before = run->branches[b].sum;
-        for (size_t token = 0; token < vocab_size; token++) {
-            float sum = log_p[token] + before;
-            if (n == most && !(sum > least))
+        for (size_t first = 0; first < vocab_size; first += GROUP) {
+            size_t end = ink_size_min(first + GROUP, vocab_size);
+            if (n == most && !(largest_of(kernel, log_p + first, end - first) + before > least))
                 continue;
-            /* A heap gives its smallest key, and the worst candidate has the largest. */
-            uint64_t key = ~INK_KEY(ink_key_descending(sum), b * vocab_size + token);
-            if (n < most) {
-                ink_heap_push(g->heap, n++, key, NULL);
-            } else {
-                g->heap[0] = key;
-                ink_heap_sink(g->heap, n, 0, NULL);
-            }
-            if (n == most) {
+            for (size_t token = first; token < end; token++) {
+                float sum = log_p[token] + before;
+                if (n == most && !(sum > least))
+                    continue;
+                /* A heap gives its smallest key, and the worst candidate has the largest. */
+                uint64_t key = ~INK_KEY(ink_key_descending(sum), b * vocab_size + token);
+                if (n < most) {
+                    ink_heap_push(g->heap, n++, key, NULL);
+                } else {
+                    g->heap[0] = key;
+                    ink_heap_sink(g->heap, n, 0, NULL);
+                }
+                if (n < most)
+                    continue;
                 size_t worst = ink_key_index(~g->heap[0]), beam = worst / vocab_size;
                 least =
                     run->logits[(run->shared ? 0 : beam) * vocab_size + worst % vocab_size] + run->branches[beam].sum;
@@ -208,7 +228,7 @@ ink_result ink_beam_step(ink_context *ctx, ink_generator *g, ink_run_of_request 
     }
 
     ink_float_mode host = ink_float_mode_enter();
-    find_beam_candidates(g, run);
+    find_beam_candidates(ctx->kernel, g, run);
     for (size_t i = 0; i < g->n_candidates; i++)
         g->candidates[i].ends = last || ink_generate_stops(g, g->candidates[i].token);
     bool none = g->candidates[0].sum == -INFINITY;

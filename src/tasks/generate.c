@@ -78,14 +78,16 @@ static ink_result check_generate_options(ink_context *ctx, const ink_model *mode
 static ink_generator *generator_layout(ink_arena *arena, const ink_generator *fields, ink_run_of_request *measured)
 {
     const ink_generate_options *o = &fields->options;
-    size_t n = o->n_requests, width = fields->width, n_beams = o->n_beams > 1 ? o->n_beams : 0;
+    size_t n = o->n_requests, width = fields->width, n_beams = o->n_beams > 1 ? o->n_beams : 0, rows = SIZE_MAX;
     ink_generator *g = ink_arena_alloc(arena, 1, sizeof *g);
+    ink_size_mul(n, width, &rows);
     ink_generator made = *fields;
     made.stops = ink_arena_alloc(arena, fields->n_stops, sizeof *made.stops);
     made.candidates = ink_arena_alloc(arena, fields->n_candidates, sizeof *made.candidates);
     made.heap = ink_arena_alloc(arena, fields->n_candidates, sizeof *made.heap);
     made.states = ink_arena_alloc(arena, fields->n_states, sizeof *made.states);
     made.items = ink_arena_alloc(arena, n, width * sizeof *made.items);
+    made.logits = ink_alloc_rows(arena, rows, made.model->info.vocab_size);
     made.text = ink_arena_alloc(arena, 1, fields->text_room);
     made.runs = ink_arena_alloc(arena, n, sizeof *made.runs);
     for (size_t i = 0; i < n; i++) {
@@ -93,7 +95,6 @@ static ink_generator *generator_layout(ink_arena *arena, const ink_generator *fi
         *run = (ink_run_of_request){.index = i};
         run->results = ink_arena_alloc(arena, o->n_results, sizeof *run->results);
         run->branches = ink_arena_alloc(arena, width, sizeof *run->branches);
-        run->logits = ink_alloc_rows(arena, width, made.model->info.vocab_size);
         run->spare = ink_arena_alloc(arena, n_beams, sizeof *run->spare);
         run->finished = ink_arena_alloc(arena, n_beams, sizeof *run->finished);
         run->more_finished = ink_arena_alloc(arena, n_beams, sizeof *run->finished);
@@ -373,14 +374,15 @@ static void finish_result(ink_run_of_request *run, size_t r, ink_generate_end en
 /* Draws the next token of each result that lives. */
 static ink_result sample_step(ink_context *ctx, ink_generator *g, ink_run_of_request *run)
 {
-    size_t vocab_size = g->model->info.vocab_size;
+    size_t vocab_size = g->model->info.vocab_size, row = 0;
     run->lives = false;
     for (size_t r = 0; r < g->width; r++) {
         ink_branch *s = &run->branches[r];
-        float *z = run->logits + (run->shared ? 0 : r) * vocab_size;
+        float *z = run->logits + row * vocab_size;
         ink_token token;
         if (!s->lives)
             continue;
+        row += !run->shared;
         if (!run->shared || r == 0)
             INK_TRY(ink_generate_rules(ctx, g, run, s, z));
         double u = ink_random(&s->random);
@@ -544,6 +546,7 @@ ink_result ink_generate(ink_context *ctx, ink_generator *g, ink_request *request
         ink_run_of_request *run = &g->runs[i];
         INK_TRY(begin_request(ctx, g, run, &requests[i]));
         size_t seen = ink_state_length(run->root);
+        run->logits = g->logits + i * vocab_size;
         g->items[i] = (ink_item){.state = run->root,
                                  .tokens = run->tokens + seen,
                                  .n_tokens = run->n_tokens - seen,
@@ -560,14 +563,17 @@ ink_result ink_generate(ink_context *ctx, ink_generator *g, ink_request *request
             INK_TRY(g->options.n_beams > 1 ? ink_beam_step(ctx, g, run) : sample_step(ctx, g, run));
             if (!run->lives && g->options.n_beams > 1)
                 INK_TRY(deliver_results(ctx, g, run));
+            run->logits = g->logits + n_items * vocab_size;
             for (size_t b = 0; run->lives && b < g->width; b++) {
                 ink_branch *s = &run->branches[b];
-                if (s->lives)
-                    g->items[n_items++] = (ink_item){.state = s->state,
-                                                     .tokens = &s->tokens[s->n - 1],
-                                                     .n_tokens = 1,
-                                                     .logits = run->logits + b * vocab_size,
-                                                     .n_logits = 1};
+                if (!s->lives)
+                    continue;
+                g->items[n_items] = (ink_item){.state = s->state,
+                                               .tokens = &s->tokens[s->n - 1],
+                                               .n_tokens = 1,
+                                               .logits = g->logits + n_items * vocab_size,
+                                               .n_logits = 1};
+                n_items++;
             }
         }
     }

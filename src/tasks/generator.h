@@ -51,8 +51,8 @@ typedef struct ink_run_of_request {
     size_t most;          /* new tokens at most */
     ink_branch *branches; /* [width] */
     ink_state *root;      /* the state that has seen the tokens of the request */
-    float *logits;        /* [width, vocab_size] a row for each branch, */
-    bool shared;          /* at first one row for all, because they begin alike */
+    float *logits;        /* [living branches, vocab_size], a part of the generator's */
+    bool shared;          /* at first there is one row for all, because they begin alike */
     bool lives;
     ink_text_stream stream; /* behind the text of the request */
     ink_generated *results; /* [n_results] */
@@ -77,6 +77,7 @@ struct ink_generator {
     ink_sampler *sampler;
     ink_run_of_request *runs; /* [n_requests] */
     ink_item *items;          /* [n_requests * width] */
+    float *logits;            /* [n_requests * width, vocab_size], those of a step side by side: one product */
     char *text;               /* [stop_room + the capacity of a stream] */
     size_t stop_room;         /* bytes of the longest stop text */
     size_t text_room;
