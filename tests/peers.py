@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 """How the library compares with others, measured side by side in one run.
 
-    python3 tests/peers.py VENV [BENCH]
+    python3 tests/peers.py VENV [BENCH] [--translation]
 
 VENV is a directory for a Python environment; it is made, and the peers installed into it, if they are not there yet:
-onnxruntime, PyTorch (with oneDNN inside, which is also called directly, its weights packed beforehand), and numpy with
+onnxruntime, PyTorch (with oneDNN inside, which is also called directly, its weights packed beforehand), numpy with
 OpenBLAS. BENCH is the bench program (default: build/examples/bench).
 
 Every work is run with one thread by everybody in turn, in several rounds; the best time of each counts. The table that
 is printed has the time of a peer divided by ours: 1.50 means that the peer takes half as long again. Peers are called
 through Python, which costs them a few microseconds a call, so works are mostly larger than that.
+
+--translation compares with CTranslate2 instead, with f32 and with int8: sentences through a Transformer of Marian's
+shape with random weights, greedily and with four beams. transformers writes the model of CTranslate2, and its own
+converter converts it. Both make as many tokens, and both times contain the encoder. In each round all run in turn. The
+table has the medians of the ratios in a round, and the least and the largest of them.
 
 This is no test: it says how things stand on one machine on one day.
 """
@@ -17,14 +22,16 @@ import datetime
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 ROUNDS = 5
 SECONDS = 0.06  # for one work of one peer in one round
 STEPS = 128  # of a sequence, as in the bench
-PACKAGES = ["numpy", "onnx", "onnxruntime", "torch"]
+PACKAGES = ["numpy", "onnx", "onnxruntime", "torch", "transformers", "ctranslate2"]
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 PRODUCTS = [  # m, k, n
@@ -38,6 +45,9 @@ ENCODERS = {  # layers, width, heads, width of the feed-forward network, a bias 
 }
 TOKENS = 128  # of an encoder's text, as in the bench
 TEXTS, LONGEST = 64, 32  # short texts of 8 to 32 tokens, 20 on average; peers compute them padded to the longest
+SOURCE, TARGET = 30, 32  # tokens of a sentence of Marian's shape, and of its translation
+SENTENCES, BEAMS = (1, 8), (1, 4)
+VOCABULARY = 58101  # of opus-mt-en-de
 
 
 def product_name(m, k, n):
@@ -58,6 +68,10 @@ def encoder_name(kind):
 
 def texts_name(kind):
     return f"encoder of {kind}'s shape, {TEXTS} texts of 8 to {LONGEST} tokens"
+
+
+def translate_name(sentences, beams):
+    return f"Marian's shape, {sentences} x {SOURCE} tokens to {TARGET}, {f'{beams} beams' if beams > 1 else 'greedy'}"
 
 
 # ---- ours ------------------------------------------------------------------------------------------------------------
@@ -84,6 +98,11 @@ def ours(bench):
         kind = line["name"].split()[0]
         times[texts_name(kind) if line["name"].endswith("x64") else encoder_name(kind)] = line["seconds"]
     return times
+
+
+def our_translations(bench):
+    return {translate_name(line["m"], 1 if "greedy" in line["name"] else int(line["name"].split()[1])): line["seconds"]
+            for line in run_bench(bench, "--only", "translate")}
 
 
 # ---- peers: each gives a dictionary of calls by name of work ---------------------------------------------------------
@@ -221,6 +240,45 @@ def onnxruntime():
     return calls | {sequence_name(cell, h): sequence(cell, h) for cell in CELLS for h in WIDTHS}
 
 
+def translators():
+    import ctranslate2
+    import transformers
+    from ctranslate2.converters.transformers import MarianMTLoader
+
+    class Names:
+        eos_token, unk_token = "</s>", "<unk>"
+
+    class Loader(MarianMTLoader):
+        def get_vocabulary(self, model, tokenizer):  # all but <pad>, whose rows the loader removes
+            return [Names.eos_token, Names.unk_token] + [f"t{i}" for i in range(2, VOCABULARY - 1)]
+
+    model = transformers.MarianMTModel(transformers.MarianConfig(
+        vocab_size=VOCABULARY, d_model=512, encoder_layers=6, decoder_layers=6, encoder_attention_heads=8,
+        decoder_attention_heads=8, encoder_ffn_dim=2048, decoder_ffn_dim=2048, max_position_embeddings=512,
+        activation_function="swish", scale_embedding=True, pad_token_id=VOCABULARY - 1, eos_token_id=0,
+        decoder_start_token_id=VOCABULARY - 1, forced_eos_token_id=0))
+    sources = [[f"t{2 + (i * SOURCE + t) * 7919 % (VOCABULARY - 3)}" for t in range(SOURCE)] for i in range(max(SENTENCES))]
+
+    def works(folder, compute_type):
+        translator = ctranslate2.Translator(folder, compute_type=compute_type, inter_threads=1, intra_threads=1)
+
+        def work(sentences, beams):
+            def call():
+                results = translator.translate_batch(sources[:sentences], beam_size=beams, min_decoding_length=TARGET,
+                                                     max_decoding_length=TARGET)
+                assert all(len(result.hypotheses[0]) == TARGET for result in results)
+            return call
+
+        return {translate_name(s, b): work(s, b) for s in SENTENCES for b in BEAMS}
+
+    with tempfile.TemporaryDirectory() as folder:
+        spec = Loader()(model.eval(), Names)
+        spec.validate()
+        spec.optimize()
+        spec.save(folder)
+        return {f"CTranslate2 {ctranslate2.__version__}, {kind}": works(folder, kind) for kind in ("float32", "int8")}
+
+
 # ---- measuring -------------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +294,12 @@ def best_time(call):
             call()
         best = min(best, (time.perf_counter() - start) / n)
     return best
+
+
+def timed(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def measure(bench):
@@ -255,15 +319,19 @@ def measure(bench):
     return list(peers), best
 
 
+def processor():
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "")
+    return model or platform.processor()
+
+
 def show(peers, best):
     import numpy
     import onnxruntime as ort
     import torch
 
-    with open("/proc/cpuinfo", encoding="utf-8") as info:
-        model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "")
     onednn_version = next((w for w in torch.__config__.show().split() if w.startswith("v") and w[1].isdigit()), "")
-    print(f"{datetime.date.today()}, {model or platform.processor()}, one thread; onnxruntime {ort.__version__}, "
+    print(f"{datetime.date.today()}, {processor()}, one thread; onnxruntime {ort.__version__}, "
           f"PyTorch {torch.__version__}, oneDNN {onednn_version}, numpy {numpy.__version__}\n")
     print("| work | inkling | " + " | ".join(peers) + " |")
     print("|---|---" + "|---" * len(peers) + "|")
@@ -276,19 +344,40 @@ def show(peers, best):
         print(f"| {name} | {us * 1e6:.1f} us | " + " | ".join(ratios) + " |")
 
 
+def translate(bench):
+    """Every round times each work by everybody in turn, twice; the better time counts."""
+    peers, rounds = translators(), {}
+    for _ in range(ROUNDS):
+        for name, seconds in our_translations(bench).items():
+            rounds.setdefault(name, []).append([seconds] + [min(timed(c), timed(c)) for c in (p[name] for p in peers.values())])
+    print(f"{datetime.date.today()}, {processor()}, one thread, {ROUNDS} rounds\n")
+    print("| work | inkling | " + " | ".join(peers) + " |")
+    print("|---|---" + "|---" * len(peers) + "|")
+    for name, times in rounds.items():
+        cells = [f"{min(row[0] for row in times) * 1e3:.0f} ms"]
+        for peer in range(1, len(peers) + 1):
+            ratios = [row[peer] / row[0] for row in times]
+            cells.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
 def main():
-    if len(sys.argv) not in (2, 3):
+    arguments = [a for a in sys.argv[1:] if a != "--translation"]
+    if len(arguments) not in (1, 2):
         sys.exit(__doc__)
-    venv, bench = os.path.abspath(sys.argv[1]), sys.argv[2] if len(sys.argv) == 3 else "build/examples/bench"
+    venv, bench = os.path.abspath(arguments[0]), arguments[1] if len(arguments) == 2 else "build/examples/bench"
     python = os.path.join(venv, "bin", "python")
     if os.path.abspath(sys.prefix) == venv:
-        show(*measure(bench))
+        if "--translation" in sys.argv:
+            translate(bench)
+        else:
+            show(*measure(bench))
         return
     if not os.path.exists(python):
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     if subprocess.run([python, "-c", "import " + ", ".join(PACKAGES)], stderr=subprocess.DEVNULL).returncode != 0:
         subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-    os.execve(python, [python, os.path.abspath(__file__), venv, bench], os.environ | ONE_THREAD)
+    os.execve(python, [python, os.path.abspath(__file__), *sys.argv[1:]], os.environ | ONE_THREAD)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@
 /* ---- model files in memory -------------------------------------------------------------------------------------- */
 
 #define WEIGHTS "model.safetensors"
-#define HEADER_ROOM ((size_t)32 << 10)
+#define HEADER_ROOM ((size_t)48 << 10)
 
 /* A folder in memory, with small random numbers for weights: networks of any shape without large files in the tree.
    Must not be moved after file_finish(). */
@@ -655,6 +655,177 @@ static bool measure_gpt2(bench *b, ink_context *ctx)
     return fine;
 }
 
+/* ---- an encoder-decoder ------------------------------------------------------------------------------------------ */
+
+/*
+ * Marian's base shape with the vocabulary of English to German. Sentences have 30 tokens, and all translations 32:
+ *
+ *     encode       the multiply-adds of the encoder and of the keys and values that it leaves for the decoder
+ *     step         the next token of every sentence, or of each of its 4 beams: the multiply-adds of the decoder, or
+ * its weights, keys and values read once from memory, whichever takes longer translate    both
+ */
+enum {
+    D_MODEL = 512,
+    D_INNER = 2048,
+    D_BLOCKS = 6,
+    D_VOCAB = 58101,
+    SOURCE = 30,
+    TARGET = 32,
+    MOST_SENTENCES = 8,
+    MOST_BEAMS = 4
+};
+
+typedef struct translate_job {
+    ink_context *ctx;
+    ink_model *model;
+    ink_token tokens[MOST_SENTENCES][SOURCE];
+    ink_source_item sources[MOST_SENTENCES];
+    ink_request requests[MOST_SENTENCES];
+    ink_generator *generator;
+    size_t n_sentences;
+} translate_job;
+
+static void run_encode(void *job)
+{
+    const translate_job *j = job;
+    (void)ink_model_encode_sources(j->ctx, j->model, j->sources, j->n_sentences);
+}
+
+static void run_steps(void *job)
+{
+    translate_job *j = job;
+    (void)ink_generate(j->ctx, j->generator, j->requests, j->n_sentences);
+}
+
+static void run_translate(void *job)
+{
+    run_encode(job);
+    run_steps(job);
+}
+
+#define MARIAN_ENCODER "model.encoder.layers.%zu."
+#define MARIAN_DECODER "model.decoder.layers.%zu."
+
+static bool make_marian(model_file *file)
+{
+    enum { D = D_MODEL, F = D_INNER };
+    static const module_shape encoder[] = {
+        {MARIAN_ENCODER "self_attn.q_proj", D, D, D},
+        {MARIAN_ENCODER "self_attn.k_proj", D, D, D},
+        {MARIAN_ENCODER "self_attn.v_proj", D, D, D},
+        {MARIAN_ENCODER "self_attn.out_proj", D, D, D},
+        {MARIAN_ENCODER "self_attn_layer_norm", D, 0, D},
+        {MARIAN_ENCODER "fc1", F, D, F},
+        {MARIAN_ENCODER "fc2", D, F, D},
+        {MARIAN_ENCODER "final_layer_norm", D, 0, D},
+    };
+    static const module_shape decoder[] = {
+        {MARIAN_DECODER "self_attn.q_proj", D, D, D},
+        {MARIAN_DECODER "self_attn.k_proj", D, D, D},
+        {MARIAN_DECODER "self_attn.v_proj", D, D, D},
+        {MARIAN_DECODER "self_attn.out_proj", D, D, D},
+        {MARIAN_DECODER "self_attn_layer_norm", D, 0, D},
+        {MARIAN_DECODER "encoder_attn.q_proj", D, D, D},
+        {MARIAN_DECODER "encoder_attn.k_proj", D, D, D},
+        {MARIAN_DECODER "encoder_attn.v_proj", D, D, D},
+        {MARIAN_DECODER "encoder_attn.out_proj", D, D, D},
+        {MARIAN_DECODER "encoder_attn_layer_norm", D, 0, D},
+        {MARIAN_DECODER "fc1", F, D, F},
+        {MARIAN_DECODER "fc2", D, F, D},
+        {MARIAN_DECODER "final_layer_norm", D, 0, D},
+    };
+    file_add(file, "model.shared.weight", D_VOCAB, D);
+    file_add(file, "final_logits_bias", 1, D_VOCAB);
+    for (size_t i = 0; i < D_BLOCKS; i++) {
+        file_add_all(file, encoder, sizeof encoder / sizeof *encoder, i);
+        file_add_all(file, decoder, sizeof decoder / sizeof *decoder, i);
+    }
+    return file_finish(file, "{\"model_type\":\"marian\",\"vocab_size\":58101,\"d_model\":512,\"encoder_layers\":6,"
+                             "\"decoder_layers\":6,\"encoder_attention_heads\":8,\"decoder_attention_heads\":8,"
+                             "\"encoder_ffn_dim\":2048,\"decoder_ffn_dim\":2048,\"max_position_embeddings\":512,"
+                             "\"activation_function\":\"swish\",\"scale_embedding\":true,\"pad_token_id\":58100,"
+                             "\"eos_token_id\":0,\"decoder_start_token_id\":58100}");
+}
+
+/* The encoder, its step, and both, for some sentences with some beams. */
+static bool measure_translation(bench *b, translate_job *job, size_t n_sentences, size_t n_beams)
+{
+    const double d = D_MODEL, f = D_INNER, s = (double)n_sentences;
+    const double per_source = D_BLOCKS * SOURCE * (2 * (4 * d * d + 2 * d * f) + 4 * SOURCE * d + 2 * 2 * d * d);
+    /* At first all beams of a sentence are one row. */
+    const double per_row = D_BLOCKS * (2 * (6 * d * d + 2 * d * f) + 4 * d * (SOURCE + TARGET / 2)) + 2 * d * D_VOCAB;
+    const double n_rows = s * (1 + (TARGET - 1) * (double)n_beams);
+    const double weights = (D_BLOCKS * (6 * d * d + 2 * d * f) + d * D_VOCAB) * sizeof(float);
+    const double caches = D_BLOCKS * 2 * d * (s * SOURCE + n_rows / TARGET * TARGET / 2) * sizeof(float);
+    const char *const how = n_beams > 1 ? "4 beams" : "greedy";
+    char names[2][32];
+    snprintf(names[0], sizeof names[0], "marian %s", how);
+    snprintf(names[1], sizeof names[1], "translate %s", how);
+    bool encodes = n_beams == 1 && bench_wants(b, "shape", "marian encode"), fine = true;
+    const ink_generate_options options = {
+        .n_requests = n_sentences, .capacity = TARGET, .n_beams = n_beams, .max_tokens = TARGET, .min_tokens = TARGET};
+    job->n_sentences = n_sentences;
+    run_encode(job);
+    if (encodes) {
+        bench_times times = bench_measure(b, &(bench_work){.run = run_encode, .job = job});
+        bench_report(b, &(bench_line){"marian encode", "F32", n_sentences * SOURCE, 0, 0, b->n_threads, times.seconds,
+                                      times.spread, s * SOURCE / times.seconds, "tokens/s",
+                                      s * per_source / times.seconds / times.multiply_adds / b->n_threads, "fma"});
+    }
+    for (size_t whole = 0; fine && whole < 2; whole++) {
+        if (!bench_wants(b, "shape", names[whole]))
+            continue;
+        fine = console_ok(job->ctx, ink_generator_create(job->ctx, job->model, &options, &job->generator));
+        if (fine) {
+            bench_times times = bench_measure(
+                b, &(bench_work){whole ? run_translate : run_steps, job, NULL, (size_t)(weights + caches)});
+            double reads = TARGET * (weights + caches) / times.reads;
+            double adds = n_rows * per_row / (times.multiply_adds * b->n_threads);
+            double least = adds > reads ? adds : reads, parts = whole ? 1 : TARGET;
+            if (whole)
+                least += s * per_source / (times.multiply_adds * b->n_threads);
+            bench_report(b, &(bench_line){names[whole], "F32", n_sentences, 0, 0, b->n_threads, times.seconds / parts,
+                                          times.spread, s * TARGET / times.seconds, "tokens/s", least / times.seconds,
+                                          adds > reads ? "fma"
+                                          : whole      ? "fma+read"
+                                                       : "read"});
+        }
+        ink_generator_free(job->generator);
+        job->generator = NULL;
+    }
+    return fine;
+}
+
+static bool measure_encoder_decoder(bench *b, ink_context *ctx)
+{
+    static const char *const names[] = {"marian encode", "marian greedy", "marian 4 beams", "translate greedy",
+                                        "translate 4 beams"};
+    model_file file = {.size = 0};
+    const ink_model_options options = {.source = &file.source};
+    translate_job job = {.ctx = ctx};
+    bool any = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        any = any || bench_wants(b, "shape", names[i]);
+    if (!any)
+        return true;
+    bool fine = make_marian(&file) && console_ok(ctx, ink_model_open(ctx, "marian", &options, &job.model));
+    for (size_t i = 0; fine && i < MOST_SENTENCES; i++) {
+        ink_encoded *encoded = NULL;
+        for (size_t t = 0; t < SOURCE; t++)
+            job.tokens[i][t] = (ink_token)(2 + (i * SOURCE + t) * 7919 % (D_VOCAB - 3));
+        fine = console_ok(ctx, ink_encoded_create(ctx, job.model, SOURCE, &encoded));
+        job.sources[i] = (ink_source_item){.encoded = encoded, .tokens = job.tokens[i], .n_tokens = SOURCE};
+        job.requests[i] = (ink_request){.encoded = encoded};
+    }
+    for (size_t n = 1; fine && n <= MOST_SENTENCES; n *= MOST_SENTENCES)
+        fine = measure_translation(b, &job, n, 1) && measure_translation(b, &job, n, MOST_BEAMS);
+    for (size_t i = 0; i < MOST_SENTENCES; i++)
+        ink_encoded_free(job.sources[i].encoded);
+    ink_model_free(job.model);
+    free(file.bytes);
+    return fine;
+}
+
 #define BERT_LAYER "encoder.layer.%zu.attention."
 
 static bool measure_encoders(bench *b, ink_context *ctx)
@@ -690,8 +861,8 @@ static bool measure_encoders(bench *b, ink_context *ctx)
 /* Each part starts with a fresh context. */
 bool bench_networks(bench *b)
 {
-    static bool (*const parts[])(bench * b, ink_context * ctx) = {measure_mlp, measure_cells, measure_all_bundled,
-                                                                  measure_encoders, measure_gpt2};
+    static bool (*const parts[])(bench * b, ink_context * ctx) = {
+        measure_mlp, measure_cells, measure_all_bundled, measure_encoders, measure_gpt2, measure_encoder_decoder};
     bool fine = true;
     for (size_t i = 0; fine && i < sizeof parts / sizeof *parts; i++) {
         ink_context *ctx = console_context(b->n_threads, b->kernel);
