@@ -5,45 +5,44 @@
  *
  *     #include <inkling.h>
  *     #include <stdio.h>
- *     #include <stdlib.h>
+ *
+ *     static bool print(void *user, const ink_generate_step *step)
+ *     {
+ *         return fwrite(step->text, 1, step->size, user) == step->size;
+ *     }
+ *
+ *     static int complain(const ink_context *ctx)
+ *     {
+ *         fprintf(stderr, "%s\n", ink_context_error(ctx));
+ *         return 1;
+ *     }
  *
  *     int main(void)
  *     {
  *         const char *folder = "examples/models/gpt", *prompt = "Anna and";
  *         ink_context *ctx = ink_context_create(NULL);
  *         ink_model *model = NULL;
- *         ink_state *state = NULL;
  *         ink_tokenizer *tokenizer = NULL;
- *         ink_sampler *sampler = NULL;
- *         ink_sampler_options options = {.temperature = 0.8f, .seed = 1};
+ *         ink_generator *generator = NULL;
  *         ink_token tokens[16];
- *         size_t n, size;
+ *         ink_request request = {.tokens = tokens};
  *
  *         if (ctx == NULL)
  *             return 1;
  *         if (ink_model_open(ctx, folder, NULL, &model) != INK_OK ||
- *             ink_state_create(ctx, model, 0, &state) != INK_OK ||
  *             ink_tokenizer_open(ctx, folder, &tokenizer) != INK_OK ||
- *             ink_sampler_create(ctx, &options, ink_model_get_info(model)->vocab_size, &sampler) != INK_OK ||
- *             ink_tokenizer_encode(ctx, tokenizer, prompt, 8, INK_ENCODE_DEFAULT, tokens, 16, &n) != INK_OK) {
- *             fprintf(stderr, "%s\n", ink_context_error(ctx));
- *             return 1;
- *         }
- *         float *logits = malloc(ink_model_get_info(model)->vocab_size * sizeof *logits);
+ *             ink_tokenizer_encode(ctx, tokenizer, prompt, 8, INK_ENCODE_DEFAULT, tokens, 16,
+ *                                  &request.n_tokens) != INK_OK)
+ *             return complain(ctx);
+ *         ink_generate_options options = {.sampler = {.temperature = 0.8f, .seed = 1}, .max_tokens = 40,
+ *                                         .tokenizer = tokenizer, .callback = print, .user = stdout};
  *         printf("%s", prompt);
- *         for (int i = 0; i < 40; i++) {
- *             if (ink_model_forward(ctx, model, state, tokens, n, logits) != INK_OK ||
- *                 ink_sampler_pick(ctx, sampler, logits, &tokens[0]) != INK_OK)
- *                 break;
- *             const char *text = ink_tokenizer_token(tokenizer, tokens[0], &size);
- *             fwrite(text, 1, size, stdout);
- *             n = 1;
- *         }
+ *         if (ink_generator_create(ctx, model, &options, &generator) != INK_OK ||
+ *             ink_generate(ctx, generator, &request, 1) != INK_OK)
+ *             return complain(ctx);
  *         printf("\n");
- *         free(logits);
- *         ink_sampler_free(sampler);
+ *         ink_generator_free(generator);
  *         ink_tokenizer_free(tokenizer);
- *         ink_state_free(state);
  *         ink_model_free(model);
  *         ink_context_free(ctx);
  *         return 0;

@@ -1,5 +1,5 @@
 /*
- * test_cli.c - what the example programs share: strict numbers, the command line, the stop text.
+ * test_cli.c - what the example programs share: strict numbers and the command line.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -11,9 +11,7 @@
 
 #include <unistd.h>
 
-#define main generate_main
-#include "../examples/tools/generate.c"
-#undef main
+#include "cli.h"
 
 static void whole_numbers(void **state)
 {
@@ -213,70 +211,6 @@ static void answers_mistakes(void **state)
     }
 }
 
-/* Feeds a text in pieces of `size` bytes; *out gets what came out, and what was held at the end if nothing stopped. */
-static bool feed(const char *phrase, const char *text, size_t size, char *out)
-{
-    stop_watch stop;
-    size_t n, used = 0;
-
-    assert_true(stop_start(&stop, phrase));
-    for (size_t at = 0; at < strlen(text); at += size) {
-        size_t left = strlen(text) - at;
-        bool stopped = stop_feed(&stop, text + at, left < size ? left : size, out + used, &n);
-        used += n;
-        out[used] = '\0';
-        if (stopped)
-            return true;
-        if (strlen(phrase) > 0) /* what is out already is never taken back */
-            assert_null(strstr(out, phrase));
-    }
-    memcpy(out + used, stop.phrase, stop.held);
-    out[used + stop.held] = '\0';
-    return false;
-}
-
-static void write_ab(char *text, unsigned bits, unsigned length)
-{
-    for (unsigned i = 0; i < length; i++)
-        text[i] = (bits >> i & 1) != 0 ? 'a' : 'b';
-    text[length] = '\0';
-}
-
-static void stops_before_the_phrase(void **state)
-{
-    char text[13], phrase[8], out[512];
-
-    (void)state;
-    /* Every phrase of up to 7 letters a, b in every text of 12: strstr() says what is right. */
-    for (unsigned length = 0; length <= 7; length++)
-        for (unsigned letters = 0; letters < 1U << length; letters++) {
-            write_ab(phrase, letters, length);
-            for (unsigned bits = 0; bits < 1U << 12; bits++) {
-                const char *at;
-                bool stopped;
-                write_ab(text, bits, 12);
-                at = length > 0 ? strstr(text, phrase) : NULL;
-                stopped = feed(phrase, text, 1 + bits % 5, out);
-                if (stopped != (at != NULL) || strlen(out) != (at != NULL ? (size_t)(at - text) : 12) ||
-                    memcmp(out, text, strlen(out)) != 0)
-                    fail_msg("'%s' in '%s' left '%s'", phrase, text, out);
-            }
-        }
-}
-
-static void refuses_a_long_phrase(void **state)
-{
-    char phrase[STOP_MAX + 2] = {0};
-    stop_watch stop;
-
-    (void)state;
-    memset(phrase, 'x', STOP_MAX);
-    assert_true(stop_start(&stop, phrase));
-    memset(phrase, 'x', STOP_MAX + 1);
-    assert_false(stop_start(&stop, phrase));
-    assert_true(stop_start(&stop, NULL));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,8 +218,6 @@ int main(void)
         cmocka_unit_test(real_numbers),
         cmocka_unit_test(reads_lines),
         cmocka_unit_test(answers_mistakes),
-        cmocka_unit_test(stops_before_the_phrase),
-        cmocka_unit_test(refuses_a_long_phrase),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

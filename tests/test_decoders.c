@@ -486,12 +486,13 @@ static void stop_tokens_come_from_the_nearest_file(ink_context *ctx)
 static void check_sampling(ink_context *ctx, const char *key, const char *value, const char *generation, bool said,
                            ink_sampler_options expected)
 {
-    ink_sampler_options s = {.seed = 9};
+    ink_generate_options o;
     ink_sampler *sampler;
     ink_result result;
     ink_model *model = open_with(ctx, key, value, generation, &result);
     assert_ok(ctx, result);
-    assert_true(ink_model_sampling(model, &s) == said);
+    assert_true(ink_model_generation(model, &o) == said);
+    ink_sampler_options s = o.sampler;
     assert_true(s.temperature == expected.temperature && s.top_p == expected.top_p && s.min_p == expected.min_p);
     assert_true(s.repeat_penalty == expected.repeat_penalty && s.top_k == expected.top_k && s.seed == 0);
     assert_ok(ctx, ink_sampler_create(ctx, &s, 61, &sampler));
@@ -501,7 +502,7 @@ static void check_sampling(ink_context *ctx, const char *key, const char *value,
 
 static void recommended_sampling_is_read(ink_context *ctx)
 {
-    const ink_sampler_options none = {0};
+    const ink_sampler_options none = {.repeat_penalty = 1};
     ink_result result;
     check_sampling(ctx, NULL, NULL, NULL, false, none);
     check_sampling(ctx, NULL, NULL, "{\"temperature\": 0.5}", false, none); /* without do_sample nothing is sampled */
@@ -571,21 +572,27 @@ static void sampling_means_what_it_means_in_the_file(ink_context *ctx)
         {"\"do_sample\": 1", "do_sample is 1, expected true or false", {1, 50, 1, 0, 1, 0}, false},
         {"\"do_sample\": 2.0", "do_sample is 2.0", {1, 50, 1, 0, 1, 0}, false},
         {"\"do_sample\": 0", "do_sample is 0", {0, 0, 0, 0, 1, 0}, false},
-        {"\"num_beams\": 3", "num_beams is not supported", {1, 50, 1, 0, 1, 0}, false},
+        {"\"num_beams\": 3", "num_beams is 3 with do_sample", {1, 50, 1, 0, 1, 0}, false},
         {"\"num_beams\": 1, \"typical_p\": 1.0, \"no_repeat_ngram_size\": 0, \"bad_words_ids\": null",
          NULL,
          {1, 50, 1, 0, 1, 0},
          false},
         {"\"suppress_tokens\": [], \"renormalize_logits\": true", NULL, {1, 50, 1, 0, 1, 0}, false},
         {"\"typical_p\": 0.2", "typical_p", {1, 50, 1, 0, 1, 0}, false},
-        {"\"bad_words_ids\": [[3]]", "bad_words_ids", {1, 50, 1, 0, 1, 0}, false},
-        {"\"forced_eos_token_id\": 0", "forced_eos_token_id", {1, 50, 1, 0, 1, 0}, false},
+        {"\"bad_words_ids\": [[3, 61]]", "bad_words_ids[0][1] is 61, but", {1, 50, 1, 0, 1, 0}, false},
+        {"\"forced_eos_token_id\": 61", "forced_eos_token_id is 61, but", {1, 50, 1, 0, 1, 0}, false},
+        {"\"max_length\": -1", "max_length is -1: ignored", {1, 50, 1, 0, 1, 0}, false},
+        {"\"length_penalty\": 99",
+         "length_penalty is 99, expected a number from -16 to 16",
+         {1, 50, 1, 0, 1, 0},
+         false},
+        {"\"stop_strings\": [\"x\"]", "stop_strings", {1, 50, 1, 0, 1, 0}, false},
         {"\"sequence_bias\": [[[3], -9.0]]", "sequence_bias", {1, 50, 1, 0, 1, 0}, false},
         {"\"watermarking_config\": {\"bias\": 3.0}", "watermarking_config", {1, 50, 1, 0, 1, 0}, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char generation[256];
-        ink_sampler_options s;
+        ink_generate_options o;
         ink_sampler *sampler;
         ink_result result;
         const ink_sampler_options *expected = &cases[i].options;
@@ -593,7 +600,8 @@ static void sampling_means_what_it_means_in_the_file(ink_context *ctx)
         snprintf(generation, sizeof generation, "{%s%s}", says ? "" : "\"do_sample\": true, ", cases[i].generation);
         ink_model *model = open_with(ctx, NULL, NULL, generation, &result);
         assert_ok(ctx, result);
-        assert_true(ink_model_sampling(model, &s));
+        assert_true(ink_model_generation(model, &o));
+        ink_sampler_options s = o.sampler;
         if (s.temperature != expected->temperature || s.top_k != expected->top_k || s.top_p != expected->top_p ||
             s.min_p != expected->min_p || s.repeat_penalty != expected->repeat_penalty)
             fail_msg("%s: %g %zu %g %g %g", generation, (double)s.temperature, s.top_k, (double)s.top_p,
@@ -614,18 +622,66 @@ static void sampling_means_what_it_means_in_the_file(ink_context *ctx)
     ink_model_free(model);
 }
 
+/* All other settings, as a folder of BART or Marian has them; the lists live with the model. */
+static void recommended_rules_are_read(ink_context *ctx)
+{
+    static const char settings[] =
+        "{\"num_beams\": 4, \"num_return_sequences\": 2, \"length_penalty\": 0.0, \"early_stopping\": \"never\", "
+        "\"max_length\": 142, \"min_length\": 56, \"max_new_tokens\": 99, \"min_new_tokens\": 3, "
+        "\"no_repeat_ngram_size\": 3, \"encoder_no_repeat_ngram_size\": 4, \"renormalize_logits\": true, "
+        "\"forced_bos_token_id\": 7, \"forced_eos_token_id\": [2, 5], \"bad_words_ids\": [[58], [3, 4], [3, 99], []], "
+        "\"suppress_tokens\": [9, 10], \"begin_suppress_tokens\": [11], \"repetition_penalty\": 1.25}";
+    static const char *const wrong[] = {"\"early_stopping\": \"soon\"", "\"bad_words_ids\": [3]", "\"num_beams\": 2.5",
+                                        "\"suppress_tokens\": \"x\"", "\"renormalize_logits\": 1"};
+    ink_generate_options o;
+    ink_result result;
+    ink_model *model = open_with(ctx, NULL, NULL, settings, &result);
+    assert_ok(ctx, result);
+    assert_true(ink_model_generation(model, &o));
+    assert_true(o.sampler.temperature == 0 && o.sampler.repeat_penalty == 1.25F);
+    assert_true(o.n_beams == 4 && o.n_results == 2 && o.length_penalty == FLT_MIN);
+    assert_true(o.early_stopping == INK_STOP_NEVER && o.renormalise);
+    assert_true(o.max_length == 142 && o.min_length == 56 && o.max_tokens == 99 && o.min_tokens == 3);
+    assert_true(o.no_repeat_ngram_size == 3 && o.encoder_no_repeat_ngram_size == 4);
+    assert_true(o.forced_bos.n_tokens == 1 && o.forced_bos.tokens[0] == 7);
+    assert_true(o.forced_eos.n_tokens == 2 && o.forced_eos.tokens[1] == 5);
+    assert_int_equal(o.n_banned, 2); /* 99 cannot occur, and nothing is no sequence */
+    assert_true(o.banned[0].n_tokens == 1 && o.banned[0].tokens[0] == 58);
+    assert_true(o.banned[1].n_tokens == 2 && o.banned[1].tokens[1] == 4);
+    assert_true(o.suppressed.n_tokens == 2 && o.begin_suppressed.tokens[0] == 11);
+    assert_null(o.stop_tokens.tokens);
+    ink_model_free(model);
+
+    /* In an older folder they are in config.json; the other file says all there is to say. */
+    model = open_with(ctx, "num_beams", "5", NULL, &result);
+    assert_ok(ctx, result);
+    assert_true(ink_model_generation(model, &o) && o.n_beams == 5 && o.length_penalty == 1);
+    ink_model_free(model);
+    model = open_with(ctx, "num_beams", "5", "{\"early_stopping\": true}", &result);
+    assert_ok(ctx, result);
+    assert_true(!ink_model_generation(model, &o) && o.n_beams == 0 && o.early_stopping == INK_STOP_EARLY);
+    ink_model_free(model);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char generation[64];
+        snprintf(generation, sizeof generation, "{%s}", wrong[i]);
+        assert_null(open_with(ctx, NULL, NULL, generation, &result));
+        assert_int_equal(result, INK_ERROR_MISMATCH);
+        assert_non_null(strstr(ink_context_error(ctx), "generation_config.json: "));
+    }
+}
+
 /* The least top_p keeps one token, the likeliest. */
 static void top_p_0_is_the_likeliest_token(ink_context *ctx)
 {
     static const float logits[4] = {1, 3, 2.5F, 3};
     float p[4];
     ink_result result;
-    ink_sampler_options s;
+    ink_generate_options o;
     ink_sampler *sampler;
     ink_model *model = open_with(ctx, NULL, NULL, "{\"do_sample\": true, \"top_p\": 0.0}", &result);
     assert_ok(ctx, result);
-    assert_true(ink_model_sampling(model, &s));
-    assert_ok(ctx, ink_sampler_create(ctx, &s, 4, &sampler));
+    assert_true(ink_model_generation(model, &o));
+    assert_ok(ctx, ink_sampler_create(ctx, &o.sampler, 4, &sampler));
     assert_ok(ctx, ink_sampler_probabilities(ctx, sampler, logits, p));
     assert_true(p[0] == 0 && p[1] == 1 && p[2] == 0 && p[3] == 0);
     ink_sampler_free(sampler);
@@ -636,15 +692,15 @@ static void top_p_0_is_the_likeliest_token(ink_context *ctx)
 static void generation_settings_change_no_state(const fixture *f)
 {
     static const char greedy[] = "{\"do_sample\": false, \"eos_token_id\": 9}";
-    ink_sampler_options s;
+    ink_generate_options o;
     ink_result result;
     ink_state *from, *to;
     unsigned char bytes[65536];
     size_t size;
     assert_int_equal(f->info->n_stop_tokens, 3);
     assert_true(ink_model_stops_at(f->model, 60));
-    assert_true(ink_model_sampling(f->model, &s));
-    assert_true(s.temperature == 0.6F && s.top_p == 0.9F && s.top_k == 50);
+    assert_true(ink_model_generation(f->model, &o));
+    assert_true(o.sampler.temperature == 0.6F && o.sampler.top_p == 0.9F && o.sampler.top_k == 50);
     ink_model *model = open_with(f->ctx, NULL, NULL, greedy, &result);
     assert_ok(f->ctx, result);
     assert_ok(f->ctx, ink_state_create(f->ctx, f->model, 30, &from));
@@ -778,6 +834,7 @@ int main(void)
         context_test(tensors_without_use_are_reported),
         context_test(stop_tokens_come_from_the_nearest_file),
         context_test(recommended_sampling_is_read),
+        context_test(recommended_rules_are_read),
         context_test(sampling_means_what_it_means_in_the_file),
         context_test(top_p_0_is_the_likeliest_token),
         fixture_test_on("llama", generation_settings_change_no_state),

@@ -12,6 +12,8 @@
 #include "counting.h"
 #include "fixture.h"
 
+#include "../src/tasks/generator.h"
+
 /* ---- the cases of the reference --------------------------------------------------------------------------------- */
 
 #define MOST_TOKENS 2048
@@ -544,6 +546,61 @@ static void stop_texts_end_a_text(ink_context *ctx)
     bundled_close(&b);
 }
 
+static void write_ab(char *text, unsigned bits, unsigned length)
+{
+    for (unsigned i = 0; i < length; i++)
+        text[i] = (bits >> i & 1) != 0 ? 'a' : 'b';
+    text[length] = '\0';
+}
+
+/* Where strstr() says that the text ends: before the phrase that is complete first, of two the longer. */
+static size_t end_of(const char *text, const char phrases[2][8])
+{
+    size_t size = strlen(text), end = size, complete = SIZE_MAX;
+    for (size_t i = 0; i < 2; i++) {
+        const char *at = phrases[i][0] != '\0' ? strstr(text, phrases[i]) : NULL;
+        size_t start = at != NULL ? (size_t)(at - text) : size, stop = start + strlen(phrases[i]);
+        if (at != NULL && (stop < complete || (stop == complete && start < end))) {
+            complete = stop;
+            end = start;
+        }
+    }
+    return end;
+}
+
+/* Every phrase of up to 6 letters a, b, alone and beside another, in every text of 11, which comes in pieces. */
+static void texts_are_cut_before_the_phrase(ink_context *ctx)
+{
+    (void)ctx;
+    for (unsigned length = 1; length <= 6; length++)
+        for (unsigned letters = 0; letters < 1U << length; letters++)
+            for (unsigned bits = 0; bits < 1U << 11; bits++) {
+                char text[16], phrases[2][8] = {""}, buffer[16], out[16];
+                size_t n_out = 0, n_held = 0;
+                bool found = false;
+                write_ab(text, bits, 11);
+                write_ab(phrases[0], letters, length);
+                write_ab(phrases[1], bits * 7 + letters, bits % 5);
+                const ink_stop_text stops[2] = {{phrases[0], length}, {phrases[1], bits % 5}};
+                const ink_generate_options o = {.stop_texts = stops, .n_stop_texts = bits % 5 > 0 ? 2 : 1};
+                for (size_t at = 0, step = 1 + bits % 3; at < 11 && !found; at += step) {
+                    size_t size = at + step < 11 ? step : 11 - at, old = n_held;
+                    memcpy(buffer + old, text + at, size);
+                    size_t given = ink_generate_cut(&o, buffer, old + size, old, &n_held, &found);
+                    memcpy(out + n_out, buffer, given);
+                    n_out += given;
+                    memmove(buffer, buffer + given, n_held);
+                }
+                if (!found) {
+                    memcpy(out + n_out, buffer, n_held);
+                    n_out += n_held;
+                }
+                size_t end = end_of(text, (const char(*)[8])phrases);
+                if (n_out != end || found != (end < 11) || memcmp(out, text, end) != 0)
+                    fail_msg("'%s' and '%s' in '%s' left '%.*s'", phrases[0], phrases[1], text, (int)n_out, out);
+            }
+}
+
 /* The callback ends one request of three; the others are as without it. A search that is ended gives what it has. */
 static void a_callback_ends_a_request(ink_context *ctx)
 {
@@ -738,6 +795,7 @@ int main(int argc, char **argv)
         context_test(a_full_state_ends_a_text),
         context_test(the_callback_gets_the_text),
         context_test(stop_texts_end_a_text),
+        context_test(texts_are_cut_before_the_phrase),
         context_test(a_callback_ends_a_request),
         context_test(wrong_options_are_named),
         context_test(wrong_requests_are_named),

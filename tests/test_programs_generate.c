@@ -268,6 +268,41 @@ static void stops_before_the_text(void **state)
     free(text);
 }
 
+/* The options of beams, and several stop texts: the same as by the library. */
+static void beams_are_the_librarys(void **state)
+{
+    opened o = open_model(MODELS "/gpt", INK_POOLING_NONE);
+    ink_generate_options options = {
+        .n_beams = 4, .length_penalty = 0.5f, .min_tokens = 12, .no_repeat_ngram_size = 3, .max_tokens = 40};
+    ink_generator *generator;
+    ink_token prompt[64];
+    ink_request request = {.tokens = prompt};
+
+    (void)state;
+    assert_ok(o.ctx, ink_tokenizer_encode(o.ctx, o.tokenizer, PROMPT, sizeof PROMPT - 1, INK_ENCODE_DEFAULT, prompt, 64,
+                                          &request.n_tokens));
+    assert_ok(o.ctx, ink_generator_create(o.ctx, o.model, &options, &generator));
+    assert_ok(o.ctx, ink_generate(o.ctx, generator, &request, 1));
+    char *ids = output_of(run(GENERATE, MODELS "/gpt", PROMPT, "-n", "40", "--beams", "4", "--length-penalty", "0.5",
+                              "--min", "12", "--no-repeat", "3", "--ids"));
+    compare_ids(ids, request.results[0].tokens, request.results[0].n_tokens);
+    ink_generator_free(generator);
+    close_model(&o);
+    free(ids);
+
+    char *text = output_of(run(GENERATE, MODELS "/gpt", PROMPT, "-n", "40", "--stop", "never said", "--stop", "."));
+    assert_null(strchr(text, '.'));
+    free(text);
+    process p = run(GENERATE, MODELS "/gpt", PROMPT, "--beams", "4", "-t", "0.5");
+    assert_int_equal(p.code, 1);
+    assert_non_null(strstr(p.err, "beams are searched, not sampled"));
+    process_free(&p);
+    p = run(GENERATE, FIXTURES "/models/bart", "1 2", "--ids-in", "--ids");
+    assert_int_equal(p.code, 1);
+    assert_non_null(strstr(p.err, "a bart reads one text and writes another; use translate or summarise"));
+    process_free(&p);
+}
+
 /* True if the text is UTF-8 from beginning to end. */
 static bool is_utf8(const char *text)
 {
@@ -446,6 +481,7 @@ int main(void)
         cmocka_unit_test(texts_end),
         cmocka_unit_test(the_folder_has_a_say),
         cmocka_unit_test(stops_before_the_text),
+        cmocka_unit_test(beams_are_the_librarys),
         cmocka_unit_test(never_half_a_character),
         cmocka_unit_test(the_context_ends),
         cmocka_unit_test(rows_are_missing),

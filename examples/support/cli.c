@@ -65,8 +65,10 @@ static bool set_option(const cli_option *option, const char *value)
 {
     uint64_t count = 0;
     double real = 0;
+    if (option->n_texts != NULL && *option->n_texts == CLI_MAX_TEXTS)
+        return console_complain("%s may be given %d times", option->name, CLI_MAX_TEXTS);
     if (option->text != NULL) {
-        *option->text = value;
+        option->text[option->n_texts != NULL ? (*option->n_texts)++ : 0] = value;
         return true;
     }
     bool whole = option->count != NULL, done = whole ? number_whole(value, &count) : number_real(value, &real);

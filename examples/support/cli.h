@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #define CLI_MAX_ARGUMENTS 4
+#define CLI_MAX_TEXTS 16
 
 typedef struct cli_option {
     const char *name;  /* "-n", "--stop" */
@@ -34,11 +35,16 @@ typedef struct cli_option {
     uint64_t *count;
     double *real;
     double least, most; /* bounds of a count or a real, both included; most 0: no upper bound */
+    size_t *n_texts;    /* `text` is [CLI_MAX_TEXTS], and the option may be given so often; NULL: the last counts */
 } cli_option;
 
 #define CLI_FLAG(option, to, about)                                                                                    \
     {                                                                                                                  \
         .name = (option), .flag = (to), .help = (about)                                                                \
+    }
+#define CLI_TEXTS(option, kind, to, n, about)                                                                          \
+    {                                                                                                                  \
+        .name = (option), .value = (kind), .text = (to), .n_texts = (n), .help = (about)                               \
     }
 #define CLI_TEXT(option, kind, to, about)                                                                              \
     {                                                                                                                  \
@@ -89,7 +95,7 @@ typedef enum cli_outcome {
 } cli_outcome;
 
 /* Reads the command line. An option's value follows it, or an equals sign ("--seed=7"); "--" ends the options; "-" is
-   an argument like any other; of an option given twice the last counts. */
+   an argument like any other; of an option given twice the last counts, unless it is CLI_TEXTS. */
 cli_outcome cli_read(cli *line, int argc, char **argv);
 
 /* Reads the command line, makes a context, runs the program with it, and returns the exit code of main(). */

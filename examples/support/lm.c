@@ -1,8 +1,9 @@
 /*
- * lm.c - a model with its tokenizer, and the loop that continues a text.
+ * lm.c - a model with its tokenizer, and a text that is continued and measured.
  */
 #include "lm.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,9 @@ bool lm_open(language_model *lm, ink_context *ctx, const char *folder, lm_text t
 {
     if (!open_folder(lm, ctx, folder, INK_POOLING_NONE, text))
         return false;
+    if (ink_model_get_encoder_decoder(lm->model) != NULL)
+        return console_complain("%s: a %s reads one text and writes another; use translate or summarise", folder,
+                                lm->info->kind);
     return ink_model_get_encoder(lm->model) == NULL ||
            console_complain("%s: a %s is an encoder and continues no texts; use embed, classify, answer, tag or fill",
                             folder, lm->info->kind);
@@ -206,140 +210,91 @@ bool lm_prompt(const language_model *lm, const char *text, bool as_ids, ink_toke
     return false;
 }
 
-bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token, char *text, size_t capacity,
-              size_t *size)
-{
-    size_t bytes;
-    *size = 0;
-    if (lm->tokenizer == NULL || (token >= 0 && ink_tokenizer_token(lm->tokenizer, token, &bytes) == NULL))
-        return true;
-    return console_ok(lm->ctx, ink_tokenizer_stream(lm->ctx, lm->tokenizer, stream, token, text, capacity, size));
-}
-
 /* ---- continuing ------------------------------------------------------------------------------------------------- */
 
-ink_sampler_options sampling_choose(const sampling *s, const ink_model *model)
+ink_generate_options generating_choose(const generating *g, const ink_model *model)
 {
-    ink_sampler_options chosen;
-    if (!ink_model_sampling(model, &chosen))
-        chosen.temperature = 0.8f;
-    if (s->temperature >= 0)
-        chosen.temperature = (float)s->temperature;
-    if (s->top_k != SAMPLING_UNSET)
-        chosen.top_k = (size_t)s->top_k;
-    if (s->top_p >= 0)
-        chosen.top_p = (float)s->top_p;
-    if (s->min_p >= 0)
-        chosen.min_p = (float)s->min_p;
-    if (s->repeat_penalty >= 0)
-        chosen.repeat_penalty = (float)s->repeat_penalty;
-    chosen.seed = s->seed;
-    return chosen;
+    ink_generate_options o;
+    bool reads = ink_model_get_encoder_decoder(model) != NULL;
+    if (!ink_model_generation(model, &o) && !reads)
+        o.sampler.temperature = 0.8f;
+    o.n_results = 1;
+    if (g->temperature >= 0)
+        o.sampler.temperature = (float)g->temperature;
+    if (g->n_beams != GENERATING_UNSET)
+        o.n_beams = (size_t)g->n_beams;
+    if (o.n_beams > 1 && g->temperature <= 0)
+        o.sampler.temperature = 0;
+    else if (o.sampler.temperature != 0 && g->n_beams == GENERATING_UNSET)
+        o.n_beams = 1;
+    if (g->top_k != GENERATING_UNSET)
+        o.sampler.top_k = (size_t)g->top_k;
+    if (g->top_p >= 0)
+        o.sampler.top_p = (float)g->top_p;
+    if (g->min_p >= 0)
+        o.sampler.min_p = (float)g->min_p;
+    if (g->repeat_penalty >= 0)
+        o.sampler.repeat_penalty = (float)g->repeat_penalty;
+    o.sampler.seed = g->seed;
+    if (g->length_penalty >= 0)
+        o.length_penalty = g->length_penalty > 0 ? (float)g->length_penalty : FLT_MIN;
+    if (g->min_tokens != GENERATING_UNSET)
+        o.min_tokens = (size_t)g->min_tokens;
+    if (g->no_repeat != GENERATING_UNSET)
+        o.no_repeat_ngram_size = (size_t)g->no_repeat;
+    if (g->n_tokens != GENERATING_UNSET)
+        o.max_tokens = (size_t)g->n_tokens;
+    return o;
 }
 
-/* All that one continuation needs, allocated before the first token. */
-typedef struct lm_run {
-    ink_state *state;
-    size_t state_size;
-    ink_sampler *sampler;
-    ink_text_stream stream;
-    float *logits; /* [vocab_size] */
-    char *text;    /* [text_capacity] */
-    size_t text_capacity;
-} lm_run;
+/* Stands between the generator and the caller's callback: notes when the first call comes. */
+typedef struct stopwatch {
+    const ink_generate_options *options;
+    size_t n_searches;
+    double first;
+} stopwatch;
 
-static bool lm_run_start(const language_model *lm, const lm_request *request, lm_run *run)
+static bool stopwatch_step(void *user, const ink_generate_step *step)
 {
-    size_t context = lm->info->context_length;
-    size_t capacity = request->n_prompt + request->n_tokens;
-    if (context > 0 && capacity > context)
-        capacity = context;
-    run->text_capacity = lm->tokenizer != NULL ? ink_tokenizer_stream_capacity(lm->tokenizer) : 0;
-    run->text = console_memory(run->text_capacity, 1);
-    run->logits = console_memory(lm->info->vocab_size, sizeof *run->logits);
-    return run->text != NULL && run->logits != NULL &&
-           console_ok(lm->ctx, ink_state_size(lm->ctx, lm->model, capacity, &run->state_size)) &&
-           console_ok(lm->ctx, ink_state_create(lm->ctx, lm->model, capacity, &run->state)) &&
-           console_ok(lm->ctx, ink_context_reserve(lm->ctx, lm->model, 1, request->n_prompt, capacity)) &&
-           console_ok(lm->ctx, ink_sampler_create(lm->ctx, &request->sampler, lm->info->vocab_size, &run->sampler)) &&
-           console_ok(lm->ctx, ink_sampler_accept(lm->ctx, run->sampler, request->prompt, request->n_prompt));
+    stopwatch *w = user;
+    if (w->first == 0)
+        w->first = console_seconds();
+    w->n_searches += step->searches;
+    return w->options->callback == NULL || w->options->callback(w->options->user, step);
 }
 
-static void lm_run_finish(lm_run *run)
+bool lm_continue(const language_model *lm, const ink_token *prompt, size_t n_prompt,
+                 const ink_generate_options *options, lm_report *report)
 {
-    ink_sampler_free(run->sampler);
-    ink_state_free(run->state);
-    free(run->logits);
-    free(run->text);
-}
-
-/* Feeds the prompt to the stream without showing its text to the sink. The new text is then spelled as the middle of a
-   text, with the space before its first word. */
-static bool spell_prompt(const language_model *lm, const lm_request *request, lm_run *run)
-{
-    size_t size;
-    for (size_t i = 0; i < request->n_prompt; i++)
-        if (!lm_spell(lm, &run->stream, request->prompt[i], run->text, run->text_capacity, &size))
-            return false;
-    return lm_spell(lm, &run->stream, -1, run->text, run->text_capacity, &size);
-}
-
-/* Hands a token and its text over. */
-static bool deliver(const language_model *lm, const lm_request *request, lm_run *run, ink_token token, bool *go_on)
-{
-    size_t size;
-    if (!lm_spell(lm, &run->stream, token, run->text, run->text_capacity, &size))
+    ink_generate_options o = *options;
+    stopwatch watch = {.options = options};
+    ink_generator *generator = NULL;
+    ink_request request = {.tokens = prompt, .n_tokens = n_prompt};
+    size_t context = lm->info->context_length, n_states = o.n_beams > 1 ? o.n_beams : 1;
+    o.capacity = n_prompt + o.max_tokens;
+    if (context > 0 && o.capacity > context)
+        o.capacity = context;
+    o.tokenizer = lm->tokenizer;
+    o.callback = stopwatch_step;
+    o.user = &watch;
+    *report = (lm_report){.end = INK_END_LENGTH};
+    if (!console_ok(lm->ctx, ink_state_size(lm->ctx, lm->model, o.capacity, &report->state_size)))
         return false;
-    *go_on = request->sink(request->user, token, run->text, size);
-    return true;
-}
-
-/* The loop. It starts from the logits of the prompt's last token. */
-static bool produce(const language_model *lm, const lm_request *request, lm_run *run, lm_report *report)
-{
-    size_t context = lm->info->context_length;
+    report->state_size *= n_states;
+    if (o.max_tokens == 0)
+        return true;
+    bool done = console_ok(lm->ctx, ink_generator_create(lm->ctx, lm->model, &o, &generator));
     double begin = console_seconds();
-    bool go_on = true;
-    for (report->end = LM_COUNT; report->n_tokens < request->n_tokens;) {
-        ink_token token;
-        if (!console_ok(lm->ctx, ink_sampler_pick(lm->ctx, run->sampler, run->logits, &token)))
-            return false;
-        if (ink_model_stops_at(lm->model, token)) {
-            report->end = LM_EOS;
-            break;
-        }
-        if (!deliver(lm, request, run, token, &go_on))
-            return false;
-        if (!go_on) {
-            report->end = LM_SINK;
-            break;
-        }
-        if (++report->n_tokens == request->n_tokens)
-            break;
-        if (context > 0 && ink_state_length(run->state) == context) {
-            report->end = LM_CONTEXT;
-            break;
-        }
-        if (!console_ok(lm->ctx, ink_model_forward(lm->ctx, lm->model, run->state, &token, 1, run->logits)))
-            return false;
-        report->n_steps++;
+    done = done && console_ok(lm->ctx, ink_generate(lm->ctx, generator, &request, 1));
+    if (done && request.n_results > 0) {
+        const ink_generated *result = &request.results[0];
+        report->end = result->end;
+        report->n_tokens = result->n_tokens;
+        report->is_full = result->end == INK_END_LENGTH && result->n_tokens < o.max_tokens;
+        report->n_steps = watch.n_searches > 0 ? watch.n_searches - 1 : result->n_tokens - (result->stop_token < 0);
+        report->prompt_seconds = watch.first - begin;
+        report->seconds = console_seconds() - watch.first;
     }
-    report->seconds = console_seconds() - begin;
-    return report->end == LM_SINK || deliver(lm, request, run, -1, &go_on);
-}
-
-bool lm_continue(const language_model *lm, const lm_request *request, lm_report *report)
-{
-    lm_run run = {0};
-    bool done = lm_run_start(lm, request, &run) && spell_prompt(lm, request, &run);
-    *report = (lm_report){.state_size = run.state_size};
-    if (done) {
-        double begin = console_seconds();
-        done = console_ok(
-            lm->ctx, ink_model_forward(lm->ctx, lm->model, run.state, request->prompt, request->n_prompt, run.logits));
-        report->prompt_seconds = console_seconds() - begin;
-    }
-    done = done && produce(lm, request, &run, report);
-    lm_run_finish(&run);
+    ink_generator_free(generator);
     return done;
 }

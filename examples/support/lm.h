@@ -1,5 +1,6 @@
 /*
- * lm.h - a model with its tokenizer, opened from a folder; the loop that continues a text; and the options of sampling.
+ * lm.h - a model with its tokenizer, opened from a folder; a text that is continued and measured; the options of
+ * generating.
  *
  * A function that returns bool answers whether to go on; if not, it has already printed why.
  */
@@ -64,70 +65,59 @@ bool lm_has_types(const language_model *lm);
    has one. With `as_ids` it is a list of ids. A prompt without tokens, or longer than the context, is a mistake. */
 bool lm_prompt(const language_model *lm, const char *text, bool as_ids, ink_token **tokens, size_t *n);
 
-/* The text that is complete with this token, as ink_tokenizer_stream() gives it. An id without a token has no text:
-   models often have more rows than their tokenizer has tokens. Without a tokenizer nothing has a text. */
-bool lm_spell(const language_model *lm, ink_text_stream *stream, ink_token token, char *text, size_t capacity,
-              size_t *size);
-
 /* ---- continuing ------------------------------------------------------------------------------------------------- */
 
-/* The options of programs that write text. Start from SAMPLING_DEFAULTS: a negative number or SAMPLING_UNSET means that
-   the command line does not set it. */
-typedef struct sampling {
+/* The options of programs that write text. Start from GENERATING_DEFAULTS: a negative number or GENERATING_UNSET means
+   that the command line does not set it. */
+typedef struct generating {
     uint64_t n_tokens, top_k, seed;
     double temperature, top_p, min_p, repeat_penalty;
-} sampling;
+    uint64_t n_beams, min_tokens, no_repeat;
+    double length_penalty;
+} generating;
 
-#define SAMPLING_UNSET UINT64_MAX
-#define SAMPLING_DEFAULTS                                                                                              \
+#define GENERATING_UNSET UINT64_MAX
+#define GENERATING_DEFAULTS                                                                                            \
     {                                                                                                                  \
-        SAMPLING_UNSET, SAMPLING_UNSET, 1, -1, -1, -1, -1                                                              \
+        GENERATING_UNSET, GENERATING_UNSET, 1, -1, -1, -1, -1, GENERATING_UNSET, GENERATING_UNSET, GENERATING_UNSET,   \
+            -1                                                                                                         \
     }
-#define SAMPLING_OPTIONS(s)                                                                                            \
-    CLI_COUNT("-n", "COUNT", &(s)->n_tokens, 0, 1e9, "tokens to produce at most"),                                     \
-        CLI_REAL("-t", "TEMPERATURE", &(s)->temperature, 100,                                                          \
+#define SAMPLING_OPTIONS(g)                                                                                            \
+    CLI_COUNT("-n", "COUNT", &(g)->n_tokens, 0, 1e9, "tokens to produce at most"),                                     \
+        CLI_REAL("-t", "TEMPERATURE", &(g)->temperature, 100,                                                          \
                  "flattens (above 1) or sharpens (below 1) the choice; 0: greedy"),                                    \
-        CLI_COUNT("-k", "TOP_K", &(s)->top_k, 0, 1e9, "choose among the k likeliest tokens; 0: all"),                  \
-        CLI_REAL("-p", "TOP_P", &(s)->top_p, 1,                                                                        \
+        CLI_COUNT("-k", "TOP_K", &(g)->top_k, 0, 1e9, "choose among the k likeliest tokens; 0: all"),                  \
+        CLI_REAL("-p", "TOP_P", &(g)->top_p, 1,                                                                        \
                  "choose among the likeliest tokens that make up probability p; 0 and 1: all"),                        \
-        CLI_REAL("--min-p", "P", &(s)->min_p, 1, "drop tokens less likely than p times the likeliest; 0: none"),       \
-        CLI_REAL("--repeat-penalty", "R", &(s)->repeat_penalty, 100,                                                   \
+        CLI_REAL("--min-p", "P", &(g)->min_p, 1, "drop tokens less likely than p times the likeliest; 0: none"),       \
+        CLI_REAL("--repeat-penalty", "R", &(g)->repeat_penalty, 100,                                                   \
                  "make tokens that occurred before less likely; 0 and 1: not at all"),                                 \
-        CLI_COUNT("--seed", "S", &(s)->seed, 0, 0, "the same seed gives the same text, on every machine (default 1)")
+        CLI_COUNT("--seed", "S", &(g)->seed, 0, 0, "the same seed gives the same text, on every machine (default 1)")
+#define BEAM_OPTIONS(g)                                                                                                \
+    CLI_COUNT("--beams", "N", &(g)->n_beams, 1, 1024, "search for the likeliest text with N beams; 1: none"),          \
+        CLI_REAL("--length-penalty", "P", &(g)->length_penalty, 16,                                                    \
+                 "of beams: above 0, the higher, the longer the text; 0: the plain sum"),                              \
+        CLI_COUNT("--min", "COUNT", &(g)->min_tokens, 0, 1e9, "tokens to produce at least"),                           \
+        CLI_COUNT("--no-repeat", "N", &(g)->no_repeat, 0, 1e9, "no N tokens in a row occur twice; 0: they may")
 
-/* The settings from the command line; for the rest those the model's folder recommends, or else temperature 0.8. */
-ink_sampler_options sampling_choose(const sampling *s, const ink_model *model);
-
-/* Receives each new token and the text that is complete with it (often "", never half a character). At the end comes a
-   call with token -1 and the rest of the text. Returning false ends the continuation. */
-typedef bool (*lm_sink)(void *user, ink_token token, const char *text, size_t size);
-
-typedef struct lm_request {
-    const ink_token *prompt;
-    size_t n_prompt; /* at least 1 */
-    size_t n_tokens; /* how many to produce at most */
-    ink_sampler_options sampler;
-    lm_sink sink;
-    void *user;
-} lm_request;
-
-typedef enum lm_end {
-    LM_COUNT,   /* all the tokens asked for */
-    LM_EOS,     /* the model ended its text */
-    LM_CONTEXT, /* the model's context is full */
-    LM_SINK     /* the sink returned false */
-} lm_end;
+/* The settings from the command line; for the rest those that the model's folder recommends, or else temperature 0.8
+   (greedy for an encoder-decoder). There is one result. -n decides how long a text may be; the lengths of the folder
+   count without it. Beams exclude a temperature: the one from the command line wins. */
+ink_generate_options generating_choose(const generating *g, const ink_model *model);
 
 typedef struct lm_report {
-    lm_end end;
+    ink_generate_end end;
+    bool is_full; /* the text ended because the context is full */
     size_t n_tokens;
-    size_t n_steps;        /* tokens that ran through the model after the prompt */
+    size_t n_steps;        /* passes through the model after the prompt */
     double prompt_seconds; /* for the prompt */
     double seconds;        /* for the steps */
-    size_t state_size;     /* bytes */
+    size_t state_size;     /* bytes of all states */
 } lm_report;
 
-/* Continues a prompt: forward, pick, hand over, forward ... */
-bool lm_continue(const language_model *lm, const lm_request *request, lm_report *report);
+/* Continues a prompt, n_prompt >= 1, with at most options->max_tokens tokens; 0: none. Texts are those of the model's
+   tokenizer. */
+bool lm_continue(const language_model *lm, const ink_token *prompt, size_t n_prompt,
+                 const ink_generate_options *options, lm_report *report);
 
 #endif

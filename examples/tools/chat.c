@@ -4,9 +4,9 @@
  * stdout gets what the model says, as it is produced; stderr gets everything else. Each line of stdin is something that
  * the user says, or a command that begins with a slash.
  *
- * The model's state keeps the conversation, so each turn only costs its new tokens. The state always ends where the
- * last answer does, whether the model, the user or the context ended it. The chat's ink_conversation remembers that the
- * answer still has to be closed, and the next turn begins with that.
+ * The model's state keeps the conversation, so each turn only costs its new tokens. The conversation always ends where
+ * the last answer does, whether the model, the user or the context ended it. The chat's ink_conversation remembers that
+ * the answer still has to be closed, and the next turn begins with that.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ enum { CHUNK = 128, USUAL_CONTEXT = 4096 };
 static const char *system_text, *format;
 static uint64_t asked_context;
 static bool think, commands;
-static sampling chosen = SAMPLING_DEFAULTS;
+static generating chosen = GENERATING_DEFAULTS;
 
 static const cli_option options[] = {
     CLI_TEXT("--system", "TEXT", &system_text, "instructions to the model (default: those of its template)"),
@@ -53,17 +53,14 @@ static cli line = {
 /* A conversation. */
 typedef struct talk {
     language_model lm;
-    ink_sampler_options sampler_options;
     ink_chat *chat;
     ink_state *state;
-    size_t capacity; /* of the state in tokens, 0: any number */
-    ink_sampler *sampler;
+    size_t capacity; /* tokens of a conversation, 0: any number */
+    ink_generator *generator;
     ink_conversation at;
-    ink_token *heard; /* [n_heard] all tokens so far; a sampler of a loaded conversation has to know them */
+    ink_token *heard; /* [n_heard] the conversation; the state may lack the last one */
     size_t n_heard, heard_room;
-    float *logits; /* [vocab_size] */
-    char *text;    /* [text_room] of one token */
-    size_t text_room;
+    bool stopped, broken; /* during an answer: by Ctrl-C; writing to stdout failed */
 
     size_t n_read, n_written; /* tokens in all, and the seconds they took */
     double read_seconds, write_seconds;
@@ -71,14 +68,13 @@ typedef struct talk {
 
 /* ---- open and close --------------------------------------------------------------------------------------------- */
 
-static bool new_sampler(const talk *t, const ink_token *heard, size_t n_heard, ink_sampler **sampler)
+/* Prints what the model says, until Ctrl-C or the end of the context. */
+static bool say(void *user, const ink_generate_step *step)
 {
-    if (console_ok(t->lm.ctx, ink_sampler_create(t->lm.ctx, &t->sampler_options, t->lm.info->vocab_size, sampler)) &&
-        console_ok(t->lm.ctx, ink_sampler_accept(t->lm.ctx, *sampler, heard, n_heard)))
-        return true;
-    ink_sampler_free(*sampler);
-    *sampler = NULL;
-    return false;
+    talk *t = user;
+    t->broken = !console_say(step->text, step->size);
+    t->stopped = console_interrupted();
+    return !t->broken && !t->stopped && (t->capacity == 0 || t->n_heard + step->n_tokens < t->capacity);
 }
 
 /* Call talk_close() even after a failure. */
@@ -90,45 +86,42 @@ static bool talk_open(talk *t)
     language_model *lm = &t->lm;
     size_t context = lm->info->context_length, wanted = asked_context > 0 ? (size_t)asked_context : USUAL_CONTEXT;
     ink_chat_options chat = {.format = format, .think = think, .date = today};
+    ink_generate_options o = generating_choose(&chosen, lm->model);
     if (day != NULL)
         strftime(today, sizeof today, "%d %b %Y", day);
-    t->sampler_options = sampling_choose(&chosen, lm->model);
     if (asked_context > 0 && context > 0 && wanted > context)
         return console_complain("--context expects at most %zu with this model, found %zu", context, wanted);
     t->capacity = context == 0 ? (size_t)asked_context : wanted < context ? wanted : context;
-    t->text_room = ink_tokenizer_stream_capacity(lm->tokenizer);
-    t->text = console_memory(t->text_room, 1);
-    t->logits = console_memory(lm->info->vocab_size, sizeof *t->logits);
-    return t->text != NULL && t->logits != NULL &&
-           console_ok(lm->ctx, ink_chat_open(lm->ctx, lm->folder, lm->tokenizer, &chat, &t->chat)) &&
-           console_ok(lm->ctx, ink_state_create(lm->ctx, lm->model, t->capacity, &t->state)) &&
-           console_ok(lm->ctx, ink_context_reserve(lm->ctx, lm->model, 1, CHUNK, t->capacity)) &&
-           new_sampler(t, NULL, 0, &t->sampler);
+    if (chosen.n_tokens == GENERATING_UNSET || chosen.n_tokens == 0)
+        o.max_tokens = t->capacity > 0 ? t->capacity : USUAL_CONTEXT;
+    o.n_beams = 1;
+    o.capacity = t->capacity;
+    o.bring_states = true;
+    o.tokenizer = lm->tokenizer;
+    o.callback = say;
+    o.user = t;
+    if (!console_ok(lm->ctx, ink_chat_open(lm->ctx, lm->folder, lm->tokenizer, &chat, &t->chat)))
+        return false;
+    o.chat = t->chat;
+    return console_ok(lm->ctx, ink_state_create(lm->ctx, lm->model, t->capacity, &t->state)) &&
+           console_ok(lm->ctx, ink_generator_create(lm->ctx, lm->model, &o, &t->generator));
 }
 
 static void talk_close(talk *t)
 {
-    ink_sampler_free(t->sampler);
+    ink_generator_free(t->generator);
     ink_state_free(t->state);
     ink_chat_free(t->chat);
     free(t->heard);
-    free(t->logits);
-    free(t->text);
     lm_close(&t->lm);
 }
 
 /* Forgets the conversation. */
-static bool talk_reset(talk *t)
+static void talk_reset(talk *t)
 {
-    ink_sampler *sampler = NULL;
-    if (!new_sampler(t, NULL, 0, &sampler))
-        return false;
-    ink_sampler_free(t->sampler);
-    t->sampler = sampler;
     ink_state_reset(t->state);
     t->at = (ink_conversation){0};
     t->n_heard = 0;
-    return true;
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
@@ -168,66 +161,58 @@ static bool encode_turn(const talk *t, const char *text, size_t size, ink_conver
     return false;
 }
 
-/* Runs the turn through the model. Ctrl-C takes it back, or skips the answer if the state cannot be rewound. */
-static bool read_turn(talk *t, const ink_token *ids, size_t n, bool *taken, bool *stopped)
+/* Runs the turn through the model, but for its last token. Ctrl-C takes it back, or skips the answer if the state
+   cannot be rewound. */
+static bool read_turn(talk *t, const ink_token *ids, size_t n, bool *taken)
 {
-    size_t before = ink_state_length(t->state);
+    size_t before = ink_state_length(t->state), n_before = t->n_heard;
     double begin = console_seconds();
+    if (!hear(t, ids, n))
+        return false;
     *taken = true;
-    *stopped = false;
-    for (size_t i = 0; i < n; i += CHUNK) {
-        size_t size = n - i < CHUNK ? n - i : CHUNK;
-        if (!console_ok(t->lm.ctx, ink_model_forward(t->lm.ctx, t->lm.model, t->state, ids + i, size, t->logits)))
+    t->stopped = false;
+    for (size_t at = before; at + 1 < t->n_heard;) {
+        size_t left = t->n_heard - 1 - at, size = left < CHUNK ? left : CHUNK;
+        if (!console_ok(t->lm.ctx, ink_model_forward(t->lm.ctx, t->lm.model, t->state, t->heard + at, size, NULL)))
             return false;
-        *stopped = console_interrupted() || *stopped;
-        if (*stopped && ink_state_rewind(t->lm.ctx, t->state, before) == INK_OK) {
+        at += size;
+        t->stopped = console_interrupted() || t->stopped;
+        if (t->stopped && ink_state_rewind(t->lm.ctx, t->state, before) == INK_OK) {
             *taken = false;
+            t->n_heard = n_before;
             console_note("(stopped; your turn is taken back)");
             return true;
         }
     }
     t->n_read += n;
     t->read_seconds += console_seconds() - begin;
-    return hear(t, ids, n) && console_ok(t->lm.ctx, ink_sampler_accept(t->lm.ctx, t->sampler, ids, n));
+    return true;
 }
 
 /* ---- answering -------------------------------------------------------------------------------------------------- */
 
-static bool print_answer(talk *t, ink_text_stream *stream, ink_token token)
+static bool answer(talk *t)
 {
-    size_t size;
-    return lm_spell(&t->lm, stream, token, t->text, t->text_room, &size) && console_say(t->text, size);
-}
-
-static bool is_full(const talk *t) { return t->capacity > 0 && ink_state_length(t->state) == t->capacity; }
-
-/* Pick, print, run forward: every printed token enters the state. */
-static bool answer(talk *t, bool stopped)
-{
-    ink_text_stream stream = {0};
+    const char *why = t->stopped ? "(stopped)" : chosen.n_tokens == 0 ? "(cut off here: -n)" : NULL;
     double begin = console_seconds();
-    const char *why = NULL;
-    for (size_t i = 0; why == NULL; i++) {
-        ink_token token;
-        if (console_interrupted() || stopped) {
+    if (why == NULL) {
+        ink_request request = {
+            .state = t->state, .tokens = t->heard, .n_tokens = t->n_heard, .seed = t->at.n_messages / 2};
+        if (!console_ok(t->lm.ctx, ink_generate(t->lm.ctx, t->generator, &request, 1)))
+            return false;
+        const ink_generated *said = &request.results[0];
+        if (t->broken || !hear(t, said->tokens, said->n_tokens))
+            return false;
+        t->n_written += said->n_tokens;
+        if (t->stopped)
             why = "(stopped)";
-            break;
-        }
-        if (i == chosen.n_tokens || is_full(t)) {
-            why = is_full(t) ? "(the context is full; /reset begins a new conversation)" : "(cut off here: -n)";
-            break;
-        }
-        if (!console_ok(t->lm.ctx, ink_sampler_pick(t->lm.ctx, t->sampler, t->logits, &token)))
-            return false;
-        if (ink_chat_ends(t->chat, token) || ink_model_stops_at(t->lm.model, token))
-            break;
-        if (!print_answer(t, &stream, token) || !hear(t, &token, 1) ||
-            !console_ok(t->lm.ctx, ink_model_forward(t->lm.ctx, t->lm.model, t->state, &token, 1, t->logits)))
-            return false;
-        t->n_written++;
+        else if (said->end == INK_END_CALLBACK || t->n_heard == t->capacity)
+            why = "(the context is full; /reset begins a new conversation)";
+        else if (said->end == INK_END_LENGTH)
+            why = "(cut off here: -n)";
     }
     t->write_seconds += console_seconds() - begin;
-    if (!print_answer(t, &stream, -1) || !console_write("\n", 1))
+    if (!console_write("\n", 1))
         return false;
     if (why != NULL)
         console_note("%s", why);
@@ -241,23 +226,23 @@ static bool talk_say(talk *t, const char *text, size_t size)
     ink_conversation after;
     ink_token *ids;
     size_t n;
-    bool taken = false, stopped = false, done;
+    bool taken = false, done;
     console_interrupted(); /* forget an earlier Ctrl-C */
     if (!encode_turn(t, text, size, &after, &ids, &n))
         return false;
-    if (t->capacity > 0 && n > t->capacity - ink_state_length(t->state)) {
+    if (t->capacity > 0 && n > t->capacity - t->n_heard) {
         console_note("The conversation has %zu tokens, this would add %zu, and the context holds %zu: /reset begins a "
                      "new one.",
-                     ink_state_length(t->state), n, t->capacity);
+                     t->n_heard, n, t->capacity);
         free(ids);
         return true;
     }
-    done = read_turn(t, ids, n, &taken, &stopped);
+    done = read_turn(t, ids, n, &taken);
     free(ids);
     if (!done || !taken)
         return done;
     t->at = after;
-    return answer(t, stopped);
+    return answer(t);
 }
 
 /* ---- a conversation in a file ----------------------------------------------------------------------------------- */
@@ -302,7 +287,10 @@ static uint64_t sum_of(const unsigned char *bytes, size_t size)
 static unsigned char *write_bytes(const talk *t, size_t *size)
 {
     ink_context *ctx = t->lm.ctx;
-    size_t state_size = 0;
+    size_t state_size = 0, seen = ink_state_length(t->state);
+    if (seen < t->n_heard &&
+        !console_ok(ctx, ink_model_forward(ctx, t->lm.model, t->state, t->heard + seen, t->n_heard - seen, NULL)))
+        return NULL;
     ink_state_save(ctx, t->state, NULL, 0, &state_size); /* reports the size */
     const uint64_t numbers[N_NUMBERS] = {t->at.n_messages, t->at.last, t->at.answering, t->n_heard, state_size};
     *size = FIXED + 4 * t->n_heard + state_size + SUM;
@@ -369,28 +357,28 @@ static bool check_bytes(const talk *t, const char *path, const unsigned char *by
 static bool restore(talk *t, const char *path, const unsigned char *bytes, const uint64_t numbers[N_NUMBERS])
 {
     ink_context *ctx = t->lm.ctx;
-    size_t n = (size_t)numbers[3], state_size = (size_t)numbers[4];
-    ink_sampler *sampler = NULL;
+    size_t n = (size_t)numbers[3], state_size = (size_t)numbers[4], vocab_size = t->lm.info->vocab_size, known = 0;
     ink_state *state = NULL;
     ink_token *tokens = console_memory(n, sizeof *tokens);
     for (size_t i = 0; tokens != NULL && i < n; i++)
         tokens[i] = (ink_token)(int32_t)get_bytes(bytes + FIXED + 4 * i, 4);
-    bool done = tokens != NULL && new_sampler(t, tokens, n, &sampler) &&
+    while (tokens != NULL && known < n && tokens[known] >= 0 && (size_t)tokens[known] < vocab_size)
+        known++;
+    bool done = tokens != NULL &&
+                (known == n ||
+                 console_complain("%s: the file contradicts itself: token %zu of %zu is unknown", path, known, n)) &&
                 console_ok(ctx, ink_state_create(ctx, t->lm.model, t->capacity, &state)) &&
                 console_ok(ctx, ink_state_load(ctx, state, bytes + FIXED + 4 * n, state_size)) &&
                 (ink_state_length(state) == n ||
                  console_complain("%s: the file contradicts itself: it lists %zu tokens, and its state holds %zu", path,
                                   n, ink_state_length(state)));
     if (!done) {
-        ink_sampler_free(sampler);
         ink_state_free(state);
         free(tokens);
         return false;
     }
-    ink_sampler_free(t->sampler);
     ink_state_free(t->state);
     free(t->heard);
-    t->sampler = sampler;
     t->state = state;
     t->heard = tokens;
     t->n_heard = t->heard_room = n;
@@ -422,12 +410,14 @@ static const char *argument_of(const char *text, const char *command)
 }
 
 /* A pipe may carry the words of strangers, and they shall not name files of the user. */
-static bool obey(talk *t, const char *command, bool may_touch_files)
+static void obey(talk *t, const char *command, bool may_touch_files)
 {
     const char *save = argument_of(command, "/save"), *load = argument_of(command, "/load");
     char shown[64];
-    if (argument_of(command, "/reset") != NULL)
-        return talk_reset(t);
+    if (argument_of(command, "/reset") != NULL) {
+        talk_reset(t);
+        return;
+    }
     if ((save != NULL || load != NULL) && !may_touch_files)
         console_note("(from a pipe, /save and /load are obeyed with --commands only)");
     else if (save != NULL && *save != '\0')
@@ -437,7 +427,6 @@ static bool obey(talk *t, const char *command, bool may_touch_files)
     else
         console_note("'%s' is none of the commands: /reset, /save FILE, /load FILE. A space in front makes it text.",
                      console_harmless(shown, sizeof shown, command));
-    return true;
 }
 
 static bool converse(talk *t, lines *in, bool asked)
@@ -456,8 +445,9 @@ static bool converse(talk *t, lines *in, bool asked)
                 return true;
             continue;
         case LINES_LINE:
-            if (in->text[0] == '/' ? !obey(t, in->text, asked || commands)
-                                   : in->size > 0 && !talk_say(t, in->text, in->size))
+            if (in->text[0] == '/')
+                obey(t, in->text, asked || commands);
+            else if (in->size > 0 && !talk_say(t, in->text, in->size))
                 return false;
         }
     }

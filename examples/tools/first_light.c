@@ -27,14 +27,13 @@ typedef struct paragraph {
     size_t size;
 } paragraph;
 
-static bool collect(void *user, ink_token token, const char *text, size_t size)
+static bool collect(void *user, const ink_generate_step *step)
 {
     paragraph *out = user;
-    (void)token;
-    if (size >= sizeof out->text - out->size)
+    if (step->size >= sizeof out->text - out->size)
         return false;
-    memcpy(out->text + out->size, text, size);
-    out->size += size;
+    memcpy(out->text + out->size, step->text, step->size);
+    out->size += step->size;
     out->text[out->size] = '\0';
     return true;
 }
@@ -50,23 +49,24 @@ static void print_text(const char *text)
 static bool continue_prompt(const language_model *lm, const char *title)
 {
     paragraph out = {.size = 0};
-    lm_request request = {
-        .n_tokens = N_TOKENS, .sampler = {.temperature = 0.8F, .seed = 1}, .sink = collect, .user = &out};
+    const ink_generate_step before = {.text = "...", .size = 3}, behind = {.text = " ...", .size = 4};
+    const ink_generate_options options = {
+        .max_tokens = N_TOKENS, .sampler = {.temperature = 0.8F, .seed = 1}, .callback = collect, .user = &out};
     lm_report report;
     ink_token *prompt = NULL;
+    size_t n_prompt;
     double best = 0;
     char parameters[CONSOLE_ROOM], rate[CONSOLE_ROOM];
-    bool done = lm_prompt(lm, PROMPT, false, &prompt, &request.n_prompt);
-    request.prompt = prompt;
+    bool done = lm_prompt(lm, PROMPT, false, &prompt, &n_prompt);
     for (int i = 0; done && i < N_RUNS; i++) {
         out.size = 0;
-        done = collect(&out, -1, "...", 3) && lm_continue(lm, &request, &report);
+        done = collect(&out, &before) && lm_continue(lm, prompt, n_prompt, &options, &report);
         if (done && report.seconds > 0 && (double)report.n_steps / report.seconds > best)
             best = (double)report.n_steps / report.seconds;
     }
     if (done) {
-        if (report.end == LM_COUNT)
-            collect(&out, -1, " ...", 4);
+        if (report.end == INK_END_LENGTH)
+            collect(&out, &behind);
         printf("%-32s %10s parameters %15s tokens/s\n", title, console_parameters(parameters, lm->info->n_parameters),
                console_count(rate, (uint64_t)best));
         print_text(out.text);

@@ -11,15 +11,17 @@
 
 #include "lm.h"
 
-static const char *stop_text;
+static const char *stop_texts[CLI_MAX_TEXTS];
+static size_t n_stop_texts;
 static bool ids, ids_in;
-static sampling chosen = SAMPLING_DEFAULTS;
+static generating chosen = GENERATING_DEFAULTS;
 
 static const cli_option options[] = {
-    CLI_TEXT("--stop", "TEXT", &stop_text, "end before this text"),
+    CLI_TEXTS("--stop", "TEXT", stop_texts, &n_stop_texts, "end before this text; may be given several times"),
     CLI_FLAG("--ids", &ids, "print token ids instead of text"),
     LM_IDS_IN(&ids_in),
     SAMPLING_OPTIONS(&chosen),
+    BEAM_OPTIONS(&chosen),
     CLI_MACHINE,
 };
 
@@ -28,129 +30,73 @@ static cli line = {
     .usage = "FOLDER \"prompt\" [options]",
     .about = "Continues a prompt with the model in a folder (config.json, model.safetensors, tokenizer.json).\n"
              "The text goes to stdout as it is produced, everything else to stderr. By default it produces up\n"
-             "to 200 tokens with the sampling settings of the folder's generation_config.json; without that\n"
-             "file the temperature is 0.8. With --ids and --ids-in a folder needs no tokenizer. At a terminal,\n"
+             "to 200 tokens with the settings of the folder's generation_config.json; if that file says nothing\n"
+             "the temperature is 0.8. Beams print their text when it is found. With --ids and --ids-in a folder needs "
+             "no tokenizer. At a terminal,\n"
              "characters that would steer it are shown as \\xNN; a pipe or a file gets the text as it is.",
     .samples = "  generate examples/models/gpt \"Anna and Tom were in the garden.\"\n"
                "  generate examples/models/lstm \"Anna and Tom\" -n 50 -t 0.7 -p 0.95 --seed 7\n"
+               "  generate examples/models/gpt \"Anna and Tom\" --beams 4 --no-repeat 3 -n 40\n"
                "  generate examples/models/gpt --ids-in \"0 829 14 286\" --ids -n 20\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(2, 2, "FOLDER", "the prompt"),
 };
 
-/* ---- stopping at a phrase --------------------------------------------------------------------------------------- */
-
-#define STOP_MAX 256
-
-/*
- * Finds a phrase in text that arrives piece by piece (Knuth, Morris, Pratt 1977). Text that may be the start of the
- * phrase is held back. It equals the start of the phrase, so its length is all there is to keep.
- */
-typedef struct stop_watch {
-    const char *phrase; /* owned by the caller */
-    size_t size;
-    size_t held; /* bytes held back: the first `held` of the phrase */
-    size_t
-        back[STOP_MAX]; /* back[i]: length of the longest proper prefix of the phrase that ends its first i + 1 bytes */
-} stop_watch;
-
-/* Watches for `phrase`; "" and NULL mean none. False if it is longer than STOP_MAX bytes. */
-static bool stop_start(stop_watch *stop, const char *phrase)
-{
-    size_t k = 0;
-    if (phrase == NULL)
-        phrase = "";
-    *stop = (stop_watch){.phrase = phrase, .size = strlen(phrase)};
-    if (stop->size > STOP_MAX)
-        return false;
-    for (size_t i = 1; i < stop->size; i++) {
-        while (k > 0 && phrase[k] != phrase[i])
-            k = stop->back[k - 1];
-        k += phrase[k] == phrase[i];
-        stop->back[i] = k;
-    }
-    return true;
-}
-
-/* Takes the next piece. out [size + STOP_MAX] gets the *n_out bytes that cannot belong to the phrase. True if the
-   phrase is complete: the text ends before it. */
-static bool stop_feed(stop_watch *stop, const char *piece, size_t size, char *out, size_t *n_out)
-{
-    *n_out = 0;
-    for (size_t i = 0; i < size; i++) {
-        while (stop->held > 0 && stop->phrase[stop->held] != piece[i]) {
-            size_t keep = stop->back[stop->held - 1];
-            memcpy(out + *n_out, stop->phrase, stop->held - keep);
-            *n_out += stop->held - keep;
-            stop->held = keep;
-        }
-        if (stop->size > 0 && stop->phrase[stop->held] == piece[i])
-            stop->held++;
-        else
-            out[(*n_out)++] = piece[i];
-        if (stop->size > 0 && stop->held == stop->size)
-            return true;
-    }
-    return false;
-}
-
-/* ---- the program ------------------------------------------------------------------------------------------------ */
-
 /* Stands between the model and stdout. */
 typedef struct printer {
-    stop_watch stop;
-    char *text; /* room for one piece and a stop text */
     size_t n_ids;
     bool broken; /* writing to stdout failed */
 } printer;
 
-/* Prints the text that cannot belong to the stop text; false when the text ends here. */
-static bool printer_take(void *user, ink_token token, const char *piece, size_t size)
+static bool print_step(void *user, const ink_generate_step *step)
 {
     printer *out = user;
-    size_t n;
-    bool stopped = stop_feed(&out->stop, piece, size, out->text, &n);
-    if (!ids) {
-        out->broken = !console_say(out->text, n);
-        if (token < 0 && !stopped) /* the text is over, so the held text is no stop text */
-            out->broken = out->broken || !console_say(out->stop.phrase, out->stop.held);
-    } else if (token >= 0 && !stopped) {
-        out->broken = !console_print("%s%" PRId32, out->n_ids++ > 0 ? " " : "", token);
-    }
-    return !stopped && !out->broken;
+    if (step->searches)
+        return true;
+    if (!ids)
+        out->broken = !console_say(step->text, step->size);
+    else if (step->token >= 0 && !step->is_last)
+        out->broken = !console_print("%s%" PRId32, out->n_ids++ > 0 ? " " : "", step->token);
+    return !out->broken;
 }
 
-static bool generate_text(const language_model *lm, printer *out)
+static bool generate_text(const language_model *lm)
 {
     const ink_model_info *info = lm->info;
     char a[CONSOLE_ROOM], b[CONSOLE_ROOM], c[CONSOLE_ROOM], d[CONSOLE_ROOM];
-    lm_request request = {
-        .n_tokens = chosen.n_tokens == SAMPLING_UNSET ? 200 : (size_t)chosen.n_tokens,
-        .sampler = sampling_choose(&chosen, lm->model),
-        .sink = printer_take,
-        .user = out,
-    };
+    printer out = {0};
+    ink_stop_text stops[CLI_MAX_TEXTS];
+    ink_generate_options o = generating_choose(&chosen, lm->model);
     lm_report report;
     ink_token *prompt;
-    if (!lm_prompt(lm, line.arguments[1], ids_in, &prompt, &request.n_prompt))
+    size_t n_prompt;
+    o.max_tokens = chosen.n_tokens == GENERATING_UNSET ? 200 : (size_t)chosen.n_tokens;
+    o.callback = print_step;
+    o.user = &out;
+    o.stop_texts = stops;
+    for (size_t i = 0; i < n_stop_texts; i++)
+        if (*stop_texts[i] != '\0')
+            stops[o.n_stop_texts++] = (ink_stop_text){stop_texts[i], strlen(stop_texts[i])};
+    if (ids && ids_in && o.n_stop_texts > 0)
+        return console_complain("--stop is a text, and with --ids and --ids-in there is none");
+    if (!lm_prompt(lm, line.arguments[1], ids_in, &prompt, &n_prompt))
         return false;
-    request.prompt = prompt;
     console_note("%s, %s parameters, context %s, kernel %s, threads %u", info->kind,
                  console_parameters(a, info->n_parameters),
                  info->context_length > 0 ? console_count(b, info->context_length) : "unlimited",
                  ink_context_kernel(lm->ctx), ink_context_threads(lm->ctx));
     if (!ids)
         console_echo(line.arguments[1]);
-    bool done = lm_continue(lm, &request, &report);
+    bool done = lm_continue(lm, prompt, n_prompt, &o, &report);
     free(prompt);
-    if (!done || out->broken || !console_write("\n", 1))
+    if (!done || out.broken || !console_write("\n", 1))
         return false;
     console_note("%s", ""); /* an empty line after the text, or after the prompt if the text went elsewhere */
-    if (report.end == LM_CONTEXT)
+    if (report.is_full)
         console_note("(the model's context of %zu tokens is full)", info->context_length);
     console_note("prompt: %zu tokens, %s tokens/s; generated: %zu tokens, %s tokens/s; memory: %s of weights, %s of "
                  "state",
-                 request.n_prompt, console_rate(a, request.n_prompt, report.prompt_seconds), report.n_tokens,
+                 n_prompt, console_rate(a, n_prompt, report.prompt_seconds), report.n_tokens,
                  console_rate(b, report.n_steps, report.seconds), console_bytes(c, info->n_bytes),
                  console_bytes(d, report.state_size));
     return true;
@@ -159,15 +105,8 @@ static bool generate_text(const language_model *lm, printer *out)
 static bool generate(ink_context *ctx)
 {
     language_model lm = {0};
-    printer out = {0};
-    bool done = stop_start(&out.stop, stop_text) || console_complain("--stop expects at most %d bytes", STOP_MAX);
-    if (done && ids && ids_in && out.stop.size > 0)
-        done = console_complain("--stop is a text, and with --ids and --ids-in there is none");
-    lm_text text = ids && ids_in ? LM_NO_TOKENIZER : LM_TOKENIZER;
-    done = done && lm_open(&lm, ctx, line.arguments[0], text);
-    size_t room = done && text == LM_TOKENIZER ? ink_tokenizer_stream_capacity(lm.tokenizer) : 0;
-    done = done && (out.text = console_memory(room + STOP_MAX, 1)) != NULL && generate_text(&lm, &out);
-    free(out.text);
+    bool done =
+        lm_open(&lm, ctx, line.arguments[0], ids && ids_in ? LM_NO_TOKENIZER : LM_TOKENIZER) && generate_text(&lm);
     lm_close(&lm);
     return done;
 }

@@ -43,7 +43,8 @@
  *     ink_generate(ctx, generator, requests, 8);
  *     second = requests[5].results[1];
  *
- * All rules are those of transformers' generate(), under which a result is the same tokens.
+ * All rules are those of transformers' generate(), under which a result is the same tokens. ink_model_generation()
+ * gives those that the model's folder recommends.
  */
 #ifndef INKLING_GENERATE_H
 #define INKLING_GENERATE_H
@@ -136,6 +137,17 @@ typedef struct ink_generate_options {
     ink_generate_fn callback;       /* gets each token; of a beam search, each step, then the tokens of its results */
     void *user;
 } ink_generate_options;
+
+/* Fills *options with what the folder recommends in generation_config.json or, if there is no such file, in
+   config.json; all other members are as in {0}. Absent settings get Hugging Face's defaults, and seed is 0. Lists
+   belong to the model. False if the file does not say how to choose tokens (has none of do_sample, num_beams and
+   repetition_penalty): then they are greedy, and the lengths and lists are read all the same.
+
+   0 means "nothing" in the file, as in transformers, and "off" in the options, so top_p 0 (only the likeliest token)
+   and length_penalty 0 (the plain sum) become FLT_MIN. A number out of range is noted (ink_model_note()): top_p above 1
+   and top_k below 0 keep all tokens, temperature 0 is greedy, and ink_generator_create() refuses the others, as
+   transformers does. Rules that the generator lacks (typical_p, stop_strings, ...) are noted and ignored. */
+bool ink_model_generation(const ink_model *model, ink_generate_options *options);
 
 /* ---- generating -------------------------------------------------------------------------------------------------- */
 

@@ -194,14 +194,6 @@ const char *ink_model_note(const ink_model *model, size_t i);
    default of the architecture. Ids that the vocabulary lacks are left out, with a note. */
 bool ink_model_stops_at(const ink_model *model, ink_token token);
 
-/* Fills *options with the sampling settings recommended in generation_config.json, or, if there is no such file, in
-   config.json. Absent fields get Hugging Face's defaults, and seed is 0. Returns false, and greedy options, if the file
-   recommends none (has neither do_sample nor repetition_penalty). 0 means "nothing" in the file, as in transformers,
-   and "off" in the options, so top_p 0 (only the likeliest token) becomes FLT_MIN. A number out of range is noted:
-   top_p above 1 and top_k below 0 keep all tokens, temperature 0 is greedy, and ink_sampler_create() refuses the
-   others, as transformers does. Rules that the sampler lacks (num_beams, no_repeat_ngram_size, ...) are noted. */
-bool ink_model_sampling(const ink_model *model, ink_sampler_options *options);
-
 /*
  * States. `capacity` is the largest number of tokens of the sequence, which sets the size of the key/value caches; 0:
  * the context length of the model, or INK_ERROR_ARGUMENT if it has none. The state of a recurrent model or an MLP

@@ -22,10 +22,11 @@ typedef struct ink_import {
     const void *variant;      /* the architecture's own data */
     ink_model_options options;
     ink_notes notes;
-    ink_config config;     /* config.json */
-    ink_config generation; /* generation_config.json; all settings are absent if there is no such file */
-    ink_plan plan;         /* for the weights of the folder */
-    ink_model *model;      /* zeroed, but info.bos_token and info.eos_token are -1 */
+    ink_config config;           /* config.json */
+    ink_config generation;       /* generation_config.json; all settings are absent if there is no such file */
+    ink_plan plan;               /* for the weights of the folder */
+    ink_model *model;            /* zeroed, but info.bos_token and info.eos_token are -1 */
+    const ink_token *forced_eos; /* the default of forced_eos_token_id; NULL: none */
 } ink_import;
 
 typedef struct ink_architecture {
@@ -116,7 +117,8 @@ ink_result ink_import_classifier(ink_import *in, const char *module, ink_task ta
    text. On entry model->head.padding is the default of pad_token_id. */
 ink_result ink_import_decoder_head(ink_import *in, ink_task task, bool tied, const char *module, bool has_bias);
 
-/* Reads the stop tokens and the sampling settings. On entry info->eos_token is the default of the architecture. */
+/* Reads the stop tokens and the settings for generating. On entry info->eos_token is the default of the architecture.
+ */
 ink_result ink_import_generation(ink_import *in);
 
 /* Imports modules.json (sentence-transformers) if the folder has one: *found. Sets model->sentence and the fields of

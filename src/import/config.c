@@ -218,15 +218,20 @@ static ink_result read_token(const ink_config *config, ink_json node, size_t voc
 ink_result ink_config_tokens(const ink_config *config, const char *key, size_t vocab_size, ink_arena *arena,
                              const ink_token **values, size_t *n)
 {
+    return ink_config_token_list(config, ink_config_member(config, key), vocab_size, arena, values, n);
+}
+
+ink_result ink_config_token_list(const ink_config *config, ink_json node, size_t vocab_size, ink_arena *arena,
+                                 const ink_token **values, size_t *n)
+{
     const ink_json_document *document = &config->document;
-    ink_json node = ink_config_member(config, key);
     *n = 0;
     if (node == INK_JSON_NONE)
         return INK_OK;
     bool list = document->nodes[node].kind == INK_JSON_ARRAY;
     ink_token *tokens = ink_arena_alloc(arena, list ? document->nodes[node].n_children : 1, sizeof *tokens);
     if (tokens == NULL)
-        return ink_fail(config->ctx, INK_ERROR_MEMORY, "out of memory: %s: %s", document->file, key);
+        return ink_fail(config->ctx, INK_ERROR_MEMORY, "out of memory: the tokens in %s", document->file);
     *values = tokens;
     for (ink_json id = list ? ink_json_first(document, node) : node; id != INK_JSON_NONE;
          id = list ? ink_json_next(document, id) : INK_JSON_NONE) {

@@ -78,6 +78,10 @@ ink_result ink_config_string(ink_config *config, const char *key, const char **v
 ink_result ink_config_tokens(const ink_config *config, const char *key, size_t vocab_size, ink_arena *arena,
                              const ink_token **values, size_t *n);
 
+/* The same of a node, INK_JSON_NONE for an absent key. */
+ink_result ink_config_token_list(const ink_config *config, ink_json node, size_t vocab_size, ink_arena *arena,
+                                 const ink_token **values, size_t *n);
+
 /* The first of them, -1 if there is none or for null. Without the key *value stays if it is in the vocabulary, else it
    becomes -1. */
 ink_result ink_config_token(const ink_config *config, const char *key, size_t vocab_size, ink_token *value);

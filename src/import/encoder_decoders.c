@@ -83,6 +83,7 @@ typedef struct s2s_family {
     s2s_positions positions;
     bool norm_before, embedding_norm;
     bool own_biases; /* each block has a bias of its own by distance */
+    bool forces_eos; /* forced_eos_token_id is eos_token by default */
     bool no_encoder; /* the caller gives the rows of the encoder */
     bool scaled;     /* the default of scale_embedding; of T5, whether there is scale_decoder_outputs */
     const char *activation;
@@ -95,6 +96,7 @@ typedef struct s2s_family {
 static const s2s_family bart = {.class = "Bart",
                                 .layout = &bart_layout,
                                 .embedding_norm = true,
+                                .forces_eos = true,
                                 .activation = "gelu",
                                 .vocab_size = 50265,
                                 S2S_SIZES,
@@ -104,6 +106,7 @@ static const s2s_family bart = {.class = "Bart",
 static const s2s_family marian = {.class = "Marian",
                                   .layout = &bart_layout,
                                   .positions = SINUSOIDS,
+                                  .forces_eos = true,
                                   .activation = "gelu",
                                   .vocab_size = 58101,
                                   S2S_SIZES,
@@ -125,6 +128,7 @@ static const s2s_family mbart = {.class = "MBart",
                                  .layout = &bart_layout,
                                  .norm_before = true,
                                  .embedding_norm = true,
+                                 .forces_eos = true,
                                  .activation = "gelu",
                                  .vocab_size = 50265,
                                  S2S_SIZES,
@@ -135,6 +139,7 @@ static const s2s_family pegasus = {.class = "Pegasus",
                                    .layout = &bart_layout,
                                    .positions = SINUSOIDS,
                                    .norm_before = true,
+                                   .forces_eos = true,
                                    .activation = "gelu",
                                    .vocab_size = 50265,
                                    S2S_SIZES,
@@ -144,6 +149,7 @@ static const s2s_family blenderbot = {.class = "Blenderbot",
                                       .layout = &bart_layout,
                                       .positions = LEARNED_FROM_0,
                                       .norm_before = true,
+                                      .forces_eos = true,
                                       .activation = "gelu",
                                       .vocab_size = 8008,
                                       .n_positions = 128,
@@ -492,6 +498,7 @@ static ink_result s2s_describe(ink_import *in, s2s_settings *s)
     info->eos_token = family->eos_token;
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
     INK_TRY(s2s_describe_start(in, family->start_token));
+    in->forced_eos = family->forces_eos ? &family->eos_token : NULL;
     INK_TRY(s2s_describe_positions(in, s));
     if (family->positions == DISTANCES)
         return t5_describe(in, s);

@@ -1,5 +1,5 @@
 /*
- * model.c - accessors of a model: info, stop tokens, sampling, encodings. src/import/open.c opens a model, run.c runs
+ * model.c - accessors of a model: info, stop tokens, encodings. src/import/open.c opens a model, run.c runs
  * it.
  */
 #include "networks.h"
@@ -24,12 +24,6 @@ bool ink_model_stops_at(const ink_model *model, ink_token token)
         if (model->info.stop_tokens[i] == token)
             return true;
     return false;
-}
-
-bool ink_model_sampling(const ink_model *model, ink_sampler_options *options)
-{
-    *options = model->sampling;
-    return model->advises_sampling;
 }
 
 const ink_encoder_info *ink_model_get_encoder(const ink_model *model)

@@ -150,8 +150,8 @@ struct ink_model {
     uint64_t fingerprint;     /* of all settings and weights; a serialized state carries it */
     size_t own_capacity_from; /* the content of a state for more tokens than this depends on its capacity (rope of type
                                  dynamic); 0: never */
-    bool advises_sampling;    /* the folder recommends sampling settings */
-    ink_sampler_options sampling;
+    bool advises_generation;  /* the folder says how to choose tokens */
+    const struct ink_generate_options *generation; /* what it says (generate.h); NULL for encoders */
 };
 
 /* What is kept of a source. It belongs to the decoder: `network` below is the model's. */

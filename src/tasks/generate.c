@@ -9,6 +9,12 @@
 #include "../text/chat_format.h"
 #include "generator.h"
 
+bool ink_model_generation(const ink_model *model, ink_generate_options *options)
+{
+    *options = model->generation != NULL ? *model->generation : (ink_generate_options){0};
+    return model->advises_generation;
+}
+
 /* ---- creating --------------------------------------------------------------------------------------------------- */
 
 #define MOST_LENGTH_PENALTY 16.0f
@@ -178,6 +184,9 @@ ink_result ink_generator_create(ink_context *ctx, const ink_model *model, const 
     ink_run_of_request run;
     ink_arena_measure(&measure);
     generator_layout(&measure, &fields, &run);
+    if (ink_arena_failed(&measure))
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the generator needs more memory than this machine can address");
+    INK_TRY(ink_limit_check(ctx, "the generator", ink_object_size(&measure), INK_LIMIT(ctx, state_bytes)));
     INK_TRY(ink_object_new(ctx, "the generator", &measure, NULL, 0, &arena));
     ink_generator *g = generator_layout(&arena, &fields, &run);
     list_stops(model, &o, g->stops);
@@ -305,10 +314,8 @@ bool ink_generate_stops(const ink_generator *g, ink_token token)
 
 /* ---- text ------------------------------------------------------------------------------------------------------- */
 
-/* Finds where the text ends: before the stop text that is complete first, the longest of those that are complete there;
-   the first `old` bytes complete none. Returns the bytes that may be given out, and how many may begin a stop text. */
-static size_t cut_text(const ink_generate_options *o, const char *text, size_t size, size_t old, size_t *n_held,
-                       bool *found)
+size_t ink_generate_cut(const ink_generate_options *o, const char *text, size_t size, size_t old, size_t *n_held,
+                        bool *found)
 {
     size_t longest = 0, most = 0;
     for (size_t end = old + 1; end <= size; end++) {
@@ -346,7 +353,7 @@ static ink_result deliver_token(ink_context *ctx, ink_generator *g, ink_run_of_r
         memcpy(g->text, s->held, old);
         INK_TRY(ink_tokenizer_stream(ctx, o->tokenizer, &s->stream, token, g->text + old, g->text_room - old, &size));
         step.text = g->text;
-        step.size = cut_text(o, g->text, old + size, old, &s->n_held, &found);
+        step.size = ink_generate_cut(o, g->text, old + size, old, &s->n_held, &found);
         memcpy(s->held, g->text + step.size, s->n_held);
         if (found) {
             *end = INK_END_STOP_TEXT;

@@ -92,6 +92,11 @@ ink_result ink_generate_none_left(ink_context *ctx, const ink_generator *g, cons
 
 bool ink_generate_stops(const ink_generator *g, ink_token token);
 
+/* Finds where a text ends: before the stop text that is complete first, the longest of those that are complete there;
+   the first `old` bytes complete none. Returns the bytes that may be given out, and how many may begin a stop text. */
+size_t ink_generate_cut(const ink_generate_options *o, const char *text, size_t size, size_t old, size_t *n_held,
+                        bool *found);
+
 /* One step of a beam search, from the logits of the beams to their next tokens; or to the results, and run->lives
    becomes false. */
 void ink_beam_begin(ink_generator *g, ink_run_of_request *run);

@@ -133,16 +133,24 @@ static void run_tasks(ink_context *ctx, const ink_model *model)
 static void run_decoder(ink_context *ctx, const ink_model *model)
 {
     const ink_model_info *info = ink_model_get_info(model);
-    ink_sampler_options options;
-    ink_sampler *sampler;
+    ink_generate_options options;
+    ink_generator *generator;
     ink_state *state, *other;
     ink_token tokens[MOST_TOKENS];
     size_t bytes = 0, saved = 0, v = info->vocab_size, n = some_tokens(info);
     for (size_t i = 0; i < n; i++)
         tokens[i] = (ink_token)(i * 5 % v);
-    ink_model_sampling(model, &options);
-    check(ink_sampler_create(ctx, &options, v, &sampler) == INK_OK);
-    ink_sampler_free(sampler);
+    ink_model_generation(model, &options);
+    options.capacity = n + 4;
+    if (ink_state_size(ctx, model, options.capacity, &bytes) == INK_OK && bytes < MODEL_BYTES / 16 &&
+        options.n_beams < 8 && options.n_results < 8 &&
+        ink_generator_create(ctx, model, &options, &generator) == INK_OK) {
+        ink_request request = {.tokens = tokens, .n_tokens = n};
+        ink_result result = ink_generate(ctx, generator, &request, 1);
+        for (size_t r = 0; result == INK_OK && r < request.n_results; r++)
+            check(request.results[r].n_tokens <= 5);
+        ink_generator_free(generator);
+    }
     if (ink_state_size(ctx, model, n, &bytes) != INK_OK || bytes > MODEL_BYTES)
         return;
     check(ink_state_create(ctx, model, n, &state) == INK_OK && ink_state_create(ctx, model, n, &other) == INK_OK);
