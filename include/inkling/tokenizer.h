@@ -38,6 +38,12 @@ ink_result ink_tokenizer_open(ink_context *ctx, const char *folder, ink_tokenize
 ink_result ink_tokenizer_open_source(ink_context *ctx, const ink_source *source, ink_tokenizer **tokenizer);
 void ink_tokenizer_free(ink_tokenizer *tokenizer);
 
+/* The tokenizer of the texts that an encoder-decoder writes. It differs from that of the sources where the folder has
+   target_tokenizer.json, or is Marian's, which has target.spm and may have a vocabulary of its own (separate_vocabs,
+   target_vocab.json). Otherwise it is the same, and is opened a second time. */
+ink_result ink_tokenizer_open_target(ink_context *ctx, const char *folder, ink_tokenizer **tokenizer);
+ink_result ink_tokenizer_open_target_source(ink_context *ctx, const ink_source *source, ink_tokenizer **tokenizer);
+
 /* One more than the largest id. */
 size_t ink_tokenizer_vocab_size(const ink_tokenizer *tokenizer);
 
@@ -106,14 +112,54 @@ enum {
 ink_result ink_tokenizer_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *text, size_t size,
                                 unsigned flags, ink_token *ids, size_t capacity, size_t *n);
 
+/*
+ * Languages. A model that translates between many languages has a token for each, and every family puts it elsewhere:
+ *
+ *     M2M100    __en__ SOURCE </s>                             the translation begins with __fr__
+ *     NLLB      eng_Latn SOURCE </s>                           fra_Latn (legacy_behaviour: SOURCE </s> eng_Latn)
+ *     mBART     SOURCE </s> en_XX    (mBART-50: in front)      fr_XX
+ *     Marian    >>fra<< SOURCE </s>                            nothing
+ *     T5        translate English to French: SOURCE </s>       nothing
+ *
+ * A direction is what two languages mean for one tokenizer. The caller encodes the sources with it and lets the model
+ * begin with its first token:
+ *
+ *     ink_direction direction;
+ *     ink_tokenizer_direction(ctx, tokenizer, "en", "fr", &direction);
+ *     ink_encode_input input = {.text = text, .size = size, .flags = INK_ENCODE_DEFAULT, .direction = &direction};
+ *     ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, NULL, capacity, &n);
+ *     if (direction.first >= 0)
+ *         options.forced_bos = &direction.first;
+ */
+typedef struct ink_direction {
+    ink_token from;     /* takes the place of the language in the template; -1: the folder's language stays */
+    ink_token to;       /* comes before everything; -1: nothing does */
+    ink_token first;    /* the first token of a translation; -1: as the model decides */
+    const char *prefix; /* [prefix_size] comes before the text of a source; it lives as long as the tokenizer */
+    size_t prefix_size;
+} ink_direction;
+
+/* Fills *direction. A name is what a user types: "fr", "fr_XX", "fra_Latn", "__fr__", ">>fra<<", in any case, with the
+   two or the three letters of ISO 639 for some 150 languages. If a language has several tokens, the one with exactly
+   this name counts, or else the first (zh: zho_Hans). NULL stands for the language that the folder names (src_lang,
+   tgt_lang), or for none. A folder without tokens of languages translates the pairs that it names: source_lang and
+   target_lang of tokenizer_config.json, "translation_en_to_de" in task_specific_params of config.json.
+   INK_ERROR_ARGUMENT: the model does not know the language or the pair; the sentence lists some that it knows. */
+ink_result ink_tokenizer_direction(ink_context *ctx, const ink_tokenizer *tokenizer, const char *from, const char *to,
+                                   ink_direction *direction);
+
+/* The tokens of all languages, in the order of their ids: the i-th, or -1. ink_tokenizer_token() spells it. */
+ink_token ink_tokenizer_language(const ink_tokenizer *tokenizer, size_t i);
+
 /* A text, or a pair of texts (a question and a passage), and the most ids it may become. */
 typedef struct ink_encode_input {
     const char *text; /* [size] bytes */
     size_t size;
     const char *pair; /* [pair_size] bytes of the second text; NULL: there is none */
     size_t pair_size;
-    unsigned flags;    /* INK_ENCODE_... */
-    size_t max_length; /* at most so many ids, the template's ids included; 0: no limit */
+    unsigned flags;                 /* INK_ENCODE_... */
+    size_t max_length;              /* at most so many ids, the template's ids included; 0: no limit */
+    const ink_direction *direction; /* the text is a source to be translated; it needs INK_ENCODE_TEMPLATE. NULL: not */
 } ink_encode_input;
 
 /*
@@ -150,14 +196,15 @@ ink_result ink_tokenizer_decode(ink_context *ctx, const ink_tokenizer *tokenizer
  * Streaming: one id in, the text that is complete now out. A UTF-8 sequence that later ids may complete is held back,
  * so a program never prints half a character. A run of byte_fallback tokens is held back as a whole, because one wrong
  * byte turns the whole run into replacement characters; but never more than INK_STREAM_HELD bytes: when they are full,
- * the complete characters come out. The texts of all calls and of the flush together equal ink_tokenizer_decode() of
- * all ids. Zero-initialise a stream to start.
+ * the complete characters come out. White space is held back as well, up to as many bytes, where the reference takes it
+ * off the end of the whole text (Marian, M2M100). The texts of all calls and of the flush together equal
+ * ink_tokenizer_decode() of all ids. Zero-initialise a stream to start.
  */
 #define INK_STREAM_HELD 64
 
 typedef struct ink_text_stream {
-    unsigned char held[INK_STREAM_HELD];
-    size_t n_held;
+    unsigned char held[INK_STREAM_HELD], spaces[INK_STREAM_HELD];
+    size_t n_held, n_spaces;
     size_t stripped; /* characters removed from the beginning of the text */
     bool started;    /* the text has begun */
     bool broken;     /* the current run of byte tokens is not UTF-8 */

@@ -80,6 +80,7 @@ static const struct {
     {SP_PIECE, 2, 5, offsetof(ink_sp_piece, score)},
     {SP_PIECE, 3, 0, offsetof(ink_sp_piece, type)},
     {SP_TRAINER, 3, 0, offsetof(ink_sentencepiece, model)},
+    {SP_TRAINER, 24, 0, offsetof(ink_sentencepiece, whitespace_as_suffix)},
     {SP_TRAINER, 35, 0, offsetof(ink_sentencepiece, byte_fallback)},
     {SP_TRAINER, 40, 0, offsetof(ink_sentencepiece, unk_id)},
     {SP_TRAINER, 41, 0, offsetof(ink_sentencepiece, bos_id)},

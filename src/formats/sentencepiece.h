@@ -39,8 +39,9 @@ typedef struct ink_sentencepiece {
     int32_t model; /* an ink_sp_model */
     int32_t unk_id, bos_id, eos_id;
     ink_bytes_field unk_piece, bos_piece, eos_piece;
-    ink_bytes_field charsmap; /* the rules of normalisation, or nothing */
-    int32_t byte_fallback, add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces; /* 0: no */
+    ink_bytes_field charsmap;                                               /* the rules of normalisation, or nothing */
+    int32_t whitespace_as_suffix, byte_fallback;                            /* 0: no */
+    int32_t add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces; /* 0: no */
 } ink_sentencepiece;
 
 /* Reads a file of a source; text and pieces are in `arena` (growing). `name` is kept. INK_ERROR_CORRUPT with the byte

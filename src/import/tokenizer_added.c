@@ -233,9 +233,13 @@ static ink_result read_special(added_list *l)
             INK_TRY(read_named(l, named.document, named.node, named.document == &config->map, ADDED_CONTROL));
         else if (named.size > 0)
             added_push(l, ADDED_CONTROL, named.text, named.size)->token.special = true;
-        if (i == INK_CONTROL_MASK && config->class == INK_CLASS_CAMEMBERT && l->n > 0 &&
-            !l->entries[l->n - 1].is_object)
-            l->entries[l->n - 1].token.token.left_strip = true; /* as its class has it */
+        if (i == INK_CONTROL_MASK && l->n > 0 && !l->entries[l->n - 1].is_object &&
+            (config->class == INK_CLASS_CAMEMBERT ||
+             (config->class >= INK_CLASS_NLLB && config->class <= INK_CLASS_MBART50))) { /* as these classes have it */
+            l->entries[l->n - 1].token.token.left_strip = true;
+            if (config->class == INK_CLASS_NLLB)
+                l->entries[l->n - 1].token.set = INK_ADDED_NORMALIZED;
+        }
     }
     if (extra != INK_JSON_NONE && settings->nodes[extra].kind != INK_JSON_OBJECT)
         INK_TRY(ink_json_expect(l->ctx, settings, extra, INK_JSON_ARRAY));
@@ -369,6 +373,12 @@ ink_result ink_import_added(ink_tokenizer_import *im)
         e->token.special = im->extra[i].special;
         e->is_object = true;
     }
+    const char **languages = NULL;
+    size_t n_languages = 0;
+    if (im->config.class == INK_CLASS_MBART || im->config.class == INK_CLASS_MBART50)
+        INK_TRY(ink_import_class_languages(im, &languages, &n_languages));
+    for (size_t i = 0; i < n_languages; i++)
+        added_push(&l, ADDED_EXTRA, languages[i], strlen(languages[i]))->token.special = true;
     const size_t n_once = l.n;
     for (size_t i = n_listed_anywhere; im->config.class == INK_CLASS_QWEN2 && i < n_once; i++) {
         const ink_added_pattern *t = &l.entries[i].token;
@@ -389,7 +399,8 @@ ink_result ink_import_added(ink_tokenizer_import *im)
     }
     im->n_added = im->n_first = 0;
     for (size_t i = 0; i < l.n; i++) {
-        if (im->added_raw && (l.entries[i].origin == ADDED_DECODER || l.entries[i].origin == ADDED_LEGACY))
+        if (ink_tokenizer_class_is_python(im->config.class) ||
+            (im->added_raw && (l.entries[i].origin == ADDED_DECODER || l.entries[i].origin == ADDED_LEGACY)))
             l.entries[i].token.set = INK_ADDED_RAW;
         if (l.entries[i].token.content_size > 0)
             im->added[im->n_added++] = l.entries[i].token;

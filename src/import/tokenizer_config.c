@@ -62,7 +62,12 @@ ink_result ink_tokenizer_config_class(ink_tokenizer_config *config, ink_arena *a
                    {"XLMRobertaTokenizer", "xlm-roberta", INK_CLASS_XLM_ROBERTA},
                    {"CamembertTokenizer", "camembert", INK_CLASS_CAMEMBERT},
                    {"T5Tokenizer", "t5 mt5", INK_CLASS_T5},
-                   {"GemmaTokenizer", "gemma gemma2 gemma3 gemma3_text", INK_CLASS_GEMMA}};
+                   {"GemmaTokenizer", "gemma gemma2 gemma3 gemma3_text", INK_CLASS_GEMMA},
+                   {"NllbTokenizer", "nllb-moe", INK_CLASS_NLLB},
+                   {"MBartTokenizer", "mbart", INK_CLASS_MBART},
+                   {"MBart50Tokenizer", NULL, INK_CLASS_MBART50},
+                   {"MarianTokenizer", "marian", INK_CLASS_MARIAN},
+                   {"M2M100Tokenizer", "m2m_100", INK_CLASS_M2M100}};
     ink_json_document model = {.file = ""};
     const char *name = NULL, *type = "";
     ink_result result =
@@ -75,6 +80,7 @@ ink_result ink_tokenizer_config_class(ink_tokenizer_config *config, ink_arena *a
         INK_TRY(ink_json_read_string(config->ctx, &model, 0, "tokenizer_class", &name));
     if (!missing)
         INK_TRY(ink_json_read_string(config->ctx, &model, 0, "model_type", &type));
+    config->model = model;
     /* Folders of these models name any class, and transformers does not ask them. */
     bool by_type = name == NULL || ink_is_listed("qwen2 mistral mixtral modernbert umt5", type, strlen(type));
     config->class_name = by_type ? NULL : name;
@@ -109,6 +115,11 @@ ink_result ink_tokenizer_config_token(const ink_tokenizer_config *config, ink_co
         [INK_CLASS_CAMEMBERT] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
         [INK_CLASS_T5] = {NULL, "</s>", "<unk>", NULL, "<pad>"},
         [INK_CLASS_GEMMA] = {"<bos>", "<eos>", "<unk>", NULL, "<pad>", NULL, "<mask>"},
+        [INK_CLASS_NLLB] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+        [INK_CLASS_MBART] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+        [INK_CLASS_MBART50] = {NULL, "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+        [INK_CLASS_MARIAN] = {NULL, "</s>", "<unk>", NULL, "<pad>"},
+        [INK_CLASS_M2M100] = {"<s>", "</s>", "<unk>", "</s>", "<pad>"},
     };
     const ink_json_document *const documents[] = {&config->map, &config->settings};
     const char *default_text =

@@ -24,13 +24,25 @@ typedef enum ink_tokenizer_class {
     INK_CLASS_XLM_ROBERTA,
     INK_CLASS_CAMEMBERT,
     INK_CLASS_T5,
-    INK_CLASS_GEMMA
+    INK_CLASS_GEMMA,
+    INK_CLASS_NLLB,
+    INK_CLASS_MBART,
+    INK_CLASS_MBART50,
+    INK_CLASS_MARIAN,
+    INK_CLASS_M2M100
 } ink_tokenizer_class;
+
+/* Classes that are written in Python run SentencePiece itself, and cut all added tokens out of the raw text. */
+static inline bool ink_tokenizer_class_is_python(ink_tokenizer_class class)
+{
+    return class == INK_CLASS_MARIAN || class == INK_CLASS_M2M100;
+}
 
 typedef struct ink_tokenizer_config {
     ink_context *ctx;
     ink_json_document settings; /* tokenizer_config.json; without nodes if there is none */
     ink_json_document map;      /* special_tokens_map.json; likewise */
+    ink_json_document model;    /* config.json; likewise, after ink_tokenizer_config_class() */
     ink_tokenizer_class class;
     const char *class_name;               /* as a file names it; NULL: none does, or it does not count */
     const char *model_type;               /* of config.json; NULL: it does not say */

@@ -256,8 +256,8 @@ ink_result ink_import_tokens(ink_tokenizer_import *im)
     INK_TRY(ink_import_spm_merges(im));
     if (im->b.draft.model == INK_MODEL_BPE)
         INK_TRY(import_bpe(im));
-    else if (im->b.draft.model == INK_MODEL_UNIGRAM)
-        INK_TRY(ink_builder_unigram(&im->b, im->scores, im->n_tokens));
+    else if (im->b.draft.model == INK_MODEL_UNIGRAM && im->scores != NULL)
+        INK_TRY(ink_builder_unigram(&im->b, NULL, im->scores, im->n_tokens));
     else if (im->b.draft.model == INK_MODEL_WORDPIECE)
         INK_TRY(ink_builder_wordpiece(&im->b, &im->prefix, im->longest_word));
     return import_added(im);

@@ -10,12 +10,6 @@
 
 #include "tokenizer_config.h"
 
-typedef struct ink_spelled_token {
-    const char *text; /* [size] */
-    size_t size;
-    ink_token id;
-} ink_spelled_token;
-
 typedef struct ink_spelled_merge {
     const char *text[2]; /* the left and the right token */
     size_t size[2];
@@ -26,6 +20,7 @@ typedef struct ink_tokenizer_import {
     ink_context *ctx;
     ink_arena *arena; /* growing */
     const ink_source *source;
+    bool target; /* the tokenizer of what an encoder-decoder writes */
     ink_tokenizer_config config;
     ink_tokenizer_builder b;
 
@@ -54,6 +49,9 @@ typedef struct ink_tokenizer_import {
     bool added_raw; /* tokens of added_tokens_decoder are cut out of the raw text, whatever their flag says */
 } ink_tokenizer_import;
 
+/* Whether the folder has a file. */
+bool ink_import_has(const ink_tokenizer_import *im, const char *name);
+
 /* The two readers. */
 ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_document *json);
 ink_result ink_import_tokenizer_legacy(ink_tokenizer_import *im);
@@ -61,6 +59,19 @@ ink_result ink_import_tokenizer_legacy(ink_tokenizer_import *im);
 /* The reader of a SentencePiece model, and the merges of its pieces, if that is what they are made of. */
 ink_result ink_import_spm(ink_tokenizer_import *im, const char *file);
 ink_result ink_import_spm_merges(ink_tokenizer_import *im);
+
+/* Marian's and M2M100's: SentencePiece with a vocab.json (tokenizer_languages.c). */
+ink_result ink_import_pieces(ink_tokenizer_import *im);
+
+/* The tokens of languages that a class has, in the order of their ids; 0 for most classes. */
+ink_result ink_import_class_languages(ink_tokenizer_import *im, const char ***names, size_t *n);
+
+/* The language of a source as the class has it; NULL for classes without one. */
+const char *ink_import_source_language(const ink_tokenizer_import *im);
+
+/* The languages of the tokenizer, and the template of a class that puts one around a text; the vocabulary and the
+   controls are there. */
+ink_result ink_import_languages(ink_tokenizer_import *im);
 
 /* The id of a control token that the template needs; the other files have added it if the vocabulary lacks it. */
 ink_result ink_import_template_id(ink_tokenizer_import *im, ink_control which, ink_token *id);

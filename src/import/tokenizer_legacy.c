@@ -192,7 +192,7 @@ static ink_result read_bpe_family(ink_tokenizer_import *im)
 
 /* ---- all together ----------------------------------------------------------------------------------------------- */
 
-static bool legacy_has(const ink_tokenizer_import *im, const char *name)
+bool ink_import_has(const ink_tokenizer_import *im, const char *name)
 {
     ink_file file;
     ink_result result = ink_file_open(im->ctx, im->source, name, &file);
@@ -212,11 +212,12 @@ ink_result ink_import_tokenizer_legacy(ink_tokenizer_import *im)
         [INK_CLASS_NONE] = any,           [INK_CLASS_BERT] = txt,         [INK_CLASS_GPT2] = json,
         [INK_CLASS_ROBERTA] = json,       [INK_CLASS_QWEN2] = json,       [INK_CLASS_LLAMA] = any,
         [INK_CLASS_XLM_ROBERTA] = pieces, [INK_CLASS_CAMEMBERT] = pieces, [INK_CLASS_T5] = t5,
-        [INK_CLASS_GEMMA] = any};
+        [INK_CLASS_GEMMA] = any,          [INK_CLASS_NLLB] = pieces,      [INK_CLASS_MBART] = pieces,
+        [INK_CLASS_MBART50] = pieces,     [INK_CLASS_MARIAN] = json,      [INK_CLASS_M2M100] = json};
     const char *own = of_class[im->config.class], *folder = im->source->name != NULL ? im->source->name : "the model";
     const char *const files[] = {own == json || own == txt ? own : any, own, json, txt, pieces, t5, any};
     size_t i = 0;
-    while (i < 7 && !legacy_has(im, files[i]))
+    while (i < 7 && !ink_import_has(im, files[i]))
         i++;
     if (i == 7)
         return ink_fail(

@@ -87,17 +87,30 @@ static ink_result import_types(ink_tokenizer_import *im)
 
 static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tokenizer)
 {
+    static const char *const names[] = {"target_tokenizer.json", "tokenizer.json"};
     ink_tokenizer *draft = &im->b.draft;
     ink_json_document json = {0};
     const char *side = NULL;
     INK_TRY(ink_tokenizer_config_open(im->ctx, im->arena, im->source, &im->config));
-    ink_result result =
-        ink_json_open(im->ctx, im->arena, im->source, "tokenizer.json", INK_LIMIT(im->ctx, table_bytes), &json);
-    bool legacy = ink_is_missing(im->ctx, result);
-    if (!legacy)
-        INK_TRY(result);
+    bool legacy = true;
+    for (int i = im->target ? 0 : 1; i < 2 && legacy; i++) {
+        ink_result result =
+            ink_json_open(im->ctx, im->arena, im->source, names[i], INK_LIMIT(im->ctx, table_bytes), &json);
+        legacy = ink_is_missing(im->ctx, result);
+        if (!legacy)
+            INK_TRY(result);
+    }
     INK_TRY(ink_tokenizer_config_class(&im->config, im->arena, im->source));
-    INK_TRY(legacy ? ink_import_tokenizer_legacy(im) : ink_import_tokenizer_json(im, &json));
+    const bool python = ink_tokenizer_class_is_python(im->config.class);
+    if (python && (legacy || ink_import_has(im, "vocab.json"))) {
+        INK_TRY(ink_import_pieces(im));
+    } else {
+        if (python)
+            im->config.class = INK_CLASS_NONE; /* tokenizer.json says it all */
+        INK_TRY(legacy ? ink_import_tokenizer_legacy(im) : ink_import_tokenizer_json(im, &json));
+    }
+    if (ink_import_source_language(im) != NULL)
+        draft->template.n[0] = draft->template.n[1] = 0; /* it says nothing about BOS */
     if (im->unk != NULL) {
         ink_short_text *name = &draft->unk_name;
         draft->unk = ink_import_find(im, im->unk, strlen(im->unk));
@@ -116,8 +129,10 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
         draft->decoder.room = SIZE_MAX;
     INK_TRY(ink_limit_check(im->ctx, "the decoder", draft->decoder.room, INK_LIMIT(im->ctx, token_bytes)));
     INK_TRY(import_controls(im));
+    INK_TRY(ink_import_languages(im));
     INK_TRY(import_types(im));
-    INK_TRY(ink_tokenizer_config_max_length(&im->config, NULL, &draft->max_length));
+    if (ink_tokenizer_config_member(&im->config, "model_max_length") != INK_JSON_NONE || draft->max_length == SIZE_MAX)
+        INK_TRY(ink_tokenizer_config_max_length(&im->config, NULL, &draft->max_length));
     if (im->config.settings.n_nodes != 0)
         INK_TRY(ink_json_read_string(im->ctx, &im->config.settings, 0, "truncation_side", &side));
     if (side != NULL && strcmp(side, "left") != 0 && strcmp(side, "right") != 0)
@@ -128,11 +143,8 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
     return ink_builder_finish(&im->b, tokenizer);
 }
 
-ink_result ink_tokenizer_open_source(ink_context *ctx, const ink_source *source, ink_tokenizer **tokenizer)
+static ink_result open_source(ink_context *ctx, const ink_source *source, bool target, ink_tokenizer **tokenizer)
 {
-    INK_REQUIRE(ctx, tokenizer);
-    *tokenizer = NULL;
-    INK_REQUIRE(ctx, source);
     ink_arena arena;
     ink_arena_grow(&arena, &ctx->allocator);
     ink_tokenizer_import *im = ink_arena_alloc(&arena, 1, sizeof *im); /* 8 KB, too large for the stack */
@@ -142,6 +154,7 @@ ink_result ink_tokenizer_open_source(ink_context *ctx, const ink_source *source,
     im->ctx = ctx;
     im->arena = &arena;
     im->source = source;
+    im->target = target;
     im->pad = -1;
     ink_static_folder folder;
     bool is_static;
@@ -154,6 +167,22 @@ ink_result ink_tokenizer_open_source(ink_context *ctx, const ink_source *source,
     return result;
 }
 
+ink_result ink_tokenizer_open_source(ink_context *ctx, const ink_source *source, ink_tokenizer **tokenizer)
+{
+    INK_REQUIRE(ctx, tokenizer);
+    *tokenizer = NULL;
+    INK_REQUIRE(ctx, source);
+    return open_source(ctx, source, false, tokenizer);
+}
+
+ink_result ink_tokenizer_open_target_source(ink_context *ctx, const ink_source *source, ink_tokenizer **tokenizer)
+{
+    INK_REQUIRE(ctx, tokenizer);
+    *tokenizer = NULL;
+    INK_REQUIRE(ctx, source);
+    return open_source(ctx, source, true, tokenizer);
+}
+
 ink_result ink_tokenizer_open(ink_context *ctx, const char *folder, ink_tokenizer **tokenizer)
 {
     INK_REQUIRE(ctx, tokenizer);
@@ -161,4 +190,13 @@ ink_result ink_tokenizer_open(ink_context *ctx, const char *folder, ink_tokenize
     INK_REQUIRE(ctx, folder);
     ink_source source = ink_source_folder(folder);
     return ink_tokenizer_open_source(ctx, &source, tokenizer);
+}
+
+ink_result ink_tokenizer_open_target(ink_context *ctx, const char *folder, ink_tokenizer **tokenizer)
+{
+    INK_REQUIRE(ctx, tokenizer);
+    *tokenizer = NULL;
+    INK_REQUIRE(ctx, folder);
+    ink_source source = ink_source_folder(folder);
+    return ink_tokenizer_open_target_source(ctx, &source, tokenizer);
 }

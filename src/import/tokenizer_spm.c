@@ -27,6 +27,9 @@ static const spm_class spm_classes[] = {
     {INK_CLASS_T5, 0, {NULL}, 2},
     {INK_CLASS_LLAMA, 0, {NULL}, -1},
     {INK_CLASS_GEMMA, 0, {NULL}, -1},
+    {INK_CLASS_NLLB, 0, {"0", "4", "1", "2"}, -1},
+    {INK_CLASS_MBART, 3, {"0", "4", "1", "2"}, 3},
+    {INK_CLASS_MBART50, 3, {"5", "4", "1", "2"}, 3},
     {INK_CLASS_NONE, 0, {NULL}, -1},
 };
 
@@ -41,16 +44,19 @@ static void spm_token(ink_tokenizer_import *im, const char *text, size_t size, d
     im->scores[im->n_tokens++] = score;
 }
 
-/* The pieces of the file between those of the class: fairseq's control tokens, <mask>, <extra_id_99> to <extra_id_0>.
- */
+/* The pieces of the file between those of the class: fairseq's control tokens, languages, <mask>, <extra_id_99> to
+   <extra_id_0>. */
 static ink_result spm_list(ink_tokenizer_import *im, const ink_sentencepiece *model, const spm_class *c)
 {
-    const bool masked = c->class == INK_CLASS_XLM_ROBERTA || c->class == INK_CLASS_CAMEMBERT;
+    const bool masked = c->dropped > 0;
+    const char **languages;
+    size_t n_languages;
     int64_t extra = c->class == INK_CLASS_T5 ? 100 : 0;
     ink_named_token token;
     if (extra > 0 && im->config.settings.n_nodes != 0)
         INK_TRY(ink_json_read_int(im->ctx, &im->config.settings, 0, "extra_ids", 0, 10000, &extra));
-    const size_t room = model->n_pieces + 6 + (size_t)extra;
+    INK_TRY(ink_import_class_languages(im, &languages, &n_languages));
+    const size_t room = model->n_pieces + 6 + n_languages + (size_t)extra;
     im->tokens = ink_arena_alloc(im->arena, room, sizeof *im->tokens);
     im->scores = ink_arena_alloc(im->arena, room, sizeof *im->scores);
     im->extra = ink_arena_alloc(im->arena, room, sizeof *im->extra);
@@ -67,12 +73,18 @@ static ink_result spm_list(ink_tokenizer_import *im, const ink_sentencepiece *mo
     }
     for (size_t i = 0; i < model->n_pieces; i++) {
         const ink_sp_piece *piece = &model->pieces[i];
-        if (i >= c->dropped)
+        bool there = i < c->dropped;
+        for (size_t k = 0; k < 4 && c->class == INK_CLASS_NLLB; k++) /* whose control tokens may be anywhere */
+            there = there || (piece->text.size == im->tokens[k].size &&
+                              memcmp(piece->text.at, im->tokens[k].text, piece->text.size) == 0);
+        if (!there)
             spm_token(im, piece->text.at, piece->text.size, (double)piece->score);
         if (piece->type == INK_SP_CONTROL || piece->type == INK_SP_USER_DEFINED)
             im->extra[im->n_extra++] = (ink_added_pattern){
                 .content = piece->text.at, .content_size = piece->text.size, .special = piece->type == INK_SP_CONTROL};
     }
+    for (size_t i = 0; i < n_languages; i++)
+        spm_token(im, languages[i], strlen(languages[i]), 0);
     if (masked) {
         INK_TRY(ink_tokenizer_config_token(&im->config, INK_CONTROL_MASK, &token));
         spm_token(im, token.text != NULL ? token.text : "", token.size, 0);
@@ -148,6 +160,13 @@ ink_result ink_import_spm_merges(ink_tokenizer_import *im)
     return im->spm == NULL ? INK_OK : spm_merges(im, im->spm, im->config.class == INK_CLASS_NONE);
 }
 
+/* Whether the class makes a Unigram, whatever the file is. */
+static bool spm_is_unigram(ink_tokenizer_class class)
+{
+    return class == INK_CLASS_XLM_ROBERTA || class == INK_CLASS_CAMEMBERT || class == INK_CLASS_T5 ||
+           class == INK_CLASS_MBART || class == INK_CLASS_MBART50;
+}
+
 /* ---- steps ------------------------------------------------------------------------------------------------------ */
 
 /* The steps of a row; the row of an empty draft has room for all of them. */
@@ -181,13 +200,17 @@ static ink_result spm_steps(ink_tokenizer_import *im, const ink_sentencepiece *m
     INK_TRY(ink_tokenizer_config_bool(&im->config, "add_prefix_space", &prefix));
     INK_TRY(ink_tokenizer_config_bool(&im->config, "legacy", &legacy));
     const ink_prefix_scheme scheme = legacy ? INK_PREFIX_ALWAYS : INK_PREFIX_FIRST;
-    if (model->charsmap.size > 0 && class != INK_CLASS_LLAMA && class != INK_CLASS_GEMMA) {
+    const bool mbart50 = class == INK_CLASS_MBART50, nllb = class == INK_CLASS_NLLB;
+    if (model->charsmap.size > 0 && class != INK_CLASS_LLAMA && class != INK_CLASS_GEMMA && class != INK_CLASS_MBART) {
         INK_TRY(ink_builder_charsmap(&im->b, "precompiled_charsmap", model->charsmap.at, model->charsmap.size));
         spm_normal(im, (ink_step){.normalize = ink_normal_charsmap, .map = &t->charsmap});
     }
-    if (class == INK_CLASS_XLM_ROBERTA || class == INK_CLASS_CAMEMBERT || class == INK_CLASS_T5) {
-        prefix |= class == INK_CLASS_T5;
-        ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &words);
+    if (spm_is_unigram(class) || nllb) {
+        prefix |= class != INK_CLASS_XLM_ROBERTA && class != INK_CLASS_CAMEMBERT;
+        if (mbart50 || (nllb && model->charsmap.size > 0))
+            spm_normal(im, (ink_step){.normalize = ink_normal_replace, .from = space, .to = space, .start = 2});
+        if (!mbart50 && !nllb)
+            ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &words);
         spm_metaspace(im, prefix ? INK_PREFIX_ALWAYS : INK_PREFIX_NEVER, true);
         if (prefix)
             ink_builder_step(&t->decoder.steps, INK_DECODE_STEPS, &drop);
@@ -240,7 +263,7 @@ static ink_result spm_check_class(ink_tokenizer_import *im, const ink_sentencepi
             im->ctx, INK_ERROR_UNSUPPORTED,
             "%s: the tokenizer of '%s' is not supported without tokenizer.json, which transformers writes: "
             "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER); supported: those of XLM-RoBERTa, "
-            "CamemBERT, T5, Llama and Gemma, and none",
+            "CamemBERT, T5, Llama, Gemma, NLLB and mBART, and none",
             model->file, name);
     if (model->model != INK_SP_UNIGRAM && model->model != INK_SP_BPE)
         return ink_fail(im->ctx, INK_ERROR_UNSUPPORTED,
@@ -278,8 +301,7 @@ ink_result ink_import_spm(ink_tokenizer_import *im, const char *file)
     INK_TRY(spm_list(im, model, c));
     INK_TRY(spm_steps(im, model));
     const bool fairseq = class == INK_CLASS_XLM_ROBERTA || class == INK_CLASS_CAMEMBERT;
-    const bool unigram =
-        fairseq || class == INK_CLASS_T5 || (class == INK_CLASS_NONE && model->model == INK_SP_UNIGRAM);
+    const bool unigram = spm_is_unigram(class) || (class == INK_CLASS_NONE && model->model == INK_SP_UNIGRAM);
     t->model = unigram ? INK_MODEL_UNIGRAM : INK_MODEL_BPE;
     ink_named_token unk;
     INK_TRY(ink_tokenizer_config_token(&im->config, INK_CONTROL_UNK, &unk));
@@ -292,11 +314,13 @@ ink_result ink_import_spm(ink_tokenizer_import *im, const char *file)
     } else {
         t->bpe.fuse_unk = true;
         im->spm = model;
-        im->unk = class == INK_CLASS_GEMMA ? unk.text : NULL;
+        im->unk = class == INK_CLASS_GEMMA || class == INK_CLASS_NLLB ? unk.text : NULL;
         if (class == INK_CLASS_NONE)
             im->unk = ink_arena_string(im->arena, model->unk_piece.at, model->unk_piece.size);
     }
     INK_TRY(ink_import_tokens(im));
+    if (ink_import_source_language(im) != NULL)
+        return INK_OK;
     if (class == INK_CLASS_T5 || fairseq) {
         ink_token cls = -1, sep;
         if (fairseq)

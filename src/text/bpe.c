@@ -8,6 +8,8 @@
  * symbol) of every pair that can be merged, so a word of a million letters costs a million small steps, not a million
  * scans. A merge changes the pairs on its left and right, and both are pushed anew. The heap still holds their old
  * entries; when one comes up, the pair at its position makes another token, and the entry is ignored.
+ *
+ * Merges are pairs of tokens, or, in SentencePiece's own encoder at the end of this file, whatever makes a piece.
  */
 #include "engine.h"
 
@@ -200,6 +202,79 @@ ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, cons
     for (uint32_t i = n > 0 ? 0 : BPE_NOWHERE; i != BPE_NOWHERE; i = symbols[i].next) {
         size_t end = symbols[i].next != BPE_NOWHERE ? symbols[i].next : n;
         ink_ids_add(out, symbols[i].id, ends != NULL ? ends[end - 1] - out->done : 1);
+    }
+    ink_arena_release(&ctx->scratch, mark);
+    return INK_OK;
+}
+
+/* ---- SentencePiece ---------------------------------------------------------------------------------------------- */
+
+/* The rank of the piece that the symbol at `position` makes with the next one, or INK_NO_RANK. */
+static uint32_t pieces_rank(const ink_unigram *u, const char *word, size_t size, const bpe_symbol *symbols,
+                            uint32_t position)
+{
+    const uint32_t next = symbols[position].next;
+    if (symbols[position].id < 0 || next == BPE_NOWHERE)
+        return INK_NO_RANK;
+    const size_t length = (symbols[next].next != BPE_NOWHERE ? symbols[next].next : size) - position;
+    const uint32_t piece =
+        length <= INK_PIECES_LONGEST ? ink_trie_find(&u->trie, 0, word + position, length) : INK_TRIE_NONE;
+    return piece != INK_TRIE_NONE ? (uint32_t)u->pieces[piece].score : INK_NO_RANK;
+}
+
+/* SentencePiece's own encoder merges two neighbours whenever they make a piece, even if they are none by themselves:
+   the piece with the highest score first, and of equal scores the leftmost. The symbol at place i of the array begins
+   at byte i of the word. */
+ink_result ink_pieces_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
+                             ink_ids *out)
+{
+    const ink_unigram *u = &tokenizer->unigram;
+    if (size > BPE_LONGEST_WORD)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "a word of %zu bytes; the longest that is encoded has %zu", size,
+                        BPE_LONGEST_WORD);
+    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
+    uint64_t *heap = ink_arena_alloc(&ctx->scratch, size, 2 * sizeof *heap + sizeof(bpe_symbol));
+    if (heap == NULL)
+        return ink_scratch_fail(ctx, mark);
+    bpe_symbol *symbols = (bpe_symbol *)(heap + 2 * size);
+    size_t n_heap = 0;
+    uint32_t last = BPE_NOWHERE, rank;
+    for (uint32_t i = 0, next; i < size; last = i, i = next) {
+        uint32_t code;
+        next = i + (uint32_t)ink_utf8_next(word + i, size - i, &code);
+        symbols[i] = (bpe_symbol){0, last, next < size ? next : BPE_NOWHERE};
+    }
+    for (uint32_t i = 0; i != BPE_NOWHERE; i = symbols[i].next)
+        if ((rank = pieces_rank(u, word, size, symbols, i)) != INK_NO_RANK)
+            heap[n_heap++] = INK_KEY(rank, i);
+    ink_heap_make(heap, n_heap, NULL);
+    while (n_heap > 0) {
+        const uint64_t key = ink_heap_pop(heap, n_heap--, NULL);
+        const uint32_t position = (uint32_t)ink_key_index(key);
+        if (pieces_rank(u, word, size, symbols, position) != (uint32_t)(key >> 32))
+            continue; /* the pair has changed since it was pushed */
+        bpe_symbol *left = &symbols[position], *right = &symbols[left->next];
+        left->next = right->next;
+        right->id = -1;
+        if (left->next != BPE_NOWHERE)
+            symbols[left->next].previous = position;
+        const uint32_t changed[] = {left->previous, position};
+        for (int i = 0; i < 2; i++)
+            if (changed[i] != BPE_NOWHERE && (rank = pieces_rank(u, word, size, symbols, changed[i])) != INK_NO_RANK)
+                ink_heap_push(heap, n_heap++, INK_KEY(rank, changed[i]), NULL);
+    }
+    size_t unknown = 0; /* bytes of the unknown characters before i */
+    for (size_t i = 0, next; i < size; i = next) {
+        next = symbols[i].next != BPE_NOWHERE ? symbols[i].next : size;
+        const uint32_t piece =
+            next - i <= INK_PIECES_LONGEST ? ink_trie_find(&u->trie, 0, word + i, next - i) : INK_TRIE_NONE;
+        unknown += piece == INK_TRIE_NONE ? next - i : 0;
+        if (unknown > 0 && (piece != INK_TRIE_NONE || next == size))
+            ink_unigram_put(tokenizer, word + (piece != INK_TRIE_NONE ? i : next) - unknown, unknown, -1, out);
+        if (piece != INK_TRIE_NONE) {
+            unknown = 0;
+            ink_unigram_put(tokenizer, word + i, next - i, piece, out);
+        }
     }
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;

@@ -14,24 +14,21 @@
 
 static size_t unit_offset(uint32_t unit) { return (size_t)(unit >> 10) << ((unit & 1u << 9) >> 6); }
 
-const char *ink_charsmap_find(const ink_charsmap *map, const char *text, size_t size, size_t *replaced_size)
+bool ink_charsmap_step(const ink_charsmap *map, size_t *place, unsigned char byte, const char **to, size_t *to_size)
 {
-    size_t place = unit_offset(map->units[0]);
-    for (size_t i = 0; i < size && text[i] != '\0'; i++) {
-        const unsigned char byte = (unsigned char)text[i];
-        const uint32_t unit = map->units[place ^ byte];
-        if (UNIT_LABEL(unit) != byte)
-            return NULL;
-        place ^= byte ^ unit_offset(unit);
-        if (UNIT_ENDS(unit)) {
-            const char *to = map->texts + UNIT_VALUE(map->units[place]);
-            const size_t left = map->n_texts - (size_t)(to - map->texts);
-            const char *end = left > 0 ? memchr(to, '\0', left) : NULL;
-            *replaced_size = end != NULL ? (size_t)(end - to) : left;
-            return to;
-        }
+    const size_t from = *place != 0 ? *place - 1 : unit_offset(map->units[0]);
+    const uint32_t unit = map->units[from ^ byte];
+    if (byte == 0 || UNIT_LABEL(unit) != byte)
+        return false;
+    const size_t next = from ^ byte ^ unit_offset(unit);
+    *place = next + 1;
+    if (UNIT_ENDS(unit)) {
+        *to = map->texts + UNIT_VALUE(map->units[next]);
+        const size_t left = map->n_texts - (size_t)(*to - map->texts);
+        const char *end = left > 0 ? memchr(*to, '\0', left) : NULL;
+        *to_size = end != NULL ? (size_t)(end - *to) : left;
     }
-    return NULL;
+    return true;
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
  * with byte_fallback one for each byte of the run of byte tokens.
  */
 #include "engine.h"
+#include "unicode.h"
 
 /* ---- steps over one token --------------------------------------------------------------------------------------- */
 
@@ -217,9 +218,36 @@ typedef struct decoding {
     ink_text_sink out;
 } decoding;
 
+/* White space is held back until something follows it. */
+static void decode_trimmed(decoding *d, const char *text, size_t size)
+{
+    ink_text_stream *s = d->stream;
+    for (size_t i = 0, length; i < size; i += length) {
+        uint32_t code;
+        length = ink_utf8_next(text + i, size - i, &code);
+        const bool white = ink_unicode_class_of(code) == INK_UNICODE_SPACE || (code >= 0x1C && code <= 0x1F);
+        if (white && s->stripped == 0)
+            continue;
+        if (!white || s->n_spaces + length > INK_STREAM_HELD) {
+            ink_text_put(&d->out, (const char *)s->spaces, s->n_spaces);
+            s->n_spaces = 0;
+        }
+        if (white)
+            memcpy(s->spaces + s->n_spaces, text + i, length);
+        else
+            ink_text_put(&d->out, text + i, length);
+        s->n_spaces += white ? length : 0;
+        s->stripped = 1;
+    }
+}
+
 /* The beginning of the text may lose some characters. */
 static void decode_put(decoding *d, const char *text, size_t size)
 {
+    if (d->decoder->trims) {
+        decode_trimmed(d, text, size);
+        return;
+    }
     const ink_short_text *strip = &d->decoder->strip;
     size_t *stripped = &d->stream->stripped;
     while (*stripped < d->decoder->strip_most && size > 0) {
@@ -234,12 +262,34 @@ static void decode_put(decoding *d, const char *text, size_t size)
     ink_text_put(&d->out, text, size);
 }
 
+/* SentencePiece's own decoder: the characters of the run, and U+FFFD for each byte that is part of none. */
+static void run_own(ink_text_stream *stream, int byte, ink_text_sink *out)
+{
+    if (byte >= 0)
+        stream->held[stream->n_held++] = (unsigned char)byte;
+    while (stream->n_held > 0) {
+        uint32_t code;
+        size_t length = ink_utf8_next((const char *)stream->held, stream->n_held, &code);
+        if (code == INK_UTF8_CUT && byte >= 0)
+            break;
+        if (code < INK_UTF8_INVALID)
+            ink_text_put(out, (const char *)stream->held, length);
+        else
+            decode_put_unknown(out);
+        length = code < INK_UTF8_INVALID ? length : 1;
+        stream->n_held -= length;
+        memmove(stream->held, stream->held + length, stream->n_held);
+    }
+}
+
 /* Ends the run of byte tokens, or adds a byte to it if `byte` >= 0. */
 static void decode_run(decoding *d, int byte)
 {
     char text[3 * INK_STREAM_HELD];
     ink_text_sink run = {.text = text, .capacity = sizeof text};
-    if (byte < 0)
+    if (d->decoder->trims)
+        run_own(d->stream, byte, &run);
+    else if (byte < 0)
         run_end(d->stream, &run);
     else
         run_add(d->stream, byte, &run);
@@ -260,7 +310,7 @@ static void decode_token(decoding *d, const char *token, size_t size, bool verba
         token = d->room[1];
         size = n;
     }
-    for (size_t i = 0; i < steps->n; i++) {
+    for (size_t i = 0; i < steps->n && (!verbatim || d->decoder->spells_bytes); i++) {
         char *room = d->room[i % 2];
         size = steps->step[i].decode(&steps->step[i], !d->stream->started, token, size, room);
         token = room;
@@ -289,6 +339,8 @@ static size_t decode_ids(decoding *d, ink_text_stream *stream, const ink_tokeniz
         decode_put_unknown(&d->out);
         stream->n_held = 0;
     }
+    if (flush)
+        stream->n_spaces = 0;
     return d->out.size;
 }
 
@@ -338,12 +390,12 @@ ink_result ink_tokenizer_stream(ink_context *ctx, const ink_tokenizer *tokenizer
     INK_REQUIRE(ctx, tokenizer, stream);
     if (capacity > 0)
         INK_REQUIRE(ctx, text);
-    if (stream->n_held > (tokenizer->decoder.byte_level ? 3 : INK_STREAM_HELD))
+    if (stream->n_held > (tokenizer->decoder.byte_level ? 3 : INK_STREAM_HELD) || stream->n_spaces > INK_STREAM_HELD)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the stream was not zero-initialised", __func__);
     return decode(ctx, tokenizer, stream, &id, id != -1 ? 1 : 0, id == -1, text, capacity, size);
 }
 
 size_t ink_tokenizer_stream_capacity(const ink_tokenizer *tokenizer)
 {
-    return tokenizer == NULL ? 0 : 3 * (tokenizer->decoder.room + INK_STREAM_HELD);
+    return tokenizer == NULL ? 0 : 3 * (tokenizer->decoder.room + INK_STREAM_HELD) + INK_STREAM_HELD;
 }

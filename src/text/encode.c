@@ -169,6 +169,8 @@ static ink_result encode_word(ink_context *ctx, const ink_tokenizer *t, const in
         INK_TRY(ink_bpe_encode(ctx, t, word->text, word->size, out));
     } else if (t->model == INK_MODEL_UNIGRAM) {
         INK_TRY(ink_unigram_encode(ctx, t, word->text, word->size, out));
+    } else if (t->model == INK_MODEL_PIECES) {
+        INK_TRY(ink_pieces_encode(ctx, t, word->text, word->size, out));
     } else {
         INK_TRY(ink_wordpiece_encode(ctx, t, word->text, word->size, out));
     }
@@ -250,6 +252,22 @@ static ink_result view_start(ink_context *ctx, ink_view *view)
     return INK_OK;
 }
 
+/* A language code in front of a text, >>fr<<, is a token, or unknown. */
+static ink_result encode_code(ink_context *ctx, const ink_tokenizer *t, ink_view *view, ink_ids *out)
+{
+    size_t size = 0;
+    if (view->size < 4 || memcmp(view->text, ">>", 2) != 0)
+        return INK_OK;
+    for (size = 2; size < view->size && memcmp(view->text + size - 1, "<<", 2) != 0;)
+        size++;
+    if (size++ == view->size)
+        return INK_OK;
+    const ink_view code = ink_view_part(view, 0, size);
+    const ink_token id = ink_tokenizer_find(t, code.text, size);
+    *view = ink_view_part(view, size, view->size - size);
+    return encode_word(ctx, t, &code, id >= 0 ? id : t->unk, out);
+}
+
 /* Between raw added tokens the text is normalised; between normalised ones it is encoded word by word. Scratch memory
    is given back behind each segment. */
 static ink_result encode_text(ink_context *ctx, const ink_tokenizer *t, const char *text, size_t size, unsigned flags,
@@ -265,6 +283,8 @@ static ink_result encode_text(ink_context *ctx, const ink_tokenizer *t, const ch
     INK_TRY(segment_start(ctx, &t->added, INK_ADDED_RAW, flags, &raw, &raw_walk));
     const ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
     while (segment_next(&raw_walk, &raw)) {
+        if (t->codes_in_front && (flags & INK_ENCODE_ADDED) != 0)
+            INK_TRY(encode_code(ctx, t, &raw.view, out));
         if (raw.view.size > 0) {
             if ((flags & INK_ENCODE_LOWER) != 0)
                 INK_TRY(ink_normalize(ctx, &lowercase, 0, &raw.view));
@@ -337,10 +357,12 @@ static void places_put(const ink_tokenizer *t, const ink_encode_input *input, in
 {
     const char *text = which == 0 ? input->text : input->pair;
     const size_t size = which == 0 ? input->size : input->pair_size;
+    const size_t before = which == 0 && input->direction != NULL ? input->direction->prefix_size : 0;
     for (size_t i = 0; i < count; i++) {
         const ink_id_origin *origin = &ids->origins[from + i];
-        places[i] =
-            (ink_place){.text = which, .start = origin->range.start, .stop = origin->range.stop, .word = origin->word};
+        const ink_range range = {origin->range.start - ink_size_min(before, origin->range.start),
+                                 origin->range.stop - ink_size_min(before, origin->range.stop)};
+        places[i] = (ink_place){.text = which, .start = range.start, .stop = range.stop, .word = origin->word};
         if (t->trims_places)
             place_trim(t, text, size, ids->ids[from + i], origin, i == 0, &places[i]);
         places[i].continues = place_continues(t, text, size, ids->ids[from + i], &places[i]);
@@ -371,9 +393,24 @@ static ink_result encode_input(ink_context *ctx, const ink_tokenizer *tokenizer,
                                size_t capacity, ink_ids texts[2], size_t length[2], size_t *n)
 {
     bool pair = input->pair != NULL;
+    const ink_direction *direction = input->direction;
+    ink_encode_input joined = *input;
     size_t extra = 0, wanted = capacity;
-    if ((input->flags & INK_ENCODE_TEMPLATE) != 0)
-        extra = tokenizer->template.n[pair] - (pair ? 2 : 1); /* each text is in the template once */
+    if ((input->flags & INK_ENCODE_TEMPLATE) != 0) { /* each text is in the template once */
+        extra = tokenizer->template.n[pair] - (pair ? 2 : 1);
+        extra += direction != NULL && direction->to >= 0;
+    }
+    if (direction != NULL && direction->prefix_size > 0) {
+        char *text = NULL;
+        if (ink_size_add(direction->prefix_size, input->size, &joined.size))
+            text = ink_arena_alloc(&ctx->scratch, joined.size, 1);
+        if (text == NULL)
+            return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: a text of %zu bytes", input->size);
+        memcpy(text, direction->prefix, direction->prefix_size);
+        if (input->size > 0)
+            memcpy(text + direction->prefix_size, input->text, input->size);
+        joined.text = text;
+    }
     if (input->max_length != 0) {
         if (input->max_length < extra)
             return ink_fail(ctx, INK_ERROR_LIMIT, "max_length is %zu, the template alone has %zu tokens",
@@ -381,7 +418,7 @@ static ink_result encode_input(ink_context *ctx, const ink_tokenizer *tokenizer,
         wanted = tokenizer->cuts_left ? SIZE_MAX : ink_size_min(wanted, input->max_length);
     }
     texts[0].wanted = texts[1].wanted = wanted;
-    INK_TRY(encode_text(ctx, tokenizer, input->text, input->size, input->flags, &texts[0]));
+    INK_TRY(encode_text(ctx, tokenizer, joined.text, joined.size, input->flags, &texts[0]));
     if (pair)
         INK_TRY(encode_text(ctx, tokenizer, input->pair, input->pair_size, input->flags, &texts[1]));
     for (int i = 0; i < 2; i++)
@@ -417,13 +454,26 @@ ink_result ink_tokenizer_encode_input(ink_context *ctx, const ink_tokenizer *tok
     ink_result result = encode_input(ctx, tokenizer, input, capacity, texts, length, &total);
     const ink_template *template = &tokenizer->template;
     const ink_template_slot *slots = template->slots + (pair != NULL ? template->n[0] : 0);
-    for (size_t i = 0, at = 0; result == INK_OK && i < template->n[pair != NULL]; i++) {
+    const ink_direction *direction = (input->flags & INK_ENCODE_TEMPLATE) != 0 ? input->direction : NULL;
+    size_t at = 0;
+    if (result == INK_OK && direction != NULL && direction->to >= 0) {
+        ids[at] = direction->to;
+        if (types != NULL)
+            types[at] = 0;
+        if (places != NULL)
+            places[at] = (ink_place){.text = -1, .word = SIZE_MAX};
+        at++;
+    }
+    for (size_t i = 0; result == INK_OK && i < template->n[pair != NULL]; i++) {
         bool is_text = slots[i].id < 0;
         size_t which = slots[i].id == INK_TEMPLATE_B ? 1 : 0;
         size_t count = is_text ? length[which] : (input->flags & INK_ENCODE_TEMPLATE) != 0 ? 1 : 0;
         size_t skipped = input->max_length != 0 && tokenizer->cuts_left ? texts[which].n - length[which] : 0;
         if (count > 0)
             memcpy(ids + at, is_text ? texts[which].ids + skipped : &slots[i].id, count * sizeof *ids);
+        if (count > 0 && !is_text && direction != NULL && direction->from >= 0 &&
+            slots[i].id == tokenizer->source_language)
+            ids[at] = direction->from;
         for (size_t k = 0; k < count && types != NULL; k++)
             types[at + k] = slots[i].type;
         if (places != NULL && is_text)

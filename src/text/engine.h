@@ -31,6 +31,12 @@ static inline bool ink_text_starts(const ink_short_text *head, const char *text,
     return head->size <= size && memcmp(head->bytes, text, head->size) == 0;
 }
 
+typedef struct ink_spelled_token {
+    const char *text; /* [size] */
+    size_t size;
+    ink_token id;
+} ink_spelled_token;
+
 /* Output that counts all bytes and keeps as many as there is room for. */
 typedef struct ink_text_sink {
     char *text; /* [capacity] */
@@ -197,7 +203,8 @@ typedef struct ink_vocab_token {
     uint32_t offset; /* of its first byte in the pool */
     uint32_t size;   /* in bytes; may be 0 */
     bool known;      /* false: no token has this id */
-    bool verbatim;   /* in a vocabulary of bytes: its characters stand for themselves, and no text reaches it */
+    bool verbatim;   /* its characters stand for themselves: in a vocabulary of bytes, where no text reaches it, and in
+                        SentencePiece's own decoder, which does not know it */
     bool special;    /* a control token, left out when decoding */
 } ink_vocab_token;
 
@@ -268,8 +275,9 @@ typedef struct ink_charsmap {
     size_t n_texts;
 } ink_charsmap;
 
-/* What the shortest string of the map that text [size] begins with becomes; NULL if there is none. */
-const char *ink_charsmap_find(const ink_charsmap *map, const char *text, size_t size, size_t *replaced_size);
+/* One more byte of a text: false if no string of the map goes on with it. *place is 0 at first. If a string ends here,
+ *to [*to_size] is what it becomes; else both stay. */
+bool ink_charsmap_step(const ink_charsmap *map, size_t *place, unsigned char byte, const char **to, size_t *to_size);
 
 /* A step of a normalizer changes the codes in place, or replaces them by others in the context's scratch memory. */
 typedef ink_result (*ink_normal_fn)(ink_context *ctx, const ink_step *step, ink_codes *codes);
@@ -332,14 +340,15 @@ ink_result ink_normal_space(ink_context *ctx, const ink_step *step, ink_codes *c
 ink_result ink_normal_chinese(ink_context *ctx, const ink_step *step, ink_codes *codes); /* spaces around them */
 ink_result ink_normal_lowercase(ink_context *ctx, const ink_step *step, ink_codes *codes);
 ink_result ink_normal_nmt(ink_context *ctx, const ink_step *step, ink_codes *codes); /* controls go, more are spaces */
-ink_result ink_normal_strip(ink_context *ctx, const ink_step *step, ink_codes *codes);   /* white space, or `from` */
-ink_result ink_normal_prepend(ink_context *ctx, const ink_step *step, ink_codes *codes); /* `to`; not to nothing */
+ink_result ink_normal_strip(ink_context *ctx, const ink_step *step, ink_codes *codes); /* white space, or `from` */
+ink_result ink_normal_prepend(ink_context *ctx, const ink_step *step,
+                              ink_codes *codes); /* `to`; to nothing if `start` */
 ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes *codes);
 ink_result ink_normal_nfd(ink_context *ctx, const ink_step *step, ink_codes *codes);
 ink_result ink_normal_nfc(ink_context *ctx, const ink_step *step, ink_codes *codes);
 ink_result ink_normal_nfkd(ink_context *ctx, const ink_step *step, ink_codes *codes);
 ink_result ink_normal_nfkc(ink_context *ctx, const ink_step *step, ink_codes *codes);
-ink_result ink_normal_charsmap(ink_context *ctx, const ink_step *step, ink_codes *codes); /* `map` */
+ink_result ink_normal_charsmap(ink_context *ctx, const ink_step *step, ink_codes *codes); /* `map`; `start`: longest */
 
 /* rules.c. The first three cut every text into a row of matches. */
 size_t ink_match_gpt2(const ink_step *step, const char *text, size_t size);
@@ -389,6 +398,7 @@ typedef struct ink_decoder {
     bool byte_fallback;   /* tokens <0x00> to <0xFF> are bytes */
     ink_short_text strip; /* the whole text loses this at its beginning, */
     size_t strip_most;    /* so often at most */
+    bool trims;           /* SentencePiece's own decoder, and Python's strip() at both ends of the whole text */
     size_t room;          /* bytes that any token becomes, at most */
 } ink_decoder;
 
@@ -447,7 +457,8 @@ typedef enum ink_text_model {
     INK_MODEL_BPE,
     INK_MODEL_WORDPIECE,
     INK_MODEL_WORDLEVEL,
-    INK_MODEL_UNIGRAM
+    INK_MODEL_UNIGRAM,
+    INK_MODEL_PIECES /* SentencePiece's BPE */
 } ink_text_model;
 
 /* A pair of tokens that becomes one; its rank is its place in the list of merges. */
@@ -486,20 +497,23 @@ typedef struct ink_wordpiece {
     size_t longest; /* characters: a longer word is unknown */
 } ink_wordpiece;
 
-/* Unigram (unigram.c). */
+/* Unigram (unigram.c), and SentencePiece's BPE (bpe.c), which merges neighbours that make a piece together. */
+#define INK_PIECES_LONGEST 256 /* bytes of a piece of SentencePiece's BPE */
 #define INK_UNIGRAM_NESTED 128 /* pieces of which each is the end of the next longer one, at most */
 
 typedef struct ink_unigram_piece {
-    double score;     /* the logarithm of its probability */
-    uint32_t shorter; /* the id of the longest piece that this one ends with, or INK_TRIE_NONE */
+    double score;     /* the logarithm of its probability; of BPE its rank */
+    uint32_t shorter; /* the longest piece that this one ends with, or INK_TRIE_NONE */
     uint32_t size;    /* in bytes */
 } ink_unigram_piece;
 
 typedef struct ink_unigram {
-    ink_trie trie;             /* one linked set of ids, forward */
-    ink_unigram_piece *pieces; /* [n_pieces], by id */
+    ink_trie trie;             /* one linked set of pieces, forward */
+    ink_unigram_piece *pieces; /* [n_pieces] */
     size_t n_pieces;
     double unknown; /* the score of a character that is no piece */
+    ink_token *ids; /* [n_pieces] SentencePiece's own encoder: the ids of the pieces in another vocabulary, or the
+                       unknown token; sums are floats. NULL: pieces are ids */
 } ink_unigram;
 
 /* The template: control tokens around a text or a pair of texts, such as BOS, or CLS and SEP. */
@@ -516,6 +530,19 @@ typedef struct ink_template {
     ink_template_slot *slots; /* [n[0] + n[1]], for a single text and then for a pair */
     size_t n[2];
 } ink_template;
+
+/* A pair of languages as the folder names them, "en" and "de", and the text in front of a source. */
+typedef struct ink_language_pair {
+    ink_short_text from, to;
+    char prefix[256];
+    size_t prefix_size;
+} ink_language_pair;
+
+/* The code in a token of a language: fr of __fr__ and >>fr<<; or the token as it is. */
+void ink_language_code(const char **text, size_t *size);
+
+/* Whether a name has two or three letters that ISO 639 knows as one language, and not as a group of them. */
+bool ink_language_known(const char *name);
 
 /* ---- the tokenizer, and its builder ----------------------------------------------------------------------------- */
 
@@ -547,17 +574,29 @@ struct ink_tokenizer {
     bool marks_rest;     /* tokens that continue a word are spelled with a prefix */
     bool trims_places;   /* the place of a token has no white space at its ends, */
     bool keeps_prefix;   /* but for one space at the beginning of the text */
+
+    ink_token *languages; /* [n_languages] the tokens of languages, by id */
+    size_t n_languages;
+    ink_token source_language, target_language; /* of the folder: in the template, and forced; -1: none */
+    bool codes_in_front;                        /* a text may begin with >>fr<<, and so does a source */
+    ink_language_pair *pairs;                   /* [n_pairs] without tokens: what the model translates */
+    size_t n_pairs;
 };
 
 /* The ids of a word of any bytes, in O(size log size), with WordPiece and Unigram in O(size). Scratch memory of the
    context is taken and released. */
 ink_result ink_bpe_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
                           ink_ids *out);
+ink_result ink_pieces_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
+                             ink_ids *out);
 ink_result ink_wordpiece_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
                                 ink_ids *out);
 
 ink_result ink_unigram_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
                               ink_ids *out);
+
+/* Adds what a piece of a word becomes, or a run of characters that no piece has (-1). */
+void ink_unigram_put(const ink_tokenizer *tokenizer, const char *text, size_t size, int64_t piece, ink_ids *out);
 
 /* encode.c. INK_ERROR_MISMATCH: the word is unknown, and there is no unknown token. */
 ink_result ink_unknown_fail(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size);
@@ -619,9 +658,12 @@ ink_result ink_builder_merges(ink_tokenizer_builder *b, ink_bpe_merge *merges, s
 /* Of the tokens put so far; those that continue a word begin with `prefix`. */
 ink_result ink_builder_wordpiece(ink_tokenizer_builder *b, const ink_short_text *prefix, size_t longest);
 
-/* Of the tokens put so far: scores[id] for each id < n. INK_ERROR_LIMIT: more than INK_UNIGRAM_NESTED pieces are ends
-   of each other. */
-ink_result ink_builder_unigram(ink_tokenizer_builder *b, const double *scores, size_t n);
+/* Of the tokens put so far: scores[id] for each id < n; or, for SentencePiece's own encoder, of pieces [n] with an id
+   in the vocabulary, or the unknown token's. INK_ERROR_LIMIT: more than INK_UNIGRAM_NESTED pieces are ends of each
+   other.
+ */
+ink_result ink_builder_unigram(ink_tokenizer_builder *b, const ink_spelled_token *pieces, const double *scores,
+                               size_t n);
 
 /* Tokens with the ids of the patterns exist. Of equal contents or texts the first is found. */
 ink_result ink_builder_added(ink_tokenizer_builder *b, const ink_added_pattern *patterns, size_t n);

@@ -211,8 +211,11 @@ ink_result ink_normal_nmt(ink_context *ctx, const ink_step *step, ink_codes *cod
 
 static bool strips(const ink_step *step, uint32_t code)
 {
-    return step->from.size > 0 ? code == (unsigned char)step->from.bytes[0]
-                               : ink_unicode_class_of(code) == INK_UNICODE_SPACE;
+    uint32_t from;
+    if (step->from.size == 0)
+        return ink_unicode_class_of(code) == INK_UNICODE_SPACE;
+    ink_utf8_next(step->from.bytes, step->from.size, &from);
+    return code == from;
 }
 
 ink_result ink_normal_strip(ink_context *ctx, const ink_step *step, ink_codes *codes)
@@ -244,11 +247,17 @@ ink_result ink_normal_prepend(ink_context *ctx, const ink_step *step, ink_codes 
     uint32_t to[INK_SHORT_TEXT];
     size_t n_to = codes_of(&step->to, to);
     ink_codes longer;
-    if (codes->n == 0)
+    if (codes->n == 0 && step->start == 0)
         return INK_OK;
     INK_TRY(codes_alloc(ctx, codes->n + n_to, codes, &longer));
-    for (size_t i = 0; i < longer.n; i++)
-        codes_set(&longer, i, i < n_to ? to[i] : codes->at[i - n_to], codes, i < n_to ? 0 : i - n_to);
+    for (size_t i = 0; i < longer.n; i++) {
+        if (codes->n > 0)
+            codes_set(&longer, i, i < n_to ? to[i] : codes->at[i - n_to], codes, i < n_to ? 0 : i - n_to);
+        else
+            longer.at[i] = to[i];
+        if (codes->n == 0 && longer.origin != NULL)
+            longer.origin[i] = (ink_range){0, 0};
+    }
     *codes = longer;
     return INK_OK;
 }
@@ -304,10 +313,38 @@ ink_result ink_normal_replace(ink_context *ctx, const ink_step *step, ink_codes 
 
 /* ---- SentencePiece's precompiled rules --------------------------------------------------------------------------- */
 
-/* Writes what becomes of the codes to `out`, or counts it only; *changed if anything does. As in the reference, and not
-   as in SentencePiece: a grapheme cluster of less than 6 bytes as a whole becomes the replacement of the shortest
-   string that it begins with; other clusters are replaced character by character. */
-static size_t charsmap_pass(const ink_charsmap *map, const ink_codes *codes, ink_codes *out, bool *changed)
+#define CHARSMAP_LONGEST 256 /* code points of a string that SentencePiece's rule finds */
+
+/* How many codes from the first on are the longest string of the map, or the shortest; 0: none is. */
+static size_t charsmap_find(const ink_charsmap *map, const uint32_t *at, size_t n, bool longest, const char **to,
+                            size_t *to_size)
+{
+    size_t place = 0, found = 0;
+    char spelled[8];
+    for (size_t i = 0; i < n; i++) {
+        const size_t size = codes_put(spelled, at[i]);
+        const char *end = NULL;
+        size_t end_size = 0;
+        for (size_t k = 0; k < size && (longest || end == NULL); k++)
+            if (!ink_charsmap_step(map, &place, (unsigned char)spelled[k], &end, &end_size))
+                return found;
+        if (end == NULL)
+            continue;
+        *to = end;
+        *to_size = end_size;
+        found = i + 1;
+        if (!longest)
+            break;
+    }
+    return found;
+}
+
+/* Writes what becomes of the codes to `out`, or counts it only; *changed if anything does. SentencePiece replaces the
+   longest string at each place. Hugging Face's library does something else: a grapheme cluster of less than 6 bytes as
+   a whole becomes the replacement of the shortest string that it begins with; other clusters are replaced character by
+   character. */
+static size_t charsmap_pass(const ink_charsmap *map, bool longest, const ink_codes *codes, ink_codes *out,
+                            bool *changed)
 {
     size_t n = 0;
     for (size_t i = 0, end = 0, count; i < codes->n; i += count) {
@@ -315,21 +352,19 @@ static size_t charsmap_pass(const ink_charsmap *map, const ink_codes *codes, ink
         const char *to = NULL;
         size_t size = 0, to_size = 0, n_to = 0;
         count = 1;
-        if (i == end) {
+        if (longest) {
+            const size_t most = ink_size_min(codes->n - i, CHARSMAP_LONGEST);
+            count = ink_size_max(charsmap_find(map, codes->at + i, most, true, &to, &to_size), 1);
+        } else if (i == end) {
             end = i + ink_unicode_cluster(codes->at + i, codes->n - i);
             for (size_t k = i; k < end && size < 6; k++)
                 size += codes_put(spelled, codes->at[k]);
             count = size < 6 ? end - i : 1;
+            if (count > 1 && charsmap_find(map, codes->at + i, count, false, &to, &to_size) == 0)
+                count = 1;
         }
-        for (bool whole = count > 1;; whole = false) {
-            size = 0;
-            for (size_t k = i; k < i + count; k++)
-                size += codes_put(spelled + size, codes->at[k]);
-            to = ink_charsmap_find(map, spelled, size, &to_size);
-            if (to != NULL || !whole)
-                break;
-            count = 1;
-        }
+        if (to == NULL && !longest)
+            charsmap_find(map, codes->at + i, 1, false, &to, &to_size);
         if (to == NULL) {
             if (out != NULL)
                 codes_set(out, n, codes->at[i], codes, i);
@@ -357,11 +392,11 @@ ink_result ink_normal_charsmap(ink_context *ctx, const ink_step *step, ink_codes
 {
     const ink_codes before = *codes;
     bool changed = false;
-    size_t n = charsmap_pass(step->map, &before, NULL, &changed);
+    size_t n = charsmap_pass(step->map, step->start != 0, &before, NULL, &changed);
     if (!changed)
         return INK_OK;
     INK_TRY(codes_alloc(ctx, n, &before, codes));
-    charsmap_pass(step->map, &before, codes, &changed);
+    charsmap_pass(step->map, step->start != 0, &before, codes, &changed);
     codes_count_off(codes, &before);
     return INK_OK;
 }

@@ -20,7 +20,7 @@ ink_result ink_builder_start(ink_tokenizer_builder *b, ink_context *ctx, ink_are
     b->draft.splitter.step = steps + INK_NORMAL_STEPS;
     b->draft.decoder.steps.step = steps + INK_NORMAL_STEPS + INK_SPLIT_STEPS;
     b->draft.max_length = SIZE_MAX;
-    b->draft.named_unk = -1;
+    b->draft.named_unk = b->draft.source_language = b->draft.target_language = -1;
     for (size_t i = 0; i < INK_N_CONTROLS; i++)
         b->draft.controls[i] = -1;
     return INK_OK;
@@ -145,6 +145,8 @@ static ink_tokenizer *tokenizer_layout(ink_arena *arena, ink_tokenizer *draft)
     for (size_t i = 0; i < 2; i++)
         indices[i]->slots = tokenizer_copy(arena, indices[i]->slots, indices[i]->n_slots, sizeof *indices[i]->slots);
     t->unigram.pieces = tokenizer_copy(arena, t->unigram.pieces, t->unigram.n_pieces, sizeof *t->unigram.pieces);
+    if (t->unigram.ids != NULL)
+        t->unigram.ids = tokenizer_copy(arena, t->unigram.ids, t->unigram.n_pieces, sizeof *t->unigram.ids);
     for (size_t i = 0; i < t->normalizer.n; i++)
         t->normalizer.step[i].map = &t->charsmap;
     t->vocab.pool = tokenizer_copy(arena, t->vocab.pool, t->vocab.pool_size, 1);
@@ -155,6 +157,8 @@ static ink_tokenizer *tokenizer_layout(ink_arena *arena, ink_tokenizer *draft)
     t->added.tokens = tokenizer_copy(arena, t->added.tokens, t->added.n_tokens, sizeof *t->added.tokens);
     t->template.slots =
         tokenizer_copy(arena, t->template.slots, t->template.n[0] + t->template.n[1], sizeof *t->template.slots);
+    t->languages = tokenizer_copy(arena, t->languages, t->n_languages, sizeof *t->languages);
+    t->pairs = tokenizer_copy(arena, t->pairs, t->n_pairs, sizeof *t->pairs);
     return tokenizer;
 }
 

@@ -11,30 +11,49 @@
  * and of equal sums the longest last piece counts. All pieces that end at a place are found in one way along the text:
  * a trie (Aho and Corasick 1975) gives the longest of them, and `shorter` leads from each to the next. There are at
  * most INK_UNIGRAM_NESTED, so a text costs O(its length), whatever it is and however long the pieces are. Sums are
- * doubles, added from the left, as in the reference: cuts with nearly equal sums depend on it.
+ * doubles, added from the left, as in the reference, or floats as in SentencePiece itself: cuts with nearly equal sums
+ * depend on it.
  */
 #include "engine.h"
 
 #define UNKNOWN_PENALTY 10.0
 
-ink_result ink_builder_unigram(ink_tokenizer_builder *b, const double *scores, size_t n)
+static ink_spelled_token unigram_piece(const ink_vocab *vocab, const ink_spelled_token *pieces, size_t i)
+{
+    if (pieces != NULL)
+        return pieces[i];
+    return (ink_spelled_token){ink_vocab_bytes(vocab, (ink_token)i), vocab->tokens[i].size, (ink_token)i};
+}
+
+ink_result ink_builder_unigram(ink_tokenizer_builder *b, const ink_spelled_token *pieces, const double *scores,
+                               size_t n)
 {
     const ink_vocab *vocab = &b->draft.vocab;
     ink_unigram *unigram = &b->draft.unigram;
     ink_trie *trie = &unigram->trie;
-    double smallest = scores[0];
-    INK_TRY(ink_trie_start(b->ctx, b->arena, vocab->pool_size, trie));
+    double smallest = n > 0 ? scores[0] : 0.0;
+    size_t n_bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        n_bytes += unigram_piece(vocab, pieces, i).size; /* no more than the file has */
+    INK_TRY(ink_trie_start(b->ctx, b->arena, n_bytes, trie));
     unigram->pieces = ink_arena_alloc(b->arena, n, sizeof *unigram->pieces);
-    if (unigram->pieces == NULL)
+    unigram->ids = ink_arena_alloc(b->arena, pieces != NULL ? n : 0, sizeof *unigram->ids);
+    if (unigram->pieces == NULL || unigram->ids == NULL)
         return ink_fail(b->ctx, INK_ERROR_MEMORY, "out of memory: %zu pieces", n);
     unigram->n_pieces = n;
-    for (size_t id = n; id-- > 0;) { /* of equal pieces the last counts */
-        unigram->pieces[id] = (ink_unigram_piece){scores[id], INK_TRIE_NONE, vocab->tokens[id].size};
-        smallest = scores[id] < smallest ? scores[id] : smallest;
-        if (vocab->tokens[id].size > 0)
-            ink_trie_put(trie, 0, ink_vocab_bytes(vocab, (ink_token)id), vocab->tokens[id].size, false, (uint32_t)id);
+    for (size_t i = n; i-- > 0;) { /* of equal pieces the last counts */
+        const ink_spelled_token piece = unigram_piece(vocab, pieces, i);
+        unigram->pieces[i] = (ink_unigram_piece){scores[i], INK_TRIE_NONE, (uint32_t)piece.size};
+        if (pieces != NULL)
+            unigram->ids[i] = piece.id;
+        smallest = scores[i] < smallest ? scores[i] : smallest;
+        if (piece.size > 0)
+            ink_trie_put(trie, 0, piece.text, piece.size, false, (uint32_t)i);
     }
-    unigram->unknown = smallest - UNKNOWN_PENALTY;
+    unigram->ids = pieces != NULL ? unigram->ids : NULL;
+    unigram->unknown = pieces != NULL ? (double)((float)smallest - (float)UNKNOWN_PENALTY) : smallest - UNKNOWN_PENALTY;
+    if (b->draft.model == INK_MODEL_PIECES)
+        return INK_OK;
     INK_TRY(ink_trie_link(b->ctx, b->arena, trie, 0));
     /* A node with a piece of its own: the next shorter piece is the one of its `fail`. */
     for (size_t i = INK_TRIE_ROOT(INK_TRIE_SETS); i < trie->n_nodes; i++) {
@@ -42,14 +61,14 @@ ink_result ink_builder_unigram(ink_tokenizer_builder *b, const double *scores, s
         if (node->value != INK_TRIE_NONE && node->value != fail->value)
             unigram->pieces[node->value].shorter = fail->value;
     }
-    for (size_t id = 0; id < n; id++) {
+    for (size_t first = 0; first < n; first++) {
+        const ink_spelled_token piece = unigram_piece(vocab, pieces, first);
         size_t nested = 0;
-        for (uint32_t i = (uint32_t)id; i != INK_TRIE_NONE; i = unigram->pieces[i].shorter)
+        for (uint32_t i = (uint32_t)first; i != INK_TRIE_NONE; i = unigram->pieces[i].shorter)
             if (++nested > INK_UNIGRAM_NESTED)
                 return ink_fail(b->ctx, INK_ERROR_LIMIT,
                                 "%s: more than %d pieces of the vocabulary are ends of each other, as of '%.*s'",
-                                b->file, INK_UNIGRAM_NESTED, (int)ink_size_min(vocab->tokens[id].size, 100),
-                                ink_vocab_bytes(vocab, (ink_token)id));
+                                b->file, INK_UNIGRAM_NESTED, (int)ink_size_min(piece.size, 100), piece.text);
     }
     return INK_OK;
 }
@@ -64,18 +83,22 @@ typedef struct unigram_cut {
     uint32_t id;
 } unigram_cut;
 
-/* What a piece of the best cut becomes; unknown characters in a row are one piece. */
-static void unigram_put(const ink_tokenizer *t, const char *piece, size_t size, bool unknown, ink_token id,
-                        ink_ids *out)
+/* Unknown characters in a row are one piece, which the vocabulary may have although the model does not. SentencePiece
+   itself always writes them in bytes if it may, and such a byte may be unknown. */
+void ink_unigram_put(const ink_tokenizer *t, const char *text, size_t size, int64_t piece, ink_ids *out)
 {
+    const bool unknown = piece < 0, always = t->unigram.ids != NULL && t->bytes.fallback;
+    ink_token id = unknown || t->unigram.ids == NULL ? (ink_token)piece : t->unigram.ids[piece];
     if (unknown) {
         size_t n = 0;
-        id = size <= t->vocab.longest ? ink_vocab_find(&t->vocab, piece, size, false) : -1;
-        while (id < 0 && t->bytes.fallback && n < size && t->bytes.id[(unsigned char)piece[n]] >= 0)
+        if (!always && size <= t->vocab.longest)
+            id = ink_vocab_find(&t->vocab, text, size, false);
+        while (id < 0 && t->bytes.fallback && n < size && (always || t->bytes.id[(unsigned char)text[n]] >= 0))
             n++;
         for (size_t i = 0; n == size && i < n; i++) {
+            const ink_token byte = t->bytes.id[(unsigned char)text[i]];
             out->done -= i > 0 ? size : 0; /* as in the reference, each has the place of all */
-            ink_ids_add(out, t->bytes.id[(unsigned char)piece[i]], size);
+            ink_ids_add(out, byte >= 0 ? byte : t->unk, size);
         }
         if (n == size)
             return;
@@ -83,14 +106,14 @@ static void unigram_put(const ink_tokenizer *t, const char *piece, size_t size, 
     }
     ink_ids_add(out, id, size);
     if (unknown)
-        ink_ids_written(out, piece, size);
+        ink_ids_written(out, text, size);
 }
 
 ink_result ink_unigram_encode(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size,
                               ink_ids *out)
 {
     const ink_unigram *unigram = &tokenizer->unigram;
-    const uint32_t unk = (uint32_t)tokenizer->unk;
+    const uint32_t unk = unigram->ids != NULL ? INK_TRIE_NONE : (uint32_t)tokenizer->unk;
     if (size >= UINT32_MAX)
         return ink_fail(ctx, INK_ERROR_LIMIT, "a word of %zu bytes; the longest that is encoded has %zu", size,
                         (size_t)UINT32_MAX - 1);
@@ -110,10 +133,12 @@ ink_result ink_unigram_encode(ink_context *ctx, const ink_tokenizer *tokenizer, 
         for (uint32_t id = unigram->trie.nodes[node].value; id != INK_TRIE_NONE; id = piece->shorter) {
             piece = &unigram->pieces[id];
             double sum = piece->score + cuts[end - piece->size].sum;
+            sum = unigram->ids != NULL ? (double)(float)sum : sum;
             if (cut->size == 0 || sum > cut->sum)
                 *cut = (unigram_cut){{sum}, piece->size, id};
         }
         double sum = unigram->unknown + cuts[start].sum;
+        sum = unigram->ids != NULL ? (double)(float)sum : sum;
         if ((piece == NULL || piece->size != end - start) && (cut->size == 0 || sum > cut->sum)) {
             *cut = (unigram_cut){{sum}, (uint32_t)(end - start), unk};
             if (tokenizer->unk < 0) {
@@ -129,7 +154,7 @@ ink_result ink_unigram_encode(ink_context *ctx, const ink_tokenizer *tokenizer, 
         const uint32_t id = cuts[end].id;
         while (id == unk && end < size && cuts[cuts[end].next].id == unk)
             end = cuts[end].next;
-        unigram_put(tokenizer, word + start, end - start, id == unk, (ink_token)id, out);
+        ink_unigram_put(tokenizer, word + start, end - start, id == unk ? -1 : (int64_t)id, out);
     }
     ink_arena_release(&ctx->scratch, mark);
     return INK_OK;

@@ -19,17 +19,23 @@ static void check(bool holds)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const classes[] = {"XLMRobertaTokenizer", "CamembertTokenizer", "T5Tokenizer",
-                                          "LlamaTokenizer",      "GemmaTokenizer",     "PreTrainedTokenizerFast"};
+                                          "LlamaTokenizer",      "GemmaTokenizer",     "PreTrainedTokenizerFast",
+                                          "NllbTokenizer",       "MBartTokenizer",     "MBart50Tokenizer",
+                                          "MarianTokenizer",     "M2M100Tokenizer"};
+    static const char vocab[] = "{\"</s>\":0,\"<unk>\":1,\"<pad>\":2,\"a\":3,\"\u2581\":4,\"ab\":5,\">>fr<<\":6}";
     static const char text[] =
-        "aba  \xED\x95\x9C\xEA\xB5\xAD e\xCC\x81 <s> \xEF\xAC\x81\xE2\x84\xA2 \xF0\x9F\x98\x80 \xC3";
+        ">>fr<<aba  \xED\x95\x9C\xEA\xB5\xAD e\xCC\x81 <s> \xEF\xAC\x81\xE2\x84\xA2 \xF0\x9F\x98\x80 \xC3";
     char settings[128];
     if (size == 0)
         return 0;
-    snprintf(settings, sizeof settings, "{\"tokenizer_class\":\"%s\",\"legacy\":%s}", classes[data[0] % 6],
-             data[0] & 8 ? "true" : "false");
+    snprintf(settings, sizeof settings, "{\"tokenizer_class\":\"%s\",\"legacy\":%s}", classes[data[0] % 11],
+             data[0] & 16 ? "true" : "false");
     ink_memory_file list[] = {{"tokenizer.model", data + 1, size - 1},
+                              {"source.spm", data + 1, size - 1},
+                              {"sentencepiece.bpe.model", data + 1, size - 1},
+                              {"vocab.json", vocab, sizeof vocab - 1},
                               {"tokenizer_config.json", settings, strlen(settings)}};
-    ink_memory_files files = {list, 2};
+    ink_memory_files files = {list, 5};
     ink_source source = ink_source_memory(&files);
     ink_context *ctx = ink_context_create(NULL);
     ink_tokenizer *tokenizer = NULL;
