@@ -54,7 +54,7 @@ static bool read_pair(ink_context *ctx, const ink_weights *file, size_t i, pair 
     if (p->logits == NULL)
         return false;
     p->source = read_ids(ctx, file, "source", i, &p->n_source);
-    p->decoder = read_ids(ctx, file, "decoder", i, &p->n_decoder);
+    p->decoder = read_ids(ctx, file, "tokens", i, &p->n_decoder);
     p->rows = read_values(ctx, file, "rows", i, &p->n_rows);
     p->encoded = read_values(ctx, file, "encoded", i, &p->n_encoded);
     return true;

@@ -371,7 +371,7 @@ static ink_state *new_state(subject *s, ink_context *ctx)
 {
     ink_state *state;
     size_t capacity = ink_model_get_info(s->object)->context_length;
-    require(ctx, s->name, ink_state_create(ctx, s->object, capacity != 0 ? capacity : 1, &state));
+    require(ctx, s->name, ink_state_create(ctx, s->object, capacity != 0 ? capacity : s->n, &state));
     if (s->source != NULL && ink_encoded_length(s->encoded) > 0)
         require(ctx, s->name, ink_state_begin(ctx, state, s->encoded));
     return state;
@@ -533,7 +533,7 @@ static const struct {
 /* Model folders, with the file of their tokens and of the logits that follow the last of these, and of the source of an
    encoder-decoder. */
 static const struct {
-    const char *folder, *reference;
+    const char *folder, *reference, *number; /* in the names of the tensors, where there are several */
 } models[] = {
     {"tests/fixtures/models/gpt2", "tests/fixtures/models/gpt2/reference"},
     {"tests/fixtures/models/gpt2_bf16", "tests/fixtures/models/gpt2_bf16/reference"},
@@ -555,6 +555,10 @@ static const struct {
     {"tests/fixtures/seq2seq/bahdanau", "tests/fixtures/seq2seq/bahdanau/reference"},
     {"tests/fixtures/seq2seq/bridge", "tests/fixtures/seq2seq/bridge/reference"},
     {"tests/fixtures/seq2seq/bridges", "tests/fixtures/seq2seq/bridges/reference"},
+    {"tests/fixtures/models/bart", "tests/fixtures/models/bart/reference", ".2"},
+    {"tests/fixtures/models/marian", "tests/fixtures/models/marian/reference", ".3"},
+    {"tests/fixtures/models/m2m_100", "tests/fixtures/models/m2m_100/reference", ".3"},
+    {"tests/fixtures/models/flan_t5", "tests/fixtures/models/flan_t5/reference", ".2"},
     {"examples/models/mlp", "tests/fixtures/bundled/mlp"},
     {"examples/models/rnn", "tests/fixtures/bundled/rnn"},
     {"examples/models/gru", "tests/fixtures/bundled/gru"},
@@ -660,23 +664,28 @@ static void open_folder(subject *s, ink_context *ctx, const char *root, const ch
 /* Only weights that are held as they are stored, or wider, are those of the reference. */
 static void open_model(subject *s, ink_context *ctx, const char *root, size_t i, ink_type type)
 {
+    static const char *const kinds[] = {"tokens", "logits", "source"};
+    const char *number = models[i].number != NULL ? models[i].number : "";
     size_t n_logits;
+    char names[3][16];
     ink_weights *file = open_file(ctx, root, "", models[i].reference);
+    for (size_t k = 0; k < 3; k++)
+        snprintf(names[k], sizeof names[k], "%s%s", kinds[k], number);
     open_folder(s, ctx, root, models[i].folder, type);
     s->family = &model;
+    s->in = 1;
+    s->out = ink_model_get_info(s->object)->vocab_size;
+    s->x = read_tensor(ctx, file, names[0], &s->n);
+    to_tokens(s->x, s->n);
+    if (type == INK_F32)
+        s->expected = read_tensor(ctx, file, names[1], &n_logits);
+    s->n_expected = s->expected != NULL ? n_logits / s->out : 0;
     if (ink_model_get_encoder_decoder(s->object) != NULL) {
-        s->source = (void *)read_tensor(ctx, file, "source", &s->n_source);
+        s->source = (void *)read_tensor(ctx, file, names[2], &s->n_source);
         to_tokens(s->source, s->n_source);
         require(ctx, s->name, ink_encoded_create(ctx, s->object, s->n_source, &s->encoded));
     }
     s->state = new_state(s, ctx);
-    s->in = 1;
-    s->out = ink_model_get_info(s->object)->vocab_size;
-    s->x = read_tensor(ctx, file, "tokens", &s->n);
-    to_tokens(s->x, s->n);
-    if (type == INK_F32)
-        s->expected = read_tensor(ctx, file, "logits", &n_logits);
-    s->n_expected = s->expected != NULL ? n_logits / s->out : 0;
     ink_weights_free(file);
 }
 
