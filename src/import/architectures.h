@@ -69,7 +69,12 @@ typedef struct ink_sinusoids {
     size_t size;        /* of a row */
     bool tensor2tensor; /* frequencies and angles are those of tensor2tensor and fairseq, which M2M100 uses */
     size_t padding;     /* then this row is 0 */
+    size_t n;           /* set by ink_sinusoids_begin(), as the next */
+    double *w;          /* [n] */
 } ink_sinusoids;
+
+/* Computes w. Called when the size is known to be that of a tensor of the file. */
+ink_result ink_sinusoids_begin(ink_plan *plan, ink_sinusoids *sinusoids);
 
 /* Row `row` of the table: an ink_plan_compute_fn, whose settings are ink_sinusoids. */
 void ink_sinusoids_row(const ink_kernel *kernel, const void *settings, size_t row, float *room, float *values);

@@ -645,6 +645,8 @@ static ink_result import_encoder_decoder(ink_import *in)
     model->head.padding = -1;
     size_t scope = ink_plan_enter_module(plan, s->prefix);
     INK_TRY(s2s_plan_table(in, s, &s->half[1], model->info.vocab_size, &model->embedding));
+    if (s->half[0].computed || s->half[1].computed)
+        INK_TRY(ink_sinusoids_begin(plan, &s->sinusoids));
     INK_TRY(s2s_plan_half(in, s, &s->half[1]));
     if (!family->no_encoder) {
         ink_source_net *source = &model->source;

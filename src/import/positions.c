@@ -232,34 +232,43 @@ static double exponential(double x)
 /*
  * p at position t of a row of d:
  *
- *     Marian           p_m = sin(t w_m),  p_(s+m) = cos(t w_m),   w_m = 10000^(-2 m / d),        s = d / 2, rounded up
- *     tensor2tensor    the same with                              w_m = 10000^(-m / (s - 1)),    s = d / 2, rounded
- * down
+ *     Marian           p_m = sin(t / w_m),  p_(s+m) = cos(t / w_m),   w_m = 10000^(2 m / d),      s = d / 2, rounded up
+ *     tensor2tensor    p_m = sin(t w_m),    p_(s+m) = cos(t w_m),     w_m = 10000^(-m / (s - 1)), s = d / 2, rounded
+ *                                                                                                 down
  *
  * Marian computes in double precision. tensor2tensor rounds the exponent, its power and the angle to float, which is
  * seen far from the beginning. An angle is brought below pi in double precision, so its sine is right at any position.
  */
+ink_result ink_sinusoids_begin(ink_plan *plan, ink_sinusoids *s)
+{
+    const double log_10000 = 9.210340371976184;
+    s->n = s->tensor2tensor ? s->size / 2 : s->size - s->size / 2;
+    s->w = ink_arena_alloc(&plan->work, s->n, sizeof *s->w);
+    if (s->w == NULL)
+        return ink_plan_no_memory(plan);
+    for (size_t m = 0; m < s->n; m++)
+        if (s->tensor2tensor) {
+            float exponent = (float)m * -(float)(log_10000 / (double)(s->n - 1));
+            s->w[m] = (double)(float)exponential((double)exponent);
+        } else {
+            s->w[m] = exponential(log_10000 * (double)(2 * m) / (double)s->size);
+        }
+    return INK_OK;
+}
+
 void ink_sinusoids_row(const ink_kernel *kernel, const void *settings, size_t row, float *room, float *values)
 {
     const ink_sinusoids *s = settings;
-    const double log_10000 = 9.210340371976184, circle = 6.283185307179586;
-    size_t half = s->size / 2, n = s->tensor2tensor ? half : s->size - half;
+    const double circle = 6.283185307179586;
     memset(values, 0, s->size * sizeof *values);
     if (s->tensor2tensor && row == s->padding)
         return;
-    for (size_t m = 0; m < n; m++) {
-        double angle;
-        if (s->tensor2tensor) {
-            float exponent = (float)m * -(float)(log_10000 / (double)(half - 1));
-            float frequency = (float)exponential((double)exponent);
-            angle = (double)((float)row * frequency);
-        } else {
-            angle = (double)row / exponential(log_10000 * (double)(2 * m) / (double)s->size);
-        }
+    for (size_t m = 0; m < s->n; m++) {
+        double angle = s->tensor2tensor ? (double)((float)row * (float)s->w[m]) : (double)row / s->w[m];
         double turns = angle / circle;
         turns -= (double)(int64_t)(turns + 0.5);
         room[m] = (float)(turns * circle);
     }
-    kernel->rope_angles(room, n, 1, 1, room, values);
-    memcpy(values + n, room, (s->tensor2tensor ? half : s->size - n) * sizeof *values);
+    kernel->rope_angles(room, s->n, 1, 1, room, values);
+    memcpy(values + s->n, room, s->size / 2 * sizeof *values);
 }
