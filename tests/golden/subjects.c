@@ -533,7 +533,7 @@ static const struct {
 /* Model folders, with the file of their tokens and of the logits that follow the last of these, and of the source of an
    encoder-decoder. */
 static const struct {
-    const char *folder, *reference, *number; /* in the names of the tensors, where there are several */
+    const char *folder, *reference;
 } models[] = {
     {"tests/fixtures/models/gpt2", "tests/fixtures/models/gpt2/reference"},
     {"tests/fixtures/models/gpt2_bf16", "tests/fixtures/models/gpt2_bf16/reference"},
@@ -555,10 +555,10 @@ static const struct {
     {"tests/fixtures/seq2seq/bahdanau", "tests/fixtures/seq2seq/bahdanau/reference"},
     {"tests/fixtures/seq2seq/bridge", "tests/fixtures/seq2seq/bridge/reference"},
     {"tests/fixtures/seq2seq/bridges", "tests/fixtures/seq2seq/bridges/reference"},
-    {"tests/fixtures/models/bart", "tests/fixtures/models/bart/reference", ".2"},
-    {"tests/fixtures/models/marian", "tests/fixtures/models/marian/reference", ".3"},
-    {"tests/fixtures/models/m2m_100", "tests/fixtures/models/m2m_100/reference", ".3"},
-    {"tests/fixtures/models/flan_t5", "tests/fixtures/models/flan_t5/reference", ".2"},
+    {"tests/fixtures/models/bart", "tests/fixtures/models/bart/reference"},
+    {"tests/fixtures/models/marian", "tests/fixtures/models/marian/reference"},
+    {"tests/fixtures/models/m2m_100", "tests/fixtures/models/m2m_100/reference"},
+    {"tests/fixtures/models/flan_t5", "tests/fixtures/models/flan_t5/reference"},
     {"examples/models/mlp", "tests/fixtures/bundled/mlp"},
     {"examples/models/rnn", "tests/fixtures/bundled/rnn"},
     {"examples/models/gru", "tests/fixtures/bundled/gru"},
@@ -665,10 +665,11 @@ static void open_folder(subject *s, ink_context *ctx, const char *root, const ch
 static void open_model(subject *s, ink_context *ctx, const char *root, size_t i, ink_type type)
 {
     static const char *const kinds[] = {"tokens", "logits", "source"};
-    const char *number = models[i].number != NULL ? models[i].number : "";
     size_t n_logits;
-    char names[3][16];
+    char names[3][32], numbered[32] = "tokens.0", number[16] = "";
     ink_weights *file = open_file(ctx, root, "", models[i].reference);
+    for (int k = 0; ink_weights_find(file, numbered) != NULL; snprintf(numbered, sizeof numbered, "tokens.%d", ++k))
+        snprintf(number, sizeof number, ".%d", k); /* of several sources the last */
     for (size_t k = 0; k < 3; k++)
         snprintf(names[k], sizeof names[k], "%s%s", kinds[k], number);
     open_folder(s, ctx, root, models[i].folder, type);
