@@ -33,6 +33,7 @@ static const struct {
     {"models/gru", {"config.json", "model.safetensors"}},
     {"models/rnn_relu", {"config.json", "model.safetensors"}},
     {"models/mlp", {"config.json", "model.safetensors"}},
+    {"seq2seq/bahdanau", {"config.json", "model.safetensors"}},
     {"models/mistral",
      {"config.json", "model.safetensors.index.json", "model-00001-of-00003.safetensors",
       "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors"}},
@@ -125,9 +126,17 @@ static void run_model(ink_context *ctx, const ink_model *model)
             if (ink_model_encoding_size(model, (ink_encoding)i) != 0)
                 ink_model_encode(ctx, model, (ink_encoding)i, &text, 1);
     } else {
+        ink_encoded *encoded = NULL;
         assert_ok(ctx, ink_state_create(ctx, model, 1, &state));
+        if (ink_model_get_encoder_decoder(model) != NULL) {
+            assert_ok(ctx, ink_encoded_create(ctx, model, 1, &encoded));
+            const ink_source_item item = {.encoded = encoded, .tokens = &token, .n_tokens = 1};
+            if (ink_model_encode_sources(ctx, model, &item, 1) == INK_OK)
+                assert_ok(ctx, ink_state_begin(ctx, state, encoded));
+        }
         ink_model_forward(ctx, model, state, &token, 1, out);
         ink_state_free(state);
+        ink_encoded_free(encoded);
     }
     free(out);
 }
@@ -262,9 +271,11 @@ static bool open_changed(ink_context *ctx, folder *f, size_t file, size_t from, 
 static const char *const lenient[][2] = {
     {"config.json", "architectures"},
     {"config.json", "bos_token_id"},
+    {"config.json", "decoder_start_token_id"},
     {"config.json", "dropout"},
     {"config.json", "eos_token_id"},
     {"config.json", "id2label"},
+    {"config.json", "is_encoder_decoder"},
     {"config.json", "tie_word_embeddings"},
     {"config_sentence_transformers.json", "model_type"},
     {"generation_config.json", "bos_token_id"},

@@ -36,6 +36,7 @@ typedef struct stage {
     ink_tokenizer *tokenizer;
     ink_chat *chat;
     ink_state *state, *other;
+    ink_encoded *encoded;
     ink_weights *weights;
     float *floats; /* [n_floats] */
     size_t n_floats;
@@ -88,6 +89,15 @@ static void call_model_open_bf16(stage *s)
 
 static void call_state_create(stage *s) { s->result = ink_state_create(s->ctx, s->model, 32, &s->state); }
 static void call_reserve(stage *s) { s->result = ink_context_reserve(s->ctx, s->model, 1, 8, 32); }
+
+static void call_encode_source(stage *s)
+{
+    const ink_token tokens[8] = {1, 2, 3, 4, 5, 6, 7, 0};
+    const ink_source_item item = {.encoded = s->encoded, .tokens = tokens, .n_tokens = 8};
+    s->result = ink_model_encode_sources(s->ctx, s->model, &item, 1);
+}
+
+static void call_begin(stage *s) { s->result = ink_state_begin(s->ctx, s->state, s->encoded); }
 
 static void call_forward(stage *s)
 {
@@ -251,10 +261,16 @@ static void measure_model(stage *s)
         MEASURE(s, tasks);
     } else {
         MEASURE(s, state_create);
+        assert_ok(s->ctx, ink_state_create(s->ctx, s->model, 32, &s->other));
+        if (ink_model_get_encoder_decoder(s->model) != NULL) {
+            assert_ok(s->ctx, ink_encoded_create(s->ctx, s->model, 8, &s->encoded));
+            MEASURE(s, encode_source);
+            MEASURE(s, begin);
+            assert_ok(s->ctx, ink_state_begin(s->ctx, s->other, s->encoded));
+        }
         MEASURE(s, reserve);
         MEASURE(s, forward);
         MEASURE(s, sample);
-        assert_ok(s->ctx, ink_state_create(s->ctx, s->model, 32, &s->other));
         (void)ink_state_save(s->ctx, s->state, NULL, 0, &s->saved_size);
         s->saved = malloc(s->saved_size);
         MEASURE(s, save);
@@ -266,6 +282,7 @@ static void measure_model(stage *s)
     ink_weights_free(s->weights);
     ink_state_free(s->other);
     ink_state_free(s->state);
+    ink_encoded_free(s->encoded);
     ink_model_free(s->model);
 }
 
@@ -303,6 +320,13 @@ static void every_call_needs_little_stack(ink_context *ctx)
             snprintf(path, sizeof path, FIXTURES "/%s/%s", list == 0 ? "models" : "encoders", *name);
             measure_model(&s);
         }
+    for (size_t i = 0; i < 6; i++) {
+        static const char *const names[] = {"models/bart",      "models/marian",  "models/t5",
+                                            "seq2seq/bahdanau", "seq2seq/bridge", "seq2seq/bridges"};
+        stage s = {.ctx = ctx, .folder = path};
+        snprintf(path, sizeof path, FIXTURES "/%s", names[i]);
+        measure_model(&s);
+    }
     for (size_t i = 0; i < 6; i++) {
         static const char *const names[] = {"gpt", "bert", "lstm", "gru", "rnn", "mlp"};
         stage s = {.ctx = ctx, .folder = path};

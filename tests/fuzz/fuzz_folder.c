@@ -130,6 +130,34 @@ static void run_tasks(ink_context *ctx, const ink_model *model)
         check(order[0] + order[1] == 1 && scores[order[0]] >= scores[order[1]]);
 }
 
+/* Encodes tokens, or rows where a model has no encoder, for both states. False if that is not possible: the source is
+   too large, or its rows are not finite. */
+static bool begin_with_a_source(ink_context *ctx, const ink_model *model, size_t n, ink_encoded **encoded,
+                                ink_state *state, ink_state *other)
+{
+    const ink_encoder_decoder_info *info = ink_model_get_encoder_decoder(model);
+    ink_token tokens[MOST_TOKENS];
+    size_t bytes = 0;
+    if (info->source_length != 0 && n > info->source_length)
+        n = info->source_length;
+    if (ink_encoded_size(ctx, model, n, &bytes) != INK_OK || bytes > MODEL_BYTES)
+        return false;
+    float *rows = calloc(n * info->source_size, sizeof *rows);
+    for (size_t i = 0; i < n && info->source_vocab_size > 0; i++)
+        tokens[i] = (ink_token)(i * 3 % info->source_vocab_size);
+    check(ink_encoded_create(ctx, model, n, encoded) == INK_OK);
+    const ink_source_item item = {.encoded = *encoded,
+                                  .tokens = info->source_vocab_size > 0 ? tokens : NULL,
+                                  .rows = info->source_vocab_size > 0 ? NULL : rows,
+                                  .n_tokens = n};
+    ink_result result = ink_model_encode_sources(ctx, model, &item, 1);
+    check(result == INK_OK || result == INK_ERROR_NONFINITE);
+    free(rows);
+    if (result == INK_OK)
+        check(ink_state_begin(ctx, state, *encoded) == INK_OK && ink_state_begin(ctx, other, *encoded) == INK_OK);
+    return result == INK_OK;
+}
+
 static void run_decoder(ink_context *ctx, const ink_model *model)
 {
     const ink_model_info *info = ink_model_get_info(model);
@@ -154,6 +182,13 @@ static void run_decoder(ink_context *ctx, const ink_model *model)
     if (ink_state_size(ctx, model, n, &bytes) != INK_OK || bytes > MODEL_BYTES)
         return;
     check(ink_state_create(ctx, model, n, &state) == INK_OK && ink_state_create(ctx, model, n, &other) == INK_OK);
+    ink_encoded *encoded = NULL;
+    if (ink_model_get_encoder_decoder(model) != NULL && !begin_with_a_source(ctx, model, n, &encoded, state, other)) {
+        ink_encoded_free(encoded);
+        ink_state_free(state);
+        ink_state_free(other);
+        return;
+    }
     float *logits = calloc(2 * v, sizeof *logits);
     check(ink_model_forward(ctx, model, state, tokens, n, logits) == INK_OK);
     for (size_t i = 0; i < n; i++)
@@ -170,6 +205,7 @@ static void run_decoder(ink_context *ctx, const ink_model *model)
     free(logits);
     ink_state_free(state);
     ink_state_free(other);
+    ink_encoded_free(encoded);
 }
 
 static void run_model(ink_context *ctx, const ink_model *model)
