@@ -1,6 +1,6 @@
 /*
  * test_seq2seq.c - recurrent encoder-decoders: PyTorch's numbers for the models of common courses, the oracle, the same
- * bits however sources and sequences are listed and cut, states, files that do not fit.
+ * bits however sources and sequences are listed and cut, states, beams, files that do not fit.
  */
 #include <math.h>
 #include <stdio.h>
@@ -519,11 +519,12 @@ static void what_is_kept_is_as_large_as_reported(void **unused)
             assert_int_equal(block[sizes[0] + j], 0xff);
         assert_fails(p.ctx, ink_model_encode_sources(p.ctx, p.model, &given, 1), INK_ERROR_UNSUPPORTED, "takes tokens");
         ink_encoded_free(encoded);
-        if (p.weights != NULL)
-            assert_fails(p.ctx, ink_encoded_create(p.ctx, p.model, 0, &encoded), INK_ERROR_ARGUMENT, "how many tokens");
-        else
-            assert_ok(p.ctx, ink_encoded_create(p.ctx, p.model, 0, &encoded));
+        assert_ok(p.ctx, ink_encoded_create(p.ctx, p.model, 0, &encoded)); /* for all that the model reads */
         ink_encoded_free(encoded);
+        size_t longest = ink_model_get_encoder_decoder(p.model)->source_length;
+        assert_int_equal(longest, p.weights != NULL ? 1024 : 0);
+        if (longest != 0)
+            assert_fails(p.ctx, ink_encoded_create(p.ctx, p.model, 1025, &encoded), INK_ERROR_LIMIT, "at most 1024");
         free(block);
         free(logits);
         pair_close(&p);
@@ -572,6 +573,63 @@ static void takes_no_memory_after_reserve(ink_context *ctx, counting *memory)
     }
 }
 
+/* ---- generating ---------------------------------------------------------------------------------------------------
+ */
+
+/* log p of a token after these logits. */
+static double log_probability(const float *logits, size_t n, ink_token token)
+{
+    double sum = 0;
+    for (size_t v = 0; v < n; v++)
+        sum += exp((double)logits[v] - (double)logits[token]);
+    return -log(sum);
+}
+
+/* Greedy takes the likeliest token after each step. Each result of a beam search has the score that its tokens have
+   when a state of its own runs them, so no beam ever had the state of another. */
+static void generates_by_beams(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < N_NAMES; i++) {
+        pair p;
+        pair_open(&p, names[i]);
+        ink_encoded *encoded = encode(p.ctx, p.model, p.source, p.n_source, NULL);
+        float *logits = test_floats(p.vocab_size);
+        for (size_t n_beams = 1; n_beams <= 4; n_beams += 3) {
+            const ink_generate_options options = {
+                .n_beams = n_beams, .n_results = n_beams, .max_tokens = 20, .length_penalty = 0.6f};
+            ink_generator *generator;
+            ink_request request = {.encoded = encoded};
+            assert_ok(p.ctx, ink_generator_create(p.ctx, p.model, &options, &generator));
+            assert_ok(p.ctx, ink_generate(p.ctx, generator, &request, 1));
+            assert_int_equal(request.n_results, n_beams);
+            for (size_t j = 0; j < n_beams; j++) {
+                const ink_generated *g = &request.results[j];
+                ink_state *state = begin(p.ctx, p.model, encoded);
+                ink_token token = 0;
+                size_t n = g->n_tokens + (g->stop_token >= 0);
+                double score = 0;
+                for (size_t t = 0; t < n; t++) {
+                    assert_ok(p.ctx, ink_model_forward(p.ctx, p.model, state, &token, 1, logits));
+                    token = t < g->n_tokens ? g->tokens[t] : g->stop_token;
+                    score += log_probability(logits, p.vocab_size, token);
+                    for (size_t v = 0; n_beams == 1 && v < p.vocab_size; v++)
+                        assert_true(logits[v] <= logits[token]);
+                }
+                score /= pow((double)n, 0.6);
+                if (n_beams > 1 && fabs((double)g->score - score) > 1e-4)
+                    fail_msg("%s: result %zu has the score %g, expected %g", names[i], j, (double)g->score, score);
+                assert_true(j == 0 || g->score <= request.results[j - 1].score);
+                ink_state_free(state);
+            }
+            ink_generator_free(generator);
+        }
+        free(logits);
+        ink_encoded_free(encoded);
+        pair_close(&p);
+    }
+}
+
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
 static void settings_that_do_not_fit_are_refused(void **unused)
@@ -590,6 +648,7 @@ static void settings_that_do_not_fit_are_refused(void **unused)
         {"cho", "attention", "\"additive\"", INK_ERROR_NOT_FOUND, "attention."},
         {"bridge", "attention_size", "21", INK_ERROR_MISMATCH, "attention.query.weight"},
         {"bridge", "attention_size", ENORMOUS, INK_ERROR_MISMATCH, "attention_size"},
+        {"bridge", "max_source_length", "0", INK_ERROR_MISMATCH, "max_source_length"},
         {"bridge", "vocab_size", "24", INK_ERROR_MISMATCH, "decoder.embedding.weight"},
         {"bridge", "vocab_size", NULL, INK_ERROR_MISMATCH, "'vocab_size' is missing"},
         {"bridge", "source_vocab_size", NULL, INK_ERROR_MISMATCH, "encoder.embedding.weight"},
@@ -662,6 +721,7 @@ int main(void)
         cmocka_unit_test(a_state_is_copied_saved_and_reset),
         cmocka_unit_test(what_is_kept_is_as_large_as_reported),
         counted_test(takes_no_memory_after_reserve),
+        cmocka_unit_test(generates_by_beams),
         cmocka_unit_test(settings_that_do_not_fit_are_refused),
         counted_test(weights_that_do_not_fit_are_refused),
     };

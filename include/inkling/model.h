@@ -63,7 +63,8 @@
  *                     encoder_hidden_size K and encoder_num_layers (else those of the decoder); bidirectional (the
  *                     encoder), decoder_start_token_id, eos_token_id, tie_word_embeddings
  *   attention         "none" (there is no c_t), "final" (c_t is always the last h of the encoder's last layer),
- *                     "additive", with attention_size A (else H); the scores of Luong et al. 2015 are refused by name
+ *                     "additive", with attention_size A (else H), for sources of at most max_source_length tokens
+ *                     (else 1,024); the scores of Luong et al. 2015 are refused by name
  *   bridge_act        "tanh" unless it says another activation of hidden_act's, such as "linear"
  *   decoder_embedding_act   of e(w_t), "relu" in PyTorch's translation tutorial; none unless it says one
  *   rnn_input         what the decoder sees, in the order of its columns: ["embedding", "context"] unless it says

@@ -405,6 +405,9 @@ static ink_result import_window(ink_import *in)
 
 /* ---- encoder-decoders ------------------------------------------------------------------------------------------- */
 
+/* The most tokens of a source that attention sees, if a folder says nothing else. */
+#define USUAL_SOURCE ((size_t)1024)
+
 /* The parts of the row that the decoder's cell or the output sees, in the order of the columns of its weight. Without
    the setting *row stays. `first` is the first part that it may have. */
 static ink_result read_step_row(ink_import *in, const char *key, ink_step_part first, size_t most, ink_step_row *row)
@@ -550,6 +553,10 @@ static ink_result describe_seq2seq(ink_import *in, seq2seq_settings *s)
     pair->start_token = info->bos_token;
     INK_TRY(ink_config_token(config, "decoder_start_token_id", info->vocab_size, &pair->start_token));
     pair->source_size = s->source_hidden_size << s->bidirectional;
+    if (decoder->context == INK_CONTEXT_ADDITIVE) { /* what is kept of a source grows with it */
+        pair->source_length = USUAL_SOURCE;
+        INK_TRY(ink_config_size(config, "max_source_length", INK_MAX_IDS, &pair->source_length));
+    }
     decoder->input = (ink_step_row){.n = decoder->context != INK_CONTEXT_NONE ? 2 : 1,
                                     .parts = {INK_STEP_EMBEDDING, INK_STEP_CONTEXT}};
     INK_TRY(read_step_row(in, "rnn_input", INK_STEP_EMBEDDING, 2, &decoder->input));

@@ -432,11 +432,13 @@ ink_result ink_context_reserve(ink_context *ctx, const ink_model *model, size_t 
     INK_REQUIRE(ctx, model);
     INK_TRY(ink_model_require_states(ctx, model));
     size_t most = model->info.context_length, source = model->encoder_decoder.source_length;
-    if (model->is_encoder_decoder) /* a source may be longer than any state */
+    if (model->network != INK_NETWORK_TRANSFORMER) /* its states have no caches */
+        most = source;
+    else if (model->is_encoder_decoder) /* a source may be longer than any state */
         most = most == 0 || source == 0 ? 0 : ink_size_max(most, source);
     if (most != 0 && (capacity == 0 || capacity > most))
         capacity = most;
-    if (capacity == 0 && (model->network == INK_NETWORK_TRANSFORMER || model->decoder.context == INK_CONTEXT_ADDITIVE))
+    if (capacity == 0 && model->network == INK_NETWORK_TRANSFORMER)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: this %s model has no longest text: name a capacity", __func__,
                         model->info.kind);
     ink_run r = {.ctx = ctx,
