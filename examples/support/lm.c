@@ -85,6 +85,17 @@ bool lm_open(language_model *lm, ink_context *ctx, const char *folder, lm_text t
                             folder, lm->info->kind);
 }
 
+bool lm_open_reader(language_model *lm, ink_context *ctx, const char *folder, lm_text text)
+{
+    if (!open_folder(lm, ctx, folder, INK_POOLING_NONE, text))
+        return false;
+    if (ink_model_get_encoder_decoder(lm->model) != NULL)
+        return true;
+    return console_complain("%s: a %s does not read one text to write another; %s", folder, lm->info->kind,
+                            ink_model_get_encoder(lm->model) != NULL ? "use embed, classify, answer, tag or fill"
+                                                                     : "generate continues texts with it");
+}
+
 bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling, lm_text text)
 {
     if (!open_folder(lm, ctx, folder, pooling, text))
@@ -105,7 +116,8 @@ void lm_close(language_model *lm)
 /* In some folders the tokenizer has more tokens than the model has rows. Most texts contain none of these tokens. */
 static bool has_rows(const language_model *lm, const ink_token *tokens, size_t n)
 {
-    size_t i = 0, n_rows = lm->info->vocab_size;
+    const ink_encoder_decoder_info *reader = ink_model_get_encoder_decoder(lm->model);
+    size_t i = 0, n_rows = reader != NULL ? reader->source_vocab_size : lm->info->vocab_size;
     while (i < n && (size_t)tokens[i] < n_rows)
         i++;
     return i == n || console_complain("%s: this text contains token %" PRId32 ", but the model has rows for 0 to %zu",

@@ -35,10 +35,11 @@ typedef struct language_model {
 /* What becomes of texts. Without a tokenizer a program takes ids and gives ids, and the folder needs none. */
 typedef enum lm_text { LM_TOKENIZER, LM_NO_TOKENIZER } lm_text;
 
-/* Opens a model of any kind, one that continues texts, or an encoder. `pooling` is for folders that do not say how the
-   rows of a text become one vector. Call lm_close() even after a failure. */
+/* Opens a model of any kind, one that continues texts, an encoder-decoder, or an encoder. `pooling` is for folders that
+   do not say how the rows of a text become one vector. Call lm_close() even after a failure. */
 bool lm_open_any(language_model *lm, ink_context *ctx, const char *folder);
 bool lm_open(language_model *lm, ink_context *ctx, const char *folder, lm_text text);
+bool lm_open_reader(language_model *lm, ink_context *ctx, const char *folder, lm_text text);
 bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, ink_pooling pooling, lm_text text);
 void lm_close(language_model *lm);
 
