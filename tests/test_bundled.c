@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "counting.h"
 #include "encoders.h"
@@ -69,6 +70,102 @@ static void the_small_encoders_give_the_references_logits(void **unused)
             free(expected);
         }
         encoder_close(&f);
+    }
+}
+
+/* ---- translators ------------------------------------------------------------------------------------------------ */
+
+static ink_token *read_tokens(ink_context *ctx, const ink_weights *reference, const char *name, size_t *n)
+{
+    float *values = test_tensor(ctx, reference, name, n);
+    ink_token *tokens = malloc((*n + 1) * sizeof *tokens);
+    assert_non_null(tokens);
+    for (size_t i = 0; i < *n; i++)
+        tokens[i] = (ink_token)values[i];
+    free(values);
+    return tokens;
+}
+
+/* Several sentences at once: the tokens that PyTorch and transformers chose greedily, and the logits of the last one.
+ */
+static void the_translators_write_what_pytorch_writes(void **unused)
+{
+    static const char *const folders[] = {"translate_gru", "translate_attention", "translate_transformer"};
+    enum { MOST = 16 };
+    (void)unused;
+    for (size_t k = 0; k < sizeof folders / sizeof *folders; k++) {
+        char path[512];
+        ink_context *ctx = test_context(1);
+        ink_model *model;
+        ink_weights *reference;
+        size_t n_lengths, n_source, n_target, n_logits;
+        snprintf(path, sizeof path, "%s/%s", MODELS, folders[k]);
+        assert_ok(ctx, ink_model_open(ctx, path, NULL, &model));
+        assert_string_equal(ink_context_error(ctx), "");
+        snprintf(path, sizeof path, "%s/bundled/%s.safetensors", FIXTURES, folders[k]);
+        assert_ok(ctx, ink_weights_open(ctx, path, &reference));
+        ink_token *lengths = read_tokens(ctx, reference, "lengths", &n_lengths);
+        ink_token *source = read_tokens(ctx, reference, "source", &n_source);
+        ink_token *target = read_tokens(ctx, reference, "target", &n_target);
+        float *expected = test_tensor(ctx, reference, "logits", &n_logits);
+        const size_t n = n_lengths / 2, vocab_size = ink_model_get_info(model)->vocab_size;
+        assert_in_range(n, 2, MOST);
+
+        ink_source_item sources[MOST];
+        ink_request requests[MOST];
+        ink_generate_options options;
+        ink_generator *generator;
+        assert_true(ink_model_generation(model, &options));
+        options.n_requests = n;
+        options.capacity = 128;
+        assert_ok(ctx, ink_generator_create(ctx, model, &options, &generator));
+        for (size_t i = 0, at = 0; i < n; at += (size_t)lengths[2 * i++]) {
+            sources[i] = (ink_source_item){.tokens = source + at, .n_tokens = (size_t)lengths[2 * i]};
+            assert_ok(ctx, ink_encoded_create(ctx, model, 128, &sources[i].encoded));
+            requests[i] = (ink_request){.encoded = sources[i].encoded};
+        }
+        assert_ok(ctx, ink_model_encode_sources(ctx, model, sources, n));
+        assert_ok(ctx, ink_generate(ctx, generator, requests, n));
+        size_t at = 0, length = 0;
+        for (size_t i = 0; i < n; i++, at += length) {
+            const ink_generated *made = &requests[i].results[0];
+            length = (size_t)lengths[2 * i + 1];
+            assert_int_equal(made->n_tokens, length - 1);
+            assert_memory_equal(made->tokens, target + at, (length - 1) * sizeof *target);
+            assert_int_equal(made->stop_token, target[at + length - 1]);
+        }
+
+        /* The last one again: what the decoder says after its start token and all of the translation but the end. */
+        ink_token fed[128] = {ink_model_get_encoder_decoder(model)->start_token};
+        float *logits = malloc(n_logits * sizeof *logits);
+        ink_state *state;
+        assert_int_equal(n_logits, length * vocab_size);
+        assert_in_range(length, 2, 128);
+        memcpy(fed + 1, target + n_target - length, (length - 1) * sizeof *fed);
+        assert_ok(ctx, ink_state_create(ctx, model, 128, &state));
+        assert_ok(ctx, ink_state_begin(ctx, state, sources[n - 1].encoded));
+        const ink_item item = {.state = state, .tokens = fed, .n_tokens = length, .logits = logits, .n_logits = length};
+        assert_ok(ctx, ink_model_forward_list(ctx, model, &item, 1));
+        double largest = 0, difference = 0;
+        for (size_t j = 0; j < n_logits; j++) {
+            largest = fmax(largest, fabs((double)expected[j]));
+            difference = fmax(difference, fabs((double)logits[j] - (double)expected[j]));
+        }
+        printf("%-22s largest difference of logits %.1e of %.1f\n", folders[k], difference, largest);
+        assert_true(difference <= 2e-5 * largest);
+
+        ink_state_free(state);
+        ink_generator_free(generator);
+        for (size_t i = 0; i < n; i++)
+            ink_encoded_free(sources[i].encoded);
+        free(lengths);
+        free(source);
+        free(target);
+        free(expected);
+        free(logits);
+        ink_weights_free(reference);
+        ink_model_free(model);
+        ink_context_free(ctx);
     }
 }
 
@@ -135,6 +232,7 @@ int main(void)
         bundled_test(logits_are_the_references),
         cmocka_unit_test(the_gpt_continues_as_transformers),
         cmocka_unit_test(the_small_encoders_give_the_references_logits),
+        cmocka_unit_test(the_translators_write_what_pytorch_writes),
         bundled_test(fixture_same_bits_everywhere),
         bundled_test(single_tokens_and_lists_give_the_same_bits),
         bundled_test(what_is_reserved_is_enough),

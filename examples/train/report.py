@@ -8,6 +8,7 @@ from pathlib import Path
 import data
 import tasks
 import train
+import translate
 from evaluate import BINS, PRESSES, STATIC
 
 FAMILIES = ["mlp", "rnn", "gru", "lstm", "gpt"]
@@ -276,12 +277,42 @@ def understanding(found):
         side_by_side("put", a["moves"])
 
 
+def translation(found):
+    """The encoder-decoders of translate.py: {seed: {name: results}}, the bundled ones first."""
+    first = next(iter(found.values()))
+    print("\n## Networks that translate\n\nFrom English into Sori: sentences of the stories and their only right "
+          f"translations, from `stories {translate.WORLD}`.\nEnglish sentences have up to {translate.LONGEST} words (with the "
+          "full stop); the last column has longer ones than any in training. Share of\nthe tokens: "
+          + "; ".join(f"{100 * part:.0f} % `...{o}`" for part, o in translate.PHASES)
+          + ".\nThe minutes are those of a core shared with other work.\n")
+    head("model", "seed", "parameters", "rate", "tokens", "steps", "minutes")
+    for seed, results in found.items():
+        for name, r in results.items():
+            row(name, seed, r["parameters"], r["rate"], f"{r['tokens'] / 1e6:g} M", r["steps"], f"{r['minutes']:.0f}")
+    n = next(iter(first.values()))["lengths"]
+    for key, what in (("sentences", "sentences without a mistake"), ("words", "right words, place by place")):
+        print(f"\nShare of {what}, by the words of the English sentence, {next(iter(n.values()))['n']} of each length; "
+              "always the likeliest next word:\n")
+        head("model", "seed", *n)
+        for seed, results in found.items():
+            for name, r in results.items():
+                row(name, seed, *[f"{cell[key]:.3f}" for cell in r["lengths"].values()])
+
+
 def main():
     out = Path(sys.argv[1])
     found = {task: json.loads((out / f"{task}.json").read_text()) for task in tasks.RECIPES
              if (out / f"{task}.json").exists()}
     all_runs = [read(Path(p)) for p in sys.argv[1:]]
     runs, bert = all_runs[0]
+    translators = {}
+    for p in sys.argv[1:]:
+        for name in translate.RECIPES:
+            if (file := Path(p) / f"{name}.json").exists():
+                r = json.loads(file.read_text())
+                translators.setdefault(r["seed"], {})[name] = r
+    if not runs and translators:
+        return translation(translators)
     if not runs:        # a folder of the small BERTs alone: their section
         return understanding(found)
     print("# Log of the run that made the bundled models\n\nWritten by report.py from the results of train.py. All "
@@ -297,6 +328,8 @@ def main():
     seeds(all_runs)
     if found:
         understanding(found)
+    if translators:
+        translation(translators)
     samples(runs)
 
 

@@ -14,6 +14,7 @@ import data
 import evaluate
 import families
 import tasks
+import translate
 
 RATES = {"mlp": 4e-3, "rnn": 5e-4, "gru": 2e-3, "lstm": 2e-3, "gpt": 2e-3, "bert": 1e-3}
 WARM, FLAT, FLOOR = 100, .5, .01    # steps of warm-up, constant to a share of the tokens, then half a cosine to a floor
@@ -133,6 +134,29 @@ def train_task(args, task, folder):
             "steps": steps, "minutes": minutes}
 
 
+def train_translator(args, task, folder):
+    """One of the encoder-decoders of translate.py."""
+    rate, size, tokens = translate.RECIPES[task]
+    rate, tokens = args.rate or rate, args.tokens or tokens
+    translate.tokenizer(args.stories, folder)
+    torch.manual_seed(args.seed)
+    c = translate.config(task, translate.Words(folder).size)
+    model = translate.build(c)
+    n_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    print(f"{task}: {n_parameters} parameters, rate {rate:g}, seed {args.seed}, {tokens:g} tokens", flush=True)
+
+    def look(model):
+        translate.save(model, c, folder)
+        r = translate.evaluate(model, args.stories, folder, 555001, 50)
+        return " ".join(f"{length} {v['sentences']:.2f}/{v['words']:.2f}," for length, v in r.items())
+
+    steps, minutes = fit(model, translate.steps(args.stories, folder, args.seed, tokens, size), translate.loss, rate,
+                         look, args.every)
+    translate.save(model.eval(), c, folder)
+    return {"task": task, "parameters": n_parameters, "rate": rate, "seed": args.seed, "tokens": tokens,
+            "steps": steps, "minutes": minutes}
+
+
 def copy_tokenizer(source, folder):
     for part in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(source / part, folder / part)
@@ -151,7 +175,7 @@ def take_tokenizer(args):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("families", nargs="*", default=["mlp", "rnn", "gru", "lstm", "gpt", "bert"],
-                        help=f"and {', '.join(tasks.RECIPES)}")
+                        help=f"and {', '.join([*tasks.RECIPES, *translate.RECIPES])}")
     parser.add_argument("--stories", default="build/examples/stories", help="the generator's program")
     parser.add_argument("--out", type=Path, default=Path("examples/models"))
     parser.add_argument("--tokenizer", action="store_true", help="learn a tokenizer instead of taking the bundled one")
@@ -167,12 +191,17 @@ def main():
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("high")
     args.out.mkdir(parents=True, exist_ok=True)
-    for task in [name for name in args.families if name in tasks.RECIPES]:
+    for task in [name for name in args.families if name in tasks.RECIPES or name in translate.RECIPES]:
         args.families.remove(task)
         folder, file = args.out / task, args.out / f"{task}.json"
         if not args.evaluate:
-            file.write_text(json.dumps(train_task(args, task, folder), indent=1) + "\n")
-        result = json.loads(file.read_text()) | tasks.evaluate(task, tasks.load(folder), args.stories, folder)
+            trained = (train_task if task in tasks.RECIPES else train_translator)(args, task, folder)
+            file.write_text(json.dumps(trained, indent=1) + "\n")
+        result = json.loads(file.read_text())
+        if task in tasks.RECIPES:
+            result |= tasks.evaluate(task, tasks.load(folder), args.stories, folder)
+        else:
+            result["lengths"] = translate.evaluate(translate.load(folder), args.stories, folder)
         file.write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps(result), flush=True)
     if not args.families:
