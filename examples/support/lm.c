@@ -227,8 +227,12 @@ bool lm_prompt(const language_model *lm, const char *text, bool as_ids, ink_toke
 ink_generate_options generating_choose(const generating *g, const ink_model *model)
 {
     ink_generate_options o;
+    const char *prefix;
     bool reads = ink_model_get_encoder_decoder(model) != NULL;
-    if (!ink_model_generation(model, &o) && !reads)
+    bool advised = ink_model_generation(model, &o);
+    if (g->task != NULL)
+        advised = ink_model_task(model, g->task, &o, &prefix) || advised;
+    if (!advised && !reads)
         o.sampler.temperature = 0.8f;
     o.n_results = 1;
     if (g->temperature >= 0)

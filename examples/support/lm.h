@@ -75,13 +75,14 @@ typedef struct generating {
     double temperature, top_p, min_p, repeat_penalty;
     uint64_t n_beams, min_tokens, no_repeat;
     double length_penalty;
+    const char *task; /* of ink_model_task(), set by the program; NULL: none */
 } generating;
 
 #define GENERATING_UNSET UINT64_MAX
 #define GENERATING_DEFAULTS                                                                                            \
     {                                                                                                                  \
         GENERATING_UNSET, GENERATING_UNSET, 1, -1, -1, -1, -1, GENERATING_UNSET, GENERATING_UNSET, GENERATING_UNSET,   \
-            -1                                                                                                         \
+            -1, NULL                                                                                                   \
     }
 #define SAMPLING_OPTIONS(g)                                                                                            \
     CLI_COUNT("-n", "COUNT", &(g)->n_tokens, 0, 1e9, "tokens to produce at most"),                                     \

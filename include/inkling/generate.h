@@ -149,6 +149,12 @@ typedef struct ink_generate_options {
    transformers does. Rules that the generator lacks (typical_p, stop_strings, ...) are noted and ignored. */
 bool ink_model_generation(const ink_model *model, ink_generate_options *options);
 
+/* The same for one task of a model that has several: over those settings go the lengths and the beams that config.json
+   has for it (task_specific_params), as in the pipelines of transformers 4. *prefix gets the text that the model wants
+   in front of a source, "summarize: " of T5 for the task "summarization", or "". It belongs to the model. False if the
+   folder has no settings for the task. */
+bool ink_model_task(const ink_model *model, const char *task, ink_generate_options *options, const char **prefix);
+
 /* ---- generating -------------------------------------------------------------------------------------------------- */
 
 typedef enum ink_generate_end {

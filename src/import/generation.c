@@ -136,20 +136,9 @@ static ink_result describe_banned(ink_import *in, const ink_config *file, ink_ge
     return INK_OK;
 }
 
-/* Reads the settings of generation_config.json or, in older folders without it, of config.json. Absent ones get the
-   defaults of Hugging Face's GenerationConfig. */
-static ink_result describe_generation(ink_import *in, const ink_config *file, bool is_config)
+/* The lengths of a text and how beams search; what is absent stays as it is. */
+static ink_result describe_search(const ink_config *file, ink_generate_options *o)
 {
-    ink_generate_options *o = ink_arena_alloc(in->plan.own, 1, sizeof *o);
-    ink_model *model = in->model;
-    size_t vocab_size = model->info.vocab_size;
-    if (o == NULL)
-        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the settings for generating");
-    *o = (ink_generate_options){0};
-    model->generation = o;
-    INK_TRY(describe_sampling(file, &o->sampler));
-    note_other_settings(file);
-
     const struct {
         const char *key;
         size_t *value;
@@ -164,12 +153,47 @@ static ink_result describe_generation(ink_import *in, const ink_config *file, bo
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         ink_json at = ink_config_member(file, counts[i].key);
         int64_t count = 0;
-        if (at != INK_JSON_NONE)
-            INK_TRY(ink_json_get_int(in->ctx, &file->document, at, INT64_MIN, INT64_MAX, &count));
+        if (at == INK_JSON_NONE)
+            continue;
+        INK_TRY(ink_json_get_int(file->ctx, &file->document, at, INT64_MIN, INT64_MAX, &count));
         if (count < 0)
             ink_note(file->notes, "%s: %s is %lld: ignored", file->document.file, counts[i].key, (long long)count);
         *counts[i].value = count < 0 ? 0 : (uint64_t)count > SIZE_MAX ? SIZE_MAX : (size_t)count;
     }
+    ink_json early = ink_config_member(file, "early_stopping");
+    bool stops_early = false;
+    if (early != INK_JSON_NONE && file->document.nodes[early].kind == INK_JSON_STRING &&
+        strcmp(file->document.nodes[early].string, "never") == 0)
+        o->early_stopping = INK_STOP_NEVER;
+    else if (early != INK_JSON_NONE)
+        INK_TRY(ink_json_get_bool(file->ctx, &file->document, early, &stops_early));
+    if (stops_early)
+        o->early_stopping = INK_STOP_EARLY;
+    else if (early != INK_JSON_NONE && file->document.nodes[early].kind != INK_JSON_STRING)
+        o->early_stopping = INK_STOP_UNLIKELY;
+    INK_TRY(read_generation_number(file, "length_penalty", -16, 16, "from -16 to 16", &o->length_penalty));
+    o->length_penalty = o->length_penalty < -16 ? -16 : o->length_penalty > 16 ? 16 : o->length_penalty;
+    if (o->length_penalty == 0)
+        o->length_penalty = FLT_MIN;
+    return INK_OK;
+}
+
+/* Reads the settings of generation_config.json or, in older folders without it, of config.json. Absent ones get the
+   defaults of Hugging Face's GenerationConfig. */
+static ink_result describe_generation(ink_import *in, const ink_config *file, bool is_config)
+{
+    ink_generate_options *o = ink_arena_alloc(in->plan.own, 1, sizeof *o);
+    ink_model *model = in->model;
+    size_t vocab_size = model->info.vocab_size;
+    if (o == NULL)
+        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the settings for generating");
+    *o = (ink_generate_options){.length_penalty = 1};
+    model->generation = o;
+    INK_TRY(describe_sampling(file, &o->sampler));
+    note_other_settings(file);
+
+    INK_TRY(describe_search(file, o));
+
     const struct {
         const char *key;
         ink_token_list *list;
@@ -185,21 +209,6 @@ static ink_result describe_generation(ink_import *in, const ink_config *file, bo
         o->forced_eos = (ink_token_list){in->forced_eos, 1};
     INK_TRY(describe_banned(in, file, o));
     INK_TRY(ink_json_read_bool(in->ctx, &file->document, file->object, "renormalize_logits", &o->renormalise));
-
-    ink_json early = ink_config_member(file, "early_stopping");
-    bool stops_early = false;
-    if (early != INK_JSON_NONE && file->document.nodes[early].kind == INK_JSON_STRING &&
-        strcmp(file->document.nodes[early].string, "never") == 0)
-        o->early_stopping = INK_STOP_NEVER;
-    else if (early != INK_JSON_NONE)
-        INK_TRY(ink_json_get_bool(in->ctx, &file->document, early, &stops_early));
-    if (stops_early)
-        o->early_stopping = INK_STOP_EARLY;
-    o->length_penalty = 1;
-    INK_TRY(read_generation_number(file, "length_penalty", -16, 16, "from -16 to 16", &o->length_penalty));
-    o->length_penalty = o->length_penalty < -16 ? -16 : o->length_penalty > 16 ? 16 : o->length_penalty;
-    if (o->length_penalty == 0)
-        o->length_penalty = FLT_MIN;
 
     if (o->n_beams > 1 && o->sampler.temperature != 0) {
         ink_note(file->notes, "%s: num_beams is %zu with do_sample, but beams are not sampled: ignored",
@@ -219,6 +228,36 @@ static ink_result describe_generation(ink_import *in, const ink_config *file, bo
     }
     model->advises_generation = ink_config_has(file, "do_sample") || ink_config_has(file, "repetition_penalty") ||
                                 ink_config_has(file, "num_beams");
+    return INK_OK;
+}
+
+/* "task_specific_params": {"summarization": {"prefix": "summarize: ", "num_beams": 4, ...}} */
+static ink_result describe_tasks(ink_import *in)
+{
+    const ink_json_document *document = &in->config.document;
+    ink_model *model = in->model;
+    ink_json list = ink_config_member(&in->config, "task_specific_params");
+    if (list == INK_JSON_NONE || document->nodes[list].kind != INK_JSON_OBJECT)
+        return INK_OK;
+    ink_task_settings *tasks = ink_arena_alloc(in->plan.own, document->nodes[list].n_children, sizeof *tasks);
+    model->tasks = tasks;
+    for (ink_json at = ink_json_first(document, list); at != INK_JSON_NONE; at = ink_json_next(document, at)) {
+        const ink_json_node *node = &document->nodes[at];
+        ink_config task = in->config;
+        ink_generate_options *o = ink_arena_alloc(in->plan.own, 1, sizeof *o);
+        const char *prefix;
+        if (node->kind != INK_JSON_OBJECT)
+            continue;
+        task.object = at;
+        INK_TRY(ink_config_string(&task, "prefix", &prefix));
+        const char *name = ink_arena_string(in->plan.own, node->key, node->key_size);
+        prefix = ink_arena_string(in->plan.own, prefix, strlen(prefix));
+        if (tasks == NULL || o == NULL || name == NULL || prefix == NULL)
+            return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the settings for tasks");
+        *o = *model->generation;
+        INK_TRY(describe_search(&task, o));
+        tasks[model->n_tasks++] = (ink_task_settings){name, prefix, o};
+    }
     return INK_OK;
 }
 
@@ -244,5 +283,8 @@ ink_result ink_import_generation(ink_import *in)
 {
     bool found = in->generation.document.n_nodes != 0;
     INK_TRY(describe_stop_tokens(in, &in->generation));
-    return in->model->is_encoder ? INK_OK : describe_generation(in, found ? &in->generation : &in->config, !found);
+    if (in->model->is_encoder)
+        return INK_OK;
+    INK_TRY(describe_generation(in, found ? &in->generation : &in->config, !found));
+    return describe_tasks(in);
 }

@@ -129,6 +129,12 @@ typedef struct ink_sentence {
 
 /* ---- models and states ------------------------------------------------------------------------------------------ */
 
+/* What a folder says of one of several tasks of its model. */
+typedef struct ink_task_settings {
+    const char *name, *prefix; /* "summarization"; goes in front of a source */
+    const struct ink_generate_options *generation;
+} ink_task_settings;
+
 struct ink_model {
     ink_model_info info;
     bool is_encoder;          /* reads whole texts, has no states (encoder.h); it may be a decoder with a classifier */
@@ -152,6 +158,8 @@ struct ink_model {
                                  dynamic); 0: never */
     bool advises_generation;  /* the folder says how to choose tokens */
     const struct ink_generate_options *generation; /* what it says (generate.h); NULL for encoders */
+    const ink_task_settings *tasks;                /* [n_tasks] */
+    size_t n_tasks;
 };
 
 /* What is kept of a source. It belongs to the decoder: `network` below is the model's. */

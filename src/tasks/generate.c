@@ -15,6 +15,19 @@ bool ink_model_generation(const ink_model *model, ink_generate_options *options)
     return model->advises_generation;
 }
 
+bool ink_model_task(const ink_model *model, const char *task, ink_generate_options *options, const char **prefix)
+{
+    size_t i = 0;
+    while (i < model->n_tasks && strcmp(model->tasks[i].name, task) != 0)
+        i++;
+    bool found = i < model->n_tasks;
+    ink_model_generation(model, options);
+    if (found)
+        *options = *model->tasks[i].generation;
+    *prefix = found ? model->tasks[i].prefix : "";
+    return found;
+}
+
 /* ---- creating --------------------------------------------------------------------------------------------------- */
 
 #define MOST_LENGTH_PENALTY 16.0f
