@@ -14,7 +14,8 @@
 #include "settings.h"
 
 static const char *const names[] = {"tutorial", "tutorial_attention", "sutskever", "cho",     "bahdanau",
-                                    "d2l",      "d2l_attention",      "bridge",    "bridges", "joined"};
+                                    "d2l",      "d2l_attention",      "bridge",    "bridges", "joined",
+                                    "cell"};
 #define N_NAMES (sizeof names / sizeof names[0])
 
 typedef struct pair {
@@ -359,6 +360,36 @@ static void agrees_with_the_oracle(void **unused)
         free(source);
         ink_encoded_free(encoded);
         pair_close(&p);
+    }
+}
+
+/* A decoder that sees nothing but the context, and an output that does, do not know the tokens. */
+static void sees_only_what_the_settings_name(ink_context *ctx)
+{
+    static const char *const settings[][2] = {{"rnn_input", "tutorial"}, {"lm_head_input", "d2l"}};
+    for (size_t i = 0; i < 2; i++) {
+        fixture_files files;
+        ink_model *model;
+        ink_token tokens[2][3] = {{1, 2, 3}, {4, 5, 6}};
+        float *logits[2] = {test_floats(3 * 23), test_floats(3 * 23)};
+        fixture_files_read(&files, settings[i][1]);
+        fixture_files_set(&files, "attention", "\"final\"");
+        fixture_files_set(&files, settings[i][0], "[\"context\"]");
+        assert_ok(ctx, fixture_open_files(ctx, settings[i][1], &files.list, &model));
+        ink_encoded *encoded = encode(ctx, model, tokens[0], 3, NULL);
+        for (size_t j = 0; j < 2; j++) {
+            ink_state *state = begin(ctx, model, encoded);
+            const ink_item item = test_item(state, tokens[j], 3, logits[j], 3);
+            assert_ok(ctx, ink_model_forward_list(ctx, model, &item, 1));
+            ink_state_free(state);
+        }
+        assert_same_bits(settings[i][1], "only the context", logits[0], logits[1], 3 * 23);
+        assert_true((memcmp(logits[0], logits[0] + 23, 23 * sizeof(float)) == 0) == (i == 1)); /* h still moves on */
+        free(logits[0]);
+        free(logits[1]);
+        ink_encoded_free(encoded);
+        ink_model_free(model);
+        fixture_files_free(&files);
     }
 }
 
@@ -716,6 +747,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_the_numbers_of_pytorch),
         cmocka_unit_test(agrees_with_the_oracle),
+        context_test(sees_only_what_the_settings_name),
         cmocka_unit_test(the_bits_do_not_depend_on_cuts_kernels_and_threads),
         cmocka_unit_test(the_bits_do_not_depend_on_lists),
         cmocka_unit_test(a_state_is_copied_saved_and_reset),

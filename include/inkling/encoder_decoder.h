@@ -32,7 +32,7 @@
  *
  * Traced values: those of a transformer's decoder are in model.h. The encoder's have the same names behind "encoder.":
  * "encoder.embedding", "encoder.h.i.attn.weights", ..., "encoder.norm_f", and then for block i of the decoder
- * "h.i.cross.kv", the keys and values of the source.
+ * "h.i.cross.kv", the keys and values of the source. Those of a recurrent encoder are "encoder.rnn.l0.h" and so on.
  */
 #ifndef INKLING_ENCODER_DECODER_H
 #define INKLING_ENCODER_DECODER_H
@@ -57,7 +57,8 @@ const ink_encoder_decoder_info *ink_model_get_encoder_decoder(const ink_model *m
    source may be encoded in its place while one of them still runs. */
 typedef struct ink_encoded ink_encoded;
 
-/* Room for a source of up to `capacity` tokens; 0: source_length. Free it with ink_encoded_free(). INK_ERROR_ARGUMENT
+/* Room for a source of up to `capacity` tokens; 0: source_length. Of a recurrent model without attention the same is
+   kept of any source, so there is room for all. Free it with ink_encoded_free(). INK_ERROR_ARGUMENT
    for 0 if the model has no such limit, INK_ERROR_LIMIT for a capacity beyond source_length and for more than
    state_bytes of ink_limits, INK_ERROR_UNSUPPORTED if the model wants no source, INK_ERROR_MEMORY. */
 ink_result ink_encoded_size(ink_context *ctx, const ink_model *model, size_t capacity, size_t *bytes);

@@ -65,12 +65,12 @@
  *   attention         "none" (there is no c_t), "final" (c_t is always the last h of the encoder's last layer),
  *                     "additive", with attention_size A (else H), for sources of at most max_source_length tokens
  *                     (else 1,024); the scores of Luong et al. 2015 are refused by name
- *   bridge_act        "tanh" unless it says another activation of hidden_act's, such as "linear"
- *   decoder_embedding_act   of e(w_t), "relu" in PyTorch's translation tutorial; none unless it says one
- *   rnn_input         what the decoder sees, in the order of its columns: ["embedding", "context"] unless it says
- *                     ["context", "embedding"]
- *   lm_head_input     the same of the output, of "hidden", "context" and "embedding"; without it the columns of
- *                     lm_head.weight say whether it is h, [h; c] or [h; c; e]
+ *   bridge_act        the names of hidden_act, such as "linear" for none; by default "tanh"
+ *   decoder_embedding_act   an activation of e(w_t), "relu" in PyTorch's translation tutorial; by default none
+ *   rnn_input         what the decoder sees, in the order of the columns of its weight: by default
+ *                     ["embedding", "context"], ["context", "embedding"] in Dive into Deep Learning
+ *   lm_head_input     what lm_head sees, of "hidden", "context" and "embedding"; by default the number of its columns
+ *                     decides between h, [h; c] and [h; c; e]
  *   tensors           encoder.embedding.weight, encoder.rnn.weight_ih_l0 ..., decoder.embedding.weight [V, E],
  *                     decoder.rnn.weight_ih_l0 ..., lm_head.weight and .bias; attention.query.weight [A, H],
  *                     attention.key.weight [A, K or 2 K], attention.score.weight [1, A] with or without biases, or in

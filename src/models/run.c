@@ -48,9 +48,9 @@ static void run_alloc_scratch(ink_run *r, ink_arena *arena)
             r->states = ink_alloc_rows(arena, parts, ink_recurrent_state_size(r->recurrent));
         if (r->decoder->context != INK_CONTEXT_NONE)
             r->contexts = ink_alloc_rows(arena, rows, model->encoder_decoder.source_size);
-        if (r->decoder->input.n > 1)
+        if (r->decoder->input.n > 1 || r->decoder->input.parts[0] != INK_STEP_EMBEDDING)
             r->inputs = ink_alloc_rows(arena, rows, r->recurrent->in);
-        if (r->decoder->output.n > 1)
+        if (r->decoder->output.n > 1 || r->decoder->output.parts[0] != INK_STEP_HIDDEN)
             r->outputs = ink_alloc_rows(arena, rows, r->recurrent->h_size);
         if (r->decoder->context == INK_CONTEXT_ADDITIVE) {
             r->attending = ink_arena_alloc(arena, parts, sizeof *r->attending);

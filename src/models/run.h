@@ -81,7 +81,8 @@ typedef struct ink_run {
     ink_sequence *steps; /* recurrent: [parts] */
     float *embedded;     /* [max_rows, embedding size], window: [max_rows, window_size * embedding size] */
     const ink_recurrent_decoder *decoder; /* recurrent: what a row sees */
-    float *inputs, *outputs, *contexts;   /* recurrent: [max_rows, size of x_t, of h, of c_t], where rows have parts */
+    float *inputs, *outputs, *contexts;   /* recurrent: [max_rows, size of x_t, of h, of c_t]; NULL if x_t is e(w_t), if
+                                             the output sees only h, if there is no c_t */
     float *states;                        /* sources: [parts, ink_recurrent_state_size()] */
     ink_additive_item *attending;         /* additive attention: [parts] */
     ink_additive_scratch additive;
