@@ -19,7 +19,7 @@
 /* Every kernel but the portable one, which takes its time, on a few stories; the portable one on two. */
 static void figures_do_not_depend_on_the_machine(void **state)
 {
-    static const char *const sections = "learned,context,memory,influence,switch,position";
+    static const char *const sections = "learned,context,memory,influence,switch,position,translation";
     char *best = output_of(run(COMPARE, "--json", "--stories", "6", "--only", sections));
     char *two = output_of(run(COMPARE, "--json", "--stories", "2", "--only", "learned"));
 
@@ -56,7 +56,7 @@ static void pages_are_80_columns_wide(void **state)
     (void)state;
     assert_int_equal(p.code, 0);
     assert_int_equal(p.err_size, 0);
-    assert_int_equal(count_of(p.out, "\n  => "), 8);
+    assert_int_equal(count_of(p.out, "\n  => "), 9);
     fits_80_columns(p.out);
     process_free(&p);
 }
@@ -85,12 +85,12 @@ static void pictures_are_written(void **state)
 /* What README.md and examples/README.md show was computed on another machine, and is the same to the last digit. */
 static void pictures_of_the_pages_are_these(void **state)
 {
-    static const char *const names[] = {"learned.svg", "memory.svg", "memory-places.svg", "influence.svg",
-                                        "gradient.svg"};
+    static const char *const names[] = {"learned.svg",   "memory.svg",   "memory-places.svg",
+                                        "influence.svg", "gradient.svg", "translation.svg"};
     char *folder = fresh_folder();
 
     (void)state;
-    free(output_of(run(COMPARE, "--only", "learned,memory,influence", "--svg", folder)));
+    free(output_of(run(COMPARE, "--only", "learned,memory,influence,translation", "--svg", folder)));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t size;
         char *made = read_file(folder, names[i], &size);
@@ -101,6 +101,29 @@ static void pictures_of_the_pages_are_these(void **state)
         free(shown);
     }
     forget(folder);
+}
+
+/* The page quotes what compare says of the networks that translate: each check, word by word. */
+static void the_page_quotes_the_checks(void **state)
+{
+    size_t size, n = 0;
+    char *json = output_of(run(COMPARE, "--json", "--only", "translation"));
+    char *page = read_file(SOURCE_DIR "/examples", "README.md", &size);
+    char *at = strstr(json, "\"checks\""), *end = strstr(json, "\"charts\"");
+
+    (void)state;
+    assert_true(at != NULL && end != NULL);
+    for (; (at = strstr(at, "{\"holds\": ")) != NULL && at < end; n++) {
+        char quoted[400], *text = strstr(at, "\"text\": \"") + strlen("\"text\": \"");
+        snprintf(quoted, sizeof quoted, "\n    %s %.*s\n", strncmp(at, "{\"holds\": true", 14) == 0 ? "yes" : "no ",
+                 (int)strcspn(text, "\""), text);
+        if (strstr(page, quoted) == NULL)
+            fail_msg("examples/README.md does not say:%s", quoted);
+        at = text;
+    }
+    assert_int_equal(n, 5);
+    free(page);
+    free(json);
 }
 
 static void mistakes_are_answered(void **state)
@@ -126,6 +149,7 @@ int main(void)
         cmocka_unit_test(pages_are_80_columns_wide),
         cmocka_unit_test(pictures_are_written),
         cmocka_unit_test(pictures_of_the_pages_are_these),
+        cmocka_unit_test(the_page_quotes_the_checks),
         cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,6 +119,84 @@ static void attention_is_the_models(void **state)
     free(out);
 }
 
+/* ---- alignment -------------------------------------------------------------------------------------------------- */
+
+/* Each row of the first head's map is what the decoder shows when it writes the answer token by token. */
+static void alignment_is_of(const char *folder, const char *title, const char *name)
+{
+    static const char text[] = "Tom put the ball behind the fence because it was night.";
+    char *out = output_of(run(LOOKINSIDE, folder, text));
+    const char *map = map_of(out, title);
+    seen *s = calloc(1, sizeof *s);
+    input in = {0};
+    ink_state *state;
+    language_model lm;
+    ink_context *ctx = test_context(1);
+
+    assert_non_null(s);
+    s->name = name;
+    assert_true(lm_open_any(&lm, ctx, folder));
+    assert_true(lm_encode(&lm, text, sizeof text - 1, INK_ENCODE_DEFAULT, &in.tokens, &in.n));
+    assert_true(write_answer(&lm, &in));
+    assert_in_range(in.n_written, 8, MAX_TOKENS);
+    assert_ok(ctx, ink_state_create(ctx, lm.model, in.n_written, &state));
+    assert_ok(ctx, ink_state_begin(ctx, state, in.encoded));
+    ink_context_trace(ctx, look, s);
+    for (size_t t = 0; t < in.n_written; t++) {
+        s->n = 0;
+        assert_ok(ctx, ink_model_forward(ctx, lm.model, state, in.written + t, 1, NULL));
+        assert_int_equal(s->n, s->dim[0] * in.n);
+        const char *row = strstr(line_at(map, t), " |") + 2;
+        size_t cell = (size_t)(strchr(row, '|') - row) / in.n;
+        float sum = 0;
+        for (size_t i = 0; i < in.n; i++) {
+            sum += s->values[i];
+            assert_int_equal(row[i * cell], shade(s->values[i]));
+        }
+        assert_true(sum > 0.999F && sum < 1.001F);
+    }
+    assert_non_null(strstr(out, "source: tom put the ball behind the fence because it was night . </s>\n"));
+    assert_non_null(strstr(out, "answer: bam ieotgi ttaemune tom i ultari dwi e gong eul dueotda . </s>\n"));
+    ink_state_free(state);
+    ink_encoded_free(in.encoded);
+    free(in.tokens);
+    lm_close(&lm);
+    ink_context_free(ctx);
+    free(s);
+    free(out);
+}
+
+static void alignments_are_the_models(void **state)
+{
+    (void)state;
+    alignment_is_of(MODELS "/translate_attention", "Layer 1: attention of each word written", "attn.weights");
+    alignment_is_of(MODELS "/translate_transformer", "Layer 1: attention of each word written", "h.0.cross.weights");
+
+    /* The pictures of the page, to the last digit. */
+    char *folder = fresh_folder();
+    static const char *const shown[][2] = {{"translate_attention", "attn.weights.svg"},
+                                           {"translate_transformer", "h.1.cross.weights.svg"}};
+    for (size_t i = 0; i < 2; i++) {
+        size_t size;
+        char *model = join_path(MODELS, shown[i][0]);
+        free(output_of(
+            run(LOOKINSIDE, model, "Tom put the ball behind the fence because it was night.", "--svg", folder)));
+        char *made = read_file(folder, shown[i][1], &size);
+        char *committed = read_file(SOURCE_DIR "/examples/plots", shown[i][1], &size);
+        assert_string_equal(made, committed);
+        free(made);
+        free(committed);
+        free(model);
+    }
+    forget(folder);
+
+    /* Without attention there is nothing to align: the values. */
+    char *out = output_of(run(LOOKINSIDE, MODELS "/translate_gru", "Tom laughed."));
+    assert_non_null(strstr(out, "answer: tom eun useotda . </s>\n"));
+    assert_non_null(strstr(out, "\nrnn.l0.h                     1, 208                5 "));
+    free(out);
+}
+
 /* ---- gates ------------------------------------------------------------------------------------------------------ */
 
 static int compare_floats(const void *a, const void *b)
@@ -238,9 +316,10 @@ static void mistakes_are_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_is_the_models), cmocka_unit_test(gates_are_the_models),
-        cmocka_unit_test(values_are_listed),       cmocka_unit_test(maps_are_pictures),
-        cmocka_unit_test(pictures_are_written),    cmocka_unit_test(mistakes_are_answered),
+        cmocka_unit_test(attention_is_the_models), cmocka_unit_test(alignments_are_the_models),
+        cmocka_unit_test(gates_are_the_models),    cmocka_unit_test(values_are_listed),
+        cmocka_unit_test(maps_are_pictures),       cmocka_unit_test(pictures_are_written),
+        cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,7 +58,8 @@ static char *checks_of(const char *json, const char *part)
 /* Not only the verdicts: every single check. */
 static void any_seed_gives_the_same_verdicts(void **state)
 {
-    static const char *const names[] = {"learned", "context", "memory", "influence", "switch", "position"};
+    static const char *const names[] = {"learned", "context",  "memory",     "influence",
+                                        "switch",  "position", "translation"};
     enum { N = sizeof names / sizeof *names };
     char *first[N] = {NULL};
 
@@ -67,7 +68,7 @@ static void any_seed_gives_the_same_verdicts(void **state)
         char text[16];
         snprintf(text, sizeof text, "%d", seed);
         char *json = output_of(run(COMPARE, "--json", "--stories", "150", "--seed", text, "--only",
-                                   "learned,context,memory,influence,switch,position"));
+                                   "learned,context,memory,influence,switch,position,translation"));
         for (size_t i = 0; i < N; i++) {
             char *found = checks_of(json, names[i]);
             if (first[i] == NULL)
@@ -130,10 +131,17 @@ static void shuffled_weights_turn_the_verdicts(void **state)
         free(from);
         free(to);
     }
+    static const char *const translators[] = {"translate_gru", "translate_attention", "translate_transformer"};
+    for (size_t i = 0; i < 3; i++) {
+        char *from = join_path(MODELS, translators[i]), *to = join_path(folder, translators[i]);
+        copy_shuffled(from, to, &random);
+        free(from);
+        free(to);
+    }
     snprintf(variable, sizeof variable, "INKLING_MODELS=%s", folder);
     char *json = output_of(run("env", variable, COMPARE, "--json", "--stories", "60", "--only",
-                               "learned,context,memory,influence,switch,position"));
-    static const char *const names[] = {"learned", "context", "memory", "switch", "position"};
+                               "learned,context,memory,influence,switch,position,translation"));
+    static const char *const names[] = {"learned", "context", "memory", "switch", "position", "translation"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *found = verdict_on(json, names[i]);
         if (strcmp(found, "not borne out") != 0)
@@ -147,9 +155,9 @@ static void shuffled_weights_turn_the_verdicts(void **state)
     free(json);
 
     /* And with the weights as they are the same stories give other verdicts. */
-    json = output_of(run(COMPARE, "--json", "--stories", "60", "--only", "learned,memory,position"));
-    static const char *const turned[] = {"learned", "memory", "position"};
-    for (size_t i = 0; i < 3; i++) {
+    json = output_of(run(COMPARE, "--json", "--stories", "60", "--only", "learned,memory,position,translation"));
+    static const char *const turned[] = {"learned", "memory", "position", "translation"};
+    for (size_t i = 0; i < 4; i++) {
         found = verdict_on(json, turned[i]);
         assert_string_not_equal(found, "not borne out");
         free(found);

@@ -3,7 +3,8 @@
  *
  * The five bundled models have about the same number of parameters and learned from the same world of stories.
  * Textbooks make claims about such networks. This program tests the claims on these models, with stories they have not
- * seen. prediction.c, memory.c, influence.c and cost.c have two or three sections each; compare.h has what they share.
+ * seen. prediction.c, memory.c, influence.c and cost.c have two or three sections each, translation.c has one about
+ * three more models; compare.h has what they share.
  *
  * Nothing is stored and no result is fixed in advance: all numbers are computed here and now, and the verdicts follow
  * from them. All but the times are the same on every machine, bit for bit (support/stats.h).
@@ -42,6 +43,11 @@ static const section sections[] = {
      "What an MLP knows is tied to the positions of its window: it may not recognise the same words one position "
      "later.",
      false, compare_position},
+    {"translation", "From one text to another",
+     "If one state has to hold the whole sentence, a translation gets worse with the length of the sentence. With "
+     "attention to its words it does not. A Transformer needs nothing but attention, and its sinusoids may carry it to "
+     "sentences longer than any it learned from (Vaswani et al. 2017, section 3.5).",
+     false, compare_translation},
 };
 
 enum { N_SECTIONS = sizeof sections / sizeof *sections };
@@ -58,7 +64,7 @@ static const cli_option options[] = {
               "the most to time with (default: as many as there are processors)"),
     CLI_TEXT("--kernel", "NAME", &kernel, "portable, avx2, avx512 (default: the best here); only times depend on it"),
     CLI_TEXT("--only", "NAMES", &only,
-             "of learned,context,memory,influence,parallel,cost,switch,position: only these sections"),
+             "of learned,context,memory,influence,parallel,cost,switch,position,translation: only these"),
     CLI_TEXT("--svg", "FOLDER", &svg, "also write each picture there, as a file of its own"),
     CLI_FLAG("--json", &json, "everything as one JSON object, for programs"),
 };

@@ -190,5 +190,6 @@ bool compare_parallel(comparison *c, finding *f);
 bool compare_cost(comparison *c, finding *f);
 bool compare_switch(comparison *c, finding *f);
 bool compare_position(comparison *c, finding *f);
+bool compare_translation(comparison *c, finding *f);
 
 #endif

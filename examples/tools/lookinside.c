@@ -4,6 +4,8 @@
  *
  * Transformers: for each layer and head a map of how each token (a row) spreads its attention over the tokens
  * (columns). A GPT attends to the tokens so far, a BERT to all of them.
+ * Encoder-decoders: the text is a source. The model writes its likeliest answer, and a map shows how each word of it (a
+ * row) attends to the words of the source (columns). This is their alignment.
  * GRU and LSTM: for each token the gates of all units, sorted from the most closed to the most open one, in ten steps.
  * They show how much of the memory is kept and how much is written anew.
  * All other models, and these too with --values: a list of all values by name, with shape and size.
@@ -33,6 +35,7 @@ static cli line = {
     .about = "Shows what a model does with a text: the attention of every head, or the gates over time.",
     .samples = "  lookinside examples/models/gpt \"Anna and Tom had a cat with them. Anna fed the\"\n"
                "  lookinside examples/models/lstm \"It was night. Anna laughed. It was still\"\n"
+               "  lookinside examples/models/translate_attention \"Tom put the ball in the box.\"\n"
                "  lookinside examples/models/mlp \"Anna and Tom\" --values\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(2, 2, "FOLDER", "the text"),
@@ -179,7 +182,9 @@ typedef struct value_sum {
 } value_sum;
 
 typedef struct traces {
-    size_t n_tokens;
+    size_t n_tokens;       /* rows of a map */
+    size_t n_source;       /* columns of attention to a source; 0: there is none */
+    const char *attention; /* the end of the names of what is shown: "attn.weights" */
     view views[MAX_VIEWS];
     size_t n_views;
     value_sum values[MAX_VALUES];
@@ -194,7 +199,7 @@ static bool ends_with(const char *name, const char *end)
 }
 
 /* Adds rows to the view of that name: attention [heads, rows, positions], where each row has room for all tokens of the
-   text, or gates [rows, gates h]. False if there is no room. */
+   text or the source, or gates [rows, gates h]. False if there is no room. */
 static bool add_rows(traces *s, const char *name, const ink_tensor *traced, bool is_attention)
 {
     const size_t *dim = traced->shape.dim;
@@ -207,7 +212,7 @@ static bool add_rows(traces *s, const char *name, const ink_tensor *traced, bool
         return false;
     view *v = &s->views[i];
     if (i == s->n_views) {
-        *v = (view){.n_heads = n_heads, .width = is_attention ? s->n_tokens : columns};
+        *v = (view){.n_heads = n_heads, .width = is_attention ? s->n_source > 0 ? s->n_source : s->n_tokens : columns};
         memcpy(v->name, name, strlen(name) + 1);
         v->values = calloc(n_heads * s->n_tokens * v->width, sizeof *v->values);
         s->n_views++;
@@ -252,21 +257,64 @@ static bool add_value(traces *s, const char *name, const ink_tensor *traced)
 static void trace_value(void *user, const char *name, const ink_tensor *traced)
 {
     traces *s = user;
-    bool is_attention = ends_with(name, "attn.weights");
-    if (!add_value(s, name, traced) ||
-        ((is_attention || ends_with(name, ".gates")) && !add_rows(s, name, traced, is_attention)))
+    bool is_attention = ends_with(name, s->attention), is_gates = s->n_source == 0 && ends_with(name, ".gates");
+    if (!add_value(s, name, traced) || ((is_attention || is_gates) && !add_rows(s, name, traced, is_attention)))
         s->full = true;
 }
 
+/* What the model gets, and of an encoder-decoder what it writes: its start token and all of the answer but the end. */
+typedef struct input {
+    ink_token *tokens, *types;
+    size_t n;
+    ink_encoded *encoded;              /* NULL: the model wants no source */
+    ink_token written[MAX_TOKENS + 1]; /* the start token, then the answer */
+    size_t n_written;                  /* of the answer, with the token that ends it */
+} input;
+
+/* Encodes the source and writes the likeliest answer. */
+static bool write_answer(const language_model *lm, input *in)
+{
+    ink_context *ctx = lm->ctx;
+    ink_generate_options how;
+    ink_generator *generator = NULL;
+    ink_request request = {.encoded = NULL};
+    const ink_encoder_decoder_info *info = ink_model_get_encoder_decoder(lm->model);
+    ink_model_generation(lm->model, &how);
+    how.n_beams = how.n_results = 1;
+    how.capacity = in->n > MAX_TOKENS ? in->n : MAX_TOKENS;
+    how.sampler.temperature = 0;
+    how.max_length = 0;
+    how.max_tokens = MAX_TOKENS;
+    bool done = console_ok(ctx, ink_encoded_create(ctx, lm->model, in->n, &in->encoded));
+    const ink_source_item source = {.encoded = in->encoded, .tokens = in->tokens, .n_tokens = in->n};
+    request.encoded = in->encoded;
+    done = done && console_ok(ctx, ink_model_encode_sources(ctx, lm->model, &source, 1)) &&
+           console_ok(ctx, ink_generator_create(ctx, lm->model, &how, &generator)) &&
+           console_ok(ctx, ink_generate(ctx, generator, &request, 1));
+    if (done) {
+        const ink_generated *answer = &request.results[0];
+        in->written[0] = info->start_token;
+        memcpy(in->written + 1, answer->tokens, answer->n_tokens * sizeof *in->written);
+        in->n_written = answer->n_tokens;
+        if (answer->stop_token >= 0 && in->n_written < MAX_TOKENS)
+            in->written[++in->n_written] = answer->stop_token;
+    }
+    ink_generator_free(generator);
+    return done;
+}
+
 /* Runs the model once: an encoder for its hidden states, any other model for the logits of the last token. */
-static bool run_traced(const language_model *lm, const ink_token *tokens, const ink_token *types, size_t n, traces *s)
+static bool run_traced(const language_model *lm, const input *in, traces *s)
 {
     ink_context *ctx = lm->ctx;
     bool is_encoder = ink_model_get_encoder(lm->model) != NULL;
-    float *output = console_memory(is_encoder ? n * lm->info->hidden_size : lm->info->vocab_size, sizeof *output);
-    const ink_text text = {.tokens = tokens, .n_tokens = n, .types = types, .output = output};
+    float *output = console_memory(is_encoder ? in->n * lm->info->hidden_size : lm->info->vocab_size, sizeof *output);
+    const ink_text text = {.tokens = in->tokens, .n_tokens = in->n, .types = in->types, .output = output};
+    const ink_token *tokens = in->encoded != NULL ? in->written : in->tokens;
+    size_t n = in->encoded != NULL ? in->n_written : in->n;
     ink_state *state = NULL;
-    bool done = output != NULL && (is_encoder || console_ok(ctx, ink_state_create(ctx, lm->model, n, &state)));
+    bool done = output != NULL && (is_encoder || console_ok(ctx, ink_state_create(ctx, lm->model, n, &state))) &&
+                (in->encoded == NULL || console_ok(ctx, ink_state_begin(ctx, state, in->encoded)));
     ink_context_trace(ctx, trace_value, s);
     done = done && console_ok(ctx, is_encoder ? ink_model_encode(ctx, lm->model, INK_HIDDEN_STATES, &text, 1)
                                               : ink_model_forward(ctx, lm->model, state, tokens, n, output));
@@ -287,8 +335,9 @@ typedef struct page {
     size_t n_tokens;
 } page;
 
-static void make_labels(page *p, const language_model *lm, const ink_token *tokens)
+static void make_labels(page *p, const language_model *lm, const ink_token *tokens, size_t n)
 {
+    p->n_tokens = n;
     for (size_t i = 0; i < p->n_tokens; i++) {
         char text[LABEL];
         size_t size = 0;
@@ -314,15 +363,16 @@ static bool show_map(const heat *map, const char *name)
     return file_close(out, path);
 }
 
-static bool show_attention(const page *p, const view *v, size_t layer)
+static bool show_attention(const page *rows, const page *columns, const view *v, size_t layer)
 {
     static const char *const names[MAX_PANELS] = {"head 1",  "head 2",  "head 3",  "head 4",  "head 5",  "head 6",
                                                   "head 7",  "head 8",  "head 9",  "head 10", "head 11", "head 12",
                                                   "head 13", "head 14", "head 15", "head 16"};
     char title[NAME + 64];
-    heat map = {title, 0, p->n_tokens, p->n_tokens, names, p->labels, p->labels, v->values};
+    heat map = {title, 0, rows->n_tokens, columns->n_tokens, names, rows->labels, columns->labels, v->values};
     map.n_panels = v->n_heads < MAX_PANELS ? v->n_heads : MAX_PANELS;
-    snprintf(title, sizeof title, "Layer %zu: attention of each token (row) to the others (columns)", layer);
+    snprintf(title, sizeof title, "Layer %zu: attention of each %s (columns)", layer,
+             rows == columns ? "token (row) to the others" : "word written (row) to the source");
     return show_map(&map, v->name);
 }
 
@@ -376,7 +426,15 @@ static void show_values(const traces *s)
     }
 }
 
-static bool show_all(const page *p, const traces *s, const char *kind)
+static void show_words(const char *what, const page *p)
+{
+    printf("%s", what);
+    for (size_t i = 0; i < p->n_tokens; i++)
+        printf(" %s", p->labels[i]);
+    putchar('\n');
+}
+
+static bool show_all(const page *rows, const page *columns, const traces *s, const char *kind)
 {
     bool done = true;
     for (size_t i = 0; done && i < s->n_views; i++) {
@@ -384,37 +442,50 @@ static bool show_all(const page *p, const traces *s, const char *kind)
         if (asked_layer != 0 && asked_layer != i + 1)
             continue;
         if (!is_gates)
-            done = show_attention(p, &s->views[i], i + 1);
+            done = show_attention(rows, columns, &s->views[i], i + 1);
         for (size_t k = 0; is_gates && k < sizeof cells / sizeof *cells; k++)
             if (strcmp(cells[k].kind, kind) == 0)
-                done = show_gates(p, &s->views[i], i + 1, &cells[k]);
+                done = show_gates(rows, &s->views[i], i + 1, &cells[k]);
     }
     return done;
 }
 
 static bool show_text(const language_model *lm, traces *s)
 {
-    page p = {0};
-    ink_token *tokens, *types = NULL;
+    page rows = {0}, columns = {0};
+    input in = {0};
     const char *text = line.arguments[1];
-    const ink_encode_input input = {.text = text, .size = strlen(text), .flags = INK_ENCODE_DEFAULT};
-    if (!(lm_has_types(lm) ? lm_encode_input(lm, &input, &tokens, &types, NULL, &p.n_tokens)
-                           : lm_prompt(lm, text, false, &tokens, &p.n_tokens)))
+    const ink_encode_input encoded = {.text = text, .size = strlen(text), .flags = INK_ENCODE_DEFAULT};
+    const bool wants_source = ink_model_get_encoder_decoder(lm->model) != NULL;
+    if (!(lm_has_types(lm) || wants_source
+              ? lm_encode_input(lm, &encoded, &in.tokens, lm_has_types(lm) ? &in.types : NULL, NULL, &in.n)
+              : lm_prompt(lm, text, false, &in.tokens, &in.n)))
         return false;
-    bool done = p.n_tokens <= MAX_TOKENS ||
-                console_complain("the text has %zu tokens; up to %d can be shown", p.n_tokens, MAX_TOKENS);
-    s->n_tokens = p.n_tokens;
-    done = done && run_traced(lm, tokens, types, p.n_tokens, s);
-    if (done)
-        make_labels(&p, lm, tokens);
+    bool done =
+        in.n <= MAX_TOKENS || console_complain("the text has %zu tokens; up to %d can be shown", in.n, MAX_TOKENS);
+    done = done && (!wants_source || write_answer(lm, &in));
+    s->n_tokens = wants_source ? in.n_written : in.n;
+    s->n_source = wants_source ? in.n : 0;
+    s->attention = wants_source && strcmp(lm->info->kind, "seq2seq") != 0 ? "cross.weights" : "attn.weights";
+    done = done && run_traced(lm, &in, s);
     if (done && asked_layer > s->n_views && s->n_views > 0)
         done = console_complain("there are %zu layers to show, not %llu", s->n_views, (unsigned long long)asked_layer);
-    if (done && (values_only || s->n_views == 0))
-        show_values(s);
-    else if (done)
-        done = show_all(&p, s, lm->info->kind);
-    free(tokens);
-    free(types);
+    if (done) {
+        make_labels(&columns, lm, in.tokens, in.n);
+        if (wants_source) {
+            make_labels(&rows, lm, in.written + 1, in.n_written);
+            show_words("source:", &columns);
+            show_words("answer:", &rows);
+            putchar('\n');
+        }
+        if (values_only || s->n_views == 0)
+            show_values(s);
+        else
+            done = show_all(wants_source ? &rows : &columns, &columns, s, lm->info->kind);
+    }
+    ink_encoded_free(in.encoded);
+    free(in.tokens);
+    free(in.types);
     return done;
 }
 
