@@ -22,8 +22,8 @@
 typedef struct reference_case {
     char folder[64], settings[8192];
     ink_generate_options options;
-    ink_token prompt[64];
-    size_t n_prompt;
+    ink_token source[64], prompt[64];
+    size_t n_source, n_prompt;
     ink_token results[16][256];
     size_t lengths[16], n_results;
     float scores[16];
@@ -96,8 +96,20 @@ static void read_setting(reference_case *c, const char *key, const char *value)
     }
 }
 
+/* The ids of a line; returns their number. */
+static size_t read_ids(FILE *file, char *line, ink_token *ids)
+{
+    size_t n = 0;
+    char *end;
+    assert_non_null(fgets(line, 1 << 16, file));
+    for (long id = strtol(line, &end, 10); end != line; id = strtol(line = end, &end, 10))
+        ids[n++] = (ink_token)id;
+    return n;
+}
+
 static bool read_case(FILE *file, reference_case *c)
 {
+    static const char decoders[] = "/gpt /gpt2 /llama /qwen3 /mistral"; /* the other models want a source */
     char *line = malloc(1 << 16), *end;
     assert_non_null(line);
     memset(c, 0, sizeof *c);
@@ -117,11 +129,9 @@ static bool read_case(FILE *file, reference_case *c)
         *equals = '\0';
         read_setting(c, word, equals + 1);
     }
-    assert_non_null(fgets(line, 1 << 16, file));
-    for (long token = strtol(line, &end, 10); end != line; token = strtol(line, &end, 10)) {
-        c->prompt[c->n_prompt++] = (ink_token)token;
-        memmove(line, end, strlen(end) + 1);
-    }
+    if (strstr(decoders, strrchr(c->folder, '/')) == NULL)
+        c->n_source = read_ids(file, line, c->source);
+    c->n_prompt = read_ids(file, line, c->prompt);
     assert_non_null(fgets(line, 1 << 16, file));
     c->n_results = (size_t)strtoul(line, NULL, 10);
     for (size_t r = 0; r < c->n_results; r++) {
@@ -137,8 +147,8 @@ static bool read_case(FILE *file, reference_case *c)
 
 /* The models of the cases stay open, because there are few and they are small. */
 typedef struct open_models {
-    char folders[8][64];
-    ink_model *models[8];
+    char folders[32][64];
+    ink_model *models[32];
     size_t n;
 } open_models;
 
@@ -147,7 +157,7 @@ static ink_model *model_of(ink_context *ctx, open_models *all, const char *folde
     for (size_t i = 0; i < all->n; i++)
         if (strcmp(all->folders[i], folder) == 0)
             return all->models[i];
-    assert_true(all->n < 8);
+    assert_true(all->n < 32);
     snprintf(all->folders[all->n], sizeof all->folders[0], "%s", folder);
     assert_ok(ctx, ink_model_open(ctx, folder, NULL, &all->models[all->n]));
     return all->models[all->n++];
@@ -198,7 +208,22 @@ static size_t compare_cases(ink_context *ctx, const char *path, size_t *n)
     for (*n = 0; read_case(file, c); ++*n) {
         ink_model *model = model_of(ctx, &all, c->folder);
         ink_generator *generator;
-        ink_request request = {.tokens = c->prompt, .n_tokens = c->n_prompt};
+        const ink_encoder_decoder_info *reads = ink_model_get_encoder_decoder(model);
+        ink_encoded *encoded = NULL;
+        if (reads != NULL) {
+            assert_ok(ctx, ink_encoded_create(ctx, model, c->n_source, &encoded));
+            const ink_source_item item = {.encoded = encoded, .tokens = c->source, .n_tokens = c->n_source};
+            assert_ok(ctx, ink_model_encode_sources(ctx, model, &item, 1));
+            if (c->n_prompt > 0) {
+                memmove(c->prompt + 1, c->prompt, c->n_prompt++ * sizeof *c->prompt);
+                c->prompt[0] = reads->start_token;
+            }
+            c->options.capacity = c->options.max_tokens + c->options.max_length + 10;
+            if (ink_model_get_info(model)->context_length != 0)
+                c->options.capacity = 0;
+        }
+        ink_request request = {
+            .tokens = c->prompt, .n_tokens = c->n_prompt, .encoded = encoded, .source = {c->source, c->n_source}};
         assert_ok(ctx, ink_generator_create(ctx, model, &c->options, &generator));
         assert_ok(ctx, ink_generate(ctx, generator, &request, 1));
         bool same = request.n_results == c->n_results;
@@ -208,6 +233,7 @@ static size_t compare_cases(ink_context *ctx, const char *path, size_t *n)
             print_results(c, &request);
         n_wrong += !same;
         ink_generator_free(generator);
+        ink_encoded_free(encoded);
     }
     for (size_t i = 0; i < all.n; i++)
         ink_model_free(all.models[i]);
@@ -640,6 +666,136 @@ static void a_callback_ends_a_request(ink_context *ctx)
     bundled_close(&b);
 }
 
+/* ---- sources ---------------------------------------------------------------------------------------------------- */
+
+#define N_SOURCES 5
+
+/* Sources of different lengths, encoded; the models are tiny. */
+static void encode_some(ink_context *ctx, const ink_model *model, ink_encoded *encoded[N_SOURCES])
+{
+    static ink_token tokens[N_SOURCES][12];
+    ink_source_item items[N_SOURCES];
+    for (size_t i = 0; i < N_SOURCES; i++) {
+        for (size_t t = 0; t < 12; t++)
+            tokens[i][t] = (ink_token)(3 + (i * 31 + t * 7) % 37);
+        assert_ok(ctx, ink_encoded_create(ctx, model, 12, &encoded[i]));
+        items[i] = (ink_source_item){.encoded = encoded[i], .tokens = tokens[i], .n_tokens = 4 + 2 * i};
+    }
+    assert_ok(ctx, ink_model_encode_sources(ctx, model, items, N_SOURCES));
+}
+
+/* Translations of a list are those of each alone, and nothing is allocated for them; a state that has begun with the
+   source gives the same. */
+static void sources_are_read_side_by_side(ink_context *ctx, counting *memory)
+{
+    static const char *const names[] = {"marian", "bart", "t5", "m2m_100"};
+    for (size_t n = 0; n < 4; n++)
+        for (size_t w = 0; w < N_WAYS; w++) {
+            char folder[256];
+            ink_model *model;
+            ink_encoded *encoded[N_SOURCES];
+            ink_generator *list, *one;
+            ink_request requests[N_SOURCES], alone;
+            ink_generate_options o = ways[w];
+            snprintf(folder, sizeof folder, FIXTURES "/models/%s", names[n]);
+            assert_ok(ctx, ink_model_open(ctx, folder, NULL, &model));
+            encode_some(ctx, model, encoded);
+            assert_ok(ctx, ink_generator_create(ctx, model, &o, &one));
+            o.n_requests = N_SOURCES;
+            assert_ok(ctx, ink_generator_create(ctx, model, &o, &list));
+            for (size_t i = 0; i < N_SOURCES; i++)
+                requests[i] = (ink_request){.encoded = encoded[i]};
+            size_t takes = memory->takes;
+            assert_ok(ctx, ink_generate(ctx, list, requests, N_SOURCES));
+            assert_int_equal(memory->takes, takes);
+            for (size_t i = 0; i < N_SOURCES; i++) {
+                alone = (ink_request){.encoded = encoded[i]};
+                assert_ok(ctx, ink_generate(ctx, one, &alone, 1));
+                assert_same_results(&alone, &requests[i]);
+            }
+            ink_state *state;
+            assert_ok(ctx, ink_state_create(ctx, model, 30, &state));
+            assert_ok(ctx, ink_state_begin(ctx, state, encoded[1]));
+            alone = (ink_request){.state = state};
+            assert_ok(ctx, ink_generate(ctx, one, &alone, 1));
+            if (alone.results[0].n_tokens < 30 && requests[1].results[0].n_tokens < 30)
+                assert_same_results(&alone, &requests[1]);
+            ink_state_free(state);
+            ink_generator_free(list);
+            ink_generator_free(one);
+            for (size_t i = 0; i < N_SOURCES; i++)
+                ink_encoded_free(encoded[i]);
+            ink_model_free(model);
+        }
+}
+
+static void wrong_sources_are_named(ink_context *ctx)
+{
+    static const ink_token token = 5;
+    ink_generate_options options = {.max_tokens = 8, .encoder_no_repeat_ngram_size = 2};
+    ink_model *model, *decoder;
+    ink_encoded *encoded[N_SOURCES];
+    ink_generator *generator;
+    ink_state *state;
+    assert_ok(ctx, ink_model_open(ctx, FIXTURES "/models/t5", NULL, &model));
+    encode_some(ctx, model, encoded);
+    assert_ok(ctx, ink_state_create(ctx, model, 8, &state));
+    ink_request request = {0};
+    assert_ok(ctx, ink_generator_create(ctx, model, &options, &generator));
+    assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_ARGUMENT,
+                 "request 0: a t5 model continues from a source, but encoded is NULL");
+    request.encoded = encoded[0];
+    assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_ARGUMENT,
+                 "encoder_no_repeat_ngram_size needs the tokens of its source");
+    request.source = (ink_token_list){&token, 1};
+    assert_ok(ctx, ink_generate(ctx, generator, &request, 1));
+    request.state = state;
+    assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_ARGUMENT, "also a state");
+    request.encoded = NULL;
+    assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_ARGUMENT, "source");
+    ink_generator_free(generator);
+    options.max_tokens = 0; /* its positions have no limit */
+    assert_fails(ctx, ink_generator_create(ctx, model, &options, &generator), INK_ERROR_ARGUMENT,
+                 "max_tokens must not be 0");
+    options.max_tokens = 8;
+    assert_ok(ctx, ink_model_open(ctx, MODELS "/gpt", NULL, &decoder));
+    assert_ok(ctx, ink_generator_create(ctx, decoder, &options, &generator));
+    request = (ink_request){.tokens = &token, .n_tokens = 1, .encoded = encoded[0]};
+    assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_ARGUMENT, "the model wants none");
+    ink_generator_free(generator);
+    ink_model_free(decoder);
+    ink_state_free(state);
+    for (size_t i = 0; i < N_SOURCES; i++)
+        ink_encoded_free(encoded[i]);
+    ink_model_free(model);
+}
+
+/* Without generation_config.json the class decides what ends a text that is too long. */
+static void classes_have_settings_of_their_own(ink_context *ctx)
+{
+    static const struct {
+        const char *name;
+        ink_token forced_eos;
+    } cases[] = {{"bart", 2},       {"marian", 0}, {"mbart", 2},   {"pegasus", 1},
+                 {"blenderbot", 2}, {"t5", -1},    {"m2m_100", -1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fixture_files files;
+        ink_model *model;
+        ink_generate_options o;
+        fixture_files_read(&files, cases[i].name);
+        fixture_files_set(&files, "forced_eos_token_id", NULL);
+        ink_memory_files list = files.list;
+        list.n_files--; /* the last is generation_config.json */
+        assert_ok(ctx, fixture_open_files(ctx, cases[i].name, &list, &model));
+        ink_model_generation(model, &o);
+        assert_int_equal(o.forced_eos.n_tokens, cases[i].forced_eos >= 0);
+        if (cases[i].forced_eos >= 0)
+            assert_int_equal(o.forced_eos.tokens[0], cases[i].forced_eos);
+        ink_model_free(model);
+        fixture_files_free(&files);
+    }
+}
+
 /* ---- mistakes --------------------------------------------------------------------------------------------------- */
 
 static void wrong_options_are_named(ink_context *ctx)
@@ -797,6 +953,9 @@ int main(int argc, char **argv)
         context_test(stop_texts_end_a_text),
         context_test(texts_are_cut_before_the_phrase),
         context_test(a_callback_ends_a_request),
+        counted_test(sources_are_read_side_by_side),
+        context_test(wrong_sources_are_named),
+        context_test(classes_have_settings_of_their_own),
         context_test(wrong_options_are_named),
         context_test(wrong_requests_are_named),
         context_test(rules_that_leave_nothing_are_a_mistake),

@@ -101,7 +101,7 @@ typedef bool (*ink_generate_fn)(void *user, const ink_generate_step *step);
 typedef struct ink_generate_options {
     size_t n_requests; /* the most requests of a call; 0: 1 */
     size_t capacity; /* tokens of a sequence that has run: of the request and all new ones but the last; 0: the context
-                        length of the model, or max_length if it has none */
+                        length of the model, or without one what max_tokens or max_length need behind one token */
     bool bring_states; /* every request brings its state: without beams the generator makes none of its own */
 
     ink_sampler_options sampler; /* temperature 0: greedy */

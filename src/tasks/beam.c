@@ -223,8 +223,10 @@ ink_result ink_beam_step(ink_context *ctx, ink_generator *g, ink_run_of_request 
             return ink_fail(ctx, INK_ERROR_NONFINITE, "request %zu: beam %zu: the logits contain NaN or +infinity",
                             run->index, b);
         INK_TRY(ink_generate_rules(ctx, g, run, &run->branches[b], log_p));
-        if (o->renormalise && log_p[ink_argmax(log_p, vocab_size)] != -INFINITY)
+        if (o->renormalise)
             INK_TRY(ink_log_softmax(ctx, log_p, 1, vocab_size, log_p));
+        for (size_t i = 0; log_p[0] != log_p[0] && i < vocab_size; i++) /* NaN: there was nothing left to normalise */
+            log_p[vocab_size - 1 - i] = -INFINITY;
     }
 
     ink_float_mode host = ink_float_mode_enter();

@@ -174,10 +174,12 @@ ink_result ink_generator_create(ink_context *ctx, const ink_model *model, const 
     INK_TRY(check_generate_options(ctx, model, &o));
 
     size_t vocab_size = model->info.vocab_size, n_states;
-    if (o.capacity == 0)
-        o.capacity = model->info.context_length != 0 ? model->info.context_length
-                     : o.max_length != 0             ? o.max_length
-                                                     : SIZE_MAX;
+    if (o.capacity == 0 && model->info.context_length != 0)
+        o.capacity = model->info.context_length;
+    else if (o.capacity == 0 && model->network == INK_NETWORK_TRANSFORMER)
+        o.capacity = o.max_tokens != 0 ? o.max_tokens : o.max_length;
+    else if (o.capacity == 0)
+        o.capacity = SIZE_MAX;
     ink_generator fields = {.model = model, .options = o, .most_new = o.capacity};
     fields.width = o.n_beams > 1 ? o.n_beams : o.n_results;
     if (o.max_tokens != 0)
@@ -209,7 +211,7 @@ ink_result ink_generator_create(ink_context *ctx, const ink_model *model, const 
         memset(g->states, 0, g->n_states * sizeof *g->states);
     ink_result result = ink_sampler_create(ctx, &o.sampler, vocab_size, &g->sampler);
     for (size_t i = 0; i < g->n_states && result == INK_OK; i++)
-        result = ink_state_create(ctx, model, o.capacity != SIZE_MAX ? o.capacity : 0, &g->states[i]);
+        result = ink_state_create(ctx, model, o.capacity, &g->states[i]);
     size_t source = model->is_encoder_decoder ? model->encoder_decoder.source_length : 0;
     if (result == INK_OK)
         result = ink_context_reserve(ctx, model, n_states, SIZE_MAX, ink_size_max(o.capacity, source));
