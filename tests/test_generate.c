@@ -438,6 +438,36 @@ static void a_state_goes_on(ink_context *ctx)
     bundled_close(&b);
 }
 
+/* A state that was saved when half of the prompt had run goes on in another, by sampling and with beams. */
+static void a_loaded_state_goes_on(ink_context *ctx)
+{
+    bundled b;
+    ink_state *from, *to;
+    size_t size;
+    unsigned char *bytes = malloc(1 << 20);
+    bundled_open(&b, ctx);
+    assert_non_null(bytes);
+    assert_ok(ctx, ink_state_create(ctx, b.model, 40, &from));
+    assert_ok(ctx, ink_state_create(ctx, b.model, 100, &to));
+    assert_ok(ctx, ink_model_forward(ctx, b.model, from, b.prompts[0], b.lengths[0] / 2, NULL));
+    assert_ok(ctx, ink_state_save(ctx, from, bytes, 1 << 20, &size));
+    for (size_t w = 0; w < N_WAYS; w++) {
+        ink_generator *generator = generator_of(&b, &ways[w]), *other = generator_of(&b, &ways[w]);
+        ink_request whole = request_of(&b, 0), loaded = whole;
+        assert_ok(ctx, ink_state_load(ctx, to, bytes, size));
+        loaded.state = to;
+        assert_ok(ctx, ink_generate(ctx, generator, &loaded, 1));
+        assert_ok(ctx, ink_generate(ctx, other, &whole, 1));
+        assert_same_results(&loaded, &whole);
+        ink_generator_free(generator);
+        ink_generator_free(other);
+    }
+    ink_state_free(from);
+    ink_state_free(to);
+    free(bytes);
+    bundled_close(&b);
+}
+
 /* A full state ends a text: the last token needs no room. */
 static void a_full_state_ends_a_text(ink_context *ctx)
 {
@@ -948,6 +978,7 @@ int main(int argc, char **argv)
         context_test(a_list_gives_what_each_gives_alone),
         context_test(samples_are_those_of_the_sampler),
         context_test(a_state_goes_on),
+        context_test(a_loaded_state_goes_on),
         context_test(a_full_state_ends_a_text),
         context_test(the_callback_gets_the_text),
         context_test(stop_texts_end_a_text),
