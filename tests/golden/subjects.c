@@ -195,11 +195,12 @@ static void run_rope(subject *s, ink_context *ctx, const void *x, size_t n, floa
 
 static const family rope = {open_rope, NULL, run_rope, NULL, close_nothing};
 
-/* Four sequences, one after the other. */
+/* Four sequences, one after the other; those of a decoder attend to four memories. */
 static void open_transformer(subject *s, ink_context *ctx, const ink_weights *file, const char *module)
 {
     static const size_t lengths[] = {9, 1, 35, 3};
     ink_transformer *transformer;
+    s->start = read_case(ctx, file, module, "memory", &s->n_source);
     require(ctx, s->name, ink_transformer_load(ctx, file, module, &s->transformer, &transformer));
     s->object = transformer;
     s->in = s->out = ink_transformer_size(transformer);
@@ -210,8 +211,12 @@ static void open_transformer(subject *s, ink_context *ctx, const ink_weights *fi
 
 static void run_transformer(subject *s, ink_context *ctx, const void *x, size_t n, float *y)
 {
+    static const size_t memories[] = {4, 21, 6, 1};
     (void)n;
-    require(ctx, s->name, ink_transformer_forward(ctx, s->object, x, s->lengths, s->n_texts, y));
+    require(ctx, s->name,
+            s->start == NULL
+                ? ink_transformer_forward(ctx, s->object, x, s->lengths, s->n_texts, y)
+                : ink_transformer_decode(ctx, s->object, x, s->lengths, s->start, memories, s->n_texts, y));
 }
 
 static void close_transformer(subject *s) { ink_transformer_free(s->object); }
@@ -372,8 +377,6 @@ static ink_state *new_state(subject *s, ink_context *ctx)
     ink_state *state;
     size_t capacity = ink_model_get_info(s->object)->context_length;
     require(ctx, s->name, ink_state_create(ctx, s->object, capacity != 0 ? capacity : s->n, &state));
-    if (s->source != NULL && ink_encoded_length(s->encoded) > 0)
-        require(ctx, s->name, ink_state_begin(ctx, state, s->encoded));
     return state;
 }
 
@@ -394,20 +397,32 @@ static void run_model(subject *s, ink_context *ctx, const void *x, size_t n, flo
     require(ctx, s->name, ink_model_forward_list(ctx, s->object, &item, 1));
 }
 
+/* The others of an encoder-decoder write for the same source, or for its beginning; all are encoded in one list. */
 static void run_model_beside(subject *s, ink_context *ctx, size_t n_others, const void *x, float *y)
 {
     ink_item items[1 + MOST_OTHERS] = {
         {.state = s->state, .tokens = x, .n_tokens = s->n, .logits = y, .n_logits = s->n}};
+    ink_source_item sources[1 + MOST_OTHERS] = {{.encoded = s->encoded, .tokens = s->source, .n_tokens = s->n_source}};
     for (size_t i = 1; i <= n_others; i++) {
         size_t skipped = skipped_by(s, i);
         items[i] = (ink_item){
             .state = new_state(s, ctx), .tokens = (const ink_token *)x + skipped, .n_tokens = s->n - skipped};
+        sources[i] = (ink_source_item){.tokens = s->source, .n_tokens = s->source != NULL ? 1 + i % s->n_source : 0};
+        if (s->source != NULL)
+            require(ctx, s->name, ink_encoded_create(ctx, s->object, s->n_source, &sources[i].encoded));
     }
+    if (s->source != NULL)
+        require(ctx, s->name, ink_model_encode_sources(ctx, s->object, sources, 1 + n_others));
+    for (size_t i = 0; i <= n_others && s->source != NULL; i++)
+        require(ctx, s->name, ink_state_begin(ctx, items[i].state, sources[i % 2 == 0 ? 0 : i].encoded));
     swap(&items[0], &items[n_others / 2], sizeof items[0]);
     require(ctx, s->name, ink_model_forward_list(ctx, s->object, items, 1 + n_others));
-    for (size_t i = 0; i <= n_others; i++)
+    for (size_t i = 0; i <= n_others; i++) {
         if (items[i].state != s->state)
             ink_state_free(items[i].state);
+        if (i != 0)
+            ink_encoded_free(sources[i].encoded);
+    }
 }
 
 static void close_model(subject *s)
@@ -528,6 +543,8 @@ static const struct {
      .transformer = {.n_heads = 3, .activation = INK_RELU}},
     {"transformer causal", &transformer, "transformer", .module = "stack_causal",
      .transformer = {.n_heads = 3, .activation = INK_GELU, .norm_first = true, .causal = true}},
+    {"transformer decoder", &transformer, "transformer_decoder", .module = "stack",
+     .transformer = {.n_heads = 3, .activation = INK_RELU, .causal = true}},
 };
 
 /* Model folders, with the file of their tokens and of the logits that follow the last of these, and of the source of an

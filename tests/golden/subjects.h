@@ -29,7 +29,7 @@ typedef struct subject {
     size_t n_texts;
     int setting;
     void *object;
-    float *start;      /* of the state, or NULL: zeros */
+    float *start;      /* of the state, or NULL: zeros; the memories of a decoder */
     ink_token *source; /* [n_source]: what an encoder-decoder reads, or NULL */
     size_t n_source;
     ink_encoded *encoded;
