@@ -363,6 +363,57 @@ static void agrees_with_the_oracle(void **unused)
     }
 }
 
+/* The modules of one state_dict, loaded and wired by hand as PyTorch's tutorial does it: the bits of the model. */
+static void modules_wired_by_hand_give_the_bits_of_the_model(void **unused)
+{
+    pair p;
+    ink_embedding *tables[2];
+    ink_recurrent *encoder, *decoder;
+    ink_dense *out;
+    (void)unused;
+    pair_open(&p, "tutorial");
+    ink_weights *file = test_fixture(p.ctx, FIXTURES "/seq2seq/tutorial/model.safetensors");
+    assert_ok(p.ctx, ink_embedding_load(p.ctx, file, "encoder.embedding", &tables[0]));
+    assert_ok(p.ctx, ink_embedding_load(p.ctx, file, "decoder.embedding", &tables[1]));
+    assert_ok(p.ctx, ink_recurrent_load(p.ctx, file, "encoder.gru", INK_GRU, &encoder));
+    assert_ok(p.ctx, ink_recurrent_load(p.ctx, file, "decoder.gru", INK_GRU, &decoder));
+    assert_ok(p.ctx, ink_dense_load(p.ctx, file, "decoder.out", INK_IDENTITY, &out));
+    size_t h = ink_recurrent_hidden_size(encoder);
+    float *rows = test_floats(p.n_source * h), *expected_rows = test_floats(p.n_source * h);
+    float *x = test_floats(p.n_source * h), *y = test_floats(h), *logits = test_floats(p.vocab_size);
+    float *state = calloc(h, sizeof *state); /* the decoder continues with that of the encoder */
+    assert_non_null(state);
+    ink_encoded *encoded = encode(p.ctx, p.model, p.source, p.n_source, expected_rows);
+    float *expected = run(p.ctx, &p, encoded);
+
+    assert_ok(p.ctx, ink_embedding_forward(p.ctx, tables[0], p.source, p.n_source, x));
+    const ink_sequence source = {.x = x, .y = rows, .n_steps = p.n_source, .state = state};
+    assert_ok(p.ctx, ink_recurrent_forward(p.ctx, encoder, &source, 1));
+    assert_same_bits("tutorial", "rows", rows, expected_rows, p.n_source * h);
+    for (size_t t = 0; t < p.n_tokens; t++) {
+        assert_ok(p.ctx, ink_embedding_forward(p.ctx, tables[1], &p.tokens[t], 1, x));
+        assert_ok(p.ctx, ink_activate(p.ctx, INK_RELU, x, h, x));
+        assert_ok(p.ctx, ink_recurrent_step(p.ctx, decoder, x, state, y));
+        assert_ok(p.ctx, ink_dense_forward(p.ctx, out, y, 1, logits));
+        assert_same_bits("tutorial", "logits", logits, expected + t * p.vocab_size, p.vocab_size);
+    }
+    ink_embedding_free(tables[0]);
+    ink_embedding_free(tables[1]);
+    ink_recurrent_free(encoder);
+    ink_recurrent_free(decoder);
+    ink_dense_free(out);
+    ink_weights_free(file);
+    ink_encoded_free(encoded);
+    free(rows);
+    free(expected_rows);
+    free(x);
+    free(y);
+    free(logits);
+    free(state);
+    free(expected);
+    pair_close(&p);
+}
+
 /* A decoder that sees nothing but the context, and an output that does, do not know the tokens. */
 static void sees_only_what_the_settings_name(ink_context *ctx)
 {
@@ -747,6 +798,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_the_numbers_of_pytorch),
         cmocka_unit_test(agrees_with_the_oracle),
+        cmocka_unit_test(modules_wired_by_hand_give_the_bits_of_the_model),
         context_test(sees_only_what_the_settings_name),
         cmocka_unit_test(the_bits_do_not_depend_on_cuts_kernels_and_threads),
         cmocka_unit_test(the_bits_do_not_depend_on_lists),
