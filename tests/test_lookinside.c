@@ -190,8 +190,18 @@ static void alignments_are_the_models(void **state)
     }
     forget(folder);
 
+    char *out = output_of(run(LOOKINSIDE, MODELS "/translate_transformer", "Tom laughed.", "--values"));
+    assert_non_null(strstr(out, "\nencoder.h.1.attn.weights     4, 4, 4               1 "));
+    assert_non_null(strstr(out, "\nh.1.cross.weights            4, 5, 4               1 "));
+    free(out);
+
+    /* A context shorter than the widest map, and a tokenizer of its own for the answer. */
+    out = output_of(run(LOOKINSIDE, FIXTURES "/programs/translate_marian", "a good dog."));
+    assert_non_null(strstr(out, "\n\nLayer 1: attention of each word written"));
+    free(out);
+
     /* Without attention there is nothing to align: the values. */
-    char *out = output_of(run(LOOKINSIDE, MODELS "/translate_gru", "Tom laughed."));
+    out = output_of(run(LOOKINSIDE, MODELS "/translate_gru", "Tom laughed."));
     assert_non_null(strstr(out, "answer: tom eun useotda . </s>\n"));
     assert_non_null(strstr(out, "\nrnn.l0.h                     1, 208                5 "));
     free(out);

@@ -281,7 +281,8 @@ static bool write_answer(const language_model *lm, input *in)
     const ink_encoder_decoder_info *info = ink_model_get_encoder_decoder(lm->model);
     ink_model_generation(lm->model, &how);
     how.n_beams = how.n_results = 1;
-    how.capacity = in->n > MAX_TOKENS ? in->n : MAX_TOKENS;
+    how.capacity =
+        lm->info->context_length > 0 && lm->info->context_length < MAX_TOKENS ? lm->info->context_length : MAX_TOKENS;
     how.sampler.temperature = 0;
     how.max_length = 0;
     how.max_tokens = MAX_TOKENS;
@@ -313,9 +314,11 @@ static bool run_traced(const language_model *lm, const input *in, traces *s)
     const ink_token *tokens = in->encoded != NULL ? in->written : in->tokens;
     size_t n = in->encoded != NULL ? in->n_written : in->n;
     ink_state *state = NULL;
-    bool done = output != NULL && (is_encoder || console_ok(ctx, ink_state_create(ctx, lm->model, n, &state))) &&
-                (in->encoded == NULL || console_ok(ctx, ink_state_begin(ctx, state, in->encoded)));
+    bool done = output != NULL && (is_encoder || console_ok(ctx, ink_state_create(ctx, lm->model, n, &state)));
+    const ink_source_item source = {.encoded = in->encoded, .tokens = in->tokens, .n_tokens = in->n};
     ink_context_trace(ctx, trace_value, s);
+    done = done && (in->encoded == NULL || (console_ok(ctx, ink_model_encode_sources(ctx, lm->model, &source, 1)) &&
+                                            console_ok(ctx, ink_state_begin(ctx, state, in->encoded))));
     done = done && console_ok(ctx, is_encoder ? ink_model_encode(ctx, lm->model, INK_HIDDEN_STATES, &text, 1)
                                               : ink_model_forward(ctx, lm->model, state, tokens, n, output));
     ink_context_trace(ctx, NULL, NULL);
@@ -335,13 +338,13 @@ typedef struct page {
     size_t n_tokens;
 } page;
 
-static void make_labels(page *p, const language_model *lm, const ink_token *tokens, size_t n)
+static void make_labels(page *p, const ink_tokenizer *tokenizer, const ink_token *tokens, size_t n)
 {
     p->n_tokens = n;
     for (size_t i = 0; i < p->n_tokens; i++) {
         char text[LABEL];
         size_t size = 0;
-        const char *bytes = ink_tokenizer_token(lm->tokenizer, tokens[i], &size);
+        const char *bytes = ink_tokenizer_token(tokenizer, tokens[i], &size);
         bool space = size > 1 && bytes[0] == ' ';
         snprintf(text, sizeof text, "%.*s", (int)(size - space), bytes != NULL ? bytes + space : "?");
         p->labels[i] = console_harmless(p->label_room[i], LABEL, text);
@@ -463,7 +466,9 @@ static bool show_text(const language_model *lm, traces *s)
         return false;
     bool done =
         in.n <= MAX_TOKENS || console_complain("the text has %zu tokens; up to %d can be shown", in.n, MAX_TOKENS);
-    done = done && (!wants_source || write_answer(lm, &in));
+    ink_tokenizer *target = NULL; /* of the answer */
+    done = done && (!wants_source || (console_ok(lm->ctx, ink_tokenizer_open_target(lm->ctx, lm->folder, &target)) &&
+                                      write_answer(lm, &in)));
     s->n_tokens = wants_source ? in.n_written : in.n;
     s->n_source = wants_source ? in.n : 0;
     s->attention = wants_source && strcmp(lm->info->kind, "seq2seq") != 0 ? "cross.weights" : "attn.weights";
@@ -471,9 +476,9 @@ static bool show_text(const language_model *lm, traces *s)
     if (done && asked_layer > s->n_views && s->n_views > 0)
         done = console_complain("there are %zu layers to show, not %llu", s->n_views, (unsigned long long)asked_layer);
     if (done) {
-        make_labels(&columns, lm, in.tokens, in.n);
+        make_labels(&columns, lm->tokenizer, in.tokens, in.n);
         if (wants_source) {
-            make_labels(&rows, lm, in.written + 1, in.n_written);
+            make_labels(&rows, target, in.written + 1, in.n_written);
             show_words("source:", &columns);
             show_words("answer:", &rows);
             putchar('\n');
@@ -483,6 +488,7 @@ static bool show_text(const language_model *lm, traces *s)
         else
             done = show_all(wants_source ? &rows : &columns, &columns, s, lm->info->kind);
     }
+    ink_tokenizer_free(target);
     ink_encoded_free(in.encoded);
     free(in.tokens);
     free(in.types);

@@ -274,8 +274,8 @@ def by_length(program, seed, each):
 
 
 def evaluate(model, program, folder, seed=999001, each=200):
-    """For each range of lengths: the share of sentences without an error, and of right words before the first one of
-    them and after, place by place."""
+    """For each range of lengths the share of sentences without a mistake, and of words that are those of the reference,
+    place by place."""
     words, result = Words(folder), {}
     for (low, high), pairs in by_length(program, seed, each).items():
         exact, right, n = 0, 0, 0
