@@ -15,7 +15,7 @@
 
 #define N_GREEDY 200
 
-static const char *const names[] = {"mlp", "rnn", "gru", "lstm", "gpt", NULL};
+static const char *const names[] = {"mlp", "rnn", "gru", "lstm", "gpt", "assistant", NULL};
 
 #define bundled_test(check) fixture_test_of(names, fixture_open_bundled, check)
 
@@ -37,6 +37,49 @@ static void the_gpt_continues_as_transformers(void **unused)
     assert_true(f.n_tokens > N_GREEDY);
     size_t n_prompt = f.n_tokens - N_GREEDY;
     fixture_continues(&f, n_prompt, f.tokens + n_prompt, N_GREEDY);
+    fixture_close(&f);
+}
+
+/* A conversation as transformers encodes it with the folder's own template, and the answers that it chose greedily. */
+static void the_assistant_answers_as_transformers(void **unused)
+{
+    static const char *const turns[] = {
+        "Hello.",
+        "Anna and Tom were in the garden. It was night. They had some good news. Anna put the ball behind the shed.",
+        "Where is the ball?",
+        "Summarise the story.",
+        "Tom hid the ball on the roof. Tom laughed. Where is the ball now?",
+        "Where was the ball before?",
+        "Where is the kite?",
+        "Thank you!",
+    };
+    static const char folder[] = MODELS "/assistant";
+    fixture f;
+    ink_tokenizer *tokenizer = NULL;
+    ink_chat *chat = NULL;
+    ink_conversation at = {0};
+    size_t n, n_prompt = 0;
+    (void)unused;
+    fixture_open_bundled(&f, "assistant");
+    ink_token *ids = malloc(f.n_tokens * sizeof *ids);
+    assert_ok(f.ctx, ink_tokenizer_open(f.ctx, folder, &tokenizer));
+    assert_ok(f.ctx, ink_chat_open(f.ctx, folder, tokenizer, NULL, &chat));
+    for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+        const ink_message message = {INK_ROLE_USER, turns[i], strlen(turns[i])};
+        assert_ok(f.ctx, ink_chat_encode(f.ctx, chat, &at, &message, 1, true, ids, f.n_tokens - n_prompt, &n));
+        for (size_t k = 0; k < n; k++)
+            assert_int_equal(ids[k], f.tokens[n_prompt + k]);
+        n_prompt += n;
+        size_t n_answer = 0;
+        while (!ink_chat_ends(chat, f.tokens[n_prompt + n_answer]))
+            n_answer++;
+        fixture_continues(&f, n_prompt, f.tokens + n_prompt, n_answer + 1);
+        n_prompt += n_answer;
+    }
+    assert_int_equal(n_prompt + 1, f.n_tokens); /* the last token ends the last answer */
+    free(ids);
+    ink_chat_free(chat);
+    ink_tokenizer_free(tokenizer);
     fixture_close(&f);
 }
 
@@ -215,7 +258,7 @@ static void what_is_reserved_is_enough(const fixture *f)
         items[i] = test_item(fixture_state(ctx, f->model), f->tokens, n, logits + (N - 1 - i) * n * vocab_size, n);
     size_t before = memory.live_bytes;
     assert_ok(ctx, ink_context_reserve(ctx, f->model, N, N * n, 0));
-    printf("%-5s %8zu bytes of scratch\n", f->name, memory.live_bytes - before);
+    printf("%-9s %8zu bytes of scratch\n", f->name, memory.live_bytes - before);
     size_t takes = memory.takes;
     assert_ok(ctx, ink_model_forward_list(ctx, f->model, items, N));
     assert_ok(ctx, ink_model_forward_list(ctx, f->model, items + 1, 1));
@@ -231,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         bundled_test(logits_are_the_references),
         cmocka_unit_test(the_gpt_continues_as_transformers),
+        cmocka_unit_test(the_assistant_answers_as_transformers),
         cmocka_unit_test(the_small_encoders_give_the_references_logits),
         cmocka_unit_test(the_translators_write_what_pytorch_writes),
         bundled_test(fixture_same_bits_everywhere),

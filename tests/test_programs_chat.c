@@ -125,6 +125,38 @@ static void answers_are_the_models(void **state)
         }
 }
 
+/* The bundled assistant, with the settings and the template of its folder. */
+static void the_assistant_converses(void **state)
+{
+    static const char said[] = "Hello.\n"
+                               "Anna and Tom were in the garden. It was night. Anna put the ball in the box.\n"
+                               "Where is the ball?\n"
+                               "Who is in the garden?\n"
+                               "Summarise the story.\n"
+                               "They had some bad news. Tom hid the ball on the roof. Where is the ball now?\n"
+                               "Where was the ball before?\n"
+                               "Is it day or night?\n"
+                               "Where is the kite?\n"
+                               "/reset\n"
+                               "Where is the ball?\n"
+                               "Thank you!\n";
+    char *answers = output_of(run_with(said, CHAT, MODELS "/assistant"));
+
+    (void)state;
+    assert_string_equal(answers, "Hello! Tell me a story.\n"
+                                 "I see.\n"
+                                 "The ball is in the box.\n"
+                                 "Anna and Tom are in the garden.\n"
+                                 "Anna and Tom were in the garden at night. The ball was in the box.\n"
+                                 "The ball is on the roof.\n"
+                                 "The ball was in the box.\n"
+                                 "It is night.\n"
+                                 "I do not know.\n"
+                                 "I do not know.\n"
+                                 "You are welcome.\n");
+    free(answers);
+}
+
 /* ---- commands --------------------------------------------------------------------------------------------------- */
 
 /* The last line of a text, without its newline. */
@@ -575,11 +607,17 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_are_the_models),  cmocka_unit_test(conversations_are_kept_in_files),
-        cmocka_unit_test(a_reset_begins_anew),     cmocka_unit_test(what_cannot_be_done_is_said),
-        cmocka_unit_test(a_pipe_names_no_files),   cmocka_unit_test(a_conversation_agrees_with_itself),
-        cmocka_unit_test(mistakes_are_answered),   cmocka_unit_test(the_context_ends),
-        cmocka_unit_test(ctrl_c_stops_the_answer), cmocka_unit_test(at_a_terminal),
+        cmocka_unit_test(answers_are_the_models),
+        cmocka_unit_test(the_assistant_converses),
+        cmocka_unit_test(conversations_are_kept_in_files),
+        cmocka_unit_test(a_reset_begins_anew),
+        cmocka_unit_test(what_cannot_be_done_is_said),
+        cmocka_unit_test(a_pipe_names_no_files),
+        cmocka_unit_test(a_conversation_agrees_with_itself),
+        cmocka_unit_test(mistakes_are_answered),
+        cmocka_unit_test(the_context_ends),
+        cmocka_unit_test(ctrl_c_stops_the_answer),
+        cmocka_unit_test(at_a_terminal),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * test_programs_summarise.c - summarise from end to end: what transformers writes with encoder-decoders, texts that are
- * too long, and mistakes.
+ * test_programs_summarise.c - summarise from end to end: what transformers writes with encoder-decoders, the bundled
+ * assistant's summaries of stories, texts that are too long, and mistakes.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -11,9 +11,11 @@
 #include <string.h>
 
 #include "programs.h"
+#include "talk.h"
 
 #define SUMMARISE PROGRAMS "/summarise"
 #define SUMMARIES FIXTURES "/summaries"
+#define ASSISTANT MODELS "/assistant"
 
 /* The text of a file of a case. */
 static char *case_file(const char *name, const char *suffix)
@@ -136,6 +138,71 @@ static void files_are_summarised_one_by_one(void **state)
     free(paths[1]);
 }
 
+/* The opening facts of fresh stories, as the generator knows them; at most one in ten is wrong. */
+static void the_assistant_summarises_stories(void **state)
+{
+    static talk t;
+    const story_settings settings = story_settings_default();
+    size_t n = 0, n_right = 0;
+
+    (void)state;
+    for (uint64_t i = 0; n < 20; i++) {
+        assert_int_equal(talk_tell(&settings, 77, i, &t), 1);
+        const char *asked = strstr(t.turns[0].said, "Summarise: ");
+        if (asked == NULL)
+            continue;
+        char *said = output_of(run_with(asked + strlen("Summarise: "), SUMMARISE, ASSISTANT));
+        said[strlen(said) - 1] = '\0';
+        n_right += strcmp(said, t.turns[0].answer) == 0;
+        n++;
+        free(said);
+    }
+    printf("%zu of %zu summaries\n", n_right, n);
+    assert_true(n_right >= 18);
+}
+
+static const char short_story[] =
+    "Anna and Tom were in the garden. It was night. Anna put the ball in the box. Tom laughed. Then they went home.";
+static const char facts[] = "Anna and Tom were in the garden at night. The ball was in the box.\n";
+
+/* What has no room is cut at a word, and the rest is summarised. */
+static void a_long_text_is_cut(void **state)
+{
+    char text[8192] = "";
+    size_t size = (size_t)snprintf(text, sizeof text, "%.*s",
+                                   (int)(strlen(short_story) - strlen(" Then they went home.")), short_story);
+
+    (void)state;
+    while (size + 64 < sizeof text)
+        size += (size_t)snprintf(text + size, sizeof text - size, " The children danced in a circle. Tom laughed.");
+    process p = run_with(text, SUMMARISE, ASSISTANT);
+    assert_non_null(strstr(p.err, "(stdin: the text has "));
+    assert_non_null(strstr(p.err, " tokens, and the model reads the first "));
+    double read = number_after(p.err, "the model reads the first");
+    assert_true(read > 250 && read < 384);
+    char *said = output_of(p);
+    assert_true(strlen(said) > 1);
+    free(said);
+    p = run_with(short_story, SUMMARISE, ASSISTANT, "-n", "5");
+    assert_non_null(strstr(p.err, "(cut off here: -n)"));
+    said = output_of(p);
+    assert_string_equal(said, "Anna and Tom were in\n");
+    free(said);
+    refused(run_with(short_story, SUMMARISE, ASSISTANT, "-n", "380"), "no room for a text and its summary");
+}
+
+/* The same summary from beams and from two threads; other instructions get other answers. */
+static void options_count(void **state)
+{
+    (void)state;
+    char *beams = output_of(run_with(short_story, SUMMARISE, ASSISTANT, "--beams", "3"));
+    char *asked = output_of(run_with(short_story, SUMMARISE, ASSISTANT, "--instruction", ""));
+    assert_string_equal(beams, facts);
+    assert_string_not_equal(asked, facts);
+    free(beams);
+    free(asked);
+}
+
 static void mistakes_are_answered(void **state)
 {
     static const mistake mistakes[] = {
@@ -165,6 +232,9 @@ int main(void)
         cmocka_unit_test(encoder_decoders_write_what_transformers_does),
         cmocka_unit_test(tasks_have_settings_of_their_own),
         cmocka_unit_test(files_are_summarised_one_by_one),
+        cmocka_unit_test(the_assistant_summarises_stories),
+        cmocka_unit_test(a_long_text_is_cut),
+        cmocka_unit_test(options_count),
         cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -500,7 +500,7 @@ int talk_tell(const story_settings *settings, uint64_t seed, uint64_t index, tal
         if (l.first == 0 && chance(&l, 4) == 0)
             ask_summary(&l, 0);
     }
-    ask_some(&l, 8);
+    ask_some(&l, 12);
     if (chance(&l, 4) == 0)
         turn_of(out, &byes[chance(&l, COUNT(byes))]);
     return 1;

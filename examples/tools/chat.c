@@ -44,8 +44,9 @@ static cli line = {
              "Ctrl-C stops the answer, Ctrl-D ends the program. With a pipe as stdin it answers line by line, and\n"
              "touches no files for what comes out of it: /save and /load need --commands then. What the model\n"
              "says cannot steer a terminal; a pipe or a file gets it as it is.",
-    .samples = "  echo \"Where is the ball?\" | chat examples/models/gpt --template zephyr -n 40\n"
-               "  echo \"Who is in the garden?\" | chat examples/models/gpt --template zephyr --system Hm. -t 0\n",
+    .samples = "  echo \"Anna put the ball in the box. Where is the ball?\" | chat examples/models/assistant\n"
+               "  printf 'Hello.\\nMia and Max were in the park.\\nWhere is Max?\\n' | chat examples/models/assistant\n"
+               "  echo \"Who is in the garden?\" | chat examples/models/gpt --template zephyr --system Hm. -n 40\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, 1, "FOLDER"),
 };

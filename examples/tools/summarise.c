@@ -30,8 +30,8 @@ static cli line = {
              "Pegasus), or one with a chat template, which is asked to. The summary goes to stdout, everything\n"
              "else to stderr. What is not set here is as generation_config.json says. A text that is too long for\n"
              "the model is cut at its end. Ctrl-C ends a summary with what there is of it.",
-    .samples = "  summarise tests/fixtures/summaries/bart README.md\n"
-               "  echo \"the ball was in the box.\" | summarise tests/fixtures/summaries/t5 --beams 4 -n 12\n",
+    .samples = "  stories -n 1 --seed 3 | summarise examples/models/assistant\n"
+               "  summarise tests/fixtures/summaries/bart README.md --beams 4 -n 12\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
 };

@@ -161,11 +161,12 @@ class Gpt(nn.Module):
             nn.init.normal_(layer.mlp["c_fc"].weight, std=std)
             nn.init.normal_(layer.mlp["c_proj"].weight, std=std / math.sqrt(2 * len(self.h)))
 
-    def forward(self, x):
+    def forward(self, x, where=...):
+        """The logits of all tokens, or of those `where` a mask says so."""
         y = self.wte(x) + self.wpe.weight[:x.shape[1]]
         for block in self.h:
             y = block(y)
-        return F.linear(self.ln_f(y), self.wte.weight)
+        return F.linear(self.ln_f(y[where]), self.wte.weight)
 
 
 def start_bert(model, std=.1):

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import assistant
 import data
 import tasks
 import train
@@ -299,8 +300,40 @@ def translation(found):
                 row(name, seed, *[f"{cell[key]:.3f}" for cell in r["lengths"].values()])
 
 
+def conversations(r):
+    """The assistant of assistant.py."""
+    print("\n## The assistant\n\nConversations about stories, in which every answer is the only right one (`stories --talk`). "
+          "The network begins as the bundled\nGPT with one more layer, and only the words of the assistant count. Share of the "
+          "tokens, tokens a step, then the kinds of\nstories:\n")
+    runs = [r]
+    while "phases" in runs[0].get("before", {}):
+        runs.insert(0, runs[0]["before"])
+    for run in runs:
+        if run is not runs[0]:
+            print("\nThen, from there:\n")
+        for part, size, kinds in run["phases"]:
+            print(f"- {100 * part:.0f} %, {size} tokens a step: "
+                  + "; ".join(f"{100 * share_of_phase:.0f} % `{o}`" + "".join(f" with a question of the kind {k}" for k in kind)
+                              for share_of_phase, o, *kind in kinds))
+        print(f"\n{run['parameters']} parameters, rate {run['rate']:g}, seed {run['seed']}, {run['tokens'] / 1e6:g} M tokens, "
+              f"{run['steps']} steps, {run['minutes']:.0f} minutes of a core shared\nwith other work.")
+        if run is not r:
+            print("Right answers at this point: " + ", ".join(f"{k} {v['right']:.3f}" for k, v in
+                  [("all", run["all"]), *run["kinds"].items()]) + ".")
+    print("\nAn answer is right if every word of it is, always the likeliest next one. In brackets: how many were asked.\n")
+    for what, settings, found in (("Fresh conversations", assistant.MEASURED, r),
+                                  ("About the long stories of the other models", "", r["long"])):
+        print(f"**{what}** (`{f'stories --talk {settings}'.strip()}`): {right(found['all'])} of the answers are right.\n")
+        kinds = list(found["kinds"].items())
+        for some in (kinds[:10], kinds[10:]):
+            side_by_side("question", dict(some))
+        side_by_side("where is it, by distance in words", found["distance of where"])
+        side_by_side("where was it before, by distance", found["distance of before"])
+
+
 def main():
     out = Path(sys.argv[1])
+    talker = json.loads((out / "assistant.json").read_text()) if (out / "assistant.json").exists() else None
     found = {task: json.loads((out / f"{task}.json").read_text()) for task in tasks.RECIPES
              if (out / f"{task}.json").exists()}
     all_runs = [read(Path(p)) for p in sys.argv[1:]]
@@ -313,6 +346,8 @@ def main():
                 translators.setdefault(r["seed"], {})[name] = r
     if not runs and translators:
         return translation(translators)
+    if not runs and talker:
+        return conversations(talker)
     if not runs:        # a folder of the small BERTs alone: their section
         return understanding(found)
     print("# Log of the run that made the bundled models\n\nWritten by report.py from the results of train.py. All "
@@ -330,6 +365,8 @@ def main():
         understanding(found)
     if translators:
         translation(translators)
+    if talker:
+        conversations(talker)
     samples(runs)
 
 

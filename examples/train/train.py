@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import assistant
 import data
 import evaluate
 import families
 import tasks
 import translate
 
+BUNDLED = Path(__file__).parent.parent / "models"
 RATES = {"mlp": 4e-3, "rnn": 5e-4, "gru": 2e-3, "lstm": 2e-3, "gpt": 2e-3, "bert": 1e-3}
 WARM, FLAT, FLOOR = 100, .5, .01    # steps of warm-up, constant to a share of the tokens, then half a cosine to a floor
 
@@ -157,6 +159,35 @@ def train_translator(args, task, folder):
             "steps": steps, "minutes": minutes}
 
 
+def train_assistant(args, folder):
+    """The assistant of assistant.py, which begins as the bundled GPT."""
+    rate, tokens = args.rate or assistant.RATE, args.tokens or assistant.TOKENS
+    assistant.tokenizer(args.stories, folder)
+    words = assistant.Words(folder)
+    torch.manual_seed(args.seed)
+    c = assistant.config(words.size)
+    model = families.build(c)
+    phases, before = assistant.PHASES, {}
+    if args.further:
+        model.load_state_dict(families.load(args.further / "assistant").state_dict())
+        phases, before = assistant.FURTHER, {"before": json.loads((args.further / "assistant.json").read_text())}
+    else:
+        assistant.start(model, words, BUNDLED / "gpt")
+    n_parameters = sum(p.numel() for p in model.parameters())
+    print(f"assistant: {n_parameters} parameters, rate {rate:g}, seed {args.seed}, {tokens:g} tokens", flush=True)
+
+    def look(model):
+        assistant.save(model, c, folder)
+        r = assistant.evaluate(model, args.stories, words, 555001, 60)
+        return " ".join(f"{k} {v['right']:.2f}," for k, v in [("all", r["all"]), *r["kinds"].items()])
+
+    steps, minutes = fit(model, assistant.steps(args.stories, words, args.seed, tokens, phases), assistant.loss, rate,
+                         look, args.every)
+    assistant.save(model.eval(), c, folder)
+    return {"task": "assistant", "parameters": n_parameters, "rate": rate, "seed": args.seed, "tokens": tokens,
+            "steps": steps, "minutes": minutes, "phases": phases} | before
+
+
 def copy_tokenizer(source, folder):
     for part in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(source / part, folder / part)
@@ -169,13 +200,13 @@ def take_tokenizer(args):
         data.learn_tokenizer(args.stories, folder)
     elif not folder.exists():
         folder.mkdir(parents=True)
-        copy_tokenizer(Path(__file__).parent.parent / "models" / "gpt", folder)
+        copy_tokenizer(BUNDLED / "gpt", folder)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("families", nargs="*", default=["mlp", "rnn", "gru", "lstm", "gpt", "bert"],
-                        help=f"and {', '.join([*tasks.RECIPES, *translate.RECIPES])}")
+                        help=f"and {', '.join([*tasks.RECIPES, *translate.RECIPES])}, assistant")
     parser.add_argument("--stories", default="build/examples/stories", help="the generator's program")
     parser.add_argument("--out", type=Path, default=Path("examples/models"))
     parser.add_argument("--tokenizer", action="store_true", help="learn a tokenizer instead of taking the bundled one")
@@ -184,6 +215,7 @@ def main():
     parser.add_argument("--rate", type=float, help="learning rate instead of the family's own")
     parser.add_argument("--evaluate", action="store_true", help="only evaluate what was trained")
     parser.add_argument("--trial", action="store_true", help="only try a learning rate: results go to OUT/rates")
+    parser.add_argument("--further", type=Path, help="the assistant goes on from the one in this folder of results")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=1000, help="steps between two looks at the model")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -202,6 +234,16 @@ def main():
             result |= tasks.evaluate(task, tasks.load(folder), args.stories, folder)
         else:
             result["lengths"] = translate.evaluate(translate.load(folder), args.stories, folder)
+        file.write_text(json.dumps(result, indent=1) + "\n")
+        print(json.dumps(result), flush=True)
+    if "assistant" in args.families:
+        args.families.remove("assistant")
+        folder, file = args.out / "assistant", args.out / "assistant.json"
+        if not args.evaluate:
+            file.write_text(json.dumps(train_assistant(args, folder), indent=1) + "\n")
+        model, words = families.load(folder), assistant.Words(folder)
+        result = json.loads(file.read_text()) | assistant.evaluate(model, args.stories, words)
+        result["long"] = assistant.evaluate(model, args.stories, words, settings="")
         file.write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps(result), flush=True)
     if not args.families:
