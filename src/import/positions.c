@@ -264,7 +264,8 @@ void ink_sinusoids_row(const ink_kernel *kernel, const void *settings, size_t ro
     if (s->tensor2tensor && row == s->padding)
         return;
     for (size_t m = 0; m < s->n; m++) {
-        double angle = s->tensor2tensor ? (double)((float)row * (float)s->w[m]) : (double)row / s->w[m];
+        float rounded = (float)row * (float)s->w[m]; /* only a stored number is rounded everywhere */
+        double angle = s->tensor2tensor ? (double)rounded : (double)row / s->w[m];
         double turns = angle / circle;
         turns -= (double)(int64_t)(turns + 0.5);
         room[m] = (float)(turns * circle);
