@@ -540,6 +540,27 @@ static void biases_are_where_they_belong(ink_context *ctx)
                  "'final_logits_bias' is [20], config.json asks for [1, 53]");
 }
 
+/* Tensors of older files that nothing needs are not listed as unused, others are. */
+static void leftovers_are_known(ink_context *ctx)
+{
+    static const char *const m2m[][2] = {{"model.shared.weight", "model.encoder.embed_positions.weights"}};
+    static const char *const t5[][2] = {
+        {"shared.weight", "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"}};
+    static const char *const bart[][2] = {{"model.shared.weight", "model.decoder.version"},
+                                          {"model.shared.weight", "model.decoder.versions"}};
+    ink_model *model;
+    assert_ok(ctx, open_renamed(ctx, "m2m_100", m2m, 1, NULL, &model));
+    assert_int_equal(ink_model_get_info(model)->n_unused, 0);
+    ink_model_free(model);
+    assert_ok(ctx, open_renamed(ctx, "t5", t5, 1, NULL, &model));
+    assert_int_equal(ink_model_get_info(model)->n_unused, 0);
+    ink_model_free(model);
+    assert_ok(ctx, open_renamed(ctx, "bart", bart, 2, NULL, &model));
+    assert_int_equal(ink_model_get_info(model)->n_unused, 1);
+    assert_string_equal(ink_model_unused(model, 0), "model.decoder.versions");
+    ink_model_free(model);
+}
+
 static void memory_may_end_anywhere(ink_context *ctx, counting *memory)
 {
     static const char *const some[] = {"marian", "m2m_100", "flan_t5", "whisper"};
@@ -565,6 +586,7 @@ int main(int n_arguments, char **arguments)
         context_test(tables_have_several_names),
         context_test(missing_tensors_are_noticed),
         context_test(biases_are_where_they_belong),
+        context_test(leftovers_are_known),
         counted_test(memory_may_end_anywhere),
     };
     if (n_arguments == 1)

@@ -365,8 +365,10 @@ static ink_result s2s_describe_positions(ink_import *in, s2s_settings *s)
         }
         n[0] = n[1];
     }
-    if (family->positions == SINUSOIDS_PADDED) {
-        INK_TRY(ink_json_read_int(in->ctx, &config->document, 0, "pad_token_id", -1, (int64_t)n[1] + 1, &padding));
+    bool padded = family->positions == SINUSOIDS_PADDED;
+    INK_TRY(ink_json_read_int(in->ctx, &config->document, 0, "pad_token_id", -1, padded ? (int64_t)n[1] + 1 : INT32_MAX,
+                              &padding));
+    if (padded) {
         if (padding < 0 || hidden < 4)
             return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
                             "%s: positions need a pad_token_id, which is %lld, and a d_model of at least 4, which is "
@@ -381,7 +383,7 @@ static ink_result s2s_describe_positions(ink_import *in, s2s_settings *s)
     in->model->info.context_length = n[1];
     for (size_t i = 0; i < 2; i++) {
         ink_transformer_net *net = s->half[i].net;
-        net->padding = family->positions == SINUSOIDS_PADDED ? (ink_token)padding : -1;
+        net->padding = padded ? (ink_token)padding : -1;
         net->first_position = first;
         net->max_positions = n[i] != 0 ? first + n[i] : 0;
     }
@@ -448,19 +450,26 @@ static ink_result t5_describe(ink_import *in, s2s_settings *s)
     return INK_OK;
 }
 
-/* The first token of the decoder, where transformers looks for it. */
+/* The first token of the decoder, where transformers looks for it: the last of these that is there. `usual` is the
+   default of the config class. */
 static ink_result s2s_describe_start(ink_import *in, ink_token usual)
 {
-    static const char *const keys[] = {"decoder_start_token_id", "bos_token_id"};
-    const ink_config *files[] = {&in->generation, &in->config};
+    const struct {
+        const ink_config *file;
+        const char *key;
+    } places[] = {{&in->config, "bos_token_id"},
+                  {&in->config, "decoder_start_token_id"},
+                  {&in->generation, "bos_token_id"},
+                  {&in->generation, "decoder_start_token_id"}};
     size_t vocab_size = in->model->info.vocab_size;
     ink_token *token = &in->model->encoder_decoder.start_token;
-    *token = usual;
-    for (size_t i = 0; i < (usual >= 0 ? 3 : 4); i++) /* the default counts before bos_token_id of config.json */
-        if (ink_config_member(files[i / 2], keys[i % 2]) != INK_JSON_NONE)
-            return ink_config_token(files[i / 2], keys[i % 2], vocab_size, token);
-    if (*token >= 0 && (size_t)*token >= vocab_size)
-        *token = -1;
+    *token = -1;
+    for (size_t i = 0; i < 4; i++) {
+        if (i == 1 && usual >= 0)
+            *token = (size_t)usual < vocab_size ? usual : -1;
+        if (ink_config_member(places[i].file, places[i].key) != INK_JSON_NONE)
+            INK_TRY(ink_config_token(places[i].file, places[i].key, vocab_size, token));
+    }
     return INK_OK;
 }
 
@@ -504,9 +513,8 @@ static ink_result s2s_describe(ink_import *in, s2s_settings *s)
         return t5_describe(in, s);
     INK_TRY(ink_config_activation(config, "activation_function", &activation));
     s->half[0].activation = s->half[1].activation = activation;
-    if (!family->no_encoder) /* Whisper has the setting, too, and does not use it */
-        INK_TRY(s2s_bool(config, "scale_embedding", &scaled));
-    if (scaled)
+    INK_TRY(s2s_bool(config, "scale_embedding", &scaled));
+    if (scaled && !family->no_encoder) /* Whisper has the setting, too, and does not use it */
         model->transformer.token_scale = model->source.transformer.token_scale =
             ink_import_root(in->ctx->kernel, info->hidden_size);
     return INK_OK;
@@ -658,20 +666,21 @@ static ink_result import_encoder_decoder(ink_import *in)
     return s2s_plan_head(in, s);
 }
 
-/* Sinusoids that older files of M2M100 hold, and a bias by distance of T5's cross attention, which has none. */
+/* Sinusoids that older files of M2M100 hold, a bias by distance of T5's cross attention, which has none, and the
+   version of fairseq's format. */
 static const char *const s2s_ignored[] = {"embed_positions.weights", "EncDecAttention.relative_attention_bias.weight",
-                                          NULL};
+                                          "encoder.version", "decoder.version", NULL};
 
 const ink_architecture ink_encoder_decoder_architectures[] = {
-    {.name = "bart", .import = import_encoder_decoder, .variant = &bart},
-    {.name = "marian", .import = import_encoder_decoder, .variant = &marian},
+    {.name = "bart", .import = import_encoder_decoder, .variant = &bart, .ignored = s2s_ignored},
+    {.name = "marian", .import = import_encoder_decoder, .variant = &marian, .ignored = s2s_ignored},
     {.name = "m2m_100", .import = import_encoder_decoder, .variant = &m2m_100, .ignored = s2s_ignored},
-    {.name = "mbart", .import = import_encoder_decoder, .variant = &mbart},
-    {.name = "pegasus", .import = import_encoder_decoder, .variant = &pegasus},
-    {.name = "blenderbot", .import = import_encoder_decoder, .variant = &blenderbot},
+    {.name = "mbart", .import = import_encoder_decoder, .variant = &mbart, .ignored = s2s_ignored},
+    {.name = "pegasus", .import = import_encoder_decoder, .variant = &pegasus, .ignored = s2s_ignored},
+    {.name = "blenderbot", .import = import_encoder_decoder, .variant = &blenderbot, .ignored = s2s_ignored},
     {.name = "t5", .import = import_encoder_decoder, .variant = &t5, .ignored = s2s_ignored},
     {.name = "mt5", .import = import_encoder_decoder, .variant = &mt5, .ignored = s2s_ignored},
     {.name = "umt5", .import = import_encoder_decoder, .variant = &umt5, .ignored = s2s_ignored},
-    {.name = "whisper", .import = import_encoder_decoder, .variant = &whisper},
+    {.name = "whisper", .import = import_encoder_decoder, .variant = &whisper, .ignored = s2s_ignored},
     {.name = NULL},
 };
