@@ -191,7 +191,7 @@ typedef struct ink_request {
 
     /* Set by ink_generate(): best first. They live until the next call with the generator. */
     const ink_generated *results; /* [n_results] */
-    size_t n_results;             /* fewer than asked for if the beams ended fewer texts */
+    size_t n_results;             /* at least 1; fewer than asked for if the beams ended fewer texts */
 } ink_request;
 
 typedef struct ink_generator ink_generator;

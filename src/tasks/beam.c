@@ -105,16 +105,10 @@ static void keep_finished(const ink_kernel *kernel, ink_generator *g, ink_run_of
 {
     const ink_generate_options *o = &g->options;
     float factor = length_factor(kernel, n + 1, o->length_penalty);
-    bool full = o->early_stopping == INK_STOP_EARLY;
-    for (size_t b = 0; b < o->n_beams; b++)
-        full = full && run->finished[b].is_finished;
     for (size_t i = 0; i < g->n_candidates; i++) {
         ink_candidate *c = &g->candidates[i];
         c->finishes = c->ends && i < o->n_beams;
-        c->score = c->sum / factor;
-        c->score += full ? EXCLUDED : 0;
-        c->score += run->may_improve ? 0 : EXCLUDED;
-        c->score += c->finishes ? 0 : EXCLUDED;
+        c->score = c->sum / factor + (c->finishes ? 0 : EXCLUDED);
     }
     ink_hypothesis *kept = run->more_finished;
     for (size_t i = 0; i < o->n_beams; i++) {
@@ -149,7 +143,8 @@ static void keep_finished(const ink_kernel *kernel, ink_generator *g, ink_run_of
 }
 
 /* Whether the search goes on, with the best beams' sum and n tokens. */
-static bool goes_on(const ink_kernel *kernel, const ink_generator *g, ink_run_of_request *run, float sum, size_t n)
+static bool goes_on(const ink_kernel *kernel, const ink_generator *g, const ink_run_of_request *run, float sum,
+                    size_t n)
 {
     const ink_generate_options *o = &g->options;
     bool all_end = true, all_finished = true, improves = false;
@@ -162,8 +157,7 @@ static bool goes_on(const ink_kernel *kernel, const ink_generator *g, ink_run_of
     }
     for (size_t i = 0; i < g->n_candidates; i++)
         all_end = all_end && g->candidates[i].ends;
-    run->may_improve = run->may_improve && improves;
-    return run->may_improve && !all_end && !(all_finished && o->early_stopping == INK_STOP_EARLY);
+    return improves && !all_end && !(all_finished && o->early_stopping == INK_STOP_EARLY);
 }
 
 /* Makes the first n_beams candidates the beams. */

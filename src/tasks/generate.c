@@ -503,7 +503,7 @@ static ink_result begin_request(ink_context *ctx, ink_generator *g, ink_run_of_r
     request->n_results = o->n_beams > 1 ? 0 : o->n_results;
     for (size_t i = 0; i < o->n_results; i++)
         run->results[i] = (ink_generated){.stop_token = -1};
-    run->lives = run->shared = run->may_improve = true;
+    run->lives = run->shared = true;
     run->stream = (ink_text_stream){0};
     /* The new text is spelled as the middle of a text, with the space before its first word. */
     for (size_t i = 0; goes_on && i < run->n_tokens; i++)

@@ -59,7 +59,6 @@ typedef struct ink_run_of_request {
 
     ink_token **spare;                        /* [n_beams] [most_new]: where the next beams' tokens are written */
     ink_hypothesis *finished, *more_finished; /* [n_beams] the best first; room for the next */
-    bool may_improve;                         /* the beams may still end better than the worst of the finished texts */
 } ink_run_of_request;
 
 struct ink_generator {
