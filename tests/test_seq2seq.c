@@ -479,6 +479,40 @@ static void the_bits_do_not_depend_on_cuts_kernels_and_threads(void **unused)
     }
 }
 
+/* Sixteen states look at a source of 301 tokens: enough work for threads to share. */
+static void threads_share_the_attention(void **unused)
+{
+    enum { STATES = 16, LONG = 301 };
+    pair p;
+    ink_token source[LONG];
+    ink_context *other = NULL;
+    float *first = NULL;
+    (void)unused;
+    pair_open(&p, "bahdanau");
+    size_t width = STATES * p.vocab_size;
+    for (size_t s = 0; s < LONG; s++)
+        source[s] = (ink_token)(s * s % 19);
+    for (size_t v = 0; (other = test_variant(other, v)) != NULL; v++) {
+        ink_encoded *encoded = encode(other, p.model, source, LONG, NULL);
+        ink_item items[STATES];
+        float *logits = test_floats(width);
+        for (size_t j = 0; j < STATES; j++)
+            items[j] = test_item(begin(other, p.model, encoded), p.tokens, 1 + j % 3, logits + j * p.vocab_size, 1);
+        assert_ok(other, ink_model_forward_list(other, p.model, items, STATES));
+        for (size_t j = 0; j < STATES; j++)
+            ink_state_free(items[j].state);
+        if (first != NULL)
+            assert_same_bits("bahdanau", ink_context_kernel(other), logits, first, width);
+        if (first == NULL)
+            first = logits;
+        else
+            free(logits);
+        ink_encoded_free(encoded);
+    }
+    free(first);
+    pair_close(&p);
+}
+
 /* Five sources of other lengths in one list, and nine states of them, of other lengths, in one list. */
 #define N_SOURCES 5
 #define N_STATES 9
@@ -801,6 +835,7 @@ int main(void)
         cmocka_unit_test(modules_wired_by_hand_give_the_bits_of_the_model),
         context_test(sees_only_what_the_settings_name),
         cmocka_unit_test(the_bits_do_not_depend_on_cuts_kernels_and_threads),
+        cmocka_unit_test(threads_share_the_attention),
         cmocka_unit_test(the_bits_do_not_depend_on_lists),
         cmocka_unit_test(a_state_is_copied_saved_and_reset),
         cmocka_unit_test(what_is_kept_is_as_large_as_reported),
