@@ -58,9 +58,9 @@ const ink_encoder_decoder_info *ink_model_get_encoder_decoder(const ink_model *m
 typedef struct ink_encoded ink_encoded;
 
 /* Room for a source of up to `capacity` tokens; 0: source_length. Of a recurrent model without attention the same is
-   kept of any source, so there is room for all. Free it with ink_encoded_free(). INK_ERROR_ARGUMENT
-   for 0 if the model has no such limit, INK_ERROR_LIMIT for a capacity beyond source_length and for more than
-   state_bytes of ink_limits, INK_ERROR_UNSUPPORTED if the model wants no source, INK_ERROR_MEMORY. */
+   kept of any source, so there is room for all. Free it with ink_encoded_free(). INK_ERROR_ARGUMENT for 0 if the model
+   has no such limit, INK_ERROR_LIMIT for a capacity beyond source_length and for more than state_bytes of ink_limits,
+   INK_ERROR_UNSUPPORTED if the model wants no source, INK_ERROR_MEMORY. */
 ink_result ink_encoded_size(ink_context *ctx, const ink_model *model, size_t capacity, size_t *bytes);
 ink_result ink_encoded_create(ink_context *ctx, const ink_model *model, size_t capacity, ink_encoded **encoded);
 
