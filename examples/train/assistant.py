@@ -30,10 +30,9 @@ PHASES = [
     (.40, 2400, [(.2, OBJECTS + " --move 60 --sentences 2:12"), (.6, WORLD + " --move 40 --sentences 0:20"),
                  (.2, "--move 20")]),
 ]
-# What --further reads, if it is the last run: conversations with a summary, or with the question who put an object there.
-FURTHER = [(1., 2000, [(.45, WORLD + " --move 40 --sentences 0:20", "summary"),
-                       (.15, WORLD + " --move 40 --sentences 0:4", "summary"),
-                       (.25, OBJECTS + " --move 60 --sentences 0:8", "who"), (.15, "--move 20")])]
+# What --further reads: more of the objects, whose questions are the hardest.
+FURTHER = [(1., 2000, [(.25, OBJECTS + " --move 60 --sentences 0:6"), (.2, OBJECTS + " --move 60 --sentences 2:12"),
+                       (.4, WORLD + " --move 40 --sentences 0:20"), (.15, "--move 20")])]
 MEASURED = WORLD + " --move 40 --sentences 0:20"            # the stories that the model is measured on
 DISTANCES = [(1, 32), (33, 64), (65, 128), (129, 384)]      # words from the sentence that says the answer
 
@@ -142,17 +141,16 @@ class Conversations:
         self.program, self.words, self.seed = program, words, seed << 32
         self.random = np.random.default_rng(seed)
 
-    def of(self, settings, kind=None):
-        """Those in which this kind of question occurs."""
+    def of(self, settings):
         while True:
             self.seed += 1
             for turns in talks(self.program, self.seed, 1000, settings):
                 ids, own = self.words.conversation(turns)
-                if len(ids) <= LONGEST and (kind is None or kind in {turn["kind"] for turn in turns}):
+                if len(ids) <= LONGEST:
                     yield ids, own
 
     def mixed(self, kinds):
-        streams, shares = [self.of(*what) for _, *what in kinds], [share for share, *_ in kinds]
+        streams, shares = [self.of(settings) for _, settings in kinds], [share for share, _ in kinds]
         while True:
             yield next(streams[self.random.choice(len(streams), p=shares)])
 

@@ -313,8 +313,7 @@ def conversations(r):
             print("\nThen, from there:\n")
         for part, size, kinds in run["phases"]:
             print(f"- {100 * part:.0f} %, {size} tokens a step: "
-                  + "; ".join(f"{100 * share_of_phase:.0f} % `{o}`" + "".join(f" with a question of the kind {k}" for k in kind)
-                              for share_of_phase, o, *kind in kinds))
+                  + "; ".join(f"{100 * share_of_phase:.0f} % `{o}`" for share_of_phase, o in kinds))
         print(f"\n{run['parameters']} parameters, rate {run['rate']:g}, seed {run['seed']}, {run['tokens'] / 1e6:g} M tokens, "
               f"{run['steps']} steps, {run['minutes']:.0f} minutes of a core shared\nwith other work.")
         if run is not r:
