@@ -165,6 +165,27 @@ static void sampled_translations_follow_the_seed(void **state)
     free(c);
 }
 
+static void languages_are_listed(void **state)
+{
+    (void)state;
+    char *text = output_of(run(TRANSLATE, FOLDERS "nllb", "--languages"));
+    assert_string_equal(text, "eng_Latn\nfra_Latn\nkor_Hang\nzho_Hans\nzho_Hant\n");
+    free(text);
+    text = output_of(run(TRANSLATE, FOLDERS "m2m100", "--languages"));
+    assert_int_equal(count_of(text, "\n"), 100);
+    free(text);
+    refused(run(TRANSLATE, FOLDERS "t5", "--languages"), "the tokenizer has no tokens of languages");
+}
+
+/* The box: the reference translation is exact (stories), and this sentence is easy. */
+static void the_model_in_the_box_translates(void **state)
+{
+    (void)state;
+    char *text = output_of(run(TRANSLATE, MODELS "/translate_transformer", "Anna was in the garden. Tom slept."));
+    assert_memory_equal(text, "anna ga jeongwon e isseotda. tom", 32);
+    free(text);
+}
+
 static void a_long_sentence_is_cut(void **state)
 {
     static char text[4096];
@@ -208,9 +229,14 @@ static void mistakes_are_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(translations_are_the_references), cmocka_unit_test(sentences_are_kept_apart),
-        cmocka_unit_test(paragraphs_are_put_together),     cmocka_unit_test(sampled_translations_follow_the_seed),
-        cmocka_unit_test(a_long_sentence_is_cut),          cmocka_unit_test(mistakes_are_answered),
+        cmocka_unit_test(translations_are_the_references),
+        cmocka_unit_test(sentences_are_kept_apart),
+        cmocka_unit_test(paragraphs_are_put_together),
+        cmocka_unit_test(sampled_translations_follow_the_seed),
+        cmocka_unit_test(languages_are_listed),
+        cmocka_unit_test(the_model_in_the_box_translates),
+        cmocka_unit_test(a_long_sentence_is_cut),
+        cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

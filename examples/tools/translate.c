@@ -11,12 +11,13 @@
 #include "lm.h"
 
 static const char *from, *to;
-static bool ids, ids_in, whole, scores;
+static bool ids, ids_in, whole, scores, languages;
 static generating chosen = GENERATING_DEFAULTS;
 
 static const cli_option options[] = {
     CLI_TEXT("--from", "LANGUAGE", &from, "the language of the text: en, eng, en_XX, eng_Latn"),
     CLI_TEXT("--to", "LANGUAGE", &to, "the language of the translation"),
+    CLI_FLAG("--languages", &languages, "print the languages of the model, a line for each, and nothing else"),
     CLI_FLAG("--whole", &whole, "do not cut a text into sentences"),
     CLI_FLAG("--scores", &scores, "a line for each sentence: the score of its beam, a tab, the translation"),
     CLI_FLAG("--ids", &ids, "a line for each sentence, with token ids instead of text"),
@@ -29,14 +30,15 @@ static const cli_option options[] = {
 static cli line = {
     .name = "translate",
     .usage = "FOLDER [text ...] [options]",
-    .about =
-        "Translates texts, or the lines of stdin, with the encoder-decoder in a folder: Marian (opus-mt), M2M100,\n"
-        "NLLB, mBART, T5, and those in the box. A model of several languages needs --to, and --from unless the\n"
-        "folder says it. By default it chooses tokens as the folder's generation_config.json says. A sentence\n"
-        "ends with . ! ? or \xE2\x80\xA6 before white space, or with \xE3\x80\x82 \xEF\xBC\x81 \xEF\xBC\x9F; "
-        "white space and empty lines stay. A sentence that is\n"
-        "longer than the model can read is cut, with a note. With --ids-in a text lists all ids of a source.",
-    .samples = "  translate tests/fixtures/programs/translate_marian --to fra \"mi bogela taco. lilage cuga!\"\n"
+    .about = "Translates texts, or the lines of stdin, with the encoder-decoder in a folder: Marian (opus-mt),\n"
+             "M2M100, NLLB, mBART, T5, and those in the box. A model of several languages needs --to, and --from\n"
+             "unless the folder says it. By default it chooses tokens as the folder's generation_config.json\n"
+             "says. A sentence ends with . ! ? or \xE2\x80\xA6 before white space, or with "
+             "\xE3\x80\x82 \xEF\xBC\x81 \xEF\xBC\x9F; white space and empty\n"
+             "lines stay. A sentence that is longer than the model can read is cut, with a note. With --ids-in a\n"
+             "text lists all ids of a source.",
+    .samples = "  translate examples/models/translate_transformer \"Anna was in the garden. Tom took the ball.\"\n"
+               "  translate tests/fixtures/programs/translate_marian --to fra \"mi bogela taco. lilage cuga!\"\n"
                "  translate tests/fixtures/programs/translate_m2m100 --from en --to fr --beams 2 < README.md\n"
                "  translate tests/fixtures/programs/translate_t5 --ids-in \"5 9 20 1\" --ids -n 10\n",
     CLI_OPTIONS(options),
@@ -154,17 +156,14 @@ static bool start(translator *t, ink_context *ctx)
         return console_complain("--from is in the ids of --ids-in already");
     if (!ids && !console_ok(ctx, ink_tokenizer_open_target(ctx, t->lm.folder, &t->target)))
         return false;
-    const ink_tokenizer *tokenizer = t->lm.tokenizer;
-    ink_tokenizer *own = NULL;
-    if (tokenizer == NULL && to != NULL) { /* only to find the language */
-        if (!console_ok(ctx, ink_tokenizer_open(ctx, t->lm.folder, &own)))
-            return false;
-        tokenizer = own;
-    }
-    bool done = tokenizer == NULL || console_ok(ctx, ink_tokenizer_direction(ctx, tokenizer, from, to, &t->direction));
-    ink_tokenizer_free(own);
-    if (!done)
+    /* With ids the tokenizer is only asked for the language. */
+    if (t->lm.tokenizer == NULL && to != NULL &&
+        !console_ok(ctx, ink_tokenizer_open(ctx, t->lm.folder, &t->lm.tokenizer)))
         return false;
+    if (t->lm.tokenizer != NULL &&
+        !console_ok(ctx, ink_tokenizer_direction(ctx, t->lm.tokenizer, from, to, &t->direction)))
+        return false;
+    chosen.task = t->direction.task;
     t->options = generating_choose(&chosen, t->lm.model);
     if (t->options.max_tokens == 0 && t->options.max_length == 0)
         t->options.max_tokens = 256;
@@ -373,8 +372,24 @@ static bool add_line(translator *t, const char *text, size_t size)
     return true;
 }
 
+static bool list_languages(ink_context *ctx)
+{
+    ink_tokenizer *tokenizer = NULL;
+    bool done = console_ok(ctx, ink_tokenizer_open(ctx, line.arguments[0], &tokenizer));
+    if (done && ink_tokenizer_language(tokenizer, 0) < 0)
+        done = console_complain("%s: the tokenizer has no tokens of languages", line.arguments[0]);
+    for (size_t i = 0, size; done && ink_tokenizer_language(tokenizer, i) >= 0; i++) {
+        const char *token = ink_tokenizer_token(tokenizer, ink_tokenizer_language(tokenizer, i), &size);
+        done = console_say(token, size) && console_write("\n", 1);
+    }
+    ink_tokenizer_free(tokenizer);
+    return done;
+}
+
 static bool translate(ink_context *ctx)
 {
+    if (languages)
+        return list_languages(ctx);
     translator t = {.n_lists = 0};
     lines in = {.stream = stdin};
     lines_outcome outcome = LINES_END;

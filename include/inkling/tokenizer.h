@@ -137,6 +137,7 @@ typedef struct ink_direction {
     ink_token first;    /* the first token of a translation; -1: as the model decides */
     const char *prefix; /* [prefix_size] comes before the text of a source; it lives as long as the tokenizer */
     size_t prefix_size;
+    const char *task; /* of ink_model_task(), which has the settings for these languages; NULL: there are none */
 } ink_direction;
 
 /* Fills *direction. A name is what a user types: "fr", "fr_XX", "fra_Latn", "__fr__", ">>fra<<", in any case, with the

@@ -110,7 +110,7 @@ static int pieces_compare(const void *user, size_t a, size_t b)
 static ink_result pieces_list(ink_tokenizer_import *im, const ink_sentencepiece *model)
 {
     const bool bpe = model->model == INK_SP_BPE;
-    size_t n = 0;
+    size_t n = 0, n_missing = 0;
     ink_spelled_token *pieces = ink_arena_alloc(im->arena, model->n_pieces, sizeof *pieces);
     double *scores = ink_arena_alloc(im->arena, model->n_pieces, sizeof *scores);
     double *ranks = ink_arena_alloc(im->arena, model->n_pieces, sizeof *ranks);
@@ -130,10 +130,15 @@ static ink_result pieces_list(ink_tokenizer_import *im, const ink_sentencepiece 
         if (bpe && piece->text.size > INK_PIECES_LONGEST)
             return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: piece %zu has %zu bytes, more than %d", model->file, i,
                             piece->text.size, INK_PIECES_LONGEST);
+        n_missing += id < 0;
         keys[n] = INK_KEY(0, n);
         scores[n] = (double)piece->score;
         pieces[n++] = (ink_spelled_token){piece->text.at, piece->text.size, id >= 0 ? id : im->b.draft.unk};
     }
+    if (n_missing > n / 2) /* a few are the unknown token, as in the reference */
+        return ink_fail(im->ctx, INK_ERROR_MISMATCH,
+                        "%s: %zu of its %zu pieces are not in %s, so it belongs to another model", model->file,
+                        n_missing, n, im->b.file);
     if (bpe)
         ink_sort(keys, n, &(ink_ties){pieces_compare, scores});
     for (size_t i = 0, rank = 0; i < n; i++) {
@@ -305,6 +310,8 @@ static ink_result language_tasks(ink_tokenizer_import *im, ink_json tasks)
         INK_TRY(ink_json_expect(im->ctx, model, i, INK_JSON_OBJECT));
         INK_TRY(ink_json_read_string(im->ctx, model, i, "prefix", &prefix));
         INK_TRY(language_pair_add(im, from, (size_t)(to - from), to + 4, strlen(to + 4), prefix));
+        ink_language_pair *pair = &im->b.draft.pairs[im->b.draft.n_pairs - 1];
+        ink_format(pair->task, sizeof pair->task, "%s", key);
     }
     return INK_OK;
 }

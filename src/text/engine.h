@@ -534,6 +534,7 @@ typedef struct ink_template {
 /* A pair of languages as the folder names them, "en" and "de", and the text in front of a source. */
 typedef struct ink_language_pair {
     ink_short_text from, to;
+    char task[2 * INK_SHORT_TEXT + 32]; /* "translation_en_to_de"; "": the pair is no task */
     char prefix[256];
     size_t prefix_size;
 } ink_language_pair;

@@ -131,6 +131,7 @@ static ink_result language_pair(ink_context *ctx, const ink_tokenizer *t, const 
     for (size_t i = 0; i < t->n_pairs; i++) {
         const ink_language_pair *pair = &t->pairs[i];
         if (language_is(from, &pair->from) && language_is(to, &pair->to)) {
+            direction->task = pair->task[0] != '\0' ? pair->task : NULL;
             direction->prefix = pair->prefix;
             direction->prefix_size = pair->prefix_size;
             return INK_OK;
@@ -153,7 +154,7 @@ ink_result ink_tokenizer_direction(ink_context *ctx, const ink_tokenizer *tokeni
                                    ink_direction *direction)
 {
     INK_REQUIRE(ctx, direction);
-    *direction = (ink_direction){-1, -1, -1, NULL, 0};
+    *direction = (ink_direction){-1, -1, -1, NULL, 0, NULL};
     INK_REQUIRE(ctx, tokenizer);
     ink_direction draft = *direction;
     if (tokenizer->n_languages == 0) {
