@@ -399,6 +399,15 @@ static void samples_are_those_of_the_sampler(ink_context *ctx)
     ink_state_free(state);
     free(logits);
     ink_generator_free(generator);
+
+    /* At a low temperature all results begin with the likeliest token: that of one is not penalised in the others. */
+    two.n_results = 3;
+    two.sampler = (ink_sampler_options){.temperature = 0.01f, .repeat_penalty = 9};
+    generator = generator_of(&b, &two);
+    assert_ok(ctx, ink_generate(ctx, generator, &request, 1));
+    for (size_t r = 1; r < 3; r++)
+        assert_int_equal(request.results[r].tokens[0], request.results[0].tokens[0]);
+    ink_generator_free(generator);
     bundled_close(&b);
 }
 
@@ -711,8 +720,11 @@ static void a_callback_ends_a_request(ink_context *ctx)
     assert_ok(ctx, ink_generate(ctx, generator, requests, 1));
     assert_int_equal(l.n_searches, 10);
     assert_int_equal(requests[0].n_results, 2);
-    for (size_t r = 0; r < 2; r++)
-        assert_true(requests[0].results[r].n_tokens <= 10 && requests[0].results[r].n_tokens > 0);
+    for (size_t r = 0; r < 2; r++) {
+        const ink_generated *result = &requests[0].results[r];
+        assert_true(result->n_tokens <= 10 && result->n_tokens > 0);
+        assert_int_equal(result->end, result->stop_token >= 0 ? INK_END_STOP_TOKEN : INK_END_CALLBACK);
+    }
     ink_generator_free(generator);
     bundled_close(&b);
 }
@@ -780,6 +792,32 @@ static void sources_are_read_side_by_side(ink_context *ctx, counting *memory)
                 ink_encoded_free(encoded[i]);
             ink_model_free(model);
         }
+}
+
+/* A source of a model without a longest source may be longer than all that is written: the generator is told. */
+static void long_sources_are_read_without_allocating(ink_context *ctx, counting *memory)
+{
+    static ink_token tokens[400];
+    const ink_generate_options o = {.n_requests = 32, .n_beams = 4, .max_tokens = 5, .source_capacity = 400};
+    ink_model *model;
+    ink_encoded *encoded;
+    ink_generator *generator;
+    ink_request requests[32];
+    assert_ok(ctx, ink_model_open(ctx, FIXTURES "/models/t5", NULL, &model));
+    assert_ok(ctx, ink_encoded_create(ctx, model, 400, &encoded));
+    assert_ok(ctx, ink_generator_create(ctx, model, &o, &generator));
+    for (size_t i = 0; i < 32; i++)
+        requests[i] = (ink_request){.encoded = encoded};
+    const ink_source_item item = {.encoded = encoded, .tokens = tokens, .n_tokens = 400};
+    ink_context *other = test_context(1); /* encoding takes scratch memory, too */
+    assert_ok(other, ink_model_encode_sources(other, model, &item, 1));
+    size_t takes = memory->takes;
+    assert_ok(ctx, ink_generate(ctx, generator, requests, 32));
+    assert_int_equal(memory->takes, takes);
+    ink_context_free(other);
+    ink_generator_free(generator);
+    ink_encoded_free(encoded);
+    ink_model_free(model);
 }
 
 static void wrong_sources_are_named(ink_context *ctx)
@@ -1009,6 +1047,7 @@ int main(int argc, char **argv)
         context_test(texts_are_cut_before_the_phrase),
         context_test(a_callback_ends_a_request),
         counted_test(sources_are_read_side_by_side),
+        counted_test(long_sources_are_read_without_allocating),
         context_test(wrong_sources_are_named),
         context_test(classes_have_settings_of_their_own),
         context_test(wrong_options_are_named),

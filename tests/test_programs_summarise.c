@@ -61,11 +61,12 @@ static void encoder_decoders_write_what_transformers_does(void **state)
 static void tasks_have_settings_of_their_own(void **state)
 {
     static const struct {
-        const char *tasks, *error; /* NULL: it opens, and knows no task */
+        const char *tasks, *error; /* NULL: it opens, and knows no task; "": it opens, and beams are ignored */
     } damaged[] = {
         {"null", NULL},
         {"[1]", NULL},
         {"{\"summarization\": 3}", NULL},
+        {"{\"summarization\": {\"num_beams\": 5000, \"num_return_sequences\": 3}}", ""},
         {"{\"summarization\": {\"prefix\": 3}}", "task_specific_params.summarization.prefix"},
         {"{\"summarization\": {\"num_beams\": \"x\"}}", "task_specific_params.summarization.num_beams"},
         {"{\"summarization\": {\"length_penalty\": []}}", "task_specific_params.summarization.length_penalty"},
@@ -105,6 +106,11 @@ static void tasks_have_settings_of_their_own(void **state)
         if (damaged[i].error == NULL) {
             assert_ok(ctx, result);
             assert_false(ink_model_task(model, "summarization", &options, &prefix));
+        } else if (damaged[i].error[0] == '\0') {
+            assert_ok(ctx, result);
+            assert_true(ink_model_task(model, "summarization", &options, &prefix));
+            assert_int_equal(options.n_beams, 0);
+            assert_int_equal(options.n_results, 1);
         } else {
             assert_int_equal(result, INK_ERROR_MISMATCH);
             assert_non_null(strstr(ink_context_error(ctx), damaged[i].error));

@@ -102,7 +102,9 @@ typedef struct ink_generate_options {
     size_t n_requests; /* the most requests of a call; 0: 1 */
     size_t capacity; /* tokens of a sequence that has run: of the request and all new ones but the last; 0: the context
                         length of the model, or without one what max_tokens or max_length need behind one token */
-    bool bring_states; /* every request brings its state: without beams the generator makes none of its own */
+    size_t source_capacity; /* of a model without a source_length: the most tokens its sources have room for; 0: so many
+                               as capacity */
+    bool bring_states;      /* every request brings its state: without beams the generator makes none of its own */
 
     ink_sampler_options sampler; /* temperature 0: greedy */
     size_t n_results;            /* of each request: by sampling, or the best of the beams, at most n_beams; 0: 1 */
@@ -205,7 +207,7 @@ void ink_generator_free(ink_generator *generator);
 
 /*
  * Continues the requests. A generator is used by one call at a time. With the context that created it nothing is
- * allocated.
+ * allocated, unless a source has room for more than source_capacity.
  *
  * All requests are checked before anything runs: INK_ERROR_ARGUMENT for no or wrong tokens, a state of another model or
  * with nothing left to run, a length that is reached already; INK_ERROR_LIMIT for more requests or tokens than there is

@@ -129,7 +129,7 @@ ink_result ink_tokenizer_encode(ink_context *ctx, const ink_tokenizer *tokenizer
  *     ink_encode_input input = {.text = text, .size = size, .flags = INK_ENCODE_DEFAULT, .direction = &direction};
  *     ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, NULL, capacity, &n);
  *     if (direction.first >= 0)
- *         options.forced_bos = &direction.first;
+ *         options.forced_bos = (ink_token_list){&direction.first, 1};
  */
 typedef struct ink_direction {
     ink_token from;     /* takes the place of the language in the template; -1: the folder's language stays */

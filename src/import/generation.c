@@ -178,6 +178,27 @@ static ink_result describe_search(const ink_config *file, ink_generate_options *
     return INK_OK;
 }
 
+/* Beams that the generator would refuse, or that cost much memory, are ignored. */
+static void limit_search(const ink_config *file, ink_generate_options *o)
+{
+    if (o->n_beams > 1 && o->sampler.temperature != 0) {
+        ink_note(file->notes, "%s: num_beams is %zu with do_sample, but beams are not sampled: ignored",
+                 file->document.file, o->n_beams);
+        o->n_beams = 0;
+    }
+    if (o->n_beams > MOST_BEAMS) {
+        ink_note(file->notes, "%s: num_beams is %zu, expected at most %zu: ignored", file->document.file, o->n_beams,
+                 MOST_BEAMS);
+        o->n_beams = 0;
+    }
+    size_t most = o->n_beams > 1 ? o->n_beams : o->sampler.temperature != 0 ? SIZE_MAX : 1;
+    if (o->n_results > most) {
+        ink_note(file->notes, "%s: num_return_sequences is %zu, but there are only %zu", file->document.file,
+                 o->n_results, most);
+        o->n_results = most;
+    }
+}
+
 /* Reads the settings of generation_config.json or, in older folders without it, of config.json. Absent ones get the
    defaults of Hugging Face's GenerationConfig. */
 static ink_result describe_generation(ink_import *in, const ink_config *file, bool is_config)
@@ -210,22 +231,7 @@ static ink_result describe_generation(ink_import *in, const ink_config *file, bo
     INK_TRY(describe_banned(in, file, o));
     INK_TRY(ink_json_read_bool(in->ctx, &file->document, file->object, "renormalize_logits", &o->renormalise));
 
-    if (o->n_beams > 1 && o->sampler.temperature != 0) {
-        ink_note(file->notes, "%s: num_beams is %zu with do_sample, but beams are not sampled: ignored",
-                 file->document.file, o->n_beams);
-        o->n_beams = 0;
-    }
-    if (o->n_beams > MOST_BEAMS) {
-        ink_note(file->notes, "%s: num_beams is %zu, expected at most %zu: ignored", file->document.file, o->n_beams,
-                 MOST_BEAMS);
-        o->n_beams = 0;
-    }
-    size_t most = o->n_beams > 1 ? o->n_beams : o->sampler.temperature != 0 ? SIZE_MAX : 1;
-    if (o->n_results > most) {
-        ink_note(file->notes, "%s: num_return_sequences is %zu, but there are only %zu", file->document.file,
-                 o->n_results, most);
-        o->n_results = most;
-    }
+    limit_search(file, o);
     model->advises_generation = ink_config_has(file, "do_sample") || ink_config_has(file, "repetition_penalty") ||
                                 ink_config_has(file, "num_beams");
     return INK_OK;
@@ -256,6 +262,7 @@ static ink_result describe_tasks(ink_import *in)
             return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the settings for tasks");
         *o = *model->generation;
         INK_TRY(describe_search(&task, o));
+        limit_search(&task, o);
         tasks[model->n_tasks++] = (ink_task_settings){name, prefix, o};
     }
     return INK_OK;

@@ -208,7 +208,7 @@ ink_result ink_beam_step(ink_context *ctx, ink_generator *g, ink_run_of_request 
     const ink_generate_options *o = &g->options;
     size_t vocab_size = g->model->info.vocab_size, n = run->branches[0].n, n_rows = run->shared ? 1 : o->n_beams;
     ink_generate_step step = {.request = run->index, .n_tokens = n, .token = -1, .text = "", .searches = true};
-    bool last = n + 1 >= run->most || (o->callback != NULL && !o->callback(o->user, &step));
+    bool full = n + 1 >= run->most, ended = !full && o->callback != NULL && !o->callback(o->user, &step);
 
     INK_TRY(ink_log_softmax(ctx, run->logits, n_rows, vocab_size, run->logits));
     for (size_t b = 0; b < n_rows; b++) {
@@ -226,7 +226,7 @@ ink_result ink_beam_step(ink_context *ctx, ink_generator *g, ink_run_of_request 
     ink_float_mode host = ink_float_mode_enter();
     find_beam_candidates(ctx->kernel, g, run);
     for (size_t i = 0; i < g->n_candidates; i++)
-        g->candidates[i].ends = last || ink_generate_stops(g, g->candidates[i].token);
+        g->candidates[i].ends = full || ended || ink_generate_stops(g, g->candidates[i].token);
     bool none = g->candidates[0].sum == -INFINITY;
     keep_finished(ctx->kernel, g, run, n);
     /* Sorts them by what their sums become. Equal ones keep their order. */
@@ -254,7 +254,9 @@ ink_result ink_beam_step(ink_context *ctx, ink_generator *g, ink_run_of_request 
         run->results[request->n_results++] = (ink_generated){.tokens = h->tokens,
                                                              .n_tokens = h->n - (stop >= 0),
                                                              .stop_token = stop,
-                                                             .end = stop >= 0 ? INK_END_STOP_TOKEN : INK_END_LENGTH,
+                                                             .end = stop >= 0 ? INK_END_STOP_TOKEN
+                                                                    : ended   ? INK_END_CALLBACK
+                                                                              : INK_END_LENGTH,
                                                              .score = h->score};
     }
     return INK_OK;

@@ -212,7 +212,8 @@ ink_result ink_generator_create(ink_context *ctx, const ink_model *model, const 
     ink_result result = ink_sampler_create(ctx, &o.sampler, vocab_size, &g->sampler);
     for (size_t i = 0; i < g->n_states && result == INK_OK; i++)
         result = ink_state_create(ctx, model, o.capacity, &g->states[i]);
-    size_t source = model->is_encoder_decoder ? model->encoder_decoder.source_length : 0;
+    size_t source = model->encoder_decoder.source_length;
+    source = source != 0 ? source : o.source_capacity;
     if (result == INK_OK)
         result = ink_context_reserve(ctx, model, n_states, SIZE_MAX, ink_size_max(o.capacity, source));
     if (result != INK_OK) {
@@ -281,7 +282,6 @@ ink_result ink_generate_rules(ink_context *ctx, const ink_generator *g, const in
     INK_TRY(ink_sampler_accept(ctx, g->sampler, run->tokens, run->n_tokens));
     INK_TRY(ink_sampler_accept(ctx, g->sampler, branch->tokens, n_new));
     ink_sampler_penalise(g->sampler, z);
-    ink_sampler_reset(g->sampler);
 
     size_t n = o->no_repeat_ngram_size;
     for (size_t at = 0; n > 0 && length >= n && at <= length - n; at++) {
@@ -410,6 +410,7 @@ static ink_result sample_step(ink_context *ctx, ink_generator *g, ink_run_of_req
         if (!run->shared || r == 0)
             INK_TRY(ink_generate_rules(ctx, g, run, s, z));
         double u = ink_random(&s->random);
+        ink_sampler_reset(g->sampler); /* the rules have penalised what the text has */
         ink_result result = ink_sampler_pick_with(ctx, g->sampler, z, u, &token);
         if (result != INK_OK && z[ink_argmax(z, vocab_size)] == -INFINITY)
             return ink_generate_none_left(ctx, g, run, s->n);
