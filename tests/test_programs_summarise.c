@@ -171,7 +171,7 @@ static const char short_story[] =
     "Anna and Tom were in the garden. It was night. Anna put the ball in the box. Tom laughed. Then they went home.";
 static const char facts[] = "Anna and Tom were in the garden at night. The ball was in the box.\n";
 
-/* What has no room is cut at a word, and the rest is summarised. */
+/* What has no room is cut at a word, or in it if it is the first, and the rest is summarised. */
 static void a_long_text_is_cut(void **state)
 {
     char text[8192] = "";
@@ -195,13 +195,20 @@ static void a_long_text_is_cut(void **state)
     assert_string_equal(said, "Anna and Tom were in\n");
     free(said);
     refused(run_with(short_story, SUMMARISE, ASSISTANT, "-n", "380"), "no room for a text and its summary");
+    memset(text, 'a', 4000);
+    text[4000] = '\0';
+    p = run_with(text, SUMMARISE, ASSISTANT);
+    assert_non_null(strstr(p.err, "(stdin: the text has 4"));
+    read = number_after(p.err, "the model reads the first");
+    assert_true(read > 250 && read < 384);
+    free(output_of(p));
 }
 
 /* The same summary from beams and from two threads; other instructions get other answers. */
 static void options_count(void **state)
 {
     (void)state;
-    char *beams = output_of(run_with(short_story, SUMMARISE, ASSISTANT, "--beams", "3"));
+    char *beams = output_of(run_with(short_story, SUMMARISE, ASSISTANT, "-", "--beams", "3"));
     char *asked = output_of(run_with(short_story, SUMMARISE, ASSISTANT, "--instruction", ""));
     assert_string_equal(beams, facts);
     assert_string_not_equal(asked, facts);

@@ -129,6 +129,40 @@ static void sentences_are_kept_apart(void **state)
     }
 }
 
+/* What a user would wonder about is said, and only then. */
+static void notes_are_given(void **state)
+{
+    static const struct {
+        const char *arguments[6], *note;
+        bool given;
+    } cases[] = {
+        {{FOLDERS "m2m100", "mi."}, "(the model knows several languages; --to says", true},
+        {{FOLDERS "m2m100", "mi.", "--to", "fr"}, "(the model knows", false},
+        {{FOLDERS "m2m100", "5 9", "--ids-in", "--ids"}, "(the model knows", false},
+        {{FOLDERS "marian", "mi."}, "(the model knows several languages; --to says", true},
+        {{FOLDERS "t5", "mi."}, "(the model knows", false},
+        {{FOLDERS "marian", "5 9", "--ids-in", "--to", "fra"}, "(--to has no effect: this model reads", true},
+        {{FOLDERS "m2m100", "5 9", "--ids-in", "--to", "fr"}, "(--to has no effect", false},
+        {{FOLDERS "t5", "lu mu. mi.", "-n", "3"}, "(sentence 2: the translation is cut off after 3 tokens)", true},
+        {{MODELS "/translate_gru", "It was night."}, "cut off", false},
+        {{FOLDERS "t5", "mi.", "-k", "3"}, "(-k, -p and --min-p have no effect at temperature 0)", true},
+        {{FOLDERS "t5", "mi.", "-k", "3", "-t", "1"}, "have no effect", false},
+        {{MODELS "/translate_gru", "It was night.", "--length-penalty", "2"},
+         "(--length-penalty has no effect without --beams)",
+         true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *arguments[8] = {TRANSLATE};
+        for (size_t k = 0; k < 6 && cases[i].arguments[k] != NULL; k++)
+            arguments[k + 1] = cases[i].arguments[k];
+        process p = process_run(NULL, arguments, "");
+        if (p.code != 0 || (strstr(p.err, cases[i].note) != NULL) != cases[i].given)
+            fail_msg("case %zu: code %d, '%s'", i, p.code, p.err);
+        process_free(&p);
+    }
+}
+
 /* White space and empty lines stay. */
 static void paragraphs_are_put_together(void **state)
 {
@@ -207,10 +241,16 @@ static void mistakes_are_answered(void **state)
         {{TRANSLATE, FOLDERS "m2m100", "a", "--to", "tlh"}, "does not know the language 'tlh'; it knows 100: af, am"},
         {{TRANSLATE, FOLDERS "m2m100", "a", "--from", "xx"}, "does not know the language 'xx'"},
         {{TRANSLATE, FOLDERS "nllb", "a", "--to", "de"}, "it knows 5: eng_Latn, fra_Latn"},
-        {{TRANSLATE, FOLDERS "marian", "a", "--from", "ko", "--to", "fra"}, "it translates from en"},
+        {{TRANSLATE, FOLDERS "marian", "a", "--from", "ko", "--to", "fra"},
+         "it translates from en to several languages"},
         {{TRANSLATE, FOLDERS "t5", "a", "--to", "de"}, "it translates from en to fr"},
         {{TRANSLATE, FOLDERS "nllb", "a", "--scores"}, "--scores are those of beams"},
         {{TRANSLATE, FOLDERS "nllb", "a", "--beams", "0"}, "--beams expects a whole number from 1"},
+        {{TRANSLATE, FOLDERS "nllb", "a", "--beams", "2", "-t", "1"},
+         "--beams searches for the likeliest text, and -t"},
+        {{TRANSLATE, FOLDERS "nllb", "a", "--min", "9", "-n", "8"},
+         "--min expects at most the 8 tokens of -n, found 9"},
+        {{TRANSLATE, FOLDERS "nllb", "a", "-n", "0"}, "-n expects at least 1 token"},
         {{TRANSLATE, FOLDERS "nllb", "5 x", "--ids-in"}, "--ids-in expects whole numbers"},
         {{TRANSLATE, FOLDERS "nllb", "5", " ", "--ids-in"}, "--ids-in: text 2 lists no ids"},
         {{TRANSLATE, FOLDERS "nllb", "99999", "--ids-in"}, "contains token 99999, but the model has rows for 0 to"},
@@ -221,6 +261,7 @@ static void mistakes_are_answered(void **state)
         {{TRANSLATE, MODELS "/gpt", "a"}, "a gpt2 does not read one text to write another; generate continues texts"},
         {{TRANSLATE, MODELS "/bert", "a"}, "does not read one text to write another; use embed"},
         {{PROGRAMS "/generate", FOLDERS "nllb", "a"}, "reads one text and writes another; use translate"},
+        {{PROGRAMS "/embed", FOLDERS "nllb", "a"}, "is no encoder; translate or summarise write texts with it"},
     };
     (void)state;
     mistakes_refused(mistakes, sizeof mistakes / sizeof *mistakes);
@@ -237,6 +278,7 @@ int main(void)
         cmocka_unit_test(the_model_in_the_box_translates),
         cmocka_unit_test(a_long_sentence_is_cut),
         cmocka_unit_test(mistakes_are_answered),
+        cmocka_unit_test(notes_are_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,9 +17,10 @@
 #endif
 
 static const char *program_name = "example";
-static bool echoed;         /* text on stderr still lacks its newline */
-static int progress_length; /* columns that console_progress() has filled */
-static int write_error;     /* errno of the first failed write to stdout */
+static bool echoed;          /* text on stderr still lacks its newline */
+static int progress_length;  /* columns that console_progress() has filled */
+static double progress_time; /* when it may draw again */
+static int write_error;      /* errno of the first failed write to stdout */
 static volatile sig_atomic_t interrupted;
 
 static bool is_terminal(int descriptor)
@@ -32,6 +33,9 @@ static bool is_terminal(int descriptor)
     return descriptor < 0;
 #endif
 }
+
+#define PATIENCE 0.5 /* seconds before the first progress is shown */
+#define PAUSE 0.1    /* seconds between two drawings */
 
 /* ---- characters that steer a terminal --------------------------------------------------------------------------- */
 
@@ -131,13 +135,12 @@ static bool write_shown(FILE *to, const char *text, size_t size)
     return done;
 }
 
-/* Prints a sentence on stderr; names in it cannot steer a terminal. Returns its length. */
-static int write_sentence(const char *format, va_list arguments)
+/* Prints a sentence on stderr; names in it cannot steer a terminal. */
+static void write_sentence(const char *format, va_list arguments)
 {
     char text[4096];
-    int size = vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     write_shown(stderr, text, strlen(text));
-    return size;
 }
 
 /* ---- saying ----------------------------------------------------------------------------------------------------- */
@@ -145,6 +148,7 @@ static int write_sentence(const char *format, va_list arguments)
 void console_start(const char *program)
 {
     program_name = program;
+    progress_time = console_seconds() + PATIENCE;
 #ifdef SIGPIPE
     signal(SIGPIPE, SIG_IGN);
 #endif
@@ -221,12 +225,17 @@ void console_echo(const char *text)
 void console_progress(const char *format, ...)
 {
     va_list arguments;
-    if (!is_terminal(2))
+    char text[256];
+    double now = console_seconds();
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (!is_terminal(2) || (*text != '\0' ? now < progress_time : progress_length == 0))
         return;
     fprintf(stderr, "\r%*s\r", progress_length, ""); /* not every terminal has a command to clear a line */
-    va_start(arguments, format);
-    progress_length = write_sentence(format, arguments);
-    va_end(arguments);
+    write_shown(stderr, text, strlen(text));
+    progress_length = (int)strlen(text);
+    progress_time = now + PAUSE;
     echoed = progress_length > 0;
     fflush(stderr);
 }

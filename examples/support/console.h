@@ -44,8 +44,8 @@ void console_note(const char *format, ...) CONSOLE_FORMAT(1, 2);
 /* Prints text on stderr without a newline: the prompt, which the program's own text on stdout continues. */
 void console_echo(const char *text);
 
-/* Shows the current step on a line of stderr that the next call replaces; "" clears it. Prints nothing if stderr is not
-   a terminal. */
+/* Shows the current step on a line of stderr that a later call replaces; "" clears it. Prints nothing if stderr is not
+   a terminal, nor in the first half second, nor more than ten times a second. */
 void console_progress(const char *format, ...) CONSOLE_FORMAT(1, 2);
 
 /* Writes to stdout at once. False without a message if the output did not arrive: console_finish() reports it. */

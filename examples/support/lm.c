@@ -21,40 +21,26 @@ bool bundled_folder(char room[PATH_ROOM], const char *model)
     return path_join(room, models != NULL && *models != '\0' ? models : EXAMPLES_MODELS, model);
 }
 
-#define PATIENCE 0.5 /* seconds before the bar appears */
-#define PAUSE 0.1    /* seconds between two drawings */
-
 enum { BAR = 40 };
-
-typedef struct bar {
-    double next; /* time of the next drawing */
-    bool drawn;
-} bar;
 
 /* "[##########                              ]  25 % of 1.26 GB" */
 static bool bar_draw(void *user, uint64_t done, uint64_t total)
 {
-    bar *b = user;
     char marks[BAR + 1], bytes[CONSOLE_ROOM];
-    double share = total > 0 ? (double)done / (double)total : 1, now = console_seconds();
-    if (now < b->next)
-        return true;
+    double share = total > 0 ? (double)done / (double)total : 1;
+    (void)user;
     for (int i = 0; i < BAR; i++)
         marks[i] = i < share * BAR ? '#' : ' ';
     marks[BAR] = '\0';
     console_progress("[%s] %3.0f %% of %s", marks, 100 * share, console_bytes(bytes, total));
-    b->next = now + PAUSE;
-    b->drawn = true;
     return true;
 }
 
 ink_result lm_load(ink_context *ctx, const char *folder, ink_pooling pooling, ink_model **model)
 {
-    bar b = {.next = console_seconds() + PATIENCE};
-    ink_model_options options = {.pooling = pooling, .progress = bar_draw, .progress_user = &b};
+    ink_model_options options = {.pooling = pooling, .progress = bar_draw};
     ink_result result = ink_model_open(ctx, folder, &options, model);
-    if (b.drawn)
-        console_progress("%s", "");
+    console_progress("%s", "");
     return result;
 }
 
@@ -101,7 +87,10 @@ bool lm_open_encoder(language_model *lm, ink_context *ctx, const char *folder, i
     if (!open_folder(lm, ctx, folder, pooling, text))
         return false;
     return ink_model_get_encoder(lm->model) != NULL ||
-           console_complain("%s: a %s is no encoder; generate continues texts with it", folder, lm->info->kind);
+           console_complain("%s: a %s is no encoder; %s", folder, lm->info->kind,
+                            ink_model_get_encoder_decoder(lm->model) != NULL
+                                ? "translate or summarise write texts with it"
+                                : "generate continues texts with it");
 }
 
 void lm_close(language_model *lm)
@@ -224,10 +213,15 @@ bool lm_prompt(const language_model *lm, const char *text, bool as_ids, ink_toke
 
 /* ---- continuing ------------------------------------------------------------------------------------------------- */
 
-ink_generate_options generating_choose(const generating *g, const ink_model *model)
+bool generating_choose(const generating *g, const ink_model *model, ink_generate_options *options)
 {
     ink_generate_options o;
     const char *prefix;
+    if (g->n_beams != GENERATING_UNSET && g->n_beams > 1 && g->temperature > 0)
+        return console_complain("--beams searches for the likeliest text, and -t above 0 draws one: give one of them");
+    if (g->min_tokens != GENERATING_UNSET && g->n_tokens < g->min_tokens) /* GENERATING_UNSET is above all */
+        return console_complain("--min expects at most the %llu tokens of -n, found %llu",
+                                (unsigned long long)g->n_tokens, (unsigned long long)g->min_tokens);
     bool reads = ink_model_get_encoder_decoder(model) != NULL;
     bool advised = ink_model_generation(model, &o);
     if (g->task != NULL)
@@ -260,7 +254,12 @@ ink_generate_options generating_choose(const generating *g, const ink_model *mod
         o.no_repeat_ngram_size = (size_t)g->no_repeat;
     if (g->n_tokens != GENERATING_UNSET)
         o.max_tokens = (size_t)g->n_tokens;
-    return o;
+    if (o.sampler.temperature == 0 && (g->top_k != GENERATING_UNSET || g->top_p >= 0 || g->min_p >= 0))
+        console_note("(-k, -p and --min-p have no effect at temperature 0)");
+    if (o.n_beams < 2 && g->length_penalty >= 0)
+        console_note("(--length-penalty has no effect without --beams)");
+    *options = o;
+    return true;
 }
 
 /* Stands between the generator and the caller's callback: notes when the first call comes. */

@@ -104,8 +104,9 @@ typedef struct generating {
 
 /* The settings from the command line; for the rest those that the model's folder recommends, or else temperature 0.8
    (greedy for an encoder-decoder). There is one result. -n decides how long a text may be; the lengths of the folder
-   count without it. Beams exclude a temperature: the one from the command line wins. */
-ink_generate_options generating_choose(const generating *g, const ink_model *model);
+   count without it. Beams exclude a temperature: the one from the command line wins, and both there are a mistake. So
+   is a --min above -n. Options without effect are noted. */
+bool generating_choose(const generating *g, const ink_model *model, ink_generate_options *options);
 
 typedef struct lm_report {
     ink_generate_end end;

@@ -87,9 +87,11 @@ static bool talk_open(talk *t)
     language_model *lm = &t->lm;
     size_t context = lm->info->context_length, wanted = asked_context > 0 ? (size_t)asked_context : USUAL_CONTEXT;
     ink_chat_options chat = {.format = format, .think = think, .date = today};
-    ink_generate_options o = generating_choose(&chosen, lm->model);
+    ink_generate_options o;
     if (day != NULL)
         strftime(today, sizeof today, "%d %b %Y", day);
+    if (!generating_choose(&chosen, lm->model, &o))
+        return false;
     if (asked_context > 0 && context > 0 && wanted > context)
         return console_complain("--context expects at most %zu with this model, found %zu", context, wanted);
     t->capacity = context == 0 ? (size_t)asked_context : wanted < context ? wanted : context;

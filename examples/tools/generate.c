@@ -31,9 +31,9 @@ static cli line = {
     .about = "Continues a prompt with the model in a folder (config.json, model.safetensors, tokenizer.json).\n"
              "The text goes to stdout as it is produced, everything else to stderr. By default it produces up\n"
              "to 200 tokens with the settings of the folder's generation_config.json; if that file says nothing\n"
-             "the temperature is 0.8. Beams print their text when it is found. With --ids and --ids-in a folder needs "
-             "no tokenizer. At a terminal,\n"
-             "characters that would steer it are shown as \\xNN; a pipe or a file gets the text as it is.",
+             "the temperature is 0.8. Beams print their text when it is found. With --ids and --ids-in a folder\n"
+             "needs no tokenizer. At a terminal, characters that would steer it are shown as \\xNN; a pipe or a\n"
+             "file gets the text as it is.",
     .samples = "  generate examples/models/gpt \"Anna and Tom were in the garden.\"\n"
                "  generate examples/models/lstm \"Anna and Tom\" -n 50 -t 0.7 -p 0.95 --seed 7\n"
                "  generate examples/models/gpt \"Anna and Tom\" --beams 4 --no-repeat 3 -n 40\n"
@@ -44,6 +44,7 @@ static cli line = {
 
 /* Stands between the model and stdout. */
 typedef struct printer {
+    const char *prompt; /* to be shown in front of the text when a search has found it; NULL: it is there already */
     size_t n_ids;
     bool broken; /* writing to stdout failed */
 } printer;
@@ -51,8 +52,14 @@ typedef struct printer {
 static bool print_step(void *user, const ink_generate_step *step)
 {
     printer *out = user;
-    if (step->searches)
+    if (step->searches) {
+        console_progress("%zu tokens", step->n_tokens);
         return true;
+    }
+    console_progress("%s", "");
+    if (out->prompt != NULL)
+        console_echo(out->prompt);
+    out->prompt = NULL;
     if (!ids)
         out->broken = !console_say(step->text, step->size);
     else if (step->token >= 0 && !step->is_last)
@@ -66,10 +73,12 @@ static bool generate_text(const language_model *lm)
     char a[CONSOLE_ROOM], b[CONSOLE_ROOM], c[CONSOLE_ROOM], d[CONSOLE_ROOM];
     printer out = {0};
     ink_stop_text stops[CLI_MAX_TEXTS];
-    ink_generate_options o = generating_choose(&chosen, lm->model);
+    ink_generate_options o;
     lm_report report;
     ink_token *prompt;
     size_t n_prompt;
+    if (!generating_choose(&chosen, lm->model, &o))
+        return false;
     o.max_tokens = chosen.n_tokens == GENERATING_UNSET ? 200 : (size_t)chosen.n_tokens;
     o.callback = print_step;
     o.user = &out;
@@ -77,6 +86,8 @@ static bool generate_text(const language_model *lm)
     for (size_t i = 0; i < n_stop_texts; i++)
         if (*stop_texts[i] != '\0')
             stops[o.n_stop_texts++] = (ink_stop_text){stop_texts[i], strlen(stop_texts[i])};
+    if (o.n_stop_texts > 0 && o.n_beams > 1)
+        return console_complain("--stop does not work with beams; --beams 1 turns them off");
     if (ids && ids_in && o.n_stop_texts > 0)
         return console_complain("--stop is a text, and with --ids and --ids-in there is none");
     if (!lm_prompt(lm, line.arguments[1], ids_in, &prompt, &n_prompt))
@@ -85,7 +96,9 @@ static bool generate_text(const language_model *lm)
                  console_parameters(a, info->n_parameters),
                  info->context_length > 0 ? console_count(b, info->context_length) : "unlimited",
                  ink_context_kernel(lm->ctx), ink_context_threads(lm->ctx));
-    if (!ids)
+    if (!ids && o.n_beams > 1 && o.max_tokens > 0)
+        out.prompt = line.arguments[1];
+    else if (!ids)
         console_echo(line.arguments[1]);
     bool done = lm_continue(lm, prompt, n_prompt, &o, &report);
     free(prompt);

@@ -26,10 +26,11 @@ static const cli_option options[] = {
 static cli line = {
     .name = "summarise",
     .usage = "FOLDER [FILE...] [options]",
-    .about = "Summarises a text: each file, or stdin. The model is an encoder-decoder that learned to (BART, T5,\n"
-             "Pegasus), or one with a chat template, which is asked to. The summary goes to stdout, everything\n"
-             "else to stderr. What is not set here is as generation_config.json says. A text that is too long for\n"
-             "the model is cut at its end. Ctrl-C ends a summary with what there is of it.",
+    .about =
+        "Summarises a text: each file, or stdin (\"-\"). The model is an encoder-decoder that learned to (BART, T5,\n"
+        "Pegasus), or one with a chat template, which is asked to. The summary goes to stdout, everything\n"
+        "else to stderr. What is not set here is as generation_config.json says. A text that is too long for\n"
+        "the model is cut at its end. Ctrl-C ends a summary with what there is of it.",
     .samples = "  stories -n 1 --seed 3 | summarise examples/models/assistant\n"
                "  summarise tests/fixtures/summaries/bart README.md --beams 4 -n 12\n",
     CLI_OPTIONS(options),
@@ -39,6 +40,7 @@ static cli line = {
 /* What the summaries of all texts share. */
 typedef struct summariser {
     language_model lm;
+    ink_tokenizer *target;                  /* of the summaries */
     const ink_encoder_decoder_info *source; /* NULL: the model gets messages of a chat */
     ink_chat *chat;
     ink_generate_options options;
@@ -77,7 +79,7 @@ static bool encode_message(const summariser *s, const char *text, size_t size, i
            console_ok(s->lm.ctx, ink_chat_encode(s->lm.ctx, s->chat, &at, &message, 1, true, *tokens, *n, n));
 }
 
-/* The same, with whole words of the text as far as there is room for them. */
+/* The same, with whole words of the text as far as there is room for them; of its first word with a part. */
 static bool encode_words(const summariser *s, const char *name, const char *text, size_t size, size_t room,
                          ink_token **tokens, size_t *n)
 {
@@ -91,8 +93,11 @@ static bool encode_words(const summariser *s, const char *name, const char *text
     for (kept = n_words; done && *n > room;) {
         const size_t over = *n - room;
         kept = over < kept ? kept - over : 0;
+        const size_t cut = kept;
         while (kept > 0 && places[kept].continues)
             kept--;
+        if (kept == 0 || places[kept - 1].stop <= strlen(instruction)) /* the text begins with a word that long */
+            kept = cut;
         if (kept == 0 || places[kept - 1].stop <= strlen(instruction)) {
             done = console_complain("the context of this model has no room for a text and its summary");
             break;
@@ -163,9 +168,9 @@ static bool summarise_text(summariser *s, const char *name, const char *text, si
     const size_t context = s->lm.info->context_length, head = strlen(instruction);
     size_t most = s->options.max_tokens > 0 ? s->options.max_tokens : s->options.max_length, n = 0;
     ink_token *tokens = NULL;
-    while (size > 0 && strchr(" \t\r\n", text[size - 1]) != NULL)
+    while (size > 0 && memchr(" \t\r\n", text[size - 1], 4) != NULL)
         size--;
-    while (size > 0 && strchr(" \t\r\n", *text) != NULL)
+    while (size > 0 && memchr(" \t\r\n", *text, 4) != NULL)
         text++, size--;
     if (size == 0)
         return console_complain("%s: there is no text to summarise", name);
@@ -197,14 +202,17 @@ static bool summariser_open(summariser *s, ink_context *ctx)
         return console_complain("%s: a %s does not read texts", lm->folder, lm->info->kind);
     if (s->source == NULL && !console_ok(ctx, ink_chat_open(ctx, lm->folder, lm->tokenizer, NULL, &s->chat)))
         return false;
+    if (!console_ok(ctx, ink_tokenizer_open_target(ctx, lm->folder, &s->target)))
+        return false;
     if (instruction == NULL) {
         ink_model_task(lm->model, "summarization", &s->options, &instruction);
         instruction = s->source != NULL ? instruction : "Summarise: ";
     }
     chosen.task = "summarization";
-    s->options = generating_choose(&chosen, lm->model);
+    if (!generating_choose(&chosen, lm->model, &s->options))
+        return false;
     s->options.chat = s->chat;
-    s->options.tokenizer = lm->tokenizer;
+    s->options.tokenizer = s->target;
     s->options.callback = summary_step;
     s->options.user = s;
     if (s->options.max_tokens == 0 && s->options.max_length == 0)
@@ -216,17 +224,18 @@ static bool summarise(ink_context *ctx)
 {
     summariser s = {.stopped = false};
     bool done = summariser_open(&s, ctx);
-    console_catch_interrupts();
     for (size_t i = 1; done && !s.stopped && (i < line.n_arguments || i == 1); i++) {
-        const char *file = i < line.n_arguments ? line.all[i] : NULL;
+        const bool from_stdin = i == line.n_arguments || strcmp(line.all[i], "-") == 0;
+        const char *name = from_stdin ? "stdin" : line.all[i];
         size_t size;
-        char *text = text_read(file, &size);
-        if (line.n_arguments > 2)
-            console_print("%s==> %s <==\n", i > 1 ? "\n" : "", file);
-        done = text != NULL && summarise_text(&s, file != NULL ? file : "stdin", text, size);
+        char *text = text_read(from_stdin ? NULL : name, &size);
+        console_catch_interrupts(); /* while a text is typed, Ctrl-C ends the program */
+        done = text != NULL && (line.n_arguments < 3 || console_print("%s==> %s <==\n", i > 1 ? "\n" : "", name)) &&
+               summarise_text(&s, name, text, size);
         free(text);
     }
     ink_chat_free(s.chat);
+    ink_tokenizer_free(s.target);
     lm_close(&s.lm);
     return done;
 }

@@ -38,7 +38,7 @@ static cli line = {
              "lines stay. A sentence that is longer than the model can read is cut, with a note. With --ids-in a\n"
              "text lists all ids of a source.",
     .samples = "  translate examples/models/translate_transformer \"Anna was in the garden. Tom took the ball.\"\n"
-               "  translate tests/fixtures/programs/translate_marian --to fra \"mi bogela taco. lilage cuga!\"\n"
+               "  echo \"It was night.\" | translate examples/models/translate_attention --beams 4 --scores\n"
                "  translate tests/fixtures/programs/translate_m2m100 --from en --to fr --beams 2 < README.md\n"
                "  translate tests/fixtures/programs/translate_t5 --ids-in \"5 9 20 1\" --ids -n 10\n",
     CLI_OPTIONS(options),
@@ -164,11 +164,19 @@ static bool start(translator *t, ink_context *ctx)
         !console_ok(ctx, ink_tokenizer_direction(ctx, t->lm.tokenizer, from, to, &t->direction)))
         return false;
     chosen.task = t->direction.task;
-    t->options = generating_choose(&chosen, t->lm.model);
+    if (ids_in && to != NULL && t->direction.first < 0 && t->direction.task == NULL)
+        console_note("(--to has no effect: this model reads the language in the source, so it is in the ids)");
+    if (chosen.n_tokens == 0)
+        return console_complain("-n expects at least 1 token, a translation has some");
+    if (!generating_choose(&chosen, t->lm.model, &t->options))
+        return false;
     if (t->options.max_tokens == 0 && t->options.max_length == 0)
         t->options.max_tokens = 256;
     if (scores && t->options.n_beams < 2)
         return console_complain("--scores are those of beams: it needs --beams 2 or more");
+    if (!ids_in && to == NULL && ink_tokenizer_language(t->lm.tokenizer, 0) >= 0 && t->direction.first < 0 &&
+        t->direction.to < 0 && t->options.forced_bos.n_tokens == 0)
+        console_note("(the model knows several languages; --to says into which one it translates)");
     const size_t beams = t->options.n_beams > 1 ? t->options.n_beams : 1, context = t->lm.info->context_length;
     t->n_lists = beams < ROWS ? ROWS / beams : 1;
     t->options.n_requests = t->n_lists;
@@ -277,6 +285,9 @@ static bool flush(translator *t)
     for (size_t i = 0, k = 0; done && i < t->n_units; i++) {
         const ink_generated *result = t->units[i].n_tokens > 0 ? &t->requests[k++].results[0] : NULL;
         t->n_written += result != NULL ? result->n_tokens : 0;
+        if (result != NULL && result->end == INK_END_LENGTH)
+            console_note("(sentence %zu: the translation is cut off after %zu tokens)", t->n_done + k,
+                         result->n_tokens);
         done = print_unit(t, &t->units[i], result);
     }
     t->n_done += n;

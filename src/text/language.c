@@ -137,9 +137,9 @@ static ink_result language_pair(ink_context *ctx, const ink_tokenizer *t, const 
             return INK_OK;
         }
         if (i < LISTED)
-            n += ink_format(list + n, sizeof list - n, "%sfrom %.*s to %.*s", i > 0 ? ", " : "",
-                            (int)ink_size_min(pair->from.size, 16), pair->from.bytes,
-                            (int)ink_size_min(pair->to.size, 16), pair->to.bytes);
+            n += ink_format(list + n, sizeof list - n, "%sfrom %.20s to %.20s", i > 0 ? ", " : "",
+                            pair->from.size > 0 ? pair->from.bytes : "several languages",
+                            pair->to.size > 0 ? pair->to.bytes : "several languages");
     }
     if (t->n_pairs > 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "the model does not translate from %.40s to %.40s; it translates %s%s",
