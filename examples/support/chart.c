@@ -261,7 +261,7 @@ void chart_print(const chart *c)
 /* The picture needs no script, font file or style sheet, and has its own background, so it can be read on dark pages as
    well as on light ones. The colours can be told apart with every kind of colour blindness (Okabe, Ito 2008), and every
    line has marks of its own shape. */
-enum { WIDTH = 720, HEIGHT = 400, LEFT = 88, RIGHT = 600, TOP = 56, BOTTOM = 336, MARK = 5 };
+enum { WIDTH = 720, HEIGHT = 400, LEFT = 88, RIGHT = 600, TOP = 56, BOTTOM = 336, MARK = 5, LETTER = 7 };
 
 static const char *const colours[CHART_N_STYLES] = {
     [CHART_MLP] = "#e69f00",  [CHART_RNN] = "#d55e00", [CHART_GRU] = "#009e73",
@@ -354,12 +354,16 @@ void chart_write_svg(const chart *c, FILE *file)
 {
     chart_axis axis = chart_y_axis(c);
     char label[CHART_LABEL_ROOM];
+    int width = WIDTH;
+    for (size_t i = 0; i < c->n_lines; i++) /* a long name in the legend needs more */
+        if (width < RIGHT + 50 + LETTER * (int)strlen(c->lines[i].name))
+            width = RIGHT + 50 + LETTER * (int)strlen(c->lines[i].name);
     fprintf(file,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
             "font-family=\"sans-serif\" font-size=\"13\" fill=\"#222222\" role=\"img\">\n<title>",
-            WIDTH, HEIGHT, WIDTH, HEIGHT);
+            width, HEIGHT, width, HEIGHT);
     chart_write_escaped(c->title, file);
-    fprintf(file, "</title>\n<rect width=\"%d\" height=\"%d\" rx=\"8\" fill=\"#ffffff\"/>\n", WIDTH, HEIGHT);
+    fprintf(file, "</title>\n<rect width=\"%d\" height=\"%d\" rx=\"8\" fill=\"#ffffff\"/>\n", width, HEIGHT);
     svg_text(file, LEFT, 30, "font-size=\"16\" font-weight=\"bold\"", c->title);
     for (size_t i = 0; i < axis.n_ticks; i++) {
         double y = y_of(chart_height(&axis, axis.ticks[i]));

@@ -131,8 +131,8 @@ static void heat_write_svg(const heat *h, FILE *file)
     size_t across = h->n_panels < ACROSS ? h->n_panels : ACROSS, down = (h->n_panels + across - 1) / across;
     size_t panel_width = h->n_columns * CELL + GAP, panel_height = h->n_rows * CELL + GAP + head;
     size_t width = label + across * panel_width, height = TOP + down * panel_height + 40, y = height - 28;
-    if (width < 20 + LETTER * 2 * strlen(h->title))
-        width = 20 + LETTER * 2 * strlen(h->title);
+    if (width < 40 + LETTER * 3 / 2 * strlen(h->title))
+        width = 40 + LETTER * 3 / 2 * strlen(h->title);
     fprintf(file,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %zu %zu\" width=\"%zu\" height=\"%zu\" "
             "font-family=\"sans-serif\" font-size=\"11\" fill=\"#222222\" role=\"img\">\n<title>",
