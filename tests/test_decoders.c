@@ -620,6 +620,20 @@ static void sampling_means_what_it_means_in_the_file(ink_context *ctx)
     assert_ok(ctx, result);
     assert_int_equal(ink_model_get_info(model)->n_notes, 2);
     ink_model_free(model);
+    /* A long list of ids that the vocabulary lacks costs no more than reading it: 10^10 steps for its places before. */
+    enum { N_FOREIGN = 200000 };
+    char *foreign = malloc(4 * N_FOREIGN + 64);
+    assert_non_null(foreign);
+    size_t n = (size_t)sprintf(foreign, "{\"do_sample\": true, \"suppress_tokens\": [99");
+    for (size_t i = 1; i < N_FOREIGN; i++, n += 3)
+        memcpy(foreign + n, ",99", 3);
+    memcpy(foreign + n, "]}", 3);
+    model = open_with(ctx, NULL, NULL, foreign, &result);
+    assert_ok(ctx, result);
+    n = ink_model_get_info(model)->n_notes;
+    assert_string_equal(ink_model_note(model, n - 1), "there are more notes than are kept");
+    ink_model_free(model);
+    free(foreign);
 }
 
 /* All other settings, as a folder of BART or Marian has them; the lists live with the model. */

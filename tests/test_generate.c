@@ -822,7 +822,7 @@ static void long_sources_are_read_without_allocating(ink_context *ctx, counting 
 
 static void wrong_sources_are_named(ink_context *ctx)
 {
-    static const ink_token token = 5;
+    static const ink_token token = 5, foreign[3] = {0, 99, 5};
     ink_generate_options options = {.max_tokens = 8, .encoder_no_repeat_ngram_size = 2};
     ink_model *model, *decoder;
     ink_encoded *encoded[N_SOURCES];
@@ -838,7 +838,9 @@ static void wrong_sources_are_named(ink_context *ctx)
     request.encoded = encoded[0];
     assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_ARGUMENT,
                  "encoder_no_repeat_ngram_size needs the tokens of its source");
-    request.source = (ink_token_list){&token, 1};
+    request.source.n_tokens = 1;
+    assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_ARGUMENT, "needs the tokens of its source");
+    request.source = (ink_token_list){foreign, 3}; /* ids that only the source has */
     assert_ok(ctx, ink_generate(ctx, generator, &request, 1));
     request.state = state;
     assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_ARGUMENT, "also a state");

@@ -201,7 +201,7 @@ ink_result ink_config_activation_named(const ink_config *config, const char *key
 /* The token of a node; -1, and a note, if the vocabulary lacks it. */
 static ink_result read_token(const ink_config *config, ink_json node, size_t vocab_size, ink_token *token)
 {
-    char path[160];
+    char path[160] = "";
     int64_t id;
     *token = -1;
     INK_TRY(ink_json_get_int(config->ctx, &config->document, node, INT64_MIN, INT64_MAX, &id));
@@ -209,7 +209,8 @@ static ink_result read_token(const ink_config *config, ink_json node, size_t voc
         *token = (ink_token)id;
         return INK_OK;
     }
-    ink_json_path(&config->document, node, path, sizeof path);
+    if (config->notes != NULL && config->notes->n < INK_MAX_NOTES) /* a place is found by counting */
+        ink_json_path(&config->document, node, path, sizeof path);
     ink_note(config->notes, "%s: %s is %lld, but the vocabulary has %zu tokens: ignored", config->document.file, path,
              (long long)id, vocab_size);
     return INK_OK;

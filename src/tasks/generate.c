@@ -293,7 +293,8 @@ ink_result ink_generate_rules(ink_context *ctx, const ink_generator *g, const in
     }
     n = o->encoder_no_repeat_ngram_size;
     for (size_t at = 0; n > 0 && n - 1 <= length && source.n_tokens >= n && at <= source.n_tokens - n; at++)
-        if (ends_with(run, branch, length, source.tokens + at, n - 1))
+        if ((size_t)source.tokens[at + n - 1] < vocab_size && /* the source may have other words */
+            ends_with(run, branch, length, source.tokens + at, n - 1))
             exclude(z, source.tokens[at + n - 1]);
     for (size_t i = 0; i < o->n_banned; i++) {
         ink_token_list banned = o->banned[i];
@@ -474,7 +475,8 @@ static ink_result check_request(ink_context *ctx, ink_generator *g, const ink_re
     if (request->encoded != NULL && (state != NULL || !model->is_encoder_decoder))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "request %zu: it has a source, but %s", i,
                         state != NULL ? "also a state, which begins with its own" : "the model wants none");
-    if (o->encoder_no_repeat_ngram_size > 0 && model->is_encoder_decoder && request->source.n_tokens == 0)
+    if (o->encoder_no_repeat_ngram_size > 0 && request->source.tokens == NULL &&
+        (model->is_encoder_decoder || request->source.n_tokens > 0))
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
                         "request %zu: encoder_no_repeat_ngram_size needs the tokens of its source", i);
     if (seen >= run->n_tokens)
@@ -487,8 +489,6 @@ static ink_result check_request(ink_context *ctx, ink_generator *g, const ink_re
     if (o->max_tokens == 0 && o->max_length != 0 && run->n_tokens >= o->max_length)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "request %zu: it has %zu tokens, and max_length is %zu", i,
                         run->n_tokens, o->max_length);
-    INK_TRY(ink_model_check_ids(ctx, "request", i, "source token", request->source.tokens, request->source.n_tokens,
-                                model->info.vocab_size));
     return ink_model_check_ids(ctx, "request", i, "token", run->tokens, run->n_tokens, model->info.vocab_size);
 }
 
