@@ -10,6 +10,7 @@
  * saving. Any number of states continue from one source at once: beams, samples, threads.
  *
  *     const ink_encoder_decoder_info *info = ink_model_get_encoder_decoder(model);
+ *     ink_tokenizer_encode(ctx, tokenizer, text, size, INK_ENCODE_DEFAULT, source, 512, &n_source);
  *     ink_encoded_create(ctx, model, n_source, &encoded);
  *     ink_state_create(ctx, model, 0, &state);
  *
@@ -23,6 +24,10 @@
  *         ink_sampler_pick(ctx, sampler, logits, &token);
  *         ...
  *     } while (!ink_model_stops_at(model, token));
+ *
+ * generate.h has this loop, with beams, for many sources at once. What the model writes is decoded with the tokenizer
+ * of ink_tokenizer_open_target(): a model of two languages may have two vocabularies. The languages of a model of many,
+ * and what they put in front of a source, are in tokenizer.h (ink_tokenizer_direction()).
  *
  * In a list (ink_model_forward_list()) the states may have different sources. Put states of one source next to each
  * other: then their rows are multiplied with its keys and values together.

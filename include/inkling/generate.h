@@ -25,14 +25,19 @@
  *     memcpy(tokens + n_tokens, turn.results[0].tokens, turn.results[0].n_tokens * sizeof *tokens);
  *     n_tokens += turn.results[0].n_tokens;                    the next turn's tokens follow
  *
- * A translation by four beams, of a model that reads a source (encoder_decoder.h):
+ * A translation by four beams, of a model that reads a source (encoder_decoder.h), with the folder's other settings.
+ * `target` is the tokenizer of ink_tokenizer_open_target():
  *
- *     ink_generate_options options = {.n_beams = 4, .max_tokens = 200};
+ *     ink_generate_options options;
+ *     ink_model_generation(model, &options);
+ *     options.sampler.temperature = 0;
+ *     options.n_beams = 4;
+ *     options.max_tokens = 200;
  *     ink_generator_create(ctx, model, &options, &generator);
  *     ink_request request = {.encoded = encoded};
  *     ink_generate(ctx, generator, &request, 1);
  *     const ink_generated *best = &request.results[0];
- *     ink_tokenizer_decode(ctx, tokenizer, best->tokens, best->n_tokens, text, sizeof text, &size);
+ *     ink_tokenizer_decode(ctx, target, best->tokens, best->n_tokens, text, sizeof text, &size);
  *
  * A list of prompts, with two of four beams of each:
  *
@@ -167,7 +172,8 @@ typedef enum ink_generate_end {
 } ink_generate_end;
 
 typedef struct ink_generated {
-    const ink_token *tokens; /* [n_tokens] the new tokens, without the stop token; with those of a stop text */
+    const ink_token *tokens; /* [n_tokens] the new tokens, with forced_bos and those of a stop text, without the stop
+                                token */
     size_t n_tokens;
     ink_token stop_token; /* -1: none ended it */
     ink_generate_end end;
