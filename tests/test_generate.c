@@ -838,7 +838,15 @@ static void wrong_sources_are_named(ink_context *ctx)
     request.encoded = encoded[0];
     assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_ARGUMENT,
                  "encoder_no_repeat_ngram_size needs the tokens of its source");
-    request.source.n_tokens = 1;
+    ink_encoded *empty;
+    assert_ok(ctx, ink_encoded_create(ctx, model, 3, &empty));
+    request.encoded = empty;
+    request.source = (ink_token_list){&token, 1};
+    assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_ARGUMENT,
+                 "request 0: ink_state_begin: no source is encoded here");
+    ink_encoded_free(empty);
+    request.encoded = encoded[0];
+    request.source = (ink_token_list){NULL, 1};
     assert_fails(ctx, ink_generate(ctx, generator, &request, 1), INK_ERROR_ARGUMENT, "needs the tokens of its source");
     request.source = (ink_token_list){foreign, 3}; /* ids that only the source has */
     assert_ok(ctx, ink_generate(ctx, generator, &request, 1));
@@ -969,6 +977,7 @@ static void wrong_requests_are_named(ink_context *ctx)
         assert_fails(ctx, ink_generate(ctx, generator, requests, 2), cases[i].result, cases[i].words);
     }
     assert_fails(ctx, ink_generate(ctx, generator, NULL, 1), INK_ERROR_ARGUMENT, "requests");
+    assert_fails(ctx, ink_generate(ctx, NULL, NULL, 1), INK_ERROR_ARGUMENT, "'generator'");
     ink_request requests[3] = {{0}};
     assert_fails(ctx, ink_generate(ctx, generator, requests, 3), INK_ERROR_LIMIT, "3 requests: the generator was made");
     assert_ok(ctx, ink_generate(ctx, generator, NULL, 0));

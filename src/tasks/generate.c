@@ -396,6 +396,13 @@ static void finish_result(ink_run_of_request *run, size_t r, ink_generate_end en
     s->lives = false;
 }
 
+static ink_result fail_in_request(ink_context *ctx, ink_result result, size_t i)
+{
+    char where[48];
+    ink_format(where, sizeof where, "request %zu", i);
+    return ink_fail_in(ctx, result, where);
+}
+
 /* Draws the next token of each result that lives. */
 static ink_result sample_step(ink_context *ctx, ink_generator *g, ink_run_of_request *run)
 {
@@ -415,11 +422,8 @@ static ink_result sample_step(ink_context *ctx, ink_generator *g, ink_run_of_req
         ink_result result = ink_sampler_pick_with(ctx, g->sampler, z, u, &token);
         if (result != INK_OK && z[ink_argmax(z, vocab_size)] == -INFINITY)
             return ink_generate_none_left(ctx, g, run, s->n);
-        if (result != INK_OK) {
-            char where[48];
-            ink_format(where, sizeof where, "request %zu", run->index);
-            return ink_fail_in(ctx, result, where);
-        }
+        if (result != INK_OK)
+            return fail_in_request(ctx, result, run->index);
         ink_generate_end end = INK_END_LENGTH;
         bool stops = ink_generate_stops(g, token);
         if (!stops) {
@@ -518,10 +522,13 @@ static ink_result begin_request(ink_context *ctx, ink_generator *g, ink_run_of_r
         s->state = own != NULL ? own[i] : request->state;
     }
     run->root = request->state != NULL ? request->state : own[0];
+    ink_result result = INK_OK;
     if (request->encoded != NULL)
-        INK_TRY(ink_state_begin(ctx, run->root, request->encoded));
+        result = ink_state_begin(ctx, run->root, request->encoded);
     else if (request->state == NULL)
         ink_state_reset(run->root);
+    if (result != INK_OK)
+        return fail_in_request(ctx, result, run->index);
     if (g->width == 1)
         run->branches[0].state = run->root;
 
@@ -554,9 +561,10 @@ static ink_result deliver_results(ink_context *ctx, ink_generator *g, ink_run_of
     return INK_OK;
 }
 
-ink_result ink_generate(ink_context *ctx, ink_generator *g, ink_request *requests, size_t n_requests)
+ink_result ink_generate(ink_context *ctx, ink_generator *generator, ink_request *requests, size_t n_requests)
 {
-    INK_REQUIRE(ctx, g);
+    ink_generator *g = generator;
+    INK_REQUIRE(ctx, generator);
     if (n_requests == 0)
         return INK_OK;
     INK_REQUIRE(ctx, requests);
