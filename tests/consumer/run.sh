@@ -44,7 +44,7 @@ for kind in static shared; do
     mv "$work/first" "$work/moved-$kind" # an installed tree does not depend on where it lay
     prefix=$work/moved-$kind
     find "$prefix" ! -type d |
-        grep -vE '/(inkling[a-z-]*\.cmake|inkling\.pc|inkling\.h|inkling/[a-z]+\.h|licenses/inkling/LICENSE)$' |
+        grep -vE '/(inkling[a-z-]*\.cmake|inkling\.pc|inkling\.h|inkling/[a-z_]+\.h|licenses/inkling/LICENSE)$' |
         grep -vE '/libinkling\.(a|so|so\.[0-9]+\.[0-9]+|so\.[0-9]+\.[0-9]+\.[0-9]+)$' &&
         fail "installed more than the library"
     cmp -s "$source/LICENSE" "$prefix/share/licenses/inkling/LICENSE" || fail "the licence is not installed"
