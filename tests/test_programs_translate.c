@@ -145,6 +145,7 @@ static void notes_are_given(void **state)
         {{FOLDERS "m2m100", "5 9", "--ids-in", "--to", "fr"}, "(--to has no effect", false},
         {{FOLDERS "t5", "lu mu. mi.", "-n", "3"}, "(sentence 2: the translation is cut off after 3 tokens)", true},
         {{MODELS "/translate_gru", "It was night."}, "cut off", false},
+        {{FOLDERS "nllb", "mi", "--beams", "3", "--scores"}, "cut off", false}, /* has no words */
         {{FOLDERS "t5", "mi.", "-k", "3"}, "(-k, -p and --min-p have no effect at temperature 0)", true},
         {{FOLDERS "t5", "mi.", "-k", "3", "-t", "1"}, "have no effect", false},
         {{MODELS "/translate_gru", "It was night.", "--length-penalty", "2"},

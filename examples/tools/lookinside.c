@@ -483,6 +483,8 @@ static bool show_text(const language_model *lm, traces *s)
             show_words("answer:", &rows);
             putchar('\n');
         }
+        if (!values_only && s->n_views == 0 && (svg_folder != NULL || asked_layer > 0))
+            console_note("(a %s has no map to draw, so --svg and --layer have no effect)", lm->info->kind);
         if (values_only || s->n_views == 0)
             show_values(s);
         else

@@ -230,7 +230,7 @@ static bool print_text(translator *t, const ink_generated *result)
         done = ink_tokenizer_decode(t->lm.ctx, t->target, tokens, result->n_tokens - skipped, t->text, t->text_room,
                                     &size);
     }
-    return console_ok(t->lm.ctx, done) && console_say(t->text, size);
+    return console_ok(t->lm.ctx, done) && (size == 0 || console_say(t->text, size));
 }
 
 static bool print_unit(translator *t, const unit *u, const ink_generated *result)
