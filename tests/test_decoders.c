@@ -828,6 +828,14 @@ static void a_dynamic_rope_depends_on_the_capacity(const fixture *f)
     assert_ok(f->ctx, ink_state_save(f->ctx, large, bytes, sizeof bytes, &size));
     assert_ok(f->ctx, ink_state_load(f->ctx, as_large, bytes, size));
     assert_fails(f->ctx, ink_state_load(f->ctx, small, bytes, size), INK_ERROR_MISMATCH, "another number of tokens");
+    /* Two results begin with copies of the state; nothing has run when they cannot. */
+    const ink_generate_options two = {.capacity = 33, .n_results = 2, .max_tokens = 2, .sampler.temperature = 1};
+    ink_generator *generator;
+    ink_request request = {.state = small, .tokens = f->tokens, .n_tokens = 21};
+    assert_ok(f->ctx, ink_generator_create(f->ctx, f->model, &two, &generator));
+    assert_fails(f->ctx, ink_generate(f->ctx, generator, &request, 1), INK_ERROR_MISMATCH, "request 0: under");
+    assert_int_equal(ink_state_length(small), 20);
+    ink_generator_free(generator);
     ink_state_free(small);
     ink_state_free(as_small);
     ink_state_free(large);

@@ -146,14 +146,16 @@ typedef struct ink_generate_options {
 } ink_generate_options;
 
 /* Fills *options with what the folder recommends in generation_config.json or, if there is no such file, in
-   config.json; all other members are as in {0}. Absent settings get Hugging Face's defaults, and seed is 0. Lists
-   belong to the model. False if the file does not say how to choose tokens (has none of do_sample, num_beams and
-   repetition_penalty): then they are greedy, and the lengths and lists are read all the same.
+   config.json; all other members are as in {0}. Absent settings get Hugging Face's defaults, and seed is 0; but absent
+   lengths stay 0, where transformers makes 20 tokens. Lists belong to the model. False if the file does not say how to
+   choose tokens (has none of do_sample, num_beams and repetition_penalty): then they are greedy, and the lengths and
+   lists are read all the same.
 
    0 means "nothing" in the file, as in transformers, and "off" in the options, so top_p 0 (only the likeliest token)
    and length_penalty 0 (the plain sum) become FLT_MIN. A number out of range is noted (ink_model_note()): top_p above 1
-   and top_k below 0 keep all tokens, temperature 0 is greedy, and ink_generator_create() refuses the others, as
-   transformers does. Rules that the generator lacks (typical_p, stop_strings, ...) are noted and ignored. */
+   and top_k below 0 keep all tokens, temperature 0 is greedy, length_penalty becomes -16 or 16, and
+   ink_generator_create() refuses the others, as transformers does. Rules that the generator lacks (typical_p,
+   stop_strings, ...) are noted and ignored. */
 bool ink_model_generation(const ink_model *model, ink_generate_options *options);
 
 /* The same for one task of a model that has several: over those settings go the lengths and the beams that config.json
@@ -216,9 +218,10 @@ void ink_generator_free(ink_generator *generator);
  * allocated, unless a source has room for more than source_capacity.
  *
  * All requests are checked before anything runs: INK_ERROR_ARGUMENT for no or wrong tokens, a state of another model or
- * with nothing left to run, a length that is reached already; INK_ERROR_LIMIT for more requests or tokens than there is
- * room for. INK_ERROR_NONFINITE if the model computes NaN or the rules leave no token: the states have then seen what
- * has run.
+ * with nothing left to run, no source or one of another model, a length that is reached already; INK_ERROR_LIMIT for
+ * more requests or tokens than there is room for; INK_ERROR_MISMATCH if beams or several results need copies of a state
+ * that has another capacity than the generator, and the model's rope depends on it. INK_ERROR_NONFINITE if the model
+ * computes NaN or the rules leave no token: the states have then seen what has run.
  */
 ink_result ink_generate(ink_context *ctx, ink_generator *generator, ink_request *requests, size_t n_requests);
 

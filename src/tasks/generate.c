@@ -487,6 +487,11 @@ static ink_result check_request(ink_context *ctx, ink_generator *g, const ink_re
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
                         "request %zu: there is nothing to run: it has %zu tokens, and its state has seen %zu", i,
                         run->n_tokens, seen);
+    if (state != NULL && g->width > 1) { /* the branches get copies of it: they must be able to hold one */
+        ink_result result = ink_state_copy_from(ctx, state, g->states[i * g->width], seen);
+        if (result != INK_OK)
+            return fail_in_request(ctx, result, i);
+    }
     if (run->n_tokens > room)
         return ink_fail(ctx, INK_ERROR_LIMIT, "request %zu: its %zu tokens do not fit: there is room for %zu", i,
                         run->n_tokens, room);
