@@ -587,6 +587,13 @@ static void the_callback_gets_the_text(ink_context *ctx)
     bundled_close(&b);
 }
 
+static bool accept_all(void *user, const ink_generate_step *step)
+{
+    (void)user;
+    (void)step;
+    return true;
+}
+
 /* A stop text may begin and end in the middle of a token; of several the first to be complete counts, and of those the
    longest. What might have become one is given out when it has not. */
 static void stop_texts_end_a_text(ink_context *ctx)
@@ -1034,13 +1041,52 @@ static void failing_memory_leaves_nothing(ink_context *ctx, counting *memory)
 {
     bundled b;
     ink_generator *generator = NULL;
+    ink_model *reader;
     bundled_open(&b, ctx);
-    for (size_t k = 1;
-         runs_out_of_memory(ctx, memory, k, ink_generator_create(ctx, b.model, &ways[3], &generator), "out of memory");
-         k++)
-        assert_null(generator);
-    ink_generator_free(generator);
+    assert_ok(ctx, ink_model_open(ctx, FIXTURES "/models/marian", NULL, &reader));
+    for (size_t w = 0; w < N_WAYS; w++)
+        for (size_t i = 0; i < 2; i++) {
+            for (size_t k = 1; runs_out_of_memory(
+                     ctx, memory, k, ink_generator_create(ctx, i == 0 ? b.model : reader, &ways[w], &generator),
+                     "out of memory");
+                 k++)
+                assert_null(generator);
+            ink_generator_free(generator);
+        }
+    ink_model_free(reader);
     bundled_close(&b);
+}
+
+/* The text of a long token needs more scratch memory than a step of this small model. */
+static void a_long_token_is_spelled_without_allocating(ink_context *ctx, counting *memory)
+{
+    static const char head[] = "{\"model\": {\"type\": \"WordLevel\", \"unk_token\": \"a\", \"vocab\": {\"a\": 0, \"";
+    static const char tail[] = "\": 1}}}";
+    enum { LONG = 50000 };
+    char *text = malloc(LONG + sizeof head + sizeof tail);
+    assert_non_null(text);
+    int size = sprintf(text, "%s%0*d%s", head, LONG, 0, tail);
+    const ink_memory_file file = {"tokenizer.json", text, (size_t)size};
+    const ink_source source = ink_source_memory(&(ink_memory_files){&file, 1});
+    ink_generate_options o = {.max_tokens = 9, .callback = accept_all};
+    ink_model *model;
+    ink_tokenizer *tokenizer;
+    ink_generator *generator;
+    static const ink_token token = 1;
+    ink_context *other = test_context(1); /* opening takes scratch memory, too */
+    assert_ok(other, ink_model_open(other, FIXTURES "/models/mlp", NULL, &model));
+    assert_ok(other, ink_tokenizer_open_source(other, &source, &tokenizer));
+    o.tokenizer = tokenizer;
+    assert_ok(ctx, ink_generator_create(ctx, model, &o, &generator));
+    size_t takes = memory->takes;
+    ink_request request = {.tokens = &token, .n_tokens = 1};
+    assert_ok(ctx, ink_generate(ctx, generator, &request, 1));
+    assert_int_equal(memory->takes, takes);
+    ink_generator_free(generator);
+    ink_tokenizer_free(tokenizer);
+    ink_model_free(model);
+    ink_context_free(other);
+    free(text);
 }
 
 int main(int argc, char **argv)
@@ -1066,6 +1112,7 @@ int main(int argc, char **argv)
         context_test(rules_that_leave_nothing_are_a_mistake),
         context_test(nan_is_named),
         counted_test(failing_memory_leaves_nothing),
+        counted_test(a_long_token_is_spelled_without_allocating),
     };
     if (argc == 2) {
         size_t n;

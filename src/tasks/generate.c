@@ -212,10 +212,12 @@ ink_result ink_generator_create(ink_context *ctx, const ink_model *model, const 
     ink_result result = ink_sampler_create(ctx, &o.sampler, vocab_size, &g->sampler);
     for (size_t i = 0; i < g->n_states && result == INK_OK; i++)
         result = ink_state_create(ctx, model, o.capacity, &g->states[i]);
-    size_t source = model->encoder_decoder.source_length;
+    size_t source = model->encoder_decoder.source_length, size;
     source = source != 0 ? source : o.source_capacity;
     if (result == INK_OK)
         result = ink_context_reserve(ctx, model, n_states, SIZE_MAX, ink_size_max(o.capacity, source));
+    if (result == INK_OK && o.tokenizer != NULL) /* also takes the scratch memory for texts */
+        result = ink_tokenizer_stream(ctx, o.tokenizer, &(ink_text_stream){0}, -1, g->text, g->text_room, &size);
     if (result != INK_OK) {
         ink_generator_free(g);
         return result;
