@@ -49,7 +49,7 @@ static const cli_option options[] = {
     CLI_COUNT("--seed", "S", &seed, 0, 0, "another seed tells other stories (default 1)"),
     CLI_FLAG("--bits", &with_bits, "the exact information content of each story, and of all"),
     CLI_FLAG("--json", &as_json, "one object a line, with what is known about the text"),
-    CLI_FLAG("--pairs", &pairs, "sentences and their translations, one pair a line"),
+    CLI_FLAG("--pairs", &pairs, "sentences and their translations, one pair a line with a tab between"),
     CLI_TEXT("--join", "LOW:HIGH", &joined, "so many sentences of a story become one (default 1:1)"),
     CLI_FLAG("--sori", &in_sori, "the language is Sori: the verb comes last"),
     CLI_FLAG("--talk", &talks, "conversations about the stories, one object a line"),

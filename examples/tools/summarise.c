@@ -25,7 +25,7 @@ static const cli_option options[] = {
 
 static cli line = {
     .name = "summarise",
-    .usage = "FOLDER [FILE...] [options]",
+    .usage = "FOLDER [FILE ...] [options]",
     .about =
         "Summarises a text: each file, or stdin (\"-\"). The model is an encoder-decoder that learned to (BART, T5,\n"
         "Pegasus), or one with a chat template, which is asked to. The summary goes to stdout, everything\n"
