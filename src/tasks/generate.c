@@ -31,6 +31,7 @@ bool ink_model_task(const ink_model *model, const char *task, ink_generate_optio
 /* ---- creating --------------------------------------------------------------------------------------------------- */
 
 #define MOST_LENGTH_PENALTY 16.0f
+#define MOST_STATES ((size_t)1 << 24) /* to measure a generator takes a step for each */
 
 static ink_result check_list(ink_context *ctx, const char *name, ink_token_list list, size_t vocab_size)
 {
@@ -186,7 +187,7 @@ ink_result ink_generator_create(ink_context *ctx, const ink_model *model, const 
         fields.most_new = ink_size_min(fields.most_new, o.max_tokens);
     else if (o.max_length != 0)
         fields.most_new = ink_size_min(fields.most_new, o.max_length);
-    if (!ink_size_mul(o.n_requests, fields.width, &n_states))
+    if (!ink_size_mul(o.n_requests, fields.width, &n_states) || n_states > MOST_STATES)
         return ink_fail(ctx, INK_ERROR_LIMIT, "generator: %zu requests of %zu results or beams", o.n_requests,
                         fields.width);
     fields.n_states = o.bring_states && fields.width == 1 ? 0 : n_states;
