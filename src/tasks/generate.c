@@ -56,6 +56,9 @@ static ink_result check_generate_options(ink_context *ctx, const ink_model *mode
                  {"forced_eos", o->forced_eos}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         INK_TRY(check_list(ctx, lists[i].name, lists[i].list, vocab_size));
+    if ((o->n_banned > 0 && o->banned == NULL) || (o->n_stop_texts > 0 && o->stop_texts == NULL))
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "generator: %s is NULL, and there is a number of them",
+                        o->n_banned > 0 && o->banned == NULL ? "banned" : "stop_texts");
     for (size_t i = 0; i < o->n_banned; i++) {
         INK_TRY(check_list(ctx, "a banned sequence", o->banned[i], vocab_size));
         if (o->banned[i].n_tokens == 0)
