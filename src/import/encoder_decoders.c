@@ -23,7 +23,8 @@
 
 /* ---- the families ----------------------------------------------------------------------------------------------- */
 
-/* Keys, modules and tensors; of two, the first is the encoder's and the second the decoder's. */
+/* Names that begin with s2s_ are of sequence to sequence, as in Hugging Face's Seq2Seq classes.
+   Keys, modules and tensors; of two, the first is the encoder's and the second the decoder's. */
 typedef struct s2s_layout {
     const char *n_layers[2], *n_heads[2], *inner_size[2];
     const char *list, *probe, *last_norm; /* of blocks, a module with a weight that each has, the last norm */
