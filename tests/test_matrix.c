@@ -30,8 +30,34 @@ static void types_have_names_and_sizes(void **unused)
     assert_int_equal(ink_type_bits(INK_F4), 4);
     assert_int_equal(ink_type_bits((ink_type)99), 0);
     for (int type = INK_F32; type < INK_N_TYPES; type++) {
-        assert_true(ink_type_bits((ink_type)type) > 0);
+        assert_true((ink_type_bits((ink_type)type) > 0) != ink_type_is_quantised((ink_type)type));
         assert_string_not_equal(ink_type_name((ink_type)type), "none");
+    }
+}
+
+/* The sizes are those of gguf-py's GGML_QUANT_SIZES. */
+static void blocks_have_sizes(void **unused)
+{
+    (void)unused;
+    static const struct {
+        ink_type type;
+        const char *name;
+        size_t elements, bytes;
+    } rows[] = {{INK_Q8_0, "Q8_0", 32, 34},     {INK_Q4_0, "Q4_0", 32, 18},     {INK_Q4_1, "Q4_1", 32, 20},
+                {INK_Q5_0, "Q5_0", 32, 22},     {INK_Q5_1, "Q5_1", 32, 24},     {INK_Q2_K, "Q2_K", 256, 84},
+                {INK_Q3_K, "Q3_K", 256, 110},   {INK_Q4_K, "Q4_K", 256, 144},   {INK_Q5_K, "Q5_K", 256, 176},
+                {INK_Q6_K, "Q6_K", 256, 210},   {INK_IQ4_NL, "IQ4_NL", 32, 18}, {INK_IQ4_XS, "IQ4_XS", 256, 136},
+                {INK_MXFP4, "MXFP4", 32, 17},   {INK_F32, "F32", 1, 4},         {INK_F16, "F16", 1, 2},
+                {INK_C64, "C64", 1, 8},         {INK_F8_E4M3, "F8_E4M3", 1, 1}, {INK_F4, "F4", 0, 0},
+                {INK_F6_E2M3, "F6_E2M3", 0, 0}, {INK_F6_E3M2, "F6_E3M2", 0, 0}, {INK_TYPE_NONE, "none", 0, 0},
+                {INK_N_TYPES, "none", 0, 0},    {(ink_type)-1, "none", 0, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ink_block_size block = ink_type_block(rows[i].type);
+        assert_string_equal(ink_type_name(rows[i].type), rows[i].name);
+        assert_int_equal(block.elements, rows[i].elements);
+        assert_int_equal(block.bytes, rows[i].bytes);
+        assert_int_equal(ink_type_is_quantised(rows[i].type), rows[i].type >= INK_Q8_0 && rows[i].type < INK_N_TYPES);
+        assert_false(ink_type_is_quantised(rows[i].type) && ink_type_is_float(rows[i].type));
     }
 }
 
@@ -465,21 +491,14 @@ static void bad_arguments_are_refused(ink_context *ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(types_have_names_and_sizes),
-        cmocka_unit_test(shapes_are_counted),
-        cmocka_unit_test(views_describe_arrays),
-        context_test(matrices_of_every_type),
-        context_test(the_layout_is_the_promised_one),
-        context_test(rounding_is_to_nearest_even),
-        context_test(columns_and_rows_make_the_same_matrix),
-        context_test(growing_matrices_multiply),
-        context_test(clearing_makes_zeros),
-        context_test(rows_are_read_and_written),
-        context_test(views_multiply),
-        cmocka_unit_test(sizes_that_overflow_fail),
-        cmocka_unit_test(any_number_of_threads),
-        context_test(halves_are_their_values),
-        cmocka_unit_test(close_to_double_precision),
+        cmocka_unit_test(types_have_names_and_sizes), cmocka_unit_test(blocks_have_sizes),
+        cmocka_unit_test(shapes_are_counted),         cmocka_unit_test(views_describe_arrays),
+        context_test(matrices_of_every_type),         context_test(the_layout_is_the_promised_one),
+        context_test(rounding_is_to_nearest_even),    context_test(columns_and_rows_make_the_same_matrix),
+        context_test(growing_matrices_multiply),      context_test(clearing_makes_zeros),
+        context_test(rows_are_read_and_written),      context_test(views_multiply),
+        cmocka_unit_test(sizes_that_overflow_fail),   cmocka_unit_test(any_number_of_threads),
+        context_test(halves_are_their_values),        cmocka_unit_test(close_to_double_precision),
         context_test(bad_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,8 +173,8 @@ static void accepts_what_is_legal(void **state)
            5);
     /* Names that would be trouble in a message or as a path, but are only names [65]. */
     accept(b, make_file("{\"\\n%s%n\\u001b[31m../\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}", 1), 1);
-    /* Every type of the format. */
-    for (int type = INK_TYPE_NONE + 1; type < INK_N_TYPES; type++) {
+    /* Every type of the format; those behind F4 are GGUF's. */
+    for (int type = INK_TYPE_NONE + 1; type <= INK_F4; type++) {
         char header[200];
         size_t size = ink_type_bits((ink_type)type);
         sprintf(header, "{\"t\":{\"dtype\":\"%s\",\"shape\":[8],\"data_offsets\":[0,%zu]}}",
@@ -422,6 +422,8 @@ static void the_unknown_is_named(void **state)
            "unknown dtype 'f32'");
     refuse(b, make_file(ONE("\"dtype\":\"none\",\"shape\":[4],\"data_offsets\":[0,16]"), 16), INK_ERROR_UNSUPPORTED,
            "unknown dtype 'none'");
+    refuse(b, make_file(ONE("\"dtype\":\"Q8_0\",\"shape\":[32],\"data_offsets\":[0,34]"), 34), INK_ERROR_UNSUPPORTED,
+           "tensor 't' has the unknown dtype 'Q8_0'");
     refuse(b, make_file(SHAPED("[1,1,1,1,1,1,1,2,2]"), 16), INK_ERROR_UNSUPPORTED,
            "tensor 't' has 9 dimensions, at most 8 are supported");
     size_t n = 1000000, used;

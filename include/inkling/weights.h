@@ -88,8 +88,9 @@ const char *ink_weights_metadata(const ink_weights *weights, const char *key);
 ink_result ink_weights_read(ink_context *ctx, const ink_weights *weights, const ink_weight *weight, float *out);
 
 /* Reads `size` bytes, `offset` bytes into the tensor, as elements of its own type in the byte order of this machine (a
-   file is little-endian). Both must be whole numbers of elements, and offset + size may not pass the end of the
-   tensor (INK_ERROR_ARGUMENT); INK_ERROR_READ. One thread at a time per ink_weights. */
+   file is little-endian); blocks of quantised types are read as they lie in the file. Both must be whole numbers of
+   elements, or of blocks, and offset + size may not pass the end of the tensor (INK_ERROR_ARGUMENT); INK_ERROR_READ.
+   One thread at a time per ink_weights. */
 ink_result ink_weights_read_bytes(ink_context *ctx, const ink_weights *weights, const ink_weight *weight,
                                   uint64_t offset, void *out, size_t size);
 

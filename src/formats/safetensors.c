@@ -156,7 +156,8 @@ static ink_result st_read_type(const st_header *h, ink_json node, ink_weight *we
     const char *name;
     INK_TRY(st_corrupt(ink_json_get_string(h->ctx, &h->document, node, &name, NULL)));
     for (int i = INK_TYPE_NONE + 1; i < INK_N_TYPES; i++) {
-        if (strcmp(name, ink_type_name((ink_type)i)) == 0) {
+        /* The types without bits are those of GGUF. */
+        if (ink_type_bits((ink_type)i) != 0 && strcmp(name, ink_type_name((ink_type)i)) == 0) {
             weight->type = (ink_type)i;
             return INK_OK;
         }

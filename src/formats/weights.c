@@ -412,11 +412,14 @@ ink_result ink_weights_read_bytes(ink_context *ctx, const ink_weights *weights, 
     if (offset > weight->size || size > weight->size - offset)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %zu bytes at %llu of tensor '%s', which has %llu", __func__, size,
                         (unsigned long long)offset, weight->name, (unsigned long long)weight->size);
-    /* Bytes of the numbers an element is made of, which a big-endian machine must reverse. */
+    /* Bytes of the numbers an element is made of, which a big-endian machine must reverse. Blocks stay as they are. */
+    bool blocks = ink_type_is_quantised(weight->type);
     size_t bits = weight->type == INK_C64 ? 32 : ink_type_bits(weight->type), width = bits > 8 ? bits / 8 : 1;
-    if (offset % width != 0 || size % width != 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %zu bytes at %llu of tensor '%s' are not whole %s numbers",
-                        __func__, size, (unsigned long long)offset, weight->name, ink_type_name(weight->type));
+    size_t whole = blocks ? ink_type_block(weight->type).bytes : width;
+    if (offset % whole != 0 || size % whole != 0)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: %zu bytes at %llu of tensor '%s' are not whole %s %s", __func__,
+                        size, (unsigned long long)offset, weight->name, ink_type_name(weight->type),
+                        blocks ? "blocks" : "numbers");
     INK_TRY(weights_switch_to(ctx, weights, weight->file));
     INK_TRY(ink_file_read(ctx, weights->open, weight->offset + offset, out, size));
     to_host_order(out, size, width);

@@ -78,8 +78,8 @@ static void fill_task(void *data, size_t task)
         return;
     }
     if (task == N_PACK_TASKS) {
-        t->row->hash =
-            ink_hash_numbers(t->row->hash, t->buffers[0], t->count * t->row_bytes / t->element_size, t->element_size);
+        size_t width = ink_size_max(t->element_size, 1); /* blocks are bytes, in the same order on every machine */
+        t->row->hash = ink_hash_numbers(t->row->hash, t->buffers[0], t->count * t->row_bytes / width, width);
         return;
     }
     const ink_kernel *kernel = t->plan->ctx->kernel;
@@ -95,7 +95,7 @@ static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
 {
     ink_arena *scratch = &plan->ctx->scratch;
     ink_arena_mark mark = ink_arena_mark_here(scratch);
-    size_t element_size = ink_type_bits(row->source->type) / 8;
+    size_t element_size = ink_type_bits(row->source->type) / 8; /* 0: blocks */
     transfer t = {.plan = plan,
                   .row = row,
                   .n_rows = row->count != 0 ? row->count : row->source->shape.dim[0],

@@ -36,7 +36,8 @@ mkdir "$work/small"
         -ffunction-sections -fdata-sections -I"$root/include" -c "$root"/src/*/*.c &&
     ar rcs libinkling.a ./*.o) || exit 1
 
-check "library, $(basename "$library")" "$(text "$library")" 640000
+# 790,000: 640,000 without quantised weights, GGUF, and the interpreter of chat templates.
+check "library, $(basename "$library")" "$(text "$library")" 790000
 bytes=$(carried "$library") || exit 1
 check "one f32 MLP" "$bytes" 280000
 bytes=$(carried "$work/small/libinkling.a") || exit 1
