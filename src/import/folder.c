@@ -1,5 +1,6 @@
 /*
- * folder.c - the weights of a Hugging Face folder: one file, or several files (shards) that an index names:
+ * folder.c - where the files of a model lie, and the weights of a Hugging Face folder: one file, or several files
+ * (shards) that an index names:
  *
  *     {"metadata": {...}, "weight_map": {"model.embed_tokens.weight": "model-00001-of-00002.safetensors", ...}}
  *
@@ -16,6 +17,52 @@
 #define WEIGHTS_FILE "model.safetensors"
 #define INDEX_FILE "model.safetensors.index.json"
 #define MAX_PATH_BYTES 256 /* room for the path of a file in messages */
+
+/* ---- places ----------------------------------------------------------------------------------------------------- */
+
+static bool folder_has(const ink_source *source, const char *name)
+{
+    void *file = NULL;
+    uint64_t size = 0;
+    ink_result result = source->open(source->user, name, &file, &size);
+    if (result == INK_OK)
+        source->close(source->user, file);
+    return result == INK_OK || result == INK_ERROR_READ; /* it is there, but may not be read */
+}
+
+ink_model_place ink_model_place_find(ink_context *ctx, const char *path, const ink_source *source)
+{
+    static const char ending[] = ".gguf", gguf[] = "model.gguf";
+    const ink_source disk = ink_source_folder(NULL);
+    const char *name = path != NULL || source == NULL ? path : source->name;
+    /* A folder on disk that is asked for by its own path is the path alone. */
+    bool on_disk = source == NULL;
+    if (source != NULL && source->open == disk.open && source->user != NULL)
+        on_disk = path == NULL || strcmp(path, source->user) == 0;
+    if (on_disk && source != NULL)
+        path = source->user;
+    ink_model_place folder = {.source = source != NULL ? *source : ink_source_folder(path)};
+    ink_model_place file = {.source = on_disk ? disk : *source, .gguf = on_disk ? path : name};
+    size_t length = file.gguf != NULL ? strlen(file.gguf) : 0;
+    folder.source.name = name;
+    file.source.name = NULL; /* the path says it all */
+    if (folder.source.open == NULL || folder.source.close == NULL || folder_has(&folder.source, "config.json"))
+        return folder;
+    if (length >= strlen(ending) && strcmp(file.gguf + length - strlen(ending), ending) == 0)
+        return file;
+    if (on_disk && length > 0) {
+        char head[4] = "";
+        ink_file opened = {0};
+        if (ink_file_open(ctx, &file.source, file.gguf, &opened) == INK_OK && opened.size >= sizeof head)
+            ink_file_read(ctx, &opened, 0, head, sizeof head);
+        ink_file_close(&opened);
+        ink_error_clear(ctx);
+        if (memcmp(head, "GGUF", sizeof head) == 0)
+            return file;
+    }
+    folder.gguf = folder_has(&folder.source, gguf) ? gguf : NULL;
+    return folder;
+}
 
 /* ---- weights in other formats --------------------------------------------------------------------------------- */
 
@@ -43,16 +90,6 @@ static const struct {
     {"model.gguf", "it is a GGUF model, which this library does not read"},
     {"ggml-model.gguf", "it is a GGUF model, which this library does not read"},
 };
-
-static bool folder_has(const ink_source *source, const char *name)
-{
-    void *file = NULL;
-    uint64_t size = 0;
-    ink_result result = source->open(source->user, name, &file, &size);
-    if (result == INK_OK)
-        source->close(source->user, file);
-    return result == INK_OK || result == INK_ERROR_READ; /* it is there, but may not be read */
-}
 
 ink_result ink_folder_check_layout(ink_context *ctx, const ink_source *source)
 {
