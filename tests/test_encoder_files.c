@@ -435,7 +435,7 @@ static const struct {
     {"config.json", model2vec_config, "embeddings", INK_F32, 1, INK_TYPE_NONE, 0, 0, 0, INK_ERROR_MISMATCH,
      "tensor 'embeddings' is [24], expected a matrix"},
     {"config.json", model2vec_config, "embeddings", INK_I64, 2, INK_TYPE_NONE, 0, 0, 0, INK_ERROR_UNSUPPORTED,
-     "tensor 'embeddings' is of type I64, expected F32, BF16, F16 or F64"},
+     "tensor 'embeddings' is of type I64, expected F32, BF16, F16, F64 or a quantised type of GGUF"},
     {"config.json", model2vec_config, "embeddings", INK_F32, 2, INK_I64, 9, 6, 0, INK_ERROR_MISMATCH,
      "tensor 'mapping': element 8 is 6, expected 0 to 5"},
     {"config.json", model2vec_config, "embeddings", INK_F32, 2, INK_I64, 9, -1, 0, INK_ERROR_MISMATCH,

@@ -678,8 +678,9 @@ static void reads_bytes_as_numbers(void **state)
                  "are not whole I32 numbers");
     assert_fails(b->ctx, ink_weights_read_bytes(b->ctx, weights, i, 0, words, 3), INK_ERROR_ARGUMENT, "not whole I32");
     /* [40] */
-    assert_fails(b->ctx, ink_weights_read(b->ctx, weights, i, (float *)words), INK_ERROR_UNSUPPORTED,
-                 "m.safetensors: tensor 'i' is I32; only F32, BF16, F16 and F64 can be read");
+    assert_fails(
+        b->ctx, ink_weights_read(b->ctx, weights, i, (float *)words), INK_ERROR_UNSUPPORTED,
+        "m.safetensors: tensor 'i' is I32; only F32, BF16, F16, F64 and the quantised types of GGUF can be read");
     ink_weights_free(weights);
     free(file.at);
 }

@@ -83,8 +83,8 @@ const char *ink_weights_name(const ink_weights *weights);
 const char *ink_weights_metadata(const ink_weights *weights, const char *key);
 
 /* Reads all elements of a tensor of this file as f32 into out [count of its shape], whatever its floating-point type:
-   F32, BF16 and F16 exactly, F64 rounded. INK_ERROR_UNSUPPORTED for other types, INK_ERROR_READ. One thread at a time
-   per ink_weights. */
+   F32, BF16 and F16 exactly, F64 rounded, quantised types as scale times number (plus minimum), each operation rounded.
+   INK_ERROR_UNSUPPORTED for other types, INK_ERROR_READ. One thread at a time per ink_weights. */
 ink_result ink_weights_read(ink_context *ctx, const ink_weights *weights, const ink_weight *weight, float *out);
 
 /* Reads `size` bytes, `offset` bytes into the tensor, as elements of its own type in the byte order of this machine (a

@@ -433,16 +433,19 @@ ink_result ink_weights_read(ink_context *ctx, const ink_weights *weights, const 
     INK_REQUIRE(ctx, weights, weight, out);
     if (!weights_own(weights, weight) || !ink_shape_count(&weight->shape, &count))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the tensor is not one of '%s'", __func__, weights->name);
-    if (!ink_type_is_float(weight->type))
-        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s' is %s; only F32, BF16, F16 and F64 can be read",
+    if (!ink_type_is_float(weight->type) && !ink_type_is_quantised(weight->type))
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: tensor '%s' is %s; only F32, BF16, F16, F64 and the quantised types of GGUF can be read",
                         weight->file, weight->name, ink_type_name(weight->type));
     if (weight->type == INK_F32)
         return ink_weights_read_bytes(ctx, weights, weight, 0, out, (size_t)weight->size);
 
-    size_t width = ink_type_bits(weight->type) / 8, most = sizeof chunk / width;
+    ink_block_size block = ink_type_block(weight->type);
+    size_t most = sizeof chunk / block.bytes * block.elements;
     for (size_t i = 0; i < count; i += most) {
         size_t n = ink_size_min(count - i, most);
-        INK_TRY(ink_weights_read_bytes(ctx, weights, weight, (uint64_t)i * width, chunk, n * width));
+        INK_TRY(ink_weights_read_bytes(ctx, weights, weight, (uint64_t)i / block.elements * block.bytes, chunk,
+                                       n / block.elements * block.bytes));
         ink_float_mode host = ink_float_mode_enter();
         ink_widen(ctx->kernel, weight->type, chunk, n, out + i);
         ink_float_mode_leave(host);

@@ -269,10 +269,10 @@ static bool *used_flag(const ink_plan *plan, const ink_weight *weight)
 static ink_result use_weight(ink_plan *plan, const ink_weight *weight)
 {
     size_t n_elements;
-    if (!ink_type_is_float(weight->type))
+    if (!ink_type_is_float(weight->type) && !ink_type_is_quantised(weight->type))
         return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: tensor '%s' is of type %s, expected F32, BF16, F16 or F64", weight->file, weight->name,
-                        ink_type_name(weight->type));
+                        "%s: tensor '%s' is of type %s, expected F32, BF16, F16, F64 or a quantised type of GGUF",
+                        weight->file, weight->name, ink_type_name(weight->type));
     if (!ink_shape_count(&weight->shape, &n_elements) || n_elements == 0)
         return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, expected at least one element",
                         weight->file, weight->name, INK_SHAPE(&weight->shape));
@@ -290,6 +290,12 @@ ink_result ink_plan_add_row(ink_plan *plan, ink_plan_row row)
     ink_plan_row *added = ink_arena_alloc(&plan->work, 1, sizeof *added);
     if (added == NULL)
         return ink_plan_no_memory(plan);
+    if (row.source != NULL && ink_type_is_quantised(row.source->type) && row.matrix != NULL &&
+        (row.transposed || row.taps > 1))
+        return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED,
+                        "%s: tensor '%s' is of type %s, expected F32, BF16, F16 or F64: its rows, which blocks follow, "
+                        "are not those of the matrix",
+                        row.source->file, row.source->name, ink_type_name(row.source->type));
     row.file = plan->weights;
     row.alone = plan->folds_next || row.offset != 0;
     for (size_t i = 0; i < plan->n_waiting; i++) {

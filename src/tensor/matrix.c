@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "blocks.h"
 #include "packed.h"
 
 #define BUFFER 64                  /* elements converted at once */
@@ -88,6 +89,10 @@ void ink_widen(const ink_kernel *kernel, ink_type type, const void *data, size_t
             memcpy(out, data, count * sizeof *out);
         return;
     }
+    if (ink_type_is_quantised(type)) {
+        ink_blocks_to_f32(type, data, count, out);
+        return;
+    }
     size_t width = element_size(type);
     for (size_t i = 0; i < count; i += BUFFER) {
         size_t n = ink_size_min(BUFFER, count - i);
@@ -125,7 +130,7 @@ static inline void interleave_halves(uint16_t values[][BUFFER], size_t n_rows, s
 }
 
 /* Columns from .. from + count - 1 of rows row .. row + n_rows - 1, all of one panel. `rows` is the address of the
-   first of them. */
+   first element. */
 static void matrix_fill_block(const ink_kernel *kernel, const ink_matrix *matrix, size_t row, size_t n_rows,
                               size_t from, size_t count, ink_type type, const char *rows)
 {
@@ -137,8 +142,7 @@ static void matrix_fill_block(const ink_kernel *kernel, const ink_matrix *matrix
     bool wide = matrix->type == INK_F32;
     for (size_t i = 0; i < n_rows; i++) {
         float widened[BUFFER];
-        ink_widen(kernel, type, rows + (i * matrix->k + from) * element_size(type), count,
-                  wide ? values.floats[i] : widened);
+        ink_widen(kernel, type, rows + i * matrix->k * element_size(type), count, wide ? values.floats[i] : widened);
         if (!wide)
             matrix_narrow(kernel, matrix->type, widened, count, values.halves[i]);
     }
@@ -161,6 +165,28 @@ static void clear_missing_lanes(ink_matrix *matrix)
         memset(matrix_element(matrix, matrix->n, t), 0, missing * element_size(matrix->type));
 }
 
+/* Rows of blocks: as many columns of a panel as a block has, so that its lines stay in the cache. */
+static void fill_rows_from_blocks(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count,
+                                  ink_type type, const char *rows)
+{
+    const ink_block_size block = ink_type_block(type);
+    size_t k = matrix->k, row_bytes = k / block.elements * block.bytes, lanes = ink_panel_lanes(matrix->type);
+    for (size_t row = first, end = first + count; row < end;) {
+        size_t in_panel = ink_size_min(lanes - row % lanes, end - row);
+        for (size_t t = 0; t < k; t += block.elements)
+            for (size_t i = 0; i < in_panel; i++) {
+                float values[INK_MOST_ELEMENTS];
+                ink_blocks_to_f32(type, rows + i * row_bytes + t / block.elements * block.bytes, block.elements,
+                                  values);
+                for (size_t done = 0; done < block.elements; done += BUFFER)
+                    matrix_fill_block(kernel, matrix, row + i, 1, t + done, ink_size_min(BUFFER, block.elements - done),
+                                      INK_F32, (const char *)(values + done));
+            }
+        row += in_panel;
+        rows += in_panel * row_bytes;
+    }
+}
+
 /* All rows of a panel are filled together, some columns at a time, so each line of the panel is written once. */
 void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
                           const void *data)
@@ -169,10 +195,15 @@ void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t f
     const char *rows = data;
     if (first + count == matrix->n)
         clear_missing_lanes(matrix);
+    if (ink_type_is_quantised(type)) {
+        fill_rows_from_blocks(kernel, matrix, first, count, type, rows);
+        return;
+    }
     for (size_t row = first, end = first + count; row < end;) {
         size_t in_panel = ink_size_min(lanes - row % lanes, end - row);
         for (size_t t = 0; t < k; t += BUFFER)
-            matrix_fill_block(kernel, matrix, row, in_panel, t, ink_size_min(BUFFER, k - t), type, rows);
+            matrix_fill_block(kernel, matrix, row, in_panel, t, ink_size_min(BUFFER, k - t), type,
+                              rows + t * element_size(type));
         row += in_panel;
         rows += in_panel * k * element_size(type);
     }

@@ -19,7 +19,8 @@ ink_type ink_matrix_type(ink_type asked, ink_type stored);
 /* Fails, and names the type, if no matrix has it, or if this build leaves it out. */
 ink_result ink_matrix_check_type(ink_context *ctx, ink_type type);
 
-/* Converts `count` elements of type F32, BF16, F16 or F64 (host byte order, any alignment) to f32. */
+/* Converts `count` elements of type F32, BF16, F16 or F64 (host byte order, any alignment), or whole blocks of a
+   quantised type (blocks.h), to f32. */
 void ink_widen(const ink_kernel *kernel, ink_type type, const void *data, size_t count, float *out);
 
 /* ---- allocating and filling -------------------------------------------------------------------------------------- */
@@ -37,6 +38,7 @@ void ink_matrix_clear(ink_matrix *matrix, size_t n_rows, size_t n_columns);
 
 /*
  * Filling converts `data`, elements of F32, BF16, F16 or F64 (host byte order, any alignment), to the matrix's type.
+ * Rows may also be blocks of a quantised type.
  *   rows      data is [count, k], rows first .. first + count - 1 of W        (a PyTorch weight; a key of a head)
  *   columns   data is [count, n], columns first .. first + count - 1 of W     (a Conv1D weight; a value of a head)
  * Several threads may fill rows at once if each begins at a multiple of INK_FILL_ROWS. The call that fills the last row
