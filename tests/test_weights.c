@@ -226,7 +226,6 @@ static void other_formats_are_named(void **state)
         {"PK\3\4\0\0\0\0\0\0", 10, "a zip archive"},
         {"\200\2\212\nl\374\234F\371 j\250P\31.", 15, "a Python pickle, as torch.save"},
         {"\200\4\225\7\0\0\0\0\0\0\0}", 12, "a Python pickle"},
-        {"GGUF\3\0\0\0\1\0\0\0", 12, "a GGUF file"},
         {"\037\213\10\0\0\0\0\0\0\3", 10, "compressed by gzip"},
         {"version https://git-lfs.github.com/spec/v1\n", 43, "a git-lfs pointer"},
         {"<!DOCTYPE html><html>", 21, "an HTML page"},

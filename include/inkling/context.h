@@ -90,8 +90,8 @@ typedef struct ink_limits {
                                 tokenizer_config.json, a chat template. A file takes twice its size and 56 bytes for
                                 each value in it. Default 32 MB */
     uint64_t table_bytes;    /* the same for one long table: tokenizer.json, vocab.json, vocab.txt, merges.txt, a model
-                                file of SentencePiece, the index of shards, the header of a safetensors file. Default
-                                256 MB */
+                                file of SentencePiece, the index of shards, the header of a safetensors or GGUF file.
+                                Default 256 MB */
     uint64_t state_bytes;    /* of a state that ink_state_create() makes, of an encoded source that
                                 ink_encoded_create() makes, and of a generator without its states. Default 4 GB */
     uint64_t text_growth;    /* a normalizer may make so many characters of each byte of a text, and 1024 more.

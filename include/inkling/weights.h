@@ -1,5 +1,6 @@
 /*
- * weights.h - named tensors in a safetensors file: what a PyTorch state_dict becomes on disk.
+ * weights.h - named tensors in a safetensors file, which is what a PyTorch state_dict becomes on disk, or in a GGUF
+ * file, as llama.cpp and others read them.
  *
  *     ink_weights *file;
  *     if (ink_weights_open(ctx, "digits.safetensors", &file) != INK_OK) { ... }
@@ -9,7 +10,10 @@
  * Opening reads and checks the whole header: syntax, names, types, shapes, offsets, the length of the file. Tensors are
  * read when asked for.
  *
- * Two conventions of the software that writes such files change the names:
+ * A GGUF file looks the same: its shapes come in PyTorch's order, and its tensors may have quantised types (tensor.h).
+ * What a file is, its first bytes say, or else the ending ".gguf" of its name.
+ *
+ * Two conventions of the software that writes safetensors change the names:
  *
  *   - Aliases. The format cannot store a tensor that several modules share, so safetensors.torch.save_model() stores it
  *     once and notes its other names in __metadata__: {"net.4.weight": "net.2.weight"}. (huggingface_hub notes them
@@ -51,9 +55,15 @@ typedef struct ink_weight {
 /* Opens and checks the file at `path`, or the file `name` of a source (the source is copied; its `user` must outlive
    the weights). INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (not safetensors, with a guess at what it
    is instead), INK_ERROR_UNSUPPORTED (an element type we do not know, a rank beyond INK_MAX_RANK), INK_ERROR_LIMIT (a
-   header nested beyond reason), INK_ERROR_MEMORY. Stricter than the reference reader: an entry has no members but
-   dtype, shape and data_offsets; no key is there twice; a tensor has a name; names and metadata contain no NUL; sizes
-   are below 2^48, as the schema of the format says. */
+   header nested beyond reason, or larger than table_bytes), INK_ERROR_MEMORY. Stricter than the reference reader: an
+   entry has no members but dtype, shape and data_offsets; no key is there twice; a tensor has a name; names and
+   metadata contain no NUL; sizes are below 2^48, as the schema of the format says.
+
+   GGUF: versions 2 and 3, little-endian. A file that is one of several ("x-00002-of-00003.gguf", split.count) opens all
+   of them as one, whichever is named; INK_ERROR_MISMATCH if their names, split.no, split.count or split.tensors.count
+   contradict each other. INK_ERROR_UNSUPPORTED for types that are not in tensor.h, by name, and for quantised tensors
+   without general.quantization_version 2. Stricter than the reference reader: nothing follows the last tensor and its
+   padding; an alignment is at most 1 MiB; keys and strings are UTF-8 without NUL; a bool is 0 or 1. */
 ink_result ink_weights_open(ink_context *ctx, const char *path, ink_weights **weights);
 ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, const char *name, ink_weights **weights);
 
@@ -77,8 +87,8 @@ const ink_weight *ink_weights_find(const ink_weights *weights, const char *name)
 /* The prefix that was removed from all names ("_orig_mod."), or "". */
 const char *ink_weights_prefix(const ink_weights *weights);
 
-/* The name of the file for messages; and the value of a __metadata__ key, or NULL. Of weights in several files, the
-   strings under "metadata" of the index come first. */
+/* The name of the file for messages; and the string of a key of __metadata__ or of GGUF, or NULL. Of weights in several
+   files, the strings under "metadata" of the index come first. Keys of GGUF whose values are no strings give NULL. */
 const char *ink_weights_name(const ink_weights *weights);
 const char *ink_weights_metadata(const ink_weights *weights, const char *key);
 

@@ -44,7 +44,7 @@ typedef struct other_kind {
 static const other_kind other_kinds[] = {
     {"PK\003\004", 4, "a zip archive, as torch.save writes it", true},
     {"\200\002\212\n", 4, "a Python pickle, as torch.save wrote it at first", true},
-    {"GGUF", 4, "a GGUF file, which this library does not read", false},
+    {"GGUF", 4, "a GGUF file, which is opened by its own path", false},
     {"tjgg", 4, "a GGML file, which this library does not read", false},
     {"lmgg", 4, "a GGML file, which this library does not read", false},
     {"\037\213\010", 3, "compressed by gzip; decompress it first", false},

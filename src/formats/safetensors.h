@@ -27,7 +27,7 @@ typedef struct ink_safetensors {
     size_t n_metadata;
 } ink_safetensors;
 
-/* What the first bytes of a file say it is if not safetensors: "a GGUF file, which ..."; NULL if it may be safetensors
+/* What the first bytes of a file say it is if not safetensors: "a zip archive, ..."; NULL if it may be safetensors
    or nobody knows. *is_torch: torch.load() reads it. INK_HEAD_BYTES are enough. */
 #define INK_HEAD_BYTES 64
 const char *ink_other_kind(const unsigned char *bytes, size_t size, bool *is_torch);

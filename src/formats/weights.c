@@ -1,5 +1,5 @@
 /*
- * weights.c - open safetensors files: their tensors in order and by name, and reading them.
+ * weights.c - open safetensors and GGUF files: their tensors in order and by name, and reading them.
  *
  * Weights in several files (shards) are one table too. One file is open at a time: the last one that was read. A name
  * that exists only in the notes of a file is an entry of the table like any other, with the place of its tensor.
@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "../tensor/packed.h"
+#include "gguf.h"
 #include "safetensors.h"
 
-#define MAX_WRAPPERS 8 /* around each other */
+#define MAX_WRAPPERS 8  /* around each other */
+#define SHARD_ENDING 20 /* "-00001-of-00003.gguf" */
 
 /* One of the files; `size` is its size when its header was read. */
 typedef struct weights_file {
@@ -28,6 +30,7 @@ struct ink_weights {
     size_t n_tensors;
     ink_safetensors_note *metadata; /* [n_metadata] */
     size_t n_metadata;
+    ink_gguf *gguf;     /* of the first file, if it is GGUF; NULL */
     const char *prefix; /* that all names had in the files */
     ink_file *open;     /* the file that is open; its source and name are the weights' own copies */
 };
@@ -161,25 +164,173 @@ static ink_result strip_wrappers(ink_context *ctx, ink_weights *weights)
     return INK_OK;
 }
 
+/* Makes `name` the open file; the name of that is the weights' own copy. */
+static ink_result weights_open_next(ink_context *ctx, ink_weights *weights, const char *name)
+{
+    const char *copy = ink_arena_string(&weights->arena, name, strlen(name));
+    if (copy == NULL)
+        return weights_fail_memory(ctx, weights->name);
+    ink_file_close(weights->open);
+    return ink_file_open(ctx, &weights->source, copy, weights->open);
+}
+
+static ink_result alloc_tables(ink_context *ctx, ink_weights *weights, size_t n, ink_arena *work,
+                               ink_safetensors **tables)
+{
+    weights->n_files = n;
+    *tables = ink_arena_alloc(work, n, sizeof **tables);
+    weights->files = ink_arena_alloc(&weights->arena, n, sizeof *weights->files);
+    return *tables == NULL || weights->files == NULL ? weights_fail_memory(ctx, weights->name) : INK_OK;
+}
+
+/* ---- shards of GGUF ------------------------------------------------------------------------------------------- */
+
+/* What a shard says about itself and the others; a file that is no shard says that it is the only one. */
+typedef struct gguf_split {
+    int64_t no, count, n_tensors;
+} gguf_split;
+
+static ink_result read_split(ink_context *ctx, const ink_gguf *gguf, gguf_split *split)
+{
+    static const char *const keys[] = {"split.no", "split.count", "split.tensors.count"};
+    const ink_gguf_value *value[3] = {NULL, ink_gguf_find(gguf, keys[1])};
+    *split = (gguf_split){.count = 1, .n_tensors = (int64_t)gguf->n_tensors};
+    if (value[1] != NULL)
+        INK_TRY(ink_gguf_get_int(ctx, gguf, value[1], 0, UINT16_MAX, &split->count));
+    if (split->count <= 1) {
+        split->count = 1;
+        return INK_OK;
+    }
+    INK_TRY(ink_gguf_require(ctx, gguf, keys[0], &value[0]));
+    INK_TRY(ink_gguf_require(ctx, gguf, keys[2], &value[2]));
+    INK_TRY(ink_gguf_get_int(ctx, gguf, value[0], 0, split->count - 1, &split->no));
+    return ink_gguf_get_int(ctx, gguf, value[2], 0, INT32_MAX, &split->n_tensors);
+}
+
+/* Writes the ending of the name of shard i, from 0. */
+static void write_shard_ending(char *end, int64_t i, int64_t count)
+{
+    memcpy(end, "-00000-of-00000.gguf", SHARD_ENDING + 1);
+    i++;
+    for (int digit = 4; digit >= 0; digit--, i /= 10, count /= 10) {
+        end[1 + digit] = (char)('0' + i % 10);
+        end[10 + digit] = (char)('0' + count % 10);
+    }
+}
+
+/* Reads the open GGUF file and, if it is one of several, all of them: their names follow from its own. Whichever is
+   named, they come in their order, and the first has the metadata. */
+static ink_result read_gguf(ink_context *ctx, ink_weights *weights, ink_arena *work, ink_safetensors **tables)
+{
+    ink_arena *arena = &weights->arena;
+    const char *named = weights->open->name;
+    ink_gguf gguf;
+    gguf_split all, split;
+    INK_TRY(ink_gguf_read(ctx, weights->open, arena, work, &gguf));
+    INK_TRY(read_split(ctx, &gguf, &all));
+    size_t length = strlen(named), before = length - ink_size_min(length, SHARD_ENDING), n_tensors = 0;
+    char *name = ink_arena_alloc(work, before + SHARD_ENDING + 1, 1);
+    weights->gguf = ink_arena_alloc(arena, 1, sizeof *weights->gguf);
+    if (name == NULL || weights->gguf == NULL)
+        return weights_fail_memory(ctx, named);
+    memcpy(name, named, before);
+    write_shard_ending(name + before, all.no, all.count);
+    if (all.count > 1 && strcmp(name, named) != 0)
+        return ink_fail(ctx, INK_ERROR_MISMATCH,
+                        "%s: split.no is %lld and split.count %lld, so its name should end in '%s'", named,
+                        (long long)all.no, (long long)all.count, name + before);
+    /* Before a count from the file takes memory, there are so many files. */
+    for (int64_t i = 0; i < all.count && all.count > 1; i++) {
+        ink_file shard = {0};
+        write_shard_ending(name + before, i, all.count);
+        INK_TRY(ink_file_open(ctx, &weights->source, name, &shard));
+        ink_file_close(&shard);
+    }
+    INK_TRY(alloc_tables(ctx, weights, (size_t)all.count, work, tables));
+    const weights_file first = {named, weights->open->size};
+    for (int64_t i = 0; i < all.count; i++) {
+        ink_gguf next = gguf;
+        weights->files[i] = first;
+        if (i != all.no) {
+            write_shard_ending(name + before, i, all.count);
+            INK_TRY(weights_open_next(ctx, weights, name));
+            INK_TRY(ink_gguf_read(ctx, weights->open, arena, work, &next));
+            INK_TRY(read_split(ctx, &next, &split));
+            if (split.no != i || split.count != all.count || split.n_tensors != all.n_tensors)
+                return ink_fail(ctx, INK_ERROR_MISMATCH,
+                                "%s: split.no, split.count and split.tensors.count are %lld, %lld and %lld, expected "
+                                "%lld, %lld and %lld as '%s' says",
+                                weights->open->name, (long long)split.no, (long long)split.count,
+                                (long long)split.n_tensors, (long long)i, (long long)all.count,
+                                (long long)all.n_tensors, named);
+            weights->files[i] = (weights_file){weights->open->name, weights->open->size};
+        }
+        (*tables)[i] = (ink_safetensors){.tensors = next.tensors, .n_tensors = next.n_tensors};
+        n_tensors += next.n_tensors;
+        next.tensors = NULL;
+        if (i == 0)
+            *weights->gguf = next;
+    }
+    if (n_tensors != (uint64_t)all.n_tensors)
+        return ink_fail(ctx, INK_ERROR_MISMATCH, "%s: split.tensors.count is %lld, but the %lld files have %zu tensors",
+                        named, (long long)all.n_tensors, (long long)all.count, n_tensors);
+    return INK_OK;
+}
+
+/* Blocks are those of version 2 of quantising; before it, they had another order. */
+static ink_result check_quantisation(ink_context *ctx, const ink_weights *weights)
+{
+    static const char key[] = "general.quantization_version";
+    const ink_gguf_value *value = ink_gguf_find(weights->gguf, key);
+    size_t i = 0;
+    int64_t version;
+    while (i < weights->n_tensors && !ink_type_is_quantised(weights->tensors[i].type))
+        i++;
+    if (i == weights->n_tensors)
+        return INK_OK;
+    if (value == NULL)
+        return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: key '%s' is missing, but tensor '%s' is quantised (%s)",
+                        weights->gguf->file, key, weights->tensors[i].name, ink_type_name(weights->tensors[i].type));
+    INK_TRY(ink_gguf_get_int(ctx, weights->gguf, value, 0, INT64_MAX, &version));
+    if (version != 2)
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%s: key '%s' (byte %llu): expected 2, found %lld%s",
+                        weights->gguf->file, key, (unsigned long long)value->offset, (long long)version,
+                        version < 2 ? ": its blocks have an older order" : "");
+    return INK_OK;
+}
+
+/* ---- all files ------------------------------------------------------------------------------------------------ */
+
 /* Reads all headers, one file open at a time, the last of which stays open; then joins their tables. The tables are in
    `work`, what stays is in weights->arena. */
 static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const char *const *names,
                                const ink_safetensors_note *notes, size_t n_notes, ink_arena *work)
 {
+    static const char ending[] = ".gguf";
     ink_arena *arena = &weights->arena;
-    ink_safetensors *tables = ink_arena_alloc(work, weights->n_files, sizeof *tables);
-    weights->files = ink_arena_alloc(arena, weights->n_files, sizeof *weights->files);
-    if (tables == NULL || ink_arena_failed(arena))
-        return weights_fail_memory(ctx, weights->name);
+    ink_safetensors *tables;
+    bool is_gguf = false;
+    if (weights->n_files == 1) {
+        size_t length = strlen(names[0]);
+        char magic[4] = "";
+        INK_TRY(weights_open_next(ctx, weights, names[0]));
+        if (weights->open->size >= sizeof magic)
+            INK_TRY(ink_file_read(ctx, weights->open, 0, magic, sizeof magic));
+        is_gguf = memcmp(magic, "GGUF", sizeof magic) == 0 ||
+                  (length >= strlen(ending) && strcmp(names[0] + length - strlen(ending), ending) == 0);
+    }
+    if (is_gguf)
+        INK_TRY(read_gguf(ctx, weights, work, &tables));
+    else
+        INK_TRY(alloc_tables(ctx, weights, weights->n_files, work, &tables));
+    for (size_t f = 0; f < weights->n_files && !is_gguf; f++) {
+        if (weights->n_files > 1)
+            INK_TRY(weights_open_next(ctx, weights, names[f]));
+        INK_TRY(ink_safetensors_read(ctx, weights->open, arena, work, &tables[f]));
+        weights->files[f] = (weights_file){weights->open->name, weights->open->size};
+    }
     size_t n_tensors = 0, n_metadata = n_notes;
     for (size_t f = 0; f < weights->n_files; f++) {
-        const char *name = ink_arena_string(arena, names[f], strlen(names[f]));
-        if (name == NULL)
-            return weights_fail_memory(ctx, weights->name);
-        ink_file_close(weights->open);
-        INK_TRY(ink_file_open(ctx, &weights->source, name, weights->open));
-        INK_TRY(ink_safetensors_read(ctx, weights->open, arena, work, &tables[f]));
-        weights->files[f] = (weights_file){name, weights->open->size};
         n_tensors += tables[f].n_tensors;
         n_metadata += tables[f].n_metadata;
     }
@@ -207,10 +358,16 @@ static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const cha
     for (size_t i = 1; i < n_tensors; i++) {
         const ink_weight *a = &weights->tensors[ink_key_index(weights->by_name[i - 1])];
         const ink_weight *b = &weights->tensors[ink_key_index(weights->by_name[i])];
+        if (strcmp(a->name, b->name) == 0 && a->file == b->file)
+            return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: tensor '%s' is there twice, with data at bytes %llu and %llu",
+                            a->file, a->name, (unsigned long long)(a < b ? a : b)->offset,
+                            (unsigned long long)(a < b ? b : a)->offset);
         if (strcmp(a->name, b->name) == 0)
             return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: tensor '%s' is in two of the files, '%s' and '%s'",
                             weights->name, a->name, a->file, b->file);
     }
+    if (is_gguf)
+        INK_TRY(check_quantisation(ctx, weights));
 
     /* A new table, with the aliases of each tensor behind it. */
     uint64_t *aliases;
@@ -353,13 +510,18 @@ const ink_weight *ink_weights_stored(const ink_weights *weights, const ink_weigh
 
 const char *ink_weights_name(const ink_weights *weights) { return weights != NULL ? weights->name : ""; }
 
+const ink_gguf *ink_weights_gguf(const ink_weights *weights) { return weights->gguf; }
+
 const char *ink_weights_metadata(const ink_weights *weights, const char *key)
 {
     size_t n = weights != NULL && key != NULL ? weights->n_metadata : 0;
     for (size_t i = 0; i < n; i++)
         if (strcmp(weights->metadata[i].key, key) == 0)
             return weights->metadata[i].value;
-    return NULL;
+    if (weights == NULL || key == NULL || weights->gguf == NULL)
+        return NULL;
+    const ink_gguf_value *value = ink_gguf_find(weights->gguf, key);
+    return value != NULL && value->type == INK_GGUF_STRING && !value->is_array ? (const char *)value->data : NULL;
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
