@@ -6,41 +6,49 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../src/import/tokenizer_import.h"
 #include "../src/text/engine.h"
 #include "../src/text/unicode.h"
 
-static void check_split_line(ink_match_fn match, char *line)
-{
-    static char text[TEST_TEXT_MAX];
-    char *space = strchr(line, ' ');
-    assert_non_null(space);
-    *space = '\0';
-    const char *sizes = space + 1;
-    size_t size = test_parse_bytes(line, text), done = 0;
-    for (char *end = NULL; done < size; sizes = *end == ',' ? end + 1 : end) {
-        size_t expected = strtoul(sizes, &end, 10);
-        assert_int_equal(match(NULL, text + done, size - done), expected);
-        done += expected;
-    }
-    assert_int_equal(*sizes, '\0');
-}
-
-/* The words themselves: ids alone do not show a cut where nothing could have been merged. */
+/* The words themselves: ids alone do not show a cut where nothing could have been merged. A line has the bytes of a
+   text and the lengths of its words for each pattern, or "=" if they are those of the pattern before. */
 static void words_are_cut_as_the_reference_cuts(void **unused)
 {
     (void)unused;
-    static const struct {
-        const char *file;
-        ink_match_fn match;
-    } rules[] = {{"splits", ink_match_gpt2}, {"splits_llama3", ink_match_llama3}, {"splits_qwen2", ink_match_qwen2}};
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        size_t size, n = 0;
-        char *lines = test_read_tokenizer(rules[i].file, ".txt", &size);
-        for (char *line = strtok(lines, "\n"); line != NULL; line = strtok(NULL, "\n"), n++)
-            check_split_line(rules[i].match, line);
-        assert_true(n >= 500);
-        free(lines);
+    static char text[TEST_TEXT_MAX];
+    size_t size, n = 0;
+    char *lines = test_read_tokenizer("splits", ".txt", &size), *next = lines, *column = NULL;
+    char *line = strtok_r(lines, "\n", &next);
+    assert_string_equal(strtok_r(line, " ", &column), "patterns");
+    for (int i = 0; i <= INK_PATTERN_NO_LINES; i++) {
+        size = test_parse_bytes(strtok_r(NULL, " ", &column), text);
+        assert_int_equal(strlen(ink_patterns[i].regex), size);
+        assert_memory_equal(ink_patterns[i].regex, text, size);
     }
+    while ((line = strtok_r(NULL, "\n", &next)) != NULL) {
+        n++;
+        const char *word = strtok_r(line, " ", &column), *sizes = NULL;
+        const size_t length = test_parse_bytes(word, text);
+        for (int i = 0; i <= INK_PATTERN_NO_LINES; i++) {
+            ink_step step = {.match = NULL};
+            ink_import_pattern((ink_pattern_name)i, &step);
+            word = strtok_r(NULL, " ", &column);
+            assert_non_null(word);
+            sizes = *word == '=' ? sizes : word;
+            const char *at = sizes;
+            char *end = NULL;
+            for (size_t done = 0; done < length; at = *end == ',' ? end + 1 : end) {
+                const size_t expected = strtoul(at, &end, 10);
+                if (step.match(&step, text + done, length - done) != expected)
+                    fail_msg("pattern %d, line %zu: at byte %zu expected a word of %zu bytes, got %zu", i, n + 1, done,
+                             expected, step.match(&step, text + done, length - done));
+                done += expected;
+            }
+            assert_true(*at == '\0');
+        }
+    }
+    assert_true(n >= 1100);
+    free(lines);
 }
 
 /* Bytes that are not UTF-8 are of the class of punctuation. */
@@ -53,23 +61,28 @@ static void bytes_that_are_not_utf8_count_as_punctuation(void **unused)
     assert_int_equal(ink_match_gpt2(NULL, "\xF0\x9F\x98", 3), 3);
 }
 
-/* Unicode 16: 141,028 letters, 1,911 numbers, 25 code points of white space. */
+/* Unicode 16: 141,028 letters, 1,911 numbers, 25 code points of white space; 1,889 Lu and Lt, 2,258 Ll; 136,881 letters
+   without case and 2,501 marks. */
 static void classes_have_the_known_sizes(void **unused)
 {
     (void)unused;
     static const uint32_t spaces[] = {0x9,    0xA,    0xB,    0xC,    0xD,    0x20,   0x85,   0xA0,   0x1680,
                                       0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008,
                                       0x2009, 0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000};
-    size_t count[4] = {0}, n_spaces = 0;
+    size_t count[4] = {0}, n_spaces = 0, cases[4] = {0};
     for (uint32_t code = 0; code < 0x110000; code++) {
         ink_unicode_class class = ink_unicode_class_of(code);
         count[class]++;
+        cases[ink_unicode_case_of(code)]++;
         if (class == INK_UNICODE_SPACE)
             assert_int_equal(code, spaces[n_spaces++]);
     }
     assert_int_equal(count[INK_UNICODE_LETTER], 141028);
     assert_int_equal(count[INK_UNICODE_NUMBER], 1911);
     assert_int_equal(count[INK_UNICODE_SPACE], 25);
+    assert_int_equal(cases[INK_UNICODE_CAPITAL], 1889);
+    assert_int_equal(cases[INK_UNICODE_SMALL], 2258);
+    assert_int_equal(cases[INK_UNICODE_CAPITAL | INK_UNICODE_SMALL], 136881 + 2501);
     assert_true(ink_unicode_has('_', INK_UNICODE_WORD) && ink_unicode_has('7', INK_UNICODE_WORD));
     assert_true(ink_unicode_has(0x301, INK_UNICODE_WORD) && ink_unicode_has(0x301, INK_UNICODE_MARK));
     assert_false(ink_unicode_has(' ', INK_UNICODE_WORD) || ink_unicode_has('-', INK_UNICODE_WORD));

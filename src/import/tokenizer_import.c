@@ -263,6 +263,48 @@ ink_result ink_import_tokens(ink_tokenizer_import *im)
     return import_added(im);
 }
 
+/* ---- patterns --------------------------------------------------------------------------------------------------- */
+
+#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define SPACES "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define OTHERS " ?[^\\s\\p{L}\\p{N}]+"
+#define LETTERS "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
+#define CAPITALS "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define SMALL "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+
+const ink_pattern ink_patterns[] = {
+    [INK_PATTERN_GPT2] = {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+                          ink_match_gpt2, 0, 0},
+    [INK_PATTERN_LLAMA3] = {CONTRACTIONS "|" LETTERS "\\p{N}{1,3}|" OTHERS "[\\r\\n]*|" SPACES, ink_match_words,
+                            INK_WORDS_CONTRACTIONS | INK_WORDS_LINES, 3},
+    [INK_PATTERN_QWEN2] = {CONTRACTIONS "|" LETTERS "\\p{N}|" OTHERS "[\\r\\n]*|" SPACES, ink_match_words,
+                           INK_WORDS_CONTRACTIONS | INK_WORDS_LINES, 1},
+    [INK_PATTERN_QWEN35] = {CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| "
+                                         "?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" SPACES,
+                            ink_match_words, INK_WORDS_CONTRACTIONS | INK_WORDS_MARKS | INK_WORDS_LINES, 1},
+    [INK_PATTERN_TEKKEN] = {CAPITALS "*" SMALL "+|" CAPITALS "+" SMALL "*|\\p{N}|" OTHERS "[\\r\\n/]*|" SPACES,
+                            ink_match_words, INK_WORDS_CASES | INK_WORDS_LINES | INK_WORDS_SLASHES, 1},
+    [INK_PATTERN_GPT4O] = {CAPITALS "*" SMALL "+" CONTRACTIONS "?|" CAPITALS "+" SMALL "*" CONTRACTIONS
+                                    "?|\\p{N}{1,3}|" OTHERS "[\\r\\n/]*|" SPACES,
+                           ink_match_words, INK_WORDS_CASES | INK_WORDS_ENDINGS | INK_WORDS_LINES | INK_WORDS_SLASHES,
+                           3},
+    [INK_PATTERN_ANY_DIGITS] = {CONTRACTIONS "|" LETTERS "\\p{N}+|" OTHERS "[\\r\\n]*|" SPACES, ink_match_words,
+                                INK_WORDS_CONTRACTIONS | INK_WORDS_LINES, SIZE_MAX},
+    [INK_PATTERN_NO_CONTRACTION] = {LETTERS "\\p{N}|" OTHERS "[\\r\\n]*|" SPACES, ink_match_words, INK_WORDS_LINES, 1},
+    [INK_PATTERN_NO_LINES] = {CONTRACTIONS "|" LETTERS "\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|" SPACES, ink_match_words,
+                              INK_WORDS_CONTRACTIONS, 1},
+    [INK_PATTERN_DIGIT] = {"\\p{N}", ink_match_numbers, 0, 1},
+    [INK_PATTERN_3_DIGITS] = {"\\p{N}{1,3}", ink_match_numbers, 0, 3},
+    [INK_PATTERN_DIGITS] = {"\\p{N}+", ink_match_numbers, 0, SIZE_MAX},
+};
+
+void ink_import_pattern(ink_pattern_name name, ink_step *step)
+{
+    step->match = ink_patterns[name].match;
+    step->properties = ink_patterns[name].options;
+    step->start = ink_patterns[name].most;
+}
+
 /* ---- the template ----------------------------------------------------------------------------------------------- */
 
 ink_result ink_import_slot(ink_tokenizer_import *im, bool pair, ink_token id, ink_token type)

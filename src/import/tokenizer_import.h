@@ -52,6 +52,35 @@ typedef struct ink_tokenizer_import {
 /* Whether the folder has a file. */
 bool ink_import_has(const ink_tokenizer_import *im, const char *name);
 
+/* The regular expressions of splitters that run here. */
+typedef enum ink_pattern_name {
+    INK_PATTERN_GPT2,
+    INK_PATTERN_LLAMA3,
+    INK_PATTERN_QWEN2,
+    INK_PATTERN_QWEN35,
+    INK_PATTERN_TEKKEN,
+    INK_PATTERN_GPT4O,
+    INK_PATTERN_ANY_DIGITS,     /* Llama 3's with numbers of any length, */
+    INK_PATTERN_NO_CONTRACTION, /* Qwen2's without contractions, */
+    INK_PATTERN_NO_LINES,       /* and without line ends behind punctuation */
+    INK_PATTERN_DIGIT,          /* \p{N} alone, */
+    INK_PATTERN_3_DIGITS,       /* up to three of them, */
+    INK_PATTERN_DIGITS,         /* all in a row */
+    INK_N_PATTERNS
+} ink_pattern_name;
+
+typedef struct ink_pattern {
+    const char *regex; /* as files write it */
+    ink_match_fn match;
+    unsigned options; /* INK_WORDS_..., */
+    size_t most;      /* and digits in a word: `properties` and `start` of the step */
+} ink_pattern;
+
+extern const ink_pattern ink_patterns[INK_N_PATTERNS];
+
+/* Makes a step match as a pattern says. */
+void ink_import_pattern(ink_pattern_name name, ink_step *step);
+
 /* The two readers. */
 ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_document *json);
 ink_result ink_import_tokenizer_legacy(ink_tokenizer_import *im);

@@ -281,18 +281,6 @@ static const component splitters[] = {
     {"WhitespaceSplit", "", {.match = ink_match_space, .behavior = INK_SPLIT_REMOVED}},
     {0}};
 
-/* The rules of rules.c, as files write them. */
-static const struct {
-    const char *regex;
-    ink_match_fn match;
-} rules[] = {{"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", ink_match_gpt2},
-             {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-              "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-              ink_match_llama3},
-             {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-              "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-              ink_match_qwen2}};
-
 static ink_result read_splitter(json_reader *r, ink_json node, const char *type, ink_step *step)
 {
     static const char *const behaviors[] = {"Isolated", "Removed", "Contiguous", "MergedWithPrevious",
@@ -335,15 +323,16 @@ static ink_result read_splitter(json_reader *r, ink_json node, const char *type,
         const char *regex;
         INK_TRY(read_flag(r, node, "invert", false, &step->invert));
         INK_TRY(read_pattern(r, node, &step->from, &regex));
-        step->match = regex != NULL ? NULL : ink_match_string;
-        for (size_t i = 0; i < sizeof rules / sizeof rules[0] && regex != NULL; i++)
-            if (strcmp(regex, rules[i].regex) == 0)
-                step->match = rules[i].match;
-        if (step->match == NULL)
+        size_t i = 0;
+        while (regex != NULL && i < INK_N_PATTERNS && strcmp(regex, ink_patterns[i].regex) != 0)
+            i++;
+        if (i == INK_N_PATTERNS)
             return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED,
-                            "%s: pre_tokenizer: the pattern '%s' is not supported; supported: those of GPT-2, Llama 3 "
-                            "and Qwen2",
+                            "%s: pre_tokenizer: the pattern '%s' is not supported; supported: those of GPT-2, Llama 3, "
+                            "Qwen2, Qwen3.5, Tekken and GPT-4o, and runs of \\p{N}",
                             r->json->file, regex);
+        if (regex != NULL)
+            ink_import_pattern((ink_pattern_name)i, step);
     }
     return add_component_step(r, node, step);
 }

@@ -177,7 +177,7 @@ static ink_result read_bpe_family(ink_tokenizer_import *im)
     ink_step normal = {.normalize = ink_normal_nfc}, split = {.match = ink_match_gpt2};
     if (im->config.class == INK_CLASS_QWEN2) {
         ink_builder_step(&t->normalizer, INK_NORMAL_STEPS, &normal);
-        split.match = ink_match_qwen2;
+        ink_import_pattern(INK_PATTERN_QWEN2, &split);
         ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &split);
         split.match = ink_match_nothing;
     }

@@ -350,10 +350,21 @@ ink_result ink_normal_nfkd(ink_context *ctx, const ink_step *step, ink_codes *co
 ink_result ink_normal_nfkc(ink_context *ctx, const ink_step *step, ink_codes *codes);
 ink_result ink_normal_charsmap(ink_context *ctx, const ink_step *step, ink_codes *codes); /* `map`; `start`: longest */
 
-/* rules.c. The first three cut every text into a row of matches. */
+/* Options of ink_match_words(): how a splitter differs from the others of its kind. */
+enum {
+    INK_WORDS_CONTRACTIONS = 1, /* the endings 's, 't, 're, 've, 'm, 'll, 'd, in any case, are words; */
+    INK_WORDS_ENDINGS = 2,      /* or they belong to the word before them, if INK_WORDS_CASES is set */
+    INK_WORDS_MARKS = 4,        /* combining marks are letters */
+    INK_WORDS_CASES = 8,        /* so they are in words; a word has capitals, then small letters */
+    INK_WORDS_LINES = 16,       /* line ends belong to the punctuation before them, */
+    INK_WORDS_SLASHES = 32      /* and so do slashes */
+};
+
+/* rules.c. The first two cut every text into a row of matches. ink_match_words() does as Llama 3 does, with the options
+   in `properties` and at most `start` digits in a word; ink_match_numbers() is \p{N}{1,start}. */
 size_t ink_match_gpt2(const ink_step *step, const char *text, size_t size);
-size_t ink_match_llama3(const ink_step *step, const char *text, size_t size);
-size_t ink_match_qwen2(const ink_step *step, const char *text, size_t size);
+size_t ink_match_words(const ink_step *step, const char *text, size_t size);
+size_t ink_match_numbers(const ink_step *step, const char *text, size_t size);
 size_t ink_match_word_or_not(const ink_step *step, const char *text, size_t size); /* \w+|[^\w\s]+ */
 size_t ink_match_space(const ink_step *step, const char *text, size_t size);       /* one of White_Space */
 size_t ink_match_property(const ink_step *step, const char *text, size_t size);    /* a code point with `properties` */

@@ -5,7 +5,9 @@
  *     GPT-2     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+     (Radford et al. 2019)
  *     Llama 3   (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|
  *               \s*[\r\n]+|\s+(?!\S)|\s+
- *     Qwen2     as Llama 3, with \p{N} in place of \p{N}{1,3}
+ *
+ * Many are variants of Llama 3's: as many digits as they like, letters with combining marks, or words that begin anew
+ * at a capital after a small letter. Options of the step tell (INK_WORDS_... in engine.h).
  *
  * Bytes that are not UTF-8 are of class OTHER, so they stay together with punctuation and emoji.
  */
@@ -65,9 +67,27 @@ size_t ink_match_gpt2(const ink_step *step, const char *text, size_t size)
     return rule_spaces(text, size);
 }
 
-/* ---- Llama 3 and Qwen2 ------------------------------------------------------------------------------------------ */
+/* ---- Llama 3 and its variants ----------------------------------------------------------------------------------- */
 
 static bool rule_line_end(char c) { return c == '\r' || c == '\n'; }
+
+/* The class of a code point, of which INK_WORDS_MARKS counts marks as letters. */
+static ink_unicode_class word_class(unsigned options, const char *text, size_t size, size_t *length)
+{
+    uint32_t code;
+    *length = ink_utf8_next(text, size, &code);
+    const ink_unicode_class class = ink_unicode_class_of(code);
+    const bool mark = (options & INK_WORDS_MARKS) != 0 && class == INK_UNICODE_OTHER && ink_unicode_case_of(code) != 0;
+    return mark ? INK_UNICODE_LETTER : class;
+}
+
+static size_t word_run(unsigned options, ink_unicode_class wanted, const char *text, size_t size)
+{
+    size_t end = 0, length;
+    while (end < size && word_class(options, text + end, size - end, &length) == wanted)
+        end += length;
+    return end;
+}
 
 /* (?i:'s|'t|'re|'ve|'m|'ll|'d)   In either case, and U+017F, the long s, is an s. */
 static size_t rule_any_contraction(const char *text, size_t size)
@@ -80,17 +100,57 @@ static size_t rule_any_contraction(const char *text, size_t size)
     return rule_contraction(lower, ink_size_min(size, 3));
 }
 
-/* [^\r\n\p{L}\p{N}]?\p{L}+   Letters, and before them one of anything but a line end or a number. */
-static size_t rule_letters(const char *text, size_t size)
+/* [U]*[S]+ or, if not `small`, [U]+[S]*, where U is [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}] and S is [\p{Ll}\p{Lm}\p{Lo}\p{M}].
+   Where no letter of S follows those of U, the last of them that is one of S as well ends the word. */
+static size_t rule_cased(const char *text, size_t size, bool small)
 {
-    size_t start = 0, last;
-    ink_unicode_class first = rule_class(text, size, &start);
-    if (first == INK_UNICODE_LETTER)
-        start = 0;
-    else if (first == INK_UNICODE_NUMBER || rule_line_end(text[0]))
-        return 0;
-    size_t run = rule_run(INK_UNICODE_LETTER, text + start, size - start, &last);
-    return run != 0 ? start + run : 0;
+    size_t end = 0, both = 0, length = 0;
+    unsigned cases = 0;
+    uint32_t code;
+    for (; end < size; end += length) {
+        length = ink_utf8_next(text + end, size - end, &code);
+        cases = ink_unicode_case_of(code);
+        if ((cases & INK_UNICODE_CAPITAL) == 0)
+            break;
+        if ((cases & INK_UNICODE_SMALL) != 0)
+            both = end + length;
+    }
+    const size_t capitals = end;
+    for (; end < size && (cases & INK_UNICODE_SMALL) != 0; end += length) {
+        length = ink_utf8_next(text + end, size - end, &code);
+        cases = ink_unicode_case_of(code);
+        if ((cases & INK_UNICODE_SMALL) == 0)
+            break;
+    }
+    return end > capitals || !small ? end : both;
+}
+
+/* [^\r\n\p{L}\p{N}]?\p{L}+   Letters, and before them one of anything but a line end or a number. A mark is that one
+   first, and a letter if this leads nowhere. */
+static size_t rule_letters(unsigned options, const char *text, size_t size)
+{
+    size_t before = 0, run;
+    const ink_unicode_class first = word_class(0, text, size, &before);
+    if (first == INK_UNICODE_LETTER || first == INK_UNICODE_NUMBER || rule_line_end(text[0]))
+        before = 0;
+    if ((options & INK_WORDS_CASES) == 0) {
+        run = word_run(options, INK_UNICODE_LETTER, text + before, size - before);
+        if (run == 0 && before > 0) {
+            before = 0;
+            run = word_run(options, INK_UNICODE_LETTER, text, size);
+        }
+        return run != 0 ? before + run : 0;
+    }
+    for (int small = 1; small >= 0; small--)
+        for (int with = before > 0; with >= 0; with--) {
+            const size_t start = with ? before : 0;
+            run = rule_cased(text + start, size - start, small != 0);
+            if (run > 0 && (options & INK_WORDS_ENDINGS) != 0)
+                run += rule_any_contraction(text + start + run, size - start - run);
+            if (run > 0)
+                return start + run;
+        }
+    return 0;
 }
 
 /* \p{N}{1,most} */
@@ -103,14 +163,15 @@ static size_t rule_numbers(const char *text, size_t size, size_t most)
 }
 
 /*  ?[^\s\p{L}\p{N}]+[\r\n]*   Other characters, one U+0020 before them, and the line ends after them. */
-static size_t rule_others(const char *text, size_t size)
+static size_t rule_others(unsigned options, const char *text, size_t size)
 {
-    size_t start = text[0] == ' ' && size > 1 ? 1 : 0, last;
-    size_t run = rule_run(INK_UNICODE_OTHER, text + start, size - start, &last);
+    size_t start = text[0] == ' ' && size > 1 ? 1 : 0;
+    size_t run = word_run(options, INK_UNICODE_OTHER, text + start, size - start);
     if (run == 0)
         return 0;
     size_t end = start + run;
-    while (end < size && rule_line_end(text[end]))
+    while (end < size && (((options & INK_WORDS_LINES) != 0 && rule_line_end(text[end])) ||
+                          ((options & INK_WORDS_SLASHES) != 0 && text[end] == '/')))
         end++;
     return end;
 }
@@ -124,30 +185,24 @@ static size_t rule_lines(const char *text, size_t size)
     return end;
 }
 
-static size_t rule_llama(const char *text, size_t size, size_t most_numbers)
+size_t ink_match_words(const ink_step *step, const char *text, size_t size)
 {
-    size_t length = rule_any_contraction(text, size);
+    const unsigned options = step->properties;
+    size_t length = (options & INK_WORDS_CONTRACTIONS) != 0 ? rule_any_contraction(text, size) : 0;
     if (length == 0)
-        length = rule_letters(text, size);
+        length = rule_letters(options, text, size);
     if (length == 0)
-        length = rule_numbers(text, size, most_numbers);
+        length = rule_numbers(text, size, step->start);
     if (length == 0)
-        length = rule_others(text, size);
+        length = rule_others(options, text, size);
     if (length == 0)
         length = rule_lines(text, size);
     return length != 0 ? length : rule_spaces(text, size);
 }
 
-size_t ink_match_llama3(const ink_step *step, const char *text, size_t size)
+size_t ink_match_numbers(const ink_step *step, const char *text, size_t size)
 {
-    (void)step;
-    return rule_llama(text, size, 3);
-}
-
-size_t ink_match_qwen2(const ink_step *step, const char *text, size_t size)
-{
-    (void)step;
-    return rule_llama(text, size, 1);
+    return rule_numbers(text, size, step->start);
 }
 
 /* ---- the others ------------------------------------------------------------------------------------------------- */

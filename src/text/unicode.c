@@ -32,6 +32,34 @@ ink_unicode_class ink_unicode_class_of(uint32_t code) { return (ink_unicode_clas
 
 bool ink_unicode_has(uint32_t code, unsigned wanted) { return (properties(code) & wanted) != 0; }
 
+/* Whether a code point is in one of the runs, in which every one or every second one is. */
+static bool in_strides(const uint32_t *runs, size_t n, uint32_t code)
+{
+    size_t low = 0, high = n; /* as in value_in() */
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (runs[middle] >> 11 <= code)
+            low = middle;
+        else
+            high = middle;
+    }
+    const uint32_t distance = code - (runs[low] >> 11), stride = 1 + (runs[low] >> 10 & 1); /* wraps before the first */
+    return distance % stride == 0 && distance / stride <= (runs[low] & 1023);
+}
+
+unsigned ink_unicode_case_of(uint32_t code)
+{
+    const ink_unicode_class class = ink_unicode_class_of(code);
+    if (class == INK_UNICODE_LETTER && in_strides(unicode_capitals, COUNT(unicode_capitals), code))
+        return INK_UNICODE_CAPITAL;
+    if (class == INK_UNICODE_LETTER && in_strides(unicode_small, COUNT(unicode_small), code))
+        return INK_UNICODE_SMALL;
+    if (class == INK_UNICODE_LETTER ||
+        (class == INK_UNICODE_OTHER && in_strides(unicode_marks, COUNT(unicode_marks), code)))
+        return INK_UNICODE_CAPITAL | INK_UNICODE_SMALL;
+    return 0;
+}
+
 bool ink_unicode_is_chinese(uint32_t code)
 {
     return (code >= 0x3400 && code <= 0x4DBF) || (code >= 0x4E00 && code <= 0x9FFF) ||

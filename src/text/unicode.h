@@ -32,6 +32,15 @@ typedef enum ink_unicode_property {
 /* True for a code point that has at least one of the properties. */
 bool ink_unicode_has(uint32_t code, unsigned properties);
 
+/* The case of a letter, as the splitting patterns ask for it. Letters without case (Lm, Lo) and combining marks (M) go
+   with capitals and with small letters: both. 0: no letter and no mark. */
+typedef enum ink_unicode_case {
+    INK_UNICODE_CAPITAL = 1, /* Lu, Lt */
+    INK_UNICODE_SMALL = 2    /* Ll */
+} ink_unicode_case;
+
+unsigned ink_unicode_case_of(uint32_t code);
+
 /* One of the ideographs around which BERT puts spaces. */
 bool ink_unicode_is_chinese(uint32_t code);
 

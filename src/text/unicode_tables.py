@@ -82,6 +82,33 @@ def find_properties():
     return properties
 
 
+def find_cases():
+    """The capitals (Lu, Lt), the small letters (Ll) and the marks (M) of the splitting patterns, as runs."""
+    return [pack_strides(class_of(pattern)) for pattern in (r"[\p{Lu}\p{Lt}]", r"\p{Ll}", r"\p{M}")]
+
+
+def class_of(pattern):
+    properties = [0] * 0x110000
+    mark_pattern(properties, pattern, 1)
+    return [c for c in CODES if properties[c]]
+
+
+def pack_strides(codes):
+    """Runs of every code point or of every second one: first << 11 | (stride - 1) << 10 | number - 1."""
+    runs, i = [], 0
+    while i < len(codes):
+        ends = []
+        for stride in (1, 2):
+            end = i
+            while end + 1 < len(codes) and codes[end + 1] - codes[end] == stride and end - i < 1023:
+                end += 1
+            ends.append((end, stride))
+        end, stride = max(ends, key=lambda e: e[0])
+        runs.append(codes[i] << 11 | (stride - 1) << 10 | end - i)
+        i = end + 1
+    return runs
+
+
 # ---- grapheme clusters ----------------------------------------------------------------------------------------------
 
 BREAK_OTHER, CONTROL_BREAK, EXTEND, SPACING, PREPEND, PICTOGRAPH, CONSONANT, LINKER = range(8)
@@ -253,7 +280,11 @@ def main():
     print("\n/* A run of code points with the same properties is (first code point << 11 | ink_unicode_break << 8 |\n"
           "   properties); it ends before the next. */")
     print_table("uint32_t unicode_runs", runs_of(both, 11))
-    print("\n/* The same of (first code point << 8 | canonical combining class). */")
+    print("\n/* Capitals (Lu, Lt), small letters (Ll) and marks (M) as the splitting patterns know them. In a run is every code\n"
+          "   point or every second one: first << 11 | (stride - 1) << 10 | their number - 1. */")
+    for name, runs in zip(("capitals", "small", "marks"), find_cases()):
+        print_table("uint32_t unicode_" + name, ["0x%X" % run for run in runs])
+    print("\n/* A run of code points as in unicode_runs, (first code point << 8 | canonical combining class). */")
     print_table("uint32_t unicode_classes", runs_of([classes.get(c, 0) for c in range(0x110000)], 8))
     print("\n/* Canonical decompositions by one step, in order: code point << 42 | first << 21 | second; second is 0 where\n"
           "   the decomposition is one code point. Hangul syllables are not among them. */")
