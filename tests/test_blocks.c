@@ -1,8 +1,10 @@
 /*
- * test_blocks.c - blocks of quantised weights: the values are those of gguf-py to the bit, in vectors and in matrices.
+ * test_blocks.c - blocks of quantised weights: their values are those of gguf-py to the bit, in matrices too; what
+ * floats lose that become blocks.
  */
 #include "testing.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 
 #include "numbers.h"
 
+#include "../src/base/bytes.h"
 #include "../src/tensor/blocks.h"
 #include "../src/tensor/packed.h"
 
@@ -141,12 +144,138 @@ static void matrices(ink_context *ctx, ink_type type, const reference *r)
 
 static void matrices_take_blocks(ink_context *ctx) { for_every_type(ctx, matrices); }
 
+/* ---- quantising ------------------------------------------------------------------------------------------------- */
+
+/* The types that floats can be quantised to. Errors are of normally distributed weights, as a share of their size, with
+   what ggml's quantiser does to such weights (make_blocks.py --check prints both). */
+static const struct quantiser {
+    ink_type type;
+    double error, ggml;
+    double nan_above;
+} quantisers[] = {{INK_Q8_0, 0.00530, 0.00536, 127 * 65504.0},
+                  {INK_Q4_0, 0.0812, 0.0859, 8 * 65504.0},
+                  {INK_Q4_K, 0.0702, 0.0712, 63 * 65504.0},
+                  {INK_Q6_K, 0.0170, 0.0177, 128 * 32 * 65504.0}};
+#define N_QUANTISERS (sizeof quantisers / sizeof *quantisers)
+#define N_WEIGHTS ((size_t)64 * INK_MOST_ELEMENTS)
+
+static void quantise(ink_type type, const float *x, size_t n, float *back)
+{
+    unsigned char blocks[1 + N_WEIGHTS * 34 / 32];
+    memset(blocks, 0xff, sizeof blocks);
+    ink_blocks_from_f32(type, x, n, blocks + 1);
+    ink_blocks_to_f32(type, blocks + 1, n, back);
+}
+
+static void errors_are_small(void **unused)
+{
+    static float x[N_WEIGHTS], back[N_WEIGHTS];
+    uint64_t seed = 15;
+    (void)unused;
+    for (size_t i = 0; i < N_WEIGHTS; i++) {
+        float parts[12], sum = 0;
+        random_floats(&seed, 12, parts);
+        for (size_t j = 0; j < 12; j++)
+            sum += parts[j];
+        x[i] = 0.01f * sum;
+    }
+    for (const struct quantiser *q = quantisers; q < quantisers + N_QUANTISERS; q++) {
+        double error = 0, size = 0;
+        quantise(q->type, x, N_WEIGHTS, back);
+        for (size_t i = 0; i < N_WEIGHTS; i++) {
+            error += ((double)back[i] - (double)x[i]) * ((double)back[i] - (double)x[i]);
+            size += (double)x[i] * (double)x[i];
+        }
+        print_message("%s: error %.4f %%\n", ink_type_name(q->type), 100 * sqrt(error / size));
+        assert_true(sqrt(error / size) < q->error && q->error < q->ggml);
+    }
+}
+
+/* What blocks hold exactly comes back as it was: constants, powers of two, and what was quantised before. */
+static void exact_values_stay(void **unused)
+{
+    (void)unused;
+    for (const struct quantiser *q = quantisers; q < quantisers + N_QUANTISERS; q++) {
+        float x[INK_MOST_ELEMENTS], back[INK_MOST_ELEMENTS], again[INK_MOST_ELEMENTS];
+        static const float constants[] = {0, 1, -1, 0.5f, -0.25f};
+        for (size_t c = 0; c < sizeof constants / sizeof *constants; c++) {
+            for (size_t i = 0; i < INK_MOST_ELEMENTS; i++)
+                x[i] = constants[c];
+            quantise(q->type, x, INK_MOST_ELEMENTS, back);
+            for (size_t i = 0; i < INK_MOST_ELEMENTS; i++)
+                assert_true(fabs((double)back[i] - (double)x[i]) <= 0.001 * fabs((double)x[i]));
+        }
+        uint64_t seed = 4;
+        random_floats(&seed, INK_MOST_ELEMENTS, x);
+        quantise(q->type, x, INK_MOST_ELEMENTS, back);
+        quantise(q->type, back, INK_MOST_ELEMENTS, again);
+        double most = 0;
+        for (size_t i = 0; i < INK_MOST_ELEMENTS; i++)
+            most = fmax(most, fabs((double)again[i] - (double)back[i]));
+        assert_true(most < 0.002);
+    }
+}
+
+/* A number that does not fit makes all of its block NaN, and no other block. */
+static void impossible_values_are_loud(void **unused)
+{
+    (void)unused;
+    for (const struct quantiser *q = quantisers; q < quantisers + N_QUANTISERS; q++) {
+        const float bad[] = {
+            NAN, INFINITY, -INFINITY, 3e38f, (float)(1.2 * q->nan_above), (float)(-1.2 * q->nan_above)};
+        size_t elements = ink_type_block(q->type).elements, n = 3 * elements;
+        float x[3 * INK_MOST_ELEMENTS], back[3 * INK_MOST_ELEMENTS];
+        for (size_t b = 0; b < sizeof bad / sizeof *bad; b++) {
+            for (size_t i = 0; i < n; i++)
+                x[i] = (float)(i % 7) - 3;
+            x[elements + elements / 2] = bad[b];
+            /* Minima reach less far than scales. */
+            if (q->type == INK_Q4_K && b == 4)
+                x[elements + elements / 2] = -bad[b];
+            quantise(q->type, x, n, back);
+            for (size_t i = 0; i < n; i++)
+                assert_int_equal(isnan(back[i]) != 0, i / elements == 1);
+        }
+        for (size_t i = 0; i < n; i++)
+            x[i] = (i & 1) == 0 ? 2e-8f : -2e-8f;
+        quantise(q->type, x, n, back);
+        for (size_t i = 0; i < n; i++)
+            assert_true(back[i] == 0);
+    }
+}
+
+/* The bytes are the same on every machine that rounds floats to floats (x87 does not). */
+static void bytes_are_the_same_everywhere(void **unused)
+{
+    static const uint64_t sums[N_QUANTISERS] = {0x257caedb062be0bf, 0xad943e10166cca2b, 0xf14f0d5f798f834d,
+                                                0xcc88fc322242c11c};
+    static float x[N_WEIGHTS];
+    static unsigned char blocks[N_WEIGHTS * 34 / 32];
+    uint64_t seed = 3;
+    (void)unused;
+    if (FLT_EVAL_METHOD != 0)
+        skip();
+    random_floats(&seed, N_WEIGHTS, x);
+    for (size_t i = 0; i < N_QUANTISERS; i++) {
+        const ink_block_size block = ink_type_block(quantisers[i].type);
+        ink_blocks_from_f32(quantisers[i].type, x, N_WEIGHTS, blocks);
+        uint64_t sum = ink_hash(0, blocks, N_WEIGHTS / block.elements * block.bytes);
+        if (sum != sums[i])
+            fail_msg("%s: the bytes have the checksum %#llx", ink_type_name(quantisers[i].type),
+                     (unsigned long long)sum);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         context_test(values_are_those_of_gguf),
         context_test(codes_are_those_of_the_values),
         context_test(matrices_take_blocks),
+        cmocka_unit_test(errors_are_small),
+        cmocka_unit_test(exact_values_stay),
+        cmocka_unit_test(impossible_values_are_loud),
+        cmocka_unit_test(bytes_are_the_same_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,17 +50,17 @@
    unrolled; clang would, and then run out of registers. */
 #if defined(INK_SANITIZED)
 #define INLINE static __attribute__((noinline, unused))
-#define NOINLINE __attribute__((noinline))
+#define NOINLINE __attribute__((noinline, unused))
 #define UNROLL
 #define UNROLL_STEPS
 #elif defined(__clang__)
 #define INLINE static inline __attribute__((always_inline))
-#define NOINLINE __attribute__((noinline))
+#define NOINLINE __attribute__((noinline, unused))
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define UNROLL_STEPS _Pragma("clang loop unroll(disable)")
 #elif defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
-#define NOINLINE __attribute__((noinline))
+#define NOINLINE __attribute__((noinline, unused))
 #define UNROLL _Pragma("GCC unroll 24")
 #define UNROLL_STEPS
 #elif defined(_MSC_VER)
