@@ -184,6 +184,32 @@ static void inspects_shards(void **state)
     free(said);
 }
 
+/* A GGUF file lists its metadata, the beginning of what is long, and the tensors of all its shards. */
+static void inspects_gguf(void **state)
+{
+    static const char *const lines[] = {
+        "general.architecture          string         llama\n",
+        "split.count                   u16            3\n",
+        "blk.1.weight  Q8_0  [2, 32]  " FIXTURES "/gguf/parts-00001-of-00003.gguf\n",
+        "blk.2.weight  F16   [2, 32]\n",
+        "tensors      5\n",
+        "looks like   a model of architecture llama\n",
+    };
+    char *said = output_of(run(PROGRAMS "/inspect", FIXTURES "/gguf/parts-00002-of-00003.gguf"));
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        assert_non_null(strstr(said, lines[i]));
+    free(said);
+    said = output_of(run(PROGRAMS "/inspect", FIXTURES "/gguf/types.gguf"));
+    assert_non_null(strstr(said, "test.float32.array            f32[3]         -0.1, 3.4e+38, -0.1\n"));
+    assert_non_null(strstr(said, "test.bool.array               bool[3]        false, true, false\n"));
+    assert_non_null(strstr(said, "test.string.array             string[4]      \"\", a, Ġthe, \xf0\x9f\x90\x8c\n"));
+    free(said);
+    said = output_of(run(PROGRAMS "/inspect", MODELS "/gpt/model.safetensors"));
+    assert_non_null(strstr(said, "format  string         pt\n"));
+    free(said);
+}
+
 static void first_light(void **state)
 {
     static const char *const titles[] = {"MLP", "RNN", "GRU", "LSTM", "GPT"};
@@ -213,6 +239,7 @@ int main(void)
         cmocka_unit_test(damaged_folders_are_refused),
         cmocka_unit_test(inspects),
         cmocka_unit_test(inspects_shards),
+        cmocka_unit_test(inspects_gguf),
         cmocka_unit_test(first_light),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -1,11 +1,11 @@
 /*
- * inspect.c - what is inside a safetensors file or a model folder.
+ * inspect.c - what is inside a safetensors or GGUF file or a model folder.
  */
 #include <string.h>
 
 #include "lm.h"
 
-enum { NAME_ROOM = 256 };
+enum { NAME_ROOM = 256, VALUE_ROOM = 64, MOST_ELEMENTS = 6 };
 
 static uint64_t asked_context;
 
@@ -17,13 +17,53 @@ static const cli_option options[] = {
 static cli line = {
     .name = "inspect",
     .usage = "FILE_OR_FOLDER [options]",
-    .about = "Lists the tensors of a safetensors file or of a model folder; for a folder also what kind of model it\n"
-             "is and how much memory it needs.",
+    .about =
+        "Lists the tensors of a safetensors or GGUF file, or of a model folder; of a file also its metadata, of a\n"
+        "folder what kind of model it is and how much memory it needs.",
     .samples = "  inspect examples/models/gpt\n"
                "  inspect examples/models/gru/model.safetensors\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, 1, "FILE_OR_FOLDER"),
 };
+
+/* A key of the metadata in each line: "llama.block_count  u32  30". Of long strings and arrays the beginning. */
+static void print_metadata(const ink_weights *weights)
+{
+    char name[NAME_ROOM], type[32], value[5 * VALUE_ROOM];
+    ink_metadata entry;
+    int width = 0;
+    for (size_t i = 0; ink_weights_metadata_at(weights, i, &entry); i++) {
+        int size = (int)strlen(console_harmless(name, sizeof name, entry.key));
+        width = size > width ? size : width;
+    }
+    for (size_t i = 0; ink_weights_metadata_at(weights, i, &entry); i++) {
+        size_t used = 0, e = 0, size = 0;
+        bool cut = false;
+        value[0] = '\0';
+        for (; e < entry.count && e < MOST_ELEMENTS && used < VALUE_ROOM && !cut; e++) {
+            double number;
+            char text[VALUE_ROOM + 1];
+            const char *string = ink_weights_metadata_element(weights, i, e, &size, &number);
+            cut = string != NULL && size > VALUE_ROOM;
+            size = cut ? VALUE_ROOM : size;
+            while (cut && ((unsigned char)string[size] & 0xC0) == 0x80) /* not inside a character */
+                size--;
+            if (string != NULL)
+                snprintf(text, sizeof text, "%.*s", size > 0 ? (int)size : 2, size > 0 ? string : "\"\"");
+            else if (strcmp(entry.type, "bool") == 0)
+                snprintf(text, sizeof text, "%s", number != 0 ? "true" : "false");
+            else
+                snprintf(text, sizeof text, "%.*g", strcmp(entry.type, "f32") == 0 ? 7 : 16, number);
+            used += (size_t)snprintf(value + used, sizeof value - used, "%s", e > 0 ? ", " : "");
+            used += strlen(console_harmless(value + used, sizeof value - used, text));
+        }
+        snprintf(type, sizeof type, entry.is_array ? "%s[%zu]" : "%s", entry.type, entry.count);
+        printf("%-*s  %-13s  %s%s\n", width, console_harmless(name, sizeof name, entry.key), type, value,
+               e < entry.count || cut ? " ..." : "");
+    }
+    if (ink_weights_metadata_count(weights) > 0)
+        putchar('\n');
+}
 
 static void print_tensors(const ink_weights *weights)
 {
@@ -60,6 +100,11 @@ static void print_guesses(const ink_weights *weights)
         {".attention.q_lin.weight", "a DistilBERT Transformer"},
     };
     char call[2 * NAME_ROOM], shown[4 * NAME_ROOM];
+    const char *architecture = ink_weights_metadata(weights, "general.architecture");
+    if (architecture != NULL) {
+        printf("looks like   a model of architecture %s\n", console_harmless(shown, sizeof shown, architecture));
+        return;
+    }
     for (size_t i = 0; i < ink_weights_count(weights); i++) {
         const char *name = ink_weights_at(weights, i)->name;
         size_t size = strlen(name);
@@ -85,6 +130,7 @@ static bool inspect_file(ink_context *ctx, const char *path)
     ink_weights *weights = NULL;
     if (!console_ok(ctx, ink_weights_open(ctx, path, &weights)))
         return false;
+    print_metadata(weights);
     print_tensors(weights);
     for (size_t i = 0; i < ink_weights_count(weights); i++) {
         const ink_weight *w = ink_weights_at(weights, i);

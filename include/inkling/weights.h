@@ -92,6 +92,25 @@ const char *ink_weights_prefix(const ink_weights *weights);
 const char *ink_weights_name(const ink_weights *weights);
 const char *ink_weights_metadata(const ink_weights *weights, const char *key);
 
+/* One key of the metadata. In safetensors all values are strings, GGUF has numbers and arrays, too. */
+typedef struct ink_metadata {
+    const char *key; /* lives as long as the ink_weights */
+    const char
+        *type;    /* of the value, or of each element: "string", "bool", "u8", "i8", ... "u64", "i64", "f32", "f64" */
+    size_t count; /* of elements; 1 if it is no array */
+    bool is_array;
+} ink_metadata;
+
+/* The i-th key, in the order of the file (of several GGUF files, the first; of several safetensors files, those of
+   all); false from i = ink_weights_metadata_count() on. */
+size_t ink_weights_metadata_count(const ink_weights *weights);
+bool ink_weights_metadata_at(const ink_weights *weights, size_t i, ink_metadata *entry);
+
+/* Element e of the i-th value (0 if it is no array): a string [*size], which is not NUL-terminated in an array; or NULL
+   and *number, rounded to a double if it is an integer beyond 2^53. A string of an array is searched for from the first
+   on. NULL and 0 where there is no such element. */
+const char *ink_weights_metadata_element(const ink_weights *weights, size_t i, size_t e, size_t *size, double *number);
+
 /* Reads all elements of a tensor of this file as f32 into out [count of its shape], whatever its floating-point type:
    F32, BF16 and F16 exactly, F64 rounded, quantised types as scale times number (plus minimum), each operation rounded.
    INK_ERROR_UNSUPPORTED for other types, INK_ERROR_READ. One thread at a time per ink_weights. */

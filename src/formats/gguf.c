@@ -264,7 +264,7 @@ static ink_result gguf_read_type(const gguf_reader *r, uint64_t number, ink_type
                                gguf_others[i].why == 'r'   ? ": it was removed from GGUF"
                                : gguf_others[i].why == 'i' ? ": it is one of intermediate results, not of files"
                                                            : "");
-    if ((number >= 97 && number <= 199) || (number >= 200 && number < 400))
+    if ((number >= 97 && number <= 158) || (number >= 200 && number < 400))
         return gguf_refuse(r, INK_ERROR_UNSUPPORTED, "its type %llu is not supported: it is one of ik_llama.cpp",
                            (unsigned long long)number);
     return gguf_refuse(r, INK_ERROR_UNSUPPORTED, "its type %llu is unknown", (unsigned long long)number);
@@ -274,34 +274,34 @@ static ink_result gguf_read_type(const gguf_reader *r, uint64_t number, ink_type
    weight->offset is the byte of the entry. */
 static ink_result gguf_read_tensor(gguf_reader *r, ink_weight *weight)
 {
-    unsigned char *name, *skipped;
-    uint64_t n_dims, dims[MAX_DIMS] = {0}, type, offset;
-    size_t count, size;
+    unsigned char *name, *rest;
+    uint64_t n_dims;
     INK_TRY(gguf_begin(r, "tensor", MAX_NAME, &name));
     INK_TRY(gguf_number(r, 4, &n_dims));
     if (n_dims > MAX_DIMS)
         return gguf_refuse(r, INK_ERROR_CORRUPT, "it has %llu dimensions, at most %u are legal",
                            (unsigned long long)n_dims, MAX_DIMS);
-    if (r->header == NULL)
-        return gguf_skip(r, n_dims * 8 + 4 + 8, &skipped);
+    INK_TRY(gguf_skip(r, n_dims * 8 + 4 + 8, &rest));
+    if (rest == NULL)
+        return INK_OK;
     name[r->name_size] = '\0';
     *weight = (ink_weight){.name = r->name, .offset = r->entry, .shape.rank = (size_t)n_dims};
-    for (size_t i = 0; i < n_dims; i++) {
-        INK_TRY(gguf_number(r, 8, &dims[i]));
-        if (dims[i] > INT64_MAX || dims[i] > SIZE_MAX)
+    for (size_t i = 0; i < n_dims; i++, rest += 8) {
+        const uint64_t dim = ink_get_le(rest, 8);
+        if (dim > INT64_MAX || dim > SIZE_MAX)
             return gguf_refuse(r, INK_ERROR_CORRUPT, "dimension %zu is %llu, which is too large", i,
-                               (unsigned long long)dims[i]);
-        weight->shape.dim[n_dims - 1 - i] = (size_t)dims[i]; /* GGUF has the fastest first */
+                               (unsigned long long)dim);
+        weight->shape.dim[n_dims - 1 - i] = (size_t)dim; /* GGUF has the fastest first */
     }
-    INK_TRY(gguf_number(r, 4, &type));
-    INK_TRY(gguf_number(r, 8, &offset));
-    INK_TRY(gguf_read_type(r, type, &weight->type));
+    const uint64_t offset = ink_get_le(rest + 4, 8);
+    INK_TRY(gguf_read_type(r, ink_get_le(rest, 4), &weight->type));
 
     const ink_block_size block = ink_type_block(weight->type);
-    const uint64_t row = n_dims > 0 ? dims[0] : 1;
+    const size_t row = n_dims > 0 ? weight->shape.dim[n_dims - 1] : 1;
+    size_t count, size;
     if (row % block.elements != 0)
-        return gguf_refuse(r, INK_ERROR_CORRUPT, "a row of %llu elements is no whole number of %s blocks of %zu",
-                           (unsigned long long)row, ink_type_name(weight->type), block.elements);
+        return gguf_refuse(r, INK_ERROR_CORRUPT, "a row of %zu elements is no whole number of %s blocks of %zu", row,
+                           ink_type_name(weight->type), block.elements);
     if (!ink_shape_count(&weight->shape, &count) || !ink_size_mul(count / block.elements, block.bytes, &size))
         return gguf_refuse(r, INK_ERROR_CORRUPT, "the size of %s overflows", INK_SHAPE(&weight->shape));
     if (offset != r->n_data)
@@ -496,6 +496,15 @@ static double gguf_float(const ink_gguf_value *value, size_t i)
     memcpy(&single, &half, sizeof single);
     memcpy(&number, &bits, sizeof number);
     return width == 4 ? (double)single : number;
+}
+
+const char *ink_gguf_type_name(ink_gguf_type type) { return gguf_type_names[type]; }
+
+double ink_gguf_number(const ink_gguf_value *value, size_t i)
+{
+    if (value->type == INK_GGUF_F32 || value->type == INK_GGUF_F64)
+        return gguf_float(value, i);
+    return value->type == INK_GGUF_U64 ? (double)ink_get_le(value->data + 8 * i, 8) : (double)gguf_int(value, i);
 }
 
 /* "m.gguf: key 'llama.block_count' (byte 24): expected an integer from 1 to 5, found 7" */

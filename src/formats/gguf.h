@@ -123,6 +123,10 @@ ink_result ink_gguf_float_at(ink_context *ctx, const ink_gguf *gguf, const ink_g
 ink_result ink_gguf_expect_array(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value,
                                  ink_gguf_type type, size_t n);
 
+/* "u8", ... "f64"; and element i of numbers or bools, unchecked, an integer beyond 2^53 rounded. */
+const char *ink_gguf_type_name(ink_gguf_type type);
+double ink_gguf_number(const ink_gguf_value *value, size_t i);
+
 /* The strings of an array of strings one after the other; *at begins as 0. False at the end, where *text and *size are
    left as they are. They are not NUL-terminated. */
 bool ink_gguf_next_string(const ink_gguf_value *value, size_t *at, const char **text, size_t *size);

@@ -356,12 +356,12 @@ static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const cha
 
     /* A tensor that two files hold has no meaning, even if they agree. */
     for (size_t i = 1; i < n_tensors; i++) {
-        const ink_weight *a = &weights->tensors[ink_key_index(weights->by_name[i - 1])];
-        const ink_weight *b = &weights->tensors[ink_key_index(weights->by_name[i])];
+        const size_t one = ink_key_index(weights->by_name[i - 1]), other = ink_key_index(weights->by_name[i]);
+        const ink_weight *a = &weights->tensors[one < other ? one : other];
+        const ink_weight *b = &weights->tensors[one < other ? other : one];
         if (strcmp(a->name, b->name) == 0 && a->file == b->file)
             return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: tensor '%s' is there twice, with data at bytes %llu and %llu",
-                            a->file, a->name, (unsigned long long)(a < b ? a : b)->offset,
-                            (unsigned long long)(a < b ? b : a)->offset);
+                            a->file, a->name, (unsigned long long)a->offset, (unsigned long long)b->offset);
         if (strcmp(a->name, b->name) == 0)
             return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: tensor '%s' is in two of the files, '%s' and '%s'",
                             weights->name, a->name, a->file, b->file);
@@ -522,6 +522,48 @@ const char *ink_weights_metadata(const ink_weights *weights, const char *key)
         return NULL;
     const ink_gguf_value *value = ink_gguf_find(weights->gguf, key);
     return value != NULL && value->type == INK_GGUF_STRING && !value->is_array ? (const char *)value->data : NULL;
+}
+
+size_t ink_weights_metadata_count(const ink_weights *weights)
+{
+    return weights == NULL ? 0 : weights->gguf != NULL ? weights->gguf->n_values : weights->n_metadata;
+}
+
+bool ink_weights_metadata_at(const ink_weights *weights, size_t i, ink_metadata *entry)
+{
+    if (i >= ink_weights_metadata_count(weights))
+        return false;
+    if (weights->gguf == NULL) {
+        *entry = (ink_metadata){.key = weights->metadata[i].key, .type = "string", .count = 1};
+        return true;
+    }
+    const ink_gguf_value *value = &weights->gguf->values[i];
+    *entry = (ink_metadata){.key = value->key,
+                            .type = ink_gguf_type_name((ink_gguf_type)value->type),
+                            .count = value->count,
+                            .is_array = value->is_array};
+    return true;
+}
+
+const char *ink_weights_metadata_element(const ink_weights *weights, size_t i, size_t e, size_t *size, double *number)
+{
+    ink_metadata entry;
+    const char *text = NULL;
+    *size = 0;
+    *number = 0;
+    if (!ink_weights_metadata_at(weights, i, &entry) || e >= entry.count)
+        return NULL;
+    if (weights->gguf != NULL && weights->gguf->values[i].type != INK_GGUF_STRING) {
+        *number = ink_gguf_number(&weights->gguf->values[i], e);
+        return NULL;
+    }
+    for (size_t k = 0, at = 0; entry.is_array && k <= e; k++)
+        ink_gguf_next_string(&weights->gguf->values[i], &at, &text, size);
+    if (text == NULL) {
+        text = weights->gguf != NULL ? (const char *)weights->gguf->values[i].data : weights->metadata[i].value;
+        *size = strlen(text);
+    }
+    return text;
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
