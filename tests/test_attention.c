@@ -511,7 +511,7 @@ static void block_gives_the_numbers_of_pytorch(ink_context *ctx)
     memcpy(both, x, n_x * sizeof *x);
     memcpy(both + n_x, x + 10 * hidden, (n - 10) * hidden * sizeof *x);
     for (size_t i = 0; i < 2; i++)
-        caches[i] = test_aligned(ink_kv_cache_bytes(&block_attention, n));
+        caches[i] = test_aligned(ink_kv_cache_bytes(&block_attention, n, INK_F32));
 
     ink_stack_scratch scratch;
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);

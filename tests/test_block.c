@@ -85,7 +85,7 @@ static void run_in_pieces(ink_context *ctx, const ink_stack *block, size_t piece
     size_t done[2] = {0, 0};
     float *both = test_floats((size_t)2 * N * HIDDEN);
     for (size_t i = 0; i < 2; i++)
-        caches[i] = test_aligned(ink_kv_cache_bytes(&attention, N));
+        caches[i] = test_aligned(ink_kv_cache_bytes(&attention, N, INK_F32));
     while (done[0] < N || done[1] < N) {
         size_t count[2];
         for (size_t i = 0; i < 2; i++)
@@ -384,11 +384,11 @@ static void oracle_stack(ink_context *ctx, const ink_weights *w, const stack_cas
 static void *keep_source(ink_context *ctx, const ink_stack *stack, size_t piece, const float *source)
 {
     const ink_attention *cross = &stack->config.cross;
-    size_t stride = ink_kv_cache_bytes(cross, SOURCE_ROWS);
+    size_t stride = ink_kv_cache_bytes(cross, SOURCE_ROWS, INK_F32);
     char *memory = test_aligned(BLOCKS * stride);
     float *kv = test_floats(SOURCE_ROWS * CROSS);
     for (size_t i = 0; i < BLOCKS && cross->n_heads != 0; i++) {
-        ink_kv_cache cache = ink_kv_cache_over(cross, SOURCE_ROWS, memory + i * stride);
+        ink_kv_cache cache = ink_kv_cache_over(cross, SOURCE_ROWS, INK_F32, memory + i * stride);
         ink_dense_run(ctx, &stack->blocks[i].cross_kv, source, SOURCE_SIZE, SOURCE_ROWS, kv);
         for (size_t done = 0, count; done < SOURCE_ROWS; done += count) {
             count = piece < SOURCE_ROWS - done ? piece : SOURCE_ROWS - done;
@@ -404,7 +404,7 @@ static void run_stack(ink_context *ctx, const ink_stack *stack, size_t piece, co
     void *kept = keep_source(ctx, stack, piece, source);
     ink_stack_scratch scratch;
     float scales[INK_STACK_ROPES];
-    size_t stride = ink_kv_cache_bytes(&stack->config.attention[0], ROWS);
+    size_t stride = ink_kv_cache_bytes(&stack->config.attention[0], ROWS, INK_F32);
     void *kv = test_aligned(BLOCKS * stride);
     ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
     ink_stack_alloc_scratch(&ctx->scratch, &stack->config, ROWS, piece, &scratch);
@@ -419,7 +419,7 @@ static void run_stack(ink_context *ctx, const ink_stack *stack, size_t piece, co
                                .before = done,
                                .count = count,
                                .cross = kept,
-                               .cross_stride = ink_kv_cache_bytes(&stack->config.cross, SOURCE_ROWS),
+                               .cross_stride = ink_kv_cache_bytes(&stack->config.cross, SOURCE_ROWS, INK_F32),
                                .cross_capacity = SOURCE_ROWS,
                                .cross_length = SOURCE_ROWS};
         ink_stack_fill_angles(ctx->kernel, &stack->config, frequencies, scales, done, 0, count, &scratch);

@@ -120,11 +120,11 @@ static void *take(size_t count)
     return p;
 }
 
-/* The weights of the test are multiples of 1/128, so that bf16 and f16 hold them. */
-static void make_weights(uint64_t *seed, size_t count, float *w)
+/* The weights of the test are multiples of 1/128, so that bf16 and f16 hold them, and for I8 whole numbers. */
+static void make_weights(uint64_t *seed, ink_type type, size_t count, float *w)
 {
     for (size_t i = 0; i < count; i++)
-        w[i] = (float)((int32_t)(random_bits(seed) % 255) - 127) / 128;
+        w[i] = (float)((int32_t)(random_bits(seed) % 255) - 127) / (type == INK_I8 ? 1 : 128);
 }
 
 static void make_matrix(operands *o, const placing *p, size_t n, size_t k)
@@ -145,6 +145,8 @@ static void make_matrix(operands *o, const placing *p, size_t n, size_t k)
                 ((uint16_t *)o->matrix.panels)[at] = bf16_of(o->w[j * k + t]);
             else if (p->type == INK_F16)
                 ((uint16_t *)o->matrix.panels)[at] = f16_of(o->w[j * k + t]);
+            else if (p->type == INK_I8)
+                ((int8_t *)o->matrix.panels)[at] = (int8_t)o->w[j * k + t];
             else
                 ((float *)o->matrix.panels)[at] = o->w[j * k + t];
         }
@@ -155,7 +157,7 @@ static operands make_operands(const placing *p, size_t m, size_t n, size_t k)
     uint64_t seed = 17 + m + 1000 * n + 1000000 * k;
     operands o = {.x = take(m * k), .w = take(n * k), .bias = take(n), .exact = take(m * n)};
     random_floats(&seed, m * k, o.x);
-    make_weights(&seed, n * k, o.w);
+    make_weights(&seed, p->type, n * k, o.w);
     random_floats(&seed, n, o.bias);
     oracle_product product = {m, n, k, o.x, o.w, p->with_bias ? o.bias : NULL};
     oracle_matmul_in_order(&product, o.exact);
@@ -210,7 +212,8 @@ static void check_product(const placing *p, size_t m, size_t n, size_t k)
     free_operands(&o);
 }
 
-static const ink_type panel_types[] = {INK_F32, INK_BF16, INK_F16};
+static const ink_type panel_types[] = {INK_F32, INK_BF16, INK_F16, INK_I8};
+#define N_PANEL_TYPES (sizeof panel_types / sizeof *panel_types)
 
 /* The placing of the i-th product: a different one every time. */
 static placing placing_of(size_t i)
@@ -222,7 +225,7 @@ static placing placing_of(size_t i)
                      .b_shift = i * 3 % 16,
                      .k_extra = i % 5 == 0 ? 3 : 0,
                      .with_bias = i % 2 == 0,
-                     .type = panel_types[i / 2 % 3]};
+                     .type = panel_types[i / 2 % N_PANEL_TYPES]};
 }
 
 static void small_products_of_every_size(void **unused)
@@ -246,7 +249,7 @@ static void products_with_a_large_side(void **unused)
     (void)unused;
     for (size_t i = 0; i < sizeof large / sizeof *large; i++)
         for (size_t j = 0; j < sizeof small / sizeof *small; j++)
-            for (size_t type = 0; type < 3; type++) {
+            for (size_t type = 0; type < N_PANEL_TYPES; type++) {
                 size_t a = small[j][0], b = small[j][1];
                 placing p = placing_of(number++);
                 p.type = panel_types[type];
@@ -292,9 +295,8 @@ static void check_parts(ink_type type)
 static void parts_make_the_whole(void **unused)
 {
     (void)unused;
-    check_parts(INK_F32);
-    check_parts(INK_BF16);
-    check_parts(INK_F16);
+    for (size_t i = 0; i < N_PANEL_TYPES; i++)
+        check_parts(panel_types[i]);
 }
 
 /* x, bias and y end where a page begins that nobody may touch. */
@@ -302,8 +304,8 @@ static void nothing_beyond_the_end(void **unused)
 {
     static const size_t sizes[][3] = {{1, 1, 1}, {1, 19, 5}, {3, 15, 7}, {8, 33, 16}, {17, 63, 257}, {6, 95, 33}};
     (void)unused;
-    for (size_t i = 0; i < 12; i++) {
-        const placing p = {.with_bias = true, .type = i < 6 ? INK_F32 : INK_BF16};
+    for (size_t i = 0; i < 18; i++) {
+        const placing p = {.with_bias = true, .type = i < 6 ? INK_F32 : i < 12 ? INK_BF16 : INK_I8};
         size_t m = sizes[i % 6][0], n = sizes[i % 6][1], k = sizes[i % 6][2];
         operands o = make_operands(&p, m, n, k);
         float *x = guarded_block(m * k * 4), *y = guarded_block(m * n * 4), *bias = guarded_block(n * 4);
@@ -319,6 +321,48 @@ static void nothing_beyond_the_end(void **unused)
         guarded_free(y, m * n * 4);
         guarded_free(bias, n * 4);
         free_operands(&o);
+    }
+}
+
+/* Codes of any rows, beside a division and a rounding in double precision; what has no scale. */
+static void codes_are_the_nearest(void **unused)
+{
+    uint64_t seed = 5;
+    (void)unused;
+    for (size_t round = 0; round < 2000; round++) {
+        float x[70], largest = 0;
+        size_t n = 1 + round % 70;
+        random_floats(&seed, n, x);
+        for (size_t i = 0; i < n; i++) {
+            x[i] = ldexpf(x[i], (int)(round % 250) - 125);
+            largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+        }
+        for (size_t v = 0; variants[v] != NULL; v++) {
+            int8_t y[71];
+            y[n] = 77;
+            assert_true(variants[v]->largest(x, n) == largest);
+            float scale = variants[v]->to_i8(x, n, largest, y), expected = largest / 127;
+            assert_int_equal(y[n], 77);
+            assert_true(scale == (expected < 0x1p-126f ? 0 : expected));
+            for (size_t i = 0; i < n; i++)
+                assert_int_equal(y[i], scale == 0 ? 0 : (int)nearbyint((double)(x[i] / scale)));
+        }
+    }
+    for (size_t v = 0; variants[v] != NULL; v++) {
+        const float ties[] = {127, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, -126.5f, -127};
+        const int8_t even[] = {127, 0, 2, 2, 0, -2, -2, -126, -127};
+        float wrong[2] = {1, INFINITY}, tiny[2] = {0x1p-149f, 0};
+        int8_t y[9];
+        assert_true(variants[v]->to_i8(ties, 9, 127, y) == 1);
+        assert_memory_equal(y, even, 9);
+        assert_true(isnan(variants[v]->largest(wrong, 2)));
+        wrong[1] = NAN;
+        assert_true(isnan(variants[v]->largest(wrong, 2)));
+        assert_true(isnan(variants[v]->to_i8(wrong, 2, NAN, y)));
+        assert_int_equal(y[0], 0);
+        assert_true(variants[v]->to_i8(tiny, 2, 0x1p-149f, y) == 0);
+        assert_true(variants[v]->largest(tiny, 0) == 0);
+        assert_int_equal(y[0], 0);
     }
 }
 
@@ -355,6 +399,7 @@ int main(void)
         cmocka_unit_test(every_alignment),
         cmocka_unit_test(parts_make_the_whole),
         cmocka_unit_test(nothing_beyond_the_end),
+        cmocka_unit_test(codes_are_the_nearest),
         context_test(long_sums_are_accurate),
     };
     for (size_t i = 0; i < 7 && ink_kernel_name(i) != NULL; i++)

@@ -71,13 +71,14 @@ typedef struct run {
     float *logits;
 } run;
 
-static void begin(run *r, const fixture *f, unsigned n_threads)
+static void begin(run *r, const fixture *f, unsigned n_threads, ink_type cache)
 {
     memset(r, 0, sizeof *r);
     r->f = f;
     r->ctx = counting_begin(&r->memory, n_threads);
     for (size_t i = 0; i < N_ITEMS; i++)
-        assert_ok(r->ctx, ink_state_create(r->ctx, f->model, 40, &r->states[i]));
+        assert_ok(r->ctx, ink_state_create_with(r->ctx, f->model, &(ink_state_options){.capacity = 40, .cache = cache},
+                                                &r->states[i]));
     r->logits = malloc(64 * f->info->vocab_size * sizeof *r->logits);
     assert_non_null(r->logits);
 }
@@ -102,10 +103,10 @@ static void forward(run *r, size_t n_items, size_t n_tokens)
     assert_ok(r->ctx, ink_model_forward_list(r->ctx, r->f->model, items, n_items));
 }
 
-static void check_fixture(const fixture *f, unsigned n_threads)
+static void check_fixture(const fixture *f, unsigned n_threads, ink_type cache)
 {
     run r;
-    begin(&r, f, n_threads);
+    begin(&r, f, n_threads, cache);
     assert_ok(r.ctx, ink_context_reserve(r.ctx, f->model, N_ITEMS, 50, 40));
     size_t takes = r.memory.takes, mallocs = n_mallocs;
     forward(&r, 5, 10);
@@ -122,8 +123,10 @@ static void check_fixture(const fixture *f, unsigned n_threads)
 
 static void a_forward_pass_after_reserve_allocates_nothing(const fixture *f)
 {
-    check_fixture(f, 1);
-    check_fixture(f, 2);
+    check_fixture(f, 1, INK_F32);
+    check_fixture(f, 2, INK_F32);
+    check_fixture(f, 1, INK_F16);
+    check_fixture(f, 2, INK_I8);
 }
 
 /* Generators allocate when they are created: greedy, with all that sampling needs, beams; fresh states and given ones.
@@ -138,12 +141,13 @@ static void a_generator_allocates_nothing_when_it_runs(const fixture *f)
          .capacity = 40,
          .sampler = {.temperature = 1, .top_k = 9, .top_p = 0.9f, .repeat_penalty = 1.2f}},
         {.n_requests = 2, .n_beams = 4, .n_results = 2, .max_tokens = 12, .capacity = 40, .no_repeat_ngram_size = 2},
+        {.n_requests = 2, .n_beams = 3, .max_tokens = 9, .capacity = 40, .cache = INK_I8},
     };
     for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
         run r;
         ink_request requests[N_ITEMS];
         ink_generator *generator;
-        begin(&r, f, 1 + w % 2);
+        begin(&r, f, 1 + w % 2, ways[w].cache);
         assert_ok(r.ctx, ink_generator_create(r.ctx, f->model, &ways[w], &generator));
         size_t takes = r.memory.takes, mallocs = n_mallocs;
         for (size_t i = 0; i < ways[w].n_requests; i++)
@@ -161,7 +165,7 @@ static void a_generator_allocates_nothing_when_it_runs(const fixture *f)
 static void the_first_pass_takes_and_the_second_does_not(const fixture *f)
 {
     run r;
-    begin(&r, f, 1);
+    begin(&r, f, 1, INK_F32);
     size_t takes = r.memory.takes, mallocs = n_mallocs;
     forward(&r, 3, 10);
     assert_true(r.memory.takes > takes);
@@ -181,7 +185,7 @@ static void the_first_pass_takes_and_the_second_does_not(const fixture *f)
 static void a_failed_reserve_leaves_the_context_usable(const fixture *f)
 {
     run r;
-    begin(&r, f, 1);
+    begin(&r, f, 1, INK_F32);
     counting_fail_at(&r.memory, 1);
     assert_fails(r.ctx, ink_context_reserve(r.ctx, f->model, N_ITEMS, 50, 40), INK_ERROR_MEMORY, "memory");
     assert_true(counting_failed(&r.memory));

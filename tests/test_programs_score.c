@@ -89,6 +89,24 @@ static void scores_paragraphs(void **state)
     free(said);
 }
 
+/* Keys and values in less memory cost next to nothing here; another name is a mistake. */
+static void scores_with_every_cache(void **state)
+{
+    static const char text[] = "Anna and Tom were in the garden. It was night and they saw the moon.";
+    static const char *const names[] = {"f32", "f16", "q8"};
+    size_t n;
+    double bits = reference_bits(MODELS "/gpt", text, 256, &n);
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        char *said = output_of(process_run(
+            NULL, (const char *const[]){PROGRAMS "/score", "--cache", names[i], MODELS "/gpt", "-", NULL}, text));
+        assert_true(fabs(number_after(said, "bits per token") - bits) <= (i == 2 ? 0.003 : 0.0002));
+        free(said);
+    }
+    refused(run_with(text, PROGRAMS "/score", "--cache", "q4", MODELS "/gpt", "-"),
+            "--cache expects f32, f16 or q8, found 'q4'");
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -100,6 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores),
         cmocka_unit_test(scores_paragraphs),
+        cmocka_unit_test(scores_with_every_cache),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

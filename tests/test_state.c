@@ -195,7 +195,7 @@ static void a_copy_leaves_no_row_unwritten(const fixture *f)
     memset(block, 0xFF, size); /* NaNs */
     assert_ok(f->ctx, ink_state_create_in(f->ctx, f->model, 40, block, size, &to));
     assert_ok(f->ctx, ink_state_copy(f->ctx, from, to));
-    ink_kv_cache cache = ink_kv_cache_over(f->model->transformer.stack.config.attention, 40, to->kv);
+    ink_kv_cache cache = ink_kv_cache_over(f->model->transformer.stack.config.attention, 40, INK_F32, to->kv);
     for (size_t head = 0; head < cache.n_kv_heads; head++)
         for (size_t row = 5; row < INK_FILL_ROWS; row++) {
             float key[64];
@@ -326,7 +326,7 @@ static void saved_bytes_that_do_not_fit_are_refused(const fixture *f)
     assert_int_equal(none, 0);
     assert_fails(f->ctx, ink_state_save(f->ctx, state, bytes, 10, NULL), INK_ERROR_ARGUMENT, "size");
     bytes[8] = 1; /* what version 0.1.0 wrote */
-    assert_fails(f->ctx, ink_state_load(f->ctx, state, bytes, size), INK_ERROR_UNSUPPORTED, "version 1, expected 2");
+    assert_fails(f->ctx, ink_state_load(f->ctx, state, bytes, size), INK_ERROR_UNSUPPORTED, "version 1, expected 3");
     free(bytes);
     ink_state_free(small);
     ink_state_free(state);
@@ -425,9 +425,9 @@ static void a_saved_window_holds_only_tokens(const fixture *f)
     const unsigned char beyond[] = {37, 0, 0, 0};
     memcpy(bytes + size - 4, beyond, 4);
     /* All but the place of the checksum itself. */
-    uint64_t checksum = ink_hash(ink_hash(0, bytes, 40), bytes + 48, size - 48);
+    uint64_t checksum = ink_hash(ink_hash(0, bytes, 48), bytes + 56, size - 56);
     for (size_t i = 0; i < 8; i++)
-        bytes[40 + i] = (unsigned char)(checksum >> 8 * i);
+        bytes[48 + i] = (unsigned char)(checksum >> 8 * i);
     assert_fails(f->ctx, ink_state_load(f->ctx, state, bytes, size), INK_ERROR_CORRUPT, "token 37 is outside");
     free(bytes);
     ink_state_free(state);

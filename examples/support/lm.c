@@ -213,6 +213,20 @@ bool lm_prompt(const language_model *lm, const char *text, bool as_ids, ink_toke
 
 /* ---- continuing ------------------------------------------------------------------------------------------------- */
 
+bool lm_cache_type(const char *name, ink_type *type)
+{
+    static const struct {
+        const char *name;
+        ink_type type;
+    } types[] = {{"f32", INK_F32}, {"f16", INK_F16}, {"q8", INK_I8}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (name == NULL || strcmp(name, types[i].name) == 0) {
+            *type = types[i].type;
+            return true;
+        }
+    return console_complain("--cache expects f32, f16 or q8, found '%s'", name);
+}
+
 bool generating_choose(const generating *g, const ink_model *model, ink_generate_options *options)
 {
     ink_generate_options o;
@@ -246,6 +260,8 @@ bool generating_choose(const generating *g, const ink_model *model, ink_generate
     if (g->repeat_penalty >= 0)
         o.sampler.repeat_penalty = (float)g->repeat_penalty;
     o.sampler.seed = g->seed;
+    if (!lm_cache_type(g->cache, &o.cache))
+        return false;
     if (g->length_penalty >= 0)
         o.length_penalty = g->length_penalty > 0 ? (float)g->length_penalty : FLT_MIN;
     if (g->min_tokens != GENERATING_UNSET)
@@ -293,7 +309,8 @@ bool lm_continue(const language_model *lm, const ink_token *prompt, size_t n_pro
     o.callback = stopwatch_step;
     o.user = &watch;
     *report = (lm_report){.end = INK_END_LENGTH};
-    if (!console_ok(lm->ctx, ink_state_size(lm->ctx, lm->model, o.capacity, &report->state_size)))
+    const ink_state_options with = {.capacity = o.capacity, .cache = o.cache};
+    if (!console_ok(lm->ctx, ink_state_size_with(lm->ctx, lm->model, &with, &report->state_size)))
         return false;
     report->state_size *= n_states;
     if (o.max_tokens == 0)

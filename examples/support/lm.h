@@ -66,6 +66,11 @@ bool lm_has_types(const language_model *lm);
    has one. With `as_ids` it is a list of ids. A prompt without tokens, or longer than the context, is a mistake. */
 bool lm_prompt(const language_model *lm, const char *text, bool as_ids, ink_token **tokens, size_t *n);
 
+/* The type of keys and values by the name that the command line gives; NULL: f32. Another name is a mistake. */
+#define CACHE_OPTION(to)                                                                                               \
+    CLI_TEXT("--cache", "TYPE", to, "hold the keys and values of a Transformer as f32 (default), f16 or q8")
+bool lm_cache_type(const char *name, ink_type *type);
+
 /* ---- continuing ------------------------------------------------------------------------------------------------- */
 
 /* The options of programs that write text. Start from GENERATING_DEFAULTS: a negative number or GENERATING_UNSET means
@@ -75,14 +80,15 @@ typedef struct generating {
     double temperature, top_p, min_p, repeat_penalty;
     uint64_t n_beams, min_tokens, no_repeat;
     double length_penalty;
-    const char *task; /* of ink_model_task(), set by the program; NULL: none */
+    const char *task;  /* of ink_model_task(), set by the program; NULL: none */
+    const char *cache; /* CACHE_OPTION */
 } generating;
 
 #define GENERATING_UNSET UINT64_MAX
 #define GENERATING_DEFAULTS                                                                                            \
     {                                                                                                                  \
         GENERATING_UNSET, GENERATING_UNSET, 1, -1, -1, -1, -1, GENERATING_UNSET, GENERATING_UNSET, GENERATING_UNSET,   \
-            -1, NULL                                                                                                   \
+            -1, NULL, NULL                                                                                             \
     }
 #define SAMPLING_OPTIONS(g)                                                                                            \
     CLI_COUNT("-n", "COUNT", &(g)->n_tokens, 0, 1e9, "tokens to produce at most"),                                     \
@@ -94,6 +100,7 @@ typedef struct generating {
         CLI_REAL("--min-p", "P", &(g)->min_p, 1, "drop tokens less likely than p times the likeliest; 0: none"),       \
         CLI_REAL("--repeat-penalty", "R", &(g)->repeat_penalty, 100,                                                   \
                  "make tokens that occurred before less likely; 0 and 1: not at all"),                                 \
+        CACHE_OPTION(&(g)->cache),                                                                                     \
         CLI_COUNT("--seed", "S", &(g)->seed, 0, 0, "the same seed gives the same text, on every machine (default 1)")
 #define BEAM_OPTIONS(g)                                                                                                \
     CLI_COUNT("--beams", "N", &(g)->n_beams, 1, 1024, "search for the likeliest text with N beams; 1: none"),          \

@@ -57,6 +57,7 @@ typedef struct talk {
     ink_chat *chat;
     ink_state *state;
     size_t capacity; /* tokens of a conversation, 0: any number */
+    ink_state_options wanted;
     ink_generator *generator;
     ink_conversation at;
     ink_token *heard; /* [n_heard] the conversation; the state may lack the last one */
@@ -106,7 +107,8 @@ static bool talk_open(talk *t)
     if (!console_ok(lm->ctx, ink_chat_open(lm->ctx, lm->folder, lm->tokenizer, &chat, &t->chat)))
         return false;
     o.chat = t->chat;
-    return console_ok(lm->ctx, ink_state_create(lm->ctx, lm->model, t->capacity, &t->state)) &&
+    t->wanted = (ink_state_options){.capacity = t->capacity, .cache = o.cache};
+    return console_ok(lm->ctx, ink_state_create_with(lm->ctx, lm->model, &t->wanted, &t->state)) &&
            console_ok(lm->ctx, ink_generator_create(lm->ctx, lm->model, &o, &t->generator));
 }
 
@@ -370,7 +372,7 @@ static bool restore(talk *t, const char *path, const unsigned char *bytes, const
     bool done = tokens != NULL &&
                 (known == n ||
                  console_complain("%s: the file contradicts itself: token %zu of %zu is unknown", path, known, n)) &&
-                console_ok(ctx, ink_state_create(ctx, t->lm.model, t->capacity, &state)) &&
+                console_ok(ctx, ink_state_create_with(ctx, t->lm.model, &t->wanted, &state)) &&
                 console_ok(ctx, ink_state_load(ctx, state, bytes + FIXED + 4 * n, state_size)) &&
                 (ink_state_length(state) == n ||
                  console_complain("%s: the file contradicts itself: it lists %zu tokens, and its state holds %zu", path,
@@ -477,7 +479,7 @@ static bool chat(ink_context *ctx)
         char read[CONSOLE_ROOM], written[CONSOLE_ROOM], model[CONSOLE_ROOM], state[CONSOLE_ROOM];
         size_t state_size = 0;
         if (t.n_read > 0)
-            ink_state_size(t.lm.ctx, t.lm.model, t.capacity, &state_size);
+            ink_state_size_with(t.lm.ctx, t.lm.model, &t.wanted, &state_size);
         if (t.n_read > 0)
             console_note(
                 "read: %zu tokens, %s tokens/s; written: %zu tokens, %s tokens/s; memory: %s of weights, %s of state",

@@ -24,12 +24,14 @@ enum { ROWS = 64, LONGEST_CONTEXT = 2048 };
 
 static uint64_t asked_context;
 static bool paragraphs, ids_in;
+static const char *cache;
 
 static const cli_option options[] = {
     CLI_COUNT("--context", "N", &asked_context, 1, 1e9,
               "tokens in a window (default: the model's context, at most 2048)"),
     CLI_FLAG("--paragraphs", &paragraphs, "score each paragraph, up to an empty line, as a text of its own"),
     LM_IDS_IN(&ids_in),
+    CACHE_OPTION(&cache),
     CLI_MACHINE,
 };
 
@@ -52,6 +54,7 @@ typedef struct scoring {
     ink_token *tokens; /* [n] of this text; the first is given, the others are scored */
     size_t n, tokens_room;
     size_t context; /* of one window */
+    ink_type cache; /* of the state */
     ink_state *state;
     float *logits; /* [ROWS, vocab_size] */
 
@@ -138,7 +141,8 @@ static bool score_text(scoring *s, const char *text, size_t size)
         s->context = limit < LONGEST_CONTEXT ? limit : LONGEST_CONTEXT;
     if (asked_context > 0 && asked_context < s->context)
         s->context = (size_t)asked_context;
-    bool done = console_ok(s->lm.ctx, ink_state_create(s->lm.ctx, s->lm.model, s->context, &s->state));
+    const ink_state_options with = {.capacity = s->context, .cache = s->cache};
+    bool done = console_ok(s->lm.ctx, ink_state_create_with(s->lm.ctx, s->lm.model, &with, &s->state));
     for (size_t begin = 0, first = 1; done && first < s->n;) {
         size_t end = s->context < s->n - 1 - begin ? begin + s->context : s->n - 1;
         done = score_window(s, begin, first, end);
@@ -177,6 +181,8 @@ static bool score_all(scoring *s, const char *text, size_t size)
     if (limit > 0 && asked_context > limit)
         return console_complain("--context expects at most %zu with this model, found %llu", limit,
                                 (unsigned long long)asked_context);
+    if (!lm_cache_type(cache, &s->cache))
+        return false;
     s->logits = console_memory(ROWS * s->lm.info->vocab_size, sizeof *s->logits);
     if (s->logits == NULL || !(paragraphs ? score_paragraphs(s, text, size) : score_text(s, text, size)))
         return false;

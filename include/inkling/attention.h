@@ -9,7 +9,8 @@
  *                   t - window + 1 .. t, and bidirectional t - window + 1 .. t + window - 1
  *
  * Both products run in the library's one kernel. The keys of a head are a packed matrix [positions, head_dim] and the
- * values a packed matrix [head_dim, positions]; a token adds a row to the first and a column to the second. A masked
+ * values a packed matrix [head_dim, positions]; a token adds a row to the first and a column to the second. Both are
+ * f32, or f16, or 8-bit codes with one scale for each position and head, rounded when the token is added. A masked
  * position contributes an exact zero, so the result of a token does not depend on how the prompt was cut.
  *
  * The projections W_q, W_k, W_v, W_o are separate dense layers; the caller runs them before and after:
@@ -49,6 +50,11 @@ typedef struct ink_kv_cache ink_kv_cache;
    n_heads is not a multiple of n_kv_heads, or if scale is negative or not finite; INK_ERROR_MEMORY,
    INK_ERROR_LIMIT. */
 ink_result ink_kv_cache_create(ink_context *ctx, const ink_attention *attention, size_t capacity, ink_kv_cache **cache);
+
+/* The same with keys and values as `type`: INK_F32, INK_F16 or INK_I8. model.h says what the types cost and change
+   (ink_state_options). INK_ERROR_ARGUMENT for another type, INK_ERROR_UNSUPPORTED if this build leaves the type out. */
+ink_result ink_kv_cache_create_as(ink_context *ctx, const ink_attention *attention, size_t capacity, ink_type type,
+                                  ink_kv_cache **cache);
 void ink_kv_cache_free(ink_kv_cache *cache);
 
 /* Positions filled so far. */

@@ -109,7 +109,9 @@ typedef struct ink_generate_options {
                         length of the model, or without one what max_tokens or max_length need behind one token */
     size_t source_capacity; /* of a model without a source_length: the most tokens its sources have room for; 0: so many
                                as capacity */
-    bool bring_states;      /* every request brings its state: without beams the generator makes none of its own */
+    ink_type cache;    /* of the keys and values of the generator's states (ink_state_options); with beams or several
+                          results, those that requests bring are of the same type */
+    bool bring_states; /* every request brings its state: without beams the generator makes none of its own */
 
     ink_sampler_options sampler; /* temperature 0: greedy */
     size_t n_results;            /* of each request: by sampling, or the best of the beams, at most n_beams; 0: 1 */
@@ -220,8 +222,8 @@ void ink_generator_free(ink_generator *generator);
  * All requests are checked before anything runs: INK_ERROR_ARGUMENT for no or wrong tokens, a state of another model or
  * with nothing left to run, no source or one of another model, a length that is reached already; INK_ERROR_LIMIT for
  * more requests or tokens than there is room for; INK_ERROR_MISMATCH if beams or several results need copies of a state
- * that has another capacity than the generator, and the model's rope depends on it. INK_ERROR_NONFINITE if the model
- * computes NaN or the rules leave no token: the states have then seen what has run.
+ * with another type of cache than the generator, or with another capacity, if the model's rope depends on it.
+ * INK_ERROR_NONFINITE if the model computes NaN or the rules leave no token: the states have then seen what has run.
  */
 ink_result ink_generate(ink_context *ctx, ink_generator *generator, ink_request *requests, size_t n_requests);
 

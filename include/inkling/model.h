@@ -211,6 +211,37 @@ ink_result ink_state_create(ink_context *ctx, const ink_model *model, size_t cap
    past that size are not touched. ink_state_free() does not free the block. */
 ink_result ink_state_create_in(ink_context *ctx, const ink_model *model, size_t capacity, void *block, size_t size,
                                ink_state **state);
+
+/*
+ * How to make a state: {0} is what ink_state_create() makes for a capacity of 0. Keys and values of the context can be
+ * held in less memory, which is also what a token of a long context reads:
+ *
+ *     INK_F32   4 bytes a number; INK_TYPE_NONE is the same
+ *     INK_F16   2 bytes, rounded to nearest even
+ *     INK_I8    1 byte, and 4 for the scale of a key or value of a head: code = x / scale, rounded to nearest even,
+ * with scale = the largest |x| / 127
+ *
+ * Over 4,096 tokens of English, SmolLM2-135M takes 4.6822 bits per token with f32, 4.6823 with f16 and 4.6848 with I8
+ * (score --cache); its state for 2,000 tokens takes 95, 48 and 25 MB. The bundled GPT takes 1.1227 bits with each.
+ *
+ * A key is rounded once, when its token runs, and only with its own head; so everything promised of the bits of a
+ * sequence holds for each type. Queries, scores and sums stay f32. A number that the type cannot hold (65,520 or more
+ * in F16) makes the results of all rows that see it NaN. The keys and values of a source (encoder_decoder.h) stay f32.
+ * States without a cache ignore the type. Copying and loading need two states of the same type (INK_ERROR_MISMATCH).
+ */
+typedef struct ink_state_options {
+    size_t capacity;   /* tokens, as above */
+    ink_type cache;    /* of keys and values */
+    void *block;       /* [block_size] the caller's memory, as for ink_state_create_in(); NULL: of the context */
+    size_t block_size; /* at least ink_state_size_with() bytes */
+} ink_state_options;
+
+/* `options` may be NULL. INK_ERROR_ARGUMENT for another type of cache, INK_ERROR_UNSUPPORTED for one that this build
+   leaves out; else as above. */
+ink_result ink_state_size_with(ink_context *ctx, const ink_model *model, const ink_state_options *options,
+                               size_t *bytes);
+ink_result ink_state_create_with(ink_context *ctx, const ink_model *model, const ink_state_options *options,
+                                 ink_state **state);
 void ink_state_free(ink_state *state);
 
 /* The number of tokens the state has seen. */
@@ -223,7 +254,8 @@ void ink_state_reset(ink_state *state);
    (INK_ERROR_UNSUPPORTED: keep a copy instead). INK_ERROR_ARGUMENT if the state has seen fewer. */
 ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length);
 
-/* Copies the sequence of `from` into `to`. Both must be of the same model; INK_ERROR_LIMIT if `to` is too small. */
+/* Copies the sequence of `from` into `to`. Both must be of the same model and hold keys and values as the same type
+   (INK_ERROR_MISMATCH); INK_ERROR_LIMIT if `to` is too small. */
 ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to);
 
 /* Serializes a state. Any machine can load the bytes with the same model and the same version of the library. *size is

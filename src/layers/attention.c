@@ -11,13 +11,21 @@
  * floats. All rows of a block are multiplied with all positions that one of its rows sees. A masked position
  * contributes an exact zero, and the sum is in the order of the positions. So the result does not depend on the query
  * blocks, nor on how the prompt was cut into calls.
+ *
+ * Keys and values may also be held as f16, or as 8-bit codes K' and V' with one scale for each position and head. A
+ * scale is then a factor of a column of scores, so the products know nothing of it:
+ *
+ *     S = (Q K'^T) diag(a),  K = diag(a) K'        Y = (P diag(b)) V',  V = diag(b) V'
  */
+#include <math.h> /* isnan */
 #include <string.h>
 
 #include "layers.h"
 
 #define QUERY_ROWS ((size_t)32)
 #define MAX_SCORES ((size_t)1 << 22)
+#define F16_INFINITE 65520 /* this and more rounds to infinity */
+#define F16_NAN 0x7e00
 
 /* ---- the cache -------------------------------------------------------------------------------------------------- */
 
@@ -40,36 +48,71 @@ ink_result ink_attention_check(ink_context *ctx, const ink_attention *attention)
     return INK_OK;
 }
 
-size_t ink_kv_cache_bytes(const ink_attention *attention, size_t capacity)
+ink_result ink_kv_cache_check_type(ink_context *ctx, ink_type type)
 {
-    size_t keys = ink_matrix_bytes(capacity, attention->head_dim, INK_F32);
-    size_t values = ink_matrix_bytes(attention->head_dim, capacity, INK_F32);
+    if (type != INK_TYPE_NONE && type != INK_F32 && type != INK_F16 && type != INK_I8)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "keys and values cannot be held as %s, only as F32, F16 or I8",
+                        ink_type_name(type));
+    if ((type == INK_F16 && !INK_HAS_F16) || (type == INK_I8 && !INK_HAS_I8))
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
+                        "this library was built without %s caches: build it with %s in INKLING_TYPES (without "
+                        "-DINK_NO_%s), or hold keys and values as F32",
+                        ink_type_name(type), type == INK_F16 ? "f16" : "i8", ink_type_name(type));
+    return INK_OK;
+}
+
+/* An empty cache whose pointers are distances from its beginning, and its size in *bytes, SIZE_MAX if that is too much.
+ */
+static ink_kv_cache cache_layout(const ink_attention *attention, size_t capacity, ink_type type, unsigned char *memory,
+                                 size_t *bytes)
+{
+    ink_type held = type == INK_TYPE_NONE ? INK_F32 : type;
+    size_t heads = attention->n_kv_heads, keys = ink_matrix_bytes(capacity, attention->head_dim, held);
+    size_t values = ink_matrix_bytes(attention->head_dim, capacity, held), scales = 0;
+    bool fits = ink_size_mul(keys, heads, &keys) && ink_size_mul(values, heads, &values);
+    if (held == INK_I8)
+        fits = fits && ink_size_mul(capacity, 2 * sizeof(float), &scales) && ink_size_mul(scales, heads, &scales) &&
+               ink_size_add(scales, INK_ALIGNMENT - 1, &scales);
+    scales -= scales % INK_ALIGNMENT;
+    if (!fits || !ink_size_add(keys, values, bytes) || !ink_size_add(*bytes, scales, bytes))
+        *bytes = SIZE_MAX;
+    return (ink_kv_cache){.capacity = capacity,
+                          .n_kv_heads = heads,
+                          .head_dim = attention->head_dim,
+                          .type = held,
+                          .keys = memory,
+                          .values = memory != NULL ? memory + keys : NULL,
+                          .scales = memory != NULL && scales != 0 ? (void *)(memory + keys + values) : NULL};
+}
+
+size_t ink_kv_cache_bytes(const ink_attention *attention, size_t capacity, ink_type type)
+{
     size_t bytes;
-    if (!ink_size_add(keys, values, &bytes) || !ink_size_mul(bytes, attention->n_kv_heads, &bytes))
-        return SIZE_MAX;
+    cache_layout(attention, capacity, type, NULL, &bytes);
     return bytes;
 }
 
-ink_kv_cache ink_kv_cache_over(const ink_attention *attention, size_t capacity, void *memory)
+ink_kv_cache ink_kv_cache_over(const ink_attention *attention, size_t capacity, ink_type type, void *memory)
 {
-    size_t keys = ink_matrix_bytes(capacity, attention->head_dim, INK_F32);
-    return (ink_kv_cache){.capacity = capacity,
-                          .n_kv_heads = attention->n_kv_heads,
-                          .head_dim = attention->head_dim,
-                          .keys = memory,
-                          .values = (unsigned char *)memory + attention->n_kv_heads * keys};
+    size_t bytes;
+    return cache_layout(attention, capacity, type, memory, &bytes);
 }
 
 ink_matrix ink_kv_cache_keys(const ink_kv_cache *cache, size_t j)
 {
     size_t n = cache->capacity, k = cache->head_dim;
-    return ink_matrix_over(cache->keys + j * ink_matrix_bytes(n, k, INK_F32), n, k, k, INK_F32);
+    return ink_matrix_over(cache->keys + j * ink_matrix_bytes(n, k, cache->type), n, k, k, cache->type);
 }
 
 ink_matrix ink_kv_cache_values(const ink_kv_cache *cache, size_t j)
 {
     size_t n = cache->head_dim, k = cache->capacity;
-    return ink_matrix_over(cache->values + j * ink_matrix_bytes(n, k, INK_F32), n, k, k, INK_F32);
+    return ink_matrix_over(cache->values + j * ink_matrix_bytes(n, k, cache->type), n, k, k, cache->type);
+}
+
+float *ink_kv_cache_scales(const ink_kv_cache *cache, bool of_keys, size_t j)
+{
+    return cache->scales != NULL ? cache->scales + (j + (of_keys ? 0 : cache->n_kv_heads)) * cache->capacity : NULL;
 }
 
 void ink_kv_cache_begin_panels(const ink_kv_cache *cache, size_t from, size_t to)
@@ -84,16 +127,33 @@ void ink_kv_cache_begin_panels(const ink_kv_cache *cache, size_t from, size_t to
     }
 }
 
+/* If the type cannot hold a key or a value, the key becomes NaN, and with it the results of all rows that see it. An
+   infinite one could hide its position, or show in rows that do not see it. */
 void ink_kv_cache_append(const ink_kernel *kernel, ink_kv_cache *cache, const float *keys, const float *values,
                          size_t stride, size_t n)
 {
     ink_kv_cache_begin_panels(cache, cache->length, cache->length + n);
     for (size_t j = 0; j < cache->n_kv_heads; j++) {
         ink_matrix k = ink_kv_cache_keys(cache, j), v = ink_kv_cache_values(cache, j);
+        size_t step;
+        float *of_keys = ink_kv_cache_scales(cache, true, j), *of_values = ink_kv_cache_scales(cache, false, j);
         for (size_t i = 0; i < n; i++) {
             size_t position = cache->length + i, at = i * stride + j * cache->head_dim;
+            if (cache->type == INK_I8) {
+                float a = ink_matrix_quantise_row(kernel, &k, position, keys + at);
+                float b = ink_matrix_quantise_column(kernel, &v, position, values + at);
+                of_keys[position] = isnan(b) ? b : a;
+                of_values[position] = isnan(b) ? 0 : b;
+                continue;
+            }
             ink_matrix_fill_rows(kernel, &k, position, 1, INK_F32, keys + at);
             ink_matrix_fill_columns(kernel, &v, position, 1, INK_F32, values + at);
+            if (cache->type != INK_F16 || (kernel->largest(keys + at, cache->head_dim) < F16_INFINITE &&
+                                           kernel->largest(values + at, cache->head_dim) < F16_INFINITE))
+                continue;
+            ink_matrix value = ink_matrix_columns_view(&v, position, 1);
+            *(uint16_t *)ink_matrix_elements(&k, position, &step) = F16_NAN;
+            ink_matrix_clear(&value, cache->head_dim, 1);
         }
     }
     cache->length += n;
@@ -123,6 +183,16 @@ typedef struct attention_job {
     size_t heads_per_task;
 } attention_job;
 
+/* Multiplies each column of a task's scores by the scale of its key or value, if they have scales. */
+static void scale_positions(const attention_job *job, size_t task, bool of_keys)
+{
+    const ink_attention *a = job->attention;
+    size_t head = task * job->heads_per_task, n = job->n_positions, m = job->n_rows * job->heads_per_task;
+    const float *scales = ink_kv_cache_scales(job->cache, of_keys, head / (a->n_heads / a->n_kv_heads));
+    for (size_t i = 0; i < m && scales != NULL; i++)
+        job->kernel->multiply_elements(scales + job->skip, n, job->scores + (task * m + i) * n);
+}
+
 /* S = Q K^T */
 static void attention_scores(void *data, size_t task)
 {
@@ -137,6 +207,7 @@ static void attention_scores(void *data, size_t task)
                                                   .w = &keys,
                                                   .y = job->scores + head * job->n_rows * job->n_positions,
                                                   .y_stride = job->n_positions});
+    scale_positions(job, task, true);
 }
 
 /* P = softmax(scale S + B) = softmax(scale (S + B / scale)) over the positions that each row sees, zero elsewhere. */
@@ -167,6 +238,7 @@ static void attention_sums(void *data, size_t task)
     size_t head = task * job->heads_per_task;
     ink_matrix all = ink_kv_cache_values(job->cache, head / (a->n_heads / a->n_kv_heads));
     ink_matrix values = ink_matrix_columns_view(&all, job->skip, job->n_positions);
+    scale_positions(job, task, false);
     ink_multiply_here(job->kernel, &(ink_product){.x = job->scores + head * job->n_rows * job->n_positions,
                                                   .x_stride = job->n_positions,
                                                   .m = job->n_rows * job->heads_per_task,
@@ -263,6 +335,12 @@ void ink_attention_run(ink_context *ctx, const ink_attention *attention, const i
 
 ink_result ink_kv_cache_create(ink_context *ctx, const ink_attention *attention, size_t capacity, ink_kv_cache **cache)
 {
+    return ink_kv_cache_create_as(ctx, attention, capacity, INK_F32, cache);
+}
+
+ink_result ink_kv_cache_create_as(ink_context *ctx, const ink_attention *attention, size_t capacity, ink_type type,
+                                  ink_kv_cache **cache)
+{
     ink_arena measure, arena;
     INK_REQUIRE(ctx, cache);
     *cache = NULL;
@@ -270,13 +348,14 @@ ink_result ink_kv_cache_create(ink_context *ctx, const ink_attention *attention,
     INK_TRY(ink_attention_check(ctx, attention));
     if (capacity == 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: the capacity is 0, expected at least 1 position", __func__);
-    size_t bytes = ink_kv_cache_bytes(attention, capacity);
+    INK_TRY(ink_kv_cache_check_type(ctx, type));
+    size_t bytes = ink_kv_cache_bytes(attention, capacity, type);
     ink_arena_measure(&measure);
     ink_arena_alloc(&measure, 1, sizeof **cache);
     ink_arena_alloc(&measure, bytes, 1);
     INK_TRY(ink_object_new(ctx, "the key/value cache", &measure, NULL, 0, &arena));
     *cache = ink_arena_alloc(&arena, 1, sizeof **cache);
-    **cache = ink_kv_cache_over(attention, capacity, ink_arena_alloc(&arena, bytes, 1));
+    **cache = ink_kv_cache_over(attention, capacity, type, ink_arena_alloc(&arena, bytes, 1));
     return INK_OK;
 }
 

@@ -206,20 +206,29 @@ void ink_angles_rotate(const ink_kernel *kernel, const ink_angles *angles, size_
 /* ---- attention.c ------------------------------------------------------------------------------------------------ */
 
 /* The keys and values of one layer of one sequence, in memory that the cache does not own: n_kv_heads packed matrices
-   [capacity, head_dim], then as many [head_dim, capacity]. */
+   [capacity, head_dim], then as many [head_dim, capacity]; of INK_I8 also their scales. */
 struct ink_kv_cache {
     size_t capacity, length;
     size_t n_kv_heads, head_dim;
+    ink_type type; /* INK_F32, INK_F16 or INK_I8 */
     unsigned char *keys, *values;
+    float *scales; /* [2, n_kv_heads, capacity]: of keys, then of values */
 };
 
+/* INK_ERROR_ARGUMENT unless caches can be of this type, or INK_TYPE_NONE, which is INK_F32; INK_ERROR_UNSUPPORTED if
+   this build leaves it out. */
+ink_result ink_kv_cache_check_type(ink_context *ctx, ink_type type);
+
 /* The bytes of keys and values, SIZE_MAX if they do not fit into memory; and an empty cache over that much memory. */
-size_t ink_kv_cache_bytes(const ink_attention *attention, size_t capacity);
-ink_kv_cache ink_kv_cache_over(const ink_attention *attention, size_t capacity, void *memory);
+size_t ink_kv_cache_bytes(const ink_attention *attention, size_t capacity, ink_type type);
+ink_kv_cache ink_kv_cache_over(const ink_attention *attention, size_t capacity, ink_type type, void *memory);
 
 /* Views of the keys [capacity, head_dim] and the values [head_dim, capacity] of head j. */
 ink_matrix ink_kv_cache_keys(const ink_kv_cache *cache, size_t j);
 ink_matrix ink_kv_cache_values(const ink_kv_cache *cache, size_t j);
+
+/* [capacity]: the scales of the keys or values of head j; NULL if the type has none. */
+float *ink_kv_cache_scales(const ink_kv_cache *cache, bool of_keys, size_t j);
 
 /* Clears the keys in groups of INK_FILL_ROWS positions: each group that begins at one of the positions from .. to - 1,
    whole. Called before keys are written there, because products also read rows of a panel that hold no key yet. */
@@ -355,10 +364,12 @@ typedef struct ink_span {
     void *kv;         /* the cache of block 0 (ink_kv_cache_over) */
     size_t kv_stride; /* bytes from the cache of one block to the next; 0: all blocks share one */
     size_t capacity;  /* of each cache, in positions */
+    ink_type type;    /* of each cache; INK_TYPE_NONE: INK_F32 */
     size_t before;    /* positions that are filled */
     size_t first, count;
 
-    void *cross; /* the source's keys and values, which are only read: the cache of block 0, and so on as above */
+    void *cross; /* the source's keys and values, INK_F32, which are only read: the cache of block 0, and so on as above
+                  */
     size_t cross_stride, cross_capacity, cross_length;
 } ink_span;
 

@@ -166,7 +166,8 @@ void ink_block_attend(ink_context *ctx, const ink_stack *stack, size_t i, const 
         INK_TRACE(ctx, "attn.prepared", ink_tensor_2d(qkv, rows, qkv_width));
     }
     for (const ink_span *span = spans; span < spans + n_spans; span++) {
-        ink_kv_cache cache = ink_kv_cache_over(attention, span->capacity, (char *)span->kv + i * span->kv_stride);
+        ink_kv_cache cache =
+            ink_kv_cache_over(attention, span->capacity, span->type, (char *)span->kv + i * span->kv_stride);
         cache.length = span->before;
         ink_attention_run(ctx, attention, &scratch->attention, &cache, qkv + span->first * qkv_width, span->count,
                           attended + span->first * q_width);
@@ -196,7 +197,7 @@ static void attend_to_sources(ink_context *ctx, const ink_stack *stack, size_t i
         for (next = span; next < end && next->cross == span->cross; next++)
             count += next->count;
         ink_kv_cache cache =
-            ink_kv_cache_over(&attention, span->cross_capacity, (char *)span->cross + i * span->cross_stride);
+            ink_kv_cache_over(&attention, span->cross_capacity, INK_F32, (char *)span->cross + i * span->cross_stride);
         cache.length = span->cross_length;
         ink_attention_attend(ctx, &attention, &unbiased, &cache, 0, "cross", queries + first * width, width, count,
                              attended + first * width);
@@ -309,7 +310,7 @@ void ink_stack_append_sources(ink_context *ctx, const ink_stack *stack, const ch
         for (const ink_span *span = spans; span < spans + n_spans; span++) {
             const float *keys = projected + span->first * 2 * width;
             ink_kv_cache cache =
-                ink_kv_cache_over(cross, span->cross_capacity, (char *)span->cross + i * span->cross_stride);
+                ink_kv_cache_over(cross, span->cross_capacity, INK_F32, (char *)span->cross + i * span->cross_stride);
             cache.length = span->cross_length;
             ink_kv_cache_append(ctx->kernel, &cache, keys, keys + width, 2 * width, span->count);
         }
@@ -359,13 +360,13 @@ static ink_result run_stack_call(ink_context *ctx, const stack_call *c, bool res
     ink_call call;
     ink_call_begin(&call, ctx, reserve);
     ink_span *spans = ink_arena_alloc(call.arena, most, sizeof *spans);
-    void *kv = ink_arena_alloc(call.arena, ink_kv_cache_bytes(&config->attention[0], c->x.longest), 1);
+    void *kv = ink_arena_alloc(call.arena, ink_kv_cache_bytes(&config->attention[0], c->x.longest, INK_F32), 1);
     ink_stack_alloc_scratch(call.arena, config, ink_size_max(c->x.longest, c->memory.longest), max_rows, &scratch);
     char *caches = NULL;
     float *projected = NULL;
     if (max_memory != 0) { /* each memory of a pass begins with a panel of its own */
         if (ink_size_mul(most, INK_PANEL, &kept_rows) && ink_size_add(kept_rows, max_memory, &kept_rows))
-            kept = ink_kv_cache_bytes(cross, kept_rows);
+            kept = ink_kv_cache_bytes(cross, kept_rows, INK_F32);
         caches = ink_arena_alloc(call.arena, config->n_blocks, kept);
         projected = ink_alloc_rows(call.arena, max_memory, 2 * cross->n_kv_heads * cross->head_dim);
     }
@@ -384,7 +385,7 @@ static ink_result run_stack_call(ink_context *ctx, const stack_call *c, bool res
             spans[n] = (ink_span){.kv = kv, .capacity = c->x.longest, .first = memory_rows, .count = length};
             if (length != 0) {
                 spans[n].cross = cache;
-                spans[n].cross_stride = ink_kv_cache_bytes(cross, length);
+                spans[n].cross_stride = ink_kv_cache_bytes(cross, length, INK_F32);
                 spans[n].cross_capacity = length;
                 cache += config->n_blocks * spans[n].cross_stride;
             }

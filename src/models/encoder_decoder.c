@@ -58,7 +58,7 @@ static ink_encoded *encoded_layout(ink_arena *arena, const ink_model *model, siz
             ink_additive_alloc_source(arena, &model->decoder.attention, capacity, &fields->rows);
         return encoded;
     }
-    fields->kv_stride = ink_kv_cache_bytes(&config->cross, capacity);
+    fields->kv_stride = ink_kv_cache_bytes(&config->cross, capacity, INK_F32);
     fields->kv = ink_arena_alloc(arena, config->n_blocks, fields->kv_stride);
     return encoded;
 }

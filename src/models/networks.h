@@ -181,6 +181,7 @@ struct ink_state {
     const ink_model *model;
     size_t capacity; /* tokens; SIZE_MAX: no limit */
     size_t length;   /* tokens seen */
+    ink_type cache;  /* of keys and values: INK_F32, INK_F16 or INK_I8 */
     bool listed;     /* already met while a list is checked */
 
     const ink_encoded *source; /* of an encoder-decoder; NULL: none yet */

@@ -36,7 +36,7 @@ static void run_alloc_scratch(ink_run *r, ink_arena *arena)
         if (stack->n_blocks == 0)
             break;
         if (whole)
-            r->kv = ink_arena_alloc(arena, ink_kv_cache_bytes(&stack->attention[0], r->capacity), 1);
+            r->kv = ink_arena_alloc(arena, ink_kv_cache_bytes(&stack->attention[0], r->capacity, INK_F32), 1);
         ink_stack_alloc_scratch(arena, stack, r->capacity, rows, &r->stack);
         break;
     }
@@ -135,6 +135,7 @@ static void run_transformer(ink_run *r)
         r->spans[i].kv = part->state->kv;
         r->spans[i].kv_stride = part->state->kv_stride;
         r->spans[i].capacity = part->state->capacity;
+        r->spans[i].type = part->state->cache;
         r->spans[i].before = part->state->length;
         const ink_encoded *source = part->state->source;
         if (source == NULL)

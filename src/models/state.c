@@ -1,17 +1,18 @@
 /*
  * state.c - the state of a sequence: creating, rewinding, copying, saving and loading it.
  *
- * A state is a list of parts, and a part is a list of 32-bit words (state_part() below). Serializing walks over the
- * parts. A serialized state is
+ * A state is a list of parts, and a part is a list of numbers of 4, 2 or 1 bytes (state_part() below). Serializing
+ * walks over the parts. A serialized state is
  *
  *     "INKSTATE"      8 bytes
  *     version         u64
  *     fingerprint     u64    of the model: settings and weights; under a dynamic rope also of the capacity; and of the
  *                            source of an encoder-decoder
  *     length          u64    number of tokens
- *     words           u64    number of words
+ *     cache           u64    type of keys and values, as ink_type numbers it
+ *     size            u64    bytes of the parts
  *     checksum        u64    of all other bytes
- *     the words       u32 each
+ *     the parts       their numbers
  *
  * All numbers are little-endian. Only filled positions are written.
  */
@@ -22,22 +23,23 @@
 
 #define MAGIC "INKSTATE"
 #define MAGIC_SIZE 8
-#define VERSION 2
-#define N_NUMBERS 5
+#define VERSION 3
+#define N_NUMBERS 6
 #define HEADER_SIZE (MAGIC_SIZE + 8 * N_NUMBERS)
 #define CHECKSUM_AT (HEADER_SIZE - 8)
 
 /* ---- creating --------------------------------------------------------------------------------------------------- */
 
 /* Allocates a state and its arrays. */
-static ink_state *state_layout(ink_arena *arena, const ink_model *model, size_t capacity, ink_state *fields)
+static ink_state *state_layout(ink_arena *arena, const ink_model *model, const ink_state_options *options,
+                               ink_state *fields)
 {
     ink_state *state = ink_arena_alloc(arena, 1, sizeof *state);
-    *fields = (ink_state){.model = model, .capacity = capacity};
+    *fields = (ink_state){.model = model, .capacity = options->capacity, .cache = options->cache};
     switch (model->network) {
     case INK_NETWORK_TRANSFORMER: {
         const ink_stack_config *config = &model->transformer.stack.config;
-        fields->kv_stride = ink_kv_cache_bytes(&config->attention[0], capacity);
+        fields->kv_stride = ink_kv_cache_bytes(&config->attention[0], options->capacity, options->cache);
         fields->kv = ink_arena_alloc(arena, config->n_blocks, fields->kv_stride);
         fields->frequencies = ink_alloc_rows(arena, 1, ink_stack_frequencies(config));
         break;
@@ -53,54 +55,63 @@ static ink_state *state_layout(ink_arena *arena, const ink_model *model, size_t 
 }
 
 /* Checks and measures. A capacity of 0 becomes the context length; without one the capacity is unlimited. */
-static ink_result state_prepare(ink_context *ctx, const ink_model *model, size_t *capacity, ink_arena *measure)
+static ink_result state_prepare(ink_context *ctx, const ink_model *model, ink_state_options *options,
+                                ink_arena *measure)
 {
     size_t most = model->info.context_length;
     ink_state fields;
     INK_TRY(ink_model_require_states(ctx, model));
-    if (most != 0 && *capacity > most)
+    if (most != 0 && options->capacity > most)
         return ink_fail(ctx, INK_ERROR_LIMIT, "a state for %zu tokens: the context of this %s model is %zu tokens long",
-                        *capacity, model->info.kind, most);
-    if (most == 0 && model->network == INK_NETWORK_TRANSFORMER && *capacity == 0)
+                        options->capacity, model->info.kind, most);
+    if (most == 0 && model->network == INK_NETWORK_TRANSFORMER && options->capacity == 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "a state of this %s model may have any length: name a capacity",
                         model->info.kind);
+    INK_TRY(ink_kv_cache_check_type(ctx, options->cache));
     if (most == 0 && model->network != INK_NETWORK_TRANSFORMER)
-        *capacity = SIZE_MAX;
-    else if (*capacity == 0)
-        *capacity = most;
+        options->capacity = SIZE_MAX;
+    else if (options->capacity == 0)
+        options->capacity = most;
+    if (options->cache == INK_TYPE_NONE || model->network != INK_NETWORK_TRANSFORMER)
+        options->cache = INK_F32;
     ink_arena_measure(measure);
-    state_layout(measure, model, *capacity, &fields);
+    state_layout(measure, model, options, &fields);
     if (ink_arena_failed(measure))
         return ink_fail(ctx, INK_ERROR_LIMIT, "the state needs more memory than this machine can address");
     return INK_OK;
 }
 
-ink_result ink_state_size(ink_context *ctx, const ink_model *model, size_t capacity, size_t *bytes)
+ink_result ink_state_size_with(ink_context *ctx, const ink_model *model, const ink_state_options *options,
+                               size_t *bytes)
 {
+    ink_state_options with = options != NULL ? *options : (ink_state_options){0};
     ink_arena measure;
     INK_REQUIRE(ctx, bytes);
     *bytes = 0;
     INK_REQUIRE(ctx, model);
-    INK_TRY(state_prepare(ctx, model, &capacity, &measure));
+    INK_TRY(state_prepare(ctx, model, &with, &measure));
     *bytes = ink_object_size(&measure);
     return INK_OK;
 }
 
-/* Creates the state in the caller's block, or in new memory if `block` is NULL. */
-static ink_result state_make(ink_context *ctx, const ink_model *model, size_t capacity, void *block, size_t size,
-                             ink_state **state)
+ink_result ink_state_create_with(ink_context *ctx, const ink_model *model, const ink_state_options *options,
+                                 ink_state **state)
 {
+    ink_state_options with = options != NULL ? *options : (ink_state_options){0};
     ink_arena measure, arena;
     ink_state fields;
-    INK_TRY(state_prepare(ctx, model, &capacity, &measure));
-    if (block == NULL)
+    INK_REQUIRE(ctx, state);
+    *state = NULL;
+    INK_REQUIRE(ctx, model);
+    INK_TRY(state_prepare(ctx, model, &with, &measure));
+    if (with.block == NULL)
         INK_TRY(ink_limit_check(ctx, "the state", ink_object_size(&measure), INK_LIMIT(ctx, state_bytes)));
-    INK_TRY(ink_object_new(ctx, "the state", &measure, block, size, &arena));
-    ink_state *made = state_layout(&arena, model, capacity, &fields);
+    INK_TRY(ink_object_new(ctx, "the state", &measure, with.block, with.block_size, &arena));
+    ink_state *made = state_layout(&arena, model, &with, &fields);
     *made = fields;
     if (model->network == INK_NETWORK_TRANSFORMER) {
         ink_float_mode host = ink_float_mode_enter();
-        ink_stack_fill_frequencies(ctx->kernel, &model->transformer.stack.config, capacity, made->frequencies,
+        ink_stack_fill_frequencies(ctx->kernel, &model->transformer.stack.config, with.capacity, made->frequencies,
                                    made->rope_scales);
         ink_float_mode_leave(host);
     }
@@ -109,12 +120,14 @@ static ink_result state_make(ink_context *ctx, const ink_model *model, size_t ca
     return INK_OK;
 }
 
+ink_result ink_state_size(ink_context *ctx, const ink_model *model, size_t capacity, size_t *bytes)
+{
+    return ink_state_size_with(ctx, model, &(ink_state_options){.capacity = capacity}, bytes);
+}
+
 ink_result ink_state_create(ink_context *ctx, const ink_model *model, size_t capacity, ink_state **state)
 {
-    INK_REQUIRE(ctx, state);
-    *state = NULL;
-    INK_REQUIRE(ctx, model);
-    return state_make(ctx, model, capacity, NULL, 0, state);
+    return ink_state_create_with(ctx, model, &(ink_state_options){.capacity = capacity}, state);
 }
 
 ink_result ink_state_create_in(ink_context *ctx, const ink_model *model, size_t capacity, void *block, size_t size,
@@ -123,7 +136,8 @@ ink_result ink_state_create_in(ink_context *ctx, const ink_model *model, size_t 
     INK_REQUIRE(ctx, state);
     *state = NULL;
     INK_REQUIRE(ctx, model, block);
-    return state_make(ctx, model, capacity, block, size, state);
+    const ink_state_options options = {.capacity = capacity, .block = block, .block_size = size};
+    return ink_state_create_with(ctx, model, &options, state);
 }
 
 void ink_state_free(ink_state *state) { ink_object_free(state); }
@@ -182,68 +196,66 @@ ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length)
 
 /* ---- parts ------------------------------------------------------------------------------------------------------ */
 
-/* The words of a part: a plain array, or elements of a row of a packed matrix. */
-typedef struct words {
-    uint32_t *plain; /* NULL: they are in the matrix */
-    ink_matrix matrix;
-    size_t row;
-    size_t count;
-} words;
+/* The caches of a block. */
+static ink_kv_cache state_cache(const ink_state *state, size_t block)
+{
+    return ink_kv_cache_over(&state->model->transformer.stack.config.attention[block], state->capacity, state->cache,
+                             (char *)state->kv + block * state->kv_stride);
+}
+
+/* `count` numbers of `size` bytes, `stride` bytes apart. */
+typedef struct state_piece {
+    unsigned char *at;
+    size_t count, size, stride;
+} state_piece;
 
 /* Gives part i of a state with `length` tokens; returns false after the last part. A transformer has, for each block
-   and head, a part for each key and a part for each dimension of the values. The parts depend only on model and length,
-   so they fit states of any capacity. */
-static bool state_part(const ink_state *state, size_t length, size_t i, words *part)
+   and head, a part for each key, one for each dimension of the values, and with codes the scales of both. The parts
+   depend only on model, type and length, so they fit states of any capacity. */
+static bool state_part(const ink_state *state, size_t length, size_t i, state_piece *part)
 {
     const ink_model *model = state->model;
-    *part = (words){0};
     if (model->network != INK_NETWORK_TRANSFORMER) {
         bool recurrent = model->network == INK_NETWORK_RECURRENT;
-        part->plain = recurrent ? (void *)state->recurrent : (void *)state->window;
+        part->at = recurrent ? (void *)state->recurrent : (void *)state->window;
         part->count = recurrent ? ink_recurrent_state_size(&model->recurrent) : model->window.window_size - 1;
+        part->size = part->stride = 4;
         return i == 0;
     }
     const ink_stack_config *config = &model->transformer.stack.config;
-    const ink_attention *attention = &config->attention[0];
-    size_t per_head = length + attention->head_dim, head = i / per_head % attention->n_kv_heads;
-    size_t block = i / per_head / attention->n_kv_heads;
+    size_t head_dim = config->attention->head_dim, per_head = length + head_dim + (state->cache == INK_I8 ? 2 : 0);
+    size_t head = i / per_head % config->attention->n_kv_heads, block = i / per_head / config->attention->n_kv_heads;
     if (block >= config->n_blocks)
         return false;
-    ink_kv_cache cache = ink_kv_cache_over(attention, state->capacity, (char *)state->kv + block * state->kv_stride);
-    bool is_key = i % per_head < length;
-    part->matrix = is_key ? ink_kv_cache_keys(&cache, head) : ink_kv_cache_values(&cache, head);
-    part->row = is_key ? i % per_head : i % per_head - length;
-    part->count = is_key ? attention->head_dim : length;
+    ink_kv_cache cache = state_cache(state, block);
+    i %= per_head;
+    if (i >= length + head_dim) {
+        part->at = (void *)ink_kv_cache_scales(&cache, i == length + head_dim, head);
+        part->count = length;
+        part->size = part->stride = sizeof(float);
+        return true;
+    }
+    bool is_key = i < length;
+    ink_matrix matrix = is_key ? ink_kv_cache_keys(&cache, head) : ink_kv_cache_values(&cache, head);
+    part->at = ink_matrix_elements(&matrix, is_key ? i : i - length, &part->stride);
+    part->count = is_key ? head_dim : length;
+    part->size = ink_type_bits(state->cache) / 8;
     return true;
 }
 
-#define WORDS_AT_ONCE ((size_t)256)
-
-/* Read or write `count` <= WORDS_AT_ONCE words of a part, from `first` on. */
-static void words_get(const words *part, size_t first, size_t count, uint32_t *out)
-{
-    float values[WORDS_AT_ONCE];
-    if (part->plain == NULL)
-        ink_matrix_read_row(&part->matrix, part->row, first, count, values);
-    memcpy(out, part->plain != NULL ? (const void *)(part->plain + first) : values, count * sizeof *out);
-}
-
-static void words_set(words *part, size_t first, size_t count, const uint32_t *in)
-{
-    float values[WORDS_AT_ONCE];
-    memcpy(part->plain != NULL ? (void *)(part->plain + first) : values, in, count * sizeof *in);
-    if (part->plain == NULL)
-        ink_matrix_write_row(&part->matrix, part->row, first, count, values);
-}
-
-static size_t count_words(const ink_state *state, size_t length)
+/* The bytes of all parts. */
+static size_t parts_size(const ink_state *state, size_t length)
 {
     const ink_stack_config *config = &state->model->transformer.stack.config;
-    words part;
-    if (state->model->network == INK_NETWORK_TRANSFORMER)
-        return config->n_blocks * config->attention->n_kv_heads * 2 * length * config->attention->head_dim;
-    state_part(state, length, 0, &part);
-    return part.count;
+    state_piece part;
+    if (state->model->network != INK_NETWORK_TRANSFORMER) {
+        state_part(state, length, 0, &part);
+        return part.count * part.size;
+    }
+    size_t row = config->attention->head_dim * ink_type_bits(state->cache) / 8;
+    if (state->cache == INK_I8)
+        row += sizeof(float);
+    return config->n_blocks * config->attention->n_kv_heads * 2 * length * row;
 }
 
 /* Prepares a state to load the parts of `length` tokens. Products also read the unused rows of panels, so these are
@@ -256,8 +268,7 @@ static void state_prepare_parts(ink_state *state, size_t length)
     if (model->network != INK_NETWORK_TRANSFORMER)
         return;
     for (size_t block = 0; block < config->n_blocks; block++) {
-        ink_kv_cache cache =
-            ink_kv_cache_over(&config->attention[block], state->capacity, (char *)state->kv + block * state->kv_stride);
+        ink_kv_cache cache = state_cache(state, block);
         ink_kv_cache_begin_panels(&cache, 0, length);
         for (size_t j = 0; j < cache.n_kv_heads; j++) {
             ink_matrix values = ink_kv_cache_values(&cache, j);
@@ -304,6 +315,9 @@ ink_result ink_state_copy_from(ink_context *ctx, const ink_state *from, ink_stat
         return ink_fail(ctx, INK_ERROR_MISMATCH,
                         "under this model's rope a state for %zu tokens and one for %zu hold different keys",
                         from->capacity, to->capacity);
+    if (from->cache != to->cache)
+        return ink_fail(ctx, INK_ERROR_MISMATCH, "a state with keys and values as %s is copied into one with %s",
+                        ink_type_name(from->cache), ink_type_name(to->cache));
     if (from->length > to->capacity)
         return ink_fail(ctx, INK_ERROR_LIMIT, "a state of %zu tokens does not fit into one for %zu", from->length,
                         to->capacity);
@@ -311,23 +325,24 @@ ink_result ink_state_copy_from(ink_context *ctx, const ink_state *from, ink_stat
     to->source = from->source;
     to->source_hash = from->source_hash;
     if (from->model->network != INK_NETWORK_TRANSFORMER) {
-        words a, b;
+        state_piece a, b;
         state_part(from, from->length, 0, &a);
         state_part(to, from->length, 0, &b);
-        memcpy(b.plain, a.plain, a.count * sizeof *a.plain);
+        memcpy(b.at, a.at, a.count * a.size);
         return INK_OK;
     }
     const ink_stack_config *config = &from->model->transformer.stack.config;
     for (size_t block = 0; block < config->n_blocks && first < from->length; block++) {
-        const ink_attention *attention = &config->attention[block];
-        ink_kv_cache a = ink_kv_cache_over(attention, from->capacity, (char *)from->kv + block * from->kv_stride);
-        ink_kv_cache b = ink_kv_cache_over(attention, to->capacity, (char *)to->kv + block * to->kv_stride);
+        ink_kv_cache a = state_cache(from, block), b = state_cache(to, block);
         ink_kv_cache_begin_panels(&b, first, from->length);
-        for (size_t j = 0; j < attention->n_kv_heads; j++) {
+        for (size_t j = 0; j < a.n_kv_heads; j++) {
             ink_matrix keys = ink_kv_cache_keys(&a, j), values = ink_kv_cache_values(&a, j);
             ink_matrix to_keys = ink_kv_cache_keys(&b, j), to_values = ink_kv_cache_values(&b, j);
             ink_matrix_copy_rows(&keys, &to_keys, first, from->length);
             ink_matrix_copy_columns(&values, &to_values, first, from->length);
+            for (size_t of_keys = 0; of_keys < 2 && a.scales != NULL; of_keys++)
+                memcpy(ink_kv_cache_scales(&b, of_keys, j) + first, ink_kv_cache_scales(&a, of_keys, j) + first,
+                       (from->length - first) * sizeof(float));
         }
     }
     return INK_OK;
@@ -340,34 +355,46 @@ static uint64_t state_checksum(const unsigned char *bytes, size_t size)
     return ink_hash(ink_hash(0, bytes, CHECKSUM_AT), bytes + HEADER_SIZE, size - HEADER_SIZE);
 }
 
+/* A number of `size` bytes in the order of this machine. */
+static uint64_t number_get(const unsigned char *at, size_t size)
+{
+    uint32_t word;
+    uint16_t half;
+    memcpy(size == sizeof word ? (void *)&word : &half, at, size == 1 ? 0 : size);
+    return size == sizeof word ? word : size == sizeof half ? half : *at;
+}
+
+static void number_set(unsigned char *at, size_t size, uint64_t number)
+{
+    uint32_t word = (uint32_t)number;
+    uint16_t half = (uint16_t)number;
+    *at = (unsigned char)number;
+    memcpy(at, size == sizeof word ? (void *)&word : &half, size == 1 ? 0 : size);
+}
+
 ink_result ink_state_save(ink_context *ctx, const ink_state *state, void *bytes, size_t capacity, size_t *size)
 {
-    uint32_t buffer[WORDS_AT_ONCE];
     unsigned char *out = bytes;
-    words part;
+    state_piece part;
     INK_REQUIRE(ctx, size);
     *size = 0;
     INK_REQUIRE(ctx, state);
-    size_t n_words = count_words(state, state->length);
-    *size = HEADER_SIZE + 4 * n_words;
+    size_t all = parts_size(state, state->length);
+    *size = HEADER_SIZE + all;
     if (capacity > 0)
         INK_REQUIRE(ctx, bytes);
     if (capacity < *size)
         return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state needs %zu bytes, but there is room for %zu", *size,
                         capacity);
 
-    const uint64_t numbers[N_NUMBERS - 1] = {VERSION, saved_identity(state), state->length, n_words};
+    const uint64_t numbers[N_NUMBERS - 1] = {VERSION, saved_identity(state), state->length, state->cache, all};
     memcpy(out, MAGIC, MAGIC_SIZE);
     for (size_t i = 0; i < N_NUMBERS - 1; i++)
         ink_put_le(out + MAGIC_SIZE + 8 * i, 8, numbers[i]);
     unsigned char *at = out + HEADER_SIZE;
     for (size_t i = 0; state_part(state, state->length, i, &part); i++)
-        for (size_t first = 0; first < part.count; first += WORDS_AT_ONCE) {
-            size_t count = ink_size_min(WORDS_AT_ONCE, part.count - first);
-            words_get(&part, first, count, buffer);
-            for (size_t j = 0; j < count; j++, at += 4)
-                ink_put_le(at, 4, buffer[j]);
-        }
+        for (size_t j = 0; j < part.count; j++, at += part.size)
+            ink_put_le(at, part.size, number_get(part.at + j * part.stride, part.size));
     ink_put_le(out + CHECKSUM_AT, 8, state_checksum(out, *size));
     return INK_OK;
 }
@@ -380,7 +407,7 @@ static ink_result check_saved(ink_context *ctx, const ink_state *state, const un
     uint64_t version = ink_get_le(in + MAGIC_SIZE, 8);
     uint64_t fingerprint = ink_get_le(in + MAGIC_SIZE + 8, 8);
     uint64_t tokens = ink_get_le(in + MAGIC_SIZE + 16, 8);
-    uint64_t n_words = ink_get_le(in + MAGIC_SIZE + 24, 8);
+    uint64_t cache = ink_get_le(in + MAGIC_SIZE + 24, 8), all = ink_get_le(in + MAGIC_SIZE + 32, 8);
     if (version != VERSION)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "saved state: version %llu, expected %d",
                         (unsigned long long)version, VERSION);
@@ -392,14 +419,18 @@ static ink_result check_saved(ink_context *ctx, const ink_state *state, const un
     if (tokens > state->capacity)
         return ink_fail(ctx, INK_ERROR_LIMIT, "the saved state has %llu tokens, but there is room for %zu",
                         (unsigned long long)tokens, state->capacity);
-    size_t expected = count_words(state, (size_t)tokens);
-    if (n_words != expected || size - HEADER_SIZE != 4 * expected)
-        return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: %llu words in %zu bytes, expected %zu words in %zu bytes",
-                        (unsigned long long)n_words, size, expected, HEADER_SIZE + 4 * expected);
+    if (cache != (uint64_t)state->cache)
+        return ink_fail(ctx, INK_ERROR_MISMATCH, "the saved state has keys and values as %s, this state as %s",
+                        ink_type_name(cache < INK_N_TYPES ? (ink_type)cache : INK_TYPE_NONE),
+                        ink_type_name(state->cache));
+    size_t expected = parts_size(state, (size_t)tokens);
+    if (all != expected || size - HEADER_SIZE != expected)
+        return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: %llu of %zu bytes are its content, expected %zu of %zu",
+                        (unsigned long long)all, size, expected, HEADER_SIZE + expected);
     if (ink_get_le(in + CHECKSUM_AT, 8) != state_checksum(in, size))
         return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: the bytes have changed since they were saved");
-    for (size_t i = 0; state->model->network == INK_NETWORK_WINDOW && i < expected; i++) {
-        uint64_t token = ink_get_le(in + HEADER_SIZE + 4 * i, 4);
+    for (size_t i = 0; state->model->network == INK_NETWORK_WINDOW && i < expected; i += 4) {
+        uint64_t token = ink_get_le(in + HEADER_SIZE + i, 4);
         if (token >= state->model->info.vocab_size)
             return ink_fail(ctx, INK_ERROR_CORRUPT, "saved state: token %llu is outside the vocabulary of %zu",
                             (unsigned long long)token, state->model->info.vocab_size);
@@ -409,20 +440,15 @@ static ink_result check_saved(ink_context *ctx, const ink_state *state, const un
 
 ink_result ink_state_load(ink_context *ctx, ink_state *state, const void *bytes, size_t size)
 {
-    uint32_t buffer[WORDS_AT_ONCE];
     const unsigned char *in = bytes;
-    words part;
+    state_piece part;
     INK_REQUIRE(ctx, state, bytes);
     INK_TRY(check_saved(ctx, state, in, size));
     size_t length = (size_t)ink_get_le(in + MAGIC_SIZE + 16, 8);
     state_prepare_parts(state, length);
     in += HEADER_SIZE;
     for (size_t i = 0; state_part(state, length, i, &part); i++)
-        for (size_t first = 0; first < part.count; first += WORDS_AT_ONCE) {
-            size_t count = ink_size_min(WORDS_AT_ONCE, part.count - first);
-            for (size_t j = 0; j < count; j++, in += 4)
-                buffer[j] = (uint32_t)ink_get_le(in, 4);
-            words_set(&part, first, count, buffer);
-        }
+        for (size_t j = 0; j < part.count; j++, in += part.size)
+            number_set(part.at + j * part.stride, part.size, ink_get_le(in, part.size));
     return INK_OK;
 }

@@ -215,7 +215,8 @@ ink_result ink_generator_create(ink_context *ctx, const ink_model *model, const 
         memset(g->states, 0, g->n_states * sizeof *g->states);
     ink_result result = ink_sampler_create(ctx, &o.sampler, vocab_size, &g->sampler);
     for (size_t i = 0; i < g->n_states && result == INK_OK; i++)
-        result = ink_state_create(ctx, model, o.capacity, &g->states[i]);
+        result = ink_state_create_with(ctx, model, &(ink_state_options){.capacity = o.capacity, .cache = o.cache},
+                                       &g->states[i]);
     size_t source = model->encoder_decoder.source_length, size;
     source = source != 0 ? source : o.source_capacity;
     if (result == INK_OK)

@@ -16,12 +16,16 @@
 
 #include "../base/internal.h" /* ink_kernel_find() */
 
-/* A panel is 64 bytes wide, one line of the cache: 16 lanes of F32, or 32 of BF16 or F16. */
+/* A panel has 16 lanes of F32 or 32 of BF16 or F16, one line of the cache; or 16 lanes of I8, which has no scale here:
+   the codes of a key/value cache (attention.c). */
 #define INK_PANEL 16
 
-static inline size_t ink_panel_lanes(ink_type type) { return type == INK_F32 ? INK_PANEL : 2 * INK_PANEL; }
+static inline size_t ink_panel_lanes(ink_type type)
+{
+    return type == INK_BF16 || type == INK_F16 ? 2 * INK_PANEL : INK_PANEL;
+}
 
-/* -DINK_NO_BF16 and -DINK_NO_F16 leave out the products of these types. */
+/* -DINK_NO_BF16, -DINK_NO_F16 and -DINK_NO_I8 leave out the products of these types. */
 #ifdef INK_NO_BF16
 #define INK_HAS_BF16 false
 #else
@@ -32,12 +36,17 @@ static inline size_t ink_panel_lanes(ink_type type) { return type == INK_F32 ? I
 #else
 #define INK_HAS_F16 true
 #endif
+#ifdef INK_NO_I8
+#define INK_HAS_I8 false
+#else
+#define INK_HAS_I8 true
+#endif
 
 /* Panels of n outputs. */
 static inline size_t ink_panel_count(size_t n, ink_type type)
 {
     size_t whole = n / INK_PANEL + (n % INK_PANEL != 0);
-    return type == INK_F32 ? whole : whole / 2 + whole % 2;
+    return ink_panel_lanes(type) == INK_PANEL ? whole : whole / 2 + whole % 2;
 }
 
 /* The lower half of an ink_activation is the number of its function. If it has a parameter of its own,
@@ -80,7 +89,7 @@ typedef struct ink_kernel {
     bool (*supported)(void); /* by this machine and its operating system */
 
     /* By the type of w: the part of a product with rows [row, row_end) and panels [panel, panel_end). */
-    ink_multiply_fn *multiply[INK_F16 + 1];
+    ink_multiply_fn *multiply[INK_I8 + 1];
 
     /* y[i] = f(x[i]); y may be x. exp, log, erf, tanh and sigmoid are within 2 units in the last place everywhere,
        sin and cos for |x| <= 2^17, beyond which they are NaN; gelu, gelu_tanh and silu within 1e-7 max(1, |x|), the
@@ -138,7 +147,12 @@ typedef struct ink_kernel {
     void (*to_bf16)(const float *x, size_t n, uint16_t *y); /* to nearest even; NaN stays NaN */
     void (*to_f16)(const float *x, size_t n, uint16_t *y);  /* the same; 65,520 and more become infinite */
 
-    /* True if every x[i] is finite. */
+    /* y[i] = x[i] / scale, to nearest even, and returns the scale, largest / 127: no code is beyond 127. A scale below
+       2^-126 becomes 0, and so do the codes; if `largest` is NaN the scale is, too. */
+    float (*to_i8)(const float *x, size_t n, float largest, int8_t *y);
+
+    /* The largest |x[i]|, NaN if one is not finite; true if every x[i] is finite. */
+    float (*largest)(const float *x, size_t n);
     bool (*all_finite)(const float *x, size_t n);
 } ink_kernel;
 

@@ -40,6 +40,8 @@
 #define ONE_PANELS(type) ((type) == INK_F32 ? 4 : 2)
 #define ONE_LOADS_FIRST(type) false
 #define LAST_WIDTH(type) 2
+#define I8_ROWS 4
+#define I8_PANELS 1
 
 #include "kernel_body.h"
 

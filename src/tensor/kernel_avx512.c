@@ -42,7 +42,9 @@
 #define ONE_PANELS(type) 4
 #define ONE_LOADS_FIRST(type) ((type) != INK_F32)
 #define LOADS_STAY_FIRST
-#define LAST_WIDTH(type) ((type) == INK_F32 ? 1 : 2)
+#define LAST_WIDTH(type) ((type) == INK_BF16 || (type) == INK_F16 ? 2 : 1)
+#define I8_ROWS 4
+#define I8_PANELS 2
 
 #include "kernel_body.h"
 

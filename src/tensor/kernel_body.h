@@ -34,7 +34,8 @@ INLINE void store_lanes(float *p, size_t lanes, vec a)
 const ink_kernel KERNEL = {
     .name = KERNEL_NAME,
     .supported = KERNEL_SUPPORTED,
-    .multiply = {[INK_F32] = multiply_f32, [INK_BF16] = multiply_bf16, [INK_F16] = multiply_f16},
+    .multiply =
+        {[INK_F32] = multiply_f32, [INK_BF16] = multiply_bf16, [INK_F16] = multiply_f16, [INK_I8] = multiply_i8},
     .activate = kernel_activate,
     .exp = kernel_exp,
     .log = kernel_log,
@@ -62,5 +63,7 @@ const ink_kernel KERNEL = {
     .from_f64 = kernel_from_f64,
     .to_bf16 = kernel_to_bf16,
     .to_f16 = kernel_to_f16,
+    .to_i8 = kernel_to_i8,
+    .largest = kernel_largest,
     .all_finite = kernel_all_finite,
 };

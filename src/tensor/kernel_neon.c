@@ -31,6 +31,8 @@ static bool neon_supported(void) { return true; }
 #define ONE_PANELS(type) ((type) == INK_F32 ? 4 : 2)
 #define ONE_LOADS_FIRST(type) false
 #define LAST_WIDTH(type) 1
+#define I8_ROWS 4
+#define I8_PANELS 1
 
 #include "kernel_body.h"
 

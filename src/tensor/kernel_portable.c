@@ -24,5 +24,7 @@ static bool portable_supported(void) { return true; }
 #define ONE_PANELS(type) 1
 #define ONE_LOADS_FIRST(type) false
 #define LAST_WIDTH(type) 1
+#define I8_ROWS 1
+#define I8_PANELS 1
 
 #include "kernel_body.h"

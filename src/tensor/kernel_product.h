@@ -32,7 +32,6 @@
 #define MAX_TILE 24
 #define MAX_WIDTH 8
 #define MAX_PANELS 4
-#define PANEL_ROW 64 /* bytes of one step of k: 16 floats or 32 halves, one cache line */
 
 /* One k block of one group of panels. Pointers are at the first row, column and lane of the block. */
 typedef struct panel_block {
@@ -51,7 +50,13 @@ typedef struct panel_block {
 
 static const float zeros[32 * MAX_PANELS] = {0};
 
-INLINE size_t bytes_of(ink_type type) { return type == INK_F32 ? sizeof(float) : sizeof(uint16_t); }
+INLINE size_t bytes_of(ink_type type)
+{
+    return type == INK_F32 ? sizeof(float) : type == INK_I8 ? sizeof(int8_t) : sizeof(uint16_t);
+}
+
+/* Bytes of one step of k: 16 floats or 32 halves, one cache line; 16 codes, a quarter of one. */
+INLINE size_t panel_row(ink_type type) { return ink_panel_lanes(type) * bytes_of(type); }
 
 /* Registers side by side in a panel. */
 INLINE size_t panel_regs(ink_type type) { return ink_panel_lanes(type) / REG_LANES; }
@@ -62,6 +67,8 @@ INLINE reg load_weights(const char *w, ink_type type)
         return reg_load_bf16((const uint16_t *)(const void *)w);
     if (type == INK_F16)
         return reg_load_f16((const uint16_t *)(const void *)w);
+    if (type == INK_I8)
+        return reg_load_i8((const int8_t *)(const void *)w);
     return reg_load((const float *)(const void *)w);
 }
 
@@ -101,13 +108,13 @@ INLINE void tile(const panel_block *b, size_t row, size_t rows, size_t first, si
     for (size_t t = 0; t < b->k; t++) {
         UNROLL
         for (size_t i = 0; i < prefetch_panels; i++)
-            PREFETCH(next + i * panel_size + PANEL_ROW * t);
+            PREFETCH(next + i * panel_size + panel_row(type) * t);
         if (rows == 1 && ONE_LOADS_FIRST(type)) {
             const reg broadcast = reg_splat(x[t]);
             reg weights[MAX_WIDTH];
             UNROLL
             for (size_t i = 0; i < width; i++)
-                weights[i] = load_weights(w + i / regs * panel_size + i % regs * reg_size + PANEL_ROW * t, type);
+                weights[i] = load_weights(w + i / regs * panel_size + i % regs * reg_size + panel_row(type) * t, type);
             UNROLL
             for (size_t i = 0; i < width; i++)
                 sum[i] = reg_fma(broadcast, weights[i], sum[i]);
@@ -117,7 +124,8 @@ INLINE void tile(const panel_block *b, size_t row, size_t rows, size_t first, si
         for (size_t i = 0; i < rows * width; i++) {
             const char *at =
                 uniform ? w + i % width / regs * panel_size + i % width % regs * reg_size : each[i % width];
-            sum[i] = reg_fma(reg_splat(x[i / width * x_stride + t]), load_weights(at + PANEL_ROW * t, type), sum[i]);
+            sum[i] =
+                reg_fma(reg_splat(x[i / width * x_stride + t]), load_weights(at + panel_row(type) * t, type), sum[i]);
         }
     }
     size_t lane = first * REG_LANES, lanes = b->lanes > lane ? b->lanes - lane : 0;
@@ -169,9 +177,9 @@ INLINE size_t groups(const ink_product *p, size_t row, size_t rows, size_t panel
         size_t t = 0;
         do {
             b.x = p->x + row * p->x_stride + t;
-            b.w = w + PANEL_ROW * t;
+            b.w = w + panel_row(type) * t;
             b.k = k - t < INK_SUM_BLOCK ? k - t : INK_SUM_BLOCK;
-            b.next = t + b.k < k ? PANEL_ROW * b.k : panels * b.panel_size - PANEL_ROW * t;
+            b.next = t + b.k < k ? panel_row(type) * b.k : panels * b.panel_size - panel_row(type) * t;
             for (size_t first = 0; first < regs; first += width) {
                 size_t r = 0;
                 for (; rows - r >= max_rows; r += max_rows)
@@ -201,6 +209,12 @@ INLINE void row_blocks(const ink_product *p, size_t row, size_t row_end, size_t 
     const size_t most = TILE_PANELS(type), one = ONE_PANELS(type), regs = panel_regs(type);
     for (; row < row_end; row += ROW_BLOCK) {
         size_t rows = row_end - row < ROW_BLOCK ? row_end - row : ROW_BLOCK, panel = first_panel;
+        if (type == INK_I8) { /* of attention alone, which has up to 32 rows: few tiles, to save code */
+            if (I8_PANELS > 1)
+                panel = groups(p, row, rows, panel, end, FEW_ROWS, I8_PANELS, I8_PANELS * regs, type);
+            groups(p, row, rows, panel, end, I8_ROWS, 1, regs, type);
+            continue;
+        }
         if (rows == 1 && one > 1) {
             panel = groups(p, row, rows, panel, end, 1, one, one * regs, type);
             groups(p, row, rows, panel, end, 1, 1, regs, type);
@@ -239,6 +253,12 @@ static void multiply_f16(const ink_product *p, size_t row, size_t row_end, size_
 {
     if (INK_HAS_F16)
         row_blocks(p, row, row_end, panel, panel_end, INK_F16);
+}
+
+static void multiply_i8(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
+{
+    if (INK_HAS_I8)
+        row_blocks(p, row, row_end, panel, panel_end, INK_I8);
 }
 
 #if defined(LOADS_STAY_FIRST) && defined(__GNUC__) && !defined(__clang__)

@@ -410,3 +410,33 @@ static void kernel_to_f16(const float *x, size_t n, uint16_t *y)
         memcpy(y + i, part, lanes * sizeof *y);
     }
 }
+
+/* ---- 8-bit codes of one scale ---------------------------------------------------------------------------------------
+ */
+
+static float kernel_largest(const float *x, size_t n)
+{
+    vec largest = vec_splat(0);
+    for (size_t i = 0; i < n; i += VEC_LANES)
+        largest = vec_max(largest, vec_abs(load_lanes(x + i, lanes_from(i, n))));
+    return kernel_all_finite(x, n) ? vec_largest(largest) : NAN;
+}
+
+/* Adding 3 * 2^22 rounds to an integer, to nearest even, whose last byte is that of the sum's bits. */
+static float kernel_to_i8(const float *x, size_t n, float largest, int8_t *y)
+{
+    float scale = largest / 127;
+    if (!(scale >= 0x1p-126f)) {
+        memset(y, 0, n);
+        return scale < 1 ? 0 : scale;
+    }
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        uint16_t part[VEC_LANES];
+        size_t lanes = lanes_from(i, n);
+        vec q = vec_div(load_lanes(x + i, lanes), vec_splat(scale));
+        ivec_store_low(part, vec_bits(vec_add(q, vec_splat(0x1.8p23f))));
+        for (size_t lane = 0; lane < lanes; lane++)
+            y[i + lane] = (int8_t)(uint8_t)part[lane];
+    }
+    return scale;
+}

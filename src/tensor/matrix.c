@@ -43,9 +43,9 @@ size_t ink_matrix_bytes(size_t n, size_t k_capacity, ink_type type)
 {
     size_t bytes;
     if (!ink_size_mul(k_capacity, ink_panel_lanes(type) * element_size(type), &bytes) ||
-        !ink_size_mul(bytes, ink_panel_count(n, type), &bytes))
+        !ink_size_mul(bytes, ink_panel_count(n, type), &bytes) || !ink_size_add(bytes, INK_ALIGNMENT - 1, &bytes))
         return SIZE_MAX;
-    return bytes;
+    return bytes - bytes % INK_ALIGNMENT;
 }
 
 ink_matrix ink_matrix_over(void *memory, size_t n, size_t k, size_t k_capacity, ink_type type)
@@ -230,6 +230,33 @@ void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_
     }
 }
 
+/* ---- 8-bit codes ------------------------------------------------------------------------------------------------- */
+
+float ink_matrix_quantise_row(const ink_kernel *kernel, ink_matrix *matrix, size_t row, const float *values)
+{
+    float largest = kernel->largest(values, matrix->k), scale = 0;
+    int8_t codes[BUFFER], *to = matrix_element(matrix, row, 0);
+    for (size_t t = 0; t < matrix->k; t += BUFFER) {
+        size_t n = ink_size_min(BUFFER, matrix->k - t);
+        scale = kernel->to_i8(values + t, n, largest, codes);
+        for (size_t i = 0; i < n; i++)
+            to[(t + i) * INK_PANEL] = codes[i];
+    }
+    return scale;
+}
+
+float ink_matrix_quantise_column(const ink_kernel *kernel, ink_matrix *matrix, size_t column, const float *values)
+{
+    float largest = kernel->largest(values, matrix->n), scale = 0;
+    for (size_t row = 0; row < matrix->n; row += INK_PANEL) {
+        int8_t *to = matrix_element(matrix, row, column);
+        size_t n = ink_size_min(INK_PANEL, matrix->n - row);
+        scale = kernel->to_i8(values + row, n, largest, to);
+        memset(to + n, 0, INK_PANEL - n);
+    }
+    return scale;
+}
+
 /* ---- elements and views ---------------------------------------------------------------------------------------- */
 
 /* Widening is exact, so any kernel will do. */
@@ -263,6 +290,12 @@ void ink_matrix_write_row(ink_matrix *matrix, size_t row, size_t first, size_t c
     float *to = matrix_element(matrix, row, first);
     for (size_t t = 0; t < count; t++)
         to[t * INK_PANEL] = values[t];
+}
+
+void *ink_matrix_elements(const ink_matrix *matrix, size_t row, size_t *stride)
+{
+    *stride = ink_panel_lanes(matrix->type) * element_size(matrix->type);
+    return matrix_element(matrix, row, 0);
 }
 
 void ink_matrix_copy_rows(const ink_matrix *from, ink_matrix *to, size_t first, size_t end)

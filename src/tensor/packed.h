@@ -25,8 +25,8 @@ void ink_widen(const ink_kernel *kernel, ink_type type, const void *data, size_t
 
 /* ---- allocating and filling -------------------------------------------------------------------------------------- */
 
-/* Bytes of the panels of an [n, k] matrix of a checked type; SIZE_MAX if they cannot fit into memory. k_capacity >= k
-   leaves room for k to grow, as that of a value cache does. */
+/* Bytes of the panels of an [n, k] matrix of a checked type, a multiple of INK_ALIGNMENT; SIZE_MAX if they cannot fit
+   into memory. k_capacity >= k leaves room for k to grow, as that of a value cache does. */
 size_t ink_matrix_bytes(size_t n, size_t k_capacity, ink_type type);
 
 /* An [n, k] matrix over that many bytes at `memory`, a multiple of INK_ALIGNMENT; and one with memory from an arena.
@@ -50,6 +50,11 @@ void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t f
 void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
                              const void *data);
 
+/* A row or a column of a matrix of type I8: its values [k] or [n] as 8-bit codes, values = scale codes. Returns the
+   scale (to_i8() in kernel.h), which the matrix does not hold. */
+float ink_matrix_quantise_row(const ink_kernel *kernel, ink_matrix *matrix, size_t row, const float *values);
+float ink_matrix_quantise_column(const ink_kernel *kernel, ink_matrix *matrix, size_t column, const float *values);
+
 /* ---- reading and writing elements -------------------------------------------------------------------------------- */
 
 /* Columns first .. first + count - 1 of a row: read them as f32; replace them, in a matrix of type F32. A column is
@@ -57,6 +62,9 @@ void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_
 void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, size_t count, float *out);
 void ink_matrix_read_column(const ink_matrix *matrix, size_t column, float *out);
 void ink_matrix_write_row(ink_matrix *matrix, size_t row, size_t first, size_t count, const float *values);
+
+/* The first element of a row as it is stored; the others follow at distances of *stride bytes. */
+void *ink_matrix_elements(const ink_matrix *matrix, size_t row, size_t *stride);
 
 /* Copy rows or columns first .. end - 1 to a matrix of the same type and with rows, or columns, of the same length.
    Rows in the same panels come along. */

@@ -10,6 +10,7 @@
 #ifndef INK_TENSOR_VEC_H
 #define INK_TENSOR_VEC_H
 
+#include <math.h> /* NAN */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

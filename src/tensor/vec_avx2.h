@@ -111,6 +111,12 @@ INLINE __m256 load_8_f16(const uint16_t *p) { return _mm256_cvtph_ps(load_8_halv
 INLINE vec vec_load_bf16(const uint16_t *p) { return (vec){load_8_bf16(p), load_8_bf16(p + 8)}; }
 INLINE vec vec_load_f16(const uint16_t *p) { return (vec){load_8_f16(p), load_8_f16(p + 8)}; }
 
+INLINE __m256 load_8_i8(const int8_t *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+INLINE vec vec_load_i8(const int8_t *p) { return (vec){load_8_i8(p), load_8_i8(p + 8)}; }
+
 INLINE void ivec_store_low(uint16_t *p, ivec a)
 {
     const __m256i low = _mm256_set1_epi32(0xffff);
@@ -151,6 +157,7 @@ INLINE reg reg_load_part(const float *p, size_t n) { return (reg){_mm256_maskloa
 INLINE void reg_store_part(float *p, size_t n, reg a) { _mm256_maskstore_ps(p, first_lanes(n, 0), a.v); }
 INLINE reg reg_load_bf16(const uint16_t *p) { return (reg){load_8_bf16(p)}; }
 INLINE reg reg_load_f16(const uint16_t *p) { return (reg){load_8_f16(p)}; }
+INLINE reg reg_load_i8(const int8_t *p) { return (reg){load_8_i8(p)}; }
 INLINE reg reg_splat(float x) { return (reg){_mm256_set1_ps(x)}; }
 INLINE reg reg_fma(reg a, reg b, reg c) { return (reg){_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 INLINE reg reg_add(reg a, reg b) { return (reg){_mm256_add_ps(a.v, b.v)}; }

@@ -96,6 +96,11 @@ INLINE vec vec_load_bf16(const uint16_t *p)
 
 INLINE vec vec_load_f16(const uint16_t *p) { return (vec){_mm512_cvtph_ps(load_16_halves(p))}; }
 
+INLINE vec vec_load_i8(const int8_t *p)
+{
+    return (vec){_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)))};
+}
+
 INLINE void ivec_store_low(uint16_t *p, ivec a)
 {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(a.v));

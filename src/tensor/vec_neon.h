@@ -111,6 +111,14 @@ INLINE float32x4_t load_4_f16(const uint16_t *p) { return vcvt_f32_f16(vreinterp
 INLINE vec vec_load_bf16(const uint16_t *p) { return EACH_FROM(vec, load_4_bf16, p); }
 INLINE vec vec_load_f16(const uint16_t *p) { return EACH_FROM(vec, load_4_f16, p); }
 
+INLINE vec vec_load_i8(const int8_t *p)
+{
+    int8x16_t q = vld1q_s8(p);
+    int16x8_t low = vmovl_s8(vget_low_s8(q)), high = vmovl_s8(vget_high_s8(q));
+    return (vec){{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(low))),
+                  vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))}};
+}
+
 INLINE void ivec_store_low(uint16_t *p, ivec a)
 {
     UNROLL

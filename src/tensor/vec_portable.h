@@ -234,6 +234,8 @@ INLINE vec vec_load_f16(const uint16_t *p)
     return ivec_floats(ivec_or(sign, vec_bits(r)));
 }
 
+INLINE vec vec_load_i8(const int8_t *p) { return (vec){{p[0], p[1], p[2], p[3]}}; }
+
 /* The low halves of the lanes. */
 INLINE void ivec_store_low(uint16_t *p, ivec a)
 {
@@ -269,6 +271,7 @@ INLINE void reg_store(float *p, reg a) { memcpy(p, a.v, sizeof a.v); }
 INLINE void reg_store_part(float *p, size_t n, reg a) { memcpy(p, a.v, n * sizeof *p); }
 INLINE reg reg_load_bf16(const uint16_t *p) { return EACH_FROM(reg, vec_load_bf16, p); }
 INLINE reg reg_load_f16(const uint16_t *p) { return EACH_FROM(reg, vec_load_f16, p); }
+INLINE reg reg_load_i8(const int8_t *p) { return EACH_FROM(reg, vec_load_i8, p); }
 INLINE reg reg_splat(float x) { return EACH_SAME(reg, vec_splat(x)); }
 FMA_CALL reg reg_fma(reg a, reg b, reg c) { return EACH3(reg, vec_fma, a, b, c); }
 INLINE reg reg_add(reg a, reg b) { return EACH2(reg, vec_add, a, b); }

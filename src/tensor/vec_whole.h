@@ -15,6 +15,7 @@ INLINE reg reg_load_part(const float *p, size_t n) { return vec_load_part(p, n);
 INLINE void reg_store_part(float *p, size_t n, reg a) { vec_store_part(p, n, a); }
 INLINE reg reg_load_bf16(const uint16_t *p) { return vec_load_bf16(p); }
 INLINE reg reg_load_f16(const uint16_t *p) { return vec_load_f16(p); }
+INLINE reg reg_load_i8(const int8_t *p) { return vec_load_i8(p); }
 INLINE reg reg_splat(float x) { return vec_splat(x); }
 INLINE reg reg_fma(reg a, reg b, reg c) { return vec_fma(a, b, c); }
 INLINE reg reg_add(reg a, reg b) { return vec_add(a, b); }

@@ -351,7 +351,7 @@ static void open_attention(subject *s, ink_context *ctx, const ink_weights *file
     s->in = (s->attention.n_heads + 2 * s->attention.n_kv_heads) * s->attention.head_dim;
     s->out = s->attention.n_heads * s->attention.head_dim;
     ink_kv_cache *cache;
-    require(ctx, s->name, ink_kv_cache_create(ctx, &s->attention, 100, &cache));
+    require(ctx, s->name, ink_kv_cache_create_as(ctx, &s->attention, 100, (ink_type)s->setting, &cache));
     s->state = cache;
     s->whole = s->attention.bidirectional;
 }
@@ -376,7 +376,8 @@ static ink_state *new_state(subject *s, ink_context *ctx)
 {
     ink_state *state;
     size_t capacity = ink_model_get_info(s->object)->context_length;
-    require(ctx, s->name, ink_state_create(ctx, s->object, capacity != 0 ? capacity : s->n, &state));
+    const ink_state_options with = {.capacity = capacity != 0 ? capacity : s->n, .cache = (ink_type)s->setting};
+    require(ctx, s->name, ink_state_create_with(ctx, s->object, &with, &state));
     return state;
 }
 
@@ -539,6 +540,12 @@ static const struct {
      .attention = {.n_heads = 4, .n_kv_heads = 2, .head_dim = 12, .window = 9}},
     {"attention both ways", &attention, "attention", .rows = "plain", .x = "qkv", .no_reference = true,
      .attention = {.n_heads = 4, .n_kv_heads = 4, .head_dim = 24, .bidirectional = true}},
+    {"attention F16", &attention, "attention", .rows = "grouped", .x = "qkv", .no_reference = true,
+     .attention = {.n_heads = 6, .n_kv_heads = 2, .head_dim = 16}, .setting = INK_F16},
+    {"attention I8", &attention, "attention", .rows = "grouped", .x = "qkv", .no_reference = true,
+     .attention = {.n_heads = 6, .n_kv_heads = 2, .head_dim = 16}, .setting = INK_I8},
+    {"attention window I8", &attention, "llama", .rows = "window", .x = "qkv", .no_reference = true,
+     .attention = {.n_heads = 4, .n_kv_heads = 2, .head_dim = 12, .window = 9}, .setting = INK_I8},
     {"transformer", &transformer, "transformer", .module = "stack",
      .transformer = {.n_heads = 3, .activation = INK_RELU}},
     {"transformer causal", &transformer, "transformer", .module = "stack_causal",
@@ -583,6 +590,12 @@ static const struct {
     {"examples/models/gpt", "tests/fixtures/bundled/gpt"},
 };
 
+/* Of these, which weights are those of the file, states hold keys and values as each of the other types. */
+static const char *const cached[] = {"tests/fixtures/models/llama", "tests/fixtures/models/gemma3",
+                                     "tests/fixtures/models/bart", "tests/fixtures/models/flan_t5",
+                                     "examples/models/gpt"};
+static const ink_type caches[] = {INK_F16, INK_I8};
+
 /* Encoders, and one of the things that each makes of a text, with its name in reference.safetensors; NULL: it has none,
    and takes the texts of the first. */
 static const struct {
@@ -615,6 +628,8 @@ static const ink_type types[] = {INK_F32, INK_BF16, INK_F16};
 #define N_MODELS (sizeof models / sizeof *models)
 #define N_ENCODERS (sizeof encoders / sizeof *encoders)
 #define N_TYPES (sizeof types / sizeof *types)
+#define N_CACHED (sizeof cached / sizeof *cached)
+#define N_CACHES (sizeof caches / sizeof *caches)
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
@@ -679,7 +694,7 @@ static void open_folder(subject *s, ink_context *ctx, const char *root, const ch
 }
 
 /* Only weights that are held as they are stored, or wider, are those of the reference. */
-static void open_model(subject *s, ink_context *ctx, const char *root, size_t i, ink_type type)
+static void open_model(subject *s, ink_context *ctx, const char *root, size_t i, ink_type type, ink_type cache)
 {
     static const char *const kinds[] = {"tokens", "logits", "source"};
     size_t n_logits;
@@ -691,11 +706,14 @@ static void open_model(subject *s, ink_context *ctx, const char *root, size_t i,
         snprintf(names[k], sizeof names[k], "%s%s", kinds[k], number);
     open_folder(s, ctx, root, models[i].folder, type);
     s->family = &model;
+    s->setting = (int)cache;
+    if (cache != INK_F32)
+        snprintf(s->name, sizeof s->name, "%s cache %s", models[i].folder, ink_type_name(cache));
     s->in = 1;
     s->out = ink_model_get_info(s->object)->vocab_size;
     s->x = read_tensor(ctx, file, names[0], &s->n);
     to_tokens(s->x, s->n);
-    if (type == INK_F32)
+    if (type == INK_F32 && cache == INK_F32)
         s->expected = read_tensor(ctx, file, names[1], &n_logits);
     s->n_expected = s->expected != NULL ? n_logits / s->out : 0;
     if (ink_model_get_encoder_decoder(s->object) != NULL) {
@@ -736,6 +754,14 @@ static void open_encoder(subject *s, ink_context *ctx, const char *root, size_t 
     ink_weights_free(file);
 }
 
+static void open_cached(subject *s, ink_context *ctx, const char *root, const char *folder, ink_type cache)
+{
+    size_t i = 0;
+    while (strcmp(models[i].folder, folder) != 0)
+        i++;
+    open_model(s, ctx, root, i, INK_F32, cache);
+}
+
 bool subject_open(subject *s, ink_context *ctx, const char *root, size_t i)
 {
     memset(s, 0, sizeof *s);
@@ -744,9 +770,11 @@ bool subject_open(subject *s, ink_context *ctx, const char *root, size_t i)
     else if ((i -= N_LAYERS) < INK_N_ACTIVATIONS)
         open_activation(s, ctx, root, (int)i);
     else if ((i -= INK_N_ACTIVATIONS) < N_MODELS * N_TYPES)
-        open_model(s, ctx, root, i / N_TYPES, types[i % N_TYPES]);
+        open_model(s, ctx, root, i / N_TYPES, types[i % N_TYPES], INK_F32);
     else if ((i -= N_MODELS * N_TYPES) < N_ENCODERS * N_TYPES)
         open_encoder(s, ctx, root, i / N_TYPES, types[i % N_TYPES]);
+    else if ((i -= N_ENCODERS * N_TYPES) < N_CACHED * N_CACHES)
+        open_cached(s, ctx, root, cached[i / N_CACHES], caches[i % N_CACHES]);
     else
         return false;
     return true;

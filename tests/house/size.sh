@@ -32,7 +32,7 @@ $cc -O2 "$work/nothing.c" -o "$work/nothing" || exit 1
 
 mkdir "$work/small"
 (cd "$work/small" &&
-    $cc -std=c11 -Os -DNDEBUG -DINK_NO_AVX2 -DINK_NO_AVX512 -DINK_NO_NEON -DINK_NO_BF16 -DINK_NO_F16 \
+    $cc -std=c11 -Os -DNDEBUG -DINK_NO_AVX2 -DINK_NO_AVX512 -DINK_NO_NEON -DINK_NO_BF16 -DINK_NO_F16 -DINK_NO_I8 \
         -ffunction-sections -fdata-sections -I"$root/include" -c "$root"/src/*/*.c &&
     ar rcs libinkling.a ./*.o) || exit 1
 
