@@ -54,10 +54,6 @@ static const block_layout layouts[] = {
 
 static const block_layout *layout_of(ink_type type) { return &layouts[type - INK_Q8_0]; }
 
-unsigned ink_block_zero(ink_type type) { return layout_of(type)->zero; }
-
-const int8_t *ink_block_levels(ink_type type) { return layout_of(type)->levels; }
-
 void ink_block_codes(ink_type type, const void *block, uint8_t *codes)
 {
     const block_layout *layout = layout_of(type);
@@ -302,7 +298,7 @@ static float fit_line(const float *x, size_t n, float *min)
         ones[i] = 1;
     }
     for (int i = 0; i < 2 * PLACES; i++) {
-        float place = (float)(i - PLACES) * PLACE_STEP / 2 + 15;
+        float place = (float)(i - PLACES) * 0.25f + 15;
         round_codes(y, n, (highest - lowest) / place, 0, 0, 15, q);
         float sq = dot(q, ones, n), sy = dot(y, ones, n), qq = dot(q, q, n), yq = dot(y, q, n), count = (float)n;
         float spread = count * qq - sq * sq, fit = (count * yq - sy * sq) / spread, offset = (sy - fit * sq) / count;

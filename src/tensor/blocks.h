@@ -32,11 +32,9 @@
    bit; NaNs count as one value. */
 void ink_blocks_to_f32(ink_type type, const void *blocks, size_t count, float *out);
 
-/* The codes of one block in the order of its elements, without a sign: q = code - zero. With levels, q is the level of
-   the code. */
+/* The codes of one block in the order of its elements: numbers without a sign from which q follows, by subtraction or
+   as an index of a table. */
 void ink_block_codes(ink_type type, const void *block, uint8_t *codes);
-unsigned ink_block_zero(ink_type type);
-const int8_t *ink_block_levels(ink_type type); /* NULL: none */
 
 /*
  * Quantises `count` floats, a whole number of blocks, to Q8_0, Q4_0, Q4_K or Q6_K. Scales (and minima) are searched for
