@@ -51,7 +51,7 @@
  * Reading order: context, types, arena, source (the base); tensor, matrix (the one product); functions, dense, conv,
  * embedding, norm, recurrent, rope, attention, transformer, sequential (layers); weights, pytorch (layers from files);
  * model, encoder, encoder_decoder (whole models); tokenizer, sampler, chat, generate (text); tasks (answers, ranks,
- * tags).
+ * tags); gguf_write (a folder as a GGUF file).
  */
 #ifndef INKLING_H
 #define INKLING_H
@@ -82,5 +82,6 @@
 #include <inkling/chat.h>
 #include <inkling/generate.h>
 #include <inkling/tasks.h>
+#include <inkling/gguf_write.h>
 
 #endif

@@ -90,17 +90,22 @@ static void widened(ink_context *ctx, ink_type type, const reference *r)
 
 static void values_are_those_of_gguf(ink_context *ctx) { for_every_type(ctx, widened); }
 
-/* Values of a group lie on a line through their codes, in the blocks with ordinary scales. */
+/* A value is the scale times q, plus the minimum, in the blocks with ordinary scales. */
 static void codes(ink_context *ctx, ink_type type, const reference *r)
 {
+    const int8_t *levels = ink_block_levels(type);
     (void)ctx;
-    for (size_t b = 0; b < r->n_blocks / 2 && type < INK_IQ4_NL; b++) {
+    for (size_t b = 0; b < r->n_blocks / 2; b++) {
         uint8_t code[INK_MOST_ELEMENTS];
         const float *value = r->values + b * r->size.elements;
         ink_block_codes(type, r->blocks + b * r->size.bytes, code);
+        /* Any three elements of a group lie on one line of q. */
         for (size_t i = 0; i + 2 < 16; i++) {
-            double a = ((double)value[i] - (double)value[i + 1]) * (code[i] - code[i + 2]);
-            double c = ((double)value[i] - (double)value[i + 2]) * (code[i] - code[i + 1]);
+            double q[3];
+            for (size_t j = 0; j < 3; j++)
+                q[j] = levels != NULL ? levels[code[i + j]] : (double)code[i + j] - ink_block_zero(type);
+            double a = ((double)value[i] - (double)value[i + 1]) * (q[0] - q[2]);
+            double c = ((double)value[i] - (double)value[i + 2]) * (q[0] - q[1]);
             double size = (fabs((double)value[i]) + fabs((double)value[i + 1]) + fabs((double)value[i + 2])) * 256;
             assert_true(fabs(a - c) <= 1e-6 * size);
         }
@@ -148,6 +153,7 @@ static const struct quantiser {
     double error, ggml;
     double nan_above;
 } quantisers[] = {{INK_Q8_0, 0.00530, 0.00536, 127 * 65504.0},
+                  {INK_Q5_0, 0.0404, 0.0427, 16 * 65504.0},
                   {INK_Q4_0, 0.0812, 0.0859, 8 * 65504.0},
                   {INK_Q4_K, 0.0702, 0.0712, 63 * 65504.0},
                   {INK_Q6_K, 0.0170, 0.0177, 128 * 32 * 65504.0}};
@@ -242,8 +248,8 @@ static void impossible_values_are_loud(void **unused)
 /* The bytes are the same on every machine that rounds floats to floats (x87 does not). */
 static void bytes_are_the_same_everywhere(void **unused)
 {
-    static const uint64_t sums[N_QUANTISERS] = {0x257caedb062be0bf, 0xad943e10166cca2b, 0x1a299c78ae95ded4,
-                                                0xcc88fc322242c11c};
+    static const uint64_t sums[N_QUANTISERS] = {0x257caedb062be0bf, 0x331d92d98f1f2dce, 0xad943e10166cca2b,
+                                                0xf14f0d5f798f834d, 0xcc88fc322242c11c};
     static float x[N_WEIGHTS];
     static unsigned char blocks[N_WEIGHTS * 34 / 32];
     uint64_t seed = 3;

@@ -19,9 +19,9 @@ enum { N_FOLDERS = 5 };
 
 static void helps(void **state)
 {
-    static const char *const names[] = {"generate",   "chat",    "embed",     "classify", "tag",         "fill",
-                                        "score",      "inspect", "mlp",       "rnn",      "transformer", "first_light",
-                                        "lookinside", "answer",  "translate", "summarise"};
+    static const char *const names[] = {"generate",   "chat",    "embed",     "classify",  "tag",         "fill",
+                                        "score",      "inspect", "mlp",       "rnn",       "transformer", "first_light",
+                                        "lookinside", "answer",  "translate", "summarise", "quantise"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -493,6 +493,14 @@ bool file_close(FILE *file, const char *path)
     return (fclose(file) == 0 && !failed) || console_complain("%s: cannot be written: %s", path, strerror(errno));
 }
 
+bool file_replace(const char *from, const char *path)
+{
+#if defined(_WIN32)
+    remove(path); /* where rename() does not replace */
+#endif
+    return rename(from, path) == 0 || console_complain("%s: cannot be written: %s", path, strerror(errno));
+}
+
 bool console_takes_pictures(const char *folder)
 {
 #if defined(__unix__) || defined(__APPLE__)

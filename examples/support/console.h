@@ -111,6 +111,9 @@ bool file_is_plain(const char *path);
 FILE *file_create(const char *path);
 bool file_close(FILE *file, const char *path);
 
+/* Gives a file the name `path`; a file that has it is replaced. False, with a message, if that fails. */
+bool file_replace(const char *from, const char *path);
+
 /* True if `folder` is NULL or a folder that pictures can be written to, as far as the system tells. */
 bool console_takes_pictures(const char *folder);
 

@@ -24,7 +24,7 @@ bool bundled_folder(char room[PATH_ROOM], const char *model)
 enum { BAR = 40 };
 
 /* "[##########                              ]  25 % of 1.26 GB" */
-static bool bar_draw(void *user, uint64_t done, uint64_t total)
+bool lm_progress(void *user, uint64_t done, uint64_t total)
 {
     char marks[BAR + 1], bytes[CONSOLE_ROOM];
     double share = total > 0 ? (double)done / (double)total : 1;
@@ -38,7 +38,7 @@ static bool bar_draw(void *user, uint64_t done, uint64_t total)
 
 ink_result lm_load(ink_context *ctx, const char *folder, ink_pooling pooling, ink_model **model)
 {
-    ink_model_options options = {.pooling = pooling, .progress = bar_draw};
+    ink_model_options options = {.pooling = pooling, .progress = lm_progress};
     ink_result result = ink_model_open(ctx, folder, &options, model);
     console_progress("%s", "");
     return result;

@@ -24,6 +24,9 @@ bool bundled_folder(char room[PATH_ROOM], const char *model);
 /* ink_model_open() with a progress bar on stderr, if that is a terminal and opening takes more than half a second. */
 ink_result lm_load(ink_context *ctx, const char *folder, ink_pooling pooling, ink_model **model);
 
+/* An ink_progress_fn that draws this bar. console_progress("%s", "") removes it. */
+bool lm_progress(void *user, uint64_t done, uint64_t total);
+
 typedef struct language_model {
     ink_context *ctx;   /* owned by the caller */
     const char *folder; /* the caller's; must live as long as the model */

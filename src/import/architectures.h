@@ -16,7 +16,12 @@
 #include "plan.h"
 
 /* The input and the output of an importer. */
-typedef struct ink_import {
+typedef struct ink_import ink_import;
+
+/* Gets a model that is described and planned, in place of reading its weights. */
+typedef ink_result (*ink_import_visit_fn)(ink_import *in, void *user);
+
+struct ink_import {
     ink_context *ctx;
     const ink_source *source; /* the folder */
     const void *variant;      /* the architecture's own data */
@@ -27,7 +32,9 @@ typedef struct ink_import {
     ink_plan plan;               /* for the weights of the folder */
     ink_model *model;            /* zeroed, but info.bos_token and info.eos_token are -1 */
     const ink_token *forced_eos; /* the default of forced_eos_token_id; NULL: none */
-} ink_import;
+    ink_import_visit_fn visit;   /* NULL: the weights are read */
+    void *visit_user;
+};
 
 typedef struct ink_architecture {
     const char *name; /* model_type */
@@ -125,6 +132,11 @@ ink_result ink_import_decoder_head(ink_import *in, ink_task task, bool tied, con
 /* Reads the stop tokens and the settings for generating. On entry info->eos_token is the default of the architecture.
  */
 ink_result ink_import_generation(ink_import *in);
+
+/* As ink_model_open(), but calls `visit` when everything is described and planned, and reads no weights. What `visit`
+   sees is gone when it returns. */
+ink_result ink_import_visit(ink_context *ctx, const char *folder, const ink_model_options *options,
+                            ink_import_visit_fn visit, void *user);
 
 /* Imports modules.json (sentence-transformers) if the folder has one: *found. Sets model->sentence and the fields of
    model->encoder about texts. Without it, an encoder has the pooling of the caller's options. */

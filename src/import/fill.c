@@ -355,13 +355,20 @@ static ink_result fill_plan(ink_plan *plan, uint64_t max_bytes)
     return result;
 }
 
-ink_result ink_plan_finish(ink_plan *plan, ink_result planned, uint64_t max_bytes)
+static ink_result end_plan(ink_plan *plan, ink_result result, bool keep)
 {
-    ink_result result = planned == INK_OK ? fill_plan(plan, max_bytes) : planned;
-    if (result != INK_OK)
+    if (!keep)
         ink_object_free(plan->object);
     for (size_t i = 0; i < plan->n_owned; i++)
         ink_weights_free(plan->owned[i]);
     ink_arena_free(&plan->work);
     return result;
 }
+
+ink_result ink_plan_finish(ink_plan *plan, ink_result planned, uint64_t max_bytes)
+{
+    ink_result result = planned == INK_OK ? fill_plan(plan, max_bytes) : planned;
+    return end_plan(plan, result, result == INK_OK);
+}
+
+ink_result ink_plan_drop(ink_plan *plan, ink_result result) { return end_plan(plan, result, false); }

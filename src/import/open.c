@@ -166,30 +166,32 @@ static ink_result open_model(ink_import *in, ink_model **model)
     if (result == INK_OK) {
         in->model = object;
         in->notes.arena = in->plan.own;
-        result = ink_plan_finish(&in->plan, describe_and_plan(in, a), in->options.max_bytes);
+        result = describe_and_plan(in, a);
+        if (in->visit != NULL)
+            result = ink_plan_drop(&in->plan, result == INK_OK ? in->visit(in, in->visit_user) : result);
+        else
+            result = ink_plan_finish(&in->plan, result, in->options.max_bytes);
     }
     ink_weights_free(weights);
-    INK_TRY(result);
+    if (result != INK_OK || in->visit != NULL)
+        return result;
     in->model->fingerprint = ink_fingerprint_number(in->config.fingerprint, in->plan.fingerprint);
     in->model->info.n_bytes = ink_object_bytes(in->model);
     *model = in->model;
     return INK_OK;
 }
 
-ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_options *options, ink_model **model)
+static ink_result open_folder(ink_context *ctx, const char *folder, const ink_model_options *options,
+                              ink_import_visit_fn visit, void *user, ink_model **model)
 {
     ink_arena work; /* settings, until the model is open */
-    INK_REQUIRE(ctx, model);
-    *model = NULL;
-    ink_import in = {.ctx = ctx};
+    ink_import in = {.ctx = ctx, .visit = visit, .visit_user = user};
     if (options != NULL)
         in.options = *options;
     if (in.options.type != INK_TYPE_NONE)
         INK_TRY(ink_matrix_check_type(ctx, in.options.type));
     if ((unsigned)in.options.pooling >= INK_N_POOLINGS)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: there is no pooling %d", __func__, (int)in.options.pooling);
-    if (in.options.source == NULL)
-        INK_REQUIRE(ctx, folder);
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "the options: there is no pooling %d", (int)in.options.pooling);
     ink_source source = in.options.source != NULL ? *in.options.source : ink_source_folder(folder);
     if (folder != NULL)
         source.name = folder;
@@ -202,4 +204,19 @@ ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_
     ink_float_mode_leave(host);
     ink_arena_free(&work);
     return result;
+}
+
+ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_options *options, ink_model **model)
+{
+    INK_REQUIRE(ctx, model);
+    *model = NULL;
+    if (options == NULL || options->source == NULL)
+        INK_REQUIRE(ctx, folder);
+    return open_folder(ctx, folder, options, NULL, NULL, model);
+}
+
+ink_result ink_import_visit(ink_context *ctx, const char *folder, const ink_model_options *options,
+                            ink_import_visit_fn visit, void *user)
+{
+    return open_folder(ctx, folder, options, visit, user, NULL);
 }

@@ -113,6 +113,9 @@ ink_result ink_plan_begin(ink_plan *plan, ink_context *ctx, const ink_weights *w
    object if `planned` or anything here is a failure, so the caller must not have passed it on yet. */
 ink_result ink_plan_finish(ink_plan *plan, ink_result planned, uint64_t max_bytes);
 
+/* Ends a plan that is not carried out, and frees the object. Returns `result`. */
+ink_result ink_plan_drop(ink_plan *plan, ink_result result);
+
 /* Looks names up in this file from now on. The plan owns the file, also after a failure. */
 ink_result ink_plan_use(ink_plan *plan, ink_weights *weights);
 

@@ -54,6 +54,10 @@ static const block_layout layouts[] = {
 
 static const block_layout *layout_of(ink_type type) { return &layouts[type - INK_Q8_0]; }
 
+unsigned ink_block_zero(ink_type type) { return layout_of(type)->zero; }
+
+const int8_t *ink_block_levels(ink_type type) { return layout_of(type)->levels; }
+
 void ink_block_codes(ink_type type, const void *block, uint8_t *codes)
 {
     const block_layout *layout = layout_of(type);
@@ -298,7 +302,7 @@ static float fit_line(const float *x, size_t n, float *min)
         ones[i] = 1;
     }
     for (int i = 0; i < 2 * PLACES; i++) {
-        float place = (float)(i - PLACES) * 0.25f + 15;
+        float place = (float)(i - PLACES) * PLACE_STEP / 2 + 15;
         round_codes(y, n, (highest - lowest) / place, 0, 0, 15, q);
         float sq = dot(q, ones, n), sy = dot(y, ones, n), qq = dot(q, q, n), yq = dot(y, q, n), count = (float)n;
         float spread = count * qq - sq * sq, fit = (count * yq - sy * sq) / spread, offset = (sy - fit * sq) / count;
@@ -333,11 +337,12 @@ static void put_codes(ink_type type, const float *q, uint8_t *block)
     }
 }
 
-/* Q8_0 and Q4_0: of the F16 scales around the best one in f32, that with the least squared error. */
+/* Q8_0, Q5_0 and Q4_0: of the F16 scales around the best one in f32, that with the least squared error. */
 static void quantise_simple(ink_type type, const float *x, uint8_t *block)
 {
     const bool wide = type == INK_Q8_0;
-    const uint16_t half = nearest_half(wide ? extreme_of(x, 32) / 127 : fit_scale(x, 32, 8));
+    const float levels = type == INK_Q5_0 ? 16 : 8;
+    const uint16_t half = nearest_half(wide ? extreme_of(x, 32) / 127 : fit_scale(x, 32, levels));
     const int radius = wide ? NEIGHBOURS : 1;
     uint16_t nearby[2 * NEIGHBOURS + 1], best = half;
     float values[2 * NEIGHBOURS + 1], least = -1, q[32], codes[32] = {0};
@@ -347,7 +352,7 @@ static void quantise_simple(ink_type type, const float *x, uint8_t *block)
     for (int i = 0; i <= 2 * radius && is_finite_half(half); i++) {
         if (!is_finite_half(nearby[i]) || (nearby[i] ^ half) >> 15 != 0)
             continue;
-        round_codes(x, 32, values[i], 0, wide ? -127 : -8, wide ? 127 : 7, q);
+        round_codes(x, 32, values[i], 0, wide ? -127 : -levels, wide ? 127 : levels - 1, q);
         float error = squared_error(x, q, 32, values[i], 0);
         if (least < 0 || error < least) {
             least = error;
@@ -452,7 +457,12 @@ static void quantise_k(ink_type type, const float *x, uint8_t *block)
 void ink_blocks_from_f32(ink_type type, const float *x, size_t count, void *blocks)
 {
     const ink_block_size size = ink_type_block(type);
-    const float levels = type == INK_Q8_0 ? 127 : type == INK_Q4_0 ? 8 : type == INK_Q4_K ? 15 * 63 : 32 * 128;
+    const bool simple = type == INK_Q8_0 || type == INK_Q5_0 || type == INK_Q4_0;
+    const float levels = type == INK_Q8_0   ? 127
+                         : type == INK_Q5_0 ? 16
+                         : type == INK_Q4_0 ? 8
+                         : type == INK_Q4_K ? 15 * 63
+                                            : 32 * 128;
     uint8_t *block = blocks;
     for (size_t i = 0; i < count; i += size.elements, block += size.bytes) {
         float lowest, highest, most = 65504 * levels;
@@ -460,7 +470,7 @@ void ink_blocks_from_f32(ink_type type, const float *x, size_t count, void *bloc
         memset(block, 0, size.bytes);
         if (lowest < -most || highest > most || !ink_kernel_portable.all_finite(x + i, size.elements))
             ink_put_le(block + (type == INK_Q6_K ? 208 : 0), 2, NAN_HALF);
-        else if (type == INK_Q8_0 || type == INK_Q4_0)
+        else if (simple)
             quantise_simple(type, x + i, block);
         else
             quantise_k(type, x + i, block);

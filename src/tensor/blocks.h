@@ -32,14 +32,16 @@
    bit; NaNs count as one value. */
 void ink_blocks_to_f32(ink_type type, const void *blocks, size_t count, float *out);
 
-/* The codes of one block in the order of its elements: numbers without a sign from which q follows, by subtraction or
-   as an index of a table. */
+/* The codes of one block in the order of its elements, without a sign: q = code - zero. With levels, q is the level of
+   the code. */
 void ink_block_codes(ink_type type, const void *block, uint8_t *codes);
+unsigned ink_block_zero(ink_type type);
+const int8_t *ink_block_levels(ink_type type); /* NULL: none */
 
 /*
- * Quantises `count` floats, a whole number of blocks, to Q8_0, Q4_0, Q4_K or Q6_K. Scales (and minima) are searched for
- * the least sum of squared errors: every weight counts the same. (llama.cpp can weigh them by what is multiplied with
- * them; that is not modelled here.) The bytes are the same on every machine that rounds to f32.
+ * Quantises `count` floats, a whole number of blocks, to Q8_0, Q5_0, Q4_0, Q4_K or Q6_K. Scales (and minima) are
+ * searched for the least sum of squared errors: every weight counts the same. (llama.cpp can weigh them by what is
+ * multiplied with them; that is not modelled here.) The bytes are the same on every machine that rounds to f32.
  *
  * A block with NaN or infinity in it, or with a scale that is too large for F16, becomes NaN as a whole. F16 scales are
  * multiples of 6e-8. So blocks of values below about 1e-4 lose precision in the K types, and values below 3e-8 become

@@ -1,0 +1,400 @@
+/*
+ * gguf_write_tokenizer.c - the tokenizer of a folder as keys of a GGUF file, for llama.cpp's three kinds:
+ *
+ *     gpt2     byte-level BPE: tokens as GPT-2 spells bytes, merges, and the name of the pattern that splits texts
+ *     llama    SentencePiece's BPE: pieces with scores, which say in which order neighbours are merged; bytes
+ *     bert     WordPiece: U+2581 in front of what begins a word, and nothing in front of what continues one
+ *
+ * The steps of the tokenizer must be those that llama.cpp has for the kind; others are refused by name.
+ */
+#include <string.h>
+
+#include "../text/unicode.h"
+#include "gguf_out.h"
+#include "tokenizer_import.h"
+
+#define SPACE_MARK "\xE2\x96\x81" /* U+2581, SentencePiece's spelling of a space */
+
+/* The types of tokens. */
+enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6 };
+
+typedef struct vocab_out {
+    ink_gguf_out *out;
+    ink_context *ctx;
+    const char *file; /* for messages */
+    const ink_tokenizer *t;
+    size_t n;             /* rows of the model's embedding */
+    unsigned char *types; /* [n] */
+    char *text;           /* room for two tokens as they are written */
+    const char *kind;     /* "gpt2", "llama", "bert" */
+    const char *pre;      /* of gpt2: the pattern */
+    bool prefix;          /* of llama: a space goes in front of a text */
+} vocab_out;
+
+static ink_result vocab_refuse(const vocab_out *v, const char *what)
+{
+    return ink_fail(v->ctx, INK_ERROR_UNSUPPORTED, "%s: the tokenizer cannot be written as GGUF: %.400s", v->file,
+                    what);
+}
+
+/* ---- which kind ------------------------------------------------------------------------------------------------- */
+
+/* llama.cpp's names of the patterns of splitters. With `whole_words`, a word that is a token is never split, whatever
+   its merges are. INK_N_PATTERNS matches nothing. */
+static const struct {
+    const char *pre;
+    ink_pattern_name first, second; /* of GPT-2 `second` alone; of the others the second step matches nothing */
+    bool whole_words;
+} pres[] = {
+    {"gpt-2", INK_PATTERN_GPT2, INK_PATTERN_GPT2, false},    {"smollm", INK_PATTERN_DIGIT, INK_PATTERN_GPT2, false},
+    {"llama-bpe", INK_PATTERN_LLAMA3, INK_N_PATTERNS, true}, {"smaug-bpe", INK_PATTERN_LLAMA3, INK_N_PATTERNS, false},
+    {"qwen2", INK_PATTERN_QWEN2, INK_N_PATTERNS, false},     {"qwen35", INK_PATTERN_QWEN35, INK_N_PATTERNS, false},
+    {"tekken", INK_PATTERN_TEKKEN, INK_N_PATTERNS, true},    {"gpt-4o", INK_PATTERN_GPT4O, INK_N_PATTERNS, false},
+    {"llama-bpe", INK_PATTERN_GPT2, INK_PATTERN_GPT2, true}, /* the nearest there is */
+};
+
+/* Whether a step cuts as the pattern does; INK_N_PATTERNS: nothing. */
+static bool step_is(const ink_step *step, ink_pattern_name name)
+{
+    const ink_pattern *p = &ink_patterns[name != INK_N_PATTERNS ? name : 0];
+    if (name == INK_N_PATTERNS)
+        return step->match == ink_match_nothing;
+    if (name == INK_PATTERN_DIGIT && step->match == ink_match_property && step->properties == INK_UNICODE_NUMERIC)
+        return step->behavior == INK_SPLIT_ISOLATED;
+    return step->match == p->match && step->properties == p->options && step->start == p->most;
+}
+
+static ink_result describe_byte_level(vocab_out *v)
+{
+    const ink_tokenizer *t = v->t;
+    const ink_step *step = t->splitter.step;
+    const size_t n = t->splitter.n;
+    v->kind = "gpt2";
+    if (t->normalizer.n == 1 && t->normalizer.step[0].normalize == ink_normal_nfc)
+        ink_gguf_note(v->out, "llama.cpp does not bring texts into NFC: a letter and a combining accent stay two "
+                              "characters");
+    else if (t->normalizer.n != 0)
+        return vocab_refuse(v, "llama.cpp has no normalizer for byte-level BPE");
+    for (size_t i = 0; i < n; i++)
+        if (step[i].scheme != INK_PREFIX_NEVER && step[i].prefix.size > 0)
+            return vocab_refuse(v, "llama.cpp puts no space in front of a text (add_prefix_space) of byte-level BPE");
+    for (size_t i = 0; i < sizeof pres / sizeof pres[0] && v->pre == NULL; i++)
+        if (t->bpe.ignore_merges == pres[i].whole_words && n == (pres[i].first == pres[i].second ? 1U : 2U) &&
+            step_is(&step[0], pres[i].first) && step_is(&step[n - 1], pres[i].second))
+            v->pre = pres[i].pre;
+    if (v->pre == NULL)
+        return vocab_refuse(v, "llama.cpp splits texts by the patterns of GPT-2, SmolLM, Llama 3, Qwen2, Qwen3.5, "
+                               "Tekken and GPT-4o, and takes whole words (ignore_merges) with Llama 3's and Tekken's");
+    if (n == 1 && t->bpe.ignore_merges)
+        ink_gguf_note(v->out, "llama.cpp has no pattern of GPT-2 that takes whole words: with 'llama-bpe' a word after "
+                              "a quote, a hyphen or a bracket is spelled in bytes");
+    return INK_OK;
+}
+
+static bool is_text(const ink_short_text *text, const char *is)
+{
+    return text->size == strlen(is) && memcmp(text->bytes, is, text->size) == 0;
+}
+
+/* Spaces become U+2581, and perhaps one goes in front; nothing is split. */
+static ink_result describe_pieces(vocab_out *v)
+{
+    const ink_tokenizer *t = v->t;
+    bool marked = false;
+    v->kind = "llama";
+    for (size_t i = 0; i < t->normalizer.n; i++) {
+        const ink_step *step = &t->normalizer.step[i];
+        if (step->normalize == ink_normal_prepend && is_text(&step->to, SPACE_MARK))
+            v->prefix = true;
+        else if (step->normalize == ink_normal_replace && is_text(&step->from, " ") && is_text(&step->to, SPACE_MARK) &&
+                 step->start <= 1 && step->stop == 0)
+            marked = true;
+        else
+            return vocab_refuse(v, "its normalizer has a step that llama.cpp's SentencePiece lacks");
+    }
+    for (size_t i = 0; i < t->splitter.n; i++) {
+        const ink_step *step = &t->splitter.step[i];
+        const bool metaspace = is_text(&step->to, SPACE_MARK) && step->match == ink_match_nothing;
+        if (metaspace) {
+            marked = true;
+            v->prefix |= step->scheme != INK_PREFIX_NEVER;
+            if (v->prefix)
+                ink_gguf_note(v->out, "llama.cpp puts a space in front of every text, also of one that begins with a "
+                                      "space");
+        } else if (step->match != ink_match_string || !is_text(&step->from, " ") || !marked) {
+            return vocab_refuse(v, "it splits texts into words, which llama.cpp's SentencePiece does not");
+        }
+    }
+    if (!marked)
+        return vocab_refuse(v, "its pieces do not spell spaces as U+2581");
+    for (size_t i = 0; i < 256; i++)
+        if (!t->bytes.fallback || t->bytes.id[i] < 0)
+            return vocab_refuse(v, "it lacks tokens for bytes (byte_fallback)");
+    return INK_OK;
+}
+
+static ink_result describe_wordpiece(vocab_out *v)
+{
+    static const ink_normal_fn normal[] = {ink_normal_drop, ink_normal_space, ink_normal_chinese,
+                                           ink_normal_nfd,  ink_normal_drop,  ink_normal_lowercase};
+    const ink_tokenizer *t = v->t;
+    bool same = t->normalizer.n == 6 && t->splitter.n == 2 && t->splitter.step[0].match == ink_match_space &&
+                t->splitter.step[1].match == ink_match_property && t->marks_rest;
+    v->kind = "bert";
+    for (size_t i = 0; i < 6 && same; i++)
+        same = t->normalizer.step[i].normalize == normal[i];
+    return same ? INK_OK
+                : vocab_refuse(v, "llama.cpp's WordPiece removes control characters and accents, makes texts lower "
+                                  "case, and splits at spaces and punctuation, no more and no less");
+}
+
+/* ---- tokens ----------------------------------------------------------------------------------------------------- */
+
+/* Spelled like a control token, whatever the folder says; llama.cpp must not find it in a text. */
+static bool looks_special(const char *text, size_t size)
+{
+    return (size > 4 && memcmp(text, "<|", 2) == 0 && memcmp(text + size - 2, "|>", 2) == 0) ||
+           (size == 5 && memcmp(text, "<pad>", 5) == 0) || (size == 6 && memcmp(text, "<mask>", 6) == 0);
+}
+
+static void type_tokens(vocab_out *v)
+{
+    const ink_tokenizer *t = v->t;
+    const bool pieces = strcmp(v->kind, "llama") == 0;
+    for (size_t id = 0; id < v->n; id++)
+        v->types[id] = ink_vocab_has(&t->vocab, (ink_token)id) ? NORMAL : UNUSED;
+    for (size_t i = 0; i < 256 && pieces; i++)
+        if ((size_t)t->bytes.id[i] < v->n)
+            v->types[t->bytes.id[i]] = BYTE;
+    for (size_t i = 0; i < t->added.n_tokens; i++) {
+        const ink_token id = t->added.tokens[i].id;
+        const ink_vocab_token *token = &t->vocab.tokens[id];
+        if (id >= 0 && (size_t)id < v->n)
+            v->types[id] =
+                token->special || looks_special(ink_vocab_bytes(&t->vocab, id), token->size) ? CONTROL : USER_DEFINED;
+    }
+    if (pieces && t->unk >= 0 && (size_t)t->unk < v->n)
+        v->types[t->unk] = UNKNOWN;
+}
+
+/* Spells a token as GGUF does, and returns the size. */
+static size_t spell_token(const vocab_out *v, ink_token id, char *text)
+{
+    const ink_vocab_token *token = &v->t->vocab.tokens[id];
+    const char *bytes = ink_vocab_bytes(&v->t->vocab, id);
+    const bool plain = v->types[id] == CONTROL || v->types[id] == USER_DEFINED;
+    size_t size = 0, skipped = 0;
+    if (v->t->bpe.byte_level && !token->verbatim) {
+        for (size_t i = 0; i < token->size; i++)
+            size += ink_utf8_put(text + size, ink_spell_byte((unsigned char)bytes[i]));
+        return size;
+    }
+    if (strcmp(v->kind, "bert") == 0 && !plain) {
+        skipped = token->size > 2 && memcmp(bytes, "##", 2) == 0 ? 2 : 0;
+        memcpy(text, SPACE_MARK, 3);
+        size = skipped == 0 ? 3 : 0;
+    }
+    for (size_t i = skipped; i < token->size; i++) {
+        /* A token that is cut out of the raw text has its spaces as they are. */
+        const bool space = v->types[id] == USER_DEFINED && strcmp(v->kind, "llama") == 0 && token->size - i >= 3 &&
+                           memcmp(bytes + i, SPACE_MARK, 3) == 0;
+        text[size++] = space ? ' ' : bytes[i];
+        i += space ? 2 : 0;
+    }
+    return size;
+}
+
+/* SentencePiece merges the neighbours whose piece has the highest score, whatever pairs there are. So a merge gives its
+   piece the score of its place, and each pair of pieces that makes a piece must be a merge. */
+static ink_result put_scores(vocab_out *v)
+{
+    const ink_tokenizer *t = v->t;
+    const ink_bpe *bpe = &t->bpe;
+    float *scores = ink_arena_alloc(&v->ctx->scratch, v->n, sizeof *scores);
+    if (scores == NULL)
+        return ink_fail(v->ctx, INK_ERROR_MEMORY, "out of memory: %zu tokens", v->n);
+    memset(scores, 0, v->n * sizeof *scores);
+    for (size_t i = bpe->n_merges; i-- > 0;)
+        if ((size_t)bpe->merges[i].merged < v->n)
+            scores[bpe->merges[i].merged] = -(float)(i + 1);
+    for (size_t id = 0; id < v->n && v->out->counts; id++) {
+        const ink_vocab_token *token = &t->vocab.tokens[id];
+        const char *bytes = v->types[id] == NORMAL ? ink_vocab_bytes(&t->vocab, (ink_token)id) : "";
+        const size_t size = v->types[id] == NORMAL ? ink_size_min(token->size, INK_PIECES_LONGEST) : 0;
+        for (size_t cut = 1; cut < size; cut++) {
+            const ink_token left = ink_vocab_find(&t->vocab, bytes, cut, false);
+            const ink_token right = left >= 0 ? ink_vocab_find(&t->vocab, bytes + cut, token->size - cut, false) : -1;
+            if (right >= 0 && v->types[left] == NORMAL && v->types[right] == NORMAL &&
+                ink_bpe_rank(bpe, left, right) == INK_NO_RANK)
+                return ink_fail(v->ctx, INK_ERROR_UNSUPPORTED,
+                                "%s: the tokenizer cannot be written as GGUF: its merges are not those of "
+                                "SentencePiece, because '%.*s' and '%.*s' do not merge to the token they spell",
+                                v->file, (int)cut, bytes, (int)(token->size - cut), bytes + cut);
+        }
+    }
+    ink_gguf_array(v->out, "tokenizer.ggml.scores", INK_GGUF_F32, v->n);
+    for (size_t id = 0; id < v->n; id++) {
+        uint32_t bits;
+        memcpy(&bits, &scores[id], sizeof bits);
+        ink_gguf_put_number(v->out, 4, bits);
+    }
+    return INK_OK;
+}
+
+static void put_merges(vocab_out *v)
+{
+    const ink_bpe *bpe = &v->t->bpe;
+    ink_gguf_array(v->out, "tokenizer.ggml.merges", INK_GGUF_STRING, bpe->n_merges);
+    for (size_t i = 0; i < bpe->n_merges; i++) {
+        size_t size = spell_token(v, bpe->merges[i].left, v->text);
+        v->text[size++] = ' ';
+        size += spell_token(v, bpe->merges[i].right, v->text + size);
+        ink_gguf_put_string(v->out, v->text, size);
+    }
+}
+
+static ink_result put_tokens(vocab_out *v)
+{
+    char unused[32];
+    const ink_vocab *vocab = &v->t->vocab;
+    type_tokens(v);
+    ink_gguf_text(v->out, "tokenizer.ggml.model", v->kind, strlen(v->kind));
+    ink_gguf_text(v->out, "tokenizer.ggml.pre", v->pre != NULL ? v->pre : "default",
+                  strlen(v->pre != NULL ? v->pre : "default"));
+    ink_gguf_array(v->out, "tokenizer.ggml.tokens", INK_GGUF_STRING, v->n);
+    for (size_t id = 0; id < v->n; id++)
+        if (v->types[id] != UNUSED)
+            ink_gguf_put_string(v->out, v->text, spell_token(v, (ink_token)id, v->text));
+        else
+            ink_gguf_put_string(v->out, unused, ink_format(unused, sizeof unused, "[PAD%zu]", id));
+    ink_gguf_array(v->out, "tokenizer.ggml.token_type", INK_GGUF_I32, v->n);
+    for (size_t id = 0; id < v->n; id++)
+        ink_gguf_put_number(v->out, 4, v->types[id]);
+    for (size_t id = v->n; id < vocab->n_ids; id++)
+        if (ink_vocab_has(vocab, (ink_token)id)) {
+            ink_gguf_note(v->out, "tokens from id %zu on are left out: the model has no rows for them", id);
+            break;
+        }
+    if (strcmp(v->kind, "llama") == 0)
+        return put_scores(v);
+    if (strcmp(v->kind, "gpt2") == 0)
+        put_merges(v);
+    return INK_OK;
+}
+
+/* ---- control tokens --------------------------------------------------------------------------------------------- */
+
+static void put_id(const vocab_out *v, const char *key, ink_token id)
+{
+    if (id >= 0 && (size_t)id < v->n)
+        ink_gguf_u32(v->out, key, (uint64_t)id);
+}
+
+static ink_result put_controls(vocab_out *v, const ink_model_info *info)
+{
+    static const char *const stops[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+    const ink_tokenizer *t = v->t;
+    const ink_template_slot *slots = t->template.slots;
+    const bool bert = strcmp(v->kind, "bert") == 0;
+    size_t before = 0, after;
+    ink_token bos = t->controls[INK_CONTROL_BOS], eos = t->controls[INK_CONTROL_EOS];
+    while (slots[before].id >= 0)
+        before++;
+    after = t->template.n[0] - before - 1;
+    if (before > 1 || after > 1 || (bert && before + after != 2))
+        return vocab_refuse(v, bert ? "WordPiece has one token in front of a text and one behind it in llama.cpp"
+                                    : "llama.cpp puts at most one token in front of a text and one behind it");
+    bos = before > 0 ? slots[0].id : bos >= 0 ? bos : info->bos_token;
+    eos = after > 0 ? slots[before + 1].id : eos >= 0 ? eos : info->eos_token;
+    put_id(v, "tokenizer.ggml.bos_token_id", bos);
+    put_id(v, "tokenizer.ggml.eos_token_id", eos);
+    for (size_t i = 0, n = 0; i < info->n_stop_tokens && n < 2; i++)
+        if (info->stop_tokens[i] != eos)
+            put_id(v, stops[n++], info->stop_tokens[i]);
+    put_id(v, "tokenizer.ggml.unknown_token_id", t->controls[INK_CONTROL_UNK]);
+    put_id(v, "tokenizer.ggml.seperator_token_id", bert ? eos : t->controls[INK_CONTROL_SEP]);
+    put_id(v, "tokenizer.ggml.padding_token_id", t->controls[INK_CONTROL_PAD]);
+    put_id(v, "tokenizer.ggml.mask_token_id", t->controls[INK_CONTROL_MASK]);
+    if (!bert) { /* whose template llama.cpp knows */
+        ink_gguf_bool(v->out, "tokenizer.ggml.add_bos_token", before > 0);
+        ink_gguf_bool(v->out, "tokenizer.ggml.add_eos_token", after > 0);
+    }
+    if (strcmp(v->kind, "llama") == 0)
+        ink_gguf_bool(v->out, "tokenizer.ggml.add_space_prefix", v->prefix);
+    return INK_OK;
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------------- */
+
+/* The template as the folder has it; of a list, the one named "default". */
+static ink_result put_chat_template(ink_gguf_out *out, ink_import *in)
+{
+    const char *key = "tokenizer.chat_template", *text = NULL, *name;
+    size_t size = 0;
+    ink_tokenizer_config config;
+    ink_arena *arena = in->config.arena;
+    INK_TRY(ink_tokenizer_config_open(in->ctx, arena, in->source, &config));
+    ink_result result = ink_file_read_all(in->ctx, in->source, "chat_template.jinja",
+                                          INK_LIMIT(in->ctx, settings_bytes), arena, &text, &size);
+    if (!ink_is_missing(in->ctx, result)) {
+        INK_TRY(result);
+        ink_gguf_text(out, key, text, size);
+        return INK_OK;
+    }
+    ink_json node = ink_tokenizer_config_member(&config, "chat_template");
+    const ink_json_document *json = &config.settings;
+    const bool list = node != INK_JSON_NONE && json->nodes[node].kind == INK_JSON_ARRAY;
+    for (ink_json i = list ? ink_json_first(json, node) : INK_JSON_NONE; i != INK_JSON_NONE;
+         i = ink_json_next(json, i)) {
+        name = "";
+        INK_TRY(ink_json_read_string(in->ctx, json, i, "name", &name));
+        node = strcmp(name, "default") == 0 ? ink_json_member(json, i, "template") : node;
+    }
+    if (node == INK_JSON_NONE || json->nodes[node].kind != INK_JSON_STRING)
+        return INK_OK;
+    INK_TRY(ink_json_get_string(in->ctx, json, node, &text, &size));
+    ink_gguf_text(out, key, text, size);
+    return INK_OK;
+}
+
+static ink_result put_vocab(vocab_out *v, const ink_model_info *info)
+{
+    ink_arena *scratch = &v->ctx->scratch;
+    size_t room;
+    if (!ink_size_mul(v->t->vocab.longest, 4, &room) || !ink_size_add(room, 16, &room))
+        room = SIZE_MAX;
+    v->types = ink_arena_alloc(scratch, v->n, 1);
+    v->text = ink_arena_alloc(scratch, room, 1);
+    if (ink_arena_failed(scratch))
+        return ink_fail(v->ctx, INK_ERROR_MEMORY, "out of memory: %zu tokens", v->n);
+    switch (v->t->model) {
+    case INK_MODEL_BPE:
+        INK_TRY(v->t->bpe.byte_level ? describe_byte_level(v) : describe_pieces(v));
+        break;
+    case INK_MODEL_WORDPIECE:
+        INK_TRY(describe_wordpiece(v));
+        break;
+    default:
+        return vocab_refuse(v, v->t->model == INK_MODEL_WORDLEVEL ? "llama.cpp has no model of whole words (WordLevel)"
+                                                                  : "only BPE and WordPiece can be, not Unigram");
+    }
+    INK_TRY(put_tokens(v));
+    return put_controls(v, info);
+}
+
+ink_result ink_gguf_tokenizer(ink_gguf_out *out, ink_import *in, const ink_tokenizer *tokenizer)
+{
+    vocab_out v = {.out = out,
+                   .ctx = in->ctx,
+                   .file = in->source->name != NULL ? in->source->name : "the folder",
+                   .t = tokenizer,
+                   .n = in->model->info.vocab_size};
+    if (tokenizer == NULL) {
+        ink_gguf_text(out, "tokenizer.ggml.model", "none", 4);
+        return INK_OK;
+    }
+    ink_arena_mark mark = ink_arena_mark_here(&in->ctx->scratch);
+    ink_result result = put_vocab(&v, &in->model->info);
+    INK_TRY(ink_scratch_end(in->ctx, mark, result));
+    return put_chat_template(out, in);
+}
