@@ -655,9 +655,10 @@ static void every_read_and_open_fails_once(ink_context *ctx)
             const ink_model_options options = {.source = &reader.source};
             ink_result result = ink_model_open(ctx, NULL, &options, &model);
             failed = (kind == 2 ? reader.opens : reader.reads) >= k;
-            assert_int_equal(result == INK_OK, !failed);
+            bool asks = kind == 2 && k == 1; /* whether it is a folder, which another open then shows */
+            assert_int_equal(result == INK_OK, !failed || asks);
             assert_true(!failed || result == INK_ERROR_READ || kind == 2);
-            assert_int_equal(model != NULL, !failed);
+            assert_int_equal(model != NULL, result == INK_OK);
             assert_int_equal(reader.open_files, 0);
             ink_model_free(model);
         }

@@ -5,8 +5,12 @@
  * everything that changes while a sequence runs: a window, a hidden state, or a key/value cache. It is separate from
  * the model and can be copied, saved and freed at any time. To replace an MLP by a GRU or a GPT, change the folder.
  *
- * A folder holds config.json and model.safetensors, or shards and their index. `model_type` in config.json names the
- * architecture:
+ * A folder holds config.json and model.safetensors, or shards and their index. Wherever a function takes a folder, the
+ * path of a GGUF file may stand ("x.gguf", or the first of its shards, "x-00001-of-00003.gguf"); so it may in the
+ * options' source, where the file's name is the model's. A folder without config.json may hold model.gguf. The
+ * architectures llama, qwen2, qwen3, gemma3, gpt2 and bert of GGUF are read (src/import/README.md).
+ *
+ * `model_type` in config.json names the architecture:
  *
  *   gpt2              Radford et al. 2019, as saved by Hugging Face's GPT2LMHeadModel
  *   llama, mistral,   Touvron et al. 2023 and its successors, as saved by LlamaForCausalLM, MistralForCausalLM,
@@ -156,9 +160,9 @@ typedef struct ink_model_options {
 } ink_model_options;
 
 /* Opens a model; free it with ink_model_free(). options may be NULL. If options name a source, `folder` is only the
-   name of the model in messages. The names and shapes of all tensors are checked before their memory is allocated.
-   Errors: INK_ERROR_NOT_FOUND, _READ, _CORRUPT, _MISMATCH (config.json against the tensors), _UNSUPPORTED (by name),
-   _LIMIT, _MEMORY, _CANCELLED. */
+   name of the model in messages, or, if it ends in ".gguf", that of a file in the source. The names and shapes of all
+   tensors are checked before their memory is allocated. Errors: INK_ERROR_NOT_FOUND, _READ, _CORRUPT, _MISMATCH
+   (config.json against the tensors), _UNSUPPORTED (by name), _LIMIT, _MEMORY, _CANCELLED. */
 ink_result ink_model_open(ink_context *ctx, const char *folder, const ink_model_options *options, ink_model **model);
 void ink_model_free(ink_model *model);
 
@@ -192,7 +196,8 @@ const char *ink_model_unused(const ink_model *model, size_t i);
 const char *ink_model_note(const ink_model *model, size_t i);
 
 /* True for a stop token. The stop tokens are eos_token_id of generation_config.json, else of config.json, else the
-   default of the architecture. Ids that the vocabulary lacks are left out, with a note. */
+   default of the architecture; of a GGUF file, its eos, eot and eom tokens and those that llama.cpp takes for an end.
+   Ids that the vocabulary lacks are left out, with a note. */
 bool ink_model_stops_at(const ink_model *model, ink_token token);
 
 /*

@@ -15,6 +15,8 @@
  *   yarn      w below the index with beta_fast turns over M, w / factor above the index with beta_slow turns; in
  *             between interpolated linearly; cos and sin times attention_factor       (Peng et al. 2023)
  *
+ * A file may also give a factor for each frequency, by which it is divided in the end (GGUF).
+ *
  * Each step to w_m is rounded to float, as in transformers: at large positions the last bit of a frequency shows.
  *
  * The n of `dynamic` is the capacity of the state, which is fixed when the state is created. If n were the current

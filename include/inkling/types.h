@@ -98,6 +98,7 @@ typedef struct ink_rope {
     double beta_fast; /* yarn; 0 < beta_slow <= beta_fast <= 1e6 */
     double beta_slow;
     double attention_factor; /* yarn; 0: 1 + log(factor) / 10; at most 1e6 */
+    const float *factors;    /* [head_dim / 2], positive: each frequency is divided by its own; NULL: none */
 } ink_rope;
 
 #ifdef __cplusplus

@@ -34,6 +34,11 @@ struct ink_import {
     const ink_token *forced_eos; /* the default of forced_eos_token_id; NULL: none */
     ink_import_visit_fn visit;   /* NULL: the weights are read */
     void *visit_user;
+
+    /* Of a GGUF file: */
+    const struct ink_gguf *gguf; /* its metadata; NULL: the model is a folder */
+    ink_source nothing;          /* `source`: there are no other files */
+    bool pools;                  /* it is for vectors of texts, also if it is a decoder; options.pooling says how */
 };
 
 typedef struct ink_architecture {
@@ -54,6 +59,14 @@ extern const ink_architecture ink_own_architectures[];             /* rnn, gru, 
 
 /* That of a folder without config.json whose modules.json begins with a StaticEmbedding. */
 extern const ink_architecture ink_static_embedding;
+
+/* Makes in->config of the metadata of a GGUF file, and sets the last members of `in`; *model_type is that of the
+   architecture. INK_ERROR_UNSUPPORTED for an architecture, and for a key that changes results and has no importer;
+   INK_ERROR_MISMATCH for a key that is missing or wrong. */
+ink_result ink_gguf_describe(ink_import *in, const struct ink_gguf *gguf, const char **model_type);
+
+/* The factors of rope in the tensor `name` [n], which is read at once; they live as long as the model. */
+ink_result ink_gguf_rope_factors(ink_import *in, const char *name, size_t n, const float **factors);
 
 /* Plans all blocks of a stack, each in its own scope, `scope` ("h") and its number. Refuses a file with one more block;
    `probe` is a module with a weight that every block has, and `key` the setting for the number of blocks, for messages.

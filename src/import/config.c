@@ -35,9 +35,29 @@ ink_result ink_config_open_optional(const ink_config *folder, const char *file, 
     return ink_is_missing(config->ctx, result) ? INK_OK : result;
 }
 
+/* NULL for a setting that a file with keys of its own lacks. */
+static const char *stored_key(const ink_config *config, const char *key)
+{
+    if (config->names == NULL)
+        return key;
+    for (size_t i = 0; i < config->n_names; i++)
+        if (strcmp(config->names[i].key, key) == 0)
+            return config->names[i].stored;
+    return NULL;
+}
+
+const char *ink_config_name(const ink_config *config, const char *key)
+{
+    const char *stored = stored_key(config, key);
+    return stored != NULL ? stored : key;
+}
+
 ink_json ink_config_member(const ink_config *config, const char *key)
 {
-    return config->document.n_nodes > 0 ? ink_json_member(&config->document, config->object, key) : INK_JSON_NONE;
+    key = stored_key(config, key);
+    if (key == NULL || config->document.n_nodes == 0)
+        return INK_JSON_NONE;
+    return key[0] != '\0' ? ink_json_member(&config->document, config->object, key) : config->object;
 }
 
 bool ink_config_has(const ink_config *config, const char *key)
@@ -49,6 +69,7 @@ bool ink_config_is_null(const ink_config *config, const char *key)
 {
     const ink_json_document *document = &config->document;
     ink_json i = document->n_nodes > 0 ? ink_json_first(document, config->object) : INK_JSON_NONE;
+    key = ink_config_name(config, key);
     for (; i != INK_JSON_NONE; i = ink_json_next(document, i))
         if (strcmp(document->nodes[i].key, key) == 0)
             return document->nodes[i].kind == INK_JSON_NULL;
@@ -91,7 +112,8 @@ static ink_result whole_number(ink_config *config, const char *key, size_t min, 
 ink_result ink_config_size(ink_config *config, const char *key, size_t max, size_t *value)
 {
     if (ink_config_member(config, key) == INK_JSON_NONE && *value == 0)
-        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: member '%s' is missing", config->document.file, key);
+        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: member '%s' is missing", config->document.file,
+                        ink_config_name(config, key));
     return whole_number(config, key, 1, max, value);
 }
 
@@ -110,7 +132,8 @@ ink_result ink_config_number(ink_config *config, const char *key, double min, do
         INK_TRY(ink_json_get_float(config->ctx, &config->document, node, &number));
         if (!(number >= min) || !(number <= max))
             return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: %s: expected a number %s, found %s",
-                            config->document.file, key, range, config->document.nodes[node].string);
+                            config->document.file, ink_config_name(config, key), range,
+                            config->document.nodes[node].string);
     }
     memcpy(&bits, &number, sizeof bits);
     add_to_fingerprint(config, key, bits);
@@ -258,7 +281,8 @@ ink_result ink_config_array(ink_config *config, const char *key, ink_json *array
 {
     *array = ink_config_member(config, key);
     if (*array == INK_JSON_NONE)
-        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: member '%s' is missing", config->document.file, key);
+        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: member '%s' is missing", config->document.file,
+                        ink_config_name(config, key));
     const ink_json_node *node = &config->document.nodes[*array];
     if (node->kind != INK_JSON_ARRAY || node->n_children == 0)
         return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: %s: expected an array with at least one element",

@@ -23,13 +23,21 @@
 #define INK_MAX_LAYERS ((size_t)1 << 16)
 #define INK_MAX_IDS ((size_t)INT32_MAX)
 
+/* A setting that the file spells otherwise: a key of Hugging Face's, and the file's own; "" is the object itself, where
+   Hugging Face has an object in it. */
+typedef struct ink_setting_name {
+    const char *key, *stored;
+} ink_setting_name;
+
 typedef struct ink_config {
     ink_context *ctx;
-    const ink_source *source;   /* the folder, for importers that read more of its files */
-    ink_arena *arena;           /* growing; also for the importers, until the model is open */
-    ink_notes *notes;           /* of the model */
-    ink_json_document document; /* without nodes if the file is missing: then all settings are absent */
-    ink_json object;            /* where settings are looked up: 0, the root, or an object in it */
+    const ink_source *source;      /* the folder, for importers that read more of its files */
+    ink_arena *arena;              /* growing; also for the importers, until the model is open */
+    ink_notes *notes;              /* of the model */
+    ink_json_document document;    /* without nodes if the file is missing: then all settings are absent */
+    ink_json object;               /* where settings are looked up: 0, the root, or an object in it */
+    const ink_setting_name *names; /* [n_names]: all settings there are, of a file with keys of its own; or NULL */
+    size_t n_names;
     uint64_t fingerprint;
 } ink_config;
 
@@ -37,6 +45,9 @@ typedef struct ink_config {
    missing, *found is false and all settings are absent. */
 ink_result ink_config_open(const ink_config *folder, const char *file, ink_config *config);
 ink_result ink_config_open_optional(const ink_config *folder, const char *file, ink_config *config, bool *found);
+
+/* The key as the file spells it, for messages. */
+const char *ink_config_name(const ink_config *config, const char *key);
 
 /* The value of a key; INK_JSON_NONE if it is absent or null. */
 ink_json ink_config_member(const ink_config *config, const char *key);

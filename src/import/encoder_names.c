@@ -168,6 +168,15 @@ static const ink_head_names modernbert_heads[INK_N_HEADS] = {{.classes = {"Model
                                                               .norm = "head.norm",
                                                               .out = "classifier"}};
 
+/* llama.cpp has one head: those that rank texts. */
+static const ink_head_names gguf_heads[INK_N_HEADS] = {{.classes = {"Model"}},
+                                                       {.classes = {"ForSequenceClassification"},
+                                                        .task = INK_TASK_CLASSIFY_TEXT,
+                                                        .may_lack = true,
+                                                        .transform = "classifier.dense",
+                                                        .activation = INK_TANH,
+                                                        .out = "classifier.out_proj"}};
+
 /* ---- families --------------------------------------------------------------------------------------------------- */
 
 static const ink_encoder_variant bert = {.names = &bert_names,
@@ -176,6 +185,8 @@ static const ink_encoder_variant bert = {.names = &bert_names,
                                          .default_layers = 12,
                                          .default_vocab_size = 30522,
                                          .heads = bert_heads};
+
+const ink_encoder_variant ink_gguf_bert = {.names = &bert_names, .prefix = "", .class = "Bert", .heads = gguf_heads};
 
 static const ink_encoder_variant distilbert = {.names = &distilbert_names,
                                                .prefix = "distilbert",

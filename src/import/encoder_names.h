@@ -17,6 +17,7 @@ typedef struct ink_head_names {
     const char *classes[2];
     ink_task task;
     bool in_body;          /* the transform has the prefix of the body, and the bare model may lack it */
+    bool may_lack;         /* the transform, whatever the task is */
     const char *transform; /* W_t */
     int activation;        /* s: an ink_activation, or one of the two above */
     const char *norm;
@@ -48,6 +49,9 @@ typedef struct ink_encoder_variant {
     bool modern;                 /* ModernBERT */
     const ink_head_names *heads; /* [INK_N_HEADS]: the first is that of the bare model */
 } ink_encoder_variant;
+
+/* BERT and its kin in GGUF: without the transform of the bare model and the heads that fill or classify tokens. */
+extern const ink_encoder_variant ink_gguf_bert;
 
 /* The importer of all of them; in->variant is an ink_encoder_variant. */
 ink_result ink_import_encoder(ink_import *in);

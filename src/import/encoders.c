@@ -165,6 +165,8 @@ static ink_result encoder_describe(ink_import *in, encoder_settings *s)
         INK_TRY(ink_config_epsilon(config, names->epsilon, &s->epsilon));
     if (names->type != NULL)
         INK_TRY(ink_config_size(config, "type_vocab_size", INK_MAX_WIDTH, &model->encoder.n_types));
+    if (in->gguf != NULL && !ink_plan_has_in(&in->plan, names->type, "weight"))
+        model->encoder.n_types = 0; /* DistilBERT */
     if (names->position != NULL) {
         INK_TRY(encoder_describe_positions(in, variant));
     } else {
@@ -176,7 +178,8 @@ static ink_result encoder_describe(ink_import *in, encoder_settings *s)
     }
     if (s->hidden % n_heads != 0)
         return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: %s is %zu, which is not a multiple of %zu heads (%s)",
-                        config->document.file, hidden_key, s->hidden, n_heads, heads_key);
+                        config->document.file, ink_config_name(config, hidden_key), s->hidden, n_heads,
+                        ink_config_name(config, heads_key));
     info->hidden_size = s->hidden;
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
 
@@ -237,7 +240,7 @@ static ink_result encoder_plan_body(ink_import *in, const encoder_settings *s)
     INK_TRY(ink_plan_embedding(plan, names->word, model->info.vocab_size, s->hidden, &model->embedding));
     if (names->position != NULL)
         INK_TRY(ink_plan_embedding(plan, names->position, net->max_positions, s->hidden, &net->positions));
-    if (names->type != NULL)
+    if (net->n_types != 0)
         INK_TRY(ink_plan_embedding(plan, names->type, net->n_types, s->hidden, &net->types));
     INK_TRY(encoder_plan_norm(plan, names->norm, s, &net->embedding_norm));
     if (names->bias != NULL)
@@ -311,10 +314,11 @@ static ink_result encoder_plan_head(ink_import *in, const encoder_settings *s, c
                                     : names->activation == INK_ACTIVATION_OF_HEAD ? s->head_activation
                                                                                   : (ink_activation)names->activation;
         size_t scope = ink_plan_enter_module(plan, names->in_body ? s->prefix : "");
-        bool may_lack = names->task == INK_TASK_NONE && !ink_plan_has_in(plan, names->transform, "weight");
-        if (!may_lack)
+        bool may_lack = names->may_lack || names->task == INK_TASK_NONE;
+        bool lacks = may_lack && !ink_plan_has_in(plan, names->transform, "weight");
+        if (!lacks)
             INK_TRY(ink_plan_dense(plan, names->transform, hidden, hidden, s->head_bias, activation, &head->transform));
-        model->encoder.has_pooled = names->task == INK_TASK_NONE && !may_lack;
+        model->encoder.has_pooled = names->task == INK_TASK_NONE && !lacks;
         ink_plan_leave(plan, scope);
     }
     if (names->norm != NULL)
@@ -323,7 +327,8 @@ static ink_result encoder_plan_head(ink_import *in, const encoder_settings *s, c
         return INK_OK;
     if (names->task == INK_TASK_FILL)
         return encoder_plan_output(in, s, names);
-    return ink_import_classifier(in, names->out, names->task, true);
+    return ink_import_classifier(in, names->out, names->task,
+                                 in->gguf == NULL || ink_plan_has_in(plan, names->out, "bias"));
 }
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */

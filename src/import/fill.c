@@ -36,7 +36,7 @@ typedef struct transfer {
     size_t n_rows, row_bytes, element_size;
     size_t chunk_rows; /* of a whole chunk */
     unsigned char *buffers[2];
-    unsigned char *one_row; /* room for a row of a convolution */
+    unsigned char *room; /* for a row of a convolution, or the rows of a head */
     size_t first, count;
     ink_result result; /* of reading */
 } transfer;
@@ -48,6 +48,14 @@ static void transpose(const void *from, size_t rows, size_t columns, size_t size
         memcpy((char *)to + (i % columns * rows + i / columns) * size, (const char *)from + i * size, size);
 }
 
+/* The rows of a head, from the order in which rope turns neighbours to that in which it turns both halves (plan.h). */
+static void unpair(const ink_plan_row *row, unsigned char *rows, size_t size, unsigned char *room)
+{
+    memcpy(room, rows, row->pairs * size);
+    for (size_t m = 0; m < row->pairs; m++)
+        memcpy(rows + (m % 2 * row->pairs / 2 + m / 2) * size, room + m * size, size);
+}
+
 static void read_chunk(transfer *t, size_t first, unsigned char *buffer)
 {
     size_t rows = first < t->n_rows ? ink_size_min(t->chunk_rows, t->n_rows - first) : 0, taps = t->row->taps;
@@ -56,9 +64,11 @@ static void read_chunk(transfer *t, size_t first, unsigned char *buffer)
             ink_weights_read_bytes(t->plan->ctx, t->row->file, t->row->source,
                                    (uint64_t)(t->row->from + first) * t->row_bytes, buffer, rows * t->row_bytes);
     for (size_t r = 0; taps > 1 && r < rows; r++, buffer += t->row_bytes) {
-        memcpy(t->one_row, buffer, t->row_bytes);
-        transpose(t->one_row, t->row->matrix->k / taps, taps, t->element_size, buffer);
+        memcpy(t->room, buffer, t->row_bytes);
+        transpose(t->room, t->row->matrix->k / taps, taps, t->element_size, buffer);
     }
+    for (size_t r = 0; t->row->pairs != 0 && r < rows && first + r < t->row->n_paired; r += t->row->pairs)
+        unpair(t->row, buffer + r * t->row_bytes, t->row_bytes, t->room);
 }
 
 /* The first row of packing task `task`: a multiple of INK_FILL_ROWS, so that tasks can run at once (packed.h). */
@@ -101,15 +111,17 @@ static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
                   .n_rows = row->count != 0 ? row->count : row->source->shape.dim[0],
                   .row_bytes = (size_t)(row->source->size / row->source->shape.dim[0]),
                   .element_size = element_size};
-    t.chunk_rows = ink_size_max(CHUNK_BYTES / t.row_bytes, 1);
-    if (t.chunk_rows > INK_FILL_ROWS)
-        t.chunk_rows -= t.chunk_rows % INK_FILL_ROWS;
+    /* whole heads, and whole groups of rows */
+    size_t step = row->pairs == 0 ? INK_FILL_ROWS : row->pairs * (row->pairs % INK_FILL_ROWS == 0 ? 1 : INK_FILL_ROWS);
+    t.chunk_rows = ink_size_max(CHUNK_BYTES / t.row_bytes, row->pairs != 0 ? step : 1);
+    if (t.chunk_rows > step)
+        t.chunk_rows -= t.chunk_rows % step;
     t.chunk_rows = ink_size_min(t.chunk_rows, t.n_rows);
-    t.buffers[0] = ink_arena_alloc(scratch, 2 * t.chunk_rows + (row->taps != 0), t.row_bytes);
+    t.buffers[0] = ink_arena_alloc(scratch, 2 * t.chunk_rows + ink_size_max(row->taps != 0, row->pairs), t.row_bytes);
     if (ink_arena_failed(scratch))
         return ink_scratch_fail(plan->ctx, mark);
     t.buffers[1] = t.buffers[0] + t.chunk_rows * t.row_bytes;
-    t.one_row = t.buffers[1] + t.chunk_rows * t.row_bytes;
+    t.room = t.buffers[1] + t.chunk_rows * t.row_bytes;
 
     row->hash = (uint64_t)row->matrix->type; /* rounding changes the weights, so it changes the fingerprint */
     ink_result result = INK_OK;
@@ -323,6 +335,10 @@ static ink_result fill_rows(ink_plan *plan)
             transpose(stored, row->n / row->taps, row->taps, sizeof *to, to);
         else if (stored != to)
             memcpy(to, stored + row->from, row->n * sizeof *to);
+        if (row->pairs != 0 && (stored = ink_alloc_rows(&plan->work, 1, row->pairs)) == NULL)
+            return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+        for (size_t j = 0; row->pairs != 0 && j < row->n_paired; j += row->pairs)
+            unpair(row, (unsigned char *)(to + j), sizeof *to, (unsigned char *)stored);
         row->hash = ink_hash_numbers(0, to, row->n, sizeof *to);
         for (size_t j = 0; row->offset != 0 && j < row->n; j++)
             to[j] += row->offset;

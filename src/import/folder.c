@@ -87,8 +87,8 @@ static const struct {
     {"flax_model.msgpack", "it is a Flax model, which must be saved as safetensors first"},
     {"model.onnx", "it is an ONNX model, which this library does not read"},
     {"onnx/model.onnx", "it is an ONNX model, which this library does not read"},
-    {"model.gguf", "it is a GGUF model, which this library does not read"},
-    {"ggml-model.gguf", "it is a GGUF model, which this library does not read"},
+    {"model.gguf", "it is a GGUF model: open this file in place of the folder"},
+    {"ggml-model.gguf", "it is a GGUF model: open this file in place of the folder"},
 };
 
 ink_result ink_folder_check_layout(ink_context *ctx, const ink_source *source)

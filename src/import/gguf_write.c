@@ -787,6 +787,9 @@ static ink_result write_gguf(ink_import *in, void *user)
     w->in = in;
     w->arena = &in->plan.work;
     w->out.counts = true; /* at first */
+    if (in->gguf != NULL)
+        return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s is a GGUF file: only folders are written as one",
+                        ink_weights_name(in->plan.files[0]));
     INK_TRY(find_family(w));
     INK_TRY(check_network(w));
     ink_result result = ink_tokenizer_open_source(in->ctx, in->source, &tokenizer);

@@ -8,7 +8,7 @@
  *
  * GPT2ForSequenceClassification and GPT2ForTokenClassification have score or classifier in place of lm_head (heads.c).
  *
- * The matrices of the blocks are stored [in, out] (Conv1D). All linear layers and norms have a bias.
+ * The matrices of the blocks are stored [in, out] (Conv1D), in GGUF [out, in]. All linear layers and norms have a bias.
  */
 #include "architectures.h"
 
@@ -17,6 +17,7 @@ typedef struct gpt2_settings {
     size_t hidden, inner;
     float epsilon;
     ink_activation activation;
+    bool is_gguf;
 } gpt2_settings;
 
 /* Defaults are those of GPT2Config. */
@@ -32,7 +33,8 @@ static ink_result gpt2_describe(ink_import *in, gpt2_settings *s)
     *s = (gpt2_settings){.n_layers = ink_config_key(config, "num_hidden_layers", "n_layer"),
                          .hidden = 768,
                          .epsilon = 1e-5f,
-                         .activation = INK_GELU_TANH};
+                         .activation = INK_GELU_TANH,
+                         .is_gguf = in->gguf != NULL};
     info->vocab_size = 50257;
     info->context_length = 1024;
     info->n_layers = 12;
@@ -51,7 +53,8 @@ static ink_result gpt2_describe(ink_import *in, gpt2_settings *s)
     INK_TRY(ink_config_refuse(config, "add_cross_attention"));
     if (s->hidden % n_heads != 0)
         return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: %s is %zu, which is not a multiple of %zu heads (%s)",
-                        config->document.file, hidden, s->hidden, n_heads, heads);
+                        config->document.file, ink_config_name(config, hidden), s->hidden, n_heads,
+                        ink_config_name(config, heads));
     info->hidden_size = s->hidden;
     info->bos_token = info->eos_token = 50256;
     INK_TRY(ink_config_token(config, "bos_token_id", info->vocab_size, &info->bos_token));
@@ -79,10 +82,11 @@ static ink_result gpt2_plan_norm(ink_plan *plan, const char *module, const gpt2_
     return ink_plan_norm(plan, module, INK_LAYER_NORM, s->hidden, s->epsilon, INK_BIAS_REQUIRED, norm);
 }
 
-static ink_result gpt2_plan_linear(ink_plan *plan, const char *module, size_t out, size_t in, ink_activation activation,
-                                   ink_dense *dense)
+static ink_result gpt2_plan_linear(ink_plan *plan, const char *module, const gpt2_settings *s, size_t out, size_t in,
+                                   ink_activation activation, ink_dense *dense)
 {
-    return ink_plan_dense_transposed(plan, module, out, in, INK_BIAS_REQUIRED, activation, dense);
+    return (s->is_gguf ? ink_plan_dense : ink_plan_dense_transposed)(plan, module, out, in, INK_BIAS_REQUIRED,
+                                                                     activation, dense);
 }
 
 static ink_result gpt2_plan_block(ink_import *in, const void *settings, size_t i, ink_block *block)
@@ -92,11 +96,11 @@ static ink_result gpt2_plan_block(ink_import *in, const void *settings, size_t i
     size_t hidden = s->hidden;
     (void)i; /* all blocks are alike */
     INK_TRY(gpt2_plan_norm(plan, "ln_1", s, &block->norm_1));
-    INK_TRY(gpt2_plan_linear(plan, "attn.c_attn", 3 * hidden, hidden, INK_IDENTITY, &block->qkv));
-    INK_TRY(gpt2_plan_linear(plan, "attn.c_proj", hidden, hidden, INK_IDENTITY, &block->out));
+    INK_TRY(gpt2_plan_linear(plan, "attn.c_attn", s, 3 * hidden, hidden, INK_IDENTITY, &block->qkv));
+    INK_TRY(gpt2_plan_linear(plan, "attn.c_proj", s, hidden, hidden, INK_IDENTITY, &block->out));
     INK_TRY(gpt2_plan_norm(plan, "ln_2", s, &block->norm_2));
-    INK_TRY(gpt2_plan_linear(plan, "mlp.c_fc", s->inner, hidden, s->activation, &block->up));
-    return gpt2_plan_linear(plan, "mlp.c_proj", hidden, s->inner, INK_IDENTITY, &block->down);
+    INK_TRY(gpt2_plan_linear(plan, "mlp.c_fc", s, s->inner, hidden, s->activation, &block->up));
+    return gpt2_plan_linear(plan, "mlp.c_proj", s, hidden, s->inner, INK_IDENTITY, &block->down);
 }
 
 /* Files of the bare model lack the prefix "transformer.". */

@@ -180,7 +180,7 @@ ink_result ink_import_classifier(ink_import *in, const char *module, ink_task ta
     ink_head *head = &in->model->head;
     const ink_json_document *document = &config->document;
     ink_arena *own = plan->own;
-    ink_json map = ink_json_member(document, 0, "id2label");
+    ink_json map = ink_config_member(config, "id2label");
     size_t n = 2;
     if (task == INK_TASK_ANSWER) {
         map = INK_JSON_NONE;
@@ -191,8 +191,8 @@ ink_result ink_import_classifier(ink_import *in, const char *module, ink_task ta
         INK_TRY(ink_config_size(config, "num_labels", MAX_LABELS, &n));
     }
     if (n == 0)
-        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: id2label is empty, expected at least one label",
-                        document->file);
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: %s is empty, expected at least one label", document->file,
+                        ink_config_name(config, "id2label"));
     size_t scope = ink_plan_enter_module(plan, module);
     INK_TRY(has_bias ? ink_plan_vector(plan, "bias", n, &head->bias) : ink_plan_check_bias(plan, "", INK_BIAS_REFUSED));
     INK_TRY(ink_plan_matrix(plan, "weight", n, in->model->info.hidden_size, false, &head->own));
@@ -235,9 +235,11 @@ ink_result ink_import_decoder_head(ink_import *in, ink_task task, bool tied, con
     ink_head *head = &model->head;
     if (task == INK_TASK_NONE) {
         bool found;
+        if (in->pools)
+            INK_TRY(ink_import_texts(in));
         INK_TRY(ink_import_sentence(in, &found));
-        model->is_encoder = found;
-        return found ? INK_OK : ink_import_lm_head(in, "lm_head", tied);
+        model->is_encoder = found || in->pools;
+        return model->is_encoder ? INK_OK : ink_import_lm_head(in, "lm_head", tied);
     }
     head->pooling = INK_POOLING_LAST;
     INK_TRY(ink_import_texts(in));

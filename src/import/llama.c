@@ -244,7 +244,7 @@ static ink_result gemma_describe(ink_import *in, llama_settings *s)
         if (ink_config_member(config, caps[i]) != INK_JSON_NONE)
             return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: %s: only null is supported, as Gemma 3 has it",
                             config->document.file, caps[i]);
-    in->plan.norm_offset = 1;
+    in->plan.norm_offset = in->gguf == NULL ? 1 : 0; /* there the weights have it */
     return INK_OK;
 }
 
@@ -279,6 +279,8 @@ static ink_result llama_describe(ink_import *in, llama_settings *s)
     s->qkv_bias = f->qkv_bias || out_bias ? INK_BIAS_REQUIRED : INK_BIAS_REFUSED;
     s->out_bias = out_bias ? INK_BIAS_REQUIRED : INK_BIAS_REFUSED;
     s->mlp_bias = mlp_bias ? INK_BIAS_REQUIRED : INK_BIAS_REFUSED;
+    if (in->gguf != NULL && f->mlp_bias) /* no setting tells, and llama.cpp takes what is there */
+        s->qkv_bias = s->out_bias = s->mlp_bias = INK_BIAS_IF_THERE;
     info->hidden_size = s->hidden;
 
     ink_stack_config *stack = &model->transformer.stack.config;
@@ -319,16 +321,22 @@ static ink_result llama_plan_block(ink_import *in, const void *settings, size_t 
     bool gemma = s->family->gemma;
     size_t hidden = s->hidden, head_dim = s->attention.head_dim;
     size_t q = s->attention.n_heads * head_dim, kv = s->attention.n_kv_heads * head_dim;
-    const ink_plan_part qkv[] = {{.module = "self_attn.q_proj", .out = q},
-                                 {.module = "self_attn.k_proj", .out = kv},
-                                 {.module = "self_attn.v_proj", .out = kv}};
+    /* In GGUF the three may be one tensor, and rope turns neighbours in the heads of `llama`. */
+    bool one = in->gguf != NULL && ink_plan_has_in(plan, "self_attn.qkv_proj", "weight");
+    size_t pairs = in->gguf != NULL && s->family == &llama ? head_dim : 0, n_parts = one ? 1 : 3;
+    const ink_plan_part separate[] = {{.module = "self_attn.q_proj", .out = q, .pairs = pairs, .n_paired = q},
+                                      {.module = "self_attn.k_proj", .out = kv, .pairs = pairs, .n_paired = kv},
+                                      {.module = "self_attn.v_proj", .out = kv}};
+    const ink_plan_part joined = {
+        .module = "self_attn.qkv_proj", .out = q + 2 * kv, .pairs = pairs, .n_paired = q + kv};
+    const ink_plan_part *qkv = one ? &joined : separate;
     const ink_plan_part up[] = {{.module = "mlp.gate_proj", .out = s->inner},
                                 {.module = "mlp.up_proj", .out = s->inner}};
     (void)i; /* all blocks are alike */
     INK_TRY(llama_plan_norm(plan, "input_layernorm", hidden, s, &block->norm_1));
-    for (size_t part = 0; part < 3; part++)
+    for (size_t part = 0; part < n_parts; part++)
         INK_TRY(ink_plan_check_bias(plan, qkv[part].module, s->qkv_bias));
-    INK_TRY(ink_plan_dense_parts(plan, qkv, 3, hidden, &block->qkv));
+    INK_TRY(ink_plan_dense_parts(plan, qkv, n_parts, hidden, &block->qkv));
     INK_TRY(ink_plan_dense(plan, "self_attn.o_proj", hidden, q, s->out_bias, INK_IDENTITY, &block->out));
     if (s->family->head_norms) {
         INK_TRY(llama_plan_norm(plan, "self_attn.q_norm", head_dim, s, &block->q_norm));
@@ -345,7 +353,8 @@ static ink_result llama_plan_block(ink_import *in, const void *settings, size_t 
     return ink_plan_dense(plan, "mlp.down_proj", hidden, s->inner, s->mlp_bias, INK_IDENTITY, &block->down);
 }
 
-/* sqrt(hidden_size), rounded to the type in which the embedding is stored: the reference computes in that type. */
+/* sqrt(hidden_size), rounded to the type in which the embedding is stored: the reference computes in that type. That of
+   GGUF, llama.cpp, computes in floats. */
 static float gemma_token_scale(const ink_kernel *kernel, size_t hidden, ink_type type)
 {
     /* bits that a float has and the type has not */
@@ -385,13 +394,16 @@ static ink_result import_llama(ink_import *in)
     ink_task task;
     INK_TRY(ink_import_decoder_task(in, &task));
     INK_TRY(llama_describe(in, &s));
+    if (in->gguf != NULL && s.family == &llama && ink_plan_has(plan, "rope_freqs.weight"))
+        INK_TRY(ink_gguf_rope_factors(in, "rope_freqs.weight", s.attention.head_dim / 2,
+                                      &net->stack.config.ropes[0].factors));
     size_t scope = ink_plan_enter_module(plan, ink_plan_has(plan, "model.norm.weight") ? "model" : "");
     INK_TRY(ink_import_embedding(in, "embed_tokens", "lm_head.weight", s.family->tied, s.hidden));
     if (s.family->gemma) {
         const ink_weight *table = ink_plan_find(plan, "embed_tokens.weight");
         if (table == NULL)
             table = ink_weights_find(plan->weights, "lm_head.weight");
-        net->token_scale = gemma_token_scale(in->ctx->kernel, s.hidden, table->type);
+        net->token_scale = gemma_token_scale(in->ctx->kernel, s.hidden, in->gguf != NULL ? INK_F32 : table->type);
     }
     INK_TRY(ink_import_blocks(in, &net->stack, "layers", "input_layernorm", "num_hidden_layers", llama_plan_block, &s));
     INK_TRY(llama_plan_norm(plan, "norm", s.hidden, &s, &net->stack.norm));

@@ -1,12 +1,13 @@
 /*
- * open.c - ink_model_open(): from a folder to a model.
+ * open.c - ink_model_open(): from a folder or a GGUF file to a model.
  *
- * config.json names the architecture. Its importer describes the network and plans its weights (architectures.h). Then
- * the plan is filled. So every setting and every tensor is checked before memory for weights is allocated, and a model
- * opens whole or not at all.
+ * config.json, or the metadata of the file, name the architecture. Its importer describes the network and plans its
+ * weights (architectures.h). Then the plan is filled. So every setting and every tensor is checked before memory for
+ * weights is allocated, and a model opens whole or not at all.
  */
 #include <string.h>
 
+#include "../formats/gguf.h"
 #include "../formats/safetensors.h"
 #include "folder.h"
 #include "architectures.h"
@@ -19,12 +20,14 @@ static const ink_architecture *const families[] = {
     ink_static_architectures, ink_encoder_decoder_architectures, ink_own_architectures};
 #define N_FAMILIES (sizeof families / sizeof families[0])
 
-static ink_result find_architecture(ink_import *in, const ink_architecture **found)
+/* That of config.json, or of a GGUF file (model_type). */
+static ink_result find_architecture(ink_import *in, const char *model_type, const ink_architecture **found)
 {
-    const char *name, *file = in->config.document.file;
+    const char *name = model_type, *file = in->config.document.file;
     char known[512];
     size_t used = 0;
-    INK_TRY(ink_config_string(&in->config, "model_type", &name));
+    if (model_type == NULL)
+        INK_TRY(ink_config_string(&in->config, "model_type", &name));
     *found = NULL;
     for (size_t i = 0; i < N_FAMILIES; i++)
         for (const ink_architecture *a = families[i]; a->name != NULL; a++) {
@@ -66,9 +69,12 @@ ink_result ink_import_blocks(ink_import *in, ink_stack *stack, const char *scope
         ink_plan_leave(plan, before);
     }
     size_t before = ink_plan_enter(plan, scope, n), module = ink_plan_enter_module(plan, probe);
-    if (ink_plan_has(plan, "weight"))
-        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: there is a tensor '%sweight', %s asks for %zu blocks (%s)",
-                        ink_weights_name(plan->weights), plan->name, plan->expected, n, key);
+    if (ink_plan_has(plan, "weight")) {
+        char full[INK_NAME_SIZE];
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s: there is a tensor '%.300s', %s asks for %zu blocks (%s)",
+                        ink_weights_name(plan->weights), ink_plan_full_name(plan, "weight", full), plan->expected, n,
+                        ink_config_name(&in->config, key));
+    }
     ink_plan_leave(plan, module);
     ink_plan_leave(plan, before);
     return INK_OK;
@@ -87,6 +93,19 @@ static bool is_unused(const ink_import *in, const ink_architecture *a, size_t i)
         if (length >= strlen(*end) && strcmp(name + length - strlen(*end), *end) == 0)
             return false;
     return !in->plan.used[ink_weights_stored(weights, weight) - first];
+}
+
+/* llama.cpp refuses a file with a tensor that it does not use: it belongs to a model of another kind. */
+static ink_result refuse_unused(const ink_import *in)
+{
+    const ink_model *model = in->model;
+    size_t i = 0;
+    while (i < model->info.n_unused && model->is_encoder && strncmp(model->unused[i], "output.", 7) == 0)
+        i++; /* of a language model that is used for vectors */
+    if (in->gguf == NULL || i == model->info.n_unused)
+        return INK_OK;
+    return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s': models of this architecture have no such tensor",
+                    ink_weights_name(in->plan.files[0]), model->unused[i]);
 }
 
 /* Copies the names into the model, which outlives the file. */
@@ -110,25 +129,43 @@ static ink_result list_unused(ink_import *in, const ink_architecture *a)
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
+/* The metadata of a GGUF file in place of config.json. */
+static ink_result describe_gguf(ink_import *in, const ink_architecture **a)
+{
+    const ink_gguf *gguf = ink_weights_gguf(in->plan.weights);
+    const char *model_type;
+    if (gguf == NULL)
+        return ink_fail(in->ctx, INK_ERROR_MISMATCH, "%s is a safetensors file, expected a GGUF file or a folder",
+                        ink_weights_name(in->plan.weights));
+    INK_TRY(ink_gguf_describe(in, gguf, &model_type));
+    INK_TRY(find_architecture(in, model_type, a));
+    in->variant = in->variant != NULL ? in->variant : (*a)->variant;
+    return INK_OK;
+}
+
+/* a NULL: the file is GGUF, which says what it is. */
 static ink_result describe_and_plan(ink_import *in, const ink_architecture *a)
 {
     ink_plan *plan = &in->plan;
     ink_model *model = in->model;
     size_t n_tensors = ink_weights_count(plan->weights);
     plan->type = in->options.type;
-    plan->expected = INK_CONFIG_FILE;
+    plan->expected = a == NULL ? "its metadata" : INK_CONFIG_FILE;
     plan->progress = in->options.progress;
     plan->progress_user = in->options.progress_user;
     plan->used = ink_arena_alloc(&plan->work, n_tensors, sizeof *plan->used);
     if (plan->used == NULL)
         return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: opening a model with %zu tensors", n_tensors);
     memset(plan->used, 0, n_tensors * sizeof *plan->used);
+    if (a == NULL)
+        INK_TRY(describe_gguf(in, &a));
     in->config.fingerprint = ink_hash(0, a->name, strlen(a->name));
     model->info.kind = a->name;
     model->info.bos_token = model->info.eos_token = -1;
     INK_TRY(a->import(in));
     model->info.n_parameters = plan->n_parameters;
     INK_TRY(list_unused(in, a));
+    INK_TRY(refuse_unused(in));
     INK_TRY(ink_import_generation(in));
 
     size_t n = in->notes.n;
@@ -140,12 +177,9 @@ static ink_result describe_and_plan(ink_import *in, const ink_architecture *a)
     return INK_OK;
 }
 
-static ink_result open_model(ink_import *in, ink_model **model)
+static ink_result describe_folder(ink_import *in, const ink_architecture **a, ink_weights **weights)
 {
     ink_context *ctx = in->ctx;
-    const ink_architecture *a;
-    ink_weights *weights;
-    void *object;
     bool found;
     ink_result result = ink_config_open(&in->config, INK_CONFIG_FILE, &in->config);
     if (ink_is_missing(ctx, result)) {
@@ -153,16 +187,25 @@ static ink_result open_model(ink_import *in, ink_model **model)
         INK_TRY(ink_static_folder_open(ctx, in->config.arena, in->source, &folder, &found));
         if (!found)
             return ink_folder_explain(ctx, in->source, "");
-        a = &ink_static_embedding;
+        *a = &ink_static_embedding;
     } else {
         INK_TRY(result);
-        INK_TRY(find_architecture(in, &a));
+        INK_TRY(find_architecture(in, NULL, a));
     }
     INK_TRY(ink_config_open_optional(&in->config, "generation_config.json", &in->generation, &found));
-    in->variant = a->variant;
-    INK_TRY(ink_weights_open_folder(ctx, in->source, &weights));
+    in->variant = (*a)->variant;
+    return ink_weights_open_folder(ctx, in->source, weights);
+}
 
-    result = ink_plan_begin(&in->plan, ctx, weights, "the model", sizeof **model, &object);
+static ink_result open_model(ink_import *in, const char *gguf, ink_model **model)
+{
+    const ink_architecture *a = NULL;
+    ink_weights *weights = NULL;
+    void *object;
+    ink_result result =
+        gguf != NULL ? ink_weights_open_source(in->ctx, in->source, gguf, &weights) : describe_folder(in, &a, &weights);
+    if (result == INK_OK)
+        result = ink_plan_begin(&in->plan, in->ctx, weights, "the model", sizeof **model, &object);
     if (result == INK_OK) {
         in->model = object;
         in->notes.arena = in->plan.own;
@@ -192,15 +235,13 @@ static ink_result open_folder(ink_context *ctx, const char *folder, const ink_mo
         INK_TRY(ink_matrix_check_type(ctx, in.options.type));
     if ((unsigned)in.options.pooling >= INK_N_POOLINGS)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "the options: there is no pooling %d", (int)in.options.pooling);
-    ink_source source = in.options.source != NULL ? *in.options.source : ink_source_folder(folder);
-    if (folder != NULL)
-        source.name = folder;
-    in.source = &source;
-    in.config = (ink_config){.ctx = ctx, .source = &source, .arena = &work, .notes = &in.notes};
+    const ink_model_place place = ink_model_place_find(ctx, folder, in.options.source);
+    in.source = &place.source;
+    in.config = (ink_config){.ctx = ctx, .source = in.source, .arena = &work, .notes = &in.notes};
 
     ink_arena_grow(&work, &ctx->allocator);
     ink_float_mode host = ink_float_mode_enter(); /* also for reading the numbers of config.json */
-    ink_result result = open_model(&in, model);
+    ink_result result = open_model(&in, place.gguf, model);
     ink_float_mode_leave(host);
     ink_arena_free(&work);
     return result;

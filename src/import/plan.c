@@ -99,6 +99,43 @@ size_t ink_plan_enter(ink_plan *plan, const char *name, size_t i)
 
 void ink_plan_leave(ink_plan *plan, size_t length) { set_scope(plan, length); }
 
+/* If `name` is that of this module or of something in it, writes the file's name for it into `stored`
+   [INK_NAME_SIZE]. False if it is not, or does not fit. */
+static bool stored_name(const ink_plan_name *module, const char *name, char *stored)
+{
+    const char *at = module->module, *digits = "";
+    size_t n_digits = 0, used = 0;
+    for (; *at != '\0'; at++) {
+        if (*at == '#') {
+            uint64_t number;
+            digits = name;
+            n_digits = ink_digits(name, strlen(name), &number);
+            name += n_digits;
+        } else if (*at != *name++) {
+            return false;
+        }
+    }
+    if (*name != '\0' && *name != '.')
+        return false;
+    for (at = module->stored; *at != '\0'; at++)
+        used += ink_format(stored + used, INK_NAME_SIZE - used, "%.*s", *at == '#' ? (int)n_digits : 1,
+                           *at == '#' ? digits : at);
+    used += ink_format(stored + used, INK_NAME_SIZE - used, "%.300s", name);
+    return used + 1 < INK_NAME_SIZE;
+}
+
+/* Replaces a name in full [INK_NAME_SIZE] by that of the file; false if the file cannot have it. */
+static bool to_stored_name(const ink_plan *plan, char *full)
+{
+    char stored[INK_NAME_SIZE];
+    const ink_plan_name *module = plan->names;
+    while (module != NULL && module->module != NULL && !stored_name(module, full, stored))
+        module++;
+    if (module != NULL && module->module != NULL)
+        memcpy(full, stored, strlen(stored) + 1);
+    return module == NULL || module->module != NULL;
+}
+
 /* scope + name + suffix into full [INK_NAME_SIZE]; false if it does not fit. */
 static bool full_name(const ink_plan *plan, const char *name, const char *suffix, char *full)
 {
@@ -148,7 +185,7 @@ static const ink_weight *find_form(const ink_plan *plan, const char *name, const
         return NULL;
     memmove(full + head + size, full + head, strlen(full + head) + 1);
     memcpy(full + head, before, size);
-    return ink_weights_find(plan->weights, full);
+    return to_stored_name(plan, full) ? ink_weights_find(plan->weights, full) : NULL;
 }
 
 /* The tensor scope + name, or else the one that is stored for it in *form. */
@@ -190,6 +227,14 @@ bool ink_plan_is_parameter(const char *name, const char *parameter)
     return found;
 }
 
+const char *ink_plan_full_name(const ink_plan *plan, const char *name, char *full)
+{
+    if (!full_name(plan, name, "", full))
+        ink_format(full, INK_NAME_SIZE, "%s", name);
+    to_stored_name(plan, full);
+    return full;
+}
+
 bool ink_plan_has_in(ink_plan *plan, const char *module, const char *name)
 {
     size_t scope = ink_plan_enter_module(plan, module);
@@ -218,6 +263,7 @@ ink_result ink_plan_fail_missing(const ink_plan *plan, const char *name)
                             "remove_spectral_norm, parametrize.remove_parametrizations)",
                             file, full, part->name);
     }
+    to_stored_name(plan, full);
     /* Perhaps the module only has another prefix. */
     const char *similar = NULL;
     for (size_t i = 0; i < ink_weights_count(plan->weights) && strchr(full, '.') != NULL && similar == NULL; i++) {

@@ -40,6 +40,8 @@ typedef struct ink_plan_row {
     size_t first, n;
     size_t from, count; /* only rows (of a vector: elements) from .. from + count - 1 of the tensor; count 0: all */
     bool transposed;
+    size_t pairs, n_paired; /* the first n_paired rows (elements) are heads of `pairs` rows, those that rope rotates
+                               together side by side: row 2m of a head becomes row m, row 2m + 1 row m + pairs / 2 */
     size_t taps;  /* of a convolution: a row [in, taps], or a vector [out, taps], is transposed; 0: no convolution */
     bool begins;  /* the first row of its matrix, or of its vector, which has n_total elements */
     bool alone;   /* folding or the offset changes the values, so nothing shares them */
@@ -70,6 +72,11 @@ typedef struct ink_plan_fold {
 
 #define INK_PLAN_PARTS 4 /* the most tensors that become one matrix */
 
+/* What a file calls a module. '#' stands for the number of a block. */
+typedef struct ink_plan_name {
+    const char *module, *stored;
+} ink_plan_name;
+
 typedef struct ink_plan {
     ink_context *ctx;
     const char *what; /* the object, in messages */
@@ -79,6 +86,7 @@ typedef struct ink_plan {
     const ink_weights *weights; /* the file in which names are looked up now */
     const ink_weights *files[INK_PLAN_FILES];
     size_t n_files;
+    const ink_plan_name *names;         /* all modules of a file with names of its own, up to a NULL; or NULL */
     ink_weights *owned[INK_PLAN_FILES]; /* freed at the end */
     size_t n_owned;
     ink_type type;        /* of packed matrices: INK_F32, INK_BF16, INK_F16; INK_TYPE_NONE: as stored */
@@ -154,6 +162,9 @@ bool ink_plan_is_parameter(const char *name, const char *parameter);
    missing, INK_ERROR_MISMATCH unless it has two dimensions of at least 1. */
 ink_result ink_plan_matrix_shape(ink_plan *plan, const char *name, bool transposed, size_t *n, size_t *k);
 
+/* scope + name as the file spells it, for messages, in `full` [INK_NAME_SIZE]. */
+const char *ink_plan_full_name(const ink_plan *plan, const char *name, char *full);
+
 /* ---- rows ------------------------------------------------------------------------------------------------------- */
 
 /* A vector [n] as f32; one that may be missing (*out stays NULL); and one of zeros. */
@@ -212,6 +223,7 @@ typedef struct ink_plan_part {
     const char *module;
     size_t out;
     const char *weight; /* the name of a weight without bias (nn.MultiheadAttention); NULL: weight, and perhaps bias */
+    size_t pairs, n_paired; /* as in ink_plan_row */
 } ink_plan_part;
 ink_result ink_plan_dense_parts(ink_plan *plan, const ink_plan_part *parts, size_t n_parts, size_t in,
                                 ink_dense *dense);

@@ -11,14 +11,15 @@
 
 ink_result ink_plan_check_bias(ink_plan *plan, const char *module, ink_bias_rule rule)
 {
+    char full[INK_NAME_SIZE];
     size_t scope = ink_plan_enter_module(plan, module);
     bool there = ink_plan_has(plan, "bias");
     if (rule == INK_BIAS_REQUIRED && !there)
-        return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: there is no tensor '%sbias'",
-                        ink_weights_name(plan->weights), plan->name);
+        return ink_fail(plan->ctx, INK_ERROR_NOT_FOUND, "%s: there is no tensor '%.300s'",
+                        ink_weights_name(plan->weights), ink_plan_full_name(plan, "bias", full));
     if (rule == INK_BIAS_REFUSED && there)
-        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: there is a tensor '%sbias', %s asks for none",
-                        ink_weights_name(plan->weights), plan->name, plan->expected);
+        return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: there is a tensor '%.300s', %s asks for none",
+                        ink_weights_name(plan->weights), ink_plan_full_name(plan, "bias", full), plan->expected);
     ink_plan_leave(plan, scope);
     return INK_OK;
 }
@@ -112,8 +113,12 @@ ink_result ink_plan_dense_parts(ink_plan *plan, const ink_plan_part *parts, size
     INK_TRY(ink_matrix_check_type(plan->ctx, stored));
     dense->weight = ink_matrix_over(NULL, out, in, in, stored);
     for (size_t i = 0, first = 0; i < n_parts; first += parts[i++].out)
-        INK_TRY(ink_plan_add_row(
-            plan, (ink_plan_row){.source = weights[i], .matrix = &dense->weight, .first = first, .begins = i == 0}));
+        INK_TRY(ink_plan_add_row(plan, (ink_plan_row){.source = weights[i],
+                                                      .matrix = &dense->weight,
+                                                      .first = first,
+                                                      .begins = i == 0,
+                                                      .pairs = parts[i].pairs,
+                                                      .n_paired = parts[i].n_paired}));
     if (n_biases == 0)
         return INK_OK;
     for (size_t i = 0, first = 0; i < n_parts; first += parts[i++].out)
@@ -122,6 +127,8 @@ ink_result ink_plan_dense_parts(ink_plan *plan, const ink_plan_part *parts, size
                                                       .first = first,
                                                       .n = parts[i].out,
                                                       .n_total = out,
+                                                      .pairs = parts[i].pairs,
+                                                      .n_paired = parts[i].n_paired,
                                                       .begins = i == 0}));
     return INK_OK;
 }

@@ -37,6 +37,8 @@ static ink_result rope_check_members(const ink_config *inner)
         "finetuned", /* whether the weights were trained with this rope; changes nothing */
     };
     const ink_json_document *document = &inner->document;
+    if (inner->names != NULL) /* all settings are in one object there */
+        return INK_OK;
     for (ink_json i = ink_json_first(document, inner->object); i != INK_JSON_NONE; i = ink_json_next(document, i)) {
         const ink_json_node *node = &document->nodes[i];
         size_t k = 0;
@@ -76,8 +78,8 @@ static ink_result rope_describe_type(ink_config *config, ink_config *inner, size
             continue;
     if (type == INK_ROPE_N_TYPES)
         return ink_fail(inner->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: rope_type '%s' is not supported, only default, linear, dynamic, llama3, yarn",
-                        inner->document.file, name);
+                        "%s: %s '%s' is not supported, only default, linear, dynamic, llama3, yarn",
+                        inner->document.file, ink_config_name(inner, "rope_type"), name);
     rope->type = (ink_rope_type)type;
     INK_TRY(rope_check_members(inner));
     INK_TRY(rope_refuse(inner));
@@ -89,8 +91,8 @@ static ink_result rope_describe_type(ink_config *config, ink_config *inner, size
     const char *range = "from 1e-6 to 1e6";
     bool derived = rope->type == INK_ROPE_YARN && ink_config_is_null(inner, "factor");
     if (!derived && ink_config_member(inner, "factor") == INK_JSON_NONE)
-        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: rope of type %s: member 'factor' is missing",
-                        config->document.file, ink_rope_type_name(rope->type));
+        return ink_fail(config->ctx, INK_ERROR_MISMATCH, "%s: rope of type %s: member '%s' is missing",
+                        config->document.file, ink_rope_type_name(rope->type), ink_config_name(inner, "factor"));
     INK_TRY(ink_config_number(inner, "factor", 1, 1e6, "from 1 to 1e6", &rope->factor));
     if (rope->type == INK_ROPE_LLAMA3 || rope->type == INK_ROPE_YARN) {
         const char *key = "original_max_position_embeddings"; /* next to the object or in it */

@@ -497,8 +497,9 @@ static ink_result plan_attention(ink_plan *plan, const char *name, const ink_tra
     ink_dense *out = cross ? &block->cross_out : &block->out;
     *attention =
         (ink_attention){options->n_heads, options->n_heads, size / options->n_heads, 0, 0, attention->bidirectional};
-    const ink_plan_part parts[] = {
-        {"", size, "q_proj_weight"}, {"", size, "k_proj_weight"}, {"", size, "v_proj_weight"}};
+    const ink_plan_part parts[] = {{.module = "", .out = size, .weight = "q_proj_weight"},
+                                   {.module = "", .out = size, .weight = "k_proj_weight"},
+                                   {.module = "", .out = size, .weight = "v_proj_weight"}};
     for (size_t part = 0; part < 3; part++)
         if (ink_plan_has(plan, parts[part].weight) && ink_plan_has(plan, "in_proj_weight"))
             return ink_fail(plan->ctx, INK_ERROR_MISMATCH,

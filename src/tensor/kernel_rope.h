@@ -106,6 +106,8 @@ static float kernel_rope_frequencies(const ink_rope *rope, size_t capacity, floa
         float power = (float)double_exp((double)exponent * log_theta);
         float w = 1 / power;
         frequencies[m] = (float)scaled_frequency(rope, m, (double)w, low, high);
+        if (rope->factors != NULL)
+            frequencies[m] /= rope->factors[m];
     }
     return (float)scale;
 }
