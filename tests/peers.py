@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How the library compares with others, measured side by side in one run.
 
-    python3 tests/peers.py VENV [BENCH] [--translation]
+    python3 tests/peers.py VENV [BENCH] [--translation | --gguf=LLAMA_BENCH[,LLAMA_BENCH] [FILE ...]]
 
 VENV is a directory for a Python environment; it is made, and the peers installed into it, if they are not there yet:
 onnxruntime, PyTorch (with oneDNN inside, which is also called directly, its weights packed beforehand), numpy with
@@ -15,6 +15,10 @@ through Python, which costs them a few microseconds a call, so works are mostly 
 shape with random weights, greedily and with four beams. transformers writes the model of CTranslate2, and its own
 converter converts it. Both make as many tokens, and both times contain the encoder. In each round all run in turn. The
 table has the medians of the ratios in a round, and the least and the largest of them.
+
+--gguf=PATHS compares with llama.cpp and its fork ik_llama.cpp instead, by the paths of their `llama-bench`: prompts of
+128 and 512 tokens and tokens one by one, with the GGUF files named. Without FILE a model of the shape of Llama 3.2 1B
+is written for each type. They generate from an empty context, we after 128 tokens.
 
 This is no test: it says how things stand on one machine on one day.
 """
@@ -31,7 +35,7 @@ import time
 ROUNDS = 5
 SECONDS = 0.06  # for one work of one peer in one round
 STEPS = 128  # of a sequence, as in the bench
-PACKAGES = ["numpy", "onnx", "onnxruntime", "torch", "transformers", "ctranslate2"]
+PACKAGES = ["numpy", "onnx", "onnxruntime", "torch", "transformers", "ctranslate2", "gguf"]
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 PRODUCTS = [  # m, k, n
@@ -48,6 +52,8 @@ TEXTS, LONGEST = 64, 32  # short texts of 8 to 32 tokens, 20 on average; peers c
 SOURCE, TARGET = 30, 32  # tokens of a sentence of Marian's shape, and of its translation
 SENTENCES, BEAMS = (1, 8), (1, 4)
 VOCABULARY = 58101  # of opus-mt-en-de
+GGUF_TYPES = ("Q8_0", "Q5_0", "Q4_0", "Q4_1", "Q4_K")
+PROMPTS, GENERATED = (128, 512), 32
 
 
 def product_name(m, k, n):
@@ -279,6 +285,55 @@ def translators():
         return {f"CTranslate2 {ctranslate2.__version__}, {kind}": works(folder, kind) for kind in ("float32", "int8")}
 
 
+def write_llama(path, kind):
+    """A file of the shape of Llama 3.2 1B without a vocabulary. Its weights are one block, repeated: speed does not
+    depend on them."""
+    import gguf
+    import numpy as np
+
+    hidden, blocks, heads, kv_heads, inner, vocabulary = 2048, 16, 32, 8, 8192, 128256
+    numbers = np.random.default_rng(1)
+    quant = gguf.GGMLQuantizationType[kind]
+    per_block, block_bytes = gguf.GGML_QUANT_SIZES[quant]
+    if kind == "Q4_K":  # gguf cannot quantise to it: scales of 0.001, then any bits
+        block = np.concatenate([np.full(2, 0.001, np.float16).view(np.uint8), numbers.integers(0, 256, 140, np.uint8)])
+    else:
+        block = gguf.quantize(numbers.normal(0, 0.02, (1, per_block)).astype(np.float32), quant).reshape(-1)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(blocks)
+    writer.add_context_length(4096)
+    writer.add_embedding_length(hidden)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(hidden // heads)
+    writer.add_vocab_size(vocabulary)
+    writer.add_tokenizer_model("none")
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+
+    def matrix(name, n, k):
+        assert k % per_block == 0
+        writer.add_tensor(name, np.tile(block, n * k // per_block).reshape(n, -1), raw_dtype=quant)
+
+    def norm(name):
+        writer.add_tensor(name, np.ones(hidden, np.float32))
+
+    matrix("token_embd.weight", vocabulary, hidden)
+    norm("output_norm.weight")
+    for i in range(blocks):
+        norm(f"blk.{i}.attn_norm.weight")
+        norm(f"blk.{i}.ffn_norm.weight")
+        for name, n, k in (("attn_q", hidden, hidden), ("attn_k", 64 * kv_heads, hidden),
+                           ("attn_v", 64 * kv_heads, hidden), ("attn_output", hidden, hidden),
+                           ("ffn_gate", inner, hidden), ("ffn_up", inner, hidden), ("ffn_down", hidden, inner)):
+            matrix(f"blk.{i}.{name}.weight", n, k)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 # ---- measuring -------------------------------------------------------------------------------------------------------
 
 
@@ -361,14 +416,66 @@ def translate(bench):
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
+def llama_bench(program, path):
+    """Tokens a second by the name of the work."""
+    command = [program, "-m", path, "-t", "1", "-p", ",".join(map(str, PROMPTS)), "-n", str(GENERATED), "-r", "1"]
+    out = subprocess.run([*command, "-o", "json"], check=True, capture_output=True, text=True).stdout
+    rates = {}
+    for row in json.loads(out):
+        rates[f"prompt {row['n_prompt']}" if row["n_prompt"] else "token"] = row["avg_ts"]
+        rates["version"] = row["build_commit"]
+    return rates
+
+
+def our_model(bench, path):
+    return {f"prompt {line['m']}" if line["name"] == "prompt" else line["name"]: line["rate"]
+            for line in run_bench(bench, "--model", path)}
+
+
+def llamas(bench, programs, paths):
+    """In each round all run in turn; the table has the medians of our rate divided by theirs, and the extremes."""
+    versions, rows = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        for path in paths or GGUF_TYPES:
+            if not paths:
+                kind, path = path, os.path.join(folder, f"llama-1b-{path}.gguf")
+                write_llama(path, kind)
+            for _ in range(ROUNDS):
+                mine = our_model(bench, path)
+                theirs = [llama_bench(program, path) for program in programs]
+                versions |= {program: rates.pop("version") for program, rates in zip(programs, theirs)}
+                for work, rate in mine.items():
+                    row = rate, [rates[work] for rates in theirs]
+                    rows.setdefault((os.path.basename(path), work), []).append(row)
+            if not paths:
+                os.remove(path)
+    print(f"{datetime.date.today()}, {processor()}, one thread, {ROUNDS} rounds; "
+          f"{', '.join(f'{program}: {version}' for program, version in versions.items())}\n")
+    heads = [f"{program}, tokens/s | ours / theirs" for program in programs]
+    print("| file | work | inkling, tokens/s | " + " | ".join(heads) + " |")
+    print("|---|---|---" + "|---|---" * len(programs) + "|")
+    for (name, work), rates in rows.items():
+        cells = [name, work, f"{max(rate for rate, _ in rates):.0f}"]
+        for i in range(len(programs)):
+            ratios = [rate / theirs[i] for rate, theirs in rates]
+            cells += [f"{max(theirs[i] for _, theirs in rates):.0f}",
+                      f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"]
+        print("| " + " | ".join(cells) + " |")
+
+
 def main():
-    arguments = [a for a in sys.argv[1:] if a != "--translation"]
+    arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
+    gguf = next((a.removeprefix("--gguf=").split(",") for a in sys.argv[1:] if a.startswith("--gguf=")), None)
+    files = [a for a in arguments if a.endswith(".gguf")]
+    arguments = [a for a in arguments if a not in files]
     if len(arguments) not in (1, 2):
         sys.exit(__doc__)
     venv, bench = os.path.abspath(arguments[0]), arguments[1] if len(arguments) == 2 else "build/examples/bench"
     python = os.path.join(venv, "bin", "python")
     if os.path.abspath(sys.prefix) == venv:
-        if "--translation" in sys.argv:
+        if gguf is not None:
+            llamas(bench, gguf, files)
+        elif "--translation" in sys.argv:
             translate(bench)
         else:
             show(*measure(bench))

@@ -12,7 +12,7 @@
 #include "cli.h"
 
 static bool json, quick;
-static const char *only, *kernel;
+static const char *only, *kernel, *model;
 static uint64_t n_threads = 1;
 
 static const cli_option options[] = {
@@ -22,6 +22,7 @@ static const cli_option options[] = {
              "a group: machine, product, math, threads, mlp, cell, model, shape; or a part of a line's name"),
     CLI_TEXT("--kernel", "NAME", &kernel,
              "portable, avx2, avx512 (default: all for products and functions, the best for the rest)"),
+    CLI_TEXT("--model", "FOLDER", &model, "only this model, a folder or a .gguf file: prompts and tokens"),
     CLI_COUNT("--threads", "N", &n_threads, 1, INK_MAX_THREADS, "threads to use (default 1)"),
 };
 
@@ -31,7 +32,8 @@ static cli line = {
     .about = "Measures products, functions, recurrent cells and models as shares of the machine's ceilings.",
     .samples = "  bench --quick\n"
                "  bench --only product --kernel avx2\n"
-               "  bench --json --threads 2\n",
+               "  bench --json --threads 2\n"
+               "  bench --model examples/models/gpt\n",
     CLI_OPTIONS(options),
 };
 
@@ -48,6 +50,10 @@ static void use_kernel(bench *b, const char *name)
 static bool measure(bench *b)
 {
     bool fine = true;
+    if (model != NULL) {
+        use_kernel(b, kernel != NULL ? kernel : ink_kernel_name(0));
+        return bench_own_model(b, model);
+    }
     for (size_t i = 0; fine && ink_kernel_name(i) != NULL; i++) {
         if (kernel != NULL && strcmp(kernel, ink_kernel_name(i)) != 0)
             continue;

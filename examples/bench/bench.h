@@ -102,4 +102,7 @@ bool bench_math(bench *b);
 bool bench_threads(bench *b);
 bool bench_networks(bench *b);
 
+/* Only the model at a path, a folder or a .gguf file. */
+bool bench_own_model(bench *b, const char *path);
+
 #endif

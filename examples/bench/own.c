@@ -1,0 +1,91 @@
+/*
+ * own.c - the model of a folder or GGUF file of the user's: prompts of 128 and 512 tokens, and one token after 128.
+ *
+ * A token needs all weights once from memory, so its ceiling is reading as many bytes. The work of a prompt depends on
+ * the types of the weights, so a prompt is reported without a ceiling; `product` has the ceilings of products.
+ */
+#include <stdlib.h>
+
+#include "bench.h"
+
+enum { BEFORE = 128, LONGEST = 512, N_TOKENS = 16 };
+
+typedef struct own_job {
+    ink_context *ctx;
+    ink_model *model;
+    ink_state *state;
+    size_t capacity; /* of the state: prompts that do not fit are left out */
+    size_t n_tokens; /* of the prompt */
+    ink_token tokens[LONGEST];
+    float *logits; /* [vocab_size] */
+} own_job;
+
+static void run_prompt(void *job)
+{
+    const own_job *j = job;
+    ink_state_reset(j->state);
+    (void)ink_model_forward(j->ctx, j->model, j->state, j->tokens, j->n_tokens, j->logits);
+}
+
+static void run_tokens(void *job)
+{
+    const own_job *j = job;
+    (void)ink_state_rewind(j->ctx, j->state, BEFORE);
+    for (size_t i = 0; i < N_TOKENS; i++)
+        (void)ink_model_forward(j->ctx, j->model, j->state, &j->tokens[i], 1, j->logits);
+}
+
+static void measure_own(bench *b, own_job *job)
+{
+    static const size_t lengths[] = {LONGEST, BEFORE}; /* the shorter one last: the tokens follow it */
+    double bytes = (double)ink_model_get_info(job->model)->n_bytes;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        if (lengths[i] > job->capacity)
+            continue;
+        job->n_tokens = lengths[i];
+        bench_times times = bench_measure(b, &(bench_work){.run = run_prompt, .job = job});
+        bench_report(b, &(bench_line){.name = "prompt",
+                                      .m = job->n_tokens,
+                                      .threads = b->n_threads,
+                                      .seconds = times.seconds,
+                                      .spread = times.spread,
+                                      .rate = (double)job->n_tokens / times.seconds,
+                                      .unit = "tokens/s"});
+    }
+    if (job->capacity < BEFORE + N_TOKENS)
+        return;
+    bench_times times = bench_measure(b, &(bench_work){run_tokens, job, NULL, (size_t)bytes});
+    double token = times.seconds / N_TOKENS;
+    bench_report(b, &(bench_line){.name = "token",
+                                  .m = 1,
+                                  .threads = b->n_threads,
+                                  .seconds = token,
+                                  .spread = times.spread,
+                                  .rate = 1 / token,
+                                  .unit = "tokens/s",
+                                  .share = bytes / times.reads / token,
+                                  .ceiling = "read"});
+}
+
+bool bench_own_model(bench *b, const char *path)
+{
+    own_job job = {.ctx = console_context(b->n_threads, b->kernel)};
+    bool fine = job.ctx != NULL && console_ok(job.ctx, ink_model_open(job.ctx, path, NULL, &job.model));
+    if (fine) {
+        const ink_model_info *info = ink_model_get_info(job.model);
+        size_t vocabulary = info->vocab_size;
+        job.capacity = info->context_length == 0 || info->context_length > LONGEST ? LONGEST : info->context_length;
+        fine = console_ok(job.ctx, ink_state_create(job.ctx, job.model, job.capacity, &job.state));
+        for (size_t i = 0; i < LONGEST; i++)
+            job.tokens[i] = (ink_token)(i * 7919 % vocabulary);
+        job.logits = console_memory(vocabulary, sizeof *job.logits);
+        fine = fine && job.logits != NULL;
+    }
+    if (fine)
+        measure_own(b, &job);
+    free(job.logits);
+    ink_state_free(job.state);
+    ink_model_free(job.model);
+    ink_context_free(job.ctx);
+    return fine;
+}
