@@ -1,5 +1,5 @@
 /*
- * tokenizer.h - text to token ids and back, from the tokenizer files of a Hugging Face folder.
+ * tokenizer.h - text to token ids and back, from the tokenizer files of a Hugging Face folder or from a GGUF file.
  *
  * A tokenizer is a row of small steps. tokenizer.json names each of them:
  *
@@ -31,6 +31,9 @@ typedef struct ink_tokenizer ink_tokenizer;
    these files leave open, and which of several counts. Tokens that tokenizer_config.json, special_tokens_map.json and
    added_tokens.json name are added, as transformers does it (src/import/README.md), so the vocabulary may be larger
    than the model's. Of static embeddings (encoder.h) tokenizer.json is all, which may lie in a folder of its own.
+   `folder` may be the path of a GGUF file, too, or that of a folder with model.gguf and no config.json. Its metadata
+   have the tokenizer: of the kind llama, gpt2, bert or t5, of gpt2 with a pattern that is known here. It gives the ids
+   of the folder that the file was made of; src/import/README.md says where that is not what llama.cpp gives.
    INK_ERROR_NOT_FOUND, INK_ERROR_READ, INK_ERROR_CORRUPT (with byte offset or JSON path),
    INK_ERROR_MISMATCH (a member of the wrong kind, by name), INK_ERROR_UNSUPPORTED (a component that does not run here,
    by name), INK_ERROR_LIMIT, INK_ERROR_MEMORY. */

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "../formats/gguf.h"
 #include "../text/unicode.h"
 #include "tokenizer_import.h"
 
@@ -35,16 +36,15 @@ ink_token ink_import_find(ink_tokenizer_import *im, const char *spelling, size_t
     bool verbatim = false;
     if (size > im->longest)
         return -1;
-    if (!im->byte_level)
-        return ink_vocab_find(&im->b.draft.vocab, spelling, size, false);
-    size_t n = spelled_bytes(spelling, size, im->bytes, &verbatim);
-    return ink_vocab_find(&im->b.draft.vocab, im->bytes, n, verbatim);
+    const char *bytes = im->byte_level ? im->bytes : spelling;
+    const size_t n = im->byte_level ? spelled_bytes(spelling, size, im->bytes, &verbatim) : size;
+    const ink_token id = ink_vocab_find(&im->b.draft.vocab, bytes, n, verbatim);
+    return id < 0 && im->verbatim != NULL ? ink_vocab_find(&im->b.draft.vocab, spelling, size, true) : id;
 }
 
-static void import_token(ink_tokenizer_import *im, ink_token id, const char *spelling, size_t size)
+static void import_token(ink_tokenizer_import *im, ink_token id, const char *spelling, size_t size, bool verbatim)
 {
-    bool verbatim = false;
-    if (im->byte_level) {
+    if (im->byte_level && !verbatim) {
         size = spelled_bytes(spelling, size, im->bytes, &verbatim);
         spelling = im->bytes;
     }
@@ -74,6 +74,10 @@ static ink_result import_refuse(ink_tokenizer_import *im, const char *list, size
 
 static ink_result merge_refuse(ink_tokenizer_import *im, const ink_spelled_merge *merge, const char *reason)
 {
+    if (im->merges_value != NULL)
+        return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: key '%s' (byte %llu): element %zu: %s", im->b.file,
+                        im->merges_value->key, (unsigned long long)im->merges_value->offset,
+                        (size_t)(merge - im->merges), reason);
     if (merge->line == 0)
         return import_refuse(im, "model.merges", (size_t)(merge - im->merges), reason);
     return ink_fail(im->ctx, INK_ERROR_CORRUPT, "merges.txt: line %zu: %s", merge->line, reason);
@@ -151,7 +155,8 @@ static ink_result import_vocab(ink_tokenizer_import *im)
     INK_TRY(ink_builder_vocab(&im->b, room, n_bytes));
     im->b.draft.vocab.n_ids = n_ids;
     for (size_t i = 0; i < im->n_tokens; i++)
-        import_token(im, im->tokens[i].id, im->tokens[i].text, im->tokens[i].size);
+        import_token(im, im->tokens[i].id, im->tokens[i].text, im->tokens[i].size,
+                     im->verbatim != NULL && im->verbatim[i]);
     return ink_builder_index(&im->b);
 }
 
@@ -227,7 +232,7 @@ static ink_result import_added(ink_tokenizer_import *im)
     next = n_words;
     for (size_t i = 0; i < im->n_added; i++) {
         ink_added_pattern *p = &im->added[i];
-        ink_token id = ink_import_find(im, p->content, p->content_size);
+        ink_token id = im->given_ids ? p->token.id : ink_import_find(im, p->content, p->content_size);
         bool changed = p->size != p->content_size || memcmp(p->text, p->content, p->size) != 0;
         if (i == im->n_first && i > 0)
             next = largest >= n_words || n_words == 0 ? largest + 1 : n_words;
@@ -236,7 +241,7 @@ static ink_result import_added(ink_tokenizer_import *im)
         largest = ink_size_max(largest, (size_t)p->token.id);
         uint32_t *other = &with_id[p->token.id];
         if (id < 0 || changed || *other != UINT32_MAX)
-            import_token(im, p->token.id, p->text, p->size);
+            import_token(im, p->token.id, p->text, p->size, false);
         if (*other != UINT32_MAX) {
             im->added[*other].size = 0; /* no text has it */
             im->added[*other].special = false;
@@ -250,7 +255,8 @@ static ink_result import_added(ink_tokenizer_import *im)
 
 ink_result ink_import_tokens(ink_tokenizer_import *im)
 {
-    INK_TRY(ink_import_added(im));
+    if (!im->given_ids)
+        INK_TRY(ink_import_added(im));
     INK_TRY(import_vocab(im));
     import_bytes(im);
     INK_TRY(ink_import_spm_merges(im));

@@ -47,6 +47,12 @@ typedef struct ink_tokenizer_import {
     ink_added_pattern *extra; /* [n_extra] tokens that the SentencePiece model or the class adds: content, special */
     size_t n_extra;
     bool added_raw; /* tokens of added_tokens_decoder are cut out of the raw text, whatever their flag says */
+
+    /* Of GGUF: */
+    bool *verbatim; /* [n_tokens] the token stands for itself, and no word of a text reaches it; NULL: none does */
+    bool given_ids; /* `added` are there, with ids of tokens that `tokens` has, and no file adds any */
+    bool by_score;  /* merges are the pairs of tokens that another one is made of, the highest score first */
+    const struct ink_gguf_value *merges_value; /* for messages */
 } ink_tokenizer_import;
 
 /* Whether the folder has a file. */
@@ -81,7 +87,10 @@ extern const ink_pattern ink_patterns[INK_N_PATTERNS];
 /* Makes a step match as a pattern says. */
 void ink_import_pattern(ink_pattern_name name, ink_step *step);
 
-/* The two readers. */
+struct ink_gguf;
+
+/* The readers. */
+ink_result ink_import_tokenizer_gguf(ink_tokenizer_import *im, const struct ink_gguf *gguf);
 ink_result ink_import_tokenizer_json(ink_tokenizer_import *im, const ink_json_document *json);
 ink_result ink_import_tokenizer_legacy(ink_tokenizer_import *im);
 

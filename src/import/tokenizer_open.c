@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "../formats/gguf.h"
 #include "folder.h"
 #include "tokenizer_import.h"
 
@@ -33,7 +34,7 @@ static ink_result import_controls(ink_tokenizer_import *im)
     for (size_t i = 0; i < INK_N_CONTROLS; i++) {
         ink_named_token token;
         INK_TRY(ink_tokenizer_config_token(&im->config, (ink_control)i, &token));
-        t->controls[i] = ink_tokenizer_find(t, token.text, token.size);
+        set_control(t, (ink_control)i, ink_tokenizer_find(t, token.text, token.size));
     }
     t->named_unk = t->controls[INK_CONTROL_UNK];
     while (slots[text].id >= 0)
@@ -85,12 +86,11 @@ static ink_result import_types(ink_tokenizer_import *im)
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
-static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tokenizer)
+/* The files of a folder. */
+static ink_result import_files(ink_tokenizer_import *im)
 {
     static const char *const names[] = {"target_tokenizer.json", "tokenizer.json"};
-    ink_tokenizer *draft = &im->b.draft;
     ink_json_document json = {0};
-    const char *side = NULL;
     INK_TRY(ink_tokenizer_config_open(im->ctx, im->arena, im->source, &im->config));
     bool legacy = true;
     for (int i = im->target ? 0 : 1; i < 2 && legacy; i++) {
@@ -102,13 +102,19 @@ static ink_result import_tokenizer(ink_tokenizer_import *im, ink_tokenizer **tok
     }
     INK_TRY(ink_tokenizer_config_class(&im->config, im->arena, im->source));
     const bool python = ink_tokenizer_class_is_python(im->config.class);
-    if (python && (legacy || ink_import_has(im, "vocab.json"))) {
-        INK_TRY(ink_import_pieces(im));
-    } else {
-        if (python)
-            im->config.class = INK_CLASS_NONE; /* tokenizer.json says it all */
-        INK_TRY(legacy ? ink_import_tokenizer_legacy(im) : ink_import_tokenizer_json(im, &json));
-    }
+    if (python && (legacy || ink_import_has(im, "vocab.json")))
+        return ink_import_pieces(im);
+    if (python)
+        im->config.class = INK_CLASS_NONE; /* tokenizer.json says it all */
+    return legacy ? ink_import_tokenizer_legacy(im) : ink_import_tokenizer_json(im, &json);
+}
+
+/* gguf NULL: it is a folder. */
+static ink_result import_tokenizer(ink_tokenizer_import *im, const ink_gguf *gguf, ink_tokenizer **tokenizer)
+{
+    ink_tokenizer *draft = &im->b.draft;
+    const char *side = NULL;
+    INK_TRY(gguf != NULL ? ink_import_tokenizer_gguf(im, gguf) : import_files(im));
     if (ink_import_source_language(im) != NULL)
         draft->template.n[0] = draft->template.n[1] = 0; /* it says nothing about BOS */
     if (im->unk != NULL) {
@@ -156,13 +162,20 @@ static ink_result open_source(ink_context *ctx, const ink_source *source, bool t
     im->source = source;
     im->target = target;
     im->pad = -1;
+    im->config.ctx = ctx;
     ink_static_folder folder;
-    bool is_static;
-    ink_result result = ink_static_folder_open(ctx, &arena, source, &folder, &is_static);
+    ink_weights *weights = NULL;
+    bool is_static = false;
+    const ink_model_place place = ink_model_place_find(ctx, NULL, source);
+    ink_result result = place.gguf != NULL ? ink_weights_open_source(ctx, &place.source, place.gguf, &weights)
+                                           : ink_static_folder_open(ctx, &arena, source, &folder, &is_static);
     if (result == INK_OK && is_static)
         im->source = &folder.tokenizer;
+    if (result == INK_OK && weights != NULL && ink_weights_gguf(weights) == NULL)
+        result = ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%s: this is no GGUF file", place.gguf);
     if (result == INK_OK)
-        result = import_tokenizer(im, tokenizer);
+        result = import_tokenizer(im, weights != NULL ? ink_weights_gguf(weights) : NULL, tokenizer);
+    ink_weights_free(weights);
     ink_arena_free(&arena);
     return result;
 }

@@ -111,7 +111,7 @@ static int spm_compare(const void *user, size_t a, size_t b)
 }
 
 /* A piece that two others make is a merge of them: of the pieces in order, shorter left parts first. Called with the
-   vocabulary in place. */
+   vocabulary in place. model NULL: all pieces that text reaches count. */
 static ink_result spm_merges(ink_tokenizer_import *im, const ink_sentencepiece *model, bool ranked)
 {
     const ink_vocab *vocab = &im->b.draft.vocab;
@@ -128,7 +128,7 @@ static ink_result spm_merges(ink_tokenizer_import *im, const ink_sentencepiece *
             const size_t i = ink_key_index(keys[k]);
             const ink_spelled_token *t = &im->tokens[i];
             if (ink_vocab_find(vocab, t->text, t->size, false) != t->id ||
-                (ranked && model->pieces[i].type != INK_SP_NORMAL))
+                (ranked && model != NULL && model->pieces[i].type != INK_SP_NORMAL))
                 continue;
             if (t->size > LONGEST_MERGED)
                 return ink_fail(im->ctx, INK_ERROR_LIMIT, "%s: piece %zu has %zu bytes, more than %d", im->b.file, i,
@@ -138,8 +138,9 @@ static ink_result spm_merges(ink_tokenizer_import *im, const ink_sentencepiece *
                     continue;
                 const ink_token left = ink_vocab_find(vocab, t->text, cut, false);
                 const ink_token right = left >= 0 ? ink_vocab_find(vocab, t->text + cut, t->size - cut, false) : -1;
-                if (right < 0 || (ranked && (model->pieces[left].type != INK_SP_NORMAL ||
-                                             model->pieces[right].type != INK_SP_NORMAL)))
+                if (right < 0 ||
+                    (ranked && model != NULL &&
+                     (model->pieces[left].type != INK_SP_NORMAL || model->pieces[right].type != INK_SP_NORMAL)))
                     continue;
                 if (pass == 1)
                     im->merges[n] = (ink_spelled_merge){{t->text, t->text + cut}, {cut, t->size - cut}, 0};
@@ -157,7 +158,7 @@ static ink_result spm_merges(ink_tokenizer_import *im, const ink_sentencepiece *
 
 ink_result ink_import_spm_merges(ink_tokenizer_import *im)
 {
-    return im->spm == NULL ? INK_OK : spm_merges(im, im->spm, im->config.class == INK_CLASS_NONE);
+    return im->spm == NULL && !im->by_score ? INK_OK : spm_merges(im, im->spm, im->config.class == INK_CLASS_NONE);
 }
 
 /* Whether the class makes a Unigram, whatever the file is. */

@@ -509,8 +509,9 @@ typedef struct ink_wordpiece {
 } ink_wordpiece;
 
 /* Unigram (unigram.c), and SentencePiece's BPE (bpe.c), which merges neighbours that make a piece together. */
-#define INK_PIECES_LONGEST 256 /* bytes of a piece of SentencePiece's BPE */
-#define INK_UNIGRAM_NESTED 128 /* pieces of which each is the end of the next longer one, at most */
+#define INK_PIECES_LONGEST 256   /* bytes of a piece of SentencePiece's BPE */
+#define INK_UNIGRAM_PENALTY 10.0 /* a character that is no piece is so much below the smallest score */
+#define INK_UNIGRAM_NESTED 128   /* pieces of which each is the end of the next longer one, at most */
 
 typedef struct ink_unigram_piece {
     double score;     /* the logarithm of its probability; of BPE its rank */

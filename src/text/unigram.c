@@ -16,8 +16,6 @@
  */
 #include "engine.h"
 
-#define UNKNOWN_PENALTY 10.0
-
 static ink_spelled_token unigram_piece(const ink_vocab *vocab, const ink_spelled_token *pieces, size_t i)
 {
     if (pieces != NULL)
@@ -47,11 +45,12 @@ ink_result ink_builder_unigram(ink_tokenizer_builder *b, const ink_spelled_token
         if (pieces != NULL)
             unigram->ids[i] = piece.id;
         smallest = scores[i] < smallest ? scores[i] : smallest;
-        if (piece.size > 0)
+        if (piece.size > 0 && (pieces != NULL || !vocab->tokens[i].verbatim))
             ink_trie_put(trie, 0, piece.text, piece.size, false, (uint32_t)i);
     }
     unigram->ids = pieces != NULL ? unigram->ids : NULL;
-    unigram->unknown = pieces != NULL ? (double)((float)smallest - (float)UNKNOWN_PENALTY) : smallest - UNKNOWN_PENALTY;
+    unigram->unknown =
+        pieces != NULL ? (double)((float)smallest - (float)INK_UNIGRAM_PENALTY) : smallest - INK_UNIGRAM_PENALTY;
     if (b->draft.model == INK_MODEL_PIECES)
         return INK_OK;
     INK_TRY(ink_trie_link(b->ctx, b->arena, trie, 0));

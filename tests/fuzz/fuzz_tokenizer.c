@@ -1,7 +1,7 @@
 /*
  * fuzz_tokenizer.c - a tokenizer.json, a byte FF, a text: refused or opened; then the text is encoded, alone and in a
- * pair, the ids of a byte-level vocabulary give it back, and the stream is the decoding. A file that does not begin
- * like JSON is tried as vocab.txt.
+ * pair, the ids of a byte-level vocabulary give it back, and the stream is the decoding. A file that begins like GGUF
+ * is one, up to the last byte FF; one that does not begin like JSON either is tried as vocab.txt.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -128,11 +128,20 @@ static bool shares_ids(ink_context *ctx, const char *text, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    const bool gguf = size >= 4 && memcmp(data, "GGUF", 4) == 0;
     const uint8_t *separator = size > 0 ? memchr(data, 0xFF, size) : NULL;
+    for (size_t i = size; gguf && i-- > 0 && separator != NULL;)
+        if (data[i] == 0xFF) {
+            separator = data + i;
+            break;
+        }
     size_t file_size = separator != NULL ? (size_t)(separator - data) : size;
     const char *text = (const char *)data + (separator != NULL ? file_size + 1 : size);
     size_t text_size = (size_t)((const char *)data + size - text);
-    ink_memory_file file = {size > 0 && data[0] == '{' ? "tokenizer.json" : "vocab.txt", data, file_size};
+    ink_memory_file file = {gguf                         ? "model.gguf"
+                            : size > 0 && data[0] == '{' ? "tokenizer.json"
+                                                         : "vocab.txt",
+                            data, file_size};
     ink_memory_files files = {&file, 1};
     ink_source source = ink_source_memory(&files);
     ink_context *ctx = ink_context_create(NULL);
@@ -141,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool changes = contains(data, file_size, "normalizers") || contains(data, file_size, "pretokenizers") ||
                    !contains(data, file_size, "\"normalizer\":null");
     if (ink_tokenizer_open_source(ctx, &source, &tokenizer) == INK_OK) {
-        changes = changes || shares_ids(ctx, (const char *)data, file_size);
+        changes = changes || gguf || shares_ids(ctx, (const char *)data, file_size);
         check_text(ctx, tokenizer, changes, text, text_size, INK_ENCODE_PLAIN);
         check_text(ctx, tokenizer, changes, text, text_size, INK_ENCODE_DEFAULT);
         check_pair(ctx, tokenizer, text, text_size);

@@ -7,12 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const test_tokenizers[] = {
-    "plain",     "template",     "shuffled",     "bundled",        "llama3",         "qwen2",       "smollm",
-    "roberta",   "llama2",       "mistral",      "metaspace",      "bert",           "cased",       "wordlevel",
-    "splitters", "legacy_bert",  "legacy_gpt2",  "legacy_roberta", "legacy_qwen2",   "unigram",     "unigram_bytes",
-    "xlmr",      "t5",           "albert",       "korean",         "gemma",          "legacy_xlmr", "legacy_camembert",
-    "legacy_t5", "legacy_llama", "legacy_gemma", "legacy_bpe",     "legacy_unigram", NULL};
+const char *const test_tokenizers[] = {"plain",          "template",       "shuffled",     "bundled",
+                                       "llama3",         "qwen2",          "smollm",       "roberta",
+                                       "llama2",         "mistral",        "metaspace",    "bert",
+                                       "cased",          "wordlevel",      "splitters",    "legacy_bert",
+                                       "legacy_gpt2",    "legacy_roberta", "legacy_qwen2", "unigram",
+                                       "unigram_bytes",  "xlmr",           "t5",           "albert",
+                                       "korean",         "gemma",          "legacy_xlmr",  "legacy_camembert",
+                                       "legacy_t5",      "legacy_llama",   "legacy_gemma", "legacy_bpe",
+                                       "legacy_unigram", "gguf_gpt2",      "gguf_llama3",  "gguf_qwen2",
+                                       "gguf_smollm",    "gguf_qwen35",    "gguf_tekken",  "gguf_gpt4o",
+                                       "gguf_roberta",   "gguf_llama",     "gguf_gemma",   "gguf_bert",
+                                       "gguf_cased",     "gguf_t5",        "gguf_xlmr",    NULL};
 
 char *test_read_tokenizer(const char *name, const char *ending, size_t *size)
 {
@@ -40,9 +46,10 @@ ink_tokenizer *test_open_tokenizer(ink_context *ctx, const char *name)
         assert_ok(ctx, ink_tokenizer_open(ctx, MODELS "/gpt", &tokenizer));
         return tokenizer;
     }
-    if (strncmp(name, "legacy_", 7) == 0) {
+    const bool gguf = strncmp(name, "gguf_", 5) == 0;
+    if (gguf || strncmp(name, "legacy_", 7) == 0) {
         char folder[512];
-        snprintf(folder, sizeof folder, "%s/tokenizer/%s", FIXTURES, name);
+        snprintf(folder, sizeof folder, "%s/tokenizer/%s%s", FIXTURES, name, gguf ? ".gguf" : "");
         assert_ok(ctx, ink_tokenizer_open(ctx, folder, &tokenizer));
         return tokenizer;
     }
