@@ -155,6 +155,14 @@ static void lists_what_is_in_a_file(ink_context *ctx, counting *memory)
     assert_ok(ctx, open_files(ctx, &reader, &file, 1, "m.safetensors", &weights));
     assert_int_equal(ink_weights_count(weights), 2);
     ink_weights_free(weights);
+
+    /* A folder with nothing else. */
+    file.name = "model.gguf";
+    faulty_init(&reader, &file, 1);
+    assert_ok(ctx, ink_weights_open_folder(ctx, &reader.source, &weights));
+    assert_int_equal(ink_weights_count(weights), 2);
+    assert_string_equal(ink_weights_name(weights), "model.gguf");
+    ink_weights_free(weights);
     free((void *)file.data);
 }
 
@@ -868,17 +876,26 @@ static void files_that_change(ink_context *ctx, counting *memory)
         HEAD(3, 0) ROW("a", 1, 24, 0) ROW("b", 1, 24, 32) ROW("c", 1, 24, 64) "|32 =65 |256",
         HEAD(0, 1) U32("a", 1) "|256",
         "|256 =256",
+        HEAD(0, 7) "\"a23456789b123456789c123456789d123456789e123456789f123456789g123456789h123456789i123456789\" 13:4 "
+                   "|256",
     };
+    enum { n = sizeof words / sizeof words[0], header_read = 4 };
     size_t n_refused = 0;
-    for (size_t a = 0; a < sizeof words / sizeof words[0]; a++)
-        for (size_t b = 0; b < sizeof words / sizeof words[0]; b++)
+    for (size_t a = 0; a < n; a++)
+        for (size_t b = 0; b < n; b++)
             for (size_t k = 1; k < 6; k++) {
                 changing c = {write_file("m.gguf", words[a]), write_file("m.gguf", words[b]), 0, k};
                 ink_source source = {NULL, &c, open_changing, read_changing, close_changing};
                 ink_weights *weights;
-                if (ink_weights_open_source(ctx, &source, "m.gguf", &weights) != INK_OK) {
+                ink_result result = ink_weights_open_source(ctx, &source, "m.gguf", &weights);
+                if (result != INK_OK) {
                     assert_true(strncmp(ink_context_error(ctx), "m.gguf: ", 8) == 0);
                     n_refused++;
+                }
+                /* More than was counted: a longer value, more keys than there were before the mistake. */
+                if (k == header_read && ((a == 0 && b == 1) || (a == n - 1 && b == 3))) {
+                    assert_int_equal(result, INK_ERROR_READ);
+                    assert_string_equal(ink_context_error(ctx), "m.gguf: the file changed while it was read");
                 }
                 ink_weights_free(weights);
                 assert_int_equal(memory->live_bytes, memory->at_rest);

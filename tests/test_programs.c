@@ -193,7 +193,7 @@ static void inspects_gguf(void **state)
         "blk.1.weight  Q8_0  [2, 32]  " FIXTURES "/gguf/parts-00001-of-00003.gguf\n",
         "blk.2.weight  F16   [2, 32]\n",
         "tensors      5\n",
-        "looks like   a model of architecture llama\n",
+        "does not run " FIXTURES "/gguf/parts-00001-of-00003.gguf: key 'llama.",
     };
     char *said = output_of(run(PROGRAMS "/inspect", FIXTURES "/gguf/parts-00002-of-00003.gguf"));
     (void)state;
@@ -204,6 +204,12 @@ static void inspects_gguf(void **state)
     assert_non_null(strstr(said, "test.float32.array            f32[3]         -0.1, 3.4e+38, -0.1\n"));
     assert_non_null(strstr(said, "test.bool.array               bool[3]        false, true, false\n"));
     assert_non_null(strstr(said, "test.string.array             string[4]      \"\", a, Ġthe, \xf0\x9f\x90\x8c\n"));
+    free(said);
+    said = output_of(run(PROGRAMS "/inspect", FIXTURES "/gguf_models/llama_k.gguf", "--context", "9"));
+    assert_non_null(strstr(said, "blk.0.ffn_gate.weight     IQ4_XS  [32, 256]\n"));
+    assert_non_null(strstr(said, "blk.0.attn_norm.weight    F32     [256]\n"));
+    assert_non_null(strstr(said, "kind         llama, 1 layers, width 256, vocabulary 40\n"));
+    assert_non_null(strstr(said, "bytes) for 9 tokens\n"));
     free(said);
     said = output_of(run(PROGRAMS "/inspect", MODELS "/gpt/model.safetensors"));
     assert_non_null(strstr(said, "format  string         pt\n"));

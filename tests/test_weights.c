@@ -860,7 +860,8 @@ static void folders_without_weights(void **state)
         {"model.safetensors.index.json", INK_ERROR_CORRUPT, "model.safetensors.index.json"},
         {"tf_model.h5", INK_ERROR_UNSUPPORTED, "a TensorFlow model"},
         {"flax_model.msgpack", INK_ERROR_UNSUPPORTED, "a Flax model"},
-        {"model.gguf", INK_ERROR_UNSUPPORTED, "a GGUF model"},
+        {"model.gguf", INK_ERROR_CORRUPT, "model.gguf: this is not a GGUF file"},
+        {"ggml-model.gguf", INK_ERROR_UNSUPPORTED, "a GGUF model"},
         {"config.json", INK_ERROR_NOT_FOUND, "tiny has no model.safetensors"},
         {"notes.txt", INK_ERROR_NOT_FOUND, "tiny: neither model.safetensors nor config.json can be opened"},
     };

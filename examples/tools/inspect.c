@@ -68,14 +68,17 @@ static void print_metadata(const ink_weights *weights)
 static void print_tensors(const ink_weights *weights)
 {
     char name[NAME_ROOM];
-    size_t width = 0;
+    size_t width = 0, type_width = 4;
     for (size_t i = 0; i < ink_weights_count(weights); i++) {
-        size_t size = strlen(console_harmless(name, sizeof name, ink_weights_at(weights, i)->name));
+        const ink_weight *w = ink_weights_at(weights, i);
+        size_t size = strlen(console_harmless(name, sizeof name, w->name)), type_size = strlen(ink_type_name(w->type));
         width = size > width ? size : width;
+        type_width = type_size > type_width ? type_size : type_width;
     }
     for (size_t i = 0; i < ink_weights_count(weights); i++) {
         const ink_weight *w = ink_weights_at(weights, i);
-        printf("%-*s  %-4s  [", (int)width, console_harmless(name, sizeof name, w->name), ink_type_name(w->type));
+        printf("%-*s  %-*s  [", (int)width, console_harmless(name, sizeof name, w->name), (int)type_width,
+               ink_type_name(w->type));
         for (size_t d = 0; d < w->shape.rank; d++) /* "[768, 3072]" */
             printf("%s%zu", d > 0 ? ", " : "", w->shape.dim[d]);
         putchar(']');
@@ -100,11 +103,6 @@ static void print_guesses(const ink_weights *weights)
         {".attention.q_lin.weight", "a DistilBERT Transformer"},
     };
     char call[2 * NAME_ROOM], shown[4 * NAME_ROOM];
-    const char *architecture = ink_weights_metadata(weights, "general.architecture");
-    if (architecture != NULL) {
-        printf("looks like   a model of architecture %s\n", console_harmless(shown, sizeof shown, architecture));
-        return;
-    }
     for (size_t i = 0; i < ink_weights_count(weights); i++) {
         const char *name = ink_weights_at(weights, i)->name;
         size_t size = strlen(name);
@@ -121,31 +119,6 @@ static void print_guesses(const ink_weights *weights)
         printf("%s%s\n", n == 0 ? "load with    " : "             ", console_harmless(shown, sizeof shown, call));
     if (n == 0)
         printf("looks like   nothing known\n");
-}
-
-static bool inspect_file(ink_context *ctx, const char *path)
-{
-    char a[CONSOLE_ROOM], b[CONSOLE_ROOM], c[CONSOLE_ROOM];
-    uint64_t n_elements = 0, n_bytes = 0;
-    ink_weights *weights = NULL;
-    if (!console_ok(ctx, ink_weights_open(ctx, path, &weights)))
-        return false;
-    print_metadata(weights);
-    print_tensors(weights);
-    for (size_t i = 0; i < ink_weights_count(weights); i++) {
-        const ink_weight *w = ink_weights_at(weights, i);
-        size_t count;
-        if (w->alias_of == NULL && ink_shape_count(&w->shape, &count))
-            n_elements += count;
-        n_bytes += w->alias_of == NULL ? w->size : 0;
-    }
-    printf("\ntensors      %zu\nelements     %s (%s)\nin the file  %s\n", ink_weights_count(weights),
-           console_count(a, n_elements), console_parameters(b, n_elements), console_bytes(c, n_bytes));
-    if (ink_weights_prefix(weights)[0] != '\0')
-        printf("prefix       %s (left out above)\n", console_harmless(a, sizeof a, ink_weights_prefix(weights)));
-    print_guesses(weights);
-    ink_weights_free(weights);
-    return true;
 }
 
 /* `state_size` is the size of a state for `capacity` tokens; an encoder has none. */
@@ -189,6 +162,13 @@ static void print_model(const ink_model *model, size_t capacity, size_t state_si
         printf("note         %s\n", ink_model_note(model, i));
 }
 
+/* Of how many tokens a state is described, and its size. */
+static bool measure_state(ink_context *ctx, const ink_model *model, size_t *capacity, size_t *state_size)
+{
+    *capacity = asked_context > 0 ? (size_t)asked_context : ink_model_get_info(model)->context_length;
+    return ink_model_get_encoder(model) != NULL || console_ok(ctx, ink_state_size(ctx, model, *capacity, state_size));
+}
+
 /* Opens everything before printing anything: a folder is described whole or refused. */
 static bool inspect_folder(ink_context *ctx, const char *path)
 {
@@ -197,18 +177,55 @@ static bool inspect_folder(ink_context *ctx, const char *path)
     ink_source folder = ink_source_folder(path);
     size_t capacity = 0, state_size = 0;
     bool done = console_ok(ctx, lm_load(ctx, path, INK_POOLING_NONE, &model)) &&
-                console_ok(ctx, ink_weights_open_folder(ctx, &folder, &weights));
-    if (done) {
-        capacity = asked_context > 0 ? (size_t)asked_context : ink_model_get_info(model)->context_length;
-        done =
-            ink_model_get_encoder(model) != NULL || console_ok(ctx, ink_state_size(ctx, model, capacity, &state_size));
-    }
+                console_ok(ctx, ink_weights_open_folder(ctx, &folder, &weights)) &&
+                measure_state(ctx, model, &capacity, &state_size);
     if (done) {
         print_tensors(weights);
         print_model(model, capacity, state_size);
     }
     ink_weights_free(weights);
     ink_model_free(model);
+    return done;
+}
+
+/* A GGUF file may hold a whole model, which is then described as a folder is, or the sentence that refuses it is
+   printed: its tables are worth seeing even so. */
+static bool inspect_file(ink_context *ctx, const char *path)
+{
+    char a[CONSOLE_ROOM], b[CONSOLE_ROOM], c[CONSOLE_ROOM], why[4 * NAME_ROOM] = "";
+    uint64_t n_elements = 0, n_bytes = 0;
+    size_t capacity = 0, state_size = 0;
+    ink_model *model = NULL;
+    ink_weights *weights = NULL;
+    if (!console_ok(ctx, ink_weights_open(ctx, path, &weights)))
+        return false;
+    const bool is_gguf = ink_weights_metadata(weights, "general.architecture") != NULL;
+    if (is_gguf && lm_load(ctx, path, INK_POOLING_NONE, &model) != INK_OK)
+        snprintf(why, sizeof why, "%s", ink_context_error(ctx));
+    bool done = model == NULL || measure_state(ctx, model, &capacity, &state_size);
+    for (size_t i = 0; i < ink_weights_count(weights); i++) {
+        const ink_weight *w = ink_weights_at(weights, i);
+        size_t count;
+        if (w->alias_of == NULL && ink_shape_count(&w->shape, &count))
+            n_elements += count;
+        n_bytes += w->alias_of == NULL ? w->size : 0;
+    }
+    if (done) {
+        print_metadata(weights);
+        print_tensors(weights);
+        printf("\ntensors      %zu\nelements     %s (%s)\nin the file  %s\n", ink_weights_count(weights),
+               console_count(a, n_elements), console_parameters(b, n_elements), console_bytes(c, n_bytes));
+        if (ink_weights_prefix(weights)[0] != '\0')
+            printf("prefix       %s (left out above)\n", console_harmless(a, sizeof a, ink_weights_prefix(weights)));
+    }
+    if (done && model != NULL)
+        print_model(model, capacity, state_size);
+    else if (done && is_gguf)
+        printf("does not run %s\n", why);
+    else if (done)
+        print_guesses(weights);
+    ink_model_free(model);
+    ink_weights_free(weights);
     return done;
 }
 

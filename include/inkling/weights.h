@@ -70,9 +70,9 @@ ink_result ink_weights_open_source(ink_context *ctx, const ink_source *source, c
 /* Opens the weights of a model folder: model.safetensors, or else all files (shards) that model.safetensors.index.json
    names, as one. One of them at a time is open. The index is checked against its files: each name is a file of this
    folder, each tensor is in the file that the index says, and no tensor is in two files. The weights of a
-   StaticEmbedding of sentence-transformers may lie in a folder of its own, which modules.json names. If there is none
-   of these, the sentence says what is there instead and how to convert it. Errors as above, and INK_ERROR_MISMATCH for
-   an index that contradicts its files. */
+   StaticEmbedding of sentence-transformers may lie in a folder of its own, which modules.json names. A folder without
+   config.json may have model.gguf in place of all that. If there is none of these, the sentence says what is there
+   instead and how to convert it. Errors as above, and INK_ERROR_MISMATCH for an index that contradicts its files. */
 ink_result ink_weights_open_folder(ink_context *ctx, const ink_source *folder, ink_weights **weights);
 void ink_weights_free(ink_weights *weights);
 

@@ -271,6 +271,9 @@ ink_result ink_weights_open_folder(ink_context *ctx, const ink_source *folder, i
     ink_result result = ink_weights_open_source(ctx, folder, WEIGHTS_FILE, weights);
     if (!ink_is_missing(ctx, result))
         return result;
+    const ink_model_place place = ink_model_place_find(ctx, NULL, folder);
+    if (place.gguf != NULL)
+        return ink_weights_open_source(ctx, &place.source, place.gguf, weights);
     ink_arena arena;
     ink_static_folder embedding;
     bool is_static = false;
