@@ -120,6 +120,9 @@ ink_result ink_import_layer_types(ink_config *config, size_t n_layers, size_t wi
 /* The first class under `architectures`; "" if there is none. */
 ink_result ink_import_class(ink_import *in, const char **class);
 
+/* Finds the weights that quantization_config makes tensors of codes and scales, and gives them to the plan. */
+ink_result ink_quantised_plan(const ink_config *config, ink_plan *plan);
+
 /* The task of a decoder's class: INK_TASK_NONE for a language model, for the bare model and without a class.
    INK_ERROR_UNSUPPORTED for a class with another head. */
 ink_result ink_import_decoder_task(ink_import *in, ink_task *task);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../base/bytes.h"
+#include "../formats/safetensors.h"
 #include "plan.h"
 
 /* The size of each of the two buffers between file and matrix, or one row if a row is longer. */
@@ -34,6 +35,7 @@ typedef struct transfer {
     ink_plan *plan;
     ink_plan_row *row;
     size_t n_rows, row_bytes, element_size;
+    ink_coded_room coded;
     size_t chunk_rows; /* of a whole chunk */
     unsigned char *buffers[2];
     unsigned char *room; /* for a row of a convolution, or the rows of a head */
@@ -59,7 +61,10 @@ static void unpair(const ink_plan_row *row, unsigned char *rows, size_t size, un
 static void read_chunk(transfer *t, size_t first, unsigned char *buffer)
 {
     size_t rows = first < t->n_rows ? ink_size_min(t->chunk_rows, t->n_rows - first) : 0, taps = t->row->taps;
-    if (rows != 0)
+    if (rows != 0 && t->row->coded != NULL)
+        t->result =
+            ink_coded_read(t->plan->ctx, t->row->file, t->row->coded, t->row->from + first, rows, &t->coded, buffer);
+    else if (rows != 0)
         t->result =
             ink_weights_read_bytes(t->plan->ctx, t->row->file, t->row->source,
                                    (uint64_t)(t->row->from + first) * t->row_bytes, buffer, rows * t->row_bytes);
@@ -111,6 +116,9 @@ static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
                   .n_rows = row->count != 0 ? row->count : row->source->shape.dim[0],
                   .row_bytes = (size_t)(row->source->size / row->source->shape.dim[0]),
                   .element_size = element_size};
+    size_t stored_row_bytes = t.row_bytes;
+    if (row->coded != NULL)
+        t.row_bytes = ink_coded_row_bytes(row->coded);
     /* whole heads, and whole groups of rows */
     size_t step = row->pairs == 0 ? INK_FILL_ROWS : row->pairs * (row->pairs % INK_FILL_ROWS == 0 ? 1 : INK_FILL_ROWS);
     t.chunk_rows = ink_size_max(CHUNK_BYTES / t.row_bytes, row->pairs != 0 ? step : 1);
@@ -118,6 +126,8 @@ static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
         t.chunk_rows -= t.chunk_rows % step;
     t.chunk_rows = ink_size_min(t.chunk_rows, t.n_rows);
     t.buffers[0] = ink_arena_alloc(scratch, 2 * t.chunk_rows + ink_size_max(row->taps != 0, row->pairs), t.row_bytes);
+    if (row->coded != NULL)
+        ink_coded_alloc(scratch, row->coded, t.chunk_rows, &t.coded);
     if (ink_arena_failed(scratch))
         return ink_scratch_fail(plan->ctx, mark);
     t.buffers[1] = t.buffers[0] + t.chunk_rows * t.row_bytes;
@@ -134,7 +144,7 @@ static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
         unsigned char *packed = t.buffers[0];
         t.buffers[0] = t.buffers[1];
         t.buffers[1] = packed;
-        result = fill_progress(plan, t.count * t.row_bytes);
+        result = fill_progress(plan, t.count * stored_row_bytes);
     }
     return ink_scratch_end(plan->ctx, mark, result);
 }
@@ -223,7 +233,7 @@ static ink_result fold_weight(ink_plan *plan, const ink_plan_fold *fold)
 
 /* What a row of a plan puts where. kind: bits for a matrix, transposed; and the last of these rows. */
 typedef struct row_facts {
-    uint64_t place, file, from, first, n, k, type, kind;
+    uint64_t place, file, scales, zeros, from, first, n, k, type, kind;
 } row_facts;
 
 /* The rows of two matrices or vectors, in the order of the plan, from a and from b on. */
@@ -262,6 +272,11 @@ static ink_result share_destinations(ink_plan *plan)
         if (row->source != NULL) {
             facts[i].place = row->source->offset;
             facts[i].file = (uintptr_t)row->source->file;
+        }
+        if (row->coded != NULL) {
+            const ink_weight *zeros = row->coded->zeros;
+            facts[i].scales = (uintptr_t)ink_weights_stored(row->file, row->coded->scales);
+            facts[i].zeros = (uintptr_t)(zeros != NULL ? ink_weights_stored(row->file, zeros) : NULL);
         }
         if (row->begins && !row->alone)
             order[n++] = INK_KEY(facts[i].place, i);
@@ -310,7 +325,8 @@ static ink_result fill_rows(ink_plan *plan)
             memset(*row->vector + row->first, 0, row->n * sizeof(float));
         if (row->source == NULL || row->same != NULL)
             continue;
-        size_t file = 0, place = (size_t)(row->source - ink_weights_at(row->file, 0));
+        size_t file = 0,
+               place = (size_t)((row->coded != NULL ? row->coded->codes : row->source) - ink_weights_at(row->file, 0));
         while (plan->files[file] != row->file)
             file++;
         for (size_t i = 0; i < file; i++)

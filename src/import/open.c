@@ -48,11 +48,6 @@ static ink_result find_architecture(ink_import *in, const char *model_type, cons
     if (*found == NULL)
         return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: model_type '%s' is not supported, only %.500s", file, name,
                         known);
-    /* Quantised weights have other names and types, whose messages would mislead. */
-    if (ink_config_member(&in->config, "quantization_config") != INK_JSON_NONE)
-        return ink_fail(
-            in->ctx, INK_ERROR_UNSUPPORTED,
-            "%s: quantization_config: quantised weights are not supported; use the model before quantisation", file);
     return INK_OK;
 }
 
@@ -162,6 +157,7 @@ static ink_result describe_and_plan(ink_import *in, const ink_architecture *a)
     in->config.fingerprint = ink_hash(0, a->name, strlen(a->name));
     model->info.kind = a->name;
     model->info.bos_token = model->info.eos_token = -1;
+    INK_TRY(ink_quantised_plan(&in->config, plan));
     INK_TRY(a->import(in));
     model->info.n_parameters = plan->n_parameters;
     INK_TRY(list_unused(in, a));

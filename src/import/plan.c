@@ -185,7 +185,10 @@ static const ink_weight *find_form(const ink_plan *plan, const char *name, const
         return NULL;
     memmove(full + head + size, full + head, strlen(full + head) + 1);
     memcpy(full + head, before, size);
-    return to_stored_name(plan, full) ? ink_weights_find(plan->weights, full) : NULL;
+    if (!to_stored_name(plan, full))
+        return NULL;
+    const ink_weight *coded = plan->weights == plan->files[0] ? ink_coded_find(&plan->coded, full) : NULL;
+    return coded != NULL ? coded : ink_weights_find(plan->weights, full);
 }
 
 /* The tensor scope + name, or else the one that is stored for it in *form. */
@@ -322,11 +325,15 @@ static ink_result use_weight(ink_plan *plan, const ink_weight *weight)
     if (!ink_shape_count(&weight->shape, &n_elements) || n_elements == 0)
         return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, expected at least one element",
                         weight->file, weight->name, INK_SHAPE(&weight->shape));
-    bool *used = used_flag(plan, weight);
+    const ink_coded *coded = ink_coded_of(&plan->coded, weight);
+    const ink_weight *parts[] = {coded != NULL ? coded->codes : weight, coded != NULL ? coded->scales : NULL,
+                                 coded != NULL ? coded->zeros : NULL, coded != NULL ? coded->shape : NULL};
+    bool *used = used_flag(plan, parts[0]);
     if (used == NULL || !*used)
         plan->n_parameters += n_elements;
-    if (used != NULL)
-        *used = true;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && used != NULL; i++)
+        if (parts[i] != NULL)
+            *used_flag(plan, parts[i]) = true;
     plan->bytes_total += weight->size;
     return INK_OK;
 }
@@ -343,6 +350,7 @@ ink_result ink_plan_add_row(ink_plan *plan, ink_plan_row row)
                         "are not those of the matrix",
                         row.source->file, row.source->name, ink_type_name(row.source->type));
     row.file = plan->weights;
+    row.coded = ink_coded_of(&plan->coded, row.source);
     row.alone = plan->folds_next || row.offset != 0;
     for (size_t i = 0; i < plan->n_waiting; i++) {
         ink_plan_fold *fold = plan->waiting[i];

@@ -19,6 +19,7 @@
 #include <inkling/weights.h>
 
 #include "../layers/layers.h"
+#include "quantised.h"
 
 #define INK_NAME_SIZE 256
 
@@ -33,6 +34,7 @@ typedef struct ink_plan_row {
     struct ink_plan_row *next, *same; /* same: a row with the same bytes for another object, which share their memory */
     const ink_weights *file;
     const ink_weight *source; /* NULL: zeros, or computed */
+    const ink_coded *coded;   /* whose `weight` is the source: its rows are decoded; NULL: they are in the file */
     ink_plan_compute_fn compute;
     const void *settings; /* of compute; those of another matrix are others */
     ink_matrix *matrix;   /* the destination: rows of this matrix from `first` on, or all of it if transposed; or */
@@ -89,6 +91,7 @@ typedef struct ink_plan {
     const ink_plan_name *names;         /* all modules of a file with names of its own, up to a NULL; or NULL */
     ink_weights *owned[INK_PLAN_FILES]; /* freed at the end */
     size_t n_owned;
+    ink_coded_list coded; /* weights of the first file that are decoded */
     ink_type type;        /* of packed matrices: INK_F32, INK_BF16, INK_F16; INK_TYPE_NONE: as stored */
     const char *expected; /* the origin of the expected shapes, for messages: "config.json"; NULL: another tensor */
     bool *used;           /* [ink_weights_count]: the tensors of the first file that the plan uses, by whichever of

@@ -123,7 +123,7 @@ void fixture_files_read(fixture_files *files, const char *name)
                                         "model-00003-of-00003.safetensors",
                                         "model.safetensors.index.json",
                                         "generation_config.json"};
-    static const char *const kinds[] = {"models", "encoders", "seq2seq"};
+    static const char *const kinds[] = {"models", "encoders", "seq2seq", "quantised"};
     const char *dot = strchr(name, '.');
     char folder[FIXTURE_PATH], config[64];
     size_t size;
