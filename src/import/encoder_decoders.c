@@ -553,9 +553,8 @@ static ink_result s2s_plan_block(ink_import *in, const void *settings, size_t i,
     INK_TRY(ink_plan_dense(plan, names->self[3], hidden, width, half->bias, INK_IDENTITY, &block->out));
     INK_TRY(s2s_plan_norm(plan, names->norm_1, half, &block->norm_1));
     if (stack->n_buckets != 0 && (i == 0 || half->own_biases))
-        INK_TRY(ink_plan_embedding(plan, "layer.0.SelfAttention.relative_attention_bias", stack->n_buckets,
-                                   half->n_heads,
-                                   half->own_biases ? &block->own_bias : &half->net->stack.position_bias));
+        INK_TRY(ink_plan_table(plan, "layer.0.SelfAttention.relative_attention_bias", stack->n_buckets, half->n_heads,
+                               half->own_biases ? &block->own_bias : &half->net->stack.position_bias));
     if (half->decodes) {
         INK_TRY(s2s_plan_parts(plan, half, names->cross, 1, width, &block->cross_q));
         INK_TRY(s2s_plan_parts(plan, half, names->cross + 1, 2, width, &block->cross_kv));
@@ -584,7 +583,7 @@ static ink_result s2s_plan_half(ink_import *in, const s2s_settings *s, const s2s
         INK_TRY(ink_plan_computed(plan, net->max_positions, half->hidden_size, ink_sinusoids_row, &s->sinusoids,
                                   &net->positions.table));
     else if (net->max_positions != 0)
-        INK_TRY(ink_plan_embedding(plan, "embed_positions", net->max_positions, half->hidden_size, &net->positions));
+        INK_TRY(ink_plan_table(plan, "embed_positions", net->max_positions, half->hidden_size, &net->positions));
     if (family->embedding_norm)
         INK_TRY(s2s_plan_norm(plan, "layernorm_embedding", half, &net->embedding_norm));
     INK_TRY(

@@ -239,13 +239,13 @@ static ink_result encoder_plan_body(ink_import *in, const encoder_settings *s)
     ink_stack *stack = &net->stack;
     INK_TRY(ink_plan_embedding(plan, names->word, model->info.vocab_size, s->hidden, &model->embedding));
     if (names->position != NULL)
-        INK_TRY(ink_plan_embedding(plan, names->position, net->max_positions, s->hidden, &net->positions));
+        INK_TRY(ink_plan_table(plan, names->position, net->max_positions, s->hidden, &net->positions));
     if (net->n_types != 0)
-        INK_TRY(ink_plan_embedding(plan, names->type, net->n_types, s->hidden, &net->types));
+        INK_TRY(ink_plan_table(plan, names->type, net->n_types, s->hidden, &net->types));
     INK_TRY(encoder_plan_norm(plan, names->norm, s, &net->embedding_norm));
     if (names->bias != NULL)
-        INK_TRY(ink_plan_embedding(plan, names->bias, s->n_biases, stack->config.attention[0].n_heads,
-                                   &stack->position_bias));
+        INK_TRY(
+            ink_plan_table(plan, names->bias, s->n_biases, stack->config.attention[0].n_heads, &stack->position_bias));
     INK_TRY(ink_import_blocks(in, stack, names->block, names->qkv != NULL ? names->qkv : names->query, s->n_layers,
                               encoder_plan_block, s));
     return names->last_norm != NULL ? encoder_plan_norm(plan, names->last_norm, s, &stack->norm) : INK_OK;

@@ -119,9 +119,9 @@ static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
     size_t stored_row_bytes = t.row_bytes;
     if (row->coded != NULL)
         t.row_bytes = ink_coded_row_bytes(row->coded);
-    /* whole heads, and whole groups of rows */
+    /* whole heads, and whole groups of rows; columns of a quantised matrix come 32 together */
     size_t step = row->pairs == 0 ? INK_FILL_ROWS : row->pairs * (row->pairs % INK_FILL_ROWS == 0 ? 1 : INK_FILL_ROWS);
-    t.chunk_rows = ink_size_max(CHUNK_BYTES / t.row_bytes, row->pairs != 0 ? step : 1);
+    t.chunk_rows = ink_size_max(CHUNK_BYTES / t.row_bytes, row->pairs != 0 || row->transposed ? step : 1);
     if (t.chunk_rows > step)
         t.chunk_rows -= t.chunk_rows % step;
     t.chunk_rows = ink_size_min(t.chunk_rows, t.n_rows);
@@ -298,10 +298,12 @@ static void allocate_destinations(ink_plan *plan, ink_arena *block)
 {
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
         ink_matrix *matrix = row->matrix;
-        if (row->begins && row->same == NULL && matrix != NULL)
+        if (row->begins && row->same == NULL && matrix != NULL) {
             ink_matrix_alloc(block, matrix, matrix->n, matrix->k, matrix->type);
-        else if (row->begins && row->same == NULL)
+            plan->product_row = ink_size_max(plan->product_row, ink_product_row_bytes(matrix));
+        } else if (row->begins && row->same == NULL) {
             *row->vector = ink_alloc_rows(block, 1, row->n_total);
+        }
     }
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
         if (row->begins && row->same != NULL && row->matrix != NULL)

@@ -115,7 +115,7 @@ static ink_result import_gpt2(ink_import *in)
     INK_TRY(gpt2_describe(in, &s));
     size_t scope = ink_plan_enter_module(plan, ink_plan_has(plan, "transformer.wpe.weight") ? "transformer" : "");
     INK_TRY(ink_import_embedding(in, "wte", "lm_head.weight", true, s.hidden));
-    INK_TRY(ink_plan_embedding(plan, "wpe", net->max_positions, s.hidden, &net->positions));
+    INK_TRY(ink_plan_table(plan, "wpe", net->max_positions, s.hidden, &net->positions));
     INK_TRY(ink_import_blocks(in, &net->stack, "h", "ln_1", s.n_layers, gpt2_plan_block, &s));
     INK_TRY(gpt2_plan_norm(plan, "ln_f", &s, &net->stack.norm));
     ink_plan_leave(plan, scope);

@@ -81,7 +81,9 @@ ink_result ink_import_embedding(ink_import *in, const char *module, const char *
     if (!instead || !tied)
         return ink_plan_embedding(plan, module, model->info.vocab_size, size, &model->embedding);
     plan->name_length = 0;
+    plan->use = INK_USE_WORDS;
     ink_result result = ink_plan_matrix(plan, output, model->info.vocab_size, size, false, &model->embedding.table);
+    plan->use = INK_USE_PRODUCT;
     plan->name_length = scope;
     return result;
 }
@@ -97,7 +99,9 @@ ink_result ink_import_lm_head(ink_import *in, const char *module, bool tied)
     INK_TRY(ink_plan_optional_vector(plan, "bias", vocab_size, &head->bias));
     if (!tied || ink_plan_has(plan, "weight")) {
         head->weight = &head->own;
+        plan->use = INK_USE_WORDS;
         INK_TRY(ink_plan_matrix(plan, "weight", vocab_size, hidden_size, false, &head->own));
+        plan->use = INK_USE_PRODUCT;
     } else if (model->embedding.table.k != hidden_size) {
         return ink_fail(in->ctx, INK_ERROR_MISMATCH,
                         "%s: there is no '%s.weight', and the embedding of size %zu cannot replace it: the hidden "

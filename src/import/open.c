@@ -146,6 +146,7 @@ static ink_result describe_and_plan(ink_import *in, const ink_architecture *a)
     size_t n_tensors = ink_weights_count(plan->weights);
     plan->type = in->options.type;
     plan->expected = a == NULL ? "its metadata" : INK_CONFIG_FILE;
+    plan->quantises = true;
     plan->progress = in->options.progress;
     plan->progress_user = in->options.progress_user;
     plan->used = ink_arena_alloc(&plan->work, n_tensors, sizeof *plan->used);
@@ -215,6 +216,7 @@ static ink_result open_model(ink_import *in, const char *gguf, ink_model **model
     if (result != INK_OK || in->visit != NULL)
         return result;
     in->model->fingerprint = ink_fingerprint_number(in->config.fingerprint, in->plan.fingerprint);
+    in->model->product_row = in->plan.product_row;
     in->model->info.n_bytes = ink_object_bytes(in->model);
     *model = in->model;
     return INK_OK;
@@ -229,6 +231,9 @@ static ink_result open_folder(ink_context *ctx, const char *folder, const ink_mo
         in.options = *options;
     if (in.options.type != INK_TYPE_NONE)
         INK_TRY(ink_matrix_check_type(ctx, in.options.type));
+    if (ink_type_is_quantised(in.options.type) && in.options.type != INK_Q8_0 && in.options.type != INK_Q4_0)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: weights cannot become %s, only F32, BF16, F16, Q8_0 or Q4_0",
+                        __func__, ink_type_name(in.options.type));
     if ((unsigned)in.options.pooling >= INK_N_POOLINGS)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "the options: there is no pooling %d", (int)in.options.pooling);
     const ink_model_place place = ink_model_place_find(ctx, folder, in.options.source);

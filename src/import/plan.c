@@ -445,6 +445,20 @@ ink_result ink_plan_look_up(ink_plan *plan, const char *name, const ink_shape *s
 
 /* ---- rows ------------------------------------------------------------------------------------------------------- */
 
+ink_result ink_plan_type(ink_plan *plan, ink_type stored, size_t n, size_t k, ink_type *type)
+{
+    const bool fits = plan->quantises && plan->use != INK_USE_LOOK_UP && !plan->folds_next && n >= 16 && k >= 32;
+    *type = ink_matrix_type(plan->type, stored);
+    INK_TRY(ink_matrix_check_type(plan->ctx, *type));
+    if (!ink_type_is_quantised(*type))
+        return INK_OK;
+    if (!fits)
+        *type = stored == INK_BF16 || stored == INK_F16 ? stored : INK_F32;
+    else if (*type == INK_Q4_0 && stored != INK_Q4_0 && plan->use != INK_USE_PRODUCT)
+        *type = INK_Q8_0;
+    return ink_matrix_check_type(plan->ctx, *type);
+}
+
 ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k, bool transposed, ink_matrix *out)
 {
     const ink_weight *weight = ink_plan_find(plan, name);
@@ -452,8 +466,8 @@ ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k,
     while (weight != NULL && is_pointwise(plan, &weight->shape) && shape.rank < weight->shape.rank)
         shape.dim[shape.rank++] = 1;
     INK_TRY(ink_plan_look_up(plan, name, &shape, &weight));
-    ink_type type = ink_matrix_type(plan->type, weight->type);
-    INK_TRY(ink_matrix_check_type(plan->ctx, type));
+    ink_type type;
+    INK_TRY(ink_plan_type(plan, weight->type, n, k, &type));
     *out = ink_matrix_over(NULL, n, k, k, type);
     return ink_plan_add_row(plan,
                             (ink_plan_row){.source = weight, .matrix = out, .transposed = transposed, .begins = true});
@@ -489,8 +503,8 @@ ink_result ink_plan_matrix_rows(ink_plan *plan, const char *name, size_t total, 
 {
     const ink_weight *weight;
     INK_TRY(ink_plan_look_up(plan, name, &(ink_shape){.rank = 2, .dim = {total, k}}, &weight));
-    ink_type type = ink_matrix_type(plan->type, weight->type);
-    INK_TRY(ink_matrix_check_type(plan->ctx, type));
+    ink_type type;
+    INK_TRY(ink_plan_type(plan, weight->type, n, k, &type));
     *out = ink_matrix_over(NULL, n, k, k, type);
     return add_part(plan, (ink_plan_row){.source = weight, .matrix = out, .from = first, .count = n, .begins = true});
 }

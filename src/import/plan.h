@@ -72,6 +72,14 @@ typedef struct ink_plan_fold {
     float *values[4]; /* in the plan's work arena */
 } ink_plan_fold;
 
+/* What a matrix is for, as far as its type depends on it. */
+typedef enum ink_matrix_use {
+    INK_USE_PRODUCT = 0,
+    INK_USE_WORDS,     /* an embedding of words, or a head over words */
+    INK_USE_RECURRENT, /* multiplied with what it made in the step before */
+    INK_USE_LOOK_UP    /* its rows are only looked up */
+} ink_matrix_use;
+
 #define INK_PLAN_PARTS 4 /* the most tensors that become one matrix */
 
 /* What a file calls a module. '#' stands for the number of a block. */
@@ -92,7 +100,10 @@ typedef struct ink_plan {
     ink_weights *owned[INK_PLAN_FILES]; /* freed at the end */
     size_t n_owned;
     ink_coded_list coded; /* weights of the first file that are decoded */
-    ink_type type;        /* of packed matrices: INK_F32, INK_BF16, INK_F16; INK_TYPE_NONE: as stored */
+    ink_type type;        /* of packed matrices, as a caller asks for it; INK_TYPE_NONE: as stored */
+    bool quantises;       /* matrices may be quantised: the object's calls reserve scratch for their products */
+    ink_matrix_use use;   /* of the matrices that are added now */
+    size_t product_row;   /* bytes of a row of x for the widest quantised matrix; 0: none */
     const char *expected; /* the origin of the expected shapes, for messages: "config.json"; NULL: another tensor */
     bool *used;           /* [ink_weights_count]: the tensors of the first file that the plan uses, by whichever of
                              their names; or NULL */
@@ -175,6 +186,18 @@ ink_result ink_plan_vector(ink_plan *plan, const char *name, size_t n, float **o
 ink_result ink_plan_optional_vector(ink_plan *plan, const char *name, size_t n, float **out);
 ink_result ink_plan_zeros(ink_plan *plan, size_t n, float **out);
 
+/*
+ * The one place that decides the type of a matrix [n, k] whose tensors are stored as `stored`. F32, BF16 and F16 are
+ * whatever was asked for, or as stored. Quantised are, as asked for or as stored, the weights of products with at least
+ * 16 outputs and 32 inputs; in detail:
+ *
+ *   Q4_0 is asked for    the embedding of words and a head over words become Q8_0: every token meets them, and rare
+ *                        words have few bits to lose. Recurrent weights, too: they meet their own errors at every step
+ *   not quantised        tables that are only looked up, weights that a fold changes, and everything that is loaded by
+ *                        itself and not as a model. They are F32; or as stored, if that is BF16 or F16
+ */
+ink_result ink_plan_type(ink_plan *plan, ink_type stored, size_t n, size_t k, ink_type *type);
+
 /* A packed matrix [n, k], which is stored as [n, k], or as [k, n] if `transposed`. */
 ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k, bool transposed, ink_matrix *out);
 
@@ -213,6 +236,8 @@ ink_result ink_plan_dense_transposed(ink_plan *plan, const char *module, size_t 
                                      ink_activation activation, ink_dense *dense);
 ink_result ink_plan_embedding(ink_plan *plan, const char *module, size_t vocab_size, size_t size,
                               ink_embedding *embedding);
+ink_result ink_plan_table(ink_plan *plan, const char *module, size_t n, size_t size,
+                          ink_embedding *table); /* of positions, types, ... */
 ink_result ink_plan_norm(ink_plan *plan, const char *module, ink_norm_kind kind, size_t size, float eps,
                          ink_bias_rule bias, ink_norm *norm);
 

@@ -81,8 +81,8 @@ ink_result ink_plan_conv1d(ink_plan *plan, const char *module, size_t in, const 
         if (!ink_plan_has(plan, "bias"))
             INK_TRY(ink_plan_zeros(plan, dim[0], &conv->dense.bias));
     } else {
-        ink_type type = ink_matrix_type(plan->type, weight->type);
-        INK_TRY(ink_matrix_check_type(plan->ctx, type));
+        ink_type type;
+        INK_TRY(ink_plan_type(plan, weight->type, dim[0], dim[1] * dim[2], &type));
         conv->dense.weight = ink_matrix_over(NULL, dim[0], dim[1] * dim[2], dim[1] * dim[2], type);
         INK_TRY(ink_plan_add_row(
             plan, (ink_plan_row){.source = weight, .matrix = &conv->dense.weight, .taps = dim[2], .begins = true}));
@@ -109,8 +109,7 @@ ink_result ink_plan_dense_parts(ink_plan *plan, const ink_plan_part *parts, size
         n_biases += biases[i] != NULL;
     }
     dense->activation = INK_IDENTITY;
-    stored = ink_matrix_type(plan->type, stored);
-    INK_TRY(ink_matrix_check_type(plan->ctx, stored));
+    INK_TRY(ink_plan_type(plan, stored, out, in, &stored));
     dense->weight = ink_matrix_over(NULL, out, in, in, stored);
     for (size_t i = 0, first = 0; i < n_parts; first += parts[i++].out)
         INK_TRY(ink_plan_add_row(plan, (ink_plan_row){.source = weights[i],
@@ -137,10 +136,21 @@ ink_result ink_plan_embedding(ink_plan *plan, const char *module, size_t vocab_s
                               ink_embedding *embedding)
 {
     size_t file_vocab_size, file_size, scope = ink_plan_enter_module(plan, module);
+    const ink_matrix_use before = plan->use;
+    plan->use = before == INK_USE_PRODUCT ? INK_USE_WORDS : before;
     INK_TRY(ink_plan_matrix_shape(plan, "weight", false, &file_vocab_size, &file_size));
     INK_TRY(ink_plan_matrix(plan, "weight", vocab_size != 0 ? vocab_size : file_vocab_size,
                             size != 0 ? size : file_size, false, &embedding->table));
+    plan->use = before;
     ink_plan_leave(plan, scope);
+    return INK_OK;
+}
+
+ink_result ink_plan_table(ink_plan *plan, const char *module, size_t n, size_t size, ink_embedding *table)
+{
+    plan->use = INK_USE_LOOK_UP;
+    INK_TRY(ink_plan_embedding(plan, module, n, size, table));
+    plan->use = INK_USE_PRODUCT;
     return INK_OK;
 }
 
@@ -342,7 +352,9 @@ ink_result ink_plan_recurrent(ink_plan *plan, const char *module, ink_cell cell,
         if (i == 0)
             net->in = in;
         INK_TRY(ink_plan_matrix(plan, w_ih, rows, in, false, &layer->w_ih));
+        plan->use = INK_USE_RECURRENT;
         INK_TRY(ink_plan_matrix(plan, w_hh, rows, net->h_size, false, &layer->w_hh));
+        plan->use = INK_USE_PRODUCT;
         if (net->h_size != net->hidden_size)
             INK_TRY(ink_plan_matrix(plan, w_hr, net->h_size, net->hidden_size, false, &layer->w_hr));
         if (found.has_bias) { /* all or none */

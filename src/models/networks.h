@@ -153,6 +153,7 @@ struct ink_model {
 
     const char **unused;      /* [info.n_unused]: names of tensors that the model does not use */
     const char **notes;       /* [info.n_notes]: sentences about what was ignored in the folder */
+    size_t product_row;       /* bytes of a rounded row of x for the widest quantised matrix; 0: none */
     uint64_t fingerprint;     /* of all settings and weights; a serialized state carries it */
     size_t own_capacity_from; /* the content of a state for more tokens than this depends on its capacity (rope of type
                                  dynamic); 0: never */

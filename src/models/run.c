@@ -308,6 +308,8 @@ ink_result ink_run_list(ink_run *r, bool reserve)
     ink_call call;
     ink_call_begin(&call, r->ctx, reserve);
     run_alloc_scratch(r, call.arena);
+    if (reserve) /* a product takes it where the scratch of the call ends */
+        ink_arena_alloc(call.arena, ink_product_scratch(model->product_row, r->max_rows), 1);
     if (!ink_call_ready(&call))
         return ink_call_end(&call);
 

@@ -65,4 +65,6 @@ bool ink_cpu_has_avx512(void)
     return has_all(saved_by_system(), masks_and_zmm) && has_all(cpuid(7).ebx, f | dq | bw | vl);
 }
 
+bool ink_cpu_has_avx512_vnni(void) { return ink_cpu_has_avx512() && has_all(cpuid(7).ecx, 1u << 11); }
+
 #endif

@@ -8,6 +8,9 @@
 /* The fastest first. */
 static const ink_kernel *const kernels[] = {
 #ifdef INK_KERNEL_AVX512
+#ifndef INK_NO_QUANTISED
+    &ink_kernel_avx512_vnni,
+#endif
     &ink_kernel_avx512,
 #endif
 #ifdef INK_KERNEL_AVX2

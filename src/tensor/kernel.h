@@ -2,9 +2,9 @@
  * kernel.h - the table of functions that do all float arithmetic of the library.
  *
  * kernel_portable.c, kernel_avx2.c, kernel_avx512.c and kernel_neon.c compile one body (kernel_body.h) for one
- * instruction set each, and export one constant table. A context chooses its table when it is created. All tables give
- * the same bits; NaNs count as one value. The functions are called in the float mode of ink_float_mode_enter()
- * (platform.h).
+ * instruction set each, and export one constant table; or two, where some processors also have dot products of bytes. A
+ * context chooses its table when it is created. All tables give the same bits; NaNs count as one value. The functions
+ * are called in the float mode of ink_float_mode_enter() (platform.h).
  */
 #ifndef INK_TENSOR_KERNEL_H
 #define INK_TENSOR_KERNEL_H
@@ -16,8 +16,8 @@
 
 #include "../base/internal.h" /* ink_kernel_find() */
 
-/* A panel has 16 lanes of F32 or 32 of BF16 or F16, one line of the cache; or 16 lanes of I8, which has no scale here:
-   the codes of a key/value cache (attention.c). */
+/* A panel has 16 lanes of F32 or 32 of BF16 or F16, one line of the cache; or 16 lanes of 4 codes each of a quantised
+   type; or 16 lanes of I8, which has no scale here: the codes of a key/value cache (attention.c). */
 #define INK_PANEL 16
 
 static inline size_t ink_panel_lanes(ink_type type)
@@ -25,7 +25,7 @@ static inline size_t ink_panel_lanes(ink_type type)
     return type == INK_BF16 || type == INK_F16 ? 2 * INK_PANEL : INK_PANEL;
 }
 
-/* -DINK_NO_BF16, -DINK_NO_F16 and -DINK_NO_I8 leave out the products of these types. */
+/* -DINK_NO_BF16, -DINK_NO_F16, -DINK_NO_I8 and -DINK_NO_QUANTISED leave out the products of these types. */
 #ifdef INK_NO_BF16
 #define INK_HAS_BF16 false
 #else
@@ -42,11 +42,74 @@ static inline size_t ink_panel_lanes(ink_type type)
 #define INK_HAS_I8 true
 #endif
 
+#ifdef INK_NO_QUANTISED
+#define INK_HAS_QUANTISED false
+#else
+#define INK_HAS_QUANTISED true
+#endif
+
 /* Panels of n outputs. */
 static inline size_t ink_panel_count(size_t n, ink_type type)
 {
-    size_t whole = n / INK_PANEL + (n % INK_PANEL != 0);
-    return ink_panel_lanes(type) == INK_PANEL ? whole : whole / 2 + whole % 2;
+    return n / ink_panel_lanes(type) + (n % ink_panel_lanes(type) != 0);
+}
+
+/*
+ * The panels of a quantised type. A panel is cut along k into chunks of INK_SUM_BLOCK columns; the last may be shorter,
+ * but it is a whole number of blocks of 32. First in a chunk are its scales, filled up to a multiple of 64 bytes; then
+ * come the codes of its blocks, as bytes without a sign:
+ *
+ *     scales   what a block of the file (ink_type_block()) holds beside its codes: first its F16 numbers, each 32 bytes
+ *              for 16 lanes, then its bytes, each 16 bytes for 16 lanes; then the same of the next block
+ *     codes    8 groups of 4 columns. Group g of 8-bit codes is a line of 64 bytes: byte 4 l + i is column 4 g + i of
+ *              lane l. With 4 to 6 bits, line g of 4 holds group g in the low and group g + 4 in the high halves of its
+ *              bytes. The fifth bits of all groups are one line more, bit g of byte 4 l + i that of group g. The fifth
+ *              and sixth bits are two, the first with groups 0 to 3, bits 2 g and 2 g + 1. Codes of 2 or 3 bits have
+ *              only those two, and one line of third bits
+ */
+#define INK_BLOCK 32       /* columns */
+#define INK_CHUNK_BLOCKS 8 /* blocks in a chunk */
+#define INK_MOST_FOLDS 16  /* scales of a lane in a chunk */
+
+typedef struct ink_panel_format {
+    uint8_t bits;               /* of a code: 8, 6, 5, 4, 3 or 2 */
+    uint8_t zero;               /* q = code - zero */
+    uint8_t fold;               /* columns that share a scale: 32 or 16 */
+    bool minima;                /* a weight is scale q + minimum, not scale q */
+    const uint8_t *table;       /* [16]: q = table[code] - zero; NULL: no table */
+    uint16_t code_bytes;        /* of 32 columns of a panel */
+    uint8_t halves_at, halves;  /* the F16 numbers of a block of the file: offset, and how many */
+    uint8_t numbers_at, number; /* the same of its bytes */
+    uint16_t elements;          /* of a block of the file */
+} ink_panel_format;
+
+const ink_panel_format *ink_panel_format_of(ink_type type); /* of a quantised type */
+
+/* Bytes of the scales of a chunk with so many blocks of 32, and of the whole chunk: multiples of 64. */
+static inline size_t ink_chunk_scale_bytes(const ink_panel_format *format, size_t blocks)
+{
+    size_t each = (2u * format->halves + format->number) * INK_PANEL;
+    return (each * blocks * INK_BLOCK / format->elements + 63) / 64 * 64;
+}
+
+static inline size_t ink_chunk_bytes(const ink_panel_format *format, size_t blocks)
+{
+    return ink_chunk_scale_bytes(format, blocks) + blocks * format->code_bytes;
+}
+
+/*
+ * A quantised row of x, the left side of a quantised product (matrix.h says how it is rounded): the codes of k columns,
+ * zeros up to a whole block, and for every `fold` columns
+ *
+ *     start    -zero times the sum of the codes: what a sum of products with codes of W begins with
+ *     scale
+ *     sum      scale times the sum of the codes, for minima
+ */
+static inline size_t ink_row_blocks(size_t k) { return k / INK_BLOCK + (k % INK_BLOCK != 0); }
+
+static inline size_t ink_row_bytes(const ink_panel_format *format, size_t k)
+{
+    return (ink_row_blocks(k) * (INK_BLOCK + INK_BLOCK / format->fold * 12u) + 63) / 64 * 64;
 }
 
 /* The lower half of an ink_activation is the number of its function. If it has a parameter of its own,
@@ -80,9 +143,21 @@ typedef struct ink_product {
     const float *bias; /* [w->n] or NULL */
     float *y;
     size_t y_stride;
+    const uint8_t *rows; /* quantised w: the quantised rows of x [m][ink_row_bytes()], instead of x */
 } ink_product;
 
 typedef void ink_multiply_fn(const ink_product *product, size_t row, size_t row_end, size_t panel, size_t panel_end);
+
+/* The functions for quantised matrices, which differ between processors whose floats are alike: some have dot products
+   of bytes. */
+typedef struct ink_quantised_kernel {
+    /* Quantises row x [k] for a product with matrices of that format. */
+    void (*quantise_row)(const ink_panel_format *format, const float *x, size_t k, uint8_t *row);
+    ink_multiply_fn *multiply;
+
+    /* The scales of a chunk, and the minima if the type has them, as floats: [folds][16]. */
+    void (*scales)(ink_type type, const uint8_t *chunk, size_t blocks, float *scales, float *minima);
+} ink_quantised_kernel;
 
 typedef struct ink_kernel {
     const char *name;
@@ -90,6 +165,7 @@ typedef struct ink_kernel {
 
     /* By the type of w: the part of a product with rows [row, row_end) and panels [panel, panel_end). */
     ink_multiply_fn *multiply[INK_I8 + 1];
+    const ink_quantised_kernel *quantised; /* NULL: this build leaves them out */
 
     /* y[i] = f(x[i]); y may be x. exp, log, erf, tanh and sigmoid are within 2 units in the last place everywhere,
        sin and cos for |x| <= 2^17, beyond which they are NaN; gelu, gelu_tanh and silu within 1e-7 max(1, |x|), the
@@ -175,6 +251,13 @@ typedef struct ink_kernel {
 extern const ink_kernel ink_kernel_portable;
 extern const ink_kernel ink_kernel_avx2;
 extern const ink_kernel ink_kernel_avx512;
+extern const ink_kernel ink_kernel_avx512_vnni;
 extern const ink_kernel ink_kernel_neon;
+
+/* Dot products of bytes are further instructions, so they have a file of their own (kernel_avx512_vnni.c). */
+extern const ink_quantised_kernel ink_quantised_portable;
+extern const ink_quantised_kernel ink_quantised_avx2;
+extern const ink_quantised_kernel ink_quantised_avx512_vnni;
+extern const ink_quantised_kernel ink_quantised_neon;
 
 #endif

@@ -24,6 +24,7 @@
 #pragma fp_contract(off)
 #endif
 
+#include "dot_portable.h"
 #include "vec_avx2.h"
 
 #define KERNEL ink_kernel_avx2
@@ -42,6 +43,11 @@
 #define LAST_WIDTH(type) 2
 #define I8_ROWS 4
 #define I8_PANELS 1
+#define QUANTISED ink_quantised_avx2
+#define QUANTISED_ROWS 1
+#define QUANTISED_PANELS 1
+#define QUANTISED_FEW 0
+#define QUANTISED_FEW_BYTES 0
 
 #include "kernel_body.h"
 

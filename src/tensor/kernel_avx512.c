@@ -46,6 +46,19 @@
 #define I8_ROWS 4
 #define I8_PANELS 2
 
+/* Without dot products of bytes, wider vectors gain little: what AVX2 has will do. */
+#ifndef INK_NO_QUANTISED
+#ifdef INK_KERNEL_AVX2
+#define KERNEL_QUANTISED &ink_quantised_avx2
+#else
+#define KERNEL_QUANTISED &ink_quantised_portable
+#endif
+#endif
+#define DOT_KERNEL ink_kernel_avx512_vnni
+#define DOT_NAME "avx512_vnni"
+#define DOT_SUPPORTED ink_cpu_has_avx512_vnni
+#define DOT_QUANTISED ink_quantised_avx512_vnni
+
 #include "kernel_body.h"
 
 #if defined(__clang__)

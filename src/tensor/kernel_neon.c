@@ -14,6 +14,7 @@
 #pragma GCC optimize("fp-contract=off", "no-schedule-insns")
 #endif
 
+#include "dot_portable.h"
 #include "vec_neon.h"
 
 static bool neon_supported(void) { return true; }
@@ -33,6 +34,11 @@ static bool neon_supported(void) { return true; }
 #define LAST_WIDTH(type) 1
 #define I8_ROWS 4
 #define I8_PANELS 1
+#define QUANTISED ink_quantised_neon
+#define QUANTISED_ROWS 1
+#define QUANTISED_PANELS 1
+#define QUANTISED_FEW 0
+#define QUANTISED_FEW_BYTES 0
 
 #include "kernel_body.h"
 

@@ -9,6 +9,7 @@
 #pragma fp_contract(off)
 #endif
 
+#include "dot_portable.h"
 #include "vec_portable.h"
 
 static bool portable_supported(void) { return true; }
@@ -26,5 +27,10 @@ static bool portable_supported(void) { return true; }
 #define LAST_WIDTH(type) 1
 #define I8_ROWS 1
 #define I8_PANELS 1
+#define QUANTISED ink_quantised_portable
+#define QUANTISED_ROWS 1
+#define QUANTISED_PANELS 1
+#define QUANTISED_FEW 0
+#define QUANTISED_FEW_BYTES 0
 
 #include "kernel_body.h"

@@ -1,5 +1,6 @@
 /*
- * matrix.c - packed matrices: fills panels from rows or columns of any floating-point type, and multiplies.
+ * matrix.c - packed matrices: fills panels from rows or columns of any floating-point type or from blocks, and
+ * multiplies.
  *
  * Filling goes through a small buffer of f32. The kernel converts elements, which are stored at any alignment, into the
  * buffer and from there to the matrix's type; then they are written to the lanes of their panel.
@@ -14,19 +15,39 @@
 
 static size_t element_size(ink_type type) { return ink_type_bits(type) / 8; }
 
+/* True for the types whose panels are those of panels.c. */
+static bool is_quantised(ink_type type) { return INK_HAS_QUANTISED && ink_type_is_quantised(type); }
+
+/* Bytes of so many columns of a panel; of a quantised one, whole chunks and perhaps a last, shorter one. */
+static size_t columns_bytes(ink_type type, size_t columns)
+{
+    if (!is_quantised(type))
+        return columns * ink_panel_lanes(type) * element_size(type);
+    const ink_panel_format *format = ink_panel_format_of(type);
+    size_t blocks = ink_row_blocks(columns), rest = blocks % INK_CHUNK_BLOCKS;
+    return blocks / INK_CHUNK_BLOCKS * ink_chunk_bytes(format, INK_CHUNK_BLOCKS) +
+           (rest != 0 ? ink_chunk_bytes(format, rest) : 0);
+}
+
 /* ---- types ----------------------------------------------------------------------------------------------------- */
 
 ink_type ink_matrix_type(ink_type asked, ink_type stored)
 {
     if (asked != INK_TYPE_NONE)
         return asked;
-    return stored == INK_BF16 || stored == INK_F16 ? stored : INK_F32;
+    return stored == INK_BF16 || stored == INK_F16 || is_quantised(stored) ? stored : INK_F32;
 }
 
 ink_result ink_matrix_check_type(ink_context *ctx, ink_type type)
 {
-    if (type != INK_F32 && type != INK_BF16 && type != INK_F16)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "weights cannot be held as %s, only as F32, BF16 or F16",
+    if (type != INK_F32 && type != INK_BF16 && type != INK_F16 && !ink_type_is_quantised(type))
+        return ink_fail(ctx, INK_ERROR_ARGUMENT,
+                        "weights cannot be held as %s, only as F32, BF16, F16 or a quantised type (Q8_0, Q4_0, ...)",
+                        ink_type_name(type));
+    if (ink_type_is_quantised(type) && !INK_HAS_QUANTISED)
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
+                        "this library was built without %s matrices: build it with quantised in INKLING_TYPES (without "
+                        "-DINK_NO_QUANTISED); a model can be opened as F32 (ink_model_options.type)",
                         ink_type_name(type));
     if ((type == INK_BF16 && !INK_HAS_BF16) || (type == INK_F16 && !INK_HAS_F16))
         return ink_fail(
@@ -42,16 +63,17 @@ ink_result ink_matrix_check_type(ink_context *ctx, ink_type type)
 size_t ink_matrix_bytes(size_t n, size_t k_capacity, ink_type type)
 {
     size_t bytes;
-    if (!ink_size_mul(k_capacity, ink_panel_lanes(type) * element_size(type), &bytes) ||
-        !ink_size_mul(bytes, ink_panel_count(n, type), &bytes) || !ink_size_add(bytes, INK_ALIGNMENT - 1, &bytes))
+    if (k_capacity > SIZE_MAX / 256 ||
+        !ink_size_mul(columns_bytes(type, k_capacity), ink_panel_count(n, type), &bytes) ||
+        !ink_size_add(bytes, INK_ALIGNMENT - 1, &bytes))
         return SIZE_MAX;
     return bytes - bytes % INK_ALIGNMENT;
 }
 
 ink_matrix ink_matrix_over(void *memory, size_t n, size_t k, size_t k_capacity, ink_type type)
 {
-    return (ink_matrix){
-        .n = n, .k = k, .type = type, .panel_stride = k_capacity * ink_panel_lanes(type), .panels = memory};
+    size_t stride = is_quantised(type) ? columns_bytes(type, k_capacity) : k_capacity * ink_panel_lanes(type);
+    return (ink_matrix){.n = n, .k = k, .type = type, .panel_stride = stride, .panels = memory};
 }
 
 /* A size that does not fit fails the arena, which is asked for more than there can be. */
@@ -61,9 +83,12 @@ void ink_matrix_alloc(ink_arena *arena, ink_matrix *matrix, size_t n, size_t k, 
     *matrix = ink_matrix_over(panels, n, k, k, type);
 }
 
-/* The address of element [row, column]. The next column is the lanes of a panel further on. */
+/* The address of element [row, column]. The next column is the lanes of a panel further on. Of a quantised matrix, the
+   address of a chunk, at whose begin [row, column] must be. */
 static void *matrix_element(const ink_matrix *matrix, size_t row, size_t column)
 {
+    if (is_quantised(matrix->type))
+        return (char *)matrix->panels + row / INK_PANEL * matrix->panel_stride + columns_bytes(matrix->type, column);
     size_t lanes = ink_panel_lanes(matrix->type);
     size_t element = row / lanes * matrix->panel_stride + column * lanes + row % lanes;
     return (char *)matrix->panels + element * element_size(matrix->type);
@@ -71,7 +96,7 @@ static void *matrix_element(const ink_matrix *matrix, size_t row, size_t column)
 
 void ink_matrix_clear(ink_matrix *matrix, size_t n_rows, size_t n_columns)
 {
-    size_t lanes = ink_panel_lanes(matrix->type), size = n_columns * lanes * element_size(matrix->type);
+    size_t lanes = ink_panel_lanes(matrix->type), size = columns_bytes(matrix->type, n_columns);
     for (size_t row = 0; row < n_rows; row += lanes)
         memset(matrix_element(matrix, row, 0), 0, size);
 }
@@ -158,9 +183,13 @@ static void matrix_fill_block(const ink_kernel *kernel, const ink_matrix *matrix
 }
 
 /* The lanes behind the last row, in its panel. */
-static void clear_missing_lanes(ink_matrix *matrix)
+static void clear_missing_lanes(const ink_matrix *matrix)
 {
     size_t lanes = ink_panel_lanes(matrix->type), missing = lanes - 1 - (matrix->n - 1) % lanes;
+    if (is_quantised(matrix->type)) {
+        ink_panels_clear_rows(matrix, matrix->n, matrix->n + missing);
+        return;
+    }
     for (size_t t = 0; missing != 0 && t < matrix->k; t++)
         memset(matrix_element(matrix, matrix->n, t), 0, missing * element_size(matrix->type));
 }
@@ -187,6 +216,53 @@ static void fill_rows_from_blocks(const ink_kernel *kernel, ink_matrix *matrix, 
     }
 }
 
+/* Rows of floats or of blocks: a chunk of every row of a panel, then the next chunk. Blocks of the matrix's own type
+   are packed as they are. */
+static void fill_quantised_rows(const ink_kernel *kernel, const ink_matrix *matrix, size_t first, size_t count,
+                                ink_type type, const char *rows)
+{
+    const ink_block_size block = ink_type_block(type);
+    const size_t k = matrix->k, row_bytes = k / block.elements * block.bytes;
+    for (size_t row = first, end = first + count, in_panel; row < end; row += in_panel, rows += in_panel * row_bytes) {
+        in_panel = ink_size_min(INK_PANEL - row % INK_PANEL, end - row);
+        for (size_t t = 0; t < k; t += INK_SUM_BLOCK)
+            for (size_t i = 0; i < in_panel; i++) {
+                const char *from = rows + i * row_bytes + t / block.elements * block.bytes;
+                float values[INK_SUM_BLOCK];
+                size_t n = ink_size_min(INK_SUM_BLOCK, k - t);
+                if (type == matrix->type) {
+                    ink_panels_pack(matrix, row + i, t, n / block.elements, from);
+                    continue;
+                }
+                ink_widen(kernel, type, from, n, values);
+                ink_panels_quantise(matrix, row + i, t, n, values);
+            }
+    }
+}
+
+/* Columns of floats: 32 of them are the blocks of a panel's rows. */
+static void fill_quantised_columns(const ink_kernel *kernel, const ink_matrix *matrix, size_t first, size_t count,
+                                   ink_type type, const char *columns)
+{
+    const size_t width = element_size(type), column_bytes = matrix->n * width;
+    for (size_t row = 0; row < matrix->n; row += INK_PANEL) {
+        const size_t there = ink_size_min(INK_PANEL, matrix->n - row);
+        for (size_t t = 0; t < count; t += INK_BLOCK) {
+            const size_t n = ink_size_min(INK_BLOCK, count - t);
+            float values[INK_PANEL], rows[INK_PANEL][INK_BLOCK];
+            for (size_t i = 0; i < n; i++) {
+                ink_widen(kernel, type, columns + (t + i) * column_bytes + row * width, there, values);
+                for (size_t lane = 0; lane < there; lane++)
+                    rows[lane][i] = values[lane];
+            }
+            for (size_t lane = 0; lane < there; lane++)
+                ink_panels_quantise(matrix, row + lane, first + t, n, rows[lane]);
+        }
+    }
+    if (first + count == matrix->k)
+        clear_missing_lanes(matrix);
+}
+
 /* All rows of a panel are filled together, some columns at a time, so each line of the panel is written once. */
 void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
                           const void *data)
@@ -195,6 +271,10 @@ void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t f
     const char *rows = data;
     if (first + count == matrix->n)
         clear_missing_lanes(matrix);
+    if (is_quantised(matrix->type)) {
+        fill_quantised_rows(kernel, matrix, first, count, type, rows);
+        return;
+    }
     if (ink_type_is_quantised(type)) {
         fill_rows_from_blocks(kernel, matrix, first, count, type, rows);
         return;
@@ -215,6 +295,10 @@ void ink_matrix_fill_columns(const ink_kernel *kernel, ink_matrix *matrix, size_
                              const void *data)
 {
     size_t column_size = matrix->n * element_size(type), lanes = ink_panel_lanes(matrix->type);
+    if (is_quantised(matrix->type)) {
+        fill_quantised_columns(kernel, matrix, first, count, type, data);
+        return;
+    }
     for (size_t row = 0; row < matrix->n; row += lanes) {
         const char *column = (const char *)data + row * element_size(type);
         size_t there = ink_size_min(lanes, matrix->n - row);
@@ -262,6 +346,10 @@ float ink_matrix_quantise_column(const ink_kernel *kernel, ink_matrix *matrix, s
 /* Widening is exact, so any kernel will do. */
 void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, size_t count, float *out)
 {
+    if (is_quantised(matrix->type)) {
+        ink_panels_read(matrix, row, first, count, out);
+        return;
+    }
     const void *from = matrix_element(matrix, row, first);
     if (matrix->type == INK_F32) {
         for (size_t t = 0; t < count; t++)
@@ -280,7 +368,9 @@ void ink_matrix_read_row(const ink_matrix *matrix, size_t row, size_t first, siz
 void ink_matrix_read_column(const ink_matrix *matrix, size_t column, float *out)
 {
     size_t lanes = ink_panel_lanes(matrix->type);
-    for (size_t row = 0; row < matrix->n; row += lanes)
+    for (size_t row = 0; is_quantised(matrix->type) && row < matrix->n; row++)
+        ink_panels_read(matrix, row, column, 1, out + row);
+    for (size_t row = 0; !is_quantised(matrix->type) && row < matrix->n; row += lanes)
         ink_widen(&ink_kernel_portable, matrix->type, matrix_element(matrix, row, column),
                   ink_size_min(lanes, matrix->n - row), out + row);
 }
@@ -300,14 +390,14 @@ void *ink_matrix_elements(const ink_matrix *matrix, size_t row, size_t *stride)
 
 void ink_matrix_copy_rows(const ink_matrix *from, ink_matrix *to, size_t first, size_t end)
 {
-    size_t lanes = ink_panel_lanes(from->type), size = lanes * from->k * element_size(from->type);
+    size_t lanes = ink_panel_lanes(from->type), size = columns_bytes(from->type, from->k);
     for (size_t row = first - first % lanes; row < end; row += lanes)
         memcpy(matrix_element(to, row, 0), matrix_element(from, row, 0), size);
 }
 
 void ink_matrix_copy_columns(const ink_matrix *from, ink_matrix *to, size_t first, size_t end)
 {
-    size_t lanes = ink_panel_lanes(from->type), size = (end - first) * lanes * element_size(from->type);
+    size_t lanes = ink_panel_lanes(from->type), size = columns_bytes(from->type, end - first);
     for (size_t row = 0; row < from->n; row += lanes)
         memcpy(matrix_element(to, row, first), matrix_element(from, row, first), size);
 }
@@ -355,11 +445,16 @@ static size_t part_begin(size_t n, size_t number, size_t parts)
     return n / parts * number + ink_size_min(number, n % parts);
 }
 
+static ink_multiply_fn *multiply_function(const ink_kernel *kernel, ink_type type)
+{
+    return is_quantised(type) ? kernel->quantised->multiply : kernel->multiply[type];
+}
+
 static void multiply_task(void *context, size_t task)
 {
     const multiply_job *j = context;
     size_t row = task / j->panel_parts, panel = task % j->panel_parts;
-    j->kernel->multiply[j->product->w->type](
+    multiply_function(j->kernel, j->product->w->type)(
         j->product, part_begin(j->product->m, row, j->row_parts), part_begin(j->product->m, row + 1, j->row_parts),
         part_begin(j->panels, panel, j->panel_parts), part_begin(j->panels, panel + 1, j->panel_parts));
 }
@@ -369,17 +464,15 @@ static bool product_is_small(const ink_product *p)
     size_t weights, work;
     if (!ink_size_mul(p->w->n, p->w->k, &weights) || !ink_size_mul(weights, p->m, &work))
         return false;
-    return work < SMALL_PRODUCT && weights * element_size(p->w->type) < SMALL_WEIGHTS;
+    return work < SMALL_PRODUCT && ink_matrix_bytes(p->w->n, p->w->k, p->w->type) < SMALL_WEIGHTS;
 }
 
-void ink_multiply(ink_context *ctx, const ink_product *product)
+static void multiply_parts(ink_context *ctx, const ink_product *product)
 {
     size_t panels = ink_panel_count(product->w->n, product->w->type), m = product->m;
     size_t threads = ink_workers_count(ctx->workers);
-    if (m == 0 || panels == 0)
-        return;
     if (threads <= 1 || product_is_small(product)) {
-        ctx->kernel->multiply[product->w->type](product, 0, m, 0, panels);
+        multiply_function(ctx->kernel, product->w->type)(product, 0, m, 0, panels);
         return;
     }
     /* Panels are divided first: each thread then reads its own weights once. Rows are divided too if there are fewer
@@ -391,9 +484,114 @@ void ink_multiply(ink_context *ctx, const ink_product *product)
     ink_workers_run(ctx->workers, multiply_task, &j, j.row_parts * j.panel_parts);
 }
 
+/* ---- multiplying with quantised matrices ---- */
+
+/* Bytes of quantised rows on the stack. */
+#define STACK_ROWS ((size_t)2 * 1024)
+
+/* The columns of a row that is too long for them: a multiple of INK_SUM_BLOCK. */
+#define STACK_COLUMNS ((size_t)1024)
+
+/* Rows of x that one task quantises. */
+#define QUANTISE_ROWS ((size_t)16)
+
+typedef struct quantise_job {
+    const ink_kernel *kernel;
+    const ink_product *product;
+    uint8_t *rows;
+} quantise_job;
+
+static void quantise_rows_task(void *context, size_t task)
+{
+    const quantise_job *j = context;
+    const ink_product *p = j->product;
+    const ink_panel_format *format = ink_panel_format_of(p->w->type);
+    size_t row_bytes = ink_row_bytes(format, p->w->k);
+    for (size_t r = task * QUANTISE_ROWS; r < ink_size_min((task + 1) * QUANTISE_ROWS, p->m); r++)
+        j->kernel->quantised->quantise_row(format, p->x + r * p->x_stride, p->w->k, j->rows + r * row_bytes);
+}
+
+/* As many rows at a time as fit on the stack; of a longer row, as many columns, whose sums are added to y in order. */
+static void multiply_on_stack(const ink_kernel *kernel, const ink_product *product)
+{
+    _Alignas(INK_ALIGNMENT) uint8_t rows[STACK_ROWS];
+    const ink_matrix *w = product->w;
+    const size_t row_bytes = ink_row_bytes(ink_panel_format_of(w->type), w->k);
+    const size_t count = ink_size_max(STACK_ROWS / ink_size_max(row_bytes, 1), 1);
+    const size_t columns = row_bytes <= STACK_ROWS ? ink_size_max(w->k, 1) : STACK_COLUMNS;
+    for (size_t row = 0; row < product->m; row += count)
+        for (size_t t = 0; t == 0 || t < w->k; t += columns) {
+            const ink_matrix view = ink_matrix_columns_view(w, t, ink_size_min(columns, w->k - t));
+            ink_product part = *product;
+            part.m = ink_size_min(count, product->m - row);
+            part.x += row * part.x_stride + t;
+            part.y += row * part.y_stride;
+            part.w = &view;
+            part.rows = rows;
+            part.bias = t == 0 ? part.bias : part.y;
+            for (size_t task = 0; task * QUANTISE_ROWS < part.m; task++)
+                quantise_rows_task(&(quantise_job){kernel, &part, rows}, task);
+            kernel->quantised->multiply(&part, 0, part.m, 0, ink_panel_count(view.n, view.type));
+        }
+}
+
+size_t ink_product_row_bytes(const ink_matrix *w)
+{
+    return is_quantised(w->type) ? ink_row_bytes(ink_panel_format_of(w->type), w->k) : 0;
+}
+
+size_t ink_product_scratch(size_t row_bytes, size_t m)
+{
+    size_t bytes;
+    if (!ink_size_mul(m, row_bytes, &bytes))
+        return SIZE_MAX;
+    return bytes <= STACK_ROWS ? 0 : bytes;
+}
+
+static void multiply_with_scratch(ink_context *ctx, const ink_product *product)
+{
+    size_t bytes = ink_product_scratch(ink_product_row_bytes(product->w), product->m);
+    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
+    uint8_t *rows = ink_arena_alloc(&ctx->scratch, bytes, 1);
+    if (rows != NULL) {
+        ink_product quantised = *product;
+        quantise_job job = {ctx->kernel, product, rows};
+        size_t tasks = (product->m + QUANTISE_ROWS - 1) / QUANTISE_ROWS;
+        quantised.rows = rows;
+        ink_workers_run(ctx->workers, quantise_rows_task, &job, tasks);
+        multiply_parts(ctx, &quantised);
+    } else {
+        multiply_on_stack(ctx->kernel, product);
+    }
+    ink_arena_release(&ctx->scratch, mark);
+}
+
+void ink_multiply(ink_context *ctx, const ink_product *product)
+{
+    if (product->m == 0 || product->w->n == 0)
+        return;
+    if (!is_quantised(product->w->type)) {
+        multiply_parts(ctx, product);
+        return;
+    }
+    if (ink_product_scratch(ink_product_row_bytes(product->w), product->m) != 0) {
+        multiply_with_scratch(ctx, product);
+        return;
+    }
+    _Alignas(INK_ALIGNMENT) uint8_t rows[STACK_ROWS];
+    ink_product quantised = *product;
+    quantised.rows = rows;
+    for (size_t task = 0; task * QUANTISE_ROWS < product->m; task++)
+        quantise_rows_task(&(quantise_job){ctx->kernel, product, rows}, task);
+    multiply_parts(ctx, &quantised);
+}
+
 void ink_multiply_here(const ink_kernel *kernel, const ink_product *product)
 {
-    kernel->multiply[product->w->type](product, 0, product->m, 0, ink_panel_count(product->w->n, product->w->type));
+    if (is_quantised(product->w->type))
+        multiply_on_stack(kernel, product);
+    else
+        kernel->multiply[product->w->type](product, 0, product->m, 0, ink_panel_count(product->w->n, product->w->type));
 }
 
 /* ---- the public face ------------------------------------------------------------------------------------------- */
@@ -407,12 +605,19 @@ ink_result ink_matrix_create(ink_context *ctx, const ink_tensor *w, ink_type typ
     INK_REQUIRE(ctx, w);
     if (w->shape.rank != 2)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "a matrix has two dimensions, not %s", INK_SHAPE(&w->shape));
-    if (!ink_type_is_float(w->type))
-        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "a matrix of type %s, expected F32, BF16, F16 or F64",
+    if (!ink_type_is_float(w->type) && !ink_type_is_quantised(w->type))
+        return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
+                        "a matrix of type %s, expected F32, BF16, F16, F64 or a quantised type",
                         ink_type_name(w->type));
     type = ink_matrix_type(type, w->type);
     INK_TRY(ink_matrix_check_type(ctx, type));
     size_t n = w->shape.dim[0], k = w->shape.dim[1];
+    if (k % ink_type_block(w->type).elements != 0)
+        return ink_fail(ctx, INK_ERROR_MISMATCH, "a matrix of type %s with rows of %zu, expected a multiple of %zu",
+                        ink_type_name(w->type), k, ink_type_block(w->type).elements);
+    if (ink_type_is_quantised(type) && type != w->type && type != INK_Q8_0 && type != INK_Q4_0)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "weights of type %s cannot become %s, only Q8_0 or Q4_0",
+                        ink_type_name(w->type), ink_type_name(type));
     if (n != 0 && k != 0)
         INK_REQUIRE(ctx, w->data);
     ink_arena_measure(&measure);

@@ -77,11 +77,29 @@ void ink_matrix_copy_columns(const ink_matrix *from, ink_matrix *to, size_t firs
 ink_matrix ink_matrix_rows_view(const ink_matrix *matrix, size_t first, size_t n);
 ink_matrix ink_matrix_columns_view(const ink_matrix *matrix, size_t first, size_t k);
 
+/* ---- panels of quantised types (panels.c) ---- */
+
+/* Columns of a row, from `column` on, which begins a block of the matrix's type: whole blocks as a file holds them; or
+   `count` floats, zeros being added to the last block. Rows row .. end - 1 of one panel become zeros. */
+void ink_panels_pack(const ink_matrix *matrix, size_t row, size_t column, size_t n_blocks, const void *blocks);
+void ink_panels_quantise(const ink_matrix *matrix, size_t row, size_t column, size_t count, const float *values);
+void ink_panels_clear_rows(const ink_matrix *matrix, size_t row, size_t end);
+
+/* The values of columns first .. first + count - 1 of a row, to the bit those of ink_blocks_to_f32(). */
+void ink_panels_read(const ink_matrix *matrix, size_t row, size_t first, size_t count, float *out);
+
 /* ---- multiplying ------------------------------------------------------------------------------------------------- */
 
 /* A whole product: ink_multiply() shares it with the workers of the context where that is faster, ink_multiply_here()
-   stays on the calling thread. */
+   stays on the calling thread. A product with a quantised matrix needs room for the rounded rows of x: the first
+   function takes it from the scratch of the context. Where there is none, and in the second, a small buffer on the
+   stack is used again and again: slower, with the same result. */
 void ink_multiply(ink_context *ctx, const ink_product *product);
 void ink_multiply_here(const ink_kernel *kernel, const ink_product *product);
+
+/* The bytes of a rounded row for a product with w, 0 if it is not quantised; and the scratch that ink_multiply() takes
+   for m rows of so many bytes each. */
+size_t ink_product_row_bytes(const ink_matrix *w);
+size_t ink_product_scratch(size_t row_bytes, size_t m);
 
 #endif

@@ -1,0 +1,567 @@
+/*
+ * kernel_quantised.h - the product with quantised weights, over the primitives of a vec_*.h and a dot_*.h. It is part
+ * of the kernel body, and stands alone in the files for processors with dot products of bytes.
+ *
+ *     y[r][c] = bias[c] + sum over chunks of sum over folds f of
+ *                   (sum over t in f of xq[r][t] q[c][t]) (scale_x[r][f] scale_w[c][f])  (+ sum_x[r][f]
+ * minimum_w[c][f])
+ *
+ * The inner sum is one of integers, so its order is free, and it is exact. A product of four columns of sixteen lanes
+ * is one `isum_dot`, a single instruction where there are dot products of bytes. It starts from -zero sum(xq), because
+ * the codes of W have no sign.
+ *
+ * The loops are those of kernel_product.h: row blocks, panels, chunks of INK_SUM_BLOCK columns, tiles of rows. For many
+ * rows, the codes of a chunk are unpacked to bytes first, into a buffer that stays in the nearest cache. QUANTISED_FEW
+ * rows at most, which read every weight once, have codes unpacked on their way through the registers; it is 0 where the
+ * code for it is not worth its size. Scales become floats for a whole chunk in either case. A tile has up to
+ * QUANTISED_ROWS rows and QUANTISED_PANELS panels.
+ */
+
+#define QUANTISED_ROW_BLOCK 128
+
+#define PARTS (INK_PANEL / VEC_LANES)
+#define MOST_SUMS (QUANTISED_ROWS * QUANTISED_PANELS)
+
+/* The sixteen floats of a panel's lanes. */
+typedef struct wide {
+    vec v[PARTS];
+} wide;
+
+/* A chunk of one or more panels, and the rows it is multiplied with. */
+typedef struct quantised_chunk {
+    size_t blocks, fold;
+    const uint8_t *codes[QUANTISED_PANELS];
+    const float *scales[QUANTISED_PANELS]; /* [folds][16] */
+    size_t minima;                         /* floats from them to the minima; 0: none */
+    size_t code_bytes;                     /* of a block */
+    const uint8_t *table;                  /* of the format */
+    const uint8_t *x;                      /* the chunk's codes of the first row */
+    const uint8_t *starts;    /* the chunk's starts; the scales are x_folds behind them, and the sums again */
+    size_t x_stride, x_folds; /* bytes */
+    const float *start;       /* the sums are added to it: the bias, zeros, or y after the chunks before */
+    size_t start_stride;
+    float *y;
+    size_t y_stride;
+    size_t lanes; /* outputs from the first lane to the last of the matrix, or of the part to be written */
+} quantised_chunk;
+
+/* ---- sixteen lanes ---------------------------------------------------------------------------------------------- */
+
+INLINE wide wide_splat(float x)
+{
+    wide r;
+    UNROLL
+    for (size_t i = 0; i < PARTS; i++)
+        r.v[i] = vec_splat(x);
+    return r;
+}
+
+INLINE wide wide_load(const float *p)
+{
+    wide r;
+    UNROLL
+    for (size_t i = 0; i < PARTS; i++)
+        r.v[i] = vec_load(p + i * VEC_LANES);
+    return r;
+}
+
+INLINE void wide_store(float *p, wide a)
+{
+    UNROLL
+    for (size_t i = 0; i < PARTS; i++)
+        vec_store(p + i * VEC_LANES, a.v[i]);
+}
+
+INLINE wide wide_mul(wide a, wide b)
+{
+    UNROLL
+    for (size_t i = 0; i < PARTS; i++)
+        a.v[i] = vec_mul(a.v[i], b.v[i]);
+    return a;
+}
+
+INLINE wide wide_add(wide a, wide b)
+{
+    UNROLL
+    for (size_t i = 0; i < PARTS; i++)
+        a.v[i] = vec_add(a.v[i], b.v[i]);
+    return a;
+}
+
+INLINE wide wide_fma(wide a, wide b, wide c)
+{
+    UNROLL
+    for (size_t i = 0; i < PARTS; i++)
+        a.v[i] = vec_fma(a.v[i], b.v[i], c.v[i]);
+    return a;
+}
+
+INLINE wide wide_isum(isum a)
+{
+#ifdef ISUM_VEC
+    return (wide){{isum_vec(a)}};
+#else
+    float lanes[INK_PANEL];
+    isum_floats(a, lanes);
+    return wide_load(lanes);
+#endif
+}
+
+/* ---- scales ------------------------------------------------------------------------------------------------------ */
+
+INLINE wide wide_f16(const uint8_t *p)
+{
+    wide r;
+    uint16_t halves[INK_PANEL];
+    memcpy(halves, p, sizeof halves);
+    UNROLL
+    for (size_t i = 0; i < PARTS; i++)
+        r.v[i] = vec_load_f16(halves + i * VEC_LANES);
+    return r;
+}
+
+/* Small integers: one number of each of the 16 lanes. */
+INLINE wide wide_small(const int8_t *p)
+{
+    wide r;
+    UNROLL
+    for (size_t i = 0; i < PARTS; i++)
+        r.v[i] = vec_load_i8(p + i * VEC_LANES);
+    return r;
+}
+
+/* The integers that multiply the scales of the K types, [folds][16], and those of the minima, from their packed bytes
+   [n][16] (blocks.c has the layouts). Returns the number of folds. */
+static size_t chunk_integers(ink_type type, const uint8_t *from, const uint8_t *high, int8_t *scales, int8_t *minima)
+{
+    const size_t four = 4 * INK_PANEL;
+    switch (type) {
+    case INK_Q4_K:
+    case INK_Q5_K: /* 6 bits each: the low ones of folds 0 to 3, and below the top bits of the others */
+        for (size_t i = 0; i < four; i++) {
+            const uint8_t a = from[i], b = from[i + four], c = from[i + 2 * four];
+            scales[i] = (int8_t)(a & 63);
+            minima[i] = (int8_t)(b & 63);
+            scales[i + four] = (int8_t)((c & 15) | (a >> 6) << 4);
+            minima[i + four] = (int8_t)(c >> 4 | (b >> 6) << 4);
+        }
+        return 8;
+    case INK_Q2_K:
+        for (size_t i = 0; i < 4 * four; i++) {
+            scales[i] = (int8_t)(from[i] & 15);
+            minima[i] = (int8_t)(from[i] >> 4);
+        }
+        return 16;
+    case INK_Q3_K: /* 6 bits, minus 32 */
+        for (size_t i = 0; i < four; i++)
+            for (size_t part = 0; part < 4; part++) {
+                const int low = from[i + part % 2 * four] >> (part / 2 * 4) & 15;
+                scales[i + part * four] = (int8_t)((low | (from[i + 2 * four] >> 2 * part & 3) << 4) - 32);
+            }
+        return 16;
+    case INK_IQ4_XS: /* the same, for 8 folds */
+        for (size_t f = 0; f < 8; f++)
+            for (size_t l = 0; l < INK_PANEL; l++) {
+                uint16_t top;
+                memcpy(&top, high + 2 * l, sizeof top);
+                const int low = from[f / 2 * INK_PANEL + l] >> (f % 2 * 4) & 15;
+                scales[f * INK_PANEL + l] = (int8_t)((low | (top >> 2 * f & 3) << 4) - 32);
+            }
+        return 8;
+    default: /* Q6_K: whole bytes */
+        memcpy(scales, from, 4 * four);
+        return 16;
+    }
+}
+
+/* The scales of a chunk, and the minima of its weights, as floats: [folds][16]. */
+static NOINLINE void chunk_scales(ink_type type, const uint8_t *from, size_t blocks, float *scales, float *minima)
+{
+    const ink_panel_format *format = ink_panel_format_of(type);
+    if (format->elements == INK_BLOCK && format->halves != 0) {
+        for (size_t b = 0; b < blocks; b++) {
+            wide_store(scales + b * INK_PANEL, wide_f16(from));
+            if (format->minima)
+                wide_store(minima + b * INK_PANEL, wide_f16(from + 32));
+            from += 32 * format->halves;
+        }
+        return;
+    }
+    if (format->halves == 0) { /* MXFP4: 2^(e - 128), subnormal for e < 2; the levels are doubled */
+        for (size_t i = 0; i < blocks * INK_PANEL; i++) {
+            const uint32_t bits = from[i] < 2 ? 0x200000u << from[i] : (from[i] - 1u) << 23;
+            memcpy(scales + i, &bits, sizeof bits);
+        }
+        return;
+    }
+    int8_t integers[2][INK_MOST_FOLDS * INK_PANEL];
+    const size_t folds = chunk_integers(type, from + 32 * format->halves, from + 32, integers[0], integers[1]);
+    const wide d = wide_f16(from), below = wide_mul(wide_splat(-1), wide_f16(from + (format->minima ? 32 : 0)));
+    for (size_t f = 0; f < folds; f++) {
+        wide_store(scales + f * INK_PANEL, wide_mul(d, wide_small(integers[0] + f * INK_PANEL)));
+        if (format->minima)
+            wide_store(minima + f * INK_PANEL, wide_mul(below, wide_small(integers[1] + f * INK_PANEL)));
+    }
+}
+
+/* ---- codes ------------------------------------------------------------------------------------------------------- */
+
+/* Groups g and g + 4 of a block, g < 4. */
+INLINE void unpack_groups(const uint8_t *block, int g, int bits, const uint8_t *table, codes *low, codes *high)
+{
+    const uint8_t *line = block + 64 * (size_t)g;
+    if (bits >= 4) {
+        const codes both = codes_load(line);
+        *low = codes_shift(both, 0, 0xf);
+        *high = codes_shift(both, -4, 0xf);
+        line = block + 256;
+    }
+    if (bits == 4 && table != NULL) {
+        *low = codes_look_up(table, *low);
+        *high = codes_look_up(table, *high);
+    }
+    if (bits == 5) {
+        const codes fifth = codes_load(line);
+        *low = codes_or(*low, codes_shift(fifth, 4 - g, 0x10));
+        *high = codes_or(*high, codes_shift(fifth, -g, 0x10));
+    }
+    if (bits == 6) {
+        *low = codes_or(*low, codes_shift(codes_load(line), 4 - 2 * g, 0x30));
+        *high = codes_or(*high, codes_shift(codes_load(line + 64), 4 - 2 * g, 0x30));
+    }
+    if (bits <= 3) {
+        *low = codes_shift(codes_load(block), -2 * g, 0x3);
+        *high = codes_shift(codes_load(block + 64), -2 * g, 0x3);
+    }
+    if (bits == 3) {
+        const codes third = codes_load(block + 128);
+        *low = codes_or(*low, codes_shift(third, 2 - g, 0x4));
+        *high = codes_or(*high, codes_shift(third, -2 - g, 0x4));
+    }
+}
+
+/* The codes of a chunk as bytes, 512 for a block. */
+static NOINLINE void chunk_codes(const ink_panel_format *format, const uint8_t *from, size_t blocks, uint8_t *to)
+{
+    for (; blocks > 0; blocks--, from += format->code_bytes, to += 512)
+        for (int g = 0; g < 4; g++) {
+            codes low, high;
+            unpack_groups(from, g, format->bits, format->table, &low, &high);
+            codes_store(to + 64 * g, low);
+            codes_store(to + 64 * g + 256, high);
+        }
+}
+
+/* ---- tiles ------------------------------------------------------------------------------------------------------- */
+
+INLINE int32_t int_at(const uint8_t *p)
+{
+    int32_t x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+INLINE float float_at(const uint8_t *p)
+{
+    float x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+/* sum + isum (scale_x scale_w) (+ sum_x minimum_w), of fold f of panel i and of the row whose starts are at x. */
+INLINE wide fold_sum(const quantised_chunk *c, size_t i, size_t f, const uint8_t *x, isum integers, wide sum)
+{
+    const float *scale_w = c->scales[i] + f * INK_PANEL;
+    const uint8_t *scale_x = x + 4 * f + c->x_folds;
+    sum = wide_fma(wide_isum(integers), wide_mul(wide_splat(float_at(scale_x)), wide_load(scale_w)), sum);
+    if (c->minima != 0)
+        sum = wide_fma(wide_splat(float_at(scale_x + c->x_folds)), wide_load(scale_w + c->minima), sum);
+    return sum;
+}
+
+/* y = start + sum for the rows of a tile, of `panels` panels. */
+INLINE void store_sums(const quantised_chunk *c, size_t row, size_t rows, size_t panels, const wide *sum)
+{
+    const float *start = c->start + row * c->start_stride;
+    float *y = c->y + row * c->y_stride;
+    if (c->lanes >= panels * INK_PANEL) {
+        UNROLL
+        for (size_t i = 0; i < rows * panels; i++) {
+            const size_t r = i / panels, lane = i % panels * INK_PANEL;
+            wide_store(y + r * c->y_stride + lane, wide_add(wide_load(start + r * c->start_stride + lane), sum[i]));
+        }
+        return;
+    }
+    for (size_t r = 0; r < rows; r++) {
+        float sums[QUANTISED_PANELS * INK_PANEL];
+        UNROLL
+        for (size_t i = 0; i < panels; i++)
+            wide_store(sums + i * INK_PANEL, sum[r * panels + i]);
+        for (size_t lane = 0; lane < c->lanes; lane += VEC_LANES) {
+            const size_t n = lanes_from(lane, c->lanes);
+            const vec before = load_lanes(start + r * c->start_stride + lane, n);
+            store_lanes(y + r * c->y_stride + lane, n, vec_add(before, vec_load(sums + lane)));
+        }
+    }
+}
+
+/* One chunk of rows row .. row + rows - 1 and of `panels` panels of bytes. rows and panels are constants. */
+INLINE void byte_tile(const quantised_chunk *c, size_t row, size_t rows, size_t panels)
+{
+    const uint8_t *x = c->x + row * c->x_stride, *starts = c->starts + row * c->x_stride;
+    const size_t x_stride = c->x_stride, groups = c->fold / 4, folds = c->blocks * INK_BLOCK / c->fold;
+    const uint8_t *w[QUANTISED_PANELS];
+    wide sum[MOST_SUMS];
+    UNROLL
+    for (size_t i = 0; i < panels; i++)
+        w[i] = c->codes[i];
+    UNROLL
+    for (size_t i = 0; i < rows * panels; i++)
+        sum[i] = wide_splat(0);
+    UNROLL_STEPS
+    for (size_t f = 0; f < folds; f++) {
+        isum integers[MOST_SUMS];
+        UNROLL
+        for (size_t i = 0; i < rows * panels; i++)
+            integers[i] = isum_splat(int_at(starts + i / panels * x_stride + 4 * f));
+        UNROLL_STEPS
+        for (size_t g = 0; g < groups; g += 4) {
+            UNROLL
+            for (size_t j = 0; j < 4; j++) {
+                dot_w weights[QUANTISED_PANELS];
+                UNROLL
+                for (size_t i = 0; i < panels; i++)
+                    weights[i] = dot_codes(codes_load(w[i] + 64 * j));
+                UNROLL
+                for (size_t r = 0; r < rows; r++) {
+                    const dot_x four = dot_splat((const int8_t *)x + r * x_stride + 4 * j);
+                    UNROLL
+                    for (size_t i = 0; i < panels; i++)
+                        integers[r * panels + i] = isum_dot(integers[r * panels + i], weights[i], four);
+                }
+            }
+            UNROLL
+            for (size_t i = 0; i < panels; i++)
+                w[i] += 256;
+            x += 16;
+        }
+        UNROLL
+        for (size_t i = 0; i < rows * panels; i++)
+            sum[i] = fold_sum(c, i % panels, f, starts + i / panels * x_stride, integers[i], sum[i]);
+    }
+    store_sums(c, row, rows, panels, sum);
+}
+
+#if QUANTISED_FEW > 0
+#define PACKED_ROWS 2
+
+/* The same of one panel of packed codes. rows and bits are constants. */
+INLINE void packed_tile(const quantised_chunk *c, size_t row, size_t rows, int bits)
+{
+    const uint8_t *x = c->x + row * c->x_stride, *starts = c->starts + row * c->x_stride, *w = c->codes[0];
+    const size_t x_stride = c->x_stride;
+    const bool halves = c->fold < INK_BLOCK;
+    wide sum[PACKED_ROWS];
+    UNROLL
+    for (size_t r = 0; r < rows; r++)
+        sum[r] = wide_splat(0);
+    UNROLL_STEPS
+    for (size_t b = 0; b < c->blocks; b++, w += c->code_bytes, x += INK_BLOCK) {
+        isum low[PACKED_ROWS], high[PACKED_ROWS];
+        UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            const uint8_t *start = starts + r * x_stride;
+            low[r] = isum_splat(int_at(start + 4 * (halves ? 2 * b : b)));
+            high[r] = isum_splat(halves ? int_at(start + 4 * (2 * b + 1)) : 0);
+        }
+        UNROLL
+        for (int g = 0; g < 4; g++) {
+            codes first, second;
+            unpack_groups(w, g, bits, c->table, &first, &second);
+            const dot_w low_weights = dot_codes(first), high_weights = dot_codes(second);
+            UNROLL
+            for (size_t r = 0; r < rows; r++) {
+                const int8_t *codes_x = (const int8_t *)x + r * x_stride + 4 * g;
+                low[r] = isum_dot(low[r], low_weights, dot_splat(codes_x));
+                high[r] = isum_dot(high[r], high_weights, dot_splat(codes_x + 16));
+            }
+        }
+        UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            const uint8_t *start = starts + r * x_stride;
+            if (halves) {
+                sum[r] = fold_sum(c, 0, 2 * b, start, low[r], sum[r]);
+                sum[r] = fold_sum(c, 0, 2 * b + 1, start, high[r], sum[r]);
+            } else {
+                sum[r] = fold_sum(c, 0, b, start, isum_add(low[r], high[r]), sum[r]);
+            }
+        }
+    }
+    store_sums(c, row, rows, 1, sum);
+}
+
+/* Few rows by one panel. bits is a constant. */
+INLINE void packed_rows(const quantised_chunk *c, size_t rows, int bits)
+{
+    size_t r = 0;
+    for (; rows - r >= PACKED_ROWS; r += PACKED_ROWS)
+        packed_tile(c, r, PACKED_ROWS, bits);
+    if (rows - r > 0)
+        packed_tile(c, r, 1, bits);
+}
+
+static NOINLINE void packed_rows_4(const quantised_chunk *c, size_t rows) { packed_rows(c, rows, 4); }
+static NOINLINE void packed_rows_5(const quantised_chunk *c, size_t rows) { packed_rows(c, rows, 5); }
+static NOINLINE void packed_rows_6(const quantised_chunk *c, size_t rows) { packed_rows(c, rows, 6); }
+
+static NOINLINE void rows_of_bytes(const quantised_chunk *c, size_t rows)
+{
+    for (size_t r = 0; r < rows; r++)
+        byte_tile(c, r, 1, 1);
+}
+#endif
+
+/* ---- the product ------------------------------------------------------------------------------------------------- */
+
+static NOINLINE void many_rows(const quantised_chunk *c, size_t rows)
+{
+    size_t r = 0;
+    for (; rows - r >= QUANTISED_ROWS; r += QUANTISED_ROWS)
+        byte_tile(c, r, QUANTISED_ROWS, QUANTISED_PANELS);
+    if (QUANTISED_ROWS > 2 && rows - r >= 2) {
+        byte_tile(c, r, 2, QUANTISED_PANELS);
+        r += 2;
+    }
+    if (rows - r >= 1)
+        byte_tile(c, r, 1, QUANTISED_PANELS);
+}
+
+static void multiply_rows(const quantised_chunk *c, size_t rows, bool few, int bits)
+{
+#if QUANTISED_FEW > 0
+    if (few && bits == 8)
+        rows_of_bytes(c, rows);
+    else if (few && bits == 4)
+        packed_rows_4(c, rows);
+    else if (few && bits == 5)
+        packed_rows_5(c, rows);
+    else if (few)
+        packed_rows_6(c, rows);
+#else
+    (void)bits;
+#endif
+    if (!few)
+        many_rows(c, rows);
+}
+
+static void multiply_quantised(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
+{
+    static const float no_bias[QUANTISED_PANELS * INK_PANEL] = {0};
+    const ink_panel_format *format = ink_panel_format_of(p->w->type);
+    const size_t k = p->w->k, blocks = ink_row_blocks(k), row_bytes = ink_row_bytes(format, k);
+    _Alignas(64) uint8_t bytes[QUANTISED_PANELS][INK_CHUNK_BLOCKS * 512];
+    _Alignas(64) float scales[QUANTISED_PANELS > 1 ? 2 * QUANTISED_PANELS : 4]
+                             [INK_MOST_FOLDS / 2 * INK_PANEL]; /* up to 16 a panel, or 32 of one */
+    quantised_chunk c = {
+        .fold = format->fold, .x_stride = row_bytes, .code_bytes = format->code_bytes, .table = format->table};
+    c.x_folds = blocks * (INK_BLOCK / c.fold) * 4;
+    const size_t folds = INK_SUM_BLOCK / c.fold, numbers = format->minima ? 2 * folds : folds;
+    c.minima = format->minima ? folds * INK_PANEL : 0;
+    c.y_stride = p->y_stride;
+    for (; row < row_end; row += QUANTISED_ROW_BLOCK) {
+        const size_t rows = row_end - row < QUANTISED_ROW_BLOCK ? row_end - row : QUANTISED_ROW_BLOCK;
+        const bool few = rows <= (format->bits < 8 ? QUANTISED_FEW : QUANTISED_FEW_BYTES);
+        const bool unpacked = !few || format->bits < 4;
+        for (size_t first = panel, count; first < panel_end; first += count) {
+            count = few || panel_end - first < QUANTISED_PANELS || numbers > INK_MOST_FOLDS ? 1 : QUANTISED_PANELS;
+            const uint8_t *w = (const uint8_t *)p->w->panels + first * p->w->panel_stride;
+            c.start = p->bias != NULL ? p->bias + first * INK_PANEL : no_bias;
+            c.start_stride = 0;
+            c.y = p->y + row * p->y_stride + first * INK_PANEL;
+            c.lanes = p->w->n - first * INK_PANEL;
+            if (count == 1 && c.lanes > INK_PANEL)
+                c.lanes = INK_PANEL;
+            size_t b = 0;
+            do {
+                c.blocks = blocks - b < INK_CHUNK_BLOCKS ? blocks - b : INK_CHUNK_BLOCKS;
+                c.x = p->rows + row * row_bytes + b * INK_BLOCK;
+                c.starts = p->rows + row * row_bytes + blocks * INK_BLOCK + b * (INK_BLOCK / c.fold) * 4;
+                for (size_t i = 0; i < count; i++) {
+                    const uint8_t *chunk = w + i * p->w->panel_stride;
+                    c.scales[i] = scales[2 * i];
+                    chunk_scales(p->w->type, chunk, c.blocks, scales[2 * i], scales[2 * i] + folds * INK_PANEL);
+                    c.codes[i] = chunk + ink_chunk_scale_bytes(format, c.blocks);
+                    if (unpacked && format->bits < 8) {
+                        chunk_codes(format, c.codes[i], c.blocks, bytes[i]);
+                        c.codes[i] = bytes[i];
+                    }
+                }
+                for (size_t i = count; i < QUANTISED_PANELS; i++) { /* multiplied as well, and not stored */
+                    c.codes[i] = c.codes[0];
+                    c.scales[i] = c.scales[0];
+                }
+                multiply_rows(&c, rows, few, unpacked ? 8 : format->bits);
+                w += ink_chunk_bytes(format, c.blocks);
+                c.start = c.y;
+                c.start_stride = c.y_stride;
+                b += c.blocks;
+            } while (b < blocks);
+        }
+    }
+}
+
+/* ---- rows of x --------------------------------------------------------------------------------------------------- */
+
+/*
+ * A block of 32 columns of x:
+ *
+ *     largest = max |x|,   scale = largest / 127,   xq = x (127 / largest), rounded to the nearest, half to even
+ *
+ * Adding 1.5 2^23 to a float rounds it to an integer, which is then its low bits. A block whose largest is below
+ * 2^-120, for which 127 / largest could be infinite, counts as zeros. A block with a NaN or an infinity has scale NaN:
+ * x - x is NaN there, and 0 elsewhere.
+ */
+static void quantise_row(const ink_panel_format *format, const float *x, size_t k, uint8_t *row)
+{
+    const size_t blocks = ink_row_blocks(k), folds_in_block = INK_BLOCK / format->fold;
+    const vec round = vec_splat(12582912.0f);
+    uint8_t *starts = row + blocks * INK_BLOCK;
+    const size_t x_folds = blocks * folds_in_block * 4;
+    for (size_t b = 0; b < blocks; b++, x += INK_BLOCK, row += INK_BLOCK) {
+        const size_t n = k - b * INK_BLOCK < INK_BLOCK ? k - b * INK_BLOCK : INK_BLOCK;
+        vec values[INK_BLOCK / VEC_LANES], most = vec_splat(0), strange = most;
+        for (size_t i = 0; i < INK_BLOCK / VEC_LANES; i++) {
+            const size_t at = i * VEC_LANES;
+            values[i] = at < n ? load_lanes(x + at, lanes_from(at, n)) : vec_splat(0);
+            most = vec_max(vec_max(values[i], vec_sub(vec_splat(0), values[i])), most);
+            strange = vec_add(strange, vec_sub(values[i], values[i]));
+        }
+        const float largest = vec_largest(most) + vec_sum(strange);
+        float scale = largest / 127, inverse = 127 / largest;
+        if (!(largest >= 0x1p-120f)) {
+            scale = largest * 0;
+            inverse = 0;
+        }
+        int32_t sums[2] = {0, 0};
+        for (size_t i = 0; i < INK_BLOCK / VEC_LANES; i++) {
+            int32_t integers[VEC_LANES];
+            const ivec q = ivec_sub(vec_bits(vec_add(vec_mul(values[i], vec_splat(inverse)), round)), vec_bits(round));
+            memcpy(integers, &q, sizeof integers);
+            for (size_t j = 0; j < VEC_LANES; j++) {
+                const int32_t code = inverse != 0 ? integers[j] : 0;
+                row[i * VEC_LANES + j] = (uint8_t)code;
+                sums[(i * VEC_LANES + j) / 16] += code;
+            }
+        }
+        if (folds_in_block == 1)
+            sums[0] += sums[1];
+        for (size_t f = 0; f < folds_in_block; f++) {
+            const int32_t start = -format->zero * sums[f];
+            const float sum = scale * (float)sums[f];
+            uint8_t *to = starts + 4 * (b * folds_in_block + f);
+            memcpy(to, &start, 4);
+            memcpy(to + x_folds, &scale, 4);
+            memcpy(to + 2 * x_folds, &sum, 4);
+        }
+    }
+}
