@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "counting.h"
+#include "faulty.h"
 #include "fixture.h"
 #include "gguf_edit.h"
 #include "layers.h"
@@ -335,8 +336,7 @@ static void a_wrong_key_is_refused(void **state)
         {"qwen3_rank", "qwen3.classifier.output_labels", "[str] yes no perhaps", WRONG, "'cls.output.weight'"},
         {"qwen3_rank", "qwen3.classifier.output_labels", "[u32] 1 2", WRONG, "'qwen3.classifier.output_labels'"},
         {"qwen3_rank", "qwen3.classifier.output_labels", "[str]", WRONG, "qwen3.classifier.output_labels is empty"},
-        {"roberta_rank", "bert.pooling_type", "u32 2", UNSUPPORTED, "tensor 'cls"},
-        {"qwen3_rank", "qwen3.pooling_type", NULL, UNSUPPORTED, "tensor 'cls.output.weight': models of this"},
+        {"qwen3_rank", "qwen3.pooling_type", "u32 0", UNSUPPORTED, "tensor 'cls.output.weight': models of this"},
     };
     (void)state;
     is_refused(edits, sizeof edits / sizeof *edits);
@@ -428,6 +428,30 @@ static void other_spellings_change_nothing(ink_context *ctx)
     }
 }
 
+/* The converter says pooling_type only for models of sentence-transformers, and for Qwen3. */
+static void a_file_with_an_output_for_labels_ranks(ink_context *ctx)
+{
+    static const char *const files[] = {"bert_rank", "roberta_rank", "qwen3_rank"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        for (int pooled = 0; pooled < 2; pooled++) {
+            gguf_edit file;
+            ink_model *model;
+            char name[64], key[64];
+            snprintf(name, sizeof name, "%s.gguf", files[i]);
+            snprintf(key, sizeof key, "%s.pooling_type", i < 2 ? "bert" : "qwen3");
+            gguf_edit_read(&file, FOLDER, name);
+            gguf_edit_set(&file, key, pooled ? "u32 2" : NULL);
+            assert_ok(ctx, open_edited(ctx, &file, &model));
+            const ink_encoder_info *info = ink_model_get_encoder(model);
+            assert_int_equal(info->task, pooled ? INK_TASK_NONE : INK_TASK_CLASSIFY_TEXT);
+            assert_int_equal(info->embedding_size, pooled ? 32 : 0);
+            if (!pooled)
+                assert_string_equal(info->labels[0], i == 0 ? "bad" : i == 1 ? "LABEL_0" : "yes");
+            ink_model_free(model);
+            gguf_edit_free(&file);
+        }
+}
+
 static void check_stops(ink_context *ctx, const gguf_edit *file, const ink_token *stops, size_t n)
 {
     ink_model *model;
@@ -491,13 +515,48 @@ static void sampling_is_what_the_file_says(ink_context *ctx)
     gguf_edit_free(&file);
 }
 
+/* Memory that ends at each request in turn, and every read and open that fails. */
+static void failures_leave_nothing_behind(void **unused)
+{
+    static const char *const files[] = {"llama_bias", "qwen3_rank", "gemma3"};
+    (void)unused;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        counting memory;
+        faulty reader;
+        gguf_edit file;
+        ink_model *model = NULL;
+        char name[64];
+        snprintf(name, sizeof name, "%s.gguf", files[i]);
+        gguf_edit_read(&file, FOLDER, name);
+        ink_context *ctx = counting_begin(&memory, 1);
+        for (size_t k = 1; runs_out_of_memory(ctx, &memory, k, open_edited(ctx, &file, &model), "out of memory"); k++)
+            assert_null(model);
+        ink_model_free(model);
+        for (size_t kind = 0; kind < 2; kind++)
+            for (size_t k = 1, failed = 1; failed; k++) {
+                faulty_init(&reader, &file.memory, 1);
+                *(kind == 0 ? &reader.fail_read : &reader.fail_open) = k;
+                const ink_model_options options = {.source = &reader.source};
+                ink_result result = ink_model_open(ctx, "m.gguf", &options, &model);
+                failed = (kind == 0 ? reader.reads : reader.opens) >= k;
+                assert_true((result == INK_OK) == (model != NULL));
+                assert_true(kind == 1 || (result == INK_OK) == !failed);
+                assert_int_equal(reader.open_files, 0);
+                ink_model_free(model);
+            }
+        counting_end(&memory, ctx);
+        gguf_edit_free(&file);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        context_test(transformers_computes_the_same), context_test(a_file_stands_where_a_folder_does),
-        cmocka_unit_test(a_wrong_key_is_refused),     context_test(every_tensor_is_needed),
-        context_test(other_spellings_change_nothing), context_test(texts_end_where_llama_cpp_ends_them),
-        context_test(sampling_is_what_the_file_says),
+        context_test(transformers_computes_the_same),      context_test(a_file_stands_where_a_folder_does),
+        cmocka_unit_test(a_wrong_key_is_refused),          context_test(every_tensor_is_needed),
+        context_test(other_spellings_change_nothing),      context_test(a_file_with_an_output_for_labels_ranks),
+        context_test(texts_end_where_llama_cpp_ends_them), context_test(sampling_is_what_the_file_says),
+        cmocka_unit_test(failures_leave_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -330,6 +330,13 @@ static const char *gguf_spell_float(gguf_reader *r, double number, bool single)
     return copy != NULL ? copy : "0";
 }
 
+static ink_result gguf_check_memory(const gguf_reader *r)
+{
+    return ink_arena_failed(r->in->config.arena)
+               ? ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: the settings of %s", r->gguf->file)
+               : INK_OK;
+}
+
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
 
 /* An integer, the same for every block. */
@@ -360,6 +367,7 @@ static ink_result gguf_read_row(gguf_reader *r, const struct setting_row *row)
     const ink_gguf_value *value = ink_gguf_find(r->gguf, key);
     int64_t whole = 0;
     double number = 0;
+    INK_TRY(gguf_check_memory(r));
     gguf_name(r, row->key, key);
     if ((row->required & r->a->bit) != 0)
         INK_TRY(ink_gguf_require(r->ctx, r->gguf, key, &value));
@@ -383,6 +391,7 @@ static ink_result gguf_read_row(gguf_reader *r, const struct setting_row *row)
         return INK_OK;
     }
     gguf_add(r, 0, key, INK_JSON_NUMBER, gguf_spell(r, whole));
+    INK_TRY(gguf_check_memory(r));
     const struct {
         const char *key;
         size_t *size;
@@ -563,10 +572,12 @@ static ink_result gguf_read_pooling(gguf_reader *r)
     static const ink_pooling poolings[] = {INK_POOLING_NONE, INK_POOLING_MEAN, INK_POOLING_CLS, INK_POOLING_LAST};
     const ink_gguf_value *value = gguf_find(r, ".pooling_type"), *causal = gguf_find(r, ".attention.causal");
     const ink_gguf_value *labels = gguf_find(r, ".classifier.output_labels");
+    const char *causal_key = gguf_key(r, ".attention.causal");
     bool encoder = r->a->bit == BERT, is_causal = !encoder;
     int64_t type = 0;
+    INK_TRY(gguf_check_memory(r));
     if (encoder)
-        INK_TRY(ink_gguf_require(r->ctx, r->gguf, gguf_key(r, ".attention.causal"), &causal));
+        INK_TRY(ink_gguf_require(r->ctx, r->gguf, causal_key, &causal));
     if (causal != NULL)
         INK_TRY(ink_gguf_get_bool(r->ctx, r->gguf, causal, &is_causal));
     if (is_causal == encoder)
@@ -579,6 +590,8 @@ static ink_result gguf_read_pooling(gguf_reader *r)
     if (type == 4 && r->a->ranker == NULL)
         return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED, "%s: key '%s' (byte %llu) is 4: %s that rank are not supported",
                         r->gguf->file, value->key, (unsigned long long)value->offset, r->a->name);
+    if (value == NULL && r->a->ranker != NULL && ink_weights_find(r->in->plan.weights, "cls.output.weight") != NULL)
+        type = 4; /* the converter leaves it to the user of llama.cpp */
     r->in->pools = type >= 1 && type <= 3;
     if (r->in->pools && r->in->options.pooling == INK_POOLING_NONE)
         r->in->options.pooling = poolings[type];
@@ -679,8 +692,7 @@ ink_result ink_gguf_describe(ink_import *in, const ink_gguf *gguf, const char **
         return ink_fail(in->ctx, INK_ERROR_LIMIT, "%s: too many values for one model", gguf->file);
     r.nodes = ink_arena_alloc(in->config.arena, room + lists, sizeof *r.nodes);
     r.names = ink_arena_alloc(in->config.arena, room, sizeof *r.names);
-    if (ink_arena_failed(in->config.arena))
-        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the settings of %s", gguf->file);
+    INK_TRY(gguf_check_memory(&r));
     r.document = &in->config.document;
     *r.document = (ink_json_document){.file = gguf->file, .nodes = r.nodes};
     in->config.names = r.names;
@@ -701,8 +713,7 @@ ink_result ink_gguf_describe(ink_import *in, const ink_gguf *gguf, const char **
     for (size_t i = 0; i < gguf->n_values; i++)
         if (strncmp(gguf->values[i].key, "general.sampling.", 17) == 0 && !ink_config_has(&in->config, "do_sample"))
             gguf_set(&r, "do_sample", "do_sample", INK_JSON_TRUE, NULL);
-    if (ink_arena_failed(in->config.arena))
-        return ink_fail(in->ctx, INK_ERROR_MEMORY, "out of memory: the settings of %s", gguf->file);
+    INK_TRY(gguf_check_memory(&r));
     return gguf_check_others(&r);
 }
 

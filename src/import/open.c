@@ -90,17 +90,24 @@ static bool is_unused(const ink_import *in, const ink_architecture *a, size_t i)
     return !in->plan.used[ink_weights_stored(weights, weight) - first];
 }
 
-/* llama.cpp refuses a file with a tensor that it does not use: it belongs to a model of another kind. */
+/* llama.cpp refuses a file with a tensor that it does not use: it belongs to a model of another kind. An encoder for
+   vectors may be made of a language model, or of a classifier, whose outputs it lacks. */
 static ink_result refuse_unused(const ink_import *in)
 {
+    static const char *const outputs[] = {"output.weight", "output.bias",       "cls.weight",
+                                          "cls.bias",      "cls.output.weight", "cls.output.bias"};
     const ink_model *model = in->model;
-    size_t i = 0;
-    while (i < model->info.n_unused && model->is_encoder && strncmp(model->unused[i], "output.", 7) == 0)
-        i++; /* of a language model that is used for vectors */
-    if (in->gguf == NULL || i == model->info.n_unused)
-        return INK_OK;
-    return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s': models of this architecture have no such tensor",
-                    ink_weights_name(in->plan.files[0]), model->unused[i]);
+    bool for_vectors = model->is_encoder && model->encoder.task == INK_TASK_NONE;
+    for (size_t i = 0; in->gguf != NULL && i < model->info.n_unused; i++) {
+        size_t k = for_vectors ? 0 : sizeof outputs / sizeof *outputs;
+        while (k < sizeof outputs / sizeof *outputs && strcmp(model->unused[i], outputs[k]) != 0)
+            k++;
+        if (k == sizeof outputs / sizeof *outputs)
+            return ink_fail(in->ctx, INK_ERROR_UNSUPPORTED,
+                            "%s: tensor '%s': models of this architecture have no such tensor",
+                            ink_weights_name(in->plan.files[0]), model->unused[i]);
+    }
+    return INK_OK;
 }
 
 /* Copies the names into the model, which outlives the file. */
