@@ -214,6 +214,19 @@ static void inspects_gguf(void **state)
     said = output_of(run(PROGRAMS "/inspect", MODELS "/gpt/model.safetensors"));
     assert_non_null(strstr(said, "format  string         pt\n"));
     free(said);
+    said = output_of(run(PROGRAMS "/inspect", FIXTURES "/gguf_models/roberta_rank.gguf"));
+    assert_non_null(strstr(said, "makes        rows of 32, scores of a text: 1\n"));
+    free(said);
+    char *folder = fresh_folder();
+    copy_file(FIXTURES "/gguf_models", folder, "llama.gguf");
+    char *from = join_path(folder, "llama.gguf"), *to = join_path(folder, "model.gguf");
+    assert_int_equal(rename(from, to), 0); /* a folder with nothing else is this model */
+    said = output_of(run(PROGRAMS "/inspect", folder));
+    assert_non_null(strstr(said, "kind         llama"));
+    free(said);
+    free(from);
+    free(to);
+    forget(folder);
 }
 
 static void first_light(void **state)
