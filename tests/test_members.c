@@ -1,5 +1,6 @@
 /*
- * test_members.c - every member of every JSON file of a folder, with a value of every kind.
+ * test_members.c - every member of every JSON file of a folder, and every key of GGUF files, with a value of every
+ * kind.
  *
  * The values of all files of a folder are replaced one at a time; and every key that the importers know is put into
  * every file that lacks it. Each folder opens, and then runs, or is refused with a sentence; nothing is left. A value
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "counting.h"
+#include "gguf_edit.h"
 #include "../src/formats/json.h"
 
 #define MOST_FILES 12
@@ -365,8 +367,115 @@ static void every_member_is_asked_for_its_kind(ink_context *ctx, counting *memor
     }
 }
 
+/* ---- the keys of GGUF ------------------------------------------------------------------------------------------- */
+
+/* Opens what the file holds; what is not there is refused from the beginning. */
+static bool open_gguf(ink_context *ctx, const gguf_edit *file, bool has_model, bool has_tokens, const char *what)
+{
+    const ink_memory_files files = {&file->memory, 1};
+    ink_source source = ink_source_memory(&files);
+    source.name = file->memory.name;
+    ink_model_options options = {.source = &source, .max_bytes = 1 << 20};
+    ink_chat_options chat_options = {.source = &source};
+    ink_tokenizer *tokenizer = NULL;
+    ink_model *model = NULL;
+    ink_chat *chat = NULL;
+    bool all = true;
+    if (has_model && ink_model_open(ctx, NULL, &options, &model) != INK_OK) {
+        all = false;
+        if (model != NULL || strstr(ink_context_error(ctx), "m.gguf") == NULL)
+            fail_msg("%s: the model is refused with '%s'", what, ink_context_error(ctx));
+    }
+    if (has_tokens && ink_tokenizer_open_source(ctx, &source, &tokenizer) != INK_OK) {
+        all = false;
+        if (tokenizer != NULL || strstr(ink_context_error(ctx), "m.gguf") == NULL)
+            fail_msg("%s: the tokenizer is refused with '%s'", what, ink_context_error(ctx));
+    }
+    if (tokenizer != NULL)
+        run_tokenizer(ctx, tokenizer);
+    if (tokenizer != NULL && ink_chat_open(ctx, NULL, tokenizer, &chat_options, &chat) != INK_OK)
+        assert_true(chat == NULL && ink_context_error(ctx)[0] != '\0');
+    if (model != NULL)
+        run_model(ctx, model);
+    ink_chat_free(chat);
+    ink_tokenizer_free(tokenizer);
+    ink_model_free(model);
+    return all;
+}
+
+/* The kind of the value of key i: i(nteger), f(loat), b(ool), s(tring), of an array the capital. */
+static char kind_of_key(const gguf_edit *file, size_t i)
+{
+    static const char kinds[] = "iiiiiifbs?iif";
+    size_t length;
+    const unsigned char *at = (const unsigned char *)gguf_edit_key(file, i, &length) + length;
+    return at[0] == 9 ? (char)(kinds[at[4]] - 'a' + 'A') : kinds[at[0]];
+}
+
+/* A value of another kind is refused, but where nothing reads the key, and an integer may differ by layer. */
+static void walk_gguf(ink_context *ctx, const char *path, const char *name)
+{
+    static const char *const kinds[] = {NULL,       "u32 0",     "u32 7",      "i32 -1",    "u64 18446744073709551615",
+                                        "f32 2.5",  "f32 nan",   "f64 -1e300", "bool 1",    "str ",
+                                        "str x",    "[u32] 1",   "[i32] -1 2", "[f32] 0.5", "[f32] nan 1",
+                                        "[bool] 1", "[str] a b", "[u8] 1 2 3"};
+    gguf_edit file;
+    gguf_edit_read(&file, path, name);
+    const ink_memory_files files = {&file.memory, 1};
+    ink_source source = ink_source_memory(&files);
+    source.name = file.memory.name;
+    ink_model *model = NULL;
+    ink_tokenizer *tokenizer = NULL;
+    bool has_model = ink_model_open(ctx, NULL, &(ink_model_options){.source = &source}, &model) == INK_OK;
+    bool has_tokens = ink_tokenizer_open_source(ctx, &source, &tokenizer) == INK_OK;
+    ink_model_free(model);
+    ink_tokenizer_free(tokenizer);
+    assert_true(has_model || has_tokens);
+    for (size_t k = 0; k < file.n_keys; k++) {
+        char key[80], what[300];
+        size_t length;
+        const char *text = gguf_edit_key(&file, k, &length);
+        snprintf(key, sizeof key, "%.*s", (int)length, text);
+        for (size_t v = 0; v < sizeof kinds / sizeof kinds[0]; v++) {
+            gguf_edit changed;
+            gguf_edit_read(&changed, path, name);
+            gguf_edit_set(&changed, key, kinds[v]);
+            snprintf(what, sizeof what, "%s/%s: %s: %s", path, name, key, kinds[v] != NULL ? kinds[v] : "nothing");
+            bool opened = open_gguf(ctx, &changed, has_model, has_tokens, what);
+            const char was = kind_of_key(&file, k),
+                       is = kinds[v] != NULL ? kind_of_key(&changed, file.n_keys - 1) : was;
+            bool unread = strncmp(key, "general.", 8) == 0 || (!has_tokens && strncmp(key, "tokenizer.", 10) == 0);
+            if (opened && was != is && !unread && !(was == 'i' && is == 'I'))
+                fail_msg("%s opened", what);
+            gguf_edit_free(&changed);
+        }
+    }
+    gguf_edit_free(&file);
+}
+
+static void every_key_of_gguf_is_asked_for_its_kind(ink_context *ctx, counting *memory)
+{
+    static const char *const folders_of_gguf[] = {FIXTURES "/gguf_models", FIXTURES "/tokenizer"};
+    size_t n = 0;
+    (void)memory;
+    for (size_t f = 0; f < 2; f++) {
+        DIR *dir = opendir(folders_of_gguf[f]);
+        assert_non_null(dir);
+        for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+            const char *ending = strrchr(entry->d_name, '.');
+            if (ending == NULL || strcmp(ending, ".gguf") != 0)
+                continue;
+            walk_gguf(ctx, folders_of_gguf[f], entry->d_name);
+            n++;
+        }
+        closedir(dir);
+    }
+    assert_true(n > 15);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {counted_test(every_member_is_asked_for_its_kind)};
+    const struct CMUnitTest tests[] = {counted_test(every_member_is_asked_for_its_kind),
+                                       counted_test(every_key_of_gguf_is_asked_for_its_kind)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* fuzz_gguf.c - any bytes as a GGUF file, or as two shards with SHARD_BORDER between them: opened or refused; every
-   tensor and value of an opened file can be read; and memory is in proportion to the file. */
+   tensor and value of an opened file can be read; and memory is in proportion to the file. Then the same bytes as a
+   model, a tokenizer and a chat template, which run if they open. */
 #include "fuzz.h"
 
 #include "../../src/formats/gguf.h"
@@ -55,6 +56,47 @@ static void check_values(ink_context *ctx, const ink_weights *weights)
     (void)ink_gguf_check_model(ctx, gguf, ink_weights_count(weights));
 }
 
+/* A file that opens as a model reads a token, as a tokenizer a text. */
+static void check_uses(ink_context *ctx, const ink_source *source, const char *name)
+{
+    ink_source named = *source;
+    named.name = name;
+    const ink_token token = 0;
+    ink_model *model = NULL;
+    ink_tokenizer *tokenizer = NULL;
+    ink_chat *chat = NULL;
+    ink_model_options options = {.source = &named, .max_bytes = (uint64_t)1 << 24};
+    if (ink_model_open(ctx, NULL, &options, &model) == INK_OK) {
+        const ink_model_info *info = ink_model_get_info(model);
+        float *out = malloc((info->vocab_size + info->hidden_size + 4096) * sizeof *out);
+        ink_text text = {.tokens = &token, .n_tokens = 1, .output = out};
+        ink_state *state = NULL;
+        check(out != NULL);
+        if (ink_model_get_encoder(model) != NULL)
+            (void)ink_model_encode(ctx, model, INK_HIDDEN_STATES, &text, 1);
+        else if (ink_state_create(ctx, model, 1, &state) == INK_OK)
+            (void)ink_model_forward(ctx, model, state, &token, 1, out);
+        ink_state_free(state);
+        free(out);
+    } else {
+        check(model == NULL && ink_context_error(ctx)[0] != '\0');
+    }
+    ink_model_free(model);
+    if (ink_tokenizer_open_source(ctx, &named, &tokenizer) == INK_OK) {
+        ink_token ids[64];
+        char back[1024];
+        size_t n = 0, size;
+        if (ink_tokenizer_encode(ctx, tokenizer, "a <s>\xc3\xa9 B", 9, INK_ENCODE_DEFAULT, ids, 64, &n) == INK_OK)
+            (void)ink_tokenizer_decode(ctx, tokenizer, ids, n, back, sizeof back, &size);
+        if (ink_chat_open(ctx, NULL, tokenizer, &(ink_chat_options){.source = &named}, &chat) != INK_OK)
+            check(chat == NULL && ink_context_error(ctx)[0] != '\0');
+        ink_chat_free(chat);
+    } else {
+        check(tokenizer == NULL && ink_context_error(ctx)[0] != '\0');
+    }
+    ink_tokenizer_free(tokenizer);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf"};
@@ -81,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     /* A key of 14 bytes takes 70, a tensor of 25 takes 273; arenas begin with 64 KB and double. */
     check(memory.peak - before <= 32 * size + ((size_t)1 << 19));
+    check_uses(ctx, &source, names[0]);
     ink_context_free(ctx);
     return 0;
 }
