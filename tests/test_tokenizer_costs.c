@@ -304,6 +304,49 @@ static void a_small_file_costs_little(ink_context *ctx, counting *memory)
     }
 }
 
+/* The tries of WordPiece and Unigram have a node for each different beginning of a token and count against table_bytes:
+   4,096 tokens that differ in four letters have 4,400 nodes and not 50,000, and one token of 60 kB is refused where 2
+   MB are too many. */
+static void a_trie_costs_its_nodes(void **unused)
+{
+    static const char *const kinds[] = {
+        WORD_PIECE, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"a\",0],[\"##a\",0]"};
+    (void)unused;
+    for (size_t kind = 0; kind < 2; kind++)
+        for (size_t shape = 0; shape < 2; shape++) {
+            counting memory;
+            ink_context_options options = test_options(1);
+            ink_tokenizer *tokenizer = NULL;
+            built file = {0};
+            counting_init(&memory);
+            options.allocator = memory.allocator;
+            options.limits.table_bytes = MB;
+            ink_context *ctx = ink_context_create(&options);
+            memory.at_rest = memory.peak_bytes = memory.live_bytes;
+            put(&file, kinds[kind], 1);
+            for (unsigned i = 0; i < (shape == 0 ? 4096 : 1); i++) {
+                char end[64];
+                put(&file, kind == 0 ? ",\"" : ",[\"", 1);
+                put(&file, "x", shape == 0 ? 8 : 60000);
+                snprintf(end, sizeof end, kind == 0 ? "%04x\":%u" : "%04x\",-%u]", i, i + 2);
+                put(&file, end, 1);
+            }
+            put(&file, kind == 0 ? "}}}" : "]}}", 1);
+            ink_result result = test_open_text(ctx, file.text, file.size, &tokenizer);
+            if (shape == 0)
+                assert_ok(ctx, result);
+            else
+                assert_fails(ctx, result, INK_ERROR_LIMIT, "tokenizer.json: this needs 19");
+            print_message("%s, %s: %zu kB of text, %zu kB at most\n", kind == 0 ? "WordPiece" : "Unigram",
+                          shape == 0 ? "short tokens" : "a long one", file.size / 1000,
+                          (memory.peak_bytes - memory.at_rest) / 1000);
+            assert_true(2 * (memory.peak_bytes - memory.at_rest) < 5 * MB);
+            ink_tokenizer_free(tokenizer);
+            ink_context_free(ctx);
+            free(file.text);
+        }
+}
+
 /* A template is short: neither its pieces times the special tokens nor its pieces times their ids can be many. */
 static void a_template_is_short(ink_context *ctx, counting *memory)
 {
@@ -345,6 +388,7 @@ int main(void)
         context_test(white_space_goes_to_the_first_token),
         counted_test(growth_is_refused_before_it_costs),
         counted_test(a_small_file_costs_little),
+        cmocka_unit_test(a_trie_costs_its_nodes),
         counted_test(a_template_is_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

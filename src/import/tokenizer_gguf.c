@@ -133,6 +133,7 @@ static ink_result list_tokens(vocab_reader *r)
     ink_tokenizer_import *im = r->im;
     const ink_gguf_value *types = vocab_find(r, "tokenizer.ggml.token_type");
     const bool spaces = r->gemma, wordpiece = r->model == INK_MODEL_WORDPIECE;
+    const ink_token mask = wordpiece ? -1 : im->b.draft.controls[INK_CONTROL_MASK]; /* it takes the space before it */
     const char *text;
     size_t at = 0, size, room = 0, n_added = 0;
     if (types != NULL)
@@ -191,7 +192,7 @@ static ink_result list_tokens(vocab_reader *r)
             im->added[im->n_added++] = (ink_added_pattern){.content = t->text,
                                                            .content_size = t->size,
                                                            .set = INK_ADDED_RAW,
-                                                           .token.id = t->id,
+                                                           .token = {.id = t->id, .left_strip = t->id == mask},
                                                            .special = type != USER_DEFINED};
     }
     im->given_ids = true;

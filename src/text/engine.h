@@ -173,11 +173,22 @@ typedef struct ink_trie {
     size_t n_nodes;
 } ink_trie;
 
-/* Starts an empty trie with room for strings of `bytes` bytes in all. INK_ERROR_LIMIT, INK_ERROR_MEMORY. */
-ink_result ink_trie_start(ink_context *ctx, ink_arena *arena, size_t bytes, ink_trie *trie);
+/* A string of a trie, size >= 1. If several of a set are equal, the first keeps its value. */
+typedef struct ink_trie_string {
+    const char *text; /* [size], read backward if `backward` */
+    size_t size;
+    uint32_t value;
+    uint8_t set;
+    bool backward;
+} ink_trie_string;
 
-/* Adds a string [size], size >= 1, as it is or backward. If the set has it already, it keeps the value it has. */
-void ink_trie_put(ink_trie *trie, unsigned set, const char *string, size_t size, bool backward, uint32_t value);
+/* The i-th string; false if there is none at i. */
+typedef bool (*ink_trie_string_fn)(const void *user, size_t i, ink_trie_string *string);
+
+/* Makes a trie of the strings at 0 .. n - 1, with exactly as many nodes as it has, which are counted first: all of them
+   may take table_bytes of ink_limits. `file` is for the message. INK_ERROR_LIMIT, INK_ERROR_MEMORY. */
+ink_result ink_trie_build(ink_context *ctx, ink_arena *arena, const char *file, ink_trie_string_fn string,
+                          const void *user, size_t n, ink_trie *trie);
 
 /* Completes a set, so that it can be read along a text; `arena` lends memory. INK_ERROR_MEMORY. */
 ink_result ink_trie_link(ink_context *ctx, ink_arena *arena, ink_trie *trie, unsigned set);

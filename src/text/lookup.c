@@ -112,20 +112,6 @@ ink_token ink_vocab_find(const ink_vocab *vocab, const char *bytes, size_t size,
 
 /* ---- the trie --------------------------------------------------------------------------------------------------- */
 
-ink_result ink_trie_start(ink_context *ctx, ink_arena *arena, size_t bytes, ink_trie *trie)
-{
-    const ink_trie_node empty = {.value = INK_TRIE_NONE};
-    if (bytes > INK_TRIE_NONE - 2 * INK_TRIE_SETS)
-        return ink_fail(ctx, INK_ERROR_LIMIT, "tokens of %zu bytes in all are more than are supported", bytes);
-    trie->n_nodes = INK_TRIE_ROOT(INK_TRIE_SETS);
-    trie->nodes = ink_arena_alloc(arena, trie->n_nodes + bytes, sizeof *trie->nodes);
-    if (trie->nodes == NULL)
-        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: tokens of %zu bytes", bytes);
-    for (size_t i = 0; i < trie->n_nodes; i++)
-        trie->nodes[i] = empty;
-    return INK_OK;
-}
-
 /* Where the number of the child with that byte is, or would be. */
 static uint32_t *trie_child(const ink_trie *trie, uint32_t node, char byte)
 {
@@ -135,11 +121,43 @@ static uint32_t *trie_child(const ink_trie *trie, uint32_t node, char byte)
     return child;
 }
 
-void ink_trie_put(ink_trie *trie, unsigned set, const char *string, size_t size, bool backward, uint32_t value)
+static unsigned char trie_byte(const ink_trie_string *s, size_t i)
 {
-    uint32_t node = INK_TRIE_ROOT(set);
-    for (size_t i = 0; i < size; i++) {
-        char byte = string[backward ? size - 1 - i : i];
+    return (unsigned char)s->text[s->backward ? s->size - 1 - i : i];
+}
+
+/* How many bytes two strings have in common at their beginning. */
+static size_t trie_common(const ink_trie_string *a, const ink_trie_string *b)
+{
+    size_t n = 0;
+    while (n < a->size && n < b->size && trie_byte(a, n) == trie_byte(b, n))
+        n++;
+    return n;
+}
+
+typedef struct trie_strings {
+    ink_trie_string_fn string;
+    const void *user;
+} trie_strings;
+
+/* By their bytes; the sets are apart already. */
+static int compare_strings(const void *user, size_t i, size_t k)
+{
+    const trie_strings *strings = user;
+    ink_trie_string a, b;
+    strings->string(strings->user, i, &a);
+    strings->string(strings->user, k, &b);
+    const size_t n = trie_common(&a, &b);
+    if (n == a.size || n == b.size)
+        return a.size < b.size ? -1 : a.size > b.size ? 1 : i < k ? -1 : i > k;
+    return trie_byte(&a, n) < trie_byte(&b, n) ? -1 : 1;
+}
+
+static void trie_put(ink_trie *trie, const ink_trie_string *s)
+{
+    uint32_t node = INK_TRIE_ROOT(s->set);
+    for (size_t i = 0; i < s->size; i++) {
+        const char byte = (char)trie_byte(s, i);
         uint32_t *child = trie_child(trie, node, byte);
         if (*child == 0) {
             *child = (uint32_t)trie->n_nodes++;
@@ -148,8 +166,54 @@ void ink_trie_put(ink_trie *trie, unsigned set, const char *string, size_t size,
         node = *child;
     }
     if (trie->nodes[node].value == INK_TRIE_NONE)
-        trie->nodes[node].value = value;
-    trie->nodes[node].length = (uint32_t)size;
+        trie->nodes[node].value = s->value;
+    trie->nodes[node].length = (uint32_t)s->size;
+}
+
+ink_result ink_trie_build(ink_context *ctx, ink_arena *arena, const char *file, ink_trie_string_fn string,
+                          const void *user, size_t n, ink_trie *trie)
+{
+    const trie_strings strings = {string, user};
+    const size_t n_roots = INK_TRIE_ROOT(INK_TRIE_SETS);
+    ink_arena work;
+    ink_arena_grow(&work, &ctx->allocator);
+    ink_trie_string s = {0}, before = {0};
+    size_t n_keys = 0, n_nodes = n_roots;
+    uint64_t *keys = ink_arena_alloc(&work, n, sizeof *keys);
+    if (keys == NULL) {
+        ink_arena_free(&work);
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s: %zu strings", file, n);
+    }
+    /* In order, every string has a node for each byte that it does not have in common with the one before. */
+    for (size_t i = 0; i < n; i++) {
+        uint32_t order = 0;
+        if (!string(user, i, &s))
+            continue;
+        for (size_t k = 0; k < 3; k++)
+            order = order << 8 | (k < s.size ? trie_byte(&s, k) : 0);
+        keys[n_keys++] = INK_KEY((uint32_t)s.set << 24 | order, i);
+    }
+    ink_sort(keys, n_keys, &(ink_ties){compare_strings, &strings});
+    for (size_t i = 0; i < n_keys; i++, before = s) {
+        string(user, ink_key_index(keys[i]), &s);
+        n_nodes += s.size - (i > 0 && before.set == s.set ? trie_common(&before, &s) : 0);
+    }
+    ink_arena_free(&work);
+    INK_TRY(ink_limit_check(ctx, file, n_nodes * (uint64_t)(sizeof *trie->nodes + sizeof(uint32_t)),
+                            INK_LIMIT(ctx, table_bytes)));
+    if (n_nodes >= INK_TRIE_NONE)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: %zu beginnings of tokens are more than are supported", file,
+                        n_nodes);
+    trie->n_nodes = n_roots;
+    trie->nodes = ink_arena_alloc(arena, n_nodes, sizeof *trie->nodes);
+    if (trie->nodes == NULL)
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: %s: %zu beginnings of tokens", file, n_nodes);
+    for (size_t i = 0; i < n_roots; i++)
+        trie->nodes[i] = (ink_trie_node){.value = INK_TRIE_NONE};
+    for (size_t i = 0; i < n; i++)
+        if (string(user, i, &s))
+            trie_put(trie, &s);
+    return INK_OK;
 }
 
 /* Goes through the nodes from the root outward, because `fail` leads to a node nearer to the root. */

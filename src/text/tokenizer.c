@@ -63,45 +63,64 @@ ink_vocab_token *ink_builder_token(ink_tokenizer_builder *b, ink_token id, const
     return &vocab->tokens[id];
 }
 
+typedef struct wordpiece_strings {
+    const ink_vocab *vocab;
+    const ink_short_text *prefix;
+} wordpiece_strings;
+
+/* Each token twice: as the head of a word, and as the rest of one. */
+static bool wordpiece_string(const void *user, size_t i, ink_trie_string *string)
+{
+    const wordpiece_strings *strings = user;
+    const ink_vocab_token *token = &strings->vocab->tokens[i / 2];
+    const size_t skipped = i % 2 == 0 ? 0 : strings->prefix->size;
+    const char *bytes = strings->vocab->pool + token->offset;
+    *string = (ink_trie_string){.text = bytes + skipped,
+                                .size = token->size - skipped,
+                                .value = (uint32_t)ink_vocab_id(strings->vocab, i / 2),
+                                .set = i % 2 == 0 ? INK_WORDPIECE_HEAD : INK_WORDPIECE_REST,
+                                .backward = i % 2 == 1};
+    return token->known && token->size > skipped &&
+           (i % 2 == 0 || ink_text_starts(strings->prefix, bytes, token->size));
+}
+
 ink_result ink_builder_wordpiece(ink_tokenizer_builder *b, const ink_short_text *prefix, size_t longest)
 {
     const ink_vocab *vocab = &b->draft.vocab;
+    const wordpiece_strings strings = {vocab, prefix};
     ink_trie *trie = &b->draft.wordpiece.trie;
     b->draft.wordpiece.longest = longest;
     b->draft.marks_rest = prefix->size > 0;
-    INK_TRY(ink_trie_start(b->ctx, b->arena, 2 * vocab->pool_size, trie));
-    for (size_t i = 0; i < vocab->first_other + vocab->n_others; i++) {
-        const char *bytes = vocab->pool + vocab->tokens[i].offset;
-        size_t size = vocab->tokens[i].size;
-        uint32_t id = (uint32_t)ink_vocab_id(vocab, i);
-        if (!vocab->tokens[i].known || size == 0)
-            continue;
-        ink_trie_put(trie, INK_WORDPIECE_HEAD, bytes, size, false, id);
-        if (size > prefix->size && ink_text_starts(prefix, bytes, size))
-            ink_trie_put(trie, INK_WORDPIECE_REST, bytes + prefix->size, size - prefix->size, true, id);
-    }
+    INK_TRY(ink_trie_build(b->ctx, b->arena, b->file, wordpiece_string, &strings,
+                           2 * (vocab->first_other + vocab->n_others), trie));
     return ink_trie_link(b->ctx, b->arena, trie, INK_WORDPIECE_REST);
+}
+
+/* Each pattern twice: its content, and the text that is searched, unless no text has it. */
+static bool added_string(const void *user, size_t i, ink_trie_string *string)
+{
+    const ink_added_pattern *p = (const ink_added_pattern *)user + i / 2;
+    *string = (ink_trie_string){.text = i % 2 == 0 ? p->content : p->text,
+                                .size = i % 2 == 0 ? p->content_size : p->size,
+                                .value = (uint32_t)(i / 2),
+                                .set = (uint8_t)(i % 2 == 0 ? INK_ADDED_CONTENT : p->set),
+                                .backward = i % 2 == 1};
+    return string->size > 0;
 }
 
 ink_result ink_builder_added(ink_tokenizer_builder *b, const ink_added_pattern *patterns, size_t n)
 {
     ink_added *added = &b->draft.added;
-    size_t bytes = 0;
-    for (size_t i = 0; i < n; i++)
-        bytes += patterns[i].content_size + patterns[i].size;
     added->tokens = ink_arena_alloc(b->arena, n, sizeof *added->tokens);
     if (added->tokens == NULL)
         return ink_fail(b->ctx, INK_ERROR_MEMORY, "out of memory: %zu added tokens", n);
-    INK_TRY(ink_trie_start(b->ctx, b->arena, bytes, &added->trie));
+    INK_TRY(ink_trie_build(b->ctx, b->arena, b->file, added_string, patterns, 2 * n, &added->trie));
     for (size_t i = 0; i < n; i++) {
         const ink_added_pattern *p = &patterns[i];
         added->tokens[i] = p->token;
         added->longest = ink_size_max(added->longest, p->size);
         if (p->special && p->size == p->content_size && memcmp(p->text, p->content, p->size) == 0)
             b->draft.vocab.tokens[p->token.id].special = true;
-        ink_trie_put(&added->trie, INK_ADDED_CONTENT, p->content, p->content_size, false, (uint32_t)i);
-        if (p->size > 0) /* else no text has it */
-            ink_trie_put(&added->trie, p->set, p->text, p->size, true, (uint32_t)i);
     }
     added->n_tokens = n;
     /* Pieces of Unigram may be equal; all that are spelled like a special token are special. */

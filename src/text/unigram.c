@@ -23,6 +23,22 @@ static ink_spelled_token unigram_piece(const ink_vocab *vocab, const ink_spelled
     return (ink_spelled_token){ink_vocab_bytes(vocab, (ink_token)i), vocab->tokens[i].size, (ink_token)i};
 }
 
+typedef struct unigram_strings {
+    const ink_vocab *vocab;
+    const ink_spelled_token *pieces;
+    size_t n;
+} unigram_strings;
+
+/* From the last: of equal pieces it counts. */
+static bool unigram_string(const void *user, size_t i, ink_trie_string *string)
+{
+    const unigram_strings *strings = user;
+    const size_t k = strings->n - 1 - i;
+    const ink_spelled_token piece = unigram_piece(strings->vocab, strings->pieces, k);
+    *string = (ink_trie_string){.text = piece.text, .size = piece.size, .value = (uint32_t)k};
+    return piece.size > 0 && (strings->pieces != NULL || !strings->vocab->tokens[k].verbatim);
+}
+
 ink_result ink_builder_unigram(ink_tokenizer_builder *b, const ink_spelled_token *pieces, const double *scores,
                                size_t n)
 {
@@ -30,23 +46,19 @@ ink_result ink_builder_unigram(ink_tokenizer_builder *b, const ink_spelled_token
     ink_unigram *unigram = &b->draft.unigram;
     ink_trie *trie = &unigram->trie;
     double smallest = n > 0 ? scores[0] : 0.0;
-    size_t n_bytes = 0;
-    for (size_t i = 0; i < n; i++)
-        n_bytes += unigram_piece(vocab, pieces, i).size; /* no more than the file has */
-    INK_TRY(ink_trie_start(b->ctx, b->arena, n_bytes, trie));
+    const unigram_strings strings = {vocab, pieces, n};
+    INK_TRY(ink_trie_build(b->ctx, b->arena, b->file, unigram_string, &strings, n, trie));
     unigram->pieces = ink_arena_alloc(b->arena, n, sizeof *unigram->pieces);
     unigram->ids = ink_arena_alloc(b->arena, pieces != NULL ? n : 0, sizeof *unigram->ids);
     if (unigram->pieces == NULL || unigram->ids == NULL)
         return ink_fail(b->ctx, INK_ERROR_MEMORY, "out of memory: %zu pieces", n);
     unigram->n_pieces = n;
-    for (size_t i = n; i-- > 0;) { /* of equal pieces the last counts */
+    for (size_t i = 0; i < n; i++) {
         const ink_spelled_token piece = unigram_piece(vocab, pieces, i);
         unigram->pieces[i] = (ink_unigram_piece){scores[i], INK_TRIE_NONE, (uint32_t)piece.size};
         if (pieces != NULL)
             unigram->ids[i] = piece.id;
         smallest = scores[i] < smallest ? scores[i] : smallest;
-        if (piece.size > 0 && (pieces != NULL || !vocab->tokens[i].verbatim))
-            ink_trie_put(trie, 0, piece.text, piece.size, false, (uint32_t)i);
     }
     unigram->ids = pieces != NULL ? unigram->ids : NULL;
     unigram->unknown =
