@@ -57,23 +57,27 @@ static void the_assistant_answers_as_transformers(void **unused)
     fixture f;
     ink_tokenizer *tokenizer = NULL;
     ink_chat *chat = NULL;
-    ink_conversation at = {0};
-    size_t n, n_prompt = 0;
+    ink_message messages[2 * (sizeof turns / sizeof *turns)];
+    char said[8][256];
+    size_t n = 0, n_prompt = 0;
     (void)unused;
     fixture_open_bundled(&f, "assistant");
     ink_token *ids = malloc(f.n_tokens * sizeof *ids);
     assert_ok(f.ctx, ink_tokenizer_open(f.ctx, folder, &tokenizer));
     assert_ok(f.ctx, ink_chat_open(f.ctx, folder, tokenizer, NULL, &chat));
     for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
-        const ink_message message = {INK_ROLE_USER, turns[i], strlen(turns[i])};
-        assert_ok(f.ctx, ink_chat_encode(f.ctx, chat, &at, &message, 1, true, ids, f.n_tokens - n_prompt, &n));
-        for (size_t k = 0; k < n; k++)
-            assert_int_equal(ids[k], f.tokens[n_prompt + k]);
-        n_prompt += n;
+        messages[2 * i] = (ink_message){.role = "user", .text = turns[i], .size = strlen(turns[i])};
+        const ink_chat_input input = {.messages = messages, .n_messages = 2 * i + 1, .answer = true};
+        assert_ok(f.ctx, ink_chat_encode(f.ctx, chat, &input, ids, f.n_tokens, &n_prompt));
+        for (size_t k = 0; k < n_prompt; k++)
+            assert_int_equal(ids[k], f.tokens[k]);
         size_t n_answer = 0;
         while (!ink_chat_ends(chat, f.tokens[n_prompt + n_answer]))
             n_answer++;
         fixture_continues(&f, n_prompt, f.tokens + n_prompt, n_answer + 1);
+        assert_ok(f.ctx,
+                  ink_tokenizer_decode(f.ctx, tokenizer, f.tokens + n_prompt, n_answer, said[i], sizeof said[i], &n));
+        messages[2 * i + 1] = (ink_message){.role = "assistant", .text = said[i], .size = n};
         n_prompt += n_answer;
     }
     assert_int_equal(n_prompt + 1, f.n_tokens); /* the last token ends the last answer */

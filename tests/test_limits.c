@@ -35,6 +35,7 @@ static void limits_have_defaults(ink_context *ctx)
     assert_int_equal(limits->state_bytes, 4096 * MB);
     assert_int_equal(limits->text_growth, 8);
     assert_int_equal(limits->token_bytes, 65536);
+    assert_int_equal(limits->template_bytes, 64 * MB);
     ink_context_options options = test_options(1);
     options.limits.table_bytes = 7;
     ink_context *other = ink_context_create(&options);

@@ -47,7 +47,9 @@ typedef struct talk {
     opened o;
     ink_chat *chat;
     ink_sampler *sampler;
-    ink_conversation at;
+    ink_message messages[8];
+    char answers[4][1024];
+    size_t n_messages, n_answers;
     float logits[4096];
 } talk;
 
@@ -69,13 +71,19 @@ static void talk_close(talk *t)
     close_model(&t->o);
 }
 
-/* A turn of at most n_most tokens: the answer and a newline are added to `said`. */
-static void talk_turn(talk *t, const ink_message *messages, size_t n_messages, size_t n_most, char *said, size_t room)
+/* A turn of at most n_most tokens: the answer and a newline are added to `said`. The model reads the whole conversation
+   anew. */
+static void talk_turn(talk *t, const char *text, size_t n_most, char *said, size_t room)
 {
     ink_token ids[512], answer[64];
     size_t n, n_answer = 0, size = 0, used = strlen(said);
+    char *kept = t->answers[t->n_answers++];
 
-    assert_ok(t->o.ctx, ink_chat_encode(t->o.ctx, t->chat, &t->at, messages, n_messages, true, ids, 512, &n));
+    t->messages[t->n_messages++] = (ink_message){.role = "user", .text = text, .size = strlen(text)};
+    const ink_chat_input input = {.messages = t->messages, .n_messages = t->n_messages, .answer = true};
+    assert_ok(t->o.ctx, ink_chat_encode(t->o.ctx, t->chat, &input, ids, 512, &n));
+    ink_state_reset(t->o.state);
+    ink_sampler_reset(t->sampler);
     assert_ok(t->o.ctx, ink_sampler_accept(t->o.ctx, t->sampler, ids, n));
     assert_ok(t->o.ctx, ink_model_forward(t->o.ctx, t->o.model, t->o.state, ids, n, t->logits));
     while (n_answer < n_most) {
@@ -86,8 +94,10 @@ static void talk_turn(talk *t, const ink_message *messages, size_t n_messages, s
         answer[n_answer++] = token;
         assert_ok(t->o.ctx, ink_model_forward(t->o.ctx, t->o.model, t->o.state, &token, 1, t->logits));
     }
-    assert_ok(t->o.ctx,
-              ink_tokenizer_decode(t->o.ctx, t->o.tokenizer, answer, n_answer, said + used, room - used - 2, &size));
+    assert_ok(t->o.ctx, ink_tokenizer_decode(t->o.ctx, t->o.tokenizer, answer, n_answer, kept, 1000, &size));
+    t->messages[t->n_messages++] = (ink_message){.role = "assistant", .text = kept, .size = size};
+    assert_true(used + size + 2 <= room);
+    memcpy(said + used, kept, size);
     memcpy(said + used + size, "\n", 2);
 }
 
@@ -103,18 +113,16 @@ static void answers_are_the_models(void **state)
             process p;
 
             talk_open(&t, folder);
-            for (size_t k = 0; k < 3; k++) {
-                ink_message messages[2] = {{INK_ROLE_SYSTEM, "Be brief.", 9},
-                                           {INK_ROLE_USER, lines[k], strlen(lines[k])}};
-                bool both = k == 0 && with_system;
-                talk_turn(&t, both ? messages : messages + 1, both ? 2 : 1, 20, expected, sizeof expected);
-            }
+            if (with_system)
+                t.messages[t.n_messages++] = (ink_message){.role = "system", .text = "Be brief.", .size = 9};
+            for (size_t k = 0; k < 3; k++)
+                talk_turn(&t, lines[k], 20, expected, sizeof expected);
             talk_close(&t);
             snprintf(input, sizeof input, "%s\n\n%s\n%s", lines[0], lines[1], lines[2]); /* without a last newline */
             p = with_system ? run_with(input, CHAT, folder, "-t", "0", "-n", "20", "--repeat-penalty", "1.2",
                                        "--system", "Be brief.", "--threads", "1")
                             : run_with(input, CHAT, folder, "-t", "0", "-n", "20", "--repeat-penalty", "1.2");
-            assert_non_null(strstr(p.err, "chat template zephyr (as the folder says)"));
+            assert_non_null(strstr(p.err, "chat template chat_template.jinja\n"));
             assert_non_null(strstr(p.err, "tokens/s"));
             assert_non_null(strstr(p.err, " of weights, "));
             assert_null(strstr(p.err, "> ")); /* nobody sits there */
@@ -260,7 +268,7 @@ static void what_cannot_be_done_is_said(void **state)
     assert_non_null(strstr(p.err, "talk: the file is damaged"));
     process_free(&p);
 
-    /* Of another model, and of another format. */
+    /* Of another model; another template reads the conversation anew. */
     write_file(folder, "talk", bytes, size);
     p = run_with(input, CHAT, MODELS "/gru", "--template", "zephyr", "-n", "2", "--commands");
     assert_int_equal(p.code, 0);
@@ -268,8 +276,21 @@ static void what_cannot_be_done_is_said(void **state)
     process_free(&p);
     p = run_with(input, CHAT, MODELS "/gpt", "--template", "llama-2", "-n", "2", "--commands");
     assert_int_equal(p.code, 0);
-    assert_non_null(strstr(p.err, "talk: the conversation is in the chat format zephyr, this one in llama-2"));
+    assert_int_equal(count_of(p.err, "of a conversation from"), 1);
+    assert_int_equal(count_of(p.out, "\n"), 1);
     process_free(&p);
+
+    /* A template in a file, and what is none. */
+    char *template = join_path(folder, "chat_template.jinja");
+    p = run_with("Anna\n", CHAT, MODELS "/gpt", "--template", template, "-n", "3");
+    assert_int_equal(p.code, 0);
+    assert_int_equal(count_of(p.out, "\n"), 1);
+    process_free(&p);
+    p = run_with("Anna\n", CHAT, folder, "--arguments", "7", "-n", "3");
+    assert_int_not_equal(p.code, 0);
+    assert_non_null(strstr(p.err, "arguments of the chat template: expected a JSON object"));
+    process_free(&p);
+    free(template);
     free(bytes);
     free(path);
     forget(folder);
@@ -317,7 +338,7 @@ static void sum_anew(char *bytes, size_t size)
 /* Of a file whose sum is right every number is held against the others. */
 static void a_conversation_agrees_with_itself(void **state)
 {
-    enum { MESSAGES = 32, LAST = 40, ANSWERING = 48, TOKENS = 56, FIRST_ID = 72 }; /* places in the file */
+    enum { MESSAGES = 16, TEXTS = 24, TOKENS = 32, FIRST = 48 }; /* places in the file */
     char *folder = make_folder(MODELS "/gpt"), *path = join_path(folder, "talk"), *bytes, input[1024];
     size_t size;
     static const struct {
@@ -326,17 +347,23 @@ static void a_conversation_agrees_with_itself(void **state)
         const char *words;
     } changes[] = {
         {MESSAGES, 4, NULL}, /* as it is: two of the user and two of the model */
-        {MESSAGES, 0, "contradicts itself: 0 messages of "},
-        {MESSAGES, 1, "contradicts itself: 1 messages of "},
-        {MESSAGES, 1000, "contradicts itself: 1000 messages of "},
-        {MESSAGES, UINT64_MAX, "contradicts itself: 18446744073709551615 messages of "},
-        {LAST, 0, "the last from speaker 0"},
-        {LAST, 1, "the last from speaker 1"},
-        {LAST, 3, "the last from speaker 3"},
-        {ANSWERING, 0, "contradicts itself: "},
-        {ANSWERING, 2, "contradicts itself: "},
-        {FIRST_ID, UINT32_MAX, "token"},
-        {FIRST_ID, 1 << 20, "token"},
+        {MESSAGES, 0, "contradicts itself: 0 messages"},
+        {MESSAGES, 1, "contradicts itself: 1 messages, the last of the user"},
+        {MESSAGES, 3, "contradicts itself: 3 messages, the last of the user"},
+        {MESSAGES, 1000, "contradicts itself: message 4 of 1000"},
+        {MESSAGES, UINT64_MAX, "contradicts itself: message 4 of 18446744073709551615"},
+        {TEXTS, 0, "is damaged"},
+        {TEXTS, UINT64_MAX, "is damaged"},
+        {TOKENS, 0, "is damaged"},
+        {TOKENS, UINT64_MAX, "is damaged"},
+        {FIRST, 0x0401, NULL}, /* a user, "Anna" */
+        {FIRST, 0x0400, "contradicts itself: message 1 of 4"},
+        {FIRST, 0x0402, "contradicts itself: message 0 of 4"},
+        {FIRST, 0x0403, "contradicts itself: message 0 of 4"},
+        {FIRST, 0x0301, "contradicts itself: message 1 of 4"},
+        {FIRST, UINT64_MAX << 8 | 1, "contradicts itself: message 0 of 4"},
+        {SIZE_MAX, UINT32_MAX, "token"}, /* the first id */
+        {SIZE_MAX, 1 << 20, "token"},
     };
 
     (void)state;
@@ -346,8 +373,10 @@ static void a_conversation_agrees_with_itself(void **state)
     snprintf(input, sizeof input, "/load %s\nTom\n", path);
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         bytes = read_file(folder, "talk", &size);
-        for (size_t k = 0; k < (changes[i].at == FIRST_ID ? 4U : 8U); k++)
-            bytes[changes[i].at + k] = (char)(changes[i].value >> 8 * k);
+        const size_t first_id = FIRST + (unsigned char)bytes[TEXTS] + 256U * (unsigned char)bytes[TEXTS + 1],
+                     at = changes[i].at == SIZE_MAX ? first_id : changes[i].at;
+        for (size_t k = 0; k < (at == first_id ? 4U : 8U); k++)
+            bytes[at + k] = (char)(changes[i].value >> 8 * k);
         sum_anew(bytes, size);
         char *changed = join_path(folder, "changed");
         write_file(folder, "changed", bytes, size);
@@ -364,8 +393,9 @@ static void a_conversation_agrees_with_itself(void **state)
     }
     /* One token fewer than the state has. */
     bytes = read_file(folder, "talk", &size);
+    const size_t first_id = FIRST + (unsigned char)bytes[TEXTS] + 256U * (unsigned char)bytes[TEXTS + 1];
     bytes[TOKENS]--;
-    memmove(bytes + FIRST_ID, bytes + FIRST_ID + 4, size - FIRST_ID - 4);
+    memmove(bytes + first_id, bytes + first_id + 4, size - first_id - 4);
     sum_anew(bytes, size - 4);
     write_file(folder, "talk", bytes, size - 4);
     snprintf(input, sizeof input, "/load %s\nTom\n", path);
@@ -388,12 +418,12 @@ static void mistakes_are_answered(void **state)
     refused(run(CHAT, MODELS "/gpt"), "has no chat template (chat_template.jinja, or chat_template in "
                                       "tokenizer_config.json), and model_type 'gpt2' does not say which of these it "
                                       "speaks: chatml, llama-3, llama-2");
-    refused(run(CHAT, MODELS "/gpt", "--template", "morse"), "chat format 'morse' is none of those there are: chatml");
-    refused(run(CHAT, MODELS "/gpt", "--template", "chatml"), "chat format chatml needs the token <|im_start|>");
+    refused(run(CHAT, MODELS "/gpt", "--template", "morse"), "morse: cannot be read: No such file");
+    refused(run(CHAT, MODELS "/gpt", "--template", "chatml"),
+            "the chat template chatml needs the added token <|im_start|>");
     refused(run(CHAT, folder, "--context", "300"), "--context expects at most 256 with this model, found 300");
-    write_file(folder, "chat_template.jinja", "{{ messages }}", 14);
-    refused(run(CHAT, folder), "chat_template.jinja: the chat template writes messages in none of the formats");
-    refused(run(CHAT, FIXTURES "/chat/chatml"), "chatml");
+    write_file(folder, "chat_template.jinja", "a\n{{ messages }", 15);
+    refused(run(CHAT, folder), "chat_template.jinja: line 2: expected the end of the tag, found '}'");
     forget(folder);
 }
 

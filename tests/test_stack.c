@@ -34,6 +34,7 @@ typedef struct stage {
     const char *folder;
     ink_model *model;
     ink_tokenizer *tokenizer;
+    const char *template_text;
     ink_chat *chat;
     ink_state *state, *other;
     ink_encoded *encoded;
@@ -69,13 +70,19 @@ static void call_decode(stage *s)
     (void)ink_tokenizer_decode(s->ctx, s->tokenizer, s->ids, s->n, text, 0, &size);
 }
 
-static void call_chat_open(stage *s) { s->result = ink_chat_open(s->ctx, s->folder, s->tokenizer, NULL, &s->chat); }
+static void call_chat_open(stage *s)
+{
+    const ink_chat_options options = {.template_text = s->template_text, .template_size = strlen(s->template_text)};
+    s->result = ink_chat_open(s->ctx, s->folder, s->tokenizer, &options, &s->chat);
+}
 
 static void call_chat_encode(stage *s)
 {
-    ink_conversation at = {0};
-    const ink_message message = {INK_ROLE_USER, "Hello, how are you?", 19};
-    (void)ink_chat_encode(s->ctx, s->chat, &at, &message, 1, true, NULL, 0, &s->n);
+    const ink_message messages[] = {
+        {.role = "user", .text = "Hello, how are you?", .size = 19},
+        {.role = "assistant", .text = "1", .size = 1, .members = "{\"tool_calls\": [{\"a\": [[[[[[[[1.5]]]]]]]]}]}"}};
+    const ink_chat_input input = {.messages = messages, .n_messages = 2, .answer = true, .tools = "[{}]"};
+    (void)ink_chat_encode(s->ctx, s->chat, &input, NULL, 0, &s->n);
 }
 
 static void call_model_open(stage *s) { s->result = ink_model_open(s->ctx, s->folder, NULL, &s->model); }
@@ -296,9 +303,15 @@ static void every_call_needs_little_stack(ink_context *ctx)
         {FIXTURES "/tokenizer/legacy_gpt2", NULL},
         {FIXTURES "/tokenizer/legacy_bert", NULL},
         {FIXTURES "/tokenizer/legacy_qwen2", NULL},
-        {FIXTURES "/chat/bytes", FIXTURES "/chat/qwen3"},
-        {FIXTURES "/chat/bytes", FIXTURES "/chat/llama-3.2"},
-        {FIXTURES "/chat/bytes", FIXTURES "/chat/smollm2"},
+        /* Macros in macros, nested values compared, sorted and written, numbers and dates. */
+        {FIXTURES "/chat/wide",
+         "{% macro m(n) %}{% if n > 0 %}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(100) }}{{ messages | tojson }}"
+         "{{ messages }}{{ messages == messages[:] }}{{ messages | sort(attribute='role') }}{{ 1e300 / 7 }}"
+         "{{ strftime_now('%d %b %Y') }}{{ '%5.2f' % 1.25 }}{{ '{:5d}'.format(7) }}{{ 2.675 | round(2) }}"
+         "{{ [['a']] | map('map', 'map', 'upper') | list }}{{ messages | groupby('role') | map('first') | list }}"},
+        {FIXTURES "/chat/first",
+         "{{ ((((((((((((((((((((((((1 if ((((((((((1)))))))))) else 2)))))))))))))))))))))))) }}"
+         "{% for a, (b, (c, d)) in [] if a %}{% set x | upper %}{% endset %}{% endfor %}"},
     };
     char path[1024];
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
@@ -307,7 +320,7 @@ static void every_call_needs_little_stack(ink_context *ctx)
         MEASURE(&s, encode);
         MEASURE(&s, decode);
         if (folders[i].chat != NULL) {
-            s.folder = folders[i].chat;
+            s.template_text = folders[i].chat;
             MEASURE(&s, chat_open);
             MEASURE(&s, chat_encode);
         }

@@ -69,14 +69,14 @@ static bool encode_source(const summariser *s, const char *name, const char *tex
 /* The ids of a conversation in which the user says this, and of the marks that ask for the answer. */
 static bool encode_message(const summariser *s, const char *text, size_t size, ink_token **tokens, size_t *n)
 {
-    const ink_message message = {INK_ROLE_USER, text, size};
-    ink_conversation at = {0};
-    ink_result result = ink_chat_encode(s->lm.ctx, s->chat, &at, &message, 1, true, NULL, 0, n);
-    if (result != INK_ERROR_LIMIT && !console_ok(s->lm.ctx, result)) /* without room the call reports the size */
-        return false;
+    const ink_message message = {.role = "user", .text = text, .size = size};
+    const ink_chat_input input = {
+        .messages = &message, .n_messages = 1, .answer = true, .arguments = "{\"enable_thinking\": false}"};
+    ink_result result = ink_chat_encode(s->lm.ctx, s->chat, &input, NULL, 0, n);
+    if (result != INK_ERROR_LIMIT || *n == 0) /* without room the call reports the size */
+        return console_ok(s->lm.ctx, result) && console_complain("the chat template writes nothing");
     *tokens = console_memory(*n, sizeof **tokens);
-    return *tokens != NULL &&
-           console_ok(s->lm.ctx, ink_chat_encode(s->lm.ctx, s->chat, &at, &message, 1, true, *tokens, *n, n));
+    return *tokens != NULL && console_ok(s->lm.ctx, ink_chat_encode(s->lm.ctx, s->chat, &input, *tokens, *n, n));
 }
 
 /* The same, with whole words of the text as far as there is room for them; of its first word with a part. */

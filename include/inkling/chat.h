@@ -1,32 +1,28 @@
 /*
  * chat.h - conversations: from messages to the token ids that an instruct model was trained on.
  *
- * For such a model a conversation is one text in which control tokens mark who speaks. The folder says which ones, in
- * `chat_template`, a Jinja program in tokenizer_config.json or in chat_template.jinja. Programs are not run here. A
- * template is recognised as a whole, however it is spelled; any other is refused. The formats, where m is a message and
- * a the answer (bos and eos are the folder's own tokens):
+ * For such a model a conversation is one text in which control tokens mark who speaks. The folder has a program that
+ * writes this text, `chat_template`, in the language Jinja (chat_template.jinja, or tokenizer_config.json). It is run
+ * here, so the ids are those of transformers' apply_chat_template(): with tools, with documents, with arguments such as
+ * enable_thinking.
  *
- *   chatml        <|im_start|>user\n m <|im_end|>\n<|im_start|>assistant\n a <|im_end|>\n       (Qwen, SmolLM2)
- *   llama-3       bos <|start_header_id|>user<|end_header_id|>\n\n m <|eot_id|> ... a <|eot_id|>
- *   llama-2       bos [INST] m [/INST] a eos bos [INST] ...
- *   mistral-v0    bos [INST] m [/INST]a eos [INST] ...     in -v1 with a space before [INST] and a, in -v3 none before
- *                                                          [/INST]; -v0 has no system text
- *   gemma         bos <start_of_turn>user\n m <end_of_turn>\n<start_of_turn>model\n a <end_of_turn>\n    (Gemma 3)
- *   zephyr        <|user|>\n m eos \n<|assistant|>\n a eos \n                                   (TinyLlama)
+ * Text of a message never becomes a control token, however it is spelled, and whatever the template does with it: every
+ * byte knows whether it comes from the template or from the messages. An added token is recognised where all of its
+ * bytes come from the template. White space is the exception: added tokens of nothing else (Gemma has them) are no
+ * control tokens. Where the vocabulary leads from plain text to a control token nevertheless, the message is refused.
  *
- * Control tokens are written as ids, and messages are encoded as plain text, so no message can write a control token,
- * however it is spelled. In some formats the marks themselves are plain text to the tokenizer (zephyr's, and [INST]
- * before mistral-v3). There a message can imitate the marks, but not bos and eos.
+ * All messages are encoded each time, because a template may look back and change what it wrote before: thoughts leave
+ * the history, a system text moves. The state of the model has read most of it. ink_state_follow() (model.h) takes it
+ * back to where the ids differ from those it has read, and only what is behind has to run. Turn by turn:
  *
- * The state of the model keeps the whole conversation, so each call encodes only the new messages. Turn by turn:
+ *     ink_message messages[64] = {{.role = "user", .text = line, .size = strlen(line)}};
+ *     ink_chat_input input = {.messages = messages, .n_messages = 1, .answer = true};
  *
- *     ink_conversation at = {0};
- *     ink_message message = {INK_ROLE_USER, line, strlen(line)};
- *
- *     ink_chat_encode(ctx, chat, &at, &message, 1, true, ids, capacity, &n);
- *     ink_model_forward(ctx, model, state, ids, n, logits);
- *     sample and forward tokens until ink_chat_ends() is true for one; do not forward that one,
- *     because the next call begins with the end of the answer
+ *     ink_chat_encode(ctx, chat, &input, ids, capacity, &n);
+ *     ink_state_follow(ctx, state, heard, ids, n, &n_read);            heard [ink_state_length()] is what it has read
+ *     ink_model_forward(ctx, model, state, ids + n_read, n - n_read, logits);
+ *     sample and forward tokens until ink_chat_ends() is true for one
+ *     messages[1] = (ink_message){.role = "assistant", .text = answer, .size = size};     and the next of the user
  *
  * A chat is immutable and may be used through many contexts at once.
  */
@@ -41,60 +37,80 @@ extern "C" {
 
 typedef struct ink_chat ink_chat;
 
-/* {0}: the format of the folder's template, on disk, no thinking. */
+/* {0}: the folder's template, on disk. */
 typedef struct ink_chat_options {
-    const char *format; /* one of the names above; NULL: the folder's. In a folder without a template the model_type of
-                           config.json decides, if the tokenizer has the control tokens for it */
-    const char *date;   /* today, for templates that tell the model (Llama-3.2); NULL: "26 Jul 2024" */
-    bool think;         /* lets a model with optional thinking (Qwen3) think before it answers */
+    const char *standard;      /* a template of the library's own, by name (below), instead of the folder's; or NULL */
+    const char *template_text; /* [template_size] a template of the caller's instead of the folder's; or NULL */
+    size_t template_size;
+    const char *date; /* what time it is for templates that ask (strftime_now): "2026-11-05" or "2026-11-05T18:30:00";
+                         NULL: 26 July 2024 */
     const ink_source *source; /* where the files are; NULL: the folder `folder` on disk */
 } ink_chat_options;
 
-/* Opens the chat template of a folder; options may be NULL. `tokenizer` is the folder's and must outlive the chat.
-   INK_ERROR_NOT_FOUND (no template, and nothing else decides), INK_ERROR_UNSUPPORTED (a template or a format that is
-   none of the above), INK_ERROR_MISMATCH (a control token of the format is no added token of the tokenizer, or the
-   template writes bos_token or eos_token and no file beside the tokenizer names it),
-   INK_ERROR_READ, _CORRUPT, _LIMIT, _MEMORY. */
+/* Opens the chat template of a folder; options may be NULL. `tokenizer` is the folder's and must outlive the chat. A
+   folder without a template has the standard one that its model_type in config.json is known for, if the tokenizer has
+   the control tokens of it. Of several named templates it opens "default", and "tool_use" for messages with tools.
+   INK_ERROR_NOT_FOUND (no template, and nothing else decides), INK_ERROR_CORRUPT (not Jinja: the line is named),
+   INK_ERROR_UNSUPPORTED (a tag that does not run here), INK_ERROR_MISMATCH (a control token of the standard template is
+   no added token of the tokenizer), INK_ERROR_ARGUMENT (no such standard template, no date), INK_ERROR_READ, _LIMIT,
+   _MEMORY. */
 ink_result ink_chat_open(ink_context *ctx, const char *folder, const ink_tokenizer *tokenizer,
                          const ink_chat_options *options, ink_chat **chat);
 void ink_chat_free(ink_chat *chat);
 
-/* "chatml"; and the name of the i-th format there is, NULL from the end on. Static strings. */
-const char *ink_chat_format(const ink_chat *chat);
-const char *ink_chat_format_name(size_t i);
+/* Where the template comes from: "chat_template.jinja", "tokenizer_config.json", the name of a standard template, or
+   "template_text". It lives as long as the chat. */
+const char *ink_chat_name(const ink_chat *chat);
 
-/* True for a token that ends the model's answer: the format's own, and the folder's EOS. */
+/* The name of the i-th standard template: "chatml", "llama-3", "llama-2", "mistral-v0", "mistral-v1", "mistral-v3",
+   "gemma", "zephyr"; NULL from the end on. Static strings. */
+const char *ink_chat_standard(size_t i);
+
+/* True for a token that ends the model's answer: the one that the template writes behind an answer, and the EOS of the
+   folder. The stop tokens of the model end it as well (ink_model_stops_at()). */
 bool ink_chat_ends(const ink_chat *chat, ink_token id);
 
-typedef enum ink_role { INK_ROLE_SYSTEM, INK_ROLE_USER, INK_ROLE_ASSISTANT } ink_role;
-
+/* {.role = "user", .text = text, .size = size} */
 typedef struct ink_message {
-    ink_role role;
-    const char *text; /* [size] bytes of UTF-8 */
+    const char *role; /* "system", "user", "assistant", "tool", ... Templates may build control tokens of it
+                         (<|user|>), so it is the program's word: if it has other characters than letters, digits, '_',
+                         '-' and '.', it counts as text of the message */
+    const char *text; /* [size] the content, UTF-8; NULL: it has none, or one of several parts in `members` */
     size_t size;
+    const char *members; /* what else it has, as a JSON object; NULL: nothing else. For example
+                            {"tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]},
+                            {"reasoning_content": "..."}, {"content": [{"type": "text", "text": "..."}]} */
 } ink_message;
 
-/* The position in a conversation; {0} at its beginning. It is small and has no pointers: keep it beside the state, copy
-   and save it with the state. */
-typedef struct ink_conversation {
-    size_t n_messages; /* so far, the model's own included */
-    ink_role last;     /* of the last message */
-    bool answering;    /* the model's answer has begun and is not closed */
-} ink_conversation;
+/* What a template is run over. JSON texts are NUL-terminated; NULL: there is none. */
+typedef struct ink_chat_input {
+    const ink_message *messages; /* [n_messages], at least 1 */
+    size_t n_messages;
+    bool answer;           /* asks the model for its answer (add_generation_prompt) */
+    const char *tools;     /* a JSON array of the functions that the model may call, as JSON schemas */
+    const char *documents; /* a JSON array of objects with title and text */
+    const char *arguments; /* a JSON object of further variables: {"enable_thinking": false}. Where absent, the
+                              template decides (Qwen3 thinks) */
+} ink_chat_input;
 
 /*
- * Encodes the next messages, n_messages >= 1, and with `answer` the marks that ask the model for its answer. Before the
- * messages it writes the end of an answer that is not closed. At the beginning of a conversation it writes the BOS, if
- * the format has one, and the system text of the template, if the first message is no system text. *n is always set to
- * the number of ids. If that is more than `capacity`, the result is INK_ERROR_LIMIT, nothing is written and *at stays
- * as it was; `ids` may be NULL if capacity is 0. INK_ERROR_ARGUMENT for messages in an order for which the format has
- * no place (llama-2 and mistral: a system text only before the first message of the user, and none in mistral-v0, then
- * user and assistant in turn). INK_ERROR_MISMATCH for a text that the tokenizer would turn into a control token
- * nevertheless: one of the format, BOS or EOS, also where the file does not flag it as special or it is the token for
- * unknown words.
+ * The ids of the conversation. *n is always set to their number. If that is more than `capacity`, the result is
+ * INK_ERROR_LIMIT and nothing is written; `ids` may be NULL if capacity is 0.
+ *
+ * As in transformers, members of a message that are null are left out, and reasoning_content, thinking and reasoning
+ * are one. INK_ERROR_ARGUMENT: the template refuses the messages (raise_exception), or a JSON text is no array or
+ * object. INK_ERROR_MISMATCH: the messages are not what the template needs (the sentence names the line), or a text of
+ * a message becomes a control token nevertheless. INK_ERROR_UNSUPPORTED: a filter or test that does not run here.
+ * INK_ERROR_LIMIT: more memory than template_bytes of ink_limits, or more than 4 million steps and 200 for each byte of
+ * the template and the input. INK_ERROR_CORRUPT: a JSON text is none.
  */
-ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, ink_conversation *at, const ink_message *messages,
-                           size_t n_messages, bool answer, ink_token *ids, size_t capacity, size_t *n);
+ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, const ink_chat_input *input, ink_token *ids,
+                           size_t capacity, size_t *n);
+
+/* The text that the template writes: apply_chat_template(tokenize=False). *size is always set to its length (no NUL is
+   written); INK_ERROR_LIMIT as above. To look at; it does not say where control tokens are. */
+ink_result ink_chat_render(ink_context *ctx, const ink_chat *chat, const ink_chat_input *input, char *text,
+                           size_t capacity, size_t *size);
 
 #ifdef __cplusplus
 }

@@ -97,6 +97,7 @@ typedef struct ink_limits {
     uint64_t text_growth;    /* a normalizer may make so many characters of each byte of a text, and 1024 more.
                                 Default 8 */
     uint64_t token_bytes;    /* of text that a decoder may make of one token. Default 64 KB */
+    uint64_t template_bytes; /* memory that running a chat template may take. Default 64 MB */
 } ink_limits;
 
 /* Zero-initialise and set what differs: {0} means malloc, no worker threads, the best kernel of this machine. */

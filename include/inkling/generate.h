@@ -17,13 +17,14 @@
  *     ink_request request = {.tokens = prompt, .n_tokens = n};
  *     ink_generate(ctx, generator, &request, 1);
  *
- * A turn of a conversation. `tokens` is the whole conversation, and the state knows how much of it has run:
+ * A turn of a conversation. `tokens` is the whole conversation as ink_chat_encode() gives it, `heard` what the state
+ * has read, and the state knows how much that is:
  *
  *     ink_generate_options options = {.chat = chat, .bring_states = true, .tokenizer = tokenizer, ...};
+ *     ink_state_follow(ctx, state, heard, tokens, n_tokens, &n_kept);     forgets what the conversation has no longer
  *     ink_request turn = {.state = state, .tokens = tokens, .n_tokens = n_tokens};
  *     ink_generate(ctx, generator, &turn, 1);                  runs what is new of tokens, then answers
- *     memcpy(tokens + n_tokens, turn.results[0].tokens, turn.results[0].n_tokens * sizeof *tokens);
- *     n_tokens += turn.results[0].n_tokens;                    the next turn's tokens follow
+ *     heard = tokens and turn.results[0].tokens; the text of the result is the next message
  *
  * A translation by four beams, of a model that reads a source (encoder_decoder.h), with the folder's other settings.
  * `target` is the tokenizer of ink_tokenizer_open_target():
@@ -128,7 +129,7 @@ typedef struct ink_generate_options {
     size_t min_length; /* the same with the tokens of the request; 0: off */
 
     ink_token_list stop_tokens; /* each ends a text; tokens NULL: those of the model */
-    const ink_chat *chat; /* new texts are answers in this format: also its tokens end them, and they are texts of their
+    const ink_chat *chat; /* new texts are answers in this chat: also its tokens end them, and they are texts of their
                              own, spelled without a space in front; NULL: they go on with the text of the request */
     const ink_stop_text *stop_texts; /* [n_stop_texts] a text ends before the first of them; not under beams */
     size_t n_stop_texts;

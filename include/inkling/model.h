@@ -259,6 +259,13 @@ void ink_state_reset(ink_state *state);
    (INK_ERROR_UNSUPPORTED: keep a copy instead). INK_ERROR_ARGUMENT if the state has seen fewer. */
 ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length);
 
+/* Prepares a state for another sequence that begins as the one it has seen: a conversation whose template wrote its
+   history anew. `seen` [ink_state_length(state)] are the tokens that the state has seen. It forgets what is behind the
+   longest common beginning with tokens [n], n >= 1, or everything if it cannot go back there. *n_kept is its length
+   then: tokens from there on are to be run, the last one always. */
+ink_result ink_state_follow(ink_context *ctx, ink_state *state, const ink_token *seen, const ink_token *tokens,
+                            size_t n, size_t *n_kept);
+
 /* Copies the sequence of `from` into `to`. Both must be of the same model and hold keys and values as the same type
    (INK_ERROR_MISMATCH); INK_ERROR_LIMIT if `to` is too small. */
 ink_result ink_state_copy(ink_context *ctx, const ink_state *from, ink_state *to);

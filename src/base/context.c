@@ -46,6 +46,7 @@ ink_context *ink_context_create(const ink_context_options *options)
     set_default(&chosen.limits.state_bytes, (uint64_t)4 << 30);
     set_default(&chosen.limits.text_growth, 8);
     set_default(&chosen.limits.token_bytes, (uint64_t)64 << 10);
+    set_default(&chosen.limits.template_bytes, (uint64_t)64 << 20);
     char *error = chosen.error;
     size_t error_size = error != NULL ? chosen.error_size : 0;
     ink_format(error, error_size, "%s", "");

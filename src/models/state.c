@@ -194,6 +194,27 @@ ink_result ink_state_rewind(ink_context *ctx, ink_state *state, size_t length)
     return INK_OK;
 }
 
+ink_result ink_state_follow(ink_context *ctx, ink_state *state, const ink_token *seen, const ink_token *tokens,
+                            size_t n, size_t *n_kept)
+{
+    INK_REQUIRE(ctx, state, tokens, n_kept);
+    size_t common = 0;
+    if (state->length > 0)
+        INK_REQUIRE(ctx, seen);
+    if (n == 0)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_state_follow: there are no tokens");
+    while (common < state->length && common + 1 < n && seen[common] == tokens[common])
+        common++;
+    ink_result result = ink_state_rewind(ctx, state, common);
+    if (result == INK_ERROR_UNSUPPORTED) {
+        ink_error_clear(ctx);
+        ink_state_reset(state);
+        result = INK_OK;
+    }
+    *n_kept = state->length;
+    return result;
+}
+
 /* ---- parts ------------------------------------------------------------------------------------------------------ */
 
 /* The caches of a block. */

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../text/chat_format.h"
+#include "../text/chat_object.h"
 #include "generator.h"
 
 bool ink_model_generation(const ink_model *model, ink_generate_options *options)
@@ -140,7 +140,7 @@ static ink_generator *generator_layout(ink_arena *arena, const ink_generator *fi
     return g;
 }
 
-/* The list of stop tokens: those of the options or the model, and those of the chat format. Only counts them while
+/* The list of stop tokens: those of the options or the model, and those of the chat. Only counts them while
    `stops` is NULL. */
 static size_t list_stops(const ink_model *model, const ink_generate_options *o, ink_token *stops)
 {
@@ -152,8 +152,8 @@ static size_t list_stops(const ink_model *model, const ink_generate_options *o, 
     for (size_t i = 0; i < listed.n_tokens; i++, n++)
         if (stops != NULL)
             stops[n] = listed.tokens[i];
-    for (int i = 0; chat != NULL && i < 2; i++) {
-        ink_token token = i == 0 ? chat->stop : chat->eos;
+    for (size_t i = 0; chat != NULL && i < chat->n_ends; i++) {
+        ink_token token = chat->ends[i];
         if (token < 0 || (size_t)token >= model->info.vocab_size)
             continue;
         if (stops != NULL)

@@ -1,370 +1,465 @@
 /*
- * chat.c - messages to ids.
+ * chat.c - messages to ids: the template is run over the messages, and what it wrote is encoded as one text.
  *
- * Texts of the format and texts of people are laid side by side in one run of text up to the next control token. A run
- * is encoded as a whole, because a token may reach across the border between the two. Control tokens are looked for
- * only in the texts of the format.
+ * Every byte that the template wrote has a mark that says whether it comes from the messages. The tokenizer looks for
+ * added tokens in the text without such bytes.
  */
 #include <string.h>
 
-#include "chat_format.h"
+#include "../formats/json.h"
+#include "chat_object.h"
 #include "engine.h"
-#include "unicode.h"
 
-typedef struct chat_writer {
+#define CHAT_STEPS 4000000u
+#define CHAT_STEPS_FOR_BYTE 200u
+
+/* ---- plain data ------------------------------------------------------------------------------------------------- */
+
+/* A run over the messages, and the memory of the JSON texts in them. */
+typedef struct chat_run {
     ink_context *ctx;
     const ink_chat *chat;
-    ink_text_sink run; /* without room while only the bytes are counted */
-    bool resumed;      /* the conversation began in an earlier call */
-    bool spoken;       /* a message has begun in this one */
-    ink_token *ids;    /* [capacity] */
-    size_t n_ids, capacity;
-} chat_writer;
+    ink_arena *arena; /* growing */
+    ink_jinja jinja;
+} chat_run;
 
-typedef struct chat_text {
-    const char *at;
-    size_t size;
-} chat_text;
-
-/* ---- runs and tokens -------------------------------------------------------------------------------------------- */
-
-/* Makes sure that no message becomes a control token, even if the vocabulary would allow it: none of the format and no
-   BOS or EOS, whatever its flags are, and no other special token but the one for unknown words. */
-static ink_result chat_check_plain(const chat_writer *w, const ink_token *ids, size_t n)
+static ink_result chat_number(chat_run *r, const ink_json_document *json, const ink_json_node *node,
+                              ink_jinja_value *value)
 {
-    const ink_chat *chat = w->chat;
-    const ink_token own[] = {chat->bos, chat->eos, chat->stop, chat->marks[0], chat->marks[1], chat->marks[2]};
-    ink_token unknown = ink_tokenizer_control(chat->tokenizer, INK_CONTROL_UNK);
+    bool negative = node->string[0] == '-';
+    uint64_t digits;
+    if (strpbrk(node->string, ".eE") != NULL) {
+        *value = ink_jinja_float(ink_decimal(node->string, node->string_size));
+        return INK_OK;
+    }
+    ink_digits(node->string + negative, node->string_size - negative, &digits);
+    if (digits > INT64_MAX)
+        return ink_fail(r->ctx, INK_ERROR_LIMIT, "%s: the number %.*s is beyond 64 bits", json->file,
+                        (int)ink_size_min(node->string_size, 40), node->string);
+    *value = ink_jinja_int(negative ? -(int64_t)digits : (int64_t)digits);
+    return INK_OK;
+}
+
+/* The values of a JSON text. Nodes are in the order of the text, so from the last to the first the children of a node
+   are there before the node. */
+static ink_result chat_parse(chat_run *r, const char *what, const char *text, ink_json_kind kind,
+                             ink_jinja_value *value)
+{
+    ink_json_document json = {0};
+    INK_TRY(ink_json_parse(r->ctx, r->arena, what, text, strlen(text), 0, INK_LIMIT(r->ctx, settings_bytes), &json));
+    if (json.nodes[0].kind != kind)
+        return ink_fail(r->ctx, INK_ERROR_ARGUMENT, "%s: expected a JSON %s", what,
+                        kind == INK_JSON_ARRAY ? "array" : "object");
+    ink_jinja *run = &r->jinja;
+    ink_jinja_value *values = ink_jinja_alloc(run, json.n_nodes, sizeof *values);
+    if (values == NULL)
+        return ink_jinja_failed(run);
+    for (size_t i = json.n_nodes; i-- > 0;) {
+        const ink_json_node *node = &json.nodes[i];
+        ink_jinja_value *items;
+        size_t n = 0;
+        switch (node->kind) {
+        case INK_JSON_NULL:
+            values[i] = ink_jinja_none();
+            break;
+        case INK_JSON_FALSE:
+        case INK_JSON_TRUE:
+            values[i] = ink_jinja_bool(node->kind == INK_JSON_TRUE);
+            break;
+        case INK_JSON_NUMBER:
+            INK_TRY(chat_number(r, &json, node, &values[i]));
+            break;
+        case INK_JSON_STRING:
+            values[i] = ink_jinja_text(run, node->string, node->string_size, true);
+            break;
+        case INK_JSON_ARRAY:
+            items = ink_jinja_alloc(run, node->n_children, sizeof *items);
+            if (items == NULL)
+                return ink_jinja_failed(run);
+            for (ink_json k = ink_json_first(&json, (ink_json)i); k != INK_JSON_NONE; k = ink_json_next(&json, k))
+                items[n++] = values[k];
+            values[i] = ink_jinja_new_list(run, INK_JINJA_LIST, items, n);
+            break;
+        case INK_JSON_OBJECT: /* no key is there twice */
+            values[i] = ink_jinja_new_dict(run, INK_JINJA_DICT, node->n_children);
+            if (values[i].kind == INK_JINJA_MISSING)
+                break;
+            for (ink_json k = ink_json_first(&json, (ink_json)i); k != INK_JSON_NONE; k = ink_json_next(&json, k)) {
+                ink_jinja_value key = ink_jinja_text(run, json.nodes[k].key, json.nodes[k].key_size, true);
+                if (key.kind == INK_JINJA_MISSING)
+                    return ink_jinja_failed(run);
+                values[i].dict->pairs[2 * n] = key;
+                values[i].dict->pairs[2 * n++ + 1] = values[k];
+            }
+            values[i].dict->n = n;
+            break;
+        }
+        if (values[i].kind == INK_JINJA_MISSING)
+            return ink_jinja_failed(run);
+    }
+    *value = values[0];
+    return INK_OK;
+}
+
+static ink_result chat_put(chat_run *r, ink_jinja_value dict, const char *key, ink_jinja_value value)
+{
+    ink_jinja_value name = ink_jinja_text(&r->jinja, key, strlen(key), false);
+    if (name.kind == INK_JINJA_MISSING || value.kind == INK_JINJA_MISSING)
+        return ink_jinja_failed(&r->jinja);
+    return ink_jinja_put_pair(&r->jinja, dict.dict, name, value);
+}
+
+/* A role that is one word is the program's, not somebody's text. */
+static bool chat_is_word(const char *role)
+{
+    for (; *role != '\0'; role++)
+        if (!((*role >= '0' && *role <= '9') || ((*role | 0x20) >= 'a' && (*role | 0x20) <= 'z') || *role == '_' ||
+              *role == '-' || *role == '.'))
+            return false;
+    return true;
+}
+
+/* A message as a dict: as transformers passes it to a template. */
+static ink_result chat_message(chat_run *r, size_t i, const ink_message *message, ink_jinja_value *value)
+{
+    static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
+    ink_jinja *run = &r->jinja;
+    ink_jinja_value members, thoughts = {.kind = INK_JINJA_NONE};
+    char where[40];
+    if (message->role == NULL || (message->text == NULL && message->size > 0))
+        return ink_fail(r->ctx, INK_ERROR_ARGUMENT, "ink_chat_encode: message %zu has no role or no text", i);
+    *value = ink_jinja_new_dict(run, INK_JINJA_DICT, 4);
+    if (value->kind == INK_JINJA_MISSING)
+        return ink_jinja_failed(run);
+    INK_TRY(chat_put(r, *value, "role",
+                     ink_jinja_text(run, message->role, strlen(message->role), !chat_is_word(message->role))));
+    if (message->text != NULL)
+        INK_TRY(chat_put(r, *value, "content", ink_jinja_text(run, message->text, message->size, true)));
+    if (message->members == NULL)
+        return INK_OK;
+    ink_format(where, sizeof where, "members of message %zu", i);
+    const char *file = ink_arena_string(r->arena, where, strlen(where));
+    if (file == NULL)
+        return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %s", where);
+    INK_TRY(chat_parse(r, file, message->members, INK_JSON_OBJECT, &members));
+    for (size_t k = 0; k < members.dict->n; k++)
+        if (members.dict->pairs[2 * k + 1].kind != INK_JINJA_NONE)
+            INK_TRY(ink_jinja_put_pair(run, value->dict, members.dict->pairs[2 * k], members.dict->pairs[2 * k + 1]));
+    for (size_t k = 0; k < 3 && thoughts.kind == INK_JINJA_NONE; k++) {
+        const ink_jinja_string name = {.at = names[k], .size = (uint32_t)strlen(names[k])};
+        const ink_jinja_value *found = ink_jinja_find(run, value->dict, &name);
+        thoughts = found != NULL ? *found : thoughts;
+    }
+    if (thoughts.kind == INK_JINJA_NONE)
+        return INK_OK;
+    const ink_jinja_string thinking = {.at = "thinking", .size = 8};
+    if (ink_jinja_find(run, value->dict, &thinking) == NULL)
+        INK_TRY(chat_put(r, *value, "thinking", thoughts));
+    return chat_put(r, *value, "reasoning_content", thoughts);
+}
+
+static ink_result chat_set(chat_run *r, const char *name, ink_jinja_value value)
+{
+    return ink_jinja_set(&r->jinja, name, strlen(name), value);
+}
+
+/* The bytes of an input, for the bound of steps; SIZE_MAX if they cannot be counted. */
+static size_t chat_bytes(const ink_chat *chat, const ink_chat_input *input)
+{
+    const char *const texts[] = {input->tools, input->documents, input->arguments};
+    size_t bytes = chat->template_size;
+    bool fits = true;
+    for (size_t i = 0; i < 3; i++)
+        fits = fits && ink_size_add(bytes, texts[i] != NULL ? strlen(texts[i]) : 0, &bytes);
+    for (size_t i = 0; i < input->n_messages; i++) {
+        const char *members = input->messages[i].members;
+        fits = fits && ink_size_add(bytes, input->messages[i].size + 16, &bytes) &&
+               ink_size_add(bytes, members != NULL ? strlen(members) : 0, &bytes);
+    }
+    return fits && bytes <= SIZE_MAX / CHAT_STEPS_FOR_BYTE / 2 ? bytes : SIZE_MAX / CHAT_STEPS_FOR_BYTE / 2;
+}
+
+/* Runs the template: r->jinja.out is what it writes. */
+static ink_result chat_run_template(chat_run *r, const ink_chat_input *input)
+{
+    static const char *const reserved[] = {"messages", "tools", "documents", "add_generation_prompt"};
+    const ink_chat *chat = r->chat;
+    ink_jinja *run = &r->jinja;
+    ink_jinja_value value;
+    for (size_t i = 0; i < chat->n_tokens; i++)
+        INK_TRY(
+            chat_set(r, chat->tokens[i].name, ink_jinja_text(run, chat->tokens[i].text, chat->tokens[i].size, false)));
+    if (input->arguments != NULL) {
+        INK_TRY(chat_parse(r, "arguments of the chat template", input->arguments, INK_JSON_OBJECT, &value));
+        for (size_t i = 0; i < value.dict->n; i++) {
+            const ink_jinja_string *name = value.dict->pairs[2 * i].text;
+            for (size_t k = 0; k < 4; k++)
+                if (ink_jinja_named(name, reserved[k]))
+                    return ink_fail(r->ctx, INK_ERROR_ARGUMENT,
+                                    "arguments of the chat template: '%s' has a place of its own", reserved[k]);
+            INK_TRY(ink_jinja_set(run, name->at, name->size, value.dict->pairs[2 * i + 1]));
+        }
+    }
+    value = ink_jinja_none();
+    if (input->tools != NULL)
+        INK_TRY(chat_parse(r, "tools of the chat", input->tools, INK_JSON_ARRAY, &value));
+    INK_TRY(chat_set(r, "tools", value));
+    value = ink_jinja_none();
+    if (input->documents != NULL)
+        INK_TRY(chat_parse(r, "documents of the chat", input->documents, INK_JSON_ARRAY, &value));
+    INK_TRY(chat_set(r, "documents", value));
+    INK_TRY(chat_set(r, "add_generation_prompt", ink_jinja_bool(input->answer)));
+    ink_jinja_value *messages = ink_jinja_alloc(run, input->n_messages, sizeof *messages);
+    if (messages == NULL)
+        return ink_jinja_failed(run);
+    for (size_t i = 0; i < input->n_messages; i++)
+        INK_TRY(chat_message(r, i, &input->messages[i], &messages[i]));
+    INK_TRY(chat_set(r, "messages", ink_jinja_new_list(run, INK_JINJA_LIST, messages, input->n_messages)));
+    return ink_jinja_render(run);
+}
+
+/* Begins a run; chat_end() has to follow, whatever the result. */
+static ink_result chat_begin(chat_run *r, ink_context *ctx, const ink_chat *chat, const ink_chat_input *input,
+                             ink_arena *arena)
+{
+    const ink_jinja_program *program =
+        chat->has_with_tools && input->tools != NULL ? &chat->with_tools : &chat->program;
+    const uint64_t limit = ctx->limits.template_bytes, steps = CHAT_STEPS_FOR_BYTE * (uint64_t)chat_bytes(chat, input);
+    *r = (chat_run){.ctx = ctx, .chat = chat, .arena = arena};
+    ink_arena_grow(arena, &ctx->allocator);
+    INK_TRY(ink_jinja_begin(&r->jinja, ctx, program, limit < SIZE_MAX ? (size_t)limit : SIZE_MAX, CHAT_STEPS + steps));
+    r->jinja.now = chat->now;
+    return chat_run_template(r, input);
+}
+
+static ink_result chat_end(chat_run *r, ink_result result)
+{
+    ink_arena_free(r->arena);
+    return ink_jinja_end(&r->jinja, result);
+}
+
+/* ---- ids -------------------------------------------------------------------------------------------------------- */
+
+/* Makes sure that no text became a control token, even if the vocabulary would allow it. `ids` are those of
+   ink_encode_marked(). The token for unknown words is one only if it is one of the chat's. */
+static ink_result chat_check_plain(const chat_run *r, const ink_token *ids, size_t n)
+{
+    const ink_tokenizer *tokenizer = r->chat->tokenizer;
+    const ink_token unknown = ink_tokenizer_control(tokenizer, INK_CONTROL_UNK),
+                    bos = ink_tokenizer_control(tokenizer, INK_CONTROL_BOS),
+                    eos = ink_tokenizer_control(tokenizer, INK_CONTROL_EOS);
+    size_t vocab_size = ink_tokenizer_vocab_size(tokenizer), size;
+    uint8_t *written = ink_arena_alloc(&r->ctx->scratch, vocab_size, 1); /* by the template, as an added token */
+    if (written == NULL)
+        return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %zu ids", n);
+    memset(written, 0, vocab_size);
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0)
+            written[~ids[i]] = 1;
     for (size_t i = 0; i < n; i++) {
-        bool control = ids[i] != unknown && ink_tokenizer_is_special(chat->tokenizer, ids[i]);
-        for (size_t k = 0; k < sizeof own / sizeof own[0]; k++)
-            control = control || ids[i] == own[k];
-        if (!control)
+        const ink_token id = ids[i];
+        if (id < 0 || !(written[id] != 0 || id == bos || id == eos || ink_chat_ends(r->chat, id) ||
+                        (id != unknown && ink_tokenizer_is_special(tokenizer, id))))
             continue;
-        size_t size;
-        const char *token = ink_tokenizer_token(chat->tokenizer, ids[i], &size);
-        if (ids[i] == unknown)
-            return ink_fail(w->ctx, INK_ERROR_MISMATCH,
+        const char *token = ink_tokenizer_token(tokenizer, id, &size);
+        if (id == unknown)
+            return ink_fail(r->ctx, INK_ERROR_MISMATCH,
                             "a message holds text that this tokenizer does not know, and its token for that is the "
                             "control token '%.*s'",
                             (int)size, token);
-        return ink_fail(w->ctx, INK_ERROR_MISMATCH,
+        return ink_fail(r->ctx, INK_ERROR_MISMATCH,
                         "a message holds the text '%.*s', which this tokenizer cannot tell from its control token",
                         (int)size, token);
     }
     return INK_OK;
 }
 
-/* Encodes the run. */
-static ink_result chat_end_run(chat_writer *w)
+/* *ids are in gathered memory. */
+static ink_result chat_ids(chat_run *r, ink_token **ids, size_t *n)
 {
-    size_t n = 0, room = w->capacity - ink_size_min(w->n_ids, w->capacity);
-    if (w->run.text == NULL || w->run.size == 0)
-        return INK_OK;
-    ink_token *ids = room > 0 ? w->ids + w->n_ids : NULL;
-    unsigned flags = INK_ENCODE_PLAIN | (w->resumed || w->n_ids > 0 ? INK_ENCODE_CONTINUE : 0);
-    ink_result result =
-        ink_tokenizer_encode(w->ctx, w->chat->tokenizer, w->run.text, w->run.size, flags, ids, room, &n);
-    if (result != INK_OK && result != INK_ERROR_LIMIT) /* ink_chat_encode() itself reports too little room */
-        return result;
+    const ink_jinja *run = &r->jinja;
+    INK_TRY(ink_encode_marked(r->ctx, r->chat->tokenizer, run->out, run->n_out, run->out_data, ids, n));
+    INK_TRY(chat_check_plain(r, *ids, *n));
+    for (size_t i = 0; i < *n; i++)
+        (*ids)[i] = (*ids)[i] < 0 ? ~(*ids)[i] : (*ids)[i];
+    return INK_OK;
+}
+
+static ink_result chat_check_input(ink_context *ctx, const ink_chat_input *input)
+{
+    const ink_message *messages = input->messages;
+    if (input->n_messages == 0)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_chat_encode: there is no message");
+    if (messages == NULL)
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_chat_encode: messages is NULL");
+    return INK_OK;
+}
+
+ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, const ink_chat_input *input, ink_token *ids,
+                           size_t capacity, size_t *n)
+{
+    INK_REQUIRE(ctx, n);
+    *n = 0;
+    INK_REQUIRE(ctx, chat, input);
+    if (capacity > 0)
+        INK_REQUIRE(ctx, ids);
+    INK_TRY(chat_check_input(ctx, input));
+    chat_run r;
+    ink_arena arena;
+    ink_token *found = NULL;
+    size_t n_found = 0;
+    ink_arena_mark mark = ink_arena_mark_here(&ctx->gathered);
+    ink_result result = chat_begin(&r, ctx, chat, input, &arena);
     if (result == INK_OK)
-        INK_TRY(chat_check_plain(w, ids, n));
-    w->n_ids += n;
-    w->run.size = 0;
-    return INK_OK;
+        result = chat_ids(&r, &found, &n_found);
+    *n = result == INK_OK ? n_found : 0;
+    if (result == INK_OK && n_found > capacity)
+        result = ink_fail(ctx, INK_ERROR_LIMIT, "the messages are %zu tokens long, there is room for %zu", n_found,
+                          capacity);
+    if (result == INK_OK && n_found > 0)
+        memcpy(ids, found, n_found * sizeof *ids);
+    ink_arena_release(&ctx->gathered, mark);
+    if (result != INK_OK)
+        ink_arena_free(&ctx->gathered);
+    return chat_end(&r, result);
 }
 
-static ink_result chat_put_token(chat_writer *w, ink_token id)
+ink_result ink_chat_render(ink_context *ctx, const ink_chat *chat, const ink_chat_input *input, char *text,
+                           size_t capacity, size_t *size)
 {
-    INK_TRY(chat_end_run(w));
-    if (w->n_ids < w->capacity)
-        w->ids[w->n_ids] = id;
-    w->n_ids++;
-    return INK_OK;
+    INK_REQUIRE(ctx, size);
+    *size = 0;
+    INK_REQUIRE(ctx, chat, input);
+    if (capacity > 0)
+        INK_REQUIRE(ctx, text);
+    INK_TRY(chat_check_input(ctx, input));
+    chat_run r;
+    ink_arena arena;
+    ink_result result = chat_begin(&r, ctx, chat, input, &arena);
+    *size = result == INK_OK ? r.jinja.n_out : 0;
+    if (result == INK_OK && *size > capacity)
+        result =
+            ink_fail(ctx, INK_ERROR_LIMIT, "the messages are %zu bytes long, there is room for %zu", *size, capacity);
+    if (result == INK_OK && *size > 0)
+        memcpy(text, r.jinja.out, *size);
+    return chat_end(&r, result);
 }
 
-/* ---- texts of the format ---------------------------------------------------------------------------------------- */
+/* ---- the object ------------------------------------------------------------------------------------------------- */
 
 /* The first added token in a text, of either set; match->id is -1 if there is none. */
 static ink_result chat_next_added(ink_context *ctx, const ink_added *added, const char *at, size_t size,
                                   ink_added_walk *match)
 {
-    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_result result = INK_OK;
     match->id = -1;
-    for (int set = INK_ADDED_RAW; set <= INK_ADDED_NORMALIZED && result == INK_OK; set++) {
+    for (int set = INK_ADDED_RAW; set <= INK_ADDED_NORMALIZED; set++) {
         ink_added_walk walk;
-        result = ink_added_start(ctx, added, (ink_added_set)set, at, size, &walk);
-        if (result == INK_OK && ink_added_next(&walk) && (match->id < 0 || walk.start < match->start))
+        INK_TRY(ink_added_start(ctx, added, (ink_added_set)set, at, size, &walk));
+        if (ink_added_next(&walk) && (match->id < 0 || walk.start < match->start))
             *match = walk;
     }
-    return ink_scratch_end(ctx, mark, result);
-}
-
-/* A text whose added tokens are recognised. */
-static ink_result chat_put_tokens(chat_writer *w, const char *at, size_t size)
-{
-    ink_added_walk match;
-    for (;; at += match.stop, size -= match.stop) {
-        INK_TRY(chat_next_added(w->ctx, &w->chat->tokenizer->added, at, size, &match));
-        ink_text_put(&w->run, at, match.id >= 0 ? match.start : size);
-        if (match.id < 0)
-            return INK_OK;
-        INK_TRY(chat_put_token(w, match.id));
-    }
-}
-
-/* A text of the format, with {bos} and {eos} in it. */
-static ink_result chat_put_format(chat_writer *w, const char *words)
-{
-    for (const char *brace = strchr(words, '{'); brace != NULL; brace = strchr(words, '{')) {
-        bool bos = strncmp(brace, "{bos}", 5) == 0;
-        INK_TRY(chat_put_tokens(w, words, (size_t)(brace - words)));
-        INK_TRY(chat_put_token(w, bos ? w->chat->bos : w->chat->eos));
-        words = brace + 5;
-    }
-    return chat_put_tokens(w, words, strlen(words));
-}
-
-/* ---- texts of people -------------------------------------------------------------------------------------------- */
-
-/* White space as Python's str.strip() and Jinja's trim know it. */
-static bool chat_is_space(uint32_t code)
-{
-    return ink_unicode_class_of(code) == INK_UNICODE_SPACE || (code >= 0x1C && code <= 0x1F);
-}
-
-static chat_text chat_trim(chat_text t, bool at_start, bool at_end)
-{
-    uint32_t code;
-    for (size_t size; at_start && t.size > 0; t.at += size, t.size -= size) {
-        size = ink_utf8_next(t.at, t.size, &code);
-        if (!chat_is_space(code))
-            break;
-    }
-    for (size_t size; at_end && t.size > 0; t.size -= size) {
-        size = ink_utf8_last(t.at, t.size, &code);
-        if (!chat_is_space(code))
-            break;
-    }
-    return t;
-}
-
-/* An answer without the thoughts before it. */
-static chat_text chat_after_thoughts(chat_text t)
-{
-    static const char end[] = "</think>";
-    const size_t size = sizeof end - 1;
-    for (size_t i = t.size >= size ? t.size - size + 1 : 0; i-- > 0;) {
-        if (memcmp(t.at + i, end, size) != 0)
-            continue;
-        t = (chat_text){t.at + i + size, t.size - i - size};
-        while (t.size > 0 && t.at[0] == '\n')
-            t = (chat_text){t.at + 1, t.size - 1};
-        break;
-    }
-    return t;
-}
-
-/* ---- messages --------------------------------------------------------------------------------------------------- */
-
-static ink_result chat_put_message(chat_writer *w, const ink_message *message, bool after_system)
-{
-    const ink_chat_format_row *format = w->chat->format;
-    ink_role role = message->role;
-    chat_text t = {message->text, message->size};
-    bool joined = format->joins && role == INK_ROLE_SYSTEM;
-    if (role == INK_ROLE_ASSISTANT && w->chat->thinks)
-        t = chat_after_thoughts(t);
-    if (format->trims && !joined)
-        t = chat_trim(t, !(after_system && format->joins) || format->trims_joined, true);
-    if (joined)
-        INK_TRY(chat_put_format(w, format->before[INK_ROLE_USER]));
-    if (!(format->joins && after_system))
-        INK_TRY(chat_put_format(w, format->before[role]));
-    if (role == INK_ROLE_SYSTEM && w->chat->dated && !w->resumed && !w->spoken) {
-        static const char cut[] = "Cutting Knowledge Date: December 2023\nToday Date: ";
-        ink_text_put(&w->run, cut, sizeof cut - 1);
-        ink_text_put(&w->run, w->chat->date, strlen(w->chat->date));
-        ink_text_put(&w->run, "\n\n", 2);
-    }
-    w->spoken = true;
-    ink_text_put(&w->run, t.at, t.size);
-    return chat_put_format(w, format->after[role]);
-}
-
-/* Everything the call adds to the conversation. */
-static ink_result chat_put_turn(chat_writer *w, const ink_conversation *at, const ink_message *messages,
-                                size_t n_messages, bool answer)
-{
-    const ink_message own_system = {INK_ROLE_SYSTEM, w->chat->system, w->chat->system_size};
-    w->resumed = at->n_messages > 0;
-    w->spoken = false;
-    if (at->answering)
-        INK_TRY(chat_put_format(w, w->chat->format->end));
-    if (!w->resumed && w->chat->begins)
-        INK_TRY(chat_put_format(w, "{bos}"));
-    if (!w->resumed && messages[0].role != INK_ROLE_SYSTEM && (own_system.size > 0 || w->chat->dated))
-        INK_TRY(chat_put_message(w, &own_system, false));
-    for (size_t i = 0; i < n_messages; i++)
-        INK_TRY(chat_put_message(w, &messages[i], i > 0 && messages[i - 1].role == INK_ROLE_SYSTEM));
-    if (answer) {
-        INK_TRY(chat_put_format(w, w->chat->format->ask));
-        INK_TRY(chat_put_format(w, w->chat->ask_more));
-    }
-    return chat_end_run(w);
-}
-
-/* ---- the call --------------------------------------------------------------------------------------------------- */
-
-/* Checks the messages and moves *at behind them. A format that joins takes a system text only before the first message
-   of the user, then user and assistant in turn. */
-static ink_result chat_follow(ink_context *ctx, const ink_chat *chat, ink_conversation *at, const ink_message *messages,
-                              size_t n_messages, bool answer)
-{
-    static const char *const names[] = {"system", "user", "assistant"};
-    for (size_t i = 0; i < n_messages; i++) {
-        const ink_message *message = &messages[i];
-        if ((unsigned)message->role > INK_ROLE_ASSISTANT || (message->text == NULL && message->size > 0))
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_chat_encode: message %zu has no role or no text", i);
-        bool user_next = i + 1 < n_messages && messages[i + 1].role == INK_ROLE_USER, begins = at->n_messages == 0;
-        bool fits = message->role == INK_ROLE_SYSTEM ? begins && user_next
-                    : message->role == INK_ROLE_USER ? begins || at->last != INK_ROLE_USER
-                                                     : !begins && at->last == INK_ROLE_USER;
-        if (chat->format->before[message->role] == NULL)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT, "chat format %s has no place for a message of the %s",
-                            chat->format->name, names[message->role]);
-        if (chat->format->joins && !fits)
-            return ink_fail(ctx, INK_ERROR_ARGUMENT,
-                            "chat format %s has no place for a message of the %s here: a system text comes before the "
-                            "user's first message, then user and assistant take turns",
-                            chat->format->name, names[message->role]);
-        at->last = message->role;
-        at->n_messages++;
-    }
-    if (answer && chat->format->joins && at->last != INK_ROLE_USER)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "chat format %s has an answer only after a message of the user",
-                        chat->format->name);
-    at->answering = answer;
-    if (answer) {
-        at->last = INK_ROLE_ASSISTANT;
-        at->n_messages++;
-    }
     return INK_OK;
 }
 
-/* Runs twice: first the bytes are counted. No run is longer than all of them, and each makes at most two ids. */
-static ink_result chat_encode(chat_writer *w, const ink_conversation *at, const ink_message *messages,
-                              size_t n_messages, bool answer, size_t capacity)
+/* How an answer ends: the added token that the template writes behind that of a short conversation, with nothing but
+   white space between. A template that does not take this conversation says nothing about it. */
+static ink_result chat_find_end(ink_context *ctx, ink_chat *chat)
 {
-    size_t bytes, bound;
-    INK_TRY(chat_put_turn(w, at, messages, n_messages, answer));
-    bytes = w->run.size;
-    if (!ink_size_mul(bytes + w->n_ids, 2, &bound))
-        return ink_fail(w->ctx, INK_ERROR_LIMIT, "ink_chat_encode: %zu bytes of messages are too many", bytes);
-    w->n_ids = 0;
-    w->capacity = ink_size_min(capacity, bound);
-    w->ids = ink_arena_alloc(&w->ctx->scratch, w->capacity, sizeof *w->ids);
-    w->run = (ink_text_sink){ink_arena_alloc(&w->ctx->scratch, bytes + 1, 1), bytes, 0};
-    if (w->ids == NULL || w->run.text == NULL)
-        return ink_fail(w->ctx, INK_ERROR_MEMORY, "out of memory: %zu bytes of messages", bytes);
-    return chat_put_turn(w, at, messages, n_messages, answer);
+    static const ink_message messages[] = {{"user", "0", 1, NULL}, {"assistant", "1", 1, NULL}};
+    const ink_chat_input input = {.messages = messages, .n_messages = 2};
+    chat_run r;
+    ink_arena arena;
+    ink_added_walk match = {.id = -1};
+    ink_result result = chat_begin(&r, ctx, chat, &input, &arena);
+    if (result != INK_OK && result != INK_ERROR_MEMORY) {
+        chat_end(&r, result);
+        ink_error_clear(ctx);
+        return INK_OK;
+    }
+    size_t at = result == INK_OK ? r.jinja.n_out : 0;
+    while (at > 0 && r.jinja.out_data[at - 1] == 0)
+        at--;
+    if (at > 0 && r.jinja.out[at - 1] == '1') {
+        const char *behind = r.jinja.out + at;
+        result = chat_next_added(ctx, &chat->tokenizer->added, behind, r.jinja.n_out - at, &match);
+        bool ends = result == INK_OK && match.id >= 0;
+        for (size_t i = 0; ends && i < match.start; i++)
+            ends = ink_jinja_is_space((unsigned char)behind[i]);
+        if (ends && !ink_chat_ends(chat, match.id))
+            chat->ends[chat->n_ends++] = match.id;
+    }
+    return chat_end(&r, result);
 }
 
-ink_result ink_chat_encode(ink_context *ctx, const ink_chat *chat, ink_conversation *at, const ink_message *messages,
-                           size_t n_messages, bool answer, ink_token *ids, size_t capacity, size_t *n)
+/* Reads "2026-11-05" or "2026-11-05T18:30:00". */
+static bool chat_time(const char *date, ink_jinja_time *now)
 {
-    INK_REQUIRE(ctx, n);
-    *n = 0;
-    INK_REQUIRE(ctx, chat, at, messages);
-    if (capacity > 0)
-        INK_REQUIRE(ctx, ids);
-    if (n_messages == 0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "ink_chat_encode: there is no message");
-    ink_conversation after = *at;
-    INK_TRY(chat_follow(ctx, chat, &after, messages, n_messages, answer));
+    static const char between[] = "--T::";
+    static const int least[] = {1, 1, 1, 0, 0, 0}, most[] = {9999, 12, 31, 23, 59, 60};
+    int fields[6] = {0};
+    size_t i = 0;
+    for (; i < 6; i++) {
+        uint64_t value;
+        size_t n = ink_digits(date, strlen(date), &value);
+        if (n != (i == 0 ? 4 : 2) || value < (uint64_t)least[i] || value > (uint64_t)most[i])
+            return false;
+        fields[i] = (int)value;
+        date += n;
+        if (*date == '\0' && (i == 2 || i == 5))
+            break;
+        if (i == 5 || (*date != between[i] && !(i == 2 && *date == ' ')))
+            return false;
+        date++;
+    }
+    *now = (ink_jinja_time){fields[0], fields[1], fields[2], fields[3], fields[4], fields[5]};
+    return true;
+}
 
-    chat_writer w = {.ctx = ctx, .chat = chat};
-    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    ink_result result = chat_encode(&w, at, messages, n_messages, answer, capacity);
+static ink_result chat_fill(ink_context *ctx, const ink_chat_draft *draft, ink_arena *arena, ink_chat *chat)
+{
+    chat->tokenizer = draft->tokenizer;
+    chat->name = ink_arena_string(arena, draft->name, strlen(draft->name));
+    chat->template_size = ink_size_max(draft->size, draft->with_tools_size);
+    chat->n_tokens = draft->n_tokens;
+    if (!chat_time(draft->date != NULL ? draft->date : "2024-07-26", &chat->now))
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "the date '%s' is none like 2026-11-05 or 2026-11-05T18:30:00",
+                        draft->date);
+    for (size_t i = 0; i < draft->n_tokens; i++) {
+        chat->tokens[i] = draft->tokens[i];
+        chat->tokens[i].text = ink_arena_string(arena, draft->tokens[i].text, draft->tokens[i].size);
+    }
+    if (ink_arena_failed(arena))
+        return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the chat template");
+    INK_TRY(ink_jinja_parse(ctx, arena, chat->name, draft->text, draft->size, &chat->program));
+    chat->has_with_tools = draft->with_tools != NULL;
+    if (chat->has_with_tools)
+        INK_TRY(ink_jinja_parse(ctx, arena, chat->name, draft->with_tools, draft->with_tools_size, &chat->with_tools));
+    if (draft->eos >= 0)
+        chat->ends[chat->n_ends++] = draft->eos;
+    return chat_find_end(ctx, chat);
+}
+
+ink_result ink_chat_create(ink_context *ctx, const ink_chat_draft *draft, ink_chat **chat)
+{
+    void *object;
+    ink_arena *arena;
+    INK_TRY(ink_object_begin(ctx, "the chat template", sizeof **chat, &object, &arena));
+    ink_result result = chat_fill(ctx, draft, arena, object);
     if (result == INK_OK)
-        *n = w.n_ids;
-    if (result == INK_OK && *n > capacity)
-        result =
-            ink_fail(ctx, INK_ERROR_LIMIT, "the messages are %zu tokens long, there is room for %zu", *n, capacity);
-    if (result == INK_OK) {
-        memcpy(ids, w.ids, *n * sizeof *ids);
-        *at = after;
-    }
-    return ink_scratch_end(ctx, mark, result);
-}
-
-/* ---- the object ------------------------------------------------------------------------------------------------- */
-
-static ink_chat *chat_layout(ink_arena *arena, const ink_chat *draft)
-{
-    size_t date_size = strlen(draft->date) + 1;
-    ink_chat *chat = ink_arena_alloc(arena, 1, sizeof *chat);
-    char *date = ink_arena_alloc(arena, date_size, 1);
-    char *system = ink_arena_alloc(arena, draft->system_size, 1);
-    if (chat == NULL)
-        return NULL; /* measuring */
-    *chat = *draft;
-    chat->date = memcpy(date, draft->date, date_size);
-    chat->system = draft->system_size > 0 ? memcpy(system, draft->system, draft->system_size) : NULL;
-    return chat;
-}
-
-static ink_result chat_lacks(ink_context *ctx, const ink_chat *chat, const char *token)
-{
-    return ink_fail(ctx, INK_ERROR_MISMATCH, "chat format %s needs the token %s, and the tokenizer has none",
-                    chat->format->name, token);
-}
-
-ink_result ink_chat_create(ink_context *ctx, const ink_chat *draft, ink_chat **chat)
-{
-    ink_chat copy = *draft;
-    const ink_chat_format_row *format = copy.format;
-    bool needs_bos = copy.begins || strstr(format->before[INK_ROLE_USER], "{bos}") != NULL;
-    bool ends_with_eos = strncmp(format->end, "{eos}", 5) == 0;
-    copy.bos = ink_tokenizer_control(copy.tokenizer, INK_CONTROL_BOS);
-    copy.stop = copy.eos = ink_tokenizer_control(copy.tokenizer, INK_CONTROL_EOS);
-    copy.marks[0] = copy.marks[1] = copy.marks[2] = -1;
-    for (size_t i = 0; i < 3 && format->tokens[i] != NULL; i++) {
-        const char *token = format->tokens[i];
-        const size_t size = strlen(token);
-        ink_added_walk match;
-        if (ink_tokenizer_find(copy.tokenizer, token, size) < 0)
-            return chat_lacks(ctx, &copy, token);
-        INK_TRY(chat_next_added(ctx, &copy.tokenizer->added, token, size, &match));
-        if (match.id < 0 || match.start != 0 || match.stop != size)
-            return ink_fail(ctx, INK_ERROR_MISMATCH,
-                            "chat format %s needs the added token %s, and in this tokenizer it is an ordinary one",
-                            format->name, token);
-        copy.marks[i] = match.id;
-        if (!ends_with_eos && strncmp(format->end, token, size) == 0)
-            copy.stop = match.id;
-    }
-    if (needs_bos && (copy.bos < 0 || copy.no_bos))
-        return chat_lacks(ctx, &copy, "BOS");
-    if (ends_with_eos && (copy.eos < 0 || copy.no_eos))
-        return chat_lacks(ctx, &copy, "EOS");
-    ink_added_walk token;
-    INK_TRY(chat_next_added(ctx, &copy.tokenizer->added, copy.system, copy.system_size, &token));
-    if (token.id >= 0)
-        return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
-                        "the chat template has the added token '%.*s' in its system text, which is not supported",
-                        (int)(token.stop - token.start), copy.system + token.start);
-    ink_arena measured, arena;
-    ink_arena_measure(&measured);
-    chat_layout(&measured, &copy);
-    INK_TRY(ink_object_new(ctx, "the chat template", &measured, NULL, 0, &arena));
-    *chat = chat_layout(&arena, &copy);
-    return INK_OK;
+        *chat = object;
+    else
+        ink_object_free(object);
+    return result;
 }
 
 void ink_chat_free(ink_chat *chat) { ink_object_free(chat); }
 
-const char *ink_chat_format(const ink_chat *chat) { return chat != NULL ? chat->format->name : NULL; }
+const char *ink_chat_name(const ink_chat *chat) { return chat != NULL ? chat->name : NULL; }
 
-bool ink_chat_ends(const ink_chat *chat, ink_token id) { return id >= 0 && (id == chat->stop || id == chat->eos); }
+bool ink_chat_ends(const ink_chat *chat, ink_token id)
+{
+    for (size_t i = 0; i < chat->n_ends; i++)
+        if (chat->ends[i] == id)
+            return true;
+    return false;
+}

@@ -176,6 +176,8 @@ static ink_result encode_word(ink_context *ctx, const ink_tokenizer *t, const in
     }
     if (added >= 0)
         ink_ids_written(out, word->text, word->size);
+    if (added >= 0 && out->marks != NULL)
+        out->ids[out->n - 1] = ~added;
     out->n_words++;
     return INK_OK;
 }
@@ -212,12 +214,32 @@ typedef struct segment {
 } segment;
 
 static ink_result segment_start(ink_context *ctx, const ink_added *added, ink_added_set set, unsigned flags,
-                                const segment *text, segment_walk *w)
+                                const segment *text, const ink_ids *out, segment_walk *w)
 {
     const ink_view *view = &text->view;
+    const char *searched = view->text;
     *w = (segment_walk){.whole = *view, .plain = (flags & INK_ENCODE_ADDED) == 0, .at_start = text->at_start};
     w->tokens = (ink_added_walk){.text = view->text, .size = view->size};
-    return w->plain ? INK_OK : ink_added_start(ctx, added, set, view->text, view->size, &w->tokens);
+    if (w->plain)
+        return INK_OK;
+    if (out->marks != NULL) {
+        /* No token is found in marked bytes: for the search they are bytes that no text has. White space stays, because
+           tokens may include it, and tokens of white space alone are text like any other. */
+        char *masked = ink_arena_alloc(&ctx->scratch, view->size, 1);
+        if (masked == NULL)
+            return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: added tokens in a text");
+        for (size_t i = 0, length; i < view->size; i += length) {
+            uint32_t code;
+            length = ink_utf8_next(view->text + i, view->size - i, &code);
+            const bool space = ink_unicode_class_of(code) == INK_UNICODE_SPACE;
+            for (size_t k = i; k < i + length; k++) {
+                size_t from = view->origin != NULL ? view->origin[k].start : (size_t)(view->text + k - out->marked);
+                masked[k] = out->marks[from] != 0 && !space ? '\xff' : view->text[k];
+            }
+        }
+        searched = masked;
+    }
+    return ink_added_start(ctx, added, set, searched, view->size, &w->tokens);
 }
 
 static bool segment_next(segment_walk *w, segment *s)
@@ -278,9 +300,9 @@ static ink_result encode_text(ink_context *ctx, const ink_tokenizer *t, const ch
     segment raw = {.view = {.text = text, .size = size}, .at_start = (flags & INK_ENCODE_CONTINUE) == 0, .id = -1},
             normalized;
     segment_walk raw_walk, walk;
-    if (out->placed || t->tracks_start)
-        INK_TRY(view_start(ctx, &raw.view));
-    INK_TRY(segment_start(ctx, &t->added, INK_ADDED_RAW, flags, &raw, &raw_walk));
+    if (out->placed || t->tracks_start || (out->marks != NULL && t->normalizer.n > 0))
+        INK_TRY(view_start(ctx, &raw.view)); /* marks are found through the normalised text */
+    INK_TRY(segment_start(ctx, &t->added, INK_ADDED_RAW, flags, &raw, out, &raw_walk));
     const ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
     while (segment_next(&raw_walk, &raw)) {
         if (t->codes_in_front && (flags & INK_ENCODE_ADDED) != 0)
@@ -289,7 +311,7 @@ static ink_result encode_text(ink_context *ctx, const ink_tokenizer *t, const ch
             if ((flags & INK_ENCODE_LOWER) != 0)
                 INK_TRY(ink_normalize(ctx, &lowercase, 0, &raw.view));
             INK_TRY(ink_normalize(ctx, &t->normalizer, 0, &raw.view));
-            INK_TRY(segment_start(ctx, &t->added, INK_ADDED_NORMALIZED, flags, &raw, &walk));
+            INK_TRY(segment_start(ctx, &t->added, INK_ADDED_NORMALIZED, flags, &raw, out, &walk));
             const ink_arena_mark words = ink_arena_mark_here(&ctx->scratch);
             while (segment_next(&walk, &normalized)) {
                 if (normalized.view.size > 0)
@@ -304,6 +326,18 @@ static ink_result encode_text(ink_context *ctx, const ink_tokenizer *t, const ch
             INK_TRY(encode_word(ctx, t, &raw.token, raw.id, out));
     }
     return INK_OK;
+}
+
+ink_result ink_encode_marked(ink_context *ctx, const ink_tokenizer *tokenizer, const char *text, size_t size,
+                             const uint8_t *marks, ink_token **ids, size_t *n)
+{
+    static const uint8_t none;
+    ink_ids out = {.wanted = SIZE_MAX, .marks = size > 0 ? marks : &none, .marked = text};
+    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
+    ink_result result = encode_text(ctx, tokenizer, text, size, INK_ENCODE_ADDED, &out);
+    *ids = out.ids;
+    *n = out.n;
+    return ink_scratch_end(ctx, mark, result);
 }
 
 /* ---- places ----------------------------------------------------------------------------------------------------- */

@@ -92,6 +92,8 @@ typedef struct ink_ids {
     ink_id_origin *origins; /* [capacity], if they are */
     const ink_range *word;  /* of the word that is being encoded, if they are, or NULL */
     size_t n_words, done;   /* the words before it, and how many of its bytes have ids */
+    const uint8_t *marks;   /* of the bytes of the input `marked`; NULL: no byte has one (ink_encode_marked()) */
+    const char *marked;
 } ink_ids;
 
 /* Adds an id for the next `size` bytes of the word, size >= 1. */
@@ -621,6 +623,12 @@ ink_result ink_unigram_encode(ink_context *ctx, const ink_tokenizer *tokenizer, 
 
 /* Adds what a piece of a word becomes, or a run of characters that no piece has (-1). */
 void ink_unigram_put(const ink_tokenizer *tokenizer, const char *text, size_t size, int64_t piece, ink_ids *out);
+
+/* encode.c. Encodes a text in which added tokens are recognised, but not where a byte has a mark that is not 0; added
+   tokens of white space are found everywhere. Nothing is put around the text. The id of an added token is written as
+   ~id. The ids are in gathered memory, which the caller releases. */
+ink_result ink_encode_marked(ink_context *ctx, const ink_tokenizer *tokenizer, const char *text, size_t size,
+                             const uint8_t *marks, ink_token **ids, size_t *n);
 
 /* encode.c. INK_ERROR_MISMATCH: the word is unknown, and there is no unknown token. */
 ink_result ink_unknown_fail(ink_context *ctx, const ink_tokenizer *tokenizer, const char *word, size_t size);

@@ -88,6 +88,25 @@ uint32_t ink_unicode_lower(uint32_t code)
     return (uint32_t)((int32_t)code + run->delta);
 }
 
+/* The table leads from upper to lower case. Of several letters with the same lower case the first is the usual one; a
+   few letters are the lower case of none. */
+uint32_t ink_unicode_upper(uint32_t code)
+{
+    static const uint16_t others[][2] = {{0xB5, 0x39C}, {0x131, 'I'}, {0x17F, 'S'}, {0x3C2, 0x3A3}, {0xDF, 0xDF}};
+    if (code < 128)
+        return code >= 'a' && code <= 'z' ? code - 32 : code;
+    for (size_t i = 0; i < COUNT(others); i++)
+        if (others[i][0] == code)
+            return others[i][1];
+    for (size_t i = 0; i < COUNT(unicode_lower); i++) {
+        const unicode_case *run = &unicode_lower[i];
+        const uint32_t upper = (uint32_t)((int32_t)code - run->delta);
+        if (upper >= run->first && upper <= run->last && (upper - run->first) % run->stride == 0)
+            return upper;
+    }
+    return code;
+}
+
 unsigned ink_unicode_combining(uint32_t code)
 {
     return code < 0x300 || code > 0x10FFFF ? 0 : value_in(unicode_classes, COUNT(unicode_classes), 8, code);

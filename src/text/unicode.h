@@ -48,6 +48,9 @@ bool ink_unicode_is_chinese(uint32_t code);
    whose lower case is two code points, gives the first of them, i; the other is U+0307. */
 uint32_t ink_unicode_lower(uint32_t code);
 
+/* The upper case of a code point, if it is a single one; else the code point itself. */
+uint32_t ink_unicode_upper(uint32_t code);
+
 /* Canonical_Combining_Class (Unicode 16, section 3.11): 0 for what nothing is reordered around. */
 unsigned ink_unicode_combining(uint32_t code);
 

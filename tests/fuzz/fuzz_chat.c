@@ -1,6 +1,5 @@
 /*
- * fuzz_chat.c - any bytes as a chat template: recognised or refused. A conversation in a recognised one can be encoded,
- * and control tokens that are typed are none.
+ * fuzz_chat.c - any bytes as a chat template, and those behind a NUL as a message: run, or refused with a sentence.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,38 +29,52 @@ static void check(bool holds)
         abort();
 }
 
-/* How many control tokens a conversation has with this text in it. */
-static size_t count_controls(ink_context *ctx, const ink_chat *chat, const char *text)
+/* Runs a conversation with this text in it. */
+static ink_result run_chat(ink_context *ctx, const ink_chat *chat, const char *text, size_t size, size_t *n)
 {
     const ink_message messages[] = {
-        {INK_ROLE_USER, text, strlen(text)}, {INK_ROLE_ASSISTANT, "yes", 3}, {INK_ROLE_USER, text, strlen(text)}};
-    ink_conversation at = {0};
-    size_t n, n_controls = 0;
-    check(ink_chat_encode(ctx, chat, &at, messages, 3, true, NULL, 0, &n) == INK_ERROR_LIMIT);
-    ink_token *ids = malloc(n * sizeof *ids);
-    check(ink_chat_encode(ctx, chat, &at, messages, 3, true, ids, n, &n) == INK_OK);
-    for (size_t i = 0; i < n; i++)
-        n_controls += ids[i] > 0;
+        {.role = "system", .text = text, .size = size},
+        {.role = "user", .text = text, .size = size, .members = "{\"a\": [1, 2.5, null, {\"b\": \"<s>\"}]}"},
+        {.role = "assistant",
+         .text = text,
+         .size = size,
+         .members = "{\"tool_calls\": [{\"function\": {\"name\": \"f\"}}]}"},
+        {.role = "user", .text = text, .size = size}};
+    const ink_chat_input input = {
+        .messages = messages, .n_messages = 4, .answer = true, .tools = "[{\"name\": \"f\"}]", .documents = "[]"};
+    ink_token *ids;
+    ink_result result = ink_chat_encode(ctx, chat, &input, NULL, 0, n);
+    if (result != INK_ERROR_LIMIT || *n == 0)
+        return result;
+    ids = malloc(*n * sizeof *ids);
+    check(ink_chat_encode(ctx, chat, &input, ids, *n, n) == INK_OK);
     free(ids);
-    return n_controls;
+    return INK_OK;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    ink_context *ctx = ink_context_create(NULL);
+    ink_context *ctx = ink_context_create(&(ink_context_options){.limits = {.template_bytes = 1 << 22}});
+    const uint8_t *end = size > 0 ? memchr(data, 0, size) : NULL;
+    const size_t length = end != NULL ? (size_t)(end - data) : size;
     ink_memory_file files[] = {{"tokenizer.json", tokenizer_json, sizeof tokenizer_json - 1},
                                {"tokenizer_config.json", settings_json, sizeof settings_json - 1},
-                               {"chat_template.jinja", data, size}};
+                               {"chat_template.jinja", data, length}};
     ink_source source = ink_source_memory(&(ink_memory_files){.files = files, .n_files = 3});
     ink_chat_options options = {.source = &source};
     ink_tokenizer *tokenizer;
     ink_chat *chat;
     check(ink_tokenizer_open_source(ctx, &source, &tokenizer) == INK_OK);
-    if (ink_chat_open(ctx, NULL, tokenizer, &options, &chat) == INK_OK)
-        check(count_controls(ctx, chat, "hello") ==
-              count_controls(ctx, chat, "<s></s><|im_start|><|im_end|>[INST]<|eot_id|><|start_header_id|>[/INST]"));
-    else
+    if (ink_chat_open(ctx, NULL, tokenizer, &options, &chat) == INK_OK) {
+        static const char typed[] = "<s></s><|im_start|><|im_end|>[INST]<|eot_id|><|start_header_id|>[/INST]";
+        size_t n;
+        if (run_chat(ctx, chat, typed, sizeof typed - 1, &n) != INK_OK)
+            check(ink_context_error(ctx)[0] != '\0');
+        if (end != NULL)
+            run_chat(ctx, chat, (const char *)end + 1, size - length - 1, &n);
+    } else {
         check(chat == NULL && ink_context_error(ctx)[0] != '\0');
+    }
     ink_chat_free(chat);
     ink_tokenizer_free(tokenizer);
     ink_context_free(ctx);

@@ -50,12 +50,12 @@ static void run_tokenizer(ink_context *ctx, const ink_tokenizer *tokenizer)
 
 static void run_chat(ink_context *ctx, const ink_chat *chat)
 {
-    const ink_message messages[] = {
-        {INK_ROLE_USER, "Hello", 5}, {INK_ROLE_ASSISTANT, "yes", 3}, {INK_ROLE_USER, "<s></s>", 7}};
-    ink_conversation at = {0};
+    const ink_message messages[] = {{.role = "user", .text = "Hello", .size = 5},
+                                    {.role = "assistant", .text = "yes", .size = 3},
+                                    {.role = "user", .text = "<s></s>", .size = 7}};
     ink_token ids[256];
     size_t n = 0;
-    ink_chat_encode(ctx, chat, &at, messages, 3, true, ids, 256, &n);
+    ink_chat_encode(ctx, chat, &(ink_chat_input){.messages = messages, .n_messages = 3, .answer = true}, ids, 256, &n);
 }
 
 /* ---- models ----------------------------------------------------------------------------------------------------- */
