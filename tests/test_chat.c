@@ -10,6 +10,7 @@
 
 #include "../src/formats/json.h"
 #include "counting.h"
+#include "gguf_edit.h"
 
 enum { MAX_MESSAGES = 8, MAX_IDS = 8192, MAX_TEXT = 1 << 16, N_KINDS = 6 };
 
@@ -619,6 +620,66 @@ static void templates_are_found(void **state)
     stage_close(&s);
 }
 
+/* The metadata of a GGUF file have the template and the tokens. */
+static void templates_in_gguf_files(void **state)
+{
+    static const struct {
+        const char *key, *value;
+        ink_result result;
+        const char *words; /* of the text, or of the sentence */
+    } rows[] = {
+        {"tokenizer.chat_template", "str {{ eos_token }}|{{ messages[0].content }}", INK_OK, "|hi"},
+        {"tokenizer.chat_template.tool_use", "str {{ tools }}", INK_OK, "|hi"},
+        {"tokenizer.chat_template", "str {{ eos_token", INK_ERROR_CORRUPT, "tokenizer.chat_template: line 1: "},
+        {"tokenizer.chat_template", "u32 5", INK_ERROR_MISMATCH, "tokenizer.chat_template"},
+        {"tokenizer.chat_template", NULL, INK_ERROR_NOT_FOUND,
+         "has no chat template (key 'tokenizer.chat_template'), and general.architecture 'gpt2' does not say"},
+    };
+    ink_context *ctx = test_context(1);
+    gguf_edit file;
+
+    (void)state;
+    gguf_edit_read(&file, FIXTURES "/tokenizer", "gguf_qwen2.gguf");
+    gguf_edit_set(&file, "general.architecture", "str gpt2");
+    gguf_edit_set(&file, "tokenizer.ggml.eos_token_id", "u32 40");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ink_tokenizer *tokenizer = NULL;
+        ink_chat *chat = NULL;
+        size_t size;
+        gguf_edit_set(&file, rows[i].key, rows[i].value);
+        ink_source source = ink_source_memory(&(ink_memory_files){&file.memory, 1});
+        source.name = "m.gguf";
+        assert_ok(ctx, ink_tokenizer_open_source(ctx, &source, &tokenizer));
+        ink_result result = ink_chat_open(ctx, "m.gguf", tokenizer, &(ink_chat_options){.source = &source}, &chat);
+        if (rows[i].result != INK_OK) {
+            test_assert_fails(ctx, result, rows[i].result, rows[i].words, rows[i].words, __FILE__, __LINE__);
+            assert_null(chat);
+        } else {
+            const ink_message message = {.role = "user", .text = "hi", .size = 2};
+            ink_chat_input input = {.messages = &message, .n_messages = 1};
+            assert_ok(ctx, result);
+            assert_string_equal(ink_chat_name(chat), "tokenizer.chat_template");
+            assert_ok(ctx, ink_chat_render(ctx, chat, &input, text, MAX_TEXT, &size));
+            size_t n_eos;
+            const ink_token end = ink_tokenizer_control(tokenizer, INK_CONTROL_EOS);
+            const char *eos = ink_tokenizer_token(tokenizer, end, &n_eos);
+            assert_int_equal(end, 40);
+            assert_true(ink_chat_ends(chat, end));
+            assert_true(size > n_eos && memcmp(text, eos, n_eos) == 0);
+            text[size] = '\0';
+            assert_string_equal(text + n_eos, rows[i].words);
+            input.tools = "[]";
+            assert_ok(ctx, ink_chat_render(ctx, chat, &input, text, MAX_TEXT, &size));
+            text[size] = '\0';
+            assert_string_equal(i == 1 ? text : text + n_eos, i == 1 ? "[]" : rows[i].words);
+        }
+        ink_chat_free(chat);
+        ink_tokenizer_free(tokenizer);
+    }
+    gguf_edit_free(&file);
+    ink_context_free(ctx);
+}
+
 static void standard_templates(void **state)
 {
     static const struct {
@@ -822,6 +883,7 @@ int main(void)
         cmocka_unit_test(parts_do_not_add_up),
         cmocka_unit_test(messages_that_reach_a_control_token_are_refused),
         cmocka_unit_test(templates_are_found),
+        cmocka_unit_test(templates_in_gguf_files),
         cmocka_unit_test(standard_templates),
         cmocka_unit_test(inputs_are_checked),
         counted_test(memory_may_run_out),

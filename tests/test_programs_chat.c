@@ -29,6 +29,11 @@
     "{{ '<|assistant|>\n' + message['content'] + eos_token }}\n{% endif %}\n"                                          \
     "{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}"
 
+/* One that writes its history anew each turn: older answers in capitals. */
+#define REWRITES                                                                                                       \
+    "{% for m in messages %}{{ m.role[0] }}{{ m.content | upper if m.role == 'assistant' and loop.revindex > 2 else "  \
+    "m.content }}{{ '.' if not loop.last }}{% endfor %}"
+
 static const char *const lines[] = {"Anna and Tom were in the garden.", "  Where is the ball?", "The door was open."};
 
 /* A bundled model with a chat template beside it. */
@@ -106,12 +111,14 @@ static void answers_are_the_models(void **state)
     static const char *const models[] = {MODELS "/gpt", MODELS "/gru"};
 
     (void)state;
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 4; i++)
         for (int with_system = 0; with_system < 2; with_system++) {
-            char *folder = make_folder(models[i]), expected[4096] = "", input[512];
+            char *folder = make_folder(models[i % 2]), expected[4096] = "", input[512];
             talk t;
             process p;
 
+            if (i >= 2)
+                write_file(folder, "chat_template.jinja", REWRITES, sizeof REWRITES - 1);
             talk_open(&t, folder);
             if (with_system)
                 t.messages[t.n_messages++] = (ink_message){.role = "system", .text = "Be brief.", .size = 9};

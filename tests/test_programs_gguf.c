@@ -47,6 +47,8 @@ static void a_file_says_what_its_folder_says(void **state)
         {PROGRAMS "/score", "gpt", {"TEXTS"}, false},
         {PROGRAMS "/lookinside", "gpt", {"Once upon a"}, false},
         {PROGRAMS "/generate", "assistant", {"Hello", "-n", "30", "-t", "0"}, false},
+        {PROGRAMS "/chat", "assistant", {NULL}, true},
+        {PROGRAMS "/summarise", "assistant", {"TEXTS"}, false},
         {PROGRAMS "/classify", "mood", {NULL}, true},
         {PROGRAMS "/embed", "mood", {"--pooling", "mean"}, true},
         {PROGRAMS "/embed", "bert", {"--pooling", "cls"}, true},

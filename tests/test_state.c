@@ -154,6 +154,33 @@ static void a_rewind_goes_back_or_is_refused(const fixture *f)
     free(whole);
 }
 
+/* Another sequence with the same beginning: the state keeps what it can of it, and what runs behind it is as
+   undisturbed. The last token is always left to run. */
+static void a_state_follows_what_is_common(const fixture *f)
+{
+    static const struct {
+        size_t seen, common, n, kept;
+    } rows[] = {{20, 20, 25, 20}, {20, 12, 25, 12}, {20, 0, 25, 0}, {20, 20, 20, 19}, {20, 20, 12, 11}, {0, 0, 5, 0}};
+    float *whole = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ink_state *state = fixture_state(f->ctx, f->model);
+        ink_token seen[32];
+        size_t kept = 99, expected = f->info->context_length != 0 || rows[i].kept == rows[i].seen ? rows[i].kept : 0;
+        for (size_t k = 0; k < rows[i].seen; k++)
+            seen[k] = k < rows[i].common ? f->tokens[k] : (f->tokens[k] + 1) % (ink_token)f->info->vocab_size;
+        if (rows[i].seen > 0)
+            assert_ok(f->ctx, ink_model_forward(f->ctx, f->model, state, seen, rows[i].seen, NULL));
+        assert_ok(f->ctx, ink_state_follow(f->ctx, state, seen, f->tokens, rows[i].n, &kept));
+        assert_int_equal(kept, expected);
+        assert_int_equal(ink_state_length(state), kept);
+        run_and_compare(f, state, kept, rows[i].n, whole, "behind a common beginning");
+        assert_fails(f->ctx, ink_state_follow(f->ctx, state, seen, f->tokens, 0, &kept), INK_ERROR_ARGUMENT,
+                     "there are no tokens");
+        ink_state_free(state);
+    }
+    free(whole);
+}
+
 /* ---- copies --------------------------------------------------------------------------------------------------- */
 
 static void a_copy_goes_on_as_the_original(const fixture *f)
@@ -469,6 +496,7 @@ int main(void)
         cmocka_unit_test(a_state_has_room_for_what_was_asked),
         fixture_test(a_reset_forgets_everything),
         fixture_test(a_rewind_goes_back_or_is_refused),
+        fixture_test(a_state_follows_what_is_common),
         fixture_test(a_copy_goes_on_as_the_original),
         fixture_test_on("gpt2", a_copy_leaves_no_row_unwritten),
         fixture_test_on("gpt2", a_copy_that_does_not_fit_is_refused),

@@ -2,7 +2,8 @@
  * chat.h - conversations: from messages to the token ids that an instruct model was trained on.
  *
  * For such a model a conversation is one text in which control tokens mark who speaks. The folder has a program that
- * writes this text, `chat_template`, in the language Jinja (chat_template.jinja, or tokenizer_config.json). It is run
+ * writes this text, `chat_template`, in the language Jinja (chat_template.jinja, tokenizer_config.json, or the metadata
+ * of a GGUF file). It is run
  * here, so the ids are those of transformers' apply_chat_template(): with tools, with documents, with arguments such as
  * enable_thinking.
  *
@@ -47,7 +48,8 @@ typedef struct ink_chat_options {
     const ink_source *source; /* where the files are; NULL: the folder `folder` on disk */
 } ink_chat_options;
 
-/* Opens the chat template of a folder; options may be NULL. `tokenizer` is the folder's and must outlive the chat. A
+/* Opens the chat template of a folder or of a GGUF file, by the paths that ink_model_open() takes; options may be NULL.
+   `tokenizer` is the folder's and must outlive the chat. A
    folder without a template has the standard one that its model_type in config.json is known for, if the tokenizer has
    the control tokens of it. Of several named templates it opens "default", and "tool_use" for messages with tools.
    INK_ERROR_NOT_FOUND (no template, and nothing else decides), INK_ERROR_CORRUPT (not Jinja: the line is named),
@@ -58,8 +60,8 @@ ink_result ink_chat_open(ink_context *ctx, const char *folder, const ink_tokeniz
                          const ink_chat_options *options, ink_chat **chat);
 void ink_chat_free(ink_chat *chat);
 
-/* Where the template comes from: "chat_template.jinja", "tokenizer_config.json", the name of a standard template, or
-   "template_text". It lives as long as the chat. */
+/* Where the template comes from: "chat_template.jinja", "tokenizer_config.json", "tokenizer.chat_template" (GGUF), the
+   name of a standard template, or "template_text". It lives as long as the chat. */
 const char *ink_chat_name(const ink_chat *chat);
 
 /* The name of the i-th standard template: "chatml", "llama-3", "llama-2", "mistral-v0", "mistral-v1", "mistral-v3",

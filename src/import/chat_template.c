@@ -1,17 +1,20 @@
 /*
- * chat_template.c - the chat template of a folder: where it is kept, and the standard templates for folders without
- * one.
+ * chat_template.c - the chat template of a model: where it is kept, and the standard templates for models without one.
  *
  *     chat_template.jinja, and additional_chat_templates/tool_use.jinja beside it; or
- *     chat_template in tokenizer_config.json: a text, or a list of texts with names
+ *     chat_template in tokenizer_config.json: a text, or a list of texts with names; or
+ *     tokenizer.chat_template and tokenizer.chat_template.tool_use of a GGUF file
  */
 #include <string.h>
 
+#include "../formats/gguf.h"
 #include "../text/chat_object.h"
+#include "folder.h"
 #include "tokenizer_config.h"
 
 #define CHAT_JINJA "chat_template.jinja"
 #define CHAT_TOOLS_JINJA "additional_chat_templates/tool_use.jinja"
+#define CHAT_GGUF "tokenizer.chat_template"
 
 /* ---- standard templates ----------------------------------------------------------------------------------------- */
 
@@ -32,7 +35,8 @@ static const struct {
     const char *name;
     const char *tokens[3]; /* the tokenizer must have these */
     bool needs_bos, needs_eos;
-    const char *model_types; /* folders of which it is the template, if they have none */
+    const char *model_types; /* models of which it is the template, if they have none: model_type of a folder,
+                                general.architecture of a GGUF file */
     const char *text;
 } standards[] = {
     {"chatml",
@@ -72,7 +76,7 @@ static const struct {
      {"<start_of_turn>", "<end_of_turn>"},
      true,
      false,
-     "gemma3_text",
+     "gemma3_text gemma3",
      "{{ bos_token }}" JOINED_SYSTEM
      "{{ '<start_of_turn>' + ('user' if m.role == 'user' else 'model') + '\\n' + (first + '\\n\\n' if loop.first and "
      "first is defined else '') + m.content | trim + '<end_of_turn>\\n' }}{% endfor %}" ASKS(
@@ -96,8 +100,9 @@ typedef struct chat_reader {
     ink_context *ctx;
     ink_arena *arena; /* growing */
     const ink_source *source;
+    const ink_gguf *gguf; /* NULL: the model is a folder */
     const ink_chat_options *options;
-    ink_tokenizer_config config;
+    ink_tokenizer_config config; /* of a folder */
     ink_chat_draft draft;
 } chat_reader;
 
@@ -122,6 +127,19 @@ static ink_result read_template_member(chat_reader *r, const ink_json_document *
     if (draft->text != NULL)
         return INK_OK;
     return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED, "%s: none of the chat templates is named 'default'", json->file);
+}
+
+static ink_result read_gguf_template(chat_reader *r)
+{
+    ink_chat_draft *draft = &r->draft;
+    const ink_gguf_value *text = ink_gguf_find(r->gguf, CHAT_GGUF),
+                         *tools = ink_gguf_find(r->gguf, CHAT_GGUF ".tool_use");
+    if (text == NULL)
+        return INK_OK;
+    draft->name = CHAT_GGUF;
+    if (tools != NULL)
+        INK_TRY(ink_gguf_get_string(r->ctx, r->gguf, tools, &draft->with_tools, &draft->with_tools_size));
+    return ink_gguf_get_string(r->ctx, r->gguf, text, &draft->text, &draft->size);
 }
 
 static ink_result chat_read_template(chat_reader *r)
@@ -179,7 +197,11 @@ static ink_result choose_standard(chat_reader *r, size_t *standard)
     size_t used = 0, chosen = N_STANDARDS;
     for (size_t i = 0; i < N_STANDARDS; i++)
         used += ink_format(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", standards[i].name);
-    if (asked == NULL) {
+    const ink_gguf_value *architecture =
+        r->gguf != NULL && asked == NULL ? ink_gguf_find(r->gguf, "general.architecture") : NULL;
+    if (architecture != NULL)
+        INK_TRY(ink_gguf_get_string(r->ctx, r->gguf, architecture, &model_type, NULL));
+    if (asked == NULL && r->gguf == NULL) {
         ink_json_document config = {0};
         ink_result result =
             ink_json_open(r->ctx, r->arena, r->source, "config.json", INK_LIMIT(r->ctx, settings_bytes), &config);
@@ -198,6 +220,11 @@ static ink_result choose_standard(chat_reader *r, size_t *standard)
     if (chosen == N_STANDARDS && asked != NULL)
         return ink_fail(r->ctx, INK_ERROR_ARGUMENT, "the chat template '%s' is none of the standard ones: %s", asked,
                         list);
+    if (chosen == N_STANDARDS && r->gguf != NULL)
+        return ink_fail(r->ctx, INK_ERROR_NOT_FOUND,
+                        "%s has no chat template (key '" CHAT_GGUF
+                        "'), and general.architecture '%s' does not say which of these it speaks: %s",
+                        r->gguf->file, model_type, list);
     if (chosen == N_STANDARDS)
         return ink_fail(r->ctx, INK_ERROR_NOT_FOUND,
                         "%s has no chat template (" CHAT_JINJA ", or chat_template in " INK_TOKENIZER_CONFIG_FILE
@@ -212,21 +239,23 @@ static ink_result choose_standard(chat_reader *r, size_t *standard)
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
-/* The variables for control tokens: those that the files name. A standard template may need BOS and EOS; then those
-   that the tokenizer itself has will do. */
+/* The variables for control tokens: those that the files of a folder name. Those that the tokenizer itself has are
+   taken from a GGUF file, and where a standard template needs BOS and EOS. */
 static ink_result name_tokens(chat_reader *r, size_t standard)
 {
     static const char *const names[INK_N_CONTROLS] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                                       "pad_token", "cls_token", "mask_token"};
     ink_chat_draft *draft = &r->draft;
     draft->eos = ink_tokenizer_control(draft->tokenizer, INK_CONTROL_EOS);
-    INK_TRY(ink_tokenizer_config_class(&r->config, r->arena, r->source));
+    if (r->gguf == NULL)
+        INK_TRY(ink_tokenizer_config_class(&r->config, r->arena, r->source));
     for (int i = 0; i < INK_N_CONTROLS; i++) {
-        ink_named_token named;
-        INK_TRY(ink_tokenizer_config_token(&r->config, (ink_control)i, &named));
+        ink_named_token named = {0};
+        if (r->gguf == NULL)
+            INK_TRY(ink_tokenizer_config_token(&r->config, (ink_control)i, &named));
         ink_chat_token token = {names[i], named.text, named.size};
         ink_token id = ink_tokenizer_control(draft->tokenizer, (ink_control)i);
-        if (token.size == 0 && standard < N_STANDARDS && id >= 0)
+        if (token.size == 0 && (r->gguf != NULL || standard < N_STANDARDS) && id >= 0)
             token.text = ink_tokenizer_token(draft->tokenizer, id, &token.size);
         if (token.text != NULL && token.size > 0)
             draft->tokens[draft->n_tokens++] = token;
@@ -245,13 +274,14 @@ static ink_result read_chat(chat_reader *r)
 {
     const ink_chat_options *options = r->options;
     size_t standard = N_STANDARDS;
-    INK_TRY(ink_tokenizer_config_open(r->ctx, r->arena, r->source, &r->config));
+    if (r->gguf == NULL)
+        INK_TRY(ink_tokenizer_config_open(r->ctx, r->arena, r->source, &r->config));
     if (options->template_text != NULL) {
         r->draft.name = "template_text";
         r->draft.text = options->template_text;
         r->draft.size = options->template_size;
     } else if (options->standard == NULL) {
-        INK_TRY(chat_read_template(r));
+        INK_TRY(r->gguf != NULL ? read_gguf_template(r) : chat_read_template(r));
     }
     if (r->draft.name == NULL)
         INK_TRY(choose_standard(r, &standard));
@@ -269,18 +299,28 @@ ink_result ink_chat_open(ink_context *ctx, const char *folder, const ink_tokeniz
         options = &defaults;
     if (options->source == NULL)
         INK_REQUIRE(ctx, folder);
-    ink_source source = options->source != NULL ? *options->source : ink_source_folder(folder);
+    const ink_model_place place = ink_model_place_find(ctx, folder, options->source);
+    ink_source source = place.source;
     if (folder != NULL)
         source.name = folder;
 
+    ink_weights *weights = NULL;
     ink_arena arena;
     ink_arena_grow(&arena, &ctx->allocator);
     chat_reader r = {.ctx = ctx, .arena = &arena, .source = &source, .options = options, .draft.tokenizer = tokenizer};
-    ink_result result = read_chat(&r);
+    ink_result result = INK_OK;
+    if (place.gguf != NULL)
+        result = ink_weights_open_source(ctx, &place.source, place.gguf, &weights);
+    r.gguf = weights != NULL ? ink_weights_gguf(weights) : NULL;
+    if (weights != NULL && r.gguf == NULL)
+        result = ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%s: this is no GGUF file", place.gguf);
+    if (result == INK_OK)
+        result = read_chat(&r);
     if (result == INK_OK) {
         r.draft.date = options->date;
         result = ink_chat_create(ctx, &r.draft, chat);
     }
+    ink_weights_free(weights);
     ink_arena_free(&arena);
     return result;
 }
