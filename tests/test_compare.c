@@ -13,6 +13,7 @@
 #include "programs.h"
 
 #define COMPARE PROGRAMS "/compare"
+#define QUANTISE PROGRAMS "/quantise"
 
 /* ---- figures ---------------------------------------------------------------------------------------------------- */
 
@@ -126,6 +127,27 @@ static void the_page_quotes_the_checks(void **state)
     free(json);
 }
 
+/* What quantise shows of a row and of bits per token. */
+static void the_page_quotes_the_rounding(void **state)
+{
+    size_t size, n = 0;
+    char *page = read_file(SOURCE_DIR "/examples", "README.md", &size);
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        char *shown = output_of(i == 0 ? run(QUANTISE) : run(QUANTISE, MODELS "/gpt", "--row", "3"));
+        for (char *line = strtok(shown, "\n"); line != NULL; line = strtok(NULL, "\n"), n++) {
+            char quoted[200];
+            snprintf(quoted, sizeof quoted, "\n    %s\n", line);
+            if (strstr(page, quoted) == NULL)
+                fail_msg("examples/README.md does not say:%s", quoted);
+        }
+        free(shown);
+    }
+    assert_int_equal(n, 41);
+    free(page);
+}
+
 static void mistakes_are_answered(void **state)
 {
     static const mistake mistakes[] = {
@@ -150,6 +172,7 @@ int main(void)
         cmocka_unit_test(pictures_are_written),
         cmocka_unit_test(pictures_of_the_pages_are_these),
         cmocka_unit_test(the_page_quotes_the_checks),
+        cmocka_unit_test(the_page_quotes_the_rounding),
         cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,6 +154,119 @@ static void files_are_read_back(ink_context *ctx)
     free(f.bytes);
 }
 
+/* A file that holds the weights exactly computes what its folder computes, to the bit; but the embedding of Gemma is
+   multiplied by a number that only the folder rounds, to the type of the embedding. */
+static void files_run_as_their_folders(ink_context *ctx)
+{
+    static const struct {
+        const char *folder;
+        ink_type type;
+    } cases[] = {{"pieces", INK_F32},  {"gemma", INK_BF16},    {"wide", INK_F32}, {"qwen", INK_F16},
+                 {"gpt", INK_BF16},    {"assistant", INK_F32}, {"gpt2", INK_F32}, {"llama", INK_F32},
+                 {"mistral", INK_F16}, {"qwen2", INK_BF16}};
+    enum { N = 7 }; /* the window of mistral */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[FIXTURE_PATH];
+        memory_file f = {0};
+        ink_token tokens[N];
+        ink_model *model, *folder;
+        find_folder(path, cases[i].folder);
+        assert_ok(ctx, write_folder(ctx, path, cases[i].type, &f));
+        const ink_memory_file file = {"x.gguf", f.bytes, f.size};
+        const ink_memory_files files = {&file, 1};
+        const ink_source source = ink_source_memory(&files);
+        const ink_model_options options = {.source = &source, .type = INK_F32}, as_f32 = {.type = INK_F32};
+        assert_ok(ctx, ink_model_open(ctx, "x.gguf", &options, &model));
+        assert_ok(ctx, ink_model_open(ctx, path, &as_f32, &folder));
+        const size_t vocab_size = ink_model_get_info(folder)->vocab_size;
+        assert_int_equal(ink_model_get_info(model)->vocab_size, vocab_size);
+        for (size_t t = 0; t < N; t++)
+            tokens[t] = (ink_token)((t * t + 5) % vocab_size);
+        float *expected = fixture_run(ctx, folder, tokens, N), *logits = fixture_run(ctx, model, tokens, N);
+        double largest = 0;
+        for (size_t k = 0; k < N * vocab_size; k++)
+            largest = fmax(largest, fabs((double)logits[k] - (double)expected[k]));
+        if (largest > (strcmp(cases[i].folder, "gemma") == 0 ? 2e-3 : 0))
+            fail_msg("%s: the file computes something else than the folder", cases[i].folder);
+        free(logits);
+        free(expected);
+        ink_model_free(folder);
+        ink_model_free(model);
+        free(f.bytes);
+    }
+}
+
+static void encoders_run_as_their_folders(ink_context *ctx)
+{
+    static const struct {
+        const char *folder;
+        ink_encoding encoding;
+    } cases[] = {{MODELS "/bert", INK_HIDDEN_STATES},
+                 {MODELS "/mood", INK_LOGITS},
+                 {FIXTURES "/encoders/bert", INK_HIDDEN_STATES},
+                 {FIXTURES "/encoders/bert_text", INK_LOGITS},
+                 {FIXTURES "/encoders/distilbert", INK_HIDDEN_STATES},
+                 {FIXTURES "/encoders/roberta", INK_HIDDEN_STATES}};
+    static const ink_token tokens[] = {5, 9, 31, 7, 12, 50, 6};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        memory_file f = {0};
+        ink_model *models[2];
+        float output[2][7 * 128] = {{0}};
+        assert_ok(ctx, write_folder(ctx, cases[i].folder, INK_F32, &f));
+        const ink_memory_file file = {"x.gguf", f.bytes, f.size};
+        const ink_memory_files files = {&file, 1};
+        const ink_source source = ink_source_memory(&files);
+        const ink_model_options options = {.source = &source, .type = INK_F32}, as_f32 = {.type = INK_F32};
+        assert_ok(ctx, ink_model_open(ctx, "x.gguf", &options, &models[0]));
+        assert_ok(ctx, ink_model_open(ctx, cases[i].folder, &as_f32, &models[1]));
+        for (size_t k = 0; k < 2; k++) {
+            const ink_text text = {.tokens = tokens, .n_tokens = 7, .output = output[k]};
+            assert_ok(ctx, ink_model_encode(ctx, models[k], cases[i].encoding, &text, 1));
+            ink_model_free(models[k]);
+        }
+        if (memcmp(output[0], output[1], sizeof output[0]) != 0)
+            fail_msg("%s: the file computes something else than the folder", cases[i].folder);
+        free(f.bytes);
+    }
+}
+
+/* Every line of this file of difficult strings has the same ids from the folder and from its file. */
+static void files_have_the_tokenizers_of_their_folders(ink_context *ctx)
+{
+    static const char *const folders[] = {"gpt",   "assistant", "bert", "mood",  "pieces",
+                                          "gemma", "wide",      "qwen", "digits"};
+    enum { N = 4096 };
+    static ink_token ids[2][N];
+    size_t size;
+    char *texts = read_file(FIXTURES "/tokenizer", "bundled.txt", &size);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        char path[FIXTURE_PATH];
+        memory_file f = {0};
+        ink_tokenizer *tokenizers[2];
+        size_t n_texts = 0;
+        find_folder(path, folders[i]);
+        assert_ok(ctx, write_folder(ctx, path, INK_Q8_0, &f));
+        const ink_memory_file file = {"model.gguf", f.bytes, f.size};
+        const ink_memory_files files = {&file, 1};
+        const ink_source source = ink_source_memory(&files);
+        assert_ok(ctx, ink_tokenizer_open(ctx, path, &tokenizers[0]));
+        assert_ok(ctx, ink_tokenizer_open_source(ctx, &source, &tokenizers[1]));
+        for (const char *at = texts, *end; (end = strchr(at, '\n')) != NULL; at = end + 1, n_texts++) {
+            size_t n[2];
+            for (size_t k = 0; k < 2; k++)
+                assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizers[k], at, (size_t)(end - at), INK_ENCODE_DEFAULT,
+                                                    ids[k], N, &n[k]));
+            if (n[0] != n[1] || memcmp(ids[0], ids[1], n[0] * sizeof ids[0][0]) != 0)
+                fail_msg("%s: other ids for %.*s", folders[i], (int)(end - at), at);
+        }
+        assert_true(n_texts > 300);
+        ink_tokenizer_free(tokenizers[1]);
+        ink_tokenizer_free(tokenizers[0]);
+        free(f.bytes);
+    }
+    free(texts);
+}
+
 /* ---- what cannot be written ------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -165,7 +278,7 @@ static const struct {
     {"lstm", NULL, NULL, "'lstm'"},
     {"mlp", NULL, NULL, "'mlp'"},
     {"bart", NULL, NULL, "'bart'"},
-    {"t5", NULL, NULL, "'t5'"},
+    {"t5", NULL, NULL, "'t5' cannot be written as GGUF, because that is not implemented, though llama.cpp has it"},
     {"gpt2", "activation_function", "\"relu\"", "the activation is relu, but llama.cpp's architecture 'gpt2' always "},
     {"gpt2", "scale_attn_by_inverse_layer_idx", "true", "the scale of attention"},
     {"gpt2", "scale_attn_weights", "false", "the scale of attention"},
@@ -231,6 +344,7 @@ static void notes_say_what_differs(ink_context *ctx)
         {MODELS "/bert", "llama.cpp has no head that fills masks"},
         {FIXTURES "/models/llama", "the folder has no tokenizer"},
         {FIXTURES "/models/mistral", "the context is cut to the window of 7 tokens"},
+        {FIXTURES "/encoders/sentence", "bring embeddings to length 1 themselves"},
         {FIXTURES "/encoders/roberta", "computes gelu by its tanh formula"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -359,13 +473,16 @@ static void the_program_leaves_no_half_file(void **state)
     const mistake mistakes[] = {
         {{QUANTISE, MODELS "/gru", path}, "model_type 'gru' cannot be written as GGUF"},
         {{QUANTISE, MODELS "/translate_gru", path}, "model_type 'seq2seq' cannot be written as GGUF"},
+        {{QUANTISE, FIXTURES "/gguf_models/llama.gguf", path}, "is a GGUF file: only folders are written as one"},
+        {{QUANTISE, FIXTURES "/encoders/static_folder", path}, "modules.json: model_type 'static' cannot be written"},
         {{QUANTISE, folder, path}, "is this the folder of a model?"},
         {{QUANTISE, MODELS "/gpt", path, "--type", "q5_k"},
-         "--type expects f32, f16, bf16, q8_0, q6_k, q5_0, q4_k or q4_0"},
+         "--type expects f32, bf16, f16, q8_0, q6_k, q5_0, q4_k or q4_0"},
         {{QUANTISE, MODELS "/gpt", path, "--pooling", "max"}, "--pooling expects cls, mean or last, found 'max'"},
         {{QUANTISE, MODELS "/gpt", nowhere}, "cannot be written: No such file or directory"},
         {{QUANTISE, MODELS "/gpt", place}, "cannot be written"},
-        {{QUANTISE, MODELS "/gpt"}, "OUT.gguf"},
+        {{QUANTISE, MODELS "/gpt", "--type", "q8_0"}, "--type is for writing: OUT.gguf is missing"},
+        {{QUANTISE, MODELS "/gpt", "--row", "128"}, "--row expects less than 128, the rows of blk.0.ffn_down.weight"},
     };
     mistakes_refused(mistakes, sizeof mistakes / sizeof *mistakes);
     assert_int_not_equal(access(path, F_OK), 0);
@@ -384,6 +501,9 @@ int main(void)
         context_test(files_are_those_that_llama_cpp_reads),
         cmocka_unit_test(files_are_the_same_with_every_kernel),
         context_test(files_are_read_back),
+        context_test(files_run_as_their_folders),
+        context_test(encoders_run_as_their_folders),
+        context_test(files_have_the_tokenizers_of_their_folders),
         counted_test(others_are_refused),
         context_test(heads_are_refused),
         context_test(notes_say_what_differs),

@@ -1,5 +1,5 @@
 /*
- * quantise.c - writes a model folder as one GGUF file, with fewer bits for each weight.
+ * quantise.c - writes a model folder as one GGUF file, with fewer bits for each weight; or shows what that does.
  *
  * The file grows under another name beside its own, and gets its own when it is whole: a full disk, or a weight that
  * the type cannot hold, leaves no half file behind.
@@ -8,28 +8,31 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lm.h"
+#include "rounding.h"
 
-static const char *type_name = "q8_0", *pooling_name;
+static const char *type_name, *pooling_name;
+static uint64_t shown_row;
 
 static const cli_option options[] = {
     CLI_TEXT(
         "--type", "TYPE", &type_name,
         "of the matrices: f32, f16, bf16, q8_0, q6_k, q5_0, q4_k or q4_0 (default q8_0); biases and norms stay f32"),
     CLI_TEXT("--pooling", "NAME", &pooling_name, "cls, mean or last, for encoders whose folder does not say how"),
+    CLI_COUNT("--row", "N", &shown_row, 0, 1e9, "without OUT.gguf: the row to show (default 0)"),
     CLI_MACHINE,
 };
 
 static cli line = {
     .name = "quantise",
-    .usage = "FOLDER OUT.gguf [options]",
+    .usage = "[FOLDER [OUT.gguf]] [options]",
     .about = "Writes a model folder as a GGUF file, which llama.cpp and the programs here open. Every block of 32 or\n"
              "256 weights gets the scale that fits it best; which weights matter more is not modelled. OUT.gguf may\n"
-             "be - for stdout.",
+             "be - for stdout. Without OUT.gguf it shows what each type makes of a row of weights, and of the bits\n"
+             "per token of unseen stories; without FOLDER, the bits per token of the models in the box.",
     .samples = "  quantise examples/models/gpt - --type q4_0 | wc -c\n"
-               "  quantise examples/models/mood - --type f16 | wc -c\n",
+               "  quantise examples/models/assistant - | wc -c\n",
     CLI_OPTIONS(options),
-    CLI_ARGUMENTS(2, 2, "FOLDER", "OUT.gguf"),
+    CLI_ARGUMENTS(0, 2, "FOLDER", "OUT.gguf"),
 };
 
 /* The file on its way to the disk. */
@@ -57,41 +60,41 @@ static void print_note(void *user, const char *sentence)
     console_note("%s", sentence);
 }
 
-/* Finds `name` among `names` [n], or complains with the list. */
-static bool find_name(const char *option, const char *name, const char *const *names, size_t n, const char *list,
-                      size_t *found)
+/* Sets the members that the command line names. */
+static bool choose_options(ink_gguf_options *wanted, const char **name)
 {
-    for (*found = 0; *found < n; (*found)++)
-        if (names[*found] != NULL && strcmp(names[*found], name) == 0)
-            return true;
-    return console_complain("%s expects %s, found '%s'", option, list, name);
-}
-
-static bool quantise(ink_context *ctx)
-{
-    static const char *const names[] = {"f32", "f16", "bf16", "q8_0", "q6_k", "q5_0", "q4_k", "q4_0"};
-    static const ink_type types[] = {INK_F32, INK_F16, INK_BF16, INK_Q8_0, INK_Q6_K, INK_Q5_0, INK_Q4_K, INK_Q4_0};
     static const char *const poolings[INK_N_POOLINGS] = {
         [INK_POOLING_CLS] = "cls", [INK_POOLING_MEAN] = "mean", [INK_POOLING_LAST] = "last"};
-    const char *path = line.arguments[1];
-    char beside[PATH_ROOM], bytes[CONSOLE_ROOM];
-    size_t type, pooling = INK_POOLING_NONE;
-    output out = {0};
-    if (!find_name("--type", type_name, names, sizeof names / sizeof *names,
-                   "f32, f16, bf16, q8_0, q6_k, q5_0, q4_k or q4_0", &type) ||
-        (pooling_name != NULL &&
-         !find_name("--pooling", pooling_name, poolings, INK_N_POOLINGS, "cls, mean or last", &pooling)))
-        return false;
+    const char *asked = type_name != NULL ? type_name : "q8_0";
+    for (size_t i = 0; i < N_ROUNDING_TYPES; i++)
+        if (strcmp(asked, rounding_types[i].name) == 0) {
+            wanted->type = rounding_types[i].type;
+            *name = rounding_types[i].name;
+        }
+    for (size_t i = 0; i < INK_N_POOLINGS && pooling_name != NULL; i++)
+        if (poolings[i] != NULL && strcmp(pooling_name, poolings[i]) == 0)
+            wanted->pooling = (ink_pooling)i;
+    if (wanted->type == INK_TYPE_NONE)
+        return console_complain("--type expects f32, bf16, f16, q8_0, q6_k, q5_0, q4_k or q4_0, found '%s'", asked);
+    return pooling_name == NULL || wanted->pooling != INK_POOLING_NONE ||
+           console_complain("--pooling expects cls, mean or last, found '%s'", pooling_name);
+}
+
+static bool write_file(ink_context *ctx, const char *folder, const char *path)
+{
     const bool to_stdout = strcmp(path, "-") == 0;
+    char beside[PATH_ROOM], bytes[CONSOLE_ROOM];
+    const char *name = "";
+    output out = {0};
+    ink_gguf_options wanted = {.note = print_note, .progress = lm_progress};
+    if (!choose_options(&wanted, &name))
+        return false;
     if (strlen(path) + sizeof ".part" > sizeof beside)
         return console_complain("the path of the file is longer than %d bytes", PATH_ROOM);
     snprintf(beside, sizeof beside, "%s.part", path);
-
-    ink_gguf_options wanted = {
-        .type = types[type], .pooling = (ink_pooling)pooling, .note = print_note, .progress = lm_progress};
     if ((out.file = to_stdout ? stdout : file_create(beside)) == NULL)
         return false;
-    ink_result result = ink_gguf_write(ctx, line.arguments[0], &wanted, append, &out);
+    ink_result result = ink_gguf_write(ctx, folder, &wanted, append, &out);
     console_progress("%s", "");
     bool done = out.failure == 0 ? console_ok(ctx, result)
                                  : console_complain("%s: cannot be written: %s", path, strerror(out.failure));
@@ -105,8 +108,20 @@ static bool quantise(ink_context *ctx)
         remove(beside);
         return false;
     }
-    printf("%s  %s  %s\n", path, names[type], console_bytes(bytes, out.size));
+    printf("%s  %s  %s\n", path, name, console_bytes(bytes, out.size));
     return true;
+}
+
+static bool quantise(ink_context *ctx)
+{
+    const char *folder = line.arguments[0], *path = line.arguments[1];
+    if (path != NULL)
+        return write_file(ctx, folder, path);
+    if (type_name != NULL || pooling_name != NULL)
+        return console_complain("%s is for writing: OUT.gguf is missing", type_name != NULL ? "--type" : "--pooling");
+    if (folder == NULL)
+        return rounding_show_models(ctx);
+    return rounding_show_row(ctx, folder, (size_t)shown_row) && rounding_show_types(ctx, folder);
 }
 
 int main(int argc, char **argv) { return cli_main(&line, argc, argv, quantise); }

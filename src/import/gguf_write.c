@@ -320,7 +320,9 @@ static ink_result refuse_network(const gguf_writer *w, const char *what, const c
 
 static ink_result find_family(gguf_writer *w)
 {
-    const char *kind = w->in->model->info.kind;
+    static const char *const others[] = {"t5", "mt5", "umt5", "xlm-roberta", "camembert", "modernbert"};
+    const char *kind = w->in->model->info.kind, *why = "because llama.cpp has no architecture for it";
+    const char *file = w->in->config.document.file != NULL ? w->in->config.document.file : "modules.json";
     char known[128] = "";
     size_t used = 0;
     for (size_t i = 0; i < N_FAMILIES; i++) {
@@ -328,11 +330,12 @@ static ink_result find_family(gguf_writer *w)
             w->family = &families[i];
         used += ink_format(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", families[i].kind);
     }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strcmp(others[i], kind) == 0)
+            why = "because that is not implemented, though llama.cpp has it";
     if (w->family == NULL)
         return ink_fail(w->in->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: model_type '%s' cannot be written as GGUF, because llama.cpp has no architecture for it; "
-                        "supported: %s",
-                        w->in->config.document.file, kind, known);
+                        "%s: model_type '%s' cannot be written as GGUF, %s; supported: %s", file, kind, why, known);
     w->out.architecture = w->family->architecture;
     return INK_OK;
 }
@@ -407,6 +410,8 @@ static ink_result check_network(gguf_writer *w)
     for (size_t i = 0; i < model->sentence.n_steps; i++)
         if (!model->sentence.steps[i].normalise)
             return refuse_network(w, "modules.json: Dense", "has no layer behind the pooling");
+    if (model->sentence.n_steps != 0)
+        ink_gguf_note(&w->out, "GGUF has no key for Normalize: programs bring embeddings to length 1 themselves");
     if (model->encoder.lower_case)
         return refuse_network(w, "do_lower_case", "does not change the case of texts");
     if (w->family->encoder)

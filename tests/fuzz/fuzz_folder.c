@@ -1,7 +1,8 @@
 /*
  * fuzz_folder.c - any folder of files (fuzz.h): its tokenizer, its chat template, its model and the PyTorch modules in
  * its weights. Each opens or is refused with a sentence. What opens runs, and gives the same bits alone and beside
- * others. A small folder costs little, and nothing is left when all is freed.
+ * others. What can be written as a GGUF file opens again. A small folder costs little, and nothing is left when all is
+ * freed.
  */
 #include "fuzz.h"
 
@@ -222,6 +223,48 @@ static void run_model(ink_context *ctx, const ink_model *model)
     }
 }
 
+/* ---- the folder as a GGUF file ---------------------------------------------------------------------------------- */
+
+typedef struct written {
+    char *bytes;
+    size_t size;
+} written;
+
+static bool append(void *user, const void *bytes, size_t size)
+{
+    written *w = user;
+    char *longer = realloc(w->bytes, w->size + size + 1);
+    check(longer != NULL);
+    memcpy(longer + w->size, bytes, size);
+    *w = (written){longer, w->size + size};
+    return true;
+}
+
+/* What can be written opens again, and runs. */
+static void write_as_gguf(ink_context *ctx, const ink_source *source, size_t size)
+{
+    static const ink_type types[] = {INK_F32, INK_Q8_0, INK_Q4_K, INK_F16, INK_Q4_0, INK_BF16, INK_Q6_K};
+    const ink_gguf_options options = {
+        .source = source, .type = types[size % (sizeof types / sizeof *types)], .pooling = INK_POOLING_MEAN};
+    written w = {0};
+    if (ink_gguf_write(ctx, "x", &options, append, &w) != INK_OK) {
+        check(ink_context_error(ctx)[0] != '\0');
+        free(w.bytes);
+        return;
+    }
+    const ink_memory_file file = {"x.gguf", w.bytes, w.size};
+    const ink_memory_files files = {&file, 1};
+    const ink_source written_source = ink_source_memory(&files);
+    const ink_model_options reads = {.source = &written_source, .type = INK_F32};
+    ink_model *model;
+    ink_result result = ink_model_open(ctx, "x.gguf", &reads, &model);
+    check(result == INK_OK || result == INK_ERROR_UNSUPPORTED); /* smollm3, for example */
+    if (model != NULL && ink_model_get_info(model)->n_bytes <= MODEL_BYTES)
+        run_model(ctx, model);
+    ink_model_free(model);
+    free(w.bytes);
+}
+
 /* ---- modules ---------------------------------------------------------------------------------------------------- */
 
 #define ROWS ((size_t)3)
@@ -364,8 +407,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         run_tokenizer(ctx, tokenizer);
     if (chat != NULL)
         run_chat(ctx, chat);
-    if (model != NULL)
+    if (model != NULL) {
         run_model(ctx, model);
+        write_as_gguf(ctx, &source, size);
+    }
     ink_chat_free(chat);
     ink_tokenizer_free(tokenizer);
     ink_model_free(model);
