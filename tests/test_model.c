@@ -9,6 +9,8 @@
 
 #include "fixture.h"
 
+#include "../src/models/networks.h"
+
 /* ---- parity --------------------------------------------------------------------------------------------------- */
 
 /* Relative to the largest logit where there are blocks, and absolute for the other kinds. */
@@ -193,6 +195,52 @@ static void weights_may_be_held_in_halves(ink_context *ctx)
     assert_null(model);
 }
 
+/* Any folder is quantised while it opens: products of at least 16 outputs and 32 inputs. What is only looked up stays
+   float, and the logits stay close. Other types are refused. */
+static void weights_may_be_quantised(ink_context *ctx)
+{
+    static const char *const names[] = {"mlp", "rnn", "gru", "lstm", "gpt"};
+    static const ink_type types[] = {INK_Q8_0, INK_Q4_0};
+    ink_model *model;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        fixture f;
+        char folder[256];
+        fixture_open_bundled(&f, names[i]);
+        snprintf(folder, sizeof folder, MODELS "/%s", names[i]);
+        uint64_t before = f.info->n_bytes;
+        float *stored = fixture_run(ctx, f.model, f.tokens, f.n_tokens);
+        for (size_t t = 0; t < 2; t++) {
+            const ink_model_options options = {.type = types[t]};
+            assert_ok(ctx, ink_model_open(ctx, folder, &options, &model));
+            float *logits = fixture_run(ctx, model, f.tokens, f.n_tokens);
+            double worst = 0, largest = 0;
+            for (size_t k = 0; k < f.n_tokens * f.info->vocab_size; k++) {
+                worst = fmax(worst, fabs((double)logits[k] - (double)stored[k]));
+                largest = fmax(largest, fabs((double)stored[k]));
+            }
+            print_message("%-5s %s: %4.1f %% of the bytes, largest difference %.2f %% of the largest logit\n", names[i],
+                          ink_type_name(types[t]),
+                          100 * (double)ink_model_get_info(model)->n_bytes / (double)f.info->n_bytes,
+                          100 * worst / largest);
+            assert_true(worst <= (t == 0 ? 0.06 : 0.3) * largest);
+            assert_true(ink_model_get_info(model)->n_bytes < before);
+            before = ink_model_get_info(model)->n_bytes;
+            assert_int_equal(ink_model_get_info(model)->n_parameters, f.info->n_parameters);
+            if (strcmp(names[i], "gpt") == 0) {
+                assert_int_equal(model->embedding.table.type, INK_Q8_0);
+                assert_int_equal(model->transformer.positions.table.type, INK_BF16);
+                assert_int_equal(model->transformer.stack.blocks[0].qkv.weight.type, types[t]);
+            }
+            free(logits);
+            ink_model_free(model);
+        }
+        free(stored);
+        fixture_close(&f);
+    }
+    const ink_model_options q4_k = {.type = INK_Q4_K};
+    assert_fails(ctx, ink_model_open(ctx, FIXTURES "/models/gpt2", &q4_k, &model), INK_ERROR_ARGUMENT, "Q4_K");
+}
+
 /* ---- looking inside ------------------------------------------------------------------------------------------- */
 
 /* Calls by name, and whether "logits" was the caller's own array. */
@@ -368,6 +416,7 @@ int main(void)
         fixture_test(logits_may_lie_at_any_address),
         cmocka_unit_test(a_model_says_what_it_is),
         context_test(weights_may_be_held_in_halves),
+        context_test(weights_may_be_quantised),
         cmocka_unit_test(every_value_inside_is_shown_by_name),
         fixture_test_on("gpt2", the_residual_stream_adds_up),
         fixture_test_on("gpt2", a_refused_item_changes_nothing),

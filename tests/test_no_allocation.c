@@ -4,6 +4,7 @@
  *
  * Where the C library lets a program put its own malloc in front, and no sanitizer has done so already, the test does.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,6 +130,27 @@ static void a_forward_pass_after_reserve_allocates_nothing(const fixture *f)
     check_fixture(f, 2, INK_I8);
 }
 
+/* The rounded rows of products with quantised weights are a part of what is reserved. */
+static void quantised_weights_allocate_nothing(void **unused)
+{
+    static const char *const names[] = {"gpt", "gru", "lstm", "mlp"};
+    (void)unused;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        fixture f;
+        fixture_open_bundled(&f, names[i]);
+        for (unsigned n_threads = 1; n_threads <= 2; n_threads++) {
+            const ink_model_options options = {.type = n_threads == 1 ? INK_Q8_0 : INK_Q4_0};
+            char folder[256];
+            fixture quantised = f;
+            snprintf(folder, sizeof folder, MODELS "/%s", names[i]);
+            assert_ok(f.ctx, ink_model_open(f.ctx, folder, &options, &quantised.model));
+            check_fixture(&quantised, n_threads, INK_F32);
+            ink_model_free(quantised.model);
+        }
+        fixture_close(&f);
+    }
+}
+
 /* Generators allocate when they are created: greedy, with all that sampling needs, beams; fresh states and given ones.
  */
 static void a_generator_allocates_nothing_when_it_runs(const fixture *f)
@@ -197,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         fixture_test(a_forward_pass_after_reserve_allocates_nothing),
+        cmocka_unit_test(quantised_weights_allocate_nothing),
         fixture_test(a_generator_allocates_nothing_when_it_runs),
         fixture_test_on("gpt2", the_first_pass_takes_and_the_second_does_not),
         fixture_test_on("gpt2", a_failed_reserve_leaves_the_context_usable),

@@ -6,6 +6,7 @@
 
 #include "testing.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,8 @@ static void mistakes_are_answered(void **state)
         {{PROGRAMS "/score", MODELS "/gpt", MODELS}, "cannot be read"},
         {{PROGRAMS "/score", MODELS "/gpt", "/dev/null"}, "/dev/null: there is no token to score"},
         {{PROGRAMS "/score", MODELS "/gpt", MODELS "/gpt/config.json", "--context", "9999"}, "--context expects"},
+        {{PROGRAMS "/score", MODELS "/gpt", "-", "--type", "q"},
+         "--type expects one of: f32 bf16 f16 q8 q4; found 'q'"},
         {{PROGRAMS "/inspect"}, "FILE_OR_FOLDER is missing"},
         {{PROGRAMS "/inspect", MODELS "/none"}, "none"},
         {{PROGRAMS "/inspect", MODELS "/gpt/config.json"}, "config.json"},
@@ -171,6 +174,32 @@ static void inspects(void **state)
     }
 }
 
+/* --type: inspect says the bytes, score what the type costs, generate writes. */
+static void weights_are_quantised(void **state)
+{
+    static const char *const types[] = {"f32", "bf16", "f16", "q8", "q4"};
+    double bytes[5];
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        char *said = without_commas(output_of(run(PROGRAMS "/inspect", MODELS "/gpt", "--type", types[i])));
+        bytes[i] = number_after(strstr(said, "weights  "), "(");
+        free(said);
+    }
+    assert_true(bytes[1] < 0.6 * bytes[0] && bytes[2] == bytes[1] && bytes[3] < 0.6 * bytes[1] &&
+                bytes[4] < 0.8 * bytes[3]);
+    for (size_t i = 3; i < 5; i++) {
+        char *said = output_of(run_with("It was night. Anna and Tom had a cat with them. Anna fed the cat.",
+                                        PROGRAMS "/score", MODELS "/gpt", "-", "--type", types[i]));
+        double bits = number_after(said, "bits per token"), stored = number_after(said, "as stored");
+        assert_true(fabs(number_after(said, "costs") - 100 * (bits / stored - 1)) <= 0.02);
+        assert_true(fabs(bits / stored - 1) < 0.02);
+        free(said);
+    }
+    char *wrote = output_of(run(GENERATE, MODELS "/gru", "It was night.", "-n", "20", "-t", "0", "--type", "q4"));
+    assert_true(strlen(wrote) > 20);
+    free(wrote);
+}
+
 /* A folder in shards says of each tensor which file it is in. */
 static void inspects_shards(void **state)
 {
@@ -257,6 +286,7 @@ int main(void)
         cmocka_unit_test(mistakes_are_answered),
         cmocka_unit_test(damaged_folders_are_refused),
         cmocka_unit_test(inspects),
+        cmocka_unit_test(weights_are_quantised),
         cmocka_unit_test(inspects_shards),
         cmocka_unit_test(inspects_gguf),
         cmocka_unit_test(first_light),

@@ -67,6 +67,14 @@ static bool set_option(const cli_option *option, const char *value)
     double real = 0;
     if (option->n_texts != NULL && *option->n_texts == CLI_MAX_TEXTS)
         return console_complain("%s may be given %d times", option->name, CLI_MAX_TEXTS);
+    if (option->choices != NULL) {
+        const char *at = option->choices;
+        size_t length = strlen(value);
+        while (*at != '\0' && !(strncmp(at, value, length) == 0 && strchr(" ", at[length]) != NULL && length > 0))
+            at += strcspn(at, " ") + (at[strcspn(at, " ")] == ' ');
+        if (*at == '\0')
+            return console_complain("%s expects one of: %s; found '%s'", option->name, option->choices, value);
+    }
     if (option->text != NULL) {
         option->text[option->n_texts != NULL ? (*option->n_texts)++ : 0] = value;
         return true;

@@ -34,8 +34,9 @@ typedef struct cli_option {
     const char **text;
     uint64_t *count;
     double *real;
-    double least, most; /* bounds of a count or a real, both included; most 0: no upper bound */
-    size_t *n_texts;    /* `text` is [CLI_MAX_TEXTS], and the option may be given so often; NULL: the last counts */
+    double least, most;  /* bounds of a count or a real, both included; most 0: no upper bound */
+    size_t *n_texts;     /* `text` is [CLI_MAX_TEXTS], and the option may be given so often; NULL: the last counts */
+    const char *choices; /* of a text: the words it may be, with spaces between them; NULL: any */
 } cli_option;
 
 #define CLI_FLAG(option, to, about)                                                                                    \
@@ -49,6 +50,10 @@ typedef struct cli_option {
 #define CLI_TEXT(option, kind, to, about)                                                                              \
     {                                                                                                                  \
         .name = (option), .value = (kind), .text = (to), .help = (about)                                               \
+    }
+#define CLI_CHOICE(option, kind, to, words, about)                                                                     \
+    {                                                                                                                  \
+        .name = (option), .value = (kind), .text = (to), .choices = (words), .help = (about)                           \
     }
 #define CLI_COUNT(option, kind, to, from, up_to, about)                                                                \
     {                                                                                                                  \
@@ -64,7 +69,7 @@ typedef struct cli_option {
     CLI_COUNT("--threads", "N", &cli_threads, 1, INK_MAX_THREADS,                                                      \
               "threads to use (default 1); the result does not depend on it"),                                         \
         CLI_TEXT("--kernel", "NAME", &cli_kernel,                                                                      \
-                 "portable, avx2, avx512 (default: the best here); the result does not depend on it")
+                 "portable, avx2, avx512 ... (default: the best here); the result does not depend on it")
 
 extern uint64_t cli_threads;
 extern const char *cli_kernel;

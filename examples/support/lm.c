@@ -36,9 +36,18 @@ bool lm_progress(void *user, uint64_t done, uint64_t total)
     return true;
 }
 
+const char *lm_type;
+
 ink_result lm_load(ink_context *ctx, const char *folder, ink_pooling pooling, ink_model **model)
 {
+    static const struct {
+        const char *name;
+        ink_type type;
+    } types[] = {{"f32", INK_F32}, {"bf16", INK_BF16}, {"f16", INK_F16}, {"q8", INK_Q8_0}, {"q4", INK_Q4_0}};
     ink_model_options options = {.pooling = pooling, .progress = lm_progress};
+    for (size_t i = 0; lm_type != NULL && i < sizeof types / sizeof *types; i++)
+        if (strcmp(lm_type, types[i].name) == 0)
+            options.type = types[i].type;
     ink_result result = ink_model_open(ctx, folder, &options, model);
     console_progress("%s", "");
     return result;

@@ -21,6 +21,12 @@
    that the environment variable INKLING_MODELS names, or else beside the sources the programs were built from. */
 bool bundled_folder(char room[PATH_ROOM], const char *model);
 
+/* The type in which models hold their weights, as the command line gives it: NULL, as stored. */
+#define LM_TYPE                                                                                                        \
+    CLI_CHOICE("--type", "TYPE", &lm_type, "f32 bf16 f16 q8 q4",                                                       \
+               "hold the weights as f32, bf16, f16, q8 or q4 (default: as stored)")
+extern const char *lm_type;
+
 /* ink_model_open() with a progress bar on stderr, if that is a terminal and opening takes more than half a second. */
 ink_result lm_load(ink_context *ctx, const char *folder, ink_pooling pooling, ink_model **model);
 

@@ -29,6 +29,7 @@ static const cli_option options[] = {
               "a window, with the question (default 384, or the most the model reads)"),
     CLI_COUNT("--stride", "TOKENS", &stride, 0, 1e6,
               "what two windows share (default 128, or half a window if that is less)"),
+    LM_TYPE,
     CLI_MACHINE,
 };
 

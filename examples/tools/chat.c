@@ -31,6 +31,7 @@ static const cli_option options[] = {
     CLI_FLAG("--think", &think, "lets a model that can (Qwen3) think before it answers"),
     CLI_FLAG("--commands", &commands, "obeys /save and /load even if stdin is no terminal"),
     SAMPLING_OPTIONS(&chosen),
+    LM_TYPE,
     CLI_MACHINE,
 };
 

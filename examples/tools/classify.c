@@ -21,6 +21,7 @@ static const cli_option options[] = {
     CLI_COUNT("-n", "COUNT", &n_best, 1, 1e9, "labels to print for a text (default: all)"),
     CLI_FLAG("--pair", &form.pairs, "labels pairs of texts: the arguments in twos, or lines with a tab"),
     LM_IDS_IN(&form.as_ids),
+    LM_TYPE,
     CLI_MACHINE,
 };
 

@@ -28,6 +28,7 @@ static const cli_option options[] = {
     CLI_TEXT("--pooling", "NAME", &pooling_name,
              "cls, max, mean, mean_sqrt, weighted_mean or last, for folders that do not say how"),
     LM_IDS_IN(&form.as_ids),
+    LM_TYPE,
     CLI_MACHINE,
 };
 

@@ -17,6 +17,7 @@ static const cli_option options[] = {
     CLI_COUNT("-n", "COUNT", &n_best, 1, 1e9, "fillings to print for a gap (default 5)"),
     LM_IDS_IN(&ids_in),
     CLI_COUNT("--mask", "ID", &mask_id, 0, INT32_MAX, "with --ids-in: the id of a gap"),
+    LM_TYPE,
     CLI_MACHINE,
 };
 

@@ -22,6 +22,7 @@ static const cli_option options[] = {
     LM_IDS_IN(&ids_in),
     SAMPLING_OPTIONS(&chosen),
     BEAM_OPTIONS(&chosen),
+    LM_TYPE,
     CLI_MACHINE,
 };
 

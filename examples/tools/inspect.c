@@ -12,6 +12,7 @@ static uint64_t asked_context;
 static const cli_option options[] = {
     CLI_COUNT("--context", "N", &asked_context, 1, 1e9,
               "print the size of a state for N tokens (default: the model's context)"),
+    LM_TYPE,
 };
 
 static cli line = {

@@ -27,6 +27,7 @@ static const cli_option options[] = {
     CLI_COUNT("--layer", "L", &asked_layer, 1, MAX_VIEWS, "only this layer, counted from 1 (default: all)"),
     CLI_FLAG("--values", &values_only, "list all intermediate values instead: name, shape, size"),
     CLI_TEXT("--svg", "FOLDER", &svg_folder, "also write each map there, as a picture"),
+    LM_TYPE,
 };
 
 static cli line = {

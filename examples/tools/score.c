@@ -32,6 +32,7 @@ static const cli_option options[] = {
     CLI_FLAG("--paragraphs", &paragraphs, "score each paragraph, up to an empty line, as a text of its own"),
     LM_IDS_IN(&ids_in),
     CACHE_OPTION(&cache),
+    LM_TYPE,
     CLI_MACHINE,
 };
 
@@ -176,8 +177,6 @@ static bool score_paragraphs(scoring *s, const char *text, size_t size)
 static bool score_all(scoring *s, const char *text, size_t size)
 {
     size_t limit = s->lm.info->context_length;
-    double begin = console_seconds();
-    char n[CONSOLE_ROOM], bytes[CONSOLE_ROOM];
     if (limit > 0 && asked_context > limit)
         return console_complain("--context expects at most %zu with this model, found %llu", limit,
                                 (unsigned long long)asked_context);
@@ -189,6 +188,35 @@ static bool score_all(scoring *s, const char *text, size_t size)
     if (s->n_scored == 0)
         return console_complain("%s: there is no token to score",
                                 strcmp(line.arguments[1], "-") == 0 ? "stdin" : line.arguments[1]);
+    return true;
+}
+
+/* With --type the text is scored once more with the weights as they are stored: the difference is what the type
+   costs. */
+static bool print_cost(const scoring *s, const char *text, size_t size)
+{
+    const char *type = lm_type;
+    char a[CONSOLE_ROOM], b[CONSOLE_ROOM];
+    scoring stored = {0};
+    lm_type = NULL;
+    bool done = lm_open(&stored.lm, s->lm.ctx, line.arguments[0], ids_in ? LM_NO_TOKENIZER : LM_TOKENIZER) &&
+                score_all(&stored, text, size);
+    if (done)
+        printf("as stored        %.4f: %s costs %+.2f %%, with %s of weights and not %s\n",
+               stored.bits / (double)stored.n_scored, type, 100 * (s->bits / stored.bits - 1),
+               console_bytes(a, s->lm.info->n_bytes), console_bytes(b, stored.lm.info->n_bytes));
+    free(stored.logits);
+    free(stored.tokens);
+    lm_close(&stored.lm);
+    return done;
+}
+
+static bool score_and_print(scoring *s, const char *text, size_t size)
+{
+    double begin = console_seconds();
+    char n[CONSOLE_ROOM], bytes[CONSOLE_ROOM];
+    if (!score_all(s, text, size))
+        return false;
     double seconds = console_seconds() - begin;
     printf("tokens scored    %s\n", console_count(n, s->n_scored));
     if (!ids_in)
@@ -199,7 +227,7 @@ static bool score_all(scoring *s, const char *text, size_t size)
     if (s->window > 0)
         console_note("in windows of %zu tokens, each moved on by half", s->window);
     console_note("%s tokens/s", console_rate(n, s->n_scored, seconds));
-    return true;
+    return lm_type == NULL || print_cost(s, text, size);
 }
 
 static bool score(ink_context *ctx)
@@ -209,7 +237,7 @@ static bool score(ink_context *ctx)
     char *text = NULL;
     size_t size;
     bool done = lm_open(&s.lm, ctx, line.arguments[0], ids_in ? LM_NO_TOKENIZER : LM_TOKENIZER) &&
-                (text = text_read(path, &size)) != NULL && score_all(&s, text, size);
+                (text = text_read(path, &size)) != NULL && score_and_print(&s, text, size);
     free(s.logits);
     free(s.tokens);
     free(text);

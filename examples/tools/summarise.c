@@ -20,6 +20,7 @@ static const cli_option options[] = {
              "stands in front of the text (default: what the folder says; in a chat \"Summarise: \")"),
     SAMPLING_OPTIONS(&chosen),
     BEAM_OPTIONS(&chosen),
+    LM_TYPE,
     CLI_MACHINE,
 };
 

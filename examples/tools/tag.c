@@ -24,6 +24,7 @@ static const cli_option options[] = {
     CLI_FLAG("--all", &all, "prints words labelled O too"),
     CLI_COUNT("--stride", "N", &stride, 0, 1e9, "tokens that windows of a long text share (default 128, at most half)"),
     LM_IDS_IN(&ids_in),
+    LM_TYPE,
     CLI_MACHINE,
 };
 

@@ -24,6 +24,7 @@ static const cli_option options[] = {
     LM_IDS_IN(&ids_in),
     BEAM_OPTIONS(&chosen),
     SAMPLING_OPTIONS(&chosen),
+    LM_TYPE,
     CLI_MACHINE,
 };
 

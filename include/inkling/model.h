@@ -148,8 +148,10 @@ typedef enum ink_pooling {
 
 /* {0}: weights as stored, no limit, the folder given. */
 typedef struct ink_model_options {
-    ink_type type;            /* of the packed weights: INK_F32, INK_BF16 or INK_F16, rounded as in matrix.h;
-                                 INK_TYPE_NONE: as stored, F64 as F32 */
+    ink_type type;            /* of the packed weights: INK_F32, INK_BF16 or INK_F16, rounded as in matrix.h; INK_Q8_0
+                                 or INK_Q4_0, quantised while they are read: products of at least 16 outputs and 32
+                                 inputs (with Q4_0, embeddings of words, heads over words and recurrent weights become
+                                 Q8_0), and the rest as stored; INK_TYPE_NONE: as stored, F64 as F32 */
     uint64_t max_bytes;       /* a larger model is refused (INK_ERROR_LIMIT) before the memory for its weights is
                                  allocated; 0: no limit. The files of settings and the headers of weights are read
                                  before this check, within the ink_limits of the context. */

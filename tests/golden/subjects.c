@@ -596,6 +596,11 @@ static const char *const cached[] = {"tests/fixtures/models/llama", "tests/fixtu
                                      "examples/models/gpt"};
 static const ink_type caches[] = {INK_F16, INK_I8};
 
+/* These hold their weights as each of these types, too. Others are too small for it. */
+static const char *const quantised[] = {"examples/models/mlp", "examples/models/rnn", "examples/models/gru",
+                                        "examples/models/lstm", "examples/models/gpt"};
+static const ink_type quantised_types[] = {INK_Q8_0, INK_Q4_0};
+
 /* Encoders, and one of the things that each makes of a text, with its name in reference.safetensors; NULL: it has none,
    and takes the texts of the first. */
 static const struct {
@@ -630,6 +635,8 @@ static const ink_type types[] = {INK_F32, INK_BF16, INK_F16};
 #define N_TYPES (sizeof types / sizeof *types)
 #define N_CACHED (sizeof cached / sizeof *cached)
 #define N_CACHES (sizeof caches / sizeof *caches)
+#define N_QUANTISED (sizeof quantised / sizeof *quantised)
+#define N_BLOCK_TYPES ((size_t)(INK_N_TYPES - INK_Q8_0))
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
@@ -754,12 +761,54 @@ static void open_encoder(subject *s, ink_context *ctx, const char *root, size_t 
     ink_weights_free(file);
 }
 
-static void open_cached(subject *s, ink_context *ctx, const char *root, const char *folder, ink_type cache)
+static size_t model_of_folder(const char *folder)
 {
     size_t i = 0;
     while (strcmp(models[i].folder, folder) != 0)
         i++;
-    open_model(s, ctx, root, i, INK_F32, cache);
+    return i;
+}
+
+/* A matrix of random blocks of a quantised type. */
+static void open_blocks(subject *s, ink_context *ctx, ink_type type)
+{
+    enum { ROWS = 9, N = 37, K = 512 };
+    static const uint8_t scales[][2] = {
+        /* where the F16 numbers of a block are; 255: there is none */
+        {0, 255},   {0, 255}, {0, 2}, {0, 255},   {0, 2},   {80, 82},
+        {108, 255}, {0, 2},   {0, 2}, {208, 255}, {0, 255}, {0, 255},
+    };
+    const ink_block_size block = ink_type_block(type);
+    const size_t n_blocks = N * K / block.elements;
+    uint8_t *blocks = take(n_blocks * block.bytes);
+    uint32_t seed = 7;
+    ink_matrix *made;
+    for (size_t i = 0; i < n_blocks * block.bytes; i++) {
+        seed = seed * 1664525 + 1013904223;
+        blocks[i] = (uint8_t)(seed >> 24);
+    }
+    for (size_t i = 0; i < n_blocks; i++) {
+        uint8_t *at = blocks + i * block.bytes;
+        for (size_t j = 0; type != INK_MXFP4 && j < 2; j++)
+            if (scales[type - INK_Q8_0][j] != 255) /* of a size from 2^-7 to 2^-3 */
+                at[scales[type - INK_Q8_0][j] + 1] = (uint8_t)((at[scales[type - INK_Q8_0][j] + 1] & 0x8f) | 0x20);
+        if (type == INK_MXFP4)
+            at[0] = (uint8_t)(120 + at[0] % 8);
+    }
+    snprintf(s->name, sizeof s->name, "matrix %s", ink_type_name(type));
+    const ink_tensor tensor = {type, {2, {N, K}}, blocks};
+    require(ctx, s->name, ink_matrix_create(ctx, &tensor, INK_TYPE_NONE, &made));
+    free(blocks);
+    s->family = &matrix;
+    s->object = made;
+    s->in = K;
+    s->out = N;
+    s->n = ROWS;
+    s->x = take(ROWS * K);
+    for (size_t i = 0; i < ROWS * K; i++) {
+        seed = seed * 1664525 + 1013904223;
+        ((float *)s->x)[i] = (float)(int32_t)seed / 1073741824;
+    }
 }
 
 bool subject_open(subject *s, ink_context *ctx, const char *root, size_t i)
@@ -774,7 +823,13 @@ bool subject_open(subject *s, ink_context *ctx, const char *root, size_t i)
     else if ((i -= N_MODELS * N_TYPES) < N_ENCODERS * N_TYPES)
         open_encoder(s, ctx, root, i / N_TYPES, types[i % N_TYPES]);
     else if ((i -= N_ENCODERS * N_TYPES) < N_CACHED * N_CACHES)
-        open_cached(s, ctx, root, cached[i / N_CACHES], caches[i % N_CACHES]);
+        open_model(s, ctx, root, model_of_folder(cached[i / N_CACHES]), INK_F32, caches[i % N_CACHES]);
+    else if ((i -= N_CACHED * N_CACHES) < N_BLOCK_TYPES)
+        open_blocks(s, ctx, (ink_type)(INK_Q8_0 + (int)i));
+    else if ((i -= N_BLOCK_TYPES) < 2 * N_QUANTISED)
+        open_model(s, ctx, root, model_of_folder(quantised[i / 2]), quantised_types[i % 2], INK_F32);
+    else if ((i -= 2 * N_QUANTISED) < 2)
+        open_encoder(s, ctx, root, N_ENCODERS - 1, quantised_types[i]); /* the bundled one */
     else
         return false;
     return true;

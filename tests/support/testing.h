@@ -1,7 +1,7 @@
 /*
  * testing.h - what a test program includes: cmocka, the library, and a context made the way the run asks for.
  *
- * The suite is run once per kernel variant by setting INKLING_TEST_KERNEL ("portable", "avx2", "avx512", "neon"). The
+ * The suite is run once per kernel variant by setting INKLING_TEST_KERNEL ("portable", "avx2", "avx512_vnni", ...). The
  * library does not read the environment, so the tests do, here.
  */
 #ifndef INK_TESTS_TESTING_H
