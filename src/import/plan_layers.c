@@ -96,7 +96,9 @@ ink_result ink_plan_dense_parts(ink_plan *plan, const ink_plan_part *parts, size
 {
     const ink_weight *weights[INK_PLAN_PARTS], *biases[INK_PLAN_PARTS] = {NULL};
     ink_type stored = INK_TYPE_NONE; /* the type of all parts if they have the same, else F32 */
+    ink_matrix *apart = NULL;        /* a matrix for each part: quantised ones stay what they are */
     size_t out = 0, n_biases = 0;
+    bool quantised = false;
     for (size_t i = 0; i < n_parts; i++) {
         size_t scope = ink_plan_enter_module(plan, parts[i].module);
         const char *weight = parts[i].weight != NULL ? parts[i].weight : "weight";
@@ -105,17 +107,29 @@ ink_result ink_plan_dense_parts(ink_plan *plan, const ink_plan_part *parts, size
             INK_TRY(ink_plan_look_up(plan, "bias", &(ink_shape){.rank = 1, .dim = {parts[i].out}}, &biases[i]));
         ink_plan_leave(plan, scope);
         stored = i == 0 || stored == weights[i]->type ? weights[i]->type : INK_F32;
+        quantised |= ink_type_is_quantised(weights[i]->type);
         out += parts[i].out;
         n_biases += biases[i] != NULL;
     }
     dense->activation = INK_IDENTITY;
+    if (plan->type == INK_TYPE_NONE && quantised && stored == INK_F32) {
+        dense->parts = apart = ink_arena_alloc(plan->own, n_parts, sizeof *apart);
+        dense->n_parts = n_parts;
+        if (apart == NULL)
+            return ink_plan_no_memory(plan);
+    }
+    for (size_t i = 0; apart != NULL && i < n_parts; i++) {
+        ink_type type;
+        INK_TRY(ink_plan_type(plan, weights[i]->type, parts[i].out, in, &type));
+        apart[i] = ink_matrix_over(NULL, parts[i].out, in, in, type);
+    }
     INK_TRY(ink_plan_type(plan, stored, out, in, &stored));
     dense->weight = ink_matrix_over(NULL, out, in, in, stored);
     for (size_t i = 0, first = 0; i < n_parts; first += parts[i++].out)
         INK_TRY(ink_plan_add_row(plan, (ink_plan_row){.source = weights[i],
-                                                      .matrix = &dense->weight,
-                                                      .first = first,
-                                                      .begins = i == 0,
+                                                      .matrix = apart != NULL ? &apart[i] : &dense->weight,
+                                                      .first = apart != NULL ? 0 : first,
+                                                      .begins = apart != NULL || i == 0,
                                                       .pairs = parts[i].pairs,
                                                       .n_paired = parts[i].n_paired}));
     if (n_biases == 0)

@@ -12,11 +12,16 @@
 /* y = s(x W^T + b) */
 void ink_dense_run(ink_context *ctx, const ink_dense *dense, const float *x, size_t x_stride, size_t n, float *y)
 {
-    size_t out = dense->weight.n;
-    ink_multiply(
-        ctx,
-        &(ink_product){
-            .x = x, .x_stride = x_stride, .m = n, .w = &dense->weight, .bias = dense->bias, .y = y, .y_stride = out});
+    size_t out = dense->weight.n, n_parts = dense->n_parts;
+    const ink_matrix *w = n_parts != 0 ? dense->parts : &dense->weight, *end = w + (n_parts != 0 ? n_parts : 1);
+    for (size_t first = 0; w < end; first += w++->n)
+        ink_multiply(ctx, &(ink_product){.x = x,
+                                         .x_stride = x_stride,
+                                         .m = n,
+                                         .w = w,
+                                         .bias = dense->bias != NULL ? dense->bias + first : NULL,
+                                         .y = y + first,
+                                         .y_stride = out});
     if (dense->activation != INK_IDENTITY)
         ink_activate_run(ctx, dense->activation, y, n * out, y);
 }

@@ -46,6 +46,9 @@ struct ink_dense {
     ink_matrix weight; /* [out, in] */
     float *bias;       /* [out] or NULL */
     ink_activation activation;
+    const ink_matrix *parts; /* [n_parts]: the outputs one after the other, where their weights have several types;
+                                `weight` is then only a shape */
+    size_t n_parts;
 };
 
 /* y [n, out] from x [n, in], whose rows are x_stride floats apart. */

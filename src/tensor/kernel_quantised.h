@@ -512,47 +512,63 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
 
 /* ---- rows of x --------------------------------------------------------------------------------------------------- */
 
+#ifndef DOT_ROUNDS
+/* The largest size of 32 columns; NaN if one is a NaN or an infinity, for which x - x is not 0. */
+INLINE float round_largest(const vec *x)
+{
+    vec most = vec_splat(0), strange = most;
+    for (size_t i = 0; i < INK_BLOCK / VEC_LANES; i++) {
+        most = vec_max(vec_max(x[i], vec_sub(vec_splat(0), x[i])), most);
+        strange = vec_add(strange, vec_sub(x[i], x[i]));
+    }
+    return vec_largest(most) + vec_sum(strange);
+}
+
+/* x inverse as integers, and the sums of the first and the last 16. Adding 1.5 2^23 to a float rounds it to an integer,
+   which is then its low bits. With inverse 0, x may be NaN. */
+INLINE void round_codes(const vec *x, float inverse, uint8_t *to, int32_t *sums)
+{
+    const vec round = vec_splat(12582912.0f);
+    sums[0] = sums[1] = 0;
+    for (size_t i = 0; i < INK_BLOCK / VEC_LANES; i++) {
+        int32_t integers[VEC_LANES];
+        const ivec q = ivec_sub(vec_bits(vec_add(vec_mul(x[i], vec_splat(inverse)), round)), vec_bits(round));
+        memcpy(integers, &q, sizeof integers);
+        for (size_t j = 0; j < VEC_LANES; j++) {
+            const int32_t code = inverse != 0 ? integers[j] : 0;
+            to[i * VEC_LANES + j] = (uint8_t)code;
+            sums[(i * VEC_LANES + j) / 16] += code;
+        }
+    }
+}
+#endif
+
 /*
  * A block of 32 columns of x:
  *
  *     largest = max |x|,   scale = largest / 127,   xq = x (127 / largest), rounded to the nearest, half to even
  *
- * Adding 1.5 2^23 to a float rounds it to an integer, which is then its low bits. A block whose largest is below
- * 2^-120, for which 127 / largest could be infinite, counts as zeros. A block with a NaN or an infinity has scale NaN:
- * x - x is NaN there, and 0 elsewhere.
+ * A block whose largest is below 2^-120, for which 127 / largest could be infinite, counts as zeros. A block with a NaN
+ * or an infinity has scale NaN.
  */
 static void quantise_row(const ink_panel_format *format, const float *x, size_t k, uint8_t *row)
 {
     const size_t blocks = ink_row_blocks(k), folds_in_block = INK_BLOCK / format->fold;
-    const vec round = vec_splat(12582912.0f);
     uint8_t *starts = row + blocks * INK_BLOCK;
     const size_t x_folds = blocks * folds_in_block * 4;
     for (size_t b = 0; b < blocks; b++, x += INK_BLOCK, row += INK_BLOCK) {
         const size_t n = k - b * INK_BLOCK < INK_BLOCK ? k - b * INK_BLOCK : INK_BLOCK;
-        vec values[INK_BLOCK / VEC_LANES], most = vec_splat(0), strange = most;
+        vec values[INK_BLOCK / VEC_LANES];
+        int32_t sums[2];
+        UNROLL
         for (size_t i = 0; i < INK_BLOCK / VEC_LANES; i++) {
             const size_t at = i * VEC_LANES;
             values[i] = at < n ? load_lanes(x + at, lanes_from(at, n)) : vec_splat(0);
-            most = vec_max(vec_max(values[i], vec_sub(vec_splat(0), values[i])), most);
-            strange = vec_add(strange, vec_sub(values[i], values[i]));
         }
-        const float largest = vec_largest(most) + vec_sum(strange);
-        float scale = largest / 127, inverse = 127 / largest;
-        if (!(largest >= 0x1p-120f)) {
-            scale = largest * 0;
-            inverse = 0;
-        }
-        int32_t sums[2] = {0, 0};
-        for (size_t i = 0; i < INK_BLOCK / VEC_LANES; i++) {
-            int32_t integers[VEC_LANES];
-            const ivec q = ivec_sub(vec_bits(vec_add(vec_mul(values[i], vec_splat(inverse)), round)), vec_bits(round));
-            memcpy(integers, &q, sizeof integers);
-            for (size_t j = 0; j < VEC_LANES; j++) {
-                const int32_t code = inverse != 0 ? integers[j] : 0;
-                row[i * VEC_LANES + j] = (uint8_t)code;
-                sums[(i * VEC_LANES + j) / 16] += code;
-            }
-        }
+        const float largest = round_largest(values);
+        const bool counts = largest >= 0x1p-120f;
+        const float scale = counts ? largest / 127 : largest * 0, inverse = counts ? 127 / largest : 0;
+        round_codes(values, inverse, row, sums);
         if (folds_in_block == 1)
             sums[0] += sums[1];
         for (size_t f = 0; f < folds_in_block; f++) {

@@ -54,40 +54,89 @@ static uint8_t *chunk_at(const ink_matrix *matrix, size_t row, size_t column, si
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
 
-/* The codes of 32 columns to the lines of their block, which are 64 bytes apart; `to` is the place of a lane. */
-static void pack_codes(unsigned bits, const uint8_t *codes, uint8_t *to)
+/* Four bytes side by side. Shifts of all four are masked, so the order of bytes in a word does not matter. */
+static uint32_t word_at(const uint8_t *p)
 {
-    uint8_t line[16];
-    if (bits == 8) {
-        for (size_t g = 0; g < 8; g++)
-            memcpy(to + 64 * g, codes + 4 * g, 4);
-        return;
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+static void put_word(uint8_t *p, uint32_t word) { memcpy(p, &word, sizeof word); }
+
+/* Nibbles of 32 bytes: those of byte i belong to column i and, the high ones, to a column of another block. */
+static void pack_nibbles(const uint8_t *from, bool high, uint8_t *to)
+{
+    for (size_t g = 0; g < 4; g++) {
+        const uint32_t first = word_at(from + 4 * g), second = word_at(from + 16 + 4 * g);
+        put_word(to + 64 * g, high ? (first >> 4 & 0x0f0f0f0f) | (second & 0xf0f0f0f0)
+                                   : (first & 0x0f0f0f0f) | (second & 0x0f0f0f0f) << 4);
     }
-    if (bits >= 4) {
-        for (size_t i = 0; i < 16; i++)
-            line[i] = (uint8_t)((codes[i] & 15) | (codes[i + 16] & 15) << 4);
+}
+
+/* Two bits of each of 32 bytes, from bit `low` on. */
+static void pack_pairs(const uint8_t *from, size_t low, uint8_t *to)
+{
+    for (size_t half = 0; half < 2; half++, from += 16) {
+        uint32_t line = 0;
         for (size_t g = 0; g < 4; g++)
-            memcpy(to + 64 * g, line + 4 * g, 4);
-        to += 256;
+            line |= (word_at(from + 4 * g) >> low & 0x03030303) << 2 * g;
+        put_word(to + 64 * half, line);
     }
-    if (bits == 6 || bits < 4) { /* two bits, in two lines */
-        unsigned low = bits == 6 ? 4 : 0;
-        for (size_t i = 0; i < 4; i++) {
-            const uint8_t *c = codes + i;
-            to[i] = (uint8_t)((c[0] >> low & 3) | (c[4] >> low & 3) << 2 | (c[8] >> low & 3) << 4 |
-                              (c[12] >> low & 3) << 6);
-            to[64 + i] = (uint8_t)((c[16] >> low & 3) | (c[20] >> low & 3) << 2 | (c[24] >> low & 3) << 4 |
-                                   (c[28] >> low & 3) << 6);
-        }
-        to += 128;
-    }
-    if (bits == 5 || bits == 3) { /* one bit, in one line */
-        unsigned low = bits - 1;
-        memset(line, 0, 4);
+}
+
+/* One bit of each of 32 bytes. */
+static void pack_bits(const uint8_t *from, size_t bit, uint8_t *to)
+{
+    uint32_t line = 0;
+    for (size_t g = 0; g < 8; g++)
+        line |= (word_at(from + 4 * g) >> bit & 0x01010101) << g;
+    put_word(to, line);
+}
+
+/* The codes of 32 columns, block b of the chunk, from a block of the file to the lines of their block, which are 64
+   bytes apart; `to` is the place of the lane. blocks.c says where a file has which bits. */
+static void pack_codes(ink_type type, const uint8_t *from, size_t b, uint8_t *to)
+{
+    const size_t half = b / 4, quarter = b % 4;
+    switch (type) {
+    case INK_Q8_0:
         for (size_t g = 0; g < 8; g++)
+            put_word(to + 64 * g, word_at(from + 2 + 4 * g) ^ 0x80808080);
+        return;
+    case INK_Q4_K:
+        pack_nibbles(from + 16 + b / 2 * 32, b % 2 != 0, to);
+        return;
+    case INK_Q5_K:
+        pack_nibbles(from + 48 + b / 2 * 32, b % 2 != 0, to);
+        pack_bits(from + 16, b, to + 256);
+        return;
+    case INK_Q6_K:
+        pack_nibbles(from + 64 * half + b % 2 * 32, quarter >= 2, to);
+        pack_pairs(from + 128 + 32 * half, 2 * quarter, to + 256);
+        return;
+    case INK_Q2_K:
+        pack_pairs(from + 16 + 32 * half, 2 * quarter, to);
+        return;
+    case INK_Q3_K:
+        pack_pairs(from + 32 + 32 * half, 2 * quarter, to);
+        pack_bits(from, b, to + 128);
+        return;
+    default: { /* nibbles of 16 bytes: columns i and i + 16, as in the panel */
+        const uint8_t *nibbles = from + ink_type_block(type).bytes - 16;
+        if (type == INK_IQ4_XS)
+            nibbles = from + 8 + 16 * b;
+        for (size_t g = 0; g < 4; g++)
+            put_word(to + 64 * g, word_at(nibbles + 4 * g));
+        if (type == INK_Q5_0 || type == INK_Q5_1) { /* 32 bits side by side: bit 4 g + i to bit g of byte i */
+            const uint32_t fifth = (uint32_t)ink_get_le(nibbles - 4, 4);
+            uint32_t line = 0;
+            for (size_t g = 0; g < 8; g++)
+                line |= ((fifth >> 4 * g & 15) * 0x00204081 & 0x01010101) << g;
             for (size_t i = 0; i < 4; i++)
-                line[i] = (uint8_t)(line[i] | (codes[4 * g + i] >> low & 1) << g);
-        memcpy(to, line, 4);
+                to[256 + i] = (uint8_t)(line >> 8 * i);
+        }
+    }
     }
 }
 
@@ -95,22 +144,26 @@ void ink_panels_pack(const ink_matrix *matrix, size_t row, size_t column, size_t
 {
     const ink_panel_format *format = ink_panel_format_of(matrix->type);
     const size_t bytes = ink_type_block(matrix->type).bytes, lane = row % INK_PANEL;
+    const size_t numbers_size = (2u * format->halves + format->number) * INK_PANEL;
     const uint8_t *from = blocks;
-    for (; n_blocks > 0; n_blocks--, from += bytes, column += format->elements) {
-        uint8_t codes[INK_MOST_ELEMENTS];
+    while (n_blocks > 0) {
         size_t in_chunk, number = column % INK_SUM_BLOCK / format->elements;
-        uint8_t *chunk = chunk_at(matrix, row, column, &in_chunk);
-        uint8_t *scales = chunk + number * (2u * format->halves + format->number) * INK_PANEL;
-        for (size_t i = 0; i < format->halves; i++, scales += 2 * INK_PANEL) {
-            const uint16_t half = (uint16_t)ink_get_le(from + format->halves_at + 2 * i, 2);
-            memcpy(scales + 2 * lane, &half, sizeof half);
+        uint8_t *chunk = chunk_at(matrix, row, column, &in_chunk), *scales = chunk + number * numbers_size;
+        uint8_t *to = chunk + ink_chunk_scale_bytes(format, in_chunk) + 4 * lane;
+        size_t b = column % INK_SUM_BLOCK / INK_BLOCK;
+        const size_t there = ink_size_min(n_blocks, INK_SUM_BLOCK / format->elements - number);
+        n_blocks -= there;
+        column += there * format->elements;
+        for (const uint8_t *end = from + there * bytes; from < end; from += bytes) {
+            for (size_t i = 0; i < format->halves; i++, scales += 2 * INK_PANEL) {
+                const uint16_t half = (uint16_t)ink_get_le(from + format->halves_at + 2 * i, 2);
+                memcpy(scales + 2 * lane, &half, sizeof half);
+            }
+            for (size_t i = 0; i < format->number; i++, scales += INK_PANEL)
+                scales[lane] = from[format->numbers_at + i];
+            for (size_t i = 0; i < format->elements; i += INK_BLOCK, b++)
+                pack_codes(matrix->type, from, b, to + b * format->code_bytes);
         }
-        for (size_t i = 0; i < format->number; i++, scales += INK_PANEL)
-            scales[lane] = from[format->numbers_at + i];
-        chunk += ink_chunk_scale_bytes(format, in_chunk) + column % INK_SUM_BLOCK / INK_BLOCK * format->code_bytes;
-        ink_block_codes(matrix->type, from, codes);
-        for (size_t i = 0; i < format->elements; i += INK_BLOCK, chunk += format->code_bytes)
-            pack_codes(format->bits, codes + i, chunk + 4 * lane);
     }
 }
 
