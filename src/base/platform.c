@@ -8,6 +8,9 @@
 #if defined(__linux__)
 #define _DEFAULT_SOURCE
 #endif
+#if defined(__APPLE__)
+#define _DARWIN_C_SOURCE
+#endif
 
 #include "platform.h"
 
@@ -44,6 +47,38 @@ void *ink_platform_resize(void *user, void *block, size_t old_size, size_t new_s
 #endif
     return malloc(new_size);
 }
+
+/* ---- the processor -------------------------------------------------------------------------------------------- */
+
+#if defined(__aarch64__)
+#if defined(__linux__) || defined(__FreeBSD__)
+#include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#elif defined(_WIN32)
+#include <windows.h>
+#endif
+
+bool ink_platform_has_dotprod(void)
+{
+#if defined(__ARM_FEATURE_DOTPROD)
+    return true; /* the whole program needs them */
+#elif defined(__linux__)
+    return (getauxval(AT_HWCAP) & 1u << 20) != 0; /* HWCAP_ASIMDDP */
+#elif defined(__FreeBSD__)
+    unsigned long capabilities = 0;
+    return elf_aux_info(AT_HWCAP, &capabilities, sizeof capabilities) == 0 && (capabilities & 1u << 20) != 0;
+#elif defined(__APPLE__)
+    int has = 0;
+    size_t size = sizeof has;
+    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, NULL, 0) == 0 && has != 0;
+#elif defined(_WIN32)
+    return IsProcessorFeaturePresent(43) != 0; /* PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE */
+#else
+    return false;
+#endif
+}
+#endif
 
 /* ---- files ---------------------------------------------------------------------------------------------------- */
 

@@ -44,6 +44,11 @@ long ink_process_id(void);
 void ink_platform_pause(void);
 #endif
 
+/* True if the system says that an aarch64 processor has dot products of bytes (FEAT_DotProd). */
+#if defined(__aarch64__)
+bool ink_platform_has_dotprod(void);
+#endif
+
 /*
  * The float mode that all arithmetic of the library relies on: rounding to nearest, subnormal numbers kept, nothing
  * trapped. A thread of the host may have another one: audio programs flush subnormal numbers, and so does a program

@@ -16,7 +16,7 @@ typedef struct registers {
     uint32_t eax, ebx, ecx, edx;
 } registers;
 
-static registers cpuid(uint32_t leaf)
+static registers cpuid(uint32_t leaf, uint32_t part)
 {
     registers r = {0, 0, 0, 0};
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -24,11 +24,11 @@ static registers cpuid(uint32_t leaf)
     __cpuid(highest, 0);
     if ((uint32_t)highest[0] < leaf)
         return r;
-    __cpuidex(out, (int)leaf, 0);
+    __cpuidex(out, (int)leaf, (int)part);
     r = (registers){(uint32_t)out[0], (uint32_t)out[1], (uint32_t)out[2], (uint32_t)out[3]};
 #else
     /* A processor without this leaf leaves r at 0. */
-    (void)__get_cpuid_count(leaf, 0, &r.eax, &r.ebx, &r.ecx, &r.edx);
+    (void)__get_cpuid_count(leaf, part, &r.eax, &r.ebx, &r.ecx, &r.edx);
 #endif
     return r;
 }
@@ -51,9 +51,15 @@ bool ink_cpu_has_avx2(void)
 {
     const uint32_t fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29, avx2 = 1u << 5;
     const uint32_t xmm_and_ymm = 0x6;
-    if (!has_all(cpuid(1).ecx, fma | osxsave | avx | f16c))
+    if (!has_all(cpuid(1, 0).ecx, fma | osxsave | avx | f16c))
         return false;
-    return has_all(saved_by_system(), xmm_and_ymm) && has_all(cpuid(7).ebx, avx2);
+    return has_all(saved_by_system(), xmm_and_ymm) && has_all(cpuid(7, 0).ebx, avx2);
+}
+
+/* Leaf 7 says in eax how many parts it has behind part 0. */
+bool ink_cpu_has_avx2_vnni(void)
+{
+    return ink_cpu_has_avx2() && cpuid(7, 0).eax >= 1 && has_all(cpuid(7, 1).eax, 1u << 4);
 }
 
 bool ink_cpu_has_avx512(void)
@@ -62,9 +68,9 @@ bool ink_cpu_has_avx512(void)
     const uint32_t masks_and_zmm = 0xe0;
     if (!ink_cpu_has_avx2())
         return false;
-    return has_all(saved_by_system(), masks_and_zmm) && has_all(cpuid(7).ebx, f | dq | bw | vl);
+    return has_all(saved_by_system(), masks_and_zmm) && has_all(cpuid(7, 0).ebx, f | dq | bw | vl);
 }
 
-bool ink_cpu_has_avx512_vnni(void) { return ink_cpu_has_avx512() && has_all(cpuid(7).ecx, 1u << 11); }
+bool ink_cpu_has_avx512_vnni(void) { return ink_cpu_has_avx512() && has_all(cpuid(7, 0).ecx, 1u << 11); }
 
 #endif

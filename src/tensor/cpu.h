@@ -8,8 +8,9 @@
 #include "kernel.h"
 
 #if defined(INK_KERNEL_AVX2) || defined(INK_KERNEL_AVX512)
-bool ink_cpu_has_avx2(void);   /* AVX2, FMA, F16C */
-bool ink_cpu_has_avx512(void); /* the same and AVX-512 F, BW, DQ, VL */
+bool ink_cpu_has_avx2(void);      /* AVX2, FMA, F16C */
+bool ink_cpu_has_avx2_vnni(void); /* the same and AVX-VNNI */
+bool ink_cpu_has_avx512(void);    /* the same and AVX-512 F, BW, DQ, VL */
 bool ink_cpu_has_avx512_vnni(void);
 #endif
 

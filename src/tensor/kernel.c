@@ -13,10 +13,16 @@ static const ink_kernel *const kernels[] = {
 #endif
     &ink_kernel_avx512,
 #endif
+#ifdef INK_KERNEL_AVX2_VNNI
+    &ink_kernel_avx2_vnni,
+#endif
 #ifdef INK_KERNEL_AVX2
     &ink_kernel_avx2,
 #endif
 #ifdef INK_KERNEL_NEON
+#ifndef INK_NO_QUANTISED
+    &ink_kernel_neon_dotprod,
+#endif
     &ink_kernel_neon,
 #endif
     &ink_kernel_portable,

@@ -97,6 +97,10 @@ static inline size_t ink_chunk_bytes(const ink_panel_format *format, size_t bloc
     return ink_chunk_scale_bytes(format, blocks) + blocks * format->code_bytes;
 }
 
+/* The integers of the scales of IQ4_XS plus 32, [8][16], from their four low bits [4][16], two in a byte, and from the
+   16 high bits of each lane. */
+void ink_chunk_integers_iq4_xs(const uint8_t *low, const uint8_t *high, uint8_t *integers);
+
 /*
  * A quantised row of x, the left side of a quantised product (matrix.h says how it is rounded): the codes of k columns,
  * zeros up to a whole block, and for every `fold` columns
@@ -248,16 +252,32 @@ typedef struct ink_kernel {
 #define INK_KERNEL_NEON
 #endif
 
+/* Compilers that know the dot products of bytes beside AVX2. */
+#if defined(INK_KERNEL_AVX2) && !defined(INK_NO_QUANTISED) &&                                                          \
+    (defined(_MSC_VER) || (defined(__clang__) ? __clang_major__ >= 14 : defined(__GNUC__) && __GNUC__ >= 11))
+#define INK_KERNEL_AVX2_VNNI
+#endif
+
 extern const ink_kernel ink_kernel_portable;
 extern const ink_kernel ink_kernel_avx2;
+extern const ink_kernel ink_kernel_avx2_vnni;
 extern const ink_kernel ink_kernel_avx512;
 extern const ink_kernel ink_kernel_avx512_vnni;
 extern const ink_kernel ink_kernel_neon;
+extern const ink_kernel ink_kernel_neon_dotprod;
 
-/* Dot products of bytes are further instructions, so they have a file of their own (kernel_avx512_vnni.c). */
+/* Dot products of bytes are further instructions, so they have files of their own (kernel_avx2_vnni.c). */
+#define CHUNK_FUNCTIONS(name)                                                                                          \
+    void ink_chunk_scales_##name(ink_type type, const uint8_t *from, size_t blocks, float *scales, float *minima);     \
+    void ink_chunk_codes_##name(const ink_panel_format *format, const uint8_t *from, size_t blocks,                    \
+                                const uint8_t *table, uint8_t *to)
+CHUNK_FUNCTIONS(avx2); /* what a kernel with dot products of bytes shares with the one without them */
+CHUNK_FUNCTIONS(neon);
 extern const ink_quantised_kernel ink_quantised_portable;
 extern const ink_quantised_kernel ink_quantised_avx2;
+extern const ink_quantised_kernel ink_quantised_avx2_vnni;
 extern const ink_quantised_kernel ink_quantised_avx512_vnni;
 extern const ink_quantised_kernel ink_quantised_neon;
+extern const ink_quantised_kernel ink_quantised_neon_dotprod;
 
 #endif

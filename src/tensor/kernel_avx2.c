@@ -24,8 +24,7 @@
 #pragma fp_contract(off)
 #endif
 
-#include "dot_portable.h"
-#include "vec_avx2.h"
+#include "dot_avx2.h"
 
 #define KERNEL ink_kernel_avx2
 #define KERNEL_NAME "avx2"
@@ -43,11 +42,23 @@
 #define LAST_WIDTH(type) 2
 #define I8_ROWS 4
 #define I8_PANELS 1
+
+/* 4 rows x 1 panel keep 8 sums, the sizes and signs of the weights 4 registers. */
 #define QUANTISED ink_quantised_avx2
-#define QUANTISED_ROWS 1
+#define QUANTISED_ROWS 4
+#define chunk_scales ink_chunk_scales_avx2
+#define chunk_codes ink_chunk_codes_avx2
+#define CHUNKS_ARE_SHARED
+#define QUANTISED_STEPS 1
 #define QUANTISED_PANELS 1
-#define QUANTISED_FEW 0
-#define QUANTISED_FEW_BYTES 0
+#define QUANTISED_FEW 1
+#define QUANTISED_FEW_BYTES 1
+#ifdef INK_KERNEL_AVX2_VNNI
+#define DOT_KERNEL ink_kernel_avx2_vnni
+#define DOT_NAME "avx2_vnni"
+#define DOT_SUPPORTED ink_cpu_has_avx2_vnni
+#define DOT_QUANTISED ink_quantised_avx2_vnni
+#endif
 
 #include "kernel_body.h"
 

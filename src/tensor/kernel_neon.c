@@ -14,8 +14,8 @@
 #pragma GCC optimize("fp-contract=off", "no-schedule-insns")
 #endif
 
-#include "dot_portable.h"
-#include "vec_neon.h"
+#include "../base/platform.h"
+#include "dot_neon.h"
 
 static bool neon_supported(void) { return true; }
 
@@ -34,11 +34,21 @@ static bool neon_supported(void) { return true; }
 #define LAST_WIDTH(type) 1
 #define I8_ROWS 4
 #define I8_PANELS 1
+
+/* 4 rows x 1 panel keep 16 sums. */
 #define QUANTISED ink_quantised_neon
-#define QUANTISED_ROWS 1
+#define QUANTISED_ROWS 4
+#define chunk_scales ink_chunk_scales_neon
+#define chunk_codes ink_chunk_codes_neon
+#define CHUNKS_ARE_SHARED
+#define QUANTISED_STEPS 1
 #define QUANTISED_PANELS 1
-#define QUANTISED_FEW 0
-#define QUANTISED_FEW_BYTES 0
+#define QUANTISED_FEW 1
+#define QUANTISED_FEW_BYTES 1
+#define DOT_KERNEL ink_kernel_neon_dotprod
+#define DOT_NAME "neon_dotprod"
+#define DOT_SUPPORTED ink_platform_has_dotprod
+#define DOT_QUANTISED ink_quantised_neon_dotprod
 
 #include "kernel_body.h"
 

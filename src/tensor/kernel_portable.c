@@ -29,6 +29,7 @@ static bool portable_supported(void) { return true; }
 #define I8_PANELS 1
 #define QUANTISED ink_quantised_portable
 #define QUANTISED_ROWS 1
+#define QUANTISED_STEPS 1
 #define QUANTISED_PANELS 1
 #define QUANTISED_FEW 0
 #define QUANTISED_FEW_BYTES 0

@@ -8,14 +8,38 @@
  *
  * The inner sum is one of integers, so its order is free, and it is exact. A product of four columns of sixteen lanes
  * is one `isum_dot`, a single instruction where there are dot products of bytes. It starts from -zero sum(xq), because
- * the codes of W have no sign.
+ * the codes of W have no sign. With DOT_SIGNED, isum_dot takes codes with a sign, so codes of 8 bits become code - 128.
  *
  * The loops are those of kernel_product.h: row blocks, panels, chunks of INK_SUM_BLOCK columns, tiles of rows. For many
  * rows, the codes of a chunk are unpacked to bytes first, into a buffer that stays in the nearest cache. QUANTISED_FEW
- * rows at most, which read every weight once, have codes unpacked on their way through the registers; it is 0 where the
- * code for it is not worth its size. Scales become floats for a whole chunk in either case. A tile has up to
- * QUANTISED_ROWS rows and QUANTISED_PANELS panels.
+ * rows at most, or one if codes have not 4 bits, which read every weight once, have codes unpacked on their way through
+ * the registers; it is 0 where the code for it is not worth its size. Scales become floats for a whole chunk in either
+ * case. A tile has up to QUANTISED_ROWS rows and QUANTISED_PANELS panels.
  */
+
+/* The top bits of 8-bit codes are flipped where isum_dot takes a sign. */
+#ifdef DOT_SIGNED
+#define FLIP 128
+#else
+#define FLIP 0
+#define codes_flip(a, bits) (a)
+#endif
+
+/* isum_dot_small() takes codes of up to 7 bits. */
+#ifdef DOT_SMALL
+#define TABLES_ARE_LARGE true
+#else
+#define TABLES_ARE_LARGE false
+#define isum_dot_small(a, w, x) isum_dot(a, dot_codes(w), x)
+#endif
+
+/* The loops over groups of columns take QUANTISED_STEPS groups at a time: 4, or 1 where the code for it is not worth
+   its size. Then any number of bits is also unpacked by the same code. */
+#if QUANTISED_STEPS > 1
+#define UNROLL_GROUPS UNROLL
+#else
+#define UNROLL_GROUPS UNROLL_STEPS
+#endif
 
 #define QUANTISED_ROW_BLOCK 128
 
@@ -34,7 +58,8 @@ typedef struct quantised_chunk {
     const float *scales[QUANTISED_PANELS]; /* [folds][16] */
     size_t minima;                         /* floats from them to the minima; 0: none */
     size_t code_bytes;                     /* of a block */
-    const uint8_t *table;                  /* of the format */
+    const uint8_t *table;                  /* of the format, with FLIP */
+    uint8_t flip;                          /* FLIP, of 8-bit codes in memory */
     const uint8_t *x;                      /* the chunk's codes of the first row */
     const uint8_t *starts;    /* the chunk's starts; the scales are x_folds behind them, and the sums again */
     size_t x_stride, x_folds; /* bytes */
@@ -109,7 +134,7 @@ INLINE wide wide_isum(isum a)
 
 /* ---- scales ------------------------------------------------------------------------------------------------------ */
 
-INLINE wide wide_f16(const uint8_t *p)
+FORMULA wide wide_f16(const uint8_t *p)
 {
     wide r;
     uint16_t halves[INK_PANEL];
@@ -130,52 +155,72 @@ INLINE wide wide_small(const int8_t *p)
     return r;
 }
 
-/* The integers that multiply the scales of the K types, [folds][16], and those of the minima, from their packed bytes
-   [n][16] (blocks.c has the layouts). Returns the number of folds. */
-static size_t chunk_integers(ink_type type, const uint8_t *from, const uint8_t *high, int8_t *scales, int8_t *minima)
+/* ---- codes ------------------------------------------------------------------------------------------------------- */
+
+/* Groups g and g + 4 of a block, g < 4. */
+INLINE void unpack_groups(const uint8_t *block, int g, int bits, const uint8_t *table, codes *low, codes *high)
 {
-    const size_t four = 4 * INK_PANEL;
-    switch (type) {
-    case INK_Q4_K:
-    case INK_Q5_K: /* 6 bits each: the low ones of folds 0 to 3, and below the top bits of the others */
-        for (size_t i = 0; i < four; i++) {
-            const uint8_t a = from[i], b = from[i + four], c = from[i + 2 * four];
-            scales[i] = (int8_t)(a & 63);
-            minima[i] = (int8_t)(b & 63);
-            scales[i + four] = (int8_t)((c & 15) | (a >> 6) << 4);
-            minima[i + four] = (int8_t)(c >> 4 | (b >> 6) << 4);
+    if (bits < 4) {
+        *low = codes_shift(codes_load(block), -2 * g, 0x3);
+        *high = codes_shift(codes_load(block + 64), -2 * g, 0x3);
+    } else {
+        const codes both = codes_load(block + 64 * (size_t)g);
+        *low = codes_shift(both, 0, 0xf);
+        *high = codes_shift(both, -4, 0xf);
+    }
+    if (bits == 3) {
+        const codes third = codes_load(block + 128);
+        *low = codes_or(*low, codes_shift(third, 2 - g, 0x4));
+        *high = codes_or(*high, codes_shift(third, -2 - g, 0x4));
+    } else if (bits == 4 && table != NULL) {
+        *low = codes_look_up(table, *low);
+        *high = codes_look_up(table, *high);
+    } else if (bits == 5) {
+        const codes fifth = codes_load(block + 256);
+        *low = codes_or(*low, codes_shift(fifth, 4 - g, 0x10));
+        *high = codes_or(*high, codes_shift(fifth, -g, 0x10));
+    } else if (bits == 6) {
+        *low = codes_or(*low, codes_shift(codes_load(block + 256), 4 - 2 * g, 0x30));
+        *high = codes_or(*high, codes_shift(codes_load(block + 320), 4 - 2 * g, 0x30));
+    }
+}
+
+/* Unpacking is the same with and without dot products of bytes, so one kernel has it for both. */
+#ifndef CHUNKS_ARE_ELSEWHERE
+#ifndef CHUNKS_ARE_SHARED
+#define CHUNKS_ARE_SHARED static NOINLINE
+#endif
+
+/* The integers that multiply the scales of the K types, [folds][16], and those of the minima, from their packed bytes
+   [n][16] (blocks.c has the layouts). A line of 64 bytes are four of them, of all lanes. */
+static void chunk_integers(ink_type type, const uint8_t *from, const uint8_t *high, uint8_t *scales, uint8_t *minima)
+{
+    if (type == INK_Q4_K ||
+        type == INK_Q5_K) { /* 6 bits: the low ones of folds 0 to 3, and, above, the top bits of 4 to 7 */
+        const codes a = codes_load(from), b = codes_load(from + 64), both = codes_load(from + 128);
+        codes_store(scales, codes_shift(a, 0, 63));
+        codes_store(minima, codes_shift(b, 0, 63));
+        codes_store(scales + 64, codes_or(codes_shift(both, 0, 15), codes_shift(a, -2, 48)));
+        codes_store(minima + 64, codes_or(codes_shift(both, -4, 15), codes_shift(b, -2, 48)));
+        return;
+    }
+    for (int i = 0; i < 4; i++, scales += 64, minima += 64) {
+        if (type == INK_Q2_K) {
+            codes_store(scales, codes_shift(codes_load(from + 64 * i), 0, 15));
+            codes_store(minima, codes_shift(codes_load(from + 64 * i), -4, 15));
+        } else if (type == INK_Q3_K) { /* 6 bits */
+            const codes low = codes_load(from + i % 2 * 64), top = codes_load(from + 128);
+            codes_store(scales, codes_or(codes_shift(low, i / 2 * -4, 15), codes_shift(top, 4 - 2 * i, 48)));
+        } else if (type == INK_Q6_K) {
+            codes_store(scales, codes_load(from + 64 * i));
+        } else if (i == 0) {
+            ink_chunk_integers_iq4_xs(from, high, scales);
         }
-        return 8;
-    case INK_Q2_K:
-        for (size_t i = 0; i < 4 * four; i++) {
-            scales[i] = (int8_t)(from[i] & 15);
-            minima[i] = (int8_t)(from[i] >> 4);
-        }
-        return 16;
-    case INK_Q3_K: /* 6 bits, minus 32 */
-        for (size_t i = 0; i < four; i++)
-            for (size_t part = 0; part < 4; part++) {
-                const int low = from[i + part % 2 * four] >> (part / 2 * 4) & 15;
-                scales[i + part * four] = (int8_t)((low | (from[i + 2 * four] >> 2 * part & 3) << 4) - 32);
-            }
-        return 16;
-    case INK_IQ4_XS: /* the same, for 8 folds */
-        for (size_t f = 0; f < 8; f++)
-            for (size_t l = 0; l < INK_PANEL; l++) {
-                uint16_t top;
-                memcpy(&top, high + 2 * l, sizeof top);
-                const int low = from[f / 2 * INK_PANEL + l] >> (f % 2 * 4) & 15;
-                scales[f * INK_PANEL + l] = (int8_t)((low | (top >> 2 * f & 3) << 4) - 32);
-            }
-        return 8;
-    default: /* Q6_K: whole bytes */
-        memcpy(scales, from, 4 * four);
-        return 16;
     }
 }
 
 /* The scales of a chunk, and the minima of its weights, as floats: [folds][16]. */
-static NOINLINE void chunk_scales(ink_type type, const uint8_t *from, size_t blocks, float *scales, float *minima)
+CHUNKS_ARE_SHARED void chunk_scales(ink_type type, const uint8_t *from, size_t blocks, float *scales, float *minima)
 {
     const ink_panel_format *format = ink_panel_format_of(type);
     if (format->elements == INK_BLOCK && format->halves != 0) {
@@ -194,63 +239,35 @@ static NOINLINE void chunk_scales(ink_type type, const uint8_t *from, size_t blo
         }
         return;
     }
-    int8_t integers[2][INK_MOST_FOLDS * INK_PANEL];
-    const size_t folds = chunk_integers(type, from + 32 * format->halves, from + 32, integers[0], integers[1]);
+    uint8_t integers[2][INK_MOST_FOLDS * INK_PANEL];
+    const size_t folds = INK_SUM_BLOCK / format->fold;
+    /* The 6 bits of Q3_K and IQ4_XS are a scale plus 32. */
+    const wide offset = wide_splat(type == INK_Q3_K || type == INK_IQ4_XS ? -32 : 0);
+    chunk_integers(type, from + 32 * format->halves, from + 32, integers[0], integers[1]);
     const wide d = wide_f16(from), below = wide_mul(wide_splat(-1), wide_f16(from + (format->minima ? 32 : 0)));
     for (size_t f = 0; f < folds; f++) {
-        wide_store(scales + f * INK_PANEL, wide_mul(d, wide_small(integers[0] + f * INK_PANEL)));
+        const wide scale = wide_add(wide_small((const int8_t *)integers[0] + f * INK_PANEL), offset);
+        wide_store(scales + f * INK_PANEL, wide_mul(d, scale));
         if (format->minima)
-            wide_store(minima + f * INK_PANEL, wide_mul(below, wide_small(integers[1] + f * INK_PANEL)));
-    }
-}
-
-/* ---- codes ------------------------------------------------------------------------------------------------------- */
-
-/* Groups g and g + 4 of a block, g < 4. */
-INLINE void unpack_groups(const uint8_t *block, int g, int bits, const uint8_t *table, codes *low, codes *high)
-{
-    const uint8_t *line = block + 64 * (size_t)g;
-    if (bits >= 4) {
-        const codes both = codes_load(line);
-        *low = codes_shift(both, 0, 0xf);
-        *high = codes_shift(both, -4, 0xf);
-        line = block + 256;
-    }
-    if (bits == 4 && table != NULL) {
-        *low = codes_look_up(table, *low);
-        *high = codes_look_up(table, *high);
-    }
-    if (bits == 5) {
-        const codes fifth = codes_load(line);
-        *low = codes_or(*low, codes_shift(fifth, 4 - g, 0x10));
-        *high = codes_or(*high, codes_shift(fifth, -g, 0x10));
-    }
-    if (bits == 6) {
-        *low = codes_or(*low, codes_shift(codes_load(line), 4 - 2 * g, 0x30));
-        *high = codes_or(*high, codes_shift(codes_load(line + 64), 4 - 2 * g, 0x30));
-    }
-    if (bits <= 3) {
-        *low = codes_shift(codes_load(block), -2 * g, 0x3);
-        *high = codes_shift(codes_load(block + 64), -2 * g, 0x3);
-    }
-    if (bits == 3) {
-        const codes third = codes_load(block + 128);
-        *low = codes_or(*low, codes_shift(third, 2 - g, 0x4));
-        *high = codes_or(*high, codes_shift(third, -2 - g, 0x4));
+            wide_store(minima + f * INK_PANEL,
+                       wide_mul(below, wide_small((const int8_t *)integers[1] + f * INK_PANEL)));
     }
 }
 
 /* The codes of a chunk as bytes, 512 for a block. */
-static NOINLINE void chunk_codes(const ink_panel_format *format, const uint8_t *from, size_t blocks, uint8_t *to)
+CHUNKS_ARE_SHARED void chunk_codes(const ink_panel_format *format, const uint8_t *from, size_t blocks,
+                                   const uint8_t *table, uint8_t *to)
 {
     for (; blocks > 0; blocks--, from += format->code_bytes, to += 512)
         for (int g = 0; g < 4; g++) {
             codes low, high;
-            unpack_groups(from, g, format->bits, format->table, &low, &high);
+            unpack_groups(from, g, format->bits, table, &low, &high);
             codes_store(to + 64 * g, low);
             codes_store(to + 64 * g + 256, high);
         }
 }
+
+#endif
 
 /* ---- tiles ------------------------------------------------------------------------------------------------------- */
 
@@ -279,29 +296,35 @@ INLINE wide fold_sum(const quantised_chunk *c, size_t i, size_t f, const uint8_t
     return sum;
 }
 
+/* y = start + sum for a tile whose last lanes do not exist. */
+static NOINLINE void store_partial_sums(const quantised_chunk *c, size_t row, size_t rows, size_t width,
+                                        const float *sums)
+{
+    for (; rows > 0; rows--, row++, sums += width)
+        for (size_t lane = 0; lane < c->lanes; lane += VEC_LANES) {
+            const size_t n = lanes_from(lane, c->lanes);
+            const vec before = load_lanes(c->start + row * c->start_stride + lane, n);
+            store_lanes(c->y + row * c->y_stride + lane, n, vec_add(before, vec_load(sums + lane)));
+        }
+}
+
 /* y = start + sum for the rows of a tile, of `panels` panels. */
 INLINE void store_sums(const quantised_chunk *c, size_t row, size_t rows, size_t panels, const wide *sum)
 {
     const float *start = c->start + row * c->start_stride;
     float *y = c->y + row * c->y_stride;
-    if (c->lanes >= panels * INK_PANEL) {
+    if (c->lanes < panels * INK_PANEL) {
+        float sums[MOST_SUMS * INK_PANEL];
         UNROLL
-        for (size_t i = 0; i < rows * panels; i++) {
-            const size_t r = i / panels, lane = i % panels * INK_PANEL;
-            wide_store(y + r * c->y_stride + lane, wide_add(wide_load(start + r * c->start_stride + lane), sum[i]));
-        }
+        for (size_t i = 0; i < rows * panels; i++)
+            wide_store(sums + i * INK_PANEL, sum[i]);
+        store_partial_sums(c, row, rows, panels * INK_PANEL, sums);
         return;
     }
-    for (size_t r = 0; r < rows; r++) {
-        float sums[QUANTISED_PANELS * INK_PANEL];
-        UNROLL
-        for (size_t i = 0; i < panels; i++)
-            wide_store(sums + i * INK_PANEL, sum[r * panels + i]);
-        for (size_t lane = 0; lane < c->lanes; lane += VEC_LANES) {
-            const size_t n = lanes_from(lane, c->lanes);
-            const vec before = load_lanes(start + r * c->start_stride + lane, n);
-            store_lanes(y + r * c->y_stride + lane, n, vec_add(before, vec_load(sums + lane)));
-        }
+    UNROLL
+    for (size_t i = 0; i < rows * panels; i++) {
+        const size_t r = i / panels, lane = i % panels * INK_PANEL;
+        wide_store(y + r * c->y_stride + lane, wide_add(wide_load(start + r * c->start_stride + lane), sum[i]));
     }
 }
 
@@ -325,13 +348,13 @@ INLINE void byte_tile(const quantised_chunk *c, size_t row, size_t rows, size_t 
         for (size_t i = 0; i < rows * panels; i++)
             integers[i] = isum_splat(int_at(starts + i / panels * x_stride + 4 * f));
         UNROLL_STEPS
-        for (size_t g = 0; g < groups; g += 4) {
+        for (size_t g = 0; g < groups; g += QUANTISED_STEPS) {
             UNROLL
-            for (size_t j = 0; j < 4; j++) {
+            for (size_t j = 0; j < QUANTISED_STEPS; j++) {
                 dot_w weights[QUANTISED_PANELS];
                 UNROLL
                 for (size_t i = 0; i < panels; i++)
-                    weights[i] = dot_codes(codes_load(w[i] + 64 * j));
+                    weights[i] = dot_codes(codes_flip(codes_load(w[i] + 64 * j), c->flip));
                 UNROLL
                 for (size_t r = 0; r < rows; r++) {
                     const dot_x four = dot_splat((const int8_t *)x + r * x_stride + 4 * j);
@@ -342,8 +365,8 @@ INLINE void byte_tile(const quantised_chunk *c, size_t row, size_t rows, size_t 
             }
             UNROLL
             for (size_t i = 0; i < panels; i++)
-                w[i] += 256;
-            x += 16;
+                w[i] += 64 * QUANTISED_STEPS;
+            x += 4 * QUANTISED_STEPS;
         }
         UNROLL
         for (size_t i = 0; i < rows * panels; i++)
@@ -352,8 +375,19 @@ INLINE void byte_tile(const quantised_chunk *c, size_t row, size_t rows, size_t 
     store_sums(c, row, rows, panels, sum);
 }
 
+static NOINLINE void many_rows(const quantised_chunk *c, size_t rows)
+{
+    size_t r = 0;
+    for (; rows - r >= QUANTISED_ROWS; r += QUANTISED_ROWS)
+        byte_tile(c, r, QUANTISED_ROWS, QUANTISED_PANELS);
+    for (; QUANTISED_STEPS > 1 && QUANTISED_ROWS > 2 && rows - r >= 2; r += 2)
+        byte_tile(c, r, 2, QUANTISED_PANELS);
+    for (; rows - r >= 1; r++)
+        byte_tile(c, r, 1, QUANTISED_PANELS);
+}
+
 #if QUANTISED_FEW > 0
-#define PACKED_ROWS 2
+#define PACKED_ROWS (QUANTISED_FEW > 1 ? 2 : 1)
 
 /* The same of one panel of packed codes. rows and bits are constants. */
 INLINE void packed_tile(const quantised_chunk *c, size_t row, size_t rows, int bits)
@@ -374,16 +408,15 @@ INLINE void packed_tile(const quantised_chunk *c, size_t row, size_t rows, int b
             low[r] = isum_splat(int_at(start + 4 * (halves ? 2 * b : b)));
             high[r] = isum_splat(halves ? int_at(start + 4 * (2 * b + 1)) : 0);
         }
-        UNROLL
+        UNROLL_GROUPS
         for (int g = 0; g < 4; g++) {
             codes first, second;
             unpack_groups(w, g, bits, c->table, &first, &second);
-            const dot_w low_weights = dot_codes(first), high_weights = dot_codes(second);
             UNROLL
             for (size_t r = 0; r < rows; r++) {
                 const int8_t *codes_x = (const int8_t *)x + r * x_stride + 4 * g;
-                low[r] = isum_dot(low[r], low_weights, dot_splat(codes_x));
-                high[r] = isum_dot(high[r], high_weights, dot_splat(codes_x + 16));
+                low[r] = isum_dot_small(low[r], first, dot_splat(codes_x));
+                high[r] = isum_dot_small(high[r], second, dot_splat(codes_x + 16));
             }
         }
         UNROLL
@@ -404,37 +437,35 @@ INLINE void packed_tile(const quantised_chunk *c, size_t row, size_t rows, int b
 INLINE void packed_rows(const quantised_chunk *c, size_t rows, int bits)
 {
     size_t r = 0;
-    for (; rows - r >= PACKED_ROWS; r += PACKED_ROWS)
+    for (; bits == 4 && PACKED_ROWS > 1 && rows - r >= PACKED_ROWS; r += PACKED_ROWS)
         packed_tile(c, r, PACKED_ROWS, bits);
     if (rows - r > 0)
         packed_tile(c, r, 1, bits);
 }
 
+#if QUANTISED_STEPS == 1
+static NOINLINE void packed_rows_of(const quantised_chunk *c, size_t rows, int bits) { packed_rows(c, rows, bits); }
+#define packed_rows_4(c, rows) packed_rows_of(c, rows, 4)
+#define packed_rows_5(c, rows) packed_rows_of(c, rows, 5)
+#define packed_rows_6(c, rows) packed_rows_of(c, rows, 6)
+#else
 static NOINLINE void packed_rows_4(const quantised_chunk *c, size_t rows) { packed_rows(c, rows, 4); }
 static NOINLINE void packed_rows_5(const quantised_chunk *c, size_t rows) { packed_rows(c, rows, 5); }
 static NOINLINE void packed_rows_6(const quantised_chunk *c, size_t rows) { packed_rows(c, rows, 6); }
+#endif
 
+#if QUANTISED_PANELS > 1
 static NOINLINE void rows_of_bytes(const quantised_chunk *c, size_t rows)
 {
     for (size_t r = 0; r < rows; r++)
         byte_tile(c, r, 1, 1);
 }
+#else
+#define rows_of_bytes many_rows
+#endif
 #endif
 
 /* ---- the product ------------------------------------------------------------------------------------------------- */
-
-static NOINLINE void many_rows(const quantised_chunk *c, size_t rows)
-{
-    size_t r = 0;
-    for (; rows - r >= QUANTISED_ROWS; r += QUANTISED_ROWS)
-        byte_tile(c, r, QUANTISED_ROWS, QUANTISED_PANELS);
-    if (QUANTISED_ROWS > 2 && rows - r >= 2) {
-        byte_tile(c, r, 2, QUANTISED_PANELS);
-        r += 2;
-    }
-    if (rows - r >= 1)
-        byte_tile(c, r, 1, QUANTISED_PANELS);
-}
 
 static void multiply_rows(const quantised_chunk *c, size_t rows, bool few, int bits)
 {
@@ -464,14 +495,23 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
                              [INK_MOST_FOLDS / 2 * INK_PANEL]; /* up to 16 a panel, or 32 of one */
     quantised_chunk c = {
         .fold = format->fold, .x_stride = row_bytes, .code_bytes = format->code_bytes, .table = format->table};
+    uint8_t table[16];
+    for (size_t i = 0; FLIP != 0 && c.table != NULL && i < 16; i++)
+        table[i] = format->table[i] ^ FLIP;
+    if (FLIP != 0 && c.table != NULL)
+        c.table = table;
+    c.flip = format->bits == 8 ? FLIP : 0;
     c.x_folds = blocks * (INK_BLOCK / c.fold) * 4;
     const size_t folds = INK_SUM_BLOCK / c.fold, numbers = format->minima ? 2 * folds : folds;
     c.minima = format->minima ? folds * INK_PANEL : 0;
     c.y_stride = p->y_stride;
     for (; row < row_end; row += QUANTISED_ROW_BLOCK) {
         const size_t rows = row_end - row < QUANTISED_ROW_BLOCK ? row_end - row : QUANTISED_ROW_BLOCK;
-        const bool few = rows <= (format->bits < 8 ? QUANTISED_FEW : QUANTISED_FEW_BYTES);
-        const bool unpacked = !few || format->bits < 4;
+        const size_t most_few = format->bits == 8   ? QUANTISED_FEW_BYTES
+                                : format->bits == 4 ? QUANTISED_FEW
+                                                    : QUANTISED_FEW > 0;
+        const bool few = rows <= most_few;
+        const bool unpacked = !few || format->bits < 4 || (TABLES_ARE_LARGE && c.table != NULL);
         for (size_t first = panel, count; first < panel_end; first += count) {
             count = few || panel_end - first < QUANTISED_PANELS || numbers > INK_MOST_FOLDS ? 1 : QUANTISED_PANELS;
             const uint8_t *w = (const uint8_t *)p->w->panels + first * p->w->panel_stride;
@@ -492,7 +532,7 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
                     chunk_scales(p->w->type, chunk, c.blocks, scales[2 * i], scales[2 * i] + folds * INK_PANEL);
                     c.codes[i] = chunk + ink_chunk_scale_bytes(format, c.blocks);
                     if (unpacked && format->bits < 8) {
-                        chunk_codes(format, c.codes[i], c.blocks, bytes[i]);
+                        chunk_codes(format, c.codes[i], c.blocks, c.table, bytes[i]);
                         c.codes[i] = bytes[i];
                     }
                 }
@@ -554,6 +594,7 @@ INLINE void round_codes(const vec *x, float inverse, uint8_t *to, int32_t *sums)
 static void quantise_row(const ink_panel_format *format, const float *x, size_t k, uint8_t *row)
 {
     const size_t blocks = ink_row_blocks(k), folds_in_block = INK_BLOCK / format->fold;
+    const int32_t offset = format->bits == 8 || format->table != NULL ? FLIP : 0; /* code + offset is without a sign */
     uint8_t *starts = row + blocks * INK_BLOCK;
     const size_t x_folds = blocks * folds_in_block * 4;
     for (size_t b = 0; b < blocks; b++, x += INK_BLOCK, row += INK_BLOCK) {
@@ -572,7 +613,7 @@ static void quantise_row(const ink_panel_format *format, const float *x, size_t 
         if (folds_in_block == 1)
             sums[0] += sums[1];
         for (size_t f = 0; f < folds_in_block; f++) {
-            const int32_t start = -format->zero * sums[f];
+            const int32_t start = (offset - format->zero) * sums[f];
             const float sum = scale * (float)sums[f];
             uint8_t *to = starts + 4 * (b * folds_in_block + f);
             memcpy(to, &start, 4);

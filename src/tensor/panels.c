@@ -192,6 +192,16 @@ void ink_panels_clear_rows(const ink_matrix *matrix, size_t row, size_t end)
 
 /* ---- unpacking --------------------------------------------------------------------------------------------------- */
 
+void ink_chunk_integers_iq4_xs(const uint8_t *low, const uint8_t *high, uint8_t *integers)
+{
+    for (size_t f = 0; f < INK_CHUNK_BLOCKS; f++)
+        for (size_t l = 0; l < INK_PANEL; l++) {
+            uint16_t top;
+            memcpy(&top, high + 2 * l, sizeof top);
+            *integers++ = (uint8_t)((low[f / 2 * INK_PANEL + l] >> f % 2 * 4 & 15) | (top >> 2 * f & 3) << 4);
+        }
+}
+
 /* The code of column t of a block, t < 32; `at` is the place of the lane. */
 static unsigned unpack_code(unsigned bits, const uint8_t *at, size_t t)
 {
