@@ -21,7 +21,8 @@ static const cli_option options[] = {
     CLI_TEXT("--only", "NAME", &only,
              "a group: machine, product, math, threads, mlp, cell, model, shape; or a part of a line's name"),
     CLI_TEXT("--kernel", "NAME", &kernel,
-             "portable, avx2, avx512 (default: all for products and functions, the best for the rest)"),
+             "portable, avx2, avx2_vnni, avx512, avx512_vnni (default: all for products and functions, the best for "
+             "the rest)"),
     CLI_TEXT("--model", "FOLDER", &model, "only this model, a folder or a .gguf file: prompts and tokens"),
     CLI_COUNT("--threads", "N", &n_threads, 1, INK_MAX_THREADS, "threads to use (default 1)"),
 };
@@ -37,11 +38,13 @@ static cli line = {
     CLI_OPTIONS(options),
 };
 
-/* The ceilings for the portable kernel are those of the machine's best instructions. */
+/* The ceilings for the portable kernel are those of the machine's best instructions. A kernel NAME_vnni has the floats
+   of NAME. */
 static void use_kernel(bench *b, const char *name)
 {
     b->kernel = name;
     b->isa = machine_isa_of(name);
+    b->floats = kernel != NULL || strstr(name, "_") == NULL;
     if (b->isa == MACHINE_PLAIN)
         b->isa = machine_isa_of(ink_kernel_name(0));
 }
@@ -58,7 +61,7 @@ static bool measure(bench *b)
         if (kernel != NULL && strcmp(kernel, ink_kernel_name(i)) != 0)
             continue;
         use_kernel(b, ink_kernel_name(i));
-        fine = bench_machine(b) && bench_products(b) && bench_math(b);
+        fine = bench_machine(b) && bench_products(b) && (!b->floats || bench_math(b));
     }
     use_kernel(b, kernel != NULL ? kernel : ink_kernel_name(0));
     return fine && bench_threads(b) && bench_networks(b);

@@ -14,13 +14,23 @@
 
 /* ---- the ceilings of the machine -------------------------------------------------------------------------------- */
 
-/* The instructions that measure a ceiling: those of a kernel ("avx2", "avx512"), or plain C for any other name. */
-typedef enum machine_isa { MACHINE_PLAIN, MACHINE_AVX2, MACHINE_AVX512 } machine_isa;
+/* The instructions that measure a ceiling: those of a kernel ("avx2", "avx512_vnni"), or plain C for any other name. */
+typedef enum machine_isa {
+    MACHINE_PLAIN,
+    MACHINE_AVX2,
+    MACHINE_AVX2_VNNI,
+    MACHINE_AVX512,
+    MACHINE_AVX512_VNNI
+} machine_isa;
 
 machine_isa machine_isa_of(const char *kernel);
 
 /* Floating-point operations a second of one short run (some 40 us) of independent fused multiply-adds in registers. */
 double machine_multiply_adds(machine_isa isa);
+
+/* The same for multiplications and additions of bytes: dot products of four, or where the instructions have none, of
+   pairs, added in 16 bits first and then in 32. */
+double machine_dots(machine_isa isa);
 
 /* Bytes a second of reading `size` bytes at `data` from beginning to end, `times` times. `data` is aligned to 64 bytes,
    `size` a multiple of 1024. */
@@ -50,6 +60,7 @@ typedef struct bench {
     const char *only;   /* a part of the group or name of the wanted lines; NULL: all */
     const char *kernel; /* the one in use */
     machine_isa isa;    /* the instructions that ceilings are measured with */
+    bool floats;        /* its floats are not those of a kernel that was measured before */
     unsigned n_threads;
     unsigned char *memory; /* BENCH_MEMORY bytes to read from */
 } bench;
@@ -66,6 +77,7 @@ typedef struct bench_work {
     void *job;
     void *rival; /* another job for the same work, timed in turn with the first; NULL: none */
     size_t bytes;
+    bool dots; /* measure the ceiling of dot products of bytes */
 } bench_work;
 
 typedef struct bench_times {
@@ -73,6 +85,7 @@ typedef struct bench_times {
     double rival;         /* of one run with the other job */
     double spread;        /* of `seconds`: 0.05 is a median 5 % above the best */
     double multiply_adds; /* flop/s at the same time, one thread */
+    double dots;          /* op/s of bytes at the same time, one thread */
     double reads;         /* bytes/s at the same time, from a block of `bytes` bytes, one thread */
     double clock;         /* cycles/s at the same time, or 0 */
 } bench_times;
@@ -88,7 +101,7 @@ typedef struct bench_line {
     double rate;
     const char *unit;
     double share;        /* of the ceiling, 1 is all of it */
-    const char *ceiling; /* "fma", "read", "fma+read" if one follows the other, or another measurement */
+    const char *ceiling; /* "fma", "dot", "read", "fma+read" if one follows the other, or another measurement */
 } bench_line;
 
 /* True if a line of this group ("cell") and name ("gru step") is wanted. */

@@ -18,6 +18,9 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define HAVE_X86
+#if defined(__clang__) ? __clang_major__ >= 14 : __GNUC__ >= 11
+#define HAVE_VNNI
+#endif
 #endif
 
 enum { STEPS = 20000, SUMS = 12, ADDITIONS = 40000 };
@@ -31,10 +34,16 @@ machine_isa machine_isa_of(const char *kernel)
 {
     (void)kernel;
 #ifdef HAVE_X86
-    if (strcmp(kernel, "avx512") == 0)
-        return MACHINE_AVX512;
-    if (strcmp(kernel, "avx2") == 0)
-        return MACHINE_AVX2;
+    static const struct {
+        const char *name;
+        machine_isa isa;
+    } isas[] = {{"avx2", MACHINE_AVX2},
+                {"avx2_vnni", MACHINE_AVX2_VNNI},
+                {"avx512", MACHINE_AVX512},
+                {"avx512_vnni", MACHINE_AVX512_VNNI}};
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
+        if (strcmp(kernel, isas[i].name) == 0)
+            return isas[i].isa;
 #endif
     return MACHINE_PLAIN;
 }
@@ -77,6 +86,24 @@ static void read_panels_plain(const float *p, size_t panel)
     sink = a[0] + a[1] + a[2] + a[3];
 }
 
+/* Four bytes by four bytes into 32 bits; compilers make of it what they can. */
+static void dot_plain(void)
+{
+    static const signed char x[4] = {1, 2, 3, 4};
+    static volatile unsigned char first_byte = 1;
+    unsigned char w[64];
+    int a[16] = {0};
+    memset(w, first_byte, sizeof w);
+    for (size_t i = 0; i < STEPS / 16; i++) {
+        for (size_t j = 0; j < 16; j++)
+            a[j] += w[4 * j] * x[0] + w[4 * j + 1] * x[1] + w[4 * j + 2] * x[2] + w[4 * j + 3] * x[3];
+        w[i % 64] ^= 1;
+    }
+    for (size_t j = 1; j < 16; j++)
+        a[0] += a[j];
+    sink = (float)a[0];
+}
+
 #ifdef HAVE_X86
 #define AVX2 __attribute__((target("avx2,fma"), noinline)) static
 #define AVX512 __attribute__((target("avx512f"), noinline)) static
@@ -106,6 +133,71 @@ AVX512 void multiply_add_avx512(void)
     UNROLLED for (size_t j = 1; j < SUMS; j++) a[0] = _mm512_add_ps(a[0], a[j]);
     sink = _mm512_cvtss_f32(a[0]);
 }
+
+/* Ten sums are enough, and leave registers for the products. KEEP: the compiler must not see that x stays the same. */
+enum { DOT_SUMS = 10 };
+#define KEEP(x) __asm__ volatile("" : "+x"(x))
+
+AVX2 void dot_avx2(void)
+{
+    const __m256i w = _mm256_set1_epi8(5), ones = _mm256_set1_epi16(1);
+    __m256i a[DOT_SUMS], x = _mm256_set1_epi8(3);
+    UNROLLED for (size_t j = 0; j < DOT_SUMS; j++) a[j] = _mm256_set1_epi32((int)j);
+    for (size_t i = 0; i < STEPS; i++) {
+        UNROLLED for (size_t j = 0; j < DOT_SUMS; j++)
+        {
+            KEEP(x);
+            a[j] = _mm256_add_epi32(a[j], _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), ones));
+        }
+    }
+    UNROLLED for (size_t j = 1; j < DOT_SUMS; j++) a[0] = _mm256_add_epi32(a[0], a[j]);
+    sink = (float)_mm256_extract_epi32(a[0], 0);
+}
+
+#define AVX512BW __attribute__((target("avx512f,avx512bw"), noinline)) static
+
+AVX512BW void dot_avx512(void)
+{
+    const __m512i w = _mm512_set1_epi8(5), ones = _mm512_set1_epi16(1);
+    __m512i a[DOT_SUMS], x = _mm512_set1_epi8(3);
+    UNROLLED for (size_t j = 0; j < DOT_SUMS; j++) a[j] = _mm512_set1_epi32((int)j);
+    for (size_t i = 0; i < STEPS; i++) {
+        UNROLLED for (size_t j = 0; j < DOT_SUMS; j++)
+        {
+            KEEP(x);
+            a[j] = _mm512_add_epi32(a[j], _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), ones));
+        }
+    }
+    UNROLLED for (size_t j = 1; j < DOT_SUMS; j++) a[0] = _mm512_add_epi32(a[0], a[j]);
+    sink = (float)_mm_cvtsi128_si32(_mm512_castsi512_si128(a[0]));
+}
+
+#ifdef HAVE_VNNI
+__attribute__((target("avxvnni,avx2"), noinline)) static void dot_avx2_vnni(void)
+{
+    const __m256i w = _mm256_set1_epi8(5), x = _mm256_set1_epi8(3);
+    __m256i a[DOT_SUMS];
+    UNROLLED for (size_t j = 0; j < DOT_SUMS; j++) a[j] = _mm256_set1_epi32((int)j);
+    for (size_t i = 0; i < STEPS; i++)
+        UNROLLED for (size_t j = 0; j < DOT_SUMS; j++) a[j] = _mm256_dpbusd_avx_epi32(a[j], w, x);
+    UNROLLED for (size_t j = 1; j < DOT_SUMS; j++) a[0] = _mm256_add_epi32(a[0], a[j]);
+    sink = (float)_mm256_extract_epi32(a[0], 0);
+}
+
+__attribute__((target("avx512f,avx512vnni"), noinline)) static void dot_avx512_vnni(void)
+{
+    const __m512i w = _mm512_set1_epi8(5), x = _mm512_set1_epi8(3);
+    __m512i a[DOT_SUMS];
+    UNROLLED for (size_t j = 0; j < DOT_SUMS; j++) a[j] = _mm512_set1_epi32((int)j);
+    for (size_t i = 0; i < STEPS; i++)
+        UNROLLED for (size_t j = 0; j < DOT_SUMS; j++) a[j] = _mm512_dpbusd_epi32(a[j], w, x);
+    UNROLLED for (size_t j = 1; j < DOT_SUMS; j++) a[0] = _mm512_add_epi32(a[0], a[j]);
+    sink = (float)_mm_cvtsi128_si32(_mm512_castsi512_si128(a[0]));
+}
+#else
+#define dot_avx2_vnni dot_avx2
+#define dot_avx512_vnni dot_avx512
+#endif
 
 /* Ors n floats into `count` registers: register j reads at j * stride, all of them `step` floats further each time. */
 AVX2_INLINE void read_strides_avx2(const float *p, size_t n, size_t count, size_t stride, size_t step)
@@ -142,18 +234,39 @@ typedef struct loops {
     void (*read)(const float *p, size_t n);
     void (*read_panels)(const float *p, size_t panel);
     double flops; /* of one multiply_add */
+    void (*dot)(void);
+    double ops; /* of one dot */
 } loops;
 
 static loops loops_of(machine_isa isa)
 {
 #ifdef HAVE_X86
-    if (isa == MACHINE_AVX512)
-        return (loops){multiply_add_avx512, read_avx512, read_panels_avx512, 2.0 * STEPS * SUMS * 16};
-    if (isa == MACHINE_AVX2)
-        return (loops){multiply_add_avx2, read_avx2, read_panels_avx2, 2.0 * STEPS * SUMS * 8};
+    if (isa == MACHINE_AVX512 || isa == MACHINE_AVX512_VNNI)
+        return (loops){multiply_add_avx512,
+                       read_avx512,
+                       read_panels_avx512,
+                       2.0 * STEPS * SUMS * 16,
+                       isa == MACHINE_AVX512 ? dot_avx512 : dot_avx512_vnni,
+                       2.0 * STEPS * DOT_SUMS * 64};
+    if (isa == MACHINE_AVX2 || isa == MACHINE_AVX2_VNNI)
+        return (loops){multiply_add_avx2,
+                       read_avx2,
+                       read_panels_avx2,
+                       2.0 * STEPS * SUMS * 8,
+                       isa == MACHINE_AVX2 ? dot_avx2 : dot_avx2_vnni,
+                       2.0 * STEPS * DOT_SUMS * 32};
 #endif
     (void)isa;
-    return (loops){multiply_add_plain, read_plain, read_panels_plain, 2.0 * STEPS * 8};
+    return (loops){multiply_add_plain, read_plain, read_panels_plain,
+                   2.0 * STEPS * 8,    dot_plain,  2.0 * STEPS / 16 * 64};
+}
+
+double machine_dots(machine_isa isa)
+{
+    const loops l = loops_of(isa);
+    double start = console_seconds();
+    l.dot();
+    return l.ops / (console_seconds() - start);
 }
 
 double machine_multiply_adds(machine_isa isa)

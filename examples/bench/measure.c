@@ -51,6 +51,8 @@ static void measure_ceilings(const bench *b, const bench_work *work, bench_times
 {
     keep_larger(&best->multiply_adds, machine_multiply_adds(b->isa));
     keep_larger(&best->clock, machine_clock());
+    if (work->dots)
+        keep_larger(&best->dots, machine_dots(b->isa));
     if (work->bytes != 0)
         keep_larger(&best->reads, read_once(b, work->bytes));
 }

@@ -158,7 +158,7 @@ static bool measure_mlp(bench *b, ink_context *ctx)
     bool fine = load_mlp(ctx, &job.mlp);
     for (job.m = 1; fine && job.m <= BATCH; job.m *= BATCH) {
         bool many = job.m > 1;
-        bench_times times = bench_measure(b, &(bench_work){run_mlp, &job, NULL, (size_t)512 << 10});
+        bench_times times = bench_measure(b, &(bench_work){.run = run_mlp, .job = &job, .bytes = (size_t)512 << 10});
         double least = many ? 2 * weights * (double)job.m / times.multiply_adds : weights * sizeof(float) / times.reads;
         bench_report(b, &(bench_line){"mlp 784-256-128-10", "F32", job.m, 0, 0, b->n_threads, times.seconds,
                                       times.spread, 1e-3 * (double)job.m / times.seconds, "k rows/s",
@@ -216,7 +216,8 @@ static void measure_cell(bench *b, cell_job *job, const char *name, size_t gates
     double flops = is_sequence ? 2.0 * (double)gates * (double)h * (double)h : 0;
     if (!bench_wants(b, "cell", name))
         return;
-    bench_times times = bench_measure(b, &(bench_work){is_sequence ? run_sequence : run_step, job, NULL, bytes});
+    bench_times times =
+        bench_measure(b, &(bench_work){.run = is_sequence ? run_sequence : run_step, .job = job, .bytes = bytes});
     double step = times.seconds / (double)steps;
     double least = flops / times.multiply_adds + (double)bytes / times.reads;
     bench_report(b, &(bench_line){name, "F32", steps, h, h, b->n_threads, step, times.spread, 1e-3 / step, "k/s",
@@ -289,8 +290,9 @@ static void measure_bundled(bench *b, model_job *job, const char *model, bool is
     snprintf(name, sizeof name, "%s %s", model, is_prompt ? "prompt" : "token");
     if (!bench_wants(b, "model", name))
         return;
-    bench_times times =
-        bench_measure(b, &(bench_work){is_prompt ? run_prompt : run_tokens, job, NULL, is_prompt ? 0 : (size_t)bytes});
+    bench_times times = bench_measure(
+        b,
+        &(bench_work){.run = is_prompt ? run_prompt : run_tokens, .job = job, .bytes = is_prompt ? 0 : (size_t)bytes});
     double token = times.seconds / (is_prompt ? N_PROMPT : N_TOKENS);
     double least = is_prompt ? flops / (times.multiply_adds * b->n_threads) : bytes / times.reads;
     bench_report(b, &(bench_line){name, NULL, is_prompt ? N_PROMPT : 1, 0, 0, b->n_threads, token, times.spread,
@@ -605,7 +607,8 @@ static bool measure_work(bench *b, gpt2_job *job, const char *name, size_t n_sta
     fine = fine && make_states(job, n_states, before, n_tokens);
     if (fine) {
         size_t reads = is_list ? 0 : is_prompt ? BENCH_MEMORY : (size_t)bytes;
-        bench_times times = bench_measure(b, &(bench_work){run_gpt2, job, is_list ? &one : NULL, reads});
+        bench_times times = bench_measure(
+            b, &(bench_work){.run = run_gpt2, .job = job, .rival = is_list ? &one : NULL, .bytes = reads});
         double tokens = n * (double)n_states, least = is_list ? times.rival : bytes / times.reads;
         if (is_prompt)
             least = flops / (times.multiply_adds * b->n_threads) +
@@ -777,8 +780,9 @@ static bool measure_translation(bench *b, translate_job *job, size_t n_sentences
             continue;
         fine = console_ok(job->ctx, ink_generator_create(job->ctx, job->model, &options, &job->generator));
         if (fine) {
-            bench_times times = bench_measure(
-                b, &(bench_work){whole ? run_translate : run_steps, job, NULL, (size_t)(weights + caches)});
+            bench_times times = bench_measure(b, &(bench_work){.run = whole ? run_translate : run_steps,
+                                                               .job = job,
+                                                               .bytes = (size_t)(weights + caches)});
             double reads = TARGET * (weights + caches) / times.reads;
             double adds = n_rows * per_row / (times.multiply_adds * b->n_threads);
             double least = adds > reads ? adds : reads, parts = whole ? 1 : TARGET;

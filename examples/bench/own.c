@@ -54,7 +54,7 @@ static void measure_own(bench *b, own_job *job)
     }
     if (job->capacity < BEFORE + N_TOKENS)
         return;
-    bench_times times = bench_measure(b, &(bench_work){run_tokens, job, NULL, (size_t)bytes});
+    bench_times times = bench_measure(b, &(bench_work){.run = run_tokens, .job = job, .bytes = (size_t)bytes});
     double token = times.seconds / N_TOKENS;
     bench_report(b, &(bench_line){.name = "token",
                                   .m = 1,

@@ -3,6 +3,7 @@
  * beside a busy thread; and elementary functions.
  */
 #include <stdlib.h>
+#include <string.h>
 #if defined(__has_include) && !defined(__STDC_NO_THREADS__) && !defined(__STDC_NO_ATOMICS__)
 #if __has_include(<threads.h>) /* some systems have no <threads.h> although they should */
 #include <stdatomic.h>
@@ -56,11 +57,13 @@ bool bench_machine(bench *b)
                  {"read 512 KiB", (size_t)512 << 10},
                  {"read 8 MiB", (size_t)8 << 20},
                  {"read 128 MiB", BENCH_MEMORY}};
-    bench_times times = bench_measure(b, &(bench_work){.run = nothing});
+    bench_times times = bench_measure(b, &(bench_work){.run = nothing, .dots = true});
     if (bench_wants(b, "machine", "clock") && times.clock > 0)
         report_machine(b, "clock", times.clock, "GHz");
     if (bench_wants(b, "machine", "fma"))
         report_machine(b, "fma", times.multiply_adds, "GFLOP/s");
+    if (bench_wants(b, "machine", "dot"))
+        report_machine(b, "dot", times.dots, "GOP/s");
     for (size_t i = 0; i < sizeof reads / sizeof *reads; i++) {
         if (!bench_wants(b, "machine", reads[i].name))
             continue;
@@ -78,7 +81,7 @@ bool bench_machine(bench *b)
 
 /* ---- products ---------------------------------------------------------------------------------------------------- */
 
-enum { MOST_COPIES = 8 };
+enum { MOST_COPIES = 32 };
 
 typedef struct product_job {
     ink_context *ctx;
@@ -105,9 +108,9 @@ static const struct {
 /* For types that are widened, every second one. */
 static const size_t row_counts[N_ROWS] = {1, 4, 16, 64, 128, 512};
 
-/* A weight large enough for all shapes, rows, outputs and a bias. */
+/* A weight large enough for all shapes, the same as blocks of any quantised type, rows, outputs and a bias. */
 typedef struct product_data {
-    float *w, *x, *y, *bias;
+    float *w, *blocks, *x, *y, *bias;
 } product_data;
 
 static float *pattern(size_t n, size_t period)
@@ -121,6 +124,7 @@ static float *pattern(size_t n, size_t period)
 static void free_data(product_data *d)
 {
     free(d->w);
+    free(d->blocks);
     free(d->x);
     free(d->y);
     free(d->bias);
@@ -129,10 +133,14 @@ static void free_data(product_data *d)
 static bool make_data(product_data *d)
 {
     d->w = pattern((size_t)MOST_OUTPUTS * MOST_INPUTS, 17);
+    /* 34 bytes for 32 weights are the most. As F16 these bytes are 0.08. */
+    d->blocks = console_memory((size_t)MOST_OUTPUTS * MOST_INPUTS * 34 / 32 / sizeof(float), sizeof(float));
+    if (d->blocks != NULL)
+        memset(d->blocks, 0x2d, (size_t)MOST_OUTPUTS * MOST_INPUTS * 34 / 32);
     d->x = pattern((size_t)MOST_ROWS * MOST_INPUTS, 13);
     d->y = pattern((size_t)MOST_ROWS * MOST_OUTPUTS, 11);
     d->bias = pattern(MOST_OUTPUTS, 7);
-    if (d->w != NULL && d->x != NULL && d->y != NULL && d->bias != NULL)
+    if (d->w != NULL && d->blocks != NULL && d->x != NULL && d->y != NULL && d->bias != NULL)
         return true;
     free_data(d);
     return false;
@@ -141,7 +149,11 @@ static bool make_data(product_data *d)
 /* Packs a part of the weight as this shape, n_copies times; false after an error message. */
 static bool make_copies(product_job *job, const product_data *d, size_t shape, ink_type type, size_t n_copies)
 {
-    const ink_tensor tensor = ink_tensor_2d(d->w, shapes[shape].n, shapes[shape].k);
+    ink_tensor tensor = ink_tensor_2d(d->w, shapes[shape].n, shapes[shape].k);
+    if (ink_type_is_quantised(type)) {
+        tensor.type = type;
+        tensor.data = d->blocks;
+    }
     job->next = 0;
     for (job->n_copies = 0; job->n_copies < n_copies; job->n_copies++)
         if (!console_ok(job->ctx, ink_matrix_create(job->ctx, &tensor, type, &job->copies[job->n_copies])))
@@ -157,7 +169,14 @@ static void free_copies(product_job *job)
 
 static size_t bytes_of(size_t shape, ink_type type)
 {
-    return shapes[shape].n * shapes[shape].k * ink_type_bits(type) / 8;
+    const ink_block_size block = ink_type_block(type);
+    return shapes[shape].n * shapes[shape].k / block.elements * block.bytes;
+}
+
+/* One row of it is measured from memory. Quantised weights are as large once there are many layers of them. */
+static bool is_large(size_t shape, ink_type type)
+{
+    return bytes_of(shape, type) > (ink_type_is_quantised(type) ? BENCH_CACHE / 4 : BENCH_CACHE);
 }
 
 /* Seconds of one product. One row is bound by reading the weights, more rows by arithmetic. */
@@ -165,13 +184,19 @@ static double measure_product(bench *b, product_job *job, size_t shape, ink_type
 {
     size_t n = shapes[shape].n, k = shapes[shape].k, bytes = bytes_of(shape, type);
     double flops = 2.0 * (double)job->m * (double)n * (double)k;
-    bool by_reading = job->m == 1;
-    bench_times times = bench_measure(b, &(bench_work){multiply, job, NULL, by_reading ? bytes : 0});
+    bool by_reading = job->m == 1, quantised = ink_type_is_quantised(type);
+    bench_times times = bench_measure(b, &(bench_work){.run = multiply,
+                                                       .job = job,
+                                                       .bytes = by_reading ? bytes * job->n_copies : 0,
+                                                       .dots = quantised && !by_reading});
     double rate = (by_reading ? (double)bytes : flops) / times.seconds;
-    double ceiling = by_reading ? times.reads : times.multiply_adds * b->n_threads;
+    double ceiling = by_reading ? times.reads : (quantised ? times.dots : times.multiply_adds) * b->n_threads;
+    const char *unit = by_reading ? "GB/s" : quantised ? "GOP/s" : "GFLOP/s";
     bench_report(b, &(bench_line){"product", ink_type_name(type), job->m, n, k, b->n_threads, times.seconds,
-                                  times.spread, rate / 1e9, by_reading ? "GB/s" : "GFLOP/s", rate / ceiling,
-                                  by_reading ? "read" : "fma"});
+                                  times.spread, rate / 1e9, unit, rate / ceiling,
+                                  by_reading  ? "read"
+                                  : quantised ? "dot"
+                                              : "fma"});
     return times.seconds;
 }
 
@@ -181,7 +206,7 @@ static bool measure_shape(bench *b, product_job *job, const product_data *d, siz
 {
     bool fine = make_copies(job, d, shape, type, n_copies);
     double row_seconds = 0;
-    size_t end = n_copies > 1 ? 1 : N_ROWS, begin = n_copies == 1 && bytes_of(shape, type) > BENCH_CACHE;
+    size_t end = n_copies > 1 ? 1 : N_ROWS, begin = n_copies == 1 && is_large(shape, type);
     /* A slow kernel leaves out what would take seconds. */
     for (size_t i = begin; fine && i < end && row_seconds * (double)row_counts[i] < 3 * b->seconds; i++) {
         if (type != INK_F32 && i % 2 != 0)
@@ -193,16 +218,22 @@ static bool measure_shape(bench *b, product_job *job, const product_data *d, siz
     return fine;
 }
 
+/* Floats in all shapes, unless the kernel shares them with one that was measured; quantised types in the two large ones
+   that are not square. */
 static bool measure_shapes(bench *b, const product_data *d)
 {
-    static const ink_type types[] = {INK_F32, INK_BF16, INK_F16};
+    static const ink_type types[] = {INK_F32, INK_BF16, INK_F16, INK_Q8_0, INK_Q4_0, INK_Q5_0, INK_Q4_K, INK_Q6_K};
     product_job job = {.ctx = console_context(b->n_threads, b->kernel), .x = d->x, .bias = d->bias, .y = d->y};
     bool fine = job.ctx != NULL;
     for (size_t shape = 0; fine && shape < N_SHAPES; shape++)
-        for (size_t i = 0; fine && i < sizeof types / sizeof *types; i++)
-            fine = (bytes_of(shape, types[i]) <= BENCH_CACHE ||
+        for (size_t i = 0; fine && i < sizeof types / sizeof *types; i++) {
+            if (ink_type_is_quantised(types[i]) ? shapes[shape].k < 768 || shapes[shape].n == shapes[shape].k
+                                                : !b->floats)
+                continue;
+            fine = (!is_large(shape, types[i]) ||
                     measure_shape(b, &job, d, shape, types[i], BENCH_MEMORY / bytes_of(shape, types[i]) + 1)) &&
                    measure_shape(b, &job, d, shape, types[i], 1);
+        }
     ink_context_free(job.ctx);
     return fine;
 }
@@ -221,7 +252,7 @@ static bool measure_threads(bench *b, const product_data *d)
         two.n_copies = 1;
         for (size_t i = 0; fine && i < N_ROWS; i += 2) {
             one.m = two.m = row_counts[i];
-            bench_times times = bench_measure(b, &(bench_work){multiply, &two, &one, 0});
+            bench_times times = bench_measure(b, &(bench_work){.run = multiply, .job = &two, .rival = &one});
             double flops = 2.0 * (double)two.m * (double)shapes[shape].n * (double)shapes[shape].k;
             bench_report(b, &(bench_line){"threads", "F32", two.m, shapes[shape].n, shapes[shape].k, 2, times.seconds,
                                           times.spread, flops / times.seconds / 1e9, "GFLOP/s",
