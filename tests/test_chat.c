@@ -490,9 +490,11 @@ static void parts_do_not_add_up(void **state)
 
 /* ---- tokenizers that cannot tell -------------------------------------------------------------------------------- */
 
-/* Bytes as tokens, and <end>, whose merges spell it out: plain text reaches it. */
+/* Bytes as tokens, and <end>, whose merges spell it out: plain text reaches it. Two newlines are a control token. */
 static const char treacherous[] =
-    "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":5,\"content\":\"<end>\",\"special\":%s,"
+    "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":1003,\"content\":\"\\n\\n\",\"special\":true,"
+    "\"normalized\":false,\"lstrip\":false,\"rstrip\":false,\"single_word\":false},{\"id\":5,\"content\":\"<end>\","
+    "\"special\":%s,"
     "\"normalized\":false,\"lstrip\":false,\"rstrip\":false,\"single_word\":false}],"
     "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false},"
     "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{%s\"<e\":1000,\"<en\":1001,"
@@ -530,6 +532,10 @@ static void messages_that_reach_a_control_token_are_refused(void **state)
                 ink_chat_encode(ctx, chat, &(ink_chat_input){.messages = &message, .n_messages = 1}, ids, MAX_IDS, &n),
                 INK_ERROR_MISMATCH, "a message holds the text '<end>', which this tokenizer cannot tell");
         }
+        const ink_message pair = {.role = "user", .text = "a\n\nb", .size = 4};
+        assert_fails(
+            ctx, ink_chat_encode(ctx, chat, &(ink_chat_input){.messages = &pair, .n_messages = 1}, ids, MAX_IDS, &n),
+            INK_ERROR_MISMATCH, "which this tokenizer cannot tell from its control token");
         const ink_message message = {.role = "user", .text = "<en d>", .size = 6};
         assert_ok(ctx, ink_chat_encode(ctx, chat, &(ink_chat_input){.messages = &message, .n_messages = 1}, ids,
                                        MAX_IDS, &n));

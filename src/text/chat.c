@@ -147,13 +147,13 @@ static ink_result chat_message(chat_run *r, size_t i, const ink_message *message
             INK_TRY(ink_jinja_put_pair(run, value->dict, members.dict->pairs[2 * k], members.dict->pairs[2 * k + 1]));
     for (size_t k = 0; k < 3 && thoughts.kind == INK_JINJA_NONE; k++) {
         const ink_jinja_string name = {.at = names[k], .size = (uint32_t)strlen(names[k])};
-        const ink_jinja_value *found = ink_jinja_find(run, value->dict, &name);
+        const ink_jinja_value *found = ink_jinja_find(value->dict, &name);
         thoughts = found != NULL ? *found : thoughts;
     }
     if (thoughts.kind == INK_JINJA_NONE)
         return INK_OK;
     const ink_jinja_string thinking = {.at = "thinking", .size = 8};
-    if (ink_jinja_find(run, value->dict, &thinking) == NULL)
+    if (ink_jinja_find(value->dict, &thinking) == NULL)
         INK_TRY(chat_put(r, *value, "thinking", thoughts));
     return chat_put(r, *value, "reasoning_content", thoughts);
 }

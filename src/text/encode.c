@@ -152,6 +152,12 @@ void ink_ids_written(ink_ids *out, const char *text, size_t size)
         out->origins[out->n - 1].spaces[at_end] = spaces_at(text, size, at_end, false);
 }
 
+/* The mark of byte k of a view of the input (ink_encode_marked()). */
+static bool is_marked(const ink_ids *out, const ink_view *view, size_t k)
+{
+    return out->marks[view->origin != NULL ? view->origin[k].start : (size_t)(view->text + k - out->marked)] != 0;
+}
+
 /* The ids that a model makes of a word, or the id of an added token. */
 static ink_result encode_word(ink_context *ctx, const ink_tokenizer *t, const ink_view *word, ink_token added,
                               ink_ids *out)
@@ -176,8 +182,16 @@ static ink_result encode_word(ink_context *ctx, const ink_tokenizer *t, const in
     }
     if (added >= 0)
         ink_ids_written(out, word->text, word->size);
-    if (added >= 0 && out->marks != NULL)
+    if (added >= 0 && out->marks != NULL) {
+        size_t n_marked = 0;
+        while (n_marked < word->size && is_marked(out, word, n_marked))
+            n_marked++;
+        if (n_marked == word->size && ink_tokenizer_is_special(t, added)) /* white space */
+            return ink_fail(ctx, INK_ERROR_MISMATCH,
+                            "a message holds the text '%.*s', which this tokenizer cannot tell from its control token",
+                            (int)ink_size_min(word->size, 40), word->text);
         out->ids[out->n - 1] = ~added;
+    }
     out->n_words++;
     return INK_OK;
 }
@@ -232,10 +246,8 @@ static ink_result segment_start(ink_context *ctx, const ink_added *added, ink_ad
             uint32_t code;
             length = ink_utf8_next(view->text + i, view->size - i, &code);
             const bool space = ink_unicode_class_of(code) == INK_UNICODE_SPACE;
-            for (size_t k = i; k < i + length; k++) {
-                size_t from = view->origin != NULL ? view->origin[k].start : (size_t)(view->text + k - out->marked);
-                masked[k] = out->marks[from] != 0 && !space ? '\xff' : view->text[k];
-            }
+            for (size_t k = i; k < i + length; k++)
+                masked[k] = is_marked(out, view, k) && !space ? '\xff' : view->text[k];
         }
         searched = masked;
     }

@@ -322,7 +322,7 @@ ink_result ink_jinja_to_text(ink_jinja *run, ink_jinja_value value, ink_jinja_va
 ink_result ink_jinja_percent(ink_jinja *run, const ink_jinja_string *format, ink_jinja_value args,
                              ink_jinja_value *text);
 ink_result ink_jinja_strftime(ink_jinja *run, const ink_jinja_string *format, ink_jinja_value *text);
-ink_result ink_jinja_round(ink_jinja *run, double x, int64_t digits, double *rounded); /* half to even, as Python */
+double ink_jinja_round(double x, int64_t digits); /* half to even, as Python */
 
 /* jinja_run.c. */
 double ink_jinja_floor(double x);
@@ -335,7 +335,8 @@ ink_result ink_jinja_contains(ink_jinja *run, ink_jinja_value container, ink_jin
 ink_result ink_jinja_compare(ink_jinja *run, ink_jinja_operator op, ink_jinja_value a, ink_jinja_value b, bool *truth);
 ink_result ink_jinja_binary(ink_jinja *run, ink_jinja_operator op, ink_jinja_value a, ink_jinja_value b,
                             ink_jinja_value *value);
-const ink_jinja_value *ink_jinja_find(ink_jinja *run, const ink_jinja_dict *dict, const ink_jinja_string *key);
+/* The value of a key that is a string, or NULL. */
+const ink_jinja_value *ink_jinja_find(const ink_jinja_dict *dict, const ink_jinja_string *key);
 
 /* The items of anything that a loop can go over. */
 ink_result ink_jinja_items(ink_jinja *run, ink_jinja_value value, ink_jinja_list *items);
@@ -365,7 +366,7 @@ ink_result ink_jinja_apply(ink_jinja *run, ink_jinja_value function, const ink_j
                            ink_jinja_value *value);
 /* UNDEFINED if there is none. */
 ink_jinja_value ink_jinja_global(const ink_jinja_string *name);
-ink_result ink_jinja_method(ink_jinja *run, ink_jinja_value of, const ink_jinja_string *name, ink_jinja_value *method);
+ink_jinja_value ink_jinja_method(ink_jinja_value of, const ink_jinja_string *name);
 
 /* White space as Python's str.isspace() has it. */
 bool ink_jinja_is_space(uint32_t code);

@@ -736,7 +736,7 @@ static ink_result builtin_round(ink_jinja *run, const arguments *a, ink_jinja_va
     if (method == NULL || ink_jinja_named(method, "common")) {
         if (self.kind == INK_JINJA_INT && digits >= 0)
             return INK_OK;
-        INK_TRY(ink_jinja_round(run, x, digits, &x));
+        x = ink_jinja_round(x, digits);
         *value = self.kind == INK_JINJA_INT ? ink_jinja_int((int64_t)x) : ink_jinja_float(x);
         return INK_OK;
     }
@@ -786,7 +786,7 @@ static ink_result builtin_attr(ink_jinja *run, const arguments *a, ink_jinja_val
     const ink_jinja_string *name;
     INK_TRY(need_text(run, a->v[0], &name));
     if (a->self.kind == INK_JINJA_DICT) { /* its keys are no attributes */
-        INK_TRY(ink_jinja_method(run, a->self, name, value));
+        *value = ink_jinja_method(a->self, name);
         return INK_OK;
     }
     return ink_jinja_member(run, a->self, &a->v[0], value);
@@ -1448,23 +1448,19 @@ ink_jinja_value ink_jinja_global(const ink_jinja_string *name)
     return (ink_jinja_value){.kind = INK_JINJA_FUNCTION, .which = (uint32_t)(row - functions)};
 }
 
-ink_result ink_jinja_method(ink_jinja *run, ink_jinja_value of, const ink_jinja_string *name, ink_jinja_value *method)
+ink_jinja_value ink_jinja_method(ink_jinja_value of, const ink_jinja_string *name)
 {
     ink_jinja_kind kind = of.kind == INK_JINJA_TUPLE ? INK_JINJA_LIST : of.kind;
-    (void)run;
-    *method = (ink_jinja_value){.kind = INK_JINJA_UNDEFINED, .text = name};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (methods[i].of == kind && ink_jinja_named(name, methods[i].row.name)) {
-            *method = (ink_jinja_value){.kind = INK_JINJA_METHOD, .which = (uint32_t)i, .object = of.object};
-            break;
-        }
-    return INK_OK;
+        if (methods[i].of == kind && ink_jinja_named(name, methods[i].row.name))
+            return (ink_jinja_value){.kind = INK_JINJA_METHOD, .which = (uint32_t)i, .object = of.object};
+    return (ink_jinja_value){.kind = INK_JINJA_UNDEFINED, .text = name};
 }
 
 ink_result ink_jinja_apply(ink_jinja *run, ink_jinja_value function, const ink_jinja_call *call, ink_jinja_value *value)
 {
     ink_jinja_call with_self = *call;
-    const builtin_row *row = &functions[0];
+    const builtin_row *row;
     with_self.self = function;
     if (function.kind == INK_JINJA_METHOD) {
         row = &methods[function.which].row;
@@ -1491,14 +1487,12 @@ static const struct {
     {"ge", 35},       {">=", 35},       {"in", 36},
 };
 
-/* What the test says; *known: its name. */
 static ink_result decide(ink_jinja *run, int which, const ink_jinja_call *call, bool *truth)
 {
     const ink_jinja_value self = call->self, other = call->n_args > 0 ? call->args[0] : ink_jinja_none();
     const ink_jinja_kind kind = self.kind;
     const bool whole = kind == INK_JINJA_INT || kind == INK_JINJA_BOOL;
     ink_jinja_value rest;
-    ink_jinja_list items;
     switch (which) {
     case 0:
     case 1:
@@ -1567,7 +1561,6 @@ static ink_result decide(ink_jinja *run, int which, const ink_jinja_call *call, 
         *truth = kind == INK_JINJA_TEXT && self.text->is_safe;
         return INK_OK;
     case 36:
-        (void)items;
         return ink_jinja_contains(run, other, self, truth);
     default:
         return ink_jinja_compare(run, (ink_jinja_operator)(INK_JINJA_EQ + which - 30), self, other, truth);

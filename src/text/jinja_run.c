@@ -219,9 +219,8 @@ static bool same_scalar(ink_jinja_value a, ink_jinja_value b)
     return a.kind == INK_JINJA_NONE || a.kind == INK_JINJA_UNDEFINED || a.object == b.object;
 }
 
-const ink_jinja_value *ink_jinja_find(ink_jinja *run, const ink_jinja_dict *dict, const ink_jinja_string *key)
+const ink_jinja_value *ink_jinja_find(const ink_jinja_dict *dict, const ink_jinja_string *key)
 {
-    (void)run;
     for (size_t i = 0; i < dict->n; i++)
         if (dict->pairs[2 * i].kind == INK_JINJA_TEXT && same_text(dict->pairs[2 * i].text, key))
             return &dict->pairs[2 * i + 1];
@@ -647,7 +646,7 @@ ink_result ink_jinja_binary(ink_jinja *run, ink_jinja_operator op, ink_jinja_val
         }
         double whole = ink_jinja_floor(quotient);
         whole += quotient - whole > 0.5 ? 1 : 0;
-        r = op == INK_JINJA_MOD ? rest : quotient != 0 ? whole : (x / y < 0 ? -0.0 : 0.0);
+        r = op == INK_JINJA_MOD ? rest : quotient != 0 ? whole : 0.0 * (x / y);
         break;
     }
     }
@@ -698,6 +697,7 @@ ink_result ink_jinja_items(ink_jinja *run, ink_jinja_value value, ink_jinja_list
             }
             size_t length = ink_utf8_next(value.text->at + at, value.text->size - at, &code);
             INK_TRY(ink_jinja_part(run, value.text, at, at + length, &made[i]));
+            ((ink_jinja_string *)(uintptr_t)made[i].text)->is_safe = false;
             at += length;
         }
         *items = (ink_jinja_list){made, n};
@@ -720,14 +720,13 @@ static size_t char_place(const ink_jinja_string *text, size_t i)
     return at;
 }
 
-static ink_result undefined_member(ink_jinja *run, ink_jinja_value name, ink_jinja_value *member)
+static ink_result undefined_member(ink_jinja_value name, ink_jinja_value *member)
 {
-    (void)run;
     *member = (ink_jinja_value){.kind = INK_JINJA_UNDEFINED, .text = name.kind == INK_JINJA_TEXT ? name.text : NULL};
     return INK_OK;
 }
 
-static ink_result loop_member(ink_jinja *run, const ink_jinja_loop *loop, ink_jinja_value name, ink_jinja_value *member)
+static ink_result loop_member(const ink_jinja_loop *loop, ink_jinja_value name, ink_jinja_value *member)
 {
     static const char *const names[] = {"index",  "index0", "revindex", "revindex0", "first",    "last",
                                         "length", "depth",  "depth0",   "previtem",  "nextitem", NULL};
@@ -758,11 +757,12 @@ static ink_result loop_member(ink_jinja *run, const ink_jinja_loop *loop, ink_ji
     case 9:
     case 10:
         if (i == 9 ? at == 0 : at + 1 == n)
-            return undefined_member(run, name, member);
+            return undefined_member(name, member);
         *member = loop->items[i == 9 ? at - 1 : at + 1];
         return INK_OK;
     default:
-        return ink_jinja_method(run, (ink_jinja_value){.kind = INK_JINJA_LOOP, .object = loop}, name.text, member);
+        *member = ink_jinja_method((ink_jinja_value){.kind = INK_JINJA_LOOP, .object = loop}, name.text);
+        return INK_OK;
     }
 }
 
@@ -774,9 +774,9 @@ ink_result ink_jinja_member(ink_jinja *run, ink_jinja_value of, const ink_jinja_
     case INK_JINJA_UNDEFINED:
         return ink_jinja_undefined(run, of);
     case INK_JINJA_LOOP:
-        return loop_member(run, of.loop, *name, member);
+        return loop_member(of.loop, *name, member);
     case INK_JINJA_NAMESPACE:
-        found = ink_jinja_find(run, of.dict, name->text);
+        found = ink_jinja_find(of.dict, name->text);
         *member = found != NULL ? *found : (ink_jinja_value){.kind = INK_JINJA_UNDEFINED, .text = name->text};
         return INK_OK;
     case INK_JINJA_MACRO:
@@ -784,7 +784,7 @@ ink_result ink_jinja_member(ink_jinja *run, ink_jinja_value of, const ink_jinja_
             *member = run->program->names[of.closure->macro->name];
             return INK_OK;
         }
-        return undefined_member(run, *name, member);
+        return undefined_member(*name, member);
     case INK_JINJA_TUPLE: /* what groupby makes */
         if (of.list->n == 2 && (ink_jinja_named(name->text, "grouper") || ink_jinja_named(name->text, "list"))) {
             *member = of.list->items[ink_jinja_named(name->text, "list")];
@@ -794,11 +794,11 @@ ink_result ink_jinja_member(ink_jinja *run, ink_jinja_value of, const ink_jinja_
     default:
         break;
     }
-    INK_TRY(ink_jinja_method(run, of, name->text, member));
+    *member = ink_jinja_method(of, name->text);
     if (member->kind != INK_JINJA_UNDEFINED || of.kind != INK_JINJA_DICT)
         return INK_OK;
     INK_TRY(ink_jinja_spend(run, 1 + of.dict->n / 4));
-    found = ink_jinja_find(run, of.dict, name->text);
+    found = ink_jinja_find(of.dict, name->text);
     if (found != NULL)
         *member = *found;
     return INK_OK;
@@ -823,7 +823,7 @@ ink_result ink_jinja_item(ink_jinja *run, ink_jinja_value of, ink_jinja_value ke
         const int64_t n = texts ? of.text->n_chars : (int64_t)of.list->n;
         i += i < 0 ? n : 0;
         if (i < 0 || i >= n)
-            return undefined_member(run, key, item);
+            return undefined_member(key, item);
         if (!texts) {
             *item = of.list->items[i];
             return INK_OK;
@@ -835,7 +835,7 @@ ink_result ink_jinja_item(ink_jinja *run, ink_jinja_value of, ink_jinja_value ke
     }
     if (key.kind == INK_JINJA_TEXT)
         return ink_jinja_member(run, of, &key, item);
-    return undefined_member(run, key, item);
+    return undefined_member(key, item);
 }
 
 /* A bound of a slice, within the n items there are. */
@@ -864,7 +864,7 @@ static ink_result take_slice(ink_jinja *run, const ink_jinja_value *x, ink_jinja
     if (of.kind == INK_JINJA_UNDEFINED)
         return ink_jinja_undefined(run, of);
     if (!texts && !is_list(of))
-        return undefined_member(run, of, slice); /* as Jinja2: it has no such item */
+        return undefined_member(of, slice); /* as Jinja2: it has no such item */
     if (x[3].kind != INK_JINJA_NONE && (!as_integer(x[3], &step) || step == 0))
         return ink_fail(run->ctx, INK_ERROR_MISMATCH, "the step of a slice is no number or 0");
     const int64_t n = texts ? of.text->n_chars : (int64_t)of.list->n;

@@ -141,17 +141,14 @@ static size_t write_float(double x, bool json, char out[40])
                           exponent > -10 && exponent < 10 ? "0" : "", (long long)(exponent < 0 ? -exponent : exponent));
 }
 
-ink_result ink_jinja_round(ink_jinja *run, double x, int64_t digits, double *rounded)
+double ink_jinja_round(double x, int64_t digits)
 {
     decimal d;
-    (void)run;
-    *rounded = x;
     if (!isfinite(x) || digits > 400)
-        return INK_OK;
+        return x;
     decimal_of(fabs(x), &d);
     decimal_round(&d, digits < -400 ? -1 : d.point + digits);
-    *rounded = copysign(decimal_value(&d), x);
-    return INK_OK;
+    return copysign(decimal_value(&d), x);
 }
 
 /* ---- strings ---------------------------------------------------------------------------------------------------- */
@@ -443,7 +440,7 @@ ink_result ink_jinja_percent(ink_jinja *run, const ink_jinja_string *format, ink
             while (at < stop && *at != ')')
                 at++;
             const ink_jinja_string name = {.at = key, .size = (uint32_t)(at - key)};
-            const ink_jinja_value *found = ink_jinja_find(run, args.dict, &name);
+            const ink_jinja_value *found = ink_jinja_find(args.dict, &name);
             if (found == NULL || at == stop)
                 return ink_fail(run->ctx, INK_ERROR_MISMATCH, "a format asks for '%.*s'", (int)name.size, name.at);
             value = *found;
