@@ -110,11 +110,12 @@ static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
 {
     ink_arena *scratch = &plan->ctx->scratch;
     ink_arena_mark mark = ink_arena_mark_here(scratch);
+    size_t source_rows = ink_plan_source_rows(row);
     size_t element_size = ink_type_bits(row->source->type) / 8; /* 0: blocks */
     transfer t = {.plan = plan,
                   .row = row,
-                  .n_rows = row->count != 0 ? row->count : row->source->shape.dim[0],
-                  .row_bytes = (size_t)(row->source->size / row->source->shape.dim[0]),
+                  .n_rows = row->count != 0 ? row->count : source_rows,
+                  .row_bytes = (size_t)(row->source->size / source_rows),
                   .element_size = element_size};
     size_t stored_row_bytes = t.row_bytes;
     if (row->coded != NULL)

@@ -280,6 +280,18 @@ ink_result ink_plan_fail_missing(const ink_plan *plan, const char *name)
                     similar != NULL ? "'" : "");
 }
 
+/* The shape of a tensor with `rank` dimensions if it may have as many. Writers of GGUF leave out dimensions of 1 in
+   front, as ggml_n_dims() does, or add some: a matrix of one row is a vector there. */
+static ink_shape with_rank(const ink_plan *plan, const ink_shape *stored, size_t rank)
+{
+    ink_shape shape = *stored;
+    while (plan->names != NULL && shape.rank > rank && shape.dim[0] == 1)
+        memmove(shape.dim, shape.dim + 1, --shape.rank * sizeof *shape.dim);
+    for (; plan->names != NULL && shape.rank < rank; shape.rank++, shape.dim[0] = 1)
+        memmove(shape.dim + 1, shape.dim, shape.rank * sizeof *shape.dim);
+    return shape;
+}
+
 /* [n, k, 1, ...]: a matrix, where convolutions are accepted. */
 static bool is_pointwise(const ink_plan *plan, const ink_shape *shape)
 {
@@ -294,8 +306,9 @@ ink_result ink_plan_matrix_shape(ink_plan *plan, const char *name, bool transpos
     const ink_weight *weight = ink_plan_find(plan, name);
     if (weight == NULL)
         return ink_plan_fail_missing(plan, name);
-    const size_t *dim = weight->shape.dim;
-    if (weight->shape.rank != 2 && !is_pointwise(plan, &weight->shape))
+    const ink_shape shape = with_rank(plan, &weight->shape, 2);
+    const size_t *dim = shape.dim;
+    if (shape.rank != 2 && !is_pointwise(plan, &shape))
         return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, expected a matrix", weight->file,
                         weight->name, INK_SHAPE(&weight->shape));
     if (dim[0] == 0 || dim[1] == 0)
@@ -404,7 +417,8 @@ ink_result ink_plan_look_up(ink_plan *plan, const char *name, const ink_shape *s
     if (form != NULL && form->refusal != NULL)
         return ink_fail(plan->ctx, INK_ERROR_UNSUPPORTED, "%s: tensor '%s' is %s", weight->file, weight->name,
                         form->refusal);
-    if (!ink_shape_equal(&weight->shape, shape))
+    const ink_shape stored = with_rank(plan, &weight->shape, shape->rank);
+    if (!ink_shape_equal(&stored, shape))
         return ink_fail(plan->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, %s%s %s", weight->file, weight->name,
                         INK_SHAPE(&weight->shape), plan->expected != NULL ? plan->expected : "expected",
                         plan->expected != NULL ? " asks for" : "", INK_SHAPE(shape));
@@ -486,9 +500,16 @@ ink_result ink_plan_optional_vector(ink_plan *plan, const char *name, size_t n, 
     return ink_plan_has(plan, name) ? ink_plan_vector(plan, name, n, out) : INK_OK;
 }
 
+size_t ink_plan_source_rows(const ink_plan_row *row)
+{
+    size_t count = 0;
+    ink_shape_count(&row->source->shape, &count);
+    return row->matrix == NULL ? count : count / (row->transposed ? row->matrix->n : row->matrix->k);
+}
+
 uint64_t ink_plan_row_bytes(const ink_plan_row *row)
 {
-    return row->count != 0 ? row->source->size / row->source->shape.dim[0] * row->count : row->source->size;
+    return row->count != 0 ? row->source->size / ink_plan_source_rows(row) * row->count : row->source->size;
 }
 
 /* Adds a row for a part of a tensor, which was counted whole. */

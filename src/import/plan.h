@@ -212,6 +212,10 @@ ink_result ink_plan_matrix_rows(ink_plan *plan, const char *name, size_t total, 
 ink_result ink_plan_optional_vector_part(ink_plan *plan, const char *name, size_t total, size_t first, size_t n,
                                          float **out);
 
+/* The rows of a row's tensor, as long as those of its matrix, or its elements for a vector; not always the first
+   dimension, since GGUF may leave it out if it is 1. */
+size_t ink_plan_source_rows(const ink_plan_row *row);
+
 /* The bytes of its file that a row reads. */
 uint64_t ink_plan_row_bytes(const ink_plan_row *row);
 

@@ -156,10 +156,25 @@ static size_t put_key(unsigned char *to, const char *key, const char *value)
     return used;
 }
 
+/* Puts the data behind the table in bytes [used], which has room for them, and keeps it as the file. */
+static void put_data(gguf_edit *file, unsigned char *bytes, size_t used)
+{
+    size_t data = (file->tensors[file->n_tensors] + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    used = (used + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (data < file->memory.size) {
+        memcpy(bytes + used, file->bytes + data, file->memory.size - data);
+        used += file->memory.size - data;
+    }
+    free(file->bytes);
+    file->bytes = bytes;
+    file->memory.data = bytes;
+    file->memory.size = used;
+    find_entries(file);
+}
+
 void gguf_edit_set(gguf_edit *file, const char *key, const char *value)
 {
     size_t used = 24, n_keys = 0, end = file->tensors[file->n_tensors];
-    size_t data = (end + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     unsigned char *bytes =
         calloc(1, file->memory.size + 2 * ALIGNMENT + strlen(key) + 16 * (value != NULL ? strlen(value) : 0) + 64);
     assert_non_null(bytes);
@@ -180,14 +195,28 @@ void gguf_edit_set(gguf_edit *file, const char *key, const char *value)
     put_number(bytes + 16, n_keys, 8);
     memcpy(bytes + used, file->bytes + file->tensors[0], end - file->tensors[0]);
     used += end - file->tensors[0];
-    used = (used + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    if (data < file->memory.size) {
-        memcpy(bytes + used, file->bytes + data, file->memory.size - data);
-        used += file->memory.size - data;
+    put_data(file, bytes, used);
+}
+
+void gguf_edit_dims(gguf_edit *file, size_t fewest)
+{
+    size_t used = file->tensors[0];
+    unsigned char *bytes = calloc(1, file->memory.size + 2 * ALIGNMENT + 24 * file->n_tensors);
+    assert_non_null(bytes);
+    memcpy(bytes, file->bytes, used);
+    for (size_t i = 0; i < file->n_tensors; i++) {
+        size_t length, n_dims, kept;
+        const char *name = gguf_edit_tensor(file, i, &length);
+        const unsigned char *dims = (const unsigned char *)name + length + 4;
+        kept = n_dims = (size_t)read_number(dims - 4, 4);
+        while (kept > fewest && read_number(dims + 8 * kept - 8, 8) == 1)
+            kept--;
+        used += put_text(bytes + used, name, length);
+        used += put_number(bytes + used, kept > fewest ? kept : fewest, 4);
+        for (size_t d = 0; d < kept || d < fewest; d++)
+            used += put_number(bytes + used, d < kept ? read_number(dims + 8 * d, 8) : 1, 8);
+        memcpy(bytes + used, dims + 8 * n_dims, 12);
+        used += 12;
     }
-    free(file->bytes);
-    file->bytes = bytes;
-    file->memory.data = bytes;
-    file->memory.size = used;
-    find_entries(file);
+    put_data(file, bytes, used);
 }

@@ -32,4 +32,8 @@ char *gguf_edit_tensor(const gguf_edit *file, size_t i, size_t *length);
    "[str] yes no". */
 void gguf_edit_set(gguf_edit *file, const char *key, const char *value);
 
+/* Leaves out the last dimensions of every tensor that are 1 (fewest: 1), as ggml does, or adds such up to four (fewest:
+   4); in PyTorch's order they are the first. */
+void gguf_edit_dims(gguf_edit *file, size_t fewest);
+
 #endif
