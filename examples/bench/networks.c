@@ -450,6 +450,7 @@ static bool measure_encoder(bench *b, ink_context *ctx, const encoder_shape *sha
  *     prompt       the multiply-adds of the blocks and of the attention to what each position sees, at peak; and the
  *                  weights of the last position's logits read once from memory
  *     token        all weights and the cache of keys and values read once from memory
+ *     late token   the same behind 2,000 tokens, weights as bf16, keys and values as each of their types
  *     8 tokens     one for each of eight sequences in a list, as a share of the time of one alone
  */
 enum {
@@ -459,6 +460,7 @@ enum {
     N_POSITIONS = 4096,
     PROMPT = 128,
     BEFORE = 64, /* tokens before the one that is timed */
+    LATE = 2000, /* tokens before a late one */
     N_LIST = 8
 };
 
@@ -542,7 +544,7 @@ static bool measure_open(bench *b, const model_file *file)
 typedef struct gpt2_job {
     ink_context *ctx;
     ink_model *model;
-    ink_type type;
+    ink_type type, cache; /* of the weights, of keys and values */
     ink_state *states[N_LIST];
     size_t n_states;
     size_t before; /* tokens that each state has seen when the work begins */
@@ -580,8 +582,9 @@ static bool make_states(gpt2_job *job, size_t n_states, size_t before, size_t n_
     job->n_states = n_states;
     job->before = 0;
     job->n_tokens = before;
+    const ink_state_options options = {.capacity = before + n_tokens, .cache = job->cache};
     for (size_t i = 0; i < n_states; i++)
-        if (!console_ok(job->ctx, ink_state_create(job->ctx, job->model, before + n_tokens, &job->states[i])))
+        if (!console_ok(job->ctx, ink_state_create_with(job->ctx, job->model, &options, &job->states[i])))
             return false;
     if (before > 0)
         run_gpt2(job);
@@ -596,7 +599,7 @@ static bool measure_work(bench *b, gpt2_job *job, const char *name, size_t n_sta
     const ink_model_info *info = ink_model_get_info(job->model);
     double n = (double)n_tokens, weights = (double)info->n_bytes;
     double bytes = weights - weights / (double)info->n_parameters * N_POSITIONS * HIDDEN +
-                   2.0 * N_BLOCKS * HIDDEN * (double)(before + 1) * sizeof(float);
+                   2.0 * N_BLOCKS * HIDDEN * (double)(before + 1) * (double)ink_type_bits(job->cache) / 8;
     double flops = N_BLOCKS * (2.0 * 12 * HIDDEN * HIDDEN * n + 4.0 * HIDDEN * n * (n + 1) / 2);
     bool is_list = n_states > 1, is_prompt = n_tokens > 1, fine = true;
     gpt2_job one = *job;
@@ -613,9 +616,9 @@ static bool measure_work(bench *b, gpt2_job *job, const char *name, size_t n_sta
         if (is_prompt)
             least = flops / (times.multiply_adds * b->n_threads) +
                     (double)HIDDEN * VOCAB_SIZE * sizeof(float) / times.reads;
-        bench_report(b, &(bench_line){name, ink_type_name(job->type), is_list ? n_states : n_tokens, 0, 0, b->n_threads,
-                                      times.seconds, times.spread, tokens / times.seconds, "tokens/s",
-                                      least / times.seconds,
+        bench_report(b, &(bench_line){name, ink_type_name(before > BEFORE ? job->cache : job->type),
+                                      is_list ? n_states : n_tokens, 0, 0, b->n_threads, times.seconds, times.spread,
+                                      tokens / times.seconds, "tokens/s", least / times.seconds,
                                       is_list     ? "one token"
                                       : is_prompt ? "fma+read"
                                                   : "read"});
@@ -627,11 +630,13 @@ static bool measure_work(bench *b, gpt2_job *job, const char *name, size_t n_sta
 
 static bool measure_gpt2(bench *b, ink_context *ctx)
 {
-    static const char *const names[] = {"gpt2 open", "gpt2 token", "gpt2 8 tokens", "gpt2 prompt", "gpt2 long prompt"};
+    static const char *const names[] = {"gpt2 open",   "gpt2 token",       "gpt2 8 tokens",
+                                        "gpt2 prompt", "gpt2 long prompt", "gpt2 late token"};
+    static const ink_type caches[] = {INK_F32, INK_F16, INK_I8};
     static const ink_type types[] = {INK_F32, INK_BF16, INK_F16};
     static ink_token tokens[N_POSITIONS];
     model_file file = {.size = 0};
-    gpt2_job job = {.ctx = ctx, .tokens = tokens};
+    gpt2_job job = {.ctx = ctx, .tokens = tokens, .cache = INK_F32};
     bool any = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         any = any || bench_wants(b, "shape", names[i]);
@@ -650,6 +655,11 @@ static bool measure_gpt2(bench *b, ink_context *ctx)
             fine = fine && measure_work(b, &job, "gpt2 8 tokens", N_LIST, BEFORE, 1) &&
                    measure_work(b, &job, "gpt2 prompt", 1, 0, PROMPT) &&
                    (b->quick || measure_work(b, &job, "gpt2 long prompt", 1, 0, N_POSITIONS));
+        for (size_t c = 0; fine && types[i] == INK_BF16 && c < sizeof caches / sizeof *caches; c++) {
+            job.cache = caches[c];
+            fine = measure_work(b, &job, "gpt2 late token", 1, LATE, 1);
+        }
+        job.cache = INK_F32;
         ink_model_free(job.model);
         job.model = NULL;
     }

@@ -657,25 +657,23 @@ ink_result ink_coded_read(ink_context *ctx, const ink_weights *weights, const in
     for (size_t r = 0; r < n; r++) {
         const unsigned char *row = room->codes + r * row_bytes;
         size_t scale = ((first + r) / coded->group_rows - begin) * coded->scale_columns;
-        for (size_t t = 0; t < in; t++) {
-            size_t group = scale + t / coded->group_columns;
-            float zero = room->offsets != NULL ? room->offsets[group] : 0;
-            if (codes->type == INK_F8_E4M3)
-                room->row[t] = f8_to_float(row[t]);
-            else if (coded->bits == 0)
-                room->row[t] = (float)((const int8_t *)row)[t] - zero;
-            else
-                room->row[t] = (float)code_at((const void *)row, 1, coded->bits, t * coded->bits) - zero;
-            if (!ink_type_is_quantised(type))
-                room->row[t] *= room->steps[group];
+        for (size_t t = 0, end; t < in; t = end, scale++) {
+            float step = ink_type_is_quantised(type) ? 1 : room->steps[scale];
+            float zero = room->offsets != NULL ? room->offsets[scale] : 0;
+            end = ink_size_min(t + coded->group_columns, in);
+            for (size_t i = t; i < end && codes->type == INK_F8_E4M3; i++)
+                room->row[i] = f8_to_float(row[i]) * step;
+            for (size_t i = t; i < end && codes->type == INK_I8; i++)
+                room->row[i] = ((float)((const int8_t *)row)[i] - zero) * step;
+            for (size_t i = t; i < end && codes->type == INK_I32; i++)
+                room->row[i] = ((float)code_at((const void *)row, 1, coded->bits, i * coded->bits) - zero) * step;
+            for (size_t i = t; i < end && ink_type_is_quantised(type); i += BLOCK)
+                block_put(type, room->row + i, room->halves[scale], out + i / BLOCK * ink_type_block(type).bytes);
         }
         if (type == INK_F32)
             memcpy(out, room->row, in * sizeof(float));
         else if (type == INK_BF16)
             ctx->kernel->to_bf16(room->row, in, (void *)out);
-        for (size_t t = 0; t < in && ink_type_is_quantised(type); t += BLOCK)
-            block_put(type, room->row + t, room->halves[scale + t / coded->group_columns],
-                      out + t / BLOCK * ink_type_block(type).bytes);
         out += ink_coded_row_bytes(coded);
     }
     return INK_OK;

@@ -40,8 +40,8 @@
 #define ONE_PANELS(type) ((type) == INK_F32 ? 4 : 2)
 #define ONE_LOADS_FIRST(type) false
 #define LAST_WIDTH(type) 2
-#define I8_ROWS 4
-#define I8_PANELS 1
+#define I8_ROWS 2
+#define I8_PANELS 2
 
 /* 4 rows x 1 panel keep 8 sums, the sizes and signs of the weights 4 registers. */
 #define QUANTISED ink_quantised_avx2

@@ -43,8 +43,8 @@
 #define ONE_LOADS_FIRST(type) ((type) != INK_F32)
 #define LOADS_STAY_FIRST
 #define LAST_WIDTH(type) ((type) == INK_BF16 || (type) == INK_F16 ? 2 : 1)
-#define I8_ROWS 4
-#define I8_PANELS 2
+#define I8_ROWS 2
+#define I8_PANELS 4
 
 /* Without dot products of bytes, wider vectors gain little: what AVX2 has will do. */
 #ifndef INK_NO_QUANTISED

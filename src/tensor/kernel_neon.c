@@ -32,7 +32,7 @@ static bool neon_supported(void) { return true; }
 #define ONE_PANELS(type) ((type) == INK_F32 ? 4 : 2)
 #define ONE_LOADS_FIRST(type) false
 #define LAST_WIDTH(type) 1
-#define I8_ROWS 4
+#define I8_ROWS 2
 #define I8_PANELS 1
 
 /* 4 rows x 1 panel keep 16 sums. */

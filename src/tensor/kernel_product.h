@@ -211,7 +211,7 @@ INLINE void row_blocks(const ink_product *p, size_t row, size_t row_end, size_t 
         size_t rows = row_end - row < ROW_BLOCK ? row_end - row : ROW_BLOCK, panel = first_panel;
         if (type == INK_I8) { /* of attention alone, which has up to 32 rows: few tiles, to save code */
             if (I8_PANELS > 1)
-                panel = groups(p, row, rows, panel, end, FEW_ROWS, I8_PANELS, I8_PANELS * regs, type);
+                panel = groups(p, row, rows, panel, end, I8_ROWS, I8_PANELS, I8_PANELS * regs, type);
             groups(p, row, rows, panel, end, I8_ROWS, 1, regs, type);
             continue;
         }

@@ -1,7 +1,7 @@
 #!/bin/sh
-# pack.sh FIXTURES OUT: writes each folder of models, encoders, seq2seq, tokenizers and quantise as one file for
-# fuzz_folder (fuzz.h).
-for folder in "$1"/models/* "$1"/encoders/* "$1"/seq2seq/* "$1"/tokenizer/*/ "$1"/quantise/*/; do
+# pack.sh FIXTURES OUT: writes each folder of models, encoders, seq2seq, quantised, tokenizers and quantise as one file
+# for fuzz_folder (fuzz.h).
+for folder in "$1"/models/* "$1"/encoders/* "$1"/seq2seq/* "$1"/quantised/* "$1"/tokenizer/*/ "$1"/quantise/*/; do
     [ -d "$folder" ] || continue
     out=$2/$(echo "${folder#"$1"/}" | tr / -)
     find "$folder" -type f \( -name '*.json' -o -name '*.txt' -o -name '*.safetensors' \) \
