@@ -223,8 +223,8 @@ static const char *const ends[] = {
     "<end_of_utterance>",
     "<eos>",
     "<turn|>",
-    "<\xef\xbd\x9c"
-    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+    ("<\xef\xbd\x9c" /* or "\x9ce" would be one escape */
+     "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"),
     "[e~[",
     "<|fim_pad|>",
     "<fim-pad>",
