@@ -491,8 +491,9 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
     const ink_panel_format *format = ink_panel_format_of(p->w->type);
     const size_t k = p->w->k, blocks = ink_row_blocks(k), row_bytes = ink_row_bytes(format, k);
     _Alignas(64) uint8_t bytes[QUANTISED_PANELS][INK_CHUNK_BLOCKS * 512];
-    _Alignas(64) float scales[QUANTISED_PANELS > 1 ? 2 * QUANTISED_PANELS : 4]
-                             [INK_MOST_FOLDS / 2 * INK_PANEL]; /* up to 16 a panel, or 32 of one */
+    /* up to INK_MOST_FOLDS scales and minima a panel, or twice as many of one that runs alone */
+    enum { EACH = INK_MOST_FOLDS * INK_PANEL };
+    _Alignas(64) float scales[(QUANTISED_PANELS > 1 ? QUANTISED_PANELS : 2) * EACH];
     quantised_chunk c = {
         .fold = format->fold, .x_stride = row_bytes, .code_bytes = format->code_bytes, .table = format->table};
     uint8_t table[16];
@@ -528,8 +529,9 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
                 c.starts = p->rows + row * row_bytes + blocks * INK_BLOCK + b * (INK_BLOCK / c.fold) * 4;
                 for (size_t i = 0; i < count; i++) {
                     const uint8_t *chunk = w + i * p->w->panel_stride;
-                    c.scales[i] = scales[2 * i];
-                    chunk_scales(p->w->type, chunk, c.blocks, scales[2 * i], scales[2 * i] + folds * INK_PANEL);
+                    float *own = scales + i * EACH;
+                    c.scales[i] = own;
+                    chunk_scales(p->w->type, chunk, c.blocks, own, own + folds * INK_PANEL);
                     c.codes[i] = chunk + ink_chunk_scale_bytes(format, c.blocks);
                     if (unpacked && format->bits < 8) {
                         chunk_codes(format, c.codes[i], c.blocks, c.table, bytes[i]);
