@@ -21,6 +21,7 @@ typedef struct chat_run {
     const ink_chat *chat;
     ink_arena *arena; /* growing */
     ink_jinja jinja;
+    ink_float_mode host; /* templates count with floats, too */
 } chat_run;
 
 static ink_result chat_number(chat_run *r, const ink_json_document *json, const ink_json_node *node,
@@ -225,7 +226,7 @@ static ink_result chat_begin(chat_run *r, ink_context *ctx, const ink_chat *chat
     const ink_jinja_program *program =
         chat->has_with_tools && input->tools != NULL ? &chat->with_tools : &chat->program;
     const uint64_t limit = ctx->limits.template_bytes, steps = CHAT_STEPS_FOR_BYTE * (uint64_t)chat_bytes(chat, input);
-    *r = (chat_run){.ctx = ctx, .chat = chat, .arena = arena};
+    *r = (chat_run){.ctx = ctx, .chat = chat, .arena = arena, .host = ink_float_mode_enter()};
     ink_arena_grow(arena, &ctx->allocator);
     INK_TRY(ink_jinja_begin(&r->jinja, ctx, program, limit < SIZE_MAX ? (size_t)limit : SIZE_MAX, CHAT_STEPS + steps));
     r->jinja.now = chat->now;
@@ -234,6 +235,7 @@ static ink_result chat_begin(chat_run *r, ink_context *ctx, const ink_chat *chat
 
 static ink_result chat_end(chat_run *r, ink_result result)
 {
+    ink_float_mode_leave(r->host);
     ink_arena_free(r->arena);
     return ink_jinja_end(&r->jinja, result);
 }
@@ -444,7 +446,9 @@ ink_result ink_chat_create(ink_context *ctx, const ink_chat_draft *draft, ink_ch
     void *object;
     ink_arena *arena;
     INK_TRY(ink_object_begin(ctx, "the chat template", sizeof **chat, &object, &arena));
+    ink_float_mode host = ink_float_mode_enter(); /* numbers of the template are read */
     ink_result result = chat_fill(ctx, draft, arena, object);
+    ink_float_mode_leave(host);
     if (result == INK_OK)
         *chat = object;
     else

@@ -331,6 +331,10 @@ const char *ink_jinja_kind_name(ink_jinja_value value);
 bool ink_jinja_truth(ink_jinja_value value);
 ink_result ink_jinja_equal(ink_jinja *run, ink_jinja_value a, ink_jinja_value b, bool *equal);
 ink_result ink_jinja_order(ink_jinja *run, ink_jinja_value a, ink_jinja_value b, int *order);
+/* The first or last place of a string in bytes start to stop of another; SIZE_MAX: none. It takes steps for what it
+   compares, which can be the product of both sizes. */
+ink_result ink_jinja_place(ink_jinja *run, const ink_jinja_string *text, size_t start, size_t stop,
+                           const ink_jinja_string *what, bool last, size_t *at);
 ink_result ink_jinja_contains(ink_jinja *run, ink_jinja_value container, ink_jinja_value item, bool *found);
 ink_result ink_jinja_compare(ink_jinja *run, ink_jinja_operator op, ink_jinja_value a, ink_jinja_value b, bool *truth);
 ink_result ink_jinja_binary(ink_jinja *run, ink_jinja_operator op, ink_jinja_value a, ink_jinja_value b,

@@ -206,36 +206,26 @@ static bool is_stripped(const ink_jinja_string *characters, const char *at, size
 static ink_result builtin_strip(ink_jinja *run, const arguments *a, ink_jinja_value *value)
 {
     const ink_jinja_string *text, *characters = NULL;
-    size_t start = 0, stop, length;
+    size_t start = 0, stop, length, steps = 1;
     uint32_t code;
     INK_TRY(self_text(run, a, &text));
     if (given(a, 0))
         INK_TRY(need_text(run, a->v[0], &characters));
+    if (characters != NULL)
+        steps += characters->size / 4;
     for (stop = text->size; (a->mode & 1) != 0 && start < stop; start += length) {
+        INK_TRY(ink_jinja_spend(run, steps));
         length = ink_utf8_next(text->at + start, stop - start, &code);
         if (!is_stripped(characters, text->at + start, length, code))
             break;
     }
     for (; (a->mode & 2) != 0 && stop > start; stop -= length) {
+        INK_TRY(ink_jinja_spend(run, steps));
         length = ink_utf8_last(text->at + start, stop - start, &code);
         if (!is_stripped(characters, text->at + stop - length, length, code))
             break;
     }
-    INK_TRY(ink_jinja_spend(run, 1 + (text->size - (stop - start)) * (characters != NULL ? characters->size : 1) / 4));
     return ink_jinja_part(run, text, start, stop, value);
-}
-
-/* The first or last place of `what` in text from start to stop; SIZE_MAX: none. */
-static size_t place_in(const ink_jinja_string *text, size_t start, size_t stop, const ink_jinja_string *what, bool last)
-{
-    if (what->size > stop - start)
-        return SIZE_MAX;
-    for (size_t i = 0, n = stop - start - what->size; i <= n; i++) {
-        size_t at = last ? start + n - i : start + i;
-        if (what->size == 0 || (text->at[at] == what->at[0] && memcmp(text->at + at, what->at, what->size) == 0))
-            return at;
-    }
-    return SIZE_MAX;
 }
 
 static ink_result split_spaces(ink_jinja *run, const ink_jinja_string *text, int64_t most, bool last, vector *parts)
@@ -303,7 +293,10 @@ static ink_result builtin_split(ink_jinja *run, const arguments *a, ink_jinja_va
         INK_TRY(need_text(run, a->v[0], &by));
         if (by->size == 0)
             return ink_fail(run->ctx, INK_ERROR_MISMATCH, "split by an empty str");
-        for (; most != 0 && (at = place_in(text, start, stop, by, last)) != SIZE_MAX; most -= most > 0) {
+        for (; most != 0; most -= most > 0) {
+            INK_TRY(ink_jinja_place(run, text, start, stop, by, last, &at));
+            if (at == SIZE_MAX)
+                break;
             INK_TRY(ink_jinja_part(run, text, last ? at + by->size : start, last ? stop : at, &part));
             INK_TRY(vector_add(run, &parts, part));
             start = last ? start : at + by->size;
@@ -356,7 +349,8 @@ static ink_result builtin_partition(ink_jinja *run, const arguments *a, ink_jinj
     if (parts == NULL)
         return ink_jinja_failed(run);
     INK_TRY(need_text(run, a->v[0], &by));
-    size_t at = place_in(text, 0, text->size, by, a->mode != 0);
+    size_t at;
+    INK_TRY(ink_jinja_place(run, text, 0, text->size, by, a->mode != 0, &at));
     size_t cut = at != SIZE_MAX ? at : a->mode != 0 ? 0 : text->size, behind = at != SIZE_MAX ? at + by->size : cut;
     INK_TRY(ink_jinja_part(run, text, 0, cut, &parts[0]));
     INK_TRY(ink_jinja_part(run, text, cut, behind, &parts[1]));
@@ -378,6 +372,7 @@ static ink_result builtin_affix(ink_jinja *run, const arguments *a, ink_jinja_va
     bool found = false;
     for (size_t i = 0; i < (many ? a->v[0].list->n : 1) && !found; i++) {
         INK_TRY(need_text(run, many ? a->v[0].list->items[i] : a->v[0], &affix));
+        INK_TRY(ink_jinja_spend(run, 1 + affix->size / 16));
         found = has_affix(text, affix, at_end);
     }
     *value = ink_jinja_bool(found);
@@ -403,7 +398,7 @@ static ink_result builtin_replace(ink_jinja *run, const arguments *a, ink_jinja_
     INK_TRY(need_text(run, to_text, &new));
     INK_TRY(need_integer(run, a, 2, -1, &most));
     for (; most != 0; most -= most > 0) {
-        at = place_in(text, at, text->size, old, false);
+        INK_TRY(ink_jinja_place(run, text, at, text->size, old, false, &at));
         if (at == SIZE_MAX)
             break;
         INK_TRY(ink_jinja_write_string(run, text, start, at));
@@ -426,11 +421,12 @@ static ink_result builtin_find(ink_jinja *run, const arguments *a, ink_jinja_val
     const ink_jinja_string *text = a->self.text, *what;
     INK_TRY(need_text(run, a->v[0], &what));
     INK_TRY(ink_jinja_spend(run, 1 + text->size / 4));
-    size_t at = place_in(text, 0, text->size, what, a->mode == RFIND || a->mode == RINDEX);
+    size_t at;
+    INK_TRY(ink_jinja_place(run, text, 0, text->size, what, a->mode == RFIND || a->mode == RINDEX, &at));
     if (a->mode == COUNT_OF) {
         int64_t n = 0;
         for (at = what->size > 0 ? 0 : SIZE_MAX; at != SIZE_MAX; n += at != SIZE_MAX) {
-            at = place_in(text, at, text->size, what, false);
+            INK_TRY(ink_jinja_place(run, text, at, text->size, what, false, &at));
             at = at == SIZE_MAX ? at : at + what->size;
         }
         *value = ink_jinja_int(what->size > 0 ? n : (int64_t)text->n_chars + 1);
@@ -555,12 +551,13 @@ static ink_result builtin_truncate(ink_jinja *run, const arguments *a, ink_jinja
     if (length < end->n_chars)
         return ink_fail(run->ctx, INK_ERROR_MISMATCH, "truncate: expected a length of at least %zu",
                         (size_t)end->n_chars);
-    if (text->n_chars <= length + leeway)
+    if (text->n_chars <= length || text->n_chars - length <= leeway)
         return ink_jinja_part(run, text, 0, text->size, value);
     for (int64_t n = length - end->n_chars; n > 0 && at < text->size; n--)
         at += ink_utf8_next(text->at + at, text->size - at, &code);
     if (!ink_jinja_truth(a->v[1])) {
-        size_t space = place_in(text, 0, at, &(const ink_jinja_string){.at = " ", .size = 1}, true);
+        size_t space;
+        INK_TRY(ink_jinja_place(run, text, 0, at, &(const ink_jinja_string){.at = " ", .size = 1}, true, &space));
         at = space != SIZE_MAX ? space : at;
     }
     INK_TRY(ink_jinja_write_string(run, text, 0, at));
@@ -737,6 +734,8 @@ static ink_result builtin_round(ink_jinja *run, const arguments *a, ink_jinja_va
         if (self.kind == INK_JINJA_INT && digits >= 0)
             return INK_OK;
         x = ink_jinja_round(x, digits);
+        if (self.kind == INK_JINJA_INT && !(x < 0x1p63))
+            return ink_fail(run->ctx, INK_ERROR_MISMATCH, "a number is beyond 64 bits");
         *value = self.kind == INK_JINJA_INT ? ink_jinja_int((int64_t)x) : ink_jinja_float(x);
         return INK_OK;
     }

@@ -383,29 +383,31 @@ ink_result ink_jinja_order(ink_jinja *run, ink_jinja_value a, ink_jinja_value b,
     return INK_OK;
 }
 
-/* The place of a string in another from `start` on; SIZE_MAX: none. */
-static size_t find_text(const ink_jinja_string *in, size_t start, const ink_jinja_string *what)
+ink_result ink_jinja_place(ink_jinja *run, const ink_jinja_string *text, size_t start, size_t stop,
+                           const ink_jinja_string *what, bool last, size_t *at)
 {
-    if (what->size == 0)
-        return start;
-    while (start + what->size <= in->size) {
-        const char *at = memchr(in->at + start, what->at[0], in->size - what->size + 1 - start);
-        if (at == NULL)
+    size_t i = 0;
+    *at = SIZE_MAX;
+    for (const size_t n = stop - start; i + what->size <= n; i++) {
+        size_t here = last ? stop - what->size - i : start + i;
+        if (what->size > 0 && text->at[here] != what->at[0])
+            continue;
+        INK_TRY(ink_jinja_spend(run, 1 + what->size / 16));
+        if (what->size == 0 || memcmp(text->at + here, what->at, what->size) == 0) {
+            *at = here;
             break;
-        start = (size_t)(at - in->at);
-        if (memcmp(at, what->at, what->size) == 0)
-            return start;
-        start++;
+        }
     }
-    return SIZE_MAX;
+    return ink_jinja_spend(run, 1 + i / 16);
 }
 
 ink_result ink_jinja_contains(ink_jinja *run, ink_jinja_value container, ink_jinja_value item, bool *found)
 {
     *found = false;
     if (container.kind == INK_JINJA_TEXT && item.kind == INK_JINJA_TEXT) {
-        INK_TRY(ink_jinja_spend(run, 1 + container.text->size / 16));
-        *found = find_text(container.text, 0, item.text) != SIZE_MAX;
+        size_t at;
+        INK_TRY(ink_jinja_place(run, container.text, 0, container.text->size, item.text, false, &at));
+        *found = at != SIZE_MAX;
         return INK_OK;
     }
     if (container.kind == INK_JINJA_DICT) {
