@@ -769,7 +769,8 @@ static void impossible_texts_are_refused(void **unused)
     refuse(&f, INK_LOGITS, text, INK_ERROR_ARGUMENT, "text 1: 4 positions are requested");
     text = good, text.n_tokens = 25;
     refuse(&f, INK_LOGITS, text, INK_ERROR_LIMIT, "text 1: it has 25 tokens, but this model allows 24");
-    refuse(&f, INK_EMBEDDING, good, INK_ERROR_UNSUPPORTED, "gives no embedding: its folder has no modules.json");
+    refuse(&f, INK_EMBEDDING, good, INK_ERROR_UNSUPPORTED,
+           "gives no embedding: its files do not say how (modules.json, or pooling_type");
     refuse(&f, INK_POOLED, good, INK_ERROR_UNSUPPORTED, "has no pooler");
     refuse(&f, (ink_encoding)9, good, INK_ERROR_ARGUMENT, "there is no encoding 9");
     assert_ok(f.ctx, ink_model_encode(f.ctx, f.model, INK_LOGITS, NULL, 0));

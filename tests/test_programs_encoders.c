@@ -688,7 +688,8 @@ static void mistakes_are_answered(void **state)
     const mistake mistakes[] = {
         {{EMBED}, "FOLDER is missing"},
         {{EMBED, MODELS "/gpt", "a"}, "a gpt2 is no encoder; generate continues texts with it"},
-        {{EMBED, ENCODERS "/bert_text", "a"}, "the folder does not say how (modules.json); use --pooling"},
+        {{EMBED, ENCODERS "/bert_text", "a"},
+         "gives no embeddings: neither modules.json nor the pooling_type of a GGUF file says how; use --pooling"},
         {{EMBED, ENCODERS "/bert_text", "a", "--pooling", "median"}, "--pooling expects cls, max, mean,"},
         {{EMBED, ENCODERS "/none", "a"}, "none"},
         {{CLASSIFY, ENCODERS "/bert_fill", "a"}, "does not label texts: it needs a head for sequence"},

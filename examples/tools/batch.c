@@ -24,7 +24,8 @@ bool batch_open(batch *b, ink_context *ctx, const char *folder, batch_form form,
         return console_complain("%s: this %s does not label texts: it needs a head for sequence classification", folder,
                                 b->lm.info->kind);
     if (b->width == 0)
-        return console_complain("%s: this %s gives no %s: the folder does not say how (modules.json); use --pooling",
+        return console_complain("%s: this %s gives no %s: neither modules.json nor the pooling_type of a "
+                                "GGUF file says how; use --pooling",
                                 folder, b->lm.info->kind, gives[encoding]);
     b->rows = console_memory(BATCH_TEXTS * b->width, sizeof *b->rows);
     return b->rows != NULL;

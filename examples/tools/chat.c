@@ -39,7 +39,8 @@ static cli line = {
     .name = "chat",
     .usage = "FOLDER [options]",
     .about = "A conversation with the instruct model in a folder (config.json, model.safetensors, tokenizer.json,\n"
-             "chat template). By default tokens are chosen with the settings of generation_config.json.\n"
+             "chat template), or in a .gguf file. By default tokens are chosen with the settings of\n"
+             "generation_config.json.\n"
              "Every line is something you say, or one of\n\n"
              "  /reset       begins a new conversation\n"
              "  /save FILE   saves this one in a file\n"

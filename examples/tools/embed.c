@@ -38,7 +38,7 @@ static cli line = {
     .about = "Prints texts as vectors, from a sentence-transformers folder or another encoder: a line of numbers\n"
              "for each text, or for each line of stdin if there are no texts. White space around a text belongs\n"
              "to it, as in sentence-transformers. With --ids-in a text, the query too, lists all of its ids. With\n"
-             "--rerank the score in front of a text is that of the cross-encoder.",
+             "--rerank the score in front of a text is that of the cross-encoder. A FOLDER may be a .gguf file.",
     .samples =
         "  stories -n 9 | sed 's/[.] /.\\n/g' | embed examples/models/bert --pooling mean --query "
         "\"It was night.\" -n 5\n"

@@ -33,7 +33,8 @@ static const cli_option options[] = {
 static cli line = {
     .name = "lookinside",
     .usage = "FOLDER \"text\" [options]",
-    .about = "Shows what a model does with a text: the attention of every head, or the gates over time.",
+    .about = "Shows what a model does with a text: the attention of every head, or the gates over time.\n"
+             "FOLDER may be a .gguf file.",
     .samples = "  lookinside examples/models/gpt \"Anna and Tom had a cat with them. Anna fed the\"\n"
                "  lookinside examples/models/lstm \"It was night. Anna laughed. It was still\"\n"
                "  lookinside examples/models/translate_attention \"Tom put the ball in the box.\"\n"

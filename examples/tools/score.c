@@ -41,7 +41,8 @@ static cli line = {
     .usage = "FOLDER TEXT_FILE [options]",
     .about = "Prints how many bits per token and per byte a text costs under a model.\n"
              "TEXT_FILE may be - for stdin. A line may end with \\r\\n; it counts as \\n.\n"
-             "With --ids-in it lists token ids: the first is given and the others are scored.",
+             "With --ids-in it lists token ids: the first is given and the others are scored.\n"
+             "FOLDER may be a .gguf file.",
     .samples = "  stories -n 10 --seed 9 | score examples/models/gpt - --paragraphs\n"
                "  score examples/models/lstm README.md --context 64\n"
                "  generate examples/models/gpt \"It was night.\" --ids | score examples/models/gpt - --ids-in\n",

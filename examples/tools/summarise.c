@@ -31,7 +31,8 @@ static cli line = {
         "Summarises a text: each file, or stdin (\"-\"). The model is an encoder-decoder that learned to (BART, T5,\n"
         "Pegasus), or one with a chat template, which is asked to. The summary goes to stdout, everything\n"
         "else to stderr. What is not set here is as generation_config.json says. A text that is too long for\n"
-        "the model is cut at its end. Ctrl-C ends a summary with what there is of it.",
+        "the model is cut at its end. Ctrl-C ends a summary with what there is of it. FOLDER\n"
+        "may be a .gguf file.",
     .samples = "  stories -n 1 --seed 3 | summarise examples/models/assistant\n"
                "  summarise tests/fixtures/summaries/bart README.md --beams 4 -n 12\n",
     CLI_OPTIONS(options),

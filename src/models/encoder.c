@@ -88,7 +88,9 @@ ink_result ink_model_encode(ink_context *ctx, const ink_model *model, ink_encodi
 {
     static const char *const missing[INK_N_ENCODINGS] = {
         [INK_POOLED] = "has no pooler",
-        [INK_EMBEDDING] = "gives no embedding: its folder has no modules.json, and it was opened without a pooling",
+        [INK_EMBEDDING] =
+            "gives no embedding: its files do not say how (modules.json, or pooling_type of GGUF), and it "
+            "was opened without a pooling",
         [INK_LOGITS] = "has no head for logits",
         [INK_PROBABILITIES] = "has no head for probabilities",
     };
