@@ -122,8 +122,8 @@ static bool block_scales(ink_type type, const uint8_t *block, float *scale, floa
     case INK_Q3_K: /* four low bits in bytes 96 to 103, two high bits in bytes 104 to 107 */
         get_halves(block + 108, 1, d);
         for (size_t i = 0; i < 16; i++) {
-            unsigned low = block[96 + i % 8] >> i / 8 * 4 & 15u, high = block[104 + i % 4] >> i / 4 * 2 & 3u;
-            scale[i] = d[0] * (float)((int)(low | high << 4) - 32);
+            int low = block[96 + i % 8] >> i / 8 * 4 & 15, high = block[104 + i % 4] >> i / 4 * 2 & 3;
+            scale[i] = d[0] * (float)((low | high << 4) - 32);
         }
         return false;
     case INK_Q6_K:
@@ -134,8 +134,8 @@ static bool block_scales(ink_type type, const uint8_t *block, float *scale, floa
     case INK_IQ4_XS: /* two high bits of each scale in bytes 2 and 3, four low bits in bytes 4 to 7 */
         get_halves(block, 1, d);
         for (size_t i = 0; i < 8; i++) {
-            unsigned low = block[4 + i / 2] >> i % 2 * 4 & 15u, high = block[2 + i / 4] >> i % 4 * 2 & 3u;
-            scale[i] = d[0] * (float)((int)(low | high << 4) - 32);
+            int low = block[4 + i / 2] >> i % 2 * 4 & 15, high = block[2 + i / 4] >> i % 4 * 2 & 3;
+            scale[i] = d[0] * (float)((low | high << 4) - 32);
         }
         return false;
     case INK_MXFP4: { /* 2^(e - 128), subnormal for e = 0 and 1 */

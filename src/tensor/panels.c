@@ -210,15 +210,15 @@ static unsigned unpack_code(unsigned bits, const uint8_t *at, size_t t)
     if (bits == 8)
         return at[64 * g];
     if (bits >= 4) {
-        code = at[64 * (g % 4)] >> g / 4 * 4 & 15u;
+        code = (unsigned)at[64 * (g % 4)] >> g / 4 * 4 & 15;
         at += 256;
     }
     if (bits == 6 || bits < 4)
-        code |= (at[64 * (g / 4)] >> g % 4 * 2 & 3u) << (bits == 6 ? 4 : 0);
+        code |= ((unsigned)at[64 * (g / 4)] >> g % 4 * 2 & 3) << (bits == 6 ? 4 : 0);
     if (bits < 4)
         at += 128;
     if (bits == 5 || bits == 3)
-        code |= (at[0] >> g & 1u) << (bits - 1);
+        code |= ((unsigned)at[0] >> g & 1) << (bits - 1);
     return code;
 }
 
