@@ -148,7 +148,7 @@ double ink_jinja_round(double x, int64_t digits)
         return x;
     decimal_of(fabs(x), &d);
     decimal_round(&d, digits < -400 ? -1 : d.point + digits);
-    return copysign(decimal_value(&d), x);
+    return signbit(x) ? -decimal_value(&d) : decimal_value(&d);
 }
 
 /* ---- strings ---------------------------------------------------------------------------------------------------- */
