@@ -393,8 +393,11 @@ static bool open_gguf(ink_context *ctx, const gguf_edit *file, bool has_model, b
     }
     if (tokenizer != NULL)
         run_tokenizer(ctx, tokenizer);
-    if (tokenizer != NULL && ink_chat_open(ctx, NULL, tokenizer, &chat_options, &chat) != INK_OK)
+    if (tokenizer != NULL && ink_chat_open(ctx, NULL, tokenizer, &chat_options, &chat) != INK_OK) {
         assert_true(chat == NULL && ink_context_error(ctx)[0] != '\0');
+        if (strstr(ink_context_error(ctx), "tokenizer.chat_template") != NULL) /* its key, not something missing */
+            all = false;
+    }
     if (model != NULL)
         run_model(ctx, model);
     ink_chat_free(chat);

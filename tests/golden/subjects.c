@@ -807,7 +807,7 @@ static void open_blocks(subject *s, ink_context *ctx, ink_type type)
     s->x = take(ROWS * K);
     for (size_t i = 0; i < ROWS * K; i++) {
         seed = seed * 1664525 + 1013904223;
-        ((float *)s->x)[i] = (float)(int32_t)seed / 1073741824;
+        ((float *)s->x)[i] = (float)((int32_t)(seed >> 8) - (1 << 23)) / (1 << 22); /* exact in any float mode */
     }
 }
 
