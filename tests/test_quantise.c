@@ -273,12 +273,12 @@ static const struct {
     const char *fixture, *key, *value; /* a setting that changes; key NULL: none */
     const char *words;
 } refused_settings[] = {
-    {"rnn", NULL, NULL, "model_type 'rnn' cannot be written as GGUF, because llama.cpp has no architecture for it"},
+    {"rnn", NULL, NULL, "model_type 'rnn' cannot be written as GGUF, only gpt2, llama, "},
     {"gru", NULL, NULL, "'gru'"},
     {"lstm", NULL, NULL, "'lstm'"},
     {"mlp", NULL, NULL, "'mlp'"},
     {"bart", NULL, NULL, "'bart'"},
-    {"t5", NULL, NULL, "'t5' cannot be written as GGUF, because that is not implemented, though llama.cpp has it"},
+    {"t5", NULL, NULL, "'t5' cannot be written as GGUF, only gpt2, "},
     {"gpt2", "activation_function", "\"relu\"", "the activation is relu, but llama.cpp's architecture 'gpt2' always "},
     {"gpt2", "scale_attn_by_inverse_layer_idx", "true", "the scale of attention"},
     {"gpt2", "scale_attn_weights", "false", "the scale of attention"},

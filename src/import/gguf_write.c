@@ -320,8 +320,7 @@ static ink_result refuse_network(const gguf_writer *w, const char *what, const c
 
 static ink_result find_family(gguf_writer *w)
 {
-    static const char *const others[] = {"t5", "mt5", "umt5", "xlm-roberta", "camembert", "modernbert"};
-    const char *kind = w->in->model->info.kind, *why = "because llama.cpp has no architecture for it";
+    const char *kind = w->in->model->info.kind;
     const char *file = w->in->config.document.file != NULL ? w->in->config.document.file : "modules.json";
     char known[128] = "";
     size_t used = 0;
@@ -330,12 +329,9 @@ static ink_result find_family(gguf_writer *w)
             w->family = &families[i];
         used += ink_format(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", families[i].kind);
     }
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (strcmp(others[i], kind) == 0)
-            why = "because that is not implemented, though llama.cpp has it";
     if (w->family == NULL)
-        return ink_fail(w->in->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: model_type '%s' cannot be written as GGUF, %s; supported: %s", file, kind, why, known);
+        return ink_fail(w->in->ctx, INK_ERROR_UNSUPPORTED, "%s: model_type '%s' cannot be written as GGUF, only %s",
+                        file, kind, known);
     w->out.architecture = w->family->architecture;
     return INK_OK;
 }
