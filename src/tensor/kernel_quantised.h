@@ -333,7 +333,7 @@ INLINE void byte_tile(const quantised_chunk *c, size_t row, size_t rows, size_t 
 {
     const uint8_t *x = c->x + row * c->x_stride, *starts = c->starts + row * c->x_stride;
     const size_t x_stride = c->x_stride, groups = c->fold / 4, folds = c->blocks * INK_BLOCK / c->fold;
-    const uint8_t *w[QUANTISED_PANELS];
+    const uint8_t *w[QUANTISED_PANELS] = {NULL};
     wide sum[MOST_SUMS];
     UNROLL
     for (size_t i = 0; i < panels; i++)
