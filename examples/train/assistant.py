@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 import families
 
@@ -19,7 +19,10 @@ TEMPLATE = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + 
             "'<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
             "{% endif %}")
 LONGEST = 384                   # tokens of a conversation
-WORD = re.compile(r"<\|\w+\|>| ?[A-Za-z]+| ?[.,?!:]|\n")     # as the tokenizer splits what is said here
+WORD = re.compile(r"<\|\w+\|>| ?[A-Za-z]+| ?[.,?!:]|\n")     # of what is said here: their ids are those of the text
+# Llama 3's pattern: of those that take whole words, the one that GGUF files have a name for.
+PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
+           r"\s*[\r\n]+|\s+(?!\S)|\s+")
 RATE, TOKENS = 1e-3, 9e6        # learning rate, tokens in all
 WORLD = "--facts 1:3 --states 0:1 --objects 1:3 --put 20 --switches 4"
 OBJECTS = "--facts 0:1 --states 0:0 --objects 2:3 --put 10 --switches 0 --filler 20"
@@ -65,7 +68,9 @@ def tokenizer(program, folder):
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocab = [END, START, STOP, *alphabet, *(w for w in known if len(w) > 1)]
     t = Tokenizer(models.BPE({w: i for i, w in enumerate(vocab)}, [], ignore_merges=True))
-    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    t.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(PATTERN), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     t.decoder = decoders.ByteLevel()
     t.add_special_tokens([AddedToken(w, normalized=False) for w in vocab[:3]])
     folder.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,6 @@ static const struct {
     {"llama-bpe", INK_PATTERN_LLAMA3, INK_N_PATTERNS, true}, {"smaug-bpe", INK_PATTERN_LLAMA3, INK_N_PATTERNS, false},
     {"qwen2", INK_PATTERN_QWEN2, INK_N_PATTERNS, false},     {"qwen35", INK_PATTERN_QWEN35, INK_N_PATTERNS, false},
     {"tekken", INK_PATTERN_TEKKEN, INK_N_PATTERNS, true},    {"gpt-4o", INK_PATTERN_GPT4O, INK_N_PATTERNS, false},
-    {"llama-bpe", INK_PATTERN_GPT2, INK_PATTERN_GPT2, true}, /* the nearest there is */
 };
 
 /* Whether a step cuts as the pattern does; INK_N_PATTERNS: nothing. */
@@ -85,9 +84,6 @@ static ink_result describe_byte_level(vocab_out *v)
     if (v->pre == NULL)
         return vocab_refuse(v, "llama.cpp splits texts by the patterns of GPT-2, SmolLM, Llama 3, Qwen2, Qwen3.5, "
                                "Tekken and GPT-4o, and takes whole words (ignore_merges) with Llama 3's and Tekken's");
-    if (n == 1 && t->bpe.ignore_merges)
-        ink_gguf_note(v->out, "llama.cpp has no pattern of GPT-2 that takes whole words: with 'llama-bpe' a word after "
-                              "a quote, a hyphen or a bracket is spelled in bytes");
     return INK_OK;
 }
 
@@ -119,8 +115,9 @@ static ink_result describe_pieces(vocab_out *v)
             marked = true;
             v->prefix |= step->scheme != INK_PREFIX_NEVER;
             if (v->prefix)
-                ink_gguf_note(v->out, "llama.cpp puts a space in front of every text, also of one that begins with a "
-                                      "space");
+                ink_gguf_note(v->out,
+                              "llama.cpp puts a space in front of every text, also of one that begins with a space%s",
+                              step->scheme == INK_PREFIX_FIRST ? ", and behind every control token" : "");
         } else if (step->match != ink_match_string || !is_text(&step->from, " ") || !marked) {
             return vocab_refuse(v, "it splits texts into words, which llama.cpp's SentencePiece does not");
         }
