@@ -64,6 +64,14 @@ static inline bool ink_is_little_endian(void)
 /* The number of decimal digits at the head of text [size], and the number they spell; UINT64_MAX: that or more. */
 size_t ink_digits(const char *text, size_t size, uint64_t *value);
 
+/*
+ * decimal.c: the double nearest to a number spelled as JSON spells numbers (RFC 8259 section 6; the caller has checked
+ * that), ties to even, subnormals included: what a correct strtod gives in the C locale, for a spelling of any length.
+ * Beyond the largest double the result is the largest double, never an infinity; below half the smallest it is zero of
+ * that sign.
+ */
+double ink_decimal(const char *text, size_t size);
+
 /* ---- UTF-8 (Unicode 16, section 3.9, tables 3-6 and 3-7) ------------------------------------------------------ */
 
 /* Returned in place of a code point when there is none. */

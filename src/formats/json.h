@@ -107,12 +107,4 @@ ink_result ink_json_require(ink_context *ctx, const ink_json_document *document,
 /* Writes the path of a node ("model.vocab[3]") for messages, escaped, cut at `size`; "" for the root. */
 void ink_json_path(const ink_json_document *document, ink_json node, char *buffer, size_t size);
 
-/*
- * decimal.c: the double nearest to a number spelled as JSON spells numbers (RFC 8259 section 6; the caller has checked
- * that), ties to even, subnormals included: what a correct strtod gives in the C locale, for a spelling of any length.
- * Beyond the largest double the result is the largest double, never an infinity; below half the smallest it is zero of
- * that sign.
- */
-double ink_decimal(const char *text, size_t size);
-
 #endif

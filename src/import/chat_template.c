@@ -237,6 +237,85 @@ static ink_result choose_standard(chat_reader *r, size_t *standard)
     return INK_OK;
 }
 
+/* ---- JSON as values of a template ------------------------------------------------------------------------------- */
+
+static ink_result json_number(ink_context *ctx, const ink_json_document *json, const ink_json_node *node,
+                              ink_jinja_value *value)
+{
+    bool negative = node->string[0] == '-';
+    uint64_t digits;
+    if (strpbrk(node->string, ".eE") != NULL) {
+        *value = ink_jinja_float(ink_decimal(node->string, node->string_size));
+        return INK_OK;
+    }
+    ink_digits(node->string + negative, node->string_size - negative, &digits);
+    if (digits > INT64_MAX)
+        return ink_fail(ctx, INK_ERROR_LIMIT, "%s: the number %.*s is beyond 64 bits", json->file,
+                        (int)ink_size_min(node->string_size, 40), node->string);
+    *value = ink_jinja_int(negative ? -(int64_t)digits : (int64_t)digits);
+    return INK_OK;
+}
+
+/* An ink_chat_read_json. Nodes are in the order of the text, so from the last to the first the children of a node are
+   there before the node. */
+static ink_result read_json_values(ink_jinja *run, ink_arena *arena, const char *what, const char *text, bool array,
+                                   ink_jinja_value *value)
+{
+    ink_context *ctx = run->ctx;
+    ink_json_document json = {0};
+    INK_TRY(ink_json_parse(ctx, arena, what, text, strlen(text), 0, INK_LIMIT(ctx, settings_bytes), &json));
+    if (json.nodes[0].kind != (array ? INK_JSON_ARRAY : INK_JSON_OBJECT))
+        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: expected a JSON %s", what, array ? "array" : "object");
+    ink_jinja_value *values = ink_jinja_alloc(run, json.n_nodes, sizeof *values);
+    if (values == NULL)
+        return ink_jinja_failed(run);
+    for (size_t i = json.n_nodes; i-- > 0;) {
+        const ink_json_node *node = &json.nodes[i];
+        ink_jinja_value *items;
+        size_t n = 0;
+        switch (node->kind) {
+        case INK_JSON_NULL:
+            values[i] = ink_jinja_none();
+            break;
+        case INK_JSON_FALSE:
+        case INK_JSON_TRUE:
+            values[i] = ink_jinja_bool(node->kind == INK_JSON_TRUE);
+            break;
+        case INK_JSON_NUMBER:
+            INK_TRY(json_number(ctx, &json, node, &values[i]));
+            break;
+        case INK_JSON_STRING:
+            values[i] = ink_jinja_text(run, node->string, node->string_size, true);
+            break;
+        case INK_JSON_ARRAY:
+            items = ink_jinja_alloc(run, node->n_children, sizeof *items);
+            if (items == NULL)
+                return ink_jinja_failed(run);
+            for (ink_json k = ink_json_first(&json, (ink_json)i); k != INK_JSON_NONE; k = ink_json_next(&json, k))
+                items[n++] = values[k];
+            values[i] = ink_jinja_new_list(run, INK_JINJA_LIST, items, n);
+            break;
+        case INK_JSON_OBJECT: /* no key is there twice */
+            values[i] = ink_jinja_new_dict(run, INK_JINJA_DICT, node->n_children);
+            if (values[i].kind == INK_JINJA_MISSING)
+                break;
+            for (ink_json k = ink_json_first(&json, (ink_json)i); k != INK_JSON_NONE; k = ink_json_next(&json, k)) {
+                ink_jinja_value key = ink_jinja_text(run, json.nodes[k].key, json.nodes[k].key_size, true);
+                if (key.kind == INK_JINJA_MISSING)
+                    return ink_jinja_failed(run);
+                values[i].dict->pairs[2 * n] = key;
+                values[i].dict->pairs[2 * n++ + 1] = values[k];
+            }
+            values[i].dict->n = n;
+            break;
+        }
+        if (values[i].kind == INK_JINJA_MISSING)
+            return ink_jinja_failed(run);
+    }
+    *value = values[0];
+    return INK_OK;
+}
+
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
 /* The variables for control tokens: those that the files of a folder name. Those that the tokenizer itself has are
@@ -318,6 +397,7 @@ ink_result ink_chat_open(ink_context *ctx, const char *folder, const ink_tokeniz
         result = read_chat(&r);
     if (result == INK_OK) {
         r.draft.date = options->date;
+        r.draft.read_json = read_json_values;
         result = ink_chat_create(ctx, &r.draft, chat);
     }
     ink_weights_free(weights);

@@ -6,7 +6,6 @@
  */
 #include <string.h>
 
-#include "../formats/json.h"
 #include "chat_object.h"
 #include "engine.h"
 
@@ -15,7 +14,7 @@
 
 /* ---- plain data ------------------------------------------------------------------------------------------------- */
 
-/* A run over the messages, and the memory of the JSON texts in them. */
+/* A run over the messages, and memory for reading the JSON texts in them. */
 typedef struct chat_run {
     ink_context *ctx;
     const ink_chat *chat;
@@ -23,84 +22,6 @@ typedef struct chat_run {
     ink_jinja jinja;
     ink_float_mode host; /* templates count with floats, too */
 } chat_run;
-
-static ink_result chat_number(chat_run *r, const ink_json_document *json, const ink_json_node *node,
-                              ink_jinja_value *value)
-{
-    bool negative = node->string[0] == '-';
-    uint64_t digits;
-    if (strpbrk(node->string, ".eE") != NULL) {
-        *value = ink_jinja_float(ink_decimal(node->string, node->string_size));
-        return INK_OK;
-    }
-    ink_digits(node->string + negative, node->string_size - negative, &digits);
-    if (digits > INT64_MAX)
-        return ink_fail(r->ctx, INK_ERROR_LIMIT, "%s: the number %.*s is beyond 64 bits", json->file,
-                        (int)ink_size_min(node->string_size, 40), node->string);
-    *value = ink_jinja_int(negative ? -(int64_t)digits : (int64_t)digits);
-    return INK_OK;
-}
-
-/* The values of a JSON text. Nodes are in the order of the text, so from the last to the first the children of a node
-   are there before the node. */
-static ink_result chat_parse(chat_run *r, const char *what, const char *text, ink_json_kind kind,
-                             ink_jinja_value *value)
-{
-    ink_json_document json = {0};
-    INK_TRY(ink_json_parse(r->ctx, r->arena, what, text, strlen(text), 0, INK_LIMIT(r->ctx, settings_bytes), &json));
-    if (json.nodes[0].kind != kind)
-        return ink_fail(r->ctx, INK_ERROR_ARGUMENT, "%s: expected a JSON %s", what,
-                        kind == INK_JSON_ARRAY ? "array" : "object");
-    ink_jinja *run = &r->jinja;
-    ink_jinja_value *values = ink_jinja_alloc(run, json.n_nodes, sizeof *values);
-    if (values == NULL)
-        return ink_jinja_failed(run);
-    for (size_t i = json.n_nodes; i-- > 0;) {
-        const ink_json_node *node = &json.nodes[i];
-        ink_jinja_value *items;
-        size_t n = 0;
-        switch (node->kind) {
-        case INK_JSON_NULL:
-            values[i] = ink_jinja_none();
-            break;
-        case INK_JSON_FALSE:
-        case INK_JSON_TRUE:
-            values[i] = ink_jinja_bool(node->kind == INK_JSON_TRUE);
-            break;
-        case INK_JSON_NUMBER:
-            INK_TRY(chat_number(r, &json, node, &values[i]));
-            break;
-        case INK_JSON_STRING:
-            values[i] = ink_jinja_text(run, node->string, node->string_size, true);
-            break;
-        case INK_JSON_ARRAY:
-            items = ink_jinja_alloc(run, node->n_children, sizeof *items);
-            if (items == NULL)
-                return ink_jinja_failed(run);
-            for (ink_json k = ink_json_first(&json, (ink_json)i); k != INK_JSON_NONE; k = ink_json_next(&json, k))
-                items[n++] = values[k];
-            values[i] = ink_jinja_new_list(run, INK_JINJA_LIST, items, n);
-            break;
-        case INK_JSON_OBJECT: /* no key is there twice */
-            values[i] = ink_jinja_new_dict(run, INK_JINJA_DICT, node->n_children);
-            if (values[i].kind == INK_JINJA_MISSING)
-                break;
-            for (ink_json k = ink_json_first(&json, (ink_json)i); k != INK_JSON_NONE; k = ink_json_next(&json, k)) {
-                ink_jinja_value key = ink_jinja_text(run, json.nodes[k].key, json.nodes[k].key_size, true);
-                if (key.kind == INK_JINJA_MISSING)
-                    return ink_jinja_failed(run);
-                values[i].dict->pairs[2 * n] = key;
-                values[i].dict->pairs[2 * n++ + 1] = values[k];
-            }
-            values[i].dict->n = n;
-            break;
-        }
-        if (values[i].kind == INK_JINJA_MISSING)
-            return ink_jinja_failed(run);
-    }
-    *value = values[0];
-    return INK_OK;
-}
 
 static ink_result chat_put(chat_run *r, ink_jinja_value dict, const char *key, ink_jinja_value value)
 {
@@ -142,7 +63,7 @@ static ink_result chat_message(chat_run *r, size_t i, const ink_message *message
     const char *file = ink_arena_string(r->arena, where, strlen(where));
     if (file == NULL)
         return ink_fail(r->ctx, INK_ERROR_MEMORY, "out of memory: %s", where);
-    INK_TRY(chat_parse(r, file, message->members, INK_JSON_OBJECT, &members));
+    INK_TRY(r->chat->read_json(run, r->arena, file, message->members, false, &members));
     for (size_t k = 0; k < members.dict->n; k++)
         if (members.dict->pairs[2 * k + 1].kind != INK_JINJA_NONE)
             INK_TRY(ink_jinja_put_pair(run, value->dict, members.dict->pairs[2 * k], members.dict->pairs[2 * k + 1]));
@@ -191,7 +112,7 @@ static ink_result chat_run_template(chat_run *r, const ink_chat_input *input)
         INK_TRY(
             chat_set(r, chat->tokens[i].name, ink_jinja_text(run, chat->tokens[i].text, chat->tokens[i].size, false)));
     if (input->arguments != NULL) {
-        INK_TRY(chat_parse(r, "arguments of the chat template", input->arguments, INK_JSON_OBJECT, &value));
+        INK_TRY(chat->read_json(run, r->arena, "arguments of the chat template", input->arguments, false, &value));
         for (size_t i = 0; i < value.dict->n; i++) {
             const ink_jinja_string *name = value.dict->pairs[2 * i].text;
             for (size_t k = 0; k < 4; k++)
@@ -203,11 +124,11 @@ static ink_result chat_run_template(chat_run *r, const ink_chat_input *input)
     }
     value = ink_jinja_none();
     if (input->tools != NULL)
-        INK_TRY(chat_parse(r, "tools of the chat", input->tools, INK_JSON_ARRAY, &value));
+        INK_TRY(chat->read_json(run, r->arena, "tools of the chat", input->tools, true, &value));
     INK_TRY(chat_set(r, "tools", value));
     value = ink_jinja_none();
     if (input->documents != NULL)
-        INK_TRY(chat_parse(r, "documents of the chat", input->documents, INK_JSON_ARRAY, &value));
+        INK_TRY(chat->read_json(run, r->arena, "documents of the chat", input->documents, true, &value));
     INK_TRY(chat_set(r, "documents", value));
     INK_TRY(chat_set(r, "add_generation_prompt", ink_jinja_bool(input->answer)));
     ink_jinja_value *messages = ink_jinja_alloc(run, input->n_messages, sizeof *messages);
@@ -420,6 +341,7 @@ static bool chat_time(const char *date, ink_jinja_time *now)
 static ink_result chat_fill(ink_context *ctx, const ink_chat_draft *draft, ink_arena *arena, ink_chat *chat)
 {
     chat->tokenizer = draft->tokenizer;
+    chat->read_json = draft->read_json;
     chat->name = ink_arena_string(arena, draft->name, strlen(draft->name));
     chat->template_size = ink_size_max(draft->size, draft->with_tools_size);
     chat->n_tokens = draft->n_tokens;

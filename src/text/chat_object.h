@@ -17,8 +17,14 @@ typedef struct ink_chat_token {
     size_t size;
 } ink_chat_token;
 
+/* Reads a JSON text, an array or else an object, as values of a run: all strings in it are data. The importer brings it
+   along, because this folder knows no file formats. `what` is kept, for messages; the strings live in `arena`. */
+typedef ink_result (*ink_chat_read_json)(ink_jinja *run, ink_arena *arena, const char *what, const char *text,
+                                         bool array, ink_jinja_value *value);
+
 struct ink_chat {
     const ink_tokenizer *tokenizer;
+    ink_chat_read_json read_json; /* of tools, documents, arguments and members of messages */
     const char *name;
     ink_jinja_program program, with_tools;
     bool has_with_tools;
@@ -33,6 +39,7 @@ struct ink_chat {
 /* What a chat is made of. All strings are copied, but `name`, if it is static. */
 typedef struct ink_chat_draft {
     const ink_tokenizer *tokenizer;
+    ink_chat_read_json read_json;
     const char *name;              /* where the template comes from */
     const char *text, *with_tools; /* [size], [with_tools_size] templates; with_tools may be NULL */
     size_t size, with_tools_size;

@@ -7,7 +7,6 @@
  */
 #include <string.h>
 
-#include "../formats/json.h"
 #include "jinja.h"
 #include "unicode.h"
 

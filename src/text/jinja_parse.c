@@ -9,7 +9,6 @@
  */
 #include <string.h>
 
-#include "../formats/json.h"
 #include "jinja.h"
 
 #define MOST_NAMES 4096

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "../formats/json.h"
 #include "jinja.h"
 #include "unicode.h"
 

@@ -12,7 +12,7 @@ BEGIN {
     below["tensor"] = " base tensor "
     below["layers"] = " base tensor layers "
     below["models"] = " base tensor layers models "
-    below["text"] = " base formats text "
+    below["text"] = " base text "
     below["formats"] = " base tensor formats "
     below["tasks"] = " base tensor layers models text tasks "
     below["import"] = " base tensor layers models text tasks formats import "

@@ -12,7 +12,7 @@
  */
 #include <string.h>
 
-#include "json.h"
+#include "bytes.h"
 
 #define MAX_DIGITS 800
 
