@@ -119,3 +119,49 @@ void ink_sort(uint64_t *keys, size_t n, const ink_ties *ties)
         keys[j] = key;
     }
 }
+
+/* ---- names ------------------------------------------------------------------------------------------------------ */
+
+static const char *name_of(const ink_names *names, size_t row)
+{
+    return *(const char *const *)(const void *)((const char *)names->first + row * names->stride);
+}
+
+static int compare_names(const void *names, size_t a, size_t b) { return strcmp(name_of(names, a), name_of(names, b)); }
+
+static uint64_t name_key(const char *name, size_t row) { return INK_KEY(ink_hash(0, name, strlen(name)), row); }
+
+void ink_names_sort(const ink_names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        names->sorted[i] = name_key(name_of(names, i), i);
+    ink_sort(names->sorted, names->n, &(ink_ties){compare_names, names});
+}
+
+size_t ink_names_find(const ink_names *names, const char *name)
+{
+    const uint64_t hash = name_key(name, 0) >> 32;
+    for (size_t low = 0, high = names->n; low < high;) {
+        const size_t middle = low + (high - low) / 2, row = ink_key_index(names->sorted[middle]);
+        const uint64_t other = names->sorted[middle] >> 32;
+        const int order = other != hash ? (other < hash ? -1 : 1) : strcmp(name_of(names, row), name);
+        if (order == 0)
+            return row;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return names->n;
+}
+
+size_t ink_names_find_twice(const ink_names *names, size_t *other)
+{
+    for (size_t i = 1; i < names->n; i++) {
+        const size_t a = ink_key_index(names->sorted[i - 1]), b = ink_key_index(names->sorted[i]);
+        *other = a < b ? b : a;
+        if (compare_names(names, a, b) == 0)
+            return a < b ? a : b;
+    }
+    return names->n;
+}

@@ -211,14 +211,28 @@ static inline uint64_t ink_heap_pop(uint64_t *key, size_t n, const ink_ties *tie
     return smallest;
 }
 
+/* Sorts n keys, smallest first: in place, without recursion, in n log n steps whatever order they come in. (libc's
+   qsort promises none of the three.) `ties` NULL: by order, then by index. */
+void ink_sort(uint64_t *keys, size_t n, const ink_ties *ties);
+
 /*
- * Sorts n keys, smallest first: in place, without recursion, in n log n steps whatever order they come in. (libc's
- * qsort promises none of the three.) `ties` NULL: by order, then by index.
- *
- * A table of names from a file is sorted by (hash, name). The hash decides nearly every comparison without touching
+ * The names in a table from a file, sorted by (hash, name). The hash decides nearly every comparison without touching
  * the names. Nobody gains by choosing names whose hashes collide: the sort then compares names, still in n log n
  * steps, and no chain of equal hashes is searched one by one.
  */
-void ink_sort(uint64_t *keys, size_t n, const ink_ties *ties);
+typedef struct ink_names {
+    const char *const *first; /* the name of row 0 */
+    size_t stride;            /* bytes from there to the name of row 1 */
+    size_t n;                 /* rows */
+    uint64_t *sorted;         /* [n] INK_KEY(hash, row) */
+} ink_names;
+
+void ink_names_sort(const ink_names *names);
+
+/* A row of this name; n if there is none. */
+size_t ink_names_find(const ink_names *names, const char *name);
+
+/* A name that two rows have: the first of them, and the other in *other; n if all names differ. */
+size_t ink_names_find_twice(const ink_names *names, size_t *other);
 
 #endif

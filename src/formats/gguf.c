@@ -204,30 +204,18 @@ static ink_result gguf_read_value(gguf_reader *r, ink_gguf_value *value)
     return INK_OK;
 }
 
-static int compare_gguf_keys(const void *user, size_t a, size_t b)
-{
-    const ink_gguf_value *values = user;
-    return strcmp(values[a].key, values[b].key);
-}
-
-static uint64_t gguf_key_hash(const char *key, size_t i) { return INK_KEY(ink_hash(0, key, strlen(key)), i); }
-
 /* Sorts the keys, finds one that is there twice, and reads the one key that concerns this reader. */
 static ink_result gguf_read_keys(gguf_reader *r, ink_gguf *gguf)
 {
-    const ink_gguf_value *values = gguf->values;
-    for (size_t i = 0; i < gguf->n_values; i++)
-        gguf->by_key[i] = gguf_key_hash(values[i].key, i);
-    ink_sort(gguf->by_key, gguf->n_values, &(ink_ties){compare_gguf_keys, values});
-    for (size_t i = 1; i < gguf->n_values; i++) {
-        const ink_gguf_value *a = &values[ink_key_index(gguf->by_key[i - 1])];
-        const ink_gguf_value *b = &values[ink_key_index(gguf->by_key[i])];
-        if (strcmp(a->key, b->key) == 0)
-            return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: key '%s' is there twice, at bytes %llu and %llu",
-                            r->file->name, a->key, (unsigned long long)(a->offset < b->offset ? a : b)->offset,
-                            (unsigned long long)(a->offset < b->offset ? b : a)->offset);
-    }
-    const ink_gguf_value *value = ink_gguf_find(gguf, "general.alignment");
+    const ink_gguf_value *values = gguf->values, *value;
+    size_t other;
+    ink_names_sort(&gguf->keys);
+    const size_t twice = ink_names_find_twice(&gguf->keys, &other);
+    if (twice < gguf->n_values)
+        return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: key '%s' is there twice, at bytes %llu and %llu", r->file->name,
+                        values[twice].key, (unsigned long long)values[twice].offset,
+                        (unsigned long long)values[other].offset);
+    value = ink_gguf_find(gguf, "general.alignment");
     r->alignment = DEFAULT_ALIGNMENT;
     if (value == NULL)
         return INK_OK;
@@ -419,17 +407,18 @@ ink_result ink_gguf_read(ink_context *ctx, const ink_file *file, ink_arena *aren
     r.size = r.at; /* all of it, or up to the mistake that the second walk names */
 
     /* A tensor is twice in memory, here and in the table of all files, and once in the order of names. */
-    const size_t each_key = sizeof *gguf->values + sizeof *gguf->by_key;
+    const size_t each_key = sizeof *gguf->values + sizeof(uint64_t);
     const size_t each_tensor = 2 * sizeof *gguf->tensors + sizeof(uint64_t);
     const uint64_t needed = r.size + (uint64_t)gguf->n_values * each_key + (uint64_t)gguf->n_tensors * each_tensor;
     INK_TRY(ink_limit_check(ctx, file->name, needed, INK_LIMIT(ctx, table_bytes)));
     unsigned char *header = r.size <= SIZE_MAX ? ink_arena_alloc(arena, (size_t)r.size, 1) : NULL;
     gguf->values = ink_arena_alloc(arena, gguf->n_values, sizeof *gguf->values);
-    gguf->by_key = ink_arena_alloc(arena, gguf->n_values, sizeof *gguf->by_key);
+    uint64_t *sorted = ink_arena_alloc(arena, gguf->n_values, sizeof *sorted);
     gguf->tensors = ink_arena_alloc(work, gguf->n_tensors, sizeof *gguf->tensors);
     if (header == NULL || ink_arena_failed(arena) || ink_arena_failed(work))
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the keys and tensors of %s need %llu bytes", file->name,
                         (unsigned long long)needed);
+    gguf->keys = (ink_names){&gguf->values->key, sizeof *gguf->values, gguf->n_values, sorted};
     r.header = header;
     INK_TRY(ink_file_read(ctx, file, 0, header, (size_t)r.size));
     INK_TRY(gguf_walk(&r, gguf, n_keys, n_tensors));
@@ -440,20 +429,8 @@ ink_result ink_gguf_read(ink_context *ctx, const ink_file *file, ink_arena *aren
 
 const ink_gguf_value *ink_gguf_find(const ink_gguf *gguf, const char *key)
 {
-    const uint64_t hash = gguf_key_hash(key, 0) >> 32;
-    for (size_t low = 0, high = gguf->n_values; low < high;) {
-        size_t middle = low + (high - low) / 2;
-        const ink_gguf_value *value = &gguf->values[ink_key_index(gguf->by_key[middle])];
-        const uint64_t other = gguf->by_key[middle] >> 32;
-        int order = other != hash ? (other < hash ? -1 : 1) : strcmp(value->key, key);
-        if (order == 0)
-            return value;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    const size_t i = ink_names_find(&gguf->keys, key);
+    return i < gguf->keys.n ? &gguf->values[i] : NULL;
 }
 
 ink_result ink_gguf_require(ink_context *ctx, const ink_gguf *gguf, const char *key, const ink_gguf_value **value)

@@ -30,6 +30,7 @@
 
 #include <inkling/weights.h>
 
+#include "../base/bytes.h"
 #include "../base/internal.h"
 
 /* The types of values, by their numbers in the file. */
@@ -64,8 +65,8 @@ typedef struct ink_gguf_value {
 typedef struct ink_gguf {
     const char *file;       /* its name, for messages */
     ink_gguf_value *values; /* [n_values], in the order of the file */
-    uint64_t *by_key;       /* [n_values] INK_KEY(hash of the key, index), sorted; equal hashes by key */
     size_t n_values;
+    ink_names keys;
     ink_weight *tensors; /* [n_tensors], in the order of their bytes, which is that of the file; shapes as in PyTorch */
     size_t n_tensors;
 } ink_gguf;

@@ -26,8 +26,8 @@ struct ink_weights {
     weights_file *files; /* [n_files] */
     size_t n_files;
     ink_weight *tensors; /* [n_tensors], file by file, by offset */
-    uint64_t *by_name;   /* [n_tensors] INK_KEY(hash of the name, index), sorted; equal hashes by name */
     size_t n_tensors;
+    ink_names names;
     ink_safetensors_note *metadata; /* [n_metadata] */
     size_t n_metadata;
     ink_gguf *gguf;     /* of the first file, if it is GGUF; NULL */
@@ -37,25 +37,18 @@ struct ink_weights {
 
 /* ---- opening -------------------------------------------------------------------------------------------------- */
 
-static uint64_t weights_name_key(const char *name, size_t i) { return INK_KEY(ink_hash(0, name, strlen(name)), i); }
-
-static int compare_names(const void *user, size_t a, size_t b)
-{
-    const ink_weight *tensors = user;
-    return strcmp(tensors[a].name, tensors[b].name);
-}
-
 static ink_result weights_fail_memory(ink_context *ctx, const char *name)
 {
     return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the table of tensors of %s", name);
 }
 
-static void sort_names(ink_weights *weights, size_t n)
+/* The tensors have these names now. There is memory for sorting them. */
+static void sort_names(ink_weights *weights)
 {
-    weights->n_tensors = n;
-    for (size_t i = 0; i < n; i++)
-        weights->by_name[i] = weights_name_key(weights->tensors[i].name, i);
-    ink_sort(weights->by_name, n, &(ink_ties){compare_names, weights->tensors});
+    weights->names.first = &weights->tensors->name;
+    weights->names.stride = sizeof *weights->tensors;
+    weights->names.n = weights->n_tensors;
+    ink_names_sort(&weights->names);
 }
 
 /*
@@ -68,45 +61,46 @@ static ink_result find_aliases(ink_context *ctx, const ink_weights *weights, ink
                                size_t *n_aliases)
 {
     size_t n = weights->n_metadata, *chain = ink_arena_alloc(work, n, sizeof *chain);
-    const ink_weight **targets = ink_arena_alloc(work, n, sizeof *targets), *former = NULL;
+    const ink_weight **targets = ink_arena_alloc(work, n, sizeof *targets);
     bool *visited = ink_arena_alloc(work, n, sizeof *visited);
-    ink_weight *note = ink_arena_alloc(work, n, sizeof *note);
-    ink_weights notes = {.prefix = "", .tensors = note, .by_name = ink_arena_alloc(work, n, sizeof *notes.by_name)};
+    const ink_safetensors_note *note = weights->metadata;
+    const ink_names notes = {&note->key, sizeof *note, n, ink_arena_alloc(work, n, sizeof *notes.sorted)};
+    const ink_safetensors_note *former = NULL;
     *aliases = ink_arena_alloc(work, n, sizeof **aliases);
     if (ink_arena_failed(work))
         return weights_fail_memory(ctx, weights->name);
     for (size_t i = 0; i < n; i++) {
-        note[i] = (ink_weight){.name = weights->metadata[i].key, .alias_of = weights->metadata[i].value};
         targets[i] = NULL;
         visited[i] = false;
     }
-    sort_names(&notes, n);
+    ink_names_sort(&notes);
 
     /* Follows each chain once: to a tensor, to a note whose end is known, to nothing, or back into itself. */
     for (size_t i = 0; i < n; i++) {
-        const ink_weight *at = &note[i], *target = NULL;
-        size_t length = 0;
-        while (at != NULL && target == NULL && !visited[at - note]) {
-            const char *value = at->alias_of;
-            visited[at - note] = true;
-            chain[length++] = (size_t)(at - note);
+        const ink_weight *target = NULL;
+        size_t length = 0, at = i;
+        while (at < n && target == NULL && !visited[at]) {
+            const char *value = note[at].value;
+            visited[at] = true;
+            chain[length++] = at;
             target = ink_weights_find(weights, value);
-            at = ink_weights_find(&notes, value);
+            at = ink_names_find(&notes, value);
         }
-        if (target == NULL && at != NULL)
-            target = targets[at - note];
+        if (target == NULL && at < n)
+            target = targets[at];
         while (length > 0)
             targets[chain[--length]] = target;
     }
     for (size_t i = 0; i < n; i++) {
-        const ink_weight *next = &note[ink_key_index(notes.by_name[i])], *target = targets[next - note];
-        if (target == NULL || ink_weights_find(weights, next->name) != NULL)
+        const ink_safetensors_note *next = &note[ink_key_index(notes.sorted[i])];
+        const ink_weight *target = targets[next - note];
+        if (target == NULL || ink_weights_find(weights, next->key) != NULL)
             continue;
-        bool again = former != NULL && strcmp(former->name, next->name) == 0;
+        bool again = former != NULL && strcmp(former->key, next->key) == 0;
         if (again && targets[former - note] != target)
             return ink_fail(ctx, INK_ERROR_CORRUPT,
                             "%s: __metadata__ says that tensor '%s' is '%s', and that it is '%s'", weights->name,
-                            next->name, targets[former - note]->name, target->name);
+                            next->key, targets[former - note]->name, target->name);
         if (!again)
             (*aliases)[(*n_aliases)++] = INK_KEY(target - weights->tensors, next - note);
         former = next;
@@ -336,7 +330,7 @@ static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const cha
     }
 
     weights->tensors = ink_arena_alloc(arena, n_tensors, sizeof *weights->tensors);
-    weights->by_name = ink_arena_alloc(arena, n_tensors, sizeof *weights->by_name);
+    weights->names.sorted = ink_arena_alloc(arena, n_tensors, sizeof *weights->names.sorted);
     weights->metadata = ink_arena_alloc(arena, n_metadata, sizeof *weights->metadata);
     for (size_t i = 0; i < n_notes && !ink_arena_failed(arena); i++)
         weights->metadata[weights->n_metadata++] =
@@ -352,19 +346,18 @@ static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const cha
         for (size_t i = 0; i < tables[f].n_metadata; i++)
             weights->metadata[weights->n_metadata++] = tables[f].metadata[i];
     }
-    sort_names(weights, n_tensors);
+    sort_names(weights);
 
     /* A tensor that two files hold has no meaning, even if they agree. */
-    for (size_t i = 1; i < n_tensors; i++) {
-        const size_t one = ink_key_index(weights->by_name[i - 1]), other = ink_key_index(weights->by_name[i]);
-        const ink_weight *a = &weights->tensors[one < other ? one : other];
-        const ink_weight *b = &weights->tensors[one < other ? other : one];
-        if (strcmp(a->name, b->name) == 0 && a->file == b->file)
+    size_t other;
+    const size_t twice = ink_names_find_twice(&weights->names, &other);
+    if (twice < n_tensors) {
+        const ink_weight *a = &weights->tensors[twice], *b = &weights->tensors[other];
+        if (a->file == b->file)
             return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: tensor '%s' is there twice, with data at bytes %llu and %llu",
                             a->file, a->name, (unsigned long long)a->offset, (unsigned long long)b->offset);
-        if (strcmp(a->name, b->name) == 0)
-            return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: tensor '%s' is in two of the files, '%s' and '%s'",
-                            weights->name, a->name, a->file, b->file);
+        return ink_fail(ctx, INK_ERROR_CORRUPT, "%s: tensor '%s' is in two of the files, '%s' and '%s'", weights->name,
+                        a->name, a->file, b->file);
     }
     if (is_gguf)
         INK_TRY(check_quantisation(ctx, weights));
@@ -375,7 +368,7 @@ static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const cha
     INK_TRY(find_aliases(ctx, weights, work, &aliases, &n_aliases));
     if (n_aliases > 0) {
         ink_weight *tensors = ink_arena_alloc(arena, n_tensors + n_aliases, sizeof *tensors);
-        weights->by_name = ink_arena_alloc(arena, n_tensors + n_aliases, sizeof *weights->by_name);
+        weights->names.sorted = ink_arena_alloc(arena, n_tensors + n_aliases, sizeof *weights->names.sorted);
         if (ink_arena_failed(arena))
             return weights_fail_memory(ctx, weights->name);
         for (size_t i = 0, a = 0; i < n_tensors; i++) {
@@ -391,7 +384,7 @@ static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const cha
     }
     INK_TRY(strip_wrappers(ctx, weights));
     if (n_aliases > 0 || weights->prefix[0] != '\0')
-        sort_names(weights, weights->n_tensors);
+        sort_names(weights);
     return INK_OK;
 }
 
@@ -474,20 +467,9 @@ const ink_weight *ink_weights_find(const ink_weights *weights, const char *name)
     if (weights == NULL || name == NULL)
         return NULL;
     for (const char *inner = after_prefix(weights, name); name != NULL; name = inner, inner = NULL) {
-        size_t low = 0, high = weights->n_tensors;
-        uint64_t hash = weights_name_key(name, 0) >> 32;
-        while (low < high) {
-            size_t middle = low + (high - low) / 2;
-            uint64_t key = weights->by_name[middle];
-            const ink_weight *weight = &weights->tensors[ink_key_index(key)];
-            int order = key >> 32 != hash ? (key >> 32 < hash ? -1 : 1) : strcmp(weight->name, name);
-            if (order == 0)
-                return weight;
-            if (order < 0)
-                low = middle + 1;
-            else
-                high = middle;
-        }
+        const size_t i = ink_names_find(&weights->names, name);
+        if (i < weights->names.n)
+            return &weights->tensors[i];
     }
     return NULL;
 }

@@ -6,7 +6,7 @@
 #include <math.h> /* isfinite */
 #include <string.h>
 
-#include "../base/bytes.h"
+#include "../tensor/blocks.h"
 #include "../tensor/packed.h"
 #include "architectures.h"
 
@@ -441,12 +441,6 @@ static ink_result complete(const schemes *s, const ink_weights *weights, ink_are
     return INK_OK;
 }
 
-static int compare_coded(const void *user, size_t a, size_t b)
-{
-    const ink_coded *list = user;
-    return strcmp(list[a].weight.name, list[b].weight.name);
-}
-
 static size_t length_before(const char *name, const char *end)
 {
     size_t size = strlen(name), n = strlen(end);
@@ -457,10 +451,10 @@ static size_t length_before(const char *name, const char *end)
 static ink_result find_coded(const schemes *s, ink_plan *plan)
 {
     const ink_weights *weights = plan->weights;
-    size_t n = 0, widened = 0;
+    size_t n = 0, widened = 0, other;
     ink_coded *list = ink_arena_alloc(&plan->work, ink_weights_count(weights), sizeof *list);
-    uint64_t *order = ink_arena_alloc(&plan->work, ink_weights_count(weights), sizeof *order);
-    if (list == NULL || order == NULL)
+    uint64_t *sorted = ink_arena_alloc(&plan->work, ink_weights_count(weights), sizeof *sorted);
+    if (list == NULL || sorted == NULL)
         return ink_plan_no_memory(plan);
     for (size_t i = 0; i < ink_weights_count(weights); i++) {
         const ink_weight *weight = ink_weights_at(weights, i);
@@ -478,20 +472,14 @@ static ink_result find_coded(const schemes *s, ink_plan *plan)
         }
         list[n] = (ink_coded){.codes = weight};
         INK_TRY(complete(s, weights, &plan->work, size, &list[n]));
-        order[n] = INK_KEY(0, n);
         widened += !ink_type_is_quantised(list[n++].weight.type);
     }
-    ink_coded *sorted = ink_arena_alloc(&plan->work, n, sizeof *sorted);
-    if (ink_arena_failed(&plan->work))
-        return ink_plan_no_memory(plan);
-    ink_sort(order, n, &(ink_ties){compare_coded, list});
-    for (size_t i = 0; i < n; i++) {
-        sorted[i] = list[ink_key_index(order[i])];
-        if (i > 0 && strcmp(sorted[i].weight.name, sorted[i - 1].weight.name) == 0)
-            return ink_fail(s->ctx, INK_ERROR_MISMATCH, "%s: there are both '%s' and '%s', expected one of them",
-                            sorted[i].codes->file, sorted[i - 1].codes->name, sorted[i].codes->name);
-    }
-    plan->coded = (ink_coded_list){.list = sorted, .n = n};
+    plan->coded = (ink_coded_list){list, {&list->weight.name, sizeof *list, n, sorted}};
+    ink_names_sort(&plan->coded.names);
+    const size_t twice = ink_names_find_twice(&plan->coded.names, &other);
+    if (twice < n)
+        return ink_fail(s->ctx, INK_ERROR_MISMATCH, "%s: there are both '%s' and '%s', expected one of them",
+                        list[twice].codes->file, list[twice].codes->name, list[other].codes->name);
     if (widened != 0)
         ink_note(s->notes,
                  "%s: quantization_config: %zu of %zu quantised weights take more memory than their file: no block of "
@@ -525,22 +513,14 @@ ink_result ink_quantised_plan(const ink_config *config, ink_plan *plan)
 
 const ink_weight *ink_coded_find(const ink_coded_list *coded, const char *name)
 {
-    size_t begin = 0, end = coded->n;
-    while (begin < end) {
-        size_t middle = begin + (end - begin) / 2;
-        int order = strcmp(name, coded->list[middle].weight.name);
-        if (order == 0)
-            return &coded->list[middle].weight;
-        begin = order > 0 ? middle + 1 : begin;
-        end = order < 0 ? middle : end;
-    }
-    return NULL;
+    const size_t i = ink_names_find(&coded->names, name);
+    return i < coded->names.n ? &coded->list[i].weight : NULL;
 }
 
 const ink_coded *ink_coded_of(const ink_coded_list *coded, const ink_weight *weight)
 {
     uintptr_t at = (uintptr_t)weight, first = (uintptr_t)coded->list;
-    return coded->n != 0 && at >= first && at < (uintptr_t)(coded->list + coded->n)
+    return coded->list != NULL && at >= first && at < (uintptr_t)(coded->list + coded->names.n)
                ? &coded->list[(at - first) / sizeof *coded->list]
                : NULL;
 }
@@ -587,28 +567,6 @@ static float f8_to_float(unsigned byte)
     if (exponent == 0)
         value = (float)(byte & 7) * (byte & 0x80 ? -0x1p-9f : 0x1p-9f);
     return value;
-}
-
-/* 32 differences code - zero point to a block, whose scale is the F16 number `scale`. */
-static void block_put(ink_type type, const float *differences, uint16_t scale, unsigned char *block)
-{
-    int q[BLOCK], zero = type == INK_Q5_0 ? 16 : 8;
-    for (size_t i = 0; i < BLOCK; i++)
-        q[i] = (int)differences[i];
-    ink_put_le(block, 2, scale);
-    if (type == INK_Q8_0) {
-        for (size_t i = 0; i < BLOCK; i++)
-            block[2 + i] = (unsigned char)q[i];
-        return;
-    }
-    uint32_t fifth = 0;
-    unsigned char *nibbles = block + (type == INK_Q5_0 ? 6 : 2);
-    for (size_t i = 0; i < BLOCK; i++)
-        fifth |= (uint32_t)(q[i] + zero) >> 4 << i;
-    if (type == INK_Q5_0)
-        ink_put_le(block + 2, 4, fifth);
-    for (size_t i = 0; i < BLOCK / 2; i++)
-        nibbles[i] = (unsigned char)(((q[i] + zero) & 15) | ((q[i + BLOCK / 2] + zero) & 15) << 4);
 }
 
 /* Reads the scales, and zero points, of rows first .. first + n - 1; returns the first row of scales in *begin. */
@@ -668,7 +626,7 @@ ink_result ink_coded_read(ink_context *ctx, const ink_weights *weights, const in
             for (size_t i = t; i < end && codes->type == INK_I32; i++)
                 room->row[i] = ((float)code_at((const void *)row, 1, coded->bits, i * coded->bits) - zero) * step;
             for (size_t i = t; i < end && ink_type_is_quantised(type); i += BLOCK)
-                block_put(type, room->row + i, room->halves[scale], out + i / BLOCK * ink_type_block(type).bytes);
+                ink_block_put(type, room->halves[scale], room->row + i, out + i / BLOCK * ink_type_block(type).bytes);
         }
         if (type == INK_F32)
             memcpy(out, room->row, in * sizeof(float));

@@ -2,9 +2,9 @@
  * quantised.h - weights of Hugging Face folders that are stored as codes and scales (quantization_config of
  * config.json).
  *
- *     compressed-tensors    module.weight_packed, or module.weight of type I8 or F8_E4M3; module.weight_scale, and
- * perhaps module.weight_zero_point; module.weight_shape of packed ones fp8                   module.weight of type
- * F8_E4M3, module.weight_scale_inv
+ *     compressed-tensors    module.weight_packed, with module.weight_shape; or module.weight of type I8 or F8_E4M3
+ *                           module.weight_scale, and perhaps module.weight_zero_point
+ *     fp8                   module.weight of type F8_E4M3, module.weight_scale_inv
  *
  *     w = (code - zero point) scale          a scale belongs to some rows and columns: all, one row, a group, a block
  *
@@ -17,6 +17,7 @@
 
 #include <inkling/weights.h>
 
+#include "../base/bytes.h"
 #include "../base/internal.h"
 
 typedef struct ink_coded {
@@ -27,10 +28,10 @@ typedef struct ink_coded {
     size_t scale_columns;
 } ink_coded;
 
-/* The coded weights of a file, sorted by name. */
+/* The coded weights of a file. */
 typedef struct ink_coded_list {
-    ink_coded *list; /* [n] */
-    size_t n;
+    ink_coded *list; /* [names.n] */
+    ink_names names;
 } ink_coded_list;
 
 /* The weight of this name, or NULL; and the coded weight that `weight` is a part of, or NULL. */

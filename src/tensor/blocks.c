@@ -337,6 +337,13 @@ static void put_codes(ink_type type, const float *q, uint8_t *block)
     }
 }
 
+void ink_block_put(ink_type type, uint16_t scale, const float *q, void *block)
+{
+    memset(block, 0, ink_type_block(type).bytes);
+    ink_put_le(block, 2, scale);
+    put_codes(type, q, block);
+}
+
 /* Q8_0, Q5_0 and Q4_0: of the F16 scales around the best one in f32, that with the least squared error. */
 static void quantise_simple(ink_type type, const float *x, uint8_t *block)
 {
@@ -360,8 +367,7 @@ static void quantise_simple(ink_type type, const float *x, uint8_t *block)
             memcpy(codes, q, sizeof q);
         }
     }
-    ink_put_le(block, 2, best);
-    put_codes(type, codes, block);
+    ink_block_put(type, best, codes, block);
 }
 
 /* The codes of a K type, and the integers that multiply d and dmin; minima from 0 on. */

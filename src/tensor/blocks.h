@@ -38,6 +38,9 @@ void ink_block_codes(ink_type type, const void *block, uint8_t *codes);
 unsigned ink_block_zero(ink_type type);
 const int8_t *ink_block_levels(ink_type type); /* NULL: none */
 
+/* A block of Q8_0, Q5_0 or Q4_0 with an F16 scale, given by its bits, and the small integers q [32]. */
+void ink_block_put(ink_type type, uint16_t scale, const float *q, void *block);
+
 /*
  * Quantises `count` floats, a whole number of blocks, to Q8_0, Q5_0, Q4_0, Q4_K or Q6_K. Scales (and minima) are
  * searched for the least sum of squared errors: every weight counts the same. (llama.cpp can weigh them by what is
