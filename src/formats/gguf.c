@@ -207,7 +207,7 @@ static ink_result gguf_read_value(gguf_reader *r, ink_gguf_value *value)
 /* Sorts the keys, finds one that is there twice, and reads the one key that concerns this reader. */
 static ink_result gguf_read_keys(gguf_reader *r, ink_gguf *gguf)
 {
-    const ink_gguf_value *values = gguf->values, *value;
+    const ink_gguf_value *values = gguf->values;
     size_t other;
     ink_names_sort(&gguf->keys);
     const size_t twice = ink_names_find_twice(&gguf->keys, &other);
@@ -215,21 +215,18 @@ static ink_result gguf_read_keys(gguf_reader *r, ink_gguf *gguf)
         return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: key '%s' is there twice, at bytes %llu and %llu", r->file->name,
                         values[twice].key, (unsigned long long)values[twice].offset,
                         (unsigned long long)values[other].offset);
-    value = ink_gguf_find(gguf, "general.alignment");
+    const ink_gguf_value *value = ink_gguf_find(gguf, "general.alignment");
     r->alignment = DEFAULT_ALIGNMENT;
     if (value == NULL)
         return INK_OK;
-    r->kind = "key";
-    r->entry = value->offset;
-    r->name = value->key;
-    r->name_size = strlen(value->key);
     if (value->type != INK_GGUF_U32 || value->is_array)
-        return gguf_refuse(r, INK_ERROR_CORRUPT, "expected u32, found %s%s", value->is_array ? "an array of " : "",
-                           gguf_type_names[value->type]);
+        return ink_gguf_refuse(r->ctx, gguf, value, INK_ERROR_CORRUPT, ": expected u32, found %s%s",
+                               value->is_array ? "an array of " : "", gguf_type_names[value->type]);
     r->alignment = ink_get_le(value->data, 4);
     if (r->alignment == 0 || (r->alignment & (r->alignment - 1)) != 0 || r->alignment > MAX_ALIGNMENT)
-        return gguf_refuse(r, INK_ERROR_CORRUPT, "expected a power of two from 1 to %llu, found %llu",
-                           (unsigned long long)MAX_ALIGNMENT, (unsigned long long)r->alignment);
+        return ink_gguf_refuse(r->ctx, gguf, value, INK_ERROR_CORRUPT,
+                               ": expected a power of two from 1 to %llu, found %llu",
+                               (unsigned long long)MAX_ALIGNMENT, (unsigned long long)r->alignment);
     return INK_OK;
 }
 
@@ -444,6 +441,8 @@ ink_result ink_gguf_require(ink_context *ctx, const ink_gguf *gguf, const char *
 
 static bool gguf_is_int(unsigned type) { return type <= INK_GGUF_I32 || type == INK_GGUF_U64 || type == INK_GGUF_I64; }
 
+static bool gguf_is_float(unsigned type) { return type == INK_GGUF_F32 || type == INK_GGUF_F64; }
+
 static bool gguf_is_signed(unsigned type)
 {
     return type == INK_GGUF_I8 || type == INK_GGUF_I16 || type == INK_GGUF_I32 || type == INK_GGUF_I64;
@@ -479,97 +478,109 @@ const char *ink_gguf_type_name(ink_gguf_type type) { return gguf_type_names[type
 
 double ink_gguf_number(const ink_gguf_value *value, size_t i)
 {
-    if (value->type == INK_GGUF_F32 || value->type == INK_GGUF_F64)
+    if (gguf_is_float(value->type))
         return gguf_float(value, i);
     return value->type == INK_GGUF_U64 ? (double)ink_get_le(value->data + 8 * i, 8) : (double)gguf_int(value, i);
 }
 
-/* "m.gguf: key 'llama.block_count' (byte 24): expected an integer from 1 to 5, found 7" */
-static ink_result gguf_fail_value(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value, size_t i,
-                                  const char *expected)
+ink_result ink_gguf_refuse(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value, ink_result result,
+                           const char *format, ...)
+{
+    char reason[400];
+    va_list list;
+    va_start(list, format);
+    ink_format_list(reason, sizeof reason, format, list);
+    va_end(list);
+    return ink_fail(ctx, result, "%s: key '%s' (byte %llu)%s", gguf->file, value->key,
+                    (unsigned long long)value->offset, reason);
+}
+
+/* "...: element 3: expected an integer from 1 to 5, found 7". i INK_GGUF_ANY: it is about the whole value. */
+static ink_result gguf_expected(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value, size_t i,
+                                const char *expected)
 {
     char found[200], element[40] = "";
     const char *type = gguf_type_names[value->type];
-    if (value->is_array && i != INK_GGUF_ANY && i < value->count)
+    const size_t at = value->is_array ? i : 0;
+    if (value->is_array && i < value->count)
         ink_format(element, sizeof element, "element %zu: ", i);
-    if (value->is_array && element[0] == '\0')
+    if (value->is_array && i >= value->count)
         ink_format(found, sizeof found, "an array of %zu of type %s", value->count, type);
     else if (gguf_is_int(value->type))
-        ink_format(found, sizeof found, "%lld", (long long)gguf_int(value, value->is_array ? i : 0));
+        ink_format(found, sizeof found, "%lld", (long long)gguf_int(value, at));
     else if (value->type == INK_GGUF_STRING && !value->is_array)
         ink_format(found, sizeof found, "\"%s\"", (const char *)value->data);
     else
         ink_format(found, sizeof found, "%s%s", type,
-                   value->type == INK_GGUF_F32 || value->type == INK_GGUF_F64
-                       ? isfinite(gguf_float(value, value->is_array ? i : 0)) ? "" : " that is not finite"
-                       : "");
-    return ink_fail(ctx, INK_ERROR_MISMATCH, "%s: key '%s' (byte %llu): %sexpected %s, found %.200s", gguf->file,
-                    value->key, (unsigned long long)value->offset, element, expected, found);
+                   gguf_is_float(value->type) && !isfinite(gguf_float(value, at)) ? " that is not finite" : "");
+    return ink_gguf_refuse(ctx, gguf, value, INK_ERROR_MISMATCH, ": %sexpected %s, found %.200s", element, expected,
+                           found);
 }
 
 ink_result ink_gguf_int_at(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value, size_t i, int64_t min,
                            int64_t max, int64_t *out)
 {
+    const bool there = !value->is_array || i < value->count, is_int = there && gguf_is_int(value->type);
+    const int64_t number = is_int ? gguf_int(value, value->is_array ? i : 0) : 0;
     char expected[80];
-    if (value->is_array && i >= value->count) {
-        ink_format(expected, sizeof expected, "at least %zu integers", i + 1);
-        return gguf_fail_value(ctx, gguf, value, INK_GGUF_ANY, expected);
-    }
-    int64_t number = gguf_is_int(value->type) ? gguf_int(value, value->is_array ? i : 0) : 0;
-    if (gguf_is_int(value->type) && number >= min && number <= max) {
+    if (is_int && number >= min && number <= max) {
         *out = number;
         return INK_OK;
     }
     ink_format(expected, sizeof expected, "an integer from %lld to %lld", (long long)min, (long long)max);
-    return gguf_fail_value(ctx, gguf, value, i, expected);
+    if (!there)
+        ink_format(expected, sizeof expected, "at least %zu integers", i + 1);
+    return gguf_expected(ctx, gguf, value, i, expected);
 }
 
 ink_result ink_gguf_float_at(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value, size_t i, double *out)
 {
-    char expected[80];
-    if (value->is_array && i >= value->count) {
-        ink_format(expected, sizeof expected, "at least %zu floats", i + 1);
-        return gguf_fail_value(ctx, gguf, value, INK_GGUF_ANY, expected);
+    const bool there = !value->is_array || i < value->count;
+    const double number = there && gguf_is_float(value->type) ? gguf_float(value, value->is_array ? i : 0) : NAN;
+    char expected[80] = "a finite f32 or f64";
+    if (isfinite(number)) {
+        *out = number;
+        return INK_OK;
     }
-    double number = NAN;
-    if (value->type == INK_GGUF_F32 || value->type == INK_GGUF_F64)
-        number = gguf_float(value, value->is_array ? i : 0);
-    if (!isfinite(number))
-        return gguf_fail_value(ctx, gguf, value, i, "a finite f32 or f64");
-    *out = number;
-    return INK_OK;
+    if (!there)
+        ink_format(expected, sizeof expected, "at least %zu floats", i + 1);
+    return gguf_expected(ctx, gguf, value, i, expected);
 }
 
 ink_result ink_gguf_get_int(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value, int64_t min,
                             int64_t max, int64_t *out)
 {
-    if (value->is_array)
-        return gguf_fail_value(ctx, gguf, value, INK_GGUF_ANY, "an integer");
-    return ink_gguf_int_at(ctx, gguf, value, 0, min, max, out);
+    if (value == NULL)
+        return INK_OK;
+    return value->is_array ? gguf_expected(ctx, gguf, value, INK_GGUF_ANY, "an integer")
+                           : ink_gguf_int_at(ctx, gguf, value, 0, min, max, out);
 }
 
 ink_result ink_gguf_get_float(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value, double *out)
 {
-    if (value->is_array)
-        return gguf_fail_value(ctx, gguf, value, INK_GGUF_ANY, "a finite f32 or f64");
-    return ink_gguf_float_at(ctx, gguf, value, 0, out);
+    if (value == NULL)
+        return INK_OK;
+    return value->is_array ? gguf_expected(ctx, gguf, value, INK_GGUF_ANY, "a finite f32 or f64")
+                           : ink_gguf_float_at(ctx, gguf, value, 0, out);
 }
 
 ink_result ink_gguf_get_bool(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value, bool *out)
 {
-    if (value->is_array || value->type != INK_GGUF_BOOL)
-        return gguf_fail_value(ctx, gguf, value, INK_GGUF_ANY, "a bool");
-    *out = value->data[0] != 0;
+    if (value != NULL && (value->is_array || value->type != INK_GGUF_BOOL))
+        return gguf_expected(ctx, gguf, value, INK_GGUF_ANY, "a bool");
+    if (value != NULL)
+        *out = value->data[0] != 0;
     return INK_OK;
 }
 
 ink_result ink_gguf_get_string(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value, const char **text,
                                size_t *size)
 {
-    if (value->is_array || value->type != INK_GGUF_STRING)
-        return gguf_fail_value(ctx, gguf, value, INK_GGUF_ANY, "a string");
-    *text = (const char *)value->data;
-    if (size != NULL)
+    if (value != NULL && (value->is_array || value->type != INK_GGUF_STRING))
+        return gguf_expected(ctx, gguf, value, INK_GGUF_ANY, "a string");
+    if (value != NULL)
+        *text = (const char *)value->data;
+    if (value != NULL && size != NULL)
         *size = value->size;
     return INK_OK;
 }
@@ -577,14 +588,13 @@ ink_result ink_gguf_get_string(ink_context *ctx, const ink_gguf *gguf, const ink
 ink_result ink_gguf_expect_array(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value,
                                  ink_gguf_type type, size_t n)
 {
-    char expected[80];
+    char count[40] = "", expected[80];
     if (value->is_array && value->type == (unsigned)type && (n == INK_GGUF_ANY || value->count == n))
         return INK_OK;
-    if (n == INK_GGUF_ANY)
-        ink_format(expected, sizeof expected, "an array of type %s", gguf_type_names[type]);
-    else
-        ink_format(expected, sizeof expected, "an array of %zu of type %s", n, gguf_type_names[type]);
-    return gguf_fail_value(ctx, gguf, value, INK_GGUF_ANY, expected);
+    if (n != INK_GGUF_ANY)
+        ink_format(count, sizeof count, " of %zu", n);
+    ink_format(expected, sizeof expected, "an array%s of type %s", count, gguf_type_names[type]);
+    return gguf_expected(ctx, gguf, value, INK_GGUF_ANY, expected);
 }
 
 bool ink_gguf_next_string(const ink_gguf_value *value, size_t *at, const char **text, size_t *size)
@@ -617,9 +627,7 @@ ink_result ink_gguf_check_model(ink_context *ctx, const ink_gguf *gguf, size_t n
     for (const char *p = gguf->file; *p != '\0'; p++)
         if (*p == '/' || *p == '\\')
             name = p + 1;
-    const ink_gguf_value *type = ink_gguf_find(gguf, "general.type");
-    if (type != NULL)
-        INK_TRY(ink_gguf_get_string(ctx, gguf, type, &text, NULL));
+    INK_TRY(ink_gguf_get_string(ctx, gguf, ink_gguf_find(gguf, "general.type"), &text, NULL));
     for (size_t i = 0; i < sizeof sidecars / sizeof sidecars[0]; i++) {
         const char *key = sidecars[i].key, *value = sidecars[i].value;
         const ink_gguf_value *found = key != NULL ? ink_gguf_find(gguf, key) : NULL;

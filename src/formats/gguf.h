@@ -101,8 +101,8 @@ ink_result ink_gguf_require(ink_context *ctx, const ink_gguf *gguf, const char *
 
 /*
  * Values, INK_ERROR_MISMATCH with key, byte, what is expected and what is there if they are not what is asked for; the
- * value is untouched then. Integers have any of the eight types, because writers differ. A float is F32 or F64, and
- * finite. A string lives as long as the weights; size may be NULL.
+ * output is untouched then, and without a value (NULL, a key that is not there). Integers have any of the eight types,
+ * because writers differ. A float is F32 or F64, and finite. A string lives as long as the weights; size may be NULL.
  */
 ink_result ink_gguf_get_int(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value, int64_t min,
                             int64_t max, int64_t *out);
@@ -123,6 +123,10 @@ ink_result ink_gguf_float_at(ink_context *ctx, const ink_gguf *gguf, const ink_g
 #define INK_GGUF_ANY SIZE_MAX
 ink_result ink_gguf_expect_array(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value,
                                  ink_gguf_type type, size_t n);
+
+/* Fails with a sentence that begins with the key and its place: "m.gguf: key 'llama.block_count' (byte 24)". */
+ink_result ink_gguf_refuse(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value, ink_result result,
+                           const char *format, ...) INK_PRINTF(5, 6);
 
 /* "u8", ... "f64"; and element i of numbers or bools, unchecked, an integer beyond 2^53 rounded. */
 const char *ink_gguf_type_name(ink_gguf_type type);

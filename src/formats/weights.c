@@ -186,19 +186,16 @@ typedef struct gguf_split {
 
 static ink_result read_split(ink_context *ctx, const ink_gguf *gguf, gguf_split *split)
 {
-    static const char *const keys[] = {"split.no", "split.count", "split.tensors.count"};
-    const ink_gguf_value *value[3] = {NULL, ink_gguf_find(gguf, keys[1])};
+    const ink_gguf_value *no, *n_tensors;
     *split = (gguf_split){.count = 1, .n_tensors = (int64_t)gguf->n_tensors};
-    if (value[1] != NULL)
-        INK_TRY(ink_gguf_get_int(ctx, gguf, value[1], 0, UINT16_MAX, &split->count));
-    if (split->count <= 1) {
-        split->count = 1;
+    INK_TRY(ink_gguf_get_int(ctx, gguf, ink_gguf_find(gguf, "split.count"), 0, UINT16_MAX, &split->count));
+    split->count += split->count == 0;
+    if (split->count == 1)
         return INK_OK;
-    }
-    INK_TRY(ink_gguf_require(ctx, gguf, keys[0], &value[0]));
-    INK_TRY(ink_gguf_require(ctx, gguf, keys[2], &value[2]));
-    INK_TRY(ink_gguf_get_int(ctx, gguf, value[0], 0, split->count - 1, &split->no));
-    return ink_gguf_get_int(ctx, gguf, value[2], 0, INT32_MAX, &split->n_tensors);
+    INK_TRY(ink_gguf_require(ctx, gguf, "split.no", &no));
+    INK_TRY(ink_gguf_require(ctx, gguf, "split.tensors.count", &n_tensors));
+    INK_TRY(ink_gguf_get_int(ctx, gguf, no, 0, split->count - 1, &split->no));
+    return ink_gguf_get_int(ctx, gguf, n_tensors, 0, INT32_MAX, &split->n_tensors);
 }
 
 /* Writes the ending of the name of shard i, from 0. */
@@ -287,9 +284,8 @@ static ink_result check_quantisation(ink_context *ctx, const ink_weights *weight
                         weights->gguf->file, key, weights->tensors[i].name, ink_type_name(weights->tensors[i].type));
     INK_TRY(ink_gguf_get_int(ctx, weights->gguf, value, 0, INT64_MAX, &version));
     if (version != 2)
-        return ink_fail(ctx, INK_ERROR_UNSUPPORTED, "%s: key '%s' (byte %llu): expected 2, found %lld%s",
-                        weights->gguf->file, key, (unsigned long long)value->offset, (long long)version,
-                        version < 2 ? ": its blocks have an older order" : "");
+        return ink_gguf_refuse(ctx, weights->gguf, value, INK_ERROR_UNSUPPORTED, ": expected 2, found %lld%s",
+                               (long long)version, version < 2 ? ": its blocks have an older order" : "");
     return INK_OK;
 }
 

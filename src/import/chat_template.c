@@ -137,8 +137,7 @@ static ink_result read_gguf_template(chat_reader *r)
     if (text == NULL)
         return INK_OK;
     draft->name = CHAT_GGUF;
-    if (tools != NULL)
-        INK_TRY(ink_gguf_get_string(r->ctx, r->gguf, tools, &draft->with_tools, &draft->with_tools_size));
+    INK_TRY(ink_gguf_get_string(r->ctx, r->gguf, tools, &draft->with_tools, &draft->with_tools_size));
     return ink_gguf_get_string(r->ctx, r->gguf, text, &draft->text, &draft->size);
 }
 
@@ -197,10 +196,9 @@ static ink_result choose_standard(chat_reader *r, size_t *standard)
     size_t used = 0, chosen = N_STANDARDS;
     for (size_t i = 0; i < N_STANDARDS; i++)
         used += ink_format(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", standards[i].name);
-    const ink_gguf_value *architecture =
-        r->gguf != NULL && asked == NULL ? ink_gguf_find(r->gguf, "general.architecture") : NULL;
-    if (architecture != NULL)
-        INK_TRY(ink_gguf_get_string(r->ctx, r->gguf, architecture, &model_type, NULL));
+    if (asked == NULL && r->gguf != NULL)
+        INK_TRY(
+            ink_gguf_get_string(r->ctx, r->gguf, ink_gguf_find(r->gguf, "general.architecture"), &model_type, NULL));
     if (asked == NULL && r->gguf == NULL) {
         ink_json_document config = {0};
         ink_result result =

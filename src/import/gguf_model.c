@@ -22,7 +22,12 @@ enum { LLAMA = 1, QWEN2 = 2, QWEN3 = 4, GEMMA3 = 8, GPT2 = 16, BERT = 32 };
 #define DECODERS (LLAMA | QWEN2 | QWEN3 | GEMMA3)
 #define ALL (DECODERS | GPT2 | BERT)
 
-static const ink_plan_name llama_names[] = {
+/* The first row that fits a name counts; Gemma 3's own rows stand in front. */
+#define GEMMA3_ROWS 3
+static const ink_plan_name gemma3_names[] = {
+    {"layers.#.post_attention_layernorm", "blk.#.post_attention_norm"},
+    {"layers.#.pre_feedforward_layernorm", "blk.#.ffn_norm"},
+    {"layers.#.post_feedforward_layernorm", "blk.#.post_ffw_norm"},
     {"embed_tokens", "token_embd"},
     {"layers.#.input_layernorm", "blk.#.attn_norm"},
     {"layers.#.self_attn.q_proj", "blk.#.attn_q"},
@@ -42,27 +47,7 @@ static const ink_plan_name llama_names[] = {
     {"rope_freqs", "rope_freqs"},
     {NULL, NULL},
 };
-
-static const ink_plan_name gemma3_names[] = {
-    {"embed_tokens", "token_embd"},
-    {"layers.#.input_layernorm", "blk.#.attn_norm"},
-    {"layers.#.self_attn.q_proj", "blk.#.attn_q"},
-    {"layers.#.self_attn.k_proj", "blk.#.attn_k"},
-    {"layers.#.self_attn.v_proj", "blk.#.attn_v"},
-    {"layers.#.self_attn.qkv_proj", "blk.#.attn_qkv"},
-    {"layers.#.self_attn.q_norm", "blk.#.attn_q_norm"},
-    {"layers.#.self_attn.k_norm", "blk.#.attn_k_norm"},
-    {"layers.#.self_attn.o_proj", "blk.#.attn_output"},
-    {"layers.#.post_attention_layernorm", "blk.#.post_attention_norm"},
-    {"layers.#.pre_feedforward_layernorm", "blk.#.ffn_norm"},
-    {"layers.#.post_feedforward_layernorm", "blk.#.post_ffw_norm"},
-    {"layers.#.mlp.gate_proj", "blk.#.ffn_gate"},
-    {"layers.#.mlp.up_proj", "blk.#.ffn_up"},
-    {"layers.#.mlp.down_proj", "blk.#.ffn_down"},
-    {"norm", "output_norm"},
-    {"lm_head", "output"},
-    {NULL, NULL},
-};
+#define llama_names (gemma3_names + GEMMA3_ROWS)
 
 static const ink_plan_name gpt2_names[] = {
     {"wte", "token_embd"},
@@ -201,44 +186,26 @@ static const struct neutral_row {
     {".vocab_size", ALL, 0},
 };
 
-/* Texts of tokens that end an answer in llama.cpp (llama-vocab.cpp), whatever the ids under eos, eot and eom are. */
-static const char *const ends[] = {
-    "<|end|>",
-    "</s>",
-    "<|return|>",
-    "<|call|>",
-    "<|calls|>",
-    "<|flush|>",
-    "<|tool_response>",
-    "<|eot_id|>",
-    "<|im_end|>",
-    "<end_of_turn>",
-    "<|endoftext|>",
-    "<|eom_id|>",
-    "<EOT>",
-    "_<EOT>",
-    "[EOT]",
-    "[EOS]",
-    "<|end_of_text|>",
-    "<end_of_utterance>",
-    "<eos>",
-    "<turn|>",
-    ("<\xef\xbd\x9c" /* or "\x9ce" would be one escape */
-     "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"),
-    "[e~[",
-    "<|fim_pad|>",
-    "<fim-pad>",
-    "<fim_pad>",
-    "<PAD>",
-    "[PAD]",
-    "<|fim_repo|>",
-    "<|repo_name|>",
-    "<fim-repo>",
-    "<REPO>",
-    "<reponame>",
-    "<|file_sep|>",
-};
-enum { END, S, RETURN, CALL, CALLS, FLUSH, TOOL_RESPONSE, N_ENDS = sizeof ends / sizeof *ends };
+/* Texts of tokens that end an answer in llama.cpp (llama-vocab.cpp), whatever the ids under eos, eot and eom are; a
+   space behind each. */
+static const char ends[] =
+    "<|end|> </s> <|return|> <|call|> <|calls|> <|flush|> <|tool_response> <|eot_id|> <|im_end|> <end_of_turn> "
+    "<|endoftext|> <|eom_id|> <EOT> _<EOT> [EOT] [EOS] <|end_of_text|> <end_of_utterance> <eos> <turn|> <\xef\xbd\x9c"
+    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c> [e~[ <|fim_pad|> <fim-pad> <fim_pad> <PAD> [PAD] <|fim_repo|> "
+    "<|repo_name|> <fim-repo> <REPO> <reponame> <|file_sep|> ";
+enum { END, S, RETURN, CALL, CALLS, FLUSH, TOOL_RESPONSE, N_ENDS = 33 };
+
+/* Which of them a text is; N_ENDS: none. */
+static size_t which_end(const char *text, size_t size)
+{
+    const char *end = ends;
+    for (size_t e = 0, length; e < N_ENDS; e++, end += length + 1) {
+        length = (size_t)(strchr(end, ' ') - end);
+        if (length == size && memcmp(end, text, size) == 0)
+            return e;
+    }
+    return N_ENDS;
+}
 
 /* ---- the document ----------------------------------------------------------------------------------------------- */
 
@@ -253,13 +220,19 @@ typedef struct gguf_reader {
     size_t n_blocks, hidden, n_heads, n_kv_heads, head_dim; /* as they are read */
 } gguf_reader;
 
+/* A copy for as long as the settings; "" if memory ends, which is found later. */
+static const char *gguf_keep(gguf_reader *r, const char *text, size_t size)
+{
+    const char *copy = ink_arena_string(r->in->config.arena, text, size);
+    return copy != NULL ? copy : "";
+}
+
 /* The whole key. */
 static const char *gguf_key(gguf_reader *r, const char *stored)
 {
     char key[256];
     size_t length = ink_format(key, sizeof key, "%s%s", stored[0] == '.' ? r->a->name : "", stored);
-    const char *copy = ink_arena_string(r->in->config.arena, key, length);
-    return copy != NULL ? copy : "";
+    return gguf_keep(r, key, length);
 }
 
 static const ink_gguf_value *gguf_find(const gguf_reader *r, const char *stored)
@@ -303,8 +276,7 @@ static const char *gguf_spell(gguf_reader *r, int64_t number)
 {
     char text[24];
     size_t length = ink_format(text, sizeof text, "%lld", (long long)number);
-    const char *copy = ink_arena_string(r->in->config.arena, text, length);
-    return copy != NULL ? copy : "0";
+    return gguf_keep(r, text, length);
 }
 
 /* The shortest decimal that is read back as this float, so that a file says the same as the config.json that it was
@@ -326,8 +298,7 @@ static const char *gguf_spell_float(gguf_reader *r, double number, bool single)
         if (single ? (float)read == (float)number : read == number)
             break;
     }
-    const char *copy = ink_arena_string(r->in->config.arena, text, length);
-    return copy != NULL ? copy : "0";
+    return gguf_keep(r, text, length);
 }
 
 static ink_result gguf_check_memory(const gguf_reader *r)
@@ -343,21 +314,23 @@ static ink_result gguf_check_memory(const gguf_reader *r)
 static ink_result gguf_read_layers(gguf_reader *r, const ink_gguf_value *value, int64_t *out)
 {
     if (value->is_array && value->count != r->n_blocks)
-        return ink_fail(r->ctx, INK_ERROR_MISMATCH,
-                        "%s: key '%s' (byte %llu) has %zu elements, but there are %zu blocks", r->gguf->file,
-                        value->key, (unsigned long long)value->offset, value->count, r->n_blocks);
+        return ink_gguf_refuse(r->ctx, r->gguf, value, INK_ERROR_MISMATCH,
+                               " has %zu elements, but there are %zu blocks", value->count, r->n_blocks);
     for (size_t i = 0; i < value->count; i++) {
         int64_t number = 0;
         INK_TRY(ink_gguf_int_at(r->ctx, r->gguf, value, i, INT64_MIN, INT64_MAX, &number));
         if (i > 0 && number != *out)
-            return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED,
-                            "%s: key '%s' (byte %llu): element %zu is %lld, but element 0 is %lld: blocks that differ "
-                            "are not supported",
-                            r->gguf->file, value->key, (unsigned long long)value->offset, i, (long long)number,
-                            (long long)*out);
+            return ink_gguf_refuse(r->ctx, r->gguf, value, INK_ERROR_UNSUPPORTED,
+                                   ": element %zu is %lld, but element 0 is %lld: blocks that differ are not supported",
+                                   i, (long long)number, (long long)*out);
         *out = number;
     }
     return INK_OK;
+}
+
+static ink_result gguf_size(gguf_reader *r, const char *key, size_t *size)
+{
+    return ink_config_size(&r->in->config, key, INK_MAX_WIDTH, size);
 }
 
 /* Adds the setting of a row if the file has it. */
@@ -392,18 +365,7 @@ static ink_result gguf_read_row(gguf_reader *r, const struct setting_row *row)
     }
     gguf_add(r, 0, key, INK_JSON_NUMBER, gguf_spell(r, whole));
     INK_TRY(gguf_check_memory(r));
-    const struct {
-        const char *key;
-        size_t *size;
-    } known[] = {{"num_hidden_layers", &r->n_blocks},
-                 {"hidden_size", &r->hidden},
-                 {"num_attention_heads", &r->n_heads},
-                 {"num_key_value_heads", &r->n_kv_heads},
-                 {"head_dim", &r->head_dim}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(row->key, known[i].key) == 0)
-            INK_TRY(ink_config_size(&r->in->config, row->key, INK_MAX_WIDTH, known[i].size));
-    return INK_OK;
+    return row == setting_rows ? gguf_size(r, row->key, &r->n_blocks) : INK_OK;
 }
 
 /* Refuses a key that must have this number, if it is there. */
@@ -413,11 +375,10 @@ static ink_result gguf_must_be(gguf_reader *r, const char *stored, size_t expect
     int64_t number = (int64_t)expected;
     if (value != NULL)
         INK_TRY(gguf_read_layers(r, value, &number));
-    if (number != (int64_t)expected)
-        return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: key '%s' (byte %llu) is %lld, but only %zu is supported: %s", r->gguf->file, value->key,
-                        (unsigned long long)value->offset, (long long)number, expected, why);
-    return INK_OK;
+    return number == (int64_t)expected
+               ? INK_OK
+               : ink_gguf_refuse(r->ctx, r->gguf, value, INK_ERROR_UNSUPPORTED,
+                                 " is %lld, but only %zu is supported: %s", (long long)number, expected, why);
 }
 
 /* Heads: those of keys and values, and their size. */
@@ -425,17 +386,22 @@ static ink_result gguf_read_heads(gguf_reader *r)
 {
     const char *file = r->gguf->file, *heads = gguf_key(r, ".attention.head_count");
     const char *kv_heads = gguf_key(r, ".attention.head_count_kv"), *size = gguf_key(r, ".attention.key_length");
-    if (r->n_kv_heads == 0)
-        gguf_add(r, 0, kv_heads, INK_JSON_NUMBER, gguf_spell(r, (int64_t)(r->n_kv_heads = r->n_heads)));
-    if (r->n_heads % r->n_kv_heads != 0)
-        return ink_fail(r->ctx, INK_ERROR_MISMATCH, "%s: '%s' is %zu, which is not a multiple of %zu ('%s')", file,
-                        heads, r->n_heads, r->n_kv_heads, kv_heads);
-    if (r->head_dim == 0 && r->hidden % r->n_heads != 0)
+    INK_TRY(gguf_size(r, "hidden_size", &r->hidden));
+    INK_TRY(gguf_size(r, "num_attention_heads", &r->n_heads));
+    if (!ink_config_has(&r->in->config, "num_key_value_heads"))
+        gguf_add(r, 0, kv_heads, INK_JSON_NUMBER, gguf_spell(r, (int64_t)r->n_heads));
+    if (!ink_config_has(&r->in->config, "head_dim") && r->hidden % r->n_heads != 0)
         return ink_fail(r->ctx, INK_ERROR_MISMATCH,
                         "%s: '%s' is %zu, which is not a multiple of %zu heads ('%s'), and there is no '%s'", file,
                         gguf_key(r, ".embedding_length"), r->hidden, r->n_heads, heads, size);
-    if (r->head_dim == 0)
-        gguf_add(r, 0, size, INK_JSON_NUMBER, gguf_spell(r, (int64_t)(r->head_dim = r->hidden / r->n_heads)));
+    if (!ink_config_has(&r->in->config, "head_dim"))
+        gguf_add(r, 0, size, INK_JSON_NUMBER, gguf_spell(r, (int64_t)(r->hidden / r->n_heads)));
+    INK_TRY(gguf_check_memory(r));
+    INK_TRY(gguf_size(r, "num_key_value_heads", &r->n_kv_heads));
+    INK_TRY(gguf_size(r, "head_dim", &r->head_dim));
+    if (r->n_heads % r->n_kv_heads != 0)
+        return ink_fail(r->ctx, INK_ERROR_MISMATCH, "%s: '%s' is %zu, which is not a multiple of %zu ('%s')", file,
+                        heads, r->n_heads, r->n_kv_heads, kv_heads);
     INK_TRY(gguf_must_be(r, ".attention.value_length", r->head_dim, "values have the size of keys"));
     if ((r->a->bit & DECODERS) == 0) {
         INK_TRY(gguf_must_be(r, ".attention.head_count_kv", r->n_heads, "there are as many as heads"));
@@ -451,8 +417,7 @@ static ink_result gguf_read_rope(gguf_reader *r)
     const ink_gguf_value *old = gguf_find(r, ".rope.scale_linear");
     ink_json type = ink_json_member(r->document, 0, type_key), factor = ink_json_member(r->document, 0, factor_key);
     double number = 1;
-    if (old != NULL)
-        INK_TRY(ink_gguf_get_float(r->ctx, r->gguf, old, &number));
+    INK_TRY(ink_gguf_get_float(r->ctx, r->gguf, old, &number));
     if (factor == INK_JSON_NONE && number != 1 && number != 0)
         factor = gguf_add(r, 0, factor_key, INK_JSON_NUMBER, gguf_spell_float(r, number, old->type == INK_GGUF_F32));
     if (type == INK_JSON_NONE ? factor == INK_JSON_NONE : strcmp(r->nodes[type].string, "none") == 0)
@@ -471,14 +436,13 @@ static ink_result gguf_read_gemma3(gguf_reader *r)
     const ink_gguf_value *pattern = gguf_find(r, ".attention.sliding_window_pattern");
     const char *key = gguf_key(r, ".attention.sliding_window_pattern");
     int64_t size = 0, every = 6;
-    if (window != NULL)
-        INK_TRY(ink_gguf_get_int(r->ctx, r->gguf, window, 0, INT32_MAX, &size));
+    INK_TRY(ink_gguf_get_int(r->ctx, r->gguf, window, 0, INT32_MAX, &size));
     if (size != 0)
         gguf_set(r, "sliding_window", window->key, INK_JSON_NUMBER, gguf_spell(r, size));
     if (size != 0 && pattern != NULL && pattern->is_array) {
         if (pattern->count != r->n_blocks)
-            return ink_fail(r->ctx, INK_ERROR_MISMATCH, "%s: key '%s' (byte %llu) has %zu elements for %zu blocks",
-                            r->gguf->file, key, (unsigned long long)pattern->offset, pattern->count, r->n_blocks);
+            return ink_gguf_refuse(r->ctx, r->gguf, pattern, INK_ERROR_MISMATCH, " has %zu elements for %zu blocks",
+                                   pattern->count, r->n_blocks);
         ink_json list = gguf_set(r, "layer_types", key, INK_JSON_ARRAY, NULL);
         for (size_t i = 0; i < pattern->count; i++) {
             int64_t slides = pattern->type == INK_GGUF_BOOL ? pattern->data[i] : 0;
@@ -487,7 +451,7 @@ static ink_result gguf_read_gemma3(gguf_reader *r)
             gguf_add(r, list, NULL, INK_JSON_STRING, slides != 0 ? "sliding_attention" : "full_attention");
         }
     } else {
-        if (size != 0 && pattern != NULL)
+        if (size != 0)
             INK_TRY(ink_gguf_get_int(r->ctx, r->gguf, pattern, INT64_MIN, INT64_MAX, &every));
         gguf_set(r, "sliding_window_pattern", key, INK_JSON_NUMBER, gguf_spell(r, size != 0 ? every : 1));
     }
@@ -501,8 +465,7 @@ static ink_result gguf_read_vocabulary(gguf_reader *r)
 {
     const ink_gguf_value *tokens = ink_gguf_find(r->gguf, "tokenizer.ggml.tokens"), *size = gguf_find(r, ".vocab_size");
     int64_t n = tokens != NULL && tokens->is_array ? (int64_t)tokens->count : 0, said = n;
-    if (size != NULL)
-        INK_TRY(ink_gguf_get_int(r->ctx, r->gguf, size, 1, INT32_MAX, &said));
+    INK_TRY(ink_gguf_get_int(r->ctx, r->gguf, size, 1, INT32_MAX, &said));
     if (n == 0 && size == NULL)
         return ink_fail(r->ctx, INK_ERROR_MISMATCH,
                         "%s: keys 'tokenizer.ggml.tokens' and '%s' are missing: how many "
@@ -533,8 +496,7 @@ static ink_result gguf_read_ends(gguf_reader *r)
     for (size_t i = 0; i < 3; i++)
         if ((value = ink_gguf_find(r->gguf, keys[i])) != NULL)
             INK_TRY(ink_gguf_get_int(r->ctx, r->gguf, value, INT64_MIN, INT64_MAX, &ids[n++]));
-    if (model != NULL)
-        INK_TRY(ink_gguf_get_string(r->ctx, r->gguf, model, &kind, NULL));
+    INK_TRY(ink_gguf_get_string(r->ctx, r->gguf, model, &kind, NULL));
     if (ink_gguf_find(r->gguf, keys[0]) == NULL && strcmp(kind, "llama") == 0)
         ids[n++] = 2; /* llama.cpp's default */
     for (size_t e = 0; e < N_ENDS; e++)
@@ -542,9 +504,8 @@ static ink_result gguf_read_ends(gguf_reader *r)
     if (tokens != NULL) {
         INK_TRY(ink_gguf_expect_array(r->ctx, r->gguf, tokens, INK_GGUF_STRING, INK_GGUF_ANY));
         for (int64_t id = 0; ink_gguf_next_string(tokens, &at, &text, &size); id++)
-            for (size_t e = 0; size > 0 && (text[0] == '<' || text[0] == '[' || text[0] == '_') && e < N_ENDS; e++)
-                if (strlen(ends[e]) == size && memcmp(ends[e], text, size) == 0)
-                    of_text[e] = id;
+            if (size > 0 && (text[0] == '<' || text[0] == '[' || text[0] == '_') && which_end(text, size) < N_ENDS)
+                of_text[which_end(text, size)] = id;
     }
     bool calls = of_text[CALL] >= 0 || of_text[CALLS] >= 0;
     if ((of_text[RETURN] >= 0 && of_text[CALL] >= 0) || (calls && of_text[FLUSH] >= 0))
@@ -578,18 +539,15 @@ static ink_result gguf_read_pooling(gguf_reader *r)
     INK_TRY(gguf_check_memory(r));
     if (encoder)
         INK_TRY(ink_gguf_require(r->ctx, r->gguf, causal_key, &causal));
-    if (causal != NULL)
-        INK_TRY(ink_gguf_get_bool(r->ctx, r->gguf, causal, &is_causal));
+    INK_TRY(ink_gguf_get_bool(r->ctx, r->gguf, causal, &is_causal));
     if (is_causal == encoder)
-        return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: key '%s' (byte %llu) is %s, but %s is supported only with %s", r->gguf->file, causal->key,
-                        (unsigned long long)causal->offset, is_causal ? "true" : "false", r->a->name,
-                        encoder ? "false" : "true");
-    if (value != NULL)
-        INK_TRY(ink_gguf_get_int(r->ctx, r->gguf, value, -1, 4, &type));
+        return ink_gguf_refuse(r->ctx, r->gguf, causal, INK_ERROR_UNSUPPORTED,
+                               " is %s, but %s is supported only with %s", is_causal ? "true" : "false", r->a->name,
+                               encoder ? "false" : "true");
+    INK_TRY(ink_gguf_get_int(r->ctx, r->gguf, value, -1, 4, &type));
     if (type == 4 && r->a->ranker == NULL)
-        return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED, "%s: key '%s' (byte %llu) is 4: %s that rank are not supported",
-                        r->gguf->file, value->key, (unsigned long long)value->offset, r->a->name);
+        return ink_gguf_refuse(r->ctx, r->gguf, value, INK_ERROR_UNSUPPORTED, " is 4: %s that rank are not supported",
+                               r->a->name);
     if (value == NULL && r->a->ranker != NULL && ink_weights_find(r->in->plan.weights, "cls.output.weight") != NULL)
         type = 4; /* the converter leaves it to the user of llama.cpp */
     r->in->pools = type >= 1 && type <= 3;
@@ -606,10 +564,8 @@ static ink_result gguf_read_pooling(gguf_reader *r)
     ink_json map = gguf_set(r, "id2label", labels->key, INK_JSON_OBJECT, NULL);
     size_t at = 0, size;
     const char *text;
-    for (int64_t i = 0; ink_gguf_next_string(labels, &at, &text, &size); i++) {
-        const char *label = ink_arena_string(r->in->config.arena, text, size);
-        gguf_add(r, map, gguf_spell(r, i), INK_JSON_STRING, label != NULL ? label : "");
-    }
+    for (int64_t i = 0; ink_gguf_next_string(labels, &at, &text, &size); i++)
+        gguf_add(r, map, gguf_spell(r, i), INK_JSON_STRING, gguf_keep(r, text, size));
     return INK_OK;
 }
 
@@ -646,9 +602,8 @@ static ink_result gguf_check_others(gguf_reader *r)
             set = whole != 0 && (double)whole != nothing;
         }
         if (changes && set)
-            return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED,
-                            "%s: key '%s' (byte %llu): models of architecture %s with this setting are not supported",
-                            r->gguf->file, value->key, (unsigned long long)value->offset, r->a->name);
+            return ink_gguf_refuse(r->ctx, r->gguf, value, INK_ERROR_UNSUPPORTED,
+                                   ": models of architecture %s with this setting are not supported", r->a->name);
         if (!changes)
             ink_note(&r->in->notes, "%s: key '%s' is not known: ignored", r->gguf->file, value->key);
     }

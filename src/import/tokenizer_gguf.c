@@ -44,15 +44,7 @@ static const ink_gguf_value *vocab_find(const vocab_reader *r, const char *key) 
 
 static ink_result vocab_flag(const vocab_reader *r, const char *key, bool *flag)
 {
-    const ink_gguf_value *value = vocab_find(r, key);
-    return value != NULL ? ink_gguf_get_bool(r->ctx, r->gguf, value, flag) : INK_OK;
-}
-
-/* Fails with a key, one of the elements of its array, and the reason. */
-static ink_result refuse_element(const vocab_reader *r, const ink_gguf_value *value, size_t i, const char *reason)
-{
-    return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: key '%s' (byte %llu): element %zu %.300s", r->gguf->file,
-                    value->key, (unsigned long long)value->offset, i, reason);
+    return ink_gguf_get_bool(r->ctx, r->gguf, vocab_find(r, key), flag);
 }
 
 /* The id of a control token; -1 if there is none, which files also write as 2^32 - 1. Without the key it is
@@ -61,15 +53,14 @@ static ink_result vocab_id(const vocab_reader *r, const char *key, int64_t other
 {
     const ink_gguf_value *value = vocab_find(r, key);
     int64_t number = otherwise;
-    if (value != NULL)
-        INK_TRY(ink_gguf_get_int(r->ctx, r->gguf, value, INT64_MIN, INT64_MAX, &number));
+    INK_TRY(ink_gguf_get_int(r->ctx, r->gguf, value, INT64_MIN, INT64_MAX, &number));
     const bool inside = number >= 0 && (uint64_t)number < r->n;
     *id = inside ? (ink_token)number : -1;
     if (inside || value == NULL || number < 0 || number == UINT32_MAX ||
         strcmp(key, "tokenizer.ggml.padding_token_id") == 0)
         return INK_OK;
-    return ink_fail(r->ctx, INK_ERROR_CORRUPT, "%s: key '%s' (byte %llu) is %lld, there are %zu tokens", r->gguf->file,
-                    value->key, (unsigned long long)value->offset, (long long)number, r->n);
+    return ink_gguf_refuse(r->ctx, r->gguf, value, INK_ERROR_CORRUPT, " is %lld, there are %zu tokens",
+                           (long long)number, r->n);
 }
 
 /* The byte that a token <0xNN> stands for, or -1. */
@@ -116,10 +107,9 @@ static ink_result refuse_equal_tokens(const vocab_reader *r)
         const ink_spelled_token *a = &tokens[ink_key_index(keys[i - 1])], *b = &tokens[ink_key_index(keys[i])];
         if (a->size == 0 || a->size != b->size || memcmp(a->text, b->text, a->size) != 0)
             continue;
-        char reason[200];
-        ink_format(reason, sizeof reason, "is '%.*s', and so is element %lld", (int)ink_size_min(b->size, 100), b->text,
-                   (long long)a->id);
-        return refuse_element(r, r->tokens, (size_t)b->id, reason);
+        return ink_gguf_refuse(r->ctx, r->gguf, r->tokens, INK_ERROR_CORRUPT,
+                               ": element %lld is '%.*s', and so is element %lld", (long long)b->id,
+                               (int)ink_size_min(b->size, 100), b->text, (long long)a->id);
     }
     return INK_OK;
 }
@@ -166,7 +156,8 @@ static ink_result list_tokens(vocab_reader *r)
         text = t->text;
         size = t->size;
         if (type == BYTE && byte < 0)
-            return refuse_element(r, r->tokens, i, "is a byte by its type, expected <0x00> to <0xFF>");
+            return ink_gguf_refuse(r->ctx, r->gguf, r->tokens, INK_ERROR_CORRUPT,
+                                   ": element %zu is a byte by its type, expected <0x00> to <0xFF>", i);
         im->verbatim[i] = added && !wordpiece && (type != USER_DEFINED || r->im->byte_level);
         while (spaces && type == USER_DEFINED && n_spaces < size && text[n_spaces] == ' ')
             n_spaces++;
@@ -334,8 +325,7 @@ static ink_result read_gpt2(vocab_reader *r)
     const size_t n_pres = sizeof pres / sizeof pres[0];
     const char *name = "";
     size_t size = 0, i = 0;
-    if (value != NULL)
-        INK_TRY(ink_gguf_get_string(r->ctx, r->gguf, value, &name, &size));
+    INK_TRY(ink_gguf_get_string(r->ctx, r->gguf, value, &name, &size));
     if (size == 0 || strcmp(name, "default") == 0)
         return ink_fail(
             r->ctx, INK_ERROR_UNSUPPORTED,
@@ -390,8 +380,7 @@ static ink_result read_bert(vocab_reader *r)
     int64_t length = -1;
     ink_format(key, sizeof key, "%s.context_length", r->architecture);
     const ink_gguf_value *value = ink_gguf_find(r->gguf, key);
-    if (value != NULL)
-        INK_TRY(ink_gguf_get_int(r->ctx, r->gguf, value, 1, INT32_MAX, &length));
+    INK_TRY(ink_gguf_get_int(r->ctx, r->gguf, value, 1, INT32_MAX, &length));
     t->max_length = value != NULL ? (size_t)length : SIZE_MAX;
     t->unk = t->controls[INK_CONTROL_UNK];
     r->im->prefix = (ink_short_text){"##", 2};
@@ -470,15 +459,13 @@ ink_result ink_import_tokenizer_gguf(ink_tokenizer_import *im, const ink_gguf *g
     while (m < 4 && strcmp(models[m].name, name) != 0)
         m++;
     if (m == 4)
-        return ink_fail(im->ctx, INK_ERROR_UNSUPPORTED,
-                        "%s: key '%s' (byte %llu) is '%.100s', supported: llama, gpt2, bert, t5", gguf->file,
-                        value->key, (unsigned long long)value->offset, name);
+        return ink_gguf_refuse(im->ctx, gguf, value, INK_ERROR_UNSUPPORTED,
+                               " is '%.100s', supported: llama, gpt2, bert, t5", name);
     INK_TRY(ink_gguf_require(im->ctx, gguf, "tokenizer.ggml.tokens", &r.tokens));
     INK_TRY(ink_gguf_expect_array(im->ctx, gguf, r.tokens, INK_GGUF_STRING, INK_GGUF_ANY));
     r.n = r.tokens->count;
     if (r.n == 0 || r.n >= INT32_MAX)
-        return ink_fail(im->ctx, INK_ERROR_CORRUPT, "%s: key '%s' (byte %llu) has %zu tokens", gguf->file,
-                        r.tokens->key, (unsigned long long)r.tokens->offset, r.n);
+        return ink_gguf_refuse(im->ctx, gguf, r.tokens, INK_ERROR_CORRUPT, " has %zu tokens", r.n);
     const ink_gguf_value *merges = vocab_find(&r, "tokenizer.ggml.merges");
     const uint64_t n_merges = merges != NULL ? merges->count : 0;
     INK_TRY(ink_limit_check(im->ctx, gguf->file,
@@ -492,10 +479,8 @@ ink_result ink_import_tokenizer_gguf(ink_tokenizer_import *im, const ink_gguf *g
     INK_TRY(ink_builder_start(&im->b, im->ctx, im->arena, gguf->file));
     t->model = r.model = models[m].model;
     im->byte_level = strcmp(name, "gpt2") == 0;
-    value = ink_gguf_find(gguf, "general.architecture");
     r.architecture = "";
-    if (value != NULL)
-        INK_TRY(ink_gguf_get_string(im->ctx, gguf, value, &r.architecture, NULL));
+    INK_TRY(ink_gguf_get_string(im->ctx, gguf, ink_gguf_find(gguf, "general.architecture"), &r.architecture, NULL));
     r.gemma = strcmp(name, "llama") == 0 && strncmp(r.architecture, "gemma", 5) == 0;
     for (size_t i = 0; i < INK_N_CONTROLS; i++) {
         INK_TRY(vocab_id(&r, keys[i], models[m].ids[i], &t->controls[i]));
