@@ -234,7 +234,8 @@ static void encoders_run_as_their_folders(ink_context *ctx)
 /* Every text of this file of difficult ones has the same ids from the folder and from its file. */
 static void files_have_the_tokenizers_of_their_folders(ink_context *ctx)
 {
-    static const char *const folders[] = {"gpt", "assistant", "bert", "mood", "pieces", "gemma", "wide", "digits"};
+    static const char *const folders[] = {"gpt",   "assistant", "bert", "mood",  "pieces",
+                                          "gemma", "wide",      "qwen", "digits"};
     enum { N = 4096 };
     static ink_token ids[2][N];
     static char text[N];
@@ -379,16 +380,51 @@ static void tokenizers_are_refused(ink_context *ctx)
         const char *folder, *from, *to, *words;
     } cases[] = {
         {MODELS "/gpt", "\"ignore_merges\": false", "\"ignore_merges\": true",
-         "and takes whole words (ignore_merges) with"},
+         "no name under tokenizer.ggml.pre stands for its pre_tokenizer without NFC and with ignore_merges true"},
         {MODELS "/gpt", "\"add_prefix_space\": false", "\"add_prefix_space\": true", "no space in front of a text"},
         {MODELS "/gpt", "\"normalizer\": null", "\"normalizer\": {\"type\": \"Lowercase\"}", "has no normalizer"},
-        {FOLDERS "/wide", "\\\\p{N}{1,3}|", "\\\\p{N}+|", "splits texts by the patterns"},
+        {FOLDERS "/wide", "\\\\p{N}{1,3}|", "\\\\p{N}+|", "its pre_tokenizer without NFC"},
+        {FOLDERS "/wide", "\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}",
+         "with NFC and with ignore_merges true"},
+        {FOLDERS "/wide", "\"Isolated\"", "\"Removed\"", "its pre_tokenizer"},
+        {FOLDERS "/digits", "\"individual_digits\": true", "\"individual_digits\": false", "its pre_tokenizer"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         memory_file f = {0};
         assert_fails(ctx, write_respelled(ctx, cases[i].folder, cases[i].from, cases[i].to, &f), INK_ERROR_UNSUPPORTED,
                      cases[i].words);
         assert_int_equal(f.n_writes, 0);
+    }
+}
+
+/* Of the tokenizers of a pattern each gets the name that says whether it brings texts into NFC, and takes whole words.
+ */
+static void tokenizers_get_their_names(ink_context *ctx)
+{
+    static const struct {
+        const char *folder, *from, *to, *name;
+    } cases[] = {
+        {MODELS "/gpt", "\"normalizer\": null", "\"normalizer\": null", "gpt-2"},
+        {MODELS "/gpt", "\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}", "modern-bert"},
+        {FOLDERS "/qwen", "\"normalizer\": null", "\"normalizer\": null", "deepseek-r1-qwen"},
+        {FOLDERS "/qwen", "\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}", "qwen2"},
+        {FOLDERS "/wide", "\"ignore_merges\": true", "\"ignore_merges\": false", "smaug-bpe"},
+        {FOLDERS "/wide", "\"Isolated\",\n        \"invert\": false", "\"Removed\",\n        \"invert\": true",
+         "llama-bpe"},
+        {FOLDERS "/digits", "\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}", "command-r"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static const char key[] = "tokenizer.ggml.pre"; /* its type (4 bytes), the length of the text (8), the text */
+        const size_t length = strlen(cases[i].name), behind = strlen(key) + 4 + 8;
+        memory_file f = {0};
+        assert_ok(ctx, write_respelled(ctx, cases[i].folder, cases[i].from, cases[i].to, &f));
+        size_t at = 0;
+        while (at + behind + length < f.size && memcmp(f.bytes + at, key, strlen(key)) != 0)
+            at++;
+        if ((size_t)f.bytes[at + strlen(key) + 4] != length ||
+            memcmp(f.bytes + at + behind, cases[i].name, length) != 0)
+            fail_msg("%s: '%.*s', expected %s", cases[i].folder, 20, f.bytes + at + behind, cases[i].name);
+        free(f.bytes);
     }
 }
 
@@ -564,6 +600,7 @@ int main(void)
         counted_test(others_are_refused),
         context_test(heads_are_refused),
         context_test(tokenizers_are_refused),
+        context_test(tokenizers_get_their_names),
         context_test(notes_say_what_differs),
         context_test(arguments_are_checked),
         counted_test(a_full_disk_is_heeded),

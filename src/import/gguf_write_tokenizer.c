@@ -27,7 +27,7 @@ typedef struct vocab_out {
     unsigned char *types; /* [n] */
     char *text;           /* room for two tokens as they are written */
     const char *kind;     /* "gpt2", "llama", "bert" */
-    const char *pre;      /* of gpt2: the pattern */
+    const char *pre;      /* of gpt2: names of its pattern, with blanks between them */
     bool prefix;          /* of llama: a space goes in front of a text */
 } vocab_out;
 
@@ -39,51 +39,54 @@ static ink_result vocab_refuse(const vocab_out *v, const char *what)
 
 /* ---- which kind ------------------------------------------------------------------------------------------------- */
 
-/* llama.cpp's names of the patterns of splitters. With `whole_words`, a word that is a token is never split, whatever
-   its merges are. INK_N_PATTERNS matches nothing. */
-static const struct {
-    const char *pre;
-    ink_pattern_name first, second; /* of GPT-2 `second` alone; of the others the second step matches nothing */
-    bool whole_words;
-} pres[] = {
-    {"gpt-2", INK_PATTERN_GPT2, INK_PATTERN_GPT2, false},    {"smollm", INK_PATTERN_DIGIT, INK_PATTERN_GPT2, false},
-    {"llama-bpe", INK_PATTERN_LLAMA3, INK_N_PATTERNS, true}, {"smaug-bpe", INK_PATTERN_LLAMA3, INK_N_PATTERNS, false},
-    {"qwen2", INK_PATTERN_QWEN2, INK_N_PATTERNS, false},     {"qwen35", INK_PATTERN_QWEN35, INK_N_PATTERNS, false},
-    {"tekken", INK_PATTERN_TEKKEN, INK_N_PATTERNS, true},    {"gpt-4o", INK_PATTERN_GPT4O, INK_N_PATTERNS, false},
-};
-
-/* Whether a step cuts as the pattern does; INK_N_PATTERNS: nothing. */
-static bool step_is(const ink_step *step, ink_pattern_name name)
+/* Whether a step cuts numbers into so many digits at most. */
+static bool cuts_numbers(const ink_step *step, size_t digits)
 {
-    const ink_pattern *p = &ink_patterns[name != INK_N_PATTERNS ? name : 0];
-    if (name == INK_N_PATTERNS)
-        return step->match == ink_match_nothing;
-    if (name == INK_PATTERN_DIGIT && step->match == ink_match_property && step->properties == INK_UNICODE_NUMERIC)
-        return step->behavior == INK_SPLIT_ISOLATED;
-    return step->match == p->match && step->properties == p->options && step->start == p->most;
+    if (step->behavior != INK_SPLIT_ISOLATED || step->invert)
+        return false;
+    return step->match == ink_match_numbers
+               ? step->start == digits
+               : step->match == ink_match_property && step->properties == INK_UNICODE_NUMERIC && digits == 1;
+}
+
+/* Whether a step cuts words as a pattern that matches everything, so that its matches may be removed, inverted. */
+static bool cuts_words(const ink_step *step, ink_pattern_name name)
+{
+    const ink_pattern *p = &ink_patterns[name];
+    return step->match == p->match && step->properties == p->options && step->start == p->most &&
+           step->behavior == (step->invert ? INK_SPLIT_REMOVED : INK_SPLIT_ISOLATED);
 }
 
 static ink_result describe_byte_level(vocab_out *v)
 {
     const ink_tokenizer *t = v->t;
-    const ink_step *step = t->splitter.step;
-    const size_t n = t->splitter.n;
+    const ink_step *cuts[INK_SPLIT_STEPS];
+    const bool nfc = t->normalizer.n == 1 && t->normalizer.step[0].normalize == ink_normal_nfc;
+    size_t n = 0;
     v->kind = "gpt2";
-    if (t->normalizer.n == 1 && t->normalizer.step[0].normalize == ink_normal_nfc)
+    if (t->normalizer.n != 0 && !nfc)
+        return vocab_refuse(v, "llama.cpp has no normalizer for byte-level BPE");
+    for (size_t i = 0; i < t->splitter.n; i++) {
+        const ink_step *step = &t->splitter.step[i];
+        if (step->scheme != INK_PREFIX_NEVER && step->prefix.size > 0)
+            return vocab_refuse(v, "llama.cpp puts no space in front of a text (add_prefix_space) of byte-level BPE");
+        if (step->match != ink_match_nothing)
+            cuts[n++] = step;
+    }
+    for (const ink_pre *pre = ink_pres; pre->names != NULL && v->pre == NULL; pre++)
+        if (n == (pre->digits != 0 ? 2 : 1) && (n == 1 || cuts_numbers(cuts[0], pre->digits)) &&
+            cuts_words(cuts[n - 1], pre->pattern) && nfc == pre->nfc && t->bpe.ignore_merges == pre->whole_words)
+            v->pre = pre->names;
+    if (v->pre == NULL) {
+        char what[160];
+        ink_format(what, sizeof what,
+                   "no name under tokenizer.ggml.pre stands for its pre_tokenizer with%s NFC and with ignore_merges %s",
+                   nfc ? "" : "out", t->bpe.ignore_merges ? "true" : "false");
+        return vocab_refuse(v, what);
+    }
+    if (nfc)
         ink_gguf_note(v->out, "llama.cpp does not bring texts into NFC: a letter and a combining accent stay two "
                               "characters");
-    else if (t->normalizer.n != 0)
-        return vocab_refuse(v, "llama.cpp has no normalizer for byte-level BPE");
-    for (size_t i = 0; i < n; i++)
-        if (step[i].scheme != INK_PREFIX_NEVER && step[i].prefix.size > 0)
-            return vocab_refuse(v, "llama.cpp puts no space in front of a text (add_prefix_space) of byte-level BPE");
-    for (size_t i = 0; i < sizeof pres / sizeof pres[0] && v->pre == NULL; i++)
-        if (t->bpe.ignore_merges == pres[i].whole_words && n == (pres[i].first == pres[i].second ? 1U : 2U) &&
-            step_is(&step[0], pres[i].first) && step_is(&step[n - 1], pres[i].second))
-            v->pre = pres[i].pre;
-    if (v->pre == NULL)
-        return vocab_refuse(v, "llama.cpp splits texts by the patterns of GPT-2, SmolLM, Llama 3, Qwen2, Qwen3.5, "
-                               "Tekken and GPT-4o, and takes whole words (ignore_merges) with Llama 3's and Tekken's");
     return INK_OK;
 }
 
@@ -253,11 +256,14 @@ static void put_merges(vocab_out *v)
 static ink_result put_tokens(vocab_out *v)
 {
     char unused[32];
+    const char *pre = v->pre != NULL ? v->pre : "default";
+    size_t length = 0; /* of the first of these names */
     const ink_vocab *vocab = &v->t->vocab;
+    while (pre[length] != '\0' && pre[length] != ' ')
+        length++;
     type_tokens(v);
     ink_gguf_text(v->out, "tokenizer.ggml.model", v->kind, strlen(v->kind));
-    ink_gguf_text(v->out, "tokenizer.ggml.pre", v->pre != NULL ? v->pre : "default",
-                  strlen(v->pre != NULL ? v->pre : "default"));
+    ink_gguf_text(v->out, "tokenizer.ggml.pre", pre, length);
     ink_gguf_array(v->out, "tokenizer.ggml.tokens", INK_GGUF_STRING, v->n);
     for (size_t id = 0; id < v->n; id++)
         if (v->types[id] != UNUSED)

@@ -289,42 +289,36 @@ static ink_result read_llama(vocab_reader *r)
     return put_template(r, true, false, false);
 }
 
-/* What the names of patterns stand for. Numbers may be cut before everything else. */
-static const struct {
-    const char *names;
-    ink_pattern_name pattern;
-    enum { UNCUT, DIGITS_ALONE, DIGITS_BY_3 } digits;
-    bool nfc, whole_words, bos, sep;
-} pres[] = {
-    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", INK_PATTERN_LLAMA3, UNCUT,
+const ink_pre ink_pres[] = {
+    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", INK_PATTERN_LLAMA3,
      .whole_words = true, .bos = true},
-    {"dbrx smaug-bpe glm4 chatglm-bpe", INK_PATTERN_LLAMA3, UNCUT, .nfc = false},
-    {"qwen2 megrez f2llmv2", INK_PATTERN_QWEN2, UNCUT, .nfc = true},
-    {"deepseek-r1-qwen kormo stablelm2 hunyuan solar-open grok-2", INK_PATTERN_QWEN2, UNCUT, .nfc = false},
-    {"qwen35", INK_PATTERN_QWEN35, UNCUT, .nfc = true},
+    {"smaug-bpe dbrx glm4 chatglm-bpe", INK_PATTERN_LLAMA3, .nfc = false},
+    {"qwen2 megrez f2llmv2", INK_PATTERN_QWEN2, .nfc = true},
+    {"deepseek-r1-qwen kormo stablelm2 hunyuan solar-open grok-2", INK_PATTERN_QWEN2, .nfc = false},
+    {"qwen35", INK_PATTERN_QWEN35, .nfc = true},
     {"gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum exaone4 mpt jais trillion "
      "granite-docling",
-     INK_PATTERN_GPT2, UNCUT, .nfc = false},
-    {"modern-bert olmo", INK_PATTERN_GPT2, UNCUT, .nfc = true},
-    {"roberta-bpe jina-v1-en jina-v2-code", INK_PATTERN_GPT2, UNCUT, .sep = true},
-    {"smollm starcoder refact codeshell exaone minerva-7b mellum2", INK_PATTERN_GPT2, DIGITS_ALONE, .nfc = false},
-    {"command-r", INK_PATTERN_GPT2, DIGITS_ALONE, .nfc = true},
-    {"tekken", INK_PATTERN_TEKKEN, UNCUT, .whole_words = true, .bos = true},
-    {"gpt-4o llama4 kanana2 talkie minimax-m2", INK_PATTERN_GPT4O, UNCUT, .nfc = false},
-    {"minicpm5", INK_PATTERN_ANY_DIGITS, DIGITS_BY_3, .whole_words = true},
-    {"seed-coder", INK_PATTERN_NO_LINES, UNCUT, .nfc = false},
-    {"ufakzeka", INK_PATTERN_NO_CONTRACTION, UNCUT, .nfc = false},
+     INK_PATTERN_GPT2, .nfc = false},
+    {"modern-bert olmo", INK_PATTERN_GPT2, .nfc = true},
+    {"roberta-bpe jina-v1-en jina-v2-code", INK_PATTERN_GPT2, .sep = true},
+    {"smollm starcoder refact codeshell exaone minerva-7b mellum2", INK_PATTERN_GPT2, .digits = 1},
+    {"command-r", INK_PATTERN_GPT2, .digits = 1, .nfc = true},
+    {"tekken", INK_PATTERN_TEKKEN, .whole_words = true, .bos = true},
+    {"gpt-4o llama4 kanana2 talkie minimax-m2", INK_PATTERN_GPT4O, .nfc = false},
+    {"minicpm5", INK_PATTERN_ANY_DIGITS, .digits = 3, .whole_words = true},
+    {"seed-coder", INK_PATTERN_NO_LINES, .nfc = false},
+    {"ufakzeka", INK_PATTERN_NO_CONTRACTION, .nfc = false},
+    {.names = NULL},
 };
 
 static ink_result read_gpt2(vocab_reader *r)
 {
-    static const ink_step normal = {.normalize = ink_normal_nfc}, bytes = {.match = ink_match_nothing};
-    static const ink_step alone = {.match = ink_match_property, .properties = INK_UNICODE_NUMERIC};
+    static const ink_step normal = {.normalize = ink_normal_nfc};
     ink_tokenizer *t = &r->im->b.draft;
     const ink_gguf_value *value = vocab_find(r, "tokenizer.ggml.pre"), *merges;
-    const size_t n_pres = sizeof pres / sizeof pres[0];
+    const ink_pre *pre = ink_pres;
     const char *name = "";
-    size_t size = 0, i = 0;
+    size_t size = 0;
     INK_TRY(ink_gguf_get_string(r->ctx, r->gguf, value, &name, &size));
     if (size == 0 || strcmp(name, "default") == 0)
         return ink_fail(
@@ -333,32 +327,29 @@ static ink_result read_gpt2(vocab_reader *r)
             "give other tokens than the model knows; convert the model again, or write the name, llama-bpe "
             "for instance, with gguf_new_metadata of the Python package gguf (--pre-tokenizer)",
             r->gguf->file, size == 0 ? "is missing" : "is 'default'");
-    while (i < n_pres && !ink_is_listed(pres[i].names, name, size))
-        i++;
-    if (i == n_pres) {
+    while (pre->names != NULL && !ink_is_listed(pre->names, name, size))
+        pre++;
+    if (pre->names == NULL) {
         char known[1000];
         size_t used = 0;
-        for (i = 0; i < n_pres; i++)
-            used += ink_format(known + used, sizeof known - used, " %s", pres[i].names);
+        for (pre = ink_pres; pre->names != NULL; pre++)
+            used += ink_format(known + used, sizeof known - used, " %s", pre->names);
         return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED, "%s: key '%s' (byte %llu) is '%.100s', supported:%s",
                         r->gguf->file, value->key, (unsigned long long)value->offset, name, known);
     }
-    if (pres[i].nfc)
+    if (pre->nfc)
         ink_builder_step(&t->normalizer, INK_NORMAL_STEPS, &normal);
-    ink_step step = alone;
-    if (pres[i].digits == DIGITS_BY_3)
-        ink_import_pattern(INK_PATTERN_3_DIGITS, &step);
-    if (pres[i].digits != UNCUT)
-        ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &step);
-    step = bytes;
-    ink_import_pattern(pres[i].pattern, &step);
-    ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &step);
-    t->bpe.ignore_merges = pres[i].whole_words;
+    ink_step numbers = {.match = ink_match_numbers, .start = pre->digits}, words = {.behavior = INK_SPLIT_ISOLATED};
+    if (pre->digits != 0)
+        ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &numbers);
+    ink_import_pattern(pre->pattern, &words);
+    ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &words);
+    t->bpe.ignore_merges = pre->whole_words;
     t->decoder.byte_level = true;
     INK_TRY(ink_gguf_require(r->ctx, r->gguf, "tokenizer.ggml.merges", &merges));
     INK_TRY(list_merges(r, merges));
     INK_TRY(ink_import_tokens(r->im));
-    return put_template(r, pres[i].bos, false, pres[i].sep);
+    return put_template(r, pre->bos, false, pre->sep);
 }
 
 /* A word begins with a token that has U+2581 in front; here these have nothing in front, and the others ##. Newer files

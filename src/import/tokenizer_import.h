@@ -87,6 +87,19 @@ extern const ink_pattern ink_patterns[INK_N_PATTERNS];
 /* Makes a step match as a pattern says. */
 void ink_import_pattern(ink_pattern_name name, ink_step *step);
 
+/* What a name under the key "tokenizer.ggml.pre" stands for: a row of the table for GGUF files (tokenizer_gguf.c). The
+   writer of such files takes the row that says what the tokenizer does, and writes its first name. */
+typedef struct ink_pre {
+    const char *names; /* with blanks between them; NULL ends the table */
+    ink_pattern_name pattern;
+    size_t digits;    /* first of all, numbers are cut into so many digits at most; 0: they are not */
+    bool nfc;         /* texts are brought into NFC, which llama.cpp leaves out */
+    bool whole_words; /* a word that is a token is never split, whatever its merges are (ignore_merges) */
+    bool bos, sep;    /* add_bos_token and add_sep_token of files without these keys */
+} ink_pre;
+
+extern const ink_pre ink_pres[];
+
 struct ink_gguf;
 
 /* The readers. */
