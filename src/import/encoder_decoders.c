@@ -23,8 +23,9 @@
 
 /* ---- the families ----------------------------------------------------------------------------------------------- */
 
-/* Names that begin with s2s_ are of sequence to sequence, as in Hugging Face's Seq2Seq classes.
-   Keys, modules and tensors; of two, the first is the encoder's and the second the decoder's. */
+/* Names that begin with s2s_ are of sequence to sequence, as in Hugging Face's Seq2Seq classes. */
+
+/* Keys, modules and tensors; of two, the first is the encoder's and the second the decoder's. */
 typedef struct s2s_layout {
     const char *n_layers[2], *n_heads[2], *inner_size[2];
     const char *list, *probe, *last_norm; /* of blocks, a module with a weight that each has, the last norm */
@@ -94,129 +95,38 @@ typedef struct s2s_family {
 
 #define S2S_SIZES .n_positions = 1024, .n_layers = {12, 12}, .inner_size = 4096, .n_heads = 16, .hidden_size = 1024
 
-static const s2s_family bart = {.class = "Bart",
-                                .layout = &bart_layout,
-                                .embedding_norm = true,
-                                .forces_eos = true,
-                                .activation = "gelu",
-                                .vocab_size = 50265,
-                                S2S_SIZES,
-                                .eos_token = 2,
-                                .pad_token = 1,
-                                .start_token = 2};
-static const s2s_family marian = {.class = "Marian",
-                                  .layout = &bart_layout,
-                                  .positions = SINUSOIDS,
-                                  .forces_eos = true,
-                                  .activation = "gelu",
-                                  .vocab_size = 58101,
-                                  S2S_SIZES,
-                                  .bos_token = -1,
-                                  .pad_token = 58100,
-                                  .start_token = 58100};
-static const s2s_family m2m_100 = {.class = "M2M100",
-                                   .layout = &bart_layout,
-                                   .positions = SINUSOIDS_PADDED,
-                                   .norm_before = true,
-                                   .scaled = true,
-                                   .activation = "relu",
-                                   .vocab_size = 128112,
-                                   S2S_SIZES,
-                                   .eos_token = 2,
-                                   .pad_token = 1,
-                                   .start_token = 2};
-static const s2s_family mbart = {.class = "MBart",
-                                 .layout = &bart_layout,
-                                 .norm_before = true,
-                                 .embedding_norm = true,
-                                 .forces_eos = true,
-                                 .activation = "gelu",
-                                 .vocab_size = 50265,
-                                 S2S_SIZES,
-                                 .eos_token = 2,
-                                 .pad_token = 1,
-                                 .start_token = -1};
-static const s2s_family pegasus = {.class = "Pegasus",
-                                   .layout = &bart_layout,
-                                   .positions = SINUSOIDS,
-                                   .norm_before = true,
-                                   .forces_eos = true,
-                                   .activation = "gelu",
-                                   .vocab_size = 50265,
-                                   S2S_SIZES,
-                                   .bos_token = -1,
-                                   .eos_token = 1};
-static const s2s_family blenderbot = {.class = "Blenderbot",
-                                      .layout = &bart_layout,
-                                      .positions = LEARNED_FROM_0,
-                                      .norm_before = true,
-                                      .forces_eos = true,
-                                      .activation = "gelu",
-                                      .vocab_size = 8008,
-                                      .n_positions = 128,
-                                      .n_layers = {2, 24},
-                                      .inner_size = 10240,
-                                      .n_heads = 32,
-                                      .hidden_size = 2560,
-                                      .bos_token = 1,
-                                      .eos_token = 2,
-                                      .start_token = 1};
-static const s2s_family whisper = {.class = "Whisper",
-                                   .layout = &bart_layout,
-                                   .positions = LEARNED_FROM_0,
-                                   .norm_before = true,
-                                   .no_encoder = true,
-                                   .activation = "gelu",
-                                   .vocab_size = 51865,
-                                   .n_positions = 448,
-                                   .n_layers = {4, 4},
-                                   .inner_size = 1536,
-                                   .n_heads = 6,
-                                   .hidden_size = 384,
-                                   .bos_token = 50256,
-                                   .eos_token = 50256,
-                                   .pad_token = 50256,
-                                   .start_token = 50257};
-static const s2s_family t5 = {.class = "T5",
-                              .layout = &t5_layout,
-                              .positions = DISTANCES,
-                              .norm_before = true,
-                              .scaled = true,
-                              .activation = "relu",
-                              .vocab_size = 32128,
-                              .n_layers = {6, 6},
-                              .inner_size = 2048,
-                              .n_heads = 8,
-                              .hidden_size = 512,
-                              .bos_token = -1,
-                              .eos_token = 1,
-                              .start_token = -1};
-static const s2s_family mt5 = {.class = "MT5",
-                               .layout = &t5_layout,
-                               .positions = DISTANCES,
-                               .norm_before = true,
-                               .activation = "gated-gelu",
-                               .vocab_size = 250112,
-                               .n_layers = {8, 8},
-                               .inner_size = 1024,
-                               .n_heads = 6,
-                               .hidden_size = 512,
-                               .bos_token = -1,
-                               .eos_token = 1};
-static const s2s_family umt5 = {.class = "UMT5",
-                                .layout = &t5_layout,
-                                .positions = DISTANCES,
-                                .norm_before = true,
-                                .own_biases = true,
-                                .scaled = true,
-                                .activation = "gated-gelu",
-                                .vocab_size = 250112,
-                                .n_layers = {8, 8},
-                                .inner_size = 1024,
-                                .n_heads = 6,
-                                .hidden_size = 512,
-                                .bos_token = -1,
-                                .eos_token = 1};
+enum { BART, MARIAN, M2M_100, MBART, PEGASUS, BLENDERBOT, WHISPER, T5, MT5, UMT5 };
+
+static const s2s_family s2s_families[] = {
+    [BART] = {"Bart", .layout = &bart_layout, .embedding_norm = true, .forces_eos = true, .activation = "gelu",
+              .vocab_size = 50265, S2S_SIZES, .eos_token = 2, .pad_token = 1, .start_token = 2},
+    [MARIAN] = {"Marian", .layout = &bart_layout, .positions = SINUSOIDS, .forces_eos = true, .activation = "gelu",
+                .vocab_size = 58101, S2S_SIZES, .bos_token = -1, .pad_token = 58100, .start_token = 58100},
+    [M2M_100] = {"M2M100", .layout = &bart_layout, .positions = SINUSOIDS_PADDED, .norm_before = true, .scaled = true,
+                 .activation = "relu", .vocab_size = 128112, S2S_SIZES, .eos_token = 2, .pad_token = 1,
+                 .start_token = 2},
+    [MBART] = {"MBart", .layout = &bart_layout, .norm_before = true, .embedding_norm = true, .forces_eos = true,
+               .activation = "gelu", .vocab_size = 50265, S2S_SIZES, .eos_token = 2, .pad_token = 1, .start_token = -1},
+    [PEGASUS] = {"Pegasus", .layout = &bart_layout, .positions = SINUSOIDS, .norm_before = true, .forces_eos = true,
+                 .activation = "gelu", .vocab_size = 50265, S2S_SIZES, .bos_token = -1, .eos_token = 1},
+    [BLENDERBOT] = {"Blenderbot", .layout = &bart_layout, .positions = LEARNED_FROM_0, .norm_before = true,
+                    .forces_eos = true, .activation = "gelu", .vocab_size = 8008, .n_positions = 128,
+                    .n_layers = {2, 24}, .inner_size = 10240, .n_heads = 32, .hidden_size = 2560, .bos_token = 1,
+                    .eos_token = 2, .start_token = 1},
+    [WHISPER] = {"Whisper", .layout = &bart_layout, .positions = LEARNED_FROM_0, .norm_before = true,
+                 .no_encoder = true, .activation = "gelu", .vocab_size = 51865, .n_positions = 448, .n_layers = {4, 4},
+                 .inner_size = 1536, .n_heads = 6, .hidden_size = 384, .bos_token = 50256, .eos_token = 50256,
+                 .pad_token = 50256, .start_token = 50257},
+    [T5] = {"T5", .layout = &t5_layout, .positions = DISTANCES, .norm_before = true, .scaled = true,
+            .activation = "relu", .vocab_size = 32128, .n_layers = {6, 6}, .inner_size = 2048, .n_heads = 8,
+            .hidden_size = 512, .bos_token = -1, .eos_token = 1, .start_token = -1},
+    [MT5] = {"MT5", .layout = &t5_layout, .positions = DISTANCES, .norm_before = true, .activation = "gated-gelu",
+             .vocab_size = 250112, .n_layers = {8, 8}, .inner_size = 1024, .n_heads = 6, .hidden_size = 512,
+             .bos_token = -1, .eos_token = 1},
+    [UMT5] = {"UMT5", .layout = &t5_layout, .positions = DISTANCES, .norm_before = true, .own_biases = true,
+              .scaled = true, .activation = "gated-gelu", .vocab_size = 250112, .n_layers = {8, 8}, .inner_size = 1024,
+              .n_heads = 6, .hidden_size = 512, .bos_token = -1, .eos_token = 1},
+};
 
 /* ---- settings --------------------------------------------------------------------------------------------------- */
 
@@ -492,7 +402,7 @@ static ink_result s2s_describe(ink_import *in, s2s_settings *s)
     *source_size = family->vocab_size;
     INK_TRY(ink_config_size(config, "vocab_size", INK_MAX_IDS, source_size));
     info->vocab_size = *source_size;
-    if (family == &marian)
+    if (family == &s2s_families[MARIAN])
         INK_TRY(s2s_bool(config, "share_encoder_decoder_embeddings", &shared));
     s->own_tables = !shared;
     if (!shared)
@@ -672,15 +582,18 @@ static const char *const s2s_ignored[] = {"embed_positions.weights", "EncDecAtte
                                           "encoder.version", "decoder.version", NULL};
 
 const ink_architecture ink_encoder_decoder_architectures[] = {
-    {.name = "bart", .import = import_encoder_decoder, .variant = &bart, .ignored = s2s_ignored},
-    {.name = "marian", .import = import_encoder_decoder, .variant = &marian, .ignored = s2s_ignored},
-    {.name = "m2m_100", .import = import_encoder_decoder, .variant = &m2m_100, .ignored = s2s_ignored},
-    {.name = "mbart", .import = import_encoder_decoder, .variant = &mbart, .ignored = s2s_ignored},
-    {.name = "pegasus", .import = import_encoder_decoder, .variant = &pegasus, .ignored = s2s_ignored},
-    {.name = "blenderbot", .import = import_encoder_decoder, .variant = &blenderbot, .ignored = s2s_ignored},
-    {.name = "t5", .import = import_encoder_decoder, .variant = &t5, .ignored = s2s_ignored},
-    {.name = "mt5", .import = import_encoder_decoder, .variant = &mt5, .ignored = s2s_ignored},
-    {.name = "umt5", .import = import_encoder_decoder, .variant = &umt5, .ignored = s2s_ignored},
-    {.name = "whisper", .import = import_encoder_decoder, .variant = &whisper, .ignored = s2s_ignored},
+    {.name = "bart", .import = import_encoder_decoder, .variant = &s2s_families[BART], .ignored = s2s_ignored},
+    {.name = "marian", .import = import_encoder_decoder, .variant = &s2s_families[MARIAN], .ignored = s2s_ignored},
+    {.name = "m2m_100", .import = import_encoder_decoder, .variant = &s2s_families[M2M_100], .ignored = s2s_ignored},
+    {.name = "mbart", .import = import_encoder_decoder, .variant = &s2s_families[MBART], .ignored = s2s_ignored},
+    {.name = "pegasus", .import = import_encoder_decoder, .variant = &s2s_families[PEGASUS], .ignored = s2s_ignored},
+    {.name = "blenderbot",
+     .import = import_encoder_decoder,
+     .variant = &s2s_families[BLENDERBOT],
+     .ignored = s2s_ignored},
+    {.name = "t5", .import = import_encoder_decoder, .variant = &s2s_families[T5], .ignored = s2s_ignored},
+    {.name = "mt5", .import = import_encoder_decoder, .variant = &s2s_families[MT5], .ignored = s2s_ignored},
+    {.name = "umt5", .import = import_encoder_decoder, .variant = &s2s_families[UMT5], .ignored = s2s_ignored},
+    {.name = "whisper", .import = import_encoder_decoder, .variant = &s2s_families[WHISPER], .ignored = s2s_ignored},
     {.name = NULL},
 };

@@ -91,162 +91,90 @@ static const ink_body_names modernbert_names = {
 /* ---- heads ------------------------------------------------------------------------------------------------------ */
 
 static const ink_head_names bert_heads[INK_N_HEADS] = {
-    {.classes = {"Model"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
-    {.classes = {"ForMaskedLM", "ForPreTraining"},
-     .task = INK_TASK_FILL,
-     .transform = "cls.predictions.transform.dense",
-     .activation = INK_ACTIVATION_OF_MODEL,
-     .norm = "cls.predictions.transform.LayerNorm",
-     .out = "cls.predictions.decoder",
-     .bias = "cls.predictions.bias"},
-    {.classes = {"ForSequenceClassification"},
-     .task = INK_TASK_CLASSIFY_TEXT,
-     .in_body = true,
-     .transform = "pooler.dense",
-     .activation = INK_TANH,
-     .out = "classifier"},
-    {.classes = {"ForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"},
-    {.classes = {"ForQuestionAnswering"}, .task = INK_TASK_ANSWER, .out = "qa_outputs"}};
+    {INK_TASK_NONE, .classes = {"Model"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
+    {INK_TASK_FILL, .classes = {"ForMaskedLM", "ForPreTraining"}, .transform = "cls.predictions.transform.dense",
+     .activation = INK_ACTIVATION_OF_MODEL, .norm = "cls.predictions.transform.LayerNorm",
+     .out = "cls.predictions.decoder", .bias = "cls.predictions.bias"},
+    {INK_TASK_CLASSIFY_TEXT, .classes = {"ForSequenceClassification"}, .in_body = true, .transform = "pooler.dense",
+     .activation = INK_TANH, .out = "classifier"},
+    {INK_TASK_CLASSIFY_TOKENS, .classes = {"ForTokenClassification"}, .out = "classifier"},
+    {INK_TASK_ANSWER, .classes = {"ForQuestionAnswering"}, .out = "qa_outputs"},
+};
 
 static const ink_head_names distilbert_heads[INK_N_HEADS] = {
-    {.classes = {"Model"}},
-    {.classes = {"ForMaskedLM"},
-     .task = INK_TASK_FILL,
-     .transform = "vocab_transform",
-     .activation = INK_ACTIVATION_OF_MODEL,
-     .norm = "vocab_layer_norm",
-     .out = "vocab_projector"},
-    {.classes = {"ForSequenceClassification"},
-     .task = INK_TASK_CLASSIFY_TEXT,
-     .transform = "pre_classifier",
-     .activation = INK_RELU,
-     .out = "classifier"},
-    {.classes = {"ForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"},
-    {.classes = {"ForQuestionAnswering"}, .task = INK_TASK_ANSWER, .out = "qa_outputs"}};
+    {INK_TASK_NONE, .classes = {"Model"}},
+    {INK_TASK_FILL, .classes = {"ForMaskedLM"}, .transform = "vocab_transform", .activation = INK_ACTIVATION_OF_MODEL,
+     .norm = "vocab_layer_norm", .out = "vocab_projector"},
+    {INK_TASK_CLASSIFY_TEXT, .classes = {"ForSequenceClassification"}, .transform = "pre_classifier",
+     .activation = INK_RELU, .out = "classifier"},
+    {INK_TASK_CLASSIFY_TOKENS, .classes = {"ForTokenClassification"}, .out = "classifier"},
+    {INK_TASK_ANSWER, .classes = {"ForQuestionAnswering"}, .out = "qa_outputs"},
+};
 
 /* Also those of XLM-RoBERTa, CamemBERT and MPNet. */
 static const ink_head_names roberta_heads[INK_N_HEADS] = {
-    {.classes = {"Model"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
-    {.classes = {"ForMaskedLM"},
-     .task = INK_TASK_FILL,
-     .transform = "lm_head.dense",
-     .activation = INK_GELU,
-     .norm = "lm_head.layer_norm",
-     .out = "lm_head.decoder",
-     .bias = "lm_head.bias"},
-    {.classes = {"ForSequenceClassification"},
-     .task = INK_TASK_CLASSIFY_TEXT,
-     .transform = "classifier.dense",
-     .activation = INK_TANH,
-     .out = "classifier.out_proj"},
-    {.classes = {"ForTokenClassification"}, .task = INK_TASK_CLASSIFY_TOKENS, .out = "classifier"},
-    {.classes = {"ForQuestionAnswering"}, .task = INK_TASK_ANSWER, .out = "qa_outputs"}};
+    {INK_TASK_NONE, .classes = {"Model"}, .in_body = true, .transform = "pooler.dense", .activation = INK_TANH},
+    {INK_TASK_FILL, .classes = {"ForMaskedLM"}, .transform = "lm_head.dense", .activation = INK_GELU,
+     .norm = "lm_head.layer_norm", .out = "lm_head.decoder", .bias = "lm_head.bias"},
+    {INK_TASK_CLASSIFY_TEXT, .classes = {"ForSequenceClassification"}, .transform = "classifier.dense",
+     .activation = INK_TANH, .out = "classifier.out_proj"},
+    {INK_TASK_CLASSIFY_TOKENS, .classes = {"ForTokenClassification"}, .out = "classifier"},
+    {INK_TASK_ANSWER, .classes = {"ForQuestionAnswering"}, .out = "qa_outputs"},
+};
 
-static const ink_head_names modernbert_heads[INK_N_HEADS] = {{.classes = {"Model"}},
-                                                             {.classes = {"ForMaskedLM"},
-                                                              .task = INK_TASK_FILL,
-                                                              .transform = "head.dense",
-                                                              .activation = INK_ACTIVATION_OF_HEAD,
-                                                              .norm = "head.norm",
-                                                              .out = "decoder"},
-                                                             {.classes = {"ForSequenceClassification"},
-                                                              .task = INK_TASK_CLASSIFY_TEXT,
-                                                              .transform = "head.dense",
-                                                              .activation = INK_ACTIVATION_OF_HEAD,
-                                                              .norm = "head.norm",
-                                                              .out = "classifier"},
-                                                             {.classes = {"ForTokenClassification"},
-                                                              .task = INK_TASK_CLASSIFY_TOKENS,
-                                                              .transform = "head.dense",
-                                                              .activation = INK_ACTIVATION_OF_HEAD,
-                                                              .norm = "head.norm",
-                                                              .out = "classifier"},
-                                                             {.classes = {"ForQuestionAnswering"},
-                                                              .task = INK_TASK_ANSWER,
-                                                              .transform = "head.dense",
-                                                              .activation = INK_ACTIVATION_OF_HEAD,
-                                                              .norm = "head.norm",
-                                                              .out = "classifier"}};
+static const ink_head_names modernbert_heads[INK_N_HEADS] = {
+    {INK_TASK_NONE, .classes = {"Model"}},
+    {INK_TASK_FILL, .classes = {"ForMaskedLM"}, .transform = "head.dense", .activation = INK_ACTIVATION_OF_HEAD,
+     .norm = "head.norm", .out = "decoder"},
+    {INK_TASK_CLASSIFY_TEXT, .classes = {"ForSequenceClassification"}, .transform = "head.dense",
+     .activation = INK_ACTIVATION_OF_HEAD, .norm = "head.norm", .out = "classifier"},
+    {INK_TASK_CLASSIFY_TOKENS, .classes = {"ForTokenClassification"}, .transform = "head.dense",
+     .activation = INK_ACTIVATION_OF_HEAD, .norm = "head.norm", .out = "classifier"},
+    {INK_TASK_ANSWER, .classes = {"ForQuestionAnswering"}, .transform = "head.dense",
+     .activation = INK_ACTIVATION_OF_HEAD, .norm = "head.norm", .out = "classifier"},
+};
 
 /* llama.cpp has one head: those that rank texts. */
-static const ink_head_names gguf_heads[INK_N_HEADS] = {{.classes = {"Model"}},
-                                                       {.classes = {"ForSequenceClassification"},
-                                                        .task = INK_TASK_CLASSIFY_TEXT,
-                                                        .may_lack = true,
-                                                        .transform = "classifier.dense",
-                                                        .activation = INK_TANH,
-                                                        .out = "classifier.out_proj"}};
+static const ink_head_names gguf_heads[INK_N_HEADS] = {
+    {INK_TASK_NONE, .classes = {"Model"}},
+    {INK_TASK_CLASSIFY_TEXT, .classes = {"ForSequenceClassification"}, .may_lack = true,
+     .transform = "classifier.dense", .activation = INK_TANH, .out = "classifier.out_proj"},
+};
 
 /* ---- families --------------------------------------------------------------------------------------------------- */
 
-static const ink_encoder_variant bert = {.names = &bert_names,
-                                         .prefix = "bert",
-                                         .class = "Bert",
-                                         .default_layers = 12,
-                                         .default_vocab_size = 30522,
-                                         .heads = bert_heads};
+enum { BERT, DISTILBERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET, MODERNBERT };
 
-const ink_encoder_variant ink_gguf_bert = {.names = &bert_names, .prefix = "", .class = "Bert", .heads = gguf_heads};
+/* XLM-RoBERTa and CamemBERT are RoBERTa with other vocabularies. */
+static const ink_encoder_variant encoder_variants[] = {
+    [BERT] = {&bert_names, .prefix = "bert", .class = "Bert", .default_layers = 12, .default_vocab_size = 30522,
+              .heads = bert_heads},
+    [DISTILBERT] = {&distilbert_names, .prefix = "distilbert", .class = "DistilBert", .default_layers = 6,
+                    .default_vocab_size = 30522, .heads = distilbert_heads},
+    [ROBERTA] = {&bert_names, .prefix = "roberta", .class = "Roberta", .default_layers = 12,
+                 .default_vocab_size = 50265, .skips_padding = true, .heads = roberta_heads},
+    [XLM_ROBERTA] = {&bert_names, .prefix = "roberta", .class = "XLMRoberta", .default_layers = 12,
+                     .default_vocab_size = 30522, .skips_padding = true, .heads = roberta_heads},
+    [CAMEMBERT] = {&bert_names, .prefix = "roberta", .class = "Camembert", .default_layers = 12,
+                   .default_vocab_size = 30522, .skips_padding = true, .heads = roberta_heads},
+    [MPNET] = {&mpnet_names, .prefix = "mpnet", .class = "MPNet", .default_layers = 12, .default_vocab_size = 30527,
+               .skips_padding = true, .padding = 1, .heads = roberta_heads},
+    [MODERNBERT] = {&modernbert_names, .prefix = "model", .class = "ModernBert", .default_layers = 22,
+                    .default_vocab_size = 50368, .modern = true, .heads = modernbert_heads},
+};
 
-static const ink_encoder_variant distilbert = {.names = &distilbert_names,
-                                               .prefix = "distilbert",
-                                               .class = "DistilBert",
-                                               .default_layers = 6,
-                                               .default_vocab_size = 30522,
-                                               .heads = distilbert_heads};
-
-static const ink_encoder_variant roberta = {.names = &bert_names,
-                                            .prefix = "roberta",
-                                            .class = "Roberta",
-                                            .default_layers = 12,
-                                            .default_vocab_size = 50265,
-                                            .skips_padding = true,
-                                            .heads = roberta_heads};
-
-/* RoBERTa with other vocabularies. */
-static const ink_encoder_variant xlm_roberta = {.names = &bert_names,
-                                                .prefix = "roberta",
-                                                .class = "XLMRoberta",
-                                                .default_layers = 12,
-                                                .default_vocab_size = 30522,
-                                                .skips_padding = true,
-                                                .heads = roberta_heads};
-
-static const ink_encoder_variant camembert = {.names = &bert_names,
-                                              .prefix = "roberta",
-                                              .class = "Camembert",
-                                              .default_layers = 12,
-                                              .default_vocab_size = 30522,
-                                              .skips_padding = true,
-                                              .heads = roberta_heads};
-
-static const ink_encoder_variant mpnet = {.names = &mpnet_names,
-                                          .prefix = "mpnet",
-                                          .class = "MPNet",
-                                          .default_layers = 12,
-                                          .default_vocab_size = 30527,
-                                          .skips_padding = true,
-                                          .padding = 1,
-                                          .heads = roberta_heads};
-
-static const ink_encoder_variant modernbert = {.names = &modernbert_names,
-                                               .prefix = "model",
-                                               .class = "ModernBert",
-                                               .default_layers = 22,
-                                               .default_vocab_size = 50368,
-                                               .modern = true,
-                                               .heads = modernbert_heads};
+const ink_encoder_variant ink_gguf_bert = {&bert_names, .prefix = "", .class = "Bert", .heads = gguf_heads};
 
 /* Buffers that older files hold as if they were weights. */
 static const char *const encoder_ignored[] = {"embeddings.position_ids", "embeddings.token_type_ids", NULL};
 
 const ink_architecture ink_encoder_architectures[] = {
-    {.name = "bert", .import = ink_import_encoder, .variant = &bert, .ignored = encoder_ignored},
-    {.name = "distilbert", .import = ink_import_encoder, .variant = &distilbert, .ignored = encoder_ignored},
-    {.name = "roberta", .import = ink_import_encoder, .variant = &roberta, .ignored = encoder_ignored},
-    {.name = "xlm-roberta", .import = ink_import_encoder, .variant = &xlm_roberta, .ignored = encoder_ignored},
-    {.name = "camembert", .import = ink_import_encoder, .variant = &camembert, .ignored = encoder_ignored},
-    {.name = "mpnet", .import = ink_import_encoder, .variant = &mpnet, .ignored = encoder_ignored},
-    {.name = "modernbert", .import = ink_import_encoder, .variant = &modernbert},
+    {"bert", ink_import_encoder, &encoder_variants[BERT], encoder_ignored},
+    {"distilbert", ink_import_encoder, &encoder_variants[DISTILBERT], encoder_ignored},
+    {"roberta", ink_import_encoder, &encoder_variants[ROBERTA], encoder_ignored},
+    {"xlm-roberta", ink_import_encoder, &encoder_variants[XLM_ROBERTA], encoder_ignored},
+    {"camembert", ink_import_encoder, &encoder_variants[CAMEMBERT], encoder_ignored},
+    {"mpnet", ink_import_encoder, &encoder_variants[MPNET], encoder_ignored},
+    {"modernbert", ink_import_encoder, &encoder_variants[MODERNBERT], NULL},
     {.name = NULL},
 };

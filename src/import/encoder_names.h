@@ -14,8 +14,8 @@
 /* A head, and the classes (`architectures` in config.json) that have it: the ends of their names, behind that of the
    family. NULL: the head lacks this module. */
 typedef struct ink_head_names {
-    const char *classes[2];
     ink_task task;
+    const char *classes[2];
     bool in_body;          /* the transform has the prefix of the body, and the bare model may lack it */
     bool may_lack;         /* the transform, whatever the task is */
     const char *transform; /* W_t */

@@ -46,90 +46,21 @@ typedef struct llama_family {
     bool gemma; /* all that the head of this file says of Gemma 3, and its settings */
 } llama_family;
 
-static const llama_family llama = {.vocab_size = 32000,
-                                   .n_layers = 32,
-                                   .n_heads = 32,
-                                   .theta = 10000,
-                                   .hidden_size = 4096,
-                                   .inner_size = 11008,
-                                   .n_positions = 2048,
-                                   .bos_token = 1,
-                                   .eos_token = 2,
-                                   .pad_token = -1,
-                                   .attention_bias = true,
-                                   .mlp_bias = true};
-static const llama_family mistral = {.vocab_size = 32000,
-                                     .n_layers = 32,
-                                     .n_heads = 32,
-                                     .theta = 10000,
-                                     .hidden_size = 4096,
-                                     .inner_size = 14336,
-                                     .n_positions = 131072,
-                                     .n_kv_heads = 8,
-                                     .bos_token = 1,
-                                     .eos_token = 2,
-                                     .pad_token = -1,
-                                     .windows = ALL_BLOCKS};
-static const llama_family qwen2 = {.vocab_size = 151936,
-                                   .n_layers = 32,
-                                   .n_heads = 32,
-                                   .theta = 10000,
-                                   .hidden_size = 4096,
-                                   .inner_size = 22016,
-                                   .n_positions = 32768,
-                                   .n_kv_heads = 32,
-                                   .bos_token = -1,
-                                   .eos_token = -1,
-                                   .pad_token = -1,
-                                   .qkv_bias = true,
-                                   .windows = BLOCKS_FROM};
-static const llama_family qwen3 = {.vocab_size = 151936,
-                                   .n_layers = 32,
-                                   .n_heads = 32,
-                                   .theta = 10000,
-                                   .hidden_size = 4096,
-                                   .inner_size = 22016,
-                                   .n_positions = 32768,
-                                   .n_kv_heads = 32,
-                                   .head_dim = 128,
-                                   .bos_token = -1,
-                                   .eos_token = -1,
-                                   .pad_token = -1,
-                                   .attention_bias = true,
-                                   .head_norms = true,
-                                   .windows = BLOCKS_FROM};
-static const llama_family smollm3 = {.vocab_size = 128256,
-                                     .n_layers = 36,
-                                     .n_heads = 16,
-                                     .theta = 2e6,
-                                     .hidden_size = 2048,
-                                     .inner_size = 11008,
-                                     .n_positions = 32768,
-                                     .n_kv_heads = 4,
-                                     .bos_token = 128000,
-                                     .eos_token = 128001,
-                                     .pad_token = 128004,
-                                     .tied = true,
-                                     .attention_bias = true,
-                                     .mlp_bias = true,
-                                     .windows = BLOCKS_NO_ROPE};
-static const llama_family gemma3 = {.vocab_size = 262208,
-                                    .n_layers = 26,
-                                    .n_heads = 8,
-                                    .theta = 1e6,
-                                    .hidden_size = 2304,
-                                    .inner_size = 9216,
-                                    .n_positions = 131072,
-                                    .n_kv_heads = 4,
-                                    .head_dim = 256,
-                                    .bos_token = 2,
-                                    .eos_token = 1,
-                                    .pad_token = 0,
-                                    .tied = true,
-                                    .attention_bias = true,
-                                    .head_norms = true,
-                                    .windows = BLOCKS_BUT_EVERY,
-                                    .gemma = true};
+enum { LLAMA, MISTRAL, QWEN2, QWEN3, SMOLLM3, GEMMA3 };
+
+/* The numbers are the sizes of vocabulary, hidden rows, MLP and positions; blocks, heads, those of keys and their size;
+   theta; the tokens BOS, EOS and padding. */
+static const llama_family llama_families[] = {
+    [LLAMA] = {32000, 4096, 11008, 2048, 32, 32, 0, 0, 10000, 1, 2, -1, .attention_bias = true, .mlp_bias = true},
+    [MISTRAL] = {32000, 4096, 14336, 131072, 32, 32, 8, 0, 10000, 1, 2, -1, .windows = ALL_BLOCKS},
+    [QWEN2] = {151936, 4096, 22016, 32768, 32, 32, 32, 0, 10000, -1, -1, -1, .qkv_bias = true, .windows = BLOCKS_FROM},
+    [QWEN3] = {151936, 4096, 22016, 32768, 32, 32, 32, 128, 10000, -1, -1, -1, .attention_bias = true,
+               .head_norms = true, .windows = BLOCKS_FROM},
+    [SMOLLM3] = {128256, 2048, 11008, 32768, 36, 16, 4, 0, 2e6, 128000, 128001, 128004, .tied = true,
+                 .attention_bias = true, .mlp_bias = true, .windows = BLOCKS_NO_ROPE},
+    [GEMMA3] = {262208, 2304, 9216, 131072, 26, 8, 4, 256, 1e6, 2, 1, 0, .tied = true, .attention_bias = true,
+                .head_norms = true, .windows = BLOCKS_BUT_EVERY, .gemma = true},
+};
 
 typedef struct llama_settings {
     const llama_family *family;
@@ -323,7 +254,7 @@ static ink_result llama_plan_block(ink_import *in, const void *settings, size_t 
     size_t q = s->attention.n_heads * head_dim, kv = s->attention.n_kv_heads * head_dim;
     /* In GGUF the three may be one tensor, and rope turns neighbours in the heads of `llama`. */
     bool one = in->gguf != NULL && ink_plan_has_in(plan, "self_attn.qkv_proj", "weight");
-    size_t pairs = in->gguf != NULL && s->family == &llama ? head_dim : 0, n_parts = one ? 1 : 3;
+    size_t pairs = in->gguf != NULL && s->family == &llama_families[LLAMA] ? head_dim : 0, n_parts = one ? 1 : 3;
     const ink_plan_part separate[] = {{.module = "self_attn.q_proj", .out = q, .pairs = pairs, .n_paired = q},
                                       {.module = "self_attn.k_proj", .out = kv, .pairs = pairs, .n_paired = kv},
                                       {.module = "self_attn.v_proj", .out = kv}};
@@ -394,7 +325,7 @@ static ink_result import_llama(ink_import *in)
     ink_task task;
     INK_TRY(ink_import_decoder_task(in, &task));
     INK_TRY(llama_describe(in, &s));
-    if (in->gguf != NULL && s.family == &llama && ink_plan_has(plan, "rope_freqs.weight"))
+    if (in->gguf != NULL && s.family == &llama_families[LLAMA] && ink_plan_has(plan, "rope_freqs.weight"))
         INK_TRY(ink_gguf_rope_factors(in, "rope_freqs.weight", s.attention.head_dim / 2,
                                       &net->stack.config.ropes[0].factors));
     size_t scope = ink_plan_enter_module(plan, ink_plan_has(plan, "model.norm.weight") ? "model" : "");
@@ -420,11 +351,11 @@ static ink_result import_llama(ink_import *in)
 static const char *const llama_ignored[] = {"rotary_emb.inv_freq", NULL};
 
 const ink_architecture ink_llama_architectures[] = {
-    {.name = "llama", .import = import_llama, .variant = &llama, .ignored = llama_ignored},
-    {.name = "mistral", .import = import_llama, .variant = &mistral, .ignored = llama_ignored},
-    {.name = "qwen2", .import = import_llama, .variant = &qwen2, .ignored = llama_ignored},
-    {.name = "qwen3", .import = import_llama, .variant = &qwen3, .ignored = llama_ignored},
-    {.name = "smollm3", .import = import_llama, .variant = &smollm3, .ignored = llama_ignored},
-    {.name = "gemma3_text", .import = import_llama, .variant = &gemma3, .ignored = llama_ignored},
+    {.name = "llama", .import = import_llama, .variant = &llama_families[LLAMA], .ignored = llama_ignored},
+    {.name = "mistral", .import = import_llama, .variant = &llama_families[MISTRAL], .ignored = llama_ignored},
+    {.name = "qwen2", .import = import_llama, .variant = &llama_families[QWEN2], .ignored = llama_ignored},
+    {.name = "qwen3", .import = import_llama, .variant = &llama_families[QWEN3], .ignored = llama_ignored},
+    {.name = "smollm3", .import = import_llama, .variant = &llama_families[SMOLLM3], .ignored = llama_ignored},
+    {.name = "gemma3_text", .import = import_llama, .variant = &llama_families[GEMMA3], .ignored = llama_ignored},
     {.name = NULL},
 };
