@@ -194,50 +194,24 @@ static void clear_missing_lanes(const ink_matrix *matrix)
         memset(matrix_element(matrix, matrix->n, t), 0, missing * element_size(matrix->type));
 }
 
-/* Rows of blocks: as many columns of a panel as a block has, so that its lines stay in the cache. */
-static void fill_rows_from_blocks(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count,
-                                  ink_type type, const char *rows)
+/* Up to INK_SUM_BLOCK columns of one row, from blocks or to blocks. Blocks of the matrix's own type are packed as they
+   are. */
+static void fill_chunk(const ink_kernel *kernel, const ink_matrix *matrix, size_t row, size_t from, size_t count,
+                       ink_type type, const char *data)
 {
-    const ink_block_size block = ink_type_block(type);
-    size_t k = matrix->k, row_bytes = k / block.elements * block.bytes, lanes = ink_panel_lanes(matrix->type);
-    for (size_t row = first, end = first + count; row < end;) {
-        size_t in_panel = ink_size_min(lanes - row % lanes, end - row);
-        for (size_t t = 0; t < k; t += block.elements)
-            for (size_t i = 0; i < in_panel; i++) {
-                float values[INK_MOST_ELEMENTS];
-                ink_blocks_to_f32(type, rows + i * row_bytes + t / block.elements * block.bytes, block.elements,
-                                  values);
-                for (size_t done = 0; done < block.elements; done += BUFFER)
-                    matrix_fill_block(kernel, matrix, row + i, 1, t + done, ink_size_min(BUFFER, block.elements - done),
-                                      INK_F32, (const char *)(values + done));
-            }
-        row += in_panel;
-        rows += in_panel * row_bytes;
+    float values[INK_SUM_BLOCK];
+    if (is_quantised(matrix->type) && type == matrix->type) {
+        ink_panels_pack(matrix, row, from, count / ink_type_block(type).elements, data);
+        return;
     }
-}
-
-/* Rows of floats or of blocks: a chunk of every row of a panel, then the next chunk. Blocks of the matrix's own type
-   are packed as they are. */
-static void fill_quantised_rows(const ink_kernel *kernel, const ink_matrix *matrix, size_t first, size_t count,
-                                ink_type type, const char *rows)
-{
-    const ink_block_size block = ink_type_block(type);
-    const size_t k = matrix->k, row_bytes = k / block.elements * block.bytes;
-    for (size_t row = first, end = first + count, in_panel; row < end; row += in_panel, rows += in_panel * row_bytes) {
-        in_panel = ink_size_min(INK_PANEL - row % INK_PANEL, end - row);
-        for (size_t t = 0; t < k; t += INK_SUM_BLOCK)
-            for (size_t i = 0; i < in_panel; i++) {
-                const char *from = rows + i * row_bytes + t / block.elements * block.bytes;
-                float values[INK_SUM_BLOCK];
-                size_t n = ink_size_min(INK_SUM_BLOCK, k - t);
-                if (type == matrix->type) {
-                    ink_panels_pack(matrix, row + i, t, n / block.elements, from);
-                    continue;
-                }
-                ink_widen(kernel, type, from, n, values);
-                ink_panels_quantise(matrix, row + i, t, n, values);
-            }
+    ink_widen(kernel, type, data, count, values);
+    if (is_quantised(matrix->type)) {
+        ink_panels_quantise(matrix, row, from, count, values);
+        return;
     }
+    for (size_t t = 0; t < count; t += BUFFER)
+        matrix_fill_block(kernel, matrix, row, 1, from + t, ink_size_min(BUFFER, count - t), INK_F32,
+                          (const char *)(values + t));
 }
 
 /* Columns of floats: 32 of them are the blocks of a panel's rows. */
@@ -263,29 +237,27 @@ static void fill_quantised_columns(const ink_kernel *kernel, const ink_matrix *m
         clear_missing_lanes(matrix);
 }
 
-/* All rows of a panel are filled together, some columns at a time, so each line of the panel is written once. */
+/* All rows of a panel are filled together, some columns at a time, so its lines stay in the cache. */
 void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t first, size_t count, ink_type type,
                           const void *data)
 {
-    size_t k = matrix->k, lanes = ink_panel_lanes(matrix->type);
+    const ink_block_size block = ink_type_block(type);
+    const size_t k = matrix->k, row_bytes = k / block.elements * block.bytes, lanes = ink_panel_lanes(matrix->type);
+    const bool blocks = is_quantised(matrix->type) || ink_type_is_quantised(type);
+    const size_t columns = blocks ? INK_SUM_BLOCK : BUFFER;
     const char *rows = data;
     if (first + count == matrix->n)
         clear_missing_lanes(matrix);
-    if (is_quantised(matrix->type)) {
-        fill_quantised_rows(kernel, matrix, first, count, type, rows);
-        return;
-    }
-    if (ink_type_is_quantised(type)) {
-        fill_rows_from_blocks(kernel, matrix, first, count, type, rows);
-        return;
-    }
-    for (size_t row = first, end = first + count; row < end;) {
-        size_t in_panel = ink_size_min(lanes - row % lanes, end - row);
-        for (size_t t = 0; t < k; t += BUFFER)
-            matrix_fill_block(kernel, matrix, row, in_panel, t, ink_size_min(BUFFER, k - t), type,
-                              rows + t * element_size(type));
-        row += in_panel;
-        rows += in_panel * k * element_size(type);
+    for (size_t row = first, end = first + count, in_panel; row < end; row += in_panel, rows += in_panel * row_bytes) {
+        in_panel = ink_size_min(lanes - row % lanes, end - row);
+        for (size_t t = 0; t < k; t += columns) {
+            const char *from = rows + t / block.elements * block.bytes;
+            const size_t n = ink_size_min(columns, k - t);
+            if (!blocks)
+                matrix_fill_block(kernel, matrix, row, in_panel, t, n, type, from);
+            for (size_t i = 0; blocks && i < in_panel; i++)
+                fill_chunk(kernel, matrix, row + i, t, n, type, from + i * row_bytes);
+        }
     }
 }
 
@@ -548,24 +520,6 @@ size_t ink_product_scratch(size_t row_bytes, size_t m)
     return bytes <= STACK_ROWS ? 0 : bytes;
 }
 
-static void multiply_with_scratch(ink_context *ctx, const ink_product *product)
-{
-    size_t bytes = ink_product_scratch(ink_product_row_bytes(product->w), product->m);
-    ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
-    uint8_t *rows = ink_arena_alloc(&ctx->scratch, bytes, 1);
-    if (rows != NULL) {
-        ink_product quantised = *product;
-        quantise_job job = {ctx->kernel, product, rows};
-        size_t tasks = (product->m + QUANTISE_ROWS - 1) / QUANTISE_ROWS;
-        quantised.rows = rows;
-        ink_workers_run(ctx->workers, quantise_rows_task, &job, tasks);
-        multiply_parts(ctx, &quantised);
-    } else {
-        multiply_on_stack(ctx->kernel, product);
-    }
-    ink_arena_release(&ctx->scratch, mark);
-}
-
 void ink_multiply(ink_context *ctx, const ink_product *product)
 {
     if (product->m == 0 || product->w->n == 0)
@@ -574,16 +528,23 @@ void ink_multiply(ink_context *ctx, const ink_product *product)
         multiply_parts(ctx, product);
         return;
     }
-    if (ink_product_scratch(ink_product_row_bytes(product->w), product->m) != 0) {
-        multiply_with_scratch(ctx, product);
-        return;
-    }
-    _Alignas(INK_ALIGNMENT) uint8_t rows[STACK_ROWS];
+    _Alignas(INK_ALIGNMENT) uint8_t stack[STACK_ROWS];
+    const size_t bytes = ink_product_scratch(ink_product_row_bytes(product->w), product->m);
+    const size_t tasks = (product->m + QUANTISE_ROWS - 1) / QUANTISE_ROWS;
+    const ink_arena_mark mark = ink_arena_mark_here(&ctx->scratch);
     ink_product quantised = *product;
-    quantised.rows = rows;
-    for (size_t task = 0; task * QUANTISE_ROWS < product->m; task++)
-        quantise_rows_task(&(quantise_job){ctx->kernel, product, rows}, task);
-    multiply_parts(ctx, &quantised);
+    quantise_job job = {ctx->kernel, product, bytes == 0 ? stack : ink_arena_alloc(&ctx->scratch, bytes, 1)};
+    quantised.rows = job.rows;
+    if (job.rows != NULL) {
+        for (size_t task = 0; bytes == 0 && task < tasks; task++)
+            quantise_rows_task(&job, task);
+        if (bytes != 0)
+            ink_workers_run(ctx->workers, quantise_rows_task, &job, tasks);
+        multiply_parts(ctx, &quantised);
+    } else {
+        multiply_on_stack(ctx->kernel, product);
+    }
+    ink_arena_release(&ctx->scratch, mark);
 }
 
 void ink_multiply_here(const ink_kernel *kernel, const ink_product *product)
