@@ -75,9 +75,9 @@ static ink_type type_named(const char *name)
 /* The folder of that name: one of this test, a model in the box, or a tiny model. */
 static void find_folder(char path[FIXTURE_PATH], const char *name)
 {
-    static const char *const places[] = {FOLDERS, MODELS, FIXTURES "/models"};
+    static const char *const places[] = {FOLDERS, MODELS, FIXTURES "/models", FIXTURES "/quantised"};
     struct stat about;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         snprintf(path, FIXTURE_PATH, "%s/%s", places[i], name);
         if (stat(path, &about) == 0)
             return;
@@ -164,7 +164,8 @@ static void files_run_as_their_folders(ink_context *ctx)
         ink_type type;
     } cases[] = {{"pieces", INK_F32},  {"gemma", INK_BF16},    {"wide", INK_F32}, {"qwen", INK_F16},
                  {"gpt", INK_BF16},    {"assistant", INK_F32}, {"gpt2", INK_F32}, {"llama", INK_F32},
-                 {"mistral", INK_F16}, {"qwen2", INK_BF16}};
+                 {"mistral", INK_F16}, {"qwen2", INK_BF16},    {"int8", INK_F32}, {"int4_zeros", INK_F32},
+                 {"fp8", INK_F32}};
     enum { N = 7 }; /* the window of mistral */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char path[FIXTURE_PATH];

@@ -693,12 +693,23 @@ static void convert_row(void *data, size_t r)
 
 #define CHUNK_BYTES ((size_t)1 << 20)
 
+/* Row r of a tensor of the folder as f32. `stored` is room for it as it is stored. */
+static ink_result read_row(ink_context *ctx, const ink_plan_row *row, size_t r, const ink_coded_room *coded,
+                           unsigned char *stored, float *values)
+{
+    const size_t bytes = (size_t)(row->source->size / row->source->shape.dim[0]);
+    INK_TRY(row->coded != NULL
+                ? ink_coded_read(ctx, row->file, row->coded, r, 1, coded, stored)
+                : ink_weights_read_bytes(ctx, row->file, row->source, (uint64_t)r * bytes, stored, bytes));
+    ink_widen(ctx->kernel, row->source->type, stored, row->source->shape.dim[1], values);
+    return INK_OK;
+}
+
 /* Reads rows from .. from + count - 1 of the tensor as f32. `whole`: the tensor of the folder, where it is stored the
    other way round. */
 static ink_result read_rows(const gguf_writer *w, const gguf_tensor *t, const float *whole, size_t from, size_t count,
-                            unsigned char *stored, float *values)
+                            const ink_coded_room *coded, unsigned char *stored, float *values)
 {
-    ink_context *ctx = w->in->ctx;
     const ink_plan_row *row = t->row;
     for (size_t r = 0; r < count; r++, values += t->k) {
         if (t->values != NULL) {
@@ -710,10 +721,7 @@ static ink_result read_rows(const gguf_writer *w, const gguf_tensor *t, const fl
             for (size_t i = 0; i < t->k; i++)
                 values[i] = t->is_vector ? whole[source_row(t, i)] + row->offset : whole[i * n + at];
         } else {
-            size_t bytes = (size_t)(row->source->size / row->source->shape.dim[0]);
-            INK_TRY(ink_weights_read_bytes(ctx, row->file, row->source, (uint64_t)source_row(t, from + r) * bytes,
-                                           stored, bytes));
-            ink_widen(ctx->kernel, row->source->type, stored, t->k, values);
+            INK_TRY(read_row(w->in->ctx, row, source_row(t, from + r), coded, stored, values));
         }
     }
     return INK_OK;
@@ -731,17 +739,25 @@ static ink_result put_tensor(gguf_writer *w, const gguf_tensor *t)
     const bool needs_whole = row != NULL && row->source != NULL && (t->is_vector || row->transposed);
     if (needs_whole)
         ink_shape_count(&row->source->shape, &n_stored);
+    const size_t columns = row != NULL && row->source != NULL ? row->source->shape.dim[1] : 0;
     float *whole = ink_alloc_rows(scratch, 1, n_stored);
-    unsigned char *stored = ink_arena_alloc(scratch, t->k, 8);
+    unsigned char *stored = ink_arena_alloc(scratch, ink_size_max(t->k, columns), 8);
+    ink_coded_room coded;
+    if (row != NULL && row->coded != NULL)
+        ink_coded_alloc(scratch, row->coded, 1, &coded);
     rows.values = ink_alloc_rows(scratch, chunk, t->k);
     rows.put = ink_arena_alloc(scratch, chunk, rows.bytes);
     rows.broken = ink_arena_alloc(scratch, chunk, sizeof *rows.broken);
     if (ink_arena_failed(scratch))
         return ink_scratch_fail(ctx, mark);
-    ink_result result = needs_whole ? ink_weights_read(ctx, row->file, row->source, whole) : INK_OK;
+    ink_result result = INK_OK;
+    if (needs_whole && row->coded == NULL)
+        result = ink_weights_read(ctx, row->file, row->source, whole);
+    for (size_t r = 0; needs_whole && row->coded != NULL && r < row->source->shape.dim[0] && result == INK_OK; r++)
+        result = read_row(ctx, row, r, &coded, stored, whole + r * columns);
     for (size_t from = 0; from < t->n && result == INK_OK && !w->out.stopped; from += chunk) {
         const size_t count = ink_size_min(chunk, t->n - from);
-        result = read_rows(w, t, needs_whole ? whole : NULL, from, count, stored, rows.values);
+        result = read_rows(w, t, needs_whole ? whole : NULL, from, count, &coded, stored, rows.values);
         if (result != INK_OK)
             break;
         ink_workers_run(ctx->workers, convert_row, &rows, count);
