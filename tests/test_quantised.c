@@ -184,6 +184,11 @@ static const setting same[] = {
      GROUPS("\"a\": {\"weights\": null}, \"b\": {\"weights\": {\"num_bits\": 8, \"strategy\": \"channel\"}},"
             "\"c\": {\"weights\": {\"num_bits\": 4, \"group_size\": 32}, \"targets\": [\"re:.*\"]}"),
      INK_OK, NULL},
+    {"int4_channel", Q,
+     GROUPS("\"a\": {\"weights\": {\"num_bits\": 4, \"strategy\": \"channel\"}},"
+            "\"b\": {\"weights\": {\"num_bits\": 4, \"group_size\": 128, \"symmetric\": true}}"),
+     INK_OK, NULL},
+    {"int4_zeros", Q, WEIGHTS("\"num_bits\": 4, \"group_size\": 32, \"symmetric\": false"), INK_OK, NULL},
     {"int4", "ignore", "null", INK_OK, NULL},
     {"int4", "format", "\"mixed-precision\"", INK_OK, NULL},
     {"int4", "global_compression_ratio", "1.5, \"sparsity_config\": {\"format\": \"dense\", \"ignore\": []}", INK_OK,
@@ -262,6 +267,17 @@ static const setting refused[] = {
     {"int4", Q, WEIGHTS("\"num_bits\": 4, \"strategy\": \"channel\""), M, "config.json asks for [64, 1]"},
     {"int4", Q, WEIGHTS("\"num_bits\": 4"), M, "config.json asks for [1, 1]"},
     {"int4", Q, WEIGHTS("\"type\": \"float\""), M, "is of type I32, config.json asks for F8_E4M3"},
+    {"int4", Q, WEIGHTS("\"num_bits\": 4, \"group_size\": 32, \"symmetric\": false"), INK_ERROR_NOT_FOUND,
+     "weight_zero_point' is missing beside"},
+    /* both give as many scales */
+    {"int4", Q,
+     GROUPS("\"a\": {\"weights\": {\"num_bits\": 4, \"group_size\": 32}},"
+            "\"b\": {\"weights\": {\"num_bits\": 4, \"group_size\": 40}}"),
+     M, "may have a scale for each [1, 32] or for each [1, 40]: two groups of config.json fit"},
+    {"float8_block", Q,
+     GROUPS("\"a\": {\"weights\": {\"type\": \"float\", \"strategy\": \"block\", \"block_structure\": \"16x32\"}},"
+            "\"b\": {\"weights\": {\"type\": \"float\", \"strategy\": \"block\", \"block_structure\": \"17x32\"}}"),
+     M, "for each [16, 32] or for each [17, 32]: two groups"},
     {"float8", Q, WEIGHTS("\"num_bits\": 8, \"strategy\": \"channel\""), M, "F8_E4M3, config.json asks for integers"},
     /* fp8 */
     {"fp8", "fmt", "\"e5m2\"", U, "fmt is 'e5m2', expected 'e4m3'"},

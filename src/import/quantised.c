@@ -17,8 +17,8 @@
 
 /* A kind of weights: 8-bit floats or integers of some bits, and the rows and columns that share a scale (0: all). */
 typedef struct scheme {
-    bool is_float;
-    size_t bits; /* 0: the scheme has no weights */
+    bool is_float, has_zeros; /* a weight without its zero points is incomplete */
+    size_t bits;              /* 0: the scheme has no weights */
     size_t rows, columns;
 } scheme;
 
@@ -87,6 +87,7 @@ static ink_result read_scheme(const schemes *s, ink_json group, scheme *out)
     const char *type = "int", *strategy = NULL;
     int64_t group_size = 0;
     size_t bits = 8;
+    bool symmetric = true;
     *out = (scheme){0};
     INK_TRY(ink_json_expect(s->ctx, document, group, INK_JSON_OBJECT));
     INK_TRY(check_name(s, group, "format", "|pack-quantized|int-quantized|float-quantized|naive-quantized|dense|",
@@ -107,6 +108,8 @@ static ink_result read_scheme(const schemes *s, ink_json group, scheme *out)
     out->is_float = strcmp(type, "float") == 0;
     INK_TRY(ink_json_read_size(s->ctx, document, weights, "num_bits", out->is_float ? 8 : 1, 8, &bits));
     INK_TRY(ink_json_read_int(s->ctx, document, weights, "group_size", -1, (int64_t)INK_MAX_WIDTH, &group_size));
+    INK_TRY(ink_json_read_bool(s->ctx, document, weights, "symmetric", &symmetric));
+    out->has_zeros = !symmetric;
     ink_json order = ink_json_member(document, weights, "actorder");
     if (order != INK_JSON_NONE && document->nodes[order].kind != INK_JSON_FALSE) {
         const char *name = document->nodes[order].string;
@@ -235,11 +238,15 @@ static ink_result fit_scheme(const schemes *s, const scheme *want, ink_coded *co
         return ink_fail(s->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is %s, %s asks for [%zu, %zu]", scales->file,
                         scales->name, INK_SHAPE(&scales->shape), s->document.file, rows, columns);
     coded->bits = packed ? want->bits : 0;
-    coded->group_rows = want->rows != 0 ? want->rows : out;
-    coded->group_columns = want->columns != 0 ? want->columns : in;
+    coded->group_rows = want->rows != 0 ? ink_size_min(want->rows, out) : out;
+    coded->group_columns = want->columns != 0 ? ink_size_min(want->columns, in) : in;
     coded->scale_columns = columns;
     if (zeros == NULL)
-        return INK_OK;
+        return !want->has_zeros ? INK_OK
+                                : ink_fail(s->ctx, INK_ERROR_NOT_FOUND,
+                                           "%s: tensor '%s_zero_point' is missing beside '%s': %s says that its codes "
+                                           "are not symmetric",
+                                           codes->file, coded->weight.name, codes->name, s->document.file);
     words = rows * want->bits / 32 + (rows * want->bits % 32 != 0); /* rows < 2^48 */
     if (want->is_float || (zeros->type != INK_I8 && (zeros->type != INK_I32 || !packed)))
         return ink_fail(s->ctx, INK_ERROR_MISMATCH, "%s: tensor '%s' is of type %s, expected %s", zeros->file,
@@ -377,10 +384,16 @@ static ink_result find_scheme(const schemes *s, ink_coded *coded)
         result = fitting == 0 ? fits : result; /* the sentence of the last failure counts if none fits */
         if (fits != INK_OK)
             continue;
-        if (fitting++ != 0 && one.bits != found.bits)
+        if (fitting != 0 && one.bits != found.bits)
             return ink_fail(s->ctx, INK_ERROR_MISMATCH,
                             "%s: tensor '%s' may have %zu or %zu bits: two groups of %s fit", coded->codes->file,
                             coded->codes->name, found.bits, one.bits, s->document.file);
+        if (fitting++ != 0 && (one.group_rows != found.group_rows || one.group_columns != found.group_columns))
+            return ink_fail(s->ctx, INK_ERROR_MISMATCH,
+                            "%s: tensor '%s' may have a scale for each [%zu, %zu] or for each [%zu, %zu]: two groups "
+                            "of %s fit",
+                            coded->codes->file, coded->codes->name, found.group_rows, found.group_columns,
+                            one.group_rows, one.group_columns, s->document.file);
         found = one;
     }
     if (fitting == 0)
