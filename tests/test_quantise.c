@@ -232,6 +232,40 @@ static void encoders_run_as_their_folders(ink_context *ctx)
     }
 }
 
+/* The chat template of a folder, and the one for messages with tools. */
+static void chat_templates_come_along(ink_context *ctx)
+{
+    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer_config.json", "tokenizer.json"};
+    ink_memory_file in[] = {{NULL, NULL, 0},
+                            {NULL, NULL, 0},
+                            {NULL, NULL, 0},
+                            {NULL, NULL, 0},
+                            {"chat_template.jinja", "plain", 5},
+                            {"additional_chat_templates/tool_use.jinja", "tools", 5}};
+    char *bytes[4];
+    memory_file f = {0};
+    ink_weights *weights;
+    for (size_t i = 0; i < 4; i++) {
+        size_t size;
+        bytes[i] = read_file(FOLDERS "/qwen", names[i], &size);
+        in[i] = (ink_memory_file){names[i], bytes[i], size};
+    }
+    const ink_memory_files folder = {in, 6};
+    const ink_source source = ink_source_memory(&folder);
+    const ink_gguf_options options = {.type = INK_Q8_0, .source = &source};
+    assert_ok(ctx, ink_gguf_write(ctx, NULL, &options, append, &f));
+    const ink_memory_file file = {"x.gguf", f.bytes, f.size};
+    const ink_memory_files files = {&file, 1};
+    const ink_source out = ink_source_memory(&files);
+    assert_ok(ctx, ink_weights_open_source(ctx, &out, "x.gguf", &weights));
+    assert_string_equal(ink_weights_metadata(weights, "tokenizer.chat_template"), "plain");
+    assert_string_equal(ink_weights_metadata(weights, "tokenizer.chat_template.tool_use"), "tools");
+    ink_weights_free(weights);
+    for (size_t i = 0; i < 4; i++)
+        free(bytes[i]);
+    free(f.bytes);
+}
+
 /* Every text of this file of difficult ones has the same ids from the folder and from its file. */
 static void files_have_the_tokenizers_of_their_folders(ink_context *ctx)
 {
@@ -597,6 +631,7 @@ int main(void)
         context_test(files_are_read_back),
         context_test(files_run_as_their_folders),
         context_test(encoders_run_as_their_folders),
+        context_test(chat_templates_come_along),
         context_test(files_have_the_tokenizers_of_their_folders),
         counted_test(others_are_refused),
         context_test(heads_are_refused),

@@ -10,7 +10,7 @@
  *     ink_gguf_options options = {.type = INK_Q8_0};
  *     if (ink_gguf_write(ctx, "examples/models/gpt", &options, append, file) != INK_OK) { ... }
  *
- * The file has the settings, the tokenizer, the chat template and all weights, under the names that llama.cpp's
+ * The file has the settings, the tokenizer, the chat templates and all weights, under the names that llama.cpp's
  * converter gives them:
  *
  *     model_type                           architecture

@@ -106,27 +106,39 @@ typedef struct chat_reader {
     ink_chat_draft draft;
 } chat_reader;
 
-/* A member chat_template: a text, or a list of texts with names. */
-static ink_result read_template_member(chat_reader *r, const ink_json_document *json, ink_json node)
+ink_result ink_chat_template_read(const ink_tokenizer_config *config, ink_arena *arena, const ink_source *source,
+                                  ink_chat_draft *draft)
 {
-    ink_chat_draft *draft = &r->draft;
+    ink_context *ctx = config->ctx;
+    const ink_json_document *json = &config->settings;
+    const ink_json node = ink_tokenizer_config_member(config, "chat_template");
+    const ink_limit limit = INK_LIMIT(ctx, settings_bytes);
+    ink_result result = ink_file_read_all(ctx, source, CHAT_JINJA, limit, arena, &draft->text, &draft->size);
+    if (!ink_is_missing(ctx, result)) {
+        INK_TRY(result);
+        draft->name = CHAT_JINJA;
+        result =
+            ink_file_read_all(ctx, source, CHAT_TOOLS_JINJA, limit, arena, &draft->with_tools, &draft->with_tools_size);
+        return ink_is_missing(ctx, result) ? INK_OK : result;
+    }
+    if (node == INK_JSON_NONE)
+        return INK_OK;
+    draft->name = INK_TOKENIZER_CONFIG_FILE;
     if (json->nodes[node].kind != INK_JSON_ARRAY)
-        return ink_json_get_string(r->ctx, json, node, &draft->text, &draft->size);
+        return ink_json_get_string(ctx, json, node, &draft->text, &draft->size);
     for (ink_json i = ink_json_first(json, node); i != INK_JSON_NONE; i = ink_json_next(json, i)) {
         const char *name = "";
         ink_json text;
-        INK_TRY(ink_json_expect(r->ctx, json, i, INK_JSON_OBJECT));
-        INK_TRY(ink_json_read_string(r->ctx, json, i, "name", &name));
+        INK_TRY(ink_json_expect(ctx, json, i, INK_JSON_OBJECT));
+        INK_TRY(ink_json_read_string(ctx, json, i, "name", &name));
         bool tools = strcmp(name, "tool_use") == 0;
         if (!tools && strcmp(name, "default") != 0)
             continue;
-        INK_TRY(ink_json_require(r->ctx, json, i, "template", &text));
-        INK_TRY(ink_json_get_string(r->ctx, json, text, tools ? &draft->with_tools : &draft->text,
+        INK_TRY(ink_json_require(ctx, json, i, "template", &text));
+        INK_TRY(ink_json_get_string(ctx, json, text, tools ? &draft->with_tools : &draft->text,
                                     tools ? &draft->with_tools_size : &draft->size));
     }
-    if (draft->text != NULL)
-        return INK_OK;
-    return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED, "%s: none of the chat templates is named 'default'", json->file);
+    return INK_OK;
 }
 
 static ink_result read_gguf_template(chat_reader *r)
@@ -139,25 +151,6 @@ static ink_result read_gguf_template(chat_reader *r)
     draft->name = CHAT_GGUF;
     INK_TRY(ink_gguf_get_string(r->ctx, r->gguf, tools, &draft->with_tools, &draft->with_tools_size));
     return ink_gguf_get_string(r->ctx, r->gguf, text, &draft->text, &draft->size);
-}
-
-static ink_result chat_read_template(chat_reader *r)
-{
-    ink_chat_draft *draft = &r->draft;
-    const ink_limit limit = INK_LIMIT(r->ctx, settings_bytes);
-    ink_result result = ink_file_read_all(r->ctx, r->source, CHAT_JINJA, limit, r->arena, &draft->text, &draft->size);
-    if (!ink_is_missing(r->ctx, result)) {
-        INK_TRY(result);
-        draft->name = CHAT_JINJA;
-        result = ink_file_read_all(r->ctx, r->source, CHAT_TOOLS_JINJA, limit, r->arena, &draft->with_tools,
-                                   &draft->with_tools_size);
-        return ink_is_missing(r->ctx, result) ? INK_OK : result;
-    }
-    ink_json node = ink_tokenizer_config_member(&r->config, "chat_template");
-    if (node == INK_JSON_NONE)
-        return INK_OK;
-    draft->name = INK_TOKENIZER_CONFIG_FILE;
-    return read_template_member(r, &r->config.settings, node);
 }
 
 /* ---- which standard template ------------------------------------------------------------------------------------ */
@@ -358,7 +351,11 @@ static ink_result read_chat(chat_reader *r)
         r->draft.text = options->template_text;
         r->draft.size = options->template_size;
     } else if (options->standard == NULL) {
-        INK_TRY(r->gguf != NULL ? read_gguf_template(r) : chat_read_template(r));
+        INK_TRY(r->gguf != NULL ? read_gguf_template(r)
+                                : ink_chat_template_read(&r->config, r->arena, r->source, &r->draft));
+        if (r->draft.name != NULL && r->draft.text == NULL)
+            return ink_fail(r->ctx, INK_ERROR_UNSUPPORTED, "%s: none of the chat templates is named 'default'",
+                            r->draft.name);
     }
     if (r->draft.name == NULL)
         INK_TRY(choose_standard(r, &standard));

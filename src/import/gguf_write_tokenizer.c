@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "../text/chat_object.h"
 #include "../text/unicode.h"
 #include "gguf_out.h"
 #include "tokenizer_import.h"
@@ -329,34 +330,16 @@ static ink_result put_controls(vocab_out *v, const ink_model_info *info)
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
 
-/* The template as the folder has it; of a list, the one named "default". */
 static ink_result put_chat_template(ink_gguf_out *out, ink_import *in)
 {
-    const char *key = "tokenizer.chat_template", *text = NULL, *name;
-    size_t size = 0;
     ink_tokenizer_config config;
-    ink_arena *arena = in->config.arena;
-    INK_TRY(ink_tokenizer_config_open(in->ctx, arena, in->source, &config));
-    ink_result result = ink_file_read_all(in->ctx, in->source, "chat_template.jinja",
-                                          INK_LIMIT(in->ctx, settings_bytes), arena, &text, &size);
-    if (!ink_is_missing(in->ctx, result)) {
-        INK_TRY(result);
-        ink_gguf_text(out, key, text, size);
-        return INK_OK;
-    }
-    ink_json node = ink_tokenizer_config_member(&config, "chat_template");
-    const ink_json_document *json = &config.settings;
-    const bool list = node != INK_JSON_NONE && json->nodes[node].kind == INK_JSON_ARRAY;
-    for (ink_json i = list ? ink_json_first(json, node) : INK_JSON_NONE; i != INK_JSON_NONE;
-         i = ink_json_next(json, i)) {
-        name = "";
-        INK_TRY(ink_json_read_string(in->ctx, json, i, "name", &name));
-        node = strcmp(name, "default") == 0 ? ink_json_member(json, i, "template") : node;
-    }
-    if (node == INK_JSON_NONE || json->nodes[node].kind != INK_JSON_STRING)
-        return INK_OK;
-    INK_TRY(ink_json_get_string(in->ctx, json, node, &text, &size));
-    ink_gguf_text(out, key, text, size);
+    ink_chat_draft draft = {.name = NULL};
+    INK_TRY(ink_tokenizer_config_open(in->ctx, in->config.arena, in->source, &config));
+    INK_TRY(ink_chat_template_read(&config, in->config.arena, in->source, &draft));
+    if (draft.text != NULL)
+        ink_gguf_text(out, "tokenizer.chat_template", draft.text, draft.size);
+    if (draft.text != NULL && draft.with_tools != NULL)
+        ink_gguf_text(out, "tokenizer.chat_template.tool_use", draft.with_tools, draft.with_tools_size);
     return INK_OK;
 }
 

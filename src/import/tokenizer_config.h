@@ -80,6 +80,13 @@ typedef struct ink_named_token {
 
 ink_result ink_tokenizer_config_token(const ink_tokenizer_config *config, ink_control which, ink_named_token *token);
 
+struct ink_chat_draft;
+
+/* The chat templates of a folder: draft->name, text, with_tools (chat_object.h). name stays NULL if there is none, text
+   if no template of a list is named "default". */
+ink_result ink_chat_template_read(const ink_tokenizer_config *config, ink_arena *arena, const ink_source *source,
+                                  struct ink_chat_draft *draft);
+
 /* Whether a word [size] is one of `words`, a list with spaces between them, or NULL. */
 bool ink_is_listed(const char *words, const char *word, size_t size);
 
