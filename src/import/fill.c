@@ -27,7 +27,7 @@ static ink_result fill_progress(ink_plan *plan, size_t bytes)
     return INK_OK;
 }
 
-/* ---- matrices --------------------------------------------------------------------------------------------------- */
+/* ---- matrices and vectors --------------------------------------------------------------------------------------- */
 
 /* The transfer of one tensor. Rows first .. first + count - 1 are packed from buffers[0], while the next rows are read
    into buffers[1]. */
@@ -164,6 +164,28 @@ static ink_result compute_matrix(ink_plan *plan, const ink_plan_row *row)
     return INK_OK;
 }
 
+static ink_result fill_vector(ink_plan *plan, ink_plan_row *row)
+{
+    float *to = *row->vector + row->first, *stored = to;
+    size_t n_stored = 0;
+    ink_shape_count(&row->source->shape, &n_stored);
+    if ((row->taps > 1 || n_stored != row->n) && (stored = ink_alloc_rows(&plan->work, 1, n_stored)) == NULL)
+        return ink_plan_no_memory(plan);
+    INK_TRY(ink_weights_read(plan->ctx, row->file, row->source, stored));
+    if (row->taps > 1)
+        transpose(stored, row->n / row->taps, row->taps, sizeof *to, to);
+    else if (stored != to)
+        memcpy(to, stored + row->from, row->n * sizeof *to);
+    if (row->pairs != 0 && (stored = ink_alloc_rows(&plan->work, 1, row->pairs)) == NULL)
+        return ink_plan_no_memory(plan);
+    for (size_t i = 0; row->pairs != 0 && i < row->n_paired; i += row->pairs)
+        unpair(row, (unsigned char *)(to + i), sizeof *to, (unsigned char *)stored);
+    row->hash = ink_hash_numbers(0, to, row->n, sizeof *to);
+    for (size_t i = 0; row->offset != 0 && i < row->n; i++)
+        to[i] += row->offset;
+    return fill_progress(plan, (size_t)ink_plan_row_bytes(row));
+}
+
 /* ---- the plan --------------------------------------------------------------------------------------------------- */
 
 /*
@@ -182,7 +204,7 @@ static ink_result fold_norm(ink_plan *plan, const ink_plan_fold *fold)
     float *scale = ink_alloc_rows(&plan->work, 1, fold->size), *shift = ink_alloc_rows(&plan->work, 1, fold->size);
     float *sums = ink_alloc_rows(&plan->work, 1, w->n), *row = ink_alloc_rows(&plan->work, 1, w->k);
     if (ink_arena_failed(&plan->work))
-        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+        return ink_plan_no_memory(plan);
     kernel->batch_norm(fold->values[0], fold->values[1], fold->values[2], fold->values[3], fold->size, eps, scale,
                        shift);
     if (behind) {
@@ -215,7 +237,7 @@ static ink_result fold_weight(ink_plan *plan, const ink_plan_fold *fold)
     float *row = ink_alloc_rows(&plan->work, 1, w->k), *sums = ink_alloc_rows(&plan->work, 1, w->n), sigma = 1;
     ink_matrix_alloc(&plan->work, &u, 1, fold->n, INK_F32);
     if (ink_arena_failed(&plan->work))
-        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+        return ink_plan_no_memory(plan);
     if (fold->kind == INK_FOLD_SPECTRAL_NORM) {
         ink_matrix_fill_rows(kernel, &u, 0, 1, INK_F32, fold->values[0]);
         ink_multiply_here(kernel, &(ink_product){.x = fold->values[1], .m = 1, .w = w, .y = sums});
@@ -257,7 +279,7 @@ static ink_result share_destinations(ink_plan *plan)
     uint64_t *order = ink_arena_alloc(&plan->work, plan->n_rows, sizeof *order);
     row_facts *facts = ink_arena_alloc(&plan->work, plan->n_rows, sizeof *facts);
     if (ink_arena_failed(&plan->work))
-        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+        return ink_plan_no_memory(plan);
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next, i++) {
         const ink_plan_row *next = row->next;
         const ink_matrix *m = row->matrix;
@@ -320,7 +342,7 @@ static ink_result fill_rows(ink_plan *plan)
     ink_plan_row **rows = ink_arena_alloc(&plan->work, plan->n_rows, sizeof *rows);
     uint64_t *order = ink_arena_alloc(&plan->work, plan->n_rows, sizeof *order);
     if (rows == NULL || order == NULL)
-        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+        return ink_plan_no_memory(plan);
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
         if (row->compute != NULL && row->same == NULL)
             INK_TRY(compute_matrix(plan, row));
@@ -340,28 +362,7 @@ static ink_result fill_rows(ink_plan *plan)
     ink_sort(order, n, NULL);
     for (size_t i = 0; i < n; i++) {
         ink_plan_row *row = rows[ink_key_index(order[i])];
-        if (row->matrix != NULL) {
-            INK_TRY(fill_matrix(plan, row));
-            continue;
-        }
-        float *to = *row->vector + row->first, *stored = to;
-        size_t n_stored = 0;
-        ink_shape_count(&row->source->shape, &n_stored);
-        if ((row->taps > 1 || n_stored != row->n) && (stored = ink_alloc_rows(&plan->work, 1, n_stored)) == NULL)
-            return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
-        INK_TRY(ink_weights_read(plan->ctx, row->file, row->source, stored));
-        if (row->taps > 1)
-            transpose(stored, row->n / row->taps, row->taps, sizeof *to, to);
-        else if (stored != to)
-            memcpy(to, stored + row->from, row->n * sizeof *to);
-        if (row->pairs != 0 && (stored = ink_alloc_rows(&plan->work, 1, row->pairs)) == NULL)
-            return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
-        for (size_t j = 0; row->pairs != 0 && j < row->n_paired; j += row->pairs)
-            unpair(row, (unsigned char *)(to + j), sizeof *to, (unsigned char *)stored);
-        row->hash = ink_hash_numbers(0, to, row->n, sizeof *to);
-        for (size_t j = 0; row->offset != 0 && j < row->n; j++)
-            to[j] += row->offset;
-        INK_TRY(fill_progress(plan, (size_t)ink_plan_row_bytes(row)));
+        INK_TRY(row->matrix != NULL ? fill_matrix(plan, row) : fill_vector(plan, row));
     }
     for (ink_plan_row *row = plan->rows; row != NULL; row = row->next) {
         row->hash = row->same != NULL ? row->same->hash : row->hash;
@@ -381,7 +382,7 @@ static ink_result fill_plan(ink_plan *plan, uint64_t max_bytes)
     if (ink_arena_failed(&measure))
         return ink_fail(plan->ctx, INK_ERROR_LIMIT, "%s needs more memory than this machine can address", plan->what);
     if (ink_arena_failed(plan->own))
-        return ink_fail(plan->ctx, INK_ERROR_MEMORY, "out of memory: opening %s", plan->what);
+        return ink_plan_no_memory(plan);
     INK_TRY(ink_object_add_block(plan->ctx, plan->what, plan->object, measure.used, max_bytes, &block));
     allocate_destinations(plan, &block);
     ink_float_mode host = ink_float_mode_enter(); /* weights are rounded */

@@ -418,7 +418,7 @@ static ink_result check_network(gguf_writer *w)
 
 /* ---- the list of tensors ---------------------------------------------------------------------------------------- */
 
-/* What the frequencies of a rope of type llama3 are divided by, relative to plain ones. No key says so, but a tensor.
+/* What the frequencies of a rope of type llama3 are divided by, relative to plain ones: a tensor, and no key says so.
  */
 static ink_result add_rope_factors(gguf_writer *w, const ink_rope *rope)
 {
@@ -653,14 +653,12 @@ typedef struct gguf_rows {
     bool *broken;       /* [rows]: a value that the type cannot hold */
 } gguf_rows;
 
-/* The place in its head of dimension d that comes to place i: GGUF has the pairs that are rotated side by side. */
-static size_t from_pairs(size_t i, size_t d) { return i % 2 * (d / 2) + i / 2; }
-
-/* The row (of a vector: the element) of the source that becomes row i of the tensor. */
+/* The row (of a vector: the element) of the source that becomes row i of the tensor. In a head of d rows GGUF has those
+   that are rotated together side by side. */
 static size_t source_row(const gguf_tensor *t, size_t i)
 {
-    size_t d = t->heads != 0 ? (t->is_vector ? t->k : t->n) / t->heads : 0;
-    return t->first + (d != 0 ? i - i % d + from_pairs(i % d, d) : i);
+    const size_t d = t->heads != 0 ? (t->is_vector ? t->k : t->n) / t->heads : 1, in_head = i % d;
+    return t->first + (t->heads != 0 ? i - in_head + in_head % 2 * (d / 2) + in_head / 2 : i);
 }
 
 static void convert_row(void *data, size_t r)
@@ -673,21 +671,21 @@ static void convert_row(void *data, size_t r)
     rows->broken[r] = !rows->kernel->all_finite(values, k);
     if (rows->broken[r])
         return;
-    if (type != INK_F32 && type != INK_F16 && type != INK_BF16) {
-        ink_blocks_from_f32(type, values, k, put);
-        return;
-    }
-    for (size_t i = 0; i < k; i++) {
-        uint32_t bits = 0;
-        uint16_t half = 0;
-        if (type == INK_F16)
-            rows->kernel->to_f16(&values[i], 1, &half);
-        else if (type == INK_BF16)
-            rows->kernel->to_bf16(&values[i], 1, &half);
-        else
+    if (type == INK_F32) {
+        uint32_t bits;
+        for (size_t i = 0; i < k; i++, put += sizeof bits) {
             memcpy(&bits, &values[i], sizeof bits);
-        rows->broken[r] |= type == INK_F16 && (half & 0x7C00) == 0x7C00;
-        ink_put_le(put + i * (rows->bytes / k), rows->bytes / k, type == INK_F32 ? bits : half);
+            ink_put_le(put, sizeof bits, bits);
+        }
+    } else if (type == INK_F16 || type == INK_BF16) {
+        uint16_t *halves = (void *)put;
+        (type == INK_F16 ? rows->kernel->to_f16 : rows->kernel->to_bf16)(values, k, halves);
+        for (size_t i = 0; i < k; i++, put += sizeof *halves) {
+            rows->broken[r] |= type == INK_F16 && (halves[i] & 0x7C00) == 0x7C00;
+            ink_put_le(put, sizeof *halves, halves[i]);
+        }
+    } else {
+        ink_blocks_from_f32(type, values, k, put);
     }
 }
 

@@ -3,8 +3,8 @@
  * of the kernel body, and stands alone in the files for processors with dot products of bytes.
  *
  *     y[r][c] = bias[c] + sum over chunks of sum over folds f of
- *                   (sum over t in f of xq[r][t] q[c][t]) (scale_x[r][f] scale_w[c][f])  (+ sum_x[r][f]
- * minimum_w[c][f])
+ *                   (sum over t in f of xq[r][t] q[c][t]) (scale_x[r][f] scale_w[c][f])
+ *                   + sum_x[r][f] minimum_w[c][f]                    of the types that have minima
  *
  * The inner sum is one of integers, so its order is free, and it is exact. A product of four columns of sixteen lanes
  * is one `isum_dot`, a single instruction where there are dot products of bytes. It starts from -zero sum(xq), because

@@ -411,8 +411,7 @@ static void kernel_to_f16(const float *x, size_t n, uint16_t *y)
     }
 }
 
-/* ---- 8-bit codes of one scale ---------------------------------------------------------------------------------------
- */
+/* ---- 8-bit codes of one scale ----------------------------------------------------------------------------------- */
 
 static float kernel_largest(const float *x, size_t n)
 {
