@@ -194,24 +194,24 @@ static void clear_missing_lanes(const ink_matrix *matrix)
         memset(matrix_element(matrix, matrix->n, t), 0, missing * element_size(matrix->type));
 }
 
-/* Up to INK_SUM_BLOCK columns of one row, from blocks or to blocks. Blocks of the matrix's own type are packed as they
-   are. */
-static void fill_chunk(const ink_kernel *kernel, const ink_matrix *matrix, size_t row, size_t from, size_t count,
-                       ink_type type, const char *data)
+/* Up to INK_SUM_BLOCK columns of rows in one panel, from blocks or to blocks. Blocks of the matrix's own type are
+   packed as they are. */
+static void fill_chunk(const ink_kernel *kernel, const ink_matrix *matrix, size_t row, size_t n_rows, size_t from,
+                       size_t count, ink_type type, const char *data, size_t row_bytes)
 {
-    float values[INK_SUM_BLOCK];
-    if (is_quantised(matrix->type) && type == matrix->type) {
-        ink_panels_pack(matrix, row, from, count / ink_type_block(type).elements, data);
+    if (type == matrix->type) {
+        ink_panels_pack(matrix, row, n_rows, from, count / ink_type_block(type).elements, data, row_bytes);
         return;
     }
-    ink_widen(kernel, type, data, count, values);
-    if (is_quantised(matrix->type)) {
-        ink_panels_quantise(matrix, row, from, count, values);
-        return;
+    for (size_t end = row + n_rows; row < end; row++, data += row_bytes) {
+        float values[INK_SUM_BLOCK];
+        ink_widen(kernel, type, data, count, values);
+        if (is_quantised(matrix->type))
+            ink_panels_quantise(matrix, row, from, count, values);
+        for (size_t t = 0; t < count && !is_quantised(matrix->type); t += BUFFER)
+            matrix_fill_block(kernel, matrix, row, 1, from + t, ink_size_min(BUFFER, count - t), INK_F32,
+                              (const char *)(values + t));
     }
-    for (size_t t = 0; t < count; t += BUFFER)
-        matrix_fill_block(kernel, matrix, row, 1, from + t, ink_size_min(BUFFER, count - t), INK_F32,
-                          (const char *)(values + t));
 }
 
 /* Columns of floats: 32 of them are the blocks of a panel's rows. */
@@ -253,10 +253,10 @@ void ink_matrix_fill_rows(const ink_kernel *kernel, ink_matrix *matrix, size_t f
         for (size_t t = 0; t < k; t += columns) {
             const char *from = rows + t / block.elements * block.bytes;
             const size_t n = ink_size_min(columns, k - t);
-            if (!blocks)
+            if (blocks)
+                fill_chunk(kernel, matrix, row, in_panel, t, n, type, from, row_bytes);
+            else
                 matrix_fill_block(kernel, matrix, row, in_panel, t, n, type, from);
-            for (size_t i = 0; blocks && i < in_panel; i++)
-                fill_chunk(kernel, matrix, row + i, t, n, type, from + i * row_bytes);
         }
     }
 }

@@ -79,9 +79,11 @@ ink_matrix ink_matrix_columns_view(const ink_matrix *matrix, size_t first, size_
 
 /* ---- panels of quantised types (panels.c) ---- */
 
-/* Columns of a row, from `column` on, which begins a block of the matrix's type: whole blocks as a file holds them; or
-   `count` floats, zeros being added to the last block. Rows row .. end - 1 of one panel become zeros. */
-void ink_panels_pack(const ink_matrix *matrix, size_t row, size_t column, size_t n_blocks, const void *blocks);
+/* Columns of a row, from `column` on, which begins a block of the matrix's type: whole blocks as a file holds them, for
+   several rows of one panel, whose blocks are `stride` bytes apart; or `count` floats, zeros being added to the last
+   block. Rows row .. end - 1 of one panel become zeros. */
+void ink_panels_pack(const ink_matrix *matrix, size_t row, size_t rows, size_t column, size_t n_blocks,
+                     const void *blocks, size_t stride);
 void ink_panels_quantise(const ink_matrix *matrix, size_t row, size_t column, size_t count, const float *values);
 void ink_panels_clear_rows(const ink_matrix *matrix, size_t row, size_t end);
 

@@ -14,7 +14,6 @@
 
 #include <string.h>
 
-#include "../base/bytes.h"
 #include "blocks.h"
 #include "packed.h"
 
@@ -54,116 +53,183 @@ static uint8_t *chunk_at(const ink_matrix *matrix, size_t row, size_t column, si
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
 
-/* Four bytes side by side. Shifts of all four are masked, so the order of bytes in a word does not matter. */
-static uint32_t word_at(const uint8_t *p)
+/*
+ * What follows packs the codes of a block of a file, of so many rows of a panel. Their blocks are `stride` bytes apart
+ * in the file. In the panel the lines of 32 columns are 64 bytes apart, `to` is the place of the first row in the first
+ * line, and the next 32 columns follow `next` bytes behind.
+ *
+ * Several bytes are worked on side by side. Shifts are masked to what stays within a byte, so the order of the bytes in
+ * a number does not matter.
+ */
+#define EACH_BYTE(bits) ((uint64_t)(bits)*0x0101010101010101)
+
+/* In the order of the file. */
+static uint32_t two_at(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8; }
+
+static uint64_t eight_at(const uint8_t *p)
 {
-    uint32_t word;
-    memcpy(&word, p, sizeof word);
-    return word;
+    uint64_t eight;
+    memcpy(&eight, p, sizeof eight);
+    return eight;
 }
 
-static void put_word(uint8_t *p, uint32_t word) { memcpy(p, &word, sizeof word); }
-
-/* Nibbles of 32 bytes: those of byte i belong to column i and, the high ones, to a column of another block. */
-static void pack_nibbles(const uint8_t *from, bool high, uint8_t *to)
+/* Two groups of four columns, to two lines. */
+static void put_groups(uint8_t *to, uint64_t eight)
 {
-    for (size_t g = 0; g < 4; g++) {
-        const uint32_t first = word_at(from + 4 * g), second = word_at(from + 16 + 4 * g);
-        put_word(to + 64 * g, high ? (first >> 4 & 0x0f0f0f0f) | (second & 0xf0f0f0f0)
-                                   : (first & 0x0f0f0f0f) | (second & 0x0f0f0f0f) << 4);
+    memcpy(to, &eight, 4);
+    memcpy(to + 64, (const uint8_t *)&eight + 4, 4);
+}
+
+/* 32 bytes; or 16 with the nibbles of columns i and i + 16 in one byte, as in the panel. */
+static void pack_bytes(const uint8_t *from, size_t stride, size_t rows, size_t bytes, uint8_t flip, uint8_t *to)
+{
+    for (; rows > 0; rows--, from += stride, to += 4)
+        for (size_t i = 0; i < bytes; i += 8)
+            put_groups(to + 16 * i, eight_at(from + i) ^ EACH_BYTE(flip));
+}
+
+/* 32 bytes whose low nibbles are 32 columns, and whose high nibbles are 32 more. */
+static void pack_nibbles(const uint8_t *from, size_t stride, size_t rows, uint8_t *to, size_t next)
+{
+    const uint64_t low = EACH_BYTE(0x0f);
+    for (; rows > 0; rows--, from += stride, to += 4)
+        for (size_t i = 0; i < 16; i += 8) {
+            const uint64_t a = eight_at(from + i), b = eight_at(from + 16 + i);
+            put_groups(to + 16 * i, (a & low) | (b & low) << 4);
+            put_groups(to + 16 * i + next, (a >> 4 & low) | (b & ~low));
+        }
+}
+
+/* Exchanges bits of *a, `shift` above those of `mask`, with the bits of *b in `mask`. */
+static void exchange(uint32_t *a, uint32_t *b, int shift, uint32_t mask)
+{
+    const uint32_t t = (*a >> shift ^ *b) & mask;
+    *b ^= t;
+    *a ^= t << shift;
+}
+
+/* 32 bytes with two bits of four times 32 columns each: 4 x 4 pairs of bits are transposed in every byte. */
+static void pack_pairs(const uint8_t *from, size_t stride, size_t rows, uint8_t *to, size_t next)
+{
+    for (; rows > 0; rows--, from += stride, to += 4)
+        for (size_t half = 0; half < 2; half++) {
+            uint32_t w[4];
+            memcpy(w, from + 16 * half, sizeof w);
+            for (size_t i = 0; i < 2; i++)
+                exchange(&w[i], &w[i + 2], 4, 0x0f0f0f0f);
+            for (size_t i = 0; i < 4; i += 2)
+                exchange(&w[i], &w[i + 1], 2, 0x33333333);
+            for (size_t i = 0; i < 4; i++)
+                memcpy(to + 64 * half + next * i, &w[i], 4);
+        }
+}
+
+/* 32 bytes with a bit of eight times 32 columns each: 8 x 8 bits are transposed in every byte. */
+static void pack_bits(const uint8_t *from, size_t stride, size_t rows, uint8_t *to, size_t next)
+{
+    for (; rows > 0; rows--, from += stride, to += 4) {
+        uint32_t w[8];
+        memcpy(w, from, sizeof w);
+        for (size_t i = 0; i < 4; i++)
+            exchange(&w[i], &w[i + 4], 4, 0x0f0f0f0f);
+        for (size_t i = 0; i < 4; i++)
+            exchange(&w[i / 2 * 4 + i % 2], &w[i / 2 * 4 + i % 2 + 2], 2, 0x33333333);
+        for (size_t i = 0; i < 8; i += 2)
+            exchange(&w[i], &w[i + 1], 1, 0x55555555);
+        for (size_t i = 0; i < 8; i++)
+            memcpy(to + next * i, &w[i], 4);
     }
 }
 
-/* Two bits of each of 32 bytes, from bit `low` on. */
-static void pack_pairs(const uint8_t *from, size_t low, uint8_t *to)
+/* Bit 4 g + i becomes bit 8 i + g: the bits of its number, g2 g1 g0 i1 i0, are exchanged two by two. */
+static uint32_t spread_bits(uint32_t w)
 {
-    for (size_t half = 0; half < 2; half++, from += 16) {
-        uint32_t line = 0;
-        for (size_t g = 0; g < 4; g++)
-            line |= (word_at(from + 4 * g) >> low & 0x03030303) << 2 * g;
-        put_word(to + 64 * half, line);
+    uint32_t t = (w >> 14 ^ w) & 0x0000cccc; /* g2 with i1 */
+    w ^= t ^ t << 14;
+    t = (w >> 7 ^ w) & 0x00aa00aa; /* g1 with i0 */
+    w ^= t ^ t << 7;
+    t = (w >> 2 ^ w) & 0x0c0c0c0c; /* now i1 i0 g0 g2 g1 */
+    w ^= t ^ t << 2;
+    t = (w >> 1 ^ w) & 0x22222222;
+    return w ^ t ^ t << 1;
+}
+
+/* A bit of each of 32 columns, for Q5_0 and Q5_1. */
+static void pack_fifths(const uint8_t *from, size_t stride, size_t rows, uint8_t *to)
+{
+    uint32_t w[INK_PANEL] = {0};
+    for (size_t l = 0; l < rows; l++)
+        w[l] = two_at(from + l * stride) | two_at(from + l * stride + 2) << 16;
+    for (size_t l = 0; l < INK_PANEL; l++) /* a constant number of rows, so that several are worked on at once */
+        w[l] = spread_bits(w[l]);
+    for (size_t l = 0; l < rows; l++, to += 4) {
+        to[0] = (uint8_t)w[l];
+        to[1] = (uint8_t)(w[l] >> 8);
+        to[2] = (uint8_t)(w[l] >> 16);
+        to[3] = (uint8_t)(w[l] >> 24);
     }
 }
 
-/* One bit of each of 32 bytes. */
-static void pack_bits(const uint8_t *from, size_t bit, uint8_t *to)
+/* blocks.c says where a block of the file has which bits. */
+static void pack_codes(ink_type type, const uint8_t *from, size_t stride, size_t rows, uint8_t *to, size_t next)
 {
-    uint32_t line = 0;
-    for (size_t g = 0; g < 8; g++)
-        line |= (word_at(from + 4 * g) >> bit & 0x01010101) << g;
-    put_word(to, line);
-}
-
-/* The codes of 32 columns, block b of the chunk, from a block of the file to the lines of their block, which are 64
-   bytes apart; `to` is the place of the lane. blocks.c says where a file has which bits. */
-static void pack_codes(ink_type type, const uint8_t *from, size_t b, uint8_t *to)
-{
-    const size_t half = b / 4, quarter = b % 4;
+    const size_t nibbles = ink_type_block(type).bytes - 16;
     switch (type) {
     case INK_Q8_0:
-        for (size_t g = 0; g < 8; g++)
-            put_word(to + 64 * g, word_at(from + 2 + 4 * g) ^ 0x80808080);
+        pack_bytes(from + 2, stride, rows, 32, 0x80, to);
         return;
     case INK_Q4_K:
-        pack_nibbles(from + 16 + b / 2 * 32, b % 2 != 0, to);
-        return;
     case INK_Q5_K:
-        pack_nibbles(from + 48 + b / 2 * 32, b % 2 != 0, to);
-        pack_bits(from + 16, b, to + 256);
+        for (size_t i = 0; i < 4; i++)
+            pack_nibbles(from + (type == INK_Q4_K ? 16 : 48) + 32 * i, stride, rows, to + 2 * i * next, next);
+        if (type == INK_Q5_K)
+            pack_bits(from + 16, stride, rows, to + 256, next);
         return;
     case INK_Q6_K:
-        pack_nibbles(from + 64 * half + b % 2 * 32, quarter >= 2, to);
-        pack_pairs(from + 128 + 32 * half, 2 * quarter, to + 256);
+        for (size_t i = 0; i < 4; i++)
+            pack_nibbles(from + 32 * i, stride, rows, to + (i / 2 * 4 + i % 2) * next, 2 * next);
+        for (size_t i = 0; i < 2; i++)
+            pack_pairs(from + 128 + 32 * i, stride, rows, to + 4 * i * next + 256, next);
         return;
     case INK_Q2_K:
-        pack_pairs(from + 16 + 32 * half, 2 * quarter, to);
-        return;
     case INK_Q3_K:
-        pack_pairs(from + 32 + 32 * half, 2 * quarter, to);
-        pack_bits(from, b, to + 128);
+        for (size_t i = 0; i < 2; i++)
+            pack_pairs(from + (type == INK_Q2_K ? 16 : 32) + 32 * i, stride, rows, to + 4 * i * next, next);
+        if (type == INK_Q3_K)
+            pack_bits(from, stride, rows, to + 128, next);
         return;
-    default: { /* nibbles of 16 bytes: columns i and i + 16, as in the panel */
-        const uint8_t *nibbles = from + ink_type_block(type).bytes - 16;
-        if (type == INK_IQ4_XS)
-            nibbles = from + 8 + 16 * b;
-        for (size_t g = 0; g < 4; g++)
-            put_word(to + 64 * g, word_at(nibbles + 4 * g));
-        if (type == INK_Q5_0 || type == INK_Q5_1) { /* 32 bits side by side: bit 4 g + i to bit g of byte i */
-            const uint32_t fifth = (uint32_t)ink_get_le(nibbles - 4, 4);
-            uint32_t line = 0;
-            for (size_t g = 0; g < 8; g++)
-                line |= ((fifth >> 4 * g & 15) * 0x00204081 & 0x01010101) << g;
-            for (size_t i = 0; i < 4; i++)
-                to[256 + i] = (uint8_t)(line >> 8 * i);
-        }
-    }
+    case INK_IQ4_XS:
+        for (size_t i = 0; i < 8; i++)
+            pack_bytes(from + 8 + 16 * i, stride, rows, 16, 0, to + i * next);
+        return;
+    default:
+        pack_bytes(from + nibbles, stride, rows, 16, 0, to);
+        if (type == INK_Q5_0 || type == INK_Q5_1)
+            pack_fifths(from + nibbles - 4, stride, rows, to + 256);
     }
 }
 
-void ink_panels_pack(const ink_matrix *matrix, size_t row, size_t column, size_t n_blocks, const void *blocks)
+/* Block after block, and all rows of each, so that every line of the panel is written once. */
+void ink_panels_pack(const ink_matrix *matrix, size_t row, size_t rows, size_t column, size_t n_blocks,
+                     const void *blocks, size_t stride)
 {
     const ink_panel_format *format = ink_panel_format_of(matrix->type);
-    const size_t bytes = ink_type_block(matrix->type).bytes, lane = row % INK_PANEL;
-    const size_t numbers_size = (2u * format->halves + format->number) * INK_PANEL;
+    const size_t lane = row % INK_PANEL, bytes = ink_type_block(matrix->type).bytes;
+    const size_t scales_size = (2u * format->halves + format->number) * INK_PANEL;
     const uint8_t *from = blocks;
-    while (n_blocks > 0) {
-        size_t in_chunk, number = column % INK_SUM_BLOCK / format->elements;
-        uint8_t *chunk = chunk_at(matrix, row, column, &in_chunk), *scales = chunk + number * numbers_size;
-        uint8_t *to = chunk + ink_chunk_scale_bytes(format, in_chunk) + 4 * lane;
-        size_t b = column % INK_SUM_BLOCK / INK_BLOCK;
-        const size_t there = ink_size_min(n_blocks, INK_SUM_BLOCK / format->elements - number);
-        n_blocks -= there;
-        column += there * format->elements;
-        for (const uint8_t *end = from + there * bytes; from < end; from += bytes) {
-            for (size_t i = 0; i < format->halves; i++, scales += 2 * INK_PANEL) {
-                const uint16_t half = (uint16_t)ink_get_le(from + format->halves_at + 2 * i, 2);
-                memcpy(scales + 2 * lane, &half, sizeof half);
+    for (; n_blocks > 0; n_blocks--, from += bytes, column += format->elements) {
+        size_t in_chunk, t = column % INK_SUM_BLOCK;
+        uint8_t *chunk = chunk_at(matrix, row, column, &in_chunk), *scales = chunk + t / format->elements * scales_size;
+        uint8_t *codes = chunk + ink_chunk_scale_bytes(format, in_chunk) + 4 * lane;
+        for (size_t i = 0; i < format->halves; i++, scales += 2 * INK_PANEL)
+            for (size_t l = 0; l < rows; l++) {
+                const uint16_t half = (uint16_t)two_at(from + l * stride + format->halves_at + 2 * i);
+                memcpy(scales + 2 * (lane + l), &half, sizeof half);
             }
-            for (size_t i = 0; i < format->number; i++, scales += INK_PANEL)
-                scales[lane] = from[format->numbers_at + i];
-            for (size_t i = 0; i < format->elements; i += INK_BLOCK, b++)
-                pack_codes(matrix->type, from, b, to + b * format->code_bytes);
-        }
+        for (size_t i = 0; i < format->number; i++, scales += INK_PANEL)
+            for (size_t l = 0; l < rows; l++)
+                scales[lane + l] = from[l * stride + format->numbers_at + i];
+        pack_codes(matrix->type, from, stride, rows, codes + t / INK_BLOCK * format->code_bytes, format->code_bytes);
     }
 }
 
@@ -177,7 +243,7 @@ void ink_panels_quantise(const ink_matrix *matrix, size_t row, size_t column, si
         memset(whole, 0, sizeof whole);
         memcpy(whole, values + t, n * sizeof *values);
         ink_blocks_from_f32(matrix->type, whole, blocks * block.elements, bytes);
-        ink_panels_pack(matrix, row, column + t, blocks, bytes);
+        ink_panels_pack(matrix, row, 1, column + t, blocks, bytes, 0);
     }
 }
 
@@ -185,9 +251,8 @@ void ink_panels_clear_rows(const ink_matrix *matrix, size_t row, size_t end)
 {
     static const uint8_t zeros[INK_MOST_ELEMENTS / 32 * 34] = {0};
     const size_t elements = ink_type_block(matrix->type).elements, columns = ink_row_blocks(matrix->k) * INK_BLOCK;
-    for (; row < end; row++)
-        for (size_t t = 0; t < columns; t += INK_MOST_ELEMENTS)
-            ink_panels_pack(matrix, row, t, ink_size_min(columns - t, INK_MOST_ELEMENTS) / elements, zeros);
+    for (size_t t = 0; t < columns; t += INK_MOST_ELEMENTS)
+        ink_panels_pack(matrix, row, end - row, t, ink_size_min(columns - t, INK_MOST_ELEMENTS) / elements, zeros, 0);
 }
 
 /* ---- unpacking --------------------------------------------------------------------------------------------------- */
