@@ -43,6 +43,10 @@
 
 #define QUANTISED_ROW_BLOCK 128
 
+/* Where every weight is read once, what lies so many bytes further on is prefetched: the hardware's own prefetchers
+   stop where a page of memory ends. */
+#define READ_AHEAD 4096
+
 #define PARTS (INK_PANEL / VEC_LANES)
 #define MOST_SUMS (QUANTISED_ROWS * QUANTISED_PANELS)
 
@@ -67,7 +71,9 @@ typedef struct quantised_chunk {
     size_t start_stride;
     float *y;
     size_t y_stride;
-    size_t lanes; /* outputs from the first lane to the last of the matrix, or of the part to be written */
+    size_t lanes;        /* outputs from the first lane to the last of the matrix, or of the part to be written */
+    const uint8_t *next; /* the weights of as many panels that are multiplied after these */
+    size_t next_bytes, next_stride;
 } quantised_chunk;
 
 /* ---- sixteen lanes ---------------------------------------------------------------------------------------------- */
@@ -223,6 +229,8 @@ static void chunk_integers(ink_type type, const uint8_t *from, const uint8_t *hi
 CHUNKS_ARE_SHARED void chunk_scales(ink_type type, const uint8_t *from, size_t blocks, float *scales, float *minima)
 {
     const ink_panel_format *format = ink_panel_format_of(type);
+    for (size_t line = 0; line < ink_chunk_scale_bytes(format, blocks); line += 64)
+        PREFETCH((uintptr_t)from + line + READ_AHEAD);
     if (format->elements == INK_BLOCK && format->halves != 0) {
         for (size_t b = 0; b < blocks; b++) {
             wide_store(scales + b * INK_PANEL, wide_f16(from));
@@ -353,8 +361,11 @@ INLINE void byte_tile(const quantised_chunk *c, size_t row, size_t rows, size_t 
             for (size_t j = 0; j < QUANTISED_STEPS; j++) {
                 dot_w weights[QUANTISED_PANELS];
                 UNROLL
-                for (size_t i = 0; i < panels; i++)
+                for (size_t i = 0; i < panels; i++) {
+                    if (rows == 1 && panels == 1)
+                        PREFETCH((uintptr_t)w[i] + 64 * j + READ_AHEAD);
                     weights[i] = dot_codes(codes_flip(codes_load(w[i] + 64 * j), c->flip));
+                }
                 UNROLL
                 for (size_t r = 0; r < rows; r++) {
                     const dot_x four = dot_splat((const int8_t *)x + r * x_stride + 4 * j);
@@ -375,11 +386,17 @@ INLINE void byte_tile(const quantised_chunk *c, size_t row, size_t rows, size_t 
     store_sums(c, row, rows, panels, sum);
 }
 
+/* Many rows by bytes. While they multiply, the weights that come next are prefetched, a part with each tile. */
 static NOINLINE void many_rows(const quantised_chunk *c, size_t rows)
 {
-    size_t r = 0;
-    for (; rows - r >= QUANTISED_ROWS; r += QUANTISED_ROWS)
+    const size_t part = c->next_bytes / (rows / QUANTISED_ROWS + 1) + 64;
+    size_t r = 0, line = 0;
+    for (; rows - r >= QUANTISED_ROWS; r += QUANTISED_ROWS) {
+        for (const size_t end = line + part < c->next_bytes ? line + part : c->next_bytes; line < end; line += 64)
+            for (size_t i = 0; i < QUANTISED_PANELS; i++)
+                PREFETCH((uintptr_t)c->next + i * c->next_stride + line);
         byte_tile(c, r, QUANTISED_ROWS, QUANTISED_PANELS);
+    }
     for (; QUANTISED_STEPS > 1 && QUANTISED_ROWS > 2 && rows - r >= 2; r += 2)
         byte_tile(c, r, 2, QUANTISED_PANELS);
     for (; rows - r >= 1; r++)
@@ -411,6 +428,7 @@ INLINE void packed_tile(const quantised_chunk *c, size_t row, size_t rows, int b
         UNROLL_GROUPS
         for (int g = 0; g < 4; g++) {
             codes first, second;
+            PREFETCH((uintptr_t)w + 64 * (size_t)g + READ_AHEAD);
             unpack_groups(w, g, bits, c->table, &first, &second);
             UNROLL
             for (size_t r = 0; r < rows; r++) {
@@ -506,6 +524,7 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
     const size_t folds = INK_SUM_BLOCK / c.fold, numbers = format->minima ? 2 * folds : folds;
     c.minima = format->minima ? folds * INK_PANEL : 0;
     c.y_stride = p->y_stride;
+    c.next_stride = p->w->panel_stride;
     for (; row < row_end; row += QUANTISED_ROW_BLOCK) {
         const size_t rows = row_end - row < QUANTISED_ROW_BLOCK ? row_end - row : QUANTISED_ROW_BLOCK;
         const size_t most_few = format->bits == 8   ? QUANTISED_FEW_BYTES
@@ -515,7 +534,7 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
         const bool unpacked = !few || format->bits < 4 || (TABLES_ARE_LARGE && c.table != NULL);
         for (size_t first = panel, count; first < panel_end; first += count) {
             count = few || panel_end - first < QUANTISED_PANELS || numbers > INK_MOST_FOLDS ? 1 : QUANTISED_PANELS;
-            const uint8_t *w = (const uint8_t *)p->w->panels + first * p->w->panel_stride;
+            const uint8_t *first_w = (const uint8_t *)p->w->panels + first * p->w->panel_stride, *w = first_w;
             c.start = p->bias != NULL ? p->bias + first * INK_PANEL : no_bias;
             c.start_stride = 0;
             c.y = p->y + row * p->y_stride + first * INK_PANEL;
@@ -527,6 +546,9 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
                 c.blocks = blocks - b < INK_CHUNK_BLOCKS ? blocks - b : INK_CHUNK_BLOCKS;
                 c.x = p->rows + row * row_bytes + b * INK_BLOCK;
                 c.starts = p->rows + row * row_bytes + blocks * INK_BLOCK + b * (INK_BLOCK / c.fold) * 4;
+                const size_t chunk_bytes = ink_chunk_bytes(format, c.blocks);
+                c.next = b + c.blocks < blocks ? w + chunk_bytes : first_w + count * p->w->panel_stride;
+                c.next_bytes = chunk_bytes;
                 for (size_t i = 0; i < count; i++) {
                     const uint8_t *chunk = w + i * p->w->panel_stride;
                     float *own = scales + i * EACH;
@@ -543,7 +565,7 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
                     c.scales[i] = c.scales[0];
                 }
                 multiply_rows(&c, rows, few, unpacked ? 8 : format->bits);
-                w += ink_chunk_bytes(format, c.blocks);
+                w += chunk_bytes;
                 c.start = c.y;
                 c.start_stride = c.y_stride;
                 b += c.blocks;
