@@ -90,30 +90,6 @@ static void widened(ink_context *ctx, ink_type type, const reference *r)
 
 static void values_are_those_of_gguf(ink_context *ctx) { for_every_type(ctx, widened); }
 
-/* A value is the scale times q, plus the minimum, in the blocks with ordinary scales. */
-static void codes(ink_context *ctx, ink_type type, const reference *r)
-{
-    const int8_t *levels = ink_block_levels(type);
-    (void)ctx;
-    for (size_t b = 0; b < r->n_blocks / 2; b++) {
-        uint8_t code[INK_MOST_ELEMENTS];
-        const float *value = r->values + b * r->size.elements;
-        ink_block_codes(type, r->blocks + b * r->size.bytes, code);
-        /* Any three elements of a group lie on one line of q. */
-        for (size_t i = 0; i + 2 < 16; i++) {
-            double q[3];
-            for (size_t j = 0; j < 3; j++)
-                q[j] = levels != NULL ? levels[code[i + j]] : (double)code[i + j] - ink_block_zero(type);
-            double a = ((double)value[i] - (double)value[i + 1]) * (q[0] - q[2]);
-            double c = ((double)value[i] - (double)value[i + 2]) * (q[0] - q[1]);
-            double size = (fabs((double)value[i]) + fabs((double)value[i + 1]) + fabs((double)value[i + 2])) * 256;
-            assert_true(fabs(a - c) <= 1e-6 * size);
-        }
-    }
-}
-
-static void codes_are_those_of_the_values(ink_context *ctx) { for_every_type(ctx, codes); }
-
 /* Rows of blocks in a matrix are the values, rounded to its type; in pieces too. */
 static void matrices(ink_context *ctx, ink_type type, const reference *r)
 {
@@ -268,13 +244,9 @@ static void bytes_are_the_same_everywhere(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        context_test(values_are_those_of_gguf),
-        context_test(codes_are_those_of_the_values),
-        context_test(matrices_take_blocks),
-        cmocka_unit_test(errors_are_small),
-        cmocka_unit_test(exact_values_stay),
-        cmocka_unit_test(impossible_values_are_loud),
-        cmocka_unit_test(bytes_are_the_same_everywhere),
+        context_test(values_are_those_of_gguf),       context_test(matrices_take_blocks),
+        cmocka_unit_test(errors_are_small),           cmocka_unit_test(exact_values_stay),
+        cmocka_unit_test(impossible_values_are_loud), cmocka_unit_test(bytes_are_the_same_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,8 +14,6 @@
 #include "gguf_out.h"
 #include "tokenizer_import.h"
 
-#define SPACE_MARK "\xE2\x96\x81" /* U+2581, SentencePiece's spelling of a space */
-
 /* The types of tokens. */
 enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6 };
 
@@ -104,9 +102,9 @@ static ink_result describe_pieces(vocab_out *v)
     v->kind = "llama";
     for (size_t i = 0; i < t->normalizer.n; i++) {
         const ink_step *step = &t->normalizer.step[i];
-        if (step->normalize == ink_normal_prepend && is_text(&step->to, SPACE_MARK))
+        if (step->normalize == ink_normal_prepend && is_text(&step->to, INK_SPACE))
             v->prefix = true;
-        else if (step->normalize == ink_normal_replace && is_text(&step->from, " ") && is_text(&step->to, SPACE_MARK) &&
+        else if (step->normalize == ink_normal_replace && is_text(&step->from, " ") && is_text(&step->to, INK_SPACE) &&
                  step->start <= 1 && step->stop == 0)
             marked = true;
         else
@@ -114,7 +112,7 @@ static ink_result describe_pieces(vocab_out *v)
     }
     for (size_t i = 0; i < t->splitter.n; i++) {
         const ink_step *step = &t->splitter.step[i];
-        const bool metaspace = is_text(&step->to, SPACE_MARK) && step->match == ink_match_nothing;
+        const bool metaspace = is_text(&step->to, INK_SPACE) && step->match == ink_match_nothing;
         if (metaspace) {
             marked = true;
             v->prefix |= step->scheme != INK_PREFIX_NEVER;
@@ -192,13 +190,13 @@ static size_t spell_token(const vocab_out *v, ink_token id, char *text)
     }
     if (strcmp(v->kind, "bert") == 0 && !plain) {
         skipped = token->size > 2 && memcmp(bytes, "##", 2) == 0 ? 2 : 0;
-        memcpy(text, SPACE_MARK, 3);
+        memcpy(text, INK_SPACE, 3);
         size = skipped == 0 ? 3 : 0;
     }
     for (size_t i = skipped; i < token->size; i++) {
         /* A token that is cut out of the raw text has its spaces as they are. */
         const bool space = v->types[id] == USER_DEFINED && strcmp(v->kind, "llama") == 0 && token->size - i >= 3 &&
-                           memcmp(bytes + i, SPACE_MARK, 3) == 0;
+                           memcmp(bytes + i, INK_SPACE, 3) == 0;
         text[size++] = space ? ' ' : bytes[i];
         i += space ? 2 : 0;
     }

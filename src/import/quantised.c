@@ -9,6 +9,7 @@
 #include "../tensor/blocks.h"
 #include "../tensor/packed.h"
 #include "architectures.h"
+#include "tokenizer_config.h"
 
 #define F8_NAN 0x7f
 #define BLOCK 32 /* elements of a block of Q8_0, Q5_0, Q4_0 */
@@ -42,14 +43,12 @@ static ink_result refuse_value(const schemes *s, ink_json node, const char *advi
     return ink_fail(s->ctx, INK_ERROR_UNSUPPORTED, "%s: %s is '%s', %s", s->document.file, path, value->string, advice);
 }
 
-/* Refuses a string that is not in a list of names, each between two bars, if it is there. */
+/* Refuses a string that is none of `names`, with blanks between them, if it is there. */
 static ink_result check_name(const schemes *s, ink_json object, const char *key, const char *names, const char *advice)
 {
     const char *value = NULL;
-    char barred[64];
     INK_TRY(ink_json_read_string(s->ctx, &s->document, object, key, &value));
-    ink_format(barred, sizeof barred, "|%s|", value != NULL ? value : "");
-    return value == NULL || (strchr(value, '|') == NULL && strstr(names, barred) != NULL)
+    return value == NULL || ink_is_listed(names, value, strlen(value))
                ? INK_OK
                : refuse_value(s, ink_json_member(&s->document, object, key), advice);
 }
@@ -90,7 +89,7 @@ static ink_result read_scheme(const schemes *s, ink_json group, scheme *out)
     bool symmetric = true;
     *out = (scheme){0};
     INK_TRY(ink_json_expect(s->ctx, document, group, INK_JSON_OBJECT));
-    INK_TRY(check_name(s, group, "format", "|pack-quantized|int-quantized|float-quantized|naive-quantized|dense|",
+    INK_TRY(check_name(s, group, "format", "pack-quantized int-quantized float-quantized naive-quantized dense",
                        "expected 'pack-quantized', 'int-quantized', 'float-quantized' or 'naive-quantized'"));
     if (ink_json_member(document, group, "input_activations") != INK_JSON_NONE ||
         ink_json_member(document, group, "output_activations") != INK_JSON_NONE)
@@ -100,8 +99,8 @@ static ink_result read_scheme(const schemes *s, ink_json group, scheme *out)
     if (weights == INK_JSON_NONE)
         return INK_OK;
     INK_TRY(ink_json_expect(s->ctx, document, weights, INK_JSON_OBJECT));
-    INK_TRY(check_name(s, weights, "type", "|int|float|", "expected 'int' or 'float'"));
-    INK_TRY(check_name(s, weights, "strategy", "|tensor|channel|group|block|",
+    INK_TRY(check_name(s, weights, "type", "int float", "expected 'int' or 'float'"));
+    INK_TRY(check_name(s, weights, "strategy", "tensor channel group block",
                        "expected 'tensor', 'channel', 'group' or 'block'"));
     INK_TRY(ink_json_read_string(s->ctx, document, weights, "type", &type));
     INK_TRY(ink_json_read_string(s->ctx, document, weights, "strategy", &strategy));
@@ -155,10 +154,10 @@ static ink_result read_compressed_tensors(schemes *s, ink_arena *arena, ink_json
     ink_json groups;
     s->scale = "_scale";
     INK_TRY(check_name(s, object, "format",
-                       "|pack-quantized|int-quantized|float-quantized|naive-quantized|mixed-precision|dense|",
+                       "pack-quantized int-quantized float-quantized naive-quantized mixed-precision dense",
                        "expected 'pack-quantized', 'int-quantized', 'float-quantized', 'naive-quantized' or "
                        "'mixed-precision'"));
-    INK_TRY(check_name(s, object, "quantization_status", "|compressed|",
+    INK_TRY(check_name(s, object, "quantization_status", "compressed",
                        "expected 'compressed': other weights are rounded only when the model runs"));
     INK_TRY(
         check_unused(s, object, "sparsity_config", "format", "dense", "decompress the sparse weights before saving"));
@@ -191,9 +190,9 @@ static ink_result read_fp8(schemes *s, ink_arena *arena, const ink_config *confi
         return ink_fail(s->ctx, INK_ERROR_MEMORY, "out of memory: %s", s->document.file);
     s->n = 1;
     s->list[0] = (scheme){.is_float = true, .bits = 8, .rows = 128, .columns = 128};
-    INK_TRY(check_name(s, object, "fmt", "|e4m3|", "expected 'e4m3'"));
-    INK_TRY(check_name(s, object, "scale_fmt", "|float|ue8m0|", "expected 'float' or 'ue8m0'"));
-    INK_TRY(check_name(s, object, "activation_scheme", "|dynamic|static|", "expected 'dynamic' or 'static'"));
+    INK_TRY(check_name(s, object, "fmt", "e4m3", "expected 'e4m3'"));
+    INK_TRY(check_name(s, object, "scale_fmt", "float ue8m0", "expected 'float' or 'ue8m0'"));
+    INK_TRY(check_name(s, object, "activation_scheme", "dynamic static", "expected 'dynamic' or 'static'"));
     ink_note(s->notes, "%s: quantization_config: activations are not quantised as it says, they stay f32",
              s->document.file);
     const ink_config inner = {.document = config->document, .object = object};

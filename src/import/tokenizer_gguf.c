@@ -20,8 +20,6 @@
 #include "../text/unicode.h"
 #include "tokenizer_import.h"
 
-#define SPACE "\xE2\x96\x81" /* U+2581 */
-
 /* Of a token; 0 is none of them, and is read as NORMAL. */
 enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 
@@ -166,8 +164,8 @@ static ink_result list_tokens(vocab_reader *r)
             t->text = respelled;
             t->size = 3 * size;
             for (size_t k = 0; k < size; k++, respelled += 3)
-                memcpy(respelled, SPACE, 3);
-        } else if (wordpiece && size > 3 && memcmp(text, SPACE, 3) == 0) {
+                memcpy(respelled, INK_SPACE, 3);
+        } else if (wordpiece && size > 3 && memcmp(text, INK_SPACE, 3) == 0) {
             t->text = text + 3; /* it begins a word */
             t->size = size - 3;
             r->has_capital |= t->size == 1 && t->text[0] == 'A';
@@ -260,9 +258,9 @@ static ink_result put_template(vocab_reader *r, bool bos, bool eos, bool sep)
 /* Spaces become U+2581, and a text gets one in front, behind an added token as well. */
 static ink_result read_llama(vocab_reader *r)
 {
-    static const ink_step front = {.normalize = ink_normal_prepend, .to = {SPACE, 3}};
-    static const ink_step escape = {.normalize = ink_normal_replace, .from = {" ", 1}, .to = {SPACE, 3}};
-    static const ink_step spaces = {.decode = ink_decode_replace, .from = {SPACE, 3}, .to = {" ", 1}};
+    static const ink_step front = {.normalize = ink_normal_prepend, .to = {INK_SPACE, 3}};
+    static const ink_step escape = {.normalize = ink_normal_replace, .from = {" ", 1}, .to = {INK_SPACE, 3}};
+    static const ink_step spaces = {.decode = ink_decode_replace, .from = {INK_SPACE, 3}, .to = {" ", 1}};
     ink_tokenizer *t = &r->im->b.draft;
     const ink_gguf_value *merges = vocab_find(r, "tokenizer.ggml.merges");
     bool prefix = true;
@@ -385,10 +383,6 @@ static ink_result read_bert(vocab_reader *r)
 
 static ink_result read_t5(vocab_reader *r)
 {
-    static const ink_step words = {.match = ink_match_space, .behavior = INK_SPLIT_REMOVED};
-    static const ink_step drop = {.decode = ink_decode_drop, .from = {SPACE, 3}};
-    static const ink_step spaces = {.decode = ink_decode_replace, .from = {SPACE, 3}, .to = {" ", 1}};
-    ink_step metaspace = {.match = ink_match_string, .behavior = INK_SPLIT_MERGED_WITH_NEXT, .from = {SPACE, 3}};
     ink_tokenizer *t = &r->im->b.draft;
     const ink_gguf_value *charsmap = vocab_find(r, "tokenizer.ggml.precompiled_charsmap");
     bool prefix = false, remove_spaces = false;
@@ -402,14 +396,7 @@ static ink_result read_t5(vocab_reader *r)
         INK_TRY(ink_builder_charsmap(&r->im->b, charsmap->key, (const char *)charsmap->data, charsmap->count));
         ink_builder_step(&t->normalizer, INK_NORMAL_STEPS, &normal);
     }
-    if (remove_spaces)
-        ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &words);
-    metaspace.to = metaspace.prefix = metaspace.from;
-    metaspace.scheme = prefix ? INK_PREFIX_ALWAYS : INK_PREFIX_NEVER;
-    ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &metaspace);
-    if (prefix)
-        ink_builder_step(&t->decoder.steps, INK_DECODE_STEPS, &drop);
-    ink_builder_step(&t->decoder.steps, INK_DECODE_STEPS, &spaces);
+    ink_import_word_pieces(r->im, remove_spaces, prefix);
     t->unk = t->controls[INK_CONTROL_UNK];
     INK_TRY(list_scores(r));
     for (size_t i = 0; i < r->n; i++) {

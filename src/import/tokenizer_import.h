@@ -10,6 +10,8 @@
 
 #include "tokenizer_config.h"
 
+#define INK_SPACE "\xE2\x96\x81" /* U+2581, SentencePiece's spelling of a space */
+
 typedef struct ink_spelled_merge {
     const char *text[2]; /* the left and the right token */
     size_t size[2];
@@ -110,6 +112,10 @@ ink_result ink_import_tokenizer_legacy(ink_tokenizer_import *im);
 /* The reader of a SentencePiece model, and the merges of its pieces, if that is what they are made of. */
 ink_result ink_import_spm(ink_tokenizer_import *im, const char *file);
 ink_result ink_import_spm_merges(ink_tokenizer_import *im);
+
+/* The steps of a Unigram of words: texts are split at white space if `splits`, the spaces are U+2581, and with `prefix`
+   one goes in front of a text. */
+void ink_import_word_pieces(ink_tokenizer_import *im, bool splits, bool prefix);
 
 /* Marian's and M2M100's: SentencePiece with a vocab.json (tokenizer_languages.c). */
 ink_result ink_import_pieces(ink_tokenizer_import *im);

@@ -11,8 +11,6 @@
 #include "../formats/sentencepiece.h"
 #include "tokenizer_import.h"
 
-#define SPACE "\xE2\x96\x81" /* U+2581 */
-
 /* The languages of the classes, in the order of their ids. Those of mBART are the first 25 of mBART-50's. */
 static const char m2m100_languages[] =
     "af am ar ast az ba be bg bn br bs ca ceb cs cy da de el en es et fa ff fi fr fy ga gd gl gu ha he hi hr ht hu "
@@ -73,7 +71,7 @@ ink_result ink_import_class_languages(ink_tokenizer_import *im, const char ***na
 /* SentencePiece's normalizer: its rules, spaces that become one U+2581, and one in front. */
 static ink_result pieces_steps(ink_tokenizer_import *im, const ink_sentencepiece *model)
 {
-    const ink_short_text space = {" ", 1}, mark = {SPACE, 3};
+    const ink_short_text space = {" ", 1}, mark = {INK_SPACE, 3};
     const bool extra = model->remove_extra_whitespaces != 0, escape = model->escape_whitespaces != 0;
     ink_tokenizer *t = &im->b.draft;
     const struct {

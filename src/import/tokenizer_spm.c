@@ -10,8 +10,7 @@
 #include "../formats/sentencepiece.h"
 #include "tokenizer_import.h"
 
-#define SPACE "\xE2\x96\x81" /* U+2581 */
-#define LONGEST_MERGED 1024  /* bytes of a piece that merges lead to: each place in it is looked at */
+#define LONGEST_MERGED 1024 /* bytes of a piece that merges lead to: each place in it is looked at */
 
 /* What the classes do to the pieces. */
 typedef struct spm_class {
@@ -181,19 +180,31 @@ static void spm_metaspace(ink_tokenizer_import *im, ink_prefix_scheme scheme, bo
 {
     const ink_step step = {.match = split ? ink_match_string : ink_match_nothing,
                            .behavior = INK_SPLIT_MERGED_WITH_NEXT,
-                           .from = {SPACE, 3},
-                           .to = {SPACE, 3},
-                           .prefix = {SPACE, 3},
+                           .from = {INK_SPACE, 3},
+                           .to = {INK_SPACE, 3},
+                           .prefix = {INK_SPACE, 3},
                            .scheme = scheme};
     ink_builder_step(&im->b.draft.splitter, INK_SPLIT_STEPS, &step);
     im->b.draft.tracks_start |= scheme == INK_PREFIX_FIRST && im->b.draft.normalizer.n > 0;
 }
 
-static ink_result spm_steps(ink_tokenizer_import *im, const ink_sentencepiece *model)
+void ink_import_word_pieces(ink_tokenizer_import *im, bool splits, bool prefix)
 {
     static const ink_step words = {.match = ink_match_space, .behavior = INK_SPLIT_REMOVED};
-    static const ink_step drop = {.decode = ink_decode_drop, .from = {SPACE, 3}};
-    static const ink_step spaces = {.decode = ink_decode_replace, .from = {SPACE, 3}, .to = {" ", 1}};
+    static const ink_step drop = {.decode = ink_decode_drop, .from = {INK_SPACE, 3}};
+    static const ink_step spaces = {.decode = ink_decode_replace, .from = {INK_SPACE, 3}, .to = {" ", 1}};
+    ink_tokenizer *t = &im->b.draft;
+    if (splits)
+        ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &words);
+    spm_metaspace(im, prefix ? INK_PREFIX_ALWAYS : INK_PREFIX_NEVER, true);
+    if (prefix)
+        ink_builder_step(&t->decoder.steps, INK_DECODE_STEPS, &drop);
+    ink_builder_step(&t->decoder.steps, INK_DECODE_STEPS, &spaces);
+}
+
+static ink_result spm_steps(ink_tokenizer_import *im, const ink_sentencepiece *model)
+{
+    static const ink_step spaces = {.decode = ink_decode_replace, .from = {INK_SPACE, 3}, .to = {" ", 1}};
     const ink_tokenizer_class class = im->config.class;
     const ink_short_text space = {" ", 1};
     ink_tokenizer *t = &im->b.draft;
@@ -210,12 +221,7 @@ static ink_result spm_steps(ink_tokenizer_import *im, const ink_sentencepiece *m
         prefix |= class != INK_CLASS_XLM_ROBERTA && class != INK_CLASS_CAMEMBERT;
         if (mbart50 || (nllb && model->charsmap.size > 0))
             spm_normal(im, (ink_step){.normalize = ink_normal_replace, .from = space, .to = space, .start = 2});
-        if (!mbart50 && !nllb)
-            ink_builder_step(&t->splitter, INK_SPLIT_STEPS, &words);
-        spm_metaspace(im, prefix ? INK_PREFIX_ALWAYS : INK_PREFIX_NEVER, true);
-        if (prefix)
-            ink_builder_step(&t->decoder.steps, INK_DECODE_STEPS, &drop);
-        ink_builder_step(&t->decoder.steps, INK_DECODE_STEPS, &spaces);
+        ink_import_word_pieces(im, !mbart50 && !nllb, prefix);
         return INK_OK;
     }
     t->bytes.fallback = class != INK_CLASS_NONE || model->byte_fallback != 0;
@@ -225,10 +231,12 @@ static ink_result spm_steps(ink_tokenizer_import *im, const ink_sentencepiece *m
         spm_normal(im, (ink_step){.normalize = ink_normal_replace, .from = space, .to = space, .start = 2});
     }
     if (class == INK_CLASS_GEMMA || (class == INK_CLASS_NONE && model->escape_whitespaces != 0))
-        spm_normal(im, (ink_step){.normalize = ink_normal_replace, .from = space, .to = {SPACE, 3}});
+        spm_normal(im, (ink_step){.normalize = ink_normal_replace, .from = space, .to = {INK_SPACE, 3}});
     if (class == INK_CLASS_NONE && prefix && legacy)
-        spm_normal(im,
-                   (ink_step){.normalize = ink_normal_replace, .from = {SPACE, 3}, .to = {SPACE SPACE, 6}, .stop = 1});
+        spm_normal(im, (ink_step){.normalize = ink_normal_replace,
+                                  .from = {INK_SPACE, 3},
+                                  .to = {INK_SPACE INK_SPACE, 6},
+                                  .stop = 1});
     if (prefix)
         spm_metaspace(im, scheme, false);
     else if (class == INK_CLASS_LLAMA)

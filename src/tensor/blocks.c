@@ -54,11 +54,8 @@ static const block_layout layouts[] = {
 
 static const block_layout *layout_of(ink_type type) { return &layouts[type - INK_Q8_0]; }
 
-unsigned ink_block_zero(ink_type type) { return layout_of(type)->zero; }
-
-const int8_t *ink_block_levels(ink_type type) { return layout_of(type)->levels; }
-
-void ink_block_codes(ink_type type, const void *block, uint8_t *codes)
+/* The codes of one block in the order of its elements. */
+static void get_codes(ink_type type, const void *block, uint8_t *codes)
 {
     const block_layout *layout = layout_of(type);
     memset(codes, layout->begin, ink_type_block(type).elements);
@@ -160,7 +157,7 @@ void ink_blocks_to_f32(ink_type type, const void *blocks, size_t count, float *o
     for (size_t at = 0; at < count; at += size.elements, block += size.bytes) {
         uint8_t codes[INK_MOST_ELEMENTS];
         float scales[16], mins[16];
-        ink_block_codes(type, block, codes);
+        get_codes(type, block, codes);
         const bool has_mins = block_scales(type, block, scales, mins);
         for (size_t i = 0; i < size.elements; i += group, out += group) {
             const float scale = scales[i / group];

@@ -32,12 +32,6 @@
    bit; NaNs count as one value. */
 void ink_blocks_to_f32(ink_type type, const void *blocks, size_t count, float *out);
 
-/* The codes of one block in the order of its elements, without a sign: q = code - zero. With levels, q is the level of
-   the code. */
-void ink_block_codes(ink_type type, const void *block, uint8_t *codes);
-unsigned ink_block_zero(ink_type type);
-const int8_t *ink_block_levels(ink_type type); /* NULL: none */
-
 /* A block of Q8_0, Q5_0 or Q4_0 with an F16 scale, given by its bits, and the small integers q [32]. */
 void ink_block_put(ink_type type, uint16_t scale, const float *q, void *block);
 
