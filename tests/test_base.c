@@ -677,6 +677,28 @@ static void sorts_any_order(void **unused)
     }
 }
 
+/* Names in a table are found whatever their order is, and one that is there twice is told with its first row. */
+static void names_are_found(void **unused)
+{
+    static const struct {
+        int number;
+        const char *name;
+    } rows[] = {{0, "weight"}, {1, "bias"}, {2, ""}, {3, "weight.bias"}, {4, "bias"}};
+    enum { N = sizeof rows / sizeof *rows };
+    uint64_t sorted[N];
+    (void)unused;
+    for (size_t n = 0; n <= N; n++) {
+        const ink_names names = {&rows[0].name, sizeof *rows, n, sorted};
+        size_t other = 0;
+        ink_names_sort(&names);
+        for (size_t i = 0; i < n; i++)
+            assert_string_equal(rows[ink_names_find(&names, rows[i].name)].name, rows[i].name);
+        assert_int_equal(ink_names_find(&names, "weights"), n);
+        assert_int_equal(ink_names_find_twice(&names, &other), n < N ? n : 1);
+        assert_true(n < N || other == 4);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -700,6 +722,7 @@ int main(void)
         cmocka_unit_test(the_hash_is_the_same_everywhere),
         cmocka_unit_test(the_hash_depends_on_every_bit),
         cmocka_unit_test(sorts_any_order),
+        cmocka_unit_test(names_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -326,7 +326,7 @@ static ink_result gguf_place_tensors(gguf_reader *r, ink_gguf *gguf)
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
 
-/* The counts of the head are bounded by what the rest of the file can hold. */
+/* The rest of the file must have room for as many keys and tensors as the head counts. */
 static ink_result gguf_read_head(gguf_reader *r, uint64_t *n_keys, uint64_t *n_tensors)
 {
     unsigned char head[INK_HEAD_BYTES];
@@ -369,8 +369,8 @@ static ink_result gguf_read_head(gguf_reader *r, uint64_t *n_keys, uint64_t *n_t
     return INK_OK;
 }
 
-/* Walks through all keys and tensors. The table has room for those that were seen when they were counted, also where
-   that ended at a mistake in the last of them. */
+/* Walks through all keys and tensors. The first walk counts them and ends at the first mistake; the second has room for
+   as many as the first saw, and names the mistake. */
 static ink_result gguf_walk(gguf_reader *r, ink_gguf *gguf, uint64_t n_keys, uint64_t n_tensors)
 {
     const size_t seen = gguf->n_values, seen_tensors = gguf->n_tensors;

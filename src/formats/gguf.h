@@ -100,9 +100,10 @@ const ink_gguf_value *ink_gguf_find(const ink_gguf *gguf, const char *key);
 ink_result ink_gguf_require(ink_context *ctx, const ink_gguf *gguf, const char *key, const ink_gguf_value **value);
 
 /*
- * Values, INK_ERROR_MISMATCH with key, byte, what is expected and what is there if they are not what is asked for; the
- * output is untouched then, and without a value (NULL, a key that is not there). Integers have any of the eight types,
- * because writers differ. A float is F32 or F64, and finite. A string lives as long as the weights; size may be NULL.
+ * The value as a number, a bool or a string. A value of another type or out of range is INK_ERROR_MISMATCH; the
+ * sentence has the key, its byte, the expected value and the found one. The output is untouched then, and if value is
+ * NULL, a key that is not there. Integers have any of the eight types, because writers differ. A float is F32 or F64,
+ * and finite. A string lives as long as the weights; size may be NULL.
  */
 ink_result ink_gguf_get_int(ink_context *ctx, const ink_gguf *gguf, const ink_gguf_value *value, int64_t min,
                             int64_t max, int64_t *out);

@@ -1,13 +1,13 @@
 /*
  * gguf_model.c - models in GGUF files: the families that folders have, with other names for settings and tensors.
  *
- * The metadata become a document of settings as config.json would be, in which the keys of the file stand for those of
- * Hugging Face (config.h), and a table of names of tensors (plan.h). Then the importer of the family does the rest, and
- * its messages name what the file has. So a setting that importers read has one row here, and a module another.
+ * The metadata become a document like config.json. A table maps Hugging Face's keys to those of the file (config.h),
+ * another its modules to the names of tensors (plan.h). Then the importer of the family does the rest, and its messages
+ * use the names of the file. So each setting that importers read has one row here, and each module another.
  *
- * The keys are those of gguf-py (constants.py), their meaning is that of llama.cpp (llama-model.cpp and models/), which
- * reads what its converter (conversion/) writes. What a file leaves out is implied by its architecture there, and is
- * added here: the local rope of Gemma 3, for instance, and that an output that is not there is the embedding.
+ * The keys are those of gguf-py (constants.py), with the meaning they have in llama.cpp (llama-model.cpp, models/).
+ * llama.cpp knows some settings by the architecture alone, and files leave them out. They are added here: the local
+ * rope of Gemma 3, for instance, and that the embedding is the output if there is no other.
  */
 #include <string.h>
 
@@ -569,7 +569,7 @@ static ink_result gguf_read_pooling(gguf_reader *r)
     return INK_OK;
 }
 
-/* Keys of the architecture that nothing reads: refuses those that change a result, and notes the others. */
+/* Refuses keys of the architecture that change a result and that nothing reads. Notes the other unread ones. */
 static ink_result gguf_check_others(gguf_reader *r)
 {
     size_t length = strlen(r->a->name);

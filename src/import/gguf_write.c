@@ -6,10 +6,9 @@
  *     the tensors: name, dimensions (the fastest first), type, offset of its data
  *     the data, each tensor at a multiple of 32
  *
- * The importer of the folder describes the network and plans its weights, as for running it. The plan says which tensor
- * of which file each matrix and vector is; here they get the names of GGUF and are written, row by row. So this file
- * knows the names that llama.cpp gives to the parts of a network, and what its architectures compute, but no names of
- * Hugging Face.
+ * The importer of the folder describes the network and plans its weights, as for running it. The plan knows the tensor
+ * and the file of each matrix and vector. Here each gets its name in GGUF and is written, row by row. So this file
+ * knows llama.cpp's names for the parts of a network, and what its architectures compute, but no names of Hugging Face.
  */
 #include <string.h>
 
@@ -221,7 +220,7 @@ static ink_result add_tensor(gguf_writer *w, size_t block, const char *module, c
     return INK_OK;
 }
 
-/* The plan has a row for everything that the network uses, so a missing one is a part that is never read. */
+/* A matrix without a row in the plan, or whose row has no tensor, is computed while the model opens. */
 static ink_result fail_unplanned(gguf_writer *w, const char *module)
 {
     return ink_fail(w->in->ctx, INK_ERROR_UNSUPPORTED,

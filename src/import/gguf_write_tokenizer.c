@@ -5,7 +5,7 @@
  *     llama    SentencePiece's BPE: pieces with scores, which say in which order neighbours are merged; bytes
  *     bert     WordPiece: U+2581 in front of what begins a word, and nothing in front of what continues one
  *
- * The steps of the tokenizer must be those that llama.cpp has for the kind; others are refused by name.
+ * A tokenizer with other steps than llama.cpp has for its kind is refused, and the sentence names the step.
  */
 #include <string.h>
 

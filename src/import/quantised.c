@@ -27,7 +27,7 @@ typedef struct schemes {
     ink_context *ctx;
     ink_json_document document;
     ink_notes *notes;
-    const char *scale; /* what the scales of "weight" are called */
+    const char *scale; /* the ending of the scales' names, behind "weight" */
     scheme *list;      /* [n] */
     size_t n;
 } schemes;
@@ -216,7 +216,8 @@ static bool has_shape(const ink_weight *weight, size_t rows, size_t columns)
     return shape->rank == 1 ? columns == 1 && shape->dim[0] == rows : shape->rank == 0 && rows == 1 && columns == 1;
 }
 
-/* Checks the tensors of a weight against a scheme, and notes what they mean; the failure says what does not fit. */
+/* Checks the tensors of a weight against a scheme and sets its groups and bits. The failure names the tensor that does
+   not fit. */
 static ink_result fit_scheme(const schemes *s, const scheme *want, ink_coded *coded)
 {
     const ink_weight *codes = coded->codes, *scales = coded->scales, *zeros = coded->zeros;

@@ -37,8 +37,9 @@ void ink_block_put(ink_type type, uint16_t scale, const float *q, void *block);
 
 /*
  * Quantises `count` floats, a whole number of blocks, to Q8_0, Q5_0, Q4_0, Q4_K or Q6_K. Scales (and minima) are
- * searched for the least sum of squared errors: every weight counts the same. (llama.cpp can weigh them by what is
- * multiplied with them; that is not modelled here.) The bytes are the same on every machine that rounds to f32.
+ * searched for the least sum of squared errors: every weight counts the same. (llama.cpp can weigh them by the values
+ * they meet, its importance matrix; that is not modelled here.) The bytes are the same on every machine that rounds to
+ * f32.
  *
  * A block with NaN or infinity in it, or with a scale that is too large for F16, becomes NaN as a whole. F16 scales are
  * multiples of 6e-8. So blocks of values below about 1e-4 lose precision in the K types, and values below 3e-8 become
