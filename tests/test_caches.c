@@ -317,6 +317,19 @@ static void states_are_as_large_as_reported(const fixture *f)
     assert_fails(f->ctx, ink_state_create_with(f->ctx, NULL, NULL, &state), INK_ERROR_ARGUMENT, "model");
 }
 
+static void states_without_a_cache_ignore_the_type(const fixture *f)
+{
+    size_t plain;
+    assert_ok(f->ctx, ink_state_size(f->ctx, f->model, 0, &plain));
+    for (unsigned type = 0; type < INK_N_TYPES; type++) {
+        const ink_state_options options = {.cache = (ink_type)type};
+        size_t size;
+        assert_ok(f->ctx, ink_state_size_with(f->ctx, f->model, &options, &size));
+        assert_int_equal(size, plain);
+        ink_state_free(new_state(f, 9, (ink_type)type));
+    }
+}
+
 /* Every byte changed once: refused, and the state is as it was. */
 static void damaged_bytes_are_refused(const fixture *f)
 {
@@ -391,6 +404,8 @@ int main(void)
         fixture_test_of(fixture_variants, fixture_open, states_of_every_type_go_on_alike),
         fixture_test_on("llama", states_are_as_large_as_reported),
         fixture_test_on("gpt2", states_are_as_large_as_reported),
+        fixture_test_on("gru", states_without_a_cache_ignore_the_type),
+        fixture_test_on("mlp", states_without_a_cache_ignore_the_type),
         fixture_test_on("llama", damaged_bytes_are_refused),
         fixture_test_on("gpt2", generators_use_the_type),
         fixture_test_on("qwen3", generators_use_the_type),

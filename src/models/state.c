@@ -67,7 +67,8 @@ static ink_result state_prepare(ink_context *ctx, const ink_model *model, ink_st
     if (most == 0 && model->network == INK_NETWORK_TRANSFORMER && options->capacity == 0)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "a state of this %s model may have any length: name a capacity",
                         model->info.kind);
-    INK_TRY(ink_kv_cache_check_type(ctx, options->cache));
+    if (model->network == INK_NETWORK_TRANSFORMER)
+        INK_TRY(ink_kv_cache_check_type(ctx, options->cache));
     if (most == 0 && model->network != INK_NETWORK_TRANSFORMER)
         options->capacity = SIZE_MAX;
     else if (options->capacity == 0)
