@@ -54,7 +54,7 @@ ink_result ink_matrix_check_type(ink_context *ctx, ink_type type)
             ctx, INK_ERROR_UNSUPPORTED,
             "this library was built without %s matrices: build it with %s in INKLING_TYPES (without -DINK_NO_%s); a "
             "model can be opened as F32 (ink_model_options.type)",
-            ink_type_name(type), ink_type_name(type), ink_type_name(type));
+            ink_type_name(type), type == INK_BF16 ? "bf16" : "f16", ink_type_name(type));
     return INK_OK;
 }
 
