@@ -57,8 +57,8 @@ typedef struct ink_matrix {
  *   INK_F32, INK_BF16, INK_F16   rounds to nearest even; in F16, magnitudes of 65,520 and more become infinite
  *   the type of a quantised w    its blocks as they are
  *   INK_Q8_0, INK_Q4_0           searches the scale of each 32 weights of a row for the least squared error; zeros fill
- *                                up the last 32. A block with a NaN, an infinity, or a weight beyond the scales of F16
- *                                becomes NaN
+ *                                up the last 32. A block with a NaN, an infinity, or a weight for which the scale would
+ *                                pass the 65,504 of F16 becomes NaN
  *
  * INK_ERROR_ARGUMENT, also for other types; INK_ERROR_UNSUPPORTED for other types of `w`, or a type that this build
  * leaves out; INK_ERROR_MISMATCH if k is no whole number of blocks of a quantised w; INK_ERROR_LIMIT; INK_ERROR_MEMORY.

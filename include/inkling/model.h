@@ -151,7 +151,8 @@ typedef struct ink_model_options {
     ink_type type;            /* of the packed weights: INK_F32, INK_BF16 or INK_F16, rounded as in matrix.h; INK_Q8_0
                                  or INK_Q4_0, quantised while they are read: products of at least 16 outputs and 32
                                  inputs (with Q4_0, embeddings of words, heads over words and recurrent weights become
-                                 Q8_0), and the rest as stored; INK_TYPE_NONE: as stored, F64 as F32 */
+                                 Q8_0), and the rest as stored. INK_TYPE_NONE: as stored. F64 becomes F32, and so do
+                                 stored blocks of a matrix with fewer outputs, or whose rows are only looked up */
     uint64_t max_bytes;       /* a larger model is refused (INK_ERROR_LIMIT) before the memory for its weights is
                                  allocated; 0: no limit. The files of settings and the headers of weights are read
                                  before this check, within the ink_limits of the context. */
@@ -225,11 +226,11 @@ ink_result ink_state_create_in(ink_context *ctx, const ink_model *model, size_t 
  *
  *     INK_F32   4 bytes a number; INK_TYPE_NONE is the same
  *     INK_F16   2 bytes, rounded to nearest even
- *     INK_I8    1 byte, and 4 for the scale of a key or value of a head: code = x / scale, rounded to nearest even,
- * with scale = the largest |x| / 127
+ *     INK_I8    1 byte, and 4 for the scale of a key or value of a head: scale = the largest |x| / 127 in it, and
+ *               code = x / scale, rounded to nearest even
  *
  * Over 4,096 tokens of English, SmolLM2-135M takes 4.6822 bits per token with f32, 4.6823 with f16 and 4.6848 with I8
- * (score --cache); its state for 2,000 tokens takes 95, 48 and 25 MB. The bundled GPT takes 1.1227 bits with each.
+ * (score --cache); its state for 2,000 tokens takes 92, 46 and 24 MB. The bundled GPT takes 1.1227 bits with each.
  *
  * A key is rounded once, when its token runs, and only with its own head; so everything promised of the bits of a
  * sequence holds for each type. Queries, scores and sums stay f32. A number that the type cannot hold (65,520 or more

@@ -9,7 +9,7 @@
  *
  * `name` is the path of the module in the state_dict ("net.0"); its parameters are `name`.weight and so on. "" is the
  * root of the file. The names and shapes of all tensors are checked before their memory is allocated. The packed
- * weights stay F32, BF16 or F16 as they are stored; F64 becomes F32.
+ * weights stay F32, BF16 or F16 as they are stored; F64 becomes F32, and so do the quantised types of a GGUF file.
  *
  * A matrix under torch.nn.utils.weight_norm or spectral_norm (both also in torch.nn.utils.parametrizations) is computed
  * from its parts, as in evaluation mode, and becomes F32; the norm must be along the first dimension, which is the
