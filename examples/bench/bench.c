@@ -19,7 +19,7 @@ static const cli_option options[] = {
     CLI_FLAG("--json", &json, "one object a line instead of a table"),
     CLI_FLAG("--quick", &quick, "a quarter of the time, for a first look"),
     CLI_TEXT("--only", "NAME", &only,
-             "a group: machine, product, math, threads, mlp, cell, model, shape; or a part of a line's name"),
+             "a group: machine, product, math, pack, threads, mlp, cell, model, shape; or a part of a line's name"),
     CLI_TEXT("--kernel", "NAME", &kernel,
              "portable, avx2, avx2_vnni, avx512, avx512_vnni (default: all for products and functions, the best for "
              "the rest)"),

@@ -92,6 +92,9 @@ typedef struct bench_times {
 
 bench_times bench_measure(const bench *b, const bench_work *work);
 
+/* Bytes a second of copying memory: the best of ten. */
+double bench_copies(const bench *b);
+
 /* A line of the report. Numbers that are 0 and strings that are NULL do not apply. */
 typedef struct bench_line {
     const char *name, *type;
@@ -114,6 +117,9 @@ bool bench_products(bench *b);
 bool bench_math(bench *b);
 bool bench_threads(bench *b);
 bool bench_networks(bench *b);
+
+/* Opens the model at a path with so many threads: bytes of weights a second, as a share of copying memory. */
+bool bench_open(bench *b, const char *name, const char *type, const char *path, unsigned threads);
 
 /* Only the model at a path, a folder or a .gguf file. */
 bool bench_own_model(bench *b, const char *path);

@@ -482,24 +482,10 @@ static bool make_gpt2(model_file *file)
 }
 
 #if defined(__unix__)
-typedef struct open_job {
-    ink_context *ctx;
-    const char *folder;
-} open_job;
-
-static void run_open(void *job)
-{
-    const open_job *j = job;
-    ink_model *model = NULL;
-    (void)ink_model_open(j->ctx, j->folder, NULL, &model);
-    ink_model_free(model);
-}
-
 /* The folder is written first, so its bytes are in the page cache. */
 static bool measure_open(bench *b, const model_file *file)
 {
     char folder[] = "/tmp/inkling-bench-XXXXXX", path[PATH_ROOM];
-    open_job job = {.folder = folder};
     if (!bench_wants(b, "shape", "gpt2 open"))
         return true;
     if (mkdtemp(folder) == NULL)
@@ -514,19 +500,7 @@ static bool measure_open(bench *b, const model_file *file)
             fine = file_close(stream, path);
         }
     }
-    if (fine && (job.ctx = console_context(2, b->kernel)) != NULL) {
-        double copy = 0;
-        bench_times times = bench_measure(b, &(bench_work){.run = run_open, .job = &job});
-        double rate = (double)file->size / times.seconds;
-        for (size_t i = 0; i < 10; i++) {
-            double once = machine_copies(b->memory, b->memory + BENCH_MEMORY / 2, BENCH_MEMORY / 2);
-            copy = once > copy ? once : copy;
-        }
-        bench_report(b, &(bench_line){"gpt2 open", "F32", 0, 0, 0, 2, times.seconds, times.spread, rate / 1e9, "GB/s",
-                                      rate / copy, "copy"});
-    }
-    fine = fine && job.ctx != NULL;
-    ink_context_free(job.ctx);
+    fine = fine && bench_open(b, "gpt2 open", "F32", folder, 2);
     for (size_t i = 0; i < file->files.n_files; i++)
         if (path_join(path, folder, file->entries[i].name))
             unlink(path);

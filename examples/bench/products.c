@@ -218,8 +218,13 @@ static bool measure_shape(bench *b, product_job *job, const product_data *d, siz
     return fine;
 }
 
-/* Floats in all shapes, unless the kernel shares them with one that was measured; quantised types in the two large ones
-   that are not square. */
+/* Floats are measured in all shapes, quantised types in the two large ones that are not square. */
+static bool measures_type(size_t shape, ink_type type)
+{
+    return !ink_type_is_quantised(type) || (shapes[shape].k >= 768 && shapes[shape].n != shapes[shape].k);
+}
+
+/* Floats are left out if the kernel shares them with one that was measured. */
 static bool measure_shapes(bench *b, const product_data *d)
 {
     static const ink_type types[] = {INK_F32, INK_BF16, INK_F16, INK_Q8_0, INK_Q4_0, INK_Q5_0, INK_Q4_K, INK_Q6_K};
@@ -227,14 +232,46 @@ static bool measure_shapes(bench *b, const product_data *d)
     bool fine = job.ctx != NULL;
     for (size_t shape = 0; fine && shape < N_SHAPES; shape++)
         for (size_t i = 0; fine && i < sizeof types / sizeof *types; i++) {
-            if (ink_type_is_quantised(types[i]) ? shapes[shape].k < 768 || shapes[shape].n == shapes[shape].k
-                                                : !b->floats)
+            if (!measures_type(shape, types[i]) || (!ink_type_is_quantised(types[i]) && !b->floats))
                 continue;
             fine = (!is_large(shape, types[i]) ||
                     measure_shape(b, &job, d, shape, types[i], BENCH_MEMORY / bytes_of(shape, types[i]) + 1)) &&
                    measure_shape(b, &job, d, shape, types[i], 1);
         }
     ink_context_free(job.ctx);
+    return fine;
+}
+
+/* Packs the blocks of a file of 2048 x 2048 weights into panels, as a share of copying memory. */
+enum { PACKED_SHAPE = 5 };
+
+typedef struct pack_job {
+    product_job job;
+    const product_data *data;
+    ink_type type;
+} pack_job;
+
+static void pack(void *job)
+{
+    pack_job *p = job;
+    (void)make_copies(&p->job, p->data, PACKED_SHAPE, p->type, 1);
+    free_copies(&p->job);
+}
+
+static bool measure_packing(bench *b, const product_data *d)
+{
+    static const ink_type types[] = {INK_Q8_0, INK_Q4_0, INK_Q5_0, INK_Q4_K, INK_Q5_K, INK_Q6_K};
+    const size_t n = shapes[PACKED_SHAPE].n, k = shapes[PACKED_SHAPE].k;
+    pack_job p = {.job = {.ctx = console_context(1, b->kernel)}, .data = d};
+    const bool fine = p.job.ctx != NULL;
+    for (size_t i = 0; fine && i < sizeof types / sizeof *types; i++) {
+        p.type = types[i];
+        bench_times times = bench_measure(b, &(bench_work){.run = pack, .job = &p});
+        double rate = (double)bytes_of(PACKED_SHAPE, p.type) / times.seconds;
+        bench_report(b, &(bench_line){"pack", ink_type_name(p.type), 0, n, k, 1, times.seconds, times.spread,
+                                      rate / 1e9, "GB/s", rate / bench_copies(b), "copy"});
+    }
+    ink_context_free(p.job.ctx);
     return fine;
 }
 
@@ -246,17 +283,22 @@ static bool measure_threads(bench *b, const product_data *d)
     product_job one = {.ctx = console_context(1, b->kernel), .x = d->x, .bias = d->bias, .y = d->y}, two = one;
     two.ctx = console_context(2, b->kernel);
     bool fine = one.ctx != NULL && two.ctx != NULL;
-    for (size_t shape = 0; fine && shape < N_SHAPES; shape++) {
-        fine = make_copies(&one, d, shape, INK_F32, 1);
+    for (size_t j = 0; fine && j < N_SHAPES * 3; j++) {
+        const size_t shape = j / 3;
+        const ink_type type = (ink_type[]){INK_F32, INK_Q8_0, INK_Q4_0}[j % 3];
+        if (!measures_type(shape, type))
+            continue;
+        fine = make_copies(&one, d, shape, type, 1);
         two.copies[0] = one.copies[0];
         two.n_copies = 1;
         for (size_t i = 0; fine && i < N_ROWS; i += 2) {
             one.m = two.m = row_counts[i];
             bench_times times = bench_measure(b, &(bench_work){.run = multiply, .job = &two, .rival = &one});
             double flops = 2.0 * (double)two.m * (double)shapes[shape].n * (double)shapes[shape].k;
-            bench_report(b, &(bench_line){"threads", "F32", two.m, shapes[shape].n, shapes[shape].k, 2, times.seconds,
-                                          times.spread, flops / times.seconds / 1e9, "GFLOP/s",
-                                          times.rival / times.seconds / 2, "2 x one thread"});
+            bench_report(b, &(bench_line){"threads", ink_type_name(type), two.m, shapes[shape].n, shapes[shape].k, 2,
+                                          times.seconds, times.spread, flops / times.seconds / 1e9,
+                                          type == INK_F32 ? "GFLOP/s" : "GOP/s", times.rival / times.seconds / 2,
+                                          "2 x one thread"});
         }
         free_copies(&one);
     }
@@ -339,11 +381,13 @@ bool bench_threads(bench *b)
 {
     product_data d;
     bool pairs = bench_wants(b, "threads", "threads"), busy = bench_wants(b, "threads", "busy, 2 threads");
-    if (!pairs && !busy)
+    bool packing = bench_wants(b, "pack", "pack");
+    if (!pairs && !busy && !packing)
         return true;
     if (!make_data(&d))
         return false;
-    bool fine = (!pairs || measure_threads(b, &d)) && (!busy || measure_both_busy(b, &d));
+    bool fine = (!packing || measure_packing(b, &d)) && (!pairs || measure_threads(b, &d)) &&
+                (!busy || measure_both_busy(b, &d));
     free_data(&d);
     return fine;
 }
