@@ -19,7 +19,7 @@
 #define FOLDER FIXTURES "/gguf_models"
 
 static const char *const language_models[] = {"llama",        "llama_bias", "llama_k", "llama_yarn", "qwen2",
-                                              "qwen2_joined", "qwen3",      "gemma3",  "gpt2"};
+                                              "qwen2_joined", "qwen3",      "smollm3", "gemma3",     "gpt2"};
 static const char *const encoders[] = {"qwen3_embed", "qwen3_rank", "bert", "bert_rank", "roberta_rank", "distilbert"};
 #define N_LANGUAGE_MODELS (sizeof language_models / sizeof *language_models)
 #define N_ENCODERS (sizeof encoders / sizeof *encoders)
@@ -243,7 +243,7 @@ static void a_wrong_key_is_refused(void **state)
     static const edit edits[] = {
         {"llama", "general.architecture", NULL, WRONG, "key 'general.architecture' is missing"},
         {"llama", "general.architecture", "str phi3", UNSUPPORTED,
-         "general.architecture 'phi3' is not supported, only llama, qwen2, qwen3, gemma3, gpt2, bert"},
+         "general.architecture 'phi3' is not supported, only llama, qwen2, qwen3, smollm3, gemma3, gpt2, bert"},
         {"llama", "general.architecture", "u32 1", WRONG, "general.architecture"},
         {"llama", "general.type", "str adapter", UNSUPPORTED, "m.gguf"},
         /* required */
@@ -255,6 +255,7 @@ static void a_wrong_key_is_refused(void **state)
         {"llama", "llama.attention.layer_norm_rms_epsilon", NULL, WRONG, "layer_norm_rms_epsilon' is missing"},
         {"qwen2", "qwen2.block_count", NULL, WRONG, "key 'qwen2.block_count' is missing"},
         {"qwen3", "qwen3.attention.layer_norm_rms_epsilon", NULL, WRONG, "layer_norm_rms_epsilon' is missing"},
+        {"smollm3", "smollm3.rope.freq_base", NULL, WRONG, "key 'smollm3.rope.freq_base' is missing"},
         {"gemma3", "gemma3.rope.freq_base", NULL, WRONG, "key 'gemma3.rope.freq_base' is missing"},
         {"gpt2", "gpt2.attention.layer_norm_epsilon", NULL, WRONG, "'gpt2.attention.layer_norm_epsilon' is missing"},
         {"gpt2", "gpt2.context_length", NULL, WRONG, "'gpt2.context_length' is missing"},

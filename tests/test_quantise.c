@@ -155,17 +155,20 @@ static void files_are_read_back(ink_context *ctx)
     free(f.bytes);
 }
 
-/* A file that holds the weights exactly computes what its folder computes, to the bit; but the embedding of Gemma is
+/* A file that holds the weights exactly computes what its folder computes, to the bit, and one with blocks what its
+   folder computes with weights of that type, where blocks fit all rows; but the embedding of Gemma is
    multiplied by a number that only the folder rounds, to the type of the embedding. */
 static void files_run_as_their_folders(ink_context *ctx)
 {
     static const struct {
         const char *folder;
         ink_type type;
-    } cases[] = {{"pieces", INK_F32},  {"gemma", INK_BF16},    {"wide", INK_F32}, {"qwen", INK_F16},
-                 {"gpt", INK_BF16},    {"assistant", INK_F32}, {"gpt2", INK_F32}, {"llama", INK_F32},
-                 {"mistral", INK_F16}, {"qwen2", INK_BF16},    {"int8", INK_F32}, {"int4_zeros", INK_F32},
-                 {"fp8", INK_F32}};
+    } cases[] = {{"pieces", INK_F32},     {"gemma", INK_BF16},  {"wide", INK_F32},    {"qwen", INK_F16},
+                 {"digits", INK_BF16},    {"gpt", INK_BF16},    {"gpt2", INK_F32},    {"assistant", INK_F32},
+                 {"llama", INK_F32},      {"mistral", INK_F16}, {"qwen2", INK_BF16},  {"int8", INK_F32},
+                 {"int4_zeros", INK_F32}, {"fp8", INK_F32},     {"pieces", INK_Q8_0}, {"wide", INK_Q8_0},
+                 {"qwen", INK_Q8_0},      {"digits", INK_Q8_0}, {"gpt", INK_Q8_0},    {"assistant", INK_Q8_0},
+                 {"mistral", INK_Q8_0},   {"qwen2", INK_Q8_0}};
     enum { N = 7 }; /* the window of mistral */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char path[FIXTURE_PATH];
@@ -177,9 +180,10 @@ static void files_run_as_their_folders(ink_context *ctx)
         const ink_memory_file file = {"x.gguf", f.bytes, f.size};
         const ink_memory_files files = {&file, 1};
         const ink_source source = ink_source_memory(&files);
-        const ink_model_options options = {.source = &source, .type = INK_F32}, as_f32 = {.type = INK_F32};
+        const ink_type type = ink_type_is_quantised(cases[i].type) ? cases[i].type : INK_F32;
+        const ink_model_options options = {.source = &source, .type = type}, of_folder = {.type = type};
         assert_ok(ctx, ink_model_open(ctx, "x.gguf", &options, &model));
-        assert_ok(ctx, ink_model_open(ctx, path, &as_f32, &folder));
+        assert_ok(ctx, ink_model_open(ctx, path, &of_folder, &folder));
         const size_t vocab_size = ink_model_get_info(folder)->vocab_size;
         assert_int_equal(ink_model_get_info(model)->vocab_size, vocab_size);
         for (size_t t = 0; t < N; t++)
@@ -207,6 +211,10 @@ static void encoders_run_as_their_folders(ink_context *ctx)
                  {MODELS "/mood", INK_LOGITS},
                  {FIXTURES "/encoders/bert", INK_HIDDEN_STATES},
                  {FIXTURES "/encoders/bert_text", INK_LOGITS},
+                 {FIXTURES "/encoders/bert_score", INK_LOGITS},
+                 {FIXTURES "/encoders/cross", INK_LOGITS},
+                 {FIXTURES "/encoders/sentence", INK_HIDDEN_STATES},
+                 {FIXTURES "/encoders/sentence_qwen3", INK_HIDDEN_STATES},
                  {FIXTURES "/encoders/distilbert", INK_HIDDEN_STATES},
                  {FIXTURES "/encoders/roberta", INK_HIDDEN_STATES}};
     static const ink_token tokens[] = {5, 9, 31, 7, 12, 50, 6};
@@ -335,6 +343,10 @@ static const struct {
      "attention_factor"},
     {"qwen3", NULL, NULL, "sliding_window: llama.cpp's architecture 'qwen3' has no windows"},
     {"smollm3", NULL, NULL, "no_rope_layers"},
+    {"qwen2", "rope_parameters",
+     "{\"rope_type\": \"llama3\", \"rope_theta\": 10000.0, \"factor\": 8.0, \"low_freq_factor\": 1.0, "
+     "\"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 64}",
+     "rope of type llama3: llama.cpp's architecture 'qwen2' has no factors of frequencies"},
     {"gemma3", NULL, NULL, "the scale of attention"},
     {"gemma3", "query_pre_attn_scalar", "10", "layer_types: llama.cpp's architecture 'gemma3' has a window in all "},
 };

@@ -8,7 +8,7 @@
  * A folder holds config.json and model.safetensors, or shards and their index. Wherever a function takes a folder, the
  * path of a GGUF file may stand ("x.gguf", or the first of its shards, "x-00001-of-00003.gguf"); so it may in the
  * options' source, where the file's name is the model's. A folder without config.json may hold model.gguf. The
- * architectures llama, qwen2, qwen3, gemma3, gpt2 and bert of GGUF are read (src/import/README.md).
+ * architectures llama, qwen2, qwen3, smollm3, gemma3, gpt2 and bert of GGUF are read (src/import/README.md).
  *
  * `model_type` in config.json names the architecture:
  *

@@ -18,8 +18,8 @@
 /* ---- architectures ---------------------------------------------------------------------------------------------- */
 
 /* The architectures as bits, for the columns of tables. */
-enum { LLAMA = 1, QWEN2 = 2, QWEN3 = 4, GEMMA3 = 8, GPT2 = 16, BERT = 32 };
-#define DECODERS (LLAMA | QWEN2 | QWEN3 | GEMMA3)
+enum { LLAMA = 1, QWEN2 = 2, QWEN3 = 4, GEMMA3 = 8, GPT2 = 16, BERT = 32, SMOLLM3 = 64 };
+#define DECODERS (LLAMA | QWEN2 | QWEN3 | SMOLLM3 | GEMMA3)
 #define ALL (DECODERS | GPT2 | BERT)
 
 /* The first row that fits a name counts; Gemma 3's own rows stand in front. */
@@ -94,6 +94,7 @@ static const gguf_architecture gguf_architectures[] = {
     {"llama", LLAMA, "llama", NULL, llama_names, NULL},
     {"qwen2", QWEN2, "qwen2", NULL, llama_names, NULL},
     {"qwen3", QWEN3, "qwen3", "Qwen3ForSequenceClassification", llama_names, NULL},
+    {"smollm3", SMOLLM3, "smollm3", NULL, llama_names, NULL},
     {"gemma3", GEMMA3, "gemma3_text", NULL, gemma3_names, NULL},
     {"gpt2", GPT2, "gpt2", NULL, gpt2_names, NULL},
     {"bert", BERT, "bert", "BertForSequenceClassification", bert_names, &ink_gguf_bert},
@@ -128,7 +129,7 @@ static const struct setting_row {
     {"rms_norm_eps", ".attention.layer_norm_rms_epsilon", NUMBER, DECODERS, DECODERS},
     {"layer_norm_epsilon", ".attention.layer_norm_epsilon", NUMBER, GPT2, GPT2},
     {"layer_norm_eps", ".attention.layer_norm_epsilon", NUMBER, BERT, BERT},
-    {"rope_theta", ".rope.freq_base", NUMBER, DECODERS, GEMMA3},
+    {"rope_theta", ".rope.freq_base", NUMBER, DECODERS, GEMMA3 | SMOLLM3},
     {"rope_local_base_freq", ".rope.freq_base_swa", NUMBER, GEMMA3, 0},
     {"rope_type", ".rope.scaling.type", TEXT, DECODERS, 0},
     {"factor", ".rope.scaling.factor", NUMBER, DECODERS, 0},

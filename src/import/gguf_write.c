@@ -379,6 +379,8 @@ static ink_result check_network(gguf_writer *w)
         const ink_rope *rope = &stack->ropes[i];
         if (rope->type == INK_ROPE_DYNAMIC)
             return refuse_network(w, "rope of type dynamic", "has no rope that depends on the length of a text");
+        if (rope->type == INK_ROPE_LLAMA3 && strcmp(w->family->architecture, "llama") != 0)
+            return refuse_network(w, "rope of type llama3", "has no factors of frequencies");
         if (rope->type == INK_ROPE_YARN && rope->attention_factor != 0)
             return refuse_network(w, "attention_factor", "computes the factor of yarn itself");
     }

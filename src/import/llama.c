@@ -42,6 +42,7 @@ typedef struct llama_family {
     bool qkv_bias;                 /* q, k and v always have a bias, o never */
     bool attention_bias, mlp_bias; /* there is such a setting: q, k, v and o have a bias; the MLP has biases */
     bool head_norms;               /* queries and keys are normalised */
+    bool gguf_pairs;               /* in GGUF rope turns neighbours, so the rows of heads lie in pairs */
     llama_windows windows;
     bool gemma; /* all that the head of this file says of Gemma 3, and its settings */
 } llama_family;
@@ -51,13 +52,14 @@ enum { LLAMA, MISTRAL, QWEN2, QWEN3, SMOLLM3, GEMMA3 };
 /* The numbers are the sizes of vocabulary, hidden rows, MLP and positions; blocks, heads, those of keys and their size;
    theta; the tokens BOS, EOS and padding. */
 static const llama_family llama_families[] = {
-    [LLAMA] = {32000, 4096, 11008, 2048, 32, 32, 0, 0, 10000, 1, 2, -1, .attention_bias = true, .mlp_bias = true},
+    [LLAMA] = {32000, 4096, 11008, 2048, 32, 32, 0, 0, 10000, 1, 2, -1, .attention_bias = true, .mlp_bias = true,
+               .gguf_pairs = true},
     [MISTRAL] = {32000, 4096, 14336, 131072, 32, 32, 8, 0, 10000, 1, 2, -1, .windows = ALL_BLOCKS},
     [QWEN2] = {151936, 4096, 22016, 32768, 32, 32, 32, 0, 10000, -1, -1, -1, .qkv_bias = true, .windows = BLOCKS_FROM},
     [QWEN3] = {151936, 4096, 22016, 32768, 32, 32, 32, 128, 10000, -1, -1, -1, .attention_bias = true,
                .head_norms = true, .windows = BLOCKS_FROM},
     [SMOLLM3] = {128256, 2048, 11008, 32768, 36, 16, 4, 0, 2e6, 128000, 128001, 128004, .tied = true,
-                 .attention_bias = true, .mlp_bias = true, .windows = BLOCKS_NO_ROPE},
+                 .attention_bias = true, .mlp_bias = true, .gguf_pairs = true, .windows = BLOCKS_NO_ROPE},
     [GEMMA3] = {262208, 2304, 9216, 131072, 26, 8, 4, 256, 1e6, 2, 1, 0, .tied = true, .attention_bias = true,
                 .head_norms = true, .windows = BLOCKS_BUT_EVERY, .gemma = true},
 };
@@ -210,7 +212,7 @@ static ink_result llama_describe(ink_import *in, llama_settings *s)
     s->qkv_bias = f->qkv_bias || out_bias ? INK_BIAS_REQUIRED : INK_BIAS_REFUSED;
     s->out_bias = out_bias ? INK_BIAS_REQUIRED : INK_BIAS_REFUSED;
     s->mlp_bias = mlp_bias ? INK_BIAS_REQUIRED : INK_BIAS_REFUSED;
-    if (in->gguf != NULL && f->mlp_bias) /* no setting tells, and llama.cpp takes what is there */
+    if (in->gguf != NULL && f == &llama_families[LLAMA]) /* no setting tells, and llama.cpp takes what is there */
         s->qkv_bias = s->out_bias = s->mlp_bias = INK_BIAS_IF_THERE;
     info->hidden_size = s->hidden;
 
@@ -252,9 +254,9 @@ static ink_result llama_plan_block(ink_import *in, const void *settings, size_t 
     bool gemma = s->family->gemma;
     size_t hidden = s->hidden, head_dim = s->attention.head_dim;
     size_t q = s->attention.n_heads * head_dim, kv = s->attention.n_kv_heads * head_dim;
-    /* In GGUF the three may be one tensor, and rope turns neighbours in the heads of `llama`. */
+    /* In GGUF the three may be one tensor. */
     bool one = in->gguf != NULL && ink_plan_has_in(plan, "self_attn.qkv_proj", "weight");
-    size_t pairs = in->gguf != NULL && s->family == &llama_families[LLAMA] ? head_dim : 0, n_parts = one ? 1 : 3;
+    size_t pairs = in->gguf != NULL && s->family->gguf_pairs ? head_dim : 0, n_parts = one ? 1 : 3;
     const ink_plan_part separate[] = {{.module = "self_attn.q_proj", .out = q, .pairs = pairs, .n_paired = q},
                                       {.module = "self_attn.k_proj", .out = kv, .pairs = pairs, .n_paired = kv},
                                       {.module = "self_attn.v_proj", .out = kv}};
