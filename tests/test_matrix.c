@@ -476,7 +476,10 @@ static void bad_arguments_are_refused(ink_context *ctx)
     assert_fails(ctx, ink_matrix_create(ctx, &flat, INK_F32, &matrix), INK_ERROR_ARGUMENT, "dimensions]");
     assert_fails(ctx, ink_matrix_create(ctx, &whole, INK_F32, &matrix), INK_ERROR_UNSUPPORTED, "I32");
     assert_fails(ctx, ink_matrix_create(ctx, &nowhere, INK_F32, &matrix), INK_ERROR_ARGUMENT, "data");
-    assert_fails(ctx, ink_matrix_create(ctx, &good, INK_F64, &matrix), INK_ERROR_ARGUMENT, "F64");
+    assert_fails(ctx, ink_matrix_create(ctx, &good, INK_F64, &matrix), INK_ERROR_ARGUMENT,
+                 "cannot be held as F64, only in their own blocks, or as F32, BF16, F16, Q8_0 or Q4_0");
+    assert_fails(ctx, ink_matrix_create(ctx, &good, INK_Q4_K, &matrix), INK_ERROR_ARGUMENT,
+                 "cannot be held as Q4_K, only in their own blocks, or as F32, BF16, F16, Q8_0 or Q4_0");
     assert_ok(ctx, ink_matrix_create(ctx, &good, INK_F32, &matrix));
     assert_fails(ctx, ink_matrix_row(ctx, matrix, 2, out), INK_ERROR_ARGUMENT, "row 2");
     assert_fails(ctx, ink_matrix_row(ctx, matrix, 0, NULL), INK_ERROR_ARGUMENT, "out");

@@ -237,10 +237,7 @@ static ink_result open_folder(ink_context *ctx, const char *folder, const ink_mo
     if (options != NULL)
         in.options = *options;
     if (in.options.type != INK_TYPE_NONE)
-        INK_TRY(ink_matrix_check_type(ctx, in.options.type));
-    if (ink_type_is_quantised(in.options.type) && in.options.type != INK_Q8_0 && in.options.type != INK_Q4_0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: weights cannot become %s, only F32, BF16, F16, Q8_0 or Q4_0",
-                        __func__, ink_type_name(in.options.type));
+        INK_TRY(ink_matrix_check_type(ctx, in.options.type, INK_TYPE_NONE));
     if ((unsigned)in.options.pooling >= INK_N_POOLINGS)
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "the options: there is no pooling %d", (int)in.options.pooling);
     const ink_model_place place = ink_model_place_find(ctx, folder, in.options.source);

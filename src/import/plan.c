@@ -463,14 +463,14 @@ ink_result ink_plan_type(ink_plan *plan, ink_type stored, size_t n, size_t k, in
 {
     const bool fits = plan->quantises && plan->use != INK_USE_LOOK_UP && !plan->folds_next && n >= 16 && k >= 32;
     *type = ink_matrix_type(plan->type, stored);
-    INK_TRY(ink_matrix_check_type(plan->ctx, *type));
+    INK_TRY(ink_matrix_check_type(plan->ctx, *type, stored));
     if (!ink_type_is_quantised(*type))
         return INK_OK;
     if (!fits)
         *type = stored == INK_BF16 || stored == INK_F16 ? stored : INK_F32;
     else if (*type == INK_Q4_0 && stored != INK_Q4_0 && plan->use != INK_USE_PRODUCT)
         *type = INK_Q8_0;
-    return ink_matrix_check_type(plan->ctx, *type);
+    return ink_matrix_check_type(plan->ctx, *type, stored);
 }
 
 ink_result ink_plan_matrix(ink_plan *plan, const char *name, size_t n, size_t k, bool transposed, ink_matrix *out)

@@ -38,12 +38,16 @@ ink_type ink_matrix_type(ink_type asked, ink_type stored)
     return stored == INK_BF16 || stored == INK_F16 || is_quantised(stored) ? stored : INK_F32;
 }
 
-ink_result ink_matrix_check_type(ink_context *ctx, ink_type type)
+ink_result ink_matrix_check_type(ink_context *ctx, ink_type type, ink_type stored)
 {
-    if (type != INK_F32 && type != INK_BF16 && type != INK_F16 && !ink_type_is_quantised(type))
+    /* Floats are rounded to the blocks of two types; those of the others are only read. */
+    const bool in_blocks = type == INK_Q8_0 || type == INK_Q4_0 || (ink_type_is_quantised(type) && type == stored);
+    if (type != INK_F32 && type != INK_BF16 && type != INK_F16 && !in_blocks)
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
-                        "weights cannot be held as %s, only as F32, BF16, F16 or a quantised type (Q8_0, Q4_0, ...)",
-                        ink_type_name(type));
+                        "weights%s%s cannot be held as %s, only in their own blocks, or as F32, BF16, F16, Q8_0 or "
+                        "Q4_0",
+                        stored != INK_TYPE_NONE ? " of type " : "",
+                        stored != INK_TYPE_NONE ? ink_type_name(stored) : "", ink_type_name(type));
     if (ink_type_is_quantised(type) && !INK_HAS_QUANTISED)
         return ink_fail(ctx, INK_ERROR_UNSUPPORTED,
                         "this library was built without %s matrices: build it with quantised in INKLING_TYPES (without "
@@ -571,14 +575,11 @@ ink_result ink_matrix_create(ink_context *ctx, const ink_tensor *w, ink_type typ
                         "a matrix of type %s, expected F32, BF16, F16, F64 or a quantised type",
                         ink_type_name(w->type));
     type = ink_matrix_type(type, w->type);
-    INK_TRY(ink_matrix_check_type(ctx, type));
+    INK_TRY(ink_matrix_check_type(ctx, type, w->type));
     size_t n = w->shape.dim[0], k = w->shape.dim[1];
     if (k % ink_type_block(w->type).elements != 0)
         return ink_fail(ctx, INK_ERROR_MISMATCH, "a matrix of type %s with rows of %zu, expected a multiple of %zu",
                         ink_type_name(w->type), k, ink_type_block(w->type).elements);
-    if (ink_type_is_quantised(type) && type != w->type && type != INK_Q8_0 && type != INK_Q4_0)
-        return ink_fail(ctx, INK_ERROR_ARGUMENT, "weights of type %s cannot become %s, only Q8_0 or Q4_0",
-                        ink_type_name(w->type), ink_type_name(type));
     if (n != 0 && k != 0)
         INK_REQUIRE(ctx, w->data);
     ink_arena_measure(&measure);

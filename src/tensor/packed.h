@@ -16,8 +16,9 @@
    matrix can have it, else INK_F32. */
 ink_type ink_matrix_type(ink_type asked, ink_type stored);
 
-/* Fails, and names the type, if no matrix has it, or if this build leaves it out. */
-ink_result ink_matrix_check_type(ink_context *ctx, ink_type type);
+/* Fails, and names the type, if no matrix of elements that are stored as `stored` has it, or if this build leaves it
+   out. INK_TYPE_NONE: the elements may be stored in any way. */
+ink_result ink_matrix_check_type(ink_context *ctx, ink_type type, ink_type stored);
 
 /* Converts `count` elements of type F32, BF16, F16 or F64 (host byte order, any alignment), or whole blocks of a
    quantised type (blocks.h), to f32. */
