@@ -198,6 +198,11 @@ static void weights_are_quantised(void **state)
     char *wrote = output_of(run(GENERATE, MODELS "/gru", "It was night.", "-n", "20", "-t", "0", "--type", "q4"));
     assert_true(strlen(wrote) > 20);
     free(wrote);
+    char *stored = output_of(run(PROGRAMS "/compare", "--only", "learned", "--stories", "2"));
+    char *rounded = output_of(run(PROGRAMS "/compare", "--only", "learned", "--stories", "2", "--type", "q4"));
+    assert_string_not_equal(stored, rounded);
+    free(rounded);
+    free(stored);
 }
 
 /* A folder in shards says of each tensor which file it is in. */
@@ -262,6 +267,7 @@ static void first_light(void **state)
 {
     static const char *const titles[] = {"MLP", "RNN", "GRU", "LSTM", "GPT"};
     char *text = output_of(run(PROGRAMS "/first_light")), *at = text;
+    char *rounded = output_of(run(PROGRAMS "/first_light", "--type", "q4"));
 
     (void)state;
     assert_int_equal(count_of(text, "tokens/s"), N_FOLDERS);
@@ -269,7 +275,10 @@ static void first_light(void **state)
         at = strstr(at, titles[i]);
         assert_non_null(at);
     }
+    /* What the GPT continues, behind the line with its speed. */
+    assert_string_not_equal(strchr(at, '\n'), strchr(strstr(rounded, titles[N_FOLDERS - 1]), '\n'));
     fits_80_columns(text);
+    free(rounded);
     free(text);
 }
 

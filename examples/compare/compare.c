@@ -63,6 +63,7 @@ static const cli_option options[] = {
     CLI_COUNT("--threads", "N", &n_threads, 1, INK_MAX_THREADS,
               "the most to time with (default: as many as there are processors)"),
     CLI_TEXT("--kernel", "NAME", &kernel, "portable, avx2, avx512 (default: the best here); only times depend on it"),
+    LM_TYPE,
     CLI_TEXT("--only", "NAMES", &only,
              "of learned,context,memory,influence,parallel,cost,switch,position,translation: only these"),
     CLI_TEXT("--svg", "FOLDER", &svg, "also write each picture there, as a file of its own"),

@@ -17,6 +17,7 @@ static uint64_t seed = 1, n_stories = 200;
 static const cli_option options[] = {
     CLI_COUNT("--seed", "S", &seed, 0, 0, "other stories (default 1)"),
     CLI_COUNT("--stories", "N", &n_stories, 1, 10000, "how many (default 200)"),
+    LM_TYPE,
 };
 
 static cli line = {

@@ -14,11 +14,14 @@
 
 enum { N_TOKENS = 90, INDENT = 4, N_RUNS = 5, TEXT_ROOM = 8192 };
 
+static const cli_option options[] = {LM_TYPE};
+
 static cli line = {
     .name = "first_light",
-    .usage = "",
+    .usage = "[options]",
     .about = "The five bundled language models continue the same prompt.",
-    .samples = "  first_light\n  INKLING_MODELS=examples/models first_light\n",
+    .samples = "  first_light\n  INKLING_MODELS=examples/models first_light --type q4\n",
+    CLI_OPTIONS(options),
 };
 
 /* The text so far, with a zero byte behind it. */
@@ -50,7 +53,7 @@ static bool continue_prompt(const language_model *lm, const char *title)
 {
     paragraph out = {.size = 0};
     const ink_generate_step before = {.text = "...", .size = 3}, behind = {.text = " ...", .size = 4};
-    const ink_generate_options options = {
+    const ink_generate_options settings = {
         .max_tokens = N_TOKENS, .sampler = {.temperature = 0.8F, .seed = 1}, .callback = collect, .user = &out};
     lm_report report;
     ink_token *prompt = NULL;
@@ -60,7 +63,7 @@ static bool continue_prompt(const language_model *lm, const char *title)
     bool done = lm_prompt(lm, PROMPT, false, &prompt, &n_prompt);
     for (int i = 0; done && i < N_RUNS; i++) {
         out.size = 0;
-        done = collect(&out, &before) && lm_continue(lm, prompt, n_prompt, &options, &report);
+        done = collect(&out, &before) && lm_continue(lm, prompt, n_prompt, &settings, &report);
         if (done && report.seconds > 0 && (double)report.n_steps / report.seconds > best)
             best = (double)report.n_steps / report.seconds;
     }
