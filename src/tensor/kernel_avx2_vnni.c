@@ -24,6 +24,7 @@
 #include "dot_avx2.h"
 
 /* 4 rows x 1 panel keep 8 sums of integers, and as many of floats are not far. */
+#define QUANTISED ink_quantised_avx2_vnni
 #define QUANTISED_ROWS 4
 #define chunk_scales ink_chunk_scales_avx2
 #define chunk_codes ink_chunk_codes_avx2
@@ -35,9 +36,6 @@
 
 #include "kernel_lanes.h"
 #include "kernel_quantised.h"
-
-const ink_quantised_kernel ink_quantised_avx2_vnni = {
-    .quantise_row = quantise_row, .multiply = multiply_quantised, .scales = chunk_scales};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -24,6 +24,7 @@
 #include "dot_avx512.h"
 
 /* 4 rows x 2 panels keep 8 integer and 8 float sums. */
+#define QUANTISED ink_quantised_avx512_vnni
 #define QUANTISED_ROWS 4
 #ifdef INK_KERNEL_AVX2
 #define chunk_scales ink_chunk_scales_avx2
@@ -37,9 +38,6 @@
 
 #include "kernel_lanes.h"
 #include "kernel_quantised.h"
-
-const ink_quantised_kernel ink_quantised_avx512_vnni = {
-    .quantise_row = quantise_row, .multiply = multiply_quantised, .scales = chunk_scales};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -23,9 +23,6 @@
 #define KERNEL_QUANTISED NULL
 #elif defined(QUANTISED)
 #include "kernel_quantised.h"
-
-const ink_quantised_kernel QUANTISED = {
-    .quantise_row = quantise_row, .multiply = multiply_quantised, .scales = chunk_scales};
 #define KERNEL_QUANTISED &QUANTISED
 #endif
 

@@ -21,6 +21,7 @@
 #include "dot_neon.h"
 
 /* 6 rows x 1 panel keep 24 sums. */
+#define QUANTISED ink_quantised_neon_dotprod
 #define QUANTISED_ROWS 6
 #define chunk_scales ink_chunk_scales_neon
 #define chunk_codes ink_chunk_codes_neon
@@ -32,9 +33,6 @@
 
 #include "kernel_lanes.h"
 #include "kernel_quantised.h"
-
-const ink_quantised_kernel ink_quantised_neon_dotprod = {
-    .quantise_row = quantise_row, .multiply = multiply_quantised, .scales = chunk_scales};
 
 #if defined(__clang__)
 #pragma clang attribute pop

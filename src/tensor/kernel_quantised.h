@@ -1,6 +1,7 @@
 /*
- * kernel_quantised.h - the product with quantised weights, over the primitives of a vec_*.h and a dot_*.h. It is part
- * of the kernel body, and stands alone in the files for processors with dot products of bytes.
+ * kernel_quantised.h - the product with quantised weights, over the primitives of a vec_*.h and a dot_*.h, and the
+ * table of its functions, QUANTISED. It is part of the kernel body, and stands alone in the files for processors with
+ * dot products of bytes.
  *
  *     y[r][c] = bias[c] + sum over chunks of sum over folds f of
  *                   (sum over t in f of xq[r][t] q[c][t]) (scale_x[r][f] scale_w[c][f])
@@ -646,3 +647,6 @@ static void quantise_row(const ink_panel_format *format, const float *x, size_t 
         }
     }
 }
+
+const ink_quantised_kernel QUANTISED = {
+    .quantise_row = quantise_row, .multiply = multiply_quantised, .scales = chunk_scales};
