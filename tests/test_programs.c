@@ -14,6 +14,7 @@
 #include "programs.h"
 
 #define GENERATE PROGRAMS "/generate"
+#define BENCH PROGRAMS "/bench"
 
 static const char *const folders[] = {MODELS "/mlp", MODELS "/rnn", MODELS "/gru", MODELS "/lstm", MODELS "/gpt"};
 enum { N_FOLDERS = 5 };
@@ -81,6 +82,10 @@ static void mistakes_are_answered(void **state)
         {{PROGRAMS "/rnn", "gruu", "a"}, "before the prompt a name of a model is expected, found 'gruu'"},
         {{PROGRAMS "/mlp", "--model", MODELS "/none"}, "none/model.safetensors"},
         {{PROGRAMS "/mlp", "--model", MODELS "/gpt"}, "embedding"},
+        {{BENCH, "--model", MODELS "/none"}, "none"},
+        {{BENCH, "--model", MODELS "/mood"}, "a bert is an encoder and continues no texts"},
+        {{BENCH, "--model", MODELS "/translate_transformer"}, "reads one text and writes another"},
+        {{BENCH, "--model", FIXTURES "/gguf_models/gpt2.gguf"}, "72 tokens are measured, and 64 are all it takes"},
         {{PROGRAMS "/first_light", "x"}, "one argument too many: 'x'"},
         {{"env", "INKLING_MODELS=/none", PROGRAMS "/transformer"}, "/none/gpt/model.safetensors"},
     };
@@ -263,6 +268,36 @@ static void inspects_gguf(void **state)
     forget(folder);
 }
 
+/* bench --model: prompts that the context has room for, a token, and opening. How fast they are says nothing here, but
+   the rate of tokens is that of the time. */
+static void a_model_is_timed(void **state)
+{
+    static const struct {
+        const char *path;
+        double m[4]; /* tokens of each line; 0: it is opened */
+    } cases[] = {{MODELS "/gpt", {128, 1, 0}},
+                 {MODELS "/gru", {128, 512, 1, 0}},
+                 {FIXTURES "/gguf_models/llama.gguf", {128, 1, 0}}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *said = output_of(run(BENCH, "--model", cases[i].path, "--quick", "--json")), *rest;
+        const double *m = cases[i].m;
+        for (char *line = strtok_r(said, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest), m++) {
+            const char *name = *m > 1   ? "{\"name\": \"prompt\""
+                               : *m > 0 ? "{\"name\": \"token\""
+                                        : "{\"name\": \"open\"";
+            const double seconds = number_after(line, "\"seconds\":"), rate = number_after(line, "\"rate\":");
+            assert_memory_equal(line, name, strlen(name));
+            assert_true(seconds > 0 && rate > 0);
+            if (*m == 0)
+                break;
+            assert_true(number_after(line, "\"m\":") == *m && fabs(rate * seconds / *m - 1) < 1e-3);
+        }
+        assert_true(*m == 0 && strtok_r(NULL, "\n", &rest) == NULL);
+        free(said);
+    }
+}
+
 static void first_light(void **state)
 {
     static const char *const titles[] = {"MLP", "RNN", "GRU", "LSTM", "GPT"};
@@ -298,6 +333,7 @@ int main(void)
         cmocka_unit_test(weights_are_quantised),
         cmocka_unit_test(inspects_shards),
         cmocka_unit_test(inspects_gguf),
+        cmocka_unit_test(a_model_is_timed),
         cmocka_unit_test(first_light),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -1,6 +1,6 @@
 /*
- * own.c - the model of a folder or GGUF file of the user's: opening it, prompts of 128 and 512 tokens, and one token
- * behind 64, which is as many as there are on average while 128 tokens are generated.
+ * own.c - the model of a folder or GGUF file of the user's: prompts of 128 and 512 tokens, one token behind 64, which
+ * is as many as there are on average while 128 tokens are generated, and opening it.
  *
  * A token needs all weights once from memory, so its ceiling is reading as many bytes. The work of a prompt depends on
  * the types of the weights, so a prompt is reported without a ceiling; `product` has the ceilings of products.
@@ -8,12 +8,12 @@
 #include <stdlib.h>
 
 #include "bench.h"
+#include "lm.h"
 
 enum { BEFORE = 56, N_TOKENS = 16, LONGEST = 512 };
 
 typedef struct own_job {
-    ink_context *ctx;
-    ink_model *model;
+    language_model lm;
     ink_state *state;
     size_t capacity; /* of the state: prompts that do not fit are left out */
     size_t n_tokens; /* of the prompt */
@@ -25,21 +25,21 @@ static void run_prompt(void *job)
 {
     const own_job *j = job;
     ink_state_reset(j->state);
-    (void)ink_model_forward(j->ctx, j->model, j->state, j->tokens, j->n_tokens, j->logits);
+    (void)ink_model_forward(j->lm.ctx, j->lm.model, j->state, j->tokens, j->n_tokens, j->logits);
 }
 
 static void run_tokens(void *job)
 {
     const own_job *j = job;
-    (void)ink_state_rewind(j->ctx, j->state, BEFORE);
+    (void)ink_state_rewind(j->lm.ctx, j->state, BEFORE);
     for (size_t i = 0; i < N_TOKENS; i++)
-        (void)ink_model_forward(j->ctx, j->model, j->state, &j->tokens[i], 1, j->logits);
+        (void)ink_model_forward(j->lm.ctx, j->lm.model, j->state, &j->tokens[i], 1, j->logits);
 }
 
 static void measure_own(bench *b, own_job *job)
 {
     static const size_t lengths[] = {128, LONGEST};
-    double bytes = (double)ink_model_get_info(job->model)->n_bytes;
+    double bytes = (double)job->lm.info->n_bytes;
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         if (lengths[i] > job->capacity)
             continue;
@@ -53,8 +53,6 @@ static void measure_own(bench *b, own_job *job)
                                       .rate = (double)job->n_tokens / times.seconds,
                                       .unit = "tokens/s"});
     }
-    if (job->capacity < BEFORE + N_TOKENS)
-        return;
     job->n_tokens = BEFORE;
     run_prompt(job);
     bench_times times = bench_measure(b, &(bench_work){.run = run_tokens, .job = job, .bytes = (size_t)bytes});
@@ -102,25 +100,27 @@ bool bench_open(bench *b, const char *name, const char *type, const char *path, 
 
 bool bench_own_model(bench *b, const char *path)
 {
-    if (!bench_open(b, "open", NULL, path, b->n_threads))
-        return false;
-    own_job job = {.ctx = console_context(b->n_threads, b->kernel)};
-    bool fine = job.ctx != NULL && console_ok(job.ctx, ink_model_open(job.ctx, path, NULL, &job.model));
+    own_job job = {.capacity = LONGEST};
+    ink_context *ctx = console_context(b->n_threads, b->kernel);
+    bool fine = ctx != NULL && lm_open(&job.lm, ctx, path, LM_NO_TOKENIZER);
     if (fine) {
-        const ink_model_info *info = ink_model_get_info(job.model);
-        size_t vocabulary = info->vocab_size;
-        job.capacity = info->context_length == 0 || info->context_length > LONGEST ? LONGEST : info->context_length;
-        fine = console_ok(job.ctx, ink_state_create(job.ctx, job.model, job.capacity, &job.state));
+        const ink_model_info *info = job.lm.info;
+        if (info->context_length != 0 && info->context_length < LONGEST)
+            job.capacity = info->context_length;
+        if (job.capacity < BEFORE + N_TOKENS)
+            fine = console_complain("%s: %d tokens are measured, and %zu are all it takes", path, BEFORE + N_TOKENS,
+                                    job.capacity);
+        fine = fine && console_ok(ctx, ink_state_create(ctx, job.lm.model, job.capacity, &job.state));
         for (size_t i = 0; i < LONGEST; i++)
-            job.tokens[i] = (ink_token)(i * 7919 % vocabulary);
-        job.logits = console_memory(vocabulary, sizeof *job.logits);
+            job.tokens[i] = (ink_token)(i * 7919 % info->vocab_size);
+        job.logits = console_memory(info->vocab_size, sizeof *job.logits);
         fine = fine && job.logits != NULL;
     }
     if (fine)
         measure_own(b, &job);
     free(job.logits);
     ink_state_free(job.state);
-    ink_model_free(job.model);
-    ink_context_free(job.ctx);
-    return fine;
+    lm_close(&job.lm);
+    ink_context_free(ctx);
+    return fine && bench_open(b, "open", NULL, path, b->n_threads);
 }
