@@ -501,6 +501,20 @@ static ink_result find_coded(const schemes *s, ink_plan *plan)
     return INK_OK;
 }
 
+/* The folders of AutoFP8 have quant_method fp8, too, but one scale for the whole of a weight, under an older name, and
+   no setting that says so. */
+static void find_older_scales(schemes *s, const ink_weights *weights)
+{
+    for (size_t i = 0; i < ink_weights_count(weights); i++) {
+        const ink_weight *weight = ink_weights_at(weights, i);
+        if (weight->type == INK_F8_E4M3 && find_part(weights, weight->name, strlen(weight->name), "_scale") != NULL) {
+            s->scale = "_scale";
+            s->list[0] = (scheme){.is_float = true, .bits = 8};
+            return;
+        }
+    }
+}
+
 ink_result ink_quantised_plan(const ink_config *config, ink_plan *plan)
 {
     schemes s = {.ctx = config->ctx, .document = config->document, .notes = config->notes};
@@ -511,14 +525,16 @@ ink_result ink_quantised_plan(const ink_config *config, ink_plan *plan)
     INK_TRY(ink_json_expect(s.ctx, &s.document, object, INK_JSON_OBJECT));
     INK_TRY(ink_json_require(s.ctx, &s.document, object, "quant_method", &method));
     INK_TRY(ink_json_get_string(s.ctx, &s.document, method, &name, NULL));
-    if (strcmp(name, "compressed-tensors") == 0)
+    if (strcmp(name, "compressed-tensors") == 0) {
         INK_TRY(read_compressed_tensors(&s, &plan->work, object));
-    else if (strcmp(name, "fp8") == 0)
+    } else if (strcmp(name, "fp8") == 0) {
         INK_TRY(read_fp8(&s, &plan->work, config, object));
-    else
+        find_older_scales(&s, plan->weights);
+    } else {
         return refuse_value(&s, method,
                             "only 'compressed-tensors' and 'fp8' are supported: use the model before quantisation, or "
                             "a GGUF file of it");
+    }
     return find_coded(&s, plan);
 }
 

@@ -4,7 +4,7 @@
  *
  *     compressed-tensors    module.weight_packed, with module.weight_shape; or module.weight of type I8 or F8_E4M3
  *                           module.weight_scale, and perhaps module.weight_zero_point
- *     fp8                   module.weight of type F8_E4M3, module.weight_scale_inv
+ *     fp8                   module.weight of type F8_E4M3, module.weight_scale_inv (of AutoFP8: module.weight_scale)
  *
  *     w = (code - zero point) scale          a scale belongs to some rows and columns: all, one row, a group, a block
  *
