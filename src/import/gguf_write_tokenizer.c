@@ -292,6 +292,19 @@ static void put_id(const vocab_out *v, const char *key, ink_token id)
         ink_gguf_u32(v->out, key, (uint64_t)id);
 }
 
+/* The token that stands between the texts of a pair, behind the `after` tokens that end the first; -1: there is none,
+   or it begins the second. */
+static ink_token separator(const ink_template *template, size_t after, ink_token bos)
+{
+    const ink_template_slot *pair = template->slots + template->n[0];
+    size_t a = 0, b = 0;
+    for (size_t i = 0; i < template->n[1]; i++) {
+        a = pair[i].id == INK_TEMPLATE_A ? i : a;
+        b = pair[i].id == INK_TEMPLATE_B ? i : b;
+    }
+    return b == a + after + 2 && pair[b - 1].id != bos ? pair[b - 1].id : -1;
+}
+
 static ink_result put_controls(vocab_out *v, const ink_model_info *info)
 {
     static const char *const stops[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
@@ -308,18 +321,21 @@ static ink_result put_controls(vocab_out *v, const ink_model_info *info)
                                     : "llama.cpp puts at most one token in front of a text and one behind it");
     bos = before > 0 ? slots[0].id : bos >= 0 ? bos : info->bos_token;
     eos = after > 0 ? slots[before + 1].id : eos >= 0 ? eos : info->eos_token;
+    const ink_token sep = bert ? -1 : separator(&t->template, after, bos);
     put_id(v, "tokenizer.ggml.bos_token_id", bos);
     put_id(v, "tokenizer.ggml.eos_token_id", eos);
     for (size_t i = 0, n = 0; i < info->n_stop_tokens && n < 2; i++)
         if (info->stop_tokens[i] != eos)
             put_id(v, stops[n++], info->stop_tokens[i]);
     put_id(v, "tokenizer.ggml.unknown_token_id", t->controls[INK_CONTROL_UNK]);
-    put_id(v, "tokenizer.ggml.seperator_token_id", bert ? eos : t->controls[INK_CONTROL_SEP]);
+    put_id(v, "tokenizer.ggml.seperator_token_id", bert ? eos : sep >= 0 ? sep : t->controls[INK_CONTROL_SEP]);
     put_id(v, "tokenizer.ggml.padding_token_id", t->controls[INK_CONTROL_PAD]);
     put_id(v, "tokenizer.ggml.mask_token_id", t->controls[INK_CONTROL_MASK]);
     if (!bert) { /* whose template llama.cpp knows */
         ink_gguf_bool(v->out, "tokenizer.ggml.add_bos_token", before > 0);
         ink_gguf_bool(v->out, "tokenizer.ggml.add_eos_token", after > 0);
+        if (sep >= 0)
+            ink_gguf_bool(v->out, "tokenizer.ggml.add_sep_token", true);
     }
     if (strcmp(v->kind, "llama") == 0)
         ink_gguf_bool(v->out, "tokenizer.ggml.add_space_prefix", v->prefix);
