@@ -485,6 +485,20 @@ static void tokenizers_get_their_names(ink_context *ctx)
     }
 }
 
+static void notes_name_flags_of_added_tokens(ink_context *ctx)
+{
+    static const char *const flags[] = {"lstrip", "rstrip", "single_word"};
+    for (size_t i = 0; i < 3; i++) {
+        char from[32], to[32];
+        memory_file f = {0};
+        snprintf(from, sizeof from, "\"%s\": false", flags[i]);
+        snprintf(to, sizeof to, "\"%s\": true", flags[i]);
+        assert_ok(ctx, write_respelled(ctx, FOLDERS "/wide", from, to, &f));
+        assert_non_null(strstr(f.notes, "of added tokens (such as token 0)"));
+        free(f.bytes);
+    }
+}
+
 static void notes_say_what_differs(ink_context *ctx)
 {
     static const struct {
@@ -659,6 +673,7 @@ int main(void)
         context_test(heads_are_refused),
         context_test(tokenizers_are_refused),
         context_test(tokenizers_get_their_names),
+        context_test(notes_name_flags_of_added_tokens),
         context_test(notes_say_what_differs),
         context_test(arguments_are_checked),
         counted_test(a_full_disk_is_heeded),

@@ -272,6 +272,17 @@ static ink_result put_tokens(vocab_out *v)
     ink_gguf_array(v->out, "tokenizer.ggml.token_type", INK_GGUF_I32, v->n);
     for (size_t id = 0; id < v->n; id++)
         ink_gguf_put_number(v->out, 4, v->types[id]);
+    for (size_t i = 0; i < v->t->added.n_tokens; i++) {
+        const ink_added_token *added = &v->t->added.tokens[i];
+        const bool strips = added->right_strip || (added->left_strip && added->id != v->t->controls[INK_CONTROL_MASK]);
+        if (strips || added->single_word) {
+            ink_gguf_note(v->out,
+                          "GGUF has no keys for lstrip, rstrip and single_word of added tokens (such as token %d): "
+                          "llama.cpp finds them inside words, and leaves the spaces around them in the text",
+                          (int)added->id);
+            break;
+        }
+    }
     for (size_t id = v->n; id < vocab->n_ids; id++)
         if (ink_vocab_has(vocab, (ink_token)id)) {
             ink_gguf_note(v->out, "tokens from id %zu on are left out: the model has no rows for them", id);
