@@ -1,6 +1,6 @@
 /*
- * test_jinja.c - the interpreter of templates: what Jinja2 writes for some 570 small ones, sentences with the line, and
- * bounds on steps, memory and depth.
+ * test_jinja.c - the interpreter of templates: what Jinja2 writes for some 570 small ones, what is refused by its name,
+ * sentences with the line, and bounds on steps, memory and depth.
  */
 #include "testing.h"
 
@@ -58,8 +58,120 @@ static ink_result render(const stage *s, const char *template, size_t length, co
     return result;
 }
 
+/* The sentences of templates in jinja.json that Jinja2 runs and the library refuses. */
+static const char *const refused[] = {
+    "the operator of numbers with a fraction '**'",
+    "the operator of numbers with a fraction '//'",
+    "an order of lists",
+    "the number '0x1f'",
+    "the number in a str '3.7'",
+    "the escape '\\1'",
+    "the format '.'",
+    "the format '{0}{1}{0}'",
+    "the way to round 'ceil'",
+    "the filter 'e'",
+    "the filter 'slice'",
+    "the filter 'urlencode'",
+    "the filter behind the filter safe 'reverse'",
+    "the test 'lower'",
+    "the test 'filter'",
+    "the method of a str 'count'",
+    "the method of a str 'isdigit'",
+    "the method of a str 'ljust'",
+    "the method of a str 'partition'",
+    "the method of a str 'removeprefix'",
+    "the method of a str 'rfind'",
+    "the method of a str 'rsplit'",
+    "the method of a str 'swapcase'",
+    "the method of a list 'grouper'",
+    "the method of a list 'index'",
+    "the member of a loop 'cycle'",
+    "the member of a loop 'depth'",
+    "the member of a macro 'name'",
+    "the variable 'varargs'",
+    "the argument '*'",
+    "the tag 'raw'",
+    "the filter of a set block '|'",
+    "the place for names in names '('",
+    "the method of text behind the filter safe 'split'",
+    "text behind the filter safe in a list",
+    "these arguments of 'splitlines'",
+    "tojson with sort_keys",
+    "truncate is supported with killwords",
+    "strftime_now: %e",
+    "dict and namespace",
+};
+
+/* What is left of these templates without what is refused, and what Jinja2 writes. */
+static const struct {
+    const char *template, *expected;
+} allowed[] = {
+    {"{{ 1 + 2 * 3 - 4 / 2 }} {{ 7 // 2 }} {{ -7 // 2 }} {{ 7 % -3 }} {{ 2 ** 3 ** 2 }} {{ -2 ** 2 }}",
+     "5.0 3 -4 -2 64 4"},
+    {"{{ 1e3 }} {{ 1e16 }} {{ 1e-5 }} {{ 0.1 + 0.2 }} {{ 1.7976931348623157e308 }} {{ 5e-324 }} {{ "
+     "100000000000000000.0 }}",
+     "1000.0 1e+16 1e-05 0.30000000000000004 1.7976931348623157e+308 5e-324 1e+17"},
+    {"{{ 1 < 2 < 3 }} {{ 3 > 2 > 2 }} {{ 1 == 1.0 == true }} {{ 'a' < 'b' }} {{ none == none }} {{ 'a' != 1 }}",
+     "True False True True True True"},
+    {"{{ 'a' 'b' \"c\" }}", "abc"},
+    {"{{ x.upper() }} {{ x.lower() }} {{ x.title() }} {{ x.capitalize() }} {{ 'they\\'re bill\\'s' .title() }} {{ 'ab "
+     "cd-ef' | title }} {{ x | capitalize }}",
+     "AB CÉ你 <B> ab cé你 <b> Ab Cé你 <B> Ab cé你 <b> They'Re Bill'S Ab Cd-Ef Ab cé你 <b>"},
+    {"{{ 'a,b,,c'.split(',') }} {{ ' a  b c '.split() }} {{ 'a b c'.split(' ', 1) }} {{ ' a b  c '.split(none, 1) }} "
+     "{{ ''.split() }} {{ ''.split(',') }}",
+     "['a', 'b', '', 'c'] ['a', 'b', 'c'] ['a', 'b c'] ['a', 'b  c '] [] ['']"},
+    {"{{ 'a\\nb\\r\\nc\\n'.splitlines() }}", "['a', 'b', 'c']"},
+    {"{{ 'abc'.startswith('ab') }} {{ 'abc'.endswith(('x', 'c')) }} {{ ''.startswith('') }}", "True True True"},
+    {"{{ 'hello'.find('l') }} {{ 'hello'.find('z') }}", "2 -1"},
+    {"{{ '{}-{}'.format(1, 'b') }}", "1-b"},
+    {"{{ [1, 2, 3, 4, 5] | batch(2) | list }} {{ [1, 2, 3] | batch(2, 'x') | list }}",
+     "[[1, 2], [3, 4], [5]] [[1, 2], [3, 'x']]"},
+    {"{{ '3' | int }} {{ 3.9 | int }} {{ 3 | float }} {{ true | int }} {{ none | int }}", "3 3 3.0 1 0"},
+    {"{{ 3.14159 | round(2) }} {{ 2.5 | round }} {{ 3.5 | round }} {{ 2.675 | round(2) }} {{ 42 | round }} {{ 1234.5 | "
+     "round(-2) }} {{ -3 | abs }} {{ -2.5 | abs }}",
+     "3.14 2.0 4.0 2.67 42 1200.0 3 2.5"},
+    {"{{ x | trim }} {{ ' a ' | trim }} {{ 'xax' | trim('x') }} {{ x | safe }} {{ '<' ~ (x | safe) }}",
+     "aB cé你 <b> a a aB cé你 <b> <aB cé你 <b>"},
+    {"{{ 'hello big world' | truncate(9, true) }} {{ 'a b, c_d' | wordcount }}", "hello ... 3"},
+    {"{{ d | tojson(separators=(',', ':')) }} {{ {1: 2, none: 3, true: 4} | tojson }} {{ (1, 2) | tojson }}",
+     "{\"k\":1,\"b\":\"v\",\"items\":7} {\"1\": 4, \"null\": 3} [1, 2]"},
+    {"{{ 4 is even }} {{ 4 is odd }} {{ 9 is divisibleby 3 }} {{ 9 is divisibleby(2) }} {{ 1 is eq 1 }} {{ 1 is ne(2) "
+     "}} {{ 2 is gt 1 }} {{ 'a' is in 'abc' }} {{ 1 is in [1] }} {{ 1 is not string }} {{ not 1 is string }}",
+     "True False True False True True True True True True True"},
+    {"{{ range is callable }}", "True"},
+    {"{{ strftime_now('%d %b %Y %B %A %a %j %H:%M:%S %y %m %I %p %% %Y-%m-%d') }}",
+     "26 Jul 2024 July Friday Fri 208 00:00:00 24 07 12 AM % 2024-07-26"},
+    {"{{ rows | groupby('a') | list }} {% for g, l in rows | groupby('a') %}{{ g }}:{{ l | length }};{% endfor %}",
+     "[(1, [{'a': 1, 'b': 'X'}]), (2, [{'a': 2, 'b': 'y'}, {'a': 2}])] 1:1;2:2;"},
+    {"{% for (a, b) in [[1, 2]] %}{{ a + b }}{% endfor %}", "3"},
+    {"{% for i in [1, 2, 3] %}{{ loop.index }}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}{{ loop.first "
+     "}}{{ loop.last }}{{ loop.length }}{{ loop.previtem }}{{ loop.nextitem }} {% endfor %}",
+     "1032TrueFalse32 2121FalseFalse313 3210FalseTrue32 "},
+    {"{% for i in [1, 1, 2] %}{{ loop.changed(i) }}{% endfor %} {% set a %}x{{ 1 }}y{% endset %}{{ a }}{{ a | length "
+     "}}",
+     "TrueFalseTrue x1y3"},
+    {"{% macro m(a, b=2, c=a) %}{{ a }}-{{ b }}-{{ c }}{% endmacro %}{{ m(1) }} {{ m(1, 3) }} {{ m(1, c=5) }} {{ m() "
+     "}} {{ m(b=1, a=4) }}",
+     "1-2-1 1-3-1 1-2-5 -2- 4-1-4"},
+    {"{% macro f(x) %}{{ x }}{{ caller('z') if caller else 'no' }}{% endmacro %}{{ f(1) }} {% call(y) f(2) %}[{{ y "
+     "}}]{% endcall %}",
+     "1no 2[z]"},
+    {"{# a comment #}b{#- stripped -#} c {#- -#} {#-#} {##}d {{ namespace(a=1).a }} {{ dict(a=1) }}",
+     "bc d 1 {'a': 1}"},
+    {"{{ [1 if t else 2 if z else 3, (4 if z else 5) if t else 6] }} {{ {'a': n if n > 2 and t or z else f}['a' if t "
+     "else 'b'] }} {{ -n if not t else -1 | abs if 0 else 1 < n < 5 < 4 }}",
+     "[1, 5] 3 False"},
+    {"{{ x[1:4 if t else 2] }} {{ dict(a=1 if z else 2, b=3 if t else 4) }} {% for i in [1, 2, 3, 4] if ((i is odd) if "
+     "t else (i is even)) %}{{ i }}{% endfor %}",
+     "B c {'a': 2, 'b': 3} 13"},
+    {"{% filter replace('a', 'b' if t else 'c') | upper %}banana{% endfilter %} {% for i in [] %}{% else %}{% for k in "
+     "[1, 2] %}{% if k == 2 %}{% break %}{% endif %}{{ k }}{% else %}x{% endfor %}{% endfor %}",
+     "BBNBNB 1"},
+};
+
 static void templates_write_what_jinja2_writes(void **state)
 {
+    size_t n_refused[sizeof refused / sizeof *refused] = {0};
     ink_source source = ink_source_folder(FIXTURES "/chat");
     ink_arena arena;
     ink_json_document json;
@@ -83,6 +195,13 @@ static void templates_write_what_jinja2_writes(void **state)
                 fail_msg("%s\nis to fail, and writes\n%s", template->string, text);
             assert_true(strstr(ink_context_error(s.ctx), "template_text: line ") != NULL);
             n_failing++;
+        } else if (result == INK_ERROR_UNSUPPORTED) {
+            size_t k = 0;
+            while (k < sizeof refused / sizeof *refused && strstr(ink_context_error(s.ctx), refused[k]) == NULL)
+                k++;
+            if (k == sizeof refused / sizeof *refused)
+                fail_msg("%s\nis refused: %s", template->string, ink_context_error(s.ctx));
+            n_refused[k]++;
         } else if (result != INK_OK || size != expected->string_size || memcmp(text, expected->string, size) != 0) {
             fail_msg("%s\nis to write\n%s\nand writes\n%s%s", template->string, expected->string, text,
                      ink_context_error(s.ctx));
@@ -90,6 +209,14 @@ static void templates_write_what_jinja2_writes(void **state)
     }
     printf("%zu templates, %zu of which fail as in the reference\n", n, n_failing);
     assert_true(n > 500);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (n_refused[i] == 0)
+            fail_msg("no template is refused with %s", refused[i]);
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
+        size_t size;
+        assert_ok(s.ctx, render(&s, allowed[i].template, strlen(allowed[i].template), said, arguments, &size));
+        assert_string_equal(text, allowed[i].expected);
+    }
     ink_arena_free(&arena);
     stage_close(&s);
 }
@@ -109,7 +236,6 @@ static void mistakes_have_a_line(void **state)
         {"{% endif %}", INK_ERROR_CORRUPT, "line 1: a tag that ends nothing: 'endif'"},
         {"\n{% for x in y %}{% endif %}", INK_ERROR_CORRUPT, "line 2: a tag that ends nothing: 'endif'"},
         {"{# a", INK_ERROR_CORRUPT, "line 1: a comment has no end"},
-        {"{% raw %} a", INK_ERROR_CORRUPT, "line 1: {% raw %} has no {% endraw %}"},
         {"{{ 99999999999999999999 }}", INK_ERROR_CORRUPT, "line 1: a number beyond 64 bits: '99999999999999999999'"},
         {"{{ '\\u12' }}", INK_ERROR_CORRUPT, "line 1: an escape without a character: '\\u12'"},
         {"\n{{ a ? b }}", INK_ERROR_CORRUPT, "line 2: unexpected '?'"},
@@ -118,16 +244,17 @@ static void mistakes_have_a_line(void **state)
         {"{% call 5 %}{% endcall %}", INK_ERROR_CORRUPT, "line 1: a call block without a call"},
         {"{%", INK_ERROR_CORRUPT, "line 1: expected the name of a tag, found the end of the template"},
         {"\n{% include 'a' %}", INK_ERROR_UNSUPPORTED, "line 2: the tag 'include' is not supported"},
-        {"{% for a in b recursive %}{% endfor %}", INK_ERROR_UNSUPPORTED, "line 1: recursive loops are not supported"},
+        {"{% for a in b recursive %}{% endfor %}", INK_ERROR_UNSUPPORTED,
+         "line 1: the kind of loop 'recursive' is not supported"},
         {"\n{{ 1 }}\n{{ a.b }}", INK_ERROR_MISMATCH, "template_text: line 3: 'a' is undefined"},
         {"{{ messages[0].q.r }}", INK_ERROR_MISMATCH, "line 1: 'q' is undefined"},
         {"{{ 1 + 'a' }}", INK_ERROR_MISMATCH, "line 1: + is not possible for values of type int and str"},
-        {"{{ [1] < 2 }}", INK_ERROR_MISMATCH, "a value of type list has no order with one of type int"},
+        {"{{ [1] < 2 }}", INK_ERROR_MISMATCH, "an order is not possible for values of type list and int"},
         {"{{ 1 | first }}", INK_ERROR_MISMATCH, "a value of type int has no items to go over"},
         {"{{ 1() }}", INK_ERROR_MISMATCH, "a value of type int is called"},
-        {"{{ 'a'.strip(1, 2) }}", INK_ERROR_MISMATCH, "strip has the parameters (chars), and gets others"},
-        {"{{ 'a' | q }}", INK_ERROR_UNSUPPORTED, "line 1: there is no filter 'q'"},
-        {"{{ 'a' is q }}", INK_ERROR_UNSUPPORTED, "line 1: there is no test 'q'"},
+        {"{{ 'a'.strip('a', 2) }}", INK_ERROR_UNSUPPORTED, "these arguments of 'strip' are not supported"},
+        {"{{ 'a' | q }}", INK_ERROR_UNSUPPORTED, "line 1: the filter 'q' is not supported"},
+        {"{{ 'a' is q }}", INK_ERROR_UNSUPPORTED, "line 1: the test 'q' is not supported"},
         {"\n{{ raise_exception('Say \\x07 something.') }}", INK_ERROR_ARGUMENT,
          "line 2: the template refuses the messages: Say \\x07 something."},
         {"{{ 9223372036854775807 + 1 }}", INK_ERROR_MISMATCH, "a number is beyond 64 bits"},
@@ -135,7 +262,27 @@ static void mistakes_have_a_line(void **state)
         {"{{ 4000000000 * 4000000000 }}", INK_ERROR_MISMATCH, "a number is beyond 64 bits"},
         {"{{ 3 ** 64 }}", INK_ERROR_MISMATCH, "a number is beyond 64 bits"},
         {"{{ 9223372036854775807 | round(-1) }}", INK_ERROR_MISMATCH, "a number is beyond 64 bits"},
-        {"{{ messages.append(1) }}", INK_ERROR_MISMATCH, "a method would change a value"},
+        {"\n{{ messages.append(1) }}", INK_ERROR_UNSUPPORTED, "line 2: the method of a list 'append' is not supported"},
+        {"{{ messages[0].pop('role') }}", INK_ERROR_UNSUPPORTED, "line 1: the method of a dict 'pop' is not supported"},
+        {"{{ cycler(1) }}", INK_ERROR_UNSUPPORTED, "line 1: the function 'cycler' is not supported"},
+        {"{{ '%(a)s' % messages[0] }}", INK_ERROR_UNSUPPORTED, "line 1: the format '(' is not supported"},
+        {"{{ '%+d' % 1 }}", INK_ERROR_UNSUPPORTED, "line 1: the format '+' is not supported"},
+        {"{{ '{:*<5}'.format(1) }}", INK_ERROR_UNSUPPORTED, "line 1: the format '{:*<5}' is not supported"},
+        {"{{ '10' | int(0, 2) }}", INK_ERROR_UNSUPPORTED, "line 1: the filter int supports no base but 10"},
+        {"{{ '<' + ('a' | safe) }}", INK_ERROR_UNSUPPORTED,
+         "line 1: the operator of text behind the filter safe '+' is not supported"},
+        {"{{ 'a' | safe | upper }}", INK_ERROR_UNSUPPORTED,
+         "line 1: the filter behind the filter safe 'upper' is not supported"},
+        {"{{ f(**a) }}", INK_ERROR_UNSUPPORTED, "line 1: the argument '**' is not supported"},
+        {"{% call(a=1) f() %}{% endcall %}", INK_ERROR_UNSUPPORTED,
+         "line 1: the default of a call block '=' is not supported"},
+        {"{{ '{a}'.format(a=1) }}", INK_ERROR_UNSUPPORTED, "line 1: the format '{a}' is not supported"},
+        {"{{ [[1], 2] == [[2], 2] }}", INK_ERROR_UNSUPPORTED,
+         "line 1: a comparison of lists in lists is not supported"},
+        {"{{ 1.5 % 1 }}", INK_ERROR_UNSUPPORTED,
+         "line 1: the operator of numbers with a fraction '%' is not supported"},
+        {"{{ 1 if 1 if 1 }}", INK_ERROR_CORRUPT, "line 1: expected 'else', found 'if'"},
+        {"{% call a or f() %}{% endcall %}", INK_ERROR_CORRUPT, "line 1: a call block without a call"},
         {"{% set x.y = 1 %}", INK_ERROR_MISMATCH, "a member of 'x' is set, which is no namespace"},
         {"{{ strftime_now('%Q') }}", INK_ERROR_UNSUPPORTED, "strftime_now: %Q is not supported"},
         {"{{ [[[[['a']]]]] | map('map', 'map', 'map', 'map', 'upper') | list }}", INK_ERROR_LIMIT,
@@ -180,30 +327,25 @@ static void runs_have_bounds(void **state)
         "{% macro m(x) %}{% call m(x) %}{{ caller() }}{% endcall %}{% endmacro %}{{ m(1) }}",
         "{{ 'a' * 1000000000000 }}",
         "{{ [1] * 1000000000000 }}",
-        "{{ 'a'.ljust(9000000000000000000) }}",
         "{{ '%9000000000d' % 1 }}",
         "{{ '{:9000000000}'.format(1) }}",
         "{{ 'a' | indent(9000000000000) }}",
         "{{ [] | tojson(indent=9000000000000) }}",
         "{{ [1] | batch(9000000000000, 0) | list }}",
-        "{{ [1] | slice(9000000000000) | list }}",
         "{% set ns = namespace(x='a') %}{% for i in range(100) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
         "{% set ns = namespace(x=[]) %}{% for i in range(100) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
         "{% set ns = namespace(x=[]) %}{% for i in range(100) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x | tojson }}",
-        "{% set ns = namespace(x=[], y=[]) %}{% for i in range(100) %}{% set ns.x = [ns.x] %}{% set ns.y = [ns.y] %}"
-        "{% endfor %}{{ ns.x == ns.y }}",
         "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
-        "{% set ns = namespace(x=[1], y=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}"
-        "{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x == ns.y }}",
+        "{{ range(100000) | list | sort(reverse=true) | length }}",
         "{% for i in range(3000) %}{{ range(3000) | unique | list | length }}{% endfor %}",
         "{{ range(1000000) | map('string') | join | length }}{{ range(100000) | map('string') | unique | list }}",
         "{% for i in range(100000) %}{% set x %}{{ messages }}{% endset %}{% endfor %}",
         "{{ ('ab' * 30000).replace('a', 'a' * 30000) }}",
         "{{ ('a' * 1000000).split('b') | length }}{{ (('a' * 1000) ~ 'b') * 2000 }}",
         "{% set a = 'a' * 400000 %}{% set b = 'a' * 200000 ~ 'b' %}{% for i in range(1000) %}{{ b in a }}{% endfor %}",
-        "{% set a = 'a' * 400000 %}{% set b = 'a' * 200000 ~ 'b' %}{{ a.find(b) }}{{ a.rfind('b' ~ a[200000:]) }}",
-        "{% set a = 'a' * 400000 %}{% set b = 'a' * 200000 ~ 'b' %}{{ a.split(b) }}{{ a.partition(b) }}",
-        "{% set a = 'a' * 400000 %}{% set b = 'a' * 200000 ~ 'b' %}{{ a.replace(b, '') }}{{ a.count(b) }}",
+        "{% set a = 'a' * 400000 %}{% set b = 'a' * 200000 ~ 'b' %}{{ a.find(b) }}{{ a.find(a[200000:] ~ 'b') }}",
+        "{% set a = 'a' * 400000 %}{% set b = 'a' * 200000 ~ 'b' %}{{ a.split(b) }}{{ a.split(b, 3) }}",
+        "{% set a = 'a' * 400000 %}{% set b = 'a' * 200000 ~ 'b' %}{{ a.replace(b, '') }}{{ a.startswith(b) }}",
         "{% set a = 'a' * 400000 %}{% set b = 'b' * 200000 ~ 'a' %}{{ a.strip(b) }}",
         "{% set a = 'a' * 400000 %}{% set b = ('b' ~ a[1:],) * 400000 %}{{ a.endswith(b) }}",
         "{{ ('a ' * 100000).strip('b' * 100000) | length }}{{ (' ' * 100000).strip(' b' * 100000) | length }}",
@@ -219,7 +361,7 @@ static void runs_have_bounds(void **state)
             fail_msg("%s: %s", templates[i], ink_context_error(s.ctx));
         n_refused += result == INK_ERROR_LIMIT;
     }
-    assert_true(n_refused >= 24);
+    assert_true(n_refused >= 20);
     assert_fails(s.ctx, render(&s, templates[0], strlen(templates[0]), "", NULL, &size), INK_ERROR_LIMIT,
                  "template_text: line 1: the template ");
     stage_close(&s);
@@ -234,8 +376,8 @@ static void runs_have_bounds(void **state)
 /* However the host rounds, templates count as everywhere. */
 static void numbers_do_not_depend_on_the_host(void **state)
 {
-    static const char template[] = "{{ 1 / 3 }} {{ 0.1 + 0.2 }} {{ 1.5 % 5e-324 }} "
-                                   "{{ 'a b' | truncate(9223372036854775807, leeway=9223372036854775807) }}";
+    static const char template[] = "{{ 1 / 3 }} {{ 0.1 + 0.2 }} "
+                                   "{{ 'a b' | truncate(9223372036854775807, true) }}";
     stage s;
     size_t size;
 
@@ -246,7 +388,7 @@ static void numbers_do_not_depend_on_the_host(void **state)
     assert_int_equal(fegetround(), FE_UPWARD);
     fesetround(FE_TONEAREST);
     assert_ok(s.ctx, result);
-    assert_string_equal(text, "0.3333333333333333 0.30000000000000004 0.0 a b");
+    assert_string_equal(text, "0.3333333333333333 0.30000000000000004 a b");
     stage_close(&s);
 }
 

@@ -257,12 +257,10 @@ static ink_result read_json_values(ink_jinja *run, ink_arena *arena, const char 
     INK_TRY(ink_json_parse(ctx, arena, what, text, strlen(text), 0, INK_LIMIT(ctx, settings_bytes), &json));
     if (json.nodes[0].kind != (array ? INK_JSON_ARRAY : INK_JSON_OBJECT))
         return ink_fail(ctx, INK_ERROR_ARGUMENT, "%s: expected a JSON %s", what, array ? "array" : "object");
-    ink_jinja_value *values = ink_jinja_alloc(run, json.n_nodes, sizeof *values);
-    if (values == NULL)
-        return ink_jinja_failed(run);
+    ink_jinja_value *values, *items;
+    INK_TRY(ink_jinja_new_values(run, json.n_nodes, &values));
     for (size_t i = json.n_nodes; i-- > 0;) {
         const ink_json_node *node = &json.nodes[i];
-        ink_jinja_value *items;
         size_t n = 0;
         switch (node->kind) {
         case INK_JSON_NULL:
@@ -276,32 +274,24 @@ static ink_result read_json_values(ink_jinja *run, ink_arena *arena, const char 
             INK_TRY(json_number(ctx, &json, node, &values[i]));
             break;
         case INK_JSON_STRING:
-            values[i] = ink_jinja_text(run, node->string, node->string_size, true);
+            INK_TRY(ink_jinja_new_text(run, node->string, node->string_size, true, &values[i]));
             break;
         case INK_JSON_ARRAY:
-            items = ink_jinja_alloc(run, node->n_children, sizeof *items);
-            if (items == NULL)
-                return ink_jinja_failed(run);
+            INK_TRY(ink_jinja_new_values(run, node->n_children, &items));
             for (ink_json k = ink_json_first(&json, (ink_json)i); k != INK_JSON_NONE; k = ink_json_next(&json, k))
                 items[n++] = values[k];
-            values[i] = ink_jinja_new_list(run, INK_JINJA_LIST, items, n);
+            INK_TRY(ink_jinja_new_list(run, INK_JINJA_LIST, items, n, &values[i]));
             break;
         case INK_JSON_OBJECT: /* no key is there twice */
-            values[i] = ink_jinja_new_dict(run, INK_JINJA_DICT, node->n_children);
-            if (values[i].kind == INK_JINJA_MISSING)
-                break;
+            INK_TRY(ink_jinja_new_dict(run, INK_JINJA_DICT, node->n_children, &values[i]));
+            items = values[i].dict->pairs;
             for (ink_json k = ink_json_first(&json, (ink_json)i); k != INK_JSON_NONE; k = ink_json_next(&json, k)) {
-                ink_jinja_value key = ink_jinja_text(run, json.nodes[k].key, json.nodes[k].key_size, true);
-                if (key.kind == INK_JINJA_MISSING)
-                    return ink_jinja_failed(run);
-                values[i].dict->pairs[2 * n] = key;
-                values[i].dict->pairs[2 * n++ + 1] = values[k];
+                INK_TRY(ink_jinja_new_text(run, json.nodes[k].key, json.nodes[k].key_size, true, &items[2 * n]));
+                items[2 * n++ + 1] = values[k];
             }
             values[i].dict->n = n;
             break;
         }
-        if (values[i].kind == INK_JINJA_MISSING)
-            return ink_jinja_failed(run);
     }
     *value = values[0];
     return INK_OK;

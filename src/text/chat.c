@@ -25,9 +25,8 @@ typedef struct chat_run {
 
 static ink_result chat_put(chat_run *r, ink_jinja_value dict, const char *key, ink_jinja_value value)
 {
-    ink_jinja_value name = ink_jinja_text(&r->jinja, key, strlen(key), false);
-    if (name.kind == INK_JINJA_MISSING || value.kind == INK_JINJA_MISSING)
-        return ink_jinja_failed(&r->jinja);
+    ink_jinja_value name;
+    INK_TRY(ink_jinja_new_text(&r->jinja, key, strlen(key), false, &name));
     return ink_jinja_put_pair(&r->jinja, dict.dict, name, value);
 }
 
@@ -46,17 +45,17 @@ static ink_result chat_message(chat_run *r, size_t i, const ink_message *message
 {
     static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
     ink_jinja *run = &r->jinja;
-    ink_jinja_value members, thoughts = {.kind = INK_JINJA_NONE};
+    ink_jinja_value members, text, thoughts = {.kind = INK_JINJA_NONE};
     char where[40];
     if (message->role == NULL || (message->text == NULL && message->size > 0))
         return ink_fail(r->ctx, INK_ERROR_ARGUMENT, "ink_chat_encode: message %zu has no role or no text", i);
-    *value = ink_jinja_new_dict(run, INK_JINJA_DICT, 4);
-    if (value->kind == INK_JINJA_MISSING)
-        return ink_jinja_failed(run);
-    INK_TRY(chat_put(r, *value, "role",
-                     ink_jinja_text(run, message->role, strlen(message->role), !chat_is_word(message->role))));
-    if (message->text != NULL)
-        INK_TRY(chat_put(r, *value, "content", ink_jinja_text(run, message->text, message->size, true)));
+    INK_TRY(ink_jinja_new_dict(run, INK_JINJA_DICT, 4, value));
+    INK_TRY(ink_jinja_new_text(run, message->role, strlen(message->role), !chat_is_word(message->role), &text));
+    INK_TRY(chat_put(r, *value, "role", text));
+    if (message->text != NULL) {
+        INK_TRY(ink_jinja_new_text(run, message->text, message->size, true, &text));
+        INK_TRY(chat_put(r, *value, "content", text));
+    }
     if (message->members == NULL)
         return INK_OK;
     ink_format(where, sizeof where, "members of message %zu", i);
@@ -108,9 +107,10 @@ static ink_result chat_run_template(chat_run *r, const ink_chat_input *input)
     const ink_chat *chat = r->chat;
     ink_jinja *run = &r->jinja;
     ink_jinja_value value;
-    for (size_t i = 0; i < chat->n_tokens; i++)
-        INK_TRY(
-            chat_set(r, chat->tokens[i].name, ink_jinja_text(run, chat->tokens[i].text, chat->tokens[i].size, false)));
+    for (size_t i = 0; i < chat->n_tokens; i++) {
+        INK_TRY(ink_jinja_new_text(run, chat->tokens[i].text, chat->tokens[i].size, false, &value));
+        INK_TRY(chat_set(r, chat->tokens[i].name, value));
+    }
     if (input->arguments != NULL) {
         INK_TRY(chat->read_json(run, r->arena, "arguments of the chat template", input->arguments, false, &value));
         for (size_t i = 0; i < value.dict->n; i++) {
@@ -131,12 +131,12 @@ static ink_result chat_run_template(chat_run *r, const ink_chat_input *input)
         INK_TRY(chat->read_json(run, r->arena, "documents of the chat", input->documents, true, &value));
     INK_TRY(chat_set(r, "documents", value));
     INK_TRY(chat_set(r, "add_generation_prompt", ink_jinja_bool(input->answer)));
-    ink_jinja_value *messages = ink_jinja_alloc(run, input->n_messages, sizeof *messages);
-    if (messages == NULL)
-        return ink_jinja_failed(run);
-    for (size_t i = 0; i < input->n_messages; i++)
-        INK_TRY(chat_message(r, i, &input->messages[i], &messages[i]));
-    INK_TRY(chat_set(r, "messages", ink_jinja_new_list(run, INK_JINJA_LIST, messages, input->n_messages)));
+    for (size_t i = 0; i < input->n_messages; i++) {
+        INK_TRY(chat_message(r, i, &input->messages[i], &value));
+        INK_TRY(ink_jinja_push(run, value));
+    }
+    INK_TRY(ink_jinja_gather(run, INK_JINJA_LIST, 0, &value));
+    INK_TRY(chat_set(r, "messages", value));
     return ink_jinja_render(run);
 }
 

@@ -37,8 +37,8 @@ mkdir "$work/small"
         -ffunction-sections -fdata-sections -I"$root/include" -c "$root"/src/*/*.c &&
     ar rcs libinkling.a ./*.o) || exit 1
 
-# 850,000: 640,000 without quantised weights (kernels of their own), GGUF, and the interpreter of chat templates.
-check "library, $(basename "$library")" "$(text "$library")" 910000
+# 870,000: 650,000 without quantised weights (kernels of their own), GGUF, and the interpreter of chat templates.
+check "library, $(basename "$library")" "$(text "$library")" 887000
 bytes=$(carried "$library") || exit 1
 check "one f32 MLP" "$bytes" 285000
 bytes=$(carried "$work/small/libinkling.a") || exit 1
