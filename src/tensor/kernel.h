@@ -85,11 +85,12 @@ typedef struct ink_panel_format {
 
 const ink_panel_format *ink_panel_format_of(ink_type type); /* of a quantised type */
 
-/* Bytes of the scales of a chunk with so many blocks of 32, and of the whole chunk: multiples of 64. */
+/* Bytes of the scales of a chunk with so many blocks of 32, and of the whole chunk: multiples of 64. A chunk of a type
+   with longer blocks is one of them. */
 static inline size_t ink_chunk_scale_bytes(const ink_panel_format *format, size_t blocks)
 {
     size_t each = (2u * format->halves + format->number) * INK_PANEL;
-    return (each * blocks * INK_BLOCK / format->elements + 63) / 64 * 64;
+    return (each * (format->elements == INK_BLOCK ? blocks : 1) + 63) / 64 * 64;
 }
 
 static inline size_t ink_chunk_bytes(const ink_panel_format *format, size_t blocks)
