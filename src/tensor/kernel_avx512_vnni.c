@@ -26,11 +26,6 @@
 /* 4 rows x 2 panels keep 8 integer and 8 float sums. */
 #define QUANTISED ink_quantised_avx512_vnni
 #define QUANTISED_ROWS 4
-#ifdef INK_KERNEL_AVX2
-#define chunk_scales ink_chunk_scales_avx2
-#define chunk_codes ink_chunk_codes_avx2
-#define CHUNKS_ARE_ELSEWHERE
-#endif
 #define QUANTISED_STEPS 4
 #define QUANTISED_PANELS 2
 #define QUANTISED_FEW 4

@@ -14,8 +14,8 @@
  * The loops are those of kernel_product.h: row blocks, panels, chunks of INK_SUM_BLOCK columns, tiles of rows. For many
  * rows, the codes of a chunk are unpacked to bytes first, into a buffer that stays in the nearest cache. QUANTISED_FEW
  * rows at most, or one if codes have not 4 bits, which read every weight once, have codes unpacked on their way through
- * the registers; it is 0 where the code for it is not worth its size. Scales become floats for a whole chunk in either
- * case. A tile has up to QUANTISED_ROWS rows and QUANTISED_PANELS panels.
+ * the registers; it is 0 where the code for it is not worth its size. Scales become floats for a whole chunk; those of
+ * few rows and a block each, on their way. A tile has up to QUANTISED_ROWS rows and QUANTISED_PANELS panels.
  */
 
 /* The top bits of 8-bit codes are flipped where isum_dot takes a sign. */
@@ -62,6 +62,8 @@ typedef struct quantised_chunk {
     const uint8_t *codes[QUANTISED_PANELS];
     const float *scales[QUANTISED_PANELS]; /* [folds][16] */
     size_t minima;                         /* floats from them to the minima; 0: none */
+    const uint8_t *halves;                 /* of one panel: scales and minima as F16, in place of those, */
+    size_t halves_bytes;                   /* of a fold; 0: there are only those */
     size_t code_bytes;                     /* of a block */
     const uint8_t *table;                  /* of the format, with FLIP */
     uint8_t flip;                          /* FLIP, of 8-bit codes in memory */
@@ -294,14 +296,19 @@ INLINE float float_at(const uint8_t *p)
     return x;
 }
 
-/* sum + isum (scale_x scale_w) (+ sum_x minimum_w), of fold f of panel i and of the row whose starts are at x. */
-INLINE wide fold_sum(const quantised_chunk *c, size_t i, size_t f, const uint8_t *x, isum integers, wide sum)
+/* sum + isum (scale_x scale_w) (+ sum_x minimum_w), of fold f of panel i and of the row whose starts are at x. `few` is
+   a constant: false where c has no halves. */
+INLINE wide fold_sum(const quantised_chunk *c, size_t i, size_t f, const uint8_t *x, isum integers, wide sum, bool few)
 {
+    const bool halves = few && c->halves_bytes != 0;
+    const uint8_t *scale_x = x + 4 * f + c->x_folds, *half = c->halves + f * c->halves_bytes;
     const float *scale_w = c->scales[i] + f * INK_PANEL;
-    const uint8_t *scale_x = x + 4 * f + c->x_folds;
-    sum = wide_fma(wide_isum(integers), wide_mul(wide_splat(float_at(scale_x)), wide_load(scale_w)), sum);
-    if (c->minima != 0)
-        sum = wide_fma(wide_splat(float_at(scale_x + c->x_folds)), wide_load(scale_w + c->minima), sum);
+    const wide scale = halves ? wide_f16(half) : wide_load(scale_w);
+    sum = wide_fma(wide_isum(integers), wide_mul(wide_splat(float_at(scale_x)), scale), sum);
+    if (c->minima != 0) {
+        const wide minimum = halves ? wide_f16(half + 32) : wide_load(scale_w + c->minima);
+        sum = wide_fma(wide_splat(float_at(scale_x + c->x_folds)), minimum, sum);
+    }
     return sum;
 }
 
@@ -342,6 +349,7 @@ INLINE void byte_tile(const quantised_chunk *c, size_t row, size_t rows, size_t 
 {
     const uint8_t *x = c->x + row * c->x_stride, *starts = c->starts + row * c->x_stride;
     const size_t x_stride = c->x_stride, groups = c->fold / 4, folds = c->blocks * INK_BLOCK / c->fold;
+    const bool single = rows == 1 && panels == 1; /* then it may be one of few rows */
     const uint8_t *w[QUANTISED_PANELS] = {NULL};
     wide sum[MOST_SUMS];
     UNROLL
@@ -363,7 +371,7 @@ INLINE void byte_tile(const quantised_chunk *c, size_t row, size_t rows, size_t 
                 dot_w weights[QUANTISED_PANELS];
                 UNROLL
                 for (size_t i = 0; i < panels; i++) {
-                    if (rows == 1 && panels == 1)
+                    if (single)
                         PREFETCH((uintptr_t)w[i] + 64 * j + READ_AHEAD);
                     weights[i] = dot_codes(codes_flip(codes_load(w[i] + 64 * j), c->flip));
                 }
@@ -382,7 +390,7 @@ INLINE void byte_tile(const quantised_chunk *c, size_t row, size_t rows, size_t 
         }
         UNROLL
         for (size_t i = 0; i < rows * panels; i++)
-            sum[i] = fold_sum(c, i % panels, f, starts + i / panels * x_stride, integers[i], sum[i]);
+            sum[i] = fold_sum(c, i % panels, f, starts + i / panels * x_stride, integers[i], sum[i], single);
     }
     store_sums(c, row, rows, panels, sum);
 }
@@ -412,7 +420,7 @@ INLINE void packed_tile(const quantised_chunk *c, size_t row, size_t rows, int b
 {
     const uint8_t *x = c->x + row * c->x_stride, *starts = c->starts + row * c->x_stride, *w = c->codes[0];
     const size_t x_stride = c->x_stride;
-    const bool halves = c->fold < INK_BLOCK;
+    const bool halves = bits == 6; /* two folds in a block; other types that have them are unpacked first */
     wide sum[PACKED_ROWS];
     UNROLL
     for (size_t r = 0; r < rows; r++)
@@ -442,10 +450,10 @@ INLINE void packed_tile(const quantised_chunk *c, size_t row, size_t rows, int b
         for (size_t r = 0; r < rows; r++) {
             const uint8_t *start = starts + r * x_stride;
             if (halves) {
-                sum[r] = fold_sum(c, 0, 2 * b, start, low[r], sum[r]);
-                sum[r] = fold_sum(c, 0, 2 * b + 1, start, high[r], sum[r]);
+                sum[r] = fold_sum(c, 0, 2 * b, start, low[r], sum[r], true);
+                sum[r] = fold_sum(c, 0, 2 * b + 1, start, high[r], sum[r], true);
             } else {
-                sum[r] = fold_sum(c, 0, b, start, isum_add(low[r], high[r]), sum[r]);
+                sum[r] = fold_sum(c, 0, b, start, isum_add(low[r], high[r]), sum[r], true);
             }
         }
     }
@@ -532,6 +540,7 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
                                 : format->bits == 4 ? QUANTISED_FEW
                                                     : QUANTISED_FEW > 0;
         const bool few = rows <= most_few;
+        c.halves_bytes = few && format->elements == INK_BLOCK ? 32u * format->halves : 0;
         const bool unpacked = !few || format->bits < 4 || (TABLES_ARE_LARGE && c.table != NULL);
         for (size_t first = panel, count; first < panel_end; first += count) {
             count = few || panel_end - first < QUANTISED_PANELS || numbers > INK_MOST_FOLDS ? 1 : QUANTISED_PANELS;
@@ -554,7 +563,9 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
                     const uint8_t *chunk = w + i * p->w->panel_stride;
                     float *own = scales + i * EACH;
                     c.scales[i] = own;
-                    chunk_scales(p->w->type, chunk, c.blocks, own, own + folds * INK_PANEL);
+                    c.halves = chunk;
+                    if (c.halves_bytes == 0)
+                        chunk_scales(p->w->type, chunk, c.blocks, own, own + folds * INK_PANEL);
                     c.codes[i] = chunk + ink_chunk_scale_bytes(format, c.blocks);
                     if (unpacked && format->bits < 8) {
                         chunk_codes(format, c.codes[i], c.blocks, c.table, bytes[i]);
