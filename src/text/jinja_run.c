@@ -326,26 +326,49 @@ ink_result ink_jinja_put_pair(ink_jinja *run, ink_jinja_dict *dict, ink_jinja_va
     return INK_OK;
 }
 
-/* Lists and dicts are equal if their items are; that these hold no others is enough for templates. */
 ink_result ink_jinja_equal(ink_jinja *run, ink_jinja_value a, ink_jinja_value b, bool *equal)
 {
-    const bool lists = is_list(a) && a.kind == b.kind, dicts = a.kind == INK_JINJA_DICT && b.kind == INK_JINJA_DICT;
-    const size_t n = lists ? a.list->n : dicts ? a.dict->n : 0;
-    ink_jinja_value *pair = NULL;
-    INK_TRY(ink_jinja_spend(run, 1 + n));
-    *equal = same_scalar(a, b);
-    if (*equal || (!lists && !dicts) || n != (lists ? b.list->n : b.dict->n))
-        return INK_OK;
-    *equal = true;
-    for (size_t i = 0; i < n && *equal; i++) {
-        if (dicts)
-            INK_TRY(find_pair(run, b.dict, a.dict->pairs[2 * i], &pair));
-        const ink_jinja_value x = lists ? a.list->items[i] : a.dict->pairs[2 * i + 1];
-        const ink_jinja_value y = lists ? b.list->items[i] : pair != NULL ? pair[1] : (ink_jinja_value){0};
-        *equal = same_scalar(x, y);
-        if (!*equal && x.kind == y.kind && x.kind >= INK_JINJA_LIST && x.kind <= INK_JINJA_DICT)
-            return ink_fail(run->ctx, INK_ERROR_UNSUPPORTED, "a comparison of lists in lists is not supported");
+    struct {
+        ink_jinja_value a, b;
+        size_t i, n;
+    } level[INK_JINJA_DEPTH], *top;
+    size_t depth = 0;
+    *equal = false;
+    for (;;) {
+        INK_TRY(ink_jinja_spend(run, 1));
+        bool holds = a.kind == b.kind && a.object != b.object && (is_list(a) || a.kind == INK_JINJA_DICT);
+        if (holds) {
+            if (depth == INK_JINJA_DEPTH)
+                return ink_fail(run->ctx, INK_ERROR_LIMIT, "values in values deeper than %d", INK_JINJA_DEPTH);
+            top = &level[depth++];
+            top->a = a;
+            top->b = b;
+            top->i = 0;
+            top->n = is_list(a) ? a.list->n : a.dict->n;
+            if (top->n != (is_list(b) ? b.list->n : b.dict->n))
+                return INK_OK;
+        } else if (!same_scalar(a, b)) {
+            return INK_OK;
+        }
+        while (depth > 0 && level[depth - 1].i == level[depth - 1].n)
+            depth--;
+        if (depth == 0)
+            break;
+        top = &level[depth - 1];
+        const size_t i = top->i++;
+        if (is_list(top->a)) {
+            a = top->a.list->items[i];
+            b = top->b.list->items[i];
+        } else {
+            ink_jinja_value *pair;
+            INK_TRY(find_pair(run, top->b.dict, top->a.dict->pairs[2 * i], &pair));
+            if (pair == NULL)
+                return INK_OK;
+            a = top->a.dict->pairs[2 * i + 1];
+            b = pair[1];
+        }
     }
+    *equal = true;
     return INK_OK;
 }
 
