@@ -9,13 +9,11 @@
  */
 #include <string.h>
 
+#include "../formats/sentencepiece.h"
 #include "../text/chat_object.h"
 #include "../text/unicode.h"
 #include "gguf_out.h"
 #include "tokenizer_import.h"
-
-/* The types of tokens. */
-enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6 };
 
 typedef struct vocab_out {
     ink_gguf_out *out;
@@ -23,7 +21,7 @@ typedef struct vocab_out {
     const char *file; /* for messages */
     const ink_tokenizer *t;
     size_t n;             /* rows of the model's embedding */
-    unsigned char *types; /* [n] */
+    unsigned char *types; /* [n] each an ink_sp_type: GGUF has SentencePiece's */
     char *text;           /* room for two tokens as they are written */
     const char *kind;     /* "gpt2", "llama", "bert" */
     const char *pre;      /* of gpt2: names of its pattern, with blanks between them */
@@ -161,19 +159,20 @@ static void type_tokens(vocab_out *v)
     const ink_tokenizer *t = v->t;
     const bool pieces = strcmp(v->kind, "llama") == 0;
     for (size_t id = 0; id < v->n; id++)
-        v->types[id] = ink_vocab_has(&t->vocab, (ink_token)id) ? NORMAL : UNUSED;
+        v->types[id] = ink_vocab_has(&t->vocab, (ink_token)id) ? INK_SP_NORMAL : INK_SP_UNUSED;
     for (size_t i = 0; i < 256 && pieces; i++)
         if ((size_t)t->bytes.id[i] < v->n)
-            v->types[t->bytes.id[i]] = BYTE;
+            v->types[t->bytes.id[i]] = INK_SP_BYTE;
     for (size_t i = 0; i < t->added.n_tokens; i++) {
         const ink_token id = t->added.tokens[i].id;
         const ink_vocab_token *token = &t->vocab.tokens[id];
         if (id >= 0 && (size_t)id < v->n)
-            v->types[id] =
-                token->special || looks_special(ink_vocab_bytes(&t->vocab, id), token->size) ? CONTROL : USER_DEFINED;
+            v->types[id] = token->special || looks_special(ink_vocab_bytes(&t->vocab, id), token->size)
+                               ? INK_SP_CONTROL
+                               : INK_SP_USER_DEFINED;
     }
     if (pieces && t->unk >= 0 && (size_t)t->unk < v->n)
-        v->types[t->unk] = UNKNOWN;
+        v->types[t->unk] = INK_SP_UNKNOWN;
 }
 
 /* Spells a token as GGUF does, and returns the size. */
@@ -181,7 +180,7 @@ static size_t spell_token(const vocab_out *v, ink_token id, char *text)
 {
     const ink_vocab_token *token = &v->t->vocab.tokens[id];
     const char *bytes = ink_vocab_bytes(&v->t->vocab, id);
-    const bool plain = v->types[id] == CONTROL || v->types[id] == USER_DEFINED;
+    const bool plain = v->types[id] == INK_SP_CONTROL || v->types[id] == INK_SP_USER_DEFINED;
     size_t size = 0, skipped = 0;
     if (v->t->bpe.byte_level && !token->verbatim) {
         for (size_t i = 0; i < token->size; i++)
@@ -195,8 +194,8 @@ static size_t spell_token(const vocab_out *v, ink_token id, char *text)
     }
     for (size_t i = skipped; i < token->size; i++) {
         /* A token that is cut out of the raw text has its spaces as they are. */
-        const bool space = v->types[id] == USER_DEFINED && strcmp(v->kind, "llama") == 0 && token->size - i >= 3 &&
-                           memcmp(bytes + i, INK_SPACE, 3) == 0;
+        const bool space = v->types[id] == INK_SP_USER_DEFINED && strcmp(v->kind, "llama") == 0 &&
+                           token->size - i >= 3 && memcmp(bytes + i, INK_SPACE, 3) == 0;
         text[size++] = space ? ' ' : bytes[i];
         i += space ? 2 : 0;
     }
@@ -218,12 +217,12 @@ static ink_result put_scores(vocab_out *v)
             scores[bpe->merges[i].merged] = -(float)(i + 1);
     for (size_t id = 0; id < v->n && v->out->counts; id++) {
         const ink_vocab_token *token = &t->vocab.tokens[id];
-        const char *bytes = v->types[id] == NORMAL ? ink_vocab_bytes(&t->vocab, (ink_token)id) : "";
-        const size_t size = v->types[id] == NORMAL ? ink_size_min(token->size, INK_PIECES_LONGEST) : 0;
+        const char *bytes = v->types[id] == INK_SP_NORMAL ? ink_vocab_bytes(&t->vocab, (ink_token)id) : "";
+        const size_t size = v->types[id] == INK_SP_NORMAL ? ink_size_min(token->size, INK_PIECES_LONGEST) : 0;
         for (size_t cut = 1; cut < size; cut++) {
             const ink_token left = ink_vocab_find(&t->vocab, bytes, cut, false);
             const ink_token right = left >= 0 ? ink_vocab_find(&t->vocab, bytes + cut, token->size - cut, false) : -1;
-            if (right >= 0 && v->types[left] == NORMAL && v->types[right] == NORMAL &&
+            if (right >= 0 && v->types[left] == INK_SP_NORMAL && v->types[right] == INK_SP_NORMAL &&
                 ink_bpe_rank(bpe, left, right) == INK_NO_RANK)
                 return ink_fail(v->ctx, INK_ERROR_UNSUPPORTED,
                                 "%s: the tokenizer cannot be written as GGUF: its merges are not those of "
@@ -265,7 +264,7 @@ static ink_result put_tokens(vocab_out *v)
     ink_gguf_text(v->out, "tokenizer.ggml.pre", pre, length);
     ink_gguf_array(v->out, "tokenizer.ggml.tokens", INK_GGUF_STRING, v->n);
     for (size_t id = 0; id < v->n; id++)
-        if (v->types[id] != UNUSED)
+        if (v->types[id] != INK_SP_UNUSED)
             ink_gguf_put_string(v->out, v->text, spell_token(v, (ink_token)id, v->text));
         else
             ink_gguf_put_string(v->out, unused, ink_format(unused, sizeof unused, "[PAD%zu]", id));

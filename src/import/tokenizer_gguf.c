@@ -17,11 +17,9 @@
 #include <string.h>
 
 #include "../formats/gguf.h"
+#include "../formats/sentencepiece.h"
 #include "../text/unicode.h"
 #include "tokenizer_import.h"
-
-/* Of a token; 0 is none of them, and is read as NORMAL. */
-enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 
 typedef struct vocab_reader {
     ink_tokenizer_import *im;
@@ -29,7 +27,7 @@ typedef struct vocab_reader {
     const ink_gguf *gguf;
     const ink_gguf_value *tokens;
     size_t n;             /* tokens */
-    unsigned char *types; /* [n] */
+    unsigned char *types; /* [n] each an ink_sp_type: GGUF has SentencePiece's */
     ink_text_model model;
     const char *architecture;
     bool gemma;       /* merges are in the order of tokens */
@@ -112,10 +110,14 @@ static ink_result refuse_equal_tokens(const vocab_reader *r)
     return INK_OK;
 }
 
-static bool is_added(int type) { return type == UNKNOWN || type == CONTROL || type == USER_DEFINED; }
+static bool is_added(int type)
+{
+    return type == INK_SP_UNKNOWN || type == INK_SP_CONTROL || type == INK_SP_USER_DEFINED;
+}
 
-/* "tokens" and "token_type", [n] each. Tokens of the types UNKNOWN, CONTROL and USER_DEFINED are added tokens, which
-   text becomes only where it has them whole. No merges lead to them, except to user-defined ones of SentencePiece. */
+/* "tokens" and "token_type", [n] each; type 0 counts as NORMAL. Tokens of the types UNKNOWN, CONTROL and USER_DEFINED
+   are added tokens, which text becomes only where it has them whole. No merges lead to them, except to user-defined
+   ones of SentencePiece. */
 static ink_result list_tokens(vocab_reader *r)
 {
     ink_tokenizer_import *im = r->im;
@@ -129,8 +131,8 @@ static ink_result list_tokens(vocab_reader *r)
     for (size_t i = 0; i < r->n; i++) {
         int64_t type = r->types[i];
         if (types != NULL)
-            INK_TRY(ink_gguf_int_at(r->ctx, r->gguf, types, i, 0, BYTE, &type));
-        r->types[i] = (unsigned char)(type == 0 ? NORMAL : type);
+            INK_TRY(ink_gguf_int_at(r->ctx, r->gguf, types, i, 0, INK_SP_BYTE, &type));
+        r->types[i] = (unsigned char)(type == 0 ? INK_SP_NORMAL : type);
         n_added += is_added(r->types[i]);
     }
     while (ink_gguf_next_string(r->tokens, &at, &text, &size))
@@ -153,11 +155,11 @@ static ink_result list_tokens(vocab_reader *r)
         size_t n_spaces = 0;
         text = t->text;
         size = t->size;
-        if (type == BYTE && byte < 0)
+        if (type == INK_SP_BYTE && byte < 0)
             return ink_gguf_refuse(r->ctx, r->gguf, r->tokens, INK_ERROR_CORRUPT,
                                    ": element %zu is a byte by its type, expected <0x00> to <0xFF>", i);
-        im->verbatim[i] = added && !wordpiece && (type != USER_DEFINED || r->im->byte_level);
-        while (spaces && type == USER_DEFINED && n_spaces < size && text[n_spaces] == ' ')
+        im->verbatim[i] = added && !wordpiece && (type != INK_SP_USER_DEFINED || r->im->byte_level);
+        while (spaces && type == INK_SP_USER_DEFINED && n_spaces < size && text[n_spaces] == ' ')
             n_spaces++;
         if (n_spaces > 1 && n_spaces == size) {
             /* A run of spaces is a piece that merges make, and pieces have U+2581. */
@@ -182,7 +184,7 @@ static ink_result list_tokens(vocab_reader *r)
                                                            .content_size = t->size,
                                                            .set = INK_ADDED_RAW,
                                                            .token = {.id = t->id, .left_strip = t->id == mask},
-                                                           .special = type != USER_DEFINED};
+                                                           .special = type != INK_SP_USER_DEFINED};
     }
     im->given_ids = true;
     return INK_OK;
@@ -282,7 +284,7 @@ static ink_result read_llama(vocab_reader *r)
         r->im->scores[i] = -(double)i;
     INK_TRY(ink_import_tokens(r->im));
     for (size_t i = 0; i < r->n; i++)
-        if (r->types[i] == BYTE)
+        if (r->types[i] == INK_SP_BYTE)
             t->bytes.id[byte_of(r->im->tokens[i].text, r->im->tokens[i].size)] = (ink_token)i;
     return put_template(r, true, false, false);
 }
@@ -400,9 +402,9 @@ static ink_result read_t5(vocab_reader *r)
     t->unk = t->controls[INK_CONTROL_UNK];
     INK_TRY(list_scores(r));
     for (size_t i = 0; i < r->n; i++) {
-        if (r->types[i] == NORMAL)
+        if (r->types[i] == INK_SP_NORMAL)
             smallest = r->im->scores[i] < smallest ? r->im->scores[i] : smallest;
-        t->bytes.fallback |= r->types[i] == BYTE;
+        t->bytes.fallback |= r->types[i] == INK_SP_BYTE;
     }
     t->decoder.byte_fallback = t->bytes.fallback;
     INK_TRY(ink_import_tokens(r->im));
@@ -453,7 +455,7 @@ ink_result ink_import_tokenizer_gguf(ink_tokenizer_import *im, const ink_gguf *g
     r.types = ink_arena_alloc(im->arena, r.n, 1);
     if (r.types == NULL)
         return ink_fail(im->ctx, INK_ERROR_MEMORY, "out of memory: %s", gguf->file);
-    memset(r.types, NORMAL, r.n);
+    memset(r.types, INK_SP_NORMAL, r.n);
     INK_TRY(ink_builder_start(&im->b, im->ctx, im->arena, gguf->file));
     t->model = r.model = models[m].model;
     im->byte_level = strcmp(name, "gpt2") == 0;
@@ -464,7 +466,7 @@ ink_result ink_import_tokenizer_gguf(ink_tokenizer_import *im, const ink_gguf *g
         INK_TRY(vocab_id(&r, keys[i], models[m].ids[i], &t->controls[i]));
         /* Without types these are the control tokens that are known. */
         if (t->controls[i] >= 0 && i != INK_CONTROL_PAD)
-            r.types[t->controls[i]] = CONTROL;
+            r.types[t->controls[i]] = INK_SP_CONTROL;
     }
     INK_TRY(list_tokens(&r));
     return models[m].read(&r);
