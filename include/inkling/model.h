@@ -221,8 +221,8 @@ ink_result ink_state_create_in(ink_context *ctx, const ink_model *model, size_t 
                                ink_state **state);
 
 /*
- * How to make a state: {0} is what ink_state_create() makes for a capacity of 0. Keys and values of the context can be
- * held in less memory, which is also what a token of a long context reads:
+ * How to make a state: {0} is what ink_state_create() makes for a capacity of 0. Smaller keys and values save memory,
+ * and time in long contexts, where each token reads them all:
  *
  *     INK_F32   4 bytes a number; INK_TYPE_NONE is the same
  *     INK_F16   2 bytes, rounded to nearest even

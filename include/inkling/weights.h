@@ -11,7 +11,7 @@
  * read when asked for.
  *
  * A GGUF file looks the same: its shapes come in PyTorch's order, and its tensors may have quantised types (tensor.h).
- * What a file is, its first bytes say, or else the ending ".gguf" of its name.
+ * The first bytes of a file tell which it is, or else the ending ".gguf" of its name.
  *
  * Two conventions of the software that writes safetensors change the names:
  *
@@ -94,10 +94,9 @@ const char *ink_weights_metadata(const ink_weights *weights, const char *key);
 
 /* One key of the metadata. In safetensors all values are strings, GGUF has numbers and arrays, too. */
 typedef struct ink_metadata {
-    const char *key; /* lives as long as the ink_weights */
-    const char
-        *type;    /* of the value, or of each element: "string", "bool", "u8", "i8", ... "u64", "i64", "f32", "f64" */
-    size_t count; /* of elements; 1 if it is no array */
+    const char *key;  /* lives as long as the ink_weights */
+    const char *type; /* of the value or each element: "string", "bool", "u8", "i8", ... "u64", "i64", "f32", "f64" */
+    size_t count;     /* of elements; 1 if it is no array */
     bool is_array;
 } ink_metadata;
 
