@@ -649,7 +649,8 @@ static bool measure_gpt2(bench *b, ink_context *ctx)
  *
  *     encode       the multiply-adds of the encoder and of the keys and values that it leaves for the decoder
  *     step         the next token of every sentence, or of each of its 4 beams: the multiply-adds of the decoder, or
- * its weights, keys and values read once from memory, whichever takes longer translate    both
+ *                  its weights, keys and values read once from memory, whichever takes longer
+ *     translate    both
  */
 enum {
     D_MODEL = 512,

@@ -145,8 +145,7 @@ ink_result ink_import_classifier(ink_import *in, const char *module, ink_task ta
    text. On entry model->head.padding is the default of pad_token_id. */
 ink_result ink_import_decoder_head(ink_import *in, ink_task task, bool tied, const char *module, bool has_bias);
 
-/* Reads the stop tokens and the settings for generating. On entry info->eos_token is the default of the architecture.
- */
+/* Reads the stop tokens and the settings for generating. info->eos_token is the default of the architecture before. */
 ink_result ink_import_generation(ink_import *in);
 
 /* As ink_model_open(), but calls `visit` when everything is described and planned, and reads no weights. What `visit`

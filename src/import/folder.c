@@ -66,8 +66,7 @@ ink_model_place ink_model_place_find(ink_context *ctx, const char *path, const i
 
 /* ---- weights in other formats --------------------------------------------------------------------------------- */
 
-/* What else a folder may have, and what it is if not a state_dict of torch.save(). The content of a file decides first.
- */
+/* Other files of weights; `what` is NULL for a state_dict of torch.save(). The content of a file decides first. */
 static const struct {
     const char *name, *what;
 } others[] = {

@@ -419,8 +419,7 @@ static ink_result check_network(gguf_writer *w)
 
 /* ---- the list of tensors ---------------------------------------------------------------------------------------- */
 
-/* What the frequencies of a rope of type llama3 are divided by, relative to plain ones: a tensor, and no key says so.
- */
+/* A rope of type llama3 is plain frequencies divided by the factors in this tensor; no key says so. */
 static ink_result add_rope_factors(gguf_writer *w, const ink_rope *rope)
 {
     const size_t n = rope->head_dim / 2;
