@@ -423,11 +423,11 @@ static ink_result check_network(gguf_writer *w)
 static ink_result add_rope_factors(gguf_writer *w, const ink_rope *rope)
 {
     const size_t n = rope->head_dim / 2;
-    float *factors = ink_alloc_rows(w->arena, 2, n), *plain = factors + n;
-    ink_rope unscaled = {.head_dim = rope->head_dim, .theta = rope->theta};
+    const ink_rope unscaled = {.head_dim = rope->head_dim, .theta = rope->theta};
     if (rope->type != INK_ROPE_LLAMA3)
         return INK_OK;
-    if (factors == NULL)
+    float *factors = ink_alloc_rows(w->arena, 1, n), *plain = ink_alloc_rows(w->arena, 1, n);
+    if (factors == NULL || plain == NULL)
         return ink_fail(w->in->ctx, INK_ERROR_MEMORY, "out of memory: a GGUF file");
     w->in->ctx->kernel->rope_frequencies(rope, 1, factors);
     w->in->ctx->kernel->rope_frequencies(&unscaled, 1, plain);

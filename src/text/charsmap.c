@@ -45,11 +45,13 @@ static ink_result charsmap_walk(ink_tokenizer_builder *b, const char *where, con
     enum { UNSEEN, ON_THE_WAY, DONE };
     const size_t n = map->n_units;
     uint32_t *way = ink_arena_alloc(b->arena, n, sizeof *way), unit;
-    unsigned char *state = ink_arena_alloc(b->arena, n, 2), *byte = state + n; /* the last byte tried at way[i] */
+    unsigned char *state = ink_arena_alloc(b->arena, n, 1);
+    unsigned char *byte = ink_arena_alloc(b->arena, n, 1); /* the last byte tried at way[i] */
     size_t depth = 0, place = 0, from = 0;
     if (ink_arena_failed(b->arena))
         return ink_fail(b->ctx, INK_ERROR_MEMORY, "out of memory: a charsmap of %zu units", n);
-    memset(state, 0, 2 * n);
+    memset(state, 0, n);
+    memset(byte, 0, n);
     unit = map->units[0];
     for (;;) {
         /* The unit at `from` leads on. */
