@@ -42,7 +42,7 @@ static ink_result weights_fail_memory(ink_context *ctx, const char *name)
     return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the table of tensors of %s", name);
 }
 
-/* The tensors have these names now. There is memory for sorting them. */
+/* Sorts the names that the tensors have now. */
 static void sort_names(ink_weights *weights)
 {
     weights->names.first = &weights->tensors->name;
@@ -106,6 +106,32 @@ static ink_result find_aliases(ink_context *ctx, const ink_weights *weights, ink
         former = next;
     }
     ink_sort(*aliases, *n_aliases, NULL);
+    return INK_OK;
+}
+
+/* Makes a new table, with the aliases of each tensor behind it. The names are to be sorted again. */
+static ink_result add_aliases(ink_context *ctx, ink_weights *weights, ink_arena *work)
+{
+    ink_arena *arena = &weights->arena;
+    uint64_t *aliases;
+    size_t n_aliases = 0, n = 0;
+    INK_TRY(find_aliases(ctx, weights, work, &aliases, &n_aliases));
+    if (n_aliases == 0)
+        return INK_OK;
+    ink_weight *tensors = ink_arena_alloc(arena, weights->n_tensors + n_aliases, sizeof *tensors);
+    weights->names.sorted = ink_arena_alloc(arena, weights->n_tensors + n_aliases, sizeof *weights->names.sorted);
+    if (ink_arena_failed(arena))
+        return weights_fail_memory(ctx, weights->name);
+    for (size_t i = 0, a = 0; i < weights->n_tensors; i++) {
+        tensors[n++] = weights->tensors[i];
+        for (; a < n_aliases && aliases[a] >> 32 == i; a++, n++) {
+            tensors[n] = weights->tensors[i];
+            tensors[n].name = weights->metadata[ink_key_index(aliases[a])].key;
+            tensors[n].alias_of = weights->tensors[i].name;
+        }
+    }
+    weights->tensors = tensors;
+    weights->n_tensors = n;
     return INK_OK;
 }
 
@@ -358,28 +384,9 @@ static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const cha
     if (is_gguf)
         INK_TRY(check_quantisation(ctx, weights));
 
-    /* A new table, with the aliases of each tensor behind it. */
-    uint64_t *aliases;
-    size_t n_aliases = 0, n = 0;
-    INK_TRY(find_aliases(ctx, weights, work, &aliases, &n_aliases));
-    if (n_aliases > 0) {
-        ink_weight *tensors = ink_arena_alloc(arena, n_tensors + n_aliases, sizeof *tensors);
-        weights->names.sorted = ink_arena_alloc(arena, n_tensors + n_aliases, sizeof *weights->names.sorted);
-        if (ink_arena_failed(arena))
-            return weights_fail_memory(ctx, weights->name);
-        for (size_t i = 0, a = 0; i < n_tensors; i++) {
-            tensors[n++] = weights->tensors[i];
-            for (; a < n_aliases && aliases[a] >> 32 == i; a++, n++) {
-                tensors[n] = weights->tensors[i];
-                tensors[n].name = weights->metadata[ink_key_index(aliases[a])].key;
-                tensors[n].alias_of = weights->tensors[i].name;
-            }
-        }
-        weights->tensors = tensors;
-        weights->n_tensors = n;
-    }
+    INK_TRY(add_aliases(ctx, weights, work));
     INK_TRY(strip_wrappers(ctx, weights));
-    if (n_aliases > 0 || weights->prefix[0] != '\0')
+    if (weights->n_tensors > n_tensors || weights->prefix[0] != '\0')
         sort_names(weights);
     return INK_OK;
 }
