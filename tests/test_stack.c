@@ -94,6 +94,24 @@ static void call_model_open_bf16(stage *s)
     ink_model_free(model);
 }
 
+static void call_model_open_q4(stage *s)
+{
+    ink_model *model = NULL;
+    s->result = ink_model_open(s->ctx, s->folder, &(ink_model_options){.type = INK_Q4_0}, &model);
+    ink_model_free(model);
+}
+
+static bool throw_away(void *user, const void *bytes, size_t size)
+{
+    (void)user, (void)bytes, (void)size;
+    return true;
+}
+
+static void call_gguf_write(stage *s)
+{
+    s->result = ink_gguf_write(s->ctx, s->folder, &(ink_gguf_options){.type = INK_Q4_K}, throw_away, NULL);
+}
+
 static void call_state_create(stage *s) { s->result = ink_state_create(s->ctx, s->model, 32, &s->state); }
 static void call_reserve(stage *s) { s->result = ink_context_reserve(s->ctx, s->model, 1, 8, 32); }
 
@@ -256,6 +274,7 @@ static void measure_model(stage *s)
     MEASURE(s, weights_read);
     MEASURE(s, model_open);
     MEASURE(s, model_open_bf16);
+    MEASURE(s, model_open_q4);
     const ink_model_info *info = ink_model_get_info(s->model);
     if (ink_weights_find(s->weights, "mlp.0.weight") != NULL)
         MEASURE(s, mlp);
@@ -333,12 +352,19 @@ static void every_call_needs_little_stack(ink_context *ctx)
             snprintf(path, sizeof path, FIXTURES "/%s/%s", list == 0 ? "models" : "encoders", *name);
             measure_model(&s);
         }
-    for (size_t i = 0; i < 6; i++) {
-        static const char *const names[] = {"models/bart",      "models/marian",  "models/t5",
-                                            "seq2seq/bahdanau", "seq2seq/bridge", "seq2seq/bridges"};
+    static const char *const others[] = {"models/bart",          "models/marian",        "models/t5",
+                                         "seq2seq/bahdanau",     "seq2seq/bridge",       "seq2seq/bridges",
+                                         "quantised/int4_zeros", "quantised/int8_zeros", "quantised/fp8"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         stage s = {.ctx = ctx, .folder = path};
-        snprintf(path, sizeof path, FIXTURES "/%s", names[i]);
+        snprintf(path, sizeof path, FIXTURES "/%s", others[i]);
         measure_model(&s);
+    }
+    static const char *const written[] = {MODELS "/gpt", MODELS "/bert", FIXTURES "/quantise/wide",
+                                          FIXTURES "/quantised/fp8"};
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        stage s = {.ctx = ctx, .folder = written[i]};
+        MEASURE(&s, gguf_write);
     }
     for (size_t i = 0; i < 6; i++) {
         static const char *const names[] = {"gpt", "bert", "lstm", "gru", "rnn", "mlp"};

@@ -262,7 +262,7 @@ static ink_result fit_scheme(const schemes *s, const scheme *want, ink_coded *co
 
 /* Scales and zero points are read twice: here, so that a wrong one is found before there is memory for weights, and
    because the type of the weight depends on them; and again with each chunk of rows. */
-#define AT_ONCE ((size_t)1024)
+#define AT_ONCE ((size_t)256)
 
 /* `count` scales to f32. A scale of type E8M0 is 2^(byte - 127). */
 static void scales_to_floats(const ink_kernel *kernel, ink_type type, const unsigned char *bytes, size_t count,

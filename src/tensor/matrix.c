@@ -463,10 +463,10 @@ static void multiply_parts(ink_context *ctx, const ink_product *product)
 /* ---- multiplying with quantised matrices ---- */
 
 /* Bytes of quantised rows on the stack. */
-#define STACK_ROWS ((size_t)2 * 1024)
+#define STACK_ROWS ((size_t)1536)
 
 /* The columns of a row that is too long for them: a multiple of INK_SUM_BLOCK. */
-#define STACK_COLUMNS ((size_t)1024)
+#define STACK_COLUMNS ((size_t)768)
 
 /* Rows of x that one task quantises. */
 #define QUANTISE_ROWS ((size_t)16)
