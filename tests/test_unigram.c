@@ -123,7 +123,7 @@ static void wrong_files_are_refused(ink_context *ctx, counting *memory)
         {"'vocab':[['a',-Infinity]]", INK_ERROR_CORRUPT, "byte 41: NaN and Infinity are not JSON"},
         {"'vocab':[['a',0],['b',1e999]]", INK_ERROR_CORRUPT, "model.vocab[1][1]: a score that is too large"},
         {"'vocab':[['a',-2e308]]", INK_ERROR_CORRUPT, "model.vocab[0][1]: a score that is too large"},
-        {"'unk_id':1,'vocab':[['a',-1]]", INK_ERROR_MISMATCH, "model.unk_id: expected an integer from 0 to 0"},
+        {"'unk_id':1,'vocab':[['a',-1]]", INK_ERROR_MISMATCH, "model.unk_id: expected 0, found 1"},
         {"'unk_id':'a','vocab':[['a',-1]]", INK_ERROR_MISMATCH, "model.unk_id"},
         {"'byte_fallback':1,'vocab':[['a',-1]]", INK_ERROR_MISMATCH, "model.byte_fallback"},
         {"'alpha':0.1,'vocab':[['a',-1]]", INK_ERROR_UNSUPPORTED, "model.alpha: this member is not known here"},

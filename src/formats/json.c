@@ -505,7 +505,10 @@ ink_result ink_json_get_size(ink_context *ctx, const ink_json_document *document
             return INK_OK;
         }
     }
-    ink_format(expected, sizeof expected, "an integer from %zu to %zu", min, max);
+    if (min == max)
+        ink_format(expected, sizeof expected, "%zu", min);
+    else
+        ink_format(expected, sizeof expected, "an integer from %zu to %zu", min, max);
     return json_fail_value(ctx, document, node, expected);
 }
 
@@ -524,7 +527,10 @@ ink_result ink_json_get_int(ink_context *ctx, const ink_json_document *document,
             return INK_OK;
         }
     }
-    ink_format(expected, sizeof expected, "an integer from %lld to %lld", (long long)min, (long long)max);
+    if (min == max)
+        ink_format(expected, sizeof expected, "%lld", (long long)min);
+    else
+        ink_format(expected, sizeof expected, "an integer from %lld to %lld", (long long)min, (long long)max);
     return json_fail_value(ctx, document, node, expected);
 }
 
