@@ -26,11 +26,13 @@
  * and so is a setting that it would ignore and that changes results (windows of Qwen2, another activation, a tokenizer
  * that it lacks). A note says where it differs without harm, or what a file leaves out (the head that fills masks).
  *
- * Quantised types. Matrices are quantised, biases and norms stay F32, and so do positions and token types, as in
- * llama-quantize. Each block gets the scale with the smallest squared error; which weights matter more than others is
- * not modelled (llama.cpp has importance matrices for that). The matrix of the logits, which is often the embedding,
- * is Q6_K where the others have 4 or 5 bits. A row that is no whole number of blocks has a type that fits: Q5_0 instead
- * of Q4_K, and Q8_0 instead of Q6_K, which have blocks of 256; F16 where not even 32 divide the row. A note says which.
+ * Quantised types. Weights that the folder has as codes and scales (quantization_config) are written as the numbers
+ * they mean, so F32 holds them exactly. Matrices are quantised, biases and norms stay F32, and so do positions and
+ * token types, as in llama-quantize. Each block gets the scale with the smallest squared error; which weights matter
+ * more than others is not modelled (llama.cpp has importance matrices for that). The matrix of the logits, which is
+ * often the embedding, is Q6_K where the others have 4 or 5 bits. A row that is no whole number of blocks has a type
+ * that fits: Q5_0 instead of Q4_K, and Q8_0 instead of Q6_K, which have blocks of 256; F16 where not even 32 divide the
+ * row. A note says which.
  *
  * The same folder and options give the same bytes on every machine and with every kernel.
  */
