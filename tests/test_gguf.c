@@ -322,7 +322,8 @@ static const refusal refusals[] = {
     {HEAD(1, 0) "\"t\" 3:4 4294967296:8 0:8 4294967296:8 24:4 0:8 |32", C,
      "tensor 't' (byte 24): the size of [4294967296, 0, 4294967296] overflows"},
     {HEAD(1, 0) ROW("t", 4611686018427387903, 24, 0) "|32", C,
-     "tensor 't' (byte 24): I8 [4611686018427387903] needs 4611686018427387903 bytes, the file has 64"},
+     "tensor 't' (byte 24): I8 [4611686018427387903] needs 4611686018427387903 bytes from byte 0 of the data "
+     "on, but the whole file has 64"},
     {HEAD(1, 1) QUANTISED ROW("t", 100, 8, 0) "|32 =128", C,
      "tensor 't' (byte 68): a row of 100 elements is no whole number of Q8_0 blocks of 32"},
     {HEAD(1, 1) QUANTISED MATRIX("t", 128, 2, 12, 0) "|32 =144", C,

@@ -431,6 +431,15 @@ static void mistakes_are_answered(void **state)
     refused(run(CHAT, folder, "--context", "300"), "--context expects at most 256 with this model, found 300");
     write_file(folder, "chat_template.jinja", "a\n{{ messages }", 15);
     refused(run(CHAT, folder), "chat_template.jinja: line 2: expected the end of the tag, found '}'");
+    char *own = join_path(folder, "own.jinja"); /* a file is named by its path, when it is read and when it runs */
+    write_file(folder, "own.jinja", "a\n{{ messages }", 15);
+    refused(run(CHAT, MODELS "/gpt", "--template", own), "own.jinja: line 2: expected the end of the tag, found '}'");
+    write_file(folder, "own.jinja", "{{ a.b }}", 9);
+    process p = run_with("a\n", CHAT, MODELS "/gpt", "--template", own);
+    assert_int_equal(p.code, 1);
+    assert_non_null(strstr(p.err, "/own.jinja: line 1: 'a' is undefined\n"));
+    process_free(&p);
+    free(own);
     forget(folder);
 }
 

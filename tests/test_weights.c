@@ -863,7 +863,9 @@ static void folders_without_weights(void **state)
         {"model.gguf", INK_ERROR_CORRUPT, "model.gguf: this is not a GGUF file"},
         {"ggml-model.gguf", INK_ERROR_UNSUPPORTED, "a GGUF model"},
         {"config.json", INK_ERROR_NOT_FOUND, "tiny has no model.safetensors"},
-        {"notes.txt", INK_ERROR_NOT_FOUND, "tiny: neither model.safetensors nor config.json can be opened"},
+        {"notes.txt", INK_ERROR_NOT_FOUND,
+         "tiny: expected the folder of a model or the path of a GGUF file, but neither model.safetensors nor "
+         "config.json can be opened there"},
     };
     bench *b = *state;
     ink_weights *weights;

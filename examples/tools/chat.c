@@ -115,6 +115,7 @@ static bool open_template(talk *t)
         if (file == NULL)
             return false;
         chat.template_text = file;
+        chat.template_name = template;
     }
     bool done = console_ok(lm->ctx, ink_chat_open(lm->ctx, lm->folder, lm->tokenizer, &chat, &t->chat));
     free(file);
@@ -563,8 +564,7 @@ static bool chat(ink_context *ctx)
         char parameters[CONSOLE_ROOM], context[CONSOLE_ROOM];
         console_note("%s, %s parameters, context %s, chat template %s", info->kind,
                      console_parameters(parameters, info->n_parameters),
-                     t.capacity > 0 ? console_count(context, t.capacity) : "unlimited",
-                     template != NULL ? template : ink_chat_name(t.chat));
+                     t.capacity > 0 ? console_count(context, t.capacity) : "unlimited", ink_chat_name(t.chat));
         if (asked)
             console_note(
                 "/reset begins a new conversation, /save FILE and /load FILE keep one, Ctrl-C stops an answer, "

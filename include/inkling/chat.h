@@ -43,15 +43,16 @@ typedef struct ink_chat_options {
     const char *standard;      /* a template of the library's own, by name (below), instead of the folder's; or NULL */
     const char *template_text; /* [template_size] a template of the caller's instead of the folder's; or NULL */
     size_t template_size;
+    const char *template_name; /* of template_text in error messages, such as its path; NULL: "template_text" */
     const char *date; /* what time it is for templates that ask (strftime_now): "2026-11-05" or "2026-11-05T18:30:00";
                          NULL: 26 July 2024 */
     const ink_source *source; /* where the files are; NULL: the folder `folder` on disk */
 } ink_chat_options;
 
 /* Opens the chat template of a folder or of a GGUF file, by the paths that ink_model_open() takes; options may be NULL.
-   `tokenizer` is the folder's and must outlive the chat. A
-   folder without a template has the standard one that its model_type in config.json is known for, if the tokenizer has
-   the control tokens of it. Of several named templates it opens "default", and "tool_use" for messages with tools.
+   `tokenizer` is the folder's and must outlive the chat. A folder without a template gets the standard one of its
+   model_type in config.json, if there is one and the tokenizer has its control tokens. Of several named templates it
+   opens "default", and "tool_use" for messages with tools.
    INK_ERROR_NOT_FOUND (no template, and nothing else decides), INK_ERROR_CORRUPT (not Jinja: the line is named),
    INK_ERROR_UNSUPPORTED (a tag that does not run here), INK_ERROR_MISMATCH (a control token of the standard template is
    no added token of the tokenizer), INK_ERROR_ARGUMENT (no such standard template, no date), INK_ERROR_READ, _LIMIT,
@@ -61,7 +62,7 @@ ink_result ink_chat_open(ink_context *ctx, const char *folder, const ink_tokeniz
 void ink_chat_free(ink_chat *chat);
 
 /* Where the template comes from: "chat_template.jinja", "tokenizer_config.json", "tokenizer.chat_template" (GGUF), the
-   name of a standard template, or "template_text". It lives as long as the chat. */
+   name of a standard template, or template_name of the options. It lives as long as the chat. */
 const char *ink_chat_name(const ink_chat *chat);
 
 /* The name of the i-th standard template: "chatml", "llama-3", "llama-2", "mistral-v0", "mistral-v1", "mistral-v3",

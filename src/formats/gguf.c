@@ -293,8 +293,9 @@ static ink_result gguf_read_tensor(gguf_reader *r, ink_weight *weight)
         return gguf_refuse(r, INK_ERROR_CORRUPT, "its data begin %llu bytes behind the table, expected %llu",
                            (unsigned long long)offset, (unsigned long long)r->n_data);
     if (r->n_data > r->file->size || size > r->file->size - r->n_data)
-        return gguf_refuse(r, INK_ERROR_CORRUPT, "%s %s needs %zu bytes, the file has %llu",
-                           ink_type_name(weight->type), INK_SHAPE(&weight->shape), size,
+        return gguf_refuse(r, INK_ERROR_CORRUPT,
+                           "%s %s needs %zu bytes from byte %llu of the data on, but the whole file has %llu",
+                           ink_type_name(weight->type), INK_SHAPE(&weight->shape), size, (unsigned long long)r->n_data,
                            (unsigned long long)r->file->size);
     weight->size = size;
     r->n_data = gguf_pad(r, r->n_data + size);

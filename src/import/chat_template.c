@@ -337,7 +337,7 @@ static ink_result read_chat(chat_reader *r)
     if (r->gguf == NULL)
         INK_TRY(ink_tokenizer_config_open(r->ctx, r->arena, r->source, &r->config));
     if (options->template_text != NULL) {
-        r->draft.name = "template_text";
+        r->draft.name = options->template_name != NULL ? options->template_name : "template_text";
         r->draft.text = options->template_text;
         r->draft.size = options->template_size;
     } else if (options->standard == NULL) {

@@ -141,7 +141,8 @@ ink_result ink_folder_explain(ink_context *ctx, const ink_source *source, const 
     bool config = module[0] != '\0' || folder_has(source, "config.json");
     if (!config && !folder_has(source, WEIGHTS_FILE) && !folder_has(source, INDEX_FILE))
         return ink_fail(ctx, INK_ERROR_NOT_FOUND,
-                        "%s: neither " WEIGHTS_FILE " nor config.json can be opened; is this the folder of a model?",
+                        "%s: expected the folder of a model or the path of a GGUF file, but neither " WEIGHTS_FILE
+                        " nor config.json can be opened there",
                         folder);
     return ink_fail(ctx, INK_ERROR_NOT_FOUND, "%s has no %s", folder, config ? weights : "config.json");
 }

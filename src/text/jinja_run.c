@@ -62,7 +62,9 @@ ink_result ink_jinja_failed(const ink_jinja *run)
 {
     if (ink_arena_failed(&run->ctx->scratch))
         return ink_fail(run->ctx, INK_ERROR_MEMORY, "out of memory: running the template");
-    return ink_fail(run->ctx, INK_ERROR_LIMIT, "the template needs more memory than template_bytes of ink_limits");
+    return ink_fail(run->ctx, INK_ERROR_LIMIT,
+                    "the template needs more than %llu bytes of memory (template_bytes of ink_limits)",
+                    (unsigned long long)run->ctx->limits.template_bytes);
 }
 
 ink_result ink_jinja_new_values(ink_jinja *run, size_t n, ink_jinja_value **values)
@@ -220,9 +222,11 @@ const char *ink_jinja_kind_name(ink_jinja_value value)
 
 ink_result ink_jinja_wrong(ink_jinja *run, ink_jinja_value value, const char *what)
 {
+    if (value.kind == INK_JINJA_UNDEFINED && value.text == NULL)
+        return ink_fail(run->ctx, INK_ERROR_MISMATCH,
+                        "an item is used that is not there, such as one past the end of a list");
     if (value.kind == INK_JINJA_UNDEFINED)
-        return ink_fail(run->ctx, INK_ERROR_MISMATCH, "'%.*s' is undefined",
-                        value.text != NULL ? (int)value.text->size : 1, value.text != NULL ? value.text->at : "?");
+        return ink_fail(run->ctx, INK_ERROR_MISMATCH, "'%.*s' is undefined", (int)value.text->size, value.text->at);
     return ink_fail(run->ctx, INK_ERROR_MISMATCH, "a value of type %s %s", ink_jinja_kind_name(value), what);
 }
 
