@@ -639,13 +639,15 @@ static void the_program_leaves_no_half_file(void **state)
         {{QUANTISE, MODELS "/translate_gru", path}, "model_type 'seq2seq' cannot be written as GGUF"},
         {{QUANTISE, FIXTURES "/gguf_models/llama.gguf", path}, "is a GGUF file: only folders are written as one"},
         {{QUANTISE, FIXTURES "/encoders/static_folder", path}, "modules.json: model_type 'static' cannot be written"},
-        {{QUANTISE, folder, path}, "is this the folder of a model?"},
+        {{QUANTISE, folder, path}, "expected the folder of a model"},
         {{QUANTISE, MODELS "/gpt", path, "--type", "q5_k"},
          "--type expects f32, bf16, f16, q8_0, q6_k, q5_0, q4_k or q4_0"},
         {{QUANTISE, MODELS "/gpt", path, "--pooling", "max"}, "--pooling expects cls, mean or last, found 'max'"},
         {{QUANTISE, MODELS "/gpt", nowhere}, "cannot be written: No such file or directory"},
         {{QUANTISE, MODELS "/gpt", place}, "cannot be written"},
         {{QUANTISE, MODELS "/gpt", "--type", "q8_0"}, "--type is for writing: OUT.gguf is missing"},
+        {{QUANTISE, MODELS "/gpt", path, "--row", "3"}, "--row expects FOLDER and no OUT.gguf, found "},
+        {{QUANTISE, "--row", "3"}, "--row expects FOLDER and no OUT.gguf, found no FOLDER"},
         {{QUANTISE, MODELS "/gpt", "--row", "128"}, "--row expects less than 128, the rows of blk.0.ffn_down.weight"},
     };
     mistakes_refused(mistakes, sizeof mistakes / sizeof *mistakes);

@@ -237,7 +237,6 @@ bool rounding_show_types(ink_context *ctx, const char *folder)
     double exact = 0;
     char bytes[CONSOLE_ROOM];
     bool done = true;
-    printf("\ntype        file    bits per token\n");
     for (size_t i = 0; done && i < N_ROUNDING_TYPES; i++) {
         written w;
         double bits = 0;
@@ -245,6 +244,8 @@ bool rounding_show_types(ink_context *ctx, const char *folder)
         done = write_folder(ctx, folder, rounding_types[i].type, &w) &&
                measure(ctx, folder, FILE_NAME, &(ink_model_options){.source = &w.source}, &bits, &memory);
         exact = i == 0 ? bits : exact;
+        if (done && i == 0)
+            printf("\ntype        file    bits per token\n");
         if (done)
             printf("%-4s  %10s    %.4f  %+.2f %%\n", rounding_types[i].name, console_bytes(bytes, w.size), bits,
                    percent_more(bits, exact));

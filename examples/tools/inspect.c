@@ -18,11 +18,11 @@ static const cli_option options[] = {
 static cli line = {
     .name = "inspect",
     .usage = "FILE_OR_FOLDER [options]",
-    .about =
-        "Lists the tensors of a safetensors or GGUF file, or of a model folder; of a file also its metadata, of a\n"
-        "folder what kind of model it is and how much memory it needs.",
+    .about = "Lists the tensors of a safetensors or GGUF file, or of a model folder. For files it also prints the\n"
+             "metadata, for folders and GGUF files the kind of the model and the memory it needs.",
     .samples = "  inspect examples/models/gpt\n"
-               "  inspect examples/models/gru/model.safetensors\n",
+               "  inspect examples/models/gru/model.safetensors\n"
+               "  inspect examples/models/gpt --type q4\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, 1, "FILE_OR_FOLDER"),
 };

@@ -10,8 +10,10 @@
 
 #include "rounding.h"
 
+#define ROW_UNSET UINT64_MAX
+
 static const char *type_name, *pooling_name;
-static uint64_t shown_row;
+static uint64_t shown_row = ROW_UNSET;
 
 static const cli_option options[] = {
     CLI_TEXT(
@@ -115,13 +117,16 @@ static bool write_file(ink_context *ctx, const char *folder, const char *path)
 static bool quantise(ink_context *ctx)
 {
     const char *folder = line.arguments[0], *path = line.arguments[1];
+    if (shown_row != ROW_UNSET && (folder == NULL || path != NULL))
+        return console_complain("--row expects FOLDER and no OUT.gguf, found %s", path != NULL ? path : "no FOLDER");
     if (path != NULL)
         return write_file(ctx, folder, path);
     if (type_name != NULL || pooling_name != NULL)
         return console_complain("%s is for writing: OUT.gguf is missing", type_name != NULL ? "--type" : "--pooling");
     if (folder == NULL)
         return rounding_show_models(ctx);
-    return rounding_show_row(ctx, folder, (size_t)shown_row) && rounding_show_types(ctx, folder);
+    return rounding_show_row(ctx, folder, shown_row == ROW_UNSET ? 0 : (size_t)shown_row) &&
+           rounding_show_types(ctx, folder);
 }
 
 int main(int argc, char **argv) { return cli_main(&line, argc, argv, quantise); }

@@ -203,9 +203,9 @@ static bool print_cost(const scoring *s, const char *text, size_t size)
     bool done = lm_open(&stored.lm, s->lm.ctx, line.arguments[0], ids_in ? LM_NO_TOKENIZER : LM_TOKENIZER) &&
                 score_all(&stored, text, size);
     if (done)
-        printf("as stored        %.4f: %s costs %+.2f %%, with %s of weights and not %s\n",
-               stored.bits / (double)stored.n_scored, type, 100 * (s->bits / stored.bits - 1),
-               console_bytes(a, s->lm.info->n_bytes), console_bytes(b, stored.lm.info->n_bytes));
+        printf("as stored        %.4f, with %s of weights: %s costs %+.2f %%, with %s\n",
+               stored.bits / (double)stored.n_scored, console_bytes(a, stored.lm.info->n_bytes), type,
+               100 * (s->bits / stored.bits - 1), console_bytes(b, s->lm.info->n_bytes));
     free(stored.logits);
     free(stored.tokens);
     lm_close(&stored.lm);
