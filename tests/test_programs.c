@@ -198,6 +198,7 @@ static void weights_are_quantised(void **state)
         double bits = number_after(said, "bits per token"), stored = number_after(said, "as stored");
         assert_true(fabs(number_after(said, "costs") - 100 * (bits / stored - 1)) <= 0.02);
         assert_true(fabs(bits / stored - 1) < 0.02);
+        assert_non_null(strstr(said, ", with 1.10 MB of weights: q"));
         free(said);
     }
     char *wrote = output_of(run(GENERATE, MODELS "/gru", "It was night.", "-n", "20", "-t", "0", "--type", "q4"));

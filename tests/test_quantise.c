@@ -651,6 +651,12 @@ static void the_program_leaves_no_half_file(void **state)
         {{QUANTISE, MODELS "/gpt", "--row", "128"}, "--row expects less than 128, the rows of blk.0.ffn_down.weight"},
     };
     mistakes_refused(mistakes, sizeof mistakes / sizeof *mistakes);
+    process p = run(QUANTISE, MODELS "/mood"); /* a row, and no head of a table without lines */
+    assert_int_equal(p.code, 1);
+    assert_non_null(strstr(p.out, "q8_0, 8.5 bits a weight"));
+    assert_null(strstr(p.out, "bits per token"));
+    assert_non_null(strstr(p.err, "only a model that continues texts has bits per token"));
+    process_free(&p);
     assert_int_not_equal(access(path, F_OK), 0);
     assert_int_not_equal(access(part, F_OK), 0);
     rmdir(place);
