@@ -102,7 +102,7 @@ static ink_result gguf_skip(gguf_reader *r, uint64_t size, unsigned char **bytes
 static ink_result gguf_number(gguf_reader *r, size_t width, uint64_t *number)
 {
     uint64_t at = r->at;
-    unsigned char *bytes;
+    unsigned char *bytes = NULL;
     INK_TRY(gguf_skip(r, width, &bytes));
     if (bytes == NULL && (at < r->from || r->at > r->from + r->held)) {
         uint64_t left = r->file->size - at;

@@ -324,7 +324,7 @@ static ink_result weights_fill(ink_context *ctx, ink_weights *weights, const cha
 {
     static const char ending[] = ".gguf";
     ink_arena *arena = &weights->arena;
-    ink_safetensors *tables;
+    ink_safetensors *tables = NULL;
     bool is_gguf = false;
     if (weights->n_files == 1) {
         size_t length = strlen(names[0]);

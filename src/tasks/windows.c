@@ -71,7 +71,7 @@ ink_result ink_windows_check(ink_windows *w)
         return ink_fail(w->ctx, INK_ERROR_LIMIT, "a window of %zu tokens is too long: this model allows %zu",
                         w->max_tokens, w->model->info.context_length);
     for (size_t i = 0; i < w->n_passages; i++) {
-        ink_window_cut cut;
+        ink_window_cut cut = {0};
         INK_TRY(cut_passage(w, i, &cut));
         w->longest = ink_size_max(w->longest, w->passages[i].n_tokens - cut.count + cut.room);
         w->most = ink_size_max(w->most, cut.n_windows);

@@ -476,10 +476,10 @@ ink_result ink_jinja_binary(ink_jinja *run, ink_jinja_operator op, ink_jinja_val
     const ink_jinja_value nothing = {.kind = INK_JINJA_UNDEFINED};
     const bool texts = a.kind == INK_JINJA_TEXT && b.kind == INK_JINJA_TEXT;
     const size_t from = run->n_out;
-    bool truth;
-    int order;
-    int64_t i, k;
-    double x, y;
+    bool truth = false;
+    int order = 0;
+    int64_t i = 0, k = 0;
+    double x = 0, y = 0;
     switch (op) {
     case INK_JINJA_EQ:
     case INK_JINJA_NE:
