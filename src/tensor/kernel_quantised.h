@@ -232,8 +232,6 @@ static void chunk_integers(ink_type type, const uint8_t *from, const uint8_t *hi
 CHUNKS_ARE_SHARED void chunk_scales(ink_type type, const uint8_t *from, size_t blocks, float *scales, float *minima)
 {
     const ink_panel_format *format = ink_panel_format_of(type);
-    for (size_t line = 0; line < ink_chunk_scale_bytes(format, blocks); line += 64)
-        PREFETCH((uintptr_t)from + line + READ_AHEAD);
     if (format->elements == INK_BLOCK && format->halves != 0) {
         for (size_t b = 0; b < blocks; b++) {
             wide_store(scales + b * INK_PANEL, wide_f16(from));
@@ -556,7 +554,8 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
                 c.blocks = blocks - b < INK_CHUNK_BLOCKS ? blocks - b : INK_CHUNK_BLOCKS;
                 c.x = p->rows + row * row_bytes + b * INK_BLOCK;
                 c.starts = p->rows + row * row_bytes + blocks * INK_BLOCK + b * (INK_BLOCK / c.fold) * 4;
-                const size_t chunk_bytes = ink_chunk_bytes(format, c.blocks);
+                const size_t scale_bytes = ink_chunk_scale_bytes(format, c.blocks);
+                const size_t chunk_bytes = scale_bytes + c.blocks * format->code_bytes;
                 c.next = b + c.blocks < blocks ? w + chunk_bytes : first_w + count * p->w->panel_stride;
                 c.next_bytes = chunk_bytes;
                 for (size_t i = 0; i < count; i++) {
@@ -564,9 +563,11 @@ static void multiply_quantised(const ink_product *p, size_t row, size_t row_end,
                     float *own = scales + i * EACH;
                     c.scales[i] = own;
                     c.halves = chunk;
+                    for (size_t line = 0; few && line < scale_bytes; line += 64)
+                        PREFETCH((uintptr_t)chunk + line + READ_AHEAD);
                     if (c.halves_bytes == 0)
                         chunk_scales(p->w->type, chunk, c.blocks, own, own + folds * INK_PANEL);
-                    c.codes[i] = chunk + ink_chunk_scale_bytes(format, c.blocks);
+                    c.codes[i] = chunk + scale_bytes;
                     if (unpacked && format->bits < 8) {
                         chunk_codes(format, c.codes[i], c.blocks, c.table, bytes[i]);
                         c.codes[i] = bytes[i];

@@ -36,7 +36,7 @@ struct ink_chat {
     size_t n_ends;
 };
 
-/* What a chat is made of. All strings are copied, but `name`, if it is static. */
+/* What a chat is made of. All strings are copied. */
 typedef struct ink_chat_draft {
     const ink_tokenizer *tokenizer;
     ink_chat_read_json read_json;
