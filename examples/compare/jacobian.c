@@ -165,8 +165,9 @@ static double norm_and_scale(jacobian *j)
         sum += (double)j->p[i] * (double)j->p[i];
     sum = sqrt(sum / (double)rows);
     frexp(sum, &e);
+    const double factor = ldexp(1, -e);
     for (size_t i = 0; sum > 0 && i < rows * rows; i++)
-        j->p[i] = (float)ldexp((double)j->p[i], -e);
+        j->p[i] = (float)(factor * (double)j->p[i]);
     return sum;
 }
 

@@ -19,6 +19,8 @@ ink_context_options test_options(unsigned n_threads)
     return options;
 }
 
+size_t test_stride(size_t n) { return getenv("INKLING_TEST_ALL") != NULL ? 1 : n; }
+
 ink_context *test_context(unsigned n_threads)
 {
     ink_context_options options = test_options(n_threads);

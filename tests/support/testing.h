@@ -21,6 +21,10 @@
    it does not say); for tests that set an allocator of their own. */
 ink_context_options test_options(unsigned n_threads);
 
+/* A long sweep takes every n-th of its cases, so that the suite needs two minutes of processor time at most; and all of
+   them where INKLING_TEST_ALL is set, as the gate does once. Returns n or 1. */
+size_t test_stride(size_t n);
+
 /* A context with these options. Fails the test if it cannot be made. Free with ink_context_free(). */
 ink_context *test_context(unsigned n_threads);
 
