@@ -34,10 +34,11 @@ typedef struct ink_source {
     void (*close)(void *user, void *file);
 } ink_source;
 
-/* The files of a folder; NULL or "": names are paths as they are. Only regular files are opened. Symbolic links are
-   followed, also out of the folder, because the caches of Hugging Face are made of them: a program that opens folders
-   of strangers looks for links itself. A name in a file that would leave the folder is refused. `path` is kept, not
-   copied. In a build without files (INK_NO_FILES) every open answers INK_ERROR_UNSUPPORTED. */
+/* The files of a folder; NULL or "": names are paths as they are. On Windows paths are UTF-8. Only regular files are
+   opened. Symbolic links are followed, also out of the folder, because the caches of Hugging Face are made of them: a
+   program that opens folders of strangers looks for links itself. A name in a file that would leave the folder is
+   refused. `path` is kept, not copied. In a build without files (INK_NO_FILES) every open answers
+   INK_ERROR_UNSUPPORTED. */
 ink_source ink_source_folder(const char *path);
 
 /* Files in memory. `files` and everything it points to are kept, not copied. */

@@ -51,8 +51,10 @@ struct ink_context {
 
 /* ---- errors --------------------------------------------------------------------------------------------------- */
 
-/* The compiler checks the arguments of a format against its letters. */
-#if defined(__GNUC__)
+/* The compiler checks the arguments of a format against its letters. For Windows, gcc's "printf" lacks %zu. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define INK_PRINTF(at, first) __attribute__((__format__(__gnu_printf__, at, first)))
+#elif defined(__GNUC__)
 #define INK_PRINTF(at, first) __attribute__((__format__(__printf__, at, first)))
 #else
 #define INK_PRINTF(at, first)

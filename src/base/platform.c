@@ -1,5 +1,5 @@
 /*
- * platform.c - the memory, files and threads of the operating system: POSIX, or plain C where there is nothing else.
+ * platform.c - the memory, files and threads of the operating system: POSIX or Windows. Of Windows it needs kernel32.
  */
 #if !defined(_WIN32)
 #define _POSIX_C_SOURCE 200809L
@@ -15,6 +15,12 @@
 #include "platform.h"
 
 #include <stdlib.h>
+#if defined(_WIN32)
+#if !defined(_WIN32_WINNT)
+#define _WIN32_WINNT 0x0601 /* Windows 7 */
+#endif
+#include <windows.h>
+#endif
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
@@ -55,8 +61,6 @@ void *ink_platform_resize(void *user, void *block, size_t old_size, size_t new_s
 #include <sys/auxv.h>
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
-#elif defined(_WIN32)
-#include <windows.h>
 #endif
 
 bool ink_platform_has_dotprod(void)
@@ -151,32 +155,51 @@ void ink_platform_close(void *file)
 
 #else
 
-#include <stdio.h>
+/* Bytes of a path, its zero included. MAX_PATH, which counts characters, is less unless a program and its system have
+   agreed on long paths. */
+#define PATH_BYTES 4096
 
 ink_result ink_platform_open(const char *path, void **file, uint64_t *size)
 {
-    FILE *stream = fopen(path, "rb");
-    if (stream == NULL)
-        return INK_ERROR_NOT_FOUND;
-    long long end = _fseeki64(stream, 0, SEEK_END) == 0 ? _ftelli64(stream) : -1;
-    if (end < 0) {
-        fclose(stream);
-        return INK_ERROR_READ;
+    WCHAR wide[PATH_BYTES];
+    LARGE_INTEGER length;
+    HANDLE handle = INVALID_HANDLE_VALUE;
+    DWORD saved = GetLastError();
+    ink_result result = INK_OK;
+    if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, PATH_BYTES) > 0)
+        handle = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
+                             OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+    if (handle == INVALID_HANDLE_VALUE) {
+        DWORD why = GetLastError();
+        bool absent = why == ERROR_FILE_NOT_FOUND || why == ERROR_PATH_NOT_FOUND || why == ERROR_INVALID_NAME;
+        result = absent || why == ERROR_NO_UNICODE_TRANSLATION ? INK_ERROR_NOT_FOUND : INK_ERROR_READ;
+    } else if (GetFileType(handle) != FILE_TYPE_DISK || !GetFileSizeEx(handle, &length)) { /* a pipe, NUL, a disk */
+        CloseHandle(handle);
+        result = INK_ERROR_READ;
+    } else {
+        *file = handle;
+        *size = (uint64_t)length.QuadPart;
     }
-    *file = stream;
-    *size = (uint64_t)end;
-    return INK_OK;
+    SetLastError(saved);
+    return result;
 }
 
 ink_result ink_platform_read(void *file, uint64_t offset, void *buffer, size_t size, size_t *got)
 {
-    if (_fseeki64(file, (long long)offset, SEEK_SET) != 0)
-        return INK_ERROR_READ;
-    *got = fread(buffer, 1, size, file);
-    return *got == 0 && ferror((FILE *)file) ? INK_ERROR_READ : INK_OK;
+    DWORD saved = GetLastError(), most = 1u << 30, n = 0;
+    OVERLAPPED at = {.Offset = (DWORD)offset, .OffsetHigh = (DWORD)(offset >> 32)};
+    bool done = ReadFile(file, buffer, size < most ? (DWORD)size : most, &n, &at) || GetLastError() == ERROR_HANDLE_EOF;
+    SetLastError(saved);
+    *got = done ? n : 0;
+    return done ? INK_OK : INK_ERROR_READ;
 }
 
-void ink_platform_close(void *file) { fclose(file); }
+void ink_platform_close(void *file)
+{
+    DWORD saved = GetLastError();
+    CloseHandle(file);
+    SetLastError(saved);
+}
 
 #endif
 
@@ -229,7 +252,7 @@ void ink_float_mode_leave(ink_float_mode host) { (void)fesetenv(&host.environmen
 
 /* ---- threads -------------------------------------------------------------------------------------------------- */
 
-#if !defined(INK_NO_THREADS)
+#if !defined(INK_NO_THREADS) && !defined(_WIN32)
 
 #include <pthread.h>
 #include <signal.h>
@@ -320,10 +343,6 @@ void ink_sleep_wake_all(ink_sleep *sleep)
     pthread_mutex_unlock(&sleep->mutex);
 }
 
-size_t ink_thread_bytes(void) { return sizeof(ink_thread); }
-
-size_t ink_sleep_bytes(void) { return sizeof(ink_sleep); }
-
 long ink_process_id(void) { return (long)getpid(); }
 
 void ink_platform_pause(void)
@@ -334,5 +353,76 @@ void ink_platform_pause(void)
     __asm__ volatile("yield");
 #endif
 }
+
+#elif !defined(INK_NO_THREADS)
+
+struct ink_thread {
+    HANDLE handle;
+    void (*run)(void *);
+    void *argument;
+};
+
+struct ink_sleep {
+    SRWLOCK lock;
+    CONDITION_VARIABLE condition;
+};
+
+/* Threads of the C library would be _beginthreadex()'s, but a worker calls nothing there that has state. */
+static DWORD WINAPI thread_main(void *argument)
+{
+    ink_thread *thread = argument;
+    thread->run(thread->argument);
+    return 0;
+}
+
+bool ink_thread_start(ink_thread *thread, void (*run)(void *), void *argument)
+{
+    thread->run = run;
+    thread->argument = argument;
+    thread->handle = CreateThread(NULL, 0, thread_main, thread, 0, NULL);
+    return thread->handle != NULL;
+}
+
+void ink_thread_join(ink_thread *thread)
+{
+    WaitForSingleObject(thread->handle, INFINITE);
+    CloseHandle(thread->handle);
+}
+
+bool ink_sleep_init(ink_sleep *sleep)
+{
+    InitializeSRWLock(&sleep->lock);
+    InitializeConditionVariable(&sleep->condition);
+    return true;
+}
+
+void ink_sleep_destroy(ink_sleep *sleep) { (void)sleep; } /* neither holds anything of the system's */
+
+void ink_sleep_until(ink_sleep *sleep, bool (*ready)(void *), void *argument)
+{
+    AcquireSRWLockExclusive(&sleep->lock);
+    while (!ready(argument))
+        SleepConditionVariableSRW(&sleep->condition, &sleep->lock, INFINITE, 0);
+    ReleaseSRWLockExclusive(&sleep->lock);
+}
+
+void ink_sleep_wake_all(ink_sleep *sleep)
+{
+    AcquireSRWLockExclusive(&sleep->lock);
+    WakeAllConditionVariable(&sleep->condition);
+    ReleaseSRWLockExclusive(&sleep->lock);
+}
+
+long ink_process_id(void) { return (long)GetCurrentProcessId(); }
+
+void ink_platform_pause(void) { YieldProcessor(); }
+
+#endif
+
+#if !defined(INK_NO_THREADS)
+
+size_t ink_thread_bytes(void) { return sizeof(ink_thread); }
+
+size_t ink_sleep_bytes(void) { return sizeof(ink_sleep); }
 
 #endif

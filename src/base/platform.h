@@ -8,7 +8,7 @@
 
 #include <inkling/context.h>
 
-#if (defined(_WIN32) || defined(__STDC_NO_ATOMICS__)) && !defined(INK_NO_THREADS)
+#if defined(__STDC_NO_ATOMICS__) && !defined(INK_NO_THREADS) /* MSVC without /experimental:c11atomics */
 #define INK_NO_THREADS
 #endif
 
