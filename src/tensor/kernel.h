@@ -238,8 +238,10 @@ typedef struct ink_kernel {
 } ink_kernel;
 
 /* The variants of this build; -DINK_NO_AVX2, -DINK_NO_AVX512 and -DINK_NO_NEON leave one out. gcc for Windows aligns
-   the stack to 16 bytes and spills wider vectors to it, so it builds no AVX variant. */
-#if (defined(__x86_64__) || defined(_M_X64)) && (!defined(_WIN32) || !defined(__GNUC__) || defined(__clang__))
+   the stack to 16 bytes, and yet spills wider vectors with moves that fault there. INK_UNALIGNED_MOVES says that the
+   assembler makes them moves that do not: it is called with -muse-unaligned-vector-move (binutils 2.38). */
+#if (defined(__x86_64__) || defined(_M_X64)) &&                                                                        \
+    (!defined(_WIN32) || !defined(__GNUC__) || defined(__clang__) || defined(INK_UNALIGNED_MOVES))
 #ifndef INK_NO_AVX2
 #define INK_KERNEL_AVX2
 #endif
