@@ -79,7 +79,7 @@ static bool run(void)
     bool fine = ctx != NULL && (b.memory != NULL || console_complain("there is no memory to read from"));
     ink_context_free(ctx);
     fine = fine && measure(&b);
-    free(b.memory);
+    machine_free(b.memory);
     return fine && (b.n_lines > 0 || console_complain("--only expects a group (see --help) or a part of a line's name, "
                                                       "found '%s'",
                                                       only));

@@ -47,9 +47,10 @@ double machine_copies(const void *from, void *to, size_t size);
    to keep them apart. */
 double machine_clock(void);
 
-/* `size` bytes, aligned to 2 MiB, on pages as large as the system gives, all of them written to. Release with free();
-   NULL without memory. */
+/* `size` bytes, aligned to 2 MiB, on pages as large as the system gives, all of them written to. NULL without memory.
+ */
 void *machine_memory(size_t size);
+void machine_free(void *memory);
 
 /* ---- measuring -------------------------------------------------------------------------------------------------- */
 

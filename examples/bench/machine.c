@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GNUC__)
+/* gcc for Windows needs its assembler's help (src/tensor/kernel.h). */
+#if defined(__x86_64__) && defined(__GNUC__) && (!defined(_WIN32) || defined(__clang__) || defined(INK_UNALIGNED_MOVES))
 #include <immintrin.h>
 #define HAVE_X86
 #if defined(__clang__) ? __clang_major__ >= 14 : __GNUC__ >= 11
@@ -329,7 +330,11 @@ double machine_clock(void)
 
 void *machine_memory(size_t size)
 {
+#if defined(_WIN32)
+    void *memory = _aligned_malloc(size, LARGE_PAGE);
+#else
     void *memory = aligned_alloc(LARGE_PAGE, (size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE);
+#endif
     if (memory == NULL)
         return NULL;
 #if defined(MADV_HUGEPAGE)
@@ -337,4 +342,13 @@ void *machine_memory(size_t size)
 #endif
     memset(memory, 1, size); /* untouched pages might all be the same one */
     return memory;
+}
+
+void machine_free(void *memory)
+{
+#if defined(_WIN32)
+    _aligned_free(memory);
+#else
+    free(memory);
+#endif
 }

@@ -145,7 +145,7 @@ static bool add_argument(cli *line, char *text)
 cli_outcome cli_read(cli *line, int argc, char **argv)
 {
     bool options_ended = false;
-    console_start(line->name);
+    argv = console_start(line->name, argc, argv);
     line->all = argv + 1;
     for (int i = 1; i < argc; i++) {
         bool is_option = !options_ended && argv[i][0] == '-' && argv[i][1] != '\0';

@@ -8,13 +8,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#if defined(__unix__) || defined(__APPLE__)
-#include <sys/stat.h>
-#include <unistd.h>
-#elif defined(_WIN32)
-#include <io.h>
-#endif
+
+#include "system.h"
 
 static const char *program_name = "example";
 static bool echoed;          /* text on stderr still lacks its newline */
@@ -22,17 +17,6 @@ static int progress_length;  /* columns that console_progress() has filled */
 static double progress_time; /* when it may draw again */
 static int write_error;      /* errno of the first failed write to stdout */
 static volatile sig_atomic_t interrupted;
-
-static bool is_terminal(int descriptor)
-{
-#if defined(__unix__) || defined(__APPLE__)
-    return isatty(descriptor);
-#elif defined(_WIN32)
-    return _isatty(descriptor) != 0;
-#else
-    return descriptor < 0;
-#endif
-}
 
 #define PATIENCE 0.5 /* seconds before the first progress is shown */
 #define PAUSE 0.1    /* seconds between two drawings */
@@ -145,13 +129,11 @@ static void write_sentence(const char *format, va_list arguments)
 
 /* ---- saying ----------------------------------------------------------------------------------------------------- */
 
-void console_start(const char *program)
+char **console_start(const char *program, int argc, char **argv)
 {
     program_name = program;
     progress_time = console_seconds() + PATIENCE;
-#ifdef SIGPIPE
-    signal(SIGPIPE, SIG_IGN);
-#endif
+    return system_start(argc, argv);
 }
 
 bool console_complain(const char *format, ...)
@@ -215,7 +197,7 @@ void console_note(const char *format, ...)
 
 void console_echo(const char *text)
 {
-    if (is_terminal(2))
+    if (system_is_terminal(2))
         write_shown(stderr, text, strlen(text));
     else
         fputs(text, stderr);
@@ -230,7 +212,7 @@ void console_progress(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (!is_terminal(2) || (*text != '\0' ? now < progress_time : progress_length == 0))
+    if (!system_is_terminal(2) || (*text != '\0' ? now < progress_time : progress_length == 0))
         return;
     fprintf(stderr, "\r%*s\r", progress_length, ""); /* not every terminal has a command to clear a line */
     write_shown(stderr, text, strlen(text));
@@ -270,7 +252,7 @@ bool console_write(const char *text, size_t size)
 
 bool console_say(const char *text, size_t size)
 {
-    if (!is_terminal(1))
+    if (!system_is_terminal(1))
         return console_write(text, size);
     return write_shown(stdout, text, size) && console_write("", 0);
 }
@@ -298,26 +280,15 @@ bool console_finish(void)
     return done;
 }
 
-bool console_is_asked(void) { return is_terminal(0); }
+bool console_is_asked(void) { return system_is_terminal(0); }
 
 static void interrupt(int number)
 {
     (void)number;
     interrupted = 1;
-#ifndef SA_RESTART
-    signal(number, interrupt); /* some systems call a handler only once */
-#endif
 }
 
-void console_catch_interrupts(void)
-{
-#ifdef SA_RESTART
-    struct sigaction action = {.sa_handler = interrupt}; /* without SA_RESTART, so that a read ends */
-    sigaction(SIGINT, &action, NULL);
-#else
-    signal(SIGINT, interrupt);
-#endif
-}
+void console_catch_interrupts(void) { system_catch_interrupts(interrupt); }
 
 bool console_interrupted(void)
 {
@@ -326,25 +297,14 @@ bool console_interrupted(void)
     return was;
 }
 
-double console_seconds(void)
-{
-    struct timespec now;
-    /* The time of day can jump, and as a double it has no room for nanoseconds. */
-#ifdef CLOCK_MONOTONIC
-    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
-        return 0;
-#else
-    if (timespec_get(&now, TIME_UTC) != TIME_UTC)
-        return 0;
-#endif
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
+double console_seconds(void) { return system_seconds(); }
 
 unsigned console_processors(void)
 {
+#if defined(INK_NO_THREADS)
     long n = 1;
-#if defined(_SC_NPROCESSORS_ONLN) && !defined(INK_NO_THREADS)
-    n = sysconf(_SC_NPROCESSORS_ONLN);
+#else
+    long n = system_processors();
 #endif
     return n < 1 ? 1 : n > INK_MAX_THREADS ? INK_MAX_THREADS : (unsigned)n;
 }
@@ -432,7 +392,7 @@ bool path_join(char room[PATH_ROOM], const char *folder, const char *file)
 
 char *file_read(const char *path, size_t *size)
 {
-    FILE *stream = path == NULL ? stdin : fopen(path, "rb");
+    FILE *stream = path == NULL ? stdin : system_open(path, "rb");
     size_t room = 0;
     char *bytes = NULL, *grown;
     *size = 0;
@@ -469,19 +429,14 @@ char *text_read(const char *path, size_t *size)
 
 bool file_is_plain(const char *path)
 {
-#if defined(__unix__) || defined(__APPLE__)
-    struct stat about;
-    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
-        return console_complain("%s: is no file, but a folder, a pipe or a device", path);
-#else
-    (void)path;
-#endif
-    return true;
+    system_kind kind = system_kind_of(path);
+    return kind == SYSTEM_FILE || kind == SYSTEM_NOTHING ||
+           console_complain("%s: is no file, but a folder, a pipe or a device", path);
 }
 
 FILE *file_create(const char *path)
 {
-    FILE *file = fopen(path, "wb");
+    FILE *file = system_open(path, "wb");
     if (file == NULL)
         console_complain("%s: cannot be written: %s", path, strerror(errno));
     return file;
@@ -493,34 +448,29 @@ bool file_close(FILE *file, const char *path)
     return (fclose(file) == 0 && !failed) || console_complain("%s: cannot be written: %s", path, strerror(errno));
 }
 
+void file_remove(const char *path) { system_remove(path); }
+
 bool file_replace(const char *from, const char *path)
 {
-#if defined(_WIN32)
-    remove(path); /* where rename() does not replace */
-#endif
-    return rename(from, path) == 0 || console_complain("%s: cannot be written: %s", path, strerror(errno));
+    return system_rename(from, path) || console_complain("%s: cannot be written: %s", path, strerror(errno));
 }
 
 bool console_takes_pictures(const char *folder)
 {
-#if defined(__unix__) || defined(__APPLE__)
-    struct stat about;
-    if (folder != NULL && (stat(folder, &about) != 0 || !S_ISDIR(about.st_mode) || access(folder, W_OK) != 0))
-        return console_complain("--svg expects a folder that is there and can be written to, found '%s'", folder);
-#else
-    (void)folder;
-#endif
-    return true;
+    return folder == NULL || (system_kind_of(folder) == SYSTEM_FOLDER && system_may_write(folder)) ||
+           console_complain("--svg expects a folder that is there and can be written to, found '%s'", folder);
 }
 
-/* The stream gave no more. */
-static lines_outcome lines_finish(lines *in)
+/* The stream gave c, which is no byte. */
+static lines_outcome lines_finish(lines *in, int c)
 {
-    if (!ferror(in->stream))
+    if (c == EOF && !ferror(in->stream))
         return in->size > 0 ? LINES_LINE : LINES_END;
     clearerr(in->stream);
-    if (console_interrupted())
+    if (c == SYSTEM_INTERRUPTED) {
+        console_interrupted(); /* this reports it */
         return LINES_INTERRUPTED;
+    }
     console_complain("the next line cannot be read");
     return LINES_ERROR;
 }
@@ -532,12 +482,12 @@ lines_outcome lines_next(lines *in)
         if (text == NULL)
             return LINES_ERROR;
         in->text = text;
-        int c = getc(in->stream);
-        if (c != EOF && c != '\n')
+        int c = system_next_byte(in->stream);
+        if (c >= 0 && c != '\n')
             in->text[in->size++] = (char)c;
         in->text[in->size] = '\0';
-        if (c == EOF)
-            return lines_finish(in);
+        if (c < 0)
+            return lines_finish(in, c);
         if (c == '\n') {
             if (in->size > 0 && in->text[in->size - 1] == '\r')
                 in->text[--in->size] = '\0';

@@ -13,14 +13,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#if defined(__GNUC__)
+#if defined(__MINGW32__)
+#define CONSOLE_FORMAT(text, first) __attribute__((format(__MINGW_PRINTF_FORMAT, text, first)))
+#elif defined(__GNUC__)
 #define CONSOLE_FORMAT(text, first) __attribute__((format(printf, text, first)))
 #else
 #define CONSOLE_FORMAT(text, first)
 #endif
 
-/* Names the program for its messages. From here on writing to a closed pipe fails instead of ending the program. */
-void console_start(const char *program);
+/* Names the program for its messages, prepares its streams, and returns the arguments of main() in UTF-8. */
+char **console_start(const char *program, int argc, char **argv);
 
 /* Prints "program: sentence" as a line on stderr; returns false. */
 bool console_complain(const char *format, ...) CONSOLE_FORMAT(1, 2);
@@ -110,6 +112,8 @@ bool file_is_plain(const char *path);
 /* Opens a file for writing, NULL after an error message; closes it: false, with a message, if a write failed. */
 FILE *file_create(const char *path);
 bool file_close(FILE *file, const char *path);
+
+void file_remove(const char *path);
 
 /* Gives a file the name `path`; a file that has it is replaced. False, with a message, if that fails. */
 bool file_replace(const char *from, const char *path);

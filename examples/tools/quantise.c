@@ -107,7 +107,7 @@ static bool write_file(ink_context *ctx, const char *folder, const char *path)
     else
         fclose(out.file);
     if (!done || !file_replace(beside, path)) {
-        remove(beside);
+        file_remove(beside);
         return false;
     }
     printf("%s  %s  %s\n", path, name, console_bytes(bytes, out.size));
