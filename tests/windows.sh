@@ -1,0 +1,75 @@
+#!/bin/sh
+# windows.sh SOURCE_DIR NATIVE_BUILD - builds the library and the programs for Windows with the gcc of mingw-w64, looks at
+# the machine code, and runs them under Wine, without a screen: the checksums of golden.txt with every kernel in all ways
+# of running, and programs, whose output is that of the same programs in NATIVE_BUILD.
+set -eu
+export LC_ALL=C.UTF-8
+source=$(cd "$1" && pwd)
+native=$(cd "$2" && pwd)
+work=$(mktemp -d)
+export WINEPREFIX="$work/prefix" WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml='
+trap '/usr/lib/wine/wineserver64 -k || true; rm -rf "$work"' EXIT
+wine=/usr/lib/wine/wine64
+gcc=x86_64-w64-mingw32-gcc
+models=$source/examples/models
+fail() {
+    echo "windows: $*"
+    exit 1
+}
+quiet() {
+    "$@" >"$work/log" 2>&1 || { tail -n 50 "$work/log"; fail "$*"; }
+}
+
+quiet cmake -S "$source" -B "$work/build" -DCMAKE_SYSTEM_NAME=Windows -DCMAKE_C_COMPILER=$gcc \
+    -DINKLING_WARNINGS_AS_ERRORS=ON
+quiet cmake --build "$work/build" -j2
+
+# gcc's moves of wide vectors to and from the stack, where nothing is aligned to 32 bytes, would fault.
+x86_64-w64-mingw32-objdump -d "$work/build/libinkling.a" "$work/build/examples/bench.exe" >"$work/code"
+grep -qE 'vmovu.*%zmm.*\(%rsp' "$work/code" || fail "the kernels for AVX-512 are missing"
+grep -m 5 -E 'vmov(a|dqa).*%[yz]mm.*\(|vmov(a|dqa).*\(.*%[yz]mm' "$work/code" && fail "moves that need aligned memory"
+for program in "$work"/build/examples/*.exe; do
+    x86_64-w64-mingw32-objdump -p "$program" | sed -n 's/.*DLL Name: //p'
+done | sort -u | grep -vixE 'kernel32\.dll|shell32\.dll|msvcrt\.dll' && fail "DLLs that a program should not need"
+
+# Without CMake there are no kernels for AVX, and the same bits.
+mkdir "$work/bare"
+(cd "$work/bare" && quiet $gcc -std=c11 -O2 -I"$source/include" -c "$source"/src/*/*.c)
+quiet $gcc -std=c11 -O2 -I"$source/include" "$source"/tests/golden/*.c "$work"/bare/*.o -o "$work/bare.exe"
+$wine "$work/bare.exe" "$source" --reduced
+quiet $gcc -std=c11 -O2 -I"$source/include" "$source"/tests/golden/*.c "$work/build/libinkling.a" -o "$work/golden.exe"
+$wine "$work/golden.exe" "$source"
+$wine "$work/golden.exe" "$source" --hostile
+
+# same PROGRAM ARGUMENT...: what it writes to stdout is what the native one writes.
+same() {
+    program=$1
+    shift
+    "$native/examples/$program" "$@" >"$work/expected" 2>"$work/log" || fail "$program $* (native)"
+    $wine "$work/build/examples/$program.exe" "$@" >"$work/found" 2>"$work/log" || { cat "$work/log"; fail "$program $*"; }
+    cmp "$work/expected" "$work/found" || fail "$program $*"
+}
+folder=$work/'Größe 漢字'
+cp -r "$models/gpt" "$folder"
+cd "$work"
+same stories -n 3
+same generate "$folder" "Tom lost the ball" --threads 2
+same transformer 'Anna ★ ä "and" Tom'
+same classify "$models/mood" "They had some bad news." 'Ein "Wort" für \\ dich'
+same translate "$models/translate_transformer" "Anna hid the coin under the bench." --beams 4
+same quantise "$folder" - --type q8_0
+mv found "$work/expected.gguf"
+for time in first second; do # the second replaces the file
+    quiet $wine build/examples/quantise.exe "$folder" "kopié.gguf" --type q8_0
+    cmp expected.gguf "kopié.gguf" || fail "quantise into a file, the $time time"
+done
+same generate "kopié.gguf" "Tom lost the ball" -n 20
+for path in Nö "$models" "$(printf 'a\377')"; do
+    $wine build/examples/score.exe "$folder" "$path" >found 2>&1 && fail "score reads '$path'"
+    grep -q "cannot be read" found || { cat found; fail "score and '$path'"; }
+done
+printf 'Tom left the ball on the roof.\r\nWhere is the ball?\r\n' |
+    $wine build/examples/chat.exe "$models/assistant" >found 2>log || { cat log; fail "chat"; }
+printf 'Tom left the ball on the roof.\nWhere is the ball?\n' | "$native/examples/chat" "$models/assistant" 2>log >expected
+cmp expected found || fail "chat"
+echo "windows: the same bits and the same words"
