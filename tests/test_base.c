@@ -3,6 +3,7 @@
 
 #include "counting.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -449,18 +450,69 @@ static void sleeping_workers_wake_up(void **unused)
     (void)unused;
     counting c;
     counting_init(&c);
-    ink_workers *workers = ink_workers_create(&c.allocator, 4);
-    if (test_options(4).n_threads == 1) { /* a build without threads */
-        assert_null(workers);
-        return;
-    }
-    for (int round = 0; round < 5; round++) {
+    for (int round = 0; round < 5; round++) { /* with other workers, for one that comes late rests afterwards */
+        ink_workers *workers = ink_workers_create(&c.allocator, 4);
+        if (test_options(4).n_threads == 1) { /* a build without threads */
+            assert_null(workers);
+            return;
+        }
         meeting m = {.expected = 4};
         usleep(20000); /* asleep by now */
         ink_workers_run(workers, meet, &m, 4);
         assert_int_equal(atomic_load(&m.missed), 0);
+        ink_workers_free(workers);
     }
+}
+
+/* Two threads meet in a job; then the one that is not the caller's stays away, as if it had lost its processor. */
+typedef struct absence {
+    meeting together;
+    pthread_t caller;
+    atomic_uint elsewhere; /* tasks that another thread ran */
+} absence;
+
+static void meet_and_stay_away(void *job, size_t task)
+{
+    absence *a = job;
+    meet(&a->together, task);
+    if (!pthread_equal(pthread_self(), a->caller))
+        usleep(20000);
+}
+
+static void wait_a_little(void *job, size_t task)
+{
+    absence *a = job;
+    (void)task;
+    if (!pthread_equal(pthread_self(), a->caller))
+        atomic_fetch_add(&a->elsewhere, 1);
+    usleep(100);
+}
+
+static void a_worker_that_was_away_rests(void **unused)
+{
+    (void)unused;
+    counting c;
+    counting_init(&c);
+    if (test_options(2).n_threads == 1) /* a build without threads */
+        return;
+    ink_workers *workers = ink_workers_create(&c.allocator, 2);
+    absence a = {.together = {.expected = 2}, .caller = pthread_self()};
+    ink_workers_run(workers, meet_and_stay_away, &a, 2);
+    assert_int_equal(atomic_load(&a.together.missed), 0);
+    /* For a while the caller is alone ... */
+    uint64_t begin = ink_platform_microseconds();
+    ink_workers_run(workers, wait_a_little, &a, 100);
+    if (ink_platform_microseconds() - begin < 200000)
+        assert_int_equal(atomic_load(&a.elsewhere), 0);
+    /* ... and then they are two again. */
+    for (int job = 0; job < 1000 && atomic_load(&a.elsewhere) == 0; job++)
+        ink_workers_run(workers, wait_a_little, &a, 100);
+    assert_true(atomic_load(&a.elsewhere) > 0);
+    /* Nor does it stay when the workers are freed while one rests. */
+    a.together = (meeting){.expected = 2};
+    ink_workers_run(workers, meet_and_stay_away, &a, 2);
     ink_workers_free(workers);
+    assert_int_equal(c.live_bytes, 0);
 }
 
 static void contexts_fail_cleanly(void **unused)
@@ -715,6 +767,7 @@ int main(void)
         context_test(folders_and_memory_are_sources),
         cmocka_unit_test(every_task_runs_once),
         cmocka_unit_test(sleeping_workers_wake_up),
+        cmocka_unit_test(a_worker_that_was_away_rests),
         cmocka_unit_test(contexts_fail_cleanly),
         cmocka_unit_test(every_kernel_can_be_asked_for),
         cmocka_unit_test(digits_become_a_number),

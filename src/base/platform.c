@@ -256,6 +256,7 @@ void ink_float_mode_leave(ink_float_mode host) { (void)fesetenv(&host.environmen
 
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Before version 2.34 glibc had its threads in a library of their own, which a plain compiler line does not link. The
@@ -345,6 +346,13 @@ void ink_sleep_wake_all(ink_sleep *sleep)
 
 long ink_process_id(void) { return (long)getpid(); }
 
+uint64_t ink_platform_microseconds(void)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 void ink_platform_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -414,6 +422,15 @@ void ink_sleep_wake_all(ink_sleep *sleep)
 }
 
 long ink_process_id(void) { return (long)GetCurrentProcessId(); }
+
+uint64_t ink_platform_microseconds(void)
+{
+    LARGE_INTEGER now, per_second;
+    QueryPerformanceCounter(&now);
+    QueryPerformanceFrequency(&per_second);
+    uint64_t ticks = (uint64_t)now.QuadPart, second = (uint64_t)per_second.QuadPart;
+    return ticks / second * 1000000 + ticks % second * 1000000 / second;
+}
 
 void ink_platform_pause(void) { YieldProcessor(); }
 

@@ -40,6 +40,9 @@ void ink_sleep_wake_all(ink_sleep *sleep);
 /* The number of this process. A child of fork() has another one, and none of its parent's other threads. */
 long ink_process_id(void);
 
+/* A clock that only goes forward. */
+uint64_t ink_platform_microseconds(void);
+
 /* A hint to the processor that this is a spin loop. */
 void ink_platform_pause(void);
 #endif

@@ -10,6 +10,10 @@
  *
  * A thread waits by spinning for a bounded number of turns (a spinning worker answers in 0.1 us), and then sleeps
  * (20 us, but on a busy machine it holds no processor).
+ *
+ * Beside a busy process one of the threads loses its processor now and then in the middle of a task, for 4 ms and more,
+ * and all others wait for it. After such a stall a worker rests: it sleeps and takes no task until the caller, some
+ * time later, lets it try again. So one job in some thousands waits, and not one in fifty.
  */
 #include <string.h>
 
@@ -19,6 +23,14 @@
 #include <stdatomic.h>
 
 #define SPIN_TURNS 2000 /* about 50 us where a pause is 140 cycles */
+#define STALL_US 500    /* a wait for a task that others of its job took less time for */
+#define REST_US 400000
+
+typedef struct worker {
+    ink_workers *all;
+    atomic_bool resting;
+    atomic_uint_least64_t finished; /* its last task, in microseconds */
+} worker;
 
 struct ink_workers {
     _Alignas(INK_ALIGNMENT) atomic_size_t remaining;  /* tasks nobody has taken yet */
@@ -30,7 +42,10 @@ struct ink_workers {
     ink_sleep *sleep;
     unsigned n_threads; /* the caller's included */
     unsigned n_started;
-    long process;           /* the threads are in */
+    long process; /* the threads are in */
+    worker *list; /* [n_threads - 1] */
+    bool some_rest;
+    uint64_t rest_end;      /* when they may try again */
     unsigned char *threads; /* [n_threads - 1] of ink_thread_bytes() */
     ink_memory memory;      /* all of this */
     const ink_allocator *allocator;
@@ -42,8 +57,8 @@ static void workers_wake(ink_workers *w)
         ink_sleep_wake_all(w->sleep);
 }
 
-/* Takes a task of the present job, if there is one, and runs it. */
-static bool workers_run_one(ink_workers *w)
+/* Takes a task of the present job, if there is one, and runs it. `me` is NULL on the caller's thread. */
+static bool workers_run_one(ink_workers *w, worker *me)
 {
     size_t left = atomic_load_explicit(&w->remaining, memory_order_relaxed);
     do {
@@ -52,55 +67,110 @@ static bool workers_run_one(ink_workers *w)
     } while (!atomic_compare_exchange_weak_explicit(&w->remaining, &left, left - 1, memory_order_acquire,
                                                     memory_order_relaxed));
     w->fn(w->job, left - 1);
+    if (me != NULL)
+        atomic_store_explicit(&me->finished, ink_platform_microseconds(), memory_order_relaxed);
     if (atomic_fetch_sub(&w->unfinished, 1) == 1)
         workers_wake(w); /* the caller, if it fell asleep */
     return true;
 }
 
-static bool workers_have_work(void *workers)
+static bool worker_is_needed(void *argument)
 {
-    ink_workers *w = workers;
-    return atomic_load(&w->remaining) > 0 || atomic_load(&w->stopping);
+    worker *me = argument;
+    return atomic_load(&me->all->remaining) > 0 || atomic_load(&me->resting) || atomic_load(&me->all->stopping);
+}
+
+static bool worker_has_rested(void *argument)
+{
+    worker *me = argument;
+    return !atomic_load(&me->resting) || atomic_load(&me->all->stopping);
 }
 
 static bool workers_are_done(void *workers) { return atomic_load(&((ink_workers *)workers)->unfinished) == 0; }
 
-/* Returns once ready(w) is true. */
-static void workers_wait(ink_workers *w, bool (*ready)(void *))
+/* Returns once ready(argument) is true. */
+static void workers_wait(ink_workers *w, bool (*ready)(void *), void *argument)
 {
     for (int turn = 0; turn < SPIN_TURNS; turn++) {
-        if (ready(w))
+        if (ready(argument))
             return;
         ink_platform_pause();
     }
     /* Counted before the next look: a thread that makes it true looks at `sleeping` afterwards. */
     atomic_fetch_add(&w->sleeping, 1);
-    ink_sleep_until(w->sleep, ready, w);
+    ink_sleep_until(w->sleep, ready, argument);
     atomic_fetch_sub(&w->sleeping, 1);
 }
 
-static void workers_main(void *argument)
+static void worker_main(void *argument)
 {
-    ink_workers *w = argument;
+    worker *me = argument;
+    ink_workers *w = me->all;
     (void)ink_float_mode_enter(); /* a thread starts with the mode of the thread that started it */
     while (!atomic_load(&w->stopping)) {
-        if (!workers_run_one(w))
-            workers_wait(w, workers_have_work);
+        if (atomic_load(&me->resting))
+            ink_sleep_until(w->sleep, worker_has_rested, me); /* not counted: nobody wakes it for a job */
+        else if (!workers_run_one(w, me))
+            workers_wait(w, worker_is_needed, me);
     }
+}
+
+/*
+ * Waits for the tasks that the workers have taken. Threads run out of tasks within one task of each other. One that is
+ * as late as all of the job took the others, and STALL_US more, has lost its processor: there are more threads than
+ * processors. Then a worker rests, the one that was late, or any if it was the caller.
+ */
+static void workers_finish(ink_workers *w, uint64_t begin)
+{
+    uint64_t ran_out = ink_platform_microseconds(), last = begin;
+    workers_wait(w, workers_are_done, w);
+    uint64_t now = ink_platform_microseconds();
+    if (now - begin <= STALL_US)
+        return;
+    worker *late = NULL, *spare = NULL;
+    for (unsigned i = 0; i < w->n_started; i++) {
+        worker *one = &w->list[i];
+        uint64_t finished = atomic_load_explicit(&one->finished, memory_order_relaxed);
+        if (finished > last)
+            last = finished;
+        if (finished > ran_out && finished - ran_out > ran_out - begin + STALL_US)
+            late = one;
+        if (!atomic_load(&one->resting))
+            spare = one;
+    }
+    if (late == NULL && last > begin && ran_out > last && ran_out - last > last - begin + STALL_US)
+        late = spare;
+    if (late != NULL) {
+        atomic_store(&late->resting, true);
+        w->some_rest = true;
+        w->rest_end = now + REST_US;
+    }
+}
+
+static void workers_end_rest(ink_workers *w)
+{
+    for (unsigned i = 0; i < w->n_started; i++)
+        atomic_store(&w->list[i].resting, false);
+    w->some_rest = false;
+    ink_sleep_wake_all(w->sleep);
 }
 
 static ink_thread *workers_thread(ink_workers *w, unsigned i) { return (void *)(w->threads + i * ink_thread_bytes()); }
 
+static size_t workers_align(size_t size) { return (size + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT; }
+
 ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threads)
 {
-    /* One block: this structure, whose size is a multiple of INK_ALIGNMENT; the threads; the sleep. */
-    size_t threads_size = ((n_threads - 1) * ink_thread_bytes() + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT;
+    /* One block: this structure, whose size is a multiple of INK_ALIGNMENT; the workers; their threads; the sleep. */
+    size_t n = n_threads - 1, list_size = workers_align(n * sizeof(worker));
+    size_t threads_size = workers_align(n * ink_thread_bytes());
     ink_memory memory;
-    if (!ink_memory_alloc(allocator, sizeof(ink_workers) + threads_size + ink_sleep_bytes(), &memory))
+    if (!ink_memory_alloc(allocator, sizeof(ink_workers) + list_size + threads_size + ink_sleep_bytes(), &memory))
         return NULL;
     ink_workers *w = memory.start;
     memset(w, 0, sizeof *w);
-    w->threads = (unsigned char *)memory.start + sizeof *w;
+    w->list = (void *)((unsigned char *)memory.start + sizeof *w);
+    w->threads = (unsigned char *)w->list + list_size;
     w->sleep = (void *)(w->threads + threads_size);
     w->n_threads = n_threads;
     w->process = ink_process_id();
@@ -115,7 +185,11 @@ ink_workers *ink_workers_create(const ink_allocator *allocator, unsigned n_threa
         return NULL;
     }
     for (; w->n_started < n_threads - 1; w->n_started++) {
-        if (!ink_thread_start(workers_thread(w, w->n_started), workers_main, w)) {
+        worker *one = &w->list[w->n_started];
+        one->all = w;
+        atomic_init(&one->resting, false);
+        atomic_init(&one->finished, 0);
+        if (!ink_thread_start(workers_thread(w, w->n_started), worker_main, one)) {
             ink_workers_free(w);
             return NULL;
         }
@@ -129,7 +203,7 @@ void ink_workers_free(ink_workers *workers)
         return;
     if (workers->process == ink_process_id()) {
         atomic_store(&workers->stopping, true);
-        workers_wake(workers);
+        ink_sleep_wake_all(workers->sleep);
         for (unsigned i = 0; i < workers->n_started; i++)
             ink_thread_join(workers_thread(workers, i));
         ink_sleep_destroy(workers->sleep);
@@ -157,14 +231,17 @@ void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_t
 {
 #if !defined(INK_NO_THREADS)
     if (workers != NULL && n_tasks > 1 && workers->process == ink_process_id()) {
+        uint64_t begin = ink_platform_microseconds();
+        if (workers->some_rest && begin >= workers->rest_end)
+            workers_end_rest(workers);
         workers->fn = fn;
         workers->job = job;
         atomic_store(&workers->unfinished, n_tasks);
         atomic_store(&workers->remaining, n_tasks); /* from here on a worker can take it */
         workers_wake(workers);
-        while (workers_run_one(workers)) {
+        while (workers_run_one(workers, NULL)) {
         }
-        workers_wait(workers, workers_are_done);
+        workers_finish(workers, begin);
         return;
     }
 #endif

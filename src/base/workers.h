@@ -1,5 +1,6 @@
 /*
- * workers.h - a few threads that wait for work: they spin for a bounded time, then sleep.
+ * workers.h - a few threads that wait for work: they spin for a bounded time, then sleep. One that loses its processor
+ * to another process in the middle of a task is left alone for a while.
  */
 #ifndef INK_BASE_WORKERS_H
 #define INK_BASE_WORKERS_H

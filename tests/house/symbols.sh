@@ -21,7 +21,7 @@ offences() {
 # what compilers put in by themselves.
 arrays='memcpy memmove memset memcmp bcmp memchr strlen strcmp strncmp strchr strpbrk strstr'
 platform='malloc posix_memalign madvise free open64 close fstat64 pread64 __errno_location
-    getpid pthread_create pthread_join pthread_sigmask sigfillset sigdelset
+    getpid clock_gettime pthread_create pthread_join pthread_sigmask sigfillset sigdelset
     pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_unlock
     pthread_cond_init pthread_cond_destroy pthread_cond_wait pthread_cond_broadcast'
 compiler='_GLOBAL_OFFSET_TABLE_ __stack_chk_fail __memcpy_chk __memset_chk __memmove_chk'
