@@ -21,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "plugin.h"
+
 #define N_STEPS 1000
 
 /* The lock of the C library, with a count: this one is linked before it. */
@@ -187,6 +189,40 @@ static void sources_and_what_is_written_make_none(void **unused)
     }
 }
 
+/* The audio thread of a plug-in: blocks of all lengths of two channels, and the past forgotten. */
+static amp plugin;
+
+static ink_result play_blocks(const steps *s)
+{
+    enum { MOST = 64 };
+    static float x[2][MOST], y[2][MOST];
+    const float *in[2] = {x[0], x[1]};
+    float *out[2] = {y[0], y[1]};
+    (void)s;
+    for (size_t i = 0; i < N_STEPS; i++) {
+        if (!amp_process(&plugin, in, i % (MOST + 1), out))
+            return INK_ERROR_ARGUMENT;
+        if (i % 100 == 0)
+            amp_reset(&plugin);
+    }
+    return INK_OK;
+}
+
+static void blocks_of_sound_make_none(void **unused)
+{
+    ink_context *ctx = test_context(1);
+    (void)unused;
+    if (!amp_open(&plugin, ctx, MODELS "/amp/model.safetensors") || !amp_prepare(&plugin, 2, 64))
+        fail_msg("%s", plugin.error);
+    int end = run_confined(play_blocks, NULL);
+    if (end == NO_SECCOMP)
+        skip();
+    if (end != DONE)
+        fail_msg("%s", end < 0 ? "a block asked the system for something" : "a block failed, or locked");
+    amp_close(&plugin);
+    ink_context_free(ctx);
+}
+
 /* What the tests above lean on: a call is noticed, and so is a lock. */
 static ink_result lock_once(const steps *s)
 {
@@ -222,6 +258,12 @@ static void sources_and_what_is_written_make_none(void **unused)
     skip();
 }
 
+static void blocks_of_sound_make_none(void **unused)
+{
+    (void)unused;
+    skip();
+}
+
 static void system_calls_and_locks_are_noticed(void **unused)
 {
     (void)unused;
@@ -235,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thousand_steps_make_no_system_call),
         cmocka_unit_test(sources_and_what_is_written_make_none),
+        cmocka_unit_test(blocks_of_sound_make_none),
         cmocka_unit_test(system_calls_and_locks_are_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@ static void helps(void **state)
 {
     static const char *const names[] = {"generate",   "chat",    "embed",     "classify",  "tag",         "fill",
                                         "score",      "inspect", "mlp",       "rnn",       "transformer", "first_light",
-                                        "lookinside", "answer",  "translate", "summarise", "quantise"};
+                                        "lookinside", "answer",  "translate", "summarise", "quantise",    "amp"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

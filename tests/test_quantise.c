@@ -644,7 +644,7 @@ static void the_program_leaves_no_half_file(void **state)
          "--type expects f32, bf16, f16, q8_0, q6_k, q5_0, q4_k or q4_0"},
         {{QUANTISE, MODELS "/gpt", path, "--pooling", "max"}, "--pooling expects cls, mean or last, found 'max'"},
         {{QUANTISE, MODELS "/gpt", nowhere}, "cannot be written: No such file or directory"},
-        {{QUANTISE, MODELS "/gpt", place}, "cannot be written"},
+        {{QUANTISE, MODELS "/gpt", place}, "place: is no file, but a folder, a pipe or a device"},
         {{QUANTISE, MODELS "/gpt", "--type", "q8_0"}, "--type is for writing: OUT.gguf is missing"},
         {{QUANTISE, MODELS "/gpt", path, "--row", "3"}, "--row expects FOLDER and no OUT.gguf, found "},
         {{QUANTISE, "--row", "3"}, "--row expects FOLDER and no OUT.gguf, found no FOLDER"},

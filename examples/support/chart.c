@@ -268,6 +268,8 @@ static const char *const colours[CHART_N_STYLES] = {
     [CHART_LSTM] = "#56b4e9", [CHART_GPT] = "#0000a0", [CHART_REFERENCE] = "#707070",
 };
 
+const char *chart_colour(chart_style style) { return colours[style]; }
+
 void chart_write_escaped(const char *text, FILE *file)
 {
     static const char special[] = "&<>\"", *const escapes[] = {"&amp;", "&lt;", "&gt;", "&quot;"};

@@ -83,6 +83,9 @@ void chart_write_svg(const chart *c, FILE *file);
 /* Writes an object {"name", "title", "x_label", "y_label", "x", "lines"}; unknown numbers are null. */
 void chart_write_json(const chart *c, FILE *file);
 
+/* The colour of a line in a picture, "#e69f00". All can be told apart with every kind of colour blindness. */
+const char *chart_colour(chart_style style);
+
 /* Writes text as JSON (with quotes), and escaped for XML. */
 void chart_write_quoted(const char *text, FILE *file);
 void chart_write_escaped(const char *text, FILE *file);

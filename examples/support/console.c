@@ -448,11 +448,31 @@ bool file_close(FILE *file, const char *path)
     return (fclose(file) == 0 && !failed) || console_complain("%s: cannot be written: %s", path, strerror(errno));
 }
 
-void file_remove(const char *path) { system_remove(path); }
-
-bool file_replace(const char *from, const char *path)
+FILE *file_begin(const char *path, char beside[PATH_ROOM])
 {
-    return system_rename(from, path) || console_complain("%s: cannot be written: %s", path, strerror(errno));
+    int size = snprintf(beside, PATH_ROOM, "%s.part", path);
+    if (strcmp(path, "-") == 0)
+        return stdout;
+    if (size < 0 || size >= PATH_ROOM) {
+        console_complain("the path '%.60s...' is longer than %d bytes", path, PATH_ROOM - (int)sizeof ".part");
+        return NULL;
+    }
+    return file_is_plain(path) ? file_create(beside) : NULL;
+}
+
+bool file_end(FILE *file, const char *path, const char *beside, bool complete)
+{
+    if (file == stdout)
+        return complete;
+    if (complete)
+        complete = file_close(file, path);
+    else
+        fclose(file);
+    if (complete && !system_rename(beside, path))
+        complete = console_complain("%s: cannot be written: %s", path, strerror(errno));
+    if (!complete)
+        system_remove(beside);
+    return complete;
 }
 
 bool console_takes_pictures(const char *folder)

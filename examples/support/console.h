@@ -113,10 +113,11 @@ bool file_is_plain(const char *path);
 FILE *file_create(const char *path);
 bool file_close(FILE *file, const char *path);
 
-void file_remove(const char *path);
-
-/* Gives a file the name `path`; a file that has it is replaced. False, with a message, if that fails. */
-bool file_replace(const char *from, const char *path);
+/* A file that is written whole or not at all. It grows under a name beside `path`, which is written to `beside`, and
+   gets its own in file_end() if it is complete; a file that has it is replaced. Otherwise nothing is left of it. "-" is
+   stdout. NULL and false come after an error message; file_end() with `complete` false is false without one. */
+FILE *file_begin(const char *path, char beside[PATH_ROOM]);
+bool file_end(FILE *file, const char *path, const char *beside, bool complete);
 
 /* True if `folder` is NULL or a folder that pictures can be written to, as far as the system tells. */
 bool console_takes_pictures(const char *folder);

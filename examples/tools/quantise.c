@@ -1,8 +1,8 @@
 /*
  * quantise.c - writes a model folder as one GGUF file, with fewer bits for each weight; or shows what that does.
  *
- * The file grows under another name beside its own, and gets its own when it is whole: a full disk, or a weight that
- * the type cannot hold, leaves no half file behind.
+ * The file is written whole or not at all: a full disk, or a weight that the type cannot hold, leaves no half file
+ * behind.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -84,33 +84,20 @@ static bool choose_options(ink_gguf_options *wanted, const char **name)
 
 static bool write_file(ink_context *ctx, const char *folder, const char *path)
 {
-    const bool to_stdout = strcmp(path, "-") == 0;
     char beside[PATH_ROOM], bytes[CONSOLE_ROOM];
     const char *name = "";
     output out = {0};
     ink_gguf_options wanted = {.note = print_note, .progress = lm_progress};
-    if (!choose_options(&wanted, &name))
-        return false;
-    if (strlen(path) + sizeof ".part" > sizeof beside)
-        return console_complain("the path of the file is longer than %d bytes", PATH_ROOM);
-    snprintf(beside, sizeof beside, "%s.part", path);
-    if ((out.file = to_stdout ? stdout : file_create(beside)) == NULL)
+    if (!choose_options(&wanted, &name) || (out.file = file_begin(path, beside)) == NULL)
         return false;
     ink_result result = ink_gguf_write(ctx, folder, &wanted, append, &out);
     console_progress("%s", "");
     bool done = out.failure == 0 ? console_ok(ctx, result)
                                  : console_complain("%s: cannot be written: %s", path, strerror(out.failure));
-    if (to_stdout)
-        return done;
-    if (done)
-        done = file_close(out.file, path);
-    else
-        fclose(out.file);
-    if (!done || !file_replace(beside, path)) {
-        file_remove(beside);
+    if (!file_end(out.file, path, beside, done))
         return false;
-    }
-    printf("%s  %s  %s\n", path, name, console_bytes(bytes, out.size));
+    if (out.file != stdout)
+        printf("%s  %s  %s\n", path, name, console_bytes(bytes, out.size));
     return true;
 }
 

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import amp
 import assistant
 import data
 import tasks
@@ -330,8 +331,25 @@ def conversations(r):
         side_by_side("where was it before, by distance", found["distance of before"])
 
 
+def amplifier(r):
+    """The LSTM of amp.py."""
+    print("\n## The amplifier\n\nThe error is a share of the energy of what the circuit gives: sum (d - y)^2 / sum d^2. Songs of "
+          f"20 seconds that training never\nheard, at {amp.RATE} samples a second.\n")
+    head("what", *[f"song {song}" for song in amp.HELD_OUT])
+    for what, errors in ((f"the best linear filter, {amp.TAPS} taps: it remembers, and cannot bend", r["filter"]),
+                         (f"the best curve, {amp.BINS} points: it bends, and cannot remember", r["curve"]),
+                         *((f"LSTM with {amp.HIDDEN} units" + f", input times {gain}" * (gain != "1.0"), errors)
+                           for gain, errors in r["network"].items())):
+        row(what, *[f"{100 * e:.3g} %" for e in errors])
+    print(f"\nFilter and curve are those with the least squared error on the songs that the network learned from.\n"
+          f"{r['parameters']} parameters, as float32. {r['updates']} corrections after {amp.STEPS} samples of "
+          f"{amp.ROWS} pieces each, cut from\n{r['seconds']:.0f} seconds of sound; rate {r['rate']:g} down half a "
+          f"cosine, seed {r['seed']}, {r['minutes']:.0f} minutes of a core shared with other work.")
+
+
 def main():
     out = Path(sys.argv[1])
+    amplified = json.loads((out / "amp.json").read_text()) if (out / "amp.json").exists() else None
     talker = json.loads((out / "assistant.json").read_text()) if (out / "assistant.json").exists() else None
     found = {task: json.loads((out / f"{task}.json").read_text()) for task in tasks.RECIPES
              if (out / f"{task}.json").exists()}
@@ -347,6 +365,8 @@ def main():
         return translation(translators)
     if not runs and talker:
         return conversations(talker)
+    if not runs and amplified:
+        return amplifier(amplified)
     if not runs:        # a folder of the small BERTs alone: their section
         return understanding(found)
     print("# Log of the run that made the bundled models\n\nWritten by report.py from the results of train.py. All "
@@ -366,6 +386,8 @@ def main():
         translation(translators)
     if talker:
         conversations(talker)
+    if amplified:
+        amplifier(amplified)
     samples(runs)
 
 

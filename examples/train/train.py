@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import amp
 import assistant
 import data
 import evaluate
@@ -206,8 +207,9 @@ def take_tokenizer(args):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("families", nargs="*", default=["mlp", "rnn", "gru", "lstm", "gpt", "bert"],
-                        help=f"and {', '.join([*tasks.RECIPES, *translate.RECIPES])}, assistant")
+                        help=f"and {', '.join([*tasks.RECIPES, *translate.RECIPES])}, assistant, amp")
     parser.add_argument("--stories", default="build/examples/stories", help="the generator's program")
+    parser.add_argument("--amp", default="build/examples/amp", help="the program with the guitar and the circuit")
     parser.add_argument("--out", type=Path, default=Path("examples/models"))
     parser.add_argument("--tokenizer", action="store_true", help="learn a tokenizer instead of taking the bundled one")
     parser.add_argument("--corpus", action="store_true", help="only tell and encode the stories")
@@ -234,6 +236,14 @@ def main():
             result |= tasks.evaluate(task, tasks.load(folder), args.stories, folder)
         else:
             result["lengths"] = translate.evaluate(translate.load(folder), args.stories, folder)
+        file.write_text(json.dumps(result, indent=1) + "\n")
+        print(json.dumps(result), flush=True)
+    if "amp" in args.families:
+        args.families.remove("amp")
+        folder, file = args.out / "amp", args.out / "amp.json"
+        if not args.evaluate:
+            file.write_text(json.dumps(amp.train(args, folder), indent=1) + "\n")
+        result = json.loads(file.read_text()) | amp.evaluate(amp.load(folder), args.amp)
         file.write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps(result), flush=True)
     if "assistant" in args.families:
