@@ -32,6 +32,8 @@ FORMULA vec vec_negative(vec x) { return ivec_floats(ivec_xor(vec_bits(x), ivec_
 #define ROUNDER 12582912.0f
 #define ROUNDER_BITS 0x4b400000u
 
+#define TURNS 1.44269502f /* 1 / ln 2 */
+
 /*
  * e^x = 2^n e^r,   n = round(x / ln 2),   r = x - n ln 2 in [-ln 2 / 2, ln 2 / 2]      (Cody, Waite 1980)
  * e^r = 1 + e1,    e1 = r + r^2 q(r)
@@ -44,12 +46,13 @@ typedef struct exponential {
     ivec integer_n;
 } exponential;
 
-FORMULA exponential reduce_exp(vec x)
+/* x = factor turns ln 2. A caller whose x is a multiple of the factor need not wait for it to begin. */
+FORMULA exponential reduce_exp(vec x, vec factor, float turns)
 {
     /* (e^r - 1 - r) / r^2, absolute error of e^r */
     static const float q[] = {0.5f, 0.166665182f, 0.0416662022f, 0.00836902484f, 0.00139507267f};
     exponential e;
-    vec shifted = vec_fma(x, vec_splat(1.44269502f), vec_splat(ROUNDER));
+    vec shifted = vec_fma(factor, vec_splat(turns), vec_splat(ROUNDER));
     e.integer_n = ivec_sub(vec_bits(shifted), ivec_splat(ROUNDER_BITS));
     e.n = vec_sub(shifted, vec_splat(ROUNDER));
     vec r = vec_fma(e.n, vec_splat(-0.693147182f), x);
@@ -73,14 +76,16 @@ INLINE vec vec_scale(vec a, vec n, ivec integer_n)
 /* Below -104 the result is 0, above 89 infinite. */
 FORMULA vec vec_exp(vec x)
 {
-    exponential e = reduce_exp(vec_min(vec_splat(89), vec_max(vec_splat(-104), x)));
+    x = vec_min(vec_splat(89), vec_max(vec_splat(-104), x));
+    exponential e = reduce_exp(x, x, TURNS);
     return vec_scale(vec_add(vec_splat(1), e.e1), e.n, e.integer_n);
 }
 
 /* e^x - 1 = 2^n e1 + (2^n - 1) for x <= 0, without the loss that e^x - 1 has near 0. */
 FORMULA vec vec_expm1_negative(vec x)
 {
-    exponential e = reduce_exp(vec_max(vec_splat(-30), x));
+    x = vec_max(vec_splat(-30), x);
+    exponential e = reduce_exp(x, x, TURNS);
     vec power = ivec_floats(ivec_shift_left(ivec_add(e.integer_n, ivec_splat(127)), 23));
     return vec_fma(power, e.e1, vec_sub(power, vec_splat(1)));
 }
@@ -119,15 +124,24 @@ FORMULA vec vec_log1p_unit(vec x)
     return vec_add(vec_log(u), vec_div(vec_sub(x, vec_sub(u, vec_splat(1))), u));
 }
 
-/* tanh x = x + x^3 p(x^2) for |x| < 0.55;  1 - 2 / (e^(2 |x|) + 1) with the sign of x beyond */
+/*
+ * tanh and sigmoid are what a recurrent step waits for, so they take the shortest way from x to the division and back:
+ * 1 + e is one multiply-add of 1 + e1 = e 2^-n, whose result is that of the sum, and no limit stands in the way.
+ */
+
+/* tanh x = x + x^3 p(x^2) for |x| < 0.55;  1 - 2 / (e^(2 |x|) + 1) with the sign of x beyond, which is 1 from 9.02 on
+ */
 FORMULA vec vec_tanh(vec x)
 {
     /* (tanh(x) / x - 1) / x^2 in x^2 */
     static const float p[] = {-0.333333164f, 0.133325741f, -0.0538507663f, 0.0210640877f, -0.00626190752f};
+    const vec one = vec_splat(1);
     vec a = vec_abs(x), a2 = vec_mul(a, a);
     vec small = vec_fma(vec_mul(a, a2), polynomial(a2, p, 5), a);
-    vec e = vec_exp(vec_add(a, a));
-    vec large = vec_sub(vec_splat(1), vec_div(vec_splat(2), vec_add(e, vec_splat(1))));
+    exponential e = reduce_exp(vec_add(a, a), a, 2 * TURNS);
+    vec power = ivec_floats(ivec_shift_left(ivec_add(e.integer_n, ivec_splat(127)), 23));
+    vec large = vec_sub(one, vec_div(vec_splat(2), vec_fma(vec_add(one, e.e1), power, one)));
+    large = vec_select(vec_less(vec_splat(10), a), one, large);
     return vec_with_sign(vec_select(vec_less(a, vec_splat(0.55f)), small, large), x);
 }
 
@@ -137,11 +151,14 @@ FORMULA vec vec_tanh(vec x)
 FORMULA vec vec_sigmoid(vec x)
 {
     const vec one = vec_splat(1);
-    vec e = vec_exp(vec_negative(vec_abs(x)));
-    vec d = vec_add(one, e), d_lost = vec_add(vec_sub(one, d), e); /* d + d_lost = 1 + e exactly */
-    vec inverse = vec_div(one, d), above = vec_select(vec_less(x, vec_splat(0)), e, one);
+    vec minus = vec_max(vec_splat(-104), ivec_floats(ivec_or(vec_bits(x), ivec_splat(0x80000000))));
+    exponential reduced = reduce_exp(minus, minus, TURNS);
+    vec scaled = vec_add(one, reduced.e1), power = vec_scale(one, reduced.n, reduced.integer_n);
+    vec d = vec_fma(scaled, power, one), inverse = vec_div(one, d);
+    vec e = vec_scale(scaled, reduced.n, reduced.integer_n), above = vec_select(vec_less(x, vec_splat(0)), e, one);
+    vec minus_d = vec_negative(d), minus_lost = vec_sub(vec_sub(d, one), e); /* d - minus_lost = 1 + e exactly */
     vec y = vec_mul(above, inverse);
-    vec rest = vec_fma(vec_negative(y), d_lost, vec_fma(vec_negative(y), d, above));
+    vec rest = vec_fma(y, minus_lost, vec_fma(y, minus_d, above));
     return vec_fma(rest, inverse, y);
 }
 
