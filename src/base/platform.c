@@ -211,8 +211,10 @@ void ink_platform_close(void *file)
 
 ink_float_mode ink_float_mode_enter(void)
 {
+    const unsigned flags = 0x3f, mode = 0x1f80; /* all exceptions masked; every other bit is zero */
     ink_float_mode host = {.control = _mm_getcsr()};
-    _mm_setcsr(0x1f80); /* all exceptions masked; every other bit is zero */
+    if ((host.control & ~(uint64_t)flags) != mode) /* a new mode waits for all arithmetic before it */
+        _mm_setcsr(mode);
     return host;
 }
 

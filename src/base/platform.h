@@ -61,7 +61,8 @@ bool ink_platform_has_dotprod(void);
  *     ...
  *     ink_float_mode_leave(host);
  *
- * and the host finds its mode, the flags included, as it was. It costs a few nanoseconds.
+ * and the host finds its mode, the flags included, as it was. It costs about a nanosecond if the host's mode is the
+ * same, and some ten if it is another.
  */
 #if defined(__SSE2__) || defined(_M_X64) || defined(__aarch64__)
 typedef struct ink_float_mode {
