@@ -260,6 +260,20 @@ static void products_with_a_large_side(void **unused)
             }
 }
 
+/* A single row takes its panels in groups of all widths, near weights in other ones than far weights. */
+static void single_rows_of_every_number_of_panels(void **unused)
+{
+    static const size_t inputs[] = {1, 8, 33, 257};
+    (void)unused;
+    for (size_t panels = 1; panels <= 30; panels++)
+        for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+            placing p = placing_of(panels + i);
+            p.type = INK_F32;
+            check_product(&p, 1, 16 * panels, inputs[i]);
+            check_product(&p, 1, 16 * panels - 1 - panels % 15, inputs[i]);
+        }
+}
+
 static void every_alignment(void **unused)
 {
     (void)unused;
@@ -396,6 +410,7 @@ int main(void)
         cmocka_unit_test(kernels_are_named),
         cmocka_unit_test(small_products_of_every_size),
         cmocka_unit_test(products_with_a_large_side),
+        cmocka_unit_test(single_rows_of_every_number_of_panels),
         cmocka_unit_test(every_alignment),
         cmocka_unit_test(parts_make_the_whole),
         cmocka_unit_test(nothing_beyond_the_end),

@@ -31,13 +31,15 @@
 #define KERNEL_SUPPORTED ink_cpu_has_avx2
 
 /* 16 registers of 8 floats. 6 rows x 2 registers, a panel of f32 or half a panel of 16-bit weights, keep 12 for sums,
-   two for weights and one for x. Up to four rows take three panels, three registers at a time: 12 sums. */
+   two for weights and one for x. Up to four rows take three panels, three registers at a time: 12 sums. A single
+   row has as many where the weights are near, and 8 where they are not. */
 #define TILE_ROWS(type) 6
 #define TILE_PANELS(type) 1
 #define TILE_WIDTH(type) 2
 #define FEW_PANELS(type) 3
 #define FEW_WIDTH 3
 #define ONE_PANELS(type) ((type) == INK_F32 ? 4 : 2)
+#define ONE_MOST 6
 #define ONE_LOADS_FIRST(type) false
 #define LAST_WIDTH(type) 2
 #define I8_ROWS 2

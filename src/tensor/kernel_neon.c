@@ -30,6 +30,7 @@ static bool neon_supported(void) { return true; }
 #define FEW_PANELS(type) 0
 #define FEW_WIDTH 1
 #define ONE_PANELS(type) ((type) == INK_F32 ? 4 : 2)
+#define ONE_MOST ONE_PANELS(INK_F32)
 #define ONE_LOADS_FIRST(type) false
 #define LAST_WIDTH(type) 1
 #define I8_ROWS 2

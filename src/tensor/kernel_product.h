@@ -20,7 +20,8 @@
  * therefore the least that keeps it busy, and a tile takes as many as there are registers for: TILE_ROWS rows by
  * TILE_WIDTH registers of TILE_PANELS panels. With two to four rows, FEW_WIDTH registers of FEW_PANELS panels make up
  * for the missing rows (FEW_PANELS is 0 where the other tiles do as well). A single row takes all registers of
- * ONE_PANELS panels. The panels that are left at the end go one by one, in tiles of LAST_WIDTH registers.
+ * ONE_PANELS panels, or of f32 up to ONE_MOST panels (one_row). The panels that are left at the end go one by one, in
+ * tiles of LAST_WIDTH registers.
  *
  * The hardware prefetcher follows the stream of W inside a k block, but it cannot predict the jump to the next one.
  * While the first rows compute, they therefore prefetch the next block, one cache line per panel and step. Single rows
@@ -31,7 +32,8 @@
 #define FEW_ROWS 4
 #define MAX_TILE 24
 #define MAX_WIDTH 8
-#define MAX_PANELS 4
+#define MAX_START 192               /* outputs of a group */
+#define NEAR_WEIGHTS ((size_t)1024) /* rows of panels: 64 KiB */
 
 /* One k block of one group of panels. Pointers are at the first row, column and lane of the block. */
 typedef struct panel_block {
@@ -48,7 +50,7 @@ typedef struct panel_block {
     size_t lanes; /* outputs from the group's first lane to the last of the matrix */
 } panel_block;
 
-static const float zeros[32 * MAX_PANELS] = {0};
+static const float zeros[MAX_START] = {0};
 
 INLINE size_t bytes_of(ink_type type)
 {
@@ -203,6 +205,75 @@ INLINE size_t groups(const ink_product *p, size_t row, size_t rows, size_t panel
     return panel;
 }
 
+/* The outputs of `width` panels for a single row of x and weights of f32; width is a constant. */
+INLINE void one_tile(const ink_product *p, size_t row, size_t panel, size_t width)
+{
+    const size_t k = p->w->k, stride = p->w->panel_stride, regs = panel_regs(INK_F32), last = (width - 1) * regs;
+    const size_t lanes = p->w->n - INK_PANEL * (panel + width - 1); /* outputs from the last panel on */
+    const float *x = p->x + row * p->x_stride, *w = (const float *)p->w->panels + panel * stride;
+    const float *start = p->bias != NULL ? p->bias + INK_PANEL * panel : zeros;
+    float *y = p->y + row * p->y_stride + INK_PANEL * panel;
+    size_t t = 0;
+    do {
+        const size_t end = k - t < INK_SUM_BLOCK ? k : t + INK_SUM_BLOCK;
+        reg sum[MAX_TILE];
+        UNROLL
+        for (size_t i = 0; i < width * regs; i++)
+            sum[i] = reg_splat(0);
+        UNROLL_STEPS
+        for (; t < end; t++) {
+            const reg broadcast = reg_splat(x[t]);
+            const float *step = w + INK_PANEL * t;
+            UNROLL
+            for (size_t i = 0; i < width * regs; i++)
+                sum[i] = reg_fma(broadcast, reg_load(step + i / regs * stride + i % regs * REG_LANES), sum[i]);
+        }
+        UNROLL
+        for (size_t i = 0; i < last; i++)
+            reg_store(y + i * REG_LANES, reg_add(reg_load(start + i * REG_LANES), sum[i]));
+        UNROLL
+        for (size_t i = last; i < last + regs; i++) {
+            size_t at = i * REG_LANES, rest = lanes > at - last * REG_LANES ? lanes - (at - last * REG_LANES) : 0;
+            if (rest >= REG_LANES)
+                reg_store(y + at, reg_add(reg_load(start + at), sum[i]));
+            else
+                reg_store_part(y + at, rest, reg_add(reg_load_part(start + at, rest), sum[i]));
+        }
+        start = y;
+    } while (t < k);
+}
+
+/* A single row has one accumulator for each register of outputs, so panels run side by side: ONE_PANELS of them where
+   weights come from far, which reads four streams, and up to ONE_MOST where they stay in the nearest cache and the
+   multiply-adds would wait for one another. The last two groups are nearly equal. */
+static NOINLINE void one_row(const ink_product *p, size_t row, size_t panel, size_t end)
+{
+    const bool near = (end - panel) * p->w->k <= NEAR_WEIGHTS;
+    const size_t most = near ? ONE_MOST : ONE_PANELS(INK_F32);
+    for (size_t width; panel < end; panel += width) {
+        const size_t left = end - panel, half = (left + 1) / 2, part = left > most ? half : left;
+        width = left > 2 * most ? most : part <= 8 || part % 2 == 0 ? part : half + half % 2;
+        switch (width) {
+#define CASE(n)                                                                                                        \
+    case n:                                                                                                            \
+        if (n <= ONE_MOST)                                                                                             \
+            one_tile(p, row, panel, n <= ONE_MOST ? n : 1);                                                            \
+        break
+            CASE(1);
+            CASE(2);
+            CASE(3);
+            CASE(4);
+            CASE(5);
+            CASE(6);
+            CASE(7);
+            CASE(8);
+            CASE(10);
+            CASE(12);
+#undef CASE
+        }
+    }
+}
+
 /* Two groups of two panels are better than one of three and one of one, which has too few accumulators. */
 INLINE void row_blocks(const ink_product *p, size_t row, size_t row_end, size_t first_panel, size_t end, ink_type type)
 {
@@ -213,6 +284,10 @@ INLINE void row_blocks(const ink_product *p, size_t row, size_t row_end, size_t 
             if (I8_PANELS > 1)
                 panel = groups(p, row, rows, panel, end, I8_ROWS, I8_PANELS, I8_PANELS * regs, type);
             groups(p, row, rows, panel, end, I8_ROWS, 1, regs, type);
+            continue;
+        }
+        if (rows == 1 && one > 1 && type == INK_F32) {
+            one_row(p, row, panel, end);
             continue;
         }
         if (rows == 1 && one > 1) {
@@ -234,7 +309,10 @@ INLINE void row_blocks(const ink_product *p, size_t row, size_t row_end, size_t 
 
 static void multiply_f32(const ink_product *p, size_t row, size_t row_end, size_t panel, size_t panel_end)
 {
-    row_blocks(p, row, row_end, panel, panel_end, INK_F32);
+    if (ONE_PANELS(INK_F32) > 1 && row_end - row == 1)
+        one_row(p, row, panel, panel_end);
+    else
+        row_blocks(p, row, row_end, panel, panel_end, INK_F32);
 }
 
 /* LOADS_STAY_FIRST: or gcc moves the loads of a single row back between its multiplications, which is 5 % slower. */
