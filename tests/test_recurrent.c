@@ -259,6 +259,39 @@ static void sequence_and_steps_have_the_same_bits(void **unused)
     }
 }
 
+/* Gates that end inside a panel, at its end and behind it: whole = pieces = steps, for every kernel. */
+static void every_hidden_size_has_the_same_bits(void **unused)
+{
+    (void)unused;
+    static const shape shapes[] = {{1, 1, 1, 1},  {1, 7, 2, 1},  {1, 8, 1, 1},  {3, 12, 1, 1}, {1, 15, 3, 1},
+                                   {1, 16, 2, 1}, {2, 17, 1, 1}, {1, 33, 1, 1}, {1, 40, 2, 1}, {5, 49, 1, 1}};
+    const size_t n_steps = 19;
+    for (size_t cell = 0; cell < N_CELLS; cell++)
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+            ink_context *ctx = test_context(1), *other = NULL;
+            ink_recurrent *recurrent = make_network(ctx, cell, &shapes[s], NULL);
+            size_t n_state = ink_recurrent_state_size(recurrent);
+            float *x = test_random(n_steps * shapes[s].in, 3, 1), *start = test_random(n_state, 4, 0.5f), *y, *end;
+            run_alone(ctx, recurrent, x, n_steps, start, &y, &end);
+            for (size_t i = 0; (other = test_variant(other, i)) != NULL; i++) {
+                float *state = copy(start, n_state);
+                const ink_sequence quiet = {.x = x, .n_steps = n_steps, .state = state};
+                check_pieces(other, recurrent, x, n_steps, start, y, end, n_steps);
+                check_pieces(other, recurrent, x, n_steps, start, y, end, 1);
+                check_pieces(other, recurrent, x, n_steps, start, y, end, 4);
+                assert_ok(other, ink_recurrent_forward(other, recurrent, &quiet, 1));
+                test_assert_same_bits(state, end, n_state, "without y");
+                free(state);
+            }
+            free(x);
+            free(y);
+            free(end);
+            free(start);
+            ink_recurrent_free(recurrent);
+            ink_context_free(ctx);
+        }
+}
+
 /* A batch of sequences of all lengths, in one direction and both, deep and flat: each has the bits it has alone. Every
    third wants no y. */
 static void check_batch(ink_context *ctx, const ink_recurrent *recurrent, const size_t *lengths, size_t n)
@@ -773,12 +806,65 @@ static void cells_show_their_gates(void **unused)
     }
 }
 
+/* What is shown of a batch: gates, h and c of the sequences that run, longest first, each in a row. */
+typedef struct batch_view {
+    float last[3][3 * 4 * 5]; /* of the last step */
+} batch_view;
+
+static void keep_batch(void *user, const char *name, const ink_tensor *value)
+{
+    static const char *const names[] = {"l0.gates", "l0.h", "l0.c"};
+    batch_view *view = user;
+    for (size_t i = 0; i < 3; i++)
+        if (strcmp(name, names[i]) == 0)
+            memcpy(view->last[i], value->data, value->shape.dim[0] * value->shape.dim[1] * sizeof(float));
+}
+
+static void batches_show_what_sequences_alone_show(void **unused)
+{
+    (void)unused;
+    const shape s = {2, 5, 1, 1};
+    enum { STEPS = 3, BATCH = 3 };
+    for (size_t cell = 2; cell < 5; cell++)
+        for (unsigned threads = 1; threads <= 3; threads++) {
+            ink_context *ctx = test_context(threads);
+            ink_recurrent *recurrent = make_network(ctx, cell, &s, NULL);
+            float *x = test_random(BATCH * STEPS * s.in, 3, 1), *states = zeros(BATCH * 2 * s.h);
+            float *y = test_floats(BATCH * STEPS * s.h);
+            batch_view *alone = calloc(BATCH, sizeof *alone), *together = calloc(1, sizeof *together);
+            ink_sequence sequences[BATCH];
+            assert_non_null(alone);
+            assert_non_null(together);
+            for (size_t i = 0; i < BATCH; i++) {
+                sequences[i] = (ink_sequence){x + i * STEPS * s.in, y + i * STEPS * s.h, STEPS, states + i * 2 * s.h};
+                ink_context_trace(ctx, keep_batch, &alone[i]);
+                assert_ok(ctx, ink_recurrent_forward(ctx, recurrent, &sequences[i], 1));
+            }
+            memset(states, 0, BATCH * 2 * s.h * sizeof *states);
+            ink_context_trace(ctx, keep_batch, together);
+            assert_ok(ctx, ink_recurrent_forward(ctx, recurrent, sequences, BATCH));
+            for (size_t i = 0; i < BATCH; i++)
+                for (size_t value = 0; value < (cells[cell].cell == INK_LSTM ? 3 : 2); value++) {
+                    size_t n = value == 0 ? cells[cell].gates * s.h : s.h;
+                    test_assert_same_bits(together->last[value] + i * n, alone[i].last[value], n, cells[cell].name);
+                }
+            free(x);
+            free(y);
+            free(states);
+            free(alone);
+            free(together);
+            ink_recurrent_free(recurrent);
+            ink_context_free(ctx);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         context_test(recurrence_gives_the_numbers_of_pytorch),
         context_test(steps_of_every_kind_of_size_are_right),
         cmocka_unit_test(sequence_and_steps_have_the_same_bits),
+        cmocka_unit_test(every_hidden_size_has_the_same_bits),
         context_test(projected_lstms_are_right),
         context_test(stored_types_have_the_bits_of_their_numbers),
         cmocka_unit_test(batches_have_the_same_bits_as_sequences_alone),
@@ -788,6 +874,7 @@ int main(void)
         context_test(networks_at_the_root_of_a_file_are_found),
         context_test(impossible_calls_are_refused),
         cmocka_unit_test(cells_show_their_gates),
+        cmocka_unit_test(batches_show_what_sequences_alone_show),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,9 +16,16 @@
  * fit. */
 static inline bool ink_size_mul(size_t a, size_t b, size_t *out)
 {
+#if defined(__GNUC__)
+    size_t product; /* without a division */
+    if (__builtin_mul_overflow(a, b, &product))
+        return false;
+    *out = product;
+#else
     if (b != 0 && a > SIZE_MAX / b)
         return false;
     *out = a * b;
+#endif
     return true;
 }
 

@@ -105,8 +105,10 @@ const ink_limits *ink_context_limits(const ink_context *ctx) { return &ctx->limi
 
 void ink_call_begin(ink_call *call, ink_context *ctx, bool reserve)
 {
-    *call = (ink_call){.ctx = ctx, .arena = reserve ? &call->measure : &ctx->scratch};
-    ink_arena_measure(&call->measure);
+    call->ctx = ctx;
+    call->arena = reserve ? &call->measure : &ctx->scratch;
+    if (reserve)
+        ink_arena_measure(&call->measure);
     call->mark = ink_arena_mark_here(&ctx->scratch);
 }
 

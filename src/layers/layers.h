@@ -166,9 +166,10 @@ typedef struct ink_recurrent_scratch {
     size_t max_rows;   /* of the inputs of one product */
     uint64_t *order;   /* [n_sequences] sort keys */
     ink_chunk *chunks; /* [n_sequences], longest first */
-    float *x;          /* [max_rows, max(in, out)] input rows in the order of the steps */
-    float *gi;         /* [max_rows, G hidden_size] input side, W_ih x + b_ih */
-    float *gh;         /* [n_sequences, G hidden_size] recurrent side of one step, W_hh h + b_hh */
+    float *x;          /* [max_rows, max(in, out)] input rows in the order of the steps; one sequence needs none */
+    float *gi;         /* [max_rows, G hidden_size] input side, W_ih x + b_ih; and as many zeros as a panel has lanes */
+    float *gh;         /* [n_sequences, G hidden_size] recurrent side of one step, W_hh h + b_hh; the same zeros */
+    size_t row;        /* floats from one row of the following to the next: whole vecs */
     float *h;          /* [n_sequences, h_size] h of all sequences */
     float *c;          /* [n_sequences, hidden_size] c of all sequences; only for an LSTM */
     float *wide_h;     /* [n_sequences, hidden_size] h before its projection; without a projection the same as h */

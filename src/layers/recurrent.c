@@ -39,24 +39,46 @@ size_t ink_cell_gates(ink_cell cell)
     return cell == INK_LSTM ? 4 : cell == INK_GRU || cell == INK_GRU_RESET_BEFORE ? 3 : 1;
 }
 
+/* Moves `memory`, unless it is NULL, behind a part of so many floats, and returns the part. */
+static float *take_part(float **memory, size_t floats)
+{
+    float *part = *memory;
+    if (part != NULL)
+        *memory += ink_whole_vecs(floats);
+    return part;
+}
+
+/* One allocation for all parts: it takes as long as a small cell computes. */
 void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *net, size_t n_sequences, size_t n_steps,
                                  ink_recurrent_scratch *scratch)
 {
-    size_t h = net->hidden_size, gates = h * ink_cell_gates(net->cell), out = net->h_size * net->n_directions;
+    const size_t h = net->hidden_size, gates = h * ink_cell_gates(net->cell), out = net->h_size * net->n_directions;
+    const size_t row = ink_whole_vecs(ink_size_max(h, net->h_size)), lists = sizeof(ink_chunk) + sizeof(uint64_t);
+    const bool resets = net->cell == INK_GRU_RESET_BEFORE, remembers = net->cell == INK_LSTM,
+               narrows = net->h_size != h;
+    const size_t states = (size_t)1 + resets + remembers + narrows;
     n_sequences = ink_size_min(n_sequences, n_steps); /* sequences without steps do not run */
     scratch->max_rows = ink_size_min(n_steps, ink_size_max(n_sequences, INK_PASS_ROWS));
-    scratch->order = ink_arena_alloc(arena, n_sequences, sizeof *scratch->order);
-    scratch->chunks = ink_arena_alloc(arena, n_sequences, sizeof *scratch->chunks);
-    scratch->x = ink_alloc_rows(arena, scratch->max_rows, ink_size_max(net->in, out));
-    scratch->gi = ink_alloc_rows(arena, scratch->max_rows, gates);
-    scratch->gh = ink_alloc_rows(arena, n_sequences, gates);
-    scratch->h = ink_alloc_rows(arena, n_sequences, net->h_size);
-    scratch->wide_h = net->h_size != h ? ink_alloc_rows(arena, n_sequences, h) : scratch->h;
-    scratch->reset_h = net->cell == INK_GRU_RESET_BEFORE ? ink_alloc_rows(arena, n_sequences, h) : NULL;
-    scratch->c = net->cell == INK_LSTM ? ink_alloc_rows(arena, n_sequences, h) : NULL;
-    size_t chunk_rows = net->n_directions == 1 ? scratch->max_rows : n_steps;
-    for (size_t i = 0; i < 2; i++)
-        scratch->between[i] = net->n_layers > i + 1 ? ink_alloc_rows(arena, chunk_rows, out) : NULL;
+    const size_t gathered = n_sequences > 1 || net->n_directions > 1 ? ink_size_max(net->in, out) : 0;
+    const size_t n_between = ink_size_min(net->n_layers - 1, 2);
+    const size_t chunk_rows = net->n_directions == 1 ? scratch->max_rows : n_steps;
+    size_t total = 8 * INK_PANEL, more = SIZE_MAX; /* floats; the parts end with whole vecs */
+    bool fits = ink_size_mul(n_sequences, gates + states * row + lists, &more) && ink_size_add(total, more, &total) &&
+                ink_size_mul(scratch->max_rows, gates + gathered, &more) && ink_size_add(total, more, &total) &&
+                ink_size_mul(chunk_rows, n_between * out, &more) && ink_size_add(total, more, &total);
+    float *memory = ink_alloc_rows(arena, 1, fits ? total : SIZE_MAX);
+    scratch->row = row;
+    scratch->h = take_part(&memory, n_sequences * row);
+    scratch->wide_h = narrows ? take_part(&memory, n_sequences * row) : scratch->h;
+    scratch->reset_h = resets ? take_part(&memory, n_sequences * row) : NULL;
+    scratch->c = remembers ? take_part(&memory, n_sequences * row) : NULL;
+    scratch->gh = take_part(&memory, n_sequences * gates + INK_PANEL);
+    scratch->gi = take_part(&memory, scratch->max_rows * gates + INK_PANEL);
+    scratch->x = take_part(&memory, scratch->max_rows * gathered);
+    for (size_t i = 0; i < n_between; i++)
+        scratch->between[i] = take_part(&memory, chunk_rows * out);
+    scratch->chunks = (void *)take_part(&memory, n_sequences * sizeof(ink_chunk) / sizeof(float));
+    scratch->order = (void *)memory;
 }
 
 /* ---- one sweep -------------------------------------------------------------------------------------------------- */
@@ -108,12 +130,7 @@ static void put_output(const sweep *s, size_t i)
     else if (y != NULL)
         y += (chunk->done + t) * out + column;
     if (y != NULL)
-        memcpy(y, s->scratch->h + i * h_size, h_size * sizeof *y);
-}
-
-static void move_row(float *state, float *scratch, size_t n, bool back)
-{
-    memcpy(back ? state : scratch, back ? scratch : state, n * sizeof *state);
+        memcpy(y, s->scratch->h + i * s->scratch->row, h_size * sizeof *y);
 }
 
 /* Copies h and c of this layer and direction from the states of the sequences to the scratch rows, or back. A state is
@@ -121,22 +138,25 @@ static void move_row(float *state, float *scratch, size_t n, bool back)
 static void move_states(const sweep *s, bool back)
 {
     const ink_recurrent *net = s->net;
-    size_t n_rows = net->n_layers * net->n_directions, row = s->layer * net->n_directions + s->direction;
+    const size_t row = s->layer * net->n_directions + s->direction, h_bytes = net->h_size * sizeof(float);
+    const size_t c_at = net->n_layers * net->n_directions * net->h_size + row * net->hidden_size;
     for (size_t i = 0; i < s->n_chunks; i++) {
-        float *state = s->chunks[i].sequence->state;
-        move_row(state + row * net->h_size, s->scratch->h + i * net->h_size, net->h_size, back);
-        if (net->cell == INK_LSTM)
-            move_row(state + n_rows * net->h_size + row * net->hidden_size, s->scratch->c + i * net->hidden_size,
-                     net->hidden_size, back);
+        float *state = s->chunks[i].sequence->state, *state_h = state + row * net->h_size;
+        float *h = s->scratch->h + i * s->scratch->row;
+        memcpy(back ? state_h : h, back ? h : state_h, h_bytes);
+        if (net->cell == INK_LSTM) {
+            float *state_c = state + c_at, *c = s->scratch->c + i * s->scratch->row;
+            memcpy(back ? state_c : c, back ? c : state_c, net->hidden_size * sizeof(float));
+        }
     }
 }
 
-/* y [m, n] = x [m, k] W^T + b, in rows of y_stride floats */
-static void sweep_product(const sweep *s, const ink_matrix *w, const float *bias, const float *x, size_t m, float *y,
-                          size_t y_stride)
+/* y [m, n] = x [m, k] W^T + b, in rows of x_stride and y_stride floats */
+static void sweep_product(const sweep *s, const ink_matrix *w, const float *bias, const float *x, size_t x_stride,
+                          size_t m, float *y, size_t y_stride)
 {
-    ink_multiply(s->ctx,
-                 &(ink_product){.x = x, .x_stride = w->k, .m = m, .w = w, .bias = bias, .y = y, .y_stride = y_stride});
+    ink_multiply(s->ctx, &(ink_product){
+                             .x = x, .x_stride = x_stride, .m = m, .w = w, .bias = bias, .y = y, .y_stride = y_stride});
 }
 
 /* The beginning of a step of a GRU that resets h before the product with W_hn:
@@ -147,10 +167,10 @@ static void reset_state(void *data, size_t i)
     const sweep *s = data;
     const ink_kernel *kernel = s->ctx->kernel;
     size_t size = s->net->hidden_size;
-    float *gates = s->gi + i * 3 * size, *reset_h = s->scratch->reset_h + i * size;
+    float *gates = s->gi + i * 3 * size, *reset_h = s->scratch->reset_h + i * s->scratch->row;
     kernel->add(s->scratch->gh + i * 3 * size, 2 * size, gates);
     kernel->activate(INK_SIGMOID, gates, 2 * size, gates);
-    memcpy(reset_h, s->scratch->h + i * size, size * sizeof *reset_h);
+    memcpy(reset_h, s->scratch->h + i * s->scratch->row, size * sizeof *reset_h);
     kernel->multiply_elements(gates, size, reset_h);
 }
 
@@ -160,8 +180,9 @@ static void recurrent_product(sweep *s, size_t m)
     const ink_matrix *w = &s->weights->w_hh;
     const float *bias = s->weights->b_hh;
     float *gh = s->scratch->gh;
+    size_t row = s->scratch->row;
     if (s->net->cell != INK_GRU_RESET_BEFORE) {
-        sweep_product(s, w, bias, s->scratch->h, m, gh, w->n);
+        sweep_product(s, w, bias, s->scratch->h, row, m, gh, w->n);
         return;
     }
     /* The rows of W_hn begin within a panel. The second product also computes the rows before them in this panel, which
@@ -169,9 +190,9 @@ static void recurrent_product(sweep *s, size_t m)
     size_t n_gates = 2 * s->net->hidden_size, first = n_gates - n_gates % INK_FILL_ROWS;
     const ink_matrix w_gates = ink_matrix_rows_view(w, 0, n_gates);
     const ink_matrix w_candidate = ink_matrix_rows_view(w, first, w->n - first);
-    sweep_product(s, &w_gates, bias, s->scratch->h, m, gh, w->n);
+    sweep_product(s, &w_gates, bias, s->scratch->h, row, m, gh, w->n);
     ink_parallel_for(s->ctx, reset_state, s, m, m * s->net->hidden_size * CELL_WORK);
-    sweep_product(s, &w_candidate, bias != NULL ? bias + first : NULL, s->scratch->reset_h, m, gh + first, w->n);
+    sweep_product(s, &w_candidate, bias != NULL ? bias + first : NULL, s->scratch->reset_h, row, m, gh + first, w->n);
 }
 
 /* One step of sequence i, after the products gi = W_ih x + b_ih and gh = W_hh h + b_hh. Both hold the gates one after
@@ -181,7 +202,7 @@ static void recurrent_cell(void *data, size_t i)
     const sweep *s = data;
     const ink_kernel *kernel = s->ctx->kernel;
     size_t size = s->net->hidden_size, n = size * ink_cell_gates(s->net->cell);
-    float *gi = s->gi + i * n, *h = s->scratch->wide_h + i * size;
+    float *gi = s->gi + i * n, *h = s->scratch->wide_h + i * s->scratch->row;
     const float *gh = s->scratch->gh + i * n;
     float *gates = s->ctx->trace != NULL ? gi : NULL; /* gi is no longer needed */
     switch (s->net->cell) {
@@ -198,7 +219,7 @@ static void recurrent_cell(void *data, size_t i)
     case INK_LSTM:
         /* i = sigma(gi_i + gh_i),  f = sigma(gi_f + gh_f),  g = tanh(gi_g + gh_g),  o = sigma(gi_o + gh_o)
            c' = f * c + i * g,  h' = o * tanh(c') */
-        kernel->lstm_cell(gi, gh, size, h, s->scratch->c + i * size, gates);
+        kernel->lstm_cell(gi, gh, size, h, s->scratch->c + i * s->scratch->row, gates);
         break;
     case INK_GRU_RESET_BEFORE:
         /* n = tanh(gi_n + gh_n),  h' = n + z * (h - n), which is (1 - z) * n + z * h */
@@ -220,15 +241,23 @@ static void recurrent_cell(void *data, size_t i)
         put_output(s, i);
 }
 
+/* The rows of a state, one after the other; gh is no longer needed. */
+static ink_tensor rows_to_show(const sweep *s, const float *rows, size_t n_rows, size_t n)
+{
+    for (size_t i = 0; i < n_rows; i++)
+        memcpy(s->scratch->gh + i * n, rows + i * s->scratch->row, n * sizeof *rows);
+    return ink_tensor_2d(s->scratch->gh, n_rows, n);
+}
+
 static void trace_step(const sweep *s, size_t running)
 {
     size_t h = s->net->hidden_size, n_gates = ink_cell_gates(s->net->cell);
     size_t scope = ink_trace_enter(s->ctx, s->direction == 0 ? "l%zu." : "l%zu_reverse.", s->layer);
     if (n_gates > 1)
         INK_TRACE(s->ctx, "gates", ink_tensor_2d(s->gi, running, n_gates * h));
-    INK_TRACE(s->ctx, "h", ink_tensor_2d(s->scratch->h, running, s->net->h_size));
+    INK_TRACE(s->ctx, "h", rows_to_show(s, s->scratch->h, running, s->net->h_size));
     if (s->net->cell == INK_LSTM)
-        INK_TRACE(s->ctx, "c", ink_tensor_2d(s->scratch->c, running, h));
+        INK_TRACE(s->ctx, "c", rows_to_show(s, s->scratch->c, running, h));
     ink_trace_leave(s->ctx, scope);
 }
 
@@ -237,7 +266,9 @@ static void run_sweep(sweep *s)
     const ink_recurrent_layer *w = s->weights;
     const ink_recurrent_scratch *scratch = s->scratch;
     size_t in = w->w_ih.k, hidden = s->net->hidden_size, n_steps = s->chunks[0].n_steps;
+    const bool traces = s->ctx->trace != NULL; /* a cell then writes to gi, also where that of the row before reads */
     move_states(s, false);
+    memset(scratch->gh + s->n_chunks * w->w_hh.n, 0, INK_PANEL * sizeof(float));
     for (size_t begin = 0, end; begin < n_steps; begin = end) {
         /* Gathers the inputs of as many steps as fit into one product, in the order of the steps. The inputs of a
            single sequence already lie in this order. */
@@ -251,20 +282,21 @@ static void run_sweep(sweep *s)
             running = count_running(s->chunks, running, ++end);
         }
         const float *x = single ? input_row(s, s->chunks, begin) : scratch->x;
-        sweep_product(s, &w->w_ih, w->b_ih, x, rows, scratch->gi, w->w_ih.n);
+        sweep_product(s, &w->w_ih, w->b_ih, x, in, rows, scratch->gi, w->w_ih.n);
+        memset(scratch->gi + rows * w->w_ih.n, 0, INK_PANEL * sizeof(float));
 
         s->gi = scratch->gi;
         running = s->n_chunks;
         for (s->step = begin; s->step < end; s->step++) {
             running = count_running(s->chunks, running, s->step);
             recurrent_product(s, running);
-            ink_parallel_for(s->ctx, recurrent_cell, s, running, running * hidden * CELL_WORK);
+            ink_parallel_for(s->ctx, recurrent_cell, s, running, traces ? 0 : running * hidden * CELL_WORK);
             if (w->w_hr.n != 0) {
-                sweep_product(s, &w->w_hr, NULL, scratch->wide_h, running, scratch->h, w->w_hr.n);
+                sweep_product(s, &w->w_hr, NULL, scratch->wide_h, scratch->row, running, scratch->h, scratch->row);
                 for (size_t i = 0; i < running; i++)
                     put_output(s, i);
             }
-            if (s->ctx->trace != NULL)
+            if (traces)
                 trace_step(s, running);
             s->gi += running * w->w_ih.n;
         }
@@ -291,7 +323,8 @@ void ink_recurrent_run(ink_context *ctx, const ink_recurrent *net, const ink_rec
     for (size_t i = 0; i < n_sequences; i++)
         if (sequences[i].n_steps > 0)
             scratch->order[n_chunks++] = INK_KEY(0, i);
-    ink_sort(scratch->order, n_chunks, &(ink_ties){compare_lengths, sequences});
+    if (n_chunks > 1)
+        ink_sort(scratch->order, n_chunks, &(ink_ties){compare_lengths, sequences});
     for (size_t i = 0; i < n_chunks; i++)
         chunks[i] = (ink_chunk){.sequence = &sequences[ink_key_index(scratch->order[i])]};
 

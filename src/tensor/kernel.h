@@ -48,10 +48,14 @@ static inline size_t ink_panel_lanes(ink_type type)
 #define INK_HAS_QUANTISED true
 #endif
 
+/* Floats of a row of n that begins and ends with whole vecs, whatever the kernel. */
+static inline size_t ink_whole_vecs(size_t n) { return (n + INK_PANEL - 1) / INK_PANEL * INK_PANEL; }
+
 /* Panels of n outputs. */
 static inline size_t ink_panel_count(size_t n, ink_type type)
 {
-    return n / ink_panel_lanes(type) + (n % ink_panel_lanes(type) != 0);
+    return ink_panel_lanes(type) == INK_PANEL ? n / INK_PANEL + (n % INK_PANEL != 0)
+                                              : n / (2 * INK_PANEL) + (n % (2 * INK_PANEL) != 0);
 }
 
 /*
@@ -215,8 +219,9 @@ typedef struct ink_kernel {
     void (*rope_rotate)(float *x, size_t n, const float *cosines, const float *sines);
 
     /* One step of one sequence, after the products gi = W_ih x + b_ih and gh = W_hh h + b_hh, each [gates * h_size].
-       h (and c) are replaced. The values of the gates go to gates [gates * h_size] for a trace, if it is not NULL; it
-       may be gi. Formulae: recurrent.h. */
+       h (and c) are replaced, up to the end of the last whole vec: a step that reads what a part of a vec was written
+       to waits for it. gi and gh can be read INK_PANEL floats beyond their ends. The values of the gates go to
+       gates [gates * h_size] for a trace, if it is not NULL; it may be gi. Formulae: recurrent.h. */
     void (*rnn_cell)(const float *gi, const float *gh, size_t h_size, bool relu, float *h);
     void (*gru_cell)(const float *gi, const float *gh, size_t h_size, float *h, float *gates);
     void (*lstm_cell)(const float *gi, const float *gh, size_t h_size, float *h, float *c, float *gates);

@@ -281,19 +281,18 @@ static void kernel_rms_norm(const float *x, size_t n, const float *weight, float
 
 /* ---- cells: one step, after the products gi = W_ih x + b_ih, gh = W_hh h + b_hh (formulae: recurrent.h) ---------- */
 
-/* gi + gh of gate number `gate`. */
-INLINE vec gate_sum(const float *gi, const float *gh, size_t gate, size_t h_size, size_t i, size_t lanes)
+/* gi + gh of gate number `gate`. Behind the last lane of a gate are those of the next. */
+INLINE vec gate_sum(const float *gi, const float *gh, size_t gate, size_t h_size, size_t i)
 {
-    return vec_add(load_lanes(gi + gate * h_size + i, lanes), load_lanes(gh + gate * h_size + i, lanes));
+    return vec_add(vec_load(gi + gate * h_size + i), vec_load(gh + gate * h_size + i));
 }
 
 /* h' = s(gi + gh) */
 static void kernel_rnn_cell(const float *gi, const float *gh, size_t h_size, bool relu, float *h)
 {
     for (size_t i = 0; i < h_size; i += VEC_LANES) {
-        size_t lanes = lanes_from(i, h_size);
-        vec sum = gate_sum(gi, gh, 0, h_size, i, lanes);
-        store_lanes(h + i, lanes, relu ? vec_relu(sum) : vec_tanh(sum));
+        vec sum = gate_sum(gi, gh, 0, h_size, i);
+        vec_store(h + i, relu ? vec_relu(sum) : vec_tanh(sum));
     }
 }
 
@@ -301,13 +300,13 @@ static void kernel_rnn_cell(const float *gi, const float *gh, size_t h_size, boo
 static void kernel_gru_cell(const float *gi, const float *gh, size_t h_size, float *h, float *gates)
 {
     for (size_t i = 0; i < h_size; i += VEC_LANES) {
-        size_t lanes = lanes_from(i, h_size);
-        vec r = vec_sigmoid(gate_sum(gi, gh, 0, h_size, i, lanes));
-        vec z = vec_sigmoid(gate_sum(gi, gh, 1, h_size, i, lanes));
-        vec n = vec_tanh(vec_fma(r, load_lanes(gh + 2 * h_size + i, lanes), load_lanes(gi + 2 * h_size + i, lanes)));
-        vec kept = vec_mul(z, load_lanes(h + i, lanes));
-        store_lanes(h + i, lanes, vec_fma(vec_sub(vec_splat(1), z), n, kept));
+        vec r = vec_sigmoid(gate_sum(gi, gh, 0, h_size, i));
+        vec n = vec_tanh(vec_fma(r, vec_load(gh + 2 * h_size + i), vec_load(gi + 2 * h_size + i)));
+        vec z = vec_sigmoid(gate_sum(gi, gh, 1, h_size, i));
+        vec kept = vec_mul(z, vec_load(h + i));
+        vec_store(h + i, vec_fma(vec_sub(vec_splat(1), z), n, kept));
         if (gates != NULL) {
+            size_t lanes = lanes_from(i, h_size);
             store_lanes(gates + i, lanes, r);
             store_lanes(gates + h_size + i, lanes, z);
             store_lanes(gates + 2 * h_size + i, lanes, n);
@@ -319,15 +318,15 @@ static void kernel_gru_cell(const float *gi, const float *gh, size_t h_size, flo
 static void kernel_lstm_cell(const float *gi, const float *gh, size_t h_size, float *h, float *c, float *gates)
 {
     for (size_t at = 0; at < h_size; at += VEC_LANES) {
-        size_t lanes = lanes_from(at, h_size);
-        vec i = vec_sigmoid(gate_sum(gi, gh, 0, h_size, at, lanes));
-        vec f = vec_sigmoid(gate_sum(gi, gh, 1, h_size, at, lanes));
-        vec g = vec_tanh(gate_sum(gi, gh, 2, h_size, at, lanes));
-        vec o = vec_sigmoid(gate_sum(gi, gh, 3, h_size, at, lanes));
-        vec next = vec_fma(f, load_lanes(c + at, lanes), vec_mul(i, g));
-        store_lanes(c + at, lanes, next);
-        store_lanes(h + at, lanes, vec_mul(o, vec_tanh(next)));
+        vec i = vec_sigmoid(gate_sum(gi, gh, 0, h_size, at));
+        vec f = vec_sigmoid(gate_sum(gi, gh, 1, h_size, at));
+        vec g = vec_tanh(gate_sum(gi, gh, 2, h_size, at));
+        vec o = vec_sigmoid(gate_sum(gi, gh, 3, h_size, at));
+        vec next = vec_fma(f, vec_load(c + at), vec_mul(i, g));
+        vec_store(c + at, next);
+        vec_store(h + at, vec_mul(o, vec_tanh(next)));
         if (gates != NULL) {
+            size_t lanes = lanes_from(at, h_size);
             store_lanes(gates + at, lanes, i);
             store_lanes(gates + h_size + at, lanes, f);
             store_lanes(gates + 2 * h_size + at, lanes, g);

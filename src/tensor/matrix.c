@@ -16,7 +16,7 @@
 static size_t element_size(ink_type type) { return ink_type_bits(type) / 8; }
 
 /* True for the types whose panels are those of panels.c. */
-static bool is_quantised(ink_type type) { return INK_HAS_QUANTISED && ink_type_is_quantised(type); }
+static inline bool is_quantised(ink_type type) { return INK_HAS_QUANTISED && type >= INK_Q8_0; }
 
 /* Bytes of so many columns of a panel; of a quantised one, whole chunks and perhaps a last, shorter one. */
 static size_t columns_bytes(ink_type type, size_t columns)
@@ -524,14 +524,8 @@ size_t ink_product_scratch(size_t row_bytes, size_t m)
     return bytes <= STACK_ROWS ? 0 : bytes;
 }
 
-void ink_multiply(ink_context *ctx, const ink_product *product)
+static void multiply_rounded_rows(ink_context *ctx, const ink_product *product)
 {
-    if (product->m == 0 || product->w->n == 0)
-        return;
-    if (!is_quantised(product->w->type)) {
-        multiply_parts(ctx, product);
-        return;
-    }
     _Alignas(INK_ALIGNMENT) uint8_t stack[STACK_ROWS];
     const size_t bytes = ink_product_scratch(ink_product_row_bytes(product->w), product->m);
     const size_t tasks = (product->m + QUANTISE_ROWS - 1) / QUANTISE_ROWS;
@@ -549,6 +543,16 @@ void ink_multiply(ink_context *ctx, const ink_product *product)
         multiply_on_stack(ctx->kernel, product);
     }
     ink_arena_release(&ctx->scratch, mark);
+}
+
+void ink_multiply(ink_context *ctx, const ink_product *product)
+{
+    if (product->m == 0 || product->w->n == 0)
+        return;
+    if (is_quantised(product->w->type))
+        multiply_rounded_rows(ctx, product);
+    else
+        multiply_parts(ctx, product);
 }
 
 void ink_multiply_here(const ink_kernel *kernel, const ink_product *product)
