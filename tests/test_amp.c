@@ -63,7 +63,7 @@ static void sounds_are_those_of_pytorch(ink_context *ctx)
 /* On songs that training did not hear; the error is a share of the signal's energy. */
 static void it_sounds_like_the_circuit(ink_context *ctx)
 {
-    enum { N = 4 * GUITAR_RATE };
+    enum { N = 2 * GUITAR_RATE };
     float *x = test_floats(N), *y = test_floats(N), *d = test_floats(N);
     for (uint64_t seed = 1; seed < 4; seed++) {
         double error = 0, signal = 0;
@@ -110,6 +110,11 @@ static void the_circuit_is_one(void **state)
     assert_true(fabs(mean) < 0.01);
     assert_true(high < 0.2 * twice && high > 0.1);
     assert_true(fabs(high + low) > 0.02);
+
+    circuit_start(&c, 8000); /* its loudspeaker stops beyond half of this rate */
+    circuit_process(&c, x, N, loud);
+    for (size_t t = 0; t < N; t++)
+        assert_true(fabsf(loud[t]) < 1);
     free(loud);
     free(soft);
     free(x);
@@ -117,11 +122,11 @@ static void the_circuit_is_one(void **state)
 
 static void songs_are_within_bounds_and_differ(void **state)
 {
-    enum { N = 3 * GUITAR_RATE };
+    enum { N = 20 * GUITAR_RATE }; /* eight bars, and more */
     float *x = test_floats(N), *y = test_floats(N);
 
     (void)state;
-    for (uint64_t seed = 0; seed < 20; seed++) {
+    for (uint64_t seed = 0; seed < 5; seed++) {
         double energy = 0;
         guitar_play(x, N, seed);
         for (size_t t = 0; t < N; t++) {
@@ -218,6 +223,21 @@ static void a_block_takes_no_memory(ink_context *ctx, counting *memory)
     amp_close(&a);
     free(y);
     free(x);
+}
+
+static void missing_memory_is_reported(ink_context *ctx, counting *memory)
+{
+    bool failed = true;
+    for (size_t k = 1; failed; k++) {
+        amp a;
+        counting_fail_from(memory, k);
+        bool done = amp_open(&a, ctx, MODEL) && amp_prepare(&a, 2, 64);
+        failed = counting_failed(memory);
+        assert_int_equal(done, !failed);
+        if (failed)
+            assert_non_null(strstr(a.error, "memory"));
+        amp_close(&a);
+    }
 }
 
 static void other_networks_are_refused(ink_context *ctx)
@@ -570,6 +590,11 @@ static void channels_are_apart(ink_context *ctx)
     p = run(AMP, path, "--gain", "1000", "--through", "nothing");
     assert_non_null(strstr(p.out, "peak of the output: 1000.000, beyond full scale"));
     process_free(&p);
+
+    b = wav_of((shape){3, 1, 48000, 32, false, false});
+    set_le(&b, chunk(&b, "data") + 8 + 4 * 2, 0x7f000000, 4); /* 1.7e38 */
+    write_file(folder, "in.wav", b.data, b.size);
+    refused(run(AMP, path, "--gain", "100"), "--gain 100 makes frame 2 of ");
     free(path);
     forget(folder);
 }
@@ -650,13 +675,21 @@ static void mistakes_are_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        context_test(sounds_are_those_of_pytorch),  context_test(it_sounds_like_the_circuit),
-        cmocka_unit_test(the_circuit_is_one),       cmocka_unit_test(songs_are_within_bounds_and_differ),
-        context_test(blocks_give_the_same_bits),    cmocka_unit_test(every_kernel_gives_the_same_bits),
-        counted_test(a_block_takes_no_memory),      context_test(other_networks_are_refused),
-        cmocka_unit_test(every_kind_is_read),       cmocka_unit_test(open_lengths_end_with_the_file),
-        cmocka_unit_test(broken_files_are_refused), context_test(the_program_plays_the_plug_in),
-        context_test(channels_are_apart),           cmocka_unit_test(figures_and_pictures),
+        context_test(sounds_are_those_of_pytorch),
+        context_test(it_sounds_like_the_circuit),
+        cmocka_unit_test(the_circuit_is_one),
+        cmocka_unit_test(songs_are_within_bounds_and_differ),
+        context_test(blocks_give_the_same_bits),
+        cmocka_unit_test(every_kernel_gives_the_same_bits),
+        counted_test(a_block_takes_no_memory),
+        counted_test(missing_memory_is_reported),
+        context_test(other_networks_are_refused),
+        cmocka_unit_test(every_kind_is_read),
+        cmocka_unit_test(open_lengths_end_with_the_file),
+        cmocka_unit_test(broken_files_are_refused),
+        context_test(the_program_plays_the_plug_in),
+        context_test(channels_are_apart),
+        cmocka_unit_test(figures_and_pictures),
         cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,8 +90,11 @@ static bool open_sound(session *s)
     } else if (!wav_read(path, &s->in)) {
         return false;
     }
-    for (size_t i = 0; i < s->in.n_frames * s->in.n_channels; i++)
+    for (size_t i = 0; i < s->in.n_frames * s->in.n_channels; i++) {
         s->in.samples[i] *= (float)gain;
+        if (!isfinite(s->in.samples[i]))
+            return console_complain("--gain %g makes frame %zu of %s infinite", gain, i / s->in.n_channels, s->name);
+    }
     return true;
 }
 
@@ -206,7 +209,7 @@ static void print_figures(const session *s, const figures *f, FILE *to)
             s->in.n_channels, s->in.n_channels == 1 ? "" : "s", console_count(rate, s->in.rate), s->most,
             1e3 * f->period);
     if (is_through("network") && f->factor > 0) {
-        fprintf(to, "LSTM with %zu units, %s: %.0f times faster than the sound (real-time factor %.4f)\n",
+        fprintf(to, "LSTM with %zu units, %s: %.3g times as fast as it plays (real-time factor %.4f)\n",
                 ink_recurrent_hidden_size(s->network.lstm), ink_context_kernel(s->ctx), 1 / f->factor, f->factor);
         fprintf(to, "a block takes %.2f us on average, %.2f %% of its time, and %.2f us at worst, %.2f %%\n",
                 1e6 * f->mean, 100 * f->mean / f->period, 1e6 * f->worst, 100 * f->worst / f->period);
@@ -246,7 +249,7 @@ static bool write_picture(const plot *p, const char *name)
 static bool picture_wave(const session *s)
 {
     const size_t n_channels = s->in.n_channels;
-    size_t n = s->in.rate / 100, first = 0;
+    size_t n = s->in.rate / 100 + 1, first = 0;
     n = n < s->in.n_frames ? n : s->in.n_frames;
     for (size_t t = 0; t < s->in.n_frames; t++)
         if (fabsf(s->in.samples[t * n_channels]) > fabsf(s->in.samples[first * n_channels]))

@@ -15,7 +15,7 @@
  */
 static circuit_filter filter(double rate, double corner, double low, double high)
 {
-    double k = tan(PI * corner / rate);
+    double k = tan(PI * fmin(corner / rate, 0.49)); /* no sound has frequencies above half its rate */
     return (circuit_filter){
         .b0 = (low * k + high) / (k + 1), .b1 = (low * k - high) / (k + 1), .a1 = (k - 1) / (k + 1)};
 }

@@ -9,8 +9,8 @@
 
 #define GUITAR_RATE 48000 /* samples a second */
 
-/* Writes n samples of the song `seed` to x [n], within -1 and 1. The same seed gives the same song; a longer one begins
-   like a shorter one. */
+/* Writes n samples of the song `seed` to x [n]; its loudest notes reach 0.5 to 0.9. The same seed gives the same song;
+   a longer one begins like a shorter one. */
 void guitar_play(float *x, size_t n, uint64_t seed);
 
 #endif

@@ -36,8 +36,7 @@ bool amp_open(amp *a, ink_context *ctx, const char *path)
 bool amp_prepare(amp *a, size_t n_channels, size_t most)
 {
     size_t hidden_size = ink_recurrent_out(a->lstm), state_size = ink_recurrent_state_size(a->lstm);
-    a->n_channels = n_channels;
-    a->most = most;
+    a->n_channels = a->most = 0;
     free(a->states);
     free(a->sequences);
     free(a->hidden);
@@ -55,6 +54,8 @@ bool amp_prepare(amp *a, size_t n_channels, size_t most)
         a->sequences[c].y = a->hidden + c * most * hidden_size;
         a->sequences[c].state = a->states + c * state_size;
     }
+    a->n_channels = n_channels;
+    a->most = most;
     return true;
 }
 
