@@ -11,48 +11,51 @@
 set -u
 root=$(cd "$1" && pwd) || exit 1
 shift
-[ $# -gt 0 ] || set -- native aarch64 riscv64 s390x i386 armv7
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failed=0
+[ $# -gt 0 ] || set -- aarch64 riscv64 s390x armv7 i386 native
 
-build() {
-    find "$root/src" "$root/tests/golden" -name '*.c' -print0 |
-        xargs -0 -P "$(nproc)" -n 4 "$@" -std=c11 -I"$root/include" -c && "$@" -o golden ./*.o -lm -pthread
-}
-
-# try OPTION EMULATOR COMPILER FLAGS...: builds and runs; one line says what came of it. EMULATOR "" is none.
+# try OPTION EMULATOR COMPILER FLAGS...: builds and runs; one line says what came of it. EMULATOR - is none.
 try() {
     option=$1 emulator=$2
     shift 2
-    if ! build "$@" >log 2>&1; then
-        failed=1
+    [ "$emulator" != - ] || emulator=
+    if [ "$option" = --none ]; then
+        echo "$*"
+        exit 1
+    fi
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    cd "$work" || exit 1
+    if ! { "$@" -std=c11 -I"$root/include" -c "$root"/src/*/*.c "$root"/tests/golden/*.c &&
+        "$@" -o golden ./*.o -lm -pthread; } >log 2>&1; then
         echo "$*: does not build"
         cat log
-    elif ! $emulator ./golden "$root" "$option" >log 2>&1; then
-        failed=1
+        exit 1
+    fi
+    if ! $emulator ./golden "$root" "$option" >log 2>&1; then
         echo "$*: FAILED"
         tail -n 20 log
-    else
-        echo "$*: $(cat log)"
+        exit 1
     fi
-    rm -f ./*.o golden
+    echo "$*: $(cat log)"
 }
+if [ "$1" = try ]; then
+    shift
+    try "$@"
+    exit
+fi
 
+# As many tries at a time as there are processors.
 for target in "$@"; do
     case $target in
     native)
         for compiler in gcc clang; do
-            for level in -O0 -O2 -O3; do
-                try --reduced "" $compiler $level
+            for level in -O0 -O2 -O3 "-O3 -march=native"; do
+                echo "--reduced - $compiler $level"
             done
-            try --reduced "" $compiler -O3 -march=native
         done ;;
-    aarch64 | riscv64 | s390x) try --reduced qemu-$target $target-linux-gnu-gcc -O2 -static ;;
-    i386) try --close "" i686-linux-gnu-gcc -O2 -static ;;
-    armv7) try --close qemu-arm arm-linux-gnueabihf-gcc -O2 -static ;;
-    *) echo "$target: no such target"; failed=1 ;;
+    aarch64 | riscv64 | s390x) echo "--reduced qemu-$target $target-linux-gnu-gcc -O2 -static" ;;
+    i386) echo "--close - i686-linux-gnu-gcc -O2 -static" ;;
+    armv7) echo "--close qemu-arm arm-linux-gnueabihf-gcc -O2 -static" ;;
+    *) echo "--none - there is no target $target" ;;
     esac
-done
-exit $failed
+done | xargs -P "$(nproc)" -L 1 sh "$0" "$root" try
