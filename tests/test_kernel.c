@@ -102,6 +102,7 @@ typedef struct placing {
     size_t k_extra;                   /* room of the matrix beyond k */
     bool with_bias;
     ink_type type;
+    const struct family *family; /* what numbers x and w are; NULL: as they come */
 } placing;
 
 typedef struct operands {
@@ -125,6 +126,62 @@ static void make_weights(uint64_t *seed, ink_type type, size_t count, float *w)
 {
     for (size_t i = 0; i < count; i++)
         w[i] = (float)((int32_t)(random_bits(seed) % 255) - 127) / (type == INK_I8 ? 1 : 128);
+}
+
+/* Numbers with which a fused multiply-add is hard: exponents from the least to the largest of both sides, and bits
+   after the first one. */
+typedef struct family {
+    int x_least, x_most, w_least, w_most;
+    int x_bits, w_bits;
+    bool cancels; /* every other term takes back most of the one before */
+} family;
+
+static const family families[] = {
+    {-2, 2, -2, 2, 23, 7, false},         /* sums half way between two floats, exact ones */
+    {-2, 2, -2, 2, 23, 2, true},          /* and behind what cancelled */
+    {-30, 0, -30, 0, 23, 7, true},        /* and inexact ones */
+    {0, 0, 0, 24, 3, 3, true},            /* integers, and what is left of them */
+    {-76, -66, -76, -66, 23, 23, false},  /* sums that are subnormal, or cross 2^-126 or 2^-149 */
+    {-76, -66, -76, -66, 4, 4, false},    /* and half way between these */
+    {-149, -100, -40, 20, 23, 7, false},  /* subnormal numbers */
+    {-30, 30, -149, -110, 23, 23, false}, /* and on the other side */
+    {-149, 10, -149, 10, 12, 7, true},
+    {58, 63, 58, 63, 23, 23, true}, /* sums that become infinite, or nearly, and come back */
+    {60, 64, 60, 63, 3, 3, true},
+    {100, 127, 10, 26, 23, 7, true},
+    {-149, 127, -149, 127, 23, 23, false},
+    {-24, 0, 0, 0, 0, 0, false},       /* half way, but for bits that a double loses */
+    {-76, -74, -76, -74, 0, 0, false}, /* the same between subnormal numbers */
+    {126, 128, -5, 1, 23, 7, false},   /* infinite or NaN */
+    {126, 128, -60, -20, 23, 7, false},
+    {-5, 1, 126, 128, 23, 7, false},
+};
+#define N_FAMILIES (sizeof families / sizeof *families)
+
+static float number_of(uint64_t *seed, int least, int most, int bits)
+{
+    const int exponent = least + (int)(random_bits(seed) % (uint32_t)(most - least + 1));
+    if (bits == 0) {
+        const float part = 1 / (float)(1u << (15 + random_bits(seed) % 2));
+        const float near = random_bits(seed) % 2 != 0 ? 1 + part : 1 - part;
+        return ldexpf(random_bits(seed) % 2 != 0 ? near : -near, exponent);
+    }
+    const uint32_t r = random_bits(seed), fraction = random_bits(seed) & 0x7fffff & ~(0x7fffffu >> bits);
+    const uint32_t size =
+        exponent < -126 ? (0x800000 | fraction) >> (-126 - exponent) : (uint32_t)(exponent + 127) << 23 | fraction;
+    return r % 16 == 0 ? 0 : float_of_bits((r & 0x80000000) | size);
+}
+
+/* Terms 2 i and 2 i + 1 of a sum have the same weight if they cancel. */
+static void make_hard(uint64_t *seed, const family *f, size_t m, size_t n, size_t k, operands *o)
+{
+    for (size_t i = 0; i < m * k; i++) {
+        o->x[i] = number_of(seed, f->x_least, f->x_most, f->x_bits);
+        if (f->cancels && i % k % 2 == 1 && random_bits(seed) % 4 != 0)
+            o->x[i] = -o->x[i - 1] * (1 + (float)(random_bits(seed) % 3) * 0x1p-23f);
+    }
+    for (size_t i = 0; i < n * k; i++)
+        o->w[i] = f->cancels && i % k % 2 == 1 ? o->w[i - 1] : number_of(seed, f->w_least, f->w_most, f->w_bits);
 }
 
 static void make_matrix(operands *o, const placing *p, size_t n, size_t k)
@@ -159,6 +216,10 @@ static operands make_operands(const placing *p, size_t m, size_t n, size_t k)
     random_floats(&seed, m * k, o.x);
     make_weights(&seed, p->type, n * k, o.w);
     random_floats(&seed, n, o.bias);
+    if (p->family != NULL)
+        make_hard(&seed, p->family, m, n, k, &o);
+    for (size_t i = 0; p->type == INK_BF16 && i < n * k; i++)
+        o.w[i] = float_of_bits(bits_of_float(o.w[i]) & 0xffff0000); /* small ones have fewer bits */
     oracle_product product = {m, n, k, o.x, o.w, p->with_bias ? o.bias : NULL};
     oracle_matmul_in_order(&product, o.exact);
 
@@ -282,6 +343,43 @@ static void every_alignment(void **unused)
             placing p = {.x_shift = i, .y_shift = j, .b_shift = (i + j) % 16, .with_bias = true, .type = INK_F32};
             check_product(&p, 9, 37, 19);
         }
+}
+
+/* The fused multiply-adds of all kernels: a few terms, where each is seen, and many, where each is in the next. */
+static void hard_numbers(void **unused)
+{
+    static const size_t terms[] = {2, 3, 31, 66, 300};
+    (void)unused;
+    for (size_t i = 0; i < N_FAMILIES; i++)
+        for (size_t j = 0; j < sizeof terms / sizeof *terms; j++)
+            for (size_t m = 19; m < 23; m++) {
+                const placing p = {.type = families[i].w_bits <= 7 && m % 2 == 0 ? INK_BF16 : INK_F32,
+                                   .family = &families[i]};
+                check_product(&p, families[i].x_bits == 0 && j == 0 ? 50 * m : m, 37, terms[j]);
+            }
+}
+
+/* y += x / 2^n, which is fused, for numbers of every kind. */
+static void hard_numbers_alone(void **unused)
+{
+    uint64_t seed = 3;
+    float x[64], y[64], sum[64];
+    (void)unused;
+    for (size_t n = 0; n < 20000; n++) {
+        const float weight = hard_float(&seed);
+        for (size_t i = 0; i < 64; i++) {
+            x[i] = hard_float(&seed);
+            y[i] = n % 2 == 0 ? hard_float(&seed) : -weight * x[i] * (1 + (float)(random_bits(&seed) % 3) * 0x1p-23f);
+        }
+        for (size_t v = 0; variants[v] != NULL; v++) {
+            memcpy(sum, y, sizeof sum);
+            variants[v]->add_share(x, 64, weight, 1, sum);
+            for (size_t i = 0; i < 64; i++)
+                if (!same_float(sum[i], fmaf(weight, x[i], y[i])))
+                    fail_msg("%s: fma(%a, %a, %a) = %a, expected %a", variants[v]->name, (double)weight, (double)x[i],
+                             (double)y[i], (double)sum[i], (double)fmaf(weight, x[i], y[i]));
+        }
+    }
 }
 
 static void check_parts(ink_type type)
@@ -412,6 +510,8 @@ int main(void)
         cmocka_unit_test(products_with_a_large_side),
         cmocka_unit_test(single_rows_of_every_number_of_panels),
         cmocka_unit_test(every_alignment),
+        cmocka_unit_test(hard_numbers),
+        cmocka_unit_test(hard_numbers_alone),
         cmocka_unit_test(parts_make_the_whole),
         cmocka_unit_test(nothing_beyond_the_end),
         cmocka_unit_test(codes_are_the_nearest),

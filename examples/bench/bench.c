@@ -20,9 +20,10 @@ static const cli_option options[] = {
     CLI_FLAG("--quick", &quick, "a quarter of the time, for a first look"),
     CLI_TEXT("--only", "NAME", &only,
              "a group: machine, product, math, pack, threads, mlp, cell, model, shape; or a part of a line's name"),
-    CLI_TEXT("--kernel", "NAME", &kernel,
-             "portable, avx2, avx2_vnni, avx512, avx512_vnni (default: all for products and functions, the best for "
-             "the rest)"),
+    CLI_TEXT(
+        "--kernel", "NAME", &kernel,
+        "portable, sse2, avx2, avx2_vnni, avx512, avx512_vnni (default: all for products and functions, the best for "
+        "the rest)"),
     CLI_TEXT("--model", "FOLDER", &model, "only this model, a folder or a .gguf file: prompts and tokens"),
     CLI_COUNT("--threads", "N", &n_threads, 1, INK_MAX_THREADS, "threads to use (default 1)"),
 };

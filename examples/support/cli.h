@@ -69,7 +69,7 @@ typedef struct cli_option {
     CLI_COUNT("--threads", "N", &cli_threads, 1, INK_MAX_THREADS,                                                      \
               "threads to use (default 1); the result does not depend on it"),                                         \
         CLI_TEXT("--kernel", "NAME", &cli_kernel,                                                                      \
-                 "portable, avx2, avx512 ... (default: the best here); the result does not depend on it")
+                 "portable, sse2, avx2, avx512 ... (default: the best here); the result does not depend on it")
 
 extern uint64_t cli_threads;
 extern const char *cli_kernel;

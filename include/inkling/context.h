@@ -105,8 +105,9 @@ typedef struct ink_context_options {
     ink_allocator allocator; /* resize == NULL: malloc and free */
     unsigned n_threads;      /* threads a call may use, the caller's own included; 0 and 1: no worker threads; at most
                                 INK_MAX_THREADS */
-    const char *kernel;      /* "portable", "avx2", "avx512", "neon"; with dot products of bytes, which make quantised
-                                weights faster, "avx2_vnni", "avx512_vnni", "neon_dotprod"; NULL: the best here */
+    const char *kernel; /* "portable", "sse2", "avx2", "avx512", "neon", "simd128" (WebAssembly); with dot products of
+                           bytes, which make quantised weights faster, "avx2_vnni", "avx512_vnni", "neon_dotprod";
+                           NULL: the best here */
     ink_limits limits;
     char *error; /* [error_size], or NULL: where ink_context_create() writes why it failed, as one sentence; "" if it
                     did not. There is no context yet to ask. */

@@ -25,6 +25,12 @@ static const ink_kernel *const kernels[] = {
 #endif
     &ink_kernel_neon,
 #endif
+#ifdef INK_KERNEL_SSE2
+    &ink_kernel_sse2,
+#endif
+#ifdef INK_KERNEL_SIMD128
+    &ink_kernel_simd128,
+#endif
     &ink_kernel_portable,
 };
 

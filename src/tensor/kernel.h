@@ -1,10 +1,10 @@
 /*
  * kernel.h - the table of functions that do all float arithmetic of the library.
  *
- * kernel_portable.c, kernel_avx2.c, kernel_avx512.c and kernel_neon.c compile one body (kernel_body.h) for one
- * instruction set each, and export one constant table; or two, where some processors also have dot products of bytes. A
- * context chooses its table when it is created. All tables give the same bits; NaNs count as one value. The functions
- * are called in the float mode of ink_float_mode_enter() (platform.h).
+ * kernel_portable.c, kernel_128.c, kernel_avx2.c, kernel_avx512.c and kernel_neon.c compile one body (kernel_body.h)
+ * for one instruction set each, and export one constant table; or two, where some processors also have dot products of
+ * bytes. A context chooses its table when it is created. All tables give the same bits; NaNs count as one value. The
+ * functions are called in the float mode of ink_float_mode_enter() (platform.h).
  */
 #ifndef INK_TENSOR_KERNEL_H
 #define INK_TENSOR_KERNEL_H
@@ -242,7 +242,7 @@ typedef struct ink_kernel {
     bool (*all_finite)(const float *x, size_t n);
 } ink_kernel;
 
-/* The variants of this build; -DINK_NO_AVX2, -DINK_NO_AVX512 and -DINK_NO_NEON leave one out. gcc for Windows aligns
+/* The variants of this build; -DINK_NO_SSE2, -DINK_NO_AVX2, ... leave one out. gcc for Windows aligns
    the stack to 16 bytes, and yet spills wider vectors with moves that fault there. INK_UNALIGNED_MOVES says that the
    assembler makes them moves that do not: it is called with -muse-unaligned-vector-move (binutils 2.38). */
 #if (defined(__x86_64__) || defined(_M_X64)) &&                                                                        \
@@ -260,6 +260,14 @@ typedef struct ink_kernel {
 #define INK_KERNEL_NEON
 #endif
 
+/* In the vectors of gcc and clang: SSE2, which every x86-64 processor has, and those of WebAssembly (-msimd128). */
+#if defined(__x86_64__) && defined(__SSE2__) && defined(__GNUC__) && !defined(INK_NO_SSE2)
+#define INK_KERNEL_SSE2
+#endif
+#if defined(__wasm_simd128__) && !defined(INK_NO_SIMD128)
+#define INK_KERNEL_SIMD128
+#endif
+
 /* Compilers that know the dot products of bytes beside AVX2. */
 #if defined(INK_KERNEL_AVX2) && !defined(INK_NO_QUANTISED) &&                                                          \
     (defined(_MSC_VER) || (defined(__clang__) ? __clang_major__ >= 14 : defined(__GNUC__) && __GNUC__ >= 11))
@@ -267,6 +275,8 @@ typedef struct ink_kernel {
 #endif
 
 extern const ink_kernel ink_kernel_portable;
+extern const ink_kernel ink_kernel_sse2;
+extern const ink_kernel ink_kernel_simd128;
 extern const ink_kernel ink_kernel_avx2;
 extern const ink_kernel ink_kernel_avx2_vnni;
 extern const ink_kernel ink_kernel_avx512;

@@ -26,6 +26,8 @@
  * The hardware prefetcher follows the stream of W inside a k block, but it cannot predict the jump to the next one.
  * While the first rows compute, they therefore prefetch the next block, one cache line per panel and step. Single rows
  * do not: they are limited by bandwidth, and the extra requests cost more than they save.
+ *
+ * Where there is no fused multiply-add (WIDE_SUMS), kernel_wide.h has other tiles, and the loops around them are these.
  */
 
 #define ROW_BLOCK 128
@@ -62,6 +64,10 @@ INLINE size_t panel_row(ink_type type) { return ink_panel_lanes(type) * bytes_of
 
 /* Registers side by side in a panel. */
 INLINE size_t panel_regs(ink_type type) { return ink_panel_lanes(type) / REG_LANES; }
+
+#ifdef WIDE_SUMS
+#include "kernel_wide.h"
+#else
 
 INLINE reg load_weights(const char *w, ink_type type)
 {
@@ -161,48 +167,23 @@ INLINE void tile(const panel_block *b, size_t row, size_t rows, size_t first, si
     }
 }
 
-/* Groups of `panels` panels for one row block, as many as there are; returns the panel after them. Tiles have at most
-   max_rows rows by `width` registers. max_rows, panels, width and type are constants. */
-INLINE size_t groups(const ink_product *p, size_t row, size_t rows, size_t panel, size_t panel_end, size_t max_rows,
-                     size_t panels, size_t width, ink_type type)
+/* All rows of a block by `width` registers, from number `first` on, in tiles of at most max_rows rows. */
+INLINE void tiles(const panel_block *b, size_t rows, size_t max_rows, size_t first, size_t width, size_t prefetch,
+                  ink_type type)
 {
-    const size_t k = p->w->k, lanes = ink_panel_lanes(type), regs = panels * panel_regs(type), columns = regs / width;
-    const size_t prefetch = max_rows > 1 ? (panels + columns - 1) / columns : 0;
-    panel_block b = {.x_stride = p->x_stride, .y_stride = p->y_stride};
-    b.panel_size = p->w->panel_stride * bytes_of(type);
-    for (; panel_end - panel >= panels; panel += panels) {
-        const char *w = (const char *)p->w->panels + panel * b.panel_size;
-        b.start = p->bias != NULL ? p->bias + lanes * panel : zeros;
-        b.start_stride = 0;
-        b.y = p->y + row * p->y_stride + lanes * panel;
-        b.lanes = p->w->n - lanes * panel;
-        size_t t = 0;
-        do {
-            b.x = p->x + row * p->x_stride + t;
-            b.w = w + panel_row(type) * t;
-            b.k = k - t < INK_SUM_BLOCK ? k - t : INK_SUM_BLOCK;
-            b.next = t + b.k < k ? panel_row(type) * b.k : panels * b.panel_size - panel_row(type) * t;
-            for (size_t first = 0; first < regs; first += width) {
-                size_t r = 0;
-                for (; rows - r >= max_rows; r += max_rows)
-                    tile(&b, r, max_rows, first, width, prefetch, type);
-                if (max_rows > 4 && rows - r >= 4) {
-                    tile(&b, r, 4, first, width, prefetch, type);
-                    r += 4;
-                }
-                if (max_rows > 3 && rows - r == 3)
-                    tile(&b, r, 3, first, width, prefetch, type);
-                if (max_rows > 2 && rows - r == 2)
-                    tile(&b, r, 2, first, width, prefetch, type);
-                if (max_rows > 1 && rows - r == 1)
-                    tile(&b, r, 1, first, width, prefetch, type);
-            }
-            b.start = b.y;
-            b.start_stride = b.y_stride;
-            t += b.k;
-        } while (t < k);
+    size_t r = 0;
+    for (; rows - r >= max_rows; r += max_rows)
+        tile(b, r, max_rows, first, width, prefetch, type);
+    if (max_rows > 4 && rows - r >= 4) {
+        tile(b, r, 4, first, width, prefetch, type);
+        r += 4;
     }
-    return panel;
+    if (max_rows > 3 && rows - r == 3)
+        tile(b, r, 3, first, width, prefetch, type);
+    if (max_rows > 2 && rows - r == 2)
+        tile(b, r, 2, first, width, prefetch, type);
+    if (max_rows > 1 && rows - r == 1)
+        tile(b, r, 1, first, width, prefetch, type);
 }
 
 /* The outputs of `width` panels for a single row of x and weights of f32; width is a constant. */
@@ -272,6 +253,39 @@ static NOINLINE void one_row(const ink_product *p, size_t row, size_t panel, siz
 #undef CASE
         }
     }
+}
+
+#endif
+
+/* Groups of `panels` panels for one row block, as many as there are; returns the panel after them. Tiles have at most
+   max_rows rows by `width` registers. max_rows, panels, width and type are constants. */
+INLINE size_t groups(const ink_product *p, size_t row, size_t rows, size_t panel, size_t panel_end, size_t max_rows,
+                     size_t panels, size_t width, ink_type type)
+{
+    const size_t k = p->w->k, lanes = ink_panel_lanes(type), regs = panels * panel_regs(type), columns = regs / width;
+    const size_t prefetch = max_rows > 1 ? (panels + columns - 1) / columns : 0;
+    panel_block b = {.x_stride = p->x_stride, .y_stride = p->y_stride};
+    b.panel_size = p->w->panel_stride * bytes_of(type);
+    for (; panel_end - panel >= panels; panel += panels) {
+        const char *w = (const char *)p->w->panels + panel * b.panel_size;
+        b.start = p->bias != NULL ? p->bias + lanes * panel : zeros;
+        b.start_stride = 0;
+        b.y = p->y + row * p->y_stride + lanes * panel;
+        b.lanes = p->w->n - lanes * panel;
+        size_t t = 0;
+        do {
+            b.x = p->x + row * p->x_stride + t;
+            b.w = w + panel_row(type) * t;
+            b.k = k - t < INK_SUM_BLOCK ? k - t : INK_SUM_BLOCK;
+            b.next = t + b.k < k ? panel_row(type) * b.k : panels * b.panel_size - panel_row(type) * t;
+            for (size_t first = 0; first < regs; first += width)
+                tiles(&b, rows, max_rows, first, width, prefetch, type);
+            b.start = b.y;
+            b.start_stride = b.y_stride;
+            t += b.k;
+        } while (t < k);
+    }
+    return panel;
 }
 
 /* Two groups of two panels are better than one of three and one of one, which has too few accumulators. */

@@ -1,7 +1,7 @@
 /*
  * vec.h - common to the instruction sets. Each vec_*.h defines a `vec` of VEC_LANES floats, an `ivec` of as many 32-bit
  * integers, a `mask` of as many truth values, about thirty inline primitives on them, and the registers `reg` of the
- * product. All four files list the same primitives in the same order; vec_portable.h is the definition to read, and
+ * product. All five files list the same primitives in the same order; vec_portable.h is the definition to read, and
  * the others give the same bits.
  *
  * Every primitive rounds as IEEE 754 says, to nearest even, with subnormal numbers. Fused multiply-adds are explicit
@@ -41,6 +41,7 @@
 #define PREFETCH(address) __builtin_prefetch((const void *)(address), 0, 2)
 #define FORGET(value) __asm__("" : "+r"(value))
 #define STAY_HERE(value) __asm__ volatile("" : "+r"(value))
+#define UNLIKELY(condition) __builtin_expect(condition, 0)
 #else
 #define PREFETCH(address) (void)(address)
 #define FORGET(value) (void)(value)
