@@ -530,7 +530,7 @@ static void block_gives_the_numbers_of_pytorch(ink_context *ctx)
     test_assert_same_bits(start, both, 10 * hidden, "the beginning alone");
     test_assert_same_bits(both + n_x, both + 10 * hidden, (n - 10) * hidden, "the rest beside another");
     for (size_t i = 0; i < 2; i++)
-        free(caches[i]);
+        test_aligned_free(caches[i]);
     ink_object_free(object);
     free(x);
     free(expected);

@@ -100,7 +100,7 @@ static void run_in_pieces(ink_context *ctx, const ink_stack *block, size_t piece
         done[1] += count[1];
     }
     for (size_t i = 0; i < 2; i++)
-        free(caches[i]);
+        test_aligned_free(caches[i]);
     free(both);
 }
 
@@ -426,8 +426,8 @@ static void run_stack(ink_context *ctx, const ink_stack *stack, size_t piece, co
         ink_stack_run(ctx, stack, "h", &scratch, &span, 1, x + done * SIZE, count);
     }
     ink_arena_release(&ctx->scratch, mark);
-    free(kept);
-    free(kv);
+    test_aligned_free(kept);
+    test_aligned_free(kv);
 }
 
 /* Each way of putting a stack together gives the numbers of the oracle; causal ones the same bits in pieces, and all

@@ -300,7 +300,7 @@ static void states_are_as_large_as_reported(const fixture *f)
         for (size_t i = 0; i < INK_ALIGNMENT; i++)
             assert_int_equal(((unsigned char *)options.block)[size + i], 0xff);
         ink_state_free(state);
-        free(options.block);
+        test_aligned_free(options.block);
         counting_end(&memory, ctx);
     }
     ink_state *state;

@@ -523,7 +523,7 @@ static void check_sizes(ink_context *ctx, const ink_model *model)
                  "are needed");
     assert_fails(counted, ink_encoded_create_in(counted, model, 33, block + 4, size, &encoded), INK_ERROR_ARGUMENT,
                  "multiple of 64");
-    free(block);
+    test_aligned_free(block);
     free(alone);
     counting_end(&memory, counted);
 }

@@ -209,10 +209,10 @@ static void a_limit_is_the_callers(void **state)
         /* A block of the caller's has the size that the caller gave it. */
         size_t size;
         assert_ok(ctx, ink_state_size(ctx, model, 0, &size));
-        void *block = aligned_alloc(INK_ALIGNMENT, (size + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT);
+        void *block = test_aligned(size);
         assert_ok(ctx, ink_state_create_in(ctx, model, 0, block, size, &made));
         ink_state_free(made);
-        free(block);
+        test_aligned_free(block);
         ink_model_free(model);
         fixture_files_free(&files);
         ink_context_free(free_ctx);

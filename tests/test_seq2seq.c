@@ -641,7 +641,7 @@ static void what_is_kept_is_as_large_as_reported(void **unused)
         assert_int_equal(longest, p.weights != NULL ? 1024 : 0);
         if (longest != 0)
             assert_fails(p.ctx, ink_encoded_create(p.ctx, p.model, 1025, &encoded), INK_ERROR_LIMIT, "at most 1024");
-        free(block);
+        test_aligned_free(block);
         free(logits);
         pair_close(&p);
     }

@@ -10,10 +10,14 @@
 #include "fixture.h"
 
 #if defined(__unix__) || defined(__APPLE__)
-#include <pthread.h>
+#define HAVE_FORK
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
+
+#if defined(HAVE_FORK) || defined(__MINGW32__)
+#include <pthread.h>
 
 #define N_THREADS 4
 #define N_ROUNDS 5
@@ -112,13 +116,28 @@ static void threads_that_share_a_source_get_what_one_gets(void **unused)
     ink_context_free(f.ctx);
 }
 
+#else
+static void threads_that_share_a_model_get_what_one_gets(void **unused)
+{
+    (void)unused;
+    skip();
+}
+
+static void threads_that_share_a_source_get_what_one_gets(void **unused)
+{
+    (void)unused;
+    skip();
+}
+#endif
+
 /* The child of a process with worker threads: it runs a model through its parent's context, frees everything and ends,
    all within a minute (an emulator is slow). The parent goes on with its own. */
 static void a_child_of_fork_uses_and_frees_what_its_parent_had(void **unused)
 {
+    (void)unused;
+#if defined(HAVE_FORK)
     enum { N_CHILDREN = 8 };
     fixture f;
-    (void)unused;
 #if defined(__SANITIZE_THREAD__)
     skip(); /* the thread sanitizer starts no threads after a fork */
 #endif
@@ -152,26 +171,10 @@ static void a_child_of_fork_uses_and_frees_what_its_parent_had(void **unused)
     free(expected);
     ink_context_free(ctx);
     fixture_close(&f);
-}
 #else
-static void a_child_of_fork_uses_and_frees_what_its_parent_had(void **unused)
-{
-    (void)unused;
     skip();
-}
-
-static void threads_that_share_a_model_get_what_one_gets(void **unused)
-{
-    (void)unused;
-    skip();
-}
-
-static void threads_that_share_a_source_get_what_one_gets(void **unused)
-{
-    (void)unused;
-    skip();
-}
 #endif
+}
 
 int main(void)
 {

@@ -11,9 +11,22 @@
 void *test_aligned(size_t bytes)
 {
     size_t size = (bytes + INK_ALIGNMENT - 1) / INK_ALIGNMENT * INK_ALIGNMENT;
+#if defined(_WIN32)
+    void *block = _aligned_malloc(size, INK_ALIGNMENT);
+#else
     void *block = aligned_alloc(INK_ALIGNMENT, size);
+#endif
     assert_non_null(block);
     return memset(block, 0xff, size);
+}
+
+void test_aligned_free(void *block)
+{
+#if defined(_WIN32)
+    _aligned_free(block);
+#else
+    free(block);
+#endif
 }
 
 float *test_floats(size_t n)

@@ -10,8 +10,9 @@
 /* `n` floats, malloc'ed; free with free(). */
 float *test_floats(size_t n);
 
-/* `bytes` at a multiple of INK_ALIGNMENT, every one of them 0xff, so that floats are NaN; free() it. */
+/* `bytes` at a multiple of INK_ALIGNMENT, every one of them 0xff, so that floats are NaN. */
 void *test_aligned(size_t bytes);
+void test_aligned_free(void *block);
 
 /* The same, filled with numbers of about normal distribution times `spread`: the same for the same seed. */
 float *test_random(size_t n, uint64_t seed, float spread);

@@ -4,8 +4,12 @@
 
 #include <math.h>
 #include <string.h>
+#if defined(_WIN32)
+#include <windows.h>
+#else
 #include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 uint32_t random_bits(uint64_t *seed)
 {
@@ -87,24 +91,41 @@ double ulps_between(float x, double exact)
     return fabs(value - exact) / ldexp(1, exponent - 24 < -149 ? -149 : exponent - 24);
 }
 
-static size_t pages_for(size_t size)
+static size_t page_size(void)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    return (size + page - 1) / page * page;
+#if defined(_WIN32)
+    SYSTEM_INFO info;
+    GetSystemInfo(&info);
+    return info.dwPageSize;
+#else
+    return (size_t)sysconf(_SC_PAGESIZE);
+#endif
 }
+
+static size_t pages_for(size_t size) { return (size + page_size() - 1) / page_size() * page_size(); }
 
 void *guarded_block(size_t size)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), room = pages_for(size);
+    size_t page = page_size(), room = pages_for(size);
+#if defined(_WIN32)
+    char *base = VirtualAlloc(NULL, room + page, MEM_RESERVE, PAGE_NOACCESS);
+    if (base == NULL || (room > 0 && VirtualAlloc(base, room, MEM_COMMIT, PAGE_READWRITE) == NULL))
+        return NULL;
+#else
     char *base = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED || mprotect(base + room, page, PROT_NONE) != 0)
         return NULL;
+#endif
     memset(base, 0xff, room);
     return base + room - size;
 }
 
 void guarded_free(void *block, size_t size)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), room = pages_for(size);
-    munmap((char *)block + size - room, room + page);
+    char *base = (char *)block + size - pages_for(size);
+#if defined(_WIN32)
+    VirtualFree(base, 0, MEM_RELEASE);
+#else
+    munmap(base, pages_for(size) + page_size());
+#endif
 }
