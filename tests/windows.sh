@@ -85,8 +85,6 @@ same generate "$folder" "Tom lost the ball" --threads 2
 same transformer 'Anna ★ ä "and" Tom'
 same classify "$models/mood" "They had some bad news." 'Ein "Wort" für \\ dich'
 same translate "$models/translate_transformer" "Anna hid the coin under the bench." --beams 4
-"$native/examples/amp" --demo dry.wav --seconds 2 --through nothing >log
-same amp dry.wav -
 same quantise "$folder" - --type q8_0
 mv found "$work/expected.gguf"
 for time in first second; do # the second replaces the file
