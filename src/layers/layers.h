@@ -29,7 +29,11 @@
    there is enough work, about 20 us, to pay for waking them. */
 static inline void ink_parallel_for(ink_context *ctx, ink_task_fn fn, void *job, size_t n_tasks, size_t work)
 {
-    ink_workers_run(work < (size_t)1 << 20 ? NULL : ctx->workers, fn, job, n_tasks);
+    if (ctx->workers != NULL && work >= (size_t)1 << 20)
+        ink_workers_run(ctx->workers, fn, job, n_tasks);
+    else
+        for (size_t task = 0; task < n_tasks; task++)
+            fn(job, task);
 }
 
 /* ---- functions.c ------------------------------------------------------------------------------------------------ */

@@ -27,6 +27,10 @@
 /* The approximate number of float operations of a cell for one element of a state. */
 #define CELL_WORK ((size_t)64)
 
+/* Floats: weights that may stay in the nearest cache, and as much of gi as it has room for beside them. */
+#define NEAR_WEIGHTS ((size_t)18 << 10)
+#define NEAR_INPUTS ((size_t)2 << 10)
+
 const char *ink_cell_name(ink_cell cell)
 {
     static const char *const names[INK_N_CELLS] = {"rnn_tanh", "rnn_relu",         "gru",
@@ -133,21 +137,28 @@ static void put_output(const sweep *s, size_t i)
         memcpy(y, s->scratch->h + i * s->scratch->row, h_size * sizeof *y);
 }
 
-/* Copies h and c of this layer and direction from the states of the sequences to the scratch rows, or back. A state is
+/* Copies n floats of a state to a scratch row, or back. The row ends with zeros: numbers that nobody set could fade
+   there until they are subnormal, and slow. */
+static void move_row(float *state, float *scratch, size_t n, size_t row, bool back)
+{
+    memcpy(back ? state : scratch, back ? scratch : state, n * sizeof *state);
+    if (!back && n < row)
+        memset(scratch + n, 0, (row - n) * sizeof *scratch);
+}
+
+/* Moves h and c of this layer and direction from the states of the sequences to the scratch rows, or back. A state is
    h of all layers and directions, followed by c of all of them. */
 static void move_states(const sweep *s, bool back)
 {
     const ink_recurrent *net = s->net;
-    const size_t row = s->layer * net->n_directions + s->direction, h_bytes = net->h_size * sizeof(float);
-    const size_t c_at = net->n_layers * net->n_directions * net->h_size + row * net->hidden_size;
+    const size_t number = s->layer * net->n_directions + s->direction, row = s->scratch->row;
+    const size_t h_at = number * net->h_size;
+    const size_t c_at = net->n_layers * net->n_directions * net->h_size + number * net->hidden_size;
     for (size_t i = 0; i < s->n_chunks; i++) {
-        float *state = s->chunks[i].sequence->state, *state_h = state + row * net->h_size;
-        float *h = s->scratch->h + i * s->scratch->row;
-        memcpy(back ? state_h : h, back ? h : state_h, h_bytes);
-        if (net->cell == INK_LSTM) {
-            float *state_c = state + c_at, *c = s->scratch->c + i * s->scratch->row;
-            memcpy(back ? state_c : c, back ? c : state_c, net->hidden_size * sizeof(float));
-        }
+        float *state = s->chunks[i].sequence->state;
+        move_row(state + h_at, s->scratch->h + i * row, net->h_size, row, back);
+        if (net->cell == INK_LSTM)
+            move_row(state + c_at, s->scratch->c + i * row, net->hidden_size, row, back);
     }
 }
 
@@ -155,8 +166,16 @@ static void move_states(const sweep *s, bool back)
 static void sweep_product(const sweep *s, const ink_matrix *w, const float *bias, const float *x, size_t x_stride,
                           size_t m, float *y, size_t y_stride)
 {
-    ink_multiply(s->ctx, &(ink_product){
-                             .x = x, .x_stride = x_stride, .m = m, .w = w, .bias = bias, .y = y, .y_stride = y_stride});
+    /* Every other step begins with the weights that the step before it read last and the nearest cache still has. */
+    ink_multiply(s->ctx, &(ink_product){.x = x,
+                                        .x_stride = x_stride,
+                                        .m = m,
+                                        .w = w,
+                                        .bias = bias,
+                                        .y = y,
+                                        .y_stride = y_stride,
+                                        .backwards = s->step % 2 != 0,
+                                        .whole = true});
 }
 
 /* The beginning of a step of a GRU that resets h before the product with W_hn:
@@ -261,32 +280,45 @@ static void trace_step(const sweep *s, size_t running)
     ink_trace_leave(s->ctx, scope);
 }
 
+/* The inputs of as many steps from `begin` on as fit into one product, in the order of the steps, and the step that
+   follows. The inputs of a single sequence already lie in this order. Small weights stay in the nearest cache if gi
+   leaves them room there. */
+static const float *gather_inputs(const sweep *s, size_t begin, size_t *n_rows, size_t *end)
+{
+    const ink_matrix *w_ih = &s->weights->w_ih, *w_hh = &s->weights->w_hh;
+    size_t in = w_ih->k, running = s->n_chunks, step = begin, rows = 0, most = s->scratch->max_rows;
+    if ((in + w_hh->k) * w_hh->n <= NEAR_WEIGHTS)
+        most = ink_size_min(most, ink_size_max(NEAR_INPUTS / w_hh->n, 1));
+    if (running == 1 && s->direction == 0) {
+        *n_rows = ink_size_min(s->chunks->n_steps - begin, most);
+        *end = begin + *n_rows;
+        return input_row(s, s->chunks, begin);
+    }
+    for (;; step++, rows += running) {
+        running = count_running(s->chunks, running, step);
+        if (running == 0 || (rows + running > most && rows != 0))
+            break;
+        for (size_t i = 0; i < running; i++)
+            memcpy(s->scratch->x + (rows + i) * in, input_row(s, &s->chunks[i], step), in * sizeof(float));
+    }
+    *n_rows = rows;
+    *end = step;
+    return s->scratch->x;
+}
+
 static void run_sweep(sweep *s)
 {
     const ink_recurrent_layer *w = s->weights;
     const ink_recurrent_scratch *scratch = s->scratch;
-    size_t in = w->w_ih.k, hidden = s->net->hidden_size, n_steps = s->chunks[0].n_steps;
+    size_t hidden = s->net->hidden_size, n_steps = s->chunks[0].n_steps, running = s->n_chunks;
     const bool traces = s->ctx->trace != NULL; /* a cell then writes to gi, also where that of the row before reads */
     move_states(s, false);
     memset(scratch->gh + s->n_chunks * w->w_hh.n, 0, INK_PANEL * sizeof(float));
-    for (size_t begin = 0, end; begin < n_steps; begin = end) {
-        /* Gathers the inputs of as many steps as fit into one product, in the order of the steps. The inputs of a
-           single sequence already lie in this order. */
-        bool single = s->n_chunks == 1 && s->direction == 0;
-        size_t rows = 0, running = count_running(s->chunks, s->n_chunks, begin);
-        end = begin;
-        while (running > 0 && rows + running <= scratch->max_rows) {
-            for (size_t i = 0; !single && i < running; i++)
-                memcpy(scratch->x + (rows + i) * in, input_row(s, &s->chunks[i], end), in * sizeof(float));
-            rows += running;
-            running = count_running(s->chunks, running, ++end);
-        }
-        const float *x = single ? input_row(s, s->chunks, begin) : scratch->x;
-        sweep_product(s, &w->w_ih, w->b_ih, x, in, rows, scratch->gi, w->w_ih.n);
+    for (size_t begin = 0, end, rows; begin < n_steps; begin = end) {
+        const float *x = gather_inputs(s, begin, &rows, &end);
+        sweep_product(s, &w->w_ih, w->b_ih, x, w->w_ih.k, rows, scratch->gi, w->w_ih.n);
         memset(scratch->gi + rows * w->w_ih.n, 0, INK_PANEL * sizeof(float));
-
         s->gi = scratch->gi;
-        running = s->n_chunks;
         for (s->step = begin; s->step < end; s->step++) {
             running = count_running(s->chunks, running, s->step);
             recurrent_product(s, running);
@@ -331,7 +363,7 @@ void ink_recurrent_run(ink_context *ctx, const ink_recurrent *net, const ink_rec
     size_t n_steps = n_chunks > 0 ? chunks[0].sequence->n_steps : 0;
     for (size_t done = 0, length = n_steps; done < n_steps; done += length) {
         if (net->n_directions == 1)
-            length = ink_size_max(scratch->max_rows / n_chunks, 1);
+            length = n_chunks > 1 ? ink_size_max(scratch->max_rows / n_chunks, 1) : scratch->max_rows;
         for (size_t i = 0, first = 0; i < n_chunks; first += chunks[i++].n_steps) {
             size_t all = chunks[i].sequence->n_steps;
             chunks[i].done = done;
@@ -339,15 +371,11 @@ void ink_recurrent_run(ink_context *ctx, const ink_recurrent *net, const ink_rec
             chunks[i].first = first;
         }
         n_chunks = count_running(chunks, n_chunks, 0);
-        for (size_t i = 0; i < net->n_layers * net->n_directions; i++)
-            run_sweep(&(sweep){.ctx = ctx,
-                               .net = net,
-                               .scratch = scratch,
-                               .chunks = chunks,
-                               .n_chunks = n_chunks,
-                               .weights = &net->layers[i],
-                               .layer = i / net->n_directions,
-                               .direction = i % net->n_directions});
+        sweep s = {.ctx = ctx, .net = net, .scratch = scratch, .chunks = chunks, .n_chunks = n_chunks};
+        s.weights = net->layers;
+        for (s.layer = 0; s.layer < net->n_layers; s.layer++)
+            for (s.direction = 0; s.direction < net->n_directions; s.direction++, s.weights++)
+                run_sweep(&s);
     }
 }
 

@@ -217,6 +217,8 @@ INLINE void one_tile(const ink_product *p, size_t row, size_t panel, size_t widt
             size_t at = i * REG_LANES, rest = lanes > at - last * REG_LANES ? lanes - (at - last * REG_LANES) : 0;
             if (rest >= REG_LANES)
                 reg_store(y + at, reg_add(reg_load(start + at), sum[i]));
+            else if (p->whole)
+                reg_store(y + at, reg_add(reg_load_part(start + at, rest), sum[i]));
             else
                 reg_store_part(y + at, rest, reg_add(reg_load_part(start + at, rest), sum[i]));
         }
@@ -231,14 +233,15 @@ static NOINLINE void one_row(const ink_product *p, size_t row, size_t panel, siz
 {
     const bool near = (end - panel) * p->w->k <= NEAR_WEIGHTS;
     const size_t most = near ? ONE_MOST : ONE_PANELS(INK_F32);
-    for (size_t width; panel < end; panel += width) {
+    for (size_t width; panel < end; end -= p->backwards ? width : 0, panel += p->backwards ? 0 : width) {
         const size_t left = end - panel, half = (left + 1) / 2, part = left > most ? half : left;
         width = left > 2 * most ? most : part <= 8 || part % 2 == 0 ? part : half + half % 2;
+        const size_t first = p->backwards ? end - width : panel;
         switch (width) {
 #define CASE(n)                                                                                                        \
     case n:                                                                                                            \
         if (n <= ONE_MOST)                                                                                             \
-            one_tile(p, row, panel, n <= ONE_MOST ? n : 1);                                                            \
+            one_tile(p, row, first, n <= ONE_MOST ? n : 1);                                                            \
         break
             CASE(1);
             CASE(2);

@@ -446,14 +446,13 @@ static bool product_is_small(const ink_product *p)
 static void multiply_parts(ink_context *ctx, const ink_product *product)
 {
     size_t panels = ink_panel_count(product->w->n, product->w->type), m = product->m;
-    size_t threads = ink_workers_count(ctx->workers);
-    if (threads <= 1 || product_is_small(product)) {
+    if (ctx->workers == NULL || product_is_small(product)) {
         multiply_function(ctx->kernel, product->w->type)(product, 0, m, 0, panels);
         return;
     }
     /* Panels are divided first: each thread then reads its own weights once. Rows are divided too if there are fewer
        panels than tasks. */
-    size_t tasks = threads * TASKS_PER_THREAD;
+    size_t tasks = ink_workers_count(ctx->workers) * TASKS_PER_THREAD;
     multiply_job j = {.kernel = ctx->kernel, .product = product, .panels = panels};
     j.panel_parts = ink_size_min(tasks, panels);
     j.row_parts = ink_size_max(ink_size_min(tasks / j.panel_parts, m / TASK_ROWS), 1);
