@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """How the library compares with others, measured side by side in one run.
 
-    python3 tests/peers.py VENV [BENCH] [--translation | --gguf=LLAMA_BENCH[,LLAMA_BENCH] [FILE ...]]
+    python3 tests/peers.py VENV [BENCH] [--translation | --rtneural=SOURCES[,EIGEN] |
+                                         --gguf=LLAMA_BENCH[,LLAMA_BENCH] [FILE ...]]
 
 VENV is a directory for a Python environment; it is made, and the peers installed into it, if they are not there yet:
 onnxruntime, PyTorch (with oneDNN inside, which is also called directly, its weights packed beforehand), numpy with
@@ -19,6 +20,11 @@ table has the medians of the ratios in a round, and the least and the largest of
 --gguf=PATHS compares with llama.cpp and its fork ik_llama.cpp instead, by the paths of their `llama-bench`: prompts of
 128 and 512 tokens and tokens one by one, with the GGUF files named. Without FILE a model of the shape of Llama 3.2 1B
 is written for each type. They generate 128 tokens from an empty context; ours is one behind 64, the mean of them.
+
+--rtneural=SOURCES compares small recurrent cells with RTNeural instead: LSTM and GRU with one input, alone and with a
+dense layer of one output. SOURCES is a checkout of it with its modules, EIGEN a folder with Eigen's headers (default:
+/usr/include/eigen3). A program with all sizes fixed is compiled with g++, -O3 -march=native -ffast-math. RTNeural runs
+step by step, which is compared with our steps and with our blocks of 64. The table has medians as above.
 
 This is no test: it says how things stand on one machine on one day.
 """
@@ -54,6 +60,7 @@ SENTENCES, BEAMS = (1, 8), (1, 4)
 VOCABULARY = 58101  # of opus-mt-en-de
 GGUF_TYPES = ("Q8_0", "Q5_0", "Q4_0", "Q4_1", "Q4_K")
 PROMPTS, GENERATED, GGUF_ROUNDS = (128, 512), 128, 3
+SMALL = (8, 12, 16, 20, 32, 40, 64)  # hidden sizes of cells with one input
 
 
 def product_name(m, k, n):
@@ -334,6 +341,91 @@ def write_llama(path, kind):
     writer.close()
 
 
+RTNEURAL = r"""
+#include <RTNeural/RTNeural.h>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+using matrix = std::vector<std::vector<float>>;
+
+static matrix random_matrix(int rows, int columns)
+{
+    matrix m(rows, std::vector<float>(columns));
+    for(auto& row : m)
+        for(auto& x : row)
+            x = ((float)std::rand() / (float)RAND_MAX - 0.5f) / 10;
+    return m;
+}
+
+template <bool gru, typename Cell>
+void fill(Cell& cell, int h)
+{
+    const int gates = gru ? 3 : 4;
+    cell.setWVals(random_matrix(1, gates * h));
+    cell.setUVals(random_matrix(h, gates * h));
+    if constexpr(gru)
+        cell.setBVals(random_matrix(2, gates * h));
+    else
+        cell.setBVals(random_matrix(1, gates * h)[0]);
+}
+
+/* The best time of a step in 0.04 s, of runs of 1024 steps. */
+template <typename Model>
+void measure(Model& model, const char* name, int h)
+{
+    using clock = std::chrono::steady_clock;
+    double best = 1;
+    model.reset();
+    for(auto end = clock::now() + std::chrono::milliseconds(40); clock::now() < end;)
+    {
+        auto start = clock::now();
+        for(int i = 0; i < 1024; ++i)
+        {
+            alignas(RTNEURAL_DEFAULT_ALIGNMENT) float x[] = { (float)(i % 13) / 13 - 0.5f };
+            model.forward(x);
+            asm volatile("" : : "r"(model.getOutputs()) : "memory");
+        }
+        best = std::min(best, std::chrono::duration<double>(clock::now() - start).count() / 1024);
+    }
+    std::printf("{\"name\": \"%s\", \"n\": %d, \"seconds\": %.6g}\n", name, h, best);
+}
+
+template <int h, typename Cell, bool gru>
+void cells(const char* name, const char* dense_name)
+{
+    static RTNeural::ModelT<float, 1, h, Cell> alone;
+    static RTNeural::ModelT<float, 1, 1, Cell, RTNeural::DenseT<float, h, 1>> with_dense;
+    float bias[] = { 0.1f };
+    fill<gru>(alone.template get<0>(), h);
+    fill<gru>(with_dense.template get<0>(), h);
+    with_dense.template get<1>().setWeights(random_matrix(1, h));
+    with_dense.template get<1>().setBias(bias);
+    measure(alone, name, h);
+    measure(with_dense, dense_name, h);
+}
+
+template <int... sizes>
+void all()
+{
+    (cells<sizes, RTNeural::GRULayerT<float, 1, sizes>, true>("gru", "gru dense"), ...);
+    (cells<sizes, RTNeural::LSTMLayerT<float, 1, sizes>, false>("lstm", "lstm dense"), ...);
+}
+
+int main() { all<SIZES>(); }
+"""
+
+
+def compile_rtneural(folder, sources, eigen):
+    source, program = os.path.join(folder, "rtneural.cpp"), os.path.join(folder, "rtneural")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(RTNEURAL.replace("SIZES", ", ".join(map(str, SMALL))))
+    subprocess.run(["g++", "-std=c++17", "-O3", "-march=native", "-ffast-math", "-DEIGEN_STACK_ALLOCATION_LIMIT=0",
+                    "-DRTNEURAL_USE_EIGEN=1", "-DRTNEURAL_DEFAULT_ALIGNMENT=32", f"-I{sources}", f"-I{eigen}", source,
+                    "-o", program], check=True)
+    return program
+
+
 # ---- measuring -------------------------------------------------------------------------------------------------------
 
 
@@ -463,15 +555,43 @@ def llamas(bench, programs, paths):
         print("| " + " | ".join(cells) + " |")
 
 
+def small_cells(bench, sources, eigen="/usr/include/eigen3"):
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        program = compile_rtneural(folder, sources, eigen)
+        for _ in range(ROUNDS):
+            mine = {(line["name"], line["n"]): line["seconds"] for line in run_bench(bench, "--only", "small ")}
+            out = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+            for line in map(json.loads, out.splitlines()):
+                cell, *dense = line["name"].split()
+                times = [mine[" ".join(["small", cell, way, *dense]), line["n"]] for way in ("step", "block")]
+                rows.setdefault((line["name"], line["n"]), []).append((line["seconds"], *times))
+    print(f"{datetime.date.today()}, {processor()}, one thread, {ROUNDS} rounds\n")
+    print("| cell | RTNeural, us a step | inkling, step by step | RTNeural / ours | in blocks of 64 | RTNeural / ours |")
+    print("|---|---|---|---|---|---|")
+    for (name, h), times in sorted(rows.items()):
+        cell, *dense = name.split()
+        cells = [f"{cell.upper()} {h}{', dense 1' if dense else ''}", f"{min(t[0] for t in times) * 1e6:.3f}"]
+        for way in (1, 2):
+            ratios = [t[0] / t[way] for t in times]
+            cells += [f"{min(t[way] for t in times) * 1e6:.3f}",
+                      f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"]
+        print("| " + " | ".join(cells) + " |")
+
+
 def main():
     arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
     gguf = next((a.removeprefix("--gguf=").split(",") for a in sys.argv[1:] if a.startswith("--gguf=")), None)
+    rtneural = next((a.removeprefix("--rtneural=").split(",") for a in sys.argv[1:] if a.startswith("--rtneural=")), None)
     files = [a for a in arguments if a.endswith(".gguf")]
     arguments = [a for a in arguments if a not in files]
     if len(arguments) not in (1, 2):
         sys.exit(__doc__)
     venv, bench = os.path.abspath(arguments[0]), arguments[1] if len(arguments) == 2 else "build/examples/bench"
     python = os.path.join(venv, "bin", "python")
+    if rtneural is not None:
+        small_cells(bench, *rtneural)
+        return
     if os.path.abspath(sys.prefix) == venv:
         if gguf is not None:
             llamas(bench, gguf, files)

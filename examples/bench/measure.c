@@ -117,9 +117,9 @@ static void report_text(const bench *b, const bench_line *l)
 {
     const size_t sizes[3] = {l->m, l->n, l->k};
     if (b->n_lines == 1)
-        printf("%-18s %-8s %-4s %5s %5s %5s %12s %8s %10s %-10s %s\n", "", "kernel", "type", "m", "n", "k", "us",
+        printf("%-22s %-8s %-4s %5s %5s %5s %12s %8s %10s %-10s %s\n", "", "kernel", "type", "m", "n", "k", "us",
                "spread", "rate", "", "share of the ceiling");
-    printf("%-18s %-8s %-4s ", l->name, b->kernel, l->type != NULL ? l->type : "");
+    printf("%-22s %-8s %-4s ", l->name, b->kernel, l->type != NULL ? l->type : "");
     for (size_t i = 0; i < 3; i++) {
         if (sizes[i] != 0)
             printf("%5zu ", sizes[i]);
@@ -127,7 +127,7 @@ static void report_text(const bench *b, const bench_line *l)
             printf("%5s ", "");
     }
     if (l->seconds > 0)
-        printf("%12.2f %6.1f %% ", l->seconds * 1e6, 100 * l->spread);
+        printf("%12.3f %6.1f %% ", l->seconds * 1e6, 100 * l->spread);
     else
         printf("%12s %8s ", "", "");
     printf("%10.2f %-10s", l->rate, l->unit);

@@ -194,12 +194,12 @@ static void run_step(void *job)
     (void)ink_recurrent_step(c->ctx, c->recurrent, c->sequence.x, c->sequence.state, c->sequence.y);
 }
 
-/* One layer with `gates` gates and in = h. */
-static bool load_cell(ink_context *ctx, ink_cell cell, size_t gates, size_t h, ink_recurrent **recurrent)
+/* One layer with `gates` gates. */
+static bool load_cell(ink_context *ctx, ink_cell cell, size_t gates, size_t in, size_t h, ink_recurrent **recurrent)
 {
     model_file file = {.size = 0};
     ink_weights *weights = NULL;
-    file_add(&file, "weight_ih_l0", gates * h, h);
+    file_add(&file, "weight_ih_l0", gates * h, in);
     file_add(&file, "weight_hh_l0", gates * h, h);
     file_add(&file, "bias_ih_l0", gates * h, 0);
     file_add(&file, "bias_hh_l0", gates * h, 0);
@@ -239,12 +239,88 @@ static bool measure_cells(bench *b, ink_context *ctx)
     for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
         for (size_t h = 64; fine && h <= 512; h *= 2) {
             cell_job job = {.ctx = ctx, .sequence = {.x = x, .y = y, .n_steps = N_STEPS, .state = state}};
-            fine = load_cell(ctx, cells[i].cell, cells[i].gates, h, &job.recurrent);
+            fine = load_cell(ctx, cells[i].cell, cells[i].gates, h, h, &job.recurrent);
             if (fine) {
                 measure_cell(b, &job, cells[i].sequence, cells[i].gates, h, true);
                 measure_cell(b, &job, cells[i].step, cells[i].gates, h, false);
             }
             ink_recurrent_free(job.recurrent);
+        }
+    return fine;
+}
+
+/*
+ * What audio and sensors run: one input, a small cell, perhaps a dense layer of one output; sample by sample, or in
+ * blocks of 64. A step waits for the step before it, so there is no ceiling of arithmetic or reading to compare with.
+ */
+enum { N_SAMPLES = 64 };
+
+typedef struct small_job {
+    cell_job cell;
+    ink_dense *dense;
+    float *out; /* [N_SAMPLES] of the dense layer, or NULL: without it */
+} small_job;
+
+static void run_samples(void *job)
+{
+    const small_job *s = job;
+    const ink_sequence *q = &s->cell.sequence;
+    for (size_t i = 0; i < N_SAMPLES; i++) {
+        (void)ink_recurrent_step(s->cell.ctx, s->cell.recurrent, q->x + i, q->state, q->y);
+        if (s->out != NULL)
+            (void)ink_dense_forward(s->cell.ctx, s->dense, q->y, 1, s->out + i);
+    }
+}
+
+static void run_block(void *job)
+{
+    small_job *s = job;
+    run_sequence(&s->cell);
+    if (s->out != NULL)
+        (void)ink_dense_forward(s->cell.ctx, s->dense, s->cell.sequence.y, N_SAMPLES, s->out);
+}
+
+static bool measure_small_cells(bench *b, ink_context *ctx)
+{
+    static const struct {
+        const char *lines[2][2]; /* step and block, without and with the dense layer */
+        ink_cell cell;
+        size_t gates;
+    } cells[] = {
+        {{{"small gru step", "small gru step dense"}, {"small gru block", "small gru block dense"}}, INK_GRU, 3},
+        {{{"small lstm step", "small lstm step dense"}, {"small lstm block", "small lstm block dense"}}, INK_LSTM, 4}};
+    static const size_t sizes[] = {8, 12, 16, 20, 32, 40, 64};
+    static float x[N_SAMPLES], y[N_SAMPLES * 64], out[N_SAMPLES], state[2 * 64], weights[64];
+    bool fine = true;
+    for (size_t i = 0; i < N_SAMPLES; i++)
+        x[i] = weights[i] = (float)(i % 13) / 13 - 0.5f;
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
+        for (size_t k = 0; fine && k < sizeof sizes / sizeof *sizes; k++) {
+            const size_t h = sizes[k];
+            small_job job = {.cell = {.ctx = ctx, .sequence = {x, y, N_SAMPLES, state}}};
+            fine = load_cell(ctx, cells[i].cell, cells[i].gates, 1, h, &job.cell.recurrent) &&
+                   console_ok(ctx, ink_dense_create(ctx, weights, weights, h, 1, INK_IDENTITY, &job.dense));
+            for (size_t line = 0; fine && line < 4; line++) {
+                const char *name = cells[i].lines[line / 2][line % 2];
+                job.out = line % 2 != 0 ? out : NULL;
+                if (!bench_wants(b, "cell", name))
+                    continue;
+                bench_times times =
+                    bench_measure(b, &(bench_work){.run = line / 2 != 0 ? run_block : run_samples, .job = &job});
+                double step = times.seconds / N_SAMPLES;
+                bench_report(b, &(bench_line){.name = name,
+                                              .type = "F32",
+                                              .m = line / 2 != 0 ? N_SAMPLES : 1,
+                                              .n = h,
+                                              .k = 1,
+                                              .threads = b->n_threads,
+                                              .seconds = step,
+                                              .spread = times.spread,
+                                              .rate = 1e-3 / step,
+                                              .unit = "k/s"});
+            }
+            ink_dense_free(job.dense);
+            ink_recurrent_free(job.cell.recurrent);
         }
     return fine;
 }
@@ -851,7 +927,8 @@ static bool measure_encoders(bench *b, ink_context *ctx)
 bool bench_networks(bench *b)
 {
     static bool (*const parts[])(bench * b, ink_context * ctx) = {
-        measure_mlp, measure_cells, measure_all_bundled, measure_encoders, measure_gpt2, measure_encoder_decoder};
+        measure_mlp,      measure_cells, measure_small_cells,    measure_all_bundled,
+        measure_encoders, measure_gpt2,  measure_encoder_decoder};
     bool fine = true;
     for (size_t i = 0; fine && i < sizeof parts / sizeof *parts; i++) {
         ink_context *ctx = console_context(b->n_threads, b->kernel);
