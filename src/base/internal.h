@@ -42,6 +42,7 @@ struct ink_context {
     ink_workers *workers; /* NULL: everything runs on the calling thread */
     ink_arena scratch;    /* growing; a function that allocates from it releases to its own mark */
     ink_arena gathered;   /* the same for what a call gathers while its scratch comes and goes */
+    size_t turn;          /* counts the calls that read the same weights again and again (recurrent.c) */
     ink_trace_fn trace;
     void *trace_user;
     char trace_scope[INK_TRACE_SCOPE_SIZE]; /* "h.2." while block 2 runs */

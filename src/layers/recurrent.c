@@ -43,12 +43,11 @@ size_t ink_cell_gates(ink_cell cell)
     return cell == INK_LSTM ? 4 : cell == INK_GRU || cell == INK_GRU_RESET_BEFORE ? 3 : 1;
 }
 
-/* Moves `memory`, unless it is NULL, behind a part of so many floats, and returns the part. */
+/* Moves `memory` behind a part of so many floats, and returns the part. */
 static float *take_part(float **memory, size_t floats)
 {
     float *part = *memory;
-    if (part != NULL)
-        *memory += ink_whole_vecs(floats);
+    *memory += ink_whole_vecs(floats);
     return part;
 }
 
@@ -57,7 +56,8 @@ void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *net, siz
                                  ink_recurrent_scratch *scratch)
 {
     const size_t h = net->hidden_size, gates = h * ink_cell_gates(net->cell), out = net->h_size * net->n_directions;
-    const size_t row = ink_whole_vecs(ink_size_max(h, net->h_size)), lists = sizeof(ink_chunk) + sizeof(uint64_t);
+    const size_t row = ink_whole_vecs(ink_size_max(h, net->h_size)),
+                 lists = (sizeof(ink_chunk) + sizeof(uint64_t)) / sizeof(float);
     const bool resets = net->cell == INK_GRU_RESET_BEFORE, remembers = net->cell == INK_LSTM,
                narrows = net->h_size != h;
     const size_t states = (size_t)1 + resets + remembers + narrows;
@@ -71,6 +71,8 @@ void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *net, siz
                 ink_size_mul(scratch->max_rows, gates + gathered, &more) && ink_size_add(total, more, &total) &&
                 ink_size_mul(chunk_rows, n_between * out, &more) && ink_size_add(total, more, &total);
     float *memory = ink_alloc_rows(arena, 1, fits ? total : SIZE_MAX);
+    if (memory == NULL)
+        return;
     scratch->row = row;
     scratch->h = take_part(&memory, n_sequences * row);
     scratch->wide_h = narrows ? take_part(&memory, n_sequences * row) : scratch->h;
@@ -96,8 +98,9 @@ typedef struct sweep {
     size_t n_chunks;
     const ink_recurrent_layer *weights;
     size_t layer, direction;
-    size_t step; /* the current step */
-    float *gi;   /* [running, G hidden_size] the input side of this step */
+    size_t turn, step;     /* the number of the call, the current step */
+    float *gi;             /* [running, G hidden_size] the input side of this step */
+    float *h, *c, *wide_h; /* as in the scratch, or the state of a single sequence itself */
 } sweep;
 
 /* The number of chunks, among the first `running`, that have a step `step`. */
@@ -134,7 +137,7 @@ static void put_output(const sweep *s, size_t i)
     else if (y != NULL)
         y += (chunk->done + t) * out + column;
     if (y != NULL)
-        memcpy(y, s->scratch->h + i * s->scratch->row, h_size * sizeof *y);
+        memcpy(y, s->h + i * s->scratch->row, h_size * sizeof *y);
 }
 
 /* Copies n floats of a state to a scratch row, or back. The row ends with zeros: numbers that nobody set could fade
@@ -146,19 +149,29 @@ static void move_row(float *state, float *scratch, size_t n, size_t row, bool ba
         memset(scratch + n, 0, (row - n) * sizeof *scratch);
 }
 
-/* Moves h and c of this layer and direction from the states of the sequences to the scratch rows, or back. A state is
-   h of all layers and directions, followed by c of all of them. */
-static void move_states(const sweep *s, bool back)
+/* Places h and c of this layer and direction before the first step, and takes them back to the states of the sequences
+   after the last. A state is h of all layers and directions, followed by c of all of them. A single sequence whose h
+   and c are whole vecs needs no copy. */
+static void place_states(sweep *s, bool back)
 {
     const ink_recurrent *net = s->net;
-    const size_t number = s->layer * net->n_directions + s->direction, row = s->scratch->row;
+    const ink_recurrent_scratch *scratch = s->scratch;
+    const size_t number = s->layer * net->n_directions + s->direction, row = scratch->row;
     const size_t h_at = number * net->h_size;
     const size_t c_at = net->n_layers * net->n_directions * net->h_size + number * net->hidden_size;
+    if (s->n_chunks == 1 && net->h_size == row && net->hidden_size == row) {
+        s->h = s->wide_h = s->chunks->sequence->state + h_at;
+        s->c = s->chunks->sequence->state + c_at;
+        return;
+    }
+    s->h = scratch->h;
+    s->c = scratch->c;
+    s->wide_h = scratch->wide_h;
     for (size_t i = 0; i < s->n_chunks; i++) {
         float *state = s->chunks[i].sequence->state;
-        move_row(state + h_at, s->scratch->h + i * row, net->h_size, row, back);
+        move_row(state + h_at, s->h + i * row, net->h_size, row, back);
         if (net->cell == INK_LSTM)
-            move_row(state + c_at, s->scratch->c + i * row, net->hidden_size, row, back);
+            move_row(state + c_at, s->c + i * row, net->hidden_size, row, back);
     }
 }
 
@@ -174,7 +187,7 @@ static void sweep_product(const sweep *s, const ink_matrix *w, const float *bias
                                         .bias = bias,
                                         .y = y,
                                         .y_stride = y_stride,
-                                        .backwards = s->step % 2 != 0,
+                                        .backwards = (s->turn + s->step) % 2 != 0,
                                         .whole = true});
 }
 
@@ -189,7 +202,7 @@ static void reset_state(void *data, size_t i)
     float *gates = s->gi + i * 3 * size, *reset_h = s->scratch->reset_h + i * s->scratch->row;
     kernel->add(s->scratch->gh + i * 3 * size, 2 * size, gates);
     kernel->activate(INK_SIGMOID, gates, 2 * size, gates);
-    memcpy(reset_h, s->scratch->h + i * s->scratch->row, size * sizeof *reset_h);
+    memcpy(reset_h, s->h + i * s->scratch->row, size * sizeof *reset_h);
     kernel->multiply_elements(gates, size, reset_h);
 }
 
@@ -201,7 +214,7 @@ static void recurrent_product(sweep *s, size_t m)
     float *gh = s->scratch->gh;
     size_t row = s->scratch->row;
     if (s->net->cell != INK_GRU_RESET_BEFORE) {
-        sweep_product(s, w, bias, s->scratch->h, row, m, gh, w->n);
+        sweep_product(s, w, bias, s->h, row, m, gh, w->n);
         return;
     }
     /* The rows of W_hn begin within a panel. The second product also computes the rows before them in this panel, which
@@ -209,7 +222,7 @@ static void recurrent_product(sweep *s, size_t m)
     size_t n_gates = 2 * s->net->hidden_size, first = n_gates - n_gates % INK_FILL_ROWS;
     const ink_matrix w_gates = ink_matrix_rows_view(w, 0, n_gates);
     const ink_matrix w_candidate = ink_matrix_rows_view(w, first, w->n - first);
-    sweep_product(s, &w_gates, bias, s->scratch->h, row, m, gh, w->n);
+    sweep_product(s, &w_gates, bias, s->h, row, m, gh, w->n);
     ink_parallel_for(s->ctx, reset_state, s, m, m * s->net->hidden_size * CELL_WORK);
     sweep_product(s, &w_candidate, bias != NULL ? bias + first : NULL, s->scratch->reset_h, row, m, gh + first, w->n);
 }
@@ -221,7 +234,7 @@ static void recurrent_cell(void *data, size_t i)
     const sweep *s = data;
     const ink_kernel *kernel = s->ctx->kernel;
     size_t size = s->net->hidden_size, n = size * ink_cell_gates(s->net->cell);
-    float *gi = s->gi + i * n, *h = s->scratch->wide_h + i * s->scratch->row;
+    float *gi = s->gi + i * n, *h = s->wide_h + i * s->scratch->row;
     const float *gh = s->scratch->gh + i * n;
     float *gates = s->ctx->trace != NULL ? gi : NULL; /* gi is no longer needed */
     switch (s->net->cell) {
@@ -238,7 +251,7 @@ static void recurrent_cell(void *data, size_t i)
     case INK_LSTM:
         /* i = sigma(gi_i + gh_i),  f = sigma(gi_f + gh_f),  g = tanh(gi_g + gh_g),  o = sigma(gi_o + gh_o)
            c' = f * c + i * g,  h' = o * tanh(c') */
-        kernel->lstm_cell(gi, gh, size, h, s->scratch->c + i * s->scratch->row, gates);
+        kernel->lstm_cell(gi, gh, size, h, s->c + i * s->scratch->row, gates);
         break;
     case INK_GRU_RESET_BEFORE:
         /* n = tanh(gi_n + gh_n),  h' = n + z * (h - n), which is (1 - z) * n + z * h */
@@ -274,9 +287,9 @@ static void trace_step(const sweep *s, size_t running)
     size_t scope = ink_trace_enter(s->ctx, s->direction == 0 ? "l%zu." : "l%zu_reverse.", s->layer);
     if (n_gates > 1)
         INK_TRACE(s->ctx, "gates", ink_tensor_2d(s->gi, running, n_gates * h));
-    INK_TRACE(s->ctx, "h", rows_to_show(s, s->scratch->h, running, s->net->h_size));
+    INK_TRACE(s->ctx, "h", rows_to_show(s, s->h, running, s->net->h_size));
     if (s->net->cell == INK_LSTM)
-        INK_TRACE(s->ctx, "c", rows_to_show(s, s->scratch->c, running, h));
+        INK_TRACE(s->ctx, "c", rows_to_show(s, s->c, running, h));
     ink_trace_leave(s->ctx, scope);
 }
 
@@ -312,7 +325,7 @@ static void run_sweep(sweep *s)
     const ink_recurrent_scratch *scratch = s->scratch;
     size_t hidden = s->net->hidden_size, n_steps = s->chunks[0].n_steps, running = s->n_chunks;
     const bool traces = s->ctx->trace != NULL; /* a cell then writes to gi, also where that of the row before reads */
-    move_states(s, false);
+    place_states(s, false);
     memset(scratch->gh + s->n_chunks * w->w_hh.n, 0, INK_PANEL * sizeof(float));
     for (size_t begin = 0, end, rows; begin < n_steps; begin = end) {
         const float *x = gather_inputs(s, begin, &rows, &end);
@@ -324,7 +337,7 @@ static void run_sweep(sweep *s)
             recurrent_product(s, running);
             ink_parallel_for(s->ctx, recurrent_cell, s, running, traces ? 0 : running * hidden * CELL_WORK);
             if (w->w_hr.n != 0) {
-                sweep_product(s, &w->w_hr, NULL, scratch->wide_h, scratch->row, running, scratch->h, scratch->row);
+                sweep_product(s, &w->w_hr, NULL, s->wide_h, scratch->row, running, s->h, scratch->row);
                 for (size_t i = 0; i < running; i++)
                     put_output(s, i);
             }
@@ -333,7 +346,7 @@ static void run_sweep(sweep *s)
             s->gi += running * w->w_ih.n;
         }
     }
-    move_states(s, true);
+    place_states(s, true);
 }
 
 /* ---- all layers ------------------------------------------------------------------------------------------------- */
@@ -372,6 +385,7 @@ void ink_recurrent_run(ink_context *ctx, const ink_recurrent *net, const ink_rec
         }
         n_chunks = count_running(chunks, n_chunks, 0);
         sweep s = {.ctx = ctx, .net = net, .scratch = scratch, .chunks = chunks, .n_chunks = n_chunks};
+        s.turn = ctx->turn++;
         s.weights = net->layers;
         for (s.layer = 0; s.layer < net->n_layers; s.layer++)
             for (s.direction = 0; s.direction < net->n_directions; s.direction++, s.weights++)
