@@ -321,10 +321,10 @@ static void kernel_lstm_cell(const float *gi, const float *gh, size_t h_size, fl
         vec i = vec_sigmoid(gate_sum(gi, gh, 0, h_size, at));
         vec f = vec_sigmoid(gate_sum(gi, gh, 1, h_size, at));
         vec g = vec_tanh(gate_sum(gi, gh, 2, h_size, at));
+        vec next = vec_fma(f, vec_load(c + at), vec_mul(i, g)), shown = vec_tanh(next);
         vec o = vec_sigmoid(gate_sum(gi, gh, 3, h_size, at));
-        vec next = vec_fma(f, vec_load(c + at), vec_mul(i, g));
         vec_store(c + at, next);
-        vec_store(h + at, vec_mul(o, vec_tanh(next)));
+        vec_store(h + at, vec_mul(o, shown));
         if (gates != NULL) {
             size_t lanes = lanes_from(at, h_size);
             store_lanes(gates + at, lanes, i);
