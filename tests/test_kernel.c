@@ -359,7 +359,40 @@ static void hard_numbers(void **unused)
             }
 }
 
-/* y += x / 2^n, which is fused, for numbers of every kind. */
+/* A term of 2^-24 (1 - 2^-29) or 2^-24 (1 + 2^-30) behind a sum near 1 is about half of its last bit. As a double the
+   sum is exactly half way, whichever side it is on. */
+static void bits_that_a_double_loses(void **unused)
+{
+    static const float pairs[][2] = {{2304167 * 0x1p-46f, 233 * 0x1p-7f}, {16519105 * 0x1p-54f, 65}};
+    (void)unused;
+    for (size_t i = 0; i < 64; i++) {
+        const bool first = i % 2 == 0;
+        const placing p = {.type = panel_types[i / 2 % N_PANEL_TYPES]};
+        if (first && p.type == INK_I8)
+            continue;
+        operands o = make_operands(&p, 1, 16, 2);
+        o.x_block[0] = 1 + (float)(i / 8 % 4) * 0x1p-23f;
+        o.x_block[1] = i / 32 == 0 ? pairs[!first][0] : -pairs[!first][0];
+        for (size_t j = 0; j < 16; j++) {
+            o.w[2 * j] = 1;
+            o.w[2 * j + 1] = pairs[!first][1];
+            o.exact[j] = fmaf(o.x_block[1], o.w[1], o.x_block[0]);
+        }
+        ink_arena_free(&o.arena);
+        make_matrix(&o, &p, 16, 2);
+        for (size_t v = 0; variants[v] != NULL; v++) {
+            const ink_product product = {
+                .x = o.x_block, .x_stride = 2, .m = 1, .w = &o.matrix, .y = o.y_block, .y_stride = 16};
+            for (size_t at = 0; at < 16 + 64; at++)
+                o.y_block[at] = NAN;
+            variants[v]->multiply[p.type](&product, 0, 1, 0, 1);
+            check_result(variants[v], &o, &p, 1, 16, 2);
+        }
+        free_operands(&o);
+    }
+}
+
+/* y += weight x, which is fused, for numbers of every kind. */
 static void hard_numbers_alone(void **unused)
 {
     uint64_t seed = 3;
@@ -511,6 +544,7 @@ int main(void)
         cmocka_unit_test(single_rows_of_every_number_of_panels),
         cmocka_unit_test(every_alignment),
         cmocka_unit_test(hard_numbers),
+        cmocka_unit_test(bits_that_a_double_loses),
         cmocka_unit_test(hard_numbers_alone),
         cmocka_unit_test(parts_make_the_whole),
         cmocka_unit_test(nothing_beyond_the_end),

@@ -10,7 +10,8 @@
 #ifndef INK_TENSOR_VEC_H
 #define INK_TENSOR_VEC_H
 
-#include <math.h> /* NAN */
+#include <float.h> /* FLT_EVAL_METHOD */
+#include <math.h>  /* NAN */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

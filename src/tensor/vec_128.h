@@ -64,6 +64,11 @@ INLINE bool low_halves_meet(longs a, longs b, longs c, longs d)
     return (_mm_movemask_epi8((__m128i)equal) & 0x0f0f) != 0;
 }
 
+/* The processor remembers that an operation was inexact. */
+#define SEES_INEXACT
+INLINE void forget_inexact(void) { _mm_setcsr(_mm_getcsr() & ~(uint32_t)_MM_EXCEPT_INEXACT); }
+INLINE bool was_inexact(void) { return (_mm_getcsr() & _MM_EXCEPT_INEXACT) != 0; }
+
 #else
 
 INLINE doubles widen_low(floats a) { return (doubles)wasm_f64x2_promote_low_f32x4((v128_t)a); }

@@ -5,19 +5,21 @@
 #   native                     -O0 to -O3; and -march=native, with which the portable kernel has an instruction for fused
 #                              multiply-adds and does not make them itself
 #   aarch64, riscv64, s390x    the same checksums again; s390x is big-endian
+#   wasm                       WebAssembly under node, with its vectors and without; without threads
 #   i386, armv7                within tolerances: x87 rounds otherwise, and armv7 may flush subnormal numbers
 #
 # Without a target: all of them.
 set -u
 root=$(cd "$1" && pwd) || exit 1
 shift
-[ $# -gt 0 ] || set -- aarch64 riscv64 s390x armv7 i386 native
+[ $# -gt 0 ] || set -- aarch64 riscv64 s390x wasm armv7 i386 native
 
 # try OPTION EMULATOR COMPILER FLAGS...: builds and runs; one line says what came of it. EMULATOR - is none.
 try() {
     option=$1 emulator=$2
     shift 2
     [ "$emulator" != - ] || emulator=
+    case $* in *-DINK_NO_THREADS*) threads= ;; *) threads=-pthread ;; esac
     if [ "$option" = --none ]; then
         echo "$*"
         exit 1
@@ -26,7 +28,7 @@ try() {
     trap 'rm -rf "$work"' EXIT
     cd "$work" || exit 1
     if ! { "$@" -std=c11 -I"$root/include" -c "$root"/src/*/*.c "$root"/tests/golden/*.c &&
-        "$@" -o golden ./*.o -lm -pthread; } >log 2>&1; then
+        "$@" -o golden ./*.o -lm $threads; } >log 2>&1; then
         echo "$*: does not build"
         cat log
         exit 1
@@ -54,6 +56,10 @@ for target in "$@"; do
             done
         done ;;
     aarch64 | riscv64 | s390x) echo "--reduced qemu-$target $target-linux-gnu-gcc -O2 -static" ;;
+    wasm)
+        for vectors in -msimd128 -mno-simd128; do
+            echo "--reduced $root/tests/golden/wasi.mjs clang --target=wasm32-wasi -O2 $vectors -DINK_NO_THREADS"
+        done ;;
     i386) echo "--close - i686-linux-gnu-gcc -O2 -static" ;;
     armv7) echo "--close qemu-arm arm-linux-gnueabihf-gcc -O2 -static" ;;
     *) echo "--none - there is no target $target" ;;

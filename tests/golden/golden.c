@@ -95,7 +95,11 @@ static uint64_t checksum_of(const float *x, size_t n)
 
 /* ---- a hostile host ---------------------------------------------------------------------------------------------- */
 
-/* Rounding upwards, on x86 and aarch64 flush-to-zero as well. */
+/* Rounding upwards, on x86 and aarch64 flush-to-zero as well. WebAssembly has one mode. */
+#ifndef FE_UPWARD
+#define FE_UPWARD FE_TONEAREST
+#endif
+
 static void be_hostile(void)
 {
     fesetround(FE_UPWARD);
