@@ -244,9 +244,9 @@ typedef struct ink_kernel {
     bool (*all_finite)(const float *x, size_t n);
 } ink_kernel;
 
-/* The variants of this build; -DINK_NO_SSE2, -DINK_NO_AVX2, ... leave one out. gcc for Windows aligns
-   the stack to 16 bytes, and yet spills wider vectors with moves that fault there. INK_UNALIGNED_MOVES says that the
-   assembler makes them moves that do not: it is called with -muse-unaligned-vector-move (binutils 2.38). */
+/* The variants of this build; -DINK_NO_SSE2, -DINK_NO_AVX2, ... leave one out. gcc for Windows aligns the stack to 16
+   bytes, and yet spills wider vectors with moves that fault there (Debian's does not). INK_UNALIGNED_MOVES says that
+   the assembler makes them moves that do not: it is called with -muse-unaligned-vector-move (binutils 2.38). */
 #if (defined(__x86_64__) || defined(_M_X64)) &&                                                                        \
     (!defined(_WIN32) || !defined(__GNUC__) || defined(__clang__) || defined(INK_UNALIGNED_MOVES))
 #ifndef INK_NO_AVX2
