@@ -413,7 +413,7 @@ static void every_task_runs_once(void **unused)
         for (size_t round = 0; round < 2000; round++) {
             tally t = {0};
             size_t n = round % 300;
-            ink_workers_run(workers, hit, &t, n);
+            ink_workers_run(workers, hit, &t, n, false);
             for (size_t i = 0; i < 300; i++)
                 assert_int_equal(atomic_load(&t.hits[i]), i < n ? 1 : 0);
             if (round % 500 == 499)
@@ -458,7 +458,7 @@ static void sleeping_workers_wake_up(void **unused)
         }
         meeting m = {.expected = 4};
         usleep(20000); /* asleep by now */
-        ink_workers_run(workers, meet, &m, 4);
+        ink_workers_run(workers, meet, &m, 4, false);
         assert_int_equal(atomic_load(&m.missed), 0);
         ink_workers_free(workers);
     }
@@ -476,7 +476,7 @@ static void meet_and_stay_away(void *job, size_t task)
     absence *a = job;
     meet(&a->together, task);
     if (!pthread_equal(pthread_self(), a->caller))
-        usleep(20000);
+        usleep(100000);
 }
 
 static void wait_a_little(void *job, size_t task)
@@ -497,21 +497,23 @@ static void a_worker_that_was_away_rests(void **unused)
         return;
     ink_workers *workers = ink_workers_create(&c.allocator, 2);
     absence a = {.together = {.expected = 2}, .caller = pthread_self()};
-    ink_workers_run(workers, meet_and_stay_away, &a, 2);
+    ink_workers_run(workers, meet, &a.together, 2, false); /* it has begun */
+    a.together = (meeting){.expected = 2};
+    ink_workers_run(workers, meet_and_stay_away, &a, 2, true);
     assert_int_equal(atomic_load(&a.together.missed), 0);
     /* For a while the caller is alone ... */
     uint64_t begin = ink_platform_microseconds();
-    ink_workers_run(workers, wait_a_little, &a, 100);
+    ink_workers_run(workers, wait_a_little, &a, 100, true);
     if (ink_platform_microseconds() - begin < 200000)
         assert_int_equal(atomic_load(&a.elsewhere), 0);
     /* ... and then they are two again. */
     begin = ink_platform_microseconds();
     while (atomic_load(&a.elsewhere) == 0 && ink_platform_microseconds() - begin < 15000000)
-        ink_workers_run(workers, wait_a_little, &a, 100);
+        ink_workers_run(workers, wait_a_little, &a, 100, true);
     assert_true(atomic_load(&a.elsewhere) > 0);
     /* Nor does it stay when the workers are freed while one rests. */
     a.together = (meeting){.expected = 2};
-    ink_workers_run(workers, meet_and_stay_away, &a, 2);
+    ink_workers_run(workers, meet_and_stay_away, &a, 2, true);
     ink_workers_free(workers);
     assert_int_equal(c.live_bytes, 0);
 }

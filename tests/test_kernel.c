@@ -335,6 +335,34 @@ static void single_rows_of_every_number_of_panels(void **unused)
         }
 }
 
+/* A single row may take its panels from the last one on, and write the last one whole: the same outputs, and nothing
+   behind the last panel. */
+static void single_rows_backwards_and_whole(void **unused)
+{
+    (void)unused;
+    for (size_t n = 1; n <= 16 * 14; n += 5) {
+        placing p = {.type = INK_F32, .with_bias = n % 2 == 0};
+        operands o = make_operands(&p, 1, n, 33);
+        const size_t whole = ink_whole_vecs(n);
+        for (size_t v = 0; variants[v] != NULL; v++) {
+            ink_product product = {.x = o.x_block, .x_stride = 33, .m = 1, .w = &o.matrix, .y_stride = n};
+            float y[2][16 * 15];
+            product.bias = p.with_bias ? o.bias_block : NULL;
+            for (size_t i = 0; i < 2; i++) {
+                for (size_t at = 0; at < 16 * 15; at++)
+                    y[i][at] = 77;
+                product.y = y[i];
+                product.backwards = product.whole = i == 1;
+                variants[v]->multiply[INK_F32](&product, 0, 1, 0, ink_panel_count(n, INK_F32));
+            }
+            assert_memory_equal(y[0], y[1], n * sizeof **y);
+            for (size_t at = whole; at < 16 * 15; at++)
+                assert_true(y[1][at] == 77);
+        }
+        free_operands(&o);
+    }
+}
+
 static void every_alignment(void **unused)
 {
     (void)unused;
@@ -542,6 +570,7 @@ int main(void)
         cmocka_unit_test(small_products_of_every_size),
         cmocka_unit_test(products_with_a_large_side),
         cmocka_unit_test(single_rows_of_every_number_of_panels),
+        cmocka_unit_test(single_rows_backwards_and_whole),
         cmocka_unit_test(every_alignment),
         cmocka_unit_test(hard_numbers),
         cmocka_unit_test(bits_that_a_double_loses),

@@ -418,33 +418,43 @@ static void projected_lstms_are_right(ink_context *ctx)
     ink_weights_free(fixture);
 }
 
-/* More sequences than input rows of one product, and wide enough that their cells are spread over the workers. */
+/* More sequences than input rows of one product: wide enough that their cells are spread over the workers, or so many
+   that the rows of one product are, in parts that end with a single row. */
 static void wide_batches_have_the_same_bits(void **unused)
 {
+    enum { MOST = 516 };
+    static const struct {
+        size_t cell, n;
+        shape s;
+        unsigned n_threads;
+    } batches[] = {{2, 150, {3, 130, 1, 1}, 3}, {3, MOST, {110, 5, 1, 1}, 2}};
     (void)unused;
-    const shape s = {3, 130, 1, 1};
-    ink_context *ctx = test_context(3);
-    ink_recurrent *recurrent = make_network(ctx, 2, &s, NULL);
-    enum { COUNT = 150 };
-    float *x = test_random(COUNT * 2 * s.in, 1, 1), *y = test_floats(COUNT * 2 * s.h), *states = zeros(COUNT * s.h);
-    ink_sequence sequences[COUNT];
-    for (size_t i = 0; i < COUNT; i++)
-        sequences[i] =
-            (ink_sequence){.x = x + i * 2 * s.in, .y = y + i * 2 * s.h, .n_steps = 2, .state = states + i * s.h};
-    assert_ok(ctx, ink_recurrent_forward(ctx, recurrent, sequences, COUNT));
-    for (size_t i = 0; i < COUNT; i++) {
-        float *start = zeros(s.h), *alone, *end;
-        run_alone(ctx, recurrent, x + i * 2 * s.in, 2, start, &alone, &end);
-        test_assert_same_bits(y + i * 2 * s.h, alone, 2 * s.h, "in a wide batch");
-        free(start);
-        free(alone);
-        free(end);
+    for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
+        const shape s = batches[b].s;
+        const size_t n = batches[b].n;
+        ink_context *ctx = test_context(batches[b].n_threads);
+        ink_recurrent *recurrent = make_network(ctx, batches[b].cell, &s, NULL);
+        const size_t state = ink_recurrent_state_size(recurrent);
+        float *x = test_random(n * 2 * s.in, 1, 1), *y = test_floats(n * 2 * s.h), *states = zeros(n * state);
+        static ink_sequence sequences[MOST];
+        for (size_t i = 0; i < n; i++)
+            sequences[i] =
+                (ink_sequence){.x = x + i * 2 * s.in, .y = y + i * 2 * s.h, .n_steps = 2, .state = states + i * state};
+        assert_ok(ctx, ink_recurrent_forward(ctx, recurrent, sequences, n));
+        for (size_t i = 0; i < n; i++) {
+            float *start = zeros(state), *alone, *end;
+            run_alone(ctx, recurrent, x + i * 2 * s.in, 2, start, &alone, &end);
+            test_assert_same_bits(y + i * 2 * s.h, alone, 2 * s.h, "in a wide batch");
+            free(start);
+            free(alone);
+            free(end);
+        }
+        free(x);
+        free(y);
+        free(states);
+        ink_recurrent_free(recurrent);
+        ink_context_free(ctx);
     }
-    free(x);
-    free(y);
-    free(states);
-    ink_recurrent_free(recurrent);
-    ink_context_free(ctx);
 }
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */

@@ -43,7 +43,9 @@ bool amp_prepare(amp *a, size_t n_channels, size_t most)
     free(a->added);
     a->states = calloc(n_channels * state_size, sizeof *a->states);
     a->sequences = calloc(n_channels, sizeof *a->sequences);
-    a->hidden = calloc(n_channels * most * hidden_size, sizeof *a->hidden);
+    /* calloc() looks only at the last of these products. */
+    bool fits = n_channels == 0 || most == 0 || hidden_size <= SIZE_MAX / sizeof *a->hidden / n_channels / most;
+    a->hidden = fits ? calloc(n_channels * most * hidden_size, sizeof *a->hidden) : NULL;
     a->added = calloc(most, sizeof *a->added);
     if (a->states == NULL || a->sequences == NULL || a->hidden == NULL || a->added == NULL ||
         ink_recurrent_reserve(a->ctx, a->lstm, n_channels, n_channels * most) != INK_OK) {

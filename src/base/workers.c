@@ -23,13 +23,13 @@
 #include <stdatomic.h>
 
 #define SPIN_TURNS 2000 /* about 50 us where a pause is 140 cycles */
-#define STALL_US 500    /* a wait for a task that others of its job took less time for */
+#define STALL_US ((size_t)500)
 #define REST_US 400000
 
 typedef struct worker {
-    ink_workers *all;
+    _Alignas(INK_ALIGNMENT) ink_workers *all;
     atomic_bool resting;
-    atomic_uint_least64_t finished; /* its last task, in microseconds */
+    atomic_size_t finished; /* its last task, in microseconds; may wrap around */
 } worker;
 
 struct ink_workers {
@@ -68,7 +68,7 @@ static bool workers_run_one(ink_workers *w, worker *me)
                                                     memory_order_relaxed));
     w->fn(w->job, left - 1);
     if (me != NULL)
-        atomic_store_explicit(&me->finished, ink_platform_microseconds(), memory_order_relaxed);
+        atomic_store_explicit(&me->finished, (size_t)ink_platform_microseconds(), memory_order_relaxed);
     if (atomic_fetch_sub(&w->unfinished, 1) == 1)
         workers_wake(w); /* the caller, if it fell asleep */
     return true;
@@ -116,34 +116,37 @@ static void worker_main(void *argument)
 }
 
 /*
- * Waits for the tasks that the workers have taken. Threads run out of tasks within one task of each other. One that is
- * as late as all of the job took the others, and STALL_US more, has lost its processor: there are more threads than
- * processors. Then a worker rests, the one that was late, or any if it was the caller.
+ * Waits for the tasks that the workers have taken. If tasks are alike, threads run out of them within the time of one
+ * task. If the last thread came more than half a millisecond later than that, and took more than twice the time of the
+ * others, it has lost its processor: there are more threads than processors. Then a worker rests: the one that was
+ * late, or any if it was the caller. Times are microseconds since `begin`.
  */
-static void workers_finish(ink_workers *w, uint64_t begin)
+static void workers_finish(ink_workers *w, uint64_t begin, bool alike)
 {
-    uint64_t ran_out = ink_platform_microseconds(), last = begin;
+    const size_t mine = (size_t)(ink_platform_microseconds() - begin);
     workers_wait(w, workers_are_done, w);
-    uint64_t now = ink_platform_microseconds();
-    if (now - begin <= STALL_US)
+    const size_t all = (size_t)(ink_platform_microseconds() - begin);
+    if (!alike || all <= STALL_US)
         return;
     worker *late = NULL, *spare = NULL;
+    size_t last = 0; /* of the workers */
     for (unsigned i = 0; i < w->n_started; i++) {
         worker *one = &w->list[i];
-        uint64_t finished = atomic_load_explicit(&one->finished, memory_order_relaxed);
-        if (finished > last)
+        size_t finished = atomic_load_explicit(&one->finished, memory_order_relaxed) - (size_t)begin;
+        if (finished <= all && finished > last) { /* or it ran no task of this job */
             last = finished;
-        if (finished > ran_out && finished - ran_out > ran_out - begin + STALL_US)
-            late = one;
+            if (finished > 2 * mine + STALL_US)
+                late = one;
+        }
         if (!atomic_load(&one->resting))
             spare = one;
     }
-    if (late == NULL && last > begin && ran_out > last && ran_out - last > last - begin + STALL_US)
+    if (late == NULL && last > 0 && mine > 2 * last + STALL_US)
         late = spare;
     if (late != NULL) {
         atomic_store(&late->resting, true);
         w->some_rest = true;
-        w->rest_end = now + REST_US;
+        w->rest_end = begin + all + REST_US;
     }
 }
 
@@ -227,7 +230,7 @@ unsigned ink_workers_count(const ink_workers *workers) { return (void)workers, 1
 
 #endif
 
-void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks)
+void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks, bool alike)
 {
 #if !defined(INK_NO_THREADS)
     if (workers != NULL && n_tasks > 1 && workers->process == ink_process_id()) {
@@ -241,11 +244,11 @@ void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_t
         workers_wake(workers);
         while (workers_run_one(workers, NULL)) {
         }
-        workers_finish(workers, begin);
+        workers_finish(workers, begin, alike);
         return;
     }
 #endif
-    (void)workers;
+    (void)workers, (void)alike;
     for (size_t task = 0; task < n_tasks; task++)
         fn(job, task);
 }

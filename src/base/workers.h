@@ -19,7 +19,8 @@ void ink_workers_free(ink_workers *workers);
 unsigned ink_workers_count(const ink_workers *workers); /* threads, the caller's included; 1 for NULL */
 
 /* Runs fn(job, 0) .. fn(job, n_tasks - 1), each once, and returns when all are done. If workers is NULL, or there is
-   one task, the caller's thread runs them. */
-void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks);
+   one task, the caller's thread runs them. `alike`: all tasks are as much work, so a thread that is late has lost its
+   processor. */
+void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_tasks, bool alike);
 
 #endif

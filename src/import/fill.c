@@ -141,7 +141,7 @@ static ink_result fill_matrix(ink_plan *plan, ink_plan_row *row)
         if ((result = t.result) != INK_OK)
             break;
         t.count = ink_size_min(t.chunk_rows, t.n_rows - t.first);
-        ink_workers_run(plan->ctx->workers, fill_task, &t, N_PACK_TASKS + 2);
+        ink_workers_run(plan->ctx->workers, fill_task, &t, N_PACK_TASKS + 2, false);
         unsigned char *packed = t.buffers[0];
         t.buffers[0] = t.buffers[1];
         t.buffers[1] = packed;

@@ -758,7 +758,7 @@ static ink_result put_tensor(gguf_writer *w, const gguf_tensor *t)
         result = read_rows(w, t, needs_whole ? whole : NULL, from, count, &coded, stored, rows.values);
         if (result != INK_OK)
             break;
-        ink_workers_run(ctx->workers, convert_row, &rows, count);
+        ink_workers_run(ctx->workers, convert_row, &rows, count, true);
         for (size_t r = 0; r < count && result == INK_OK; r++)
             if (rows.broken[r])
                 result =

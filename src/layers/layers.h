@@ -30,7 +30,7 @@
 static inline void ink_parallel_for(ink_context *ctx, ink_task_fn fn, void *job, size_t n_tasks, size_t work)
 {
     if (ctx->workers != NULL && work >= (size_t)1 << 20)
-        ink_workers_run(ctx->workers, fn, job, n_tasks);
+        ink_workers_run(ctx->workers, fn, job, n_tasks, false);
     else
         for (size_t task = 0; task < n_tasks; task++)
             fn(job, task);
@@ -174,10 +174,10 @@ typedef struct ink_recurrent_scratch {
     float *gi;         /* [max_rows, G hidden_size] input side, W_ih x + b_ih; and as many zeros as a panel has lanes */
     float *gh;         /* [n_sequences, G hidden_size] recurrent side of one step, W_hh h + b_hh; the same zeros */
     size_t row;        /* floats from one row of the following to the next: whole vecs */
-    float *h;          /* [n_sequences, h_size] h of all sequences */
-    float *c;          /* [n_sequences, hidden_size] c of all sequences; only for an LSTM */
-    float *wide_h;     /* [n_sequences, hidden_size] h before its projection; without a projection the same as h */
-    float *reset_h;    /* [n_sequences, hidden_size] r * h; only for INK_GRU_RESET_BEFORE */
+    float *h;          /* [n_sequences, row] h of all sequences */
+    float *c;          /* [n_sequences, row] c of all sequences; only for an LSTM */
+    float *wide_h;     /* [n_sequences, row] h before its projection; without a projection the same as h */
+    float *reset_h;    /* [n_sequences, row] r * h; only for INK_GRU_RESET_BEFORE */
     float *between[2]; /* [rows of all chunks, out] the output of one layer, the input of the next */
 } ink_recurrent_scratch;
 

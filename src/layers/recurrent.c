@@ -161,7 +161,7 @@ static void place_states(sweep *s, bool back)
     const size_t c_at = net->n_layers * net->n_directions * net->h_size + number * net->hidden_size;
     if (s->n_chunks == 1 && net->h_size == row && net->hidden_size == row) {
         s->h = s->wide_h = s->chunks->sequence->state + h_at;
-        s->c = s->chunks->sequence->state + c_at;
+        s->c = net->cell == INK_LSTM ? s->chunks->sequence->state + c_at : NULL;
         return;
     }
     s->h = scratch->h;
@@ -188,7 +188,7 @@ static void sweep_product(const sweep *s, const ink_matrix *w, const float *bias
                                         .y = y,
                                         .y_stride = y_stride,
                                         .backwards = (s->turn + s->step) % 2 != 0,
-                                        .whole = true});
+                                        .whole = m == 1});
 }
 
 /* The beginning of a step of a GRU that resets h before the product with W_hn:

@@ -153,8 +153,8 @@ typedef struct ink_product {
     float *y;
     size_t y_stride;
     const uint8_t *rows; /* quantised w: the quantised rows of x [m][ink_row_bytes()], instead of x */
-    bool backwards;      /* a single row may take the panels from the last one on */
-    bool whole;          /* a single row may write the last panel whole: zeros behind the last output */
+    bool backwards;      /* m is 1, or it has no effect: the panels may be taken from the last one on */
+    bool whole;          /* m is 1, and y has room for whole panels: anything may be written behind the last output */
 } ink_product;
 
 typedef void ink_multiply_fn(const ink_product *product, size_t row, size_t row_end, size_t panel, size_t panel_end);

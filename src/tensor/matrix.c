@@ -456,7 +456,7 @@ static void multiply_parts(ink_context *ctx, const ink_product *product)
     multiply_job j = {.kernel = ctx->kernel, .product = product, .panels = panels};
     j.panel_parts = ink_size_min(tasks, panels);
     j.row_parts = ink_size_max(ink_size_min(tasks / j.panel_parts, m / TASK_ROWS), 1);
-    ink_workers_run(ctx->workers, multiply_task, &j, j.row_parts * j.panel_parts);
+    ink_workers_run(ctx->workers, multiply_task, &j, j.row_parts * j.panel_parts, true);
 }
 
 /* ---- multiplying with quantised matrices ---- */
@@ -536,7 +536,7 @@ static void multiply_rounded_rows(ink_context *ctx, const ink_product *product)
         for (size_t task = 0; bytes == 0 && task < tasks; task++)
             quantise_rows_task(&job, task);
         if (bytes != 0)
-            ink_workers_run(ctx->workers, quantise_rows_task, &job, tasks);
+            ink_workers_run(ctx->workers, quantise_rows_task, &job, tasks, true);
         multiply_parts(ctx, &quantised);
     } else {
         multiply_on_stack(ctx->kernel, product);
