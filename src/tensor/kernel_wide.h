@@ -9,10 +9,13 @@
  * Rounding twice is rounding once, unless s lies half way between two floats. Then those bits are 0 after half has been
  * added, which costs one comparison, and the slow way of float_fma.h gives the sum.
  *
- * x is multiplied by 2^-896, which makes the least float the least double with 24 bits less: doubles become subnormal
- * where floats do, and are rounded at the same bit there. They do not overflow where floats do. So the exponents of x
- * and w are looked at before: where a sum could reach 2^127, no bits are cut off, and every sum is taken to lie half
- * way.
+ * x is multiplied by 2^-896. The least normal float, 2^-126, is then the least normal double, 2^-1022: doubles become
+ * subnormal where floats do, and are rounded at the same bit there. They do not overflow where floats do. So the
+ * exponents of x and w are looked at before: where a sum could reach 2^127, no bits are cut off, and every sum is taken
+ * to lie half way.
+ *
+ * One case is left: a sum of nothing but negative terms below 2^-179 is +0, and -0 with a fused multiply-add. It shows
+ * only if -0 is added to it.
  */
 
 #define WIDE_ROWS 16  /* rows that use the same doubles of W, */
@@ -40,7 +43,7 @@ INLINE vec load_weights(const char *w, ink_type type)
     return vec_load((const float *)(const void *)w);
 }
 
-/* Of the largest of four floats each in many vecs: the upper halves of their bits are compared, without the sign. */
+/* For the largest exponent of many floats it is enough to compare the upper halves of their bits, without the sign. */
 INLINE shorts keep_largest(shorts largest, vec a) { return larger_shorts(largest, (shorts)((words)a.v & 0x7fffffff)); }
 INLINE uint32_t largest_exponent(shorts largest)
 {
