@@ -464,6 +464,7 @@ static void sleeping_workers_wake_up(void **unused)
     }
 }
 
+#if !defined(INK_NO_THREADS)
 /* Two threads meet in a job; then the one that is not the caller's stays away, as if it had lost its processor. */
 typedef struct absence {
     meeting together;
@@ -493,8 +494,6 @@ static void a_worker_that_was_away_rests(void **unused)
     (void)unused;
     counting c;
     counting_init(&c);
-    if (test_options(2).n_threads == 1) /* a build without threads */
-        return;
     ink_workers *workers = ink_workers_create(&c.allocator, 2);
     absence a = {.together = {.expected = 2}, .caller = pthread_self()};
     ink_workers_run(workers, meet, &a.together, 2, false); /* it has begun */
@@ -517,6 +516,7 @@ static void a_worker_that_was_away_rests(void **unused)
     ink_workers_free(workers);
     assert_int_equal(c.live_bytes, 0);
 }
+#endif
 
 static void contexts_fail_cleanly(void **unused)
 {
@@ -770,7 +770,9 @@ int main(void)
         context_test(folders_and_memory_are_sources),
         cmocka_unit_test(every_task_runs_once),
         cmocka_unit_test(sleeping_workers_wake_up),
+#if !defined(INK_NO_THREADS)
         cmocka_unit_test(a_worker_that_was_away_rests),
+#endif
         cmocka_unit_test(contexts_fail_cleanly),
         cmocka_unit_test(every_kernel_can_be_asked_for),
         cmocka_unit_test(digits_become_a_number),
