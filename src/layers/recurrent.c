@@ -66,7 +66,8 @@ void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *net, siz
     const size_t gathered = n_sequences > 1 || net->n_directions > 1 ? ink_size_max(net->in, out) : 0;
     const size_t n_between = ink_size_min(net->n_layers - 1, 2);
     const size_t chunk_rows = net->n_directions == 1 ? scratch->max_rows : n_steps;
-    size_t total = 8 * INK_PANEL, more = SIZE_MAX; /* floats; the parts end with whole vecs */
+    /* Floats: a panel behind gh and gi each; and what makes gh, gi, x, both of `between` and the chunks whole vecs. */
+    size_t total = 8 * INK_PANEL, more = SIZE_MAX;
     bool fits = ink_size_mul(n_sequences, gates + states * row + lists, &more) && ink_size_add(total, more, &total) &&
                 ink_size_mul(scratch->max_rows, gates + gathered, &more) && ink_size_add(total, more, &total) &&
                 ink_size_mul(chunk_rows, n_between * out, &more) && ink_size_add(total, more, &total);

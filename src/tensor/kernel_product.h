@@ -228,7 +228,8 @@ INLINE void one_tile(const ink_product *p, size_t row, size_t panel, size_t widt
 
 /* A single row has one accumulator for each register of outputs, so panels run side by side: ONE_PANELS of them where
    weights come from far, which reads four streams, and up to ONE_MOST where they stay in the nearest cache and the
-   multiply-adds would wait for one another. The last two groups are nearly equal. */
+   multiply-adds would wait for one another. The last two groups are nearly equal; there are tiles for 1 to 8, 10 and 12
+   panels. */
 static NOINLINE void one_row(const ink_product *p, size_t row, size_t panel, size_t end)
 {
     const bool near = (end - panel) * p->w->k <= NEAR_WEIGHTS;
@@ -243,7 +244,10 @@ static NOINLINE void one_row(const ink_product *p, size_t row, size_t panel, siz
         if (n <= ONE_MOST)                                                                                             \
             one_tile(p, row, first, n <= ONE_MOST ? n : 1);                                                            \
         break
-            CASE(1);
+        default: /* and a width without a tile of its own */
+            width = 1;
+            one_tile(p, row, p->backwards ? end - 1 : panel, 1);
+            break;
             CASE(2);
             CASE(3);
             CASE(4);
