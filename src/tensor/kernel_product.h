@@ -226,17 +226,18 @@ INLINE void one_tile(const ink_product *p, size_t row, size_t panel, size_t widt
     } while (t < k);
 }
 
-/* A single row has one accumulator for each register of outputs, so panels run side by side: ONE_PANELS of them where
-   weights come from far, which reads four streams, and up to ONE_MOST where they stay in the nearest cache and the
-   multiply-adds would wait for one another. The last two groups are nearly equal; there are tiles for 1 to 8, 10 and 12
-   panels. */
+/* A single row has one accumulator for each register of outputs, so panels run side by side. Weights that come from far
+   go ONE_PANELS at a time, each a stream of its own. Weights that stay in the nearest cache go up to ONE_MOST at a
+   time: there the multiply-adds of a few panels would wait for one another. So that no small rest does either, what is
+   left for the last two groups is halved. */
 static NOINLINE void one_row(const ink_product *p, size_t row, size_t panel, size_t end)
 {
     const bool near = (end - panel) * p->w->k <= NEAR_WEIGHTS;
     const size_t most = near ? ONE_MOST : ONE_PANELS(INK_F32);
+    _Static_assert(ONE_MOST <= 12, "every width has a tile below");
     for (size_t width; panel < end; end -= p->backwards ? width : 0, panel += p->backwards ? 0 : width) {
-        const size_t left = end - panel, half = (left + 1) / 2, part = left > most ? half : left;
-        width = left > 2 * most ? most : part <= 8 || part % 2 == 0 ? part : half + half % 2;
+        const size_t left = end - panel, half = (left + 1) / 2;
+        width = left <= most ? left : half <= most ? half : most;
         const size_t first = p->backwards ? end - width : panel;
         switch (width) {
 #define CASE(n)                                                                                                        \
@@ -244,10 +245,7 @@ static NOINLINE void one_row(const ink_product *p, size_t row, size_t panel, siz
         if (n <= ONE_MOST)                                                                                             \
             one_tile(p, row, first, n <= ONE_MOST ? n : 1);                                                            \
         break
-        default: /* and a width without a tile of its own */
-            width = 1;
-            one_tile(p, row, p->backwards ? end - 1 : panel, 1);
-            break;
+            CASE(1);
             CASE(2);
             CASE(3);
             CASE(4);
@@ -255,7 +253,9 @@ static NOINLINE void one_row(const ink_product *p, size_t row, size_t panel, siz
             CASE(6);
             CASE(7);
             CASE(8);
+            CASE(9);
             CASE(10);
+            CASE(11);
             CASE(12);
 #undef CASE
         }
