@@ -9,7 +9,6 @@
  */
 #include "wav.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,8 +206,7 @@ bool wav_write(const char *path, const sound *s)
     if (file == NULL)
         return false;
     size_t size = put_header(bytes, s, 4 * n);
-    errno = 0;
-    bool done = fwrite(bytes, 1, size, file) == size;
+    bool done = file_write(file, path, bytes, size);
     for (uint64_t i = 0; i < n && done;) {
         unsigned char *at = bytes;
         for (; i < n && at < bytes + sizeof bytes; i++) {
@@ -216,9 +214,7 @@ bool wav_write(const char *path, const sound *s)
             memcpy(&number, &s->samples[i], sizeof number);
             put_number(&at, number, 4);
         }
-        done = fwrite(bytes, 1, (size_t)(at - bytes), file) == (size_t)(at - bytes);
+        done = file_write(file, path, bytes, (size_t)(at - bytes));
     }
-    if (!done)
-        console_complain("%s: cannot be written: %s", path, strerror(errno));
     return file_end(file, path, beside, done);
 }

@@ -442,6 +442,14 @@ FILE *file_create(const char *path)
     return file;
 }
 
+bool file_write(FILE *file, const char *path, const void *bytes, size_t size)
+{
+    if (file == stdout)
+        return console_write(bytes, size);
+    errno = 0;
+    return fwrite(bytes, 1, size, file) == size || console_complain("%s: cannot be written: %s", path, strerror(errno));
+}
+
 bool file_close(FILE *file, const char *path)
 {
     bool failed = ferror(file) != 0;

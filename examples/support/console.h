@@ -109,8 +109,10 @@ char *text_read(const char *path, size_t *size);
 /* False, with a message, if something is there that is no plain file: opening a pipe may wait for ever. */
 bool file_is_plain(const char *path);
 
-/* Opens a file for writing, NULL after an error message; closes it: false, with a message, if a write failed. */
+/* Opens a file for writing, NULL after an error message; writes; closes it: false, with a message, if a write failed.
+   file_write() is console_write() if the file is stdout. */
 FILE *file_create(const char *path);
+bool file_write(FILE *file, const char *path, const void *bytes, size_t size);
 bool file_close(FILE *file, const char *path);
 
 /* A file that is written whole or not at all. It grows under a name beside `path`, which is written to `beside`, and

@@ -4,7 +4,6 @@
  * The file is written whole or not at all: a full disk, or a weight that the type cannot hold, leaves no half file
  * behind.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,20 +39,17 @@ static cli line = {
 /* The file on its way to the disk. */
 typedef struct output {
     FILE *file;
+    const char *path;
     uint64_t size;
-    int failure; /* errno of the first write that failed; 0: none */
+    bool failed;
 } output;
 
 static bool append(void *user, const void *bytes, size_t size)
 {
     output *out = user;
-    errno = 0;
-    if (fwrite(bytes, 1, size, out->file) == size) {
-        out->size += size;
-        return true;
-    }
-    out->failure = errno != 0 ? errno : EIO;
-    return false;
+    out->size += size;
+    out->failed = !file_write(out->file, out->path, bytes, size);
+    return !out->failed;
 }
 
 static void print_note(void *user, const char *sentence)
@@ -86,15 +82,13 @@ static bool write_file(ink_context *ctx, const char *folder, const char *path)
 {
     char beside[PATH_ROOM], bytes[CONSOLE_ROOM];
     const char *name = "";
-    output out = {0};
+    output out = {.path = path};
     ink_gguf_options wanted = {.note = print_note, .progress = lm_progress};
     if (!choose_options(&wanted, &name) || (out.file = file_begin(path, beside)) == NULL)
         return false;
     ink_result result = ink_gguf_write(ctx, folder, &wanted, append, &out);
     console_progress("%s", "");
-    bool done = out.failure == 0 ? console_ok(ctx, result)
-                                 : console_complain("%s: cannot be written: %s", path, strerror(out.failure));
-    if (!file_end(out.file, path, beside, done))
+    if (!file_end(out.file, path, beside, !out.failed && console_ok(ctx, result)))
         return false;
     if (out.file != stdout)
         printf("%s  %s  %s\n", path, name, console_bytes(bytes, out.size));
