@@ -43,6 +43,18 @@ size_t ink_cell_gates(ink_cell cell)
     return cell == INK_LSTM ? 4 : cell == INK_GRU || cell == INK_GRU_RESET_BEFORE ? 3 : 1;
 }
 
+/* Rows that one sequence needs for its state: h, c, h before its projection, r * h. */
+static size_t state_rows(const ink_recurrent *net)
+{
+    return (size_t)1 + (net->cell == INK_LSTM) + (net->h_size != net->hidden_size) +
+           (net->cell == INK_GRU_RESET_BEFORE);
+}
+
+static size_t row_floats(const ink_recurrent *net)
+{
+    return ink_whole_vecs(ink_size_max(net->hidden_size, net->h_size));
+}
+
 /* Moves `memory` behind a part of so many floats, and returns the part. */
 static float *take_part(float **memory, size_t floats)
 {
@@ -51,16 +63,23 @@ static float *take_part(float **memory, size_t floats)
     return part;
 }
 
+/* The parts for a step of m sequences. */
+static void take_step(const ink_recurrent *net, size_t m, float **memory, ink_recurrent_scratch *scratch)
+{
+    const size_t row = scratch->row = row_floats(net);
+    scratch->h = take_part(memory, m * row);
+    scratch->c = net->cell == INK_LSTM ? take_part(memory, m * row) : NULL;
+    scratch->wide_h = net->h_size != net->hidden_size ? take_part(memory, m * row) : scratch->h;
+    scratch->reset_h = net->cell == INK_GRU_RESET_BEFORE ? take_part(memory, m * row) : NULL;
+    scratch->gh = take_part(memory, m * net->layers->w_hh.n + INK_PANEL);
+}
+
 /* One allocation for all parts: it takes as long as a small cell computes. */
 void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *net, size_t n_sequences, size_t n_steps,
                                  ink_recurrent_scratch *scratch)
 {
-    const size_t h = net->hidden_size, gates = h * ink_cell_gates(net->cell), out = net->h_size * net->n_directions;
-    const size_t row = ink_whole_vecs(ink_size_max(h, net->h_size)),
+    const size_t gates = net->layers->w_hh.n, out = net->h_size * net->n_directions,
                  lists = (sizeof(ink_chunk) + sizeof(uint64_t)) / sizeof(float);
-    const bool resets = net->cell == INK_GRU_RESET_BEFORE, remembers = net->cell == INK_LSTM,
-               narrows = net->h_size != h;
-    const size_t states = (size_t)1 + resets + remembers + narrows;
     n_sequences = ink_size_min(n_sequences, n_steps); /* sequences without steps do not run */
     scratch->max_rows = ink_size_min(n_steps, ink_size_max(n_sequences, INK_PASS_ROWS));
     const size_t gathered = n_sequences > 1 || net->n_directions > 1 ? ink_size_max(net->in, out) : 0;
@@ -68,18 +87,14 @@ void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *net, siz
     const size_t chunk_rows = net->n_directions == 1 ? scratch->max_rows : n_steps;
     /* Floats: a panel behind gh and gi each; and what makes gh, gi, x, both of `between` and the chunks whole vecs. */
     size_t total = 8 * INK_PANEL, more = SIZE_MAX;
-    bool fits = ink_size_mul(n_sequences, gates + states * row + lists, &more) && ink_size_add(total, more, &total) &&
-                ink_size_mul(scratch->max_rows, gates + gathered, &more) && ink_size_add(total, more, &total) &&
-                ink_size_mul(chunk_rows, n_between * out, &more) && ink_size_add(total, more, &total);
+    bool fits = ink_size_mul(n_sequences, gates + state_rows(net) * row_floats(net) + lists, &more) &&
+                ink_size_add(total, more, &total) && ink_size_mul(scratch->max_rows, gates + gathered, &more) &&
+                ink_size_add(total, more, &total) && ink_size_mul(chunk_rows, n_between * out, &more) &&
+                ink_size_add(total, more, &total);
     float *memory = ink_alloc_rows(arena, 1, fits ? total : SIZE_MAX);
     if (memory == NULL)
         return;
-    scratch->row = row;
-    scratch->h = take_part(&memory, n_sequences * row);
-    scratch->wide_h = narrows ? take_part(&memory, n_sequences * row) : scratch->h;
-    scratch->reset_h = resets ? take_part(&memory, n_sequences * row) : NULL;
-    scratch->c = remembers ? take_part(&memory, n_sequences * row) : NULL;
-    scratch->gh = take_part(&memory, n_sequences * gates + INK_PANEL);
+    take_step(net, n_sequences, &memory, scratch);
     scratch->gi = take_part(&memory, scratch->max_rows * gates + INK_PANEL);
     scratch->x = take_part(&memory, scratch->max_rows * gathered);
     for (size_t i = 0; i < n_between; i++)
@@ -88,20 +103,177 @@ void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *net, siz
     scratch->order = (void *)memory;
 }
 
+/* ---- one step --------------------------------------------------------------------------------------------------- */
+
+/* One step of one layer and direction. Rows of gi and gh hold the gates one after the other, hidden_size floats each;
+   after the last row are as many zeros as a panel has lanes. */
+typedef struct cells {
+    ink_context *ctx;
+    const ink_recurrent *net;
+    const ink_recurrent_layer *weights;
+    float *gi, *gh;          /* [m, G hidden_size] W_ih x + b_ih, W_hh h + b_hh */
+    float *h, *c;            /* [m, row] the states; c only for an LSTM */
+    float *wide_h, *reset_h; /* [m, row] as in the scratch */
+    size_t row;
+    bool backwards; /* every other step begins with the weights that the nearest cache still has of the one before */
+} cells;
+
+static cells cells_of(ink_context *ctx, const ink_recurrent *net, const ink_recurrent_scratch *scratch)
+{
+    return (cells){.ctx = ctx,
+                   .net = net,
+                   .weights = net->layers,
+                   .gh = scratch->gh,
+                   .h = scratch->h,
+                   .c = scratch->c,
+                   .wide_h = scratch->wide_h,
+                   .reset_h = scratch->reset_h,
+                   .row = scratch->row};
+}
+
+/* y [m, n] = x [m, k] W^T + b, in rows of x_stride and y_stride floats; y has room for whole panels. */
+static void cells_product(const cells *s, const ink_matrix *w, const float *bias, const float *x, size_t x_stride,
+                          size_t m, float *y, size_t y_stride)
+{
+    ink_multiply(s->ctx, &(ink_product){.x = x,
+                                        .x_stride = x_stride,
+                                        .m = m,
+                                        .w = w,
+                                        .bias = bias,
+                                        .y = y,
+                                        .y_stride = y_stride,
+                                        .backwards = s->backwards,
+                                        .whole = m == 1});
+}
+
+/* The beginning of a step of a GRU that resets h before the product with W_hn:
+       r = sigma(gi_r + gh_r),  z = sigma(gi_z + gh_z)      in place of gi
+       reset_h = r * h */
+static void reset_state(void *data, size_t i)
+{
+    const cells *s = data;
+    const ink_kernel *kernel = s->ctx->kernel;
+    size_t size = s->net->hidden_size;
+    float *gates = s->gi + i * 3 * size, *reset_h = s->reset_h + i * s->row;
+    kernel->add(s->gh + i * 3 * size, 2 * size, gates);
+    kernel->activate(INK_SIGMOID, gates, 2 * size, gates);
+    memcpy(reset_h, s->h + i * s->row, size * sizeof *reset_h);
+    kernel->multiply_elements(gates, size, reset_h);
+}
+
+/* gh [m, G hidden_size] = W_hh h + b_hh */
+static void recurrent_product(cells *s, size_t m)
+{
+    const ink_matrix *w = &s->weights->w_hh;
+    const float *bias = s->weights->b_hh;
+    if (s->net->cell != INK_GRU_RESET_BEFORE) {
+        cells_product(s, w, bias, s->h, s->row, m, s->gh, w->n);
+        return;
+    }
+    /* The rows of W_hn begin within a panel. The second product also computes the rows before them in this panel, which
+       the gates no longer need. */
+    size_t n_gates = 2 * s->net->hidden_size, first = n_gates - n_gates % INK_FILL_ROWS;
+    const ink_matrix w_gates = ink_matrix_rows_view(w, 0, n_gates);
+    const ink_matrix w_candidate = ink_matrix_rows_view(w, first, w->n - first);
+    cells_product(s, &w_gates, bias, s->h, s->row, m, s->gh, w->n);
+    ink_parallel_for(s->ctx, reset_state, s, m, m * s->net->hidden_size * CELL_WORK);
+    cells_product(s, &w_candidate, bias != NULL ? bias + first : NULL, s->reset_h, s->row, m, s->gh + first, w->n);
+}
+
+/* The cell of row i, after both products. */
+static void recurrent_cell(void *data, size_t i)
+{
+    const cells *s = data;
+    const ink_kernel *kernel = s->ctx->kernel;
+    size_t size = s->net->hidden_size, n = s->weights->w_hh.n;
+    float *gi = s->gi + i * n, *h = s->wide_h + i * s->row;
+    const float *gh = s->gh + i * n;
+    float *gates = s->ctx->trace != NULL ? gi : NULL; /* gi is no longer needed */
+    switch (s->net->cell) {
+    case INK_RNN_TANH:
+    case INK_RNN_RELU:
+        /* h' = s(gi + gh) */
+        kernel->rnn_cell(gi, gh, size, s->net->cell == INK_RNN_RELU, h);
+        break;
+    case INK_GRU:
+        /* r = sigma(gi_r + gh_r),  z = sigma(gi_z + gh_z),  n = tanh(gi_n + r * gh_n)
+           h' = (1 - z) * n + z * h */
+        kernel->gru_cell(gi, gh, size, h, gates);
+        break;
+    case INK_LSTM:
+        /* i = sigma(gi_i + gh_i),  f = sigma(gi_f + gh_f),  g = tanh(gi_g + gh_g),  o = sigma(gi_o + gh_o)
+           c' = f * c + i * g,  h' = o * tanh(c') */
+        kernel->lstm_cell(gi, gh, size, h, s->c + i * s->row, gates);
+        break;
+    case INK_GRU_RESET_BEFORE:
+        /* n = tanh(gi_n + gh_n),  h' = n + z * (h - n), which is (1 - z) * n + z * h */
+        kernel->add(gh + 2 * size, size, gi + 2 * size);
+        kernel->activate(INK_TANH, gi + 2 * size, size, gi + 2 * size);
+        kernel->add_share(gi + 2 * size, size, -1, 1, h);
+        kernel->multiply_elements(gi + size, size, h);
+        kernel->add(gi + 2 * size, size, h);
+        break;
+    case INK_RNN_IDENTITY:
+        /* h' = gi + gh */
+        memcpy(h, gi, size * sizeof *h);
+        kernel->add(gh, size, h);
+        break;
+    case INK_N_CELLS:
+        break;
+    }
+}
+
+/* h and c of m sequences after a step with gi. A cell that is traced writes to gi, also where that of the row before
+   reads, so these run one after the other. */
+static void run_cells(cells *s, size_t m)
+{
+    const ink_matrix *w_hr = &s->weights->w_hr;
+    const size_t work = s->ctx->trace != NULL ? 0 : m * s->net->hidden_size * CELL_WORK;
+    recurrent_product(s, m);
+    ink_parallel_for(s->ctx, recurrent_cell, s, m, work);
+    if (w_hr->n != 0)
+        cells_product(s, w_hr, NULL, s->wide_h, s->row, m, s->h, s->row);
+}
+
+/* The rows of a state, one after the other; gh is no longer needed. */
+static ink_tensor rows_to_show(const cells *s, const float *rows, size_t m, size_t n)
+{
+    for (size_t i = 0; i < m; i++)
+        memcpy(s->gh + i * n, rows + i * s->row, n * sizeof *rows);
+    return ink_tensor_2d(s->gh, m, n);
+}
+
+static void trace_cells(const cells *s, size_t layer, size_t direction, size_t m)
+{
+    size_t h = s->net->hidden_size, n = s->weights->w_hh.n;
+    size_t scope = ink_trace_enter(s->ctx, direction == 0 ? "l%zu." : "l%zu_reverse.", layer);
+    if (n > h)
+        INK_TRACE(s->ctx, "gates", ink_tensor_2d(s->gi, m, n));
+    INK_TRACE(s->ctx, "h", rows_to_show(s, s->h, m, s->net->h_size));
+    if (s->net->cell == INK_LSTM)
+        INK_TRACE(s->ctx, "c", rows_to_show(s, s->c, m, h));
+    ink_trace_leave(s->ctx, scope);
+}
+
+/* Copies n floats of a state to a scratch row, or back. The row ends with zeros: numbers that nobody set could fade
+   there until they are subnormal, and slow. */
+static void move_row(float *state, float *scratch, size_t n, size_t row, bool back)
+{
+    memcpy(back ? state : scratch, back ? scratch : state, n * sizeof *state);
+    if (!back && n < row)
+        memset(scratch + n, 0, (row - n) * sizeof *scratch);
+}
+
 /* ---- one sweep -------------------------------------------------------------------------------------------------- */
 
 /* One direction of one layer over the chunks of all sequences. */
 typedef struct sweep {
-    ink_context *ctx;
-    const ink_recurrent *net;
+    cells cells;
     const ink_recurrent_scratch *scratch;
     const ink_chunk *chunks; /* [n_chunks], longest first, each with at least one step */
     size_t n_chunks;
-    const ink_recurrent_layer *weights;
     size_t layer, direction;
-    size_t turn, step;     /* the number of the call, the current step */
-    float *gi;             /* [running, G hidden_size] the input side of this step */
-    float *h, *c, *wide_h; /* as in the scratch, or the state of a single sequence itself */
+    size_t turn; /* the number of the call */
 } sweep;
 
 /* The number of chunks, among the first `running`, that have a step `step`. */
@@ -120,34 +292,26 @@ static size_t step_in_direction(const sweep *s, const ink_chunk *chunk, size_t s
 
 static const float *input_row(const sweep *s, const ink_chunk *chunk, size_t step)
 {
-    size_t t = step_in_direction(s, chunk, step), in = s->weights->w_ih.k;
+    size_t t = step_in_direction(s, chunk, step), in = s->cells.weights->w_ih.k;
     if (s->layer == 0)
         return chunk->sequence->x + (chunk->done + t) * in;
     return s->scratch->between[(s->layer - 1) % 2] + (chunk->first + t) * in;
 }
 
-/* Copies h of sequence i to its row of the output, unless the caller has no use for it (y is NULL). */
-static void put_output(const sweep *s, size_t i)
+/* Copies h of sequence i to the row of the output of that step, unless the caller has no use for it (y is NULL). */
+static void put_output(const sweep *s, size_t i, size_t step)
 {
+    const ink_recurrent *net = s->cells.net;
     const ink_chunk *chunk = &s->chunks[i];
-    size_t t = step_in_direction(s, chunk, s->step), h_size = s->net->h_size;
-    size_t out = h_size * s->net->n_directions, column = s->direction * h_size;
+    size_t t = step_in_direction(s, chunk, step), h_size = net->h_size;
+    size_t out = h_size * net->n_directions, column = s->direction * h_size;
     float *y = chunk->sequence->y;
-    if (s->layer + 1 < s->net->n_layers)
+    if (s->layer + 1 < net->n_layers)
         y = s->scratch->between[s->layer % 2] + (chunk->first + t) * out + column;
     else if (y != NULL)
         y += (chunk->done + t) * out + column;
     if (y != NULL)
-        memcpy(y, s->h + i * s->scratch->row, h_size * sizeof *y);
-}
-
-/* Copies n floats of a state to a scratch row, or back. The row ends with zeros: numbers that nobody set could fade
-   there until they are subnormal, and slow. */
-static void move_row(float *state, float *scratch, size_t n, size_t row, bool back)
-{
-    memcpy(back ? state : scratch, back ? scratch : state, n * sizeof *state);
-    if (!back && n < row)
-        memset(scratch + n, 0, (row - n) * sizeof *scratch);
+        memcpy(y, s->cells.h + i * s->cells.row, h_size * sizeof *y);
 }
 
 /* Places h and c of this layer and direction before the first step, and takes them back to the states of the sequences
@@ -155,143 +319,25 @@ static void move_row(float *state, float *scratch, size_t n, size_t row, bool ba
    and c are whole vecs needs no copy. */
 static void place_states(sweep *s, bool back)
 {
-    const ink_recurrent *net = s->net;
+    const ink_recurrent *net = s->cells.net;
     const ink_recurrent_scratch *scratch = s->scratch;
     const size_t number = s->layer * net->n_directions + s->direction, row = scratch->row;
     const size_t h_at = number * net->h_size;
     const size_t c_at = net->n_layers * net->n_directions * net->h_size + number * net->hidden_size;
     if (s->n_chunks == 1 && net->h_size == row && net->hidden_size == row) {
-        s->h = s->wide_h = s->chunks->sequence->state + h_at;
-        s->c = net->cell == INK_LSTM ? s->chunks->sequence->state + c_at : NULL;
+        s->cells.h = s->cells.wide_h = s->chunks->sequence->state + h_at;
+        s->cells.c = net->cell == INK_LSTM ? s->chunks->sequence->state + c_at : NULL;
         return;
     }
-    s->h = scratch->h;
-    s->c = scratch->c;
-    s->wide_h = scratch->wide_h;
+    s->cells.h = scratch->h;
+    s->cells.c = scratch->c;
+    s->cells.wide_h = scratch->wide_h;
     for (size_t i = 0; i < s->n_chunks; i++) {
         float *state = s->chunks[i].sequence->state;
-        move_row(state + h_at, s->h + i * row, net->h_size, row, back);
+        move_row(state + h_at, scratch->h + i * row, net->h_size, row, back);
         if (net->cell == INK_LSTM)
-            move_row(state + c_at, s->c + i * row, net->hidden_size, row, back);
+            move_row(state + c_at, scratch->c + i * row, net->hidden_size, row, back);
     }
-}
-
-/* y [m, n] = x [m, k] W^T + b, in rows of x_stride and y_stride floats */
-static void sweep_product(const sweep *s, const ink_matrix *w, const float *bias, const float *x, size_t x_stride,
-                          size_t m, float *y, size_t y_stride)
-{
-    /* Every other step begins with the weights that the step before it read last and the nearest cache still has. */
-    ink_multiply(s->ctx, &(ink_product){.x = x,
-                                        .x_stride = x_stride,
-                                        .m = m,
-                                        .w = w,
-                                        .bias = bias,
-                                        .y = y,
-                                        .y_stride = y_stride,
-                                        .backwards = (s->turn + s->step) % 2 != 0,
-                                        .whole = m == 1});
-}
-
-/* The beginning of a step of a GRU that resets h before the product with W_hn:
-       r = sigma(gi_r + gh_r),  z = sigma(gi_z + gh_z)      in place of gi
-       reset_h = r * h */
-static void reset_state(void *data, size_t i)
-{
-    const sweep *s = data;
-    const ink_kernel *kernel = s->ctx->kernel;
-    size_t size = s->net->hidden_size;
-    float *gates = s->gi + i * 3 * size, *reset_h = s->scratch->reset_h + i * s->scratch->row;
-    kernel->add(s->scratch->gh + i * 3 * size, 2 * size, gates);
-    kernel->activate(INK_SIGMOID, gates, 2 * size, gates);
-    memcpy(reset_h, s->h + i * s->scratch->row, size * sizeof *reset_h);
-    kernel->multiply_elements(gates, size, reset_h);
-}
-
-/* gh [m, G hidden_size] = W_hh h + b_hh */
-static void recurrent_product(sweep *s, size_t m)
-{
-    const ink_matrix *w = &s->weights->w_hh;
-    const float *bias = s->weights->b_hh;
-    float *gh = s->scratch->gh;
-    size_t row = s->scratch->row;
-    if (s->net->cell != INK_GRU_RESET_BEFORE) {
-        sweep_product(s, w, bias, s->h, row, m, gh, w->n);
-        return;
-    }
-    /* The rows of W_hn begin within a panel. The second product also computes the rows before them in this panel, which
-       the gates no longer need. */
-    size_t n_gates = 2 * s->net->hidden_size, first = n_gates - n_gates % INK_FILL_ROWS;
-    const ink_matrix w_gates = ink_matrix_rows_view(w, 0, n_gates);
-    const ink_matrix w_candidate = ink_matrix_rows_view(w, first, w->n - first);
-    sweep_product(s, &w_gates, bias, s->h, row, m, gh, w->n);
-    ink_parallel_for(s->ctx, reset_state, s, m, m * s->net->hidden_size * CELL_WORK);
-    sweep_product(s, &w_candidate, bias != NULL ? bias + first : NULL, s->scratch->reset_h, row, m, gh + first, w->n);
-}
-
-/* One step of sequence i, after the products gi = W_ih x + b_ih and gh = W_hh h + b_hh. Both hold the gates one after
-   the other, hidden_size floats each. */
-static void recurrent_cell(void *data, size_t i)
-{
-    const sweep *s = data;
-    const ink_kernel *kernel = s->ctx->kernel;
-    size_t size = s->net->hidden_size, n = size * ink_cell_gates(s->net->cell);
-    float *gi = s->gi + i * n, *h = s->wide_h + i * s->scratch->row;
-    const float *gh = s->scratch->gh + i * n;
-    float *gates = s->ctx->trace != NULL ? gi : NULL; /* gi is no longer needed */
-    switch (s->net->cell) {
-    case INK_RNN_TANH:
-    case INK_RNN_RELU:
-        /* h' = s(gi + gh) */
-        kernel->rnn_cell(gi, gh, size, s->net->cell == INK_RNN_RELU, h);
-        break;
-    case INK_GRU:
-        /* r = sigma(gi_r + gh_r),  z = sigma(gi_z + gh_z),  n = tanh(gi_n + r * gh_n)
-           h' = (1 - z) * n + z * h */
-        kernel->gru_cell(gi, gh, size, h, gates);
-        break;
-    case INK_LSTM:
-        /* i = sigma(gi_i + gh_i),  f = sigma(gi_f + gh_f),  g = tanh(gi_g + gh_g),  o = sigma(gi_o + gh_o)
-           c' = f * c + i * g,  h' = o * tanh(c') */
-        kernel->lstm_cell(gi, gh, size, h, s->c + i * s->scratch->row, gates);
-        break;
-    case INK_GRU_RESET_BEFORE:
-        /* n = tanh(gi_n + gh_n),  h' = n + z * (h - n), which is (1 - z) * n + z * h */
-        kernel->add(gh + 2 * size, size, gi + 2 * size);
-        kernel->activate(INK_TANH, gi + 2 * size, size, gi + 2 * size);
-        kernel->add_share(gi + 2 * size, size, -1, 1, h);
-        kernel->multiply_elements(gi + size, size, h);
-        kernel->add(gi + 2 * size, size, h);
-        break;
-    case INK_RNN_IDENTITY:
-        /* h' = gi + gh */
-        memcpy(h, gi, size * sizeof *h);
-        kernel->add(gh, size, h);
-        break;
-    case INK_N_CELLS:
-        break;
-    }
-    if (s->weights->w_hr.n == 0)
-        put_output(s, i);
-}
-
-/* The rows of a state, one after the other; gh is no longer needed. */
-static ink_tensor rows_to_show(const sweep *s, const float *rows, size_t n_rows, size_t n)
-{
-    for (size_t i = 0; i < n_rows; i++)
-        memcpy(s->scratch->gh + i * n, rows + i * s->scratch->row, n * sizeof *rows);
-    return ink_tensor_2d(s->scratch->gh, n_rows, n);
-}
-
-static void trace_step(const sweep *s, size_t running)
-{
-    size_t h = s->net->hidden_size, n_gates = ink_cell_gates(s->net->cell);
-    size_t scope = ink_trace_enter(s->ctx, s->direction == 0 ? "l%zu." : "l%zu_reverse.", s->layer);
-    if (n_gates > 1)
-        INK_TRACE(s->ctx, "gates", ink_tensor_2d(s->gi, running, n_gates * h));
-    INK_TRACE(s->ctx, "h", rows_to_show(s, s->h, running, s->net->h_size));
-    if (s->net->cell == INK_LSTM)
-        INK_TRACE(s->ctx, "c", rows_to_show(s, s->c, running, h));
-    ink_trace_leave(s->ctx, scope);
 }
 
 /* The inputs of as many steps from `begin` on as fit into one product, in the order of the steps, and the step that
@@ -299,7 +345,7 @@ static void trace_step(const sweep *s, size_t running)
    leaves them room there. */
 static const float *gather_inputs(const sweep *s, size_t begin, size_t *n_rows, size_t *end)
 {
-    const ink_matrix *w_ih = &s->weights->w_ih, *w_hh = &s->weights->w_hh;
+    const ink_matrix *w_ih = &s->cells.weights->w_ih, *w_hh = &s->cells.weights->w_hh;
     size_t in = w_ih->k, running = s->n_chunks, step = begin, rows = 0, most = s->scratch->max_rows;
     if ((in + w_hh->k) * w_hh->n <= NEAR_WEIGHTS)
         most = ink_size_min(most, ink_size_max(NEAR_INPUTS / w_hh->n, 1));
@@ -322,29 +368,25 @@ static const float *gather_inputs(const sweep *s, size_t begin, size_t *n_rows, 
 
 static void run_sweep(sweep *s)
 {
-    const ink_recurrent_layer *w = s->weights;
-    const ink_recurrent_scratch *scratch = s->scratch;
-    size_t hidden = s->net->hidden_size, n_steps = s->chunks[0].n_steps, running = s->n_chunks;
-    const bool traces = s->ctx->trace != NULL; /* a cell then writes to gi, also where that of the row before reads */
+    cells *c = &s->cells;
+    const ink_matrix *w_ih = &c->weights->w_ih;
+    const size_t n_steps = s->chunks[0].n_steps;
+    size_t running = s->n_chunks;
     place_states(s, false);
-    memset(scratch->gh + s->n_chunks * w->w_hh.n, 0, INK_PANEL * sizeof(float));
+    memset(c->gh + running * w_ih->n, 0, INK_PANEL * sizeof(float));
     for (size_t begin = 0, end, rows; begin < n_steps; begin = end) {
         const float *x = gather_inputs(s, begin, &rows, &end);
-        sweep_product(s, &w->w_ih, w->b_ih, x, w->w_ih.k, rows, scratch->gi, w->w_ih.n);
-        memset(scratch->gi + rows * w->w_ih.n, 0, INK_PANEL * sizeof(float));
-        s->gi = scratch->gi;
-        for (s->step = begin; s->step < end; s->step++) {
-            running = count_running(s->chunks, running, s->step);
-            recurrent_product(s, running);
-            ink_parallel_for(s->ctx, recurrent_cell, s, running, traces ? 0 : running * hidden * CELL_WORK);
-            if (w->w_hr.n != 0) {
-                sweep_product(s, &w->w_hr, NULL, s->wide_h, scratch->row, running, s->h, scratch->row);
-                for (size_t i = 0; i < running; i++)
-                    put_output(s, i);
-            }
-            if (traces)
-                trace_step(s, running);
-            s->gi += running * w->w_ih.n;
+        c->gi = s->scratch->gi;
+        cells_product(c, w_ih, c->weights->b_ih, x, w_ih->k, rows, c->gi, w_ih->n);
+        memset(c->gi + rows * w_ih->n, 0, INK_PANEL * sizeof(float));
+        for (size_t step = begin; step < end; step++, c->gi += running * w_ih->n) {
+            running = count_running(s->chunks, running, step);
+            c->backwards = (s->turn + step) % 2 != 0;
+            run_cells(c, running);
+            for (size_t i = 0; i < running; i++)
+                put_output(s, i, step);
+            if (c->ctx->trace != NULL)
+                trace_cells(c, s->layer, s->direction, running);
         }
     }
     place_states(s, true);
@@ -385,11 +427,10 @@ void ink_recurrent_run(ink_context *ctx, const ink_recurrent *net, const ink_rec
             chunks[i].first = first;
         }
         n_chunks = count_running(chunks, n_chunks, 0);
-        sweep s = {.ctx = ctx, .net = net, .scratch = scratch, .chunks = chunks, .n_chunks = n_chunks};
-        s.turn = ctx->turn++;
-        s.weights = net->layers;
+        sweep s = {.scratch = scratch, .chunks = chunks, .n_chunks = n_chunks, .turn = ctx->turn++};
+        s.cells = cells_of(ctx, net, scratch);
         for (s.layer = 0; s.layer < net->n_layers; s.layer++)
-            for (s.direction = 0; s.direction < net->n_directions; s.direction++, s.weights++)
+            for (s.direction = 0; s.direction < net->n_directions; s.direction++, s.cells.weights++)
                 run_sweep(&s);
     }
 }
@@ -439,13 +480,60 @@ ink_result ink_recurrent_forward(ink_context *ctx, const ink_recurrent *recurren
     return recurrent_call(ctx, recurrent, sequences, n_sequences, n_steps, false);
 }
 
+/* Every layer takes one step of one sequence: the work of run_sweep(), with nothing to sort, to gather or to cut. */
+static void run_step(cells *s, const float *x, float *state, float *y)
+{
+    const ink_recurrent *net = s->net;
+    const bool in_place = net->h_size == s->row && net->hidden_size == s->row, remembers = net->cell == INK_LSTM;
+    float *h = state, *c = state + net->n_layers * net->h_size;
+    for (size_t layer = 0; layer < net->n_layers; layer++, s->weights++) {
+        const ink_matrix *w_ih = &s->weights->w_ih;
+        cells_product(s, w_ih, s->weights->b_ih, x, w_ih->k, 1, s->gi, w_ih->n);
+        memset(s->gi + w_ih->n, 0, INK_PANEL * sizeof(float));
+        memset(s->gh + w_ih->n, 0, INK_PANEL * sizeof(float));
+        if (in_place) {
+            s->h = s->wide_h = h;
+            s->c = c;
+        } else {
+            move_row(h, s->h, net->h_size, s->row, false);
+            if (remembers)
+                move_row(c, s->c, net->hidden_size, s->row, false);
+        }
+        run_cells(s, 1);
+        if (s->ctx->trace != NULL)
+            trace_cells(s, layer, 0, 1);
+        if (!in_place) {
+            move_row(h, s->h, net->h_size, s->row, true);
+            if (remembers)
+                move_row(c, s->c, net->hidden_size, s->row, true);
+        }
+        x = h;
+        h += net->h_size;
+        c += remembers ? net->hidden_size : 0;
+    }
+    memcpy(y, x, net->h_size * sizeof *y);
+}
+
 ink_result ink_recurrent_step(ink_context *ctx, const ink_recurrent *recurrent, const float *x, float *state, float *y)
 {
     INK_REQUIRE(ctx, recurrent, x, state, y);
     if (recurrent->n_directions != 1)
         return ink_fail(ctx, INK_ERROR_ARGUMENT,
                         "%s: a bidirectional network needs the whole sequence and cannot run step by step", __func__);
-    return recurrent_call(ctx, recurrent, &(ink_sequence){.x = x, .y = y, .n_steps = 1, .state = state}, 1, 1, false);
+    const size_t gates = recurrent->layers->w_hh.n + 2 * INK_PANEL;
+    ink_call call;
+    ink_call_begin(&call, ctx, false);
+    /* No more than for a sequence of one step, which ink_recurrent_reserve() counts. */
+    float *memory = ink_alloc_rows(call.arena, 1, 2 * gates + state_rows(recurrent) * row_floats(recurrent));
+    if (ink_call_ready(&call)) {
+        ink_recurrent_scratch scratch;
+        take_step(recurrent, 1, &memory, &scratch);
+        cells s = cells_of(ctx, recurrent, &scratch);
+        s.gi = memory;
+        s.backwards = ctx->turn++ % 2 != 0;
+        run_step(&s, x, state, y);
+    }
+    return ink_call_end(&call);
 }
 
 ink_result ink_recurrent_reserve(ink_context *ctx, const ink_recurrent *recurrent, size_t n_sequences, size_t n_steps)
