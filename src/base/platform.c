@@ -218,7 +218,12 @@ ink_float_mode ink_float_mode_enter(void)
     return host;
 }
 
-void ink_float_mode_leave(ink_float_mode host) { _mm_setcsr((unsigned)host.control); }
+/* Most hosts have raised the flags of arithmetic before; reading the register is quicker than writing it. */
+void ink_float_mode_leave(ink_float_mode host)
+{
+    if (_mm_getcsr() != (unsigned)host.control)
+        _mm_setcsr((unsigned)host.control);
+}
 
 #elif defined(__aarch64__)
 
