@@ -17,6 +17,7 @@
 #include "counting.h"
 #include "guitar.h"
 #include "layers.h"
+#include "numbers.h"
 #include "plugin.h"
 #include "programs.h"
 #include "wav.h"
@@ -304,10 +305,10 @@ static void put(bytes *b, const char *text, size_t size)
     b->size += size;
 }
 
-static void put_le(bytes *b, uint64_t number, size_t n)
+static void put_le(bytes *b, uint64_t number, size_t width)
 {
-    for (size_t i = 0; i < n; i++)
-        put(b, (const char[]){(char)(unsigned char)(number >> 8 * i)}, 1);
+    char le[8];
+    put(b, le, put_number(le, number, width));
 }
 
 /* The values of the samples in all files of these tests: exact in eight bits. */
@@ -357,9 +358,7 @@ static bytes wav_of(shape s)
     }
     if (s.noisy)
         put(&b, "id3 \3\0\0\0abc\0", 12);
-    const uint32_t size = (uint32_t)b.size - 8;
-    for (size_t i = 0; i < 4; i++)
-        b.data[4 + i] = (char)(unsigned char)(size >> 8 * i);
+    put_number(b.data + 4, b.size - 8, 4);
     return b;
 }
 
@@ -370,12 +369,6 @@ static size_t chunk(const bytes *b, const char *name)
     while (memcmp(b->data + at, name, 4) != 0)
         assert_true(++at + 8 <= b->size);
     return at;
-}
-
-static void set_le(bytes *b, size_t at, uint64_t number, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        b->data[at + i] = (char)(unsigned char)(number >> 8 * i);
 }
 
 static void every_kind_is_read(void **state)
@@ -421,8 +414,8 @@ static void open_lengths_end_with_the_file(void **state)
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         sound s;
         bytes b = wav_of((shape){1, 1, 48000, 16, false, lengths[i].noisy});
-        set_le(&b, 4, lengths[i].riff, 4);
-        set_le(&b, chunk(&b, "data") + 4, lengths[i].data, 4);
+        put_number(b.data + 4, lengths[i].riff, 4);
+        put_number(b.data + chunk(&b, "data") + 4, lengths[i].data, 4);
         write_file(folder, "in.wav", b.data, b.size);
         assert_true(wav_read(path, &s));
         assert_int_equal(s.n_frames, !lengths[i].whole ? 0 : N_VALUES + (lengths[i].noisy ? 6 : 0));
@@ -466,7 +459,7 @@ static void broken_files_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         bytes b = whole;
-        set_le(&b, changes[i].at, changes[i].number, changes[i].size);
+        put_number(b.data + changes[i].at, changes[i].number, changes[i].size);
         write_file(folder, "in.wav", b.data, b.size);
         refused(run(AMP, path, out), changes[i].words);
     }
@@ -479,7 +472,7 @@ static void broken_files_are_refused(void **state)
         bytes b = wav_of((shape){3, 2, 48000, 64, false, false});
         uint64_t number;
         memcpy(&number, &odd[i], 8);
-        set_le(&b, chunk(&b, "data") + 8 + 3 * 8, number, 8);
+        put_number(b.data + chunk(&b, "data") + 8 + 3 * 8, number, 8);
         write_file(folder, "in.wav", b.data, b.size);
         refused(run(AMP, path, out), "sample 1 of channel 2 is no finite number");
     }
@@ -592,7 +585,7 @@ static void channels_are_apart(ink_context *ctx)
     process_free(&p);
 
     b = wav_of((shape){3, 1, 48000, 32, false, false});
-    set_le(&b, chunk(&b, "data") + 8 + 4 * 2, 0x7f000000, 4); /* 1.7e38 */
+    put_number(b.data + chunk(&b, "data") + 8 + 4 * 2, 0x7f000000, 4); /* 1.7e38 */
     write_file(folder, "in.wav", b.data, b.size);
     refused(run(AMP, path, "--gain", "100"), "--gain 100 makes frame 2 of ");
     free(path);
@@ -632,8 +625,8 @@ static void figures_and_pictures(void **state)
     folder = fresh_folder();
     char *path = join_path(folder, "in.wav"), *out = join_path(folder, "out.wav");
     b.size -= N_VALUES * 2;
-    set_le(&b, 4, b.size - 8, 4);
-    set_le(&b, b.size - 4, 0, 4);
+    put_number(b.data + 4, b.size - 8, 4);
+    put_number(b.data + b.size - 4, 0, 4);
     write_file(folder, "in.wav", b.data, b.size);
     said = output_of(run(AMP, path, out, "--svg", folder));
     assert_non_null(strstr(said, "in.wav: 0.0 s, 1 channel"));

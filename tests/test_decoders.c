@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "layers.h"
+#include "numbers.h"
 #include "settings.h"
 
 static const char *const families[] = {"llama",   "llama_bias", "mistral",    "qwen2", "qwen3",
@@ -399,13 +400,8 @@ static void tensors_without_use_are_reported(ink_context *ctx)
                      "{\"model.layers.0.%s\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},", extra);
         size_t size = files.weights_size + (size_t)length - 1;
         unsigned char *bytes = malloc(size);
-        uint64_t header = 0;
         assert_non_null(bytes);
-        for (size_t i = 0; i < 8; i++)
-            header |= (uint64_t)files.weights[i] << 8 * i;
-        header += (uint64_t)length - 1;
-        for (size_t i = 0; i < 8; i++)
-            bytes[i] = (unsigned char)(header >> 8 * i);
+        put_number(bytes, read_number(files.weights, 8) + (uint64_t)length - 1, 8);
         memcpy(bytes + 8, entry, (size_t)length);
         memcpy(bytes + 8 + length, files.weights + 9, files.weights_size - 9);
         assert_non_null(strstr((const char *)bytes + 8, old));

@@ -10,6 +10,7 @@
 #include "counting.h"
 #include "encoders.h"
 #include "fixture.h"
+#include "numbers.h"
 #include "oracle_layers.h"
 
 /* ---- parity --------------------------------------------------------------------------------------------------- */
@@ -677,9 +678,8 @@ static ink_model *open_damaged(ink_context *ctx, const char *name, const char *t
     assert_non_null(weight);
     assert_true(weight->type == INK_F32 || weight->type == INK_BF16);
     size_t size = weight->type == INK_F32 ? 4 : 2;
-    unsigned char *at = fixture_files_bytes(&files, "model.safetensors") + weight->offset + size * i;
-    for (size_t byte = 0; byte < size; byte++)
-        at[byte] = (unsigned char)(bits >> 8 * (4 - size + byte));
+    put_number(fixture_files_bytes(&files, "model.safetensors") + weight->offset + size * i, bits >> 8 * (4 - size),
+               size);
     ink_weights_free(weights);
     assert_ok(ctx, fixture_open_files(ctx, "damaged", &files.list, &model));
     fixture_files_free(&files);

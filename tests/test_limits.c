@@ -6,6 +6,7 @@
 #include "encoders.h"
 #include "faulty.h"
 #include "fixture.h"
+#include "numbers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,9 +148,7 @@ static void values_are_counted_first(void **state)
         assert_true(memory.peak_bytes - memory.at_rest < size + MB);
 
         char *header = malloc(8 + size);
-        memset(header, 0, 8);
-        for (size_t b = 0; b < 4; b++)
-            header[b] = (char)(size >> 8 * b);
+        put_number(header, size, 8);
         memcpy(header + 8, text, size);
         files[2] = (ink_memory_file){"w", header, 8 + size};
         assert_fails(ctx, ink_weights_open_source(ctx, &source, "w", &weights), INK_ERROR_LIMIT, "table_bytes");

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "faulty.h"
+#include "numbers.h"
 #include "settings.h"
 
 /* ---- settings ------------------------------------------------------------------------------------------------- */
@@ -376,11 +377,10 @@ static void rename_tensors(fixture_files *files, const char *const (*names)[2], 
                            size_t rows, size_t columns)
 {
     unsigned char *old = fixture_files_bytes(files, "model.safetensors");
-    size_t header = 0, size = 0, i = 1, more = extra != NULL ? rows * columns * sizeof(float) : 0;
+    size_t header = (size_t)read_number(old, 8), more = extra != NULL ? rows * columns * sizeof(float) : 0;
+    size_t size = 0, i = 1;
     while (strcmp(files->files[i].name, "model.safetensors") != 0)
         i++;
-    for (size_t byte = 0; byte < 8; byte++)
-        header |= (size_t)old[byte] << 8 * byte;
     size_t data = files->files[i].size - 8 - header;
     char *text = calloc(1, 4 * header + 512);
     assert_non_null(text);
@@ -408,8 +408,7 @@ static void rename_tensors(fixture_files *files, const char *const (*names)[2], 
         text[size++] = ' ';
     unsigned char *bytes = calloc(1, 8 + size + data + more);
     assert_non_null(bytes);
-    for (size_t byte = 0; byte < 8; byte++)
-        bytes[byte] = (unsigned char)(size >> 8 * byte);
+    put_number(bytes, size, 8);
     memcpy(bytes + 8, text, size);
     memcpy(bytes + 8 + size, old + 8 + header, data);
     free(text);

@@ -10,6 +10,7 @@
 
 #include "counting.h"
 #include "layers.h"
+#include "numbers.h"
 
 #define NAMES FIXTURES "/names/"
 
@@ -27,8 +28,7 @@ typedef struct text_file {
 static ink_memory_file file_of(const char *name, unsigned char *bytes, const char *header, size_t n_data)
 {
     size_t length = strlen(header);
-    for (size_t i = 0; i < 8; i++)
-        bytes[i] = (unsigned char)((uint64_t)length >> 8 * i);
+    put_number(bytes, length, 8);
     memcpy(bytes + 8, header, length);
     for (size_t i = 0; i < n_data; i++)
         bytes[8 + length + i] = (unsigned char)i;

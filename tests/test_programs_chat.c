@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "numbers.h"
 #include "programs.h"
 
 #define CHAT PROGRAMS "/chat"
@@ -338,8 +339,7 @@ static void sum_anew(char *bytes, size_t size)
 
     for (size_t i = 0; i + 8 < size; i++)
         h = (h ^ (unsigned char)bytes[i]) * 0x100000001b3u;
-    for (size_t i = 0; i < 8; i++)
-        bytes[size - 8 + i] = (char)(h >> 8 * i);
+    put_number(bytes + size - 8, h, 8);
 }
 
 /* Of a file whose sum is right every number is held against the others. */
@@ -382,8 +382,7 @@ static void a_conversation_agrees_with_itself(void **state)
         bytes = read_file(folder, "talk", &size);
         const size_t first_id = FIRST + (unsigned char)bytes[TEXTS] + 256U * (unsigned char)bytes[TEXTS + 1],
                      at = changes[i].at == SIZE_MAX ? first_id : changes[i].at;
-        for (size_t k = 0; k < (at == first_id ? 4U : 8U); k++)
-            bytes[at + k] = (char)(changes[i].value >> 8 * k);
+        put_number(bytes + at, changes[i].value, at == first_id ? 4 : 8);
         sum_anew(bytes, size);
         char *changed = join_path(folder, "changed");
         write_file(folder, "changed", bytes, size);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "numbers.h"
 #include "settings.h"
 #include "support/layers.h"
 
@@ -356,13 +357,11 @@ static const damage damages[] = {
 static unsigned char *data_of(const fixture_files *files, const char *tensor)
 {
     unsigned char *bytes = fixture_files_bytes(files, "model.safetensors");
-    size_t header = 0, begin = 0;
-    for (size_t i = 8; i-- > 0;)
-        header = header << 8 | bytes[i];
+    size_t begin = 0;
     const char *offsets = strstr(fixture_files_tensor(files, "model.safetensors", tensor), "\"data_offsets\":[");
     assert_non_null(offsets);
     assert_int_equal(sscanf(offsets, "\"data_offsets\":[%zu", &begin), 1);
-    return bytes + 8 + header + begin;
+    return bytes + 8 + read_number(bytes, 8) + begin;
 }
 
 static void damaged_tensors_are_refused(ink_context *ctx, counting *memory)
@@ -372,9 +371,8 @@ static void damaged_tensors_are_refused(ink_context *ctx, counting *memory)
         fixture_files files;
         fixture_files_read(&files, d->name);
         char *at = fixture_files_tensor(&files, "model.safetensors", d->tensor);
-        unsigned char *data = d->size != 0 ? data_of(&files, d->tensor) : NULL;
-        for (size_t j = 0; j < d->size; j++)
-            data[d->at + j] = (unsigned char)(d->value >> 8 * j);
+        if (d->size != 0)
+            put_number(data_of(&files, d->tensor) + d->at, d->value, d->size);
         if (d->from != NULL)
             at = strstr(at, d->from);
         assert_non_null(at);

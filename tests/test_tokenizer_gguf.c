@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "counting.h"
+#include "numbers.h"
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
@@ -24,15 +25,15 @@ static void put(bytes *b, const void *from, size_t size)
     b->size += size;
 }
 
-static void put_number(bytes *b, uint64_t number, size_t width)
+static void put_le(bytes *b, uint64_t number, size_t width)
 {
-    for (size_t i = 0; i < width; i++)
-        put(b, &(char){(char)(number >> 8 * i)}, 1);
+    char le[8];
+    put(b, le, put_number(le, number, width));
 }
 
 static void put_string(bytes *b, const char *text, size_t size)
 {
-    put_number(b, size, 8);
+    put_le(b, size, 8);
     put(b, text, size);
 }
 
@@ -56,10 +57,10 @@ static void put_value(bytes *b, const char *value)
     if (array && *text == '\0')
         n = 0;
     if (array)
-        put_number(b, 9, 4);
-    put_number(b, types[t].type, 4);
+        put_le(b, 9, 4);
+    put_le(b, types[t].type, 4);
     if (array)
-        put_number(b, n, 8);
+        put_le(b, n, 8);
     for (size_t i = 0; i < n; i++, text++) {
         const size_t size = strcspn(text, ";");
         float number = strtof(text, NULL);
@@ -68,7 +69,7 @@ static void put_value(bytes *b, const char *value)
         if (types[t].width == 0)
             put_string(b, text, size);
         else
-            put_number(b, types[t].type == 6 ? bits : (uint64_t)strtoll(text, NULL, 10), types[t].width);
+            put_le(b, types[t].type == 6 ? bits : (uint64_t)strtoll(text, NULL, 10), types[t].width);
         text += size;
     }
 }
@@ -131,9 +132,9 @@ static void make_file(bytes *b, const row *rows, const row *changes, size_t n_ch
     }
     b->size = 0;
     put(b, "GGUF", 4);
-    put_number(b, 3, 4);
-    put_number(b, 0, 8);
-    put_number(b, n, 8);
+    put_le(b, 3, 4);
+    put_le(b, 0, 8);
+    put_le(b, n, 8);
     for (size_t i = 0; i < n; i++) {
         char key[128];
         snprintf(key, sizeof key, "%s%s", all[i]->key[0] == '.' ? "tokenizer.ggml" : "", all[i]->key);

@@ -4,6 +4,7 @@
 
 #include "counting.h"
 #include "faulty.h"
+#include "numbers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -556,12 +557,6 @@ static void every_changed_byte_is_survived(void **state)
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
-
-static void put_number(unsigned char *at, uint64_t value, size_t width)
-{
-    for (size_t i = 0; i < width; i++)
-        at[i] = (unsigned char)(value >> 8 * i);
-}
 
 /* 9000 elements, so that conversions go over several chunks, each a number that all four types hold exactly; one byte
    in front, so that nothing is aligned. */

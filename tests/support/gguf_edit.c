@@ -6,23 +6,9 @@
 #include <string.h>
 
 #include "gguf_edit.h"
+#include "numbers.h"
 
 #define ALIGNMENT ((size_t)32)
-
-static uint64_t read_number(const unsigned char *at, size_t width)
-{
-    uint64_t number = 0;
-    for (size_t i = width; i > 0; i--)
-        number = number << 8 | at[i - 1];
-    return number;
-}
-
-static size_t put_number(unsigned char *at, uint64_t number, size_t width)
-{
-    for (size_t i = 0; i < width; i++)
-        at[i] = (unsigned char)(number >> 8 * i);
-    return width;
-}
 
 static size_t put_text(unsigned char *at, const char *text, size_t length)
 {

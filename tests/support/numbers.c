@@ -78,6 +78,23 @@ uint16_t f16_of(float x)
     return sign | (up ? above : below);
 }
 
+uint64_t read_number(const void *at, size_t width)
+{
+    const unsigned char *bytes = at;
+    uint64_t number = 0;
+    while (width-- > 0)
+        number = number << 8 | bytes[width];
+    return number;
+}
+
+size_t put_number(void *at, uint64_t number, size_t width)
+{
+    unsigned char *bytes = at;
+    for (size_t i = 0; i < width; i++)
+        bytes[i] = (unsigned char)(number >> 8 * i);
+    return width;
+}
+
 double ulps_between(float x, double exact)
 {
     int exponent;

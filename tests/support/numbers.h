@@ -25,6 +25,10 @@ double f16_value(uint16_t h);
 uint16_t bf16_of(float x);
 uint16_t f16_of(float x);
 
+/* A number in `width` bytes of a file, the lowest first. put_number() returns the width. */
+uint64_t read_number(const void *at, size_t width);
+size_t put_number(void *at, uint64_t number, size_t width);
+
 /* |x - exact| in units of the last place of a float as large as `exact`. 0 if both are the same infinity. */
 double ulps_between(float x, double exact);
 
