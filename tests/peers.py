@@ -22,9 +22,10 @@ table has the medians of the ratios in a round, and the least and the largest of
 is written for each type. They generate 128 tokens from an empty context; ours is one behind 64, the mean of them.
 
 --rtneural=SOURCES compares small recurrent cells with RTNeural instead: LSTM and GRU with one input, alone and with a
-dense layer of one output. SOURCES is a checkout of it with its modules, EIGEN a folder with Eigen's headers (default:
-/usr/include/eigen3). A program with all sizes fixed is compiled with g++, -O3 -march=native -ffast-math. RTNeural runs
-step by step, which is compared with our steps and with our blocks of 64. The table has medians as above.
+dense layer of one output, and with as many inputs as hidden units. SOURCES is a checkout of it with its modules, EIGEN a folder with Eigen's headers (default:
+/usr/include/eigen3). A program with all sizes fixed is compiled with g++, -O3 -march=native -ffast-math, once with
+Eigen and once without; the faster one counts. RTNeural runs step by step, which is compared with our steps and with our
+blocks of 64 (of 128 where inputs are as many as units). The table has medians as above.
 
 This is no test: it says how things stand on one machine on one day.
 """
@@ -60,6 +61,7 @@ SENTENCES, BEAMS = (1, 8), (1, 4)
 VOCABULARY = 58101  # of opus-mt-en-de
 GGUF_TYPES = ("Q8_0", "Q5_0", "Q4_0", "Q4_1", "Q4_K")
 PROMPTS, GENERATED, GGUF_ROUNDS = (128, 512), 128, 3
+EQUAL = (64, 128, 256)  # inputs and hidden units of recurrent cells
 SMALL = (8, 12, 16, 20, 32, 40, 64)  # hidden sizes of cells with one input
 
 
@@ -362,7 +364,7 @@ template <bool gru, typename Cell>
 void fill(Cell& cell, int h)
 {
     const int gates = gru ? 3 : 4;
-    cell.setWVals(random_matrix(1, gates * h));
+    cell.setWVals(random_matrix(Cell::in_size, gates * h));
     cell.setUVals(random_matrix(h, gates * h));
     if constexpr(gru)
         cell.setBVals(random_matrix(2, gates * h));
@@ -375,6 +377,7 @@ template <typename Model>
 void measure(Model& model, const char* name, int h)
 {
     using clock = std::chrono::steady_clock;
+    alignas(RTNEURAL_DEFAULT_ALIGNMENT) static float x[Model::input_size];
     double best = 1;
     model.reset();
     for(auto end = clock::now() + std::chrono::milliseconds(40); clock::now() < end;)
@@ -382,7 +385,7 @@ void measure(Model& model, const char* name, int h)
         auto start = clock::now();
         for(int i = 0; i < 1024; ++i)
         {
-            alignas(RTNEURAL_DEFAULT_ALIGNMENT) float x[] = { (float)(i % 13) / 13 - 0.5f };
+            x[0] = (float)(i % 13) / 13 - 0.5f;
             model.forward(x);
             asm volatile("" : : "r"(model.getOutputs()) : "memory");
         }
@@ -405,6 +408,21 @@ void cells(const char* name, const char* dense_name)
     measure(with_dense, dense_name, h);
 }
 
+template <int h, typename Cell, bool gru>
+void equal(const char* name)
+{
+    static RTNeural::ModelT<float, h, h, Cell> model;
+    fill<gru>(model.template get<0>(), h);
+    measure(model, name, h);
+}
+
+template <int... sizes>
+void equals()
+{
+    (equal<sizes, RTNeural::GRULayerT<float, sizes, sizes>, true>("gru equal"), ...);
+    (equal<sizes, RTNeural::LSTMLayerT<float, sizes, sizes>, false>("lstm equal"), ...);
+}
+
 template <int... sizes>
 void all()
 {
@@ -412,17 +430,16 @@ void all()
     (cells<sizes, RTNeural::LSTMLayerT<float, 1, sizes>, false>("lstm", "lstm dense"), ...);
 }
 
-int main() { all<SIZES>(); }
+int main() { all<SMALL>(); equals<EQUAL>(); }
 """
 
 
-def compile_rtneural(folder, sources, eigen):
-    source, program = os.path.join(folder, "rtneural.cpp"), os.path.join(folder, "rtneural")
+def compile_rtneural(folder, sources, *backend):
+    source, program = os.path.join(folder, "rtneural.cpp"), os.path.join(folder, "rtneural" + backend[0])
     with open(source, "w", encoding="utf-8") as file:
-        file.write(RTNEURAL.replace("SIZES", ", ".join(map(str, SMALL))))
+        file.write(RTNEURAL.replace("SMALL", ", ".join(map(str, SMALL))).replace("EQUAL", ", ".join(map(str, EQUAL))))
     subprocess.run(["g++", "-std=c++17", "-O3", "-march=native", "-ffast-math", "-DEIGEN_STACK_ALLOCATION_LIMIT=0",
-                    "-DRTNEURAL_USE_EIGEN=1", "-DRTNEURAL_DEFAULT_ALIGNMENT=32", f"-I{sources}", f"-I{eigen}", source,
-                    "-o", program], check=True)
+                    "-DRTNEURAL_DEFAULT_ALIGNMENT=32", f"-I{sources}", source, *backend, "-o", program], check=True)
     return program
 
 
@@ -558,20 +575,29 @@ def llamas(bench, programs, paths):
 def small_cells(bench, sources, eigen="/usr/include/eigen3"):
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        program = compile_rtneural(folder, sources, eigen)
+        programs = [compile_rtneural(folder, sources, "-DRTNEURAL_USE_EIGEN=1", f"-I{eigen}"),
+                    compile_rtneural(folder, sources, "-DRTNEURAL_USE_STL=1")]
         for _ in range(ROUNDS):
-            mine = {(line["name"], line["n"]): line["seconds"] for line in run_bench(bench, "--only", "small ")}
-            out = subprocess.run([program], check=True, capture_output=True, text=True).stdout
-            for line in map(json.loads, out.splitlines()):
-                cell, *dense = line["name"].split()
-                times = [mine[" ".join(["small", cell, way, *dense]), line["n"]] for way in ("step", "block")]
-                rows.setdefault((line["name"], line["n"]), []).append((line["seconds"], *times))
+            mine = {(line["name"], line["n"]): line["seconds"] for line in run_bench(bench, "--only", "cell")}
+            theirs = {}
+            for program in programs:
+                out = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+                for line in map(json.loads, out.splitlines()):
+                    theirs.setdefault((line["name"], line["n"]), []).append(line["seconds"])
+            for (name, h), times in theirs.items():
+                cell, *kind = name.split()
+                if kind == ["equal"]:
+                    lines = [f"{cell} step", f"{cell} sequence"]
+                else:
+                    lines = [" ".join(["small", cell, way, *kind]) for way in ("step", "block")]
+                rows.setdefault((name, h), []).append((min(times), *(mine[line, h] for line in lines)))
     print(f"{datetime.date.today()}, {processor()}, one thread, {ROUNDS} rounds\n")
-    print("| cell | RTNeural, us a step | inkling, step by step | RTNeural / ours | in blocks of 64 | RTNeural / ours |")
+    print("| cell | RTNeural, us a step | inkling, step by step | RTNeural / ours | in blocks | RTNeural / ours |")
     print("|---|---|---|---|---|---|")
-    for (name, h), times in sorted(rows.items()):
-        cell, *dense = name.split()
-        cells = [f"{cell.upper()} {h}{', dense 1' if dense else ''}", f"{min(t[0] for t in times) * 1e6:.3f}"]
+    for (name, h), times in sorted(rows.items(), key=lambda row: (row[0][0].split()[1:], row[0])):
+        cell, *kind = name.split()
+        extra = {"dense": ", dense 1", "equal": f", {h} inputs"}[kind[0]] if kind else ""
+        cells = [f"{cell.upper()} {h}{extra}", f"{min(t[0] for t in times) * 1e6:.3f}"]
         for way in (1, 2):
             ratios = [t[0] / t[way] for t in times]
             cells += [f"{min(t[way] for t in times) * 1e6:.3f}",
