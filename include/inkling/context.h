@@ -39,7 +39,7 @@ extern "C" {
 /* The version of the library; CMake reads it from here. Before 1.0 a new minor version may change the interface, so
    programs are compiled anew with it; a new patch version changes neither the interface nor the size of a structure. */
 #define INK_VERSION_MAJOR 0
-#define INK_VERSION_MINOR 5
+#define INK_VERSION_MINOR 6
 #define INK_VERSION_PATCH 0
 
 /* "0.2.0". The string is static. */
