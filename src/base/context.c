@@ -101,41 +101,6 @@ unsigned ink_context_threads(const ink_context *ctx) { return ink_workers_count(
 
 const ink_limits *ink_context_limits(const ink_context *ctx) { return &ctx->limits; }
 
-/* ---- calls ---------------------------------------------------------------------------------------------------- */
-
-void ink_call_begin(ink_call *call, ink_context *ctx, bool reserve)
-{
-    call->ctx = ctx;
-    call->arena = reserve ? &call->measure : &ctx->scratch;
-    if (reserve)
-        ink_arena_measure(&call->measure);
-    call->mark = ink_arena_mark_here(&ctx->scratch);
-}
-
-bool ink_call_ready(ink_call *call)
-{
-    call->computes = !call->arena->measuring && !ink_arena_failed(call->arena);
-    if (call->computes)
-        call->host = ink_float_mode_enter();
-    return call->computes;
-}
-
-ink_result ink_call_end(ink_call *call)
-{
-    ink_context *ctx = call->ctx;
-    ink_arena *scratch = &ctx->scratch;
-    if (call->computes) {
-        ink_float_mode_leave(call->host);
-        ink_arena_release(scratch, call->mark);
-        return INK_OK;
-    }
-    if (!call->arena->measuring)
-        return ink_scratch_fail(ctx, call->mark);
-    if (ink_arena_failed(call->arena))
-        return ink_fail(ctx, INK_ERROR_LIMIT, "the scratch of such calls is larger than memory can be");
-    return ink_scratch_reserve(ctx, call->measure.used);
-}
-
 /* ---- tracing ------------------------------------------------------------------------------------------- */
 
 void ink_context_trace(ink_context *ctx, ink_trace_fn trace, void *user)

@@ -1,5 +1,6 @@
 /*
- * memory.c - arenas, and objects: of measured size in one block, or made part by part.
+ * memory.c - arenas; scratch memory, and the calls that use it; objects: of measured size in one block, or made part by
+ * part.
  *
  * An arena measures, or hands out one block, or a chain of blocks that grows. A growing arena keeps its blocks in the
  * order in which they were first used. It allocates from the `current` one; those after it are free, and are used again
@@ -220,6 +221,41 @@ ink_result ink_scratch_reserve(ink_context *ctx, size_t bytes)
     if (!ink_arena_reserve(&ctx->scratch, bytes))
         return ink_fail(ctx, INK_ERROR_MEMORY, "out of memory: the scratch of such calls needs %zu bytes", bytes);
     return INK_OK;
+}
+
+/* ---- calls ---------------------------------------------------------------------------------------------------- */
+
+void ink_call_begin(ink_call *call, ink_context *ctx, bool reserve)
+{
+    call->ctx = ctx;
+    call->arena = reserve ? &call->measure : &ctx->scratch;
+    if (reserve)
+        ink_arena_measure(&call->measure);
+    call->mark = ink_arena_mark_here(&ctx->scratch);
+}
+
+bool ink_call_ready(ink_call *call)
+{
+    call->computes = !call->arena->measuring && !ink_arena_failed(call->arena);
+    if (call->computes)
+        call->host = ink_float_mode_enter();
+    return call->computes;
+}
+
+ink_result ink_call_end(ink_call *call)
+{
+    ink_context *ctx = call->ctx;
+    ink_arena *scratch = &ctx->scratch;
+    if (call->computes) {
+        ink_float_mode_leave(call->host);
+        ink_arena_release(scratch, call->mark);
+        return INK_OK;
+    }
+    if (!call->arena->measuring)
+        return ink_scratch_fail(ctx, call->mark);
+    if (ink_arena_failed(call->arena))
+        return ink_fail(ctx, INK_ERROR_LIMIT, "the scratch of such calls is larger than memory can be");
+    return ink_scratch_reserve(ctx, call->measure.used);
 }
 
 /* ---- objects -------------------------------------------------------------------------------------------------- */
