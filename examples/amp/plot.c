@@ -26,13 +26,6 @@ static double x_of(const chart_axis *axis, double x) { return LEFT + (RIGHT - LE
 
 static double y_of(const chart_axis *axis, double y) { return BOTTOM - (BOTTOM - TOP) * chart_height(axis, y); }
 
-static void write_text(FILE *file, double x, double y, const char *more, const char *text)
-{
-    fprintf(file, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, more);
-    chart_write_escaped(text, file);
-    fputs("</text>\n", file);
-}
-
 static void write_axes(const plot *p, const chart_axis *x, const chart_axis *y, FILE *file)
 {
     char label[CHART_LABEL_ROOM];
@@ -40,29 +33,24 @@ static void write_axes(const plot *p, const chart_axis *x, const chart_axis *y, 
         double at = y_of(y, y->ticks[i]);
         fprintf(file, "<path d=\"M%d %.1f H%d\" stroke=\"#dddddd\"/>\n", LEFT, at, RIGHT);
         snprintf(label, sizeof label, "%.6g", fabs(y->ticks[i]) < 1e-9 * y->high ? 0 : y->ticks[i]);
-        write_text(file, LEFT - 8, at + 4, "text-anchor=\"end\"", label);
+        chart_write_text(file, LEFT - 8, at + 4, "text-anchor=\"end\"", label);
     }
     for (size_t i = 0; i < x->n_ticks; i++) {
         snprintf(label, sizeof label, "%.6g", fabs(x->ticks[i]) < 1e-9 * x->high ? 0 : x->ticks[i]);
-        write_text(file, x_of(x, x->ticks[i]), BOTTOM + 20, "text-anchor=\"middle\"", label);
+        chart_write_text(file, x_of(x, x->ticks[i]), BOTTOM + 20, "text-anchor=\"middle\"", label);
     }
     fprintf(file, "<path d=\"M%d %d V%d H%d\" fill=\"none\" stroke=\"#222222\"/>\n", LEFT, TOP, BOTTOM, RIGHT);
-    write_text(file, (LEFT + RIGHT) / 2.0, BOTTOM + 46, "text-anchor=\"middle\"", p->x_label);
+    chart_write_text(file, (LEFT + RIGHT) / 2.0, BOTTOM + 46, "text-anchor=\"middle\"", p->x_label);
     fprintf(file, "<g transform=\"translate(22 %d) rotate(-90)\">", (TOP + BOTTOM) / 2);
-    write_text(file, 0, 0, "text-anchor=\"middle\"", p->y_label);
+    chart_write_text(file, 0, 0, "text-anchor=\"middle\"", p->y_label);
     fputs("</g>\n", file);
 }
 
 void plot_write_svg(const plot *p, FILE *file)
 {
     const chart_axis x = find_axis(p, false), y = find_axis(p, true);
-    fprintf(file,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
-            "font-family=\"sans-serif\" font-size=\"13\" fill=\"#222222\" role=\"img\">\n<title>",
-            WIDTH, HEIGHT, WIDTH, HEIGHT);
-    chart_write_escaped(p->title, file);
-    fprintf(file, "</title>\n<rect width=\"%d\" height=\"%d\" rx=\"8\" fill=\"#ffffff\"/>\n", WIDTH, HEIGHT);
-    write_text(file, LEFT, 30, "font-size=\"16\" font-weight=\"bold\"", p->title);
+    chart_begin_svg(file, p->title, WIDTH, HEIGHT, 13);
+    chart_write_text(file, LEFT, 30, "font-size=\"16\" font-weight=\"bold\"", p->title);
     write_axes(p, &x, &y, file);
     for (size_t i = 0; i < p->n_lines; i++) {
         const plot_line *line = &p->lines[i];
@@ -74,7 +62,7 @@ void plot_write_svg(const plot *p, FILE *file)
         fprintf(file, "\" fill=\"none\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", chart_colour(line->style), dashes);
         fprintf(file, "<path d=\"M%d %.1f h26\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", RIGHT + 16, at,
                 chart_colour(line->style), dashes);
-        write_text(file, RIGHT + 50, at + 4, "", line->name);
+        chart_write_text(file, RIGHT + 50, at + 4, "", line->name);
     }
     fputs("</svg>\n", file);
 }

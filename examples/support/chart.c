@@ -282,7 +282,17 @@ void chart_write_escaped(const char *text, FILE *file)
     }
 }
 
-static void svg_text(FILE *file, double x, double y, const char *more, const char *text)
+void chart_begin_svg(FILE *file, const char *title, size_t width, size_t height, int font_size)
+{
+    fprintf(file,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %zu %zu\" width=\"%zu\" height=\"%zu\" "
+            "font-family=\"sans-serif\" font-size=\"%d\" fill=\"#222222\" role=\"img\">\n<title>",
+            width, height, width, height, font_size);
+    chart_write_escaped(title, file);
+    fprintf(file, "</title>\n<rect width=\"%zu\" height=\"%zu\" rx=\"8\" fill=\"#ffffff\"/>\n", width, height);
+}
+
+void chart_write_text(FILE *file, double x, double y, const char *more, const char *text)
 {
     fprintf(file, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, more);
     chart_write_escaped(text, file);
@@ -356,29 +366,24 @@ void chart_write_svg(const chart *c, FILE *file)
 {
     chart_axis axis = chart_y_axis(c);
     char label[CHART_LABEL_ROOM];
-    int width = WIDTH;
+    size_t width = WIDTH;
     for (size_t i = 0; i < c->n_lines; i++) /* a long name in the legend needs more */
-        if (width < RIGHT + 50 + LETTER * (int)strlen(c->lines[i].name))
-            width = RIGHT + 50 + LETTER * (int)strlen(c->lines[i].name);
-    fprintf(file,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
-            "font-family=\"sans-serif\" font-size=\"13\" fill=\"#222222\" role=\"img\">\n<title>",
-            width, HEIGHT, width, HEIGHT);
-    chart_write_escaped(c->title, file);
-    fprintf(file, "</title>\n<rect width=\"%d\" height=\"%d\" rx=\"8\" fill=\"#ffffff\"/>\n", width, HEIGHT);
-    svg_text(file, LEFT, 30, "font-size=\"16\" font-weight=\"bold\"", c->title);
+        if (width < RIGHT + 50 + LETTER * strlen(c->lines[i].name))
+            width = RIGHT + 50 + LETTER * strlen(c->lines[i].name);
+    chart_begin_svg(file, c->title, width, HEIGHT, 13);
+    chart_write_text(file, LEFT, 30, "font-size=\"16\" font-weight=\"bold\"", c->title);
     for (size_t i = 0; i < axis.n_ticks; i++) {
         double y = y_of(chart_height(&axis, axis.ticks[i]));
         fprintf(file, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#dddddd\"/>\n", LEFT, y, RIGHT, y);
         snprintf(label, sizeof label, "%.6g", axis.ticks[i]);
-        svg_text(file, LEFT - 8, y + 4, "text-anchor=\"end\"", label);
+        chart_write_text(file, LEFT - 8, y + 4, "text-anchor=\"end\"", label);
     }
     fprintf(file, "<path d=\"M%d %d V%d H%d\" fill=\"none\" stroke=\"#222222\"/>\n", LEFT, TOP, BOTTOM, RIGHT);
     for (size_t j = 0; j < c->n_x; j++)
-        svg_text(file, x_of(c, j), BOTTOM + 20, "text-anchor=\"middle\"", c->x[j]);
-    svg_text(file, (LEFT + RIGHT) / 2.0, BOTTOM + 46, "text-anchor=\"middle\"", c->x_label);
+        chart_write_text(file, x_of(c, j), BOTTOM + 20, "text-anchor=\"middle\"", c->x[j]);
+    chart_write_text(file, (LEFT + RIGHT) / 2.0, BOTTOM + 46, "text-anchor=\"middle\"", c->x_label);
     fprintf(file, "<g transform=\"translate(22 %d) rotate(-90)\">", (TOP + BOTTOM) / 2);
-    svg_text(file, 0, 0, "text-anchor=\"middle\"", c->y_label);
+    chart_write_text(file, 0, 0, "text-anchor=\"middle\"", c->y_label);
     fputs("</g>\n", file);
     for (size_t i = 0; i < c->n_lines; i++)
         write_series(c, &axis, &c->lines[i], file);
@@ -388,7 +393,7 @@ void chart_write_svg(const chart *c, FILE *file)
         fprintf(file, "<path d=\"M%d %.1f h26\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", RIGHT + 16, y,
                 colours[line->style], dashes(line));
         write_mark(file, line->style, RIGHT + 29, y);
-        svg_text(file, RIGHT + 50, y + 4, "", line->name);
+        chart_write_text(file, RIGHT + 50, y + 4, "", line->name);
     }
     fputs("</svg>\n", file);
 }

@@ -86,6 +86,11 @@ void chart_write_json(const chart *c, FILE *file);
 /* The colour of a line in a picture, "#e69f00". All can be told apart with every kind of colour blindness. */
 const char *chart_colour(chart_style style);
 
+/* What other pictures begin with: a title and a white background. They end with "</svg>". A text has its place and what
+   else its element says, `more`: "font-weight=\"bold\"". */
+void chart_begin_svg(FILE *file, const char *title, size_t width, size_t height, int font_size);
+void chart_write_text(FILE *file, double x, double y, const char *more, const char *text);
+
 /* Writes text as JSON (with quotes), and escaped for XML. */
 void chart_write_quoted(const char *text, FILE *file);
 void chart_write_escaped(const char *text, FILE *file);

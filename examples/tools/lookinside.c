@@ -135,12 +135,7 @@ static void heat_write_svg(const heat *h, FILE *file)
     size_t width = label + across * panel_width, height = TOP + down * panel_height + 40, y = height - 28;
     if (width < 40 + LETTER * 3 / 2 * strlen(h->title))
         width = 40 + LETTER * 3 / 2 * strlen(h->title);
-    fprintf(file,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %zu %zu\" width=\"%zu\" height=\"%zu\" "
-            "font-family=\"sans-serif\" font-size=\"11\" fill=\"#222222\" role=\"img\">\n<title>",
-            width, height, width, height);
-    chart_write_escaped(h->title, file);
-    fprintf(file, "</title>\n<rect width=\"%zu\" height=\"%zu\" rx=\"8\" fill=\"#ffffff\"/>\n", width, height);
+    chart_begin_svg(file, h->title, width, height, 11);
     write_label(20, 28, "font-size=\"16\" font-weight=\"bold\"", h->title, file);
     for (size_t p = 0; p < h->n_panels; p++) {
         size_t left = label + p % across * panel_width, top = TOP + head + p / across * panel_height;
