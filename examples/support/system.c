@@ -17,7 +17,7 @@
 
 #include <shellapi.h>
 
-enum { PATH_UNITS = 1024, TYPED_UNITS = 256 };
+enum { PATH_UNITS = 1024, TYPED_UNITS = 256 }; /* of UTF-16; PATH_UNITS as PATH_ROOM in console.h */
 
 /* ---- the streams ------------------------------------------------------------------------------------------------ */
 

@@ -155,18 +155,18 @@ void ink_platform_close(void *file)
 
 #else
 
-/* Bytes of a path, its zero included. MAX_PATH, which counts characters, is less unless a program and its system have
-   agreed on long paths. */
-#define PATH_BYTES 4096
+/* UTF-16 units of a path, its zero included: enough for the 4096 bytes of UTF-8 that source.c has room for. Windows
+   refuses paths of MAX_PATH units, 260, unless a program and its system have agreed on long ones. */
+#define PATH_UNITS 4096
 
 ink_result ink_platform_open(const char *path, void **file, uint64_t *size)
 {
-    WCHAR wide[PATH_BYTES];
+    WCHAR wide[PATH_UNITS];
     LARGE_INTEGER length;
     HANDLE handle = INVALID_HANDLE_VALUE;
     DWORD saved = GetLastError();
     ink_result result = INK_OK;
-    if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, PATH_BYTES) > 0)
+    if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, PATH_UNITS) > 0)
         handle = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
                              OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
     if (handle == INVALID_HANDLE_VALUE) {
