@@ -256,9 +256,10 @@ static bool picture_wave(const session *s)
             first = t;
     first += s->in.rate / 10;
     first = first + n > s->in.n_frames ? s->in.n_frames - n : first;
-    double *points = console_memory(4 * n, sizeof *points), *x = points, *in = x + n, *out = in + n, *wanted = out + n;
-    if (points == NULL)
+    double *x = console_memory(4 * n, sizeof *x);
+    if (x == NULL)
         return false;
+    double *in = x + n, *out = in + n, *wanted = out + n;
     circuit true_one;
     circuit_start(&true_one, s->in.rate);
     for (size_t t = 0; t < first + n; t++) {
@@ -277,7 +278,7 @@ static bool picture_wave(const session *s)
     if (has_circuit(s))
         p.lines[p.n_lines++] = (plot_line){"circuit", CHART_REFERENCE, x, wanted, n};
     bool done = write_picture(&p, "amp-wave.svg");
-    free(points);
+    free(x);
     return done;
 }
 
