@@ -414,29 +414,32 @@ static void nothing_to_begin_with(void **state)
 
 static void a_closed_pipe_ends_quietly(void **state)
 {
-    static const char *const programs[][2] = {
-        {"generate:", GENERATE " " MODELS "/gru 'Anna' -n 2000 --seed 3 -t 2 --repeat-penalty 1.1"},
-        {"rnn:", PROGRAMS "/rnn lstm Anna -n 2000 -t 2"},
-        {"amp:", PROGRAMS "/amp --demo - --seconds 2 --through nothing"},
-        {"quantise:", PROGRAMS "/quantise " MODELS "/gpt -"},
+    static const char *const programs[][12] = {
+        {GENERATE, MODELS "/gru", "Anna", "-n", "2000", "--seed", "3", "-t", "2", "--repeat-penalty", "1.1"},
+        {PROGRAMS "/rnn", "lstm", "Anna", "-n", "2000", "-t", "2"},
+        {PROGRAMS "/amp", "--demo", "-", "--seconds", "2", "--through", "nothing"},
+        {PROGRAMS "/quantise", MODELS "/gpt", "-"},
     };
+    char *folder = fresh_folder(), *path = join_path(folder, "err");
+    const char *arguments[16] = {"sh", "-c", "{ sleep 0.2; \"$@\" 2>\"$0\"; echo $? >&2; } | :", path};
 
     (void)state;
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
-        char command[1024], *folder = fresh_folder(), *path = join_path(folder, "err"), *said;
+        char name[32], *said;
         size_t size;
         process p;
-        snprintf(command, sizeof command, "{ sleep 0.2; %s 2>\"$0\"; echo $? >&2; } | :", programs[i][1]);
-        p = process_run(NULL, (const char *const[]){"sh", "-c", command, path, NULL}, NULL);
+        memcpy(arguments + 4, programs[i], sizeof programs[i]);
+        p = process_run(NULL, arguments, NULL);
         assert_string_equal(p.err, "1\n");
         process_free(&p);
         said = read_file(folder, "err", &size);
-        if (strstr(said, programs[i][0]) != NULL)
-            fail_msg("%s: '%s'", programs[i][0], said);
+        snprintf(name, sizeof name, "%s:", strrchr(programs[i][0], '/') + 1);
+        if (strstr(said, name) != NULL)
+            fail_msg("%s '%s'", name, said);
         free(said);
-        free(path);
-        forget(folder);
     }
+    free(path);
+    forget(folder);
 }
 
 /* The models wired by hand say, token for token, what generate says. */
