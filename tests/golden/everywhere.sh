@@ -14,11 +14,10 @@ root=$(cd "$1" && pwd) || exit 1
 shift
 [ $# -gt 0 ] || set -- aarch64 riscv64 s390x wasm armv7 i386 native
 
-# try OPTION EMULATOR COMPILER FLAGS...: builds and runs; one line says what came of it. EMULATOR - is none.
+# try OPTION EMULATOR COMPILER FLAGS...: builds and runs; one line says what came of it. EMULATOR env is none.
 try() {
     option=$1 emulator=$2
     shift 2
-    [ "$emulator" != - ] || emulator=
     case $* in *-DINK_NO_THREADS*) threads= ;; *) threads=-pthread ;; esac
     if [ "$option" = --none ]; then
         echo "$*"
@@ -33,7 +32,7 @@ try() {
         cat log
         exit 1
     fi
-    if ! $emulator ./golden "$root" "$option" >log 2>&1; then
+    if ! PATH=$root/tests/golden:$PATH "$emulator" ./golden "$root" "$option" >log 2>&1; then
         echo "$*: FAILED"
         tail -n 20 log
         exit 1
@@ -52,16 +51,16 @@ for target in "$@"; do
     native)
         for compiler in gcc clang; do
             for level in -O0 -O2 -O3 "-O3 -march=native"; do
-                echo "--reduced - $compiler $level"
+                echo "--reduced env $compiler $level"
             done
         done ;;
     aarch64 | riscv64 | s390x) echo "--reduced qemu-$target $target-linux-gnu-gcc -O2 -static" ;;
     wasm)
         for vectors in -msimd128 -mno-simd128; do
-            echo "--reduced $root/tests/golden/wasi.mjs clang --target=wasm32-wasi -O2 $vectors -DINK_NO_THREADS"
+            echo "--reduced wasi.mjs clang --target=wasm32-wasi -O2 $vectors -DINK_NO_THREADS"
         done ;;
-    i386) echo "--close - i686-linux-gnu-gcc -O2 -static" ;;
+    i386) echo "--close env i686-linux-gnu-gcc -O2 -static" ;;
     armv7) echo "--close qemu-arm arm-linux-gnueabihf-gcc -O2 -static" ;;
-    *) echo "--none - there is no target $target" ;;
+    *) echo "--none env there is no target $target" ;;
     esac
 done | xargs -P "$(nproc)" -L 1 sh "$0" "$root" try
