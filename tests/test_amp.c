@@ -61,6 +61,26 @@ static void sounds_are_those_of_pytorch(ink_context *ctx)
     free(x);
 }
 
+/* It begins at rest: nothing in, nothing out, from the first sample on and after it has forgotten a loud sound. */
+static void silence_stays_silent(ink_context *ctx)
+{
+    enum { N = 64 };
+    static const float silence[N];
+    float *x = test_random(N, 1, 0.5F), y[N], *out = y;
+    const float *loud = x, *in = silence;
+    amp a = open_amp(ctx, 1, N);
+    for (int begin = 0; begin < 2; begin++) {
+        assert_true(amp_process(&a, &in, N, &out));
+        for (size_t t = 0; t < N; t++)
+            if (fabsf(y[t]) > 2e-4F) /* 74 decibels below full scale */
+                fail_msg("sample %zu after nothing is %g", t, (double)y[t]);
+        assert_true(amp_process(&a, &loud, N, &out));
+        amp_reset(&a);
+    }
+    amp_close(&a);
+    free(x);
+}
+
 /* On songs that training did not hear; the error is a share of the signal's energy. */
 static void it_sounds_like_the_circuit(ink_context *ctx)
 {
@@ -669,6 +689,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         context_test(sounds_are_those_of_pytorch),
+        context_test(silence_stays_silent),
         context_test(it_sounds_like_the_circuit),
         cmocka_unit_test(the_circuit_is_one),
         cmocka_unit_test(songs_are_within_bounds_and_differ),

@@ -33,22 +33,36 @@ bool amp_open(amp *a, ink_context *ctx, const char *path)
     return fits;
 }
 
+/* Training always began in the middle of a sound, so a state of zeros is none that the network knows: it would play a
+   click. A third of a second of silence takes it to the state in which it rests. */
+static bool find_rest(amp *a)
+{
+    static const float silence[128] = {0};
+    const ink_sequence quiet = {.x = silence, .n_steps = 128, .state = a->rest};
+    bool done = true;
+    for (size_t i = 0; i < 128 && done; i++)
+        done = ink_recurrent_forward(a->ctx, a->lstm, &quiet, 1) == INK_OK;
+    return done;
+}
+
 bool amp_prepare(amp *a, size_t n_channels, size_t most)
 {
     size_t hidden_size = ink_recurrent_out(a->lstm), state_size = ink_recurrent_state_size(a->lstm);
     a->n_channels = a->most = 0;
+    free(a->rest);
     free(a->states);
     free(a->sequences);
     free(a->hidden);
     free(a->added);
+    a->rest = calloc(state_size, sizeof *a->rest);
     a->states = calloc(n_channels * state_size, sizeof *a->states);
     a->sequences = calloc(n_channels, sizeof *a->sequences);
     /* calloc() looks only at the last of these products. */
     bool fits = n_channels == 0 || most == 0 || hidden_size <= SIZE_MAX / sizeof *a->hidden / n_channels / most;
     a->hidden = fits ? calloc(n_channels * most * hidden_size, sizeof *a->hidden) : NULL;
     a->added = calloc(most, sizeof *a->added);
-    if (a->states == NULL || a->sequences == NULL || a->hidden == NULL || a->added == NULL ||
-        ink_recurrent_reserve(a->ctx, a->lstm, n_channels, n_channels * most) != INK_OK) {
+    if (a->rest == NULL || a->states == NULL || a->sequences == NULL || a->hidden == NULL || a->added == NULL ||
+        ink_recurrent_reserve(a->ctx, a->lstm, n_channels, n_channels * most) != INK_OK || !find_rest(a)) {
         snprintf(a->error, sizeof a->error, "there is no memory for blocks of %zu x %zu samples", n_channels, most);
         return false;
     }
@@ -58,6 +72,7 @@ bool amp_prepare(amp *a, size_t n_channels, size_t most)
     }
     a->n_channels = n_channels;
     a->most = most;
+    amp_reset(a);
     return true;
 }
 
@@ -65,6 +80,7 @@ void amp_close(amp *a)
 {
     ink_recurrent_free(a->lstm);
     ink_dense_free(a->dense);
+    free(a->rest);
     free(a->states);
     free(a->sequences);
     free(a->hidden);
@@ -93,4 +109,9 @@ bool amp_process(amp *a, const float *const *in, size_t n, float *const *out)
     return done;
 }
 
-void amp_reset(amp *a) { memset(a->states, 0, a->n_channels * ink_recurrent_state_size(a->lstm) * sizeof *a->states); }
+void amp_reset(amp *a)
+{
+    const size_t state_size = ink_recurrent_state_size(a->lstm);
+    for (size_t c = 0; c < a->n_channels; c++)
+        memcpy(a->states + c * state_size, a->rest, state_size * sizeof *a->states);
+}

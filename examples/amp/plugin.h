@@ -36,6 +36,7 @@ typedef struct amp {
 
     /* Of amp_prepare(). */
     size_t n_channels, most;
+    float *rest;             /* [state_size] h and c after a long silence */
     float *states;           /* [n_channels, state_size] h and c of each channel */
     ink_sequence *sequences; /* [n_channels] */
     float *hidden;           /* [n_channels, most, hidden_size] h of each sample */
@@ -46,15 +47,15 @@ typedef struct amp {
    sample (a knob, say). Call amp_close() in any case. */
 bool amp_open(amp *a, ink_context *ctx, const char *path);
 
-/* Takes the memory for blocks of at most `most` samples of each channel, and begins with silence. May be called again,
-   when the host changes its mind. False, with a sentence in a->error, if there is no memory. */
+/* Takes the memory for blocks of at most `most` samples of each channel. What follows sounds as after a long silence.
+   May be called again, when the host changes its mind. False, with a sentence in a->error, if there is no memory. */
 bool amp_prepare(amp *a, size_t n_channels, size_t most);
 
 /* The next n samples of each channel: out[c] [n] from in[c] [n], which may be the same array. False, and out as it was,
    if n is above `most`. */
 bool amp_process(amp *a, const float *const *in, size_t n, float *const *out);
 
-/* Forgets the past. */
+/* Forgets the past: what follows sounds as after a long silence. */
 void amp_reset(amp *a);
 
 void amp_close(amp *a);
