@@ -485,6 +485,8 @@ static void check_reserve(const ink_recurrent *recurrent, size_t n, size_t n_ste
     ctx = counting_begin(&memory, 1);
     memset(states, 0, n * n_state * sizeof *states);
     assert_true(runs_out_of_memory(ctx, &memory, 1, ink_recurrent_forward(ctx, recurrent, sequences, n), NULL));
+    if (ink_recurrent_directions(recurrent) == 1)
+        assert_true(runs_out_of_memory(ctx, &memory, 1, ink_recurrent_step(ctx, recurrent, x, states, y), NULL));
     for (size_t i = 0; i < n * n_state; i++)
         assert_true(states[i] == 0);
     counting_end(&memory, ctx);
@@ -830,6 +832,22 @@ static void keep_batch(void *user, const char *name, const ink_tensor *value)
             memcpy(view->last[i], value->data, value->shape.dim[0] * value->shape.dim[1] * sizeof(float));
 }
 
+/* Step by step the last step shows what it did in the sequence. */
+static void check_shown_steps(ink_context *ctx, const ink_recurrent *recurrent, const ink_sequence *sequence,
+                              const batch_view *whole)
+{
+    batch_view *view = calloc(1, sizeof *view);
+    float *state = zeros(ink_recurrent_state_size(recurrent)), *y = test_floats(ink_recurrent_out(recurrent));
+    assert_non_null(view);
+    ink_context_trace(ctx, keep_batch, view);
+    for (size_t i = 0; i < sequence->n_steps; i++)
+        assert_ok(ctx, ink_recurrent_step(ctx, recurrent, sequence->x + i * ink_recurrent_in(recurrent), state, y));
+    test_assert_same_bits(view->last[0], whole->last[0], sizeof *view / sizeof(float), "what steps show");
+    free(view);
+    free(state);
+    free(y);
+}
+
 static void batches_show_what_sequences_alone_show(void **unused)
 {
     (void)unused;
@@ -849,6 +867,7 @@ static void batches_show_what_sequences_alone_show(void **unused)
                 sequences[i] = (ink_sequence){x + i * STEPS * s.in, y + i * STEPS * s.h, STEPS, states + i * 2 * s.h};
                 ink_context_trace(ctx, keep_batch, &alone[i]);
                 assert_ok(ctx, ink_recurrent_forward(ctx, recurrent, &sequences[i], 1));
+                check_shown_steps(ctx, recurrent, &sequences[i], &alone[i]);
             }
             memset(states, 0, BATCH * 2 * s.h * sizeof *states);
             ink_context_trace(ctx, keep_batch, together);

@@ -27,9 +27,9 @@
 /* The approximate number of float operations of a cell for one element of a state. */
 #define CELL_WORK ((size_t)64)
 
-/* Floats: weights that may stay in the nearest cache, and as much of gi as it has room for beside them. */
-#define NEAR_WEIGHTS ((size_t)18 << 10)
-#define NEAR_INPUTS ((size_t)2 << 10)
+/* Floats: the weights of a cell that may stay in the nearest cache, and as much of gi as has room beside them. */
+#define NEAR_CELL ((size_t)18 << 10)
+#define NEAR_GI ((size_t)2 << 10)
 
 const char *ink_cell_name(ink_cell cell)
 {
@@ -64,7 +64,7 @@ static float *take_part(float **memory, size_t floats)
 }
 
 /* The parts for a step of m sequences. */
-static void take_step(const ink_recurrent *net, size_t m, float **memory, ink_recurrent_scratch *scratch)
+static void take_step_parts(const ink_recurrent *net, size_t m, float **memory, ink_recurrent_scratch *scratch)
 {
     const size_t row = scratch->row = row_floats(net);
     scratch->h = take_part(memory, m * row);
@@ -94,7 +94,7 @@ void ink_recurrent_alloc_scratch(ink_arena *arena, const ink_recurrent *net, siz
     float *memory = ink_alloc_rows(arena, 1, fits ? total : SIZE_MAX);
     if (memory == NULL)
         return;
-    take_step(net, n_sequences, &memory, scratch);
+    take_step_parts(net, n_sequences, &memory, scratch);
     scratch->gi = take_part(&memory, scratch->max_rows * gates + INK_PANEL);
     scratch->x = take_part(&memory, scratch->max_rows * gathered);
     for (size_t i = 0; i < n_between; i++)
@@ -347,8 +347,8 @@ static const float *gather_inputs(const sweep *s, size_t begin, size_t *n_rows, 
 {
     const ink_matrix *w_ih = &s->cells.weights->w_ih, *w_hh = &s->cells.weights->w_hh;
     size_t in = w_ih->k, running = s->n_chunks, step = begin, rows = 0, most = s->scratch->max_rows;
-    if ((in + w_hh->k) * w_hh->n <= NEAR_WEIGHTS)
-        most = ink_size_min(most, ink_size_max(NEAR_INPUTS / w_hh->n, 1));
+    if ((in + w_hh->k) * w_hh->n <= NEAR_CELL)
+        most = ink_size_min(most, ink_size_max(NEAR_GI / w_hh->n, 1));
     if (running == 1 && s->direction == 0) {
         *n_rows = ink_size_min(s->chunks->n_steps - begin, most);
         *end = begin + *n_rows;
@@ -527,7 +527,7 @@ ink_result ink_recurrent_step(ink_context *ctx, const ink_recurrent *recurrent, 
     float *memory = ink_alloc_rows(call.arena, 1, 2 * gates + state_rows(recurrent) * row_floats(recurrent));
     if (ink_call_ready(&call)) {
         ink_recurrent_scratch scratch;
-        take_step(recurrent, 1, &memory, &scratch);
+        take_step_parts(recurrent, 1, &memory, &scratch);
         cells s = cells_of(ctx, recurrent, &scratch);
         s.gi = memory;
         s.backwards = ctx->turn++ % 2 != 0;
