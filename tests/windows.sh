@@ -45,7 +45,7 @@ if [ -n "$cmocka" ]; then
     rm "$work/installed/lib/libcmocka.dll.a"
     mv "$work/installed/lib/libcmocka-static.a" "$work/installed/lib/libcmocka.a"
     set -- -DINKLING_TESTS=ON -DCMAKE_PREFIX_PATH="$work/installed" -DCMAKE_CROSSCOMPILING_EMULATOR=$wine \
-        -DCMAKE_C_FLAGS="-I$work/installed/include" -DCMAKE_EXE_LINKER_FLAGS="-L$work/installed/lib"
+        -DCMAKE_C_FLAGS="-I'$work/installed/include'" -DCMAKE_EXE_LINKER_FLAGS="-L'$work/installed/lib'"
 else
     set --
 fi

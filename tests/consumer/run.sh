@@ -19,7 +19,8 @@ with_pkg_config() {
     pc=$(find "$1" -name inkling.pc)
     flags=$(PKG_CONFIG_PATH=${pc%/*} pkg-config --cflags --libs inkling)
     libdir=$(PKG_CONFIG_PATH=${pc%/*} pkg-config --variable=libdir inkling)
-    cc "$consumer/main.c" $flags "-Wl,-rpath,$libdir" -o "$work/$2"
+    # pkg-config writes a path with blanks as a shell reads it.
+    eval "cc \"\$consumer/main.c\" $flags -Wl,-rpath,$libdir -o \"\$work/\$2\""
     "$work/$2" >"$work/log" || fail "pkg-config, $2"
     version=$(PKG_CONFIG_PATH=${pc%/*} pkg-config --modversion inkling)
     grep -q "^inkling $version," "$work/log" || fail "the .pc file says $version, $2"
