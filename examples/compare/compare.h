@@ -101,13 +101,15 @@ typedef struct comparison {
     language_model models[N_FAMILIES];
     reader readers[N_FAMILIES];
     tale *tales;                /* [n_stories] unseen ones, of the kind the models learned from */
-    guess *guesses[N_FAMILIES]; /* tale i, token t at [i * READER_TOKENS + t - 1] */
+    guess *guesses[N_FAMILIES]; /* tale i, token t at [i * READER_TOKENS + t - 1]; NULL until the stories are read */
 } comparison;
 
-/* Opens the bundled models, tells the stories, and lets every model read them. Call comparison_close() even after a
-   failure. */
+/* Opens the bundled models and tells the stories. Call comparison_close() even after a failure. */
 bool comparison_open(comparison *c);
 void comparison_close(comparison *c);
+
+/* Lets every model read the stories, once: for the sections that call comparison_guess(). */
+bool comparison_read(comparison *c);
 
 /* A text for timing: one story, repeated. */
 void comparison_prompt(const comparison *c, ink_token prompt[READER_TOKENS]);

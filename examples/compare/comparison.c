@@ -83,7 +83,10 @@ static bool find_guesses(reader *r, const question *q, float *logits)
         if (!console_ok(r->lm->ctx, ink_sampler_probabilities(r->lm->ctx, r->softmax, logits, logits)))
             return false;
         float p = logits[q->tokens[q->n - q->n_asked + i]];
-        q->guesses[i] = (guess){p, p >= logits[ink_argmax(logits, vocab_size)]};
+        bool top = true;
+        for (size_t v = 0; v < vocab_size; v++)
+            top &= logits[v] <= p;
+        q->guesses[i] = (guess){p, top};
     }
     return true;
 }
@@ -147,15 +150,6 @@ bool comparison_ask(comparison *c, size_t family, const question *questions, siz
     return true;
 }
 
-static bool read_stories(comparison *c, size_t f, question *questions)
-{
-    c->guesses[f] = console_memory(c->n_stories * READER_TOKENS, sizeof *c->guesses[f]);
-    for (size_t i = 0; c->guesses[f] != NULL && i < c->n_stories; i++)
-        questions[i] =
-            (question){c->tales[i].tokens, c->tales[i].n + 1, c->tales[i].n, c->guesses[f] + i * READER_TOKENS};
-    return c->guesses[f] != NULL && comparison_ask(c, f, questions, c->n_stories, "reads story");
-}
-
 bool comparison_open(comparison *c)
 {
     const story_settings settings = story_settings_default();
@@ -164,13 +158,26 @@ bool comparison_open(comparison *c)
         if (c->ctx == NULL || !bundled_folder(c->folders[f], families[f].folder) ||
             !lm_open(&c->models[f], c->ctx, c->folders[f], LM_TOKENIZER) || !reader_open(&c->readers[f], &c->models[f]))
             return false;
-    question *questions = console_memory(c->n_stories, sizeof *questions);
     c->tales = console_memory(c->n_stories, sizeof *c->tales);
-    bool done = questions != NULL && c->tales != NULL;
+    bool done = c->tales != NULL;
     for (size_t i = 0; done && i < c->n_stories; i++)
         done = tale_tell(&c->tales[i], &c->models[0], &settings, c->seed, i) && same_tokens(c, &c->tales[i]);
-    for (size_t f = 0; done && f < N_FAMILIES; f++)
-        done = read_stories(c, f, questions);
+    return done;
+}
+
+bool comparison_read(comparison *c)
+{
+    question *questions = console_memory(c->n_stories, sizeof *questions);
+    bool done = questions != NULL;
+    for (size_t f = 0; done && f < N_FAMILIES; f++) {
+        if (c->guesses[f] != NULL)
+            continue;
+        c->guesses[f] = console_memory(c->n_stories * READER_TOKENS, sizeof *c->guesses[f]);
+        for (size_t i = 0; c->guesses[f] != NULL && i < c->n_stories; i++)
+            questions[i] =
+                (question){c->tales[i].tokens, c->tales[i].n + 1, c->tales[i].n, c->guesses[f] + i * READER_TOKENS};
+        done = c->guesses[f] != NULL && comparison_ask(c, f, questions, c->n_stories, "reads story");
+    }
     console_progress("%s", "");
     free(questions);
     return done;

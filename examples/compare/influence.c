@@ -181,4 +181,7 @@ static bool measure_gradient(comparison *c, finding *f)
     return true;
 }
 
-bool compare_influence(comparison *c, finding *f) { return measure_influence(c, f) && measure_gradient(c, f); }
+bool compare_influence(comparison *c, finding *f)
+{
+    return comparison_read(c) && measure_influence(c, f) && measure_gradient(c, f);
+}

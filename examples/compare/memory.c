@@ -156,6 +156,8 @@ static void check_facts(const comparison *c, const memories *m, finding *f)
 bool compare_memory(comparison *c, finding *f)
 {
     memories facts = {0}, places = {0};
+    if (!comparison_read(c))
+        return false;
     add_kinds(c, STORY_TIME, STORY_PET, &facts);
     add_kinds(c, STORY_PLACE, STORY_PLACE, &places);
     draw_memories(&facts, f, "memory", "Remembering a fact of the story", false);

@@ -66,6 +66,8 @@ static void check_better(const losses *l, finding *f, size_t a, size_t b)
 bool compare_learned(comparison *c, finding *f)
 {
     losses l = {0};
+    if (!comparison_read(c))
+        return false;
     for (size_t i = 0; i < c->n_stories; i++)
         add_tale(c, i, &l);
     if (!count_words(c, &l))
