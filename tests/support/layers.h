@@ -39,8 +39,9 @@ void test_assert_close_to_double(const float *actual, const double *expected, si
 /* All bits equal; prints the first element that differs otherwise. */
 void test_assert_same_bits(const float *actual, const float *expected, size_t n, const char *what);
 
-/* A context for each kernel of this machine and 1, 2, 3 threads: the i-th, or NULL after the last. Frees `before`, the
-   one of i - 1, or NULL:
+/* A context for each kernel of this machine and 1, 2, 3 threads: the i-th, or NULL after the last. Where test_stride()
+   samples, only the best kernel has each number of threads; the others take turns. Frees `before`, the one of i - 1, or
+   NULL:
 
        ink_context *other = NULL;
        for (size_t i = 0; (other = test_variant(other, i)) != NULL; i++) ... */
