@@ -137,8 +137,8 @@ static bool read_samples(const wav *w, sound *s)
     for (size_t i = 0; i < n; i++) {
         s->samples[i] = sample_at(w, w->data + i * (w->bits / 8));
         if (!isfinite(s->samples[i]))
-            return console_complain("%s: sample %zu of channel %zu is no finite number", w->name, i / w->n_channels,
-                                    i % w->n_channels + 1);
+            return console_complain("%s: sample %zu of channel %zu is no finite number, or too large for a float",
+                                    w->name, i / w->n_channels, i % w->n_channels + 1);
     }
     return true;
 }

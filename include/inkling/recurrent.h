@@ -92,8 +92,8 @@ typedef struct ink_sequence {
 ink_result ink_recurrent_forward(ink_context *ctx, const ink_recurrent *recurrent, const ink_sequence *sequences,
                                  size_t n_sequences);
 
-/* Runs one step of one sequence: x [in] to y [out], and `state` to the next state. INK_ERROR_ARGUMENT if the network is
-   bidirectional. */
+/* Runs one step of one sequence: x [in] to y [out], and `state` to the next state. y may be x; neither may overlap the
+   state. INK_ERROR_ARGUMENT if the network is bidirectional; INK_ERROR_MEMORY. */
 ink_result ink_recurrent_step(ink_context *ctx, const ink_recurrent *recurrent, const float *x, float *state, float *y);
 
 /* Allocates the scratch memory for calls with up to n_sequences sequences and n_steps steps in all. Such calls then
