@@ -1,5 +1,5 @@
 /*
- * test_mlp_page.c - the MLP that examples/mlp.c wires by hand is the bundled model, bit for bit.
+ * test_mlp_page.c - the MLP that examples/pages/mlp.c wires by hand is the bundled model, bit for bit.
  */
 #define main page_main
 #include "../examples/pages/mlp.c"

@@ -1,5 +1,5 @@
 /*
- * test_rnn_page.c - the RNN, GRU and LSTM that examples/rnn.c wires by hand are the bundled models, bit for bit.
+ * test_rnn_page.c - the RNN, GRU and LSTM that examples/pages/rnn.c wires by hand are the bundled models, bit for bit.
  */
 #define main page_main
 #include "../examples/pages/rnn.c"

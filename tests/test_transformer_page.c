@@ -1,5 +1,5 @@
 /*
- * test_transformer_page.c - the GPT that examples/transformer.c wires by hand is the bundled model, bit for bit.
+ * test_transformer_page.c - the GPT that examples/pages/transformer.c wires by hand is the bundled model, bit for bit.
  */
 #define main page_main
 #include "../examples/pages/transformer.c"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# pointers.sh SOURCE_DIR - what the pages point to is there: `path:function` names a function that this file defines,
-# `path` alone a file or a folder, and every link and picture a file beside the page.
+# pointers.sh SOURCE_DIR - what the pages point to is there: `path:function` and [`file:function`](path) name a function
+# that this file defines, `path` alone a file or a folder, and every link and picture a file beside the page.
 set -u
 cd "$1" || exit 1
 report=$(mktemp)
@@ -29,6 +29,11 @@ for page in README.md examples/README.md examples/train/README.md src/README.md 
         elif [ "$file" != "$pointer" ] && ! defines "$file" "${pointer#*:}"; then
             echo "$page: $file does not define ${pointer#*:}()"
         fi
+    done >>"$report"
+    # [`file.c:function`](where it is), as "where it is:function"
+    for pointer in $(grep -oE '\[`[A-Za-z0-9_.-]+\.[ch]:[a-z_0-9]+`\]\([^)]+\)' "$page" |
+        sed 's/.*:\([a-z_0-9]*\)`](\(.*\))/\2:\1/' | sort -u); do
+        defines "$(dirname "$page")/${pointer%:*}" "${pointer##*:}" || echo "$page: no ${pointer##*:}() in ${pointer%:*}"
     done >>"$report"
     for link in $(grep -oE '\]\([^)#]+\)' "$page" | sed 's/^](//; s/)$//' | grep -v '^https*:' | sort -u); do
         [ -e "$(dirname "$page")/$link" ] || echo "$page: there is nothing at $link"
