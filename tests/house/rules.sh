@@ -63,6 +63,12 @@ for page in $(find README.md src tests .github -name '*.md' 2>/dev/null); do
         [ -e "$path" ] || echo "$page: $path"
     done
 done | offences "a page names a path that is not there"
+# A picture needs no script, no style sheet and nothing of the network, has a title, and a page shows it.
+for picture in $(find examples -name '*.svg'); do
+    [ "$(tail -n 1 "$picture")" = '</svg>' ] && grep -q '^<title>..*</title>$' "$picture" || echo "$picture: cut off, or no title"
+    ! grep -qE '<(script|style|image|foreignObject)|href|@import|url\([^#]' "$picture" || echo "$picture: not alone"
+    grep -qF "(${picture#examples/})" examples/*.md || echo "$picture: no page shows it"
+done | offences "a picture of the pages stands alone, has a title and is shown"
 awk -F '|' '/^## / { promises = /promises/ } promises && /^\|/ { print $3 }' README.md |
     grep -oE '`[a-z_]+`' | tr -d '`' | while read -r name; do
     [ -e "tests/test_$name.c" ] || grep -qE "NAME $name( |\$)" tests/CMakeLists.txt || echo "$name"
