@@ -17,7 +17,7 @@ defines() {
         END { exit !found }' "$1"
 }
 
-for page in README.md examples/README.md examples/train/README.md src/README.md src/import/README.md tests/README.md; do
+for page in README.md examples/*.md examples/train/README.md src/README.md src/import/README.md tests/README.md; do
     for pointer in $(grep -oE '`[A-Za-z0-9_./-]+\.[ch](:[a-z_0-9]+)?`' "$page" | tr -d '`' | sort -u); do
         file=${pointer%%:*}
         case $file in
