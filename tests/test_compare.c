@@ -85,22 +85,42 @@ static void pictures_are_written(void **state)
     forget(folder);
 }
 
-/* What README.md and examples/README.md show was computed on another machine, and is the same to the last digit. And
-   the page quotes what compare says of the networks that translate: each check, word by word. The suite asks for that
-   section alone. */
+/* The page quotes what compare says in a section: each of its checks, word by word. */
+static void page_quotes_checks(const char *page, const char *json, const char *section, size_t n_checks)
+{
+    char name[64];
+    size_t n = 0;
+
+    snprintf(name, sizeof name, "\"name\": \"%s\", \"timed\"", section);
+    const char *at = strstr(json, name), *end = at != NULL ? strstr(at, "\"charts\"") : NULL;
+    assert_true(at != NULL && end != NULL);
+    for (; (at = strstr(at, "{\"holds\": ")) != NULL && at < end; n++) {
+        char quoted[400];
+        const char *text = strstr(at, "\"text\": \"") + strlen("\"text\": \"");
+        snprintf(quoted, sizeof quoted, "\n    %s %.*s\n", strncmp(at, "{\"holds\": true", 14) == 0 ? "yes" : "no ",
+                 (int)strcspn(text, "\""), text);
+        if (strstr(page, quoted) == NULL)
+            fail_msg("examples/README.md does not say:%s", quoted);
+        at = text;
+    }
+    assert_int_equal(n, n_checks);
+}
+
+/* What README.md and examples/README.md show was computed on another machine, and is the same to the last digit. The
+   suite asks for the section about translation alone. */
 static void the_pages_show_what_it_prints(void **state)
 {
     static const char *const names[] = {"translation.svg",   "learned.svg",   "memory.svg",
                                         "memory-places.svg", "influence.svg", "gradient.svg"};
     const bool whole = test_stride(2) == 1;
-    char *folder = fresh_folder(), *page;
-    size_t page_size, n = 0;
+    char *folder = fresh_folder();
+    size_t size;
+    char *page = read_file(SOURCE_DIR "/examples", "README.md", &size);
     char *json = output_of(run(COMPARE, "--json", "--svg", folder, "--only",
                                whole ? "learned,memory,influence,translation" : "translation"));
 
     (void)state;
     for (size_t i = 0; i < (whole ? sizeof names / sizeof *names : 1); i++) {
-        size_t size;
         char *made = read_file(folder, names[i], &size);
         char *shown = read_file(SOURCE_DIR "/examples/plots", names[i], &size);
         if (strcmp(made, shown) != 0)
@@ -108,20 +128,9 @@ static void the_pages_show_what_it_prints(void **state)
         free(made);
         free(shown);
     }
-    page = read_file(SOURCE_DIR "/examples", "README.md", &page_size);
-    char *section = strstr(json, "\"name\": \"translation\"");
-    assert_non_null(section);
-    char *at = strstr(section, "\"checks\""), *end = strstr(section, "\"charts\"");
-    assert_true(at != NULL && end != NULL);
-    for (; (at = strstr(at, "{\"holds\": ")) != NULL && at < end; n++) {
-        char quoted[400], *text = strstr(at, "\"text\": \"") + strlen("\"text\": \"");
-        snprintf(quoted, sizeof quoted, "\n    %s %.*s\n", strncmp(at, "{\"holds\": true", 14) == 0 ? "yes" : "no ",
-                 (int)strcspn(text, "\""), text);
-        if (strstr(page, quoted) == NULL)
-            fail_msg("examples/README.md does not say:%s", quoted);
-        at = text;
-    }
-    assert_int_equal(n, 5);
+    page_quotes_checks(page, json, "translation", 5);
+    if (whole)
+        page_quotes_checks(page, json, "influence", 6);
     free(page);
     free(json);
     forget(folder);

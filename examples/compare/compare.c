@@ -26,8 +26,8 @@ static const section sections[] = {
     {"memory", "Memory over distance",
      "Recurrent networks lose what was said long ago. Attention finds it at any distance.", false, compare_memory},
     {"influence", "Influence",
-     "In an RNN the influence of a token vanishes with distance. Gates keep a path open, and attention reaches any "
-     "token.",
+     "In an RNN the influence of what was told vanishes with distance. Gates keep a path open, and attention reaches "
+     "any token.",
      false, compare_influence},
     {"parallel", "Parallel or step by step",
      "A Transformer reads a whole prompt in parallel. A recurrent network has to go step by step. How much time that "

@@ -173,6 +173,9 @@ extern const distance_bin distances[N_DISTANCES];
 
 /* The bin of a distance, or N_DISTANCES. */
 size_t distance_find(size_t distance);
+
+/* The last bin with distances of at most n tokens; never the last of all. */
+size_t distance_within(size_t n);
 void distance_axis(chart *c);
 
 /* A section. `measure` returns false after an error message. */

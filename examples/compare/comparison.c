@@ -289,6 +289,14 @@ size_t distance_find(size_t distance)
     return bin;
 }
 
+size_t distance_within(size_t n)
+{
+    size_t bin = 0;
+    while (bin + 2 < N_DISTANCES && distances[bin + 1].high <= n)
+        bin++;
+    return bin;
+}
+
 void distance_axis(chart *c)
 {
     for (size_t bin = 0; bin < N_DISTANCES; bin++) {

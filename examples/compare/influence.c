@@ -1,7 +1,8 @@
 /*
- * influence.c - section "influence": how far back a token is felt. In every story one token is replaced by another
- * word. For every later token, k tokens after the change, |log2 p - log2 p'| says how much the expectation changed. A
- * few changes matter for long and most do not, so a mean would show only the few: the median over the stories counts.
+ * influence.c - section "influence": how far back what a story told is felt. A story tells which animal is with the
+ * children, or which colour their team has, and returns to it k tokens later. What if it had told another value? Every
+ * mention before that answer is changed, and |log2 p - log2 p'| says how much less or more the model then expects the
+ * answer that was right. These two kinds of facts have the same word in every mention, so one token is exchanged.
  *
  * For the RNN the same is measured from the inside: how much of a change of its state arrives k steps later
  * (jacobian.h).
@@ -15,119 +16,138 @@
 
 /* ---- from the outside ------------------------------------------------------------------------------------------ */
 
+/* The beginning of a story that told something else, up to an answer, which is the one of the story as it was. */
 typedef struct change {
-    size_t at; /* the token that is replaced */
+    size_t tale, answer, bin; /* the story, the token asked about, and its distance */
     ink_token tokens[READER_TOKENS + 1];
+    guess guess;
 } change;
 
 typedef struct influence {
-    change *changes;             /* [n_stories], as are the questions */
-    question *questions;         /* about the changed stories */
-    guess *changed;              /* [n_stories, READER_TOKENS] of the model being asked */
-    double *moved[N_DISTANCES];  /* [n_moved] the mean of each story that is long enough */
-    size_t n_moved[N_DISTANCES]; /* number of these stories */
+    change *changes;     /* [n] */
+    question *questions; /* [n], about them */
+    size_t n;
+    double *moved[N_DISTANCES]; /* bits, of all answers at a distance */
+    size_t n_moved[N_DISTANCES];
     double median[N_FAMILIES][N_DISTANCES];
-    bool beyond; /* the MLP was moved by something outside its window */
 } influence;
 
-/* A random token of a random story, other than `not`. */
-static ink_token other_token(const comparison *c, uint64_t *random, ink_token not )
+/* The value of the next story that tells this fact otherwise; `value` if there is none. */
+static ink_token other_value(const comparison *c, size_t i, story_kind kind, ink_token value)
 {
-    for (;;) {
-        const tale *t = &c->tales[random_below(random, c->n_stories)];
-        ink_token token = t->tokens[1 + random_below(random, t->n - 1)];
-        if (token != not )
-            return token;
+    for (size_t k = 1; k < c->n_stories; k++) {
+        const tale *t = &c->tales[(i + k) % c->n_stories];
+        for (size_t r = 0; r < t->story.n_recalls; r++) {
+            ink_token other = t->tokens[tale_find(t, &t->story.recalls[r]).first];
+            if (t->story.recalls[r].kind == kind && other != value)
+                return other;
+        }
     }
+    return value;
 }
 
-static bool choose_changes(const comparison *c, influence *x)
+/* Adds at most one answer of each distance of story i. */
+static void change_story(const comparison *c, size_t i, influence *x)
 {
-    uint64_t random = c->seed;
-    bool done = (x->changes = console_memory(c->n_stories, sizeof *x->changes)) != NULL &&
-                (x->questions = console_memory(c->n_stories, sizeof *x->questions)) != NULL &&
-                (x->changed = console_memory(c->n_stories * READER_TOKENS, sizeof *x->changed)) != NULL;
-    for (size_t bin = 0; done && bin < N_DISTANCES; bin++)
-        done = (x->moved[bin] = console_memory(c->n_stories, sizeof *x->moved[bin])) != NULL;
-    for (size_t i = 0; done && i < c->n_stories; i++) {
-        const tale *t = &c->tales[i];
-        change *made = &x->changes[i];
-        made->at = 1 + (size_t)random_below(&random, t->n - 1);
-        memcpy(made->tokens, t->tokens, sizeof made->tokens);
-        made->tokens[made->at] = other_token(c, &random, t->tokens[made->at]);
-        x->questions[i] = (question){made->tokens, t->n + 1, t->n, x->changed + i * READER_TOKENS};
+    const tale *t = &c->tales[i];
+    bool have[N_DISTANCES + 1] = {[N_DISTANCES] = true};
+    for (size_t r = 0; r < t->story.n_recalls; r++) {
+        const story_recall *recall = &t->story.recalls[r];
+        const tale_answer answer = tale_find(t, recall);
+        const ink_token value = t->tokens[answer.first];
+        change *made = &x->changes[x->n];
+        *made = (change){.tale = i, .answer = answer.first, .bin = distance_find(answer.distance)};
+        if ((recall->kind != STORY_TEAM && recall->kind != STORY_PET) || answer.n != 1 || have[made->bin])
+            continue;
+        const ink_token other = other_value(c, i, recall->kind, value);
+        if (other == value)
+            continue;
+        for (size_t k = 0; k < answer.first; k++)
+            made->tokens[k] = t->tokens[k] == value ? other : t->tokens[k];
+        made->tokens[answer.first] = value;
+        x->questions[x->n++] = (question){made->tokens, answer.first + 1, 1, &made->guess};
+        have[made->bin] = true;
     }
-    return done;
-}
-
-static void compare_guesses(const comparison *c, size_t family, size_t i, influence *x)
-{
-    const guess *changed = x->changed + i * READER_TOKENS;
-    size_t window = c->models[family].info->window_size;
-    stats_mean mean[N_DISTANCES] = {{0}};
-    for (size_t t = x->changes[i].at + 1; t <= c->tales[i].n; t++) {
-        size_t k = t - x->changes[i].at, bin = distance_find(k);
-        double moved = fabs(guess_bits(changed[t - 1].p) - guess_bits(comparison_guess(c, family, i, t).p));
-        if (bin < N_DISTANCES)
-            stats_add(&mean[bin], moved);
-        if (family == MLP && k > window && moved > 0)
-            x->beyond = true;
-    }
-    for (size_t bin = 0; bin < N_DISTANCES; bin++)
-        if (mean[bin].n > 0)
-            x->moved[bin][x->n_moved[bin]++] = stats_mean_of(&mean[bin]);
 }
 
 static bool ask_family(comparison *c, size_t family, influence *x)
 {
-    if (!comparison_ask(c, family, x->questions, c->n_stories, "reads changed story"))
+    if (!comparison_ask(c, family, x->questions, x->n, "reads changed story"))
         return false;
     memset(x->n_moved, 0, sizeof x->n_moved);
-    for (size_t i = 0; i < c->n_stories; i++)
-        compare_guesses(c, family, i, x);
+    for (size_t i = 0; i < x->n; i++) {
+        const change *made = &x->changes[i];
+        const guess told = comparison_guess(c, family, made->tale, made->answer);
+        x->moved[made->bin][x->n_moved[made->bin]++] = fabs(guess_bits(made->guess.p) - guess_bits(told.p));
+    }
     for (size_t bin = 0; bin < N_DISTANCES; bin++)
         x->median[family][bin] = stats_median(x->moved[bin], x->n_moved[bin]);
     return true;
 }
 
+#define FELT 1.0 /* bit: the answer becomes half or twice as likely */
+
+/* The lowest median of the bins `first` to `last`; and the highest. */
+static double least(const double *median, size_t first, size_t last)
+{
+    double found = median[first];
+    for (size_t bin = first + 1; bin <= last; bin++)
+        found = fmin(found, median[bin]);
+    return found;
+}
+
+static double most(const double *median, size_t first, size_t last)
+{
+    double found = median[first];
+    for (size_t bin = first + 1; bin <= last; bin++)
+        found = fmax(found, median[bin]);
+    return found;
+}
+
+static void check_influence(const comparison *c, double (*median)[N_DISTANCES], finding *f)
+{
+    enum { NEAR = 0, LAST = N_DISTANCES - 1 }; /* bins */
+    const size_t window = c->models[MLP].info->window_size, within = distance_within(window);
+    finding_note(f, least(median[MLP], NEAR, within) >= FELT && most(median[MLP], within + 1, LAST) == 0,
+                 "within its window of %zu tokens another value moves the MLP's answer by %.1f bits or more, beyond it "
+                 "by %.1f",
+                 window, least(median[MLP], NEAR, within), most(median[MLP], within + 1, LAST));
+    finding_note(f, median[RNN][NEAR] >= FELT && most(median[RNN], NEAR + 2, LAST) < FELT,
+                 "it moves the RNN's by %.1f bits after 3 to 8 tokens, but by less than one after 16: %.2f at most",
+                 median[RNN][NEAR], most(median[RNN], NEAR + 2, LAST));
+    for (size_t family = GRU; family <= GPT; family++)
+        finding_note(f, least(median[family], NEAR, LAST) >= FELT,
+                     "it moves the %s's by more than a bit at every distance: by %.1f or more", families[family].name,
+                     least(median[family], NEAR, LAST));
+}
+
 static bool measure_influence(comparison *c, finding *f)
 {
-    influence x = {.beyond = false};
-    bool done = choose_changes(c, &x);
+    influence x = {.n = 0};
+    const size_t most_changes = c->n_stories * N_DISTANCES + 1; /* one more to try in */
+    bool done = (x.changes = console_memory(most_changes, sizeof *x.changes)) != NULL &&
+                (x.questions = console_memory(most_changes, sizeof *x.questions)) != NULL;
+    for (size_t bin = 0; done && bin < N_DISTANCES; bin++)
+        done = (x.moved[bin] = console_memory(c->n_stories, sizeof *x.moved[bin])) != NULL;
+    for (size_t i = 0; done && i < c->n_stories; i++)
+        change_story(c, i, &x);
     for (size_t i = 0; done && i < N_FAMILIES; i++)
         done = ask_family(c, i, &x);
     if (done) {
-        chart *picture = finding_chart(f, "influence", "How far back a changed token is felt",
-                                       "tokens since the change", "median change of log2 p, bits", 4);
-        picture->log_y = true;
+        chart *picture =
+            finding_chart(f, "influence", "What if something else had been told? How much the answer moves",
+                          "tokens since it was last told", "median change of log2 p, bits", 2);
         finding_lines(picture);
         distance_axis(picture);
         for (size_t i = 0; i < N_FAMILIES; i++)
             for (size_t bin = 0; bin < N_DISTANCES; bin++)
                 picture->lines[i].y[bin] = x.median[i][bin];
-        enum { NEAR = 0, MIDDLE = 2, FAR = 4 }; /* bins */
-        double(*at)[N_DISTANCES] = x.median;
-        finding_note(f, at[MLP][NEAR] > 0 && !x.beyond,
-                     "what lies beyond its window of %zu tokens does not move the MLP at all",
-                     c->models[MLP].info->window_size);
-        finding_note(
-            f, at[RNN][FAR] < at[RNN][NEAR] / 50,
-            "the RNN feels a token after 65 to 128 others less than a fiftieth as much as after 3 to 8: %.1g of "
-            "it",
-            at[RNN][FAR] / at[RNN][NEAR]);
-        finding_note(f, fmin(at[GRU][FAR], at[LSTM][FAR]) > 3 * at[RNN][FAR],
-                     "gates keep a path open: after 65 to 128 tokens GRU %.1g, LSTM %.1g bits, over three times the "
-                     "RNN's %.1g",
-                     at[GRU][FAR], at[LSTM][FAR], at[RNN][FAR]);
-        finding_note(f, at[GPT][FAR] > at[GPT][MIDDLE] / 10,
-                     "the GPT feels it after 65 to 128 others more than a tenth as much as after 17 to 32: %.2f of it",
-                     at[GPT][FAR] / at[GPT][MIDDLE]);
+        check_influence(c, x.median, f);
     }
     for (size_t bin = 0; bin < N_DISTANCES; bin++)
         free(x.moved[bin]);
     free(x.changes);
     free(x.questions);
-    free(x.changed);
     return done;
 }
 

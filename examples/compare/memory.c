@@ -114,18 +114,9 @@ static kept kept_between(const memories *m, size_t family, size_t first, size_t 
 
 enum { NEAR = 0, FAR = 4, LAST_BIN = N_DISTANCES - 1 };
 
-/* The last bin that lies within the window of n tokens. */
-static size_t within(size_t n)
-{
-    size_t bin = NEAR;
-    while (bin + 2 < N_DISTANCES && distances[bin + 1].high <= n)
-        bin++;
-    return bin;
-}
-
 static void check_facts(const comparison *c, const memories *m, finding *f)
 {
-    size_t window = c->models[MLP].info->window_size, bin = within(window);
+    size_t window = c->models[MLP].info->window_size, bin = distance_within(window);
     kept near = kept_between(m, MLP, NEAR, bin), far = kept_between(m, MLP, bin + 1, LAST_BIN);
     finding_note(f, kept_well(&near) && kept_little(&far),
                  "the MLP keeps a fact within its window of %zu tokens (%.0f %%) and nothing beyond (%.0f %%)", window,
