@@ -129,8 +129,10 @@ static void the_pages_show_what_it_prints(void **state)
         free(shown);
     }
     page_quotes_checks(page, json, "translation", 5);
-    if (whole)
+    if (whole) {
+        page_quotes_checks(page, json, "memory", 10);
         page_quotes_checks(page, json, "influence", 6);
+    }
     free(page);
     free(json);
     forget(folder);

@@ -120,7 +120,7 @@ guess comparison_guess(const comparison *c, size_t family, size_t i, size_t t);
 /* Asks the model of a family; shows `what` ("reads story") as progress. */
 bool comparison_ask(comparison *c, size_t family, const question *questions, size_t n, const char *what);
 
-enum { FINDING_CHARTS = 4, FINDING_CHECKS = 8, FINDING_ROOM = 256 };
+enum { FINDING_CHARTS = 4, FINDING_CHECKS = 12, FINDING_ROOM = 256 };
 
 typedef struct finding_check {
     bool holds;
