@@ -54,7 +54,7 @@ INLINE uint32_t largest_exponent(shorts largest)
 /* The weights of some steps as doubles, zeros in the lanes from `lanes` on; returns their largest exponent. */
 INLINE uint32_t widen(const char *w, size_t lanes, size_t steps, doubles *to, ink_type type)
 {
-    words exist[4];
+    words exist[4] = {{0}};
     shorts largest = {0};
     for (size_t i = 0; i < 16; i++)
         exist[i / 4][i % 4] = i < lanes ? UINT32_MAX : 0;
