@@ -131,7 +131,7 @@ static void the_pages_show_what_it_prints(void **state)
     page_quotes_checks(page, json, "translation", 5);
     if (whole) {
         page_quotes_checks(page, json, "memory", 10);
-        page_quotes_checks(page, json, "influence", 6);
+        page_quotes_checks(page, json, "influence", 8);
     }
     free(page);
     free(json);

@@ -1,6 +1,6 @@
 /*
  * test_measuring.c - what the measuring programs compute with: logarithms, confidence, charts, stories in tokens, and
- * the RNN's Jacobians beside finite differences.
+ * the Jacobians of recurrent cells beside finite differences.
  */
 #include "testing.h"
 
@@ -261,7 +261,7 @@ static void guesses_are_the_models(void **state)
 
 /* ---- Jacobians -------------------------------------------------------------------------------------------------- */
 
-/* The RNN's layers alone, and the vectors of some tokens. */
+/* The recurrent layers alone, and the vectors of some tokens. */
 typedef struct rnn_run {
     ink_context *ctx;
     ink_recurrent *cell;
@@ -269,7 +269,7 @@ typedef struct rnn_run {
     size_t n;
 } rnn_run;
 
-static void open_run(rnn_run *r, ink_context *ctx, const char *file, const ink_token *tokens, size_t n)
+static void open_run(rnn_run *r, ink_context *ctx, ink_cell cell, const char *file, const ink_token *tokens, size_t n)
 {
     ink_weights *weights;
     ink_embedding *embedding;
@@ -277,7 +277,7 @@ static void open_run(rnn_run *r, ink_context *ctx, const char *file, const ink_t
     assert_ok(ctx, ink_weights_open(ctx, file, &weights));
     assert_ok(ctx, ink_embedding_load(ctx, weights, "embedding", &embedding));
     *r = (rnn_run){.ctx = ctx, .n = n};
-    assert_ok(ctx, ink_recurrent_load(ctx, weights, "rnn", INK_RNN_TANH, &r->cell));
+    assert_ok(ctx, ink_recurrent_load(ctx, weights, "rnn", cell, &r->cell));
     r->x = calloc(n * ink_recurrent_in(r->cell), sizeof *r->x);
     assert_ok(ctx, ink_embedding_forward(ctx, embedding, tokens, n, r->x));
     ink_embedding_free(embedding);
@@ -321,33 +321,40 @@ static double differences(const rnn_run *r, size_t k)
 static void jacobians_are_the_slopes_of_the_states(void **state)
 {
     static const size_t back[] = {1, 2, 3, 8};
+    static const ink_cell cells[N_FAMILIES] = {[RNN] = INK_RNN_TANH, [GRU] = INK_GRU, [LSTM] = INK_LSTM};
     const char text[] = "Anna and Tom were in the garden. It was night. Anna looked around.";
     ink_context *ctx = test_context(1);
-    language_model lm = open_model(ctx, "rnn");
-    char folder[PATH_ROOM], file[PATH_ROOM];
-    double norms[40];
-    ink_token *tokens;
     size_t n;
-    jacobian j;
-    rnn_run r;
 
     (void)state;
-    assert_true(bundled_folder(folder, "rnn") && path_join(file, folder, "model.safetensors"));
-    assert_true(lm_encode(&lm, text, sizeof text - 1, INK_ENCODE_PLAIN, &tokens, &n) && n > 12 && n < 40);
-    assert_true(jacobian_open(&j, ctx, file));
-    assert_true(jacobian_follow(&j, lm.model, tokens, n));
-    assert_true(jacobian_norms(&j, norms, n - 1));
-    open_run(&r, ctx, file, tokens, n);
-    for (size_t i = 0; i < sizeof back / sizeof *back; i++) {
-        double slopes = differences(&r, back[i]);
-        if (fabs(norms[back[i] - 1] / slopes - 1) > 2e-3)
-            fail_msg("%zu steps back: %g, by differences %g", back[i], norms[back[i] - 1], slopes);
+    for (size_t family = RNN; family <= LSTM; family++) {
+        language_model lm = open_model(ctx, families[family].folder);
+        char folder[PATH_ROOM], file[PATH_ROOM];
+        double norms[40], estimate[40];
+        ink_token *tokens;
+        jacobian j;
+        rnn_run r;
+        assert_true(bundled_folder(folder, families[family].folder) && path_join(file, folder, "model.safetensors"));
+        assert_true(lm_encode(&lm, text, sizeof text - 1, INK_ENCODE_PLAIN, &tokens, &n) && n > 12 && n < 40);
+        assert_true(jacobian_open(&j, ctx, file) && j.cell == cells[family]);
+        assert_true(jacobian_follow(&j, lm.model, tokens, n));
+        assert_true(jacobian_norms(&j, 0, norms, n - 1) && jacobian_norms(&j, 128, estimate, n - 1));
+        open_run(&r, ctx, cells[family], file, tokens, n);
+        for (size_t i = 0; i < sizeof back / sizeof *back; i++) {
+            double slopes = differences(&r, back[i]);
+            if (fabs(norms[back[i] - 1] / slopes - 1) > 2e-3)
+                fail_msg("%s, %zu steps back: %g, by differences %g", families[family].name, back[i],
+                         norms[back[i] - 1], slopes);
+            if (fabs(estimate[back[i] - 1] / norms[back[i] - 1] - 1) > 0.2)
+                fail_msg("%s, %zu steps back: %g, estimated %g", families[family].name, back[i], norms[back[i] - 1],
+                         estimate[back[i] - 1]);
+        }
+        free(r.x);
+        ink_recurrent_free(r.cell);
+        jacobian_close(&j);
+        free(tokens);
+        lm_close(&lm);
     }
-    free(r.x);
-    ink_recurrent_free(r.cell);
-    jacobian_close(&j);
-    free(tokens);
-    lm_close(&lm);
     ink_context_free(ctx);
 }
 
@@ -367,7 +374,7 @@ static void small_jacobians_are_kept(void **state)
     assert_true(jacobian_open(&j, ctx, file));
     assert_true(tale_tell(&t, &lm, &settings, 1, 0));
     assert_true(jacobian_follow(&j, lm.model, t.tokens, 60));
-    assert_true(jacobian_norms(&j, norms, 59));
+    assert_true(jacobian_norms(&j, 0, norms, 59));
     for (size_t k = 0; k < 59; k++)
         assert_true(norms[k] > 0 && isfinite(norms[k]));
     jacobian_close(&j);
@@ -375,8 +382,8 @@ static void small_jacobians_are_kept(void **state)
     ink_context_free(ctx);
 }
 
-/* A file that is no RNN's is refused in words. */
-static void jacobians_want_an_rnn(void **state)
+/* A file of a network that is not recurrent is refused in words. */
+static void jacobians_want_a_recurrent_network(void **state)
 {
     ink_context *ctx = test_context(1);
     char folder[PATH_ROOM], file[PATH_ROOM];
@@ -384,7 +391,7 @@ static void jacobians_want_an_rnn(void **state)
 
     (void)state;
     for (size_t i = 0; i < N_FAMILIES; i++) {
-        if (i == RNN)
+        if (i >= RNN && i <= LSTM)
             continue;
         assert_true(bundled_folder(folder, families[i].folder) && path_join(file, folder, "model.safetensors"));
         assert_false(jacobian_open(&j, ctx, file));
@@ -408,7 +415,7 @@ int main(void)
         cmocka_unit_test(guesses_are_the_models),
         cmocka_unit_test(jacobians_are_the_slopes_of_the_states),
         cmocka_unit_test(small_jacobians_are_kept),
-        cmocka_unit_test(jacobians_want_an_rnn),
+        cmocka_unit_test(jacobians_want_a_recurrent_network),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -153,7 +153,7 @@ static void shuffled_weights_turn_the_verdicts(void **state)
     char *json = output_of(run("env", variable, COMPARE, "--json", "--stories", "60", "--only", asked()));
     for (size_t i = 0; i < sections_asked(); i++) {
         char *found = verdict_on(json, sections[i]);
-        /* The gradient of an RNN vanishes with any weights as small as these. */
+        /* The gradient of an RNN vanishes with any weights as small as these; those of the gated cells then do, too. */
         bool turned = strcmp(sections[i], "influence") == 0 ? strcmp(found, "borne out") != 0
                                                             : strcmp(found, "not borne out") == 0;
         if (!turned)

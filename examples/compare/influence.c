@@ -4,8 +4,8 @@
  * mention before that answer is changed, and |log2 p - log2 p'| says how much less or more the model then expects the
  * answer that was right. These two kinds of facts have the same word in every mention, so one token is exchanged.
  *
- * For the RNN the same is measured from the inside: how much of a change of its state arrives k steps later
- * (jacobian.h).
+ * For the recurrent networks the same is measured from the inside: how much of a change of the state arrives k steps
+ * later (jacobian.h).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -153,51 +153,60 @@ static bool measure_influence(comparison *c, finding *f)
 
 /* ---- from the inside ------------------------------------------------------------------------------------------- */
 
-enum { N_STEPS = 8, MOST_STEPS = 128, N_FOLLOWED = 21 }; /* 1, 2, 4 .. 128 steps back, in at most so many stories */
+/* 1, 2, 4 .. 128 steps back, in at most so many stories, each with so many random changes. */
+enum { N_STEPS = 8, MOST_STEPS = 128, MOST_STORIES = 100, N_RANDOM = 16 };
 
-/* Stories differ by a factor of a thousand, so it takes many of them before the median says something of the RNN. */
-static bool follow_stories(comparison *c, jacobian *j, double norms[MOST_STEPS][N_FOLLOWED], size_t *n)
+/* Stories differ by a factor of a thousand, so it takes many of them before the median says something of the cell. */
+static bool follow_stories(comparison *c, size_t family, jacobian *j, double median[N_STEPS], size_t *n)
 {
-    double one[MOST_STEPS];
+    double *norms = console_memory(N_STEPS * c->n_stories, sizeof *norms), one[MOST_STEPS];
+    bool done = norms != NULL;
     *n = 0;
-    for (size_t i = 0; i < c->n_stories && *n < N_FOLLOWED; i++) {
-        if (c->tales[i].n <= MOST_STEPS)
+    for (size_t i = 0; done && i < c->n_stories && *n < MOST_STORIES; i++) {
+        const tale *t = &c->tales[i];
+        if (t->n <= MOST_STEPS)
             continue;
-        console_progress("gradients of the RNN in story %zu", i);
-        if (!jacobian_follow(j, c->models[RNN].model, c->tales[i].tokens, c->tales[i].n) ||
-            !jacobian_norms(j, one, MOST_STEPS))
-            return false;
-        for (size_t k = 0; k < MOST_STEPS; k++)
-            norms[k][*n] = one[k];
+        console_progress("gradients of the %s in story %zu of %zu", families[family].name, i, c->n_stories);
+        done = jacobian_follow(j, c->models[family].model, t->tokens, t->n) &&
+               jacobian_norms(j, N_RANDOM, one, MOST_STEPS);
+        for (size_t k = 0; k < N_STEPS; k++)
+            norms[k * c->n_stories + *n] = one[((size_t)1 << k) - 1];
         ++*n;
     }
-    return true;
+    for (size_t k = 0; done && k < N_STEPS; k++)
+        median[k] = stats_median(norms + k * c->n_stories, *n);
+    free(norms);
+    return done;
 }
 
 static bool measure_gradient(comparison *c, finding *f)
 {
-    static const char title[] = "The RNN from the inside: how much of a change of its state arrives";
-    double norms[MOST_STEPS][N_FOLLOWED], median[MOST_STEPS];
-    char file[PATH_ROOM];
-    jacobian j = {0};
-    size_t n;
-    bool done = path_join(file, c->folders[RNN], "model.safetensors") && jacobian_open(&j, c->ctx, file) &&
-                follow_stories(c, &j, norms, &n);
-    jacobian_close(&j);
-    if (!done)
-        return false;
+    static const char title[] = "From the inside: how much of a change of the state arrives";
+    double median[N_FAMILIES][N_STEPS];
+    size_t n = 0;
     chart *picture = finding_chart(f, "gradient", title, "steps", "norm of the product of Jacobians", 4);
     picture->log_y = true;
-    double *y = chart_line(picture, families[RNN].name, families[RNN].mark, CHART_RNN);
-    for (size_t k = 0; k < MOST_STEPS; k++)
-        median[k] = stats_median(norms[k], n);
     chart_powers(picture, N_STEPS);
-    for (size_t i = 0; i < N_STEPS; i++)
-        y[i] = median[((size_t)1 << i) - 1];
-    finding_note(f, median[63] < median[0] / 100,
+    for (size_t i = RNN; i <= LSTM; i++) {
+        char file[PATH_ROOM];
+        jacobian j = {0};
+        bool done = path_join(file, c->folders[i], "model.safetensors") && jacobian_open(&j, c->ctx, file) &&
+                    follow_stories(c, i, &j, median[i], &n);
+        jacobian_close(&j);
+        if (!done)
+            return false;
+        double *y = chart_line(picture, families[i].name, families[i].mark, (chart_style)i);
+        memcpy(y, median[i], sizeof median[i]);
+    }
+    enum { STEPS_64 = 6 };
+    finding_note(f, median[RNN][STEPS_64] < median[RNN][0] / 100,
                  "the RNN's gradient vanishes: of a change of its state %.2g arrives after 1 step, %.1g after 64, the "
                  "median of %zu stories",
-                 median[0], median[63], n);
+                 median[RNN][0], median[RNN][STEPS_64], n);
+    for (size_t i = GRU; i <= LSTM; i++)
+        finding_note(f, median[i][STEPS_64] > median[i][0] / 100,
+                     "the %s's does not: %.2g arrives after 1 step, %.2g after 64", families[i].name, median[i][0],
+                     median[i][STEPS_64]);
     return true;
 }
 
