@@ -164,6 +164,8 @@ static void mistakes_are_answered(void **state)
     static const mistake mistakes[] = {
         {{COMPARE, "x"}, "one argument too many"},
         {{COMPARE, "--only", "memories"}, "--only expects names of sections, such as 'learned,context'"},
+        {{COMPARE, "--only", "learned,memories"}, "found 'memories'"},
+        {{COMPARE, "--only", ""}, "found nothing"},
         {{COMPARE, "--stories", "1"}, "--stories expects a whole number from 2"},
         {{"env", "INKLING_MODELS=/none", COMPARE}, "/none/mlp"},
         {{COMPARE, "--svg", "/none"}, "--svg expects a folder that is there and can be written to, found '/none'"},

@@ -443,6 +443,30 @@ static void a_closed_pipe_ends_quietly(void **state)
 }
 
 /* The models wired by hand say, token for token, what generate says. */
+/* "-" is what stdin holds, and its last end of a line is none of the text. */
+static void stdin_is_a_text_as_well(void **state)
+{
+    static const char *const programs[][4] = {{PROGRAMS "/generate", MODELS "/gpt", "-n=5"},
+                                              {PROGRAMS "/fill", MODELS "/bert", "-n=2"},
+                                              {PROGRAMS "/lookinside", MODELS "/gpt", "--values"},
+                                              {PROGRAMS "/rnn", "lstm", "-n=5"},
+                                              {PROGRAMS "/transformer", "-n=5", "-t=0"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+        const char *const *p = programs[i], *text = "Anna put the [MASK] in the box";
+        char *named = output_of(run(p[0], p[1], p[2], text));
+        char *typed = output_of(run_with("Anna put the [MASK] in the box\r\n", p[0], p[1], p[2], "-"));
+        assert_string_equal(typed, named);
+        free(named);
+        free(typed);
+    }
+    refused(process_run(NULL,
+                        (const char *const[]){"sh", "-c", "printf 'a\\0b' | \"$0\" \"$1\" -", PROGRAMS "/generate",
+                                              MODELS "/gpt", NULL},
+                        NULL),
+            "stdin: byte 1 is zero, which no text has");
+}
+
 static void pages_agree_with_generate(void **state)
 {
     static const struct {
@@ -491,6 +515,7 @@ int main(void)
         cmocka_unit_test(rows_are_missing),
         cmocka_unit_test(nothing_to_begin_with),
         cmocka_unit_test(a_closed_pipe_ends_quietly),
+        cmocka_unit_test(stdin_is_a_text_as_well),
         cmocka_unit_test(pages_agree_with_generate),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

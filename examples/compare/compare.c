@@ -130,6 +130,24 @@ static bool write_pictures(const finding *f)
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
 
+/* False, after an error message, if --only lists something that is no section. */
+static bool names_are_sections(void)
+{
+    size_t size;
+    for (const char *name = only; name != NULL && *name != '\0'; name += size + (name[size] == ',')) {
+        size_t i = 0;
+        size = strcspn(name, ",");
+        while (i < N_SECTIONS && (strlen(sections[i].name) != size || memcmp(name, sections[i].name, size) != 0))
+            i++;
+        if (i == N_SECTIONS)
+            return console_complain("--only expects names of sections, such as '%s,%s', found '%.*s'", sections[0].name,
+                                    sections[1].name, (int)size, name);
+    }
+    return only == NULL || *only != '\0' ||
+           console_complain("--only expects names of sections, such as '%s,%s', found nothing", sections[0].name,
+                            sections[1].name);
+}
+
 /* True if --only, names with commas between them, lists this section. */
 static bool is_wanted(const section *part)
 {
@@ -183,12 +201,8 @@ static bool compare(void)
                     .n_stories = (size_t)n_stories,
                     .n_threads = n_threads > 0 ? (unsigned)n_threads : console_processors(),
                     .kernel = kernel};
-    size_t n_wanted = 0;
-    for (size_t i = 0; i < N_SECTIONS; i++)
-        n_wanted += is_wanted(&sections[i]);
-    if (n_wanted == 0)
-        return console_complain("--only expects names of sections, such as '%s,%s', found '%s'", sections[0].name,
-                                sections[1].name, only);
+    if (!names_are_sections())
+        return false;
     if (!console_takes_pictures(svg))
         return false;
     finding *f = console_memory(1, sizeof *f);

@@ -12,6 +12,7 @@
 #define PROMPT "Anna and Tom"
 
 static const char *model_folder, *prompt_text = PROMPT;
+static char *typed; /* the prompt, if it comes from stdin */
 static uint64_t n_tokens = 200, seed = 1;
 static double temperature = 0.8;
 
@@ -40,6 +41,8 @@ static cli_outcome read_arguments(const cli *line, const char *const *models, si
                                      line->arguments[n + 1], line->name));
     if (line->n_arguments > n)
         prompt_text = line->arguments[n];
+    if (done && strcmp(prompt_text, "-") == 0)
+        done = (prompt_text = typed = text_typed()) != NULL;
     return done ? CLI_RUN : CLI_ERROR;
 }
 
@@ -70,7 +73,7 @@ page_outcome page_open(page *p, const char *name, const char *usage, const char 
     cli line = {
         .name = name,
         .usage = usage,
-        .about = "Continues a prompt with the bundled model, wired by hand from the layers.",
+        .about = "Continues a prompt (- is what stdin holds) with the bundled model, wired by hand from the layers.",
         .samples = "  mlp\n  rnn -n 100 lstm \"Anna and Tom were in the garden.\"\n"
                    "  transformer -t 0 -n 50 \"Anna and Tom\"\n",
         CLI_OPTIONS(options),
@@ -142,6 +145,8 @@ int page_close(page *p, page_outcome outcome)
         free(p->floats[i]);
     free(p->text);
     free(p->prompt);
+    free(typed);
+    typed = NULL;
     ink_sampler_free(p->sampler);
     ink_tokenizer_free(p->tokenizer);
     ink_weights_free(p->weights);

@@ -170,9 +170,14 @@ int cli_main(cli *line, int argc, char **argv, bool (*run)(ink_context *ctx))
     cli_outcome outcome = cli_read(line, argc, argv);
     if (outcome != CLI_RUN)
         return outcome == CLI_ERROR || !console_finish();
-    ink_context *ctx = console_context(cli_threads, cli_kernel);
-    bool done = ctx != NULL && run(ctx);
+    char *typed = NULL;
+    bool done = true;
+    if (line->text != 0 && line->arguments[line->text] != NULL && strcmp(line->arguments[line->text], "-") == 0)
+        done = (line->arguments[line->text] = typed = text_typed()) != NULL;
+    ink_context *ctx = done ? console_context(cli_threads, cli_kernel) : NULL;
+    done = ctx != NULL && run(ctx);
     ink_context_free(ctx);
+    free(typed);
     return !(console_finish() && done);
 }
 

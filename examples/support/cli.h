@@ -83,6 +83,7 @@ typedef struct cli {
     size_t n_options;
     const char *names[CLI_MAX_ARGUMENTS]; /* of the positional arguments, for messages */
     size_t n_least, n_most;               /* how many there may be; SIZE_MAX: any number */
+    size_t text; /* this one is a text, for which cli_main() reads stdin if it is "-"; 0: none is */
 
     /* Set by cli_read(). */
     const char *arguments[CLI_MAX_ARGUMENTS]; /* the first positional arguments; NULL where there is none */

@@ -427,6 +427,22 @@ char *text_read(const char *path, size_t *size)
     return text;
 }
 
+char *text_typed(void)
+{
+    size_t size;
+    char *text = text_read(NULL, &size);
+    if (text == NULL)
+        return NULL;
+    if (strlen(text) != size) {
+        console_complain("stdin: byte %zu is zero, which no text has", strlen(text));
+        free(text);
+        return NULL;
+    }
+    if (size > 0 && text[size - 1] == '\n')
+        text[size - 1] = '\0';
+    return text;
+}
+
 bool file_is_plain(const char *path)
 {
     system_kind kind = system_kind_of(path);

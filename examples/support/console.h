@@ -106,6 +106,9 @@ bool path_join(char room[PATH_ROOM], const char *folder, const char *file);
 char *file_read(const char *path, size_t *size);
 char *text_read(const char *path, size_t *size);
 
+/* All of stdin as one text, without the end of its last line. NULL, after an error message; free() it. */
+char *text_typed(void);
+
 /* False, with a message, if something is there that is no plain file: opening a pipe may wait for ever. */
 bool file_is_plain(const char *path);
 

@@ -34,13 +34,14 @@ static cli line = {
     .name = "lookinside",
     .usage = "FOLDER \"text\" [options]",
     .about = "Shows what a model does with a text: the attention of every head, or the gates over time.\n"
-             "FOLDER may be a .gguf file.",
+             "FOLDER may be a .gguf file; the text - is what stdin holds.",
     .samples = "  lookinside examples/models/gpt \"Anna and Tom had a cat with them. Anna fed the\"\n"
                "  lookinside examples/models/lstm \"It was night. Anna laughed. It was still\"\n"
                "  lookinside examples/models/translate_attention \"Tom put the ball in the box.\"\n"
                "  lookinside examples/models/mlp \"Anna and Tom\" --values\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(2, 2, "FOLDER", "the text"),
+    .text = 1,
 };
 
 /* ---- heat maps -------------------------------------------------------------------------------------------------- */
