@@ -775,6 +775,7 @@ enum { MAX_CHOICES = 1024 };
 typedef struct search {
     const char *text;
     size_t length, reached;
+    size_t same;    /* bytes of this walk that are known to be those of the text */
     unsigned depth; /* choices made so far on this walk */
     unsigned n;     /* choices that are prescribed; beyond them the first possible one is taken */
     struct {
@@ -805,9 +806,10 @@ static unsigned pick_searched(void *user, const unsigned *weights, unsigned n)
 static int accept_same(void *user, const char *text, size_t length)
 {
     search *s = user;
-    size_t same = 0;
+    size_t same = s->same;
     while (same < length && same < s->length && text[same] == s->text[same])
         same++;
+    s->same = same;
     if (same > s->reached)
         s->reached = same;
     return same == length;
@@ -840,6 +842,7 @@ int story_read(const story_settings *settings, story_language language, const ch
         return 0;
     do {
         s.depth = 0;
+        s.same = 0;
         narrate(settings, &walk, &tried);
         const char *said = language == STORY_SORI ? tried.sori : tried.text;
         if (strlen(said) == s.length && memcmp(said, text, s.length) == 0 && found++ == 0)
