@@ -21,8 +21,9 @@
    the section of the influence, which takes as long as all others. */
 static void figures_do_not_depend_on_the_machine(void **state)
 {
-    const char *sections = test_stride(2) == 1 ? "learned,context,memory,influence,switch,position,translation"
-                                               : "learned,context,memory,switch,position,translation";
+    const char *sections = test_stride(2) == 1
+                               ? "learned,context,memory,influence,contradiction,switch,position,translation"
+                               : "learned,context,memory,switch,position,translation";
     char *best = output_of(run(COMPARE, "--json", "--stories", "6", "--only", sections));
     char *two = output_of(run(COMPARE, "--json", "--stories", "2", "--only", "learned"));
 
@@ -59,7 +60,7 @@ static void pages_are_80_columns_wide(void **state)
     (void)state;
     assert_int_equal(p.code, 0);
     assert_int_equal(p.err_size, 0);
-    assert_int_equal(count_of(p.out, "\n  => "), 9);
+    assert_int_equal(count_of(p.out, "\n  => "), 10);
     fits_80_columns(p.out);
     process_free(&p);
 }
@@ -110,14 +111,14 @@ static void page_quotes_checks(const char *page, const char *json, const char *s
    suite asks for the section about translation alone. */
 static void the_pages_show_what_it_prints(void **state)
 {
-    static const char *const names[] = {"translation.svg",   "learned.svg",   "memory.svg",
-                                        "memory-places.svg", "influence.svg", "gradient.svg"};
+    static const char *const names[] = {"translation.svg", "learned.svg",  "memory.svg",       "memory-places.svg",
+                                        "influence.svg",   "gradient.svg", "contradiction.svg"};
     const bool whole = test_stride(2) == 1;
     char *folder = fresh_folder();
     size_t size;
     char *page = read_file(SOURCE_DIR "/examples", "README.md", &size);
     char *json = output_of(run(COMPARE, "--json", "--svg", folder, "--only",
-                               whole ? "learned,memory,influence,translation" : "translation"));
+                               whole ? "learned,memory,influence,contradiction,translation" : "translation"));
 
     (void)state;
     for (size_t i = 0; i < (whole ? sizeof names / sizeof *names : 1); i++) {
@@ -132,6 +133,7 @@ static void the_pages_show_what_it_prints(void **state)
     if (whole) {
         page_quotes_checks(page, json, "memory", 10);
         page_quotes_checks(page, json, "influence", 8);
+        page_quotes_checks(page, json, "contradiction", 3);
     }
     free(page);
     free(json);

@@ -57,15 +57,15 @@ static char *checks_of(const char *json, const char *part)
 }
 
 /* In the order in which they are asked for; of the first two the suite asks. */
-static const char *const sections[] = {"memory", "translation", "learned",  "context",
-                                       "switch", "position",    "influence"};
+static const char *const sections[] = {"memory", "translation", "learned",   "context",
+                                       "switch", "position",    "influence", "contradiction"};
 enum { N_SECTIONS = sizeof sections / sizeof *sections };
 
 static size_t sections_asked(void) { return test_stride(2) == 1 ? N_SECTIONS : 2; }
 
 static const char *asked(void)
 {
-    static const char all[] = "memory,translation,learned,context,switch,position,influence";
+    static const char all[] = "memory,translation,learned,context,switch,position,influence,contradiction";
     return sections_asked() == N_SECTIONS ? all : "memory,translation";
 }
 

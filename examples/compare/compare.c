@@ -3,8 +3,8 @@
  *
  * The five bundled models have about the same number of parameters and learned from the same world of stories.
  * Textbooks make claims about such networks. This program tests the claims on these models, with stories they have not
- * seen. prediction.c, memory.c, influence.c and cost.c have two or three sections each, translation.c has one about
- * three more models; compare.h has what they share.
+ * seen. prediction.c, memory.c, influence.c and cost.c have one to three sections each, contradiction.c has one about
+ * what they write, translation.c one about three more models; compare.h has what they share.
  *
  * Nothing is stored and no result is fixed in advance: all numbers are computed here and now, and the verdicts follow
  * from them. All but the times are the same on every machine, bit for bit (support/stats.h).
@@ -29,6 +29,10 @@ static const section sections[] = {
      "In an RNN the influence of what was told vanishes with distance. Gates keep a path open, and attention reaches "
      "any token.",
      false, compare_influence},
+    {"contradiction", "Contradictions",
+     "A model that has forgotten what it wrote contradicts it. With gates that happens less often, with attention "
+     "rarely.",
+     false, compare_contradiction},
     {"parallel", "Parallel or step by step",
      "A Transformer reads a whole prompt in parallel. A recurrent network has to go step by step. How much time that "
      "saves depends on the machine and on the size of the model: these fit into the caches of a processor, where "
@@ -66,7 +70,7 @@ static const cli_option options[] = {
              "portable, sse2, avx2, avx512 (default: the best here); only times depend on it"),
     LM_TYPE,
     CLI_TEXT("--only", "NAMES", &only,
-             "of learned,context,memory,influence,parallel,cost,switch,position,translation: only these"),
+             "of learned,context,memory,influence,contradiction,parallel,cost,switch,position,translation: only these"),
     CLI_TEXT("--svg", "FOLDER", &svg, "also write each picture there, as a file of its own"),
     CLI_FLAG("--json", &json, "everything as one JSON object, for programs"),
 };

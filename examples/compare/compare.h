@@ -191,6 +191,7 @@ bool compare_learned(comparison *c, finding *f);
 bool compare_context(comparison *c, finding *f);
 bool compare_memory(comparison *c, finding *f);
 bool compare_influence(comparison *c, finding *f);
+bool compare_contradiction(comparison *c, finding *f);
 bool compare_parallel(comparison *c, finding *f);
 bool compare_cost(comparison *c, finding *f);
 bool compare_switch(comparison *c, finding *f);
