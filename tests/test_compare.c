@@ -18,7 +18,7 @@
 /* ---- figures ---------------------------------------------------------------------------------------------------- */
 
 /* Every kernel on a few stories, and those that take their time on two. The suite leaves out every second kernel, and
-   the section of the influence, which takes as long as all others. */
+   the sections of the influence and of the contradictions, which take long. */
 static void figures_do_not_depend_on_the_machine(void **state)
 {
     const char *sections = test_stride(2) == 1
