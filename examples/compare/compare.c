@@ -134,11 +134,12 @@ static bool write_pictures(const finding *f)
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
 
-/* False, after an error message, if --only lists something that is no section. */
-static bool names_are_sections(void)
+/* Marks the sections that --only lists, names with commas between them; all without it. False, after an error message,
+   if it lists something else, or nothing. */
+static bool choose_sections(bool wanted[N_SECTIONS])
 {
-    size_t size;
-    for (const char *name = only; name != NULL && *name != '\0'; name += size + (name[size] == ',')) {
+    size_t size, n = 0;
+    for (const char *name = only; name != NULL && *name != '\0'; name += size + (name[size] == ','), n++) {
         size_t i = 0;
         size = strcspn(name, ",");
         while (i < N_SECTIONS && (strlen(sections[i].name) != size || memcmp(name, sections[i].name, size) != 0))
@@ -146,25 +147,16 @@ static bool names_are_sections(void)
         if (i == N_SECTIONS)
             return console_complain("--only expects names of sections, such as '%s,%s', found '%.*s'", sections[0].name,
                                     sections[1].name, (int)size, name);
+        wanted[i] = true;
     }
-    return only == NULL || *only != '\0' ||
+    for (size_t i = 0; only == NULL && i < N_SECTIONS; i++)
+        wanted[i] = true;
+    return only == NULL || n > 0 ||
            console_complain("--only expects names of sections, such as '%s,%s', found nothing", sections[0].name,
                             sections[1].name);
 }
 
-/* True if --only, names with commas between them, lists this section. */
-static bool is_wanted(const section *part)
-{
-    size_t size;
-    for (const char *name = only; name != NULL && *name != '\0'; name += size + (name[size] == ',')) {
-        size = strcspn(name, ",");
-        if (size == strlen(part->name) && memcmp(name, part->name, size) == 0)
-            return true;
-    }
-    return only == NULL;
-}
-
-static bool run_sections(comparison *c, finding *f)
+static bool run_sections(comparison *c, const bool wanted[N_SECTIONS], finding *f)
 {
     char stories[CONSOLE_ROOM];
     size_t n = 0;
@@ -176,7 +168,7 @@ static bool run_sections(comparison *c, finding *f)
                "'Kept' runs from 0 %% (no better than guessing) to 100 %% (always right).\n",
                console_count(stories, n_stories), (unsigned long long)seed);
     for (size_t i = 0; i < N_SECTIONS; i++) {
-        if (!is_wanted(&sections[i]))
+        if (!wanted[i])
             continue;
         *f = (finding){.n_charts = 0};
         if (!sections[i].measure(c, f))
@@ -205,12 +197,11 @@ static bool compare(void)
                     .n_stories = (size_t)n_stories,
                     .n_threads = n_threads > 0 ? (unsigned)n_threads : console_processors(),
                     .kernel = kernel};
-    if (!names_are_sections())
-        return false;
-    if (!console_takes_pictures(svg))
+    bool wanted[N_SECTIONS] = {false};
+    if (!choose_sections(wanted) || !console_takes_pictures(svg))
         return false;
     finding *f = console_memory(1, sizeof *f);
-    bool done = f != NULL && comparison_open(&c) && run_sections(&c, f);
+    bool done = f != NULL && comparison_open(&c) && run_sections(&c, wanted, f);
     comparison_close(&c);
     free(f);
     return done;

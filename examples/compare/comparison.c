@@ -83,10 +83,7 @@ static bool find_guesses(reader *r, const question *q, float *logits)
         if (!console_ok(r->lm->ctx, ink_sampler_probabilities(r->lm->ctx, r->softmax, logits, logits)))
             return false;
         float p = logits[q->tokens[q->n - q->n_asked + i]];
-        bool top = true;
-        for (size_t v = 0; v < vocab_size; v++)
-            top &= logits[v] <= p;
-        q->guesses[i] = (guess){p, top};
+        q->guesses[i] = (guess){p, p >= logits[ink_argmax(logits, vocab_size)]};
     }
     return true;
 }

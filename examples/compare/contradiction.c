@@ -83,9 +83,7 @@ bool compare_contradiction(comparison *c, finding *f)
     finding_lines(picture);
     double *stories = chart_line(picture, "the world's", '=', CHART_REFERENCE);
     for (size_t k = 0; k < N_LENGTHS; k++) {
-        char label[CHART_LABEL_ROOM];
-        snprintf(label, sizeof label, "%zu", lengths[k]);
-        chart_x(picture, label);
+        chart_x_number(picture, lengths[k]);
         stories[k] = stats_share_of(&told.upto[k]);
         for (size_t i = 0; i < N_FAMILIES; i++)
             picture->lines[i].y[k] = stats_share_of(&written[i].upto[k]);

@@ -365,9 +365,7 @@ bool compare_position(comparison *c, finding *f)
     finding_lines(picture);
     double *chance = chart_line(picture, "chance", '-', CHART_REFERENCE);
     for (size_t s = 0; s < N_SHIFTS; s++) {
-        char label[CHART_LABEL_ROOM];
-        snprintf(label, sizeof label, "%zu", m.window - INSIDE + s);
-        chart_x(picture, label);
+        chart_x_number(picture, m.window - INSIDE + s);
         chance[s] = stats_mean_of(&m.chance);
         for (size_t i = 0; i < N_FAMILIES; i++)
             picture->lines[i].y[s] = stats_share_of(&m.right[i][s]);

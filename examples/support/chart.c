@@ -14,13 +14,17 @@ void chart_x(chart *c, const char *label)
         snprintf(c->x[c->n_x++], CHART_LABEL_ROOM, "%s", label);
 }
 
-void chart_powers(chart *c, size_t n)
+void chart_x_number(chart *c, size_t n)
 {
     char label[CHART_LABEL_ROOM];
-    for (size_t i = 0; i < n; i++) {
-        snprintf(label, sizeof label, "%u", 1U << (i % 32));
-        chart_x(c, label);
-    }
+    snprintf(label, sizeof label, "%zu", n);
+    chart_x(c, label);
+}
+
+void chart_powers(chart *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        chart_x_number(c, (size_t)1 << (i % 32));
 }
 
 double *chart_line(chart *c, const char *name, char mark, chart_style style)

@@ -52,6 +52,9 @@ typedef struct chart {
 /* Adds a place on the x axis, up to CHART_MAX_X of them. */
 void chart_x(chart *c, const char *label);
 
+/* The same with a number for a label. */
+void chart_x_number(chart *c, size_t n);
+
 /* Adds n places, 1, 2, 4, 8 and so on. */
 void chart_powers(chart *c, size_t n);
 
