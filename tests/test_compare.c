@@ -13,7 +13,6 @@
 #include "programs.h"
 
 #define COMPARE PROGRAMS "/compare"
-#define QUANTISE PROGRAMS "/quantise"
 
 /* ---- figures ---------------------------------------------------------------------------------------------------- */
 
@@ -140,27 +139,6 @@ static void the_pages_show_what_it_prints(void **state)
     forget(folder);
 }
 
-/* What quantise shows of a row and of bits per token; in the suite of one model. */
-static void the_page_quotes_the_rounding(void **state)
-{
-    size_t size, n = 0;
-    char *page = read_file(SOURCE_DIR "/examples", "README.md", &size);
-
-    (void)state;
-    for (size_t i = 0; i < 2; i += test_stride(2)) {
-        char *shown = output_of(i == 0 ? run(QUANTISE, MODELS "/gpt", "--row", "3") : run(QUANTISE));
-        for (char *line = strtok(shown, "\n"); line != NULL; line = strtok(NULL, "\n"), n++) {
-            char quoted[200];
-            snprintf(quoted, sizeof quoted, "\n    %s\n", line);
-            if (strstr(page, quoted) == NULL)
-                fail_msg("examples/README.md does not say:%s", quoted);
-        }
-        free(shown);
-    }
-    assert_int_equal(n, test_stride(2) == 1 ? 41 : 25);
-    free(page);
-}
-
 static void mistakes_are_answered(void **state)
 {
     static const mistake mistakes[] = {
@@ -186,7 +164,6 @@ int main(void)
         cmocka_unit_test(pages_are_80_columns_wide),
         cmocka_unit_test(pictures_are_written),
         cmocka_unit_test(the_pages_show_what_it_prints),
-        cmocka_unit_test(the_page_quotes_the_rounding),
         cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -288,29 +288,13 @@ static void the_gpt(void **state)
     whole_close(&w);
 }
 
-/* ---- the page --------------------------------------------------------------------------------------------------- */
-
-static void the_page_quotes_what_it_prints(void **state)
-{
-    size_t size;
-    char *page = read_file(SOURCE_DIR "/examples", "README.md", &size), *out = output_of(run(PROGRAMS "/plain"));
-    int lines = 0;
-    (void)state;
-    for (char *line = strtok(out, "\n"); line != NULL; line = strtok(NULL, "\n"), lines++)
-        if (strstr(page, line) == NULL)
-            fail_msg("examples/README.md does not have the line '%s'", line);
-    assert_int_equal(lines, 11);
-    free(page);
-    free(out);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         context_test(dense_and_softmax),  context_test(norm),
         context_test(cells_of_all_kinds), context_test(heads),
         cmocka_unit_test(the_mlp),        cmocka_unit_test(the_recurrent_networks),
-        cmocka_unit_test(the_gpt),        cmocka_unit_test(the_page_quotes_what_it_prints),
+        cmocka_unit_test(the_gpt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,24 +123,6 @@ static void stories_come_in_two_languages(void **state)
         in_json = strstr(in_json, translation);
         assert_non_null(in_json);
     }
-    /* The pairs that the page shows. */
-    size_t size;
-    char *page = read_file(SOURCE_DIR "/examples", "README.md", &size), *shown;
-    shown = output_of(run(STORIES, "-n", "1", "--seed", "8", "--sentences", "2:2", "--pairs", "--join", "1:3"));
-    for (char *part = strtok(shown, "\t\n"); part != NULL; part = strtok(NULL, "\t\n"))
-        assert_non_null(strstr(page, part));
-    free(shown);
-
-    /* And its translations, which are told apart by attention. */
-    static const char *const translators[] = {MODELS "/translate_gru", MODELS "/translate_attention"};
-    for (size_t i = 0; i < 2; i++) {
-        shown = output_of(run(PROGRAMS "/translate", translators[i],
-                              "Tom took an apple and left two apples and the door was closed."));
-        assert_non_null(strstr(page, shown));
-        free(shown);
-    }
-    free(page);
-
     process p = run_with(sori, STORIES, "--read", "--sori", "--sentences", "3:3");
     process q = run_with(english, STORIES, "--read", "--sentences", "3:3");
     assert_int_equal(p.code, 0);

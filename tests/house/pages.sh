@@ -1,0 +1,52 @@
+#!/bin/sh
+# pages.sh SOURCE_DIR PROGRAMS_DIR - what the pages for learners show is what their commands print: every fence marked sh
+# runs, and the indented lines right below it are lines of its output. Figures of the amplifier's speed may differ.
+set -u
+command -v cc >/dev/null || { echo "no compiler is called cc"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# A tree whose plots may be written over: the pictures that the commands draw must come out as they are.
+mkdir "$work/examples" "$work/build" && ln -s "$2" "$work/build/examples" && ln -s "$1"/examples/* "$work/examples" &&
+    rm "$work/examples/plots" && cp -r "$1/examples/plots" "$work/examples/plots" && cp "$1/README.md" "$work" || exit 1
+cd "$work" || exit 1
+
+# run_page NAME - fences become scripts 01.sh, 02.sh ...; the lines they print go to 01.txt and so on.
+run_page() {
+    rm -f [0-9]*
+    awk '/^```sh/ { name = sprintf("%02d", ++n); fence = below = 1; next }
+         /^```/ { fence = 0; next }
+         fence { print > (name ".sh"); next }
+         below && /^    / { print substr($0, 5) > (name ".txt"); next }
+         /./ { below = 0 }' "examples/$1.md"
+    for script in [0-9]*.sh; do
+        # compare takes half a minute, and has a test of its own; quantise of everything some seconds, so that only the
+        # gate runs it; models to be fetched are not here.
+        sed -i '/^build\/examples\/compare/d' "$script"
+        [ "${INKLING_TEST_ALL:-0}" = 1 ] || sed -i '/^build\/examples\/quantise$/d' "$script"
+        [ -s "$script" ] && ! grep -qE 'SmolLM2|llama-cli' "$script" || continue
+        # A command whose lines are shown may end in "no", as stories --read does.
+        sh -e "$script" >output 2>errors || [ -e "${script%.sh}.txt" ] || { cat "$script" errors; exit 1; }
+        [ -e "${script%.sh}.txt" ] || continue
+        cp "${script%.sh}.txt" shown
+        sed -i "s/$(printf '\t')/   /g; s/ *\$//" output # a tab is three blanks on a page
+        ! grep -q '/amp ' "$script" || sed -i 's/[0-9][0-9,.]*/N/g; s/avx[a-z0-9_]*/KERNEL/' output shown
+        while IFS= read -r line; do
+            grep -qxF -e "$line" output || { cat "$script"; echo "does not print '$line', but:"; cat output; exit 1; }
+        done <shown
+    done
+    set -- "$1" [0-9]*.sh
+    echo "$1: $(($# - 1)) commands do what the page says"
+}
+
+for page in README learning exercises answers; do
+    [ "$(grep -c '^```sh' "examples/$page.md")" -gt 0 ] || continue
+    run_page $page || exit 1
+done
+for picture in "$1"/examples/plots/*; do
+    cmp "$picture" "examples/plots/${picture##*/}" || { echo "not what the command of the page draws"; exit 1; }
+done
+for page in exercises answers; do
+    [ "$(grep -c '^```sh' "examples/$page.md")" -eq 10 ] || { echo "$page: expected 10 exercises"; exit 1; }
+done
+awk -f "$1/tests/house/figures.awk" "$1/examples/learning.md" "$1/examples/drawings/head.svg" || exit 1
+echo "learning, head.svg: the figures are right"
