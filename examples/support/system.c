@@ -33,9 +33,10 @@ char **system_start(int argc, char **argv)
     char **list = wide != NULL && n == argc ? calloc((size_t)n + 1, sizeof *list) : NULL;
     for (int i = 0; list != NULL && i < n; i++) {
         int size = WideCharToMultiByte(CP_UTF8, 0, wide[i], -1, NULL, 0, NULL, NULL);
-        list[i] = malloc(size > 0 ? (size_t)size : 1);
-        if (list[i] == NULL || WideCharToMultiByte(CP_UTF8, 0, wide[i], -1, list[i], size, NULL, NULL) == 0)
-            list = NULL;
+        char *text = size > 0 ? malloc((size_t)size) : NULL;
+        if (text != NULL)
+            WideCharToMultiByte(CP_UTF8, 0, wide[i], -1, text, size, NULL, NULL);
+        list[i] = text != NULL ? text : argv[i];
     }
     LocalFree(wide);
     for (int descriptor = 0; descriptor < 3; descriptor++)
