@@ -38,7 +38,7 @@ run_page() {
     echo "$1: $(($# - 1)) commands do what the page says"
 }
 
-for page in README learning exercises answers; do
+for page in README learning exercises answers lesson; do
     [ "$(grep -c '^```sh' "examples/$page.md")" -gt 0 ] || continue
     run_page $page || exit 1
 done

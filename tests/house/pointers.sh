@@ -1,6 +1,6 @@
 #!/bin/sh
 # pointers.sh SOURCE_DIR - what the pages point to is there: `path:function` and [`file:function`](path) name a function
-# that this file defines, `path` alone a file or a folder, and every link and picture a file beside the page.
+# that this file defines, `path` alone a file or a folder, and every link and picture a file beside the page, or a heading in it.
 set -u
 cd "$1" || exit 1
 report=$(mktemp)
@@ -37,6 +37,13 @@ for page in README.md examples/*.md examples/train/README.md src/README.md src/i
     done >>"$report"
     for link in $(grep -oE '\]\([^)#]+\)' "$page" | sed 's/^](//; s/)$//' | grep -v '^https*:' | sort -u); do
         [ -e "$(dirname "$page")/$link" ] || echo "$page: there is nothing at $link"
+    done >>"$report"
+    # file.md#a-heading: a heading in small letters, without marks, with a hyphen for each blank
+    for link in $(grep -oE '\]\([A-Za-z0-9_./-]*#[^)]+\)' "$page" | sed 's/^](//; s/)$//' | sort -u); do
+        target=$(dirname "$page")/${link%%#*}
+        [ -n "${link%%#*}" ] || target=$page
+        sed -n 's/^##* //p' "$target" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9_\n-' | grep -qx -e "${link#*#}" ||
+            echo "$page: no heading for $link"
     done >>"$report"
 done
 if [ -s "$report" ]; then
