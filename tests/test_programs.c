@@ -318,6 +318,52 @@ static void first_light(void **state)
     free(text);
 }
 
+/* The longest of the indented lines of a text: those that are wrapped and drawn. */
+static size_t widest(const char *text)
+{
+    size_t most = 0;
+    for (size_t size; *text != '\0'; text += size + (text[size] == '\n')) {
+        size = strcspn(text, "\n");
+        most = *text == ' ' && size > most ? size : most;
+    }
+    return most;
+}
+
+/* What is wrapped and drawn has the columns of the terminal, within bounds, and 80 where there is none. */
+static void lines_are_as_wide_as_the_terminal(void **state)
+{
+    static const char *const programs[][6] = {{PROGRAMS "/first_light"},
+                                              {PROGRAMS "/compare", "--only", "position", "--stories", "4"}};
+    static const struct {
+        unsigned short columns;
+        const char *told;         /* COLUMNS */
+        size_t least[2], most[2]; /* of first_light, which is wrapped, and of a chart of eight places */
+    } cases[] = {{60, "COLUMNS=99", {50, 53}, {58, 60}},   {100, "COLUMNS=10", {90, 92}, {98, 98}},
+                 {1000, "COLUMNS=10", {90, 92}, {98, 98}}, /* nobody likes to read longer lines */
+                 {20, "COLUMNS=99", {30, 40}, {38, 60}},   /* no number is cut */
+                 {0, "COLUMNS=60", {50, 53}, {58, 60}},    {0, "COLUMNS=", {70, 70}, {78, 80}}};
+
+    (void)state;
+    for (size_t k = 0; k < 2; k++) {
+        const char *const piped[] = {"env",          "COLUMNS=60",   programs[k][0], programs[k][1],
+                                     programs[k][2], programs[k][3], programs[k][4], NULL};
+        char *text = output_of(process_run(NULL, piped, NULL));
+        fits_80_columns(text);
+        assert_true(widest(text) > 70);
+        free(text);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            const char *const arguments[] = {"env",          "TERM=dumb",    cases[i].told,
+                                             programs[k][0], programs[k][1], programs[k][2],
+                                             programs[k][3], programs[k][4], NULL};
+            process p = process_run_at_columns(arguments, NULL, cases[i].columns);
+            assert_int_equal(p.code, 0);
+            assert_int_equal(count_of(p.out, "\x1b"), 0);
+            assert_in_range(widest(p.out), cases[i].least[k], cases[i].most[k]);
+            process_free(&p);
+        }
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -336,6 +382,7 @@ int main(void)
         cmocka_unit_test(inspects_gguf),
         cmocka_unit_test(a_model_is_timed),
         cmocka_unit_test(first_light),
+        cmocka_unit_test(lines_are_as_wide_as_the_terminal),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

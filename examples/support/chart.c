@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "console.h"
 #include "stats.h"
 
 void chart_x(chart *c, const char *label)
@@ -156,10 +157,10 @@ void chart_number(char room[CHART_LABEL_ROOM], double y, int decimals)
  * Within the columns of an x each series has its own place, so that no mark hides another. The numbers below stand in
  * the same columns: the table is the legend of the picture.
  */
-enum { COLUMNS = 80, ROWS = 12, MOST_WIDE = 10 };
+enum { ROWS = 12, MOST_WIDE = 10 };
 
 typedef struct picture {
-    char rows[ROWS][COLUMNS + 1];
+    char rows[ROWS][CONSOLE_WIDEST + 1];
     size_t width; /* columns of one x */
     int left;     /* columns before the first */
 } picture;
@@ -224,7 +225,7 @@ static void print_picture(const chart *c, picture *p)
 /* Prints one line of the table: a text in the middle of the columns of each x. */
 static void print_row(const chart *c, const picture *p, const char labels[][CHART_LABEL_ROOM])
 {
-    char line[COLUMNS + 1];
+    char line[CONSOLE_WIDEST + 1];
     memset(line, ' ', c->n_x * p->width);
     line[c->n_x * p->width] = '\0';
     for (size_t j = 0; j < c->n_x; j++) {
@@ -235,6 +236,24 @@ static void print_row(const chart *c, const picture *p, const char labels[][CHAR
     print_trimmed(line);
 }
 
+/* The columns that each x has: as many as there are room for, but no fewer than its numbers need. */
+static size_t width_of_x(const chart *c, size_t left)
+{
+    const size_t columns = console_width(), n_x = c->n_x > 0 ? c->n_x : 1;
+    const size_t width = columns > left ? (columns - left) / n_x : 0, usual = (CONSOLE_USUAL - left) / n_x;
+    char number[CHART_LABEL_ROOM];
+    size_t needed = 0;
+    for (size_t j = 0; j < c->n_x; j++) {
+        needed = strlen(c->x[j]) + 1 > needed ? strlen(c->x[j]) + 1 : needed;
+        for (size_t i = 0; i < c->n_lines; i++) {
+            chart_number(number, c->lines[i].y[j], c->decimals);
+            needed = strlen(number) + 1 > needed ? strlen(number) + 1 : needed;
+        }
+    }
+    needed = needed < usual ? needed : usual;
+    return width < needed ? needed : width < MOST_WIDE ? width : MOST_WIDE;
+}
+
 void chart_print(const chart *c)
 {
     char numbers[CHART_MAX_X][CHART_LABEL_ROOM];
@@ -242,8 +261,7 @@ void chart_print(const chart *c)
     for (size_t i = 0; i < c->n_lines; i++)
         if (strlen(c->lines[i].name) + 5 > (size_t)p.left)
             p.left = (int)strlen(c->lines[i].name) + 5;
-    p.width = (COLUMNS - (size_t)p.left) / (c->n_x > 0 ? c->n_x : 1);
-    p.width = p.width < MOST_WIDE ? p.width : MOST_WIDE;
+    p.width = width_of_x(c, (size_t)p.left);
     printf("  %s\n", c->title);
     if (!c->table) {
         printf("  %s, by %s\n\n", c->y_label, c->x_label);

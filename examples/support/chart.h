@@ -5,7 +5,7 @@
  *     chart c = {.name = "memory", .title = "...", .x_label = "distance, tokens", .y_label = "right", .decimals = 2};
  *     chart_x(&c, "1-4");                                 a place on the x axis, and so on
  *     double *y = chart_line(&c, "GPT", 'T', CHART_GPT);  a series: y[i] belongs to place i; NaN: unknown
- *     chart_print(&c);                                    80 columns on stdout
+ *     chart_print(&c);                                    on stdout, as wide as the terminal
  *
  * The strings belong to the caller and must live as long as the chart. Labels of the x axis are copied.
  */
@@ -77,7 +77,8 @@ double chart_height(const chart_axis *axis, double y);
 /* A number of the table: with `decimals`, or like "3e-05" if only zeros would remain. "-" for NaN. */
 void chart_number(char room[CHART_LABEL_ROOM], double y, int decimals);
 
-/* Prints to stdout in 80 columns: the picture, and below it the numbers, which are its legend. */
+/* Prints to stdout in console_width() columns: the picture, and below it the numbers, which are its legend. No number
+   is cut that fits 80 columns. */
 void chart_print(const chart *c);
 
 /* Writes a self-contained picture of 720 x 400 points; not for tables. */

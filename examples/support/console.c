@@ -18,6 +18,8 @@ static double progress_time; /* when it may draw again */
 static int write_error;      /* errno of the first failed write to stdout */
 static volatile sig_atomic_t interrupted;
 
+enum { LONGEST_LINE = 100 }; /* of running text, in columns */
+
 #define PATIENCE 0.5 /* seconds before the first progress is shown */
 #define PAUSE 0.1    /* seconds between two drawings */
 
@@ -222,14 +224,28 @@ void console_progress(const char *format, ...)
     fflush(stderr);
 }
 
+size_t console_width(void)
+{
+    unsigned long columns = system_columns();
+    const char *told = getenv("COLUMNS");
+    if (!system_is_terminal(1))
+        return CONSOLE_USUAL;
+    if (columns == 0 && told != NULL)
+        columns = strtoul(told, NULL, 10);
+    if (columns == 0)
+        return CONSOLE_USUAL;
+    return columns < CONSOLE_NARROWEST ? CONSOLE_NARROWEST : columns > CONSOLE_WIDEST ? CONSOLE_WIDEST : columns;
+}
+
 void console_wrap(const char *text, size_t indent)
 {
+    const size_t width = console_width(), most = (width < LONGEST_LINE ? width : LONGEST_LINE) - 2;
     size_t column = indent;
     for (text += strspn(text, " \n"); *text != '\0'; text += strspn(text, " \n")) {
         size_t size = strcspn(text, " \n");
         if (text[size] == ' ' && text[size + 1] == '%') /* "12 %" stays together */
             size += 2 + strcspn(text + size + 2, " ");
-        if (column > indent && column + 1 + size > 78) {
+        if (column > indent && column + 1 + size > most) {
             printf("\n%*s", (int)indent, "");
             column = indent;
         }

@@ -58,8 +58,13 @@ bool console_print(const char *format, ...) CONSOLE_FORMAT(1, 2);
    become \xNN, all but newlines and tabs. A pipe or a file gets the text as it is. */
 bool console_say(const char *text, size_t size);
 
-/* Prints text to stdout in lines of at most 78 columns. The cursor stands at column `indent`; later lines start there.
- */
+/* How many columns everything that is drawn or wrapped has: those of the terminal if stdout is one (or, if it does not
+   tell, the environment variable COLUMNS), within these bounds; otherwise 80. */
+enum { CONSOLE_NARROWEST = 40, CONSOLE_USUAL = 80, CONSOLE_WIDEST = 160 };
+size_t console_width(void);
+
+/* Prints text to stdout in lines two columns shorter than console_width(), and no longer than people like to read. The
+   cursor stands at column `indent`; later lines start there. */
 void console_wrap(const char *text, size_t indent);
 
 /* True if everything written to stdout has arrived; called before a program ends. Silent if the reader closed a pipe.

@@ -55,6 +55,13 @@ bool system_is_terminal(int descriptor)
     return GetConsoleMode(handle_of(descriptor), &mode) != 0;
 }
 
+unsigned system_columns(void)
+{
+    CONSOLE_SCREEN_BUFFER_INFO info;
+    return GetConsoleScreenBufferInfo(handle_of(1), &info) ? (unsigned)(info.srWindow.Right - info.srWindow.Left + 1)
+                                                           : 0;
+}
+
 /* What is typed comes as UTF-16, because reading a console in UTF-8 loses characters before Windows 11. */
 int system_next_byte(FILE *stream)
 {
@@ -159,6 +166,7 @@ long system_processors(void)
 
 #else
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 char **system_start(int argc, char **argv)
@@ -171,6 +179,16 @@ char **system_start(int argc, char **argv)
 }
 
 bool system_is_terminal(int descriptor) { return isatty(descriptor); }
+
+unsigned system_columns(void)
+{
+#if defined(TIOCGWINSZ)
+    struct winsize size;
+    if (ioctl(1, TIOCGWINSZ, &size) == 0)
+        return size.ws_col;
+#endif
+    return 0;
+}
 
 /* Ctrl-C ends a read of the terminal with EINTR. */
 int system_next_byte(FILE *stream)

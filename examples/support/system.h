@@ -13,6 +13,9 @@ char **system_start(int argc, char **argv);
 
 bool system_is_terminal(int descriptor);
 
+/* The columns of the terminal that stdout is; 0 if it is none, or does not tell. */
+unsigned system_columns(void);
+
 /* The next byte of a stream; what is typed into a terminal, too. EOF at the end, or if ferror(stream);
    SYSTEM_INTERRUPTED if Ctrl-C ended the read. */
 #define SYSTEM_INTERRUPTED (EOF - 1)

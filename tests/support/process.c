@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -102,6 +103,12 @@ int process_terminal(int *master)
 
 process process_run_at_terminal(const char *const *arguments, const char *input)
 {
+    return process_run_at_columns(arguments, input, 0);
+}
+
+process process_run_at_columns(const char *const *arguments, const char *input, unsigned short columns)
+{
+    const struct winsize size = {.ws_row = 24, .ws_col = columns};
     int master, terminal = process_terminal(&master);
     FILE *files[2] = {scratch(input), scratch(NULL)};
     process p = {.out = calloc(1, 1)};
@@ -112,6 +119,7 @@ process process_run_at_terminal(const char *const *arguments, const char *input)
     assert_int_equal(tcgetattr(terminal, &as_it_is), 0);
     as_it_is.c_oflag &= ~(tcflag_t)OPOST;
     assert_int_equal(tcsetattr(terminal, TCSANOW, &as_it_is), 0);
+    assert_int_equal(ioctl(terminal, TIOCSWINSZ, &size), 0);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0)

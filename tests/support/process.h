@@ -23,6 +23,9 @@ int process_terminal(int *master);
 
 /* As process_run(), with a terminal as its stdout; newlines come as the program wrote them. */
 process process_run_at_terminal(const char *const *arguments, const char *input);
+
+/* The same with a terminal of so many columns; 0: it does not tell. */
+process process_run_at_columns(const char *const *arguments, const char *input, unsigned short columns);
 void process_free(process *p);
 
 #endif
