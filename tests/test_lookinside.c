@@ -26,15 +26,17 @@ static const char ramp[] = " .:-=+*#%@";
 
 static char shade(float value) { return ramp[(size_t)(value * 9.0F + 0.5F)]; }
 
-/* The rows of the map behind a title, as lines. */
-static const char *map_of(const char *out, const char *title)
+/* The rows of the map behind a title, as lines; the first has this label. */
+static const char *map_of(const char *out, const char *title, const char *label)
 {
     const char *at = strstr(out, title);
 
     assert_non_null(at);
-    at = strstr(at, "\n\n");
+    at = strstr(at, label);
     assert_non_null(at);
-    return strchr(at + 2, '\n') + 1;
+    while (at[-1] != '\n')
+        at--;
+    return at;
 }
 
 static const char *line_at(const char *text, size_t n)
@@ -95,7 +97,7 @@ static void close_run(run_of *r)
 static void attention_is_the_models(void **state)
 {
     char *out = output_of(run(LOOKINSIDE, MODELS "/gpt", TEXT, "--layer", "2"));
-    const char *map = map_of(out, "Layer 2: attention");
+    const char *map = map_of(out, "Layer 2: attention", "<|endoftext|> |");
     seen *s = calloc(1, sizeof *s);
 
     (void)state;
@@ -126,7 +128,7 @@ static void alignment_is_of(const char *folder, const char *title, const char *n
 {
     static const char text[] = "Tom put the ball behind the fence because it was night.";
     char *out = output_of(run(LOOKINSIDE, folder, text));
-    const char *map = map_of(out, title);
+    const char *map = map_of(out, title, " bam |");
     seen *s = calloc(1, sizeof *s);
     input in = {0};
     ink_state *state;
@@ -200,54 +202,128 @@ static void alignments_are_the_models(void **state)
     assert_non_null(strstr(out, "\n\nLayer 1: attention of each word written"));
     free(out);
 
-    /* Without attention there is nothing to align: the values. */
-    process p = run(LOOKINSIDE, MODELS "/translate_gru", "Tom laughed.", "--layer", "1");
-    assert_non_null(strstr(p.err, "(a seq2seq has no map to draw, so --svg and --layer have no effect)"));
-    out = output_of(p);
+    /* Without attention there is nothing to align: the decoder's gates and states at the words of the answer. */
+    out = output_of(run(LOOKINSIDE, MODELS "/translate_gru", "Tom laughed.", "--units", "3"));
     assert_non_null(strstr(out, "answer: tom eun useotda . </s>\n"));
-    assert_non_null(strstr(out, "\nrnn.l0.h                     1, 208                5 "));
+    assert_non_null(strstr(out, "Layer 1: gates and state of 3 of 208 units at each word\n"));
     free(out);
 }
 
-/* ---- gates ------------------------------------------------------------------------------------------------------ */
+/* ---- units ------------------------------------------------------------------------------------------------------ */
 
-static int compare_floats(const void *a, const void *b)
+static char sign(float value)
 {
-    float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
+    return value < -0.6F ? 'O' : value < -0.2F ? 'o' : value < 0.2F ? ' ' : value < 0.6F ? '+' : '#';
 }
 
-/* The first panel of each row: the gate that keeps, block 1 of both cells. */
-static void gates_are_of(const char *folder, size_t n_blocks)
+/* The units that the program says it shows, "3,17,40", copied to list; their number. */
+static size_t units_in(const char *out, char list[200])
 {
-    char *out = output_of(run(LOOKINSIDE, folder, "It was night. Anna laughed."));
-    const char *map = map_of(out, "Layer 1: gates");
+    const char *at = strstr(out, "\n  --only ");
+    size_t n = 1;
+
+    assert_non_null(at);
+    snprintf(list, 200, "%.*s", (int)strcspn(at + 10, "\n"), at + 10);
+    for (const char *c = list; *c != '\0'; c++)
+        n += *c == ',';
+    return n;
+}
+
+/* Each row of a panel is one unit, in the order of the list: `value` of the trace `name` [blocks size], block `block`,
+   when the text is read token by token. */
+static void panel_is_of(const char *folder, const char *text, const char *out, const char *title, const char *list,
+                        const char *name, size_t block, size_t size, bool is_signed)
+{
     seen *s = calloc(1, sizeof *s);
+    const char *panel = strstr(out, title);
+    char label[32];
 
     assert_non_null(s);
-    s->name = "rnn.l0.gates";
-    run_of r = open_run(folder, "It was night. Anna laughed.", s);
+    assert_non_null(panel);
+    s->name = name;
+    const char *line_start = panel;
+    while (line_start > out && line_start[-1] != '\n')
+        line_start--;
+    const size_t column = (size_t)(panel - line_start);
+    snprintf(label, sizeof label, " unit %.*s |", (int)strcspn(list, ","), list);
+    const char *map = map_of(panel, title, label);
+    run_of r = open_run(folder, text, s);
     for (size_t t = 0; t < r.n; t++) {
+        const char *unit = list;
         assert_ok(r.ctx, ink_model_forward(r.ctx, r.lm.model, r.state, r.tokens + t, 1, NULL));
-        size_t h = s->n / n_blocks;
-        float *gate = s->values + h;
-        const char *row = strstr(line_at(map, t), " |") + 2;
-        size_t cell = (size_t)(strchr(row, '|') - row) / 10;
-        qsort(gate, h, sizeof *gate, compare_floats);
-        for (size_t i = 0; i < 10; i++)
-            assert_int_equal(row[i * cell], shade(gate[(2 * i + 1) * h / 20]));
+        assert_true(s->n >= (block + 1) * size);
+        for (size_t row = 0; unit != NULL; row++) {
+            const char *at = line_at(map, row);
+            snprintf(label, sizeof label, "unit %.*s |", (int)strcspn(unit, ","), unit);
+            assert_non_null(strstr(at, label));
+            assert_true(strstr(at, label) < strchr(at, '\n'));
+            at += column;
+            assert_int_equal(at[-1], '|');
+            const size_t cell = (size_t)(strchr(at, '|') - at) / r.n;
+            const float value = s->values[block * size + strtoul(unit, NULL, 10) - 1];
+            assert_int_equal(at[t * cell], is_signed ? sign(value) : shade(value));
+            unit = strchr(unit, ',');
+            unit = unit != NULL ? unit + 1 : NULL;
+        }
     }
     close_run(&r);
     free(s);
-    free(out);
 }
 
-static void gates_are_the_models(void **state)
+/* A unit has the same row in all panels and for every text; rows and columns have their labels. */
+static void units_keep_their_rows(void **state)
 {
+    static const char *const texts[] = {"It was night. Anna laughed.", "It was day. They had a cat with them. It"};
+    char list[200], again[200];
+
     (void)state;
-    gates_are_of(MODELS "/gru", 3);
-    gates_are_of(MODELS "/lstm", 4);
+    char *out = output_of(run(LOOKINSIDE, MODELS "/lstm", texts[0]));
+    assert_int_equal(units_in(out, list), 16);
+    assert_non_null(strstr(out, "Layer 1: gates and state of 16 of 224 units at each word\n"));
+    assert_non_null(strstr(out, "  f, i, o from 0 to 1: "));
+    assert_non_null(strstr(out, "  tanh(c), h from -1 to 1: O below -0.6"));
+    free(out);
+    for (size_t i = 0; i < 2; i++) {
+        out = output_of(run(LOOKINSIDE, MODELS "/lstm", texts[i], "--only", list));
+        panel_is_of(MODELS "/lstm", texts[i], out, "f: kept", list, "rnn.l0.gates", 1, 224, false);
+        panel_is_of(MODELS "/lstm", texts[i], out, "i: taken in", list, "rnn.l0.gates", 0, 224, false);
+        panel_is_of(MODELS "/lstm", texts[i], out, "o: shown", list, "rnn.l0.gates", 3, 224, false);
+        panel_is_of(MODELS "/lstm", texts[i], out, "h: state", list, "rnn.l0.h", 0, 224, true);
+        free(out);
+    }
+
+    out = output_of(run(LOOKINSIDE, MODELS "/gru", texts[0], "--units", "5"));
+    assert_int_equal(units_in(out, list), 5);
+    panel_is_of(MODELS "/gru", texts[0], out, "z: kept", list, "rnn.l0.gates", 1, 256, false);
+    panel_is_of(MODELS "/gru", texts[0], out, "r: looked at", list, "rnn.l0.gates", 0, 256, false);
+    panel_is_of(MODELS "/gru", texts[0], out, "n: new", list, "rnn.l0.gates", 2, 256, true);
+    panel_is_of(MODELS "/gru", texts[0], out, "h: state", list, "rnn.l0.h", 0, 256, true);
+    free(out);
+
+    /* Without gates the state alone; each layer has its own units. */
+    out = output_of(run(LOOKINSIDE, MODELS "/rnn", texts[0], "--layer", "2"));
+    assert_null(strstr(out, "Layer 1"));
+    units_in(out, list);
+    panel_is_of(MODELS "/rnn", texts[0], out, "h\n", list, "rnn.l1.h", 0, 288, true);
+    free(out);
+    out = output_of(run(LOOKINSIDE, MODELS "/mlp", texts[1], "--units", "4"));
+    assert_non_null(strstr(out, "Layer 1: the output of 4 of 256 units at each word\n"));
+    units_in(out, again);
+    panel_is_of(MODELS "/mlp", texts[1], out, "h\n", again, "mlp.layers.0.out", 0, 256, true);
+    free(out);
+
+    /* The picture of the page, to the last digit. */
+    char *folder = fresh_folder();
+    size_t size;
+    free(output_of(
+        run(LOOKINSIDE, MODELS "/lstm", "It was night. Anna laughed. It was still", "--units", "8", "--svg", folder)));
+    char *made = read_file(folder, "rnn.l0.svg", &size);
+    char *committed = read_file(SOURCE_DIR "/examples/plots", "rnn.l0.svg", &size);
+    assert_string_equal(made, committed);
+    assert_int_equal(count_of(made, ">laughed</text>"), 5);
+    free(made);
+    free(committed);
+    forget(folder);
 }
 
 static void values_are_listed(void **state)
@@ -262,7 +338,7 @@ static void values_are_listed(void **state)
     out = output_of(run(LOOKINSIDE, MODELS "/bert", "Anna and Tom", "--values")); /* with [CLS] and [SEP] */
     assert_non_null(strstr(out, "\nh.1.attn.weights             4, 5, 5               1 "));
     free(out);
-    out = output_of(run(LOOKINSIDE, MODELS "/rnn", "Anna and Tom")); /* no gates: the values */
+    out = output_of(run(LOOKINSIDE, MODELS "/rnn", "Anna and Tom", "--values"));
     assert_non_null(strstr(out, "\nrnn.l1.h                     1, 288                4 "));
     free(out);
 }
@@ -280,7 +356,8 @@ static void maps_are_pictures(void **state)
                       .panels = panels,
                       .rows = labels,
                       .columns = labels,
-                      .values = values};
+                      .values = values,
+                      .n_unsigned = 5};
     FILE *file = tmpfile();
     char *svg = calloc(20000, 1);
 
@@ -323,13 +400,16 @@ static void mistakes_are_answered(void **state)
     refused(run(LOOKINSIDE, MODELS "/none", "a"), "none");
     refused(run(LOOKINSIDE, MODELS "/gpt", text), "up to 64 can be shown");
     refused(run(LOOKINSIDE, MODELS "/gpt", "Anna", "--layer", "3"), "there are 2 layers to show, not 3");
+    refused(run(LOOKINSIDE, MODELS "/rnn", "Anna", "--layer", "3"), "there are 2 layers to show, not 3");
+    refused(run(LOOKINSIDE, MODELS "/rnn", "Anna", "--only", "1,289"), "--only lists units from 1 to 288");
+    refused(run(LOOKINSIDE, MODELS "/rnn", "Anna", "--only", "1,,2"), "with commas between them, found ''");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attention_is_the_models), cmocka_unit_test(alignments_are_the_models),
-        cmocka_unit_test(gates_are_the_models),    cmocka_unit_test(values_are_listed),
+        cmocka_unit_test(units_keep_their_rows),   cmocka_unit_test(values_are_listed),
         cmocka_unit_test(maps_are_pictures),       cmocka_unit_test(pictures_are_written),
         cmocka_unit_test(mistakes_are_answered),
     };

@@ -6,25 +6,28 @@
  * (columns). A GPT attends to the tokens so far, a BERT to all of them.
  * Encoder-decoders: the text is a source. The model writes its likeliest answer, and a map shows how each word of it (a
  * row) attends to the words of the source (columns). This is their alignment.
- * GRU and LSTM: for each token the gates of all units, sorted from the most closed to the most open one, in ten steps.
- * They show how much of the memory is kept and how much is written anew.
+ * RNN, GRU, LSTM and MLP: for some units (rows) their gates and their state at each token (columns). A unit keeps its
+ * row in all panels, so it can be followed from word to word.
  * All other models, and these too with --values: a list of all values by name, with shape and size.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "chart.h"
+#include "heat.h"
 #include "lm.h"
 
-enum { MAX_TOKENS = 64, MAX_VIEWS = 64, MAX_VALUES = 512, MAX_PANELS = 16, N_STEPS = 10, NAME = 48, LABEL = 24 };
+enum { MAX_TOKENS = 64, MAX_VIEWS = 256, MAX_VALUES = 512, MAX_PANELS = 16, MAX_UNITS = 64, NAME = 48, LABEL = 32 };
 
-static const char *svg_folder;
-static uint64_t asked_layer;
+static const char *svg_folder, *asked_units;
+static uint64_t asked_layer, n_units = 16;
 static bool values_only;
 
 static const cli_option options[] = {
     CLI_COUNT("--layer", "L", &asked_layer, 1, MAX_VIEWS, "only this layer, counted from 1 (default: all)"),
+    CLI_COUNT("--units", "N", &n_units, 1, MAX_UNITS,
+              "of RNN, GRU, LSTM, MLP: show so many units, those that hold something for longest (default 16)"),
+    CLI_TEXT("--only", "LIST", &asked_units, "show these units instead, counted from 1: 3,17,40"),
     CLI_FLAG("--values", &values_only, "list all intermediate values instead: name, shape, size"),
     CLI_TEXT("--svg", "FOLDER", &svg_folder, "also write each map there, as a picture"),
     LM_TYPE,
@@ -33,138 +36,22 @@ static const cli_option options[] = {
 static cli line = {
     .name = "lookinside",
     .usage = "FOLDER \"text\" [options]",
-    .about = "Shows what a model does with a text: the attention of every head, or the gates over time.\n"
+    .about = "Shows what a model does with a text: the attention of every head, or gates and states over the words.\n"
              "FOLDER may be a .gguf file; the text - is what stdin holds.",
     .samples = "  lookinside examples/models/gpt \"Anna and Tom had a cat with them. Anna fed the\"\n"
                "  lookinside examples/models/lstm \"It was night. Anna laughed. It was still\"\n"
+               "  lookinside examples/models/rnn \"It was night. Anna laughed. It was still\" --only 3,17,40\n"
+               "  lookinside examples/models/mlp \"Anna and Tom\" --units 8\n"
                "  lookinside examples/models/translate_attention \"Tom put the ball in the box.\"\n"
-               "  lookinside examples/models/mlp \"Anna and Tom\" --values\n",
+               "  lookinside examples/models/gpt \"Anna and Tom\" --values\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(2, 2, "FOLDER", "the text"),
     .text = 1,
 };
 
-/* ---- heat maps -------------------------------------------------------------------------------------------------- */
-
-/* Numbers between 0 and 1 as characters of a terminal or as squares of an SVG picture. A map has panels of one size
-   (the heads of a layer, the gates of a cell) side by side; they share the labels of their rows. */
-typedef struct heat {
-    const char *title;
-    size_t n_panels, n_rows, n_columns;
-    const char *const *panels;  /* [n_panels] titles */
-    const char *const *rows;    /* [n_rows] labels, safe for a terminal */
-    const char *const *columns; /* [n_columns] labels, shown in the picture only; NULL: none */
-    const float *values;        /* [n_panels, n_rows, n_columns] */
-} heat;
-
-static float value_at(const heat *h, size_t panel, size_t row, size_t column)
-{
-    float value = h->values[(panel * h->n_rows + row) * h->n_columns + column];
-    return value > 0 ? value < 1 ? value : 1 : 0; /* NaN is 0 */
-}
-
-static size_t longest(const char *const *labels, size_t n, size_t most)
-{
-    size_t size = 0;
-    for (size_t i = 0; labels != NULL && i < n; i++)
-        size = strlen(labels[i]) > size ? strlen(labels[i]) : size;
-    return size < most ? size : most;
-}
-
-/* Prints to stdout in 80 columns, as many panels side by side as fit. From ' ', 0, to '@', 1. */
-static void heat_print(const heat *h)
-{
-    enum { WIDTH = 80, ROW_LABEL = 13 }; /* "<|endoftext|>" has 13 letters */
-    static const char ramp[] = " .:-=+*#%@";
-    int label = (int)longest(h->rows, h->n_rows, ROW_LABEL);
-    size_t room = (size_t)(WIDTH - 2 - label - 1);
-    size_t cell = h->n_panels * (2 * h->n_columns + 2) > room ? 1 : 2; /* characters of a value */
-    size_t at_once = room / (h->n_columns * cell + 2), end;
-    int width = (int)(h->n_columns * cell);
-    printf("%s\n\n", h->title);
-    for (size_t first = 0; first < h->n_panels; first = end) {
-        end = first + (at_once > 0 ? at_once : 1);
-        end = end < h->n_panels ? end : h->n_panels;
-        printf("  %*s", label, "");
-        for (size_t p = first; p < end; p++)
-            printf(" %-*.*s", p + 1 < end ? width + 1 : 0, width + 1, h->panels[p]);
-        putchar('\n');
-        for (size_t r = 0; r < h->n_rows; r++) {
-            printf("  %*.*s", label, label, h->rows[r]);
-            for (size_t p = first; p < end; p++) {
-                fputs(" |", stdout);
-                for (size_t c = 0; c < h->n_columns * cell; c++)
-                    putchar(ramp[(size_t)(value_at(h, p, r, c / cell) * 9.0F + 0.5F)]);
-            }
-            puts("|");
-        }
-        putchar('\n');
-    }
-}
-
-enum { CELL = 14, GAP = 28, TOP = 56, LETTER = 7, ACROSS = 4, SCALE = 10 };
-
-/* From white over light blue to dark blue: the brightness alone tells the value. */
-static void write_cell(float value, size_t x, size_t y, FILE *file)
-{
-    float dark = 1 - value;
-    if (value >= 0.005F)
-        fprintf(file, "<rect x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" fill=\"#%02x%02x%02x\"/>\n", x, y, CELL,
-                CELL, (unsigned)(255 * dark * dark), (unsigned)(255 * dark), (unsigned)(160 + 95 * dark));
-}
-
-static void write_frame(size_t x, size_t y, size_t width, size_t height, FILE *file)
-{
-    fprintf(file, "<rect x=\"%zu\" y=\"%zu\" width=\"%zu\" height=\"%zu\" fill=\"none\" stroke=\"#222222\"/>\n", x, y,
-            width, height);
-}
-
-static void write_label(size_t x, size_t y, const char *more, const char *text, FILE *file)
-{
-    fprintf(file, "<text x=\"%zu\" y=\"%zu\" %s>", x, y, more);
-    chart_write_escaped(text, file);
-    fputs("</text>\n", file);
-}
-
-/* Writes a self-contained picture: panels in rows of four, a scale, and its own background. */
-static void heat_write_svg(const heat *h, FILE *file)
-{
-    size_t label = 20 + LETTER * longest(h->rows, h->n_rows, 40); /* room for the labels of rows, and of columns */
-    size_t head = 8 + LETTER * longest(h->columns, h->n_columns, 40);
-    size_t across = h->n_panels < ACROSS ? h->n_panels : ACROSS, down = (h->n_panels + across - 1) / across;
-    size_t panel_width = h->n_columns * CELL + GAP, panel_height = h->n_rows * CELL + GAP + head;
-    size_t width = label + across * panel_width, height = TOP + down * panel_height + 40, y = height - 28;
-    if (width < 40 + LETTER * 3 / 2 * strlen(h->title))
-        width = 40 + LETTER * 3 / 2 * strlen(h->title);
-    chart_begin_svg(file, h->title, width, height, 11);
-    write_label(20, 28, "font-size=\"16\" font-weight=\"bold\"", h->title, file);
-    for (size_t p = 0; p < h->n_panels; p++) {
-        size_t left = label + p % across * panel_width, top = TOP + head + p / across * panel_height;
-        write_label(left, top - head - 6, "font-weight=\"bold\"", h->panels[p], file);
-        for (size_t c = 0; h->columns != NULL && c < h->n_columns; c++) {
-            char turn[80];
-            snprintf(turn, sizeof turn, "transform=\"rotate(-90 %zu %zu)\"", left + c * CELL + CELL - 3, top - 3);
-            write_label(left + c * CELL + CELL - 3, top - 3, turn, h->columns[c], file);
-        }
-        for (size_t r = 0; r < h->n_rows; r++) {
-            if (p % across == 0)
-                write_label(left - 6, top + r * CELL + CELL - 3, "text-anchor=\"end\"", h->rows[r], file);
-            for (size_t c = 0; c < h->n_columns; c++)
-                write_cell(value_at(h, p, r, c), left + c * CELL, top + r * CELL, file);
-        }
-        write_frame(left, top, h->n_columns * CELL, h->n_rows * CELL, file);
-    }
-    write_label(label - 6, y + CELL - 3, "text-anchor=\"end\"", "0", file); /* the scale, from 0 to 1 */
-    for (size_t i = 0; i <= SCALE; i++)
-        write_cell((float)i / SCALE, label + i * CELL, y, file);
-    write_frame(label, y, CELL * (SCALE + 1), CELL, file);
-    write_label(label + (SCALE + 1) * CELL + 6, y + CELL - 3, "", "1", file);
-    fputs("</svg>\n", file);
-}
-
 /* ---- tracing ---------------------------------------------------------------------------------------------------- */
 
-/* The attention weights or the gates of one layer, collected row by row. */
+/* The attention weights, the gates or the state of one layer, collected row by row. */
 typedef struct view {
     char name[NAME];
     size_t n_heads, n_rows; /* rows so far */
@@ -196,8 +83,19 @@ static bool ends_with(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
+/* The view of this name, with the number of a layer in it; NULL if there is none. */
+static const view *find_view(const traces *s, const char *format, size_t layer)
+{
+    char name[NAME];
+    snprintf(name, sizeof name, format, layer);
+    for (size_t i = 0; i < s->n_views; i++)
+        if (strcmp(s->views[i].name, name) == 0)
+            return &s->views[i];
+    return NULL;
+}
+
 /* Adds rows to the view of that name: attention [heads, rows, positions], where each row has room for all tokens of the
-   text or the source, or gates [rows, gates h]. False if there is no room. */
+   text or the source, or gates and states [rows, width]. False if there is no room. */
 static bool add_rows(traces *s, const char *name, const ink_tensor *traced, bool is_attention)
 {
     const size_t *dim = traced->shape.dim;
@@ -255,8 +153,9 @@ static bool add_value(traces *s, const char *name, const ink_tensor *traced)
 static void trace_value(void *user, const char *name, const ink_tensor *traced)
 {
     traces *s = user;
-    bool is_attention = ends_with(name, s->attention), is_gates = s->n_source == 0 && ends_with(name, ".gates");
-    if (!add_value(s, name, traced) || ((is_attention || is_gates) && !add_rows(s, name, traced, is_attention)))
+    bool is_attention = ends_with(name, s->attention),
+         is_units = strncmp(name, "rnn.l", 5) == 0 || strncmp(name, "mlp.", 4) == 0;
+    if (!add_value(s, name, traced) || ((is_attention || is_units) && !add_rows(s, name, traced, is_attention)))
         s->full = true;
 }
 
@@ -369,51 +268,133 @@ static bool show_attention(const page *rows, const page *columns, const view *v,
     static const char *const names[MAX_PANELS] = {"head 1",  "head 2",  "head 3",  "head 4",  "head 5",  "head 6",
                                                   "head 7",  "head 8",  "head 9",  "head 10", "head 11", "head 12",
                                                   "head 13", "head 14", "head 15", "head 16"};
+    const size_t n = v->n_heads < MAX_PANELS ? v->n_heads : MAX_PANELS;
     char title[NAME + 64];
-    heat map = {title, 0, rows->n_tokens, columns->n_tokens, names, rows->labels, columns->labels, v->values};
-    map.n_panels = v->n_heads < MAX_PANELS ? v->n_heads : MAX_PANELS;
+    const heat map = {title, n, rows->n_tokens, columns->n_tokens, names, rows->labels, columns->labels, v->values, n};
     snprintf(title, sizeof title, "Layer %zu: attention of each %s (columns)", layer,
              rows == columns ? "token (row) to the others" : "word written (row) to the source");
     return show_map(&map, v->name);
 }
 
-static int compare_values(const void *a, const void *b)
+/* The units that are shown get true in picked [h->width]: those of --only, or those whose state varies most over the
+   text without changing at every word: they hold something. Returns their number, 0 after an error message. */
+static size_t pick_units(const view *h, size_t n_words, bool *picked)
 {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
+    size_t n = 0;
+    for (const char *at = asked_units; at != NULL;) {
+        char number[16];
+        size_t size = strcspn(at, ",");
+        uint64_t unit = 0;
+        snprintf(number, sizeof number, "%.*s", (int)(size < 15 ? size : 15), at);
+        if (!number_whole(number, &unit) || unit == 0 || unit > h->width) {
+            console_complain("--only lists units from 1 to %zu with commas between them, found '%s'", h->width, number);
+            return 0;
+        }
+        n += !picked[unit - 1];
+        picked[unit - 1] = true;
+        at = at[size] == ',' ? at + size + 1 : NULL;
+    }
+    while (asked_units == NULL && n < n_units && n < h->width) {
+        double most = -1;
+        size_t best = 0;
+        for (size_t i = 0; i < h->width; i++) {
+            double mean = 0, varies = 0, jumps = 0;
+            for (size_t t = 0; t < n_words; t++)
+                mean += (double)h->values[t * h->width + i] / (double)n_words;
+            for (size_t t = 0; t < n_words; t++) {
+                const float *x = h->values + t * h->width + i;
+                varies += ((double)*x - mean) * ((double)*x - mean);
+                jumps += t > 0 ? ((double)*x - (double)x[-(ptrdiff_t)h->width]) *
+                                     ((double)*x - (double)x[-(ptrdiff_t)h->width])
+                               : 0;
+            }
+            varies -= jumps / 2; /* which leaves nothing of a unit that jumps at random */
+            if (!picked[i] && varies > most) {
+                most = varies;
+                best = i;
+            }
+        }
+        picked[best] = true;
+        n++;
+    }
+    return n;
 }
 
-/* The gates between 0 and 1, and their places among the rows of a cell: r, z, n and i, f, g, o. */
-static const struct cell_gates {
-    const char *kind;
-    size_t n_blocks, n_gates;
-    size_t block[3];
-    const char *names[3];
-} cells[] = {
-    {"gru", 3, 2, {1, 0}, {"z: kept", "r: looked at"}},
-    {"lstm", 4, 3, {1, 0, 3}, {"f: kept", "i: taken in", "o: shown"}},
-};
+/* Part `block` of the rows of a view, for each unit. */
+typedef struct unit_panel {
+    const view *from;
+    size_t block;
+    const char *title;
+} unit_panel;
 
-/* Shows each gate of each token, [h], in steps: the units at 5 %, 15 %, ... of all, sorted by their values. */
-static bool show_gates(const page *p, const view *v, size_t layer, const struct cell_gates *cell)
+/* What there is to show of a recurrent layer or a layer of an MLP; the state h is the last. *n_gates come first. */
+static size_t panels_of(const view *h, const view *c, const view *gates, unit_panel panels[5], size_t *n_gates)
 {
-    size_t h = v->width / cell->n_blocks;
-    char title[NAME + 64];
-    float *steps = console_memory(cell->n_gates * p->n_tokens * N_STEPS, sizeof *steps);
-    float *sorted = console_memory(h, sizeof *sorted), *step = steps;
-    const heat map = {title, cell->n_gates, p->n_tokens, N_STEPS, cell->names, p->labels, NULL, steps};
-    bool done = steps != NULL && sorted != NULL;
-    snprintf(title, sizeof title, "Layer %zu: gates at each token, from the most closed unit to the most open", layer);
-    for (size_t g = 0; done && g < cell->n_gates; g++)
-        for (size_t t = 0; t < p->n_tokens; t++) {
-            memcpy(sorted, v->values + t * v->width + cell->block[g] * h, h * sizeof *sorted);
-            qsort(sorted, h, sizeof *sorted, compare_values);
-            for (size_t i = 0; i < N_STEPS; i++)
-                *step++ = sorted[(2 * i + 1) * h / (2 * N_STEPS)];
+    const unit_panel lstm[] = {{gates, 1, "f: kept"},
+                               {gates, 0, "i: taken in"},
+                               {gates, 3, "o: shown"},
+                               {c, 0, "tanh(c): memory"},
+                               {h, 0, "h: state"}},
+                     gru[] = {{gates, 1, "z: kept"},
+                              {gates, 0, "r: looked at"},
+                              {gates, 2, "n: new"},
+                              {h, 0, "h: state"}},
+                     alone[] = {{h, 0, "h"}};
+    const unit_panel *from = c != NULL ? lstm : gates != NULL ? gru : alone;
+    const size_t n = c != NULL ? 5 : gates != NULL ? 4 : 1;
+    *n_gates = c != NULL ? 3 : gates != NULL ? 2 : 0;
+    memcpy(panels, from, n * sizeof *panels);
+    return n;
+}
+
+/* Shows gates and state of some units of a layer. */
+static bool show_units(const page *words, const traces *s, size_t layer)
+{
+    const view *h = find_view(s, "rnn.l%zu.h", layer), *c = find_view(s, "rnn.l%zu.c", layer),
+               *gates = find_view(s, "rnn.l%zu.gates", layer);
+    const bool is_mlp = h == NULL;
+    h = is_mlp ? find_view(s, "mlp.layers.%zu.out", layer) : h;
+    unit_panel panels[5];
+    size_t n_gates, n_panels = panels_of(h, c, gates, panels, &n_gates), n_words = words->n_tokens;
+    char title[NAME + 64], name[NAME], labels[MAX_UNITS][LABEL];
+    const char *titles[5], *rows[MAX_UNITS];
+    bool *picked = console_memory(h->width, sizeof *picked);
+    const size_t n = picked != NULL ? pick_units(h, n_words, picked) : 0;
+    float *values = n > 0 ? console_memory(n_panels * n * n_words, sizeof *values) : NULL, *value = values, largest = 1;
+    for (size_t i = 0; i < n_words * h->width; i++)
+        largest = fabsf(h->values[i]) > largest ? fabsf(h->values[i]) : largest;
+    for (size_t p = 0; values != NULL && p < n_panels; p++) {
+        titles[p] = panels[p].title;
+        for (size_t unit = 0, row = 0; unit < h->width; unit++) {
+            if (!picked[unit])
+                continue;
+            rows[row] = labels[row];
+            snprintf(labels[row++], LABEL, "unit %zu", unit + 1);
+            for (size_t t = 0; t < n_words; t++) {
+                float x = panels[p].from->values[t * panels[p].from->width + panels[p].block * h->width + unit];
+                *value++ = panels[p].from == c ? tanhf(x) : panels[p].from == h ? x / largest : x;
+            }
         }
-    done = done && show_map(&map, v->name);
-    free(steps);
-    free(sorted);
+    }
+    const heat map = {title, n_panels, n, n_words, titles, rows, words->labels, values, n_gates};
+    snprintf(title, sizeof title, "Layer %zu: %s of %zu of %zu units at each word", layer + 1,
+             is_mlp        ? "the output"
+             : n_gates > 0 ? "gates and state"
+                           : "the state",
+             n, h->width);
+    snprintf(name, sizeof name, is_mlp ? "mlp.%zu" : "rnn.l%zu", layer);
+    bool done = values != NULL && show_map(&map, name);
+    if (done && largest > 1)
+        printf("  h is shown as a share of %.3g, the largest there is\n", (double)largest);
+    if (done && asked_units == NULL && n < h->width) {
+        fputs("  These units hold something for longest. To see the same ones over another text:\n  --only ", stdout);
+        for (size_t unit = 0, row = 0; unit < h->width; unit++)
+            if (picked[unit])
+                printf("%s%zu", row++ > 0 ? "," : "", unit + 1);
+        puts("\n");
+    }
+    free(values);
+    free(picked);
     return done;
 }
 
@@ -435,19 +416,25 @@ static void show_words(const char *what, const page *p)
     putchar('\n');
 }
 
-static bool show_all(const page *rows, const page *columns, const traces *s, const char *kind)
+/* Shows the attention of all layers, or where there is none their units. */
+static bool show_all(const page *rows, const page *columns, const traces *s)
 {
+    size_t n = 0, n_layers = 0;
     bool done = true;
-    for (size_t i = 0; done && i < s->n_views; i++) {
-        bool is_gates = ends_with(s->views[i].name, ".gates");
-        if (asked_layer != 0 && asked_layer != i + 1)
-            continue;
-        if (!is_gates)
-            done = show_attention(rows, columns, &s->views[i], i + 1);
-        for (size_t k = 0; is_gates && k < sizeof cells / sizeof *cells; k++)
-            if (strcmp(cells[k].kind, kind) == 0)
-                done = show_gates(rows, &s->views[i], i + 1, &cells[k]);
-    }
+    for (size_t i = 0; i < s->n_views; i++)
+        n_layers += ends_with(s->views[i].name, s->attention);
+    const bool attends = n_layers > 0;
+    while (!attends &&
+           (find_view(s, "rnn.l%zu.h", n_layers) != NULL || find_view(s, "mlp.layers.%zu.out", n_layers) != NULL))
+        n_layers++;
+    if (asked_layer > n_layers)
+        return console_complain("there are %zu layers to show, not %llu", n_layers, (unsigned long long)asked_layer);
+    for (size_t i = 0; done && attends && i < s->n_views; i++)
+        if (ends_with(s->views[i].name, s->attention) && (++n == asked_layer || asked_layer == 0))
+            done = show_attention(rows, columns, &s->views[i], n);
+    for (size_t i = 0; done && !attends && i < n_layers; i++)
+        if (asked_layer == 0 || asked_layer == i + 1)
+            done = show_units(rows, s, i);
     return done;
 }
 
@@ -469,10 +456,8 @@ static bool show_text(const language_model *lm, traces *s)
                                       write_answer(lm, &in)));
     s->n_tokens = wants_source ? in.n_written : in.n;
     s->n_source = wants_source ? in.n : 0;
-    s->attention = wants_source && strcmp(lm->info->kind, "seq2seq") != 0 ? "cross.weights" : "attn.weights";
+    s->attention = wants_source && strcmp(lm->info->kind, "seq2seq") != 0 ? ".cross.weights" : "attn.weights";
     done = done && run_traced(lm, &in, s);
-    if (done && asked_layer > s->n_views && s->n_views > 0)
-        done = console_complain("there are %zu layers to show, not %llu", s->n_views, (unsigned long long)asked_layer);
     if (done) {
         make_labels(&columns, lm->tokenizer, in.tokens, in.n);
         if (wants_source) {
@@ -486,7 +471,7 @@ static bool show_text(const language_model *lm, traces *s)
         if (values_only || s->n_views == 0)
             show_values(s);
         else
-            done = show_all(wants_source ? &rows : &columns, &columns, s, lm->info->kind);
+            done = show_all(wants_source ? &rows : &columns, &columns, s);
     }
     ink_tokenizer_free(target);
     ink_encoded_free(in.encoded);
