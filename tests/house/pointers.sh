@@ -38,11 +38,11 @@ for page in README.md examples/*.md examples/train/README.md src/README.md src/i
     for link in $(grep -oE '\]\([^)#]+\)' "$page" | sed 's/^](//; s/)$//' | grep -v '^https*:' | sort -u); do
         [ -e "$(dirname "$page")/$link" ] || echo "$page: there is nothing at $link"
     done >>"$report"
-    # file.md#a-heading: a heading in small letters, without marks, with a hyphen for each blank
+    # file.md#a-heading: a heading in small letters of any alphabet, without marks, with a hyphen for each blank
     for link in $(grep -oE '\]\([A-Za-z0-9_./-]*#[^)]+\)' "$page" | sed 's/^](//; s/)$//' | sort -u); do
         target=$(dirname "$page")/${link%%#*}
         [ -n "${link%%#*}" ] || target=$page
-        sed -n 's/^##* //p' "$target" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9_\n-' | grep -qx -e "${link#*#}" ||
+        sed -n 's/^##* //p' "$target" | tr 'A-Z ' 'a-z-' | tr -d '!-,./:-@[-^`{-~' | grep -qx -e "${link#*#}" ||
             echo "$page: no heading for $link"
     done >>"$report"
 done
