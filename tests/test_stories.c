@@ -29,7 +29,7 @@ static story_settings with_range(unsigned low, unsigned high)
 /* Opening and closing only, everything else switched off. */
 static story_settings bare(unsigned switches)
 {
-    const story_settings s = {{0, 0}, {0, 0}, {0, 0}, {0, 0}, 1, 1, 1, 1, 0, switches, 0};
+    const story_settings s = {{0, 0}, {0, 0}, {0, 0}, {0, 0}, 1, 1, 1, 1, 0, switches, 0, 0};
 
     return s;
 }
@@ -307,6 +307,36 @@ static void the_switch_is_pressed_unseen(void **state)
     assert_true(many > looks / 100);
 }
 
+/* Girls and boys lead as often, or only girls do; and a story with a boy as leader is none of the latter world. */
+static void girls_lead(void **state)
+{
+    story_settings both = with_range(2, 4), girls = both;
+    unsigned leaders = 0, by_girls = 0;
+    story told, read;
+
+    (void)state;
+    girls.girls_lead = 1;
+    for (uint64_t index = 0; index < 400; index++) {
+        char sentence[64];
+        for (unsigned only = 0; only < 2; only++) {
+            story_tell(only ? &girls : &both, 5, index, &told);
+            const story_name *girl = &told.names[told.girl];
+            assert_true(told.girl < 2 && girl->entity == STORY_A_PERSON);
+            snprintf(sentence, sizeof sentence, "%.*s was the leader", (int)girl->length, told.text + girl->at);
+            const int leads = strstr(told.text, sentence) != NULL, led = strstr(told.text, " was the leader") != NULL;
+            if (only) {
+                assert_int_equal(leads, led);
+            } else if (led) {
+                leaders++;
+                by_girls += (unsigned)leads;
+                assert_int_equal(story_read(&girls, STORY_ENGLISH, told.text, &read), leads);
+            }
+        }
+    }
+    assert_true(leaders > 100);
+    assert_in_range(by_girls, 2 * leaders / 5, 3 * leaders / 5);
+}
+
 /* ---- Sori -------------------------------------------------------------------------------------------------------- */
 
 /* Every kind of sentence, and the forms of every particle. */
@@ -538,6 +568,7 @@ int main(void)
         cmocka_unit_test(answers_stand_where_they_are_said_to),
         cmocka_unit_test(labels_stand_where_they_are_said_to),
         cmocka_unit_test(the_switch_is_pressed_unseen),
+        cmocka_unit_test(girls_lead),
         cmocka_unit_test(sentences_are_translated),
         cmocka_unit_test(translation_is_one_to_one),
         cmocka_unit_test(sori_determines_the_choices_too),

@@ -13,7 +13,7 @@
 /* The settings of the conversations that the assistant learned from (examples/train/assistant.py). */
 static story_settings settings_of(unsigned sentences, unsigned move, unsigned put)
 {
-    const story_settings s = {{0, sentences}, {1, 3}, {0, 1}, {1, 3}, 150, 100, 30, 30, put, 4, move};
+    const story_settings s = {{0, sentences}, {1, 3}, {0, 1}, {1, 3}, 150, 100, 30, 30, put, 4, move, 0};
 
     return s;
 }

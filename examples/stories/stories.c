@@ -31,7 +31,7 @@ static uint64_t seed = 1, count = 10, weights[N_WEIGHTS];
 static const char *ranges[N_RANGES];
 static const char *joined;
 static unsigned join[2] = {1, 1};
-static bool with_bits, as_json, reads, pairs, in_sori, talks;
+static bool with_bits, as_json, reads, pairs, in_sori, talks, girls_lead;
 
 static const cli_option options[] = {
     CLI_TEXT("--sentences", "LOW:HIGH", &ranges[0], "between opening and closing"),
@@ -45,6 +45,7 @@ static const cli_option options[] = {
     CLI_COUNT("--put", "W", &weights[4], 0, MOST, "weight of one more object"),
     CLI_COUNT("--switches", "PERCENT", &weights[5], 0, 100, "stories of the switch"),
     CLI_COUNT("--move", "W", &weights[6], 0, MOST, "weight of putting an object elsewhere"),
+    CLI_FLAG("--girls-lead", &girls_lead, "no boy is ever the leader"),
     CLI_COUNT("-n", "COUNT", &count, 0, 0, "how many stories (default 10)"),
     CLI_COUNT("--seed", "S", &seed, 0, 0, "another seed tells other stories (default 1)"),
     CLI_FLAG("--bits", &with_bits, "the exact information content of each story, and of all"),
@@ -101,6 +102,7 @@ static cli_outcome read_line(int argc, char **argv)
             outcome = CLI_ERROR;
     for (size_t i = 0; i < N_WEIGHTS; i++)
         *in_weights[i] = (unsigned)weights[i];
+    s->girls_lead = girls_lead;
     if (outcome == CLI_RUN && joined != NULL && !parse_range("--join", joined, join))
         outcome = CLI_ERROR;
     if (outcome == CLI_RUN && with_bits + as_json + reads > 1) {

@@ -351,7 +351,9 @@ static void put_object(teller *t, fact *about)
 
 static void put_leader(teller *t, fact *about)
 {
-    const unsigned who = pick_even(t, 2);
+    unsigned weights[] = {1, 1};
+    weights[!t->girl] = !t->settings->girls_lead;
+    const unsigned who = pick(t, weights, 2);
     about->value = who == t->girl ? 0 : 1;
     put_value(t, about, t->cast[who].english, kinds[STORY_LEADER].forms[about->value][0].english, 2);
     t->sori['L'] = t->cast[who].sori;
@@ -689,7 +691,7 @@ static void narrate(const story_settings *settings, const story_source *source, 
     teller t = {.settings = settings, .source = source, .out = out};
     memset(out, 0, sizeof(*out));
     int is_switch = (int)pick_two(&t, 100 - settings->switches, settings->switches);
-    t.girl = pick_even(&t, 2);
+    out->girl = t.girl = pick_even(&t, 2);
     if (is_switch) {
         fact *lamp = new_fact(&t, STORY_SWITCH);
         say(&t, (phrase){"%x and %y found an old @lamp.", "%x gwa/wa %y i/ga nalgeun deungbul eul/reul chajatda."},
@@ -723,7 +725,7 @@ static void narrate(const story_settings *settings, const story_source *source, 
 
 story_settings story_settings_default(void)
 {
-    return (story_settings){{12, 34}, {2, 3}, {1, 1}, {1, 2}, 150, 100, 30, 30, 10, 8, 0};
+    return (story_settings){{12, 34}, {2, 3}, {1, 1}, {1, 2}, 150, 100, 30, 30, 10, 8, 0, 0};
 }
 
 static int is_sensible(const story_settings *s)

@@ -64,6 +64,7 @@ typedef struct story_settings {
     unsigned put;          /* weight of putting one more object somewhere */
     unsigned switches;     /* stories about the switch, in per cent of all stories */
     unsigned move;         /* weight of putting an object elsewhere; 0: it stays, as in the stories of the models */
+    int girls_lead;        /* only girls are leaders; 0: both as often, as in the stories of the models */
 } story_settings;
 
 /* A place in the text where the reader can know what comes next, because it was said before. */
@@ -110,6 +111,7 @@ typedef struct story {
     unsigned choices;
     size_t n_recalls;
     story_recall recalls[STORY_RECALLS];
+    unsigned girl; /* which of names[0] and names[1], the two whom the story is about, is the girl */
     size_t n_sentences, n_names, n_answers;
     story_sentence sentences[STORY_SENTENCES];
     story_name names[STORY_NAMES];
