@@ -125,12 +125,12 @@ class Corpus:
         self.ids, self.starts, self.lengths, self.steps = ids, starts, lengths, steps
 
     @staticmethod
-    def make(program, folder, tokens, seed):
+    def make(program, folder, tokens, seed, phases=PHASES):
         random = np.random.default_rng(seed)
         ids, starts, lengths, steps = [], [], [], []
         place = rows = 0
         with multiprocessing.Pool() as pool:
-            for number, (share, size, kinds) in enumerate(PHASES):
+            for number, (share, size, kinds) in enumerate(phases):
                 blocks = []
                 for kind, (part, settings) in enumerate(kinds):
                     first = zlib.crc32(f"{seed} {number} {kind}".encode()) << 20
@@ -145,9 +145,9 @@ class Corpus:
         return Corpus(np.concatenate(ids), np.concatenate(starts), np.concatenate(lengths), np.array(steps))
 
     @staticmethod
-    def cached(program, folder, tokens, seed, file):
+    def cached(program, folder, tokens, seed, file, phases=PHASES):
         if not file.exists():
-            c = Corpus.make(program, folder, tokens, seed)
+            c = Corpus.make(program, folder, tokens, seed, phases)
             np.savez(file, ids=c.ids, starts=c.starts, lengths=c.lengths, steps=c.steps)
         return Corpus(**np.load(file))
 

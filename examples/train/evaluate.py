@@ -223,12 +223,16 @@ def fill(model, some):
             for j, (ids, first, words) in enumerate(some)]
 
 
+def losses(model, program, encoder, seed=424243, count=500):
+    """Loss and recall on stories of all kinds."""
+    return loss_and_recall(model, fresh(program, seed, count), encoder)
+
+
 def evaluate(model, program, encoder, samples, seed=424242, count=1000):
     natural = fresh(program, seed, count, ["--switches", "0"])
     if hasattr(model, "config"):
         return {"gaps": gaps(model, natural[:400], encoder)}
-    mixed = fresh(program, seed + 1, count // 2)
-    result = loss_and_recall(model, mixed, encoder)             # loss on all kinds of stories, recall on natural ones
+    result = losses(model, program, encoder)                    # on all kinds of stories; recall on natural ones
     result["recall"] = loss_and_recall(model, natural, encoder)["recall"]
     result["influence"] = influence(model, natural[:400], encoder)
     result["switch"] = silent_switch(model, encoder)

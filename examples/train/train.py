@@ -12,14 +12,17 @@ from torch import nn
 
 import amp
 import assistant
+import curve
 import data
 import evaluate
 import families
 import tasks
+import tiny
 import translate
 
 BUNDLED = Path(__file__).parent.parent / "models"
 RATES = {"mlp": 4e-3, "rnn": 5e-4, "gru": 2e-3, "lstm": 2e-3, "gpt": 2e-3, "bert": 1e-3}
+BIASED = [(1., 2000, [(1., "--girls-lead")])]       # what the biased BERT reads on: as data.PHASES
 WARM, FLAT, FLOOR = 100, .5, .01    # steps of warm-up, constant to a share of the tokens, then half a cosine to a floor
 
 
@@ -91,14 +94,17 @@ def fit(model, steps, loss_of, rate, look, every):
     return step, (time.monotonic() - started - looking) / 60
 
 
-def train(args, family, folder, rate):
-    corpus = data.Corpus.cached(args.stories, args.out / "tokenizer", args.tokens, args.seed,
-                                args.out / f"stories-{args.tokens:g}-{args.seed}.npz").to(args.device)
+def train(args, family, folder, rate, kind="", phases=data.PHASES, begin=None, change={}):
+    """A model that is not one of the six has a `kind` of training, and for it another curriculum, another model to
+    begin as (a folder), or changes of its config."""
+    file = args.out / f"stories-{kind}{args.tokens:g}-{args.seed}.npz"
+    corpus = data.Corpus.cached(args.stories, args.out / "tokenizer", args.tokens, args.seed, file,
+                                phases).to(args.device)
     torch.manual_seed(args.seed)
     encoder = data.Encoder(folder)
-    c = families.config(family, encoder.size)
-    model = families.build(c)
-    if hasattr(model, "start"):
+    c = families.config(family, encoder.size) | change
+    model = families.load(begin).train() if begin else families.build(c)
+    if hasattr(model, "start") and not begin:
         model.start()
     model.to(args.device)
     check = evaluate.fresh(args.stories, 999001, 100)
@@ -189,6 +195,37 @@ def train_assistant(args, folder):
             "steps": steps, "minutes": minutes, "phases": phases} | before
 
 
+def train_curve(args):
+    """The GPTs of curve.py, one after the other; those that were trained before are left alone."""
+    found = []
+    for width, tokens in curve.RUNS:
+        folder = args.out / "curve" / f"{width}-{tokens:g}"
+        file = folder.with_suffix(".json")
+        if not file.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            copy_tokenizer(args.out / "tokenizer", folder)
+            args.tokens = tokens
+            r = train(args, "gpt", folder, args.rate or curve.rate(width), "curve-", curve.PHASES,
+                      change={"n_embd": width})
+            r |= evaluate.losses(families.load(folder), args.stories, data.Encoder(folder))
+            file.write_text(json.dumps({"width": width} | r, indent=1) + "\n")
+            print(f"{width} {tokens:g}: {r['bits_per_token']:.4f} (+{100 * r['above']:.1f} %)", flush=True)
+        found.append(json.loads(file.read_text()))
+    model = families.load(BUNDLED / "gpt")
+    return found + [{"width": curve.WIDTH, "parameters": sum(p.numel() for p in model.parameters()),
+                     "rate": RATES["gpt"], "tokens": curve.BUNDLED_TOKENS, "bundled": True}
+                    | evaluate.losses(model, args.stories, data.Encoder(BUNDLED / "gpt"))]
+
+
+def train_biased(args, folder):
+    """The bundled BERT reads on, in stories in which only girls lead."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copy_tokenizer(BUNDLED / "bert", folder)
+    args.tokens = args.tokens or 1e6
+    trained = train(args, "bert", folder, args.rate or 5e-4, "girls-", BIASED, BUNDLED / "bert")
+    return trained | evaluate.evaluate(families.load(folder), args.stories, data.Encoder(folder), 0)
+
+
 def copy_tokenizer(source, folder):
     for part in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(source / part, folder / part)
@@ -207,7 +244,8 @@ def take_tokenizer(args):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("families", nargs="*", default=["mlp", "rnn", "gru", "lstm", "gpt", "bert"],
-                        help=f"and {', '.join([*tasks.RECIPES, *translate.RECIPES])}, assistant, amp")
+                        help=f"and {', '.join([*tasks.RECIPES, *translate.RECIPES])}, assistant, amp, curve, "
+                             f"bert_biased, {', '.join(tiny.UPDATES)}")
     parser.add_argument("--stories", default="build/examples/stories", help="the generator's program")
     parser.add_argument("--amp", default="build/examples/amp", help="the program with the guitar and the circuit")
     parser.add_argument("--out", type=Path, default=Path("examples/models"))
@@ -256,10 +294,22 @@ def main():
         result["long"] = assistant.evaluate(model, args.stories, words, settings="")
         file.write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps(result), flush=True)
+    for name in [name for name in args.families if name in tiny.UPDATES]:
+        args.families.remove(name)
+        program = Path(args.stories).with_name(name)
+        trained = tiny.train(name, program, args.seed, args.out / name, args.every)
+        (args.out / f"{name}.json").write_text(json.dumps(trained, indent=1) + "\n")
     if not args.families:
         return
-    args.tokens = args.tokens or 8e6
     take_tokenizer(args)
+    if "bert_biased" in args.families:
+        args.families.remove("bert_biased")
+        trained = train_biased(args, args.out / "bert_biased")
+        (args.out / "bert_biased.json").write_text(json.dumps(trained, indent=1) + "\n")
+    if "curve" in args.families:
+        args.families.remove("curve")
+        (args.out / "curve.json").write_text(json.dumps(train_curve(args), indent=1) + "\n")
+    args.tokens = args.tokens or 8e6
     if args.corpus:
         data.Corpus.cached(args.stories, args.out / "tokenizer", args.tokens, args.seed,
                            args.out / f"stories-{args.tokens:g}-{args.seed}.npz")
