@@ -196,6 +196,20 @@ static void answers_mistakes(void **state)
         {{"prog", "a", "--stpo"}, "prog: unknown option '--stpo'; the nearest is '--stop', and --help shows all\n"},
         {{"prog", "a", "--quantize"}, "prog: unknown option '--quantize'; --help shows all\n"},
         {{"prog", "a", "-N", "3"}, "prog: unknown option '-N'; the nearest is '-n', and --help shows all\n"},
+        {{"prog", "a", "--sede=7"}, "prog: unknown option '--sede=7'; the nearest is '--seed', and --help shows all\n"},
+        {{"prog", "a", "-x"}, "prog: unknown option '-x'; --help shows all\n"}, /* not every letter is near -n */
+        {{"prog", "a", "--kids"}, "prog: unknown option '--kids'; the nearest is '--ids', and --help shows all\n"},
+        {{"prog", "a", "--add"}, "prog: unknown option '--add'; --help shows all\n"},
+        {{"prog", "a", "--temperature", "1"},
+         "prog: unknown option '--temperature'; here it is '-t', and --help shows all\n"},
+        {{"prog", "a", "--Random_Seed=1"},
+         "prog: unknown option '--Random_Seed=1'; here it is '--seed', and --help shows all\n"},
+        {{"prog", "a", "--count", "3"}, "prog: unknown option '--count'; here it is '-n', and --help shows all\n"},
+        {{"prog", "a", "--max-tokens", "3"},
+         "prog: unknown option '--max-tokens'; --help shows all\n"},                           /* -n counts others */
+        {{"prog", "a", "--top-k", "3"}, "prog: unknown option '--top-k'; --help shows all\n"}, /* there is none */
+        {{"prog", "--model", "a"},
+         "prog: unknown option '--model'; here FOLDER needs no option, and --help shows all\n"},
     };
 
     (void)state;

@@ -1,13 +1,15 @@
 /*
  * test_programs_generate.c - generate from end to end, and the pages that are wired by hand beside it.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
 
 #include "testing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <unistd.h>
 
 #include "programs.h"
 
@@ -442,24 +444,77 @@ static void a_closed_pipe_ends_quietly(void **state)
     forget(folder);
 }
 
-/* The models wired by hand say, token for token, what generate says. */
-/* "-" is what stdin holds, and its last end of a line is none of the text. */
+/* Runs a command of the shell whose $0 is `word` and whose other arguments are the program's and the text, if any. */
+static process run_in_shell(const char *command, const char *word, const char *const program[4], const char *text)
+{
+    const char *arguments[12] = {"sh", "-c", command, word};
+    size_t n = 4;
+    for (size_t i = 0; i < 4 && program[i] != NULL; i++)
+        arguments[n++] = program[i];
+    arguments[n] = text;
+    return process_run(NULL, arguments, NULL);
+}
+
+/* Stdin is read for "-", and where no text is given, by all programs; its last end of a line is none of the text. Each
+   says so in its help in the same words, and to somebody who sits at it. */
 static void stdin_is_a_text_as_well(void **state)
 {
-    static const char *const programs[][4] = {{PROGRAMS "/generate", MODELS "/gpt", "-n=5"},
-                                              {PROGRAMS "/fill", MODELS "/bert", "-n=2"},
-                                              {PROGRAMS "/lookinside", MODELS "/gpt", "--values"},
-                                              {PROGRAMS "/rnn", "lstm", "-n=5"},
-                                              {PROGRAMS "/transformer", "-n=5", "-t=0"}};
+    static const char text[] = "Anna put the [MASK] in the box";
+    static const struct {
+        const char *program[4], *what, *how;
+    } programs[] = {
+        {{PROGRAMS "/generate", MODELS "/gpt", "-n=5"}, "the prompt", ""},
+        {{PROGRAMS "/fill", MODELS "/bert", "-n=2"}, "the text", ""},
+        {{PROGRAMS "/lookinside", MODELS "/gpt", "--values"}, "the text", ""},
+        {{PROGRAMS "/score", MODELS "/gpt"}, "the text", ""},
+        {{PROGRAMS "/summarise", MODELS "/assistant"}, "a file", ""},
+        {{PROGRAMS "/embed", MODELS "/bert", "--pooling=mean"}, "a text", ", one a line"},
+        {{PROGRAMS "/classify", MODELS "/mood"}, "a text", ", one a line"},
+        {{PROGRAMS "/tag", MODELS "/tag"}, "a text", ", one a line"},
+        {{PROGRAMS "/translate", MODELS "/translate_gru"}, "a text", ", one a line"},
+        {{PROGRAMS "/answer", MODELS "/answer", "--context=" MODELS "/mood/config.json"}, "a question", ", one a line"},
+        {{PROGRAMS "/rnn", "lstm", "-n=5"}, "the prompt", NULL}, /* without one it has its own */
+        {{PROGRAMS "/mlp", "-n=5"}, "the prompt", NULL},
+        {{PROGRAMS "/transformer", "-n=5", "-t=0"}, "the prompt", NULL}};
+    static const char piped[] = "printf '%s\\r\\n' \"$0\" | \"$@\"";
+    char *folder = fresh_folder(), *file = join_path(folder, "text");
+    int master, terminal = process_terminal(&master);
+
     (void)state;
+    write_file(folder, "text", "Anna put the [MASK] in the box\n", sizeof text);
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
-        const char *const *p = programs[i], *text = "Anna put the [MASK] in the box";
-        char *named = output_of(run(p[0], p[1], p[2], text));
-        char *typed = output_of(run_with("Anna put the [MASK] in the box\r\n", p[0], p[1], p[2], "-"));
-        assert_string_equal(typed, named);
+        const char *const *p = programs[i].program, *how = programs[i].how;
+        const bool takes_files = strstr(p[0], "score") != NULL || strstr(p[0], "summarise") != NULL;
+        char words[128], *named = output_of(run_in_shell("\"$@\"", "", p, takes_files ? file : text));
+        char *dashed = output_of(run_in_shell(piped, text, p, "-"));
+        char *help = output_of(run(p[0], "--help"));
+        assert_string_equal(dashed, named);
+        snprintf(words, sizeof words, "\n  -                     in place of %s%s: %s", programs[i].what,
+                 how != NULL ? ", or without any" : "", how != NULL && *how != '\0' ? "each line" : "all of stdin");
+        if (strstr(help, words) == NULL)
+            fail_msg("%s --help does not say%s", p[0], words);
+        if (how != NULL) {
+            char *left_out = output_of(run_in_shell(piped, text, p, NULL));
+            assert_string_equal(left_out, named);
+            assert_int_equal(write(master, text, sizeof text - 1), sizeof text - 1);
+            assert_int_equal(write(master, "\n\x04", 2), 2);
+            process asked = run_in_shell("\"$@\" <\"$0\"", ptsname(master), p, NULL);
+            assert_string_equal(asked.out, named);
+            snprintf(words, sizeof words, "(type %s%s; Ctrl-D at the beginning of a line ends)\n", programs[i].what,
+                     how);
+            if (strstr(asked.err, words) == NULL)
+                fail_msg("%s does not say %s", p[0], words);
+            process_free(&asked);
+            free(left_out);
+        }
+        free(help);
+        free(dashed);
         free(named);
-        free(typed);
     }
+    close(terminal);
+    close(master);
+    free(file);
+    forget(folder);
     refused(process_run(NULL,
                         (const char *const[]){"sh", "-c", "printf 'a\\0b' | \"$0\" \"$1\" -", PROGRAMS "/generate",
                                               MODELS "/gpt", NULL},
@@ -467,6 +522,7 @@ static void stdin_is_a_text_as_well(void **state)
             "stdin: byte 1 is zero, which no text has");
 }
 
+/* The models wired by hand say, token for token, what generate says. */
 static void pages_agree_with_generate(void **state)
 {
     static const struct {

@@ -81,6 +81,8 @@ static bool open_sound(session *s)
     if (demo && line.n_arguments > 1)
         return console_complain("--demo expects OUT.wav alone, found '%s' and '%s'", line.arguments[0],
                                 line.arguments[1]);
+    if (!demo && strcmp(path, "-") == 0 && console_is_asked())
+        return console_complain("- expects a WAV file in a pipe, found a terminal");
     s->name = demo ? "a riff" : strcmp(path, "-") == 0 ? "stdin" : path;
     if (demo) {
         s->in = (sound){.rate = GUITAR_RATE, .n_channels = 1, .n_frames = (size_t)n_seconds * GUITAR_RATE};

@@ -42,7 +42,7 @@ static cli_outcome read_arguments(const cli *line, const char *const *models, si
     if (line->n_arguments > n)
         prompt_text = line->arguments[n];
     if (done && strcmp(prompt_text, "-") == 0)
-        done = (prompt_text = typed = text_typed()) != NULL;
+        done = (prompt_text = typed = cli_read_stdin(line, prompt_text)) != NULL;
     return done ? CLI_RUN : CLI_ERROR;
 }
 
@@ -70,16 +70,25 @@ static bool open_files(page *p, const char *folder)
 
 page_outcome page_open(page *p, const char *name, const char *usage, const char *const *models, int argc, char **argv)
 {
+    char about[128], samples[512];
     cli line = {
         .name = name,
         .usage = usage,
-        .about = "Continues a prompt (- is what stdin holds) with the bundled model, wired by hand from the layers.",
-        .samples = "  mlp\n  rnn -n 100 lstm \"Anna and Tom were in the garden.\"\n"
-                   "  transformer -t 0 -n 50 \"Anna and Tom\"\n",
+        .about = about,
+        .samples = samples,
+        .from_stdin = "the prompt",
+        .usual = PROMPT,
         CLI_OPTIONS(options),
         .n_most = 3,
     };
     char bundled[PATH_ROOM];
+    const bool several = models[1] != NULL;
+    snprintf(about, sizeof about, "Continues a prompt with the bundled model, wired by hand from the layers%s%s.",
+             several ? "; without a name it is the " : "", several ? models[0] : "");
+    snprintf(samples, sizeof samples,
+             "  %s\n  %s%s%s -n 100 \"Anna and Tom were in the garden.\"\n"
+             "  echo \"It was night.\" | %s -t 0 -n 50 -\n",
+             name, name, several ? " " : "", several ? models[1] : "", name);
     *p = (page){.model = 0};
     cli_outcome outcome = cli_read(&line, argc, argv);
     if (outcome == CLI_RUN)
@@ -92,6 +101,8 @@ page_outcome page_open(page *p, const char *name, const char *usage, const char 
     p->ctx = console_context(1, NULL);
     if (p->ctx == NULL || !open_files(p, model_folder != NULL ? model_folder : bundled))
         return PAGE_ERROR;
+    if (several)
+        console_note("%s, from %s", models[p->model], model_folder != NULL ? model_folder : bundled);
     p->unsaid = prompt_text;
     return PAGE_READY;
 }

@@ -268,6 +268,7 @@ static bool read_stories(void)
     lines_outcome outcome;
     story s;
     size_t n = 0, strange = 0;
+    console_ask("stories", true);
     while ((outcome = lines_next(&in)) == LINES_LINE) {
         if (in.size == 0)
             continue;

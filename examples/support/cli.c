@@ -44,18 +44,95 @@ static size_t edit_distance(const char *a, const char *b)
     return row[m];
 }
 
+/* What other programs call an option, or an argument, of these. Where -n counts something else than tokens, its help
+   does not have the word. */
+static const struct {
+    const char *words, *means, *in_help;
+} meanings[] = {
+    {" temperature temp heat ", "-t", ""},
+    {" tokens max-tokens num-tokens n-tokens max-new-tokens max-length length n-predict num-predict predict ", "-n",
+     "token"},
+    {" count num number amount stories ", "-n", ""},
+    {" count num number n best n-best top ", "--best", ""},
+    {" top-k topk k ", "-k", ""},
+    {" top-p topp p nucleus ", "-p", ""},
+    {" minp min-p ", "--min-p", ""},
+    {" random-seed rng-seed random rng s ", "--seed", ""},
+    {" repetition-penalty rep-penalty penalty ", "--repeat-penalty", ""},
+    {" no-repeat-ngram-size no-repeat-ngram ngram ", "--no-repeat", ""},
+    {" num-beams n-beams beam beam-size beam-width b ", "--beams", ""},
+    {" min-tokens min-length min-new-tokens ", "--min", ""},
+    {" stop-text stop-string stop-sequence stop-words until end ", "--stop", ""},
+    {" quant quantize quantise quantization precision dtype bits ", "--type", ""},
+    {" kv-cache kv kv-type cache-type ", "--cache", ""},
+    {" thread n-threads num-threads jobs j cores cpus workers ", "--threads", ""},
+    {" simd isa instructions backend ", "--kernel", ""},
+    {" context-length context-size ctx ctx-size n-ctx c window ", "--context", "tokens"},
+    {" text text-file file f passage document input i ", "--context", "text"},
+    {" system-prompt sys instructions ", "--system", ""},
+    {" chat-template jinja ", "--template", ""},
+    {" thinking reasoning ", "--think", ""},
+    {" source source-language source-lang src src-lang input-language ", "--from", ""},
+    {" target target-language target-lang tgt tgt-lang output-language lang language ", "--to", ""},
+    {" search question ", "--query", ""},
+    {" tokenize token-ids output-ids ", "--ids", ""},
+    {" input-ids ", "--ids-in", ""},
+    {" picture pictures plot plots png image draw ", "--svg", ""},
+    {" sections section chapter ", "--only", ""},
+    {" model m path folder directory dir weights ", "--model", ""},
+    {" model m path folder directory dir weights ", "FOLDER", ""},
+    {" model m path folder directory dir file f ", "FILE_OR_FOLDER", ""},
+    {" prompt p text input i ", "the prompt", ""},
+    {" prompt text input i sentence ", "the text", ""},
+    {" prompt text texts input i sentence ", "a text", ""},
+    {" question q prompt query ", "a question", ""},
+    {" text text-file file f input i ", "TEXT_FILE", ""},
+    {" text text-file file f input i ", "a file", ""},
+};
+
+/* The option or argument of this program that the letters mean; NULL if there is none. */
+static const char *meaning_of(const cli *line, const char *letters)
+{
+    char word[MAX_NAME + 3];
+    snprintf(word, sizeof word, " %s ", letters);
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
+        const char *means = meanings[i].means;
+        if (strstr(meanings[i].words, word) == NULL)
+            continue;
+        for (size_t k = 0; k < line->n_options; k++)
+            if (strcmp(line->options[k].name, means) == 0 && strstr(line->options[k].help, meanings[i].in_help) != NULL)
+                return means;
+        for (size_t k = 0; k < CLI_MAX_ARGUMENTS; k++)
+            if (line->names[k] != NULL && strcmp(line->names[k], means) == 0)
+                return means;
+        if (line->from_stdin != NULL && strcmp(line->from_stdin, means) == 0)
+            return means;
+    }
+    return NULL;
+}
+
 static bool unknown_option(const cli *line, const char *text)
 {
+    char letters[MAX_NAME + 1]; /* without dashes and value */
     const char *nearest = "--help";
-    size_t least = edit_distance(text, nearest);
+    snprintf(letters, sizeof letters, "%.*s", (int)strcspn(text + strspn(text, "-"), "="), text + strspn(text, "-"));
+    for (char *at = letters; *at != '\0'; at++)
+        *at = *at >= 'A' && *at <= 'Z' ? (char)(*at - 'A' + 'a') : *at == '_' ? '-' : *at;
+    const char *means = meaning_of(line, letters);
+    if (means != NULL && *means == '-')
+        return console_complain("unknown option '%s'; here it is '%s', and --help shows all", text, means);
+    if (means != NULL)
+        return console_complain("unknown option '%s'; here %s needs no option, and --help shows all", text, means);
+    size_t least = edit_distance(letters, "help");
     for (size_t i = 0; i < line->n_options; i++) {
-        size_t distance = edit_distance(text, line->options[i].name);
+        const char *name = line->options[i].name;
+        size_t distance = edit_distance(letters, name + strspn(name, "-"));
         if (distance < least) {
             least = distance;
             nearest = line->options[i].name;
         }
     }
-    if (least > 3) /* not a slip of the keyboard */
+    if (least > 3 || 2 * least > strlen(letters)) /* not a slip of the keyboard */
         return console_complain("unknown option '%s'; --help shows all", text);
     return console_complain("unknown option '%s'; the nearest is '%s', and --help shows all", text, nearest);
 }
@@ -118,18 +195,49 @@ static bool read_option(const cli *line, int argc, char **argv, int *i)
     return set_option(option, value);
 }
 
+/* A line of the help: "  -n COUNT              tokens to produce at most". */
+static void print_entry(const char *name, const char *value, const char *help)
+{
+    enum { COLUMN = 24 };
+    int used = printf("  %s%s%s", name, value != NULL ? " " : "", value != NULL ? value : "");
+    printf(used < COLUMN ? "%*s" : "\n%*s", used < COLUMN ? COLUMN - used : COLUMN, "");
+    console_wrap(help, COLUMN);
+}
+
+/* Paragraphs are wrapped, all but those that are indented. */
+static void print_about(const char *about)
+{
+    char paragraph[2048];
+    for (size_t size; *about != '\0'; about += size + strspn(about + size, "\n")) {
+        const char *end = strstr(about, "\n\n");
+        size = end != NULL ? (size_t)(end - about) : strlen(about);
+        snprintf(paragraph, sizeof paragraph, "%.*s", (int)size, about);
+        if (*about == ' ')
+            puts(paragraph);
+        else
+            console_wrap(paragraph, 0);
+        putchar('\n');
+    }
+}
+
 static void print_help(const cli *line)
 {
-    printf("usage: %s %s\n\n%s\n\n", line->name, line->usage, line->about);
-    for (size_t i = 0; i < line->n_options; i++) {
-        const cli_option *option = &line->options[i];
-        int used = printf("  %s%s%s", option->name, option->value != NULL ? " " : "",
-                          option->value != NULL ? option->value : "");
-        printf("%*s%s\n", used < 24 ? 24 - used : 1, "", option->help);
+    char help[128];
+    printf("usage: %s %s\n\n", line->name, line->usage);
+    print_about(line->about);
+    for (size_t i = 0; i < line->n_options; i++)
+        print_entry(line->options[i].name, line->options[i].value, line->options[i].help);
+    if (line->from_stdin != NULL) {
+        snprintf(help, sizeof help, "in place of %s%s: %s stdin", line->from_stdin,
+                 line->usual == NULL ? ", or without any" : "", line->by_line ? "each line of" : "all of");
+        if (line->usual != NULL)
+            snprintf(help + strlen(help), sizeof help - strlen(help), " (without any: \"%s\")", line->usual);
+        print_entry("-", NULL, help);
     }
     if (line->n_most > 0)
-        printf("  %-22s%s\n", "--", "what follows are arguments, even if they begin with a dash");
-    printf("  %-22s%s\n\nfor example:\n%s", "--help", "this page", line->samples);
+        print_entry("--", NULL, "what follows are arguments, even if they begin with a dash");
+    print_entry("--help", NULL, "this page");
+    printf("\nfor example:\n%s", line->samples);
 }
 
 static bool add_argument(cli *line, char *text)
@@ -146,6 +254,8 @@ cli_outcome cli_read(cli *line, int argc, char **argv)
 {
     bool options_ended = false;
     argv = console_start(line->name, argc, argv);
+    if (line->from_stdin == NULL && line->text != 0)
+        line->from_stdin = line->names[line->text];
     line->all = argv + 1;
     for (int i = 1; i < argc; i++) {
         bool is_option = !options_ended && argv[i][0] == '-' && argv[i][1] != '\0';
@@ -158,12 +268,81 @@ cli_outcome cli_read(cli *line, int argc, char **argv)
             return CLI_ERROR;
         }
     }
-    if (line->n_arguments < line->n_least) {
+    if (line->n_arguments < line->n_least && (line->text == 0 || line->n_arguments != line->text)) {
         console_complain("%s is missing (--help shows how %s is called)", line->names[line->n_arguments], line->name);
         return CLI_ERROR;
     }
     return CLI_RUN;
 }
+
+/* ---- stdin ------------------------------------------------------------------------------------------------------ */
+
+static bool is_stdin(const char *argument) { return argument == NULL || strcmp(argument, "-") == 0; }
+
+const char *cli_file_name(const char *argument) { return is_stdin(argument) ? "stdin" : argument; }
+
+char *cli_read_file(const cli *line, const char *argument, size_t *size)
+{
+    if (!is_stdin(argument))
+        return text_read(argument, size);
+    console_ask(line->from_stdin, false);
+    char *text = text_read(NULL, size);
+    if (text == NULL || *size > 0 || argument != NULL || line->names[1] == NULL)
+        return text;
+    free(text);
+    console_complain("%s is missing, and stdin is empty (--help shows how %s is called)", line->names[1], line->name);
+    return NULL;
+}
+
+char *cli_read_stdin(const cli *line, const char *argument)
+{
+    size_t size;
+    char *text = cli_read_file(line, argument, &size);
+    if (text == NULL)
+        return NULL;
+    if (strlen(text) != size) {
+        console_complain("stdin: byte %zu is zero, which no text has", strlen(text));
+        free(text);
+        return NULL;
+    }
+    if (size > 0 && text[size - 1] == '\n')
+        text[size - 1] = '\0';
+    return text;
+}
+
+bool cli_next_text(cli_text_list *list)
+{
+    for (;;) {
+        const char *next = list->n_read + 1 < list->line->n_arguments ? list->line->all[list->n_read + 1] : NULL;
+        list->asked = list->in_stdin && console_is_asked();
+        list->listed = !list->in_stdin;
+        if (list->in_stdin) {
+            lines_outcome outcome = lines_next(&list->in);
+            list->text = list->in.text;
+            list->size = list->in.size;
+            list->in_stdin = outcome == LINES_LINE;
+            list->failed = outcome != LINES_LINE && outcome != LINES_END;
+            if (outcome != LINES_END)
+                return list->in_stdin;
+        } else if (next == NULL && list->n_read > 0) {
+            return false;
+        } else {
+            list->n_read++;
+            if (!is_stdin(next)) {
+                list->text = next;
+                list->size = strlen(next);
+                return true;
+            }
+            list->in_stdin = true;
+            list->in.stream = stdin;
+            console_ask(list->line->from_stdin, true);
+        }
+    }
+}
+
+void cli_close_texts(cli_text_list *list) { lines_close(&list->in); }
+
+/* ---- the frame -------------------------------------------------------------------------------------------------- */
 
 int cli_main(cli *line, int argc, char **argv, bool (*run)(ink_context *ctx))
 {
@@ -172,8 +351,8 @@ int cli_main(cli *line, int argc, char **argv, bool (*run)(ink_context *ctx))
         return outcome == CLI_ERROR || !console_finish();
     char *typed = NULL;
     bool done = true;
-    if (line->text != 0 && line->arguments[line->text] != NULL && strcmp(line->arguments[line->text], "-") == 0)
-        done = (line->arguments[line->text] = typed = text_typed()) != NULL;
+    if (line->text != 0 && is_stdin(line->arguments[line->text]))
+        done = (line->arguments[line->text] = typed = cli_read_stdin(line, line->arguments[line->text])) != NULL;
     ink_context *ctx = done ? console_context(cli_threads, cli_kernel) : NULL;
     done = ctx != NULL && run(ctx);
     ink_context_free(ctx);

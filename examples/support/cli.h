@@ -21,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "console.h"
+
 #define CLI_MAX_ARGUMENTS 4
 #define CLI_MAX_TEXTS 16
 
@@ -83,7 +85,12 @@ typedef struct cli {
     size_t n_options;
     const char *names[CLI_MAX_ARGUMENTS]; /* of the positional arguments, for messages */
     size_t n_least, n_most;               /* how many there may be; SIZE_MAX: any number */
-    size_t text; /* this one is a text, for which cli_main() reads stdin if it is "-"; 0: none is */
+
+    /* Stdin is read for an argument "-", and if none is given. --help says so in the same words everywhere. */
+    const char *from_stdin; /* what is read: "a text"; NULL: the argument `text`, or nothing */
+    const char *usual;      /* what it is instead if none is given; NULL: stdin is read */
+    bool by_line;           /* each line is one of them, for cli_next_text() */
+    size_t text;            /* cli_main() reads this argument; 0: none */
 
     /* Set by cli_read(). */
     const char *arguments[CLI_MAX_ARGUMENTS]; /* the first positional arguments; NULL where there is none */
@@ -106,6 +113,33 @@ cli_outcome cli_read(cli *line, int argc, char **argv);
 
 /* Reads the command line, makes a context, runs the program with it, and returns the exit code of main(). */
 int cli_main(cli *line, int argc, char **argv, bool (*run)(ink_context *ctx));
+
+/* The text of a file, or of stdin if the argument is NULL or "-", to be released with free(); NULL after an error
+   message. cli_file_name() says which of the two it is. */
+char *cli_read_file(const cli *line, const char *argument, size_t *size);
+const char *cli_file_name(const char *argument);
+
+/* The same with all of stdin as one text, without the end of its last line. */
+char *cli_read_stdin(const cli *line, const char *argument);
+
+/* The texts of a command line, one after the other: those behind the first argument, and in the place of "-", or if
+   there are none, the lines of stdin. Start from {.line = &line}. False at the end, and after an error message, or
+   after Ctrl-C, where `failed` is set. */
+typedef struct cli_text_list {
+    const cli *line;
+    const char *text; /* [size] with a zero byte behind it; until the next call */
+    size_t size;
+    bool asked;  /* it was typed at a terminal, where nobody types the next line before this one is answered */
+    bool listed; /* it is an argument */
+    bool failed;
+
+    size_t n_read; /* arguments */
+    bool in_stdin;
+    lines in;
+} cli_text_list;
+
+bool cli_next_text(cli_text_list *list);
+void cli_close_texts(cli_text_list *list);
 
 /* Reads a whole number: digits only. False, and *value unchanged, for anything else and above 2^64 - 1. */
 bool number_whole(const char *text, uint64_t *value);

@@ -298,6 +298,13 @@ bool console_finish(void)
 
 bool console_is_asked(void) { return system_is_terminal(0); }
 
+void console_ask(const char *what, bool by_line)
+{
+    if (console_is_asked())
+        console_note("(type %s%s; %s at the beginning of a line ends)", what, by_line ? ", one a line" : "",
+                     SYSTEM_END_KEY);
+}
+
 static void interrupt(int number)
 {
     (void)number;
@@ -440,22 +447,6 @@ char *text_read(const char *path, size_t *size)
             text[n++] = text[i];
     if (text != NULL)
         text[ *size = n] = '\0';
-    return text;
-}
-
-char *text_typed(void)
-{
-    size_t size;
-    char *text = text_read(NULL, &size);
-    if (text == NULL)
-        return NULL;
-    if (strlen(text) != size) {
-        console_complain("stdin: byte %zu is zero, which no text has", strlen(text));
-        free(text);
-        return NULL;
-    }
-    if (size > 0 && text[size - 1] == '\n')
-        text[size - 1] = '\0';
     return text;
 }
 

@@ -71,8 +71,10 @@ void console_wrap(const char *text, size_t indent);
  */
 bool console_finish(void);
 
-/* True if stdin is a terminal. */
+/* True if stdin is a terminal. Before it is read, console_ask() says there, on stderr, what to type ("the prompt"), one
+   a line or not, and how to end it. */
 bool console_is_asked(void);
+void console_ask(const char *what, bool by_line);
 
 /* From here on Ctrl-C does not end the program. It ends a read from stdin, and console_interrupted() reports it once.
  */
@@ -110,9 +112,6 @@ bool path_join(char room[PATH_ROOM], const char *folder, const char *file);
    text each "\r\n" becomes "\n", as in lines_next(). */
 char *file_read(const char *path, size_t *size);
 char *text_read(const char *path, size_t *size);
-
-/* All of stdin as one text, without the end of its last line. NULL, after an error message; free() it. */
-char *text_typed(void);
 
 /* False, with a message, if something is there that is no plain file: opening a pipe may wait for ever. */
 bool file_is_plain(const char *path);

@@ -13,6 +13,13 @@ char **system_start(int argc, char **argv);
 
 bool system_is_terminal(int descriptor);
 
+/* What ends a text that is typed. */
+#if defined(_WIN32)
+#define SYSTEM_END_KEY "Ctrl-Z and Enter"
+#else
+#define SYSTEM_END_KEY "Ctrl-D"
+#endif
+
 /* The columns of the terminal that stdout is; 0 if it is none, or does not tell. */
 unsigned system_columns(void);
 

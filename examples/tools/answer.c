@@ -38,8 +38,8 @@ static cli line = {
     .usage = "FOLDER --context FILE [question ...] [options]",
     .about =
         "Prints the answers to questions that a model finds in a text, best first: the score, the bytes where the\n"
-        "answer starts and stops, and the answer. The questions are arguments or the lines of stdin; an empty\n"
-        "line stands between two of them. The score is the probability of the answer; if the same answer is\n"
+        "answer starts and stops, and the answer. An empty line stands between two\n"
+        "questions. The score is the probability of the answer; if the same answer is\n"
         "found more than once, the sum.",
     .samples =
         "  stories -n 1 --seed 7 | answer examples/models/answer --context - \"Where is the kite?\"\n"
@@ -48,6 +48,8 @@ static cli line = {
         "  stories -n 1 --seed 7 | answer examples/models/answer --context - \"Where is the ball?\" --impossible\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
+    .from_stdin = "a question",
+    .by_line = true,
 };
 
 /* Questions to one text, on their way through the model. */
@@ -70,13 +72,18 @@ static bool open_all(asking *a, ink_context *ctx)
     bool from_stdin = context_file != NULL && strcmp(context_file, "-") == 0;
     if (context_file == NULL)
         return console_complain("--context is missing: the file with the text that has the answers");
-    if (from_stdin && line.n_arguments == 1)
+    bool asks = line.n_arguments > 1;
+    for (size_t i = 1; i < line.n_arguments; i++)
+        asks = asks && strcmp(line.all[i], "-") != 0;
+    if (from_stdin && !asks)
         return console_complain("the question is missing: stdin is the text");
     if (!lm_open_encoder(&a->lm, ctx, line.arguments[0], INK_POOLING_NONE, LM_TOKENIZER))
         return false;
     if (ink_model_get_encoder(a->lm.model)->task != INK_TASK_ANSWER)
         return console_complain("%s: this %s answers no questions: it needs a head for question answering",
                                 a->lm.folder, a->lm.info->kind);
+    if (from_stdin)
+        console_ask("the text", false);
     a->text = file_read(from_stdin ? NULL : context_file, &a->size); /* as it is: the places count its bytes */
     a->answers = a->text != NULL ? console_memory(TOGETHER * (size_t)n_best, sizeof *a->answers) : NULL;
     return a->answers != NULL;
@@ -156,14 +163,11 @@ static bool add_question(asking *a, const char *question, size_t size)
 static bool answer(ink_context *ctx)
 {
     asking a = {.n = 0};
-    lines in = {.stream = stdin};
-    lines_outcome outcome = LINES_END;
-    bool done = open_all(&a, ctx), asked = console_is_asked();
-    while (line.n_arguments == 1 && done && (outcome = lines_next(&in)) == LINES_LINE)
-        done = add_question(&a, in.text, in.size) && (!asked || ask(&a));
-    for (size_t i = 1; done && i < line.n_arguments; i++)
-        done = add_question(&a, line.all[i], strlen(line.all[i]));
-    done = done && outcome == LINES_END && (a.n == 0 || ask(&a));
+    cli_text_list list = {.line = &line};
+    bool done = open_all(&a, ctx);
+    while (done && cli_next_text(&list))
+        done = add_question(&a, list.text, list.size) && (!list.asked || ask(&a));
+    done = done && !list.failed && (a.n == 0 || ask(&a));
     char n[CONSOLE_ROOM], rate[CONSOLE_ROOM], bytes[CONSOLE_ROOM];
     if (done)
         console_note("%s: %zu questions, %s tokens, %s tokens/s; memory: %s of weights", a.lm.info->kind, a.n_asked,
@@ -174,7 +178,7 @@ static bool answer(ink_context *ctx)
         free(a.types[i]);
         free(a.places[i]);
     }
-    lines_close(&in);
+    cli_close_texts(&list);
     free(a.answers);
     free(a.text);
     lm_close(&a.lm);

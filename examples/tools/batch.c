@@ -176,23 +176,21 @@ static bool add_line(batch *b, const char *line, size_t size)
 
 bool batch_run(batch *b, const cli *line)
 {
-    lines in = {.stream = stdin};
-    lines_outcome outcome = LINES_END;
-    bool asked = console_is_asked(), done = true;
-    /* At a terminal nobody types the next line before this one is answered. */
-    while (line->n_arguments == 1 && done && (outcome = lines_next(&in)) == LINES_LINE)
-        done = add_line(b, in.text, in.size) && (!asked || batch_flush(b));
-    lines_close(&in);
-    for (size_t i = 1; done && i < line->n_arguments; i++) {
-        const char *text = line->all[i], *next = i + 1 < line->n_arguments ? line->all[i + 1] : NULL;
-        bool two = b->form.pairs && strchr(text, '\t') == NULL;
-        if (two && next == NULL)
-            return console_complain("--pair expects the second text behind '%s', or a tab in it", text);
-        done = two ? batch_add(b, &(batch_input){text, strlen(text), next, strlen(next)})
-                   : add_line(b, text, strlen(text));
-        i += two;
+    cli_text_list list = {.line = line};
+    bool done = true;
+    while (done && cli_next_text(&list)) {
+        const char *text = list.text;
+        const size_t size = list.size;
+        if (!b->form.pairs || !list.listed || strchr(text, '\t') != NULL)
+            done = add_line(b, text, size);
+        else if (cli_next_text(&list) && list.listed)
+            done = batch_add(b, &(batch_input){text, size, list.text, list.size});
+        else
+            done = console_complain("--pair expects the second text behind '%s', or a tab in it", text);
+        done = done && (!list.asked || batch_flush(b));
     }
-    return done && outcome == LINES_END && batch_flush(b);
+    cli_close_texts(&list);
+    return done && !list.failed && batch_flush(b);
 }
 
 void batch_summarise(const batch *b)

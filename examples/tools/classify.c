@@ -28,8 +28,8 @@ static const cli_option options[] = {
 static cli line = {
     .name = "classify",
     .usage = "FOLDER [text ...] [options]",
-    .about = "Prints the labels of each text with their probabilities, likeliest first: a line for each text, or\n"
-             "for each line of stdin if there are no texts. With --pair a line has two texts with a tab between\n"
+    .about = "Prints the labels of each text with their probabilities, likeliest first: a line for each text.\n"
+             "With --pair a line has two texts with a tab between\n"
              "them. With --ids-in a text lists all of its ids, those of [CLS] and [SEP] too. FOLDER\n"
              "may be a .gguf file.",
     .samples = "  classify examples/models/mood \"Anna was happy.\" \"They had some bad news.\"\n"
@@ -39,6 +39,8 @@ static cli line = {
                "  classify tests/fixtures/encoders/bert_text --ids-in \"2 5 7 9 3\"\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
+    .from_stdin = "a text",
+    .by_line = true,
 };
 
 typedef struct labels {

@@ -36,7 +36,7 @@ static cli line = {
     .name = "embed",
     .usage = "FOLDER [text ...] [options]",
     .about = "Prints texts as vectors, from a sentence-transformers folder or another encoder: a line of numbers\n"
-             "for each text, or for each line of stdin if there are no texts. White space around a text belongs\n"
+             "for each text. White space around a text belongs\n"
              "to it, as in sentence-transformers. With --ids-in a text, the query too, lists all of its ids. With\n"
              "--rerank the score in front of a text is that of the cross-encoder. A FOLDER may be a .gguf file.",
     .samples =
@@ -47,6 +47,8 @@ static cli line = {
         "\"the dog\"\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
+    .from_stdin = "a text",
+    .by_line = true,
 };
 
 static bool read_pooling(ink_pooling *pooling)

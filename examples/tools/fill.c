@@ -23,10 +23,10 @@ static const cli_option options[] = {
 
 static cli line = {
     .name = "fill",
-    .usage = "FOLDER \"text with [MASK]\" [options]",
+    .usage = "FOLDER [\"text with [MASK]\"] [options]",
     .about = "Prints the likeliest fillings of each gap of a text, with their probabilities.\n"
              "A gap is [MASK], or the folder's own mask token. With --ids-in the text lists all of its ids, a gap\n"
-             "is the id --mask, and the fillings are ids. The text - is what stdin holds.",
+             "is the id --mask, and the fillings are ids.",
     .samples = "  fill examples/models/bert \"Anna put the [MASK] behind the fence. Tom found the ball behind the "
                "[MASK].\"\n"
                "  fill examples/models/bert \"Anna [MASK] the door. The door was open.\" -n 3\n"

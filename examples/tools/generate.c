@@ -28,13 +28,13 @@ static const cli_option options[] = {
 
 static cli line = {
     .name = "generate",
-    .usage = "FOLDER \"prompt\" [options]",
+    .usage = "FOLDER [\"prompt\"] [options]",
     .about = "Continues a prompt with the model in a folder (config.json, model.safetensors, tokenizer.json).\n"
              "The text goes to stdout as it is produced, everything else to stderr. By default it produces up\n"
              "to 200 tokens with the settings of the folder's generation_config.json; if that file says nothing\n"
              "the temperature is 0.8. Beams print their text when it is found. With --ids and --ids-in a folder\n"
              "needs no tokenizer. At a terminal, characters that would steer it are shown as \\xNN; a pipe or a\n"
-             "file gets the text as it is. FOLDER may be a .gguf file; the prompt - is what stdin holds.",
+             "file gets the text as it is. FOLDER may be a .gguf file.",
     .samples = "  generate examples/models/gpt \"Anna and Tom were in the garden.\"\n"
                "  generate examples/models/lstm \"Anna and Tom\" -n 50 -t 0.7 -p 0.95 --seed 7\n"
                "  generate examples/models/gpt \"Anna and Tom\" --beams 4 --no-repeat 3 -n 40\n"

@@ -38,16 +38,17 @@ static const cli_option options[] = {
 
 static cli line = {
     .name = "score",
-    .usage = "FOLDER TEXT_FILE [options]",
+    .usage = "FOLDER [TEXT_FILE] [options]",
     .about = "Prints how many bits per token and per byte a text costs under a model.\n"
-             "TEXT_FILE may be - for stdin. A line may end with \\r\\n; it counts as \\n.\n"
+             "A line may end with \\r\\n; it counts as \\n.\n"
              "With --ids-in it lists token ids: the first is given and the others are scored.\n"
              "FOLDER may be a .gguf file.",
     .samples = "  stories -n 10 --seed 9 | score examples/models/gpt - --paragraphs\n"
                "  score examples/models/lstm README.md --context 64\n"
                "  generate examples/models/gpt \"It was night.\" --ids | score examples/models/gpt - --ids-in\n",
     CLI_OPTIONS(options),
-    CLI_ARGUMENTS(2, 2, "FOLDER", "TEXT_FILE"),
+    CLI_ARGUMENTS(1, 2, "FOLDER", "TEXT_FILE"),
+    .from_stdin = "the text",
 };
 
 /* One text on its way through a model, and the sums over all texts. */
@@ -187,8 +188,7 @@ static bool score_all(scoring *s, const char *text, size_t size)
     if (s->logits == NULL || !(paragraphs ? score_paragraphs(s, text, size) : score_text(s, text, size)))
         return false;
     if (s->n_scored == 0)
-        return console_complain("%s: there is no token to score",
-                                strcmp(line.arguments[1], "-") == 0 ? "stdin" : line.arguments[1]);
+        return console_complain("%s: there is no token to score", cli_file_name(line.arguments[1]));
     return true;
 }
 
@@ -233,12 +233,11 @@ static bool score_and_print(scoring *s, const char *text, size_t size)
 
 static bool score(ink_context *ctx)
 {
-    const char *path = strcmp(line.arguments[1], "-") == 0 ? NULL : line.arguments[1];
     scoring s = {0};
     char *text = NULL;
     size_t size;
     bool done = lm_open(&s.lm, ctx, line.arguments[0], ids_in ? LM_NO_TOKENIZER : LM_TOKENIZER) &&
-                (text = text_read(path, &size)) != NULL && score_and_print(&s, text, size);
+                (text = cli_read_file(&line, line.arguments[1], &size)) != NULL && score_and_print(&s, text, size);
     free(s.logits);
     free(s.tokens);
     free(text);

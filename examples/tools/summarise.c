@@ -27,16 +27,16 @@ static const cli_option options[] = {
 static cli line = {
     .name = "summarise",
     .usage = "FOLDER [FILE ...] [options]",
-    .about =
-        "Summarises a text: each file, or stdin (\"-\"). The model is an encoder-decoder that learned to (BART, T5,\n"
-        "Pegasus), or one with a chat template, which is asked to. The summary goes to stdout, everything\n"
-        "else to stderr. What is not set here is as generation_config.json says. A text that is too long for\n"
-        "the model is cut at its end. Ctrl-C ends a summary with what there is of it. FOLDER\n"
-        "may be a .gguf file.",
+    .about = "Summarises texts, one a file. The model is an encoder-decoder that learned to (BART, T5,\n"
+             "Pegasus), or one with a chat template, which is asked to. The summary goes to stdout, everything\n"
+             "else to stderr. What is not set here is as generation_config.json says. A text that is too long for\n"
+             "the model is cut at its end. Ctrl-C ends a summary with what there is of it. FOLDER\n"
+             "may be a .gguf file.",
     .samples = "  stories -n 1 --seed 3 | summarise examples/models/assistant\n"
                "  summarise tests/fixtures/summaries/bart README.md --beams 4 -n 12\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
+    .from_stdin = "a file",
 };
 
 /* What the summaries of all texts share. */
@@ -227,10 +227,9 @@ static bool summarise(ink_context *ctx)
     summariser s = {.stopped = false};
     bool done = summariser_open(&s, ctx);
     for (size_t i = 1; done && !s.stopped && (i < line.n_arguments || i == 1); i++) {
-        const bool from_stdin = i == line.n_arguments || strcmp(line.all[i], "-") == 0;
-        const char *name = from_stdin ? "stdin" : line.all[i];
+        const char *argument = i < line.n_arguments ? line.all[i] : NULL, *name = cli_file_name(argument);
         size_t size;
-        char *text = text_read(from_stdin ? NULL : name, &size);
+        char *text = cli_read_file(&line, argument, &size);
         console_catch_interrupts(); /* while a text is typed, Ctrl-C ends the program */
         done = text != NULL && (line.n_arguments < 3 || console_print("%s==> %s <==\n", i > 1 ? "\n" : "", name)) &&
                summarise_text(&s, name, text, size);

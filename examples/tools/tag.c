@@ -32,8 +32,8 @@ static cli line = {
     .name = "tag",
     .usage = "FOLDER [text ...] [options]",
     .about = "Prints the words of each text that have a label: the label without B- or I-, its probability, the\n"
-             "first byte of the word in the text, the byte behind it, and the word. The texts are arguments or the\n"
-             "lines of stdin; an empty line stands between two of them. A text that is too long for the model runs\n"
+             "first byte of the word in the text, the byte behind it, and the word. An empty line stands\n"
+             "between two texts. A text that is too long for the model runs\n"
              "in windows that overlap. With --ids-in a text lists all of its ids, and the words are ids.",
     .samples = "  tag examples/models/tag \"Anna hid the coin under the bench.\"\n"
                "  printf 'Tom yawned.\\nThe door was open.\\n' | tag examples/models/tag --all\n"
@@ -41,6 +41,8 @@ static cli line = {
                "  tag tests/fixtures/programs/tagger --ids-in \"2 5 7 9 3\"\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
+    .from_stdin = "a text",
+    .by_line = true,
 };
 
 enum { WAITING = 64, WAITING_TOKENS = 8192 };
@@ -165,15 +167,11 @@ static bool add_text(tagging *t, const char *text, size_t size)
 static bool tag(ink_context *ctx)
 {
     static tagging t;
-    lines in = {.stream = stdin};
-    lines_outcome outcome = LINES_END;
-    bool asked = console_is_asked(), done = open_tagger(&t, ctx);
-    /* At a terminal nobody types the next line before this one is answered. */
-    while (line.n_arguments == 1 && done && (outcome = lines_next(&in)) == LINES_LINE)
-        done = add_text(&t, in.text, in.size) && (!asked || flush(&t));
-    for (size_t i = 1; done && i < line.n_arguments; i++)
-        done = add_text(&t, line.all[i], strlen(line.all[i]));
-    done = done && outcome == LINES_END && flush(&t);
+    cli_text_list list = {.line = &line};
+    bool done = open_tagger(&t, ctx);
+    while (done && cli_next_text(&list))
+        done = add_text(&t, list.text, list.size) && (!list.asked || flush(&t));
+    done = done && !list.failed && flush(&t);
     char n[CONSOLE_ROOM], rate[CONSOLE_ROOM], bytes[CONSOLE_ROOM];
     if (done)
         console_note("%s: %zu texts, %s tokens, %s tokens/s; memory: %s of weights", t.lm.info->kind, t.n_texts,
@@ -185,7 +183,7 @@ static bool tag(ink_context *ctx)
         free(t.waiting[i].types);
         free(t.waiting[i].places);
     }
-    lines_close(&in);
+    cli_close_texts(&list);
     lm_close(&t.lm);
     return done;
 }

@@ -31,7 +31,7 @@ static const cli_option options[] = {
 static cli line = {
     .name = "translate",
     .usage = "FOLDER [text ...] [options]",
-    .about = "Translates texts, or the lines of stdin, with the encoder-decoder in a folder: Marian (opus-mt),\n"
+    .about = "Translates texts with the encoder-decoder in a folder: Marian (opus-mt),\n"
              "M2M100, NLLB, mBART, T5, and those in the box. A model of several languages needs --to, and --from\n"
              "unless the folder says it. By default it chooses tokens as the folder's generation_config.json\n"
              "says. A sentence ends with . ! ? or \xE2\x80\xA6 before white space, or with "
@@ -44,6 +44,8 @@ static cli line = {
                "  translate tests/fixtures/programs/translate_t5 --ids-in \"5 9 20 1\" --ids -n 10\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
+    .from_stdin = "a text",
+    .by_line = true,
 };
 
 /* ---- sentences -------------------------------------------------------------------------------------------------- */
@@ -403,17 +405,14 @@ static bool translate(ink_context *ctx)
     if (languages)
         return list_languages(ctx);
     translator t = {.n_lists = 0};
-    lines in = {.stream = stdin};
-    lines_outcome outcome = LINES_END;
+    cli_text_list list = {.line = &line};
     char read[CONSOLE_ROOM], written[CONSOLE_ROOM], rate[CONSOLE_ROOM], bytes[CONSOLE_ROOM];
-    bool done = start(&t, ctx), asked = console_is_asked();
+    bool done = start(&t, ctx);
     console_catch_interrupts();
-    for (size_t i = 1; done && i < line.n_arguments; i++)
-        done = add_line(&t, line.all[i], strlen(line.all[i]));
-    while (done && line.n_arguments == 1 && (outcome = lines_next(&in)) == LINES_LINE)
-        done = add_line(&t, in.text, in.size) && (!asked || flush(&t));
-    lines_close(&in);
-    done = done && outcome == LINES_END && flush(&t);
+    while (done && cli_next_text(&list))
+        done = add_line(&t, list.text, list.size) && (!list.asked || flush(&t));
+    cli_close_texts(&list);
+    done = done && !list.failed && flush(&t);
     if (done)
         console_note("%s: %zu sentences, %s tokens read, %s written, %s tokens/s; memory: %s of weights",
                      t.lm.info->kind, t.n_done, console_count(read, t.n_read), console_count(written, t.n_written),
