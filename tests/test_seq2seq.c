@@ -106,16 +106,41 @@ typedef struct recorder {
     float *rows; /* [n, width] */
 } recorder;
 
+/* What is traced of a decoder beside its cells. */
+typedef struct records {
+    recorder weights, contexts, first_states;
+} records;
+
 static void record(void *user, const char *name, const ink_tensor *value)
 {
-    recorder *r = user;
-    if (strcmp(name, "attn.weights") != 0)
+    records *all = user;
+    recorder *r = strcmp(name, "attn.weights") == 0  ? &all->weights
+                  : strcmp(name, "context") == 0     ? &all->contexts
+                  : strcmp(name, "first_state") == 0 ? &all->first_states
+                                                     : NULL;
+    if (r == NULL)
         return;
-    assert_int_equal(value->shape.rank, 3);
-    r->width = value->shape.dim[2];
-    r->rows = realloc(r->rows, (r->n + 1) * r->width * sizeof *r->rows);
+    const size_t *dim = value->shape.dim, rank = value->shape.rank, n = dim[rank - 2];
+    assert_int_equal(rank, r == &all->weights ? 3 : 2);
+    r->width = dim[rank - 1];
+    r->rows = realloc(r->rows, (r->n + n) * r->width * sizeof *r->rows);
     assert_non_null(r->rows);
-    memcpy(r->rows + r->n++ * r->width, value->data, r->width * sizeof *r->rows);
+    memcpy(r->rows + r->n * r->width, value->data, n * r->width * sizeof *r->rows);
+    r->n += n;
+}
+
+/* c_t = sum over s of a_ts k_s */
+static void contexts_are_sums(const pair *p, const records *all, const float *rows)
+{
+    assert_int_equal(all->contexts.n, p->n_tokens);
+    assert_int_equal(all->contexts.width, p->source_size);
+    for (size_t t = 0; t < p->n_tokens; t++)
+        for (size_t i = 0; i < p->source_size; i++) {
+            double sum = 0;
+            for (size_t s = 0; s < p->n_source; s++)
+                sum += (double)all->weights.rows[t * p->n_source + s] * (double)rows[s * p->source_size + i];
+            assert_true(fabs(sum - (double)all->contexts.rows[t * p->source_size + i]) < 1e-5);
+        }
 }
 
 static double largest_of(const float *x, size_t n)
@@ -132,19 +157,26 @@ static void gives_the_numbers_of_pytorch(void **unused)
     (void)unused;
     for (size_t i = 0; i < N_NAMES; i++) {
         pair p;
-        recorder weights = {0};
+        records all = {0};
+        const recorder *weights = &all.weights;
         pair_open(&p, names[i]);
+        ink_context_trace(p.ctx, record, &all);
         float *rows = test_floats(p.n_source * p.source_size);
         ink_encoded *encoded = encode(p.ctx, p.model, p.source, p.n_source, rows);
-        ink_context_trace(p.ctx, record, &weights);
+        assert_int_equal(all.first_states.n, 1);
         float *logits = run(p.ctx, &p, encoded);
         size_t n = p.n_tokens * p.vocab_size;
         double largest = largest_of(p.logits, n);
         test_assert_close(rows, p.rows, p.n_source * p.source_size, 2e-5, 0, names[i]);
         test_assert_close(logits, p.logits, n, 2e-5 * largest, 0, names[i]);
-        assert_int_equal(weights.n, p.weights != NULL ? p.n_tokens : 0);
-        if (p.weights != NULL)
-            test_assert_close(weights.rows, p.weights, p.n_tokens * p.n_source, 2e-5, 0, names[i]);
+        assert_int_equal(weights->n, p.weights != NULL ? p.n_tokens : 0);
+        if (p.weights != NULL) {
+            test_assert_close(weights->rows, p.weights, p.n_tokens * p.n_source, 2e-5, 0, names[i]);
+            contexts_are_sums(&p, &all, rows);
+        }
+        for (size_t t = 0; p.weights == NULL && t < all.contexts.n; t++) /* of attention "final": always the same */
+            assert_memory_equal(all.contexts.rows + t * all.contexts.width, all.contexts.rows,
+                                all.contexts.width * sizeof *rows);
         float *difference = test_floats(n);
         for (size_t j = 0; j < n; j++)
             difference[j] = logits[j] - p.logits[j];
@@ -152,7 +184,9 @@ static void gives_the_numbers_of_pytorch(void **unused)
         assert_int_equal(ink_model_get_encoder_decoder(p.model)->start_token, 0);
         assert_true(ink_model_stops_at(p.model, 1));
         free(difference);
-        free(weights.rows);
+        free(all.weights.rows);
+        free(all.contexts.rows);
+        free(all.first_states.rows);
         free(logits);
         free(rows);
         ink_encoded_free(encoded);

@@ -29,7 +29,7 @@ static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 /* ---- in a terminal ---------------------------------------------------------------------------------------------- */
 
-enum { WIDTH = 80, ROW_LETTERS = 13, COLUMN_LETTERS = 8 }; /* "<|endoftext|>" has 13 letters */
+enum { ROW_LETTERS = 13, COLUMN_LETTERS = 8 }; /* "<|endoftext|>" has 13 letters */
 
 /* Where the n-th character of a UTF-8 text begins, and its size; NULL behind the end. */
 static const char *letter(const char *text, size_t n, int *size)
@@ -159,7 +159,7 @@ void heat_print(const heat *h)
     const char *terminal = getenv("TERM");
     const bool colours = system_is_terminal(1) && terminal != NULL && strcmp(terminal, "dumb") != 0;
     part p = {.label = longest(h->rows, h->n_rows, ROW_LETTERS)};
-    const size_t room = WIDTH - 2 - p.label - 1;
+    const size_t room = console_width() - 2 - p.label - 1;
     p.cell = smaller(h->n_panels, 2) * (2 * h->n_columns + 3) > room ? 1 : 2; /* words are easier to read apart */
     const size_t most = (room - 3) / p.cell;
     printf("%s\n\n", h->title);

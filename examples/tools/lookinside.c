@@ -16,18 +16,23 @@
 
 #include "heat.h"
 #include "lm.h"
+#include "step.h"
 
 enum { MAX_TOKENS = 64, MAX_VIEWS = 256, MAX_VALUES = 512, MAX_PANELS = 16, MAX_UNITS = 64, NAME = 48, LABEL = 32 };
 
 static const char *svg_folder, *asked_units;
-static uint64_t asked_layer, n_units = 16;
-static bool values_only;
+static uint64_t asked_layer, asked_token, n_units = 16;
+static bool values_only, step_only;
 
 static const cli_option options[] = {
     CLI_COUNT("--layer", "L", &asked_layer, 1, MAX_VIEWS, "only this layer, counted from 1 (default: all)"),
     CLI_COUNT("--units", "N", &n_units, 1, MAX_UNITS,
               "of RNN, GRU, LSTM, MLP: show so many units, those that hold something for longest (default 16)"),
     CLI_TEXT("--only", "LIST", &asked_units, "show these units instead, counted from 1: 3,17,40"),
+    CLI_FLAG("--step", &step_only,
+             "one token through the network: each value with its formula and its place in the code"),
+    CLI_COUNT("--at", "N", &asked_token, 1, MAX_TOKENS,
+              "of --step: token N of the text, or word N of an answer (default: the last, a gap, the first word)"),
     CLI_FLAG("--values", &values_only, "list all intermediate values instead: name, shape, size"),
     CLI_TEXT("--svg", "FOLDER", &svg_folder, "also write each map there, as a picture"),
     LM_TYPE,
@@ -35,17 +40,23 @@ static const cli_option options[] = {
 
 static cli line = {
     .name = "lookinside",
-    .usage = "FOLDER \"text\" [options]",
-    .about = "Shows what a model does with a text: the attention of every head, or gates and states over the words.\n"
-             "FOLDER may be a .gguf file; the text - is what stdin holds.",
+    .usage = "FOLDER \"text\" [\"second text\"] [options]",
+    .about = "Shows what a model does with a text: the attention of every head, or gates and states over the words;\n"
+             "with --step, one token through the network, value by value. FOLDER may be a .gguf file; the text -\n"
+             "is what stdin holds. A second text is for encoders that read a question and a text.",
     .samples = "  lookinside examples/models/gpt \"Anna and Tom had a cat with them. Anna fed the\"\n"
                "  lookinside examples/models/lstm \"It was night. Anna laughed. It was still\"\n"
-               "  lookinside examples/models/rnn \"It was night. Anna laughed. It was still\" --only 3,17,40\n"
+               "  lookinside examples/models/rnn \"It was night. Anna laughed.\" --only 3,17,40\n"
                "  lookinside examples/models/mlp \"Anna and Tom\" --units 8\n"
                "  lookinside examples/models/translate_attention \"Tom put the ball in the box.\"\n"
+               "  lookinside examples/models/gpt \"Anna and Tom had a cat. Anna fed the\" --step\n"
+               "  lookinside examples/models/lstm \"It was night. Anna laughed.\" --step --at 5\n"
+               "  lookinside examples/models/bert \"Anna fed the [MASK].\" --step\n"
+               "  lookinside examples/models/answer \"Where is Tom?\" \"Tom was in the barn.\" --step\n"
+               "  lookinside examples/models/translate_transformer \"Tom put the ball in the box.\" --at 3\n"
                "  lookinside examples/models/gpt \"Anna and Tom\" --values\n",
     CLI_OPTIONS(options),
-    CLI_ARGUMENTS(2, 2, "FOLDER", "the text"),
+    CLI_ARGUMENTS(2, 3, "FOLDER", "the text", "the second text"),
     .text = 1,
 };
 
@@ -164,6 +175,7 @@ typedef struct input {
     ink_token *tokens, *types;
     size_t n;
     ink_encoded *encoded;              /* NULL: the model wants no source */
+    ink_tokenizer *target;             /* of the answer; NULL: there is none */
     ink_token written[MAX_TOKENS + 1]; /* the start token, then the answer */
     size_t n_written;                  /* of the answer, with the token that ends it */
 } input;
@@ -231,21 +243,15 @@ static bool run_traced(const language_model *lm, const input *in, traces *s)
 
 typedef struct page {
     const char *labels[MAX_TOKENS]; /* the tokens as text */
-    char label_room[MAX_TOKENS][LABEL];
+    char label_room[MAX_TOKENS][STEP_WORD];
     size_t n_tokens;
 } page;
 
 static void make_labels(page *p, const ink_tokenizer *tokenizer, const ink_token *tokens, size_t n)
 {
     p->n_tokens = n;
-    for (size_t i = 0; i < p->n_tokens; i++) {
-        char text[LABEL];
-        size_t size = 0;
-        const char *bytes = ink_tokenizer_token(tokenizer, tokens[i], &size);
-        bool space = size > 1 && bytes[0] == ' ';
-        snprintf(text, sizeof text, "%.*s", (int)(size - space), bytes != NULL ? bytes + space : "?");
-        p->labels[i] = console_harmless(p->label_room[i], LABEL, text);
-    }
+    for (size_t i = 0; i < n; i++)
+        p->labels[i] = step_word(tokenizer, tokens[i], p->label_room[i]);
 }
 
 /* Prints a map, and writes its picture if asked. */
@@ -438,57 +444,87 @@ static bool show_all(const page *rows, const page *columns, const traces *s)
     return done;
 }
 
-static bool show_text(const language_model *lm, traces *s)
+/* The tokens of the text, and of an encoder-decoder those of its answer. */
+static bool read_text(const language_model *lm, input *in)
 {
-    page rows = {0}, columns = {0};
-    input in = {0};
-    const char *text = line.arguments[1];
-    const ink_encode_input encoded = {.text = text, .size = strlen(text), .flags = INK_ENCODE_DEFAULT};
-    const bool wants_source = ink_model_get_encoder_decoder(lm->model) != NULL;
-    if (!(lm_has_types(lm) || wants_source
-              ? lm_encode_input(lm, &encoded, &in.tokens, lm_has_types(lm) ? &in.types : NULL, NULL, &in.n)
-              : lm_prompt(lm, text, false, &in.tokens, &in.n)))
+    const char *text = line.arguments[1], *pair = line.arguments[2];
+    const ink_encode_input encoded = {.text = text,
+                                      .size = strlen(text),
+                                      .pair = pair,
+                                      .pair_size = pair != NULL ? strlen(pair) : 0,
+                                      .flags = INK_ENCODE_DEFAULT};
+    const ink_encoder_decoder_info *reader = ink_model_get_encoder_decoder(lm->model);
+    if (pair != NULL && ink_model_get_encoder(lm->model) == NULL)
+        return console_complain("a %s reads one text; only encoders read two", lm->info->kind);
+    if (reader != NULL && reader->source_vocab_size == 0)
+        return console_complain("a %s reads no text: its source is the output of an encoder", lm->info->kind);
+    if (!(lm_has_types(lm) || reader != NULL || pair != NULL
+              ? lm_encode_input(lm, &encoded, &in->tokens, lm_has_types(lm) ? &in->types : NULL, NULL, &in->n)
+              : lm_prompt(lm, text, false, &in->tokens, &in->n)))
         return false;
-    bool done =
-        in.n <= MAX_TOKENS || console_complain("the text has %zu tokens; up to %d can be shown", in.n, MAX_TOKENS);
-    ink_tokenizer *target = NULL; /* of the answer */
-    done = done && (!wants_source || (console_ok(lm->ctx, ink_tokenizer_open_target(lm->ctx, lm->folder, &target)) &&
-                                      write_answer(lm, &in)));
-    s->n_tokens = wants_source ? in.n_written : in.n;
-    s->n_source = wants_source ? in.n : 0;
-    s->attention = wants_source && strcmp(lm->info->kind, "seq2seq") != 0 ? ".cross.weights" : "attn.weights";
-    done = done && run_traced(lm, &in, s);
-    if (done) {
-        make_labels(&columns, lm->tokenizer, in.tokens, in.n);
-        if (wants_source) {
-            make_labels(&rows, target, in.written + 1, in.n_written);
-            show_words("source:", &columns);
-            show_words("answer:", &rows);
-            putchar('\n');
-        }
-        if (!values_only && s->n_views == 0 && (svg_folder != NULL || asked_layer > 0))
-            console_note("(a %s has no map to draw, so --svg and --layer have no effect)", lm->info->kind);
-        if (values_only || s->n_views == 0)
-            show_values(s);
-        else
-            done = show_all(wants_source ? &rows : &columns, &columns, s);
-    }
-    ink_tokenizer_free(target);
-    ink_encoded_free(in.encoded);
-    free(in.tokens);
-    free(in.types);
-    return done;
+    if (in->n > MAX_TOKENS)
+        return console_complain("the text has %zu tokens; up to %d can be shown", in->n, MAX_TOKENS);
+    return reader == NULL ||
+           (console_ok(lm->ctx, ink_tokenizer_open_target(lm->ctx, lm->folder, &in->target)) && write_answer(lm, in));
+}
+
+/* All tokens, in maps or as a list of values. `rows` are the words of the rows of attention, `columns` those of the
+   columns. */
+static bool show_text(const language_model *lm, const input *in, const page *rows, const page *columns, traces *s)
+{
+    const bool has_source = in->encoded != NULL;
+    s->n_tokens = has_source ? in->n_written : in->n;
+    s->n_source = has_source ? in->n : 0;
+    s->attention = has_source && strcmp(lm->info->kind, "seq2seq") != 0 ? ".cross.weights" : "attn.weights";
+    if (!run_traced(lm, in, s))
+        return false;
+    if (!values_only && s->n_views == 0 && (svg_folder != NULL || asked_layer > 0))
+        console_note("(a %s has no map to draw, so --svg and --layer have no effect)", lm->info->kind);
+    if (!values_only && s->n_views > 0)
+        return show_all(rows, columns, s);
+    show_values(s);
+    return true;
 }
 
 static bool lookinside(ink_context *ctx)
 {
     language_model lm = {0};
+    input in = {0};
+    page columns = {0}, answer = {0};
     traces *s = console_memory(1, sizeof *s);
     bool done = s != NULL && console_takes_pictures(svg_folder) && lm_open_any(&lm, ctx, line.arguments[0]) &&
-                show_text(&lm, s);
+                read_text(&lm, &in);
+    const bool has_source = in.encoded != NULL;
+    const step_text text = {.tokens = has_source ? in.written : in.tokens,
+                            .types = in.types,
+                            .n = has_source ? in.n_written : in.n,
+                            .encoded = in.encoded,
+                            .source = in.tokens,
+                            .n_source = in.n,
+                            .target = in.target};
+    if (done && asked_token > text.n)
+        done = console_complain("--at %llu: there are %zu %s", (unsigned long long)asked_token, text.n,
+                                has_source ? "words in the answer" : "tokens in the text");
+    if (done) {
+        make_labels(&columns, lm.tokenizer, in.tokens, in.n);
+        if (has_source) {
+            make_labels(&answer, in.target, in.written + 1, in.n_written);
+            show_words("source:", &columns);
+            show_words("answer:", &answer);
+            putchar('\n');
+        }
+        if (step_only || asked_token > 0) /* one token through the network */
+            done = step_show(&lm, &text, asked_token > 0 ? asked_token - 1 : step_usual(&lm, &text), asked_layer);
+        else
+            done = show_text(&lm, &in, has_source ? &answer : &columns, &columns, s);
+    }
     for (size_t i = 0; s != NULL && i < s->n_views; i++)
         free(s->views[i].values);
     free(s);
+    ink_tokenizer_free(in.target);
+    ink_encoded_free(in.encoded);
+    free(in.tokens);
+    free(in.types);
     lm_close(&lm);
     return done;
 }

@@ -114,8 +114,9 @@
  *   rnn, gru, lstm    "embedding"; for layer i, step by step, "rnn.li.gates" (gru: r, z, n; lstm: i, f, g, o; after
  *                     their activations), "rnn.li.h", and "rnn.li.c" for the lstm
  *   mlp               "embedding" (the windows); "mlp.layers.i.out"
- *   seq2seq           as rnn; before each step with additive attention "attn.weights" [1, 1, source], for each sequence
- *                     that still runs; those of the encoder behind "encoder."
+ *   seq2seq           as rnn; before each step with additive attention "attn.weights" [1, 1, source] and "context" c_t,
+ *                     for each sequence that still runs; with attention "final" "context" for all rows; those of the
+ *                     encoder behind "encoder.", then for each source "first_state": h_0 of all layers, and c_0
  *   all               for the requested rows: "norm_f" if there is a final norm, then "logits"
  */
 #ifndef INKLING_MODEL_H

@@ -136,5 +136,6 @@ void ink_additive_run(ink_context *ctx, const ink_additive *additive, const ink_
                                     .shape = {.rank = 3, .dim = {1, 1, items[i].source->length}},
                                     .data = scratch->weights + i * scratch->capacity};
         ink_trace_call(ctx, "attn.weights", &weights);
+        INK_TRACE(ctx, "context", ink_tensor_2d(items[i].context, 1, additive->row_size));
     }
 }

@@ -173,6 +173,8 @@ static void keep_recurrent(ink_run *r)
         ink_encoded *encoded = r->sources[part->item].encoded;
         const float *last = r->states + i * size;
         cross_bridge(r, last, encoded->first_state);
+        INK_TRACE(r->ctx, "first_state",
+                  ink_tensor_2d(encoded->first_state, 1, ink_recurrent_state_size(&r->model->recurrent)));
         if (encoded->last != NULL)
             memcpy(encoded->last, last + (encoder->n_layers - 1) * width, width * sizeof *last);
         if (r->model->decoder.context == INK_CONTEXT_ADDITIVE)

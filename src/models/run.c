@@ -186,6 +186,8 @@ static void run_recurrent(ink_run *r)
     if (r->states != NULL)
         memset(r->states, 0, r->n_parts * state_size * sizeof *r->states);
     INK_TRACE(ctx, "embedding", ink_tensor_2d(r->embedded, r->rows, embedding));
+    if (decoder->context == INK_CONTEXT_FINAL)
+        INK_TRACE(ctx, "context", ink_tensor_2d(r->contexts, r->rows, context));
 
     for (size_t t = 0; t < n_steps; t++) {
         size_t n = 0;

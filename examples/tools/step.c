@@ -1,0 +1,829 @@
+/*
+ * step.c - one token on its way through a network.
+ *
+ * The library calls trace_value() with every value that it computes, by name (inkling/model.h). Afterwards one function
+ * for each kind of network walks through them in the order of the computation and says what each of them is:
+ * walk_window() for an MLP, walk_cell() for RNN, GRU and LSTM, walk_block() for Transformers. They read like the pages:
+ *
+ *     x = E w + P t                                             [128]
+ *         0.21 -0.04 0.33 ...                                   the first numbers, and how far all of them reach
+ *         pages/transformer.c:forward  models/run.c:run_transformer     where to read on
+ */
+#include "step.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "system.h"
+
+/* Where to read on: a page, then the library. */
+#define CELL(step) "pages/plain.c:" step " layers/recurrent.c:recurrent_cell"
+#define BLOCK "pages/plain.c:block_step layers/transformer.c:"
+#define ATTENTION "pages/plain.c:attention layers/attention.c:"
+
+enum {
+    NAME = 48,
+    FORMULA = 120,
+    MAX_VALUES = 4096,
+    N_NUMBERS = 6,
+    N_BEST = 5,
+    N_LOOKS = 3,
+    MAX_HEADS = 8,
+    FEW_LAYERS = 4
+};
+
+/* What the library computed under one name. */
+typedef struct value {
+    char name[NAME];
+    size_t n_heads, width;     /* width of a row; attention has a row for each head */
+    size_t n_rows;             /* of the last run */
+    float *row;                /* [n_heads, width] that of the token */
+    float *before;             /* the same of the token before; NULL: none */
+    size_t before_width, turn; /* turn: the number of the run it is from */
+} value;
+
+typedef struct step {
+    const language_model *lm;
+    const step_text *text;
+    size_t at, layer;
+    size_t row;     /* of the token in this run */
+    bool last_rows; /* a source is encoded: the last rows count */
+    size_t turn;
+    value *values; /* [n_values], MAX_VALUES of them at most */
+    size_t n_values;
+    bool full;
+    char scope[NAME]; /* names begin with it: "h.2." in block 2 */
+    char *settings;   /* config.json; NULL: there is none */
+} step;
+
+/* ---- what the library computes ---------------------------------------------------------------------------------- */
+
+/* The value of this name in the scope, NULL if the network has none. */
+static value *find(const step *s, const char *name)
+{
+    const size_t size = strlen(s->scope);
+    for (size_t i = 0; i < s->n_values; i++)
+        if (strncmp(s->values[i].name, s->scope, size) == 0 && strcmp(s->values[i].name + size, name) == 0)
+            return &s->values[i];
+    return NULL;
+}
+
+static void enter(step *s, const char *format, size_t i) { snprintf(s->scope, sizeof s->scope, format, i); }
+static void leave(step *s) { *s->scope = '\0'; }
+
+/* Keeps the row of the token: of [rows, width], and of attention [heads, rows, positions]. Many rows come in several
+   calls. A head that reads one row of a text has no others. */
+static void trace_value(void *user, const char *name, const ink_tensor *traced)
+{
+    step *s = user;
+    const size_t *dim = traced->shape.dim;
+    const bool is_attention = traced->shape.rank == 3;
+    const size_t n_heads = is_attention ? dim[0] : 1, rows = dim[is_attention], width = dim[is_attention + 1];
+    value *v = find(s, name);
+    if (v == NULL && (s->n_values == MAX_VALUES || strlen(name) >= NAME)) {
+        s->full = true;
+        return;
+    }
+    if (v == NULL) {
+        v = &s->values[s->n_values++];
+        memcpy(v->name, name, strlen(name) + 1);
+    }
+    if (v->turn != s->turn) { /* the first call of this run */
+        free(v->before);
+        v->before = v->row;
+        v->before_width = v->width;
+        v->row = NULL;
+        v->n_rows = 0;
+        v->turn = s->turn;
+    }
+    const bool alone = rows == 1 && v->n_rows == 0;
+    const size_t first = v->n_rows, row = s->last_rows ? rows - 1 : alone ? 0 : s->row - first;
+    v->n_rows += rows;
+    if (!s->last_rows && !alone && (s->row < first || row >= rows))
+        return;
+    free(v->row);
+    v->n_heads = n_heads;
+    v->width = width;
+    v->row = malloc(n_heads * width * sizeof *v->row);
+    s->full |= v->row == NULL;
+    for (size_t head = 0; v->row != NULL && head < n_heads; head++)
+        memcpy(v->row + head * width, (const float *)traced->data + (head * rows + row) * width,
+               width * sizeof *v->row);
+}
+
+/* What config.json says of a key, if it is a word, a number, true or false; else `missing`. A GGUF file has none. */
+static const char *setting(const step *s, const char *key, const char *missing, char room[NAME])
+{
+    char quoted[NAME];
+    snprintf(quoted, sizeof quoted, "\"%s\"", key);
+    const char *at = s->settings != NULL ? strstr(s->settings, quoted) : NULL;
+    if (at == NULL)
+        return missing;
+    at += strlen(quoted);
+    at += strspn(at, " \n\t:\"");
+    snprintf(room, NAME, "%.*s", (int)strcspn(at, "\",}\n "), at);
+    return *room != '\0' && *room != '[' && *room != '{' ? room : missing;
+}
+
+/* True if the model's kind is one of the words in the list. */
+static bool is_kind(const step *s, const char *list)
+{
+    const char *kind = s->lm->info->kind, *at = list;
+    const size_t size = strlen(kind);
+    while ((at = strstr(at, kind)) != NULL && ((at > list && at[-1] != ' ') || (at[size] != ' ' && at[size] != '\0')))
+        at += size;
+    return at != NULL;
+}
+
+#define LLAMAS "llama mistral qwen2 qwen3 smollm3 gemma3_text"
+#define T5S "t5 mt5 umt5"
+
+/* ---- showing ---------------------------------------------------------------------------------------------------- */
+
+const char *step_word(const ink_tokenizer *tokenizer, ink_token token, char room[STEP_WORD])
+{
+    char text[STEP_WORD];
+    size_t size = 0;
+    if (tokenizer == NULL) {
+        snprintf(room, STEP_WORD, "%d", (int)token);
+        return room;
+    }
+    const char *bytes = ink_tokenizer_token(tokenizer, token, &size);
+    bool space = size > 1 && bytes[0] == ' ';
+    snprintf(text, sizeof text, "%.*s", (int)(size - space), bytes != NULL ? bytes + space : "?");
+    return console_harmless(room, STEP_WORD, text);
+}
+
+/* The first line of a value: its formula, and at the right its shape. */
+static void show_formula(const char *formula, const char *shape)
+{
+    const size_t width = console_width(), used = 2 + strlen(formula), size = strlen(shape) + 2;
+    printf("  %s%*s[%s]\n", formula, used + size + 1 < width ? (int)(width - used - size) : 1, "", shape);
+}
+
+/* The places of a value, as many in a line as fit; there are spaces between them. */
+static void show_places(const char *places)
+{
+    size_t column = 6, size;
+    printf("%6s", "");
+    for (; *places != '\0'; places += size + (places[size] == ' ')) {
+        size = strcspn(places, " ");
+        if (column > 6 && column + 2 + size > console_width() - 2) {
+            printf("\n%6s", "");
+            column = 6;
+        }
+        printf("%s%.*s", column > 6 ? "  " : "", (int)size, places);
+        column += size + 2;
+    }
+    putchar('\n');
+}
+
+static void show_numbers(const float *x, size_t n)
+{
+    float low = x[0], high = x[0];
+    printf("%6s", "");
+    for (size_t i = 0; i < n; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+        if (i < N_NUMBERS)
+            printf("%7.3f ", (double)x[i]);
+    }
+    if (n > N_NUMBERS)
+        printf("... from %.3f to %.3f", (double)low, (double)high);
+    putchar('\n');
+}
+
+/* Numbers first .. first + n - 1 of a value, with the formula that gave them; nothing if the network has no such value.
+   A shape of "" is their number. */
+static void show_part(step *s, const char *name, size_t first, size_t n, const char *shape, const char *places,
+                      const char *format, ...) CONSOLE_FORMAT(7, 8);
+static void show_part(step *s, const char *name, size_t first, size_t n, const char *shape, const char *places,
+                      const char *format, ...)
+{
+    char formula[FORMULA], size[NAME];
+    value *v = find(s, name);
+    va_list list;
+    if (v == NULL || v->row == NULL || n == 0 || first + n > v->n_heads * v->width)
+        return;
+    va_start(list, format);
+    vsnprintf(formula, sizeof formula, format, list);
+    va_end(list);
+    snprintf(size, sizeof size, "%zu", n);
+    show_formula(formula, *shape != '\0' ? shape : size);
+    show_numbers(v->row + first, n);
+    show_places(places);
+}
+
+static size_t width_of(const step *s, const char *name)
+{
+    const value *v = find(s, name);
+    return v != NULL ? v->n_heads * v->width : 0;
+}
+
+/* All of a value. */
+static void show(step *s, const char *name, const char *formula, const char *places)
+{
+    show_part(s, name, 0, width_of(s, name), "", places, "%s", formula);
+}
+
+/* x + u, computed here of two values that were shown, to sum [size]. */
+static void show_sum(const float *x, const value *u, float *sum, const char *places)
+{
+    char size[NAME];
+    for (size_t i = 0; i < u->width; i++)
+        sum[i] = x[i] + u->row[i];
+    snprintf(size, sizeof size, "%zu", u->width);
+    show_formula("x = x + u", size);
+    show_numbers(sum, u->width);
+    show_places(places);
+}
+
+/* Which words get most of the attention: three for each head. */
+static void show_looks(step *s, const char *name, const char *formula, const char *places, bool at_source)
+{
+    char shape[NAME], room[STEP_WORD];
+    value *v = find(s, name);
+    if (v == NULL || v->row == NULL)
+        return;
+    snprintf(shape, sizeof shape, "heads %zu, words %zu", v->n_heads, v->width);
+    show_formula(formula, shape);
+    const ink_token *tokens = at_source ? s->text->source : s->text->tokens;
+    const size_t n_words = at_source ? s->text->n_source : s->text->n;
+    const ink_tokenizer *tokenizer = at_source || s->text->target == NULL ? s->lm->tokenizer : s->text->target;
+    for (size_t head = 0; head < v->n_heads && head < MAX_HEADS; head++) {
+        const float *a = v->row + head * v->width;
+        size_t last = SIZE_MAX;
+        size_t column = (size_t)printf("%6shead %zu:", "", head + 1);
+        for (size_t k = 0; k < N_LOOKS && k < v->width; k++) {
+            char look[STEP_WORD + NAME];
+            size_t best = SIZE_MAX; /* the largest below the last one */
+            for (size_t i = 0; i < v->width; i++) {
+                bool below = last == SIZE_MAX || a[i] < a[last] || (a[i] == a[last] && i > last);
+                if (below && (best == SIZE_MAX || a[i] > a[best]))
+                    best = i;
+            }
+            if (best == SIZE_MAX || best >= n_words)
+                break;
+            column += (size_t)snprintf(look, sizeof look, "%s \"%s\" (word %zu) %.2f", k > 0 ? "," : "",
+                                       step_word(tokenizer, tokens[best], room), best + 1, (double)a[best]);
+            if (k > 0 && column > console_width())
+                break;
+            fputs(look, stdout);
+            last = best;
+        }
+        putchar('\n');
+    }
+    if (v->n_heads > MAX_HEADS)
+        printf("%6s... and %zu heads more\n", "", v->n_heads - MAX_HEADS);
+    show_places(places);
+}
+
+static void heading(const char *format, ...) CONSOLE_FORMAT(1, 2);
+static void heading(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    putchar('\n');
+    vprintf(format, list);
+    putchar('\n');
+    va_end(list);
+}
+
+/* True if layer i is to be shown: the one asked for, or else all of a few, or the first and the last of many. */
+static bool shows_layer(const step *s, size_t i)
+{
+    const size_t n = s->lm->info->n_layers;
+    if (s->layer == 0 && n > FEW_LAYERS && i == 1)
+        heading("The layers 2 to %zu do the same with weights of their own; --layer N shows one.", n - 1);
+    return s->layer == 0 ? n <= FEW_LAYERS || i == 0 || i + 1 == n : s->layer == i + 1;
+}
+
+/* ---- the MLP ---------------------------------------------------------------------------------------------------- */
+
+static void walk_window(step *s)
+{
+    char room[STEP_WORD], act[NAME], name[NAME];
+    const size_t window = s->lm->info->window_size, n = width_of(s, "embedding");
+    const char *bends = setting(s, "hidden_act", "tanh", act);
+    heading("The window");
+    printf("  the last %zu words:", window);
+    if (s->at + 1 < window)
+        printf(" (%zu in front of the text)", window - s->at - 1);
+    for (size_t i = s->at + 1 < window ? 0 : s->at + 1 - window; i <= s->at; i++)
+        printf(" %s", step_word(s->lm->tokenizer, s->text->tokens[i], room));
+    putchar('\n');
+    snprintf(name, sizeof name, "words %zu, %zu", window, n / window);
+    show_part(s, "embedding", 0, n, name, "pages/mlp.c:forward models/run.c:run_window",
+              "x = [E w_1, E w_2, ..., E w_%zu]", window);
+    for (size_t i = 0; i < s->lm->info->n_layers; i++) {
+        snprintf(name, sizeof name, "mlp.layers.%zu.out", i);
+        if (shows_layer(s, i))
+            show_part(s, name, 0, width_of(s, name), "",
+                      strcmp(bends, "tanh") == 0
+                          ? "pages/plain.c:tanh_layer pages/mlp.c:forward layers/dense.c:ink_mlp_run"
+                          : "pages/plain.c:dense pages/mlp.c:forward layers/dense.c:ink_mlp_run",
+                      i == 0 ? "h = %s(H x + d)" : "h = %s(H h + d)", bends);
+    }
+}
+
+/* ---- recurrent networks ----------------------------------------------------------------------------------------- */
+
+/* A vector from before the step. */
+static void show_past(const char *what, const float *x, size_t n)
+{
+    char size[NAME];
+    snprintf(size, sizeof size, "%zu", n);
+    show_formula(what, size);
+    show_numbers(x, n);
+}
+
+/* What layer i makes of x, and of h and c of the step before. */
+static void walk_cell(step *s, size_t i, const char *input)
+{
+    char word[NAME];
+    const value *first = find(s, "first_state");
+    heading("Layer %zu%s", i + 1, input);
+    enter(s, "rnn.l%zu.", i);
+    const value *state = find(s, "h"), *memory = find(s, "c");
+    const size_t size = state->width, n_gates = width_of(s, "gates") / size;
+    if (s->at > 0)
+        show_past("h, the state so far", state->before, size);
+    else if (first != NULL)
+        show_past("h = d_0", first->row + i * size, size);
+    else
+        puts("  h, the state before the first word, is 0");
+    if (memory != NULL) {
+        if (s->at > 0)
+            show_past("c, the memory so far", memory->before, size);
+        else if (first != NULL)
+            show_past("c = c_0", first->row + (s->lm->info->n_layers + i) * size, size);
+        show_part(s, "gates", 0, size, "", CELL("lstm_step"), "i = sigma(W_i x + U_i h + b_i)");
+        show_part(s, "gates", size, size, "", CELL("lstm_step"), "f = sigma(W_f x + U_f h + b_f)");
+        show_part(s, "gates", 2 * size, size, "", CELL("lstm_step"), "g = tanh(W_g x + U_g h + b_g)");
+        show_part(s, "gates", 3 * size, size, "", CELL("lstm_step"), "o = sigma(W_o x + U_o h + b_o)");
+        show(s, "c", "c' = f * c + i * g", CELL("lstm_step"));
+        show(s, "h", "h' = o * tanh(c')", CELL("lstm_step"));
+    } else if (n_gates == 3) {
+        const bool after = strcmp(setting(s, "reset_after", "true", word), "true") == 0;
+        show_part(s, "gates", 0, size, "", CELL("gru_step"), "r = sigma(W_r x + b_r + U_r h + c_r)");
+        show_part(s, "gates", size, size, "", CELL("gru_step"), "z = sigma(W_z x + b_z + U_z h + c_z)");
+        show_part(s, "gates", 2 * size, size, "", CELL("gru_step"),
+                  after ? "n = tanh(W_n x + b_n + r * (U_n h + c_n))" : "n = tanh(W_n x + b_n + U_n (r * h) + c_n)");
+        show(s, "h", "h' = (1 - z) * n + z * h", CELL("gru_step"));
+    } else {
+        show_part(s, "h", 0, size, "", CELL("rnn_step"), "h' = %s(W x + b + U h + c)",
+                  setting(s, "nonlinearity", "tanh", word));
+    }
+    leave(s);
+}
+
+/* The states of the last layer of a recurrent encoder, and the first state of the decoder. */
+static void walk_recurrent_source(step *s)
+{
+    char shape[NAME], name[NAME];
+    size_t last = 0;
+    for (enter(s, "encoder.rnn.l%zu.", 1); find(s, "h") != NULL; enter(s, "encoder.rnn.l%zu.", last + 1))
+        last++;
+    enter(s, "encoder.rnn.l%zu", last);
+    const char *places = find(s, ".c") != NULL       ? CELL("lstm_step")
+                         : find(s, ".gates") != NULL ? CELL("gru_step")
+                                                     : CELL("rnn_step");
+    heading("The source, read by the encoder");
+    snprintf(shape, sizeof shape, "words %zu, %zu", s->text->n_source, width_of(s, ".h"));
+    show_part(s, ".h", 0, width_of(s, ".h"), shape, places, "h_s = cell(E w_s, h_(s-1)), here of the last word");
+    snprintf(name, sizeof name, "_reverse.h");
+    show_part(s, name, 0, width_of(s, name), shape, places, "the same backwards, here of the first word");
+    leave(s);
+    show(s, "first_state", "d_0 = s(B h_S + b), the first state of the decoder",
+         "models/encoder_decoder.c:cross_bridge");
+}
+
+static void walk_recurrent(step *s)
+{
+    const bool reads = s->text->encoded != NULL;
+    if (reads)
+        walk_recurrent_source(s);
+    heading(reads ? "The decoder" : "The word");
+    show(s, "embedding", reads ? "y = E w" : "x = E w", "pages/rnn.c:forward layers/embedding.c:ink_embedding_run");
+    show_looks(s, "attn.weights", "a = softmax(v . tanh(W h + U h_s)), h: the state so far",
+               "layers/additive.c:additive_task", true);
+    const bool attends = find(s, "attn.weights") != NULL, has_context = find(s, "context") != NULL;
+    show(s, "context", attends ? "c_t = sum over s of a_s h_s" : "c_t = h_S, the last state of the encoder",
+         attends ? "layers/additive.c:additive_task" : "models/run.c:run_recurrent");
+    for (size_t i = 0; i < s->lm->info->n_layers; i++)
+        if (shows_layer(s, i))
+            walk_cell(s, i,
+                      i > 0         ? ": x is the state below"
+                      : has_context ? ": x is y with c_t beside it"
+                      : reads       ? ": x is y"
+                                    : "");
+}
+
+/* ---- Transformers ----------------------------------------------------------------------------------------------- */
+
+static const char *embedding_formula(const step *s)
+{
+    return is_kind(s, "gpt2 blenderbot whisper")              ? "x = E w + P t"
+           : is_kind(s, "distilbert mpnet bart mbart")        ? "x = norm(E w + P t)"
+           : is_kind(s, "bert roberta xlm-roberta camembert") ? "x = norm(E w + P t + T), T: first or second text"
+           : is_kind(s, "modernbert")                         ? "x = norm(E w)"
+           : is_kind(s, "marian m2m_100 pegasus")             ? "x = sqrt(d) E w + (sines and cosines of t)"
+           : is_kind(s, "gemma3_text")                        ? "x = sqrt(d) E w"
+                                                              : "x = E w";
+}
+
+static const char *norm_formula(const step *s)
+{
+    return is_kind(s, LLAMAS " " T5S) ? "x / sqrt(mean of x^2 + eps) * weight"
+                                      : "(x - mean) / sqrt(variance + eps) * weight + bias";
+}
+
+static void show_norm(step *s, const char *norm, const char *result, const char *of)
+{
+    show_part(s, norm, 0, width_of(s, norm), "",
+              is_kind(s, LLAMAS " " T5S) ? "layers/norm.c:ink_norm_run"
+                                         : "pages/plain.c:layer_norm layers/norm.c:ink_norm_run",
+              "%s = norm(%s) = %s", result, of, norm_formula(s));
+}
+
+/* What the decoder's own words give: queries, keys and values of `in`, head by head. */
+static void walk_projections(step *s, const char *in, size_t width, size_t n_heads)
+{
+    static const char places[] = BLOCK "ink_block_attend",
+                      rotate[] = "layers/transformer.c:prepare_heads layers/rope.c:ink_angles_rotate";
+    const size_t kv_width = (width_of(s, "attn.qkv") - width) / 2, size = width / n_heads;
+    const char *kept = ink_model_get_encoder(s->lm->model) == NULL ? ", kept for later words" : "";
+    const char *turned =
+        is_kind(s, "qwen3 gemma3_text") ? "norm of each head, turned by the position" : "turned by the position";
+    char shape[NAME], kv_shape[NAME];
+    snprintf(shape, sizeof shape, "heads %zu, %zu", n_heads, size);
+    snprintf(kv_shape, sizeof kv_shape, "heads %zu, %zu", kv_width / size, size);
+    show_part(s, "attn.qkv", 0, width, shape, places, "q = W_q %s + b_q", in);
+    show_part(s, "attn.qkv", width, kv_width, kv_shape, places, "k = W_k %s + b_k%s", in, kept);
+    show_part(s, "attn.qkv", width + kv_width, kv_width, kv_shape, places, "v = W_v %s + b_v%s", in, kept);
+    show_part(s, "attn.prepared", 0, width, shape, rotate, "q: %s", turned);
+    show_part(s, "attn.prepared", width, kv_width, kv_shape, rotate, "k: %s", turned);
+}
+
+/* In a decoder that attends to a source: a query of `in`, the keys and values of all rows s of the source. */
+static void walk_source_projections(step *s, const char *in, size_t n_heads)
+{
+    static const char places[] = "layers/transformer.c:ink_stack_append_sources";
+    const value *kv = find(s, "cross.kv");
+    const size_t width = width_of(s, "cross.q");
+    char shape[NAME];
+    snprintf(shape, sizeof shape, "heads %zu, %zu", n_heads, width / n_heads);
+    show_part(s, "cross.q", 0, width, shape, BLOCK "attend_to_sources", "q = W_q %s + b_q", in);
+    snprintf(shape, sizeof shape, "words %zu, %zu", kv != NULL ? kv->n_rows : 0, width_of(s, "cross.kv") / 2);
+    show_part(s, "cross.kv", 0, width_of(s, "cross.kv") / 2, shape, places, "k = W_k s + b_k, here of the last word");
+    show_part(s, "cross.kv", width_of(s, "cross.kv") / 2, width_of(s, "cross.kv") / 2, shape, places,
+              "v = W_v s + b_v, here of the last word");
+}
+
+/* Attention to the words so far, or to a source. It ends in u, which is to be added to x. */
+static void walk_attention(step *s, const char *in, bool cross)
+{
+    const value *scores = find(s, cross ? "cross.scores" : "attn.scores");
+    const char *heads = cross ? "cross.heads" : "attn.heads";
+    const size_t width = width_of(s, heads), n_heads = scores->n_heads;
+    char shape[NAME];
+    if (cross)
+        walk_source_projections(s, in, n_heads);
+    else
+        walk_projections(s, in, width, n_heads);
+    snprintf(shape, sizeof shape, "heads %zu, words %zu", n_heads, scores->width);
+    show_part(s, cross ? "cross.scores" : "attn.scores", 0, n_heads * scores->width, shape,
+              ATTENTION "attention_scores", "e_t = q . k_t for each word t that it sees");
+    show_looks(s, cross ? "cross.weights" : "attn.weights",
+               is_kind(s, T5S " mpnet") && !cross ? "a = softmax(scale e + bias of the distance)"
+               : is_kind(s, T5S)                  ? "a = softmax(e)"
+               : is_kind(s, "gemma3_text")        ? "a = softmax(scale e)"
+                                                  : "a = softmax(e / sqrt(d)), d: the size of a head",
+               ATTENTION "attention_weights", cross);
+    snprintf(shape, sizeof shape, "heads %zu, %zu", n_heads, width / n_heads);
+    show_part(s, heads, 0, width, shape, ATTENTION "attention_sums", "u = sum over t of a_t v_t, head beside head");
+    show(s, cross ? "cross.out" : "attn.out", "u = W_o u + b_o",
+         cross ? BLOCK "attend_to_sources" : BLOCK "ink_block_attend");
+}
+
+/* The function of an MLP by the name that config.json has for it. A GGUF file does not name it: it is that of its kind.
+   "s" if nobody says. */
+static const char *bend_of(const step *s, bool *gated, char room[NAME])
+{
+    static const char *const keys[] = {"activation_function", "hidden_activation", "hidden_act", "activation"};
+    const char *own = setting(s, "feed_forward_proj", "", room), *name = "s"; /* T5: "relu" or "gated-gelu" */
+    *gated =
+        is_kind(s, LLAMAS " modernbert") || strncmp(own, "gated-", 6) == 0 || (*own == '\0' && is_kind(s, "mt5 umt5"));
+    if (*own != '\0')
+        return strncmp(own, "gated-", 6) == 0 ? own + 6 : own;
+    for (size_t k = 0; k < 4 && strcmp(name, "s") == 0; k++)
+        name = setting(s, keys[k], "s", room);
+    if (s->settings == NULL)
+        name = is_kind(s, "gpt2 gemma3_text") ? "gelu_new" : is_kind(s, LLAMAS) ? "silu" : "gelu";
+    return name;
+}
+
+/* Block i, which x [size] goes into; sum [size] is room. A GPT has its norms in front of attention and MLP, a BERT
+   behind the sums: the order in which the library computed them tells. Returns what comes out. */
+static const float *walk_block(step *s, size_t i, const float *x, float *sum)
+{
+    char room[NAME];
+    bool gated;
+    enter(s, "h.%zu.", i);
+    const char *bend = bend_of(s, &gated, room);
+    const bool before = find(s, "norm_2") < find(s, "mlp.up");
+    heading("Block %zu of %zu: attention", i + 1, s->lm->info->n_layers);
+    if (before)
+        show_norm(s, "norm_1", "y", "x");
+    walk_attention(s, before && find(s, "norm_1") != NULL ? "y" : "x", false);
+    show_norm(s, "out_norm_1", "u", "u");
+    if (before)
+        show_sum(x, find(s, find(s, "out_norm_1") != NULL ? "out_norm_1" : "attn.out"), sum, BLOCK "ink_stack_run");
+    else
+        show_norm(s, "norm_1", "x", "x + u");
+
+    if (find(s, "cross.out") != NULL) {
+        heading("Block %zu of %zu: attention to the source", i + 1, s->lm->info->n_layers);
+        if (before)
+            show_norm(s, "norm_cross", "y", "x");
+        walk_attention(s, before ? "y" : "x", true);
+        if (before)
+            show_sum(sum, find(s, "cross.out"), sum, BLOCK "ink_stack_run");
+        else
+            show_norm(s, "norm_cross", "x", "x + u");
+    }
+
+    heading("Block %zu of %zu: MLP", i + 1, s->lm->info->n_layers);
+    if (before)
+        show_norm(s, "norm_2", "y", "x");
+    show_part(s, "mlp.up", 0, width_of(s, "mlp.up") / (gated ? 2 : 1), "", BLOCK "feed_forward",
+              gated ? "m = %s(W_gate %s) * (W_up %s)" : "m = %s(W_1 %s + b_1)", bend, before ? "y" : "x", "y");
+    show(s, "mlp.down", gated ? "u = W_down m" : "u = W_2 m + b_2", BLOCK "feed_forward");
+    show_norm(s, "out_norm_2", "u", "u");
+    if (before)
+        show(s, "out", "x = x + u", BLOCK "ink_stack_run");
+    else
+        show_norm(s, "norm_2", "x", "x + u");
+    const float *out = find(s, "out")->row;
+    leave(s);
+    return out;
+}
+
+/* What the encoder made of the source: its last value is the last that was computed under "encoder.". */
+static void walk_source(step *s)
+{
+    const char *last = NULL;
+    char shape[NAME];
+    for (size_t i = 0; i < s->n_values; i++)
+        last = strncmp(s->values[i].name, "encoder.", 8) == 0 ? s->values[i].name : last;
+    heading("The source, read by the encoder");
+    snprintf(shape, sizeof shape, "words %zu, %zu", s->text->n_source, width_of(s, last));
+    show_part(s, last, 0, width_of(s, last), shape,
+              "layers/transformer.c:ink_stack_run models/encoder_decoder.c:append_rows",
+              "s: the rows that leave the encoder, here of the last word");
+}
+
+static bool walk_transformer(step *s)
+{
+    const float *x = find(s, "embedding")->row;
+    float *sum = console_memory(width_of(s, "embedding"), sizeof *sum);
+    char name[NAME];
+    if (sum == NULL)
+        return false;
+    if (s->text->encoded != NULL)
+        walk_source(s);
+    heading(s->text->encoded != NULL ? "The decoder" : "The word");
+    show(s, "embedding", embedding_formula(s), "pages/transformer.c:forward models/run.c:run_transformer");
+    for (size_t i = 0; i < s->lm->info->n_layers; i++) {
+        snprintf(name, sizeof name, "h.%zu.out", i);
+        x = shows_layer(s, i) ? walk_block(s, i, x, sum) : find(s, name)->row;
+    }
+    free(sum);
+    return true;
+}
+
+/* ---- what it leads to ------------------------------------------------------------------------------------------- */
+
+/* The likeliest of n, by name. */
+static void show_best(const step *s, const float *z, size_t n, size_t stride, bool sigmoid, const char *what,
+                      const char *(*name)(const step *s, size_t i, char room[STEP_WORD]))
+{
+    double *p = console_memory(n, sizeof *p), sum = 0, largest = (double)z[0];
+    char room[STEP_WORD];
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, (double)z[i * stride]);
+    for (size_t i = 0; p != NULL && i < n; i++)
+        sum += p[i] = exp((double)z[i * stride] - largest);
+    for (size_t i = 0; p != NULL && i < n; i++)
+        p[i] = sigmoid ? 1 / (1 + exp(-(double)z[i * stride])) : p[i] / sum;
+    for (size_t k = 0; p != NULL && k < N_BEST && k < n; k++) {
+        size_t best = 0;
+        for (size_t i = 1; i < n; i++)
+            best = p[i] > p[best] ? i : best;
+        printf("%6s%s%.4f  %s\n", "", what, p[best], name(s, best, room));
+        p[best] = -1;
+    }
+    free(p);
+}
+
+static const char *word_named(const step *s, size_t i, char room[STEP_WORD])
+{
+    return step_word(s->text->target != NULL ? s->text->target : s->lm->tokenizer, (ink_token)i, room);
+}
+
+static const char *word_of_text(const step *s, size_t i, char room[STEP_WORD])
+{
+    return step_word(s->lm->tokenizer, s->text->tokens[i], room);
+}
+
+static const char *label_named(const step *s, size_t i, char room[STEP_WORD])
+{
+    return console_harmless(room, STEP_WORD, ink_model_get_encoder(s->lm->model)->labels[i]);
+}
+
+/* From the last row to the result. `rows` [n, width] are the results of all tokens of an encoder. */
+static void walk_end(step *s, const float *rows, size_t width)
+{
+    static const char softmax[] = "pages/plain.c:softmax models/sampler.c:ink_sampler_pick";
+    static const char product[] = "pages/plain.c:dense models/head.c:output_product";
+    const ink_encoder_info *encoder = ink_model_get_encoder(s->lm->model);
+    const value *logits = find(s, "logits");
+    char shape[NAME], room[NAME];
+    bool gated;
+    heading("The end");
+    const value *norm = find(s, "norm_f"), *transform = find(s, "head.transform");
+    const char *bend = encoder == NULL || encoder->task == INK_TASK_FILL ? bend_of(s, &gated, room)
+                       : is_kind(s, "distilbert")                        ? "relu"
+                       : is_kind(s, "modernbert")                        ? "gelu"
+                                                                         : "tanh";
+    if (norm != NULL && (transform == NULL || norm < transform))
+        show_norm(s, "norm_f", "x", "x");
+    show_part(s, "head.transform", 0, width_of(s, "head.transform"), "", "pages/plain.c:dense models/head.c:run_head",
+              "x = %s(W_t x + b_t)", bend);
+    if (norm != NULL && transform != NULL && norm > transform)
+        show_norm(s, "norm_f", "x", "x");
+    show(s, "pooled", "v = the rows of all words together: their mean, the first, the last", "models/head.c:pool_rows");
+    if (logits == NULL) {
+        if (rows != NULL && encoder != NULL) {
+            snprintf(shape, sizeof shape, "%zu", width);
+            show_formula("the result: the vector of the text, or of this word", shape);
+            show_numbers(rows + (encoder->embedding_size == 0 && !encoder->has_pooled ? s->at * width : 0), width);
+            show_places("models/head.c:run_sentence models/head.c:run_head");
+        }
+        return;
+    }
+    const bool cell = s->lm->info->window_size == 0 && find(s, "rnn.l0.h") != NULL;
+    show(s, "logits",
+         cell && s->lm->info->hidden_size > width_of(s, "rnn.l0.h") ? "z = V [h, c, ...] + b, as wide as V"
+         : cell || s->lm->info->window_size > 0                     ? "z = V h + b"
+                                                                    : "z = V x + b",
+         product);
+    snprintf(shape, sizeof shape, "%zu", logits->width);
+    if (encoder != NULL && encoder->task == INK_TASK_ANSWER) {
+        snprintf(shape, sizeof shape, "words %zu, 2", s->text->n);
+        show_formula("p = softmax over the words of z: the answer starts here, ends here", shape);
+        show_best(s, rows, s->text->n, 2, false, "starts at ", word_of_text);
+        show_best(s, rows + 1, s->text->n, 2, false, "ends at   ", word_of_text);
+        show_places("pages/plain.c:softmax tasks/answer.c:ink_model_answer");
+        return;
+    }
+    const bool labels = encoder != NULL && encoder->n_labels > 0, many = labels && encoder->problem == INK_MULTI_LABEL;
+    if (labels && encoder->problem == INK_REGRESSION)
+        return;
+    show_formula(many ? "p = sigma(z)" : "p_i = e^(z_i) / (e^(z_1) + e^(z_2) + ...)   softmax", shape);
+    show_best(s, logits->row, logits->width, 1, many, "", labels ? label_named : word_named);
+    show_places(encoder != NULL ? "pages/plain.c:softmax models/head.c:run_head" : softmax);
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------- */
+
+/* Runs the tokens up to `at`: the last two alone and traced, so that the state before the step is known. */
+static bool run_sequence(step *s)
+{
+    const language_model *lm = s->lm;
+    const step_text *t = s->text;
+    ink_context *ctx = lm->ctx;
+    ink_state *state = NULL;
+    float *logits = console_memory(lm->info->vocab_size, sizeof *logits);
+    const ink_source_item source = {.encoded = t->encoded, .tokens = t->source, .n_tokens = t->n_source};
+    bool done = logits != NULL && console_ok(ctx, ink_state_create(ctx, lm->model, s->at + 1, &state));
+    s->turn = 1;
+    s->last_rows = true;
+    ink_context_trace(ctx, trace_value, s);
+    done = done && (t->encoded == NULL || (console_ok(ctx, ink_model_encode_sources(ctx, lm->model, &source, 1)) &&
+                                           console_ok(ctx, ink_state_begin(ctx, state, t->encoded))));
+    s->last_rows = false;
+    ink_context_trace(ctx, NULL, NULL);
+    if (done && s->at > 1)
+        done = console_ok(ctx, ink_model_forward(ctx, lm->model, state, t->tokens, s->at - 1, NULL));
+    ink_context_trace(ctx, trace_value, s);
+    for (size_t i = s->at > 0 ? s->at - 1 : 0; done && i <= s->at; i++) {
+        s->turn++;
+        done = console_ok(ctx, ink_model_forward(ctx, lm->model, state, t->tokens + i, 1, logits));
+    }
+    ink_context_trace(ctx, NULL, NULL);
+    ink_state_free(state);
+    free(logits);
+    return done;
+}
+
+/* Of the scores [n, 2] of an answer those count that ink_model_answer() lets count: of the tokens of the second text,
+   and of the first token, which stands for no answer. */
+static void leave_out_question(const step *s, float *rows)
+{
+    const ink_token end = ink_tokenizer_control(s->lm->tokenizer, INK_CONTROL_SEP);
+    bool in_question = true;
+    for (size_t i = 1; i < s->text->n; i++) {
+        const bool is_end = s->text->tokens[i] == end;
+        in_question = in_question && !is_end;
+        if (in_question || is_end)
+            rows[2 * i] = rows[2 * i + 1] = -10000;
+    }
+}
+
+/* Runs a text through an encoder, to *rows [n, *width]: scores of its head, or a vector of the text, or rows. */
+static bool run_text(step *s, float **rows, size_t *width)
+{
+    const language_model *lm = s->lm;
+    const ink_encoder_info *encoder = ink_model_get_encoder(lm->model);
+    const ink_encoding encoding = encoder->task != INK_TASK_NONE ? INK_LOGITS
+                                  : encoder->embedding_size > 0  ? INK_EMBEDDING
+                                  : encoder->has_pooled          ? INK_POOLED
+                                                                 : INK_HIDDEN_STATES;
+    *width = ink_model_encoding_size(lm->model, encoding);
+    *rows = console_memory(s->text->n * *width, sizeof **rows);
+    const ink_text text = {.tokens = s->text->tokens, .n_tokens = s->text->n, .types = s->text->types, .output = *rows};
+    s->row = s->at;
+    s->turn = 1;
+    ink_context_trace(lm->ctx, trace_value, s);
+    bool done = *rows != NULL && console_ok(lm->ctx, ink_model_encode(lm->ctx, lm->model, encoding, &text, 1));
+    ink_context_trace(lm->ctx, NULL, NULL);
+    if (done && encoder->task == INK_TASK_ANSWER)
+        leave_out_question(s, *rows);
+    return done;
+}
+
+size_t step_usual(const language_model *lm, const step_text *text)
+{
+    const ink_encoder_info *encoder = ink_model_get_encoder(lm->model);
+    const step s = {.lm = lm};
+    size_t at = text->n - 1;
+    if (text->encoded != NULL)
+        return 0;
+    if (encoder == NULL || lm->tokenizer == NULL)
+        return at;
+    const ink_token mask = ink_tokenizer_control(lm->tokenizer, INK_CONTROL_MASK),
+                    end = ink_tokenizer_control(lm->tokenizer, INK_CONTROL_SEP);
+    for (size_t i = 0; encoder->task == INK_TASK_FILL && i < text->n; i++)
+        if (text->tokens[i] == mask)
+            return i;
+    if (encoder->task == INK_TASK_CLASSIFY_TEXT)
+        return is_kind(&s, "gpt2 " LLAMAS) ? at : 0;
+    while (at > 0 && text->tokens[at] == end)
+        at--;
+    return at;
+}
+
+bool step_show(const language_model *lm, const step_text *text, size_t at, size_t layer)
+{
+    char path[PATH_ROOM], room[STEP_WORD];
+    step s = {.lm = lm, .text = text, .at = at, .layer = layer};
+    float *rows = NULL;
+    size_t width = 0;
+    s.values = console_memory(MAX_VALUES, sizeof *s.values);
+    if (s.values != NULL && path_join(path, lm->folder, "config.json") && system_kind_of(path) == SYSTEM_FILE)
+        s.settings = file_read(path, &width);
+    bool done =
+        s.values != NULL && (ink_model_get_encoder(lm->model) != NULL ? run_text(&s, &rows, &width) : run_sequence(&s));
+    if (done && s.full)
+        done = console_complain("this model has more values than there is room for");
+    if (done && layer > lm->info->n_layers)
+        done = console_complain("there are %zu layers to show, not %zu", lm->info->n_layers, layer);
+    if (done) {
+        printf("A step of the %s: token %zu of %zu, \"%s\"\n\n", lm->info->kind, at + 1, text->n,
+               step_word(text->target != NULL ? text->target : lm->tokenizer, text->tokens[at], room));
+        console_wrap(
+            "Each value: its formula and its shape, its first numbers as the library computes them, and "
+            "where to read on (pages/ is in examples/; layers/, models/ and tasks/ are in src/). W, U, V, E, P "
+            "are weights, and V is often E; b and c_r are biases, 0 if the model has none; * multiplies "
+            "element by element.",
+            0);
+        if (lm->info->window_size > 0)
+            walk_window(&s);
+        else if (find(&s, "rnn.l0.h") != NULL)
+            walk_recurrent(&s);
+        else if (find(&s, "embedding") != NULL)
+            done = walk_transformer(&s);
+        walk_end(&s, rows, width);
+    }
+    for (size_t i = 0; i < s.n_values; i++) {
+        free(s.values[i].row);
+        free(s.values[i].before);
+    }
+    free(s.values);
+    free(s.settings);
+    free(rows);
+    return done;
+}
