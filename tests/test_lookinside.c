@@ -284,7 +284,7 @@ static void units_keep_their_rows(void **state)
     char *out = output_of(run(LOOKINSIDE, MODELS "/lstm", texts[0]));
     assert_int_equal(units_in(out, list), 16);
     assert_non_null(strstr(out, "Layer 1: gates and state of 16 of 224 units at each word\n"));
-    assert_non_null(strstr(out, "  f, i, o from 0 to 1: "));
+    assert_non_null(strstr(out, "  f, i, o from 0 (blank) to 1: "));
     assert_non_null(strstr(out, "  tanh(c), h from -1 to 1: O below -0.6"));
     free(out);
     for (size_t i = 0; i < 2; i++) {
@@ -708,6 +708,24 @@ static void pictures_are_written(void **state)
     forget(folder);
 }
 
+/* A terminal gets colours that tell signs apart, unless it is dumb, and no line wider than it is. */
+static void terminals_are_respected(void **state)
+{
+    static const char *const arguments[] = {LOOKINSIDE, MODELS "/gru", "It was night. Anna laughed.",
+                                            "--units",  "2",           NULL};
+
+    (void)state;
+    for (size_t dumb = 0; dumb < 2; dumb++) {
+        assert_int_equal(setenv("TERM", dumb ? "dumb" : "xterm", 1), 0);
+        char *out = output_of(process_run_at_columns(arguments, "", 50));
+        assert_int_equal(strchr(out, '\033') == NULL, dumb);
+        for (const char *row = out; dumb && *row != '\0'; row = strchr(row, '\n') + 1)
+            assert_in_range(strcspn(row, "\n"), 0, 50);
+        free(out);
+    }
+    unsetenv("TERM");
+}
+
 static void mistakes_are_answered(void **state)
 {
     char text[2000] = "Anna";
@@ -737,7 +755,7 @@ int main(void)
         cmocka_unit_test(steps_of_encoders),         cmocka_unit_test(steps_of_translators),
         cmocka_unit_test(every_family_has_its_walk), cmocka_unit_test(values_are_listed),
         cmocka_unit_test(maps_are_pictures),         cmocka_unit_test(pictures_are_written),
-        cmocka_unit_test(mistakes_are_answered),
+        cmocka_unit_test(terminals_are_respected),   cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

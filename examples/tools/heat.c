@@ -148,10 +148,14 @@ static void print_part(const heat *h, const part *p, bool colours)
 /* What the characters mean, and in which panels if not in all. */
 static void print_legend(const heat *h, size_t first, size_t end, const char *meaning)
 {
-    fputs("  ", stdout);
+    char text[256];
+    size_t used = 0;
     for (size_t p = first; end - first < h->n_panels && p < end; p++)
-        printf("%.*s%s", (int)strcspn(h->panels[p], ":"), h->panels[p], p + 1 < end ? ", " : " ");
-    puts(meaning);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%.*s%s",
+                                 (int)smaller(strcspn(h->panels[p], ":"), 20), h->panels[p], p + 1 < end ? ", " : " ");
+    snprintf(text + used, sizeof text - used, "%s", meaning);
+    fputs("  ", stdout);
+    console_wrap(text, 2);
 }
 
 void heat_print(const heat *h)
@@ -162,7 +166,8 @@ void heat_print(const heat *h)
     const size_t room = console_width() - 2 - p.label - 1;
     p.cell = smaller(h->n_panels, 2) * (2 * h->n_columns + 3) > room ? 1 : 2; /* words are easier to read apart */
     const size_t most = (room - 3) / p.cell;
-    printf("%s\n\n", h->title);
+    console_wrap(h->title, 0);
+    putchar('\n');
     for (p.first_column = 0; p.first_column < h->n_columns; p.first_column = p.end_column) {
         p.end_column = smaller(p.first_column + most, h->n_columns);
         for (p.first_panel = 0; p.first_panel < h->n_panels; p.first_panel = p.end_panel) {
@@ -176,7 +181,7 @@ void heat_print(const heat *h)
         }
     }
     if (h->n_unsigned > 0)
-        print_legend(h, 0, h->n_unsigned, "from 0 to 1: \" .:-=+*#%@\"");
+        print_legend(h, 0, h->n_unsigned, "from 0 (blank) to 1: .:-=+*#%@");
     if (h->n_unsigned < h->n_panels)
         print_legend(h, h->n_unsigned, h->n_panels,
                      "from -1 to 1: O below -0.6, o below -0.2, + above 0.2, # above 0.6");

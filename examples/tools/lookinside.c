@@ -393,7 +393,9 @@ static bool show_units(const page *words, const traces *s, size_t layer)
     if (done && largest > 1)
         printf("  h is shown as a share of %.3g, the largest there is\n", (double)largest);
     if (done && asked_units == NULL && n < h->width) {
-        fputs("  These units hold something for longest. To see the same ones over another text:\n  --only ", stdout);
+        fputs("  ", stdout);
+        console_wrap("These units hold something for longest. To see the same ones over another text:", 2);
+        fputs("  --only ", stdout);
         for (size_t unit = 0, row = 0; unit < h->width; unit++)
             if (picked[unit])
                 printf("%s%zu", row++ > 0 ? "," : "", unit + 1);

@@ -5,9 +5,9 @@
  * for each kind of network walks through them in the order of the computation and says what each of them is:
  * walk_window() for an MLP, walk_cell() for RNN, GRU and LSTM, walk_block() for Transformers. They read like the pages:
  *
- *     x = E w + P t                                             [128]
- *         0.21 -0.04 0.33 ...                                   the first numbers, and how far all of them reach
- *         pages/transformer.c:forward  models/run.c:run_transformer     where to read on
+ *     x = E w + P t                                        [128]     the formula, and the shape
+ *         -0.230 -0.019 -0.165 ... from -0.697 to 0.793              the first numbers
+ *         pages/transformer.c:forward  models/run.c:run_transformer  where to read on
  */
 #include "step.h"
 
@@ -37,11 +37,11 @@ enum {
 /* What the library computed under one name. */
 typedef struct value {
     char name[NAME];
-    size_t n_heads, width;     /* width of a row; attention has a row for each head */
-    size_t n_rows;             /* of the last run */
-    float *row;                /* [n_heads, width] that of the token */
-    float *before;             /* the same of the token before; NULL: none */
-    size_t before_width, turn; /* turn: the number of the run it is from */
+    size_t n_heads, width; /* width of a row; attention has a row for each head */
+    size_t n_rows;         /* of the last run */
+    float *row;            /* [n_heads, width] that of the token */
+    float *before;         /* the same of the token before; NULL: none */
+    size_t turn;           /* the number of the run it is from */
 } value;
 
 typedef struct step {
@@ -93,7 +93,6 @@ static void trace_value(void *user, const char *name, const ink_tensor *traced)
     if (v->turn != s->turn) { /* the first call of this run */
         free(v->before);
         v->before = v->row;
-        v->before_width = v->width;
         v->row = NULL;
         v->n_rows = 0;
         v->turn = s->turn;
