@@ -12,99 +12,15 @@
 
 #include "bench.h"
 #include "lm.h"
+#include "model_file.h"
 
-/* ---- model files in memory -------------------------------------------------------------------------------------- */
+/* ---- model files in memory --------------------------------------------------------------------------------------- */
 
-#define WEIGHTS "model.safetensors"
-#define HEADER_ROOM ((size_t)48 << 10)
-
-/* A folder in memory, with small random numbers for weights: networks of any shape without large files in the tree.
-   Must not be moved after file_finish(). */
-typedef struct model_file {
-    char header[HEADER_ROOM];
-    size_t header_length;
-    size_t data_size;
-    unsigned char *bytes; /* [size]: model.safetensors */
-    size_t size;
-    ink_memory_file entries[2];
-    ink_memory_files files;
-    ink_source source;
-} model_file;
-
-/* Text that does not fit is still counted; file_finish() reports it. */
-static void header_append(model_file *file, const char *text, size_t length)
-{
-    if (file->header_length + length <= HEADER_ROOM)
-        memcpy(file->header + file->header_length, text, length);
-    file->header_length += length;
-}
-
-/* Adds an F32 tensor [rows, columns], or [rows] if columns is 0. */
-static void file_add(model_file *file, const char *name, size_t rows, size_t columns)
-{
-    char entry[256], shape[64];
-    size_t begin = file->data_size, end = begin + rows * (columns != 0 ? columns : 1) * sizeof(float);
-    snprintf(shape, sizeof shape, columns != 0 ? "%zu,%zu" : "%zu", rows, columns);
-    int length = snprintf(entry, sizeof entry, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
-                          file->header_length == 0 ? "{" : ",", name, shape, begin, end);
-    header_append(file, entry, (size_t)length);
-    file->data_size = end;
-}
-
-/* A module "encoder.layer.%zu.output.dense", with its number: ".weight" [rows, columns], or [rows] if columns is 0, and
-   ".bias" [bias] unless that is 0. */
-typedef struct module_shape {
-    const char *name;
-    size_t rows, columns, bias;
-} module_shape;
-
-static void file_add_all(model_file *file, const module_shape *modules, size_t n, size_t number)
-{
-    char module[80], name[96];
-    for (size_t i = 0; i < n; i++) {
-        snprintf(module, sizeof module, modules[i].name, number);
-        snprintf(name, sizeof name, "%s.weight", module);
-        file_add(file, name, modules[i].rows, modules[i].columns);
-        snprintf(name, sizeof name, "%s.bias", module);
-        if (modules[i].bias != 0)
-            file_add(file, name, modules[i].bias, 0);
-    }
-}
-
-/* False after an error message. Release file->bytes with free(). `config` is config.json, or NULL. */
-static bool file_finish(model_file *file, const char *config)
-{
-    enum { LENGTH_BYTES = 8 };
-    header_append(file, "}", 1);
-    file->size = LENGTH_BYTES + file->header_length + file->data_size;
-    if (file->header_length > HEADER_ROOM)
-        return console_complain("there is no room for a header of %zu bytes", file->header_length);
-    file->bytes = console_memory(file->size, 1);
-    if (file->bytes == NULL)
-        return false;
-    for (size_t i = 0; i < LENGTH_BYTES; i++)
-        file->bytes[i] = (unsigned char)((uint64_t)file->header_length >> 8 * i);
-    unsigned char *data = file->bytes + LENGTH_BYTES + file->header_length;
-    memcpy(file->bytes + LENGTH_BYTES, file->header, file->header_length);
-    /* Uniform in +- 0.05: the products stay far from subnormal numbers, which are slow on some processors. */
-    uint32_t random = 1;
-    for (size_t i = 0; i < file->data_size; i += sizeof(float)) {
-        random = random * 1664525 + 1013904223;
-        float value = ((float)(random >> 8) * 0x1p-24f - 0.5f) / 10;
-        memcpy(data + i, &value, sizeof value);
-    }
-    file->entries[0] = (ink_memory_file){.name = WEIGHTS, .data = file->bytes, .size = file->size};
-    if (config != NULL)
-        file->entries[1] = (ink_memory_file){.name = "config.json", .data = config, .size = strlen(config)};
-    file->files = (ink_memory_files){.files = file->entries, .n_files = config != NULL ? 2 : 1};
-    file->source = ink_source_memory(&file->files);
-    return true;
-}
-
-/* Releases the file after the weights were opened from it. */
+/* The bytes are released after the weights were opened from them. */
 static bool file_open_weights(model_file *file, ink_context *ctx, ink_weights **weights)
 {
-    return file_finish(file, NULL) && console_ok(ctx, ink_weights_open_source(ctx, &file->source, WEIGHTS, weights));
+    return model_file_finish(file, NULL) &&
+           console_ok(ctx, ink_weights_open_source(ctx, &file->source, MODEL_FILE_WEIGHTS, weights));
 }
 
 /* ---- perceptron ------------------------------------------------------------------------------------------------- */
@@ -136,7 +52,7 @@ static bool load_mlp(ink_context *ctx, ink_mlp **mlp)
     model_file file = {.size = 0};
     ink_weights *weights = NULL;
     for (size_t i = 0; i < N_LAYERS; i++)
-        file_add_all(&file, &(module_shape){"%zu", mlp_sizes[i + 1], mlp_sizes[i], mlp_sizes[i + 1]}, 1, 2 * i);
+        model_file_add_all(&file, &(module_shape){"%zu", mlp_sizes[i + 1], mlp_sizes[i], mlp_sizes[i + 1]}, 1, 2 * i);
     bool fine = file_open_weights(&file, ctx, &weights) &&
                 console_ok(ctx, ink_mlp_load(ctx, weights, "", INK_RELU, INK_IDENTITY, mlp));
     ink_weights_free(weights);
@@ -199,10 +115,10 @@ static bool load_cell(ink_context *ctx, ink_cell cell, size_t gates, size_t in, 
 {
     model_file file = {.size = 0};
     ink_weights *weights = NULL;
-    file_add(&file, "weight_ih_l0", gates * h, in);
-    file_add(&file, "weight_hh_l0", gates * h, h);
-    file_add(&file, "bias_ih_l0", gates * h, 0);
-    file_add(&file, "bias_hh_l0", gates * h, 0);
+    model_file_add(&file, "weight_ih_l0", gates * h, in);
+    model_file_add(&file, "weight_hh_l0", gates * h, h);
+    model_file_add(&file, "bias_ih_l0", gates * h, 0);
+    model_file_add(&file, "bias_hh_l0", gates * h, 0);
     bool fine = file_open_weights(&file, ctx, &weights) &&
                 console_ok(ctx, ink_recurrent_load(ctx, weights, "", cell, recurrent));
     ink_weights_free(weights);
@@ -460,9 +376,9 @@ static void make_encoder(model_file *file, const encoder_shape *shape)
         {"encoder.layer.%zu.output.dense", d, 4 * d, d},
         {"encoder.layer.%zu.output.LayerNorm", d, 0, d},
     };
-    file_add_all(file, front, sizeof front / sizeof *front, 0);
+    model_file_add_all(file, front, sizeof front / sizeof *front, 0);
     for (size_t i = 0; i < shape->n_layers; i++)
-        file_add_all(file, layer, sizeof layer / sizeof *layer, i);
+        model_file_add_all(file, layer, sizeof layer / sizeof *layer, i);
 }
 
 /* Sets n texts of the job: one of 128 tokens, or many of 8 to 32 tokens. Returns the float operations for them. */
@@ -501,7 +417,8 @@ static bool measure_encoder(bench *b, ink_context *ctx, const encoder_shape *sha
              shape->model_type, TEXT_TOKENS, TEXT_TOKENS + 2, shape->hidden, shape->n_layers, shape->n_heads,
              4 * shape->hidden);
     make_encoder(&file, shape);
-    bool fine = file_finish(&file, config) && console_ok(ctx, ink_model_open(ctx, shape->name, &options, &job.model));
+    bool fine =
+        model_file_finish(&file, config) && console_ok(ctx, ink_model_open(ctx, shape->name, &options, &job.model));
     for (size_t i = 0; fine && i < 2; i++) {
         size_t n_tokens;
         double flops = encoder_texts(&job, shape, i == 0 ? 1 : N_TEXTS, &n_tokens);
@@ -542,19 +459,8 @@ enum {
 
 static bool make_gpt2(model_file *file)
 {
-    static const module_shape ends[] = {
-        {"wte", VOCAB_SIZE, HIDDEN, 0}, {"wpe", N_POSITIONS, HIDDEN, 0}, {"ln_f", HIDDEN, 0, HIDDEN}};
-    static const module_shape block[] = {{"h.%zu.ln_1", HIDDEN, 0, HIDDEN},
-                                         {"h.%zu.attn.c_attn", HIDDEN, 3 * HIDDEN, 3 * HIDDEN},
-                                         {"h.%zu.attn.c_proj", HIDDEN, HIDDEN, HIDDEN},
-                                         {"h.%zu.ln_2", HIDDEN, 0, HIDDEN},
-                                         {"h.%zu.mlp.c_fc", HIDDEN, 4 * HIDDEN, 4 * HIDDEN},
-                                         {"h.%zu.mlp.c_proj", 4 * HIDDEN, HIDDEN, HIDDEN}};
-    file_add_all(file, ends, 2, 0);
-    for (size_t i = 0; i < N_BLOCKS; i++)
-        file_add_all(file, block, sizeof block / sizeof *block, i);
-    file_add_all(file, ends + 2, 1, 0);
-    return file_finish(file, "{\"model_type\":\"gpt2\",\"n_positions\":4096}"); /* the rest are defaults */
+    model_file_add_gpt2(file, HIDDEN, N_BLOCKS, VOCAB_SIZE, N_POSITIONS);
+    return model_file_finish(file, "{\"model_type\":\"gpt2\",\"n_positions\":4096}"); /* the rest are defaults */
 }
 
 #if defined(__unix__)
@@ -798,13 +704,14 @@ static bool make_marian(model_file *file)
         {MARIAN_DECODER "fc2", D, F, D},
         {MARIAN_DECODER "final_layer_norm", D, 0, D},
     };
-    file_add(file, "model.shared.weight", D_VOCAB, D);
-    file_add(file, "final_logits_bias", 1, D_VOCAB);
+    model_file_add(file, "model.shared.weight", D_VOCAB, D);
+    model_file_add(file, "final_logits_bias", 1, D_VOCAB);
     for (size_t i = 0; i < D_BLOCKS; i++) {
-        file_add_all(file, encoder, sizeof encoder / sizeof *encoder, i);
-        file_add_all(file, decoder, sizeof decoder / sizeof *decoder, i);
+        model_file_add_all(file, encoder, sizeof encoder / sizeof *encoder, i);
+        model_file_add_all(file, decoder, sizeof decoder / sizeof *decoder, i);
     }
-    return file_finish(file, "{\"model_type\":\"marian\",\"vocab_size\":58101,\"d_model\":512,\"encoder_layers\":6,"
+    return model_file_finish(file,
+                             "{\"model_type\":\"marian\",\"vocab_size\":58101,\"d_model\":512,\"encoder_layers\":6,"
                              "\"decoder_layers\":6,\"encoder_attention_heads\":8,\"decoder_attention_heads\":8,"
                              "\"encoder_ffn_dim\":2048,\"decoder_ffn_dim\":2048,\"max_position_embeddings\":512,"
                              "\"activation_function\":\"swish\",\"scale_embedding\":true,\"pad_token_id\":58100,"
