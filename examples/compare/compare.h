@@ -90,10 +90,23 @@ typedef struct model_family {
 
 extern const model_family families[N_FAMILIES];
 
+/* Three trainings of a family, of which compare can measure the one in the box: what the table "Seeds" of
+   examples/train/log.md says of them. */
+enum { N_TRAININGS = 3, BUNDLED_TRAINING = 1 };
+
+typedef struct training {
+    double above;   /* % above the entropy */
+    double presses; /* right answers after 30 presses of the switch */
+} training;
+
+extern const training trainings[N_FAMILIES][N_TRAININGS];
+
+/* Adds a series for each training but the bundled one: lines[1] and lines[2] if the chart has one series. */
+void trainings_lines(chart *c);
+
 typedef struct comparison {
     uint64_t seed;
     size_t n_stories;
-    unsigned n_threads;
     const char *kernel; /* NULL: the best one here */
 
     ink_context *ctx; /* of one thread */
@@ -120,10 +133,10 @@ guess comparison_guess(const comparison *c, size_t family, size_t i, size_t t);
 /* Asks the model of a family; shows `what` ("reads story") as progress. */
 bool comparison_ask(comparison *c, size_t family, const question *questions, size_t n, const char *what);
 
-enum { FINDING_CHARTS = 4, FINDING_CHECKS = 12, FINDING_ROOM = 256 };
+enum { FINDING_CHARTS = 4, FINDING_CHECKS = 16, FINDING_ROOM = 256 };
 
 typedef struct finding_check {
-    bool holds;
+    bool holds, timed; /* timed: it follows from times, which differ from run to run */
     char text[FINDING_ROOM];
 } finding_check;
 
@@ -139,20 +152,38 @@ chart *finding_chart(finding *f, const char *name, const char *title, const char
                      int decimals);
 void finding_lines(chart *c);
 
-/* Records a sentence and whether it is true of the numbers. */
-void finding_note(finding *f, bool holds, const char *format, ...) CONSOLE_FORMAT(3, 4);
+/* Records a sentence with one claim, and whether it is true of the numbers. */
+finding_check *finding_note(finding *f, bool holds, const char *format, ...) CONSOLE_FORMAT(3, 4);
 
 /* Prints the charts, the checks, and the verdict. */
 void finding_print(const finding *f);
+
+/* How many checks hold. */
+size_t finding_holds(const finding *f);
 
 typedef enum verdict { BORNE_OUT, PARTLY_BORNE_OUT, NOT_BORNE_OUT } verdict;
 
 verdict finding_verdict(const finding *f);
 const char *verdict_name(verdict v);
 
+/* ---- thresholds ------------------------------------------------------------------------------------------------- */
+
+/* The same for every family. compare prints them in its heading. "More" and "better" mean that intervals of 95 % do not
+   overlap, or that the mean of the differences is two standard errors above zero. */
+#define MOST 0.5      /* a memory is kept, and a sentence translated, if the interval of the share lies above this */
+#define LOST 0.2      /* a memory is lost if less than this is kept of it */
+#define TENTH 0.1     /* a memory fades if more than this is lost of it */
+#define FELT 1.0      /* bit: something told is felt if the answer becomes half or twice as likely */
+#define GAIN 0.02     /* a longer context is worth something if it saves this share of the bits */
+#define VANISHED 0.01 /* a gradient vanishes if less than this is left after 64 steps of what one step leaves */
+#define LONGER 1.2    /* a time, or a gain of time, is more than another if it is this many times as much */
+
+/* True if the 95 % interval lies above one half. */
+bool mostly(const stats_share *right);
+
 /*
  * How much of a memory is kept, from 0 (no better than guessing) to 1 (always right), with its 95 % interval:
- * (right - chance) / (1 - chance). It is kept well if the interval lies above one half, and little below one fifth.
+ * (right - chance) / (1 - chance).
  */
 typedef struct kept {
     double at, low, high;
@@ -178,24 +209,27 @@ size_t distance_find(size_t distance);
 size_t distance_within(size_t n);
 void distance_axis(chart *c);
 
-/* A section. `measure` returns false after an error message. */
+/* ---- sections --------------------------------------------------------------------------------------------------- */
+
+/* `measure` returns false after an error message. */
 typedef struct section {
     const char *name; /* one word, for --only */
     const char *title;
+    const char *brief; /* the claim for the table at the end */
     const char *claim;
     bool timed; /* measures time, so the numbers differ from run to run */
     bool (*measure)(comparison *c, finding *f);
 } section;
 
 bool compare_learned(comparison *c, finding *f);
-bool compare_context(comparison *c, finding *f);
-bool compare_memory(comparison *c, finding *f);
+bool compare_position(comparison *c, finding *f);
 bool compare_influence(comparison *c, finding *f);
+bool compare_memory(comparison *c, finding *f);
+bool compare_translation(comparison *c, finding *f);
+bool compare_context(comparison *c, finding *f);
 bool compare_contradiction(comparison *c, finding *f);
 bool compare_parallel(comparison *c, finding *f);
 bool compare_cost(comparison *c, finding *f);
 bool compare_switch(comparison *c, finding *f);
-bool compare_position(comparison *c, finding *f);
-bool compare_translation(comparison *c, finding *f);
 
 #endif

@@ -13,6 +13,12 @@ const model_family families[N_FAMILIES] = {
     {"mlp", "MLP", 'M'}, {"rnn", "RNN", 'R'}, {"gru", "GRU", 'G'}, {"lstm", "LSTM", 'L'}, {"gpt", "GPT", 'T'},
 };
 
+const training trainings[N_FAMILIES][N_TRAININGS] = {
+    [MLP] = {{25.4, 0.53}, {25.5, 0.53}, {25.5, 0.53}}, [RNN] = {{24.1, 0.85}, {29.6, 0.94}, {19.5, 0.97}},
+    [GRU] = {{2.4, 1.00}, {2.3, 1.00}, {2.3, 1.00}},    [LSTM] = {{3.0, 0.47}, {3.3, 0.53}, {3.6, 0.53}},
+    [GPT] = {{0.6, 0.47}, {0.5, 0.42}, {0.5, 1.00}},
+};
+
 /* ---- stories --------------------------------------------------------------------------------------------------- */
 
 bool tale_tell(tale *t, const language_model *lm, const story_settings *settings, uint64_t seed, uint64_t index)
@@ -218,27 +224,42 @@ void finding_lines(chart *c)
         chart_line(c, families[f].name, families[f].mark, (chart_style)f);
 }
 
+void trainings_lines(chart *c)
+{
+    static const char *const names[N_TRAININGS] = {"training 0", "training 1", "training 2"};
+    for (size_t k = 0; k < N_TRAININGS; k++)
+        if (k != BUNDLED_TRAINING)
+            chart_line(c, names[k], (char)('0' + k), CHART_OTHER);
+}
+
 const char *verdict_name(verdict v)
 {
     static const char *const names[] = {"borne out", "partly borne out", "not borne out"};
     return names[v];
 }
 
-void finding_note(finding *f, bool holds, const char *format, ...)
+finding_check *finding_note(finding *f, bool holds, const char *format, ...)
 {
     finding_check *check = &f->checks[f->n_checks < FINDING_CHECKS ? f->n_checks++ : FINDING_CHECKS - 1];
     va_list arguments;
-    check->holds = holds;
+    *check = (finding_check){.holds = holds};
     va_start(arguments, format);
     vsnprintf(check->text, sizeof check->text, format, arguments);
     va_end(arguments);
+    return check;
 }
 
-verdict finding_verdict(const finding *f)
+size_t finding_holds(const finding *f)
 {
     size_t n = 0;
     for (size_t i = 0; i < f->n_checks; i++)
         n += f->checks[i].holds;
+    return n;
+}
+
+verdict finding_verdict(const finding *f)
+{
+    const size_t n = finding_holds(f);
     if (n == 0)
         return NOT_BORNE_OUT;
     return n == f->n_checks ? BORNE_OUT : PARTLY_BORNE_OUT;
@@ -246,15 +267,13 @@ verdict finding_verdict(const finding *f)
 
 void finding_print(const finding *f)
 {
-    size_t n = 0;
     for (size_t i = 0; i < f->n_charts; i++)
         chart_print(&f->charts[i]);
     for (size_t i = 0; i < f->n_checks; i++) {
         printf("  %-4s", f->checks[i].holds ? "yes" : "no");
         console_wrap(f->checks[i].text, 6);
-        n += f->checks[i].holds;
     }
-    printf("\n  => %s: %zu of %zu hold.\n", verdict_name(finding_verdict(f)), n, f->n_checks);
+    printf("\n  => %s: %zu of %zu hold.\n", verdict_name(finding_verdict(f)), finding_holds(f), f->n_checks);
 }
 
 /* ---- memories -------------------------------------------------------------------------------------------------- */
@@ -270,9 +289,11 @@ kept kept_of(const stats_share *right, double chance)
     return (kept){k.at, k.low, k.high, 100 * fmax(k.at, 0)};
 }
 
-bool kept_well(const kept *k) { return k->low > 0.5; }
+bool mostly(const stats_share *right) { return stats_range_of(right).low > MOST; }
 
-bool kept_little(const kept *k) { return k->at < 0.2; }
+bool kept_well(const kept *k) { return k->low > MOST; }
+
+bool kept_little(const kept *k) { return k->at < LOST; }
 
 /* ---- distances ------------------------------------------------------------------------------------------------- */
 

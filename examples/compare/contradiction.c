@@ -93,11 +93,11 @@ bool compare_contradiction(comparison *c, finding *f)
     const stats_share *gpt = &written[GPT].upto[N_LENGTHS - 1];
     const stats_share gated = {gru->right + lstm->right, 2 * n}, others = {mlp->right + rnn->right, 2 * n};
     finding_note(f, stats_range_of(&gated).low > stats_range_of(&others).high,
-                 "with gates stories hold together longer: of %zu by each, %zu of the GRU and %zu of the LSTM have no "
-                 "contradiction, %zu of the RNN and %zu of the MLP",
+                 "with gates more stories have no contradiction than without: of %zu by each, %zu of the GRU and %zu "
+                 "of the LSTM, %zu of the RNN and %zu of the MLP",
                  n, gru->right, lstm->right, rnn->right, mlp->right);
     finding_note(f, stats_range_of(gpt).low > fmax(stats_range_of(gru).high, stats_range_of(lstm).high),
-                 "with attention they hold together longer still: %zu of the GPT's have none", gpt->right);
-    finding_note(f, stats_range_of(gpt).low > 0.5, "most stories of the GPT have no contradiction");
+                 "with attention more have none than with gates: %zu of the GPT's", gpt->right);
+    finding_note(f, mostly(gpt), "most stories of the GPT have no contradiction: %.0f %%", 100 * stats_share_of(gpt));
     return true;
 }

@@ -85,8 +85,6 @@ static bool ask_family(comparison *c, size_t family, influence *x)
     return true;
 }
 
-#define FELT 1.0 /* bit: the answer becomes half or twice as likely */
-
 /* The lowest median of the bins `first` to `last`; and the highest. */
 static double least(const double *median, size_t first, size_t last)
 {
@@ -108,16 +106,19 @@ static void check_influence(const comparison *c, double (*median)[N_DISTANCES], 
 {
     enum { NEAR = 0, LAST = N_DISTANCES - 1 }; /* bins */
     const size_t window = c->models[MLP].info->window_size, within = distance_within(window);
-    finding_note(f, least(median[MLP], NEAR, within) >= FELT && most(median[MLP], within + 1, LAST) == 0,
-                 "within its window of %zu tokens another value moves the MLP's answer by %.1f bits or more, beyond it "
-                 "by %.1f",
-                 window, least(median[MLP], NEAR, within), most(median[MLP], within + 1, LAST));
-    finding_note(f, median[RNN][NEAR] >= FELT && most(median[RNN], NEAR + 2, LAST) < FELT,
-                 "it moves the RNN's by %.1f bits after 3 to 8 tokens, but by less than one after 16: %.2f at most",
-                 median[RNN][NEAR], most(median[RNN], NEAR + 2, LAST));
+    const bool seen = least(median[MLP], NEAR, within) >= FELT, felt = median[RNN][NEAR] >= FELT;
+    finding_note(f, seen, "within its window of %zu tokens another value moves the MLP's answer: by %.1f bits or more",
+                 window, least(median[MLP], NEAR, within));
+    finding_note(f, seen && most(median[MLP], within + 1, LAST) < FELT,
+                 "beyond the window it no longer moves the MLP's: by %.1f bits at most",
+                 most(median[MLP], within + 1, LAST));
+    finding_note(f, felt, "after 3 to 8 tokens it moves the RNN's: by %.1f bits", median[RNN][NEAR]);
+    finding_note(f, felt && most(median[RNN], NEAR + 2, LAST) < FELT,
+                 "after more than 16 tokens it no longer moves the RNN's: by %.2f bits at most",
+                 most(median[RNN], NEAR + 2, LAST));
     for (size_t family = GRU; family <= GPT; family++)
         finding_note(f, least(median[family], NEAR, LAST) >= FELT,
-                     "it moves the %s's by more than a bit at every distance: by %.1f or more", families[family].name,
+                     "it moves the %s's at every distance: by %.1f bits or more", families[family].name,
                      least(median[family], NEAR, LAST));
 }
 
@@ -199,12 +200,12 @@ static bool measure_gradient(comparison *c, finding *f)
         memcpy(y, median[i], sizeof median[i]);
     }
     enum { STEPS_64 = 6 };
-    finding_note(f, median[RNN][STEPS_64] < median[RNN][0] / 100,
+    finding_note(f, median[RNN][STEPS_64] < VANISHED * median[RNN][0],
                  "the RNN's gradient vanishes: of a change of its state %.2g arrives after 1 step, %.1g after 64, the "
                  "median of %zu stories",
                  median[RNN][0], median[RNN][STEPS_64], n);
     for (size_t i = GRU; i <= LSTM; i++)
-        finding_note(f, median[i][STEPS_64] > median[i][0] / 100,
+        finding_note(f, median[i][STEPS_64] > VANISHED * median[i][0],
                      "the %s's does not: %.2g arrives after 1 step, %.2g after 64", families[i].name, median[i][0],
                      median[i][STEPS_64]);
     return true;

@@ -77,38 +77,30 @@ static kept kept_between(const memories *m, size_t family, size_t first, size_t 
     return kept_of(&right, stats_mean_of(&chance));
 }
 
-#define LOST 0.1 /* the share of a memory that counts as a loss */
-
 enum { NEAR = 0, FAR = 4, LAST_BIN = N_DISTANCES - 1 };
 
 static void check_facts(const comparison *c, const memories *m, finding *f)
 {
     size_t window = c->models[MLP].info->window_size, bin = distance_within(window);
     kept near = kept_between(m, MLP, NEAR, bin), far = kept_between(m, MLP, bin + 1, LAST_BIN);
-    finding_note(f, kept_well(&near) && kept_little(&far),
-                 "the MLP keeps a fact within its window of %zu tokens (%.0f %%) and nothing beyond (%.0f %%)", window,
-                 near.percent, far.percent);
+    finding_note(f, kept_well(&near), "the MLP keeps a fact within its window of %zu tokens: %.0f %%", window,
+                 near.percent);
+    finding_note(f, kept_well(&near) && kept_little(&far), "beyond the window the MLP has lost it: %.0f %%",
+                 far.percent);
     near = kept_between(m, RNN, NEAR, NEAR);
     far = kept_between(m, RNN, FAR, LAST_BIN);
-    finding_note(f, kept_well(&near) && kept_little(&far),
-                 "the RNN keeps it for up to 8 tokens (%.0f %%) and has lost it after 64 (%.0f %%)", near.percent,
-                 far.percent);
-    const kept rnn = far;
-    for (size_t family = GRU; family <= LSTM; family++) {
+    finding_note(f, kept_well(&near), "the RNN keeps it for up to 8 tokens: %.0f %%", near.percent);
+    finding_note(f, kept_well(&near) && kept_little(&far), "after 64 tokens the RNN has lost it: %.0f %%", far.percent);
+    for (size_t family = GRU; family <= GPT; family++) {
         near = kept_between(m, family, NEAR, NEAR);
         far = kept_between(m, family, FAR, LAST_BIN);
-        finding_note(f, kept_well(&near) && !kept_little(&far) && far.low > rnn.high,
-                     "the %s keeps it longer than the RNN: %.0f %% after 64 tokens", families[family].name,
+        finding_note(f, kept_well(&far), "after 64 tokens the %s keeps it: %.0f %%", families[family].name,
                      far.percent);
-        finding_note(f, kept_well(&near) && far.high < near.low && far.at < near.at - LOST,
-                     "yet the %s loses a tenth or more in the end: %.0f %% up to 8 tokens, %.0f %% after 64",
-                     families[family].name, near.percent, far.percent);
+        if (family != GPT)
+            finding_note(f, kept_well(&near) && far.high < near.low && far.at < near.at - TENTH,
+                         "by then a tenth of it or more has faded in the %s: %.0f %% up to 8 tokens, %.0f %% after 64",
+                         families[family].name, near.percent, far.percent);
     }
-    near = kept_between(m, GPT, NEAR, NEAR);
-    far = kept_between(m, GPT, FAR, LAST_BIN);
-    finding_note(f, kept_well(&near) && kept_well(&far) && far.high >= near.low,
-                 "the GPT keeps it at any distance: %.0f %% up to 8 tokens, %.0f %% after 64", near.percent,
-                 far.percent);
 }
 
 /*
@@ -198,19 +190,20 @@ static void draw_load(const load *x, finding *f)
 
 static void check_load(const load *x, finding *f)
 {
-    for (size_t family = GRU; family <= LSTM; family++) {
-        const stats_share *two = &x->right[family][TWO];
-        kept one = kept_of(&x->right[family][ONE], x->chance);
-        finding_note(f, kept_well(&one) && stats_range_of(two).low <= 0.5,
-                     "the %s knows after 64 tokens where one object is (%.2f right), but not which of two is where "
-                     "(%.2f; a guess between the two: 0.50)",
-                     families[family].name, stats_share_of(&x->right[family][ONE]), stats_share_of(two));
+    for (size_t family = GRU; family <= GPT; family++) {
+        const kept one = kept_of(&x->right[family][ONE], x->chance);
+        const stats_share *two = &x->right[family][TWO], *four = &x->right[family][FOUR];
+        const bool knows = stats_range_of(two).low > 1.0 / 2;
+        finding_note(f, kept_well(&one), "after 64 tokens the %s knows where one object is: %.2f right",
+                     families[family].name, stats_share_of(&x->right[family][ONE]));
+        finding_note(f, family == GPT ? knows : kept_well(&one) && !knows,
+                     "the %s %s which of two is where: %.2f right; a guess between the two is 0.50",
+                     families[family].name, family == GPT ? "knows" : "does not know", stats_share_of(two));
+        if (family == GPT)
+            finding_note(f, stats_range_of(four).low > 1.0 / 4,
+                         "the GPT knows it of four, more than it learned from: %.2f right; a guess among them is 0.25",
+                         stats_share_of(four));
     }
-    const stats_share *one = &x->right[GPT][ONE], *four = &x->right[GPT][FOUR];
-    kept few = kept_of(one, x->chance), many = kept_of(four, x->chance);
-    finding_note(f, kept_well(&few) && kept_well(&many),
-                 "the GPT knows it of one (%.2f), and of four, which is more than it learned from (%.2f)",
-                 stats_share_of(one), stats_share_of(four));
 }
 
 bool compare_memory(comparison *c, finding *f)
@@ -281,7 +274,6 @@ typedef struct moves {
     size_t window;
     stats_share right[N_FAMILIES][N_SHIFTS];
     stats_mean chance;
-    stats_share changed[N_FAMILIES]; /* answers that change between the last position of the window and the next one */
 } moves;
 
 /* A fact of the whole story that returns soon after it was told, in another sentence. */
@@ -340,7 +332,6 @@ static bool add_story(comparison *c, const tale *t, moves *m)
             return false;
         for (size_t s = 0; s < N_SHIFTS; s++)
             stats_count(&m->right[i][s], guesses[s].top);
-        stats_count(&m->changed[i], guesses[INSIDE].top != guesses[INSIDE + 1].top);
     }
     return true;
 }
@@ -372,16 +363,13 @@ bool compare_position(comparison *c, finding *f)
     }
     double guessing = stats_mean_of(&m.chance);
     kept in = kept_of(&m.right[MLP][INSIDE], guessing), out = kept_of(&m.right[MLP][INSIDE + 1], guessing);
-    finding_note(f, kept_well(&in) && kept_little(&out),
-                 "one position decides for the MLP: at %zu tokens it keeps %.0f %% of the fact, at %zu %.0f %%; "
-                 "%.0f %% of its answers turn",
-                 m.window, in.percent, m.window + 1, out.percent, 100 * stats_share_of(&m.changed[MLP]));
+    finding_note(f, kept_well(&in), "the MLP keeps a fact at the end of its window, %zu tokens back: %.0f %%", m.window,
+                 in.percent);
+    finding_note(f, kept_well(&in) && kept_little(&out), "one token further back the MLP has lost it: %.0f %%",
+                 out.percent);
     for (size_t i = GRU; i <= GPT; i++) {
-        in = kept_of(&m.right[i][INSIDE], guessing);
         out = kept_of(&m.right[i][INSIDE + 1], guessing);
-        finding_note(f, kept_well(&in) && kept_well(&out),
-                     "the %s hardly notices: %.0f %% and %.0f %%; %.0f %% of its answers turn", families[i].name,
-                     in.percent, out.percent, 100 * stats_share_of(&m.changed[i]));
+        finding_note(f, kept_well(&out), "the %s keeps it there: %.0f %%", families[i].name, out.percent);
     }
     return true;
 }
@@ -394,27 +382,31 @@ bool compare_position(comparison *c, finding *f)
  * once and has to find out with its few layers whether their number is even (Hahn 2020). A model that only remembers
  * "the opposite of what was said" is right for one press and wrong for two, so even and odd numbers are judged apart.
  */
-/* 0 to 7 presses one by one, then the even and the odd numbers up to MOST_PRESSES. */
-enum { N_SINGLE = 8, EVEN = 8, ODD = 9, N_COLUMNS = 10, MOST_PRESSES = 15 };
+enum { N_COLUMNS = 8 };
+
+static const struct {
+    size_t low, high;
+} columns[N_COLUMNS] = {{0, 0}, {1, 1}, {2, 2}, {3, 3}, {4, 5}, {6, 9}, {10, 14}, {15, 99}};
 
 typedef struct presses {
-    stats_share right[N_FAMILIES][N_COLUMNS];
-    stats_share many[N_FAMILIES][2]; /* two and more: even, odd */
+    stats_share right[N_FAMILIES][N_COLUMNS]; /* by the presses in the story so far */
+    stats_share many[N_FAMILIES][2];          /* two and more since the last look: even, odd */
 } presses;
 
 static void add_answers(const tale *t, const guess *guesses, size_t family, presses *x)
 {
+    size_t n = 0, j = 0;
     for (size_t r = 0; r < t->story.n_recalls; r++) {
         const story_recall *recall = &t->story.recalls[r];
         tale_answer answer = tale_find(t, recall);
-        size_t n = recall->changes;
         bool right = true;
         for (size_t k = 0; k < answer.n; k++)
             right = right && guesses[answer.first + k - 1].top;
-        if (n <= MOST_PRESSES)
-            stats_count(&x->right[family][n < N_SINGLE ? n : n % 2 == 0 ? EVEN : ODD], right);
-        if (n >= 2 && n <= MOST_PRESSES)
-            stats_count(&x->many[family][n % 2], right);
+        for (n += recall->changes; j + 1 < N_COLUMNS && n > columns[j].high; j++)
+            ;
+        stats_count(&x->right[family][j], right);
+        if (recall->changes >= 2)
+            stats_count(&x->many[family][recall->changes % 2], right);
     }
 }
 
@@ -468,9 +460,9 @@ bool compare_switch(comparison *c, finding *f)
     presses x = {0};
     if (!ask_about_switch(c, &x))
         return false;
-    static const char *const labels[N_COLUMNS] = {"0", "1", "2", "3", "4", "5", "6", "7", "8-14", "9-15"};
-    chart *picture = finding_chart(f, "switch", "Is the lamp on? After n presses nobody comments on",
-                                   "presses (8-14: even, 9-15: odd)", "share of right answers", 2);
+    static const char *const labels[N_COLUMNS] = {"0", "1", "2", "3", "4-5", "6-9", "10-14", "15+"};
+    chart *picture = finding_chart(f, "switch", "Is the lamp on? After presses nobody comments on",
+                                   "presses in the story so far", "share of right answers", 2);
     picture->high = 1;
     finding_lines(picture);
     double *chance = chart_line(picture, "chance", '-', CHART_REFERENCE);
@@ -480,20 +472,27 @@ bool compare_switch(comparison *c, finding *f)
         for (size_t i = 0; i < N_FAMILIES; i++)
             picture->lines[i].y[j] = stats_share_of(&x.right[i][j]);
     }
-    size_t best = RNN;
-    for (size_t i = GRU; i <= LSTM; i++)
-        if (at_worst(&x, i) > at_worst(&x, best))
-            best = i;
     for (size_t i = RNN; i <= LSTM; i++)
         finding_note(f, worse(&x, i).low > 0.5,
-                     "the %s follows the switch through two or more presses, even and odd: %.2f at worst",
+                     "the %s follows two or more presses since the last look: %.2f right, for even or odd numbers",
                      families[i].name, at_worst(&x, i));
-    finding_note(f, stats_range_of(&x.right[GPT][0]).low > 0.5 && worse(&x, GPT).low <= 0.5,
-                 "the GPT is no better than a guess after two or more presses: %.2f; %.2f where nobody pressed since "
-                 "the last look",
-                 at_worst(&x, GPT), stats_share_of(&x.right[GPT][0]));
-    finding_note(f, worse(&x, best).low > fmax(0.5, worse(&x, GPT).high),
-                 "the %s follows it better than the GPT, %.2f to %.2f", families[best].name, at_worst(&x, best),
-                 at_worst(&x, GPT));
+    finding_note(f, mostly(&x.right[GPT][0]) && worse(&x, GPT).low <= 0.5,
+                 "the GPT follows them no better than a guess: %.2f", at_worst(&x, GPT));
+    finding_note(f, worse(&x, GRU).low > fmax(0.5, worse(&x, GPT).high),
+                 "the GRU follows them better than the GPT: %.2f and %.2f", at_worst(&x, GRU), at_worst(&x, GPT));
+    chart *after = finding_chart(f, "switch-trainings", "And after 30 presses? Three trainings of each family (log.md)",
+                                 "family", "share of right answers", 2);
+    after->high = 1;
+    after->apart = true;
+    chart_line(after, "in the box", '#', CHART_GPT);
+    trainings_lines(after);
+    double *chance_of_two = chart_line(after, "chance", '-', CHART_REFERENCE);
+    for (size_t i = 0; i < N_FAMILIES; i++) {
+        chart_x(after, families[i].name);
+        chance_of_two[i] = 0.5;
+        after->lines[0].y[i] = trainings[i][BUNDLED_TRAINING].presses;
+        after->lines[1].y[i] = trainings[i][0].presses;
+        after->lines[2].y[i] = trainings[i][2].presses;
+    }
     return true;
 }

@@ -162,28 +162,25 @@ static void draw_scores(all_scores scores, finding *f, bool words)
 static void check_scores(all_scores scores, finding *f)
 {
     const stats_share *alone = &scores[PLAIN][0].sentences, *alone_long = &scores[PLAIN][LONGEST_LEARNED].sentences;
-    const stats_range brief = stats_range_of(alone), lengthy = stats_range_of(alone_long);
-    finding_note(f, brief.low > 0.5, "two GRUs translate short sentences: %.0f %% of those of %u to %u words",
+    enum { BEYOND = LONGEST_LEARNED + 1 };
+    finding_note(f, mostly(alone), "two GRUs translate short sentences: %.0f %% of those of %u to %u words",
                  100 * stats_share_of(alone), lengths[0].low, lengths[0].high);
-    finding_note(f, brief.low > 0.5 && lengthy.high < brief.low / 2,
+    finding_note(f, mostly(alone) && stats_range_of(alone_long).high < MOST,
                  "one state is too narrow for long ones: %.0f %% of those of %u to %u words",
                  100 * stats_share_of(alone_long), lengths[LONGEST_LEARNED].low, lengths[LONGEST_LEARNED].high);
-    for (size_t k = ATTENDING; k <= TRANSFORMER; k++) {
-        const stats_share *here = &scores[k][LONGEST_LEARNED].sentences, *start = &scores[k][0].sentences;
-        const stats_range range = stats_range_of(here);
-        finding_note(f, range.low > lengthy.high && range.low > 0.5,
-                     k == ATTENDING
-                         ? "with attention the GRUs translate %.0f %% of these (and %.0f %% of the short ones)"
-                         : "the Transformer, which has no state, %.0f %% (and %.0f %%)",
-                     100 * stats_share_of(here), 100 * stats_share_of(start));
-    }
-    const stats_share *beyond = &scores[TRANSFORMER][LONGEST_LEARNED + 1].sentences;
-    finding_note(
-        f, stats_range_of(beyond).low > 0.5,
-        "its sinusoids carry the Transformer to sentences longer than any it learned from: %.0f %% of those of "
-        "%u to %u words; the GRUs with attention %.0f %%",
-        100 * stats_share_of(beyond), lengths[LONGEST_LEARNED + 1].low, lengths[LONGEST_LEARNED + 1].high,
-        100 * stats_share_of(&scores[ATTENDING][LONGEST_LEARNED + 1].sentences));
+    finding_note(f, mostly(&scores[ATTENDING][LONGEST_LEARNED].sentences),
+                 "with attention the GRUs translate these: %.0f %%",
+                 100 * stats_share_of(&scores[ATTENDING][LONGEST_LEARNED].sentences));
+    finding_note(f, mostly(&scores[TRANSFORMER][LONGEST_LEARNED].sentences),
+                 "so does the Transformer, which has no state: %.0f %%",
+                 100 * stats_share_of(&scores[TRANSFORMER][LONGEST_LEARNED].sentences));
+    finding_note(f, mostly(&scores[ATTENDING][BEYOND].sentences),
+                 "the GRUs with attention translate sentences longer than any they learned from: %.0f %% of those of "
+                 "%u to %u words",
+                 100 * stats_share_of(&scores[ATTENDING][BEYOND].sentences), lengths[BEYOND].low, lengths[BEYOND].high);
+    finding_note(f, mostly(&scores[TRANSFORMER][BEYOND].sentences),
+                 "its sinusoids carry the Transformer to these, too: %.0f %%",
+                 100 * stats_share_of(&scores[TRANSFORMER][BEYOND].sentences));
 }
 
 bool compare_translation(comparison *c, finding *f)

@@ -286,8 +286,8 @@ void chart_print(const chart *c)
 enum { WIDTH = 720, HEIGHT = 400, LEFT = 88, RIGHT = 600, TOP = 56, BOTTOM = 336, MARK = 5, LETTER = 7 };
 
 static const char *const colours[CHART_N_STYLES] = {
-    [CHART_MLP] = "#e69f00",  [CHART_RNN] = "#d55e00", [CHART_GRU] = "#009e73",
-    [CHART_LSTM] = "#56b4e9", [CHART_GPT] = "#0000a0", [CHART_REFERENCE] = "#707070",
+    [CHART_MLP] = "#e69f00", [CHART_RNN] = "#d55e00",   [CHART_GRU] = "#009e73",       [CHART_LSTM] = "#56b4e9",
+    [CHART_GPT] = "#0000a0", [CHART_OTHER] = "#707070", [CHART_REFERENCE] = "#707070",
 };
 
 const char *chart_colour(chart_style style) { return colours[style]; }
@@ -325,7 +325,7 @@ static double x_of(const chart *c, size_t j) { return LEFT + (RIGHT - LEFT) * ((
 
 static double y_of(double height) { return BOTTOM - (BOTTOM - TOP) * height; }
 
-/* A dot, a square, a triangle, a diamond, a ring: one for each style. */
+/* A dot, a square, a triangle, a diamond, a ring, a bar: one for each style. */
 static void write_mark(FILE *file, chart_style style, double x, double y)
 {
     const char *colour = colours[style];
@@ -348,6 +348,10 @@ static void write_mark(FILE *file, chart_style style, double x, double y)
         break;
     case CHART_GPT:
         fprintf(file, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%d\" fill=\"%s\"/>\n", x, y, MARK, colour);
+        break;
+    case CHART_OTHER:
+        fprintf(file, "<path d=\"M%.1f %.1f h%d\" stroke=\"%s\" stroke-width=\"2\"/>\n", x - 2 * MARK, y, 4 * MARK,
+                colour);
         break;
     case CHART_REFERENCE:
     case CHART_N_STYLES:

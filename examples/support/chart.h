@@ -18,13 +18,14 @@
 
 enum { CHART_MAX_X = 12, CHART_MAX_LINES = 8, CHART_LABEL_ROOM = 16, CHART_MAX_TICKS = 16 };
 
-/* The colour and shape of a line in the picture: one for each family, one for reference lines. */
+/* The colour and shape of a line in the picture: one for each family, and two more. */
 typedef enum chart_style {
     CHART_MLP,
     CHART_RNN,
     CHART_GRU,
     CHART_LSTM,
     CHART_GPT,
+    CHART_OTHER,     /* grey bars: what another model gave */
     CHART_REFERENCE, /* dashed and grey: chance, the entropy */
     CHART_N_STYLES
 } chart_style;
