@@ -96,7 +96,7 @@ static void mistakes_are_answered(void **state)
         {{BENCH, "--model", MODELS "/mood"}, "a bert is an encoder and continues no texts"},
         {{BENCH, "--model", MODELS "/translate_transformer"}, "reads one text and writes another"},
         {{BENCH, "--model", FIXTURES "/gguf_models/gpt2.gguf"}, "72 tokens are measured, and 64 are all it takes"},
-        {{PROGRAMS "/first_light", "x"}, "one argument too many: 'x'"},
+        {{PROGRAMS "/first_light", "x", "y"}, "one argument too many: 'y'"},
         {{"env", "INKLING_MODELS=/none", PROGRAMS "/transformer"}, "/none/gpt/model.safetensors"},
     };
 
@@ -317,6 +317,11 @@ static void first_light(void **state)
 
     (void)state;
     assert_int_equal(count_of(text, "tokens/s"), N_FOLDERS);
+    /* Those that forget invent another pet, and a girl who was never there. */
+    assert_non_null(strstr(text, "[word]: the first that contradicts what was said before\n"));
+    assert_non_null(strstr(text, "They called their [duck]. "));
+    assert_non_null(strstr(text, " [Emma] yawned. "));
+    assert_int_equal(count_of(text, "["), 3);
     for (size_t i = 0; i < N_FOLDERS; i++) {
         at = strstr(at, titles[i]);
         assert_non_null(at);
@@ -324,6 +329,18 @@ static void first_light(void **state)
     /* What the GPT continues, behind the line with its speed. */
     assert_string_not_equal(strchr(at, '\n'), strchr(strstr(rounded, titles[N_FOLDERS - 1]), '\n'));
     fits_80_columns(text);
+    /* A word that the prompt rules out at once, a prompt that no story begins with, one from stdin, and an empty one.
+     */
+    char *other = output_of(run(PROGRAMS "/first_light", "Tom and the elephant"));
+    char *typed = output_of(run_with("Tom and the elephant\n", PROGRAMS "/first_light", "-"));
+    assert_non_null(strstr(other, "No story of the models' world begins like this (it stops at \"the\"), so nothing"));
+    assert_null(strchr(other, '['));
+    assert_memory_equal(strchr(typed, '\n'), strchr(other, '\n'), 60);
+    free(typed);
+    free(other);
+    other = output_of(run(PROGRAMS "/first_light", ""));
+    assert_non_null(strstr(other, "[word]: "));
+    free(other);
     free(rounded);
     free(text);
 }

@@ -136,6 +136,86 @@ static void stories_come_in_two_languages(void **state)
     free(json);
 }
 
+/* ---- words that a vocabulary lacks ------------------------------------------------------------------------------- */
+
+/* Programs name a word that their model never saw, and none that it knows. */
+static void unknown_words_are_named(void **state)
+{
+    static const struct {
+        const char *program[6], *note; /* NULL: none */
+    } cases[] = {
+        {{GENERATE, MODELS "/gpt", "Anna saw an elephant.", "-n=1"},
+         "note: \"elephant\" is not in the vocabulary of " MODELS "/gpt, which reads it in 7 pieces\n"},
+        {{GENERATE, MODELS "/gpt", "garden", "-n=1"}, NULL}, /* spelled here, but a token in the middle of a text */
+        {{GENERATE, MODELS "/gpt", "It was night<|endoftext|>Anna had 17 apples!", "-n=1"}, NULL},
+        {{GENERATE, MODELS "/gpt", "\xec\x95\x88\xeb\x85\x95", "-n=1"},
+         "note: \"\xec\x95\x88\xeb\x85\x95\" is not in the vocabulary of " MODELS "/gpt, which reads it in 6 pieces\n"},
+        {{GENERATE, MODELS "/gpt", "A zebra, a gnu, a yak and another zebra.", "-n=1"},
+         "note: \"zebra\", \"gnu\", \"yak\" and 1 more are not in the vocabulary of " MODELS
+         "/gpt, which reads them in "
+         "pieces\n"},
+        {{CLASSIFY, MODELS "/mood", "Anna was \xec\x95\x88."},
+         "\xec\x95\x88\" is not in the vocabulary of " MODELS "/mood, which reads it as [UNK]\n"},
+        {{PROGRAMS "/fill", MODELS "/bert", "The [MASK] met an elephant."}, "note: \"elephant\" is not"},
+        {{PROGRAMS "/lookinside", MODELS "/gpt", "Tom met an elephant."}, "note: \"elephant\" is not"},
+        {{PROGRAMS "/transformer", "Tom met an elephant.", "-n=1"}, "note: \"elephant\" is not"},
+        {{PROGRAMS "/first_light", "Tom met an elephant."}, "note: \"elephant\" is not"},
+        {{PROGRAMS "/embed", MODELS "/bert", "--pooling=mean", "Tom met an elephant."}, "note: \"elephant\" is not"},
+        {{PROGRAMS "/tag", MODELS "/tag", "Tom met an elephant."}, "note: \"elephant\" is not"},
+        {{PROGRAMS "/translate", MODELS "/translate_gru", "Tom met an elephant."}, "note: \"elephant\" is not"},
+        {{"sh", "-c", "echo Tom met an elephant. | \"$0\" \"$1\"", SCORE, MODELS "/lstm"}, "note: \"elephant\" is not"},
+        {{"sh", "-c", "echo Tom met an elephant. | \"$0\" \"$1\"", CHAT, MODELS "/assistant"},
+         "note: \"elephant\" is not"},
+        {{"sh", "-c", "echo Tom met an elephant. | \"$0\" \"$1\"", PROGRAMS "/summarise", MODELS "/assistant"},
+         "note: \"elephant\" is not"},
+        {{"sh", "-c", "echo Tom is in the box. | \"$0\" \"$1\" --context - 'Where is the elephant?'",
+          PROGRAMS "/answer", MODELS "/answer"},
+         "note: \"elephant\" is not"},
+        {{"sh", "-c", "printf 'gnu gnu\\nyak\\ngnu\\nzebu\\nkiwi\\nlion\\n' | \"$0\" \"$1\"", CLASSIFY, MODELS "/mood"},
+         "note: \"kiwi\" is not in the vocabulary of " MODELS
+         "/mood, which reads it in 4 pieces; further words are not "
+         "noted\n"},
+        {{PROGRAMS "/understand", "--stories", "2"}, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        process p = process_run(NULL, cases[i].program, NULL);
+        assert_int_equal(p.code, 0);
+        if (cases[i].note != NULL ? strstr(p.err, cases[i].note) == NULL : strstr(p.err, "note: ") != NULL)
+            fail_msg("%s: expected '%s', found '%s'", cases[i].program[0], cases[i].note, p.err);
+        process_free(&p);
+    }
+    /* No word of the world is unknown to any model. */
+    char *stories = output_of(run(STORIES, "-n", "40"));
+    static const char *const models[] = {"mlp", "rnn", "gru", "lstm", "gpt"};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        char *folder = join_path(MODELS, models[i]);
+        process p = run_with(stories, SCORE, folder, "--paragraphs");
+        assert_int_equal(p.code, 0);
+        assert_null(strstr(p.err, "note: "));
+        process_free(&p);
+        free(folder);
+    }
+    free(stories);
+}
+
+/* A model that has nothing to add says so, because an empty line looks like a mistake. */
+static void an_empty_text_is_explained(void **state)
+{
+    static const char ended[] = "In the end they said goodbye.", said[] = "(the model ended the text at once)\n";
+    const process ps[] = {
+        run(GENERATE, MODELS "/gpt", ended, "-t", "0"), run(PROGRAMS "/transformer", ended, "-t", "0"),
+        run(GENERATE, MODELS "/gpt", ended, "-t", "0", "-n", "0"), run(PROGRAMS "/mlp", "-t", "0", "-n", "0")};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        process p = ps[i];
+        assert_string_equal(p.out, "\n");
+        assert_int_equal(count_of(p.err, said), i < 2);
+        process_free(&p);
+    }
+}
+
 /* ---- ids instead of text ---------------------------------------------------------------------------------------- */
 
 /* A folder without a tokenizer continues and scores ids, and says the same as for the text they stand for. */
@@ -311,6 +391,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_end_in_two_ways),         cmocka_unit_test(programs_read_both),
         cmocka_unit_test(stories_come_in_two_languages), cmocka_unit_test(ids_stand_for_texts),
+        cmocka_unit_test(unknown_words_are_named),       cmocka_unit_test(an_empty_text_is_explained),
         cmocka_unit_test(names_show_every_byte),         cmocka_unit_test(models_do_not_steer_a_terminal),
         cmocka_unit_test(files_and_lines_do_not_either),
     };

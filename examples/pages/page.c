@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lm.h"
+#include "vocabulary.h"
 
 #define END "<|endoftext|>"
 #define PROMPT "Anna and Tom"
@@ -103,6 +104,8 @@ page_outcome page_open(page *p, const char *name, const char *usage, const char 
         return PAGE_ERROR;
     if (several)
         console_note("%s, from %s", models[p->model], model_folder != NULL ? model_folder : bundled);
+    vocabulary_note(p->ctx, p->tokenizer, model_folder != NULL ? model_folder : bundled, prompt_text,
+                    strlen(prompt_text), INK_ENCODE_DEFAULT);
     p->unsaid = prompt_text;
     return PAGE_READY;
 }
@@ -148,8 +151,11 @@ bool page_print(page *p, ink_token token)
 
 int page_close(page *p, page_outcome outcome)
 {
+    const bool said_nothing = outcome == PAGE_READY && p->unsaid != NULL && p->n_tokens > 0;
     if (outcome == PAGE_READY && !(page_print(p, -1) && console_write("\n", 1)))
         outcome = PAGE_ERROR;
+    if (said_nothing)
+        console_note("(the model ended the text at once)");
     if (outcome == PAGE_ERROR && p->ctx != NULL && *ink_context_error(p->ctx) != '\0')
         console_complain("%s", ink_context_error(p->ctx));
     for (size_t i = 0; i < p->n_floats; i++)

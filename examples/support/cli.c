@@ -222,7 +222,7 @@ static void print_about(const char *about)
 
 static void print_help(const cli *line)
 {
-    char help[128];
+    char help[256];
     printf("usage: %s %s\n\n", line->name, line->usage);
     print_about(line->about);
     for (size_t i = 0; i < line->n_options; i++)

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vocabulary.h"
+
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
 #ifndef EXAMPLES_MODELS
@@ -147,6 +149,10 @@ bool lm_encode_input(const language_model *lm, const ink_encode_input *input, in
         *types = own_types;
     if (places != NULL)
         *places = own_places;
+    if (done)
+        vocabulary_note(lm->ctx, lm->tokenizer, lm->folder, input->text, input->size, input->flags);
+    if (done && input->pair != NULL)
+        vocabulary_note(lm->ctx, lm->tokenizer, lm->folder, input->pair, input->pair_size, input->flags);
     return done;
 }
 

@@ -54,8 +54,8 @@ void lm_close(language_model *lm);
 
 /* ---- text ------------------------------------------------------------------------------------------------------- */
 
-/* The ids of a text, to be released with free(). `flags` as for ink_tokenizer_encode(). It is a mistake if the model
-   has no row for an id. */
+/* The ids of a text, to be released with free(). Words that the vocabulary lacks are noted (vocabulary.h). `flags` as
+   for ink_tokenizer_encode(). It is a mistake if the model has no row for an id. */
 bool lm_encode(const language_model *lm, const char *text, size_t size, unsigned flags, ink_token **tokens, size_t *n);
 
 /* The same of a text or a pair, with the types of the tokens and their places beside the ids (NULL: not wanted), also

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vocabulary.h"
+
 /* ---- open and close --------------------------------------------------------------------------------------------- */
 
 bool batch_open(batch *b, ink_context *ctx, const char *folder, batch_form form, ink_pooling pooling,
@@ -96,6 +98,9 @@ static bool encode_tokens(batch *b, batch_text *t)
     if (!reserve_tokens(b, whole < most ? whole : most) ||
         !console_ok(b->lm.ctx, encode_text(b, t, most, whole < most ? whole : most)))
         return false;
+    const char *text = b->bytes + t->text + t->prompt;
+    vocabulary_note(b->lm.ctx, b->lm.tokenizer, b->lm.folder, text, t->size + t->pair_size,
+                    INK_ENCODE_ADDED | (b->info->lower_case ? INK_ENCODE_LOWER : 0));
     b->n_cut += t->n_tokens < whole;
     return true;
 }

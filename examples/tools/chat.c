@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "lm.h"
+#include "vocabulary.h"
 
 enum { CHUNK = 128, USUAL_CONTEXT = 4096 };
 
@@ -279,6 +280,8 @@ static bool answer(talk *t)
             why = "(cut off here: -n)";
     }
     t->write_seconds += console_seconds() - begin;
+    if (why == NULL && t->n_said == 0)
+        why = "(the model ended its answer at once)";
     if (!add_message(t, ASSISTANT, t->n_said > 0 ? t->said : "", t->n_said) || !console_write("\n", 1))
         return false;
     if (why != NULL)
@@ -298,6 +301,7 @@ static bool talk_say(talk *t, const char *text, size_t size)
         return false;
     if (!add_message(t, USER, text, size) || !encode_talk(t, &ids, &n))
         return false;
+    vocabulary_note(t->lm.ctx, t->lm.tokenizer, t->lm.folder, text, size, INK_ENCODE_PLAIN);
     if (t->capacity > 0 && n > t->capacity) {
         console_note("The conversation has %zu tokens, this would add %zu, and the context holds %zu: /reset begins a "
                      "new one.",

@@ -3,25 +3,39 @@
  *
  * All have about the same number of parameters and learned from the same kind of stories with the same tokenizer. They
  * differ in how they remember. The prompt gives them something to remember: two names, the time of day, a pet, a ball.
+ * Whoever forgets has to invent. The world that the stories come from can read them, too (world.h), and stops at the
+ * first word that contradicts what was said before; here this word is in brackets.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "lm.h"
+#include "world.h"
 
 #define PROMPT                                                                                                         \
     "Anna and Tom were in the garden. It was night. They had a cat with them. Tom hid the ball behind the tree."
 
+#define DOTS "..."
+
 enum { N_TOKENS = 90, INDENT = 4, N_RUNS = 5, TEXT_ROOM = 8192 };
 
 static const cli_option options[] = {LM_TYPE};
+static const char *prompt_text = PROMPT;
 
 static cli line = {
     .name = "first_light",
-    .usage = "[options]",
-    .about = "The five bundled language models continue the same prompt.",
-    .samples = "  first_light\n  INKLING_MODELS=examples/models first_light --type q4\n",
+    .usage = "[\"prompt\"] [options]",
+    .about =
+        "The five bundled language models continue the same prompt. The first word that contradicts what was said\n"
+        "before is in [brackets]: the world that the models' stories come from reads the texts, and no story of\n"
+        "this world could have the word there.",
+    .samples =
+        "  first_light\n  first_light \"Anna and Tom were in the garden. The door was open. Tom closed the door.\"\n"
+        "  INKLING_MODELS=examples/models first_light --type q4\n",
     CLI_OPTIONS(options),
+    CLI_ARGUMENTS(0, 1, "the prompt"),
+    .from_stdin = "the prompt",
+    .usual = "Anna and Tom were in the garden ...",
 };
 
 /* The text so far, with a zero byte behind it. */
@@ -41,6 +55,46 @@ static bool collect(void *user, const ink_generate_step *step)
     return true;
 }
 
+/* How many bytes of the text a story can begin with: the whole text, or up to the word that contradicts the others. A
+   story may have more facts and objects here than those that the models learned from. */
+static size_t read_as_story(const char *text)
+{
+    story_settings settings = story_settings_default();
+    story read;
+    settings.facts[0] = settings.states[0] = settings.objects[0] = settings.sentences[0] = 0;
+    settings.facts[1] = 5;
+    settings.states[1] = 3;
+    settings.objects[1] = 6;
+    settings.sentences[1] = STORY_SENTENCES;
+    return story_read(&settings, STORY_ENGLISH, text, &read) > 0 ? strlen(text) : read.length;
+}
+
+/* Puts brackets around the first word of the continuation that no story could have there. */
+static bool mark_contradiction(paragraph *out)
+{
+    const size_t n_prompt = strlen(prompt_text), n_dots = strlen(DOTS);
+    char *text = console_memory(n_prompt + out->size + 1, 1);
+    if (text == NULL)
+        return false;
+    strcpy(text, prompt_text);
+    strcpy(text + n_prompt, out->text + n_dots);
+    size_t begin = read_as_story(text);
+    const bool contradicts = begin < strlen(text);
+    while (begin > n_prompt && text[begin - 1] != ' ')
+        begin--;
+    free(text);
+    begin = begin - n_prompt + n_dots;
+    const size_t size = strcspn(out->text + begin, " .");
+    if (contradicts && size > 0 && out->size + 2 < sizeof out->text) {
+        memmove(out->text + begin + size + 2, out->text + begin + size, out->size + 1 - begin - size);
+        memmove(out->text + begin + 1, out->text + begin, size);
+        out->text[begin] = '[';
+        out->text[begin + size + 1] = ']';
+        out->size += 2;
+    }
+    return true;
+}
+
 static void print_text(const char *text)
 {
     printf("%*s", INDENT, "");
@@ -49,10 +103,10 @@ static void print_text(const char *text)
 }
 
 /* A run takes milliseconds, so the best of a few runs counts; the same seed gives the same text every time. */
-static bool continue_prompt(const language_model *lm, const char *title)
+static bool continue_prompt(const language_model *lm, const char *title, bool marks)
 {
     paragraph out = {.size = 0};
-    const ink_generate_step before = {.text = "...", .size = 3}, behind = {.text = " ...", .size = 4};
+    const ink_generate_step before = {.text = DOTS, .size = strlen(DOTS)}, behind = {.text = " ...", .size = 4};
     const ink_generate_options settings = {
         .max_tokens = N_TOKENS, .sampler = {.temperature = 0.8F, .seed = 1}, .callback = collect, .user = &out};
     lm_report report;
@@ -60,13 +114,14 @@ static bool continue_prompt(const language_model *lm, const char *title)
     size_t n_prompt;
     double best = 0;
     char parameters[CONSOLE_ROOM], rate[CONSOLE_ROOM];
-    bool done = lm_prompt(lm, PROMPT, false, &prompt, &n_prompt);
+    bool done = lm_prompt(lm, prompt_text, false, &prompt, &n_prompt);
     for (int i = 0; done && i < N_RUNS; i++) {
         out.size = 0;
         done = collect(&out, &before) && lm_continue(lm, prompt, n_prompt, &settings, &report);
         if (done && report.seconds > 0 && (double)report.n_steps / report.seconds > best)
             best = (double)report.n_steps / report.seconds;
     }
+    done = done && (!marks || mark_contradiction(&out));
     if (done) {
         if (report.end == INK_END_LENGTH)
             collect(&out, &behind);
@@ -85,16 +140,32 @@ static bool first_light(ink_context *ctx)
                                             {"gru", "GRU"},
                                             {"lstm", "LSTM"},
                                             {"gpt", "GPT, a Transformer"}};
+    char *typed = NULL, why[256];
     bool done = true;
+    if (line.n_arguments > 0)
+        prompt_text = line.arguments[0];
+    if (strcmp(prompt_text, "-") == 0)
+        done = (prompt_text = typed = cli_read_stdin(&line, prompt_text)) != NULL;
+    if (!done)
+        return false;
+    const size_t n_read = read_as_story(prompt_text);
+    const bool marks = n_read == strlen(prompt_text);
     printf("One prompt, five models, one thread (%s):\n\n", ink_context_kernel(ctx));
-    print_text(PROMPT);
+    if (*prompt_text != '\0')
+        print_text(prompt_text);
+    snprintf(why, sizeof why,
+             "No story of the models' world begins like this (it stops at \"%.*s\"), so nothing is marked.",
+             (int)strcspn(prompt_text + n_read, " \n"), prompt_text + n_read);
+    console_wrap(marks ? "[word]: the first that contradicts what was said before" : why, 0);
+    putchar('\n');
     for (size_t i = 0; done && i < sizeof models / sizeof *models; i++) {
         char folder[PATH_ROOM];
         language_model lm = {0};
         done = bundled_folder(folder, models[i][0]) && lm_open(&lm, ctx, folder, LM_TOKENIZER) &&
-               continue_prompt(&lm, models[i][1]);
+               continue_prompt(&lm, models[i][1], marks);
         lm_close(&lm);
     }
+    free(typed);
     return done;
 }
 

@@ -107,6 +107,8 @@ static bool generate_text(const language_model *lm)
     if (!done || out.broken || !console_write("\n", 1))
         return false;
     console_note("%s", ""); /* an empty line after the text, or after the prompt if the text went elsewhere */
+    if (report.end == INK_END_STOP_TOKEN && report.n_tokens == 0)
+        console_note("(the model ended the text at once)");
     if (report.is_full)
         console_note("(the model's context of %zu tokens is full)", info->context_length);
     console_note("prompt: %zu tokens, %s tokens/s; generated: %zu tokens, %s tokens/s; memory: %s of weights, %s of "

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lm.h"
+#include "vocabulary.h"
 
 enum { USUAL_TOKENS = 200 };
 
@@ -176,6 +177,7 @@ static bool summarise_text(summariser *s, const char *name, const char *text, si
         text++, size--;
     if (size == 0)
         return console_complain("%s: there is no text to summarise", name);
+    vocabulary_note(s->lm.ctx, s->lm.tokenizer, s->lm.folder, text, size, INK_ENCODE_PLAIN);
     char *asked = console_memory(head + size, 1);
     if (asked == NULL)
         return false;

@@ -47,7 +47,10 @@ char *output_of(process p)
 
 void refused(process p, const char *words)
 {
-    if (p.code != 1 || p.out_size != 0 || count_of(p.err, "\n") != 1 || strstr(p.err, words) == NULL)
+    const char *said = p.err;
+    while (strncmp(said, "note: ", 6) == 0)
+        said += strcspn(said, "\n") + 1;
+    if (p.code != 1 || p.out_size != 0 || count_of(said, "\n") != 1 || strstr(said, words) == NULL)
         fail_msg("expected exit code 1 and one sentence with '%s', found code %d, '%s' and '%s'", words, p.code, p.out,
                  p.err);
     process_free(&p);

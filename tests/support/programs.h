@@ -25,7 +25,8 @@ int find_programs(const char *folder);
 /* The text of a successful run, to be freed. */
 char *output_of(process p);
 
-/* The program refused: exit code 1, nothing on stdout, one sentence with these words on stderr. */
+/* The program refused: exit code 1, nothing on stdout, one sentence with these words on stderr, behind notes about
+   words that its vocabulary lacks. */
 void refused(process p, const char *words);
 
 /* Command lines, and the words that refuse each of them. */

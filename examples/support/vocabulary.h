@@ -1,0 +1,26 @@
+/*
+ * vocabulary.h - words that a model cannot have learned, because its vocabulary lacks them.
+ *
+ * A tokenizer turns every text into tokens, and says nothing where it has to make do: an unknown word becomes [UNK], or
+ * nothing, or the letters it is spelled with. The model then reads something that it never saw in training, and its
+ * answer is worth little. Whoever typed the word should know.
+ */
+#ifndef EXAMPLES_VOCABULARY_H
+#define EXAMPLES_VOCABULARY_H
+
+#include <inkling.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Names, in a note on stderr, words of the text that the vocabulary lacks, and what the tokenizer makes of them:
+ *
+ *     note: the vocabulary of examples/models/gpt lacks "elephant" (read in 6 pieces), "zebra" (read in 4 pieces)
+ *     note: the vocabulary of examples/models/mood lacks "안녕" (read as [UNK]) and 12 more words
+ *
+ * A program names a word once, and is silent after some notes. `flags` are those of encoding; added tokens are words
+ * that every vocabulary has. A mistake of the tokenizer is left to whoever encodes the text. */
+void vocabulary_note(ink_context *ctx, const ink_tokenizer *tokenizer, const char *folder, const char *text,
+                     size_t size, unsigned flags);
+
+#endif
