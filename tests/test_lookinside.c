@@ -741,6 +741,12 @@ static void mistakes_are_answered(void **state)
     refused(run(LOOKINSIDE, MODELS "/gpt", "Anna", "--step", "--layer", "3"), "there are 2 layers to show, not 3");
     refused(run(LOOKINSIDE, MODELS "/gpt", "Anna and Tom", "--at", "9"), "--at 9: there are 4 tokens in the text");
     refused(run(LOOKINSIDE, MODELS "/translate_gru", "Tom laughed.", "--at", "9"), "there are 5 words in the answer");
+    process p = run(LOOKINSIDE, MODELS "/gpt", "Anna", "--step", "--units", "3");
+    assert_non_null(strstr(p.err, "(--step shows one token, so --values, --units, --only and --svg have no effect)"));
+    free(output_of(p));
+    p = run(LOOKINSIDE, MODELS "/gpt", "Anna", "--only", "3");
+    assert_non_null(strstr(p.err, "(attention has heads and no units, so --units and --only have no effect)"));
+    free(output_of(p));
     refused(run(LOOKINSIDE, MODELS "/gpt", "Anna", "Tom"), "a gpt2 reads one text; only encoders read two");
     refused(run(LOOKINSIDE, FIXTURES "/gguf", "Anna", "--step"), "config.json");
     refused(run(LOOKINSIDE, MODELS "/rnn", "Anna", "--only", "1,289"), "--only lists units from 1 to 288");

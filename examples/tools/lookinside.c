@@ -18,10 +18,19 @@
 #include "lm.h"
 #include "step.h"
 
-enum { MAX_TOKENS = 64, MAX_VIEWS = 256, MAX_VALUES = 512, MAX_PANELS = 16, MAX_UNITS = 64, NAME = 48, LABEL = 32 };
+enum {
+    MAX_TOKENS = 64,
+    MAX_VIEWS = 256,
+    MAX_VALUES = 512,
+    MAX_PANELS = 16,
+    MAX_UNITS = 64,
+    USUAL_UNITS = 16,
+    NAME = 48,
+    LABEL = 32
+};
 
 static const char *svg_folder, *asked_units;
-static uint64_t asked_layer, asked_token, n_units = 16;
+static uint64_t asked_layer, asked_token, n_units = USUAL_UNITS;
 static bool values_only, step_only;
 
 static const cli_option options[] = {
@@ -437,6 +446,8 @@ static bool show_all(const page *rows, const page *columns, const traces *s)
         n_layers++;
     if (asked_layer > n_layers)
         return console_complain("there are %zu layers to show, not %llu", n_layers, (unsigned long long)asked_layer);
+    if (attends && (asked_units != NULL || n_units != USUAL_UNITS))
+        console_note("(attention has heads and no units, so --units and --only have no effect)");
     for (size_t i = 0; done && attends && i < s->n_views; i++)
         if (ends_with(s->views[i].name, s->attention) && (++n == asked_layer || asked_layer == 0))
             done = show_attention(rows, columns, &s->views[i], n);
@@ -515,7 +526,10 @@ static bool lookinside(ink_context *ctx)
             show_words("answer:", &answer);
             putchar('\n');
         }
-        if (step_only || asked_token > 0) /* one token through the network */
+        const bool chooses_units = asked_units != NULL || n_units != USUAL_UNITS, steps = step_only || asked_token > 0;
+        if (steps && (values_only || chooses_units || svg_folder != NULL))
+            console_note("(--step shows one token, so --values, --units, --only and --svg have no effect)");
+        if (steps)
             done = step_show(&lm, &text, asked_token > 0 ? asked_token - 1 : step_usual(&lm, &text), asked_layer);
         else
             done = show_text(&lm, &in, has_source ? &answer : &columns, &columns, s);
