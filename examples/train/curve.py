@@ -12,7 +12,7 @@ from data import PHASES as LONG
 
 PHASES = [(share, size // 4, kinds) for share, size, kinds in LONG]
 WIDTHS = 16, 32, 64, 128, 256       # 128 is the width of the bundled GPT
-TOKENS = .75e6, 1.5e6, 3e6, 6e6
+TOKENS = .75e6, 1.5e6, 3e6
 WIDTH, READ = 128, 3e6              # of the curve over tokens, of the curve over widths
 RUNS = [(width, READ) for width in WIDTHS] + [(WIDTH, tokens) for tokens in TOKENS if tokens != READ]
 BUNDLED_TOKENS = 74.16e6            # with steps four times as long (log.md)
@@ -57,7 +57,7 @@ def panel(top, label, points, last, gpt3):
     x = x_of(gpt3)
     print(f'<path d="M{x:.1f} {top} V{top + HEIGHT}" stroke="#707070" stroke-width="2" stroke-dasharray="4 4"/>')
     text(x - 8, top + HEIGHT / 2 - 4, f"GPT-3: {gpt3 / 1e6:,.0f} million,", 'text-anchor="end" fill="#707070"')
-    text(x - 8, top + HEIGHT / 2 + 14, "of other texts", 'text-anchor="end" fill="#707070"')
+    text(x - 8, top + HEIGHT / 2 + 14, "other texts", 'text-anchor="end" fill="#707070"')
     line = " ".join(f"{'L' if i else 'M'}{x_of(n):.1f} {y_of(top, above):.1f}" for i, (n, above) in enumerate(points))
     print(f'<path d="{line}" fill="none" stroke="#0000a0" stroke-width="2"/>')
     for n, above in points:
@@ -65,7 +65,7 @@ def panel(top, label, points, last, gpt3):
     if last:
         print(f'<circle cx="{x_of(last[0]):.1f}" cy="{y_of(top, last[1]):.1f}" r="4" fill="#ffffff" '
               'stroke="#0000a0" stroke-width="2"/>')
-        text(x_of(last[0]) + 12, y_of(top, last[1]) + 4, "the one in the box", "")
+        text(x_of(last[0]) + 12, y_of(top, last[1]) + 4, "the one in the box", 'text-anchor="start"')
 
 
 def tables(log):

@@ -50,3 +50,5 @@ for page in exercises answers; do
 done
 awk -f "$1/tests/house/figures.awk" "$1/examples/learning.md" "$1/examples/drawings/head.svg" || exit 1
 echo "learning, head.svg: the figures are right"
+awk -f "$1/tests/house/scale.awk" "$1/examples/train/log.md" "$1/examples/plots/scale.svg" "$1/examples/README.md" || exit 1
+echo "scale.svg: it shows what log.md says"
