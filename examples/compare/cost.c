@@ -213,13 +213,12 @@ static bool time_large(const comparison *c, size_t family, double *parameters, d
 
 static bool measure_large(const comparison *c, finding *f)
 {
-    double gain[N_FAMILIES];
     chart *table = finding_chart(f, "parallel", "Networks of about 40 million parameters, one thread", "", "", 1);
     table->table = true;
     double *parameters = chart_line(table, "million parameters", ' ', CHART_GPT);
     double *alone = chart_line(table, "tokens/s, one by one", ' ', CHART_GPT);
     double *together = chart_line(table, "tokens/s of a prompt", ' ', CHART_GPT);
-    double *times = chart_line(table, "times as fast", ' ', CHART_GPT);
+    double *gain = chart_line(table, "times as fast", ' ', CHART_GPT);
     for (size_t i = 0; i < N_FAMILIES; i++) {
         double n, token, prompt;
         if (!time_large(c, i, &n, &token, &prompt))
@@ -228,7 +227,7 @@ static bool measure_large(const comparison *c, finding *f)
         parameters[i] = n / 1e6;
         alone[i] = 1 / token;
         together[i] = PROMPT / prompt;
-        times[i] = gain[i] = together[i] / alone[i];
+        gain[i] = together[i] / alone[i];
     }
     for (size_t i = RNN; i <= LSTM; i++)
         finding_note(f, gain[GPT] > LONGER * gain[i],
