@@ -63,6 +63,8 @@ for page in $(find README.md src tests .github -name '*.md' 2>/dev/null); do
         [ -e "$path" ] || echo "$page: $path"
     done
 done | offences "a page names a path that is not there"
+awk -f $here/translation.awk examples/README.md examples/README.ko.md |
+    offences "the page in Korean shows what the English one shows (translation.awk)"
 # A picture needs no script, no style sheet and nothing of the network, has a title, and a page shows it.
 for picture in $(find examples -name '*.svg'); do
     [ "$(tail -n 1 "$picture")" = '</svg>' ] && grep -q '^<title>..*</title>$' "$picture" || echo "$picture: cut off, or no title"
