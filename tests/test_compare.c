@@ -129,15 +129,15 @@ static void page_quotes(const char *file, const char *json, const char *part, si
    suite asks for the section about translation alone. */
 static void the_pages_show_what_it_prints(void **state)
 {
-    static const char *const names[] = {
-        "translation.svg", "learned.svg",       "position.svg", "influence.svg",       "gradient.svg",
-        "memory.svg",      "memory-places.svg", "context.svg",  "contradiction.svg",   "steps.svg",
-        "state.svg",       "operations.svg",    "switch.svg",   "switch-trainings.svg"};
+    static const char *const names[] = {"translation.svg", "learned.svg",       "position.svg",        "influence.svg",
+                                        "gradient.svg",    "memory.svg",        "memory-places.svg",   "context.svg",
+                                        "depth.svg",       "contradiction.svg", "steps.svg",           "state.svg",
+                                        "operations.svg",  "switch.svg",        "switch-trainings.svg"};
     static const struct {
         const char *part;
         size_t n_checks;
-    } quoted[] = {{"translation", 6}, {"learned", 0}, {"position", 0},      {"influence", 10},
-                  {"memory", 16},     {"context", 0}, {"contradiction", 3}, {"switch", 5}};
+    } quoted[] = {{"translation", 6}, {"learned", 0}, {"position", 0},      {"influence", 10}, {"memory", 16},
+                  {"context", 0},     {"depth", 2},   {"contradiction", 3}, {"switch", 5}};
     const bool whole = test_stride(2) == 1;
     char *folder = fresh_folder();
     size_t size;

@@ -41,6 +41,10 @@ static const section sections[] = {
     {"context", "Context", "gates use more context than an RNN, attention all",
      "An MLP uses what its window holds and an RNN little more. Gates reach further, and attention uses everything.",
      false, compare_context},
+    {"depth", "Depth", "additions carry a gradient through many layers",
+     "A gradient passes many layers if each of them adds to what it gets. If each replaces it, the gradient vanishes "
+     "before training begins.",
+     false, compare_depth},
     {"contradiction", "Contradictions", "a network that forgets contradicts itself",
      "A model that has forgotten what it wrote contradicts it. With gates that happens less often, with attention "
      "rarely.",
@@ -71,7 +75,8 @@ static const cli_option options[] = {
              "portable, sse2, avx2, avx512 (default: the best here); only times depend on it"),
     LM_TYPE,
     CLI_TEXT("--only", "NAMES", &only,
-             "of learned,position,influence,memory,translation,context,contradiction,parallel,cost,switch: only these"),
+             "of learned,position,influence,memory,translation,context,depth,contradiction,parallel,cost,switch: only "
+             "these"),
     CLI_TEXT("--svg", "FOLDER", &svg, "also write each picture there, as a file of its own"),
     CLI_FLAG("--json", &json, "everything as one JSON object, for programs"),
 };

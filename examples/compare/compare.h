@@ -227,6 +227,7 @@ bool compare_influence(comparison *c, finding *f);
 bool compare_memory(comparison *c, finding *f);
 bool compare_translation(comparison *c, finding *f);
 bool compare_context(comparison *c, finding *f);
+bool compare_depth(comparison *c, finding *f);
 bool compare_contradiction(comparison *c, finding *f);
 bool compare_parallel(comparison *c, finding *f);
 bool compare_cost(comparison *c, finding *f);
