@@ -6,7 +6,7 @@
  *     y   = x_t + v . h_t + c                     the next temperature
  *
  * A thermostat turns the heating on below 19 degrees and off above 21. Whether it is on is not measured, and a single
- * temperature does not tell: 20 degrees may be on the way up or down. The network has to remember. train/room.py found
+ * temperature does not tell: 20 degrees may be on the way up or down. The network has to remember. train/tiny.py found
  * the weights.
  */
 #include <math.h>

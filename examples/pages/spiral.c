@@ -7,7 +7,7 @@
  *     p = sigma(w . g + b)        the probability of the second spiral
  *
  * Without tanh the three layers would be one, and p = 1/2 a straight line. No line separates two spirals, so the
- * nonlinear function between the layers is all that matters here. train/spiral.py found the weights.
+ * nonlinear function between the layers is all that matters here. train/tiny.py found the weights.
  */
 #include <stdlib.h>
 
