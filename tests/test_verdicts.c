@@ -1,9 +1,9 @@
 /*
  * test_verdicts.c - what compare concludes: the same for any stories, and something else for models that have learned
  * nothing. Verdicts that depend on times are left out; those on what is counted, of "parallel" and "cost", depend on no
- * stories, and are in test_compare.c; so is "depth", which needs no models. With as many stories as a section needs for that, twenty seeds of all sections
- * would take ten minutes. So the gate asks for the three quick ones with twenty seeds and for the others with two, and
- * the suite for two sections with one.
+ * stories, and are in test_compare.c; so is "depth", which needs no models. With as many stories as a section needs for
+ * that, twenty seeds of all sections would take ten minutes. So the gate asks for the three quick ones with twenty
+ * seeds and for the others with two, and the suite for two sections with one.
  */
 #define _POSIX_C_SOURCE 200809L
 
