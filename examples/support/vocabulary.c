@@ -158,7 +158,7 @@ static bool has_words(const ink_tokenizer *tokenizer)
 
 static void print_note(const found *f, const char *folder)
 {
-    char words[NAMED * (SHOWN + 4) + 32] = "", how[64], unknown[SHOWN] = "";
+    char words[NAMED * (SHOWN + 4) + 32] = "", how[2 * SHOWN], unknown[SHOWN] = "";
     const size_t n_named = f->n < NAMED ? f->n : NAMED;
     const char *it = f->n == 1 ? "it" : "them";
     size_t used = 0, size = 0;
