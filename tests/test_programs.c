@@ -341,6 +341,28 @@ static void first_light(void **state)
     other = output_of(run(PROGRAMS "/first_light", ""));
     assert_non_null(strstr(other, "[word]: "));
     free(other);
+    /* A word is marked, and named, from its first letter, also one that begins like the word of a story ("turned"). */
+    other = output_of(run(PROGRAMS "/first_light", "Anna and Tom were in the garden."));
+    assert_non_null(strstr(other, "Tom [took] an apple"));
+    free(other);
+    other = output_of(run(PROGRAMS "/first_light", "Anna and Tom were in\n the garden.  The dor was open."));
+    assert_non_null(strstr(other, "(it stops at \"dor\")"));
+    free(other);
+    other = output_of(run(PROGRAMS "/first_light", "It was night."));
+    assert_non_null(strstr(other, "(it stops at \"It\")"));
+    free(other);
+    /* White space at the end is none too much for the reader. Behind half a word no word can follow. */
+    other = output_of(run(PROGRAMS "/first_light", "Anna and Tom were in the garden.  It was night. "));
+    assert_non_null(strstr(other, "... [was] the open."));
+    assert_true(count_of(other, "[") >= 4);
+    free(other);
+    other = output_of(run(PROGRAMS "/first_light", "Anna and Tom were in the gar"));
+    assert_int_equal(count_of(other, "["), 1 + N_FOLDERS);
+    free(other);
+    /* A note comes behind what was printed before it. */
+    other = output_of(run("sh", "-c", "\"$0\" \"Tom met an elephant.\" 2>&1", PROGRAMS "/first_light"));
+    assert_non_null(strstr(other, "is marked.\n\nnote: \"elephant\" is not"));
+    free(other);
     free(rounded);
     free(text);
 }

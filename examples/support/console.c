@@ -190,6 +190,7 @@ void *console_grow(void *items, size_t *room, size_t n, size_t size)
 void console_note(const char *format, ...)
 {
     va_list arguments;
+    fflush(stdout); /* as in console_complain() */
     echoed = false;
     va_start(arguments, format);
     write_sentence(format, arguments);

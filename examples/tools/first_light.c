@@ -16,6 +16,7 @@
     "Anna and Tom were in the garden. It was night. They had a cat with them. Tom hid the ball behind the tree."
 
 #define DOTS "..."
+#define SPACE " \t\r\n\v\f"
 
 enum { N_TOKENS = 90, INDENT = 4, N_RUNS = 5, TEXT_ROOM = 8192 };
 
@@ -55,18 +56,38 @@ static bool collect(void *user, const ink_generate_step *step)
     return true;
 }
 
-/* How many bytes of the text a story can begin with: the whole text, or up to the word that contradicts the others. A
-   story may have more facts and objects here than those that the models learned from. */
-static size_t read_as_story(const char *text)
+/* Where the first word begins that no story could have there; strlen(text) if all of it fits. Words are read with one
+   blank between them, whatever white space is there. A story may have more facts and objects here than those that the
+   models learned from. */
+static size_t first_misfit(const char *text)
 {
     story_settings settings = story_settings_default();
     story read;
+    char words[STORY_TEXT_SIZE + 1]; /* more than any story has */
+    size_t n = 0, n_letters = 0, at = 0;
     settings.facts[0] = settings.states[0] = settings.objects[0] = settings.sentences[0] = 0;
     settings.facts[1] = 5;
     settings.states[1] = 3;
     settings.objects[1] = 6;
     settings.sentences[1] = STORY_SENTENCES;
-    return story_read(&settings, STORY_ENGLISH, text, &read) > 0 ? strlen(text) : read.length;
+    for (const char *from = text + strspn(text, SPACE); *from != '\0' && n < STORY_TEXT_SIZE;) {
+        words[n++] = strchr(SPACE, *from) == NULL ? *from++ : ' ';
+        if (words[n - 1] == ' ') {
+            from += strspn(from, SPACE);
+            n -= *from == '\0';
+        }
+    }
+    words[n] = '\0';
+    if (story_read(&settings, STORY_ENGLISH, words, &read) > 0 || read.length >= n)
+        return strlen(text);
+    for (size_t i = 0; i < read.length; i++)
+        n_letters += words[i] != ' ';
+    for (; n_letters > 0; at++)
+        n_letters -= strchr(SPACE, text[at]) == NULL;
+    at += strspn(text + at, SPACE);
+    while (at > 0 && strchr(SPACE, text[at - 1]) == NULL)
+        at--;
+    return at;
 }
 
 /* Puts brackets around the first word of the continuation that no story could have there. */
@@ -78,14 +99,13 @@ static bool mark_contradiction(paragraph *out)
         return false;
     strcpy(text, prompt_text);
     strcpy(text + n_prompt, out->text + n_dots);
-    size_t begin = read_as_story(text);
+    size_t begin = first_misfit(text);
     const bool contradicts = begin < strlen(text);
-    while (begin > n_prompt && text[begin - 1] != ' ')
-        begin--;
     free(text);
-    begin = begin - n_prompt + n_dots;
-    const size_t size = strcspn(out->text + begin, " .");
-    if (contradicts && size > 0 && out->size + 2 < sizeof out->text) {
+    begin = begin < n_prompt ? n_dots : begin - n_prompt + n_dots; /* the prompt may end within the word */
+    size_t size = strcspn(out->text + begin, " .");
+    size += size == 0;
+    if (contradicts && out->size + 2 < sizeof out->text) {
         memmove(out->text + begin + size + 2, out->text + begin + size, out->size + 1 - begin - size);
         memmove(out->text + begin + 1, out->text + begin, size);
         out->text[begin] = '[';
@@ -148,14 +168,14 @@ static bool first_light(ink_context *ctx)
         done = (prompt_text = typed = cli_read_stdin(&line, prompt_text)) != NULL;
     if (!done)
         return false;
-    const size_t n_read = read_as_story(prompt_text);
-    const bool marks = n_read == strlen(prompt_text);
+    const char *misfit = prompt_text + first_misfit(prompt_text);
+    const bool marks = *misfit == '\0';
     printf("One prompt, five models, one thread (%s):\n\n", ink_context_kernel(ctx));
     if (*prompt_text != '\0')
         print_text(prompt_text);
     snprintf(why, sizeof why,
              "No story of the models' world begins like this (it stops at \"%.*s\"), so nothing is marked.",
-             (int)strcspn(prompt_text + n_read, " \n"), prompt_text + n_read);
+             (int)strcspn(misfit, SPACE), misfit);
     console_wrap(marks ? "[word]: the first that contradicts what was said before" : why, 0);
     putchar('\n');
     for (size_t i = 0; done && i < sizeof models / sizeof *models; i++) {
