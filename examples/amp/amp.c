@@ -329,7 +329,7 @@ static bool picture_times(const session *s, const figures *f)
     plot p = {.title = "The time of a block", .x_label = "time in the sound, s", .y_label = "us", .log_y = true};
     p.lines[p.n_lines++] = (plot_line){"worst", CHART_RNN, x, worst, n};
     p.lines[p.n_lines++] = (plot_line){"median", CHART_LSTM, x, median, n};
-    p.lines[p.n_lines++] = (plot_line){"there is", CHART_REFERENCE, x, period, n};
+    p.lines[p.n_lines++] = (plot_line){"time there is", CHART_REFERENCE, x, period, n};
     return write_picture(&p, "amp-blocks.svg");
 }
 

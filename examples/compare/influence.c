@@ -110,15 +110,15 @@ static void check_influence(const comparison *c, double (*median)[N_DISTANCES], 
     finding_note(f, seen, "within its window of %zu tokens another value moves the MLP's answer: by %.1f bits or more",
                  window, least(median[MLP], NEAR, within));
     finding_note(f, seen && most(median[MLP], within + 1, LAST) < FELT,
-                 "beyond the window it no longer moves the MLP's: by %.1f bits at most",
+                 "beyond the window another value no longer moves the MLP's answer: by %.1f bits at most",
                  most(median[MLP], within + 1, LAST));
-    finding_note(f, felt, "after 3 to 8 tokens it moves the RNN's: by %.1f bits", median[RNN][NEAR]);
+    finding_note(f, felt, "after 3 to 8 tokens it moves the RNN's answer: by %.1f bits", median[RNN][NEAR]);
     finding_note(f, felt && most(median[RNN], NEAR + 2, LAST) < FELT,
-                 "after more than 16 tokens it no longer moves the RNN's: by %.2f bits at most",
+                 "after more than 16 tokens it no longer moves the RNN's answer: by %.2f bits at most",
                  most(median[RNN], NEAR + 2, LAST));
     for (size_t family = GRU; family <= GPT; family++)
         finding_note(f, least(median[family], NEAR, LAST) >= FELT,
-                     "it moves the %s's at every distance: by %.1f bits or more", families[family].name,
+                     "it moves the %s's answer at every distance: by %.1f bits or more", families[family].name,
                      least(median[family], NEAR, LAST));
 }
 

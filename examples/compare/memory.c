@@ -98,7 +98,8 @@ static void check_facts(const comparison *c, const memories *m, finding *f)
                      far.percent);
         if (family != GPT)
             finding_note(f, kept_well(&near) && far.high < near.low && far.at < near.at - TENTH,
-                         "by then a tenth of it or more has faded in the %s: %.0f %% up to 8 tokens, %.0f %% after 64",
+                         "after 64 tokens the %s has lost a tenth of it or more: %.0f %% up to 8 tokens, %.0f %% "
+                         "after 64",
                          families[family].name, near.percent, far.percent);
     }
 }
@@ -474,12 +475,13 @@ bool compare_switch(comparison *c, finding *f)
     }
     for (size_t i = RNN; i <= LSTM; i++)
         finding_note(f, worse(&x, i).low > 0.5,
-                     "the %s follows two or more presses since the last look: %.2f right, for even or odd numbers",
+                     "the %s follows two or more presses since the last look: at least %.2f right, for even and "
+                     "for odd",
                      families[i].name, at_worst(&x, i));
-    finding_note(f, mostly(&x.right[GPT][0]) && worse(&x, GPT).low <= 0.5,
-                 "the GPT follows them no better than a guess: %.2f", at_worst(&x, GPT));
+    finding_note(f, mostly(&x.right[GPT][0]) && worse(&x, GPT).low <= 0.5, "the GPT only guesses there: %.2f right",
+                 at_worst(&x, GPT));
     finding_note(f, worse(&x, GRU).low > fmax(0.5, worse(&x, GPT).high),
-                 "the GRU follows them better than the GPT: %.2f and %.2f", at_worst(&x, GRU), at_worst(&x, GPT));
+                 "the GRU knows them better than the GPT: %.2f and %.2f", at_worst(&x, GRU), at_worst(&x, GPT));
     chart *after = finding_chart(f, "switch-trainings", "And after 30 presses? Three trainings of each family (log.md)",
                                  "family", "share of right answers", 2);
     after->high = 1;

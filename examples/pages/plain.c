@@ -101,8 +101,7 @@ static void lstm_step(const float *w, const float *b, const float *u, const floa
     }
 }
 
-/* ---- the Transformer: nothing is summarised, everything is looked up ----------------------------------------------
- */
+/* ---- the Transformer: nothing is summarised, everything is looked up --------------------------------------------- */
 
 /* y = sum over t of a_t v_t,   a = softmax(q . k_t / sqrt(d)):  one head, one word that asks.
    keys and values [n, stride], of which this head has d columns; a [n] is left for whoever wants to look. */

@@ -94,10 +94,11 @@ static bool generate_text(const language_model *lm)
         return console_complain("--stop is a text, and with --ids and --ids-in there is none");
     if (!lm_prompt(lm, line.arguments[1], ids_in, &prompt, &n_prompt))
         return false;
-    console_note("%s, %s parameters, context %s, kernel %s, threads %u", info->kind,
-                 console_parameters(a, info->n_parameters),
-                 info->context_length > 0 ? console_count(b, info->context_length) : "unlimited",
-                 ink_context_kernel(lm->ctx), ink_context_threads(lm->ctx));
+    const size_t seen = info->window_size > 0 ? info->window_size : info->context_length;
+    console_note("%s, %s parameters, %s %s, kernel %s, threads %u", info->kind,
+                 console_parameters(a, info->n_parameters), info->window_size > 0 ? "window" : "context",
+                 seen > 0 ? console_count(b, seen) : "unlimited", ink_context_kernel(lm->ctx),
+                 ink_context_threads(lm->ctx));
     if (!ids && o.n_beams > 1 && o.max_tokens > 0)
         out.prompt = line.arguments[1];
     else if (!ids)
