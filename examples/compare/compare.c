@@ -23,10 +23,8 @@ static const section sections[] = {
      "trained three times, with other random starts. The model in the box is training 1; what the others gave is from "
      "examples/train/log.md.",
      false, compare_learned},
-    {"position", "Fixed input", "what an MLP knows is tied to positions",
-     "What an MLP knows is tied to the positions of its window: it may not recognise the same words one position "
-     "later.",
-     false, compare_position},
+    {"position", "Fixed input", "an MLP knows what is in its window, and no more",
+     "An MLP knows what its window holds, and nothing of what lies one position before it.", false, compare_position},
     {"influence", "Influence", "what was told fades in an RNN, not through gates",
      "In an RNN the influence of what was told vanishes with distance. Gates keep a path open, and attention reaches "
      "any token.",
@@ -41,9 +39,9 @@ static const section sections[] = {
     {"context", "Context", "gates use more context than an RNN, attention all",
      "An MLP uses what its window holds and an RNN little more. Gates reach further, and attention uses everything.",
      false, compare_context},
-    {"depth", "Depth", "additions carry a gradient through many layers",
-     "A gradient passes many layers if each of them adds to what it gets. If each replaces it, the gradient vanishes "
-     "before training begins.",
+    {"depth", "Depth", "norms keep a gradient through many layers",
+     "In a row of many layers a gradient vanishes before training begins, if each makes it a little smaller. Starting "
+     "values of the right size help, and norms keep it without them. Additions do no harm to it.",
      false, compare_depth},
     {"contradiction", "Contradictions", "a network that forgets contradicts itself",
      "A model that has forgotten what it wrote contradicts it. With gates that happens less often, with attention "

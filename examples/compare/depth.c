@@ -1,13 +1,13 @@
 /*
  * depth.c - section "depth": how much of a change of the input n layers pass on, before any training.
  *
- *     h = tanh(W h)               layers in a row, an MLP
- *     h = h + tanh(W norm(h))     with a norm before each of them and an addition behind it, as in a Transformer's
- * block
+ *     h = tanh(W h)               layers in a row
+ *     h = tanh(W norm(h))         with a norm before each (Ba, Kiros, Hinton 2016)
+ *     h = h + tanh(W norm(h))     and with an addition behind it, as in a Transformer's block (He et al. 2016)
  *
- * (He et al. 2016; Ba, Kiros, Hinton 2016.) A change dh goes along with h, multiplied by the Jacobian of each layer.
- * The gradient goes the same way back, so it arrives at the first layers with the same share. W starts as that of
- * PyTorch's nn.Linear: uniform, up to 1 / sqrt(size).
+ * A change dh goes along with h, multiplied by the Jacobian of each layer. The gradient goes the same way back, so the
+ * same share of it arrives. W starts as that of PyTorch's nn.Linear, uniform up to 1 / sqrt(size), which has the
+ * variance 1 / (3 size); or with the variance 1 / size (Glorot, Bengio 2010), up to sqrt(3) times as large.
  */
 #include <math.h>
 #include <string.h>
@@ -15,6 +15,16 @@
 #include "compare.h"
 
 enum { SIZE = 64, N_DEPTHS = 7, DEEPEST = 64, N_NETWORKS = 25 };
+
+static const struct {
+    const char *name;
+    bool large, norms, additions;
+} kinds[] = {{"in a row", false, false, false},
+             {"larger start", true, false, false},
+             {"norms", false, true, false},
+             {"norms, additions", false, true, true}};
+
+enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
 /* From -1 to 1. */
 static double draw(uint64_t *random) { return (double)random_below(random, 1 << 24) / (1 << 23) - 1; }
@@ -37,9 +47,11 @@ static void norm(const double *h, const double *dh, double *n, double *dn)
         dn[i] = (dh[i] - d_mean - n[i] * along) / sqrt(variance);
 }
 
-/* arrived[i] = |dh| after 2^i layers of one network, where |dh| is 1 before the first. */
-static void pass_layers(uint64_t *random, bool additions, double arrived[N_DEPTHS])
+/* arrived[i] = |dh| after 2^i layers of one network, where |dh| is 1 before the first. tanh is the library's, which has
+   the same bits on every machine. */
+static bool pass_layers(ink_context *ctx, uint64_t *random, size_t kind, double arrived[N_DEPTHS])
 {
+    const double most = kinds[kind].large ? sqrt(3.0 / SIZE) : sqrt(1.0 / SIZE);
     double h[SIZE], dh[SIZE], n[SIZE], dn[SIZE], before = 0;
     for (size_t i = 0; i < SIZE; i++) {
         h[i] = sqrt(3) * draw(random); /* mean 0, variance 1 */
@@ -47,56 +59,63 @@ static void pass_layers(uint64_t *random, bool additions, double arrived[N_DEPTH
         before += dh[i] * dh[i];
     }
     for (size_t layer = 1, depth = 0; layer <= DEEPEST; layer++) {
-        if (additions) {
+        float sums[SIZE], t[SIZE];
+        double d_sums[SIZE], after = 0;
+        if (kinds[kind].norms) {
             norm(h, dh, n, dn);
         } else {
             memcpy(n, h, sizeof n);
             memcpy(dn, dh, sizeof dn);
-            memset(h, 0, sizeof h);
-            memset(dh, 0, sizeof dh);
         }
-        double after = 0;
         for (size_t i = 0; i < SIZE; i++) {
-            double sum = 0, d_sum = 0;
+            double sum = d_sums[i] = 0;
             for (size_t j = 0; j < SIZE; j++) {
-                const double w = draw(random) / sqrt(SIZE);
+                const double w = most * draw(random);
                 sum += w * n[j];
-                d_sum += w * dn[j];
+                d_sums[i] += w * dn[j];
             }
-            const double t = tanh(sum);
-            h[i] += t;
-            dh[i] += (1 - t * t) * d_sum;
+            sums[i] = (float)sum;
+        }
+        if (!console_ok(ctx, ink_activate(ctx, INK_TANH, sums, SIZE, t)))
+            return false;
+        for (size_t i = 0; i < SIZE; i++) {
+            h[i] = (kinds[kind].additions ? h[i] : 0) + (double)t[i];
+            dh[i] = (kinds[kind].additions ? dh[i] : 0) + (1 - (double)t[i] * (double)t[i]) * d_sums[i];
             after += dh[i] * dh[i];
         }
         if ((layer & (layer - 1)) == 0)
             arrived[depth++] = sqrt(after / before);
     }
+    return true;
 }
 
 bool compare_depth(comparison *c, finding *f)
 {
-    static const char *const names[] = {"in a row", "additions"};
-    double median[2][N_DEPTHS], arrived[N_NETWORKS][N_DEPTHS], one[N_NETWORKS];
+    double arrived[N_NETWORKS][N_DEPTHS], one[N_NETWORKS], last[N_KINDS];
     uint64_t random = c->seed;
+    bool passes[N_KINDS];
     chart *picture = finding_chart(f, "depth", "Before training: how much of a change passes so many layers", "layers",
                                    "size of the change, 1 before the first", 4);
     picture->log_y = true;
     chart_powers(picture, N_DEPTHS);
-    for (size_t additions = 0; additions < 2; additions++) {
+    for (size_t kind = 0; kind < N_KINDS; kind++) {
         for (size_t k = 0; k < N_NETWORKS; k++)
-            pass_layers(&random, additions != 0, arrived[k]);
+            if (!pass_layers(c->ctx, &random, kind, arrived[k]))
+                return false;
+        double *y = chart_line(picture, kinds[kind].name, "RLNA"[kind], (chart_style)kind);
         for (size_t depth = 0; depth < N_DEPTHS; depth++) {
             for (size_t k = 0; k < N_NETWORKS; k++)
                 one[k] = arrived[k][depth];
-            median[additions][depth] = stats_median(one, N_NETWORKS);
+            y[depth] = stats_median(one, N_NETWORKS);
         }
-        double *y = chart_line(picture, names[additions], additions ? 'T' : 'M', additions ? CHART_GPT : CHART_MLP);
-        memcpy(y, median[additions], sizeof median[additions]);
+        last[kind] = y[N_DEPTHS - 1];
+        passes[kind] = last[kind] >= VANISHED * y[0];
     }
-    finding_note(f, median[0][N_DEPTHS - 1] < VANISHED * median[0][0],
+    finding_note(f, !passes[0],
                  "through %d layers in a row a change vanishes: %.1g of it arrives, the median of %d networks", DEEPEST,
-                 median[0][N_DEPTHS - 1], N_NETWORKS);
-    finding_note(f, median[1][N_DEPTHS - 1] >= VANISHED * median[1][0],
-                 "with norms and additions it does not: it arrives %.1f times as large", median[1][N_DEPTHS - 1]);
+                 last[0], N_NETWORKS);
+    finding_note(f, passes[1], "with larger starting values it does not: %.2g of it arrives", last[1]);
+    finding_note(f, passes[2], "with a norm before each layer it does not: it arrives %.1f times as large", last[2]);
+    finding_note(f, passes[3], "with an addition behind each as well it does not: %.1f times as large", last[3]);
     return true;
 }

@@ -31,9 +31,10 @@ run_page() {
         sed -i "s/$(printf '\t')/   /g; s/ *\$//" output # a tab is three blanks on a page
         # The figures of these two lines are times.
         sed -i '/as fast as it plays\|^a block takes/{s/[0-9][0-9,.]*/N/g; s/avx[a-z0-9_]*/KERNEL/}' output shown
-        while IFS= read -r line; do
-            grep -qxF -e "$line" output || { cat "$script"; echo "does not print '$line', but:"; cat output; exit 1; }
-        done <shown
+        # Every line, in the order of the page.
+        awk 'FILENAME == "output" { printed[++n] = $0; next }
+             { while (++at <= n && printed[at] != $0); if (at > n) { print "does not print here: " $0; exit 1 } }' \
+            output shown || { cat "$script"; echo "but:"; cat output; exit 1; }
     done
     set -- "$1" [0-9]*.sh
     echo "$1: $(($# - 1)) commands do what the page says"
