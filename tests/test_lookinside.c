@@ -15,9 +15,7 @@
 #undef main
 #include "programs.h"
 
-#include <ctype.h>
 #include <math.h>
-#include <unistd.h>
 
 #define LOOKINSIDE PROGRAMS "/lookinside"
 
@@ -50,6 +48,35 @@ static const char *line_at(const char *text, size_t n)
     return text;
 }
 
+typedef struct run_of {
+    ink_context *ctx;
+    language_model lm;
+    ink_token *tokens;
+    size_t n;
+    ink_state *state;
+} run_of;
+
+/* Above the columns of a map stand its words, letter by letter: those lines are between the titles of the panels, of
+   which one begins at `title`, and the first row. A word that is too long ends with a dot. */
+static void words_stand_above(const char *title, const char *map, size_t column, size_t cell, const run_of *r)
+{
+    size_t height = 0;
+
+    for (const char *c = strchr(title, '\n') + 1; c < map; c++)
+        height += *c == '\n';
+    for (size_t t = 0; t < r->n; t++) {
+        char room[STEP_WORD];
+        const char *word = step_word(r->lm.tokenizer, r->tokens[t], room);
+        const size_t n = strlen(word), above = n < height ? height - n : 0;
+        for (size_t k = 0; k < height; k++) {
+            const char *row = line_at(title, 1 + k), expected = k < above ? ' ' : word[k - above];
+            assert_in_range(column + t * cell, 0, strcspn(row, "\n") - 1);
+            if (row[column + t * cell] != (n > height && k + 1 == height ? '.' : expected))
+                fail_msg("not '%s' above column %zu: %.400s", word, t, title);
+        }
+    }
+}
+
 /* ---- attention -------------------------------------------------------------------------------------------------- */
 
 typedef struct seen {
@@ -70,14 +97,6 @@ static void look(void *user, const char *name, const ink_tensor *value)
     assert_true(s->n <= 8192);
     memcpy(s->values, value->data, s->n * sizeof(float));
 }
-
-typedef struct run_of {
-    ink_context *ctx;
-    language_model lm;
-    ink_token *tokens;
-    size_t n;
-    ink_state *state;
-} run_of;
 
 static run_of open_run(const char *folder, const char *text, seen *s)
 {
@@ -110,6 +129,7 @@ static void attention_is_the_models(void **state)
     run_of r = open_run(MODELS "/gpt", TEXT, s);
     assert_in_range(r.n, 33, 64);
     assert_null(strstr(out, "Layer 1"));
+    words_stand_above(strstr(out, "head 1"), map, (size_t)(strstr(map, " |") + 2 - map), 1, &r);
     for (size_t t = 0; t < r.n; t++) {
         assert_ok(r.ctx, ink_model_forward(r.ctx, r.lm.model, r.state, r.tokens + t, 1, NULL));
         assert_int_equal(s->dim[1], 1);
@@ -252,6 +272,7 @@ static void panel_is_of(const char *folder, const char *text, const char *out, c
     snprintf(label, sizeof label, " unit %.*s |", (int)strcspn(list, ","), list);
     const char *map = map_of(panel, title, label);
     run_of r = open_run(folder, text, s);
+    words_stand_above(panel, map, column, (size_t)(strchr(map + column, '|') - (map + column)) / r.n, &r);
     for (size_t t = 0; t < r.n; t++) {
         const char *unit = list;
         assert_ok(r.ctx, ink_model_forward(r.ctx, r.lm.model, r.state, r.tokens + t, 1, NULL));
@@ -345,321 +366,6 @@ static void values_are_listed(void **state)
     out = output_of(run(LOOKINSIDE, MODELS "/rnn", "Anna and Tom", "--values"));
     assert_non_null(strstr(out, "\nrnn.l1.h                     1, 288                4 "));
     free(out);
-}
-
-/* ---- one step --------------------------------------------------------------------------------------------------- */
-
-/* True if a definition of `function` begins in the first column of the file. */
-static bool defines(const char *path, const char *function)
-{
-    size_t size;
-    char *text = read_file(SOURCE_DIR, path, &size), call[80];
-    bool found = false;
-
-    snprintf(call, sizeof call, "%s(", function);
-    for (const char *row = text; !found && row != NULL;
-         row = strchr(row, '\n') != NULL ? strchr(row, '\n') + 1 : NULL) {
-        const char *end = row + strcspn(row, "\n"), *at = strstr(row, call);
-        found = (isalpha((unsigned char)*row) || *row == '_') && at != NULL && at < end && at > row &&
-                (at[-1] == ' ' || at[-1] == '*') && end[-1] != ';';
-    }
-    free(text);
-    return found;
-}
-
-/* Every place that is named is there: "pages/plain.c:dense". Returns how many. */
-static size_t places_exist(const char *out)
-{
-    size_t n = 0;
-
-    for (const char *at = out; (at = strstr(at, ".c:")) != NULL; at++, n++) {
-        char path[100], function[60];
-        const char *start = at;
-        while (start[-1] != ' ')
-            start--;
-        const bool of_page = strncmp(start, "pages/", 6) == 0;
-        snprintf(path, sizeof path, "%s/%.*s.c", of_page ? "examples" : "src", (int)(at - start), start);
-        snprintf(function, sizeof function, "%.*s", (int)strcspn(at + 3, " \n"), at + 3);
-        if (!defines(path, function))
-            fail_msg("%s does not define %s()", path, function);
-    }
-    return n;
-}
-
-/* The numbers below the n-th value with this formula. */
-static void numbers_of(const char *out, const char *formula, size_t n, float numbers[6])
-{
-    char expected[100];
-
-    snprintf(expected, sizeof expected, "\n  %s  ", formula);
-    for (const char *at = out;; at++) {
-        at = strstr(at, expected);
-        assert_non_null(at);
-        if (n-- > 0)
-            continue;
-        at = strchr(at + 1, '\n') + 1;
-        for (size_t i = 0; i < 6; i++) {
-            char *end;
-            numbers[i] = strtof(at, &end);
-            assert_ptr_not_equal(at, end);
-            at = end;
-        }
-        return;
-    }
-}
-
-/* The likeliest five of these logits are printed, in this order, with their probabilities. */
-static void ends_in(const char *out, const float *logits, size_t n, const language_model *lm)
-{
-    const char *at = strstr(out, "\n  p_i = ");
-    double sum = 0, least = 2;
-
-    assert_non_null(at);
-    for (size_t i = 0; i < n; i++)
-        sum += exp((double)logits[i] - (double)logits[ink_argmax(logits, n)]);
-    for (size_t k = 0; k < 5; k++) {
-        char *end;
-        char word[STEP_WORD];
-        size_t best = 0;
-        double most = -1;
-        for (size_t i = 0; i < n; i++) {
-            double p = exp((double)logits[i] - (double)logits[ink_argmax(logits, n)]) / sum;
-            if (p > most && p < least) {
-                most = p;
-                best = i;
-            }
-        }
-        least = most;
-        at = strchr(at + 1, '\n');
-        assert_true(fabs(strtod(at, &end) - most) <= 6e-5);
-        assert_int_equal(strncmp(end, "  ", 2), 0);
-        step_word(lm->tokenizer, (ink_token)best, word);
-        assert_int_equal(strncmp(end + 2, word, strlen(word)), 0);
-        assert_int_equal(end[2 + strlen(word)], '\n');
-    }
-}
-
-/* A model that continues texts: the step of the last token shows the numbers of `name`, which the page calls `formula`,
-   and ends in the words that the model expects. */
-static void step_is_the_models(const char *folder, const char *text, const char *formula, const char *name, size_t part,
-                               size_t n_places)
-{
-    seen *s = calloc(1, sizeof *s);
-    char *out = output_of(run(LOOKINSIDE, folder, text, "--step")), chosen[8];
-    float numbers[6];
-
-    assert_non_null(s);
-    s->name = name;
-    run_of r = open_run(folder, text, s);
-    float *logits = calloc(r.lm.info->vocab_size, sizeof *logits);
-    assert_non_null(logits);
-    assert_ok(r.ctx, ink_model_forward(r.ctx, r.lm.model, r.state, r.tokens, r.n - 1, NULL));
-    assert_ok(r.ctx, ink_model_forward(r.ctx, r.lm.model, r.state, r.tokens + r.n - 1, 1, logits));
-    numbers_of(out, formula, 0, numbers);
-    for (size_t i = 0; i < 6; i++)
-        assert_true(fabsf(numbers[i] - s->values[part + i]) <= 6e-4F);
-    ends_in(out, logits, r.lm.info->vocab_size, &r.lm);
-    assert_in_range(places_exist(out), n_places, 200);
-    free(out);
-
-    /* --at names a token before the last. */
-    snprintf(chosen, sizeof chosen, "%zu", r.n - 1);
-    out = output_of(run(LOOKINSIDE, folder, text, "--at", chosen));
-    ink_state_reset(r.state);
-    assert_ok(r.ctx, ink_model_forward(r.ctx, r.lm.model, r.state, r.tokens, r.n - 1, logits));
-    ends_in(out, logits, r.lm.info->vocab_size, &r.lm);
-    free(out);
-    free(logits);
-    close_run(&r);
-    free(s);
-}
-
-static void steps_are_the_models(void **state)
-{
-    static const char text[] = "It was night. Anna laughed. It was still";
-    float sum[6], down[6], out_of_block[6];
-
-    (void)state;
-    step_is_the_models(MODELS "/mlp", text, "h = tanh(H x + d)", "mlp.layers.0.out", 0, 9);
-    step_is_the_models(MODELS "/rnn", text, "h' = tanh(W x + b + U h + c)", "rnn.l0.h", 0, 10);
-    step_is_the_models(MODELS "/gru", text, "n = tanh(W_n x + b_n + r * (U_n h + c_n))", "rnn.l0.gates", 512, 14);
-    step_is_the_models(MODELS "/lstm", text, "f = sigma(W_f x + U_f h + b_f)", "rnn.l0.gates", 224, 18);
-    step_is_the_models(MODELS "/lstm", text, "c' = f * c + i * g", "rnn.l0.c", 0, 18);
-    step_is_the_models(MODELS "/gpt", text, "v = W_v y + b_v, kept for later words", "h.0.attn.qkv", 256, 60);
-    step_is_the_models(FIXTURES "/gguf_models/llama.gguf", "the and", "m = silu(W_gate y) * (W_up y)", "h.0.mlp.up", 0,
-                       50);
-
-    /* The state that a step starts from is that of the word before. */
-    char *after = output_of(run(LOOKINSIDE, MODELS "/lstm", text, "--at", "6")),
-         *out = output_of(run(LOOKINSIDE, MODELS "/lstm", text, "--at", "7"));
-    numbers_of(after, "c' = f * c + i * g", 0, sum);
-    numbers_of(out, "c, the memory so far", 0, down);
-    assert_memory_equal(sum, down, sizeof sum);
-    free(after);
-    free(out);
-
-    /* A sum that the program makes leads to what the library has. */
-    out = output_of(run(LOOKINSIDE, MODELS "/gpt", text, "--step", "--layer", "2"));
-    assert_null(strstr(out, "Block 1"));
-    numbers_of(out, "x = x + u", 0, sum);
-    numbers_of(out, "u = W_2 m + b_2", 0, down);
-    numbers_of(out, "x = x + u", 1, out_of_block);
-    for (size_t i = 0; i < 6; i++)
-        assert_true(fabsf(sum[i] + down[i] - out_of_block[i]) < 2e-3F);
-    free(out);
-}
-
-/* A line of the end: a probability and what it is of. */
-static void says(const char *out, double p, const char *what)
-{
-    char expected[100];
-
-    snprintf(expected, sizeof expected, "      %.4f  %s\n", p, what);
-    if (strstr(out, expected) == NULL)
-        fail_msg("no '%s' in: %s", expected, strstr(out, "The end"));
-}
-
-/* Encoders: the gap of a text, the label of a text or a word, an answer. The probabilities are those of the library. */
-static void steps_of_encoders(void **state)
-{
-    (void)state;
-    struct {
-        const char *folder, *text;
-        size_t at;
-        bool by_token;
-    } cases[] = {{MODELS "/bert", "Anna fed the [MASK] again.", 4, true},
-                 {MODELS "/mood", "They had some bad news.", 0, false},
-                 {MODELS "/tag", "Anna hid the coin under the bench.", 1, true}};
-    for (size_t i = 0; i < 3; i++) {
-        ink_context *ctx = test_context(1);
-        language_model lm;
-        assert_true(lm_open_any(&lm, ctx, cases[i].folder));
-        const ink_encode_input whole = {
-            .text = cases[i].text, .size = strlen(cases[i].text), .flags = INK_ENCODE_DEFAULT};
-        ink_token *tokens, *types;
-        size_t n;
-        assert_true(lm_encode_input(&lm, &whole, &tokens, &types, NULL, &n));
-        const size_t width = ink_model_encoding_size(lm.model, INK_PROBABILITIES);
-        float *p = calloc(width, sizeof *p);
-        const ink_text asked = {.tokens = tokens,
-                                .n_tokens = n,
-                                .types = types,
-                                .positions = cases[i].by_token ? &cases[i].at : NULL,
-                                .n_positions = cases[i].by_token,
-                                .output = p};
-        assert_non_null(p);
-        assert_ok(ctx, ink_model_encode(ctx, lm.model, INK_PROBABILITIES, &asked, 1));
-        char at[8], word[STEP_WORD];
-        snprintf(at, sizeof at, "%zu", cases[i].at + 1);
-        char *out = output_of(i < 2 ? run(LOOKINSIDE, cases[i].folder, cases[i].text, "--step")
-                                    : run(LOOKINSIDE, cases[i].folder, cases[i].text, "--at", at));
-        const size_t best = ink_argmax(p, width);
-        says(out, (double)p[best],
-             i == 0 ? step_word(lm.tokenizer, (ink_token)best, word) : ink_model_get_encoder(lm.model)->labels[best]);
-        assert_in_range(places_exist(out), 50, 200);
-        free(out);
-        free(p);
-        free(tokens);
-        free(types);
-        lm_close(&lm);
-        ink_context_free(ctx);
-    }
-    char *out =
-        output_of(run(LOOKINSIDE, MODELS "/answer", "Where is the ball?", "Tom left the ball on the roof.", "--step"));
-    assert_non_null(strstr(out, "      starts at 1.0000  on\n"));
-    assert_non_null(strstr(out, "      ends at   1.0000  roof\n"));
-    assert_in_range(places_exist(out), 60, 200);
-    free(out);
-}
-
-/* Encoder-decoders: --at N is the step that writes word N of the answer. */
-static void steps_of_translators(void **state)
-{
-    static const char text[] = "Tom put the ball behind the fence because it was night.";
-    static const char *const folders[] = {MODELS "/translate_gru", MODELS "/translate_attention",
-                                          MODELS "/translate_transformer"};
-
-    (void)state;
-    for (size_t i = 0; i < 3; i++) {
-        char *out = output_of(run(LOOKINSIDE, folders[i], text, "--step"));
-        const char *end = strstr(out, "\n  p_i = ");
-        assert_non_null(end);
-        assert_non_null(strstr(strchr(end + 1, '\n'), "  bam\n"));
-        assert_in_range(places_exist(out), 15, 200);
-        assert_true(i == 0 || strstr(out, ": \"night\" (word 11)") != NULL);
-        free(out);
-        out = output_of(run(LOOKINSIDE, folders[i], text, "--at", "4"));
-        end = strchr(strstr(out, "\n  p_i = ") + 1, '\n');
-        assert_int_equal(strncmp(end + 1 + strcspn(end + 1, "."), ".9", 2), 0);
-        assert_int_equal(strncmp(end + 1 + 6 + 8, "tom\n", 4), 0);
-        free(out);
-    }
-}
-
-/* What step_show() prints. */
-static char *step_of(const language_model *lm, const step_text *text, size_t at)
-{
-    FILE *file = tmpfile();
-    char *out = calloc(1 << 20, 1);
-
-    assert_non_null(file);
-    assert_non_null(out);
-    fflush(stdout);
-    const int before = dup(1);
-    dup2(fileno(file), 1);
-    const bool done = step_show(lm, text, at, 0);
-    fflush(stdout);
-    dup2(before, 1);
-    close(before);
-    assert_true(done);
-    rewind(file);
-    assert_in_range(fread(out, 1, (1 << 20) - 1, file), 1, (1 << 20) - 2);
-    fclose(file);
-    return out;
-}
-
-/* Every family of the library has its walk, ending in what the model expects; without a tokenizer words are ids. */
-static void every_family_has_its_walk(void **state)
-{
-    static const char *const families[] = {"gpt2",       "llama", "mistral",  "qwen2",   "qwen3", "smollm3",
-                                           "gemma3",     "rnn",   "rnn_relu", "gru",     "lstm",  "mlp",
-                                           "mlp_tied",   "bart",  "marian",   "m2m_100", "mbart", "pegasus",
-                                           "blenderbot", "t5",    "flan_t5",  "mt5",     "umt5"};
-    static const ink_token tokens[] = {1, 2, 3, 2};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
-        ink_context *ctx = test_context(1);
-        char *folder = join_path(FIXTURES "/models", families[i]);
-        language_model lm = {.ctx = ctx, .folder = folder};
-        ink_encoded *encoded = NULL;
-        ink_state *sequence;
-        assert_ok(ctx, ink_model_open(ctx, folder, NULL, &lm.model));
-        lm.info = ink_model_get_info(lm.model);
-        step_text text = {.tokens = tokens, .n = 4};
-        float *logits = calloc(lm.info->vocab_size, sizeof *logits);
-        assert_non_null(logits);
-        if (ink_model_get_encoder_decoder(lm.model) != NULL) {
-            assert_ok(ctx, ink_encoded_create(ctx, lm.model, 4, &encoded));
-            text.encoded = encoded;
-            text.source = tokens;
-            text.n_source = 4;
-        }
-        char *out = step_of(&lm, &text, 2);
-        assert_ok(ctx, ink_state_create(ctx, lm.model, 4, &sequence));
-        if (encoded != NULL)
-            assert_ok(ctx, ink_state_begin(ctx, sequence, encoded));
-        assert_ok(ctx, ink_model_forward(ctx, lm.model, sequence, tokens, 3, logits));
-        ends_in(out, logits, lm.info->vocab_size, &lm);
-        assert_in_range(places_exist(out), 8, 300);
-        free(out);
-        free(logits);
-        ink_state_free(sequence);
-        ink_encoded_free(encoded);
-        ink_model_free(lm.model);
-        ink_context_free(ctx);
-        free(folder);
-    }
 }
 
 /* ---- maps ------------------------------------------------------------------------------------------------------- */
@@ -756,12 +462,10 @@ static void mistakes_are_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_is_the_models),   cmocka_unit_test(alignments_are_the_models),
-        cmocka_unit_test(units_keep_their_rows),     cmocka_unit_test(steps_are_the_models),
-        cmocka_unit_test(steps_of_encoders),         cmocka_unit_test(steps_of_translators),
-        cmocka_unit_test(every_family_has_its_walk), cmocka_unit_test(values_are_listed),
-        cmocka_unit_test(maps_are_pictures),         cmocka_unit_test(pictures_are_written),
-        cmocka_unit_test(terminals_are_respected),   cmocka_unit_test(mistakes_are_answered),
+        cmocka_unit_test(attention_is_the_models), cmocka_unit_test(alignments_are_the_models),
+        cmocka_unit_test(units_keep_their_rows),   cmocka_unit_test(values_are_listed),
+        cmocka_unit_test(maps_are_pictures),       cmocka_unit_test(pictures_are_written),
+        cmocka_unit_test(terminals_are_respected), cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /*
  * step.c - one token on its way through a network.
  *
- * The library calls trace_value() with every value that it computes, by name (inkling/model.h). Afterwards one function
+ * The library calls keep_row() with every value that it computes, by name (inkling/model.h). Afterwards one function
  * for each kind of network walks through them in the order of the computation and says what each of them is:
  * walk_window() for an MLP, walk_cell() for RNN, GRU and LSTM, walk_block() for Transformers. They read like the pages:
  *
@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pooling.h"
 #include "system.h"
 
 /* Where to read on: a page, then the library. */
@@ -56,6 +57,7 @@ typedef struct step {
     bool full;
     char scope[NAME]; /* names begin with it: "h.2." in block 2 */
     char *settings;   /* config.json; NULL: there is none */
+    float *rows;      /* [n, hidden_size] that leave an encoder which makes one result of a text; NULL: it does not */
 } step;
 
 /* ---- what the library computes ---------------------------------------------------------------------------------- */
@@ -75,7 +77,7 @@ static void leave(step *s) { *s->scope = '\0'; }
 
 /* Keeps the row of the token: of [rows, width], and of attention [heads, rows, positions]. Many rows come in several
    calls. A head that reads one row of a text has no others. */
-static void trace_value(void *user, const char *name, const ink_tensor *traced)
+static void keep_row(void *user, const char *name, const ink_tensor *traced)
 {
     step *s = user;
     const size_t *dim = traced->shape.dim;
@@ -112,7 +114,9 @@ static void trace_value(void *user, const char *name, const ink_tensor *traced)
                width * sizeof *v->row);
 }
 
-/* What config.json says of a key, if it is a word, a number, true or false; else `missing`. A GGUF file has none. */
+/* What config.json says of a key, if it is a word, a number, true or false; else `missing`. A GGUF file has none. This
+   takes the first place in the file where the key stands in quotes, also one inside of another object, and knows no
+   escapes. It is good enough for what is printed beside a number; the numbers are the library's. */
 static const char *setting(const step *s, const char *key, const char *missing, char room[NAME])
 {
     char quoted[NAME];
@@ -123,7 +127,13 @@ static const char *setting(const step *s, const char *key, const char *missing, 
     at += strlen(quoted);
     at += strspn(at, " \n\t:\"");
     snprintf(room, NAME, "%.*s", (int)strcspn(at, "\",}\n "), at);
-    return *room != '\0' && *room != '[' && *room != '{' ? room : missing;
+    return *room != '\0' && *room != '[' && *room != '{' && strcmp(room, "null") != 0 ? room : missing;
+}
+
+static bool is_set(const step *s, const char *key, bool usual)
+{
+    char room[NAME];
+    return strcmp(setting(s, key, usual ? "true" : "false", room), "true") == 0;
 }
 
 /* True if the model's kind is one of the words in the list. */
@@ -194,25 +204,33 @@ static void show_numbers(const float *x, size_t n)
     putchar('\n');
 }
 
+/* The lines of x [n]. A shape of "" is n; places of "" are none: it is from before the step. */
+static void show_row(const char *formula, const char *shape, const float *x, size_t n, const char *places)
+{
+    char size[NAME];
+    snprintf(size, sizeof size, "%zu", n);
+    show_formula(formula, *shape != '\0' ? shape : size);
+    show_numbers(x, n);
+    if (*places != '\0')
+        show_places(places);
+}
+
 /* Numbers first .. first + n - 1 of a value, with the formula that gave them; nothing if the network has no such value.
-   A shape of "" is their number. */
+   An n of 0 means all of them. */
 static void show_part(step *s, const char *name, size_t first, size_t n, const char *shape, const char *places,
                       const char *format, ...) CONSOLE_FORMAT(7, 8);
 static void show_part(step *s, const char *name, size_t first, size_t n, const char *shape, const char *places,
                       const char *format, ...)
 {
-    char formula[FORMULA], size[NAME];
-    value *v = find(s, name);
+    char formula[FORMULA];
+    const value *v = find(s, name);
     va_list list;
-    if (v == NULL || v->row == NULL || n == 0 || first + n > v->n_heads * v->width)
+    if (v == NULL || v->row == NULL || first + n > v->n_heads * v->width)
         return;
     va_start(list, format);
     vsnprintf(formula, sizeof formula, format, list);
     va_end(list);
-    snprintf(size, sizeof size, "%zu", n);
-    show_formula(formula, *shape != '\0' ? shape : size);
-    show_numbers(v->row + first, n);
-    show_places(places);
+    show_row(formula, shape, v->row + first, n > 0 ? n : v->n_heads * v->width, places);
 }
 
 static size_t width_of(const step *s, const char *name)
@@ -224,19 +242,15 @@ static size_t width_of(const step *s, const char *name)
 /* All of a value. */
 static void show(step *s, const char *name, const char *formula, const char *places)
 {
-    show_part(s, name, 0, width_of(s, name), "", places, "%s", formula);
+    show_part(s, name, 0, 0, "", places, "%s", formula);
 }
 
 /* x + u, computed here of two values that were shown, to sum [size]. */
 static void show_sum(const float *x, const value *u, float *sum, const char *places)
 {
-    char size[NAME];
     for (size_t i = 0; i < u->width; i++)
         sum[i] = x[i] + u->row[i];
-    snprintf(size, sizeof size, "%zu", u->width);
-    show_formula("x = x + u", size);
-    show_numbers(sum, u->width);
-    show_places(places);
+    show_row("x = x + u", "", sum, u->width, places);
 }
 
 /* Which words get most of the attention: three for each head. */
@@ -319,7 +333,7 @@ static void walk_window(step *s)
     for (size_t i = 0; i < s->lm->info->n_layers; i++) {
         snprintf(name, sizeof name, "mlp.layers.%zu.out", i);
         if (shows_layer(s, i))
-            show_part(s, name, 0, width_of(s, name), "",
+            show_part(s, name, 0, 0, "",
                       strcmp(bends, "tanh") == 0
                           ? "pages/plain.c:tanh_layer pages/mlp.c:forward layers/dense.c:ink_mlp_run"
                           : "pages/plain.c:dense pages/mlp.c:forward layers/dense.c:ink_mlp_run",
@@ -328,15 +342,6 @@ static void walk_window(step *s)
 }
 
 /* ---- recurrent networks ----------------------------------------------------------------------------------------- */
-
-/* A vector from before the step. */
-static void show_past(const char *what, const float *x, size_t n)
-{
-    char size[NAME];
-    snprintf(size, sizeof size, "%zu", n);
-    show_formula(what, size);
-    show_numbers(x, n);
-}
 
 /* What layer i makes of x, and of h and c of the step before. */
 static void walk_cell(step *s, size_t i, const char *input)
@@ -348,16 +353,16 @@ static void walk_cell(step *s, size_t i, const char *input)
     const value *state = find(s, "h"), *memory = find(s, "c");
     const size_t size = state->width, n_gates = width_of(s, "gates") / size;
     if (s->at > 0)
-        show_past("h, the state so far", state->before, size);
+        show_row("h, the state so far", "", state->before, size, "");
     else if (first != NULL)
-        show_past("h = d_0", first->row + i * size, size);
+        show_row("h = d_0", "", first->row + i * size, size, "");
     else
         puts("  h, the state before the first word, is 0");
     if (memory != NULL) {
         if (s->at > 0)
-            show_past("c, the memory so far", memory->before, size);
+            show_row("c, the memory so far", "", memory->before, size, "");
         else if (first != NULL)
-            show_past("c = c_0", first->row + (s->lm->info->n_layers + i) * size, size);
+            show_row("c = c_0", "", first->row + (s->lm->info->n_layers + i) * size, size, "");
         show_part(s, "gates", 0, size, "", CELL("lstm_step"), "i = sigma(W_i x + U_i h + b_i)");
         show_part(s, "gates", size, size, "", CELL("lstm_step"), "f = sigma(W_f x + U_f h + b_f)");
         show_part(s, "gates", 2 * size, size, "", CELL("lstm_step"), "g = tanh(W_g x + U_g h + b_g)");
@@ -391,9 +396,9 @@ static void walk_recurrent_source(step *s)
                                                      : CELL("rnn_step");
     heading("The source, read by the encoder");
     snprintf(shape, sizeof shape, "words %zu, %zu", s->text->n_source, width_of(s, ".h"));
-    show_part(s, ".h", 0, width_of(s, ".h"), shape, places, "h_s = cell(E w_s, h_(s-1)), here of the last word");
+    show_part(s, ".h", 0, 0, shape, places, "h_s = cell(E w_s, h_(s-1)), here of the last word");
     snprintf(name, sizeof name, "_reverse.h");
-    show_part(s, name, 0, width_of(s, name), shape, places, "the same backwards, here of the first word");
+    show_part(s, name, 0, 0, shape, places, "the same backwards, here of the first word");
     leave(s);
     show(s, "first_state", "d_0 = s(B h_S + b), the first state of the decoder",
          "models/encoder_decoder.c:cross_bridge");
@@ -422,15 +427,22 @@ static void walk_recurrent(step *s)
 
 /* ---- Transformers ----------------------------------------------------------------------------------------------- */
 
-static const char *embedding_formula(const step *s)
+/* E w of each word, and what says where it stands. */
+static void show_embedding(step *s)
 {
-    return is_kind(s, "gpt2 blenderbot whisper")              ? "x = E w + P t"
-           : is_kind(s, "distilbert mpnet bart mbart")        ? "x = norm(E w + P t)"
-           : is_kind(s, "bert roberta xlm-roberta camembert") ? "x = norm(E w + P t + T), T: first or second text"
-           : is_kind(s, "modernbert")                         ? "x = norm(E w)"
-           : is_kind(s, "marian m2m_100 pegasus")             ? "x = sqrt(d) E w + (sines and cosines of t)"
-           : is_kind(s, "gemma3_text")                        ? "x = sqrt(d) E w"
-                                                              : "x = E w";
+    const bool is_root = is_kind(s, "gemma3_text") || (is_kind(s, "bart mbart blenderbot marian m2m_100 pegasus") &&
+                                                       is_set(s, "scale_embedding", is_kind(s, "m2m_100")));
+    const char *root = is_root ? "sqrt(d) " : "";
+    const char *format = is_kind(s, "gpt2 blenderbot whisper")              ? "x = %sE w + P t"
+                         : is_kind(s, "distilbert mpnet bart mbart")        ? "x = norm(%sE w + P t)"
+                         : is_kind(s, "bert roberta xlm-roberta camembert") ? "x = norm(%sE w + P t + T), T: first or "
+                                                                              "second text"
+                         : is_kind(s, "modernbert")                         ? "x = norm(%sE w)"
+                         : is_kind(s, "marian m2m_100 pegasus")             ? "x = %sE w + (sines and cosines of t)"
+                                                                            : "x = %sE w";
+    char formula[FORMULA];
+    snprintf(formula, sizeof formula, format, root);
+    show(s, "embedding", formula, "pages/transformer.c:forward models/run.c:run_transformer");
 }
 
 static const char *norm_formula(const step *s)
@@ -441,7 +453,7 @@ static const char *norm_formula(const step *s)
 
 static void show_norm(step *s, const char *norm, const char *result, const char *of)
 {
-    show_part(s, norm, 0, width_of(s, norm), "",
+    show_part(s, norm, 0, 0, "",
               is_kind(s, LLAMAS " " T5S) ? "layers/norm.c:ink_norm_run"
                                          : "pages/plain.c:layer_norm layers/norm.c:ink_norm_run",
               "%s = norm(%s) = %s", result, of, norm_formula(s));
@@ -507,17 +519,21 @@ static void walk_attention(step *s, const char *in, bool cross)
          cross ? BLOCK "attend_to_sources" : BLOCK "ink_block_attend");
 }
 
-/* The function of an MLP by the name that config.json has for it. A GGUF file does not name it: it is that of its kind.
-   "s" if nobody says. */
+/* The function of an MLP by the name that config.json has for it. T5 has "relu" or "gated-gelu", which means gelu_new,
+   and newer files name the function beside it. A GGUF file does not name it: it is that of its kind. "s" if nobody
+   says. */
 static const char *bend_of(const step *s, bool *gated, char room[NAME])
 {
     static const char *const keys[] = {"activation_function", "hidden_activation", "hidden_act", "activation"};
-    const char *own = setting(s, "feed_forward_proj", "", room), *name = "s"; /* T5: "relu" or "gated-gelu" */
-    *gated =
-        is_kind(s, LLAMAS " modernbert") || strncmp(own, "gated-", 6) == 0 || (*own == '\0' && is_kind(s, "mt5 umt5"));
-    if (*own != '\0')
-        return strncmp(own, "gated-", 6) == 0 ? own + 6 : own;
-    for (size_t k = 0; k < 4 && strcmp(name, "s") == 0; k++)
+    const char *name = "s";
+    *gated = is_kind(s, LLAMAS " modernbert");
+    if (is_kind(s, T5S)) {
+        name = setting(s, "feed_forward_proj", is_kind(s, "t5") ? "relu" : "gated-gelu", room);
+        *gated = is_set(s, "is_gated_act", strncmp(name, "gated-", 6) == 0);
+        name = strcmp(name, "gated-gelu") == 0 ? "gelu_new" : name + (strncmp(name, "gated-", 6) == 0 ? 6 : 0);
+        return setting(s, "dense_act_fn", NULL, room) != NULL ? room : name;
+    }
+    for (size_t k = 0; k < sizeof keys / sizeof *keys && strcmp(name, "s") == 0; k++)
         name = setting(s, keys[k], "s", room);
     if (s->settings == NULL)
         name = is_kind(s, "gpt2 gemma3_text") ? "gelu_new" : is_kind(s, LLAMAS) ? "silu" : "gelu";
@@ -579,8 +595,7 @@ static void walk_source(step *s)
         last = strncmp(s->values[i].name, "encoder.", 8) == 0 ? s->values[i].name : last;
     heading("The source, read by the encoder");
     snprintf(shape, sizeof shape, "words %zu, %zu", s->text->n_source, width_of(s, last));
-    show_part(s, last, 0, width_of(s, last), shape,
-              "layers/transformer.c:ink_stack_run models/encoder_decoder.c:append_rows",
+    show_part(s, last, 0, 0, shape, "layers/transformer.c:ink_stack_run models/encoder_decoder.c:append_rows",
               "s: the rows that leave the encoder, here of the last word");
 }
 
@@ -594,7 +609,7 @@ static bool walk_transformer(step *s)
     if (s->text->encoded != NULL)
         walk_source(s);
     heading(s->text->encoded != NULL ? "The decoder" : "The word");
-    show(s, "embedding", embedding_formula(s), "pages/transformer.c:forward models/run.c:run_transformer");
+    show_embedding(s);
     for (size_t i = 0; i < s->lm->info->n_layers; i++) {
         snprintf(name, sizeof name, "h.%zu.out", i);
         x = shows_layer(s, i) ? walk_block(s, i, x, sum) : find(s, name)->row;
@@ -642,6 +657,32 @@ static const char *label_named(const step *s, size_t i, char room[STEP_WORD])
     return console_harmless(room, STEP_WORD, ink_model_get_encoder(s->lm->model)->labels[i]);
 }
 
+/* The vector of a text: for each mode of pooling its numbers, and the formula that gives them. */
+static void show_pooled(step *s)
+{
+    const value *v = find(s, "pooled");
+    const size_t size = s->lm->info->hidden_size;
+    for (size_t first = 0; v != NULL && first + size <= v->width; first += size)
+        show_part(s, "pooled", first, size, "", "models/head.c:pool_rows", "%s",
+                  pooling_formula(s->rows, s->text->n, size, v->row + first));
+}
+
+/* A classifier of texts and a pooler read one row: the last of a decoder, else the first, or else the mean of all. */
+static void show_row_of_head(step *s, const ink_encoder_info *encoder, bool of_mean)
+{
+    const size_t row = encoder->has_pooled || !is_kind(s, "gpt2 " LLAMAS) ? 0 : s->text->n - 1;
+    const size_t size = s->lm->info->hidden_size;
+    float *v = of_mean ? console_memory(size, sizeof *v) : NULL;
+    for (size_t t = 0; v != NULL && t < s->text->n; t++)
+        for (size_t i = 0; i < size; i++)
+            v[i] += s->rows[t * size + i] / (float)s->text->n;
+    if (v != NULL)
+        show_row(pooling_formula(s->rows, s->text->n, size, v), "", v, size, "models/head.c:pool_rows");
+    else if (s->at != row && (encoder->has_pooled || encoder->task == INK_TASK_CLASSIFY_TEXT))
+        printf("  x is from here on the row of word %zu, which the head reads\n", row + 1);
+    free(v);
+}
+
 /* From the last row to the result. `rows` [n, width] are the results of all tokens of an encoder. */
 static void walk_end(step *s, const float *rows, size_t width)
 {
@@ -652,24 +693,29 @@ static void walk_end(step *s, const float *rows, size_t width)
     char shape[NAME], room[NAME];
     bool gated;
     heading("The end");
-    const value *norm = find(s, "norm_f"), *transform = find(s, "head.transform");
+    const value *norm = find(s, "norm_f"), *pooled = find(s, "pooled"), *transform = find(s, "head.transform");
     const char *bend = encoder == NULL || encoder->task == INK_TASK_FILL ? bend_of(s, &gated, room)
                        : is_kind(s, "distilbert")                        ? "relu"
                        : is_kind(s, "modernbert")                        ? "gelu"
                                                                          : "tanh";
     if (norm != NULL && (transform == NULL || norm < transform))
         show_norm(s, "norm_f", "x", "x");
-    show_part(s, "head.transform", 0, width_of(s, "head.transform"), "", "pages/plain.c:dense models/head.c:run_head",
-              "x = %s(W_t x + b_t)", bend);
+    const bool of_mean = encoder != NULL && encoder->task == INK_TASK_CLASSIFY_TEXT && is_kind(s, "modernbert") &&
+                         strcmp(setting(s, "classifier_pooling", "cls", room), "mean") == 0;
+    if (encoder != NULL && s->rows != NULL)
+        show_row_of_head(s, encoder, of_mean);
+    show_part(s, "head.transform", 0, 0, "", "pages/plain.c:dense models/head.c:run_head", "x = %s(W_t %s + b_t)", bend,
+              of_mean ? "v" : "x");
     if (norm != NULL && transform != NULL && norm > transform)
         show_norm(s, "norm_f", "x", "x");
-    show(s, "pooled", "v = the rows of all words together: their mean, the first, the last", "models/head.c:pool_rows");
+    show_pooled(s);
     if (logits == NULL) {
         if (rows != NULL && encoder != NULL) {
-            snprintf(shape, sizeof shape, "%zu", width);
-            show_formula("the result: the vector of the text, or of this word", shape);
-            show_numbers(rows + (encoder->embedding_size == 0 && !encoder->has_pooled ? s->at * width : 0), width);
-            show_places("models/head.c:run_sentence models/head.c:run_head");
+            const char *formula = encoder->embedding_size > 0 ? vector_formula(pooled->row, pooled->width, rows, width)
+                                  : encoder->has_pooled       ? "y = x, the vector of the text"
+                                                              : "y = x, the vector of this word";
+            show_row(formula, "", rows + (encoder->embedding_size == 0 && !encoder->has_pooled ? s->at * width : 0),
+                     width, "models/head.c:run_sentence models/head.c:run_head");
         }
         return;
     }
@@ -677,7 +723,9 @@ static void walk_end(step *s, const float *rows, size_t width)
     show(s, "logits",
          cell && s->lm->info->hidden_size > width_of(s, "rnn.l0.h") ? "z = V [h, c, ...] + b, as wide as V"
          : cell || s->lm->info->window_size > 0                     ? "z = V h + b"
-                                                                    : "z = V x + b",
+         : is_kind(s, "t5 umt5") && is_set(s, "scale_decoder_outputs", is_set(s, "tie_word_embeddings", true))
+             ? "z = V x / sqrt(d), d: the size of x"
+             : "z = V x + b",
          product);
     snprintf(shape, sizeof shape, "%zu", logits->width);
     if (encoder != NULL && encoder->task == INK_TASK_ANSWER) {
@@ -710,14 +758,14 @@ static bool run_sequence(step *s)
     bool done = logits != NULL && console_ok(ctx, ink_state_create(ctx, lm->model, s->at + 1, &state));
     s->turn = 1;
     s->last_rows = true;
-    ink_context_trace(ctx, trace_value, s);
+    ink_context_trace(ctx, keep_row, s);
     done = done && (t->encoded == NULL || (console_ok(ctx, ink_model_encode_sources(ctx, lm->model, &source, 1)) &&
                                            console_ok(ctx, ink_state_begin(ctx, state, t->encoded))));
     s->last_rows = false;
     ink_context_trace(ctx, NULL, NULL);
     if (done && s->at > 1)
         done = console_ok(ctx, ink_model_forward(ctx, lm->model, state, t->tokens, s->at - 1, NULL));
-    ink_context_trace(ctx, trace_value, s);
+    ink_context_trace(ctx, keep_row, s);
     for (size_t i = s->at > 0 ? s->at - 1 : 0; done && i <= s->at; i++) {
         s->turn++;
         done = console_ok(ctx, ink_model_forward(ctx, lm->model, state, t->tokens + i, 1, logits));
@@ -756,9 +804,16 @@ static bool run_text(step *s, float **rows, size_t *width)
     const ink_text text = {.tokens = s->text->tokens, .n_tokens = s->text->n, .types = s->text->types, .output = *rows};
     s->row = s->at;
     s->turn = 1;
-    ink_context_trace(lm->ctx, trace_value, s);
+    ink_context_trace(lm->ctx, keep_row, s);
     bool done = *rows != NULL && console_ok(lm->ctx, ink_model_encode(lm->ctx, lm->model, encoding, &text, 1));
     ink_context_trace(lm->ctx, NULL, NULL);
+    if (done && encoding != INK_HIDDEN_STATES && (encoding != INK_LOGITS || encoder->task == INK_TASK_CLASSIFY_TEXT)) {
+        s->rows = console_memory(s->text->n * lm->info->hidden_size, sizeof *s->rows);
+        ink_text hidden = text;
+        hidden.output = s->rows;
+        done =
+            s->rows != NULL && console_ok(lm->ctx, ink_model_encode(lm->ctx, lm->model, INK_HIDDEN_STATES, &hidden, 1));
+    }
     if (done && encoder->task == INK_TASK_ANSWER)
         leave_out_question(s, *rows);
     return done;
@@ -823,6 +878,7 @@ bool step_show(const language_model *lm, const step_text *text, size_t at, size_
     }
     free(s.values);
     free(s.settings);
+    free(s.rows);
     free(rows);
     return done;
 }
