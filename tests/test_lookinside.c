@@ -441,7 +441,9 @@ static void mistakes_are_answered(void **state)
         strcat(text, " and Tom");
     refused(run(LOOKINSIDE, MODELS "/gpt"), "the text is missing");
     refused(run(LOOKINSIDE, MODELS "/none", "a"), "none");
-    refused(run(LOOKINSIDE, MODELS "/gpt", text), "up to 64 can be shown");
+    refused(run(LOOKINSIDE, MODELS "/gpt", text), "up to 64 can be shown in a map, any number with --step");
+    refused(run(LOOKINSIDE, MODELS "/answer", "Where is Tom?"),
+            "the second text is missing: this bert reads a question");
     refused(run(LOOKINSIDE, MODELS "/gpt", "Anna", "--layer", "3"), "there are 2 layers to show, not 3");
     refused(run(LOOKINSIDE, MODELS "/rnn", "Anna", "--layer", "3"), "there are 2 layers to show, not 3");
     refused(run(LOOKINSIDE, MODELS "/gpt", "Anna", "--step", "--layer", "3"), "there are 2 layers to show, not 3");

@@ -336,6 +336,104 @@ static void steps_of_translators(void **state)
     }
 }
 
+/* The source has the walk of an encoder in front of that of the decoder: its last block leads to what the decoder sees,
+   and its numbers are those of the trace of the whole source. */
+static void sources_are_walked(void **state)
+{
+    static const char text[] = "Tom put the ball behind the fence because it was night.";
+    static const char folder[] = MODELS "/translate_transformer";
+    ink_context *ctx = test_context(1);
+    language_model lm;
+    ink_token *tokens;
+    ink_encoded *encoded;
+    float sum[6], seen[6];
+    size_t n;
+    kept *s = calloc(1, sizeof *s);
+    char *out = output_of(run(LOOKINSIDE, folder, text, "--step", "--layer", "2"));
+
+    (void)state;
+    assert_non_null(s);
+    assert_null(strstr(out, "Encoder block 1"));
+    char *source = strstr(out, "\nEncoder block 2 of 2: attention\n");
+    assert_non_null(source);
+    numbers_of(strstr(source, "\nEncoder block 2 of 2: MLP\n"),
+               "x = norm(x + u) = (x - mean) / sqrt(variance + eps) * weight + bias", 0, sum);
+    numbers_of(source, "s: the rows that leave the encoder, here of the last word", 0, seen);
+    assert_memory_equal(sum, seen, sizeof sum);
+    assert_true(lm_open_any(&lm, ctx, folder));
+    assert_true(lm_encode(&lm, text, sizeof text - 1, INK_ENCODE_DEFAULT, &tokens, &n));
+    assert_ok(ctx, ink_encoded_create(ctx, lm.model, n, &encoded));
+    const ink_source_item item = {.encoded = encoded, .tokens = tokens, .n_tokens = n};
+    s->name = "encoder.h.1.attn.qkv";
+    ink_context_trace(ctx, keep_values, s);
+    assert_ok(ctx, ink_model_encode_sources(ctx, lm.model, &item, 1));
+    numbers_of(source, "k = W_k x + b_k", 0, seen);
+    for (size_t i = 0; i < 6; i++)
+        assert_true(fabsf(seen[i] - s->values[(n - 1) * 384 + 128 + i]) <= 6e-4F);
+    free(out);
+
+    /* Its attention looks at words of the source. */
+    out = output_of(run(LOOKINSIDE, folder, text, "--at", "4"));
+    assert_non_null(strstr(out, "\nA step of the marian: word 4 of 13, reads \"ttaemune\", writes \"tom\"\n"));
+    source = strstr(out, "\n      head 1: ");
+    assert_non_null(source);
+    assert_memory_equal(source, "\n      head 1: \"was\" (word 10) ", 31);
+    free(out);
+    ink_encoded_free(encoded);
+    free(tokens);
+    lm_close(&lm);
+    ink_context_free(ctx);
+    free(s);
+}
+
+/* No line is wider than a narrow terminal, and in a wide one a shape stays near its formula. */
+static void lines_fit_the_terminal(void **state)
+{
+    static const char *const cases[][3] = {{"gpt", "Anna fed the"},
+                                           {"mlp", "Anna fed the"},
+                                           {"lstm", "Anna"},
+                                           {"mood", "They had some bad news."},
+                                           {"answer", "Where is Tom?", "Tom was in the barn."},
+                                           {"translate_attention", "The door was closed."},
+                                           {"translate_transformer", "The door was closed."}};
+    static const unsigned short columns[] = {60, 80, 160};
+
+    (void)state;
+    assert_int_equal(setenv("TERM", "dumb", 1), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t k = 0; k < 3; k++) {
+            char *folder = join_path(MODELS, cases[i][0]);
+            const char *const arguments[] = {LOOKINSIDE, folder, cases[i][1], "--step", cases[i][2], NULL};
+            char *out = output_of(process_run_at_columns(arguments, "", columns[k]));
+            for (const char *row = out; *row != '\0'; row = strchr(row, '\n') + 1)
+                if (strcspn(row, "\r\n") > (columns[k] < 100 ? columns[k] : 100U))
+                    fail_msg("%d columns: %.*s", columns[k], (int)strcspn(row, "\n"), row);
+            free(out);
+            free(folder);
+        }
+    unsetenv("TERM");
+}
+
+/* The window in front of a text, and a text that is longer than a map. */
+static void texts_of_any_length(void **state)
+{
+    char text[1200] = "Anna";
+
+    (void)state;
+    char *out = output_of(run(LOOKINSIDE, MODELS "/mlp", "Anna", "--step"));
+    assert_non_null(strstr(out, " words: (14 times <|endoftext|>) <|endoftext|> Anna\n"));
+    free(out);
+    for (size_t i = 0; i < 50; i++)
+        strcat(text, " and Tom");
+    out = output_of(run(LOOKINSIDE, MODELS "/gpt", text, "--at", "100"));
+    assert_non_null(strstr(out, "A step of the gpt2: token 100 of 102, \"Tom\"\n"));
+    free(out);
+    free(output_of(run(LOOKINSIDE, MODELS "/gpt", text, "--step")));
+    out = output_of(run(LOOKINSIDE, MODELS "/gpt", text, "--values"));
+    assert_non_null(strstr(out, "\nembedding                    102, 128 "));
+    free(out);
+}
+
 /* What step_show() prints. */
 static char *step_of(const language_model *lm, const step_text *text, size_t at)
 {
@@ -547,7 +645,7 @@ static void formulas_are_what_is_computed(void **state)
             add_row(ctx, file, cases[i].types, 0, 1, x);
         if (cases[i].norm != NULL)
             normalise(ctx, file, cases[i].norm, cases[i].epsilon, x);
-        shows(out, cases[i].formula, x);
+        shows(encoded != NULL ? strstr(out, "\nThe decoder\n") : out, cases[i].formula, x);
         if (i == 0) {
             normalise(ctx, file, "transformer.h.0.ln_1", 1e-5F, x);
             shows(out, "y = norm(x) = (x - mean) / sqrt(variance + eps) * weight + bias", x);
@@ -598,10 +696,12 @@ static void vectors_of_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps_are_the_models), cmocka_unit_test(steps_of_encoders),
-        cmocka_unit_test(steps_of_translators), cmocka_unit_test(every_family_has_its_walk),
-        cmocka_unit_test(gates_make_the_state), cmocka_unit_test(formulas_are_what_is_computed),
-        cmocka_unit_test(vectors_of_texts),     cmocka_unit_test(settings_have_defaults),
+        cmocka_unit_test(steps_are_the_models),   cmocka_unit_test(steps_of_encoders),
+        cmocka_unit_test(steps_of_translators),   cmocka_unit_test(every_family_has_its_walk),
+        cmocka_unit_test(gates_make_the_state),   cmocka_unit_test(formulas_are_what_is_computed),
+        cmocka_unit_test(vectors_of_texts),       cmocka_unit_test(sources_are_walked),
+        cmocka_unit_test(lines_fit_the_terminal), cmocka_unit_test(texts_of_any_length),
+        cmocka_unit_test(settings_have_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,8 @@
 #include "step.h"
 
 enum {
-    MAX_TOKENS = 64,
+    MAX_TOKENS = 64, /* of a map, and of an answer */
+    MAX_AT = 1 << 20,
     MAX_VIEWS = 256,
     MAX_VALUES = 512,
     MAX_PANELS = 16,
@@ -40,7 +41,7 @@ static const cli_option options[] = {
     CLI_TEXT("--only", "LIST", &asked_units, "show these units instead, counted from 1: 3,17,40"),
     CLI_FLAG("--step", &step_only,
              "one token through the network: each value with its formula and its place in the code"),
-    CLI_COUNT("--at", "N", &asked_token, 1, MAX_TOKENS,
+    CLI_COUNT("--at", "N", &asked_token, 1, MAX_AT,
               "of --step: token N of the text, or word N of an answer (default: the last, a gap, the first word)"),
     CLI_FLAG("--values", &values_only, "list all intermediate values instead: name, shape, size"),
     CLI_TEXT("--svg", "FOLDER", &svg_folder, "also write each map there, as a picture"),
@@ -169,13 +170,15 @@ static bool add_value(traces *s, const char *name, const ink_tensor *traced)
     return true;
 }
 
-/* Called by the library with every intermediate value. */
+/* Called by the library with every intermediate value. A list of values needs no rows, so a text may be of any length.
+ */
 static void trace_value(void *user, const char *name, const ink_tensor *traced)
 {
     traces *s = user;
     bool is_attention = ends_with(name, s->attention),
          is_units = strncmp(name, "rnn.l", 5) == 0 || strncmp(name, "mlp.", 4) == 0;
-    if (!add_value(s, name, traced) || ((is_attention || is_units) && !add_rows(s, name, traced, is_attention)))
+    if (!add_value(s, name, traced) ||
+        (!values_only && (is_attention || is_units) && !add_rows(s, name, traced, is_attention)))
         s->full = true;
 }
 
@@ -251,16 +254,27 @@ static bool run_traced(const language_model *lm, const input *in, traces *s)
 /* ---- showing --------------------------------------------------------------------------------------------------- */
 
 typedef struct page {
-    const char *labels[MAX_TOKENS]; /* the tokens as text */
-    char label_room[MAX_TOKENS][STEP_WORD];
+    const char **labels; /* [n_tokens] the tokens as text */
+    char (*label_room)[STEP_WORD];
     size_t n_tokens;
 } page;
 
-static void make_labels(page *p, const ink_tokenizer *tokenizer, const ink_token *tokens, size_t n)
+static bool make_labels(page *p, const ink_tokenizer *tokenizer, const ink_token *tokens, size_t n)
 {
+    p->labels = console_memory(n, sizeof *p->labels);
+    p->label_room = console_memory(n, sizeof *p->label_room);
+    if (p->labels == NULL || p->label_room == NULL)
+        return false;
     p->n_tokens = n;
     for (size_t i = 0; i < n; i++)
         p->labels[i] = step_word(tokenizer, tokens[i], p->label_room[i]);
+    return true;
+}
+
+static void free_labels(page *p)
+{
+    free(p->labels);
+    free(p->label_room);
 }
 
 /* Prints a map, and writes its picture if asked. */
@@ -469,14 +483,19 @@ static bool read_text(const language_model *lm, input *in)
     const ink_encoder_decoder_info *reader = ink_model_get_encoder_decoder(lm->model);
     if (pair != NULL && ink_model_get_encoder(lm->model) == NULL)
         return console_complain("a %s reads one text; only encoders read two", lm->info->kind);
+    if (pair == NULL && ink_model_get_encoder(lm->model) != NULL &&
+        ink_model_get_encoder(lm->model)->task == INK_TASK_ANSWER)
+        return console_complain("the second text is missing: this %s reads a question and the text with its answer",
+                                lm->info->kind);
     if (reader != NULL && reader->source_vocab_size == 0)
         return console_complain("a %s reads no text: its source is the output of an encoder", lm->info->kind);
     if (!(lm_has_types(lm) || reader != NULL || pair != NULL
               ? lm_encode_input(lm, &encoded, &in->tokens, lm_has_types(lm) ? &in->types : NULL, NULL, &in->n)
               : lm_prompt(lm, text, false, &in->tokens, &in->n)))
         return false;
-    if (in->n > MAX_TOKENS)
-        return console_complain("the text has %zu tokens; up to %d can be shown", in->n, MAX_TOKENS);
+    if (in->n > MAX_TOKENS && !values_only && !step_only && asked_token == 0)
+        return console_complain("the text has %zu tokens; up to %d can be shown in a map, any number with --step",
+                                in->n, MAX_TOKENS);
     return reader == NULL ||
            (console_ok(lm->ctx, ink_tokenizer_open_target(lm->ctx, lm->folder, &in->target)) && write_answer(lm, in));
 }
@@ -518,10 +537,10 @@ static bool lookinside(ink_context *ctx)
     if (done && asked_token > text.n)
         done = console_complain("--at %llu: there are %zu %s", (unsigned long long)asked_token, text.n,
                                 has_source ? "words in the answer" : "tokens in the text");
+    done = done && make_labels(&columns, lm.tokenizer, in.tokens, in.n) &&
+           (!has_source || make_labels(&answer, in.target, in.written + 1, in.n_written));
     if (done) {
-        make_labels(&columns, lm.tokenizer, in.tokens, in.n);
         if (has_source) {
-            make_labels(&answer, in.target, in.written + 1, in.n_written);
             show_words("source:", &columns);
             show_words("answer:", &answer);
             putchar('\n');
@@ -537,6 +556,8 @@ static bool lookinside(ink_context *ctx)
     for (size_t i = 0; s != NULL && i < s->n_views; i++)
         free(s->views[i].values);
     free(s);
+    free_labels(&columns);
+    free_labels(&answer);
     ink_tokenizer_free(in.target);
     ink_encoded_free(in.encoded);
     free(in.tokens);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "pooling.h"
+#include "step_lines.h"
 #include "system.h"
 
 /* Where to read on: a page, then the library. */
@@ -24,16 +25,7 @@
 #define BLOCK "pages/plain.c:block_step layers/transformer.c:"
 #define ATTENTION "pages/plain.c:attention layers/attention.c:"
 
-enum {
-    NAME = 48,
-    FORMULA = 120,
-    MAX_VALUES = 4096,
-    N_NUMBERS = 6,
-    N_BEST = 5,
-    N_LOOKS = 3,
-    MAX_HEADS = 8,
-    FEW_LAYERS = 4
-};
+enum { MAX_VALUES = 4096, N_BEST = 5, N_LOOKS = 3, MAX_HEADS = 8, FEW_LAYERS = 4 };
 
 /* What the library computed under one name. */
 typedef struct value {
@@ -51,6 +43,7 @@ typedef struct step {
     size_t at, layer;
     size_t row;     /* of the token in this run */
     bool last_rows; /* a source is encoded: the last rows count */
+    bool in_source; /* the walk is in the encoder of an encoder-decoder */
     size_t turn;
     value *values; /* [n_values], MAX_VALUES of them at most */
     size_t n_values;
@@ -74,6 +67,17 @@ static value *find(const step *s, const char *name)
 
 static void enter(step *s, const char *format, size_t i) { snprintf(s->scope, sizeof s->scope, format, i); }
 static void leave(step *s) { *s->scope = '\0'; }
+static void enter_block(step *s, size_t i) { enter(s, s->in_source ? "encoder.h.%zu." : "h.%zu.", i); }
+
+/* The blocks of a Transformer, or of the encoder in front of it. */
+static size_t count_blocks(step *s)
+{
+    size_t n = 0;
+    for (enter_block(s, n); find(s, "out") != NULL; enter_block(s, n))
+        n++;
+    leave(s);
+    return n;
+}
 
 /* Keeps the row of the token: of [rows, width], and of attention [heads, rows, positions]. Many rows come in several
    calls. A head that reads one row of a text has no others. */
@@ -165,56 +169,6 @@ const char *step_word(const ink_tokenizer *tokenizer, ink_token token, char room
     return console_harmless(room, STEP_WORD, text);
 }
 
-/* The first line of a value: its formula, and at the right its shape. */
-static void show_formula(const char *formula, const char *shape)
-{
-    const size_t width = console_width(), used = 2 + strlen(formula), size = strlen(shape) + 2;
-    printf("  %s%*s[%s]\n", formula, used + size + 1 < width ? (int)(width - used - size) : 1, "", shape);
-}
-
-/* The places of a value, as many in a line as fit; there are spaces between them. */
-static void show_places(const char *places)
-{
-    size_t column = 6, size;
-    printf("%6s", "");
-    for (; *places != '\0'; places += size + (places[size] == ' ')) {
-        size = strcspn(places, " ");
-        if (column > 6 && column + 2 + size > console_width() - 2) {
-            printf("\n%6s", "");
-            column = 6;
-        }
-        printf("%s%.*s", column > 6 ? "  " : "", (int)size, places);
-        column += size + 2;
-    }
-    putchar('\n');
-}
-
-static void show_numbers(const float *x, size_t n)
-{
-    float low = x[0], high = x[0];
-    printf("%6s", "");
-    for (size_t i = 0; i < n; i++) {
-        low = x[i] < low ? x[i] : low;
-        high = x[i] > high ? x[i] : high;
-        if (i < N_NUMBERS)
-            printf("%7.3f ", (double)x[i]);
-    }
-    if (n > N_NUMBERS)
-        printf("... from %.3f to %.3f", (double)low, (double)high);
-    putchar('\n');
-}
-
-/* The lines of x [n]. A shape of "" is n; places of "" are none: it is from before the step. */
-static void show_row(const char *formula, const char *shape, const float *x, size_t n, const char *places)
-{
-    char size[NAME];
-    snprintf(size, sizeof size, "%zu", n);
-    show_formula(formula, *shape != '\0' ? shape : size);
-    show_numbers(x, n);
-    if (*places != '\0')
-        show_places(places);
-}
-
 /* Numbers first .. first + n - 1 of a value, with the formula that gave them; nothing if the network has no such value.
    An n of 0 means all of them. */
 static void show_part(step *s, const char *name, size_t first, size_t n, const char *shape, const char *places,
@@ -230,7 +184,7 @@ static void show_part(step *s, const char *name, size_t first, size_t n, const c
     va_start(list, format);
     vsnprintf(formula, sizeof formula, format, list);
     va_end(list);
-    show_row(formula, shape, v->row + first, n > 0 ? n : v->n_heads * v->width, places);
+    step_row(formula, shape, v->row + first, n > 0 ? n : v->n_heads * v->width, places);
 }
 
 static size_t width_of(const step *s, const char *name)
@@ -250,7 +204,7 @@ static void show_sum(const float *x, const value *u, float *sum, const char *pla
 {
     for (size_t i = 0; i < u->width; i++)
         sum[i] = x[i] + u->row[i];
-    show_row("x = x + u", "", sum, u->width, places);
+    step_row("x = x + u", "", sum, u->width, places);
 }
 
 /* Which words get most of the attention: three for each head. */
@@ -261,7 +215,7 @@ static void show_looks(step *s, const char *name, const char *formula, const cha
     if (v == NULL || v->row == NULL)
         return;
     snprintf(shape, sizeof shape, "heads %zu, words %zu", v->n_heads, v->width);
-    show_formula(formula, shape);
+    step_formula(formula, shape);
     const ink_token *tokens = at_source ? s->text->source : s->text->tokens;
     const size_t n_words = at_source ? s->text->n_source : s->text->n;
     const ink_tokenizer *tokenizer = at_source || s->text->target == NULL ? s->lm->tokenizer : s->text->target;
@@ -290,26 +244,14 @@ static void show_looks(step *s, const char *name, const char *formula, const cha
     }
     if (v->n_heads > MAX_HEADS)
         printf("%6s... and %zu heads more\n", "", v->n_heads - MAX_HEADS);
-    show_places(places);
+    step_places(places);
 }
 
-static void heading(const char *format, ...) CONSOLE_FORMAT(1, 2);
-static void heading(const char *format, ...)
+/* True if layer i of n is to be shown: the one asked for, or else all of a few, or the first and the last of many. */
+static bool shows_layer(const step *s, size_t i, size_t n)
 {
-    va_list list;
-    va_start(list, format);
-    putchar('\n');
-    vprintf(format, list);
-    putchar('\n');
-    va_end(list);
-}
-
-/* True if layer i is to be shown: the one asked for, or else all of a few, or the first and the last of many. */
-static bool shows_layer(const step *s, size_t i)
-{
-    const size_t n = s->lm->info->n_layers;
     if (s->layer == 0 && n > FEW_LAYERS && i == 1)
-        heading("The layers 2 to %zu do the same with weights of their own; --layer N shows one.", n - 1);
+        step_heading("The layers 2 to %zu do the same with weights of their own; --layer N shows one.", n - 1);
     return s->layer == 0 ? n <= FEW_LAYERS || i == 0 || i + 1 == n : s->layer == i + 1;
 }
 
@@ -317,22 +259,27 @@ static bool shows_layer(const step *s, size_t i)
 
 static void walk_window(step *s)
 {
-    char room[STEP_WORD], act[NAME], name[NAME];
+    char room[STEP_WORD], act[NAME], name[NAME], piece[2 * NAME];
     const size_t window = s->lm->info->window_size, n = width_of(s, "embedding");
     const char *bends = setting(s, "hidden_act", "tanh", act);
-    heading("The window");
-    printf("  the last %zu words:", window);
-    if (s->at + 1 < window)
-        printf(" (%zu in front of the text)", window - s->at - 1);
-    for (size_t i = s->at + 1 < window ? 0 : s->at + 1 - window; i <= s->at; i++)
-        printf(" %s", step_word(s->lm->tokenizer, s->text->tokens[i], room));
+    step_heading("The window");
+    const size_t missing = s->at + 1 < window ? window - s->at - 1 : 0;
+    size_t column = (size_t)printf("  the last %zu words:", window);
+    snprintf(piece, sizeof piece, " (%zu times %s)", missing,
+             step_word(s->lm->tokenizer, s->lm->info->bos_token, room));
+    if (missing > 0)
+        column = step_piece(piece, column);
+    for (size_t i = s->at + 1 + missing - window; i <= s->at; i++) {
+        snprintf(piece, sizeof piece, " %s", step_word(s->lm->tokenizer, s->text->tokens[i], room));
+        column = step_piece(piece, column);
+    }
     putchar('\n');
     snprintf(name, sizeof name, "words %zu, %zu", window, n / window);
     show_part(s, "embedding", 0, n, name, "pages/mlp.c:forward models/run.c:run_window",
               "x = [E w_1, E w_2, ..., E w_%zu]", window);
     for (size_t i = 0; i < s->lm->info->n_layers; i++) {
         snprintf(name, sizeof name, "mlp.layers.%zu.out", i);
-        if (shows_layer(s, i))
+        if (shows_layer(s, i, s->lm->info->n_layers))
             show_part(s, name, 0, 0, "",
                       strcmp(bends, "tanh") == 0
                           ? "pages/plain.c:tanh_layer pages/mlp.c:forward layers/dense.c:ink_mlp_run"
@@ -348,21 +295,21 @@ static void walk_cell(step *s, size_t i, const char *input)
 {
     char word[NAME];
     const value *first = find(s, "first_state");
-    heading("Layer %zu%s", i + 1, input);
+    step_heading("Layer %zu%s", i + 1, input);
     enter(s, "rnn.l%zu.", i);
     const value *state = find(s, "h"), *memory = find(s, "c");
     const size_t size = state->width, n_gates = width_of(s, "gates") / size;
     if (s->at > 0)
-        show_row("h, the state so far", "", state->before, size, "");
+        step_row("h, the state so far", "", state->before, size, "");
     else if (first != NULL)
-        show_row("h = d_0", "", first->row + i * size, size, "");
+        step_row("h = d_0", "", first->row + i * size, size, "");
     else
-        puts("  h, the state before the first word, is 0");
+        puts("  h, before the first word, is 0");
     if (memory != NULL) {
         if (s->at > 0)
-            show_row("c, the memory so far", "", memory->before, size, "");
+            step_row("c, the memory so far", "", memory->before, size, "");
         else if (first != NULL)
-            show_row("c = c_0", "", first->row + (s->lm->info->n_layers + i) * size, size, "");
+            step_row("c = c_0", "", first->row + (s->lm->info->n_layers + i) * size, size, "");
         show_part(s, "gates", 0, size, "", CELL("lstm_step"), "i = sigma(W_i x + U_i h + b_i)");
         show_part(s, "gates", size, size, "", CELL("lstm_step"), "f = sigma(W_f x + U_f h + b_f)");
         show_part(s, "gates", 2 * size, size, "", CELL("lstm_step"), "g = tanh(W_g x + U_g h + b_g)");
@@ -394,7 +341,7 @@ static void walk_recurrent_source(step *s)
     const char *places = find(s, ".c") != NULL       ? CELL("lstm_step")
                          : find(s, ".gates") != NULL ? CELL("gru_step")
                                                      : CELL("rnn_step");
-    heading("The source, read by the encoder");
+    step_heading("The source, read by the encoder");
     snprintf(shape, sizeof shape, "words %zu, %zu", s->text->n_source, width_of(s, ".h"));
     show_part(s, ".h", 0, 0, shape, places, "h_s = cell(E w_s, h_(s-1)), here of the last word");
     snprintf(name, sizeof name, "_reverse.h");
@@ -409,7 +356,7 @@ static void walk_recurrent(step *s)
     const bool reads = s->text->encoded != NULL;
     if (reads)
         walk_recurrent_source(s);
-    heading(reads ? "The decoder" : "The word");
+    step_heading(reads ? "The decoder" : "The word");
     show(s, "embedding", reads ? "y = E w" : "x = E w", "pages/rnn.c:forward layers/embedding.c:ink_embedding_run");
     show_looks(s, "attn.weights", "a = softmax(v . tanh(W h + U h_s)), h: the state so far",
                "layers/additive.c:additive_task", true);
@@ -417,7 +364,7 @@ static void walk_recurrent(step *s)
     show(s, "context", attends ? "c_t = sum over s of a_s h_s" : "c_t = h_S, the last state of the encoder",
          attends ? "layers/additive.c:additive_task" : "models/run.c:run_recurrent");
     for (size_t i = 0; i < s->lm->info->n_layers; i++)
-        if (shows_layer(s, i))
+        if (shows_layer(s, i, s->lm->info->n_layers))
             walk_cell(s, i,
                       i > 0         ? ": x is the state below"
                       : has_context ? ": x is y with c_t beside it"
@@ -465,7 +412,7 @@ static void walk_projections(step *s, const char *in, size_t width, size_t n_hea
     static const char places[] = BLOCK "ink_block_attend",
                       rotate[] = "layers/transformer.c:prepare_heads layers/rope.c:ink_angles_rotate";
     const size_t kv_width = (width_of(s, "attn.qkv") - width) / 2, size = width / n_heads;
-    const char *kept = ink_model_get_encoder(s->lm->model) == NULL ? ", kept for later words" : "";
+    const char *kept = ink_model_get_encoder(s->lm->model) == NULL && !s->in_source ? ", kept for later words" : "";
     const char *turned =
         is_kind(s, "qwen3 gemma3_text") ? "norm of each head, turned by the position" : "turned by the position";
     char shape[NAME], kv_shape[NAME];
@@ -512,7 +459,7 @@ static void walk_attention(step *s, const char *in, bool cross)
                : is_kind(s, T5S)                  ? "a = softmax(e)"
                : is_kind(s, "gemma3_text")        ? "a = softmax(scale e)"
                                                   : "a = softmax(e / sqrt(d)), d: the size of a head",
-               ATTENTION "attention_weights", cross);
+               ATTENTION "attention_weights", cross || s->in_source);
     snprintf(shape, sizeof shape, "heads %zu, %zu", n_heads, width / n_heads);
     show_part(s, heads, 0, width, shape, ATTENTION "attention_sums", "u = sum over t of a_t v_t, head beside head");
     show(s, cross ? "cross.out" : "attn.out", "u = W_o u + b_o",
@@ -540,16 +487,16 @@ static const char *bend_of(const step *s, bool *gated, char room[NAME])
     return name;
 }
 
-/* Block i, which x [size] goes into; sum [size] is room. A GPT has its norms in front of attention and MLP, a BERT
+/* Block i of n, which x [size] goes into; sum [size] is room. A GPT has its norms in front of attention and MLP, a BERT
    behind the sums: the order in which the library computed them tells. Returns what comes out. */
-static const float *walk_block(step *s, size_t i, const float *x, float *sum)
+static const float *walk_block(step *s, size_t i, size_t n, const float *x, float *sum)
 {
     char room[NAME];
     bool gated;
-    enter(s, "h.%zu.", i);
-    const char *bend = bend_of(s, &gated, room);
+    enter_block(s, i);
+    const char *block = s->in_source ? "Encoder block" : "Block", *bend = bend_of(s, &gated, room);
     const bool before = find(s, "norm_2") < find(s, "mlp.up");
-    heading("Block %zu of %zu: attention", i + 1, s->lm->info->n_layers);
+    step_heading("%s %zu of %zu: attention", block, i + 1, n);
     if (before)
         show_norm(s, "norm_1", "y", "x");
     walk_attention(s, before && find(s, "norm_1") != NULL ? "y" : "x", false);
@@ -560,7 +507,7 @@ static const float *walk_block(step *s, size_t i, const float *x, float *sum)
         show_norm(s, "norm_1", "x", "x + u");
 
     if (find(s, "cross.out") != NULL) {
-        heading("Block %zu of %zu: attention to the source", i + 1, s->lm->info->n_layers);
+        step_heading("%s %zu of %zu: attention to the source", block, i + 1, n);
         if (before)
             show_norm(s, "norm_cross", "y", "x");
         walk_attention(s, before ? "y" : "x", true);
@@ -570,7 +517,7 @@ static const float *walk_block(step *s, size_t i, const float *x, float *sum)
             show_norm(s, "norm_cross", "x", "x + u");
     }
 
-    heading("Block %zu of %zu: MLP", i + 1, s->lm->info->n_layers);
+    step_heading("%s %zu of %zu: MLP", block, i + 1, n);
     if (before)
         show_norm(s, "norm_2", "y", "x");
     show_part(s, "mlp.up", 0, width_of(s, "mlp.up") / (gated ? 2 : 1), "", BLOCK "feed_forward",
@@ -586,36 +533,49 @@ static const float *walk_block(step *s, size_t i, const float *x, float *sum)
     return out;
 }
 
-/* What the encoder made of the source: its last value is the last that was computed under "encoder.". */
-static void walk_source(step *s)
+/* The blocks, from the embedding on. */
+static bool walk_stack(step *s)
+{
+    const size_t n = count_blocks(s);
+    enter(s, s->in_source ? "encoder." : "", 0);
+    const value *embedding = find(s, "embedding");
+    const float *x = embedding->row;
+    show_embedding(s);
+    float *sum = console_memory(embedding->width, sizeof *sum);
+    for (size_t i = 0; sum != NULL && i < n; i++) {
+        enter_block(s, i);
+        x = shows_layer(s, i, n) ? walk_block(s, i, n, x, sum) : find(s, "out")->row;
+    }
+    leave(s);
+    free(sum);
+    return sum != NULL;
+}
+
+/* What the encoder makes of the last word of the source; its last value is the last that was computed under "encoder.".
+ */
+static bool walk_source(step *s)
 {
     const char *last = NULL;
     char shape[NAME];
     for (size_t i = 0; i < s->n_values; i++)
         last = strncmp(s->values[i].name, "encoder.", 8) == 0 ? s->values[i].name : last;
-    heading("The source, read by the encoder");
+    step_heading("The source, read by the encoder: its last word");
+    s->in_source = true;
+    const bool done = walk_stack(s);
+    s->in_source = false;
+    step_heading("What the decoder sees of the source");
     snprintf(shape, sizeof shape, "words %zu, %zu", s->text->n_source, width_of(s, last));
     show_part(s, last, 0, 0, shape, "layers/transformer.c:ink_stack_run models/encoder_decoder.c:append_rows",
               "s: the rows that leave the encoder, here of the last word");
+    return done;
 }
 
 static bool walk_transformer(step *s)
 {
-    const float *x = find(s, "embedding")->row;
-    float *sum = console_memory(width_of(s, "embedding"), sizeof *sum);
-    char name[NAME];
-    if (sum == NULL)
+    if (s->text->encoded != NULL && !walk_source(s))
         return false;
-    if (s->text->encoded != NULL)
-        walk_source(s);
-    heading(s->text->encoded != NULL ? "The decoder" : "The word");
-    show_embedding(s);
-    for (size_t i = 0; i < s->lm->info->n_layers; i++) {
-        snprintf(name, sizeof name, "h.%zu.out", i);
-        x = shows_layer(s, i) ? walk_block(s, i, x, sum) : find(s, name)->row;
-    }
-    free(sum);
-    return true;
+    step_heading(s->text->encoded != NULL ? "The decoder" : "The word");
+    return walk_stack(s);
 }
 
 /* ---- what it leads to ------------------------------------------------------------------------------------------- */
@@ -677,9 +637,13 @@ static void show_row_of_head(step *s, const ink_encoder_info *encoder, bool of_m
         for (size_t i = 0; i < size; i++)
             v[i] += s->rows[t * size + i] / (float)s->text->n;
     if (v != NULL)
-        show_row(pooling_formula(s->rows, s->text->n, size, v), "", v, size, "models/head.c:pool_rows");
-    else if (s->at != row && (encoder->has_pooled || encoder->task == INK_TASK_CLASSIFY_TEXT))
-        printf("  x is from here on the row of word %zu, which the head reads\n", row + 1);
+        step_row(pooling_formula(s->rows, s->text->n, size, v), "", v, size, "models/head.c:pool_rows");
+    else if (s->at != row && (encoder->has_pooled || encoder->task == INK_TASK_CLASSIFY_TEXT)) {
+        char note[FORMULA];
+        snprintf(note, sizeof note, "x is from here on the row of word %zu, which the head reads", row + 1);
+        fputs("  ", stdout);
+        console_wrap(note, 2);
+    }
     free(v);
 }
 
@@ -692,7 +656,7 @@ static void walk_end(step *s, const float *rows, size_t width)
     const value *logits = find(s, "logits");
     char shape[NAME], room[NAME];
     bool gated;
-    heading("The end");
+    step_heading("The end");
     const value *norm = find(s, "norm_f"), *pooled = find(s, "pooled"), *transform = find(s, "head.transform");
     const char *bend = encoder == NULL || encoder->task == INK_TASK_FILL ? bend_of(s, &gated, room)
                        : is_kind(s, "distilbert")                        ? "relu"
@@ -714,7 +678,7 @@ static void walk_end(step *s, const float *rows, size_t width)
             const char *formula = encoder->embedding_size > 0 ? vector_formula(pooled->row, pooled->width, rows, width)
                                   : encoder->has_pooled       ? "y = x, the vector of the text"
                                                               : "y = x, the vector of this word";
-            show_row(formula, "", rows + (encoder->embedding_size == 0 && !encoder->has_pooled ? s->at * width : 0),
+            step_row(formula, "", rows + (encoder->embedding_size == 0 && !encoder->has_pooled ? s->at * width : 0),
                      width, "models/head.c:run_sentence models/head.c:run_head");
         }
         return;
@@ -730,18 +694,18 @@ static void walk_end(step *s, const float *rows, size_t width)
     snprintf(shape, sizeof shape, "%zu", logits->width);
     if (encoder != NULL && encoder->task == INK_TASK_ANSWER) {
         snprintf(shape, sizeof shape, "words %zu, 2", s->text->n);
-        show_formula("p = softmax over the words of z: the answer starts here, ends here", shape);
+        step_formula("p = softmax over the words of z: the answer starts here, ends here", shape);
         show_best(s, rows, s->text->n, 2, false, "starts at ", word_of_text);
         show_best(s, rows + 1, s->text->n, 2, false, "ends at   ", word_of_text);
-        show_places("pages/plain.c:softmax tasks/answer.c:ink_model_answer");
+        step_places("pages/plain.c:softmax tasks/answer.c:ink_model_answer");
         return;
     }
     const bool labels = encoder != NULL && encoder->n_labels > 0, many = labels && encoder->problem == INK_MULTI_LABEL;
     if (labels && encoder->problem == INK_REGRESSION)
         return;
-    show_formula(many ? "p = sigma(z)" : "p_i = e^(z_i) / (e^(z_1) + e^(z_2) + ...)   softmax", shape);
+    step_formula(many ? "p = sigma(z)" : "p_i = e^(z_i) / (e^(z_1) + e^(z_2) + ...)   softmax", shape);
     show_best(s, logits->row, logits->width, 1, many, "", labels ? label_named : word_named);
-    show_places(encoder != NULL ? "pages/plain.c:softmax models/head.c:run_head" : softmax);
+    step_places(encoder != NULL ? "pages/plain.c:softmax models/head.c:run_head" : softmax);
 }
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
@@ -853,11 +817,23 @@ bool step_show(const language_model *lm, const step_text *text, size_t at, size_
         s.values != NULL && (ink_model_get_encoder(lm->model) != NULL ? run_text(&s, &rows, &width) : run_sequence(&s));
     if (done && s.full)
         done = console_complain("this model has more values than there is room for");
-    if (done && layer > lm->info->n_layers)
-        done = console_complain("there are %zu layers to show, not %zu", lm->info->n_layers, layer);
+    s.in_source = true;
+    const size_t n_blocks = count_blocks(&s), n_layers = lm->info->n_layers > n_blocks ? lm->info->n_layers : n_blocks;
+    s.in_source = false;
+    if (done && layer > n_layers)
+        done = console_complain("there are %zu layers to show, not %zu", n_layers, layer);
     if (done) {
-        printf("A step of the %s: token %zu of %zu, \"%s\"\n\n", lm->info->kind, at + 1, text->n,
-               step_word(text->target != NULL ? text->target : lm->tokenizer, text->tokens[at], room));
+        const ink_tokenizer *tokenizer = text->target != NULL ? text->target : lm->tokenizer;
+        char title[FORMULA + 2 * STEP_WORD], next[STEP_WORD];
+        if (text->encoded != NULL)
+            snprintf(title, sizeof title, "A step of the %s: word %zu of %zu, reads \"%s\", writes \"%s\"",
+                     lm->info->kind, at + 1, text->n, step_word(tokenizer, text->tokens[at], room),
+                     step_word(tokenizer, text->tokens[at + 1], next));
+        else
+            snprintf(title, sizeof title, "A step of the %s: token %zu of %zu, \"%s\"", lm->info->kind, at + 1, text->n,
+                     step_word(tokenizer, text->tokens[at], room));
+        console_wrap(title, 0);
+        putchar('\n');
         console_wrap(
             "Each value: its formula and its shape, its first numbers as the library computes them, and "
             "where to read on (pages/ is in examples/; layers/, models/ and tasks/ are in src/). W, U, V, E, P "

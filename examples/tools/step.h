@@ -7,8 +7,8 @@
 
 #include "lm.h"
 
-/* What the model reads. Of an encoder-decoder, `tokens` are what its decoder reads: the start token, then the answer.
- */
+/* What the model reads. Of an encoder-decoder, `tokens` [n + 1] are what its decoder reads, the start token and the
+   answer, and what it writes at last. */
 typedef struct step_text {
     const ink_token *tokens, *types; /* [n]; types of encoders, or NULL */
     size_t n;
