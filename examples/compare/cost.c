@@ -53,18 +53,20 @@ static void stopwatch_close(stopwatch *w)
     *w = (stopwatch){0};
 }
 
-/* Seconds for the tokens [first, first + n) with a state that holds the tokens before them, the best of as
-   many tries as begin within so many seconds; negative after an error message. */
+/* Seconds for the tokens [first, first + n) with a state that holds the tokens before them: the best of all tries that
+   begin within so many seconds, and of three at least; negative after an error message. */
 static double best_of(stopwatch *w, double seconds, size_t first, size_t n, float *logits)
 {
+    enum { FEWEST = 3 };
     double best = -1;
+    int n_tries = 0;
     ink_state_reset(w->before);
     if ((first > 0 &&
          !console_ok(w->ctx, ink_model_forward(w->ctx, w->lm->model, w->before, w->tokens, first, NULL))) ||
         !console_ok(w->ctx, ink_state_copy(w->ctx, w->before, w->state)))
         return -1;
     const double begin = console_seconds();
-    for (double start = begin; start - begin < seconds; start = console_seconds()) {
+    for (double start = begin; n_tries < FEWEST || start - begin < seconds; start = console_seconds(), n_tries++) {
         if (!console_ok(w->ctx, ink_model_forward(w->ctx, w->lm->model, w->state, w->tokens + first, n, logits)))
             return -1;
         const double took = console_seconds() - start;
