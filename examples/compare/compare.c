@@ -19,9 +19,8 @@
 static const section sections[] = {
     {"learned", "What they learned", "an RNN beats an MLP, gates an RNN, attention both",
      "An RNN predicts better than an MLP, gates better than a plain RNN, and attention better than both. Each family "
-     "was "
-     "trained three times, with other random starts. The model in the box is training 1; what the others gave is from "
-     "examples/train/log.md.",
+     "was trained three times, with other random starts. The model in the box is training 1; what the others gave is "
+     "from examples/train/log.md.",
      false, compare_learned},
     {"position", "Fixed input", "an MLP knows what is in its window, and no more",
      "An MLP knows what its window holds, and nothing of what lies one position before it.", false, compare_position},

@@ -38,9 +38,8 @@ static cli line = {
     .usage = "FOLDER --context FILE [question ...] [options]",
     .about =
         "Prints the answers to questions that a model finds in a text, best first: the score, the bytes where the\n"
-        "answer starts and stops, and the answer. An empty line stands between two\n"
-        "questions. The score is the probability of the answer; if the same answer is\n"
-        "found more than once, the sum.",
+        "answer starts and stops, and the answer. An empty line stands between two questions. The score is the\n"
+        "probability of the answer; if the same answer is found more than once, the sum.",
     .samples =
         "  stories -n 1 --seed 7 | answer examples/models/answer --context - \"Where is the kite?\"\n"
         "  stories -n 1 --seed 7 | answer examples/models/answer --context - \"Who put the kite under the table?\" "

@@ -29,9 +29,8 @@ static cli line = {
     .name = "classify",
     .usage = "FOLDER [text ...] [options]",
     .about = "Prints the labels of each text with their probabilities, likeliest first: a line for each text.\n"
-             "With --pair a line has two texts with a tab between\n"
-             "them. With --ids-in a text lists all of its ids, those of [CLS] and [SEP] too. FOLDER\n"
-             "may be a .gguf file.",
+             "With --pair a line has two texts with a tab between them. With --ids-in a text lists all of its ids,\n"
+             "those of [CLS] and [SEP] too. FOLDER may be a .gguf file.",
     .samples = "  classify examples/models/mood \"Anna was happy.\" \"They had some bad news.\"\n"
                "  stories -n 3 | grep . | classify examples/models/kind -n 2\n"
                "  printf 'The door was open.\\nThe was door open.\\n' | classify examples/models/grammar -n 1\n"

@@ -32,9 +32,9 @@ static cli line = {
     .name = "tag",
     .usage = "FOLDER [text ...] [options]",
     .about = "Prints the words of each text that have a label: the label without B- or I-, its probability, the\n"
-             "first byte of the word in the text, the byte behind it, and the word. An empty line stands\n"
-             "between two texts. A text that is too long for the model runs\n"
-             "in windows that overlap. With --ids-in a text lists all of its ids, and the words are ids.",
+             "first byte of the word in the text, the byte behind it, and the word. An empty line stands between\n"
+             "two texts. A text that is too long for the model runs in windows that overlap. With --ids-in a text\n"
+             "lists all of its ids, and the words are ids.",
     .samples = "  tag examples/models/tag \"Anna hid the coin under the bench.\"\n"
                "  printf 'Tom yawned.\\nThe door was open.\\n' | tag examples/models/tag --all\n"
                "  tag tests/fixtures/programs/tagger \"the doggy is good-bad\" --aggregation first\n"

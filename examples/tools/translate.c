@@ -31,13 +31,12 @@ static const cli_option options[] = {
 static cli line = {
     .name = "translate",
     .usage = "FOLDER [text ...] [options]",
-    .about = "Translates texts with the encoder-decoder in a folder: Marian (opus-mt),\n"
-             "M2M100, NLLB, mBART, T5, and those in the box. A model of several languages needs --to, and --from\n"
-             "unless the folder says it. By default it chooses tokens as the folder's generation_config.json\n"
-             "says. A sentence ends with . ! ? or \xE2\x80\xA6 before white space, or with "
-             "\xE3\x80\x82 \xEF\xBC\x81 \xEF\xBC\x9F; white space and empty\n"
-             "lines stay. A sentence that is longer than the model can read is cut, with a note. With --ids-in a\n"
-             "text lists all ids of a source.",
+    .about = "Translates texts with the encoder-decoder in a folder: Marian (opus-mt), M2M100, NLLB, mBART, T5, and\n"
+             "those in the box. A model of several languages needs --to, and --from unless the folder says it. By\n"
+             "default it chooses tokens as the folder's generation_config.json says. A sentence ends with . ! ? or\n"
+             "\xE2\x80\xA6 before white space, or with \xE3\x80\x82 \xEF\xBC\x81 \xEF\xBC\x9F; white space and empty "
+             "lines stay. A sentence that is longer\n"
+             "than the model can read is cut, with a note. With --ids-in a text lists all ids of a source.",
     .samples = "  translate examples/models/translate_transformer \"Anna was in the garden. Tom took the ball.\"\n"
                "  echo \"It was night.\" | translate examples/models/translate_attention --beams 4 --scores\n"
                "  translate tests/fixtures/programs/translate_m2m100 --from en --to fr --beams 2 < README.md\n"
