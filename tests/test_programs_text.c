@@ -138,6 +138,37 @@ static void stories_come_in_two_languages(void **state)
 
 /* ---- words that a vocabulary lacks ------------------------------------------------------------------------------- */
 
+/* A vocabulary of thousands has parts of words. There a word of few parts is none to be named, and one spelled letter
+   by letter is. */
+static void words_of_parts_are_known(void **state)
+{
+    static const char first[] = "\"[PAD]\": 0,";
+    char *folder = fresh_folder();
+    size_t size, n;
+    (void)state;
+    copy_file(MODELS "/mood", folder, "config.json");
+    copy_file(MODELS "/mood", folder, "model.safetensors");
+    copy_file(MODELS "/mood", folder, "tokenizer_config.json");
+    char *small = read_file(MODELS "/mood", "tokenizer.json", &size), *at = strstr(small, first);
+    assert_non_null(at);
+    char *large = calloc(size + 1, 64);
+    n = (size_t)sprintf(large, "%.*s", (int)(at - small), small);
+    for (int i = 0; i < 2000; i++)
+        n += (size_t)sprintf(large + n, "\"more%d\": %d, ", i, 317 + i);
+    n += (size_t)sprintf(large + n, "%s", at);
+    write_file(folder, "tokenizer.json", large, n);
+    const char *const texts[] = {"Anna saw the tableboats.", "Anna saw the zebra."};
+    for (size_t i = 0; i < 4; i++) {
+        process p = run(CLASSIFY, i < 2 ? MODELS "/mood" : folder, texts[i % 2]);
+        assert_int_equal(p.code, 0);
+        assert_int_equal(count_of(p.err, "note: "), i != 2);
+        process_free(&p);
+    }
+    free(large);
+    free(small);
+    forget(folder);
+}
+
 /* Programs name a word that their model never saw, and none that it knows. */
 static void unknown_words_are_named(void **state)
 {
@@ -389,11 +420,11 @@ static void files_and_lines_do_not_either(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_end_in_two_ways),         cmocka_unit_test(programs_read_both),
-        cmocka_unit_test(stories_come_in_two_languages), cmocka_unit_test(ids_stand_for_texts),
-        cmocka_unit_test(unknown_words_are_named),       cmocka_unit_test(an_empty_text_is_explained),
-        cmocka_unit_test(names_show_every_byte),         cmocka_unit_test(models_do_not_steer_a_terminal),
-        cmocka_unit_test(files_and_lines_do_not_either),
+        cmocka_unit_test(lines_end_in_two_ways),          cmocka_unit_test(programs_read_both),
+        cmocka_unit_test(stories_come_in_two_languages),  cmocka_unit_test(ids_stand_for_texts),
+        cmocka_unit_test(unknown_words_are_named),        cmocka_unit_test(words_of_parts_are_known),
+        cmocka_unit_test(an_empty_text_is_explained),     cmocka_unit_test(names_show_every_byte),
+        cmocka_unit_test(models_do_not_steer_a_terminal), cmocka_unit_test(files_and_lines_do_not_either),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,8 +15,8 @@
 
 /* Names, in a note on stderr, words of the text that the vocabulary lacks, and what the tokenizer makes of them:
  *
- *     note: the vocabulary of examples/models/gpt lacks "elephant" (read in 6 pieces), "zebra" (read in 4 pieces)
- *     note: the vocabulary of examples/models/mood lacks "안녕" (read as [UNK]) and 12 more words
+ *     note: "elephant" is not in the vocabulary of examples/models/gpt, which reads it in 7 pieces
+ *     note: "안녕" is not in the vocabulary of examples/models/mood, which reads it as [UNK]
  *
  * A program names a word once, and is silent after some notes. `flags` are those of encoding; added tokens are words
  * that every vocabulary has. A mistake of the tokenizer is left to whoever encodes the text. */
