@@ -66,6 +66,11 @@ static void mistakes_are_answered(void **state)
          "unknown option '--ctx-size'; here it is '--context'"},
         {{PROGRAMS "/mlp", "--model-path", MODELS "/mlp"}, "unknown option '--model-path'"},
         {{PROGRAMS "/mlp", "-m", MODELS "/mlp"}, "unknown option '-m'; here it is '--model'"},
+        {{GENERATE, MODELS "/gpt", "a", "--steps=9"}, "unknown option '--steps=9'; here it is '-n'"},
+        {{PROGRAMS "/bias", "-n", "20"}, "unknown option '-n'; here it is '--stories'"},
+        {{PROGRAMS "/compare", "--count", "20"}, "unknown option '--count'; here it is '--stories'"},
+        {{PROGRAMS "/lookinside", MODELS "/gpt", "a", "--step", "--token", "3"},
+         "unknown option '--token'; here it is '--at'"},
         {{GENERATE, MODELS "/gpt", "a", "--repeat-penatly", "1"}, "the nearest is '--repeat-penalty'"},
         {{GENERATE, MODELS "/gpt", "a", "-n"}, "-n needs a value"},
         {{GENERATE, MODELS "/gpt", "a", "-n", "ten"}, "-n expects a whole number from 0 to 1000000000, found 'ten'"},
@@ -378,6 +383,21 @@ static size_t widest(const char *text)
     return most;
 }
 
+/* The rows of numbers below a chart, without their spaces. */
+static char *rows_of(const char *text)
+{
+    char *rows = calloc(strlen(text) + 1, 1);
+    size_t n = 0;
+    for (size_t size; *text != '\0'; text += size + (text[size] == '\n')) {
+        size = strcspn(text, "\n");
+        if (size > 4 && strchr("MRGLT", text[2]) != NULL && text[3] == ' ')
+            for (size_t i = 0; i < size; i++)
+                if (text[i] != ' ' && text[i] != '\r')
+                    rows[n++] = text[i];
+    }
+    return rows;
+}
+
 /* What is wrapped and drawn has the columns of the terminal, within bounds, and 80 where there is none. */
 static void lines_are_as_wide_as_the_terminal(void **state)
 {
@@ -394,11 +414,14 @@ static void lines_are_as_wide_as_the_terminal(void **state)
 
     (void)state;
     for (size_t k = 0; k < 2; k++) {
+        char *rows;
         const char *const piped[] = {"env",          "COLUMNS=60",   programs[k][0], programs[k][1],
                                      programs[k][2], programs[k][3], programs[k][4], NULL};
         char *text = output_of(process_run(NULL, piped, NULL));
         fits_80_columns(text);
         assert_true(widest(text) > 70);
+        rows = rows_of(text);
+        assert_true(k == 0 || strlen(rows) > 100);
         free(text);
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
             const char *const arguments[] = {"env",          "TERM=dumb",    cases[i].told,
@@ -408,8 +431,13 @@ static void lines_are_as_wide_as_the_terminal(void **state)
             assert_int_equal(p.code, 0);
             assert_int_equal(count_of(p.out, "\x1b"), 0);
             assert_in_range(widest(p.out), cases[i].least[k], cases[i].most[k]);
+            char *narrow = rows_of(p.out);
+            if (k == 1)
+                assert_string_equal(narrow, rows);
+            free(narrow);
             process_free(&p);
         }
+        free(rows);
     }
 }
 

@@ -50,10 +50,12 @@ static const struct {
     const char *words, *means, *in_help;
 } meanings[] = {
     {" temperature temp heat ", "-t", ""},
-    {" tokens max-tokens num-tokens n-tokens max-new-tokens max-length length n-predict num-predict predict ", "-n",
-     "token"},
+    {" tokens max-tokens num-tokens n-tokens max-new-tokens max-length length steps n-predict num-predict predict ",
+     "-n", "token"},
     {" count num number amount stories ", "-n", ""},
     {" count num number n best n-best top ", "--best", ""},
+    {" count num number n amount ", "--stories", ""},
+    {" token tokens position pos word index ", "--at", ""},
     {" top-k topk k ", "-k", ""},
     {" top-p topp p nucleus ", "-p", ""},
     {" minp min-p ", "--min-p", ""},
