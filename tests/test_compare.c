@@ -67,6 +67,9 @@ static void pages_are_80_columns_wide(void **state)
     assert_int_equal(count_of(total, "\n"), 3 + 11 + 2);
     assert_int_equal(count_of(p.out, "\n  yes of a prompt of 256 tokens, 4 steps of the GPT"), 1);
     assert_int_equal(count_of(p.out, "with 40 million parameters the GPT gains more than"), 3);
+    /* What two stories do not tell. */
+    assert_int_equal(count_of(p.out, " nan"), 0);
+    assert_int_equal(count_of(p.out, " at every distance: too few stories\n"), 3);
     fits_80_columns(p.out);
     process_free(&p);
 }

@@ -101,8 +101,8 @@ typedef struct training {
 
 extern const training trainings[N_FAMILIES][N_TRAININGS];
 
-/* Adds a series for each training but the bundled one: lines[1] and lines[2] if the chart has one series. */
-void trainings_lines(chart *c);
+/* Adds a series for each training but the bundled one, with what it gave: of[family][training]. */
+void trainings_lines(chart *c, double (*of)[N_TRAININGS]);
 
 typedef struct comparison {
     uint64_t seed;
@@ -152,7 +152,8 @@ chart *finding_chart(finding *f, const char *name, const char *title, const char
                      int decimals);
 void finding_lines(chart *c);
 
-/* Records a sentence with one claim, and whether it is true of the numbers. */
+/* Records a sentence with one claim, and whether it is true of the numbers behind its colon. If one of them is missing
+   (NAN), nothing holds, and instead of the numbers the sentence says that there were too few stories. */
 finding_check *finding_note(finding *f, bool holds, const char *format, ...) CONSOLE_FORMAT(3, 4);
 
 /* Prints the charts, the checks, and the verdict. */

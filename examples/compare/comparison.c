@@ -94,7 +94,7 @@ static bool find_guesses(reader *r, const question *q, float *logits)
     return true;
 }
 
-static bool ask_batch(reader *r, const question *questions, size_t n)
+static bool reader_ask_batch(reader *r, const question *questions, size_t n)
 {
     ink_item items[READER_BATCH];
     float *logits = r->logits;
@@ -116,7 +116,7 @@ static bool ask_batch(reader *r, const question *questions, size_t n)
 bool reader_ask(reader *r, const question *questions, size_t n)
 {
     for (size_t i = 0; i < n; i += READER_BATCH)
-        if (!ask_batch(r, questions + i, n - i < READER_BATCH ? n - i : READER_BATCH))
+        if (!reader_ask_batch(r, questions + i, n - i < READER_BATCH ? n - i : READER_BATCH))
             return false;
     return true;
 }
@@ -224,12 +224,16 @@ void finding_lines(chart *c)
         chart_line(c, families[f].name, families[f].mark, (chart_style)f);
 }
 
-void trainings_lines(chart *c)
+void trainings_lines(chart *c, double (*of)[N_TRAININGS])
 {
     static const char *const names[N_TRAININGS] = {"training 0", "training 1", "training 2"};
-    for (size_t k = 0; k < N_TRAININGS; k++)
-        if (k != BUNDLED_TRAINING)
-            chart_line(c, names[k], (char)('0' + k), CHART_OTHER);
+    for (size_t k = 0; k < N_TRAININGS; k++) {
+        if (k == BUNDLED_TRAINING)
+            continue;
+        double *y = chart_line(c, names[k], (char)('0' + k), CHART_OTHER);
+        for (size_t i = 0; i < N_FAMILIES; i++)
+            y[i] = of[i][k];
+    }
 }
 
 const char *verdict_name(verdict v)
@@ -246,6 +250,14 @@ finding_check *finding_note(finding *f, bool holds, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(check->text, sizeof check->text, format, arguments);
     va_end(arguments);
+    char *end = strstr(check->text, " nan");
+    end = end != NULL ? end : strstr(check->text, " -nan"); /* the sign of NAN depends on the machine */
+    if (end != NULL) {
+        while (end > check->text && *end != ':')
+            end--;
+        snprintf(end, sizeof check->text - (size_t)(end - check->text), ": too few stories");
+        check->holds = false;
+    }
     return check;
 }
 

@@ -411,7 +411,7 @@ static void add_answers(const tale *t, const guess *guesses, size_t family, pres
     }
 }
 
-static bool ask_batch(comparison *c, const tale *tales, size_t n, guess *guesses, presses *x)
+static bool ask_about_presses(comparison *c, const tale *tales, size_t n, guess *guesses, presses *x)
 {
     question questions[READER_BATCH];
     for (size_t j = 0; j < n; j++)
@@ -437,7 +437,7 @@ static bool ask_about_switch(comparison *c, presses *x)
         console_progress("the switch, story %zu of %zu", i, c->n_stories);
         for (size_t j = 0; done && j < n; j++)
             done = tale_tell(&tales[j], &c->models[0], &settings, c->seed, i + j);
-        done = done && ask_batch(c, tales, n, guesses, x);
+        done = done && ask_about_presses(c, tales, n, guesses, x);
     }
     free(tales);
     free(guesses);
@@ -486,15 +486,16 @@ bool compare_switch(comparison *c, finding *f)
                                  "family", "share of right answers", 2);
     after->high = 1;
     after->apart = true;
-    chart_line(after, "in the box", '#', CHART_GPT);
-    trainings_lines(after);
+    double of[N_FAMILIES][N_TRAININGS], *bundled = chart_line(after, "in the box", '#', CHART_GPT);
+    for (size_t i = 0; i < N_FAMILIES; i++)
+        for (size_t k = 0; k < N_TRAININGS; k++)
+            of[i][k] = trainings[i][k].presses;
+    trainings_lines(after, of);
     double *chance_of_two = chart_line(after, "chance", '-', CHART_REFERENCE);
     for (size_t i = 0; i < N_FAMILIES; i++) {
         chart_x(after, families[i].name);
         chance_of_two[i] = 0.5;
-        after->lines[0].y[i] = trainings[i][BUNDLED_TRAINING].presses;
-        after->lines[1].y[i] = trainings[i][0].presses;
-        after->lines[2].y[i] = trainings[i][2].presses;
+        bundled[i] = of[i][BUNDLED_TRAINING];
     }
     return true;
 }

@@ -72,14 +72,17 @@ bool compare_learned(comparison *c, finding *f)
         add_tale(c, i, &l);
     if (!count_words(c, &l))
         return false;
-    double n = (double)l.n_tokens;
+    double n = (double)l.n_tokens, of[N_FAMILIES][N_TRAININGS];
     chart *picture =
         finding_chart(f, "learned", "How well each family predicts fresh stories", "family", "bits per token", 3);
     picture->apart = true;
     chart *table = finding_chart(f, "learned-numbers", "The same in numbers", "", "", 3);
     table->table = true;
     double *model = chart_line(picture, "in the box", '#', CHART_GPT);
-    trainings_lines(picture);
+    for (size_t i = 0; i < N_FAMILIES; i++)
+        for (size_t k = 0; k < N_TRAININGS; k++)
+            of[i][k] = l.entropy / n * (1 + trainings[i][k].above / 100);
+    trainings_lines(picture, of);
     double *entropy = chart_line(picture, "entropy", '-', CHART_REFERENCE);
     double *per_byte = chart_line(table, "bits per byte", ' ', CHART_GPT);
     double *exact = chart_line(table, "entropy, bits per byte", ' ', CHART_GPT);
@@ -92,8 +95,6 @@ bool compare_learned(comparison *c, finding *f)
         chart_x(table, families[i].name);
         model[i] = l.bits[i] / n;
         entropy[i] = l.entropy / n;
-        picture->lines[1].y[i] = entropy[i] * (1 + trainings[i][0].above / 100);
-        picture->lines[2].y[i] = entropy[i] * (1 + trainings[i][2].above / 100);
         words[i] = l.frequencies / n;
         per_byte[i] = l.bits[i] / (double)l.n_bytes;
         exact[i] = l.entropy / (double)l.n_bytes;
