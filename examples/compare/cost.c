@@ -54,10 +54,10 @@ static void stopwatch_close(stopwatch *w)
 }
 
 /* Seconds for the tokens [first, first + n) with a state that holds the tokens before them: the best of all tries that
-   begin within so many seconds, and of three at least; negative after an error message. */
+   begin within so many seconds, of a single token three at least; negative after an error message. */
 static double best_of(stopwatch *w, double seconds, size_t first, size_t n, float *logits)
 {
-    enum { FEWEST = 3 };
+    const int fewest = n > 1 ? 1 : 3; /* a prompt takes a second, in which a short disturbance counts little */
     double best = -1;
     int n_tries = 0;
     ink_state_reset(w->before);
@@ -66,7 +66,7 @@ static double best_of(stopwatch *w, double seconds, size_t first, size_t n, floa
         !console_ok(w->ctx, ink_state_copy(w->ctx, w->before, w->state)))
         return -1;
     const double begin = console_seconds();
-    for (double start = begin; n_tries < FEWEST || start - begin < seconds; start = console_seconds(), n_tries++) {
+    for (double start = begin; n_tries < fewest || start - begin < seconds; start = console_seconds(), n_tries++) {
         if (!console_ok(w->ctx, ink_model_forward(w->ctx, w->lm->model, w->state, w->tokens + first, n, logits)))
             return -1;
         const double took = console_seconds() - start;

@@ -19,10 +19,11 @@ run_page() {
          below && /^    / { print substr($0, 5) > (name ".txt"); next }
          /./ { below = 0 }' "examples/$1.md"
     for script in [0-9]*.sh; do
-        # compare takes half a minute, and has a test of its own; quantise of everything some seconds, so that only the
-        # gate runs it; models to be fetched are not here.
+        # compare takes half a minute, and has a test of its own; quantise of everything and understand some seconds, so
+        # that only the gate runs them; models to be fetched are not here.
         sed -i '/^build\/examples\/compare/d' "$script"
-        [ "${INKLING_TEST_ALL:-0}" = 1 ] || sed -i '/^build\/examples\/quantise$/d' "$script"
+        [ "${INKLING_TEST_ALL:-0}" = 1 ] ||
+            sed -i '/^build\/examples\/quantise$/d; /^build\/examples\/understand$/d' "$script"
         [ -s "$script" ] && ! grep -qE 'SmolLM2|llama-cli' "$script" || continue
         # A command whose lines are shown may end in "no", as stories --read does.
         sh -e "$script" >output 2>errors || [ -e "${script%.sh}.txt" ] || { cat "$script" errors; exit 1; }
