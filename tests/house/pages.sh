@@ -56,5 +56,5 @@ awk -f "$1/tests/house/figures.awk" "$1/examples/learning.md" "$1/examples/drawi
 echo "learning, head.svg: the figures are right"
 awk -f "$1/tests/house/scale.awk" "$1/examples/train/log.md" "$1/examples/plots/scale.svg" "$1/examples/README.md" || exit 1
 echo "scale.svg: it shows what log.md says"
-awk -f "$1/tests/house/log.awk" "$1/examples/train/log.md" "$1/examples/README.md" || exit 1
-echo "README: it quotes log.md"
+awk -f "$1/tests/house/log.awk" "$1/examples/train/log.md" "$1/tests/README.md" "$1/examples/README.md" || exit 1
+echo "README: it quotes log.md and what was measured"
