@@ -237,16 +237,20 @@ static void gates_make_the_state(void **state)
         assert_true(fabsf(o[k] * tanhf(c_after[k]) - h_after[k]) < 2e-3F);
     }
     free(out);
-    out = output_of(run(LOOKINSIDE, MODELS "/gru", text, "--step"));
-    numbers_of(out, "h, the state so far", 0, h);
-    numbers_of(out, "r = sigma(W_r x + b_r + U_r h + c_r)", 0, r);
-    numbers_of(out, "z = sigma(W_z x + b_z + U_z h + c_z)", 0, z);
-    numbers_of(out, "n = tanh(W_n x + b_n + r * (U_n h + c_n))", 0, n);
-    numbers_of(out, "h' = (1 - z) * n + z * h", 0, h_after);
-    for (size_t k = 0; k < 6; k++)
-        assert_true(fabsf((1 - z[k]) * n[k] + z[k] * h[k] - h_after[k]) < 2e-3F);
-    assert_memory_not_equal(r, z, sizeof r);
-    free(out);
+    /* A translator has three cells: its encoder's in both directions, and its decoder's. */
+    for (size_t cell = 0; cell < 4; cell++) {
+        const size_t nth = cell > 0 ? cell - 1 : 0;
+        out = output_of(run(LOOKINSIDE, cell == 0 ? MODELS "/gru" : MODELS "/translate_gru", text, "--step"));
+        numbers_of(out, cell < 3 ? "h, the state so far" : "h = d_0", cell < 3 ? nth : 0, h);
+        numbers_of(out, "r = sigma(W_r x + b_r + U_r h + c_r)", nth, r);
+        numbers_of(out, "z = sigma(W_z x + b_z + U_z h + c_z)", nth, z);
+        numbers_of(out, "n = tanh(W_n x + b_n + r * (U_n h + c_n))", nth, n);
+        numbers_of(out, "h' = (1 - z) * n + z * h", nth, h_after);
+        for (size_t k = 0; k < 6; k++)
+            assert_true(fabsf((1 - z[k]) * n[k] + z[k] * h[k] - h_after[k]) < 2e-3F);
+        assert_memory_not_equal(r, z, sizeof r);
+        free(out);
+    }
 }
 
 /* A line of the end: a probability and what it is of. */

@@ -3,7 +3,8 @@
  *
  * The library calls keep_row() with every value that it computes, by name (inkling/model.h). Afterwards one function
  * for each kind of network walks through them in the order of the computation and says what each of them is:
- * walk_window() for an MLP, walk_cell() for RNN, GRU and LSTM, walk_block() for Transformers. They read like the pages:
+ * walk_window() for an MLP, walk_layer() for RNN, GRU and LSTM, walk_block() for Transformers. They read like the
+ * pages:
  *
  *     x = E w + P t                                        [128]     the formula, and the shape
  *         -0.230 -0.019 -0.165 ... from -0.697 to 0.793              the first numbers
@@ -96,13 +97,14 @@ static void keep_row(void *user, const char *name, const ink_tensor *traced)
         v = &s->values[s->n_values++];
         memcpy(v->name, name, strlen(name) + 1);
     }
-    if (v->turn != s->turn) { /* the first call of this run */
+    if (v->turn != s->turn || s->last_rows) { /* the first call of this run, or each for a word of a source */
         free(v->before);
         v->before = v->row;
         v->row = NULL;
-        v->n_rows = 0;
-        v->turn = s->turn;
     }
+    if (v->turn != s->turn)
+        v->n_rows = 0;
+    v->turn = s->turn;
     const bool alone = rows == 1 && v->n_rows == 0;
     const size_t first = v->n_rows, row = s->last_rows ? rows - 1 : alone ? 0 : s->row - first;
     v->n_rows += rows;
@@ -290,26 +292,19 @@ static void walk_window(step *s)
 
 /* ---- recurrent networks ----------------------------------------------------------------------------------------- */
 
-/* What layer i makes of x, and of h and c of the step before. */
-static void walk_cell(step *s, size_t i, const char *input)
+/* What the cell in the scope makes of x, and of h and c of the step before, which are 0 if h is NULL. */
+static void walk_cell(step *s, const float *h, const float *c, const char *h_formula, const char *c_formula)
 {
     char word[NAME];
-    const value *first = find(s, "first_state");
-    step_heading("Layer %zu%s", i + 1, input);
-    enter(s, "rnn.l%zu.", i);
-    const value *state = find(s, "h"), *memory = find(s, "c");
-    const size_t size = state->width, n_gates = width_of(s, "gates") / size;
-    if (s->at > 0)
-        step_row("h, the state so far", "", state->before, size, "");
-    else if (first != NULL)
-        step_row("h = d_0", "", first->row + i * size, size, "");
+    const size_t size = width_of(s, "h"), n_gates = width_of(s, "gates") / size;
+    const bool is_lstm = find(s, "c") != NULL;
+    if (h != NULL)
+        step_row(h_formula, "", h, size, "");
     else
-        puts("  h, before the first word, is 0");
-    if (memory != NULL) {
-        if (s->at > 0)
-            step_row("c, the memory so far", "", memory->before, size, "");
-        else if (first != NULL)
-            step_row("c = c_0", "", first->row + (s->lm->info->n_layers + i) * size, size, "");
+        puts(is_lstm ? "  h and c, before the first word, are 0" : "  h, before the first word, is 0");
+    if (is_lstm) {
+        if (h != NULL)
+            step_row(c_formula, "", c, size, "");
         show_part(s, "gates", 0, size, "", CELL("lstm_step"), "i = sigma(W_i x + U_i h + b_i)");
         show_part(s, "gates", size, size, "", CELL("lstm_step"), "f = sigma(W_f x + U_f h + b_f)");
         show_part(s, "gates", 2 * size, size, "", CELL("lstm_step"), "g = tanh(W_g x + U_g h + b_g)");
@@ -327,28 +322,53 @@ static void walk_cell(step *s, size_t i, const char *input)
         show_part(s, "h", 0, size, "", CELL("rnn_step"), "h' = %s(W x + b + U h + c)",
                   setting(s, "nonlinearity", "tanh", word));
     }
+}
+
+/* A step of layer i, behind the word before, behind what the source left, or behind nothing. */
+static void walk_layer(step *s, size_t i, const char *input)
+{
+    static const char h_so_far[] = "h, the state so far", c_so_far[] = "c, the memory so far";
+    const value *first = find(s, "first_state");
+    step_heading("Layer %zu%s", i + 1, input);
+    enter(s, "rnn.l%zu.", i);
+    const value *state = find(s, "h"), *memory = find(s, "c");
+    if (s->at > 0)
+        walk_cell(s, state->before, memory != NULL ? memory->before : NULL, h_so_far, c_so_far);
+    else if (first != NULL)
+        walk_cell(s, first->row + i * state->width, first->row + (s->lm->info->n_layers + i) * state->width, "h = d_0",
+                  "c = c_0");
+    else
+        walk_cell(s, NULL, NULL, "", "");
     leave(s);
 }
 
-/* The states of the last layer of a recurrent encoder, and the first state of the decoder. */
+/* The last step of each layer and direction of a recurrent encoder. */
 static void walk_recurrent_source(step *s)
 {
-    char shape[NAME], name[NAME];
-    size_t last = 0;
-    for (enter(s, "encoder.rnn.l%zu.", 1); find(s, "h") != NULL; enter(s, "encoder.rnn.l%zu.", last + 1))
-        last++;
-    enter(s, "encoder.rnn.l%zu", last);
-    const char *places = find(s, ".c") != NULL       ? CELL("lstm_step")
-                         : find(s, ".gates") != NULL ? CELL("gru_step")
-                                                     : CELL("rnn_step");
+    char shape[NAME];
+    snprintf(shape, sizeof shape, "words %zu, %zu", s->text->n_source, width_of(s, "encoder.embedding"));
     step_heading("The source, read by the encoder");
-    snprintf(shape, sizeof shape, "words %zu, %zu", s->text->n_source, width_of(s, ".h"));
-    show_part(s, ".h", 0, 0, shape, places, "h_s = cell(E w_s, h_(s-1)), here of the last word");
-    snprintf(name, sizeof name, "_reverse.h");
-    show_part(s, name, 0, 0, shape, places, "the same backwards, here of the first word");
+    show_part(s, "encoder.embedding", 0, 0, shape, "pages/rnn.c:forward layers/embedding.c:ink_embedding_run",
+              "x_s = E w_s, here of the last word");
+    size_t n = 0;
+    for (enter(s, "encoder.rnn.l%zu.", n); find(s, "h") != NULL; enter(s, "encoder.rnn.l%zu.", n))
+        n++;
+    for (size_t i = 0; i < n; i++) {
+        if (!shows_layer(s, i, n))
+            continue;
+        for (int backwards = 0; backwards < 2; backwards++) {
+            enter(s, backwards ? "encoder.rnn.l%zu_reverse." : "encoder.rnn.l%zu.", i);
+            const value *h = find(s, "h"), *c = find(s, "c");
+            if (h == NULL)
+                continue;
+            step_heading("Layer %zu of the encoder, %s: x is %s", i + 1,
+                         backwards ? "backwards, here at the first word" : "here at the last word",
+                         i == 0 ? "x_s" : "the states below");
+            walk_cell(s, h->before, c != NULL ? c->before : NULL, "h, the state so far", "c, the memory so far");
+        }
+    }
     leave(s);
-    show(s, "first_state", "d_0 = s(B h_S + b), the first state of the decoder",
-         "models/encoder_decoder.c:cross_bridge");
+    puts("  h_s: the state h' of word s, in each direction");
 }
 
 static void walk_recurrent(step *s)
@@ -357,19 +377,21 @@ static void walk_recurrent(step *s)
     if (reads)
         walk_recurrent_source(s);
     step_heading(reads ? "The decoder" : "The word");
+    show(s, "first_state", "d_0 = s(B h' + b), h': the last states of the encoder",
+         "models/encoder_decoder.c:cross_bridge");
     show(s, "embedding", reads ? "y = E w" : "x = E w", "pages/rnn.c:forward layers/embedding.c:ink_embedding_run");
     show_looks(s, "attn.weights", "a = softmax(v . tanh(W h + U h_s)), h: the state so far",
                "layers/additive.c:additive_task", true);
     const bool attends = find(s, "attn.weights") != NULL, has_context = find(s, "context") != NULL;
-    show(s, "context", attends ? "c_t = sum over s of a_s h_s" : "c_t = h_S, the last state of the encoder",
+    show(s, "context", attends ? "c_t = sum over s of a_s h_s" : "c_t = h', the last states of the encoder",
          attends ? "layers/additive.c:additive_task" : "models/run.c:run_recurrent");
     for (size_t i = 0; i < s->lm->info->n_layers; i++)
         if (shows_layer(s, i, s->lm->info->n_layers))
-            walk_cell(s, i,
-                      i > 0         ? ": x is the state below"
-                      : has_context ? ": x is y with c_t beside it"
-                      : reads       ? ": x is y"
-                                    : "");
+            walk_layer(s, i,
+                       i > 0         ? ": x is the state below"
+                       : has_context ? ": x is y with c_t beside it"
+                       : reads       ? ": x is y"
+                                     : "");
 }
 
 /* ---- Transformers ----------------------------------------------------------------------------------------------- */
