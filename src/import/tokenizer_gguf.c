@@ -292,7 +292,8 @@ static ink_result read_llama(vocab_reader *r)
 const ink_pre ink_pres[] = {
     {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", INK_PATTERN_LLAMA3,
      .whole_words = true, .bos = true},
-    {"smaug-bpe dbrx glm4 chatglm-bpe", INK_PATTERN_LLAMA3, .nfc = false},
+    {"glm4", INK_PATTERN_LLAMA3, .whole_words = true},
+    {"smaug-bpe dbrx chatglm-bpe", INK_PATTERN_LLAMA3, .nfc = false},
     {"qwen2 megrez f2llmv2", INK_PATTERN_QWEN2, .nfc = true},
     {"deepseek-r1-qwen kormo stablelm2 hunyuan solar-open grok-2", INK_PATTERN_QWEN2, .nfc = false},
     {"qwen35", INK_PATTERN_QWEN35, .nfc = true},
