@@ -11,6 +11,8 @@
 #include "counting.h"
 #include "numbers.h"
 
+#include "../src/import/tokenizer_import.h"
+
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
 typedef struct bytes {
@@ -422,30 +424,54 @@ static void every_key_has_its_meaning(ink_context *ctx, counting *memory)
     }
 }
 
-/* Every name of a pattern that llama.cpp has and that runs here, with a text that it cuts in its own way: a number of
-   four digits, and a word of letters in both cases. */
-static void names_of_patterns_open(ink_context *ctx, counting *memory)
+/* Names of patterns: those of ink_pres are those of gguf_pre.txt, and each gives the ids of Hugging Face's library for
+   what llama.cpp says of the name. The texts tell apart all patterns, and all settings that go with them. */
+static void names_of_patterns_mean_what_llama_cpp_says(ink_context *ctx, counting *memory)
 {
-    static const char *const names[] = {
-        "gpt-2",      "phi-2",          "jina-es",     "jina-de",   "jina-v1-en", "jina-v2-es",
-        "jina-v2-de", "jina-v2-code",   "roberta-bpe", "mpt",       "olmo",       "modern-bert",
-        "llama3",     "llama-v3",       "llama-bpe",   "falcon3",   "pixtral",    "lfm2",
-        "dbrx",       "smaug-bpe",      "qwen2",       "f2llmv2",   "qwen35",     "deepseek-r1-qwen",
-        "smollm",     "starcoder",      "refact",      "command-r", "exaone",     "codeshell",
-        "tekken",     "gpt-4o",         "llama4",      "kanana2",   "glm4",       "stablelm2",
-        "megrez",     "granite-docling"};
+    enum { N_TEXTS = 6 };
+    static char tokens[1 << 12], merges[1 << 12], texts[N_TEXTS][64];
+    size_t sizes[N_TEXTS], size, n_names = 0, n_known = 0;
+    char *lines = test_read_tokenizer("gguf_pre", ".txt", &size), *next = lines, *column = NULL;
     (void)memory;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char value[64];
-        ink_tokenizer *tokenizer;
-        ink_token ids[64];
-        size_t n;
-        snprintf(value, sizeof value, "str:%s", names[i]);
-        assert_ok(ctx, open_rows(ctx, gpt2, &(row){".pre", value}, 1, &tokenizer));
-        assert_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, "ab 1111", 7, INK_ENCODE_DEFAULT, ids, 64, &n));
-        assert_int_equal(n, 6);
-        ink_tokenizer_free(tokenizer);
+    snprintf(tokens, sizeof tokens, "str[]:%s", strtok_r(NULL, "\n", &next));
+    snprintf(merges, sizeof merges, "str[]:%s", strtok_r(NULL, "\n", &next));
+    char *line = strtok_r(NULL, "\n", &next);
+    for (size_t i = 0; i < N_TEXTS; i++)
+        sizes[i] = test_parse_bytes(strtok_r(i == 0 ? line : NULL, " ", &column), texts[i]);
+    while ((line = strtok_r(NULL, "\n", &next)) != NULL) {
+        ink_token expected[N_TEXTS + 1][64];
+        size_t n_expected[N_TEXTS + 1];
+        char *names = strtok_r(line, " ", &column), *comma = names;
+        for (size_t i = 0; i <= N_TEXTS; i++)
+            n_expected[i] = test_parse_ids(strtok_r(NULL, " ", &column), expected[i]);
+        for (char *name; (name = strtok_r(NULL, ",", &comma)) != NULL; n_names++) {
+            char value[64];
+            ink_tokenizer *tokenizer;
+            snprintf(value, sizeof value, "str:%s", name);
+            const row changes[] = {{".pre", value},       {".tokens", tokens},        {".merges", merges},
+                                   {".token_type", NULL}, {".bos_token_id", "u32:0"}, {".seperator_token_id", "u32:1"}};
+            assert_ok(ctx, open_rows(ctx, gpt2, changes, sizeof changes / sizeof changes[0], &tokenizer));
+            for (size_t i = 0; i <= N_TEXTS; i++) { /* the last are the first two as a pair */
+                const size_t first = i % N_TEXTS;
+                const ink_encode_input input = {.text = texts[first],
+                                                .size = sizes[first],
+                                                .pair = i == N_TEXTS ? texts[1] : NULL,
+                                                .pair_size = i == N_TEXTS ? sizes[1] : 0,
+                                                .flags = INK_ENCODE_DEFAULT};
+                ink_token ids[64];
+                size_t n;
+                assert_ok(ctx, ink_tokenizer_encode_input(ctx, tokenizer, &input, ids, NULL, NULL, 64, &n));
+                if (n != n_expected[i] || memcmp(ids, expected[i], n * sizeof *ids) != 0)
+                    fail_msg("%s: text %zu has other ids than the reference's", name, i);
+            }
+            ink_tokenizer_free(tokenizer);
+        }
     }
+    for (const ink_pre *pre = ink_pres; pre->names != NULL; pre++)
+        for (const char *at = pre->names; at != NULL; at = strchr(at + 1, ' '))
+            n_known++;
+    assert_int_equal(n_names, n_known);
+    free(lines);
 }
 
 /* What a tokenizer says about itself. */
@@ -512,9 +538,12 @@ static void files_are_found_by_any_path(ink_context *ctx, counting *memory)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        counted_test(wrong_values_are_refused),    counted_test(damaged_files_do_no_harm),
-        counted_test(memory_may_end_anywhere),     counted_test(every_key_has_its_meaning),
-        counted_test(names_of_patterns_open),      counted_test(control_tokens_are_known),
+        counted_test(wrong_values_are_refused),
+        counted_test(damaged_files_do_no_harm),
+        counted_test(memory_may_end_anywhere),
+        counted_test(every_key_has_its_meaning),
+        counted_test(names_of_patterns_mean_what_llama_cpp_says),
+        counted_test(control_tokens_are_known),
         counted_test(files_are_found_by_any_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,11 @@
 #!/bin/sh
 # pointers.sh SOURCE_DIR - what the pages point to is there: `path:function` and [`file:function`](path) name a function
 # that this file defines, `path` alone a file or a folder, and every link and picture a file beside the page, or a heading in it.
+# The table of names under tokenizer.ggml.pre has those of ink_pres.
 set -u
 cd "$1" || exit 1
-report=$(mktemp)
-trap 'rm -f "$report"' EXIT
+report=$(mktemp) names=$(mktemp)
+trap 'rm -f "$report" "$names"' EXIT
 
 # defines FILE FUNCTION: a definition begins in the first column and ends in no semicolon.
 defines() {
@@ -46,6 +47,10 @@ for page in README.md examples/*.md examples/train/README.md src/README.md src/i
             echo "$page: no heading for $link"
     done >>"$report"
 done
+sed -n '/^const ink_pre ink_pres/,/^};/p' src/import/tokenizer_gguf.c | grep -o '"[^"]*"' | tr -d '"' | tr -s ' ' '\n' | sort >"$names"
+sed -n '/^| `tokenizer.ggml.pre` |/,/^$/p' src/import/README.md | sed -e 1,2d -e 's/^| \([^|]*\) |.*/\1/; s/([^)]*)//g; s/ and /,/g' |
+    tr -s ' ,;' '\n' | grep . | sort | diff "$names" - |
+    sed -n 's/^[<>]/src\/import\/README.md and ink_pres: only one of them has/p' >>"$report"
 if [ -s "$report" ]; then
     cat "$report"
     exit 1
