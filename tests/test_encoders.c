@@ -620,6 +620,73 @@ static void a_bidirectional_model_reads_whole_texts(void **unused)
     encoder_close(&f);
 }
 
+/* Folders of sentence-transformers are quantised while they open: products of at least 16 outputs and 32 inputs. In
+   `sentence_dense` these are the layers behind the pooling; with modules.json and a pooling the bundled BERT is such a
+   folder, too, and has nothing else. The vectors stay close. */
+static void sentence_encoders_may_be_quantised(void **unused)
+{
+    static const char modules[] = "[{\"idx\": 0, \"name\": \"0\", \"path\": \"\", \"type\": "
+                                  "\"sentence_transformers.models.Transformer\"}, {\"idx\": 1, \"name\": \"1\", "
+                                  "\"path\": \"1_Pooling\", \"type\": \"sentence_transformers.models.Pooling\"}]";
+    static const char pooling[] = "{\"word_embedding_dimension\": 128, \"pooling_mode_mean_tokens\": true}";
+    static const ink_type types[] = {INK_TYPE_NONE, INK_Q8_0, INK_Q4_0};
+    size_t config_size, weights_size;
+    char *config = test_read_file(MODELS "/bert", "config.json", &config_size);
+    char *weights = test_read_file(MODELS "/bert", "model.safetensors", &weights_size);
+    const ink_memory_file files[] = {{"config.json", config, config_size},
+                                     {"model.safetensors", weights, weights_size},
+                                     {"modules.json", modules, sizeof modules - 1},
+                                     {"1_Pooling/config.json", pooling, sizeof pooling - 1}};
+    const ink_memory_files list = {files, sizeof files / sizeof *files};
+    const ink_source bundled = ink_source_memory(&list);
+    encoder_fixture f;
+    (void)unused;
+    assert_true(config != NULL && weights != NULL);
+    encoder_open(&f, "sentence_dense", INK_POOLING_NONE);
+    for (int dense = 0; dense < 2; dense++) {
+        float *stored = NULL;
+        uint64_t n_bytes = 0;
+        for (size_t t = 0; t < 3; t++) {
+            const ink_model_options options = {.type = types[t], .source = dense ? NULL : &bundled};
+            encoder_fixture g = f;
+            double worst = 0, largest = 0;
+            size_t n;
+            assert_ok(f.ctx,
+                      ink_model_open(f.ctx, dense ? FIXTURES "/encoders/sentence_dense" : NULL, &options, &g.model));
+            g.encoder = ink_model_get_encoder(g.model);
+            float *vectors = encoder_run(f.ctx, &g, INK_EMBEDDING, &n);
+            assert_int_equal(n, f.n_texts * (dense ? 18 : 128));
+            for (size_t i = 0; t > 0 && i < n; i++) {
+                worst = fmax(worst, fabs((double)vectors[i] - (double)stored[i]));
+                largest = fmax(largest, fabs((double)stored[i]));
+            }
+            if (t > 0) {
+                const ink_block *block = g.model->transformer.stack.blocks;
+                print_message("%s %s: largest difference %.2f %% of the largest number\n",
+                              dense ? "sentence_dense" : "the bundled BERT", ink_type_name(types[t]),
+                              100 * worst / largest);
+                assert_true(worst > 0 && worst <= (t == 1 ? 0.06 : 0.3) * largest);
+                assert_true(ink_model_get_info(g.model)->n_bytes < n_bytes);
+                assert_int_equal(block->qkv.weight.type, dense ? INK_BF16 : types[t]);
+                assert_int_equal(block->down.weight.type, dense ? INK_BF16 : types[t]);
+                assert_int_equal(g.model->sentence.n_steps, dense ? 3 : 0);
+                for (size_t i = 0; dense && i < 2; i++)
+                    assert_int_equal(g.model->sentence.steps[i].dense.weight.type, types[t]);
+            }
+            n_bytes = ink_model_get_info(g.model)->n_bytes;
+            ink_model_free(g.model);
+            if (t > 0)
+                free(vectors);
+            else
+                stored = vectors;
+        }
+        free(stored);
+    }
+    encoder_close(&f);
+    free(config);
+    free(weights);
+}
+
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
 /* Memory that ends anywhere is a clean error, after which the same call works. */
@@ -843,6 +910,7 @@ int main(void)
         cmocka_unit_test(an_encoder_says_what_it_is),
         cmocka_unit_test(a_sentence_encoder_says_what_it_is),
         cmocka_unit_test(a_bidirectional_model_reads_whole_texts),
+        cmocka_unit_test(sentence_encoders_may_be_quantised),
         counted_test(the_same_call_works_after_memory_ran_out),
         counted_test(what_is_reserved_is_enough),
         context_test(values_that_are_not_finite_are_reported),

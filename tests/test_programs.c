@@ -198,7 +198,7 @@ static void inspects(void **state)
 static void weights_are_quantised(void **state)
 {
     static const char *const types[] = {"f32", "bf16", "f16", "q8", "q4"};
-    double bytes[5];
+    double bytes[5], first[3];
     (void)state;
     for (size_t i = 0; i < 5; i++) {
         char *said = without_commas(output_of(run(PROGRAMS "/inspect", MODELS "/gpt", "--type", types[i])));
@@ -219,6 +219,19 @@ static void weights_are_quantised(void **state)
     char *wrote = output_of(run(GENERATE, MODELS "/gru", "It was night.", "-n", "20", "-t", "0", "--type", "q4"));
     assert_true(strlen(wrote) > 20);
     free(wrote);
+    /* A Llama and a sentence encoder. */
+    for (size_t i = 0; i < 3; i++) {
+        const char *type = types[i == 0 ? 0 : i + 2];
+        char *said = without_commas(output_of(run(PROGRAMS "/inspect", FIXTURES "/quantise/pieces", "--type", type)));
+        bytes[i] = number_after(said, "KB (");
+        free(said);
+        said = output_of(run(PROGRAMS "/embed", FIXTURES "/encoders/sentence_dense", "the cat", "--type", type));
+        first[i] = strtod(said, NULL);
+        free(said);
+    }
+    assert_true(bytes[1] < 0.4 * bytes[0] && bytes[2] < 0.9 * bytes[1]);
+    assert_true(first[1] != first[0] && fabs(first[1] - first[0]) < 0.05);
+    assert_true(first[2] != first[1] && fabs(first[2] - first[0]) < 0.2);
     char *stored = output_of(run(PROGRAMS "/compare", "--only", "learned", "--stories", "2"));
     char *rounded = output_of(run(PROGRAMS "/compare", "--only", "learned", "--stories", "2", "--type", "q4"));
     assert_string_not_equal(stored, rounded);

@@ -596,9 +596,12 @@ static const char *const cached[] = {"tests/fixtures/models/llama", "tests/fixtu
                                      "examples/models/gpt"};
 static const ink_type caches[] = {INK_F16, INK_I8};
 
-/* These hold their weights as each of these types, too. Others are too small for it. */
-static const char *const quantised[] = {"examples/models/mlp", "examples/models/rnn", "examples/models/gru",
-                                        "examples/models/lstm", "examples/models/gpt"};
+/* These hold their weights as each of these types, too; of `llama` and `sentence_dense` a part is large enough. */
+static const char *const quantised[] = {
+    "examples/models/mlp", "examples/models/rnn",         "examples/models/gru",         "examples/models/lstm",
+    "examples/models/gpt", "tests/fixtures/models/llama", "tests/fixtures/models/qwen2",
+};
+static const char *const quantised_encoders[] = {"examples/models/bert", "tests/fixtures/encoders/sentence_dense"};
 static const ink_type quantised_types[] = {INK_Q8_0, INK_Q4_0};
 
 /* Encoders, and one of the things that each makes of a text, with its name in reference.safetensors; NULL: it has none,
@@ -636,6 +639,7 @@ static const ink_type types[] = {INK_F32, INK_BF16, INK_F16};
 #define N_CACHED (sizeof cached / sizeof *cached)
 #define N_CACHES (sizeof caches / sizeof *caches)
 #define N_QUANTISED (sizeof quantised / sizeof *quantised)
+#define N_QUANTISED_ENCODERS (sizeof quantised_encoders / sizeof *quantised_encoders)
 #define N_BLOCK_TYPES ((size_t)(INK_N_TYPES - INK_Q8_0))
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -769,6 +773,14 @@ static size_t model_of_folder(const char *folder)
     return i;
 }
 
+static size_t encoder_of_folder(const char *folder)
+{
+    size_t i = 0;
+    while (strcmp(encoders[i].folder, folder) != 0)
+        i++;
+    return i;
+}
+
 /* A matrix of random blocks of a quantised type. */
 static void open_blocks(subject *s, ink_context *ctx, ink_type type)
 {
@@ -828,8 +840,8 @@ bool subject_open(subject *s, ink_context *ctx, const char *root, size_t i)
         open_blocks(s, ctx, (ink_type)(INK_Q8_0 + (int)i));
     else if ((i -= N_BLOCK_TYPES) < 2 * N_QUANTISED)
         open_model(s, ctx, root, model_of_folder(quantised[i / 2]), quantised_types[i % 2], INK_F32);
-    else if ((i -= 2 * N_QUANTISED) < 2)
-        open_encoder(s, ctx, root, N_ENCODERS - 1, quantised_types[i]); /* the bundled one */
+    else if ((i -= 2 * N_QUANTISED) < 2 * N_QUANTISED_ENCODERS)
+        open_encoder(s, ctx, root, encoder_of_folder(quantised_encoders[i / 2]), quantised_types[i % 2]);
     else
         return false;
     return true;
