@@ -14,8 +14,8 @@
  * Beside a busy process one of the threads loses its processor now and then in the middle of a task, for 4 ms and more,
  * and all others wait for it. After such a stall a worker rests: it sleeps and takes no task until the caller, some
  * time later, lets it try again. A rest is eight times as long as the stall, in case that was the only one, and four
- * times as long as the rest before if the stall follows soon after it. So beside a process that stays busy one job in
- * some thousands waits, and not one in fifty.
+ * times as long as the rest before, but at most 0.4 s, if the stall follows soon after it. So beside a process that
+ * stays busy one job in some thousands waits, and not one in fifty. Whoever stalls while another rests joins that rest.
  */
 #include <string.h>
 
@@ -24,7 +24,7 @@
 #if !defined(INK_NO_THREADS)
 #include <stdatomic.h>
 
-#define SPIN_TURNS 2000 /* about 50 us where a pause is 140 cycles */
+#define SPIN_TURNS 2000 /* a tenth of a millisecond where a pause is 140 cycles */
 #define STALL_US ((size_t)500)
 #define LONGEST_REST_US 400000
 #define CALM_US 100000 /* without a stall: the next is not the work of the same process */
@@ -113,17 +113,18 @@ static void worker_main(void *argument)
     (void)ink_float_mode_enter(); /* a thread starts with the mode of the thread that started it */
     while (!atomic_load(&w->stopping)) {
         if (atomic_load(&me->resting))
-            ink_sleep_until(w->sleep, worker_has_rested, me); /* not counted: nobody wakes it for a job */
+            ink_sleep_until(w->sleep, worker_has_rested, me); /* not counted: a job need not wake it */
         else if (!workers_run_one(w, me))
             workers_wait(w, worker_is_needed, me);
     }
 }
 
 /*
- * Waits for the tasks that the workers have taken. If tasks are alike, threads run out of them within the time of one
- * task. If the last thread came more than half a millisecond later than that, and took more than twice the time of the
- * others, it has lost its processor: there are more threads than processors. Then a worker rests: the one that was
- * late, or any if it was the caller. Times are microseconds since `begin`.
+ * Waits for the tasks that the workers have taken. If tasks are alike and the caller ran some, a thread that is at work
+ * when the tasks run out needs no longer than it has taken so far, or twice as long if its processor is half as fast.
+ * If the last one comes half a millisecond after three times what the caller took, or the caller after three times what
+ * the workers took, it has lost its processor: there are more threads than processors. Then a worker rests: the one
+ * that was late, or any if it was the caller. Times are microseconds since `begin`.
  */
 static void workers_finish(ink_workers *w, uint64_t begin, bool alike)
 {
@@ -139,21 +140,23 @@ static void workers_finish(ink_workers *w, uint64_t begin, bool alike)
         size_t finished = atomic_load_explicit(&one->finished, memory_order_relaxed) - (size_t)begin;
         if (finished <= all && finished > last) { /* or it ran no task of this job */
             last = finished;
-            if (finished > 2 * mine + STALL_US)
+            if (finished > 3 * mine + STALL_US)
                 late = one;
         }
         if (!atomic_load(&one->resting))
             spare = one;
     }
-    if (late == NULL && last > 0 && mine > 2 * last + STALL_US)
+    if (late == NULL && last > 0 && mine > 3 * last + STALL_US)
         late = spare;
-    if (late != NULL) {
-        atomic_store(&late->resting, true);
-        w->some_rest = true;
+    if (late == NULL)
+        return;
+    atomic_store(&late->resting, true);
+    if (!w->some_rest) {
         w->rest = begin > w->rest_end + CALM_US ? 8 * (all - ink_size_min(mine, last)) : 4 * w->rest;
         w->rest = w->rest < LONGEST_REST_US ? w->rest : LONGEST_REST_US;
         w->rest_end = begin + all + w->rest;
     }
+    w->some_rest = true;
 }
 
 static void workers_end_rest(ink_workers *w)
@@ -248,9 +251,10 @@ void ink_workers_run(ink_workers *workers, ink_task_fn fn, void *job, size_t n_t
         atomic_store(&workers->unfinished, n_tasks);
         atomic_store(&workers->remaining, n_tasks); /* from here on a worker can take it */
         workers_wake(workers);
-        while (workers_run_one(workers, NULL)) {
-        }
-        workers_finish(workers, begin, alike);
+        size_t mine = 0;
+        while (workers_run_one(workers, NULL))
+            mine++;
+        workers_finish(workers, begin, alike && mine > 0);
         return;
     }
 #endif
