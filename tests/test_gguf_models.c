@@ -15,6 +15,7 @@
 #include "fixture.h"
 #include "gguf_edit.h"
 #include "layers.h"
+#include "numbers.h"
 
 #define FOLDER FIXTURES "/gguf_models"
 
@@ -389,6 +390,107 @@ static void every_tensor_is_needed(ink_context *ctx)
     }
 }
 
+/* Where the F16 scale (and the minimum) of a block are, by type; 255: there is none. MXFP4 has no scale of this kind.
+ */
+static const unsigned char scales[][2] = {
+    [INK_Q8_0 - INK_Q8_0] = {0, 255},   [INK_Q4_0 - INK_Q8_0] = {0, 255},   [INK_Q4_1 - INK_Q8_0] = {0, 2},
+    [INK_Q5_0 - INK_Q8_0] = {0, 255},   [INK_Q5_1 - INK_Q8_0] = {0, 2},     [INK_Q2_K - INK_Q8_0] = {80, 82},
+    [INK_Q3_K - INK_Q8_0] = {108, 255}, [INK_Q4_K - INK_Q8_0] = {0, 2},     [INK_Q5_K - INK_Q8_0] = {0, 2},
+    [INK_Q6_K - INK_Q8_0] = {208, 255}, [INK_IQ4_NL - INK_Q8_0] = {0, 255}, [INK_IQ4_XS - INK_Q8_0] = {0, 255},
+    [INK_MXFP4 - INK_Q8_0] = {255, 255}};
+
+/* Opens a file and runs a text that meets the first row of every tensor: what the sampler, or the encoder, says. */
+static ink_result run_damaged(ink_context *ctx, const gguf_edit *file, ink_type type)
+{
+    static const ink_token tokens[] = {0, 3, 0};
+    const ink_memory_files files = {&file->memory, 1};
+    const ink_source source = ink_source_memory(&files);
+    ink_model *model;
+    float out[3 * 300];
+    ink_result result;
+    assert_ok(ctx, ink_model_open(ctx, "m.gguf", &(ink_model_options){.source = &source, .type = type}, &model));
+    assert_true(3 * 300 >= 3 * ink_model_get_info(model)->vocab_size);
+    if (ink_model_get_encoder(model) != NULL) {
+        const bool embeds = ink_model_encoding_size(model, INK_EMBEDDING) != 0;
+        const ink_text text = {.tokens = tokens, .n_tokens = 3, .output = out};
+        result = ink_model_encode(ctx, model, embeds ? INK_EMBEDDING : INK_LOGITS, &text, 1);
+    } else {
+        ink_state *state = fixture_state(ctx, model);
+        ink_sampler *sampler;
+        ink_token token;
+        assert_ok(ctx,
+                  ink_sampler_create(ctx, &(ink_sampler_options){0}, ink_model_get_info(model)->vocab_size, &sampler));
+        assert_ok(ctx, ink_model_forward(ctx, model, state, tokens, 3, out));
+        result = ink_sampler_pick(ctx, sampler, out, &token);
+        ink_sampler_free(sampler);
+        ink_state_free(state);
+    }
+    ink_model_free(model);
+    return result;
+}
+
+/* Read as floats, the values of the tensor's first block are not finite, and all others are. */
+static void first_block_is_not_finite(ink_context *ctx, const ink_source *source, const ink_weight *w)
+{
+    ink_weights *weights;
+    size_t n;
+    assert_ok(ctx, ink_weights_open_source(ctx, source, "m.gguf", &weights));
+    float *values = test_tensor(ctx, weights, w->name, &n);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(isfinite(values[i]) != 0, i >= ink_type_block(w->type).elements);
+    free(values);
+    ink_weights_free(weights);
+}
+
+/* Bits that make a scale NaN or infinite are legal. A file opens with them, no value of the block is finite, and what
+   is computed with it is no token and no vector but INK_ERROR_NONFINITE: as floats, and in the blocks of the file,
+   where only an infinite sum may have a finite limit behind it (SiLU or GELU of -infinity, tanh, a logit of -infinity).
+ */
+static void scales_that_are_not_finite_are_reported(ink_context *ctx)
+{
+    static const unsigned bits[] = {0xFE01, 0x7C00, 0xFC00};
+    size_t n_cases = 0, n_quiet = 0;
+    for (size_t f = 0; f < N_LANGUAGE_MODELS + N_ENCODERS; f++) {
+        gguf_edit file;
+        char name[64];
+        ink_weights *weights;
+        snprintf(name, sizeof name, "%s.gguf",
+                 f < N_LANGUAGE_MODELS ? language_models[f] : encoders[f - N_LANGUAGE_MODELS]);
+        gguf_edit_read(&file, FOLDER, name);
+        const ink_memory_files files = {&file.memory, 1};
+        const ink_source source = ink_source_memory(&files);
+        assert_ok(ctx, ink_weights_open_source(ctx, &source, "m.gguf", &weights));
+        assert_ok(ctx, run_damaged(ctx, &file, INK_TYPE_NONE));
+        for (size_t i = 0; i < 2 * ink_weights_count(weights); i++) {
+            const ink_weight *w = ink_weights_at(weights, i / 2);
+            const size_t at = ink_type_is_quantised(w->type) ? scales[w->type - INK_Q8_0][i % 2] : 255;
+            unsigned char *scale = file.bytes + w->offset + at, good[2];
+            if (at == 255)
+                continue;
+            memcpy(good, scale, 2);
+            for (size_t b = 0; b < sizeof bits / sizeof *bits; b++) {
+                put_number(scale, bits[b], 2);
+                first_block_is_not_finite(ctx, &source, w);
+                const ink_result own = run_damaged(ctx, &file, INK_TYPE_NONE);
+                if (own != INK_ERROR_NONFINITE || run_damaged(ctx, &file, INK_F32) != INK_ERROR_NONFINITE) {
+                    const bool has_limit = strstr(w->name, "ffn_gate.") != NULL || strstr(w->name, "ffn_up.") != NULL ||
+                                           strcmp(w->name, "cls.weight") == 0 || strcmp(w->name, "output.weight") == 0;
+                    if (b == 0 || own != INK_OK || !has_limit)
+                        fail_msg("%s: '%s' (%s) with the bits %04x in its first block is not reported", name, w->name,
+                                 ink_type_name(w->type), bits[b]);
+                    n_quiet++;
+                }
+                n_cases++;
+            }
+            memcpy(scale, good, 2);
+        }
+        ink_weights_free(weights);
+        gguf_edit_free(&file);
+    }
+    print_message("%zu scales that are not finite, %zu of them with a finite limit\n", n_cases, n_quiet);
+    assert_true(n_cases > 500 && n_quiet < 40);
+}
+
 /* ---- what a file says ------------------------------------------------------------------------------------------- */
 
 /* Keys that change nothing: other widths, defaults spelled out, and what no result depends on. */
@@ -420,6 +522,9 @@ static void other_spellings_change_nothing(ink_context *ctx)
         {.fixture = "llama", .key = "llama.vision.block_count", .value = "u32 27"},
         {.fixture = "llama", .key = "llama.pooling_type", .value = "u32 0"},
         {.fixture = "llama", .key = "general.file_type", .value = "u32 7"},
+        {.fixture = "llama", .key = "general.file_type", .value = "u32 41"}, /* every tensor says its type */
+        {.fixture = "llama", .key = "general.file_type", .value = "u32 4294967295"},
+        {.fixture = "llama", .key = "general.file_type", .value = "i32 -1"},
         {.fixture = "gpt2", .key = "gpt2.attention.head_count_kv", .value = "u32 4"},
         {.fixture = "gpt2", .key = "gpt2.rope.dimension_count", .value = "u32 8"},
         {.fixture = "gemma3", .key = "gemma3.attention.sliding_window_pattern", .value = "u32 6"},
@@ -580,6 +685,7 @@ int main(void)
         context_test(a_file_stands_where_a_folder_does),
         cmocka_unit_test(a_wrong_key_is_refused),
         context_test(every_tensor_is_needed),
+        context_test(scales_that_are_not_finite_are_reported),
         context_test(other_spellings_change_nothing),
         context_test(a_file_with_an_output_for_labels_ranks),
         context_test(texts_end_where_llama_cpp_ends_them),
