@@ -227,7 +227,8 @@ static bool measures_type(size_t shape, ink_type type)
 /* Floats are left out if the kernel shares them with one that was measured. */
 static bool measure_shapes(bench *b, const product_data *d)
 {
-    static const ink_type types[] = {INK_F32, INK_BF16, INK_F16, INK_Q8_0, INK_Q4_0, INK_Q5_0, INK_Q4_K, INK_Q6_K};
+    static const ink_type types[] = {INK_F32,  INK_BF16, INK_F16,  INK_Q8_0, INK_Q4_0,
+                                     INK_Q4_1, INK_Q5_0, INK_Q4_K, INK_Q6_K};
     product_job job = {.ctx = console_context(b->n_threads, b->kernel), .x = d->x, .bias = d->bias, .y = d->y};
     bool fine = job.ctx != NULL;
     for (size_t shape = 0; fine && shape < N_SHAPES; shape++)

@@ -21,9 +21,9 @@
  *     itself cannot, and says so.
  *
  * Outside this promise: sequences with NaN or infinity among their activations (NaNs compare as one class: their bits
- * differ between processors); weights held as another element type, which are other weights; i386 with x87 arithmetic
- * and armv7, whose results are only close; a RoPE of type dynamic, which depends on the capacity of the state by
- * definition (rope.h); times.
+ * differ between processors); weights held as another element type, which are other weights; the sign of zeros with the
+ * kernels for SSE2 and WebAssembly; i386 with x87 arithmetic and armv7, whose results are only close; a RoPE of type
+ * dynamic, which depends on the capacity of the state by definition (rope.h); times.
  */
 #ifndef INKLING_CONTEXT_H
 #define INKLING_CONTEXT_H
