@@ -183,6 +183,13 @@ static void alignment_is_of(const char *folder, const char *title, const char *n
     }
     assert_non_null(strstr(out, "source: tom put the ball behind the fence because it was night . </s>\n"));
     assert_non_null(strstr(out, "answer: bam ieotgi ttaemune tom i ultari dwi e gong eul dueotda . </s>\n"));
+    char *longer =
+        output_of(run(LOOKINSIDE, MODELS "/translate_attention",
+                      "Tom put the ball behind the fence and Anna put the cup on the wall because it was night."));
+    assert_non_null(strstr(longer, "\nanswer: bam ieotgi ttaemune "));
+    for (const char *at = strstr(longer, "answer:"); *at != '\n' || at[1] == ' '; at += strcspn(at + 1, "\n") + 1)
+        assert_true(strcspn(at + 1, "\n") <= 80);
+    free(longer);
     ink_state_free(state);
     ink_encoded_free(in.encoded);
     free(in.tokens);

@@ -427,6 +427,12 @@ static void texts_of_any_length(void **state)
     char *out = output_of(run(LOOKINSIDE, MODELS "/mlp", "Anna", "--step"));
     assert_non_null(strstr(out, " words: (14 times <|endoftext|>) <|endoftext|> Anna\n"));
     free(out);
+    /* A head looks at three words, the last of them in the next line where they are long. */
+    out = output_of(run(LOOKINSIDE, MODELS "/gpt", "Anna and Tom had a cat with them. Anna fed the", "--step"));
+    assert_non_null(strstr(out, "\n      head 3: \".\" (word 10) 0.28, \"fed\" (word 12) 0.15,\n       \""));
+    assert_int_equal(count_of(out, "\" (word "), 2 * 4 * 3);
+    fits_80_columns(out);
+    free(out);
     for (size_t i = 0; i < 50; i++)
         strcat(text, " and Tom");
     out = output_of(run(LOOKINSIDE, MODELS "/gpt", text, "--at", "100"));

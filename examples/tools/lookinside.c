@@ -17,6 +17,7 @@
 #include "heat.h"
 #include "lm.h"
 #include "step.h"
+#include "step_lines.h"
 
 enum {
     MAX_TOKENS = 64, /* of a map, and of an answer */
@@ -26,7 +27,6 @@ enum {
     MAX_PANELS = 16,
     MAX_UNITS = 64,
     USUAL_UNITS = 16,
-    NAME = 48,
     LABEL = 32
 };
 
@@ -54,7 +54,7 @@ static cli line = {
     .about = "Shows what a model does with a text: the attention of every head, or gates and states over the words;\n"
              "with --step, one token through the network, value by value. FOLDER may be a .gguf file; the text -\n"
              "is what stdin holds. A second text is for encoders that read a question and a text.",
-    .samples = "  lookinside examples/models/gpt \"Anna and Tom had a cat with them. Anna fed the\"\n"
+    .samples = "  lookinside examples/models/gpt \"Anna and Tom had a cat. Anna fed the\"\n"
                "  lookinside examples/models/lstm \"It was night. Anna laughed. It was still\"\n"
                "  lookinside examples/models/rnn \"It was night. Anna laughed.\" --only 3,17,40\n"
                "  lookinside examples/models/mlp \"Anna and Tom\" --units 8\n"
@@ -62,8 +62,8 @@ static cli line = {
                "  lookinside examples/models/gpt \"Anna and Tom had a cat. Anna fed the\" --step\n"
                "  lookinside examples/models/lstm \"It was night. Anna laughed.\" --step --at 5\n"
                "  lookinside examples/models/bert \"Anna fed the [MASK].\" --step\n"
-               "  lookinside examples/models/answer \"Where is Tom?\" \"Tom was in the barn.\" --step\n"
-               "  lookinside examples/models/translate_transformer \"Tom put the ball in the box.\" --at 3\n"
+               "  lookinside examples/models/answer \"Where is Tom?\" \"Tom was in a barn.\" --step\n"
+               "  lookinside examples/models/translate_transformer \"The door was open.\" --at 3\n"
                "  lookinside examples/models/gpt \"Anna and Tom\" --values\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(2, 3, "FOLDER", "the text", "the second text"),
@@ -441,9 +441,12 @@ static void show_values(const traces *s)
 
 static void show_words(const char *what, const page *p)
 {
-    printf("%s", what);
-    for (size_t i = 0; i < p->n_tokens; i++)
-        printf(" %s", p->labels[i]);
+    char piece[STEP_WORD + 1];
+    size_t column = (size_t)printf("%s", what);
+    for (size_t i = 0; i < p->n_tokens; i++) {
+        snprintf(piece, sizeof piece, " %s", p->labels[i]);
+        column = step_piece(piece, column);
+    }
     putchar('\n');
 }
 

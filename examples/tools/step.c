@@ -223,24 +223,24 @@ static void show_looks(step *s, const char *name, const char *formula, const cha
     const ink_tokenizer *tokenizer = at_source || s->text->target == NULL ? s->lm->tokenizer : s->text->target;
     for (size_t head = 0; head < v->n_heads && head < MAX_HEADS; head++) {
         const float *a = v->row + head * v->width;
-        size_t last = SIZE_MAX;
-        size_t column = (size_t)printf("%6shead %zu:", "", head + 1);
-        for (size_t k = 0; k < N_LOOKS && k < v->width; k++) {
-            char look[STEP_WORD + NAME];
-            size_t best = SIZE_MAX; /* the largest below the last one */
+        size_t best[N_LOOKS], n_looks = 0, column = (size_t)printf("%6shead %zu:", "", head + 1);
+        while (n_looks < N_LOOKS) {
+            const size_t last = n_looks > 0 ? best[n_looks - 1] : SIZE_MAX;
+            size_t next = SIZE_MAX; /* the largest below the last one */
             for (size_t i = 0; i < v->width; i++) {
                 bool below = last == SIZE_MAX || a[i] < a[last] || (a[i] == a[last] && i > last);
-                if (below && (best == SIZE_MAX || a[i] > a[best]))
-                    best = i;
+                if (below && (next == SIZE_MAX || a[i] > a[next]))
+                    next = i;
             }
-            if (best == SIZE_MAX || best >= n_words)
+            if (next == SIZE_MAX || next >= n_words)
                 break;
-            column += (size_t)snprintf(look, sizeof look, "%s \"%s\" (word %zu) %.2f", k > 0 ? "," : "",
-                                       step_word(tokenizer, tokens[best], room), best + 1, (double)a[best]);
-            if (k > 0 && column > console_width())
-                break;
-            fputs(look, stdout);
-            last = best;
+            best[n_looks++] = next;
+        }
+        for (size_t k = 0; k < n_looks; k++) {
+            char look[STEP_WORD + NAME];
+            snprintf(look, sizeof look, " \"%s\" (word %zu) %.2f%s", step_word(tokenizer, tokens[best[k]], room),
+                     best[k] + 1, (double)a[best[k]], k + 1 < n_looks ? "," : "");
+            column = step_piece(look, column);
         }
         putchar('\n');
     }
