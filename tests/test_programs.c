@@ -38,6 +38,10 @@ static void helps(void **state)
         assert_memory_equal(p.out, "usage: ", 7);
         assert_true(strstr(p.out, names[i]) == p.out + 7);
         assert_non_null(samples);
+        /* Lines have up to 80 columns, but for a command with long paths. */
+        for (char *line = p.out, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
+            if (end - line > 80 && strncmp(line, "  embed tests/fixtures", 22) != 0)
+                fail_msg("%s: %.*s", names[i], (int)(end - line), line);
         /* Every invocation that is shown works, from the top of the sources. */
         for (command = strtok_r(samples + 13, "\n", &rest); command != NULL; command = strtok_r(NULL, "\n", &rest)) {
             const char *const shell[] = {"sh", "-c", command, NULL};
@@ -57,6 +61,14 @@ static void mistakes_are_answered(void **state)
         {{GENERATE, MODELS "/gpt"}, "the prompt is missing"},
         {{GENERATE, MODELS "/gpt", "a", "b"}, "one argument too many: 'b'"},
         {{GENERATE, MODELS "/gpt", "a", "--temperature", "1"}, "unknown option '--temperature'; here it is '-t'"},
+        {{GENERATE, MODELS "/gpt", "a", "--temprature", "1"},
+         "unknown option '--temprature'; here '--temperature' is '-t', and --help shows all"},
+        {{GENERATE, MODELS "/gpt", "a", "--temperatur", "1"}, "here '--temperature' is '-t'"},
+        {{GENERATE, MODELS "/gpt", "a", "--max-token", "1"}, "here '--max-tokens' is '-n'"},
+        {{PROGRAMS "/compare", "--story", "2"}, "unknown option '--story'; here it is '--stories'"},
+        {{PROGRAMS "/compare", "--storie", "2"}, "unknown option '--storie'; the nearest is '--stories'"},
+        {{PROGRAMS "/lookinside", MODELS "/gpt", "a", "--head", "1"}, "unknown option '--head'; --help shows all"},
+        {{PROGRAMS "/lookinside", MODELS "/gpt", "a", "--ehlp"}, "unknown option '--ehlp'; the nearest is '--help'"},
         {{GENERATE, MODELS "/gpt", "a", "--max_new_tokens=9"}, "unknown option '--max_new_tokens=9'; here it is '-n'"},
         {{GENERATE, MODELS "/gpt", "--prompt", "a"}, "unknown option '--prompt'; here the prompt needs no option"},
         {{PROGRAMS "/fill", MODELS "/bert", "a", "--max-tokens", "9"}, "unknown option '--max-tokens'; --help"},

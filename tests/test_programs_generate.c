@@ -456,26 +456,29 @@ static process run_in_shell(const char *command, const char *word, const char *c
 }
 
 /* Stdin is read for "-", and where no text is given, by all programs; its last end of a line is none of the text. Each
-   says so in its help in the same words, and to somebody who sits at it. */
+   says so in its help in the same words, and to somebody who sits at it, unless it has a usual text, which it takes
+   then. An empty stdin gives nothing: the usual text, or a refusal. */
 static void stdin_is_a_text_as_well(void **state)
 {
     static const char text[] = "Anna put the [MASK] in the box";
     static const struct {
-        const char *program[4], *what, *how;
-    } programs[] = {
-        {{PROGRAMS "/generate", MODELS "/gpt", "-n=5"}, "the prompt", ""},
-        {{PROGRAMS "/fill", MODELS "/bert", "-n=2"}, "the text", ""},
-        {{PROGRAMS "/lookinside", MODELS "/gpt", "--values"}, "the text", ""},
-        {{PROGRAMS "/score", MODELS "/gpt"}, "the text", ""},
-        {{PROGRAMS "/summarise", MODELS "/assistant"}, "a file", ""},
-        {{PROGRAMS "/embed", MODELS "/bert", "--pooling=mean"}, "a text", ", one a line"},
-        {{PROGRAMS "/classify", MODELS "/mood"}, "a text", ", one a line"},
-        {{PROGRAMS "/tag", MODELS "/tag"}, "a text", ", one a line"},
-        {{PROGRAMS "/translate", MODELS "/translate_gru"}, "a text", ", one a line"},
-        {{PROGRAMS "/answer", MODELS "/answer", "--context=" MODELS "/mood/config.json"}, "a question", ", one a line"},
-        {{PROGRAMS "/rnn", "lstm", "-n=5"}, "the prompt", NULL}, /* without one it has its own */
-        {{PROGRAMS "/mlp", "-n=5"}, "the prompt", NULL},
-        {{PROGRAMS "/transformer", "-n=5", "-t=0"}, "the prompt", NULL}};
+        const char *program[4], *what, *how, *usual;
+    } programs[] = {{{PROGRAMS "/generate", MODELS "/gpt", "-n=5"}, "the prompt", "", NULL},
+                    {{PROGRAMS "/fill", MODELS "/bert", "-n=2"}, "the text", "", NULL},
+                    {{PROGRAMS "/lookinside", MODELS "/gpt", "--values"}, "the text", "", NULL},
+                    {{PROGRAMS "/score", MODELS "/gpt"}, "the text", "", NULL},
+                    {{PROGRAMS "/summarise", MODELS "/assistant"}, "a file", "", NULL},
+                    {{PROGRAMS "/embed", MODELS "/bert", "--pooling=mean"}, "a text", ", one a line", NULL},
+                    {{PROGRAMS "/classify", MODELS "/mood"}, "a text", ", one a line", NULL},
+                    {{PROGRAMS "/tag", MODELS "/tag"}, "a text", ", one a line", NULL},
+                    {{PROGRAMS "/translate", MODELS "/translate_gru"}, "a text", ", one a line", NULL},
+                    {{PROGRAMS "/answer", MODELS "/answer", "--context=" MODELS "/mood/config.json"},
+                     "a question",
+                     ", one a line",
+                     NULL},
+                    {{PROGRAMS "/rnn", "lstm", "-n=5"}, "the prompt", "", "Anna and Tom"},
+                    {{PROGRAMS "/mlp", "-n=5"}, "the prompt", "", "Anna and Tom"},
+                    {{PROGRAMS "/transformer", "-n=5", "-t=0"}, "the prompt", "", "Anna and Tom"}};
     static const char piped[] = "printf '%s\\r\\n' \"$0\" | \"$@\"";
     char *folder = fresh_folder(), *file = join_path(folder, "text");
     int master, terminal = process_terminal(&master);
@@ -483,29 +486,40 @@ static void stdin_is_a_text_as_well(void **state)
     (void)state;
     write_file(folder, "text", "Anna put the [MASK] in the box\n", sizeof text);
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
-        const char *const *p = programs[i].program, *how = programs[i].how;
+        const char *const *p = programs[i].program, *how = programs[i].how, *usual = programs[i].usual;
         const bool takes_files = strstr(p[0], "score") != NULL || strstr(p[0], "summarise") != NULL;
         char words[128], *named = output_of(run_in_shell("\"$@\"", "", p, takes_files ? file : text));
         char *dashed = output_of(run_in_shell(piped, text, p, "-"));
         char *help = output_of(run(p[0], "--help"));
         assert_string_equal(dashed, named);
-        snprintf(words, sizeof words, "\n  -                     in place of %s%s: %s", programs[i].what,
-                 how != NULL ? ", or without any" : "", how != NULL && *how != '\0' ? "each line" : "all of stdin");
+        snprintf(words, sizeof words, "\n  -                     in place of %s, or without any: %s", programs[i].what,
+                 *how != '\0' ? "each line" : "all of stdin");
         if (strstr(help, words) == NULL)
             fail_msg("%s --help does not say%s", p[0], words);
-        if (how != NULL) {
-            char *left_out = output_of(run_in_shell(piped, text, p, NULL));
-            assert_string_equal(left_out, named);
+        char *left_out = output_of(run_in_shell(piped, text, p, NULL));
+        assert_string_equal(left_out, named);
+        free(left_out);
+        if (usual == NULL) {
             assert_int_equal(write(master, text, sizeof text - 1), sizeof text - 1);
             assert_int_equal(write(master, "\n\x04", 2), 2);
-            process asked = run_in_shell("\"$@\" <\"$0\"", ptsname(master), p, NULL);
-            assert_string_equal(asked.out, named);
-            snprintf(words, sizeof words, "(type %s%s; Ctrl-D at the beginning of a line ends)\n", programs[i].what,
-                     how);
-            if (strstr(asked.err, words) == NULL)
-                fail_msg("%s does not say %s", p[0], words);
-            process_free(&asked);
-            free(left_out);
+        } else {
+            free(named);
+            named = output_of(run_in_shell("\"$@\"", "", p, usual));
+        }
+        process asked = run_in_shell("\"$@\" <\"$0\"", ptsname(master), p, NULL);
+        assert_string_equal(asked.out, named);
+        snprintf(words, sizeof words, "(type %s%s; Ctrl-D at the beginning of a line ends)\n", programs[i].what, how);
+        if ((strstr(asked.err, words) == NULL) != (usual != NULL))
+            fail_msg("%s says, or does not say, %s", p[0], words);
+        process_free(&asked);
+        for (size_t k = 0; k < 2; k++) {
+            process empty = run_in_shell("\"$@\" </dev/null", "", p, k == 0 ? NULL : "-");
+            if (usual == NULL)
+                refused(empty, " is missing, and stdin is empty (--help shows how ");
+            else
+                assert_string_equal(empty.out, named);
+            if (usual != NULL)
+                process_free(&empty);
         }
         free(help);
         free(dashed);
@@ -520,6 +534,27 @@ static void stdin_is_a_text_as_well(void **state)
                                               MODELS "/gpt", NULL},
                         NULL),
             "stdin: byte 1 is zero, which no text has");
+    /* Those that say more than a continuation, and those that read something else than a text. */
+    char *first = output_of(run_with("Tom sang.", PROGRAMS "/first_light"));
+    assert_non_null(strstr(first, "\n    Tom sang.\n"));
+    free(first);
+    first = output_of(run(PROGRAMS "/first_light", "-"));
+    assert_non_null(strstr(first, "\n    Anna and Tom were in the garden. It was night."));
+    free(first);
+    char *chat = output_of(run_with("Hello.\n", PROGRAMS "/chat", MODELS "/assistant"));
+    char *dashed = output_of(run_with("Hello.\n", PROGRAMS "/chat", MODELS "/assistant", "-"));
+    assert_string_equal(dashed, chat);
+    free(dashed);
+    free(chat);
+    refused(run_with("Hello.\n", PROGRAMS "/chat", MODELS "/assistant", "Hello."),
+            "one argument too many: 'Hello.'; what you say is read from stdin");
+    process said_nothing = run(PROGRAMS "/chat", MODELS "/assistant");
+    assert_int_equal(said_nothing.code, 1);
+    assert_non_null(strstr(said_nothing.err, "chat: a line is missing, and stdin is empty ("));
+    process_free(&said_nothing);
+    refused(run(PROGRAMS "/stories", "--read"), "a story is missing, and stdin is empty");
+    refused(run(PROGRAMS "/answer", MODELS "/answer", "Who?", "--context", "-"), "the text is missing, and stdin is");
+    refused(run(PROGRAMS "/amp", "-"), "stdin: ");
 }
 
 /* The models wired by hand say, token for token, what generate says. */

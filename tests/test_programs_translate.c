@@ -179,9 +179,6 @@ static void paragraphs_are_put_together(void **state)
     text = output_of(run(TRANSLATE, FOLDERS "t5", "mi.", "", "lu mu? mi.", "-n", "5"));
     assert_string_equal(text, all);
     free(text);
-    text = output_of(run_with("", TRANSLATE, FOLDERS "t5"));
-    assert_string_equal(text, "");
-    free(text);
     free(a);
     free(b);
 }

@@ -10,9 +10,8 @@
 #include "vocabulary.h"
 
 #define END "<|endoftext|>"
-#define PROMPT "Anna and Tom"
 
-static const char *model_folder, *prompt_text = PROMPT;
+static const char *model_folder, *prompt_text;
 static char *typed; /* the prompt, if it comes from stdin */
 static uint64_t n_tokens = 200, seed = 1;
 static double temperature = 0.8;
@@ -42,7 +41,7 @@ static cli_outcome read_arguments(const cli *line, const char *const *models, si
                                      line->arguments[n + 1], line->name));
     if (line->n_arguments > n)
         prompt_text = line->arguments[n];
-    if (done && strcmp(prompt_text, "-") == 0)
+    if (done && (prompt_text == NULL || strcmp(prompt_text, "-") == 0))
         done = (prompt_text = typed = cli_read_stdin(line, prompt_text)) != NULL;
     return done ? CLI_RUN : CLI_ERROR;
 }
@@ -78,7 +77,7 @@ page_outcome page_open(page *p, const char *name, const char *usage, const char 
         .about = about,
         .samples = samples,
         .from_stdin = "the prompt",
-        .usual = PROMPT,
+        .usual = "Anna and Tom",
         CLI_OPTIONS(options),
         .n_most = 3,
     };
@@ -88,7 +87,7 @@ page_outcome page_open(page *p, const char *name, const char *usage, const char 
              several ? "; without a name it is the " : "", several ? models[0] : "");
     snprintf(samples, sizeof samples,
              "  %s\n  %s%s%s -n 100 \"Anna and Tom were in the garden.\"\n"
-             "  echo \"It was night.\" | %s -t 0 -n 50 -\n",
+             "  echo \"It was night.\" | %s -t 0 -n 50\n",
              name, name, several ? " " : "", several ? models[1] : "", name);
     *p = (page){.model = 0};
     cli_outcome outcome = cli_read(&line, argc, argv);

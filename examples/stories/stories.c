@@ -284,6 +284,8 @@ static bool read_stories(void)
         }
     }
     lines_close(&in);
+    if (outcome == LINES_END && n == 0)
+        return console_complain("a story is missing, and stdin is empty");
     return outcome == LINES_END && strange == 0;
 }
 

@@ -18,30 +18,28 @@ const char *cli_kernel;
 /* ---- options ---------------------------------------------------------------------------------------------------- */
 
 /*
- * The number of letters to change, insert or delete to turn a into b (Levenshtein 1966):
+ * The number of letters to change, insert or delete, and of neighbours to swap, to turn a into b [m] (Damerau 1964):
  *
- *     d(i, j) = min(d(i-1, j) + 1, d(i, j-1) + 1, d(i-1, j-1) + [a_i != b_j])
- *
- * row[j] is d(i, j); `diagonal` is d(i-1, j-1).
+ *     d(i, j) = min(d(i-1, j) + 1, d(i, j-1) + 1, d(i-1, j-1) + [a_i != b_j],
+ *                   d(i-2, j-2) + 1 if a_i = b_(j-1) and a_(i-1) = b_j)
  */
-static size_t edit_distance(const char *a, const char *b)
+static size_t edit_distance(const char *a, const char *b, size_t m)
 {
-    size_t row[MAX_NAME + 1], n = strlen(a), m = strlen(b);
+    size_t d[MAX_NAME + 1][MAX_NAME + 1], n = strlen(a);
     n = n < MAX_NAME ? n : MAX_NAME;
     m = m < MAX_NAME ? m : MAX_NAME;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+    for (size_t i = 0; i <= n; i++)
+        for (size_t j = 0; j <= m; j++) {
+            size_t best = i == 0 ? j : j == 0 ? i : d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            if (i > 0 && d[i - 1][j] + 1 < best)
+                best = d[i - 1][j] + 1;
+            if (j > 0 && d[i][j - 1] + 1 < best)
+                best = d[i][j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
+                best = d[i - 2][j - 2] + 1;
+            d[i][j] = best;
         }
-    }
-    return row[m];
+    return d[n][m];
 }
 
 /* What other programs call an option, or an argument, of these. Where -n counts something else than tokens, its help
@@ -54,7 +52,7 @@ static const struct {
      "-n", "token"},
     {" count num number amount stories ", "-n", ""},
     {" count num number n best n-best top ", "--best", ""},
-    {" count num number n amount ", "--stories", ""},
+    {" count num number n amount story ", "--stories", ""},
     {" token tokens position pos word index ", "--at", ""},
     {" top-k topk k ", "-k", ""},
     {" top-p topp p nucleus ", "-p", ""},
@@ -92,51 +90,56 @@ static const struct {
     {" text text-file file f input i ", "a file", ""},
 };
 
-/* The option or argument of this program that the letters mean; NULL if there is none. */
-static const char *meaning_of(const cli *line, const char *letters)
+/* True if this program has the option or the argument that row i speaks of. */
+static bool has_meaning(const cli *line, size_t i)
 {
-    char word[MAX_NAME + 3];
-    snprintf(word, sizeof word, " %s ", letters);
-    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
-        const char *means = meanings[i].means;
-        if (strstr(meanings[i].words, word) == NULL)
-            continue;
-        for (size_t k = 0; k < line->n_options; k++)
-            if (strcmp(line->options[k].name, means) == 0 && strstr(line->options[k].help, meanings[i].in_help) != NULL)
-                return means;
-        for (size_t k = 0; k < CLI_MAX_ARGUMENTS; k++)
-            if (line->names[k] != NULL && strcmp(line->names[k], means) == 0)
-                return means;
-        if (line->from_stdin != NULL && strcmp(line->from_stdin, means) == 0)
-            return means;
-    }
-    return NULL;
+    const char *means = meanings[i].means;
+    for (size_t k = 0; k < line->n_options; k++)
+        if (strcmp(line->options[k].name, means) == 0 && strstr(line->options[k].help, meanings[i].in_help) != NULL)
+            return true;
+    for (size_t k = 0; k < CLI_MAX_ARGUMENTS; k++)
+        if (line->names[k] != NULL && strcmp(line->names[k], means) == 0)
+            return true;
+    return line->from_stdin != NULL && strcmp(line->from_stdin, means) == 0;
 }
 
+/* Names what is nearest among the program's own options and what others call them. */
 static bool unknown_option(const cli *line, const char *text)
 {
-    char letters[MAX_NAME + 1]; /* without dashes and value */
-    const char *nearest = "--help";
+    char letters[MAX_NAME + 1], meant[MAX_NAME + 8] = ""; /* without dashes and value; the name elsewhere */
+    const char *nearest = "--help", *means = NULL;
     snprintf(letters, sizeof letters, "%.*s", (int)strcspn(text + strspn(text, "-"), "="), text + strspn(text, "-"));
     for (char *at = letters; *at != '\0'; at++)
         *at = *at >= 'A' && *at <= 'Z' ? (char)(*at - 'A' + 'a') : *at == '_' ? '-' : *at;
-    const char *means = meaning_of(line, letters);
-    if (means != NULL && *means == '-')
-        return console_complain("unknown option '%s'; here it is '%s', and --help shows all", text, means);
-    if (means != NULL)
-        return console_complain("unknown option '%s'; here %s needs no option, and --help shows all", text, means);
-    size_t least = edit_distance(letters, "help");
+    size_t least = edit_distance(letters, "help", 4);
     for (size_t i = 0; i < line->n_options; i++) {
-        const char *name = line->options[i].name;
-        size_t distance = edit_distance(letters, name + strspn(name, "-"));
+        const char *name = line->options[i].name + strspn(line->options[i].name, "-");
+        size_t distance = edit_distance(letters, name, strlen(name));
         if (distance < least) {
             least = distance;
             nearest = line->options[i].name;
         }
     }
-    if (least > 3 || 2 * least > strlen(letters)) /* not a slip of the keyboard */
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
+        const char *word = meanings[i].words + 1;
+        for (size_t size; has_meaning(line, i) && *word != '\0'; word += size + 1) {
+            size = strcspn(word, " ");
+            size_t distance = edit_distance(letters, word, size);
+            if (distance < least) {
+                least = distance;
+                means = meanings[i].means;
+                snprintf(meant, sizeof meant, "'--%.*s'", (int)size, word);
+            }
+        }
+    }
+    if (least > 3 || (least > 0 && 2 * least >= strlen(letters))) /* not a slip of the keyboard */
         return console_complain("unknown option '%s'; --help shows all", text);
-    return console_complain("unknown option '%s'; the nearest is '%s', and --help shows all", text, nearest);
+    if (means == NULL)
+        return console_complain("unknown option '%s'; the nearest is '%s', and --help shows all", text, nearest);
+    if (*means == '-')
+        return console_complain("unknown option '%s'; here %s is '%s', and --help shows all", text,
+                                least > 0 ? meant : "it", means);
+    return console_complain("unknown option '%s'; here %s needs no option, and --help shows all", text, means);
 }
 
 /* Stores the value. */
@@ -230,10 +233,11 @@ static void print_help(const cli *line)
     for (size_t i = 0; i < line->n_options; i++)
         print_entry(line->options[i].name, line->options[i].value, line->options[i].help);
     if (line->from_stdin != NULL) {
-        snprintf(help, sizeof help, "in place of %s%s: %s stdin", line->from_stdin,
-                 line->usual == NULL ? ", or without any" : "", line->by_line ? "each line of" : "all of");
+        snprintf(help, sizeof help, "in place of %s, or without any: %s stdin", line->from_stdin,
+                 line->by_line ? "each line of" : "all of");
         if (line->usual != NULL)
-            snprintf(help + strlen(help), sizeof help - strlen(help), " (without any: \"%s\")", line->usual);
+            snprintf(help + strlen(help), sizeof help - strlen(help), " (nothing there, or a terminal: \"%s\")",
+                     line->usual);
         print_entry("-", NULL, help);
     }
     if (line->n_most > 0)
@@ -283,17 +287,32 @@ static bool is_stdin(const char *argument) { return argument == NULL || strcmp(a
 
 const char *cli_file_name(const char *argument) { return is_stdin(argument) ? "stdin" : argument; }
 
+bool cli_complain_empty(const cli *line)
+{
+    return console_complain("%s is missing, and stdin is empty (--help shows how %s is called)",
+                            line->names[1] != NULL ? line->names[1] : line->from_stdin, line->name);
+}
+
 char *cli_read_file(const cli *line, const char *argument, size_t *size)
 {
     if (!is_stdin(argument))
         return text_read(argument, size);
-    console_ask(line->from_stdin, false);
-    char *text = text_read(NULL, size);
-    if (text == NULL || *size > 0 || argument != NULL || line->names[1] == NULL)
-        return text;
-    free(text);
-    console_complain("%s is missing, and stdin is empty (--help shows how %s is called)", line->names[1], line->name);
-    return NULL;
+    *size = 0;
+    if (line->usual == NULL || argument != NULL || !console_is_asked()) {
+        console_ask(line->from_stdin, false);
+        char *text = text_read(NULL, size);
+        if (text == NULL || *size > 0)
+            return text;
+        free(text);
+    }
+    if (line->usual == NULL) {
+        cli_complain_empty(line);
+        return NULL;
+    }
+    char *text = console_memory(strlen(line->usual) + 1, 1);
+    if (text != NULL)
+        memcpy(text, line->usual, *size = strlen(line->usual));
+    return text;
 }
 
 char *cli_read_stdin(const cli *line, const char *argument)
@@ -323,8 +342,11 @@ bool cli_next_text(cli_text_list *list)
             list->text = list->in.text;
             list->size = list->in.size;
             list->in_stdin = outcome == LINES_LINE;
-            list->failed = outcome != LINES_LINE && outcome != LINES_END;
-            if (outcome != LINES_END)
+            list->has_line = list->has_line || outcome == LINES_LINE;
+            if (outcome == LINES_END && !list->has_line)
+                cli_complain_empty(list->line);
+            list->failed = outcome != LINES_LINE && (outcome != LINES_END || !list->has_line);
+            if (list->in_stdin || list->failed)
                 return list->in_stdin;
         } else if (next == NULL && list->n_read > 0) {
             return false;

@@ -86,9 +86,11 @@ typedef struct cli {
     const char *names[CLI_MAX_ARGUMENTS]; /* of the positional arguments, for messages */
     size_t n_least, n_most;               /* how many there may be; SIZE_MAX: any number */
 
-    /* Stdin is read for an argument "-", and if none is given. --help says so in the same words everywhere. */
+    /* Stdin is read for an argument "-", and if none is given. --help says so in the same words everywhere. An empty
+       stdin gives nothing: the program then takes its usual text, or refuses. So does a program with a usual text if
+       none is given and stdin is a terminal, where it would wait. */
     const char *from_stdin; /* what is read: "a text"; NULL: the argument `text`, or nothing */
-    const char *usual;      /* what it is instead if none is given; NULL: stdin is read */
+    const char *usual;      /* NULL: there is none */
     bool by_line;           /* each line is one of them, for cli_next_text() */
     size_t text;            /* cli_main() reads this argument; 0: none */
 
@@ -115,12 +117,15 @@ cli_outcome cli_read(cli *line, int argc, char **argv);
 int cli_main(cli *line, int argc, char **argv, bool (*run)(ink_context *ctx));
 
 /* The text of a file, or of stdin if the argument is NULL or "-", to be released with free(); NULL after an error
-   message. cli_file_name() says which of the two it is. */
+   message, which an empty stdin has, too, unless there is a usual text. cli_file_name() says which of the two it is. */
 char *cli_read_file(const cli *line, const char *argument, size_t *size);
 const char *cli_file_name(const char *argument);
 
 /* The same with all of stdin as one text, without the end of its last line. */
 char *cli_read_stdin(const cli *line, const char *argument);
+
+/* Says that stdin is empty; returns false. */
+bool cli_complain_empty(const cli *line);
 
 /* The texts of a command line, one after the other: those behind the first argument, and in the place of "-", or if
    there are none, the lines of stdin. Start from {.line = &line}. False at the end, and after an error message, or
@@ -133,8 +138,8 @@ typedef struct cli_text_list {
     bool listed; /* it is an argument */
     bool failed;
 
-    size_t n_read; /* arguments */
-    bool in_stdin;
+    size_t n_read;           /* arguments */
+    bool in_stdin, has_line; /* stdin is read; it was not empty */
     lines in;
 } cli_text_list;
 

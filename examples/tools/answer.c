@@ -40,11 +40,9 @@ static cli line = {
         "Prints the answers to questions that a model finds in a text, best first: the score, the bytes where the\n"
         "answer starts and stops, and the answer. An empty line stands between two questions. The score is the\n"
         "probability of the answer; if the same answer is found more than once, the sum.",
-    .samples =
-        "  stories -n 1 --seed 7 | answer examples/models/answer --context - \"Where is the kite?\"\n"
-        "  stories -n 1 --seed 7 | answer examples/models/answer --context - \"Who put the kite under the table?\" "
-        "--best 3\n"
-        "  stories -n 1 --seed 7 | answer examples/models/answer --context - \"Where is the ball?\" --impossible\n",
+    .samples = "  stories -n 1 | answer examples/models/answer --context - \"Where is the kite?\"\n"
+               "  stories -n 1 | answer examples/models/answer --context - \"Who sang?\" --best 3\n"
+               "  stories -n 1 | answer examples/models/answer --context - Who? --impossible\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
     .from_stdin = "a question",
@@ -84,6 +82,8 @@ static bool open_all(asking *a, ink_context *ctx)
     if (from_stdin)
         console_ask("the text", false);
     a->text = file_read(from_stdin ? NULL : context_file, &a->size); /* as it is: the places count its bytes */
+    if (from_stdin && a->text != NULL && a->size == 0)
+        return console_complain("the text is missing, and stdin is empty");
     a->answers = a->text != NULL ? console_memory(TOGETHER * (size_t)n_best, sizeof *a->answers) : NULL;
     return a->answers != NULL;
 }

@@ -38,7 +38,7 @@ static const cli_option options[] = {
 
 static cli line = {
     .name = "chat",
-    .usage = "FOLDER [options]",
+    .usage = "FOLDER [-] [options]",
     .about = "A conversation with the instruct model in a folder (config.json, model.safetensors, tokenizer.json,\n"
              "chat template), or in a .gguf file. By default tokens are chosen with the settings of\n"
              "generation_config.json.\n"
@@ -49,11 +49,13 @@ static cli line = {
              "Ctrl-C stops the answer, Ctrl-D ends the program. With a pipe as stdin it answers line by line, and\n"
              "touches no files for what comes out of it: /save and /load need --commands then. What the model\n"
              "says cannot steer a terminal; a pipe or a file gets it as it is.",
-    .samples = "  echo \"Anna put the ball in the box. Where is the ball?\" | chat examples/models/assistant\n"
-               "  printf 'Hello.\\nMia and Max were in the park.\\nWhere is Max?\\n' | chat examples/models/assistant\n"
-               "  echo \"Who is in the garden?\" | chat examples/models/gpt --template zephyr --system Hm. -n 40\n",
+    .samples = "  echo \"Where is the ball?\" | chat examples/models/assistant\n"
+               "  printf 'Tom put the cup in a barn.\\nWhere?\\n' | chat examples/models/assistant\n"
+               "  echo Hello. | chat examples/models/gpt --template zephyr --system Hm. -n 40\n",
     CLI_OPTIONS(options),
-    CLI_ARGUMENTS(1, 1, "FOLDER"),
+    CLI_ARGUMENTS(1, 2, "FOLDER"),
+    .from_stdin = "a line",
+    .by_line = true,
 };
 
 /* A conversation. */
@@ -536,12 +538,12 @@ static void obey(talk *t, const char *command, bool may_touch_files)
 
 static bool converse(talk *t, lines *in, bool asked)
 {
-    for (;;) {
+    for (bool empty = true;; empty = false) {
         if (asked)
             console_echo("> ");
         switch (lines_next(in)) {
         case LINES_END:
-            return true;
+            return asked || !empty || cli_complain_empty(&line);
         case LINES_ERROR:
             return false;
         case LINES_INTERRUPTED:
@@ -562,6 +564,9 @@ static bool chat(ink_context *ctx)
 {
     talk t = {.n_read = 0};
     lines in = {.stream = stdin};
+    if (line.arguments[1] != NULL && strcmp(line.arguments[1], "-") != 0)
+        return console_complain("one argument too many: '%s'; what you say is read from stdin, line by line",
+                                line.arguments[1]);
     bool asked = console_is_asked(), done = lm_open(&t.lm, ctx, line.arguments[0], LM_TOKENIZER) && talk_open(&t);
     if (done) {
         const ink_model_info *info = t.lm.info;

@@ -33,8 +33,8 @@ static cli line = {
              "those of [CLS] and [SEP] too. FOLDER may be a .gguf file.",
     .samples = "  classify examples/models/mood \"Anna was happy.\" \"They had some bad news.\"\n"
                "  stories -n 3 | grep . | classify examples/models/kind -n 2\n"
-               "  printf 'The door was open.\\nThe was door open.\\n' | classify examples/models/grammar -n 1\n"
-               "  classify tests/fixtures/encoders/bert_text --pair \"the cat is good\" \"the dog is bad\"\n"
+               "  printf 'Tom sang.\\nsang Tom.\\n' | classify examples/models/grammar -n 1\n"
+               "  classify tests/fixtures/encoders/bert_text --pair \"the cat\" \"the dog is bad\"\n"
                "  classify tests/fixtures/encoders/bert_text --ids-in \"2 5 7 9 3\"\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),

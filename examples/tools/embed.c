@@ -39,12 +39,10 @@ static cli line = {
              "for each text. White space around a text belongs\n"
              "to it, as in sentence-transformers. With --ids-in a text, the query too, lists all of its ids. With\n"
              "--rerank the score in front of a text is that of the cross-encoder. A FOLDER may be a .gguf file.",
-    .samples =
-        "  stories -n 9 | sed 's/[.] /.\\n/g' | embed examples/models/bert --pooling mean --query "
-        "\"It was night.\" -n 5\n"
-        "  embed tests/fixtures/encoders/sentence \"the cat is good\" \"the dog is bad\"\n"
-        "  embed tests/fixtures/encoders/sentence --query \"a dog\" --rerank tests/fixtures/programs/marco \"a cat\" "
-        "\"the dog\"\n",
+    .samples = "  stories -n 9 | embed examples/models/bert --pooling mean --query night -n 5\n"
+               "  embed tests/fixtures/encoders/sentence \"the cat is good\" \"the dog is bad\"\n"
+               "  embed tests/fixtures/encoders/sentence --query \"a dog\" --rerank tests/fixtures/programs/marco \"a "
+               "cat\" \"the dog\"\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
     .from_stdin = "a text",

@@ -27,8 +27,7 @@ static cli line = {
     .about = "Prints the likeliest fillings of each gap of a text, with their probabilities.\n"
              "A gap is [MASK], or the folder's own mask token. With --ids-in the text lists all of its ids, a gap\n"
              "is the id --mask, and the fillings are ids.",
-    .samples = "  fill examples/models/bert \"Anna put the [MASK] behind the fence. Tom found the ball behind the "
-               "[MASK].\"\n"
+    .samples = "  fill examples/models/bert \"Anna put the [MASK] behind the [MASK].\"\n"
                "  fill examples/models/bert \"Anna [MASK] the door. The door was open.\" -n 3\n"
                "  fill tests/fixtures/encoders/bert_fill --ids-in \"2 5 7 4 9 3\" --mask 4\n",
     CLI_OPTIONS(options),

@@ -21,7 +21,7 @@
 enum { N_TOKENS = 90, INDENT = 4, N_RUNS = 5, TEXT_ROOM = 8192 };
 
 static const cli_option options[] = {LM_TYPE};
-static const char *prompt_text = PROMPT;
+static const char *prompt_text;
 
 static cli line = {
     .name = "first_light",
@@ -30,13 +30,13 @@ static cli line = {
         "The five bundled language models continue the same prompt. The first word that contradicts what was said\n"
         "before is in [brackets]: the world that the models' stories come from reads the texts, and no story of\n"
         "this world could have the word there.",
-    .samples =
-        "  first_light\n  first_light \"Anna and Tom were in the garden. The door was open. Tom closed the door.\"\n"
-        "  INKLING_MODELS=examples/models first_light --type q4\n",
+    .samples = "  first_light\n"
+               "  first_light \"Anna and Tom were in the garden. The door was open.\"\n"
+               "  INKLING_MODELS=examples/models first_light --type q4\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(0, 1, "the prompt"),
     .from_stdin = "the prompt",
-    .usual = "Anna and Tom were in the garden ...",
+    .usual = PROMPT,
 };
 
 /* The text so far, with a zero byte behind it. */
@@ -162,9 +162,8 @@ static bool first_light(ink_context *ctx)
                                             {"gpt", "GPT, a Transformer"}};
     char *typed = NULL, why[256];
     bool done = true;
-    if (line.n_arguments > 0)
-        prompt_text = line.arguments[0];
-    if (strcmp(prompt_text, "-") == 0)
+    prompt_text = line.arguments[0];
+    if (prompt_text == NULL || strcmp(prompt_text, "-") == 0)
         done = (prompt_text = typed = cli_read_stdin(&line, prompt_text)) != NULL;
     if (!done)
         return false;

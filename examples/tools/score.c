@@ -44,8 +44,8 @@ static cli line = {
              "With --ids-in it lists token ids: the first is given and the others are scored.\n"
              "FOLDER may be a .gguf file.",
     .samples = "  stories -n 10 --seed 9 | score examples/models/gpt - --paragraphs\n"
-               "  score examples/models/lstm README.md --context 64\n"
-               "  generate examples/models/gpt \"It was night.\" --ids | score examples/models/gpt - --ids-in\n",
+               "  score examples/models/lstm LICENSE --context 64\n"
+               "  generate examples/models/gpt Anna --ids | score examples/models/gpt - --ids-in\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, 2, "FOLDER", "TEXT_FILE"),
     .from_stdin = "the text",

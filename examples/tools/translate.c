@@ -37,9 +37,9 @@ static cli line = {
              "\xE2\x80\xA6 before white space, or with \xE3\x80\x82 \xEF\xBC\x81 \xEF\xBC\x9F; white space and empty "
              "lines stay. A sentence that is longer\n"
              "than the model can read is cut, with a note. With --ids-in a text lists all ids of a source.",
-    .samples = "  translate examples/models/translate_transformer \"Anna was in the garden. Tom took the ball.\"\n"
-               "  echo \"It was night.\" | translate examples/models/translate_attention --beams 4 --scores\n"
-               "  translate tests/fixtures/programs/translate_m2m100 --from en --to fr --beams 2 < README.md\n"
+    .samples = "  translate examples/models/translate_transformer \"Anna was in the garden.\"\n"
+               "  echo \"It was night.\" | translate examples/models/translate_gru --beams 4\n"
+               "  translate tests/fixtures/programs/translate_m2m100 --from en --to fr < LICENSE\n"
                "  translate tests/fixtures/programs/translate_t5 --ids-in \"5 9 20 1\" --ids -n 10\n",
     CLI_OPTIONS(options),
     CLI_ARGUMENTS(1, SIZE_MAX, "FOLDER"),
