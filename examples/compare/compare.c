@@ -202,7 +202,7 @@ static void print_heading(void)
         "%llu). The limits are the same for every family. 'Kept' runs from 0 %% (no better than guessing) to "
         "100 %% (always right): a fact is kept above %.0f %%, lost below %.0f %%, and fades if %.0f %% of it go. "
         "Another value moves an answer by at least %g bit. A gradient has vanished below %g of its first step. "
-        "Better and more mean by more than chance explains; of times, by %.0f %%.",
+        "'Better' and 'more' mean a larger difference than chance explains; for times, one of %.0f %%.",
         console_count(stories, n_stories), (unsigned long long)seed, 100 * MOST, 100 * LOST, 100 * TENTH, FELT,
         VANISHED, 100 * (LONGER - 1));
     console_wrap(text, 0);

@@ -20,7 +20,7 @@ run_page() {
          below && /^    / { print substr($0, 5) > (name ".txt"); next }
          /./ { below = 0 }' "examples/$1.md"
     for script in [0-9]*.sh; do
-        # compare takes half a minute, and has a test of its own; quantise of everything and understand some seconds, so
+        # compare takes a minute, and has a test of its own; quantise of everything and understand some seconds, so
         # that only the gate runs them; models to be fetched are not here.
         sed -i '/^build\/examples\/compare/d' "$script"
         [ "${INKLING_TEST_ALL:-0}" = 1 ] ||
