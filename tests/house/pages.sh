@@ -52,6 +52,13 @@ done
 for page in exercises answers; do
     [ "$(grep -c '^```sh' "examples/$page.md")" -eq 10 ] || { echo "$page: expected 10 exercises"; exit 1; }
 done
+# The sections of compare, of which most draw a picture of their name, come in the order of the page.
+names=$(sed -n 's/^    {"\([a-z]*\)", .*/\1/p' "$1/examples/compare/compare.c" |
+    while read -r name; do [ ! -e "$1/examples/plots/$name.svg" ] || echo "$name"; done)
+for page in README README.ko; do
+    shown=$(sed -n 's/^!.*(plots\/\([a-z]*\)\.svg)$/\1/p' "$1/examples/$page.md" | grep -xF "$names")
+    [ "$shown" = "$names" ] || { echo "$page: compare has another order:" $names; exit 1; }
+done
 awk -f "$1/tests/house/figures.awk" "$1/examples/learning.md" "$1/examples/drawings/head.svg" || exit 1
 echo "learning, head.svg: the figures are right"
 awk -f "$1/tests/house/scale.awk" "$1/examples/train/log.md" "$1/examples/plots/scale.svg" "$1/examples/README.md" || exit 1
