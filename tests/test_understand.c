@@ -22,7 +22,7 @@ static void stories_are_understood(void **state)
 
     (void)state;
     assert_string_equal(out, again);
-    assert_non_null(strstr(out, "=> borne out: 4 of 4 hold."));
+    assert_non_null(strstr(out, "=> borne out: 8 of 8 hold."));
     fits_80_columns(out);
     free(again);
     free(out);

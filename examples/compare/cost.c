@@ -118,22 +118,18 @@ static bool measure_steps(const comparison *c, finding *f)
     chart *steps = finding_chart(f, "steps", "Steps of a prompt that have to wait for one another",
                                  "tokens of the prompt", "steps", 0);
     steps->log_y = true;
-    double most, least;
     finding_lines(steps);
     chart_powers(steps, N_LENGTHS);
     for (size_t i = 0; i < N_FAMILIES; i++)
         for (size_t k = 0; k < N_LENGTHS; k++)
             if (!count_steps(c, i, (size_t)1 << k, &steps->lines[i].y[k]))
                 return false;
-    most = steps->lines[GPT].y[LONGEST];
-    least = steps->lines[RNN].y[LONGEST];
-    for (size_t i = GRU; i <= LSTM; i++)
-        least = steps->lines[i].y[LONGEST] < least ? steps->lines[i].y[LONGEST] : least;
-    finding_note(
-        f, most < least / 10,
-        "of a prompt of %d tokens, %.0f steps of the GPT wait for one another, less than a tenth of the RNN's, "
-        "%.0f, the GRU's, %.0f, and the LSTM's, %.0f",
-        1 << LONGEST, most, steps->lines[RNN].y[LONGEST], steps->lines[GRU].y[LONGEST], steps->lines[LSTM].y[LONGEST]);
+    const double gpt = steps->lines[GPT].y[LONGEST];
+    for (size_t i = RNN; i <= LSTM; i++)
+        finding_note(f, gpt < steps->lines[i].y[LONGEST] / 10,
+                     "of a prompt of %d tokens, %.0f steps of the GPT wait for one another, less than a tenth of the "
+                     "%s's, %.0f",
+                     1 << LONGEST, gpt, families[i].name, steps->lines[i].y[LONGEST]);
     return true;
 }
 

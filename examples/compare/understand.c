@@ -232,13 +232,16 @@ static bool understand(ink_context *ctx)
         static const char *const kinds[N_KINDS] = {"a fact", "a place"};
         for (size_t kind = 0; kind < N_KINDS; kind++) {
             kept bert = kept_by(&a.found, kind, ASKED_BERT, BEFORE), gpt = kept_by(&a.found, kind, ASKED_GPT, BEFORE);
-            finding_note(&f, kept_well(&bert) && kept_well(&gpt),
-                         "if the clue comes before the gap, both know %s: BERT keeps %.0f %%, GPT %.0f %%", kinds[kind],
-                         bert.percent, gpt.percent);
+            finding_note(&f, kept_well(&bert), "BERT knows %s whose clue comes before the gap: %.0f %%", kinds[kind],
+                         bert.percent);
+            finding_note(&f, kept_well(&gpt), "the GPT knows %s whose clue comes before the gap: %.0f %%", kinds[kind],
+                         gpt.percent);
             bert = kept_by(&a.found, kind, ASKED_BERT, AFTER);
             gpt = kept_by(&a.found, kind, ASKED_GPT, AFTER);
-            finding_note(&f, kept_well(&bert) && kept_little(&gpt),
-                         "if it comes after the gap, only BERT does: %.0f %%, GPT %.0f %%", bert.percent, gpt.percent);
+            finding_note(&f, kept_well(&bert), "BERT knows %s whose clue comes after the gap: %.0f %%", kinds[kind],
+                         bert.percent);
+            finding_note(&f, kept_little(&gpt), "the GPT does not know %s whose clue comes after the gap: %.0f %%",
+                         kinds[kind], gpt.percent);
         }
         finding_print(&f);
     }
