@@ -28,7 +28,8 @@ run_page() {
         [ -s "$script" ] && ! grep -qE 'SmolLM2|llama-cli' "$script" || continue
         # A command whose lines are shown may end in "no", as stories --read does.
         ran=$((ran + 1))
-        sh -e "$script" >output 2>errors || [ -e "${script%.sh}.txt" ] || { cat "$script" errors; exit 1; }
+        sh -e "$script" >output 2>errors </dev/null || [ -e "${script%.sh}.txt" ] || { cat "$script" errors; exit 1; }
+        cp output "$1-${script%.sh}.output"
         [ -e "${script%.sh}.txt" ] || continue
         cp "${script%.sh}.txt" shown
         sed -i "s/$(printf '\t')/   /g; s/ *\$//" output # a tab is three blanks on a page
@@ -59,9 +60,28 @@ for page in README README.ko; do
     shown=$(sed -n 's/^!.*(plots\/\([a-z]*\)\.svg)$/\1/p' "$1/examples/$page.md" | grep -xF "$names")
     [ "$shown" = "$names" ] || { echo "$page: compare has another order:" $names; exit 1; }
 done
+# says PAGE TEXT - the page has this text, wherever its lines end: a figure in a sentence, from what a command prints.
+says() {
+    tr '\n' ' ' <"examples/$1.md" | grep -qF -- "$2" || { echo "$1: does not have: $2"; exit 1; }
+}
+says answers "**5. $(awk 'END { print $NF }' exercises-05.output).**"
+ordered=$(tr '\n' ' ' <examples/exercises.md | sed 's/.*In the right one, "\([^"]*\)", it needs.*/\1/')
+says exercises "it needs $(echo "$ordered" | build/examples/score examples/models/gpt - 2>errors |
+    awk '/bits per token/ { printf "%.2f", $4 }')."
+says exercises "an entropy of $(build/examples/stories -n 100 --seed 7 --bits | awk 'END { print $(NF - 2) }') bits per byte"
+says README "begins at $(build/examples/inspect examples/models/gpt --context 1 | awk '/^state/ { print $2 }') KB"
+says README "$(cd examples/models && wc -c mood/* kind/* grammar/* tag/* answer/* | awk '
+    $2 == "total" { next }
+    { split($2, path, "/"); sum[path[1]] += $1 }
+    END { for (name in sum) { low = low && low < sum[name] ? low : sum[name]; high = high > sum[name] ? high : sum[name] }
+          printf "%.1f to %.1f MB each", low / 1e6, high / 1e6 }')"
+echo "README, exercises, answers: figures in sentences are what the commands print"
+awk -f "$1/tests/house/shown.awk" "$1/examples/plots/gradient.svg" "$1/examples/README.md" "$1/examples/learning.md" || exit 1
+echo "README, learning: sentences say what pictures and lines beside them show"
 awk -f "$1/tests/house/figures.awk" "$1/examples/learning.md" "$1/examples/drawings/head.svg" || exit 1
 echo "learning, head.svg: the figures are right"
 awk -f "$1/tests/house/scale.awk" "$1/examples/train/log.md" "$1/examples/plots/scale.svg" "$1/examples/README.md" || exit 1
 echo "scale.svg: it shows what log.md says"
-awk -f "$1/tests/house/log.awk" "$1/examples/train/log.md" "$1/tests/README.md" "$1/examples/README.md" || exit 1
+awk -f "$1/tests/house/log.awk" "$1/examples/train/log.md" "$1/tests/README.md" "$1/examples/train/README.md" \
+    "$1/examples/README.md" || exit 1
 echo "README: it quotes log.md and what was measured"
