@@ -466,6 +466,34 @@ static void lines_are_as_wide_as_the_terminal(void **state)
     }
 }
 
+/* At 40 columns everything is wrapped or drawn narrower, but for the rows of tables and charts. */
+static void narrow_terminals_are_enough(void **state)
+{
+    static const char *const programs[][6] = {{PROGRAMS "/first_light", "Anna and Tom were in the garden."},
+                                              {PROGRAMS "/spiral"},
+                                              {PROGRAMS "/inspect", MODELS "/gpt"},
+                                              {PROGRAMS "/inspect", MODELS "/bert"},
+                                              {PROGRAMS "/compare", "--only", "position", "--stories", "2"}};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof programs / sizeof *programs; k++) {
+        const char *arguments[8] = {"env", "TERM=dumb"};
+        memcpy(arguments + 2, programs[k], sizeof programs[k]);
+        process p = process_run_at_columns(arguments, NULL, 40);
+        assert_int_equal(p.code, 0);
+        assert_true(p.out_size > 200);
+        for (char *line = p.out, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+            *end = '\0';
+            if (strlen(line) <= 40)
+                continue;
+            if (k == 4 ? line[2] != ' ' && line[3] != ' ' && strstr(line, "Claims: ") == NULL
+                       : strstr(line, "  BF16  [") == NULL)
+                fail_msg("%s: %zu columns: %s", programs[k][0], strlen(line), line);
+        }
+        process_free(&p);
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -485,6 +513,7 @@ int main(void)
         cmocka_unit_test(a_model_is_timed),
         cmocka_unit_test(first_light),
         cmocka_unit_test(lines_are_as_wide_as_the_terminal),
+        cmocka_unit_test(narrow_terminals_are_enough),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

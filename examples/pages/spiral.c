@@ -80,38 +80,43 @@ static bool show(ink_context *ctx, const ink_mlp *mlp)
     static float x[N_POINTS][2], p[N_POINTS], plane[ROWS][COLUMNS][2], second[ROWS][COLUMNS];
     static char marks[ROWS][COLUMNS + 2];
     static size_t spirals[N_POINTS];
+    const size_t n_columns = console_width() < COLUMNS ? console_width() : COLUMNS;
     size_t right = 0;
     uint64_t random = ~seed; /* other points than those of --data */
     for (size_t j = 0; j < N_POINTS; j++)
         spirals[j] = draw_point(&random, x[j]);
     for (size_t row = 0; row < ROWS; row++)
-        for (size_t column = 0; column < COLUMNS; column++) {
-            plane[row][column][0] = 1.125F * (((float)column + 0.5F) / ((float)COLUMNS / 2) - 1);
+        for (size_t column = 0; column < n_columns; column++) {
+            plane[row][column][0] = 1.125F * (((float)column + 0.5F) / ((float)n_columns / 2) - 1);
             plane[row][column][1] = 1.125F * (1 - ((float)row + 0.5F) / ((float)ROWS / 2));
         }
     if (!console_ok(ctx, ink_mlp_forward(ctx, mlp, x[0], N_POINTS, p)) ||
         !console_ok(ctx, ink_mlp_forward(ctx, mlp, plane[0][0], ROWS * COLUMNS, second[0])))
         return false;
     for (size_t row = 0; row < ROWS; row++)
-        for (size_t column = 0; column < COLUMNS; column++)
+        for (size_t column = 0; column < n_columns; column++)
             marks[row][column] = second[row][column] > 0.5F ? '.' : ' ';
     for (size_t j = 0; j < N_POINTS; j++) {
         right += (p[j] > 0.5F) == (spirals[j] != 0);
         if (j < N_SHOWN)
-            marks[(size_t)((1.125F - x[j][1]) / 2.25F * ROWS)][(size_t)((x[j][0] + 1.125F) / 2.25F * COLUMNS)] =
-                spirals[j] ? 'x' : 'o';
+            marks[(size_t)((1.125F - x[j][1]) / 2.25F * ROWS)]
+                 [(size_t)((x[j][0] + 1.125F) / 2.25F * (float)n_columns)] = spirals[j] ? 'x' : 'o';
     }
     for (size_t row = 0; row < ROWS; row++) {
-        size_t width = COLUMNS;
+        size_t width = n_columns;
         while (width > 0 && marks[row][width - 1] == ' ')
             width--;
         marks[row][width] = '\n';
         if (!console_write(marks[row], width + 1))
             return false;
     }
-    return console_print("\nright of %d fresh points: the network %.1f %%, the best straight line %.1f %%\n", N_POINTS,
-                         100.0 * (double)right / N_POINTS,
-                         100.0 * (double)best_line((const float(*)[2])x, spirals) / N_POINTS);
+    char said[128];
+    snprintf(said, sizeof said, "right of %d fresh points: the network %.1f %%, the best straight line %.1f %%",
+             N_POINTS, 100.0 * (double)right / N_POINTS,
+             100.0 * (double)best_line((const float(*)[2])x, spirals) / N_POINTS);
+    putchar('\n');
+    console_wrap(said, 0);
+    return console_write("", 0);
 }
 
 static bool run(ink_context *ctx)

@@ -256,15 +256,19 @@ static size_t width_of_x(const chart *c, size_t left)
 
 void chart_print(const chart *c)
 {
-    char numbers[CHART_MAX_X][CHART_LABEL_ROOM];
+    char numbers[CHART_MAX_X][CHART_LABEL_ROOM], axes[256];
     picture p = {.left = 12};
     for (size_t i = 0; i < c->n_lines; i++)
         if (strlen(c->lines[i].name) + 5 > (size_t)p.left)
             p.left = (int)strlen(c->lines[i].name) + 5;
     p.width = width_of_x(c, (size_t)p.left);
-    printf("  %s\n", c->title);
+    fputs("  ", stdout);
+    console_wrap(c->title, 2);
     if (!c->table) {
-        printf("  %s, by %s\n\n", c->y_label, c->x_label);
+        snprintf(axes, sizeof axes, "%s, by %s", c->y_label, c->x_label);
+        fputs("  ", stdout);
+        console_wrap(axes, 2);
+        putchar('\n');
         print_picture(c, &p);
     }
     printf("%*s", p.left, "");

@@ -59,7 +59,8 @@ bool console_print(const char *format, ...) CONSOLE_FORMAT(1, 2);
 bool console_say(const char *text, size_t size);
 
 /* How many columns everything that is drawn or wrapped has: those of the terminal if stdout is one (or, if it does not
-   tell, the environment variable COLUMNS), within these bounds; otherwise 80. */
+   tell, the environment variable COLUMNS), within these bounds; otherwise 80. Wider are only rows of tables and of
+   charts, where the numbers need the room, and what somebody may want to copy: commands, paths, names of tensors. */
 enum { CONSOLE_NARROWEST = 40, CONSOLE_USUAL = 80, CONSOLE_WIDEST = 160 };
 size_t console_width(void);
 

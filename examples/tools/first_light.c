@@ -145,8 +145,11 @@ static bool continue_prompt(const language_model *lm, const char *title, bool ma
     if (done) {
         if (report.end == INK_END_LENGTH)
             collect(&out, &behind);
-        printf("%-32s %10s parameters %15s tokens/s\n", title, console_parameters(parameters, lm->info->n_parameters),
-               console_count(rate, (uint64_t)best));
+        console_parameters(parameters, lm->info->n_parameters);
+        console_count(rate, (uint64_t)best);
+        printf(console_width() >= CONSOLE_USUAL ? "%-32s %10s parameters %15s tokens/s\n"
+                                                : "%s\n%s parameters, %s tokens/s\n",
+               title, parameters, rate);
         print_text(out.text);
     }
     free(prompt);
@@ -169,7 +172,9 @@ static bool first_light(ink_context *ctx)
         return false;
     const char *misfit = prompt_text + first_misfit(prompt_text);
     const bool marks = *misfit == '\0';
-    printf("One prompt, five models, one thread (%s):\n\n", ink_context_kernel(ctx));
+    snprintf(why, sizeof why, "One prompt, five models, one thread (%s):", ink_context_kernel(ctx));
+    console_wrap(why, 0);
+    putchar('\n');
     if (*prompt_text != '\0')
         print_text(prompt_text);
     snprintf(why, sizeof why,

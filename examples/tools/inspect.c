@@ -1,6 +1,7 @@
 /*
  * inspect.c - what is inside a safetensors or GGUF file or a model folder.
  */
+#include <stdarg.h>
 #include <string.h>
 
 #include "lm.h"
@@ -122,37 +123,52 @@ static void print_guesses(const ink_weights *weights)
         printf("looks like   nothing known\n");
 }
 
+/* "weights      2.17 MB (2,173,312 bytes) in memory", in as many lines as the terminal needs. */
+static void print_fact(const char *name, const char *format, ...) CONSOLE_FORMAT(2, 3);
+
+static void print_fact(const char *name, const char *format, ...)
+{
+    char text[2 * NAME_ROOM];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    printf("%-12s ", name);
+    console_wrap(text, 13);
+}
+
 /* `state_size` is the size of a state for `capacity` tokens; an encoder has none. */
 static void print_model(const ink_model *model, size_t capacity, size_t state_size)
 {
     static const char *const heads[] = {[INK_TASK_CLASSIFY_TEXT] = "scores of a text",
                                         [INK_TASK_CLASSIFY_TOKENS] = "scores of each token",
                                         [INK_TASK_FILL] = "fillings of masked tokens",
-                                        [INK_TASK_ANSWER] = "scores that an answer starts and ends at each token"};
+                                        [INK_TASK_ANSWER] = "scores that an answer starts and ends at a token"};
     const ink_model_info *info = ink_model_get_info(model);
     const ink_encoder_info *encoder = ink_model_get_encoder(model);
-    char a[CONSOLE_ROOM], b[CONSOLE_ROOM], c[CONSOLE_ROOM], name[NAME_ROOM];
-    printf("\nkind         %s, %zu layers, width %zu, vocabulary %s\n", info->kind, info->n_layers, info->hidden_size,
-           console_count(a, info->vocab_size));
-    printf("parameters   %s (%s)\n", console_count(a, info->n_parameters), console_parameters(b, info->n_parameters));
-    printf("weights      %s (%s bytes) in memory\n", console_bytes(a, info->n_bytes), console_count(b, info->n_bytes));
+    char a[CONSOLE_ROOM], b[CONSOLE_ROOM], c[CONSOLE_ROOM], name[NAME_ROOM], makes[256] = "";
+    putchar('\n');
+    print_fact("kind", "%s, %zu layers, width %zu, vocabulary %s", info->kind, info->n_layers, info->hidden_size,
+               console_count(a, info->vocab_size));
+    print_fact("parameters", "%s (%s)", console_count(a, info->n_parameters),
+               console_parameters(b, info->n_parameters));
+    print_fact("weights", "%s (%s bytes) in memory", console_bytes(a, info->n_bytes), console_count(b, info->n_bytes));
     if (info->context_length > 0)
-        printf("context      %s tokens\n", console_count(a, info->context_length));
+        print_fact("context", "%s tokens", console_count(a, info->context_length));
     else if (info->window_size > 0)
-        printf("context      unlimited; the last %zu tokens count\n", info->window_size);
+        print_fact("context", "unlimited; the last %zu tokens count", info->window_size);
     else
-        printf("context      unlimited\n");
-    if (encoder != NULL)
-        printf("makes        rows of %zu", ink_model_encoding_size(model, INK_HIDDEN_STATES));
+        print_fact("context", "unlimited");
     if (encoder != NULL && encoder->embedding_size > 0)
-        printf(", embeddings of %zu", encoder->embedding_size);
+        snprintf(makes, sizeof makes, ", embeddings of %zu", encoder->embedding_size);
     if (encoder != NULL && encoder->task != INK_TASK_NONE)
-        printf(", %s: %zu", heads[encoder->task], ink_model_encoding_size(model, INK_LOGITS));
+        snprintf(makes + strlen(makes), sizeof makes - strlen(makes), ", %s: %zu", heads[encoder->task],
+                 ink_model_encoding_size(model, INK_LOGITS));
     if (encoder != NULL)
-        putchar('\n');
+        print_fact("makes", "rows of %zu%s", ink_model_encoding_size(model, INK_HIDDEN_STATES), makes);
     else
-        printf("state        %s (%s bytes) for %s tokens\n", console_bytes(a, state_size), console_count(b, state_size),
-               info->context_length == 0 ? "any number of" : console_count(c, capacity));
+        print_fact("state", "%s (%s bytes) for %s tokens", console_bytes(a, state_size), console_count(b, state_size),
+                   info->context_length == 0 ? "any number of" : console_count(c, capacity));
     if (info->n_stop_tokens > 0)
         printf("ends with    token");
     for (size_t i = 0; i < info->n_stop_tokens; i++)
