@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "programs.h"
@@ -455,9 +456,9 @@ static process run_in_shell(const char *command, const char *word, const char *c
     return process_run(NULL, arguments, NULL);
 }
 
-/* Stdin is read for "-", and where no text is given, by all programs; its last end of a line is none of the text. Each
-   says so in its help in the same words, and to somebody who sits at it, unless it has a usual text, which it takes
-   then. An empty stdin gives nothing: the usual text, or a refusal. */
+/* Stdin is read for "-", and where no text is given, by all programs that have no usual text, which they take then; its
+   last end of a line is none of the text. Each says so in its help in the same words, and to somebody who sits at it.
+   An empty stdin gives nothing: the usual text, or a refusal. */
 static void stdin_is_a_text_as_well(void **state)
 {
     static const char text[] = "Anna put the [MASK] in the box";
@@ -480,10 +481,11 @@ static void stdin_is_a_text_as_well(void **state)
                     {{PROGRAMS "/mlp", "-n=5"}, "the prompt", "", "Anna and Tom"},
                     {{PROGRAMS "/transformer", "-n=5", "-t=0"}, "the prompt", "", "Anna and Tom"}};
     static const char piped[] = "printf '%s\\r\\n' \"$0\" | \"$@\"";
-    char *folder = fresh_folder(), *file = join_path(folder, "text");
+    char *folder = fresh_folder(), *file = join_path(folder, "text"), *fifo = join_path(folder, "pipe");
     int master, terminal = process_terminal(&master);
 
     (void)state;
+    assert_int_equal(mkfifo(fifo, 0600), 0);
     write_file(folder, "text", "Anna put the [MASK] in the box\n", sizeof text);
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
         const char *const *p = programs[i].program, *how = programs[i].how, *usual = programs[i].usual;
@@ -492,19 +494,23 @@ static void stdin_is_a_text_as_well(void **state)
         char *dashed = output_of(run_in_shell(piped, text, p, "-"));
         char *help = output_of(run(p[0], "--help"));
         assert_string_equal(dashed, named);
-        snprintf(words, sizeof words, "\n  -                     in place of %s, or without any: %s", programs[i].what,
-                 *how != '\0' ? "each line" : "all of stdin");
+        snprintf(words, sizeof words, "\n  -                     in place of %s%s: %s", programs[i].what,
+                 usual == NULL ? ", or without any" : "", *how != '\0' ? "each line" : "all of stdin");
         if (strstr(help, words) == NULL)
             fail_msg("%s --help does not say%s", p[0], words);
-        char *left_out = output_of(run_in_shell(piped, text, p, NULL));
-        assert_string_equal(left_out, named);
-        free(left_out);
         if (usual == NULL) {
+            char *left_out = output_of(run_in_shell(piped, text, p, NULL));
+            assert_string_equal(left_out, named);
+            free(left_out);
             assert_int_equal(write(master, text, sizeof text - 1), sizeof text - 1);
             assert_int_equal(write(master, "\n\x04", 2), 2);
         } else {
             free(named);
             named = output_of(run_in_shell("\"$@\"", "", p, usual));
+            /* A pipe that nobody writes to and nobody closes. */
+            char *at_once = output_of(run_in_shell("\"$@\" <>\"$0\"", fifo, p, NULL));
+            assert_string_equal(at_once, named);
+            free(at_once);
         }
         process asked = run_in_shell("\"$@\" <\"$0\"", ptsname(master), p, NULL);
         assert_string_equal(asked.out, named);
@@ -528,6 +534,7 @@ static void stdin_is_a_text_as_well(void **state)
     close(terminal);
     close(master);
     free(file);
+    free(fifo);
     forget(folder);
     refused(process_run(NULL,
                         (const char *const[]){"sh", "-c", "printf 'a\\0b' | \"$0\" \"$1\" -", PROGRAMS "/generate",
@@ -535,7 +542,7 @@ static void stdin_is_a_text_as_well(void **state)
                         NULL),
             "stdin: byte 1 is zero, which no text has");
     /* Those that say more than a continuation, and those that read something else than a text. */
-    char *first = output_of(run_with("Tom sang.", PROGRAMS "/first_light"));
+    char *first = output_of(run_with("Tom sang.", PROGRAMS "/first_light", "-"));
     assert_non_null(strstr(first, "\n    Tom sang.\n"));
     free(first);
     first = output_of(run(PROGRAMS "/first_light", "-"));

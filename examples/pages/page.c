@@ -87,7 +87,7 @@ page_outcome page_open(page *p, const char *name, const char *usage, const char 
              several ? "; without a name it is the " : "", several ? models[0] : "");
     snprintf(samples, sizeof samples,
              "  %s\n  %s%s%s -n 100 \"Anna and Tom were in the garden.\"\n"
-             "  echo \"It was night.\" | %s -t 0 -n 50\n",
+             "  echo \"It was night.\" | %s -t 0 -n 50 -\n",
              name, name, several ? " " : "", several ? models[1] : "", name);
     *p = (page){.model = 0};
     cli_outcome outcome = cli_read(&line, argc, argv);

@@ -233,10 +233,10 @@ static void print_help(const cli *line)
     for (size_t i = 0; i < line->n_options; i++)
         print_entry(line->options[i].name, line->options[i].value, line->options[i].help);
     if (line->from_stdin != NULL) {
-        snprintf(help, sizeof help, "in place of %s, or without any: %s stdin", line->from_stdin,
-                 line->by_line ? "each line of" : "all of");
+        snprintf(help, sizeof help, "in place of %s%s: %s stdin", line->from_stdin,
+                 line->usual == NULL ? ", or without any" : "", line->by_line ? "each line of" : "all of");
         if (line->usual != NULL)
-            snprintf(help + strlen(help), sizeof help - strlen(help), " (nothing there, or a terminal: \"%s\")",
+            snprintf(help + strlen(help), sizeof help - strlen(help), " (without any, or if it is empty: \"%s\")",
                      line->usual);
         print_entry("-", NULL, help);
     }
@@ -298,7 +298,7 @@ char *cli_read_file(const cli *line, const char *argument, size_t *size)
     if (!is_stdin(argument))
         return text_read(argument, size);
     *size = 0;
-    if (line->usual == NULL || argument != NULL || !console_is_asked()) {
+    if (line->usual == NULL || argument != NULL) {
         console_ask(line->from_stdin, false);
         char *text = text_read(NULL, size);
         if (text == NULL || *size > 0)

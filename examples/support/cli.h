@@ -87,8 +87,8 @@ typedef struct cli {
     size_t n_least, n_most;               /* how many there may be; SIZE_MAX: any number */
 
     /* Stdin is read for an argument "-", and if none is given. --help says so in the same words everywhere. An empty
-       stdin gives nothing: the program then takes its usual text, or refuses. So does a program with a usual text if
-       none is given and stdin is a terminal, where it would wait. */
+       stdin gives nothing: the program then refuses. But a program with a usual text takes that, also if none is given:
+       it shows something at once, whatever stdin is, and never waits for a pipe that nobody closes. */
     const char *from_stdin; /* what is read: "a text"; NULL: the argument `text`, or nothing */
     const char *usual;      /* NULL: there is none */
     bool by_line;           /* each line is one of them, for cli_next_text() */
