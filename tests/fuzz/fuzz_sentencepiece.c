@@ -61,10 +61,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         char decoded[1 << 14];
         size_t n = 0, length = 0;
         ink_direction direction;
-        ink_encode_input source = {
+        ink_encode_input whole = {
             .text = text, .size = sizeof text - 1, .flags = INK_ENCODE_DEFAULT, .direction = &direction};
         if (ink_tokenizer_direction(ctx, tokenizer, "en", "fr", &direction) == INK_OK)
-            check(ink_tokenizer_encode_input(ctx, tokenizer, &source, ids, NULL, NULL, 1024, &n) != INK_OK || n > 0);
+            check(ink_tokenizer_encode_input(ctx, tokenizer, &whole, ids, NULL, NULL, 1024, &n) != INK_OK || n > 0);
         for (size_t i = 0; ink_tokenizer_language(tokenizer, i) >= 0; i++)
             check(ink_tokenizer_token(tokenizer, ink_tokenizer_language(tokenizer, i), &length) != NULL && length > 3);
         if (ink_tokenizer_encode(ctx, tokenizer, text, sizeof text - 1, INK_ENCODE_DEFAULT, ids, 1024, &n) == INK_OK)
