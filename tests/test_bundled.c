@@ -12,6 +12,7 @@
 #include "counting.h"
 #include "encoders.h"
 #include "fixture.h"
+#include "numbers.h"
 
 #define N_GREEDY 200
 
@@ -107,11 +108,8 @@ static void the_small_encoders_give_the_references_logits(void **unused)
             float *expected = test_tensor(f.ctx, f.reference, outputs[k].name, &expected_n);
             float *out = encoder_run(f.ctx, &f, outputs[k].encoding, &n);
             assert_int_equal(n, expected_n);
-            double largest = 0, difference = 0;
-            for (size_t j = 0; j < n; j++) {
-                largest = fmax(largest, fabs((double)expected[j]));
-                difference = fmax(difference, fabs((double)out[j] - (double)expected[j]));
-            }
+            double largest;
+            const double difference = largest_difference(out, expected, n, &largest);
             assert_true(difference <= 2e-5 * largest);
             free(out);
             free(expected);
@@ -193,11 +191,8 @@ static void the_translators_write_what_pytorch_writes(void **unused)
         assert_ok(ctx, ink_state_begin(ctx, state, sources[n - 1].encoded));
         const ink_item item = {.state = state, .tokens = fed, .n_tokens = length, .logits = logits, .n_logits = length};
         assert_ok(ctx, ink_model_forward_list(ctx, model, &item, 1));
-        double largest = 0, difference = 0;
-        for (size_t j = 0; j < n_logits; j++) {
-            largest = fmax(largest, fabs((double)expected[j]));
-            difference = fmax(difference, fabs((double)logits[j] - (double)expected[j]));
-        }
+        double largest;
+        const double difference = largest_difference(logits, expected, n_logits, &largest);
         printf("%-22s largest difference of logits %.1e of %.1f\n", folders[k], difference, largest);
         assert_true(difference <= 2e-5 * largest);
 

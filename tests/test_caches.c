@@ -9,6 +9,7 @@
 
 #include "counting.h"
 #include "fixture.h"
+#include "numbers.h"
 #include "support/layers.h"
 
 #include "../src/base/bytes.h"
@@ -81,13 +82,11 @@ static void attention_is_that_of_rounded_keys_and_values(ink_context *ctx)
             float *qkv = test_random(n * qkv_width(a), i, 1), *held = rounded(a, types[t], qkv, n);
             float *y = attend(ctx, a, types[t], qkv, n, n), *expected = attend(ctx, a, INK_F32, held, n, n);
             float *exact = attend(ctx, a, INK_F32, qkv, n, n);
-            double difference = 0;
             if (types[t] == INK_F16)
                 test_assert_same_bits(y, expected, n * a->n_heads * a->head_dim, "f16");
             else
                 test_assert_close(y, expected, n * a->n_heads * a->head_dim, 2e-6, 2e-6, "codes");
-            for (size_t j = 0; j < n * a->n_heads * a->head_dim; j++)
-                difference = fmax(difference, fabs((double)y[j] - (double)exact[j]));
+            const double difference = largest_difference(y, exact, n * a->n_heads * a->head_dim, NULL);
             assert_true(difference > 0);
             if (difference > (types[t] == INK_F16 ? 4e-3 : 5e-2))
                 fail_msg("%s: the results of attention %zu differ by %g from those of f32", ink_type_name(types[t]), i,
@@ -245,11 +244,8 @@ static void states_of_every_type_go_on_alike(const fixture *f)
         assert_ok(f->ctx, ink_model_forward_list(f->ctx, f->model, items, 2));
         assert_same_bits(f->name, "beside another", first, whole, n * vocab_size);
 
-        double difference = 0, largest = 0;
-        for (size_t i = 0; i < n * vocab_size; i++) {
-            difference = fmax(difference, fabs((double)whole[i] - (double)exact[i]));
-            largest = fmax(largest, fabs((double)exact[i]));
-        }
+        double largest;
+        const double difference = largest_difference(whole, exact, n * vocab_size, &largest);
         print_message("%-10s %-4s logits differ by %.1e of the largest\n", f->name, ink_type_name(types[t]),
                       difference / largest);
         bool rounds = types[t] != INK_F32 && f->model->network == INK_NETWORK_TRANSFORMER;

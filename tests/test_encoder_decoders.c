@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "layers.h"
+#include "numbers.h"
 #include "settings.h"
 
 static const char *const folders[] = {
@@ -72,14 +73,10 @@ static void free_pair(pair *p)
 /* The largest difference of the last values of x, relative to the largest value. */
 static double compare(const float *x, size_t n_x, const float *expected, size_t n)
 {
-    double worst = 0, largest = 1e-30;
+    double largest;
     assert_true(n_x >= n);
-    for (size_t i = 0; i < n; i++)
-        largest = fmax(largest, fabs((double)expected[i]));
-    for (size_t i = 0; i < n; i++) {
-        double difference = fabs((double)x[n_x - n + i] - (double)expected[i]);
-        worst = difference <= worst ? worst : difference; /* also a NaN */
-    }
+    const double worst = largest_difference(x + n_x - n, expected, n, &largest);
+    assert_true(isfinite(worst));
     return worst / largest;
 }
 

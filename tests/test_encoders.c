@@ -649,18 +649,15 @@ static void sentence_encoders_may_be_quantised(void **unused)
         for (size_t t = 0; t < 3; t++) {
             const ink_model_options options = {.type = types[t], .source = dense ? NULL : &bundled};
             encoder_fixture g = f;
-            double worst = 0, largest = 0;
             size_t n;
             assert_ok(f.ctx,
                       ink_model_open(f.ctx, dense ? FIXTURES "/encoders/sentence_dense" : NULL, &options, &g.model));
             g.encoder = ink_model_get_encoder(g.model);
             float *vectors = encoder_run(f.ctx, &g, INK_EMBEDDING, &n);
             assert_int_equal(n, f.n_texts * (dense ? 18 : 128));
-            for (size_t i = 0; t > 0 && i < n; i++) {
-                worst = fmax(worst, fabs((double)vectors[i] - (double)stored[i]));
-                largest = fmax(largest, fabs((double)stored[i]));
-            }
             if (t > 0) {
+                double largest;
+                const double worst = largest_difference(vectors, stored, n, &largest);
                 const ink_block *block = g.model->transformer.stack.blocks;
                 print_message("%s %s: largest difference %.2f %% of the largest number\n",
                               dense ? "sentence_dense" : "the bundled BERT", ink_type_name(types[t]),

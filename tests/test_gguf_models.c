@@ -65,12 +65,8 @@ static ink_token *read_ids(ink_context *ctx, const ink_weights *reference, const
 /* The largest difference as a share of the largest value. */
 static double difference(const float *found, const float *wanted, size_t n)
 {
-    double worst = 0, largest = 0;
-    for (size_t i = 0; i < n; i++) {
-        double d = fabs((double)found[i] - (double)wanted[i]);
-        worst = d > worst || d != d ? d : worst;
-        largest = fmax(largest, fabs((double)wanted[i]));
-    }
+    double largest;
+    const double worst = largest_difference(found, wanted, n, &largest);
     return worst / largest;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "numbers.h"
 
 #include "../src/models/networks.h"
 
@@ -223,11 +224,8 @@ static void weights_may_be_quantised(ink_context *ctx)
                 first = info;
                 stored = logits;
             } else {
-                double worst = 0, largest = 0;
-                for (size_t k = 0; k < N * info.vocab_size; k++) {
-                    worst = fmax(worst, fabs((double)logits[k] - (double)stored[k]));
-                    largest = fmax(largest, fabs((double)stored[k]));
-                }
+                double largest;
+                const double worst = largest_difference(logits, stored, N * info.vocab_size, &largest);
                 print_message("%-6s %s: %4.1f %% of the bytes, largest difference %.2f %% of the largest logit\n",
                               strrchr(folders[i], '/') + 1, ink_type_name(types[t]),
                               100 * (double)info.n_bytes / (double)first.n_bytes, 100 * worst / largest);

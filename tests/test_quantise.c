@@ -17,6 +17,7 @@
 
 #include "counting.h"
 #include "fixture.h"
+#include "numbers.h"
 #include "programs.h"
 #include "tokenizers.h"
 
@@ -190,10 +191,8 @@ static void files_run_as_their_folders(ink_context *ctx)
         for (size_t t = 0; t < N; t++)
             tokens[t] = (ink_token)((t * t + 5) % vocab_size);
         float *expected = fixture_run(ctx, folder, tokens, N), *logits = fixture_run(ctx, model, tokens, N);
-        double largest = 0;
-        for (size_t k = 0; k < N * vocab_size; k++)
-            largest = fmax(largest, fabs((double)logits[k] - (double)expected[k]));
-        if (largest > (strcmp(cases[i].folder, "gemma") == 0 ? 2e-3 : 0))
+        if (!(largest_difference(logits, expected, N * vocab_size, NULL) <=
+              (strcmp(cases[i].folder, "gemma") == 0 ? 2e-3 : 0)))
             fail_msg("%s: the file computes something else than the folder", cases[i].folder);
         free(logits);
         free(expected);

@@ -78,17 +78,6 @@ static float *run(ink_context *ctx, const ink_model *model, const expected *e)
     return rows;
 }
 
-static double difference(const float *rows, const expected *e, double *largest)
-{
-    double worst = 0;
-    *largest = 0;
-    for (size_t i = 0; i < e->n_rows; i++) {
-        worst = fmax(worst, fabs((double)rows[i] - (double)e->rows[i]));
-        *largest = fmax(*largest, fabs((double)e->rows[i]));
-    }
-    return worst;
-}
-
 /* As f32 they are those of the dequantised weights; as stored, what the type of the weights costs. Every thread and
    kernel reads the same. */
 static void folders_give_the_numbers_of_the_reference(ink_context *ctx)
@@ -105,7 +94,7 @@ static void folders_give_the_numbers_of_the_reference(ink_context *ctx)
             double largest;
             assert_ok(ctx, ink_model_open(ctx, folder, &options, &model));
             float *rows = run(ctx, model, &e);
-            double worst = difference(rows, &e, &largest);
+            double worst = largest_difference(rows, e.rows, e.n_rows, &largest);
             if (t == 0)
                 printf("%-14s largest number %7.3f, largest difference %.1e\n", names[i], largest, worst);
             if (worst > largest * (types[t] == INK_F32 ? 3e-6 : 0.05))

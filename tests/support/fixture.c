@@ -8,6 +8,7 @@
 
 #include "fixture.h"
 #include "layers.h"
+#include "numbers.h"
 
 const char *const fixture_names[] = {"gpt2",      "gpt2_bf16", "rnn",     "rnn_relu",   "gru",        "lstm",  "mlp",
                                      "mlp_tied",  "gru_f16",   "llama",   "llama_bias", "mistral",    "qwen2", "qwen3",
@@ -247,13 +248,8 @@ double fixture_difference(const fixture *f, double *largest)
 {
     float *logits = fixture_run(f->ctx, f->model, f->tokens, f->n_tokens);
     const float *last = logits + (f->n_tokens - f->n_logits) * f->info->vocab_size;
-    double difference = 0;
-    *largest = 0;
-    for (size_t i = 0; i < f->n_logits * f->info->vocab_size; i++) {
-        assert_true(isfinite(last[i]));
-        *largest = fmax(*largest, fabs((double)f->logits[i]));
-        difference = fmax(difference, fabs((double)last[i] - (double)f->logits[i]));
-    }
+    const double difference = largest_difference(last, f->logits, f->n_logits * f->info->vocab_size, largest);
+    assert_true(isfinite(difference));
     printf("%-18s largest logit %8.4f, largest difference %.1e\n", f->name, *largest, difference);
     free(logits);
     return difference;

@@ -108,6 +108,19 @@ double ulps_between(float x, double exact)
     return fabs(value - exact) / ldexp(1, exponent - 24 < -149 ? -149 : exponent - 24);
 }
 
+double largest_difference(const float *found, const float *expected, size_t n, double *largest)
+{
+    double worst = 0, value = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double difference = fabs((double)found[i] - (double)expected[i]);
+        worst = difference > worst || isnan(difference) ? difference : worst;
+        value = fmax(value, fabs((double)expected[i]));
+    }
+    if (largest != NULL)
+        *largest = value;
+    return worst;
+}
+
 static size_t page_size(void)
 {
 #if defined(_WIN32)

@@ -32,6 +32,9 @@ size_t put_number(void *at, uint64_t number, size_t width);
 /* |x - exact| in units of the last place of a float as large as `exact`. 0 if both are the same infinity. */
 double ulps_between(float x, double exact);
 
+/* The largest |found - expected| of n, NaN if one of them is; the largest |expected| in *largest, unless it is NULL. */
+double largest_difference(const float *found, const float *expected, size_t n, double *largest);
+
 /* `size` bytes, filled with 0xff, whose end lies against a page that must not be touched. Free with guarded_free(). */
 void *guarded_block(size_t size);
 void guarded_free(void *block, size_t size);
