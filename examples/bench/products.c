@@ -283,7 +283,7 @@ static bool measure_packing(bench *b, const product_data *d)
    wake for the first alone; and the same for multiply-adds in registers, of which two threads do twice as many. These
    tell whether the machine has two cores to give at the time. The best of each counts. Two threads must never be slower
    than one, which is half of the ceiling. */
-enum { IN_A_ROW = 4, REGISTER_TASKS = 16 };
+enum { REGISTER_TASKS = 16 };
 
 typedef struct register_job {
     machine_isa isa;
@@ -300,22 +300,23 @@ static void run_registers(void *job, size_t task)
 static void measure_pair(bench *b, product_job *jobs, size_t shape, ink_type type)
 {
     const bool quantised = ink_type_is_quantised(type);
+    const double flops = 2.0 * (double)jobs[1].m * (double)shapes[shape].n * (double)shapes[shape].k;
+    const size_t in_a_row = 4 + (size_t)(2e7 / flops); /* 100 us and more */
     register_job registers = {b->isa, quantised};
     double products[2] = {0}, loops[2] = {0};
     const double begin = console_seconds();
     do
         for (unsigned t = 0; t < 2; t++) {
             const double start = console_seconds();
-            for (size_t i = 0; i < IN_A_ROW; i++)
+            for (size_t i = 0; i < in_a_row; i++)
                 multiply(&jobs[t]);
             const double middle = console_seconds();
             ink_workers_run(jobs[t].ctx->workers, run_registers, &registers, (t + 1) * REGISTER_TASKS, true);
-            const double seconds = (middle - start) / IN_A_ROW, in_registers = console_seconds() - middle;
+            const double seconds = (middle - start) / (double)in_a_row, in_registers = console_seconds() - middle;
             products[t] = products[t] > 0 && products[t] < seconds ? products[t] : seconds;
             loops[t] = loops[t] > 0 && loops[t] < in_registers ? loops[t] : in_registers;
         }
     while (console_seconds() - begin < b->seconds);
-    const double flops = 2.0 * (double)jobs[1].m * (double)shapes[shape].n * (double)shapes[shape].k;
     bench_line line = {.name = "threads",
                        .type = ink_type_name(type),
                        .m = jobs[1].m,
