@@ -40,7 +40,7 @@ static const section sections[] = {
      false, compare_context},
     {"depth", "Depth", "norms keep a gradient through many layers",
      "In a row of many layers a gradient vanishes before training begins, if each makes it a little smaller. Starting "
-     "values of the right size help, and norms keep it without them. Additions do no harm to it.",
+     "values of the right size help, and norms keep it without them. A layer that adds to its input does no harm.",
      false, compare_depth},
     {"contradiction", "Contradictions", "a network that forgets contradicts itself",
      "A model that has forgotten what it wrote contradicts it. With gates that happens less often, with attention "

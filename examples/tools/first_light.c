@@ -163,7 +163,7 @@ static bool first_light(ink_context *ctx)
                                             {"gru", "GRU"},
                                             {"lstm", "LSTM"},
                                             {"gpt", "GPT, a Transformer"}};
-    char *typed = NULL, why[256];
+    char *typed = NULL, words[256];
     bool done = true;
     prompt_text = line.arguments[0];
     if (prompt_text == NULL || strcmp(prompt_text, "-") == 0)
@@ -172,15 +172,15 @@ static bool first_light(ink_context *ctx)
         return false;
     const char *misfit = prompt_text + first_misfit(prompt_text);
     const bool marks = *misfit == '\0';
-    snprintf(why, sizeof why, "One prompt, five models, one thread (%s):", ink_context_kernel(ctx));
-    console_wrap(why, 0);
+    snprintf(words, sizeof words, "One prompt, five models, one thread (%s):", ink_context_kernel(ctx));
+    console_wrap(words, 0);
     putchar('\n');
     if (*prompt_text != '\0')
         print_text(prompt_text);
-    snprintf(why, sizeof why,
+    snprintf(words, sizeof words,
              "No story of the models' world begins like this (it stops at \"%.*s\"), so nothing is marked.",
              (int)strcspn(misfit, SPACE), misfit);
-    console_wrap(marks ? "[word]: the first that contradicts what was said before" : why, 0);
+    console_wrap(marks ? "[word]: the first that contradicts what was said before" : words, 0);
     putchar('\n');
     for (size_t i = 0; done && i < sizeof models / sizeof *models; i++) {
         char folder[PATH_ROOM];
