@@ -1,5 +1,5 @@
-"""The two networks without a text, of some hundred numbers each: an MLP that tells two spirals apart, and an RNN that
-predicts the temperature of a room. Their programs tell what to learn from (`spiral --data`, `room --data`)."""
+"""The small networks without a text: an MLP that tells two spirals apart, an RNN that predicts the temperature of a
+room, and one that hears vowels. Their programs tell what to learn from (`spiral --data`, and so on)."""
 import math
 import subprocess
 import time
@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 SIZE = 16
-POINTS, DAYS = 4000, 100        # of the data
+POINTS, DAYS, CHAINS = 4000, 100, 1500      # of the data
 DAY, HALF, BACK = 288, 144, 4      # temperatures: of a day, of a piece, that the linear predictor sees
-UPDATES, RATE = {"spiral": 4000, "room": 3000}, 1e-2
+BANDS, SOUNDS, FRAMES, LATE = 16, 6, 143, 3     # of vowels: numbers of a frame, answers, frames of a chain, of delay
+UPDATES, RATE = {"spiral": 4000, "room": 3000, "vowels": 3000}, 1e-2
 
 
 def told(program, seed, n):
@@ -51,10 +52,26 @@ class Room(nn.Module):
         return ((x[:, :-1] + self.output(h)[:, :, 0] - x[:, 1:])[:, 12:] ** 2).mean()
 
 
+class Vowels(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.RNN(BANDS, 24, batch_first=True)
+        self.output = nn.Linear(24, SOUNDS)
+        self.alone = nn.Sequential(nn.Linear(BANDS, 50), nn.Tanh(), nn.Linear(50, SOUNDS))      # for comparison
+
+    def loss(self, data):
+        """Of 32 chains. The RNN names the sound of three frames ago, the MLP that of the frame it sees."""
+        chains = data.view(-1, FRAMES, BANDS + 1)[torch.randint(CHAINS, (32,))]
+        x, sounds = chains[:, :, :BANDS], chains[:, :, BANDS].long()
+        h, _ = self.rnn(x)
+        return (F.cross_entropy(self.output(h)[:, LATE:].flatten(0, 1), sounds[:, :-LATE].flatten())
+                + F.cross_entropy(self.alone(x).flatten(0, 1), sounds.flatten()))
+
+
 def train(name, program, seed, folder, every):
     torch.manual_seed(seed)
-    model = {"spiral": Spiral, "room": Room}[name]()
-    data = told(program, seed, POINTS if name == "spiral" else DAYS * DAY)
+    model = {"spiral": Spiral, "room": Room, "vowels": Vowels}[name]()
+    data = told(program, seed, {"spiral": POINTS, "room": DAYS * DAY, "vowels": CHAINS * FRAMES}[name])
     if name == "room":
         model.fit_linear(data)
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
@@ -73,5 +90,6 @@ def train(name, program, seed, folder, every):
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "model.safetensors",
               {"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)
-    return {"parameters": sum(p.numel() for p in model.parameters() if p.requires_grad), "rate": RATE, "seed": seed, "updates": n,
+    n_parameters = sum(p.numel() for key, p in model.named_parameters() if p.requires_grad and "alone" not in key)
+    return {"parameters": n_parameters, "rate": RATE, "seed": seed, "updates": n,
             "minutes": (time.monotonic() - started) / 60}

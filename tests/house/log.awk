@@ -49,7 +49,7 @@ FILENAME ~ /log\.md$/ {
         for (i = 3; i < n; i++) if (cell[i] ~ / %$/) { missed[cell[2]] += cell[i] / 3 }
         if (/ parameters, as float32/) amp = $1
     }
-    if (section == "Two networks" && cell[3] ~ /^[0-9]+$/) tiny[cell[2]] = cell[3]
+    if (section == "Three networks" && cell[3] ~ /^[0-9]+$/) tiny[cell[2]] = cell[3]
     if (section == "Parameters and" && cell[3] ~ /^[0-9]+$/) { if (cell[5] == tokens[rows]) same++; size[++rows] = cell[3]; tokens[rows] = cell[5] }
     if (match($0, /Width 256 with 2e-3 and all 3 M tokens: [0-9.]+ %/)) twice = substr($0, RSTART + 40, RLENGTH - 40)
     next
@@ -80,9 +80,11 @@ END {
         miss[what ~ /filter/ ? "filter" : what ~ /curve/ ? "curve" : what ~ /units$/ ? "lstm" : "quieter"] = missed[what]
     numbers("The best filter gets", "([`log.md`](train/log.md)):", sprintf("%.0f %.0f %s %.1f", miss["filter"], miss["curve"], \
             substr(amp, 1, length(amp) - 3) "," substr(amp, length(amp) - 2), miss["lstm"]))
-    # Numbers instead of words: two layers of n have n^2 + 5 n + 1 parameters, an RNN of n and its output n^2 + 4 n + 1
+    # Numbers instead of words: two layers of n have n^2 + 5 n + 1 parameters, an RNN of n and its output n^2 + 4 n + 1,
+    # with 16 inputs and 6 outputs n^2 + 24 n + 6
     n = int(sqrt(tiny["spiral"] + 5.25) - 2.5); expect("two tanh layers of " n " numbers")
     n = int(sqrt(tiny["room"] + 3) - 2); expect("A plain RNN with " n " numbers does")
+    n = int(sqrt(tiny["vowels"] + 138) - 12); expect("a plain RNN with " n " numbers again")
     expect("Both have about " int(tiny["spiral"] / 100) "00 parameters")
     # What a large language model is, and what training costs
     if (parameters["gpt"] / 1e6 > 0.55 || parameters["gpt"] / 1e6 < 0.45) { print "log.md: the GPT has no half a million parameters"; wrong = 1 }

@@ -1,6 +1,6 @@
 # shown.awk gradient.svg README.md learning.md - whether sentences say what the picture and the lines of commands beside
-# them show: how far gradients fall, how far answers move, what a straight line gets wrong, how much better the network
-# of the room is, and what the biased twin gives "her way".
+# them show: how far gradients fall, how far answers move, what a straight line gets wrong, how much better the networks
+# of the room and of the vowels are, and what the biased twin gives "her way".
 function expect(file, text, what) { if (index(text, what) == 0) { print file ": does not have: " what; wrong = 1 } }
 function fall(line, from, to) { return log(left[line, from] / left[line, to]) / log(10) } # in powers of ten
 
@@ -17,6 +17,7 @@ FILENAME ~ /learning\.md$/ { learning = learning " " $0; next }
 /^    yes after more than [0-9]+ tokens it no longer moves the RNN's answer: / { forgets = $5; rnn_moves = $(NF - 3) }
 /^    yes it moves the GPT's answer at every distance: / { gpt_moves = $(NF - 3) }
 /^    same as before / { share_of_linear = $NF / $(NF - 3) }
+/^    frames of 10 ms / { share_of_mlp = (100 - $(NF - 1)) / (100 - $(NF - 3)) }
 /^    [(]he[)] was the leader/ { her_way = sprintf("%.0f", $(NF - 1)) }
 { page = page " " $0 }
 
@@ -37,6 +38,7 @@ END {
     expect("learning.md", learning, "With the RNN it moves by " rnn_moves " bits at most after more than " forgets " tokens")
     expect("README.md", page, "the best of all lines gets a " part[int(1 / line_misses + 0.5)] " of the points wrong")
     expect("README.md", page, "Its error is a " part[int(1 / share_of_linear + 0.5)] " of that of the best linear predictor")
+    expect("README.md", page, "makes a " part[int(1 / share_of_mlp + 0.5)] " of the mistakes of the MLP")
     expect("README.md", page, "gives \"her way\" a probability of " her_way " %")
     if (lines != 3) { print "gradient.svg: expected three lines, found " lines + 0; wrong = 1 }
     exit wrong
