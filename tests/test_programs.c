@@ -24,7 +24,7 @@ static void helps(void **state)
     static const char *const names[] = {"generate",   "chat",    "embed",     "classify",  "tag",         "fill",
                                         "score",      "inspect", "mlp",       "rnn",       "transformer", "first_light",
                                         "lookinside", "answer",  "translate", "summarise", "quantise",    "amp",
-                                        "spiral",     "room",    "vowels",    "bias"};
+                                        "spiral",     "room",    "vowels",    "bias",      "mend"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -468,6 +468,7 @@ static void stdin_is_a_text_as_well(void **state)
                     {{PROGRAMS "/fill", MODELS "/bert", "-n=2"}, "the text", "", NULL},
                     {{PROGRAMS "/lookinside", MODELS "/gpt", "--values"}, "the text", "", NULL},
                     {{PROGRAMS "/score", MODELS "/gpt"}, "the text", "", NULL},
+                    {{PROGRAMS "/mend"}, "the text", "", NULL},
                     {{PROGRAMS "/summarise", MODELS "/assistant"}, "a file", "", NULL},
                     {{PROGRAMS "/embed", MODELS "/bert", "--pooling=mean"}, "a text", ", one a line", NULL},
                     {{PROGRAMS "/classify", MODELS "/mood"}, "a text", ", one a line", NULL},

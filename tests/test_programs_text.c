@@ -188,6 +188,8 @@ static void unknown_words_are_named(void **state)
         {{CLASSIFY, MODELS "/mood", "Anna was \xec\x95\x88."},
          "\xec\x95\x88\" is not in the vocabulary of " MODELS "/mood, which reads it as [UNK]\n"},
         {{PROGRAMS "/fill", MODELS "/bert", "The [MASK] met an elephant."}, "note: \"elephant\" is not"},
+        {{PROGRAMS "/mend", "Tom met an elephant."}, "note: \"elephant\" is not"},
+        {{PROGRAMS "/mend", "--stories", "1"}, NULL},
         {{PROGRAMS "/lookinside", MODELS "/gpt", "Tom met an elephant."}, "note: \"elephant\" is not"},
         {{PROGRAMS "/transformer", "Tom met an elephant.", "-n=1"}, "note: \"elephant\" is not"},
         {{PROGRAMS "/first_light", "Tom met an elephant."}, "note: \"elephant\" is not"},

@@ -20,11 +20,12 @@ run_page() {
          below && /^    / { print substr($0, 5) > (name ".txt"); next }
          /./ { below = 0 }' "examples/$1.md"
     for script in [0-9]*.sh; do
-        # compare takes a minute, and has a test of its own; quantise of everything and understand some seconds, so
-        # that only the gate runs them; models to be fetched are not here.
+        # compare takes a minute, and has a test of its own; quantise of everything, understand and stories for mend
+        # take some seconds, so that only the gate runs them; models to be fetched are not here.
         sed -i '/^build\/examples\/compare/d' "$script"
         [ "${INKLING_TEST_ALL:-0}" = 1 ] ||
-            sed -i '/^build\/examples\/quantise$/d; /^build\/examples\/understand$/d' "$script"
+            sed -i '/^build\/examples\/quantise$/d; /^build\/examples\/understand$/d; /^build\/examples\/mend --stories/d' \
+                "$script"
         [ -s "$script" ] && ! grep -qE 'SmolLM2|llama-cli' "$script" || continue
         # A command whose lines are shown may end in "no", as stories --read does.
         ran=$((ran + 1))
@@ -69,6 +70,8 @@ ordered=$(tr '\n' ' ' <examples/exercises.md | sed 's/.*In the right one, "\([^"
 says exercises "it needs $(echo "$ordered" | build/examples/score examples/models/gpt - 2>errors |
     awk '/bits per token/ { printf "%.2f", $4 }')."
 says exercises "an entropy of $(build/examples/stories -n 100 --seed 7 --bits | awk 'END { print $(NF - 2) }') bits per byte"
+says README "A change must gain more than $(build/examples/mend --help |
+    sed -n 's/.*gain at least (default \([0-9]*\)).*/\1/p') bits"
 says README "begins at $(build/examples/inspect examples/models/gpt --context 1 | awk '/^state/ { print $2 }') KB"
 says README "$(cd examples/models && wc -c mood/* kind/* grammar/* tag/* answer/* | awk '
     $2 == "total" { next }
