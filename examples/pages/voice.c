@@ -1,13 +1,14 @@
 /*
- * voice.c - a voice that speaks vowels, and an ear. Both are made of resonators: something that goes on to ring at its
- * frequency f when it is struck, and the sooner falls silent the wider its band, w (Klatt 1980):
+ * voice.c - a voice that speaks vowels, and an ear. Both are made of resonators. A resonator that is struck rings at
+ * its frequency f; the wider its band w, the sooner it falls silent (Klatt 1980):
  *
  *     y_t = a x_t + b y_(t-1) + c y_(t-2)          c = -exp(-2 pi w / rate)
  *                                                  b = 2 exp(-pi w / rate) cos(2 pi f / rate)
  *                                                  a = 1 - b - c
  *
- * The voice makes its sound as people do. The vocal cords give pulses, and the breath hisses. The throat and the mouth
- * are three resonators, whose frequencies are called formants. They make the vowel: the tongue moves them.
+ * The voice makes its sound as people do. The vocal cords give pulses, and the breath hisses. Both go through the
+ * throat and the mouth, which are three resonators. Their frequencies, the formants, make the vowel: the tongue changes
+ * them.
  */
 #include "voice.h"
 
@@ -88,8 +89,8 @@ void voice_speak(const speaker *s, uint64_t *random, const size_t sounds[VOICE_F
 }
 
 /* The ear has 16 resonators, from 200 to 3,081 Hz. Each number is the energy of one during the frame, as a logarithm,
-   since ears count loudness in factors. They hear how the sample differs from the last one, which makes high tones
-   louder: in voices these are faint. */
+   since ears count loudness in factors. The resonators get the difference of a sample and the last one. This makes high
+   tones louder, which are faint in voices. */
 void voice_listen(const float samples[VOICE_FRAMES * VOICE_FRAME], float x[VOICE_FRAMES][VOICE_BANDS])
 {
     resonator ear[VOICE_BANDS] = {{0}};

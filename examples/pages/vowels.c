@@ -4,10 +4,10 @@
  *     h_t = tanh(W x_t + U h_(t-1) + b)           24 numbers
  *     y_t = V h_t + c                             six scores: silence, a, e, i, o, u
  *
- * x_t is what an ear makes of 10 ms: how strongly each of its 16 resonators rings. There is noise, and the vowels of a
- * small speaker have higher frequencies, so that the o of a child is much like the a of a man. So 10 ms are often not
- * enough. The network remembers what it heard before, and answers 30 ms late, so that it has heard some of the vowel.
- * train/tiny.py found its weights, and those of an MLP of the same size that sees 10 ms alone.
+ * x_t is what an ear makes of 10 ms: how strongly each of its 16 resonators rings. 10 ms alone are often not enough.
+ * There is noise, and the vowels of small speakers have higher frequencies, so a child's o is much like a man's a. The
+ * network remembers what it heard before, and answers 30 ms late, when it has heard some of the vowel. train/tiny.py
+ * found its weights, and those of an MLP of the same size that sees 10 ms alone.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +47,7 @@ typedef struct utterance {
     float samples[N_FRAMES * VOICE_FRAME], x[N_FRAMES][VOICE_BANDS];
 } utterance;
 
-/* A chain, by another speaker each time: from a tall man to a child. */
+/* A chain, by another speaker each time, from a tall man to a child, whose formants and voice are higher. */
 static void speak(uint64_t *random, utterance *u)
 {
     const double size = 0.95 + 0.35 * (double)random_below(random, 1000) / 1000;
