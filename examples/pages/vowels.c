@@ -156,7 +156,7 @@ static bool tell(void)
         return wav_write(wav, &spoken);
     }
     for (uint64_t i = 0; done && i < n_data; i++) {
-        const size_t t = i % N_FRAMES;
+        const size_t t = (size_t)(i % N_FRAMES);
         if (t == 0)
             speak(&random, &u);
         for (size_t k = 0; done && k < VOICE_BANDS; k++)
