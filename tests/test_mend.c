@@ -26,6 +26,9 @@ static void mistakes_are_mended(void **state)
         {OPENING "Anna was happy happy.", OPENING "Anna was happy.", {"bits: happy happy -> happy\n"}},
         {OPENING "Anna were happy.", OPENING "Anna was happy.", {"bits: were -> was\n"}},
         {OPENING "The children made fire.", OPENING "The children made a fire.", {"bits: made -> made a\n"}},
+        {"It was night. They looked up at the moon. They looked up at the sun.", /* a contradiction is unlikely, too */
+         "It was night. They looked up at the moon. They looked up at the moon.",
+         {"bits: sun -> moon\n"}},
         {OPENING "Anna put the ball under a bench. Tom found ball the under the bench bench.",
          OPENING "Anna put the ball under the bench. Tom found the ball under the bench.",
          {"bits: a -> the\n", "bits: ball the -> the ball\n", "bits: bench bench -> bench\n"}},
@@ -54,6 +57,7 @@ static void the_rest_stays_as_it_is(void **state)
     static const char *const right[] = {
         OPENING "They had a cat with them.  Anna fed the\ncat.\n\n Paul was happy!",
         "Ruby laughed.",
+        "It was night. They looked up at the moon.\n\nThey looked up at the sun.", /* another text */
         "Tom met a quiet zebra.",
         "They looked up at the sun",
         " \n",
@@ -131,7 +135,7 @@ static void most_mistakes_are_mended(void **state)
                 {"a wrong form or small word ", 80},
                 {"a word left out ", 50},
                 {"no mistake: left as it is ", 90}};
-    char *out = output_of(run(MEND, "--stories", "10", "--threads", "2"));
+    char *out = output_of(run(MEND, "--stories", "5", "--threads", "2"));
     process here = run(MEND, "It night was."), everywhere = run(MEND, "It night was.", "--kernel", "portable");
 
     (void)state;

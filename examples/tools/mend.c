@@ -50,19 +50,15 @@ static cli line = {
 };
 
 enum {
-    N_BEFORE = 4, /* sentences that the models read before the one to be mended */
-
-    /* Of all these sentences. The candidates are a little longer. */
-    WINDOW_TOKENS = 120,
+    N_BEFORE = 4,        /* sentences that the models read before the one to be mended */
+    WINDOW_TOKENS = 120, /* of all these sentences */
     WINDOW_SIZE = 4096,
-
     N_PROPOSALS = 5, /* of the BERT for a gap */
     N_CHANGES = 10,  /* of a sentence, at most */
-    PHRASE = 80,     /* bytes of an edit, with the closing zero */
-    CHANGE = 200,    /* of what is said of it */
-
-    /* A word has a token at least. */
-    N_CANDIDATES = 1 + (WINDOW_TOKENS + N_CHANGES) * (1 + 2 * N_PROPOSALS)
+    N_WORDS = WINDOW_TOKENS + N_CHANGES + 1,
+    N_CANDIDATES = N_WORDS * (1 + 2 * N_PROPOSALS),
+    PHRASE = 80, /* bytes of an edit, with the closing zero */
+    CHANGE = 200 /* of what is said of it */
 };
 
 typedef struct span {
@@ -82,9 +78,9 @@ typedef struct mender {
     float *row; /* [vocab_size] the BERT's probabilities for a gap */
 
     /* [size] the sentence, from `begin` on, behind n_before others, with one blank between them */
-    char window[WINDOW_SIZE + N_CHANGES * PHRASE];
+    char window[WINDOW_SIZE + N_CHANGES * PHRASE], edited[WINDOW_SIZE + (N_CHANGES + 1) * PHRASE];
     size_t begin, size, n_before;
-    span words[WINDOW_SIZE]; /* [n_words] of the sentence */
+    span words[N_WORDS]; /* [n_words] of the sentence */
     size_t n_words;
     edit candidates[N_CANDIDATES]; /* [n_candidates]; the first changes nothing */
     double bits[N_CANDIDATES];     /* of the sentence */
@@ -101,6 +97,12 @@ typedef struct mender {
 static bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t'; }
 
 static bool is_small(char c) { return c >= 'a' && c <= 'z'; }
+
+static ink_result encode(const language_model *lm, const char *text, size_t size, ink_token *tokens, size_t room,
+                         size_t *n)
+{
+    return ink_tokenizer_encode(lm->ctx, lm->tokenizer, text, size, INK_ENCODE_PLAIN, tokens, room, n);
+}
 
 static size_t sentence_end(const char *text, size_t at, size_t size)
 {
@@ -121,8 +123,7 @@ static bool take_sentence(mender *m, const char *text, size_t size)
             m->window[m->size] = ' ';
             for (size_t i = 0; i < size; i++)
                 m->window[m->begin + i] = is_blank(text[i]) ? ' ' : text[i]; /* no story has lines */
-            if (ink_tokenizer_encode(m->gpt.ctx, m->gpt.tokenizer, m->window, m->begin + size, INK_ENCODE_PLAIN,
-                                     m->tokens[0], WINDOW_TOKENS, &n) == INK_OK)
+            if (encode(&m->gpt, m->window, m->begin + size, m->tokens[0], WINDOW_TOKENS, &n) == INK_OK)
                 break;
         }
         if (m->size == 0)
@@ -152,17 +153,23 @@ static void find_words(mender *m)
         const char *text = m->window + at;
         for (size = 0; at + size < m->size && strchr(" .,;:!?\"()", text[size]) == NULL;)
             size++;
-        if (size > 0 && size < PHRASE / 4)
+        if (size > 0 && size < PHRASE / 4 && m->n_words < N_WORDS)
             m->words[m->n_words++] = (span){at, size};
     }
 }
 
+/* Writes the window after an edit to `edited`, and returns its size. */
+static size_t edit_window(mender *m, const edit *e)
+{
+    const size_t rest = e->cut.at + e->cut.size;
+    return (size_t)snprintf(m->edited, sizeof m->edited, "%.*s%s%.*s", (int)e->cut.at, m->window, e->to,
+                            (int)(m->size - rest), m->window + rest);
+}
+
 static void apply(mender *m, const edit *e)
 {
-    const size_t size = strlen(e->to), rest = e->cut.at + e->cut.size;
-    memmove(m->window + e->cut.at + size, m->window + rest, m->size - rest);
-    memcpy(m->window + e->cut.at, e->to, size);
-    m->size += size - e->cut.size;
+    m->size = edit_window(m, e);
+    memcpy(m->window, m->edited, m->size);
 }
 
 /* ---- what may have been meant ----------------------------------------------------------------------------------- */
@@ -193,14 +200,14 @@ static bool propose(mender *m, span word, bool behind)
     while (before > 0 && m->window[before - 1] == ' ')
         before--;
     ink_token *tokens = m->tokens[0];
+    if (!console_ok(ctx, encode(&m->bert, m->window, before, tokens + 1, READER_TOKENS / 2, &gap)))
+        return false;
+    gap++;
+    if (!console_ok(ctx,
+                    encode(&m->bert, m->window + after, m->size - after, tokens + gap + 1, READER_TOKENS / 2 - 2, &n)))
+        return false;
     tokens[0] = ink_tokenizer_control(tokenizer, INK_CONTROL_CLS);
-    if (!console_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, m->window, before, INK_ENCODE_PLAIN, tokens + 1,
-                                              WINDOW_TOKENS, &gap)))
-        return false;
-    tokens[++gap] = ink_tokenizer_control(tokenizer, INK_CONTROL_MASK);
-    if (!console_ok(ctx, ink_tokenizer_encode(ctx, tokenizer, m->window + after, m->size - after, INK_ENCODE_PLAIN,
-                                              tokens + gap + 1, READER_TOKENS - gap - 2, &n)))
-        return false;
+    tokens[gap] = ink_tokenizer_control(tokenizer, INK_CONTROL_MASK);
     tokens[gap + 1 + n] = ink_tokenizer_control(tokenizer, INK_CONTROL_SEP);
     const ink_text text = {
         .tokens = tokens, .n_tokens = gap + n + 2, .positions = &gap, .n_positions = 1, .output = m->row};
@@ -247,28 +254,22 @@ static bool find_candidates(mender *m)
 
 /* ---- which of them was meant ------------------------------------------------------------------------------------ */
 
-/* Finds how many bits the sentence costs the GPT after each edit, behind the sentences before it. */
+/* Finds how many bits the sentence costs the GPT after each edit, given the sentences before it. */
 static bool judge(mender *m)
 {
-    static char text[sizeof m->window + PHRASE];
-    question questions[READER_BATCH];
     ink_context *ctx = m->gpt.ctx;
+    question questions[READER_BATCH];
     size_t n, n_now, n_before = 0;
     if (m->begin > 0 &&
-        !console_ok(ctx, ink_tokenizer_encode(ctx, m->gpt.tokenizer, m->window, m->begin - 1, INK_ENCODE_PLAIN,
-                                              m->tokens[0], READER_TOKENS, &n_before)))
+        !console_ok(ctx, encode(&m->gpt, m->window, m->begin - 1, m->tokens[0], READER_TOKENS, &n_before)))
         return false;
     for (size_t i = 0; i < m->n_candidates; i += n_now) {
         n_now = m->n_candidates - i < READER_BATCH ? m->n_candidates - i : READER_BATCH;
         for (size_t k = 0; k < n_now; k++) {
-            const edit *e = &m->candidates[i + k];
-            const size_t rest = e->cut.at + e->cut.size;
-            const int size = snprintf(text, sizeof text, "%.*s%s%.*s", (int)e->cut.at, m->window, e->to,
-                                      (int)(m->size - rest), m->window + rest);
-            m->tokens[k][0] = m->gpt.info->bos_token;
-            if (!console_ok(ctx, ink_tokenizer_encode(ctx, m->gpt.tokenizer, text, (size_t)size, INK_ENCODE_PLAIN,
-                                                      m->tokens[k] + 1, READER_TOKENS, &n)))
+            const size_t size = edit_window(m, &m->candidates[i + k]);
+            if (!console_ok(ctx, encode(&m->gpt, m->edited, size, m->tokens[k] + 1, READER_TOKENS, &n)))
                 return false;
+            m->tokens[k][0] = m->gpt.info->bos_token;
             questions[k] = (question){m->tokens[k], n + 1, n - n_before, m->guesses[k]};
         }
         if (!reader_ask(&m->judge, questions, n_now))
