@@ -77,6 +77,20 @@ static void the_rest_stays_as_it_is(void **state)
     }
 }
 
+/* Whole stories, of which each sentence is right, and the next story has other names. */
+static void stories_stay_as_they_are(void **state)
+{
+    char *told = output_of(run(PROGRAMS "/stories", "-n", "3", "--seed", "5"));
+    process p = run_with(told, MEND);
+
+    (void)state;
+    assert_int_equal(p.code, 0);
+    assert_string_equal(p.out, told);
+    assert_int_equal(p.err_size, 0);
+    process_free(&p);
+    free(told);
+}
+
 /* A change must gain more than it costs. */
 static void changes_have_a_price(void **state)
 {
@@ -202,10 +216,10 @@ static void mistakes_are_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mistakes_are_mended),      cmocka_unit_test(the_rest_stays_as_it_is),
-        cmocka_unit_test(changes_have_a_price),     cmocka_unit_test(long_sentences_are_left_alone),
-        cmocka_unit_test(most_mistakes_are_mended), cmocka_unit_test(another_bert_proposes_nothing),
-        cmocka_unit_test(mistakes_are_answered),
+        cmocka_unit_test(mistakes_are_mended),           cmocka_unit_test(the_rest_stays_as_it_is),
+        cmocka_unit_test(stories_stay_as_they_are),      cmocka_unit_test(changes_have_a_price),
+        cmocka_unit_test(long_sentences_are_left_alone), cmocka_unit_test(most_mistakes_are_mended),
+        cmocka_unit_test(another_bert_proposes_nothing), cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
