@@ -26,9 +26,6 @@ static void mistakes_are_mended(void **state)
         {OPENING "Anna was happy happy.", OPENING "Anna was happy.", {"bits: happy happy -> happy\n"}},
         {OPENING "Anna were happy.", OPENING "Anna was happy.", {"bits: were -> was\n"}},
         {OPENING "The children made fire.", OPENING "The children made a fire.", {"bits: made -> made a\n"}},
-        {"It was night. They looked up at the moon. They looked up at the sun.", /* a contradiction is unlikely, too */
-         "It was night. They looked up at the moon. They looked up at the moon.",
-         {"bits: sun -> moon\n"}},
         {OPENING "Anna put the ball under a bench. Tom found ball the under the bench bench.",
          OPENING "Anna put the ball under the bench. Tom found the ball under the bench.",
          {"bits: a -> the\n", "bits: ball the -> the ball\n", "bits: bench bench -> bench\n"}},
@@ -57,6 +54,9 @@ static void the_rest_stays_as_it_is(void **state)
     static const char *const right[] = {
         OPENING "They had a cat with them.  Anna fed the\ncat.\n\n Paul was happy!",
         "Ruby laughed.",
+        "Tom sang.", /* another word is likelier, and no form of this one */
+        OPENING "Tom hid the door under the bench.",
+        "It was night. They looked up at the moon. They looked up at the sun.",
         "It was night. They looked up at the moon.\n\nThey looked up at the sun.", /* another text */
         "Tom met a quiet zebra.",
         "They looked up at the sun",
@@ -94,7 +94,7 @@ static void stories_stay_as_they_are(void **state)
 /* A change must gain more than it costs. */
 static void changes_have_a_price(void **state)
 {
-    static const char written[] = OPENING "Anna were happy.", unlikely[] = OPENING "Tom hid the door under the bench.";
+    static const char written[] = OPENING "Anna were happy.", unlikely[] = OPENING "Tom put the ball on the box.";
     process p = run(MEND, written);
     const double gain = number_after(p.err, "  ");
     char below[32], above[32];
@@ -107,13 +107,9 @@ static void changes_have_a_price(void **state)
          *left = output_of(run(MEND, written, "--cost", above));
     assert_string_equal(changed, p.out);
     assert_string_equal(left, OPENING "Anna were happy.\n");
-    /* What is right and unlikely becomes something else if it costs nothing. */
-    char *cheap = output_of(run(MEND, OPENING "It was day.", "--cost", "0"));
-    assert_string_not_equal(cheap, OPENING "It was day.\n");
-    free(cheap);
-    /* And it does so at the usual price, if it is unlikely enough. */
+    /* What is right and unlikely enough becomes something else. */
     char *other = output_of(run(MEND, unlikely));
-    assert_null(strstr(other, "door"));
+    assert_string_equal(other, OPENING "Tom put the ball in the box.\n");
     free(other);
     free(left);
     free(changed);
