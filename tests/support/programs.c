@@ -151,6 +151,29 @@ void copy_model(const char *from, const char *to)
     }
 }
 
+char *broken_bert(void)
+{
+    char *folder = fresh_folder(), *bert = join_path(folder, "bert"), *gpt = join_path(folder, "gpt");
+    size_t size;
+
+    assert_int_equal(mkdir(bert, 0700) | mkdir(gpt, 0700), 0);
+    copy_model(MODELS "/bert", bert);
+    copy_model(MODELS "/gpt", gpt);
+    char *weights = read_file(bert, "model.safetensors", &size), *q = weights, *v = weights;
+    while ((q = memchr(q, 'q', (size_t)(weights + 8000 - q))) != NULL && memcmp(q, "query.weight", 12) != 0)
+        q++;
+    while ((v = memchr(v, 'v', (size_t)(weights + 8000 - v))) != NULL && memcmp(v, "value.weight", 12) != 0)
+        v++;
+    assert_true(q != NULL && v != NULL);
+    memcpy(q, "value", 5); /* of the same shape */
+    memcpy(v, "query", 5);
+    write_file(bert, "model.safetensors", weights, size);
+    free(weights);
+    free(gpt);
+    free(bert);
+    return folder;
+}
+
 opened open_model(const char *folder, ink_pooling pooling)
 {
     const ink_model_options options = {.pooling = pooling};

@@ -57,6 +57,10 @@ void write_file(const char *folder, const char *name, const char *bytes, size_t 
 void copy_file(const char *from, const char *to, const char *name);
 void copy_model(const char *from, const char *to);
 
+/* A fresh folder with the bundled models "gpt" and "bert", in which the query and the value weights of a block of the
+   BERT are exchanged, for INKLING_MODELS. */
+char *broken_bert(void);
+
 /* The files of a model as the library opens them, for comparison. */
 typedef struct opened {
     ink_context *ctx;
