@@ -254,11 +254,11 @@ static bool propose(mender *m, span word, bool behind)
     while (before > 0 && m->window[before - 1] == ' ')
         before--;
     ink_token *tokens = m->tokens[0];
-    if (!console_ok(ctx, encode(&m->bert, m->window, before, tokens + 1, READER_TOKENS / 2, &gap)))
+    if (!console_ok(ctx, encode(&m->bert, m->window, before, tokens + 1, READER_TOKENS - 3, &gap)))
         return false;
     gap++;
-    if (!console_ok(ctx,
-                    encode(&m->bert, m->window + after, m->size - after, tokens + gap + 1, READER_TOKENS / 2 - 2, &n)))
+    if (!console_ok(
+            ctx, encode(&m->bert, m->window + after, m->size - after, tokens + gap + 1, READER_TOKENS - 2 - gap, &n)))
         return false;
     tokens[0] = ink_tokenizer_control(tokenizer, INK_CONTROL_CLS);
     tokens[gap] = ink_tokenizer_control(tokenizer, INK_CONTROL_MASK);
